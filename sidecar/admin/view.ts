@@ -1,0 +1,72 @@
+/**
+ * What the admin server may see of a running sidecar. The app implements it; nothing here touches sockets.
+ */
+
+export interface EndpointReport {
+  readonly upstream: string;
+  readonly endpoint: string;
+  readonly address: string;
+  readonly state: 'eligible' | 'ejected' | 'probing' | 'disconnected' | 'connecting';
+  /** One sentence: why the endpoint is in this state. Empty while eligible. */
+  readonly why: string;
+  /** Milliseconds since the state began, and until an ejection ends (absent when it is not ejected). */
+  readonly sinceMs: number;
+  readonly untilMs?: number;
+  readonly connections: number;
+  readonly inFlight: number;
+  readonly ewmaMs: number;
+  readonly weight: number;
+  readonly attempts: number;
+  readonly faults: number;
+  readonly consecutiveFaults: number;
+  readonly ejections: number;
+}
+
+export interface QueueReport {
+  readonly running: number;
+  readonly waiting: number;
+  readonly waitingBytes: number;
+  readonly concurrency: number;
+}
+
+export interface ModelReport {
+  readonly state: 'starting' | 'ready' | 'unresponsive' | 'backoff' | 'stopping' | 'stopped' | 'foreign';
+  readonly why: string;
+  readonly pid?: number;
+  readonly restarts: number;
+}
+
+/** One sample of a counter or gauge: `labels` and `value`. Label values come only from configuration, discovery or known methods. */
+export interface Sample {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value: number;
+}
+
+/** A histogram's cumulative state: `counts[i]` observations ≤ `bounds[i]`, then one overflow bucket. Seconds. */
+export interface HistogramSample {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly bounds: readonly number[];
+  readonly counts: readonly number[];
+  readonly sum: number;
+}
+
+/** One metric family, read at scrape time from plain numbers. */
+export type Family =
+  | { readonly kind: 'counter' | 'gauge'; readonly name: string; readonly help: string; readonly samples: readonly Sample[] }
+  | { readonly kind: 'histogram'; readonly name: string; readonly help: string; readonly samples: readonly HistogramSample[] };
+
+export interface SidecarView {
+  readonly service: string;
+  readonly instance: string;
+  readonly version: string;
+  /** Empty when ready, else each reason in one sentence. */
+  notReady(): readonly string[];
+  endpoints(): readonly EndpointReport[];
+  queue(): QueueReport | undefined;
+  model(): ModelReport | undefined;
+  families(): readonly Family[];
+  /** The configuration in force, without secrets, ready for JSON. */
+  config(): unknown;
+  /** Resolves once calls in flight have finished or the drain timeout has passed. Calling it twice is the same drain. */
+  drain(): Promise<void>;
+}
