@@ -1,0 +1,67 @@
+/**
+ * Turns metric families into the Prometheus text format (version 0.0.4).
+ *
+ * The only importer of prom-client. Families are read at scrape time from plain numbers, so nothing is
+ * registered, incremented or allocated between scrapes.
+ */
+
+import { type Metric, Registry } from 'prom-client';
+import type { Family, HistogramSample } from './view.js';
+
+interface ExposedValue {
+  labels: Readonly<Record<string, string | number>>;
+  value: number;
+  metricName?: string;
+}
+
+export const EXPOSITION_CONTENT_TYPE = Registry.PROMETHEUS_CONTENT_TYPE;
+
+/** One exposition of every family, in the order given. A family named twice keeps its first occurrence. */
+export async function expose(families: Iterable<Family>): Promise<string> {
+  const registry = new Registry();
+  const seen = new Set<string>();
+  for (const family of families) {
+    if (seen.has(family.name)) continue;
+    seen.add(family.name);
+    registry.registerMetric(asMetric(family));
+  }
+  return registry.metrics();
+}
+
+/** prom-client asks a metric only for `get()` when it writes the exposition; the numbers are already ours. */
+function asMetric(family: Family): Metric {
+  const metric = {
+    name: family.name,
+    help: family.help,
+    type: family.kind,
+    get: async () => ({
+      name: family.name,
+      help: family.help,
+      type: family.kind,
+      aggregator: 'sum',
+      values:
+        family.kind === 'histogram'
+          ? family.samples.flatMap((s) => bucketsOf(family.name, s))
+          : family.samples,
+    }),
+  };
+  return metric as unknown as Metric;
+}
+
+/** Cumulative `_bucket` lines, then `_sum` and `_count`, as the text format wants them. */
+function bucketsOf(name: string, sample: HistogramSample): ExposedValue[] {
+  const values: ExposedValue[] = [];
+  let total = 0;
+  for (let i = 0; i < sample.counts.length; i++) {
+    total += sample.counts[i]!;
+    const bound = sample.bounds[i];
+    const le = bound === undefined ? '+Inf' : bound;
+    values.push({ metricName: `${name}_bucket`, labels: { ...sample.labels, le }, value: total });
+  }
+  if (sample.counts.length <= sample.bounds.length) {
+    values.push({ metricName: `${name}_bucket`, labels: { ...sample.labels, le: '+Inf' }, value: total });
+  }
+  values.push({ metricName: `${name}_sum`, labels: sample.labels, value: sample.sum });
+  values.push({ metricName: `${name}_count`, labels: sample.labels, value: total });
+  return values;
+}

@@ -1,0 +1,110 @@
+/**
+ * The admin page: one self-contained HTML document, drawn on the server from the status report.
+ *
+ * It loads nothing from anywhere. Its script only fetches the page again and swaps the drawn part, so there is
+ * one renderer, and the page also works without scripts. Every value is escaped where it is written.
+ */
+
+import type { StatusReport } from './status.js';
+import type { EndpointReport } from './view.js';
+
+const STYLE = `
+:root { color-scheme: light dark; --line: #8884; --good: #1a7f37; --warn: #9a6700; --bad: #cf222e; }
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 76rem; padding: 0 1rem; }
+h1 { font-size: 1.3rem; margin: 0 0 .25rem } h2 { font-size: 1rem; margin: 1.75rem 0 .5rem }
+p { margin: .25rem 0 } small, .quiet { opacity: .7 }
+table { border-collapse: collapse; width: 100% } th, td { text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid var(--line) }
+td.n, th.n { text-align: right; font-variant-numeric: tabular-nums }
+.good::before, .warn::before, .bad::before { content: "●"; margin-right: .4em } .good::before { color: var(--good) }
+.warn::before { color: var(--warn) } .bad::before { color: var(--bad) }
+`;
+
+const SCRIPT = `
+setInterval(async () => {
+  if (document.hidden) return;
+  try {
+    const answer = await fetch(location.href);
+    const fresh = new DOMParser().parseFromString(await answer.text(), 'text/html').querySelector('main');
+    document.querySelector('main').replaceWith(fresh);
+  } catch {
+    document.querySelector('#state').textContent = 'the sidecar does not answer';
+    document.querySelector('#state').className = 'bad';
+  }
+}, 2000);
+`;
+
+const STATE_CLASS: Readonly<Record<string, string>> = {
+  eligible: 'good',
+  ready: 'good',
+  foreign: 'good',
+  probing: 'warn',
+  connecting: 'warn',
+  starting: 'warn',
+  stopping: 'warn',
+};
+
+/** The whole document. `nonce` admits its style and script under the content security policy. */
+export function renderPage(report: StatusReport, nonce: string): string {
+  const title = `${report.instance} · outrider`;
+  return `<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>${escapeHtml(title)}</title><style nonce="${nonce}">${STYLE}</style></head>
+<body><main>
+${heading(report)}${model(report)}${queue(report)}${endpoints(report.endpoints)}
+</main><p><small><a href="/metrics">metrics</a> · <a href="/endpoints">endpoints</a> · <a href="/config">config</a></small></p>
+<script nonce="${nonce}">${SCRIPT}</script></body></html>
+`;
+}
+
+function heading(report: StatusReport): string {
+  const reasons = report.notReady.map((reason) => `<p>${escapeHtml(reason)}</p>`).join('');
+  return `<h1>${escapeHtml(report.instance)}</h1>
+<p class="quiet">service ${escapeHtml(report.service)} · outrider ${escapeHtml(report.version)}</p>
+<p id="state" class="${report.ready ? 'good' : 'bad'}">${report.ready ? 'ready' : 'not ready'}</p>${reasons}`;
+}
+
+function model(report: StatusReport): string {
+  const { model } = report;
+  if (model === undefined) return '';
+  const pid = model.pid === undefined ? '' : ` · process ${model.pid}`;
+  return `<h2>Model</h2><p>${state(model.state)}${pid} · ${model.restarts} restarts</p><p>${escapeHtml(model.why)}</p>`;
+}
+
+function queue(report: StatusReport): string {
+  const { queue } = report;
+  if (queue === undefined) return '';
+  return `<h2>Queue</h2><p>${queue.running} of ${queue.concurrency} running · ${queue.waiting} waiting
+(${queue.waitingBytes} bytes)</p>`;
+}
+
+function endpoints(rows: readonly EndpointReport[]): string {
+  if (rows.length === 0) return '';
+  const body = rows.map(endpointRow).join('\n');
+  return `<h2>Endpoints</h2><table><thead><tr><th>upstream</th><th>endpoint</th><th>state</th><th class="n">in flight</th>
+<th class="n">latency</th><th class="n">attempts</th><th class="n">faults</th><th class="n">ejections</th><th>why</th></tr></thead>
+<tbody>${body}</tbody></table>`;
+}
+
+function endpointRow(row: EndpointReport): string {
+  const until = row.untilMs === undefined ? '' : `, ${Math.ceil(row.untilMs / 1000)} s to go`;
+  return `<tr><td>${escapeHtml(row.upstream)}</td><td title="${escapeHtml(row.address)}">${escapeHtml(row.endpoint)}</td>
+<td>${state(row.state)}${until}</td><td class="n">${row.inFlight}</td><td class="n">${row.ewmaMs.toFixed(1)} ms</td>
+<td class="n">${row.attempts}</td><td class="n">${row.faults}</td><td class="n">${row.ejections}</td><td>${escapeHtml(row.why)}</td></tr>`;
+}
+
+function state(name: string): string {
+  return `<span class="${STATE_CLASS[name] ?? 'bad'}">${escapeHtml(name)}</span>`;
+}
+
+const ENTITIES: Readonly<Record<string, string>> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;',
+  "'": '&#39;',
+};
+
+/** Safe both as text and inside a quoted attribute. */
+export function escapeHtml(text: string): string {
+  return String(text).replace(/[&<>"']/g, (c) => ENTITIES[c]!);
+}

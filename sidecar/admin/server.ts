@@ -1,0 +1,179 @@
+/**
+ * The admin server: plain HTTP, loopback by default, over a view that is passed in.
+ *
+ * It reads the view and starts a drain; it decides nothing. Connections, headers and times are bounded, bodies
+ * are not read, and an answer never depends on who else is asking.
+ */
+
+import { randomBytes } from 'node:crypto';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Address } from '../config/model.js';
+import { processStats } from '../runtime/process-stats.js';
+import { refusal } from './guard.js';
+import { renderPage } from './page.js';
+import { statusOf } from './status.js';
+import type { SidecarView } from './view.js';
+
+export interface AdminServer {
+  /** Where it listens, with the port the system gave when 0 was asked for. */
+  readonly address: Address;
+  /** Stops listening and ends the connections that are open. */
+  close(): Promise<void>;
+}
+
+interface Answer {
+  readonly status: number;
+  readonly type?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body: string;
+}
+
+interface Route {
+  readonly method: 'GET' | 'POST';
+  readonly does: string;
+  answer(view: SidecarView, query: URLSearchParams): Answer | Promise<Answer>;
+}
+
+const MAX_CONNECTIONS = 128;
+const MAX_HEADER_BYTES = 8192;
+
+const ROUTES: Readonly<Record<string, Route>> = {
+  '/': { method: 'GET', does: 'this sidecar as a page', answer: page },
+  '/live': { method: 'GET', does: '200 while the process answers', answer: () => text(200, 'live\n') },
+  '/ready': { method: 'GET', does: '200 when ready, else 503 with the reasons', answer: ready },
+  '/metrics': { method: 'GET', does: 'Prometheus metrics', answer: metrics },
+  '/endpoints': {
+    method: 'GET',
+    does: 'state of endpoints, queue and model',
+    answer: (view) => json(statusOf(view)),
+  },
+  '/config': { method: 'GET', does: 'configuration in force', answer: (view) => json(view.config()) },
+  '/drain': {
+    method: 'POST',
+    does: 'finish what is in flight, take nothing new (?wait: answer when done)',
+    answer: drain,
+  },
+};
+
+/** Starts listening; rejects with the system's error (EADDRINUSE, EACCES …) when it cannot. */
+export async function startAdmin(listen: Address, view: SidecarView): Promise<AdminServer> {
+  const server = createServer(
+    {
+      maxHeaderSize: MAX_HEADER_BYTES,
+      headersTimeout: 5_000,
+      requestTimeout: 10_000,
+      keepAliveTimeout: 30_000,
+      connectionsCheckingInterval: 5_000,
+    },
+    (request, response) => void handle(view, request, response),
+  );
+  server.maxConnections = MAX_CONNECTIONS;
+  const address = await bind(server, listen);
+  return { address, close: () => close(server) };
+}
+
+function bind(server: Server, listen: Address): Promise<Address> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    const listening = () => {
+      server.off('error', reject);
+      const bound = server.address() as AddressInfo | string;
+      resolve(typeof bound === 'string' ? listen : { kind: 'tcp', host: bound.address, port: bound.port });
+    };
+    if (listen.kind === 'unix') server.listen({ path: listen.path }, listening);
+    else server.listen({ host: listen.host, port: listen.port }, listening);
+  });
+}
+
+function close(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    server.close(() => resolve());
+    server.closeAllConnections();
+  });
+}
+
+async function handle(view: SidecarView, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  request.resume(); // a body is never wanted; requestTimeout bounds how long one may trickle in
+  let answer: Answer;
+  try {
+    answer = await answerTo(view, request);
+  } catch {
+    answer = text(500, 'the sidecar could not answer this\n');
+  }
+  const body = Buffer.from(answer.body);
+  response.writeHead(answer.status, {
+    'content-type': answer.type ?? 'text/plain; charset=utf-8',
+    'content-length': body.length,
+    'cache-control': 'no-store',
+    'x-content-type-options': 'nosniff',
+    ...answer.headers,
+  });
+  response.end(request.method === 'HEAD' ? undefined : body);
+}
+
+function answerTo(view: SidecarView, request: IncomingMessage): Answer | Promise<Answer> {
+  const method = request.method ?? 'GET';
+  const refused = refusal(request.headers, method);
+  if (refused !== undefined) return text(403, `${refused}\n`);
+  const [path = '/', query = ''] = (request.url ?? '/').split('?', 2);
+  const route = Object.hasOwn(ROUTES, path) ? ROUTES[path] : undefined;
+  if (route === undefined) return text(404, `not found; this server has:\n${listing()}`);
+  const asked = method === 'HEAD' ? 'GET' : method;
+  if (asked !== route.method) {
+    const allow = route.method === 'GET' ? 'GET, HEAD' : route.method;
+    return { ...text(405, `${path} takes ${allow}\n`), headers: { allow } };
+  }
+  return route.answer(view, new URLSearchParams(query));
+}
+
+function listing(): string {
+  return Object.entries(ROUTES)
+    .map(([path, route]) => `  ${route.method.padEnd(4)} ${path.padEnd(10)} ${route.does}\n`)
+    .join('');
+}
+
+function ready(view: SidecarView): Answer {
+  const reasons = view.notReady();
+  return reasons.length === 0 ? text(200, 'ready\n') : text(503, `${reasons.join('\n')}\n`);
+}
+
+/** prom-client is loaded by the first scrape, so that a sidecar nobody scrapes starts faster and stays smaller. */
+async function metrics(view: SidecarView): Promise<Answer> {
+  const { expose, EXPOSITION_CONTENT_TYPE } = await import('./exposition.js');
+  const body = await expose([...view.families(), ...(await processStats())]);
+  return { status: 200, type: EXPOSITION_CONTENT_TYPE, body };
+}
+
+async function drain(view: SidecarView, query: URLSearchParams): Promise<Answer> {
+  const drained = view.drain();
+  if (!query.has('wait')) {
+    drained.catch(() => {}); // the drain reports its own trouble; this answer has already gone
+    return text(202, 'draining\n');
+  }
+  await drained;
+  return text(200, 'drained\n');
+}
+
+function page(view: SidecarView): Answer {
+  const nonce = randomBytes(16).toString('base64');
+  const policy = `default-src 'none'; style-src 'nonce-${nonce}'; script-src 'nonce-${nonce}'; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'`;
+  return {
+    status: 200,
+    type: 'text/html; charset=utf-8',
+    headers: { 'content-security-policy': policy },
+    body: renderPage(statusOf(view), nonce),
+  };
+}
+
+function json(value: unknown): Answer {
+  return {
+    status: 200,
+    type: 'application/json; charset=utf-8',
+    body: `${JSON.stringify(value, null, 2)}\n`,
+  };
+}
+
+function text(status: number, body: string): Answer {
+  return { status, body };
+}

@@ -1,0 +1,35 @@
+/**
+ * The one answer that says how a sidecar is: what `/endpoints` returns, and what the page and `outrider status` show.
+ */
+
+import type { EndpointReport, ModelReport, QueueReport, SidecarView } from './view.js';
+
+export interface StatusReport {
+  readonly service: string;
+  readonly instance: string;
+  readonly version: string;
+  readonly ready: boolean;
+  /** Each reason in one sentence; empty when ready. */
+  readonly notReady: readonly string[];
+  /** Absent when the sidecar stands beside a caller only. */
+  readonly model?: ModelReport;
+  readonly queue?: QueueReport;
+  readonly endpoints: readonly EndpointReport[];
+}
+
+/** The view at this moment, as plain data ready for JSON. */
+export function statusOf(view: SidecarView): StatusReport {
+  const notReady = view.notReady();
+  const model = view.model();
+  const queue = view.queue();
+  return {
+    service: view.service,
+    instance: view.instance,
+    version: view.version,
+    ready: notReady.length === 0,
+    notReady,
+    ...(model === undefined ? {} : { model }),
+    ...(queue === undefined ? {} : { queue }),
+    endpoints: view.endpoints(),
+  };
+}

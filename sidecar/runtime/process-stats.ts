@@ -1,0 +1,72 @@
+/**
+ * What the operating system says about this process, as metric families.
+ *
+ * Read only at scrape time: the usual event-loop-delay histogram wakes a hundred times a second, which alone
+ * would break the promise that an idle sidecar costs no CPU. The loop is therefore described by its active and
+ * idle time, and by how late a turn of it came during the scrape itself.
+ */
+
+import { readdirSync } from 'node:fs';
+import { performance } from 'node:perf_hooks';
+
+/** The shape of a metric family (`admin/view.ts`), for gauges and counters without labels. */
+export interface ProcessStat {
+  readonly kind: 'counter' | 'gauge';
+  readonly name: string;
+  readonly help: string;
+  readonly samples: readonly { readonly labels: Readonly<Record<string, string>>; readonly value: number }[];
+}
+
+/** CPU, memory, descriptors and event loop of this process. Takes one turn of the event loop. */
+export async function processStats(): Promise<ProcessStat[]> {
+  const lagMs = await turnDelayMs();
+  const cpu = process.cpuUsage();
+  const memory = process.memoryUsage();
+  const loop = performance.eventLoopUtilization();
+  return [
+    counter('process_cpu_seconds_total', 'User and system CPU time.', (cpu.user + cpu.system) / 1e6),
+    gauge('process_resident_memory_bytes', 'Resident memory.', memory.rss),
+    gauge('process_heap_bytes', 'JavaScript heap in use.', memory.heapUsed),
+    gauge('process_external_memory_bytes', 'Memory of buffers outside the JavaScript heap.', memory.external),
+    gauge(
+      'process_start_time_seconds',
+      'Start of the process, seconds since 1970.',
+      performance.timeOrigin / 1000,
+    ),
+    counter(
+      'process_event_loop_active_seconds_total',
+      'Time the event loop spent working.',
+      loop.active / 1000,
+    ),
+    counter('process_event_loop_idle_seconds_total', 'Time the event loop spent waiting.', loop.idle / 1000),
+    gauge(
+      'process_event_loop_lag_seconds',
+      'How late one turn of the event loop came during this scrape.',
+      lagMs / 1000,
+    ),
+    ...openDescriptors(),
+  ];
+}
+
+function turnDelayMs(): Promise<number> {
+  const from = performance.now();
+  return new Promise((resolve) => setImmediate(() => resolve(performance.now() - from)));
+}
+
+/** Linux only; other systems have no cheap way to count. */
+function openDescriptors(): ProcessStat[] {
+  try {
+    const open = readdirSync('/proc/self/fd').length - 1; // the listing itself holds one
+    return [gauge('process_open_fds', 'Open file descriptors.', open)];
+  } catch {
+    return [];
+  }
+}
+
+function gauge(name: string, help: string, value: number): ProcessStat {
+  return { kind: 'gauge', name, help, samples: [{ labels: {}, value }] };
+}
+
+function counter(name: string, help: string, value: number): ProcessStat {
+  return { kind: 'counter', name, help, samples: [{ labels: {}, value }] };
+}

@@ -1,0 +1,68 @@
+/** A view whose every answer the test sets by hand. */
+
+import type {
+  EndpointReport,
+  Family,
+  ModelReport,
+  QueueReport,
+  SidecarView,
+} from '../../sidecar/admin/view.js';
+
+export class FakeView implements SidecarView {
+  readonly service = 'digits';
+  readonly version = '0.0.0';
+  instance = 'digits-1';
+  reasons: string[] = [];
+  rows: EndpointReport[] = [];
+  queueReport: QueueReport | undefined;
+  modelReport: ModelReport | undefined;
+  metricFamilies: Family[] = [];
+  drains = 0;
+  endDrain: () => void = () => {};
+  private readonly drained = new Promise<void>((resolve) => {
+    this.endDrain = resolve;
+  });
+
+  notReady(): readonly string[] {
+    return this.reasons;
+  }
+  endpoints(): readonly EndpointReport[] {
+    return this.rows;
+  }
+  queue(): QueueReport | undefined {
+    return this.queueReport;
+  }
+  model(): ModelReport | undefined {
+    return this.modelReport;
+  }
+  families(): readonly Family[] {
+    return this.metricFamilies;
+  }
+  config(): unknown {
+    return { service: this.service };
+  }
+  drain(): Promise<void> {
+    this.drains++;
+    return this.drained;
+  }
+}
+
+export function anEndpoint(overrides: Partial<EndpointReport> = {}): EndpointReport {
+  return {
+    upstream: 'digits',
+    endpoint: 'digits-1',
+    address: '127.0.0.1:5001',
+    state: 'eligible',
+    why: '',
+    sinceMs: 1000,
+    connections: 1,
+    inFlight: 0,
+    ewmaMs: 2.25,
+    weight: 1,
+    attempts: 10,
+    faults: 0,
+    consecutiveFaults: 0,
+    ejections: 0,
+    ...overrides,
+  };
+}

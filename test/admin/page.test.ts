@@ -1,0 +1,46 @@
+import assert from 'node:assert/strict';
+import { escapeHtml, renderPage } from '../../sidecar/admin/page.js';
+import { statusOf } from '../../sidecar/admin/status.js';
+import { anEndpoint, FakeView } from './fake-view.js';
+
+describe('admin page', () => {
+  it('shows the endpoints, the queue, the model and why the sidecar is not ready', () => {
+    const view = new FakeView();
+    view.reasons = ['the model is starting'];
+    view.rows = [anEndpoint({ state: 'ejected', why: '5 faults in a row', untilMs: 12_300 })];
+    view.queueReport = { running: 1, waiting: 3, waitingBytes: 400, concurrency: 2 };
+    view.modelReport = { state: 'backoff', why: 'killed by SIGKILL', restarts: 4 };
+    const html = renderPage(statusOf(view), 'n');
+    for (const part of [
+      'not ready',
+      'the model is starting',
+      'ejected',
+      '13 s to go',
+      '5 faults in a row',
+      '1 of 2 running',
+      '3 waiting',
+      'killed by SIGKILL',
+      '4 restarts',
+    ]) {
+      assert.ok(html.includes(part), `the page lacks "${part}"`);
+    }
+  });
+
+  it('loads nothing from elsewhere', () => {
+    const html = renderPage(statusOf(new FakeView()), 'n');
+    assert.doesNotMatch(html, /https?:|src=|@import|url\(/);
+  });
+
+  it('escapes every value that comes from configuration or peers', () => {
+    const hostile = '"><img src=x onerror=alert(1)>\'&';
+    const view = new FakeView();
+    view.instance = hostile;
+    view.reasons = [hostile];
+    view.rows = [anEndpoint({ upstream: hostile, endpoint: hostile, address: hostile, why: hostile })];
+    view.modelReport = { state: 'ready', why: hostile, restarts: 0 };
+    const html = renderPage(statusOf(view), 'n');
+    assert.ok(!html.includes('<img'), 'a tag got through');
+    assert.ok(!html.includes(hostile));
+    assert.equal(html.split(escapeHtml(hostile)).length - 1, 8);
+  });
+});
