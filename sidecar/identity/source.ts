@@ -1,0 +1,94 @@
+/**
+ * What a sidecar's own identity is, wherever it comes from (files now, Consul's agent later), and the one check
+ * that every source runs before it hands a set out: the parts belong together and would be accepted by a peer.
+ */
+
+import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
+import { createPeerTrust, verifyPeer } from './peer.js';
+import { certificatesFromPem } from './pem.js';
+import { type Fault, isFault, type SpiffeId } from './spiffe.js';
+import { readCertificate } from './x509.js';
+
+/** A complete, checked set. Plain data; the key must never be logged. */
+export interface Identity {
+  readonly id: SpiffeId;
+  /** Leaf first, then intermediates. */
+  readonly certChainPem: string;
+  readonly keyPem: string;
+  readonly rootsPem: string;
+  readonly notBeforeMs: number;
+  readonly notAfterMs: number;
+  /** Lower-case hex. */
+  readonly serial: string;
+}
+
+export interface IdentitySource {
+  /** Undefined until the first set has arrived. An expired set stays current: peers refuse it, and `status` says so. */
+  current(): Identity | undefined;
+  /** Called with each new set, not with the present one. Returns the way to stop. */
+  subscribe(listener: (identity: Identity) => void): () => void;
+  status(): IdentityStatus;
+  close(): void;
+}
+
+export interface IdentityStatus {
+  /** What is wrong now, in one line; absent when all is well. */
+  readonly problem?: string;
+  readonly notAfterMs?: number;
+}
+
+/** Share of a leaf's life below which its age is reported as a problem. */
+const LOW_LIFE_RATIO = 0.2;
+
+export interface IdentityParts {
+  readonly certChainPem: string;
+  readonly keyPem: string;
+  readonly rootsPem: string;
+}
+
+/** Checks that the parts make an identity that peers of the same trust domain accept. `service`: whose it must be. */
+export function assembleIdentity(
+  parts: IdentityParts,
+  expected: { readonly trustDomain: string; readonly service: string },
+  wallNowMs: number,
+): Identity | Fault {
+  const trust = createPeerTrust(expected.trustDomain, parts.rootsPem);
+  if (isFault(trust)) return { fault: `roots: ${trust.fault}` };
+  const [leafDer, ...chainDer] = certificatesFromPem(parts.certChainPem);
+  if (!leafDer) return { fault: 'certificate: no certificate found' };
+  const facts = readCertificate(leafDer);
+  if (isFault(facts)) return { fault: `certificate: ${facts.fault}` };
+  const key = readKey(parts.keyPem);
+  if (isFault(key)) return key;
+  if (!new X509Certificate(leafDer).checkPrivateKey(key)) {
+    return { fault: 'key: does not belong to the certificate' };
+  }
+  const verdict = verifyPeer({ leafDer, chainDer }, trust, wallNowMs, expected.service);
+  if (verdict.kind === 'rejected') return { fault: `certificate: ${verdict.detail} (${verdict.reason})` };
+  return {
+    ...parts,
+    id: verdict.id,
+    notBeforeMs: facts.notBeforeMs,
+    notAfterMs: facts.notAfterMs,
+    serial: facts.serial,
+  };
+}
+
+function readKey(pem: string): KeyObject | Fault {
+  try {
+    return createPrivateKey(pem);
+  } catch {
+    // The cause is not passed on: it may quote what it read.
+    return { fault: 'key: not a private key in PEM form, or it needs a passphrase' };
+  }
+}
+
+/** The problem that an identity has by age alone, if any. */
+export function ageProblem(identity: Identity, wallNowMs: number): string | undefined {
+  const left = identity.notAfterMs - wallNowMs;
+  if (left <= 0) return 'the certificate has expired; peers refuse it';
+  if (left < LOW_LIFE_RATIO * (identity.notAfterMs - identity.notBeforeMs)) {
+    return `the certificate expires in ${Math.ceil(left / 1000)} s and has not been renewed`;
+  }
+  return undefined;
+}

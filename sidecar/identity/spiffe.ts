@@ -1,0 +1,110 @@
+/**
+ * SPIFFE ids in Consul's form: the one place that turns a URI from a certificate into a service name and back.
+ *
+ * The path is matched raw and each segment is unescaped exactly once, so that `web%2Fadmin` is the service
+ * "web/admin" and never "web". Whatever is not a service (agents, servers, gateways) is refused here.
+ */
+
+export interface SpiffeId {
+  /** Lower case, compared exactly. */
+  readonly trustDomain: string;
+  readonly partition: string;
+  readonly namespace: string;
+  readonly datacenter: string;
+  /** Unescaped: may hold any printable character. Where plain ASCII is needed, use `uri`. */
+  readonly service: string;
+  /** As it stood in the certificate: printable ASCII. */
+  readonly uri: string;
+}
+
+/** What was wrong, in words fit for a log. Never holds key material. */
+export interface Fault {
+  readonly fault: string;
+}
+
+export function isFault<T>(value: T | Fault): value is Fault {
+  return typeof value === 'object' && value !== null && 'fault' in value;
+}
+
+const SCHEME = 'spiffe://';
+/** SPIFFE-ID section 2.3 and 2.1. */
+const MAX_ID_BYTES = 2048;
+const MAX_TRUST_DOMAIN_BYTES = 255;
+
+const TRUST_DOMAIN = /^[a-z0-9._-]+$/;
+/** RFC 3986 pchar. */
+const SEGMENT = /^(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})+$/;
+const SERVICE_PATH = /^(?:\/ap\/([^/]+))?\/ns\/([^/]+)\/dc\/([^/]+)\/svc\/([^/]+)$/;
+const OTHER_KINDS: ReadonlyArray<readonly [RegExp, string]> = [
+  [/^(?:\/ap\/[^/]+)?\/agent\/client\//, 'a client agent'],
+  [/^\/agent\/server\//, 'a server agent'],
+  [/^(?:\/ap\/[^/]+)?\/gateway\//, 'a gateway'],
+  [/^(?:\/ap\/[^/]+)?\/ns\/[^/]+\/identity\//, 'a workload identity'],
+];
+
+/** Everything that separates the authority from the path, before any meaning is given to either. */
+export function splitSpiffeUri(uri: string): { trustDomain: string; path: string } | Fault {
+  if (uri.length > MAX_ID_BYTES) return { fault: `longer than ${MAX_ID_BYTES} bytes` };
+  if (!uri.startsWith(SCHEME)) return { fault: 'the scheme is not "spiffe"' };
+  const slash = uri.indexOf('/', SCHEME.length);
+  const authority = slash < 0 ? uri.slice(SCHEME.length) : uri.slice(SCHEME.length, slash);
+  const path = slash < 0 ? '' : uri.slice(slash);
+  if (uri.includes('?')) return { fault: 'has a query' };
+  if (uri.includes('#')) return { fault: 'has a fragment' };
+  if (authority.includes('@')) return { fault: 'has user information' };
+  if (authority.includes(':')) return { fault: 'has a port' };
+  const trustDomain = authority.toLowerCase();
+  if (trustDomain.length > MAX_TRUST_DOMAIN_BYTES) {
+    return { fault: `the trust domain is longer than ${MAX_TRUST_DOMAIN_BYTES} bytes` };
+  }
+  if (!TRUST_DOMAIN.test(trustDomain))
+    return { fault: 'the trust domain is empty or has illegal characters' };
+  return { trustDomain, path };
+}
+
+/** Parses the id of a service; every other kind, and every malformed id, is a fault. */
+export function parseSpiffeId(uri: string): SpiffeId | Fault {
+  const split = splitSpiffeUri(uri);
+  if (isFault(split)) return split;
+  const match = SERVICE_PATH.exec(split.path);
+  if (!match) {
+    const other = OTHER_KINDS.find(([pattern]) => pattern.test(split.path));
+    return { fault: other ? `names ${other[1]}, not a service` : 'the path does not name a service' };
+  }
+  const segments: string[] = [];
+  for (const raw of [match[1] ?? 'default', match[2]!, match[3]!, match[4]!]) {
+    const segment = unescapeSegment(raw);
+    if (segment === undefined) return { fault: 'a path segment has illegal characters or escapes' };
+    segments.push(segment);
+  }
+  const [partition, namespace, datacenter, service] = segments as [string, string, string, string];
+  return { trustDomain: split.trustDomain, partition, namespace, datacenter, service, uri };
+}
+
+/** `spiffe://<trust domain>/ns/default/dc/<datacenter>/svc/<service>`. The parts are escaped; throws on unpaired surrogates. */
+export function formatSpiffeId(parts: { trustDomain: string; datacenter: string; service: string }): string {
+  const { trustDomain, datacenter, service } = parts;
+  return `${trustDomainUri(trustDomain)}/ns/default/dc/${encodeURIComponent(datacenter)}/svc/${encodeURIComponent(service)}`;
+}
+
+/** The id of the trust domain itself, which signing certificates carry. */
+export function trustDomainUri(trustDomain: string): string {
+  return `${SCHEME}${trustDomain.toLowerCase()}`;
+}
+
+function unescapeSegment(raw: string): string | undefined {
+  if (!SEGMENT.test(raw)) return undefined;
+  let text: string;
+  try {
+    text = decodeURIComponent(raw);
+  } catch {
+    return undefined;
+  }
+  if (text === '.' || text === '..') return undefined;
+  // Control characters have no place in a name, and would travel into logs and metadata.
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code < 0x20 || (code >= 0x7f && code <= 0x9f)) return undefined;
+  }
+  return text;
+}

@@ -1,0 +1,182 @@
+/**
+ * How our identity looks on the wire: the TLS floor (1.2, AEAD only), ALPN, and no session resumption, which
+ * would skip every check of the peer. The options refuse strangers on their own; users of a socket still call
+ * `verifyPeerSocket` on it, because Node knows none of SPIFFE's rules.
+ */
+
+import { constants, X509Certificate } from 'node:crypto';
+import tls from 'node:tls';
+import { MAX_CHAIN_CERTIFICATES } from './chain.js';
+import { createPeerTrust, type PeerFault, type PeerTrust, verifyPeer } from './peer.js';
+import type { Identity } from './source.js';
+import { isFault } from './spiffe.js';
+
+/** TLS 1.3 suites, then the AEAD suites of 1.2: no CBC, no CCM-8, forward secrecy always. */
+const CIPHERS = [
+  'TLS_AES_128_GCM_SHA256',
+  'TLS_AES_256_GCM_SHA384',
+  'TLS_CHACHA20_POLY1305_SHA256',
+  'ECDHE-ECDSA-AES128-GCM-SHA256',
+  'ECDHE-RSA-AES128-GCM-SHA256',
+  'ECDHE-ECDSA-AES256-GCM-SHA384',
+  'ECDHE-RSA-AES256-GCM-SHA384',
+  'ECDHE-ECDSA-CHACHA20-POLY1305',
+  'ECDHE-RSA-CHACHA20-POLY1305',
+].join(':');
+
+/** P-384 only because leaves may have such keys (under TLS 1.2 the curve list covers certificates too). */
+const CURVES = 'X25519:P-256:P-384';
+
+/** SSL_OP_NO_RENEGOTIATION has no name in the types of every Node version we run on. */
+const NO_RENEGOTIATION = 1 << 30;
+
+/** TCP accept to the end of the TLS handshake, ms, when the caller names no other. */
+const HANDSHAKE_TIMEOUT_MS = 5_000;
+
+/** A peer that was refused; `reason` is the stable name. */
+export class PeerRejectedError extends Error {
+  readonly code = 'OUTRIDER_PEER_REJECTED';
+
+  constructor(
+    readonly reason: PeerFault,
+    detail: string,
+  ) {
+    super(`peer refused: ${detail}`);
+  }
+}
+
+/** The trust that goes with an identity. An identity was checked when it was made, so a fault here is a defect. */
+export function trustOf(identity: Identity): PeerTrust {
+  const trust = createPeerTrust(identity.id.trustDomain, identity.rootsPem);
+  if (isFault(trust)) throw new Error(`roots: ${trust.fault}`);
+  return trust;
+}
+
+function contextOptions(identity: Identity): tls.SecureContextOptions {
+  return {
+    cert: identity.certChainPem,
+    key: identity.keyPem,
+    ca: identity.rootsPem,
+    minVersion: 'TLSv1.2',
+    ciphers: CIPHERS,
+    ecdhCurve: CURVES,
+    honorCipherOrder: true,
+    secureOptions: constants.SSL_OP_NO_TICKET | NO_RENEGOTIATION,
+  };
+}
+
+/**
+ * For `tls.createServer` and `setSecureContext`. A client that offers protocols without h2 fails the handshake; one
+ * that offers none is let in (prior knowledge).
+ */
+export function serverTlsOptions(
+  identity: Identity,
+  handshakeTimeoutMs = HANDSHAKE_TIMEOUT_MS,
+): tls.TlsOptions {
+  return {
+    ...contextOptions(identity),
+    requestCert: true,
+    rejectUnauthorized: true,
+    ALPNProtocols: ['h2'],
+    handshakeTimeout: handshakeTimeoutMs,
+  };
+}
+
+/** The parts of the client options that are costly and the same for every upstream. */
+export interface ClientCredentials {
+  readonly identity: Identity;
+  readonly trust: PeerTrust;
+  readonly context: tls.SecureContext;
+}
+
+export function clientCredentials(identity: Identity): ClientCredentials {
+  return { identity, trust: trustOf(identity), context: tls.createSecureContext(contextOptions(identity)) };
+}
+
+/**
+ * For `tls.connect`, without the address. The peer must be `service`; otherwise the socket emits a
+ * `PeerRejectedError`. No session is given, so nothing is resumed.
+ */
+export function clientConnectOptions(
+  credentials: ClientCredentials,
+  service: string,
+  wallNow: () => number,
+): tls.ConnectionOptions {
+  const servername = serverName(service, credentials.identity);
+  return {
+    secureContext: credentials.context,
+    rejectUnauthorized: true,
+    ALPNProtocols: ['h2'],
+    ...(servername === undefined ? {} : { servername }),
+    checkServerIdentity: (_host, certificate) =>
+      checkServer(certificate, credentials.trust, service, wallNow()),
+  };
+}
+
+/** Consul's form of the SNI; undefined for a service whose name is no DNS label. */
+export function serverName(service: string, identity: Identity): string | undefined {
+  if (!/^[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?$/.test(service)) return undefined;
+  const name = `${service}.default.${identity.id.datacenter}.internal.${identity.id.trustDomain}`;
+  return name.length <= 253 ? name : undefined;
+}
+
+function checkServer(
+  certificate: tls.PeerCertificate,
+  trust: PeerTrust,
+  service: string,
+  wallNowMs: number,
+): Error | undefined {
+  const leafDer = certificate?.raw;
+  if (!leafDer) return new PeerRejectedError('no-certificate', 'the peer presented no certificate');
+  const chainDer: Buffer[] = [];
+  let at = certificate as Partial<tls.DetailedPeerCertificate>;
+  // A self-signed certificate is its own issuer here.
+  while (at.issuerCertificate && at.issuerCertificate !== at && chainDer.length <= MAX_CHAIN_CERTIFICATES) {
+    at = at.issuerCertificate;
+    if (at.raw) chainDer.push(at.raw);
+  }
+  const verdict = verifyPeer({ leafDer, chainDer }, trust, wallNowMs, service);
+  return verdict.kind === 'rejected' ? new PeerRejectedError(verdict.reason, verdict.detail) : undefined;
+}
+
+/**
+ * Why a handshake failed, as one of our stable names, from what Node leaves on the socket or the error; undefined
+ * when it was not about certificates. For the `tlsClientError` and `error` events.
+ */
+export function handshakeFault(
+  error: (Error & { code?: string }) | undefined,
+  socket: tls.TLSSocket | undefined,
+): PeerFault | undefined {
+  if (error instanceof PeerRejectedError) return error.reason;
+  // Node types this as an Error; it is the code of OpenSSL's verdict.
+  const verdict: unknown = socket?.authorizationError;
+  if (typeof verdict === 'string' && !hasCertificate(socket)) return 'no-certificate';
+  const code = typeof verdict === 'string' ? verdict : error?.code;
+  return code === undefined ? undefined : OPENSSL_FAULTS.get(code);
+}
+
+function hasCertificate(socket: tls.TLSSocket | undefined): boolean {
+  try {
+    return socket?.getPeerX509Certificate() instanceof X509Certificate;
+  } catch {
+    return false;
+  }
+}
+
+const OPENSSL_FAULTS: ReadonlyMap<string, PeerFault> = new Map([
+  ['CERT_HAS_EXPIRED', 'clock-expired'],
+  ['CERT_NOT_YET_VALID', 'clock-not-yet-valid'],
+  ['UNABLE_TO_GET_ISSUER_CERT', 'untrusted'],
+  ['UNABLE_TO_GET_ISSUER_CERT_LOCALLY', 'untrusted'],
+  ['UNABLE_TO_VERIFY_LEAF_SIGNATURE', 'untrusted'],
+  ['DEPTH_ZERO_SELF_SIGNED_CERT', 'untrusted'],
+  ['SELF_SIGNED_CERT_IN_CHAIN', 'untrusted'],
+  ['CERT_SIGNATURE_FAILURE', 'untrusted'],
+  ['CERT_UNTRUSTED', 'untrusted'],
+  ['CERT_REJECTED', 'untrusted'],
+  ['INVALID_CA', 'untrusted'],
+  ['PATH_LENGTH_EXCEEDED', 'untrusted'],
+  ['CERT_CHAIN_TOO_LONG', 'chain-too-long'],
+  ['INVALID_PURPOSE', 'extended-key-usage'],
+  ['ERR_SSL_NO_APPLICATION_PROTOCOL', 'wrong-protocol'],
+]);
