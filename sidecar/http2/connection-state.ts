@@ -1,0 +1,155 @@
+/**
+ * Everything one connection remembers, and the few steps that both receiving and sending need: queueing a stream
+ * for output, closing it, and remembering how it closed. No frames are read or written here.
+ */
+
+import { DEFAULT_WINDOW } from './constants.js';
+import { Decoder } from './hpack/decoder.js';
+import { Encoder } from './hpack/encoder.js';
+import type { HeaderBlock } from './hpack/header-list.js';
+import { type LimitName, Meters } from './limits.js';
+import { ControlQueue } from './output.js';
+import { type LocalSettings, PeerSettings } from './settings.js';
+import type { Stream } from './stream.js';
+import { StreamTable } from './stream-table.js';
+
+export type Role = 'server' | 'client';
+
+/** What the connection tells its owner; all calls are made while bytes are being received. */
+export interface ConnectionHandler {
+  /** Server: a well-formed request. Must set `stream.owner`. */
+  onStream(stream: Stream, block: HeaderBlock, ended: boolean): void;
+  /** The peer's SETTINGS arrived: the first ones prove that it is alive. */
+  onPeerSettings(): void;
+  onPong(): void;
+  onGoaway(code: number, debug: string): void;
+  /** A stream ended, or the peer allows more of them. */
+  onRoom(): void;
+  /** There is output: call `flush` before this turn of the event loop is over. */
+  onDirty(): void;
+  onLimit(name: LimitName): void;
+  /** The connection is over: flush what is queued (a GOAWAY), then close the socket. */
+  onFatal(code: number, message: string): void;
+}
+
+/** How a stream id that is no longer open was closed. */
+export const Closed = { unknown: 0, ended: 1, resetByUs: 2, resetByPeer: 3 } as const;
+const REMEMBERED = 1024;
+
+export class ConnectionState {
+  readonly peer = new PeerSettings();
+  readonly encoder = new Encoder();
+  readonly decoder: Decoder;
+  readonly table = new StreamTable();
+  readonly control = new ControlQueue();
+  readonly meters = new Meters();
+
+  /** Monotonic milliseconds of the read being handled. */
+  nowMs = 0;
+  gotSettings = false;
+  settingsAcked = false;
+  isOver = false;
+  isDirty = false;
+
+  recvWindow = DEFAULT_WINDOW;
+  unannounced = 0;
+  sendWindow = DEFAULT_WINDOW;
+
+  /** Server: highest id opened by the peer. Client: next id to use. */
+  lastPeerId = 0;
+  nextId = 1;
+  /** Highest id the last GOAWAY we sent lets through. */
+  goawaySent = 0x7fffffff;
+  goawayReceived = false;
+  pingsOutstanding = 0;
+
+  /** Streams with output that may be written now, first come first served, one quantum each. */
+  firstReady: Stream | null = null;
+  lastReady: Stream | null = null;
+  /** Streams with payload and stream window that wait for the connection's window. */
+  starved: Stream[] = [];
+  /** Client: streams that wait for the peer's stream limit. */
+  unopened: Stream[] = [];
+
+  /** The header block being collected, and of which stream. */
+  blockStream = 0;
+  blockFlags = 0;
+  blockFrames = 0;
+  block: Buffer[] = [];
+  blockBytes = 0;
+
+  /** The DATA frame being received; null when its payload is to be dropped. */
+  dataStream: Stream | null = null;
+  dataFlags = 0;
+  dataLength = 0;
+  dataSeen = 0;
+
+  private readonly closedIds = new Int32Array(REMEMBERED);
+  private readonly closedHow = new Uint8Array(REMEMBERED);
+
+  constructor(
+    readonly role: Role,
+    readonly local: LocalSettings,
+    readonly handler: ConnectionHandler,
+  ) {
+    this.decoder = new Decoder({
+      maxTableBytes: 4096,
+      maxListBytes: local.maxHeaderBytes,
+      maxFields: local.maxHeaderFields,
+    });
+  }
+
+  dirty(): void {
+    if (this.isDirty) return;
+    this.isDirty = true;
+    this.handler.onDirty();
+  }
+
+  ready(stream: Stream): void {
+    if (stream.isReady || stream.closed) return;
+    stream.isReady = true;
+    stream.nextReady = null;
+    if (this.lastReady === null) this.firstReady = stream;
+    else this.lastReady.nextReady = stream;
+    this.lastReady = stream;
+    this.dirty();
+  }
+
+  /** Forgets the stream. Its output is dropped; queues skip it when they come to it. */
+  close(stream: Stream, how: number): void {
+    if (stream.closed) return;
+    stream.closed = true;
+    stream.dropOutput();
+    if (stream.id === 0) {
+      const at = this.unopened.indexOf(stream);
+      if (at >= 0) this.unopened.splice(at, 1);
+      return;
+    }
+    this.table.remove(stream);
+    this.remember(stream.id, how);
+    this.handler.onRoom();
+  }
+
+  remember(id: number, how: number): void {
+    const slot = (id >>> 1) & (REMEMBERED - 1);
+    this.closedIds[slot] = id;
+    this.closedHow[slot] = how;
+  }
+
+  /**
+   * How an id that is not open came to be closed. `unknown` when it was never opened; ids that other ids have
+   * since pushed out of memory count as reset by us, which is the lenient reading.
+   */
+  closedAs(id: number): number {
+    const slot = (id >>> 1) & (REMEMBERED - 1);
+    const seen = this.closedIds[slot]!;
+    if (seen === id) return this.closedHow[slot]!;
+    return seen > id ? Closed.resetByUs : Closed.unknown;
+  }
+
+  /** Whether no stream with this id has been opened yet (RFC 9113 section 5.1, idle). */
+  isIdle(id: number): boolean {
+    if (this.role === 'server') return (id & 1) === 0 || id > this.lastPeerId;
+    return (id & 1) === 0 || id >= this.nextId;
+  }
+}

@@ -1,0 +1,247 @@
+/**
+ * One HTTP/2 connection, either role: bytes in, events out, bytes out (RFC 9113). No sockets, no timers, no policy.
+ *
+ *   receive(chunk, nowMs)  → handler.onStream, stream.owner.on…
+ *   sendHeaders / sendData / sendTrailers / reset → handler.onDirty
+ *   flush(output, room)    → octets for the socket
+ */
+
+import { Closed, type ConnectionHandler, ConnectionState, type Role } from './connection-state.js';
+import { ConnectionError, ErrorCode, FrameType, MAX_STREAM_ID, PREFACE } from './constants.js';
+import { FrameReader, type FrameReceiver } from './frame-reader.js';
+import type { Field } from './hpack/field.js';
+import type { StableList } from './hpack/header-list.js';
+import { UNREAD_CONTROL_BYTES } from './limits.js';
+import type { Output } from './output.js';
+import { meter, receiveDataBytes, receiveDataStart, receiveFrame } from './receive.js';
+import { compact, flush } from './send.js';
+import { clientSettings, type LocalSettings, serverSettings } from './settings.js';
+import { Chunk, Ending, Stream, type StreamOwner } from './stream.js';
+
+/** Stream ids left when a client's connection should be replaced. */
+const FEW_IDS = 1 << 20;
+
+export class Connection implements FrameReceiver {
+  readonly state: ConnectionState;
+  private readonly reader: FrameReader;
+  private prefaceHave: number;
+
+  constructor(role: Role, local: LocalSettings, handler: ConnectionHandler) {
+    this.state = new ConnectionState(role, local, handler);
+    this.reader = new FrameReader(this, local.maxFrame);
+    this.prefaceHave = role === 'server' ? 0 : PREFACE.length;
+  }
+
+  /** Queues the preface: a client's magic, SETTINGS, and the connection window. Once, first of all. */
+  start(): void {
+    const c = this.state;
+    if (c.role === 'client') c.control.raw(PREFACE);
+    const settings = c.role === 'client' ? clientSettings(c.local) : serverSettings(c.local);
+    c.control.frame(FrameType.settings, 0, 0, settings);
+    const raise = c.local.connectionWindow - c.recvWindow;
+    if (raise > 0) {
+      c.control.word(FrameType.windowUpdate, 0, raise);
+      c.recvWindow += raise;
+    }
+    c.dirty();
+  }
+
+  /** Takes what the socket read at `nowMs` (monotonic). Never throws for anything a peer can send. */
+  receive(chunk: Buffer, nowMs: number): void {
+    const c = this.state;
+    if (c.isOver) return;
+    c.nowMs = nowMs;
+    try {
+      const from = this.prefaceHave < PREFACE.length ? this.takePreface(chunk) : 0;
+      this.reader.read(chunk, from);
+      if (c.control.length > UNREAD_CONTROL_BYTES) meter(c, false, 'unread-output');
+    } catch (error) {
+      if (!(error instanceof ConnectionError)) throw error;
+      this.fail(error.code, error.message);
+    }
+  }
+
+  /** Writes what may be written into `output`, about `room` octets of it. */
+  flush(output: Output, room: number): void {
+    this.state.isDirty = false;
+    flush(this.state, output, room);
+  }
+
+  /** Whether `flush` left something that could be written at once. */
+  get hasOutput(): boolean {
+    return this.state.firstReady !== null || this.state.control.length > 0;
+  }
+
+  /** Client: a new stream, not sent before its first `sendHeaders` is flushed. */
+  openStream(owner: StreamOwner): Stream {
+    return new Stream(owner, this.state.local.initialWindow, this.state.peer.initialWindow);
+  }
+
+  /** Client: how many more calls the peer lets us open now. */
+  get capacity(): number {
+    const c = this.state;
+    if (c.isOver || c.goawayReceived) return 0;
+    return c.peer.maxConcurrentStreams - c.table.size - c.unopened.length;
+  }
+
+  get openStreams(): number {
+    return this.state.table.size + this.state.unopened.length;
+  }
+
+  /** Client: whether so few stream ids are left that the connection should be replaced. */
+  get isWorn(): boolean {
+    return this.state.nextId > MAX_STREAM_ID - FEW_IDS;
+  }
+
+  /** Whether a frame or a header block has begun and not ended. */
+  get isMidFrame(): boolean {
+    return this.reader.isMidFrame || this.state.blockStream !== 0 || this.prefaceHave < PREFACE.length;
+  }
+
+  sendHeaders(stream: Stream, list: StableList, extras: readonly Field[], end: boolean): void {
+    if (stream.closed) return;
+    stream.headers = list;
+    stream.headerExtras = extras;
+    if (end) stream.endAfterPending = true;
+    this.state.ready(stream);
+  }
+
+  /** Queues `buffer[start, end)` by reference. `buffer` must not change until `onSent` has reported it. */
+  sendData(stream: Stream, buffer: Buffer, start: number, end: number, last: boolean): void {
+    if (stream.closed) return;
+    if (end > start) {
+      const chunk = new Chunk(buffer, start, end);
+      if (stream.lastChunk === null) stream.firstChunk = chunk;
+      else stream.lastChunk.next = chunk;
+      stream.lastChunk = chunk;
+      stream.pendingBytes += end - start;
+    }
+    if (last) stream.endAfterPending = true;
+    // A stream without window or id waits for it anyway.
+    if (stream.sendWindow > 0 || stream.id === 0 || stream.pendingBytes === 0) this.state.ready(stream);
+    else compact(stream);
+  }
+
+  sendTrailers(stream: Stream, list: StableList, extras: readonly Field[]): void {
+    if (stream.closed) return;
+    stream.trailers = list;
+    stream.trailerExtras = extras;
+    if (stream.pendingBytes === 0 || stream.sendWindow > 0) this.state.ready(stream);
+  }
+
+  /** Ends the stream now. One that was never written vanishes without a trace. The owner is not told. */
+  reset(stream: Stream, code: number): void {
+    const c = this.state;
+    if (stream.closed) return;
+    if (stream.id !== 0) {
+      c.control.word(FrameType.rstStream, stream.id, code);
+      c.dirty();
+    }
+    c.close(stream, Closed.resetByUs);
+  }
+
+  /** Payload of `stream` has been passed on: the peer may send that much more. `target` is the window to aim for. */
+  credit(stream: Stream, bytes: number, target: number): void {
+    stream.unannounced += bytes;
+    if (stream.remoteEnded || stream.closed || stream.unannounced < stream.recvTarget >>> 1) return;
+    let increment = stream.unannounced;
+    if (target > stream.recvTarget) {
+      increment += target - stream.recvTarget;
+      stream.recvTarget = target;
+    }
+    stream.unannounced = 0;
+    stream.recvWindow += increment;
+    this.state.control.word(FrameType.windowUpdate, stream.id, increment);
+    this.state.dirty();
+  }
+
+  ping(): void {
+    this.state.pingsOutstanding++;
+    this.state.control.frame(FrameType.ping, 0, 0, PING_PAYLOAD);
+    this.state.dirty();
+  }
+
+  /** First step of a drain (RFC 9113 section 6.8): announces the end; streams the client opens meanwhile are still taken. */
+  announceGoaway(): void {
+    this.queueGoaway(MAX_STREAM_ID, ErrorCode.noError, '');
+  }
+
+  /** Second step: streams above the last one seen are refused and were never processed. */
+  finalGoaway(): void {
+    this.state.goawaySent = this.state.lastPeerId;
+    this.queueGoaway(this.state.lastPeerId, ErrorCode.noError, '');
+  }
+
+  /** Ends the connection with an error: GOAWAY is queued, every stream is lost, the handler closes the socket. */
+  fail(code: number, message: string): void {
+    const c = this.state;
+    if (c.isOver) return;
+    this.queueGoaway(c.lastPeerId, code, message);
+    this.abandon();
+    c.handler.onFatal(code, message);
+  }
+
+  /** The socket is gone: every stream is lost, those that were never written unprocessed. */
+  abandon(): void {
+    const c = this.state;
+    if (c.isOver) return;
+    c.isOver = true;
+    this.reader.stopped = true;
+    const queued: Stream[] = [...c.unopened];
+    for (let stream = c.firstReady; stream !== null; stream = stream.nextReady) {
+      if (stream.id === 0 && !stream.closed) queued.push(stream);
+    }
+    c.unopened = [];
+    for (const stream of c.table.all()) {
+      c.close(stream, Closed.resetByUs);
+      stream.owner.onEnding(stream, Ending.lost, ErrorCode.internalError);
+    }
+    for (const stream of queued) {
+      c.close(stream, Closed.resetByUs);
+      stream.owner.onEnding(stream, Ending.unprocessed, ErrorCode.refusedStream);
+    }
+  }
+
+  // ---- FrameReceiver ----
+
+  onFrame(type: number, flags: number, streamId: number, buffer: Buffer, start: number, end: number): void {
+    receiveFrame(this.state, type, flags, streamId, buffer, start, end);
+  }
+
+  onDataStart(flags: number, streamId: number, length: number): void {
+    receiveDataStart(this.state, flags, streamId, length);
+  }
+
+  onDataBytes(buffer: Buffer, start: number, end: number, last: boolean): void {
+    receiveDataBytes(this.state, buffer, start, end, last);
+  }
+
+  onOversize(type: number, streamId: number, length: number): void {
+    throw new ConnectionError(
+      ErrorCode.frameSizeError,
+      `frame of ${length} octets (type ${type}, stream ${streamId}), more than ${this.state.local.maxFrame}`,
+    );
+  }
+
+  private queueGoaway(lastId: number, code: number, message: string): void {
+    const debug = Buffer.from(message.slice(0, 120), 'latin1');
+    const payload = Buffer.alloc(8 + debug.length);
+    payload.writeUInt32BE(lastId, 0);
+    payload.writeUInt32BE(code, 4);
+    debug.copy(payload, 8);
+    this.state.control.frame(FrameType.goaway, 0, 0, payload);
+    this.state.dirty();
+  }
+
+  /** RFC 9113 section 3.4; returns where the frames begin. */
+  private takePreface(chunk: Buffer): number {
+    const n = Math.min(PREFACE.length - this.prefaceHave, chunk.length);
+    if (PREFACE.compare(chunk, 0, n, this.prefaceHave, this.prefaceHave + n) !== 0) {
+      throw new ConnectionError(ErrorCode.protocolError, 'the connection does not begin with the HTTP/2 preface');
+    }
+    this.prefaceHave += n;
+    return n;
+  }
+}
+
+const PING_PAYLOAD = Buffer.from('outrider', 'latin1');

@@ -1,0 +1,114 @@
+/**
+ * What a header list says and whether it may say so (RFC 9113 section 8.2 and 8.3): computed once per stable list
+ * and memoised there, then completed with the few fields that vary from call to call.
+ */
+
+import type { Field } from './hpack/field.js';
+import type { HeaderBlock, StableList } from './hpack/header-list.js';
+import { Token } from './hpack/tokens.js';
+
+/** Facts of one list of fields. Strings are empty, numbers -1, when the field is absent. */
+export class Facts {
+  method = '';
+  scheme = '';
+  authority = '';
+  path = '';
+  status = -1;
+  contentType = '';
+  contentLength = -1;
+  grpcStatus = -1;
+  /** Malformed whatever the list is used for. */
+  malformed = false;
+  requestPseudo = 0;
+  responsePseudo = 0;
+
+  isRequest(): boolean {
+    if (this.malformed || this.responsePseudo !== 0) return false;
+    if (this.method === 'CONNECT') return this.scheme === '' && this.path === '' && this.authority !== '';
+    return this.method !== '' && this.scheme !== '' && this.path !== '';
+  }
+
+  isResponse(): boolean {
+    return !this.malformed && this.requestPseudo === 0 && this.responsePseudo === 1 && this.status >= 100;
+  }
+
+  isTrailers(): boolean {
+    return !this.malformed && this.requestPseudo === 0 && this.responsePseudo === 0;
+  }
+
+  /** gRPC over HTTP/2: content-type `application/grpc`, alone or followed by `+` or `;`. */
+  isGrpc(): boolean {
+    const type = this.contentType;
+    if (!type.startsWith('application/grpc')) return false;
+    const next = type.charCodeAt(16);
+    return Number.isNaN(next) || next === 0x2b || next === 0x3b;
+  }
+}
+
+/** Facts of the whole block; those of its stable part alone are memoised on it. */
+export function factsOf(block: HeaderBlock): Facts {
+  const stable = stableFacts(block.stable);
+  if (block.extras.length === 0 && !block.disordered) return stable;
+  let simple = !block.disordered;
+  for (const field of block.extras) {
+    if (field.token <= Token.status && field.token !== Token.other) simple = false;
+    else if (field.fault !== 0 || field.token === Token.contentLength || field.token === Token.grpcStatus) simple = false;
+    else if (field.token === Token.contentType) simple = false;
+  }
+  if (simple) return stable;
+  const facts = new Facts();
+  Object.assign(facts, stable);
+  if (block.disordered) facts.malformed = true;
+  for (const field of block.extras) add(facts, field);
+  return facts;
+}
+
+function stableFacts(list: StableList): Facts {
+  if (list.facts !== null) return list.facts as Facts;
+  const facts = new Facts();
+  for (const field of list.toFields()) add(facts, field);
+  list.facts = facts;
+  return facts;
+}
+
+function add(facts: Facts, field: Field): void {
+  if (field.fault !== 0) facts.malformed = true;
+  switch (field.token) {
+    case Token.method:
+      if (facts.method !== '' || field.value === '') facts.malformed = true;
+      facts.method = field.value;
+      facts.requestPseudo++;
+      break;
+    case Token.scheme:
+      if (facts.scheme !== '' || field.value === '') facts.malformed = true;
+      facts.scheme = field.value;
+      facts.requestPseudo++;
+      break;
+    case Token.path:
+      if (facts.path !== '' || field.value === '') facts.malformed = true;
+      facts.path = field.value;
+      facts.requestPseudo++;
+      break;
+    case Token.authority:
+      if (facts.authority !== '') facts.malformed = true;
+      facts.authority = field.value;
+      facts.requestPseudo++;
+      break;
+    case Token.status:
+      facts.responsePseudo++;
+      facts.status = /^[1-9][0-9][0-9]$/.test(field.value) ? Number(field.value) : -1;
+      if (facts.responsePseudo > 1 || facts.status < 0) facts.malformed = true;
+      break;
+    case Token.contentType:
+      facts.contentType = field.value;
+      break;
+    case Token.contentLength:
+      if (!/^[0-9]{1,15}$/.test(field.value)) facts.malformed = true;
+      else if (facts.contentLength >= 0 && facts.contentLength !== Number(field.value)) facts.malformed = true;
+      else facts.contentLength = Number(field.value);
+      break;
+    case Token.grpcStatus:
+      facts.grpcStatus = /^[0-9]{1,3}$/.test(field.value) ? Number(field.value) : 2;
+      break;
+  }
+}

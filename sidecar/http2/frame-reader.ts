@@ -1,0 +1,173 @@
+/**
+ * Splits a byte stream into frames, whatever the chunk borders. DATA is handed on as it arrives, stripped of
+ * its padding, so that a large frame is never assembled; every other frame is handed on whole.
+ * Knows lengths and padding only; what a frame means is the receiver's business.
+ */
+
+import { ConnectionError, DEFAULT_MAX_FRAME, ErrorCode, Flag, FrameType } from './constants.js';
+
+export interface FrameReceiver {
+  /** A whole frame other than DATA; `buffer[start, end)` is its payload, valid during the call only. */
+  onFrame(type: number, flags: number, streamId: number, buffer: Buffer, start: number, end: number): void;
+  /** A DATA frame begins; `length` is its whole payload, padding included (what flow control counts). */
+  onDataStart(flags: number, streamId: number, length: number): void;
+  /** Some bytes of that frame; `last` with the final ones (perhaps none). */
+  onDataBytes(buffer: Buffer, start: number, end: number, last: boolean): void;
+  /** A frame longer than we allow. */
+  onOversize(type: number, streamId: number, length: number): void;
+}
+
+const enum Phase {
+  header,
+  payload,
+  padLength,
+  data,
+  padding,
+}
+
+export class FrameReader {
+  /** Set to stop in the middle of a chunk (connection over). */
+  stopped = false;
+  private phase: Phase = Phase.header;
+  private readonly head = Buffer.alloc(9);
+  private headHave = 0;
+  private type = 0;
+  private flags = 0;
+  private streamId = 0;
+  private payload: Buffer | null = null;
+  private payloadHave = 0;
+  /** DATA octets and padding octets still to come. */
+  private remaining = 0;
+  private padding = 0;
+
+  constructor(
+    private readonly receiver: FrameReceiver,
+    private readonly maxFrame: number = DEFAULT_MAX_FRAME,
+  ) {}
+
+  /** Whether a frame has begun and not ended: a peer that stays here is stalling. */
+  get isMidFrame(): boolean {
+    return this.phase !== Phase.header || this.headHave > 0;
+  }
+
+  read(chunk: Buffer, from: number): void {
+    let at = from;
+    const end = chunk.length;
+    while (at < end && !this.stopped) {
+      switch (this.phase) {
+        case Phase.header:
+          at = this.readHeader(chunk, at, end);
+          break;
+        case Phase.data:
+          at = this.readData(chunk, at, end);
+          break;
+        case Phase.payload:
+          at = this.readPayload(chunk, at, end);
+          break;
+        case Phase.padLength:
+          this.setPadding(chunk[at]!);
+          at++;
+          break;
+        case Phase.padding: {
+          const n = Math.min(this.padding, end - at);
+          this.padding -= n;
+          at += n;
+          if (this.padding === 0) this.phase = Phase.header;
+          break;
+        }
+      }
+    }
+  }
+
+  private readHeader(chunk: Buffer, at: number, end: number): number {
+    let source = chunk;
+    let p = at;
+    if (this.headHave > 0 || end - at < 9) {
+      const n = Math.min(9 - this.headHave, end - at);
+      chunk.copy(this.head, this.headHave, at, at + n);
+      this.headHave += n;
+      if (this.headHave < 9) return at + n;
+      this.headHave = 0;
+      source = this.head;
+      p = 0;
+      at += n;
+    } else {
+      at += 9;
+    }
+    const length = (source[p]! << 16) | (source[p + 1]! << 8) | source[p + 2]!;
+    const type = source[p + 3]!;
+    const flags = source[p + 4]!;
+    // The reserved bit is ignored on receipt (RFC 9113 section 4.1).
+    const id = ((source[p + 5]! & 0x7f) << 24) | (source[p + 6]! << 16) | (source[p + 7]! << 8) | source[p + 8]!;
+    if (length > this.maxFrame) {
+      this.receiver.onOversize(type, id, length);
+      return end;
+    }
+    if (type === FrameType.data) {
+      this.startData(flags, id, length);
+      return at;
+    }
+    if (end - at >= length) {
+      this.receiver.onFrame(type, flags, id, chunk, at, at + length);
+      return at + length;
+    }
+    this.type = type;
+    this.flags = flags;
+    this.streamId = id;
+    this.payload = Buffer.allocUnsafe(length);
+    this.payloadHave = 0;
+    this.phase = Phase.payload;
+    return at;
+  }
+
+  private startData(flags: number, id: number, length: number): void {
+    this.receiver.onDataStart(flags, id, length);
+    this.remaining = length;
+    this.padding = 0;
+    if ((flags & Flag.padded) !== 0) {
+      if (length === 0) throw new ConnectionError(ErrorCode.frameSizeError, 'padded DATA without a pad length');
+      this.phase = Phase.padLength;
+    } else if (length === 0) {
+      this.receiver.onDataBytes(this.head, 0, 0, true);
+    } else {
+      this.phase = Phase.data;
+    }
+  }
+
+  private setPadding(padding: number): void {
+    this.remaining -= 1;
+    if (padding > this.remaining) {
+      throw new ConnectionError(ErrorCode.protocolError, 'padding as long as the DATA frame or longer');
+    }
+    this.padding = padding;
+    this.remaining -= padding;
+    if (this.remaining > 0) {
+      this.phase = Phase.data;
+      return;
+    }
+    this.phase = padding > 0 ? Phase.padding : Phase.header;
+    this.receiver.onDataBytes(this.head, 0, 0, true);
+  }
+
+  private readData(chunk: Buffer, at: number, end: number): number {
+    const n = Math.min(this.remaining, end - at);
+    this.remaining -= n;
+    const last = this.remaining === 0;
+    if (last) this.phase = this.padding > 0 ? Phase.padding : Phase.header;
+    this.receiver.onDataBytes(chunk, at, at + n, last);
+    return at + n;
+  }
+
+  private readPayload(chunk: Buffer, at: number, end: number): number {
+    const payload = this.payload!;
+    const n = Math.min(payload.length - this.payloadHave, end - at);
+    chunk.copy(payload, this.payloadHave, at, at + n);
+    this.payloadHave += n;
+    if (this.payloadHave === payload.length) {
+      this.phase = Phase.header;
+      this.payload = null;
+      this.receiver.onFrame(this.type, this.flags, this.streamId, payload, 0, payload.length);
+    }
+    return at + n;
+  }
+}

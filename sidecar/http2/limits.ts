@@ -1,0 +1,90 @@
+/**
+ * Bounds on what a peer may make us do (RFC 9113 section 10.5; CVE-2019-9511…9518, CVE-2023-44487, CVE-2025-8671).
+ * Each is a token bucket: `burst` at once, `perSecond` for ever. Numbers are far above what gRPC clients do and
+ * far below what hurts. A limit that is hit ends the connection with ENHANCE_YOUR_CALM and counts under its name.
+ */
+
+export interface Bucket {
+  readonly burst: number;
+  readonly perSecond: number;
+}
+
+export const BUCKETS = {
+  /** RST_STREAM received. A busy client may cancel 1,000 calls a second for ever; dispatch is deferred, so they cost little. */
+  'rapid-resets': { burst: 5000, perSecond: 2000 },
+  /** Streams we had to reset because the peer broke a rule on them. */
+  violations: { burst: 100, perSecond: 10 },
+  settings: { burst: 100, perSecond: 20 },
+  pings: { burst: 500, perSecond: 100 },
+  /** DATA, HEADERS or CONTINUATION without payload that end nothing. */
+  'empty-frames': { burst: 100, perSecond: 10 },
+  /** PRIORITY and unknown frames. */
+  'idle-frames': { burst: 10_000, perSecond: 2000 },
+  'window-updates': { burst: 100_000, perSecond: 50_000 },
+  /** Header lists longer than we announced. */
+  'header-list': { burst: 10, perSecond: 1 },
+} as const satisfies Record<string, Bucket>;
+
+/** Hard bounds of a connection; same consequence. */
+export const BLOCK_FRAMES = 32;
+export const BLOCK_BYTES = 64 * 1024;
+/** Control octets (acknowledgements, resets) a peer may leave unread. */
+export const UNREAD_CONTROL_BYTES = 128 * 1024;
+/** 1xx answers to one request. */
+export const INFORMATIONAL = 10;
+
+export type LimitName =
+  | keyof typeof BUCKETS
+  | 'header-block-frames'
+  | 'concurrent-streams'
+  | 'unread-output'
+  | 'informational'
+  | 'handshake-timeout'
+  | 'handshake-rate'
+  | 'connections'
+  | 'stalled-frame';
+
+export const LIMIT_NAMES: readonly LimitName[] = [
+  ...(Object.keys(BUCKETS) as (keyof typeof BUCKETS)[]),
+  'header-block-frames',
+  'concurrent-streams',
+  'unread-output',
+  'informational',
+  'handshake-timeout',
+  'handshake-rate',
+  'connections',
+  'stalled-frame',
+];
+
+/** A bucket in use. `take` costs two comparisons until the burst is used up. */
+export class Meter {
+  private level = 0;
+  private sinceMs = 0;
+
+  constructor(private readonly bucket: Bucket) {}
+
+  /** Counts one event at `nowMs` (monotonic); false when that is one too many. */
+  take(nowMs: number): boolean {
+    if (this.level < this.bucket.burst) {
+      if (this.level === 0) this.sinceMs = nowMs;
+      this.level++;
+      return true;
+    }
+    this.level = Math.max(0, this.level - ((nowMs - this.sinceMs) * this.bucket.perSecond) / 1000);
+    this.sinceMs = nowMs;
+    if (this.level >= this.bucket.burst) return false;
+    this.level++;
+    return true;
+  }
+}
+
+export class Meters {
+  readonly rapidResets = new Meter(BUCKETS['rapid-resets']);
+  readonly violations = new Meter(BUCKETS.violations);
+  readonly settings = new Meter(BUCKETS.settings);
+  readonly pings = new Meter(BUCKETS.pings);
+  readonly emptyFrames = new Meter(BUCKETS['empty-frames']);
+  readonly idleFrames = new Meter(BUCKETS['idle-frames']);
+  readonly windowUpdates = new Meter(BUCKETS['window-updates']);
+  readonly headerList = new Meter(BUCKETS['header-list']);
+}

@@ -1,0 +1,152 @@
+/**
+ * Octets on their way out. Small things are packed side by side into slabs; large payloads go by reference.
+ * A slab is never written twice to the same place, so what was handed to a socket stays valid without copying,
+ * and the garbage collector frees it.
+ */
+
+import { FRAME_HEADER_BYTES } from './constants.js';
+
+const SLAB_BYTES = 64 * 1024;
+/** Payload pieces from here on go by reference: below, packing is cheaper than another part of a writev. */
+const BY_REFERENCE = 4096;
+
+/** The slab being filled; shared by all connections of the process, which flush one after another. */
+let slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
+let slabAt = 0;
+
+export class Output {
+  /** Finished parts in order; the part being packed is `slab[from, slabAt)`. */
+  parts: Buffer[] = [];
+  bytes = 0;
+  private from = 0;
+
+  begin(): void {
+    this.parts = [];
+    this.bytes = 0;
+    this.from = slabAt;
+  }
+
+  /** Makes room for `n` octets side by side. After it, `buffer` and `at` may be written to and `advance` called. */
+  reserve(n: number): void {
+    if (slabAt + n <= slab.length) return;
+    this.seal();
+    slab = Buffer.allocUnsafeSlow(Math.max(SLAB_BYTES, n));
+    slabAt = 0;
+    this.from = 0;
+  }
+
+  get buffer(): Buffer {
+    return slab;
+  }
+
+  get at(): number {
+    return slabAt;
+  }
+
+  advance(to: number): void {
+    this.bytes += to - slabAt;
+    slabAt = to;
+  }
+
+  frameHeader(length: number, type: number, flags: number, streamId: number): void {
+    this.reserve(FRAME_HEADER_BYTES);
+    const at = slabAt;
+    putFrameHeader(slab, at, length, type, flags, streamId);
+    this.advance(at + FRAME_HEADER_BYTES);
+  }
+
+  /** Appends `source[start, end)`: copied when small, by reference when large. */
+  payload(source: Buffer, start: number, end: number): void {
+    const n = end - start;
+    if (n >= BY_REFERENCE) {
+      this.seal();
+      this.parts.push(source.subarray(start, end));
+      this.bytes += n;
+      return;
+    }
+    this.reserve(n);
+    const at = slabAt;
+    if (n <= 48) for (let i = 0; i < n; i++) slab[at + i] = source[start + i]!;
+    else source.copy(slab, at, start, end);
+    this.advance(at + n);
+  }
+
+  /** The parts, in order; `begin` starts the next lot. */
+  finish(): Buffer[] {
+    this.seal();
+    return this.parts;
+  }
+
+  private seal(): void {
+    if (slabAt > this.from) this.parts.push(slab.subarray(this.from, slabAt));
+    this.from = slabAt;
+  }
+}
+
+export function putFrameHeader(
+  target: Buffer,
+  at: number,
+  length: number,
+  type: number,
+  flags: number,
+  streamId: number,
+): void {
+  target[at] = length >>> 16;
+  target[at + 1] = length >>> 8;
+  target[at + 2] = length;
+  target[at + 3] = type;
+  target[at + 4] = flags;
+  target[at + 5] = streamId >>> 24;
+  target[at + 6] = streamId >>> 16;
+  target[at + 7] = streamId >>> 8;
+  target[at + 8] = streamId;
+}
+
+/** Control frames queue in a small growing buffer of their own and go out before anything else. */
+export class ControlQueue {
+  private buffer = Buffer.allocUnsafe(256);
+  length = 0;
+
+  frame(type: number, flags: number, streamId: number, payload: Buffer | null): void {
+    const n = payload === null ? 0 : payload.length;
+    this.room(FRAME_HEADER_BYTES + n);
+    putFrameHeader(this.buffer, this.length, n, type, flags, streamId);
+    this.length += FRAME_HEADER_BYTES;
+    if (payload !== null) {
+      payload.copy(this.buffer, this.length);
+      this.length += n;
+    }
+  }
+
+  /** A frame whose payload is one 32-bit number: WINDOW_UPDATE and RST_STREAM. */
+  word(type: number, streamId: number, value: number): void {
+    this.room(FRAME_HEADER_BYTES + 4);
+    putFrameHeader(this.buffer, this.length, 4, type, 0, streamId);
+    this.buffer.writeUInt32BE(value >>> 0, this.length + FRAME_HEADER_BYTES);
+    this.length += FRAME_HEADER_BYTES + 4;
+  }
+
+  raw(octets: Buffer): void {
+    this.room(octets.length);
+    octets.copy(this.buffer, this.length);
+    this.length += octets.length;
+  }
+
+  /** Moves everything to `output`. */
+  drainTo(output: Output): void {
+    output.reserve(this.length);
+    const at = output.at;
+    this.buffer.copy(output.buffer, at, 0, this.length);
+    output.advance(at + this.length);
+    this.length = 0;
+    if (this.buffer.length > 4096) this.buffer = Buffer.allocUnsafe(256);
+  }
+
+  private room(n: number): void {
+    if (this.length + n <= this.buffer.length) return;
+    const grown = Buffer.allocUnsafe(Math.max(this.buffer.length * 2, this.length + n));
+    this.buffer.copy(grown, 0, 0, this.length);
+    this.buffer = grown;
+  }
+}
+

@@ -1,0 +1,62 @@
+/**
+ * Streams of one connection by id. Ids of one side rise by two, so a ring indexed by id is nearly always enough;
+ * a long-lived stream that a newer one lands on moves to a small map, so memory follows the open streams only.
+ */
+
+import type { Stream } from './stream.js';
+
+export class StreamTable {
+  private slots: (Stream | null)[] = new Array<Stream | null>(64).fill(null);
+  private mask = 63;
+  private readonly displaced = new Map<number, Stream>();
+  size = 0;
+
+  get(id: number): Stream | null {
+    const found = this.slots[(id >>> 1) & this.mask]!;
+    if (found !== null && found.id === id) return found;
+    return this.displaced.size === 0 ? null : (this.displaced.get(id) ?? null);
+  }
+
+  add(stream: Stream): void {
+    const slot = (stream.id >>> 1) & this.mask;
+    const occupant = this.slots[slot]!;
+    if (occupant !== null) {
+      if (this.displaced.size > this.mask >>> 2 && this.mask < 4095) {
+        this.grow();
+        this.add(stream);
+        return;
+      }
+      this.displaced.set(occupant.id, occupant);
+    }
+    this.slots[slot] = stream;
+    this.size++;
+  }
+
+  remove(stream: Stream): void {
+    const slot = (stream.id >>> 1) & this.mask;
+    if (this.slots[slot] === stream) this.slots[slot] = null;
+    else if (!this.displaced.delete(stream.id)) return;
+    this.size--;
+  }
+
+  /** A copy, so that callers may close streams while they walk. */
+  all(): Stream[] {
+    const streams: Stream[] = [];
+    for (const stream of this.slots) if (stream !== null) streams.push(stream);
+    for (const stream of this.displaced.values()) streams.push(stream);
+    return streams;
+  }
+
+  private grow(): void {
+    const streams = this.all();
+    this.mask = this.mask * 2 + 1;
+    this.slots = new Array<Stream | null>(this.mask + 1).fill(null);
+    this.displaced.clear();
+    for (const stream of streams) {
+      const slot = (stream.id >>> 1) & this.mask;
+      const occupant = this.slots[slot]!;
+      if (occupant !== null) this.displaced.set(occupant.id, occupant);
+      this.slots[slot] = stream;
+    }
+  }
+}
