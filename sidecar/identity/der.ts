@@ -154,7 +154,10 @@ export function readTime(value: { tag: number; content: DerReader }): number {
   const part = (from: number, to: number) => digits.slice(from, to);
   const iso = `${part(0, 4)}-${part(4, 6)}-${part(6, 8)}T${part(8, 10)}:${part(10, 12)}:${part(12, 14)}Z`;
   const ms = Date.parse(iso);
-  if (Number.isNaN(ms)) throw new DerError('impossible date');
+  // The parser may roll an impossible day over into the next month.
+  if (Number.isNaN(ms) || new Date(ms).toISOString() !== iso.replace('Z', '.000Z')) {
+    throw new DerError('impossible date');
+  }
   return ms;
 }
 

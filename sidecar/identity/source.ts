@@ -66,8 +66,10 @@ export function assembleIdentity(
   const verdict = verifyPeer({ leafDer, chainDer }, trust, wallNowMs, expected.service);
   if (verdict.kind === 'rejected') return { fault: `certificate: ${verdict.detail} (${verdict.reason})` };
   return {
-    ...parts,
     id: verdict.id,
+    certChainPem: parts.certChainPem,
+    keyPem: parts.keyPem,
+    rootsPem: parts.rootsPem,
     notBeforeMs: facts.notBeforeMs,
     notAfterMs: facts.notAfterMs,
     serial: facts.serial,

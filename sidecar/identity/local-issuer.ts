@@ -1,0 +1,162 @@
+/**
+ * Hands the local CA's certificates to sidecars through files, and renews them in time. Used by `outrider up`.
+ *
+ * A set is swapped by one rename of a symbolic link (as Kubernetes does), so that a reader finds the old set or
+ * the new one. Renewal comes at 50–70 % of a leaf's life, by chance, so that a fleet does not renew at once; what
+ * fails is tried again with backoff while the old leaf still serves.
+ */
+
+import type { Clock } from '../runtime/clock.js';
+import type { Random } from '../runtime/random.js';
+import type { Timer, Timers } from '../runtime/timers.js';
+import { CertificateDirectory } from './certificate-directory.js';
+import { type IssuedLeaf, LEAF_LIFETIME_MS, type LocalCa } from './local-ca.js';
+import type { IdentityPaths } from './secret-files.js';
+
+export interface LocalIssuerOptions {
+  readonly ca: LocalCa;
+  /** Gets one directory per instance; made with mode 0700. */
+  readonly directory: string;
+  readonly clock: Pick<Clock, 'wallNow'>;
+  readonly timers: Timers;
+  readonly random: Random;
+  /** Default 1 h. */
+  readonly leafLifetimeMs?: number;
+  /** Time that readers are given between the steps of a root rotation. Default 30 s: three polls. */
+  readonly overlapMs?: number;
+  readonly onProblem?: (problem: string) => void;
+}
+
+const OVERLAP_MS = 30_000;
+const RENEW_FROM = 0.5;
+const RENEW_SPREAD = 0.2;
+const RETRY_BASE_MS = 1_000;
+const RETRY_MAX_MS = 60_000;
+
+interface Holder {
+  readonly service: string;
+  readonly store: CertificateDirectory;
+  leaf: IssuedLeaf;
+  failures: number;
+  timer: Timer | undefined;
+  /** Writes for one holder follow each other. */
+  work: Promise<void>;
+}
+
+export class LocalIssuer {
+  private readonly holders = new Map<string, Holder>();
+  private readonly waits = new Map<Timer, () => void>();
+  private closed = false;
+
+  constructor(private readonly options: LocalIssuerOptions) {}
+
+  /** Issues for one sidecar and keeps that current. `instance` names the directory: letters, digits, `.`, `_`, `-`. */
+  async add(service: string, instance: string): Promise<IdentityPaths> {
+    if (!/^[A-Za-z0-9_-][A-Za-z0-9._-]*$/.test(instance))
+      throw new Error(`not a directory name: ${instance}`);
+    if (this.holders.has(instance)) throw new Error(`issued twice: ${instance}`);
+    const store = await CertificateDirectory.create(this.options.directory, instance);
+    const leaf = await this.issue(service);
+    await store.write(leaf);
+    const holder: Holder = { service, store, leaf, failures: 0, timer: undefined, work: Promise.resolve() };
+    this.holders.set(instance, holder);
+    this.schedule(holder);
+    return store.paths;
+  }
+
+  /** New leaves for everyone now. */
+  async renewAll(): Promise<void> {
+    await Promise.all([...this.holders.values()].map((holder) => this.renew(holder)));
+  }
+
+  /**
+   * Replaces the root without a moment of distrust: the new root is published, then signs, then the old one goes,
+   * with `overlapMs` between the steps. Resolves after the last step, or early when closed.
+   */
+  async rotateRoot(): Promise<void> {
+    const { ca } = this.options;
+    await ca.prepareRoot();
+    await this.publishRoots();
+    await this.overlap();
+    if (this.closed) return;
+    ca.activateRoot();
+    await this.renewAll();
+    await this.overlap();
+    if (this.closed) return;
+    ca.retireRoots();
+    await this.publishRoots();
+  }
+
+  /** Stops renewing. The files stay; removing them is the business of whoever made the directory. */
+  async close(): Promise<void> {
+    this.closed = true;
+    for (const holder of this.holders.values()) holder.timer?.cancel();
+    for (const [timer, resolve] of this.waits) {
+      timer.cancel();
+      resolve();
+    }
+    this.waits.clear();
+    await Promise.all([...this.holders.values()].map((holder) => holder.work));
+  }
+
+  private issue(service: string): Promise<IssuedLeaf> {
+    return this.options.ca.issueLeaf(service, this.options.leafLifetimeMs ?? LEAF_LIFETIME_MS);
+  }
+
+  private async publishRoots(): Promise<void> {
+    const { rootsPem } = this.options.ca;
+    const publish = (holder: Holder) => this.replace(holder, async () => ({ ...holder.leaf, rootsPem }));
+    await Promise.all([...this.holders.values()].map(publish));
+  }
+
+  private renew(holder: Holder): Promise<void> {
+    return this.replace(holder, () => this.issue(holder.service));
+  }
+
+  /** Never rejects: a failure is reported and tried again. */
+  private replace(holder: Holder, make: () => Promise<IssuedLeaf>): Promise<void> {
+    holder.work = holder.work.then(async () => {
+      if (this.closed) return;
+      try {
+        const leaf = await make();
+        await holder.store.write(leaf);
+        holder.leaf = leaf;
+        holder.failures = 0;
+      } catch (error) {
+        holder.failures++;
+        const why = error instanceof Error ? error.message : String(error);
+        this.options.onProblem?.(`certificate of ${holder.service} was not renewed: ${why}`);
+      }
+      this.schedule(holder);
+    });
+    return holder.work;
+  }
+
+  private schedule(holder: Holder): void {
+    holder.timer?.cancel();
+    if (this.closed) return;
+    holder.timer = this.options.timers.after(this.renewalDelayMs(holder), () => void this.renew(holder));
+  }
+
+  private renewalDelayMs(holder: Holder): number {
+    const { clock, random } = this.options;
+    if (holder.failures > 0) {
+      const backoffMs = Math.min(RETRY_MAX_MS, RETRY_BASE_MS * 2 ** (holder.failures - 1));
+      return backoffMs * (0.5 + 0.5 * random());
+    }
+    const lifeMs = this.options.leafLifetimeMs ?? LEAF_LIFETIME_MS;
+    const renewAtMs = holder.leaf.notAfterMs - lifeMs * (1 - RENEW_FROM - RENEW_SPREAD * random());
+    return Math.max(RETRY_BASE_MS, renewAtMs - clock.wallNow());
+  }
+
+  private overlap(): Promise<void> {
+    if (this.closed) return Promise.resolve();
+    return new Promise((resolve) => {
+      const timer = this.options.timers.after(this.options.overlapMs ?? OVERLAP_MS, () => {
+        this.waits.delete(timer);
+        resolve();
+      });
+      this.waits.set(timer, resolve);
+    });
+  }
+}
