@@ -40,15 +40,16 @@ export class CertificateDirectory {
     this.generation++;
     const name = `..set-${this.generation}`;
     const set = join(this.directory, name);
+    const link = join(this.directory, `${CURRENT}-${this.generation}`);
     try {
       await mkdir(set, { mode: 0o700 });
       await writeSecret(join(set, FILES.cert), parts.certChainPem);
       await writeSecret(join(set, FILES.key), parts.keyPem);
       await writeSecret(join(set, FILES.roots), parts.rootsPem);
-      const link = join(this.directory, `${CURRENT}-${this.generation}`);
       await symlink(name, link);
       await rename(link, join(this.directory, CURRENT));
     } catch (error) {
+      await rm(link, { force: true });
       await rm(set, { recursive: true, force: true });
       throw error;
     }
@@ -77,7 +78,6 @@ async function writeSecret(path: string, text: string): Promise<void> {
   const file = await open(path, 'wx', 0o600);
   try {
     await file.writeFile(text);
-    await file.sync();
   } finally {
     await file.close();
   }
