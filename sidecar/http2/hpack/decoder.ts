@@ -1,0 +1,162 @@
+// Decodes header blocks (RFC 7541 section 3) and sorts their fields into what repeats and what varies. Strict: whatever the
+// RFC forbids throws, because the table is then out of step. Limits on the list do not throw: decoding goes on, to keep
+// the table in step, but nothing more is kept. Whether a list makes sense is for the semantics layer.
+
+import { DynamicTable } from './dynamic-table.js';
+import { HpackError } from './errors.js';
+import type { Field } from './field.js';
+import { HeaderBlock, StableList } from './header-list.js';
+import { Cursor, readInteger } from './integer.js';
+import { readName, readValue } from './literal.js';
+import type { Name } from './name.js';
+import { STATIC_COUNT, STATIC_FIELDS } from './static-table.js';
+
+/** A change of our setting twice between two blocks is told by two updates (RFC 7541 4.2). */
+const MOST_UPDATES = 2;
+
+export interface DecoderOptions {
+  /** Our SETTINGS_HEADER_TABLE_SIZE, in octets. */
+  readonly maxTableBytes: number;
+  /** Our SETTINGS_MAX_HEADER_LIST_SIZE, in octets by RFC 9113 10.5.1. */
+  readonly maxListBytes: number;
+  /** Most fields in a list. */
+  readonly maxFields: number;
+}
+
+export class Decoder {
+  readonly #maxListBytes: number;
+  readonly #maxFields: number;
+  readonly #table: DynamicTable;
+  readonly #cursor = new Cursor();
+  #maxTableBytes: number;
+  /** Smallest setting since the last block if the table is larger than it, else -1: the next block must begin with an update. */
+  #owedUpdate = -1;
+  // The block being decoded.
+  #stable: StableList;
+  #extras: Field[] | null = null;
+  #bytes = 0;
+  #count = 0;
+  #overLimit = false;
+  #regular = false;
+  #misordered = false;
+
+  constructor(options: DecoderOptions) {
+    this.#maxTableBytes = options.maxTableBytes;
+    this.#maxListBytes = options.maxListBytes;
+    this.#maxFields = options.maxFields;
+    this.#table = new DynamicTable(options.maxTableBytes);
+    this.#stable = StableList.root();
+  }
+
+  /** Entries and octets in the dynamic table. */
+  get table(): { readonly count: number; readonly bytes: number } {
+    return this.#table;
+  }
+
+  /** To be called when the peer has acknowledged a new SETTINGS_HEADER_TABLE_SIZE of ours. */
+  setMaxTableBytes(bytes: number): void {
+    this.#maxTableBytes = bytes;
+    if (bytes < this.#table.limit)
+      this.#owedUpdate = this.#owedUpdate < 0 ? bytes : Math.min(this.#owedUpdate, bytes);
+  }
+
+  /**
+   * Decodes the whole block in [start, end).
+   * Throws HpackError on any violation of RFC 7541: answer COMPRESSION_ERROR and use this decoder no more.
+   */
+  decode(buffer: Buffer, start: number, end: number): HeaderBlock {
+    this.#stable = StableList.root();
+    this.#extras = null;
+    this.#bytes = 0;
+    this.#count = 0;
+    this.#overLimit = false;
+    this.#regular = false;
+    this.#misordered = false;
+    const cursor = this.#cursor;
+    cursor.at = start;
+    this.#readUpdates(buffer, end);
+    while (cursor.at < end) {
+      const first = buffer[cursor.at]!;
+      if (first >= 0x80) this.#add(this.#indexed(buffer, end, first));
+      else if (first >= 0x40) this.#insertedLiteral(buffer, end);
+      else if (first < 0x20) this.#plainLiteral(buffer, end, first >= 0x10);
+      else throw new HpackError('table size update inside a block');
+    }
+    return this.#finish();
+  }
+
+  #finish(): HeaderBlock {
+    const stable = this.#stable;
+    if (this.#extras === null && !this.#overLimit) {
+      stable.block ??= new HeaderBlock(stable, null, stable.bytes, stable.count, false, stable.misordered);
+      return stable.block;
+    }
+    return new HeaderBlock(stable, this.#extras, this.#bytes, this.#count, this.#overLimit, this.#misordered);
+  }
+
+  #readUpdates(buffer: Buffer, end: number): void {
+    const cursor = this.#cursor;
+    for (let updates = 0; cursor.at < end && (buffer[cursor.at]! & 0xe0) === 0x20; updates++) {
+      if (updates === MOST_UPDATES) throw new HpackError('too many table size updates');
+      const bytes = readInteger(buffer, cursor, end, 0x1f);
+      if (bytes > this.#maxTableBytes) throw new HpackError('table size update above the limit');
+      if (this.#owedUpdate >= 0 && bytes <= this.#owedUpdate) this.#owedUpdate = -1;
+      this.#table.setLimit(bytes);
+    }
+    if (this.#owedUpdate >= 0) throw new HpackError('no table size update after the limit was lowered');
+  }
+
+  #indexed(buffer: Buffer, end: number, first: number): Field {
+    if (first === 0xff) return this.#entry(readInteger(buffer, this.#cursor, end, 0x7f));
+    this.#cursor.at++;
+    return this.#entry(first & 0x7f);
+  }
+
+  #entry(index: number): Field {
+    if (index <= STATIC_COUNT) {
+      if (index === 0) throw new HpackError('index 0');
+      return STATIC_FIELDS[index]!;
+    }
+    const field = this.#table.get(index - STATIC_COUNT - 1);
+    if (field === null) throw new HpackError('index past the end of the table');
+    return field;
+  }
+
+  #insertedLiteral(buffer: Buffer, end: number): void {
+    const name = this.#literalName(buffer, end, 0x3f);
+    const field = readValue(buffer, this.#cursor, end, name, false);
+    this.#table.insert(field);
+    this.#add(field);
+  }
+
+  #plainLiteral(buffer: Buffer, end: number, neverIndexed: boolean): void {
+    const name = this.#literalName(buffer, end, 0x0f);
+    this.#add(readValue(buffer, this.#cursor, end, name, neverIndexed));
+  }
+
+  #literalName(buffer: Buffer, end: number, mask: number): Name {
+    const index = readInteger(buffer, this.#cursor, end, mask);
+    return index === 0 ? readName(buffer, this.#cursor, end) : this.#entry(index).info;
+  }
+
+  #add(field: Field): void {
+    this.#count++;
+    this.#bytes += field.size;
+    if (this.#bytes > this.#maxListBytes || this.#count > this.#maxFields) this.#overLimit = true;
+    if (this.#overLimit) return;
+    if (!field.info.pseudo) this.#regular = true;
+    else if (this.#regular) this.#misordered = true;
+    const stable = field.settle();
+    const extras = this.#extras;
+    if (extras === null) {
+      if (stable) this.#stable = this.#stable.with(field);
+      else this.#extras = [field];
+    } else if (stable && !holdsName(extras, field.name)) this.#stable = this.#stable.with(field);
+    else extras.push(field);
+  }
+}
+
+function holdsName(fields: readonly Field[], name: string): boolean {
+  for (let at = 0; at < fields.length; at++) if (fields[at]!.name === name) return true;
+  return false;
+}

@@ -1,0 +1,70 @@
+// A decoder's dynamic table (RFC 7541 2.3.2, 4): a ring of fields, newest first, bounded in RFC 7541 4.1 octets.
+
+import type { Field } from './field.js';
+
+const FIRST_SLOTS = 32;
+
+export class DynamicTable {
+  #ring: (Field | null)[] = new Array<Field | null>(FIRST_SLOTS).fill(null);
+  #mask = FIRST_SLOTS - 1;
+  #newest = -1;
+  #count = 0;
+  #bytes = 0;
+  #limit: number;
+
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Sum of the sizes of its entries. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  get limit(): number {
+    return this.#limit;
+  }
+
+  /** The entry `age` insertions old (0 is the newest), null if there is none. */
+  get(age: number): Field | null {
+    return age < this.#count ? this.#ring[(this.#newest - age) & this.#mask]! : null;
+  }
+
+  /** RFC 7541 4.4: evicts until the field fits; one larger than the table only empties it. */
+  insert(field: Field): void {
+    this.#shrinkTo(this.#limit - field.size);
+    if (field.size > this.#limit) return;
+    if (this.#count > this.#mask) this.#grow();
+    this.#newest = (this.#newest + 1) & this.#mask;
+    this.#ring[this.#newest] = field;
+    this.#count++;
+    this.#bytes += field.size;
+  }
+
+  /** RFC 7541 4.3. */
+  setLimit(limit: number): void {
+    this.#limit = limit;
+    this.#shrinkTo(limit);
+  }
+
+  #shrinkTo(bytes: number): void {
+    while (this.#count > 0 && this.#bytes > bytes) {
+      const oldest = (this.#newest - this.#count + 1) & this.#mask;
+      this.#bytes -= this.#ring[oldest]!.size;
+      this.#ring[oldest] = null;
+      this.#count--;
+    }
+  }
+
+  #grow(): void {
+    const ring = new Array<Field | null>((this.#mask + 1) * 2).fill(null);
+    for (let at = 0; at < this.#count; at++) ring[at] = this.get(this.#count - 1 - at);
+    this.#ring = ring;
+    this.#mask = ring.length - 1;
+    this.#newest = this.#count - 1;
+  }
+}

@@ -1,0 +1,209 @@
+// Encodes header lists (RFC 7541 section 6). A list that repeats costs one look-up and a copy: the dynamic table is filled
+// with stable fields and then left alone, so that indexes, and the octets memoised with them, stay valid. What varies is
+// sent without indexing and disturbs nothing. When the table serves the traffic badly it is begun anew.
+
+import type { Field } from './field.js';
+import { SEEN_ENOUGH } from './field.js';
+import type { StableList } from './header-list.js';
+import { writeInteger } from './integer.js';
+import { fieldLiteral, Representation } from './literal-writer.js';
+import type { Name } from './name.js';
+import { Steadiness } from './name.js';
+import { STATIC_COUNT, staticIndexOf } from './static-table.js';
+
+/** What we use of the table the peer offers, in octets. Also what both sides begin with (RFC 9113 6.5.2). */
+export const MAX_TABLE_BYTES = 4096;
+
+/** Fields sent as literals for want of room before the table is begun anew. */
+export const MISSES_BEFORE_RESTART = 4096;
+
+const MAX_MEMOS = 256;
+const MAX_MEMO_OCTETS = 65_536;
+
+/** Two table size updates of at most three octets each, with room to spare. */
+const UPDATE_OCTETS = 16;
+
+interface Memo {
+  readonly epoch: number;
+  readonly octets: Uint8Array;
+  /** Fields of it that are literals only because the table is full. */
+  readonly misses: number;
+}
+
+export class Encoder {
+  #maxBytes = MAX_TABLE_BYTES;
+  /** Smallest and last size to be told at the next block; -1 if there is nothing to tell. */
+  #smallestUpdate = -1;
+  #bytes = 0;
+  #inserted = 0;
+  #misses = 0;
+  /** Moves with everything that changes what an index means. */
+  #epoch = 0;
+  readonly #entries = new Map<Field, number>();
+  readonly #names = new Map<string, number>();
+  readonly #memos = new Map<StableList, Memo>();
+  #memoOctets = 0;
+  #lastList: StableList | null = null;
+  #lastMemo: Memo | null = null;
+
+  /**
+   * The peer's SETTINGS_HEADER_TABLE_SIZE, in octets; we use at most 4096 of it.
+   * The next block begins with the updates that RFC 7541 4.2 asks for.
+   */
+  setMaxTableBytes(bytes: number): void {
+    const size = Math.min(bytes, MAX_TABLE_BYTES);
+    if (size === this.#maxBytes && this.#smallestUpdate < 0) return;
+    this.#smallestUpdate = this.#smallestUpdate < 0 ? size : Math.min(this.#smallestUpdate, size);
+    if (size < this.#maxBytes) this.#restart();
+    this.#maxBytes = size;
+  }
+
+  /** Octets that encode() may need at most. */
+  bound(stable: StableList, extras: readonly Field[]): number {
+    let octets = stable.bytes + UPDATE_OCTETS;
+    for (let at = 0; at < extras.length; at++) octets += extras[at]!.size;
+    return octets;
+  }
+
+  /**
+   * Writes one whole block at `at` and returns the position after it; `out` must have room for bound().
+   * Blocks must reach the peer in the order they were encoded, each exactly once.
+   * Pseudo-headers among the extras are written first, whatever the order.
+   */
+  encode(stable: StableList, extras: readonly Field[], out: Buffer, at: number): number {
+    let end = this.#smallestUpdate < 0 ? at : this.#writeUpdates(out, at);
+    let regular = 0;
+    for (; regular < extras.length && extras[regular]!.info.pseudo; regular++)
+      end = this.#writeExtra(extras[regular]!, out, end);
+    const memo = stable === this.#lastList ? this.#lastMemo : this.#findMemo(stable);
+    if (memo !== null && memo.epoch === this.#epoch) {
+      end = copyOctets(memo.octets, out, end);
+      if (memo.misses > 0) this.#countMisses(memo.misses);
+    } else end = this.#writeStable(stable, out, end);
+    for (; regular < extras.length; regular++) end = this.#writeExtra(extras[regular]!, out, end);
+    return end;
+  }
+
+  #writeUpdates(out: Buffer, at: number): number {
+    if (this.#smallestUpdate < this.#maxBytes) at = writeInteger(out, at, 0x20, 0x1f, this.#smallestUpdate);
+    this.#smallestUpdate = -1;
+    return writeInteger(out, at, 0x20, 0x1f, this.#maxBytes);
+  }
+
+  #findMemo(stable: StableList): Memo | null {
+    const memo = this.#memos.get(stable) ?? null;
+    this.#lastList = stable;
+    this.#lastMemo = memo;
+    return memo;
+  }
+
+  #writeStable(stable: StableList, out: Buffer, at: number): number {
+    const epoch = this.#epoch;
+    const fields = stable.toFields();
+    let end = at;
+    let misses = 0;
+    let settled = true;
+    for (const field of fields) {
+      const index = this.#indexOf(field);
+      if (index > 0) end = writeInteger(out, end, 0x80, 0x7f, index);
+      else if (field.neverIndexed || field.steadiness === Steadiness.varying)
+        end = this.#writeExtra(field, out, end);
+      else if (field.seen < SEEN_ENOUGH) {
+        settled = false;
+        end = this.#writeLiteral(field, Representation.withoutIndexing, out, end);
+      } else if (this.#bytes + field.size <= this.#maxBytes) {
+        end = this.#writeLiteral(field, Representation.withIndexing, out, end);
+        this.#insert(field);
+      } else {
+        if (field.size <= this.#maxBytes) misses++;
+        end = this.#writeLiteral(field, Representation.withoutIndexing, out, end);
+      }
+    }
+    if (settled && this.#epoch === epoch) this.#remember(stable, out, at, end, misses);
+    if (misses > 0) this.#countMisses(misses);
+    return end;
+  }
+
+  #indexOf(field: Field): number {
+    const insertion = this.#entries.get(field);
+    if (insertion !== undefined) return this.#dynamicIndex(insertion);
+    if (field.info.staticIndex === 0 || field.neverIndexed) return 0;
+    return staticIndexOf(field.name, field.value);
+  }
+
+  /** Entries older than those we count may be left at the peer; they stand behind ours and fall out as ours come in. */
+  #dynamicIndex(insertion: number): number {
+    return STATIC_COUNT + this.#inserted - insertion;
+  }
+
+  #insert(field: Field): void {
+    this.#entries.set(field, this.#inserted);
+    this.#names.set(field.name, this.#inserted);
+    this.#inserted++;
+    this.#bytes += field.size;
+    this.#epoch++;
+  }
+
+  #writeExtra(field: Field, out: Buffer, at: number): number {
+    const representation = field.neverIndexed ? Representation.neverIndexed : Representation.withoutIndexing;
+    return this.#writeLiteral(field, representation, out, at);
+  }
+
+  #writeLiteral(field: Field, representation: number, out: Buffer, at: number): number {
+    return fieldLiteral(field, representation, this.#nameIndex(field.info), out, at);
+  }
+
+  #nameIndex(name: Name): number {
+    if (name.staticIndex > 0) return name.staticIndex;
+    const insertion = this.#names.get(name.text);
+    return insertion === undefined ? 0 : this.#dynamicIndex(insertion);
+  }
+
+  #remember(stable: StableList, out: Buffer, start: number, end: number, misses: number): void {
+    const size = end - start;
+    if (size > MAX_MEMO_OCTETS) return;
+    if (this.#memos.size >= MAX_MEMOS || this.#memoOctets + size > MAX_MEMO_OCTETS) this.#forget();
+    const octets = new Uint8Array(size);
+    octets.set(out.subarray(start, end));
+    const memo: Memo = { epoch: this.#epoch, octets, misses };
+    this.#memoOctets += size;
+    this.#memos.set(stable, memo);
+    this.#lastList = stable;
+    this.#lastMemo = memo;
+  }
+
+  #forget(): void {
+    this.#memos.clear();
+    this.#memoOctets = 0;
+    this.#lastList = null;
+    this.#lastMemo = null;
+  }
+
+  #countMisses(misses: number): void {
+    this.#misses += misses;
+    if (this.#misses >= MISSES_BEFORE_RESTART) this.#restart();
+  }
+
+  /**
+   * Begins the table anew. Nothing needs to be told: the entries of before are the oldest at the peer, ours together never
+   * exceed the size of the table, so insertions evict those of before first and never one of ours.
+   */
+  #restart(): void {
+    this.#entries.clear();
+    this.#names.clear();
+    this.#forget();
+    this.#bytes = 0;
+    this.#misses = 0;
+    this.#epoch++;
+  }
+}
+
+/** Up to this length a loop beats a call into the runtime. */
+const SHORT_COPY = 16;
+
+function copyOctets(octets: Uint8Array, out: Buffer, at: number): number {
+  const length = octets.length;
+  if (length > SHORT_COPY) out.set(octets, at);
+  else for (let i = 0; i < length; i++) out[at + i] = octets[i]!;
+  return at + length;
+}

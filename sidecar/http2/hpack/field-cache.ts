@@ -1,0 +1,96 @@
+// Process-wide caches from the octets of a literal to the object decoded from them, so that a literal which comes again
+// costs neither Huffman decoding nor a string, and is the same object. Bounded, set-associative. A hit moves an entry one
+// way up and a miss replaces the last way, so a flood of values that never come again cannot push out those that do.
+// Secrets never get here: the decoder does not ask for never-indexed or varying fields.
+
+import type { Field } from './field.js';
+import { MAX_KEPT_VALUE_OCTETS } from './field.js';
+import { MAX_KEPT_NAME_OCTETS, type Name } from './name.js';
+
+const WAYS = 4;
+
+interface Entry<T> {
+  readonly hash: number;
+  /** What beside the octets must be equal: the id of the name and the Huffman flag. */
+  readonly context: number;
+  readonly octets: Uint8Array;
+  readonly item: T;
+}
+
+export class OctetCache<T> {
+  /** Longest literal it takes; ask it for no longer one. */
+  readonly maxOctets: number;
+  readonly #entries: (Entry<T> | null)[];
+  readonly #setMask: number;
+  #hash = 0;
+
+  /** `sets` must be a power of two; each holds four entries. */
+  constructor(options: { sets: number; maxOctets: number }) {
+    this.maxOctets = options.maxOctets;
+    this.#entries = new Array<Entry<T> | null>(options.sets * WAYS).fill(null);
+    this.#setMask = options.sets - 1;
+  }
+
+  /** The item stored for these octets in this context, or null: then add() may follow at once, with the same arguments. */
+  find(context: number, buffer: Uint8Array, start: number, end: number): T | null {
+    const hash = hashOctets(context, buffer, start, end);
+    this.#hash = hash;
+    const entries = this.#entries;
+    const first = (hash & this.#setMask) * WAYS;
+    for (let at = first; at < first + WAYS; at++) {
+      const entry = entries[at]!;
+      if (entry === null) return null;
+      if (entry.hash !== hash || entry.context !== context || !equal(entry.octets, buffer, start, end))
+        continue;
+      if (at > first) {
+        entries[at] = entries[at - 1]!;
+        entries[at - 1] = entry;
+      }
+      return entry.item;
+    }
+    return null;
+  }
+
+  /** Stores the item for the octets of the find() just before, which returned null. */
+  add(context: number, buffer: Uint8Array, start: number, end: number, item: T): void {
+    const entries = this.#entries;
+    let at = (this.#hash & this.#setMask) * WAYS;
+    const last = at + WAYS - 1;
+    while (at < last && entries[at] !== null) at++;
+    const octets = Uint8Array.prototype.slice.call(buffer, start, end);
+    entries[at] = { hash: this.#hash, context, octets: new Uint8Array(octets), item };
+  }
+
+  /** Entries in use, for tests and metrics. */
+  get size(): number {
+    let used = 0;
+    for (const entry of this.#entries) if (entry !== null) used++;
+    return used;
+  }
+}
+
+function hashOctets(context: number, buffer: Uint8Array, start: number, end: number): number {
+  let hash = Math.imul(context ^ ((end - start) << 20), 0x9e3779b1);
+  let at = start;
+  for (; at + 4 <= end; at += 4) {
+    const word = buffer[at]! | (buffer[at + 1]! << 8) | (buffer[at + 2]! << 16) | (buffer[at + 3]! << 24);
+    hash = Math.imul(hash ^ word, 0x01000193);
+    hash ^= hash >>> 15;
+  }
+  for (; at < end; at++) hash = Math.imul(hash ^ buffer[at]!, 0x01000193);
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  return hash ^ (hash >>> 13);
+}
+
+function equal(octets: Uint8Array, buffer: Uint8Array, start: number, end: number): boolean {
+  const length = end - start;
+  if (octets.length !== length) return false;
+  for (let i = 0; i < length; i++) if (octets[i] !== buffer[start + i]) return false;
+  return true;
+}
+
+/** Literal names by their octets; context is the Huffman flag. */
+export const nameCache = new OctetCache<Name>({ sets: 128, maxOctets: MAX_KEPT_NAME_OCTETS });
+
+/** Literal values by their octets; context is the id of the name and the Huffman flag. */
+export const fieldCache = new OctetCache<Field>({ sets: 1024, maxOctets: MAX_KEPT_VALUE_OCTETS });

@@ -1,0 +1,142 @@
+// Header lists as they are passed about: the fields that repeat from call to call as a node of a trie, so that the same
+// sequence is the same object and work on it is done once; the fields that vary beside it. The trie is bounded: when it is
+// full a fresh one begins, and the old nodes live only as long as somebody holds them.
+
+import type { Field } from './field.js';
+
+/** Nodes of one trie. */
+export const MAX_TRIE_NODES = 4096;
+
+class Trie {
+  readonly root: StableList = new StableList(null, null, this);
+  nodes = 0;
+  retired = false;
+
+  /** Cuts old nodes from their children, so that one who holds a node holds its ancestors only. */
+  retire(): void {
+    this.retired = true;
+    const open: StableList[] = [this.root];
+    for (let node = open.pop(); node !== undefined; node = open.pop()) node.detachChildren(open);
+  }
+}
+
+export class StableList {
+  readonly field: Field | null;
+  readonly parent: StableList | null;
+  readonly count: number;
+  /** Sum of the sizes of its fields (RFC 9113 10.5.1). */
+  readonly bytes: number;
+  /** Whether a pseudo-header stands behind a regular field (malformed by RFC 9113 8.3). */
+  readonly misordered: boolean;
+  /** Whether any field is a regular one. */
+  readonly hasRegular: boolean;
+  /** The semantics layer memoises its validation here. */
+  facts: unknown = null;
+  /** The relay memoises forward lists here. */
+  slot: unknown = null;
+  /** The block that is this list and nothing else; made by the decoder. */
+  block: HeaderBlock | null = null;
+  readonly #trie: Trie;
+  #lastField: Field | null = null;
+  #lastChild: StableList | null = null;
+  #children: Map<Field, StableList> | null = null;
+  #fields: Field[] | null = null;
+
+  constructor(parent: StableList | null, field: Field | null, trie: Trie) {
+    this.parent = parent;
+    this.field = field;
+    this.count = parent === null ? 0 : parent.count + 1;
+    this.bytes = (parent?.bytes ?? 0) + (field?.size ?? 0);
+    const pseudo = field?.info.pseudo === true;
+    this.hasRegular = parent?.hasRegular === true || (field !== null && !pseudo);
+    this.misordered = parent?.misordered === true || (pseudo && parent?.hasRegular === true);
+    this.#trie = trie;
+  }
+
+  /** The empty list of the current trie. */
+  static root(): StableList {
+    if (current.nodes >= MAX_TRIE_NODES) {
+      current.retire();
+      current = new Trie();
+    }
+    return current.root;
+  }
+
+  /** This list with one more field at its end: the same object for the same field, while the trie lasts. */
+  with(field: Field): StableList {
+    return field === this.#lastField ? this.#lastChild! : this.#find(field);
+  }
+
+  #find(field: Field): StableList {
+    const trie = this.#trie;
+    let child = this.#children?.get(field);
+    if (child === undefined) {
+      child = new StableList(this, field, trie);
+      if (trie.retired || trie.nodes >= MAX_TRIE_NODES) return child;
+      trie.nodes++;
+      // The first child needs no map.
+      if (this.#lastChild !== null) {
+        this.#children ??= new Map([[this.#lastField!, this.#lastChild]]);
+        this.#children.set(field, child);
+      }
+    }
+    this.#lastField = field;
+    this.#lastChild = child;
+    return child;
+  }
+
+  /** Its fields from first to last; the same array each time, not to be changed. */
+  toFields(): Field[] {
+    if (this.#fields === null) {
+      const fields = new Array<Field>(this.count);
+      for (let node: StableList = this; node.field !== null; node = node.parent!)
+        fields[node.count - 1] = node.field;
+      this.#fields = fields;
+    }
+    return this.#fields;
+  }
+
+  /** For the trie alone: forgets the children and appends them to `into`. */
+  detachChildren(into: StableList[]): void {
+    if (this.#children !== null) into.push(...this.#children.values());
+    else if (this.#lastChild !== null) into.push(this.#lastChild);
+    this.#children = null;
+    this.#lastChild = null;
+    this.#lastField = null;
+    this.block = null;
+  }
+}
+
+let current = new Trie();
+
+const NO_FIELDS: readonly Field[] = Object.freeze([]);
+
+/** One decoded header block. Constant once decoded; blocks without extras are shared. */
+export class HeaderBlock {
+  readonly stable: StableList;
+  /** Fields that vary from call to call, in the order of the wire. Fields of one name keep their order: stable first. */
+  readonly extras: readonly Field[];
+  /** Size of the whole list as sent, by RFC 9113 10.5.1. */
+  readonly bytes: number;
+  readonly count: number;
+  /** Larger than the limits allow: the fields beyond them are missing here, though counted. */
+  readonly overLimit: boolean;
+  /** A pseudo-header stood behind a regular field: malformed by RFC 9113 8.3. */
+  readonly misordered: boolean;
+
+  constructor(
+    stable: StableList,
+    extras: readonly Field[] | null,
+    bytes: number,
+    count: number,
+    overLimit: boolean,
+    misordered: boolean,
+  ) {
+    this.stable = stable;
+    this.extras = extras ?? NO_FIELDS;
+    this.bytes = bytes;
+    this.count = count;
+    this.overLimit = overLimit;
+    this.misordered = misordered;
+  }
+}

@@ -1,0 +1,138 @@
+// The Huffman code of RFC 7541 appendix B. The code is canonical, so the 257 lengths are the whole table; codes and
+// the decoder's automaton (one step per octet, at most two symbols each) are built from them at load.
+
+/** Code length of each symbol, 0–255 and EOS, as letters: a = 5 bits … z = 30 bits. */
+const LENGTHS =
+  'isxxxxxxxtzxxzxxxxxxxxzxxxxxxxxxbffhibdgffdgdbbbaaabbbbbbbcdkbhfibccccccccccccccccccccccdcdioijbkaba' +
+  'babbbaccbbbabcbaabccccckgjixprpprrrsrssssststtrstssssqrsrsstrqprrssqsrrtqrssqqrqsrssprrrsrrsvvporsru' +
+  'vvvwwvtuoqvwwvwtqqvvxwwwptpqrqqsrruuttvsvwvvwwwwwxwwwwwvz';
+
+const EOS = 256;
+const LENGTH = new Uint8Array(257);
+const CODE = new Uint32Array(257);
+
+/** An automaton entry: symbols in bits 0–7 and 8–15, their count in 16–17, flags in 18–19, next state in 24–31. */
+const FAIL = 1 << 18;
+const UNSAFE = 1 << 19;
+const STEP = new Int32Array(256 * 256);
+/** States 0–7 are 0–7 one-bits after a whole symbol: where a string may end (RFC 7541 5.2). */
+const LAST_FINAL_STATE = 7;
+
+buildCodes();
+buildAutomaton(buildTree());
+
+function buildCodes(): void {
+  for (let symbol = 0; symbol <= EOS; symbol++) LENGTH[symbol] = LENGTHS.charCodeAt(symbol) - 97 + 5;
+  let code = 0;
+  for (let length = 5; length <= 30; length++) {
+    code *= 2;
+    for (let symbol = 0; symbol <= EOS; symbol++) if (LENGTH[symbol] === length) CODE[symbol] = code++;
+  }
+}
+
+/** Children of each inner node (two a node): an inner node's number, or ~symbol for a leaf. */
+function buildTree(): Int32Array {
+  const tree = new Int32Array(256 * 2);
+  let nodes = 1;
+  for (let ones = 0; ones < LAST_FINAL_STATE; ones++) tree[ones * 2 + 1] = nodes++;
+  for (let symbol = 0; symbol <= EOS; symbol++) {
+    let node = 0;
+    for (let bit = LENGTH[symbol]! - 1; bit > 0; bit--) {
+      const slot = node * 2 + ((CODE[symbol]! >>> bit) & 1);
+      if (tree[slot] === 0) tree[slot] = nodes++;
+      node = tree[slot]!;
+    }
+    tree[node * 2 + (CODE[symbol]! & 1)] = ~symbol;
+  }
+  return tree;
+}
+
+function buildAutomaton(tree: Int32Array): void {
+  for (let state = 0; state < 256; state++) {
+    for (let octet = 0; octet < 256; octet++) STEP[(state << 8) | octet] = step(tree, state, octet);
+  }
+}
+
+function step(tree: Int32Array, state: number, octet: number): number {
+  let node = state;
+  let entry = 0;
+  let count = 0;
+  for (let bit = 7; bit >= 0; bit--) {
+    node = tree[node * 2 + ((octet >>> bit) & 1)]!;
+    if (node >= 0) continue;
+    const symbol = ~node;
+    node = 0;
+    if (symbol === EOS) entry |= FAIL;
+    else entry |= symbol << (8 * count++);
+    if (symbol === 0 || symbol === 10 || symbol === 13) entry |= UNSAFE;
+  }
+  return entry | (count << 16) | (node << 24);
+}
+
+let scratch = Buffer.allocUnsafeSlow(1024);
+
+/** Where huffmanDecode put its octets; valid until the next call. */
+export function huffmanOctets(): Buffer {
+  return scratch;
+}
+
+/**
+ * Decodes source[start, end) into huffmanOctets().
+ * Returns twice the number of decoded octets, plus 1 if NUL, CR or LF is among them;
+ * -1 for EOS, padding of more than 7 bits or padding that is not all ones (RFC 7541 5.2).
+ */
+export function huffmanDecode(source: Uint8Array, start: number, end: number): number {
+  const most = (end - start) * 2 + 2;
+  if (scratch.length < most) scratch = Buffer.allocUnsafeSlow(most * 2);
+  const out = scratch;
+  let at = 0;
+  let state = 0;
+  let flags = 0;
+  for (let i = start; i < end; i++) {
+    const entry = STEP[state | source[i]!]!;
+    out[at] = entry;
+    out[at + 1] = entry >> 8;
+    at += (entry >> 16) & 3;
+    flags |= entry;
+    state = (entry >>> 16) & 0xff00;
+  }
+  if ((flags & FAIL) !== 0 || state > LAST_FINAL_STATE << 8) return -1;
+  return at * 2 + ((flags & UNSAFE) === 0 ? 0 : 1);
+}
+
+/** Octets that `text` (one char an octet) takes when coded. */
+export function huffmanLength(text: string): number {
+  let bits = 7;
+  for (let i = 0; i < text.length; i++) bits += LENGTH[text.charCodeAt(i)]!;
+  return bits >>> 3;
+}
+
+/** Writes the code of `text` (one char an octet) and returns the position after it. */
+export function huffmanEncode(text: string, out: Uint8Array, at: number): number {
+  let pending = 0; // bits not yet written, fewer than 8
+  let bits = 0;
+  for (let i = 0; i < text.length; i++) {
+    const symbol = text.charCodeAt(i);
+    let code = CODE[symbol]!;
+    let length = LENGTH[symbol]!;
+    if (length > 16) {
+      length -= 16;
+      bits = (bits << length) | (code >>> 16);
+      pending += length;
+      while (pending >= 8) {
+        pending -= 8;
+        out[at++] = bits >>> pending;
+      }
+      code &= 0xffff;
+      length = 16;
+    }
+    bits = (bits << length) | code;
+    pending += length;
+    while (pending >= 8) {
+      pending -= 8;
+      out[at++] = bits >>> pending;
+    }
+  }
+  if (pending > 0) out[at++] = (bits << (8 - pending)) | (0xff >>> pending);
+  return at;
+}

@@ -1,0 +1,114 @@
+// String literals of a block (RFC 7541 5.2), turned into names and fields: through the caches where the octets are likely to
+// come again, and otherwise checked but left as they are.
+
+import { HpackError } from './errors.js';
+import { Field, FieldFault, isBlank, isUnsafe, MAX_KEPT_VALUE_OCTETS, textFault } from './field.js';
+import { fieldCache, nameCache } from './field-cache.js';
+import { huffmanDecode, huffmanOctets } from './huffman.js';
+import { type Cursor, readInteger } from './integer.js';
+import { MAX_KEPT_NAME_OCTETS, type Name, nameOf, Steadiness } from './name.js';
+import { sliceOctets } from './octets.js';
+import { STATIC_FIELDS, staticIndexOf } from './static-table.js';
+import { Token } from './tokens.js';
+
+/** Reads a literal name at the cursor. Throws HpackError if it is truncated or badly coded. */
+export function readName(buffer: Buffer, cursor: Cursor, end: number): Name {
+  const huffman = isHuffman(buffer, cursor, end);
+  const length = readInteger(buffer, cursor, end, 0x7f);
+  const start = cursor.at;
+  if (length > end - start) throw new HpackError('truncated name');
+  cursor.at = start + length;
+  if (length > MAX_KEPT_NAME_OCTETS) return nameOf(decodeText(buffer, start, start + length, huffman));
+  const context = huffman ? 1 : 0;
+  const known = nameCache.find(context, buffer, start, start + length);
+  if (known !== null) return known;
+  const name = nameOf(decodeText(buffer, start, start + length, huffman));
+  nameCache.add(context, buffer, start, start + length, name);
+  return name;
+}
+
+/** Reads a literal value at the cursor. Throws HpackError if it is truncated or badly coded. */
+export function readValue(
+  buffer: Buffer,
+  cursor: Cursor,
+  end: number,
+  name: Name,
+  neverIndexed: boolean,
+): Field {
+  const huffman = isHuffman(buffer, cursor, end);
+  const length = readInteger(buffer, cursor, end, 0x7f);
+  const start = cursor.at;
+  if (length > end - start) throw new HpackError('truncated value');
+  cursor.at = start + length;
+  const varies = name.steadiness === Steadiness.varying && length > 0;
+  if (neverIndexed || varies || length > MAX_KEPT_VALUE_OCTETS)
+    return varyingField(buffer, start, start + length, name, huffman, neverIndexed);
+  const context = name.id * 2 + (huffman ? 1 : 0);
+  const known = fieldCache.find(context, buffer, start, start + length);
+  if (known !== null) return known;
+  const field = steadyField(name, decodeText(buffer, start, start + length, huffman));
+  fieldCache.add(context, buffer, start, start + length, field);
+  return field;
+}
+
+function isHuffman(buffer: Buffer, cursor: Cursor, end: number): boolean {
+  return cursor.at < end && buffer[cursor.at]! >= 0x80;
+}
+
+function decodeText(buffer: Buffer, start: number, end: number, huffman: boolean): string {
+  if (!huffman) return sliceOctets(buffer, start, end);
+  return sliceOctets(huffmanOctets(), 0, decodeOctets(buffer, start, end) >> 1);
+}
+
+function decodeOctets(buffer: Buffer, start: number, end: number): number {
+  const decoded = huffmanDecode(buffer, start, end);
+  if (decoded < 0) throw new HpackError('invalid Huffman code');
+  return decoded;
+}
+
+function steadyField(name: Name, value: string): Field {
+  const index = name.staticIndex === 0 ? 0 : staticIndexOf(name.text, value);
+  if (index > 0) return STATIC_FIELDS[index]!;
+  return new Field(name, value, value.length, textFault(name, value), false, null, false);
+}
+
+function varyingField(
+  buffer: Buffer,
+  start: number,
+  end: number,
+  name: Name,
+  huffman: boolean,
+  neverIndexed: boolean,
+): Field {
+  if (name.token === Token.te) {
+    const value = decodeText(buffer, start, end, huffman);
+    return new Field(name, value, value.length, textFault(name, value), neverIndexed, null, false);
+  }
+  if (!huffman) {
+    const fault = octetsFault(buffer, start, end, holdsUnsafe(buffer, start, end));
+    const text = sliceOctets(buffer, start, end);
+    return new Field(name, text, text.length, fault, neverIndexed, text, false);
+  }
+  const decoded = decodeOctets(buffer, start, end);
+  const length = decoded >> 1;
+  const octets = huffmanOctets();
+  const fault = octetsFault(octets, 0, length, (decoded & 1) !== 0);
+  // A code longer than what it stands for is not passed on: nobody pays for a peer's bad coding.
+  if (end - start > length)
+    return new Field(name, sliceOctets(octets, 0, length), length, fault, neverIndexed, null, false);
+  return new Field(name, null, length, fault, neverIndexed, sliceOctets(buffer, start, end), true);
+}
+
+function holdsUnsafe(octets: Uint8Array, start: number, end: number): boolean {
+  for (let at = start; at < end; at++) {
+    const octet = octets[at]!;
+    if (octet <= 13 && isUnsafe(octet)) return true;
+  }
+  return false;
+}
+
+function octetsFault(octets: Uint8Array, start: number, end: number, unsafe: boolean): number {
+  if (unsafe) return FieldFault.value;
+  if (start === end) return FieldFault.ok;
+  return isBlank(octets[start]!) || isBlank(octets[end - 1]!) ? FieldFault.whitespace : FieldFault.ok;
+}

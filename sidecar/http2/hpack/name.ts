@@ -1,0 +1,133 @@
+// What is known of a header name, worked out once: its token, whether RFC 9113 8.2 allows it, and whether its values
+// are expected to repeat. A Field points here. Must not know about values, tables or connections.
+
+import { Token, tokenOf } from './tokens.js';
+
+/** How often the values of a name repeat; decides between the stable list and the extras of a block. */
+export const Steadiness = {
+  /** stable from the first time */
+  steady: 0,
+  /** stable once the same field has been seen twice */
+  earned: 1,
+  /** varies from call to call: always an extra, never in the field cache */
+  varying: 2,
+} as const;
+
+/** Why a field makes its message malformed (RFC 9113 8.1.1); 0 is a good field. */
+export const FieldFault = {
+  ok: 0,
+  /** empty, upper case, or an octet that no header name may hold (RFC 9113 8.2.1, RFC 9110 5.1) */
+  name: 1,
+  /** NUL, CR or LF in the value (RFC 9113 8.2.1) */
+  value: 2,
+  /** SP or HTAB at either end of the value (RFC 9113 8.2.1) */
+  whitespace: 3,
+  /** a name that speaks about an HTTP/1 connection (RFC 9113 8.2.2) */
+  connection: 4,
+  /** `te` other than "trailers" (RFC 9113 8.2.2) */
+  te: 5,
+  /** a pseudo-header that RFC 9113 8.3 does not define */
+  pseudo: 6,
+} as const;
+
+/** Names longer than this are never kept beyond their block. */
+export const MAX_KEPT_NAME_OCTETS = 64;
+
+/** So many different values make a name `varying`: metadata such as a user's id must not fill the trie. */
+export const MAX_STEADY_VALUES = 64;
+
+const VARYING: ReadonlySet<number> = new Set<number>([
+  Token.grpcTimeout,
+  Token.grpcMessage, // an empty one is steady: see Field
+  Token.traceparent,
+  Token.tracestate,
+  Token.baggage,
+  Token.authorization,
+  Token.cookie,
+  Token.contentLength,
+  Token.date,
+  Token.grpcPreviousRpcAttempts,
+  Token.grpcRetryPushbackMs,
+  Token.grpcStatusDetailsBin,
+  Token.xRequestId,
+]);
+
+const VARYING_NAMES: ReadonlySet<string> = new Set([
+  'set-cookie',
+  'proxy-authorization',
+  'x-b3-traceid',
+  'x-b3-spanid',
+]);
+
+const CONNECTION: ReadonlySet<number> = new Set<number>([
+  Token.connection,
+  Token.keepAlive,
+  Token.proxyConnection,
+  Token.transferEncoding,
+  Token.upgrade,
+]);
+
+let lastId = 0;
+
+export class Name {
+  readonly text: string;
+  readonly token: number;
+  readonly pseudo: boolean;
+  readonly fault: number;
+  /** Tells two Name objects apart in cache keys. */
+  readonly id: number;
+  /** First entry of the static table with this name, 0 if none. Set once by static-table.ts. */
+  staticIndex = 0;
+  /** Length-prefixed literal, made by the encoder when first needed. */
+  literal: Uint8Array | null = null;
+  #steadiness: number;
+  #steadyValues = 0;
+
+  constructor(text: string) {
+    this.text = text;
+    this.token = tokenOf(text);
+    this.pseudo = text.charCodeAt(0) === 0x3a;
+    this.fault = nameFault(text, this.token);
+    this.id = ++lastId;
+    this.#steadiness = steadinessOf(text, this.token, this.fault);
+  }
+
+  get steadiness(): number {
+    return this.#steadiness;
+  }
+
+  /** Called when another field of this name earned its place; too many, and none earns it any more. */
+  countSteadyValue(): void {
+    if (++this.#steadyValues > MAX_STEADY_VALUES) this.#steadiness = Steadiness.varying;
+  }
+}
+
+function steadinessOf(text: string, token: number, fault: number): number {
+  if (text.length > MAX_KEPT_NAME_OCTETS || fault !== FieldFault.ok) return Steadiness.varying;
+  if (VARYING.has(token) || VARYING_NAMES.has(text)) return Steadiness.varying;
+  if (token === Token.other || token === Token.outrider) return Steadiness.earned;
+  return Steadiness.steady;
+}
+
+function nameFault(text: string, token: number): number {
+  if (text.charCodeAt(0) === 0x3a) return token === Token.other ? FieldFault.pseudo : FieldFault.ok;
+  if (CONNECTION.has(token)) return FieldFault.connection;
+  return /^[a-z0-9!#$%&'*+\-.^_`|~]+$/.test(text) ? FieldFault.ok : FieldFault.name;
+}
+
+const known = new Map<string, Name>();
+
+/** The permanent Name of `text`; only for the fixed sets of this package (tokens, static table). */
+export function internName(text: string): Name {
+  let name = known.get(text);
+  if (name === undefined) {
+    name = new Name(text);
+    known.set(text, name);
+  }
+  return name;
+}
+
+/** The permanent Name if `text` is one of the fixed sets, else a new one. */
+export function nameOf(text: string): Name {
+  return known.get(text) ?? new Name(text);
+}
