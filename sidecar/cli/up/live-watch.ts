@@ -1,0 +1,67 @@
+/**
+ * How `up` sees whether a sidecar process lives: it asks `/live` on the admin port.
+ *
+ * Two silences in a row, of ten seconds each, are a hang. A silence that our own process slept through proves
+ * nothing, so one that lasted longer than it was asked to is forgotten.
+ */
+
+import type { Address } from '../../config/model.js';
+import type { Clock } from '../../runtime/clock.js';
+import type { Timer, Timers } from '../../runtime/timers.js';
+import type { Health } from '../../supervise/health-probe.js';
+import type { Probe, Watch, WatchEvents } from '../../supervise/supervised-process.js';
+import { askAdmin } from '../admin-client.js';
+import { oneLine } from '../failure.js';
+
+const PERIOD_MS = 5_000;
+const SILENCE_MS = 10_000;
+const SILENCES = 2;
+/** A timer later than this was held up by our own process. */
+const OWN_STALL_MS = 1_000;
+
+/** Answers as a model's health does, so that sidecars and models are supervised by the same code. */
+export function liveProbe(admin: Address): Probe {
+  return {
+    async check(timeoutMs): Promise<Health> {
+      try {
+        const { status } = await askAdmin(admin, '/live', timeoutMs);
+        return status === 200
+          ? { kind: 'serving' }
+          : { kind: 'silent', why: `the admin server answered ${status}` };
+      } catch (error) {
+        return { kind: 'silent', why: oneLine(error) };
+      }
+    },
+    close() {},
+  };
+}
+
+/** Asks while the sidecar runs; see the header for what it concludes. */
+export function watchLive(probe: Probe, events: WatchEvents, clock: Clock, timers: Timers): Watch {
+  let silences = 0;
+  let stopped = false;
+  let timer: Timer;
+  const later = () => {
+    timer = timers.after(PERIOD_MS, () => void ask());
+  };
+  const ask = async () => {
+    const askedMs = clock.now();
+    const health = await probe.check(SILENCE_MS);
+    if (stopped) return;
+    const tookMs = clock.now() - askedMs;
+    if (health.kind === 'serving') silences = 0;
+    else if (tookMs < SILENCE_MS + OWN_STALL_MS) silences++;
+    if (silences < SILENCES) later();
+    else
+      events.onHang(
+        `its admin server has not answered ${SILENCES} times (${health.kind === 'silent' ? health.why : ''})`,
+      );
+  };
+  later();
+  return {
+    stop() {
+      stopped = true;
+      timer.cancel();
+    },
+  };
+}

@@ -1,0 +1,179 @@
+/**
+ * From a mesh file to the sidecars of one machine: a seat for every replica, one for the caller, and what each gets
+ * to know of the others.
+ *
+ * Ports are held by the port book until everything has one; files are only named here, not written.
+ */
+
+import { join } from 'node:path';
+import type { MeshConfig, MeshServiceConfig } from '../../config/mesh-model.js';
+import type {
+  Address,
+  EndpointConfig,
+  ModelProcessConfig,
+  SidecarConfig,
+  UpstreamConfig,
+} from '../../config/model.js';
+import { fillPlaces } from '../../config/places.js';
+import type { PortBook } from './ports.js';
+import type { RunDirectory } from './run-directory.js';
+
+const HOST = '127.0.0.1';
+
+/** One sidecar of the mesh. */
+export interface Seat {
+  /** Also the sidecar's instance name. */
+  readonly name: string;
+  readonly service: string;
+  readonly role: 'replica' | 'caller';
+  /** Private folder with everything of this sidecar. */
+  readonly folder: string;
+  /** The sidecar file. */
+  readonly file: string;
+  readonly config: SidecarConfig;
+  readonly admin: { readonly host: string; readonly port: number };
+}
+
+export interface PlanInput {
+  readonly mesh: MeshConfig;
+  readonly run: RunDirectory;
+  readonly ports: PortBook;
+  /** Issues certificates for one sidecar and says where they lie. */
+  issue(service: string, instance: string): Promise<{ cert: string; key: string; roots: string }>;
+  /** argv that runs this program, to which a command is appended. */
+  readonly self: readonly string[];
+}
+
+/** Every seat, replicas in the order of the file and the caller last. Throws a CommandFailure for a port in use. */
+export async function planMesh(input: PlanInput): Promise<Seat[]> {
+  const replicas: Seat[] = [];
+  for (const service of input.mesh.services) {
+    for (let replica = 1; replica <= service.replicas; replica++)
+      replicas.push(await replicaSeat(input, service, replica));
+  }
+  return [...replicas, await callerSeat(input, replicas)];
+}
+
+async function replicaSeat(input: PlanInput, service: MeshServiceConfig, replica: number): Promise<Seat> {
+  const name = `${service.name}-${replica}`;
+  const base = service.portBase === undefined ? undefined : service.portBase + 2 * (replica - 1);
+  const inbound = await port(input, HOST, base, name);
+  const admin = await port(input, HOST, base === undefined ? undefined : base + 1, `${name} (admin)`);
+  const folder = input.run.folder(name);
+  const { local, model } = await modelOf(input, service, replica, folder);
+  const { intentions, defaultIntention } = input.mesh;
+  const { queue, routes } = service;
+  const listen: Address = { kind: 'tcp', host: HOST, port: inbound };
+  return seat(
+    input,
+    folder,
+    { name, service: service.name, role: 'replica', admin: { host: HOST, port: admin } },
+    {
+      inbound: { listen, mtls: 'strict', local, intentions, defaultIntention, queue, routes },
+      model,
+    },
+  );
+}
+
+/** Our own server gets a socket in the private folder; a foreign one gets a loopback port, filled into its argv. */
+async function modelOf(
+  input: PlanInput,
+  service: MeshServiceConfig,
+  replica: number,
+  folder: string,
+): Promise<{ local: Address; model: ModelProcessConfig }> {
+  const { server, process } = service;
+  if (server.kind === 'models') {
+    const path = input.run.socket(folder, 'model.sock');
+    const command = [
+      ...input.self,
+      'serve',
+      '--models',
+      server.dir,
+      '--listen',
+      `unix:${path}`,
+      '--exit-with-stdin',
+    ];
+    return { local: { kind: 'unix', path }, model: { ...process, command } };
+  }
+  const port = await input.ports.find(HOST);
+  const fill = (text: string) => fillPlaces(text, { address: `${HOST}:${port}`, port, replica });
+  const env = Object.fromEntries(Object.entries(process.env).map(([name, value]) => [name, fill(value)]));
+  return {
+    local: { kind: 'tcp', host: HOST, port },
+    model: { ...process, env, command: server.command.map(fill) },
+  };
+}
+
+async function callerSeat(input: PlanInput, replicas: readonly Seat[]): Promise<Seat> {
+  const { caller } = input.mesh;
+  const folder = input.run.folder(caller.name);
+  const upstreams: UpstreamConfig[] = [];
+  for (const upstream of caller.upstreams) {
+    const endpoints = replicas.filter((seat) => seat.service === upstream.name).map(endpointOf);
+    const listen = await settle(input, upstream.listen, `upstream ${upstream.name}`);
+    upstreams.push({ ...upstream, endpoints, ...(listen === undefined ? {} : { listen }) });
+  }
+  const sharedListen = await settle(input, caller.shared?.listen, 'the shared listener');
+  const shared = caller.shared && sharedListen ? { shared: { ...caller.shared, listen: sharedListen } } : {};
+  const wanted = caller.admin?.kind === 'tcp' ? caller.admin : { host: HOST, port: 0 };
+  const admin = {
+    host: wanted.host,
+    port: await port(input, wanted.host, wanted.port, `${caller.name} (admin)`),
+  };
+  return seat(
+    input,
+    folder,
+    { name: caller.name, service: caller.name, role: 'caller', admin },
+    {
+      outbound: { upstreams, ...shared },
+    },
+  );
+}
+
+function endpointOf(seat: Seat): EndpointConfig {
+  return { address: seat.config.inbound!.listen, weight: 1, id: seat.name };
+}
+
+/** Port 0 in the file means any; it must be settled here, because a sidecar that restarts must find its callers. */
+async function settle(
+  input: PlanInput,
+  listen: Address | undefined,
+  neededBy: string,
+): Promise<Address | undefined> {
+  if (listen?.kind !== 'tcp') return listen;
+  return { ...listen, port: await port(input, listen.host, listen.port, neededBy) };
+}
+
+async function port(
+  input: PlanInput,
+  host: string,
+  wanted: number | undefined,
+  neededBy: string,
+): Promise<number> {
+  if (wanted === undefined || wanted === 0) return input.ports.find(host);
+  await input.ports.claim(host, wanted, neededBy);
+  return wanted;
+}
+
+async function seat(
+  { mesh, issue }: PlanInput,
+  folder: string,
+  who: Pick<Seat, 'name' | 'service' | 'role' | 'admin'>,
+  parts: Pick<SidecarConfig, 'inbound' | 'outbound' | 'model'>,
+): Promise<Seat> {
+  const { trustDomain, datacenter, limits, drainTimeoutMs, log } = mesh;
+  const config: SidecarConfig = {
+    service: who.service,
+    instance: who.name,
+    trustDomain,
+    datacenter,
+    identity: { kind: 'files', ...(await issue(who.service, who.name)) },
+    admin: { kind: 'tcp', ...who.admin },
+    limits,
+    drainTimeoutMs,
+    log,
+    ...parts,
+  };
+  return { ...who, folder, file: join(folder, 'sidecar.yaml'), config };
+}

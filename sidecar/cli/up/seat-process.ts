@@ -1,0 +1,74 @@
+/**
+ * One sidecar process of the mesh: started by `up`, started again when it dies or hangs, and heard.
+ *
+ * Its standard output brings events (parent-link.ts); its log goes to a file, so that a stopped `up` never holds
+ * up a sidecar. What to make of the events is the fleet's business.
+ */
+
+import { closeSync, openSync } from 'node:fs';
+import { join } from 'node:path';
+import type { ModelReport } from '../../admin/view.js';
+import { RestartBackoff } from '../../core/backoff.js';
+import type { Clock } from '../../runtime/clock.js';
+import type { Random } from '../../runtime/random.js';
+import type { Timers } from '../../runtime/timers.js';
+import { OwnedProcess } from '../../supervise/owned-process.js';
+import { SupervisedProcess } from '../../supervise/supervised-process.js';
+import { PARENT_MARK, readEvents, type SidecarEvent } from '../parent-link.js';
+import { liveProbe, watchLive } from './live-watch.js';
+import type { Seat } from './plan.js';
+
+export interface SeatDeps {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly timers: Timers;
+  readonly self: readonly string[];
+  onProcess(seat: Seat, report: ModelReport): void;
+  onEvent(seat: Seat, event: SidecarEvent): void;
+}
+
+const START_TIMEOUT_MS = 20_000;
+const RESTART = { baseMs: 100, maxMs: 5_000 };
+/** Beyond the drain itself: stopping the model, closing, exiting. */
+const STOP_SLACK_MS = 2_000;
+
+/** Where a sidecar and its model write their log. */
+export function logFileOf(seat: Seat): string {
+  return join(seat.folder, 'log');
+}
+
+/** Not started yet. */
+export function seatProcess(seat: Seat, deps: SeatDeps): SupervisedProcess {
+  const { clock, timers } = deps;
+  const probe = liveProbe({ kind: 'tcp', ...seat.admin });
+  const backoff = new RestartBackoff(RESTART, deps.random);
+  const stopModelMs = seat.config.model?.stopTimeoutMs ?? 0;
+  return new SupervisedProcess(
+    {
+      startTimeoutMs: START_TIMEOUT_MS,
+      stopTimeoutMs: seat.config.drainTimeoutMs + stopModelMs + STOP_SLACK_MS,
+    },
+    {
+      clock,
+      timers,
+      probe,
+      start: (onExit) => launch(seat, deps, onExit),
+      watch: (events) => watchLive(probe, events, clock, timers),
+      restartDelayMs: (readyForMs) => backoff.next(readyForMs),
+      onChange: (report) => deps.onProcess(seat, report),
+    },
+  );
+}
+
+function launch(seat: Seat, deps: SeatDeps, onExit: (how: string) => void): OwnedProcess {
+  const log = openSync(logFileOf(seat), 'a', 0o600);
+  const child = new OwnedProcess([...deps.self, 'sidecar', '-c', seat.file], {
+    env: { ...process.env, [PARENT_MARK]: '1' },
+    stdout: 'pipe',
+    stderr: log,
+    onExit,
+  });
+  closeSync(log);
+  if (child.output !== undefined) readEvents(child.output, (event) => deps.onEvent(seat, event));
+  return child;
+}

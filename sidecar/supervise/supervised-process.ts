@@ -1,0 +1,214 @@
+/**
+ * The life of a process that is owned: started, awaited, watched, killed when it hangs, started again.
+ *
+ *   starting → ready → (unresponsive) → backoff → starting … ; stopping → stopped from anywhere
+ *
+ * A sidecar owns its model this way, and `up` its sidecars. Here lies the order of events and nothing else: what
+ * is started, how it is asked, what counts as a hang and how long to wait come in, and so do clock and timers.
+ */
+
+import type { ModelReport } from '../admin/view.js';
+import type { Clock } from '../runtime/clock.js';
+import type { Timer, Timers } from '../runtime/timers.js';
+import type { Health } from './health-probe.js';
+
+/** The part of OwnedProcess that matters here. */
+export interface RunningProcess {
+  readonly pid: number | undefined;
+  signal(name: NodeJS.Signals): void;
+}
+
+export interface Probe {
+  check(timeoutMs: number): Promise<Health>;
+  close(): void;
+}
+
+/** What a watch may find, with one sentence about it; the first finding ends the watch. */
+export interface WatchEvents {
+  /** It answers nothing and gets nothing done. */
+  onHang(why: string): void;
+  /** It answers that it is not serving. */
+  onNotServing(why: string): void;
+}
+
+/** Watches a ready model until `stop`. */
+export interface Watch {
+  stop(): void;
+}
+
+export interface SupervisedLimits {
+  /** From start to ready; longer, and it is killed and started again. */
+  readonly startTimeoutMs: number;
+  /** From SIGTERM to SIGKILL. */
+  readonly stopTimeoutMs: number;
+}
+
+export interface SupervisedDeps {
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly probe: Probe;
+  /** Starts the process, never throws; `onExit` is called once, never within this call. */
+  start(onExit: (how: string) => void): RunningProcess;
+  watch(events: WatchEvents): Watch;
+  /** Milliseconds until the next start of a process that had been ready for `readyForMs` (0: never). */
+  restartDelayMs(readyForMs: number): number;
+  /** Called after every change of state. */
+  onChange(report: ModelReport): void;
+}
+
+type State =
+  | {
+      readonly kind: 'starting';
+      readonly process: RunningProcess;
+      readonly limit: Timer;
+      poll?: Timer;
+      lastAnswer: string;
+    }
+  | {
+      readonly kind: 'ready';
+      readonly process: RunningProcess;
+      readonly sinceMs: number;
+      readonly watch: Watch;
+    }
+  | { readonly kind: 'unresponsive'; readonly process: RunningProcess; readonly readyForMs: number }
+  | { readonly kind: 'backoff'; readonly timer: Timer }
+  | { readonly kind: 'stopping'; readonly process: RunningProcess; readonly limit: Timer }
+  | { readonly kind: 'stopped' };
+
+const FIRST_POLL_MS = 25;
+const LONGEST_POLL_MS = 500;
+const PROBE_TIMEOUT_MS = 1_000;
+
+export class SupervisedProcess {
+  private state: State = { kind: 'stopped' };
+  private why = 'not started yet';
+  private restarts = 0;
+  private readonly whenStopped: (() => void)[] = [];
+
+  constructor(
+    private readonly limits: SupervisedLimits,
+    private readonly deps: SupervisedDeps,
+  ) {}
+
+  /** Starts it for the first time. */
+  start(): void {
+    if (this.state.kind === 'stopped') this.launch('starting');
+  }
+
+  report(): ModelReport {
+    const pid = 'process' in this.state ? this.state.process.pid : undefined;
+    const { why, restarts } = this;
+    return { state: this.state.kind, why, restarts, ...(pid === undefined ? {} : { pid }) };
+  }
+
+  /** SIGTERM, and SIGKILL after the stop timeout. Resolves when the process is gone; safe to call twice. */
+  stop(): Promise<void> {
+    const stopped = new Promise<void>((resolve) => this.whenStopped.push(resolve));
+    if (this.state.kind === 'stopped' || this.state.kind === 'backoff') this.finishStop('stopped');
+    else if (this.state.kind !== 'stopping') this.beginStop(this.state.process);
+    return stopped;
+  }
+
+  /** SIGKILL at once, for an owner that has no time left. */
+  kill(): void {
+    if ('process' in this.state) this.state.process.signal('SIGKILL');
+  }
+
+  private launch(why: string): void {
+    const process = this.deps.start((how) => this.exited(process, how));
+    this.awaitReady(process, why);
+  }
+
+  /** Asks until it serves, or until the start timeout; the way in for a new process and for one that stopped serving. */
+  private awaitReady(process: RunningProcess, why: string): void {
+    const limit = this.deps.timers.after(this.limits.startTimeoutMs, () => this.startTimedOut(process));
+    this.enter({ kind: 'starting', process, limit, lastAnswer: 'no answer yet' }, why);
+    this.pollLater(process, FIRST_POLL_MS);
+  }
+
+  private pollLater(process: RunningProcess, delayMs: number): void {
+    if (this.state.kind !== 'starting' || this.state.process !== process) return;
+    this.state.poll = this.deps.timers.after(delayMs, () => void this.poll(process, delayMs));
+  }
+
+  private async poll(process: RunningProcess, delayMs: number): Promise<void> {
+    const health = await this.deps.probe.check(PROBE_TIMEOUT_MS);
+    if (this.state.kind !== 'starting' || this.state.process !== process) return;
+    if (health.kind === 'serving') this.becomeReady(process);
+    else {
+      this.state.lastAnswer = health.why;
+      this.pollLater(process, Math.min(LONGEST_POLL_MS, delayMs * 1.5));
+    }
+  }
+
+  private startTimedOut(process: RunningProcess): void {
+    const last = this.state.kind === 'starting' ? this.state.lastAnswer : '';
+    this.giveUp(process, `not ready within ${this.limits.startTimeoutMs / 1000} s (${last})`);
+  }
+
+  private becomeReady(process: RunningProcess): void {
+    const watch = this.deps.watch({
+      onHang: (why) => this.giveUp(process, why),
+      onNotServing: (why) => {
+        if (this.state.kind === 'ready' && this.state.process === process) this.awaitReady(process, why);
+      },
+    });
+    this.enter({ kind: 'ready', process, sinceMs: this.deps.clock.now(), watch }, '');
+  }
+
+  /** Kills a process that does not do what it should; its exit then leads to the restart. */
+  private giveUp(process: RunningProcess, why: string): void {
+    if (!('process' in this.state) || this.state.process !== process || this.state.kind === 'stopping')
+      return;
+    this.enter({ kind: 'unresponsive', process, readyForMs: this.readyForMs() }, why);
+    process.signal('SIGKILL');
+  }
+
+  private exited(process: RunningProcess, how: string): void {
+    if (!('process' in this.state) || this.state.process !== process) return;
+    this.deps.probe.close();
+    if (this.state.kind === 'stopping') this.finishStop(how);
+    else this.backOff(this.state.kind === 'unresponsive' ? `${this.why}, so it was killed` : how);
+  }
+
+  private backOff(why: string): void {
+    const delayMs = this.deps.restartDelayMs(this.readyForMs());
+    const timer = this.deps.timers.after(delayMs, () => {
+      this.restarts++;
+      this.launch(`starting again: ${why}`);
+    });
+    this.enter({ kind: 'backoff', timer }, `${why}; next start in ${(delayMs / 1000).toFixed(1)} s`);
+  }
+
+  private readyForMs(): number {
+    const { state } = this;
+    if (state.kind === 'unresponsive') return state.readyForMs;
+    return state.kind === 'ready' ? this.deps.clock.now() - state.sinceMs : 0;
+  }
+
+  private beginStop(process: RunningProcess): void {
+    const limit = this.deps.timers.after(this.limits.stopTimeoutMs, () => process.signal('SIGKILL'));
+    this.enter({ kind: 'stopping', process, limit }, 'stopping');
+    process.signal('SIGTERM');
+    process.signal('SIGCONT'); // a frozen process must wake to end in good order
+  }
+
+  private finishStop(why: string): void {
+    this.enter({ kind: 'stopped' }, why);
+    for (const resolve of this.whenStopped.splice(0)) resolve();
+  }
+
+  /** Leaves the old state with everything that belonged to it, and says so. */
+  private enter(state: State, why: string): void {
+    const left = this.state;
+    if (left.kind === 'starting') {
+      left.limit.cancel();
+      left.poll?.cancel();
+    } else if (left.kind === 'ready') left.watch.stop();
+    else if (left.kind === 'backoff') left.timer.cancel();
+    else if (left.kind === 'stopping') left.limit.cancel();
+    this.state = state;
+    this.why = why;
+    this.deps.onChange(this.report());
+  }
+}
