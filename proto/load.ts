@@ -1,0 +1,96 @@
+/**
+ * The one place that reads the .proto files. 64-bit integers come out as decimal strings, so that none is ever rounded;
+ * `bytes` come out as views of the received buffer. Works from sources and from dist/: the .proto files stay where they are.
+ */
+
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { loadSync, type MethodDefinition, type PackageDefinition } from '@grpc/proto-loader';
+import type {
+  HealthCheckRequest,
+  HealthCheckResponse,
+  ModelInferRequest,
+  ModelInferResponse,
+  ModelMetadataRequest,
+  ModelMetadataResponse,
+  ModelReadyRequest,
+  ModelReadyResponse,
+  ServerLiveRequest,
+  ServerLiveResponse,
+  ServerMetadataRequest,
+  ServerMetadataResponse,
+  ServerReadyRequest,
+  ServerReadyResponse,
+} from './messages.js';
+
+/** A method with typed, exact (de)serialisers. Deserialisers throw on bytes that are no such message. */
+export interface Method<Request, Response> {
+  /** `/package.Service/Method` */
+  readonly path: string;
+  readonly requestStream: boolean;
+  readonly responseStream: boolean;
+  readonly requestSerialize: (message: Request) => Buffer;
+  readonly requestDeserialize: (bytes: Buffer) => Request;
+  readonly responseSerialize: (message: Response) => Buffer;
+  readonly responseDeserialize: (bytes: Buffer) => Response;
+}
+
+export interface InferenceService {
+  readonly ServerLive: Method<ServerLiveRequest, ServerLiveResponse>;
+  readonly ServerReady: Method<ServerReadyRequest, ServerReadyResponse>;
+  readonly ModelReady: Method<ModelReadyRequest, ModelReadyResponse>;
+  readonly ServerMetadata: Method<ServerMetadataRequest, ServerMetadataResponse>;
+  readonly ModelMetadata: Method<ModelMetadataRequest, ModelMetadataResponse>;
+  readonly ModelInfer: Method<ModelInferRequest, ModelInferResponse>;
+}
+
+export interface HealthService {
+  readonly Check: Method<HealthCheckRequest, HealthCheckResponse>;
+  readonly Watch: Method<HealthCheckRequest, HealthCheckResponse>;
+}
+
+export interface Protocols {
+  readonly inference: InferenceService;
+  readonly health: HealthService;
+  /** Everything, as server reflection wants it. */
+  readonly definitions: PackageDefinition;
+}
+
+/** Absolute path of one of the .proto files, for tools that read them themselves (grpcurl `-proto`). */
+export function protoFile(name: 'inference.proto' | 'health.proto'): string {
+  // This file runs as proto/load.ts or as dist/proto/load.js; the .proto files are only in the former's directory.
+  const beside = fileURLToPath(new URL(name, import.meta.url));
+  return existsSync(beside) ? beside : fileURLToPath(new URL(`../../proto/${name}`, import.meta.url));
+}
+
+let loaded: Protocols | undefined;
+
+/** Reads and links the definitions once per process. */
+export function protocols(): Protocols {
+  loaded ??= read();
+  return loaded;
+}
+
+function read(): Protocols {
+  const definitions = loadSync([protoFile('inference.proto'), protoFile('health.proto')], {
+    keepCase: true,
+    longs: String,
+    enums: String,
+    defaults: true,
+    oneofs: true,
+  });
+  return {
+    inference: service(definitions, 'inference.GRPCInferenceService') as unknown as InferenceService,
+    health: service(definitions, 'grpc.health.v1.Health') as unknown as HealthService,
+    definitions,
+  };
+}
+
+function service(
+  definitions: PackageDefinition,
+  name: string,
+): Record<string, MethodDefinition<object, object>> {
+  const found = definitions[name];
+  if (found === undefined || 'format' in found) throw new Error(`proto: ${name} is not defined`);
+  return found as Record<string, MethodDefinition<object, object>>;
+}

@@ -1,0 +1,104 @@
+/**
+ * The proof that a loaded model is the one its card describes: its golden input goes through the very session that will
+ * serve, and the answer must match. Where the card declares batching, a batch must give what single runs give.
+ */
+
+import { combine, slice } from './batch.js';
+import type { Card } from './card.js';
+import { fromHalf, type Tensor } from './datatypes.js';
+import type { ModelSession } from './session.js';
+import { fromValues } from './tensors.js';
+
+/** Throws an Error that names the output, the element, what was found and what was expected. */
+export async function proveGolden(session: ModelSession, card: Card): Promise<void> {
+  const inputs = goldenInputs(session, card);
+  const all = session.outputs.map((_, i) => i);
+  const outputs = await session.run(inputs, all);
+  for (const [name, { values }] of Object.entries(card.golden.outputs)) {
+    const at = session.outputs.findIndex((o) => o.name === name);
+    if (at < 0) throw new Error(`golden: the model has no output '${name}'`);
+    const { datatype } = session.outputs[at]!;
+    const data = fromValues(values, datatype, `golden: output '${name}'`);
+    compare(
+      outputs[at]!,
+      { datatype, dims: [values.length], data },
+      card.golden.tolerance,
+      `golden: output '${name}'`,
+    );
+  }
+  if (card.batching !== undefined && card.batching.max_batch > 1) {
+    await proveBatching(session, inputs, outputs, card.golden.tolerance);
+  }
+}
+
+function goldenInputs(session: ModelSession, card: Card): Tensor[] {
+  const extra = Object.keys(card.golden.inputs).find((name) => !session.inputs.some((i) => i.name === name));
+  if (extra !== undefined) throw new Error(`golden: the model has no input '${extra}'`);
+  return session.inputs.map(({ name, datatype, shape }) => {
+    const given = card.golden.inputs[name];
+    if (given === undefined) throw new Error(`golden: input '${name}' is missing`);
+    const where = `golden: input '${name}'`;
+    const count = given.shape.reduce((product, d) => product * d, 1);
+    if (count !== given.values.length) {
+      throw new Error(
+        `${where}: found ${given.values.length} values, expected ${count} for shape [${given.shape.join(',')}]`,
+      );
+    }
+    if (given.shape.length !== shape.length || shape.some((d, i) => d >= 0 && d !== given.shape[i])) {
+      throw new Error(`${where}: found shape [${given.shape.join(',')}], expected [${shape.join(',')}]`);
+    }
+    return { datatype, dims: given.shape, data: fromValues(given.values, datatype, where) };
+  });
+}
+
+async function proveBatching(
+  session: ModelSession,
+  inputs: readonly Tensor[],
+  single: readonly Tensor[],
+  tolerance: number,
+): Promise<void> {
+  const wrong = [...session.inputs, ...session.outputs].find((spec) => spec.shape[0] !== -1);
+  if (wrong !== undefined) {
+    throw new Error(
+      `batching: '${wrong.name}' has shape [${wrong.shape.join(',')}], expected a first dimension of any size`,
+    );
+  }
+  const rows = inputs[0]?.dims[0] ?? 0;
+  if (rows === 0 || inputs.some((t) => t.dims[0] !== rows)) {
+    throw new Error('batching: the golden inputs must have the same number of rows, one at least');
+  }
+  const outputs = await session.run(
+    combine([{ inputs }, { inputs }]),
+    single.map((_, i) => i),
+  );
+  outputs.forEach((output, o) => {
+    const where = `batching: output '${session.outputs[o]!.name}'`;
+    if (output.dims[0] !== 2 * rows) {
+      throw new Error(
+        `${where}: found ${output.dims[0]} rows, expected ${2 * rows}: the model does not keep rows apart`,
+      );
+    }
+    for (const start of [0, rows]) compare(slice(output, start, rows), single[o]!, tolerance, where);
+  });
+}
+
+function compare(found: Tensor, expected: Tensor, tolerance: number, where: string): void {
+  if (found.data.length !== expected.data.length) {
+    throw new Error(`${where}: found ${found.data.length} elements, expected ${expected.data.length}`);
+  }
+  for (let i = 0; i < expected.data.length; i++) {
+    const f = elementAt(found, i);
+    const e = elementAt(expected, i);
+    if (f === e || (Number.isNaN(f) && Number.isNaN(e))) continue;
+    const near =
+      typeof f === 'number' &&
+      typeof e === 'number' &&
+      Math.abs(f - e) <= tolerance * Math.max(1, Math.abs(e));
+    if (!near) throw new Error(`${where}, element ${i}: found ${f}, expected ${e} (tolerance ${tolerance})`);
+  }
+}
+
+function elementAt(tensor: Tensor, index: number): number | bigint | string {
+  const element = tensor.data[index]!;
+  return tensor.datatype === 'FP16' ? fromHalf(element as number) : element;
+}

@@ -1,0 +1,118 @@
+/**
+ * The process of one model service: `--models DIR --listen ADDR [--exit-with-stdin]`.
+ * Exit codes: 0 stopped as told, 1 it failed, 2 the command line was wrong. Says what it does on stderr; whether it is
+ * ready is asked through grpc.health.
+ */
+
+import { existsSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { type ListenAddress, parseListen } from './listen.js';
+import { messageOf } from './rpc.js';
+import { type ModelServer, startModelServer } from './server.js';
+
+const USAGE =
+  'usage: serve --models DIR [--listen HOST:PORT|unix:/PATH] [--drain-timeout-ms N] [--exit-with-stdin]';
+const DEFAULT_LISTEN = '127.0.0.1:8500';
+const DEFAULT_DRAIN_MS = 30_000;
+
+interface Arguments {
+  readonly models: string;
+  readonly listen: ListenAddress;
+  /** Longest time calls in flight may take once told to stop. */
+  readonly drainTimeoutMs: number;
+  /** Stop when stdin ends: whoever started this process has died. */
+  readonly exitWithStdin: boolean;
+}
+
+async function main(): Promise<void> {
+  let args: Arguments;
+  try {
+    args = readArguments(process.argv.slice(2));
+  } catch (error) {
+    log(messageOf(error));
+    process.stderr.write(`${USAGE}\n`);
+    process.exitCode = 2;
+    return;
+  }
+  try {
+    const server = await startModelServer({
+      modelsDirectory: args.models,
+      listen: args.listen,
+      version: packageVersion(),
+      log,
+      wallNow: Date.now,
+    });
+    stopOnSignals(server, args);
+    log(`listening on ${server.target}`);
+  } catch (error) {
+    log(messageOf(error));
+    process.exitCode = 1;
+  }
+}
+
+function readArguments(argv: string[]): Arguments {
+  const { values } = parseArgs({
+    args: argv,
+    options: {
+      models: { type: 'string' },
+      listen: { type: 'string', default: DEFAULT_LISTEN },
+      'drain-timeout-ms': { type: 'string', default: String(DEFAULT_DRAIN_MS) },
+      'exit-with-stdin': { type: 'boolean', default: false },
+    },
+  });
+  if (!values.models) throw new Error('--models DIR is missing');
+  const drainTimeoutMs = Number(values['drain-timeout-ms']);
+  if (!Number.isInteger(drainTimeoutMs) || drainTimeoutMs < 0 || drainTimeoutMs > 2 ** 31 - 1) {
+    throw new Error(`--drain-timeout-ms: found '${values['drain-timeout-ms']}', expected whole milliseconds`);
+  }
+  return {
+    models: values.models,
+    listen: parseListen(values.listen),
+    drainTimeoutMs,
+    exitWithStdin: values['exit-with-stdin'],
+  };
+}
+
+/** The first signal drains; a second one, or a drain that takes too long, ends what is in flight and exits 1. */
+function stopOnSignals(server: ModelServer, args: Arguments): void {
+  let draining = false;
+  const giveUp = (why: string) => {
+    log(`${why}: ending calls in flight`);
+    server.abort();
+    process.exit(1);
+  };
+  const stop = (why: string) => {
+    if (draining) return giveUp(`${why} again`);
+    draining = true;
+    log(`${why}: not serving any more, finishing calls in flight`);
+    const limit = setTimeout(
+      () => giveUp(`not drained after ${args.drainTimeoutMs} ms`),
+      args.drainTimeoutMs,
+    );
+    void server.stop().then(() => {
+      clearTimeout(limit);
+      log('stopped');
+      process.exit(0);
+    });
+  };
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stop(signal));
+  if (!args.exitWithStdin) return;
+  const ended = () => {
+    if (!draining) stop('stdin ended');
+  };
+  process.stdin.on('end', ended).on('close', ended).on('error', ended).resume();
+}
+
+function packageVersion(): string {
+  // Runs as services/model-server/main.ts or as dist/services/model-server/main.js.
+  const near = fileURLToPath(new URL('../../package.json', import.meta.url));
+  const file = existsSync(near) ? near : fileURLToPath(new URL('../../../package.json', import.meta.url));
+  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
+}
+
+function log(line: string): void {
+  process.stderr.write(`outrider serve: ${line}\n`);
+}
+
+await main();

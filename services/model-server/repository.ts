@@ -1,0 +1,50 @@
+/**
+ * The models of a directory: DIR/<name>/<version>/model.onnx with model.yaml beside it. Which version is served is
+ * decided here: the highest number. Finding is not loading: what is wrong with one model never hides another.
+ */
+
+import { readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+
+export interface Found {
+  readonly name: string;
+  /** Empty when there is no version directory. */
+  readonly version: string;
+  readonly directory: string;
+}
+
+/** The model directory cannot be read at all. */
+export class RepositoryError extends Error {}
+
+/** Every model directory, sorted by name. Throws RepositoryError when `root` is no directory. */
+export function findModels(root: string): Found[] {
+  let names: string[];
+  try {
+    names = readdirSync(root);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT') throw new RepositoryError(`model directory ${root} does not exist`);
+    if (code === 'ENOTDIR')
+      throw new RepositoryError(`${root} is not a directory, expected one with <name>/<version>/model.onnx`);
+    throw new RepositoryError(`model directory ${root} cannot be read: ${code}`);
+  }
+  return names
+    .filter((name) => !name.startsWith('.') && isDirectory(join(root, name)))
+    .sort()
+    .map((name) => {
+      const version = latestVersion(join(root, name));
+      return { name, version, directory: join(root, name, version) };
+    });
+}
+
+/** Highest numbered subdirectory, or ''. */
+function latestVersion(directory: string): string {
+  const versions = readdirSync(directory)
+    .filter((v) => /^[1-9]\d*$/.test(v) && isDirectory(join(directory, v)))
+    .sort((a, b) => a.length - b.length || (a < b ? -1 : 1));
+  return versions.at(-1) ?? '';
+}
+
+function isDirectory(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+}

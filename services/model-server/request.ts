@@ -1,0 +1,161 @@
+/**
+ * A ModelInfer request against what the model declares: every tensor checked before anything is allocated for it or
+ * reaches the runtime, which would answer in worse words or not at all. Each refusal is INVALID_ARGUMENT and names
+ * the tensor, what was found and what was expected.
+ */
+
+import type { InferTensor, Int64, ModelInferRequest } from '../../proto/messages.js';
+import { elementBytes, type Tensor, type TensorSpec } from './datatypes.js';
+import { invalidArgument } from './rpc.js';
+import { decodeRaw, decodeTyped } from './tensors.js';
+
+/** No message can carry more elements than this, whatever a shape claims. */
+const MAX_ELEMENTS = 2 ** 31;
+
+export interface Signature {
+  readonly name: string;
+  readonly inputs: readonly TensorSpec[];
+  readonly outputs: readonly TensorSpec[];
+}
+
+/** The request's tensors in the order in which the model declares its inputs. */
+export function decodeInputs(model: Signature, request: ModelInferRequest): Tensor[] {
+  const inputs = request.inputs ?? [];
+  const raw = request.raw_input_contents ?? [];
+  const position = positions(model, inputs);
+  if (raw.length > 0) requireRawOnly(model, inputs, raw.length);
+  const tensors = model.inputs.map((spec) => {
+    const at = position.get(spec.name);
+    if (at === undefined)
+      throw invalidArgument(
+        `model '${model.name}': input '${spec.name}' is missing, expected ${describe(spec)}`,
+      );
+    return decodeOne(model, spec, inputs[at]!, raw.length > 0 ? raw[at] : undefined);
+  });
+  requireSameSymbols(model, tensors);
+  return tensors;
+}
+
+/** Indices of the outputs to return, in the order asked for; all of them when the request names none. */
+export function requestedOutputs(model: Signature, request: ModelInferRequest): readonly number[] {
+  const requested = request.outputs ?? [];
+  if (requested.length === 0) return model.outputs.map((_, i) => i);
+  const seen = new Set<number>();
+  for (const { name } of requested) {
+    const index = model.outputs.findIndex((o) => o.name === name);
+    if (index < 0)
+      throw invalidArgument(
+        `model '${model.name}': found output '${name}', expected one of ${names(model.outputs)}`,
+      );
+    if (seen.has(index))
+      throw invalidArgument(`model '${model.name}': output '${name}' is asked for twice, expected once`);
+    seen.add(index);
+  }
+  return [...seen];
+}
+
+function positions(model: Signature, inputs: readonly InferTensor[]): Map<string, number> {
+  const position = new Map<string, number>();
+  inputs.forEach((input, i) => {
+    if (!model.inputs.some((spec) => spec.name === input.name)) {
+      throw invalidArgument(
+        `model '${model.name}': found input '${input.name}', expected ${names(model.inputs)}`,
+      );
+    }
+    if (position.has(input.name)) {
+      throw invalidArgument(`model '${model.name}': input '${input.name}' is given twice, expected once`);
+    }
+    position.set(input.name, i);
+  });
+  return position;
+}
+
+function requireRawOnly(model: Signature, inputs: readonly InferTensor[], rawCount: number): void {
+  const mixed = inputs.find((input) => input.contents != null);
+  if (mixed !== undefined) {
+    throw invalidArgument(
+      `contents field must not be specified when using raw_input_contents for '${mixed.name}' for model '${model.name}'`,
+    );
+  }
+  if (rawCount !== inputs.length) {
+    throw invalidArgument(
+      `model '${model.name}': found ${rawCount} raw_input_contents, expected ${inputs.length}, one for each input (${names(inputs)})`,
+    );
+  }
+}
+
+function decodeOne(
+  model: Signature,
+  spec: TensorSpec,
+  input: InferTensor,
+  raw: Uint8Array | undefined,
+): Tensor {
+  const where = `model '${model.name}', input '${spec.name}'`;
+  const { datatype } = spec;
+  if (input.datatype !== datatype) {
+    throw invalidArgument(`${where}: found datatype '${input.datatype}', expected ${datatype}`);
+  }
+  const dims = parseShape(input.shape, spec, where);
+  const count = dims.reduce((product, d) => product * d, 1);
+  if (raw !== undefined) return { datatype, dims, data: decodeRaw(raw, datatype, count, where) };
+  if (input.contents == null) {
+    // An empty tensor needs no contents; anything else has lost its data.
+    if (count === 0) return { datatype, dims, data: decodeRaw(new Uint8Array(0), datatype, 0, where) };
+    throw invalidArgument(
+      `${where}: found no data, expected ${count} elements in raw_input_contents or contents`,
+    );
+  }
+  return { datatype, dims, data: decodeTyped(input.contents, datatype, count, where) };
+}
+
+function parseShape(shape: readonly Int64[], spec: TensorSpec, where: string): number[] {
+  const found = () => `[${shape.slice(0, 16).join(',')}${shape.length > 16 ? ',…' : ''}]`;
+  const expected = `[${spec.shape.join(',')}]`;
+  if (shape.length !== spec.shape.length) {
+    throw invalidArgument(
+      `${where}: found shape ${found()} of rank ${shape.length}, expected ${expected} of rank ${spec.shape.length}`,
+    );
+  }
+  const dims = shape.map(Number);
+  let product = Math.max(1, elementBytes(spec.datatype));
+  dims.forEach((d, i) => {
+    const wanted = spec.shape[i]!;
+    if (!(Number.isSafeInteger(d) && d >= 0) || (wanted >= 0 && d !== wanted)) {
+      throw invalidArgument(`${where}: found shape ${found()}, expected ${expected}`);
+    }
+    product *= Math.max(1, d);
+    if (product > MAX_ELEMENTS) {
+      throw invalidArgument(
+        `${where}: found shape ${found()}, expected at most ${MAX_ELEMENTS} bytes in all`,
+      );
+    }
+  });
+  return dims;
+}
+
+/** Dimensions that a model gives the same name are the same size; the runtime would fail somewhere inside. */
+function requireSameSymbols(model: Signature, tensors: readonly Tensor[]): void {
+  if (tensors.length < 2) return;
+  const sizes = new Map<string, { size: number; input: string }>();
+  model.inputs.forEach((spec, t) => {
+    spec.symbols.forEach((symbol, i) => {
+      if (symbol === undefined) return;
+      const size = tensors[t]!.dims[i]!;
+      const first = sizes.get(symbol);
+      if (first === undefined) sizes.set(symbol, { size, input: spec.name });
+      else if (first.size !== size) {
+        throw invalidArgument(
+          `model '${model.name}', input '${spec.name}': found ${size} in dimension ${i} ('${symbol}'), expected ${first.size} as in input '${first.input}'`,
+        );
+      }
+    });
+  });
+}
+
+function describe(spec: TensorSpec): string {
+  return `${spec.datatype} [${spec.shape.join(',')}]`;
+}
+
+function names(list: readonly { readonly name: string }[]): string {
+  return list.map((t) => `'${t.name}'`).join(', ');
+}

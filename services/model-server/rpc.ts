@@ -1,0 +1,31 @@
+/**
+ * How a call ends when it does not end well: one error class with an exact gRPC status.
+ * Handlers throw it or pass it on; everything else that is thrown is a defect and becomes INTERNAL.
+ */
+
+import { status } from '@grpc/grpc-js';
+
+export { status };
+
+/** A gRPC status with its message and, optionally, trailing metadata (printable ASCII values). */
+export class RpcError extends Error {
+  readonly code: status;
+  readonly trailers: Readonly<Record<string, string>>;
+
+  constructor(code: status, message: string, trailers: Readonly<Record<string, string>> = {}) {
+    super(message);
+    this.name = 'RpcError';
+    this.code = code;
+    this.trailers = trailers;
+  }
+}
+
+export function invalidArgument(message: string): RpcError {
+  return new RpcError(status.INVALID_ARGUMENT, message);
+}
+
+/** The message of anything thrown, on one line. */
+export function messageOf(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error);
+  return text.replace(/\s+/g, ' ').trim();
+}
