@@ -1,0 +1,48 @@
+/**
+ * How long to wait before the next try: of a call (full jitter) and of a process that died (half jitter, and a
+ * memory that a healthy minute clears). Chance and time come as arguments.
+ */
+
+/**
+ * Full jitter: a uniform time below min(baseMs × 2^(retry − 1), maxMs).
+ * @param retry 1 for the first retry.
+ */
+export function fullJitterMs(retry: number, baseMs: number, maxMs: number, random: () => number): number {
+  return Math.min(baseMs * 2 ** (retry - 1), maxMs) * random();
+}
+
+export interface RestartSettings {
+  readonly baseMs: number;
+  readonly maxMs: number;
+  /** A run at least this long was healthy: the next wait is the first again. Default 60 s. */
+  readonly healthyMs?: number;
+}
+
+export const HEALTHY_RUN_MS = 60_000;
+
+/** Waits between the deaths of a process and its restarts. */
+export class RestartBackoff {
+  /** Deaths in a row without a healthy run between them. */
+  deaths = 0;
+
+  constructor(
+    private settings: RestartSettings,
+    private readonly random: () => number,
+  ) {}
+
+  configure(settings: RestartSettings): void {
+    this.settings = settings;
+  }
+
+  /**
+   * The wait before the next start, between half and all of min(baseMs × 2^n, maxMs).
+   * @param readyForMs how long the process had been ready when it died; 0 when it never was.
+   */
+  next(readyForMs: number): number {
+    const { baseMs, maxMs, healthyMs = HEALTHY_RUN_MS } = this.settings;
+    if (readyForMs >= healthyMs) this.deaths = 0;
+    const fullMs = Math.min(baseMs * 2 ** Math.min(this.deaths, 52), maxMs);
+    this.deaths += 1;
+    return fullMs * (0.5 + 0.5 * this.random());
+  }
+}

@@ -1,0 +1,186 @@
+/**
+ * Which endpoint gets an attempt. Two policies over the same plain objects: least-loaded (power of two choices
+ * on latency × load) and round-robin (smooth, weighted). Who may be chosen at all is not decided here: it is
+ * read from `eligible`.
+ */
+import { PeakEwma } from './ewma.js';
+
+/** What balancing knows of one endpoint. The mesh extends it; `inFlight`, `weight` and `eligible` are kept by the relay and the mesh. */
+export class EndpointLoad {
+  readonly latency = new PeakEwma();
+  /** Attempts under way. */
+  inFlight = 0;
+  /** Relative share, ≥ 0. Zero takes no traffic. */
+  weight = 1;
+  /** May receive traffic: discovered, connected, healthy, not ejected. */
+  eligible = true;
+  /** @internal Smooth round-robin's running credit. */
+  credit = 0;
+
+  /** What this endpoint usually needs, ms; 0 = unknown. */
+  get usualMs(): number {
+    return this.latency.meanMs;
+  }
+}
+
+export interface Balancer {
+  /**
+   * An eligible endpoint, preferring one not in `tried`; undefined when none is eligible.
+   * A `tried` one is returned only when every eligible one has been tried.
+   */
+  pick<E extends EndpointLoad>(
+    endpoints: readonly E[],
+    tried: readonly EndpointLoad[],
+    nowMs: number,
+  ): E | undefined;
+}
+
+const NONE: readonly EndpointLoad[] = [];
+
+function mayTake(endpoint: EndpointLoad, tried: readonly EndpointLoad[]): boolean {
+  if (!endpoint.eligible || !(endpoint.weight > 0)) return false;
+  for (let i = 0; i < tried.length; i += 1) if (tried[i] === endpoint) return false;
+  return true;
+}
+
+/** Whether an eligible endpoint is left that a call has not tried. */
+export function hasUntried(endpoints: readonly EndpointLoad[], tried: readonly EndpointLoad[]): boolean {
+  for (let i = 0; i < endpoints.length; i += 1) if (mayTake(endpoints[i]!, tried)) return true;
+  return false;
+}
+
+/** What an endpoint without samples is taken to cost when no peer has any either. Only ratios matter. */
+const BLIND_MS = 1;
+/** The second choice wins only when it is at least this much cheaper; nearer than that, chance spreads the calls. */
+const CLEARLY_CHEAPER = 0.9;
+/** Draws before an exact search: with half the pool eligible, one in 256 picks needs it. */
+const MAX_DRAWS = 8;
+const REFRESH_MS = 100;
+
+/** Power of two choices on `latency × (1 + in flight ÷ share)`, share being the weight over the mean weight. */
+export class LeastLoaded implements Balancer {
+  /** What an average peer costs: the harmonic mean, which one slow peer cannot drag up. */
+  private neutralMs = BLIND_MS;
+  private meanWeight = 1;
+  private maxWeight = 1;
+  private isWeighted = false;
+  private refreshedMs = Number.NEGATIVE_INFINITY;
+  private refreshedCount = -1;
+
+  constructor(private readonly random: () => number) {}
+
+  /** The cost of a peer of which nothing is known, ms. */
+  get neutral(): number {
+    return this.neutralMs;
+  }
+
+  pick<E extends EndpointLoad>(
+    endpoints: readonly E[],
+    tried: readonly EndpointLoad[],
+    nowMs: number,
+  ): E | undefined {
+    if (nowMs - this.refreshedMs >= REFRESH_MS || endpoints.length !== this.refreshedCount)
+      this.refresh(endpoints, nowMs);
+    const first = this.draw(endpoints, tried, undefined);
+    if (first === undefined) return tried.length > 0 ? this.pick(endpoints, NONE, nowMs) : undefined;
+    const second = this.draw(endpoints, tried, first);
+    if (second === undefined) return first;
+    return this.cost(second, nowMs) < this.cost(first, nowMs) * CLEARLY_CHEAPER ? second : first;
+  }
+
+  /** Lower is better. */
+  cost(endpoint: EndpointLoad, nowMs: number): number {
+    const load = this.isWeighted
+      ? (endpoint.inFlight * this.meanWeight) / endpoint.weight
+      : endpoint.inFlight;
+    return endpoint.latency.estimate(this.neutralMs, nowMs) * (1 + load);
+  }
+
+  /** One endpoint that may take the attempt and is not `other`, by chance in proportion to weight. */
+  private draw<E extends EndpointLoad>(
+    endpoints: readonly E[],
+    tried: readonly EndpointLoad[],
+    other: E | undefined,
+  ): E | undefined {
+    const count = endpoints.length;
+    if (count > 2) {
+      for (let i = 0; i < MAX_DRAWS; i += 1) {
+        const endpoint = endpoints[Math.floor(this.random() * count)]!;
+        if (endpoint === other || !mayTake(endpoint, tried)) continue;
+        if (!this.isWeighted || this.random() * this.maxWeight < endpoint.weight) return endpoint;
+      }
+    }
+    return this.search(endpoints, tried, other);
+  }
+
+  private search<E extends EndpointLoad>(
+    endpoints: readonly E[],
+    tried: readonly EndpointLoad[],
+    other: E | undefined,
+  ): E | undefined {
+    let total = 0;
+    let last: E | undefined;
+    for (let i = 0; i < endpoints.length; i += 1) {
+      const endpoint = endpoints[i]!;
+      if (endpoint === other || !mayTake(endpoint, tried)) continue;
+      total += endpoint.weight;
+      last = endpoint;
+    }
+    if (last === undefined || total === last.weight) return last;
+    let point = this.random() * total;
+    for (let i = 0; i < endpoints.length; i += 1) {
+      const endpoint = endpoints[i]!;
+      if (endpoint === other || !mayTake(endpoint, tried)) continue;
+      point -= endpoint.weight;
+      if (point < 0) return endpoint;
+    }
+    return last;
+  }
+
+  private refresh(endpoints: readonly EndpointLoad[], nowMs: number): void {
+    this.refreshedMs = nowMs;
+    this.refreshedCount = endpoints.length;
+    let inverse = 0;
+    let known = 0;
+    let weights = 0;
+    let positive = 0;
+    this.maxWeight = 0;
+    let minWeight = Number.POSITIVE_INFINITY;
+    for (const { latency, weight } of endpoints) {
+      if (latency.peakMs > 0) {
+        inverse += 1 / latency.peakMs;
+        known += 1;
+      }
+      if (!(weight > 0)) continue;
+      weights += weight;
+      positive += 1;
+      if (weight > this.maxWeight) this.maxWeight = weight;
+      if (weight < minWeight) minWeight = weight;
+    }
+    this.neutralMs = known > 0 ? known / inverse : BLIND_MS;
+    this.meanWeight = positive > 0 ? weights / positive : 1;
+    this.isWeighted = positive > 0 && minWeight !== this.maxWeight;
+  }
+}
+
+/** Smooth weighted round-robin, as nginx does it: over any full turn each endpoint gets exactly its share, spread evenly. */
+export class RoundRobin implements Balancer {
+  pick<E extends EndpointLoad>(
+    endpoints: readonly E[],
+    tried: readonly EndpointLoad[],
+    nowMs: number,
+  ): E | undefined {
+    let total = 0;
+    let best: E | undefined;
+    for (let i = 0; i < endpoints.length; i += 1) {
+      const endpoint = endpoints[i]!;
+      if (!mayTake(endpoint, tried)) continue;
+      endpoint.credit += endpoint.weight;
+      total += endpoint.weight;
+      if (best === undefined || endpoint.credit > best.credit) best = endpoint;
+    }
+    if (best === undefined) return tried.length > 0 ? this.pick(endpoints, NONE, nowMs) : undefined;
+    best.credit -= total;
+    return best;
+  }
+}

@@ -1,0 +1,36 @@
+/**
+ * How long a call, and one attempt of it, may take. Time is only ever taken away on the way: a hop may shorten
+ * what the caller allowed, never extend it (gRFC A31). Says what the limits are; others enforce them.
+ */
+
+/** No limit. */
+export const UNLIMITED_MS = Number.POSITIVE_INFINITY;
+
+/**
+ * The time a call is allowed, from its arrival.
+ * @param callerMs what `grpc-timeout` said; UNLIMITED_MS when it was absent. NaN (malformed) counts as absent.
+ * @param routeMs the route's limit; 0 = none.
+ */
+export function allowedMs(callerMs: number, routeMs: number): number {
+  if (routeMs > 0 && !(callerMs < routeMs)) return routeMs;
+  return callerMs >= 0 ? callerMs : UNLIMITED_MS;
+}
+
+/** Time left at `nowMs` before `deadlineMs`; 0 when it has passed, UNLIMITED_MS when there is none. */
+export function timeLeftMs(deadlineMs: number, nowMs: number): number {
+  const leftMs = deadlineMs - nowMs;
+  return leftMs > 0 ? leftMs : 0;
+}
+
+/**
+ * The time one attempt is allowed: what is left of the call, and no more than the route grants an attempt.
+ * @param attemptTimeoutMs 0 = none.
+ */
+export function attemptAllowedMs(attemptTimeoutMs: number, leftMs: number): number {
+  return attemptTimeoutMs > 0 && attemptTimeoutMs < leftMs ? attemptTimeoutMs : leftMs;
+}
+
+/** Whether it is the attempt's own limit, not the call's deadline, that ends an attempt allowed `attemptTimeoutMs`. */
+export function isAttemptTimeoutFirst(attemptTimeoutMs: number, leftMs: number): boolean {
+  return attemptTimeoutMs > 0 && attemptTimeoutMs < leftMs;
+}

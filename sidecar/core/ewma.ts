@@ -1,0 +1,68 @@
+/**
+ * What an endpoint's calls cost lately: a peak-sensitive moving average of latency (it jumps up at once, comes
+ * down over ten seconds; after Finagle and linkerd), and a plain one that says what the endpoint usually needs.
+ * Failures are recorded as slow: an endpoint that fails fast must not look like the best one.
+ */
+
+/** Time in which the weight of what is known falls to 1/e. */
+export const DECAY_MS = 10_000;
+/** A failure counts as this many times the present estimate, so that one halves the traffic and several end it. */
+export const FAULT_FACTOR = 3;
+/** A failure is not counted as slower than this unless it was. */
+export const MAX_PENALTY_MS = 5_000;
+
+export class PeakEwma {
+  /** Peak-sensitive estimate at `updatedMs`; 0 while there is no sample. */
+  peakMs = 0;
+  /** Plain average of successes; 0 while there is none. */
+  meanMs = 0;
+  /** Monotonic ms of the last sample. */
+  updatedMs = 0;
+  samples = 0;
+
+  /** A call that succeeded after `elapsedMs`. */
+  record(elapsedMs: number, nowMs: number): void {
+    const kept = this.keptAt(nowMs);
+    this.meanMs = this.meanMs === 0 ? elapsedMs : this.meanMs * kept + elapsedMs * (1 - kept);
+    this.observe(elapsedMs, kept, nowMs);
+  }
+
+  /**
+   * A call that failed, or was turned away, after `elapsedMs`.
+   * @param neutralMs what a peer costs, for an endpoint without samples of its own.
+   */
+  recordFault(elapsedMs: number, neutralMs: number, nowMs: number): void {
+    const estimateMs = Math.max(this.samples > 0 ? this.peakMs : neutralMs, 1);
+    const slowMs = Math.max(elapsedMs, Math.min(estimateMs * FAULT_FACTOR, MAX_PENALTY_MS));
+    this.observe(slowMs, this.keptAt(nowMs), nowMs);
+  }
+
+  /** A call given up after `elapsedMs`: it would have taken at least that long. */
+  recordAtLeast(elapsedMs: number, nowMs: number): void {
+    if (elapsedMs > this.peakMs) this.observe(elapsedMs, 0, nowMs);
+  }
+
+  /**
+   * The estimate at `nowMs`. What is known fades into `neutralMs`, what a peer costs: an endpoint no call has
+   * gone to for long is neither shunned for an old peak nor taken for idle.
+   */
+  estimate(neutralMs: number, nowMs: number): number {
+    if (this.samples === 0) return neutralMs;
+    const ageMs = nowMs - this.updatedMs;
+    // Under 50 ms the fading is less than half a per cent, and the exponential the dearest part of a pick.
+    if (ageMs < 50) return this.peakMs;
+    return neutralMs + (this.peakMs - neutralMs) * Math.exp(-ageMs / DECAY_MS);
+  }
+
+  private observe(sampleMs: number, kept: number, nowMs: number): void {
+    this.peakMs = sampleMs > this.peakMs ? sampleMs : this.peakMs * kept + sampleMs * (1 - kept);
+    this.updatedMs = nowMs;
+    this.samples += 1;
+  }
+
+  /** Share of the old value that survives a sample at `nowMs`: it depends on the time since the last one, not on their number. */
+  private keptAt(nowMs: number): number {
+    const ageMs = nowMs - this.updatedMs;
+    return ageMs > 0 ? Math.exp(-ageMs / DECAY_MS) : 1;
+  }
+}

@@ -1,0 +1,78 @@
+/**
+ * gRPC paths: which are valid at all, which route one belongs to, and which methods are unary whatever the
+ * configuration says. Nothing is normalised: a path that would need it is refused, so that no two readers of it
+ * can disagree about what was authorized.
+ */
+
+/** `/package.Service/Method`, names of letters, digits and `_`, single dots between them. */
+const VALID = /^\/\w+(?:\.\w+)*\/\w+$/;
+const MAX_PATH = 1_024;
+
+/** Whether `path` has exactly the form `/package.Service/Method`: no empty or dotted segment, no escape, no query. */
+export function isValidPath(path: string): boolean {
+  return path.length <= MAX_PATH && VALID.test(path);
+}
+
+/** Whether `pattern` is `*`, `/package.Service/*` or a valid path. */
+export function isValidPattern(pattern: string): boolean {
+  if (pattern === '*') return true;
+  return isValidPath(pattern.endsWith('/*') ? `${pattern.slice(0, -1)}Any` : pattern);
+}
+
+/** Methods known to be unary without asking: those of the Open Inference Protocol, and health's Check (Watch streams). */
+export const KNOWN_UNARY: ReadonlySet<string> = new Set([
+  '/inference.GRPCInferenceService/ServerLive',
+  '/inference.GRPCInferenceService/ServerReady',
+  '/inference.GRPCInferenceService/ModelReady',
+  '/inference.GRPCInferenceService/ServerMetadata',
+  '/inference.GRPCInferenceService/ModelMetadata',
+  '/inference.GRPCInferenceService/ModelInfer',
+  '/grpc.health.v1.Health/Check',
+]);
+
+export function isKnownUnary(path: string): boolean {
+  return KNOWN_UNARY.has(path);
+}
+
+/** Routes by method: the first route of the list with a pattern that matches is the one, found in three look-ups. */
+export class RouteTable<R extends { readonly methods: readonly string[] }> {
+  private readonly byPath = new Map<string, number>();
+  /** Keyed with the closing slash: `/package.Service/`. */
+  private readonly byService = new Map<string, number>();
+  private readonly any: number;
+
+  /** @throws RangeError for a pattern that is none of the three forms. */
+  constructor(private readonly routes: readonly R[]) {
+    let any = Number.POSITIVE_INFINITY;
+    routes.forEach((route, index) => {
+      for (const pattern of route.methods) {
+        if (!isValidPattern(pattern)) throw new RangeError(`not a method pattern: "${pattern}"`);
+        if (pattern === '*') any = Math.min(any, index);
+        else if (pattern.endsWith('/*')) keepFirst(this.byService, pattern.slice(0, -1), index);
+        else keepFirst(this.byPath, pattern, index);
+      }
+    });
+    this.any = any;
+  }
+
+  /** The route of a valid path; undefined when none matches. */
+  match(path: string): R | undefined {
+    let index = this.any;
+    const exact = this.byPath.get(path);
+    if (exact !== undefined && exact < index) index = exact;
+    if (this.byService.size > 0) {
+      const service = this.byService.get(path.slice(0, path.lastIndexOf('/') + 1));
+      if (service !== undefined && service < index) index = service;
+    }
+    return this.routes[index];
+  }
+
+  /** Whether a route names this very path: such names come from configuration and may be metric labels. */
+  names(path: string): boolean {
+    return this.byPath.has(path);
+  }
+}
+
+function keepFirst(map: Map<string, number>, key: string, index: number): void {
+  if (!map.has(key)) map.set(key, index);
+}

@@ -1,0 +1,146 @@
+/**
+ * The one classification of a finished attempt; balancing, ejection, retries and metrics all use it. It goes by
+ * the final `grpc-status` wherever it arrived. Whether to try again is not decided here.
+ */
+import { Status } from './status.js';
+
+/** How an attempt came to its end. */
+export const Ended = {
+  /** With a `grpc-status`, in trailers or trailers-only. */
+  trailers: 0,
+  /** RST_STREAM by the peer, other than REFUSED_STREAM. */
+  reset: 1,
+  /** RST_STREAM(REFUSED_STREAM): never processed. */
+  refusedStream: 2,
+  /** Above the last stream id of a GOAWAY, or never sent at all: never processed. */
+  goawayUnprocessed: 3,
+  /** No connection could be made: never processed. */
+  connectError: 4,
+  /** The connection broke with the request under way. */
+  connectionLost: 5,
+  /** Our own limit on one attempt. */
+  attemptTimeout: 6,
+  /** The call's deadline passed while we waited. */
+  deadline: 7,
+  /** The caller went away. */
+  cancelled: 8,
+  /** The response ended without a `grpc-status`. */
+  missingTrailers: 9,
+  /** The peer broke HTTP/2 or gRPC framing. */
+  protocolError: 10,
+} as const;
+export type Ended = (typeof Ended)[keyof typeof Ended];
+
+export const Outcome = {
+  success: 0,
+  /** The endpoint failed the call. */
+  fault: 1,
+  /** The call failed, and it says nothing about the endpoint. */
+  neutral: 2,
+  /** The endpoint refused before processing; no fault. */
+  refusal: 3,
+  /** The caller went away; says nothing about the endpoint. */
+  cancelled: 4,
+  /** The endpoint is full: less weight for it, never an ejection. */
+  overload: 5,
+} as const;
+export type Outcome = (typeof Outcome)[keyof typeof Outcome];
+
+export const OUTCOME_NAMES = ['success', 'fault', 'neutral', 'refusal', 'cancelled', 'overload'] as const;
+
+/** With nothing known of an endpoint's usual time, a deadline shorter than this proves nothing against it. */
+export const ASSUMED_USUAL_MS = 1_000;
+
+/** A cancel this close to the deadline is the deadline: the caller's own timer won the race. */
+const CANCEL_SLACK_MS = 10;
+const CANCEL_SLACK_RATIO = 0.05;
+
+/** Whether a cancel after `elapsedMs` of the `allowedMs` is really the deadline: within max(10 ms, 5 %) of it. */
+export function isCancelAtDeadline(elapsedMs: number, allowedMs: number): boolean {
+  if (allowedMs === Number.POSITIVE_INFINITY) return false;
+  return allowedMs - elapsedMs <= Math.max(CANCEL_SLACK_MS, allowedMs * CANCEL_SLACK_RATIO);
+}
+
+/**
+ * Classifies one attempt. All times in ms from the attempt's start.
+ * @param status the final status: of the trailers, or for a reset the one its code maps to; otherwise ignored.
+ * @param allowedMs time to the call's deadline when the attempt began; Infinity when it had none.
+ * @param usualMs what this endpoint usually needs (`EndpointLoad.usualMs`); 0 = unknown.
+ */
+export function classify(
+  ended: Ended,
+  status: number,
+  elapsedMs: number,
+  allowedMs: number,
+  usualMs: number,
+): Outcome {
+  switch (ended) {
+    case Ended.trailers:
+      return classifyStatus(status, elapsedMs, allowedMs, usualMs);
+    case Ended.refusedStream:
+    case Ended.goawayUnprocessed:
+      return Outcome.refusal;
+    case Ended.deadline:
+      return judgeDeadline(allowedMs, usualMs);
+    case Ended.cancelled:
+      return isCancelAtDeadline(elapsedMs, allowedMs) ? judgeDeadline(allowedMs, usualMs) : Outcome.cancelled;
+    case Ended.reset:
+      if (status === Status.RESOURCE_EXHAUSTED) return Outcome.overload;
+      // A server whose own timer saw the deadline first resets with CANCEL.
+      if (status === Status.CANCELLED && isCancelAtDeadline(elapsedMs, allowedMs))
+        return judgeDeadline(allowedMs, usualMs);
+      return Outcome.fault;
+    default:
+      return Outcome.fault;
+  }
+}
+
+function classifyStatus(status: number, elapsedMs: number, allowedMs: number, usualMs: number): Outcome {
+  switch (status) {
+    case Status.OK:
+      return Outcome.success;
+    case Status.UNAVAILABLE:
+    case Status.INTERNAL:
+    case Status.UNKNOWN:
+    case Status.DATA_LOSS:
+      return Outcome.fault;
+    case Status.RESOURCE_EXHAUSTED:
+      return Outcome.overload;
+    case Status.DEADLINE_EXCEEDED:
+      return judgeDeadline(allowedMs, usualMs);
+    case Status.CANCELLED:
+      return isCancelAtDeadline(elapsedMs, allowedMs) ? judgeDeadline(allowedMs, usualMs) : Outcome.neutral;
+    case Status.INVALID_ARGUMENT:
+    case Status.NOT_FOUND:
+    case Status.ALREADY_EXISTS:
+    case Status.PERMISSION_DENIED:
+    case Status.FAILED_PRECONDITION:
+    case Status.ABORTED:
+    case Status.OUT_OF_RANGE:
+    case Status.UNIMPLEMENTED:
+    case Status.UNAUTHENTICATED:
+      return Outcome.neutral;
+    default:
+      return Outcome.fault; // Not one of gRPC's codes, so UNKNOWN.
+  }
+}
+
+/** A caller that allows less than the endpoint usually needs proves nothing by running out of time. */
+function judgeDeadline(allowedMs: number, usualMs: number): Outcome {
+  return allowedMs > (usualMs > 0 ? usualMs : ASSUMED_USUAL_MS) ? Outcome.fault : Outcome.neutral;
+}
+
+/**
+ * Whether such an end is known only from time that passed, so that it may not count when our own event loop
+ * stood still meanwhile.
+ */
+export function restsOnElapsedTime(ended: Ended, status: number): boolean {
+  if (ended === Ended.attemptTimeout || ended === Ended.deadline || ended === Ended.cancelled) return true;
+  if (ended === Ended.trailers) return status === Status.DEADLINE_EXCEEDED || status === Status.CANCELLED;
+  return ended === Ended.reset && status === Status.CANCELLED;
+}
+
+/** Whether the peer certainly did nothing for the attempt, so that another is always safe. */
+export function isNeverProcessed(ended: Ended): boolean {
+  return ended === Ended.refusedStream || ended === Ended.goawayUnprocessed || ended === Ended.connectError;
+}

@@ -1,0 +1,69 @@
+/**
+ * Every answer the sidecar gives by itself: its stable name (the `outrider-reason` trailer, and a metric label),
+ * its gRPC status and its text. The one place for them; the texts name limits and neighbours, never internals.
+ * Own codes keep to gRFC A54: nothing that a caller would take for the application's word.
+ */
+import { Status } from './status.js';
+
+export interface Reason {
+  readonly name: string;
+  readonly status: Status;
+  /** Text with `{placeholders}`, filled in by `reasonMessage`. */
+  readonly template: string;
+  /** The call certainly did not reach the application: the answer is marked `outrider-unprocessed`. */
+  readonly isUnprocessed: boolean;
+}
+
+function reason(name: string, status: Status, template: string): Reason {
+  return { name, status, template, isUnprocessed: false };
+}
+
+function unprocessed(name: string, status: Status, template: string): Reason {
+  return { name, status, template, isUnprocessed: true };
+}
+
+export const Reasons = {
+  deadlineExceeded: reason(
+    'deadline-exceeded',
+    Status.DEADLINE_EXCEEDED,
+    'deadline of {limitMs} ms exceeded',
+  ),
+  attemptTimeout: reason(
+    'attempt-timeout',
+    Status.DEADLINE_EXCEEDED,
+    'attempt at {endpoint} exceeded {limitMs} ms',
+  ),
+  idleTimeout: reason('idle-timeout', Status.DEADLINE_EXCEEDED, 'stream was idle for {limitMs} ms'),
+  overloaded: unprocessed('overloaded', Status.RESOURCE_EXHAUSTED, '{service} is overloaded: {detail}'),
+  queueExpired: unprocessed(
+    'queue-expired',
+    Status.DEADLINE_EXCEEDED,
+    'deadline passed while waiting for {service}',
+  ),
+  noEndpoint: unprocessed('no-endpoint', Status.UNAVAILABLE, 'no endpoint of {upstream} can take the call'),
+  connectFailed: unprocessed('connect-failed', Status.UNAVAILABLE, 'cannot connect to {endpoint}: {detail}'),
+  connectionLost: reason('connection-lost', Status.UNAVAILABLE, 'connection to {endpoint} was lost'),
+  upstreamReset: reason('upstream-reset', Status.UNAVAILABLE, '{endpoint} reset the stream: {detail}'),
+  notAllowed: reason('not-allowed', Status.PERMISSION_DENIED, '{source} may not call {destination}'),
+  noIdentity: reason('no-identity', Status.UNAUTHENTICATED, 'caller has no mesh identity'),
+  unknownRoute: reason('unknown-route', Status.UNIMPLEMENTED, 'no route for {path}'),
+  modelUnavailable: unprocessed(
+    'model-unavailable',
+    Status.UNAVAILABLE,
+    'model service {service} is not ready: {detail}',
+  ),
+  draining: unprocessed('draining', Status.UNAVAILABLE, '{service} is shutting down'),
+  tooLarge: reason('too-large', Status.RESOURCE_EXHAUSTED, '{detail} is over the limit of {limit} bytes'),
+  protocolError: reason('protocol-error', Status.INTERNAL, '{peer} broke the protocol: {detail}'),
+  internal: reason('internal', Status.INTERNAL, 'internal error of the sidecar'),
+} as const satisfies Record<string, Reason>;
+
+export const REASON_NAMES: readonly string[] = Object.values(Reasons).map(({ name }) => name);
+
+/** The reason's text with `values` filled in; placeholders without a value are left out as `?`. */
+export function reasonMessage(
+  { template }: Reason,
+  values: Readonly<Record<string, string | number>> = {},
+): string {
+  return template.replaceAll(/\{(\w+)\}/g, (_, name: string) => String(values[name] ?? '?'));
+}

@@ -1,0 +1,96 @@
+/**
+ * gRPC status codes: numbers, names, and what HTTP alone says when a peer sent no `grpc-status`.
+ * Source: grpc doc/statuscodes.md, doc/http-grpc-status-mapping.md, doc/PROTOCOL-HTTP2.md "Errors".
+ */
+
+export const Status = {
+  OK: 0,
+  CANCELLED: 1,
+  UNKNOWN: 2,
+  INVALID_ARGUMENT: 3,
+  DEADLINE_EXCEEDED: 4,
+  NOT_FOUND: 5,
+  ALREADY_EXISTS: 6,
+  PERMISSION_DENIED: 7,
+  RESOURCE_EXHAUSTED: 8,
+  FAILED_PRECONDITION: 9,
+  ABORTED: 10,
+  OUT_OF_RANGE: 11,
+  UNIMPLEMENTED: 12,
+  INTERNAL: 13,
+  UNAVAILABLE: 14,
+  DATA_LOSS: 15,
+  UNAUTHENTICATED: 16,
+} as const;
+
+/** One of the seventeen codes. */
+export type Status = (typeof Status)[keyof typeof Status];
+
+const NAMES = Object.keys(Status) as readonly (keyof typeof Status)[];
+
+/** The name of a code, or `other` for a number gRPC does not define: fit to be a metric label. */
+export function statusName(code: number): string {
+  return NAMES[code] ?? 'other';
+}
+
+/** The code for a name in any case (`UNAVAILABLE`, `deadline-exceeded`) or a number (`14`) in a file; undefined when it is neither. */
+export function parseStatus(text: string): Status | undefined {
+  const trimmed = text.trim();
+  if (/^\d{1,2}$/.test(trimmed))
+    return Number(trimmed) < NAMES.length ? (Number(trimmed) as Status) : undefined;
+  const name = trimmed.toUpperCase().replaceAll('-', '_');
+  return Object.hasOwn(Status, name) ? Status[name as keyof typeof Status] : undefined;
+}
+
+/** The code in a `grpc-status` trailer. What is not one of the seventeen is UNKNOWN, as clients read it. */
+export function statusFromTrailer(value: string): Status {
+  const length = value.length;
+  const first = value.charCodeAt(0) - 48;
+  if (length === 1 && first >= 0 && first <= 9) return first as Status;
+  if (length === 2 && first === 1) {
+    const second = value.charCodeAt(1) - 48;
+    if (second >= 0 && second <= 6) return (10 + second) as Status;
+  }
+  return Status.UNKNOWN;
+}
+
+/** What an answer without `grpc-status` means. 200 is UNKNOWN: a truly successful answer says so itself. */
+export function statusFromHttp(httpStatus: number): Status {
+  switch (httpStatus) {
+    case 400:
+    case 431:
+      return Status.INTERNAL;
+    case 401:
+      return Status.UNAUTHENTICATED;
+    case 403:
+      return Status.PERMISSION_DENIED;
+    case 404:
+      return Status.UNIMPLEMENTED;
+    case 429:
+    case 502:
+    case 503:
+    case 504:
+      return Status.UNAVAILABLE;
+    default:
+      return Status.UNKNOWN;
+  }
+}
+
+/** What a peer's RST_STREAM with this HTTP/2 error code means. Codes without a mapping are UNKNOWN. */
+export function statusFromReset(errorCode: number): Status {
+  switch (errorCode) {
+    case 0x7: // REFUSED_STREAM
+      return Status.UNAVAILABLE;
+    case 0x8: // CANCEL
+      return Status.CANCELLED;
+    case 0xb: // ENHANCE_YOUR_CALM
+      return Status.RESOURCE_EXHAUSTED;
+    case 0xc: // INADEQUATE_SECURITY
+      return Status.PERMISSION_DENIED;
+    case 0x5: // STREAM_CLOSED
+    case 0xd: // HTTP_1_1_REQUIRED
+      return Status.UNKNOWN;
+    default:
+      return errorCode >= 0 && errorCode <= 0xa ? Status.INTERNAL : Status.UNKNOWN;
+  }
+}

@@ -1,0 +1,275 @@
+/**
+ * Every deadline, idle limit and retry wait of the process, behind one system timer.
+ *
+ * Five levels of 64 slots, 4 ms to a slot at the lowest: 4 ms … 256 ms … 16 s … 17 min … 18 h … 50 days.
+ * An entry lies at the level of the highest group of six bits in which its tick differs from the current one,
+ * so all of a lower level is due before anything of a higher one and finding the next wake is a bit scan.
+ * Entries carry their own links: adding and cancelling allocate nothing and touch no system timer unless the
+ * new entry is due before the armed wake. Cancelling leaves the wake armed (an early wake finds nothing and
+ * arms the next, or sleeps): a deadline is cancelled far more often than it passes.
+ */
+import type { Clock } from './clock.js';
+import { MAX_DELAY_MS, type Timer, type Timers } from './timers.js';
+
+export const SLOT_MS = 4;
+const BITS = 6;
+const SLOTS = 1 << BITS;
+const LEVELS = 5;
+/** Ticks in one turn of the highest level. Entries beyond the current block wait in one list for the next. */
+const BLOCK_TICKS = 2 ** (BITS * LEVELS);
+const BEYOND = LEVELS * SLOTS;
+const UNREF = { unref: true } as const;
+
+/** Something that happens at a time. Extend it; `fire` runs when the time has come. */
+export abstract class WheelEntry {
+  /** When it fires, in the clock's milliseconds. Set by `TimingWheel.add`; read-only to others. */
+  dueMs = 0;
+  /** @internal Links of the slot's list; `wheelNext` is null while not scheduled. */
+  wheelPrev: WheelEntry | null = null;
+  /** @internal */
+  wheelNext: WheelEntry | null = null;
+
+  get isScheduled(): boolean {
+    return this.wheelNext !== null;
+  }
+
+  /** Called once per `add`, at or up to about 5 ms after `dueMs`, already unscheduled. It may add and cancel anything. */
+  abstract fire(): void;
+}
+
+class ListHead extends WheelEntry {
+  constructor() {
+    super();
+    this.wheelPrev = this;
+    this.wheelNext = this;
+  }
+  fire(): void {}
+}
+
+/** An entry that calls a function, for those few who cannot extend `WheelEntry`. */
+export class WheelTimer extends WheelEntry {
+  constructor(private readonly fn: () => void) {
+    super();
+  }
+  fire(): void {
+    this.fn();
+  }
+}
+
+export class TimingWheel {
+  private readonly slots: WheelEntry[] = Array.from({ length: BEYOND + 1 }, () => new ListHead());
+  /** One bit per slot, two words per level. A set bit may belong to a slot that has been emptied since. */
+  private readonly occupied = new Int32Array(LEVELS * 2);
+  private readonly firing: WheelEntry = new ListHead();
+  /** Last tick whose slot has been worked off, as (start of the block) + (offset in it). */
+  private blockTick: number;
+  private offset: number;
+  private armedTick = Number.POSITIVE_INFINITY;
+  private armed: Timer | undefined;
+  private isFiring = false;
+  private readonly onWake = (): void => this.wake();
+
+  /** Entries scheduled now. */
+  size = 0;
+  /** System timers armed so far, for tests and metrics: it should move rarely. */
+  arms = 0;
+
+  constructor(
+    private readonly clock: Clock,
+    private readonly timers: Timers,
+  ) {
+    const tick = Math.floor(clock.now() / SLOT_MS);
+    this.blockTick = Math.floor(tick / BLOCK_TICKS) * BLOCK_TICKS;
+    this.offset = tick - this.blockTick;
+  }
+
+  /** Schedules `entry` for `dueMs`, moving it when it was scheduled already. A time in the past fires in the next slot, never within this call. */
+  add(entry: WheelEntry, dueMs: number): void {
+    if (entry.wheelNext !== null) this.unlink(entry);
+    else this.size += 1;
+    if (this.armedTick === Number.POSITIVE_INFINITY && !this.isFiring) this.catchUp();
+    entry.dueMs = dueMs;
+    let offset = Math.ceil(dueMs / SLOT_MS) - this.blockTick;
+    if (offset <= this.offset) offset = this.offset + 1;
+    else if (!(offset > this.offset)) {
+      this.size -= 1;
+      throw new RangeError('a timer needs a time, not NaN');
+    }
+    const wakeTick = this.place(entry, offset);
+    if (wakeTick < this.armedTick && !this.isFiring) this.arm(wakeTick);
+  }
+
+  /** Unschedules `entry`; does nothing when it is not scheduled. */
+  cancel(entry: WheelEntry): void {
+    if (entry.wheelNext === null) return;
+    this.unlink(entry);
+    this.size -= 1;
+  }
+
+  /** Disarms the system timer. Entries stay; the next `add` arms it again. For the end of the process and of tests. */
+  stop(): void {
+    this.armed?.cancel();
+    this.armed = undefined;
+    this.armedTick = Number.POSITIVE_INFINITY;
+  }
+
+  private unlink(entry: WheelEntry): void {
+    const next = entry.wheelNext!;
+    const prev = entry.wheelPrev!;
+    prev.wheelNext = next;
+    next.wheelPrev = prev;
+    entry.wheelNext = null;
+    entry.wheelPrev = null;
+  }
+
+  /** Puts `entry` in its slot; the tick at which that slot must be worked off. `offset` ≥ the current one. */
+  private place(entry: WheelEntry, offset: number): number {
+    let slot = BEYOND;
+    let start = BLOCK_TICKS;
+    if (offset < BLOCK_TICKS) {
+      const differing = offset ^ this.offset;
+      const level = differing < SLOTS ? 0 : ((31 - Math.clz32(differing)) / BITS) | 0;
+      const shift = level * BITS;
+      const index = (offset >>> shift) & (SLOTS - 1);
+      slot = level * SLOTS + index;
+      start = (offset >>> shift) << shift;
+      this.occupied[(level << 1) + (index >>> 5)]! |= 1 << (index & 31);
+    }
+    const head = this.slots[slot]!;
+    const last = head.wheelPrev!;
+    entry.wheelPrev = last;
+    entry.wheelNext = head;
+    last.wheelNext = entry;
+    head.wheelPrev = entry;
+    return this.blockTick + start;
+  }
+
+  /** Asleep, the position stands still; with nothing armed no slot is due before now, so it may jump. */
+  private catchUp(): void {
+    if (this.size > 1) return;
+    const tick = Math.floor(this.clock.now() / SLOT_MS);
+    if (tick <= this.blockTick + this.offset) return;
+    this.blockTick = Math.floor(tick / BLOCK_TICKS) * BLOCK_TICKS;
+    this.offset = tick - this.blockTick;
+  }
+
+  private arm(tick: number): void {
+    this.armed?.cancel();
+    this.armedTick = tick;
+    this.arms += 1;
+    const delayMs = tick * SLOT_MS - this.clock.now();
+    // One more than the floor: Node may fire a timer a fraction of a millisecond early.
+    this.armed = this.timers.after(
+      Math.min(Math.max(1, Math.floor(delayMs) + 1), MAX_DELAY_MS),
+      this.onWake,
+      UNREF,
+    );
+  }
+
+  private wake(): void {
+    this.armed = undefined;
+    this.armedTick = Number.POSITIVE_INFINITY;
+    this.isFiring = true;
+    try {
+      this.advance(Math.floor(this.clock.now() / SLOT_MS));
+    } finally {
+      this.isFiring = false;
+      if (this.size > 0) {
+        // Entries left in `firing` mean that one of them threw: the others follow at once.
+        const left = this.firing.wheelNext !== this.firing;
+        this.arm(left ? this.blockTick + this.offset : this.blockTick + this.nextStart());
+      }
+    }
+  }
+
+  /** Works off every slot up to and including `tick`. */
+  private advance(tick: number): void {
+    this.fireAll();
+    while (this.size > 0) {
+      const start = this.nextStart();
+      if (this.blockTick + start > tick) break;
+      this.workOff(start);
+    }
+    // No occupied slot begins at or before `tick`, so every entry stays right in its slot when the position moves there.
+    if (tick <= this.blockTick + this.offset) return;
+    if (this.size === 0) this.blockTick = Math.floor(tick / BLOCK_TICKS) * BLOCK_TICKS;
+    this.offset = tick - this.blockTick;
+  }
+
+  /** Offset at which the next occupied slot begins; BLOCK_TICKS when only entries beyond this block are left. Clears stale bits. */
+  private nextStart(): number {
+    for (let level = 0; level < LEVELS; level += 1) {
+      for (let half = 0; half < 2; half += 1) {
+        const word = (level << 1) + half;
+        while (this.occupied[word] !== 0) {
+          const bits = this.occupied[word]!;
+          const bit = 31 - Math.clz32(bits & -bits);
+          const index = (half << 5) + bit;
+          const head = this.slots[level * SLOTS + index]!;
+          if (head.wheelNext !== head) {
+            const shift = level * BITS;
+            const above = shift + BITS;
+            return (((this.offset >>> above) << above) | (index << shift)) >>> 0;
+          }
+          this.occupied[word] = bits & ~(1 << bit);
+        }
+      }
+    }
+    return BLOCK_TICKS;
+  }
+
+  /** Moves to `start`, fires what is due there and hands the rest down to finer slots. */
+  private workOff(start: number): void {
+    if (start === BLOCK_TICKS) {
+      this.blockTick += BLOCK_TICKS;
+      this.offset = 0;
+      this.handDown(this.slots[BEYOND]!);
+      return;
+    }
+    // The slot that begins at `start` is on the level nextStart() found it at: the lowest with an entry there.
+    this.offset = start;
+    for (let level = 0; level < LEVELS; level += 1) {
+      const shift = level * BITS;
+      const head = this.slots[level * SLOTS + ((start >>> shift) & (SLOTS - 1))]!;
+      if (head.wheelNext === head) continue;
+      if (level > 0) this.handDown(head);
+      else this.fireSlot(head);
+      return;
+    }
+  }
+
+  private handDown(head: WheelEntry): void {
+    let entry = head.wheelNext!;
+    head.wheelNext = head;
+    head.wheelPrev = head;
+    while (entry !== head) {
+      const next = entry.wheelNext!;
+      this.place(entry, Math.max(Math.ceil(entry.dueMs / SLOT_MS) - this.blockTick, this.offset));
+      entry = next;
+    }
+  }
+
+  /** Fires the slot's entries by way of `firing`, so that those added meanwhile are not among them. */
+  private fireSlot(head: WheelEntry): void {
+    const first = head.wheelNext!;
+    const last = head.wheelPrev!;
+    const end = this.firing.wheelPrev!;
+    end.wheelNext = first;
+    first.wheelPrev = end;
+    last.wheelNext = this.firing;
+    this.firing.wheelPrev = last;
+    head.wheelNext = head;
+    head.wheelPrev = head;
+    this.fireAll();
+  }
+
+  private fireAll(): void {
+    const head = this.firing;
+    while (head.wheelNext !== head) {
+      const entry = head.wheelNext!;
+      this.unlink(entry);
+      this.size -= 1;
+      entry.fire();
+    }
+  }
+}
