@@ -4,8 +4,7 @@
  * roles call this on every handshake; which calls the peer may make is decided elsewhere, per call.
  */
 
-import type { X509Certificate } from 'node:crypto';
-import type { TLSSocket } from 'node:tls';
+import type { DetailedPeerCertificate, TLSSocket } from 'node:tls';
 import {
   findPath,
   isoTime,
@@ -25,7 +24,6 @@ export type PeerFault =
   | 'critical-extension'
   | 'signing-certificate'
   | 'key-usage'
-  | 'extended-key-usage'
   | 'no-uri'
   | 'several-uris'
   | 'bad-spiffe-id'
@@ -106,18 +104,26 @@ export function verifyPeerSocket(
 
 function peerChain(socket: TLSSocket): PeerChain | undefined {
   try {
-    const leaf = socket.getPeerX509Certificate();
-    if (!leaf) return undefined;
-    const chainDer: Uint8Array[] = [];
-    let next: X509Certificate | undefined = leaf.issuerCertificate;
-    while (next && chainDer.length <= MAX_CHAIN_CERTIFICATES) {
-      chainDer.push(next.raw);
-      next = next.issuerCertificate;
-    }
-    return { leafDer: leaf.raw, chainDer };
+    // Not getPeerX509Certificate: on a client it takes the leaf out of the session, and the next caller gets
+    // its issuer, or nothing.
+    return chainOf(socket.getPeerCertificate(true));
   } catch {
     return undefined;
   }
+}
+
+/** What Node's older form of a certificate holds; undefined for the empty object it gives when there is none. */
+export function chainOf(certificate: Partial<DetailedPeerCertificate> | undefined): PeerChain | undefined {
+  const leafDer = certificate?.raw;
+  if (!leafDer) return undefined;
+  const chainDer: Uint8Array[] = [];
+  let at = certificate;
+  // A self-signed certificate is its own issuer here.
+  while (at.issuerCertificate && at.issuerCertificate !== at && chainDer.length <= MAX_CHAIN_CERTIFICATES) {
+    at = at.issuerCertificate;
+    if (at.raw) chainDer.push(at.raw);
+  }
+  return { leafDer, chainDer };
 }
 
 /** May this certificate stand for a workload at all? X509-SVID sections 4.1 to 4.4. */
@@ -136,7 +142,7 @@ function checkPurpose(facts: CertificateFacts): PeerVerdict | undefined {
   if (extended) {
     for (const need of ['clientAuth', 'serverAuth'] as const) {
       if (!extended.includes(ExtendedKeyUsage[need])) {
-        return reject('extended-key-usage', `${need} is not among its extended key usages`);
+        return reject('key-usage', `${need} is not among its extended key usages`);
       }
     }
   }

@@ -4,10 +4,9 @@
  * `verifyPeerSocket` on it, because Node knows none of SPIFFE's rules.
  */
 
-import { constants, X509Certificate } from 'node:crypto';
+import { constants } from 'node:crypto';
 import tls from 'node:tls';
-import { MAX_CHAIN_CERTIFICATES } from './chain.js';
-import { createPeerTrust, type PeerFault, type PeerTrust, verifyPeer } from './peer.js';
+import { chainOf, createPeerTrust, type PeerFault, type PeerTrust, verifyPeer } from './peer.js';
 import type { Identity } from './source.js';
 import { isFault } from './spiffe.js';
 
@@ -126,47 +125,34 @@ function checkServer(
   service: string,
   wallNowMs: number,
 ): Error | undefined {
-  const leafDer = certificate?.raw;
-  if (!leafDer) return new PeerRejectedError('no-certificate', 'the peer presented no certificate');
-  const chainDer: Buffer[] = [];
-  let at = certificate as Partial<tls.DetailedPeerCertificate>;
-  // A self-signed certificate is its own issuer here.
-  while (at.issuerCertificate && at.issuerCertificate !== at && chainDer.length <= MAX_CHAIN_CERTIFICATES) {
-    at = at.issuerCertificate;
-    if (at.raw) chainDer.push(at.raw);
-  }
-  const verdict = verifyPeer({ leafDer, chainDer }, trust, wallNowMs, service);
+  const chain = chainOf(certificate);
+  if (!chain) return new PeerRejectedError('no-certificate', 'the peer presented no certificate');
+  const verdict = verifyPeer(chain, trust, wallNowMs, service);
   return verdict.kind === 'rejected' ? new PeerRejectedError(verdict.reason, verdict.detail) : undefined;
 }
 
 /**
- * Why a handshake failed, as one of our stable names, from what Node leaves on the socket or the error; undefined
- * when it was not about certificates. For the `tlsClientError` and `error` events.
+ * Why a handshake failed, as one of our stable names; undefined when it was not about certificates. For the
+ * `tlsClientError` event of a server, which gets the socket (closed by then, with only OpenSSL's verdict left on
+ * it), and the `error` event of a client.
  */
 export function handshakeFault(
-  error: (Error & { code?: string }) | undefined,
+  error: (Error & { readonly code?: string }) | undefined,
   socket: tls.TLSSocket | undefined,
 ): PeerFault | undefined {
   if (error instanceof PeerRejectedError) return error.reason;
-  // Node types this as an Error; it is the code of OpenSSL's verdict.
+  // Typed as an Error, it is the code of OpenSSL's verdict.
   const verdict: unknown = socket?.authorizationError;
-  if (typeof verdict === 'string' && !hasCertificate(socket)) return 'no-certificate';
   const code = typeof verdict === 'string' ? verdict : error?.code;
   return code === undefined ? undefined : OPENSSL_FAULTS.get(code);
-}
-
-function hasCertificate(socket: tls.TLSSocket | undefined): boolean {
-  try {
-    return socket?.getPeerX509Certificate() instanceof X509Certificate;
-  } catch {
-    return false;
-  }
 }
 
 const OPENSSL_FAULTS: ReadonlyMap<string, PeerFault> = new Map([
   ['CERT_HAS_EXPIRED', 'clock-expired'],
   ['CERT_NOT_YET_VALID', 'clock-not-yet-valid'],
-  ['UNABLE_TO_GET_ISSUER_CERT', 'untrusted'],
+  // What Node reports when there is no certificate at all.
+  ['UNABLE_TO_GET_ISSUER_CERT', 'no-certificate'],
+  ['ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE', 'no-certificate'],
   ['UNABLE_TO_GET_ISSUER_CERT_LOCALLY', 'untrusted'],
   ['UNABLE_TO_VERIFY_LEAF_SIGNATURE', 'untrusted'],
   ['DEPTH_ZERO_SELF_SIGNED_CERT', 'untrusted'],
@@ -177,6 +163,8 @@ const OPENSSL_FAULTS: ReadonlyMap<string, PeerFault> = new Map([
   ['INVALID_CA', 'untrusted'],
   ['PATH_LENGTH_EXCEEDED', 'untrusted'],
   ['CERT_CHAIN_TOO_LONG', 'chain-too-long'],
-  ['INVALID_PURPOSE', 'extended-key-usage'],
+  ['INVALID_PURPOSE', 'key-usage'],
+  // Codes Node has no name for: unknown critical extension, name constraint, issuer without keyCertSign.
+  ['UNSPECIFIED', 'untrusted'],
   ['ERR_SSL_NO_APPLICATION_PROTOCOL', 'wrong-protocol'],
 ]);

@@ -33,6 +33,11 @@ function nameConstraints(tag: number, host: string) {
   return { oid: '2.5.29.30', critical: true, der };
 }
 
+/** Under TLS 1.2 OpenSSL's own servers cannot use a leaf that may not sign: no handshake gets that far. */
+export function servable(kind: LeafKind, version: string): boolean {
+  return version !== 'TLSv1.2' || kind.name !== 'no digitalSignature';
+}
+
 export async function leafKinds(root: TestAuthority): Promise<LeafKind[]> {
   const groups = await Promise.all([accepted(root), badIds(root), badPurposes(root), badPaths(root)]);
   return groups.flat();
@@ -121,8 +126,8 @@ async function badPurposes(root: TestAuthority): Promise<LeafKind[]> {
     ['keyCertSign', { usages }, 'signing-certificate'],
     ['cRLSign', { usages: ['digitalSignature', 'cRLSign'] }, 'signing-certificate'],
     ['no digitalSignature', { usages: ['keyEncipherment'] }, 'key-usage'],
-    ['serverAuth only', { extendedUsages: ['serverAuth'] }, 'extended-key-usage'],
-    ['clientAuth only', { extendedUsages: ['clientAuth'] }, 'extended-key-usage'],
+    ['serverAuth only', { extendedUsages: ['serverAuth'] }, 'key-usage'],
+    ['clientAuth only', { extendedUsages: ['clientAuth'] }, 'key-usage'],
     ['expired', { notBeforeMs: now - 2 * DAY_MS, notAfterMs: now - DAY_MS }, 'clock-expired'],
     ['not yet valid', { notBeforeMs: now + DAY_MS, notAfterMs: now + 2 * DAY_MS }, 'clock-not-yet-valid'],
     ['unknown critical extension', { extra: unknown }, 'critical-extension'],
