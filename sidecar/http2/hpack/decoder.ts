@@ -65,38 +65,61 @@ export class Decoder {
    * Throws HpackError on any violation of RFC 7541: answer COMPRESSION_ERROR and use this decoder no more.
    */
   decode(buffer: Buffer, start: number, end: number): HeaderBlock {
-    this.#stable = StableList.root();
-    this.#extras = null;
-    this.#bytes = 0;
-    this.#count = 0;
-    this.#overLimit = false;
-    this.#regular = false;
-    this.#misordered = false;
     const cursor = this.#cursor;
     cursor.at = start;
-    this.#readUpdates(buffer, end);
+    if (this.#owedUpdate >= 0 || isUpdate(buffer, start, end)) this.#readUpdates(buffer, end);
+    this.#stable = StableList.root();
+    this.#extras = null;
+    this.#overLimit = false;
     while (cursor.at < end) {
+      if (this.#extras === null) this.#readIndexedRun(buffer, end);
+      if (cursor.at === end) break;
       const first = buffer[cursor.at]!;
       if (first >= 0x80) this.#add(this.#indexed(buffer, end, first));
       else if (first >= 0x40) this.#insertedLiteral(buffer, end);
       else if (first < 0x20) this.#plainLiteral(buffer, end, first >= 0x10);
       else throw new HpackError('table size update inside a block');
     }
-    return this.#finish();
+    if (this.#extras === null) return this.#wholeBlock();
+    return new HeaderBlock(
+      this.#stable,
+      this.#extras,
+      this.#bytes,
+      this.#count,
+      this.#overLimit,
+      this.#misordered,
+    );
   }
 
-  #finish(): HeaderBlock {
+  #wholeBlock(): HeaderBlock {
     const stable = this.#stable;
-    if (this.#extras === null && !this.#overLimit) {
-      stable.block ??= new HeaderBlock(stable, null, stable.bytes, stable.count, false, stable.misordered);
-      return stable.block;
+    stable.block ??= new HeaderBlock(stable, null, stable.bytes, stable.count, false, stable.misordered);
+    return stable.block;
+  }
+
+  /** What most of a block is: indexes of fields that are stable for good, while there are no extras. Stops at anything else. */
+  #readIndexedRun(buffer: Buffer, end: number): void {
+    const table = this.#table;
+    const maxBytes = this.#maxListBytes;
+    const maxFields = this.#maxFields;
+    let stable = this.#stable;
+    let at = this.#cursor.at;
+    for (; at < end; at++) {
+      const index = buffer[at]! - 0x80;
+      if (index <= 0 || index === 0x7f) break;
+      const field = index <= STATIC_COUNT ? STATIC_FIELDS[index]! : table.get(index - STATIC_COUNT - 1);
+      if (field === null || !field.settled) break;
+      const next = stable.with(field);
+      if (next.bytes > maxBytes || next.count > maxFields) break;
+      stable = next;
     }
-    return new HeaderBlock(stable, this.#extras, this.#bytes, this.#count, this.#overLimit, this.#misordered);
+    this.#cursor.at = at;
+    this.#stable = stable;
   }
 
   #readUpdates(buffer: Buffer, end: number): void {
     const cursor = this.#cursor;
-    for (let updates = 0; cursor.at < end && (buffer[cursor.at]! & 0xe0) === 0x20; updates++) {
+    for (let updates = 0; isUpdate(buffer, cursor.at, end); updates++) {
       if (updates === MOST_UPDATES) throw new HpackError('too many table size updates');
       const bytes = readInteger(buffer, cursor, end, 0x1f);
       if (bytes > this.#maxTableBytes) throw new HpackError('table size update above the limit');
@@ -140,20 +163,40 @@ export class Decoder {
   }
 
   #add(field: Field): void {
+    if (this.#extras === null) this.#addStable(field);
+    else this.#addBeyond(field);
+  }
+
+  /** While there are no extras, the list itself keeps all accounts. */
+  #addStable(field: Field): void {
+    const stable = this.#stable;
+    if (stable.bytes + field.size <= this.#maxListBytes && stable.count < this.#maxFields && field.settle()) {
+      this.#stable = stable.with(field);
+      return;
+    }
+    this.#bytes = stable.bytes;
+    this.#count = stable.count;
+    this.#misordered = stable.misordered;
+    this.#regular = stable.hasRegular;
+    this.#extras = [];
+    this.#addBeyond(field);
+  }
+
+  #addBeyond(field: Field): void {
     this.#count++;
     this.#bytes += field.size;
     if (this.#bytes > this.#maxListBytes || this.#count > this.#maxFields) this.#overLimit = true;
     if (this.#overLimit) return;
     if (!field.info.pseudo) this.#regular = true;
     else if (this.#regular) this.#misordered = true;
-    const stable = field.settle();
-    const extras = this.#extras;
-    if (extras === null) {
-      if (stable) this.#stable = this.#stable.with(field);
-      else this.#extras = [field];
-    } else if (stable && !holdsName(extras, field.name)) this.#stable = this.#stable.with(field);
+    const extras = this.#extras!;
+    if (field.settle() && !holdsName(extras, field.name)) this.#stable = this.#stable.with(field);
     else extras.push(field);
   }
+}
+
+function isUpdate(buffer: Buffer, at: number, end: number): boolean {
+  return at < end && (buffer[at]! & 0xe0) === 0x20;
 }
 
 function holdsName(fields: readonly Field[], name: string): boolean {

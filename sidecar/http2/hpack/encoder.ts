@@ -17,8 +17,12 @@ export const MAX_TABLE_BYTES = 4096;
 /** Fields sent as literals for want of room before the table is begun anew. */
 export const MISSES_BEFORE_RESTART = 4096;
 
-const MAX_MEMOS = 256;
-const MAX_MEMO_OCTETS = 65_536;
+/** All memos of one encoder together, in octets; a memo also counts for the list it keeps alive. */
+const MAX_MEMO_BYTES = 131_072;
+const LIST_BYTES_PER_FIELD = 64;
+
+/** A field larger than this is not inserted for the sake of its name. */
+const MAX_NAME_ENTRY_BYTES = 160;
 
 /** Two table size updates of at most three octets each, with room to spare. */
 const UPDATE_OCTETS = 16;
@@ -28,6 +32,7 @@ interface Memo {
   readonly octets: Uint8Array;
   /** Fields of it that are literals only because the table is full. */
   readonly misses: number;
+  readonly weight: number;
 }
 
 export class Encoder {
@@ -42,7 +47,7 @@ export class Encoder {
   readonly #entries = new Map<Field, number>();
   readonly #names = new Map<string, number>();
   readonly #memos = new Map<StableList, Memo>();
-  #memoOctets = 0;
+  #memoBytes = 0;
   #lastList: StableList | null = null;
   #lastMemo: Memo | null = null;
 
@@ -56,6 +61,12 @@ export class Encoder {
     this.#smallestUpdate = this.#smallestUpdate < 0 ? size : Math.min(this.#smallestUpdate, size);
     if (size < this.#maxBytes) this.#restart();
     this.#maxBytes = size;
+  }
+
+  /** Memos kept and what they weigh, entries counted as ours and their size: for tests and metrics. */
+  get usage(): { memos: number; memoBytes: number; entries: number; tableBytes: number } {
+    const { size: memos } = this.#memos;
+    return { memos, memoBytes: this.#memoBytes, entries: this.#entries.size, tableBytes: this.#bytes };
   }
 
   /** Octets that encode() may need at most. */
@@ -111,8 +122,9 @@ export class Encoder {
       else if (field.seen < SEEN_ENOUGH) {
         settled = false;
         end = this.#writeLiteral(field, Representation.withoutIndexing, out, end);
-      } else if (this.#bytes + field.size <= this.#maxBytes) {
+      } else if (this.#fits(field)) {
         end = this.#writeLiteral(field, Representation.withIndexing, out, end);
+        this.#entries.set(field, this.#inserted);
         this.#insert(field);
       } else {
         if (field.size <= this.#maxBytes) misses++;
@@ -137,16 +149,30 @@ export class Encoder {
   }
 
   #insert(field: Field): void {
-    this.#entries.set(field, this.#inserted);
     this.#names.set(field.name, this.#inserted);
     this.#inserted++;
     this.#bytes += field.size;
     this.#epoch++;
   }
 
+  #fits(field: Field): boolean {
+    return this.#bytes + field.size <= this.#maxBytes;
+  }
+
+  /** Without indexing, but the first of a name that most calls carry: inserted, so that the others can refer to its name. */
   #writeExtra(field: Field, out: Buffer, at: number): number {
-    const representation = field.neverIndexed ? Representation.neverIndexed : Representation.withoutIndexing;
-    return this.#writeLiteral(field, representation, out, at);
+    if (field.neverIndexed) return this.#writeLiteral(field, Representation.neverIndexed, out, at);
+    const name = field.info;
+    if (
+      !name.worthIndexing ||
+      this.#names.has(name.text) ||
+      field.size > MAX_NAME_ENTRY_BYTES ||
+      !this.#fits(field)
+    )
+      return this.#writeLiteral(field, Representation.withoutIndexing, out, at);
+    const end = this.#writeLiteral(field, Representation.withIndexing, out, at);
+    this.#insert(field);
+    return end;
   }
 
   #writeLiteral(field: Field, representation: number, out: Buffer, at: number): number {
@@ -160,13 +186,16 @@ export class Encoder {
   }
 
   #remember(stable: StableList, out: Buffer, start: number, end: number, misses: number): void {
-    const size = end - start;
-    if (size > MAX_MEMO_OCTETS) return;
-    if (this.#memos.size >= MAX_MEMOS || this.#memoOctets + size > MAX_MEMO_OCTETS) this.#forget();
-    const octets = new Uint8Array(size);
+    const weight = end - start + LIST_BYTES_PER_FIELD * (stable.count + 1);
+    if (weight > MAX_MEMO_BYTES) return;
+    this.#memoBytes += weight - (this.#memos.get(stable)?.weight ?? 0);
+    if (this.#memoBytes > MAX_MEMO_BYTES) {
+      this.#forget();
+      this.#memoBytes = weight;
+    }
+    const octets = new Uint8Array(end - start);
     octets.set(out.subarray(start, end));
-    const memo: Memo = { epoch: this.#epoch, octets, misses };
-    this.#memoOctets += size;
+    const memo: Memo = { epoch: this.#epoch, octets, misses, weight };
     this.#memos.set(stable, memo);
     this.#lastList = stable;
     this.#lastMemo = memo;
@@ -174,7 +203,7 @@ export class Encoder {
 
   #forget(): void {
     this.#memos.clear();
-    this.#memoOctets = 0;
+    this.#memoBytes = 0;
     this.#lastList = null;
     this.#lastMemo = null;
   }

@@ -4,8 +4,8 @@
 
 import { HpackError } from './errors.js';
 import { huffmanDecode, huffmanOctets } from './huffman.js';
-import { FieldFault, type Name, nameOf, Steadiness } from './name.js';
-import { sliceOctets } from './octets.js';
+import { FieldFault, type Name, recentName, Steadiness } from './name.js';
+import { sliceOctets, writeOctets } from './octets.js';
 import { Token } from './tokens.js';
 
 export { FieldFault } from './name.js';
@@ -19,6 +19,9 @@ export const MAX_KEPT_VALUE_OCTETS = 256;
 /** `seen` stops here: enough to be stable, and to be worth a table entry at the peer. */
 export const SEEN_ENOUGH = 2;
 
+/** Where the octets of `wire` stand while they are decoded. */
+let coded = Buffer.allocUnsafeSlow(1024);
+
 export class Field {
   readonly info: Name;
   readonly token: number;
@@ -31,8 +34,10 @@ export class Field {
   readonly fault: number;
   /** Steadiness of this very field. */
   readonly steadiness: number;
-  /** How often it was decoded, counted up to SEEN_ENOUGH; for constants and generated fields SEEN_ENOUGH. */
+  /** How often it was decoded, counted up to SEEN_ENOUGH; not counted if it varies. Constants and generated fields have enough. */
   seen: number;
+  /** Stable for good and counted enough: settle() would say true and change nothing. */
+  settled = false;
   /** Value octets as they go onto the wire, if kept: passed on as they are. Never longer than the value. */
   wire: string | null;
   /** Whether `wire` is Huffman-coded. */
@@ -71,19 +76,19 @@ export class Field {
 
   /** Counts one decoding, and says whether the field belongs into the stable list. */
   settle(): boolean {
-    if (this.seen < SEEN_ENOUGH) this.#count();
-    if (this.steadiness === Steadiness.steady) return true;
+    if (this.settled) return true;
     if (this.steadiness === Steadiness.varying) return false;
-    return this.seen >= SEEN_ENOUGH && this.info.steadiness === Steadiness.earned;
-  }
-
-  #count(): void {
-    if (++this.seen === SEEN_ENOUGH && this.steadiness === Steadiness.earned) this.info.countSteadyValue();
+    if (this.seen < SEEN_ENOUGH) this.seen++;
+    const steady = this.steadiness === Steadiness.steady;
+    if (this.seen < SEEN_ENOUGH) return steady;
+    this.settled = steady || this.info.takeSteadyPlace();
+    return this.settled;
   }
 
   #decode(): string {
-    const source = Buffer.from(this.wire ?? '', 'latin1');
-    const decoded = huffmanDecode(source, 0, source.length);
+    const wire = this.wire ?? '';
+    if (coded.length < wire.length) coded = Buffer.allocUnsafeSlow(wire.length * 2);
+    const decoded = huffmanDecode(coded, 0, writeOctets(wire, coded, 0));
     if (decoded < 0) throw new HpackError('invalid Huffman code');
     const value = sliceOctets(huffmanOctets(), 0, decoded >> 1);
     this.#value = value;
@@ -102,21 +107,22 @@ function steadinessOf(info: Name, length: number, neverIndexed: boolean): number
  * Throws RangeError for a char above 255 (not an octet); other faults are reported in `fault`.
  */
 export function makeField(name: string, value: string, neverIndexed = false): Field {
-  if (/[^\0-\xff]/.test(name) || /[^\0-\xff]/.test(value))
-    throw new RangeError('a header field holds octets only');
-  const info = nameOf(name);
+  const info = recentName(name);
   const field = new Field(info, value, value.length, textFault(info, value), neverIndexed, null, false);
   field.seen = SEEN_ENOUGH;
   return field;
 }
 
-/** RFC 9113 8.2.1 and 8.2.2 for a value at hand. */
+/** RFC 9113 8.2.1 and 8.2.2 for a value at hand. Throws RangeError for a char above 255. */
 export function textFault(info: Name, value: string): number {
   const length = value.length;
+  let unsafe = false;
   for (let i = 0; i < length; i++) {
     const code = value.charCodeAt(i);
-    if (code <= 13 && isUnsafe(code)) return FieldFault.value;
+    if (code <= 13 && isUnsafe(code)) unsafe = true;
+    else if (code > 255) throw new RangeError('a header field holds octets only');
   }
+  if (unsafe) return FieldFault.value;
   if (length > 0 && (isBlank(value.charCodeAt(0)) || isBlank(value.charCodeAt(length - 1))))
     return FieldFault.whitespace;
   return info.token === Token.te && value !== 'trailers' ? FieldFault.te : FieldFault.ok;

@@ -11,6 +11,9 @@ import { sliceOctets } from './octets.js';
 import { STATIC_FIELDS, staticIndexOf } from './static-table.js';
 import { Token } from './tokens.js';
 
+/** Varying values up to this length, such as timeouts, are decoded at once. */
+const READ_AT_ONCE = 8;
+
 /** Reads a literal name at the cursor. Throws HpackError if it is truncated or badly coded. */
 export function readName(buffer: Buffer, cursor: Cursor, end: number): Name {
   const huffman = isHuffman(buffer, cursor, end);
@@ -93,8 +96,8 @@ function varyingField(
   const length = decoded >> 1;
   const octets = huffmanOctets();
   const fault = octetsFault(octets, 0, length, (decoded & 1) !== 0);
-  // A code longer than what it stands for is not passed on: nobody pays for a peer's bad coding.
-  if (end - start > length)
+  // Short ones are numbers that somebody reads. A code longer than what it stands for is not passed on.
+  if (length <= READ_AT_ONCE || end - start > length)
     return new Field(name, sliceOctets(octets, 0, length), length, fault, neverIndexed, null, false);
   return new Field(name, null, length, fault, neverIndexed, sliceOctets(buffer, start, end), true);
 }

@@ -59,6 +59,15 @@ const VARYING_NAMES: ReadonlySet<string> = new Set([
   'x-b3-spanid',
 ]);
 
+/** Sent with nearly every call, not in the static table, and no secrets. */
+const WORTH_INDEXING: ReadonlySet<number> = new Set<number>([
+  Token.grpcTimeout,
+  Token.traceparent,
+  Token.tracestate,
+  Token.grpcPreviousRpcAttempts,
+  Token.xRequestId,
+]);
+
 const CONNECTION: ReadonlySet<number> = new Set<number>([
   Token.connection,
   Token.keepAlive,
@@ -74,6 +83,8 @@ export class Name {
   readonly token: number;
   readonly pseudo: boolean;
   readonly fault: number;
+  /** Whether it is worth a table entry at the peer for the sake of the name alone. */
+  readonly worthIndexing: boolean;
   /** Tells two Name objects apart in cache keys. */
   readonly id: number;
   /** First entry of the static table with this name, 0 if none. Set once by static-table.ts. */
@@ -84,10 +95,12 @@ export class Name {
   #steadyValues = 0;
 
   constructor(text: string) {
+    if (/[^\0-\xff]/.test(text)) throw new RangeError('a header name holds octets only');
     this.text = text;
     this.token = tokenOf(text);
     this.pseudo = text.charCodeAt(0) === 0x3a;
     this.fault = nameFault(text, this.token);
+    this.worthIndexing = WORTH_INDEXING.has(this.token);
     this.id = ++lastId;
     this.#steadiness = steadinessOf(text, this.token, this.fault);
   }
@@ -96,9 +109,11 @@ export class Name {
     return this.#steadiness;
   }
 
-  /** Called when another field of this name earned its place; too many, and none earns it any more. */
-  countSteadyValue(): void {
-    if (++this.#steadyValues > MAX_STEADY_VALUES) this.#steadiness = Steadiness.varying;
+  /** Whether one more field of this name may become stable. When there are too many, the name varies from then on. */
+  takeSteadyPlace(): boolean {
+    if (this.#steadyValues === MAX_STEADY_VALUES) this.#steadiness = Steadiness.varying;
+    else this.#steadyValues++;
+    return this.#steadiness === Steadiness.earned;
   }
 }
 
@@ -130,4 +145,17 @@ export function internName(text: string): Name {
 /** The permanent Name if `text` is one of the fixed sets, else a new one. */
 export function nameOf(text: string): Name {
   return known.get(text) ?? new Name(text);
+}
+
+const RECENT_NAMES = 256;
+const recent = new Map<string, Name>();
+
+/** nameOf() for names that come from our own code and so come again; bounded all the same. */
+export function recentName(text: string): Name {
+  const found = recent.get(text);
+  if (found !== undefined) return found;
+  const name = nameOf(text);
+  if (recent.size >= RECENT_NAMES) recent.clear();
+  if (text.length <= MAX_KEPT_NAME_OCTETS) recent.set(text, name);
+  return name;
 }

@@ -1,0 +1,161 @@
+// Nanoseconds per header block, best of several short rounds: what tells whether a change to hpack/ is worth keeping.
+// Run: node --import tsx test/bench/hpack.ts
+
+import { Decoder } from '../../sidecar/http2/hpack/decoder.js';
+import { Encoder } from '../../sidecar/http2/hpack/encoder.js';
+import { type Field, makeField } from '../../sidecar/http2/hpack/field.js';
+import { StableList } from '../../sidecar/http2/hpack/header-list.js';
+import { huffmanEncode, huffmanLength } from '../../sidecar/http2/hpack/huffman.js';
+import { writeInteger } from '../../sidecar/http2/hpack/integer.js';
+
+const ROUNDS = 12;
+const BLOCKS = 100_000;
+
+const REQUEST: readonly (readonly [string, string])[] = [
+  [':method', 'POST'],
+  [':scheme', 'http'],
+  [':path', '/inference.GRPCInferenceService/ModelInfer'],
+  [':authority', '127.0.0.1:9000'],
+  ['te', 'trailers'],
+  ['content-type', 'application/grpc'],
+  ['user-agent', 'grpc-node-js/1.14.7'],
+  ['grpc-accept-encoding', 'identity,deflate,gzip'],
+  ['accept-encoding', 'identity'],
+  ['x-tenant', 'laboratory'],
+];
+
+const out = Buffer.alloc(65_536);
+
+function literal(name: string, value: string, first: number): Buffer {
+  const octets = Buffer.alloc(name.length + value.length + 16);
+  octets[0] = first;
+  let at = writeText(name, octets, 1);
+  at = writeText(value, octets, at);
+  return octets.subarray(0, at);
+}
+
+function writeText(text: string, octets: Buffer, at: number): number {
+  return huffmanEncode(text, octets, writeInteger(octets, at, 0x80, 0x7f, huffmanLength(text)));
+}
+
+function newDecoder(): Decoder {
+  return new Decoder({ maxTableBytes: 4096, maxListBytes: 16_384, maxFields: 100 });
+}
+
+function stableOf(fields: readonly Field[]): StableList {
+  return fields.reduce((list, field) => list.with(field), StableList.root());
+}
+
+const requestList = stableOf(REQUEST.map(([name, value]) => makeField(name, value)));
+
+/** A decoder that knows the request, and the block of indexes that stands for it. */
+function primed(): { decoder: Decoder; block: Buffer } {
+  const decoder = newDecoder();
+  const encoder = new Encoder();
+  for (let round = 0; round < 3; round++) {
+    const end = encoder.encode(requestList, [], out, 0);
+    decoder.decode(out, 0, end);
+  }
+  const end = encoder.encode(requestList, [], out, 0);
+  return { decoder, block: Buffer.from(out.subarray(0, end)) };
+}
+
+function traceparent(call: number): string {
+  const id = Math.imul(call + 1, 0x9e3779b1) >>> 0;
+  const hex = id.toString(16).padStart(8, '0');
+  return `00-${hex}${hex}4bf92f3577b34da6-00f067aa${hex}-01`;
+}
+
+function measure(name: string, run: (call: number) => unknown): void {
+  let best = Number.POSITIVE_INFINITY;
+  let kept: unknown;
+  for (let round = 0; round < ROUNDS; round++) {
+    const start = process.hrtime.bigint();
+    for (let call = 0; call < BLOCKS; call++) kept = run(call);
+    best = Math.min(best, Number(process.hrtime.bigint() - start) / BLOCKS);
+  }
+  console.log(`${name.padEnd(58)} ${best.toFixed(0).padStart(6)} ns${kept === undefined ? '' : ''}`);
+}
+
+function benchDecode(): void {
+  const { decoder, block } = primed();
+  measure(`decode, 10 fields, all indexed (${block.length} octets)`, () =>
+    decoder.decode(block, 0, block.length),
+  );
+
+  const pathAt = 2;
+  const withPath = Buffer.concat([
+    block.subarray(0, pathAt),
+    literal('', REQUEST[2]![1], 0x04).subarray(0, 1),
+    pathValue(REQUEST[2]![1]),
+    block.subarray(pathAt + 1),
+  ]);
+  measure('decode, 10 fields, :path as a literal', () => decoder.decode(withPath, 0, withPath.length));
+
+  const varying: Buffer[] = [];
+  for (let call = 0; call < 1024; call++) {
+    varying.push(
+      Buffer.concat([
+        block,
+        literal('grpc-timeout', `${14_000 + (call % 900)}m`, 0x00),
+        literal('traceparent', traceparent(call), 0x00),
+      ]),
+    );
+  }
+  measure('decode, 10 indexed + grpc-timeout + traceparent', (call) => {
+    const octets = varying[call & 1023]!;
+    return decoder.decode(octets, 0, octets.length);
+  });
+  const indexing = varying.map((octets) => {
+    const copy = Buffer.from(octets.subarray(block.length));
+    copy[0] = 0x40;
+    copy[1 + 1 + huffmanLength('grpc-timeout') + 1 + (copy[2 + huffmanLength('grpc-timeout')]! & 0x7f)] =
+      0x40;
+    return copy;
+  });
+  const inserting = newDecoder();
+  measure('decode, grpc-timeout + traceparent, inserted', (call) => {
+    const octets = indexing[call & 1023]!;
+    return inserting.decode(octets, 0, octets.length);
+  });
+}
+
+function pathValue(path: string): Buffer {
+  const octets = Buffer.alloc(path.length + 8);
+  return octets.subarray(0, writeText(path, octets, 0));
+}
+
+function benchEncode(): void {
+  const encoder = new Encoder();
+  for (let round = 0; round < 3; round++) encoder.encode(requestList, [], out, 0);
+  measure('encode, 10 fields, memo', () => encoder.encode(requestList, [], out, 0));
+  const others = Array.from({ length: 16 }, (_, at) => requestList.with(makeField('x-variant', `${at}`)));
+  for (let round = 0; round < 3; round++) for (const list of others) encoder.encode(list, [], out, 0);
+  measure('encode, 11 fields, memo, 16 lists in turn', (call) =>
+    encoder.encode(others[call & 15]!, [], out, 0),
+  );
+
+  const { decoder } = primed();
+  const blocks: (readonly Field[])[] = [];
+  for (let call = 0; call < 1024; call++) {
+    const octets = Buffer.concat([
+      literal('grpc-timeout', `${14_000 + (call % 900)}m`, 0x00),
+      literal('traceparent', traceparent(call), 0x00),
+    ]);
+    blocks.push(decoder.decode(octets, 0, octets.length).extras);
+  }
+  measure('encode, memo + forwarded grpc-timeout and traceparent', (call) =>
+    encoder.encode(requestList, blocks[call & 1023]!, out, 0),
+  );
+  measure('encode, memo + forwarded traceparent + made grpc-timeout', (call) =>
+    encoder.encode(
+      requestList,
+      [blocks[call & 1023]![1]!, makeField('grpc-timeout', `${14_000 + (call & 511)}m`)],
+      out,
+      0,
+    ),
+  );
+}
+
+benchDecode();
+benchEncode();
