@@ -19,7 +19,7 @@ export function allowedMs(callerMs: number, routeMs: number): number {
 /** Time left at `nowMs` before `deadlineMs`; 0 when it has passed, UNLIMITED_MS when there is none. */
 export function timeLeftMs(deadlineMs: number, nowMs: number): number {
   const leftMs = deadlineMs - nowMs;
-  return leftMs > 0 ? leftMs : 0;
+  return Math.max(leftMs, 0);
 }
 
 /**

@@ -10,6 +10,9 @@
  */
 import type { Clock } from './clock.js';
 import { MAX_DELAY_MS, type Timer, type Timers } from './timers.js';
+import { WheelEntry } from './wheel-entry.js';
+
+export { WheelEntry, WheelTimer } from './wheel-entry.js';
 
 export const SLOT_MS = 4;
 const BITS = 6;
@@ -20,23 +23,6 @@ const BLOCK_TICKS = 2 ** (BITS * LEVELS);
 const BEYOND = LEVELS * SLOTS;
 const UNREF = { unref: true } as const;
 
-/** Something that happens at a time. Extend it; `fire` runs when the time has come. */
-export abstract class WheelEntry {
-  /** When it fires, in the clock's milliseconds. Set by `TimingWheel.add`; read-only to others. */
-  dueMs = 0;
-  /** @internal Links of the slot's list; `wheelNext` is null while not scheduled. */
-  wheelPrev: WheelEntry | null = null;
-  /** @internal */
-  wheelNext: WheelEntry | null = null;
-
-  get isScheduled(): boolean {
-    return this.wheelNext !== null;
-  }
-
-  /** Called once per `add`, at or up to about 5 ms after `dueMs`, already unscheduled. It may add and cancel anything. */
-  abstract fire(): void;
-}
-
 class ListHead extends WheelEntry {
   constructor() {
     super();
@@ -44,16 +30,6 @@ class ListHead extends WheelEntry {
     this.wheelNext = this;
   }
   fire(): void {}
-}
-
-/** An entry that calls a function, for those few who cannot extend `WheelEntry`. */
-export class WheelTimer extends WheelEntry {
-  constructor(private readonly fn: () => void) {
-    super();
-  }
-  fire(): void {
-    this.fn();
-  }
 }
 
 export class TimingWheel {
@@ -64,6 +40,8 @@ export class TimingWheel {
   /** Last tick whose slot has been worked off, as (start of the block) + (offset in it). */
   private blockTick: number;
   private offset: number;
+  /** The slot that nextStart() found. */
+  private nextSlot = BEYOND;
   private armedTick = Number.POSITIVE_INFINITY;
   private armed: Timer | undefined;
   private isFiring = false;
@@ -207,6 +185,7 @@ export class TimingWheel {
           const index = (half << 5) + bit;
           const head = this.slots[level * SLOTS + index]!;
           if (head.wheelNext !== head) {
+            this.nextSlot = level * SLOTS + index;
             const shift = level * BITS;
             const above = shift + BITS;
             return (((this.offset >>> above) << above) | (index << shift)) >>> 0;
@@ -215,27 +194,17 @@ export class TimingWheel {
         }
       }
     }
+    this.nextSlot = BEYOND;
     return BLOCK_TICKS;
   }
 
-  /** Moves to `start`, fires what is due there and hands the rest down to finer slots. */
+  /** Moves to `start`, where the slot that nextStart() found begins, and fires its entries or hands them down to finer slots. */
   private workOff(start: number): void {
-    if (start === BLOCK_TICKS) {
-      this.blockTick += BLOCK_TICKS;
-      this.offset = 0;
-      this.handDown(this.slots[BEYOND]!);
-      return;
-    }
-    // The slot that begins at `start` is on the level nextStart() found it at: the lowest with an entry there.
-    this.offset = start;
-    for (let level = 0; level < LEVELS; level += 1) {
-      const shift = level * BITS;
-      const head = this.slots[level * SLOTS + ((start >>> shift) & (SLOTS - 1))]!;
-      if (head.wheelNext === head) continue;
-      if (level > 0) this.handDown(head);
-      else this.fireSlot(head);
-      return;
-    }
+    if (start === BLOCK_TICKS) this.blockTick += BLOCK_TICKS;
+    this.offset = start % BLOCK_TICKS;
+    const head = this.slots[this.nextSlot]!;
+    if (this.nextSlot < SLOTS) this.fireSlot(head);
+    else this.handDown(head);
   }
 
   private handDown(head: WheelEntry): void {

@@ -1,0 +1,30 @@
+/**
+ * What a timing wheel holds. Entries carry their own links, so that scheduling one allocates nothing.
+ */
+
+/** Something that happens at a time. Extend it; `fire` runs when the time has come. */
+export abstract class WheelEntry {
+  /** When it fires, in the clock's milliseconds. Set by `TimingWheel.add`; read-only to others. */
+  dueMs = 0;
+  /** @internal Links of the slot's list; `wheelNext` is null while not scheduled. */
+  wheelPrev: WheelEntry | null = null;
+  /** @internal */
+  wheelNext: WheelEntry | null = null;
+
+  get isScheduled(): boolean {
+    return this.wheelNext !== null;
+  }
+
+  /** Called once per `add`, at or up to about 5 ms after `dueMs`, already unscheduled. It may add and cancel anything. */
+  abstract fire(): void;
+}
+
+/** An entry that calls a function, for those few who cannot extend `WheelEntry`. */
+export class WheelTimer extends WheelEntry {
+  constructor(private readonly fn: () => void) {
+    super();
+  }
+  fire(): void {
+    this.fn();
+  }
+}
