@@ -1,0 +1,208 @@
+/**
+ * Raw HTTP/2 frames for tests: writes any frame, right or wrong, and reads what a peer answers.
+ *
+ * Deliberately independent of the product's engine, so that a shared misreading of RFC 9113 cannot hide.
+ * Nothing here validates: a test that wants a broken frame must be able to write one.
+ */
+
+export const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1');
+
+/** RFC 9113 section 6. */
+export const FrameType = {
+  data: 0,
+  headers: 1,
+  priority: 2,
+  rstStream: 3,
+  settings: 4,
+  pushPromise: 5,
+  ping: 6,
+  goaway: 7,
+  windowUpdate: 8,
+  continuation: 9,
+} as const;
+
+export const Flag = { endStream: 0x1, ack: 0x1, endHeaders: 0x4, padded: 0x8, priority: 0x20 } as const;
+
+/** RFC 9113 section 7. */
+export const ErrorCode = {
+  noError: 0,
+  protocol: 1,
+  internal: 2,
+  flowControl: 3,
+  settingsTimeout: 4,
+  streamClosed: 5,
+  frameSize: 6,
+  refusedStream: 7,
+  cancel: 8,
+  compression: 9,
+  connect: 10,
+  enhanceYourCalm: 11,
+  inadequateSecurity: 12,
+  http11Required: 13,
+} as const;
+
+/** RFC 9113 section 6.5.2. */
+export const Setting = {
+  headerTableSize: 1,
+  enablePush: 2,
+  maxConcurrentStreams: 3,
+  initialWindowSize: 4,
+  maxFrameSize: 5,
+  maxHeaderListSize: 6,
+} as const;
+
+export interface Frame {
+  readonly type: number;
+  readonly flags: number;
+  readonly streamId: number;
+  readonly payload: Buffer;
+}
+
+/** One frame. `length` overrides the length field, for frames that lie about their size. */
+export function frame(
+  type: number,
+  flags: number,
+  streamId: number,
+  payload: Uint8Array = Buffer.alloc(0),
+  length: number = payload.length,
+): Buffer {
+  const out = Buffer.allocUnsafe(9 + payload.length);
+  out.writeUIntBE(length, 0, 3);
+  out[3] = type;
+  out[4] = flags;
+  out.writeUInt32BE(streamId >>> 0, 5);
+  out.set(payload, 9);
+  return out;
+}
+
+export function settings(values: readonly (readonly [id: number, value: number])[] = []): Buffer {
+  const payload = Buffer.allocUnsafe(values.length * 6);
+  values.forEach(([id, value], i) => {
+    payload.writeUInt16BE(id, i * 6);
+    payload.writeUInt32BE(value >>> 0, i * 6 + 2);
+  });
+  return frame(FrameType.settings, 0, 0, payload);
+}
+
+export const settingsAck = (): Buffer => frame(FrameType.settings, Flag.ack, 0);
+
+export function headers(streamId: number, block: Uint8Array, flags: number = Flag.endHeaders): Buffer {
+  return frame(FrameType.headers, flags, streamId, block);
+}
+
+export function continuation(streamId: number, block: Uint8Array, flags = 0): Buffer {
+  return frame(FrameType.continuation, flags, streamId, block);
+}
+
+export function data(streamId: number, payload: Uint8Array, flags = 0): Buffer {
+  return frame(FrameType.data, flags, streamId, payload);
+}
+
+/** DATA with `padding` bytes (0–255) after the payload; the pad length byte itself comes on top. */
+export function paddedData(streamId: number, payload: Uint8Array, padding: number, flags = 0): Buffer {
+  const body = Buffer.alloc(1 + payload.length + padding);
+  body[0] = padding;
+  body.set(payload, 1);
+  return frame(FrameType.data, flags | Flag.padded, streamId, body);
+}
+
+const uint32 = (value: number): Buffer => {
+  const out = Buffer.allocUnsafe(4);
+  out.writeUInt32BE(value >>> 0);
+  return out;
+};
+
+export const rstStream = (streamId: number, code: number = ErrorCode.cancel): Buffer =>
+  frame(FrameType.rstStream, 0, streamId, uint32(code));
+
+export const windowUpdate = (streamId: number, increment: number): Buffer =>
+  frame(FrameType.windowUpdate, 0, streamId, uint32(increment));
+
+export function goaway(lastStreamId: number, code: number = ErrorCode.noError, debug = ''): Buffer {
+  return frame(
+    FrameType.goaway,
+    0,
+    0,
+    Buffer.concat([uint32(lastStreamId), uint32(code), Buffer.from(debug)]),
+  );
+}
+
+export function ping(opaque: Uint8Array = Buffer.alloc(8), flags = 0): Buffer {
+  return frame(FrameType.ping, flags, 0, opaque);
+}
+
+/** PRIORITY; `dependsOn` equal to the stream itself is the self-dependency that RFC 7540 forbade. */
+export function priority(streamId: number, dependsOn = 0, weight = 15): Buffer {
+  return frame(FrameType.priority, 0, streamId, Buffer.concat([uint32(dependsOn), Buffer.from([weight])]));
+}
+
+export function pushPromise(streamId: number, promised: number, block: Uint8Array): Buffer {
+  return frame(
+    FrameType.pushPromise,
+    Flag.endHeaders,
+    streamId,
+    Buffer.concat([uint32(promised), Buffer.from(block)]),
+  );
+}
+
+/** A gRPC message: one flag byte, a four-byte length, the body. `length` overrides the prefix. */
+export function grpcMessage(body: Uint8Array, length: number = body.length, compressed = 0): Buffer {
+  return Buffer.concat([Buffer.from([compressed]), uint32(length), Buffer.from(body)]);
+}
+
+export function errorCodeOf(frame: Frame): number {
+  return frame.type === FrameType.goaway ? frame.payload.readUInt32BE(4) : frame.payload.readUInt32BE(0);
+}
+
+/** The settings carried by one SETTINGS frame. */
+export function settingsOf(frame: Frame): Map<number, number> {
+  const values = new Map<number, number>();
+  for (let at = 0; at + 6 <= frame.payload.length; at += 6) {
+    values.set(frame.payload.readUInt16BE(at), frame.payload.readUInt32BE(at + 2));
+  }
+  return values;
+}
+
+/** DATA or HEADERS payload without padding and priority fields. */
+export function contentOf(frame: Frame): Buffer {
+  let start = 0;
+  let end = frame.payload.length;
+  if (frame.flags & Flag.padded) {
+    end -= frame.payload[0] ?? 0;
+    start = 1;
+  }
+  if (frame.type === FrameType.headers && frame.flags & Flag.priority) start += 5;
+  return frame.payload.subarray(start, end);
+}
+
+/** Cuts a byte stream into frames; `push` may be given any split of it. */
+export class FrameReader {
+  #pending: Buffer = Buffer.alloc(0);
+
+  /** `skip`: bytes to drop first, e.g. the client's preface. */
+  constructor(private skip = 0) {}
+
+  push(chunk: Buffer): Frame[] {
+    let bytes = this.#pending.length === 0 ? chunk : Buffer.concat([this.#pending, chunk]);
+    if (this.skip > 0) {
+      const dropped = Math.min(this.skip, bytes.length);
+      bytes = bytes.subarray(dropped);
+      this.skip -= dropped;
+    }
+    const frames: Frame[] = [];
+    let at = 0;
+    while (bytes.length - at >= 9) {
+      const length = bytes.readUIntBE(at, 3);
+      if (bytes.length - at < 9 + length) break;
+      frames.push({
+        type: bytes[at + 3] as number,
+        flags: bytes[at + 4] as number,
+        streamId: bytes.readUInt32BE(at + 5) & 0x7fffffff,
+        payload: Buffer.from(bytes.subarray(at + 9, at + 9 + length)),
+      });
+      at += 9 + length;
+    }
+    this.#pending = Buffer.from(bytes.subarray(at));
+    return frames;
+  }
+}

@@ -1,0 +1,198 @@
+/**
+ * One raw HTTP/2 connection in a test's hands: bytes out as given, frames in as they come, bounded waits.
+ *
+ * Used for both roles. Answers SETTINGS and PING by default, because most tests want a polite peer that misbehaves
+ * in one way only; every reflex can be switched off.
+ */
+
+import type { Duplex } from 'node:stream';
+import {
+  contentOf,
+  Flag,
+  type Frame,
+  FrameReader,
+  FrameType,
+  PREFACE,
+  ping,
+  settingsAck,
+  windowUpdate,
+} from './h2-frames.js';
+import { type Field, HpackDecoder } from './hpack-lite.js';
+
+export interface Received extends Frame {
+  /** The decoded header block, on HEADERS and PUSH_PROMISE whose block is complete; set when the last part came. */
+  fields?: Map<string, string>;
+}
+
+export interface Reflexes {
+  /** Acknowledge the peer's SETTINGS. Default true. */
+  readonly ackSettings?: boolean;
+  /** Answer the peer's PINGs. Default true. */
+  readonly ackPings?: boolean;
+  /** Give back both windows as DATA arrives. Default true. */
+  readonly replenish?: boolean;
+}
+
+interface Waiter {
+  readonly wanted: (frame: Received) => boolean;
+  readonly resolve: (frame: Received) => void;
+  readonly reject: (error: Error) => void;
+  readonly timer: NodeJS.Timeout;
+}
+
+/** Frames kept for inspection; floods beyond it are only counted. */
+const KEPT_FRAMES = 20_000;
+
+export class RawPeer {
+  /** The first 20,000 frames that arrived, in order. */
+  readonly frames: Received[] = [];
+  /** Called for each frame after the reflexes. */
+  onFrame: ((frame: Received) => void) | undefined;
+  bytesReceived = 0;
+  readonly #counts = new Map<number, number>();
+  readonly #waiters = new Set<Waiter>();
+  readonly #reader: FrameReader;
+  readonly #hpack = new HpackDecoder();
+  #open: { frame: Received; parts: Buffer[] } | undefined;
+  #closed = false;
+  #settle: () => void = () => {};
+  /** Resolves when the socket has closed, however that happened. */
+  readonly closed = new Promise<void>((resolve) => {
+    this.#settle = resolve;
+  });
+
+  constructor(
+    readonly socket: Duplex,
+    private readonly reflexes: Reflexes & { readonly role: 'client' | 'server' },
+  ) {
+    this.#reader = new FrameReader(reflexes.role === 'server' ? PREFACE.length : 0);
+    socket.on('error', () => {});
+    socket.on('data', (chunk: Buffer) => this.#receive(chunk));
+    socket.on('close', () => this.#ended());
+    socket.on('end', () => socket.end());
+  }
+
+  get isClosed(): boolean {
+    return this.#closed;
+  }
+
+  count(type: number): number {
+    return this.#counts.get(type) ?? 0;
+  }
+
+  /** Writes bytes as they are; false when the socket's buffer is full or it is gone. */
+  send(...bytes: readonly Uint8Array[]): boolean {
+    if (this.#closed || this.socket.destroyed || this.socket.writableEnded) return false;
+    return this.socket.write(bytes.length === 1 ? (bytes[0] as Uint8Array) : Buffer.concat(bytes));
+  }
+
+  /** Writes and waits until the kernel took it or the connection died: for floods that must respect backpressure. */
+  async sendAll(bytes: Uint8Array): Promise<boolean> {
+    if (this.send(bytes)) return true;
+    if (this.#closed || this.socket.destroyed) return false;
+    await Promise.race([new Promise<void>((resolve) => this.socket.once('drain', resolve)), this.closed]);
+    return !this.#closed;
+  }
+
+  /** The first frame, past or future, that `wanted` accepts. Fails after `timeoutMs`, or at once if the peer hangs up. */
+  waitFor(what: string, wanted: (frame: Received) => boolean, timeoutMs = 5000): Promise<Received> {
+    const seen = this.frames.find(wanted);
+    if (seen) return Promise.resolve(seen);
+    if (this.#closed) return Promise.reject(new Error(`connection closed before ${what}`));
+    return new Promise((resolve, reject) => {
+      const waiter: Waiter = {
+        wanted,
+        resolve,
+        reject,
+        timer: setTimeout(() => {
+          this.#waiters.delete(waiter);
+          reject(new Error(`no ${what} within ${timeoutMs} ms; got ${this.describe()}`));
+        }, timeoutMs),
+      };
+      this.#waiters.add(waiter);
+    });
+  }
+
+  waitForType(type: number, streamId?: number, timeoutMs = 5000): Promise<Received> {
+    const where = streamId === undefined ? '' : ` on stream ${streamId}`;
+    return this.waitFor(
+      `frame of type ${type}${where}`,
+      (frame) => frame.type === type && (streamId === undefined || frame.streamId === streamId),
+      timeoutMs,
+    );
+  }
+
+  /** True when the connection closed within `timeoutMs`. */
+  async closesWithin(timeoutMs: number): Promise<boolean> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, timeoutMs);
+    });
+    await Promise.race([this.closed, late]);
+    clearTimeout(timer);
+    return this.#closed;
+  }
+
+  close(): void {
+    this.socket.destroy();
+  }
+
+  /** What arrived, in short, for failure messages. */
+  describe(): string {
+    const kinds = [...this.#counts].map(([type, n]) => `${n} × type ${type}`);
+    return kinds.length === 0 ? 'nothing' : kinds.join(', ');
+  }
+
+  #receive(chunk: Buffer): void {
+    this.bytesReceived += chunk.length;
+    for (const frame of this.#reader.push(chunk)) {
+      this.#counts.set(frame.type, this.count(frame.type) + 1);
+      if (this.frames.length < KEPT_FRAMES) this.frames.push(frame);
+      this.#assemble(frame);
+      this.#react(frame);
+      this.onFrame?.(frame);
+      for (const waiter of [...this.#waiters]) {
+        if (!waiter.wanted(frame)) continue;
+        this.#waiters.delete(waiter);
+        clearTimeout(waiter.timer);
+        waiter.resolve(frame);
+      }
+    }
+  }
+
+  #assemble(frame: Received): void {
+    if (frame.type === FrameType.headers) this.#open = { frame, parts: [contentOf(frame)] };
+    else if (frame.type === FrameType.continuation) this.#open?.parts.push(frame.payload);
+    else return;
+    if (!(frame.flags & Flag.endHeaders) || this.#open === undefined) return;
+    const fields: Field[] = this.#hpack.decode(Buffer.concat(this.#open.parts));
+    this.#open.frame.fields = new Map(fields);
+    this.#open = undefined;
+  }
+
+  #react(frame: Frame): void {
+    const acked = (frame.flags & Flag.ack) !== 0;
+    if (frame.type === FrameType.settings && !acked && this.reflexes.ackSettings !== false) {
+      this.send(settingsAck());
+    } else if (frame.type === FrameType.ping && !acked && this.reflexes.ackPings !== false) {
+      this.send(ping(frame.payload, Flag.ack));
+    } else if (
+      frame.type === FrameType.data &&
+      frame.payload.length > 0 &&
+      this.reflexes.replenish !== false
+    ) {
+      this.send(windowUpdate(0, frame.payload.length));
+      if (!(frame.flags & Flag.endStream)) this.send(windowUpdate(frame.streamId, frame.payload.length));
+    }
+  }
+
+  #ended(): void {
+    this.#closed = true;
+    this.#settle();
+    for (const waiter of this.#waiters) {
+      clearTimeout(waiter.timer);
+      waiter.reject(new Error(`connection closed while waiting; got ${this.describe()}`));
+    }
+    this.#waiters.clear();
+  }
+}
