@@ -44,7 +44,8 @@ interface Holder {
 }
 
 export class LocalIssuer {
-  private readonly holders = new Map<string, Holder>();
+  private readonly names = new Set<string>();
+  private readonly holders: Holder[] = [];
   private readonly waits = new Map<Timer, () => void>();
   private closed = false;
 
@@ -54,19 +55,20 @@ export class LocalIssuer {
   async add(service: string, instance: string): Promise<IdentityPaths> {
     if (!/^[A-Za-z0-9_-][A-Za-z0-9._-]*$/.test(instance))
       throw new Error(`not a directory name: ${instance}`);
-    if (this.holders.has(instance)) throw new Error(`issued twice: ${instance}`);
+    if (this.names.has(instance)) throw new Error(`issued twice: ${instance}`);
+    this.names.add(instance);
     const store = await CertificateDirectory.create(this.options.directory, instance);
     const leaf = await this.issue(service);
     await store.write(leaf);
     const holder: Holder = { service, store, leaf, failures: 0, timer: undefined, work: Promise.resolve() };
-    this.holders.set(instance, holder);
+    this.holders.push(holder);
     this.schedule(holder);
     return store.paths;
   }
 
   /** New leaves for everyone now. */
   async renewAll(): Promise<void> {
-    await Promise.all([...this.holders.values()].map((holder) => this.renew(holder)));
+    await Promise.all(this.holders.map((holder) => this.renew(holder)));
   }
 
   /**
@@ -90,13 +92,13 @@ export class LocalIssuer {
   /** Stops renewing. The files stay; removing them is the business of whoever made the directory. */
   async close(): Promise<void> {
     this.closed = true;
-    for (const holder of this.holders.values()) holder.timer?.cancel();
+    for (const holder of this.holders) holder.timer?.cancel();
     for (const [timer, resolve] of this.waits) {
       timer.cancel();
       resolve();
     }
     this.waits.clear();
-    await Promise.all([...this.holders.values()].map((holder) => holder.work));
+    await Promise.all(this.holders.map((holder) => holder.work));
   }
 
   private issue(service: string): Promise<IssuedLeaf> {
@@ -106,7 +108,7 @@ export class LocalIssuer {
   private async publishRoots(): Promise<void> {
     const { rootsPem } = this.options.ca;
     const publish = (holder: Holder) => this.replace(holder, async () => ({ ...holder.leaf, rootsPem }));
-    await Promise.all([...this.holders.values()].map(publish));
+    await Promise.all(this.holders.map(publish));
   }
 
   private renew(holder: Holder): Promise<void> {

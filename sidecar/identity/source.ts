@@ -4,6 +4,7 @@
  */
 
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
+import { createSecureContext } from 'node:tls';
 import { createPeerTrust, verifyPeer } from './peer.js';
 import { certificatesFromPem } from './pem.js';
 import { type Fault, isFault, type SpiffeId } from './spiffe.js';
@@ -63,6 +64,8 @@ export function assembleIdentity(
   if (!new X509Certificate(leafDer).checkPrivateKey(key)) {
     return { fault: 'key: does not belong to the certificate' };
   }
+  const refusal = refusedByOpenSsl(parts);
+  if (refusal) return refusal;
   const verdict = verifyPeer({ leafDer, chainDer }, trust, wallNowMs, expected.service);
   if (verdict.kind === 'rejected') return { fault: `certificate: ${verdict.detail} (${verdict.reason})` };
   return {
@@ -82,6 +85,17 @@ function readKey(pem: string): KeyObject | Fault {
   } catch {
     // The cause is not passed on: it may quote what it read.
     return { fault: 'key: not a private key in PEM form, or it needs a passphrase' };
+  }
+}
+
+/** Keys and signatures too weak for OpenSSL's security level show only here. */
+function refusedByOpenSsl(parts: IdentityParts): Fault | undefined {
+  try {
+    createSecureContext({ cert: parts.certChainPem, key: parts.keyPem, ca: parts.rootsPem });
+    return undefined;
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
+    return { fault: `certificate or key refused by OpenSSL (${code})` };
   }
 }
 

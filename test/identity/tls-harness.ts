@@ -48,7 +48,7 @@ export class TlsHarness {
   }
 
   async listen(options: tls.TlsOptions): Promise<tls.Server> {
-    const server = tls.createServer(options);
+    const server = tls.createServer({ noDelay: true, ...options });
     server.on('secureConnection', (socket) => this.track(socket));
     server.on('tlsClientError', () => {});
     server.listen(0, '127.0.0.1');
@@ -59,7 +59,7 @@ export class TlsHarness {
 
   connect(server: tls.Server, options: tls.ConnectionOptions): tls.TLSSocket {
     const { port } = server.address() as AddressInfo;
-    return this.track(tls.connect({ ...options, host: '127.0.0.1', port }));
+    return this.track(tls.connect({ ...options, host: '127.0.0.1', port }).setNoDelay(true));
   }
 
   /** One connection to a server of its own (or to `at`), seen from both sides. */
