@@ -1,0 +1,70 @@
+/**
+ * From a spelled mesh file to the MeshConfig that `outrider up` reads.
+ */
+import {
+  addressFrom,
+  buildInboundRoutes,
+  buildIntentions,
+  buildLimits,
+  buildModelProcess,
+  buildQueue,
+  buildShared,
+  buildUpstream,
+  pathFrom,
+  present,
+} from './build-parts.js';
+import type { CallerConfig, MeshConfig, MeshServiceConfig, ModelServerConfig } from './mesh-model.js';
+import type { MeshFile } from './schema/mesh-file.js';
+
+export function buildMesh(said: MeshFile, baseDir: string): MeshConfig {
+  return {
+    trustDomain: said.trust_domain,
+    datacenter: said.datacenter,
+    services: Object.entries(said.services).map(([name, service]) => buildService(name, service, baseDir)),
+    caller: buildCaller(said.caller, baseDir),
+    intentions: buildIntentions(said.intentions),
+    defaultIntention: said.default_intention,
+    leafLifetimeMs: said.leaf_lifetime,
+    limits: buildLimits(said.limits),
+    drainTimeoutMs: said.drain_timeout,
+    log: { level: said.log.level },
+    ...present('runDir', said.run_dir === undefined ? undefined : pathFrom(baseDir, said.run_dir)),
+  };
+}
+
+type SaidService = MeshFile['services'][string];
+
+function buildService(name: string, said: SaidService, baseDir: string): MeshServiceConfig {
+  return {
+    name,
+    server: buildServer(said, baseDir),
+    replicas: said.replicas,
+    queue: buildQueue(said.queue),
+    routes: buildInboundRoutes(said.routes),
+    process: buildModelProcess(said.model),
+    ...present('portBase', said.port_base),
+  };
+}
+
+/** The schema made sure that there is exactly one of the two. */
+function buildServer(said: SaidService, baseDir: string): ModelServerConfig {
+  const [program = '', ...rest] = said.command ?? [];
+  if (said.models !== undefined) return { kind: 'models', dir: pathFrom(baseDir, said.models) };
+  return { kind: 'command', command: [programFrom(baseDir, program), ...rest] };
+}
+
+/** A bare name is looked up in PATH; `./server` is meant beside the file. */
+function programFrom(baseDir: string, program: string): string {
+  return /^\.\.?\//.test(program) ? pathFrom(baseDir, program) : program;
+}
+
+function buildCaller(said: MeshFile['caller'], baseDir: string): CallerConfig {
+  return {
+    name: said.name,
+    upstreams: Object.entries(said.upstreams).map(([name, upstream]) =>
+      buildUpstream(name, upstream, baseDir),
+    ),
+    ...present('shared', buildShared(said.shared, baseDir)),
+    ...present('admin', said.admin && addressFrom(baseDir, said.admin)),
+  };
+}

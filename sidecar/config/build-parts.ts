@@ -1,0 +1,158 @@
+/**
+ * From spelled blocks to the parts of model.ts that both kinds of file share: names, units and what is left unsaid.
+ */
+import { isAbsolute, join } from 'node:path';
+import type { z } from 'zod';
+import type {
+  Address,
+  EjectionConfig,
+  IntentionConfig,
+  LimitsConfig,
+  ModelProcessConfig,
+  OutboundConfig,
+  QueueConfig,
+  RetryConfig,
+  RouteConfig,
+  UpstreamConfig,
+} from './model.js';
+import { completeRoutes, defaultIdleTimeoutMs, defaultKind, defaultTimeoutMs } from './route-defaults.js';
+import type { limits } from './schema/limits.js';
+import type { meshModelProcess } from './schema/model-process.js';
+import type { inboundRoute, outboundRoute } from './schema/route.js';
+import type { intentions, queue } from './schema/shared.js';
+import type { meshUpstream } from './schema/upstream.js';
+import type { sharedListener } from './schema/upstreams.js';
+import { retryableCode } from './spelling/status-code.js';
+
+/** Relative paths in a file are relative to the directory it lies in. */
+export function pathFrom(baseDir: string, path: string): string {
+  return isAbsolute(path) ? path : join(baseDir, path);
+}
+
+export function addressFrom(baseDir: string, address: Address): Address {
+  return address.kind === 'tcp' ? address : { kind: 'unix', path: pathFrom(baseDir, address.path) };
+}
+
+/** Leaves absent options absent: `exactOptionalPropertyTypes` tells absent from undefined. */
+export function present<K extends string, V>(key: K, value: V | undefined): { readonly [P in K]?: V } {
+  return value === undefined ? {} : ({ [key]: value } as { readonly [P in K]: V });
+}
+
+export function buildIntentions(said: z.output<typeof intentions>): IntentionConfig[] {
+  return said.map(({ from, to, action }) => ({ source: from, destination: to, action }));
+}
+
+export function buildQueue(said: z.output<typeof queue>): QueueConfig {
+  return {
+    concurrency: said.concurrency,
+    maxWaiting: said.max_waiting,
+    maxWaitingBytes: said.max_waiting_bytes,
+  };
+}
+
+export function buildLimits(said: z.output<typeof limits>): LimitsConfig {
+  return {
+    maxConnections: said.max_connections,
+    maxConcurrentStreams: said.max_concurrent_streams,
+    maxHeaderBytes: said.max_header_bytes,
+    maxHeaderFields: said.max_header_fields,
+    handshakeTimeoutMs: said.handshake_timeout,
+    handshakesPerSecond: said.handshakes_per_second,
+    memoryBudgetBytes: said.memory_budget,
+    replayBytesPerCall: said.replay_bytes_per_call,
+  };
+}
+
+export function buildModelProcess(
+  said: z.output<typeof meshModelProcess>,
+): Omit<ModelProcessConfig, 'command'> {
+  return {
+    env: { ...said.env },
+    startTimeoutMs: said.start_timeout,
+    restartBaseMs: said.restart.base,
+    restartMaxMs: said.restart.max,
+    stopTimeoutMs: said.stop_timeout,
+  };
+}
+
+export function buildInboundRoutes(said: readonly z.output<typeof inboundRoute>[]): RouteConfig[] {
+  return completeRoutes(said.map((route) => ({ ...times(route), idempotent: false, attemptTimeoutMs: 0 })));
+}
+
+function buildOutboundRoutes(said: readonly z.output<typeof outboundRoute>[]): RouteConfig[] {
+  return completeRoutes(
+    said.map((route) => ({
+      ...times(route),
+      idempotent: route.idempotent,
+      attemptTimeoutMs: route.attempt_timeout,
+      ...present('retry', buildRetry(route.retry)),
+    })),
+  );
+}
+
+function times(
+  route: z.output<typeof inboundRoute>,
+): Pick<RouteConfig, 'methods' | 'kind' | 'timeoutMs' | 'idleTimeoutMs'> {
+  const kind = route.kind ?? defaultKind(route.methods);
+  return {
+    methods: route.methods,
+    kind,
+    timeoutMs: route.timeout ?? defaultTimeoutMs(kind),
+    idleTimeoutMs: route.idle_timeout ?? defaultIdleTimeoutMs(kind),
+  };
+}
+
+function buildRetry(said: z.output<typeof outboundRoute>['retry']): RetryConfig | undefined {
+  if (said === undefined) return undefined;
+  return {
+    attempts: said.attempts,
+    on: said.on.map(retryableCode),
+    backoffBaseMs: said.backoff.base,
+    backoffMaxMs: said.backoff.max,
+  };
+}
+
+export function buildUpstream(
+  name: string,
+  said: z.output<typeof meshUpstream>,
+  baseDir: string,
+): Omit<UpstreamConfig, 'endpoints'> {
+  return {
+    name,
+    ...present('listen', said.listen && addressFrom(baseDir, said.listen)),
+    tls: said.tls,
+    balance: { kind: said.balance.kind },
+    ejection: buildEjection(said.ejection),
+    pool: {
+      connections: said.pool.connections,
+      connectTimeoutMs: said.pool.connect_timeout,
+      pingIntervalMs: said.pool.ping_interval,
+      pingTimeoutMs: said.pool.ping_timeout,
+      maxAgeMs: said.pool.max_age,
+    },
+    budget: { ratio: said.budget.ratio, perSecond: said.budget.per_second },
+    routes: buildOutboundRoutes(said.routes),
+  };
+}
+
+function buildEjection(said: z.output<typeof meshUpstream>['ejection']): EjectionConfig {
+  return {
+    mode: said.mode,
+    consecutiveFaults: said.consecutive_faults,
+    baseMs: said.base,
+    maxMs: said.max,
+    jitterRatio: said.jitter,
+  };
+}
+
+export function buildShared(
+  said: z.output<typeof sharedListener>,
+  baseDir: string,
+): OutboundConfig['shared'] {
+  if (said === undefined) return undefined;
+  return {
+    listen: addressFrom(baseDir, said.listen),
+    by: said.by,
+    metadataKey: said.metadata_key ?? 'outrider-upstream',
+  };
+}

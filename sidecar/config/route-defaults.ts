@@ -1,0 +1,50 @@
+/**
+ * What a route means where the file says nothing: its kind, its time limits, and the routes at the end of a list.
+ */
+import { isCovered, UNARY_METHODS } from './known-methods.js';
+import type { RouteConfig } from './model.js';
+
+/** Long enough for a slow model on a busy machine, short enough that a caller without a deadline is not lost. */
+export const UNARY_TIMEOUT_MS = 15_000;
+/** Envoy's stream idle timeout: longer than the pauses of a living stream. */
+export const STREAM_IDLE_TIMEOUT_MS = 300_000;
+
+export type RouteKind = RouteConfig['kind'];
+
+/** Unary only when every method is known to be. */
+export function defaultKind(methods: readonly string[]): RouteKind {
+  return methods.length > 0 && methods.every((method) => UNARY_METHODS.includes(method))
+    ? 'unary'
+    : 'streaming';
+}
+
+export function defaultTimeoutMs(kind: RouteKind): number {
+  return kind === 'unary' ? UNARY_TIMEOUT_MS : 0;
+}
+
+export function defaultIdleTimeoutMs(kind: RouteKind): number {
+  return kind === 'unary' ? 0 : STREAM_IDLE_TIMEOUT_MS;
+}
+
+/**
+ * Makes the last route match every method: unless one of them does, the known unary methods that none of them
+ * matches follow with the unary defaults, and then everything else as streams.
+ */
+export function completeRoutes(routes: readonly RouteConfig[]): RouteConfig[] {
+  const patterns = routes.flatMap((route) => route.methods);
+  if (patterns.includes('*')) return [...routes];
+  const unary = UNARY_METHODS.filter((method) => !patterns.some((pattern) => isCovered(method, pattern)));
+  const known = unary.length > 0 ? [plainRoute(unary, 'unary')] : [];
+  return [...routes, ...known, plainRoute(['*'], 'streaming')];
+}
+
+function plainRoute(methods: readonly string[], kind: RouteKind): RouteConfig {
+  return {
+    methods,
+    kind,
+    idempotent: false,
+    timeoutMs: defaultTimeoutMs(kind),
+    idleTimeoutMs: defaultIdleTimeoutMs(kind),
+    attemptTimeoutMs: 0,
+  };
+}

@@ -1,0 +1,62 @@
+/**
+ * Bounds against hostile or broken peers. Each lower bound is what ordinary gRPC needs, so that no valid file can
+ * lock everybody out.
+ */
+import { writeSize } from '../spelling/size.js';
+import { number } from './loose.js';
+import { block, option, withRules } from './option.js';
+import { duration, size, wholeNumber } from './values.js';
+
+const KIB = 1_024;
+const MIB = 1_048_576;
+const GIB = 1_073_741_824;
+
+export const limits = withRules(
+  block(
+    {
+      max_connections: option(wholeNumber({ min: 8, max: 1_000_000 }).prefault(1_024), {
+        meaning: 'Connections each listener holds at once; more are closed as they come.',
+        why: 'A mesh of a few hundred peers fits several times over, an open-socket limit of 4,096 too.',
+      }),
+      max_concurrent_streams: option(wholeNumber({ min: 8, max: 100_000 }).prefault(256), {
+        meaning: 'Calls in flight on one connection.',
+        why: 'More than one client keeps up with; more connections are the way to more calls.',
+      }),
+      max_header_bytes: option(size({ min: 4 * KIB, max: MIB }).prefault('16KiB'), {
+        meaning: 'Size of the metadata of one call, as HTTP/2 counts it: 32 bytes more per field.',
+        why: 'Twice the 8 KiB that gRPC clients may send by default.',
+      }),
+      max_header_fields: option(wholeNumber({ min: 16, max: 10_000 }).prefault(100), {
+        meaning: 'Fields in the metadata of one call.',
+        why: 'Ordinary calls have about 10; a thousand empty ones are an attack.',
+      }),
+      handshake_timeout: option(duration({ min: 100, max: 300_000 }).prefault('5s'), {
+        meaning: 'From the accepted connection to the end of the HTTP/2 preface, TLS included.',
+        why: 'A peer on another continent needs half a second.',
+      }),
+      handshakes_per_second: option(wholeNumber({ min: 1, max: 1_000_000 }).prefault(500), {
+        meaning: 'New connections each listener takes per second; more wait.',
+        why: 'A few hundred peers that come back together are in within a second; a flood is not.',
+      }),
+      memory_budget: option(size({ min: 16 * MIB, max: 1_024 * GIB }).prefault('256MiB'), {
+        meaning: 'Payload bytes the whole process may hold at once.',
+        why: 'Four calls of 64 MiB, and a process that stays well under half a GiB.',
+      }),
+      replay_bytes_per_call: option(size({ min: 0, max: GIB }).prefault('1MiB'), {
+        meaning: 'Request bytes one call may keep for another attempt; a longer call gets only one.',
+        why: 'An image of 224 × 224 floats is 588 KiB.',
+      }),
+    },
+    'a block of limits',
+  ),
+  (found, report) => {
+    const budget = number(found['memory_budget']);
+    const replay = number(found['replay_bytes_per_call']);
+    if (budget !== undefined && replay !== undefined && replay > budget) {
+      report(
+        ['replay_bytes_per_call'],
+        `found ${writeSize(replay)}; expected at most memory_budget (${writeSize(budget)})`,
+      );
+    }
+  },
+);

@@ -1,0 +1,94 @@
+/**
+ * The set of upstreams by name, and the one listener they may share.
+ */
+import { z } from 'zod';
+import { misspelled, quoted, type Spelled, spelled } from '../spelling/spelled.js';
+import { entries, type Loose } from './loose.js';
+import { block, option, type Report, value, withRules } from './option.js';
+import { choice, listenAddress, name, spelling } from './values.js';
+
+const METADATA_PATTERN = '^[a-z0-9_.-]+$';
+const METADATA_EXPECTED = 'a metadata key: lower-case letters, digits, "-", "_" and "."';
+
+function readMetadataKey(key: string): Spelled<string> {
+  if (!/^[a-z0-9_.-]{1,64}$/.test(key)) {
+    const lower = key.toLowerCase();
+    const hint = lower !== key && /^[a-z0-9_.-]{1,64}$/.test(lower) ? `; did you mean ${quoted(lower)}?` : '';
+    return misspelled(`found ${quoted(key)}; expected ${METADATA_EXPECTED}${hint}`);
+  }
+  if (key.startsWith('grpc-') || key.endsWith('-bin')) {
+    return misspelled(
+      `found ${quoted(key)}; expected a key that does not begin with "grpc-" or end with "-bin"`,
+    );
+  }
+  return spelled(key);
+}
+
+const shared = withRules(
+  block(
+    {
+      listen: option(listenAddress(), {
+        meaning: 'Where the application calls every upstream, in plaintext.',
+        why: 'Nobody else knows it.',
+      }),
+      by: option(choice(['authority', 'metadata']).prefault('authority'), {
+        meaning:
+          '`authority`: the host part of `:authority` names the upstream. `metadata`: the key below does.',
+        why: 'Most clients can set the authority of a channel.',
+      }),
+      metadata_key: option(
+        value(spelling(METADATA_EXPECTED, METADATA_PATTERN, readMetadataKey), {
+          type: 'metadata key',
+        }).optional(),
+        {
+          meaning: 'With `by: metadata`: the key whose value names the upstream.',
+          otherwise: '`outrider-upstream`',
+          why: 'Everything that begins with `outrider-` stays within the mesh.',
+        },
+      ),
+    },
+    'a block with listen, by and metadata_key',
+  ),
+  (found, report) => {
+    const { by, metadata_key: key } = found;
+    if (key !== undefined && by === 'authority') {
+      report(['metadata_key'], 'found with "by: authority", which does not read it; expected "by: metadata"');
+    }
+  },
+);
+
+export const sharedListener = option(shared.optional(), {
+  meaning: 'Present: one listener for all upstreams.',
+  otherwise: 'absent: only the listener of each upstream',
+  why: 'One listener per upstream is the plain way.',
+});
+
+/** A map of upstreams by name. */
+export function upstreamsOf<S extends z.ZodType>(upstream: S) {
+  return option(
+    z.record(name('the name of a service'), upstream, {
+      error: 'a map of upstreams by the name of their service',
+    }),
+    {
+      meaning:
+        'The services that may be called, by name. The name is also the identity that their endpoints have to prove.',
+      why: 'Without an upstream there is nothing to call.',
+    },
+  );
+}
+
+/** For a block with `upstreams` and `shared`: each upstream has to be reachable for the application. */
+export function refuseUnreachableUpstreams(found: Loose, report: Report): void {
+  const { upstreams, shared: sharedBlock } = found;
+  const all = entries(upstreams);
+  if (upstreams !== undefined && all.length === 0)
+    report(['upstreams'], 'found none; expected at least one upstream');
+  if (sharedBlock !== undefined) return;
+  for (const [upstream, said] of all) {
+    if (said['listen'] !== undefined) continue;
+    report(
+      ['upstreams', upstream, 'listen'],
+      'missing; expected an address, or a block shared with a listener for all upstreams',
+    );
+  }
+}

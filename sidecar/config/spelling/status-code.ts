@@ -1,0 +1,32 @@
+/**
+ * The gRPC status codes that a route may name as worth another attempt.
+ *
+ * Only codes that another endpoint might answer differently are here. Asking again after INVALID_ARGUMENT or
+ * NOT_FOUND gives the same answer at twice the cost, and after OK or CANCELLED nobody waits for one.
+ */
+import { Status } from '../../core/status.js';
+
+const RETRYABLE = {
+  unknown: Status.UNKNOWN,
+  deadline_exceeded: Status.DEADLINE_EXCEEDED,
+  resource_exhausted: Status.RESOURCE_EXHAUSTED,
+  aborted: Status.ABORTED,
+  internal: Status.INTERNAL,
+  unavailable: Status.UNAVAILABLE,
+  data_loss: Status.DATA_LOSS,
+} as const;
+
+export type RetryableStatus = keyof typeof RETRYABLE;
+
+export const RETRYABLE_STATUSES = Object.keys(RETRYABLE) as [RetryableStatus, ...RetryableStatus[]];
+
+export function retryableCode(name: RetryableStatus): Status {
+  return RETRYABLE[name];
+}
+
+/** Throws RangeError for a code that no file can name. */
+export function retryableName(code: number): RetryableStatus {
+  const name = RETRYABLE_STATUSES.find((candidate) => RETRYABLE[candidate] === code);
+  if (name === undefined) throw new RangeError(`not a status code worth another attempt: ${code}`);
+  return name;
+}

@@ -1,0 +1,176 @@
+/**
+ * Writing a SidecarConfig back as a sidecar file. `outrider up` writes one for each sidecar it starts.
+ *
+ * Everything is said, defaults included, so that reading the file gives the same configuration whatever the
+ * defaults of the reader are.
+ */
+import { stringify } from 'yaml';
+import { present } from './build-parts.js';
+import type {
+  EndpointConfig,
+  InboundConfig,
+  LimitsConfig,
+  ModelProcessConfig,
+  OutboundConfig,
+  QueueConfig,
+  RetryConfig,
+  RouteConfig,
+  SidecarConfig,
+  UpstreamConfig,
+} from './model.js';
+import { writeAddress } from './spelling/address.js';
+import { writeDuration } from './spelling/duration.js';
+import { writeSize } from './spelling/size.js';
+import { retryableName } from './spelling/status-code.js';
+
+/**
+ * Parsing the result gives an equal configuration, provided the given one could have come from a file with
+ * absolute paths. Throws RangeError for a number that no file can say.
+ */
+export function stringifySidecar(config: SidecarConfig): string {
+  return stringify(spellSidecar(config), { lineWidth: 0, aliasDuplicateObjects: false });
+}
+
+function spellSidecar(config: SidecarConfig): Record<string, unknown> {
+  const { identity } = config;
+  return {
+    service: config.service,
+    instance: config.instance,
+    trust_domain: config.trustDomain,
+    datacenter: config.datacenter,
+    ...(identity.kind === 'none'
+      ? {}
+      : { identity: { cert: identity.cert, key: identity.key, roots: identity.roots } }),
+    ...present('admin', config.admin && writeAddress(config.admin)),
+    drain_timeout: writeDuration(config.drainTimeoutMs),
+    log: { level: config.log.level },
+    limits: spellLimits(config.limits),
+    ...present('inbound', config.inbound && spellInbound(config.inbound)),
+    ...present('outbound', config.outbound && spellOutbound(config.outbound)),
+    ...present('model', config.model && spellModel(config.model)),
+  };
+}
+
+function spellLimits(limits: LimitsConfig): Record<string, unknown> {
+  return {
+    max_connections: limits.maxConnections,
+    max_concurrent_streams: limits.maxConcurrentStreams,
+    max_header_bytes: writeSize(limits.maxHeaderBytes),
+    max_header_fields: limits.maxHeaderFields,
+    handshake_timeout: writeDuration(limits.handshakeTimeoutMs),
+    handshakes_per_second: limits.handshakesPerSecond,
+    memory_budget: writeSize(limits.memoryBudgetBytes),
+    replay_bytes_per_call: writeSize(limits.replayBytesPerCall),
+  };
+}
+
+function spellInbound(inbound: InboundConfig): Record<string, unknown> {
+  return {
+    listen: writeAddress(inbound.listen),
+    mtls: inbound.mtls,
+    local: writeAddress(inbound.local),
+    intentions: inbound.intentions.map(({ source, destination, action }) => ({
+      from: source,
+      to: destination,
+      action,
+    })),
+    default_intention: inbound.defaultIntention,
+    queue: spellQueue(inbound.queue),
+    routes: inbound.routes.map(spellTimes),
+  };
+}
+
+function spellQueue(queue: QueueConfig): Record<string, unknown> {
+  return {
+    concurrency: queue.concurrency,
+    max_waiting: queue.maxWaiting,
+    max_waiting_bytes: writeSize(queue.maxWaitingBytes),
+  };
+}
+
+function spellOutbound(outbound: OutboundConfig): Record<string, unknown> {
+  const { shared } = outbound;
+  return {
+    ...present(
+      'shared',
+      shared && {
+        listen: writeAddress(shared.listen),
+        by: shared.by,
+        ...(shared.by === 'metadata' ? { metadata_key: shared.metadataKey } : {}),
+      },
+    ),
+    upstreams: Object.fromEntries(
+      outbound.upstreams.map((upstream) => [upstream.name, spellUpstream(upstream)]),
+    ),
+  };
+}
+
+function spellUpstream(upstream: UpstreamConfig): Record<string, unknown> {
+  const { ejection, pool, budget } = upstream;
+  return {
+    ...present('listen', upstream.listen && writeAddress(upstream.listen)),
+    tls: upstream.tls,
+    endpoints: upstream.endpoints.map(spellEndpoint),
+    balance: { kind: upstream.balance.kind },
+    ejection: {
+      mode: ejection.mode,
+      consecutive_faults: ejection.consecutiveFaults,
+      base: writeDuration(ejection.baseMs),
+      max: writeDuration(ejection.maxMs),
+      jitter: ejection.jitterRatio,
+    },
+    pool: {
+      connections: pool.connections,
+      connect_timeout: writeDuration(pool.connectTimeoutMs),
+      ping_interval: writeDuration(pool.pingIntervalMs),
+      ping_timeout: writeDuration(pool.pingTimeoutMs),
+      max_age: writeDurationOrNone(pool.maxAgeMs),
+    },
+    budget: { ratio: budget.ratio, per_second: budget.perSecond },
+    routes: upstream.routes.map(spellOutboundRoute),
+  };
+}
+
+function spellEndpoint({ address, weight, id }: EndpointConfig): Record<string, unknown> {
+  return { address: writeAddress(address), weight, id };
+}
+
+function spellTimes(route: RouteConfig): Record<string, unknown> {
+  return {
+    methods: route.methods,
+    kind: route.kind,
+    timeout: writeDurationOrNone(route.timeoutMs),
+    idle_timeout: writeDurationOrNone(route.idleTimeoutMs),
+  };
+}
+
+function spellOutboundRoute(route: RouteConfig): Record<string, unknown> {
+  return {
+    ...spellTimes(route),
+    idempotent: route.idempotent,
+    attempt_timeout: writeDurationOrNone(route.attemptTimeoutMs),
+    ...present('retry', route.retry && spellRetry(route.retry)),
+  };
+}
+
+function spellRetry(retry: RetryConfig): Record<string, unknown> {
+  return {
+    attempts: retry.attempts,
+    on: retry.on.map(retryableName),
+    backoff: { base: writeDuration(retry.backoffBaseMs), max: writeDuration(retry.backoffMaxMs) },
+  };
+}
+
+function spellModel(model: ModelProcessConfig): Record<string, unknown> {
+  return {
+    ...(model.command.length === 0 ? {} : { command: model.command }),
+    env: model.env,
+    start_timeout: writeDuration(model.startTimeoutMs),
+    restart: { base: writeDuration(model.restartBaseMs), max: writeDuration(model.restartMaxMs) },
+    stop_timeout: writeDuration(model.stopTimeoutMs),
+  };
+}
+
+function writeDurationOrNone(ms: number): string {
+  return ms === 0 ? 'none' : writeDuration(ms);
+}

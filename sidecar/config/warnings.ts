@@ -1,0 +1,122 @@
+/**
+ * What is valid and yet perhaps not meant: open doors, closed doors, and options that can have no effect.
+ */
+import { IntentionTable } from '../core/intentions.js';
+import { buildIntentions } from './build-parts.js';
+import type { Address } from './model.js';
+import type { Path } from './problem.js';
+import type { MeshFile } from './schema/mesh-file.js';
+import type { SidecarFile } from './schema/sidecar-file.js';
+import { isLocalAddress, writeAddress } from './spelling/address.js';
+import { writeSize } from './spelling/size.js';
+
+export interface Concern {
+  readonly path: Path;
+  readonly message: string;
+}
+
+export function sidecarWarnings(file: SidecarFile): Concern[] {
+  const concerns = openAdmin(['admin'], file.admin);
+  if (file.inbound !== undefined)
+    concerns.push(...inboundWarnings(file.service, file.inbound, file.limits.memory_budget));
+  if (file.outbound !== undefined) {
+    const path = ['outbound'];
+    concerns.push(...openListener([...path, 'shared', 'listen'], file.outbound.shared?.listen));
+    concerns.push(...upstreamWarnings(path, file.outbound.upstreams));
+  }
+  return concerns;
+}
+
+export function meshWarnings(file: MeshFile): Concern[] {
+  const concerns = openAdmin(['caller', 'admin'], file.caller.admin);
+  concerns.push(...openListener(['caller', 'shared', 'listen'], file.caller.shared?.listen));
+  concerns.push(...upstreamWarnings(['caller'], file.caller.upstreams));
+  const table = new IntentionTable(buildIntentions(file.intentions), file.default_intention, 0);
+  for (const upstream of Object.keys(file.caller.upstreams)) {
+    if (table.allows(file.caller.name, upstream)) continue;
+    const message = `no intention lets ${file.caller.name} call it; every call will be answered with PERMISSION_DENIED`;
+    concerns.push({ path: ['caller', 'upstreams', upstream], message });
+  }
+  for (const [name, service] of Object.entries(file.services)) {
+    concerns.push(
+      ...idleQueueBound(
+        ['services', name, 'queue'],
+        service.queue.max_waiting_bytes,
+        file.limits.memory_budget,
+      ),
+    );
+  }
+  return concerns;
+}
+
+function inboundWarnings(
+  service: string,
+  inbound: NonNullable<SidecarFile['inbound']>,
+  memoryBudget: number,
+): Concern[] {
+  const concerns: Concern[] = [];
+  const path = ['inbound'];
+  if (inbound.mtls === 'permissive') {
+    concerns.push({
+      path: [...path, 'mtls'],
+      message: 'plaintext callers are let in without identity; meant for introducing a mesh only',
+    });
+  }
+  if (inbound.mtls === 'off') {
+    concerns.push({
+      path: [...path, 'mtls'],
+      message: 'nobody proves who calls, and everything is readable on the way',
+    });
+  }
+  if (!isLocalAddress(inbound.local)) {
+    concerns.push({
+      path: [...path, 'local'],
+      message: `${writeAddress(inbound.local)} is not on this machine; the way there is plaintext`,
+    });
+  }
+  const nobody =
+    inbound.default_intention === 'deny' &&
+    !inbound.intentions.some(({ to, action }) => action === 'allow' && (to === service || to === '*'));
+  if (nobody)
+    concerns.push({ path: [...path, 'intentions'], message: `no intention lets anyone call ${service}` });
+  concerns.push(...idleQueueBound([...path, 'queue'], inbound.queue.max_waiting_bytes, memoryBudget));
+  return concerns;
+}
+
+type SaidUpstream = MeshFile['caller']['upstreams'][string];
+
+function upstreamWarnings(above: Path, upstreams: Readonly<Record<string, SaidUpstream>>): Concern[] {
+  return Object.entries(upstreams).flatMap(([name, upstream]) => {
+    const path = [...above, 'upstreams', name];
+    const concerns = openListener([...path, 'listen'], upstream.listen);
+    const retries = upstream.routes.some((route) => route.retry !== undefined);
+    if (retries && upstream.budget.ratio === 0 && upstream.budget.per_second === 0) {
+      concerns.push({
+        path: [...path, 'budget'],
+        message: 'a budget of nothing: the retries of its routes never happen',
+      });
+    }
+    return concerns;
+  });
+}
+
+function openAdmin(path: Path, address: Address | undefined): Concern[] {
+  if (address === undefined || isLocalAddress(address)) return [];
+  return [
+    {
+      path,
+      message: `whoever reaches ${writeAddress(address)} can read and drain this sidecar: there is no authentication`,
+    },
+  ];
+}
+
+function openListener(path: Path, address: Address | undefined): Concern[] {
+  if (address === undefined || isLocalAddress(address)) return [];
+  return [{ path, message: `whoever reaches ${writeAddress(address)} calls with this sidecar's identity` }];
+}
+
+function idleQueueBound(path: Path, waitingBytes: number, memoryBudget: number): Concern[] {
+  if (waitingBytes <= memoryBudget) return [];
+  const message = `max_waiting_bytes (${writeSize(waitingBytes)}) is above memory_budget (${writeSize(memoryBudget)}), which is reached first`;
+  return [{ path, message }];
+}
