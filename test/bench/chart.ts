@@ -1,0 +1,3 @@
+export function renderChart(report: import('./results.js').Report): string {
+  return JSON.stringify(report.machine);
+}

@@ -1,0 +1,172 @@
+/**
+ * The backend of every run: answers each well-formed request with messages and `grpc-status: 0`, and counts what it
+ * executed. It reads no header fields (what it serves is decided by the port), so that it costs next to nothing;
+ * the length of every request message is checked, and a malformed one is answered with INTERNAL.
+ */
+
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { Deframer } from './deframer.js';
+import { Peer } from './peer.js';
+import { type CallKind, SMALL_MESSAGE_BYTES, STREAM_MESSAGES } from './protocol.js';
+
+const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1');
+/** Messages a streaming call sends per turn of the event loop. */
+const STREAM_BURST = 16;
+
+function block(...parts: (number | string)[]): Buffer {
+  const bytes = parts.map((p) =>
+    typeof p === 'number' ? Buffer.from([p]) : Buffer.from(`${String.fromCharCode(p.length)}${p}`, 'latin1'),
+  );
+  return Buffer.concat(bytes);
+}
+
+/** Header blocks (RFC 7541 section 6). What comes first is put into the peer's table, what follows names it by index. */
+const HEAD = {
+  first: block(0x88, 0x5f, 'application/grpc'),
+  second: block(0x88, 0xbe),
+  later: block(0x88, 0xbf),
+  untabled: block(0x88, 0x0f, 0x10, 'application/grpc'),
+};
+const TAIL = {
+  first: block(0x40, 'grpc-status', '0'),
+  later: block(0xbe),
+  untabled: block(0x00, 'grpc-status', '0'),
+  malformed: block(0x00, 'grpc-status', '13'),
+};
+const TABLE_SIZE_ZERO = block(0x20);
+
+function message(bytes: number): Buffer {
+  const m = Buffer.alloc(bytes, 'outrider ');
+  m[0] = 0;
+  m.writeUInt32BE(bytes - 5, 1);
+  return m;
+}
+
+const ANSWER = message(SMALL_MESSAGE_BYTES);
+const ANSWERS = Buffer.concat(new Array<Buffer>(STREAM_MESSAGES).fill(ANSWER));
+
+class BackendConnection extends Peer {
+  private readonly calls = new Map<number, Deframer>();
+  private readonly spare: Deframer[] = [];
+  private prefaceLeft = PREFACE.length;
+  /** How many of the two repeated fields the peer's table holds; -1 = it wants no table. */
+  private tabled = 0;
+
+  constructor(
+    socket: Socket,
+    private readonly kind: CallKind,
+    private readonly count: () => void,
+  ) {
+    super(socket);
+    socket.on('error', () => socket.destroy());
+    socket.on('data', (chunk: Buffer) => this.read(chunk));
+    this.writeOpening();
+  }
+
+  private read(chunk: Buffer): void {
+    const skip = Math.min(this.prefaceLeft, chunk.length);
+    this.prefaceLeft -= skip;
+    this.receive(chunk, skip);
+  }
+
+  protected onSettled(): void {
+    if (this.peerTableBytes < 4096) this.tabled = -1;
+  }
+
+  protected onHeaders(id: number, endStream: boolean): void {
+    if (endStream) {
+      this.answerMalformed(id);
+      return;
+    }
+    const call = this.spare.pop() ?? new Deframer();
+    call.reset();
+    this.calls.set(id, call);
+  }
+
+  protected onMessageBytes(id: number, buffer: Buffer, start: number, end: number, endStream: boolean): void {
+    const call = this.calls.get(id);
+    if (call === undefined) return;
+    call.push(buffer, start, end);
+    if (!endStream) return;
+    this.calls.delete(id);
+    this.spare.push(call);
+    if (call.messages === 1 && call.isAtBorder) this.answer(id);
+    else this.answerMalformed(id);
+  }
+
+  protected onReset(id: number): void {
+    this.calls.delete(id);
+  }
+
+  protected onGoaway(): void {}
+
+  private answer(id: number): void {
+    this.count();
+    if (this.kind === 'stream') {
+      this.out.headers(id, this.head(), false);
+      this.sender.send(id, ANSWERS, {
+        frameBytes: SMALL_MESSAGE_BYTES,
+        burst: STREAM_BURST,
+        trailers: TAIL.untabled,
+      });
+      return;
+    }
+    this.out.headers(id, this.head(), false);
+    this.sender.sendWhole(id, ANSWER, this.tail());
+  }
+
+  private answerMalformed(id: number): void {
+    this.out.headers(id, Buffer.concat([this.head(), TAIL.malformed]), true);
+  }
+
+  private head(): Buffer {
+    if (this.tabled === 2) return HEAD.later;
+    if (this.tabled === 1) return HEAD.second;
+    if (this.tabled === 0) {
+      this.tabled = 1;
+      return HEAD.first;
+    }
+    if (this.tabled === -2) return HEAD.untabled;
+    this.tabled = -2;
+    return Buffer.concat([TABLE_SIZE_ZERO, HEAD.untabled]);
+  }
+
+  private tail(): Buffer {
+    if (this.tabled < 0) return TAIL.untabled;
+    if (this.tabled === 2) return TAIL.later;
+    this.tabled = 2;
+    return TAIL.first;
+  }
+}
+
+/** Listens on a free port of 127.0.0.1. */
+export async function startBackend(kind: CallKind): Promise<Backend> {
+  let executions = 0;
+  const sockets = new Set<Socket>();
+  const server: Server = createServer((socket) => {
+    sockets.add(socket);
+    socket.on('close', () => sockets.delete(socket));
+    new BackendConnection(socket, kind, () => {
+      executions++;
+    });
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.on('error', reject);
+    server.listen(0, '127.0.0.1', 4096, resolve);
+  });
+  return {
+    port: (server.address() as AddressInfo).port,
+    executions: () => executions,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        for (const socket of sockets) socket.destroy();
+      }),
+  };
+}
+
+export interface Backend {
+  readonly port: number;
+  executions(): number;
+  close(): Promise<void>;
+}

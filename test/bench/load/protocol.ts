@@ -1,0 +1,78 @@
+/**
+ * What the benchmark and its load process say to each other. Plain data, sent over the child's IPC channel.
+ */
+
+/** What a call carries. `unary`: one message each way. `stream`: one message up, many down. */
+export type CallKind = 'unary' | 'stream';
+
+export const PATHS: Readonly<Record<CallKind, string>> = {
+  unary: '/outrider.bench.Echo/Unary',
+  stream: '/outrider.bench.Echo/Stream',
+};
+
+/** Length of a gRPC message with its five-byte prefix, in the small cases. */
+export const SMALL_MESSAGE_BYTES = 105;
+export const STREAM_MESSAGES = 1000;
+
+export interface Churn {
+  /** A connection is given up after about this many calls, one in four of them with calls in flight. */
+  readonly callsPerConnection: number;
+  /** Share of calls that are reset by the caller right after they were sent. */
+  readonly resetRatio: number;
+}
+
+export interface LoadSpec {
+  readonly port: number;
+  readonly kind: CallKind;
+  readonly connections: number;
+  /** Calls in flight on each connection (closed loop). */
+  readonly inFlight: number;
+  /** Length of the request's gRPC message, prefix included. */
+  readonly requestBytes: number;
+  /** `grpc-timeout` and `traceparent` are added, different on every call. */
+  readonly varyingHeaders: boolean;
+  readonly warmMs: number;
+  readonly measureMs: number;
+  /** Instead of a closed loop: calls start at this mean rate, at Poisson-distributed times, whatever the answers do. */
+  readonly ratePerSecond?: number;
+  /** Ends the run after this many measured calls rather than after `measureMs`. */
+  readonly calls?: number;
+  readonly churn?: Churn;
+  /** Start of the random numbers, different in each run so that no trace id ever comes again. */
+  readonly seed: number;
+  /** Processes whose CPU time is read when the measured part begins and ends. */
+  readonly pids: readonly number[];
+}
+
+export interface LoadResult {
+  /** Calls started, warm-up included. */
+  readonly issued: number;
+  /** Calls that ended with grpc-status 0 and exactly the expected messages. */
+  readonly ok: number;
+  /** Calls given up on purpose (churn). */
+  readonly abandoned: number;
+  readonly failures: Readonly<Record<string, number>>;
+  /** Calls the backend executed during the run. */
+  readonly executions: number;
+  /** The measured part. */
+  readonly measured: number;
+  readonly seconds: number;
+  readonly cpuNs: number;
+  /** CPU time of the load process itself, to show that it was not the bottleneck. */
+  readonly loadCpuNs: number;
+  readonly p50Us: number;
+  readonly p99Us: number;
+  readonly maxUs: number;
+  /** Resident bytes of the processes, sampled once a second (churn runs only). */
+  readonly rssSamples: readonly { readonly calls: number; readonly bytes: number }[];
+}
+
+export type Request =
+  | { readonly id: number; readonly do: 'run'; readonly spec: LoadSpec }
+  | { readonly id: number; readonly do: 'executions' };
+
+export type Reply =
+  | { readonly id: 0; readonly ready: { readonly unaryPort: number; readonly streamPort: number } }
+  | { readonly id: number; readonly result: LoadResult }
+  | { readonly id: number; readonly executions: number }
+  | { readonly id: number; readonly error: string };

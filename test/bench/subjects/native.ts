@@ -1,0 +1,85 @@
+/** nginx, HAProxy and Envoy, started with the committed configuration in `../peers/`. */
+
+import {
+  fillTemplate,
+  freePort,
+  joined,
+  type Running,
+  type Subject,
+  scratch,
+  startProcess,
+  type Target,
+} from './subject.js';
+import { findEnvoy, findTool, toolEnvironment, versionOf } from './tools.js';
+
+/** Measured best of 4, 8, 16 and 64 KiB for each (see README). */
+const NGINX_BUFFER = '16k';
+const HAPROXY_BUFFER = 32768;
+
+const INSTALL = 'run `npm run bench -- install`';
+
+export function nginx(): Subject {
+  const path = findTool('nginx');
+  return {
+    name: 'nginx',
+    isPeer: true,
+    version: path === undefined ? { missing: INSTALL } : { found: versionOf(path, ['-v'], /nginx\/(\S+)/) },
+    start: async (target) => {
+      const dir = scratch();
+      const port = await freePort();
+      const values = { DIR: dir, PORT: port, BACKEND_PORT: target.backendPort, BUFFER: NGINX_BUFFER };
+      const config = fillTemplate(dir, 'nginx.conf', values);
+      return startProcess({
+        command: [path!, '-p', dir, '-c', config],
+        port,
+        dir,
+        env: toolEnvironment(path!),
+      });
+    },
+  };
+}
+
+export function haproxy(): Subject {
+  const path = findTool('haproxy');
+  return {
+    name: 'haproxy',
+    isPeer: true,
+    version: path === undefined ? { missing: INSTALL } : { found: versionOf(path, ['-v'], /version (\S+)/) },
+    start: async (target) => {
+      const dir = scratch();
+      const port = await freePort();
+      const values = { PORT: port, BACKEND_PORT: target.backendPort, BUFFER: HAPROXY_BUFFER };
+      const config = fillTemplate(dir, 'haproxy.cfg', values);
+      return startProcess({ command: [path!, '-db', '-f', config], port, dir, env: toolEnvironment(path!) });
+    },
+  };
+}
+
+export function envoy(): Subject {
+  const path = findEnvoy();
+  const start = async (template: string, values: Record<string, string | number>): Promise<Running> => {
+    const dir = scratch();
+    const port = await freePort();
+    const config = fillTemplate(dir, template, { PORT: port, ...values });
+    const quiet = ['--concurrency', '1', '--disable-hot-restart', '-l', 'error'];
+    return startProcess({ command: [path!, '-c', config, ...quiet], port, dir });
+  };
+  const startPair = async (target: Target): Promise<Running> => {
+    const inbound = await start('envoy-inbound.yaml', {
+      BACKEND_PORT: target.backendPort,
+      CERTS: target.certs,
+    });
+    const outbound = await start('envoy-outbound.yaml', { PEER_PORT: inbound.port, CERTS: target.certs });
+    return joined(outbound, inbound);
+  };
+  return {
+    name: 'envoy',
+    isPeer: true,
+    version:
+      path === undefined
+        ? { missing: INSTALL }
+        : { found: versionOf(path, ['--version'], /\/(\d+\.\d+\.\d+)\//) },
+    start: (target) => start('envoy.yaml', { BACKEND_PORT: target.backendPort }),
+    startPair,
+  };
+}

@@ -1,0 +1,30 @@
+/** node:http2 and grpc-js as pass-throughs: what one gets in Node without an engine of one's own. */
+
+import { readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { freePort, ROOT, type Subject, scratch, startProcess } from './subject.js';
+
+const HERE = dirname(fileURLToPath(import.meta.url));
+
+function program(name: string, file: string, version: string): Subject {
+  return {
+    name,
+    isPeer: false,
+    version: { found: version },
+    start: async (target) => {
+      const port = await freePort();
+      const command = [process.execPath, join(HERE, file), String(port), String(target.backendPort)];
+      return startProcess({ command, port, dir: scratch() });
+    },
+  };
+}
+
+export function nodeHttp2(): Subject {
+  return program('node:http2', 'node-http2.js', process.version.slice(1));
+}
+
+export function grpcJs(): Subject {
+  const manifest = readFileSync(join(ROOT, 'node_modules/@grpc/grpc-js/package.json'), 'utf8');
+  return program('grpc-js', 'grpc-js.js', String(JSON.parse(manifest).version));
+}

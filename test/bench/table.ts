@@ -1,0 +1,71 @@
+/** The report as text: one table per mode, then the bars. */
+
+import type { ModeResult, Report, Spread, SubjectResult } from './results.js';
+
+const HEAD = ['', 'CPU µs', 'min–max', 'calls/s', 'p50 µs', 'p99 µs', 'RSS MB', 'load µs'];
+
+export function renderReport(report: Report): string {
+  const { machine } = report;
+  const versions = Object.entries(report.versions).map(([name, version]) => `${name} ${version}`);
+  return [
+    `${machine.cpu}, ${machine.cores} cores, ${machine.memoryGb} GiB, Linux ${machine.kernel}, node ${machine.node}`,
+    versions.join(' · '),
+    `medians of ${report.runs} interleaved runs; the proxy alone on one core, load and backend on the other`,
+    '',
+    ...report.modes.flatMap((mode) => [renderMode(mode), '']),
+    renderBars(report.modes),
+  ].join('\n');
+}
+
+export function renderMode(mode: ModeResult): string {
+  const rate =
+    mode.ratePerSecond === undefined
+      ? ''
+      : `, ${Math.round(mode.ratePerSecond).toLocaleString('en')} calls/s`;
+  const rows = mode.subjects.map((s) => [
+    s.name,
+    decimals(s.cpuUs.median),
+    range(mode.compares === 'cpu' ? s.cpuUs : s.p99Us),
+    Math.round(s.perSecond.median).toLocaleString('en'),
+    orDash(s.p50Us.median),
+    orDash(s.p99Us.median),
+    String(Math.round(s.rssMb.median)),
+    decimals(s.loadCpuUs.median),
+  ]);
+  const problems = mode.subjects.flatMap((s: SubjectResult) =>
+    s.problems.map((p) => `  INVALID ${s.name}: ${p}`),
+  );
+  return [`${mode.name}: ${mode.title}${rate}`, columns([HEAD, ...rows]), ...problems].join('\n');
+}
+
+function renderBars(modes: readonly ModeResult[]): string {
+  const rows = modes.map((m) => [
+    m.name,
+    m.compares === 'cpu' ? 'CPU' : 'p99',
+    m.bestPeer ?? '–',
+    m.ratio === undefined ? '–' : m.ratio.toFixed(2),
+    String(m.bar),
+    String(m.aim),
+    { aim: 'pass, aim reached', bar: 'pass', missed: 'MISSED', 'not measured': 'not measured' }[m.verdict],
+  ]);
+  return columns([['ours ÷ best peer', 'of', 'best peer', 'ratio', 'bar', 'aim', ''], ...rows]);
+}
+
+function columns(rows: readonly (readonly string[])[]): string {
+  const widths = rows[0]!.map((_, i) => Math.max(...rows.map((r) => r[i]!.length)));
+  const line = (row: readonly string[]): string =>
+    row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join('  ');
+  return rows.map((row) => `  ${line(row)}`.trimEnd()).join('\n');
+}
+
+function range(spread: Spread): string {
+  return `${decimals(spread.min)}–${decimals(spread.max)}`;
+}
+
+function decimals(value: number): string {
+  return value < 20 ? value.toFixed(1) : Math.round(value).toLocaleString('en');
+}
+
+function orDash(value: number): string {
+  return value === 0 ? '–' : Math.round(value).toLocaleString('en');
+}
