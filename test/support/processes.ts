@@ -1,22 +1,64 @@
-/** Real processes in tests: are they there, what are they doing, and waiting for a condition without a fixed sleep. */
+/** Real processes in tests: are they there, what are they doing, and waiting for a condition without a fixed sleep. Linux. */
 
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** Linux: false also for a zombie, which only waits for its parent to read its exit. */
+/** Fields of /proc/PID/stat after the name: state, parent, group, session …; empty when there is no such process. */
+function statOf(pid: number): string[] {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  } catch {
+    return [];
+  }
+}
+
+/** False also for a zombie, which only waits for its parent to read its exit. */
 export function isRunning(pid: number): boolean {
-  const state = processState(pid);
+  const state = statOf(pid)[0];
   return state !== undefined && state !== 'Z';
 }
 
-/** The letter of /proc/PID/stat (`T` is stopped), or undefined when there is no such process. */
-export function processState(pid: number): string | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    return stat.slice(stat.lastIndexOf(')') + 2)[0];
-  } catch {
-    return undefined;
+export function isStopped(pid: number): boolean {
+  return statOf(pid)[0] === 'T';
+}
+
+export function sessionOf(pid: number): number {
+  return Number(statOf(pid)[3]);
+}
+
+/** Nanoseconds of CPU the process has had, all threads together. */
+export function cpuTimeNs(pid: number): number {
+  let total = 0;
+  for (const thread of readdirSync(`/proc/${pid}/task`)) {
+    total += Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').split(' ')[0]);
   }
+  return total;
+}
+
+export function childrenOf(pid: number): number[] {
+  return allProcesses().filter((other) => Number(statOf(other)[1]) === pid);
+}
+
+/** Running processes whose command line contains `text`. */
+export function processesWith(text: string): number[] {
+  return allProcesses().filter(
+    (pid) => pid !== process.pid && isRunning(pid) && commandLine(pid).includes(text),
+  );
+}
+
+function commandLine(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
+  } catch {
+    return '';
+  }
+}
+
+function allProcesses(): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number);
 }
 
 /** Polls until `probe` gives something truthy, and returns that. Fails with `what` after `limitMs`. */
@@ -25,10 +67,11 @@ export async function until<T>(
   probe: () => T | Promise<T>,
   limitMs = 15_000,
 ): Promise<NonNullable<Exclude<T, false>>> {
-  for (let left = limitMs; left > 0; left -= 20) {
+  const endMs = performance.now() + limitMs;
+  do {
     const found = await probe();
     if (found) return found as NonNullable<Exclude<T, false>>;
     await delay(20);
-  }
+  } while (performance.now() < endMs);
   throw new Error(`did not happen within ${limitMs} ms: ${what}`);
 }

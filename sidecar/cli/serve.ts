@@ -1,0 +1,35 @@
+/**
+ * `outrider serve`: one model service in this process.
+ *
+ * The model runtime is a program of its own (services/), which sidecar/ must not import: it is loaded here by its
+ * path, as a shell would start it, and owns the process from then on.
+ */
+
+import { existsSync } from 'node:fs';
+import { CommandFailure } from './failure.js';
+
+export interface ServeOptions {
+  readonly models: string;
+  readonly listen?: string;
+  readonly exitWithStdin?: true;
+}
+
+const PROGRAM = ['../../services/model-server/main.js', '../../services/model-server/main.ts'];
+
+/** Never resolves: the model service ends the process, with its exit code. */
+export async function serveCommand(options: ServeOptions): Promise<never> {
+  const program = PROGRAM.map((path) => new URL(path, import.meta.url)).find((url) => existsSync(url));
+  if (program === undefined)
+    throw new CommandFailure('the model service is not installed beside this program');
+  const listen = options.listen ?? process.env['OUTRIDER_MODEL_LISTEN'];
+  process.argv.splice(
+    2,
+    process.argv.length,
+    '--models',
+    options.models,
+    ...(listen === undefined ? [] : ['--listen', listen]),
+    ...(options.exitWithStdin ? ['--exit-with-stdin'] : []),
+  );
+  await import(program.href);
+  return new Promise<never>(() => {});
+}

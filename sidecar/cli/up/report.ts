@@ -1,0 +1,194 @@
+/**
+ * What `up` shows: progress while the mesh starts, the table when it is ready, then one line per change.
+ *
+ * As JSON (`--json`) the same things are one object per line. Colour and progress only on a terminal.
+ */
+
+import type { Address } from '../../config/model.js';
+import { type OutputStream, type Palette, ProgressLine, table } from '../terminal.js';
+import { isReady, type News, type SeatState } from './fleet.js';
+import type { Seat } from './plan.js';
+
+export interface ReportOptions {
+  readonly out: OutputStream;
+  readonly palette: Palette;
+  readonly json: boolean;
+  /** Epoch milliseconds, for the stamp of a line. */
+  wallNow(): number;
+}
+
+export class UpReport {
+  private readonly progress: ProgressLine;
+  private announced = false;
+
+  constructor(private readonly options: ReportOptions) {
+    this.progress = new ProgressLine(options.out);
+  }
+
+  /** While the mesh starts this draws progress; later it prints what a reader must know. */
+  news(news: News, states: readonly SeatState[]): void {
+    if (this.options.json) this.line(JSON.stringify(asJson(news)));
+    else if (!this.announced) this.showProgress(states);
+    else {
+      const text = sentence(news);
+      if (text !== undefined)
+        this.line(
+          `${this.stamp()}  ${news.state.seat.name.padEnd(longest(states))}  ${this.tint(news, text)}`,
+        );
+    }
+  }
+
+  ready(states: readonly SeatState[], runDirectory: string): void {
+    this.progress.clear();
+    this.announced = true;
+    if (this.options.json) this.line(JSON.stringify({ event: 'up', runDirectory, ...summary(states) }));
+    else this.line(readyText(states, this.options.palette));
+  }
+
+  draining(): void {
+    this.progress.clear();
+    if (this.options.json) this.line(JSON.stringify({ event: 'draining' }));
+    else this.line('\ndraining; press Ctrl-C again to stop at once');
+  }
+
+  ended(): void {
+    this.progress.clear();
+  }
+
+  private showProgress(states: readonly SeatState[]): void {
+    const done = states.filter(isReady).length;
+    const waiting = states.filter((state) => !isReady(state)).map((state) => state.seat.name);
+    this.progress.show(
+      `starting: ${done} of ${states.length} ready${waiting.length > 0 ? `, waiting for ${waiting.join(', ')}` : ''}`,
+    );
+  }
+
+  private tint(news: News, text: string): string {
+    const { green, yellow, red } = this.options.palette;
+    if (news.kind === 'configuration') return text;
+    const of = news.kind === 'sidecar' ? news.state.process : news.state.model;
+    if (of?.state === 'ready') return green(text);
+    return of?.state === 'starting' ? yellow(text) : red(text);
+  }
+
+  private stamp(): string {
+    const time = new Date(this.options.wallNow());
+    return this.options.palette.dim(time.toTimeString().slice(0, 8));
+  }
+
+  private line(text: string): void {
+    this.options.out.write(`${text}\n`);
+  }
+}
+
+/** Undefined when the change is a step on the way that tells a reader nothing. */
+function sentence(news: News): string | undefined {
+  if (news.kind === 'configuration') return news.text;
+  if (news.kind === 'readiness') return undefined;
+  const what = news.kind === 'model' ? 'model' : 'sidecar';
+  const of = news.kind === 'model' ? news.state.model : news.state.process;
+  const pid = of?.pid === undefined ? '' : ` (process ${of.pid})`;
+  switch (of?.state) {
+    case 'ready':
+      return `${what} ready${pid}`;
+    case 'unresponsive':
+      return `${what}${pid} is killed: ${of.why}`;
+    case 'backoff':
+      return `${what} down: ${of.why}`;
+    default:
+      return undefined;
+  }
+}
+
+function asJson(news: News): unknown {
+  const { seat, process, model, notReady } = news.state;
+  const text = news.kind === 'configuration' ? { text: news.text } : {};
+  return {
+    event: news.kind,
+    name: seat.name,
+    service: seat.service,
+    process,
+    model,
+    notReady,
+    ready: isReady(news.state),
+    ...text,
+  };
+}
+
+function summary(states: readonly SeatState[]): object {
+  const caller = states.find((state) => state.seat.role === 'caller')!.seat;
+  return {
+    call: callAddresses(caller),
+    admin: hostPort(caller.admin),
+    sidecars: states.map(({ seat, process, model }) => ({
+      name: seat.name,
+      service: seat.service,
+      role: seat.role,
+      pid: process.pid,
+      modelPid: model?.pid,
+      inbound: seat.config.inbound === undefined ? undefined : addressText(seat.config.inbound.listen),
+      admin: hostPort(seat.admin),
+      log: `${seat.folder}/log`,
+    })),
+  };
+}
+
+function readyText(states: readonly SeatState[], palette: Palette): string {
+  const rows = states.map((state) => {
+    const { seat, process, model } = state;
+    return [
+      seat.service,
+      seat.role === 'caller' ? 'caller' : seat.name,
+      isReady(state) ? palette.green('ready') : palette.yellow(process.state),
+      seat.config.inbound === undefined ? '' : addressText(seat.config.inbound.listen),
+      `http://${hostPort(seat.admin)}/`,
+      model?.pid === undefined ? '' : String(model.pid),
+    ];
+  });
+  const caller = states.find((state) => state.seat.role === 'caller')!.seat;
+  const call = Object.entries(callAddresses(caller));
+  const lines = [
+    table(['service', 'replica', 'state', 'inbound', 'admin', 'model process'], rows, palette),
+    '',
+    ...call.map(
+      ([name, address]) =>
+        `call ${palette.bold(name)} at ${palette.bold(address)}  (plaintext gRPC; the mesh does the rest)`,
+    ),
+    `look at http://${hostPort(caller.admin)}/ or run: npx outrider status --watch`,
+    ...inferLine(caller),
+    'Ctrl-C drains and stops everything',
+  ];
+  return lines.join('\n');
+}
+
+/** The line that can be pasted: only for a mesh that serves our digits. */
+function inferLine(caller: Seat): string[] {
+  const address = callAddresses(caller)['digits'];
+  if (address === undefined) return [];
+  return [
+    'try it: ',
+    `  npx outrider infer digits --input @services/digits/samples/seven.png --target ${address}`,
+  ];
+}
+
+function callAddresses(caller: Seat): Record<string, string> {
+  const { upstreams = [], shared } = caller.config.outbound ?? {};
+  const own = upstreams.flatMap((u) =>
+    u.listen === undefined ? [] : [[u.name, addressText(u.listen)] as const],
+  );
+  const all =
+    shared === undefined ? [] : [[`any upstream by ${shared.by}`, addressText(shared.listen)] as const];
+  return Object.fromEntries([...own, ...all]);
+}
+
+function addressText(address: Address): string {
+  return address.kind === 'unix' ? `unix:${address.path}` : hostPort(address);
+}
+
+function hostPort({ host, port }: { host: string; port: number }): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+function longest(states: readonly SeatState[]): number {
+  return Math.max(...states.map((state) => state.seat.name.length));
+}

@@ -1,0 +1,145 @@
+/**
+ * Feeds the liveness decision (core/liveness.ts): reads the relay's evidence, asks the model directly when that
+ * leaves a doubt, and notices when it was our own process that stood still.
+ *
+ * Idle, it asks every five seconds; in doubt, every second. It never kills: it tells, once, and stops.
+ */
+
+import { Liveness, ModelLiveness, type WorkEvidence } from '../core/liveness.js';
+import type { Clock } from '../runtime/clock.js';
+import type { Timer, Timers } from '../runtime/timers.js';
+import type { Probe, Watch, WatchEvents } from './supervised-process.js';
+
+export interface HangWatchDeps {
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly probe: Probe;
+  evidence(): WorkEvidence;
+}
+
+const TICK_MS = 500;
+const PROBE_PERIOD_MS = 5_000;
+const DOUBT_PERIOD_MS = 1_000;
+const MIN_PROBE_TIMEOUT_MS = 1_000;
+/** While no run time is known the model may be in its first, slow run: five silences then take half a minute. */
+const UNKNOWN_PROBE_TIMEOUT_MS = 6_000;
+const MAX_PROBE_TIMEOUT_MS = 60_000;
+const PROBE_TIMEOUT_FACTOR = 3;
+/** A timer later than this was held up by our own process, which then judges nobody. */
+const OWN_STALL_MS = 750;
+
+export class HangWatch implements Watch {
+  private readonly liveness = new ModelLiveness();
+  private readonly ticker: Timer;
+  private lastTickMs: number;
+  private lastProbeMs: number;
+  private probing = false;
+  private failedProbes = 0;
+  private stopped = false;
+  /** Earliest start of the work that has been under way without a result; 0 = none. */
+  private quietWorkMs = 0;
+  private completed = 0;
+
+  constructor(
+    private readonly deps: HangWatchDeps,
+    private readonly events: WatchEvents,
+  ) {
+    const nowMs = deps.clock.now();
+    this.lastTickMs = nowMs;
+    this.lastProbeMs = nowMs;
+    this.completed = deps.evidence().completed;
+    this.liveness.restarted(nowMs);
+    this.ticker = deps.timers.every(TICK_MS, () => this.tick(), { unref: true });
+  }
+
+  stop(): void {
+    this.stopped = true;
+    this.ticker.cancel();
+  }
+
+  private tick(): void {
+    const nowMs = this.deps.clock.now();
+    if (nowMs - this.lastTickMs > TICK_MS + OWN_STALL_MS) this.stalled(nowMs);
+    this.lastTickMs = nowMs;
+    const evidence = this.continued(this.deps.evidence());
+    const verdict = this.liveness.judge(evidence, nowMs);
+    if (verdict === Liveness.hung) this.convict(evidence, nowMs);
+    else if (this.wantsProbe(verdict, evidence, nowMs)) void this.ask(evidence.usualMs);
+  }
+
+  /**
+   * Work whose caller gave up is replaced by younger work, and a frozen model would look busy for ever. So the
+   * start of the oldest work since the last result is kept, for as long as there is any.
+   */
+  private continued(evidence: WorkEvidence): WorkEvidence {
+    if (evidence.completed !== this.completed || evidence.inFlight === 0) this.quietWorkMs = 0;
+    this.completed = evidence.completed;
+    if (evidence.inFlight === 0) return evidence;
+    if (this.quietWorkMs === 0) this.quietWorkMs = evidence.oldestStartMs;
+    return { ...evidence, oldestStartMs: Math.min(this.quietWorkMs, evidence.oldestStartMs) };
+  }
+
+  private wantsProbe(verdict: Liveness, evidence: WorkEvidence, nowMs: number): boolean {
+    if (this.probing) return false;
+    const quietForMs =
+      evidence.inFlight === 0 ? 0 : nowMs - Math.max(evidence.lastCompletionMs, evidence.oldestStartMs);
+    const inDoubt =
+      verdict !== Liveness.alive ||
+      this.failedProbes > 0 ||
+      (evidence.usualMs > 0 && quietForMs >= this.liveness.quietLimitMs(evidence.usualMs) / 2);
+    return nowMs - this.lastProbeMs >= (inDoubt ? DOUBT_PERIOD_MS : PROBE_PERIOD_MS);
+  }
+
+  private async ask(usualMs: number): Promise<void> {
+    const timeoutMs = probeTimeoutMs(usualMs);
+    const askedMs = this.deps.clock.now();
+    this.lastProbeMs = askedMs;
+    this.probing = true;
+    const health = await this.deps.probe.check(timeoutMs);
+    this.probing = false;
+    if (this.stopped) return;
+    const nowMs = this.deps.clock.now();
+    if (health.kind === 'silent') {
+      this.silent(nowMs, nowMs - askedMs - timeoutMs);
+      return;
+    }
+    this.failedProbes = 0;
+    this.liveness.probePassed(nowMs);
+    if (health.kind === 'not-serving') {
+      this.stop();
+      this.events.onNotServing(health.why);
+    }
+  }
+
+  private silent(nowMs: number, lateMs: number): void {
+    if (lateMs > OWN_STALL_MS) {
+      this.stalled(nowMs);
+    } else {
+      this.failedProbes++;
+      this.liveness.probeFailed();
+    }
+  }
+
+  private stalled(nowMs: number): void {
+    this.failedProbes = 0;
+    this.liveness.stalled(nowMs);
+  }
+
+  private convict(evidence: WorkEvidence, nowMs: number): void {
+    this.stop();
+    const probes = `${this.failedProbes} health checks in a row went unanswered`;
+    const { inFlight, lastCompletionMs, oldestStartMs } = evidence;
+    const quietMs = nowMs - Math.max(lastCompletionMs, oldestStartMs);
+    const work =
+      inFlight === 0
+        ? `${probes} though nothing was under way`
+        : `no result for ${(quietMs / 1000).toFixed(1)} s with ${inFlight} calls under way, and ${probes}`;
+    this.events.onHang(work);
+  }
+}
+
+/** At least a second, and three times what a run usually takes: health answers wait behind the work. */
+function probeTimeoutMs(usualMs: number): number {
+  if (usualMs <= 0) return UNKNOWN_PROBE_TIMEOUT_MS;
+  return Math.min(MAX_PROBE_TIMEOUT_MS, Math.max(MIN_PROBE_TIMEOUT_MS, PROBE_TIMEOUT_FACTOR * usualMs));
+}

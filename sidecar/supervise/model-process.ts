@@ -1,0 +1,71 @@
+/**
+ * The model service a sidecar owns: how it is started, told where to listen, asked and watched, put together.
+ */
+
+import { mkdirSync, rmSync } from 'node:fs';
+import { dirname } from 'node:path';
+import type { ModelReport } from '../admin/view.js';
+import type { Address, ModelProcessConfig } from '../config/model.js';
+import { RestartBackoff } from '../core/backoff.js';
+import type { WorkEvidence } from '../core/liveness.js';
+import type { Clock } from '../runtime/clock.js';
+import type { Random } from '../runtime/random.js';
+import type { Timers } from '../runtime/timers.js';
+import { HangWatch } from './hang-watch.js';
+import { HealthProbe } from './health-probe.js';
+import { OwnedProcess } from './owned-process.js';
+import { SupervisedProcess } from './supervised-process.js';
+
+export interface ModelProcessDeps {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly timers: Timers;
+  /** Environment the model's own is added to. */
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Descriptors for the model's standard output and error. */
+  readonly stdout: number;
+  readonly stderr: number;
+  evidence(): WorkEvidence;
+  onChange(report: ModelReport): void;
+}
+
+/** Not started yet. `address` is where the model must listen. */
+export function modelProcess(
+  config: ModelProcessConfig,
+  address: Address,
+  deps: ModelProcessDeps,
+): SupervisedProcess {
+  const { clock, timers } = deps;
+  const probe = new HealthProbe(address, timers);
+  const backoff = new RestartBackoff(
+    { baseMs: config.restartBaseMs, maxMs: config.restartMaxMs },
+    deps.random,
+  );
+  const argv = config.command.map((part) => part.replaceAll('{socket}', addressText(address)));
+  const env = { ...deps.env, OUTRIDER_MODEL_LISTEN: addressText(address), ...config.env };
+  return new SupervisedProcess(config, {
+    clock,
+    timers,
+    probe,
+    start: (onExit) => {
+      makeRoomForSocket(address);
+      return new OwnedProcess(argv, { env, stdout: deps.stdout, stderr: deps.stderr, onExit });
+    },
+    watch: (events) => new HangWatch({ clock, timers, probe, evidence: deps.evidence }, events),
+    restartDelayMs: (readyForMs) => backoff.next(readyForMs),
+    onChange: deps.onChange,
+  });
+}
+
+/** `unix:/path` or `host:port`, as `serve --listen` takes it. */
+function addressText(address: Address): string {
+  if (address.kind === 'unix') return `unix:${address.path}`;
+  return address.host.includes(':') ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`;
+}
+
+/** The socket lies where nobody else may enter, and a socket file left by a killed model would be in the way. */
+function makeRoomForSocket(address: Address): void {
+  if (address.kind !== 'unix') return;
+  mkdirSync(dirname(address.path), { recursive: true, mode: 0o700 });
+  rmSync(address.path, { force: true });
+}
