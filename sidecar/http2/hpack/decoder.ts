@@ -170,8 +170,10 @@ export class Decoder {
   /** While there are no extras, the list itself keeps all accounts. */
   #addStable(field: Field): void {
     const stable = this.#stable;
-    if (stable.bytes + field.size <= this.#maxListBytes && stable.count < this.#maxFields && field.settle()) {
-      this.#stable = stable.with(field);
+    const within = stable.bytes + field.size <= this.#maxListBytes && stable.count < this.#maxFields;
+    const next = within && field.settle() ? stable.with(field) : null;
+    if (next !== null) {
+      this.#stable = next;
       return;
     }
     this.#bytes = stable.bytes;
@@ -179,19 +181,25 @@ export class Decoder {
     this.#misordered = stable.misordered;
     this.#regular = stable.hasRegular;
     this.#extras = [];
-    this.#addBeyond(field);
+    if (this.#account(field)) this.#extras.push(field);
   }
 
   #addBeyond(field: Field): void {
-    this.#count++;
-    this.#bytes += field.size;
-    if (this.#bytes > this.#maxListBytes || this.#count > this.#maxFields) this.#overLimit = true;
-    if (this.#overLimit) return;
-    if (!field.info.pseudo) this.#regular = true;
-    else if (this.#regular) this.#misordered = true;
+    if (!this.#account(field)) return;
     const extras = this.#extras!;
     if (field.settle() && !holdsName(extras, field.name)) this.#stable = this.#stable.with(field);
     else extras.push(field);
+  }
+
+  /** Counts a field into the list; false if the limits leave no room for it. */
+  #account(field: Field): boolean {
+    this.#count++;
+    this.#bytes += field.size;
+    if (this.#bytes > this.#maxListBytes || this.#count > this.#maxFields) this.#overLimit = true;
+    if (this.#overLimit) return false;
+    if (!field.info.pseudo) this.#regular = true;
+    else if (this.#regular) this.#misordered = true;
+    return true;
   }
 }
 
