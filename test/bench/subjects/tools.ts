@@ -35,7 +35,8 @@ export function findEnvoy(): string | undefined {
 /** Unpacked programs find their libraries beside them. */
 export function toolEnvironment(path: string): Record<string, string> {
   if (!path.startsWith(UNPACKED)) return {};
-  return { LD_LIBRARY_PATH: join(UNPACKED, 'usr/lib/x86_64-linux-gnu') };
+  const triplet = process.arch === 'arm64' ? 'aarch64-linux-gnu' : 'x86_64-linux-gnu';
+  return { LD_LIBRARY_PATH: ['usr/lib', 'lib'].map((dir) => join(UNPACKED, dir, triplet)).join(':') };
 }
 
 /** First match of `pattern` in what the program says about its version. */

@@ -1,0 +1,157 @@
+import assert from 'node:assert/strict';
+import { createServer, type Http2Server, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
+import type { AddressInfo } from 'node:net';
+import { performance } from 'node:perf_hooks';
+import { type Backend, startBackend } from './backend.js';
+import type { LoadResult, LoadSpec } from './protocol.js';
+import { Run } from './run.js';
+
+const now = (): number => performance.now();
+
+function spec(port: number, changes: Partial<LoadSpec> = {}): LoadSpec {
+  const usual = {
+    kind: 'unary',
+    connections: 2,
+    inFlight: 4,
+    requestBytes: 105,
+    varyingHeaders: false,
+  } as const;
+  return { ...usual, port, warmMs: 20, measureMs: 60, seed: 7, pids: [process.pid], ...changes };
+}
+
+function message(payload: number): Buffer {
+  const bytes = Buffer.alloc(payload + 5);
+  bytes.writeUInt32BE(payload, 1);
+  return bytes;
+}
+
+describe('the load of the benchmark', () => {
+  let backend: Backend;
+
+  async function against(kind: 'unary' | 'stream', changes: Partial<LoadSpec> = {}): Promise<LoadResult> {
+    backend = await startBackend(kind);
+    try {
+      return await new Run(spec(backend.port, { kind, ...changes }), now, () => backend.executions()).go();
+    } finally {
+      await backend.close();
+    }
+  }
+
+  function assertSound(result: LoadResult): void {
+    assert.deepEqual(result.failures, {});
+    assert.ok(result.measured > 0);
+    assert.equal(result.ok, result.issued);
+    assert.equal(result.executions, result.issued);
+  }
+
+  it('counts as many executions and OK statuses as calls', async () => {
+    assertSound(await against('unary'));
+  });
+
+  it('sends requests larger than a window, and the backend checks their length', async () => {
+    assertSound(await against('unary', { requestBytes: 602_112, inFlight: 1 }));
+  });
+
+  it('takes a thousand messages of one streaming call', async () => {
+    assertSound(await against('stream', { inFlight: 1 }));
+  });
+
+  it('starts paced calls at the rate asked for', async () => {
+    const result = await against('unary', { ratePerSecond: 2000, measureMs: 300 });
+    assertSound(result);
+    const rate = result.measured / result.seconds;
+    assert.ok(rate > 1400 && rate < 2600, `${rate} calls/s`);
+  });
+
+  it('gives calls and connections up without calling that a failure', async () => {
+    const churn = { callsPerConnection: 20, resetRatio: 0.05 };
+    const result = await against('unary', { churn, calls: 2000, measureMs: Number.POSITIVE_INFINITY });
+    assert.deepEqual(result.failures, {});
+    assert.ok(result.abandoned > 0);
+    assert.equal(result.ok + result.abandoned, result.issued);
+  });
+});
+
+describe('the load of the benchmark, against another server', () => {
+  let server: Http2Server;
+  let answer: (stream: ServerHttp2Stream) => void;
+  let seen: IncomingHttpHeaders[];
+
+  beforeEach(async () => {
+    seen = [];
+    server = createServer();
+    server.on('sessionError', () => {});
+    server.on('stream', (stream, headers) => {
+      seen.push(headers);
+      stream.on('error', () => {});
+      stream.resume();
+      stream.on('end', () => answer(stream));
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  });
+
+  afterEach(() => new Promise((resolve) => server.close(resolve)));
+
+  async function failuresWhen(answering: (stream: ServerHttp2Stream) => void): Promise<string[]> {
+    answer = answering;
+    const { port } = server.address() as AddressInfo;
+    const result = await new Run(spec(port, { varyingHeaders: true }), now, () => 0).go();
+    if (Object.keys(result.failures).length === 0) assert.equal(result.ok, result.issued);
+    else assert.equal(result.ok, 0);
+    return Object.keys(result.failures);
+  }
+
+  function respond(stream: ServerHttp2Stream, body: Buffer, status: string, http = 200): void {
+    stream.respond({ ':status': http, 'content-type': 'application/grpc' }, { waitForTrailers: true });
+    stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': status }));
+    stream.end(body);
+  }
+
+  it('sends a header list that Node decodes, with values that never come twice', async () => {
+    assert.deepEqual(await failuresWhen((stream) => respond(stream, message(100), '0')), []);
+    assert.ok(seen.length > 60);
+    for (const headers of seen) {
+      assert.equal(headers[':path'], '/outrider.bench.Echo/Unary');
+      assert.equal(headers['content-type'], 'application/grpc');
+      assert.equal(headers['te'], 'trailers');
+      assert.match(String(headers['grpc-timeout']), /^09\d{6}u$/);
+      assert.match(String(headers['traceparent']), /^00-[0-9a-f]{32}-[0-9a-f]{16}-01$/);
+    }
+    assert.equal(new Set(seen.map((headers) => headers['traceparent'])).size, seen.length);
+  });
+
+  it('sees a gRPC status that is not OK', async () => {
+    assert.deepEqual(await failuresWhen((stream) => respond(stream, message(100), '14')), ['grpc-status 14']);
+  });
+
+  it('sees an HTTP status that is not 200', async () => {
+    assert.deepEqual(await failuresWhen((stream) => respond(stream, message(100), '0', 503)), ['http 503']);
+  });
+
+  it('sees a message of another length', async () => {
+    assert.deepEqual(await failuresWhen((stream) => respond(stream, message(99), '0')), [
+      'message of 104 bytes',
+    ]);
+  });
+
+  it('sees a missing message', async () => {
+    assert.deepEqual(await failuresWhen((stream) => respond(stream, Buffer.alloc(0), '0')), ['0 messages']);
+  });
+
+  it('sees half a message', async () => {
+    const half = message(100).subarray(0, 50);
+    assert.deepEqual(await failuresWhen((stream) => respond(stream, half, '0')), ['0 messages']);
+  });
+
+  it('sees missing trailers', async () => {
+    const without = (stream: ServerHttp2Stream): void => {
+      stream.respond({ ':status': 200 });
+      stream.end(message(100));
+    };
+    assert.deepEqual(await failuresWhen(without), ['no trailers']);
+  });
+
+  it('sees a reset', async () => {
+    assert.deepEqual(await failuresWhen((stream) => stream.close(2)), ['reset 2']);
+  });
+});

@@ -1,0 +1,67 @@
+import assert from 'node:assert/strict';
+import { renderChart } from './chart.js';
+import type { Figures } from './measure.js';
+import { MODES } from './modes.js';
+import { judge, type Report, type SubjectResult, slopeOf, spreadOf, summarise } from './results.js';
+
+const MODE = MODES.find((mode) => mode.name === 'hop-128')!;
+
+function runs(name: string, cpuUs: readonly number[], changes: Partial<Figures> = {}): SubjectResult {
+  const usual = { perSecond: 1, p50Us: 1, p99Us: 1, rssMb: 1, loadCpuUs: 1, calls: 10, problem: '' };
+  return summarise(
+    name,
+    name !== 'outrider',
+    cpuUs.map((value) => ({ ...usual, cpuUs: value, ...changes })),
+  );
+}
+
+describe('the result of the relay benchmark', () => {
+  it('takes medians and keeps the spread', () => {
+    assert.deepEqual(spreadOf([9, 1, 5]), { median: 5, min: 1, max: 9 });
+    assert.deepEqual(spreadOf([4, 1, 3, 2]), { median: 2.5, min: 1, max: 4 });
+  });
+
+  it('compares ours with the best peer and says what was reached', () => {
+    const peers = [runs('nginx', [30]), runs('haproxy', [20])];
+    const verdicts = [3, 6, 8].map((ours) => judge(MODE, [runs('outrider', [ours]), ...peers]));
+    assert.deepEqual(
+      verdicts.map((v) => [v.bestPeer, v.ratio, v.verdict]),
+      [
+        ['haproxy', 0.15, 'aim'],
+        ['haproxy', 0.3, 'bar'],
+        ['haproxy', 0.4, 'missed'],
+      ],
+    );
+  });
+
+  it('does not count a peer whose runs do not add up', () => {
+    const broken = runs('haproxy', [1], { problem: '5 executions, 4 OK' });
+    const judged = judge(MODE, [runs('outrider', [6]), runs('nginx', [30]), broken]);
+    assert.equal(judged.bestPeer, 'nginx');
+  });
+
+  it('gives no verdict on runs of ours that do not add up', () => {
+    const judged = judge(MODE, [runs('outrider', [1], { problem: '1 × reset 2' }), runs('nginx', [30])]);
+    assert.equal(judged.verdict, 'not measured');
+    assert.equal(judged.ratio, undefined);
+  });
+
+  it('finds the slope of memory over calls', () => {
+    const line = [0, 1, 2, 3].map((x) => ({ x, y: 50 + 2 * x }));
+    assert.equal(slopeOf(line), 2);
+    assert.equal(slopeOf(line.slice(0, 1)), 0);
+  });
+
+  it('draws bars in proportion', () => {
+    const mode = judge(MODE, [runs('outrider', [5]), runs('nginx', [50])]);
+    const machine = { cpu: 'a < b', cores: 2, memoryGb: 1, kernel: '6', node: 'v20' };
+    const report: Report = { machine, versions: { nginx: '1' }, runs: 1, modes: [mode] };
+    const svg = renderChart(report);
+    const widths = [...svg.matchAll(/<rect class="(?:ours|peer)"[^>]* width="([\d.]+)"/g)].map((m) =>
+      Number(m[1]),
+    );
+    assert.equal(widths.length, 2);
+    assert.ok(Math.abs(widths[1]! / widths[0]! - 10) < 0.1);
+    assert.ok(svg.includes('a &lt; b'));
+  });
+});
