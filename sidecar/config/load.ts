@@ -6,10 +6,9 @@ import { dirname, resolve } from 'node:path';
 import type { MeshConfig } from './mesh-model.js';
 import type { SidecarConfig } from './model.js';
 import {
-  type FileKind,
-  kindOfFile,
   type ParseOptions,
   type ParseResult,
+  parseAnyFile,
   parseMeshFile,
   parseSidecarFile,
 } from './parse.js';
@@ -26,15 +25,10 @@ export function loadMeshFile(path: string): ParseResult<MeshConfig> {
 }
 
 /** Reads a file of either kind, as its content tells. */
-export function loadAnyFile(path: string): {
-  readonly kind: FileKind;
-  readonly result: ParseResult<unknown>;
-} {
+export function loadAnyFile(path: string): ReturnType<typeof parseAnyFile> {
   const read = readText(path);
-  if (!read.ok) return { kind: 'sidecar', result: read };
-  const kind = kindOfFile(read.text, path) ?? 'sidecar';
-  const parse = kind === 'mesh' ? parseMeshFile : parseSidecarFile;
-  return { kind, result: parse(read.text, path, { baseDir: dirname(resolve(path)) }) };
+  if (!read.ok) return { result: read };
+  return parseAnyFile(read.text, path, { baseDir: dirname(resolve(path)) });
 }
 
 function load<T>(

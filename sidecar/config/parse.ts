@@ -55,24 +55,34 @@ export function parseMeshFile(
   );
 }
 
-/** Mesh files have `services`, sidecar files have `service`; nothing when the text says neither or both. */
-export function kindOfFile(text: string, fileName: string): FileKind | undefined {
+/** A file of either kind; `kind` is absent when the text does not tell. */
+export function parseAnyFile(
+  text: string,
+  fileName: string,
+  options: ParseOptions = {},
+): { readonly kind?: FileKind; readonly result: ParseResult<unknown> } {
   const yaml = readYaml(text, fileName);
-  return yaml.ok ? kindOf(yaml.document.value) : undefined;
+  if (!yaml.ok) return { result: yaml };
+  const kind = kindOf(yaml.document.value);
+  if (kind === 'mesh') return { kind, result: parseMeshFile(text, fileName, options) };
+  if (kind === 'sidecar') return { kind, result: parseSidecarFile(text, fileName, options) };
+  const message = 'expected a mesh file, which has services, or a sidecar file, which has service';
+  return { result: { ok: false, problems: [problemAt(yaml.document, fileName, [], message)] } };
 }
 
+/** Nothing when the top level says neither, or both. */
 function kindOf(value: unknown): FileKind | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
-  const mesh = Object.hasOwn(value, 'services') || Object.hasOwn(value, 'caller');
-  const sidecar =
-    Object.hasOwn(value, 'service') || Object.hasOwn(value, 'inbound') || Object.hasOwn(value, 'outbound');
+  const has = (key: string): boolean => Object.hasOwn(value, key);
+  const mesh = has('services') || has('caller');
+  const sidecar = has('service') || has('inbound') || has('outbound');
   if (mesh === sidecar) return undefined;
   return mesh ? 'mesh' : 'sidecar';
 }
 
 const OTHER_KIND = {
-  sidecar: 'found a mesh file (it has services); expected a sidecar file; for a whole mesh use "outrider up"',
-  mesh: 'found a sidecar file (it has service); expected a mesh file; for one sidecar use "outrider sidecar -c"',
+  sidecar: 'found a mesh file; expected a sidecar file; for a whole mesh use "outrider up"',
+  mesh: 'found a sidecar file; expected a mesh file; for one sidecar use "outrider sidecar -c"',
 };
 
 function parseFile<T>(

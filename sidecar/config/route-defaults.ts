@@ -1,7 +1,8 @@
 /**
  * What a route means where the file says nothing: its kind, its time limits, and the routes at the end of a list.
  */
-import { isCovered, UNARY_METHODS } from './known-methods.js';
+import { isKnownUnary, KNOWN_UNARY } from '../core/method.js';
+import { isCovered } from './methods.js';
 import type { RouteConfig } from './model.js';
 
 /** Long enough for a slow model on a busy machine, short enough that a caller without a deadline is not lost. */
@@ -13,9 +14,7 @@ export type RouteKind = RouteConfig['kind'];
 
 /** Unary only when every method is known to be. */
 export function defaultKind(methods: readonly string[]): RouteKind {
-  return methods.length > 0 && methods.every((method) => UNARY_METHODS.includes(method))
-    ? 'unary'
-    : 'streaming';
+  return methods.length > 0 && methods.every(isKnownUnary) ? 'unary' : 'streaming';
 }
 
 export function defaultTimeoutMs(kind: RouteKind): number {
@@ -33,7 +32,7 @@ export function defaultIdleTimeoutMs(kind: RouteKind): number {
 export function completeRoutes(routes: readonly RouteConfig[]): RouteConfig[] {
   const patterns = routes.flatMap((route) => route.methods);
   if (patterns.includes('*')) return [...routes];
-  const unary = UNARY_METHODS.filter((method) => !patterns.some((pattern) => isCovered(method, pattern)));
+  const unary = [...KNOWN_UNARY].filter((method) => !patterns.some((pattern) => isCovered(method, pattern)));
   const known = unary.length > 0 ? [plainRoute(unary, 'unary')] : [];
   return [...routes, ...known, plainRoute(['*'], 'streaming')];
 }

@@ -32,10 +32,11 @@ export const limits = withRules(
       }),
       handshake_timeout: option(duration({ min: 100, max: 300_000 }).prefault('5s'), {
         meaning: 'From the accepted connection to the end of the HTTP/2 preface, TLS included.',
-        why: 'A peer on another continent needs half a second.',
+        why: 'Ten times what a peer on another continent needs.',
       }),
       handshakes_per_second: option(wholeNumber({ min: 1, max: 1_000_000 }).prefault(500), {
-        meaning: 'New connections each listener takes per second; more wait.',
+        meaning:
+          'TLS handshakes each listener begins per second; further connections are closed as they come.',
         why: 'A few hundred peers that come back together are in within a second; a flood is not.',
       }),
       memory_budget: option(size({ min: 16 * MIB, max: 1_024 * GIB }).prefault('256MiB'), {

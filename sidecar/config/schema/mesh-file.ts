@@ -53,7 +53,7 @@ const service = withRules(
       }),
       port_base: option(wholeNumber({ min: 1, max: 65_535 }).optional(), {
         meaning:
-          'The first of two ports for each replica: peers call the even one of each pair, counted from here, and the next one serves its admin pages.',
+          'Peers call replica n (from 1) at `port_base + 2 × (n − 1)`, and its admin pages are served on the port after that.',
         otherwise: 'absent: free ports',
         why: 'Nobody needs to know them; the mesh tells its own.',
       }),
@@ -79,7 +79,15 @@ const caller = withRules(
     },
     'a block with name and upstreams',
   ),
-  refuseUnreachableUpstreams,
+  (found, report) => {
+    refuseUnreachableUpstreams(found, report);
+    if (address(found['admin'])?.kind === 'unix') {
+      report(
+        ['admin'],
+        'found a socket; expected an address such as "127.0.0.1:8590", as a browser opens it',
+      );
+    }
+  },
 );
 
 export const meshFile = withRules(

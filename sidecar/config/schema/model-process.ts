@@ -21,7 +21,7 @@ const restart = block(
   {
     base: option(duration({ min: 1, max: 600_000 }).prefault('100ms'), {
       meaning:
-        'Upper bound of the random wait before the first restart; it doubles each time the process dies again before it was ready.',
+        'The first restart waits half of this to all of it, at random. The wait doubles with each further death, until the process has been healthy for a minute.',
       why: 'A process that died once comes back at once.',
     }),
     max: option(duration({ min: 1, max: 3_600_000 }).prefault('30s'), {
@@ -50,7 +50,7 @@ const common = {
   }),
   restart: option(restart.prefault({}), {
     meaning: 'The wait before a restart.',
-    why: 'Full jitter keeps replicas from starting in step.',
+    why: 'Random, so that replicas that died together do not start in step.',
   }),
   stop_timeout: option(duration({ min: 1, max: 3_600_000 }).prefault('10s'), {
     meaning: 'Longest time it may take to stop when asked; then it is killed.',

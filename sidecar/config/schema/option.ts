@@ -27,9 +27,8 @@ export const optionDocs = z.registry<OptionDoc>();
 export const valueDocs = z.registry<ValueDoc>();
 
 export function option<S extends z.ZodType>(schema: S, doc: OptionDoc): S {
-  const described = schema.meta({ description: `${doc.meaning} ${doc.why}` }) as S;
-  optionDocs.add(described, doc);
-  return described;
+  optionDocs.add(schema, doc);
+  return schema;
 }
 
 export function value<S extends z.ZodType>(schema: S, doc: ValueDoc): S {

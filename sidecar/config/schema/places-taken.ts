@@ -3,7 +3,7 @@
  */
 import type { Address } from '../model.js';
 import { formatPath } from '../problem.js';
-import { isSamePlace, writeAddress } from '../spelling/address.js';
+import { isSamePlace, wouldReach, writeAddress } from '../spelling/address.js';
 import type { Report } from './option.js';
 
 export interface Listener {
@@ -40,7 +40,7 @@ export function refuseCallingItself(
   report: Report,
 ): void {
   if (target === undefined) return;
-  const own = all.find((listener) => isSamePlace(listener.address, target));
+  const own = all.find((listener) => wouldReach(target, listener.address));
   if (own === undefined) return;
   report(
     path,

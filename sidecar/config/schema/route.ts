@@ -2,7 +2,8 @@
  * Routes: what the sidecar may do with a method, on either side of the mesh.
  */
 import { z } from 'zod';
-import { isCovered, STREAMING_METHODS } from '../known-methods.js';
+import { isValidPattern } from '../../core/method.js';
+import { isCovered, STREAMING_METHODS } from '../methods.js';
 import { defaultKind, defaultTimeoutMs, type RouteKind } from '../route-defaults.js';
 import { writeDuration } from '../spelling/duration.js';
 import { misspelled, quoted, type Spelled, spelled } from '../spelling/spelled.js';
@@ -14,13 +15,13 @@ import { choice, duration, durationOrNone, spelling, wholeNumber, yesOrNo } from
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 
-const METHOD_PATTERN = '^(\\*|/[A-Za-z_][A-Za-z0-9_.]*/(\\*|[A-Za-z_][A-Za-z0-9_]*))$';
-const METHOD = new RegExp(METHOD_PATTERN);
+/** For the JSON Schema; `readMethod` is what decides. */
+const METHOD_PATTERN = '^(\\*|/\\w+(\\.\\w+)*/(\\*|\\w+))$';
 const METHOD_EXPECTED = '"/package.Service/Method", "/package.Service/*" or "*"';
 
 function readMethod(method: string): Spelled<string> {
-  if (METHOD.test(method)) return spelled(method);
-  const hint = METHOD.test(`/${method}`) ? `; did you mean ${quoted(`/${method}`)}?` : '';
+  if (isValidPattern(method)) return spelled(method);
+  const hint = isValidPattern(`/${method}`) ? `; did you mean ${quoted(`/${method}`)}?` : '';
   return misspelled(`found ${quoted(method)}; expected ${METHOD_EXPECTED}${hint}`);
 }
 

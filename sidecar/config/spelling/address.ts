@@ -43,7 +43,16 @@ function isLoopbackHost(host: string): boolean {
   return host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'));
 }
 
-/** True when two listeners could not both be bound, or when one side would reach the other. */
+/** True when a call to `target` would arrive at `listener` on this machine. */
+export function wouldReach(target: Address, listener: Address): boolean {
+  if (target.kind === 'tcp' && listener.kind === 'tcp' && isEveryInterface(listener.host)) {
+    const isHere = isLoopbackHost(target.host) || isEveryInterface(target.host);
+    return isHere && target.port === listener.port && target.port !== 0;
+  }
+  return isSamePlace(target, listener);
+}
+
+/** True when two listeners could not both be bound. */
 export function isSamePlace(one: Address, other: Address): boolean {
   if (one.kind === 'unix' || other.kind === 'unix') {
     return one.kind === 'unix' && other.kind === 'unix' && one.path === other.path;
