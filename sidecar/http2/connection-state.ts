@@ -30,6 +30,8 @@ export interface ConnectionHandler {
   onLimit(name: LimitName): void;
   /** The connection is over: flush what is queued (a GOAWAY), then close the socket. */
   onFatal(code: number, message: string): void;
+  /** Something threw that should not have; the connection ends. */
+  onDefect(error: unknown): void;
 }
 
 /** How a stream id that is no longer open was closed. */
@@ -127,7 +129,14 @@ export class ConnectionState {
     }
     this.table.remove(stream);
     this.remember(stream.id, how);
+    if (this.unopened.length > 0) this.openMore();
     this.handler.onRoom();
+  }
+
+  /** Client: streams that waited for the peer's limit get their turn. */
+  openMore(): void {
+    let room = this.peer.maxConcurrentStreams - this.table.size;
+    while (room-- > 0 && this.unopened.length > 0) this.ready(this.unopened.shift()!);
   }
 
   remember(id: number, how: number): void {

@@ -56,8 +56,10 @@ export class Connection implements FrameReceiver {
       this.reader.read(chunk, from);
       if (c.control.length > UNREAD_CONTROL_BYTES) meter(c, false, 'unread-output');
     } catch (error) {
-      if (!(error instanceof ConnectionError)) throw error;
-      this.fail(error.code, error.message);
+      if (error instanceof ConnectionError) return this.fail(error.code, error.message);
+      // A defect of ours: it ends this connection and no other.
+      c.handler.onDefect(error);
+      this.fail(ErrorCode.internalError, 'internal error');
     }
   }
 
@@ -237,7 +239,10 @@ export class Connection implements FrameReceiver {
   private takePreface(chunk: Buffer): number {
     const n = Math.min(PREFACE.length - this.prefaceHave, chunk.length);
     if (PREFACE.compare(chunk, 0, n, this.prefaceHave, this.prefaceHave + n) !== 0) {
-      throw new ConnectionError(ErrorCode.protocolError, 'the connection does not begin with the HTTP/2 preface');
+      throw new ConnectionError(
+        ErrorCode.protocolError,
+        'the connection does not begin with the HTTP/2 preface',
+      );
     }
     this.prefaceHave += n;
     return n;

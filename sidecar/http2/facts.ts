@@ -48,17 +48,18 @@ export class Facts {
 /** Facts of the whole block; those of its stable part alone are memoised on it. */
 export function factsOf(block: HeaderBlock): Facts {
   const stable = stableFacts(block.stable);
-  if (block.extras.length === 0 && !block.disordered) return stable;
-  let simple = !block.disordered;
+  if (block.extras.length === 0 && !block.misordered) return stable;
+  let simple = !block.misordered;
   for (const field of block.extras) {
     if (field.token <= Token.status && field.token !== Token.other) simple = false;
-    else if (field.fault !== 0 || field.token === Token.contentLength || field.token === Token.grpcStatus) simple = false;
+    else if (field.fault !== 0 || field.token === Token.contentLength || field.token === Token.grpcStatus)
+      simple = false;
     else if (field.token === Token.contentType) simple = false;
   }
   if (simple) return stable;
   const facts = new Facts();
   Object.assign(facts, stable);
-  if (block.disordered) facts.malformed = true;
+  if (block.misordered) facts.malformed = true;
   for (const field of block.extras) add(facts, field);
   return facts;
 }
@@ -104,7 +105,8 @@ function add(facts: Facts, field: Field): void {
       break;
     case Token.contentLength:
       if (!/^[0-9]{1,15}$/.test(field.value)) facts.malformed = true;
-      else if (facts.contentLength >= 0 && facts.contentLength !== Number(field.value)) facts.malformed = true;
+      else if (facts.contentLength >= 0 && facts.contentLength !== Number(field.value))
+        facts.malformed = true;
       else facts.contentLength = Number(field.value);
       break;
     case Token.grpcStatus:

@@ -17,7 +17,7 @@ export interface FrameReceiver {
   onOversize(type: number, streamId: number, length: number): void;
 }
 
-const enum Phase {
+enum Phase {
   header,
   payload,
   padLength,
@@ -98,7 +98,8 @@ export class FrameReader {
     const type = source[p + 3]!;
     const flags = source[p + 4]!;
     // The reserved bit is ignored on receipt (RFC 9113 section 4.1).
-    const id = ((source[p + 5]! & 0x7f) << 24) | (source[p + 6]! << 16) | (source[p + 7]! << 8) | source[p + 8]!;
+    const id =
+      ((source[p + 5]! & 0x7f) << 24) | (source[p + 6]! << 16) | (source[p + 7]! << 8) | source[p + 8]!;
     if (length > this.maxFrame) {
       this.receiver.onOversize(type, id, length);
       return end;
@@ -125,7 +126,8 @@ export class FrameReader {
     this.remaining = length;
     this.padding = 0;
     if ((flags & Flag.padded) !== 0) {
-      if (length === 0) throw new ConnectionError(ErrorCode.frameSizeError, 'padded DATA without a pad length');
+      if (length === 0)
+        throw new ConnectionError(ErrorCode.frameSizeError, 'padded DATA without a pad length');
       this.phase = Phase.padLength;
     } else if (length === 0) {
       this.receiver.onDataBytes(this.head, 0, 0, true);

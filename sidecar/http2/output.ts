@@ -149,4 +149,3 @@ export class ControlQueue {
     this.buffer = grown;
   }
 }
-

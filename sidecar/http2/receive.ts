@@ -77,7 +77,14 @@ export function streamError(c: ConnectionState, id: number, stream: Stream | nul
 
 // ---- header blocks ----
 
-function receiveHeaders(c: ConnectionState, flags: number, id: number, buffer: Buffer, start: number, end: number): void {
+function receiveHeaders(
+  c: ConnectionState,
+  flags: number,
+  id: number,
+  buffer: Buffer,
+  start: number,
+  end: number,
+): void {
   if (id === 0) throw new ConnectionError(ErrorCode.protocolError, 'HEADERS on stream 0');
   let at = start;
   let to = end;
@@ -88,11 +95,13 @@ function receiveHeaders(c: ConnectionState, flags: number, id: number, buffer: B
   }
   let selfDependent = false;
   if ((flags & Flag.priority) !== 0) {
-    if (end - at < 5) throw new ConnectionError(ErrorCode.frameSizeError, 'HEADERS too short for its priority');
+    if (end - at < 5)
+      throw new ConnectionError(ErrorCode.frameSizeError, 'HEADERS too short for its priority');
     selfDependent = (buffer.readUInt32BE(at) & 0x7fffffff) === id;
     at += 5;
   }
-  if (to < at) throw new ConnectionError(ErrorCode.protocolError, 'padding as long as the HEADERS frame or longer');
+  if (to < at)
+    throw new ConnectionError(ErrorCode.protocolError, 'padding as long as the HEADERS frame or longer');
   if (selfDependent) {
     decode(c, buffer, at, to);
     if (c.role === 'server' && id > c.lastPeerId) c.lastPeerId = id;
@@ -119,7 +128,8 @@ function receiveContinuation(
   c.blockFrames++;
   c.blockBytes += end - start;
   meter(c, c.blockFrames <= BLOCK_FRAMES && c.blockBytes <= BLOCK_BYTES, 'header-block-frames');
-  if (start === end && (flags & Flag.endHeaders) === 0) meter(c, c.meters.emptyFrames.take(c.nowMs), 'empty-frames');
+  if (start === end && (flags & Flag.endHeaders) === 0)
+    meter(c, c.meters.emptyFrames.take(c.nowMs), 'empty-frames');
   c.block.push(Buffer.from(buffer.subarray(start, end)));
   if ((flags & Flag.endHeaders) === 0) return;
   const whole = Buffer.concat(c.block);
@@ -138,11 +148,19 @@ function decode(c: ConnectionState, buffer: Buffer, start: number, end: number):
   }
 }
 
-function receiveBlock(c: ConnectionState, flags: number, id: number, buffer: Buffer, start: number, end: number): void {
+function receiveBlock(
+  c: ConnectionState,
+  flags: number,
+  id: number,
+  buffer: Buffer,
+  start: number,
+  end: number,
+): void {
   const ended = (flags & Flag.endStream) !== 0;
   const stream = c.table.get(id);
   if (stream === null) {
-    if (c.role === 'server' && id > c.lastPeerId) return receiveRequest(c, id, decode(c, buffer, start, end), ended);
+    if (c.role === 'server' && id > c.lastPeerId)
+      return receiveRequest(c, id, decode(c, buffer, start, end), ended);
     return receiveLateBlock(c, id, decode(c, buffer, start, end));
   }
   const block = decode(c, buffer, start, end);
@@ -249,10 +267,12 @@ export function receiveDataStart(c: ConnectionState, flags: number, id: number, 
   checkOrder(c, FrameType.data, id);
   if (id === 0) throw new ConnectionError(ErrorCode.protocolError, 'DATA on stream 0');
   c.recvWindow -= length;
-  if (c.recvWindow < 0) throw new ConnectionError(ErrorCode.flowControlError, 'DATA beyond the connection window');
+  if (c.recvWindow < 0)
+    throw new ConnectionError(ErrorCode.flowControlError, 'DATA beyond the connection window');
   c.unannounced += length;
   if (c.unannounced >= c.local.connectionWindow >>> 1) announceConnection(c);
-  if (length === 0 && (flags & Flag.endStream) === 0) meter(c, c.meters.emptyFrames.take(c.nowMs), 'empty-frames');
+  if (length === 0 && (flags & Flag.endStream) === 0)
+    meter(c, c.meters.emptyFrames.take(c.nowMs), 'empty-frames');
   c.dataStream = null;
   const stream = c.table.get(id);
   if (stream === null) {
@@ -276,7 +296,13 @@ function announceConnection(c: ConnectionState): void {
   c.dirty();
 }
 
-export function receiveDataBytes(c: ConnectionState, buffer: Buffer, start: number, end: number, last: boolean): void {
+export function receiveDataBytes(
+  c: ConnectionState,
+  buffer: Buffer,
+  start: number,
+  end: number,
+  last: boolean,
+): void {
   const stream = c.dataStream;
   if (stream === null || stream.closed) return;
   const n = end - start;
@@ -284,7 +310,8 @@ export function receiveDataBytes(c: ConnectionState, buffer: Buffer, start: numb
   c.dataSeen += n;
   const ended = last && (c.dataFlags & Flag.endStream) !== 0;
   if (stream.expectedBytes >= 0) {
-    const wrong = stream.receivedBytes > stream.expectedBytes || (ended && stream.receivedBytes < stream.expectedBytes);
+    const wrong =
+      stream.receivedBytes > stream.expectedBytes || (ended && stream.receivedBytes < stream.expectedBytes);
     if (wrong) return streamError(c, stream.id, stream, ErrorCode.protocolError);
   }
   if (last) {
@@ -299,7 +326,13 @@ export function receiveDataBytes(c: ConnectionState, buffer: Buffer, start: numb
 
 // ---- the small frames ----
 
-function receiveWindowUpdate(c: ConnectionState, id: number, buffer: Buffer, start: number, end: number): void {
+function receiveWindowUpdate(
+  c: ConnectionState,
+  id: number,
+  buffer: Buffer,
+  start: number,
+  end: number,
+): void {
   if (end - start !== 4) throw new ConnectionError(ErrorCode.frameSizeError, 'WINDOW_UPDATE is not 4 octets');
   meter(c, c.meters.windowUpdates.take(c.nowMs), 'window-updates');
   const increment = buffer.readUInt32BE(start) & 0x7fffffff;
@@ -322,7 +355,8 @@ function receiveWindowUpdate(c: ConnectionState, id: number, buffer: Buffer, sta
     return;
   }
   if (increment === 0) return streamError(c, id, stream, ErrorCode.protocolError);
-  if (stream.sendWindow + increment > MAX_WINDOW) return streamError(c, id, stream, ErrorCode.flowControlError);
+  if (stream.sendWindow + increment > MAX_WINDOW)
+    return streamError(c, id, stream, ErrorCode.flowControlError);
   stream.sendWindow += increment;
   if (stream.sendWindow > 0 && stream.pendingBytes > 0) c.ready(stream);
 }
@@ -340,15 +374,24 @@ function receiveReset(c: ConnectionState, id: number, buffer: Buffer, start: num
   stream.owner.onEnding(stream, Ending.reset, buffer.readUInt32BE(start));
 }
 
-function receiveSettings(c: ConnectionState, flags: number, id: number, buffer: Buffer, start: number, end: number): void {
+function receiveSettings(
+  c: ConnectionState,
+  flags: number,
+  id: number,
+  buffer: Buffer,
+  start: number,
+  end: number,
+): void {
   if (id !== 0) throw new ConnectionError(ErrorCode.protocolError, 'SETTINGS on a stream');
   if ((flags & Flag.ack) !== 0) {
-    if (end !== start) throw new ConnectionError(ErrorCode.frameSizeError, 'SETTINGS acknowledgement with a payload');
+    if (end !== start)
+      throw new ConnectionError(ErrorCode.frameSizeError, 'SETTINGS acknowledgement with a payload');
     if (!c.gotSettings) throw new ConnectionError(ErrorCode.protocolError, 'the first frame is not SETTINGS');
     c.settingsAcked = true;
     return;
   }
-  if ((end - start) % 6 !== 0) throw new ConnectionError(ErrorCode.frameSizeError, 'SETTINGS length is no multiple of 6');
+  if ((end - start) % 6 !== 0)
+    throw new ConnectionError(ErrorCode.frameSizeError, 'SETTINGS length is no multiple of 6');
   meter(c, c.meters.settings.take(c.nowMs), 'settings');
   const before = c.peer.initialWindow;
   applySettings(c.peer, buffer, start, end);
@@ -357,6 +400,7 @@ function receiveSettings(c: ConnectionState, flags: number, id: number, buffer: 
   c.control.frame(FrameType.settings, Flag.ack, 0, null);
   c.dirty();
   c.gotSettings = true;
+  if (c.unopened.length > 0) c.openMore();
   c.handler.onPeerSettings();
   c.handler.onRoom();
 }
@@ -372,7 +416,14 @@ function shiftWindows(c: ConnectionState, delta: number): void {
   }
 }
 
-function receivePing(c: ConnectionState, flags: number, id: number, buffer: Buffer, start: number, end: number): void {
+function receivePing(
+  c: ConnectionState,
+  flags: number,
+  id: number,
+  buffer: Buffer,
+  start: number,
+  end: number,
+): void {
   if (id !== 0) throw new ConnectionError(ErrorCode.protocolError, 'PING on a stream');
   if (end - start !== 8) throw new ConnectionError(ErrorCode.frameSizeError, 'PING is not 8 octets');
   if ((flags & Flag.ack) !== 0) {
@@ -392,7 +443,7 @@ function receiveGoaway(c: ConnectionState, id: number, buffer: Buffer, start: nu
   if (end - start < 8) throw new ConnectionError(ErrorCode.frameSizeError, 'GOAWAY shorter than 8 octets');
   const lastId = buffer.readUInt32BE(start) & 0x7fffffff;
   const code = buffer.readUInt32BE(start + 4);
-  const debug = buffer.latin1Slice(start + 8, Math.min(end, start + 8 + 128));
+  const debug = buffer.toString('latin1', start + 8, Math.min(end, start + 8 + 128));
   c.goawayReceived = true;
   if (c.role === 'client') {
     const left = c.table.all().filter((stream) => stream.id > lastId);

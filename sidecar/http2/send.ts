@@ -5,14 +5,16 @@
  */
 
 import { Closed, type ConnectionState } from './connection-state.js';
-import { ErrorCode, FRAME_HEADER_BYTES, Flag, FrameType, MAX_STREAM_ID } from './constants.js';
+import { ErrorCode, Flag, FRAME_HEADER_BYTES, FrameType, MAX_STREAM_ID } from './constants.js';
 import type { Field } from './hpack/field.js';
 import type { StableList } from './hpack/header-list.js';
 import { type Output, putFrameHeader } from './output.js';
-import { NO_FIELDS, type Stream } from './stream.js';
+import { Ending, NO_FIELDS, type Stream } from './stream.js';
 
 /** Payload a stream may write before the next one has its turn. Also RFC 9113's smallest maximum frame. */
 const QUANTUM = 16 * 1024;
+/** Backing stores up to this size (Node's pool of small buffers) are not worth copying out of. */
+const POOLED_BYTES = 8 * 1024;
 
 /** Writes what may be written, up to about `room` octets. What is left stays queued. */
 export function flush(c: ConnectionState, out: Output, room: number): void {
@@ -48,7 +50,8 @@ function writeTurn(c: ConnectionState, stream: Stream, out: Output): void {
 /** Client: gives the stream its id, or parks it until the peer allows one more. */
 function open(c: ConnectionState, stream: Stream): boolean {
   if (c.goawayReceived || c.nextId > MAX_STREAM_ID) {
-    c.unopened.push(stream);
+    c.close(stream, Closed.resetByUs);
+    stream.owner.onEnding(stream, Ending.unprocessed, ErrorCode.refusedStream);
     return false;
   }
   if (c.table.size >= c.peer.maxConcurrentStreams) {
@@ -86,7 +89,14 @@ function writeBlock(
     out.reserve(FRAME_HEADER_BYTES + bound);
     const at = out.at;
     const to = c.encoder.encode(list, extras, out.buffer, at + FRAME_HEADER_BYTES);
-    putFrameHeader(out.buffer, at, to - at - FRAME_HEADER_BYTES, FrameType.headers, flags | Flag.endHeaders, id);
+    putFrameHeader(
+      out.buffer,
+      at,
+      to - at - FRAME_HEADER_BYTES,
+      FrameType.headers,
+      flags | Flag.endHeaders,
+      id,
+    );
     out.advance(to);
     return;
   }
@@ -152,7 +162,8 @@ function waitForWindow(stream: Stream): false {
 export function compact(stream: Stream): void {
   for (let chunk = stream.firstChunk; chunk !== null; chunk = chunk.next) {
     const n = chunk.end - chunk.start;
-    if (n * 4 >= chunk.buffer.buffer.byteLength) continue;
+    const backing = chunk.buffer.buffer.byteLength;
+    if (backing <= POOLED_BYTES || n * 4 >= backing) continue;
     const copy = Buffer.allocUnsafeSlow(n);
     chunk.buffer.copy(copy, 0, chunk.start, chunk.end);
     chunk.buffer = copy;

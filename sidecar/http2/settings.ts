@@ -1,6 +1,13 @@
 /** SETTINGS: what we announce, and what the peer announced, checked as RFC 9113 section 6.5.2 asks. */
 
-import { ConnectionError, DEFAULT_MAX_FRAME, DEFAULT_WINDOW, ErrorCode, MAX_WINDOW, Setting } from './constants.js';
+import {
+  ConnectionError,
+  DEFAULT_MAX_FRAME,
+  DEFAULT_WINDOW,
+  ErrorCode,
+  MAX_WINDOW,
+  Setting,
+} from './constants.js';
 
 /** What this side announces. Bytes and counts. */
 export interface LocalSettings {

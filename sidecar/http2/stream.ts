@@ -81,7 +81,9 @@ export class Stream {
   }
 
   hasOutput(): boolean {
-    return this.headers !== null || this.firstChunk !== null || this.trailers !== null || this.endAfterPending;
+    return (
+      this.headers !== null || this.firstChunk !== null || this.trailers !== null || this.endAfterPending
+    );
   }
 
   dropOutput(): void {

@@ -1,0 +1,334 @@
+/**
+ * STORY 1: what happens to a call from a peer, in order.
+ *
+ *   measure → identify → authorize → route → deadline → queue → local model → answer
+ *
+ * Read `accept`, `admit` and `onAttemptEnd`; the rest is what they say in detail.
+ */
+
+import type { InboundConfig } from './config/model.js';
+import { allowedMs } from './core/deadline.js';
+import { parseGrpcTimeout } from './core/grpc-timeout.js';
+import type { IntentionTable } from './core/intentions.js';
+import { Ended } from './core/outcome.js';
+import { Admission, InboundQueue, QueueEntry, QueueState } from './core/queue.js';
+import { Reasons, reasonMessage } from './core/reason.js';
+import { factsOf } from './http2/facts.js';
+import { type Field, makeField } from './http2/hpack/field.js';
+import type { HeaderBlock, StableList } from './http2/hpack/header-list.js';
+import { Token } from './http2/hpack/tokens.js';
+import type { Stream } from './http2/stream.js';
+import { Attempt } from './relay/attempt.js';
+import { Call, NEVER, type Story } from './relay/call.js';
+import { failureAnswer } from './relay/failure.js';
+import {
+  extrasWithoutPseudo,
+  extraValue,
+  forwardExtras,
+  forwardOddRequest,
+  forwardRequest,
+  hasPseudoExtras,
+  requestProfile,
+  timeoutField,
+} from './relay/forward.js';
+import type { Link } from './relay/link.js';
+import { isGrpcRequest, NotGrpc } from './relay/not-grpc.js';
+import type { Pool } from './relay/pool.js';
+import type { Relay } from './relay/relay.js';
+import { type Match, Routes } from './relay/route-plan.js';
+
+/** Who is at the other end of a connection, and what was last decided about it. */
+export class Caller {
+  readonly field: Field;
+  decidedVersion = -1;
+  isAllowed = false;
+  constructor(readonly service: string) {
+    this.field = makeField('outrider-caller', service);
+  }
+}
+
+/** Services about the server rather than the model: they hold no place in the model's line. */
+const ASIDE = [
+  '/grpc.health.v1.Health/',
+  '/grpc.reflection.v1.ServerReflection/',
+  '/grpc.reflection.v1alpha.ServerReflection/',
+];
+
+/** A call's place in the line. */
+class Ticket extends QueueEntry {
+  constructor(readonly call: InboundCall) {
+    super();
+  }
+}
+
+class InboundCall extends Call {
+  match!: Match;
+  ticket: Ticket | null = null;
+  caller: Caller | null = null;
+  isOffered = false;
+}
+
+/** What the local model's runs say about it, for whoever watches over it. Times are monotonic ms. */
+export interface ModelEvidence {
+  readonly inFlight: number;
+  readonly completed: number;
+  readonly lastCompletionMs: number;
+  readonly oldestStartMs: number;
+  readonly usualMs: number;
+}
+
+export type ModelState =
+  | { readonly kind: 'ready' }
+  /** Not yet ready for the first time: calls wait in line for it. */
+  | { readonly kind: 'starting' }
+  /** It was ready and is not: calls are turned away, so that the caller's sidecar tries another replica. */
+  | { readonly kind: 'away'; readonly why: string };
+
+export class Inbound implements Story {
+  readonly queue: InboundQueue<Ticket>;
+  private readonly running = new Set<Ticket>();
+  private routes: Routes;
+  private readonly profile = requestProfile('http');
+  private model: ModelState = { kind: 'starting' };
+  private completed = 0;
+  private lastCompletionMs = 0;
+  private usualMs = 0;
+
+  constructor(
+    private config: InboundConfig,
+    private readonly service: string,
+    /** Connections to the local model service: the one place an attempt of this side goes. */
+    readonly pool: Pool,
+    private intentions: IntentionTable,
+    private readonly relay: Relay,
+    private readonly replayBytes: number,
+  ) {
+    this.queue = new InboundQueue({ ...config.queue, concurrency: 0 });
+    this.routes = this.makeRoutes(config);
+  }
+
+  update(config: InboundConfig, intentions: IntentionTable): void {
+    this.config = config;
+    this.intentions = intentions;
+    this.routes = this.makeRoutes(config, this.routes);
+    this.setModel(this.model);
+  }
+
+  // ---- the story ----
+
+  accept(link: Link, stream: Stream, block: HeaderBlock, ended: boolean): void {
+    const facts = factsOf(block);
+    if (!isGrpcRequest(facts)) return void new NotGrpc(link, stream, ended);
+    const call = new InboundCall(this.relay, this, link, stream, block, ended);
+    const match = this.routes.match(facts.path);
+    call.tally = match === null ? this.routes.tallyOf('other') : match.tally;
+    call.tally.started++;
+    call.tally.inFlight++;
+
+    const caller = link.identity as Caller | null;
+    call.caller = caller;
+    if (caller === null && this.config.mtls === 'strict') {
+      return call.answer(Reasons.noIdentity, reasonMessage(Reasons.noIdentity));
+    }
+    if (!this.isAllowed(caller)) {
+      const names = { source: caller?.service ?? 'a caller without identity', destination: this.service };
+      return call.answer(Reasons.notAllowed, reasonMessage(Reasons.notAllowed, names));
+    }
+    if (match === null)
+      return call.answer(Reasons.unknownRoute, reasonMessage(Reasons.unknownRoute, { path: facts.path }));
+    call.match = match;
+    call.plan = match.plan;
+
+    const asked = extraValue(block, Token.grpcTimeout);
+    const allowed = allowedMs(
+      asked === undefined ? NEVER : parseGrpcTimeout(asked),
+      match.plan.config.timeoutMs,
+    );
+    if (allowed <= 0) return this.onDeadline(call);
+    if (allowed !== NEVER) call.setDeadline(call.startMs + allowed);
+
+    if (this.model.kind === 'away') return this.turnAway(call, this.model.why);
+    if (ASIDE.some((prefix) => facts.path.startsWith(prefix))) return this.start(call);
+    // A unary call joins the line when its request is complete: a slow uploader holds no place.
+    if (ended || !match.plan.holdsResponse) this.admit(call);
+  }
+
+  onRequestReady(call: InboundCall): void {
+    if (call.match !== undefined && !call.isOffered && call.attempt === null && !call.isFinished)
+      this.admit(call);
+  }
+
+  /** Into the line, or away at once. */
+  private admit(call: InboundCall): void {
+    call.isOffered = true;
+    const ticket = new Ticket(call);
+    call.ticket = ticket;
+    const verdict = this.queue.offer(ticket, call.requestBytes, call.deadlineMs, this.relay.nowMs);
+    if (verdict === Admission.admitted) return this.start(call);
+    if (verdict === Admission.waiting) return;
+    const detail =
+      verdict === Admission.tooLate
+        ? 'the expected wait is longer than the time left'
+        : verdict === Admission.tooMany
+          ? `${this.queue.waiting} calls are waiting`
+          : `${this.queue.waitingBytes} bytes are waiting`;
+    const waitMs = Math.max(1, Math.ceil(this.queue.expectedWaitMs()));
+    const pushback = makeField('grpc-retry-pushback-ms', String(Math.min(waitMs, 60_000)));
+    call.answer(
+      Reasons.overloaded,
+      reasonMessage(Reasons.overloaded, { service: this.service, detail }),
+      pushback,
+    );
+  }
+
+  private start(call: InboundCall): void {
+    if (call.ticket !== null) this.running.add(call.ticket);
+    call.begin(new Attempt(call, this, this.relay.nowMs), NEVER);
+  }
+
+  onAttemptEnd(call: InboundCall, attempt: Attempt): void {
+    const now = this.relay.nowMs;
+    if (attempt.ended === Ended.trailers && call.ticket !== null)
+      this.completedOne(now, now - attempt.startMs);
+    if (attempt.trailers !== null) call.finishWith(attempt);
+    else if (attempt.ended === Ended.connectError) this.turnAway(call, attempt.reason);
+    else {
+      const { reason, message } = failureAnswer(attempt, this.service, 0);
+      call.answer(reason, message);
+    }
+  }
+
+  // ---- in detail ----
+
+  private isAllowed(caller: Caller | null): boolean {
+    if (caller === null) return this.intentions.allows('', this.service);
+    if (caller.decidedVersion !== this.intentions.version) {
+      caller.isAllowed = this.intentions.allows(caller.service, this.service);
+      caller.decidedVersion = this.intentions.version;
+    }
+    return caller.isAllowed;
+  }
+
+  private turnAway(call: InboundCall, detail: string): void {
+    call.answer(
+      Reasons.modelUnavailable,
+      reasonMessage(Reasons.modelUnavailable, { service: this.service, detail }),
+    );
+  }
+
+  /** The model came, went, or is expected. */
+  setModel(model: ModelState): void {
+    this.model = model;
+    const isReady = model.kind === 'ready';
+    this.queue.configure({ ...this.config.queue, concurrency: isReady ? this.config.queue.concurrency : 0 });
+    if (isReady) return this.pump();
+    if (model.kind === 'starting') return;
+    for (let ticket = this.queue.takeWaiting(); ticket !== null; ticket = this.queue.takeWaiting()) {
+      this.turnAway(ticket.call, model.why);
+    }
+  }
+
+  get modelState(): ModelState {
+    return this.model;
+  }
+
+  evidence(): ModelEvidence {
+    let oldest = 0;
+    for (const ticket of this.running) {
+      if (oldest === 0 || ticket.queueStartedMs < oldest) oldest = ticket.queueStartedMs;
+    }
+    return {
+      inFlight: this.running.size,
+      completed: this.completed,
+      lastCompletionMs: this.lastCompletionMs,
+      oldestStartMs: oldest,
+      usualMs: this.usualMs,
+    };
+  }
+
+  /** A slow average that jumps up at once: near the slowest of the recent runs. */
+  private completedOne(nowMs: number, ranMs: number): void {
+    this.completed++;
+    this.lastCompletionMs = nowMs;
+    this.usualMs =
+      ranMs > this.usualMs
+        ? this.usualMs + (ranMs - this.usualMs) * 0.3
+        : this.usualMs * 0.995 + ranMs * 0.005;
+  }
+
+  /** Lets the next ones in line through. */
+  private pump(): void {
+    const now = this.relay.nowMs;
+    for (let ticket = this.queue.next(now); ticket !== null; ticket = this.queue.next(now)) {
+      const { call } = ticket;
+      if (ticket.queueState === QueueState.expired) this.expire(call);
+      else this.start(call);
+    }
+  }
+
+  private expire(call: InboundCall): void {
+    call.answer(Reasons.queueExpired, reasonMessage(Reasons.queueExpired, { service: this.service }));
+  }
+
+  requestHeaders(call: Call): StableList {
+    if (hasPseudoExtras(call.block)) return forwardOddRequest(call.block, this.profile);
+    return forwardRequest(call.block, this.profile);
+  }
+
+  requestExtras(call: InboundCall): readonly Field[] {
+    const left = call.deadlineMs - this.relay.nowMs;
+    const extras = forwardExtras(
+      call.block,
+      left === NEVER ? null : timeoutField(left),
+      call.caller?.field ?? null,
+      0,
+    );
+    return hasPseudoExtras(call.block) ? extrasWithoutPseudo(extras) : extras;
+  }
+
+  onResume(): void {}
+
+  onAttemptTimeout(): void {}
+
+  onDeadline(call: InboundCall): void {
+    if (call.ticket?.queueState === QueueState.waiting) return this.expire(call);
+    const limitMs = Math.round(call.deadlineMs - call.startMs);
+    call.answer(
+      Reasons.deadlineExceeded,
+      reasonMessage(Reasons.deadlineExceeded, { limitMs: Number.isFinite(limitMs) ? limitMs : 0 }),
+    );
+  }
+
+  onIdle(call: InboundCall): void {
+    call.answer(
+      Reasons.idleTimeout,
+      reasonMessage(Reasons.idleTimeout, { limitMs: call.plan.idleTimeoutMs }),
+    );
+  }
+
+  onCancelled(): void {}
+
+  /** However the call ended, its place is free. */
+  onFinish(call: InboundCall, status: number): void {
+    const now = this.relay.nowMs;
+    call.tally?.finished(status, now - call.startMs);
+    const { ticket } = call;
+    if (ticket === null) return;
+    if (this.running.delete(ticket)) {
+      if (call.attempt?.ended === Ended.trailers) this.queue.release(ticket, now);
+      else this.queue.forfeit(ticket);
+      this.pump();
+    } else {
+      this.queue.remove(ticket);
+    }
+  }
+
+  private makeRoutes(config: InboundConfig, before?: Routes): Routes {
+    return new Routes(
+      config.routes,
+      { direction: 'inbound', service: this.service, replayBytes: this.replayBytes, stripsResponse: true },
+      this.relay.tally,
+      before,
+    );
+  }
+}

@@ -1,0 +1,234 @@
+/** The data plane's counters as metric families, read at scrape time. Names and labels are documented by their help. */
+
+import type { Family, HistogramSample, Sample } from '../admin/view.js';
+import { EjectionState } from '../core/ejection.js';
+import { OUTCOME_NAMES } from '../core/outcome.js';
+import { statusName } from '../core/status.js';
+import { LIMIT_NAMES } from '../http2/limits.js';
+import type { Inbound } from '../inbound.js';
+import type { Outbound } from '../outbound.js';
+import type { Memory } from '../relay/relay.js';
+import { type CallTally, LATENCY_BOUNDS_MS, type Tally } from '../relay/tally.js';
+
+export interface FamilySources {
+  readonly tally: Tally;
+  readonly memory: Memory;
+  readonly outbounds: readonly Outbound[];
+  readonly inbound: Inbound | undefined;
+  readonly reloadsRejected: number;
+  readonly rotations: number;
+  /** Seconds until the leaf expires; undefined without one. */
+  readonly leafSecondsLeft: number | undefined;
+}
+
+function counter(name: string, help: string, samples: Sample[]): Family {
+  return { kind: 'counter', name, help, samples };
+}
+
+function gauge(name: string, help: string, samples: Sample[]): Family {
+  return { kind: 'gauge', name, help, samples };
+}
+
+export function familiesOf(sources: FamilySources): Family[] {
+  return [
+    ...callFamilies(sources.tally.calls),
+    ...upstreamFamilies(sources.outbounds),
+    ...queueFamilies(sources.inbound),
+    ...connectionFamilies(sources),
+  ];
+}
+
+function labelsOf(call: CallTally): Record<string, string> {
+  return { direction: call.direction, service: call.service, method: call.method };
+}
+
+function callFamilies(calls: readonly CallTally[]): Family[] {
+  const finished: Sample[] = [];
+  const answers: Sample[] = [];
+  const seconds: HistogramSample[] = [];
+  for (const call of calls) {
+    const labels = labelsOf(call);
+    call.byStatus.forEach((value, status) => {
+      if (value > 0) finished.push({ labels: { ...labels, grpc_status: statusName(status) }, value });
+    });
+    for (const [reason, value] of call.byReason) answers.push({ labels: { ...labels, reason }, value });
+    let total = 0;
+    const counts = Array.from(call.latency, (n) => {
+      total += n;
+      return total;
+    });
+    seconds.push({
+      labels,
+      bounds: LATENCY_BOUNDS_MS.map((ms) => ms / 1000),
+      counts,
+      sum: call.latencySumMs / 1000,
+    });
+  }
+  const each = (read: (call: CallTally) => number): Sample[] =>
+    calls.map((call) => ({ labels: labelsOf(call), value: read(call) }));
+  return [
+    counter(
+      'outrider_calls_started_total',
+      'Calls that arrived.',
+      each((call) => call.started),
+    ),
+    counter('outrider_calls_total', 'Calls that ended, by the gRPC status the caller got.', finished),
+    counter('outrider_own_answers_total', 'Calls the sidecar answered itself, by outrider-reason.', answers),
+    gauge(
+      'outrider_calls_in_flight',
+      'Calls that have arrived and not ended.',
+      each((call) => call.inFlight),
+    ),
+    counter(
+      'outrider_retries_total',
+      'Attempts beyond the first of their call.',
+      each((call) => call.retries),
+    ),
+    {
+      kind: 'histogram',
+      name: 'outrider_call_seconds',
+      help: 'Time from arrival to the end of a call.',
+      samples: seconds,
+    },
+  ];
+}
+
+function upstreamFamilies(outbounds: readonly Outbound[]): Family[] {
+  const rows = outbounds.flatMap(({ upstream }) =>
+    upstream.endpoints.map((endpoint) => ({
+      endpoint,
+      labels: { upstream: upstream.name, endpoint: endpoint.label },
+    })),
+  );
+  const each = (read: (row: (typeof rows)[number]) => number): Sample[] =>
+    rows.map((row) => ({ labels: row.labels, value: read(row) }));
+  const perUpstream = (read: (outbound: Outbound) => number): Sample[] =>
+    outbounds.map((outbound) => ({ labels: { upstream: outbound.upstream.name }, value: read(outbound) }));
+  const outcomes = rows.flatMap(({ endpoint, labels }) =>
+    OUTCOME_NAMES.map((outcome, i) => ({ labels: { ...labels, outcome }, value: endpoint.outcomes[i]! })),
+  );
+  const notEnforced = outbounds.flatMap(({ upstream }) =>
+    Object.entries(upstream.ejections.notEnforced).map(([reason, value]) => ({
+      labels: { upstream: upstream.name, reason },
+      value,
+    })),
+  );
+  return [
+    counter(
+      'outrider_attempts_total',
+      'Attempts begun at an endpoint.',
+      each(({ endpoint }) => endpoint.attempts),
+    ),
+    counter('outrider_attempt_outcomes_total', 'Attempts ended, by outcome.', outcomes),
+    gauge(
+      'outrider_endpoint_in_flight',
+      'Attempts under way.',
+      each(({ endpoint }) => endpoint.inFlight),
+    ),
+    gauge(
+      'outrider_endpoint_eligible',
+      '1 when the endpoint may receive traffic.',
+      each(({ endpoint }) => Number(endpoint.eligible)),
+    ),
+    gauge(
+      'outrider_endpoint_ewma_seconds',
+      'Peak-sensitive average of latency.',
+      each(({ endpoint }) => endpoint.latency.peakMs / 1000),
+    ),
+    gauge(
+      'outrider_endpoint_connections',
+      'Live connections.',
+      each(({ endpoint }) => endpoint.pool.connectionCount),
+    ),
+    gauge(
+      'outrider_endpoint_ejected',
+      '1 while the endpoint is ejected or on probation.',
+      each(({ endpoint }) => Number(endpoint.ejection.state !== EjectionState.admitted)),
+    ),
+    counter(
+      'outrider_ejections_total',
+      'Ejections enforced.',
+      each(({ endpoint }) => endpoint.ejection.ejections),
+    ),
+    counter(
+      'outrider_ejections_detected_total',
+      'Times a detector tripped, enforced or not.',
+      perUpstream(({ upstream }) => upstream.ejections.detected),
+    ),
+    counter(
+      'outrider_ejections_not_enforced_total',
+      'Times a detector tripped and nothing was ejected, by reason.',
+      notEnforced,
+    ),
+    counter(
+      'outrider_panics_total',
+      'Times fewer than half of the endpoints were eligible.',
+      perUpstream(({ upstream }) => upstream.panics),
+    ),
+    counter(
+      'outrider_retry_budget_refused_total',
+      'Retries refused for lack of budget.',
+      perUpstream(({ upstream }) => upstream.budget.refused),
+    ),
+  ];
+}
+
+function queueFamilies(inbound: Inbound | undefined): Family[] {
+  if (inbound === undefined) return [];
+  const one = (value: number): Sample[] => [{ labels: {}, value }];
+  return [
+    gauge('outrider_queue_running', 'Calls the local model holds.', one(inbound.queue.running)),
+    gauge('outrider_queue_waiting', 'Calls that wait for the local model.', one(inbound.queue.waiting)),
+    gauge('outrider_queue_waiting_bytes', 'Request bytes that wait.', one(inbound.queue.waitingBytes)),
+    counter(
+      'outrider_queue_admitted_total',
+      'Calls let through to the local model.',
+      one(inbound.queue.admittedTotal),
+    ),
+    counter(
+      'outrider_queue_expired_total',
+      'Calls whose deadline passed in the queue.',
+      one(inbound.queue.expiredTotal),
+    ),
+  ];
+}
+
+function connectionFamilies(sources: FamilySources): Family[] {
+  const { tally } = sources;
+  const one = (value: number): Sample[] => [{ labels: {}, value }];
+  const limits = LIMIT_NAMES.map((limit) => ({ labels: { limit }, value: tally.limits.get(limit) ?? 0 }));
+  const failures = [...tally.handshakeFailures].map(([reason, value]) => ({ labels: { reason }, value }));
+  const families = [
+    counter('outrider_limit_hits_total', 'Times a bound against hostile peers was hit.', limits),
+    counter(
+      'outrider_protocol_errors_total',
+      'Connections ended for breaking HTTP/2.',
+      one(tally.protocolErrors),
+    ),
+    counter('outrider_defects_total', 'Errors of our own that ended a connection.', one(tally.defects)),
+    counter('outrider_connections_accepted_total', 'Connections accepted.', one(tally.connectionsAccepted)),
+    gauge('outrider_connections_open', 'Accepted connections that are open.', one(tally.connectionsOpen)),
+    counter('outrider_handshake_failures_total', 'TLS peers refused, by reason.', failures),
+    gauge('outrider_held_bytes', 'Payload held for another attempt.', one(sources.memory.held)),
+    counter(
+      'outrider_config_reloads_rejected_total',
+      'Changed configurations that were not taken over.',
+      one(sources.reloadsRejected),
+    ),
+    counter(
+      'outrider_identity_rotations_total',
+      'Identities taken over since the start.',
+      one(sources.rotations),
+    ),
+  ];
+  if (sources.leafSecondsLeft !== undefined) {
+    families.push(
+      gauge(
+        'outrider_identity_expires_seconds',
+        'Seconds until our certificate expires.',
+        one(sources.leafSecondsLeft),
+      ),
+    );
+  }
+  return families;
+}

@@ -1,0 +1,177 @@
+/**
+ * One try of a call at one endpoint: its stream, what of the response is held back, and how it ended.
+ * It relays; whether its end is the call's end is for the call's story to say.
+ */
+
+import { Ended } from '../core/outcome.js';
+import { statusFromHttp, statusFromReset } from '../core/status.js';
+import { ErrorCode } from '../http2/constants.js';
+import { factsOf } from '../http2/facts.js';
+import type { HeaderBlock } from '../http2/hpack/header-list.js';
+import { Ending, type Stream, type StreamOwner } from '../http2/stream.js';
+import type { Call } from './call.js';
+import type { Link } from './link.js';
+import { Pieces } from './pieces.js';
+import type { Pool, Waiter } from './pool.js';
+import { FIRST_WINDOW, WIDE_WINDOW } from './relay.js';
+
+/** A held response commits at this size: the caller is not kept waiting for the rest. */
+const HELD_RESPONSE_BYTES = 64 * 1024;
+
+/** Where an attempt goes. */
+export interface Target {
+  readonly pool: Pool;
+}
+
+export class Attempt implements StreamOwner, Waiter {
+  link: Link | null = null;
+  stream: Stream | null = null;
+  readonly startMs: number;
+  /** Request octets taken into the socket so far. */
+  sent = 0;
+
+  /** The response so far, while nothing of it has been passed on. */
+  head: HeaderBlock | null = null;
+  private held: Pieces | null = null;
+  trailers: HeaderBlock | null = null;
+  isTrailersOnly = false;
+
+  /** How it ended; −1 while it runs. */
+  ended = -1;
+  /** Final gRPC status, as far as there is one. */
+  status = -1;
+  reason = '';
+  /** Its outcome has been counted. */
+  isObserved = false;
+  /** The probe number when this is an ejected endpoint's one trial call. */
+  probe = 0;
+
+  constructor(
+    readonly call: Call,
+    readonly target: Target,
+    nowMs: number,
+  ) {
+    this.startMs = nowMs;
+  }
+
+  get isOver(): boolean {
+    return this.ended >= 0;
+  }
+
+  /** Sends the call, now or as soon as there is a connection. */
+  start(): void {
+    const link = this.target.pool.acquire();
+    if (link !== null) this.onLink(link);
+    else this.target.pool.wait(this);
+  }
+
+  // ---- Waiter ----
+
+  onLink(link: Link): void {
+    if (this.isOver) return;
+    this.link = link;
+    const stream = link.connection.openStream(this);
+    this.stream = stream;
+    this.call.writeRequest(this, link, stream);
+  }
+
+  onConnectFailed(reason: string): void {
+    this.reason = reason;
+    this.finish(Ended.connectError, -1);
+  }
+
+  // ---- StreamOwner: what the endpoint says ----
+
+  onHeaders(_stream: Stream, block: HeaderBlock, ended: boolean): void {
+    if (this.isOver) return;
+    const facts = factsOf(block);
+    if (ended) {
+      this.isTrailersOnly = true;
+      if (facts.grpcStatus >= 0) this.trailers = block;
+      return this.finishBy(facts.grpcStatus, facts.status);
+    }
+    if (facts.status !== 200 || !facts.isGrpc()) {
+      this.reason = `HTTP status ${facts.status}, content-type "${facts.contentType.slice(0, 40)}"`;
+      this.link!.connection.reset(this.stream!, ErrorCode.cancel);
+      return this.finish(
+        Ended.trailers,
+        facts.grpcStatus > 0 ? facts.grpcStatus : statusFromHttp(facts.status),
+      );
+    }
+    this.head = block;
+    if (!this.call.plan.holdsResponse) this.call.commit(this);
+  }
+
+  onData(_stream: Stream, buffer: Buffer, start: number, end: number, ended: boolean): void {
+    if (this.isOver) return;
+    if (this.call.isCommitted) {
+      this.call.passOn(buffer, start, end);
+    } else if (end > start) {
+      if (this.held === null) this.held = new Pieces();
+      this.held.add(buffer, start, end);
+      if (this.held.bytes > HELD_RESPONSE_BYTES) this.call.commit(this);
+    }
+    if (ended) this.finish(Ended.missingTrailers, -1);
+  }
+
+  onTrailers(_stream: Stream, block: HeaderBlock): void {
+    if (this.isOver) return;
+    this.trailers = block;
+    this.finishBy(factsOf(block).grpcStatus, 200);
+  }
+
+  onEnding(_stream: Stream, ending: number, code: number): void {
+    if (this.isOver) return;
+    if (ending === Ending.unprocessed) return this.finish(Ended.goawayUnprocessed, -1);
+    if (ending === Ending.lost) return this.finish(Ended.connectionLost, -1);
+    if (ending === Ending.violation) return this.finish(Ended.protocolError, -1);
+    if (code === ErrorCode.refusedStream) return this.finish(Ended.refusedStream, -1);
+    this.reason = `reset with code ${code}`;
+    this.finish(Ended.reset, statusFromReset(code));
+  }
+
+  onSent(_stream: Stream, bytes: number): void {
+    this.sent += bytes;
+    this.call.onSentUp(this.sent);
+  }
+
+  // ---- ends ----
+
+  /** The response octets held back, once. */
+  takeHeld(): Pieces | null {
+    const held = this.held;
+    this.held = null;
+    return held;
+  }
+
+  /** Response octets have been passed on to the caller: the endpoint may send more. */
+  credit(bytes: number): void {
+    if (this.stream !== null && !this.stream.closed) {
+      const isLarge = this.stream.receivedBytes > FIRST_WINDOW >>> 1;
+      this.link!.connection.credit(this.stream, bytes, isLarge ? WIDE_WINDOW : FIRST_WINDOW);
+    }
+  }
+
+  /** Stops it from our side. The story is not told: it asked. */
+  abort(ended: number): void {
+    if (this.isOver) return;
+    this.ended = ended;
+    if (this.stream !== null) this.link!.connection.reset(this.stream, ErrorCode.cancel);
+    else this.target.pool.stopWaiting(this);
+  }
+
+  private finishBy(grpcStatus: number, httpStatus: number): void {
+    if (grpcStatus >= 0) return this.finish(Ended.trailers, grpcStatus > 16 ? 2 : grpcStatus);
+    if (httpStatus !== 200) {
+      this.reason = `HTTP status ${httpStatus}`;
+      return this.finish(Ended.trailers, statusFromHttp(httpStatus));
+    }
+    this.finish(Ended.missingTrailers, -1);
+  }
+
+  private finish(ended: number, status: number): void {
+    this.ended = ended;
+    this.status = status;
+    this.call.story.onAttemptEnd(this.call, this);
+  }
+}

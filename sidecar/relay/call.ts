@@ -1,0 +1,321 @@
+/**
+ * One call from the caller's stream to its last octet: what of the request is kept for another attempt, what has
+ * been passed on, and the one timer. It relays and keeps count; every decision is its story's.
+ */
+
+import type { EndpointLoad } from '../core/balance.js';
+import { Ended } from '../core/outcome.js';
+import type { Reason } from '../core/reason.js';
+import { Status } from '../core/status.js';
+import type { Field } from '../http2/hpack/field.js';
+import type { HeaderBlock, StableList } from '../http2/hpack/header-list.js';
+import type { Stream, StreamOwner } from '../http2/stream.js';
+import { WheelEntry } from '../runtime/timing-wheel.js';
+import { answerHeaders, answerTrailers, messageField } from './answer.js';
+import type { Attempt } from './attempt.js';
+import { stripExtras, stripResponse } from './forward.js';
+import type { Link } from './link.js';
+import { Pieces } from './pieces.js';
+import { FIRST_WINDOW, type Relay, WIDE_WINDOW } from './relay.js';
+import type { CallTally } from './tally.js';
+
+/** What a route asks of its calls; made once per route. */
+export interface CallPlan {
+  /** The response is held until its status is known (unary). */
+  readonly holdsResponse: boolean;
+  /** A stream without a frame either way for this long is ended; 0 = never. */
+  readonly idleTimeoutMs: number;
+  /** Request octets kept for another attempt, at most. */
+  readonly replayBytes: number;
+  /** `outrider-*` metadata of the answer is not believed. */
+  readonly stripsResponse: boolean;
+}
+
+/** The decisions of one side, told what happens to its calls. */
+export interface Story {
+  /** The caller has sent all of the request, or as much as may be held. */
+  onRequestReady(call: Call): void;
+  /** Adds or takes headers and sends the request on `stream`. */
+  requestHeaders(call: Call, attempt: Attempt): StableList;
+  requestExtras(call: Call, attempt: Attempt): readonly Field[];
+  onAttemptEnd(call: Call, attempt: Attempt): void;
+  /** `call.resumeMs` has come: what was put off goes on. */
+  onResume(call: Call): void;
+  onAttemptTimeout(call: Call, attempt: Attempt): void;
+  onDeadline(call: Call): void;
+  onIdle(call: Call): void;
+  /** The caller went away; the attempt has been stopped. */
+  onCancelled(call: Call): void;
+  /** The call is over with this gRPC status. */
+  onFinish(call: Call, status: number): void;
+}
+
+export const NEVER = Number.POSITIVE_INFINITY;
+
+export class Call extends WheelEntry implements StreamOwner {
+  plan: CallPlan = NO_PLAN;
+  tally: CallTally | null = null;
+  readonly startMs: number;
+  deadlineMs = NEVER;
+  attemptDueMs = NEVER;
+  resumeMs = NEVER;
+  private lastActivityMs: number;
+
+  attempt: Attempt | null = null;
+  attempts = 0;
+  readonly tried: EndpointLoad[] = [];
+
+  /** Octets of the answer have gone to the caller. */
+  isCommitted = false;
+  isFinished = false;
+
+  /** The request body as far as it is kept. While `isReplayable`, all of it. */
+  private body: Pieces | null = null;
+  isReplayable = true;
+  requestEnded: boolean;
+  requestBytes = 0;
+  private credited = 0;
+  private counted = 0;
+
+  constructor(
+    readonly relay: Relay,
+    readonly story: Story,
+    readonly link: Link,
+    readonly stream: Stream,
+    readonly block: HeaderBlock,
+    ended: boolean,
+  ) {
+    super();
+    this.startMs = relay.nowMs;
+    this.lastActivityMs = relay.nowMs;
+    this.requestEnded = ended;
+    stream.owner = this;
+  }
+
+  // ---- the caller's stream ----
+
+  onHeaders(): void {}
+
+  onData(_stream: Stream, buffer: Buffer, start: number, end: number, ended: boolean): void {
+    if (this.isFinished) return;
+    const n = end - start;
+    this.requestBytes += n;
+    this.requestEnded = ended;
+    if (this.plan.idleTimeoutMs > 0) this.lastActivityMs = this.relay.nowMs;
+    const attempt = this.attempt;
+    const open = attempt !== null && attempt.stream !== null && !attempt.isOver;
+    if (n > 0 && (this.isReplayable || !open)) this.keep(buffer, start, end, open);
+    if (open) attempt.link!.connection.sendData(attempt.stream!, buffer, start, end, ended);
+    if (ended || this.requestBytes - this.credited >= FIRST_WINDOW >>> 1) this.story.onRequestReady(this);
+  }
+
+  /** Request trailers say nothing in gRPC: they only end the request. */
+  onTrailers(): void {
+    if (this.isFinished) return;
+    this.requestEnded = true;
+    const attempt = this.attempt;
+    if (attempt !== null && attempt.stream !== null && !attempt.isOver) {
+      attempt.link!.connection.sendData(attempt.stream, EMPTY, 0, 0, true);
+    }
+    this.story.onRequestReady(this);
+  }
+
+  onEnding(): void {
+    if (this.isFinished) return;
+    const attempt = this.attempt;
+    if (attempt !== null) attempt.abort(Ended.cancelled);
+    this.story.onCancelled(this);
+    this.close(Status.CANCELLED);
+  }
+
+  onSent(_stream: Stream, bytes: number): void {
+    this.attempt?.credit(bytes);
+  }
+
+  // ---- towards the endpoint ----
+
+  /** Starts an attempt; at most one runs at a time. */
+  begin(attempt: Attempt, attemptDueMs: number): void {
+    this.attempt = attempt;
+    this.attempts++;
+    this.attemptDueMs = attemptDueMs;
+    this.resumeMs = NEVER;
+    this.arm();
+    attempt.start();
+  }
+
+  /** The attempt has its stream: all that is known of the request goes onto it. */
+  writeRequest(attempt: Attempt, link: Link, stream: Stream): void {
+    const body = this.body;
+    const connection = link.connection;
+    const isEmpty = body === null || body.count === 0;
+    const headers = this.story.requestHeaders(this, attempt);
+    connection.sendHeaders(
+      stream,
+      headers,
+      this.story.requestExtras(this, attempt),
+      isEmpty && this.requestEnded,
+    );
+    if (isEmpty) return;
+    const last = body.count - 1;
+    for (let i = 0; i <= last; i++) {
+      connection.sendData(
+        stream,
+        body.bufferAt(i),
+        body.startAt(i),
+        body.endAt(i),
+        this.requestEnded && i === last,
+      );
+    }
+    if (!this.isReplayable) this.dropBody();
+  }
+
+  /** The attempt has passed on `sent` octets of the request: the caller may send as many more. */
+  onSentUp(sent: number): void {
+    const more = sent - this.credited;
+    if (more <= 0 || this.isFinished) return;
+    this.credited = sent;
+    const isLarge = this.requestBytes > FIRST_WINDOW >>> 1;
+    this.link.connection.credit(this.stream, more, isLarge ? WIDE_WINDOW : FIRST_WINDOW);
+  }
+
+  /** Nothing may be sent twice from here on; what was kept for that is let go. */
+  forgetReplay(): void {
+    if (!this.isReplayable) return;
+    this.isReplayable = false;
+    const attempt = this.attempt;
+    if (attempt !== null && attempt.stream !== null) this.dropBody();
+  }
+
+  private keep(buffer: Buffer, start: number, end: number, open: boolean): void {
+    const n = end - start;
+    if (this.isReplayable && (this.counted + n > this.plan.replayBytes || !this.relay.memory.take(n))) {
+      // Too much to keep: this attempt is the last that can have it all.
+      this.forgetReplay();
+      if (open) return;
+    } else if (this.isReplayable) {
+      this.counted += n;
+    }
+    if (this.body === null) this.body = new Pieces();
+    this.body.add(buffer, start, end);
+  }
+
+  private dropBody(): void {
+    if (this.counted > 0) this.relay.memory.give(this.counted);
+    this.counted = 0;
+    this.body = null;
+  }
+
+  // ---- towards the caller ----
+
+  /** The answer begins to flow: from here on this attempt is the call's. */
+  commit(attempt: Attempt): void {
+    this.isCommitted = true;
+    this.forgetReplay();
+    const head = attempt.head!;
+    const list = this.plan.stripsResponse ? stripResponse(head.stable) : head.stable;
+    const extras = this.plan.stripsResponse ? stripExtras(head.extras) : head.extras;
+    const connection = this.link.connection;
+    connection.sendHeaders(this.stream, list, extras, false);
+    const held = attempt.takeHeld();
+    if (held === null) return;
+    for (let i = 0; i < held.count; i++) {
+      connection.sendData(this.stream, held.bufferAt(i), held.startAt(i), held.endAt(i), false);
+    }
+  }
+
+  passOn(buffer: Buffer, start: number, end: number): void {
+    if (this.plan.idleTimeoutMs > 0) this.lastActivityMs = this.relay.nowMs;
+    if (end > start) this.link.connection.sendData(this.stream, buffer, start, end, false);
+  }
+
+  /** Ends the call with what the endpoint answered. */
+  finishWith(attempt: Attempt): void {
+    const trailers = attempt.trailers;
+    if (trailers === null || this.isFinished) return;
+    const list = this.plan.stripsResponse ? stripResponse(trailers.stable) : trailers.stable;
+    const extras = this.plan.stripsResponse ? stripExtras(trailers.extras) : trailers.extras;
+    if (attempt.isTrailersOnly) {
+      this.link.connection.sendHeaders(this.stream, list, extras, true);
+    } else {
+      if (!this.isCommitted) this.commit(attempt);
+      this.link.connection.sendTrailers(this.stream, list, extras);
+    }
+    this.close(attempt.status);
+  }
+
+  /** Ends the call with an answer of our own. */
+  answer(reason: Reason, message: string, hint?: Field): void {
+    if (this.isFinished) return;
+    const extras = hint === undefined ? [messageField(message)] : [messageField(message), hint];
+    if (this.isCommitted) this.link.connection.sendTrailers(this.stream, answerTrailers(reason), extras);
+    else this.link.connection.sendHeaders(this.stream, answerHeaders(reason), extras, true);
+    this.tally?.reason(reason.name);
+    this.close(reason.status);
+  }
+
+  /** Cuts the caller off: only when an answer can no longer be given in order. */
+  resetCaller(code: number): void {
+    this.link.connection.reset(this.stream, code);
+    this.close(Status.INTERNAL);
+  }
+
+  private close(status: number): void {
+    if (this.isFinished) return;
+    this.isFinished = true;
+    this.relay.wheel.cancel(this);
+    const attempt = this.attempt;
+    if (attempt !== null && !attempt.isOver) attempt.abort(Ended.cancelled);
+    if (this.counted > 0 || this.body !== null) this.dropBody();
+    this.story.onFinish(this, status);
+  }
+
+  // ---- time ----
+
+  setDeadline(deadlineMs: number): void {
+    this.deadlineMs = deadlineMs;
+    this.arm();
+  }
+
+  /** Puts the next attempt off until `atMs`. */
+  resumeAt(atMs: number): void {
+    this.attemptDueMs = NEVER;
+    this.resumeMs = atMs;
+    this.arm();
+  }
+
+  /** One entry in the wheel for all three; it may be early, never late. */
+  private arm(): void {
+    let due = Math.min(this.deadlineMs, this.attemptDueMs, this.resumeMs);
+    if (this.plan.idleTimeoutMs > 0) due = Math.min(due, this.lastActivityMs + this.plan.idleTimeoutMs);
+    if (due === NEVER || (this.isScheduled && this.dueMs <= due)) return;
+    this.relay.wheel.add(this, due);
+  }
+
+  fire(): void {
+    if (this.isFinished) return;
+    const now = this.relay.clock.now();
+    this.relay.nowMs = now;
+    const attempt = this.attempt;
+    if (now >= this.deadlineMs) {
+      if (attempt !== null) attempt.abort(Ended.deadline);
+      this.story.onDeadline(this);
+    } else if (now >= this.attemptDueMs) {
+      this.attemptDueMs = NEVER;
+      if (attempt !== null && !attempt.isOver && !this.isCommitted) {
+        attempt.abort(Ended.attemptTimeout);
+        this.story.onAttemptTimeout(this, attempt);
+      }
+    } else if (now >= this.resumeMs) {
+      this.resumeMs = NEVER;
+      this.story.onResume(this);
+    } else if (this.plan.idleTimeoutMs > 0 && now >= this.lastActivityMs + this.plan.idleTimeoutMs) {
+      this.story.onIdle(this);
+    }
+    if (!this.isFinished) this.arm();
+  }
+}
+
+const EMPTY = Buffer.alloc(0);
+
+const NO_PLAN: CallPlan = { holdsResponse: false, idleTimeoutMs: 0, replayBytes: 0, stripsResponse: false };

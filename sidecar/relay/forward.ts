@@ -1,0 +1,154 @@
+/**
+ * Header lists on their way through: which fields are dropped, replaced or added. Work on a stable list is done once
+ * and memoised on it; per call only the fields that vary are looked at.
+ */
+
+import { formatGrpcTimeout } from '../core/grpc-timeout.js';
+import { type Field, makeField } from '../http2/hpack/field.js';
+import { type HeaderBlock, StableList } from '../http2/hpack/header-list.js';
+import { Token } from '../http2/hpack/tokens.js';
+import { NO_FIELDS } from '../http2/stream.js';
+
+/** What one leg does to requests. Objects are compared by identity: make one per leg and keep it. */
+export interface RequestProfile {
+  readonly scheme: Field;
+  /** Replaces `:authority`; absent = passed on. */
+  readonly authority?: Field;
+}
+
+interface Memo {
+  readonly profile: RequestProfile | null;
+  readonly list: StableList;
+  readonly next: Memo | null;
+}
+
+export function requestProfile(scheme: 'http' | 'https', authority?: string): RequestProfile {
+  const field = makeField(':scheme', scheme);
+  return authority === undefined
+    ? { scheme: field }
+    : { scheme: field, authority: makeField(':authority', authority) };
+}
+
+/** The stable part of a request as it goes on: `outrider-*` stripped, scheme and authority replaced. */
+export function forwardRequest(block: HeaderBlock, profile: RequestProfile): StableList {
+  const list = block.stable;
+  for (let memo = list.slot as Memo | null; memo !== null; memo = memo.next) {
+    if (memo.profile === profile) return memo.list;
+  }
+  const forward = rewrite(list.toFields(), profile);
+  list.slot = { profile, list: forward, next: list.slot as Memo | null } satisfies Memo;
+  return forward;
+}
+
+function rewrite(fields: readonly Field[], profile: RequestProfile): StableList {
+  let list = StableList.root();
+  for (const field of fields) {
+    if (isDropped(field)) continue;
+    if (field.token === Token.scheme) list = list.with(profile.scheme);
+    else if (field.token === Token.authority && profile.authority) list = list.with(profile.authority);
+    else list = list.with(field);
+  }
+  if (profile.authority && !fields.some((field) => field.token === Token.authority)) {
+    // Pseudo-headers come first (RFC 9113 section 8.3).
+    const rest = list.toFields();
+    list = StableList.root().with(profile.authority);
+    for (const field of rest) list = list.with(field);
+  }
+  return list;
+}
+
+function isDropped(field: Field): boolean {
+  switch (field.token) {
+    case Token.outrider:
+    case Token.grpcTimeout:
+    case Token.grpcPreviousRpcAttempts:
+      return true;
+    default:
+      return false;
+  }
+}
+
+/** The varying part of a request as it goes on, with the time left and what we add. */
+export function forwardExtras(
+  block: HeaderBlock,
+  timeout: Field | null,
+  added: Field | null,
+  attempts: number,
+): readonly Field[] {
+  const extras: Field[] = [];
+  if (timeout !== null) extras.push(timeout);
+  for (const field of block.extras) if (!isDropped(field)) extras.push(field);
+  if (added !== null) extras.push(added);
+  if (attempts > 0) extras.push(previousAttempts(attempts));
+  return extras.length === 0 ? NO_FIELDS : extras;
+}
+
+/** A request whose pseudo-headers are partly among the extras (very long paths): the whole list, in order. */
+export function hasPseudoExtras(block: HeaderBlock): boolean {
+  for (const field of block.extras)
+    if (field.token !== Token.other && field.token <= Token.scheme) return true;
+  return false;
+}
+
+/** The same for that rare case: every pseudo-header first. Nothing is memoised. */
+export function forwardOddRequest(block: HeaderBlock, profile: RequestProfile): StableList {
+  const isPseudo = (field: Field): boolean => field.token !== Token.other && field.token <= Token.scheme;
+  const all = [...block.stable.toFields(), ...block.extras.filter(isPseudo)];
+  return rewrite([...all.filter(isPseudo), ...all.filter((field) => !isPseudo(field))], profile);
+}
+
+export function extrasWithoutPseudo(extras: readonly Field[]): readonly Field[] {
+  return extras.filter((field) => field.token === Token.other || field.token > Token.scheme);
+}
+
+/** Response or trailers from outside the mesh: `outrider-*` is ours alone. */
+export function stripResponse(list: StableList): StableList {
+  if (list.slot !== null) return (list.slot as Memo).list;
+  let stripped = StableList.root();
+  let changed = false;
+  for (const field of list.toFields()) {
+    if (field.token === Token.outrider) changed = true;
+    else stripped = stripped.with(field);
+  }
+  const result = changed ? stripped : list;
+  list.slot = { profile: null, list: result, next: null } satisfies Memo;
+  return result;
+}
+
+export function stripExtras(extras: readonly Field[]): readonly Field[] {
+  for (const field of extras)
+    if (field.token === Token.outrider) return extras.filter((each) => each.token !== Token.outrider);
+  return extras;
+}
+
+/** Timeout fields by whole milliseconds: few values recur very often. */
+const TIMEOUTS: (Field | undefined)[] = new Array<Field | undefined>(16_384).fill(undefined);
+
+export function timeoutField(leftMs: number): Field {
+  if (leftMs >= 100 && leftMs < TIMEOUTS.length) {
+    const ms = Math.floor(leftMs);
+    const known = TIMEOUTS[ms];
+    if (known !== undefined) return known;
+    const field = makeField('grpc-timeout', formatGrpcTimeout(ms));
+    TIMEOUTS[ms] = field;
+    return field;
+  }
+  return makeField('grpc-timeout', formatGrpcTimeout(leftMs));
+}
+
+function previousAttempts(attempts: number): Field {
+  return makeField('grpc-previous-rpc-attempts', String(attempts));
+}
+
+/** The value of a varying field, or undefined. */
+export function extraValue(block: HeaderBlock, token: number): string | undefined {
+  for (const field of block.extras) if (field.token === token) return field.value;
+  return undefined;
+}
+
+/** The value of any field by its name, in a block; for routing by metadata. */
+export function metadataValue(block: HeaderBlock, name: string): string | undefined {
+  for (const field of block.extras) if (field.name === name) return field.value;
+  for (const field of block.stable.toFields()) if (field.name === name) return field.value;
+  return undefined;
+}

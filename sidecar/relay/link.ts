@@ -1,0 +1,214 @@
+/**
+ * A socket and its HTTP/2 connection. Reads go into the connection; what the connection has to say goes out in one
+ * write per turn, bounded. Knows when the peer was last heard; what to do about silence is decided by its owner.
+ */
+
+import type { Socket } from 'node:net';
+import { Connection } from '../http2/connection.js';
+import type { ConnectionHandler, Role } from '../http2/connection-state.js';
+import type { HeaderBlock } from '../http2/hpack/header-list.js';
+import type { LimitName } from '../http2/limits.js';
+import { Output } from '../http2/output.js';
+import type { LocalSettings } from '../http2/settings.js';
+import type { Stream } from '../http2/stream.js';
+import { WheelEntry } from '../runtime/timing-wheel.js';
+import type { Relay } from './relay.js';
+import type { Flushable } from './turn.js';
+
+/** Octets handed to a socket and not yet taken by the kernel, at most (plus one flush). */
+const UNFLUSHED_BYTES = 256 * 1024;
+/** Octets one flush may write, so that one connection does not keep the others waiting. */
+const FLUSH_BYTES = 256 * 1024;
+/** After a GOAWAY with an error: how long the peer may take to close its side, ms. */
+const LINGER_MS = 1000;
+
+/** Whoever owns the link: a listener or a pool. */
+export interface LinkHost {
+  onStream(link: Link, stream: Stream, block: HeaderBlock, ended: boolean): void;
+  /** The peer's first SETTINGS arrived: it speaks HTTP/2 and is alive. */
+  onAlive(link: Link): void;
+  onGoaway(link: Link, code: number, debug: string): void;
+  /** A call ended, or the peer allows more. */
+  onRoom(link: Link): void;
+  /** The socket is gone; every stream has been told already. Called once. */
+  onDown(link: Link, reason: string): void;
+}
+
+const OUT = new Output();
+
+export class Link implements ConnectionHandler, Flushable {
+  readonly connection: Connection;
+  isEnlisted = false;
+  isAlive = false;
+  isDown = false;
+  /** No new calls: it is being replaced, or the peer said GOAWAY. */
+  isRetiring = false;
+  /** Monotonic ms of the last octets from the peer, and of the start. */
+  lastReadMs: number;
+  readonly sinceMs: number;
+  /** Set by the owner: who the peer is, as far as it proved it. */
+  identity: unknown = null;
+  private isBlocked = false;
+  private isClosing = false;
+  private reason = 'closed by the peer';
+  private linger: Linger | null = null;
+
+  constructor(
+    readonly socket: Socket,
+    role: Role,
+    local: LocalSettings,
+    private readonly host: LinkHost,
+    readonly relay: Relay,
+  ) {
+    this.connection = new Connection(role, local, this);
+    this.sinceMs = relay.clock.now();
+    this.lastReadMs = this.sinceMs;
+    socket.setNoDelay?.(true);
+    socket.on('data', (chunk: Buffer) => this.onRead(chunk));
+    socket.on('drain', () => this.onDrain());
+    socket.on('end', () => this.onEnd());
+    socket.on('error', (error: NodeJS.ErrnoException) => {
+      this.reason = error.code ?? error.message;
+    });
+    socket.on('close', () => this.onClose());
+    this.connection.start();
+  }
+
+  get inFlight(): number {
+    return this.connection.openStreams;
+  }
+
+  /** How many more calls it can take now. */
+  get capacity(): number {
+    return this.isDown || this.isRetiring || this.isClosing ? 0 : this.connection.capacity;
+  }
+
+  flush(): void {
+    if (this.isDown) return;
+    const room = UNFLUSHED_BYTES - this.socket.writableLength;
+    if (room <= 0) {
+      this.isBlocked = true;
+      return;
+    }
+    OUT.begin();
+    this.connection.flush(OUT, Math.min(room, FLUSH_BYTES));
+    const parts = OUT.finish();
+    if (parts.length === 1) {
+      this.socket.write(parts[0]!);
+    } else if (parts.length > 1) {
+      this.socket.cork();
+      for (const part of parts) this.socket.write(part);
+      this.socket.uncork();
+    }
+    if (this.connection.hasOutput) {
+      if (this.socket.writableLength >= UNFLUSHED_BYTES) this.isBlocked = true;
+      else this.relay.turn.enlist(this);
+    } else if (this.isClosing) {
+      this.end();
+    }
+  }
+
+  /** Sends what is queued, then closes. Streams still open are lost. */
+  close(reason: string): void {
+    if (this.isDown || this.isClosing) return;
+    this.reason = reason;
+    this.isClosing = true;
+    this.relay.turn.enlist(this);
+  }
+
+  /** Closes at once; every stream is lost. */
+  destroy(reason: string): void {
+    if (this.isDown) return;
+    this.reason = reason;
+    this.socket.destroy();
+    this.onClose();
+  }
+
+  // ---- ConnectionHandler ----
+
+  onStream(stream: Stream, block: HeaderBlock, ended: boolean): void {
+    this.host.onStream(this, stream, block, ended);
+  }
+
+  onPeerSettings(): void {
+    if (this.isAlive) return;
+    this.isAlive = true;
+    this.host.onAlive(this);
+  }
+
+  onPong(): void {}
+
+  onGoaway(code: number, debug: string): void {
+    this.isRetiring = true;
+    this.host.onGoaway(this, code, debug);
+  }
+
+  onRoom(): void {
+    this.host.onRoom(this);
+  }
+
+  onDirty(): void {
+    this.relay.turn.enlist(this);
+  }
+
+  onLimit(name: LimitName): void {
+    this.relay.tally.limit(name);
+  }
+
+  onDefect(error: unknown): void {
+    this.relay.tally.defects++;
+    this.relay.logger.error({ error }, 'defect: a connection was given up');
+  }
+
+  onFatal(_code: number, message: string): void {
+    this.relay.tally.protocolErrors++;
+    this.close(message);
+  }
+
+  // ---- the socket ----
+
+  private onRead(chunk: Buffer): void {
+    const now = this.relay.clock.now();
+    this.lastReadMs = now;
+    this.relay.nowMs = now;
+    this.connection.receive(chunk, now);
+  }
+
+  private onDrain(): void {
+    if (!this.isBlocked) return;
+    this.isBlocked = false;
+    this.relay.turn.enlist(this);
+  }
+
+  /** The peer will say nothing more. Calls that wait for it are lost; nobody half-closes a gRPC connection. */
+  private onEnd(): void {
+    this.connection.abandon();
+    this.socket.end();
+  }
+
+  /** Half-closes, so that the GOAWAY is not lost to a reset, and gives the peer a moment to close as well. */
+  private end(): void {
+    if (this.linger !== null) return;
+    this.connection.abandon();
+    this.socket.end();
+    this.linger = new Linger(this);
+    this.relay.wheel.add(this.linger, this.relay.clock.now() + LINGER_MS);
+  }
+
+  private onClose(): void {
+    if (this.isDown) return;
+    this.isDown = true;
+    if (this.linger !== null) this.relay.wheel.cancel(this.linger);
+    this.connection.abandon();
+    this.host.onDown(this, this.reason);
+  }
+}
+
+class Linger extends WheelEntry {
+  constructor(private readonly link: Link) {
+    super();
+  }
+  fire(): void {
+    this.link.socket.destroy();
+  }
+}

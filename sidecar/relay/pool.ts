@@ -1,0 +1,315 @@
+/**
+ * Connections to one endpoint: opened before they are needed, proved alive by the peer's SETTINGS, watched by PING
+ * while calls are in flight, replaced (make before break) by age, by GOAWAY, by worn-out stream ids or on request.
+ * Which endpoint a call goes to is decided elsewhere.
+ */
+
+import type { Socket } from 'node:net';
+import type { PoolConfig } from '../config/model.js';
+import type { HeaderBlock } from '../http2/hpack/header-list.js';
+import type { LocalSettings } from '../http2/settings.js';
+import type { Stream } from '../http2/stream.js';
+import { WheelEntry } from '../runtime/timing-wheel.js';
+import { Link, type LinkHost } from './link.js';
+import type { Relay } from './relay.js';
+
+/** Waits between failed connects: ±20 % around 50 ms × 1.6ⁿ, at most 5 s (gRPC's connection backoff, faster at first). */
+const BACKOFF_FIRST_MS = 50;
+const BACKOFF_FACTOR = 1.6;
+const BACKOFF_MAX_MS = 5000;
+/** A waiting call hurries the next connect, but not more often than this. */
+const HURRY_MS = 20;
+/** Connections beyond the configured number when the peer's stream limit is reached (gRFC A105). */
+const EXTRA_CONNECTIONS = 3;
+
+/** An attempt that needs a connection. Exactly one of the two is called, once. */
+export interface Waiter {
+  onLink(link: Link): void;
+  onConnectFailed(reason: string): void;
+}
+
+export interface PoolOptions {
+  readonly config: PoolConfig;
+  readonly settings: LocalSettings;
+  /** Opens a socket that will connect; undefined while we have no identity to present. */
+  readonly dial: () => Socket | undefined;
+  /** The state changed: connected or not. */
+  readonly onChange: () => void;
+}
+
+export class Pool implements LinkHost {
+  readonly links: Link[] = [];
+  /** Why there is no connection, in a few words; empty while there is one. */
+  problem = 'not connected yet';
+  failures = 0;
+  connects = 0;
+  private readonly waiters: Waiter[] = [];
+  private readonly watches = new Map<Link, Watch>();
+  private readonly reconnect: Reconnect;
+  private lastFailureMs = Number.NEGATIVE_INFINITY;
+  private isStopped = false;
+
+  constructor(
+    private readonly options: PoolOptions,
+    private readonly relay: Relay,
+  ) {
+    this.reconnect = new Reconnect(this);
+  }
+
+  start(): void {
+    this.fill();
+  }
+
+  /** Whether a call could be sent at once, stream limits aside. */
+  get isConnected(): boolean {
+    for (const link of this.links) if (link.isAlive && !link.isRetiring) return true;
+    return false;
+  }
+
+  get isConnecting(): boolean {
+    for (const link of this.links) if (!link.isAlive) return true;
+    return false;
+  }
+
+  get connectionCount(): number {
+    let n = 0;
+    for (const link of this.links) if (link.isAlive) n++;
+    return n;
+  }
+
+  /** The live connection with the fewest calls, or null. */
+  acquire(): Link | null {
+    let best: Link | null = null;
+    for (const link of this.links) {
+      if (!link.isAlive || link.capacity <= 0) continue;
+      if (best === null || link.inFlight < best.inFlight) best = link;
+    }
+    if (best === null) return null;
+    const watch = this.watches.get(best)!;
+    const pingMs = this.options.config.pingIntervalMs;
+    if (pingMs > 0 && !watch.isScheduled) this.relay.wheel.add(watch, this.relay.nowMs + pingMs);
+    return best;
+  }
+
+  /** Queues for a connection, and hurries one. */
+  wait(waiter: Waiter): void {
+    this.waiters.push(waiter);
+    if (this.isStopped) return this.failWaiters('stopped');
+    const live = this.links.filter((link) => link.isAlive && !link.isRetiring).length;
+    if (live > 0) {
+      if (this.links.length < this.options.config.connections + EXTRA_CONNECTIONS) this.open();
+    } else if (!this.isConnecting) {
+      const next = Math.max(this.relay.clock.now(), this.lastFailureMs + HURRY_MS);
+      if (!this.reconnect.isScheduled || this.reconnect.dueMs > next)
+        this.relay.wheel.add(this.reconnect, next);
+    }
+  }
+
+  stopWaiting(waiter: Waiter): void {
+    const at = this.waiters.indexOf(waiter);
+    if (at >= 0) this.waiters.splice(at, 1);
+  }
+
+  /** Replaces every connection, make before break: a new certificate, a new address. */
+  refresh(): void {
+    for (const link of this.links) if (link.isAlive && !link.isRetiring) this.replace(link);
+    if (!this.isConnected && !this.isConnecting) this.fill();
+  }
+
+  /** No more connects; calls in flight go on; connections close when they are done. */
+  retire(): void {
+    this.isStopped = true;
+    this.relay.wheel.cancel(this.reconnect);
+    this.failWaiters('the endpoint left');
+    for (const link of [...this.links]) {
+      link.isRetiring = true;
+      if (link.inFlight === 0) link.close('retired');
+    }
+  }
+
+  stop(): void {
+    this.isStopped = true;
+    this.relay.wheel.cancel(this.reconnect);
+    this.failWaiters('stopped');
+    for (const link of [...this.links]) link.destroy('stopped');
+  }
+
+  // ---- LinkHost ----
+
+  onStream(_link: Link, _stream: Stream, _block: HeaderBlock, _ended: boolean): void {}
+
+  onAlive(link: Link): void {
+    this.failures = 0;
+    this.problem = '';
+    this.connects++;
+    const watch = this.watches.get(link)!;
+    this.relay.wheel.cancel(watch);
+    watch.isConnecting = false;
+    const age = this.options.config.maxAgeMs;
+    if (age > 0) {
+      watch.retireAtMs = this.relay.clock.now() + age * (0.9 + 0.2 * this.relay.random());
+      this.relay.wheel.add(watch.age, watch.retireAtMs);
+    }
+    for (const old of this.links) if (watch.replaces === old) this.letGo(old);
+    watch.replaces = null;
+    this.serve();
+    this.options.onChange();
+  }
+
+  onGoaway(link: Link): void {
+    this.replace(link);
+    if (link.inFlight === 0) link.close('the peer said GOAWAY');
+    this.options.onChange();
+  }
+
+  onRoom(link: Link): void {
+    if (link.isRetiring && link.inFlight === 0) return link.close('retired');
+    if (this.waiters.length > 0) this.serve();
+    if (link.connection.isWorn && !link.isRetiring) this.replace(link);
+  }
+
+  onDown(link: Link, reason: string): void {
+    this.links.splice(this.links.indexOf(link), 1);
+    const watch = this.watches.get(link)!;
+    this.relay.wheel.cancel(watch);
+    this.relay.wheel.cancel(watch.age);
+    this.watches.delete(link);
+    if (!link.isAlive) {
+      this.failures++;
+      this.problem = reason;
+      this.lastFailureMs = this.relay.clock.now();
+      if (this.links.length === 0) this.failWaiters(reason);
+    } else if (!this.isConnected) {
+      this.problem = reason;
+    }
+    if (!this.isStopped) this.fill();
+    this.options.onChange();
+  }
+
+  /** @internal Opens what is missing, or plans to after a failure. */
+  fill(): void {
+    if (this.isStopped) return;
+    const wanted = this.options.config.connections;
+    if (this.links.filter((link) => !link.isRetiring).length >= wanted) return;
+    if (this.failures > 0 && this.relay.clock.now() < this.lastFailureMs + this.backoffMs()) {
+      if (!this.reconnect.isScheduled)
+        this.relay.wheel.add(this.reconnect, this.lastFailureMs + this.backoffMs());
+      return;
+    }
+    while (this.links.filter((link) => !link.isRetiring).length < wanted) if (!this.open()) return;
+  }
+
+  /** @internal */
+  reconnectNow(): void {
+    if (!this.isStopped && !this.isConnecting) this.open();
+  }
+
+  /** @internal The watch's time has come: a connect that took too long, or silence while calls wait. */
+  watchFired(watch: Watch): void {
+    const { link } = watch;
+    const { config } = this.options;
+    const now = this.relay.clock.now();
+    if (watch.isConnecting) return link.destroy('connect timeout');
+    if (link.inFlight === 0) return;
+    const silentMs = now - link.lastReadMs;
+    if (watch.pingedMs > link.lastReadMs) {
+      if (now - watch.pingedMs >= config.pingTimeoutMs && !this.relay.hasStalled()) {
+        return link.destroy('no answer to a PING');
+      }
+    } else if (silentMs >= config.pingIntervalMs) {
+      watch.pingedMs = now;
+      link.connection.ping();
+    }
+    const nextMs =
+      watch.pingedMs > link.lastReadMs
+        ? watch.pingedMs + config.pingTimeoutMs
+        : link.lastReadMs + config.pingIntervalMs;
+    this.relay.wheel.add(watch, Math.max(nextMs, now + 4));
+  }
+
+  /** @internal Opens a replacement; the old connection is let go when the new one is alive. */
+  replace(link: Link): void {
+    if (this.isStopped) return;
+    for (const watch of this.watches.values()) if (watch.replaces === link) return;
+    const fresh = this.open();
+    if (fresh) this.watches.get(fresh)!.replaces = link;
+  }
+
+  private letGo(link: Link): void {
+    link.isRetiring = true;
+    if (link.inFlight === 0) link.close('replaced');
+  }
+
+  private open(): Link | undefined {
+    const socket = this.options.dial();
+    if (socket === undefined) {
+      this.problem = 'no identity to connect with yet';
+      this.failWaiters(this.problem);
+      return undefined;
+    }
+    const link = new Link(socket, 'client', this.options.settings, this, this.relay);
+    this.links.push(link);
+    const watch = new Watch(link, this);
+    this.watches.set(link, watch);
+    this.relay.wheel.add(watch, this.relay.clock.now() + this.options.config.connectTimeoutMs);
+    return link;
+  }
+
+  private backoffMs(): number {
+    const base = Math.min(BACKOFF_FIRST_MS * BACKOFF_FACTOR ** (this.failures - 1), BACKOFF_MAX_MS);
+    return base * (0.8 + 0.4 * this.relay.random());
+  }
+
+  private serve(): void {
+    while (this.waiters.length > 0) {
+      const link = this.acquire();
+      if (link === null) return;
+      this.waiters.shift()!.onLink(link);
+    }
+  }
+
+  private failWaiters(reason: string): void {
+    for (const waiter of this.waiters.splice(0)) waiter.onConnectFailed(reason);
+  }
+}
+
+class Watch extends WheelEntry {
+  isConnecting = true;
+  pingedMs = 0;
+  retireAtMs = 0;
+  /** The connection this one stands in for once it is alive. */
+  replaces: Link | null = null;
+  readonly age: Age;
+
+  constructor(
+    readonly link: Link,
+    private readonly pool: Pool,
+  ) {
+    super();
+    this.age = new Age(link, pool);
+  }
+  fire(): void {
+    this.pool.watchFired(this);
+  }
+}
+
+class Age extends WheelEntry {
+  constructor(
+    private readonly link: Link,
+    private readonly pool: Pool,
+  ) {
+    super();
+  }
+  fire(): void {
+    this.pool.replace(this.link);
+  }
+}
+
+class Reconnect extends WheelEntry {
+  constructor(private readonly pool: Pool) {
+    super();
+  }
+  fire(): void {
+    this.pool.reconnectNow();
+  }
+}

@@ -1,0 +1,45 @@
+/**
+ * What every part of the data plane shares: one clock, one timing wheel, one turn, one budget of bytes, one tally.
+ */
+
+import type { Clock } from '../runtime/clock.js';
+import type { Logger } from '../runtime/logger.js';
+import type { Random } from '../runtime/random.js';
+import type { TimingWheel } from '../runtime/timing-wheel.js';
+import type { Tally } from './tally.js';
+import type { Turn } from './turn.js';
+
+/** Stream window given at first, and to a stream that has shown it needs more, in octets. */
+export const FIRST_WINDOW = 256 * 1024;
+export const WIDE_WINDOW = 1024 * 1024;
+
+export interface Relay {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly wheel: TimingWheel;
+  readonly turn: Turn;
+  readonly tally: Tally;
+  readonly logger: Logger;
+  readonly memory: Memory;
+  /** Monotonic ms of the read being handled; fresh enough for everything but measuring. */
+  nowMs: number;
+  /** Whether our own event loop stalled lately: no verdict may rest on time that passed meanwhile. */
+  hasStalled(): boolean;
+}
+
+/** Request and response bytes held back for another attempt or a late status, process-wide. */
+export class Memory {
+  held = 0;
+  constructor(readonly limit: number) {}
+
+  /** Whether `bytes` more may be held; counts them when so. */
+  take(bytes: number): boolean {
+    if (this.held + bytes > this.limit) return false;
+    this.held += bytes;
+    return true;
+  }
+
+  give(bytes: number): void {
+    this.held -= bytes;
+  }
+}

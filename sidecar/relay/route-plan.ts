@@ -1,0 +1,81 @@
+/** Routes made ready for calls: the plan of each, and which one a path belongs to, remembered. */
+
+import type { RouteConfig } from '../config/model.js';
+import { isKnownUnary, isValidPath, RouteTable } from '../core/method.js';
+import type { CallPlan } from './call.js';
+import type { CallTally, Tally } from './tally.js';
+
+export interface RoutePlan extends CallPlan {
+  readonly config: RouteConfig;
+}
+
+/** A path's route and the counters of its calls. */
+export interface Match {
+  readonly plan: RoutePlan;
+  readonly tally: CallTally;
+}
+
+/** Paths remembered; callers that invent methods do not grow memory beyond this. */
+const REMEMBERED_PATHS = 1024;
+
+export interface RoutesOptions {
+  readonly direction: 'inbound' | 'outbound';
+  readonly service: string;
+  readonly replayBytes: number;
+  readonly stripsResponse: boolean;
+}
+
+export class Routes {
+  private readonly table: RouteTable<{ methods: readonly string[]; plan: RoutePlan }>;
+  private readonly remembered = new Map<string, Match | null>();
+  private readonly tallies = new Map<string, CallTally>();
+
+  constructor(
+    routes: readonly RouteConfig[],
+    private readonly options: RoutesOptions,
+    private readonly tally: Tally,
+    before?: Routes,
+  ) {
+    this.table = new RouteTable(
+      routes.map((config) => ({ methods: config.methods, plan: planOf(config, options) })),
+    );
+    if (before !== undefined) for (const [method, each] of before.tallies) this.tallies.set(method, each);
+  }
+
+  /** The route of a path; null when the path is invalid or no route takes it. */
+  match(path: string): Match | null {
+    const known = this.remembered.get(path);
+    if (known !== undefined) return known;
+    const found = this.find(path);
+    if (this.remembered.size < REMEMBERED_PATHS) this.remembered.set(path, found);
+    return found;
+  }
+
+  private find(path: string): Match | null {
+    if (!isValidPath(path)) return null;
+    const route = this.table.match(path);
+    if (route === undefined) return null;
+    const label = this.table.names(path) || isKnownUnary(path) ? path : 'other';
+    return { plan: route.plan, tally: this.tallyOf(label) };
+  }
+
+  /** Counters for a method; calls without a route count under `other`. */
+  tallyOf(method: string): CallTally {
+    let tally = this.tallies.get(method);
+    if (tally === undefined) {
+      tally = this.tally.call(this.options.direction, this.options.service, method);
+      this.tallies.set(method, tally);
+    }
+    return tally;
+  }
+}
+
+function planOf(config: RouteConfig, options: RoutesOptions): RoutePlan {
+  return {
+    config,
+    holdsResponse: config.kind === 'unary',
+    idleTimeoutMs: config.idleTimeoutMs,
+    replayBytes: options.replayBytes,
+    stripsResponse: options.stripsResponse,
+  };
+}

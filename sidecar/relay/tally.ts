@@ -1,0 +1,67 @@
+/**
+ * Counters of the data plane: plain numbers, read at scrape time. Labels come only from configuration and from
+ * methods named in it; everything else is `other`.
+ */
+
+import type { LimitName } from '../http2/limits.js';
+
+/** Upper bounds of the latency buckets, ms; one more bucket takes the rest. */
+export const LATENCY_BOUNDS_MS: readonly number[] = [
+  0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000,
+];
+
+/** Calls of one kind: direction × service × method. */
+export class CallTally {
+  started = 0;
+  inFlight = 0;
+  /** By gRPC status code 0–16. */
+  readonly byStatus = new Float64Array(17);
+  readonly latency = new Float64Array(LATENCY_BOUNDS_MS.length + 1);
+  latencySumMs = 0;
+  /** Answered by the sidecar itself, by reason. */
+  readonly byReason = new Map<string, number>();
+  retries = 0;
+
+  constructor(
+    readonly direction: 'inbound' | 'outbound',
+    readonly service: string,
+    readonly method: string,
+  ) {}
+
+  finished(status: number, elapsedMs: number): void {
+    this.inFlight--;
+    this.byStatus[status >= 0 && status <= 16 ? status : 2]!++;
+    this.latencySumMs += elapsedMs;
+    let i = 0;
+    while (i < LATENCY_BOUNDS_MS.length && elapsedMs > LATENCY_BOUNDS_MS[i]!) i++;
+    this.latency[i]!++;
+  }
+
+  reason(name: string): void {
+    this.byReason.set(name, (this.byReason.get(name) ?? 0) + 1);
+  }
+}
+
+export class Tally {
+  readonly calls: CallTally[] = [];
+  readonly limits = new Map<LimitName, number>();
+  protocolErrors = 0;
+  defects = 0;
+  connectionsAccepted = 0;
+  connectionsOpen = 0;
+  handshakeFailures = new Map<string, number>();
+
+  call(direction: 'inbound' | 'outbound', service: string, method: string): CallTally {
+    const tally = new CallTally(direction, service, method);
+    this.calls.push(tally);
+    return tally;
+  }
+
+  limit(name: LimitName): void {
+    this.limits.set(name, (this.limits.get(name) ?? 0) + 1);
+  }
+
+  handshakeFailed(reason: string): void {
+    this.handshakeFailures.set(reason, (this.handshakeFailures.get(reason) ?? 0) + 1);
+  }
+}
