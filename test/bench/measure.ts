@@ -38,7 +38,11 @@ export interface RunRequest extends RunLength {
 }
 
 export async function measure(request: RunRequest): Promise<Figures> {
-  return request.mode.load === 'h2load' ? measureWithH2load(request) : measureWithGenerator(request);
+  const figures = await (request.mode.load === 'h2load'
+    ? measureWithH2load(request)
+    : measureWithGenerator(request));
+  const lastWords = request.subject.lastWords();
+  return lastWords === '' ? figures : { ...figures, problem: `${figures.problem}; it ended: ${lastWords}` };
 }
 
 async function measureWithGenerator(request: RunRequest): Promise<Figures> {
@@ -57,13 +61,14 @@ async function measureWithGenerator(request: RunRequest): Promise<Figures> {
     ...(request.ratePerSecond === undefined ? {} : { ratePerSecond: request.ratePerSecond }),
   };
   const result = await request.load.run(spec);
+  const calls = Math.max(1, result.measured);
   return {
-    cpuUs: result.cpuNs / 1000 / result.measured,
-    perSecond: result.measured / result.seconds,
+    cpuUs: result.cpuNs / 1000 / calls,
+    perSecond: result.seconds > 0 ? result.measured / result.seconds : 0,
     p50Us: result.p50Us,
     p99Us: result.p99Us,
     rssMb: residentBytes(spec.pids, 'VmHWM') / 1e6,
-    loadCpuUs: result.loadCpuNs / 1000 / result.measured,
+    loadCpuUs: result.loadCpuNs / 1000 / calls,
     calls: result.issued,
     problem: problemOf(result),
   };

@@ -9,12 +9,20 @@ import { readdirSync, readFileSync } from 'node:fs';
 export function cpuNs(pids: readonly number[]): number {
   let ns = 0;
   for (const pid of pids) {
-    for (const tid of readdirSync(`/proc/${pid}/task`)) {
+    for (const tid of threadsOf(pid)) {
       const line = readIfThere(`/proc/${pid}/task/${tid}/schedstat`);
       ns += Number(line.slice(0, line.indexOf(' ')));
     }
   }
   return ns;
+}
+
+function threadsOf(pid: number): string[] {
+  try {
+    return readdirSync(`/proc/${pid}/task`);
+  } catch {
+    return [];
+  }
 }
 
 /** Resident bytes now, or at most so far (`VmHWM`), summed over the processes. */

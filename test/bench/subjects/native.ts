@@ -44,7 +44,8 @@ export function haproxy(): Subject {
   return {
     name: 'haproxy',
     isPeer: true,
-    version: path === undefined ? { missing: INSTALL } : { found: versionOf(path, ['-v'], /version (\S+)/) },
+    version:
+      path === undefined ? { missing: INSTALL } : { found: versionOf(path, ['-v'], /version (\d[\d.]+)/) },
     start: async (target) => {
       const dir = scratch();
       const port = await freePort();

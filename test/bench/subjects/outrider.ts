@@ -4,12 +4,12 @@
  */
 
 import { existsSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { PATHS } from '../load/protocol.js';
 import {
   freePort,
   joined,
-  ROOT,
   type Running,
   type Subject,
   scratch,
@@ -18,7 +18,8 @@ import {
 } from './subject.js';
 import { gitRevision } from './tools.js';
 
-const MAIN = join(ROOT, 'dist/sidecar/main.js');
+/** Of the same build as the benchmark. */
+const MAIN = join(dirname(fileURLToPath(import.meta.url)), '../../../sidecar/main.js');
 
 const ROUTES = `
       routes:

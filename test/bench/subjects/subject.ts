@@ -32,6 +32,8 @@ export interface Target {
 export interface Running {
   readonly port: number;
   pids(): number[];
+  /** Its last words, if it has ended by itself. */
+  lastWords(): string;
   stop(): Promise<void>;
 }
 
@@ -89,14 +91,19 @@ export async function startProcess(options: ProcessOptions): Promise<Running> {
   child.stderr.on('data', keep);
   const deadline = Date.now() + START_TIMEOUT_MS;
   while (!(await accepts(options.port))) {
-    if (child.exitCode !== null || Date.now() > deadline) {
+    if (hasEnded(child) || Date.now() > deadline) {
       await stopProcess(child);
       throw new Error(`${options.command.join(' ')} did not start:\n${output}`);
     }
     await sleep(25);
   }
   const pid = child.pid!;
-  return { port: options.port, pids: () => withChildren(pid), stop: () => stopProcess(child) };
+  return {
+    port: options.port,
+    pids: () => withChildren(pid),
+    lastWords: () => (hasEnded(child) ? output.trim() || 'ended without a word' : ''),
+    stop: () => stopProcess(child),
+  };
 }
 
 /** The two halves of a pair as one subject, entered by the first. */
@@ -104,6 +111,7 @@ export function joined(first: Running, second: Running): Running {
   return {
     port: first.port,
     pids: () => [...first.pids(), ...second.pids()],
+    lastWords: () => first.lastWords() || second.lastWords(),
     stop: async () => {
       await first.stop();
       await second.stop();
@@ -143,8 +151,12 @@ function accepts(port: number): Promise<boolean> {
   });
 }
 
+function hasEnded(child: ChildProcess): boolean {
+  return child.exitCode !== null || child.signalCode !== null;
+}
+
 async function stopProcess(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
+  if (hasEnded(child)) return;
   const ended = new Promise((resolve) => child.once('exit', resolve));
   child.kill('SIGTERM');
   const forced = setTimeout(() => child.kill('SIGKILL'), 2000);
