@@ -1,0 +1,110 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { DECAY_MS, MAX_PENALTY_MS, PeakEwma } from '../../sidecar/core/ewma.js';
+
+const near = (actual: number, expected: number): void =>
+  assert.ok(Math.abs(actual - expected) < 1e-6, `${actual}, not ${expected}`);
+
+describe('PeakEwma', () => {
+  it('is neutral while it has no sample', () => near(new PeakEwma().estimate(42, 1e6), 42));
+
+  it('jumps up to a peak at once', () => {
+    const ewma = new PeakEwma();
+    ewma.record(10, 0);
+    ewma.record(500, 1);
+    near(ewma.estimate(10, 1), 500);
+  });
+
+  it('comes down over ten seconds, by time and not by the number of samples', () => {
+    const one = new PeakEwma();
+    const many = new PeakEwma();
+    for (const ewma of [one, many]) {
+      ewma.record(10, 0);
+      ewma.record(100, 0);
+    }
+    one.record(10, DECAY_MS);
+    for (let i = 1; i <= 1_000; i += 1) many.record(10, (DECAY_MS * i) / 1_000);
+    near(one.peakMs, 10 + 90 / Math.E);
+    near(many.peakMs, 10 + 90 / Math.E);
+  });
+
+  it('fades towards what a peer costs when no call comes, from above and from below', () => {
+    const ewma = new PeakEwma();
+    ewma.record(1_000, 0);
+    near(ewma.estimate(10, DECAY_MS), 10 + 990 / Math.E);
+    near(ewma.estimate(5_000, DECAY_MS), 5_000 - 4_000 / Math.E);
+    assert.ok(Math.abs(ewma.estimate(10, 100 * DECAY_MS) - 10) < 1e-9);
+  });
+
+  it('keeps a plain mean of successes, which one peak does not govern', () => {
+    const ewma = new PeakEwma();
+    for (let i = 0; i < 100; i += 1) ewma.record(10, i * 100);
+    ewma.record(1_000, 10_000);
+    assert.ok(ewma.meanMs > 10 && ewma.meanMs < 25, `${ewma.meanMs}`);
+    near(ewma.peakMs, 1_000);
+  });
+
+  it('records a fast failure as three times as slow as usual', () => {
+    const ewma = new PeakEwma();
+    ewma.record(10, 0);
+    ewma.recordFault(0.1, 10, 1);
+    near(ewma.peakMs, 30);
+    near(ewma.meanMs, 10);
+  });
+
+  it('compounds failures in a row up to five seconds', () => {
+    const ewma = new PeakEwma();
+    ewma.record(10, 0);
+    for (let i = 0; i < 50; i += 1) ewma.recordFault(0.1, 10, 1);
+    near(ewma.peakMs, MAX_PENALTY_MS);
+  });
+
+  it('records a failure that took longer than any penalty as it was', () => {
+    const ewma = new PeakEwma();
+    ewma.record(10, 0);
+    ewma.recordFault(15_000, 10, 1);
+    near(ewma.peakMs, 15_000);
+  });
+
+  it('takes the first failure of an unknown endpoint for slower than its peers', () => {
+    const ewma = new PeakEwma();
+    ewma.recordFault(0.1, 20, 1);
+    near(ewma.estimate(20, 1), 60);
+  });
+
+  it('raises the estimate by a call given up, and never lowers it', () => {
+    const ewma = new PeakEwma();
+    ewma.record(100, 0);
+    ewma.recordAtLeast(50, 5_000);
+    near(ewma.peakMs, 100);
+    ewma.recordAtLeast(900, 5_000);
+    near(ewma.peakMs, 900);
+    near(ewma.meanMs, 100);
+  });
+
+  it('stays between the smallest and the largest sample of successes', () => {
+    const samples = fc.array(
+      fc.tuple(fc.double({ min: 0.01, max: 1e4, noNaN: true }), fc.double({ min: 0, max: 3e4, noNaN: true })),
+      {
+        minLength: 1,
+        maxLength: 50,
+      },
+    );
+    fc.assert(
+      fc.property(samples, (calls) => {
+        const ewma = new PeakEwma();
+        let nowMs = 0;
+        for (const [elapsedMs, gapMs] of calls) {
+          nowMs += gapMs;
+          ewma.record(elapsedMs, nowMs);
+        }
+        const times = calls.map(([elapsedMs]) => elapsedMs);
+        const low = Math.min(...times) - 1e-6;
+        const high = Math.max(...times) + 1e-6;
+        assert.ok(ewma.peakMs >= low && ewma.peakMs <= high);
+        assert.ok(ewma.meanMs >= low && ewma.meanMs <= high);
+        assert.ok(ewma.peakMs >= ewma.meanMs - 1e-6);
+      }),
+    );
+  });
+});

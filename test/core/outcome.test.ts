@@ -1,0 +1,162 @@
+import assert from 'node:assert/strict';
+import {
+  classify,
+  Ended,
+  isCancelAtDeadline,
+  isNeverProcessed,
+  OUTCOME_NAMES,
+  Outcome,
+  restsOnElapsedTime,
+} from '../../sidecar/core/outcome.js';
+import { Status, statusName } from '../../sidecar/core/status.js';
+
+const NONE = Number.POSITIVE_INFINITY;
+const name = (outcome: number): string => OUTCOME_NAMES[outcome]!;
+
+describe('classify, by the final status', () => {
+  const expected: Record<keyof typeof Status, keyof typeof Outcome> = {
+    OK: 'success',
+    CANCELLED: 'neutral',
+    UNKNOWN: 'fault',
+    INVALID_ARGUMENT: 'neutral',
+    DEADLINE_EXCEEDED: 'fault',
+    NOT_FOUND: 'neutral',
+    ALREADY_EXISTS: 'neutral',
+    PERMISSION_DENIED: 'neutral',
+    RESOURCE_EXHAUSTED: 'overload',
+    FAILED_PRECONDITION: 'neutral',
+    ABORTED: 'neutral',
+    OUT_OF_RANGE: 'neutral',
+    UNIMPLEMENTED: 'neutral',
+    INTERNAL: 'fault',
+    UNAVAILABLE: 'fault',
+    DATA_LOSS: 'fault',
+    UNAUTHENTICATED: 'neutral',
+  };
+  for (const [status, outcome] of Object.entries(expected)) {
+    it(`${status} is ${outcome}`, () => {
+      const code = Status[status as keyof typeof Status];
+      assert.equal(name(classify(Ended.trailers, code, 20, 5_000, 10)), outcome);
+    });
+  }
+  for (const code of [17, 99, -1]) {
+    it(`${code}, which gRPC does not define, is a fault`, () => {
+      assert.equal(classify(Ended.trailers, code, 20, 5_000, 10), Outcome.fault);
+    });
+  }
+});
+
+describe('classify, by how the attempt ended', () => {
+  for (const [ended, outcome] of [
+    ['reset', 'fault'],
+    ['refusedStream', 'refusal'],
+    ['goawayUnprocessed', 'refusal'],
+    ['connectError', 'fault'],
+    ['connectionLost', 'fault'],
+    ['attemptTimeout', 'fault'],
+    ['deadline', 'fault'],
+    ['cancelled', 'cancelled'],
+    ['missingTrailers', 'fault'],
+    ['protocolError', 'fault'],
+  ] as const) {
+    it(`${ended} is ${outcome}`, () => {
+      assert.equal(name(classify(Ended[ended], Status.INTERNAL, 20, 5_000, 10)), outcome);
+    });
+  }
+});
+
+describe('classify, where time decides', () => {
+  // ended, status, elapsed, allowed, usual → outcome
+  const { trailers, deadline, cancelled, reset } = Ended;
+  const DE = Status.DEADLINE_EXCEEDED;
+  for (const [what, ended, status, elapsedMs, allowedMs, usualMs, outcome] of [
+    ['a deadline longer than usual blames the endpoint', deadline, 0, 101, 101, 100, 'fault'],
+    ['a deadline of exactly the usual time does not', deadline, 0, 100, 100, 100, 'neutral'],
+    ['nor does one shorter than usual', deadline, 0, 50, 50, 100, 'neutral'],
+    ['the status says the same, longer', trailers, DE, 101, 101, 100, 'fault'],
+    ['the status says the same, shorter', trailers, DE, 50, 50, 100, 'neutral'],
+    ['with nothing known, one second proves nothing', deadline, 0, 1_000, 1_000, 0, 'neutral'],
+    ['with nothing known, more than a second does', deadline, 0, 1_001, 1_001, 0, 'fault'],
+    ['a cancel 10 ms before the deadline is the deadline', cancelled, 0, 90, 100, 50, 'fault'],
+    ['a cancel 11 ms before it is a cancel', cancelled, 0, 89, 100, 50, 'cancelled'],
+    ['a cancel within 5 % of a long deadline is the deadline', cancelled, 0, 950, 1_000, 50, 'fault'],
+    ['a cancel earlier than that is a cancel', cancelled, 0, 949, 1_000, 50, 'cancelled'],
+    ['a cancel after the deadline is the deadline', cancelled, 0, 130, 100, 50, 'fault'],
+    ['a cancel at a deadline shorter than usual blames nobody', cancelled, 0, 100, 100, 500, 'neutral'],
+    ['a cancel without a deadline is a cancel', cancelled, 0, 1e9, NONE, 50, 'cancelled'],
+    [
+      'the status CANCELLED at the deadline is the deadline',
+      trailers,
+      Status.CANCELLED,
+      99,
+      100,
+      50,
+      'fault',
+    ],
+    ['the status CANCELLED before it is neutral', trailers, Status.CANCELLED, 50, 100, 50, 'neutral'],
+    [
+      'the status CANCELLED without a deadline is neutral',
+      trailers,
+      Status.CANCELLED,
+      50,
+      NONE,
+      50,
+      'neutral',
+    ],
+    [
+      'a reset with CANCEL at a short deadline blames nobody',
+      reset,
+      Status.CANCELLED,
+      99,
+      100,
+      500,
+      'neutral',
+    ],
+    ['a reset with CANCEL before it is a fault', reset, Status.CANCELLED, 50, 1_000, 10, 'fault'],
+    [
+      'a reset with ENHANCE_YOUR_CALM is overload',
+      reset,
+      Status.RESOURCE_EXHAUSTED,
+      50,
+      1_000,
+      10,
+      'overload',
+    ],
+  ] as const) {
+    it(what, () => assert.equal(name(classify(ended, status, elapsedMs, allowedMs, usualMs)), outcome));
+  }
+
+  it('knows no deadline to be near when there is none', () =>
+    assert.equal(isCancelAtDeadline(1e9, NONE), false));
+});
+
+describe('restsOnElapsedTime', () => {
+  it('is so for exactly the ends that only a clock tells', () => {
+    const told: string[] = [];
+    for (const [ended, code] of Object.entries(Ended)) {
+      for (const status of Object.values(Status)) {
+        if (restsOnElapsedTime(code, status) && (ended === 'trailers' || ended === 'reset'))
+          told.push(`${ended} ${statusName(status)}`);
+        else if (restsOnElapsedTime(code, status) && !told.includes(ended)) told.push(ended);
+      }
+    }
+    assert.deepEqual(told, [
+      'trailers CANCELLED',
+      'trailers DEADLINE_EXCEEDED',
+      'reset CANCELLED',
+      'attemptTimeout',
+      'deadline',
+      'cancelled',
+    ]);
+  });
+});
+
+describe('isNeverProcessed', () => {
+  it('is so for refused streams, GOAWAY and failed connects only', () => {
+    const never = Object.entries(Ended).filter(([, code]) => isNeverProcessed(code));
+    assert.deepEqual(
+      never.map(([ended]) => ended),
+      ['refusedStream', 'goawayUnprocessed', 'connectError'],
+    );
+  });
+});
