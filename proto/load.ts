@@ -22,6 +22,7 @@ import type {
   ServerReadyRequest,
   ServerReadyResponse,
 } from './messages.js';
+import { requireWholeFields } from './wire.js';
 
 /** A method with typed, exact (de)serialisers. Deserialisers throw on bytes that are no such message. */
 export interface Method<Request, Response> {
@@ -86,11 +87,28 @@ function read(): Protocols {
   };
 }
 
+/** The library reads a string that is cut off as a shorter one; here it is an error like any other truncation. */
+function strict<Message>(deserialize: (bytes: Buffer) => Message): (bytes: Buffer) => Message {
+  return (bytes) => {
+    requireWholeFields(bytes);
+    return deserialize(bytes);
+  };
+}
+
 function service(
   definitions: PackageDefinition,
   name: string,
 ): Record<string, MethodDefinition<object, object>> {
   const found = definitions[name];
   if (found === undefined || 'format' in found) throw new Error(`proto: ${name} is not defined`);
-  return found as Record<string, MethodDefinition<object, object>>;
+  return Object.fromEntries(
+    Object.entries(found as Record<string, MethodDefinition<object, object>>).map(([method, definition]) => [
+      method,
+      {
+        ...definition,
+        requestDeserialize: strict(definition.requestDeserialize),
+        responseDeserialize: strict(definition.responseDeserialize),
+      },
+    ]),
+  );
 }

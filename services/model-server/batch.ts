@@ -5,7 +5,7 @@
  * A job whose caller has gone or whose deadline has passed is never run. No retries, no limits: that is the mesh's work.
  */
 
-import type { Tensor } from './datatypes.js';
+import type { Tensor } from '../../proto/datatypes.js';
 import { messageOf, RpcError, status } from './rpc.js';
 
 /** What a job needs of its model. */

@@ -3,11 +3,11 @@
  * serve, and the answer must match. Where the card declares batching, a batch must give what single runs give.
  */
 
+import { fromHalf, type Tensor } from '../../proto/datatypes.js';
+import { fromValues } from '../../proto/tensors.js';
 import { combine, slice } from './batch.js';
 import type { Card } from './card.js';
-import { fromHalf, type Tensor } from './datatypes.js';
 import type { ModelSession } from './session.js';
-import { fromValues } from './tensors.js';
 
 /** Throws an Error that names the output, the element, what was found and what was expected. */
 export async function proveGolden(session: ModelSession, card: Card): Promise<void> {

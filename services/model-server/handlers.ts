@@ -12,12 +12,12 @@ import type {
 import { Metadata } from '@grpc/grpc-js';
 import type { Method } from '../../proto/load.js';
 import type * as pb from '../../proto/messages.js';
+import { encodeRaw, TensorError } from '../../proto/tensors.js';
 import type { InferenceQueue, Job } from './batch.js';
 import type { HealthTable } from './health.js';
 import type { Model } from './model.js';
 import { decodeInputs, requestedOutputs } from './request.js';
 import { invalidArgument, messageOf, RpcError, status } from './rpc.js';
-import { encodeRaw } from './tensors.js';
 
 const PLATFORM = 'onnxruntime_onnx';
 /** A status message travels in a header; names out of a request may be megabytes. */
@@ -54,7 +54,7 @@ export function unary<Request, Response>(
     try {
       handler(decode(method, call.request), call, reply);
     } catch (error) {
-      reply(error instanceof RpcError ? error : new RpcError(status.INTERNAL, messageOf(error)));
+      reply(toRpcError(error));
     }
   };
 }
@@ -203,6 +203,12 @@ function findModel(serving: Serving, name: string, version: string | undefined):
     );
   }
   return model;
+}
+
+function toRpcError(error: unknown): RpcError {
+  if (error instanceof RpcError) return error;
+  if (error instanceof TensorError) return invalidArgument(error.message);
+  return new RpcError(status.INTERNAL, messageOf(error));
 }
 
 function toStatus(error: RpcError): ServerErrorResponse {

@@ -4,10 +4,10 @@
  * the tensor, what was found and what was expected.
  */
 
+import { elementBytes, type Tensor, type TensorSpec } from '../../proto/datatypes.js';
 import type { InferTensor, Int64, ModelInferRequest } from '../../proto/messages.js';
-import { elementBytes, type Tensor, type TensorSpec } from './datatypes.js';
+import { decodeRaw, fromContents } from '../../proto/tensors.js';
 import { invalidArgument } from './rpc.js';
-import { decodeRaw, decodeTyped } from './tensors.js';
 
 /** No message can carry more elements than this, whatever a shape claims. */
 const MAX_ELEMENTS = 2 ** 31;
@@ -97,7 +97,8 @@ function decodeOne(
   }
   const dims = parseShape(input.shape, spec, where);
   const count = dims.reduce((product, d) => product * d, 1);
-  if (raw !== undefined) return { datatype, dims, data: decodeRaw(raw, datatype, count, where) };
+  if (raw !== undefined)
+    return textChecked({ datatype, dims, data: decodeRaw(raw, datatype, count, where) }, where);
   if (input.contents == null) {
     // An empty tensor needs no contents; anything else has lost its data.
     if (count === 0) return { datatype, dims, data: decodeRaw(new Uint8Array(0), datatype, 0, where) };
@@ -105,7 +106,15 @@ function decodeOne(
       `${where}: found no data, expected ${count} elements in raw_input_contents or contents`,
     );
   }
-  return { datatype, dims, data: decodeTyped(input.contents, datatype, count, where) };
+  return textChecked({ datatype, dims, data: fromContents(input.contents, datatype, count, where) }, where);
+}
+
+/** The runtime cuts text at a zero byte, silently; such text is refused instead. */
+function textChecked(tensor: Tensor, where: string): Tensor {
+  const at = Array.isArray(tensor.data) ? tensor.data.findIndex((text) => text.includes('\0')) : -1;
+  if (at >= 0)
+    throw invalidArgument(`${where}: BYTES element ${at}: found a zero byte, expected text without one`);
+  return tensor;
 }
 
 function parseShape(shape: readonly Int64[], spec: TensorSpec, where: string): number[] {

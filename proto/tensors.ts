@@ -4,7 +4,6 @@
  * what was expected; `where` names the tensor. Assumes a little-endian host, as the runtime does.
  */
 
-import type { InferTensorContents } from '../../proto/messages.js';
 import {
   contentFields,
   type Datatype,
@@ -13,7 +12,10 @@ import {
   type Tensor,
   toHalf,
 } from './datatypes.js';
-import { invalidArgument } from './rpc.js';
+import type { InferTensorContents } from './messages.js';
+
+/** Bytes or values that do not fit a tensor. The message is one line, fit for whoever sent them. */
+export class TensorError extends Error {}
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
@@ -23,7 +25,7 @@ export function decodeRaw(bytes: Uint8Array, datatype: Datatype, count: number, 
   if (array === undefined) return decodeRawText(bytes, count, where);
   const expected = count * array.BYTES_PER_ELEMENT;
   if (bytes.byteLength !== expected) {
-    throw invalidArgument(
+    throw new TensorError(
       `${where}: found ${bytes.byteLength} raw bytes, expected ${expected} (${count} × ${array.BYTES_PER_ELEMENT} of ${datatype})`,
     );
   }
@@ -34,7 +36,7 @@ export function decodeRaw(bytes: Uint8Array, datatype: Datatype, count: number, 
 }
 
 /** `count` elements out of the one typed field that fits `datatype`; the other fields must be empty. */
-export function decodeTyped(
+export function fromContents(
   contents: InferTensorContents,
   datatype: Datatype,
   count: number,
@@ -43,16 +45,16 @@ export function decodeTyped(
   const { field } = datatypeInfo(datatype);
   const used = contentFields.filter((f) => (contents[f]?.length ?? 0) > 0);
   if (field === undefined) {
-    throw invalidArgument(
+    throw new TensorError(
       `${where}: found ${used[0] ?? 'contents'}, expected raw_input_contents (${datatype} has no typed form)`,
     );
   }
   const wrong = used.find((f) => f !== field);
   if (wrong !== undefined)
-    throw invalidArgument(`${where}: found ${wrong}, expected ${field} for ${datatype}`);
+    throw new TensorError(`${where}: found ${wrong}, expected ${field} for ${datatype}`);
   const values = contents[field] ?? [];
   if (values.length !== count) {
-    throw invalidArgument(`${where}: found ${values.length} elements in ${field}, expected ${count}`);
+    throw new TensorError(`${where}: found ${values.length} elements in ${field}, expected ${count}`);
   }
   return fromValues(values, datatype, where);
 }
@@ -94,7 +96,7 @@ function decodeRawText(bytes: Uint8Array, count: number, where: string): string[
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   // Each element takes 4 bytes at least, so an absurd count is refused before anything is allocated for it.
   if (count > bytes.byteLength / 4) {
-    throw invalidArgument(
+    throw new TensorError(
       `${where}: found ${bytes.byteLength} raw bytes, expected at least ${count * 4} for ${count} BYTES elements`,
     );
   }
@@ -104,7 +106,7 @@ function decodeRawText(bytes: Uint8Array, count: number, where: string): string[
     const length = at + 4 <= bytes.byteLength ? view.getUint32(at, true) : 0;
     if (at + 4 + length > bytes.byteLength) {
       const left = Math.max(0, bytes.byteLength - at - 4);
-      throw invalidArgument(
+      throw new TensorError(
         `${where}: BYTES element ${i}: found ${left} bytes left, expected ${length || 'a 4-byte length'}`,
       );
     }
@@ -112,7 +114,7 @@ function decodeRawText(bytes: Uint8Array, count: number, where: string): string[
     at += 4 + length;
   }
   if (at !== bytes.byteLength) {
-    throw invalidArgument(
+    throw new TensorError(
       `${where}: found ${bytes.byteLength} raw bytes, expected ${at} for ${count} BYTES elements`,
     );
   }
@@ -123,14 +125,14 @@ function decodeText(bytes: Uint8Array, index: number, where: string): string {
   try {
     return utf8.decode(bytes);
   } catch {
-    throw invalidArgument(`${where}: BYTES element ${index}: found bytes that are not UTF-8, expected text`);
+    throw new TensorError(`${where}: BYTES element ${index}: found bytes that are not UTF-8, expected text`);
   }
 }
 
 function requireBooleans(bytes: Uint8Array, where: string): void {
   const wrong = bytes.findIndex((b) => b > 1);
   if (wrong >= 0)
-    throw invalidArgument(`${where}: BOOL element ${wrong}: found ${bytes[wrong]}, expected 0 or 1`);
+    throw new TensorError(`${where}: BOOL element ${wrong}: found ${bytes[wrong]}, expected 0 or 1`);
 }
 
 function toElement(
@@ -141,7 +143,7 @@ function toElement(
   where: string,
 ): number | bigint {
   const refuse = (expected: string) =>
-    invalidArgument(`${where}: ${datatype} element ${index}: found ${String(value)}, expected ${expected}`);
+    new TensorError(`${where}: ${datatype} element ${index}: found ${String(value)}, expected ${expected}`);
   if (datatype === 'INT64' || datatype === 'UINT64') {
     try {
       const exact = BigInt(value);

@@ -3,7 +3,7 @@
  * carry them. One table; nothing here knows of requests or of the runtime.
  */
 
-import type { InferTensorContents } from '../../proto/messages.js';
+import type { InferTensorContents } from './messages.js';
 
 export type Datatype =
   | 'BOOL'
@@ -95,6 +95,10 @@ export const contentFields: readonly (keyof InferTensorContents)[] = [
   'fp64_contents',
   'bytes_contents',
 ];
+
+export function isDatatype(name: string): name is Datatype {
+  return Object.hasOwn(table, name);
+}
 
 export function datatypeInfo(datatype: Datatype): DatatypeInfo {
   return table[datatype];
