@@ -7,6 +7,7 @@
 
 import { Command, CommanderError, Option } from 'commander';
 import { CommandFailure, oneLine } from './failure.js';
+import type { InferFlags } from './infer-flags.js';
 import { packageVersion } from './version.js';
 
 const EXIT_OK = 0;
@@ -24,7 +25,8 @@ export async function runProgram(args: readonly string[]): Promise<number> {
     return exitCode;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_OK : EXIT_USAGE; // commander has said why
-    process.stderr.write(`outrider: ${oneLine(error)}\n`);
+    const said = error instanceof CommandFailure ? error.message : oneLine(error);
+    for (const line of said.split('\n')) process.stderr.write(`outrider: ${line}\n`);
     if (process.env['OUTRIDER_DEBUG'] === '1' && error instanceof Error)
       process.stderr.write(`${error.stack}\n`);
     return error instanceof CommandFailure ? error.exitCode : EXIT_FAILED;
@@ -87,6 +89,30 @@ function addModelCommands(program: Command, done: (exitCode: number) => void): v
       const { serveCommand } = await import('./serve.js');
       done(await serveCommand(options));
     });
+  program
+    .command('infer')
+    .description('one inference from the shell')
+    .argument('<MODEL>', 'name of the model')
+    .option(
+      '--input <NAME=VALUE>',
+      'NAME=VALUE, NAME=@FILE or @FILE; may be given for each input',
+      collect,
+      [],
+    )
+    .option('--target <ADDR>', 'HOST:PORT or unix:PATH; default: the mesh that `up` runs on this machine')
+    .option('--deadline <DURATION>', 'for everything together, such as 500ms; default 15s')
+    .option('--model-version <VERSION>', 'default: the one the server picks')
+    .option('--metadata <KEY=VALUE>', 'request metadata; may be given more than once', collect, [])
+    .option('--json', 'print JSON')
+    .action(async (model: string, options: InferFlags) => {
+      const { inferFlags } = await import('./infer-flags.js');
+      const { inferCommand } = await import('./infer.js');
+      done(await inferCommand(inferFlags(model, options)));
+    });
+}
+
+function collect(value: string, before: readonly string[]): string[] {
+  return [...before, value];
 }
 
 function addReportCommands(program: Command, done: (exitCode: number) => void): void {
@@ -98,12 +124,26 @@ function addReportCommands(program: Command, done: (exitCode: number) => void): 
     .option('--json', 'print JSON')
     .action(async (options: { admin?: string[]; watch?: true; json?: true }) => {
       const { statusCommand } = await import('./status.js');
-      done(
-        await statusCommand({
-          admin: options.admin ?? [],
-          watch: options.watch === true,
-          json: options.json === true,
-        }),
-      );
+      const { admin = [], watch = false, json = false } = options;
+      done(await statusCommand({ admin, watch, json }));
+    });
+  program
+    .command('validate')
+    .description('check mesh files and sidecar files')
+    .argument('<FILE...>', 'files to check')
+    .option('--json', 'print JSON')
+    .action(async (files: string[], options: { json?: true }) => {
+      const { validateCommand } = await import('./validate.js');
+      done(await validateCommand(files, { json: options.json === true }));
+    });
+  program
+    .command('bench')
+    .description('side-by-side measurements against other proxies; needs a clone')
+    .argument('[ARGS...]', 'which measurement, and its options')
+    .allowUnknownOption()
+    .helpOption(false)
+    .action(async (args: string[]) => {
+      const { benchCommand } = await import('./bench.js');
+      done(await benchCommand(args));
     });
 }

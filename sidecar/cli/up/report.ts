@@ -4,9 +4,9 @@
  * As JSON (`--json`) the same things are one object per line. Colour and progress only on a terminal.
  */
 
-import type { Address } from '../../config/model.js';
 import { type OutputStream, type Palette, ProgressLine, table } from '../terminal.js';
 import { isReady, type News, type SeatState } from './fleet.js';
+import { adminAddress, callAddresses, callerOf, inboundAddress } from './places.js';
 import type { Seat } from './plan.js';
 
 export interface ReportOptions {
@@ -116,18 +116,18 @@ function asJson(news: News): unknown {
 }
 
 function summary(states: readonly SeatState[]): object {
-  const caller = states.find((state) => state.seat.role === 'caller')!.seat;
+  const caller = callerOf(states.map((state) => state.seat));
   return {
     call: callAddresses(caller),
-    admin: hostPort(caller.admin),
+    admin: adminAddress(caller),
     sidecars: states.map(({ seat, process, model }) => ({
       name: seat.name,
       service: seat.service,
       role: seat.role,
       pid: process.pid,
       modelPid: model?.pid,
-      inbound: seat.config.inbound === undefined ? undefined : addressText(seat.config.inbound.listen),
-      admin: hostPort(seat.admin),
+      inbound: inboundAddress(seat),
+      admin: adminAddress(seat),
       log: `${seat.folder}/log`,
     })),
   };
@@ -140,12 +140,12 @@ function readyText(states: readonly SeatState[], palette: Palette): string {
       seat.service,
       seat.role === 'caller' ? 'caller' : seat.name,
       isReady(state) ? palette.green('ready') : palette.yellow(process.state),
-      seat.config.inbound === undefined ? '' : addressText(seat.config.inbound.listen),
-      `http://${hostPort(seat.admin)}/`,
+      inboundAddress(seat) ?? '',
+      `http://${adminAddress(seat)}/`,
       model?.pid === undefined ? '' : String(model.pid),
     ];
   });
-  const caller = states.find((state) => state.seat.role === 'caller')!.seat;
+  const caller = callerOf(states.map((state) => state.seat));
   const call = Object.entries(callAddresses(caller));
   const lines = [
     table(['service', 'replica', 'state', 'inbound', 'admin', 'model process'], rows, palette),
@@ -154,7 +154,7 @@ function readyText(states: readonly SeatState[], palette: Palette): string {
       ([name, address]) =>
         `call ${palette.bold(name)} at ${palette.bold(address)}  (plaintext gRPC; the mesh does the rest)`,
     ),
-    `look at http://${hostPort(caller.admin)}/ or run: npx outrider status --watch`,
+    `look at http://${adminAddress(caller)}/ or run: npx outrider status --watch`,
     ...inferLine(caller),
     'Ctrl-C drains and stops everything',
   ];
@@ -169,24 +169,6 @@ function inferLine(caller: Seat): string[] {
     'try it: ',
     `  npx outrider infer digits --input @services/digits/samples/seven.png --target ${address}`,
   ];
-}
-
-function callAddresses(caller: Seat): Record<string, string> {
-  const { upstreams = [], shared } = caller.config.outbound ?? {};
-  const own = upstreams.flatMap((u) =>
-    u.listen === undefined ? [] : [[u.name, addressText(u.listen)] as const],
-  );
-  const all =
-    shared === undefined ? [] : [[`any upstream by ${shared.by}`, addressText(shared.listen)] as const];
-  return Object.fromEntries([...own, ...all]);
-}
-
-function addressText(address: Address): string {
-  return address.kind === 'unix' ? `unix:${address.path}` : hostPort(address);
-}
-
-function hostPort({ host, port }: { host: string; port: number }): string {
-  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
 function longest(states: readonly SeatState[]): number {

@@ -30,6 +30,8 @@ export interface RunNote {
   readonly meshFile: string;
   /** `host:port` of every admin server, by instance. */
   readonly admin: Readonly<Record<string, string>>;
+  /** Where the application calls each upstream. */
+  readonly call: Readonly<Record<string, string>>;
 }
 
 export class RunDirectory {

@@ -1,0 +1,65 @@
+/**
+ * Takes over a changed sidecar file, on SIGHUP and when the file changes.
+ *
+ * A file that is not valid changes nothing: the configuration in force stays, and the log, the parent and a
+ * counter say so. Changes that only a restart can take over are named.
+ */
+
+import type { Sidecar } from '../app.js';
+import { loadSidecarFile } from '../config/load.js';
+import type { Logger } from '../runtime/logger.js';
+import { systemTimers } from '../runtime/timers.js';
+import { oneLine } from './failure.js';
+import { watchFile } from './file-watch.js';
+import type { ParentLink } from './parent-link.js';
+import { problemsText } from './settings.js';
+import { withCommand } from './sidecar-command.js';
+
+export interface FollowOptions {
+  readonly file: string;
+  readonly sidecar: Sidecar;
+  readonly logger: Logger;
+  /** The model's command from the command line, which a file does not change. */
+  readonly command: readonly string[];
+  readonly link: ParentLink | undefined;
+}
+
+export function followConfiguration(options: FollowOptions): { close(): void } {
+  let work = Promise.resolve();
+  const reload = () => {
+    work = work.then(() => reloadNow(options));
+  };
+  process.on('SIGHUP', reload);
+  const watch = watchFile(options.file, systemTimers, reload, (error) =>
+    options.logger.warn(
+      { problem: error.message },
+      'the configuration file cannot be watched; SIGHUP reloads it',
+    ),
+  );
+  return {
+    close() {
+      process.off('SIGHUP', reload);
+      watch.close();
+    },
+  };
+}
+
+/** Never rejects. */
+async function reloadNow({ file, sidecar, logger, command, link }: FollowOptions): Promise<void> {
+  const refuse = (problem: string) => {
+    sidecar.reloadRejected();
+    logger.error({ problem }, 'the new configuration is refused; the old one stays in force');
+    link?.send({ event: 'reload-refused', problem });
+  };
+  const loaded = loadSidecarFile(file);
+  if (!loaded.ok) return refuse(problemsText(loaded.problems));
+  try {
+    const { needsRestart } = await sidecar.reload(withCommand(loaded.config, command, file));
+    if (needsRestart.length > 0)
+      logger.warn({ needsRestart }, 'some changes take effect only after a restart');
+    logger.info({ file }, 'configuration reloaded');
+    link?.send({ event: 'reloaded', changes: needsRestart });
+  } catch (error) {
+    refuse(oneLine(error));
+  }
+}

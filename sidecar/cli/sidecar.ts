@@ -1,0 +1,175 @@
+/**
+ * `outrider sidecar`: one sidecar in this process, and the model service it owns, until it is told to end.
+ *
+ * Start: listeners, then the model. End: the drain while the model still works, then the model, then the rest; a
+ * second signal, or the death of the parent that started it, ends everything at once.
+ */
+
+import { resolve } from 'node:path';
+import { type Addresses, type Sidecar, startSidecar } from '../app.js';
+import type { Address, SidecarConfig } from '../config/model.js';
+import { writeAddress } from '../config/spelling/address.js';
+import { systemClock } from '../runtime/clock.js';
+import { createLogger, type Logger } from '../runtime/logger.js';
+import { systemRandom } from '../runtime/random.js';
+import { systemTimers } from '../runtime/timers.js';
+import { modelProcess } from '../supervise/model-process.js';
+import type { SupervisedProcess } from '../supervise/supervised-process.js';
+import { CommandFailure } from './failure.js';
+import { PARENT_MARK, ParentLink } from './parent-link.js';
+import { followConfiguration } from './reload.js';
+import { readSidecarFile } from './settings.js';
+import { withCommand } from './sidecar-command.js';
+import { type EndRequests, endRequests } from './signals.js';
+import { packageVersion } from './version.js';
+
+/** How soon a change of readiness is told to a parent. */
+const READINESS_PERIOD_MS = 250;
+
+/** Resolves with the exit code: 0 drained, 1 ended before that. */
+export async function sidecarCommand(file: string, command: readonly string[]): Promise<number> {
+  const ends = endRequests(['SIGHUP']);
+  const link = ParentLink.open(process.env);
+  const warnings: string[] = [];
+  const config = withCommand(
+    readSidecarFile(file, (line) => warnings.push(line)),
+    command,
+    file,
+  );
+  const logger = createLogger({
+    level: config.log.level,
+    fields: { service: config.service, instance: config.instance },
+  });
+  for (const warning of warnings) logger.warn({}, warning);
+  const sidecar = await start(config, logger);
+  const model = ownModel(config, sidecar, logger, link);
+  const follow = followConfiguration({ file: resolve(file), sidecar, logger, command, link });
+  const readiness = link === undefined ? undefined : tellReadiness(sidecar, link);
+  announce(sidecar, logger, link);
+  link?.onGone(() => {
+    model?.kill();
+    process.exit(1);
+  });
+  try {
+    logger.info({ signal: await ends.first }, 'ending');
+    link?.send({ event: 'draining' });
+    return await end(sidecar, model, ends);
+  } finally {
+    follow.close();
+    readiness?.cancel();
+    logger.flush();
+  }
+}
+
+async function start(config: SidecarConfig, logger: Logger): Promise<Sidecar> {
+  const deps = {
+    clock: systemClock,
+    random: systemRandom,
+    timers: systemTimers,
+    logger,
+    version: packageVersion(),
+  };
+  try {
+    return await startSidecar(config, deps);
+  } catch (error) {
+    throw new CommandFailure(listenProblem(error));
+  }
+}
+
+function listenProblem(error: unknown): string {
+  const { code, address, port, message } = error as NodeJS.ErrnoException & {
+    address?: string;
+    port?: number;
+  };
+  const where = port === undefined || port < 0 ? address : `${address}:${port}`;
+  if (code === 'EADDRINUSE') return `cannot listen on ${where}: already taken`;
+  if (code === 'EACCES') return `cannot listen on ${where}: not permitted`;
+  return message;
+}
+
+/** Nothing when the model service is started by somebody else. */
+function ownModel(
+  config: SidecarConfig,
+  sidecar: Sidecar,
+  logger: Logger,
+  link: ParentLink | undefined,
+): SupervisedProcess | undefined {
+  if (config.model === undefined || config.model.command.length === 0 || config.inbound === undefined)
+    return undefined;
+  const { [PARENT_MARK]: _, ...env } = process.env;
+  const model = modelProcess(config.model, config.inbound.local, {
+    clock: systemClock,
+    random: systemRandom,
+    timers: systemTimers,
+    env,
+    stdout: link === undefined ? 1 : 2, // with a parent, standard output carries events
+    stderr: 2,
+    evidence: () => sidecar.evidence(),
+    onChange: (report) => {
+      sidecar.setModelState(report.state === 'ready', report.why);
+      link?.send({ event: 'model', report });
+      const { state, why, pid, restarts } = report;
+      const isBad = state === 'backoff' || state === 'unresponsive';
+      logger[isBad ? 'warn' : 'info']({ state, why, modelPid: pid, restarts }, `model ${state}`);
+    },
+  });
+  sidecar.setModelReport(() => model.report());
+  model.start();
+  return model;
+}
+
+async function end(
+  sidecar: Sidecar,
+  model: SupervisedProcess | undefined,
+  ends: EndRequests,
+): Promise<number> {
+  const orderly = sidecar
+    .drain()
+    .then(() => model?.stop())
+    .then(() => sidecar.stop())
+    .then(() => 0);
+  const atOnce = ends.second.then(() => 1);
+  const code = await Promise.race([orderly, atOnce]);
+  if (code !== 0) model?.kill();
+  return code;
+}
+
+function announce(
+  { addresses, instance, version }: Sidecar,
+  logger: Logger,
+  link: ParentLink | undefined,
+): void {
+  logger.info({ addresses: spelled(addresses), version }, 'listening');
+  if (link === undefined) process.stdout.write(`outrider ${version} ${instance}: ${describe(addresses)}\n`);
+  else link.send({ event: 'listening', addresses: spelled(addresses) });
+}
+
+function describe(addresses: Addresses): string {
+  return Object.entries(spelled(addresses))
+    .map(([name, address]) => `${name} on ${address}`)
+    .join(', ');
+}
+
+function spelled({ inbound, upstreams, shared, admin }: Addresses): Record<string, string> {
+  const all: [string, Address | undefined][] = [
+    ['inbound', inbound],
+    ...Object.entries(upstreams).map(([name, address]): [string, Address] => [`upstream ${name}`, address]),
+    ['upstreams', shared],
+    ['admin', admin],
+  ];
+  return Object.fromEntries(
+    all.flatMap(([name, at]) => (at === undefined ? [] : [[name, writeAddress(at)]])),
+  );
+}
+
+function tellReadiness(sidecar: Sidecar, link: ParentLink): { cancel(): void } {
+  let told = 'nothing yet';
+  const tell = () => {
+    const notReady = sidecar.notReady();
+    const text = notReady.join('\n');
+    if (text !== told) link.send({ event: 'readiness', notReady });
+    told = text;
+  };
+  tell();
+  return systemTimers.every(READINESS_PERIOD_MS, tell, { unref: true });
+}

@@ -1,0 +1,35 @@
+/**
+ * The signals that ask a long-running command to end: the first asks for an orderly end, the next for one at once.
+ */
+
+const ENDING: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP'];
+
+export interface EndRequests {
+  /** Resolves at the first request, with its name. */
+  readonly first: Promise<string>;
+  /** Resolves at the second. */
+  readonly second: Promise<string>;
+  /** Asks as a signal does, for reasons of the program's own. */
+  ask(why: string): void;
+  /** Signals have their usual effect again. */
+  release(): void;
+}
+
+/** `except`: a signal with another meaning for this command. */
+export function endRequests(except: readonly NodeJS.Signals[] = []): EndRequests {
+  const waiting: ((why: string) => void)[] = [];
+  const next = () => new Promise<string>((resolve) => waiting.push(resolve));
+  const first = next();
+  const second = next();
+  const ask = (why: string) => waiting.shift()?.(why);
+  const signals = ENDING.filter((signal) => !except.includes(signal));
+  for (const signal of signals) process.on(signal, ask);
+  return {
+    first,
+    second,
+    ask,
+    release: () => {
+      for (const signal of signals) process.off(signal, ask);
+    },
+  };
+}
