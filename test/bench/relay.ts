@@ -4,6 +4,7 @@
  */
 
 import { writeCertificates } from './certs.js';
+import { SMALL_MESSAGE_BYTES } from './load/protocol.js';
 import type { LoadProcess } from './load-process.js';
 import { describeMachine } from './machine.js';
 import { type Figures, measure, type RunLength } from './measure.js';
@@ -20,6 +21,10 @@ const FULL: RunLength = { warmMs: 1500, measureMs: 3000 };
 const QUICK: RunLength = { warmMs: 300, measureMs: 700 };
 /** A paced run needs enough calls behind its p99. */
 const PACED_MS = 6000;
+
+const NO_FIGURES = { cpuUs: 0, perSecond: 0, p50Us: 0, p99Us: 0, rssMb: 0, loadCpuUs: 0, calls: 0 };
+
+type Started = Running | { readonly problem: string };
 
 export function allSubjects(): Subject[] {
   return [outrider(), nginx(), haproxy(), envoy(), nodeHttp2(), grpcJs()];
@@ -76,32 +81,41 @@ class RelayBench {
     const able = this.subjects.filter((s) => isAble(mode, s));
     const running = await this.startAll(mode, able);
     try {
+      for (const r of running) if ('port' in r) await this.warmUp(mode, r);
       const results = await this.interleave(mode, able, running, rate);
       if (mode.name === 'hop-128-varying') this.slowestPerSecond = slowestPeer(results);
       return judge(mode, results, rate);
     } finally {
-      for (const r of running) await r.stop();
+      for (const r of running) if ('port' in r) await r.stop();
     }
   }
 
-  private async startAll(mode: Mode, subjects: readonly Subject[]): Promise<Running[]> {
+  private async startAll(mode: Mode, subjects: readonly Subject[]): Promise<Started[]> {
     const backendPort = mode.kind === 'stream' ? this.load.ports.stream : this.load.ports.unary;
     const target = { backendPort, kind: mode.kind, certs: this.certs };
-    const running: Running[] = [];
-    try {
-      for (const s of subjects)
-        running.push(await (mode.shape === 'pair' ? s.startPair!(target) : s.start(target)));
-    } catch (error) {
-      for (const r of running) await r.stop();
-      throw error;
+    const started: Started[] = [];
+    for (const s of subjects) {
+      try {
+        started.push(await (mode.shape === 'pair' ? s.startPair!(target) : s.start(target)));
+      } catch (error) {
+        started.push({ problem: error instanceof Error ? error.message : String(error) });
+      }
     }
-    return running;
+    return started;
+  }
+
+  /** Many calls at once, whatever the mode: compilers and pools are to be where they stay before anything is measured. */
+  private async warmUp(mode: Mode, subject: Running): Promise<void> {
+    const inFlight = mode.requestBytes > SMALL_MESSAGE_BYTES || mode.kind === 'stream' ? mode.inFlight : 32;
+    const busy: Mode = { ...mode, load: 'generator', inFlight, connections: Math.min(4, mode.connections) };
+    const measureMs = this.options.quick ? 500 : 2000;
+    await measure({ mode: busy, subject, load: this.load, seed: this.nextSeed(), warmMs: 0, measureMs });
   }
 
   private async interleave(
     mode: Mode,
     subjects: readonly Subject[],
-    running: readonly Running[],
+    running: readonly Started[],
     rate: number | undefined,
   ): Promise<SubjectResult[]> {
     const runs: Figures[][] = subjects.map(() => []);
@@ -118,18 +132,23 @@ class RelayBench {
     return subjects.map((s, i) => summarise(s.name, s.isPeer, runs[i]!));
   }
 
-  private one(mode: Mode, subject: Running, rate: number | undefined): Promise<Figures> {
+  private async one(mode: Mode, subject: Started, rate: number | undefined): Promise<Figures> {
+    if (!('port' in subject)) return { ...NO_FIGURES, problem: subject.problem };
     const length = this.options.quick ? QUICK : FULL;
-    this.seed += 0x1000;
     return measure({
       mode,
       subject,
       load: this.load,
-      seed: this.seed,
+      seed: this.nextSeed(),
       warmMs: length.warmMs,
       measureMs: rate === undefined || this.options.quick ? length.measureMs : PACED_MS,
       ...(rate === undefined ? {} : { ratePerSecond: rate }),
     });
+  }
+
+  private nextSeed(): number {
+    this.seed += 0x1000;
+    return this.seed;
   }
 }
 

@@ -54,7 +54,7 @@ inbound:
   local: 127.0.0.1:${local}
   default_intention: deny
   intentions:
-    - { source: caller, destination: echo, action: allow }
+    - { from: caller, to: echo, action: allow }
   queue: { concurrency: 256, max_waiting: 1024 }
   routes:
     - { methods: ["${PATHS.unary}"], kind: unary }

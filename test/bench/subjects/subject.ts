@@ -119,11 +119,15 @@ export function joined(first: Running, second: Running): Running {
   };
 }
 
+let scratchRoot = '';
+
 /** A scratch folder, and a committed template written into it with its `__NAME__`s filled in. */
 export function scratch(): string {
-  const dir = mkdtempSync(join(tmpdir(), 'outrider-bench-'));
-  process.on('exit', () => rmSync(dir, { recursive: true, force: true }));
-  return dir;
+  if (scratchRoot === '') {
+    scratchRoot = mkdtempSync(join(tmpdir(), 'outrider-bench-'));
+    process.on('exit', () => rmSync(scratchRoot, { recursive: true, force: true }));
+  }
+  return mkdtempSync(join(scratchRoot, 'part-'));
 }
 
 export function fillTemplate(
