@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { webcrypto } from 'node:crypto';
 import { chmodSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -140,6 +141,16 @@ describe('an identity in files', () => {
       assertRefused(/untrusted/);
       put(good);
       assertRefused(/expected the service "billing".*wrong-service/, 'billing');
+    });
+
+    it('is refused when OpenSSL finds the key too weak', async () => {
+      const rsa = { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256', publicExponent: new Uint8Array([1, 0, 1]) };
+      const keys = await webcrypto.subtle.generateKey({ ...rsa, modulusLength: 512 }, true, [
+        'sign',
+        'verify',
+      ]);
+      put(await root.leaf({ keys }));
+      assertRefused(/refused by OpenSSL \(ERR_SSL_EE_KEY_TOO_SMALL\)/);
     });
 
     it('is refused when the roots are those of another trust domain', async () => {

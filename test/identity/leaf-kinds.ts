@@ -3,6 +3,7 @@
  * the verdict itself and by those on real sockets, in both roles, fresh and resumed.
  */
 
+import { generateKeyPair } from '../../sidecar/identity/mint.js';
 import type { PeerFault } from '../../sidecar/identity/peer.js';
 import {
   selfSignedLeaf,
@@ -21,8 +22,11 @@ export interface LeafKind {
 }
 
 const DAY_MS = 24 * 3_600_000;
-/** DER of an OBJECT IDENTIFIER-free value, for extensions nobody knows: NULL. */
-const NULL_DER = Buffer.from([0x05, 0x00]);
+
+/** An extension nobody knows, holding a NULL. */
+function unknownCritical() {
+  return [{ oid: '1.3.6.1.4.1.55555.1', critical: true, der: Buffer.from([0x05, 0x00]) }];
+}
 
 /** nameConstraints with one subtree; `tag` 0xa0 = permitted, 0xa1 = excluded. */
 function nameConstraints(tag: number, host: string) {
@@ -119,7 +123,6 @@ async function badIds(root: TestAuthority): Promise<LeafKind[]> {
 async function badPurposes(root: TestAuthority): Promise<LeafKind[]> {
   const now = Date.now();
   const usages = ['digitalSignature', 'keyCertSign'] as const;
-  const unknown = [{ oid: '1.3.6.1.4.1.55555.1', critical: true, der: NULL_DER }];
   const kinds: ReadonlyArray<readonly [string, Parameters<TestAuthority['leaf']>[0], PeerFault]> = [
     ['CA:TRUE', { ca: true, usages }, 'signing-certificate'],
     ['CA:TRUE without keyCertSign', { ca: true }, 'signing-certificate'],
@@ -130,7 +133,7 @@ async function badPurposes(root: TestAuthority): Promise<LeafKind[]> {
     ['clientAuth only', { extendedUsages: ['clientAuth'] }, 'key-usage'],
     ['expired', { notBeforeMs: now - 2 * DAY_MS, notAfterMs: now - DAY_MS }, 'clock-expired'],
     ['not yet valid', { notBeforeMs: now + DAY_MS, notAfterMs: now + 2 * DAY_MS }, 'clock-not-yet-valid'],
-    ['unknown critical extension', { extra: unknown }, 'critical-extension'],
+    ['unknown critical extension', { extra: unknownCritical() }, 'critical-extension'],
   ];
   return Promise.all(
     kinds.map(async ([name, options, reason]) => ({
@@ -143,11 +146,14 @@ async function badPurposes(root: TestAuthority): Promise<LeafKind[]> {
 
 async function badPaths(root: TestAuthority): Promise<LeafKind[]> {
   const now = Date.now();
+  const forger = await generateKeyPair({ extractable: true });
   const other = await TestAuthority.root({ commonName: 'Other root' });
   const sameName = await TestAuthority.root();
   const expired = await root.intermediate({ notAfterMs: now - DAY_MS });
   const future = await root.intermediate({ notBeforeMs: now + DAY_MS });
   const noCa = await root.intermediate({ ca: false, usages: ['digitalSignature'] });
+  const noCaButSign = await root.intermediate({ ca: false });
+  const strange = await root.intermediate({ extra: unknownCritical() });
   const noSign = await root.intermediate({ usages: ['digitalSignature', 'cRLSign'] });
   const short = await root.intermediate({ pathLength: 0 });
   const tooDeep = await short.intermediate({ commonName: 'Below' });
@@ -167,6 +173,10 @@ async function badPaths(root: TestAuthority): Promise<LeafKind[]> {
     ['expired intermediate', await expired.leaf(), 'clock-expired', 'untrusted'],
     ['intermediate of the future', await future.leaf(), 'clock-not-yet-valid', 'untrusted'],
     ['issuer that is no CA', await noCa.leaf(), 'untrusted'],
+    ['issuer that is no CA but may sign', await noCaButSign.leaf(), 'untrusted'],
+    ['issuer with an unknown critical extension', await strange.leaf(), 'untrusted'],
+    ['signed by another than the issuer it names', await root.leaf({ forger }), 'untrusted'],
+    ['naming another issuer than signed it', await root.leaf({ issuerCommonName: 'Nobody' }), 'untrusted'],
     ['issuer without keyCertSign', await noSign.leaf(), 'untrusted'],
     ['longer than the path length', await tooDeep.leaf(), 'untrusted'],
     ['issuer bound to another domain', await bound.leaf(), 'untrusted'],

@@ -70,6 +70,14 @@ describe('the facts of a certificate', () => {
     assert.ok(isFault(readCertificate(Buffer.concat([leaf.leafDer, Buffer.from([0])]))));
   });
 
+  it('in a longer encoding than DER allows are a fault', () => {
+    const [tag, form] = leaf.leafDer;
+    assert.deepEqual([tag, form], [0x30, 0x82]);
+    const longer = Buffer.concat([Buffer.from([0x30, 0x83, 0x00]), leaf.leafDer.subarray(2)]);
+    const read = readCertificate(longer);
+    assert.ok(isFault(read) && /shortest/.test(read.fault));
+  });
+
   it('of something huge, or nested without end, are a fault at once', () => {
     assert.ok(isFault(readCertificate(Buffer.alloc(1_000_000, 0x30))));
     const nested = Buffer.alloc(60_000, 0x30);

@@ -37,6 +37,12 @@ export interface LeafOptions {
   readonly notBeforeMs?: number;
   readonly notAfterMs?: number;
   readonly extra?: Extra;
+  /** Default: a new pair. */
+  readonly keys?: KeyPair;
+  /** The issuer it names, in place of the one that signs it. */
+  readonly issuerCommonName?: string;
+  /** Signs in place of the issuer it names. */
+  readonly forger?: KeyPair;
 }
 
 export interface AuthorityOptions {
@@ -49,6 +55,8 @@ export interface AuthorityOptions {
   readonly notBeforeMs?: number;
   readonly notAfterMs?: number;
   readonly extra?: Extra;
+  /** Default: a new pair. */
+  readonly keys?: KeyPair;
 }
 
 export interface TestLeaf extends IdentityParts {
@@ -72,14 +80,14 @@ export class TestAuthority {
   ) {}
 
   static async root(options: AuthorityOptions = {}): Promise<TestAuthority> {
-    const keys = await generateKeyPair({ extractable: true });
+    const keys = options.keys ?? (await generateKeyPair({ extractable: true }));
     const commonName = options.commonName ?? 'Test root';
     return TestAuthority.mint(commonName, keys, options, undefined);
   }
 
   /** An intermediate that this authority signs. */
   async intermediate(options: AuthorityOptions = {}): Promise<TestAuthority> {
-    const keys = await generateKeyPair({ extractable: true });
+    const keys = options.keys ?? (await generateKeyPair({ extractable: true }));
     return TestAuthority.mint(options.commonName ?? 'Test intermediate', keys, options, this);
   }
 
@@ -92,7 +100,7 @@ export class TestAuthority {
   }
 
   async leaf(options: LeafOptions = {}): Promise<TestLeaf> {
-    const keys = await generateKeyPair({ extractable: true });
+    const keys = options.keys ?? (await generateKeyPair({ extractable: true }));
     const issuerKey = {
       commonName: this.commonName,
       publicKey: this.keys.publicKey,
@@ -196,9 +204,9 @@ async function mintLeaf(
   const extendedUsages = options.extendedUsages ?? ['clientAuth', 'serverAuth'];
   return mintCertificate({
     commonName: service,
-    issuerCommonName: issuer.commonName,
+    issuerCommonName: options.issuerCommonName ?? issuer.commonName,
     publicKey: keys.publicKey,
-    signingKey: issuer.signingKey,
+    signingKey: options.forger?.privateKey ?? issuer.signingKey,
     issuerPublicKey: issuer.publicKey,
     ...validity(options),
     uris: options.uris ?? [spiffeUri(service, options.trustDomain)],
