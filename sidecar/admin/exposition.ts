@@ -48,20 +48,17 @@ function asMetric(family: Family): Metric {
   return metric as unknown as Metric;
 }
 
-/** Cumulative `_bucket` lines, then `_sum` and `_count`, as the text format wants them. */
-function bucketsOf(name: string, sample: HistogramSample): ExposedValue[] {
-  const values: ExposedValue[] = [];
-  let total = 0;
-  for (let i = 0; i < sample.counts.length; i++) {
-    total += sample.counts[i]!;
-    const bound = sample.bounds[i];
-    const le = bound === undefined ? '+Inf' : bound;
-    values.push({ metricName: `${name}_bucket`, labels: { ...sample.labels, le }, value: total });
-  }
-  if (sample.counts.length <= sample.bounds.length) {
-    values.push({ metricName: `${name}_bucket`, labels: { ...sample.labels, le: '+Inf' }, value: total });
-  }
-  values.push({ metricName: `${name}_sum`, labels: sample.labels, value: sample.sum });
-  values.push({ metricName: `${name}_count`, labels: sample.labels, value: total });
-  return values;
+/** `_bucket` lines, whose counts are cumulative already, then `_sum` and `_count`, as the text format wants them. */
+function bucketsOf(name: string, { labels, bounds, counts, sum }: HistogramSample): ExposedValue[] {
+  const total = counts.at(-1) ?? 0;
+  const buckets = counts.map((value, i) => ({
+    metricName: `${name}_bucket`,
+    labels: { ...labels, le: bounds[i] ?? '+Inf' },
+    value,
+  }));
+  return [
+    ...buckets,
+    { metricName: `${name}_sum`, labels, value: sum },
+    { metricName: `${name}_count`, labels, value: total },
+  ];
 }

@@ -25,7 +25,7 @@ describe('exposition', () => {
         kind: 'histogram',
         name: 'outrider_seconds',
         help: 'Time.',
-        samples: [{ labels: { upstream: 'a' }, bounds: [0.1, 1], counts: [3, 2, 1], sum: 4.5 }],
+        samples: [{ labels: { upstream: 'a' }, bounds: [0.1, 1], counts: [3, 5, 6], sum: 4.5 }],
       },
     ]);
     const lines = text.split('\n').filter((line) => !line.startsWith('#') && line !== '');

