@@ -1,0 +1,66 @@
+/**
+ * `npm run conformance`: h2spec in strict mode against both listeners of a real pair of sidecars.
+ *
+ * Prints a table and exits 1 unless every case passed on every listener.
+ */
+
+import { type Pair, startPair } from '../support/sidecars.js';
+import { startTestService } from '../support/test-service.js';
+import { tool } from '../support/tools.js';
+import { type H2specResult, runH2spec, STRICT_CASES } from './h2spec.js';
+import { tlsBridge } from './tls-bridge.js';
+
+interface Row {
+  readonly listener: string;
+  readonly result: H2specResult;
+}
+
+async function measure(binary: string, pair: Pair): Promise<Row[]> {
+  const { target, inbound, bench } = pair;
+  if (target.kind !== 'tcp') throw new Error('h2spec speaks TCP');
+  const rows: Row[] = [];
+  rows.push({ listener: 'outbound, cleartext', result: await runH2spec(binary, target) });
+  for (const alpn of [['h2'], []]) {
+    const bridge = await tlsBridge(inbound, await bench.material('app', alpn));
+    try {
+      const name = alpn.length > 0 ? 'inbound, mutual TLS, ALPN h2' : 'inbound, mutual TLS, no ALPN';
+      rows.push({ listener: name, result: await runH2spec(binary, bridge) });
+    } finally {
+      await bridge.close();
+    }
+  }
+  return rows;
+}
+
+function table(rows: readonly Row[]): string {
+  const lines = [`${'listener'.padEnd(32)}${'passed'.padStart(12)}${'time'.padStart(9)}`];
+  for (const { listener, result } of rows) {
+    const score = `${result.passed} of ${result.total}`;
+    lines.push(
+      `${listener.padEnd(32)}${score.padStart(12)}${`${(result.elapsedMs / 1000).toFixed(1)} s`.padStart(9)}`,
+    );
+    for (const { section, title, detail } of result.failures)
+      lines.push(`  ✗ ${section}: ${title}: ${detail}`);
+  }
+  return lines.join('\n');
+}
+
+async function main(): Promise<number> {
+  const binary = await tool('h2spec');
+  if (binary === undefined) return 1;
+  const upstream = await startTestService();
+  const pair = await startPair({ local: upstream.address });
+  try {
+    const rows = await measure(binary, pair);
+    process.stdout.write(`h2spec, strict, ${STRICT_CASES} cases\n\n${table(rows)}\n`);
+    const isWhole = rows.every(
+      ({ result }) => result.passed === STRICT_CASES && result.total === STRICT_CASES,
+    );
+    return isWhole ? 0 : 1;
+  } finally {
+    await pair.close();
+    upstream.close();
+  }
+}
+
+process.exitCode = await main();

@@ -1,0 +1,115 @@
+/**
+ * The foreign programs the outside tests drive: where they are, and how the project installs them into .cache/.
+ *
+ * Versions are pinned, because a conformance score only means something with the tool's version beside it. A tool
+ * that cannot be had makes its tests count as skipped, with the reason on stderr, never as passed.
+ */
+
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+const run = promisify(execFile);
+
+export type ToolName = 'h2spec' | 'grpcurl' | 'python';
+
+interface Tool {
+  readonly path: string;
+  /** What must be on the machine for the installation. */
+  readonly needs: string;
+  readonly steps: readonly (readonly [command: string, ...args: string[]])[];
+}
+
+/** The repository's root, whether this runs from sources or from dist/. */
+export const ROOT = ((): string => {
+  const here = fileURLToPath(new URL('../..', import.meta.url));
+  return existsSync(path.join(here, 'package.json')) ? here : path.dirname(path.resolve(here));
+})();
+
+const CACHE = path.join(ROOT, '.cache');
+const BIN = path.join(CACHE, 'bin');
+const VENV = path.join(CACHE, 'venv-interop');
+/** A virtual environment exists long before it is complete, hence the mark that the last step leaves. */
+const MARK = path.join(VENV, '.installed');
+
+/** A file among the tests that is not compiled (scripts, protocols). */
+export const testFile = (...parts: readonly string[]): string => path.join(ROOT, 'test', ...parts);
+
+/**
+ * h2spec: the commit is the one whose strict run has 147 cases; the newest tag that is a valid Go module version
+ * has 146.
+ */
+const TOOLS: Readonly<Record<ToolName, Tool>> = {
+  h2spec: {
+    path: path.join(BIN, 'h2spec'),
+    needs: 'Go',
+    steps: [['go', 'install', 'github.com/summerwind/h2spec/cmd/h2spec@v0.0.0-20200804131034-70ac22940108']],
+  },
+  grpcurl: {
+    path: path.join(BIN, 'grpcurl'),
+    needs: 'Go',
+    steps: [['go', 'install', 'github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4']],
+  },
+  python: {
+    path: path.join(VENV, 'bin', 'python'),
+    needs: 'Python 3.9 or newer with venv',
+    steps: [
+      ['python3', '-m', 'venv', '--clear', VENV],
+      [
+        path.join(VENV, 'bin', 'pip'),
+        ...['install', '--quiet', '--disable-pip-version-check'],
+        ...['grpcio==1.85.3', 'grpcio-tools==1.85.1', 'protobuf==7.36.2'],
+      ],
+      [
+        path.join(VENV, 'bin', 'python'),
+        '-c',
+        `import grpc, grpc_tools; open(${JSON.stringify(MARK)}, "w").close()`,
+      ],
+    ],
+  },
+};
+
+export const TOOL_NAMES = Object.keys(TOOLS) as readonly ToolName[];
+
+function isInstalled(name: ToolName): boolean {
+  const marks = name === 'python' ? [MARK] : [];
+  return [TOOLS[name].path, ...marks].every((file) => existsSync(file));
+}
+
+/** Installs one tool unless it is there; the problem in one line, or undefined. Takes up to a minute the first time. */
+export async function install(name: ToolName): Promise<string | undefined> {
+  if (isInstalled(name)) return undefined;
+  const tool = TOOLS[name];
+  for (const [command, ...args] of tool.steps) {
+    try {
+      await run(command, args, {
+        cwd: ROOT,
+        env: { ...process.env, GOBIN: BIN, GOFLAGS: '-buildvcs=false' },
+        timeout: 300_000,
+        maxBuffer: 16 << 20,
+      });
+    } catch (error) {
+      const text = error instanceof Error ? error.message : String(error);
+      return `${name} is missing and could not be installed (needs ${tool.needs}): ${text.trim().split('\n').slice(0, 3).join(' | ')}`;
+    }
+  }
+  return isInstalled(name) ? undefined : `${name} is missing although its installation reported success`;
+}
+
+/** The tool's path, installed if need be; undefined, said loudly, when it cannot be had. */
+export async function tool(name: ToolName): Promise<string | undefined> {
+  const problem = await install(name);
+  if (problem === undefined) return TOOLS[name].path;
+  process.stderr.write(`\nSKIPPING TESTS: ${problem}\n`);
+  return undefined;
+}
+
+/** For `before` hooks: the tool's path, or the suite is skipped. */
+export async function toolOrSkip(context: Mocha.Context, name: ToolName): Promise<string> {
+  context.timeout(320_000);
+  const found = await tool(name);
+  if (found === undefined) return context.skip();
+  return found;
+}
