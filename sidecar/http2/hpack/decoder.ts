@@ -171,9 +171,8 @@ export class Decoder {
   #addStable(field: Field): void {
     const stable = this.#stable;
     const within = stable.bytes + field.size <= this.#maxListBytes && stable.count < this.#maxFields;
-    const next = within && field.settle() ? stable.with(field) : null;
-    if (next !== null) {
-      this.#stable = next;
+    if (within && field.settle()) {
+      this.#stable = stable.with(field);
       return;
     }
     this.#bytes = stable.bytes;

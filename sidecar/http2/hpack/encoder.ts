@@ -60,6 +60,7 @@ export class Encoder {
     if (size === this.#maxBytes && this.#smallestUpdate < 0) return;
     this.#smallestUpdate = this.#smallestUpdate < 0 ? size : Math.min(this.#smallestUpdate, size);
     if (size < this.#maxBytes) this.#restart();
+    else this.#epoch++; // what had no room may have it now
     this.#maxBytes = size;
   }
 

@@ -10,7 +10,7 @@ export interface ModelField {
   readonly neverIndexed: boolean;
 }
 
-class ModelTable {
+export class ModelTable {
   entries: { name: string; value: string }[] = [];
   limit: number;
 
@@ -28,7 +28,7 @@ class ModelTable {
   }
 
   evict(): void {
-    while (this.bytes > this.limit) this.entries.pop();
+    while (this.entries.length > 0 && this.bytes > this.limit) this.entries.pop();
   }
 
   at(index: number): { name: string; value: string } {
