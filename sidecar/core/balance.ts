@@ -51,6 +51,8 @@ export function hasUntried(endpoints: readonly EndpointLoad[], tried: readonly E
 
 /** What an endpoint without samples is taken to cost when no peer has any either. Only ratios matter. */
 const BLIND_MS = 1;
+/** Latencies below this are equal in practice, and zero would have no reciprocal. */
+const MIN_COST_MS = 0.001;
 /** The second choice wins only when it is at least this much cheaper; nearer than that, chance spreads the calls. */
 const CLEARLY_CHEAPER = 0.9;
 /** Draws before an exact search: with half the pool eligible, one in 256 picks needs it. */
@@ -59,7 +61,10 @@ const REFRESH_MS = 100;
 
 /** Power of two choices on `latency × (1 + in flight ÷ share)`, share being the weight over the mean weight. */
 export class LeastLoaded implements Balancer {
-  /** What an average peer costs: the harmonic mean, which one slow peer cannot drag up. */
+  /**
+   * What an average peer costs: the harmonic mean of the estimates, which one slow peer cannot drag up. As the
+   * estimates of endpoints without calls fade into this, it approaches what those with calls cost.
+   */
   private neutralMs = BLIND_MS;
   private meanWeight = 1;
   private maxWeight = 1;
@@ -147,8 +152,8 @@ export class LeastLoaded implements Balancer {
     this.maxWeight = 0;
     let minWeight = Number.POSITIVE_INFINITY;
     for (const { latency, weight } of endpoints) {
-      if (latency.peakMs > 0) {
-        inverse += 1 / latency.peakMs;
+      if (latency.samples > 0) {
+        inverse += 1 / Math.max(latency.estimate(this.neutralMs, nowMs), MIN_COST_MS);
         known += 1;
       }
       if (!(weight > 0)) continue;

@@ -1,0 +1,215 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { Ejection, EjectionState, Evidence, NO_PROBE, Verdict } from '../../sidecar/core/ejection.js';
+import { EjectionPool } from '../../sidecar/core/ejection-pool.js';
+import { Outcome } from '../../sidecar/core/outcome.js';
+import { constant, seeded } from '../support/seeded-random.js';
+
+const SETTINGS = {
+  mode: 'enforce',
+  consecutiveFaults: 5,
+  baseMs: 30_000,
+  maxMs: 300_000,
+  jitterRatio: 0.1,
+} as const;
+
+function setUp(count: number) {
+  const pool = new EjectionPool(SETTINGS, constant(0.5));
+  const members = Array.from({ length: count }, () => new Ejection());
+  for (const member of members) pool.add(member);
+  return { pool, members };
+}
+
+function fail(pool: EjectionPool, member: Ejection, nowMs = 0): Verdict {
+  let verdict: Verdict = Verdict.nothing;
+  for (let i = 0; i < 5; i += 1)
+    verdict = pool.record(member, Outcome.fault, nowMs, nowMs, NO_PROBE, Evidence.sound);
+  return verdict;
+}
+
+describe('EjectionPool, the guard', () => {
+  for (const [count, most] of [
+    [1, 0],
+    [2, 1],
+    [3, 1],
+    [4, 2],
+    [5, 2],
+    [8, 4],
+  ] as const) {
+    it(`ejects at most ${most} of ${count}, however many fail`, () => {
+      const { pool, members } = setUp(count);
+      const verdicts = members.map((member) => fail(pool, member));
+      assert.equal(verdicts.filter((verdict) => verdict === Verdict.ejected).length, most);
+      assert.equal(pool.ejected, most);
+      assert.equal(pool.detected, count);
+      assert.equal(pool.notEnforced.overCap + pool.notEnforced.lastEligible, count - most);
+    });
+  }
+
+  it('never ejects the last eligible one, even below the cap', () => {
+    const { pool, members } = setUp(4);
+    const [a, b, c, d] = members as [Ejection, Ejection, Ejection, Ejection];
+    pool.setAvailable(b, 'unavailable');
+    pool.setAvailable(c, 'unavailable');
+    pool.setAvailable(d, 'unavailable');
+    assert.equal(fail(pool, a), Verdict.lastEligible);
+    pool.setAvailable(d, 'available');
+    assert.equal(fail(pool, a), Verdict.ejected);
+    assert.equal(fail(pool, d), Verdict.lastEligible);
+  });
+
+  it('re-admits those ejected when discovery takes the others away', () => {
+    const { pool, members } = setUp(4);
+    const [a, b, c, d] = members as [Ejection, Ejection, Ejection, Ejection];
+    fail(pool, a, 0);
+    fail(pool, b, 1_000);
+    pool.remove(c, 2_000);
+    assert.deepEqual([pool.ejected, a.state, b.state], [1, EjectionState.admitted, EjectionState.ejected]);
+    pool.remove(d, 2_000);
+    pool.remove(a, 2_000);
+    assert.deepEqual([pool.ejected, pool.eligible], [0, 1]);
+    pool.remove(a, 2_000);
+    assert.equal(pool.size, 1);
+  });
+
+  it('counts an endpoint added twice once', () => {
+    const { pool, members } = setUp(2);
+    pool.add(members[0]!);
+    assert.deepEqual([pool.size, pool.eligible], [2, 2]);
+  });
+});
+
+describe('EjectionPool, panic', () => {
+  it('begins below half eligible, not at half', () => {
+    const { pool, members } = setUp(4);
+    fail(pool, members[0]!);
+    fail(pool, members[1]!);
+    assert.equal(pool.eligible, 2);
+    assert.equal(pool.isPanicking, false);
+    pool.setAvailable(members[2]!, 'unavailable');
+    assert.equal(pool.isPanicking, true);
+  });
+
+  it('lets calls go to the ejected again, and never to the disconnected', () => {
+    const { pool, members } = setUp(4);
+    const [a, b, c, d] = members as [Ejection, Ejection, Ejection, Ejection];
+    fail(pool, a);
+    fail(pool, b);
+    pool.setAvailable(b, 'unavailable');
+    pool.setAvailable(c, 'unavailable');
+    assert.deepEqual(
+      [a, b, c, d].map((member) => pool.mayCall(member)),
+      [true, false, false, true],
+    );
+    pool.setAvailable(c, 'available');
+    assert.equal(pool.mayCall(a), false);
+  });
+
+  it('is not declared when nobody is ejected: there is nobody to bring back', () => {
+    const { pool, members } = setUp(3);
+    for (const member of members) pool.setAvailable(member, 'unavailable');
+    assert.equal(pool.isPanicking, false);
+    assert.equal(pool.mayCall(members[0]!), false);
+  });
+
+  it('moves the version whenever anything that mayCall reads has changed', () => {
+    const { pool, members } = setUp(4);
+    const seen = (): string => members.map((member) => (pool.mayCall(member) ? 1 : 0)).join('');
+    let [version, state] = [pool.version, seen()];
+    const steps = [
+      () => void fail(pool, members[0]!),
+      () => void fail(pool, members[1]!),
+      () => pool.setAvailable(members[2]!, 'unavailable'),
+      () => pool.readmit(members[0]!, 10),
+      () => pool.remove(members[3]!, 10),
+    ];
+    for (const step of steps) {
+      step();
+      if (seen() !== state) assert.notEqual(pool.version, version);
+      [version, state] = [pool.version, seen()];
+    }
+  });
+});
+
+describe('EjectionPool, under anything', () => {
+  it('never has more than the cap ejected, keeps its counts, probes one call at a time, and ejects no last one', () => {
+    const step = fc.record({
+      kind: fc.constantFrom(
+        'fail',
+        'fail',
+        'fail',
+        'succeed',
+        'end',
+        'probe',
+        'endProbe',
+        'remove',
+        'add',
+        'away',
+        'back',
+        'wait',
+      ),
+      who: fc.nat(7),
+      outcome: fc.constantFrom(...Object.values(Outcome)),
+      waitMs: fc.nat(100_000),
+    });
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 8 }),
+        fc.array(step, { maxLength: 120 }),
+        fc.nat(),
+        (count, steps, seed) => {
+          const pool = new EjectionPool(SETTINGS, seeded(seed));
+          const members = Array.from({ length: count }, () => new Ejection());
+          const present = new Set(members);
+          for (const member of members) pool.add(member);
+          const probing = new Map<Ejection, number>();
+          let nowMs = 0;
+          for (const { kind, who, outcome, waitMs } of steps) {
+            const member = members[who % count]!;
+            const eligibleBefore = pool.eligible;
+            let verdict: Verdict = Verdict.nothing;
+            if (kind === 'wait') nowMs += waitMs;
+            else if (kind === 'remove') {
+              pool.remove(member, nowMs);
+              present.delete(member);
+              probing.delete(member);
+            } else if (kind === 'add') {
+              pool.add(member);
+              present.add(member);
+            } else if (kind === 'away' || kind === 'back')
+              pool.setAvailable(member, kind === 'away' ? 'unavailable' : 'available');
+            else if (!present.has(member)) continue;
+            else if (kind === 'fail') verdict = fail(pool, member, nowMs);
+            else if (kind === 'succeed')
+              pool.record(member, Outcome.success, nowMs, nowMs, NO_PROBE, Evidence.sound);
+            else if (kind === 'end')
+              pool.record(member, outcome, nowMs - 500, nowMs, NO_PROBE, Evidence.sound);
+            else if (kind === 'probe') {
+              const due = pool.takeProbe(nowMs);
+              if (due !== undefined) {
+                assert.ok(due.isAvailable && due.untilMs <= nowMs);
+                assert.ok(!probing.has(due), 'two probes at once');
+                probing.set(due, due.probe);
+              }
+            } else if (probing.has(member)) {
+              pool.record(member, outcome, nowMs, nowMs, probing.get(member)!, Evidence.sound);
+              probing.delete(member);
+            }
+            for (const [other, number] of probing) if (other.probe !== number) probing.delete(other);
+
+            const out = [...present].filter(({ state }) => state !== EjectionState.admitted).length;
+            const eligible = [...present].filter(
+              ({ state, isAvailable }) => isAvailable && state === EjectionState.admitted,
+            ).length;
+            assert.equal(pool.ejected, out);
+            assert.equal(pool.eligible, eligible);
+            assert.ok(out <= Math.max(1, Math.floor(present.size / 2)), `${out} of ${present.size} ejected`);
+            if (verdict === Verdict.ejected)
+              assert.ok(eligible >= 1, `the last of ${eligibleBefore} was ejected`);
+          }
+        },
+      ),
+      { numRuns: 500 },
+    );
+  });
+});
