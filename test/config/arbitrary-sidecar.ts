@@ -1,0 +1,198 @@
+/**
+ * Every sidecar file that the parser should accept, as plain values to be written as JSON (which is YAML).
+ *
+ * Options are there or not, at either end of their range or between, and keep the rules between them.
+ */
+import fc from 'fast-check';
+import { RETRYABLE_STATUSES } from '../../sidecar/config/spelling/status-code.js';
+import { writeDuration } from '../../sidecar/config/spelling/duration.js';
+import { writeSize } from '../../sidecar/config/spelling/size.js';
+
+type Spelled = Record<string, unknown>;
+
+const KIB = 1_024;
+const MIB = 1_048_576;
+const HOUR_MS = 3_600_000;
+
+const name = fc.stringMatching(/^[a-z0-9]([a-z0-9._-]{0,20}[a-z0-9])?$/);
+const duration = (min: number, max: number) => fc.integer({ min, max }).map(writeDuration);
+const size = (min: number, max: number) => fc.integer({ min, max }).map(writeSize);
+const count = (min: number, max: number) => fc.integer({ min, max });
+const ratio = fc.double({ min: 0, max: 1, noNaN: true });
+/** Text of any characters but NUL, whole surrogate pairs only: files are UTF-8. */
+const anyText = fc.string({ unit: 'binary', minLength: 1, maxLength: 12 }).map((text) => text.replaceAll('\0', '-'));
+const path = fc.stringMatching(/^\/[a-z0-9 ._-]{1,20}\.pem$/).map((text) => text.replaceAll('..', '-'));
+
+/** A record with some of the keys left out. */
+function some<T>(shape: { [K in keyof T]: fc.Arbitrary<T[K]> }, requiredKeys: (keyof T)[] = []) {
+  return fc.record(shape, { requiredKeys }) as fc.Arbitrary<Spelled>;
+}
+
+const baseAndMax = (min: number, max: number) =>
+  fc
+    .tuple(count(min, max), count(min, max))
+    .map(([a, b]) => ({ base: writeDuration(Math.min(a, b)), max: writeDuration(Math.max(a, b)) }));
+
+const methodSets = fc.uniqueArray(fc.stringMatching(/^\/[a-z]{1,8}\.[A-Z][a-z]{0,8}\/[A-Z][a-z]{0,8}$/), { maxLength: 6 });
+
+/** Routes over distinct methods; the last may take all that is left. */
+function routes(extra: fc.Arbitrary<Spelled>): fc.Arbitrary<Spelled[]> {
+  return fc
+    .tuple(methodSets, fc.array(fc.tuple(times, extra), { minLength: 7, maxLength: 7 }), fc.boolean())
+    .map(([methods, options, closes]) => {
+      const patterns = [...methods.map((method) => [method]), ...(closes ? [['*']] : [])];
+      return patterns.map((list, i) => ({ methods: list, ...options[i]![0], ...options[i]![1] }));
+    });
+}
+
+const times: fc.Arbitrary<Spelled> = some({
+  kind: fc.constantFrom('unary', 'streaming'),
+  timeout: fc.oneof(fc.constant('none'), duration(60_000, 24 * HOUR_MS)),
+  idle_timeout: fc.oneof(fc.constant('none'), duration(1, 24 * HOUR_MS)),
+});
+
+const retry = some({
+  attempts: count(2, 5),
+  on: fc.uniqueArray(fc.constantFrom(...RETRYABLE_STATUSES)),
+  backoff: baseAndMax(1, 60_000),
+});
+
+const outboundExtra: fc.Arbitrary<Spelled> = fc.oneof(
+  some({ idempotent: fc.constant(false), attempt_timeout: fc.oneof(fc.constant('none'), duration(1, 15_000)) }),
+  some({ idempotent: fc.constant(true), retry, attempt_timeout: duration(1, 15_000) }, ['idempotent']),
+);
+
+const queue = some({
+  concurrency: count(1, 10_000),
+  max_waiting: count(0, 1_000_000),
+  max_waiting_bytes: size(64 * KIB, 64 * MIB),
+});
+
+const limits = some({
+  max_connections: count(8, 1_000_000),
+  max_concurrent_streams: count(8, 100_000),
+  max_header_bytes: size(4 * KIB, MIB),
+  max_header_fields: count(16, 10_000),
+  handshake_timeout: duration(100, 300_000),
+  handshakes_per_second: count(1, 1_000_000),
+  memory_budget: size(16 * MIB, 1_024 * MIB),
+  replay_bytes_per_call: size(0, 16 * MIB),
+});
+
+const intention = fc.record({
+  from: fc.oneof(fc.constant('*'), name),
+  to: fc.oneof(fc.constant('*'), name),
+  action: fc.constantFrom('allow', 'deny'),
+});
+
+/** Listeners share one host, so that the place of each in the file can give it a port of its own. */
+const listener = fc.constantFrom('127.0.0.1', '[::1]', 'localhost', 'unix:');
+
+const inbound = some(
+  {
+    listen: listener,
+    mtls: fc.constantFrom('strict', 'permissive', 'off'),
+    local: fc.constantFrom('127.0.0.1:1', 'unix:/run/model.sock', 'model.example:80'),
+    intentions: fc.array(intention, { maxLength: 4 }),
+    default_intention: fc.constantFrom('allow', 'deny'),
+    queue,
+    routes: routes(fc.constant({})),
+  },
+  ['listen', 'local'],
+);
+
+const endpoints = fc
+  .array(fc.record({ weight: fc.double({ min: 0.001, max: 1_000_000, noNaN: true }), named: fc.boolean(), plain: fc.boolean() }), {
+    minLength: 1,
+    maxLength: 4,
+  })
+  .map((all) =>
+    all.map(({ weight, named, plain }, i) => {
+      const address = `10.0.0.${i}:9000`;
+      return plain ? address : { address, weight, ...(named ? { id: `e ${i}: "#` } : {}) };
+    }),
+  );
+
+const upstream = some(
+  {
+    listen: listener,
+    tls: fc.constantFrom('mesh', 'plaintext'),
+    endpoints,
+    balance: fc.record({ kind: fc.constantFrom('least-loaded', 'round-robin') }),
+    ejection: fc
+      .tuple(
+        some({ mode: fc.constantFrom('enforce', 'observe'), consecutive_faults: count(1, 1_000), jitter: ratio }),
+        baseAndMax(10, HOUR_MS),
+      )
+      .map(([other, times]) => ({ ...other, ...times })),
+    pool: some({
+      connections: count(1, 64),
+      connect_timeout: duration(1, 60_000),
+      ping_interval: duration(10, HOUR_MS),
+      ping_timeout: duration(10, 60_000),
+      max_age: fc.oneof(fc.constant('none'), duration(1_000, HOUR_MS)),
+    }),
+    budget: some({ ratio, per_second: fc.double({ min: 0, max: 10_000, noNaN: true }) }),
+    routes: routes(outboundExtra),
+  },
+  ['listen', 'endpoints'],
+);
+
+const shared = fc.oneof(
+  some({ listen: listener, by: fc.constant('authority') }, ['listen']),
+  some({ listen: listener, by: fc.constant('metadata'), metadata_key: fc.constantFrom('to', 'x-upstream') }, ['listen', 'by']),
+);
+
+const outbound = some(
+  { upstreams: fc.dictionary(name, upstream, { minKeys: 1, maxKeys: 3, noNullPrototype: true }), shared },
+  ['upstreams'],
+);
+
+const model = some({
+  command: fc.array(anyText, { minLength: 1, maxLength: 4 }),
+  env: fc.dictionary(fc.stringMatching(/^[A-Z_][A-Z0-9_]{0,8}$/), fc.oneof(anyText, fc.constant('')), { maxKeys: 4, noNullPrototype: true }),
+  start_timeout: duration(10, HOUR_MS),
+  restart: baseAndMax(1, 600_000),
+  stop_timeout: duration(1, HOUR_MS),
+});
+
+const ends = fc.oneof(
+  some({ inbound, model }, ['inbound']),
+  some({ outbound }, ['outbound']),
+  some({ inbound, outbound, model }, ['inbound', 'outbound']),
+);
+
+const head = some(
+  {
+    service: name,
+    instance: anyText,
+    trust_domain: name,
+    datacenter: name,
+    identity: fc.record({ cert: path, key: path, roots: path }),
+    admin: listener,
+    drain_timeout: duration(0, HOUR_MS),
+    log: some({ level: fc.constantFrom('debug', 'info', 'warn', 'error') }),
+    limits,
+  },
+  ['service', 'identity'],
+);
+
+/** Values for JSON.stringify. */
+export const sidecarFiles: fc.Arbitrary<Spelled> = fc
+  .tuple(head, ends)
+  .map(([first, second]) => withPorts({ ...first, ...second }) as Spelled);
+
+/** Gives every listener an address of its own. */
+function withPorts(file: Spelled): unknown {
+  let next = 20_000;
+  const settle = (value: unknown, key: string): unknown => {
+    if ((key === 'listen' || key === 'admin') && typeof value === 'string') {
+      next += 1;
+      return value === 'unix:' ? `unix:/run/${next}.sock` : `${value}:${next}`;
+    }
+    if (Array.isArray(value)) return value.map((item) => settle(item, ''));
+    if (typeof value !== 'object' || value === null) return value;
+    return Object.fromEntries(Object.entries(value).map(([inner, item]) => [inner, settle(item, inner)]));
+  };
+  return settle(file, '');
+}
