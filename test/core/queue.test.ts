@@ -1,0 +1,243 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import {
+  Admission,
+  InboundQueue,
+  QueueEntry,
+  type QueueSettings,
+  QueueState,
+} from '../../sidecar/core/queue.js';
+
+const NEVER = Number.POSITIVE_INFINITY;
+
+class Work extends QueueEntry {
+  constructor(readonly name: string) {
+    super();
+  }
+}
+
+function setUp(settings: Partial<QueueSettings> = {}) {
+  const queue = new InboundQueue<Work>({ concurrency: 1, maxWaiting: 3, maxWaitingBytes: 100, ...settings });
+  const work = (name: string): Work => new Work(name);
+  return { queue, work };
+}
+
+describe('InboundQueue, arrivals', () => {
+  it('lets through up to its concurrency, then lines up, then refuses', () => {
+    const { queue, work } = setUp({ concurrency: 2 });
+    const answers = Array.from({ length: 6 }, (_, i) => queue.offer(work(`${i}`), 1, NEVER, 0));
+    const { admitted, waiting, tooMany } = Admission;
+    assert.deepEqual(answers, [admitted, admitted, waiting, waiting, waiting, tooMany]);
+    assert.deepEqual([queue.running, queue.waiting, queue.waitingBytes], [2, 3, 3]);
+  });
+
+  it('bounds the bytes that wait, to the byte', () => {
+    const { queue, work } = setUp();
+    queue.offer(work('running'), 1_000_000, NEVER, 0);
+    assert.equal(queue.offer(work('a'), 60, NEVER, 0), Admission.waiting);
+    assert.equal(queue.offer(work('b'), 41, NEVER, 0), Admission.tooLarge);
+    assert.equal(queue.offer(work('c'), 40, NEVER, 0), Admission.waiting);
+    assert.equal(queue.waitingBytes, 100);
+  });
+
+  it('refuses everything that cannot start at once when nothing may wait', () => {
+    const { queue, work } = setUp({ maxWaiting: 0 });
+    assert.equal(queue.offer(work('a'), 0, NEVER, 0), Admission.admitted);
+    assert.equal(queue.offer(work('b'), 0, NEVER, 0), Admission.tooMany);
+  });
+
+  for (const [deadlineMs, answer] of [
+    [999, Admission.tooLate],
+    [1_000, Admission.tooLate],
+    [1_000.1, Admission.admitted],
+  ] as const) {
+    it(`answers ${answer} at 1000 ms to a deadline at ${deadlineMs} ms`, () => {
+      const { queue, work } = setUp();
+      assert.equal(queue.offer(work('a'), 0, deadlineMs, 1_000), answer);
+    });
+  }
+
+  it('refuses on arrival what would wait past its deadline', () => {
+    const { queue, work } = setUp({ concurrency: 2, maxWaiting: 100 });
+    const first = work('first');
+    queue.offer(first, 0, NEVER, 0);
+    queue.release(first, 50);
+    assert.equal(queue.serviceMs, 50);
+    for (const name of ['a', 'b', 'c']) queue.offer(work(name), 0, NEVER, 100);
+    assert.equal(queue.expectedWaitMs(), 50);
+    assert.equal(queue.offer(work('late'), 0, 149, 100), Admission.tooLate);
+    assert.equal(queue.offer(work('just'), 0, 150, 100), Admission.waiting);
+    assert.equal(queue.expectedWaitMs(), 75);
+  });
+
+  it('expects no wait while nothing is known of service times', () => {
+    const { queue, work } = setUp();
+    queue.offer(work('a'), 0, NEVER, 0);
+    assert.equal(queue.offer(work('b'), 0, 0.001, 0), Admission.waiting);
+  });
+});
+
+describe('InboundQueue, departures', () => {
+  it('goes on in order of arrival', () => {
+    const { queue, work } = setUp();
+    const [a, b, c] = [work('a'), work('b'), work('c')];
+    for (const entry of [a, b, c]) queue.offer(entry, 1, NEVER, 0);
+    assert.equal(queue.next(0), null);
+    queue.release(a, 10);
+    assert.equal(queue.next(10), b);
+    assert.equal(b.queueState, QueueState.running);
+    assert.equal(queue.next(10), null);
+    queue.release(b, 20);
+    assert.equal(queue.next(20), c);
+    assert.deepEqual([queue.running, queue.waiting, queue.waitingBytes], [1, 0, 0]);
+  });
+
+  it('passes over expired work and reports it, even while all places are taken', () => {
+    const { queue, work } = setUp();
+    const [a, b, c] = [work('a'), work('b'), work('c')];
+    queue.offer(a, 1, NEVER, 0);
+    queue.offer(b, 1, 100, 0);
+    queue.offer(c, 1, 101, 0);
+    assert.equal(queue.next(99), null);
+    assert.equal(queue.next(100), b);
+    assert.equal(b.queueState, QueueState.expired);
+    assert.equal(queue.next(100), null);
+    queue.release(a, 100);
+    assert.equal(queue.next(100), c);
+    assert.equal(c.queueState, QueueState.running);
+    assert.equal(queue.expiredTotal, 1);
+  });
+
+  it('takes out a caller that left, wherever it stands', () => {
+    const { queue, work } = setUp();
+    const [a, b, c, d] = [work('a'), work('b'), work('c'), work('d')];
+    for (const entry of [a, b, c, d]) queue.offer(entry, 1, NEVER, 0);
+    assert.equal(queue.remove(c), true);
+    assert.equal(queue.remove(c), false);
+    assert.equal(queue.remove(a), false);
+    assert.equal(queue.remove(d), true);
+    assert.equal(queue.remove(b), true);
+    assert.deepEqual([queue.running, queue.waiting, queue.waitingBytes], [1, 0, 0]);
+    queue.release(a, 1);
+    assert.equal(queue.next(1), null);
+  });
+
+  it('gives a place back once, however often it is told', () => {
+    const { queue, work } = setUp();
+    const a = work('a');
+    queue.offer(a, 1, NEVER, 0);
+    queue.release(a, 10);
+    queue.release(a, 10);
+    queue.forfeit(a);
+    assert.equal(queue.running, 0);
+  });
+
+  it('learns service times from work that finished, not from work given up', () => {
+    const { queue, work } = setUp();
+    const a = work('a');
+    queue.offer(a, 1, NEVER, 0);
+    queue.forfeit(a);
+    assert.equal(queue.serviceMs, 0);
+    queue.offer(a, 1, NEVER, 0);
+    queue.release(a, 100);
+    queue.offer(a, 1, NEVER, 100);
+    queue.release(a, 400);
+    assert.ok(Math.abs(queue.serviceMs - 120) < 1e-9);
+  });
+
+  it('lets more through when its concurrency is raised, and none until enough have left when it is lowered', () => {
+    const { queue, work } = setUp();
+    const entries = ['a', 'b', 'c'].map(work);
+    for (const entry of entries) queue.offer(entry, 1, NEVER, 0);
+    queue.configure({ concurrency: 2, maxWaiting: 0, maxWaitingBytes: 0 });
+    assert.equal(queue.next(0), entries[1]);
+    queue.configure({ concurrency: 1, maxWaiting: 0, maxWaitingBytes: 0 });
+    queue.release(entries[0]!, 1);
+    assert.equal(queue.next(1), null);
+    queue.release(entries[1]!, 1);
+    assert.equal(queue.next(1), entries[2]);
+  });
+
+  it('hands out everyone who waits, to be refused', () => {
+    const { queue, work } = setUp();
+    const entries = ['a', 'b', 'c'].map(work);
+    for (const entry of entries) queue.offer(entry, 1, NEVER, 0);
+    assert.equal(queue.takeWaiting(), entries[1]);
+    assert.equal(queue.takeWaiting(), entries[2]);
+    assert.equal(queue.takeWaiting(), null);
+    assert.equal(entries[2]!.queueState, QueueState.idle);
+  });
+});
+
+describe('InboundQueue, under anything', () => {
+  it('agrees with a plain list, and never passes a limit', () => {
+    const step = fc.record({
+      kind: fc.constantFrom('offer', 'offer', 'offer', 'release', 'forfeit', 'remove', 'wait', 'next'),
+      bytes: fc.nat(40),
+      leftMs: fc.oneof(fc.constant(NEVER), fc.nat(200)),
+      pick: fc.nat(),
+      waitMs: fc.nat(60),
+    });
+    const settings = fc.record({
+      concurrency: fc.integer({ min: 1, max: 4 }),
+      maxWaiting: fc.nat(6),
+      maxWaitingBytes: fc.nat(120),
+    });
+    fc.assert(
+      fc.property(settings, fc.array(step, { maxLength: 100 }), (limits, steps) => {
+        const queue = new InboundQueue<Work>(limits);
+        let nowMs = 0;
+        const line: Work[] = [];
+        const running: Work[] = [];
+        const admit = (): void => {
+          for (;;) {
+            const head = line[0];
+            const entry = queue.next(nowMs);
+            if (entry === null) {
+              assert.ok(
+                head === undefined || (running.length >= limits.concurrency && head.queueDeadlineMs > nowMs),
+              );
+              return;
+            }
+            assert.equal(entry, line.shift());
+            const isExpired = entry.queueDeadlineMs <= nowMs;
+            assert.equal(entry.queueState, isExpired ? QueueState.expired : QueueState.running);
+            if (!isExpired) running.push(entry);
+          }
+        };
+        steps.forEach(({ kind, bytes, leftMs, pick, waitMs }, i) => {
+          if (kind === 'wait') nowMs += waitMs;
+          else if (kind === 'next') admit();
+          else if (kind === 'offer') {
+            const entry = new Work(`${i}`);
+            const answer = queue.offer(entry, bytes, nowMs + leftMs, nowMs);
+            if (answer === Admission.admitted) running.push(entry);
+            else if (answer === Admission.waiting) line.push(entry);
+            else assert.equal(entry.queueState, QueueState.idle);
+          } else if (kind === 'remove') {
+            const entry = line[pick % Math.max(1, line.length)];
+            if (entry !== undefined) {
+              assert.equal(queue.remove(entry), true);
+              line.splice(line.indexOf(entry), 1);
+            }
+          } else {
+            const entry = running[pick % Math.max(1, running.length)];
+            if (entry !== undefined) {
+              queue[kind](entry, nowMs);
+              running.splice(running.indexOf(entry), 1);
+              admit();
+            }
+          }
+          const bytesWaiting = line.reduce((sum, { queueBytes }) => sum + queueBytes, 0);
+          assert.deepEqual(
+            [queue.running, queue.waiting, queue.waitingBytes],
+            [running.length, line.length, bytesWaiting],
+          );
+          assert.ok(running.length <= limits.concurrency);
+          assert.ok(line.length <= limits.maxWaiting && bytesWaiting <= limits.maxWaitingBytes);
+        });
+      }),
+      { numRuns: 300 },
+    );
+  });
+});

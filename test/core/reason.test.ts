@@ -1,0 +1,78 @@
+import assert from 'node:assert/strict';
+import { REASON_NAMES, Reasons, reasonMessage } from '../../sidecar/core/reason.js';
+import { Status, statusName } from '../../sidecar/core/status.js';
+
+describe('Reasons', () => {
+  it('have stable names, each once', () => {
+    assert.deepEqual(REASON_NAMES, [
+      'deadline-exceeded',
+      'attempt-timeout',
+      'idle-timeout',
+      'overloaded',
+      'queue-expired',
+      'no-endpoint',
+      'connect-failed',
+      'connection-lost',
+      'upstream-reset',
+      'not-allowed',
+      'no-identity',
+      'unknown-route',
+      'model-unavailable',
+      'draining',
+      'too-large',
+      'protocol-error',
+      'internal',
+    ]);
+  });
+
+  for (const { name, status } of Object.values(Reasons)) {
+    it(`${name} does not speak in the application's name (gRFC A54): ${statusName(status)}`, () => {
+      const forApplications: readonly number[] = [
+        Status.OK,
+        Status.INVALID_ARGUMENT,
+        Status.NOT_FOUND,
+        Status.ALREADY_EXISTS,
+        Status.FAILED_PRECONDITION,
+        Status.ABORTED,
+        Status.OUT_OF_RANGE,
+        Status.DATA_LOSS,
+      ];
+      assert.ok(!forApplications.includes(status));
+    });
+  }
+
+  it('time out with DEADLINE_EXCEEDED, shed with RESOURCE_EXHAUSTED', () => {
+    for (const { status } of [
+      Reasons.deadlineExceeded,
+      Reasons.attemptTimeout,
+      Reasons.idleTimeout,
+      Reasons.queueExpired,
+    ]) {
+      assert.equal(status, Status.DEADLINE_EXCEEDED);
+    }
+    assert.equal(Reasons.overloaded.status, Status.RESOURCE_EXHAUSTED);
+  });
+
+  it('mark as unprocessed only what certainly was not', () => {
+    const marked = Object.values(Reasons).filter(({ isUnprocessed }) => isUnprocessed);
+    assert.deepEqual(
+      marked.map(({ name }) => name),
+      ['overloaded', 'queue-expired', 'no-endpoint', 'connect-failed', 'model-unavailable', 'draining'],
+    );
+  });
+});
+
+describe('reasonMessage', () => {
+  it('names the limit', () => {
+    assert.equal(
+      reasonMessage(Reasons.attemptTimeout, { endpoint: '10.0.0.7:9000', limitMs: 250 }),
+      'attempt at 10.0.0.7:9000 exceeded 250 ms',
+    );
+  });
+
+  it('shows a value as it is, and what is missing as a question mark', () => {
+    assert.equal(reasonMessage(Reasons.unknownRoute, { path: '$& {path}' }), 'no route for $& {path}');
+    assert.equal(reasonMessage(Reasons.unknownRoute), 'no route for ?');
+    assert.equal(reasonMessage(Reasons.internal, { detail: 'secret' }), 'internal error of the sidecar');
+  });
+});
