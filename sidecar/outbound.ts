@@ -117,7 +117,6 @@ export class Outbound implements Story {
     }
     const attempt = new OutboundAttempt(call, endpoint, now);
     if (endpoint.ejection.state === EjectionState.probing) attempt.probe = endpoint.ejection.probe;
-    call.tried.push(endpoint);
     endpoint.inFlight++;
     endpoint.attempts++;
     this.attempts++;
@@ -183,6 +182,7 @@ export class Outbound implements Story {
 
   private tryAgain(call: OutboundCall, attempt: OutboundAttempt): boolean {
     const now = this.relay.nowMs;
+    call.tried = [...call.tried, attempt.endpoint];
     call.retry ??= new RetryState();
     const { retry } = call;
     retry.attempts = call.attempts;

@@ -9,6 +9,8 @@ import { FRAME_HEADER_BYTES } from './constants.js';
 const SLAB_BYTES = 64 * 1024;
 /** Payload pieces from here on go by reference: below, packing is cheaper than another part of a writev. */
 const BY_REFERENCE = 4096;
+/** Up to here a plain loop beats `Buffer.copy`, which makes a view first. */
+const LOOP_COPY_BYTES = 256;
 
 /** The slab being filled; shared by all connections of the process, which flush one after another. */
 let slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
@@ -66,7 +68,7 @@ export class Output {
     }
     this.reserve(n);
     const at = slabAt;
-    if (n <= 48) for (let i = 0; i < n; i++) slab[at + i] = source[start + i]!;
+    if (n <= LOOP_COPY_BYTES) for (let i = 0; i < n; i++) slab[at + i] = source[start + i]!;
     else source.copy(slab, at, start, end);
     this.advance(at + n);
   }

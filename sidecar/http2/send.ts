@@ -13,8 +13,8 @@ import { Ending, NO_FIELDS, type Stream } from './stream.js';
 
 /** Payload a stream may write before the next one has its turn. Also RFC 9113's smallest maximum frame. */
 const QUANTUM = 16 * 1024;
-/** Backing stores up to this size (Node's pool of small buffers) are not worth copying out of. */
-const POOLED_BYTES = 8 * 1024;
+/** Backing stores up to this size are not worth copying out of. */
+const POOLED_BYTES = 16 * 1024;
 
 /** Writes what may be written, up to about `room` octets. What is left stays queued. */
 export function flush(c: ConnectionState, out: Output, room: number): void {

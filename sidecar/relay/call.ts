@@ -63,7 +63,8 @@ export class Call extends WheelEntry implements StreamOwner {
 
   attempt: Attempt | null = null;
   attempts = 0;
-  readonly tried: EndpointLoad[] = [];
+  /** Endpoints of the attempts before the present one. */
+  tried: EndpointLoad[] = NO_ENDPOINTS;
 
   /** Octets of the answer have gone to the caller. */
   isCommitted = false;
@@ -188,13 +189,14 @@ export class Call extends WheelEntry implements StreamOwner {
   }
 
   private keep(buffer: Buffer, start: number, end: number, open: boolean): void {
-    const n = end - start;
-    if (this.isReplayable && (this.counted + n > this.plan.replayBytes || !this.relay.memory.take(n))) {
+    const cost = Pieces.cost(buffer, start, end);
+    const held = this.body === null ? 0 : this.body.bytes;
+    if (this.isReplayable && (held + end - start > this.plan.replayBytes || !this.relay.memory.take(cost))) {
       // Too much to keep: this attempt is the last that can have it all.
       this.forgetReplay();
       if (open) return;
     } else if (this.isReplayable) {
-      this.counted += n;
+      this.counted += cost;
     }
     if (this.body === null) this.body = new Pieces();
     this.body.add(buffer, start, end);
@@ -317,5 +319,7 @@ export class Call extends WheelEntry implements StreamOwner {
 }
 
 const EMPTY = Buffer.alloc(0);
+/** Shared by the many calls that need one attempt; replaced, never added to. */
+const NO_ENDPOINTS: EndpointLoad[] = [];
 
 const NO_PLAN: CallPlan = { holdsResponse: false, idleTimeoutMs: 0, replayBytes: 0, stripsResponse: false };

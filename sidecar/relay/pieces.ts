@@ -1,30 +1,43 @@
-/** Payload held for later, in order. Small pieces are copied, because a slice pins the whole read it came from. */
+/**
+ * Payload held for later, in order. A slice pins the whole read it came from: slices of small reads are held as they
+ * are and counted as the read they pin; slices of large reads are copied unless they are most of it.
+ */
+
+/** Reads up to this size may be pinned by a slice of them. */
+const PINNED_BYTES = 16 * 1024;
 
 export class Pieces {
-  private buffers: Buffer[] = [];
-  private starts: number[] = [];
-  private ends: number[] = [];
+  private readonly buffers: Buffer[] = [];
+  private readonly starts: number[] = [];
+  private readonly ends: number[] = [];
+  /** Octets of payload. */
   bytes = 0;
 
   get count(): number {
     return this.buffers.length;
   }
 
+  /** What holding this slice costs in memory. */
+  static cost(buffer: Buffer, start: number, end: number): number {
+    const backing = buffer.buffer.byteLength;
+    return backing <= PINNED_BYTES ? backing : end - start;
+  }
+
   add(buffer: Buffer, start: number, end: number): void {
     const n = end - start;
-    if (n * 4 < buffer.buffer.byteLength) {
+    this.bytes += n;
+    const backing = buffer.buffer.byteLength;
+    if (backing > PINNED_BYTES && n * 4 < backing) {
       const copy = Buffer.allocUnsafe(n);
-      if (n <= 64) for (let i = 0; i < n; i++) copy[i] = buffer[start + i]!;
-      else buffer.copy(copy, 0, start, end);
+      buffer.copy(copy, 0, start, end);
       this.buffers.push(copy);
       this.starts.push(0);
       this.ends.push(n);
-    } else {
-      this.buffers.push(buffer);
-      this.starts.push(start);
-      this.ends.push(end);
+      return;
     }
-    this.bytes += n;
+    this.buffers.push(buffer);
+    this.starts.push(start);
+    this.ends.push(end);
   }
 
   bufferAt(i: number): Buffer {
@@ -35,12 +48,5 @@ export class Pieces {
   }
   endAt(i: number): number {
     return this.ends[i]!;
-  }
-
-  clear(): void {
-    this.buffers = [];
-    this.starts = [];
-    this.ends = [];
-    this.bytes = 0;
   }
 }

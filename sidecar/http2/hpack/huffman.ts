@@ -11,9 +11,9 @@ const EOS = 256;
 const LENGTH = new Uint8Array(257);
 const CODE = new Uint32Array(257);
 
-/** An automaton entry: symbols in bits 0–7 and 8–15, their count in 16–17, flags in 18–19, next state in 24–31. */
-const FAIL = 1 << 18;
-const UNSAFE = 1 << 19;
+/** An automaton entry: symbols in bits 0–7 and 16–23, their count in 24–25, flags above, the next state in 8–15. */
+const FAIL = 1 << 26;
+const UNSAFE = 1 << 27;
 const STEP = new Int32Array(256 * 256);
 /** States 0–7 are 0–7 one-bits after a whole symbol: where a string may end (RFC 7541 5.2). */
 const LAST_FINAL_STATE = 7;
@@ -63,10 +63,10 @@ function step(tree: Int32Array, state: number, octet: number): number {
     const symbol = ~node;
     node = 0;
     if (symbol === EOS) entry |= FAIL;
-    else entry |= symbol << (8 * count++);
+    else entry |= symbol << (16 * count++);
     if (symbol === 0 || symbol === 10 || symbol === 13) entry |= UNSAFE;
   }
-  return entry | (count << 16) | (node << 24);
+  return entry | (count << 24) | (node << 8);
 }
 
 let scratch = Buffer.allocUnsafeSlow(1024);
@@ -91,10 +91,10 @@ export function huffmanDecode(source: Uint8Array, start: number, end: number): n
   for (let i = start; i < end; i++) {
     const entry = STEP[state | source[i]!]!;
     out[at] = entry;
-    out[at + 1] = entry >> 8;
-    at += (entry >> 16) & 3;
+    out[at + 1] = entry >> 16;
+    at += (entry >> 24) & 3;
     flags |= entry;
-    state = (entry >>> 16) & 0xff00;
+    state = entry & 0xff00;
   }
   if ((flags & FAIL) !== 0 || state > LAST_FINAL_STATE << 8) return -1;
   return at * 2 + ((flags & UNSAFE) === 0 ? 0 : 1);
