@@ -2,6 +2,7 @@
 
 import { writeFileSync } from 'node:fs';
 import { renderChart } from './chart.js';
+import { benchDecisions, renderDecisions } from './decisions.js';
 import { installPeers } from './install-peers.js';
 import { LoadProcess } from './load-process.js';
 import { type BenchOptions, readOptions, USAGE, UsageError } from './options.js';
@@ -39,6 +40,14 @@ async function soak(options: BenchOptions): Promise<number> {
   return results.every((r) => r.problem === '') ? 0 : 1;
 }
 
+function decisions(options: BenchOptions): number {
+  const costs = benchDecisions();
+  const json = `${JSON.stringify(costs, null, 2)}\n`;
+  if (options.output !== undefined) writeFileSync(options.output, json);
+  process.stdout.write(options.json ? json : `${renderDecisions(costs)}\n`);
+  return 0;
+}
+
 async function main(args: readonly string[]): Promise<number> {
   const options = readOptions(args);
   switch (options.command) {
@@ -46,6 +55,11 @@ async function main(args: readonly string[]): Promise<number> {
       return relay(options);
     case 'soak':
       return soak(options);
+    case 'decisions':
+      return decisions(options);
+    case 'hpack':
+      await import('./hpack.js');
+      return 0;
     case 'install':
       return installPeers(say);
     default:

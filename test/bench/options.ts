@@ -30,13 +30,24 @@ export interface BenchOptions {
 /** A mistake on the command line. */
 export class UsageError extends Error {}
 
+const SUBJECTS = ['outrider', 'nginx', 'haproxy', 'envoy', 'node:http2', 'grpc-js'];
+
+function readOnly(text: string): Set<string> {
+  const names = text.split(',').filter((name) => name !== '');
+  const known = [...MODES.map((mode) => mode.name), ...SUBJECTS];
+  const unknown = names.find((name) => !known.includes(name));
+  if (unknown !== undefined)
+    throw new UsageError(`--only: found ${unknown}; expected one of ${known.join(', ')}`);
+  return new Set(names);
+}
+
 export function readOptions(args: readonly string[]): BenchOptions {
   const parsed = parse(args);
   const { values, positionals } = parsed;
   if (positionals.length > 1) throw new UsageError(`found ${positionals.join(' ')}; expected one benchmark`);
   return {
     command: positionals[0] ?? '',
-    only: new Set((values.only ?? '').split(',').filter((name) => name !== '')),
+    only: readOnly(values.only ?? ''),
     runs: wholeNumber('--runs', values.runs ?? (values.quick ? '1' : '5')),
     quick: values.quick ?? false,
     calls: wholeNumber('--calls', values.calls ?? (values.quick ? '100000' : '1000000')),

@@ -1,0 +1,131 @@
+/**
+ * What each decision on the way of a call costs, in nanoseconds: best of several rounds, after a warm-up. Together they
+ * must stay far below what one call costs the relay.
+ */
+
+import { EndpointLoad, LeastLoaded, RoundRobin } from '../../sidecar/core/balance.js';
+import { Ejection } from '../../sidecar/core/ejection.js';
+import { EjectionPool } from '../../sidecar/core/ejection-pool.js';
+import { formatGrpcTimeout, parseGrpcTimeout } from '../../sidecar/core/grpc-timeout.js';
+import { IntentionTable } from '../../sidecar/core/intentions.js';
+import { RouteTable } from '../../sidecar/core/method.js';
+import { classify, Ended, Outcome } from '../../sidecar/core/outcome.js';
+import { InboundQueue, QueueEntry } from '../../sidecar/core/queue.js';
+import { RetryBudget } from '../../sidecar/core/retry-budget.js';
+import { TimingWheel, WheelTimer } from '../../sidecar/runtime/timing-wheel.js';
+import { PATHS } from './load/protocol.js';
+
+const ROUNDS = 8;
+const TIMES = 300_000;
+
+export interface DecisionCost {
+  readonly name: string;
+  readonly ns: number;
+}
+
+function measure(name: string, run: (call: number) => unknown): DecisionCost {
+  let best = Number.POSITIVE_INFINITY;
+  let kept: unknown;
+  for (let round = 0; round < ROUNDS; round++) {
+    const start = process.hrtime.bigint();
+    for (let call = 0; call < TIMES; call++) kept = run(call);
+    best = Math.min(best, Number(process.hrtime.bigint() - start) / TIMES);
+  }
+  if (kept === best) throw new Error('the result of the work must not be thrown away');
+  return { name, ns: Math.round(best * 10) / 10 };
+}
+
+function pool(size: number): EndpointLoad[] {
+  return Array.from({ length: size }, (_, i) => {
+    const endpoint = new EndpointLoad();
+    for (let n = 0; n < 20; n++) endpoint.latency.record(4 + i, n);
+    return endpoint;
+  });
+}
+
+function balancing(): DecisionCost[] {
+  const least = new LeastLoaded(Math.random);
+  const inTurn = new RoundRobin();
+  const [one, three, eight] = [pool(1), pool(3), pool(8)];
+  return [
+    measure('least-loaded, 1 endpoint', (call) => least.pick(one, [], call / 100)),
+    measure('least-loaded, 3 endpoints', (call) => least.pick(three, [], call / 100)),
+    measure('least-loaded, 8 endpoints', (call) => least.pick(eight, [], call / 100)),
+    measure('round-robin, 3 endpoints', (call) => inTurn.pick(three, [], call / 100)),
+    measure('latency of one success', (call) => three[0]!.latency.record(4 + (call & 3), call / 100)),
+  ];
+}
+
+function judging(): DecisionCost[] {
+  const settings = {
+    mode: 'enforce',
+    consecutiveFaults: 5,
+    baseMs: 30_000,
+    maxMs: 300_000,
+    jitterRatio: 0.1,
+  } as const;
+  const ejections = new EjectionPool(settings, Math.random);
+  const members = [new Ejection(), new Ejection(), new Ejection()];
+  for (const member of members) ejections.add(member);
+  const budget = new RetryBudget({ ratio: 0.2, perSecond: 3 });
+  return [
+    measure('outcome of one attempt', (call) => classify(Ended.trailers, call & 15, 5, 1000, 4)),
+    measure('ejection, one success', (call) =>
+      ejections.record(members[call % 3]!, Outcome.success, 0, call / 100, call / 100, 0),
+    ),
+    measure('retry budget, one call', (call) => budget.deposit(call / 100)),
+  ];
+}
+
+function timing(): DecisionCost[] {
+  let nowMs = 0;
+  const never = { after: () => ({ cancel: () => {} }), every: () => ({ cancel: () => {} }) };
+  const wheel = new TimingWheel({ now: () => nowMs, wallNow: () => nowMs }, never);
+  const entries = Array.from({ length: 256 }, () => new WheelTimer(() => {}));
+  return [
+    measure('grpc-timeout, read', (call) => parseGrpcTimeout((call & 1) === 0 ? '9123456u' : '15S')),
+    measure('grpc-timeout, written', (call) => formatGrpcTimeout(9000 + (call & 511))),
+    measure('deadline, set and cancelled, 256 in flight', (call) => {
+      const entry = entries[call & 255]!;
+      nowMs = call / 100;
+      wheel.cancel(entry);
+      wheel.add(entry, nowMs + 15_000);
+      return entry;
+    }),
+  ];
+}
+
+function admitting(): DecisionCost[] {
+  const routes = new RouteTable([
+    { methods: [PATHS.stream] },
+    { methods: [PATHS.unary] },
+    { methods: ['*'] },
+  ]);
+  const table = new IntentionTable([{ source: 'caller', destination: 'echo', action: 'allow' }], 'deny', 1);
+  const queue = new InboundQueue<QueueEntry>({ concurrency: 2, maxWaiting: 128, maxWaitingBytes: 1 << 26 });
+  const entry = new QueueEntry();
+  return [
+    measure('route of a method', () => routes.match(PATHS.unary)),
+    measure('intention of a caller', () => table.decide('caller', 'echo')),
+    measure('queue, in and out', (call) => {
+      queue.offer(entry, 105, call + 1000, call);
+      queue.release(entry, call + 1);
+      return queue.next(call + 1);
+    }),
+  ];
+}
+
+export function benchDecisions(): DecisionCost[] {
+  return [...balancing(), ...judging(), ...timing(), ...admitting()];
+}
+
+export function renderDecisions(costs: readonly DecisionCost[]): string {
+  const sum = costs
+    .filter((c) => !/1 endpoint|8 endpoints|round-robin/.test(c.name))
+    .reduce((total, c) => total + c.ns, 0);
+  const lines = costs.map((c) => `${c.name.padEnd(44)} ${c.ns.toFixed(1).padStart(7)} ns`);
+  return [
+    ...lines,
+    `${'all decisions of one call (3 endpoints)'.padEnd(44)} ${sum.toFixed(1).padStart(7)} ns`,
+  ].join('\n');
+}
