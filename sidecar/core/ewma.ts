@@ -8,6 +8,8 @@
 export const DECAY_MS = 10_000;
 /** A failure counts as this many times the present estimate, so that one halves the traffic and several end it. */
 export const FAULT_FACTOR = 3;
+/** Below this, three times as slow would be lost in the noise. */
+const MIN_ESTIMATE_MS = 1;
 /** A failure is not counted as slower than this unless it was. */
 export const MAX_PENALTY_MS = 5_000;
 
@@ -32,7 +34,7 @@ export class PeakEwma {
    * @param neutralMs what a peer costs, for an endpoint without samples of its own.
    */
   recordFault(elapsedMs: number, neutralMs: number, nowMs: number): void {
-    const estimateMs = Math.max(this.samples > 0 ? this.peakMs : neutralMs, 1);
+    const estimateMs = Math.max(this.estimate(neutralMs, nowMs), MIN_ESTIMATE_MS);
     const slowMs = Math.max(elapsedMs, Math.min(estimateMs * FAULT_FACTOR, MAX_PENALTY_MS));
     this.observe(slowMs, this.keptAt(nowMs), nowMs);
   }
