@@ -7,33 +7,20 @@
 
 import assert from 'node:assert/strict';
 import { Metadata, status } from '@grpc/grpc-js';
-import type {
-  Payload,
-  StreamingInputCallResponse,
-  StreamingOutputCallResponse,
-} from '../support/test-proto.js';
+import type { StreamingInputCallResponse, StreamingOutputCallResponse } from '../support/test-proto.js';
 import { Knob } from '../support/test-service.js';
-import { Caller, collect, deadline, finish } from './client.js';
+import { type Caller, collect, deadline, finish } from './client.js';
+import { largeUnary, zeros } from './large-unary.js';
 
 export interface Case {
   readonly name: string;
   run(caller: Caller): Promise<void>;
 }
 
-const zeros = (size: number): Payload => ({ type: 0, body: Buffer.alloc(size) });
 const INPUT_SIZES = [27_182, 8, 1_828, 45_904];
 const OUTPUT_SIZES = [31_415, 9, 2_653, 58_979];
 const sizesOf = (messages: readonly StreamingOutputCallResponse[] | undefined): number[] =>
   (messages ?? []).map((message) => message.payload?.body.length ?? 0);
-
-const LARGE = { response_size: 314_159, payload: zeros(271_828) };
-
-async function largeUnary(caller: Caller): Promise<void> {
-  const reply = await caller.unary(LARGE);
-  assert.equal(reply.code, status.OK, reply.details);
-  assert.equal(reply.value?.payload?.body.length, 314_159);
-  assert.ok(reply.value?.payload?.body.every((byte) => byte === 0));
-}
 
 function echoMetadata(): Metadata {
   const metadata = new Metadata();
@@ -208,48 +195,6 @@ export const CASES: readonly Case[] = [
       const ended = collect(call);
       call.write({ response_parameters: [{ size: 31_415, interval_us: 500_000 }], payload: zeros(27_182) });
       assert.equal((await ended).code, status.DEADLINE_EXCEEDED);
-    },
-  },
-  {
-    name: 'concurrent_large_unary (200 at once)',
-    run: async (caller) => void (await Promise.all(Array.from({ length: 200 }, () => largeUnary(caller)))),
-  },
-  {
-    name: 'concurrent_small_unary (1,000 at once)',
-    async run(caller) {
-      const replies = await Promise.all(
-        Array.from({ length: 1000 }, (_, i) => caller.unary({ response_size: i, payload: zeros(100) })),
-      );
-      const wrong = replies.filter((reply, i) => reply.code !== 0 || reply.value?.payload?.body.length !== i);
-      assert.equal(wrong.length, 0, wrong[0]?.details);
-    },
-  },
-  {
-    name: 'rpc_soak (100 in a row on one channel)',
-    async run(caller) {
-      for (let i = 0; i < 100; i += 1) await largeUnary(caller);
-    },
-  },
-  {
-    name: 'channel_soak (20 new channels)',
-    async run(caller) {
-      for (let i = 0; i < 20; i += 1) {
-        const fresh = new Caller(caller.address);
-        try {
-          await largeUnary(fresh);
-        } finally {
-          fresh.close();
-        }
-      }
-    },
-  },
-  {
-    name: 'message of 64 MiB each way',
-    async run(caller) {
-      const body = Buffer.alloc(64 << 20, 7);
-      const reply = await caller.unary({ response_size: 64 << 20, payload: { body } });
-      assert.equal(reply.code, status.OK, reply.details);
-      assert.equal(reply.value?.payload?.body.length, 64 << 20);
     },
   },
   {

@@ -66,6 +66,17 @@ export class SidecarProcess {
     }
   }
 
+  /** Resolves once `/ready` says so. */
+  async ready(limitMs = 20_000): Promise<void> {
+    const endMs = performance.now() + limitMs;
+    for (;;) {
+      const { status, text } = await this.page('/ready');
+      if (status === 200) return;
+      if (performance.now() > endMs) throw new Error(`${this.name} is not ready: ${text}\n${this.output}`);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+
   /** A page of the admin listener. */
   page(where: string): Promise<{ readonly status: number; readonly text: string }> {
     const admin = this.address('admin');
@@ -182,6 +193,8 @@ export interface Pair {
   /** The service's sidecar and its mutual-TLS listener. */
   readonly service: SidecarProcess;
   readonly inbound: Address;
+  /** Resolves once both sidecars say they are ready; fails after 20 s. */
+  ready(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -190,6 +203,8 @@ export interface PairOptions {
   readonly local: Address;
   readonly limits?: Readonly<Record<string, unknown>>;
   readonly queue?: Readonly<Record<string, unknown>>;
+  /** A model process for the service's sidecar to own. */
+  readonly model?: Readonly<Record<string, unknown>>;
 }
 
 /** Two sidecars with mutual TLS between them, as `up` sets them up: `app` may call `testing`. */
@@ -201,6 +216,7 @@ export async function startPair(options: PairOptions): Promise<Pair> {
       service: 'testing',
       identity: await bench.identity('testing'),
       limits,
+      ...(options.model === undefined ? {} : { model: options.model }),
       inbound: {
         listen: '127.0.0.1:0',
         local: writeAddress(options.local),
@@ -218,7 +234,8 @@ export async function startPair(options: PairOptions): Promise<Pair> {
       },
     });
     const target = caller.address('upstream testing');
-    return { bench, caller, target, service, inbound, close: () => bench.close() };
+    const ready = async (): Promise<void> => void (await Promise.all([service.ready(), caller.ready()]));
+    return { bench, caller, target, service, inbound, ready, close: () => bench.close() };
   } catch (error) {
     await bench.close();
     throw error;

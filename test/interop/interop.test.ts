@@ -1,0 +1,42 @@
+/**
+ * The interoperability cases, first directly against the service (so that a failure there is not ours), then through
+ * two sidecars with mutual TLS.
+ */
+
+import { type Pair, startPair } from '../support/sidecars.js';
+import { startTestService, type TestService } from '../support/test-service.js';
+import { CASES } from './cases.js';
+import { Caller } from './client.js';
+import { LARGE_CASES } from './large-cases.js';
+
+describe('interop, grpc-js client', () => {
+  let service: TestService;
+
+  before(async () => {
+    service = await startTestService();
+  });
+  after(() => service.close());
+
+  describe('directly', () => {
+    let caller: Caller;
+    before(() => {
+      caller = new Caller(service.address);
+    });
+    after(() => caller.close());
+    for (const one of [...CASES, ...LARGE_CASES]) it(one.name, () => one.run(caller));
+  });
+
+  describe('through two sidecars with mutual TLS', () => {
+    let pair: Pair;
+    let caller: Caller;
+    before(async () => {
+      pair = await startPair({ local: service.address });
+      caller = new Caller(pair.target);
+    });
+    after(async () => {
+      caller?.close();
+      await pair?.close();
+    });
+    for (const one of [...CASES, ...LARGE_CASES]) it(one.name, () => one.run(caller));
+  });
+});
