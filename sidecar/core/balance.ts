@@ -86,11 +86,13 @@ export class LeastLoaded implements Balancer {
   ): E | undefined {
     if (nowMs - this.refreshedMs >= REFRESH_MS || endpoints.length !== this.refreshedCount)
       this.refresh(endpoints, nowMs);
-    const first = this.draw(endpoints, tried, undefined);
-    if (first === undefined) return tried.length > 0 ? this.pick(endpoints, NONE, nowMs) : undefined;
+    const first = this.draw(endpoints, tried, -1);
+    if (first < 0) return tried.length > 0 ? this.pick(endpoints, NONE, nowMs) : undefined;
     const second = this.draw(endpoints, tried, first);
-    if (second === undefined) return first;
-    return this.cost(second, nowMs) < this.cost(first, nowMs) * CLEARLY_CHEAPER ? second : first;
+    const one = endpoints[first]!;
+    if (second < 0) return one;
+    const other = endpoints[second]!;
+    return this.cost(other, nowMs) < this.cost(one, nowMs) * CLEARLY_CHEAPER ? other : one;
   }
 
   /** Lower is better. */
@@ -101,43 +103,35 @@ export class LeastLoaded implements Balancer {
     return endpoint.latency.estimate(this.neutralMs, nowMs) * (1 + load);
   }
 
-  /** One endpoint that may take the attempt and is not `other`, by chance in proportion to weight. */
-  private draw<E extends EndpointLoad>(
-    endpoints: readonly E[],
-    tried: readonly EndpointLoad[],
-    other: E | undefined,
-  ): E | undefined {
-    const count = endpoints.length;
-    if (count > 2) {
+  /** Index of an endpoint that may take the attempt, other than `except` (-1 = none), by chance in proportion to weight; -1 when there is none. */
+  private draw(endpoints: readonly EndpointLoad[], tried: readonly EndpointLoad[], except: number): number {
+    const choices = except < 0 ? endpoints.length : endpoints.length - 1;
+    if (choices > 1) {
       for (let i = 0; i < MAX_DRAWS; i += 1) {
-        const endpoint = endpoints[Math.floor(this.random() * count)]!;
-        if (endpoint === other || !mayTake(endpoint, tried)) continue;
-        if (!this.isWeighted || this.random() * this.maxWeight < endpoint.weight) return endpoint;
+        let index = Math.floor(this.random() * choices);
+        if (except >= 0 && index >= except) index += 1;
+        const endpoint = endpoints[index]!;
+        if (!mayTake(endpoint, tried)) continue;
+        if (!this.isWeighted || this.random() * this.maxWeight < endpoint.weight) return index;
       }
     }
-    return this.search(endpoints, tried, other);
+    return choices > 0 ? this.search(endpoints, tried, except) : -1;
   }
 
-  private search<E extends EndpointLoad>(
-    endpoints: readonly E[],
-    tried: readonly EndpointLoad[],
-    other: E | undefined,
-  ): E | undefined {
+  private search(endpoints: readonly EndpointLoad[], tried: readonly EndpointLoad[], except: number): number {
     let total = 0;
-    let last: E | undefined;
+    let last = -1;
     for (let i = 0; i < endpoints.length; i += 1) {
-      const endpoint = endpoints[i]!;
-      if (endpoint === other || !mayTake(endpoint, tried)) continue;
-      total += endpoint.weight;
-      last = endpoint;
+      if (i === except || !mayTake(endpoints[i]!, tried)) continue;
+      total += endpoints[i]!.weight;
+      last = i;
     }
-    if (last === undefined || total === last.weight) return last;
+    if (last < 0 || total === endpoints[last]!.weight) return last;
     let point = this.random() * total;
-    for (let i = 0; i < endpoints.length; i += 1) {
-      const endpoint = endpoints[i]!;
-      if (endpoint === other || !mayTake(endpoint, tried)) continue;
-      point -= endpoint.weight;
-      if (point < 0) return endpoint;
+    for (let i = 0; i < last; i += 1) {
+      if (i === except || !mayTake(endpoints[i]!, tried)) continue;
+      point -= endpoints[i]!.weight;
+      if (point < 0) return i;
     }
     return last;
   }

@@ -58,17 +58,18 @@ export class LoopWatch {
    * before the beat after it.
    */
   hasStalled(withinMs: number): boolean {
-    if (this.timer !== undefined) this.beat();
-    return this.clock.now() - this.lastStallEndMs <= withinMs;
+    const nowMs = this.timer === undefined ? this.clock.now() : this.beat();
+    return nowMs - this.lastStallEndMs <= withinMs;
   }
 
-  private beat(): void {
+  private beat(): number {
     const nowMs = this.clock.now();
     const lateMs = nowMs - this.lastBeatMs - this.beatMs;
     this.lastBeatMs = nowMs;
-    if (lateMs < this.stallMs) return;
+    if (lateMs < this.stallMs) return nowMs;
     this.lastStallEndMs = nowMs;
     this.lastStallMs = lateMs;
     this.stalls += 1;
+    return nowMs;
   }
 }
