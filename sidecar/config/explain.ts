@@ -85,12 +85,10 @@ function branchFor(found: unknown, branches: readonly (readonly Issue[])[]): rea
 function hintFor(found: unknown, issue: Issue, path: Path, document: YamlDocument): string {
   if (issue.code !== 'invalid_type') return '';
   if (issue.expected === 'string' && (typeof found === 'number' || typeof found === 'boolean')) {
-    if (issue.message.startsWith('a duration') && typeof found === 'number')
-      return `; did you mean "${found}ms" or "${found}s"?`;
-    if (issue.message.startsWith('a size') && typeof found === 'number')
-      return `; did you mean "${found}B" or "${found}MiB"?`;
-    if (issue.message.startsWith('an address')) return `; did you mean "127.0.0.1:${found}"?`;
-    return `; if this is a text, put it in quotes: "${document.sourceOf(path) ?? found}"`;
+    return (
+      unitHint(found, issue.message) ??
+      `; if this is a text, put it in quotes: "${document.sourceOf(path) ?? found}"`
+    );
   }
   if (issue.expected === 'array' && typeof found === 'string') return `; did you mean [${found}]?`;
   if (found === null && (issue.expected === 'object' || issue.expected === 'record'))
@@ -98,6 +96,15 @@ function hintFor(found: unknown, issue: Issue, path: Path, document: YamlDocumen
   if (issue.expected === 'object' && typeof found === 'string' && issue.message.includes('{ kind: '))
     return `; did you mean { kind: ${found} }?`;
   return '';
+}
+
+/** For a bare number where a unit or a host is missing. */
+function unitHint(found: number | boolean, expected: string): string | undefined {
+  if (typeof found !== 'number' || !Number.isSafeInteger(found) || found < 0) return undefined;
+  if (expected.startsWith('a duration')) return `; did you mean "${found}ms" or "${found}s"?`;
+  if (expected.startsWith('a size')) return `; did you mean "${found}B" or "${found}MiB"?`;
+  if (expected.startsWith('an address') && found <= 65_535) return `; did you mean "127.0.0.1:${found}"?`;
+  return undefined;
 }
 
 function describe(found: unknown, path: Path, document: YamlDocument): string {

@@ -48,6 +48,7 @@ function readText(path: string): Read {
   try {
     const stat = statSync(path);
     if (stat.isDirectory()) return refused(path, 'is a directory; expected a file');
+    if (!stat.isFile()) return refused(path, 'is a device, pipe or socket; expected a file');
     if (stat.size > MAX_FILE_BYTES)
       return refused(path, `found ${stat.size} bytes; expected at most ${MAX_FILE_BYTES} (1MiB)`);
     bytes = readFileSync(path);

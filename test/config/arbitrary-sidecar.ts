@@ -4,9 +4,9 @@
  * Options are there or not, at either end of their range or between, and keep the rules between them.
  */
 import fc from 'fast-check';
-import { RETRYABLE_STATUSES } from '../../sidecar/config/spelling/status-code.js';
 import { writeDuration } from '../../sidecar/config/spelling/duration.js';
 import { writeSize } from '../../sidecar/config/spelling/size.js';
+import { RETRYABLE_STATUSES } from '../../sidecar/config/spelling/status-code.js';
 
 type Spelled = Record<string, unknown>;
 
@@ -20,7 +20,9 @@ const size = (min: number, max: number) => fc.integer({ min, max }).map(writeSiz
 const count = (min: number, max: number) => fc.integer({ min, max });
 const ratio = fc.double({ min: 0, max: 1, noNaN: true });
 /** Text of any characters but NUL, whole surrogate pairs only: files are UTF-8. */
-const anyText = fc.string({ unit: 'binary', minLength: 1, maxLength: 12 }).map((text) => text.replaceAll('\0', '-'));
+const anyText = fc
+  .string({ unit: 'binary', minLength: 1, maxLength: 12 })
+  .map((text) => text.replaceAll('\0', '-'));
 const path = fc.stringMatching(/^\/[a-z0-9 ._-]{1,20}\.pem$/).map((text) => text.replaceAll('..', '-'));
 
 /** A record with some of the keys left out. */
@@ -33,7 +35,9 @@ const baseAndMax = (min: number, max: number) =>
     .tuple(count(min, max), count(min, max))
     .map(([a, b]) => ({ base: writeDuration(Math.min(a, b)), max: writeDuration(Math.max(a, b)) }));
 
-const methodSets = fc.uniqueArray(fc.stringMatching(/^\/[a-z]{1,8}\.[A-Z][a-z]{0,8}\/[A-Z][a-z]{0,8}$/), { maxLength: 6 });
+const methodSets = fc.uniqueArray(fc.stringMatching(/^\/[a-z]{1,8}\.[A-Z][a-z]{0,8}\/[A-Z][a-z]{0,8}$/), {
+  maxLength: 6,
+});
 
 /** Routes over distinct methods; the last may take all that is left. */
 function routes(extra: fc.Arbitrary<Spelled>): fc.Arbitrary<Spelled[]> {
@@ -58,7 +62,10 @@ const retry = some({
 });
 
 const outboundExtra: fc.Arbitrary<Spelled> = fc.oneof(
-  some({ idempotent: fc.constant(false), attempt_timeout: fc.oneof(fc.constant('none'), duration(1, 15_000)) }),
+  some({
+    idempotent: fc.constant(false),
+    attempt_timeout: fc.oneof(fc.constant('none'), duration(1, 15_000)),
+  }),
   some({ idempotent: fc.constant(true), retry, attempt_timeout: duration(1, 15_000) }, ['idempotent']),
 );
 
@@ -102,10 +109,17 @@ const inbound = some(
 );
 
 const endpoints = fc
-  .array(fc.record({ weight: fc.double({ min: 0.001, max: 1_000_000, noNaN: true }), named: fc.boolean(), plain: fc.boolean() }), {
-    minLength: 1,
-    maxLength: 4,
-  })
+  .array(
+    fc.record({
+      weight: fc.double({ min: 0.001, max: 1_000_000, noNaN: true }),
+      named: fc.boolean(),
+      plain: fc.boolean(),
+    }),
+    {
+      minLength: 1,
+      maxLength: 4,
+    },
+  )
   .map((all) =>
     all.map(({ weight, named, plain }, i) => {
       const address = `10.0.0.${i}:9000`;
@@ -121,7 +135,11 @@ const upstream = some(
     balance: fc.record({ kind: fc.constantFrom('least-loaded', 'round-robin') }),
     ejection: fc
       .tuple(
-        some({ mode: fc.constantFrom('enforce', 'observe'), consecutive_faults: count(1, 1_000), jitter: ratio }),
+        some({
+          mode: fc.constantFrom('enforce', 'observe'),
+          consecutive_faults: count(1, 1_000),
+          jitter: ratio,
+        }),
         baseAndMax(10, HOUR_MS),
       )
       .map(([other, times]) => ({ ...other, ...times })),
@@ -140,7 +158,10 @@ const upstream = some(
 
 const shared = fc.oneof(
   some({ listen: listener, by: fc.constant('authority') }, ['listen']),
-  some({ listen: listener, by: fc.constant('metadata'), metadata_key: fc.constantFrom('to', 'x-upstream') }, ['listen', 'by']),
+  some({ listen: listener, by: fc.constant('metadata'), metadata_key: fc.constantFrom('to', 'x-upstream') }, [
+    'listen',
+    'by',
+  ]),
 );
 
 const outbound = some(
@@ -150,7 +171,10 @@ const outbound = some(
 
 const model = some({
   command: fc.array(anyText, { minLength: 1, maxLength: 4 }),
-  env: fc.dictionary(fc.stringMatching(/^[A-Z_][A-Z0-9_]{0,8}$/), fc.oneof(anyText, fc.constant('')), { maxKeys: 4, noNullPrototype: true }),
+  env: fc.dictionary(fc.stringMatching(/^[A-Z_][A-Z0-9_]{0,8}$/), fc.oneof(anyText, fc.constant('')), {
+    maxKeys: 4,
+    noNullPrototype: true,
+  }),
   start_timeout: duration(10, HOUR_MS),
   restart: baseAndMax(1, 600_000),
   stop_timeout: duration(1, HOUR_MS),

@@ -47,7 +47,10 @@ function problemsIn(result: ParseResult<unknown>): string[] {
   return lines(result.problems);
 }
 
-function accepted<T>(result: ParseResult<T>): { readonly config: T; readonly warnings: Parameters<typeof lines>[0] } {
+function accepted<T>(result: ParseResult<T>): {
+  readonly config: T;
+  readonly warnings: Parameters<typeof lines>[0];
+} {
   assert.ok(result.ok, result.ok ? '' : formatProblems(result.problems));
   return result;
 }

@@ -2,7 +2,15 @@
 import assert from 'node:assert/strict';
 import type { RouteConfig, UpstreamConfig } from '../../sidecar/config/model.js';
 import { parseSidecarFile } from '../../sidecar/config/parse.js';
-import { FILE, IDENTITY, sidecarConfig, sidecarProblems, upstreamProblems, upstreamWith, warningsIn } from './problems-of.js';
+import {
+  FILE,
+  IDENTITY,
+  sidecarConfig,
+  sidecarProblems,
+  upstreamProblems,
+  upstreamWith,
+  warningsIn,
+} from './problems-of.js';
 
 const INBOUND = 'inbound: {listen: "0.0.0.0:9443", local: "unix:model.sock"}';
 
@@ -39,7 +47,8 @@ describe('a sidecar file', () => {
   });
 
   it('gives an upstream the defaults of the design', () => {
-    const [upstream] = sidecarConfig(`${IDENTITY}\noutbound: {upstreams: {u: ${upstreamWith('')}}}`).outbound!.upstreams;
+    const [upstream] = sidecarConfig(`${IDENTITY}\noutbound: {upstreams: {u: ${upstreamWith('')}}}`).outbound!
+      .upstreams;
     assert.deepEqual(upstream, {
       name: 'u',
       listen: { kind: 'tcp', host: '127.0.0.1', port: 1 },
@@ -47,7 +56,13 @@ describe('a sidecar file', () => {
       endpoints: [{ address: { kind: 'tcp', host: '10.0.0.1', port: 1 }, weight: 1, id: '10.0.0.1:1' }],
       balance: { kind: 'least-loaded' },
       ejection: { mode: 'enforce', consecutiveFaults: 5, baseMs: 30_000, maxMs: 300_000, jitterRatio: 0.1 },
-      pool: { connections: 1, connectTimeoutMs: 1_000, pingIntervalMs: 10_000, pingTimeoutMs: 5_000, maxAgeMs: 3_600_000 },
+      pool: {
+        connections: 1,
+        connectTimeoutMs: 1_000,
+        pingIntervalMs: 10_000,
+        pingTimeoutMs: 5_000,
+        maxAgeMs: 3_600_000,
+      },
       budget: { ratio: 0.2, perSecond: 3 },
       routes: defaultRoutes(),
     } satisfies UpstreamConfig);
@@ -70,7 +85,9 @@ describe('a sidecar file', () => {
   });
 
   it('is frozen to the last leaf', () => {
-    const config = sidecarConfig(`${IDENTITY}\noutbound: {upstreams: {u: ${upstreamWith('routes: [{methods: ["*"]}]')}}}`);
+    const config = sidecarConfig(
+      `${IDENTITY}\noutbound: {upstreams: {u: ${upstreamWith('routes: [{methods: ["*"]}]')}}}`,
+    );
     const check = (value: unknown): void => {
       if (typeof value !== 'object' || value === null) return;
       assert.ok(Object.isFrozen(value));
@@ -80,16 +97,29 @@ describe('a sidecar file', () => {
   });
 
   it('reads the shared listener, with the key only where it is used', () => {
-    const text = (shared: string) => `${IDENTITY}\noutbound: {shared: ${shared}, upstreams: {u: {endpoints: ["10.0.0.1:1"]}}}`;
-    assert.deepEqual(sidecarConfig(text('{listen: "127.0.0.1:1", by: metadata, metadata_key: to}')).outbound!.shared, {
-      listen: { kind: 'tcp', host: '127.0.0.1', port: 1 },
-      by: 'metadata',
-      metadataKey: 'to',
-    });
+    const text = (shared: string) =>
+      `${IDENTITY}\noutbound: {shared: ${shared}, upstreams: {u: {endpoints: ["10.0.0.1:1"]}}}`;
+    assert.deepEqual(
+      sidecarConfig(text('{listen: "127.0.0.1:1", by: metadata, metadata_key: to}')).outbound!.shared,
+      {
+        listen: { kind: 'tcp', host: '127.0.0.1', port: 1 },
+        by: 'metadata',
+        metadataKey: 'to',
+      },
+    );
     assert.equal(sidecarConfig(text('{listen: "127.0.0.1:1"}')).outbound!.shared!.by, 'authority');
-    assert.match(sidecarProblems(text('{listen: "127.0.0.1:1", metadata_key: to}'))[0]!, /expected "by: metadata"/);
-    assert.match(sidecarProblems(text('{listen: "127.0.0.1:1", by: metadata, metadata_key: To}'))[0]!, /did you mean "to"\?/);
-    assert.match(sidecarProblems(text('{listen: "127.0.0.1:1", by: metadata, metadata_key: grpc-timeout}'))[0]!, /does not begin with/);
+    assert.match(
+      sidecarProblems(text('{listen: "127.0.0.1:1", metadata_key: to}'))[0]!,
+      /expected "by: metadata"/,
+    );
+    assert.match(
+      sidecarProblems(text('{listen: "127.0.0.1:1", by: metadata, metadata_key: To}'))[0]!,
+      /did you mean "to"\?/,
+    );
+    assert.match(
+      sidecarProblems(text('{listen: "127.0.0.1:1", by: metadata, metadata_key: grpc-timeout}'))[0]!,
+      /does not begin with/,
+    );
   });
 
   it('says everything that is wrong at once, in the order of the file, each with line, path and what was meant', () => {
@@ -134,18 +164,33 @@ describe('a sidecar file', () => {
   });
 
   it('says where a block is expected and nothing, text or a list was found', () => {
-    assert.match(sidecarProblems(`${IDENTITY}\ninbound:`)[0]!, /^3: inbound: found nothing; expected a block .*; for all defaults, write \{\}$/);
+    assert.match(
+      sidecarProblems(`${IDENTITY}\ninbound:`)[0]!,
+      /^3: inbound: found nothing; expected a block .*; for all defaults, write \{\}$/,
+    );
     assert.match(sidecarProblems(`${IDENTITY}\ninbound: [a]`)[0]!, /inbound: found a list; expected a block/);
-    assert.match(upstreamProblems(upstreamWith('balance: round-robin'))[0]!, /^balance: found "round-robin"; .*; did you mean \{ kind: round-robin \}\?$/);
+    assert.match(
+      upstreamProblems(upstreamWith('balance: round-robin'))[0]!,
+      /^balance: found "round-robin"; .*; did you mean \{ kind: round-robin \}\?$/,
+    );
   });
 
   it('asks for quotes where a number or a word reads as something else', () => {
-    assert.match(sidecarProblems(`service: 007\n${INBOUND}`)[0]!, /found 007; .*; if this is a text, put it in quotes: "007"$/);
-    assert.match(sidecarProblems(`${IDENTITY}\n${INBOUND}\nmodel: {env: {DEBUG: true}}`)[0]!, /model\.env\.DEBUG: found true; .*put it in quotes: "true"$/);
+    assert.match(
+      sidecarProblems(`service: 007\n${INBOUND}`)[0]!,
+      /found 007; .*; if this is a text, put it in quotes: "007"$/,
+    );
+    assert.match(
+      sidecarProblems(`${IDENTITY}\n${INBOUND}\nmodel: {env: {DEBUG: true}}`)[0]!,
+      /model\.env\.DEBUG: found true; .*put it in quotes: "true"$/,
+    );
   });
 
   it('quotes keys that are no plain words, so that they cannot pass for something else', () => {
-    assert.match(sidecarProblems(`${IDENTITY}\n${INBOUND}\n"a.b\\nc": 1`)[0]!, /^4: \["a\.b\\nc"\]: unknown option/);
+    assert.match(
+      sidecarProblems(`${IDENTITY}\n${INBOUND}\n"a.b\\nc": 1`)[0]!,
+      /^4: \["a\.b\\nc"\]: unknown option/,
+    );
   });
 
   for (const text of ['[a]', 'a', '5', '{}']) {
@@ -162,16 +207,52 @@ describe('a sidecar file', () => {
 describe('rules between the options of a sidecar file', () => {
   const cases: readonly (readonly [what: string, text: string, problem: RegExp])[] = [
     ['has nothing to do', IDENTITY, /found neither inbound nor outbound/],
-    ['has a model nobody can call', `${IDENTITY}\noutbound: {upstreams: {u: ${upstreamWith('')}}}\nmodel: {command: [x]}`, /model: found a model process without inbound/],
-    ['is strict without an identity', `service: s\n${INBOUND}`, /inbound\.mtls: found strict without an identity/],
-    ['is permissive without an identity', 'service: s\ninbound: {listen: "127.0.0.1:1", local: "unix:/m", mtls: permissive}', /found permissive without an identity/],
-    ['calls the mesh without an identity', `service: s\noutbound: {upstreams: {u: ${upstreamWith('')}}}`, /u\.tls: found mesh without an identity/],
+    [
+      'has a model nobody can call',
+      `${IDENTITY}\noutbound: {upstreams: {u: ${upstreamWith('')}}}\nmodel: {command: [x]}`,
+      /model: found a model process without inbound/,
+    ],
+    [
+      'is strict without an identity',
+      `service: s\n${INBOUND}`,
+      /inbound\.mtls: found strict without an identity/,
+    ],
+    [
+      'is permissive without an identity',
+      'service: s\ninbound: {listen: "127.0.0.1:1", local: "unix:/m", mtls: permissive}',
+      /found permissive without an identity/,
+    ],
+    [
+      'calls the mesh without an identity',
+      `service: s\noutbound: {upstreams: {u: ${upstreamWith('')}}}`,
+      /u\.tls: found mesh without an identity/,
+    ],
     ['has no upstream', `${IDENTITY}\noutbound: {upstreams: {}}`, /outbound\.upstreams: found none/],
-    ['has an upstream nobody can reach', `${IDENTITY}\noutbound: {upstreams: {u: {endpoints: ["10.0.0.1:1"]}}}`, /u\.listen: missing; expected an address, or a block shared/],
-    ['has two listeners at one address', `${IDENTITY}\nadmin: 0.0.0.0:9443\n${INBOUND}`, /inbound\.listen: found 0\.0\.0\.0:9443, which admin takes already/],
-    ['would serve itself', `${IDENTITY}\ninbound: {listen: "0.0.0.0:80", local: "127.0.0.1:80"}`, /inbound\.local: found 127\.0\.0\.1:80, which is inbound\.listen of this same sidecar/],
-    ['would call itself', `${IDENTITY}\noutbound: {upstreams: {u: {listen: "127.0.0.1:1", endpoints: ["localhost:1"]}}}`, /endpoints\[0\]: found localhost:1, which is outbound\.upstreams\.u\.listen/],
-    ['replays more than it may hold', `${IDENTITY}\n${INBOUND}\nlimits: {memory_budget: 16MiB, replay_bytes_per_call: 17MiB}`, /replay_bytes_per_call: found 17MiB; expected at most memory_budget \(16MiB\)/],
+    [
+      'has an upstream nobody can reach',
+      `${IDENTITY}\noutbound: {upstreams: {u: {endpoints: ["10.0.0.1:1"]}}}`,
+      /u\.listen: missing; expected an address, or a block shared/,
+    ],
+    [
+      'has two listeners at one address',
+      `${IDENTITY}\nadmin: 0.0.0.0:9443\n${INBOUND}`,
+      /inbound\.listen: found 0\.0\.0\.0:9443, which admin takes already/,
+    ],
+    [
+      'would serve itself',
+      `${IDENTITY}\ninbound: {listen: "0.0.0.0:80", local: "127.0.0.1:80"}`,
+      /inbound\.local: found 127\.0\.0\.1:80, which is inbound\.listen of this same sidecar/,
+    ],
+    [
+      'would call itself',
+      `${IDENTITY}\noutbound: {upstreams: {u: {listen: "127.0.0.1:1", endpoints: ["localhost:1"]}}}`,
+      /endpoints\[0\]: found localhost:1, which is outbound\.upstreams\.u\.listen/,
+    ],
+    [
+      'replays more than it may hold',
+      `${IDENTITY}\n${INBOUND}\nlimits: {memory_budget: 16MiB, replay_bytes_per_call: 17MiB}`,
+      /replay_bytes_per_call: found 17MiB; expected at most memory_budget \(16MiB\)/,
+    ],
   ];
   for (const [what, text, problem] of cases) {
     it(`refuses a sidecar that ${what}`, () => {
@@ -181,7 +262,9 @@ describe('rules between the options of a sidecar file', () => {
   }
 
   it('lets another machine use the same port as a listener for every interface', () => {
-    sidecarConfig(`${IDENTITY}\n${INBOUND}\noutbound: {upstreams: {u: {listen: "127.0.0.1:1", endpoints: ["10.0.0.7:9443"]}}}`);
+    sidecarConfig(
+      `${IDENTITY}\n${INBOUND}\noutbound: {upstreams: {u: {listen: "127.0.0.1:1", endpoints: ["10.0.0.7:9443"]}}}`,
+    );
   });
 
   it('lets any number of listeners take any free port', () => {
@@ -191,22 +274,82 @@ describe('rules between the options of a sidecar file', () => {
 
 describe('rules of an upstream', () => {
   const cases: readonly (readonly [what: string, block: string, problem: RegExp])[] = [
-    ['no endpoint', '{listen: "127.0.0.1:1", endpoints: []}', /^endpoints: found an empty list; expected at least one endpoint$/],
+    [
+      'no endpoint',
+      '{listen: "127.0.0.1:1", endpoints: []}',
+      /^endpoints: found an empty list; expected at least one endpoint$/,
+    ],
     ['no list of endpoints', '{listen: "127.0.0.1:1"}', /^endpoints: missing; expected a list of endpoints$/],
-    ['only weights of zero', '{listen: "127.0.0.1:1", endpoints: [{address: "10.0.0.1:1", weight: 0}]}', /^endpoints: found only weights of 0/],
-    ['a negative weight', '{listen: "127.0.0.1:1", endpoints: [{address: "10.0.0.1:1", weight: -1}]}', /weight: found -1; expected a number from 0/],
-    ['an infinite weight', '{listen: "127.0.0.1:1", endpoints: [{address: "10.0.0.1:1", weight: .inf}]}', /weight: found \.inf; expected a number/],
-    ['an endpoint at port 0', '{listen: "127.0.0.1:1", endpoints: ["10.0.0.1:0"]}', /expected a port from 1 to 65535/],
-    ['an endpoint that is a number', '{listen: "127.0.0.1:1", endpoints: [5]}', /^endpoints\[0\]: found 5; expected an address, or a block/],
-    ['one endpoint twice', '{listen: "127.0.0.1:1", endpoints: ["10.0.0.1:1", {address: "10.0.0.1:1"}]}', /^endpoints\[1\]: found 10\.0\.0\.1:1 again, as in endpoints\[0\]/],
-    ['one id twice', '{listen: "127.0.0.1:1", endpoints: [{address: "10.0.0.1:1", id: a}, {address: "10.0.0.2:1", id: a}]}', /^endpoints\[1\]\.id: found "a" again/],
-    ['an ejection that ends before it begins', upstreamWith('ejection: {base: 1m, max: 30s}'), /^ejection\.max: found 30s; expected at least base \(1m\)$/],
-    ['an ejection longer than its default bound', upstreamWith('ejection: {base: 10m}'), /^ejection\.max: found 5m; expected at least base \(10m\)$/],
-    ['a ratio in percent', upstreamWith('budget: {ratio: 20}'), /^budget\.ratio: found 20; expected a ratio from 0 to 1$/],
-    ['a timeout of nothing', upstreamWith('routes: [{methods: ["*"], timeout: 0ms}]'), /timeout: found "0ms"; expected 1ms to 24h, or none$/],
-    ['no connection', upstreamWith('pool: {connections: 0}'), /^pool\.connections: found 0; expected a whole number from 1 to 64$/],
-    ['half a connection', upstreamWith('pool: {connections: 1.5}'), /^pool\.connections: found 1\.5; expected a whole number/],
-    ['an unknown way to balance', upstreamWith('balance: {kind: random}'), /^balance\.kind: found "random"; expected one of least-loaded, round-robin$/],
+    [
+      'only weights of zero',
+      '{listen: "127.0.0.1:1", endpoints: [{address: "10.0.0.1:1", weight: 0}]}',
+      /^endpoints: found only weights of 0/,
+    ],
+    [
+      'a negative weight',
+      '{listen: "127.0.0.1:1", endpoints: [{address: "10.0.0.1:1", weight: -1}]}',
+      /weight: found -1; expected a number from 0/,
+    ],
+    [
+      'an infinite weight',
+      '{listen: "127.0.0.1:1", endpoints: [{address: "10.0.0.1:1", weight: .inf}]}',
+      /weight: found \.inf; expected a number/,
+    ],
+    [
+      'an endpoint at port 0',
+      '{listen: "127.0.0.1:1", endpoints: ["10.0.0.1:0"]}',
+      /expected a port from 1 to 65535/,
+    ],
+    [
+      'an endpoint that is a number',
+      '{listen: "127.0.0.1:1", endpoints: [5]}',
+      /^endpoints\[0\]: found 5; expected an address, or a block/,
+    ],
+    [
+      'one endpoint twice',
+      '{listen: "127.0.0.1:1", endpoints: ["10.0.0.1:1", {address: "10.0.0.1:1"}]}',
+      /^endpoints\[1\]: found 10\.0\.0\.1:1 again, as in endpoints\[0\]/,
+    ],
+    [
+      'one id twice',
+      '{listen: "127.0.0.1:1", endpoints: [{address: "10.0.0.1:1", id: a}, {address: "10.0.0.2:1", id: a}]}',
+      /^endpoints\[1\]\.id: found "a" again/,
+    ],
+    [
+      'an ejection that ends before it begins',
+      upstreamWith('ejection: {base: 1m, max: 30s}'),
+      /^ejection\.max: found 30s; expected at least base \(1m\)$/,
+    ],
+    [
+      'an ejection longer than its default bound',
+      upstreamWith('ejection: {base: 10m}'),
+      /^ejection\.max: found 5m; expected at least base \(10m\)$/,
+    ],
+    [
+      'a ratio in percent',
+      upstreamWith('budget: {ratio: 20}'),
+      /^budget\.ratio: found 20; expected a ratio from 0 to 1$/,
+    ],
+    [
+      'a timeout of nothing',
+      upstreamWith('routes: [{methods: ["*"], timeout: 0ms}]'),
+      /timeout: found "0ms"; expected 1ms to 24h, or none$/,
+    ],
+    [
+      'no connection',
+      upstreamWith('pool: {connections: 0}'),
+      /^pool\.connections: found 0; expected a whole number from 1 to 64$/,
+    ],
+    [
+      'half a connection',
+      upstreamWith('pool: {connections: 1.5}'),
+      /^pool\.connections: found 1\.5; expected a whole number/,
+    ],
+    [
+      'an unknown way to balance',
+      upstreamWith('balance: {kind: random}'),
+      /^balance\.kind: found "random"; expected one of least-loaded, round-robin$/,
+    ],
   ];
   for (const [what, block, problem] of cases) {
     it(`refuses ${what}`, () => {
@@ -216,24 +359,53 @@ describe('rules of an upstream', () => {
   }
 
   it('hears rules between options even when single options are wrong', () => {
-    assert.deepEqual(upstreamProblems(upstreamWith('ejection: {base: 1m, max: 30s, jitter: 5, mode: off}')).map((line) => line.split(':')[0]), [
-      'ejection.mode',
-      'ejection.jitter',
-      'ejection.max',
-    ]);
+    assert.deepEqual(
+      upstreamProblems(upstreamWith('ejection: {base: 1m, max: 30s, jitter: 5, mode: off}')).map(
+        (line) => line.split(':')[0],
+      ),
+      ['ejection.mode', 'ejection.jitter', 'ejection.max'],
+    );
   });
 });
 
 describe('warnings about a sidecar file', () => {
   const cases: readonly (readonly [what: string, text: string, warning: RegExp])[] = [
-    ['an admin page for everyone', `${IDENTITY}\nadmin: 0.0.0.0:1\ninbound: {listen: "0.0.0.0:2", local: "unix:/m", default_intention: allow}`, /^3: admin: whoever reaches 0\.0\.0\.0:1 can read and drain/],
-    ['a listener that lends its identity to everyone', `${IDENTITY}\noutbound: {upstreams: {u: {listen: "0.0.0.0:1", endpoints: ["10.0.0.1:1"]}}}`, /u\.listen: whoever reaches 0\.0\.0\.0:1 calls with this sidecar's identity/],
-    ['plaintext callers', `${IDENTITY}\ninbound: {listen: "0.0.0.0:2", local: "unix:/m", mtls: permissive, default_intention: allow}`, /mtls: plaintext callers are let in/],
-    ['no proof of who calls', 'service: s\ninbound: {listen: "0.0.0.0:2", local: "unix:/m", mtls: off, default_intention: allow}', /mtls: nobody proves who calls/],
-    ['plaintext that leaves the machine', `${IDENTITY}\ninbound: {listen: "0.0.0.0:2", local: "10.0.0.1:1", default_intention: allow}`, /local: 10\.0\.0\.1:1 is not on this machine/],
+    [
+      'an admin page for everyone',
+      `${IDENTITY}\nadmin: 0.0.0.0:1\ninbound: {listen: "0.0.0.0:2", local: "unix:/m", default_intention: allow}`,
+      /^3: admin: whoever reaches 0\.0\.0\.0:1 can read and drain/,
+    ],
+    [
+      'a listener that lends its identity to everyone',
+      `${IDENTITY}\noutbound: {upstreams: {u: {listen: "0.0.0.0:1", endpoints: ["10.0.0.1:1"]}}}`,
+      /u\.listen: whoever reaches 0\.0\.0\.0:1 calls with this sidecar's identity/,
+    ],
+    [
+      'plaintext callers',
+      `${IDENTITY}\ninbound: {listen: "0.0.0.0:2", local: "unix:/m", mtls: permissive, default_intention: allow}`,
+      /mtls: plaintext callers are let in/,
+    ],
+    [
+      'no proof of who calls',
+      'service: s\ninbound: {listen: "0.0.0.0:2", local: "unix:/m", mtls: off, default_intention: allow}',
+      /mtls: nobody proves who calls/,
+    ],
+    [
+      'plaintext that leaves the machine',
+      `${IDENTITY}\ninbound: {listen: "0.0.0.0:2", local: "10.0.0.1:1", default_intention: allow}`,
+      /local: 10\.0\.0\.1:1 is not on this machine/,
+    ],
     ['a service nobody may call', `${IDENTITY}\n${INBOUND}`, /intentions: no intention lets anyone call s$/],
-    ['retries without a budget', `${IDENTITY}\noutbound: {upstreams: {u: ${upstreamWith('budget: {ratio: 0, per_second: 0}, routes: [{methods: ["*"], idempotent: true, retry: {}}]')}}}`, /budget: a budget of nothing/],
-    ['a bound that another hides', `${IDENTITY}\ninbound: {listen: "0.0.0.0:2", local: "unix:/m", default_intention: allow}\nlimits: {memory_budget: 32MiB}`, /queue: max_waiting_bytes \(64MiB\) is above memory_budget \(32MiB\)/],
+    [
+      'retries without a budget',
+      `${IDENTITY}\noutbound: {upstreams: {u: ${upstreamWith('budget: {ratio: 0, per_second: 0}, routes: [{methods: ["*"], idempotent: true, retry: {}}]')}}}`,
+      /budget: a budget of nothing/,
+    ],
+    [
+      'a bound that another hides',
+      `${IDENTITY}\ninbound: {listen: "0.0.0.0:2", local: "unix:/m", default_intention: allow}\nlimits: {memory_budget: 32MiB}`,
+      /queue: max_waiting_bytes \(64MiB\) is above memory_budget \(32MiB\)/,
+    ],
   ];
   for (const [what, text, warning] of cases) {
     it(`says ${what}, and accepts it`, () => {

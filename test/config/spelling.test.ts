@@ -17,7 +17,7 @@ import {
   retryableName,
 } from '../../sidecar/config/spelling/status-code.js';
 
-function valueOf<T>(result: Spelled<T>): T {
+function valueIn<T>(result: Spelled<T>): T {
   assert.ok(result.ok, result.ok ? '' : result.problem);
   return result.value;
 }
@@ -40,10 +40,25 @@ describe('durations', () => {
     ['1h', 3_600_000],
     ['0.5h', 1_800_000],
   ] as const) {
-    it(`reads ${text} as ${ms} ms`, () => assert.equal(valueOf(readDuration(text)), ms));
+    it(`reads ${text} as ${ms} ms`, () => assert.equal(valueIn(readDuration(text)), ms));
   }
 
-  for (const text of ['', '15', '-1s', '1e3ms', 's', '1 s ', '1d', '1m30s', '15S', '.5s', '5.s', 'none', '1s\n', '٣s']) {
+  for (const text of [
+    '',
+    '15',
+    '-1s',
+    '1e3ms',
+    's',
+    '1 s ',
+    '1d',
+    '1m30s',
+    '15S',
+    '.5s',
+    '5.s',
+    'none',
+    '1s\n',
+    '٣s',
+  ]) {
     it(`refuses ${JSON.stringify(text)} and says what a duration looks like`, () => {
       assert.match(problemOf(readDuration(text)), /expected a duration with its unit/);
     });
@@ -72,7 +87,10 @@ describe('durations', () => {
 
   it('writes what it reads, for every whole number of milliseconds', () => {
     fc.assert(
-      fc.property(fc.nat({ max: Number.MAX_SAFE_INTEGER }), (ms) => valueOf(readDuration(writeDuration(ms))) === ms),
+      fc.property(
+        fc.nat({ max: Number.MAX_SAFE_INTEGER }),
+        (ms) => valueIn(readDuration(writeDuration(ms))) === ms,
+      ),
     );
   });
 
@@ -97,7 +115,7 @@ describe('sizes', () => {
     ['64MiB', 67_108_864],
     ['2GiB', 2_147_483_648],
   ] as const) {
-    it(`reads ${text} as ${bytes} bytes`, () => assert.equal(valueOf(readSize(text)), bytes));
+    it(`reads ${text} as ${bytes} bytes`, () => assert.equal(valueIn(readSize(text)), bytes));
   }
 
   for (const [text, meant] of [
@@ -117,7 +135,9 @@ describe('sizes', () => {
   }
 
   it('writes what it reads, for every whole number of bytes', () => {
-    fc.assert(fc.property(fc.nat({ max: Number.MAX_SAFE_INTEGER }), (n) => valueOf(readSize(writeSize(n))) === n));
+    fc.assert(
+      fc.property(fc.nat({ max: Number.MAX_SAFE_INTEGER }), (n) => valueIn(readSize(writeSize(n))) === n),
+    );
   });
 
   it('does not write what is no size', () => {
@@ -137,7 +157,7 @@ describe('addresses', () => {
     ['unix:///run/a.sock', { kind: 'unix', path: '/run/a.sock' }],
     ['unix:a.sock', { kind: 'unix', path: 'a.sock' }],
   ] as const) {
-    it(`reads ${text}`, () => assert.deepEqual(valueOf(readAddress(text)), address));
+    it(`reads ${text}`, () => assert.deepEqual(valueIn(readAddress(text)), address));
   }
 
   for (const text of [
@@ -161,7 +181,8 @@ describe('addresses', () => {
     '127.0.0.1:80 ',
     'tcp:127.0.0.1:80',
   ]) {
-    it(`refuses ${JSON.stringify(text.slice(0, 30))}`, () => assert.match(problemOf(readAddress(text)), /expected /));
+    it(`refuses ${JSON.stringify(text.slice(0, 30))}`, () =>
+      assert.match(problemOf(readAddress(text)), /expected /));
   }
 
   for (const [text, meant] of [
@@ -173,7 +194,10 @@ describe('addresses', () => {
     ['/run/a.sock', '"unix:/run/a.sock"'],
   ]) {
     it(`suggests ${meant} for ${text}`, () => {
-      assert.ok(problemOf(readAddress(text!)).endsWith(`did you mean ${meant}?`), problemOf(readAddress(text!)));
+      assert.ok(
+        problemOf(readAddress(text!)).endsWith(`did you mean ${meant}?`),
+        problemOf(readAddress(text!)),
+      );
     });
   }
 
@@ -185,20 +209,21 @@ describe('addresses', () => {
 
   it('writes what it reads', () => {
     for (const text of ['127.0.0.1:8500', '[::1]:80', 'unix:/run/a.sock', 'a.example:1']) {
-      assert.equal(writeAddress(valueOf(readAddress(text))), text);
+      assert.equal(writeAddress(valueIn(readAddress(text))), text);
     }
   });
 
   it('knows which addresses only this machine can reach', () => {
-    const local = (text: string) => isLocalAddress(valueOf(readAddress(text)));
-    for (const text of ['127.0.0.1:1', '127.9.9.9:1', 'localhost:1', '[::1]:1', 'unix:/a']) assert.ok(local(text), text);
+    const local = (text: string) => isLocalAddress(valueIn(readAddress(text)));
+    for (const text of ['127.0.0.1:1', '127.9.9.9:1', 'localhost:1', '[::1]:1', 'unix:/a'])
+      assert.ok(local(text), text);
     for (const text of ['0.0.0.0:1', '10.0.0.1:1', '[::]:1', 'example.com:1', '127.example.com:1']) {
       assert.ok(!local(text), text);
     }
   });
 
   it('knows which listeners exclude each other', () => {
-    const same = (a: string, b: string) => isSamePlace(valueOf(readAddress(a)), valueOf(readAddress(b)));
+    const same = (a: string, b: string) => isSamePlace(valueIn(readAddress(a)), valueIn(readAddress(b)));
     assert.ok(same('127.0.0.1:80', 'localhost:80'));
     assert.ok(same('0.0.0.0:80', '10.0.0.1:80'));
     assert.ok(same('unix:/a', 'unix:/a'));
@@ -210,7 +235,7 @@ describe('addresses', () => {
   });
 
   it('knows whether a call would come back to a listener', () => {
-    const reaches = (a: string, b: string) => wouldReach(valueOf(readAddress(a)), valueOf(readAddress(b)));
+    const reaches = (a: string, b: string) => wouldReach(valueIn(readAddress(a)), valueIn(readAddress(b)));
     assert.ok(reaches('127.0.0.1:80', '0.0.0.0:80'));
     assert.ok(reaches('localhost:80', '127.0.0.1:80'));
     assert.ok(!reaches('10.0.0.7:80', '0.0.0.0:80'), 'another machine');

@@ -38,13 +38,23 @@ describe('writing a sidecar file', () => {
 
   it('says defaults too, so that a reader with other defaults reads the same', () => {
     const text = stringifySidecar(configOf(MINIMAL));
-    for (const option of ['trust_domain', 'max_waiting', 'memory_budget', 'drain_timeout', 'default_intention']) {
+    for (const option of [
+      'trust_domain',
+      'max_waiting',
+      'memory_budget',
+      'drain_timeout',
+      'default_intention',
+    ]) {
       assert.match(text, new RegExp(`\\b${option}: `));
     }
   });
 
   it('quotes what would read as something else', () => {
-    const config = { ...configOf(MINIMAL), instance: '007', model: modelWith({ A: 'true', B: '1.0', C: '~', D: '' }) };
+    const config = {
+      ...configOf(MINIMAL),
+      instance: '007',
+      model: modelWith({ A: 'true', B: '1.0', C: '~', D: '' }),
+    };
     assert.deepEqual(configOf(stringifySidecar(config)), config);
   });
 

@@ -19,7 +19,8 @@ describe('did you mean', () => {
   }
 
   for (const word of ['', 'zzz', 'unrelated_thing', '_', 'x'.repeat(10_000)]) {
-    it(`finds nothing for ${JSON.stringify(word.slice(0, 20))}`, () => assert.equal(nearest(word, KNOWN), undefined));
+    it(`finds nothing for ${JSON.stringify(word.slice(0, 20))}`, () =>
+      assert.equal(nearest(word, KNOWN), undefined));
   }
 
   it('finds nothing among nothing', () => assert.equal(nearest('listen', []), undefined));

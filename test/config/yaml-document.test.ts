@@ -63,7 +63,8 @@ describe('refusing YAML', () => {
     ['a lone null', '~'],
     ['a document mark', '---\n'],
   ]) {
-    it(`says that ${what} is an empty file`, () => assert.deepEqual(problemsOf(text!).map(withoutLine), ['f.yaml: the file is empty']));
+    it(`says that ${what} is an empty file`, () =>
+      assert.deepEqual(problemsOf(text!).map(withoutLine), ['f.yaml: the file is empty']));
   }
 
   it('names each key that stands twice, with the line of the second', () => {
@@ -74,11 +75,15 @@ describe('refusing YAML', () => {
   });
 
   it('says where a tab is used as indentation', () => {
-    assert.deepEqual(problemsOf('a:\n\tb: 1\n'), ['f.yaml:2: not valid YAML: found a tab as indentation; expected spaces']);
+    assert.deepEqual(problemsOf('a:\n\tb: 1\n'), [
+      'f.yaml:2: not valid YAML: found a tab as indentation; expected spaces',
+    ]);
   });
 
   it('refuses several documents in one file', () => {
-    assert.deepEqual(problemsOf('a: 1\n---\nb: 2\n'), ['f.yaml:2: found a second document ("---"); expected one per file']);
+    assert.deepEqual(problemsOf('a: 1\n---\nb: 2\n'), [
+      'f.yaml:2: found a second document ("---"); expected one per file',
+    ]);
   });
 
   it('refuses another YAML version, in which words mean other things', () => {
@@ -102,7 +107,10 @@ describe('refusing YAML', () => {
   it('does not let a key change what objects are', () => {
     problemsOf('__proto__: {admin: x}');
     assert.equal(({} as Record<string, unknown>)['admin'], undefined);
-    assert.equal(JSON.stringify(documentOf('constructor: 1\nhasOwnProperty: 2').value), '{"constructor":1,"hasOwnProperty":2}');
+    assert.equal(
+      JSON.stringify(documentOf('constructor: 1\nhasOwnProperty: 2').value),
+      '{"constructor":1,"hasOwnProperty":2}',
+    );
   });
 
   it('refuses aliases without an anchor before them', () => {
@@ -111,12 +119,17 @@ describe('refusing YAML', () => {
   });
 
   it('refuses an alias inside what it stands for', () => {
-    assert.deepEqual(problemsOf('a: &a\n  b: *a\n'), ['f.yaml:2: a.b: found the alias "*a" inside what it stands for']);
+    assert.deepEqual(problemsOf('a: &a\n  b: *a\n'), [
+      'f.yaml:2: a.b: found the alias "*a" inside what it stands for',
+    ]);
     assert.match(problemsOf('&a [*a]')[0]!, /inside what it stands for/);
   });
 
   it('treats a merge key as an ordinary key', () => {
-    assert.equal(JSON.stringify(documentOf('a: &a {x: 1}\nb: {<<: *a}').value), '{"a":{"x":1},"b":{"<<":{"x":1}}}');
+    assert.equal(
+      JSON.stringify(documentOf('a: &a {x: 1}\nb: {<<: *a}').value),
+      '{"a":{"x":1},"b":{"<<":{"x":1}}}',
+    );
   });
 
   it('stops aliases that multiply, quickly', () => {
@@ -154,7 +167,22 @@ describe('refusing YAML', () => {
     assert.ok(user < 900_000, `took ${user} µs of CPU`);
   });
 
-  for (const text of ['a: [1, 2', 'a: {b: 1', 'a: "x', "a: 'x", 'a: b: c', '- a\nb: c', '\0', 'a: \u0001', '}', '&', '*', '%', '@a', 'a:\n b: 1\n  c: 2']) {
+  for (const text of [
+    'a: [1, 2',
+    'a: {b: 1',
+    'a: "x',
+    "a: 'x",
+    'a: b: c',
+    '- a\nb: c',
+    '\0',
+    'a: \u0001',
+    '}',
+    '&',
+    '*',
+    '%',
+    '@a',
+    'a:\n b: 1\n  c: 2',
+  ]) {
     it(`gives a problem or a value, and no exception, for ${JSON.stringify(text)}`, () => {
       const result = readYaml(text, 'f.yaml');
       if (!result.ok) assert.match(formatProblems(result.problems), /^f\.yaml(:\d+)?: ./);

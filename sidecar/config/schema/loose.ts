@@ -35,3 +35,39 @@ export function address(value: unknown): Address | undefined {
   const { kind } = mapping(value);
   return kind === 'tcp' || kind === 'unix' ? (value as Address) : undefined;
 }
+
+/** Stands for a value that is wrong in itself: it is there, and nothing can be said about it. */
+export const WRONG = Symbol('wrong');
+
+interface Issue {
+  readonly code?: string | undefined;
+  readonly path?: readonly PropertyKey[] | undefined;
+}
+
+/** Where the issues are: one step of their paths, and what lies below it. */
+type Places = Map<PropertyKey, Places>;
+
+/** A copy in which every plain value that an issue is about is `WRONG`. Blocks and lists stay what they are. */
+export function markWrong(value: unknown, issues: readonly Issue[]): unknown {
+  const places: Places = new Map();
+  for (const { code, path } of issues) {
+    if (code === 'unrecognized_keys') continue;
+    let place = places;
+    for (const step of path ?? []) {
+      const next: Places = place.get(step) ?? new Map();
+      place.set(step, next);
+      place = next;
+    }
+  }
+  return marked(value, places);
+}
+
+function marked(value: unknown, places: Places): unknown {
+  if (typeof value !== 'object' || value === null) return places.size === 0 ? WRONG : value;
+  if (places.size === 0) return value;
+  const copy = (Array.isArray(value) ? [...value] : { ...value }) as Record<PropertyKey, unknown>;
+  for (const [step, inner] of places) {
+    if (Object.hasOwn(copy, step)) copy[step] = marked(copy[step], inner);
+  }
+  return copy;
+}

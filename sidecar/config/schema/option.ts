@@ -6,7 +6,7 @@
  * other half from what the file holds. Only custom issues carry whole sentences.
  */
 import { z } from 'zod';
-import type { Loose } from './loose.js';
+import { type Loose, markWrong } from './loose.js';
 
 export interface OptionDoc {
   /** One or two sentences. */
@@ -48,13 +48,14 @@ export type Report = (path: (string | number)[], message: string) => void;
 
 /**
  * Adds rules between options. They run even when single options are wrong, so that one look at the file finds
- * everything; therefore they see a value of which any part may still be wrong, and read it through loose.ts.
+ * everything; what is wrong in itself they see as `WRONG`, and they read values through loose.ts.
  */
 export function withRules<S extends z.ZodType>(schema: S, rules: (value: Loose, report: Report) => void): S {
   const check = z.superRefine<z.output<S>>(
     (found, context) => {
       if (typeof found !== 'object' || found === null || Array.isArray(found)) return;
-      rules(found as Loose, (path, message) => context.addIssue({ code: 'custom', path, message }));
+      const marked = markWrong(found, context.issues) as Loose;
+      rules(marked, (path, message) => context.addIssue({ code: 'custom', path, message }));
     },
     { when: () => true },
   );
