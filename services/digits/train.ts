@@ -100,9 +100,9 @@ function card(recipe: Recipe, onnx: Buffer, layers: readonly Layer[], golden: Di
   const values = Array.from(golden.pixels, (v) => Number(v.toFixed(4)));
   const expected = Array.from(probabilities(layers, golden.pixels), (v) => Number(v.toFixed(7)));
   return `# Written by services/digits/train.ts. How this model was made and what it can do: CARD.md.
-description: '${recipe.description}'
+description: "${recipe.description}"
 sha256: ${createHash('sha256').update(onnx).digest('hex')}
-labels: ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9']
+labels: [${Array.from({ length: CLASSES }, (_, label) => `"${label}"`).join(', ')}]
 batching:
   max_batch: ${recipe.maxBatch}
 properties:
@@ -115,19 +115,20 @@ golden: # a held-out ${golden.label}
   inputs:
     pixels:
       shape: [1, ${PIXELS}]
-      values:
+      values: |
 ${rows(values, SIDE)}
   outputs:
     probabilities:
-      values: [${expected.join(', ')}]
+      values: |
+        ${expected.join(' ')}
 `;
 }
 
 function rows(values: readonly number[], width: number): string {
   const lines: string[] = [];
   for (let i = 0; i < values.length; i += width)
-    lines.push(`          ${values.slice(i, i + width).join(', ')},`);
-  return `        [\n${lines.join('\n')}\n        ]`;
+    lines.push(`        ${values.slice(i, i + width).join(' ')}`);
+  return lines.join('\n');
 }
 
 function main(): void {

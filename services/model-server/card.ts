@@ -7,7 +7,17 @@ import { parse } from 'yaml';
 import { z } from 'zod';
 import { messageOf } from './rpc.js';
 
-const values = z.array(z.union([z.number(), z.boolean(), z.string()]));
+/** A list, or for large tensors a block of numbers separated by white space. */
+const values = z.union([
+  z.array(z.union([z.number(), z.boolean(), z.string()])),
+  z.string().transform((block, context) => {
+    const words = block.split(/\s+/).filter(Boolean);
+    const wrong = words.find((word) => Number.isNaN(Number(word)));
+    if (wrong !== undefined)
+      context.addIssue({ code: 'custom', message: `found '${wrong}', expected numbers` });
+    return words.map(Number);
+  }),
+]);
 const scalar = z.union([z.string(), z.number(), z.boolean()]).transform(String);
 
 const schema = z.strictObject({

@@ -8,8 +8,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { type ListenAddress, parseListen } from './listen.js';
-import { messageOf } from './rpc.js';
-import { type ModelServer, startModelServer } from './server.js';
+import { messageOf, silenceTransportLog } from './rpc.js';
+import type { ModelServer } from './server.js';
 
 const USAGE =
   'usage: serve --models DIR [--listen HOST:PORT|unix:/PATH] [--drain-timeout-ms N] [--exit-with-stdin]';
@@ -26,6 +26,7 @@ interface Arguments {
 }
 
 async function main(): Promise<void> {
+  silenceTransportLog();
   let args: Arguments;
   try {
     args = readArguments(process.argv.slice(2));
@@ -36,6 +37,8 @@ async function main(): Promise<void> {
     return;
   }
   try {
+    // Loaded only now: the runtime is 69 MB, and a wrong command line should not wait for it.
+    const { startModelServer } = await import('./server.js');
     const server = await startModelServer({
       modelsDirectory: args.models,
       listen: args.listen,

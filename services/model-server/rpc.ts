@@ -3,7 +3,7 @@
  * Handlers throw it or pass it on; everything else that is thrown is a defect and becomes INTERNAL.
  */
 
-import { status } from '@grpc/grpc-js';
+import { logVerbosity, setLogVerbosity, status } from '@grpc/grpc-js';
 
 export { status };
 
@@ -28,4 +28,9 @@ export function invalidArgument(message: string): RpcError {
 export function messageOf(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error);
   return text.replace(/\s+/g, ' ').trim();
+}
+
+/** The transport prints some errors itself, beside the one it reports; this process has its own log. */
+export function silenceTransportLog(): void {
+  setLogVerbosity(logVerbosity.NONE);
 }

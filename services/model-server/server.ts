@@ -150,8 +150,13 @@ async function bind(server: Server, listen: ListenAddress): Promise<string> {
   const port = await new Promise<number>((resolve, reject) => {
     server.bindAsync(address, ServerCredentials.createInsecure(), (error, bound) => {
       if (error === null) resolve(bound);
-      else reject(new Error(`cannot listen on ${address}: ${error.message}`));
+      else reject(new Error(`cannot listen on ${address}: ${systemWords(error.message)}`));
     });
   });
   return listen.kind === 'unix' ? address : `${listen.host}:${port}`;
+}
+
+/** The transport wraps what the system said: `No address added … errors: [listen EADDRINUSE: …]`. */
+function systemWords(message: string): string {
+  return /errors: \[(.*)\]$/.exec(message)?.[1] ?? message;
 }

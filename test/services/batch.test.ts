@@ -1,0 +1,251 @@
+import assert from 'node:assert/strict';
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { status } from '@grpc/grpc-js';
+import type { Tensor } from '../../proto/datatypes.js';
+import { heldOut } from '../../services/digits/dataset.js';
+import { InferenceQueue, type Job, type Runner } from '../../services/model-server/batch.js';
+import type { RpcError } from '../../services/model-server/rpc.js';
+import { putLoopModel } from '../support/tiny-models.js';
+import { failure, type Harness, packageRoot, startHarness, temporaryDirectory } from './harness.js';
+
+/** Doubles its rows; a run lasts until it is released. */
+class ScriptedRunner implements Runner {
+  readonly name = 'scripted';
+  readonly outputCount = 1;
+  /** Rows of each run, in order. */
+  readonly runs: number[][] = [];
+  private readonly releases: (() => void)[] = [];
+
+  constructor(
+    readonly maxBatch: number,
+    private readonly held = false,
+  ) {}
+
+  async run(inputs: readonly Tensor[]): Promise<Tensor[]> {
+    const { dims, data } = inputs[0]!;
+    const values = Array.from(data as Float32Array);
+    this.runs.push(values);
+    if (this.held) await new Promise<void>((resolve) => this.releases.push(resolve));
+    if (values.includes(-1)) throw new Error('minus one');
+    return [{ datatype: 'FP32', dims, data: Float32Array.from(values, (v) => 2 * v) }];
+  }
+
+  release(): void {
+    this.releases.shift()?.();
+  }
+}
+
+interface Ended {
+  error: RpcError | undefined;
+  values: number[];
+}
+
+class Bench {
+  now = 1000;
+  readonly queue = new InferenceQueue(() => this.now);
+
+  job(
+    runner: Runner,
+    values: number[],
+    deadlineMs = Number.POSITIVE_INFINITY,
+    shape = [values.length, 1],
+  ): Job & { ended: Promise<Ended> } {
+    let resolve: (ended: Ended) => void = () => undefined;
+    const ended = new Promise<Ended>((r) => {
+      resolve = r;
+    });
+    const inputs: Tensor[] = [{ datatype: 'FP32', dims: shape, data: Float32Array.from(values) }];
+    const done: Job['done'] = (error, outputs) =>
+      resolve({ error, values: outputs.flatMap((o) => Array.from(o.data as Float32Array)) });
+    const job = { runner, inputs, wanted: [0], deadlineMs, done, ended };
+    this.queue.submit(job);
+    return job;
+  }
+
+  /** Until everything that could run has begun to. */
+  async settle(): Promise<void> {
+    for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+describe('the inference queue', () => {
+  it('runs one at a time, in order of arrival, when the model declares no batch', async () => {
+    const bench = new Bench();
+    const runner = new ScriptedRunner(1);
+    const jobs = [1, 2, 3].map((v) => bench.job(runner, [v]));
+    assert.deepEqual(
+      (await Promise.all(jobs.map((j) => j.ended))).map((e) => e.values),
+      [[2], [4], [6]],
+    );
+    assert.deepEqual(runner.runs, [[1], [2], [3]]);
+  });
+
+  it('runs together what waited while another ran, and gives each caller its own rows', async () => {
+    const bench = new Bench();
+    const runner = new ScriptedRunner(8, true);
+    const first = bench.job(runner, [1]);
+    await bench.settle();
+    const later = [[2], [3, 4], [5]].map((values) => bench.job(runner, values));
+    runner.release();
+    await first.ended;
+    await bench.settle();
+    runner.release();
+    assert.deepEqual(
+      (await Promise.all(later.map((j) => j.ended))).map((e) => e.values),
+      [[4], [6, 8], [10]],
+    );
+    assert.deepEqual(runner.runs, [[1], [2, 3, 4, 5]]);
+    assert.deepEqual(bench.queue.counters, { runs: 2, jobs: 4, expired: 0, withdrawn: 0 });
+  });
+
+  it('waits for turns of the event loop that bring more, and stops at the first that brings none', async () => {
+    const bench = new Bench();
+    const runner = new ScriptedRunner(8);
+    const jobs = [bench.job(runner, [1])];
+    // One more in each of the next three turns, then silence.
+    for (let turn = 2; turn <= 4; turn++) {
+      await new Promise<void>((resolve) => process.nextTick(resolve));
+      jobs.push(bench.job(runner, [turn]));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await Promise.all(jobs.map((j) => j.ended));
+    assert.equal(runner.runs.length, 1);
+    assert.deepEqual(runner.runs[0], [1, 2, 3, 4]);
+  });
+
+  it('never combines more rows than max_batch, nor other shapes or other models', async () => {
+    const bench = new Bench();
+    const runner = new ScriptedRunner(3);
+    const other = new ScriptedRunner(3);
+    const jobs = [
+      bench.job(runner, [1, 2]),
+      bench.job(runner, [3, 4]),
+      bench.job(runner, [5]),
+      bench.job(runner, [6, 7], undefined, [1, 2]),
+      bench.job(other, [8]),
+      bench.job(runner, [9, 10, 11, 12]),
+    ];
+    await Promise.all(jobs.map((j) => j.ended));
+    assert.deepEqual(runner.runs, [
+      [1, 2, 5],
+      [3, 4],
+      [6, 7],
+      [9, 10, 11, 12],
+    ]);
+    assert.deepEqual(other.runs, [[8]]);
+  });
+
+  it('does not run a job whose deadline passed while it waited', async () => {
+    const bench = new Bench();
+    const runner = new ScriptedRunner(8, true);
+    const first = bench.job(runner, [1]);
+    await bench.settle();
+    const late = bench.job(runner, [2], 1050);
+    const patient = bench.job(runner, [3], 2000);
+    bench.now = 1050;
+    runner.release();
+    await first.ended;
+    const { error } = await late.ended;
+    assert.equal(error?.code, status.DEADLINE_EXCEEDED);
+    assert.match(error!.message, /not run/);
+    await bench.settle();
+    runner.release();
+    assert.deepEqual((await patient.ended).values, [6]);
+    assert.deepEqual(runner.runs, [[1], [3]]);
+    assert.equal(bench.queue.counters.expired, 1);
+  });
+
+  it('checks deadlines again before each single run after a batch failed', async () => {
+    const bench = new Bench();
+    const runner = new ScriptedRunner(8, true);
+    const jobs = [bench.job(runner, [-1]), bench.job(runner, [2], 1050)];
+    await bench.settle();
+    runner.release(); // the batch fails
+    await bench.settle();
+    bench.now = 1060;
+    runner.release(); // the first alone fails
+    const [bad, late] = await Promise.all(jobs.map((j) => j.ended));
+    assert.equal(bad!.error?.code, status.INTERNAL);
+    assert.equal(late!.error?.code, status.DEADLINE_EXCEEDED);
+    assert.deepEqual(runner.runs, [[-1, 2], [-1]]);
+  });
+
+  it('forgets a job that was withdrawn, and lets one that runs finish', async () => {
+    const bench = new Bench();
+    const runner = new ScriptedRunner(1, true);
+    const running = bench.job(runner, [1]);
+    const waiting = bench.job(runner, [2]);
+    const last = bench.job(runner, [3]);
+    await bench.settle();
+    bench.queue.withdraw(waiting);
+    bench.queue.withdraw(running);
+    runner.release();
+    await running.ended;
+    await bench.settle();
+    runner.release();
+    await last.ended;
+    assert.deepEqual(runner.runs, [[1], [3]]);
+    assert.equal(bench.queue.counters.withdrawn, 1);
+  });
+});
+
+describe('batches and deadlines of a real server', () => {
+  let models: string;
+  let harness: Harness;
+
+  before(async () => {
+    models = temporaryDirectory();
+    putLoopModel(models);
+  });
+  after(() => rmSync(models, { recursive: true }));
+  afterEach(() => harness.stop());
+
+  const count = (n: number, deadlineMs?: number) => {
+    const raw = Buffer.alloc(8);
+    raw.writeBigInt64LE(BigInt(n));
+    const request = {
+      model_name: 'loop',
+      inputs: [{ name: 'n', datatype: 'INT64', shape: [] }],
+      raw_input_contents: [raw],
+    };
+    return harness.client.infer(
+      request,
+      deadlineMs === undefined ? {} : { deadline: Date.now() + deadlineMs },
+    );
+  };
+
+  it('does not run what expired behind a slow run', async () => {
+    harness = await startHarness(models);
+    const slow = count(200_000); // about a quarter of a second
+    const expired = await Promise.all([1, 2, 3].map((ms) => failure(count(1, 20 + ms))));
+    await slow;
+    assert.deepEqual(
+      expired.map((e) => e.code),
+      [4, 4, 4],
+    );
+    assert.equal(harness.server.counters.jobs, 1);
+  });
+
+  it('answers batched requests with exactly what single ones get', async () => {
+    harness = await startHarness(join(packageRoot, 'services/digits/models'));
+    const digits = heldOut().slice(0, 256);
+    const ask = async (pixels: Float32Array) => {
+      const answer = await harness.client.infer({
+        model_name: 'digits',
+        inputs: [{ name: 'pixels', datatype: 'FP32', shape: [1, 784] }],
+        raw_input_contents: [new Uint8Array(pixels.buffer, pixels.byteOffset, pixels.byteLength)],
+      });
+      return Buffer.from(answer.raw_output_contents[0]!).toString('hex');
+    };
+    const singles: string[] = [];
+    for (const { pixels } of digits) singles.push(await ask(pixels));
+    const alone = { ...harness.server.counters };
+    assert.equal(alone.runs, 256);
+    const together = await Promise.all(digits.map(({ pixels }) => ask(pixels)));
+    const { runs, jobs } = harness.server.counters;
+    assert.equal(jobs - alone.jobs, 256);
+    assert.ok(runs - alone.runs < 64, `${runs - alone.runs} runs for 256 requests`);
+    assert.deepEqual(together, singles);
+  });
+});
