@@ -17,9 +17,12 @@ export class EndpointLoad {
   /** @internal Smooth round-robin's running credit. */
   credit = 0;
 
-  /** What this endpoint usually needs, ms; 0 = unknown. */
+  /** @internal What its peers cost, ms, as the balancer last saw them; 0 = unknown. */
+  peerMs = 0;
+
+  /** What this endpoint usually needs, ms: by its own successes, else what its peers cost; 0 = unknown. */
   get usualMs(): number {
-    return this.latency.meanMs;
+    return this.latency.meanMs > 0 ? this.latency.meanMs : this.peerMs;
   }
 }
 
@@ -157,6 +160,7 @@ export class LeastLoaded implements Balancer {
       if (weight < minWeight) minWeight = weight;
     }
     this.neutralMs = known > 0 ? known / inverse : BLIND_MS;
+    for (const endpoint of endpoints) endpoint.peerMs = known > 0 ? this.neutralMs : 0;
     this.meanWeight = positive > 0 ? weights / positive : 1;
     this.isWeighted = positive > 0 && minWeight !== this.maxWeight;
   }

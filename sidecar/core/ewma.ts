@@ -31,7 +31,7 @@ export class PeakEwma {
 
   /**
    * A call that failed, or was turned away, after `elapsedMs`.
-   * @param neutralMs what a peer costs, for an endpoint without samples of its own.
+   * @param neutralMs what the endpoint or a peer usually costs (`EndpointLoad.usualMs`): the estimate fades into it.
    */
   recordFault(elapsedMs: number, neutralMs: number, nowMs: number): void {
     const estimateMs = Math.max(this.estimate(neutralMs, nowMs), MIN_ESTIMATE_MS);

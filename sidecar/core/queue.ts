@@ -37,7 +37,7 @@ export class QueueEntry {
 }
 
 export interface QueueSettings {
-  /** Calls let through at once. */
+  /** Calls let through at once. 0 lets nobody through for now: arrivals line up, and no wait is foretold. */
   readonly concurrency: number;
   readonly maxWaiting: number;
   readonly maxWaitingBytes: number;
@@ -71,8 +71,9 @@ export class InboundQueue<E extends QueueEntry> {
 
   /** How long an arrival would wait for its turn, ms. 0 when it would not wait or nothing is known yet. */
   expectedWaitMs(): number {
-    if (this.running < this.settings.concurrency && this.waiting === 0) return 0;
-    return (this.serviceMs * (this.waiting + 1)) / this.settings.concurrency;
+    const { concurrency } = this.settings;
+    if (concurrency <= 0 || (this.running < concurrency && this.waiting === 0)) return 0;
+    return (this.serviceMs * (this.waiting + 1)) / concurrency;
   }
 
   /** An arrival. On `admitted` it is running, on `waiting` in line; otherwise it was not taken. */

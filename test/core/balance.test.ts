@@ -166,6 +166,16 @@ describe('LeastLoaded', () => {
     assert.deepEqual(shares(balancer, pool, 100), [0, 1]);
   });
 
+  it('gives a new endpoint whose first call fails fast less traffic than its peers', () => {
+    const pool = [endpoint({ latencyMs: 20 }), endpoint()];
+    const balancer = new LeastLoaded(seeded(3));
+    assert.equal(pool[1]!.usualMs, 0);
+    balancer.pick(pool, [], 0);
+    assert.equal(pool[1]!.usualMs, 20);
+    pool[1]!.latency.recordFault(0.2, pool[1]!.usualMs, 0);
+    assert.deepEqual(shares(balancer, pool, 100), [1, 0]);
+  });
+
   it('comes back to an endpoint it has shunned, in time', () => {
     const pool = [endpoint({ latencyMs: 10 }), endpoint({ latencyMs: 5_000 })];
     const balancer = new LeastLoaded(seeded(3));

@@ -158,6 +158,18 @@ describe('InboundQueue, departures', () => {
     assert.equal(queue.next(1), entries[2]);
   });
 
+  it('lines everyone up while its concurrency is 0, however long runs took before, and goes on afterwards', () => {
+    const { queue, work } = setUp();
+    const [a, b] = [work('a'), work('b')];
+    queue.offer(a, 1, NEVER, 0);
+    queue.release(a, 5_000);
+    queue.configure({ concurrency: 0, maxWaiting: 3, maxWaitingBytes: 100 });
+    assert.equal(queue.offer(b, 1, 5_010, 5_000), Admission.waiting);
+    assert.equal(queue.next(5_000), null);
+    queue.configure({ concurrency: 1, maxWaiting: 3, maxWaitingBytes: 100 });
+    assert.equal(queue.next(5_000), b);
+  });
+
   it('hands out everyone who waits, to be refused', () => {
     const { queue, work } = setUp();
     const entries = ['a', 'b', 'c'].map(work);

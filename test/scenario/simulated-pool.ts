@@ -2,7 +2,13 @@
  * A pool without sockets: the real decisions (classify, balance, eject, retry, budget) wired as the outbound
  * story wires them, over endpoints whose behaviour a test scripts. Time is a plain number that calls move on.
  */
-import { EndpointLoad, hasUntried, LeastLoaded, RoundRobin } from '../../sidecar/core/balance.js';
+import {
+  type Balancer,
+  EndpointLoad,
+  hasUntried,
+  LeastLoaded,
+  RoundRobin,
+} from '../../sidecar/core/balance.js';
 import { Ejection, type EjectionSettings, Evidence, NO_PROBE, Verdict } from '../../sidecar/core/ejection.js';
 import { EjectionPool } from '../../sidecar/core/ejection-pool.js';
 import { classify, Ended, Outcome } from '../../sidecar/core/outcome.js';
@@ -57,8 +63,7 @@ export class SimulatedPool {
   readonly budget: RetryBudget;
   readonly verdicts: Verdict[] = [];
   private readonly random: () => number;
-  private readonly leastLoaded: LeastLoaded;
-  private readonly balancer: LeastLoaded | RoundRobin;
+  private readonly balancer: Balancer;
   private readonly route: RetryRoute;
 
   constructor(
@@ -66,8 +71,7 @@ export class SimulatedPool {
     { ejection, balance, route, ratio = 0.2, perSecond = 3, seed = 1 }: Settings = {},
   ) {
     this.random = seeded(seed);
-    this.leastLoaded = new LeastLoaded(this.random);
-    this.balancer = balance === 'round-robin' ? new RoundRobin() : this.leastLoaded;
+    this.balancer = balance === 'round-robin' ? new RoundRobin() : new LeastLoaded(this.random);
     this.ejections = new EjectionPool({ ...EJECTION, ...ejection }, this.random);
     this.budget = new RetryBudget({ ratio, perSecond });
     this.route = route ?? { idempotent: false };
@@ -135,7 +139,7 @@ export class SimulatedPool {
     const outcome = classify(answer.ended, answer.status, answer.afterMs, allowedMs, endpoint.usualMs);
     if (outcome === Outcome.success) latency.record(answer.afterMs, this.nowMs);
     else if (outcome === Outcome.fault || outcome === Outcome.overload) {
-      latency.recordFault(answer.afterMs, this.leastLoaded.neutral, this.nowMs);
+      latency.recordFault(answer.afterMs, endpoint.usualMs, this.nowMs);
     }
     this.verdicts.push(
       this.ejections.record(ejection, outcome, startedMs, this.nowMs, probe, Evidence.sound),
