@@ -117,6 +117,13 @@ describe('LeastLoaded', () => {
     assert.deepEqual(shares(new LeastLoaded(seeded(1)), [idle, busy], 200), [1, 0]);
   });
 
+  it('compares two different endpoints, each as often as any other', () => {
+    for (const position of [0, 1, 2]) {
+      const pool = [0, 1, 2].map((i) => endpoint({ latencyMs: 10, inFlight: i === position ? 0 : 5 }));
+      about(shares(new LeastLoaded(seeded(4)), pool, 20_000)[position]!, 2 / 3, 0.02);
+    }
+  });
+
   it('prefers the faster of two idle ones, and leaves near equals to chance', () => {
     const of = (ms: number): number =>
       shares(

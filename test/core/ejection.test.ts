@@ -140,6 +140,16 @@ describe('EjectionPool, how long', () => {
       assert.equal(member.untilMs - nowMs, nextMs);
     });
   }
+
+  it('after twenty ejections, base again once ten times base were clean: what is beyond the longest is not remembered', () => {
+    const { pool, member } = setUp(3);
+    fail(pool, member, 0);
+    for (let i = 0; i < 20; i += 1) probe(pool, member, Outcome.fault, member.untilMs);
+    const backMs = member.untilMs;
+    probe(pool, member, Outcome.success, backMs);
+    fail(pool, member, backMs + 300_000);
+    assert.equal(member.untilMs - member.sinceMs, 30_000);
+  });
 });
 
 describe('EjectionPool, the way back', () => {

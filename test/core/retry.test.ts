@@ -145,6 +145,10 @@ describe('decideRetry, for what was never processed', () => {
       const only = { ...facts, isOtherAvailable: false };
       assert.equal(decide({ facts: only, route: PLAIN, budget: EMPTY() }), 12.5);
       assert.equal(decide({ facts: only, state: { returns: 1 } }), NoRetry.exhausted);
+      const state = Object.assign(new RetryState(), { attempts: 1 });
+      const again = (): number =>
+        decideRetry(state, { ...FAILED, ...only }, PLAIN, EMPTY(), constant(0.5), 0);
+      assert.deepEqual([again(), again()], [12.5, NoRetry.exhausted]);
       assert.equal(decide({ facts: { ...only, timeLeftMs: 12.5 } }), NoRetry.noTime);
     });
 
