@@ -80,15 +80,10 @@ export class Decoder {
       else if (first < 0x20) this.#plainLiteral(buffer, end, first >= 0x10);
       else throw new HpackError('table size update inside a block');
     }
-    if (this.#extras === null) return this.#wholeBlock();
-    return new HeaderBlock(
-      this.#stable,
-      this.#extras,
-      this.#bytes,
-      this.#count,
-      this.#overLimit,
-      this.#misordered,
-    );
+    const extras = this.#extras;
+    if (extras === null) return this.#wholeBlock();
+    this.#extras = null; // an idle connection keeps nobody's credentials
+    return new HeaderBlock(this.#stable, extras, this.#bytes, this.#count, this.#overLimit, this.#misordered);
   }
 
   #wholeBlock(): HeaderBlock {

@@ -143,6 +143,22 @@ describe('hostile input', () => {
   });
 });
 
+describe('a decoder between two blocks', () => {
+  it('holds none of the fields that vary', async () => {
+    const decoder = newDecoder();
+    const octets = literal({
+      first: 0x00,
+      name: 'authorization',
+      value: 'Bearer of a secret',
+      huffman: true,
+    });
+    const held = (() => new WeakRef(decode(decoder, octets).extras[0]!))();
+    await collect();
+    assert.equal(held.deref(), undefined);
+    assert.equal(decode(decoder, octets).extras.length, 1);
+  });
+});
+
 /** A full collection, without asking whoever runs the tests for a flag. */
 async function collect(): Promise<void> {
   v8.setFlagsFromString('--expose-gc');
