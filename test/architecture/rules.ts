@@ -1,0 +1,156 @@
+/**
+ * The import rules of the design, as functions from a tree of source files to complaints.
+ */
+import { packageOf, type SourceFile } from './source-file.js';
+
+/** Where each vendor package may be imported in production code: files, or folders that end with a slash. */
+export type VendorTable = Readonly<Record<string, readonly string[]>>;
+
+/** A file that may use an ambient thing although it lies outside the places for it. */
+export interface AmbientException {
+  readonly file: string;
+  readonly names: readonly string[];
+  readonly because: string;
+}
+
+/** One sentence each: `FILE:LINE: what is wrong`. */
+export type Complaints = readonly string[];
+
+const isIn = (path: string, place: string): boolean =>
+  place.endsWith('/') ? path.startsWith(place) : path === place;
+const isInOneOf = (path: string, places: readonly string[]): boolean =>
+  places.some((place) => isIn(path, place));
+const isProduction = (file: SourceFile): boolean => !file.path.startsWith('test/');
+
+/** `folder` imports only from itself: no other file, no package, not even Node's own modules. */
+export function importsOnlyItself(files: readonly SourceFile[], folder: string): Complaints {
+  return complain(
+    files.filter((file) => file.path.startsWith(folder)),
+    ({ target, isRelative }) =>
+      isRelative && target.startsWith(folder)
+        ? undefined
+        : `imports ${target}; ${folder} imports only ${folder}`,
+  );
+}
+
+export function neverImports(files: readonly SourceFile[], from: string, to: string): Complaints {
+  return complain(
+    files.filter((file) => file.path.startsWith(from)),
+    ({ target }) => (target.startsWith(to) ? `imports ${target}; ${from} never imports ${to}` : undefined),
+  );
+}
+
+/** Every relative import leads to a file of the tree. */
+export function importsWhatExists(files: readonly SourceFile[]): Complaints {
+  const known = new Set(files.map(({ path }) => path));
+  return complain(files, ({ target, isRelative }) => {
+    if (!isRelative || known.has(target) || target.endsWith('.json')) return undefined;
+    return `imports ${target}, which is not there`;
+  });
+}
+
+/** Packages in production code stand in the table, and are imported only where it says. */
+export function importsVendorsInOnePlace(files: readonly SourceFile[], table: VendorTable): Complaints {
+  return complain(files.filter(isProduction), ({ target, isRelative }, file) => {
+    const name = isRelative ? undefined : packageOf(target);
+    if (name === undefined) return undefined;
+    const places = Object.hasOwn(table, name) ? table[name]! : [];
+    if (isInOneOf(file.path, places)) return undefined;
+    return `imports ${name}; ${places.length === 0 ? 'it is not in the table of packages' : `only ${places.join(', ')} may`}`;
+  });
+}
+
+/** Rows of the table that name nothing any more. */
+export function unusedVendors(files: readonly SourceFile[], table: VendorTable): Complaints {
+  return Object.entries(table).flatMap(([name, places]) =>
+    places
+      .filter(
+        (place) =>
+          !files.some(
+            (file) => isIn(file.path, place) && file.imports.some(({ target }) => packageOf(target) === name),
+          ),
+      )
+      .map((place) => `the table says that ${place} imports ${name}, and it does not`),
+  );
+}
+
+export function usesAmbientThingsOnlyIn(
+  files: readonly SourceFile[],
+  places: readonly string[],
+  exceptions: readonly AmbientException[],
+): Complaints {
+  const outside = files.filter((file) => file.path.startsWith('sidecar/') && !isInOneOf(file.path, places));
+  return outside.flatMap((file) =>
+    file.ambient
+      .filter(
+        ({ name }) =>
+          !exceptions.some((exception) => exception.file === file.path && exception.names.includes(name)),
+      )
+      .map(
+        ({ name, line }) =>
+          `${file.path}:${line}: uses ${name}; it has to be passed in (only ${places.join(', ')} may)`,
+      ),
+  );
+}
+
+/** Exceptions that nothing needs any more. */
+export function unusedExceptions(
+  files: readonly SourceFile[],
+  exceptions: readonly AmbientException[],
+): Complaints {
+  return exceptions.flatMap(({ file, names }) => {
+    const used = files.find(({ path }) => path === file)?.ambient.map(({ name }) => name) ?? [];
+    return names
+      .filter((name) => !used.includes(name))
+      .map((name) => `${file} is excused for ${name}, and does not use it`);
+  });
+}
+
+export function hasNoDefaultExports(files: readonly SourceFile[]): Complaints {
+  return files.flatMap((file) =>
+    file.defaultExportLines.map(
+      (line) => `${file.path}:${line}: exports by default; every export has a name`,
+    ),
+  );
+}
+
+/** Groups of files that import each other, types included, each as the path round it. */
+export function hasNoCycles(files: readonly SourceFile[]): Complaints {
+  const byPath = new Map(files.map((file) => [file.path, file]));
+  const done = new Set<string>();
+  const trail: string[] = [];
+  const complaints: string[] = [];
+  const visit = (path: string): void => {
+    const file = byPath.get(path);
+    if (file === undefined || done.has(path)) return;
+    const start = trail.indexOf(path);
+    if (start !== -1) {
+      complaints.push(`${[...trail.slice(start), path].join(' → ')}: files that import each other`);
+      return;
+    }
+    trail.push(path);
+    for (const { target } of file.imports) visit(target);
+    trail.pop();
+    done.add(path);
+  };
+  for (const { path } of files) visit(path);
+  return complaints;
+}
+
+/** For the report: files longer than `limit` lines, the longest first. */
+export function longFiles(files: readonly SourceFile[], limit: number): Complaints {
+  const long = files.filter(({ lines }) => lines > limit).sort((a, b) => b.lines - a.lines);
+  return long.map(({ path, lines }) => `${path}: ${lines} lines`);
+}
+
+function complain(
+  files: readonly SourceFile[],
+  judge: (imported: SourceFile['imports'][number], file: SourceFile) => string | undefined,
+): Complaints {
+  return files.flatMap((file) =>
+    file.imports.flatMap((imported) => {
+      const complaint = judge(imported, file);
+      return complaint === undefined ? [] : [`${file.path}:${imported.line}: ${complaint}`];
+    }),
+  );
+}
