@@ -1,5 +1,6 @@
 /** The command line of the benchmark. */
 
+import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { MODES } from './modes.js';
 
@@ -14,7 +15,8 @@ export const USAGE = `usage: npm run bench -- relay [options]     the relay agai
   --calls N       soak: calls (default 1,000,000)
   --json          JSON instead of tables
   --output FILE   writes the JSON there too
-  --chart FILE    writes the chart there (SVG)`;
+  --chart FILE    writes the chart there (SVG)
+  --profile DIR   our own processes leave CPU profiles there, and tables of them are printed (slows ours)`;
 
 export interface BenchOptions {
   readonly command: string;
@@ -25,6 +27,7 @@ export interface BenchOptions {
   readonly json: boolean;
   readonly output?: string;
   readonly chart?: string;
+  readonly profile?: string;
 }
 
 /** A mistake on the command line. */
@@ -54,6 +57,7 @@ export function readOptions(args: readonly string[]): BenchOptions {
     json: values.json ?? false,
     ...(values.output === undefined ? {} : { output: values.output }),
     ...(values.chart === undefined ? {} : { chart: values.chart }),
+    ...(values.profile === undefined ? {} : { profile: resolve(values.profile) }),
   };
 }
 
@@ -70,6 +74,7 @@ function parse(args: readonly string[]) {
         json: { type: 'boolean' },
         output: { type: 'string' },
         chart: { type: 'string' },
+        profile: { type: 'string' },
       },
     });
   } catch (error) {

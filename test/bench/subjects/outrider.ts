@@ -71,38 +71,38 @@ identity:
 `;
 }
 
-async function start(port: number, service: string, blocks: string): Promise<Running> {
+async function start(
+  port: number,
+  service: string,
+  blocks: string,
+  flags: readonly string[],
+): Promise<Running> {
   const dir = scratch();
   const file = join(dir, `${service}.yaml`);
   writeFileSync(file, `service: ${service}\nlog: { level: warn }\n${blocks}`);
-  return startProcess({ command: [process.execPath, MAIN, 'sidecar', '-c', file], port, dir });
+  return startProcess({ command: [process.execPath, ...flags, MAIN, 'sidecar', '-c', file], port, dir });
 }
 
-async function startPair(target: Target): Promise<Running> {
+async function startPair(target: Target, flags: readonly string[]): Promise<Running> {
   const entry = await freePort();
   const between = await freePort();
-  const second = await start(
-    between,
-    'echo',
-    identity(target.certs, 'echo') + inbound(between, target.backendPort),
-  );
-  const first = await start(
-    entry,
-    'caller',
-    identity(target.certs, 'caller') + outbound(entry, between, 'mesh'),
-  );
+  const echo = identity(target.certs, 'echo') + inbound(between, target.backendPort);
+  const caller = identity(target.certs, 'caller') + outbound(entry, between, 'mesh');
+  const second = await start(between, 'echo', echo, flags);
+  const first = await start(entry, 'caller', caller, flags);
   return joined(first, second);
 }
 
-export function outrider(): Subject {
+/** `flags`: for Node, such as those that make it leave a profile. */
+export function outrider(flags: readonly string[] = []): Subject {
   return {
     name: 'outrider',
     isPeer: false,
     version: existsSync(MAIN) ? { found: gitRevision() } : { missing: 'run `npm run build`' },
     start: async (target) => {
       const port = await freePort();
-      return start(port, 'caller', outbound(port, target.backendPort, 'plaintext'));
+      return start(port, 'caller', outbound(port, target.backendPort, 'plaintext'), flags);
     },
-    startPair,
+    startPair: (target) => startPair(target, flags),
   };
 }

@@ -4,7 +4,7 @@
  */
 
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -49,13 +49,10 @@ export interface Subject {
 }
 
 function findRoot(from: string): string {
-  for (let dir = from; ; dir = dirname(dir)) {
-    try {
-      if (JSON.parse(readFileSync(join(dir, 'package.json'), 'utf8')).name === 'outrider') return dir;
-    } catch {
-      if (dir === dirname(dir)) throw new Error('the benchmark runs from a clone of the repository');
-    }
+  for (let dir = from; dir !== dirname(dir); dir = dirname(dir)) {
+    if (existsSync(join(dir, 'test/bench/peers')) && existsSync(join(dir, 'package.json'))) return dir;
   }
+  throw new Error('the benchmark runs from a clone of the repository');
 }
 
 /** A port of 127.0.0.1 that was free a moment ago. */
