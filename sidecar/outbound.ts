@@ -9,7 +9,7 @@
 import type { UpstreamConfig } from './config/model.js';
 import { hasUntried } from './core/balance.js';
 import { allowedMs, attemptAllowedMs } from './core/deadline.js';
-import { EjectionState, Evidence } from './core/ejection.js';
+import { Evidence } from './core/ejection.js';
 import { parseGrpcTimeout } from './core/grpc-timeout.js';
 import { classify, Ended, Outcome, restsOnElapsedTime } from './core/outcome.js';
 import { Reasons, reasonMessage } from './core/reason.js';
@@ -108,7 +108,9 @@ export class Outbound implements Story {
   /** Starts an attempt at the best endpoint there is. */
   private next(call: OutboundCall): void {
     const now = this.relay.nowMs;
-    const endpoint = this.upstream.pick(call.tried as Endpoint[], now);
+    // Only a first attempt may be an ejected endpoint's trial: a retry is somebody's last chance.
+    const probed = call.attempts === 0 ? this.upstream.takeProbe(now) : undefined;
+    const endpoint = probed ?? this.upstream.pick(call.tried as Endpoint[], now);
     if (endpoint === undefined) {
       return call.answer(
         Reasons.noEndpoint,
@@ -116,7 +118,7 @@ export class Outbound implements Story {
       );
     }
     const attempt = new OutboundAttempt(call, endpoint, now);
-    if (endpoint.ejection.state === EjectionState.probing) attempt.probe = endpoint.ejection.probe;
+    if (probed !== undefined) attempt.probe = endpoint.ejection.probe;
     endpoint.inFlight++;
     endpoint.attempts++;
     this.attempts++;
@@ -156,18 +158,21 @@ export class Outbound implements Story {
       endpoint.usualMs,
     );
     endpoint.outcomes[outcome]!++;
+    // What is known only from time that passed proves nothing when we stood still meanwhile.
+    const doubtful =
+      outcome !== Outcome.success &&
+      restsOnElapsedTime(attempt.ended as Ended, attempt.status) &&
+      this.relay.hasStalled();
     if (outcome === Outcome.success) {
       if (call.plan.holdsResponse) endpoint.latency.record(elapsed, now);
+    } else if (doubtful || outcome === Outcome.refusal) {
+      // Nothing to learn.
     } else if (outcome === Outcome.cancelled) {
       if (call.plan.holdsResponse) endpoint.latency.recordAtLeast(elapsed, now);
     } else if (outcome !== Outcome.neutral) {
       endpoint.latency.recordFault(elapsed, endpoint.usualMs, now);
       if (outcome === Outcome.fault) endpoint.lastFault = describe(attempt);
     }
-    const doubtful =
-      outcome === Outcome.fault &&
-      restsOnElapsedTime(attempt.ended as Ended, attempt.status) &&
-      this.relay.hasStalled();
     const evidence = doubtful ? Evidence.doubtful : Evidence.sound;
     const verdict = this.upstream.ejections.record(
       endpoint.ejection,

@@ -12,6 +12,8 @@ export class Facts {
   method = '';
   scheme = '';
   authority = '';
+  /** `:authority` was there, perhaps empty. */
+  hasAuthority = false;
   path = '';
   status = -1;
   contentType = '';
@@ -37,12 +39,13 @@ export class Facts {
   }
 
   /** gRPC over HTTP/2: content-type `application/grpc`, alone or followed by `+` or `;`. */
-  isGrpc(): boolean {
-    const type = this.contentType;
-    if (!type.startsWith('application/grpc')) return false;
-    const next = type.charCodeAt(16);
-    return Number.isNaN(next) || next === 0x2b || next === 0x3b;
-  }
+  isGrpc = false;
+}
+
+function isGrpcType(type: string): boolean {
+  if (!type.startsWith('application/grpc')) return false;
+  const next = type.charCodeAt(16);
+  return Number.isNaN(next) || next === 0x2b || next === 0x3b;
 }
 
 /** Facts of the whole block; those of its stable part alone are memoised on it. */
@@ -91,7 +94,8 @@ function add(facts: Facts, field: Field): void {
       facts.requestPseudo++;
       break;
     case Token.authority:
-      if (facts.authority !== '') facts.malformed = true;
+      if (facts.hasAuthority) facts.malformed = true;
+      facts.hasAuthority = true;
       facts.authority = field.value;
       facts.requestPseudo++;
       break;
@@ -102,6 +106,7 @@ function add(facts: Facts, field: Field): void {
       break;
     case Token.contentType:
       facts.contentType = field.value;
+      facts.isGrpc = isGrpcType(field.value);
       break;
     case Token.contentLength:
       if (!/^[0-9]{1,15}$/.test(field.value)) facts.malformed = true;

@@ -56,16 +56,19 @@ export class Upstream {
     for (const endpoint of this.endpoints) endpoint.pool.refresh();
   }
 
+  /** An ejected endpoint whose time is over and that this call shall try; its end must be recorded. */
+  takeProbe(nowMs: number): Endpoint | undefined {
+    const probe = this.ejections.takeProbe(nowMs) as EndpointEjection | undefined;
+    if (probe === undefined) return undefined;
+    this.refresh();
+    return probe.endpoint;
+  }
+
   /**
-   * The endpoint for an attempt: one whose ejection is over and wants its one trial call, else the balancer's choice
-   * among the eligible; when nobody is connected, one whose connection may come in time. Undefined: there is none.
+   * The endpoint for an attempt: the balancer's choice among the eligible; when nobody is connected, one whose
+   * connection may come in time. Undefined: there is none.
    */
   pick(tried: readonly Endpoint[], nowMs: number): Endpoint | undefined {
-    const probe = this.ejections.takeProbe(nowMs) as EndpointEjection | undefined;
-    if (probe !== undefined) {
-      this.refresh();
-      return probe.endpoint;
-    }
     return this.balancer.pick(this.endpoints, tried, nowMs) ?? this.pickUnconnected(tried);
   }
 

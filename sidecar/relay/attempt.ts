@@ -90,7 +90,7 @@ export class Attempt implements StreamOwner, Waiter {
       if (facts.grpcStatus >= 0) this.trailers = block;
       return this.finishBy(facts.grpcStatus, facts.status);
     }
-    if (facts.status !== 200 || !facts.isGrpc()) {
+    if (facts.status !== 200 || !facts.isGrpc) {
       this.reason = `HTTP status ${facts.status}, content-type "${facts.contentType.slice(0, 40)}"`;
       this.link!.connection.reset(this.stream!, ErrorCode.cancel);
       return this.finish(

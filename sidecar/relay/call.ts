@@ -160,13 +160,8 @@ export class Call extends WheelEntry implements StreamOwner {
     if (isEmpty) return;
     const last = body.count - 1;
     for (let i = 0; i <= last; i++) {
-      connection.sendData(
-        stream,
-        body.bufferAt(i),
-        body.startAt(i),
-        body.endAt(i),
-        this.requestEnded && i === last,
-      );
+      const piece = body.at(i);
+      connection.sendData(stream, piece.buffer, piece.start, piece.end, this.requestEnded && i === last);
     }
     if (!this.isReplayable) this.dropBody();
   }
@@ -222,7 +217,8 @@ export class Call extends WheelEntry implements StreamOwner {
     const held = attempt.takeHeld();
     if (held === null) return;
     for (let i = 0; i < held.count; i++) {
-      connection.sendData(this.stream, held.bufferAt(i), held.startAt(i), held.endAt(i), false);
+      const piece = held.at(i);
+      connection.sendData(this.stream, piece.buffer, piece.start, piece.end, false);
     }
   }
 

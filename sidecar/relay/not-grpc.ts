@@ -9,7 +9,7 @@ import { FIRST_WINDOW } from './relay.js';
 
 /** gRPC over HTTP/2: POST with content-type application/grpc. */
 export function isGrpcRequest(facts: Facts): boolean {
-  return facts.method === 'POST' && facts.isGrpc();
+  return facts.method === 'POST' && facts.isGrpc;
 }
 
 export class NotGrpc implements StreamOwner {

@@ -6,15 +6,21 @@
 /** Reads up to this size may be pinned by a slice of them. */
 const PINNED_BYTES = 16 * 1024;
 
+export interface Piece {
+  readonly buffer: Buffer;
+  readonly start: number;
+  readonly end: number;
+}
+
 export class Pieces {
-  private readonly buffers: Buffer[] = [];
-  private readonly starts: number[] = [];
-  private readonly ends: number[] = [];
   /** Octets of payload. */
   bytes = 0;
+  /** Most calls have one piece: it needs no array. */
+  private first: Piece | null = null;
+  private rest: Piece[] | null = null;
 
   get count(): number {
-    return this.buffers.length;
+    return this.first === null ? 0 : 1 + (this.rest === null ? 0 : this.rest.length);
   }
 
   /** What holding this slice costs in memory. */
@@ -24,29 +30,23 @@ export class Pieces {
   }
 
   add(buffer: Buffer, start: number, end: number): void {
-    const n = end - start;
-    this.bytes += n;
-    const backing = buffer.buffer.byteLength;
-    if (backing > PINNED_BYTES && n * 4 < backing) {
-      const copy = Buffer.allocUnsafe(n);
-      buffer.copy(copy, 0, start, end);
-      this.buffers.push(copy);
-      this.starts.push(0);
-      this.ends.push(n);
-      return;
-    }
-    this.buffers.push(buffer);
-    this.starts.push(start);
-    this.ends.push(end);
+    this.bytes += end - start;
+    const piece = keepable(buffer, start, end);
+    if (this.first === null) this.first = piece;
+    else if (this.rest === null) this.rest = [piece];
+    else this.rest.push(piece);
   }
 
-  bufferAt(i: number): Buffer {
-    return this.buffers[i]!;
+  at(i: number): Piece {
+    return i === 0 ? this.first! : this.rest![i - 1]!;
   }
-  startAt(i: number): number {
-    return this.starts[i]!;
-  }
-  endAt(i: number): number {
-    return this.ends[i]!;
-  }
+}
+
+function keepable(buffer: Buffer, start: number, end: number): Piece {
+  const n = end - start;
+  const backing = buffer.buffer.byteLength;
+  if (backing <= PINNED_BYTES || n * 4 >= backing) return { buffer, start, end };
+  const copy = Buffer.allocUnsafe(n);
+  buffer.copy(copy, 0, start, end);
+  return { buffer: copy, start: 0, end: n };
 }
