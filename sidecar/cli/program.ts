@@ -33,7 +33,8 @@ export async function runProgram(args: readonly string[]): Promise<number> {
   }
 }
 
-function build(done: (exitCode: number) => void): Command {
+/** Every command with its options; `done` gets the exit code. Exported so that documents can be checked against it. */
+export function build(done: (exitCode: number) => void): Command {
   const program = new Command('outrider');
   program
     .description('A service mesh for machine-learning models.')
