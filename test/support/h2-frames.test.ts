@@ -94,7 +94,7 @@ describe('raw HTTP/2 kit', () => {
   });
 
   it('answers calls of Node as a server', async () => {
-    const server = await rawServer({ onRequest: (call) => void answer(call, Buffer.from('pong')) });
+    const server = await rawServer({ onRequest: (call) => answer(call, Buffer.from('pong')) });
     assert.equal(server.address.kind, 'tcp');
     const client = http2.connect(
       `http://127.0.0.1:${server.address.kind === 'tcp' ? server.address.port : 0}`,

@@ -15,7 +15,6 @@ import {
   goaway,
   grpcMessage,
   headers,
-  paddedData,
   ping,
   pushPromise,
   rstStream,
@@ -25,12 +24,12 @@ import {
 import { encode } from './hpack-lite.js';
 import {
   answer,
-  type RawCall,
+  headersFrame,
+  messageFrames,
   type RawScript,
   responseHeaders,
-  sendHeaders,
-  sendTrailers,
   trailerBlock,
+  trailersFrame,
 } from './raw-server.js';
 
 const ENDS = Flag.endHeaders | Flag.endStream;
@@ -49,62 +48,46 @@ function varint(value: number): Buffer {
 export const simpleResponse = (size: number): Buffer =>
   fieldBytes(0x0a, fieldBytes(0x12, Buffer.alloc(size)));
 
-/** Splits into DATA frames of `size` bytes, with or without padding. */
-function inPieces(call: RawCall, body: Buffer, size: number, padding: number | undefined): Buffer {
-  const out: Buffer[] = [];
-  for (let at = 0; at < body.length; at += size) {
-    const piece = body.subarray(at, at + size);
-    out.push(padding === undefined ? data(call.streamId, piece) : paddedData(call.streamId, piece, padding));
-  }
-  return Buffer.concat(out);
-}
-
 /** goaway: answers the first call of each connection, then says it is going away; later calls there are unanswered. */
 export const goesAwayAfterFirst = (body: Buffer): RawScript => ({
   onRequest(call) {
     if (call.streamId !== 1) return;
-    answer(call, body);
-    call.peer.send(goaway(1, ErrorCode.noError));
+    call.peer.queue(1, headersFrame(call), ...messageFrames(call, body));
+    call.peer.queue(1, trailersFrame(call), goaway(1, ErrorCode.noError));
   },
 });
 
 /** rst_after_header. */
 export const resetsAfterHeaders = (): RawScript => ({
   onRequest(call) {
-    sendHeaders(call);
-    call.peer.send(rstStream(call.streamId, ErrorCode.noError));
+    call.peer.send(headersFrame(call), rstStream(call.streamId, ErrorCode.noError));
   },
 });
 
 /** rst_during_data: half a message, then a reset. */
 export const resetsDuringData = (body: Buffer): RawScript => ({
   onRequest(call) {
-    const message = grpcMessage(body);
-    sendHeaders(call);
-    call.peer.send(
-      data(call.streamId, message.subarray(0, message.length >> 1)),
-      rstStream(call.streamId, ErrorCode.noError),
-    );
+    const frames = messageFrames(call, body);
+    const half = frames.slice(0, frames.length >> 1);
+    call.peer.queue(call.streamId, headersFrame(call), ...half, rstStream(call.streamId, ErrorCode.noError));
   },
 });
 
 /** rst_after_data: the whole message, then a reset instead of trailers. */
 export const resetsAfterData = (body: Buffer): RawScript => ({
   onRequest(call) {
-    sendHeaders(call);
-    call.peer.send(data(call.streamId, grpcMessage(body)), rstStream(call.streamId, ErrorCode.noError));
+    call.peer.queue(call.streamId, headersFrame(call), ...messageFrames(call, body));
+    call.peer.queue(call.streamId, rstStream(call.streamId, ErrorCode.noError));
   },
 });
 
 /** ping: pings before and after the headers, the data and the trailers. */
 export const pingsAllAlong = (body: Buffer): RawScript => ({
   onRequest(call) {
-    call.peer.send(ping(Buffer.from('pingbef1')));
-    sendHeaders(call);
-    call.peer.send(ping(Buffer.from('pingbef2')), data(call.streamId, grpcMessage(body)));
-    call.peer.send(ping(Buffer.from('pingbef3')));
-    sendTrailers(call);
-    call.peer.send(ping(Buffer.from('pingafte')));
+    const named = (name: string): Buffer => ping(Buffer.from(name));
+    call.peer.queue(call.streamId, named('pingbef1'), headersFrame(call), named('pingbef2'));
+    call.peer.queue(call.streamId, ...messageFrames(call, body), named('pingbef3'));
+    call.peer.queue(call.streamId, trailersFrame(call), named('pingafte'));
   },
 });
 
@@ -119,13 +102,12 @@ export const allowsStreams = (limit: number, body: Buffer, holdMs: number): RawS
 /** data_frame_padding (5 bytes and 255 of padding per frame) and no_df_padding_sanity_test (`padding` undefined). */
 export const answersInFiveByteFrames = (body: Buffer, padding: number | undefined): RawScript => ({
   onRequest(call) {
-    sendHeaders(call);
-    call.peer.send(inPieces(call, grpcMessage(body), 5, padding));
-    sendTrailers(call);
+    call.peer.queue(call.streamId, headersFrame(call), ...messageFrames(call, body, 5, padding));
+    call.peer.queue(call.streamId, trailersFrame(call));
   },
 });
 
-export const answersPlainly = (body: Buffer): RawScript => ({ onRequest: (call) => void answer(call, body) });
+export const answersPlainly = (body: Buffer): RawScript => ({ onRequest: (call) => answer(call, body) });
 
 export const refusesEveryStream = (): RawScript => ({
   onHeaders: (call) => void call.peer.send(rstStream(call.streamId, ErrorCode.refusedStream)),
@@ -141,7 +123,7 @@ export const answersTrailersOnly = (status: number, message: string): RawScript 
 /** Ends the stream on DATA: no status at all. */
 export const omitsTrailers = (body: Buffer): RawScript => ({
   onRequest(call) {
-    sendHeaders(call);
+    call.peer.send(headersFrame(call));
     call.peer.send(data(call.streamId, grpcMessage(body), Flag.endStream));
   },
 });
@@ -192,13 +174,9 @@ export const pushes = (): RawScript => ({
     ),
 });
 
-/** More DATA than any window the client granted. */
+/** One message of `bytes`, whatever the windows say. */
 export const overrunsTheWindow = (bytes: number): RawScript => ({
-  onRequest(call) {
-    sendHeaders(call);
-    const piece = data(call.streamId, Buffer.alloc(16_384));
-    for (let sent = 0; sent < bytes; sent += 16_384) call.peer.send(piece);
-  },
+  onRequest: (call) => void call.peer.send(headersFrame(call), ...messageFrames(call, Buffer.alloc(bytes))),
 });
 
 /** `count` informational answers before the real one. */
@@ -253,7 +231,7 @@ export const answersByteByByte = (body: Buffer): RawScript => ({
 /** Promises 1,000 bytes of DATA, sends ten and hangs up. */
 export const closesMidFrame = (): RawScript => ({
   onRequest(call) {
-    sendHeaders(call);
+    call.peer.send(headersFrame(call));
     call.peer.socket.end(frame(FrameType.data, 0, call.streamId, Buffer.alloc(10), 1000));
   },
 });

@@ -18,6 +18,7 @@ import {
   windowUpdate,
 } from './h2-frames.js';
 import { type Field, HpackDecoder } from './hpack-lite.js';
+import { SendQueue } from './send-queue.js';
 
 export interface Received extends Frame {
   /** The decoded header block, on HEADERS and PUSH_PROMISE whose block is complete; set when the last part came. */
@@ -53,6 +54,7 @@ export class RawPeer {
   readonly #waiters = new Set<Waiter>();
   readonly #reader: FrameReader;
   readonly #hpack = new HpackDecoder();
+  readonly #queue = new SendQueue((bytes) => void this.send(bytes));
   #open: { frame: Received; parts: Buffer[] } | undefined;
   #closed = false;
   #settle: () => void = () => {};
@@ -84,6 +86,16 @@ export class RawPeer {
   send(...bytes: readonly Uint8Array[]): boolean {
     if (this.#closed || this.socket.destroyed || this.socket.writableEnded) return false;
     return this.socket.write(bytes.length === 1 ? (bytes[0] as Uint8Array) : Buffer.concat(bytes));
+  }
+
+  /** Whether the END_STREAM that was queued for this stream has been written. */
+  hasEnded(streamId: number): boolean {
+    return this.#queue.ended.has(streamId);
+  }
+
+  /** Queues whole frames of a stream; DATA waits for the peer's windows. */
+  queue(streamId: number, ...frames: readonly Buffer[]): void {
+    this.#queue.push(streamId, frames);
   }
 
   /** Writes and waits until the kernel took it or the connection died: for floods that must respect backpressure. */
@@ -150,6 +162,7 @@ export class RawPeer {
       if (this.frames.length < KEPT_FRAMES) this.frames.push(frame);
       this.#assemble(frame);
       this.#react(frame);
+      this.#queue.notice(frame);
       this.onFrame?.(frame);
       for (const waiter of [...this.#waiters]) {
         if (!waiter.wanted(frame)) continue;

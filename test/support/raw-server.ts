@@ -6,7 +6,7 @@
 
 import net from 'node:net';
 import type { Address } from '../../sidecar/config/model.js';
-import { data, Flag, FrameType, grpcMessage, headers, settings } from './h2-frames.js';
+import { data, Flag, FrameType, grpcMessage, headers, paddedData, settings } from './h2-frames.js';
 import { encode, type Field } from './hpack-lite.js';
 import { RawPeer, type Received, type Reflexes } from './raw-peer.js';
 
@@ -84,17 +84,23 @@ export const responseHeaders = (extra: readonly Field[] = []): Buffer =>
 export const trailerBlock = (status = 0, message = '', extra: readonly Field[] = []): Buffer =>
   encode([['grpc-status', String(status)], ['grpc-message', message], ...extra]);
 
-export const sendHeaders = (call: RawCall): boolean =>
-  call.peer.send(headers(call.streamId, responseHeaders()));
+/** A gRPC message as DATA frames of at most 16 KiB, or of `size` octets each, padded when `padding` says so. */
+export function messageFrames(call: RawCall, body: Uint8Array, size = 16_384, padding?: number): Buffer[] {
+  const message = grpcMessage(body);
+  const out: Buffer[] = [];
+  for (let at = 0; at < message.length; at += size) {
+    const piece = message.subarray(at, at + size);
+    out.push(padding === undefined ? data(call.streamId, piece) : paddedData(call.streamId, piece, padding));
+  }
+  return out;
+}
 
-export const sendTrailers = (call: RawCall, status = 0, message = ''): boolean =>
-  call.peer.send(headers(call.streamId, trailerBlock(status, message), Flag.endHeaders | Flag.endStream));
+export const headersFrame = (call: RawCall): Buffer => headers(call.streamId, responseHeaders());
 
-/** A whole proper answer: headers, one message, trailers. */
-export function answer(call: RawCall, body: Uint8Array = Buffer.alloc(0)): boolean {
-  return call.peer.send(
-    headers(call.streamId, responseHeaders()),
-    data(call.streamId, grpcMessage(body)),
-    headers(call.streamId, trailerBlock(), Flag.endHeaders | Flag.endStream),
-  );
+export const trailersFrame = (call: RawCall, status = 0, message = ''): Buffer =>
+  headers(call.streamId, trailerBlock(status, message), Flag.endHeaders | Flag.endStream);
+
+/** A whole proper answer: headers, one message, trailers, as fast as the peer's windows allow. */
+export function answer(call: RawCall, body: Uint8Array = Buffer.alloc(0)): void {
+  call.peer.queue(call.streamId, headersFrame(call), ...messageFrames(call, body), trailersFrame(call));
 }
