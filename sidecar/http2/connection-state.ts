@@ -10,7 +10,7 @@ import type { HeaderBlock } from './hpack/header-list.js';
 import { type LimitName, Meters } from './limits.js';
 import { ControlQueue } from './output.js';
 import { type LocalSettings, PeerSettings } from './settings.js';
-import type { Stream } from './stream.js';
+import { Parked, type Stream } from './stream.js';
 import { StreamTable } from './stream-table.js';
 
 export type Role = 'server' | 'client';
@@ -30,7 +30,7 @@ export interface ConnectionHandler {
   onLimit(name: LimitName): void;
   /** The connection is over: flush what is queued (a GOAWAY), then close the socket. */
   onFatal(code: number, message: string): void;
-  /** Something threw that should not have; the connection ends. */
+  /** Something threw that should not have; the connection ends. Must not throw. */
   onDefect(error: unknown): void;
 }
 
@@ -72,6 +72,9 @@ export class ConnectionState {
   starved: Stream[] = [];
   /** Client: streams that wait for the peer's stream limit. */
   unopened: Stream[] = [];
+  /** Client: streams that have something to send and no id yet; of these, those that have been promised one. */
+  fresh = 0;
+  released = 0;
 
   /** The header block being collected, and of which stream. */
   blockStream = 0;
@@ -108,7 +111,7 @@ export class ConnectionState {
   }
 
   ready(stream: Stream): void {
-    if (stream.isReady || stream.closed) return;
+    if (stream.isReady || stream.closed || stream.parked !== Parked.no) return;
     stream.isReady = true;
     stream.nextReady = null;
     if (this.lastReady === null) this.firstReady = stream;
@@ -121,26 +124,60 @@ export class ConnectionState {
   close(stream: Stream, how: number): void {
     if (stream.closed) return;
     stream.closed = true;
-    stream.dropOutput();
-    if (stream.id === 0) {
-      const at = this.unopened.indexOf(stream);
-      if (at >= 0) this.unopened.splice(at, 1);
-      return;
+    if (stream.parked !== Parked.no) this.unpark(stream);
+    if (stream.id !== 0) {
+      this.table.remove(stream);
+      this.remember(stream.id, how);
+    } else {
+      if (stream.headers !== null) this.fresh--;
+      if (stream.isReleased) this.released--;
     }
-    this.table.remove(stream);
-    this.remember(stream.id, how);
+    stream.dropOutput();
     if (this.unopened.length > 0) this.openMore();
     this.handler.onRoom();
   }
 
-  /** Client: streams that waited for the peer's limit get their turn. */
+  /** Client: streams that waited for the peer's limit get their turn, in the order they came. */
   openMore(): void {
-    let room = this.peer.maxConcurrentStreams - this.table.size;
-    while (room-- > 0 && this.unopened.length > 0) this.ready(this.unopened.shift()!);
+    if (this.isOver) return;
+    let room = this.peer.maxConcurrentStreams - this.table.size - this.released;
+    while (room-- > 0 && this.unopened.length > 0) {
+      const stream = this.unopened.shift()!;
+      stream.parked = Parked.no;
+      stream.isReleased = true;
+      this.released++;
+      this.ready(stream);
+    }
   }
 
+  /** The stream waits for more than its own window: nothing but `openMore` or `wakeStarved` makes it ready. */
+  park(stream: Stream, where: number): void {
+    stream.parked = where;
+    (where === Parked.starved ? this.starved : this.unopened).push(stream);
+  }
+
+  /** The connection's window has grown. */
+  wakeStarved(): void {
+    const waiting = this.starved;
+    this.starved = [];
+    for (const stream of waiting) {
+      stream.parked = Parked.no;
+      this.ready(stream);
+    }
+  }
+
+  /** A closed stream leaves no trace, so that what is parked never outnumbers what is open. */
+  private unpark(stream: Stream): void {
+    const list = stream.parked === Parked.starved ? this.starved : this.unopened;
+    stream.parked = Parked.no;
+    const at = list.indexOf(stream);
+    if (at >= 0) list.splice(at, 1);
+  }
+
+  /** An older id never pushes a newer one out: then `closedAs` would take the newer one for skipped. */
   remember(id: number, how: number): void {
     const slot = (id >>> 1) & (REMEMBERED - 1);
+    if (id < this.closedIds[slot]!) return;
     this.closedIds[slot] = id;
     this.closedHow[slot] = how;
   }

@@ -13,10 +13,11 @@ import type { Field } from './hpack/field.js';
 import type { StableList } from './hpack/header-list.js';
 import { UNREAD_CONTROL_BYTES } from './limits.js';
 import type { Output } from './output.js';
-import { meter, receiveDataBytes, receiveDataStart, receiveFrame } from './receive.js';
-import { compact, flush } from './send.js';
+import { credit, meter, receiveDataBytes, receiveDataStart, receiveFrame } from './receive.js';
+import { flush } from './send.js';
 import { clientSettings, type LocalSettings, serverSettings } from './settings.js';
-import { Chunk, Ending, Stream, type StreamOwner } from './stream.js';
+import { Chunk, Ending, Parked, Stream, type StreamOwner } from './stream.js';
+import { compact, hold } from './waiting.js';
 
 /** Stream ids left when a client's connection should be replaced. */
 const FEW_IDS = 1 << 20;
@@ -63,10 +64,20 @@ export class Connection implements FrameReceiver {
     }
   }
 
-  /** Writes what may be written into `output`, about `room` octets of it. */
+  /** Writes what may be written into `output`, about `room` octets of it. Never throws. */
   flush(output: Output, room: number): void {
     this.state.isDirty = false;
-    flush(this.state, output, room);
+    try {
+      flush(this.state, output, room);
+    } catch (error) {
+      this.state.handler.onDefect(error);
+      this.fail(ErrorCode.internalError, 'internal error');
+    }
+  }
+
+  /** The socket takes no more for now: what waits for it is kept at its own size. */
+  holdOutput(): void {
+    for (let stream = this.state.firstReady; stream !== null; stream = stream.nextReady) compact(stream);
   }
 
   /** Whether `flush` left something that could be written at once. */
@@ -83,11 +94,12 @@ export class Connection implements FrameReceiver {
   get capacity(): number {
     const c = this.state;
     if (c.isOver || c.goawayReceived) return 0;
-    return c.peer.maxConcurrentStreams - c.table.size - c.unopened.length;
+    return c.peer.maxConcurrentStreams - c.table.size - c.fresh;
   }
 
+  /** Streams that are not over, those included that wait to be written for the first time. */
   get openStreams(): number {
-    return this.state.table.size + this.state.unopened.length;
+    return this.state.table.size + this.state.fresh;
   }
 
   /** Client: whether so few stream ids are left that the connection should be replaced. */
@@ -102,6 +114,7 @@ export class Connection implements FrameReceiver {
 
   sendHeaders(stream: Stream, list: StableList, extras: readonly Field[], end: boolean): void {
     if (stream.closed) return;
+    if (stream.id === 0 && stream.headers === null) this.state.fresh++;
     stream.headers = list;
     stream.headerExtras = extras;
     if (end) stream.endAfterPending = true;
@@ -111,17 +124,20 @@ export class Connection implements FrameReceiver {
   /** Queues `buffer[start, end)` by reference. `buffer` must not change until `onSent` has reported it. */
   sendData(stream: Stream, buffer: Buffer, start: number, end: number, last: boolean): void {
     if (stream.closed) return;
-    if (end > start) {
+    if (last) stream.endAfterPending = true;
+    const waits = stream.parked !== Parked.no || (stream.sendWindow <= 0 && stream.id !== 0);
+    if (waits) {
+      if (end > start) hold(stream, buffer, start, end);
+      if (stream.pendingBytes > 0) return;
+    } else if (end > start) {
       const chunk = new Chunk(buffer, start, end);
       if (stream.lastChunk === null) stream.firstChunk = chunk;
       else stream.lastChunk.next = chunk;
       stream.lastChunk = chunk;
       stream.pendingBytes += end - start;
+      stream.isCompact = false;
     }
-    if (last) stream.endAfterPending = true;
-    // A stream without window or id waits for it anyway.
-    if (stream.sendWindow > 0 || stream.id === 0 || stream.pendingBytes === 0) this.state.ready(stream);
-    else compact(stream);
+    this.state.ready(stream);
   }
 
   sendTrailers(stream: Stream, list: StableList, extras: readonly Field[]): void {
@@ -144,20 +160,11 @@ export class Connection implements FrameReceiver {
 
   /** Payload of `stream` has been passed on: the peer may send that much more. `target` is the window to aim for. */
   credit(stream: Stream, bytes: number, target: number): void {
-    stream.unannounced += bytes;
-    if (stream.remoteEnded || stream.closed || stream.unannounced < stream.recvTarget >>> 1) return;
-    let increment = stream.unannounced;
-    if (target > stream.recvTarget) {
-      increment += target - stream.recvTarget;
-      stream.recvTarget = target;
-    }
-    stream.unannounced = 0;
-    stream.recvWindow += increment;
-    this.state.control.word(FrameType.windowUpdate, stream.id, increment);
-    this.state.dirty();
+    credit(this.state, stream, bytes, target);
   }
 
   ping(): void {
+    if (this.state.isOver) return;
     this.state.pingsOutstanding++;
     this.state.control.frame(FrameType.ping, 0, 0, PING_PAYLOAD);
     this.state.dirty();
@@ -165,20 +172,23 @@ export class Connection implements FrameReceiver {
 
   /** First step of a drain (RFC 9113 section 6.8): announces the end; streams the client opens meanwhile are still taken. */
   announceGoaway(): void {
+    if (this.state.isOver || this.state.goawaySent !== MAX_STREAM_ID) return;
     this.queueGoaway(MAX_STREAM_ID, ErrorCode.noError, '');
   }
 
   /** Second step: streams above the last one seen are refused and were never processed. */
   finalGoaway(): void {
-    this.state.goawaySent = this.state.lastPeerId;
-    this.queueGoaway(this.state.lastPeerId, ErrorCode.noError, '');
+    const c = this.state;
+    if (c.isOver) return;
+    c.goawaySent = Math.min(c.goawaySent, c.lastPeerId);
+    this.queueGoaway(c.goawaySent, ErrorCode.noError, '');
   }
 
   /** Ends the connection with an error: GOAWAY is queued, every stream is lost, the handler closes the socket. */
   fail(code: number, message: string): void {
     const c = this.state;
     if (c.isOver) return;
-    this.queueGoaway(c.lastPeerId, code, message);
+    this.queueGoaway(Math.min(c.lastPeerId, c.goawaySent), code, message);
     this.abandon();
     c.handler.onFatal(code, message);
   }
@@ -193,14 +203,19 @@ export class Connection implements FrameReceiver {
     for (let stream = c.firstReady; stream !== null; stream = stream.nextReady) {
       if (stream.id === 0 && !stream.closed) queued.push(stream);
     }
-    c.unopened = [];
-    for (const stream of c.table.all()) {
-      c.close(stream, Closed.resetByUs);
-      stream.owner.onEnding(stream, Ending.lost, ErrorCode.internalError);
-    }
-    for (const stream of queued) {
-      c.close(stream, Closed.resetByUs);
-      stream.owner.onEnding(stream, Ending.unprocessed, ErrorCode.refusedStream);
+    for (const stream of c.table.all()) this.lose(stream, Ending.lost, ErrorCode.internalError);
+    for (const stream of queued) this.lose(stream, Ending.unprocessed, ErrorCode.refusedStream);
+  }
+
+  /** One owner's defect must not keep the others from being told. */
+  private lose(stream: Stream, ending: number, code: number): void {
+    // Another stream's owner may have reset this one when it was told.
+    if (stream.closed) return;
+    try {
+      this.state.close(stream, Closed.resetByUs);
+      stream.owner.onEnding(stream, ending, code);
+    } catch (error) {
+      this.state.handler.onDefect(error);
     }
   }
 

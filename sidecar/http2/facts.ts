@@ -17,7 +17,6 @@ export class Facts {
   path = '';
   status = -1;
   contentType = '';
-  contentLength = -1;
   grpcStatus = -1;
   /** Malformed whatever the list is used for. */
   malformed = false;
@@ -51,19 +50,57 @@ function isGrpcType(type: string): boolean {
 /** Facts of the whole block; those of its stable part alone are memoised on it. */
 export function factsOf(block: HeaderBlock): Facts {
   const stable = stableFacts(block.stable);
-  if (block.extras.length === 0 && !block.misordered) return stable;
-  let simple = !block.misordered;
-  for (const field of block.extras) {
-    if (field.token <= Token.status && field.token !== Token.other) simple = false;
-    else if (field.fault !== 0 || field.token === Token.contentLength || field.token === Token.grpcStatus)
-      simple = false;
-    else if (field.token === Token.contentType) simple = false;
+  if (block.misordered) return completeFacts(stable, block);
+  const { extras } = block;
+  let lengths = 0;
+  for (let i = 0; i < extras.length; i++) {
+    const field = extras[i]!;
+    if (field.token === Token.contentLength) lengths++;
+    if (saysMore(field) || lengths > 1) return completeFacts(stable, block);
   }
-  if (simple) return stable;
-  const facts = new Facts();
-  Object.assign(facts, stable);
+  return stable;
+}
+
+/** The body's announced length; −1 when there is none. Kept out of `Facts`, because it differs from call to call. */
+export function contentLengthOf(block: HeaderBlock): number {
+  const { extras } = block;
+  for (let i = 0; i < extras.length; i++) {
+    if (extras[i]!.token === Token.contentLength) return Number(extras[i]!.value);
+  }
+  return -1;
+}
+
+/** Whether a varying field changes what the stable part says: nearly never. */
+function saysMore(field: Field): boolean {
+  if (field.fault !== 0) return true;
+  switch (field.token) {
+    case Token.contentLength:
+      return !LENGTH.test(field.value);
+    case Token.authority:
+    case Token.method:
+    case Token.path:
+    case Token.scheme:
+    case Token.status:
+    case Token.grpcStatus:
+    case Token.contentType:
+      return true;
+    default:
+      return false;
+  }
+}
+
+const LENGTH = /^[0-9]{1,15}$/;
+
+function completeFacts(stable: Facts, block: HeaderBlock): Facts {
+  const facts = Object.assign(new Facts(), stable);
   if (block.misordered) facts.malformed = true;
-  for (const field of block.extras) add(facts, field);
+  let length = '';
+  for (const field of block.extras) {
+    add(facts, field);
+    if (field.token !== Token.contentLength) continue;
+    if (length !== '' && length !== field.value) facts.malformed = true;
+    length = field.value;
+  }
   return facts;
 }
 
@@ -109,10 +146,7 @@ function add(facts: Facts, field: Field): void {
       facts.isGrpc = isGrpcType(field.value);
       break;
     case Token.contentLength:
-      if (!/^[0-9]{1,15}$/.test(field.value)) facts.malformed = true;
-      else if (facts.contentLength >= 0 && facts.contentLength !== Number(field.value))
-        facts.malformed = true;
-      else facts.contentLength = Number(field.value);
+      if (!LENGTH.test(field.value)) facts.malformed = true;
       break;
     case Token.grpcStatus:
       facts.grpcStatus = /^[0-9]{1,3}$/.test(field.value) ? Number(field.value) : 2;

@@ -15,10 +15,11 @@ export const BUCKETS = {
   /** Streams we had to reset because the peer broke a rule on them. */
   violations: { burst: 100, perSecond: 10 },
   settings: { burst: 100, perSecond: 20 },
+  goaways: { burst: 20, perSecond: 2 },
   pings: { burst: 500, perSecond: 100 },
   /** DATA, HEADERS or CONTINUATION without payload that end nothing. */
   'empty-frames': { burst: 100, perSecond: 10 },
-  /** PRIORITY and unknown frames. */
+  /** PRIORITY, unknown frames, acknowledgements of nothing, RST_STREAM from a server for streams that are not open. */
   'idle-frames': { burst: 10_000, perSecond: 2000 },
   'window-updates': { burst: 100_000, perSecond: 50_000 },
   /** Header lists longer than we announced. */
@@ -82,6 +83,7 @@ export class Meters {
   readonly rapidResets = new Meter(BUCKETS['rapid-resets']);
   readonly violations = new Meter(BUCKETS.violations);
   readonly settings = new Meter(BUCKETS.settings);
+  readonly goaways = new Meter(BUCKETS.goaways);
   readonly pings = new Meter(BUCKETS.pings);
   readonly emptyFrames = new Meter(BUCKETS['empty-frames']);
   readonly idleFrames = new Meter(BUCKETS['idle-frames']);

@@ -4,8 +4,8 @@
  */
 
 import { Closed, type ConnectionState } from './connection-state.js';
-import { ConnectionError, ErrorCode, Flag, FrameType, MAX_WINDOW } from './constants.js';
-import { factsOf } from './facts.js';
+import { ConnectionError, DEFAULT_WINDOW, ErrorCode, Flag, FrameType, MAX_WINDOW } from './constants.js';
+import { contentLengthOf, factsOf } from './facts.js';
 import { HpackError } from './hpack/errors.js';
 import type { HeaderBlock } from './hpack/header-list.js';
 import { BLOCK_BYTES, BLOCK_FRAMES, INFORMATIONAL, type LimitName } from './limits.js';
@@ -71,11 +71,15 @@ export function streamError(c: ConnectionState, id: number, stream: Stream | nul
   } else if (!stream.closed) {
     c.close(stream, Closed.resetByUs);
     stream.owner.onEnding(stream, Ending.violation, code);
+    if (c.isOver) return;
   }
   meter(c, c.meters.violations.take(c.nowMs), 'violations');
 }
 
 // ---- header blocks ----
+
+/** Kept beside the flags of HEADERS (one octet) until the block is whole. */
+const SELF_DEPENDENT = 0x100;
 
 function receiveHeaders(
   c: ConnectionState,
@@ -102,14 +106,10 @@ function receiveHeaders(
   }
   if (to < at)
     throw new ConnectionError(ErrorCode.protocolError, 'padding as long as the HEADERS frame or longer');
-  if (selfDependent) {
-    decode(c, buffer, at, to);
-    if (c.role === 'server' && id > c.lastPeerId) c.lastPeerId = id;
-    return streamError(c, id, c.table.get(id), ErrorCode.protocolError);
-  }
-  if ((flags & Flag.endHeaders) !== 0) return receiveBlock(c, flags, id, buffer, at, to);
+  const marked = selfDependent ? flags | SELF_DEPENDENT : flags;
+  if ((flags & Flag.endHeaders) !== 0) return receiveBlock(c, marked, id, buffer, at, to);
   c.blockStream = id;
-  c.blockFlags = flags;
+  c.blockFlags = marked;
   c.blockFrames = 1;
   c.block = [Buffer.from(buffer.subarray(at, to))];
   c.blockBytes = to - at;
@@ -158,19 +158,26 @@ function receiveBlock(
 ): void {
   const ended = (flags & Flag.endStream) !== 0;
   const stream = c.table.get(id);
-  if (stream === null) {
-    if (c.role === 'server' && id > c.lastPeerId)
-      return receiveRequest(c, id, decode(c, buffer, start, end), ended);
-    return receiveLateBlock(c, id, decode(c, buffer, start, end));
-  }
   const block = decode(c, buffer, start, end);
+  const selfDependent = (flags & SELF_DEPENDENT) !== 0;
+  if (stream === null) {
+    if (c.role === 'server' && id > c.lastPeerId) return receiveRequest(c, id, block, ended, selfDependent);
+    return receiveLateBlock(c, id);
+  }
+  if (selfDependent) return streamError(c, id, stream, ErrorCode.protocolError);
   if (stream.remoteEnded) return streamError(c, id, stream, ErrorCode.streamClosed);
   if (block.overLimit) return refuseList(c, id, stream);
   if (stream.gotHeaders) return receiveTrailers(c, stream, block, ended);
   receiveResponse(c, stream, block, ended);
 }
 
-function receiveRequest(c: ConnectionState, id: number, block: HeaderBlock, ended: boolean): void {
+function receiveRequest(
+  c: ConnectionState,
+  id: number,
+  block: HeaderBlock,
+  ended: boolean,
+  selfDependent: boolean,
+): void {
   if ((id & 1) === 0) throw new ConnectionError(ErrorCode.protocolError, 'a client opened an even stream');
   c.lastPeerId = id;
   if (id > c.goawaySent) return refuse(c, id);
@@ -180,14 +187,16 @@ function receiveRequest(c: ConnectionState, id: number, block: HeaderBlock, ende
   }
   if (block.overLimit) return refuseList(c, id, null);
   const facts = factsOf(block);
-  if (!facts.isRequest() || (ended && facts.contentLength > 0)) {
+  if (selfDependent || !facts.isRequest() || (ended && contentLengthOf(block) > 0)) {
     return streamError(c, id, null, ErrorCode.protocolError);
   }
-  const stream = new Stream(NO_OWNER, c.local.initialWindow, c.peer.initialWindow);
+  // A client that has not seen our SETTINGS yet may count on the RFC's initial window.
+  const window = c.settingsAcked ? c.local.initialWindow : Math.max(c.local.initialWindow, DEFAULT_WINDOW);
+  const stream = new Stream(NO_OWNER, window, c.peer.initialWindow);
   stream.id = id;
   stream.gotHeaders = true;
   stream.remoteEnded = ended;
-  stream.expectedBytes = facts.contentLength;
+  stream.expectedBytes = contentLengthOf(block);
   c.table.add(stream);
   c.handler.onStream(stream, block, ended);
 }
@@ -213,9 +222,12 @@ function receiveResponse(c: ConnectionState, stream: Stream, block: HeaderBlock,
     meter(c, stream.informational <= INFORMATIONAL, 'informational');
     return;
   }
-  if (ended && facts.contentLength > 0) return streamError(c, stream.id, stream, ErrorCode.protocolError);
+  // A 304 tells the length of a body it does not have (RFC 9110 section 8.6).
+  if (ended && contentLengthOf(block) > 0 && facts.status !== 304) {
+    return streamError(c, stream.id, stream, ErrorCode.protocolError);
+  }
   stream.gotHeaders = true;
-  stream.expectedBytes = facts.contentLength;
+  stream.expectedBytes = contentLengthOf(block);
   stream.remoteEnded = ended;
   stream.owner.onHeaders(stream, block, ended);
   closeIfDone(c, stream);
@@ -232,7 +244,7 @@ function receiveTrailers(c: ConnectionState, stream: Stream, block: HeaderBlock,
 }
 
 /** HEADERS on a stream that is not open. The block has been decoded, so the table is in step. */
-function receiveLateBlock(c: ConnectionState, id: number, _block: HeaderBlock): void {
+function receiveLateBlock(c: ConnectionState, id: number): void {
   if (c.isIdle(id)) throw new ConnectionError(ErrorCode.protocolError, 'HEADERS on an idle stream');
   late(c, id, 'HEADERS');
 }
@@ -289,6 +301,24 @@ export function receiveDataStart(c: ConnectionState, flags: number, id: number, 
   c.dataSeen = 0;
 }
 
+/**
+ * The peer may send `bytes` more on `stream`; told when they are half its window. `target`: the window to aim for, when
+ * that is more than it is now.
+ */
+export function credit(c: ConnectionState, stream: Stream, bytes: number, target: number): void {
+  stream.unannounced += bytes;
+  if (stream.remoteEnded || stream.closed || stream.unannounced < stream.recvTarget >>> 1) return;
+  let increment = stream.unannounced;
+  if (target > stream.recvTarget) {
+    increment += target - stream.recvTarget;
+    stream.recvTarget = target;
+  }
+  stream.unannounced = 0;
+  stream.recvWindow += increment;
+  c.control.word(FrameType.windowUpdate, stream.id, increment);
+  c.dirty();
+}
+
 function announceConnection(c: ConnectionState): void {
   c.control.word(FrameType.windowUpdate, 0, c.unannounced);
   c.recvWindow += c.unannounced;
@@ -304,7 +334,11 @@ export function receiveDataBytes(
   last: boolean,
 ): void {
   const stream = c.dataStream;
-  if (stream === null || stream.closed) return;
+  if (stream === null) return;
+  if (stream.closed) {
+    c.dataStream = null;
+    return;
+  }
   const n = end - start;
   stream.receivedBytes += n;
   c.dataSeen += n;
@@ -316,10 +350,10 @@ export function receiveDataBytes(
   }
   if (last) {
     c.dataStream = null;
+    if (ended) stream.remoteEnded = true;
     // Padding is never passed on, so its credit returns here.
-    if (c.dataLength > c.dataSeen) stream.unannounced += c.dataLength - c.dataSeen;
+    if (c.dataLength > c.dataSeen) credit(c, stream, c.dataLength - c.dataSeen, 0);
   }
-  if (ended) stream.remoteEnded = true;
   if (n > 0 || ended) stream.owner.onData(stream, buffer, start, end, ended);
   if (ended) closeIfDone(c, stream);
 }
@@ -342,11 +376,7 @@ function receiveWindowUpdate(
       throw new ConnectionError(ErrorCode.flowControlError, 'connection window above 2^31-1');
     }
     c.sendWindow += increment;
-    const waiting = c.starved;
-    if (c.sendWindow > 0 && waiting.length > 0) {
-      c.starved = [];
-      for (const stream of waiting) c.ready(stream);
-    }
+    if (c.starved.length > 0) c.wakeStarved();
     return;
   }
   const stream = c.table.get(id);
@@ -368,6 +398,7 @@ function receiveReset(c: ConnectionState, id: number, buffer: Buffer, start: num
   const stream = c.table.get(id);
   if (stream === null) {
     if (c.isIdle(id)) throw new ConnectionError(ErrorCode.protocolError, 'RST_STREAM on an idle stream');
+    if (c.role === 'client') meter(c, c.meters.idleFrames.take(c.nowMs), 'idle-frames');
     return;
   }
   c.close(stream, Closed.resetByPeer);
@@ -387,6 +418,7 @@ function receiveSettings(
     if (end !== start)
       throw new ConnectionError(ErrorCode.frameSizeError, 'SETTINGS acknowledgement with a payload');
     if (!c.gotSettings) throw new ConnectionError(ErrorCode.protocolError, 'the first frame is not SETTINGS');
+    if (c.settingsAcked) meter(c, c.meters.idleFrames.take(c.nowMs), 'idle-frames');
     c.settingsAcked = true;
     return;
   }
@@ -394,8 +426,9 @@ function receiveSettings(
     throw new ConnectionError(ErrorCode.frameSizeError, 'SETTINGS length is no multiple of 6');
   meter(c, c.meters.settings.take(c.nowMs), 'settings');
   const before = c.peer.initialWindow;
-  applySettings(c.peer, buffer, start, end);
+  applySettings(c.peer, buffer, start, end, c.role === 'server' ? 1 : 0);
   if (c.peer.initialWindow !== before) shiftWindows(c, c.peer.initialWindow - before);
+  c.encoder.setMaxTableBytes(c.peer.leastHeaderTableSize);
   c.encoder.setMaxTableBytes(c.peer.headerTableSize);
   c.control.frame(FrameType.settings, Flag.ack, 0, null);
   c.dirty();
@@ -427,11 +460,9 @@ function receivePing(
   if (id !== 0) throw new ConnectionError(ErrorCode.protocolError, 'PING on a stream');
   if (end - start !== 8) throw new ConnectionError(ErrorCode.frameSizeError, 'PING is not 8 octets');
   if ((flags & Flag.ack) !== 0) {
-    if (c.pingsOutstanding > 0) {
-      c.pingsOutstanding--;
-      c.handler.onPong();
-    }
-    return;
+    if (c.pingsOutstanding === 0) return meter(c, c.meters.idleFrames.take(c.nowMs), 'idle-frames');
+    c.pingsOutstanding--;
+    return c.handler.onPong();
   }
   meter(c, c.meters.pings.take(c.nowMs), 'pings');
   c.control.frame(FrameType.ping, Flag.ack, 0, buffer.subarray(start, end));
@@ -443,13 +474,14 @@ function receiveGoaway(c: ConnectionState, id: number, buffer: Buffer, start: nu
   if (end - start < 8) throw new ConnectionError(ErrorCode.frameSizeError, 'GOAWAY shorter than 8 octets');
   const lastId = buffer.readUInt32BE(start) & 0x7fffffff;
   const code = buffer.readUInt32BE(start + 4);
+  meter(c, c.meters.goaways.take(c.nowMs), 'goaways');
   const debug = buffer.toString('latin1', start + 8, Math.min(end, start + 8 + 128));
   c.goawayReceived = true;
   if (c.role === 'client') {
     const left = c.table.all().filter((stream) => stream.id > lastId);
-    const unopened = c.unopened;
-    c.unopened = [];
-    for (const stream of [...left, ...unopened]) {
+    for (const stream of [...left, ...c.unopened]) {
+      // Another stream's owner may have reset this one when it was told.
+      if (stream.closed) continue;
       c.close(stream, Closed.resetByUs);
       stream.owner.onEnding(stream, Ending.unprocessed, ErrorCode.refusedStream);
     }
@@ -467,8 +499,9 @@ function receivePriority(c: ConnectionState, id: number, buffer: Buffer, start: 
     return streamError(c, id, stream, ErrorCode.frameSizeError);
   }
   if ((buffer.readUInt32BE(start) & 0x7fffffff) !== id) return;
-  if (stream === null && c.isIdle(id)) {
-    throw new ConnectionError(ErrorCode.protocolError, 'a stream that depends on itself');
+  if (stream === null) {
+    if (c.isIdle(id)) throw new ConnectionError(ErrorCode.protocolError, 'a stream that depends on itself');
+    return;
   }
   streamError(c, id, stream, ErrorCode.protocolError);
 }

@@ -9,12 +9,11 @@ import { ErrorCode, Flag, FRAME_HEADER_BYTES, FrameType, MAX_STREAM_ID } from '.
 import type { Field } from './hpack/field.js';
 import type { StableList } from './hpack/header-list.js';
 import { type Output, putFrameHeader } from './output.js';
-import { Ending, NO_FIELDS, type Stream } from './stream.js';
+import { Ending, NO_FIELDS, Parked, type Stream } from './stream.js';
+import { compact } from './waiting.js';
 
 /** Payload a stream may write before the next one has its turn. Also RFC 9113's smallest maximum frame. */
 const QUANTUM = 16 * 1024;
-/** Backing stores up to this size are not worth copying out of. */
-const POOLED_BYTES = 16 * 1024;
 
 /** Writes what may be written, up to about `room` octets. What is left stays queued. */
 export function flush(c: ConnectionState, out: Output, room: number): void {
@@ -49,15 +48,23 @@ function writeTurn(c: ConnectionState, stream: Stream, out: Output): void {
 
 /** Client: gives the stream its id, or parks it until the peer allows one more. */
 function open(c: ConnectionState, stream: Stream): boolean {
-  if (c.goawayReceived || c.nextId > MAX_STREAM_ID) {
+  if (c.isOver || c.goawayReceived || c.nextId > MAX_STREAM_ID) {
     c.close(stream, Closed.resetByUs);
     stream.owner.onEnding(stream, Ending.unprocessed, ErrorCode.refusedStream);
     return false;
   }
-  if (c.table.size >= c.peer.maxConcurrentStreams) {
-    c.unopened.push(stream);
+  if (stream.headers === null) return false;
+  // Those that have waited longer go first.
+  if (stream.isReleased) {
+    stream.isReleased = false;
+    c.released--;
+  }
+  if (c.table.size + c.released >= c.peer.maxConcurrentStreams) {
+    compact(stream);
+    c.park(stream, Parked.unopened);
     return false;
   }
+  c.fresh--;
   stream.id = c.nextId;
   c.nextId += 2;
   // The peer's INITIAL_WINDOW_SIZE may have changed since the stream object was made.
@@ -119,7 +126,7 @@ function writePayload(c: ConnectionState, stream: Stream, out: Output): boolean 
   if (c.sendWindow < n) n = c.sendWindow;
   if (n <= 0) {
     compact(stream);
-    c.starved.push(stream);
+    c.park(stream, Parked.starved);
     return false;
   }
   stream.sendWindow -= n;
@@ -156,20 +163,6 @@ function takePayload(stream: Stream, n: number, out: Output): void {
 function waitForWindow(stream: Stream): false {
   compact(stream);
   return false;
-}
-
-/** A small piece would pin the whole read it came from: copy it before it waits. */
-export function compact(stream: Stream): void {
-  for (let chunk = stream.firstChunk; chunk !== null; chunk = chunk.next) {
-    const n = chunk.end - chunk.start;
-    const backing = chunk.buffer.buffer.byteLength;
-    if (backing <= POOLED_BYTES || n * 4 >= backing) continue;
-    const copy = Buffer.allocUnsafeSlow(n);
-    chunk.buffer.copy(copy, 0, chunk.start, chunk.end);
-    chunk.buffer = copy;
-    chunk.start = 0;
-    chunk.end = n;
-  }
 }
 
 function localEnd(c: ConnectionState, stream: Stream): void {

@@ -32,23 +32,36 @@ export const DEFAULT_LOCAL_SETTINGS: LocalSettings = {
 /** What the peer announced so far; the RFC's initial values until then. */
 export class PeerSettings {
   headerTableSize = 4096;
+  /** The smallest value the last SETTINGS frame gave it on the way to the final one (RFC 7541 section 4.2). */
+  leastHeaderTableSize = 4096;
   maxConcurrentStreams = 0x7fffffff;
   initialWindow = DEFAULT_WINDOW;
   maxFrame = DEFAULT_MAX_FRAME;
   maxHeaderBytes = 0x7fffffff;
 }
 
-/** Applies one SETTINGS payload in order; unknown identifiers are ignored. Throws ConnectionError. */
-export function applySettings(peer: PeerSettings, buffer: Buffer, start: number, end: number): void {
+/**
+ * Applies one SETTINGS payload in order; unknown identifiers are ignored. `mayPush`: the largest ENABLE_PUSH this peer
+ * may announce (a server: 0). Throws ConnectionError.
+ */
+export function applySettings(
+  peer: PeerSettings,
+  buffer: Buffer,
+  start: number,
+  end: number,
+  mayPush: 0 | 1,
+): void {
+  peer.leastHeaderTableSize = peer.headerTableSize;
   for (let at = start; at < end; at += 6) {
     const id = buffer.readUInt16BE(at);
     const value = buffer.readUInt32BE(at + 2);
     switch (id) {
       case Setting.headerTableSize:
         peer.headerTableSize = value;
+        if (value < peer.leastHeaderTableSize) peer.leastHeaderTableSize = value;
         break;
       case Setting.enablePush:
-        if (value > 1) throw new ConnectionError(ErrorCode.protocolError, 'ENABLE_PUSH is neither 0 nor 1');
+        if (value > mayPush) throw new ConnectionError(ErrorCode.protocolError, `ENABLE_PUSH of ${value}`);
         break;
       case Setting.maxConcurrentStreams:
         peer.maxConcurrentStreams = value;

@@ -29,9 +29,20 @@ export interface StreamOwner {
   onSent(stream: Stream, bytes: number): void;
 }
 
+/** Where a stream waits that can do nothing until the connection as a whole can. */
+export const Parked = {
+  no: 0,
+  /** For the peer's limit on streams. */
+  unopened: 1,
+  /** For the connection's window. */
+  starved: 2,
+} as const;
+
 /** A piece of payload waiting to be written. */
 export class Chunk {
   next: Chunk | null = null;
+  /** Octets behind `end` that may be appended to; −1: the buffer is somebody else's. */
+  spare = -1;
   constructor(
     public buffer: Buffer,
     public start: number,
@@ -69,21 +80,21 @@ export class Stream {
   trailers: StableList | null = null;
   trailerExtras: readonly Field[] = NO_FIELDS;
   endAfterPending = false;
-  /** In the connection's ready queue; waiting for a window. */
+  /** Every chunk is held at its own size (see waiting.ts). */
+  isCompact = true;
+  /** In the connection's ready queue. */
   isReady = false;
   nextReady: Stream | null = null;
+  /** In one of the connection's other queues. */
+  parked: number = Parked.no;
+  /** Client: was parked, and has been promised an id. */
+  isReleased = false;
 
   constructor(owner: StreamOwner, recvWindow: number, sendWindow: number) {
     this.owner = owner;
     this.recvWindow = recvWindow;
     this.recvTarget = recvWindow;
     this.sendWindow = sendWindow;
-  }
-
-  hasOutput(): boolean {
-    return (
-      this.headers !== null || this.firstChunk !== null || this.trailers !== null || this.endAfterPending
-    );
   }
 
   dropOutput(): void {

@@ -1,0 +1,70 @@
+/**
+ * Payload that has to wait, for a window or for the socket. What waits is kept at its own size: a slice pins the whole
+ * read it came from, and a piece of one octet costs a hundred to keep track of. So slices are copied out of large reads,
+ * and small pieces are gathered side by side; large ones stay where they are.
+ */
+
+import { Chunk, type Stream } from './stream.js';
+
+/** Reads up to this size are not worth copying out of, unless very little of them is wanted. */
+const POOLED_BYTES = 16 * 1024;
+/** Pieces below this size are gathered. */
+const SMALL_BYTES = 4096;
+/** Gathered pieces stand in buffers of this size, smaller ones at first. */
+const GATHER_BYTES = 16 * 1024;
+const FIRST_GATHER_BYTES = 512;
+
+/** Appends `buffer[start, end)` to what waits on `stream`. */
+export function hold(stream: Stream, buffer: Buffer, start: number, end: number): void {
+  if (!stream.isCompact) compact(stream);
+  stream.pendingBytes += end - start;
+  append(stream, buffer, start, end);
+}
+
+/** Brings all that waits on `stream` to its own size. Costs nothing when it has been done before. */
+export function compact(stream: Stream): void {
+  if (stream.isCompact) return;
+  stream.isCompact = true;
+  let chunk = stream.firstChunk;
+  // Most streams have one piece, and its read is small.
+  if (chunk === null || (chunk.next === null && !isWasteful(chunk.buffer, chunk.end - chunk.start))) return;
+  stream.firstChunk = null;
+  stream.lastChunk = null;
+  for (; chunk !== null; chunk = chunk.next) {
+    if (chunk.spare >= 0) push(stream, new Chunk(chunk.buffer, chunk.start, chunk.end), chunk.spare);
+    else append(stream, chunk.buffer, chunk.start, chunk.end);
+  }
+}
+
+function append(stream: Stream, buffer: Buffer, start: number, end: number): void {
+  const n = end - start;
+  const last = stream.lastChunk;
+  if (last !== null && last.spare >= n) {
+    buffer.copy(last.buffer, last.end, start, end);
+    last.end += n;
+    last.spare -= n;
+    return;
+  }
+  if (n >= SMALL_BYTES && !isWasteful(buffer, n)) return push(stream, new Chunk(buffer, start, end), -1);
+  const size = n >= SMALL_BYTES ? n : gatherBytes(stream, n);
+  const own = Buffer.allocUnsafeSlow(size);
+  buffer.copy(own, 0, start, end);
+  push(stream, new Chunk(own, 0, n), size - n);
+}
+
+/** Grows with what waits, so that a single small message is not kept in a large buffer. */
+function gatherBytes(stream: Stream, n: number): number {
+  return Math.max(n, FIRST_GATHER_BYTES, Math.min(GATHER_BYTES, stream.pendingBytes));
+}
+
+function push(stream: Stream, chunk: Chunk, spare: number): void {
+  chunk.spare = spare;
+  if (stream.lastChunk === null) stream.firstChunk = chunk;
+  else stream.lastChunk.next = chunk;
+  stream.lastChunk = chunk;
+}
+
+function isWasteful(buffer: Buffer, n: number): boolean {
+  const backing = buffer.buffer.byteLength;
+  return backing > POOLED_BYTES && n * 4 < backing;
+}
