@@ -77,7 +77,8 @@ export const sidecarModelProcess = withRules(
   block(
     {
       command: option(command.optional(), {
-        meaning: 'The program and its arguments. No shell reads them.',
+        meaning:
+          'The program and its arguments; no shell reads them. `{socket}` stands for the address in `inbound.local`.',
         otherwise: 'taken from the command line: `outrider sidecar -c FILE -- COMMAND…`',
         why: 'A unit file or a container often says it already.',
       }),
