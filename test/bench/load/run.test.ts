@@ -120,6 +120,26 @@ describe('the load of the benchmark, against another server', () => {
     assert.equal(new Set(seen.map((headers) => headers['traceparent'])).size, seen.length);
   });
 
+  it('keeps to the number of calls that the server takes at once, also when calls are paced', async () => {
+    let open = 0;
+    let most = 0;
+    server.updateSettings({ maxConcurrentStreams: 3 });
+    answer = (stream) => {
+      most = Math.max(most, ++open);
+      setTimeout(() => {
+        open--;
+        respond(stream, message(100), '0');
+      }, 20);
+    };
+    const { port } = server.address() as AddressInfo;
+    const paced = spec(port, { connections: 1, ratePerSecond: 2000, measureMs: 150 });
+    const result = await new Run(paced, now, () => 0).go();
+    assert.deepEqual(result.failures, {});
+    assert.equal(result.ok, result.issued);
+    assert.equal(most, 3);
+    assert.ok(result.p99Us > 40_000, `${result.p99Us} µs`);
+  });
+
   it('sees a gRPC status that is not OK', async () => {
     assert.deepEqual(await failuresWhen((stream) => respond(stream, message(100), '14')), ['grpc-status 14']);
   });

@@ -148,14 +148,24 @@ export class Run implements ConnectionEvents {
       this.endIfDone();
       return;
     }
-    while (this.nextMs <= now && this.connections.length > 0) {
-      const connection = this.connections[this.turn++ % this.connections.length]!;
+    while (this.nextMs <= now) {
+      const connection = this.nextWithRoom();
+      // It starts later, and its latency counts from now all the same.
+      if (connection === undefined) break;
       this.issued++;
       connection.start(this.nextMs);
       connection.flush();
       this.nextMs += (-Math.log(1 - this.random()) * 1000) / this.spec.ratePerSecond!;
     }
     setImmediate(() => this.pace());
+  }
+
+  private nextWithRoom(): LoadConnection | undefined {
+    for (let tried = 0; tried < this.connections.length; tried++) {
+      const connection = this.connections[this.turn++ % this.connections.length]!;
+      if (connection.inFlight < connection.maxConcurrent) return connection;
+    }
+    return undefined;
   }
 
   private advance(now: number): void {

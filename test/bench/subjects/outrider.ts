@@ -79,7 +79,10 @@ async function start(
 ): Promise<Running> {
   const dir = scratch();
   const file = join(dir, `${service}.yaml`);
-  writeFileSync(file, `service: ${service}\nlog: { level: warn }\n${blocks}`);
+  writeFileSync(
+    file,
+    `service: ${service}\nlog: { level: warn }\nlimits: { max_concurrent_streams: 512 }\n${blocks}`,
+  );
   return startProcess({ command: [process.execPath, ...flags, MAIN, 'sidecar', '-c', file], port, dir });
 }
 
