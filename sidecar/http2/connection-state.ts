@@ -78,6 +78,7 @@ export class ConnectionState {
 
   /** The header block being collected, and of which stream. */
   blockStream = 0;
+  blockSinceMs = 0;
   blockFlags = 0;
   blockFrames = 0;
   block: Buffer[] = [];

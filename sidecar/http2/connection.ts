@@ -26,6 +26,8 @@ export class Connection implements FrameReceiver {
   readonly state: ConnectionState;
   private readonly reader: FrameReader;
   private prefaceHave: number;
+  private halvesSeen = 0;
+  private halfSinceMs = 0;
 
   constructor(role: Role, local: LocalSettings, handler: ConnectionHandler) {
     this.state = new ConnectionState(role, local, handler);
@@ -55,6 +57,10 @@ export class Connection implements FrameReceiver {
     try {
       const from = this.prefaceHave < PREFACE.length ? this.takePreface(chunk) : 0;
       this.reader.read(chunk, from);
+      if (this.reader.halves !== this.halvesSeen) {
+        this.halvesSeen = this.reader.halves;
+        this.halfSinceMs = nowMs;
+      }
       if (c.control.length > UNREAD_CONTROL_BYTES) meter(c, false, 'unread-output');
     } catch (error) {
       if (error instanceof ConnectionError) return this.fail(error.code, error.message);
@@ -110,6 +116,15 @@ export class Connection implements FrameReceiver {
   /** Whether a frame or a header block has begun and not ended. */
   get isMidFrame(): boolean {
     return this.reader.isMidFrame || this.state.blockStream !== 0 || this.prefaceHave < PREFACE.length;
+  }
+
+  /**
+   * When a header block, or a frame other than DATA, was begun that has not ended; 0 = none. Octets that trickle in do
+   * not move it, so a peer cannot hold one open.
+   */
+  get unfinishedSinceMs(): number {
+    if (this.state.blockStream !== 0) return this.state.blockSinceMs;
+    return this.reader.isMidSmallFrame ? this.halfSinceMs : 0;
   }
 
   sendHeaders(stream: Stream, list: StableList, extras: readonly Field[], end: boolean): void {

@@ -45,9 +45,17 @@ export class FrameReader {
     private readonly maxFrame: number = DEFAULT_MAX_FRAME,
   ) {}
 
+  /** Counts the times a read ended in a frame other than DATA. */
+  halves = 0;
+
   /** Whether a frame has begun and not ended: a peer that stays here is stalling. */
   get isMidFrame(): boolean {
     return this.phase !== Phase.header || this.headHave > 0;
+  }
+
+  /** The same for frames other than DATA, which have no reason to take their time. */
+  get isMidSmallFrame(): boolean {
+    return this.phase === Phase.payload || this.headHave > 0;
   }
 
   read(chunk: Buffer, from: number): void {
@@ -84,6 +92,7 @@ export class FrameReader {
     let p = at;
     if (this.headHave > 0 || end - at < 9) {
       const n = Math.min(9 - this.headHave, end - at);
+      if (this.headHave === 0) this.halves++;
       chunk.copy(this.head, this.headHave, at, at + n);
       this.headHave += n;
       if (this.headHave < 9) return at + n;
@@ -118,6 +127,7 @@ export class FrameReader {
     this.payload = Buffer.allocUnsafe(length);
     this.payloadHave = 0;
     this.phase = Phase.payload;
+    this.halves++;
     return at;
   }
 

@@ -109,6 +109,7 @@ function receiveHeaders(
   const marked = selfDependent ? flags | SELF_DEPENDENT : flags;
   if ((flags & Flag.endHeaders) !== 0) return receiveBlock(c, marked, id, buffer, at, to);
   c.blockStream = id;
+  c.blockSinceMs = c.nowMs;
   c.blockFlags = marked;
   c.blockFrames = 1;
   c.block = [Buffer.from(buffer.subarray(at, to))];

@@ -19,8 +19,10 @@ import type { Flushable } from './turn.js';
 const UNFLUSHED_BYTES = 256 * 1024;
 /** Octets one flush may write, so that one connection does not keep the others waiting. */
 const FLUSH_BYTES = 256 * 1024;
-/** After a GOAWAY with an error: how long the peer may take to close its side, ms. */
+/** How long the peer may take to close its side once it has been sent everything, or after it broke a rule, ms. */
 const LINGER_MS = 1000;
+/** How long a peer may take to read the last answers of a connection that is being closed, ms. */
+const LAST_READS_MS = 10_000;
 
 /** Whoever owns the link: a listener or a pool. */
 export interface LinkHost {
@@ -50,6 +52,7 @@ export class Link implements ConnectionHandler, Flushable {
   identity: unknown = null;
   private isBlocked = false;
   private isClosing = false;
+  private isEnded = false;
   private reason = 'closed by the peer';
   private linger: Linger | null = null;
 
@@ -88,6 +91,7 @@ export class Link implements ConnectionHandler, Flushable {
     const room = UNFLUSHED_BYTES - this.socket.writableLength;
     if (room <= 0) {
       this.isBlocked = true;
+      this.connection.holdOutput();
       return;
     }
     OUT.begin();
@@ -108,12 +112,9 @@ export class Link implements ConnectionHandler, Flushable {
     }
   }
 
-  /** Sends what is queued, then closes. Streams still open are lost. */
+  /** Sends what is queued, then closes. Streams still open are lost. A peer that does not read is not waited for long. */
   close(reason: string): void {
-    if (this.isDown || this.isClosing) return;
-    this.reason = reason;
-    this.isClosing = true;
-    this.relay.turn.enlist(this);
+    this.closeWithin(LAST_READS_MS, reason);
   }
 
   /** Closes at once; every stream is lost. */
@@ -162,7 +163,7 @@ export class Link implements ConnectionHandler, Flushable {
 
   onFatal(_code: number, message: string): void {
     this.relay.tally.protocolErrors++;
-    this.close(message);
+    this.closeWithin(LINGER_MS, message);
   }
 
   // ---- the socket ----
@@ -186,13 +187,24 @@ export class Link implements ConnectionHandler, Flushable {
     this.socket.end();
   }
 
-  /** Half-closes, so that the GOAWAY is not lost to a reset, and gives the peer a moment to close as well. */
+  private closeWithin(ms: number, reason: string): void {
+    if (this.isDown) return;
+    const dueMs = this.relay.clock.now() + ms;
+    if (this.linger === null) this.linger = new Linger(this);
+    else if (this.linger.dueMs <= dueMs) return;
+    this.relay.wheel.add(this.linger, dueMs);
+    if (this.isClosing) return;
+    this.reason = reason;
+    this.isClosing = true;
+    this.relay.turn.enlist(this);
+  }
+
+  /** Half-closes, so that a GOAWAY is not lost to a reset, and gives the peer a moment to close as well. */
   private end(): void {
-    if (this.linger !== null) return;
+    if (this.isEnded) return;
+    this.isEnded = true;
     this.connection.abandon();
-    this.socket.end();
-    this.linger = new Linger(this);
-    this.relay.wheel.add(this.linger, this.relay.clock.now() + LINGER_MS);
+    this.socket.end(() => this.closeWithin(LINGER_MS, this.reason));
   }
 
   private onClose(): void {

@@ -276,6 +276,8 @@ class Guard extends WheelEntry {
   /** Called again as long as there is something to watch. */
   look(nowMs: number): void {
     const wheel = this.link.relay.wheel;
+    const unfinishedMs = this.link.connection.unfinishedSinceMs;
+    if (unfinishedMs > 0 && nowMs - unfinishedMs >= STALLED_FRAME_MS) return this.listener.stalled(this.link);
     if (this.link.connection.isMidFrame) {
       if (this.midFrameSinceMs === 0) this.midFrameSinceMs = nowMs;
       else if (nowMs - this.midFrameSinceMs >= STALLED_FRAME_MS && nowMs - this.link.lastReadMs >= 1000) {

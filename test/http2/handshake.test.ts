@@ -83,8 +83,20 @@ for (const [how, split] of SPLITS) {
       ];
       for (const [id, value, error] of cases) {
         const said = error === '' ? ['SETTINGS ack'] : [`GOAWAY 0 ${error}`];
-        assert.deepEqual(rawClient({}, split).send(settings([[id, value]])).said(), said, `${id} ${value}`);
-        assert.deepEqual(rawServer({}, split).send(settings([[id, value]])).said(), said, `${id} ${value}`);
+        assert.deepEqual(
+          rawClient({}, split)
+            .send(settings([[id, value]]))
+            .said(),
+          said,
+          `${id} ${value}`,
+        );
+        assert.deepEqual(
+          rawServer({}, split)
+            .send(settings([[id, value]]))
+            .said(),
+          said,
+          `${id} ${value}`,
+        );
       }
     });
 
@@ -152,8 +164,18 @@ describe('PING', () => {
   });
 
   it('of the wrong shape ends the connection', () => {
-    assert.deepEqual(rawClient().send(frame(6, 0, 0, Buffer.alloc(7))).said(), ['GOAWAY 0 FRAME_SIZE']);
-    assert.deepEqual(rawClient().send(frame(6, 0, 1, Buffer.alloc(8))).said(), ['GOAWAY 0 PROTOCOL']);
+    assert.deepEqual(
+      rawClient()
+        .send(frame(6, 0, 0, Buffer.alloc(7)))
+        .said(),
+      ['GOAWAY 0 FRAME_SIZE'],
+    );
+    assert.deepEqual(
+      rawClient()
+        .send(frame(6, 0, 1, Buffer.alloc(8)))
+        .said(),
+      ['GOAWAY 0 PROTOCOL'],
+    );
   });
 });
 
@@ -162,7 +184,10 @@ describe('a server that never says SETTINGS', () => {
     const raw = new Raw(new Side('client'), WHOLE, true);
     const told = raw.side.open();
     const unsent = raw.side.open();
-    assert.deepEqual(raw.said().slice(2), ['HEADERS 1 /test.Service/Call end', 'HEADERS 3 /test.Service/Call end']);
+    assert.deepEqual(raw.said().slice(2), [
+      'HEADERS 1 /test.Service/Call end',
+      'HEADERS 3 /test.Service/Call end',
+    ]);
     const late = raw.side.open();
     assert.equal(raw.side.settingsSeen, 0);
     raw.side.connection.abandon();
@@ -187,7 +212,11 @@ describe('padding and priority of HEADERS', () => {
   ]);
   const priority = Buffer.from([0x80, 0, 0, 0, 7]);
   const padded = (padding: number, body: Buffer, flags: number): Buffer =>
-    headers(1, Buffer.concat([Buffer.from([padding]), body, Buffer.alloc(Math.min(padding, 255))]), flags | 8);
+    headers(
+      1,
+      Buffer.concat([Buffer.from([padding]), body, Buffer.alloc(Math.min(padding, 255))]),
+      flags | 8,
+    );
 
   it('are taken off', () => {
     for (const octets of [
