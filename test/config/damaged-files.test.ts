@@ -63,7 +63,7 @@ describe('damaged files', () => {
         const start = at % text.length;
         checkBoth(text.slice(0, start) + more + text.slice(start + cut));
       }),
-      { numRuns: 200 },
+      { numRuns: 200, seed: 1 },
     );
   });
 
@@ -102,11 +102,11 @@ describe('damaged files', () => {
         lines[chosen] = lines[chosen]!.replace(/: .*$/, `: ${more}`);
         checkBoth(lines.join('\n'));
       }),
-      { numRuns: 200 },
+      { numRuns: 200, seed: 1 },
     );
   });
 
   it('of any JSON at all are read or refused', () => {
-    fc.assert(fc.property(fc.json({ maxDepth: 4 }), checkBoth), { numRuns: 150 });
+    fc.assert(fc.property(fc.json({ maxDepth: 4 }), checkBoth), { numRuns: 150, seed: 1 });
   });
 });
