@@ -158,13 +158,13 @@ describe('refusing YAML', () => {
     ]);
   });
 
-  it('reads ten thousand distinct keys in well under a second', () => {
-    // The library's own check for duplicates is quadratic; it must stay off.
-    const text = Array.from({ length: 10_000 }, (_, i) => `k${i}: 1`).join('\n');
+  it('reads fifteen thousand distinct keys without comparing each with every other', () => {
+    // The library's own check for duplicates is quadratic and takes 3 s and more here; it must stay off.
+    const text = Array.from({ length: 15_000 }, (_, i) => `k${i}: 1`).join('\n');
     const before = process.cpuUsage();
     documentOf(text);
     const { user } = process.cpuUsage(before);
-    assert.ok(user < 900_000, `took ${user} µs of CPU`);
+    assert.ok(user < 2_500_000, `took ${user} µs of CPU`);
   });
 
   for (const text of [
