@@ -13,7 +13,7 @@ import type { ModelServer } from './server.js';
 
 const USAGE =
   'usage: serve --models DIR [--listen HOST:PORT|unix:/PATH] [--drain-timeout-ms N] [--exit-with-stdin]';
-const DEFAULT_LISTEN = '127.0.0.1:8500';
+const DEFAULT_LISTEN = '127.0.0.1:8001';
 const DEFAULT_DRAIN_MS = 30_000;
 
 interface Arguments {
@@ -33,8 +33,7 @@ async function main(): Promise<void> {
   } catch (error) {
     log(messageOf(error));
     process.stderr.write(`${USAGE}\n`);
-    process.exitCode = 2;
-    return;
+    process.exit(2);
   }
   try {
     // Loaded only now: the runtime is 69 MB, and a wrong command line should not wait for it.
@@ -50,7 +49,7 @@ async function main(): Promise<void> {
     log(`listening on ${server.target}`);
   } catch (error) {
     log(messageOf(error));
-    process.exitCode = 1;
+    process.exit(1);
   }
 }
 

@@ -67,6 +67,9 @@ export class InferClient {
     if (error.code === status.UNAVAILABLE && reason === '' && refused !== undefined) {
       return `${name}: nothing answers at ${this.target} (${refused}): is \`outrider up\` running? (--target ADDR calls another address)`;
     }
+    if (error.code === status.DEADLINE_EXCEEDED && error.details.startsWith('Deadline exceeded after')) {
+      return `${name}: no answer from ${this.target} within ${this.deadlineMs} ms (--deadline DURATION waits longer)`;
+    }
     const text = error.details.replace(/\s+/g, ' ').trim();
     const hint = this.hint(error.code, reason);
     return [`${name}: ${text}`, reason && ` (outrider-reason: ${reason})`, hint && `; ${hint}`].join('');
@@ -74,8 +77,6 @@ export class InferClient {
 
   /** What to do about it; empty when the message says it all. */
   private hint(code: status, reason: string): string {
-    if (code === status.DEADLINE_EXCEEDED && reason === '')
-      return `no answer within ${this.deadlineMs} ms (--deadline)`;
     if (code === status.UNIMPLEMENTED && reason === '')
       return `does ${this.target} speak the Open Inference Protocol?`;
     if (reason === 'not-allowed') return 'an intention must allow this caller';

@@ -86,7 +86,7 @@ function flatten(png: PNG, paper: number): Grey {
   return { width: png.width, height: png.height, values };
 }
 
-/** Distance from the paper, whose grey is the median of the picture's edge; stretched so that the strongest ink is 1. */
+/** Distance from the paper, whose grey is the median of the picture's edge, to the side where most differs; the strongest ink is 1. */
 function inkOf(picture: Grey): Grey {
   const { width, height, values } = picture;
   const edge: number[] = [];
@@ -94,7 +94,12 @@ function inkOf(picture: Grey): Grey {
   for (let y = 0; y < height; y++) edge.push(values[y * width]!, values[y * width + width - 1]!);
   edge.sort((a, b) => a - b);
   const paper = edge[edge.length >> 1]!;
-  const sign = paper > 0.5 ? -1 : 1;
+  let [darker, lighter] = [0, 0];
+  for (const v of values) {
+    if (v < paper) darker += paper - v;
+    else lighter += v - paper;
+  }
+  const sign = darker > lighter ? -1 : 1;
   const ink = values.map((v) => Math.max(0, sign * (v - paper)));
   const top = ink.reduce((a, b) => Math.max(a, b), 0);
   if (top < 0.05) throw new ImageError('it shows no ink: every pixel has nearly the same grey as its edge');

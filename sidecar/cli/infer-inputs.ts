@@ -179,8 +179,9 @@ function fitShape(dims: readonly number[], count: number, tensor: TensorMetadata
   const matches = (wanted: readonly number[]) =>
     dims.length === wanted.length && wanted.every((d, i) => d < 0 || d === dims[i]);
   if (matches(declared)) return [...dims];
+  const nested = dims.reduce((product, d) => product * d, 1) === count; // plain bytes come without dimensions
   const [first = 0, ...others] = declared;
-  if ((first === -1 || first === 1) && matches(others)) return [1, ...dims]; // one row
+  if (nested && (first === -1 || first === 1) && matches(others)) return [1, ...dims]; // one row
   // [784] or [28,28] for [-1,784]: as many rows as the values fill.
   const fixed = declared.reduce((product, d) => (d < 0 ? product : product * d), 1);
   const open = declared.filter((d) => d < 0).length;

@@ -15,7 +15,7 @@ export interface InferOptions {
   readonly model: string;
   /** `NAME=VALUE`, `NAME=@FILE` or `@FILE`; see infer-inputs.ts. */
   readonly inputs: readonly string[];
-  /** `host:port` or `unix:/path`. Default 127.0.0.1:8500. */
+  /** `host:port` or `unix:/path`. Default 127.0.0.1:8001. */
   readonly target?: string;
   /** For everything together. Default 15 s. */
   readonly deadlineMs?: number;
@@ -29,7 +29,7 @@ export interface InferOptions {
   readonly stderr?: OutputStream;
 }
 
-const DEFAULT_TARGET = '127.0.0.1:8500';
+const DEFAULT_TARGET = '127.0.0.1:8001';
 const DEFAULT_DEADLINE_MS = 15_000;
 
 /** Resolves with the exit code: 0 answered, 1 it failed (one line on stderr says why), 2 the command line was wrong. */
