@@ -208,7 +208,8 @@ export class Listener implements LinkHost {
     socket.destroy();
   }
 
-  private accept(socket: net.Socket, identity: unknown): void {
+  /** Takes a connected socket whose peer is known as far as it will be: one accepted here, or handed over. */
+  accept(socket: net.Socket, identity: unknown): void {
     if (socket.destroyed) return;
     const link = new Link(socket, 'server', this.options.settings, this, this.relay);
     link.identity = identity;
