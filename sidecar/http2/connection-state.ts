@@ -154,7 +154,9 @@ export class ConnectionState {
   /** The stream waits for more than its own window: nothing but `openMore` or `wakeStarved` makes it ready. */
   park(stream: Stream, where: number): void {
     stream.parked = where;
-    (where === Parked.starved ? this.starved : this.unopened).push(stream);
+    if (where === Parked.starved) this.starved.push(stream);
+    else if (where === Parked.unopened) this.unopened.push(stream);
+    else this.unopened.unshift(stream);
   }
 
   /** The connection's window has grown. */

@@ -55,13 +55,14 @@ function open(c: ConnectionState, stream: Stream): boolean {
   }
   if (stream.headers === null) return false;
   // Those that have waited longer go first.
-  if (stream.isReleased) {
+  const wasPromised = stream.isReleased;
+  if (wasPromised) {
     stream.isReleased = false;
     c.released--;
   }
   if (c.table.size + c.released >= c.peer.maxConcurrentStreams) {
     compact(stream);
-    c.park(stream, Parked.unopened);
+    c.park(stream, wasPromised ? Parked.unopenedFirst : Parked.unopened);
     return false;
   }
   c.fresh--;

@@ -34,8 +34,10 @@ export const Parked = {
   no: 0,
   /** For the peer's limit on streams. */
   unopened: 1,
+  /** The same, but it had been promised its turn when the limit was lowered. */
+  unopenedFirst: 2,
   /** For the connection's window. */
-  starved: 2,
+  starved: 3,
 } as const;
 
 /** A piece of payload waiting to be written. */

@@ -35,16 +35,20 @@ export class Raw {
     return this;
   }
 
+  /** Header lists are decoded in any case, so that the table stays in step. */
+  read(room?: number): { frame: Frame; words: string }[] {
+    return this.reader.push(this.side.take(room)).map((frame) => ({ frame, words: this.words(frame) }));
+  }
+
   frames(room?: number): Frame[] {
-    return this.reader.push(this.side.take(room));
+    return this.read(room).map(({ frame }) => frame);
   }
 
-  /** Frames in words, settings and window updates of the handshake included. */
   said(room?: number): string[] {
-    return this.frames(room).map((frame) => this.words(frame));
+    return this.read(room).map(({ words }) => words);
   }
 
-  words(frame: Frame): string {
+  private words(frame: Frame): string {
     const { type, flags, streamId, payload } = frame;
     const end = (type === FrameType.data || type === FrameType.headers) && flags & 1 ? ' end' : '';
     switch (type) {
