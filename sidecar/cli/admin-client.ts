@@ -1,6 +1,6 @@
 /** Asks an admin server over HTTP; bounded in time and size. Used by `up` and `status`. */
 
-import { request } from 'node:http';
+import { type Agent, request } from 'node:http';
 import type { Address } from '../config/model.js';
 
 export interface AdminAnswer {
@@ -10,12 +10,17 @@ export interface AdminAnswer {
 
 const MAX_BODY_BYTES = 16 * 1024 * 1024;
 
-/** Rejects when there is no whole answer within `timeoutMs`. */
-export function askAdmin(address: Address, path: string, timeoutMs: number): Promise<AdminAnswer> {
+/** Rejects when there is no whole answer within `timeoutMs`. `agent`: keeps the connection for the next question. */
+export function askAdmin(
+  address: Address,
+  path: string,
+  timeoutMs: number,
+  agent: Agent | false = false,
+): Promise<AdminAnswer> {
   const target =
     address.kind === 'unix' ? { socketPath: address.path } : { host: address.host, port: address.port };
   return new Promise((resolve, reject) => {
-    const asked = request({ ...target, path, agent: false, headers: { host: 'localhost' } }, (response) => {
+    const asked = request({ ...target, path, agent, headers: { host: 'localhost' } }, (response) => {
       const parts: Buffer[] = [];
       let size = 0;
       response.on('data', (part: Buffer) => {

@@ -43,8 +43,7 @@ export function build(done: (exitCode: number) => void): Command {
     .helpCommand(false)
     .exitOverride()
     .showHelpAfterError('(outrider --help lists the commands)')
-    .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'outrider: ')) })
-    .action(() => program.help({ error: true }));
+    .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'outrider: ')) });
   addMeshCommands(program, done);
   addModelCommands(program, done);
   addReportCommands(program, done);

@@ -30,6 +30,7 @@ export async function serveCommand(options: ServeOptions): Promise<never> {
     ...(listen === undefined ? [] : ['--listen', listen]),
     ...(options.exitWithStdin ? ['--exit-with-stdin'] : []),
   );
+  process.env['ORT_DISABLE_TELEMETRY'] ??= '1'; // the inference library would report its use to its maker
   await import(program.href);
   return new Promise<never>(() => {});
 }

@@ -5,6 +5,7 @@
  * nothing, so one that lasted longer than it was asked to is forgotten.
  */
 
+import { Agent } from 'node:http';
 import type { Address } from '../../config/model.js';
 import type { Clock } from '../../runtime/clock.js';
 import type { Timer, Timers } from '../../runtime/timers.js';
@@ -21,10 +22,11 @@ const OWN_STALL_MS = 1_000;
 
 /** Answers as a model's health does, so that sidecars and models are supervised by the same code. */
 export function liveProbe(admin: Address): Probe {
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   return {
     async check(timeoutMs): Promise<Health> {
       try {
-        const { status } = await askAdmin(admin, '/live', timeoutMs);
+        const { status } = await askAdmin(admin, '/live', timeoutMs, agent);
         return status === 200
           ? { kind: 'serving' }
           : { kind: 'silent', why: `the admin server answered ${status}` };
@@ -32,7 +34,7 @@ export function liveProbe(admin: Address): Probe {
         return { kind: 'silent', why: oneLine(error) };
       }
     },
-    close() {},
+    close: () => agent.destroy(),
   };
 }
 

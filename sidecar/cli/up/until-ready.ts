@@ -8,6 +8,7 @@ import { readFileSync } from 'node:fs';
 import type { Timers } from '../../runtime/timers.js';
 import { CommandFailure } from '../failure.js';
 import { isReady, type SeatState } from './fleet.js';
+import type { Seat } from './plan.js';
 import { logFileOf } from './seat-process.js';
 
 export interface ReadyWait {
@@ -19,6 +20,9 @@ export interface ReadyWait {
 }
 
 const LIMIT_MS = 90_000;
+const LOOK_PERIOD_MS = 500;
+/** How our model server says, in its log, that a model will not become ready; its health answers only say NOT_SERVING. */
+const MODEL_FAILED = /^outrider serve: (.*: NOT READY: .*|no model in .*)$/m;
 /** A model that has died this often before it was ever ready will not get ready. */
 const HOPELESS_RESTARTS = 2;
 
@@ -30,6 +34,12 @@ export function untilReady(timers: Timers): ReadyWait {
   });
   done.catch(() => {}); // whoever waits sees it; an end request may come first
   const limit = timers.after(LIMIT_MS, () => settle.reject(tooLate(last)));
+  const look = timers.every(LOOK_PERIOD_MS, () => {
+    const failed = last.find((state) => failedModel(state) !== undefined);
+    if (failed !== undefined) {
+      settle.reject(new CommandFailure(`model of ${failed.seat.name}: ${failedModel(failed)}`));
+    }
+  });
   return {
     done,
     check(states) {
@@ -38,7 +48,10 @@ export function untilReady(timers: Timers): ReadyWait {
       if (hopeless !== undefined) settle.reject(failureOf(hopeless));
       else if (states.every(isReady)) settle.resolve(undefined);
     },
-    cancel: () => limit.cancel(),
+    cancel() {
+      limit.cancel();
+      look.cancel();
+    },
   };
 }
 
@@ -47,9 +60,13 @@ function isHopeless({ process, model }: SeatState): boolean {
   return model?.state === 'backoff' && model.restarts >= HOPELESS_RESTARTS;
 }
 
+function failedModel({ seat, model }: SeatState): string | undefined {
+  return model?.state === 'starting' ? MODEL_FAILED.exec(logOf(seat))?.[1] : undefined;
+}
+
 function failureOf({ seat, process, model }: SeatState): CommandFailure {
   const [who, why] = process.state === 'backoff' ? ['', process.why] : ['model of ', model?.why ?? ''];
-  const said = lastComplaint(logFileOf(seat));
+  const said = lastComplaint(seat);
   return new CommandFailure(`${who}${seat.name}: ${said ?? why.replace(/; next start in .*/, '')}`);
 }
 
@@ -64,12 +81,17 @@ function tooLate(states: readonly SeatState[]): CommandFailure {
 }
 
 /** The last line that one of our own programs wrote for people. */
-function lastComplaint(log: string): string | undefined {
+function lastComplaint(seat: Seat): string | undefined {
+  const line = logOf(seat)
+    .split('\n')
+    .findLast((text) => /^outrider( \w+)?: /.test(text));
+  return line?.replace(/^outrider( \w+)?: /, '');
+}
+
+function logOf(seat: Seat): string {
   try {
-    const lines = readFileSync(log, 'utf8').split('\n');
-    const line = lines.findLast((text) => /^outrider( \w+)?: /.test(text));
-    return line?.replace(/^outrider( \w+)?: /, '');
+    return readFileSync(logFileOf(seat), 'utf8');
   } catch {
-    return undefined;
+    return '';
   }
 }

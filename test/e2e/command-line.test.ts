@@ -1,0 +1,77 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { outrider, REPOSITORY, Scratch } from '../support/outrider.js';
+
+describe('command line', function () {
+  this.timeout(30_000);
+
+  it('prints its version', async () => {
+    const { version } = JSON.parse(readFileSync(join(REPOSITORY, 'package.json'), 'utf8'));
+    const { code, stdout } = await outrider(['--version']);
+    assert.deepEqual([code, stdout], [0, `${version}\n`]);
+  });
+
+  it('lists its commands when asked, and that is a success', async () => {
+    const { code, stdout } = await outrider(['--help']);
+    assert.equal(code, 0);
+    for (const command of ['up', 'sidecar', 'serve', 'infer', 'validate', 'status', 'bench']) {
+      assert.match(stdout, new RegExp(`^ +${command} `, 'm'));
+    }
+  });
+
+  it('exits with 2 when the command line is wrong, and says what was meant', async () => {
+    const wrong: [string[], RegExp][] = [
+      [[], /Usage: outrider/],
+      [['upp'], /unknown command 'upp'[\s\S]*Did you mean up\?/],
+      [['up', '--colour'], /unknown option '--colour'/],
+      [['up', 'a.yaml', 'b.yaml'], /too many arguments/],
+      [['sidecar'], /required option '-c, --config <FILE>'/],
+      [['serve'], /required option '--models <DIR>'/],
+      [['infer'], /missing required argument 'MODEL'/],
+      [['infer', 'digits', '--input', 'x=1', '--deadline', '5'], /--deadline: /],
+      [['validate'], /missing required argument 'FILE'/],
+      [['status', '--admin', 'nonsense'], /--admin: found "nonsense"/],
+    ];
+    await Promise.all(
+      wrong.map(async ([args, says]) => {
+        const { code, stdout, stderr } = await outrider(args);
+        assert.equal(code, 2, `${args.join(' ')}: ${stderr}`);
+        assert.equal(stdout, '');
+        assert.match(stderr, says);
+      }),
+    );
+  });
+
+  it('exits with 1 and one line when a command fails', async () => {
+    const scratch = new Scratch();
+    try {
+      const failing: [string[], RegExp][] = [
+        [['sidecar', '-c', '/no/such.yaml'], /^outrider: \/no\/such\.yaml: no such file\n$/],
+        [['serve', '--models', '/no/such/models'], /^outrider serve: .*\/no\/such\/models.*\n$/],
+        [
+          ['status'],
+          /^outrider: no mesh of `outrider up` runs here; name a sidecar with --admin HOST:PORT\n$/,
+        ],
+        [
+          ['infer', 'digits', '--input', 'x=1', '--target', '127.0.0.1:1', '--deadline', '2s'],
+          /^outrider infer: .*\n$/,
+        ],
+      ];
+      await Promise.all(
+        failing.map(async ([args, says]) => {
+          const { code, stderr } = await outrider(args, { TMPDIR: scratch.path });
+          assert.equal(code, 1, `${args.join(' ')}: ${stderr}`);
+          assert.match(stderr, says);
+        }),
+      );
+    } finally {
+      scratch.remove();
+    }
+  });
+
+  it('writes no colour where there is no terminal', async () => {
+    const { stdout, stderr } = await outrider(['--help'], { FORCE_COLOR: '1' });
+    assert.ok(!`${stdout}${stderr}`.includes('\x1b['));
+  });
+});
