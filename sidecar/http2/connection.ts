@@ -128,7 +128,7 @@ export class Connection implements FrameReceiver {
   }
 
   sendHeaders(stream: Stream, list: StableList, extras: readonly Field[], end: boolean): void {
-    if (stream.closed) return;
+    if (stream.closed || stream.localEnded) return;
     if (stream.id === 0 && stream.headers === null) this.state.fresh++;
     stream.headers = list;
     stream.headerExtras = extras;
@@ -138,7 +138,7 @@ export class Connection implements FrameReceiver {
 
   /** Queues `buffer[start, end)` by reference. `buffer` must not change until `onSent` has reported it. */
   sendData(stream: Stream, buffer: Buffer, start: number, end: number, last: boolean): void {
-    if (stream.closed) return;
+    if (stream.closed || stream.localEnded) return;
     if (last) stream.endAfterPending = true;
     const waits = stream.parked !== Parked.no || (stream.sendWindow <= 0 && stream.id !== 0);
     if (waits) {
@@ -156,7 +156,7 @@ export class Connection implements FrameReceiver {
   }
 
   sendTrailers(stream: Stream, list: StableList, extras: readonly Field[]): void {
-    if (stream.closed) return;
+    if (stream.closed || stream.localEnded) return;
     stream.trailers = list;
     stream.trailerExtras = extras;
     if (stream.pendingBytes === 0 || stream.sendWindow > 0) this.state.ready(stream);
