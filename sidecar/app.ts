@@ -4,7 +4,7 @@
  *   identity → upstreams (connections) → inbound (local model) → listeners → admin
  */
 
-import net from 'node:net';
+import type net from 'node:net';
 import tls from 'node:tls';
 import { type AdminServer, startAdmin } from './admin/server.js';
 import type { ModelReport, SidecarView } from './admin/view.js';
@@ -22,6 +22,7 @@ import { familiesOf } from './mesh/families.js';
 import { queueReport, reportOf } from './mesh/report.js';
 import { Upstream } from './mesh/upstream.js';
 import { Outbound } from './outbound.js';
+import { dialPlain, dialTls } from './relay/dial.js';
 import { metadataValue } from './relay/forward.js';
 import type { Link } from './relay/link.js';
 import { Listener, type ListenerTls } from './relay/listener.js';
@@ -120,13 +121,18 @@ class App implements Sidecar {
     this.instance = current.instance;
     this.version = deps.version;
     const { clock, random, timers, logger } = deps;
-    this.loopWatch = new LoopWatch(clock, timers);
+    this.loopWatch = new LoopWatch(clock, timers, {
+      isBusy: () => this.relay.tally.calls.some((kind) => kind.inFlight > 0),
+    });
     this.relay = {
       clock,
       random,
       logger,
       wheel: new TimingWheel(clock, timers),
-      turn: new Turn(deferToTurnEnd),
+      turn: new Turn((flush) => {
+        this.loopWatch.wake(); // there is something to send, so there is work
+        deferToTurnEnd(flush);
+      }),
       tally: new Tally(),
       memory: new Memory(current.limits.memoryBudgetBytes),
       nowMs: clock.now(),
@@ -144,7 +150,6 @@ class App implements Sidecar {
   // ---- start ----
 
   async start(): Promise<void> {
-    this.loopWatch.wake();
     this.openIdentity();
     const { outbound, inbound, admin } = this.current;
     for (const upstream of outbound?.upstreams ?? []) await this.addUpstream(upstream);
@@ -190,7 +195,7 @@ class App implements Sidecar {
 
   private async addUpstream(config: UpstreamConfig): Promise<void> {
     const upstream = new Upstream(config, this.relay, this.settings, (address, service, mode) =>
-      mode === 'mesh' ? this.dialMesh(address, service) : net.connect(target(address)),
+      mode === 'mesh' ? this.dialMesh(address, service) : dialPlain(address),
     );
     const outbound = new Outbound(config, upstream, this.relay, this.current.limits.replayBytesPerCall);
     this.outbounds.set(config.name, outbound);
@@ -205,7 +210,7 @@ class App implements Sidecar {
   private dialMesh(address: Address, service: string): net.Socket | undefined {
     const options = this.rotation?.clientOptions(service);
     if (options === undefined) return undefined;
-    const socket = tls.connect({ ...target(address), ...options });
+    const socket = dialTls(address, options);
     socket.once('error', (error) => {
       const reason = handshakeFault(error, socket);
       if (reason === undefined) return;
@@ -241,7 +246,7 @@ class App implements Sidecar {
       {
         config: { connections: 1, connectTimeoutMs: 5000, pingIntervalMs: 0, pingTimeoutMs: 0, maxAgeMs: 0 },
         settings: this.settings,
-        dial: () => net.connect(target(config.local)),
+        dial: () => dialPlain(config.local),
         onChange: () => this.onLocalConnection(),
       },
       this.relay,
@@ -433,12 +438,6 @@ class App implements Sidecar {
   config(): unknown {
     return this.current;
   }
-}
-
-function target(address: Address): { host: string; port: number; noDelay: true } | { path: string } {
-  return address.kind === 'unix'
-    ? { path: address.path }
-    : { host: address.host, port: address.port, noDelay: true };
 }
 
 /** `name`, `name:port` or `name.anything`: the upstream's name comes first. */

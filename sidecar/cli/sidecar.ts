@@ -10,6 +10,7 @@ import { type Addresses, type Sidecar, startSidecar } from '../app.js';
 import type { Address, SidecarConfig } from '../config/model.js';
 import { writeAddress } from '../config/spelling/address.js';
 import { systemClock } from '../runtime/clock.js';
+import { keepHeapTop } from '../runtime/heap.js';
 import { createLogger, type Logger } from '../runtime/logger.js';
 import { systemRandom } from '../runtime/random.js';
 import { systemTimers } from '../runtime/timers.js';
@@ -28,6 +29,7 @@ const READINESS_PERIOD_MS = 250;
 
 /** Resolves with the exit code: 0 drained, 1 ended before that. */
 export async function sidecarCommand(file: string, command: readonly string[]): Promise<number> {
+  keepHeapTop();
   const ends = endRequests(['SIGHUP']);
   const link = ParentLink.open(process.env);
   const warnings: string[] = [];

@@ -1,7 +1,7 @@
 /**
  * Octets on their way out. Small things are packed side by side into slabs; large payloads go by reference.
- * A slab is never written twice to the same place, so what was handed to a socket stays valid without copying,
- * and the garbage collector frees it.
+ * What was handed to a socket stays valid without copying: a slab is written over only when every socket has said
+ * that the kernel has taken what it got.
  */
 
 import { FRAME_HEADER_BYTES } from './constants.js';
@@ -16,6 +16,8 @@ const LOOP_COPY_BYTES = 512;
 let slab: Buffer = Buffer.allocUnsafeSlow(SLAB_BYTES);
 let slabView = viewOf(slab);
 let slabAt = 0;
+let isSlabFree = false;
+let isSlabPinned = false;
 
 /** The read that small pieces were last copied from: many follow from the same one. */
 let sourceBuffer: Buffer = slab;
@@ -42,6 +44,8 @@ export class Output {
   private from = 0;
 
   begin(): void {
+    if (isSlabFree) slabAt = 0;
+    isSlabFree = false;
     this.parts = [];
     this.bytes = 0;
     this.from = slabAt;
@@ -52,6 +56,8 @@ export class Output {
     if (slabAt + n <= slab.length) return;
     this.seal();
     slab = Buffer.allocUnsafeSlow(Math.max(SLAB_BYTES, n));
+    // Parts of the old one may still be waiting for this very flush.
+    isSlabPinned = false;
     slabView = viewOf(slab);
     slabAt = 0;
     this.from = 0;
@@ -91,6 +97,15 @@ export class Output {
     if (n <= LOOP_COPY_BYTES) copySmall(source, start, n, at);
     else source.copy(slab, at, start, end);
     this.advance(at + n);
+  }
+
+  /**
+   * Says what became of the parts: written through (the kernel has copied them, so the slab may be written over) or
+   * still referenced. A slab that is referenced once is filled up and left to the garbage collector.
+   */
+  settle(isWritten: boolean): void {
+    if (!isWritten) isSlabPinned = true;
+    isSlabFree = !isSlabPinned;
   }
 
   /** The parts, in order; `begin` starts the next lot. */

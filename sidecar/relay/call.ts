@@ -180,7 +180,8 @@ export class Call extends WheelEntry implements StreamOwner {
     if (!this.isReplayable) return;
     this.isReplayable = false;
     const attempt = this.attempt;
-    if (attempt !== null && attempt.stream !== null) this.dropBody();
+    // Between two attempts, or before a connection, it is still to be sent.
+    if (attempt !== null && attempt.stream !== null && !attempt.isOver) this.dropBody();
   }
 
   private keep(buffer: Buffer, start: number, end: number, open: boolean): void {

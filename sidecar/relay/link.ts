@@ -4,6 +4,7 @@
  */
 
 import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
 import { Connection } from '../http2/connection.js';
 import type { ConnectionHandler, Role } from '../http2/connection-state.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
@@ -12,6 +13,7 @@ import { Output } from '../http2/output.js';
 import type { LocalSettings } from '../http2/settings.js';
 import type { Stream } from '../http2/stream.js';
 import { WheelEntry } from '../runtime/timing-wheel.js';
+import { portOf } from './read-port.js';
 import type { Relay } from './relay.js';
 import type { Flushable } from './turn.js';
 
@@ -50,6 +52,7 @@ export class Link implements ConnectionHandler, Flushable {
   readonly sinceMs: number;
   /** Set by the owner: who the peer is, as far as it proved it. */
   identity: unknown = null;
+  private readonly isTls: boolean;
   private isBlocked = false;
   private isClosing = false;
   private isEnded = false;
@@ -64,10 +67,12 @@ export class Link implements ConnectionHandler, Flushable {
     readonly relay: Relay,
   ) {
     this.connection = new Connection(role, local, this);
+    this.isTls = socket instanceof TLSSocket;
     this.sinceMs = relay.clock.now();
     this.lastReadMs = this.sinceMs;
     socket.setNoDelay?.(true);
-    socket.on('data', (chunk: Buffer) => this.onRead(chunk));
+    const port = portOf(socket);
+    if (port === undefined) socket.on('data', (chunk: Buffer) => this.onRead(chunk));
     socket.on('drain', () => this.onDrain());
     socket.on('end', () => this.onEnd());
     socket.on('error', (error: NodeJS.ErrnoException) => {
@@ -75,10 +80,17 @@ export class Link implements ConnectionHandler, Flushable {
     });
     socket.on('close', () => this.onClose());
     this.connection.start();
+    port?.deliver((chunk) => this.onRead(chunk));
   }
 
   get inFlight(): number {
     return this.connection.openStreams;
+  }
+
+  /** Whether it takes calls, stream limits aside. */
+  get isUsable(): boolean {
+    const { isOver, goawayReceived } = this.connection.state;
+    return this.isAlive && !(this.isDown || this.isRetiring || this.isClosing || isOver || goawayReceived);
   }
 
   /** How many more calls it can take now. */
@@ -94,6 +106,7 @@ export class Link implements ConnectionHandler, Flushable {
       this.connection.holdOutput();
       return;
     }
+    const wasEmpty = this.socket.writableLength === 0;
     OUT.begin();
     this.connection.flush(OUT, Math.min(room, FLUSH_BYTES));
     const parts = OUT.finish();
@@ -104,6 +117,8 @@ export class Link implements ConnectionHandler, Flushable {
       for (const part of parts) this.socket.write(part);
       this.socket.uncork();
     }
+    // A TLS socket encrypts, and so copies, before `write` returns.
+    OUT.settle(wasEmpty && !this.socket.connecting && (this.isTls || this.socket.writableLength === 0));
     if (this.connection.hasOutput) {
       if (this.socket.writableLength >= UNFLUSHED_BYTES) this.isBlocked = true;
       else this.relay.turn.enlist(this);
@@ -183,6 +198,7 @@ export class Link implements ConnectionHandler, Flushable {
 
   /** The peer will say nothing more. Calls that wait for it are lost; nobody half-closes a gRPC connection. */
   private onEnd(): void {
+    this.relay.nowMs = this.relay.clock.now();
     this.connection.abandon();
     this.socket.end();
   }
@@ -203,6 +219,7 @@ export class Link implements ConnectionHandler, Flushable {
   private end(): void {
     if (this.isEnded) return;
     this.isEnded = true;
+    this.relay.nowMs = this.relay.clock.now();
     this.connection.abandon();
     this.socket.end(() => this.closeWithin(LINGER_MS, this.reason));
   }
@@ -211,6 +228,8 @@ export class Link implements ConnectionHandler, Flushable {
     if (this.isDown) return;
     this.isDown = true;
     if (this.linger !== null) this.relay.wheel.cancel(this.linger);
+    // Perhaps nothing has been read for long, and what is lost now is judged by the time.
+    this.relay.nowMs = this.relay.clock.now();
     this.connection.abandon();
     this.host.onDown(this, this.reason);
   }

@@ -12,6 +12,7 @@ import type { LocalSettings } from '../http2/settings.js';
 import type { Stream } from '../http2/stream.js';
 import { WheelEntry } from '../runtime/timing-wheel.js';
 import { Link, type LinkHost } from './link.js';
+import { withPort } from './read-port.js';
 import type { Relay } from './relay.js';
 
 export interface ListenerLimits {
@@ -63,7 +64,9 @@ export class Listener implements LinkHost {
   ) {
     const perSecond = options.limits.handshakesPerSecond;
     this.handshakes = new Meter({ burst: perSecond, perSecond });
-    this.plain = net.createServer({ noDelay: true }, (socket) => this.onSocket(socket));
+    this.plain = net.createServer({ noDelay: true, pauseOnConnect: options.tls === undefined }, (socket) =>
+      this.onSocket(socket),
+    );
     if (options.tls) {
       this.secure = tls.createServer({
         ...options.tls.options,
@@ -160,7 +163,7 @@ export class Listener implements LinkHost {
       this.relay.tally.limit('connections');
       return void socket.destroy();
     }
-    if (this.secure === undefined) return this.accept(socket, null);
+    if (this.secure === undefined) return this.accept(withPort(socket), null);
     if (!this.handshakes.take(this.relay.clock.now())) {
       this.relay.tally.limit('handshake-rate');
       return void socket.destroy();

@@ -62,7 +62,7 @@ export class Pool implements LinkHost {
 
   /** Whether a call could be sent at once, stream limits aside. */
   get isConnected(): boolean {
-    for (const link of this.links) if (link.isAlive && !link.isRetiring) return true;
+    for (const link of this.links) if (link.isUsable) return true;
     return false;
   }
 
@@ -95,14 +95,26 @@ export class Pool implements LinkHost {
   wait(waiter: Waiter): void {
     this.waiters.push(waiter);
     if (this.isStopped) return this.failWaiters('stopped');
-    const live = this.links.filter((link) => link.isAlive && !link.isRetiring).length;
-    if (live > 0) {
-      if (this.links.length < this.options.config.connections + EXTRA_CONNECTIONS) this.open();
-    } else if (!this.isConnecting) {
-      const next = Math.max(this.relay.clock.now(), this.lastFailureMs + HURRY_MS);
-      if (!this.reconnect.isScheduled || this.reconnect.dueMs > next)
-        this.relay.wheel.add(this.reconnect, next);
+    this.hurry();
+  }
+
+  /** One connect at a time: the next one now, or one more beside those that are full. */
+  private hurry(): void {
+    if (this.isConnecting) return;
+    const now = this.relay.clock.now();
+    const next = Math.max(now, this.lastFailureMs + HURRY_MS);
+    if (this.isConnected) {
+      if (next <= now && this.current < this.options.config.connections + EXTRA_CONNECTIONS) this.open();
+    } else if (!this.reconnect.isScheduled || this.reconnect.dueMs > next) {
+      this.relay.wheel.add(this.reconnect, next);
     }
+  }
+
+  /** Connections that are not on their way out. */
+  private get current(): number {
+    let n = 0;
+    for (const link of this.links) if (!link.isRetiring) n++;
+    return n;
   }
 
   stopWaiting(waiter: Waiter): void {
@@ -153,6 +165,8 @@ export class Pool implements LinkHost {
     for (const old of this.links) if (watch.replaces === old) this.letGo(old);
     watch.replaces = null;
     this.serve();
+    if (this.waiters.length > 0) this.hurry();
+    this.fill();
     this.options.onChange();
   }
 
@@ -176,9 +190,10 @@ export class Pool implements LinkHost {
     this.watches.delete(link);
     if (!link.isAlive) {
       this.failures++;
-      this.problem = reason;
       this.lastFailureMs = this.relay.clock.now();
-      if (this.links.length === 0) this.failWaiters(reason);
+      if (!this.isConnected) this.problem = reason;
+      if (!this.isConnected && !this.isConnecting) this.failWaiters(reason);
+      if (watch.replaces !== null) this.replaceLater(watch.replaces);
     } else if (!this.isConnected) {
       this.problem = reason;
     }
@@ -190,18 +205,20 @@ export class Pool implements LinkHost {
   fill(): void {
     if (this.isStopped) return;
     const wanted = this.options.config.connections;
-    if (this.links.filter((link) => !link.isRetiring).length >= wanted) return;
+    if (this.current >= wanted) return;
     if (this.failures > 0 && this.relay.clock.now() < this.lastFailureMs + this.backoffMs()) {
       if (!this.reconnect.isScheduled)
         this.relay.wheel.add(this.reconnect, this.lastFailureMs + this.backoffMs());
       return;
     }
-    while (this.links.filter((link) => !link.isRetiring).length < wanted) if (!this.open()) return;
+    while (this.current < wanted) if (!this.open()) return;
   }
 
   /** @internal */
   reconnectNow(): void {
-    if (!this.isStopped && !this.isConnecting) this.open();
+    this.relay.nowMs = this.relay.clock.now();
+    if (this.isStopped || this.isConnecting) return;
+    if (this.waiters.length > 0 || this.current < this.options.config.connections) this.open();
   }
 
   /** @internal The watch's time has come: a connect that took too long, or silence while calls wait. */
@@ -233,6 +250,19 @@ export class Pool implements LinkHost {
     for (const watch of this.watches.values()) if (watch.replaces === link) return;
     const fresh = this.open();
     if (fresh) this.watches.get(fresh)!.replaces = link;
+  }
+
+  /** @internal Its age has come: replaced, or let go when it was one too many. */
+  outlived(link: Link): void {
+    if (this.current > this.options.config.connections) this.letGo(link);
+    else this.replace(link);
+  }
+
+  /** The replacement did not come about. */
+  private replaceLater(link: Link): void {
+    const watch = this.watches.get(link);
+    if (watch === undefined || !link.isUsable) return;
+    this.relay.wheel.add(watch.age, this.relay.clock.now() + BACKOFF_MAX_MS);
   }
 
   private letGo(link: Link): void {
@@ -301,7 +331,7 @@ class Age extends WheelEntry {
     super();
   }
   fire(): void {
-    this.pool.replace(this.link);
+    this.pool.outlived(this.link);
   }
 }
 
