@@ -199,7 +199,9 @@ export class Outbound implements Story {
         ended: attempt.ended as Ended,
         status: attempt.status,
         pushbackMs: pushback === undefined ? NO_PUSHBACK : parsePushback(pushback),
-        isMarkedUnprocessed: trailers !== null && hasField(trailers, 'outrider-unprocessed'),
+        // Only a sidecar's word counts: what is outside the mesh may say anything.
+        isMarkedUnprocessed:
+          trailers !== null && !call.plan.stripsResponse && hasField(trailers, 'outrider-unprocessed'),
         isCommitted: call.isCommitted,
         isRequestHeld: call.isReplayable,
         isOtherAvailable: hasUntried(this.upstream.endpoints, call.tried),

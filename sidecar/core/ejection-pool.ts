@@ -165,6 +165,8 @@ export class EjectionPool {
   }
 
   private trip(member: Ejection, nowMs: number): Verdict {
+    // Calls of an endpoint that discovery took away may still end.
+    if (!this.members.has(member)) return Verdict.nothing;
     this.detected += 1;
     if (this.settings.mode === 'observe') {
       this.notEnforced.observed += 1;
@@ -188,6 +190,7 @@ export class EjectionPool {
   }
 
   private endProbe(member: Ejection, outcome: Outcome, nowMs: number, evidence: Evidence): Verdict {
+    if (!this.members.has(member)) return Verdict.nothing;
     if (outcome === Outcome.success) {
       this.admit(member, nowMs);
       return Verdict.readmitted;

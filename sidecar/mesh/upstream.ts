@@ -97,6 +97,11 @@ export class Upstream {
     this.isPanicking = panicking;
   }
 
+  /** No new calls; those under way end in peace. */
+  retire(): void {
+    for (const endpoint of this.endpoints) endpoint.pool.retire();
+  }
+
   stop(): void {
     for (const endpoint of this.endpoints) endpoint.pool.stop();
   }

@@ -49,7 +49,9 @@ export class MemorySocket extends EventEmitter {
     return this.writableLength < HIGH_WATER_BYTES;
   }
 
-  end(): this {
+  /** `done`: all that was written has been read. */
+  end(done?: () => void): this {
+    if (done !== undefined) this.once('finish', done);
     if (!this.destroyed) this.writableEnded = true;
     this.net.touch(this);
     return this;
@@ -141,6 +143,7 @@ export class MemorySocket extends EventEmitter {
   private passEnd(other: MemorySocket): boolean {
     if (!this.writableEnded || this.isEndSent || this.wire.length > 0) return false;
     this.isEndSent = true;
+    this.emit('finish');
     other.isEndRead = true;
     if (!other.destroyed) other.emit('end');
     other.end();

@@ -105,12 +105,7 @@ export class PeerStream {
   /** Trailers-only. */
   fail(status: number, fields: readonly Field[] = []): this {
     return this.headers(
-      [
-        [':status', '200'],
-        ['content-type', 'application/grpc'],
-        ['grpc-status', String(status)],
-        ...fields,
-      ],
+      [[':status', '200'], ['content-type', 'application/grpc'], ['grpc-status', String(status)], ...fields],
       Flag.endStream,
     );
   }
@@ -141,6 +136,7 @@ export class ScriptedPeer {
   private blockStream = 0;
   private blockFlags = 0;
   private nextId = 1;
+  private hasSpoken: boolean;
   readonly socket: MemorySocket;
 
   constructor(
@@ -155,6 +151,7 @@ export class ScriptedPeer {
       this.isClosed = true;
     });
     if (options.role === 'client') this.send(PREFACE);
+    this.hasSpoken = options.settings !== null;
     if (options.settings !== null) this.send(settings(options.settings ?? []));
   }
 
@@ -169,6 +166,8 @@ export class ScriptedPeer {
   }
   announce(values: readonly (readonly [number, number])[]): void {
     this.send(settings(values));
+    if (!this.hasSpoken) this.send(settingsAck());
+    this.hasSpoken = true;
   }
 
   /** Client: opens a stream with this header list. */
@@ -203,7 +202,7 @@ export class ScriptedPeer {
     const isAck = (each.flags & Flag.ack) !== 0;
     switch (each.type) {
       case FrameType.settings:
-        if (!isAck) this.send(settingsAck());
+        if (!isAck && this.hasSpoken) this.send(settingsAck());
         return;
       case FrameType.ping:
         if (!isAck) this.pings++;
@@ -215,7 +214,8 @@ export class ScriptedPeer {
       case FrameType.rstStream: {
         const stream = this.streams.get(each.streamId);
         // NO_ERROR after a complete answer only asks us to stop sending.
-        if (stream !== undefined && !stream.isEnded) stream.resetCode = each.payload.readUInt32BE(0);
+        if (stream === undefined || (stream.isEnded && this.options.role === 'client')) return;
+        stream.resetCode = each.payload.readUInt32BE(0);
         return;
       }
       case FrameType.headers:
