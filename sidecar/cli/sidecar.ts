@@ -6,6 +6,7 @@
  */
 
 import { resolve } from 'node:path';
+import type { ModelReport } from '../admin/view.js';
 import { type Addresses, type Sidecar, startSidecar } from '../app.js';
 import type { Address, SidecarConfig } from '../config/model.js';
 import { writeAddress } from '../config/spelling/address.js';
@@ -13,7 +14,7 @@ import { systemClock } from '../runtime/clock.js';
 import { keepHeapTop } from '../runtime/heap.js';
 import { createLogger, type Logger } from '../runtime/logger.js';
 import { systemRandom } from '../runtime/random.js';
-import { systemTimers } from '../runtime/timers.js';
+import { systemTimers, type Timer } from '../runtime/timers.js';
 import { modelProcess } from '../supervise/model-process.js';
 import type { SupervisedProcess } from '../supervise/supervised-process.js';
 import { CommandFailure } from './failure.js';
@@ -24,8 +25,8 @@ import { withCommand } from './sidecar-command.js';
 import { type EndRequests, endRequests } from './signals.js';
 import { packageVersion } from './version.js';
 
-/** How soon a change of readiness is told to a parent. */
-const READINESS_PERIOD_MS = 250;
+/** How soon a change of readiness is told to a parent that waits for it, and later. */
+const READINESS_MS = { starting: 100, later: 2_000 };
 
 /** Resolves with the exit code: 0 drained, 1 ended before that. */
 export async function sidecarCommand(file: string, command: readonly string[]): Promise<number> {
@@ -44,9 +45,12 @@ export async function sidecarCommand(file: string, command: readonly string[]): 
   });
   for (const warning of warnings) logger.warn({}, warning);
   const sidecar = await start(config, logger);
-  const model = ownModel(config, sidecar, logger, link);
-  const follow = followConfiguration({ file: resolve(file), sidecar, logger, command, link });
   const readiness = link === undefined ? undefined : tellReadiness(sidecar, link);
+  const model = ownModel(config, sidecar, logger, (report) => {
+    link?.send({ event: 'model', report });
+    readiness?.tell();
+  });
+  const follow = followConfiguration({ file: resolve(file), sidecar, logger, command, link });
   announce(sidecar, logger, link);
   link?.onGone(() => {
     model?.kill();
@@ -94,7 +98,7 @@ function ownModel(
   config: SidecarConfig,
   sidecar: Sidecar,
   logger: Logger,
-  link: ParentLink | undefined,
+  tell: (report: ModelReport) => void,
 ): SupervisedProcess | undefined {
   if (config.model === undefined || config.model.command.length === 0 || config.inbound === undefined)
     return undefined;
@@ -104,12 +108,12 @@ function ownModel(
     random: systemRandom,
     timers: systemTimers,
     env,
-    stdout: link === undefined ? 1 : 2, // with a parent, standard output carries events
+    stdout: process.env[PARENT_MARK] === undefined ? 1 : 2, // with a parent, standard output carries events
     stderr: 2,
     evidence: () => sidecar.evidence(),
     onChange: (report) => {
       sidecar.setModelState(report.state === 'ready', report.why);
-      link?.send({ event: 'model', report });
+      tell(report);
       const { state, why, pid, restarts } = report;
       const isBad = state === 'backoff' || state === 'unresponsive';
       logger[isBad ? 'warn' : 'info']({ state, why, modelPid: pid, restarts }, `model ${state}`);
@@ -164,14 +168,21 @@ function spelled({ inbound, upstreams, shared, admin }: Addresses): Record<strin
   );
 }
 
-function tellReadiness(sidecar: Sidecar, link: ParentLink): { cancel(): void } {
+/** Readiness has many causes, and none of them calls: it is looked at, often only until it is reached. */
+function tellReadiness(sidecar: Sidecar, link: ParentLink): { tell(): void; cancel(): void } {
   let told = 'nothing yet';
+  let timer: Timer;
   const tell = () => {
     const notReady = sidecar.notReady();
     const text = notReady.join('\n');
     if (text !== told) link.send({ event: 'readiness', notReady });
     told = text;
   };
-  tell();
-  return systemTimers.every(READINESS_PERIOD_MS, tell, { unref: true });
+  const look = () => {
+    tell();
+    const delayMs = told === '' ? READINESS_MS.later : READINESS_MS.starting;
+    timer = systemTimers.after(delayMs, look, { unref: true });
+  };
+  look();
+  return { tell, cancel: () => timer.cancel() };
 }

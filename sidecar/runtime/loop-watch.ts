@@ -11,11 +11,14 @@ export interface LoopWatchOptions {
   readonly stallMs?: number;
   /** Time between beats while awake. Default 50 ms. */
   readonly beatMs?: number;
+  /** Asked at every beat: when there is no work left, the watch goes to rest by itself. Default: always `true`. */
+  readonly isBusy?: () => boolean;
 }
 
 export class LoopWatch {
   private readonly stallMs: number;
   private readonly beatMs: number;
+  private readonly isBusy: () => boolean;
   private timer: Timer | undefined;
   private lastBeatMs = 0;
 
@@ -32,6 +35,7 @@ export class LoopWatch {
   ) {
     this.stallMs = options.stallMs ?? 100;
     this.beatMs = options.beatMs ?? 50;
+    this.isBusy = options.isBusy ?? (() => true);
   }
 
   get isAwake(): boolean {
@@ -42,7 +46,7 @@ export class LoopWatch {
   wake(): void {
     if (this.timer !== undefined) return;
     this.lastBeatMs = this.clock.now();
-    this.timer = this.timers.every(this.beatMs, () => this.beat(), { unref: true });
+    this.timer = this.timers.every(this.beatMs, () => this.onBeat(), { unref: true });
   }
 
   /** Stops watching, with no timer left. Stalls already seen are remembered. */
@@ -60,6 +64,11 @@ export class LoopWatch {
   hasStalled(withinMs: number): boolean {
     const nowMs = this.timer === undefined ? this.clock.now() : this.beat();
     return nowMs - this.lastStallEndMs <= withinMs;
+  }
+
+  private onBeat(): void {
+    if (this.isBusy()) this.beat();
+    else this.rest();
   }
 
   private beat(): number {

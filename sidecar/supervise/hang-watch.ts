@@ -2,7 +2,8 @@
  * Feeds the liveness decision (core/liveness.ts): reads the relay's evidence, asks the model directly when that
  * leaves a doubt, and notices when it was our own process that stood still.
  *
- * Idle, it asks every five seconds; in doubt, every second. It never kills: it tells, once, and stops.
+ * Idle, it asks every five seconds; in doubt, every second. It looks twice a second while there is work and wakes
+ * less often otherwise, because an idle sidecar costs no CPU. It never kills: it tells, once, and stops.
  */
 
 import { Liveness, ModelLiveness, type WorkEvidence } from '../core/liveness.js';
@@ -18,6 +19,7 @@ export interface HangWatchDeps {
 }
 
 const TICK_MS = 500;
+const IDLE_TICK_MS = 2_500;
 const PROBE_PERIOD_MS = 5_000;
 const DOUBT_PERIOD_MS = 1_000;
 const MIN_PROBE_TIMEOUT_MS = 1_000;
@@ -30,8 +32,8 @@ const OWN_STALL_MS = 750;
 
 export class HangWatch implements Watch {
   private readonly liveness = new ModelLiveness();
-  private readonly ticker: Timer;
-  private lastTickMs: number;
+  private timer!: Timer;
+  private nextTickMs = 0;
   private lastProbeMs: number;
   private probing = false;
   private failedProbes = 0;
@@ -45,26 +47,35 @@ export class HangWatch implements Watch {
     private readonly events: WatchEvents,
   ) {
     const nowMs = deps.clock.now();
-    this.lastTickMs = nowMs;
     this.lastProbeMs = nowMs;
     this.completed = deps.evidence().completed;
     this.liveness.restarted(nowMs);
-    this.ticker = deps.timers.every(TICK_MS, () => this.tick(), { unref: true });
+    this.tickIn(IDLE_TICK_MS, nowMs);
   }
 
   stop(): void {
     this.stopped = true;
-    this.ticker.cancel();
+    this.timer.cancel();
+  }
+
+  private tickIn(delayMs: number, nowMs: number): void {
+    this.nextTickMs = nowMs + delayMs;
+    this.timer = this.deps.timers.after(delayMs, () => this.tick(), { unref: true });
   }
 
   private tick(): void {
     const nowMs = this.deps.clock.now();
-    if (nowMs - this.lastTickMs > TICK_MS + OWN_STALL_MS) this.stalled(nowMs);
-    this.lastTickMs = nowMs;
-    const evidence = this.continued(this.deps.evidence());
+    if (nowMs - this.nextTickMs > OWN_STALL_MS) this.stalled(nowMs);
+    const seen = this.deps.evidence();
+    const isIdle = seen.inFlight === 0 && seen.completed === this.completed && this.failedProbes === 0;
+    const evidence = this.continued(seen);
     const verdict = this.liveness.judge(evidence, nowMs);
-    if (verdict === Liveness.hung) this.convict(evidence, nowMs);
-    else if (this.wantsProbe(verdict, evidence, nowMs)) void this.ask(evidence.usualMs);
+    if (verdict === Liveness.hung) {
+      this.convict(evidence, nowMs);
+      return;
+    }
+    this.tickIn(isIdle && !this.probing ? IDLE_TICK_MS : TICK_MS, nowMs);
+    if (this.wantsProbe(verdict, evidence, nowMs)) void this.ask(evidence.usualMs);
   }
 
   /**

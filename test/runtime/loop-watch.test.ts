@@ -21,6 +21,22 @@ describe('LoopWatch', () => {
     assert.equal(watch.isAwake, false);
   });
 
+  it('goes to rest by itself at the first beat without work, and can be woken again', () => {
+    const clock = new ManualClock();
+    let isBusy = true;
+    const watch = new LoopWatch(clock, clock, { beatMs: 50, isBusy: () => isBusy });
+    watch.wake();
+    clock.advance(1_000);
+    assert.equal(watch.isAwake, true);
+    isBusy = false;
+    clock.stall(500); // the last beat before the rest still sees what happened
+    assert.equal(clock.pending(), 0);
+    assert.equal(watch.stalls, 1);
+    watch.wake();
+    assert.equal(watch.isAwake, true);
+    watch.rest();
+  });
+
   it('sees no stall while every beat comes on time', () => {
     const { clock, watch } = setUp();
     watch.wake();

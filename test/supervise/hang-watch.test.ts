@@ -105,7 +105,7 @@ describe('hang watch', () => {
   it('forgets every silence that its own process slept through', async () => {
     evidence = { ...IDLE, inFlight: 1, oldestStartMs: time.now() };
     probe.health = 'wait';
-    await time.settle(1_000);
+    await time.settle(3_000);
     assert.ok(probe.asked > 0);
     for (let i = 0; i < 20; i++) {
       time.stall(30_000);
