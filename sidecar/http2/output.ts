@@ -33,7 +33,7 @@ function copySmall(source: Buffer, start: number, n: number, at: number): void {
     sourceView = viewOf(source);
   }
   const words = n & ~3;
-  for (let i = 0; i < words; i += 4) slabView.setInt32(at + i, sourceView.getInt32(start + i));
+  for (let i = 0; i < words; i += 4) slabView.setInt32(at + i, sourceView.getInt32(start + i, true), true);
   for (let i = words; i < n; i++) slab[at + i] = source[start + i]!;
 }
 

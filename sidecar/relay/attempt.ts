@@ -9,7 +9,6 @@ import { ErrorCode } from '../http2/constants.js';
 import { factsOf } from '../http2/facts.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import { Ending, type Stream, type StreamOwner } from '../http2/stream.js';
-import type { Call } from './call.js';
 import type { Link } from './link.js';
 import { Pieces } from './pieces.js';
 import type { Pool, Waiter } from './pool.js';
@@ -21,6 +20,19 @@ const HELD_RESPONSE_BYTES = 64 * 1024;
 /** Where an attempt goes. */
 export interface Target {
   readonly pool: Pool;
+}
+
+/** The call, as far as an attempt needs it. */
+export interface AttemptOwner {
+  readonly holdsResponse: boolean;
+  readonly isCommitted: boolean;
+  /** The attempt has its stream: the request, as far as it is known, goes onto it. */
+  writeRequest(attempt: Attempt, link: Link, stream: Stream): void;
+  /** `sent` octets of the request have been passed on. */
+  onSentUp(sent: number): void;
+  commit(attempt: Attempt): void;
+  passOn(buffer: Buffer, start: number, end: number): void;
+  onAttemptEnd(attempt: Attempt): void;
 }
 
 export class Attempt implements StreamOwner, Waiter {
@@ -47,7 +59,7 @@ export class Attempt implements StreamOwner, Waiter {
   probe = 0;
 
   constructor(
-    readonly call: Call,
+    private readonly owner: AttemptOwner,
     readonly target: Target,
     nowMs: number,
   ) {
@@ -72,7 +84,7 @@ export class Attempt implements StreamOwner, Waiter {
     this.link = link;
     const stream = link.connection.openStream(this);
     this.stream = stream;
-    this.call.writeRequest(this, link, stream);
+    this.owner.writeRequest(this, link, stream);
   }
 
   onConnectFailed(reason: string): void {
@@ -99,17 +111,17 @@ export class Attempt implements StreamOwner, Waiter {
       );
     }
     this.head = block;
-    if (!this.call.plan.holdsResponse) this.call.commit(this);
+    if (!this.owner.holdsResponse) this.owner.commit(this);
   }
 
   onData(_stream: Stream, buffer: Buffer, start: number, end: number, ended: boolean): void {
     if (this.isOver) return;
-    if (this.call.isCommitted) {
-      this.call.passOn(buffer, start, end);
+    if (this.owner.isCommitted) {
+      this.owner.passOn(buffer, start, end);
     } else if (end > start) {
       if (this.held === null) this.held = new Pieces();
       this.held.add(buffer, start, end);
-      if (this.held.bytes > HELD_RESPONSE_BYTES) this.call.commit(this);
+      if (this.held.bytes > HELD_RESPONSE_BYTES) this.owner.commit(this);
     }
     if (ended) this.finish(Ended.missingTrailers, -1);
   }
@@ -132,7 +144,7 @@ export class Attempt implements StreamOwner, Waiter {
 
   onSent(_stream: Stream, bytes: number): void {
     this.sent += bytes;
-    this.call.onSentUp(this.sent);
+    this.owner.onSentUp(this.sent);
   }
 
   // ---- ends ----
@@ -172,6 +184,6 @@ export class Attempt implements StreamOwner, Waiter {
   private finish(ended: number, status: number): void {
     this.ended = ended;
     this.status = status;
-    this.call.story.onAttemptEnd(this.call, this);
+    this.owner.onAttemptEnd(this);
   }
 }

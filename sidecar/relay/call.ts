@@ -12,7 +12,7 @@ import type { HeaderBlock, StableList } from '../http2/hpack/header-list.js';
 import type { Stream, StreamOwner } from '../http2/stream.js';
 import { WheelEntry } from '../runtime/timing-wheel.js';
 import { answerHeaders, answerTrailers, messageField } from './answer.js';
-import type { Attempt } from './attempt.js';
+import type { Attempt, AttemptOwner } from './attempt.js';
 import { stripExtras, stripResponse } from './forward.js';
 import type { Link } from './link.js';
 import { Pieces } from './pieces.js';
@@ -52,7 +52,7 @@ export interface Story {
 
 export const NEVER = Number.POSITIVE_INFINITY;
 
-export class Call extends WheelEntry implements StreamOwner {
+export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
   plan: CallPlan = NO_PLAN;
   tally: CallTally | null = null;
   readonly startMs: number;
@@ -134,6 +134,14 @@ export class Call extends WheelEntry implements StreamOwner {
   }
 
   // ---- towards the endpoint ----
+
+  get holdsResponse(): boolean {
+    return this.plan.holdsResponse;
+  }
+
+  onAttemptEnd(attempt: Attempt): void {
+    this.story.onAttemptEnd(this, attempt);
+  }
 
   /** Starts an attempt; at most one runs at a time. */
   begin(attempt: Attempt, attemptDueMs: number): void {
