@@ -5,7 +5,7 @@
  * A job whose caller has gone or whose deadline has passed is never run. No retries, no limits: that is the mesh's work.
  */
 
-import type { Tensor } from '../../proto/datatypes.js';
+import type { NumericArrayConstructor, Tensor } from '../../proto/datatypes.js';
 import { messageOf, RpcError, status } from './rpc.js';
 
 /** What a job needs of its model. */
@@ -195,10 +195,10 @@ export function combine(jobs: readonly Pick<Job, 'inputs'>[]): Tensor[] {
     if (Array.isArray(data))
       return { datatype, dims: stacked, data: parts.flatMap((p) => p.data as string[]) };
     const length = parts.reduce((sum, part) => sum + part.data.length, 0);
-    const out = new (data.constructor as new (length: number) => Float32Array)(length);
+    const out = new (data.constructor as NumericArrayConstructor)(length);
     let at = 0;
     for (const part of parts) {
-      out.set(part.data as Float32Array, at);
+      (out as Float32Array).set(part.data as Float32Array, at);
       at += part.data.length;
     }
     return { datatype, dims: stacked, data: out };

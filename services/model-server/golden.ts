@@ -3,7 +3,7 @@
  * serve, and the answer must match. Where the card declares batching, a row in a batch must give what it gives alone.
  */
 
-import { fromHalf, type Tensor } from '../../proto/datatypes.js';
+import { fromHalf, type NumericArrayConstructor, type Tensor } from '../../proto/datatypes.js';
 import { fromValues } from '../../proto/tensors.js';
 import { combine, slice } from './batch.js';
 import type { Card } from './card.js';
@@ -85,8 +85,9 @@ async function proveBatching(
 
 /** The same shape with nothing in it: zeros, or empty text. */
 function blank({ datatype, dims, data }: Tensor): Tensor {
-  const empty = Array.isArray(data) ? data.map(() => '') : data.slice().fill(0 as never);
-  return { datatype, dims, data: empty };
+  if (Array.isArray(data)) return { datatype, dims, data: data.map(() => '') };
+  const zeros = new (data.constructor as NumericArrayConstructor)(data.length);
+  return { datatype, dims, data: zeros };
 }
 
 function compare(found: Tensor, expected: Tensor, tolerance: number, where: string): void {
