@@ -198,13 +198,19 @@ class App implements Sidecar {
       mode === 'mesh' ? this.dialMesh(address, service) : dialPlain(address),
     );
     const outbound = new Outbound(config, upstream, this.relay, this.current.limits.replayBytesPerCall);
+    if (config.listen !== undefined) {
+      const listener = this.listener(config.listen, undefined, (link, stream, block, ended) =>
+        outbound.accept(link, stream, block, ended),
+      );
+      try {
+        this.addresses.upstreams[config.name] = await listener.listen();
+      } catch (error) {
+        upstream.stop();
+        throw error;
+      }
+      this.listeners.set(config.name, listener);
+    }
     this.outbounds.set(config.name, outbound);
-    if (config.listen === undefined) return;
-    const listener = this.listener(config.listen, undefined, (link, stream, block, ended) =>
-      outbound.accept(link, stream, block, ended),
-    );
-    this.listeners.set(config.name, listener);
-    this.addresses.upstreams[config.name] = await listener.listen();
   }
 
   private dialMesh(address: Address, service: string): net.Socket | undefined {
@@ -236,7 +242,7 @@ class App implements Sidecar {
       shared.by === 'authority'
         ? hostOf(factsOf(block).authority)
         : (metadataValue(block, shared.metadataKey) ?? '');
-    const outbound = this.outbounds.get(name);
+    const outbound = this.outbounds.get(name) ?? this.outbounds.get(name.split('.', 1)[0]!);
     if (outbound !== undefined) outbound.accept(link, stream, block, ended);
     else this.noUpstream.accept(link, stream, block, ended, name);
   }
@@ -291,7 +297,8 @@ class App implements Sidecar {
     if (this.modelReport !== undefined || this.inbound === undefined) return;
     const { pool, modelState } = this.inbound;
     if (pool.isConnected) this.inbound.setModel({ kind: 'ready' });
-    else if (modelState.kind === 'ready') this.inbound.setModel({ kind: 'away', why: pool.problem });
+    else if (modelState.kind === 'ready' && !pool.isConnecting)
+      this.inbound.setModel({ kind: 'away', why: pool.problem });
   }
 
   private intentions(config: InboundConfig): IntentionTable {
@@ -304,17 +311,41 @@ class App implements Sidecar {
   async reload(next: SidecarConfig): Promise<ReloadResult> {
     const before = this.current;
     const needsRestart = restartPaths(before, next);
-    this.current = { ...next, ...(before.admin ? { admin: before.admin } : {}), limits: before.limits };
-    if (next.inbound && this.inbound) this.inbound.update(next.inbound, this.intentions(next.inbound));
     const wanted = new Map((next.outbound?.upstreams ?? []).map((upstream) => [upstream.name, upstream]));
+    const added = [...wanted.values()].filter(({ name }) => !this.outbounds.has(name));
+    // One that only changes its name takes its address along.
+    const claimed = new Set(added.map(({ listen }) => JSON.stringify(listen)));
+    for (const { name, listen } of before.outbound?.upstreams ?? []) {
+      const outbound = this.outbounds.get(name);
+      if (outbound === undefined || wanted.has(name) || listen === undefined) continue;
+      if (claimed.has(JSON.stringify(listen))) this.removeUpstream(name, outbound);
+    }
+    await this.addUpstreams(added);
+    this.current = { ...next, ...(before.admin ? { admin: before.admin } : {}), limits: before.limits };
+    if (next.inbound && this.inbound) {
+      const links = this.inboundListener?.links ?? [];
+      this.inbound.update(next.inbound, this.intentions(next.inbound), links);
+    }
     for (const [name, outbound] of this.outbounds) {
       const config = wanted.get(name);
       if (config !== undefined) outbound.update(config);
       else this.removeUpstream(name, outbound);
-      wanted.delete(name);
     }
-    for (const config of wanted.values()) await this.addUpstream(config);
     return { needsRestart };
+  }
+
+  /** All or none: what can fail comes before everything else. */
+  private async addUpstreams(added: readonly UpstreamConfig[]): Promise<void> {
+    const done: UpstreamConfig[] = [];
+    try {
+      for (const config of added) {
+        await this.addUpstream(config);
+        done.push(config);
+      }
+    } catch (error) {
+      for (const { name } of done) this.removeUpstream(name, this.outbounds.get(name)!);
+      throw error;
+    }
   }
 
   private removeUpstream(name: string, outbound: Outbound): void {
@@ -322,7 +353,8 @@ class App implements Sidecar {
     const listener = this.listeners.get(name);
     this.listeners.delete(name);
     delete this.addresses.upstreams[name];
-    void (listener?.drain() ?? Promise.resolve()).then(() => outbound.upstream.stop());
+    // Calls under way end in peace, those that came by the shared listener too.
+    void (listener?.drain() ?? Promise.resolve()).then(() => outbound.upstream.retire());
   }
 
   reloadRejected(): void {
@@ -457,6 +489,9 @@ function restartPaths(before: SidecarConfig, next: SidecarConfig): string[] {
     if (differs(a, b)) paths.push(path);
   };
   check('service', before.service, next.service);
+  check('instance', before.instance, next.instance);
+  check('datacenter', before.datacenter, next.datacenter);
+  check('log', before.log, next.log);
   check('trust_domain', before.trustDomain, next.trustDomain);
   check('identity', before.identity, next.identity);
   check('admin', before.admin, next.admin);

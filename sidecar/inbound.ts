@@ -10,7 +10,7 @@ import type { InboundConfig } from './config/model.js';
 import { allowedMs } from './core/deadline.js';
 import { parseGrpcTimeout } from './core/grpc-timeout.js';
 import type { IntentionTable } from './core/intentions.js';
-import { Ended } from './core/outcome.js';
+import { Ended, isNeverProcessed } from './core/outcome.js';
 import { Admission, InboundQueue, QueueEntry, QueueState } from './core/queue.js';
 import { Reasons, reasonMessage } from './core/reason.js';
 import { factsOf } from './http2/facts.js';
@@ -107,11 +107,18 @@ export class Inbound implements Story {
     this.routes = this.makeRoutes(config);
   }
 
-  update(config: InboundConfig, intentions: IntentionTable): void {
+  /** `links`: the open connections of peers; calls on them that are no longer allowed are ended. */
+  update(config: InboundConfig, intentions: IntentionTable, links: Iterable<Link>): void {
     this.config = config;
     this.intentions = intentions;
     this.routes = this.makeRoutes(config, this.routes);
     this.setModel(this.model);
+    for (const link of links) {
+      if (this.isAllowed(link.identity as Caller | null)) continue;
+      for (const { owner } of link.connection.state.table.all()) {
+        if (owner instanceof InboundCall) this.refuse(owner);
+      }
+    }
   }
 
   // ---- the story ----
@@ -130,10 +137,7 @@ export class Inbound implements Story {
     if (caller === null && this.config.mtls === 'strict') {
       return call.answer(Reasons.noIdentity, reasonMessage(Reasons.noIdentity));
     }
-    if (!this.isAllowed(caller)) {
-      const names = { source: caller?.service ?? 'a caller without identity', destination: this.service };
-      return call.answer(Reasons.notAllowed, reasonMessage(Reasons.notAllowed, names));
-    }
+    if (!this.isAllowed(caller)) return this.refuse(call);
     if (match === null)
       return call.answer(Reasons.unknownRoute, reasonMessage(Reasons.unknownRoute, { path: facts.path }));
     call.match = match;
@@ -154,8 +158,10 @@ export class Inbound implements Story {
   }
 
   onRequestReady(call: InboundCall): void {
-    if (call.match !== undefined && !call.isOffered && call.attempt === null && !call.isFinished)
-      this.admit(call);
+    if (call.match === undefined || call.isOffered || call.attempt !== null || call.isFinished) return;
+    // As long as there is room to keep it, the rest is waited for outside the line.
+    if (call.requestEnded || !call.isReplayable) this.admit(call);
+    else call.onSentUp(call.requestBytes);
   }
 
   /** Into the line, or away at once. */
@@ -184,6 +190,8 @@ export class Inbound implements Story {
   private start(call: InboundCall): void {
     if (call.ticket !== null) this.running.add(call.ticket);
     call.begin(new Attempt(call, this, this.relay.nowMs), NEVER);
+    // There is one model: nothing is kept for another attempt.
+    call.forgetReplay();
   }
 
   onAttemptEnd(call: InboundCall, attempt: Attempt): void {
@@ -191,8 +199,9 @@ export class Inbound implements Story {
     if (attempt.ended === Ended.trailers && call.ticket !== null)
       this.completedOne(now, now - attempt.startMs);
     if (attempt.trailers !== null) call.finishWith(attempt);
-    else if (attempt.ended === Ended.connectError) this.turnAway(call, attempt.reason);
-    else {
+    else if (isNeverProcessed(attempt.ended as Ended) && !call.isCommitted) {
+      this.turnAway(call, attempt.reason === '' ? 'it refused the call' : attempt.reason);
+    } else {
       const { reason, message } = failureAnswer(attempt, this.service, 0);
       call.answer(reason, message);
     }
@@ -209,6 +218,11 @@ export class Inbound implements Story {
     return caller.isAllowed;
   }
 
+  private refuse(call: InboundCall): void {
+    const names = { source: call.caller?.service ?? 'a caller without identity', destination: this.service };
+    call.answer(Reasons.notAllowed, reasonMessage(Reasons.notAllowed, names));
+  }
+
   private turnAway(call: InboundCall, detail: string): void {
     call.answer(
       Reasons.modelUnavailable,
@@ -218,6 +232,7 @@ export class Inbound implements Story {
 
   /** The model came, went, or is expected. */
   setModel(model: ModelState): void {
+    this.relay.nowMs = this.relay.clock.now();
     this.model = model;
     const isReady = model.kind === 'ready';
     this.queue.configure({ ...this.config.queue, concurrency: isReady ? this.config.queue.concurrency : 0 });

@@ -6,7 +6,7 @@
  * Read `accept`, `next` and `onAttemptEnd`; the rest is what they say in detail.
  */
 
-import type { UpstreamConfig } from './config/model.js';
+import type { RouteConfig, UpstreamConfig } from './config/model.js';
 import { hasUntried } from './core/balance.js';
 import { allowedMs, attemptAllowedMs } from './core/deadline.js';
 import { Evidence } from './core/ejection.js';
@@ -41,6 +41,9 @@ import { isGrpcRequest, NotGrpc } from './relay/not-grpc.js';
 import type { Relay } from './relay/relay.js';
 import { type Match, Routes } from './relay/route-plan.js';
 
+/** How long an ejected endpoint's trial waits for a call that may be tried again, ms. */
+const PROBE_PATIENCE_MS = 5000;
+
 class OutboundCall extends Call {
   match!: Match;
   retry: RetryState | null = null;
@@ -58,6 +61,7 @@ class OutboundAttempt extends Attempt {
 
 export class Outbound implements Story {
   private routes: Routes;
+  private hasSafeRoute: boolean;
   private readonly profile: RequestProfile;
   /** Counts for `/metrics`. */
   retries = 0;
@@ -71,10 +75,12 @@ export class Outbound implements Story {
   ) {
     this.profile = requestProfile(config.tls === 'mesh' ? 'https' : 'http', config.name);
     this.routes = this.makeRoutes(config);
+    this.hasSafeRoute = config.routes.some(isSafe);
   }
 
   update(config: UpstreamConfig): void {
     this.routes = this.makeRoutes(config, this.routes);
+    this.hasSafeRoute = config.routes.some(isSafe);
     this.upstream.update(config);
   }
 
@@ -109,7 +115,7 @@ export class Outbound implements Story {
   private next(call: OutboundCall): void {
     const now = this.relay.nowMs;
     // Only a first attempt may be an ejected endpoint's trial: a retry is somebody's last chance.
-    const probed = call.attempts === 0 ? this.upstream.takeProbe(now) : undefined;
+    const probed = call.attempts === 0 ? this.upstream.takeProbe(this.probeAsOfMs(call, now)) : undefined;
     const endpoint = probed ?? this.upstream.pick(call.tried as Endpoint[], now);
     if (endpoint === undefined) {
       return call.answer(
@@ -125,6 +131,14 @@ export class Outbound implements Story {
     const limitMs = call.match.plan.config.attemptTimeoutMs;
     const left = call.deadlineMs - now;
     call.begin(attempt, limitMs > 0 && limitMs < left ? now + attemptAllowedMs(limitMs, left) : NEVER);
+  }
+
+  /**
+   * A trial that fails costs nobody anything when the call may be tried again, so such calls go first. Where there are
+   * none, or none for a while, any call will do.
+   */
+  private probeAsOfMs(call: OutboundCall, nowMs: number): number {
+    return !this.hasSafeRoute || isSafe(call.match.plan.config) ? nowMs : nowMs - PROBE_PATIENCE_MS;
   }
 
   onAttemptEnd(call: OutboundCall, attempt: OutboundAttempt): void {
@@ -281,6 +295,11 @@ export class Outbound implements Story {
       before,
     );
   }
+}
+
+/** Whether a failure of one attempt can be made good by another. */
+function isSafe(route: RouteConfig): boolean {
+  return route.idempotent && route.retry !== undefined;
 }
 
 function fieldValue(block: HeaderBlock, token: number): string | undefined {
