@@ -68,6 +68,8 @@ export class InferenceQueue {
       if (maxBatch > 1) await this.gather(maxBatch);
       const batch = this.take();
       if (batch.length > 0) await this.runAll(batch);
+      // What came in while the thread was held: who has gone, above all.
+      if (this.waiting.length > 0) await nextTurn();
     }
     this.working = false;
   }

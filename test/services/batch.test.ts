@@ -3,6 +3,7 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { status } from '@grpc/grpc-js';
 import type { Tensor } from '../../proto/datatypes.js';
+import { protocols } from '../../proto/load.js';
 import { heldOut } from '../../services/digits/dataset.js';
 import { InferenceQueue, type Job, type Runner } from '../../services/model-server/batch.js';
 import type { RpcError } from '../../services/model-server/rpc.js';
@@ -225,6 +226,36 @@ describe('batches and deadlines of a real server', () => {
       [4, 4, 4],
     );
     assert.equal(harness.server.counters.jobs, 1);
+  });
+
+  it('drops a call from the queue when its caller cancels it', async () => {
+    harness = await startHarness(models);
+    const { ModelInfer } = protocols().inference;
+    const raw = Buffer.alloc(8);
+    raw.writeBigInt64LE(5n);
+    const slow = [count(100_000), count(100_000)];
+    const cancelled = Array.from({ length: 3 }, () => {
+      const request = {
+        model_name: 'loop',
+        inputs: [{ name: 'n', datatype: 'INT64', shape: [] }],
+        raw_input_contents: [raw],
+      };
+      return new Promise<number>((resolve) => {
+        const call = harness.client.client.makeUnaryRequest(
+          ModelInfer.path,
+          ModelInfer.requestSerialize,
+          ModelInfer.responseDeserialize,
+          request,
+          (error) => resolve(error?.code ?? 0),
+        );
+        // The slow runs hold the thread before and after the cancellations arrive.
+        setImmediate(() => setImmediate(() => call.cancel()));
+      });
+    });
+    assert.deepEqual(await Promise.all(cancelled), [1, 1, 1]);
+    await Promise.all(slow);
+    await count(1);
+    assert.equal(harness.server.counters.jobs, 3);
   });
 
   it('answers batched requests with exactly what single ones get', async () => {
