@@ -189,6 +189,20 @@ describe('the inference queue', () => {
     assert.deepEqual(runner.runs, [[1], [3]]);
     assert.equal(bench.queue.counters.withdrawn, 1);
   });
+
+  it('hears of a cancellation that arrived during a run before it chooses the next job', async () => {
+    const bench = new Bench();
+    const runner = new ScriptedRunner(1, true);
+    const running = bench.job(runner, [1]);
+    const gone = bench.job(runner, [2]);
+    await bench.settle();
+    runner.release();
+    // As a reset read in the turn after the run is.
+    setImmediate(() => bench.queue.withdraw(gone));
+    await running.ended;
+    await bench.settle();
+    assert.deepEqual(runner.runs, [[1]]);
+  });
 });
 
 describe('batches and deadlines of a real server', () => {
