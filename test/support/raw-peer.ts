@@ -65,7 +65,10 @@ export class RawPeer {
 
   constructor(
     readonly socket: Duplex,
-    private readonly reflexes: Reflexes & { readonly role: 'client' | 'server' },
+    private readonly reflexes: Reflexes & {
+      readonly role: 'client' | 'server';
+      readonly keepFrames?: boolean;
+    },
   ) {
     this.#reader = new FrameReader(reflexes.role === 'server' ? PREFACE.length : 0);
     socket.on('error', () => {});
@@ -96,6 +99,11 @@ export class RawPeer {
   /** Queues whole frames of a stream; DATA waits for the peer's windows. */
   queue(streamId: number, ...frames: readonly Buffer[]): void {
     this.#queue.push(streamId, frames);
+  }
+
+  /** Queues DATA that refers to `content` instead of copying it. */
+  queueShared(streamId: number, content: Buffer): void {
+    this.#queue.pushShared(streamId, content);
   }
 
   /** Writes and waits until the kernel took it or the connection died: for floods that must respect backpressure. */
@@ -159,7 +167,7 @@ export class RawPeer {
     this.bytesReceived += chunk.length;
     for (const frame of this.#reader.push(chunk)) {
       this.#counts.set(frame.type, this.count(frame.type) + 1);
-      if (this.frames.length < KEPT_FRAMES) this.frames.push(frame);
+      if (this.reflexes.keepFrames !== false && this.frames.length < KEPT_FRAMES) this.frames.push(frame);
       this.#assemble(frame);
       this.#react(frame);
       this.#queue.notice(frame);

@@ -21,6 +21,8 @@ export interface RawCall {
 }
 
 export interface RawScript extends Reflexes {
+  /** Keep what arrives for inspection. Default true; false for servers that see very many frames. */
+  readonly keepFrames?: boolean;
   /** Sent first; `none` sends nothing. Default: empty SETTINGS. */
   readonly settings?: readonly (readonly [id: number, value: number])[] | 'none';
   onConnection?(peer: RawPeer, connection: number): void;

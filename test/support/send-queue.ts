@@ -3,10 +3,12 @@
  * as far as both windows reach. Tests that want to overrun a window write to the peer directly instead.
  */
 
-import { Flag, type Frame, FrameType, Setting, settingsOf } from './h2-frames.js';
+import { Flag, type Frame, FrameType, frame, Setting, settingsOf } from './h2-frames.js';
 
 interface Queued {
   readonly bytes: Buffer;
+  /** Written right after `bytes`: the payload of a frame whose header stands alone, so that many frames can share it. */
+  readonly payload: Buffer | undefined;
   /** Octets it takes from the windows: the payload of DATA with its padding, else 0. */
   readonly cost: number;
 }
@@ -19,6 +21,7 @@ interface Outgoing {
 }
 
 const DEFAULT_WINDOW = 65_535;
+const SHARED_FRAME = 16_384;
 
 export class SendQueue {
   #connection = DEFAULT_WINDOW;
@@ -33,23 +36,39 @@ export class SendQueue {
   push(streamId: number, frames: readonly Buffer[]): void {
     const stream = this.#stream(streamId);
     for (const bytes of frames) {
-      stream.frames.push({ bytes, cost: bytes[3] === FrameType.data ? bytes.length - 9 : 0 });
+      const cost = bytes[3] === FrameType.data ? bytes.length - 9 : 0;
+      stream.frames.push({ bytes, payload: undefined, cost });
+    }
+    this.#flush(streamId, stream);
+  }
+
+  /** Queues `content` as DATA frames of at most 16 KiB that refer to it instead of copying it. */
+  pushShared(streamId: number, content: Buffer): void {
+    const stream = this.#stream(streamId);
+    for (let at = 0; at < content.length; at += SHARED_FRAME) {
+      const payload = content.subarray(at, at + SHARED_FRAME);
+      const bytes = frame(FrameType.data, 0, streamId, undefined, payload.length);
+      stream.frames.push({ bytes, payload, cost: payload.length });
     }
     this.#flush(streamId, stream);
   }
 
   /** Takes note of what the peer said about windows and streams. */
-  notice(frame: Frame): void {
-    if (frame.type === FrameType.windowUpdate) {
-      const increment = frame.payload.readUInt32BE(0);
-      if (frame.streamId === 0) this.#connection += increment;
-      else this.#stream(frame.streamId).window += increment;
-    } else if (frame.type === FrameType.settings && !(frame.flags & Flag.ack)) {
-      const initial = settingsOf(frame).get(Setting.initialWindowSize) ?? this.#initial;
+  notice(received: Frame): void {
+    if (received.type === FrameType.windowUpdate && received.streamId !== 0) {
+      const stream = this.#stream(received.streamId);
+      stream.window += received.payload.readUInt32BE(0);
+      this.#flush(received.streamId, stream);
+      return;
+    }
+    if (received.type === FrameType.windowUpdate) {
+      this.#connection += received.payload.readUInt32BE(0);
+    } else if (received.type === FrameType.settings && !(received.flags & Flag.ack)) {
+      const initial = settingsOf(received).get(Setting.initialWindowSize) ?? this.#initial;
       for (const stream of this.#streams.values()) stream.window += initial - this.#initial;
       this.#initial = initial;
-    } else if (frame.type === FrameType.rstStream) {
-      this.#streams.delete(frame.streamId);
+    } else if (received.type === FrameType.rstStream) {
+      this.#streams.delete(received.streamId);
     } else {
       return;
     }
@@ -71,6 +90,7 @@ export class SendQueue {
       stream.window -= next.cost;
       this.#connection -= next.cost;
       out.push(next.bytes);
+      if (next.payload !== undefined) out.push(next.payload);
       stream.next += 1;
       const ended = ((next.bytes[4] ?? 0) & Flag.endStream) !== 0 && next.bytes[3] !== FrameType.windowUpdate;
       if (!ended) continue;

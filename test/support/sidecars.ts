@@ -168,7 +168,10 @@ export class SidecarBench {
   /** Starts one sidecar from a file and waits until it listens. An admin listener is added. */
   async start(name: string, file: SidecarFile): Promise<SidecarProcess> {
     const where = path.join(this.directory, `${name}.yaml`);
-    await writeFile(where, JSON.stringify({ admin: '127.0.0.1:0', log: { level: 'warn' }, ...file }));
+    await writeFile(
+      where,
+      JSON.stringify({ admin: '127.0.0.1:0', log: { level: 'warn' }, drain_timeout: '500ms', ...file }),
+    );
     const child = spawn(process.execPath, [MAIN, 'sidecar', '-c', where], {
       stdio: ['ignore', 'pipe', 'pipe'],
     });

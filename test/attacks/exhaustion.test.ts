@@ -1,0 +1,137 @@
+/**
+ * Using things up: connections, TLS handshakes and streams. Whoever is inside keeps what it has.
+ */
+
+import assert from 'node:assert/strict';
+import { ErrorCode, FrameType, ping, rstStream } from '../support/h2-frames.js';
+import { openRequest, openSocket, unaryRequest } from '../support/raw-client.js';
+import { RawPeer } from '../support/raw-peer.js';
+import { Arena, resetsWith, SIDES, type Side } from './arena.js';
+import { Path } from './bystander.js';
+
+const CONNECTIONS = 32;
+const HANDSHAKES = 50;
+const STREAMS = 64;
+
+describe('attacks: exhaustion', () => {
+  let arena: Arena;
+  before(async () => {
+    arena = await Arena.open({
+      limits: {
+        max_connections: CONNECTIONS,
+        handshakes_per_second: HANDSHAKES,
+        max_concurrent_streams: STREAMS,
+      },
+    });
+  });
+  afterEach(() => arena.dismiss());
+  after(() => arena?.close());
+
+  async function isUsable(peer: RawPeer, streamId: number): Promise<void> {
+    peer.send(unaryRequest(streamId, Path.quick));
+    await peer.waitFor(
+      'an answer',
+      (one) => one.streamId === streamId && one.fields?.get('grpc-status') === '0',
+    );
+  }
+
+  for (const side of SIDES) {
+    it(`${side}: at the connection cap new ones are refused at once, those inside live, and room is given back`, async () => {
+      const hits = await arena.hitsDuring(async () => {
+        await arena.underAttack(side, async () => {
+          // The canary holds one.
+          const inside: RawPeer[] = [];
+          for (let i = 1; i < CONNECTIONS; i += 1) inside.push(await arena.attacker(side));
+          await Promise.all(inside.map((peer) => isUsable(peer, 1)));
+          const startedMs = performance.now();
+          const outside = await Promise.all(
+            Array.from(
+              { length: 10 },
+              async () => new RawPeer(await openSocket(arena.address(side)), { role: 'client' }),
+            ),
+          );
+          const refused = await Promise.all(outside.map((peer) => peer.closesWithin(1000)));
+          assert.deepEqual(
+            refused,
+            outside.map(() => true),
+          );
+          assert.ok(performance.now() - startedMs < 500, 'refusing took long');
+          await Promise.all(inside.map((peer) => isUsable(peer, 3)));
+          for (const peer of inside.splice(0, 5)) {
+            peer.close();
+            await peer.closed;
+          }
+          // The sidecar has to see the hang-ups first.
+          await Promise.all(inside.map((peer) => isUsable(peer, 5)));
+          const late = await arena.attacker(side);
+          await isUsable(late, 1);
+          for (const peer of [...inside, late]) peer.close();
+        });
+      });
+      assert.deepEqual(hits, { connections: 10 });
+    });
+
+    it(`${side}: streams beyond the announced number are refused, the others and the connection live`, async () => {
+      const peer = await arena.attacker(side);
+      const asked = 2000;
+      const hits = await arena.hitsDuring(async () => {
+        await arena.underAttack(side, async () => {
+          await peer.waitForType(FrameType.settings);
+          for (let at = 0; at < asked; at += 100) {
+            const block = Array.from({ length: 100 }, (_, i) => openRequest((at + i) * 2 + 1, Path.hold));
+            if (!(await peer.sendAll(Buffer.concat(block)))) break;
+          }
+          await pongAfter(peer);
+        });
+      });
+      assertStreamsRefused(peer, asked, hits);
+      const { open } = await arena.stats();
+      assert.ok(open <= STREAMS, `${open} calls are open at the upstream`);
+      for (let i = 0; i < STREAMS; i += 1) peer.send(rstStream(i * 2 + 1));
+      if (!peer.isClosed) await isUsable(peer, asked * 2 + 1);
+      peer.close();
+    });
+  }
+
+  /** Either each is refused by itself, or one who goes on and on is cut; both bound what it can hold. */
+  function assertStreamsRefused(peer: RawPeer, asked: number, hits: Record<string, number>): void {
+    if (peer.isClosed) {
+      assert.deepEqual(hits, { violations: 1 });
+      return;
+    }
+    assert.equal(resetsWith(peer, ErrorCode.refusedStream), asked - STREAMS);
+    assert.deepEqual(hits, { 'concurrent-streams': asked - STREAMS });
+  }
+
+  it('a storm of TLS handshakes is shed by rate, and a connected peer does not notice', async () => {
+    const side: Side = 'inbound';
+    const attempts = 200;
+    let refused = 0;
+    const hits = await arena.hitsDuring(async () => {
+      await arena.underAttack(side, async () => {
+        for (let at = 0; at < attempts; at += 20) {
+          const opened = await Promise.all(
+            Array.from({ length: 20 }, () => arena.attacker(side).catch(() => undefined)),
+          );
+          refused += opened.filter((peer) => peer === undefined).length;
+          for (const peer of opened) peer?.close();
+        }
+      });
+    });
+    const shed = (hits['handshake-rate'] ?? 0) + (hits['connections'] ?? 0);
+    assert.equal(shed, refused);
+    assert.ok(refused > 0, 'nothing was shed');
+  });
+});
+
+/** A PING after everything else: its answer says that everything before it has been handled. */
+async function pongAfter(peer: RawPeer): Promise<void> {
+  peer.send(ping(Buffer.from('lastping')));
+  await Promise.race([
+    peer.waitFor(
+      'PING answered',
+      (one) => one.type === FrameType.ping && one.payload.toString() === 'lastping',
+    ),
+    peer.closed,
+  ]);
+}

@@ -1,0 +1,124 @@
+/**
+ * Floods of cheap frames: CONTINUATION (CVE-2024-28182), SETTINGS, PING read and unread, empty DATA (CVE-2019-9518) and
+ * padding. Each listener in turn.
+ */
+
+import assert from 'node:assert/strict';
+import {
+  continuation,
+  data,
+  Flag,
+  FrameType,
+  frame,
+  grpcMessage,
+  headers,
+  paddedData,
+  ping,
+  settings,
+} from '../support/h2-frames.js';
+import { encode } from '../support/hpack-lite.js';
+import { grpcFields, openRequest } from '../support/raw-client.js';
+import type { RawPeer } from '../support/raw-peer.js';
+import { Arena, assertCut, flood, SIDES, type Side } from './arena.js';
+import { Path } from './bystander.js';
+
+const TIMES = 200_000;
+const MIB = 1 << 20;
+
+describe('attacks: floods', () => {
+  let arena: Arena;
+  before(async () => {
+    arena = await Arena.open();
+  });
+  afterEach(() => arena.dismiss());
+  after(() => arena?.close());
+
+  /** The attacker floods, must be cut, and exactly `limit` must have counted one. */
+  async function isCut(side: Side, limit: string, attack: (peer: RawPeer) => Promise<void>): Promise<void> {
+    const peer = await arena.attacker(side);
+    const rssBefore = arena.rssBytes();
+    const hits = await arena.hitsDuring(async () => {
+      await arena.underAttack(side, async () => {
+        await attack(peer);
+        await assertCut(peer);
+      });
+    });
+    assert.deepEqual(hits, { [limit]: 1 });
+    assert.ok(arena.rssBytes() - rssBefore < 64 * MIB, `RSS grew by ${arena.rssBytes() - rssBefore} bytes`);
+  }
+
+  for (const side of SIDES) {
+    describe(`${side} listener`, () => {
+      it('CONTINUATION without end', () =>
+        isCut(side, 'header-block-frames', async (peer) => {
+          peer.send(headers(1, encode(grpcFields(Path.quick)), 0));
+          await flood(peer, continuation(1, encode([['x-more', 'y'.repeat(100)]])), 5000);
+        }));
+
+      it('CONTINUATION of no octets', () =>
+        isCut(side, 'header-block-frames', async (peer) => {
+          peer.send(headers(1, encode(grpcFields(Path.quick)), 0));
+          await flood(peer, continuation(1, Buffer.alloc(0)), TIMES);
+        }));
+
+      it('SETTINGS', () =>
+        isCut(side, 'settings', async (peer) => void (await flood(peer, settings([[4, 65_535]]), TIMES))));
+
+      it('PING, answers read', () =>
+        isCut(side, 'pings', async (peer) => void (await flood(peer, ping(), TIMES))));
+
+      it('PING, answers unread', async () => {
+        const peer = await arena.attacker(side);
+        const hits = await arena.hitsDuring(async () => {
+          await arena.underAttack(side, async () => {
+            peer.socket.pause();
+            await flood(peer, ping(), TIMES);
+            peer.socket.resume();
+            await assertCut(peer);
+          });
+        });
+        assert.deepEqual(hits, { pings: 1 });
+      });
+
+      it('empty DATA', () =>
+        isCut(side, 'empty-frames', async (peer) => {
+          peer.send(openRequest(1, Path.quick));
+          await flood(peer, data(1, Buffer.alloc(0)), TIMES);
+        }));
+
+      it('unknown frames', () =>
+        isCut(side, 'idle-frames', async (peer) => void (await flood(peer, frame(0xee, 0, 0), TIMES))));
+
+      it('padding, one octet in 265: bounded by the windows, and only the octets go on', () =>
+        paddingFlood(side));
+    });
+  }
+
+  /** Not cut: one useful octet per frame is slow, not forbidden. What it costs must be bounded. */
+  async function paddingFlood(side: Side): Promise<void> {
+    const peer = await arena.attacker(side);
+    const octets = 20_000;
+    const cpuBefore = arena.cpuMs();
+    const hits = await arena.hitsDuring(async () => {
+      await arena.underAttack(side, async () => {
+        peer.send(openRequest(1, Path.quick));
+        const message = grpcMessage(Buffer.alloc(octets - 5));
+        for (let at = 0; at < octets; at += 100) {
+          const block: Buffer[] = [];
+          for (let i = at; i < at + 100; i += 1) {
+            const end = i === octets - 1 ? Flag.endStream : 0;
+            block.push(paddedData(1, message.subarray(i, i + 1), 255, end));
+          }
+          peer.queue(1, ...block);
+        }
+        await peer.waitFor('the answer', ({ fields }) => fields?.get('grpc-status') === '0', 10_000);
+      });
+    });
+    assert.deepEqual(hits, {});
+    assert.ok(arena.cpuMs() - cpuBefore < 3000, `cost ${arena.cpuMs() - cpuBefore} ms of CPU`);
+    const { calls } = await arena.stats();
+    assert.equal(calls, 1);
+    assert.equal(peer.count(FrameType.goaway), 0);
+    peer.close();
+  }
+});

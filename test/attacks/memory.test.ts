@@ -1,0 +1,82 @@
+/**
+ * Payload that nobody takes: answers left unread (CVE-2019-9511, 9517) and uploads the upstream does not read. What the
+ * sidecar holds for all of them together stays within `memory_budget`.
+ *
+ * Each case has a sidecar of its own, because resident memory once grown does not shrink.
+ */
+
+import assert from 'node:assert/strict';
+import { data, grpcMessage, Setting } from '../support/h2-frames.js';
+import { openRequest, unaryRequest } from '../support/raw-client.js';
+import { Arena, SIDES } from './arena.js';
+import { LARGE_BYTES, Path } from './bystander.js';
+
+const MIB = 1 << 20;
+const BUDGET_MIB = 32;
+/** Streams, tables, code and what the allocator keeps, beside the payload. */
+const OVERHEAD_MIB = 48;
+/** All that payload passes the canary's answers on the connection to the upstream: a while, but not for long. */
+const CANARY_MS = 500;
+/** As much as the sidecar's window for one stream. */
+const UPLOAD = Buffer.alloc(256 * 1024 - 100);
+
+describe('attacks: payload that nobody takes', () => {
+  let arena: Arena;
+  let rssBefore = 0;
+  beforeEach(async () => {
+    arena = await Arena.open({ limits: { memory_budget: `${BUDGET_MIB}MiB` } });
+    rssBefore = arena.rssBytes();
+  });
+  afterEach(async () => {
+    await arena.dismiss();
+    await arena.close();
+  });
+
+  function assertBounded(offeredBytes: number): void {
+    const grownMib = Math.round((arena.rssBytes() - rssBefore) / MIB);
+    const offeredMib = Math.round(offeredBytes / MIB);
+    assert.ok(
+      grownMib < BUDGET_MIB + OVERHEAD_MIB,
+      `RSS grew by ${grownMib} MiB of ${offeredMib} MiB offered, with a budget of ${BUDGET_MIB} MiB`,
+    );
+  }
+
+  for (const side of SIDES) {
+    it(`${side}: 500 answers of 200 KB unread`, async () => {
+      await arena.underAttack(
+        side,
+        async () => {
+          for (let i = 0; i < 5; i += 1) {
+            const settings = [[Setting.initialWindowSize, 0]] as const;
+            const peer = await arena.attacker(side, { settings, replenish: false });
+            const calls = Array.from({ length: 100 }, (_, k) => unaryRequest(2 * k + 1, Path.large));
+            await peer.sendAll(Buffer.concat(calls));
+          }
+          await new Promise((resolve) => setTimeout(resolve, 500));
+        },
+        CANARY_MS,
+      );
+      assertBounded(500 * LARGE_BYTES);
+    });
+
+    it(`${side}: 500 uploads of 256 KiB that the upstream does not read`, async () => {
+      await arena.underAttack(
+        side,
+        async () => {
+          for (let i = 0; i < 5; i += 1) {
+            const peer = await arena.attacker(side);
+            for (let k = 0; k < 100; k += 1) {
+              const streamId = 2 * k + 1;
+              const message = grpcMessage(Buffer.alloc(10), 4 * MIB);
+              peer.queue(streamId, openRequest(streamId, Path.hold), data(streamId, message));
+              peer.queueShared(streamId, UPLOAD);
+            }
+            await new Promise((resolve) => setTimeout(resolve, 100));
+          }
+        },
+        CANARY_MS,
+      );
+      assertBounded(500 * UPLOAD.length);
+    });
+  }
+});

@@ -1,0 +1,119 @@
+/**
+ * Resets as a weapon: rapid reset (CVE-2023-44487) and MadeYouReset (CVE-2025-8671), and the healthy client that cancels
+ * a thousand calls a second and must be let be.
+ */
+
+import assert from 'node:assert/strict';
+import { BUCKETS } from '../../sidecar/http2/limits.js';
+import { data, ErrorCode, Flag, FrameType, priority, rstStream, windowUpdate } from '../support/h2-frames.js';
+import { openRequest, unaryRequest } from '../support/raw-client.js';
+import type { RawPeer } from '../support/raw-peer.js';
+import { Arena, assertCut, SIDES, type Side } from './arena.js';
+import { Path } from './bystander.js';
+
+const STREAMS = 30_000;
+const PER_WRITE = 100;
+
+/** Opens streams as fast as the peer reads; `each` makes the frames of one. Returns how many were opened. */
+async function openStreams(
+  peer: RawPeer,
+  count: number,
+  each: (streamId: number) => Buffer,
+  perWrite = PER_WRITE,
+): Promise<number> {
+  let opened = 0;
+  while (opened < count) {
+    const block: Buffer[] = [];
+    for (let i = 0; i < perWrite; i += 1) block.push(each((opened + i) * 2 + 1));
+    if (!(await peer.sendAll(Buffer.concat(block)))) break;
+    opened += perWrite;
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  return opened;
+}
+
+describe('attacks: resets', () => {
+  let arena: Arena;
+  before(async () => {
+    arena = await Arena.open();
+  });
+  afterEach(() => arena.dismiss());
+  after(() => arena?.close());
+
+  for (const side of SIDES) {
+    describe(`${side} listener`, () => {
+      it('rapid reset: cut off, and almost nothing reaches the upstream', () => rapidReset(side));
+
+      const violations: readonly (readonly [string, (streamId: number) => Buffer])[] = [
+        ['WINDOW_UPDATE of 0', (id) => windowUpdate(id, 0)],
+        ['WINDOW_UPDATE past 2³¹−1', (id) => windowUpdate(id, 0x7fff_ffff)],
+        ['DATA after the end', (id) => data(id, Buffer.alloc(1), Flag.endStream)],
+        ['a stream that depends on itself', (id) => priority(id, id)],
+      ];
+      for (const [name, violate] of violations) {
+        it(`MadeYouReset by ${name}: cut off within a few hundred streams`, () =>
+          madeYouReset(side, violate));
+      }
+    });
+  }
+
+  async function rapidReset(side: Side): Promise<void> {
+    const peer = await arena.attacker(side);
+    const hits = await arena.hitsDuring(async () => {
+      await arena.underAttack(side, async () => {
+        await openStreams(peer, STREAMS, (id) => Buffer.concat([openRequest(id, Path.quick), rstStream(id)]));
+        await assertCut(peer);
+      });
+    });
+    assert.deepEqual(hits, { 'rapid-resets': 1 });
+    const { calls, mostOpen } = await arena.stats();
+    assert.ok(calls < 1100, `${calls} calls reached the upstream`);
+    assert.ok(mostOpen <= 256, `${mostOpen} calls were open at the upstream`);
+  }
+
+  async function madeYouReset(side: Side, violate: (streamId: number) => Buffer): Promise<void> {
+    const peer = await arena.attacker(side);
+    const hits = await arena.hitsDuring(async () => {
+      await arena.underAttack(side, async () => {
+        await openStreams(peer, 5000, (id) => Buffer.concat([unaryRequest(id, Path.hold), violate(id)]), 20);
+        await assertCut(peer, [ErrorCode.enhanceYourCalm, ErrorCode.protocol, ErrorCode.flowControl]);
+      });
+    });
+    assert.deepEqual(hits, { violations: 1 });
+    assert.ok(peer.count(FrameType.rstStream) <= BUCKETS.violations.burst + 20, peer.describe());
+    const { calls, open } = await arena.stats();
+    assert.ok(calls < 1100, `${calls} calls reached the upstream`);
+    assert.equal(open, 0, 'calls are left open at the upstream');
+  }
+
+  it('a client that cancels 1,000 calls a second for 4 s keeps its connection, and its calls are cancelled', async () => {
+    const peer = await arena.attacker('outbound');
+    const cancels = 4000;
+    const hits = await arena.hitsDuring(async () => {
+      await arena.underAttack('outbound', () => cancelSteadily(peer, cancels, 1000));
+    });
+    assert.deepEqual(hits, {});
+    peer.send(unaryRequest(cancels * 2 + 1, Path.quick));
+    const status = await peer.waitFor('an answer', (frame) => frame.fields?.get('grpc-status') === '0');
+    assert.equal(status.streamId, cancels * 2 + 1);
+    assert.equal(peer.count(FrameType.goaway), 0);
+    assert.equal((await arena.stats()).open, 0);
+    peer.close();
+  });
+});
+
+/** Each call is let into the upstream and cancelled a few milliseconds later. */
+async function cancelSteadily(peer: RawPeer, count: number, perSecond: number): Promise<void> {
+  const startedMs = performance.now();
+  let opened = 0;
+  let cancelled = 0;
+  while (cancelled < count) {
+    const due = Math.min(count, Math.ceil(((performance.now() - startedMs) / 1000) * perSecond));
+    const block: Buffer[] = [];
+    for (; cancelled < opened; cancelled += 1) block.push(rstStream(cancelled * 2 + 1));
+    for (; opened < due; opened += 1) block.push(openRequest(opened * 2 + 1, Path.hold));
+    if (block.length > 0)
+      assert.ok(await peer.sendAll(Buffer.concat(block)), `cut off after ${cancelled} cancels`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}

@@ -1,0 +1,122 @@
+/**
+ * Peers that are slow on purpose (slowloris): connections, TLS handshakes, frames and header blocks that are begun and
+ * not finished.
+ */
+
+import assert from 'node:assert/strict';
+import { Duplex } from 'node:stream';
+import tls from 'node:tls';
+import { data, FrameType, headers, PREFACE, ping } from '../support/h2-frames.js';
+import { encode } from '../support/hpack-lite.js';
+import { grpcFields, openRequest, openSocket } from '../support/raw-client.js';
+import { RawPeer } from '../support/raw-peer.js';
+import { Arena } from './arena.js';
+import { Path } from './bystander.js';
+
+const HANDSHAKE_MS = 700;
+/** A frame or block that has begun must be whole after 10 s. */
+const STALLED_MS = 10_000;
+
+describe('attacks: slow peers', () => {
+  let arena: Arena;
+  before(async () => {
+    arena = await Arena.open({
+      limits: { handshake_timeout: `${HANDSHAKE_MS}ms` },
+    });
+  });
+  afterEach(() => arena.dismiss());
+  after(() => arena?.close());
+
+  it('half-open connections end at the handshake limit, and each counts', async () => {
+    const each = 20;
+    const hits = await arena.hitsDuring(async () => {
+      await arena.underAttack('outbound', async () => {
+        const openings = [
+          () => arena.attacker('outbound', { start: 'none' }),
+          async () => {
+            const peer = await arena.attacker('outbound', { start: 'none' });
+            peer.send(PREFACE.subarray(0, 12));
+            return peer;
+          },
+          async () => new RawPeer(await openSocket(arena.address('inbound')), { role: 'client' }),
+          () => arena.attacker('inbound', { start: 'none' }),
+          () => arena.attacker('outbound', { ackSettings: false }),
+        ];
+        const startedMs = performance.now();
+        const peers: RawPeer[] = [];
+        for (let i = 0; i < each; i += 1) peers.push(...(await Promise.all(openings.map((open) => open()))));
+        const ended = await Promise.all(peers.map((peer) => peer.closesWithin(HANDSHAKE_MS * 4)));
+        assert.equal(ended.filter((isClosed) => !isClosed).length, 0, 'connections are left open');
+        assert.ok(performance.now() - startedMs >= HANDSHAKE_MS * 0.9, 'they were closed before the limit');
+      });
+    });
+    assert.deepEqual(hits, { 'handshake-timeout': 5 * each });
+  });
+
+  it('frames and header blocks that are begun and not finished end after ten seconds', async function () {
+    this.timeout(30_000);
+    const each = 10;
+    const hits = await arena.hitsDuring(async () => {
+      await arena.underAttack('outbound', async () => {
+        const begun = [
+          headers(1, encode(grpcFields(Path.quick)), 0),
+          headers(1, encode(grpcFields(Path.quick))).subarray(0, 20),
+          Buffer.concat([openRequest(1, Path.hold), data(1, Buffer.alloc(1000)).subarray(0, 200)]),
+        ];
+        const peers: RawPeer[] = [];
+        for (const bytes of begun) {
+          for (let i = 0; i < each; i += 1) {
+            const peer = await arena.attacker('outbound');
+            await settled(peer);
+            peer.send(bytes);
+            peers.push(peer);
+          }
+        }
+        const ended = await Promise.all(peers.map((peer) => peer.closesWithin(STALLED_MS + 5000)));
+        assert.equal(ended.filter((isClosed) => !isClosed).length, 0, 'connections are left open');
+      });
+    });
+    assert.deepEqual(hits, { 'stalled-frame': 3 * each });
+    assert.equal((await arena.stats()).open, 0, 'calls are left open at the upstream');
+  });
+
+  it('TLS clients that fall silent after their hello end at the limit, and each counts', async () => {
+    const each = 20;
+    const hello = await clientHello();
+    const hits = await arena.hitsDuring(async () => {
+      await arena.underAttack('inbound', async () => {
+        const peers = await Promise.all(
+          Array.from({ length: each }, async () => {
+            const peer = new RawPeer(await openSocket(arena.address('inbound')), { role: 'client' });
+            peer.send(hello);
+            return peer;
+          }),
+        );
+        const ended = await Promise.all(peers.map((peer) => peer.closesWithin(HANDSHAKE_MS * 4)));
+        assert.equal(ended.filter((isClosed) => !isClosed).length, 0, 'connections are left open');
+      });
+    });
+    assert.deepEqual(hits, { 'handshake-timeout': each });
+  });
+});
+
+/** The first flight of a real TLS client. */
+function clientHello(): Promise<Buffer> {
+  return new Promise((resolve) => {
+    const wire = new Duplex({
+      read: () => {},
+      write: (chunk: Buffer, _encoding, done) => {
+        resolve(chunk);
+        done();
+      },
+    });
+    tls.connect({ socket: wire, ALPNProtocols: ['h2'] }).on('error', () => {});
+  });
+}
+
+/** Both sides' SETTINGS are acknowledged: nothing will be written between the bytes of what comes next. */
+async function settled(peer: RawPeer): Promise<void> {
+  await peer.waitForType(FrameType.settings);
+  peer.send(ping());
+  await peer.waitForType(FrameType.ping);
+}
