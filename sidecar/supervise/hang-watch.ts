@@ -11,11 +11,16 @@ import type { Clock } from '../runtime/clock.js';
 import type { Timer, Timers } from '../runtime/timers.js';
 import type { Probe, Watch, WatchEvents } from './supervised-process.js';
 
+/** The relay's evidence, and how much work the model was given in all. */
+export interface ModelWork extends WorkEvidence {
+  readonly started: number;
+}
+
 export interface HangWatchDeps {
   readonly clock: Clock;
   readonly timers: Timers;
   readonly probe: Probe;
-  evidence(): WorkEvidence;
+  evidence(): ModelWork;
 }
 
 const TICK_MS = 500;
@@ -38,9 +43,12 @@ export class HangWatch implements Watch {
   private probing = false;
   private failedProbes = 0;
   private stopped = false;
-  /** Earliest start of the work that has been under way without a result; 0 = none. */
+  /** Since when there has been work without a result; 0 = there is none. */
   private quietWorkMs = 0;
-  private completed = 0;
+  private completed: number;
+  private started: number;
+  /** Work that had ended, with a result or without, when the model last gave a sign of life. */
+  private settled = 0;
 
   constructor(
     private readonly deps: HangWatchDeps,
@@ -48,7 +56,10 @@ export class HangWatch implements Watch {
   ) {
     const nowMs = deps.clock.now();
     this.lastProbeMs = nowMs;
-    this.completed = deps.evidence().completed;
+    const { completed, started } = deps.evidence();
+    this.completed = completed;
+    this.started = started;
+    this.settle();
     this.liveness.restarted(nowMs);
     this.tickIn(IDLE_TICK_MS, nowMs);
   }
@@ -67,7 +78,7 @@ export class HangWatch implements Watch {
     const nowMs = this.deps.clock.now();
     if (nowMs - this.nextTickMs > OWN_STALL_MS) this.stalled(nowMs);
     const seen = this.deps.evidence();
-    const isIdle = seen.inFlight === 0 && seen.completed === this.completed && this.failedProbes === 0;
+    const isIdle = seen.inFlight === 0 && seen.started === this.started && this.failedProbes === 0;
     const evidence = this.continued(seen);
     const verdict = this.liveness.judge(evidence, nowMs);
     if (verdict === Liveness.hung) {
@@ -79,15 +90,24 @@ export class HangWatch implements Watch {
   }
 
   /**
-   * Work whose caller gave up is replaced by younger work, and a frozen model would look busy for ever. So the
-   * start of the oldest work since the last result is kept, for as long as there is any.
+   * Work whose caller gave up is gone from the relay and still keeps a model busy, or shows that it is frozen. So
+   * it counts as under way until the model gives a sign of life: a result, or an answer to a probe.
    */
-  private continued(evidence: WorkEvidence): WorkEvidence {
-    if (evidence.completed !== this.completed || evidence.inFlight === 0) this.quietWorkMs = 0;
-    this.completed = evidence.completed;
-    if (evidence.inFlight === 0) return evidence;
-    if (this.quietWorkMs === 0) this.quietWorkMs = evidence.oldestStartMs;
-    return { ...evidence, oldestStartMs: Math.min(this.quietWorkMs, evidence.oldestStartMs) };
+  private continued(seen: ModelWork): WorkEvidence {
+    if (seen.completed !== this.completed) this.settle();
+    this.completed = seen.completed;
+    this.started = seen.started;
+    const abandoned = seen.started - seen.inFlight - this.settled;
+    if (seen.inFlight === 0 && abandoned <= 0) return seen;
+    if (this.quietWorkMs === 0) this.quietWorkMs = seen.oldestStartMs || this.deps.clock.now();
+    return { ...seen, inFlight: Math.max(1, seen.inFlight), oldestStartMs: this.quietWorkMs };
+  }
+
+  /** A sign of life: nothing that ended before it is held against the model. */
+  private settle(): void {
+    const { started, inFlight } = this.deps.evidence();
+    this.settled = started - inFlight;
+    this.quietWorkMs = 0;
   }
 
   private wantsProbe(verdict: Liveness, evidence: WorkEvidence, nowMs: number): boolean {
@@ -115,6 +135,7 @@ export class HangWatch implements Watch {
       return;
     }
     this.failedProbes = 0;
+    this.settle();
     this.liveness.probePassed(nowMs);
     if (health.kind === 'not-serving') {
       this.stop();
@@ -128,11 +149,14 @@ export class HangWatch implements Watch {
     } else {
       this.failedProbes++;
       this.liveness.probeFailed();
+      this.timer.cancel();
+      this.tick();
     }
   }
 
   private stalled(nowMs: number): void {
     this.failedProbes = 0;
+    this.settle();
     this.liveness.stalled(nowMs);
   }
 

@@ -7,11 +7,10 @@ import { dirname } from 'node:path';
 import type { ModelReport } from '../admin/view.js';
 import type { Address, ModelProcessConfig } from '../config/model.js';
 import { RestartBackoff } from '../core/backoff.js';
-import type { WorkEvidence } from '../core/liveness.js';
 import type { Clock } from '../runtime/clock.js';
 import type { Random } from '../runtime/random.js';
 import type { Timers } from '../runtime/timers.js';
-import { HangWatch } from './hang-watch.js';
+import { HangWatch, type ModelWork } from './hang-watch.js';
 import { HealthProbe } from './health-probe.js';
 import { OwnedProcess } from './owned-process.js';
 import { SupervisedProcess } from './supervised-process.js';
@@ -25,7 +24,7 @@ export interface ModelProcessDeps {
   /** Descriptors for the model's standard output and error. */
   readonly stdout: number;
   readonly stderr: number;
-  evidence(): WorkEvidence;
+  evidence(): ModelWork;
   onChange(report: ModelReport): void;
 }
 

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
-import type { WorkEvidence } from '../../sidecar/core/liveness.js';
-import { HangWatch } from '../../sidecar/supervise/hang-watch.js';
+import { HangWatch, type ModelWork } from '../../sidecar/supervise/hang-watch.js';
 import { ManualClock } from '../support/manual-clock.js';
 import { FakeProbe, SERVING, SILENT } from './fakes.js';
 
-const IDLE: WorkEvidence = {
+const IDLE: ModelWork = {
   inFlight: 0,
+  started: 10,
   completed: 10,
   lastCompletionMs: 900,
   oldestStartMs: 0,
@@ -15,7 +15,7 @@ const IDLE: WorkEvidence = {
 describe('hang watch', () => {
   let time: ManualClock;
   let probe: FakeProbe;
-  let evidence: WorkEvidence;
+  let evidence: ModelWork;
   let hangs: string[];
   let notServing: string[];
   let watch: HangWatch;
@@ -53,7 +53,7 @@ describe('hang watch', () => {
   });
 
   it('convicts a model that is frozen at work, within five seconds', async () => {
-    evidence = { ...IDLE, inFlight: 2, oldestStartMs: time.now() };
+    evidence = { ...IDLE, inFlight: 2, started: 12, oldestStartMs: time.now() };
     probe.health = SILENT;
     await time.settle(5_000);
     assert.equal(hangs.length, 1);
@@ -63,10 +63,28 @@ describe('hang watch', () => {
   it('convicts a frozen model whose callers keep giving up and being replaced', async () => {
     probe.health = SILENT;
     for (let i = 0; i < 50; i++) {
-      evidence = { ...IDLE, inFlight: 1, oldestStartMs: time.now() }; // always young work
+      evidence = { ...IDLE, inFlight: 1, started: 11, oldestStartMs: time.now() }; // always young work
       await time.settle(100);
     }
     assert.equal(hangs.length, 1);
+  });
+
+  it('convicts a frozen model within five seconds though every caller gave up between two looks', async () => {
+    probe.health = SILENT;
+    for (let i = 1; i <= 50; i++) {
+      evidence = { ...IDLE, started: IDLE.started + i };
+      await time.settle(100);
+    }
+    assert.equal(hangs.length, 1);
+  });
+
+  it('holds no abandoned work against a model that answers', async () => {
+    evidence = { ...IDLE, started: IDLE.started + 3 };
+    await time.settle(10_000);
+    const asked = probe.asked;
+    await time.settle(20_000);
+    assert.ok(probe.asked - asked <= 5, `asked ${probe.asked - asked} times in 20 s, as if in doubt`);
+    assert.deepEqual(hangs, []);
   });
 
   it('never convicts a model that brings results, however long its health answers wait', async () => {
@@ -74,6 +92,7 @@ describe('hang watch', () => {
     for (let i = 0; i < 600; i++) {
       evidence = {
         inFlight: 2,
+        started: 12 + i,
         completed: 10 + i,
         lastCompletionMs: time.now(),
         oldestStartMs: time.now(),
@@ -85,7 +104,7 @@ describe('hang watch', () => {
   });
 
   it('gives a slow model as long as its own runs take', async () => {
-    evidence = { ...IDLE, inFlight: 1, oldestStartMs: time.now(), usualMs: 4_000 };
+    evidence = { ...IDLE, inFlight: 1, started: 11, oldestStartMs: time.now(), usualMs: 4_000 };
     probe.health = SILENT;
     await time.settle(39_000);
     assert.deepEqual(hangs, []);
@@ -94,7 +113,14 @@ describe('hang watch', () => {
   });
 
   it('gives the first run of an unknown model half a minute', async () => {
-    evidence = { inFlight: 1, completed: 0, lastCompletionMs: 0, oldestStartMs: time.now(), usualMs: 0 };
+    evidence = {
+      inFlight: 1,
+      started: 1,
+      completed: 0,
+      lastCompletionMs: 0,
+      oldestStartMs: time.now(),
+      usualMs: 0,
+    };
     probe.health = SILENT;
     await time.settle(29_000);
     assert.deepEqual(hangs, []);
@@ -103,7 +129,7 @@ describe('hang watch', () => {
   });
 
   it('forgets every silence that its own process slept through', async () => {
-    evidence = { ...IDLE, inFlight: 1, oldestStartMs: time.now() };
+    evidence = { ...IDLE, inFlight: 1, started: 11, oldestStartMs: time.now() };
     probe.health = 'wait';
     await time.settle(3_000);
     assert.ok(probe.asked > 0);
