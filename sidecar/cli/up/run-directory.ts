@@ -7,16 +7,17 @@
 
 import {
   chmodSync,
+  lstatSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   rmSync,
-  statSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { CommandFailure, oneLine } from '../failure.js';
 
 const PREFIX = 'outrider-up-';
@@ -44,7 +45,8 @@ export class RunDirectory {
   static create(asked: string | undefined): RunDirectory {
     removeAbandoned();
     try {
-      if (asked === undefined) return new RunDirectory(mkdtempSync(join(tmpdir(), PREFIX)), 'all');
+      if (asked === undefined)
+        return new RunDirectory(mkdtempSync(join(tmpdir(), `${PREFIX}${world()}-${process.pid}-`)), 'all');
       mkdirSync(asked, { recursive: true, mode: 0o700 });
       if (readdirSync(asked).length > 0) throw new CommandFailure(`run directory ${asked} is not empty`);
       chmodSync(asked, 0o700);
@@ -102,8 +104,22 @@ export function runningMeshes(): RunNote[] {
 
 function removeAbandoned(): void {
   for (const path of runDirectories()) {
-    const note = readNote(path);
-    if (note !== undefined && !isAlive(note.pid)) rmSync(path, { recursive: true, force: true });
+    if (!isAlive(ownerOf(path))) rmSync(path, { recursive: true, force: true });
+  }
+}
+
+/** The process id in a name that one of us made; NaN in any other name. */
+function ownerOf(path: string): number {
+  const match = /^outrider-up-([a-z0-9]+)-(\d+)-\w+$/.exec(basename(path));
+  return match?.[1] === world() ? Number(match[2]) : Number.NaN;
+}
+
+/** Which world a process id belongs to: containers may share a temporary directory, and not their processes. */
+function world(): string {
+  try {
+    return Number(/\d+/.exec(readlinkSync('/proc/self/ns/pid'))?.[0]).toString(36);
+  } catch {
+    return 'host'; // not Linux
   }
 }
 
@@ -112,15 +128,17 @@ function runDirectories(): string[] {
   const folder = tmpdir();
   try {
     return readdirSync(folder)
-      .filter((name) => name.startsWith(PREFIX))
+      .filter((name) => ownerOf(name) > 0)
       .map((name) => join(folder, name))
-      .filter((path) => {
-        const stat = statSync(path, { throwIfNoEntry: false });
-        return stat?.isDirectory() === true && stat.uid === process.getuid?.();
-      });
+      .filter(isOurs);
   } catch {
     return [];
   }
+}
+
+function isOurs(path: string): boolean {
+  const stat = lstatSync(path, { throwIfNoEntry: false });
+  return stat?.isDirectory() === true && stat.uid === process.getuid?.();
 }
 
 function readNote(path: string): RunNote | undefined {
