@@ -3,6 +3,9 @@
  * two sidecars with mutual TLS.
  */
 
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { type Pair, startPair } from '../support/sidecars.js';
 import { startTestService, type TestService } from '../support/test-service.js';
 import { CASES } from './cases.js';
@@ -38,5 +41,26 @@ describe('interop, grpc-js client', () => {
       await pair?.close();
     });
     for (const one of [...CASES, ...LARGE_CASES]) it(one.name, () => one.run(caller));
+  });
+
+  describe('through two sidecars, Unix sockets at both ends', () => {
+    let directory: string;
+    let local: TestService;
+    let pair: Pair;
+    let caller: Caller;
+    before(async () => {
+      directory = await mkdtemp(path.join(tmpdir(), 'outrider-interop-'));
+      local = await startTestService({ kind: 'unix', path: path.join(directory, 'service.sock') });
+      const listen = { kind: 'unix', path: path.join(directory, 'caller.sock') } as const;
+      pair = await startPair({ local: local.address, listen });
+      caller = new Caller(listen);
+    });
+    after(async () => {
+      caller?.close();
+      await pair?.close();
+      local?.close();
+      await rm(directory, { recursive: true, force: true });
+    });
+    for (const one of CASES) it(one.name, () => one.run(caller));
   });
 });

@@ -44,7 +44,7 @@ export interface RawServer {
 export async function rawServer(script: RawScript): Promise<RawServer> {
   const peers: RawPeer[] = [];
   let calls = 0;
-  const server = net.createServer((socket) => {
+  const server = net.createServer({ noDelay: true }, (socket) => {
     const peer = new RawPeer(socket, { ...script, role: 'server' });
     const connection = peers.push(peer);
     if (script.settings !== 'none') peer.send(settings(script.settings));

@@ -206,6 +206,8 @@ export interface PairOptions {
   readonly local: Address;
   readonly limits?: Readonly<Record<string, unknown>>;
   readonly queue?: Readonly<Record<string, unknown>>;
+  /** Where the application calls. Default: a free loopback port. */
+  readonly listen?: Address;
   /** A model process for the service's sidecar to own. */
   readonly model?: Readonly<Record<string, unknown>>;
 }
@@ -228,12 +230,13 @@ export async function startPair(options: PairOptions): Promise<Pair> {
       },
     });
     const inbound = service.address('inbound');
+    const listen = options.listen === undefined ? '127.0.0.1:0' : writeAddress(options.listen);
     const caller = await bench.start('caller', {
       service: 'app',
       identity: await bench.identity('app'),
       limits,
       outbound: {
-        upstreams: { testing: { listen: '127.0.0.1:0', endpoints: [writeAddress(inbound)] } },
+        upstreams: { testing: { listen, endpoints: [writeAddress(inbound)] } },
       },
     });
     const target = caller.address('upstream testing');

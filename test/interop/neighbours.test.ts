@@ -1,0 +1,106 @@
+/**
+ * One very large call and its neighbours on the same connection, through two sidecars with mutual TLS: the small calls
+ * must not wait for the large one. Client and upstream are raw, so that nothing but the relay schedules.
+ */
+
+import assert from 'node:assert/strict';
+import { data, Flag, FrameType, grpcMessage } from '../support/h2-frames.js';
+import { openRequest, rawClient, unaryRequest } from '../support/raw-client.js';
+import type { RawPeer } from '../support/raw-peer.js';
+import { answer, headersFrame, type RawServer, rawServer, trailersFrame } from '../support/raw-server.js';
+import { type Pair, startPair } from '../support/sidecars.js';
+
+const LARGE = grpcMessage(Buffer.alloc(64 << 20));
+const SMALL_EVERY_MS = 5;
+const ALLOWED_MS = 40;
+/** How much of what small calls take alone is taken for noise. */
+const NOISE = 3;
+
+describe('one call of 64 MiB and its neighbours on the same connection', () => {
+  let upstream: RawServer;
+  let pair: Pair;
+  let peer: RawPeer;
+  let nextId = 1;
+
+  before(async () => {
+    upstream = await rawServer({
+      keepFrames: false,
+      onRequest(call) {
+        if (call.fields.get(':path') !== '/large.Download/Call') return answer(call);
+        call.peer.queue(call.streamId, headersFrame(call));
+        call.peer.queueShared(call.streamId, LARGE);
+        call.peer.queue(call.streamId, trailersFrame(call));
+      },
+    });
+    pair = await startPair({ local: upstream.address });
+    peer = await rawClient(pair.target);
+  });
+  after(async () => {
+    peer?.close();
+    await pair?.close();
+    await upstream.close();
+  });
+
+  const takeId = (): number => {
+    const id = nextId;
+    nextId += 2;
+    return id;
+  };
+
+  async function ended(streamId: number): Promise<void> {
+    const last = await peer.waitFor(
+      `the end of stream ${streamId}`,
+      (frame) =>
+        frame.streamId === streamId &&
+        (frame.flags & Flag.endStream) !== 0 &&
+        frame.type !== FrameType.settings,
+      15_000,
+    );
+    assert.equal(last.fields?.get('grpc-status'), '0');
+  }
+
+  /** Small calls one after another while `during` runs (at least 50); their 99th percentile, ms. */
+  async function smallCalls(during: Promise<unknown>): Promise<number> {
+    let isOver = false;
+    void during.finally(() => {
+      isOver = true;
+    });
+    const latencies: number[] = [];
+    while (!isOver || latencies.length < 50) {
+      const startedMs = performance.now();
+      const streamId = takeId();
+      peer.send(unaryRequest(streamId, '/small.Neighbour/Call'));
+      await ended(streamId);
+      latencies.push(performance.now() - startedMs);
+      await new Promise((resolve) => setTimeout(resolve, SMALL_EVERY_MS));
+    }
+    return latencies.sort((a, b) => a - b)[Math.floor(latencies.length * 0.99)] as number;
+  }
+
+  async function compare(large: () => Promise<void>): Promise<void> {
+    const aloneMs = await smallCalls(Promise.resolve());
+    const transfer = large();
+    const besideMs = await smallCalls(transfer);
+    await transfer;
+    assert.ok(
+      besideMs < ALLOWED_MS + NOISE * aloneMs,
+      `p99 of small calls ${besideMs.toFixed(1)} ms, alone ${aloneMs.toFixed(1)} ms`,
+    );
+  }
+
+  it('a download delays small calls by no more than a few milliseconds', () =>
+    compare(async () => {
+      const streamId = takeId();
+      peer.send(unaryRequest(streamId, '/large.Download/Call'));
+      await ended(streamId);
+    }));
+
+  it('an upload delays small calls by no more than a few milliseconds', () =>
+    compare(async () => {
+      const streamId = takeId();
+      peer.send(openRequest(streamId, '/large.Upload/Call'));
+      peer.queueShared(streamId, LARGE);
+      peer.queue(streamId, data(streamId, Buffer.alloc(0), Flag.endStream));
+      await ended(streamId);
+    }));
+});
