@@ -2,7 +2,11 @@
  * The signals that ask a long-running command to end: the first asks for an orderly end, the next for one at once.
  */
 
+import { systemClock } from '../runtime/clock.js';
+
 const ENDING: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP'];
+/** One Ctrl-C may arrive twice: from the terminal, and from an npm in between that passes it on. */
+const SAME_CTRL_C_MS = 300;
 
 export interface EndRequests {
   /** Resolves at the first request, with its name. */
@@ -22,14 +26,21 @@ export function endRequests(except: readonly NodeJS.Signals[] = []): EndRequests
   const first = next();
   const second = next();
   const ask = (why: string) => waiting.shift()?.(why);
+  let lastMs = Number.NEGATIVE_INFINITY;
+  const onSignal = (signal: NodeJS.Signals) => {
+    const nowMs = systemClock.now();
+    const isEcho = signal === 'SIGINT' && nowMs - lastMs < SAME_CTRL_C_MS;
+    lastMs = nowMs;
+    if (!isEcho) ask(signal);
+  };
   const signals = ENDING.filter((signal) => !except.includes(signal));
-  for (const signal of signals) process.on(signal, ask);
+  for (const signal of signals) process.on(signal, onSignal);
   return {
     first,
     second,
     ask,
     release: () => {
-      for (const signal of signals) process.off(signal, ask);
+      for (const signal of signals) process.off(signal, onSignal);
     },
   };
 }

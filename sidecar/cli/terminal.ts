@@ -42,7 +42,7 @@ export class ProgressLine {
 
   show(text: string): void {
     if (this.stream.isTTY !== true) return;
-    const width = Math.max(20, (this.stream.columns ?? 80) - 1);
+    const width = Math.max(20, (this.stream.columns || 80) - 1);
     this.stream.write(`\r\x1b[2K${text.slice(0, width)}`);
     this.shown = true;
   }

@@ -166,7 +166,7 @@ function inferLine(caller: Seat): string[] {
   const address = callAddresses(caller)['digits'];
   if (address === undefined) return [];
   return [
-    'try it: ',
+    'try it:',
     `  npx outrider infer digits --input @services/digits/samples/seven.png --target ${address}`,
   ];
 }
