@@ -9,6 +9,7 @@ import { randomBytes } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Address } from '../config/model.js';
+import { isSecretName, REDACTED } from '../runtime/logger.js';
 import { processStats } from '../runtime/process-stats.js';
 import { refusal } from './guard.js';
 import { renderPage } from './page.js';
@@ -48,7 +49,11 @@ const ROUTES: Readonly<Record<string, Route>> = {
     does: 'state of endpoints, queue and model',
     answer: (view) => json(statusOf(view)),
   },
-  '/config': { method: 'GET', does: 'configuration in force', answer: (view) => json(view.config()) },
+  '/config': {
+    method: 'GET',
+    does: 'configuration in force',
+    answer: (view) => json(view.config(), withoutSecrets),
+  },
   '/drain': {
     method: 'POST',
     does: 'finish what is in flight, take nothing new (?wait: answer when done)',
@@ -166,12 +171,20 @@ function page(view: SidecarView): Answer {
   };
 }
 
-function json(value: unknown): Answer {
+function json(value: unknown, replace?: (name: string, value: unknown) => unknown): Answer {
   return {
     status: 200,
     type: 'application/json; charset=utf-8',
-    body: `${JSON.stringify(value, null, 2)}\n`,
+    body: `${JSON.stringify(value, replace, 2)}\n`,
   };
+}
+
+/** Values of a model's environment are nobody's business, whatever they are called. */
+function withoutSecrets(name: string, value: unknown): unknown {
+  if (name === 'env' && typeof value === 'object' && value !== null) {
+    return Object.fromEntries(Object.keys(value).map((key) => [key, REDACTED]));
+  }
+  return typeof value === 'string' && isSecretName(name) ? REDACTED : value;
 }
 
 function text(status: number, body: string): Answer {

@@ -87,6 +87,21 @@ describe('admin server', () => {
     assert.deepEqual(JSON.parse((await ask('/config')).body), { service: 'digits' });
   });
 
+  it('shows the configuration without what may be secret in it', async () => {
+    view.config = () => ({
+      service: 'digits',
+      model: { command: ['serve'], env: { HF_TOKEN: 'hunter2', LANG: 'C' } },
+      apiKey: 'hunter2',
+    });
+    const { body } = await ask('/config');
+    assert.doesNotMatch(body, /hunter2/);
+    assert.deepEqual(JSON.parse(body), {
+      service: 'digits',
+      model: { command: ['serve'], env: { HF_TOKEN: '[redacted]', LANG: '[redacted]' } },
+      apiKey: '[redacted]',
+    });
+  });
+
   it('answers a drain at once, or when it is done if asked to wait', async () => {
     assert.equal((await ask('/drain', { method: 'POST' })).status, 202);
     let done = false;
