@@ -95,12 +95,11 @@ export class MemorySocket extends EventEmitter {
   step(): boolean {
     if (this.isClosed || this.connecting) return this.closeUnconnected();
     const { other } = this;
-    let moved = false;
-    if (other !== null && !this.isCut && !other.isCut && !other.isClosed) {
-      moved = this.pass(other) || this.passEnd(other);
-    }
-    const isOver = (this.writableEnded && this.wire.length === 0 && this.isEndRead) || this.destroyed;
-    if (!isOver || this.isClosed) return moved;
+    const isReached = other !== null && !this.isCut && !other.isCut && !other.isClosed;
+    const moved = isReached && (this.pass(other) || this.passEnd(other));
+    if (moved || this.isClosed) return moved;
+    const hasSaidAll = this.isEndSent || (this.writableEnded && other?.isClosed === true);
+    if (!this.destroyed && !(hasSaidAll && this.isEndRead)) return false;
     this.destroyed = true;
     this.isClosed = true;
     this.emit('close');
