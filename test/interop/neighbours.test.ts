@@ -12,8 +12,8 @@ import { type Pair, startPair } from '../support/sidecars.js';
 
 const LARGE = grpcMessage(Buffer.alloc(64 << 20));
 const SMALL_EVERY_MS = 5;
-const ALLOWED_MS = 40;
-/** How much of what small calls take alone is taken for noise. */
+/** How much longer small calls may take at the median and at the 95th percentile, beside three times what they take alone. */
+const ALLOWED_MS = { median: 15, p95: 40 } as const;
 const NOISE = 3;
 
 describe('one call of 64 MiB and its neighbours on the same connection', () => {
@@ -59,8 +59,8 @@ describe('one call of 64 MiB and its neighbours on the same connection', () => {
     assert.equal(last.fields?.get('grpc-status'), '0');
   }
 
-  /** Small calls one after another while `during` runs (at least 50); their 99th percentile, ms. */
-  async function smallCalls(during: Promise<unknown>): Promise<number> {
+  /** Times small calls, one after another, while `during` runs; at least 50 of them. */
+  async function smallCalls(during: Promise<unknown>): Promise<{ median: number; p95: number }> {
     let isOver = false;
     void during.finally(() => {
       isOver = true;
@@ -74,18 +74,22 @@ describe('one call of 64 MiB and its neighbours on the same connection', () => {
       latencies.push(performance.now() - startedMs);
       await new Promise((resolve) => setTimeout(resolve, SMALL_EVERY_MS));
     }
-    return latencies.sort((a, b) => a - b)[Math.floor(latencies.length * 0.99)] as number;
+    latencies.sort((a, b) => a - b);
+    const at = (ratio: number): number => latencies[Math.floor(latencies.length * ratio)] as number;
+    return { median: at(0.5), p95: at(0.95) };
   }
 
   async function compare(large: () => Promise<void>): Promise<void> {
-    const aloneMs = await smallCalls(Promise.resolve());
+    const alone = await smallCalls(Promise.resolve());
     const transfer = large();
-    const besideMs = await smallCalls(transfer);
+    const beside = await smallCalls(transfer);
     await transfer;
-    assert.ok(
-      besideMs < ALLOWED_MS + NOISE * aloneMs,
-      `p99 of small calls ${besideMs.toFixed(1)} ms, alone ${aloneMs.toFixed(1)} ms`,
-    );
+    for (const which of ['median', 'p95'] as const) {
+      assert.ok(
+        beside[which] < ALLOWED_MS[which] + NOISE * alone[which],
+        `${which} of small calls ${beside[which].toFixed(1)} ms, alone ${alone[which].toFixed(1)} ms`,
+      );
+    }
   }
 
   it('a download delays small calls by no more than a few milliseconds', () =>

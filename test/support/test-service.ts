@@ -19,6 +19,7 @@ import {
 } from '@grpc/grpc-js';
 import { ReflectionService } from '@grpc/reflection';
 import type { Address } from '../../sidecar/config/model.js';
+import { writeAddress } from '../../sidecar/config/spelling/address.js';
 import {
   type EchoStatus,
   type Payload,
@@ -235,12 +236,7 @@ export async function startTestService(listen?: Address): Promise<TestService> {
   const { UnimplementedCall: _, ...implemented } = proto.service;
   server.addService(implemented as typeof proto.service, handlers(stats));
   new ReflectionService(proto.definitions).addToServer(server);
-  const bind =
-    listen === undefined
-      ? '127.0.0.1:0'
-      : listen.kind === 'unix'
-        ? `unix:${listen.path}`
-        : `${listen.host}:${listen.port}`;
+  const bind = writeAddress(listen ?? { kind: 'tcp', host: '127.0.0.1', port: 0 });
   const port = await new Promise<number>((resolve, reject) => {
     server.bindAsync(bind, ServerCredentials.createInsecure(), (error, bound) =>
       error ? reject(error) : resolve(bound),
