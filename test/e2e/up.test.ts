@@ -115,7 +115,11 @@ describe('outrider up', function () {
 
   it('kills a model that froze and starts it again', async () => {
     const replica = replicas[1]!;
-    for (let i = 0; (await report(replica)).model.state === 'ready' && i < 4; i++) await infer(); // so that its run time is known
+    await until('its run time is known', async () => {
+      await infer();
+      const { body } = await admin(replica.admin, '/metrics');
+      return /^outrider_calls_total\{direction="inbound".*ModelInfer.*grpc_status="OK"\} [1-9]/m.test(body);
+    });
     const before = (await report(replica)).model;
     process.kill(before.pid!, 'SIGSTOP');
     await until('the frozen model is gone', () => !isRunning(before.pid!), 20_000);
