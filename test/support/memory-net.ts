@@ -76,6 +76,12 @@ export class MemorySocket extends EventEmitter {
     return this;
   }
 
+  /** The black hole closes: what was written meanwhile arrives. */
+  heal(): void {
+    this.isCut = false;
+    this.net.touch(this);
+  }
+
   /** The connection breaks as when the other host was reset: an error, then the end, on both sides. */
   break(code = 'ECONNRESET'): void {
     for (const side of [this, this.other]) side?.fail(code);

@@ -264,7 +264,7 @@ export class Stack {
 
   inbound(config: InboundConfig, options: { readonly ready?: boolean } = {}): InboundStack {
     const { relay } = this;
-    const model = this.backend('model');
+    const model = this.backend(config.local.kind === 'tcp' ? config.local.host : config.local.path);
     const pool = new Pool(
       {
         config: { connections: 1, connectTimeoutMs: 5000, pingIntervalMs: 0, pingTimeoutMs: 0, maxAgeMs: 0 },
