@@ -55,6 +55,7 @@ async function reloadNow({ file, sidecar, logger, command, link }: FollowOptions
   if (!loaded.ok) return refuse(problemsText(loaded.problems));
   try {
     const { needsRestart } = await sidecar.reload(withCommand(loaded.config, command, file));
+    logger.setLevel(loaded.config.log.level);
     if (needsRestart.length > 0)
       logger.warn({ needsRestart }, 'some changes take effect only after a restart');
     logger.info({ file }, 'configuration reloaded');

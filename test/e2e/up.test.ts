@@ -55,6 +55,9 @@ describe('outrider up', function () {
       assert.ok(status.stdout.includes(name), status.stdout);
     const json = JSON.parse((await outrider(['status', '--json', '--admin', caller.admin])).stdout);
     assert.equal(json[0].endpoints.length, 2);
+    const page = await admin(caller.admin, '/');
+    assert.equal(page.status, 200);
+    assert.match(page.body, /digits-1[\s\S]*eligible/);
   });
 
   it('keeps its files from everyone else', async () => {
