@@ -13,7 +13,7 @@ import type { Field } from './hpack/field.js';
 import type { StableList } from './hpack/header-list.js';
 import { UNREAD_CONTROL_BYTES } from './limits.js';
 import type { Output } from './output.js';
-import { credit, meter, receiveDataBytes, receiveDataStart, receiveFrame } from './receive.js';
+import { credit, mayTakeRun, meter, receiveDataBytes, receiveDataStart, receiveFrame } from './receive.js';
 import { flush } from './send.js';
 import { clientSettings, type LocalSettings, serverSettings } from './settings.js';
 import { Chunk, Ending, Parked, Stream, type StreamOwner } from './stream.js';
@@ -166,7 +166,10 @@ export class Connection implements FrameReceiver {
   reset(stream: Stream, code: number): void {
     const c = this.state;
     if (stream.closed) return;
-    if (stream.id !== 0) {
+    // Its owner may say so in the middle of being told that the peer has ended it as well.
+    if (stream.remoteEnded && stream.localEnded) return c.close(stream, Closed.ended);
+    // Not after a GOAWAY with an error, when the other owners are being told.
+    if (stream.id !== 0 && !c.isOver) {
       c.control.word(FrameType.rstStream, stream.id, code);
       c.dirty();
     }
@@ -226,11 +229,13 @@ export class Connection implements FrameReceiver {
   private lose(stream: Stream, ending: number, code: number): void {
     // Another stream's owner may have reset this one when it was told.
     if (stream.closed) return;
+    const c = this.state;
     try {
-      this.state.close(stream, Closed.resetByUs);
-      stream.owner.onEnding(stream, ending, code);
+      c.close(stream, Closed.resetByUs);
+      // A client's owner that has been told the end of the answer needs no other.
+      if (c.role === 'server' || !stream.remoteEnded) stream.owner.onEnding(stream, ending, code);
     } catch (error) {
-      this.state.handler.onDefect(error);
+      c.handler.onDefect(error);
     }
   }
 
@@ -242,6 +247,12 @@ export class Connection implements FrameReceiver {
 
   onDataStart(flags: number, streamId: number, length: number): void {
     receiveDataStart(this.state, flags, streamId, length);
+  }
+
+  onDataRun(streamId: number, length: number): boolean {
+    if (!mayTakeRun(this.state, streamId, length)) return false;
+    receiveDataStart(this.state, 0, streamId, length);
+    return true;
   }
 
   onDataBytes(buffer: Buffer, start: number, end: number, last: boolean): void {

@@ -11,6 +11,11 @@ export interface FrameReceiver {
   onFrame(type: number, flags: number, streamId: number, buffer: Buffer, start: number, end: number): void;
   /** A DATA frame begins; `length` is its whole payload, padding included (what flow control counts). */
   onDataStart(flags: number, streamId: number, length: number): void;
+  /**
+   * Several whole DATA frames of one stream, without flags, `length` octets of payload in all. Taken like one frame
+   * (its bytes follow), or refused with false: then the frames come one by one.
+   */
+  onDataRun(streamId: number, length: number): boolean;
   /** Some bytes of that frame; `last` with the final ones (perhaps none). */
   onDataBytes(buffer: Buffer, start: number, end: number, last: boolean): void;
   /** A frame longer than we allow. */
@@ -23,6 +28,29 @@ enum Phase {
   padLength,
   data,
   padding,
+}
+
+/** DATA frames up to this size are worth moving together; the payload of larger ones is handed on where it lies. */
+const RUN_FRAME_BYTES = 1024;
+
+/** Payload length of the DATA frame at `at` when it continues a run of `id`, else 0. */
+function runLength(chunk: Buffer, at: number, end: number, id: number): number {
+  if (end - at < 9 || chunk[at]! !== 0 || chunk[at + 3]! !== FrameType.data || chunk[at + 4]! !== 0) return 0;
+  const length = (chunk[at + 1]! << 8) | chunk[at + 2]!;
+  if (length > RUN_FRAME_BYTES || end - at - 9 < length) return 0;
+  const same =
+    chunk[at + 8]! === (id & 0xff) &&
+    chunk[at + 7]! === ((id >>> 8) & 0xff) &&
+    chunk[at + 6]! === ((id >>> 16) & 0xff) &&
+    (chunk[at + 5]! & 0x7f) === id >>> 24;
+  return same ? length : 0;
+}
+
+/** Moves `n` octets from `from` down to `to`, front first, so the ranges may overlap. */
+function moveDown(chunk: Buffer, view: DataView, to: number, from: number, n: number): void {
+  const words = n & ~3;
+  for (let i = 0; i < words; i += 4) view.setInt32(to + i, view.getInt32(from + i, true), true);
+  for (let i = words; i < n; i++) chunk[to + i] = chunk[from + i]!;
 }
 
 export class FrameReader {
@@ -58,6 +86,7 @@ export class FrameReader {
     return this.phase === Phase.payload || this.headHave > 0;
   }
 
+  /** Takes `chunk` over: it may be rearranged, and payload is handed on as slices of it. */
   read(chunk: Buffer, from: number): void {
     let at = from;
     const end = chunk.length;
@@ -114,6 +143,10 @@ export class FrameReader {
       return end;
     }
     if (type === FrameType.data) {
+      if (flags === 0 && length <= RUN_FRAME_BYTES && source === chunk) {
+        const runEnd = this.takeRun(chunk, at, end, id, length);
+        if (runEnd > 0) return runEnd;
+      }
       this.startData(flags, id, length);
       return at;
     }
@@ -129,6 +162,30 @@ export class FrameReader {
     this.phase = Phase.payload;
     this.halves++;
     return at;
+  }
+
+  /**
+   * Small DATA frames of one stream that follow one another are handed on as one: their payloads are moved together,
+   * in place, over the frame headers between them. Returns where the run ends; 0 when there is none.
+   */
+  private takeRun(chunk: Buffer, at: number, end: number, id: number, length: number): number {
+    let total = length;
+    let to = at + length;
+    for (let next = runLength(chunk, to, end, id); next > 0; next = runLength(chunk, to, end, id)) {
+      total += next;
+      to += 9 + next;
+    }
+    if (total === length || length === 0 || !this.receiver.onDataRun(id, total)) return 0;
+    const view = new DataView(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+    let target = at + length;
+    for (let p = target; p < to; ) {
+      const n = (chunk[p + 1]! << 8) | chunk[p + 2]!;
+      moveDown(chunk, view, target, p + 9, n);
+      target += n;
+      p += 9 + n;
+    }
+    this.receiver.onDataBytes(chunk, at, target, true);
+    return to;
   }
 
   private startData(flags: number, id: number, length: number): void {

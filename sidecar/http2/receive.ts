@@ -302,13 +302,21 @@ export function receiveDataStart(c: ConnectionState, flags: number, id: number, 
   c.dataSeen = 0;
 }
 
+/** Whether several DATA frames may be taken as one of their length: when none of them could break a rule. */
+export function mayTakeRun(c: ConnectionState, id: number, length: number): boolean {
+  if (!c.gotSettings || c.blockStream !== 0 || length > c.recvWindow) return false;
+  const stream = c.table.get(id);
+  if (stream === null || stream.remoteEnded || !stream.gotHeaders || stream.expectedBytes >= 0) return false;
+  return length <= stream.recvWindow;
+}
+
 /**
  * The peer may send `bytes` more on `stream`; told when they are half its window. `target`: the window to aim for, when
  * that is more than it is now.
  */
 export function credit(c: ConnectionState, stream: Stream, bytes: number, target: number): void {
   stream.unannounced += bytes;
-  if (stream.remoteEnded || stream.closed || stream.unannounced < stream.recvTarget >>> 1) return;
+  if (stream.unannounced < stream.recvTarget >>> 1 || stream.remoteEnded || stream.closed || c.isOver) return;
   let increment = stream.unannounced;
   if (target > stream.recvTarget) {
     increment += target - stream.recvTarget;

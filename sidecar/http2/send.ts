@@ -17,8 +17,9 @@ const QUANTUM = 16 * 1024;
 
 /** Writes what may be written, up to about `room` octets. What is left stays queued. */
 export function flush(c: ConnectionState, out: Output, room: number): void {
-  if (c.control.length > 0) c.control.drainTo(out);
   while (out.bytes < room) {
+    // An owner may reset a stream while it is told of writing: that is said before another takes its place.
+    if (c.control.length > 0) c.control.drainTo(out);
     const stream = c.firstReady;
     if (stream === null) break;
     c.firstReady = stream.nextReady;
@@ -27,7 +28,6 @@ export function flush(c: ConnectionState, out: Output, room: number): void {
     stream.isReady = false;
     if (!stream.closed) writeTurn(c, stream, out);
   }
-  // A reset or window update may have been queued by a stream's owner meanwhile.
   if (c.control.length > 0) c.control.drainTo(out);
 }
 

@@ -108,6 +108,11 @@ export abstract class Peer implements FrameReceiver {
     }
   }
 
+  /** Frames are taken one by one here: what the load costs must not depend on how the subject frames its answers. */
+  onDataRun(): boolean {
+    return false;
+  }
+
   onDataStart(flags: number, id: number, length: number): void {
     this.dataId = id;
     this.dataFlags = flags;
