@@ -52,8 +52,18 @@ export interface HistogramSample {
 
 /** One metric family, read at scrape time from plain numbers. */
 export type Family =
-  | { readonly kind: 'counter' | 'gauge'; readonly name: string; readonly help: string; readonly samples: readonly Sample[] }
-  | { readonly kind: 'histogram'; readonly name: string; readonly help: string; readonly samples: readonly HistogramSample[] };
+  | {
+      readonly kind: 'counter' | 'gauge';
+      readonly name: string;
+      readonly help: string;
+      readonly samples: readonly Sample[];
+    }
+  | {
+      readonly kind: 'histogram';
+      readonly name: string;
+      readonly help: string;
+      readonly samples: readonly HistogramSample[];
+    };
 
 export interface SidecarView {
   readonly service: string;
