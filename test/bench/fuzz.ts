@@ -1,0 +1,63 @@
+/**
+ * The long run of the engine's fuzzer: `node dist/test/bench/fuzz.js [--seed N] [--frames N] [--sessions N]`.
+ *
+ * Sessions one after another, each from its own seed, until so many frames have been given to the engine. Prints what
+ * was done; exits 1 at the first thing that does not hold, with the seed that shows it. One session alone:
+ * `--seed N --sessions 1`.
+ */
+import { type Figures, noFigures, Session } from '../http2/support/fuzz/session.js';
+
+const DEFAULTS = { seed: 1, frames: 1_000_000, sessions: Number.POSITIVE_INFINITY };
+const STEPS = 400;
+const EVERY_MS = 2000;
+
+function options(argv: readonly string[]): typeof DEFAULTS {
+  const chosen = { ...DEFAULTS };
+  for (let at = 0; at < argv.length; at += 2) {
+    const name = argv[at]!.replace(/^--/, '') as keyof typeof DEFAULTS;
+    const value = Number(argv[at + 1]);
+    if (!(name in DEFAULTS) || !Number.isFinite(value))
+      throw new Error(`no such option: ${argv[at]} ${argv[at + 1] ?? ''}`);
+    chosen[name] = value;
+  }
+  return chosen;
+}
+
+function line(figures: Figures, peakMiB: number): string {
+  const n = (value: number): string => value.toLocaleString('en');
+  return (
+    `${n(figures.framesIn)} frames in, ${n(figures.framesOut)} out, ${n(figures.sessions)} sessions, ${n(figures.streams)} streams, ` +
+    `${n(figures.streamErrors)} stream errors, ${n(figures.canaries)} canaries, ${n(figures.connectionErrors)} connection errors, ` +
+    `${n(figures.limits)} limits, ${(figures.octetsIn / 2 ** 20).toFixed(0)} MiB in, RSS up to ${peakMiB.toFixed(0)} MiB`
+  );
+}
+
+function main(): number {
+  const { seed, frames, sessions } = options(process.argv.slice(2));
+  const figures = noFigures();
+  const startMs = performance.now();
+  let saidMs = startMs;
+  let peakMiB = 0;
+  for (let done = 0; done < sessions && figures.framesIn < frames; done++) {
+    try {
+      new Session(seed + done, figures).run(STEPS);
+    } catch (error) {
+      console.error(error);
+      console.error(`fuzz: failed; again with --seed ${seed + done} --sessions 1`);
+      return 1;
+    }
+    const nowMs = performance.now();
+    if (nowMs - saidMs < EVERY_MS) continue;
+    saidMs = nowMs;
+    peakMiB = Math.max(peakMiB, process.memoryUsage().rss / 2 ** 20);
+    if (process.stdout.isTTY) process.stdout.write(`\r${line(figures, peakMiB)}\x1b[K`);
+  }
+  peakMiB = Math.max(peakMiB, process.memoryUsage().rss / 2 ** 20);
+  if (process.stdout.isTTY) process.stdout.write('\n');
+  console.log(
+    `fuzz: nothing found in ${((performance.now() - startMs) / 1000).toFixed(1)} s: ${line(figures, peakMiB)}`,
+  );
+  return 0;
+}
+
+process.exitCode = main();

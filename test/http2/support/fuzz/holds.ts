@@ -1,0 +1,88 @@
+/** What must hold of the engine whatever the peer does: it agrees with the onlooker, keeps little, and tells everybody once. */
+import assert from 'node:assert/strict';
+import type { ConnectionState } from '../../../../sidecar/http2/connection-state.js';
+import type { Stream } from '../../../../sidecar/http2/stream.js';
+import type { App } from './app.js';
+import type { WireState } from './wire-state.js';
+
+/** Windows and open streams, as the engine has them and as the wire says. */
+export function checkSame(c: ConnectionState, wire: WireState): void {
+  assert.deepEqual(
+    [c.recvWindow, c.sendWindow],
+    [wire.theirWindow, wire.ourWindow],
+    'windows of the connection',
+  );
+  assert.equal(c.table.size, wire.openCount, 'open streams');
+  for (const view of wire.openViews()) {
+    const stream = c.table.get(view.id);
+    assert.ok(stream !== null, `stream ${view.id}`);
+    assert.deepEqual(
+      [stream.recvWindow, stream.sendWindow, stream.remoteEnded, stream.localEnded],
+      [view.theirWindow, view.ourWindow, view.theyEnded, view.weEnded],
+      `stream ${view.id}`,
+    );
+  }
+}
+
+/** Bounds on what is kept. */
+export function checkHeld({ connection, role }: App, isQuiet: boolean): void {
+  const c = connection.state;
+  const streams = c.table.all();
+  if (isQuiet) assert.equal(c.control.length, 0, 'control frames are written at every flush');
+  if (role === 'server') assert.ok(c.table.size <= c.local.maxConcurrentStreams, 'open streams');
+  assert.ok(c.blockBytes <= 64 * 1024 + 16_384 && c.block.length <= 33, 'the header block');
+  for (const list of [c.starved, c.unopened]) {
+    assert.equal(new Set(list).size, list.length, 'a stream is parked twice');
+    assert.ok(
+      list.every((stream) => !stream.closed),
+      'a closed stream is parked',
+    );
+  }
+  for (const stream of streams) checkChunks(stream, c);
+  let ready = 0;
+  const seen = new Set<Stream>();
+  for (let stream = c.firstReady; stream !== null; stream = stream.nextReady) {
+    assert.ok(!seen.has(stream), 'a stream is ready twice');
+    seen.add(stream);
+    if (!stream.closed) ready++;
+  }
+  assert.ok(ready <= connection.openStreams, 'ready streams');
+}
+
+function checkChunks(stream: Stream, c: ConnectionState): void {
+  let bytes = 0;
+  let pieces = 0;
+  for (let chunk = stream.firstChunk; chunk !== null; chunk = chunk.next) {
+    assert.ok(chunk.end > chunk.start);
+    bytes += chunk.end - chunk.start;
+    pieces++;
+  }
+  assert.equal(bytes, stream.pendingBytes, 'payload is counted');
+  if (stream.isCompact) assert.ok(pieces <= bytes / 2048 + 12, `${pieces} pieces of ${bytes} octets`);
+  // What can be written is queued for it, what cannot is parked or waits for its own window.
+  const waits = stream.parked !== 0 || (stream.pendingBytes > 0 && stream.sendWindow <= 0);
+  const hasSomething =
+    stream.headers !== null || stream.pendingBytes > 0 || stream.trailers !== null || stream.endAfterPending;
+  if (hasSomething) assert.ok(stream.isReady || waits, `stream ${stream.id} is forgotten`);
+  if (stream.parked === 3) assert.ok(c.sendWindow <= 0, 'starved though there is a window');
+}
+
+/** The connection is over: every owner has been told exactly once, nothing is left. */
+export function checkAtEnd(app: App, wire: WireState, isExact: boolean): void {
+  const c = app.connection.state;
+  assert.deepEqual([app.connection.openStreams, c.fresh, c.released], [0, 0, 0], 'streams left');
+  assert.deepEqual([c.starved.length, c.unopened.length, c.firstReady], [0, 0, null]);
+  assert.ok(app.fatal.length <= 1);
+  for (const owner of app.owners) {
+    const { stream, ends, endings, hasReset } = owner;
+    assert.ok(stream.closed, 'a stream is left open');
+    assert.ok(ends <= 1 && endings <= 1 && owner.gotHeaders <= 1, 'told twice');
+    assert.equal(stream.firstChunk, null);
+    if (app.role === 'client')
+      assert.ok(ends + endings === 1 || (hasReset && ends + endings === 0), `told ${ends} + ${endings}`);
+    else if (endings === 0) assert.ok(hasReset || stream.localEnded, 'not told');
+    const view = wire.views.get(stream.id);
+    const isWhole = isExact && app.fatal.length === 0 && view !== undefined && view.closed === 'ended';
+    if (isWhole) assert.deepEqual([owner.bytes, ends], [view.received, 1], `payload of stream ${stream.id}`);
+  }
+}
