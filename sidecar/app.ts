@@ -375,6 +375,7 @@ class App implements Sidecar {
     return (
       this.inbound?.evidence() ?? {
         inFlight: 0,
+        started: 0,
         completed: 0,
         lastCompletionMs: 0,
         oldestStartMs: 0,

@@ -71,6 +71,8 @@ class InboundCall extends Call {
 /** What the local model's runs say about it, for whoever watches over it. Times are monotonic ms. */
 export interface ModelEvidence {
   readonly inFlight: number;
+  /** Given to the model so far, in flight or not: what was started and is neither, its callers gave up. */
+  readonly started: number;
   readonly completed: number;
   readonly lastCompletionMs: number;
   readonly oldestStartMs: number;
@@ -254,6 +256,7 @@ export class Inbound implements Story {
     }
     return {
       inFlight: this.running.size,
+      started: this.queue.admittedTotal,
       completed: this.completed,
       lastCompletionMs: this.lastCompletionMs,
       oldestStartMs: oldest,
