@@ -4,6 +4,8 @@
  * One thread per session and no spinning: a model service scales by processes.
  */
 
+import './no-telemetry.js'; // before the library
+
 import { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
 import type { Datatype, Elements, NumericArray, Tensor, TensorSpec } from '../../proto/datatypes.js';
 import { elementBytes } from '../../proto/datatypes.js';
