@@ -15,7 +15,8 @@ import type { Role } from './wire-state.js';
 /** Codes an application resets with: none that the engine uses for what the peer did. */
 const OWN_CODES = [8, 2];
 const MOST_PENDING = 200_000;
-const PAYLOAD = Buffer.alloc(64 * 1024, 0x70);
+/** No two places of it look alike, so that payload out of order is seen. */
+const PAYLOAD = Buffer.from(Array.from({ length: 64 * 1024 }, (_, i) => (i * 167 + (i >> 8) * 31) & 255));
 
 export class Owner implements StreamOwner {
   stream!: Stream;
@@ -27,7 +28,9 @@ export class Owner implements StreamOwner {
   hasHeaders = false;
   hasEnded = false;
   gotHeaders = 0;
+  /** Of the payload received, and of the payload sent. */
   readonly digest = createHash('md5');
+  readonly sentDigest = createHash('md5');
 
   constructor(private readonly app: App) {}
 
@@ -148,7 +151,11 @@ export class App implements ConnectionHandler {
     else {
       const n = stream.pendingBytes > MOST_PENDING ? 0 : dice.size(40_000);
       const at = dice.below(PAYLOAD.length - n);
-      connection.sendData(stream, PAYLOAD, at, at + n, isLast);
+      if (!stream.closed && !stream.localEnded) owner.sentDigest.update(PAYLOAD.subarray(at, at + n));
+      // A read of its own, as a relay has it: nothing may rely on the rest of it.
+      const read = n > 0 && dice.chance(0.5) ? Buffer.from(PAYLOAD.subarray(at, at + n)) : null;
+      if (read !== null) connection.sendData(stream, read, 0, n, isLast);
+      else connection.sendData(stream, PAYLOAD, at, at + n, isLast);
     }
     if (isLast) owner.hasEnded = true;
   }

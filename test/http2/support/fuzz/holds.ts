@@ -2,11 +2,16 @@
 import assert from 'node:assert/strict';
 import type { ConnectionState } from '../../../../sidecar/http2/connection-state.js';
 import type { Stream } from '../../../../sidecar/http2/stream.js';
-import type { App } from './app.js';
+import type { App, Owner } from './app.js';
 import type { WireState } from './wire-state.js';
 
 /** Windows and open streams, as the engine has them and as the wire says. */
 export function checkSame(c: ConnectionState, wire: WireState): void {
+  const whole = Math.max(65_535, c.local.connectionWindow);
+  assert.ok(
+    wire.theirWindow > whole - (c.local.connectionWindow >>> 1),
+    'connection credit is returned on receipt',
+  );
   assert.deepEqual(
     [c.recvWindow, c.sendWindow],
     [wire.theirWindow, wire.ourWindow],
@@ -21,6 +26,10 @@ export function checkSame(c: ConnectionState, wire: WireState): void {
       [view.theirWindow, view.ourWindow, view.theyEnded, view.weEnded],
       `stream ${view.id}`,
     );
+    // What they may not send is with its owner, or waits to be announced: nothing is lost.
+    const { held } = stream.owner as Owner;
+    if (!view.theyEnded)
+      assert.equal(stream.recvWindow + stream.unannounced + held, stream.recvTarget, `credit of ${view.id}`);
   }
 }
 
@@ -83,6 +92,13 @@ export function checkAtEnd(app: App, wire: WireState, isExact: boolean): void {
     else if (endings === 0) assert.ok(hasReset || stream.localEnded, 'not told');
     const view = wire.views.get(stream.id);
     const isWhole = isExact && app.fatal.length === 0 && view !== undefined && view.closed === 'ended';
+    if (view?.weEnded && !view.isGuess) {
+      assert.equal(
+        view.ours.copy().digest('hex'),
+        owner.sentDigest.digest('hex'),
+        `payload sent on ${stream.id}`,
+      );
+    }
     if (isWhole) assert.deepEqual([owner.bytes, ends], [view.received, 1], `payload of stream ${stream.id}`);
   }
 }

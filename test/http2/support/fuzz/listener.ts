@@ -133,6 +133,7 @@ export class Listener {
       `DATA beyond the window of stream ${id}`,
     );
     assert.ok(payload.length <= w.ourWindow, 'DATA beyond the window of the connection');
+    view.ours.update(payload);
     view.ourWindow -= payload.length;
     w.ourWindow -= payload.length;
     if (flags & Flag.endStream) this.end(view);

@@ -126,6 +126,8 @@ export const BAD_FIELDS: readonly Field[] = [
   [':odd', 'v'],
   [':status', '200'],
   ['content-length', 'many'],
+  ['content-length', '7'],
+  [':authority', ''],
 ];
 
 export const EXTRA_FIELDS: readonly Field[] = [

@@ -57,11 +57,11 @@ export class Peer {
 
   /** A request that is well formed, on the next id: something that must work whatever happened before. */
   wellFormedRequest(): Buffer {
-    return this.block(this.nextId(), [], 1, this.writer.plain(this.dice.pick(REQUESTS)));
+    return this.block(this.nextId(), [], 1, this.writer.plain(this.dice.pick(REQUESTS)), true);
   }
 
   wellFormedResponse(id: number): Buffer {
-    return this.block(id, [], 1, this.writer.plain(this.dice.pick(RESPONSES)));
+    return this.block(id, [], 1, this.writer.plain(this.dice.pick(RESPONSES)), true);
   }
 
   /** Ids are running out: nothing can be promised any more. */
@@ -158,6 +158,7 @@ export class Peer {
     fields: readonly Field[],
     flags: number,
     octets = this.writer.clean(fields),
+    isHonest = false,
   ): Buffer {
     const { dice } = this;
     let body = octets;
@@ -166,7 +167,9 @@ export class Peer {
     const rest = body.subarray(cut);
     body = body.subarray(0, cut);
     if (dice.chance(0.1)) {
-      body = Buffer.concat([Buffer.from([0, 0, 0, 0, dice.below(256)]), body]);
+      const on = Buffer.alloc(5, dice.below(256));
+      on.writeUInt32BE(isHonest || !dice.chance(this.malice) ? 0 : id);
+      body = Buffer.concat([on, body]);
       all |= 0x20;
     }
     if (dice.chance(0.1)) {
@@ -255,7 +258,22 @@ export class Peer {
       dice.below(4000),
       ...open.slice(-5).map(({ id }) => id),
     ]);
-    switch (dice.below(18)) {
+    switch (dice.below(20)) {
+      case 18: {
+        const n = dice.below(5);
+        return frame(
+          dice.below(2),
+          8 + dice.pick([0, 1, 4, 5]),
+          someId,
+          Buffer.concat([Buffer.from([n + dice.between(-1, 2)]), Buffer.alloc(n)]),
+        );
+      }
+      case 19:
+        return Buffer.concat(
+          Array.from({ length: dice.between(2, 14) }, () =>
+            headers(someId, Buffer.from('0803313033', 'hex'), 4),
+          ),
+        );
       case 0:
       case 1:
         return this.malformed(someId);

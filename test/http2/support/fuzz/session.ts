@@ -114,8 +114,8 @@ export class Session {
       this.give(preface);
       if (isBroken) return this.expect(this.listen(), { ok: false, stream: [], connection: [1] }, -1);
     }
-    if (this.dice.chance(0.97))
-      this.hearFrom({ octets: Buffer.concat([settings(), settingsAck()]), suspect: false });
+    const first = this.dice.chance(0.85) ? [settings(), settingsAck()] : [settings()];
+    if (this.dice.chance(0.97)) this.hearFrom({ octets: Buffer.concat(first), suspect: false });
   }
 
   private step(): void {
@@ -290,7 +290,7 @@ export class Session {
     this.figures.canaries++;
     app.isPrompt = true;
     const owner = isServer ? null : app.open(true);
-    if (!isServer) this.listen();
+    if (!isServer) this.listener.hear(app.flush(Number.POSITIVE_INFINITY));
     const octets = isServer ? this.peer.wellFormedRequest() : this.peer.wellFormedResponse(owner!.stream.id);
     const count = app.owners.length;
     this.hearFrom({ octets, suspect: false });

@@ -1,4 +1,5 @@
 /** What an onlooker knows of a connection from the frames that pass by. `we`: the engine under test; `they`: the fuzzer. */
+import { createHash, type Hash } from 'node:crypto';
 import { HpackDecoder } from '../../../support/hpack-lite.js';
 
 export type Role = 'server' | 'client';
@@ -18,6 +19,8 @@ export interface View {
   /** Octets announced by content-length, −1 = not; octets of payload seen. */
   expected: number;
   received: number;
+  /** Of the payload we sent. */
+  readonly ours: Hash;
   /** What they may send, and we. */
   theirWindow: number;
   ourWindow: number;
@@ -73,6 +76,7 @@ export class WireState {
       informational: 0,
       expected: -1,
       received: 0,
+      ours: createHash('md5'),
       theirWindow:
         this.role === 'server' ? Math.max(this.limits.initialWindow, floor) : this.limits.initialWindow,
       ourWindow: this.them.initialWindow,
