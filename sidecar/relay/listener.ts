@@ -54,7 +54,8 @@ export class Listener implements LinkHost {
   private readonly detach: (() => void) | undefined;
   private readonly guards = new Map<Link, Guard>();
   private readonly handshakes: Meter;
-  private pending = 0;
+  /** Sockets of a TLS listener from accept to close: those that are still to say who they are, and those under links. */
+  private readonly raw = new Set<net.Socket>();
   private isDraining = false;
   private onEmpty: (() => void) | undefined;
 
@@ -123,6 +124,7 @@ export class Listener implements LinkHost {
     this.plain.close();
     this.detach?.();
     for (const link of [...this.links]) link.destroy('stopped');
+    for (const socket of this.raw) socket.destroy();
   }
 
   // ---- LinkHost ----
@@ -159,7 +161,8 @@ export class Listener implements LinkHost {
   private onSocket(socket: net.Socket): void {
     socket.on('error', ignore);
     if (this.isDraining) return void socket.destroy();
-    if (this.links.size + this.pending >= this.options.limits.maxConnections) {
+    const open = this.secure === undefined ? this.links.size : this.raw.size;
+    if (open >= this.options.limits.maxConnections) {
       this.relay.tally.limit('connections');
       return void socket.destroy();
     }
@@ -168,10 +171,8 @@ export class Listener implements LinkHost {
       this.relay.tally.limit('handshake-rate');
       return void socket.destroy();
     }
-    this.pending++;
-    socket.once('close', () => {
-      this.pending--;
-    });
+    this.raw.add(socket);
+    socket.once('close', () => this.raw.delete(socket));
     if (this.options.tls?.alsoPlaintext) this.sniff(socket);
     else this.secure.emit('connection', socket);
   }
@@ -214,6 +215,8 @@ export class Listener implements LinkHost {
   /** Takes a connected socket whose peer is known as far as it will be: one accepted here, or handed over. */
   accept(socket: net.Socket, identity: unknown): void {
     if (socket.destroyed) return;
+    // Its handshake took until the drain had begun.
+    if (this.isDraining) return void socket.destroy();
     const link = new Link(socket, 'server', this.options.settings, this, this.relay);
     link.identity = identity;
     this.links.add(link);

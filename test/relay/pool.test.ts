@@ -253,6 +253,15 @@ describe('The pool', () => {
       stack.assertIdle();
     });
 
+    it('of one: calls that come in one turn have their connections one after the other', () => {
+      limit(1);
+      open();
+      for (let i = 0; i < 10; i++) app.call();
+      stack.run();
+      assert.equal(a.peers.length, 4);
+      assert.equal(a.requests.length, 4);
+    });
+
     it('lets extra connections go at their age', () => {
       limit(1);
       open({ pool: { maxAgeMs: 60_000 } });

@@ -1,0 +1,107 @@
+/** What `/metrics` says after calls: every number from where it is kept, every label from configuration. */
+import assert from 'node:assert/strict';
+import type { Family } from '../../sidecar/admin/view.js';
+import { familiesOf } from '../../sidecar/mesh/families.js';
+import { reportOf } from '../../sidecar/mesh/report.js';
+import { anInbound, anUpstream, aRoute, aSafeRoute, Stack } from '../relay/kit/stack.js';
+
+describe('The numbers of the mesh', () => {
+  let stack: Stack;
+  beforeEach(() => {
+    stack = new Stack();
+  });
+  afterEach(() => stack.close());
+
+  const read = (families: readonly Family[], name: string, labels: Record<string, string> = {}): number => {
+    const family = families.find((each) => each.name === name);
+    assert.ok(family && family.kind !== 'histogram', name);
+    const wanted = Object.entries(labels);
+    return family.samples
+      .filter((sample) => wanted.every(([key, value]) => sample.labels[key] === value))
+      .reduce((sum, { value }) => sum + value, 0);
+  };
+  const sources = (over: Partial<Parameters<typeof familiesOf>[0]>) =>
+    familiesOf({
+      tally: stack.relay.tally,
+      memory: stack.relay.memory,
+      outbounds: [],
+      inbound: undefined,
+      reloadsRejected: 0,
+      rotations: 0,
+      leafSecondsLeft: undefined,
+      ...over,
+    });
+
+  it('count calls, attempts, retries, outcomes and ejections', () => {
+    const routes = [aSafeRoute({ methods: ['/p.S/Named'] }), aRoute()];
+    const out = stack.outbound(anUpstream(['a', 'b'], { routes }));
+    const app = stack.app(out.listener);
+    stack.backend('a').answer = (stream) => stream.fail(14);
+    stack.backend('b').answer = (stream) => stream.reply();
+    for (let i = 0; i < 10; i++) app.call({ path: '/p.S/Named' });
+    app.call({ path: '/invented/by.nobody?' });
+    stack.run();
+    const families = sources({ outbounds: [out.outbound] });
+    assert.equal(read(families, 'outrider_calls_total', { method: '/p.S/Named', grpc_status: 'OK' }), 10);
+    assert.equal(read(families, 'outrider_calls_total', { method: 'other' }), 1);
+    assert.equal(read(families, 'outrider_own_answers_total', { reason: 'unknown-route' }), 1);
+    assert.equal(read(families, 'outrider_retries_total'), 5);
+    assert.equal(read(families, 'outrider_attempts_total', { endpoint: 'a:1' }), 5);
+    assert.equal(read(families, 'outrider_attempt_outcomes_total', { endpoint: 'a:1', outcome: 'fault' }), 5);
+    assert.equal(read(families, 'outrider_ejections_total', { endpoint: 'a:1' }), 1);
+    assert.equal(read(families, 'outrider_endpoint_ejected', { endpoint: 'a:1' }), 1);
+    assert.equal(read(families, 'outrider_endpoint_eligible', { endpoint: 'b:1' }), 1);
+    assert.equal(read(families, 'outrider_calls_in_flight'), 0);
+    const names = families.map(({ name }) => name);
+    assert.equal(new Set(names).size, names.length, 'each family once');
+  });
+
+  it('hold no label that a caller made up', () => {
+    const out = stack.outbound(anUpstream(['a']));
+    const app = stack.app(out.listener);
+    stack.backend('a').answer = (stream) => stream.reply();
+    for (let i = 0; i < 50; i++) app.call({ path: `/made.Up/Method${i}` });
+    stack.run();
+    assert.ok(!JSON.stringify(sources({ outbounds: [out.outbound] })).includes('made.Up'));
+  });
+
+  it('say what waits before the model', () => {
+    const side = stack.inbound(anInbound({ queue: { concurrency: 1 } }));
+    const peer = stack.app(side.listener, 'app');
+    for (let i = 0; i < 3; i++) peer.call({ body: Buffer.alloc(100) });
+    stack.run();
+    const families = sources({ inbound: side.inbound });
+    assert.equal(read(families, 'outrider_queue_running'), 1);
+    assert.equal(read(families, 'outrider_queue_waiting'), 2);
+    assert.equal(read(families, 'outrider_queue_waiting_bytes'), 200);
+    assert.equal(read(families, 'outrider_queue_admitted_total'), 1);
+  });
+
+  it('and the report agree on the state of an endpoint, with its reason', () => {
+    const out = stack.outbound(anUpstream(['a', 'b', 'c', 'd']));
+    const app = stack.app(out.listener);
+    stack.backend('a').answer = (stream) => stream.fail(13);
+    for (const name of ['b', 'c', 'd']) stack.backend(name).answer = (stream) => stream.reply();
+    for (let i = 0; i < 20; i++) app.call();
+    stack.run();
+    stack.backend('c').mode = 'refuses';
+    stack.backend('c').peer.socket.break();
+    stack.backend('d').mode = 'silent';
+    stack.backend('d').peer.socket.break();
+    stack.run();
+    stack.advance(70);
+    const states = out.upstream.endpoints.map((each) => reportOf(out.upstream, each, stack.clock.now()));
+    assert.deepEqual(
+      states.map(({ state }) => state),
+      ['ejected', 'eligible', 'disconnected', 'connecting'],
+    );
+    assert.match(states[0]!.why, /status 13/);
+    assert.ok(states[0]!.untilMs! > 29_000);
+    assert.match(states[2]!.why, /ECONNREFUSED/);
+    stack.advance(30_000);
+    stack.backend('a').answer = () => {};
+    app.call();
+    stack.run();
+    assert.equal(reportOf(out.upstream, out.upstream.endpoints[0]!, stack.clock.now()).state, 'probing');
+  });
+});
