@@ -297,6 +297,20 @@ describe('the limit on streams', () => {
     assert.equal(waiting.ends, 1);
   });
 
+  it('opens a stream once that was ended while it waited, however often', () => {
+    const raw = limited(1);
+    raw.side.open();
+    const waiting = raw.side.open(undefined, 'more');
+    raw.frames();
+    for (let i = 0; i < 5; i++) {
+      raw.side.send(waiting, Buffer.alloc(0), 'end');
+      raw.frames();
+    }
+    assert.equal(raw.side.state.unopened.length, 1);
+    raw.send(response(1, 'end'));
+    assert.deepEqual(raw.said(), ['HEADERS 3 /test.Service/Call end']);
+  });
+
   it('keeps the order when several end at once and newcomers arrive', () => {
     const raw = limited(3);
     const told = Array.from({ length: 8 }, () => raw.side.open());

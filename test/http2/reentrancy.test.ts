@@ -117,6 +117,21 @@ describe('an owner that resets another stream', () => {
     assert.equal(raw.side.connection.openStreams, 0);
   });
 
+  it('when the connection fails: nothing is said but GOAWAY', () => {
+    const raw = rawClient();
+    raw.send(request(1, 'more'), data(1, Buffer.alloc(16_000)), request(3, 'more'), request(5, 'more'));
+    const [first, second, third] = raw.side.told as [Told, Told, Told];
+    first.during = () => {
+      raw.side.reset(second);
+      raw.side.connection.credit(third.stream, 1 << 20, 0);
+      raw.side.send(third, Buffer.alloc(5), 'end');
+      raw.side.connection.ping();
+    };
+    raw.send(Buffer.alloc(9));
+    assert.deepEqual([...raw.said(), ...raw.said()], ['GOAWAY 5 PROTOCOL']);
+    assert.deepEqual([first.ending, second.ending, third.ending], ['lost 2', '', 'lost 2']);
+  });
+
   it('in the middle of its payload: what is left of the frame is dropped', () => {
     const raw = rawClient();
     raw.send(request(1, 'more'), request(3, 'more'));
@@ -130,6 +145,46 @@ describe('an owner that resets another stream', () => {
     assert.deepEqual([second.bytes, second.ends, second.ending], [491, 0, '']);
     assert.deepEqual([first.bytes, first.ends], [3, 1]);
     assert.deepEqual(raw.said(), ['RST_STREAM 3 CANCEL']);
+  });
+});
+
+describe('an owner that has had its answer', () => {
+  for (const end of ['fail', 'abandon'] as const) {
+    it(`is not told that the connection is lost when it ends it itself: ${end}`, () => {
+      const raw = rawServer();
+      const [told, other] = [raw.side.open(undefined, 'more'), raw.side.open()];
+      raw.frames();
+      told.during = () =>
+        end === 'fail' ? raw.side.connection.fail(2, 'enough') : raw.side.connection.abandon();
+      raw.send(response(1, 'end'));
+      assert.deepEqual([told.ends, told.ending, other.ending], [1, '', 'lost 2']);
+      assert.equal(raw.side.connection.openStreams, 0);
+    });
+  }
+
+  it('and resets its stream, of which all has been said both ways, says nothing', () => {
+    const raw = rawServer();
+    const told = raw.side.open();
+    raw.frames();
+    told.during = () => raw.side.reset(told);
+    raw.send(response(1, 'end'));
+    assert.deepEqual([raw.said(), raw.side.connection.openStreams], [[], 0]);
+  });
+});
+
+describe('an owner that resets its stream while it is written', () => {
+  it('is heard before another stream takes its place within the limit', () => {
+    const raw = rawServer({}, undefined, [[Setting.maxConcurrentStreams, 1]]);
+    const [told, next] = [raw.side.open(undefined, 'more'), raw.side.open()];
+    told.during = () => raw.side.reset(told);
+    raw.side.send(told, Buffer.alloc(9));
+    assert.deepEqual(raw.said(), [
+      'HEADERS 1 /test.Service/Call',
+      'DATA 1 9',
+      'RST_STREAM 1 CANCEL',
+      'HEADERS 3 /test.Service/Call end',
+    ]);
+    assert.equal(next.stream.id, 3);
   });
 });
 

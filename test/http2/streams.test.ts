@@ -112,6 +112,11 @@ for (const [how, split] of SPLITS) {
           { what: 'CONTINUATION', frames: [continuation(1, BODY, 4)], says: ['GOAWAY 1 PROTOCOL'] },
           { what: 'PUSH_PROMISE', frames: [pushPromise(1, 2, BODY)], says: ['GOAWAY 1 PROTOCOL'] },
           {
+            what: 'padding one octet too long',
+            frames: [frame(0, 8, 1, Buffer.from([3, 1, 2]))],
+            says: ['GOAWAY 1 PROTOCOL'],
+          },
+          {
             what: 'padding longer than DATA',
             frames: [frame(0, 8, 1, Buffer.from([5, 1, 2]))],
             says: ['GOAWAY 1 PROTOCOL'],
@@ -350,6 +355,64 @@ describe('HEADERS that depend on themselves', () => {
     assert.equal(raw.side.told[0]!.ending, 'violation 1');
   });
 });
+
+for (const [how, split] of SPLITS) {
+  describe(`small payload frames in a row, ${how}`, () => {
+    const sizes = [1, 2, 3, 4, 5, 7, 8, 100, 1023, 1024, 1025, 3, 0, 6, 105];
+    const pieces = sizes.map((size, i) =>
+      Buffer.from(Array.from({ length: size }, (_, at) => (i * 37 + at * 11) & 255)),
+    );
+
+    it('arrive whole and in order, and what follows them too', () => {
+      const raw = rawClient({}, split);
+      raw.send(request(1, 'more'), request(3, 'more'));
+      const frames = pieces.map((piece) => data(1, piece));
+      raw.send(
+        ...frames,
+        data(3, BODY),
+        data(3, BODY),
+        ...frames,
+        paddedData(1, BODY, 3),
+        data(1, BODY, 1),
+        trailers(3),
+      );
+      const [first, second] = raw.side.told;
+      assert.ok(first!.body.equals(Buffer.concat([...pieces, ...pieces, BODY, BODY])));
+      assert.deepEqual([second!.body.toString(), first!.ends, second!.ends], ['hellohello', 1, 1]);
+    });
+
+    it('beyond the window cost the stream, and what was within it has arrived', () => {
+      const raw = rawClient({ local: { initialWindow: 65_535 }, credits: false }, split);
+      raw.send(
+        request(1, 'more'),
+        ...Array.from({ length: 66 }, () => data(1, Buffer.alloc(1000))),
+        request(3),
+      );
+      assert.deepEqual(raw.said(), ['RST_STREAM 1 FLOW_CONTROL']);
+      assert.deepEqual([raw.side.told[0]!.bytes, raw.side.told.length], [65_000, 2]);
+    });
+
+    it('longer than was said cost the stream', () => {
+      const raw = rawClient({}, split);
+      raw.send(
+        request(1, 'more', [['content-length', '7']]),
+        data(1, BODY),
+        data(1, BODY),
+        data(1, BODY),
+        request(3),
+      );
+      assert.deepEqual(raw.said(), ['RST_STREAM 1 PROTOCOL']);
+    });
+
+    it('whose owner resets the stream at the first of them are dropped', () => {
+      const raw = rawClient({}, split).send(request(1, 'more'));
+      const told = raw.side.told[0]!;
+      told.during = () => raw.side.reset(told);
+      raw.send(data(1, BODY), data(1, BODY), data(1, BODY, 1), request(3));
+      assert.deepEqual([raw.said(), told.ends, raw.side.told.length], [['RST_STREAM 1 CANCEL'], 0, 2]);
+    });
+  });
+}
 
 describe('how a closed stream is remembered', () => {
   it('a long-lived stream that ends does not make a newer one, reset by us, look skipped', () => {
