@@ -22,7 +22,7 @@ export interface LocalSettings {
 
 export const DEFAULT_LOCAL_SETTINGS: LocalSettings = {
   maxConcurrentStreams: 256,
-  initialWindow: 256 * 1024,
+  initialWindow: 64 * 1024,
   maxFrame: DEFAULT_MAX_FRAME,
   maxHeaderBytes: 16_384,
   maxHeaderFields: 100,

@@ -209,7 +209,11 @@ function connectionFamilies(sources: FamilySources): Family[] {
     counter('outrider_connections_accepted_total', 'Connections accepted.', one(tally.connectionsAccepted)),
     gauge('outrider_connections_open', 'Accepted connections that are open.', one(tally.connectionsOpen)),
     counter('outrider_handshake_failures_total', 'TLS peers refused, by reason.', failures),
-    gauge('outrider_held_bytes', 'Payload held for another attempt.', one(sources.memory.held)),
+    gauge(
+      'outrider_held_bytes',
+      'Payload held for another attempt, and promised by wide stream windows.',
+      one(sources.memory.held),
+    ),
     counter(
       'outrider_config_reloads_rejected_total',
       'Changed configurations that were not taken over.',

@@ -33,6 +33,8 @@ export interface AttemptOwner {
   commit(attempt: Attempt): void;
   passOn(buffer: Buffer, start: number, end: number): void;
   onAttemptEnd(attempt: Attempt): void;
+  /** Whether the memory budget allows one more wide window; it is the call's until its end. */
+  promiseWide(): boolean;
 }
 
 export class Attempt implements StreamOwner, Waiter {
@@ -45,6 +47,7 @@ export class Attempt implements StreamOwner, Waiter {
   /** The response so far, while nothing of it has been passed on. */
   head: HeaderBlock | null = null;
   private held: Pieces | null = null;
+  private isWide = false;
   trailers: HeaderBlock | null = null;
   isTrailersOnly = false;
 
@@ -121,7 +124,8 @@ export class Attempt implements StreamOwner, Waiter {
     } else if (end > start) {
       if (this.held === null) this.held = new Pieces();
       this.held.add(buffer, start, end);
-      if (this.held.bytes > HELD_RESPONSE_BYTES) this.owner.commit(this);
+      // Not later: the endpoint's first window may hold no more.
+      if (this.held.bytes >= HELD_RESPONSE_BYTES) this.owner.commit(this);
     }
     if (ended) this.finish(Ended.missingTrailers, -1);
   }
@@ -159,8 +163,9 @@ export class Attempt implements StreamOwner, Waiter {
   /** Response octets have been passed on to the caller: the endpoint may send more. */
   credit(bytes: number): void {
     if (this.stream !== null && !this.stream.closed) {
-      const isLarge = this.stream.receivedBytes > FIRST_WINDOW >>> 1;
-      this.link!.connection.credit(this.stream, bytes, isLarge ? WIDE_WINDOW : FIRST_WINDOW);
+      if (!this.isWide && this.stream.receivedBytes > FIRST_WINDOW >>> 1)
+        this.isWide = this.owner.promiseWide();
+      this.link!.connection.credit(this.stream, bytes, this.isWide ? WIDE_WINDOW : FIRST_WINDOW);
     }
   }
 

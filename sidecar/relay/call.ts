@@ -77,6 +77,9 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
   requestBytes = 0;
   private credited = 0;
   private counted = 0;
+  /** The caller's window is wide; octets of the budget that wide windows of this call hold. */
+  private isWide = false;
+  private promised = 0;
 
   constructor(
     readonly relay: Relay,
@@ -179,8 +182,14 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
     const more = sent - this.credited;
     if (more <= 0 || this.isFinished) return;
     this.credited = sent;
-    const isLarge = this.requestBytes > FIRST_WINDOW >>> 1;
-    this.link.connection.credit(this.stream, more, isLarge ? WIDE_WINDOW : FIRST_WINDOW);
+    if (!this.isWide && this.requestBytes > FIRST_WINDOW >>> 1) this.isWide = this.promiseWide();
+    this.link.connection.credit(this.stream, more, this.isWide ? WIDE_WINDOW : FIRST_WINDOW);
+  }
+
+  promiseWide(): boolean {
+    if (this.isFinished || !this.relay.memory.take(WIDE_WINDOW - FIRST_WINDOW)) return false;
+    this.promised += WIDE_WINDOW - FIRST_WINDOW;
+    return true;
   }
 
   /** Nothing may be sent twice from here on; what was kept for that is let go. */
@@ -274,6 +283,7 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
     const attempt = this.attempt;
     if (attempt !== null && !attempt.isOver) attempt.abort(Ended.cancelled);
     if (this.counted > 0 || this.body !== null) this.dropBody();
+    if (this.promised > 0) this.relay.memory.give(this.promised);
     this.story.onFinish(this, status);
   }
 

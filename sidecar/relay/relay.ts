@@ -10,7 +10,7 @@ import type { Tally } from './tally.js';
 import type { Turn } from './turn.js';
 
 /** Stream window given at first, and to a stream that has shown it needs more, in octets. */
-export const FIRST_WINDOW = 256 * 1024;
+export const FIRST_WINDOW = 64 * 1024;
 export const WIDE_WINDOW = 1024 * 1024;
 
 export interface Relay {
@@ -27,7 +27,10 @@ export interface Relay {
   hasStalled(): boolean;
 }
 
-/** Request and response bytes held back for another attempt or a late status, process-wide. */
+/**
+ * The budget of payload that the process may hold: what is kept for another attempt or a late status, and what wide
+ * stream windows allow peers to send before anybody takes it. First windows are bounded by connections and streams.
+ */
 export class Memory {
   held = 0;
   constructor(readonly limit: number) {}

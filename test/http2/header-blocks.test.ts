@@ -23,7 +23,12 @@ for (const [how, split] of SPLITS) {
       for (let size = Math.ceil(block.length / 31); size <= block.length; size++) {
         const raw = rawClient({}, split).send(inPieces(1, block, size), request(3));
         assert.deepEqual(raw.said(), [], String(size));
-        assert.deepEqual(raw.side.told[0]!.headers?.at(-1), ['x-two', '2']);
+        const told = raw.side.told[0]!.headers ?? [];
+        // Fields of different names may change places: those that vary are kept apart.
+        assert.deepEqual(told.filter(([name]) => name.startsWith('x-')).sort(), [
+          ['x-one', '1'],
+          ['x-two', '2'],
+        ]);
         assert.equal(raw.side.told.length, 2);
       }
     });
