@@ -166,7 +166,7 @@ export interface LimitsConfig {
   readonly maxHeaderBytes: number; // 16 384
   readonly maxHeaderFields: number; // 100
   readonly handshakeTimeoutMs: number; // 5 000: TCP accept to the end of the preface, TLS included
-  readonly handshakesPerSecond: number; // 500
+  readonly handshakesPerSecond: number; // 100
   /** Bytes of payload the whole process may hold. Default 256 MiB. */
   readonly memoryBudgetBytes: number;
   /** Extra request bytes one call may keep for another attempt. Default 1 MiB. */

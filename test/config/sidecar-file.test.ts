@@ -37,7 +37,7 @@ describe('a sidecar file', () => {
         maxHeaderBytes: 16_384,
         maxHeaderFields: 100,
         handshakeTimeoutMs: 5_000,
-        handshakesPerSecond: 500,
+        handshakesPerSecond: 100,
         memoryBudgetBytes: 268_435_456,
         replayBytesPerCall: 1_048_576,
       },

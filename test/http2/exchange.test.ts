@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { makeField } from '../../sidecar/http2/hpack/field.js';
 import { seeded } from '../support/seeded-random.js';
-import { type Pair, pair, pump, REQUEST, type Side } from './support/side.js';
+import { pair, pump, REQUEST, type Side } from './support/side.js';
 import { SPLITS, type Split, WHOLE } from './support/splits.js';
-import type { Told } from './support/told.js';
+import type { Pair, Told } from './support/told.js';
 
 /** Answers each request with what it brought: headers at once, payload as it comes, then trailers. */
 function echo(told: Told, side: Side): void {

@@ -34,10 +34,10 @@ export const limits = withRules(
         meaning: 'From the accepted connection to the end of the HTTP/2 preface, TLS included.',
         why: 'Ten times what a peer on another continent needs.',
       }),
-      handshakes_per_second: option(wholeNumber({ min: 1, max: 1_000_000 }).prefault(500), {
+      handshakes_per_second: option(wholeNumber({ min: 1, max: 1_000_000 }).prefault(100), {
         meaning:
           'TLS handshakes each listener begins per second; further connections are closed as they come.',
-        why: 'A few hundred peers that come back together are in within a second; a flood is not.',
+        why: 'A handshake costs about 3 ms of CPU: a flood of them may take a third of a core, and no more.',
       }),
       memory_budget: option(size({ min: 16 * MIB, max: 1_024 * GIB }).prefault('256MiB'), {
         meaning: 'Payload bytes the whole process may hold at once.',

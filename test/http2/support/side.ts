@@ -11,9 +11,7 @@ import { Output } from '../../../sidecar/http2/output.js';
 import { DEFAULT_LOCAL_SETTINGS, type LocalSettings } from '../../../sidecar/http2/settings.js';
 import type { Stream } from '../../../sidecar/http2/stream.js';
 import { type Split, WHOLE } from './splits.js';
-import { Told } from './told.js';
-
-export type Pair = readonly [name: string, value: string];
+import { type Pair, Told } from './told.js';
 
 export const REQUEST: readonly Pair[] = [
   [':method', 'POST'],

@@ -2,7 +2,9 @@
 import type { Connection } from '../../../sidecar/http2/connection.js';
 import type { HeaderBlock } from '../../../sidecar/http2/hpack/header-list.js';
 import { Ending, type Stream, type StreamOwner } from '../../../sidecar/http2/stream.js';
-import type { Pair } from './side.js';
+
+/** A header field as tests write it. */
+export type Pair = readonly [name: string, value: string];
 
 export type Moment = 'headers' | 'data' | 'trailers' | 'ending' | 'sent';
 
