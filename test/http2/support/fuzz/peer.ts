@@ -254,7 +254,7 @@ export class Peer {
       3,
       w.lastTheirId,
       w.nextOurId,
-      w.nextOurId - 2,
+      Math.max(1, w.nextOurId - 2),
       dice.below(4000),
       ...open.slice(-5).map(({ id }) => id),
     ]);
