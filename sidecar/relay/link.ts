@@ -43,6 +43,7 @@ const OUT = new Output();
 export class Link implements ConnectionHandler, Flushable {
   readonly connection: Connection;
   isEnlisted = false;
+  flushedIn = 0;
   isAlive = false;
   isDown = false;
   /** No new calls: it is being replaced, or the peer said GOAWAY. */

@@ -1,7 +1,8 @@
 /**
  * Reading without an allocation per read: all sockets read into one buffer, which is handled, synchronously, before
- * the next read. What was read is copied next to earlier small reads, so that it may be kept; a large read is copied
- * into a buffer of its own. (Node's own way is a fresh 64 KiB buffer for every read, cut down afterwards.)
+ * the next read. What was read is copied next to earlier small reads, so that it may be kept. A socket that fills the
+ * buffer gets buffers of its own for as long as it does, and what it reads is not copied at all. (Node's own way is a
+ * fresh 64 KiB buffer for every read, cut down afterwards.)
  */
 
 import net from 'node:net';
@@ -14,11 +15,11 @@ const incoming = Buffer.allocUnsafeSlow(READ_BYTES);
 let shelf = Buffer.allocUnsafeSlow(SHELF_BYTES);
 let shelfAt = 0;
 
-/** Octets `[0, n)` of the read buffer, as a buffer that stays valid. */
-function keep(n: number): Buffer {
+/** Octets `[0, n)` of `source`, as a buffer that stays valid when `source` is read into again. */
+function keep(source: Buffer, n: number): Buffer {
   if (n > SHELF_BYTES / 4) {
     const own = Buffer.allocUnsafeSlow(n);
-    incoming.copy(own, 0, 0, n);
+    source.copy(own, 0, 0, n);
     return own;
   }
   if (shelfAt + n > SHELF_BYTES) {
@@ -26,7 +27,7 @@ function keep(n: number): Buffer {
     shelfAt = 0;
   }
   const kept = shelf.subarray(shelfAt, shelfAt + n);
-  kept.set(incoming.subarray(0, n));
+  kept.set(source.subarray(0, n));
   shelfAt += n;
   return kept;
 }
@@ -35,11 +36,14 @@ function keep(n: number): Buffer {
 export class ReadPort {
   private take: ((chunk: Buffer) => void) | undefined;
   private early: Buffer[] = [];
+  /** A buffer of this socket's alone, while it reads in bulk; what is read into it is handed on where it lies. */
+  private own: Buffer | null = null;
+  private isBulk = false;
 
   readonly onread = {
-    buffer: incoming,
-    callback: (n: number): boolean => {
-      const chunk = keep(n);
+    buffer: (): Buffer => this.nextBuffer(),
+    callback: (n: number, buffer: Uint8Array): boolean => {
+      const chunk = this.chunkOf(n, buffer);
       if (this.take !== undefined) this.take(chunk);
       else this.early.push(chunk);
       return true;
@@ -50,6 +54,21 @@ export class ReadPort {
   deliver(take: (chunk: Buffer) => void): void {
     this.take = take;
     for (const chunk of this.early.splice(0)) take(chunk);
+  }
+
+  private chunkOf(n: number, buffer: Uint8Array): Buffer {
+    if (buffer !== this.own) {
+      this.isBulk = n === READ_BYTES;
+      return keep(incoming, n);
+    }
+    this.isBulk = n > READ_BYTES / 4;
+    return this.isBulk ? this.own.subarray(0, n) : keep(this.own, n);
+  }
+
+  /** Asked for after every read. */
+  private nextBuffer(): Buffer {
+    this.own = this.isBulk ? Buffer.allocUnsafeSlow(READ_BYTES) : null;
+    return this.own ?? incoming;
   }
 }
 

@@ -6,13 +6,16 @@
 /** Something that flushes. */
 export interface Flushable {
   isEnlisted: boolean;
+  /** Number of the pass it was last flushed in; the turn's own. */
+  flushedIn: number;
   flush(): void;
 }
 
 export class Turn {
   private list: Flushable[] = [];
   private isScheduled = false;
-  private readonly run = (): void => this.flushAll();
+  private passes = 0;
+  private readonly run = (): void => this.end();
 
   /** `defer` runs a function after this turn's reads (setImmediate). */
   constructor(private readonly defer: (fn: () => void) => void) {}
@@ -26,20 +29,30 @@ export class Turn {
     this.defer(this.run);
   }
 
-  private flushAll(): void {
+  private end(): void {
+    this.pass();
+    if (this.list.length > 0) this.defer(this.run);
+    else this.isScheduled = false;
+  }
+
+  /**
+   * Flushes each link once. Links that become dirty while others flush (credit given back, a retry) join the same pass;
+   * a link that has more to write than it may at once waits for the next turn, so that nobody is kept waiting for it.
+   */
+  private pass(): void {
     const list = this.list;
-    // Links that become dirty while others flush (credit given back, a retry) join the same turn.
-    for (let i = 0; i < list.length && i < 4096; i++) {
+    const later: Flushable[] = [];
+    this.passes++;
+    for (let i = 0; i < list.length; i++) {
       const link = list[i]!;
+      if (link.flushedIn === this.passes) {
+        later.push(link);
+        continue;
+      }
+      link.flushedIn = this.passes;
       link.isEnlisted = false;
       link.flush();
     }
-    if (list.length > 4096) {
-      this.list = list.slice(4096);
-      this.defer(this.run);
-      return;
-    }
-    this.list = [];
-    this.isScheduled = false;
+    this.list = later;
   }
 }
