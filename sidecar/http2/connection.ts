@@ -6,6 +6,7 @@
  *   flush(output, room)    → octets for the socket
  */
 
+import { loseAll, queueGoaway } from './closing.js';
 import { Closed, type ConnectionHandler, ConnectionState, type Role } from './connection-state.js';
 import { ConnectionError, ErrorCode, FrameType, MAX_STREAM_ID, PREFACE } from './constants.js';
 import { FrameReader, type FrameReceiver } from './frame-reader.js';
@@ -18,7 +19,7 @@ import { credit, mayTakeRun, receiveDataBytes, receiveDataStart } from './receiv
 import { meter } from './rules.js';
 import { flush } from './send.js';
 import { clientSettings, type LocalSettings, serverSettings } from './settings.js';
-import { Chunk, Ending, Parked, Stream, type StreamOwner } from './stream.js';
+import { Chunk, Parked, Stream, type StreamOwner } from './stream.js';
 import { compact, hold } from './waiting.js';
 
 /** Stream ids left when a client's connection should be replaced. */
@@ -193,7 +194,7 @@ export class Connection implements FrameReceiver {
   /** First step of a drain (RFC 9113 section 6.8): announces the end; streams the client opens meanwhile are still taken. */
   announceGoaway(): void {
     if (this.state.isOver || this.state.goawaySent !== MAX_STREAM_ID) return;
-    this.queueGoaway(MAX_STREAM_ID, ErrorCode.noError, '');
+    queueGoaway(this.state, MAX_STREAM_ID, ErrorCode.noError, '');
   }
 
   /** Second step: streams above the last one seen are refused and were never processed. */
@@ -201,14 +202,14 @@ export class Connection implements FrameReceiver {
     const c = this.state;
     if (c.isOver) return;
     c.goawaySent = Math.min(c.goawaySent, c.lastPeerId);
-    this.queueGoaway(c.goawaySent, ErrorCode.noError, '');
+    queueGoaway(c, c.goawaySent, ErrorCode.noError, '');
   }
 
   /** Ends the connection with an error: GOAWAY is queued, every stream is lost, the handler closes the socket. */
   fail(code: number, message: string): void {
     const c = this.state;
     if (c.isOver) return;
-    this.queueGoaway(Math.min(c.lastPeerId, c.goawaySent), code, message);
+    queueGoaway(c, Math.min(c.lastPeerId, c.goawaySent), code, message);
     this.abandon();
     c.handler.onFatal(code, message);
   }
@@ -219,26 +220,7 @@ export class Connection implements FrameReceiver {
     if (c.isOver) return;
     c.isOver = true;
     this.reader.stopped = true;
-    const queued: Stream[] = [...c.unopened];
-    for (let stream = c.firstReady; stream !== null; stream = stream.nextReady) {
-      if (stream.id === 0 && !stream.closed) queued.push(stream);
-    }
-    for (const stream of c.table.all()) this.lose(stream, Ending.lost, ErrorCode.internalError);
-    for (const stream of queued) this.lose(stream, Ending.unprocessed, ErrorCode.refusedStream);
-  }
-
-  /** One owner's defect must not keep the others from being told. */
-  private lose(stream: Stream, ending: number, code: number): void {
-    // Another stream's owner may have reset this one when it was told.
-    if (stream.closed) return;
-    const c = this.state;
-    try {
-      c.close(stream, Closed.resetByUs);
-      // A client's owner that has been told the end of the answer needs no other.
-      if (c.role === 'server' || !stream.remoteEnded) stream.owner.onEnding(stream, ending, code);
-    } catch (error) {
-      c.handler.onDefect(error);
-    }
+    loseAll(c);
   }
 
   // ---- FrameReceiver ----
@@ -266,16 +248,6 @@ export class Connection implements FrameReceiver {
       ErrorCode.frameSizeError,
       `frame of ${length} octets (type ${type}, stream ${streamId}), more than ${this.state.local.maxFrame}`,
     );
-  }
-
-  private queueGoaway(lastId: number, code: number, message: string): void {
-    const debug = Buffer.from(message.slice(0, 120), 'latin1');
-    const payload = Buffer.alloc(8 + debug.length);
-    payload.writeUInt32BE(lastId, 0);
-    payload.writeUInt32BE(code, 4);
-    debug.copy(payload, 8);
-    this.state.control.frame(FrameType.goaway, 0, 0, payload);
-    this.state.dirty();
   }
 
   /** RFC 9113 section 3.4; returns where the frames begin. */
