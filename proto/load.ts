@@ -22,6 +22,7 @@ import type {
   ServerReadyRequest,
   ServerReadyResponse,
 } from './messages.js';
+import { type FileDescriptorCodec, withProtocNames } from './reflection.js';
 import { requireWholeFields } from './wire.js';
 
 /** A method with typed, exact (de)serialisers. Deserialisers throw on bytes that are no such message. */
@@ -83,8 +84,15 @@ function read(): Protocols {
   return {
     inference: service(definitions, 'inference.GRPCInferenceService') as unknown as InferenceService,
     health: service(definitions, 'grpc.health.v1.Health') as unknown as HealthService,
-    definitions,
+    definitions: withProtocNames(definitions, fileDescriptorCodec()),
   };
+}
+
+/** From the descriptor definitions that the library brings along. */
+function fileDescriptorCodec(): FileDescriptorCodec {
+  const codec = loadSync('google/protobuf/descriptor.proto')['google.protobuf.FileDescriptorProto'];
+  if (codec === undefined || !('deserialize' in codec)) throw new Error('proto: no descriptors are defined');
+  return codec as FileDescriptorCodec;
 }
 
 /** The library reads a string that is cut off as a shorter one; here it is an error like any other truncation. */

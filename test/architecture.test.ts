@@ -28,7 +28,7 @@ const VENDORS: VendorTable = {
   // `outrider serve` starts the model service, a program of its own, by its path, as a shell would.
   [COMPUTED]: ['sidecar/cli/serve.ts'],
   '@grpc/grpc-js': ['services/model-server/', 'sidecar/cli/infer-client.ts'],
-  '@grpc/proto-loader': ['proto/load.ts'],
+  '@grpc/proto-loader': ['proto/load.ts', 'proto/reflection.ts'],
   '@grpc/reflection': ['services/model-server/server.ts'],
   '@peculiar/x509': ['sidecar/identity/mint.ts'],
   commander: ['sidecar/cli/program.ts'],

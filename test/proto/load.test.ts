@@ -89,6 +89,20 @@ describe('the protocol definitions', () => {
     assert.deepEqual([Watch.path, Watch.responseStream], ['/grpc.health.v1.Health/Watch', true]);
   });
 
+  it('give reflection the names that protoc gives', () => {
+    const { definitions } = protocols();
+    const inference = definitions['inference.ModelInferRequest'] as { fileDescriptorProtos: Buffer[] };
+    const files = inference.fileDescriptorProtos.map((bytes) => bytes.toString('latin1'));
+    // A name in a descriptor follows its tag (`\\n` for a type, `2` for a field's type) and its length.
+    for (const entry of ['\n\x0fPropertiesEntry', '\n\x0fParametersEntry'])
+      assert.ok(files.some((file) => file.includes(entry)));
+    // json_name: field 10.
+    for (const json of ['R\x09modelName', 'R\x11rawOutputContents'])
+      assert.ok(files.some((file) => file.includes(json)));
+    for (const wrong of ['\n\nProperties', '\n\nParameters', '2\nProperties', '2\nParameters'])
+      assert.ok(files.every((file) => !file.includes(wrong)));
+  });
+
   it('lose no bit of a 64-bit integer', () => {
     const { ModelInfer } = protocols().inference;
     const int64 = ['9223372036854775807', '-9223372036854775808', '9007199254740993'];
