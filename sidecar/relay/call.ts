@@ -202,16 +202,19 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
   }
 
   private keep(buffer: Buffer, start: number, end: number, open: boolean): void {
-    const cost = Pieces.cost(buffer, start, end);
-    const held = this.body === null ? 0 : this.body.bytes;
-    if (this.isReplayable && (held + end - start > this.plan.replayBytes || !this.relay.memory.take(cost))) {
+    this.body ??= new Pieces();
+    const cost = this.body.cost(buffer, start, end);
+    if (
+      this.isReplayable &&
+      (this.body.bytes + end - start > this.plan.replayBytes || !this.relay.memory.take(cost))
+    ) {
       // Too much to keep: this attempt is the last that can have it all.
       this.forgetReplay();
       if (open) return;
     } else if (this.isReplayable) {
       this.counted += cost;
     }
-    if (this.body === null) this.body = new Pieces();
+    this.body ??= new Pieces();
     this.body.add(buffer, start, end);
   }
 

@@ -1,15 +1,26 @@
 /**
  * Payload held for later, in order. A slice pins the whole read it came from: slices of small reads are held as they
- * are and counted as the read they pin; slices of large reads are copied unless they are most of it.
+ * are and counted as the read they pin; slices of large reads are copied unless they are most of it. Small pieces
+ * after the first are gathered, so that a body that comes octet by octet costs no more than one that comes whole.
  */
 
 /** Reads up to this size may be pinned by a slice of them. */
 const PINNED_BYTES = 16 * 1024;
+/** Pieces below this size are gathered. */
+const SMALL_BYTES = 4 * 1024;
+const FIRST_GATHER_BYTES = 1024;
+const LARGEST_GATHER_BYTES = 64 * 1024;
+/** What a piece costs beside its octets. */
+const OVERHEAD_BYTES = 256;
 
-export interface Piece {
-  readonly buffer: Buffer;
-  readonly start: number;
-  readonly end: number;
+export class Piece {
+  constructor(
+    readonly buffer: Buffer,
+    readonly start: number,
+    public end: number,
+    /** Octets behind `end` that are ours to append to. */
+    public spare: number,
+  ) {}
 }
 
 export class Pieces {
@@ -23,18 +34,33 @@ export class Pieces {
     return this.first === null ? 0 : 1 + (this.rest === null ? 0 : this.rest.length);
   }
 
-  /** What holding this slice costs in memory. */
-  static cost(buffer: Buffer, start: number, end: number): number {
+  /** What holding this slice as the next piece costs in memory, at most. */
+  cost(buffer: Buffer, start: number, end: number): number {
+    const n = end - start;
+    // Gathered: buffers grow to twice what they hold.
+    if (this.first !== null && n < SMALL_BYTES) return 2 * n + 1;
     const backing = buffer.buffer.byteLength;
-    return backing <= PINNED_BYTES ? backing : end - start;
+    return OVERHEAD_BYTES + (backing <= PINNED_BYTES ? backing : n);
   }
 
   add(buffer: Buffer, start: number, end: number): void {
-    this.bytes += end - start;
-    const piece = keepable(buffer, start, end);
-    if (this.first === null) this.first = piece;
-    else if (this.rest === null) this.rest = [piece];
-    else this.rest.push(piece);
+    const n = end - start;
+    this.bytes += n;
+    if (this.first === null) {
+      this.first = keepable(buffer, start, end);
+      return;
+    }
+    this.rest ??= [];
+    const last = this.rest[this.rest.length - 1];
+    if (last !== undefined && last.spare >= n) {
+      buffer.copy(last.buffer, last.end, start, end);
+      last.end += n;
+      last.spare -= n;
+    } else {
+      this.rest.push(
+        n < SMALL_BYTES ? gathering(this.bytes, buffer, start, end) : keepable(buffer, start, end),
+      );
+    }
   }
 
   at(i: number): Piece {
@@ -45,8 +71,17 @@ export class Pieces {
 function keepable(buffer: Buffer, start: number, end: number): Piece {
   const n = end - start;
   const backing = buffer.buffer.byteLength;
-  if (backing <= PINNED_BYTES || n * 4 >= backing) return { buffer, start, end };
+  if (backing <= PINNED_BYTES || n * 4 >= backing) return new Piece(buffer, start, end, 0);
   const copy = Buffer.allocUnsafe(n);
   buffer.copy(copy, 0, start, end);
-  return { buffer: copy, start: 0, end: n };
+  return new Piece(copy, 0, n, 0);
+}
+
+/** A buffer that the next small pieces join, larger the more there is already. */
+function gathering(bytes: number, buffer: Buffer, start: number, end: number): Piece {
+  const n = end - start;
+  const size = Math.min(Math.max(bytes, FIRST_GATHER_BYTES, n), LARGEST_GATHER_BYTES);
+  const own = Buffer.allocUnsafeSlow(size);
+  buffer.copy(own, 0, start, end);
+  return new Piece(own, 0, n, size - n);
 }

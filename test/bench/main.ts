@@ -69,6 +69,9 @@ async function main(args: readonly string[]): Promise<number> {
   }
 }
 
+// Ended from outside: leave through `exit`, where the subjects are stopped.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
+
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {

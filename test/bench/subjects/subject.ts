@@ -73,6 +73,12 @@ export interface ProcessOptions {
   readonly env?: Readonly<Record<string, string>>;
 }
 
+/** Whatever ends the benchmark, nothing it started stays. */
+const running = new Set<ChildProcess>();
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
 /** Starts it on core 1 and waits until its port takes connections. Its output is kept for the error message. */
 export async function startProcess(options: ProcessOptions): Promise<Running> {
   const child = spawn('taskset', ['-c', String(PROXY_CORE), ...options.command], {
@@ -80,6 +86,8 @@ export async function startProcess(options: ProcessOptions): Promise<Running> {
     env: { ...process.env, ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
+  running.add(child);
+  child.once('exit', () => running.delete(child));
   let output = '';
   const keep = (text: Buffer): void => {
     output = (output + text.toString()).slice(-4000);
