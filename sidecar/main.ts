@@ -1,4 +1,4 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --max-semi-space-size=4
 /**
  * The edge of the process: arguments in, exit code out (0 done, 1 failed, 2 the command line was wrong).
  *

@@ -14,6 +14,7 @@ import { stringifySidecar } from '../config/stringify.js';
 import { LocalCa } from '../identity/local-ca.js';
 import { LocalIssuer } from '../identity/local-issuer.js';
 import { systemClock } from '../runtime/clock.js';
+import { YOUNG_HEAP_FLAG } from '../runtime/heap.js';
 import { systemRandom } from '../runtime/random.js';
 import { systemTimers } from '../runtime/timers.js';
 import { CommandFailure } from './failure.js';
@@ -34,7 +35,10 @@ export interface UpOptions {
 
 const TIME = { clock: systemClock, random: systemRandom, timers: systemTimers };
 /** How this program runs itself; the path of the entry file, whatever it was called by. */
-const SELF = [process.execPath, ...process.execArgv, fileURLToPath(new URL(entryFile(), import.meta.url))];
+const FLAGS = process.execArgv.includes(YOUNG_HEAP_FLAG)
+  ? process.execArgv
+  : [...process.execArgv, YOUNG_HEAP_FLAG];
+const SELF = [process.execPath, ...FLAGS, fileURLToPath(new URL(entryFile(), import.meta.url))];
 
 /** Resolves with the exit code once everything it started is gone. */
 export async function upCommand(file: string, options: UpOptions): Promise<number> {

@@ -6,6 +6,7 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { YOUNG_HEAP_FLAG } from '../../../sidecar/runtime/heap.js';
 import { PATHS } from '../load/protocol.js';
 import {
   freePort,
@@ -83,7 +84,11 @@ async function start(
     file,
     `service: ${service}\nlog: { level: warn }\nlimits: { max_concurrent_streams: 512 }\n${blocks}`,
   );
-  return startProcess({ command: [process.execPath, ...flags, MAIN, 'sidecar', '-c', file], port, dir });
+  return startProcess({
+    command: [process.execPath, YOUNG_HEAP_FLAG, ...flags, MAIN, 'sidecar', '-c', file],
+    port,
+    dir,
+  });
 }
 
 async function startPair(target: Target, flags: readonly string[]): Promise<Running> {
