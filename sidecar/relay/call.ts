@@ -273,12 +273,6 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
     this.close(reason.status);
   }
 
-  /** Cuts the caller off: only when an answer can no longer be given in order. */
-  resetCaller(code: number): void {
-    this.link.connection.reset(this.stream, code);
-    this.close(Status.INTERNAL);
-  }
-
   private close(status: number): void {
     if (this.isFinished) return;
     this.isFinished = true;

@@ -48,9 +48,8 @@ export class Link implements ConnectionHandler, Flushable {
   isDown = false;
   /** No new calls: it is being replaced, or the peer said GOAWAY. */
   isRetiring = false;
-  /** Monotonic ms of the last octets from the peer, and of the start. */
+  /** Monotonic ms of the last octets from the peer; at first, of the start. */
   lastReadMs: number;
-  readonly sinceMs: number;
   /** Set by the owner: who the peer is, as far as it proved it. */
   identity: unknown = null;
   private readonly isTls: boolean;
@@ -69,8 +68,7 @@ export class Link implements ConnectionHandler, Flushable {
   ) {
     this.connection = new Connection(role, local, this);
     this.isTls = socket instanceof TLSSocket;
-    this.sinceMs = relay.clock.now();
-    this.lastReadMs = this.sinceMs;
+    this.lastReadMs = relay.clock.now();
     socket.setNoDelay?.(true);
     const port = portOf(socket);
     if (port === undefined) socket.on('data', (chunk: Buffer) => this.onRead(chunk));

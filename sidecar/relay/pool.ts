@@ -159,8 +159,8 @@ export class Pool implements LinkHost {
     watch.isConnecting = false;
     const age = this.options.config.maxAgeMs;
     if (age > 0) {
-      watch.retireAtMs = this.relay.clock.now() + age * (0.9 + 0.2 * this.relay.random());
-      this.relay.wheel.add(watch.age, watch.retireAtMs);
+      const retireAtMs = this.relay.clock.now() + age * (0.9 + 0.2 * this.relay.random());
+      this.relay.wheel.add(watch.age, retireAtMs);
     }
     for (const old of this.links) if (watch.replaces === old) this.letGo(old);
     watch.replaces = null;
@@ -306,7 +306,6 @@ export class Pool implements LinkHost {
 class Watch extends WheelEntry {
   isConnecting = true;
   pingedMs = 0;
-  retireAtMs = 0;
   /** The connection this one stands in for once it is alive. */
   replaces: Link | null = null;
   readonly age: Age;

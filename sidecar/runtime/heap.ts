@@ -1,13 +1,13 @@
 /**
  * glibc gives memory at the top of its heap back to the system whenever 128 KiB of it are free, and takes it again,
- * page fault by page fault, for the next 64 KiB read: two thirds of the cost of reading. Freeing one large block
+ * page fault by page fault, for the next 64 KiB buffer. Freeing one large block
  * raises that threshold for good (mallopt(3), M_TRIM_THRESHOLD and its dynamic adjustment). Elsewhere it does nothing.
  */
 
 const LARGE_BYTES = 2 * 1024 * 1024;
 
 /**
- * A relay's objects die young: 4 MiB for them instead of 16 costs no time and saves 20 MB of resident memory. V8 takes it
+ * A relay's objects die young: 4 MiB for them instead of 16 keep the resident set small (`npm run bench -- soak`). V8 takes it
  * only when it starts, so it stands in the first line of `main.ts` too.
  */
 export const YOUNG_HEAP_FLAG = '--max-semi-space-size=4';
