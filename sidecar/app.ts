@@ -168,7 +168,7 @@ class App implements Sidecar {
 
   private openIdentity(): void {
     const { identity, trustDomain, service } = this.current;
-    if (identity.kind === 'none') return;
+    if (identity.kind !== 'files') return;
     const { clock, timers, logger } = this.deps;
     this.identity = openIdentityFiles({
       paths: identity,

@@ -18,6 +18,8 @@ export interface SidecarConfig {
   readonly trustDomain: string;
   readonly datacenter: string;
   readonly identity: IdentityConfig;
+  /** Present: peers, identity and intentions come from a Consul agent as far as the rest of the file does not say them. */
+  readonly consul?: ConsulConfig;
   readonly admin?: Address;
   readonly inbound?: InboundConfig;
   readonly outbound?: OutboundConfig;
@@ -28,10 +30,78 @@ export interface SidecarConfig {
   readonly log: { readonly level: 'debug' | 'info' | 'warn' | 'error' };
 }
 
-/** `files`: PEM files, watched, reloaded when they change. `none`: no mesh identity; mesh legs must be plaintext. */
+/**
+ * `files`: PEM files, watched, reloaded when they change. `consul`: leaf and roots of Connect's CA; the trust domain is
+ * that of the cluster. `none`: no mesh identity; mesh legs must be plaintext.
+ */
 export type IdentityConfig =
   | { readonly kind: 'files'; readonly cert: string; readonly key: string; readonly roots: string }
+  | { readonly kind: 'consul' }
   | { readonly kind: 'none' };
+
+export interface ConsulConfig {
+  /** `http://host:port`, `https://host:port` or `unix:///path`. Absent: `CONSUL_HTTP_ADDR`, else `http://127.0.0.1:8500`. */
+  readonly address?: string;
+  /** File that holds the ACL token; read again for each request after it changed. Absent: `CONSUL_HTTP_TOKEN_FILE`, `CONSUL_HTTP_TOKEN`, else none. */
+  readonly tokenFile?: string;
+  /** Each absent part: `CONSUL_CACERT`, `CONSUL_CAPATH`, `CONSUL_CLIENT_CERT`, `CONSUL_CLIENT_KEY`, `CONSUL_TLS_SERVER_NAME`, `CONSUL_HTTP_SSL_VERIFY`. */
+  readonly tls: {
+    readonly ca?: string;
+    readonly cert?: string;
+    readonly key?: string;
+    readonly serverName?: string;
+    readonly verify?: boolean;
+  };
+  /** Any server may answer reads, not only the leader. Default true. */
+  readonly stale: boolean;
+  /** Longest time a blocking query may take on the agent's side. Default 5 min. */
+  readonly waitMs: number;
+  /** How long a working set of endpoints outlives an answer that empties it. Default 60 s. */
+  readonly graceMs: number;
+  /** A larger answer is refused. Default 32 MiB. */
+  readonly maxAnswerBytes: number;
+  /** Who may call is read from Consul; else from the file. Default true. */
+  readonly intentions: boolean;
+  /** Config entries (router, splitter, resolver, defaults) are applied. Default true. */
+  readonly rules: boolean;
+  /** Absent: this instance is not registered. */
+  readonly registration?: RegistrationConfig;
+  /** Absent: nothing outlives the process. */
+  readonly cache?: {
+    /** A directory of its own for each instance; made with mode 0700. */
+    readonly dir: string;
+    /** The leaf and its private key are kept too. Default false. */
+    readonly keys: boolean;
+  };
+}
+
+export interface RegistrationConfig {
+  /** Where peers reach this instance. Absent: the host `inbound.listen` names, or the agent's own address when that is a wildcard. */
+  readonly address?: string;
+  readonly tags: readonly string[];
+  readonly meta: Readonly<Record<string, string>>;
+  /** A share of traffic relative to other instances; 0 to 65 535. Default 1 and 1. */
+  readonly weights: { readonly passing: number; readonly warning: number };
+  /** Consul removes an instance that was critical for this long; at least 1 min. Default 10 min. */
+  readonly deregisterAfterMs: number;
+  /** A drain waits this long between "critical" and GOAWAY, so that peers have heard of it. Default 2 s. */
+  readonly propagationMs: number;
+}
+
+/** What Consul is asked for an upstream. */
+export interface DiscoveryConfig {
+  /** Name in the catalogue. */
+  readonly service: string;
+  /** Absent: the agent's own. */
+  readonly datacenter?: string;
+  /** An instance needs all of them. */
+  readonly tags: readonly string[];
+  readonly meta: Readonly<Record<string, string>>;
+  /** Used in this order, each while none before it has a healthy instance. */
+  readonly failover: readonly DiscoveryTarget[];
+}
+
+export type DiscoveryTarget = Omit<DiscoveryConfig, 'failover'>;
 
 export interface InboundConfig {
   readonly listen: Address;
@@ -42,6 +112,8 @@ export interface InboundConfig {
   readonly intentions: readonly IntentionConfig[];
   /** What happens to a caller no intention names. Default `deny`. */
   readonly defaultIntention: 'allow' | 'deny';
+  /** Absent: whether the model answers is known from calls and from its health service only. */
+  readonly golden?: GoldenConfig;
   readonly queue: QueueConfig;
   readonly routes: readonly RouteConfig[];
 }
@@ -51,6 +123,14 @@ export interface IntentionConfig {
   readonly source: string;
   readonly destination: string;
   readonly action: 'allow' | 'deny';
+}
+
+/** While no inference went through for `intervalMs`, the golden input of each model is sent and its answer compared. */
+export interface GoldenConfig {
+  /** DIR/<model>/<version>/model.yaml, each with a block `golden`. */
+  readonly models: string;
+  /** Default 10 s. */
+  readonly intervalMs: number;
 }
 
 export interface QueueConfig {
@@ -78,8 +158,11 @@ export interface UpstreamConfig {
   readonly listen?: Address;
   /** `mesh`: mutual TLS, peer verified to be `name`. `plaintext`: for services outside the mesh. Default `mesh`. */
   readonly tls: 'mesh' | 'plaintext';
+  /** Empty where `discovery` finds them. */
   readonly endpoints: readonly EndpointConfig[];
-  readonly balance: { readonly kind: 'least-loaded' } | { readonly kind: 'round-robin' };
+  /** Absent: `endpoints` are all there are. */
+  readonly discovery?: DiscoveryConfig;
+  readonly balance: BalanceConfig;
   readonly ejection: EjectionConfig;
   readonly pool: PoolConfig;
   readonly budget: BudgetConfig;
@@ -87,8 +170,23 @@ export interface UpstreamConfig {
   readonly routes: readonly RouteConfig[];
 }
 
+/** `ring-hash`: calls with the same value of a metadata key go to the same endpoint, loads permitting; calls without it, anywhere. */
+export type BalanceConfig =
+  | { readonly kind: 'least-loaded' }
+  | { readonly kind: 'round-robin' }
+  | { readonly kind: 'ring-hash'; readonly key: string };
+
 export interface EndpointConfig {
   readonly address: Address;
+  /** The mesh service its SPIFFE id must name, and its datacenter. Absent: the upstream's name; any datacenter. */
+  readonly service?: string;
+  readonly datacenter?: string;
+  /** First part of the SNI in Consul's form, where a subset is named. */
+  readonly subset?: string;
+  /** Lower goes first; higher ones get traffic only while none before them is eligible. Absent: 0. */
+  readonly priority?: number;
+  /** Why the registry counsels against it, in one sentence. Absent: it does not. */
+  readonly critical?: string;
   /** Relative share of traffic, ≥ 0. Default 1. */
   readonly weight: number;
   /** Name in reports; default: the address. */
@@ -105,6 +203,8 @@ export interface EjectionConfig {
 }
 
 export interface PoolConfig {
+  /** Endpoints of one priority that connections are kept to; of more, a stable random subset (gRFC A68). Absent: 128. */
+  readonly maxEndpoints?: number;
   /** Connections kept to each endpoint. Default 1. */
   readonly connections: number;
   /** TCP, TLS and the peer's first SETTINGS together. Default 1 s. */

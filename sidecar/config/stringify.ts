@@ -38,9 +38,9 @@ function spellSidecar(config: SidecarConfig): Record<string, unknown> {
     instance: config.instance,
     trust_domain: config.trustDomain,
     datacenter: config.datacenter,
-    ...(identity.kind === 'none'
-      ? {}
-      : { identity: { cert: identity.cert, key: identity.key, roots: identity.roots } }),
+    ...(identity.kind === 'files'
+      ? { identity: { cert: identity.cert, key: identity.key, roots: identity.roots } }
+      : {}),
     ...present('admin', config.admin && writeAddress(config.admin)),
     drain_timeout: writeDuration(config.drainTimeoutMs),
     log: { level: config.log.level },
