@@ -74,6 +74,7 @@ async function start(config: SidecarConfig, logger: Logger): Promise<Sidecar> {
     timers: systemTimers,
     logger,
     version: packageVersion(),
+    env: process.env,
   };
   try {
     return await startSidecar(config, deps);

@@ -62,7 +62,7 @@ export class Bench {
 
   async sidecar(config: SidecarConfig): Promise<Sidecar> {
     const { clock } = this;
-    const deps = { clock, timers: clock, random: seeded(1), logger: QUIET, version: '0' };
+    const deps = { clock, timers: clock, random: seeded(1), logger: QUIET, version: '0', env: {} };
     const sidecar = await startSidecar(config, deps);
     this.sidecars.push(sidecar);
     return sidecar;

@@ -1,0 +1,153 @@
+/** The side of the local application: one listener per upstream, perhaps a shared one, and the upstreams behind them. */
+
+import type { Address, OutboundConfig, UpstreamConfig } from '../config/model.js';
+import { factsOf } from '../http2/facts.js';
+import { type Dial, Upstream } from '../mesh/upstream.js';
+import { Outbound } from '../outbound.js';
+import { metadataValue } from '../relay/forward.js';
+import type { Listener } from '../relay/listener.js';
+import { NoUpstream } from '../relay/no-upstream.js';
+import { openListener, type Parts } from './parts.js';
+
+export class OutboundSide {
+  readonly addresses: Record<string, Address> = {};
+  sharedAddress: Address | undefined;
+  private readonly byName = new Map<string, Outbound>();
+  private readonly listenerOf = new Map<string, Listener>();
+  private shared: Listener | undefined;
+  private readonly noUpstream: NoUpstream;
+  private readonly connectedOnce = new Set<string>();
+
+  constructor(
+    private config: OutboundConfig,
+    private readonly dial: Dial,
+    private readonly parts: Parts,
+  ) {
+    this.noUpstream = new NoUpstream(parts.relay);
+  }
+
+  async start(): Promise<void> {
+    for (const upstream of this.config.upstreams) await this.add(upstream);
+    if (this.config.shared === undefined) return;
+    this.shared = openListener(this.parts, {
+      address: this.config.shared.listen,
+      onStream: (link, stream, block, ended) => this.route(link, stream, block, ended),
+    });
+    this.sharedAddress = await this.shared.listen();
+  }
+
+  get outbounds(): readonly Outbound[] {
+    return [...this.byName.values()];
+  }
+
+  get listeners(): readonly Listener[] {
+    return [...this.listenerOf.values(), ...(this.shared === undefined ? [] : [this.shared])];
+  }
+
+  refreshConnections(): void {
+    for (const { upstream } of this.byName.values()) upstream.refreshConnections();
+  }
+
+  /** Reasons why calls may not get through yet: each upstream has to have been reached once. */
+  notReady(): string[] {
+    const reasons: string[] = [];
+    for (const [name, { upstream }] of this.byName) {
+      if (this.connectedOnce.has(name)) continue;
+      if (upstream.endpoints.some((endpoint) => endpoint.pool.isConnected)) this.connectedOnce.add(name);
+      else reasons.push(`upstream ${name}: no endpoint is connected yet`);
+    }
+    return reasons;
+  }
+
+  // ---- change ----
+
+  /** What can fail comes first, all or none; nothing that is there is touched before. */
+  async prepare(next: OutboundConfig | undefined): Promise<void> {
+    const upstreams = next?.upstreams ?? [];
+    const added = upstreams.filter(({ name }) => !this.byName.has(name));
+    const wanted = new Set(upstreams.map(({ name }) => name));
+    // One that only changes its name takes its address along.
+    const claimed = new Set(added.map(({ listen }) => JSON.stringify(listen)));
+    for (const { name, listen } of this.config.upstreams) {
+      if (wanted.has(name) || listen === undefined) continue;
+      if (claimed.has(JSON.stringify(listen))) this.remove(name);
+    }
+    await this.addAll(added);
+  }
+
+  apply(next: OutboundConfig | undefined): void {
+    const wanted = new Map((next?.upstreams ?? []).map((upstream) => [upstream.name, upstream]));
+    this.config = { ...this.config, upstreams: next?.upstreams ?? [] };
+    for (const [name, outbound] of this.byName) {
+      const config = wanted.get(name);
+      if (config === undefined) this.remove(name);
+      else outbound.update(config);
+    }
+  }
+
+  private async addAll(added: readonly UpstreamConfig[]): Promise<void> {
+    const done: UpstreamConfig[] = [];
+    try {
+      for (const config of added) {
+        await this.add(config);
+        done.push(config);
+      }
+    } catch (error) {
+      for (const { name } of done) this.remove(name);
+      throw error;
+    }
+  }
+
+  private async add(config: UpstreamConfig): Promise<void> {
+    const { relay, settings, limits } = this.parts;
+    const upstream = new Upstream(config, relay, settings, this.dial);
+    const outbound = new Outbound(config, upstream, relay, limits.replayBytesPerCall);
+    if (config.listen !== undefined) {
+      const listener = openListener(this.parts, {
+        address: config.listen,
+        onStream: (link, stream, block, ended) => outbound.accept(link, stream, block, ended),
+      });
+      try {
+        this.addresses[config.name] = await listener.listen();
+      } catch (error) {
+        upstream.stop();
+        throw error;
+      }
+      this.listenerOf.set(config.name, listener);
+    }
+    this.byName.set(config.name, outbound);
+  }
+
+  private remove(name: string): void {
+    const outbound = this.byName.get(name);
+    if (outbound === undefined) return;
+    this.byName.delete(name);
+    const listener = this.listenerOf.get(name);
+    this.listenerOf.delete(name);
+    delete this.addresses[name];
+    // Calls under way end in peace, those that came by the shared listener too.
+    void (listener?.drain() ?? Promise.resolve()).then(() => outbound.upstream.retire());
+  }
+
+  /** The shared listener: which upstream a call names. */
+  private route(...[link, stream, block, ended]: Parameters<Outbound['accept']>): void {
+    const shared = this.config.shared!;
+    const name =
+      shared.by === 'authority'
+        ? hostOf(factsOf(block).authority)
+        : (metadataValue(block, shared.metadataKey) ?? '');
+    const outbound = this.byName.get(name) ?? this.byName.get(name.split('.', 1)[0]!);
+    if (outbound !== undefined) outbound.accept(link, stream, block, ended);
+    else this.noUpstream.accept(link, stream, block, ended, name);
+  }
+
+  stop(): void {
+    for (const listener of this.listeners) listener.stop();
+    for (const { upstream } of this.byName.values()) upstream.stop();
+  }
+}
+
+/** `name`, `name:port` or `name.anything`: the upstream's name comes first. */
+function hostOf(authority: string): string {
+  return authority.split(':')[0]!;
+}

@@ -1,0 +1,116 @@
+/**
+ * Who this sidecar is, and what follows when that changes: new connections out present the new certificate, the
+ * listener's peers are judged again when roots changed. Where it comes from is the source's business.
+ */
+
+import type { Socket } from 'node:net';
+import tls from 'node:tls';
+import type { Address, SidecarConfig } from '../config/model.js';
+import { openIdentityFiles } from '../identity/files.js';
+import { verifyPeerSocket } from '../identity/peer.js';
+import type { Identity, IdentitySource } from '../identity/source.js';
+import { handshakeFault, serverTlsOptions } from '../identity/tls.js';
+import { TlsRotation } from '../identity/tls-rotation.js';
+import { Caller } from '../inbound.js';
+import { dialTls } from '../relay/dial.js';
+import type { Link } from '../relay/link.js';
+import type { ListenerTls } from '../relay/listener.js';
+import type { Parts } from './parts.js';
+
+export class OwnIdentity {
+  private readonly rotation: TlsRotation;
+
+  constructor(
+    private readonly source: IdentitySource,
+    private readonly parts: Parts,
+  ) {
+    const { clock, logger } = parts.deps;
+    this.rotation = new TlsRotation(source, () => clock.wallNow());
+    this.onRotated(({ rootsChanged, identity }) =>
+      logger.info({ serial: identity.serial, rootsChanged }, 'identity rotated'),
+    );
+  }
+
+  /** The identity that lies in files; undefined where the configuration names none. */
+  static fromFiles(config: SidecarConfig, parts: Parts): OwnIdentity | undefined {
+    const { identity, trustDomain, service } = config;
+    if (identity.kind !== 'files') return undefined;
+    const { clock, timers, logger } = parts.deps;
+    const source = openIdentityFiles({
+      paths: identity,
+      trustDomain,
+      service,
+      clock,
+      timers,
+      onProblem: (problem) =>
+        logger.error({ problem }, 'identity files are not usable; the last good identity stays'),
+    });
+    return new OwnIdentity(source, parts);
+  }
+
+  onRotated(listener: (change: { identity: Identity; rootsChanged: boolean }) => void): void {
+    this.rotation.subscribe(listener);
+  }
+
+  /** A socket that will be an endpoint's of `service`; undefined while there is nothing to present. */
+  dial(address: Address, service: string): Socket | undefined {
+    const options = this.rotation.clientOptions(service);
+    if (options === undefined) return undefined;
+    const socket = dialTls(address, options);
+    socket.once('error', (error) => {
+      const reason = handshakeFault(error, socket);
+      if (reason === undefined) return;
+      this.parts.relay.tally.handshakeFailed(reason);
+      this.parts.deps.logger.warn({ service, reason, detail: error.message }, 'endpoint refused');
+    });
+    return socket;
+  }
+
+  /** What a listener for peers needs; undefined while there is nothing to present. */
+  serverTls(alsoPlaintext: boolean): ListenerTls | undefined {
+    const { rotation } = this;
+    if (rotation.identity === undefined) return undefined;
+    return {
+      options: serverTlsOptions(rotation.identity),
+      attach: (server) => rotation.attach(server),
+      admit: (socket) => {
+        const verdict = verifyPeerSocket(socket, rotation.trust!, this.parts.deps.clock.wallNow());
+        return verdict.kind === 'accepted'
+          ? { identity: new Caller(verdict.id.service) }
+          : { refused: verdict.reason };
+      },
+      fault: (error, socket) => handshakeFault(error, socket) ?? handshakeErrorName(error),
+      alsoPlaintext,
+    };
+  }
+
+  /** Whether a peer that was let in would be let in now. */
+  stillTrusts(link: Link): boolean {
+    const { trust } = this.rotation;
+    if (trust === undefined || !(link.socket instanceof tls.TLSSocket)) return true;
+    return verifyPeerSocket(link.socket, trust, this.parts.deps.clock.wallNow()).kind === 'accepted';
+  }
+
+  get problem(): string | undefined {
+    return this.source.status().problem;
+  }
+
+  get rotations(): number {
+    return this.rotation.rotations;
+  }
+
+  /** Seconds until the certificate expires; undefined while there is none. */
+  get secondsLeft(): number | undefined {
+    const { notAfterMs } = this.source.status();
+    return notAfterMs === undefined ? undefined : (notAfterMs - this.parts.deps.clock.wallNow()) / 1000;
+  }
+
+  close(): void {
+    this.rotation.close();
+    this.source.close();
+  }
+}
+
+function handshakeErrorName(error: Error & { code?: string }): string {
+  return error.code === 'ERR_TLS_HANDSHAKE_TIMEOUT' ? 'handshake-timeout' : 'tls-error';
+}

@@ -1,0 +1,34 @@
+/** What every part of a running sidecar is given. */
+
+import type { SidecarConfig } from '../config/model.js';
+import type { LocalSettings } from '../http2/settings.js';
+import { Listener, type ListenerOptions } from '../relay/listener.js';
+import type { Relay } from '../relay/relay.js';
+import type { Clock } from '../runtime/clock.js';
+import type { Logger } from '../runtime/logger.js';
+import type { Random } from '../runtime/random.js';
+import type { Timers } from '../runtime/timers.js';
+
+export interface Deps {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly timers: Timers;
+  readonly logger: Logger;
+  readonly version: string;
+  /** The process's environment, for the variables of other programs that we honour (CONSUL_*). */
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
+
+export interface Parts {
+  readonly deps: Deps;
+  readonly relay: Relay;
+  readonly settings: LocalSettings;
+  readonly limits: SidecarConfig['limits'];
+}
+
+export function openListener(
+  parts: Parts,
+  options: Pick<ListenerOptions, 'address' | 'tls' | 'onStream'>,
+): Listener {
+  return new Listener({ ...options, settings: parts.settings, limits: parts.limits }, parts.relay);
+}
