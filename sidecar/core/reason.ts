@@ -41,10 +41,26 @@ export const Reasons = {
     'deadline passed while waiting for {service}',
   ),
   noEndpoint: unprocessed('no-endpoint', Status.UNAVAILABLE, 'no endpoint of {upstream} can take the call'),
+  discoveryPending: unprocessed(
+    'discovery-pending',
+    Status.UNAVAILABLE,
+    'endpoints of {upstream} are not known yet: {detail}',
+  ),
+  breakerOpen: unprocessed(
+    'breaker-open',
+    Status.RESOURCE_EXHAUSTED,
+    '{upstream} has {limit} calls in flight',
+  ),
   connectFailed: unprocessed('connect-failed', Status.UNAVAILABLE, 'cannot connect to {endpoint}: {detail}'),
   connectionLost: reason('connection-lost', Status.UNAVAILABLE, 'connection to {endpoint} was lost'),
   upstreamReset: reason('upstream-reset', Status.UNAVAILABLE, '{endpoint} reset the stream: {detail}'),
   notAllowed: reason('not-allowed', Status.PERMISSION_DENIED, '{source} may not call {destination}'),
+  // UNAVAILABLE, not PERMISSION_DENIED: nobody has been refused yet, and another replica may know.
+  notLoaded: unprocessed(
+    'intentions-not-loaded',
+    Status.UNAVAILABLE,
+    'who may call {service} is not known yet',
+  ),
   noIdentity: reason('no-identity', Status.UNAUTHENTICATED, 'caller has no mesh identity'),
   unknownRoute: reason('unknown-route', Status.UNIMPLEMENTED, 'no route for {path}'),
   modelUnavailable: unprocessed(

@@ -34,6 +34,7 @@ export type PeerFault =
   | 'untrusted'
   | 'chain-too-long'
   | 'wrong-service'
+  | 'wrong-datacenter'
   | 'wrong-protocol';
 
 export type PeerVerdict =
@@ -44,6 +45,12 @@ export interface PeerChain {
   readonly leafDer: Uint8Array;
   /** What the peer sent above its leaf, in any order. */
   readonly chainDer: readonly Uint8Array[];
+}
+
+/** Whom a caller means to reach. A datacenter that is not named may be any. */
+export interface ExpectedPeer {
+  readonly service: string;
+  readonly datacenter?: string;
 }
 
 /** Whom we believe. Made once per set of roots: parsing is not free. */
@@ -58,14 +65,15 @@ export function createPeerTrust(trustDomain: string, rootsPem: string): PeerTrus
 }
 
 /**
- * Judges a chain. `expectedService`, when given, is the one service the peer must be (client role). Never throws.
+ * Judges a chain. `expected`, when given, is whom the peer must be (client role), a service alone as a string. Never
+ * throws.
  * Namespaces and partitions other than `default` are refused: intentions here name services only.
  */
 export function verifyPeer(
   chain: PeerChain,
   trust: PeerTrust,
   wallNowMs: number,
-  expectedService?: string,
+  expected?: ExpectedPeer | string,
 ): PeerVerdict {
   const leaf = parseCertificate(chain.leafDer);
   if (isFault(leaf)) return reject('malformed', `the certificate cannot be read: ${leaf.fault}`);
@@ -77,10 +85,21 @@ export function verifyPeer(
   if (validity) return validity;
   const path = checkPath(leaf, chain.chainDer, trust, wallNowMs);
   if (path) return path;
-  if (expectedService !== undefined && id.service !== expectedService) {
-    return reject('wrong-service', `expected the service ${quote(expectedService)}, found ${id.uri}`);
-  }
+  const other = expected === undefined ? undefined : checkExpected(id, expected);
+  if (other) return other;
   return { kind: 'accepted', id, notAfterMs: leaf.facts.notAfterMs };
+}
+
+function checkExpected(id: SpiffeId, expected: ExpectedPeer | string): PeerVerdict | undefined {
+  const { service, datacenter } =
+    typeof expected === 'string' ? { service: expected, datacenter: undefined } : expected;
+  if (id.service !== service) {
+    return reject('wrong-service', `expected the service ${quote(service)}, found ${id.uri}`);
+  }
+  if (datacenter !== undefined && id.datacenter !== datacenter) {
+    return reject('wrong-datacenter', `expected the datacenter ${quote(datacenter)}, found ${id.uri}`);
+  }
+  return undefined;
 }
 
 /**
@@ -91,7 +110,7 @@ export function verifyPeerSocket(
   socket: TLSSocket,
   trust: PeerTrust,
   wallNowMs: number,
-  expectedService?: string,
+  expected?: ExpectedPeer | string,
 ): PeerVerdict {
   const alpn = socket.alpnProtocol;
   if (typeof alpn === 'string' && alpn !== 'h2') {
@@ -99,7 +118,7 @@ export function verifyPeerSocket(
   }
   const chain = peerChain(socket);
   if (!chain) return reject('no-certificate', 'the peer presented no certificate');
-  return verifyPeer(chain, trust, wallNowMs, expectedService);
+  return verifyPeer(chain, trust, wallNowMs, expected);
 }
 
 function peerChain(socket: TLSSocket): PeerChain | undefined {

@@ -3,10 +3,18 @@
  * credentials. Connections that stand are not touched; their users may judge them again when roots change.
  */
 
-import type { ConnectionOptions, Server } from 'node:tls';
-import type { PeerTrust } from './peer.js';
+import type { ConnectionOptions, Server, TLSSocket } from 'node:tls';
+import type { Timer, Timers } from '../runtime/timers.js';
+import type { PeerFault, PeerTrust } from './peer.js';
 import type { Identity, IdentitySource } from './source.js';
-import { type ClientCredentials, clientConnectOptions, clientCredentials, serverTlsOptions } from './tls.js';
+import {
+  type ClientCredentials,
+  clientConnectOptions,
+  clientCredentials,
+  handshakeFault,
+  type PeerName,
+  serverTlsOptions,
+} from './tls.js';
 
 export interface Rotated {
   readonly identity: Identity;
@@ -15,6 +23,8 @@ export interface Rotated {
   readonly rootsChanged: boolean;
 }
 
+const EXPIRY_LOOK_MS = 60_000;
+
 export class TlsRotation {
   private credentials: ClientCredentials | undefined;
   private readonly servers = new Set<Server>();
@@ -22,13 +32,18 @@ export class TlsRotation {
   private readonly unsubscribe: () => void;
   private count = 0;
   private lastFault: string | undefined;
+  private readonly expiryListeners = new Set<(identity: Identity) => void>();
+  private expiry: Timer | undefined;
 
+  /** `timers`: for `onExpiry`; without them nobody is told. */
   constructor(
     source: IdentitySource,
     private readonly wallNow: () => number,
+    private readonly timers?: Timers,
   ) {
     const identity = source.current();
     if (identity) this.credentials = clientCredentials(identity);
+    this.watchExpiry();
     this.unsubscribe = source.subscribe((next) => this.rotate(next));
   }
 
@@ -59,9 +74,29 @@ export class TlsRotation {
     return () => this.servers.delete(server);
   }
 
-  /** Options for `tls.connect` to an endpoint of `service`; undefined while there is no identity. */
-  clientOptions(service: string): ConnectionOptions | undefined {
-    return this.credentials && clientConnectOptions(this.credentials, service, this.wallNow);
+  /** Whether our own certificate is over: we present it to nobody any more. False while there is none. */
+  get isExpired(): boolean {
+    const notAfterMs = this.credentials?.identity.notAfterMs;
+    // Written so that a clock that is no number counts as late.
+    return notAfterMs !== undefined && !(this.wallNow() <= notAfterMs);
+  }
+
+  /**
+   * Options for `tls.connect` to an endpoint of a service (a string: of any datacenter); undefined while there is no
+   * identity, or only an expired one.
+   */
+  clientOptions(peer: PeerName | string): ConnectionOptions | undefined {
+    if (this.credentials === undefined || this.isExpired) return undefined;
+    return clientConnectOptions(this.credentials, peer, this.wallNow);
+  }
+
+  /** Why a handshake failed, ours to blame included; undefined when it was about neither side's certificate. */
+  handshakeFault(
+    error: (Error & { readonly code?: string }) | undefined,
+    socket: TLSSocket | undefined,
+  ): PeerFault | 'no-identity' | undefined {
+    if (this.credentials === undefined) return 'no-identity';
+    return handshakeFault(error, socket);
   }
 
   /** Called after each rotation, servers included. */
@@ -70,10 +105,37 @@ export class TlsRotation {
     return () => this.listeners.delete(listener);
   }
 
+  /** Called when our certificate expires before another came: connections that stand were made with it. */
+  onExpiry(listener: (identity: Identity) => void): () => void {
+    this.expiryListeners.add(listener);
+    return () => this.expiryListeners.delete(listener);
+  }
+
   close(): void {
     this.unsubscribe();
+    this.expiry?.cancel();
     this.servers.clear();
     this.listeners.clear();
+    this.expiryListeners.clear();
+  }
+
+  /** The wall clock may jump, and timers keep another time: looked at again at least once a minute. */
+  private watchExpiry(): void {
+    this.expiry?.cancel();
+    this.expiry = undefined;
+    const identity = this.credentials?.identity;
+    if (identity === undefined || this.timers === undefined) return;
+    const leftMs = identity.notAfterMs - this.wallNow() + 1;
+    const delayMs = Math.min(Math.max(leftMs, 0), EXPIRY_LOOK_MS);
+    this.expiry = this.timers.after(
+      delayMs,
+      () => {
+        if (!this.isExpired) return this.watchExpiry();
+        this.expiry = undefined;
+        for (const listener of [...this.expiryListeners]) listener(identity);
+      },
+      { unref: true },
+    );
   }
 
   private rotate(identity: Identity): void {
@@ -89,6 +151,7 @@ export class TlsRotation {
     }
     this.credentials = next;
     this.lastFault = undefined;
+    this.watchExpiry();
     if (before) this.count++;
     const change = {
       identity,

@@ -6,7 +6,14 @@
 
 import { constants } from 'node:crypto';
 import tls from 'node:tls';
-import { chainOf, createPeerTrust, type PeerFault, type PeerTrust, verifyPeer } from './peer.js';
+import {
+  chainOf,
+  createPeerTrust,
+  type ExpectedPeer,
+  type PeerFault,
+  type PeerTrust,
+  verifyPeer,
+} from './peer.js';
 import type { Identity } from './source.js';
 import { isFault } from './spiffe.js';
 
@@ -51,11 +58,17 @@ export function trustOf(identity: Identity): PeerTrust {
   return trust;
 }
 
-function contextOptions(identity: Identity): tls.SecureContextOptions {
+/** Whom a connection is for. `subset` only shows in the SNI, as Consul's gateways and peers know it. */
+export interface PeerName extends ExpectedPeer {
+  readonly subset?: string;
+}
+
+/** Without an identity: no certificate, so that no handshake succeeds; and nobody is believed. */
+function contextOptions(identity: Identity | undefined): tls.SecureContextOptions {
   return {
-    cert: identity.certChainPem,
-    key: identity.keyPem,
-    ca: identity.rootsPem,
+    ...(identity === undefined
+      ? { ca: [] }
+      : { cert: identity.certChainPem, key: identity.keyPem, ca: identity.rootsPem }),
     minVersion: 'TLSv1.2',
     ciphers: CIPHERS,
     ecdhCurve: CURVES,
@@ -66,10 +79,11 @@ function contextOptions(identity: Identity): tls.SecureContextOptions {
 
 /**
  * For `tls.createServer` and `setSecureContext`. A client that offers protocols without h2 fails the handshake; one
- * that offers none is let in (prior knowledge).
+ * that offers none is let in (prior knowledge). Without an identity every handshake fails: a listener may open before
+ * there is one, and gets it by `TlsRotation.attach`.
  */
 export function serverTlsOptions(
-  identity: Identity,
+  identity: Identity | undefined,
   handshakeTimeoutMs = HANDSHAKE_TIMEOUT_MS,
 ): tls.TlsOptions {
   return {
@@ -93,41 +107,48 @@ export function clientCredentials(identity: Identity): ClientCredentials {
 }
 
 /**
- * For `tls.connect`, without the address. The peer must be `service`; otherwise the socket emits a
- * `PeerRejectedError`. No session is given, so nothing is resumed.
+ * For `tls.connect`, without the address. The peer must be the service named, and of the datacenter when one is named;
+ * otherwise the socket emits a `PeerRejectedError`. No session is given, so nothing is resumed.
  */
 export function clientConnectOptions(
   credentials: ClientCredentials,
-  service: string,
+  peer: PeerName | string,
   wallNow: () => number,
 ): tls.ConnectionOptions {
-  const servername = serverName(service, credentials.identity);
+  const name = typeof peer === 'string' ? { service: peer } : peer;
+  const servername = serverName(name, credentials.identity);
   return {
     secureContext: credentials.context,
     rejectUnauthorized: true,
     ALPNProtocols: ['h2'],
     ...(servername === undefined ? {} : { servername }),
-    checkServerIdentity: (_host, certificate) =>
-      checkServer(certificate, credentials.trust, service, wallNow()),
+    checkServerIdentity: (_host, certificate) => checkServer(certificate, credentials.trust, name, wallNow()),
   };
 }
 
-/** Consul's form of the SNI; undefined for a service whose name is no DNS label. */
-export function serverName(service: string, identity: Identity): string | undefined {
-  if (!/^[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?$/.test(service)) return undefined;
-  const name = `${service}.default.${identity.id.datacenter}.internal.${identity.id.trustDomain}`;
+const LABEL = /^[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?$/;
+
+/**
+ * Consul's form of the SNI, `[subset.]service.default.<datacenter>.internal.<trust domain>`, the datacenter ours where
+ * none is named; undefined where a part is no DNS label.
+ */
+export function serverName(peer: PeerName, identity: Identity): string | undefined {
+  const { service, subset, datacenter = identity.id.datacenter } = peer;
+  const labels = [...(subset ? [subset] : []), service, 'default', datacenter];
+  if (!labels.every((label) => LABEL.test(label))) return undefined;
+  const name = `${labels.join('.')}.internal.${identity.id.trustDomain}`;
   return name.length <= 253 ? name : undefined;
 }
 
 function checkServer(
   certificate: tls.PeerCertificate,
   trust: PeerTrust,
-  service: string,
+  expected: ExpectedPeer,
   wallNowMs: number,
 ): Error | undefined {
   const chain = chainOf(certificate);
   if (!chain) return new PeerRejectedError('no-certificate', 'the peer presented no certificate');
-  const verdict = verifyPeer(chain, trust, wallNowMs, service);
+  const verdict = verifyPeer(chain, trust, wallNowMs, expected);
   return verdict.kind === 'rejected' ? new PeerRejectedError(verdict.reason, verdict.detail) : undefined;
 }
 

@@ -11,10 +11,13 @@ describe('Reasons', () => {
       'overloaded',
       'queue-expired',
       'no-endpoint',
+      'discovery-pending',
+      'breaker-open',
       'connect-failed',
       'connection-lost',
       'upstream-reset',
       'not-allowed',
+      'intentions-not-loaded',
       'no-identity',
       'unknown-route',
       'model-unavailable',
@@ -50,14 +53,26 @@ describe('Reasons', () => {
     ]) {
       assert.equal(status, Status.DEADLINE_EXCEEDED);
     }
-    assert.equal(Reasons.overloaded.status, Status.RESOURCE_EXHAUSTED);
+    for (const { status } of [Reasons.overloaded, Reasons.breakerOpen]) {
+      assert.equal(status, Status.RESOURCE_EXHAUSTED);
+    }
   });
 
   it('mark as unprocessed only what certainly was not', () => {
     const marked = Object.values(Reasons).filter(({ isUnprocessed }) => isUnprocessed);
     assert.deepEqual(
       marked.map(({ name }) => name),
-      ['overloaded', 'queue-expired', 'no-endpoint', 'connect-failed', 'model-unavailable', 'draining'],
+      [
+        'overloaded',
+        'queue-expired',
+        'no-endpoint',
+        'discovery-pending',
+        'breaker-open',
+        'connect-failed',
+        'intentions-not-loaded',
+        'model-unavailable',
+        'draining',
+      ],
     );
   });
 });

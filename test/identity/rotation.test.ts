@@ -3,9 +3,10 @@ import { once } from 'node:events';
 import type tls from 'node:tls';
 import { verifyPeerSocket } from '../../sidecar/identity/peer.js';
 import type { Identity } from '../../sidecar/identity/source.js';
-import { serverTlsOptions } from '../../sidecar/identity/tls.js';
+import { PeerRejectedError, serverTlsOptions } from '../../sidecar/identity/tls.js';
 import { TlsRotation } from '../../sidecar/identity/tls-rotation.js';
-import { identityOf, TestAuthority } from '../support/certificates.js';
+import { identityOf, TestAuthority, TRUST_DOMAIN } from '../support/certificates.js';
+import { ManualClock } from '../support/manual-clock.js';
 import { ManualSource } from './manual-source.js';
 import { TlsHarness } from './tls-harness.js';
 
@@ -148,5 +149,64 @@ describe('rotation', () => {
     assert.equal(rotation.rotations, 0);
     rotation.close();
     assert.equal(source.listening, 0);
+  });
+
+  it('presents an expired certificate to nobody, says so once, and is well again with the next', async () => {
+    const clock = new ManualClock(0, Date.now());
+    const source = new ManualSource(first);
+    const rotation = new TlsRotation(source, () => clock.wallNow(), clock);
+    const told: string[] = [];
+    rotation.onExpiry(({ serial }) => told.push(serial));
+    clock.advance(first.notAfterMs - clock.wallNow());
+    assert.deepEqual([rotation.isExpired, told.length], [false, 0]);
+    clock.advance(1);
+    assert.equal(rotation.clientOptions('web'), undefined);
+    assert.equal(rotation.isExpired, true);
+    assert.deepEqual(told, [first.serial]);
+    clock.advance(24 * 3600_000);
+    assert.deepEqual(told, [first.serial]);
+    const soon = clock.wallNow() + 3600_000;
+    source.set({ ...second, notAfterMs: soon });
+    assert.ok(rotation.clientOptions('web'));
+    clock.advance(3600_001);
+    assert.deepEqual(told, [first.serial, second.serial]);
+    rotation.close();
+    assert.equal(clock.pending(), 0);
+  });
+
+  it('blames its own want of an identity for a failed handshake', () => {
+    const source = new ManualSource();
+    const rotation = new TlsRotation(source, Date.now);
+    const error = Object.assign(new Error('no shared cipher'), { code: 'ERR_SSL_NO_SHARED_CIPHER' });
+    assert.equal(rotation.handshakeFault(error, undefined), 'no-identity');
+    source.set(first);
+    assert.equal(rotation.handshakeFault(error, undefined), undefined);
+  });
+
+  it('a listener that opened before there was an identity serves with the first', async () => {
+    const source = new ManualSource();
+    const rotation = new TlsRotation(source, Date.now);
+    const server = await harness.listen(serverTlsOptions(undefined));
+    rotation.attach(server);
+    source.set(first);
+    assert.equal(serialOf(await connected(rotation, server)), first.serial);
+  });
+
+  it('wants the datacenter that is named, and any where none is', async () => {
+    const rotation = new TlsRotation(new ManualSource(first), Date.now);
+    const server = await harness.listen(serverTlsOptions(first));
+    for (const peer of ['web', { service: 'web' }, { service: 'web', datacenter: 'dc1' }]) {
+      await once(harness.connect(server, rotation.clientOptions(peer)!), 'secureConnect');
+    }
+    const elsewhere = rotation.clientOptions({ service: 'web', datacenter: 'dc2' })!;
+    const [error] = (await once(harness.connect(server, elsewhere), 'error')) as [Error];
+    assert.ok(error instanceof PeerRejectedError);
+    assert.deepEqual(
+      [error.reason, error.message],
+      [
+        'wrong-datacenter',
+        `peer refused: expected the datacenter "dc2", found spiffe://${TRUST_DOMAIN}/ns/default/dc/dc1/svc/web`,
+      ],
+    );
   });
 });

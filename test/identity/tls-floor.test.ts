@@ -6,11 +6,12 @@ import type { Identity } from '../../sidecar/identity/source.js';
 import {
   clientConnectOptions,
   clientCredentials,
+  type PeerName,
   serverName,
   serverTlsOptions,
 } from '../../sidecar/identity/tls.js';
 import { TestAuthority, type TestLeaf, TRUST_DOMAIN, trustIn } from '../support/certificates.js';
-import { TlsHarness } from './tls-harness.js';
+import { TlsHarness, VERSIONS } from './tls-harness.js';
 
 describe('the TLS floor', () => {
   const harness = new TlsHarness();
@@ -109,7 +110,30 @@ describe('the TLS floor', () => {
     const server = { ...peer, requestCert: true };
     const result = await harness.handshake({ server, client });
     assert.equal(result.servername, `web.default.dc1.internal.${TRUST_DOMAIN}`);
-    assert.equal(serverName('web/admin', own), undefined);
-    assert.equal(serverName('w'.repeat(64), own), undefined);
+    assert.equal(serverName({ service: 'web/admin' }, own), undefined);
+    assert.equal(serverName({ service: 'w'.repeat(64) }, own), undefined);
+  });
+
+  const names: [string, PeerName, string | undefined][] = [
+    ['a service', { service: 'web' }, 'web.default.dc1.internal.'],
+    ['a subset', { service: 'web', subset: 'v2' }, 'v2.web.default.dc1.internal.'],
+    ['another datacenter', { service: 'web', datacenter: 'dc2' }, 'web.default.dc2.internal.'],
+    ['a subset there', { service: 'web', datacenter: 'dc2', subset: 'v2' }, 'v2.web.default.dc2.internal.'],
+    ['a subset that is no label', { service: 'web', subset: 'v.2' }, undefined],
+    ['a datacenter that is no label', { service: 'web', datacenter: '-' }, undefined],
+  ];
+  for (const [what, name, expected] of names) {
+    it(`SNI: ${what}`, () => {
+      assert.equal(serverName(name, own), expected && `${expected}${TRUST_DOMAIN}`);
+    });
+  }
+
+  it('a server without an identity fails every handshake, by its certificate and by whom it believes', async () => {
+    const client = clientConnectOptions(clientCredentials(own), 'web', Date.now);
+    for (const version of VERSIONS) {
+      const server = { ...serverTlsOptions(undefined), maxVersion: version };
+      const result = await harness.handshake({ server, client });
+      assert.ok('reason' in result.client, 'the client got in');
+    }
   });
 });
