@@ -1,0 +1,150 @@
+/**
+ * A package of Debian 11 (bullseye) for this user alone: downloaded, checked and unpacked, and nothing of the system changed.
+ *
+ * apt does the work with lists, cache and sources of its own in a private folder, so that it needs no rights. The
+ * mirror is one that the system's own sources name; the signature of the archive is checked against Debian's keyring as
+ * the system has it. Nothing is taken from an archive whose signature does not hold.
+ */
+
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+
+const run = promisify(execFile);
+
+const SUITE = 'bullseye';
+const KEYRINGS = [
+  '/usr/share/keyrings/debian-archive-keyring.gpg',
+  '/usr/share/keyrings/debian-archive-keyring.pgp',
+];
+const LIMIT_MS = 300_000;
+
+export interface AptPackage {
+  readonly name: string;
+  /** Where it is unpacked: the package's own tree, such as `usr/bin/…`. Its parent is made. */
+  readonly target: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
+
+/** Why this machine cannot do it at all, in half a sentence; undefined when it can. */
+export function whyNoApt(env: Readonly<Record<string, string | undefined>>): string | undefined {
+  const missing = ['apt-get', 'dpkg'].find((command) => !onPath(command, env));
+  if (missing !== undefined) return `this machine has no ${missing}`;
+  if (keyring() === undefined) return "this machine lacks Debian's keyring (package debian-archive-keyring)";
+  return undefined;
+}
+
+/**
+ * Several processes may do this at once: each works in a folder of its own, the first one to finish puts its folder at
+ * `target`, and the others take that. Rejects with the last words of the command that failed.
+ */
+export async function unpackDebianPackage({ name, target, env }: AptPackage): Promise<void> {
+  const parent = join(target, '..');
+  await mkdir(parent, { recursive: true });
+  const work = await mkdtemp(join(parent, `.${name}-`));
+  try {
+    await download(name, work, env);
+    const file = (await readdir(work)).find((entry) => entry.endsWith('.deb'));
+    if (file === undefined) throw new Error(`apt-get brought no package ${name}`);
+    await command('dpkg', ['-x', join(work, file), join(work, 'tree')], work, env);
+    await settle(join(work, 'tree'), target);
+  } finally {
+    await rm(work, { recursive: true, force: true });
+  }
+}
+
+async function download(name: string, work: string, env: AptPackage['env']): Promise<void> {
+  const mirrors = await debianMirrors(work, env);
+  if (mirrors.length === 0) throw new Error("the apt sources of this machine name no archive of Debian's");
+  await mkdir(join(work, 'lists', 'partial'), { recursive: true });
+  await mkdir(join(work, 'archives', 'partial'), { recursive: true });
+  let problem: unknown;
+  for (const mirror of mirrors) {
+    try {
+      await writeFile(join(work, 'sources.list'), `deb [signed-by=${keyring()}] ${mirror} ${SUITE} main\n`);
+      await command('apt-get', [...ownState(work), 'update'], work, env);
+      await command('apt-get', [...ownState(work), 'download', name], work, env);
+      return;
+    } catch (error) {
+      problem = error;
+    }
+  }
+  throw problem;
+}
+
+/** The main archives in the system's own sources, in their order; security archives hold other suites. */
+async function debianMirrors(work: string, env: AptPackage['env']): Promise<string[]> {
+  const args = ['indextargets', '--format', '$(REPO_URI)', 'Created-By: Packages'];
+  const out = await command('apt-get', args, work, env);
+  const all = new Set(out.split('\n').map((line) => line.trim()));
+  return [...all].filter((uri) => /\/debian(\/|$)/.test(uri));
+}
+
+/**
+ * Everything apt writes or is told to prefer lies in `work`. A user without rights needs that; for root it also keeps apt
+ * from handing the download to a user of its own, who could not read a private folder.
+ */
+function ownState(work: string): string[] {
+  const options = [
+    `Dir::Etc::SourceList=${join(work, 'sources.list')}`,
+    'Dir::Etc::SourceParts=-',
+    'Dir::Etc::Preferences=-',
+    'Dir::Etc::PreferencesParts=-',
+    `Dir::State::Lists=${join(work, 'lists')}`,
+    `Dir::Cache=${work}`,
+    `Dir::Cache::Archives=${join(work, 'archives')}`,
+    'Acquire::Languages=none',
+    'Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false',
+    'Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled=false',
+    'APT::Sandbox::User=root',
+    'APT::Update::Error-Mode=any',
+  ];
+  return ['-q', ...options.flatMap((option) => ['-o', option])];
+}
+
+async function command(
+  file: string,
+  args: readonly string[],
+  cwd: string,
+  env: AptPackage['env'],
+): Promise<string> {
+  try {
+    const options = { cwd, env: { ...env, LC_ALL: 'C' }, timeout: LIMIT_MS, maxBuffer: 16 << 20 };
+    return (await run(file, args, options)).stdout;
+  } catch (error) {
+    const { stderr = '', message } = error as Error & { stderr?: string };
+    throw new Error(`${file}: ${lastWords(stderr) ?? message.split('\n')[0]}`);
+  }
+}
+
+function lastWords(stderr: string): string | undefined {
+  const lines = stderr
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '');
+  return (
+    lines
+      .find((line) => line.startsWith('E:'))
+      ?.slice(2)
+      .trim() ?? lines.at(-1)
+  );
+}
+
+/** A target that is there already was put there by another process, and is as good. */
+async function settle(tree: string, target: string): Promise<void> {
+  try {
+    await rename(tree, target);
+  } catch (error) {
+    if (!existsSync(target)) throw error;
+  }
+}
+
+function keyring(): string | undefined {
+  return KEYRINGS.find((file) => existsSync(file));
+}
+
+function onPath(name: string, env: AptPackage['env']): boolean {
+  return (env['PATH'] ?? '').split(':').some((folder) => folder !== '' && existsSync(join(folder, name)));
+}
