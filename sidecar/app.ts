@@ -244,6 +244,10 @@ class App implements Sidecar {
     return this.inbound?.model();
   }
 
+  registry(): ReturnType<SidecarView['registry']> {
+    return undefined;
+  }
+
   families(): ReturnType<SidecarView['families']> {
     const { tally, memory } = this.parts.relay;
     return familiesOf({

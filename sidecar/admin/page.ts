@@ -6,7 +6,7 @@
  */
 
 import type { StatusReport } from './status.js';
-import type { EndpointReport } from './view.js';
+import type { EndpointReport, RegistryReport } from './view.js';
 
 const STYLE = `
 :root { color-scheme: light dark; --line: #8884; --good: #1a7f37; --warn: #9a6700; --bad: #cf222e; }
@@ -37,6 +37,9 @@ const STATE_CLASS: Readonly<Record<string, string>> = {
   eligible: 'good',
   ready: 'good',
   foreign: 'good',
+  current: 'good',
+  cached: 'warn',
+  waiting: 'warn',
   probing: 'warn',
   connecting: 'warn',
   starting: 'warn',
@@ -50,7 +53,7 @@ export function renderPage(report: StatusReport, nonce: string): string {
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>${escapeHtml(title)}</title><style nonce="${nonce}">${STYLE}</style></head>
 <body><main>
-${heading(report)}${model(report)}${queue(report)}${endpoints(report.endpoints)}
+${heading(report)}${model(report)}${queue(report)}${registry(report.registry)}${endpoints(report.endpoints)}
 </main><p><small><a href="/metrics">metrics</a> · <a href="/endpoints">endpoints</a> · <a href="/config">config</a></small></p>
 <script nonce="${nonce}">${SCRIPT}</script></body></html>
 `;
@@ -75,6 +78,23 @@ function queue(report: StatusReport): string {
   if (queue === undefined) return '';
   return `<h2>Queue</h2><p>${queue.running} of ${queue.concurrency} running · ${queue.waiting} waiting
 (${queue.waitingBytes} bytes)</p>`;
+}
+
+function registry(report: RegistryReport | undefined): string {
+  if (report === undefined) return '';
+  const { registered, problem } = report;
+  const inCatalogue =
+    registered === undefined
+      ? ''
+      : ` · <span class="${registered ? 'good">registered' : 'bad">not registered'}</span>`;
+  const lines = [...(problem === undefined ? [] : [problem]), ...report.notHonoured];
+  const rows = report.queries.map(({ name, state: how, ageMs, problem: why }) => {
+    const age = ageMs === undefined ? '' : `${(ageMs / 1000).toFixed(0)} s ago`;
+    return `<tr><td>${escapeHtml(name)}</td><td>${state(how)}</td><td class="n">${age}</td><td>${escapeHtml(why ?? '')}</td></tr>`;
+  });
+  return `<h2>Consul</h2><p>${escapeHtml(report.where)}${inCatalogue}</p>${lines.map((line) => `<p>${escapeHtml(line)}</p>`).join('')}
+<table><thead><tr><th>what is read</th><th>state</th><th class="n">last answer</th><th>why</th></tr></thead>
+<tbody>${rows.join('\n')}</tbody></table>`;
 }
 
 function endpoints(rows: readonly EndpointReport[]): string {

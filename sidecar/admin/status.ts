@@ -2,7 +2,7 @@
  * The one answer that says how a sidecar is: what `/endpoints` returns, and what the page and `outrider status` show.
  */
 
-import type { EndpointReport, ModelReport, QueueReport, SidecarView } from './view.js';
+import type { EndpointReport, ModelReport, QueueReport, RegistryReport, SidecarView } from './view.js';
 
 export interface StatusReport {
   readonly service: string;
@@ -14,6 +14,8 @@ export interface StatusReport {
   /** Absent when the sidecar stands beside a caller only. */
   readonly model?: ModelReport;
   readonly queue?: QueueReport;
+  /** Absent when everything is in the sidecar's file. */
+  readonly registry?: RegistryReport;
   readonly endpoints: readonly EndpointReport[];
 }
 
@@ -22,6 +24,7 @@ export function statusOf(view: SidecarView): StatusReport {
   const notReady = view.notReady();
   const model = view.model();
   const queue = view.queue();
+  const registry = view.registry();
   return {
     service: view.service,
     instance: view.instance,
@@ -30,6 +33,7 @@ export function statusOf(view: SidecarView): StatusReport {
     notReady,
     ...(model === undefined ? {} : { model }),
     ...(queue === undefined ? {} : { queue }),
+    ...(registry === undefined ? {} : { registry }),
     endpoints: view.endpoints(),
   };
 }

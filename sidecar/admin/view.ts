@@ -36,6 +36,28 @@ export interface ModelReport {
   readonly restarts: number;
 }
 
+/** How the registry is read, and what came of it. */
+export interface RegistryReport {
+  /** Where its agent is. */
+  readonly where: string;
+  /** Whether this instance stands in the catalogue as it should; absent when it is not to be registered. */
+  readonly registered?: boolean;
+  /** Why it does not. */
+  readonly problem?: string;
+  readonly queries: readonly RegistryQueryReport[];
+  /** Rules of the registry that are not applied, each in one sentence. */
+  readonly notHonoured: readonly string[];
+}
+
+export interface RegistryQueryReport {
+  readonly name: string;
+  /** `waiting`: no answer yet. `cached`: none yet, what an earlier run wrote down serves. `failing`: the last good answer serves. */
+  readonly state: 'waiting' | 'current' | 'cached' | 'failing';
+  /** Since the last good answer; absent before the first. */
+  readonly ageMs?: number;
+  readonly problem?: string;
+}
+
 /** One sample of a counter or gauge: `labels` and `value`. Label values come only from configuration, discovery or known methods. */
 export interface Sample {
   readonly labels: Readonly<Record<string, string>>;
@@ -74,6 +96,8 @@ export interface SidecarView {
   endpoints(): readonly EndpointReport[];
   queue(): QueueReport | undefined;
   model(): ModelReport | undefined;
+  /** Undefined when there is none: everything is in the file. */
+  registry(): RegistryReport | undefined;
   families(): readonly Family[];
   /** The configuration in force, without secrets, ready for JSON. */
   config(): unknown;

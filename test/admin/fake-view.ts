@@ -5,6 +5,7 @@ import type {
   Family,
   ModelReport,
   QueueReport,
+  RegistryReport,
   SidecarView,
 } from '../../sidecar/admin/view.js';
 
@@ -16,6 +17,7 @@ export class FakeView implements SidecarView {
   rows: EndpointReport[] = [];
   queueReport: QueueReport | undefined;
   modelReport: ModelReport | undefined;
+  registryReport: RegistryReport | undefined;
   metricFamilies: Family[] = [];
   drains = 0;
   endDrain: () => void = () => {};
@@ -34,6 +36,9 @@ export class FakeView implements SidecarView {
   }
   model(): ModelReport | undefined {
     return this.modelReport;
+  }
+  registry(): RegistryReport | undefined {
+    return this.registryReport;
   }
   families(): readonly Family[] {
     return this.metricFamilies;

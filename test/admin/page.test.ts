@@ -26,6 +26,29 @@ describe('admin page', () => {
     }
   });
 
+  it('shows how Consul is read and what of it is not applied', () => {
+    const view = new FakeView();
+    view.registryReport = {
+      where: 'http://127.0.0.1:8500',
+      registered: false,
+      problem: 'the agent answered 403',
+      queries: [{ name: 'instances of digits', state: 'failing', ageMs: 12_000, problem: 'no leader' }],
+      notHonoured: ['service-router digits: PrefixRewrite is not applied'],
+    };
+    const html = renderPage(statusOf(view), 'n');
+    for (const part of [
+      '127.0.0.1:8500',
+      'not registered',
+      'the agent answered 403',
+      'instances of digits',
+      '12 s ago',
+      'no leader',
+      'PrefixRewrite',
+    ]) {
+      assert.ok(html.includes(part), `the page lacks "${part}"`);
+    }
+  });
+
   it('loads nothing from elsewhere', () => {
     const html = renderPage(statusOf(new FakeView()), 'n');
     assert.doesNotMatch(html, /https?:|src=|@import|url\(/);
