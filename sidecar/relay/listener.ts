@@ -101,6 +101,11 @@ export class Listener implements LinkHost {
     for (const link of [...this.links]) if (!keep(link)) link.close('no longer trusted');
   }
 
+  /** Tells every peer to go (two-phase GOAWAY) and goes on accepting: what these connections were made with is over. */
+  renew(): void {
+    for (const link of this.links) this.retire(link);
+  }
+
   /** Stops accepting, tells every peer to go (two-phase GOAWAY), and resolves when the last call has ended. */
   drain(): Promise<void> {
     if (!this.isDraining) {

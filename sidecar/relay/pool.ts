@@ -33,6 +33,8 @@ export interface PoolOptions {
   readonly settings: LocalSettings;
   /** Opens a socket that will connect; undefined while we have no identity to present. */
   readonly dial: () => Socket | undefined;
+  /** Why `dial` gave nothing, for people. */
+  readonly whyNot?: () => string;
   /** The state changed: connected or not. */
   readonly onChange: () => void;
 }
@@ -126,6 +128,13 @@ export class Pool implements LinkHost {
   refresh(): void {
     for (const link of this.links) if (link.isAlive && !link.isRetiring) this.replace(link);
     if (!this.isConnected && !this.isConnecting) this.fill();
+  }
+
+  /** Nothing new on the connections that stand: what they were made with is over. Calls on them end in peace. */
+  expire(): void {
+    for (const link of [...this.links]) if (link.isAlive && !link.isRetiring) this.letGo(link);
+    this.fill();
+    this.options.onChange();
   }
 
   /** No more connects; calls in flight go on; connections close when they are done. */
@@ -273,7 +282,7 @@ export class Pool implements LinkHost {
   private open(): Link | undefined {
     const socket = this.options.dial();
     if (socket === undefined) {
-      this.problem = 'no identity to connect with yet';
+      this.problem = this.options.whyNot?.() ?? 'no identity to connect with yet';
       this.failWaiters(this.problem);
       return undefined;
     }
