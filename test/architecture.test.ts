@@ -32,6 +32,7 @@ const VENDORS: VendorTable = {
   '@grpc/reflection': ['services/model-server/server.ts'],
   '@peculiar/x509': ['sidecar/identity/mint.ts'],
   commander: ['sidecar/cli/program.ts'],
+  consul: ['sidecar/discovery/consul/agent.ts'],
   'onnx-proto': ['services/digits/'],
   'onnxruntime-node': ['services/model-server/session.ts'],
   pino: ['sidecar/runtime/logger.ts'],

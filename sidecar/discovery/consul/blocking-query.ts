@@ -1,0 +1,320 @@
+/**
+ * One blocking query kept up: reads one after another, hands on what changed, and keeps what it has through every
+ * fault of the agent. The rules are in core/blocking-index.ts.
+ *
+ * After any failure the next read does not block. An agent that comes back with an empty state counts its indexes from
+ * the start, and a read that waits for an old, high one would sleep through everything new.
+ */
+
+import { createHash } from 'node:crypto';
+import {
+  afterAnswer,
+  FRESH,
+  parseIndex,
+  patience,
+  ReadBucket,
+  readBackoffMs,
+  SLACK_MS,
+} from '../../core/blocking-index.js';
+import type { Timer } from '../../runtime/timers.js';
+import { AgentError, type AgentReader, type Answer } from './agent.js';
+import type { ConsulDeps } from './deps.js';
+
+export type Source = 'agent' | 'cache';
+
+export interface QuerySpec<T> {
+  /** Unique: path and query. */
+  readonly key: string;
+  /** For people and metrics: "instances of digits". */
+  readonly name: string;
+  /** From `/v1` on, its segments percent-encoded. */
+  readonly path: string;
+  readonly query: Readonly<Record<string, string>>;
+  /** Throws on garbage, which counts as a failed read. */
+  parse(body: Buffer): T | Promise<T>;
+  /** What is handed on, as from the cache, while the first read has not succeeded. */
+  readonly cache?: { load(): T | undefined; save(value: T): void };
+  /** What a read may take beyond its `wait`. Default 10 s. */
+  readonly timeoutSlackMs?: number;
+  /** False: the endpoint is not known to block, and is polled unless its answers carry an index. Default true. */
+  readonly hasIndex?: boolean;
+  /** Between two reads that cannot block, ± 10 %. Default 5 s. */
+  readonly pollMs?: number;
+}
+
+/**
+ * `waiting`: nothing known yet. `current`: the last read succeeded. `cached`: only what an earlier process kept is
+ * known. `failing`: the last read failed.
+ */
+export type QueryState = 'waiting' | 'current' | 'cached' | 'failing';
+
+export interface QueryStatus {
+  readonly name: string;
+  readonly state: QueryState;
+  /** Inexact beyond 2^53. */
+  readonly index: number;
+  /** Since the last good answer, which for a query at rest is up to the `wait` ago; Infinity before the first. */
+  readonly ageMs: number;
+  /** One line. */
+  readonly problem?: string;
+  readonly answers: number;
+  readonly failures: number;
+  /** Times the index went backwards. */
+  readonly resets: number;
+  readonly rereads: number;
+  readonly bytes: number;
+}
+
+export interface QueryEvents<T> {
+  /** Called for what is new only. Must not throw. */
+  value(value: T, from: Source): void;
+  /** A read failed for another reason than the one before it. */
+  problem(problem: string, error: unknown): void;
+  /** A read succeeded after one that failed, or the first of all. */
+  answered(wasFailing: boolean): void;
+}
+
+/** How long the first read may take before the cache speaks for it. */
+const CACHE_AFTER_MS = 2_000;
+const POLL_MS = 5_000;
+/** A parser that takes longer is given up on. */
+const PARSE_LIMIT_MS = 30_000;
+/** Larger bodies are not fingerprinted: it would hold up the event loop for longer than it saves. */
+const FINGERPRINT_BYTES = 256 * 1024;
+
+export class BlockingQuery<T> {
+  private index = FRESH;
+  private fingerprint: string | undefined;
+  private latest: { readonly value: T; readonly from: Source } | undefined;
+  private problem: string | undefined;
+  private failuresInARow = 0;
+  private isAbsent = false;
+  private lastGoodMs: number | undefined;
+  private readonly counts = { answers: 0, failures: 0, resets: 0, rereads: 0, bytes: 0 };
+  private readonly bucket: ReadBucket;
+  private nextRead: Timer | undefined;
+  private cacheTimer: Timer | undefined;
+  /** The read under way; another one in its place means that this one is void. */
+  private reading: { readonly asked: bigint; readonly abort: AbortController } | undefined;
+  /** The next read goes to the leader, so that a lagging server cannot confirm what is doubted. */
+  private isDoubted = false;
+  private isClosed = false;
+
+  constructor(
+    private readonly spec: QuerySpec<T>,
+    private readonly agent: AgentReader,
+    private readonly deps: ConsulDeps,
+    private readonly events: QueryEvents<T>,
+  ) {
+    this.bucket = new ReadBucket(deps.clock.now());
+  }
+
+  start(): void {
+    if (this.spec.cache !== undefined)
+      this.cacheTimer = this.deps.timers.after(CACHE_AFTER_MS, () => this.useCache());
+    void this.read();
+  }
+
+  /** The last value handed on. */
+  value(): { readonly value: T; readonly from: Source } | undefined {
+    return this.latest;
+  }
+
+  status(): QueryStatus {
+    return {
+      name: this.spec.name,
+      state: this.state(),
+      index: Number(this.index),
+      ageMs:
+        this.lastGoodMs === undefined ? Number.POSITIVE_INFINITY : this.deps.clock.now() - this.lastGoodMs,
+      ...(this.problem === undefined ? {} : { problem: this.problem }),
+      ...this.counts,
+    };
+  }
+
+  /**
+   * What is known is doubted: the outstanding read is given up and a fresh one made, at the leader, as soon as the
+   * bucket allows. A fresh read that is under way is let finish, so that steady doubt cannot starve it.
+   */
+  reread(): void {
+    if (this.isClosed) return;
+    this.counts.rereads += 1;
+    if (this.reading?.asked === FRESH) return;
+    this.abandon();
+    this.index = FRESH;
+    this.isDoubted = true;
+    this.schedule(0);
+  }
+
+  /** The agent is known to answer again: a query that waits for its return does not wait much longer. */
+  hasten(withinMs: number): void {
+    if (this.isClosed || !this.isAbsent || this.reading !== undefined) return;
+    this.schedule(withinMs * this.deps.random());
+  }
+
+  close(): void {
+    this.isClosed = true;
+    this.abandon();
+    this.nextRead?.cancel();
+    this.cacheTimer?.cancel();
+  }
+
+  private state(): QueryState {
+    if (this.latest?.from === 'cache') return 'cached';
+    if (this.problem !== undefined) return 'failing';
+    return this.latest === undefined ? 'waiting' : 'current';
+  }
+
+  private schedule(delayMs: number): void {
+    this.nextRead?.cancel();
+    this.nextRead = undefined;
+    const dueMs = Math.max(delayMs, this.bucket.delayMs(this.deps.clock.now()));
+    if (dueMs > 0) this.nextRead = this.deps.timers.after(dueMs, () => void this.read());
+    else void this.read();
+  }
+
+  private async read(): Promise<void> {
+    this.nextRead = undefined;
+    const reading = { asked: this.index, abort: new AbortController() };
+    this.reading = reading;
+    this.bucket.take(this.deps.clock.now());
+    try {
+      const { query, timeoutMs } = this.question(reading.asked);
+      const answer = await this.agent.get(this.spec.path, query, {
+        timeoutMs,
+        maxBytes: this.deps.config.maxAnswerBytes,
+        signal: reading.abort.signal,
+      });
+      if (this.reading === reading) await this.take(answer, reading);
+    } catch (error) {
+      if (this.reading === reading) this.fail(error);
+    }
+  }
+
+  private question(asked: bigint): { query: Record<string, string>; timeoutMs: number } {
+    const { config, random } = this.deps;
+    const query: Record<string, string> = { ...this.spec.query };
+    // What the agent answers by itself, under /agent, has no consistency mode.
+    const isAgents = this.spec.path.startsWith('/agent/');
+    if (config.stale && !this.isDoubted && !isAgents && !('consistent' in query)) query['stale'] = '';
+    this.isDoubted = false;
+    const slackMs = this.spec.timeoutSlackMs ?? SLACK_MS;
+    if (asked === FRESH) return { query, timeoutMs: slackMs };
+    const { waitMs, timeoutMs } = patience(config.waitMs, slackMs, random);
+    return { query: { ...query, index: String(asked), wait: `${waitMs}ms` }, timeoutMs };
+  }
+
+  private async take(answer: Answer, reading: NonNullable<typeof this.reading>): Promise<void> {
+    this.counts.bytes += answer.body.length;
+    const { next, news, reset, poll } = afterAnswer(reading.asked, indexOf(answer));
+    if (reset) this.counts.resets += 1;
+    const print = news ? fingerprintOf(answer.body) : undefined;
+    if (news && (print === undefined || print !== this.fingerprint)) {
+      const value = await this.parse(answer.body);
+      if (this.reading !== reading) return;
+      this.fingerprint = print;
+      this.learn(value);
+      // Whoever was told may have closed or doubted it.
+      if (this.reading !== reading) return;
+    }
+    this.index = next;
+    this.succeed();
+    this.schedule(poll ? this.pollMs() : 0);
+  }
+
+  private learn(value: T): void {
+    this.latest = { value, from: 'agent' };
+    this.events.value(value, 'agent');
+    try {
+      this.spec.cache?.save(value);
+    } catch (error) {
+      this.deps.logger.warn({ query: this.spec.name, error }, 'what Consul answered could not be kept');
+    }
+  }
+
+  private succeed(): void {
+    const wasFailing = this.problem !== undefined;
+    const isFirst = this.lastGoodMs === undefined;
+    this.reading = undefined;
+    this.cacheTimer?.cancel();
+    this.counts.answers += 1;
+    this.lastGoodMs = this.deps.clock.now();
+    this.problem = undefined;
+    this.failuresInARow = 0;
+    this.isAbsent = false;
+    if (wasFailing || isFirst) this.events.answered(wasFailing);
+  }
+
+  private fail(error: unknown): void {
+    this.reading = undefined;
+    this.counts.failures += 1;
+    this.failuresInARow += 1;
+    this.isAbsent = error instanceof AgentError && error.fault === 'unreachable';
+    this.index = FRESH;
+    const problem = problemOf(error);
+    const isOther = problem !== this.problem;
+    this.problem = problem;
+    this.useCache();
+    if (isOther) this.events.problem(problem, error);
+    if (!this.isClosed) this.schedule(readBackoffMs(this.failuresInARow, this.isAbsent, this.deps.random));
+  }
+
+  /** Once, and only while nothing better is known. */
+  private useCache(): void {
+    const { cache } = this.spec;
+    this.cacheTimer?.cancel();
+    if (cache === undefined || this.cacheTimer === undefined || this.latest !== undefined) return;
+    this.cacheTimer = undefined;
+    let value: T | undefined;
+    try {
+      value = cache.load();
+    } catch (error) {
+      this.deps.logger.warn({ query: this.spec.name, error }, 'what was kept of Consul cannot be used');
+    }
+    if (value === undefined) return;
+    this.latest = { value, from: 'cache' };
+    this.events.value(value, 'cache');
+  }
+
+  private parse(body: Buffer): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const parsed = this.spec.parse(body);
+      if (!(parsed instanceof Promise)) {
+        resolve(parsed);
+        return;
+      }
+      const limit = this.deps.timers.after(PARSE_LIMIT_MS, () =>
+        reject(new Error(`the answer was not parsed within ${PARSE_LIMIT_MS} ms`)),
+      );
+      parsed.then(resolve, reject).finally(() => limit.cancel());
+    });
+  }
+
+  private pollMs(): number {
+    return (this.spec.pollMs ?? POLL_MS) * (0.9 + 0.2 * this.deps.random());
+  }
+
+  private abandon(): void {
+    const { reading } = this;
+    this.reading = undefined;
+    reading?.abort.abort();
+  }
+}
+
+/** The header where there is one: exact beyond 2^53. */
+function indexOf({ headers, index }: Answer): bigint | undefined {
+  const exact = parseIndex(headers['x-consul-index']);
+  if (exact !== undefined || index === undefined) return exact;
+  return Number.isSafeInteger(index) && index >= 0 ? BigInt(index) : undefined;
+}
+
+function fingerprintOf(body: Buffer): string | undefined {
+  if (body.length > FINGERPRINT_BYTES) return undefined;
+  return createHash('sha256').update(body).digest('base64');
+}
+
+function problemOf(error: unknown): string {
+  if (error instanceof AgentError) return error.message;
+  const text = error instanceof Error ? error.message : String(error);
+  return `the answer cannot be used: ${(text.split('\n', 1)[0] ?? '').slice(0, 200)}`;
+}
