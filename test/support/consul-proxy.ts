@@ -1,0 +1,261 @@
+/**
+ * Stands between a sidecar and its Consul agent and spoils what it is told to, while both run.
+ *
+ * Blocking queries pass as they are, and end upstream when the client gives up. A fault that is set while queries hang
+ * reaches those too: they are answered by it at once, so that nobody waits for the agent's minutes. When a fault is over,
+ * what hung is forwarded. An agent that is down looks down from here: the connection is cut.
+ */
+
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, request, type Server, type ServerResponse } from 'node:http';
+import { type AddressInfo, connect } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
+
+export type Fault =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'status'; readonly status: number; readonly body?: string }
+  /** 200 and an index, and a body that is no JSON. */
+  | { readonly kind: 'garbage' }
+  /** 200, and JSON of this size that never ends well. */
+  | { readonly kind: 'bytes'; readonly bytes: number }
+  /** No answer, for as long as it is set. */
+  | { readonly kind: 'hang' }
+  /** Every read is answered at once with the truth and an index of this kind. */
+  | { readonly kind: 'index'; readonly index: 'rising' | 'falling' | 'zero' | 'absent' }
+  /** Every connection is cut when it asks something. */
+  | { readonly kind: 'drop' }
+  /** Nobody listens. */
+  | { readonly kind: 'refuse' };
+
+export interface Seen {
+  /** `performance.now()`. */
+  readonly atMs: number;
+  readonly method: string;
+  /** Without the query. */
+  readonly path: string;
+  readonly query: URLSearchParams;
+}
+
+interface Pending {
+  readonly incoming: IncomingMessage;
+  readonly outgoing: ServerResponse;
+  readonly url: URL;
+  readonly body: Buffer;
+  /** Takes the read off the agent, without a word to the client. */
+  withdraw(): void;
+}
+
+const LEAF = '/v1/agent/connect/ca/leaf/';
+
+export class FaultProxy {
+  /** Every request so far. */
+  readonly seen: Seen[] = [];
+  /** Added before each request is forwarded. */
+  latencyMs = 0;
+  private readonly pending = new Set<Pending>();
+  private readonly sockets = new Set<Duplex>();
+  private fault: Fault = { kind: 'none' };
+  private applies: (path: string) => boolean = () => true;
+  private token: string | undefined;
+  private index = 1_000_000;
+  private server!: Server;
+  private port = 0;
+
+  private constructor(private readonly agent: { readonly address: string }) {}
+
+  /** `agent.address` is `host:port` of an agent that speaks HTTP. */
+  static async start(agent: { readonly address: string }): Promise<FaultProxy> {
+    const proxy = new FaultProxy(agent);
+    await proxy.listen();
+    return proxy;
+  }
+
+  /** `host:port`, the same for its whole life. */
+  get address(): string {
+    return `127.0.0.1:${this.port}`;
+  }
+
+  get url(): string {
+    return `http://${this.address}`;
+  }
+
+  /** Reads that hang now. */
+  get waiting(): number {
+    return this.pending.size;
+  }
+
+  /** `applies`: paths (from `/v1` on) it is about; the others pass. Default all. */
+  async set(fault: Fault, applies: (path: string) => boolean = () => true): Promise<void> {
+    const wasRefusing = this.fault.kind === 'refuse';
+    this.fault = fault;
+    this.applies = applies;
+    if (fault.kind === 'refuse') return this.close();
+    if (wasRefusing) await this.listen();
+    for (const pending of [...this.pending]) {
+      if (this.applies(pending.url.pathname) || fault.kind === 'none') this.again(pending);
+    }
+  }
+
+  /** From now on every request carries this token, whatever the client sent; undefined: the client's own. */
+  setToken(token: string | undefined): void {
+    this.token = token;
+    for (const pending of [...this.pending]) {
+      if (pending.url.pathname.startsWith(LEAF)) this.again(pending, true);
+    }
+  }
+
+  /** Makes the agent mint new leaf certificates: it keeps one for each token. For agents that demand no token. */
+  mintLeaves(): void {
+    this.setToken(randomUUID());
+  }
+
+  /** Cuts every connection once. */
+  cut(): void {
+    for (const socket of this.sockets) socket.destroy();
+  }
+
+  /** Requests whose path starts with `prefix`. */
+  count(prefix = ''): number {
+    return this.seen.filter(({ path }) => path.startsWith(prefix)).length;
+  }
+
+  /** The most requests for such paths within any one second since `sinceMs` (of `performance.now()`). */
+  busiestSecond(prefix = '', sinceMs = 0): number {
+    const times = this.seen
+      .filter(({ path, atMs }) => path.startsWith(prefix) && atMs >= sinceMs)
+      .map(({ atMs }) => atMs);
+    let most = 0;
+    for (let first = 0, last = 0; last < times.length; last++) {
+      while (times[last]! - times[first]! >= 1_000) first++;
+      most = Math.max(most, last - first + 1);
+    }
+    return most;
+  }
+
+  async stop(): Promise<void> {
+    if (this.fault.kind !== 'refuse') await this.close();
+  }
+
+  private async listen(): Promise<void> {
+    const server = createServer((incoming, outgoing) => void this.take(incoming, outgoing).catch(() => {}));
+    server.on('connection', (socket: Duplex) => {
+      this.sockets.add(socket);
+      socket.once('close', () => this.sockets.delete(socket));
+    });
+    this.server = server.listen(this.port, '127.0.0.1');
+    await once(server, 'listening');
+    this.port = (server.address() as AddressInfo).port;
+  }
+
+  private async close(): Promise<void> {
+    const closed = once(this.server, 'close');
+    this.server.close();
+    this.cut();
+    await closed;
+  }
+
+  private async take(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
+    const url = new URL(incoming.url ?? '/', `http://${this.agent.address}`);
+    const { pathname: path, searchParams: query } = url;
+    this.seen.push({ atMs: performance.now(), method: incoming.method ?? '', path, query });
+    const chunks: Buffer[] = [];
+    for await (const chunk of incoming) chunks.push(chunk as Buffer);
+    if (this.latencyMs > 0) await delay(this.latencyMs);
+    const pending: Pending = { incoming, outgoing, url, body: Buffer.concat(chunks), withdraw() {} };
+    this.pending.add(pending);
+    outgoing.once('close', () => {
+      this.pending.delete(pending);
+      pending.withdraw();
+    });
+    this.answer(pending, false);
+  }
+
+  /** The agent has not answered it yet: what holds now decides. */
+  private again(pending: Pending, afresh = false): void {
+    if (pending.outgoing.headersSent) return;
+    pending.withdraw();
+    this.answer(pending, afresh);
+  }
+
+  private answer(pending: Pending, afresh: boolean): void {
+    const { outgoing, url } = pending;
+    const fault: Fault = this.applies(url.pathname) ? this.fault : { kind: 'none' };
+    const say = (status: number, body: string | Buffer) =>
+      outgoing.writeHead(status, { 'x-consul-index': String(++this.index) }).end(body);
+    switch (fault.kind) {
+      case 'none':
+        return forward(pending, { afresh, token: this.token });
+      case 'index':
+        return forward(pending, { afresh: true, token: this.token, index: this.nextIndex(fault.index) });
+      case 'status':
+        return void say(fault.status, fault.body ?? 'spoiled on purpose');
+      case 'garbage':
+        return void say(200, '[{"Node": \u0000 <html>');
+      case 'bytes':
+        return void say(200, Buffer.concat([Buffer.from('["'), Buffer.alloc(fault.bytes - 2, 'x')]));
+      case 'hang':
+        return;
+      case 'drop':
+      case 'refuse':
+        return void outgoing.destroy();
+    }
+  }
+
+  /** Empty: none at all. */
+  private nextIndex(kind: 'rising' | 'falling' | 'zero' | 'absent'): string {
+    if (kind === 'rising') return String(++this.index);
+    if (kind === 'falling') return String(--this.index);
+    return kind === 'zero' ? '0' : '';
+  }
+}
+
+interface Forwarding {
+  /** Read from index 0 on, whatever the client has. */
+  readonly afresh: boolean;
+  readonly token: string | undefined;
+  /** Replaces the agent's. */
+  readonly index?: string;
+}
+
+function forward(pending: Pending, { afresh, token, index }: Forwarding): void {
+  const { incoming, outgoing, body } = pending;
+  const url = new URL(pending.url);
+  if (afresh) {
+    url.searchParams.delete('index');
+    url.searchParams.delete('wait');
+  }
+  const headers = { ...incoming.headers, ...(token === undefined ? {} : { 'x-consul-token': token }) };
+  const upstream = request(url, { method: incoming.method ?? 'GET', headers, agent: false });
+  let withdrawn = false;
+  pending.withdraw = () => {
+    withdrawn = true;
+    upstream.destroy();
+  };
+  upstream.on('error', () => {
+    if (!withdrawn) outgoing.destroy();
+  });
+  upstream.on('response', (response) => {
+    const answer = { ...response.headers };
+    if (index !== undefined) delete answer['x-consul-index'];
+    if (index) answer['x-consul-index'] = index;
+    outgoing.writeHead(response.statusCode ?? 502, answer);
+    response.on('error', () => outgoing.destroy()).pipe(outgoing);
+  });
+  upstream.end(body);
+}
+
+/** Whether anyone accepts connections there. */
+export async function isOpen(address: string): Promise<boolean> {
+  const [host = '', port] = address.split(':');
+  const socket = connect(Number(port), host);
+  try {
+    await once(socket, 'connect');
+    return true;
+  } catch {
+    return false;
+  } finally {
+    socket.destroy();
+  }
+}
