@@ -1,8 +1,9 @@
 /**
  * From a spelled mesh file to the MeshConfig that `outrider up` reads.
  */
+import { addressFrom, pathFrom, present } from './build-basics.js';
+import { buildConsul, plainDiscovery } from './build-consul.js';
 import {
-  addressFrom,
   buildInboundRoutes,
   buildIntentions,
   buildLimits,
@@ -10,21 +11,23 @@ import {
   buildQueue,
   buildShared,
   buildUpstream,
-  pathFrom,
-  present,
 } from './build-parts.js';
 import type { CallerConfig, MeshConfig, MeshServiceConfig, ModelServerConfig } from './mesh-model.js';
 import type { MeshFile } from './schema/mesh-file.js';
+import { DEFAULT_DATACENTER, DEFAULT_TRUST_DOMAIN } from './schema/shared.js';
+
+const LEAF_LIFETIME_MS = 3_600_000;
 
 export function buildMesh(said: MeshFile, baseDir: string): MeshConfig {
   return {
-    trustDomain: said.trust_domain,
-    datacenter: said.datacenter,
+    trustDomain: said.trust_domain ?? DEFAULT_TRUST_DOMAIN,
+    datacenter: said.datacenter ?? DEFAULT_DATACENTER,
     services: Object.entries(said.services).map(([name, service]) => buildService(name, service, baseDir)),
-    caller: buildCaller(said.caller, baseDir),
+    caller: buildCaller(said.caller, said.consul !== undefined, baseDir),
+    ...present('consul', said.consul && buildConsul(said.consul, baseDir)),
     intentions: buildIntentions(said.intentions),
     defaultIntention: said.default_intention,
-    leafLifetimeMs: said.leaf_lifetime,
+    leafLifetimeMs: said.leaf_lifetime ?? LEAF_LIFETIME_MS,
     limits: buildLimits(said.limits),
     drainTimeoutMs: said.drain_timeout,
     log: { level: said.log.level },
@@ -43,6 +46,8 @@ function buildService(name: string, said: SaidService, baseDir: string): MeshSer
     routes: buildInboundRoutes(said.routes),
     process: buildModelProcess(said.model),
     ...present('portBase', said.port_base),
+    tags: said.tags,
+    meta: { ...said.meta },
   };
 }
 
@@ -58,12 +63,13 @@ function programFrom(baseDir: string, program: string): string {
   return /^\.\.?\//.test(program) ? pathFrom(baseDir, program) : program;
 }
 
-function buildCaller(said: MeshFile['caller'], baseDir: string): CallerConfig {
+function buildCaller(said: MeshFile['caller'], onConsul: boolean, baseDir: string): CallerConfig {
   return {
     name: said.name,
-    upstreams: Object.entries(said.upstreams).map(([name, upstream]) =>
-      buildUpstream(name, upstream, baseDir),
-    ),
+    upstreams: Object.entries(said.upstreams).map(([name, upstream]) => {
+      const built = buildUpstream(name, upstream, baseDir);
+      return onConsul ? { discovery: plainDiscovery(name), ...built } : built;
+    }),
     ...present('shared', buildShared(said.shared, baseDir)),
     ...present('admin', said.admin && addressFrom(baseDir, said.admin)),
   };

@@ -1,10 +1,11 @@
 /**
  * From spelled blocks to the parts of model.ts that both kinds of file share: names, units and what is left unsaid.
  */
-import { isAbsolute, join } from 'node:path';
 import type { z } from 'zod';
+import { addressFrom, present } from './build-basics.js';
+import { buildDiscovery } from './build-consul.js';
 import type {
-  Address,
+  BalanceConfig,
   EjectionConfig,
   IntentionConfig,
   LimitsConfig,
@@ -16,6 +17,7 @@ import type {
   UpstreamConfig,
 } from './model.js';
 import { completeRoutes, defaultIdleTimeoutMs, defaultKind, defaultTimeoutMs } from './route-defaults.js';
+import type { balance } from './schema/balance.js';
 import type { limits } from './schema/limits.js';
 import type { meshModelProcess } from './schema/model-process.js';
 import type { inboundRoute, outboundRoute } from './schema/route.js';
@@ -23,20 +25,6 @@ import type { intentions, queue } from './schema/shared.js';
 import type { meshUpstream } from './schema/upstream.js';
 import type { sharedListener } from './schema/upstreams.js';
 import { retryableCode } from './spelling/status-code.js';
-
-/** Relative paths in a file are relative to the directory it lies in. */
-export function pathFrom(baseDir: string, path: string): string {
-  return isAbsolute(path) ? path : join(baseDir, path);
-}
-
-export function addressFrom(baseDir: string, address: Address): Address {
-  return address.kind === 'tcp' ? address : { kind: 'unix', path: pathFrom(baseDir, address.path) };
-}
-
-/** Leaves absent options absent: `exactOptionalPropertyTypes` tells absent from undefined. */
-export function present<K extends string, V>(key: K, value: V | undefined): { readonly [P in K]?: V } {
-  return value === undefined ? {} : ({ [key]: value } as { readonly [P in K]: V });
-}
 
 export function buildIntentions(said: z.output<typeof intentions>): IntentionConfig[] {
   return said.map(({ from, to, action }) => ({ source: from, destination: to, action }));
@@ -121,9 +109,11 @@ export function buildUpstream(
     name,
     ...present('listen', said.listen && addressFrom(baseDir, said.listen)),
     tls: said.tls,
-    balance: { kind: said.balance.kind },
+    ...present('discovery', said.consul && buildDiscovery(name, said.consul)),
+    balance: buildBalance(said.balance),
     ejection: buildEjection(said.ejection),
     pool: {
+      maxEndpoints: said.pool.max_endpoints,
       connections: said.pool.connections,
       connectTimeoutMs: said.pool.connect_timeout,
       pingIntervalMs: said.pool.ping_interval,
@@ -133,6 +123,11 @@ export function buildUpstream(
     budget: { ratio: said.budget.ratio, perSecond: said.budget.per_second },
     routes: buildOutboundRoutes(said.routes),
   };
+}
+
+/** The schema made sure that `ring-hash` has its key. */
+function buildBalance({ kind, key = '' }: z.output<typeof balance>): BalanceConfig {
+  return kind === 'ring-hash' ? { kind, key } : { kind };
 }
 
 function buildEjection(said: z.output<typeof meshUpstream>['ejection']): EjectionConfig {

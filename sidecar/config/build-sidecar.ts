@@ -2,8 +2,9 @@
  * From a spelled sidecar file to the SidecarConfig that the rest of the sidecar reads.
  */
 import type { z } from 'zod';
+import { addressFrom, pathFrom, present } from './build-basics.js';
+import { buildConsul, plainDiscovery } from './build-consul.js';
 import {
-  addressFrom,
   buildInboundRoutes,
   buildIntentions,
   buildLimits,
@@ -11,8 +12,6 @@ import {
   buildQueue,
   buildShared,
   buildUpstream,
-  pathFrom,
-  present,
 } from './build-parts.js';
 import type {
   EndpointConfig,
@@ -22,6 +21,7 @@ import type {
   OutboundConfig,
   SidecarConfig,
 } from './model.js';
+import { DEFAULT_DATACENTER, DEFAULT_TRUST_DOMAIN } from './schema/shared.js';
 import type { SidecarFile } from './schema/sidecar-file.js';
 import type { sidecarUpstream } from './schema/upstream.js';
 import { writeAddress } from './spelling/address.js';
@@ -30,12 +30,13 @@ export function buildSidecar(said: SidecarFile, baseDir: string): SidecarConfig 
   return {
     service: said.service,
     instance: said.instance ?? `${said.service}-1`,
-    trustDomain: said.trust_domain,
-    datacenter: said.datacenter,
-    identity: buildIdentity(said.identity, baseDir),
+    trustDomain: said.trust_domain ?? DEFAULT_TRUST_DOMAIN,
+    datacenter: said.datacenter ?? DEFAULT_DATACENTER,
+    identity: buildIdentity(said, baseDir),
+    ...present('consul', said.consul && buildConsul(said.consul, baseDir)),
     ...present('admin', said.admin && addressFrom(baseDir, said.admin)),
     ...present('inbound', buildInbound(said.inbound, baseDir)),
-    ...present('outbound', buildOutbound(said.outbound, baseDir)),
+    ...present('outbound', buildOutbound(said.outbound, said.consul !== undefined, baseDir)),
     ...present('model', buildModel(said.model)),
     limits: buildLimits(said.limits),
     drainTimeoutMs: said.drain_timeout,
@@ -43,13 +44,13 @@ export function buildSidecar(said: SidecarFile, baseDir: string): SidecarConfig 
   };
 }
 
-function buildIdentity(said: SidecarFile['identity'], baseDir: string): IdentityConfig {
-  if (said === undefined) return { kind: 'none' };
+function buildIdentity({ identity, consul }: SidecarFile, baseDir: string): IdentityConfig {
+  if (identity === undefined) return { kind: consul === undefined ? 'none' : 'consul' };
   return {
     kind: 'files',
-    cert: pathFrom(baseDir, said.cert),
-    key: pathFrom(baseDir, said.key),
-    roots: pathFrom(baseDir, said.roots),
+    cert: pathFrom(baseDir, identity.cert),
+    key: pathFrom(baseDir, identity.key),
+    roots: pathFrom(baseDir, identity.roots),
   };
 }
 
@@ -59,26 +60,35 @@ function buildInbound(said: SidecarFile['inbound'], baseDir: string): InboundCon
     listen: addressFrom(baseDir, said.listen),
     mtls: said.mtls,
     local: addressFrom(baseDir, said.local),
-    intentions: buildIntentions(said.intentions),
-    defaultIntention: said.default_intention,
+    intentions: buildIntentions(said.intentions ?? []),
+    defaultIntention: said.default_intention ?? 'deny',
+    ...present(
+      'golden',
+      said.golden && { models: pathFrom(baseDir, said.golden.models), intervalMs: said.golden.interval },
+    ),
     queue: buildQueue(said.queue),
     routes: buildInboundRoutes(said.routes),
   };
 }
 
-function buildOutbound(said: SidecarFile['outbound'], baseDir: string): OutboundConfig | undefined {
+function buildOutbound(
+  said: SidecarFile['outbound'],
+  onConsul: boolean,
+  baseDir: string,
+): OutboundConfig | undefined {
   if (said === undefined) return undefined;
   return {
     upstreams: Object.entries(said.upstreams).map(([name, upstream]) => ({
+      ...(onConsul && upstream.endpoints === undefined ? { discovery: plainDiscovery(name) } : {}),
       ...buildUpstream(name, upstream, baseDir),
-      endpoints: upstream.endpoints.map((endpoint) => buildEndpoint(endpoint, baseDir)),
+      endpoints: (upstream.endpoints ?? []).map((endpoint) => buildEndpoint(endpoint, baseDir)),
     })),
     ...present('shared', buildShared(said.shared, baseDir)),
   };
 }
 
 function buildEndpoint(
-  said: z.output<typeof sidecarUpstream>['endpoints'][number],
+  said: NonNullable<z.output<typeof sidecarUpstream>['endpoints']>[number],
   baseDir: string,
 ): EndpointConfig {
   const { address, weight, id } = 'kind' in said ? { address: said, weight: 1, id: undefined } : said;

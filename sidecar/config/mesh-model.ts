@@ -7,6 +7,7 @@
 
 import type {
   Address,
+  ConsulConfig,
   IntentionConfig,
   LimitsConfig,
   ModelProcessConfig,
@@ -22,6 +23,11 @@ export interface MeshConfig {
   /** In the order of the file; at least one; names are unique and differ from the caller's. */
   readonly services: readonly MeshServiceConfig[];
   readonly caller: CallerConfig;
+  /**
+   * Present: for every sidecar, which registers with what its service says, beneath a cache directory of its own.
+   * `trustDomain`, `datacenter` and `leafLifetimeMs` then mean nothing.
+   */
+  readonly consul?: ConsulConfig;
   /** For every service of the mesh; each inbound sidecar gets them all and applies those about itself. */
   readonly intentions: readonly IntentionConfig[];
   readonly defaultIntention: 'allow' | 'deny';
@@ -50,6 +56,9 @@ export interface MeshServiceConfig {
    * port after it. Absent: free ports.
    */
   readonly portBase?: number;
+  /** To register each replica with. Absent: none. */
+  readonly tags?: readonly string[];
+  readonly meta?: Readonly<Record<string, string>>;
 }
 
 export type ModelServerConfig =
@@ -62,7 +71,7 @@ export type ModelServerConfig =
 export interface CallerConfig {
   /** The mesh service name the application calls as. */
   readonly name: string;
-  /** Each names a service of the same file; `up` adds the endpoints. */
+  /** Each names a service of the same file, or one that Consul has; `up` adds the endpoints of those without `discovery`. */
   readonly upstreams: readonly Omit<UpstreamConfig, 'endpoints'>[];
   readonly shared?: NonNullable<OutboundConfig['shared']>;
   readonly admin?: Address;

@@ -15,6 +15,7 @@ export interface SidecarConfig {
   readonly service: string;
   /** Name of this instance, unique within the service; used in logs and reports only. */
   readonly instance: string;
+  /** With an identity from Consul these two mean nothing: its certificates say them. */
   readonly trustDomain: string;
   readonly datacenter: string;
   readonly identity: IdentityConfig;
@@ -80,7 +81,7 @@ export interface RegistrationConfig {
   readonly address?: string;
   readonly tags: readonly string[];
   readonly meta: Readonly<Record<string, string>>;
-  /** A share of traffic relative to other instances; 0 to 65 535. Default 1 and 1. */
+  /** Shares of traffic relative to other instances; `passing` from 1, `warning` from 0, both to 65 535. Default 1 and 1. */
   readonly weights: { readonly passing: number; readonly warning: number };
   /** Consul removes an instance that was critical for this long; at least 1 min. Default 10 min. */
   readonly deregisterAfterMs: number;
@@ -109,6 +110,7 @@ export interface InboundConfig {
   readonly mtls: 'strict' | 'permissive' | 'off';
   /** Where the local model service listens (plaintext h2c). */
   readonly local: Address;
+  /** With `consul.intentions` this is empty, and Consul says who may call. */
   readonly intentions: readonly IntentionConfig[];
   /** What happens to a caller no intention names. Default `deny`. */
   readonly defaultIntention: 'allow' | 'deny';

@@ -11,10 +11,10 @@ import { explain, problemAt } from './explain.js';
 import { deepFreeze } from './freeze.js';
 import type { MeshConfig } from './mesh-model.js';
 import type { SidecarConfig } from './model.js';
-import type { Problem } from './problem.js';
+import type { Concern, Problem } from './problem.js';
 import { meshFile } from './schema/mesh-file.js';
 import { sidecarFile } from './schema/sidecar-file.js';
-import { type Concern, meshWarnings, sidecarWarnings } from './warnings.js';
+import { meshWarnings, sidecarWarnings } from './warnings.js';
 import { readYaml, type YamlDocument } from './yaml-document.js';
 
 /** Warnings are about files that are valid and perhaps not what was meant. */

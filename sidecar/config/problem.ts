@@ -13,6 +13,12 @@ export interface Problem {
 
 export type Path = readonly (string | number)[];
 
+/** A problem that has no place in a file's lines yet. */
+export interface Concern {
+  readonly path: Path;
+  readonly message: string;
+}
+
 /** One line each: `FILE:LINE: path.to[0].field: message`. */
 export function formatProblems(problems: readonly Problem[]): string {
   return problems.map(formatProblem).join('\n');

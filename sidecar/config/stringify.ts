@@ -5,7 +5,7 @@
  * defaults of the reader are.
  */
 import { stringify } from 'yaml';
-import { present } from './build-parts.js';
+import { present } from './build-basics.js';
 import type {
   EndpointConfig,
   InboundConfig,
@@ -22,6 +22,7 @@ import { writeAddress } from './spelling/address.js';
 import { writeDuration } from './spelling/duration.js';
 import { writeSize } from './spelling/size.js';
 import { retryableName } from './spelling/status-code.js';
+import { spellConsul, spellDiscovery } from './stringify-consul.js';
 
 /**
  * Parsing the result gives an equal configuration, provided the given one could have come from a file with
@@ -32,20 +33,21 @@ export function stringifySidecar(config: SidecarConfig): string {
 }
 
 function spellSidecar(config: SidecarConfig): Record<string, unknown> {
-  const { identity } = config;
+  const { identity, consul } = config;
+  const cluster = identity.kind === 'consul';
   return {
     service: config.service,
     instance: config.instance,
-    trust_domain: config.trustDomain,
-    datacenter: config.datacenter,
+    ...(cluster ? {} : { trust_domain: config.trustDomain, datacenter: config.datacenter }),
     ...(identity.kind === 'files'
       ? { identity: { cert: identity.cert, key: identity.key, roots: identity.roots } }
       : {}),
+    ...present('consul', consul && spellConsul(consul)),
     ...present('admin', config.admin && writeAddress(config.admin)),
     drain_timeout: writeDuration(config.drainTimeoutMs),
     log: { level: config.log.level },
     limits: spellLimits(config.limits),
-    ...present('inbound', config.inbound && spellInbound(config.inbound)),
+    ...present('inbound', config.inbound && spellInbound(config.inbound, consul?.intentions === true)),
     ...present('outbound', config.outbound && spellOutbound(config.outbound)),
     ...present('model', config.model && spellModel(config.model)),
   };
@@ -64,19 +66,28 @@ function spellLimits(limits: LimitsConfig): Record<string, unknown> {
   };
 }
 
-function spellInbound(inbound: InboundConfig): Record<string, unknown> {
+/** Where Consul says who may call, the file must not. */
+function spellInbound(inbound: InboundConfig, consulSays: boolean): Record<string, unknown> {
+  const { golden } = inbound;
   return {
     listen: writeAddress(inbound.listen),
     mtls: inbound.mtls,
     local: writeAddress(inbound.local),
+    ...(consulSays ? {} : spellIntentions(inbound)),
+    ...present('golden', golden && { models: golden.models, interval: writeDuration(golden.intervalMs) }),
+    queue: spellQueue(inbound.queue),
+    routes: inbound.routes.map(spellTimes),
+  };
+}
+
+function spellIntentions(inbound: InboundConfig): Record<string, unknown> {
+  return {
     intentions: inbound.intentions.map(({ source, destination, action }) => ({
       from: source,
       to: destination,
       action,
     })),
     default_intention: inbound.defaultIntention,
-    queue: spellQueue(inbound.queue),
-    routes: inbound.routes.map(spellTimes),
   };
 }
 
@@ -106,12 +117,14 @@ function spellOutbound(outbound: OutboundConfig): Record<string, unknown> {
 }
 
 function spellUpstream(upstream: UpstreamConfig): Record<string, unknown> {
-  const { ejection, pool, budget } = upstream;
+  const { discovery, ejection, pool, budget } = upstream;
   return {
     ...present('listen', upstream.listen && writeAddress(upstream.listen)),
     tls: upstream.tls,
-    endpoints: upstream.endpoints.map(spellEndpoint),
-    balance: { kind: upstream.balance.kind },
+    ...(discovery === undefined
+      ? { endpoints: upstream.endpoints.map(spellEndpoint) }
+      : { consul: spellDiscovery(discovery) }),
+    balance: upstream.balance,
     ejection: {
       mode: ejection.mode,
       consecutive_faults: ejection.consecutiveFaults,
@@ -120,6 +133,7 @@ function spellUpstream(upstream: UpstreamConfig): Record<string, unknown> {
       jitter: ejection.jitterRatio,
     },
     pool: {
+      ...present('max_endpoints', pool.maxEndpoints),
       connections: pool.connections,
       connect_timeout: writeDuration(pool.connectTimeoutMs),
       ping_interval: writeDuration(pool.pingIntervalMs),

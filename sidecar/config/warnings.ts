@@ -4,26 +4,22 @@
 import { IntentionTable } from '../core/intentions.js';
 import { buildIntentions } from './build-parts.js';
 import type { Address } from './model.js';
-import type { Path } from './problem.js';
+import type { Concern, Path } from './problem.js';
 import type { MeshFile } from './schema/mesh-file.js';
 import type { SidecarFile } from './schema/sidecar-file.js';
 import { isLocalAddress, writeAddress } from './spelling/address.js';
 import { writeSize } from './spelling/size.js';
-
-export interface Concern {
-  readonly path: Path;
-  readonly message: string;
-}
+import { consulWarnings, unreachableRegistration } from './warnings-consul.js';
 
 export function sidecarWarnings(file: SidecarFile): Concern[] {
   const concerns = openAdmin(['admin'], file.admin);
-  if (file.inbound !== undefined)
-    concerns.push(...inboundWarnings(file.service, file.inbound, file.limits.memory_budget));
+  if (file.inbound !== undefined) concerns.push(...inboundWarnings(file, file.inbound));
   if (file.outbound !== undefined) {
     const path = ['outbound'];
     concerns.push(...openListener([...path, 'shared', 'listen'], file.outbound.shared?.listen));
     concerns.push(...upstreamWarnings(path, file.outbound.upstreams));
   }
+  concerns.push(...consulWarnings(file.consul, sidecarListeners(file)), ...unreachableRegistration(file));
   return concerns;
 }
 
@@ -31,12 +27,7 @@ export function meshWarnings(file: MeshFile): Concern[] {
   const concerns = openAdmin(['caller', 'admin'], file.caller.admin);
   concerns.push(...openListener(['caller', 'shared', 'listen'], file.caller.shared?.listen));
   concerns.push(...upstreamWarnings(['caller'], file.caller.upstreams));
-  const table = new IntentionTable(buildIntentions(file.intentions), file.default_intention, 0);
-  for (const upstream of Object.keys(file.caller.upstreams)) {
-    if (table.allows(file.caller.name, upstream)) continue;
-    const message = `no intention lets ${file.caller.name} call it; every call will be answered with PERMISSION_DENIED`;
-    concerns.push({ path: ['caller', 'upstreams', upstream], message });
-  }
+  concerns.push(...consulWarnings(file.consul, meshListeners(file)), ...closedUpstreams(file));
   for (const [name, service] of Object.entries(file.services)) {
     concerns.push(
       ...idleQueueBound(
@@ -49,10 +40,47 @@ export function meshWarnings(file: MeshFile): Concern[] {
   return concerns;
 }
 
+type Listeners = readonly (readonly [path: Path, address: Address | undefined])[];
+
+function sidecarListeners({ admin, inbound, outbound }: SidecarFile): Listeners {
+  return [
+    [['admin'], admin],
+    [['inbound', 'listen'], inbound?.listen],
+    ...callListeners(['outbound'], outbound?.shared, outbound?.upstreams ?? {}),
+  ];
+}
+
+function meshListeners({ caller }: MeshFile): Listeners {
+  return [[['caller', 'admin'], caller.admin], ...callListeners(['caller'], caller.shared, caller.upstreams)];
+}
+
+function callListeners(
+  above: Path,
+  shared: MeshFile['caller']['shared'],
+  upstreams: Readonly<Record<string, SaidUpstream>>,
+): Listeners {
+  return [
+    [[...above, 'shared', 'listen'], shared?.listen],
+    ...Object.entries(upstreams).map(
+      ([name, { listen }]) => [[...above, 'upstreams', name, 'listen'], listen] as const,
+    ),
+  ];
+}
+
+/** Upstreams that the file itself lets nobody call. Where it says nothing, Consul has the word. */
+function closedUpstreams(file: MeshFile): Concern[] {
+  if (file.consul?.intentions === true && file.intentions.length === 0) return [];
+  const table = new IntentionTable(buildIntentions(file.intentions), file.default_intention, 0);
+  return Object.keys(file.caller.upstreams).flatMap((upstream) => {
+    if (table.allows(file.caller.name, upstream)) return [];
+    const message = `no intention lets ${file.caller.name} call it; every call will be answered with PERMISSION_DENIED`;
+    return [{ path: ['caller', 'upstreams', upstream], message }];
+  });
+}
+
 function inboundWarnings(
-  service: string,
+  { service, limits, consul }: SidecarFile,
   inbound: NonNullable<SidecarFile['inbound']>,
-  memoryBudget: number,
 ): Concern[] {
   const concerns: Concern[] = [];
   const path = ['inbound'];
@@ -75,11 +103,12 @@ function inboundWarnings(
     });
   }
   const nobody =
-    inbound.default_intention === 'deny' &&
-    !inbound.intentions.some(({ to, action }) => action === 'allow' && (to === service || to === '*'));
+    consul?.intentions !== true &&
+    inbound.default_intention !== 'allow' &&
+    !inbound.intentions?.some(({ to, action }) => action === 'allow' && (to === service || to === '*'));
   if (nobody)
     concerns.push({ path: [...path, 'intentions'], message: `no intention lets anyone call ${service}` });
-  concerns.push(...idleQueueBound([...path, 'queue'], inbound.queue.max_waiting_bytes, memoryBudget));
+  concerns.push(...idleQueueBound([...path, 'queue'], inbound.queue.max_waiting_bytes, limits.memory_budget));
   return concerns;
 }
 

@@ -23,6 +23,8 @@ describe('a mesh file', () => {
         replicas: 1,
         queue: { concurrency: 2, maxWaiting: 128, maxWaitingBytes: 67_108_864 },
         routes: ['unary', 'streaming'],
+        tags: [],
+        meta: {},
         process: {
           env: {},
           startTimeoutMs: 60_000,

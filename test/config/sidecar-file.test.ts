@@ -57,6 +57,7 @@ describe('a sidecar file', () => {
       balance: { kind: 'least-loaded' },
       ejection: { mode: 'enforce', consecutiveFaults: 5, baseMs: 30_000, maxMs: 300_000, jitterRatio: 0.1 },
       pool: {
+        maxEndpoints: 128,
         connections: 1,
         connectTimeoutMs: 1_000,
         pingIntervalMs: 10_000,
@@ -145,7 +146,7 @@ describe('a sidecar file', () => {
       ),
       [
         '1: service: missing; expected the name of a service: lower-case letters, digits, "-", "_" and ".", at most 63',
-        '1: servce: unknown option; expected one of service, instance, trust_domain, datacenter, identity, admin, drain_timeout, log, limits, inbound, outbound, model; did you mean "service"?',
+        '1: servce: unknown option; expected one of service, instance, trust_domain, datacenter, identity, consul, admin, drain_timeout, log, limits, inbound, outbound, model; did you mean "service"?',
         '2: identity.roots: missing; expected the path of the root certificates',
         '3: admin: found 9901; expected an address such as "127.0.0.1:8500", "[::1]:8500" or "unix:/path/to.sock"; did you mean "127.0.0.1:9901"?',
         '5: inbound.listen: found ":9443"; expected an address such as "127.0.0.1:8500", "[::1]:8500" or "unix:/path/to.sock"; did you mean "127.0.0.1:9443" (this machine only) or "0.0.0.0:9443" (every interface)?',
@@ -279,7 +280,11 @@ describe('rules of an upstream', () => {
       '{listen: "127.0.0.1:1", endpoints: []}',
       /^endpoints: found an empty list; expected at least one endpoint$/,
     ],
-    ['no list of endpoints', '{listen: "127.0.0.1:1"}', /^endpoints: missing; expected a list of endpoints$/],
+    [
+      'no list of endpoints',
+      '{listen: "127.0.0.1:1"}',
+      /^endpoints: missing; expected at least one endpoint, or a block consul at the top$/,
+    ],
     [
       'only weights of zero',
       '{listen: "127.0.0.1:1", endpoints: [{address: "10.0.0.1:1", weight: 0}]}',
@@ -348,7 +353,7 @@ describe('rules of an upstream', () => {
     [
       'an unknown way to balance',
       upstreamWith('balance: {kind: random}'),
-      /^balance\.kind: found "random"; expected one of least-loaded, round-robin$/,
+      /^balance\.kind: found "random"; expected one of least-loaded, round-robin, ring-hash$/,
     ],
   ];
   for (const [what, block, problem] of cases) {

@@ -4,6 +4,8 @@
 import { z } from 'zod';
 import { saysWhereToListen } from '../places.js';
 import { nearest } from '../suggest.js';
+import { meshConsul, ownTags, registeredMeta } from './consul.js';
+import { meshConsulRules } from './consul-rules.js';
 import { limits } from './limits.js';
 import { address, entries, type Loose, list, mapping, number, text, texts } from './loose.js';
 import { command, meshModelProcess } from './model-process.js';
@@ -57,6 +59,8 @@ const service = withRules(
         otherwise: 'absent: free ports',
         why: 'Nobody needs to know them; the mesh tells its own.',
       }),
+      tags: ownTags,
+      meta: registeredMeta,
     },
     'a block with models or command, and replicas',
   ),
@@ -102,14 +106,21 @@ export const meshFile = withRules(
           why: 'A mesh is made of them.',
         },
       ),
+      consul: option(meshConsul.optional(), {
+        meaning:
+          'Present: sidecars find each other, prove who they are and learn who may call through a Consul agent. `{}` is enough for an agent on this machine; `outrider up --consul dev` brings one along.',
+        otherwise: 'absent: this file and a certificate authority of its own',
+        why: 'One machine needs no registry.',
+      }),
       caller: option(caller, {
         meaning: "The application's side: one sidecar with a listener for each service it calls.",
         why: 'Somebody has to call.',
       }),
       intentions,
       default_intention: defaultIntention,
-      leaf_lifetime: option(duration({ min: 10_000, max: 8_760 * 3_600_000 }).prefault('1h'), {
+      leaf_lifetime: option(duration({ min: 10_000, max: 8_760 * 3_600_000 }).optional(), {
         meaning: 'How long each minted certificate is valid; it is replaced well before.',
+        otherwise: '`1h`; with certificates from Consul, what its cluster says',
         why: 'Short enough that a stolen key is soon worth nothing.',
       }),
       limits: option(limits.prefault({}), {
@@ -157,29 +168,38 @@ function rules(found: Loose, report: Report): void {
   if (callerName !== undefined && names.includes(callerName)) {
     report(['caller', 'name'], `found "${callerName}", which is also a service; expected a name of its own`);
   }
-  requireKnownUpstreams(names, callerBlock, report);
-  requireKnownIntentions([...names, ...(callerName === undefined ? [] : [callerName])], file, report);
-  refuseSharedPlaces(
-    [
-      ...listeners([['caller', 'admin'], address(callerBlock['admin'])]),
-      ...listeners([['caller', 'shared', 'listen'], address(mapping(callerBlock['shared'])['listen'])]),
-      ...entries(callerBlock['upstreams']).flatMap(([upstream, { listen }]) =>
-        listeners([['caller', 'upstreams', upstream, 'listen'], address(listen)]),
-      ),
-      ...services.flatMap(([serviceName, block]) => replicaListeners(serviceName, block, report)),
-    ],
-    report,
-  );
+  requireKnownUpstreams(names, file, report);
+  const people = [...names, ...elsewhere(file), ...(callerName === undefined ? [] : [callerName])];
+  requireKnownIntentions(people, file, report);
+  const own = [
+    ...listeners([['caller', 'admin'], address(callerBlock['admin'])]),
+    ...listeners([['caller', 'shared', 'listen'], address(mapping(callerBlock['shared'])['listen'])]),
+    ...entries(callerBlock['upstreams']).flatMap(([upstream, { listen }]) =>
+      listeners([['caller', 'upstreams', upstream, 'listen'], address(listen)]),
+    ),
+    ...services.flatMap(([serviceName, block]) => replicaListeners(serviceName, block, report)),
+  ];
+  refuseSharedPlaces(own, report);
+  meshConsulRules(file, own, report);
 }
 
-function requireKnownUpstreams(names: readonly string[], callerBlock: Loose, report: Report): void {
-  for (const [upstream] of entries(callerBlock['upstreams'])) {
-    if (names.includes(upstream)) continue;
+/** Upstreams that are nobody of this file, and of which it says where Consul has them. */
+function elsewhere(file: Loose): string[] {
+  if (file['consul'] === undefined) return [];
+  const upstreams = entries(mapping(file['caller'])['upstreams']);
+  return upstreams.flatMap(([upstream, said]) => (said['consul'] === undefined ? [] : [upstream]));
+}
+
+function requireKnownUpstreams(names: readonly string[], file: Loose, report: Report): void {
+  const known = [...names, ...elsewhere(file)];
+  const other = file['consul'] === undefined ? '' : ', or a block consul in it for a service elsewhere';
+  for (const [upstream] of entries(mapping(file['caller'])['upstreams'])) {
+    if (known.includes(upstream)) continue;
     const meant = nearest(upstream, names);
     const hint = meant === undefined ? '' : `; did you mean "${meant}"?`;
     report(
       ['caller', 'upstreams', upstream],
-      `found no service of that name; expected one of ${names.join(', ')}${hint}`,
+      `found no service of that name; expected one of ${names.join(', ')}${other}${hint}`,
     );
   }
 }

@@ -8,13 +8,18 @@ import { choice, duration, listenAddress, name, size, trustDomainName, wholeNumb
 const KIB = 1_024;
 const GIB = 1_073_741_824;
 
-export const trustDomain = option(trustDomainName().prefault('outrider.local'), {
+export const DEFAULT_TRUST_DOMAIN = 'outrider.local';
+export const DEFAULT_DATACENTER = 'dc1';
+
+export const trustDomain = option(trustDomainName().optional(), {
   meaning: 'The authority part of every SPIFFE id; peers of another trust domain are refused.',
+  otherwise: `\`${DEFAULT_TRUST_DOMAIN}\`; with certificates from Consul, what its cluster says`,
   why: 'A name that cannot be mistaken for a public one.',
 });
 
-export const datacenter = option(name('a datacenter').prefault('dc1'), {
+export const datacenter = option(name('a datacenter').optional(), {
   meaning: 'The datacenter part of every SPIFFE id.',
+  otherwise: `\`${DEFAULT_DATACENTER}\`; with certificates from Consul, what its agent says`,
   why: "Consul's own default.",
 });
 
@@ -66,14 +71,36 @@ const intention = block(
   'a block such as { from: web, to: digits, action: allow }',
 );
 
-export const intentions = option(z.array(intention, { error: 'a list of intentions' }).prefault([]), {
-  meaning:
-    "Who may call whom, checked for every call. The most specific one decides: a name before `*`, the called service's name first; deny wins a tie.",
+const intentionList = z.array(intention, { error: 'a list of intentions' });
+const INTENTIONS_MEANING =
+  "Who may call whom, checked for every call. The most specific one decides: a name before `*`, the called service's name first; deny wins a tie.";
+
+/** In a mesh file. */
+export const intentions = option(intentionList.prefault([]), {
+  meaning: INTENTIONS_MEANING,
   why: 'Nobody is let in by accident.',
 });
 
-export const defaultIntention = option(choice(['allow', 'deny']).prefault('deny'), {
-  meaning: 'What happens to a caller that no intention names.',
+/** In a sidecar file, where Consul may say it instead. */
+export const ownIntentions = option(intentionList.optional(), {
+  meaning: INTENTIONS_MEANING,
+  otherwise: '`[]`; with `consul.intentions`, what Consul says',
+  why: 'Nobody is let in by accident.',
+});
+
+const ACTIONS = ['allow', 'deny'] as const;
+const DEFAULT_INTENTION_MEANING = 'What happens to a caller that no intention names.';
+
+/** In a mesh file. */
+export const defaultIntention = option(choice(ACTIONS).prefault('deny'), {
+  meaning: DEFAULT_INTENTION_MEANING,
+  why: 'Fails closed.',
+});
+
+/** In a sidecar file, where Consul may say it instead. */
+export const ownDefaultIntention = option(choice(ACTIONS).optional(), {
+  meaning: DEFAULT_INTENTION_MEANING,
+  otherwise: "`deny`; with `consul.intentions`, the policy of Consul's ACL system",
   why: 'Fails closed.',
 });
 

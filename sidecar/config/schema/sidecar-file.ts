@@ -2,6 +2,8 @@
  * The whole of a sidecar file, and the rules between its parts.
  */
 import { z } from 'zod';
+import { sidecarConsul } from './consul.js';
+import { sidecarConsulRules } from './consul-rules.js';
 import { limits } from './limits.js';
 import { address, entries, type Loose, list, mapping } from './loose.js';
 import { sidecarModelProcess } from './model-process.js';
@@ -11,16 +13,16 @@ import { inboundRoute, refuseUnreachable } from './route.js';
 import {
   admin,
   datacenter,
-  defaultIntention,
   drainTimeout,
-  intentions,
   log,
+  ownDefaultIntention,
+  ownIntentions,
   queue,
   trustDomain,
 } from './shared.js';
 import { sidecarUpstream } from './upstream.js';
 import { refuseUnreachableUpstreams, sharedListener, upstreamsOf } from './upstreams.js';
-import { choice, filePath, listenAddress, name, peerAddress, plainText } from './values.js';
+import { choice, duration, filePath, listenAddress, name, peerAddress, plainText } from './values.js';
 
 const identity = block(
   {
@@ -40,6 +42,20 @@ const identity = block(
   'a block with cert, key and roots',
 );
 
+const golden = block(
+  {
+    models: option(filePath('a directory of models'), {
+      meaning: 'Directory of models, each with its card at `NAME/VERSION/model.yaml`.',
+      why: 'Only the owner of the models knows it.',
+    }),
+    interval: option(duration({ min: 100, max: 3_600_000 }).prefault('10s'), {
+      meaning: 'How long without an inference before one is made.',
+      why: 'A broken model is known before the next caller is; one small inference each 10 s costs nothing.',
+    }),
+  },
+  'a block with models and interval',
+);
+
 const inbound = withRules(
   block(
     {
@@ -53,8 +69,14 @@ const inbound = withRules(
         meaning: 'Where the local model service listens, in plaintext.',
         why: 'Best a Unix socket in a private directory, so that nothing on the machine walks around the intentions.',
       }),
-      intentions,
-      default_intention: defaultIntention,
+      intentions: ownIntentions,
+      default_intention: ownDefaultIntention,
+      golden: option(golden.optional(), {
+        meaning:
+          'Present: while no inference goes through, the golden input of each model is sent and its answer compared.',
+        otherwise: 'absent: whether the model answers is known from calls and from its health service',
+        why: 'Needs a model card with a block `golden` for each model.',
+      }),
       queue,
       routes: option(z.array(inboundRoute, { error: 'a list of routes' }).prefault([]), {
         meaning: 'Time limits by method. What no route names gets the defaults.',
@@ -98,8 +120,15 @@ export const sidecarFile = withRules(
       datacenter,
       identity: option(identity.optional(), {
         meaning: 'The certificate files of this service; watched, and used anew when they change.',
-        otherwise: 'absent: no identity, so every leg has to be plaintext',
-        why: 'Certificates come from somewhere: `outrider up`, cert-manager, SPIRE.',
+        otherwise:
+          "with a block `consul`: certificates of Connect's authority; else no identity, so every leg has to be plaintext",
+        why: 'Certificates come from somewhere: Consul, `outrider up`, cert-manager, SPIRE.',
+      }),
+      consul: option(sidecarConsul.optional(), {
+        meaning:
+          'Present: peers, identity and intentions come from a Consul agent as far as the rest of the file does not say them, and this instance is registered there. `{}` is enough for an agent on this machine.',
+        otherwise: 'absent: the file says everything',
+        why: 'Not everybody runs Consul.',
       }),
       admin,
       drain_timeout: drainTimeout,
@@ -142,6 +171,7 @@ function rules(found: Loose, report: Report): void {
       refuseCallingItself(own, ['outbound', 'upstreams', upstream, 'endpoints', i], target, report);
     }
   }
+  sidecarConsulRules(file, own, report);
   requireWork(file, report);
   requireIdentity(file, report);
 }
@@ -177,19 +207,19 @@ function requireWork(file: ReturnType<typeof mapping>, report: Report): void {
 }
 
 function requireIdentity(file: ReturnType<typeof mapping>, report: Report): void {
-  if (file['identity'] !== undefined) return;
+  if (file['identity'] !== undefined || file['consul'] !== undefined) return;
   const { mtls } = mapping(file['inbound']);
   if (mtls === 'strict' || mtls === 'permissive') {
     report(
       ['inbound', 'mtls'],
-      `found ${mtls} without an identity; expected a block identity with cert, key and roots, or mtls off`,
+      `found ${mtls} without an identity; expected a block identity with cert, key and roots, a block consul, or mtls off`,
     );
   }
   for (const [upstream, { tls }] of entries(mapping(file['outbound'])['upstreams'])) {
     if (tls !== 'mesh') continue;
     report(
       ['outbound', 'upstreams', upstream, 'tls'],
-      'found mesh without an identity; expected a block identity with cert, key and roots, or tls plaintext',
+      'found mesh without an identity; expected a block identity with cert, key and roots, a block consul, or tls plaintext',
     );
   }
 }

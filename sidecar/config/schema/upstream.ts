@@ -5,6 +5,8 @@ import { z } from 'zod';
 import type { Address } from '../model.js';
 import { isSamePlace, writeAddress } from '../spelling/address.js';
 import { writeDuration } from '../spelling/duration.js';
+import { BALANCE_KINDS, balance } from './balance.js';
+import { discovery } from './discovery.js';
 import { address, type Loose, list, mapping, number, text } from './loose.js';
 import { block, option, type Report, withRules } from './option.js';
 import { outboundRoute, refuseUnreachable } from './route.js';
@@ -92,6 +94,11 @@ const ejection = withRules(
 
 const pool = block(
   {
+    max_endpoints: option(wholeNumber({ min: 1, max: 100_000 }).prefault(128), {
+      meaning:
+        'Endpoints that connections are kept to. Of more, each sidecar keeps to a part of its own, drawn at random and changed as little as endpoints come and go.',
+      why: 'A hundred spread load as well as ten thousand, and cost a hundredth.',
+    }),
     connections: option(wholeNumber({ min: 1, max: 64 }).prefault(1), {
       meaning: 'Connections kept to each endpoint.',
       why: 'HTTP/2 carries many calls on one; each further one costs a handshake and memory.',
@@ -113,7 +120,7 @@ const pool = block(
       why: 'As long as a certificate lives, so that a withdrawn one does not live on in a connection.',
     }),
   },
-  'a block with connections, connect_timeout, ping_interval, ping_timeout and max_age',
+  'a block with max_endpoints, connections, connect_timeout, ping_interval, ping_timeout and max_age',
 );
 
 const budget = block(
@@ -130,20 +137,13 @@ const budget = block(
   'a block with ratio and per_second',
 );
 
-const kinds = ['least-loaded', 'round-robin'] as const;
-const balance = block(
-  {
-    kind: option(choice(kinds), {
-      meaning:
-        '`least-loaded`: the better of two endpoints drawn at random, by recent latency times calls in flight. `round-robin`: in turn.',
-      why: 'A block `balance` is there to name it.',
-    }),
-  },
-  `a block such as { kind: ${kinds[0]} }`,
-);
-
 /** What an upstream says in both kinds of file; endpoints only stand in a sidecar file. */
 const common = {
+  consul: option(discovery.optional(), {
+    meaning: 'Which instances Consul is asked for. Needs the block `consul` at the top.',
+    otherwise: 'with a block `consul` at the top and no endpoints here: the service of this name',
+    why: 'Usually the name is all there is to say.',
+  }),
   listen: option(listenAddress().optional(), {
     meaning: 'Where the application calls this upstream, in plaintext.',
     otherwise: 'absent: only through the shared listener',
@@ -154,7 +154,7 @@ const common = {
       '`mesh`: mutual TLS, and the peer has to prove that it is this service. `plaintext`: for services outside the mesh.',
     why: 'Nothing leaves in the clear by accident.',
   }),
-  balance: option(balance.prefault({ kind: kinds[0] }), {
+  balance: option(balance.prefault({ kind: BALANCE_KINDS[0] }), {
     meaning: 'How the endpoint of an attempt is chosen.',
     why: '`least-loaded` steers around a slow replica before anything has failed.',
   }),
@@ -189,9 +189,13 @@ export const sidecarUpstream = withRules(
     {
       ...common,
       endpoints: option(
-        z.array(endpoint, { error: 'a list of endpoints' }).min(1, { error: 'at least one endpoint' }),
+        z
+          .array(endpoint, { error: 'a list of endpoints' })
+          .min(1, { error: 'at least one endpoint' })
+          .optional(),
         {
           meaning: 'The instances of the upstream, each an address or a block with address, weight and id.',
+          otherwise: 'with a block `consul` at the top: what Consul says; else required',
           why: 'Without an endpoint every call would fail.',
         },
       ),

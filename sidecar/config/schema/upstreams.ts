@@ -2,27 +2,10 @@
  * The set of upstreams by name, and the one listener they may share.
  */
 import { z } from 'zod';
-import { misspelled, quoted, type Spelled, spelled } from '../spelling/spelled.js';
 import { entries, type Loose } from './loose.js';
-import { block, option, type Report, value, withRules } from './option.js';
-import { choice, listenAddress, name, spelling } from './values.js';
-
-const METADATA_PATTERN = '^[a-z0-9_.-]+$';
-const METADATA_EXPECTED = 'a metadata key: lower-case letters, digits, "-", "_" and "."';
-
-function readMetadataKey(key: string): Spelled<string> {
-  if (!/^[a-z0-9_.-]{1,64}$/.test(key)) {
-    const lower = key.toLowerCase();
-    const hint = lower !== key && /^[a-z0-9_.-]{1,64}$/.test(lower) ? `; did you mean ${quoted(lower)}?` : '';
-    return misspelled(`found ${quoted(key)}; expected ${METADATA_EXPECTED}${hint}`);
-  }
-  if (key.startsWith('grpc-') || key.endsWith('-bin')) {
-    return misspelled(
-      `found ${quoted(key)}; expected a key that does not begin with "grpc-" or end with "-bin"`,
-    );
-  }
-  return spelled(key);
-}
+import { metadataKey } from './metadata-key.js';
+import { block, option, type Report, withRules } from './option.js';
+import { choice, listenAddress, name } from './values.js';
 
 const shared = withRules(
   block(
@@ -36,16 +19,11 @@ const shared = withRules(
           '`authority`: the host part of `:authority` names the upstream. `metadata`: the key below does.',
         why: 'Most clients can set the authority of a channel.',
       }),
-      metadata_key: option(
-        value(spelling(METADATA_EXPECTED, METADATA_PATTERN, readMetadataKey), {
-          type: 'metadata key',
-        }).optional(),
-        {
-          meaning: 'With `by: metadata`: the key whose value names the upstream.',
-          otherwise: '`outrider-upstream`',
-          why: 'Everything that begins with `outrider-` stays within the mesh.',
-        },
-      ),
+      metadata_key: option(metadataKey().optional(), {
+        meaning: 'With `by: metadata`: the key whose value names the upstream.',
+        otherwise: '`outrider-upstream`',
+        why: 'Everything that begins with `outrider-` stays within the mesh.',
+      }),
     },
     'a block with listen, by and metadata_key',
   ),

@@ -69,6 +69,11 @@ function plainHost(address: { readonly host: string }): string {
   return isLoopbackHost(address.host) ? 'localhost' : address.host.toLowerCase();
 }
 
+/** True for what peers on other machines may be told to connect to: a name or an IP, no wildcard. */
+export function isReachableHost(host: string): boolean {
+  return isHost(host) && !isEveryInterface(host);
+}
+
 function isHost(host: string): boolean {
   if (isIP(host) !== 0) return true;
   return HOST.test(host) && !/^[\d.]+$/.test(host);

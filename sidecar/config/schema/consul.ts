@@ -1,0 +1,229 @@
+/**
+ * The block `consul`: how the agent is reached, what is read from it, how this instance is registered, and what
+ * outlives the process.
+ */
+import { z } from 'zod';
+import { agentUrl, ownMeta, reachableHost, tagList } from './consul-values.js';
+import { type Loose, mapping, text } from './loose.js';
+import { block, option, type Report, withRules } from './option.js';
+import { choice, duration, filePath, plainText, size, wholeNumber, yesOrNo } from './values.js';
+
+const SECOND_MS = 1_000;
+const MINUTE_MS = 60_000;
+const HOUR_MS = 3_600_000;
+const KIB = 1_024;
+const GIB = 1_073_741_824;
+
+const tls = withRules(
+  block(
+    {
+      ca: option(filePath('the certificates of an authority').optional(), {
+        meaning:
+          "PEM file, or directory of PEM files, with the roots that the agent's certificate is verified against.",
+        otherwise: "`CONSUL_CACERT`, `CONSUL_CAPATH`, else the machine's own roots",
+        why: 'What the `consul` command does.',
+      }),
+      cert: option(filePath('a certificate').optional(), {
+        meaning: 'PEM file with the certificate shown to the agent.',
+        otherwise: '`CONSUL_CLIENT_CERT`, else none',
+        why: 'Needed only where the agent verifies who asks.',
+      }),
+      key: option(filePath('a private key').optional(), {
+        meaning: 'PEM file with its private key.',
+        otherwise: '`CONSUL_CLIENT_KEY`, else none',
+        why: 'A certificate is nothing without its key.',
+      }),
+      server_name: option(plainText('a host name').min(1, { error: 'a host name' }).optional(), {
+        meaning: "The name that the agent's certificate has to hold.",
+        otherwise: '`CONSUL_TLS_SERVER_NAME`, else the host in the address',
+        why: 'An agent on loopback often has a certificate for `server.dc1.consul`.',
+      }),
+      verify: option(yesOrNo().optional(), {
+        meaning: '`false`: whoever answers is believed, and gets the token.',
+        otherwise: '`CONSUL_HTTP_SSL_VERIFY`, else `true`',
+        why: 'Fails closed.',
+      }),
+    },
+    'a block with ca, cert, key, server_name and verify',
+  ),
+  (found, report) => {
+    if (found['cert'] !== undefined && found['key'] === undefined)
+      report(['key'], 'missing; expected the private key of cert');
+    if (found['key'] !== undefined && found['cert'] === undefined)
+      report(['cert'], 'missing; expected the certificate of key');
+  },
+);
+
+const weights = block(
+  {
+    passing: option(wholeNumber({ min: 1, max: 65_535 }).prefault(1), {
+      meaning: 'While all checks pass.',
+      why: 'All instances are alike until someone says otherwise.',
+    }),
+    warning: option(wholeNumber({ min: 0, max: 65_535 }).prefault(1), {
+      meaning: 'While a check warns.',
+      why: "Consul's own default.",
+    }),
+  },
+  'a block with passing and warning',
+);
+
+export const ownTags = option(tagList().prefault([]), {
+  meaning: 'Tags of the instance, by which callers and people may choose among instances.',
+  why: 'Names of models and versions are registered as metadata anyway.',
+});
+
+export const registeredMeta = option(ownMeta().prefault({}), {
+  meaning: "Metadata of the instance, beside Outrider's own.",
+  why: 'Names of models and versions are registered anyway.',
+});
+
+const registrationCommon = {
+  weights: option(weights.prefault({}), {
+    meaning: 'Share of traffic relative to other instances.',
+    why: 'All instances are alike until someone says otherwise.',
+  }),
+  deregister_after: option(duration({ min: MINUTE_MS, max: 720 * HOUR_MS }).prefault('10m'), {
+    meaning: 'Consul removes an instance that has been critical for this long, as a dead one is.',
+    why: 'Longer than a restart with loading and warming up. Consul takes no less than a minute.',
+  }),
+  propagation: option(duration({ min: 0, max: 60 * SECOND_MS }).prefault('2s'), {
+    meaning: 'A drain waits this long between saying "critical" and sending callers away.',
+    why: 'Callers that watch have heard of it by then.',
+  }),
+};
+
+const sidecarRegistration = block(
+  {
+    address: option(reachableHost().optional(), {
+      meaning: 'Host at which peers reach this instance; the port is that of `inbound.listen`.',
+      otherwise: "the host in `inbound.listen`, or the agent's own address where that is a wildcard",
+      why: 'On most machines that is the one.',
+    }),
+    tags: ownTags,
+    meta: registeredMeta,
+    ...registrationCommon,
+  },
+  'a block with address, tags, meta, weights, deregister_after and propagation',
+);
+
+const meshRegistration = block(registrationCommon, 'a block with weights, deregister_after and propagation');
+
+const registrationDoc = {
+  meaning: 'How this instance stands in the catalogue. `none`: it does not, and others do not find it.',
+  why: 'A mesh whose members do not register has nothing to discover.',
+};
+
+const orNone = (what: string) => ({ error: `${what}, or none` });
+
+const cacheKeys = option(yesOrNo().prefault(false), {
+  meaning:
+    "The certificate and its private key are kept too. Gain: after a restart without Consul the sidecar serves at once, instead of waiting for Consul. Price: whoever can read the disk, or a copy of it, can be this service until the certificate expires (72 h by Consul's default), and no intention tells the two apart. The file is readable by its owner only (0600).",
+  why: 'A key that is never written down cannot be copied.',
+});
+
+const cache = (meaning: string) =>
+  block(
+    {
+      dir: option(filePath('a directory'), { meaning, why: 'Only you know a place that stays.' }),
+      keys: cacheKeys,
+    },
+    'a block with dir and keys',
+  );
+
+const common = {
+  address: option(agentUrl().optional(), {
+    meaning: "The agent's HTTP API: `http://host:port`, `https://host:port` or `unix:///path`.",
+    otherwise: '`CONSUL_HTTP_ADDR`, else `http://127.0.0.1:8500`',
+    why: 'An agent runs on every machine of a Consul cluster.',
+  }),
+  token_file: option(filePath('a file with a token').optional(), {
+    meaning: 'File that holds the ACL token; a new one in it is used from the next request on.',
+    otherwise: '`CONSUL_HTTP_TOKEN_FILE`, `CONSUL_HTTP_TOKEN`, else no token',
+    why: 'A token in a configuration file would be seen by whoever sees the file.',
+  }),
+  tls: option(tls.prefault({}), {
+    meaning: 'For an agent at `https://`.',
+    why: 'The variables that the `consul` command reads are honoured.',
+  }),
+  stale: option(yesOrNo().prefault(true), {
+    meaning: 'Any server may answer reads, not only the leader.',
+    why: 'Works on while there is no leader, and is milliseconds behind otherwise.',
+  }),
+  wait: option(duration({ min: SECOND_MS, max: 10 * MINUTE_MS }).prefault('5m'), {
+    meaning: 'Longest time the agent may hold a read until something changes.',
+    why: "Consul's own default.",
+  }),
+  grace: option(duration({ min: 0, max: 24 * HOUR_MS }).prefault('60s'), {
+    meaning:
+      'When an answer suddenly takes away more than half of the instances in use, those that still answer calls are kept this long.',
+    why: 'Empty answers come from mistakes and restarts more often than from empty services; this is time to notice.',
+  }),
+  max_answer: option(size({ min: 64 * KIB, max: GIB }).prefault('32MiB'), {
+    meaning: 'A larger answer is refused, and what was known stays.',
+    why: '10,000 instances take 19 MB.',
+  }),
+  intentions: option(yesOrNo().prefault(true), {
+    meaning: 'Who may call is read from Consul; `false`: the file says it.',
+    why: 'One place for the whole mesh.',
+  }),
+  rules: option(yesOrNo().prefault(true), {
+    meaning:
+      "Consul's own traffic rules (service-router, -splitter, -resolver, -defaults and proxy-defaults) are applied, below what this file says.",
+    why: 'Operators expect them to work.',
+  }),
+};
+
+/** In a sidecar file. */
+export const sidecarConsul = withRules(
+  block(
+    {
+      ...common,
+      registration: option(
+        z
+          .union([sidecarRegistration, choice(['none'])], orNone('a block about the registration'))
+          .prefault({}),
+        registrationDoc,
+      ),
+      cache: option(cache('Directory of this instance alone; made private (0700).').optional(), {
+        meaning:
+          'Present: what was last read (instances, intentions, roots) also survives a restart of the sidecar.',
+        otherwise: 'absent: it survives an outage of Consul, and no restart',
+        why: 'Needs a place on disk that only you can name.',
+      }),
+    },
+    'a block about Consul; {} is enough for an agent on this machine',
+  ),
+  refuseIdleTls,
+);
+
+/** In a mesh file: `outrider up` knows names, addresses and folders. */
+export const meshConsul = withRules(
+  block(
+    {
+      ...common,
+      registration: option(
+        z.union([meshRegistration, choice(['none'])], orNone('a block about the registration')).prefault({}),
+        { ...registrationDoc, meaning: 'How each replica stands in the catalogue. `none`: not at all.' },
+      ),
+      cache: option(cache('Directory in which each sidecar gets one of its own.').optional(), {
+        meaning: 'Present: what was last read (instances, intentions, roots) survives the end of the mesh.',
+        otherwise: 'absent: it survives outages of Consul only',
+        why: 'Needs a place on disk that only you can name.',
+      }),
+    },
+    'a block about Consul; {} is enough for an agent on this machine',
+  ),
+  refuseIdleTls,
+);
+
+/** TLS options beside an address without TLS: one of the two is a mistake, and it could be the dangerous one. */
+function refuseIdleTls(found: Loose, report: Report): void {
+  const said = Object.values(mapping(found['tls'])).some((part) => part !== undefined);
+  const where = text(found['address']);
+  if (!said || where === undefined || where.startsWith('https:')) return;
+  report(
+    ['tls'],
+    `found beside the address ${where}, which does without TLS; expected an address with https://`,
+  );
+}

@@ -1,0 +1,119 @@
+/**
+ * What Consul is asked for an upstream: a service of the catalogue, which of its instances, and where else to look.
+ */
+import { z } from 'zod';
+import { consulDatacenter, tagList, wantedMeta } from './consul-values.js';
+import { type Loose, list, mapping, text, texts, WRONG } from './loose.js';
+import { block, option, type Report, withRules } from './option.js';
+import { name } from './values.js';
+
+const datacenter = option(consulDatacenter().optional(), {
+  meaning: 'The datacenter to ask about.',
+  otherwise: "the agent's own",
+  why: 'The nearest one.',
+});
+
+const failoverTarget = block(
+  {
+    service: option(name('the name of a service').optional(), {
+      meaning: 'The service that stands in.',
+      otherwise: "the upstream's",
+      why: 'Usually the same one elsewhere.',
+    }),
+    datacenter,
+    tags: option(tagList().optional(), {
+      meaning: 'Tags that an instance has to have, all of them.',
+      otherwise: "the upstream's, if it is the same service; else `[]`",
+      why: 'A subset of a service stays that subset elsewhere.',
+    }),
+    meta: option(wantedMeta().optional(), {
+      meaning: 'Metadata that an instance has to have, all of it.',
+      otherwise: "the upstream's, if it is the same service; else empty",
+      why: 'A subset of a service stays that subset elsewhere.',
+    }),
+  },
+  'a block with service, datacenter, tags and meta',
+);
+
+export const discovery = withRules(
+  block(
+    {
+      service: option(name('the name of a service').optional(), {
+        meaning: 'Name in the catalogue, and the identity that its instances have to prove.',
+        otherwise: 'the name of the upstream',
+        why: 'One name for one thing.',
+      }),
+      datacenter,
+      tags: option(tagList().prefault([]), {
+        meaning: 'Only instances that have all of these tags.',
+        why: 'Every instance will do.',
+      }),
+      meta: option(wantedMeta().prefault({}), {
+        meaning: 'Only instances that have all of this metadata.',
+        why: 'Every instance will do.',
+      }),
+      failover: option(
+        z
+          .array(failoverTarget, { error: 'a list of blocks, each with service, datacenter, tags and meta' })
+          .max(16, { error: 'at most 16 places to fail over to' })
+          .prefault([]),
+        {
+          meaning: 'Used in this order, each while none before it has an instance that may be called.',
+          why: 'Elsewhere means slower, which only the owner of the traffic can weigh.',
+        },
+      ),
+    },
+    'a block with service, datacenter, tags, meta and failover',
+  ),
+  refuseRepeatedTargets,
+);
+
+/** For a named upstream: what a block says of one target, with what it inherits. */
+export function failoverFrom<T extends { service: string; tags: readonly string[]; meta: object }>(
+  first: T,
+  said: z.output<typeof failoverTarget>,
+) {
+  const service = said.service ?? first.service;
+  const same = service === first.service;
+  return {
+    service,
+    datacenter: said.datacenter,
+    tags: said.tags ?? (same ? first.tags : []),
+    meta: said.meta ?? (same ? (first.meta as Record<string, string>) : {}),
+  };
+}
+
+/** A target that comes again has just been found to have nothing. */
+function refuseRepeatedTargets(found: Loose, report: Report): void {
+  const seen = new Map<string, string>([[identityOf(found, found), 'the upstream itself']]);
+  for (const [i, item] of list(found['failover']).entries()) {
+    const target = mapping(item);
+    if (isWrong(target) || item === WRONG) continue;
+    const key = identityOf(target, found);
+    const before = seen.get(key);
+    if (before !== undefined)
+      report(['failover', i], `found the same target again, as in ${before}; expected each once`);
+    else seen.set(key, `failover[${i}]`);
+  }
+}
+
+/** The same text for the same instances. The upstream's name, which is not known here, stands as nothing. */
+function identityOf(target: Loose, first: Loose): string {
+  const service = text(target['service']) ?? text(first['service']) ?? '';
+  const same = service === (text(first['service']) ?? '');
+  const tags = target['tags'] ?? (same ? first['tags'] : []);
+  const meta = mapping(target['meta'] ?? (same ? first['meta'] : {}));
+  const sorted = Object.entries(meta).sort(([a], [b]) => (a < b ? -1 : 1));
+  return JSON.stringify([
+    service,
+    text(target['datacenter']) ?? '',
+    [...new Set(texts(tags))].sort(),
+    sorted,
+  ]);
+}
+
+function isWrong(target: Loose): boolean {
+  return Object.values(target).some(
+    (said) => said === WRONG || Object.values(mapping(said)).includes(WRONG) || list(said).includes(WRONG),
+  );
+}
