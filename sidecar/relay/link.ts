@@ -15,6 +15,7 @@ import type { Stream } from '../http2/stream.js';
 import { WheelEntry } from '../runtime/timing-wheel.js';
 import { portOf } from './read-port.js';
 import type { Relay } from './relay.js';
+import { socketErrorWords } from './socket-error.js';
 import type { Flushable } from './turn.js';
 
 /** Octets handed to a socket and not yet taken by the kernel, at most (plus one flush). */
@@ -75,7 +76,7 @@ export class Link implements ConnectionHandler, Flushable {
     socket.on('drain', () => this.onDrain());
     socket.on('end', () => this.onEnd());
     socket.on('error', (error: NodeJS.ErrnoException) => {
-      this.reason = error.code ?? error.message;
+      this.reason = socketErrorWords(error);
     });
     socket.on('close', () => this.onClose());
     this.connection.start();

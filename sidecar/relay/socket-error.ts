@@ -1,0 +1,31 @@
+/** What went wrong with a socket, in words that a person can act on: they reach callers, `/endpoints` and the log. */
+
+/** An alert from the peer, as OpenSSL names it: `ERR_SSL_TLSV1_ALERT_UNKNOWN_CA`. */
+const ALERT = /^ERR_SSL_(?:SSLV3|TLSV1|TLSV13)_ALERT_(\w+)$/;
+
+/** Alerts by which a peer turns a certificate away. Consul's built-in proxy sends `bad certificate` for an intention. */
+const ABOUT_US = new Set([
+  'ACCESS_DENIED',
+  'BAD_CERTIFICATE',
+  'CERTIFICATE_EXPIRED',
+  'CERTIFICATE_REQUIRED',
+  'CERTIFICATE_REVOKED',
+  'CERTIFICATE_UNKNOWN',
+  'UNKNOWN_CA',
+  'UNSUPPORTED_CERTIFICATE',
+]);
+
+/** The system's codes (ECONNREFUSED) say it best; of what TLS reports, codes are poorer than words. One line. */
+export function socketErrorWords(error: NodeJS.ErrnoException): string {
+  const { code, message } = error;
+  if (code === undefined) return message;
+  const alert = ALERT.exec(code)?.[1];
+  if (alert !== undefined) {
+    const words = alert.toLowerCase().replaceAll('_', ' ');
+    return ABOUT_US.has(alert)
+      ? `the peer refused our certificate (${words}): its intentions or its roots do not let us in`
+      : `the peer broke off the TLS handshake (${words})`;
+  }
+  // Our own refusal of a peer says what was expected and what was found.
+  return code === 'OUTRIDER_PEER_REJECTED' ? message : code;
+}
