@@ -30,6 +30,8 @@ export class AgentError extends Error {
     readonly fault: AgentFault,
     message: string,
     readonly status?: number,
+    /** What came with the status, its body cut at 4 KiB. */
+    readonly answer?: Answer,
   ) {
     super(message);
     this.name = 'AgentError';
@@ -260,31 +262,33 @@ class Exchange extends EventEmitter {
 
   answer(): Answer {
     if (this.failure !== undefined) throw this.failure;
-    const { response } = this;
-    if (response === undefined) throw new AgentError('unreachable', 'the agent gave no answer');
-    const index = headerOf(response, 'x-consul-index');
-    return {
-      status: response.statusCode ?? 0,
-      index: index !== undefined && /^\d{1,20}$/.test(index) ? Number(index) : undefined,
-      body: this.body.take(),
-      headers: Object.fromEntries(
-        Object.keys(response.headers).map((name) => [name, headerOf(response, name)]),
-      ),
-    };
+    if (this.response === undefined) throw new AgentError('unreachable', 'the agent gave no answer');
+    return this.answerOf(this.response);
   }
 
   errorFrom(error: unknown, where: string, token: string | undefined, timeoutMs: number): AgentError {
     if (this.failure !== undefined) return this.failure;
     if (error instanceof AgentError) return error;
-    const status = this.response?.statusCode;
-    if ((error as { isResponse?: boolean }).isResponse === true && status !== undefined) {
-      const said = oneLine(this.body.take().toString('utf8'), token);
-      return new AgentError('status', said === '' ? String(status) : `${status} ${said}`, status);
+    if ((error as { isResponse?: boolean }).isResponse === true && this.response !== undefined) {
+      const answer = this.answerOf(this.response);
+      const said = oneLine(answer.body.toString('utf8'), token);
+      return new AgentError('status', `${answer.status} ${said}`.trim(), answer.status, answer);
     }
     if ((error as { isTimeout?: boolean }).isTimeout === true)
       return new AgentError('timeout', `${where} did not answer within ${Math.round(timeoutMs)} ms`);
     const { code, message } = error as NodeJS.ErrnoException;
     return new AgentError('unreachable', `${where}: ${oneLine(code ?? message ?? String(error), token)}`);
+  }
+
+  private answerOf(response: IncomingMessage): Answer {
+    const names = Object.keys(response.headers);
+    const index = headerOf(response, 'x-consul-index');
+    return {
+      status: response.statusCode ?? 0,
+      index: index !== undefined && /^\d{1,20}$/.test(index) ? Number(index) : undefined,
+      body: this.body.take(),
+      headers: Object.fromEntries(names.map((name) => [name, headerOf(response, name)])),
+    };
   }
 
   private begin(response: IncomingMessage): void {

@@ -32,6 +32,11 @@ export interface QuerySpec<T> {
   readonly query: Readonly<Record<string, string>>;
   /** Throws on garbage, which counts as a failed read. */
   parse(body: Buffer): T | Promise<T>;
+  /**
+   * What a 404 means where a thing may not exist, such as a config entry; absent: a failed read. A 404 without an index
+   * is not Consul's, and counts as failed all the same.
+   */
+  absent?(): T;
   /** What is handed on, as from the cache, while the first read has not succeeded. */
   readonly cache?: { load(): T | undefined; save(value: T): void };
   /** What a read may take beyond its `wait`. Default 10 s. */
@@ -179,15 +184,23 @@ export class BlockingQuery<T> {
     this.reading = reading;
     this.bucket.take(this.deps.clock.now());
     try {
-      const { query, timeoutMs } = this.question(reading.asked);
-      const answer = await this.agent.get(this.spec.path, query, {
-        timeoutMs,
-        maxBytes: this.deps.config.maxAnswerBytes,
-        signal: reading.abort.signal,
-      });
+      const answer = await this.ask(reading.asked, reading.abort.signal);
       if (this.reading === reading) await this.take(answer, reading);
     } catch (error) {
       if (this.reading === reading) this.fail(error);
+    }
+  }
+
+  private async ask(asked: bigint, signal: AbortSignal): Promise<Answer> {
+    const { query, timeoutMs } = this.question(asked);
+    try {
+      const maxBytes = this.deps.config.maxAnswerBytes;
+      return await this.agent.get(this.spec.path, query, { timeoutMs, maxBytes, signal });
+    } catch (error) {
+      const answer = error instanceof AgentError ? error.answer : undefined;
+      const isAbsence = answer?.status === 404 && indexOf(answer) !== undefined;
+      if (this.spec.absent === undefined || answer === undefined || !isAbsence) throw error;
+      return answer;
     }
   }
 
@@ -208,9 +221,9 @@ export class BlockingQuery<T> {
     this.counts.bytes += answer.body.length;
     const { next, news, reset, poll } = afterAnswer(reading.asked, indexOf(answer));
     if (reset) this.counts.resets += 1;
-    const print = news ? fingerprintOf(answer.body) : undefined;
+    const print = news ? fingerprintOf(answer) : undefined;
     if (news && (print === undefined || print !== this.fingerprint)) {
-      const value = await this.parse(answer.body);
+      const value = await this.parse(answer);
       if (this.reading !== reading) return;
       this.fingerprint = print;
       this.learn(value);
@@ -276,9 +289,10 @@ export class BlockingQuery<T> {
     this.events.value(value, 'cache');
   }
 
-  private parse(body: Buffer): Promise<T> {
+  private parse({ status, body }: Answer): Promise<T> {
     return new Promise((resolve, reject) => {
-      const parsed = this.spec.parse(body);
+      const parsed =
+        status === 404 && this.spec.absent !== undefined ? this.spec.absent() : this.spec.parse(body);
       if (!(parsed instanceof Promise)) {
         resolve(parsed);
         return;
@@ -308,9 +322,9 @@ function indexOf({ headers, index }: Answer): bigint | undefined {
   return Number.isSafeInteger(index) && index >= 0 ? BigInt(index) : undefined;
 }
 
-function fingerprintOf(body: Buffer): string | undefined {
+function fingerprintOf({ status, body }: Answer): string | undefined {
   if (body.length > FINGERPRINT_BYTES) return undefined;
-  return createHash('sha256').update(body).digest('base64');
+  return createHash('sha256').update(`${status} `).update(body).digest('base64');
 }
 
 function problemOf(error: unknown): string {
