@@ -2,24 +2,39 @@
  * Who may call whom. Consul's rules: the most specific intention decides, a named destination before a named
  * source (precedence 9 exact → exact, 8 * → exact, 6 exact → *, 5 * → *), deny wins where two are equal, and the
  * default speaks when none matches. Compiled once, then two look-ups for each decision.
+ *
+ * An intention that has permissions (Consul 1.9 and later) decides call by call; one that none of them matches is the
+ * default's, not the next intention's.
  */
+import { type Action, type Permission, PermissionList } from './permissions.js';
+
+export type { Action };
 
 export interface Intention {
   /** A mesh service, or `*` for all. */
   readonly source: string;
   readonly destination: string;
-  readonly action: 'allow' | 'deny';
+  /** Of no account where there are permissions. */
+  readonly action: Action;
+  readonly permissions?: readonly Permission[];
 }
 
-export type Action = Intention['action'];
+/** For all calls of a caller alike, or a list to ask for each. */
+export type Verdict = Action | PermissionList;
+
+export interface TableOptions {
+  /** False: the intentions are not known yet. The table denies everything, and whoever refuses may say why. Default true. */
+  readonly isLoaded?: boolean;
+}
 
 const ANY = '*';
 
 /** The intentions in force at one time, immutable. */
 export class IntentionTable {
   /** By destination, `*` included; then by source, `*` included. */
-  private readonly actions = new Map<string, Map<string, Action>>();
-  private readonly anyDestination: ReadonlyMap<string, Action> | undefined;
+  private readonly verdicts = new Map<string, Map<string, Verdict>>();
+  private readonly anyDestination: ReadonlyMap<string, Verdict> | undefined;
+  readonly isLoaded: boolean;
 
   /**
    * @param version grows with every new table; verdicts kept elsewhere are good for the version they were made under.
@@ -30,27 +45,42 @@ export class IntentionTable {
     intentions: readonly Intention[],
     readonly defaultAction: Action,
     readonly version: number,
+    options: TableOptions = {},
   ) {
-    for (const { source, destination, action } of intentions) {
+    this.isLoaded = options.isLoaded ?? true;
+    for (const intention of intentions) {
+      const { source, destination } = intention;
       checkName(source);
       checkName(destination);
-      let bySource = this.actions.get(destination);
+      let bySource = this.verdicts.get(destination);
       if (bySource === undefined) {
         bySource = new Map();
-        this.actions.set(destination, bySource);
+        this.verdicts.set(destination, bySource);
       }
-      if (bySource.get(source) !== 'deny') bySource.set(source, action);
+      const before = bySource.get(source);
+      if (before === 'deny' || (before instanceof PermissionList && intention.action === 'allow')) continue;
+      bySource.set(source, this.verdictOf(intention));
     }
-    this.anyDestination = this.actions.get(ANY);
+    this.anyDestination = this.verdicts.get(ANY);
   }
 
-  /** Whether `source` may call `destination`. An empty source is a caller without identity: only `*` and the default speak of it. */
+  /** Knows nothing yet, and denies everything. */
+  static notLoaded(version: number): IntentionTable {
+    return new IntentionTable([], 'deny', version, { isLoaded: false });
+  }
+
+  /** Whether `source` may call `destination`, whatever the call. An empty source is a caller without identity: only `*` and the default speak of it. */
   allows(source: string, destination: string): boolean {
-    return this.decide(source, destination) === 'allow';
+    return this.verdict(source, destination) === 'allow';
   }
 
+  /** As Consul judges a connection, of whose calls it knows nothing: permissions are a deny. */
   decide(source: string, destination: string): Action {
-    const exact = this.actions.get(destination);
+    return this.allows(source, destination) ? 'allow' : 'deny';
+  }
+
+  verdict(source: string, destination: string): Verdict {
+    const exact = this.verdicts.get(destination);
     return (
       exact?.get(source) ??
       exact?.get(ANY) ??
@@ -60,15 +90,20 @@ export class IntentionTable {
     );
   }
 
-  /** The intention that decides, for logs and answers; undefined when the default does. */
+  /** The intention that decides, for logs and answers, without its permissions; undefined when the default does. */
   explain(source: string, destination: string): Intention | undefined {
     for (const to of [destination, ANY]) {
       for (const from of [source, ANY]) {
-        const action = this.actions.get(to)?.get(from);
-        if (action !== undefined) return { source: from, destination: to, action };
+        const verdict = this.verdicts.get(to)?.get(from);
+        if (verdict !== undefined)
+          return { source: from, destination: to, action: verdict === 'allow' ? 'allow' : 'deny' };
       }
     }
     return undefined;
+  }
+
+  private verdictOf({ action, permissions }: Intention): Verdict {
+    return permissions === undefined ? action : new PermissionList(permissions, this.defaultAction);
   }
 }
 
