@@ -1,0 +1,89 @@
+/**
+ * model.yaml as far as a golden probe needs it: the block `golden`, an input whose output is known. The card belongs
+ * to the maker of the model, so everything else in it is left alone.
+ */
+
+import { readFileSync, statSync } from 'node:fs';
+import { parse } from 'yaml';
+import { z } from 'zod';
+
+export type GoldenValue = number | boolean | string;
+
+export interface GoldenInput {
+  readonly shape: readonly number[];
+  readonly values: readonly GoldenValue[];
+  /** Absent: what the model's metadata says, else FP32. */
+  readonly datatype?: string | undefined;
+}
+
+export interface GoldenCard {
+  /** Largest difference allowed: absolute, or relative to expected values beyond ±1. Default 1e-4. */
+  readonly tolerance: number;
+  readonly inputs: Readonly<Record<string, GoldenInput>>;
+  readonly outputs: Readonly<Record<string, { readonly values: readonly GoldenValue[] }>>;
+}
+
+/** A golden image of 1,000 × 1,000 with three channels fits. */
+const MAX_CARD_BYTES = 32 * 1024 * 1024;
+
+/** A list, or for large tensors a block of numbers separated by white space. */
+const values = z.union([
+  z.array(z.union([z.number(), z.boolean(), z.string()])),
+  z.string().transform((block, context) => {
+    const words = block.split(/\s+/).filter(Boolean);
+    const wrong = words.find((word) => Number.isNaN(Number(word)));
+    if (wrong !== undefined)
+      context.addIssue({ code: 'custom', message: `found '${wrong}', expected numbers` });
+    return words.map(Number);
+  }),
+]);
+
+const golden = z.object({
+  tolerance: z.number().min(0).default(1e-4),
+  inputs: z.record(
+    z.string(),
+    z
+      .object({ shape: z.array(z.int().min(0)), values, datatype: z.string().optional() })
+      .superRefine(({ shape, values: given }, context) => {
+        const count = shape.reduce((product, size) => product * size, 1);
+        if (given.length === count) return;
+        const message = `found ${given.length} values, expected ${count} for shape [${shape.join(',')}]`;
+        context.addIssue({ code: 'custom', path: ['values'], message });
+      }),
+  ),
+  outputs: z
+    .record(z.string(), z.object({ values }))
+    .refine((outputs) => Object.keys(outputs).length > 0, 'found none, expected one output at least'),
+});
+
+/** The golden block of a card. Throws an Error whose message is one line and names the file and every problem. */
+export function readGoldenCard(file: string): GoldenCard {
+  const bytes = statSync(file).size;
+  if (bytes > MAX_CARD_BYTES)
+    throw new Error(`${file}: found ${bytes} bytes, expected at most ${MAX_CARD_BYTES}`);
+  return parseGoldenCard(readFileSync(file, 'utf8'), file);
+}
+
+export function parseGoldenCard(text: string, file: string): GoldenCard {
+  const block = goldenBlock(text, file);
+  if (block === undefined)
+    throw new Error(`${file}: golden: missing; expected an input whose output is known`);
+  const result = golden.safeParse(block);
+  if (result.success) return result.data;
+  const problems = result.error.issues.map(
+    ({ path, message }) => `${['golden', ...path].join('.')}: ${message}`,
+  );
+  throw new Error(`${file}: ${problems.join('; ')}`);
+}
+
+function goldenBlock(text: string, file: string): unknown {
+  try {
+    const document: unknown = parse(text, { logLevel: 'silent', prettyErrors: false });
+    return typeof document === 'object' && document !== null
+      ? ((document as { golden?: unknown }).golden ?? undefined)
+      : undefined;
+  } catch (error) {
+    const reason = error instanceof Error ? error.message.split('\n')[0] : String(error);
+    throw new Error(`${file}: not valid YAML: ${reason}`);
+  }
+}

@@ -1,0 +1,132 @@
+/**
+ * The messages of the Open Inference Protocol that a golden probe sends and reads, as bytes: ModelMetadata and
+ * ModelInfer. Field numbers are those of proto/inference.proto; the shapes are those of proto/messages.ts.
+ */
+
+import type { Datatype } from '../../proto/datatypes.js';
+import type { InferTensor, InferTensorContents, TensorMetadata } from '../../proto/messages.js';
+import { type Field, fieldsOf, MessageWriter, varintsOf } from './protobuf.js';
+
+export const MODEL_METADATA = '/inference.GRPCInferenceService/ModelMetadata';
+export const MODEL_INFER = '/inference.GRPCInferenceService/ModelInfer';
+
+export interface RawInput {
+  readonly name: string;
+  readonly datatype: Datatype;
+  readonly shape: readonly number[];
+  readonly raw: Uint8Array;
+}
+
+export function encodeMetadataRequest(model: string, version: string): Buffer {
+  return new MessageWriter().text(1, model).text(2, version).finish();
+}
+
+export function encodeInferRequest(
+  model: string,
+  version: string,
+  inputs: readonly RawInput[],
+  outputs: readonly string[],
+): Buffer {
+  const message = new MessageWriter().text(1, model).text(2, version);
+  for (const { name, datatype, shape } of inputs)
+    message.message(5, new MessageWriter().text(1, name).text(2, datatype).integers(3, shape));
+  for (const name of outputs) message.message(6, new MessageWriter().text(1, name));
+  for (const { raw } of inputs) message.bytes(7, raw);
+  return message.finish();
+}
+
+/** Names and datatypes of inputs and outputs. Throws a RangeError when the bytes are no message. */
+export function decodeMetadataResponse(bytes: Buffer): {
+  readonly inputs: readonly TensorMetadata[];
+  readonly outputs: readonly TensorMetadata[];
+} {
+  const inputs: TensorMetadata[] = [];
+  const outputs: TensorMetadata[] = [];
+  for (const field of fieldsOf(bytes)) {
+    if (field.type !== 'bytes') continue;
+    if (field.number === 4) inputs.push(tensorOf(field.value));
+    else if (field.number === 5) outputs.push(tensorOf(field.value));
+  }
+  return { inputs, outputs };
+}
+
+export interface InferAnswer {
+  readonly outputs: readonly InferTensor[];
+  /** One for each output in its order, or none where they carry typed contents. */
+  readonly raw: readonly Buffer[];
+}
+
+/** Throws a RangeError when the bytes are no message. */
+export function decodeInferResponse(bytes: Buffer): InferAnswer {
+  const outputs: InferTensor[] = [];
+  const raw: Buffer[] = [];
+  for (const field of fieldsOf(bytes)) {
+    if (field.type !== 'bytes') continue;
+    if (field.number === 5) outputs.push(tensorOf(field.value));
+    else if (field.number === 6) raw.push(field.value);
+  }
+  return { outputs, raw };
+}
+
+function tensorOf(bytes: Buffer): InferTensor {
+  const tensor: InferTensor = { name: '', datatype: '', shape: [] };
+  for (const field of fieldsOf(bytes)) {
+    if (field.number === 1) tensor.name = textOf(field);
+    else if (field.number === 2) tensor.datatype = textOf(field);
+    else if (field.number === 3) append(tensor.shape, numbersOf(field).map(signed));
+    else if (field.number === 5 && field.type === 'bytes') tensor.contents = contentsOf(field.value);
+  }
+  return tensor;
+}
+
+/** Every number may come packed or alone, as the protocol asks of readers. */
+function contentsOf(bytes: Buffer): InferTensorContents {
+  const contents: Required<InferTensorContents> = {
+    bool_contents: [],
+    int_contents: [],
+    int64_contents: [],
+    uint_contents: [],
+    uint64_contents: [],
+    fp32_contents: [],
+    fp64_contents: [],
+    bytes_contents: [],
+  };
+  for (const field of fieldsOf(bytes)) {
+    const numbers = field.number < 6 ? numbersOf(field) : [];
+    if (field.number === 1) append(contents.bool_contents, numbers.map(Boolean));
+    else if (field.number === 2) append(contents.int_contents, numbers.map(signed).map(Number));
+    else if (field.number === 3) append(contents.int64_contents, numbers.map(signed));
+    else if (field.number === 4) append(contents.uint_contents, numbers.map(Number));
+    else if (field.number === 5) append(contents.uint64_contents, numbers.map(String));
+    else if (field.number === 6) append(contents.fp32_contents, fractionsOf(field, 4));
+    else if (field.number === 7) append(contents.fp64_contents, fractionsOf(field, 8));
+    else if (field.number === 8 && field.type === 'bytes') contents.bytes_contents.push(field.value);
+  }
+  return contents;
+}
+
+/** `push` with a long list would not fit the stack. */
+function append<T>(list: T[], items: Iterable<T>): void {
+  for (const item of items) list.push(item);
+}
+
+function textOf(field: Field): string {
+  return field.type === 'bytes' ? field.value.toString('utf8') : '';
+}
+
+function numbersOf(field: Field): bigint[] {
+  if (field.type === 'varint') return [field.value];
+  return field.type === 'bytes' ? varintsOf(field.value) : [];
+}
+
+function signed(value: bigint): string {
+  return String(BigInt.asIntN(64, value));
+}
+
+function* fractionsOf(field: Field, size: 4 | 8): Generator<number> {
+  if (field.type === 'varint') return;
+  const { value } = field;
+  if (value.length % size !== 0) throw new RangeError('the message is cut off');
+  for (let at = 0; at < value.length; at += size)
+    yield size === 4 ? value.readFloatLE(at) : value.readDoubleLE(at);
+}
