@@ -1,0 +1,120 @@
+/**
+ * Consul's built-in proxy at the other end, in both roles: TLS without ALPN around plain TCP, certificates and
+ * intentions of a real agent.
+ */
+
+import assert from 'node:assert/strict';
+import { Metadata, status } from '@grpc/grpc-js';
+import type { Address } from '../../sidecar/config/model.js';
+import type { SidecarProcess } from '../support/sidecars.js';
+import { startTestService, type TestService } from '../support/test-service.js';
+import { CASES } from './cases.js';
+import { Caller } from './client.js';
+import { LARGE_CASES } from './large-cases.js';
+import { type BuiltinServer, builtinClient, builtinServer } from './support-builtin-proxy.js';
+import { metadataSeen, soon } from './support-calls.js';
+import { ConnectMesh, MODES } from './support-mesh.js';
+
+const RULES = [{ from: 'app', to: 'testing', action: 'allow' }] as const;
+
+for (const mode of MODES) {
+  describe(`interop, Consul's built-in proxy and our sidecar with ${mode.name}`, () => {
+    let service: TestService;
+    let mesh: ConnectMesh;
+
+    before(async function () {
+      service = await startTestService();
+      mesh = await ConnectMesh.open(this, mode, RULES);
+    });
+    after(async () => {
+      await mesh?.close();
+      service.close();
+    });
+
+    describe('it calls us', () => {
+      let sidecar: SidecarProcess;
+      let caller: Caller;
+      before(async () => {
+        sidecar = await mesh.serve('testing', service.address);
+        caller = new Caller((await builtinClient(mesh, 'app', 'testing')).upstream);
+      });
+      after(() => caller?.close());
+
+      for (const one of [...CASES, ...LARGE_CASES]) it(one.name, () => one.run(caller));
+
+      it('the service is told who calls', async () => {
+        assert.equal((await metadataSeen(caller))['outrider-caller'], 'app');
+      });
+
+      it('a caller that no intention allows is refused by us, call by call', async () => {
+        const stranger = new Caller((await builtinClient(mesh, 'stranger', 'testing')).upstream);
+        try {
+          const before = service.stats.started;
+          const replies = [await stranger.empty(), await stranger.unary({ response_size: 1 })];
+          for (const reply of replies) assert.equal(reply.code, status.PERMISSION_DENIED, reply.details);
+          assert.equal(service.stats.started, before);
+        } finally {
+          stranger.close();
+        }
+      });
+
+      it('it refuses us where we are not the service it looks for', async () => {
+        await mesh.announce('ledger', sidecar.address('inbound'));
+        const misled = new Caller((await builtinClient(mesh, 'app', 'ledger')).upstream);
+        try {
+          const before = service.stats.started;
+          const reply = await misled.empty(new Metadata(), soon());
+          assert.equal(reply.code, status.UNAVAILABLE, reply.details);
+          assert.equal(service.stats.started, before);
+        } finally {
+          misled.close();
+        }
+      });
+    });
+
+    describe('we call it', () => {
+      let proxy: BuiltinServer;
+      let caller: Caller;
+      before(async () => {
+        proxy = await builtinServer(mesh, 'testing', service.address);
+        caller = await callerOf('app', 'testing', proxy.inbound);
+      });
+      after(() => caller?.close());
+
+      /** A client whose sidecar is `from` and calls `to`, of which `at` is the one instance. */
+      async function callerOf(from: string, to: string, at: Address): Promise<Caller> {
+        await mesh.announce(to, at);
+        const { sidecar, target } = await mesh.call(from, to, [at]);
+        if (from === 'app' && to === 'testing') await sidecar.ready();
+        return new Caller(target);
+      }
+
+      for (const one of [...CASES, ...LARGE_CASES]) it(one.name, () => one.run(caller));
+
+      it('a caller that no intention allows is refused by it', async () => {
+        const stranger = await callerOf('stranger', 'testing', proxy.inbound);
+        try {
+          const before = service.stats.started;
+          const reply = await stranger.empty(new Metadata(), soon());
+          assert.equal(reply.code, status.UNAVAILABLE, reply.details);
+          assert.equal(service.stats.started, before);
+        } finally {
+          stranger.close();
+        }
+      });
+
+      it('we refuse it where it is not the service we look for', async () => {
+        const misled = await callerOf('app', 'ledger', proxy.inbound);
+        try {
+          const before = service.stats.started;
+          const reply = await misled.empty(new Metadata(), soon());
+          assert.equal(reply.code, status.UNAVAILABLE, reply.details);
+          assert.match(reply.details, /expected the service "ledger", found .*\/svc\/testing/);
+          assert.equal(service.stats.started, before);
+        } finally {
+          misled.close();
+        }
+      });
+    });
+  });
+}

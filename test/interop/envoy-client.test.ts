@@ -1,0 +1,89 @@
+/** Envoy beside the caller, with Connect's certificates and Consul's names, calls a service behind our sidecar. */
+
+import assert from 'node:assert/strict';
+import { Metadata, status } from '@grpc/grpc-js';
+import type { Address } from '../../sidecar/config/model.js';
+import type { SidecarProcess } from '../support/sidecars.js';
+import { startTestService, type TestService } from '../support/test-service.js';
+import { toolOrSkip } from '../support/tools.js';
+import { CASES } from './cases.js';
+import { Caller } from './client.js';
+import { LARGE_CASES } from './large-cases.js';
+import { metadataSeen, soon } from './support-calls.js';
+import { clientResources, Envoy, type Layer } from './support-envoy.js';
+import { ConnectMesh, MODES } from './support-mesh.js';
+
+const RULES = [{ from: 'app', to: 'testing', action: 'allow' }] as const;
+const LAYERS: readonly Layer[] = ['http', 'tcp'];
+
+for (const mode of MODES) {
+  describe(`interop, Envoy calls our sidecar with ${mode.name}`, () => {
+    let binary: string;
+    let service: TestService;
+    let mesh: ConnectMesh;
+    let sidecar: SidecarProcess;
+
+    before(async function () {
+      binary = await toolOrSkip(this, 'envoy');
+      service = await startTestService();
+      mesh = await ConnectMesh.open(this, mode, RULES);
+      sidecar = await mesh.serve('testing', service.address);
+    });
+    after(async () => {
+      await mesh?.close();
+      service?.close();
+    });
+
+    const envoy = async (layer: Layer, from: string, to: string, ...at: Address[]): Promise<Envoy> => {
+      const resources = clientResources(layer, mesh, await mesh.leaf(from), to, at);
+      return Envoy.start(mesh, binary, `envoy-${layer}-${from}-${to}`, resources);
+    };
+
+    for (const layer of LAYERS) {
+      describe(layer === 'http' ? 'as an HTTP/2 proxy' : 'as a TCP proxy, without ALPN', () => {
+        let own: Envoy;
+        let caller: Caller;
+        before(async () => {
+          own = await envoy(layer, 'app', 'testing', sidecar.address('inbound'));
+          caller = new Caller(own.address);
+        });
+        after(() => caller?.close());
+
+        const cases = layer === 'http' ? [...CASES, ...LARGE_CASES] : CASES;
+        for (const one of cases) it(one.name, () => one.run(caller));
+
+        it('the service is told who calls', async () => {
+          assert.equal((await metadataSeen(caller))['outrider-caller'], 'app');
+        });
+
+        it('a caller that no intention allows is refused by us, call by call', async () => {
+          const stranger = new Caller(
+            (await envoy(layer, 'stranger', 'testing', sidecar.address('inbound'))).address,
+          );
+          try {
+            const before = service.stats.started;
+            const replies = [await stranger.empty(), await stranger.unary({ response_size: 1 })];
+            for (const reply of replies) assert.equal(reply.code, status.PERMISSION_DENIED, reply.details);
+            assert.equal(service.stats.started, before);
+          } finally {
+            stranger.close();
+          }
+        });
+
+        it('it refuses us where we are not the service it looks for', async () => {
+          const other = await envoy(layer, 'app', 'ledger', sidecar.address('inbound'));
+          const misled = new Caller(other.address);
+          try {
+            const before = service.stats.started;
+            const reply = await misled.empty(new Metadata(), soon());
+            assert.equal(reply.code, status.UNAVAILABLE, reply.details);
+            assert.equal(service.stats.started, before);
+            assert.ok((await other.stat('cluster.peer.ssl.fail_verify_san')) > 0);
+          } finally {
+            misled.close();
+          }
+        });
+      });
+    }
+  });
+}

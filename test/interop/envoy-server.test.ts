@@ -1,0 +1,98 @@
+/** Our sidecar beside the caller calls a service behind Envoy, which has Connect's certificates and enforces intentions. */
+
+import assert from 'node:assert/strict';
+import { Metadata, status } from '@grpc/grpc-js';
+import type { Address } from '../../sidecar/config/model.js';
+import { startTestService, type TestService } from '../support/test-service.js';
+import { toolOrSkip } from '../support/tools.js';
+import { CASES } from './cases.js';
+import { Caller } from './client.js';
+import { LARGE_CASES } from './large-cases.js';
+import { metadataSeen, soon } from './support-calls.js';
+import { Envoy, type Layer, serverResources } from './support-envoy.js';
+import { ConnectMesh, MODES } from './support-mesh.js';
+
+const RULES = [{ from: 'app', to: 'testing', action: 'allow' }] as const;
+const LAYERS: readonly Layer[] = ['http', 'tcp'];
+
+for (const mode of MODES) {
+  describe(`interop, our sidecar with ${mode.name} calls Envoy`, () => {
+    let binary: string;
+    let service: TestService;
+
+    before(async function () {
+      binary = await toolOrSkip(this, 'envoy');
+      service = await startTestService();
+    });
+    after(() => service?.close());
+
+    for (const layer of LAYERS) {
+      describe(layer === 'http' ? 'as an HTTP/2 proxy' : 'as a TCP proxy, without ALPN', () => {
+        let mesh: ConnectMesh;
+        let envoy: Envoy;
+        let caller: Caller;
+        before(async function () {
+          mesh = await ConnectMesh.open(this, mode, RULES);
+          const resources = serverResources(
+            layer,
+            mesh,
+            await mesh.leaf('testing'),
+            ['app'],
+            service.address,
+          );
+          envoy = await Envoy.start(mesh, binary, `envoy-${layer}-testing`, resources);
+          caller = await callerOf('app', 'testing', envoy.address);
+        });
+        after(async () => {
+          caller?.close();
+          await mesh?.close();
+        });
+
+        /** A client whose sidecar is `from` and calls `to`, of which `at` is the one instance. */
+        async function callerOf(from: string, to: string, at: Address): Promise<Caller> {
+          await mesh.announce(to, at);
+          return new Caller((await mesh.call(from, to, [at])).target);
+        }
+
+        const cases = layer === 'http' ? [...CASES, ...LARGE_CASES] : CASES;
+        for (const one of cases) it(one.name, () => one.run(caller));
+
+        it('metadata for our sidecar alone does not reach the service', async () => {
+          const seen = Object.keys(await metadataSeen(caller));
+          assert.deepEqual(
+            seen.filter((name) => name.startsWith('outrider-')),
+            [],
+          );
+        });
+
+        it('a caller that no intention allows is refused by it', async () => {
+          const stranger = await callerOf('stranger', 'testing', envoy.address);
+          try {
+            const before = service.stats.started;
+            const reply = await stranger.empty(new Metadata(), soon());
+            const expected = layer === 'http' ? status.PERMISSION_DENIED : status.UNAVAILABLE;
+            assert.equal(reply.code, expected, reply.details);
+            assert.equal(service.stats.started, before);
+            const denials = layer === 'http' ? 'http.in.rbac.denied' : 'connect_authz.rbac.denied';
+            assert.ok((await envoy.stat(denials)) > 0);
+          } finally {
+            stranger.close();
+          }
+        });
+
+        it('we refuse it where it is not the service we look for', async () => {
+          const misled = await callerOf('app', 'ledger', envoy.address);
+          try {
+            const before = service.stats.started;
+            const reply = await misled.empty(new Metadata(), soon());
+            assert.equal(reply.code, status.UNAVAILABLE, reply.details);
+            assert.match(reply.details, /expected the service "ledger", found .*\/svc\/testing/);
+            assert.equal(service.stats.started, before);
+          } finally {
+            misled.close();
+          }
+        });
+      });
+    }
+  });
+}
