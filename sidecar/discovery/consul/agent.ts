@@ -1,67 +1,30 @@
 /**
  * Requests to the local Consul agent, on the npm `consul` client, of which this is the only importer. The client
- * brings connections, encoding, abort and timeout; added here are what it lacks: a bound on a body while it is
- * being received, an end to a read whose connection breaks in mid-body, the Connect endpoints, and errors of one line
- * that never hold the token.
+ * brings connections, encoding, abort and timeout; added are what it lacks: bounded bodies, connections that break
+ * (exchange.ts), TLS and Unix sockets, the endpoints it has no function for, and errors that never hold the token.
  */
 
-import { EventEmitter } from 'node:events';
-import { Agent as HttpAgent, type IncomingMessage } from 'node:http';
+import type { EventEmitter } from 'node:events';
+import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
-import { Writable } from 'node:stream';
+import type { Writable } from 'node:stream';
 import Consul from 'consul';
-import { BodyBuffer } from './body-buffer.js';
+import { AgentError, type AgentReader, type Answer, type GetOptions, type Query } from './answer.js';
+import { Exchange } from './exchange.js';
 import { type AgentSettings, describeAddress } from './settings.js';
 
-export interface Answer {
-  readonly status: number;
-  /** `X-Consul-Index`, for people: inexact beyond 2^53. Undefined when absent or no number. */
-  readonly index: number | undefined;
-  readonly body: Buffer;
-  readonly headers: Readonly<Record<string, string | undefined>>;
-}
-
-/** `status`: an answer came, and it was not 2xx. `cancelled`: by the signal, or by `close`. */
-export type AgentFault = 'unreachable' | 'timeout' | 'too-large' | 'status' | 'cancelled';
-
-export class AgentError extends Error {
-  /** @param message one line fit for a log: "403 Permission denied". */
-  constructor(
-    readonly fault: AgentFault,
-    message: string,
-    readonly status?: number,
-    /** What came with the status, its body cut at 4 KiB. */
-    readonly answer?: Answer,
-  ) {
-    super(message);
-    this.name = 'AgentError';
-  }
-}
-
-export interface GetOptions {
-  /** The whole exchange, connecting included. */
-  readonly timeoutMs: number;
-  readonly maxBytes: number;
-  readonly signal?: AbortSignal;
-}
-
-export type Query = Readonly<Record<string, string>>;
-
-/** What reading needs of an agent. */
-export interface AgentReader {
-  /**
-   * @param path from `/v1` on, its segments percent-encoded: `/health/connect/digits`.
-   * @throws AgentError also for every status but 2xx.
-   */
-  get(path: string, query: Query, options: GetOptions): Promise<Answer>;
-}
+export {
+  AgentError,
+  type AgentFault,
+  type AgentReader,
+  type Answer,
+  type GetOptions,
+  type Query,
+} from './answer.js';
 
 /** Connections that are kept without a request; a blocking query holds its own. */
 const MAX_IDLE_SOCKETS = 4;
 const KEEP_ALIVE_PROBE_MS = 30_000;
-/** What is kept of an answer that says what went wrong. */
-const MAX_FAULT_BYTES = 4_096;
-
 export class ConsulAgent implements AgentReader {
   /** For people: `http://127.0.0.1:8500`. */
   readonly where: string;
@@ -227,102 +190,4 @@ function socketsFor({ address, tls }: AgentSettings): HttpAgent {
     ...(cert === undefined || key === undefined ? {} : { cert, key }),
     ...(serverName === undefined ? {} : { servername: serverName }),
   });
-}
-
-/** One request and what came back so far. The client ends it on the event `cancel`. */
-class Exchange extends EventEmitter {
-  private readonly body: BodyBuffer;
-  private response: IncomingMessage | undefined;
-  private failure: AgentError | undefined;
-
-  constructor(private readonly maxBytes: number) {
-    super();
-    this.body = new BodyBuffer(maxBytes);
-  }
-
-  /** Where the client pipes the answer to. */
-  receiver(): Writable {
-    const receiver = new Writable({
-      // Nothing waits in it, so nothing is gained by pausing the socket.
-      highWaterMark: 1024 * 1024,
-      write: (chunk: Buffer, _encoding, done) => {
-        this.receive(chunk);
-        done();
-      },
-    });
-    receiver.once('pipe', (response: IncomingMessage) => this.begin(response));
-    return receiver;
-  }
-
-  fail(error: AgentError): void {
-    if (this.failure !== undefined) return;
-    this.failure = error;
-    this.emit('cancel');
-  }
-
-  answer(): Answer {
-    if (this.failure !== undefined) throw this.failure;
-    if (this.response === undefined) throw new AgentError('unreachable', 'the agent gave no answer');
-    return this.answerOf(this.response);
-  }
-
-  errorFrom(error: unknown, where: string, token: string | undefined, timeoutMs: number): AgentError {
-    if (this.failure !== undefined) return this.failure;
-    if (error instanceof AgentError) return error;
-    if ((error as { isResponse?: boolean }).isResponse === true && this.response !== undefined) {
-      const answer = this.answerOf(this.response);
-      const said = oneLine(answer.body.toString('utf8'), token);
-      return new AgentError('status', `${answer.status} ${said}`.trim(), answer.status, answer);
-    }
-    if ((error as { isTimeout?: boolean }).isTimeout === true)
-      return new AgentError('timeout', `${where} did not answer within ${Math.round(timeoutMs)} ms`);
-    const { code, message } = error as NodeJS.ErrnoException;
-    return new AgentError('unreachable', `${where}: ${oneLine(code ?? message ?? String(error), token)}`);
-  }
-
-  private answerOf(response: IncomingMessage): Answer {
-    const names = Object.keys(response.headers);
-    const index = headerOf(response, 'x-consul-index');
-    return {
-      status: response.statusCode ?? 0,
-      index: index !== undefined && /^\d{1,20}$/.test(index) ? Number(index) : undefined,
-      body: this.body.take(),
-      headers: Object.fromEntries(names.map((name) => [name, headerOf(response, name)])),
-    };
-  }
-
-  private begin(response: IncomingMessage): void {
-    this.response = response;
-    // The client waits for an `end` that does not come when the connection breaks.
-    response.once('close', () => {
-      if (!response.complete)
-        this.fail(new AgentError('unreachable', 'the connection broke within the answer'));
-    });
-    if (Number(response.headers['content-length']) > this.maxBytes) this.failTooLarge();
-  }
-
-  private receive(chunk: Buffer): void {
-    if (this.failure !== undefined) return;
-    const isFault = Math.floor((this.response?.statusCode ?? 0) / 100) !== 2;
-    if (isFault && this.body.length + chunk.length > MAX_FAULT_BYTES) {
-      this.body.add(chunk.subarray(0, Math.max(0, MAX_FAULT_BYTES - this.body.length)));
-      return;
-    }
-    if (!this.body.add(chunk)) this.failTooLarge();
-  }
-
-  private failTooLarge(): void {
-    this.fail(new AgentError('too-large', `the answer is larger than ${this.maxBytes} bytes`));
-  }
-}
-
-function headerOf(response: IncomingMessage, name: string): string | undefined {
-  const value = response.headers[name];
-  return Array.isArray(value) ? value.join(', ') : value;
-}
-
-/** The first line of a text from outside, short, printable, and without the token should it be quoted there. */
-function oneLine(text: string, token: string | undefined): string {
-  const plain = token === undefined ? text : text.replaceAll(token, '[token]');
-  return (plain.trim().split('\n', 1)[0] ?? '').replace(/[^\x20-\x7e]/g, '?').slice(0, 200);
 }

@@ -6,69 +6,21 @@
  * the start, and a read that waits for an old, high one would sleep through everything new.
  */
 
-import { createHash } from 'node:crypto';
 import {
   afterAnswer,
   FRESH,
-  parseIndex,
   patience,
   ReadBucket,
   readBackoffMs,
   SLACK_MS,
 } from '../../core/blocking-index.js';
 import type { Timer } from '../../runtime/timers.js';
-import { AgentError, type AgentReader, type Answer } from './agent.js';
+import { AgentError, type AgentReader, type Answer } from './answer.js';
 import type { ConsulDeps } from './deps.js';
+import { fingerprintOf, indexOf, isAbsence, problemOf, readValue } from './judge-answer.js';
+import type { QuerySpec, QueryState, QueryStatus, Source } from './query.js';
 
-export type Source = 'agent' | 'cache';
-
-export interface QuerySpec<T> {
-  /** Unique: path and query. */
-  readonly key: string;
-  /** For people and metrics: "instances of digits". */
-  readonly name: string;
-  /** From `/v1` on, its segments percent-encoded. */
-  readonly path: string;
-  readonly query: Readonly<Record<string, string>>;
-  /** Throws on garbage, which counts as a failed read. */
-  parse(body: Buffer): T | Promise<T>;
-  /**
-   * What a 404 means where a thing may not exist, such as a config entry; absent: a failed read. A 404 without an index
-   * is not Consul's, and counts as failed all the same.
-   */
-  absent?(): T;
-  /** What is handed on, as from the cache, while the first read has not succeeded. */
-  readonly cache?: { load(): T | undefined; save(value: T): void };
-  /** What a read may take beyond its `wait`. Default 10 s. */
-  readonly timeoutSlackMs?: number;
-  /** False: the endpoint is not known to block, and is polled unless its answers carry an index. Default true. */
-  readonly hasIndex?: boolean;
-  /** Between two reads that cannot block, ± 10 %. Default 5 s. */
-  readonly pollMs?: number;
-}
-
-/**
- * `waiting`: nothing known yet. `current`: the last read succeeded. `cached`: only what an earlier process kept is
- * known. `failing`: the last read failed.
- */
-export type QueryState = 'waiting' | 'current' | 'cached' | 'failing';
-
-export interface QueryStatus {
-  readonly name: string;
-  readonly state: QueryState;
-  /** Inexact beyond 2^53. */
-  readonly index: number;
-  /** Since the last good answer, which for a query at rest is up to the `wait` ago; Infinity before the first. */
-  readonly ageMs: number;
-  /** One line. */
-  readonly problem?: string;
-  readonly answers: number;
-  readonly failures: number;
-  /** Times the index went backwards. */
-  readonly resets: number;
-  readonly rereads: number;
-  readonly bytes: number;
-}
+export type { QuerySpec, QueryState, QueryStatus, Source } from './query.js';
 
 export interface QueryEvents<T> {
   /** Called for what is new only. Must not throw. */
@@ -82,10 +34,6 @@ export interface QueryEvents<T> {
 /** How long the first read may take before the cache speaks for it. */
 const CACHE_AFTER_MS = 2_000;
 const POLL_MS = 5_000;
-/** A parser that takes longer is given up on. */
-const PARSE_LIMIT_MS = 30_000;
-/** Larger bodies are not fingerprinted: it would hold up the event loop for longer than it saves. */
-const FINGERPRINT_BYTES = 256 * 1024;
 
 export class BlockingQuery<T> {
   private index = FRESH;
@@ -198,8 +146,7 @@ export class BlockingQuery<T> {
       return await this.agent.get(this.spec.path, query, { timeoutMs, maxBytes, signal });
     } catch (error) {
       const answer = error instanceof AgentError ? error.answer : undefined;
-      const isAbsence = answer?.status === 404 && indexOf(answer) !== undefined;
-      if (this.spec.absent === undefined || answer === undefined || !isAbsence) throw error;
+      if (this.spec.absent === undefined || answer === undefined || !isAbsence(answer)) throw error;
       return answer;
     }
   }
@@ -223,7 +170,7 @@ export class BlockingQuery<T> {
     if (reset) this.counts.resets += 1;
     const print = news ? fingerprintOf(answer) : undefined;
     if (news && (print === undefined || print !== this.fingerprint)) {
-      const value = await this.parse(answer);
+      const value = await readValue(answer, this.spec, this.deps.timers);
       if (this.reading !== reading) return;
       this.fingerprint = print;
       this.learn(value);
@@ -289,21 +236,6 @@ export class BlockingQuery<T> {
     this.events.value(value, 'cache');
   }
 
-  private parse({ status, body }: Answer): Promise<T> {
-    return new Promise((resolve, reject) => {
-      const parsed =
-        status === 404 && this.spec.absent !== undefined ? this.spec.absent() : this.spec.parse(body);
-      if (!(parsed instanceof Promise)) {
-        resolve(parsed);
-        return;
-      }
-      const limit = this.deps.timers.after(PARSE_LIMIT_MS, () =>
-        reject(new Error(`the answer was not parsed within ${PARSE_LIMIT_MS} ms`)),
-      );
-      parsed.then(resolve, reject).finally(() => limit.cancel());
-    });
-  }
-
   private pollMs(): number {
     return (this.spec.pollMs ?? POLL_MS) * (0.9 + 0.2 * this.deps.random());
   }
@@ -313,22 +245,4 @@ export class BlockingQuery<T> {
     this.reading = undefined;
     reading?.abort.abort();
   }
-}
-
-/** The header where there is one: exact beyond 2^53. */
-function indexOf({ headers, index }: Answer): bigint | undefined {
-  const exact = parseIndex(headers['x-consul-index']);
-  if (exact !== undefined || index === undefined) return exact;
-  return Number.isSafeInteger(index) && index >= 0 ? BigInt(index) : undefined;
-}
-
-function fingerprintOf({ status, body }: Answer): string | undefined {
-  if (body.length > FINGERPRINT_BYTES) return undefined;
-  return createHash('sha256').update(`${status} `).update(body).digest('base64');
-}
-
-function problemOf(error: unknown): string {
-  if (error instanceof AgentError) return error.message;
-  const text = error instanceof Error ? error.message : String(error);
-  return `the answer cannot be used: ${(text.split('\n', 1)[0] ?? '').slice(0, 200)}`;
 }

@@ -1,7 +1,7 @@
 /** The blocking queries as metric families. Labels are the names of queries, which come from configuration. */
 
 import type { Family, Sample } from '../../admin/view.js';
-import type { QueryStatus } from './blocking-query.js';
+import type { QueryStatus } from './query.js';
 
 /** @param extra families of other parts of the Consul side, put after these. */
 export function families(statuses: readonly QueryStatus[], extra: readonly Family[] = []): Family[] {

@@ -4,11 +4,13 @@
  * names it; the token file alone is read again whenever it changed.
  */
 
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ConsulConfig } from '../../config/model.js';
+import { codeOf, type Environment, nonEmpty, readIfSmall, readSmall, wrong } from './setting-files.js';
+import { tokenSource } from './token.js';
 
-export type Environment = Readonly<Record<string, string | undefined>>;
+export type { Environment } from './setting-files.js';
 
 /** Where the agent listens. `path` is put before `/v1`; mostly empty. */
 export type AgentAddress =
@@ -72,18 +74,19 @@ function parseAddress(from: string, text: string, ssl: boolean): AgentAddress {
     if (!socketPath.startsWith('/')) throw new Error(wrong(from, text, 'unix:// and an absolute path'));
     return { kind: 'unix', protocol, socketPath };
   }
+  // An address with credentials in it is not quoted.
+  if (text.includes('@'))
+    throw new Error(`${from} must not hold a user or a password; expected ${EXPECTED_ADDRESS}`);
   let url: URL;
   try {
     url = new URL(text.includes('://') ? text : `${protocol}//${text}`);
   } catch {
     throw new Error(wrong(from, text, EXPECTED_ADDRESS));
   }
-  // An address with credentials in it is not quoted.
-  if (url.username !== '' || url.password !== '')
-    throw new Error(`${from} must not hold a user or a password; expected ${EXPECTED_ADDRESS}`);
   if (
     (url.protocol !== 'http:' && url.protocol !== 'https:') ||
     url.hostname === '' ||
+    url.port === '0' ||
     url.search !== '' ||
     url.hash !== ''
   ) {
@@ -96,10 +99,6 @@ function parseAddress(from: string, text: string, ssl: boolean): AgentAddress {
     port: url.port === '' ? (url.protocol === 'https:' ? 443 : 80) : Number(url.port),
     path: url.pathname.replace(/\/+$/, ''),
   };
-}
-
-function wrong(from: string, found: string, expected: string): string {
-  return `${from} is "${found.slice(0, 200)}"; expected ${expected}`;
 }
 
 /** Namespaces and partitions are not in the Consul that is free, and nothing here asks for them. */
@@ -159,10 +158,9 @@ function authorities(file: string | undefined, env: Environment): string[] | und
   } catch (error) {
     throw new Error(wrong('CONSUL_CAPATH', directory, `a directory of PEM files: ${codeOf(error)}`));
   }
+  // Whatever else lies there is passed over, as by Consul's tools.
   const found = names
-    .map((name) => join(directory, name))
-    .filter((path) => statSync(path, { throwIfNoEntry: false })?.isFile() === true)
-    .map((path) => readFileSync(path, 'utf8'))
+    .map((name) => readIfSmall(join(directory, name)))
     .filter((text) => holds(text, 'CERTIFICATE'));
   if (found.length === 0)
     throw new Error(wrong('CONSUL_CAPATH', directory, 'a directory with at least one PEM certificate'));
@@ -181,7 +179,7 @@ function pem(
   if (file === undefined) return undefined;
   let text: string;
   try {
-    text = readFileSync(file, 'utf8');
+    text = readSmall(file);
   } catch (error) {
     throw new Error(wrong(from, file, `a readable PEM file: ${codeOf(error)}`));
   }
@@ -191,57 +189,4 @@ function pem(
 
 function holds(text: string, what: string): boolean {
   return new RegExp(`-----BEGIN ([A-Z0-9]+ )*${what}-----`).test(text);
-}
-
-function tokenSource(config: ConsulConfig, env: Environment): () => string | undefined {
-  if (config.tokenFile !== undefined) return tokenFile('consul.token_file', config.tokenFile);
-  const file = nonEmpty(env['CONSUL_HTTP_TOKEN_FILE']);
-  if (file !== undefined) return tokenFile('CONSUL_HTTP_TOKEN_FILE', file);
-  const token = nonEmpty(env['CONSUL_HTTP_TOKEN']?.trim());
-  if (token !== undefined) checkToken('CONSUL_HTTP_TOKEN', token);
-  return () => token;
-}
-
-/** The token in a file. While a changed file cannot be read, or holds nothing usable, the last good token stays. */
-function tokenFile(from: string, path: string): () => string | undefined {
-  let seen = '';
-  let token: string | undefined;
-  const read = (): void => {
-    const stat = statSync(path);
-    const version = `${stat.ino} ${stat.size} ${stat.mtimeMs}`;
-    if (version === seen) return;
-    const text = readFileSync(path, 'utf8').trim();
-    checkToken(from, text);
-    token = text;
-    seen = version;
-  };
-  try {
-    read();
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === undefined) throw error;
-    throw new Error(wrong(from, path, `a file that holds a token: ${codeOf(error)}`));
-  }
-  return () => {
-    try {
-      read();
-    } catch {}
-    return token;
-  };
-}
-
-/** What a header can carry. The token itself is never quoted. */
-function checkToken(from: string, token: string): void {
-  if (token === '') throw new Error(`${from} holds no token; expected one line with the token`);
-  if (!/^[\x21-\x7e]{1,4096}$/.test(token))
-    throw new Error(
-      `${from} holds something else than a token; expected one line of printable ASCII without spaces`,
-    );
-}
-
-function nonEmpty(text: string | undefined): string | undefined {
-  return text === undefined || text === '' ? undefined : text;
-}
-
-function codeOf(error: unknown): string {
-  return (error as NodeJS.ErrnoException).code ?? String(error);
 }

@@ -4,9 +4,12 @@
  */
 
 import { OncePer } from '../../runtime/logger.js';
-import { AgentError, type AgentReader } from './agent.js';
-import { BlockingQuery, type QuerySpec, type QueryStatus, type Source } from './blocking-query.js';
+import { AgentError, type AgentReader } from './answer.js';
+import { BlockingQuery } from './blocking-query.js';
 import type { ConsulDeps } from './deps.js';
+import type { QuerySpec, QueryStatus, Source } from './query.js';
+
+export type { QuerySpec, QueryStatus, Source } from './query.js';
 
 export interface Watch {
   status(): QueryStatus;

@@ -1,0 +1,51 @@
+/** What is asked by a blocking query, and how it stands. */
+
+export type Source = 'agent' | 'cache';
+
+export interface QuerySpec<T> {
+  /** Unique: path and query. */
+  readonly key: string;
+  /** For people and metrics: "instances of digits". */
+  readonly name: string;
+  /** From `/v1` on, its segments percent-encoded. */
+  readonly path: string;
+  readonly query: Readonly<Record<string, string>>;
+  /** Throws on garbage, which counts as a failed read. */
+  parse(body: Buffer): T | Promise<T>;
+  /**
+   * What a 404 means where a thing may not exist, such as a config entry; absent: a failed read. A 404 without an index
+   * is not Consul's, and counts as failed all the same.
+   */
+  absent?(): T;
+  /** What is handed on, as from the cache, while the first read has not succeeded. */
+  readonly cache?: { load(): T | undefined; save(value: T): void };
+  /** What a read may take beyond its `wait`. Default 10 s. */
+  readonly timeoutSlackMs?: number;
+  /** False: the endpoint is not known to block, and is polled unless its answers carry an index. Default true. */
+  readonly hasIndex?: boolean;
+  /** Between two reads that cannot block, ± 10 %. Default 5 s. */
+  readonly pollMs?: number;
+}
+
+/**
+ * `waiting`: nothing known yet. `current`: the last read succeeded. `cached`: only what an earlier process kept is
+ * known. `failing`: the last read failed.
+ */
+export type QueryState = 'waiting' | 'current' | 'cached' | 'failing';
+
+export interface QueryStatus {
+  readonly name: string;
+  readonly state: QueryState;
+  /** Inexact beyond 2^53. */
+  readonly index: number;
+  /** Since the last good answer, which for a query at rest is up to the `wait` ago; Infinity before the first. */
+  readonly ageMs: number;
+  /** One line. */
+  readonly problem?: string;
+  readonly answers: number;
+  readonly failures: number;
+  /** Times the index went backwards. */
+  readonly resets: number;
+  readonly rereads: number;
+  readonly bytes: number;
+}
