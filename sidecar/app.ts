@@ -129,8 +129,7 @@ class App implements Sidecar {
   private makeOutbound(): OutboundSide {
     return new OutboundSide(
       this.current.outbound ?? { upstreams: [] },
-      (address, service, mode) =>
-        mode === 'mesh' ? this.identity?.dial(address, service) : dialPlain(address),
+      (address, peer, mode) => (mode === 'mesh' ? this.identity?.dial(address, peer) : dialPlain(address)),
       this.parts,
     );
   }
@@ -231,8 +230,8 @@ class App implements Sidecar {
 
   endpoints(): ReturnType<SidecarView['endpoints']> {
     const now = this.deps.clock.now();
-    return this.outbound.outbounds.flatMap(({ upstream }) =>
-      upstream.endpoints.map((endpoint) => reportOf(upstream, endpoint, now)),
+    return this.outbound.outbounds.flatMap(({ upstreams }) =>
+      upstreams.flatMap((upstream) => upstream.endpoints.map((each) => reportOf(upstream, each, now))),
     );
   }
 

@@ -3,25 +3,32 @@
  *
  *   measure → route → deadline → (per attempt: pick endpoint → attempt timeout → send → observe → again?) → answer
  *
- * Read `accept`, `next` and `onAttemptEnd`; the rest is what they say in detail.
+ * Read `accept`, `next` and `onAttemptEnd`; the rest is what they say in detail. Where rules or several clusters leave
+ * something to decide, `direct` does; where discovery has not answered yet, `wait` holds the call until it has.
  */
 
-import type { RouteConfig, UpstreamConfig } from './config/model.js';
-import { hasUntried } from './core/balance.js';
+import type { Address, RouteConfig, UpstreamConfig } from './config/model.js';
+import { NO_KEY } from './core/balance.js';
 import { allowedMs, attemptAllowedMs } from './core/deadline.js';
 import { Evidence } from './core/ejection.js';
 import { parseGrpcTimeout } from './core/grpc-timeout.js';
+import { isValidPath } from './core/method.js';
 import { classify, Ended, Outcome, restsOnElapsedTime } from './core/outcome.js';
 import { Reasons, reasonMessage } from './core/reason.js';
 import { decideRetry, NO_PUSHBACK, parsePushback, RetryState } from './core/retry.js';
+import { keyOf } from './core/ring-hash.js';
 import { Status } from './core/status.js';
+import { rewritePath } from './core/traffic.js';
+import type { UpstreamKnowledge } from './discovery/knowledge.js';
 import { factsOf } from './http2/facts.js';
 import type { Field } from './http2/hpack/field.js';
 import type { HeaderBlock, StableList } from './http2/hpack/header-list.js';
 import { Token } from './http2/hpack/tokens.js';
 import type { Stream } from './http2/stream.js';
+import { Clusters, type MakeUpstream } from './mesh/clusters.js';
 import type { Endpoint } from './mesh/endpoint.js';
 import type { Upstream } from './mesh/upstream.js';
+import { MAX_WAIT_MS, WaitingCalls } from './mesh/waiting-calls.js';
 import { Attempt } from './relay/attempt.js';
 import { Call, NEVER, type Story } from './relay/call.js';
 import { failureAnswer } from './relay/failure.js';
@@ -32,6 +39,7 @@ import {
   forwardOddRequest,
   forwardRequest,
   hasPseudoExtras,
+  metadataValue,
   type RequestProfile,
   requestProfile,
   timeoutField,
@@ -39,6 +47,7 @@ import {
 import type { Link } from './relay/link.js';
 import { isGrpcRequest, NotGrpc } from './relay/not-grpc.js';
 import type { Relay } from './relay/relay.js';
+import { PathFields } from './relay/rewrite-path.js';
 import { type Match, Routes } from './relay/route-plan.js';
 
 /** How long an ejected endpoint's trial waits for a call that may be tried again, ms. */
@@ -46,7 +55,14 @@ const PROBE_PATIENCE_MS = 5000;
 
 class OutboundCall extends Call {
   match!: Match;
+  upstream!: Upstream;
+  /** Hash of what it sticks to. */
+  key = NO_KEY;
   retry: RetryState | null = null;
+  /** The rules that it was directed by; −1: none. */
+  version = -1;
+  /** The request as it came, where a rule has changed its path. */
+  original: HeaderBlock | null = null;
 }
 
 class OutboundAttempt extends Attempt {
@@ -61,27 +77,110 @@ class OutboundAttempt extends Attempt {
 
 export class Outbound implements Story {
   private routes: Routes;
-  private hasSafeRoute: boolean;
+  private hasSafeRoute = false;
   private readonly profile: RequestProfile;
+  private readonly clusters: Clusters;
+  /** Where every call goes; null while something has to be decided for each. */
+  private plain: Upstream | null = null;
+  private readonly waiting: WaitingCalls<OutboundCall>;
+  private readonly paths = new PathFields();
+  private hasConnected = false;
+  readonly name: string;
   /** Counts for `/metrics`. */
   retries = 0;
   attempts = 0;
 
   constructor(
-    config: UpstreamConfig,
-    readonly upstream: Upstream,
+    private config: UpstreamConfig,
+    makeUpstream: MakeUpstream,
     private readonly relay: Relay,
     private readonly replayBytes: number,
   ) {
+    this.name = config.name;
     this.profile = requestProfile(config.tls === 'mesh' ? 'https' : 'http', config.name);
     this.routes = this.makeRoutes(config);
-    this.hasSafeRoute = config.routes.some(isSafe);
+    this.clusters = new Clusters(config, makeUpstream);
+    this.waiting = new WaitingCalls(relay.memory);
+    this.settle();
   }
 
+  /** Takes over a changed file. */
   update(config: UpstreamConfig): void {
+    this.config = config;
     this.routes = this.makeRoutes(config, this.routes);
-    this.hasSafeRoute = config.routes.some(isSafe);
-    this.upstream.update(config);
+    this.clusters.update(config);
+    this.settle();
+  }
+
+  /** Takes over what discovery found out, whole; calls that waited for it go on. */
+  learn(knowledge: UpstreamKnowledge): void {
+    // A reload may have ended discovery while an answer was on its way.
+    if (this.config.discovery === undefined) return;
+    this.routes.forgetRules();
+    this.clusters.learn(knowledge);
+    this.settle();
+  }
+
+  private settle(): void {
+    this.plain = this.clusters.plain;
+    this.hasSafeRoute = this.config.routes.some(isSafe) || this.clusters.hasRetries;
+    if (this.waiting.size === 0) return;
+    this.relay.nowMs = this.relay.clock.now();
+    for (const call of this.waiting.takeAll()) if (this.redirect(call)) this.next(call);
+  }
+
+  /** Every cluster of endpoints, the one of most calls first. */
+  get upstreams(): readonly Upstream[] {
+    return this.clusters.all;
+  }
+
+  /** The only cluster of an upstream without traffic rules, else the first. */
+  get upstream(): Upstream {
+    return this.clusters.all[0]!;
+  }
+
+  /** Calls that wait for discovery. */
+  get waitingCalls(): number {
+    return this.waiting.size;
+  }
+
+  /** Why calls may not get through yet; undefined once an endpoint has been reached. */
+  notReady(): string | undefined {
+    const { all } = this.clusters;
+    this.hasConnected ||= all.some(({ endpoints }) => endpoints.some(({ pool }) => pool.isConnected));
+    if (this.hasConnected) return undefined;
+    if (all.some(({ isKnown }) => !isKnown)) return 'its endpoints are not known yet';
+    return all.every(({ endpoints }) => endpoints.length === 0)
+      ? 'it has no endpoint'
+      : 'no endpoint is connected yet';
+  }
+
+  /** Whether an endpoint of this address is connected and not ejected. */
+  isAnswering(address: Address): boolean {
+    return this.clusters.isAnswering(address);
+  }
+
+  /** `listener` is called when connections contradict what discovery said, with the cluster and the reason. */
+  setDoubt(listener: (cluster: string, why: string) => void): void {
+    this.clusters.setDoubt(listener);
+  }
+
+  refreshConnections(): void {
+    for (const upstream of this.clusters.all) upstream.refreshConnections();
+  }
+
+  expireConnections(): void {
+    for (const upstream of this.clusters.all) upstream.expireConnections();
+  }
+
+  /** No new calls; those under way end in peace. */
+  retire(): void {
+    for (const call of this.waiting.takeAll()) this.answerNoEndpoint(call);
+    for (const upstream of this.clusters.all) upstream.retire();
+  }
+
+  stop(): void {
+    for (const upstream of this.clusters.all) upstream.stop();
   }
 
   // ---- the story ----
@@ -94,35 +193,34 @@ export class Outbound implements Story {
     call.tally = match === null ? this.routes.tallyOf('other') : match.tally;
     call.tally.started++;
     call.tally.inFlight++;
-    if (match === null)
-      return call.answer(Reasons.unknownRoute, reasonMessage(Reasons.unknownRoute, { path: facts.path }));
+    if (match === null) return void this.answerUnknownRoute(call, facts.path);
     call.match = match;
-    call.plan = match.plan;
+    if (this.plain !== null) call.upstream = this.plain;
+    else if (!this.direct(call, match, facts.path)) return;
+    call.plan = call.match.plan;
 
-    const asked = extraValue(block, Token.grpcTimeout);
-    const allowed = allowedMs(
-      asked === undefined ? NEVER : parseGrpcTimeout(asked),
-      match.plan.config.timeoutMs,
-    );
+    const allowed = this.allowedMs(call);
     call.deadlineMs = call.startMs + allowed;
     if (allowed <= 0) return this.onDeadline(call);
 
-    this.upstream.budget.deposit(call.startMs);
+    call.upstream.budget.deposit(call.startMs);
     this.next(call);
   }
 
   /** Starts an attempt at the best endpoint there is. */
   private next(call: OutboundCall): void {
     const now = this.relay.nowMs;
-    // Only a first attempt may be an ejected endpoint's trial: a retry is somebody's last chance.
-    const probed = call.attempts === 0 ? this.upstream.takeProbe(this.probeAsOfMs(call, now)) : undefined;
-    const endpoint = probed ?? this.upstream.pick(call.tried as Endpoint[], now);
-    if (endpoint === undefined) {
-      return call.answer(
-        Reasons.noEndpoint,
-        reasonMessage(Reasons.noEndpoint, { upstream: this.upstream.name }),
-      );
+    const { upstream } = call;
+    let probed: Endpoint | undefined;
+    let endpoint: Endpoint | undefined;
+    if (call.attempts === 0) {
+      // Only a first attempt may be an ejected endpoint's trial: a retry is somebody's last chance.
+      probed = upstream.takeProbe(this.probeAsOfMs(call, now));
+      endpoint = probed ?? upstream.pick(call.tried as Endpoint[], now, call.key);
+    } else {
+      endpoint = upstream.pickAgain(call.tried as Endpoint[], now, call.key);
     }
+    if (endpoint === undefined) return upstream.isKnown ? void this.answerNoEndpoint(call) : this.wait(call);
     const attempt = new OutboundAttempt(call, endpoint, now);
     if (probed !== undefined) attempt.probe = endpoint.ejection.probe;
     endpoint.inFlight++;
@@ -152,6 +250,77 @@ export class Outbound implements Story {
       call.match.plan.config.attemptTimeoutMs,
     );
     call.answer(reason, message);
+  }
+
+  // ---- where to ----
+
+  /** Rules say where the call goes. False: nowhere, and it has been answered. */
+  private direct(call: OutboundCall, match: Match, path: string): boolean {
+    const lookup = (name: string) => metadataValue(call.block, name);
+    const rule = this.clusters.match(path, lookup);
+    if (rule === undefined) return this.answerUnknownRoute(call, path);
+    const upstream = this.clusters.draw(rule, this.relay.random);
+    if (upstream === undefined) return this.answerNoEndpoint(call);
+    if (rule.rewrite !== undefined) {
+      const rewritten = rewritePath(rule, path);
+      if (!isValidPath(rewritten)) return this.answerUnknownRoute(call, rewritten);
+      call.original ??= call.block;
+      call.block = this.paths.rewritten(call.original, rewritten);
+    }
+    call.upstream = upstream;
+    call.version = this.clusters.version;
+    call.match = this.routes.complete(match, rule);
+    const hashKey = this.clusters.hashKeyOf(upstream);
+    const value = hashKey === undefined ? undefined : lookup(hashKey);
+    call.key = value === undefined ? NO_KEY : keyOf(value);
+    if (upstream.inFlight < upstream.maxInFlight) return true;
+    const values = { upstream: this.name, limit: upstream.maxInFlight };
+    call.answer(Reasons.breakerOpen, reasonMessage(Reasons.breakerOpen, values));
+    return false;
+  }
+
+  /** What the call was directed by has changed, or it was directed by nothing yet. False: it has been answered. */
+  private redirect(call: OutboundCall): boolean {
+    if (call.version === this.clusters.version && !call.upstream.isRetired) return true;
+    if (this.plain !== null) {
+      call.upstream = this.plain;
+      call.key = NO_KEY;
+      return true;
+    }
+    const { path } = factsOf(call.original ?? call.block);
+    const match = this.routes.match(path);
+    if (match === null) return this.answerUnknownRoute(call, path);
+    if (!this.direct(call, match, path)) return false;
+    call.plan = call.match.plan;
+    // What the rule allows counts from the call's arrival, and never adds to what it was told before.
+    const deadlineMs = call.startMs + this.allowedMs(call);
+    if (deadlineMs < call.deadlineMs) call.setDeadline(deadlineMs);
+    return true;
+  }
+
+  private allowedMs(call: OutboundCall): number {
+    const asked = extraValue(call.block, Token.grpcTimeout);
+    return allowedMs(asked === undefined ? NEVER : parseGrpcTimeout(asked), call.match.plan.config.timeoutMs);
+  }
+
+  /** Nobody has said yet which endpoints there are. */
+  private wait(call: OutboundCall): void {
+    const untilMs = call.startMs + MAX_WAIT_MS;
+    if (this.relay.nowMs < untilMs && this.waiting.add(call)) return call.resumeAt(untilMs);
+    const detail = this.relay.nowMs < untilMs ? 'too many calls wait for them' : 'discovery has not answered';
+    this.waiting.delete(call);
+    const values = { upstream: this.name, detail };
+    call.answer(Reasons.discoveryPending, reasonMessage(Reasons.discoveryPending, values));
+  }
+
+  private answerNoEndpoint(call: OutboundCall): false {
+    call.answer(Reasons.noEndpoint, reasonMessage(Reasons.noEndpoint, { upstream: this.name }));
+    return false;
+  }
+
+  private answerUnknownRoute(call: OutboundCall, path: string): false {
+    call.answer(Reasons.unknownRoute, reasonMessage(Reasons.unknownRoute, { path }));
+    return false;
   }
 
   // ---- in detail ----
@@ -188,7 +357,7 @@ export class Outbound implements Story {
       if (outcome === Outcome.fault) endpoint.lastFault = describe(attempt);
     }
     const evidence = doubtful ? Evidence.doubtful : Evidence.sound;
-    const verdict = this.upstream.ejections.record(
+    const verdict = endpoint.ejections.record(
       endpoint.ejection,
       outcome,
       attempt.startMs,
@@ -196,12 +365,14 @@ export class Outbound implements Story {
       attempt.probe,
       evidence,
     );
-    if (verdict !== 0) this.upstream.refreshAfter(verdict, endpoint);
+    if (verdict !== 0) call.upstream.refreshAfter(verdict, endpoint);
   }
 
   private tryAgain(call: OutboundCall, attempt: OutboundAttempt): boolean {
     const now = this.relay.nowMs;
     call.tried = [...call.tried, attempt.endpoint];
+    // Rules changed meanwhile, and its cluster is gone.
+    if (call.upstream.isRetired && !call.isCommitted && !this.redirect(call)) return true;
     call.retry ??= new RetryState();
     const { retry } = call;
     retry.attempts = call.attempts;
@@ -218,11 +389,11 @@ export class Outbound implements Story {
           trailers !== null && !call.plan.stripsResponse && hasField(trailers, 'outrider-unprocessed'),
         isCommitted: call.isCommitted,
         isRequestHeld: call.isReplayable,
-        isOtherAvailable: hasUntried(this.upstream.endpoints, call.tried),
+        isOtherAvailable: call.upstream.hasUntried(call.tried as Endpoint[]),
         timeLeftMs: call.deadlineMs - now,
       },
       call.match.plan.config,
-      this.upstream.budget,
+      call.upstream.budget,
       this.relay.random,
       now,
     );
@@ -249,6 +420,7 @@ export class Outbound implements Story {
   onRequestReady(): void {}
 
   onResume(call: OutboundCall): void {
+    if (call.upstream.isRetired && !this.redirect(call)) return;
     this.next(call);
   }
 
@@ -259,7 +431,9 @@ export class Outbound implements Story {
   onDeadline(call: OutboundCall): void {
     if (call.attempt !== null) this.observe(call, call.attempt as OutboundAttempt);
     const limitMs = Math.round(call.deadlineMs - call.startMs);
-    call.answer(Reasons.deadlineExceeded, reasonMessage(Reasons.deadlineExceeded, { limitMs }));
+    const message = reasonMessage(Reasons.deadlineExceeded, { limitMs });
+    const waited = this.waiting.delete(call) ? ` while the endpoints of ${this.name} were not known` : '';
+    call.answer(Reasons.deadlineExceeded, message + waited);
   }
 
   onIdle(call: OutboundCall): void {
@@ -268,6 +442,7 @@ export class Outbound implements Story {
       attempt.abort(Ended.deadline);
       this.observe(call, attempt);
     }
+    this.waiting.delete(call);
     call.answer(
       Reasons.idleTimeout,
       reasonMessage(Reasons.idleTimeout, { limitMs: call.plan.idleTimeoutMs }),
@@ -276,6 +451,7 @@ export class Outbound implements Story {
 
   onCancelled(call: OutboundCall): void {
     if (call.attempt !== null) this.observe(call, call.attempt as OutboundAttempt);
+    this.waiting.delete(call);
   }
 
   onFinish(call: Call, status: number): void {

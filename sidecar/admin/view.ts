@@ -4,10 +4,15 @@
 
 export interface EndpointReport {
   readonly upstream: string;
+  /** Where traffic rules make several clusters of one upstream: which. */
+  readonly cluster?: string;
+  /** Lower goes first; absent: 0. From 1000 on the registry calls the endpoint critical. */
+  readonly priority?: number;
   readonly endpoint: string;
   readonly address: string;
-  readonly state: 'eligible' | 'ejected' | 'probing' | 'disconnected' | 'connecting';
-  /** One sentence: why the endpoint is in this state. Empty while eligible. */
+  /** `standby`: ready, and others are to be used first. */
+  readonly state: 'eligible' | 'standby' | 'ejected' | 'probing' | 'disconnected' | 'connecting';
+  /** One sentence: why the endpoint is in this state. Empty while eligible, unless the registry counsels against it. */
   readonly why: string;
   /** Milliseconds since the state began, and until an ejection ends (absent when it is not ejected). */
   readonly sinceMs: number;

@@ -1,13 +1,15 @@
 /**
  * Which endpoint gets an attempt. Two policies over the same plain objects: least-loaded (power of two choices
- * on latency × load) and round-robin (smooth, weighted). Who may be chosen at all is not decided here: it is
- * read from `eligible`.
+ * on latency × load) and round-robin (smooth, weighted); a third, by the hash of a key, is ring-hash.ts. Who may be
+ * chosen at all is not decided here: it is read from `eligible`.
  */
 import { PeakEwma } from './ewma.js';
 
 /** What balancing knows of one endpoint. The mesh extends it; `inFlight`, `weight` and `eligible` are kept by the relay and the mesh. */
 export class EndpointLoad {
   readonly latency = new PeakEwma();
+  /** Its place in words; unlike that of any other, and lasting. */
+  label = '';
   /** Attempts under way. */
   inFlight = 0;
   /** Relative share, ≥ 0. Zero takes no traffic. */
@@ -30,17 +32,23 @@ export interface Balancer {
   /**
    * An eligible endpoint, preferring one not in `tried`; undefined when none is eligible.
    * A `tried` one is returned only when every eligible one has been tried.
+   * @param key hash of what the call sticks to, 0 to 2³² − 1. Absent or NO_KEY: nothing. Only ring-hash looks at it.
    */
   pick<E extends EndpointLoad>(
     endpoints: readonly E[],
     tried: readonly EndpointLoad[],
     nowMs: number,
+    key?: number,
   ): E | undefined;
 }
 
+/** The call sticks to no endpoint. */
+export const NO_KEY = -1;
+
 const NONE: readonly EndpointLoad[] = [];
 
-function mayTake(endpoint: EndpointLoad, tried: readonly EndpointLoad[]): boolean {
+/** Whether an attempt may go to `endpoint`: eligible, with a share of the traffic, and not tried before. */
+export function mayTake(endpoint: EndpointLoad, tried: readonly EndpointLoad[]): boolean {
   if (!endpoint.eligible || !(endpoint.weight > 0)) return false;
   for (let i = 0; i < tried.length; i += 1) if (tried[i] === endpoint) return false;
   return true;

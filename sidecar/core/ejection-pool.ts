@@ -1,8 +1,9 @@
 /**
  * Which endpoints have failed too often to get traffic. Never more than half of a pool are ejected, never the
- * last one, and when too few are left the ejected ones are used again. Connections, active health and discovery
- * are not judged here; they are told as `isAvailable`. After Envoy's detector and linkerd's breaker; the cap is
- * ours, for pools of two to eight in which theirs eject nobody or everybody.
+ * last one, and when too few are left the ejected ones are used again; unless another pool stands ready to take the
+ * traffic over (failover), for then all may go. Connections, active health and discovery are not judged here; they
+ * are told as `isAvailable`. After Envoy's detector and linkerd's breaker; the cap is ours, for pools of two to
+ * eight in which theirs eject nobody or everybody.
  */
 import {
   type Ejection,
@@ -25,6 +26,8 @@ export class EjectionPool {
   /** The earliest `untilMs` of the ejected: a probe is looked for only from then on. */
   private probeFromMs = Number.POSITIVE_INFINITY;
 
+  /** Another pool has eligible endpoints for the same calls: neither the cap nor panic binds this one. */
+  hasAlternative = false;
   /** Moves whenever `mayCall` may have changed for some member: read it for all of them again. */
   version = 0;
   /** The detector tripped, whether or not it led to an ejection. */
@@ -51,12 +54,12 @@ export class EjectionPool {
 
   /** Most endpoints that may be ejected at once. */
   get cap(): number {
-    return Math.max(1, this.members.size >> 1);
+    return this.hasAlternative ? this.members.size : Math.max(1, this.members.size >> 1);
   }
 
   /** Fewer than half are eligible: the ejected ones get traffic again, for they may be no worse than the rest. */
   get isPanicking(): boolean {
-    return this.eligibleCount * 2 < this.members.size && this.ejectedCount > 0;
+    return !this.hasAlternative && this.eligibleCount * 2 < this.members.size && this.ejectedCount > 0;
   }
 
   /** New settings for what happens from now on. A change to `observe` re-admits everyone. */
@@ -70,10 +73,13 @@ export class EjectionPool {
     this.members.add(member);
     this.version += 1;
     if (isEligible(member)) this.eligibleCount += 1;
-    if (member.state !== EjectionState.admitted) this.ejectedCount += 1;
+    if (member.state === EjectionState.admitted) return;
+    this.ejectedCount += 1;
+    // It comes from another pool, and its time goes on.
+    if (member.untilMs < this.probeFromMs) this.probeFromMs = member.untilMs;
   }
 
-  /** Forgets an endpoint that discovery took away. Those left may now be too many ejected: the nearest to its end comes back. */
+  /** Forgets an endpoint that discovery took away or put elsewhere. Those left may now be too many ejected: the nearest to its end comes back. */
   remove(member: Ejection, nowMs: number): void {
     if (!this.members.delete(member)) return;
     this.version += 1;
@@ -81,7 +87,7 @@ export class EjectionPool {
     if (member.state !== EjectionState.admitted) this.ejectedCount -= 1;
     while (
       this.ejectedCount > this.cap ||
-      (this.ejectedCount > 0 && this.ejectedCount === this.members.size)
+      (this.ejectedCount > 0 && this.ejectedCount === this.members.size && !this.hasAlternative)
     ) {
       let first: Ejection | undefined;
       for (const other of this.members) {
@@ -173,7 +179,7 @@ export class EjectionPool {
       return Verdict.observed;
     }
     const others = this.eligibleCount - (member.isAvailable ? 1 : 0);
-    if (others < 1) {
+    if (others < 1 && !this.hasAlternative) {
       this.notEnforced.lastEligible += 1;
       return Verdict.lastEligible;
     }

@@ -25,5 +25,8 @@ export interface ClusterKnowledge {
   readonly hashKey?: string;
 }
 
+/** Added to the priority of an instance that the registry calls critical: it gets traffic when nobody else can. */
+export const CRITICAL_PRIORITY = 1000;
+
 /** The cluster of an upstream that has no traffic rules. */
 export const MAIN_CLUSTER = '';

@@ -1,11 +1,9 @@
-/**
- * What the sidecar knows of one endpoint: its connections, its load, its ejection and its counts. It outlives the
- * snapshots of discovery that name it, so a re-read of the registry forgets nothing.
- */
+/** One instance of an upstream: what balancing and ejection know of it, and its connections. */
 
 import type { Address, EndpointConfig } from '../config/model.js';
 import { EndpointLoad } from '../core/balance.js';
 import { Ejection } from '../core/ejection.js';
+import type { EjectionPool } from '../core/ejection-pool.js';
 import type { Pool } from '../relay/pool.js';
 
 /** An ejection that knows whose it is. */
@@ -15,13 +13,31 @@ export class EndpointEjection extends Ejection {
   }
 }
 
+/** Whom a connection is for: the mesh service that has to answer, in a datacenter when one is named. */
+export interface Peer {
+  readonly service: string;
+  readonly datacenter?: string;
+  readonly subset?: string;
+}
+
 export class Endpoint extends EndpointLoad {
   readonly address: Address;
-  readonly label: string;
+  readonly peer: Peer;
   id: string;
+  priority: number;
+  /** Why the registry counsels against it; empty: it does not. */
+  critical: string;
   readonly ejection: EndpointEjection = new EndpointEjection(this);
+  /** Those it is judged among: the endpoints of its priority. Set when it joins them. */
+  ejections!: EjectionPool;
   /** Set right after construction: the pool reports to the upstream, which owns both. */
   pool!: Pool;
+  /** Connections are kept, not only made when a call needs one. */
+  isPrepared = false;
+  /** Among the first endpoints that were known, and neither reached nor missed so far. */
+  isNew = false;
+  /** Discovery took it away. */
+  isGone = false;
   attempts = 0;
   /** By `Outcome`. */
   readonly outcomes = new Float64Array(6);
@@ -29,13 +45,43 @@ export class Endpoint extends EndpointLoad {
   /** Why the last fault was one; for people. */
   lastFault = '';
 
-  constructor(config: EndpointConfig) {
+  /** @param upstream the service it has to be where `config` names none. */
+  constructor(config: EndpointConfig, upstream: string) {
     super();
     this.address = config.address;
     this.label = labelOf(config.address);
+    this.peer = peerOf(config, upstream);
     this.id = config.id;
     this.weight = config.weight;
+    this.priority = config.priority ?? 0;
+    this.critical = config.critical ?? '';
   }
+
+  /** What may change while its connections stay. */
+  take(config: EndpointConfig): void {
+    this.id = config.id;
+    this.weight = config.weight;
+    this.priority = config.priority ?? 0;
+    this.critical = config.critical ?? '';
+  }
+
+  /** Whether the same connections serve `config`, which has this address. */
+  isFor(config: EndpointConfig, upstream: string): boolean {
+    const peer = peerOf(config, upstream);
+    return (
+      peer.service === this.peer.service &&
+      peer.datacenter === this.peer.datacenter &&
+      peer.subset === this.peer.subset
+    );
+  }
+}
+
+function peerOf(config: EndpointConfig, upstream: string): Peer {
+  return {
+    service: config.service ?? upstream,
+    ...(config.datacenter === undefined ? {} : { datacenter: config.datacenter }),
+    ...(config.subset === undefined ? {} : { subset: config.subset }),
+  };
 }
 
 export function labelOf(address: Address): string {

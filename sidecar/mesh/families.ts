@@ -2,6 +2,7 @@
 
 import type { Family, HistogramSample, Sample } from '../admin/view.js';
 import { EjectionState } from '../core/ejection.js';
+import type { EjectionPool } from '../core/ejection-pool.js';
 import { OUTCOME_NAMES } from '../core/outcome.js';
 import { statusName } from '../core/status.js';
 import { LIMIT_NAMES } from '../http2/limits.js';
@@ -9,6 +10,7 @@ import type { Inbound } from '../inbound.js';
 import type { Outbound } from '../outbound.js';
 import type { Memory } from '../relay/relay.js';
 import { type CallTally, LATENCY_BOUNDS_MS, type Tally } from '../relay/tally.js';
+import type { Upstream } from './upstream.js';
 
 export interface FamilySources {
   readonly tally: Tally;
@@ -93,24 +95,34 @@ function callFamilies(calls: readonly CallTally[]): Family[] {
   ];
 }
 
+/** An upstream without traffic rules has one cluster, which needs no name. */
+function upstreamLabels({ name, cluster }: Upstream): Record<string, string> {
+  return cluster === '' ? { upstream: name } : { upstream: name, cluster };
+}
+
+function sumOf(upstream: Upstream, read: (ejections: EjectionPool) => number): number {
+  return upstream.allEjections.reduce((sum, each) => sum + read(each), 0);
+}
+
 function upstreamFamilies(outbounds: readonly Outbound[]): Family[] {
-  const rows = outbounds.flatMap(({ upstream }) =>
+  const upstreams = outbounds.flatMap((outbound) => outbound.upstreams);
+  const rows = upstreams.flatMap((upstream) =>
     upstream.endpoints.map((endpoint) => ({
       endpoint,
-      labels: { upstream: upstream.name, endpoint: endpoint.label },
+      labels: { ...upstreamLabels(upstream), endpoint: endpoint.label },
     })),
   );
   const each = (read: (row: (typeof rows)[number]) => number): Sample[] =>
     rows.map((row) => ({ labels: row.labels, value: read(row) }));
-  const perUpstream = (read: (outbound: Outbound) => number): Sample[] =>
-    outbounds.map((outbound) => ({ labels: { upstream: outbound.upstream.name }, value: read(outbound) }));
+  const perUpstream = (read: (upstream: Upstream) => number): Sample[] =>
+    upstreams.map((upstream) => ({ labels: upstreamLabels(upstream), value: read(upstream) }));
   const outcomes = rows.flatMap(({ endpoint, labels }) =>
     OUTCOME_NAMES.map((outcome, i) => ({ labels: { ...labels, outcome }, value: endpoint.outcomes[i]! })),
   );
-  const notEnforced = outbounds.flatMap(({ upstream }) =>
-    Object.entries(upstream.ejections.notEnforced).map(([reason, value]) => ({
-      labels: { upstream: upstream.name, reason },
-      value,
+  const notEnforced = upstreams.flatMap((upstream) =>
+    (['observed', 'overCap', 'lastEligible'] as const).map((reason) => ({
+      labels: { ...upstreamLabels(upstream), reason },
+      value: sumOf(upstream, ({ notEnforced }) => notEnforced[reason]),
     })),
   );
   return [
@@ -153,7 +165,7 @@ function upstreamFamilies(outbounds: readonly Outbound[]): Family[] {
     counter(
       'outrider_ejections_detected_total',
       'Times a detector tripped, enforced or not.',
-      perUpstream(({ upstream }) => upstream.ejections.detected),
+      perUpstream((upstream) => sumOf(upstream, ({ detected }) => detected)),
     ),
     counter(
       'outrider_ejections_not_enforced_total',
@@ -163,12 +175,22 @@ function upstreamFamilies(outbounds: readonly Outbound[]): Family[] {
     counter(
       'outrider_panics_total',
       'Times fewer than half of the endpoints were eligible.',
-      perUpstream(({ upstream }) => upstream.panics),
+      perUpstream(({ panics }) => panics),
     ),
     counter(
       'outrider_retry_budget_refused_total',
       'Retries refused for lack of budget.',
-      perUpstream(({ upstream }) => upstream.budget.refused),
+      perUpstream(({ budget }) => budget.refused),
+    ),
+    gauge(
+      'outrider_endpoint_priority',
+      'Lower goes first; from 1000 on the registry calls the endpoint critical.',
+      each(({ endpoint }) => endpoint.priority),
+    ),
+    gauge(
+      'outrider_calls_waiting_for_discovery',
+      'Calls that wait until the endpoints of their upstream are known.',
+      outbounds.map(({ name, waitingCalls }) => ({ labels: { upstream: name }, value: waitingCalls })),
     ),
   ];
 }

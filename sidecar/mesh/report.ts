@@ -11,6 +11,8 @@ export function reportOf(upstream: Upstream, endpoint: Endpoint, nowMs: number):
   const { ejection, pool } = endpoint;
   const base = {
     upstream: upstream.name,
+    ...(upstream.cluster === '' ? {} : { cluster: upstream.cluster }),
+    ...(endpoint.priority === 0 ? {} : { priority: endpoint.priority }),
     endpoint: endpoint.id,
     address: endpoint.label,
     connections: pool.connectionCount,
@@ -24,16 +26,29 @@ export function reportOf(upstream: Upstream, endpoint: Endpoint, nowMs: number):
   };
   if (!pool.isConnected) {
     const state = pool.isConnecting ? 'connecting' : 'disconnected';
-    return { ...base, state, why: pool.problem, sinceMs: nowMs - endpoint.availableSinceMs };
+    const why = both(pool.problem, criticalOf(endpoint));
+    return { ...base, state, why, sinceMs: nowMs - endpoint.availableSinceMs };
   }
   if (ejection.state === EjectionState.admitted) {
     const sinceMs = nowMs - Math.max(endpoint.availableSinceMs, ejection.sinceMs);
-    return { ...base, state: 'eligible', why: '', sinceMs };
+    if (!upstream.isStandby(endpoint))
+      return { ...base, state: 'eligible', why: criticalOf(endpoint), sinceMs };
+    return { ...base, state: 'standby', why: criticalOf(endpoint) || OTHERS, sinceMs };
   }
   const sinceMs = nowMs - ejection.sinceMs;
-  const why = `faults in a row, last: ${endpoint.lastFault}`;
+  const why = both(`faults in a row, last: ${endpoint.lastFault}`, criticalOf(endpoint));
   if (ejection.state === EjectionState.probing) return { ...base, state: 'probing', why, sinceMs };
   return { ...base, state: 'ejected', why, sinceMs, untilMs: Math.max(0, ejection.untilMs - nowMs) };
+}
+
+const OTHERS = 'endpoints of a lower priority number take the traffic';
+
+function criticalOf({ critical }: Endpoint): string {
+  return critical === '' ? '' : `critical in the registry: ${critical}`;
+}
+
+function both(one: string, other: string): string {
+  return other === '' ? one : `${one}; ${other}`;
 }
 
 export function queueReport(queue: InboundQueue<QueueEntry>): QueueReport {

@@ -1,48 +1,79 @@
 /**
- * One upstream as it stands now: its endpoints, who of them may receive traffic, and what its calls may cost.
- * Changes come from discovery (`update`), from connections and from outcomes; readers see plain fields.
+ * One set of endpoints as it stands now: who of them may receive traffic, and what its calls may cost. Most upstreams
+ * are one such set; traffic rules make several of one upstream. Changes come from discovery and files (`update`), from
+ * connections and from outcomes; readers see plain fields.
+ *
+ * Endpoints have priorities. Calls go to the lowest one that has anybody to take them; connections to the next are
+ * kept ready, and whatever is further down is connected to when it is its turn.
  */
 
 import type { Socket } from 'node:net';
-import type { Address, UpstreamConfig } from '../config/model.js';
-import { type Balancer, LeastLoaded, RoundRobin } from '../core/balance.js';
+import type { Address, EndpointConfig, UpstreamConfig } from '../config/model.js';
+import { type Balancer, hasUntried, LeastLoaded, RoundRobin } from '../core/balance.js';
 import { NO_PROBE, Verdict } from '../core/ejection.js';
-import { EjectionPool } from '../core/ejection-pool.js';
+import type { EjectionPool } from '../core/ejection-pool.js';
 import { RetryBudget } from '../core/retry-budget.js';
+import { RingHash } from '../core/ring-hash.js';
+import { subsetOf } from '../core/subset.js';
+import { MAIN_CLUSTER } from '../discovery/knowledge.js';
 import type { LocalSettings } from '../http2/settings.js';
 import { Pool } from '../relay/pool.js';
 import type { Relay } from '../relay/relay.js';
-import { Endpoint, type EndpointEjection, labelOf } from './endpoint.js';
+import { Doubt } from './doubt.js';
+import { Endpoint, type EndpointEjection, labelOf, type Peer } from './endpoint.js';
+import { PriorityGroup } from './priority-group.js';
 
-/** Opens a socket to an endpoint of a service; undefined while there is no identity to present. */
-export type Dial = (address: Address, service: string, tls: 'mesh' | 'plaintext') => Socket | undefined;
+/** Opens a socket to an endpoint; undefined while there is no identity to present. */
+export type Dial = (address: Address, peer: Peer, tls: 'mesh' | 'plaintext') => Socket | undefined;
+
+/** Endpoints of one priority that connections are kept to, where the configuration does not say. */
+const MAX_ENDPOINTS = 128;
 
 export class Upstream {
   readonly name: string;
+  /** All endpoints, in the order of their priorities. */
   endpoints: readonly Endpoint[] = [];
-  readonly ejections: EjectionPool;
+  /** Those of the priority that calls go to. */
+  active: readonly Endpoint[] = [];
   readonly budget: RetryBudget;
+  /** False: nobody has said yet which endpoints there are. */
+  isKnown = true;
+  isRetired = false;
+  /** Calls in flight beyond this are refused. */
+  maxInFlight = Number.POSITIVE_INFINITY;
   /** Panic: so few are eligible that ejections are ignored; counted once per onset. */
   panics = 0;
-  private isPanicking = false;
+  readonly doubt = new Doubt();
+  private groups: readonly PriorityGroup[] = [];
+  private activeGroup: PriorityGroup;
+  /** The only group's; null when there are several. */
+  private onlyEjections: EjectionPool | null = null;
   private balancer: Balancer;
+  private hadEndpoints = false;
+  /** Which subset of too many endpoints is ours; drawn when it is first needed. */
+  private seed: number | undefined;
 
+  /** @param cluster its name among the clusters of the upstream. */
   constructor(
     private config: UpstreamConfig,
     private readonly relay: Relay,
     private readonly settings: LocalSettings,
     private readonly dial: Dial,
+    readonly cluster: string = MAIN_CLUSTER,
+    /** Why `dial` gave nothing, for people. */
+    private readonly whyNot?: () => string,
   ) {
     this.name = config.name;
-    this.ejections = new EjectionPool(config.ejection, relay.random);
     this.budget = new RetryBudget(config.budget);
     this.balancer = balancerOf(config, relay);
+    this.activeGroup = this.groupOf(0);
     this.setEndpoints(config);
   }
 
   /** Takes over a new configuration. Endpoints that stay keep their connections and what is known of them. */
   update(config: UpstreamConfig): void {
-    this.ejections.configure(config.ejection, this.relay.clock.now());
+    const now = this.relay.clock.now();
+    for (const { ejections } of this.groups) ejections.configure(config.ejection, now);
     this.budget.configure(config.budget);
     if (config.balance.kind !== this.config.balance.kind) this.balancer = balancerOf(config, this.relay);
     const isSamePool =
@@ -51,25 +82,81 @@ export class Upstream {
     this.setEndpoints(config, isSamePool);
   }
 
+  /** The ejections of the endpoints that calls go to. */
+  get ejections(): EjectionPool {
+    return this.activeGroup.ejections;
+  }
+
+  /** Those of every priority there has been. */
+  get allEjections(): readonly EjectionPool[] {
+    return [...this.everyGroup.values()].map(({ ejections }) => ejections);
+  }
+
+  /** Attempts under way. */
+  get inFlight(): number {
+    let n = 0;
+    for (const endpoint of this.endpoints) n += endpoint.inFlight;
+    return n;
+  }
+
   /** Presents a new identity: every connection is replaced, make before break. */
   refreshConnections(): void {
-    for (const endpoint of this.endpoints) endpoint.pool.refresh();
+    for (const endpoint of this.endpoints) if (endpoint.isPrepared) endpoint.pool.refresh();
+  }
+
+  /** Nothing new on the connections that stand: what they were made with is over. */
+  expireConnections(): void {
+    for (const endpoint of this.endpoints) if (endpoint.isPrepared) endpoint.pool.expire();
   }
 
   /** An ejected endpoint whose time is over and that this call shall try; its end must be recorded. */
   takeProbe(nowMs: number): Endpoint | undefined {
-    const probe = this.ejections.takeProbe(nowMs) as EndpointEjection | undefined;
+    const probe = (
+      this.onlyEjections === null ? this.probeOfAny(nowMs) : this.onlyEjections.takeProbe(nowMs)
+    ) as EndpointEjection | undefined;
     if (probe === undefined) return undefined;
     this.refresh();
     return probe.endpoint;
   }
 
+  /** Whoever the registry counsels against is tried only where nobody else is left. */
+  private probeOfAny(nowMs: number): EndpointEjection | undefined {
+    for (const group of this.groups) {
+      if (group.isCritical && group !== this.activeGroup) continue;
+      const probe = group.ejections.takeProbe(nowMs);
+      if (probe !== undefined) return probe as EndpointEjection;
+    }
+    return undefined;
+  }
+
   /**
    * The endpoint for an attempt: the balancer's choice among the eligible; when nobody is connected, one whose
    * connection may come in time. Undefined: there is none.
+   * @param key hash of what the call sticks to; NO_KEY: nothing.
    */
-  pick(tried: readonly Endpoint[], nowMs: number): Endpoint | undefined {
-    return this.balancer.pick(this.endpoints, tried, nowMs) ?? this.pickUnconnected(tried);
+  pick(tried: readonly Endpoint[], nowMs: number, key?: number): Endpoint | undefined {
+    return this.balancer.pick(this.active, tried, nowMs, key) ?? this.pickUnconnected(tried);
+  }
+
+  /** The same for a further attempt, which may go beyond those whose turn it is when it has tried them all. */
+  pickAgain(tried: readonly Endpoint[], nowMs: number, key?: number): Endpoint | undefined {
+    return this.spare(tried) ?? this.pick(tried, nowMs, key);
+  }
+
+  /** Whether an attempt could go to an endpoint that the call has not tried. */
+  hasUntried(tried: readonly Endpoint[]): boolean {
+    return hasUntried(this.active, tried) || this.spare(tried) !== undefined;
+  }
+
+  /** For a call that has tried all whose turn it is: one of the next priority that could take over. */
+  private spare(tried: readonly Endpoint[]): Endpoint | undefined {
+    if (this.onlyEjections !== null || hasUntried(this.active, tried)) return undefined;
+    for (const group of this.groups) {
+      if (group === this.activeGroup || group.isCritical) continue;
+      const spare = group.spare(tried);
+      if (spare !== undefined) return spare;
+    }
+    return undefined;
   }
 
   /** Tells ejection what came of an attempt; true when that changed who is eligible. */
@@ -83,22 +170,53 @@ export class Upstream {
     else logger.warn({ ...fields, verdict }, 'endpoint would have been ejected');
   }
 
-  /** Recomputes who may receive traffic. */
+  /** Recomputes whose turn it is and who may receive traffic. */
   refresh(): void {
-    for (const endpoint of this.endpoints) endpoint.eligible = this.ejections.mayCall(endpoint.ejection);
-    const panicking = this.ejections.isPanicking;
-    if (panicking && !this.isPanicking) {
+    const ready = this.groups.filter((group) => !group.isCritical && group.ejections.eligible > 0);
+    for (const group of this.groups)
+      group.ejections.hasAlternative = ready.length > (ready.includes(group) ? 1 : 0);
+    const at = this.groups.findIndex((group) => group.isUsable);
+    this.activate(this.groups[Math.max(0, at)]!);
+    for (const group of this.groups) {
+      if (!group.mark(group === this.activeGroup)) continue;
       this.panics++;
       this.relay.logger.warn(
         { upstream: this.name },
         'fewer than half of the endpoints are eligible: ejections are ignored',
       );
     }
-    this.isPanicking = panicking;
+    const upTo = at < 0 ? this.groups.length : this.groups.findIndex((_, i) => i > at) + 1;
+    this.prepare(upTo === 0 ? this.groups.length : upTo);
+  }
+
+  private activate(group: PriorityGroup): void {
+    if (group !== this.activeGroup && this.hadEndpoints && group.endpoints.length > 0) {
+      const fields = { upstream: this.name, cluster: this.cluster, priority: group.priority };
+      this.relay.logger.warn(fields, 'traffic goes to the endpoints of another priority');
+    }
+    this.activeGroup = group;
+    this.active = group.endpoints;
+  }
+
+  /** Keeps connections to the first `count` groups. */
+  private prepare(count: number): void {
+    for (let i = 0; i < count; i++) {
+      for (const endpoint of this.groups[i]!.endpoints) {
+        if (endpoint.isPrepared) continue;
+        endpoint.isPrepared = true;
+        endpoint.pool.start();
+      }
+    }
+  }
+
+  /** Why an endpoint that could take calls gets none: those of another priority do. */
+  isStandby(endpoint: Endpoint): boolean {
+    return endpoint.priority !== this.activeGroup.priority;
   }
 
   /** No new calls; those under way end in peace. */
   retire(): void {
+    this.isRetired = true;
     for (const endpoint of this.endpoints) endpoint.pool.retire();
   }
 
@@ -107,64 +225,106 @@ export class Upstream {
   }
 
   private pickUnconnected(tried: readonly Endpoint[]): Endpoint | undefined {
-    let best: Endpoint | undefined;
-    let bestRank = 0;
-    for (const endpoint of this.endpoints) {
-      if (endpoint.weight <= 0) continue;
-      // Untried before tried, connecting before waiting to, admitted before ejected, idle before busy.
-      let rank = 1 / (1 + endpoint.inFlight);
-      if (!tried.includes(endpoint)) rank += 8;
-      if (endpoint.pool.isConnecting) rank += 4;
-      if (endpoint.ejection.state === 0) rank += 2;
-      if (rank > bestRank) {
-        bestRank = rank;
-        best = endpoint;
-      }
+    for (const group of this.groups) {
+      const best = group.bestUnconnected(tried);
+      if (best !== undefined) return best;
     }
-    return best;
+    return tried.length === 0 ? undefined : this.activeGroup.bestUnconnected([]);
   }
 
   private setEndpoints(config: UpstreamConfig, keepPools = true): void {
     const before = new Map(this.endpoints.map((endpoint) => [endpoint.label, endpoint]));
     const now = this.relay.clock.now();
-    this.endpoints = config.endpoints.map((each) => {
-      const label = labelOf(each.address);
-      const known = keepPools ? before.get(label) : undefined;
-      if (known === undefined) return this.addEndpoint(new Endpoint(each));
-      before.delete(label);
-      known.weight = each.weight;
-      known.id = each.id;
+    const chosen = this.choose(config.endpoints).map((each) => {
+      const known = keepPools ? before.get(labelOf(each.address)) : undefined;
+      if (known === undefined || !known.isFor(each, this.name)) {
+        this.doubt.reset();
+        return this.makeEndpoint(each);
+      }
+      before.delete(known.label);
+      known.take(each);
       return known;
     });
+    const priorities = [...new Set(chosen.map(({ priority }) => priority))];
+    this.groups = (priorities.length === 0 ? [0] : priorities.sort((a, b) => a - b)).map((priority) =>
+      this.groupOf(priority),
+    );
+    this.onlyEjections = this.groups.length === 1 ? this.groups[0]!.ejections : null;
+    for (const group of this.groups) this.fill(group, chosen, now);
+    this.endpoints = this.groups.flatMap(({ endpoints }) => endpoints);
     for (const gone of before.values()) {
-      this.ejections.remove(gone.ejection, now);
+      gone.isGone = true;
+      gone.ejections.remove(gone.ejection, now);
       gone.eligible = false;
       gone.pool.retire();
     }
     this.refresh();
+    this.hadEndpoints ||= chosen.length > 0;
   }
 
-  private addEndpoint(endpoint: Endpoint): Endpoint {
+  private readonly everyGroup = new Map<number, PriorityGroup>();
+
+  /** A group stays what it is, and keeps its counters, though it may be empty for a while. */
+  private groupOf(priority: number): PriorityGroup {
+    let group = this.everyGroup.get(priority);
+    if (group === undefined) {
+      group = new PriorityGroup(priority, this.config.ejection, this.relay.random);
+      this.everyGroup.set(priority, group);
+    }
+    return group;
+  }
+
+  private fill(group: PriorityGroup, chosen: readonly Endpoint[], nowMs: number): void {
+    group.endpoints = chosen.filter(({ priority }) => priority === group.priority);
+    for (const endpoint of group.endpoints) {
+      if (endpoint.ejections === group.ejections) continue;
+      endpoint.ejections?.remove(endpoint.ejection, nowMs);
+      endpoint.ejections = group.ejections;
+      group.ejections.add(endpoint.ejection);
+    }
+  }
+
+  /** Of too many of one priority, the subset that is ours. */
+  private choose(endpoints: readonly EndpointConfig[]): readonly EndpointConfig[] {
+    const limit = this.config.pool.maxEndpoints ?? MAX_ENDPOINTS;
+    if (endpoints.length <= limit) return endpoints;
+    const byPriority = new Map<number, EndpointConfig[]>();
+    for (const each of endpoints) {
+      const list = byPriority.get(each.priority ?? 0);
+      if (list === undefined) byPriority.set(each.priority ?? 0, [each]);
+      else list.push(each);
+    }
+    this.seed ??= Math.floor(this.relay.random() * 0x1_0000_0000);
+    const { seed } = this;
+    return [...byPriority.values()].flatMap((list) => {
+      const shared = list.length <= limit ? list : list.filter(({ weight }) => weight > 0);
+      return subsetOf(shared, ({ address }) => labelOf(address), limit, seed);
+    });
+  }
+
+  private makeEndpoint(config: EndpointConfig): Endpoint {
+    const endpoint = new Endpoint(config, this.name);
     endpoint.ejection.isAvailable = false;
     endpoint.ejection.probe = NO_PROBE;
     endpoint.eligible = false;
+    endpoint.isNew = !this.hadEndpoints;
     endpoint.availableSinceMs = this.relay.clock.now();
     endpoint.pool = new Pool(
       {
         config: this.config.pool,
         settings: this.settings,
-        dial: () => this.dial(endpoint.address, this.name, this.config.tls),
+        dial: () => this.dial(endpoint.address, endpoint.peer, this.config.tls),
         onChange: () => this.onConnection(endpoint),
+        ...(this.whyNot === undefined ? {} : { whyNot: this.whyNot }),
       },
       this.relay,
     );
-    this.ejections.add(endpoint.ejection);
-    endpoint.pool.start();
     return endpoint;
   }
 
   private onConnection(endpoint: Endpoint): void {
     const isConnected = endpoint.pool.isConnected;
+    if (isConnected || endpoint.pool.failures > 0) endpoint.isNew = false;
     if (endpoint.ejection.isAvailable !== isConnected) {
       endpoint.availableSinceMs = this.relay.clock.now();
       this.relay.logger.info(
@@ -172,11 +332,26 @@ export class Upstream {
         isConnected ? 'endpoint connected' : 'endpoint disconnected',
       );
     }
-    this.ejections.setAvailable(endpoint.ejection, isConnected ? 'available' : 'unavailable');
+    endpoint.ejections.setAvailable(endpoint.ejection, isConnected ? 'available' : 'unavailable');
     this.refresh();
+    if (isConnected || endpoint.isGone) return;
+    if (endpoint.pool.failures > 0 && endpoint.critical === '') this.doubtFrom(endpoint);
+  }
+
+  private doubtFrom(endpoint: Endpoint): void {
+    const vouchedFor = this.endpoints.filter(({ critical }) => critical === '').map(({ pool }) => pool);
+    const why = `${endpoint.label}: ${endpoint.pool.problem}`;
+    this.doubt.onFailure(endpoint.pool, vouchedFor, why, this.relay.clock.now());
   }
 }
 
 function balancerOf(config: UpstreamConfig, relay: Relay): Balancer {
-  return config.balance.kind === 'round-robin' ? new RoundRobin() : new LeastLoaded(relay.random);
+  switch (config.balance.kind) {
+    case 'round-robin':
+      return new RoundRobin();
+    case 'ring-hash':
+      return new RingHash(relay.random);
+    default:
+      return new LeastLoaded(relay.random);
+  }
 }

@@ -16,7 +16,6 @@ export class OutboundSide {
   private readonly listenerOf = new Map<string, Listener>();
   private shared: Listener | undefined;
   private readonly noUpstream: NoUpstream;
-  private readonly connectedOnce = new Set<string>();
 
   constructor(
     private config: OutboundConfig,
@@ -45,16 +44,15 @@ export class OutboundSide {
   }
 
   refreshConnections(): void {
-    for (const { upstream } of this.byName.values()) upstream.refreshConnections();
+    for (const outbound of this.byName.values()) outbound.refreshConnections();
   }
 
   /** Reasons why calls may not get through yet: each upstream has to have been reached once. */
   notReady(): string[] {
     const reasons: string[] = [];
-    for (const [name, { upstream }] of this.byName) {
-      if (this.connectedOnce.has(name)) continue;
-      if (upstream.endpoints.some((endpoint) => endpoint.pool.isConnected)) this.connectedOnce.add(name);
-      else reasons.push(`upstream ${name}: no endpoint is connected yet`);
+    for (const [name, outbound] of this.byName) {
+      const why = outbound.notReady();
+      if (why !== undefined) reasons.push(`upstream ${name}: ${why}`);
     }
     return reasons;
   }
@@ -100,8 +98,12 @@ export class OutboundSide {
 
   private async add(config: UpstreamConfig): Promise<void> {
     const { relay, settings, limits } = this.parts;
-    const upstream = new Upstream(config, relay, settings, this.dial);
-    const outbound = new Outbound(config, upstream, relay, limits.replayBytesPerCall);
+    const outbound = new Outbound(
+      config,
+      (each, cluster) => new Upstream(each, relay, settings, this.dial, cluster),
+      relay,
+      limits.replayBytesPerCall,
+    );
     if (config.listen !== undefined) {
       const listener = openListener(this.parts, {
         address: config.listen,
@@ -110,7 +112,7 @@ export class OutboundSide {
       try {
         this.addresses[config.name] = await listener.listen();
       } catch (error) {
-        upstream.stop();
+        outbound.stop();
         throw error;
       }
       this.listenerOf.set(config.name, listener);
@@ -126,7 +128,7 @@ export class OutboundSide {
     this.listenerOf.delete(name);
     delete this.addresses[name];
     // Calls under way end in peace, those that came by the shared listener too.
-    void (listener?.drain() ?? Promise.resolve()).then(() => outbound.upstream.retire());
+    void (listener?.drain() ?? Promise.resolve()).then(() => outbound.retire());
   }
 
   /** The shared listener: which upstream a call names. */
@@ -143,7 +145,7 @@ export class OutboundSide {
 
   stop(): void {
     for (const listener of this.listeners) listener.stop();
-    for (const { upstream } of this.byName.values()) upstream.stop();
+    for (const outbound of this.byName.values()) outbound.stop();
   }
 }
 

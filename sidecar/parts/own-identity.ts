@@ -12,6 +12,7 @@ import type { Identity, IdentitySource } from '../identity/source.js';
 import { handshakeFault, serverTlsOptions } from '../identity/tls.js';
 import { TlsRotation } from '../identity/tls-rotation.js';
 import { Caller } from '../inbound.js';
+import type { Peer } from '../mesh/endpoint.js';
 import { dialTls } from '../relay/dial.js';
 import type { Link } from '../relay/link.js';
 import type { ListenerTls } from '../relay/listener.js';
@@ -52,16 +53,16 @@ export class OwnIdentity {
     this.rotation.subscribe(listener);
   }
 
-  /** A socket that will be an endpoint's of `service`; undefined while there is nothing to present. */
-  dial(address: Address, service: string): Socket | undefined {
-    const options = this.rotation.clientOptions(service);
+  /** A socket that will be `peer`'s; undefined while there is nothing to present. */
+  dial(address: Address, peer: Peer): Socket | undefined {
+    const options = this.rotation.clientOptions(peer);
     if (options === undefined) return undefined;
     const socket = dialTls(address, options);
     socket.once('error', (error) => {
       const reason = handshakeFault(error, socket);
       if (reason === undefined) return;
       this.parts.relay.tally.handshakeFailed(reason);
-      this.parts.deps.logger.warn({ service, reason, detail: error.message }, 'endpoint refused');
+      this.parts.deps.logger.warn({ ...peer, reason, detail: error.message }, 'endpoint refused');
     });
     return socket;
   }

@@ -86,7 +86,8 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
     readonly story: Story,
     readonly link: Link,
     readonly stream: Stream,
-    readonly block: HeaderBlock,
+    /** The request's headers; a rule may replace them before the first attempt. */
+    public block: HeaderBlock,
     ended: boolean,
   ) {
     super();

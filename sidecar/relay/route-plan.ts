@@ -1,7 +1,9 @@
 /** Routes made ready for calls: the plan of each, and which one a path belongs to, remembered. */
 
 import type { RouteConfig } from '../config/model.js';
+import { defaultTimeoutMs } from '../config/route-defaults.js';
 import { isKnownUnary, isValidPath, RouteTable } from '../core/method.js';
+import type { TrafficRoute } from '../core/traffic.js';
 import type { CallPlan } from './call.js';
 import type { CallTally, Tally } from './tally.js';
 
@@ -25,10 +27,14 @@ export interface RoutesOptions {
   readonly stripsResponse: boolean;
 }
 
+/** Waits between attempts that the registry asked for, ms: as everywhere else by default. */
+const BACKOFF = { backoffBaseMs: 25, backoffMaxMs: 250 };
+
 export class Routes {
   private readonly table: RouteTable<{ methods: readonly string[]; plan: RoutePlan }>;
   private readonly remembered = new Map<string, Match | null>();
   private readonly tallies = new Map<string, CallTally>();
+  private readonly variants = new Map<TrafficRoute, Map<Match, Match>>();
 
   constructor(
     routes: readonly RouteConfig[],
@@ -51,6 +57,27 @@ export class Routes {
     return found;
   }
 
+  /** The match as a traffic rule completes it: the rule speaks where the file's route says nothing. */
+  complete(match: Match, rule: TrafficRoute): Match {
+    if (rule.timeoutMs === undefined && rule.retry === undefined) return match;
+    let variants = this.variants.get(rule);
+    if (variants === undefined) {
+      variants = new Map();
+      this.variants.set(rule, variants);
+    }
+    let variant = variants.get(match);
+    if (variant === undefined) {
+      variant = { ...match, plan: planOf(completed(match.plan.config, rule), this.options) };
+      variants.set(match, variant);
+    }
+    return variant;
+  }
+
+  /** The rules that were in force are not any more. */
+  forgetRules(): void {
+    this.variants.clear();
+  }
+
   private find(path: string): Match | null {
     if (!isValidPath(path)) return null;
     const route = this.table.match(path);
@@ -68,6 +95,18 @@ export class Routes {
     }
     return tally;
   }
+}
+
+function completed(config: RouteConfig, rule: TrafficRoute): RouteConfig {
+  const isTimeoutOurs = config.timeoutMs !== defaultTimeoutMs(config.kind);
+  return {
+    ...config,
+    ...(rule.timeoutMs === undefined || isTimeoutOurs ? {} : { timeoutMs: rule.timeoutMs }),
+    // Who asks for attempts after failures says that they do no harm.
+    ...(rule.retry === undefined || config.retry !== undefined
+      ? {}
+      : { idempotent: true, retry: { ...rule.retry, ...BACKOFF } }),
+  };
 }
 
 function planOf(config: RouteConfig, options: RoutesOptions): RoutePlan {

@@ -16,6 +16,7 @@ import type {
 import { IntentionTable } from '../../../sidecar/core/intentions.js';
 import { DEFAULT_LOCAL_SETTINGS } from '../../../sidecar/http2/settings.js';
 import { Caller as Identity, Inbound } from '../../../sidecar/inbound.js';
+import type { MakeUpstream } from '../../../sidecar/mesh/clusters.js';
 import { labelOf } from '../../../sidecar/mesh/endpoint.js';
 import { Upstream } from '../../../sidecar/mesh/upstream.js';
 import { Outbound } from '../../../sidecar/outbound.js';
@@ -253,10 +254,17 @@ export class Stack {
     for (const { id } of config.endpoints) this.backend(id);
     const { relay } = this;
     const dial = (address: Address) => this.net.dial(labelOf(address));
-    const upstream = new Upstream(config, relay, DEFAULT_LOCAL_SETTINGS, dial);
-    const outbound = new Outbound(config, upstream, relay, REPLAY_BYTES);
+    const make: MakeUpstream = (each, cluster) =>
+      new Upstream(each, relay, DEFAULT_LOCAL_SETTINGS, dial, cluster);
+    const outbound = new Outbound(config, make, relay, REPLAY_BYTES);
     const listener = this.listen((link, stream, block, ended) => outbound.accept(link, stream, block, ended));
-    const stack = { outbound, upstream, listener };
+    const stack: OutboundStack = {
+      outbound,
+      listener,
+      get upstream() {
+        return outbound.upstream;
+      },
+    };
     this.outbounds.push(stack);
     this.run();
     return stack;
@@ -340,8 +348,8 @@ export class Stack {
       const finished = call.byStatus.reduce((sum, n) => sum + n, 0);
       assert.equal(finished, call.started, `${call.direction} ${call.method}: calls started and finished`);
     }
-    for (const { upstream } of this.outbounds) {
-      for (const endpoint of upstream.endpoints) {
+    for (const { outbound } of this.outbounds) {
+      for (const endpoint of outbound.upstreams.flatMap(({ endpoints }) => endpoints)) {
         assert.equal(endpoint.inFlight, 0, `${endpoint.label}: attempts in flight`);
         for (const link of endpoint.pool.links) assert.equal(link.inFlight, 0, `${endpoint.label}: streams`);
       }
@@ -359,9 +367,9 @@ export class Stack {
     for (const app of this.apps) app.socket.destroy();
     this.run();
     this.assertIdle();
-    for (const { upstream, listener } of this.outbounds) {
+    for (const { outbound, listener } of this.outbounds) {
       listener.stop();
-      upstream.stop();
+      outbound.stop();
     }
     for (const { pool, listener } of this.inbounds) {
       listener.stop();

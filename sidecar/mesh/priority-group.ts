@@ -1,0 +1,76 @@
+/**
+ * The endpoints of an upstream that have the same priority. They are judged among themselves: caps and panic are
+ * theirs, and only one group gets traffic at a time.
+ */
+
+import type { EjectionSettings } from '../core/ejection.js';
+import { EjectionPool } from '../core/ejection-pool.js';
+import { CRITICAL_PRIORITY } from '../discovery/knowledge.js';
+import type { Endpoint } from './endpoint.js';
+
+export class PriorityGroup {
+  endpoints: readonly Endpoint[] = [];
+  readonly ejections: EjectionPool;
+  private isPanicking = false;
+
+  constructor(
+    readonly priority: number,
+    settings: EjectionSettings,
+    random: () => number,
+  ) {
+    this.ejections = new EjectionPool(settings, random);
+  }
+
+  /** The registry counsels against all of them. */
+  get isCritical(): boolean {
+    return this.priority >= CRITICAL_PRIORITY;
+  }
+
+  /** Whether calls should go here rather than further down: somebody may take them, or will in a moment for the first time. */
+  get isUsable(): boolean {
+    for (const endpoint of this.endpoints) {
+      if (!(endpoint.weight > 0)) continue;
+      if (this.ejections.mayCall(endpoint.ejection)) return true;
+      if (endpoint.isNew && (!endpoint.isPrepared || endpoint.pool.isConnecting)) return true;
+    }
+    return false;
+  }
+
+  /** Writes down who may receive traffic; true when panic has just set in. */
+  mark(isActive: boolean): boolean {
+    for (const endpoint of this.endpoints)
+      endpoint.eligible = isActive && this.ejections.mayCall(endpoint.ejection);
+    const was = this.isPanicking;
+    this.isPanicking = this.ejections.isPanicking;
+    return this.isPanicking && !was;
+  }
+
+  /** The endpoint without a connection that is likeliest to have one soon; not one of `tried`. */
+  bestUnconnected(tried: readonly Endpoint[]): Endpoint | undefined {
+    let best: Endpoint | undefined;
+    let bestRank = 0;
+    for (const endpoint of this.endpoints) {
+      if (endpoint.weight <= 0 || tried.includes(endpoint)) continue;
+      // Connecting before waiting to, admitted before ejected, idle before busy.
+      let rank = 1 / (1 + endpoint.inFlight);
+      if (endpoint.pool.isConnecting) rank += 4;
+      if (endpoint.ejection.state === 0) rank += 2;
+      if (rank > bestRank) {
+        bestRank = rank;
+        best = endpoint;
+      }
+    }
+    return best;
+  }
+
+  /** An endpoint that may take an attempt though calls go elsewhere by rule: the one with the least to do. */
+  spare(tried: readonly Endpoint[]): Endpoint | undefined {
+    let best: Endpoint | undefined;
+    for (const endpoint of this.endpoints) {
+      if (endpoint.weight <= 0 || tried.includes(endpoint)) continue;
+      if (!this.ejections.mayCall(endpoint.ejection)) continue;
+      if (best === undefined || endpoint.inFlight < best.inFlight) best = endpoint;
+    }
+    return best;
+  }
+}
