@@ -9,8 +9,9 @@
 import type { InboundConfig } from './config/model.js';
 import { allowedMs } from './core/deadline.js';
 import { parseGrpcTimeout } from './core/grpc-timeout.js';
-import type { IntentionTable } from './core/intentions.js';
+import type { IntentionTable, Verdict } from './core/intentions.js';
 import { Ended, isNeverProcessed } from './core/outcome.js';
+import type { PermissionList } from './core/permissions.js';
 import { Admission, InboundQueue, QueueEntry, QueueState } from './core/queue.js';
 import { Reasons, reasonMessage } from './core/reason.js';
 import { factsOf } from './http2/facts.js';
@@ -20,6 +21,7 @@ import { Token } from './http2/hpack/tokens.js';
 import type { Stream } from './http2/stream.js';
 import { Attempt } from './relay/attempt.js';
 import { Call, NEVER, type Story } from './relay/call.js';
+import { callFacts } from './relay/call-facts.js';
 import { failureAnswer } from './relay/failure.js';
 import {
   extrasWithoutPseudo,
@@ -41,7 +43,10 @@ import { type Match, Routes } from './relay/route-plan.js';
 export class Caller {
   readonly field: Field;
   decidedVersion = -1;
+  /** Whatever the call. */
   isAllowed = false;
+  /** Where it depends on the call. */
+  permissions: PermissionList | null = null;
   constructor(readonly service: string) {
     this.field = makeField('outrider-caller', service);
   }
@@ -109,16 +114,23 @@ export class Inbound implements Story {
     this.routes = this.makeRoutes(config);
   }
 
-  /** `links`: the open connections of peers; calls on them that are no longer allowed are ended. */
+  /** As `setIntentions`, with a changed configuration. */
   update(config: InboundConfig, intentions: IntentionTable, links: Iterable<Link>): void {
     this.config = config;
-    this.intentions = intentions;
     this.routes = this.makeRoutes(config, this.routes);
     this.setModel(this.model);
+    this.setIntentions(intentions, links);
+  }
+
+  /** `links`: the open connections of peers; calls on them that are no longer allowed are ended. */
+  setIntentions(intentions: IntentionTable, links: Iterable<Link>): void {
+    this.relay.nowMs = this.relay.clock.now();
+    this.intentions = intentions;
     for (const link of links) {
-      if (this.isAllowed(link.identity as Caller | null)) continue;
+      const caller = link.identity as Caller | null;
+      if (this.isAllowed(caller)) continue;
       for (const { owner } of link.connection.state.table.all()) {
-        if (owner instanceof InboundCall) this.refuse(owner);
+        if (owner instanceof InboundCall && !this.permits(caller, owner.block)) this.refuse(owner);
       }
     }
   }
@@ -139,7 +151,7 @@ export class Inbound implements Story {
     if (caller === null && this.config.mtls === 'strict') {
       return call.answer(Reasons.noIdentity, reasonMessage(Reasons.noIdentity));
     }
-    if (!this.isAllowed(caller)) return this.refuse(call);
+    if (!this.isAllowed(caller) && !this.permits(caller, block)) return this.refuse(call);
     if (match === null)
       return call.answer(Reasons.unknownRoute, reasonMessage(Reasons.unknownRoute, { path: facts.path }));
     call.match = match;
@@ -213,14 +225,28 @@ export class Inbound implements Story {
 
   private isAllowed(caller: Caller | null): boolean {
     if (caller === null) return this.intentions.allows('', this.service);
-    if (caller.decidedVersion !== this.intentions.version) {
-      caller.isAllowed = this.intentions.allows(caller.service, this.service);
-      caller.decidedVersion = this.intentions.version;
-    }
+    if (caller.decidedVersion !== this.intentions.version) this.judge(caller);
     return caller.isAllowed;
   }
 
+  private judge(caller: Caller): void {
+    const verdict = this.intentions.verdict(caller.service, this.service);
+    caller.isAllowed = verdict === 'allow';
+    caller.permissions = listIn(verdict);
+    caller.decidedVersion = this.intentions.version;
+  }
+
+  /** Asked after `isAllowed` said no: whether this one call is let in all the same. */
+  private permits(caller: Caller | null, block: HeaderBlock): boolean {
+    const list = caller === null ? listIn(this.intentions.verdict('', this.service)) : caller.permissions;
+    return list !== null && list.decide(callFacts(block)) === 'allow';
+  }
+
   private refuse(call: InboundCall): void {
+    if (!this.intentions.isLoaded && call.attempt === null) {
+      const message = reasonMessage(Reasons.notLoaded, { service: this.service });
+      return call.answer(Reasons.notLoaded, message);
+    }
     const names = { source: call.caller?.service ?? 'a caller without identity', destination: this.service };
     call.answer(Reasons.notAllowed, reasonMessage(Reasons.notAllowed, names));
   }
@@ -349,4 +375,8 @@ export class Inbound implements Story {
       before,
     );
   }
+}
+
+function listIn(verdict: Verdict): PermissionList | null {
+  return typeof verdict === 'string' ? null : verdict;
 }

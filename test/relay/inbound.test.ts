@@ -1,6 +1,8 @@
 /** The inbound story: who may call, the line before the model, and what becomes of calls when the model goes. */
 import assert from 'node:assert/strict';
 import { parseGrpcTimeout } from '../../sidecar/core/grpc-timeout.js';
+import { type Action, IntentionTable } from '../../sidecar/core/intentions.js';
+import type { Permission } from '../../sidecar/core/permissions.js';
 import { Flag } from '../support/h2-frames.js';
 import type { PeerStream } from './kit/scripted-peer.js';
 import {
@@ -126,6 +128,105 @@ describe('Inbound', () => {
       stack.run();
       assert.equal(kept.status, 0);
       stack.assertIdle();
+    });
+  });
+
+  describe('an intention with permissions', () => {
+    const INFER = '/inference.GRPCInferenceService/ModelInfer';
+    const READY = '/inference.GRPCInferenceService/ModelReady';
+    const infer = { action: 'allow', pathExact: INFER } as const;
+    const team = { name: 'x-team', kind: 'exact', value: 'a', invert: false, ignoreCase: false } as const;
+    let version = 100;
+
+    const permit = (permissions: readonly Permission[], source = 'app', otherwise: Action = 'deny'): void => {
+      const intention = { source, destination: 'digits', action: 'deny', permissions } as const;
+      const table = new IntentionTable([intention], otherwise, ++version);
+      side.inbound.setIntentions(table, side.listener.links);
+      stack.run();
+    };
+    const statusOf = (path: string, metadata: [string, string][] = [], from = peer): number | undefined => {
+      const call = from.call({ path, metadata });
+      stack.run();
+      return call.status;
+    };
+
+    it('lets calls through one by one', () => {
+      start();
+      side.model.answer = (stream) => stream.reply();
+      permit([infer]);
+      assert.deepEqual(
+        [INFER, READY, INFER].map((path) => statusOf(path)),
+        [0, 7, 0],
+      );
+      permit([{ ...infer, headers: [team] }]);
+      assert.equal(statusOf(INFER), 7);
+      assert.equal(statusOf(INFER, [['x-team', 'a']]), 0);
+      assert.equal(
+        statusOf(INFER, [
+          ['x-team', 'a'],
+          ['x-team', 'b'],
+        ]),
+        7,
+      );
+      permit([{ ...infer, action: 'deny' }], 'app', 'allow');
+      assert.deepEqual(
+        [INFER, READY, '/x.Y/Z/'].map((path) => statusOf(path)),
+        [7, 0, 7],
+      );
+    });
+
+    it('believes no caller about what only we say', () => {
+      start();
+      const present = { ...team, name: 'outrider-caller', kind: 'present' } as const;
+      permit([{ action: 'allow', headers: [present] }]);
+      assert.equal(statusOf(INFER, [['outrider-caller', 'root']]), 7);
+    });
+
+    it('holds for a caller without identity by the wildcard', () => {
+      start({ mtls: 'permissive' });
+      side.model.answer = (stream) => stream.reply();
+      permit([infer], '*');
+      const nobody = stack.app(side.listener);
+      assert.deepEqual(
+        [INFER, READY].map((path) => statusOf(path, [], nobody)),
+        [0, 7],
+      );
+    });
+
+    it('that no longer covers them ends the open calls, and those alone', () => {
+      start({ routes: [aStreamRoute()], queue: { concurrency: 4 } });
+      const open = [INFER, READY].map((path) => peer.call({ path, body: null }));
+      stack.run();
+      for (const stream of atModel()) stream.begin();
+      permit([{ action: 'allow' }]);
+      assert.deepEqual(
+        open.map(({ isOver }) => isOver),
+        [false, false],
+      );
+      permit([infer]);
+      assert.deepEqual(
+        open.map(({ status }) => status),
+        [-1, 7],
+      );
+    });
+  });
+
+  describe('while intentions are not known', () => {
+    it('every call is told so, and may be tried elsewhere', () => {
+      start({ mtls: 'permissive' });
+      side.inbound.setIntentions(IntentionTable.notLoaded(50), side.listener.links);
+      for (const from of [peer, stack.app(side.listener)]) {
+        const call = from.call();
+        stack.run();
+        assert.deepEqual([call.status, call.reason], [14, 'intentions-not-loaded']);
+        assert.equal(call.trailer('grpc-message'), 'who may call digits is not known yet');
+        assert.notEqual(call.trailer('outrider-unprocessed'), undefined);
+      }
+      side.model.answer = (stream) => stream.reply();
+      side.inbound.setIntentions(new IntentionTable([], 'allow', 51), side.listener.links);
+      const call = peer.call();
+      stack.run();
+      assert.equal(call.status, 0);
     });
   });
 
