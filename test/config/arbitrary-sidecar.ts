@@ -7,6 +7,7 @@ import fc from 'fast-check';
 import { writeDuration } from '../../sidecar/config/spelling/duration.js';
 import { writeSize } from '../../sidecar/config/spelling/size.js';
 import { RETRYABLE_STATUSES } from '../../sidecar/config/spelling/status-code.js';
+import { consulBlocks, discoveryBlocks, settled } from './arbitrary-consul.js';
 
 type Spelled = Record<string, unknown>;
 
@@ -102,6 +103,7 @@ const inbound = some(
     local: fc.constantFrom('127.0.0.1:1', 'unix:/run/model.sock', 'model.example:80'),
     intentions: fc.array(intention, { maxLength: 4 }),
     default_intention: fc.constantFrom('allow', 'deny'),
+    golden: some({ models: path, interval: duration(100, HOUR_MS) }, ['models']),
     queue,
     routes: routes(fc.constant({})),
   },
@@ -132,7 +134,12 @@ const upstream = some(
     listen: listener,
     tls: fc.constantFrom('mesh', 'plaintext'),
     endpoints,
-    balance: fc.record({ kind: fc.constantFrom('least-loaded', 'round-robin') }),
+    consul: discoveryBlocks,
+    from: fc.constantFrom('endpoints', 'consul', 'name'),
+    balance: fc.oneof(
+      fc.record({ kind: fc.constantFrom('least-loaded', 'round-robin') }),
+      fc.record({ kind: fc.constant('ring-hash'), key: fc.constantFrom('x-session', 'user_id') }),
+    ),
     ejection: fc
       .tuple(
         some({
@@ -144,6 +151,7 @@ const upstream = some(
       )
       .map(([other, times]) => ({ ...other, ...times })),
     pool: some({
+      max_endpoints: count(1, 100_000),
       connections: count(1, 64),
       connect_timeout: duration(1, 60_000),
       ping_interval: duration(10, HOUR_MS),
@@ -153,7 +161,7 @@ const upstream = some(
     budget: some({ ratio, per_second: fc.double({ min: 0, max: 10_000, noNaN: true }) }),
     routes: routes(outboundExtra),
   },
-  ['listen', 'endpoints'],
+  ['listen', 'endpoints', 'consul', 'from'],
 );
 
 const shared = fc.oneof(
@@ -186,25 +194,31 @@ const ends = fc.oneof(
   some({ inbound, outbound, model }, ['inbound', 'outbound']),
 );
 
+/** Certificates from files, from Consul, or one beside the other. */
+const sources = fc.oneof(
+  fc.record({ identity: fc.record({ cert: path, key: path, roots: path }) }),
+  fc.record({ consul: consulBlocks }),
+  fc.record({ identity: fc.record({ cert: path, key: path, roots: path }), consul: consulBlocks }),
+);
+
 const head = some(
   {
     service: name,
     instance: anyText,
     trust_domain: name,
     datacenter: name,
-    identity: fc.record({ cert: path, key: path, roots: path }),
     admin: listener,
     drain_timeout: duration(0, HOUR_MS),
     log: some({ level: fc.constantFrom('debug', 'info', 'warn', 'error') }),
     limits,
   },
-  ['service', 'identity'],
+  ['service'],
 );
 
 /** Values for JSON.stringify. */
 export const sidecarFiles: fc.Arbitrary<Spelled> = fc
-  .tuple(head, ends)
-  .map(([first, second]) => withPorts({ ...first, ...second }) as Spelled);
+  .tuple(head, sources, ends)
+  .map((parts) => withPorts(settled(Object.assign({}, ...parts) as Spelled)) as Spelled);
 
 /** Gives every listener an address of its own. */
 function withPorts(file: Spelled): unknown {

@@ -12,7 +12,7 @@ const examples = readdirSync(folder).filter((name) => name.endsWith('.yaml'));
 
 describe('the example files', () => {
   it('are there', () => {
-    for (const name of ['demo.yaml', 'foreign-server.yaml', 'sidecar.yaml'])
+    for (const name of ['demo.yaml', 'foreign-server.yaml', 'sidecar.yaml', 'sidecar-on-consul.yaml'])
       assert.ok(examples.includes(name), name);
   });
 

@@ -8,6 +8,7 @@ import {
   wouldReach,
   writeAddress,
 } from '../../sidecar/config/spelling/address.js';
+import { agentPlace, readAgentUrl } from '../../sidecar/config/spelling/agent-url.js';
 import { readDuration, writeDuration } from '../../sidecar/config/spelling/duration.js';
 import { readSize, writeSize } from '../../sidecar/config/spelling/size.js';
 import type { Spelled } from '../../sidecar/config/spelling/spelled.js';
@@ -254,5 +255,60 @@ describe('status codes', () => {
 
   it('has no name for codes that are not worth another attempt', () => {
     for (const code of [0, 1, 3, 5, 16, 17, -1]) assert.throws(() => retryableName(code), RangeError);
+  });
+});
+
+describe('addresses of agents', () => {
+  const read = (text: string) => readAgentUrl(text);
+  for (const [text, url] of [
+    ['http://127.0.0.1:8500', 'http://127.0.0.1:8500'],
+    ['https://consul.internal:8501/', 'https://consul.internal:8501'],
+    ['http://[::1]:8500', 'http://[::1]:8500'],
+    ['unix:///run/consul.sock', 'unix:///run/consul.sock'],
+    ['unix:/run/consul.sock', 'unix:///run/consul.sock'],
+    ['unix:consul.sock', 'unix://consul.sock'],
+  ] as const)
+    it(`reads ${text}`, () => assert.deepEqual(read(text), { ok: true, value: url }));
+
+  for (const text of [
+    '',
+    'http://',
+    'http://:8500',
+    'http://a b:8500',
+    'http://127.0.0.1:0',
+    'http://127.0.0.1:65536',
+    'ftp://127.0.0.1:8500',
+    'http://127.0.0.1:8500?x=1',
+    'http://127.0.0.1:8500#x',
+    'unix:',
+    'unix://',
+    'http://unix:/a:1',
+  ])
+    it(`refuses ${JSON.stringify(text)}`, () => assert.ok(!read(text).ok));
+
+  for (const [text, meant] of [
+    ['127.0.0.1:8500', 'http://127.0.0.1:8500'],
+    ['localhost:8500', 'http://localhost:8500'],
+    ['http://consul', 'http://consul:8500'],
+    ['HTTPS://consul/', 'https://consul:8501'],
+    ['http://127.0.0.1:8500/v1', 'http://127.0.0.1:8500'],
+    ['/run/consul.sock', 'unix:///run/consul.sock'],
+  ] as const)
+    it(`suggests ${meant} for ${text}`, () => {
+      const result = read(text);
+      assert.ok(!result.ok);
+      assert.ok(result.problem.endsWith(`did you mean "${meant}"?`), result.problem);
+    });
+
+  it('does not repeat a user or a password', () => {
+    for (const text of ['http://me:5ecret@host:8500', 'https://5ecret@host', 'HTTP://a:5ecret@[::1]:1/x']) {
+      const result = read(text);
+      assert.ok(!result.ok && !result.problem.includes('5ecret'), text);
+    }
+  });
+
+  it('tells where they lead', () => {
+    assert.deepEqual(agentPlace('https://[::1]:8501'), { kind: 'tcp', host: '::1', port: 8501 });
+    assert.deepEqual(agentPlace('unix:///run/c'), { kind: 'unix', path: '/run/c' });
   });
 });

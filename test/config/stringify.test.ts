@@ -20,7 +20,7 @@ describe('writing a sidecar file', () => {
         const config = configOf(JSON.stringify(file));
         assert.deepEqual(configOf(stringifySidecar(config)), config);
       }),
-      { numRuns: 150, seed: 1 },
+      { numRuns: 300, seed: 1 },
     );
   });
 
@@ -47,6 +47,15 @@ describe('writing a sidecar file', () => {
     ]) {
       assert.match(text, new RegExp(`\\b${option}: `));
     }
+  });
+
+  it('says what Consul is asked, and leaves out what Consul says', () => {
+    const text = stringifySidecar(
+      configOf('service: a\nconsul: {}\noutbound: {upstreams: {b: {listen: "127.0.0.1:1"}}}'),
+    );
+    assert.match(text, /registration:\n {4}tags: \[\]/);
+    assert.match(text, /consul:\n {8}service: b\n/);
+    assert.doesNotMatch(text, /trust_domain|datacenter| endpoints:|identity/);
   });
 
   it('quotes what would read as something else', () => {

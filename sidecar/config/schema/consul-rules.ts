@@ -3,6 +3,7 @@
  * the file is without effect.
  */
 import { agentPlace } from '../spelling/agent-url.js';
+import { refuseRepeatedTargets } from './discovery.js';
 import { address, entries, type Loose, mapping, text } from './loose.js';
 import type { Report } from './option.js';
 import { type Listener, refuseCallingItself } from './places-taken.js';
@@ -10,6 +11,7 @@ import { type Listener, refuseCallingItself } from './places-taken.js';
 /** For a whole sidecar file. */
 export function sidecarConsulRules(file: Loose, own: readonly Listener[], report: Report): void {
   const { consul } = file;
+  checkFailover(['outbound', 'upstreams'], mapping(file['outbound'])['upstreams'], report);
   requireTargets(['outbound', 'upstreams'], mapping(file['outbound'])['upstreams'], consul, report);
   if (consul === undefined) return;
   refuseCallingItself(own, ['consul', 'address'], placeOf(consul), report);
@@ -34,6 +36,7 @@ export function sidecarConsulRules(file: Loose, own: readonly Listener[], report
 export function meshConsulRules(file: Loose, own: readonly Listener[], report: Report): void {
   const { consul } = file;
   const upstreams = mapping(file['caller'])['upstreams'];
+  checkFailover(['caller', 'upstreams'], upstreams, report);
   for (const [upstream, said] of entries(upstreams)) {
     if (said['consul'] !== undefined && consul === undefined)
       report(['caller', 'upstreams', upstream, 'consul'], NO_AGENT);
@@ -42,6 +45,15 @@ export function meshConsulRules(file: Loose, own: readonly Listener[], report: R
   refuseCallingItself(own, ['consul', 'address'], placeOf(consul), report);
   const why = 'certificates from Consul, whose cluster says it';
   refuseSaid(file, ['trust_domain', 'datacenter', 'leaf_lifetime'], why, report);
+}
+
+function checkFailover(above: (string | number)[], upstreams: unknown, report: Report): void {
+  for (const [upstream, said] of entries(upstreams)) {
+    const at = [...above, upstream, 'consul'];
+    refuseRepeatedTargets(upstream, mapping(said['consul']), (path, message) =>
+      report([...at, ...path], message),
+    );
+  }
 }
 
 const NO_AGENT =

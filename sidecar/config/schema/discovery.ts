@@ -3,8 +3,8 @@
  */
 import { z } from 'zod';
 import { consulDatacenter, tagList, wantedMeta } from './consul-values.js';
-import { type Loose, list, mapping, text, texts, WRONG } from './loose.js';
-import { block, option, type Report, withRules } from './option.js';
+import { type Loose, list, mapping, texts, WRONG } from './loose.js';
+import { block, option, type Report } from './option.js';
 import { name } from './values.js';
 
 const datacenter = option(consulDatacenter().optional(), {
@@ -35,37 +35,34 @@ const failoverTarget = block(
   'a block with service, datacenter, tags and meta',
 );
 
-export const discovery = withRules(
-  block(
-    {
-      service: option(name('the name of a service').optional(), {
-        meaning: 'Name in the catalogue, and the identity that its instances have to prove.',
-        otherwise: 'the name of the upstream',
-        why: 'One name for one thing.',
-      }),
-      datacenter,
-      tags: option(tagList().prefault([]), {
-        meaning: 'Only instances that have all of these tags.',
-        why: 'Every instance will do.',
-      }),
-      meta: option(wantedMeta().prefault({}), {
-        meaning: 'Only instances that have all of this metadata.',
-        why: 'Every instance will do.',
-      }),
-      failover: option(
-        z
-          .array(failoverTarget, { error: 'a list of blocks, each with service, datacenter, tags and meta' })
-          .max(16, { error: 'at most 16 places to fail over to' })
-          .prefault([]),
-        {
-          meaning: 'Used in this order, each while none before it has an instance that may be called.',
-          why: 'Elsewhere means slower, which only the owner of the traffic can weigh.',
-        },
-      ),
-    },
-    'a block with service, datacenter, tags, meta and failover',
-  ),
-  refuseRepeatedTargets,
+export const discovery = block(
+  {
+    service: option(name('the name of a service').optional(), {
+      meaning: 'Name in the catalogue, and the identity that its instances have to prove.',
+      otherwise: 'the name of the upstream',
+      why: 'One name for one thing.',
+    }),
+    datacenter,
+    tags: option(tagList().prefault([]), {
+      meaning: 'Only instances that have all of these tags.',
+      why: 'Every instance will do.',
+    }),
+    meta: option(wantedMeta().prefault({}), {
+      meaning: 'Only instances that have all of this metadata.',
+      why: 'Every instance will do.',
+    }),
+    failover: option(
+      z
+        .array(failoverTarget, { error: 'a list of blocks, each with service, datacenter, tags and meta' })
+        .max(16, { error: 'at most 16 places to fail over to' })
+        .prefault([]),
+      {
+        meaning: 'Used in this order, each while none before it has an instance that may be called.',
+        why: 'Elsewhere means slower, which only the owner of the traffic can weigh.',
+      },
+    ),
+  },
+  'a block with service, datacenter, tags, meta and failover',
 );
 
 /** For a named upstream: what a block says of one target, with what it inherits. */
@@ -83,13 +80,15 @@ export function failoverFrom<T extends { service: string; tags: readonly string[
   };
 }
 
-/** A target that comes again has just been found to have nothing. */
-function refuseRepeatedTargets(found: Loose, report: Report): void {
-  const seen = new Map<string, string>([[identityOf(found, found), 'the upstream itself']]);
+/** For the block of a named upstream: a target that comes again has just been found to have nothing. */
+export function refuseRepeatedTargets(upstream: string, found: Loose, report: Report): void {
+  const first = { service: upstream, ...found };
+  if (isWrong(first)) return;
+  const seen = new Map<string, string>([[identityOf(first, first), 'the upstream itself']]);
   for (const [i, item] of list(found['failover']).entries()) {
     const target = mapping(item);
     if (isWrong(target) || item === WRONG) continue;
-    const key = identityOf(target, found);
+    const key = identityOf(target, first);
     const before = seen.get(key);
     if (before !== undefined)
       report(['failover', i], `found the same target again, as in ${before}; expected each once`);
@@ -97,19 +96,14 @@ function refuseRepeatedTargets(found: Loose, report: Report): void {
   }
 }
 
-/** The same text for the same instances. The upstream's name, which is not known here, stands as nothing. */
+/** The same text for the same instances. */
 function identityOf(target: Loose, first: Loose): string {
-  const service = text(target['service']) ?? text(first['service']) ?? '';
-  const same = service === (text(first['service']) ?? '');
+  const service = target['service'] ?? first['service'];
+  const same = service === first['service'];
   const tags = target['tags'] ?? (same ? first['tags'] : []);
   const meta = mapping(target['meta'] ?? (same ? first['meta'] : {}));
   const sorted = Object.entries(meta).sort(([a], [b]) => (a < b ? -1 : 1));
-  return JSON.stringify([
-    service,
-    text(target['datacenter']) ?? '',
-    [...new Set(texts(tags))].sort(),
-    sorted,
-  ]);
+  return JSON.stringify([service, target['datacenter'] ?? '', [...new Set(texts(tags))].sort(), sorted]);
 }
 
 function isWrong(target: Loose): boolean {
