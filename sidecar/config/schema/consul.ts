@@ -19,7 +19,7 @@ const tls = withRules(
     {
       ca: option(filePath('the certificates of an authority').optional(), {
         meaning:
-          "PEM file, or directory of PEM files, with the roots that the agent's certificate is verified against.",
+          "PEM file with the roots that the agent's certificate is verified against.",
         otherwise: "`CONSUL_CACERT`, `CONSUL_CAPATH`, else the machine's own roots",
         why: 'What the `consul` command does.',
       }),
