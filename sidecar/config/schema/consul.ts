@@ -18,8 +18,7 @@ const tls = withRules(
   block(
     {
       ca: option(filePath('the certificates of an authority').optional(), {
-        meaning:
-          "PEM file with the roots that the agent's certificate is verified against.",
+        meaning: "PEM file with the roots that the agent's certificate is verified against.",
         otherwise: "`CONSUL_CACERT`, `CONSUL_CAPATH`, else the machine's own roots",
         why: 'What the `consul` command does.',
       }),
