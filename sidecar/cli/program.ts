@@ -55,10 +55,16 @@ function addMeshCommands(program: Command, done: (exitCode: number) => void): vo
     .command('up')
     .description('run a whole mesh on this machine until Ctrl-C')
     .argument('[FILE]', 'mesh file', 'mesh-config/demo.yaml')
+    .addOption(
+      new Option('--consul <KIND>', 'dev: start a Consul agent beside the mesh and run on it').choices([
+        'dev',
+      ]),
+    )
     .option('--json', 'print one JSON object per event instead of text')
-    .action(async (file: string, options: { json?: true }) => {
+    .action(async (file: string, options: { json?: true; consul?: 'dev' }) => {
       const { upCommand } = await import('./up.js');
-      done(await upCommand(file, { json: options.json === true }));
+      const { json = false, ...consul } = options;
+      done(await upCommand(file, { json, ...consul }));
     });
   program
     .command('sidecar')

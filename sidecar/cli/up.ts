@@ -1,7 +1,7 @@
 /**
  * `outrider up`: a whole mesh on this machine, until it is told to end.
  *
- *   read the file → run directory → ports, certificates, sidecar files → start → wait until ready → run → drain
+ *   read the file → run directory → (a Consul of its own) → ports, certificates, sidecar files → start → wait until ready → run → drain
  *
  * Whatever fails on the way is one line and exit 1, with nothing left running and nothing left on disk.
  */
@@ -9,7 +9,9 @@
 import { statSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { ModelReport } from '../admin/view.js';
 import type { MeshConfig } from '../config/mesh-model.js';
+import type { ConsulConfig } from '../config/model.js';
 import { stringifySidecar } from '../config/stringify.js';
 import { LocalCa } from '../identity/local-ca.js';
 import { LocalIssuer } from '../identity/local-issuer.js';
@@ -17,20 +19,26 @@ import { systemClock } from '../runtime/clock.js';
 import { YOUNG_HEAP_FLAG } from '../runtime/heap.js';
 import { systemRandom } from '../runtime/random.js';
 import { systemTimers } from '../runtime/timers.js';
+import { type ConsulBinary, findConsul } from './consul/binary.js';
+import { type DevAgent, withoutConsulVariables } from './consul/dev-agent.js';
 import { CommandFailure } from './failure.js';
 import { readMeshFile } from './settings.js';
 import { type EndRequests, endRequests } from './signals.js';
 import { paletteFor } from './terminal.js';
+import { cacheFolder, consulOf, withoutEffect } from './up/consul-side.js';
 import { Fleet } from './up/fleet.js';
+import { settled, startConsul } from './up/own-consul.js';
 import { adminAddress, callAddresses, callerOf } from './up/places.js';
 import { planMesh, type Seat } from './up/plan.js';
 import { PortBook } from './up/ports.js';
-import { UpReport } from './up/report.js';
+import { type ConsulFacts, UpReport } from './up/report.js';
 import { RunDirectory } from './up/run-directory.js';
 import { untilReady } from './up/until-ready.js';
 
 export interface UpOptions {
   readonly json: boolean;
+  /** `dev`: a Consul agent of its own is started beside the mesh. Absent: what the mesh file says. */
+  readonly consul?: 'dev';
 }
 
 const TIME = { clock: systemClock, random: systemRandom, timers: systemTimers };
@@ -42,46 +50,101 @@ const SELF = [process.execPath, ...FLAGS, fileURLToPath(new URL(entryFile(), imp
 
 /** Resolves with the exit code once everything it started is gone. */
 export async function upCommand(file: string, options: UpOptions): Promise<number> {
-  const mesh = readMeshFile(file, (line) => process.stderr.write(`outrider: ${line}\n`));
+  const mesh = readMeshFile(file, say);
   requireModels(mesh);
+  for (const line of withoutEffect(mesh, options.consul === 'dev')) say(line);
+  const binary = options.consul === 'dev' ? await bringConsul() : undefined;
   const ends = endRequests();
   const run = RunDirectory.create(mesh.runDir);
   const removeRun = () => run.remove();
   process.on('exit', removeRun);
-  const issuer = new LocalIssuer({
-    ca: await LocalCa.create({
-      trustDomain: mesh.trustDomain,
-      datacenter: mesh.datacenter,
-      wallNow: systemClock.wallNow,
-    }),
-    directory: run.folder('identity'),
-    leafLifetimeMs: mesh.leafLifetimeMs,
-    onProblem: (line) => process.stderr.write(`outrider: ${line}\n`),
-    ...TIME,
-  });
   try {
-    const seats = await prepare(mesh, run, issuer);
-    run.note({
-      pid: process.pid,
-      meshFile: resolve(file),
-      admin: Object.fromEntries(seats.map((seat) => [seat.name, adminAddress(seat)])),
-      call: callAddresses(callerOf(seats)),
+    const report = new UpReport({
+      out: process.stdout,
+      palette: paletteFor(process.stdout, process.env),
+      json: options.json,
+      wallNow: systemClock.wallNow,
     });
-    return await runFleet(seats, ends, run, options);
+    const up: Up = { file, mesh, run, ends, report };
+    return await (binary === undefined ? runMesh(up) : runOnOwnConsul(up, binary));
   } finally {
-    await issuer.close();
     ends.release();
     removeRun();
     process.off('exit', removeRun);
   }
 }
 
+interface Up {
+  readonly file: string;
+  readonly mesh: MeshConfig;
+  readonly run: RunDirectory;
+  readonly ends: EndRequests;
+  readonly report: UpReport;
+}
+
+/** The agent is there before the first sidecar and ends after the last, which all want to say goodbye to it. */
+async function runOnOwnConsul(up: Up, binary: ConsulBinary): Promise<number> {
+  const { mesh, run, report, ends } = up;
+  const onChange = (state: ModelReport) => report.consul(state);
+  const agent = await startConsul({ binary, mesh, run, ...TIME, onChange });
+  const kill = () => agent.kill();
+  process.on('exit', kill);
+  try {
+    const ended = await Promise.race([settled(agent, mesh), ends.first]);
+    return ended === undefined ? await runMesh(up, agent) : 0;
+  } finally {
+    report.ended();
+    await agent.stop();
+    process.off('exit', kill);
+  }
+}
+
+async function runMesh(up: Up, agent?: DevAgent): Promise<number> {
+  const { file, mesh, run } = up;
+  const consul = consulOf(mesh, agent?.url);
+  const issuer = consul === undefined ? await localIssuer(mesh, run) : undefined;
+  try {
+    const seats = await prepare(mesh, run, consul, issuer);
+    run.note({
+      pid: process.pid,
+      meshFile: resolve(file),
+      admin: Object.fromEntries(seats.map((seat) => [seat.name, adminAddress(seat)])),
+      call: callAddresses(callerOf(seats)),
+    });
+    return await runFleet(seats, up, agent);
+  } finally {
+    await issuer?.close();
+  }
+}
+
+function bringConsul(): Promise<ConsulBinary> {
+  return findConsul({ env: process.env, cache: cacheFolder(), onInstall: say });
+}
+
+/** Certificates for a mesh that has no Consul to sign them. */
+async function localIssuer(mesh: MeshConfig, run: RunDirectory): Promise<LocalIssuer> {
+  const { trustDomain, datacenter, leafLifetimeMs } = mesh;
+  return new LocalIssuer({
+    ca: await LocalCa.create({ trustDomain, datacenter, wallNow: systemClock.wallNow }),
+    directory: run.folder('identity'),
+    leafLifetimeMs,
+    onProblem: say,
+    ...TIME,
+  });
+}
+
 /** Everything on disk and nothing running yet. The ports are free again when this resolves, and soon in use. */
-async function prepare(mesh: MeshConfig, run: RunDirectory, issuer: LocalIssuer): Promise<Seat[]> {
+async function prepare(
+  mesh: MeshConfig,
+  run: RunDirectory,
+  consul: ConsulConfig | undefined,
+  issuer: LocalIssuer | undefined,
+): Promise<Seat[]> {
   const ports = new PortBook();
   try {
-    const issue = (service: string, instance: string) => issuer.add(service, instance);
-    const seats = await planMesh({ mesh, run, ports, issue, self: SELF });
+    const whom = consul === undefined ? {} : { consul };
+    const issue = (service: string, instance: string) => issuer!.add(service, instance);
+    const seats = await planMesh({ mesh, run, ports, issue, self: SELF, ...whom });
     for (const seat of seats) writeFileSync(seat.file, stringifySidecar(seat.config), { mode: 0o600 });
     return seats;
   } finally {
@@ -91,18 +154,12 @@ async function prepare(mesh: MeshConfig, run: RunDirectory, issuer: LocalIssuer)
 
 async function runFleet(
   seats: readonly Seat[],
-  ends: EndRequests,
-  run: RunDirectory,
-  options: UpOptions,
+  { run, ends, report }: Up,
+  agent: DevAgent | undefined,
 ): Promise<number> {
-  const report = new UpReport({
-    out: process.stdout,
-    palette: paletteFor(process.stdout, process.env),
-    json: options.json,
-    wallNow: systemClock.wallNow,
-  });
   const ready = untilReady(systemTimers);
-  const fleet: Fleet = new Fleet(seats, { ...TIME, self: SELF }, (news) => {
+  const env = agent === undefined ? process.env : withoutConsulVariables(process.env);
+  const fleet: Fleet = new Fleet(seats, { ...TIME, self: SELF, env }, (news) => {
     report.news(news, fleet.states);
     ready.check(fleet.states);
   });
@@ -112,7 +169,7 @@ async function runFleet(
     fleet.start();
     const ended = await Promise.race([ready.done, ends.first]);
     if (ended === undefined) {
-      report.ready(fleet.states, run.path);
+      report.ready(fleet.states, run.path, consulFacts(seats, agent));
       await ends.first;
     }
     report.draining();
@@ -124,6 +181,21 @@ async function runFleet(
     await fleet.stop();
     process.off('exit', killAll);
   }
+}
+
+function consulFacts(seats: readonly Seat[], agent: DevAgent | undefined): ConsulFacts | undefined {
+  const { consul } = callerOf(seats).config;
+  if (consul === undefined) return undefined;
+  const pid = agent?.report().pid;
+  return {
+    address: consul.address ?? (process.env['CONSUL_HTTP_ADDR'] || 'http://127.0.0.1:8500'),
+    ...(agent === undefined ? {} : { ui: agent.ui }),
+    ...(pid === undefined ? {} : { pid }),
+  };
+}
+
+function say(line: string): void {
+  process.stderr.write(`outrider: ${line}\n`);
 }
 
 function requireModels(mesh: MeshConfig): void {

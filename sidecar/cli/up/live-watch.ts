@@ -1,5 +1,5 @@
 /**
- * How `up` sees whether a sidecar process lives: it asks `/live` on the admin port.
+ * How `up` sees whether a process it started lives: it asks a sidecar for `/live` on the admin port, and others as they answer.
  *
  * Two silences in a row, of ten seconds each, are a hang. A silence that our own process slept through proves
  * nothing, so one that lasted longer than it was asked to is forgotten.
@@ -38,8 +38,19 @@ export function liveProbe(admin: Address): Probe {
   };
 }
 
-/** Asks while the sidecar runs; see the header for what it concludes. */
+/** Asks while a sidecar runs; see the header for what it concludes. */
 export function watchLive(probe: Probe, events: WatchEvents, clock: Clock, timers: Timers): Watch {
+  return watchAnswers(probe, events, clock, timers, 'its admin server');
+}
+
+/** `who`: whose silence it is, at the beginning of a sentence. */
+export function watchAnswers(
+  probe: Probe,
+  events: WatchEvents,
+  clock: Clock,
+  timers: Timers,
+  who = 'it',
+): Watch {
   let silences = 0;
   let stopped = false;
   let timer: Timer;
@@ -56,7 +67,7 @@ export function watchLive(probe: Probe, events: WatchEvents, clock: Clock, timer
     if (silences < SILENCES) later();
     else
       events.onHang(
-        `its admin server has not answered ${SILENCES} times (${health.kind === 'silent' ? health.why : ''})`,
+        `${who} has not answered ${SILENCES} times (${health.kind === 'silent' ? health.why : ''})`,
       );
   };
   later();

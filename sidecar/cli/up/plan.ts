@@ -6,10 +6,13 @@
  */
 
 import { join } from 'node:path';
+import { plainDiscovery } from '../../config/build-consul.js';
 import type { MeshConfig, MeshServiceConfig } from '../../config/mesh-model.js';
 import type {
   Address,
+  ConsulConfig,
   EndpointConfig,
+  InboundConfig,
   ModelProcessConfig,
   SidecarConfig,
   UpstreamConfig,
@@ -19,6 +22,7 @@ import type { PortBook } from './ports.js';
 import type { RunDirectory } from './run-directory.js';
 
 const HOST = '127.0.0.1';
+const GOLDEN_INTERVAL_MS = 10_000;
 
 /** One sidecar of the mesh. */
 export interface Seat {
@@ -38,7 +42,12 @@ export interface PlanInput {
   readonly mesh: MeshConfig;
   readonly run: RunDirectory;
   readonly ports: PortBook;
-  /** Issues certificates for one sidecar and says where they lie. */
+  /**
+   * Present: sidecars find each other, prove who they are and learn who may call through this agent. Replaces what the
+   * mesh file says of Consul.
+   */
+  readonly consul?: ConsulConfig;
+  /** Issues certificates for one sidecar and says where they lie. Not asked where Consul does that. */
   issue(service: string, instance: string): Promise<{ cert: string; key: string; roots: string }>;
   /** argv that runs this program, to which a command is appended. */
   readonly self: readonly string[];
@@ -61,7 +70,6 @@ async function replicaSeat(input: PlanInput, service: MeshServiceConfig, replica
   const admin = await port(input, HOST, base === undefined ? undefined : base + 1, `${name} (admin)`);
   const folder = input.run.folder(name);
   const { local, model } = await modelOf(input, service, replica, folder);
-  const { intentions, defaultIntention } = input.mesh;
   const { queue, routes } = service;
   const listen: Address = { kind: 'tcp', host: HOST, port: inbound };
   return seat(
@@ -69,10 +77,23 @@ async function replicaSeat(input: PlanInput, service: MeshServiceConfig, replica
     folder,
     { name, service: service.name, role: 'replica', admin: { host: HOST, port: admin } },
     {
-      inbound: { listen, mtls: 'strict', local, intentions, defaultIntention, queue, routes },
+      inbound: { listen, mtls: 'strict', local, ...guard(input), ...golden(input, service), queue, routes },
       model,
     },
+    service,
   );
+}
+
+/** Where Consul says who may call, the sidecar file must not. */
+function guard({ mesh, consul }: PlanInput): Pick<InboundConfig, 'intentions' | 'defaultIntention'> {
+  if (consul?.intentions === true) return { intentions: [], defaultIntention: 'deny' };
+  return { intentions: mesh.intentions, defaultIntention: mesh.defaultIntention };
+}
+
+/** What Consul shows of a model shall come from the model, also while nobody calls. */
+function golden({ consul }: PlanInput, { server }: MeshServiceConfig): Pick<InboundConfig, 'golden'> {
+  if (consul === undefined || server.kind !== 'models') return {};
+  return { golden: { models: server.dir, intervalMs: GOLDEN_INTERVAL_MS } };
 }
 
 /** Our own server gets a socket in the private folder; a foreign one gets a loopback port, filled into its argv. */
@@ -110,9 +131,9 @@ async function callerSeat(input: PlanInput, replicas: readonly Seat[]): Promise<
   const folder = input.run.folder(caller.name);
   const upstreams: UpstreamConfig[] = [];
   for (const upstream of caller.upstreams) {
-    const endpoints = replicas.filter((seat) => seat.service === upstream.name).map(endpointOf);
     const listen = await settle(input, upstream.listen, `upstream ${upstream.name}`);
-    upstreams.push({ ...upstream, endpoints, ...(listen === undefined ? {} : { listen }) });
+    const found = whereabouts(input, upstream, replicas);
+    upstreams.push({ ...upstream, ...found, ...(listen === undefined ? {} : { listen }) });
   }
   const sharedListen = await settle(input, caller.shared?.listen, 'the shared listener');
   const shared = caller.shared && sharedListen ? { shared: { ...caller.shared, listen: sharedListen } } : {};
@@ -129,6 +150,16 @@ async function callerSeat(input: PlanInput, replicas: readonly Seat[]): Promise<
       outbound: { upstreams, ...shared },
     },
   );
+}
+
+/** With Consul, what to ask it; else the replicas themselves. */
+function whereabouts(
+  { consul }: PlanInput,
+  { name, discovery }: MeshConfig['caller']['upstreams'][number],
+  replicas: readonly Seat[],
+): Pick<UpstreamConfig, 'endpoints' | 'discovery'> {
+  if (consul !== undefined) return { endpoints: [], discovery: discovery ?? plainDiscovery(name) };
+  return { endpoints: replicas.filter((seat) => seat.service === name).map(endpointOf) };
 }
 
 function endpointOf(seat: Seat): EndpointConfig {
@@ -157,18 +188,19 @@ async function port(
 }
 
 async function seat(
-  { mesh, issue }: PlanInput,
+  input: PlanInput,
   folder: string,
   who: Pick<Seat, 'name' | 'service' | 'role' | 'admin'>,
   parts: Pick<SidecarConfig, 'inbound' | 'outbound' | 'model'>,
+  labels: Pick<MeshServiceConfig, 'tags' | 'meta'> = {},
 ): Promise<Seat> {
-  const { trustDomain, datacenter, limits, drainTimeoutMs, log } = mesh;
+  const { trustDomain, datacenter, limits, drainTimeoutMs, log } = input.mesh;
   const config: SidecarConfig = {
     service: who.service,
     instance: who.name,
     trustDomain,
     datacenter,
-    identity: { kind: 'files', ...(await issue(who.service, who.name)) },
+    ...(await trust(input, who, labels)),
     admin: { kind: 'tcp', ...who.admin },
     limits,
     drainTimeoutMs,
@@ -176,4 +208,22 @@ async function seat(
     ...parts,
   };
   return { ...who, folder, file: join(folder, 'sidecar.yaml'), config };
+}
+
+/** Whom the sidecar believes: the authority of this mesh, or Consul. */
+async function trust(
+  { consul, issue }: PlanInput,
+  { service, name }: Pick<Seat, 'name' | 'service'>,
+  { tags = [], meta = {} }: Pick<MeshServiceConfig, 'tags' | 'meta'>,
+): Promise<Pick<SidecarConfig, 'identity' | 'consul'>> {
+  if (consul === undefined) return { identity: { kind: 'files', ...(await issue(service, name)) } };
+  const { registration, cache, ...asked } = consul;
+  return {
+    identity: { kind: 'consul' },
+    consul: {
+      ...asked,
+      ...(registration === undefined ? {} : { registration: { ...registration, tags, meta } }),
+      ...(cache === undefined ? {} : { cache: { ...cache, dir: join(cache.dir, name) } }),
+    },
+  };
 }

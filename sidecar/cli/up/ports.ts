@@ -27,6 +27,14 @@ export class PortBook {
     }
   }
 
+  /** Holds exactly this port if it can. */
+  async tryClaim(host: string, port: number): Promise<boolean> {
+    return this.claim(host, port, '').then(
+      () => true,
+      () => false,
+    );
+  }
+
   /** Holds some free port. */
   async find(host: string): Promise<number> {
     const end = ephemeralStart();

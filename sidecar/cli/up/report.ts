@@ -4,6 +4,7 @@
  * As JSON (`--json`) the same things are one object per line. Colour and progress only on a terminal.
  */
 
+import type { ModelReport } from '../../admin/view.js';
 import { type OutputStream, type Palette, ProgressLine, table } from '../terminal.js';
 import { isReady, type News, type SeatState } from './fleet.js';
 import { adminAddress, callAddresses, callerOf, inboundAddress } from './places.js';
@@ -15,6 +16,15 @@ export interface ReportOptions {
   readonly json: boolean;
   /** Epoch milliseconds, for the stamp of a line. */
   wallNow(): number;
+}
+
+/** The registry of a mesh that has one. */
+export interface ConsulFacts {
+  /** Of the agent, as a URL. */
+  readonly address: string;
+  /** Known for an agent of our own. */
+  readonly ui?: string;
+  readonly pid?: number;
 }
 
 export class UpReport {
@@ -38,11 +48,22 @@ export class UpReport {
     }
   }
 
-  ready(states: readonly SeatState[], runDirectory: string): void {
+  /** The agent of our own: its life is told as that of a sidecar is. */
+  consul(report: ModelReport): void {
+    if (this.options.json) this.line(JSON.stringify({ event: 'consul', process: report }));
+    else if (!this.announced) this.progress.show('starting: consul');
+    else {
+      const text = lifeOf('agent', report);
+      if (text !== undefined) this.line(`${this.stamp()}  consul  ${this.coloured(report, text)}`);
+    }
+  }
+
+  ready(states: readonly SeatState[], runDirectory: string, consul?: ConsulFacts): void {
     this.progress.clear();
     this.announced = true;
-    if (this.options.json) this.line(JSON.stringify({ event: 'up', runDirectory, ...summary(states) }));
-    else this.line(readyText(states, this.options.palette));
+    if (this.options.json)
+      this.line(JSON.stringify({ event: 'up', runDirectory, ...summary(states), consul }));
+    else this.line(readyText(states, consul, this.options.palette));
   }
 
   draining(): void {
@@ -64,9 +85,12 @@ export class UpReport {
   }
 
   private tint(news: News, text: string): string {
-    const { green, yellow, red } = this.options.palette;
     if (news.kind === 'configuration') return text;
-    const of = news.kind === 'sidecar' ? news.state.process : news.state.model;
+    return this.coloured(news.kind === 'sidecar' ? news.state.process : news.state.model, text);
+  }
+
+  private coloured(of: ModelReport | undefined, text: string): string {
+    const { green, yellow, red } = this.options.palette;
     if (of?.state === 'ready') return green(text);
     return of?.state === 'starting' ? yellow(text) : red(text);
   }
@@ -85,8 +109,10 @@ export class UpReport {
 function sentence(news: News): string | undefined {
   if (news.kind === 'configuration') return news.text;
   if (news.kind === 'readiness') return undefined;
-  const what = news.kind === 'model' ? 'model' : 'sidecar';
-  const of = news.kind === 'model' ? news.state.model : news.state.process;
+  return news.kind === 'model' ? lifeOf('model', news.state.model) : lifeOf('sidecar', news.state.process);
+}
+
+function lifeOf(what: string, of: ModelReport | undefined): string | undefined {
   const pid = of?.pid === undefined ? '' : ` (process ${of.pid})`;
   switch (of?.state) {
     case 'ready':
@@ -133,7 +159,7 @@ function summary(states: readonly SeatState[]): object {
   };
 }
 
-function readyText(states: readonly SeatState[], palette: Palette): string {
+function readyText(states: readonly SeatState[], consul: ConsulFacts | undefined, palette: Palette): string {
   const rows = states.map((state) => {
     const { seat, process, model } = state;
     return [
@@ -155,10 +181,17 @@ function readyText(states: readonly SeatState[], palette: Palette): string {
         `call ${palette.bold(name)} at ${palette.bold(address)}  (plaintext gRPC; the mesh does the rest)`,
     ),
     `look at http://${adminAddress(caller)}/ or run: npx outrider status --watch`,
+    ...consulLine(consul),
     ...inferLine(caller),
     'Ctrl-C drains and stops everything',
   ];
   return lines.join('\n');
+}
+
+function consulLine(consul: ConsulFacts | undefined): string[] {
+  if (consul === undefined) return [];
+  if (consul.ui === undefined) return [`registered with Consul at ${consul.address}`];
+  return [`look at ${consul.ui} to see it as Consul does (agent: CONSUL_HTTP_ADDR=${consul.address})`];
 }
 
 /** The line that can be pasted: only for a mesh that serves our digits. */

@@ -23,6 +23,8 @@ export interface SeatDeps {
   readonly random: Random;
   readonly timers: Timers;
   readonly self: readonly string[];
+  /** What sidecars find in their environment. */
+  readonly env: Readonly<Record<string, string | undefined>>;
   onProcess(seat: Seat, report: ModelReport): void;
   onEvent(seat: Seat, event: SidecarEvent): void;
 }
@@ -31,6 +33,7 @@ const START_TIMEOUT_MS = 20_000;
 const RESTART = { baseMs: 100, maxMs: 5_000 };
 /** Beyond the drain itself: stopping the model, closing, exiting. */
 const STOP_SLACK_MS = 2_000;
+const CONSUL_SLACK_MS = 5_000;
 
 /** Where a sidecar and its model write their log. */
 export function logFileOf(seat: Seat): string {
@@ -46,7 +49,7 @@ export function seatProcess(seat: Seat, deps: SeatDeps): SupervisedProcess {
   return new SupervisedProcess(
     {
       startTimeoutMs: START_TIMEOUT_MS,
-      stopTimeoutMs: seat.config.drainTimeoutMs + stopModelMs + STOP_SLACK_MS,
+      stopTimeoutMs: seat.config.drainTimeoutMs + stopModelMs + leaveMs(seat) + STOP_SLACK_MS,
     },
     {
       clock,
@@ -60,10 +63,15 @@ export function seatProcess(seat: Seat, deps: SeatDeps): SupervisedProcess {
   );
 }
 
+/** Longest time it may take to tell Consul that this instance goes, and then that it is gone. */
+function leaveMs({ config: { consul } }: Seat): number {
+  return consul?.registration === undefined ? 0 : consul.registration.propagationMs + CONSUL_SLACK_MS;
+}
+
 function launch(seat: Seat, deps: SeatDeps, onExit: (how: string) => void): OwnedProcess {
   const log = openSync(logFileOf(seat), 'a', 0o600);
   const child = new OwnedProcess([...deps.self, 'sidecar', '-c', seat.file], {
-    env: { ...process.env, [PARENT_MARK]: '1' },
+    env: { ...deps.env, [PARENT_MARK]: '1' },
     stdout: 'pipe',
     stderr: log,
     onExit,

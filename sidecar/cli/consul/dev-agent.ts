@@ -1,0 +1,152 @@
+/**
+ * A Consul agent for development: a server of its own beside a mesh, for as long as that runs.
+ *
+ * It is started, watched and started again like every process that `up` owns, on the same ports and with the same state,
+ * so that sidecars find it again where it was. It dies with us, and ends last.
+ */
+
+import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { ModelReport } from '../../admin/view.js';
+import { RestartBackoff } from '../../core/backoff.js';
+import type { Clock } from '../../runtime/clock.js';
+import type { Random } from '../../runtime/random.js';
+import type { Timers } from '../../runtime/timers.js';
+import type { Health } from '../../supervise/health-probe.js';
+import { OwnedProcess } from '../../supervise/owned-process.js';
+import { type Probe, SupervisedProcess } from '../../supervise/supervised-process.js';
+import { CommandFailure, oneLine } from '../failure.js';
+import { watchAnswers } from '../up/live-watch.js';
+import { AgentApi } from './agent-api.js';
+import { type AgentFileInput, agentFile } from './agent-file.js';
+import type { ConsulBinary } from './binary.js';
+
+export interface DevAgentInput extends Omit<AgentFileInput, 'version'> {
+  readonly binary: ConsulBinary;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly timers: Timers;
+  /** Called after every change of its state. */
+  onChange(report: ModelReport): void;
+}
+
+const LIMITS = { startTimeoutMs: 30_000, stopTimeoutMs: 5_000 };
+const RESTART = { baseMs: 100, maxMs: 5_000 };
+
+export class DevAgent {
+  readonly api: AgentApi;
+  private readonly process: SupervisedProcess;
+  private readonly file: string;
+  private readonly logFile: string;
+  private settle!: { resolve(): void; reject(error: Error): void };
+  /** Resolves when it has its first leader and can sign certificates; rejects with a CommandFailure. */
+  readonly ready: Promise<void>;
+
+  /** Nothing is started yet; the ports may still be held. */
+  constructor(private readonly input: DevAgentInput) {
+    const { folder, ports, binary, clock, timers } = input;
+    this.file = join(folder, 'agent.json');
+    this.logFile = join(folder, 'log');
+    this.api = new AgentApi(ports.http);
+    mkdirSync(join(folder, 'data'), { recursive: true, mode: 0o700 });
+    const said = agentFile({ ...input, version: binary.version });
+    writeFileSync(this.file, JSON.stringify(said, null, 2), { mode: 0o600 });
+    this.ready = new Promise((resolve, reject) => {
+      this.settle = { resolve, reject };
+    });
+    this.ready.catch(() => {}); // whoever waits sees it; an end request may come first
+    const backoff = new RestartBackoff(RESTART, input.random);
+    const probe = leaderProbe(this.api);
+    this.process = new SupervisedProcess(LIMITS, {
+      ...{ clock, timers, probe },
+      start: (onExit) => this.launch(onExit),
+      watch: (events) => watchAnswers(probe, events, clock, timers),
+      restartDelayMs: (readyForMs) => backoff.next(readyForMs),
+      onChange: (report) => this.changed(report),
+    });
+  }
+
+  /** As sidecars are told it. */
+  get url(): string {
+    return `http://127.0.0.1:${this.input.ports.http}`;
+  }
+
+  get ui(): string {
+    return `${this.url}/ui/`;
+  }
+
+  report(): ModelReport {
+    return this.process.report();
+  }
+
+  start(): void {
+    this.process.start();
+  }
+
+  /** Resolves when it is gone. */
+  async stop(): Promise<void> {
+    await this.process.stop();
+    this.api.close();
+  }
+
+  kill(): void {
+    this.process.kill();
+  }
+
+  private launch(onExit: (how: string) => void): OwnedProcess {
+    const log = openSync(this.logFile, 'a', 0o600);
+    const argv = [this.input.binary.path, 'agent', '-ui', '-config-file', this.file];
+    const child = new OwnedProcess(argv, {
+      env: withoutConsulVariables(process.env),
+      stdout: log,
+      stderr: log,
+      onExit,
+    });
+    closeSync(log);
+    return child;
+  }
+
+  private changed(report: ModelReport): void {
+    if (report.state === 'ready') this.settle.resolve();
+    if (report.state === 'backoff') {
+      const why = this.lastComplaint() ?? report.why.replace(/; next start in .*/, '');
+      this.settle.reject(new CommandFailure(`consul: ${why}`));
+    }
+    this.input.onChange(report);
+  }
+
+  /** What it wrote on standard error before it ended, such as a port that is taken. */
+  private lastComplaint(): string | undefined {
+    const lines = readFileSync(this.logFile, 'utf8').split('\n');
+    return lines.findLast((line) => /^==> .*(error|fail)|^Error /i.test(line))?.replace(/^==> /, '');
+  }
+}
+
+/** Serving: there is a leader, and the certificate authority has its root. */
+function leaderProbe(api: AgentApi): Probe {
+  return {
+    async check(timeoutMs): Promise<Health> {
+      try {
+        const leader = await api.ask('GET', '/status/leader', undefined, timeoutMs);
+        if (leader.status !== 200 || JSON.parse(leader.body) === '') return silent('it has no leader yet');
+        const roots = await api.ask('GET', '/agent/connect/ca/roots', undefined, timeoutMs);
+        if (roots.status !== 200) return silent('it has no certificate authority yet');
+        return { kind: 'serving' };
+      } catch (error) {
+        return silent(oneLine(error));
+      }
+    },
+    close: () => api.close(),
+  };
+}
+
+function silent(why: string): Health {
+  return { kind: 'silent', why };
+}
+
+/** What the user's own Consul and its clients are told by variables must not reach this one, nor sidecars that use it. */
+export function withoutConsulVariables(
+  env: Readonly<Record<string, string | undefined>>,
+): Record<string, string | undefined> {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith('CONSUL_')));
+}

@@ -1,0 +1,53 @@
+/**
+ * `up --consul dev`: a Consul agent of our own, from its ports to the mesh file's intentions in it.
+ *
+ * It is there before the first sidecar and gone after the last. When it dies in between it is started again by itself,
+ * with everything it knew, intentions included.
+ */
+
+import type { ModelReport } from '../../admin/view.js';
+import type { MeshConfig } from '../../config/mesh-model.js';
+import type { Clock } from '../../runtime/clock.js';
+import type { Random } from '../../runtime/random.js';
+import type { Timers } from '../../runtime/timers.js';
+import type { ConsulBinary } from '../consul/binary.js';
+import { DevAgent } from '../consul/dev-agent.js';
+import { writeIntentions } from '../consul/write-intentions.js';
+import { agentPorts } from './consul-side.js';
+import { PortBook } from './ports.js';
+import type { RunDirectory } from './run-directory.js';
+
+export interface OwnConsulInput {
+  readonly binary: ConsulBinary;
+  readonly mesh: MeshConfig;
+  readonly run: RunDirectory;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly timers: Timers;
+  onChange(report: ModelReport): void;
+}
+
+/** Its folder in the run directory; no mesh service can have this name, because a name begins with a letter or digit. */
+const FOLDER = '_consul';
+
+/** Started, not ready yet: see `settled`. */
+export async function startConsul(input: OwnConsulInput): Promise<DevAgent> {
+  const book = new PortBook();
+  try {
+    const ports = await agentPorts(input.mesh, book);
+    const { datacenter } = input.mesh;
+    const agent = new DevAgent({ ...input, folder: input.run.folder(FOLDER), ports, datacenter });
+    await book.release();
+    agent.start();
+    return agent;
+  } finally {
+    await book.release();
+  }
+}
+
+/** Resolves when the agent is ready for sidecars. Throws a CommandFailure. */
+export async function settled(agent: DevAgent, mesh: MeshConfig): Promise<void> {
+  await agent.ready;
+  const fileDecides = mesh.consul?.intentions === false;
+  if (!fileDecides) await writeIntentions(agent.api, mesh);
+}
