@@ -13,6 +13,7 @@ import { request as secure } from 'node:https';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type ConsulBinary, findConsul } from '../../sidecar/cli/consul/binary.js';
+import { withoutConsulVariables } from '../../sidecar/cli/consul/dev-agent.js';
 import { PortBook } from '../../sidecar/cli/up/ports.js';
 import { OwnedProcess } from '../../sidecar/supervise/owned-process.js';
 import {
@@ -246,7 +247,7 @@ export class ConsulServer {
     this.exited = new Promise((resolve) => {
       const argv = [this.binary.path, 'agent', ...mode, '-config-file', file];
       this.process = new OwnedProcess(argv, {
-        env: cleanEnvironment(),
+        env: withoutConsulVariables(process.env),
         stdout: log,
         stderr: log,
         onExit: resolve,
@@ -284,11 +285,6 @@ export class ConsulServer {
 export interface Restart {
   readonly state: 'kept' | 'forgotten' | 'empty';
   readonly awaitLeader?: boolean;
-}
-
-/** What the developer's own Consul is told must not reach the tests'. */
-function cleanEnvironment(): Record<string, string | undefined> {
-  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('CONSUL_')));
 }
 
 async function freePorts(): Promise<AgentPorts> {
