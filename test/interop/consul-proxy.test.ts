@@ -1,11 +1,12 @@
 /**
- * Consul's built-in proxy at the other end, in both roles: TLS without ALPN around plain TCP, certificates and
- * intentions of a real agent.
+ * Consul's built-in proxy at the other end, in both roles: TLS around plain TCP, certificates and intentions of a real
+ * agent.
  */
 
 import assert from 'node:assert/strict';
 import { Metadata, status } from '@grpc/grpc-js';
 import type { Address } from '../../sidecar/config/model.js';
+import { until } from '../support/processes.js';
 import type { SidecarProcess } from '../support/sidecars.js';
 import { startTestService, type TestService } from '../support/test-service.js';
 import { CASES } from './cases.js';
@@ -14,6 +15,7 @@ import { LARGE_CASES } from './large-cases.js';
 import { type BuiltinServer, builtinClient, builtinServer } from './support-builtin-proxy.js';
 import { metadataSeen, soon } from './support-calls.js';
 import { ConnectMesh, MODES } from './support-mesh.js';
+import { portOf } from './support-programs.js';
 
 const RULES = [{ from: 'app', to: 'testing', action: 'allow' }] as const;
 
@@ -56,6 +58,16 @@ for (const mode of MODES) {
         } finally {
           stranger.close();
         }
+      });
+
+      it('a revoked intention ends the next call on the open connection, and a given one lets it through', async () => {
+        await mesh.intend([{ from: 'app', to: 'testing', action: 'deny' }]);
+        await until(
+          'the call is refused',
+          async () => (await caller.empty()).code === status.PERMISSION_DENIED,
+        );
+        await mesh.intend([{ from: 'app', to: 'testing', action: 'allow' }]);
+        await until('the call is let through', async () => (await caller.empty()).code === status.OK);
       });
 
       it('it refuses us where we are not the service it looks for', async () => {
@@ -101,6 +113,28 @@ for (const mode of MODES) {
         } finally {
           stranger.close();
         }
+      });
+
+      it('a caller is let in once an intention allows it', async () => {
+        const latecomer = await callerOf('latecomer', 'testing', proxy.inbound);
+        try {
+          assert.equal((await latecomer.empty(new Metadata(), soon())).code, status.UNAVAILABLE);
+          await mesh.intend([{ from: 'latecomer', to: 'testing', action: 'allow' }]);
+          await until(
+            'a call goes through',
+            async () => (await latecomer.empty(new Metadata(), soon())).code === status.OK,
+          );
+        } finally {
+          latecomer.close();
+        }
+      });
+
+      it('calls go on when it comes back', async () => {
+        await proxy.stop();
+        const code = async () => (await caller.empty(new Metadata(), soon())).code;
+        assert.equal(await code(), status.UNAVAILABLE);
+        proxy = await builtinServer(mesh, 'testing', service.address, portOf(proxy.inbound));
+        await until('a call goes through', async () => (await code()) === status.OK);
       });
 
       it('we refuse it where it is not the service we look for', async () => {

@@ -33,13 +33,9 @@ for (const mode of MODES) {
         let caller: Caller;
         before(async function () {
           mesh = await ConnectMesh.open(this, mode, RULES);
-          const resources = serverResources(
-            layer,
-            mesh,
-            await mesh.leaf('testing'),
-            ['app'],
-            service.address,
-          );
+          const names = ['testing', 'ledger'];
+          const leaf = await mesh.leaf('testing');
+          const resources = serverResources(layer, mesh, leaf, ['app'], service.address, names);
           envoy = await Envoy.start(mesh, binary, `envoy-${layer}-testing`, resources);
           caller = await callerOf('app', 'testing', envoy.address);
         });

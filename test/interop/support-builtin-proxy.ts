@@ -1,6 +1,6 @@
 /**
  * Consul's built-in proxy, `consul connect proxy`: TLS with Connect certificates around plain TCP. It fetches leaf,
- * roots, peers and intentions from the agent by itself, speaks no ALPN, and knows nothing of HTTP/2.
+ * roots, peers and intentions from the agent by itself, names no server in its hello, and knows nothing of HTTP/2.
  */
 
 import type { Address } from '../../sidecar/config/model.js';

@@ -14,8 +14,7 @@ export type Layer = 'http' | 'tcp';
 
 /**
  * Our listeners' default. A burst on a new connection is sent before the server's SETTINGS are read, up to this many
- * calls, 1,024 by default; what goes beyond the server's own limit is refused, and Envoy tries again only where a route
- * has `retry_on: refused-stream`.
+ * calls, 1,024 by default; what goes beyond the server's own limit is refused.
  */
 const MAX_STREAMS = 256;
 
@@ -97,13 +96,17 @@ export function clientResources(
   };
 }
 
-/** Beside a service: mutual TLS in, from the callers in `allowed` only, plaintext out to `local`. */
+/**
+ * Beside a service: mutual TLS in, from the callers in `allowed` only, plaintext out to `local`. A client must ask for
+ * one of `names` in Consul's form, as at a mesh gateway, which finds its way by it.
+ */
 export function serverResources(
   layer: Layer,
   mesh: ConnectMesh,
   leaf: Leaf,
   allowed: readonly string[],
   local: Address,
+  names: readonly string[],
 ): Json {
   const secure = tlsContext('Downstream', {
     require_client_certificate: true,
@@ -113,8 +116,13 @@ export function serverResources(
     },
   });
   const chain = filterChain(layer, 'local', [rbac(layer, mesh.trustDomain, allowed)]);
+  const match = { filter_chain_match: { server_names: names.map((name) => mesh.sni(name)) } };
+  const inspector = {
+    name: 'envoy.filters.listener.tls_inspector',
+    typed_config: typed('extensions.filters.listener.tls_inspector.v3.TlsInspector'),
+  };
   return {
-    listeners: [listener([{ ...chain, ...secure }])],
+    listeners: [{ ...listener([{ ...chain, ...match, ...secure }]), listener_filters: [inspector] }],
     clusters: [cluster(layer, 'local', [local])],
   };
 }
@@ -145,7 +153,18 @@ function filterChain(layer: Layer, to: string, guards: readonly Json[]): Json {
     name: 'envoy.filters.http.router',
     typed_config: typed('extensions.filters.http.router.v3.Router'),
   };
-  const route = { match: { prefix: '/' }, route: { cluster: to, timeout: '0s' } };
+  // Only what was never processed: a connection that is refused, and a call that came after GOAWAY.
+  const elsewhere = {
+    name: 'envoy.retry_host_predicates.previous_hosts',
+    typed_config: typed('extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate'),
+  };
+  const retry_policy = {
+    retry_on: 'connect-failure,refused-stream',
+    num_retries: 2,
+    retry_host_predicate: [elsewhere],
+    host_selection_retry_max_attempts: 5,
+  };
+  const route = { match: { prefix: '/' }, route: { cluster: to, timeout: '0s', retry_policy } };
   const manager = typed('extensions.filters.network.http_connection_manager.v3.HttpConnectionManager', {
     stat_prefix: 'in',
     codec_type: 'HTTP2',
@@ -164,6 +183,7 @@ function cluster(layer: Layer, name: string, to: readonly Address[], secure: Jso
     name,
     type: 'STATIC',
     connect_timeout: '5s',
+    circuit_breakers: { thresholds: [{ max_retries: 1000 }] },
     load_assignment: { cluster_name: name, endpoints: [{ lb_endpoints: endpoints }] },
     ...(layer === 'http'
       ? {

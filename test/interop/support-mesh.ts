@@ -5,7 +5,7 @@
  * What our sidecars take from Consul and what from their files is the mode's business, so that every test runs in all.
  */
 
-import { writeFile } from 'node:fs/promises';
+import { rename, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Address } from '../../sidecar/config/model.js';
 import { writeAddress } from '../../sidecar/config/spelling/address.js';
@@ -66,10 +66,17 @@ interface LeafAnswer {
   readonly ServiceURI: string;
 }
 
+interface Served {
+  readonly name: string;
+  readonly file: SidecarFile;
+  readonly inbound: SidecarFile;
+}
+
 export class ConnectMesh {
   private readonly programs: Program[] = [];
   private readonly intentionIds = new Map<string, string>();
   private rules: readonly Rule[] = [];
+  private readonly served: Served[] = [];
 
   private constructor(
     readonly consulBinary: string,
@@ -105,7 +112,7 @@ export class ConnectMesh {
     return `${service}.default.dc1.internal.${this.trustDomain}`;
   }
 
-  /** Puts the rules into Consul, changing those that are there. Sidecars that go by their files are told separately. */
+  /** Puts the rules into Consul, changing those that are there, and into the files of sidecars that go by their files. */
   async intend(rules: readonly Rule[]): Promise<void> {
     for (const { from, to, action } of rules) {
       const body = { SourceName: from, DestinationName: to, SourceType: 'consul', Action: action };
@@ -118,6 +125,7 @@ export class ConnectMesh {
     }
     const changed = new Set(rules.map(({ from, to }) => `${from} ${to}`));
     this.rules = [...this.rules.filter(({ from, to }) => !changed.has(`${from} ${to}`)), ...rules];
+    for (const one of this.served) await this.rewrite(one);
   }
 
   async leaf(service: string): Promise<Leaf> {
@@ -148,21 +156,32 @@ export class ConnectMesh {
     });
   }
 
-  /** Our sidecar beside `service`, which is at `local`; in the catalogue, and ready. */
-  async serve(service: string, local: Address): Promise<SidecarProcess> {
-    const sidecar = await this.bench.start(`${service}-inbound`, {
-      service,
-      ...(await this.mode.self(this, service)),
-      inbound: {
-        listen: '127.0.0.1:0',
-        local: writeAddress(local),
-        queue: { concurrency: 64, max_waiting: 4096, max_waiting_bytes: '1GiB' },
-        ...this.mode.intentions(this.rules),
-      },
+  /** Our sidecar beside `service`, which is at `local`; in the catalogue, and ready. `name`: where there are several. */
+  async serve(service: string, local: Address, name = `${service}-inbound`): Promise<SidecarProcess> {
+    const file = { service, ...(await this.mode.self(this, service)) };
+    const inbound = {
+      listen: '127.0.0.1:0',
+      local: writeAddress(local),
+      queue: { concurrency: 64, max_waiting: 4096, max_waiting_bytes: '1GiB' },
+    };
+    const sidecar = await this.bench.start(name, {
+      ...file,
+      inbound: { ...inbound, ...this.mode.intentions(this.rules) },
     });
+    this.served.push({ name, file, inbound });
     await sidecar.ready();
-    if (!this.mode.registers) await this.announce(service, sidecar.address('inbound'));
+    if (!this.mode.registers) await this.announce(service, sidecar.address('inbound'), name);
     return sidecar;
+  }
+
+  /** Says the rules as they are now in the file of a running sidecar, which follows it. */
+  private async rewrite({ name, file, inbound }: Served): Promise<void> {
+    const rules = this.mode.intentions(this.rules);
+    const next = { admin: '127.0.0.1:0', log: { level: 'warn' }, ...file, inbound: { ...inbound, ...rules } };
+    await rename(
+      await this.file(`${name}.next`, JSON.stringify(next)),
+      path.join(this.bench.directory, `${name}.yaml`),
+    );
   }
 
   /** Our sidecar beside a caller. `instances`: where `upstream` is; each must be in the catalogue. */

@@ -1,0 +1,72 @@
+/** One of two instances drains under load: each side must understand how the other says goodbye. */
+
+import assert from 'node:assert/strict';
+import { until } from '../support/processes.js';
+import { startTestService, type TestService } from '../support/test-service.js';
+import { toolOrSkip } from '../support/tools.js';
+import { Caller } from './client.js';
+import { clientResources, Envoy, serverResources } from './support-envoy.js';
+import { startLoad } from './support-load.js';
+import { ConnectMesh, MODES } from './support-mesh.js';
+
+const RULES = [{ from: 'app', to: 'testing', action: 'allow' }] as const;
+const WIDTH = 16;
+const DELAY_MS = 10;
+
+describe('interop, an instance drains under load', () => {
+  let binary: string;
+  let service: TestService;
+  let mesh: ConnectMesh;
+
+  before(async function () {
+    binary = await toolOrSkip(this, 'envoy');
+    service = await startTestService();
+    mesh = await ConnectMesh.open(this, MODES[0]!, RULES);
+  });
+  after(async () => {
+    await mesh?.close();
+    service?.close();
+  });
+
+  it('ours, called by Envoy: no call is lost', async () => {
+    const leaving = await mesh.serve('testing', service.address, 'leaving');
+    const staying = await mesh.serve('testing', service.address, 'staying');
+    const peers = [leaving.address('inbound'), staying.address('inbound')];
+    const resources = clientResources('http', mesh, await mesh.leaf('app'), 'testing', peers);
+    const caller = new Caller((await Envoy.start(mesh, binary, 'envoy-client', resources)).address);
+    try {
+      const load = startLoad(caller, WIDTH, DELAY_MS);
+      await load.more(200);
+      const taken = await leaving.metric('outrider_calls_total');
+      assert.ok(taken > 0, 'it has calls to lose');
+      assert.equal(await leaving.stop(), 0);
+      await load.more(200);
+      assert.deepEqual((await load.stop()).failures, []);
+    } finally {
+      caller.close();
+    }
+  });
+
+  it("Envoy's, called by ours: no call is lost", async () => {
+    const leaf = await mesh.leaf('testing');
+    const resources = serverResources('http', mesh, leaf, ['app'], service.address, ['testing']);
+    const leaving = await Envoy.start(mesh, binary, 'envoy-leaving', resources);
+    const staying = await Envoy.start(mesh, binary, 'envoy-staying', resources);
+    const { sidecar, target } = await mesh.call('app', 'testing', [leaving.address, staying.address]);
+    await sidecar.ready();
+    const caller = new Caller(target);
+    try {
+      const load = startLoad(caller, WIDTH, DELAY_MS);
+      await load.more(200);
+      assert.ok((await leaving.stat('http.in.downstream_rq_total')) > 0, 'it has calls to lose');
+      await leaving.page('/drain_listeners?graceful', 'POST');
+      const connections = () => leaving.stat('http.in.downstream_cx_active');
+      await until('everyone has left it', async () => (await connections()) === 0);
+      await leaving.stop();
+      await load.more(200);
+      assert.deepEqual((await load.stop()).failures, []);
+    } finally {
+      caller.close();
+    }
+  });
+});
