@@ -60,15 +60,15 @@ export function patience(waitMs: number, slackMs: number, random: () => number):
 
 const BACKOFF_BASE_MS = 250;
 const BACKOFF_MAX_MS = 30_000;
-/** An agent that is not there costs nothing to ask, and its return is to be noticed within 5 s. */
-const BACKOFF_MAX_ABSENT_MS = 4_000;
+/** An agent that says nothing costs little to ask, and its return is to be noticed within 5 s. */
+const BACKOFF_MAX_SILENT_MS = 4_000;
 
 /**
  * The wait after the `failures`-th failed read in a row (1 for the first): between half and all of 250 ms × 2^n, at
- * most 30 s; at most 4 s while the agent cannot be reached at all.
+ * most 30 s; at most 4 s while the agent does not answer at all.
  */
-export function readBackoffMs(failures: number, isAbsent: boolean, random: () => number): number {
-  const most = isAbsent ? BACKOFF_MAX_ABSENT_MS : BACKOFF_MAX_MS;
+export function readBackoffMs(failures: number, isSilent: boolean, random: () => number): number {
+  const most = isSilent ? BACKOFF_MAX_SILENT_MS : BACKOFF_MAX_MS;
   const full = Math.min(BACKOFF_BASE_MS * 2 ** Math.min(failures - 1, 30), most);
   return full * (0.5 + 0.5 * random());
 }

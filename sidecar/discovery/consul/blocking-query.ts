@@ -17,7 +17,15 @@ import {
 import type { Timer } from '../../runtime/timers.js';
 import { AgentError, type AgentReader, type Answer } from './answer.js';
 import type { ConsulDeps } from './deps.js';
-import { fingerprintOf, indexOf, isAbsence, problemOf, readValue } from './judge-answer.js';
+import {
+  fingerprintOf,
+  indexOf,
+  isAbsence,
+  isAgents,
+  isSilence,
+  problemOf,
+  readValue,
+} from './judge-answer.js';
 import type { QuerySpec, QueryState, QueryStatus, Source } from './query.js';
 
 export type { QuerySpec, QueryState, QueryStatus, Source } from './query.js';
@@ -41,7 +49,8 @@ export class BlockingQuery<T> {
   private latest: { readonly value: T; readonly from: Source } | undefined;
   private problem: string | undefined;
   private failuresInARow = 0;
-  private isAbsent = false;
+  /** The last read failed for what concerns every query alike. */
+  private isAgentAway = false;
   private lastGoodMs: number | undefined;
   private readonly counts = { answers: 0, failures: 0, resets: 0, rereads: 0, bytes: 0 };
   private readonly bucket: ReadBucket;
@@ -101,7 +110,7 @@ export class BlockingQuery<T> {
 
   /** The agent is known to answer again: a query that waits for its return does not wait much longer. */
   hasten(withinMs: number): void {
-    if (this.isClosed || !this.isAbsent || this.reading !== undefined) return;
+    if (this.isClosed || !this.isAgentAway || this.reading !== undefined) return;
     this.schedule(withinMs * this.deps.random());
   }
 
@@ -155,8 +164,8 @@ export class BlockingQuery<T> {
     const { config, random } = this.deps;
     const query: Record<string, string> = { ...this.spec.query };
     // What the agent answers by itself, under /agent, has no consistency mode.
-    const isAgents = this.spec.path.startsWith('/agent/');
-    if (config.stale && !this.isDoubted && !isAgents && !('consistent' in query)) query['stale'] = '';
+    const isOwn = this.spec.path.startsWith('/agent/');
+    if (config.stale && !this.isDoubted && !isOwn && !('consistent' in query)) query['stale'] = '';
     this.isDoubted = false;
     const slackMs = this.spec.timeoutSlackMs ?? SLACK_MS;
     if (asked === FRESH) return { query, timeoutMs: slackMs };
@@ -201,7 +210,7 @@ export class BlockingQuery<T> {
     this.lastGoodMs = this.deps.clock.now();
     this.problem = undefined;
     this.failuresInARow = 0;
-    this.isAbsent = false;
+    this.isAgentAway = false;
     if (wasFailing || isFirst) this.events.answered(wasFailing);
   }
 
@@ -209,14 +218,14 @@ export class BlockingQuery<T> {
     this.reading = undefined;
     this.counts.failures += 1;
     this.failuresInARow += 1;
-    this.isAbsent = error instanceof AgentError && error.fault === 'unreachable';
+    this.isAgentAway = isAgents(error);
     this.index = FRESH;
     const problem = problemOf(error);
     const isOther = problem !== this.problem;
     this.problem = problem;
     this.useCache();
     if (isOther) this.events.problem(problem, error);
-    if (!this.isClosed) this.schedule(readBackoffMs(this.failuresInARow, this.isAbsent, this.deps.random));
+    if (!this.isClosed) this.schedule(readBackoffMs(this.failuresInARow, isSilence(error), this.deps.random));
   }
 
   /** Once, and only while nothing better is known. */

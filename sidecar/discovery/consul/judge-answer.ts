@@ -45,9 +45,22 @@ export function fingerprintOf({ status, body }: Answer): string | undefined {
   return createHash('sha256').update(`${status} `).update(body).digest('base64');
 }
 
+/** The trouble is with the agent or its servers, and so concerns every query. */
+export function isAgents(error: unknown): boolean {
+  if (!(error instanceof AgentError)) return false;
+  return isSilence(error) || (error.status ?? 0) >= 500;
+}
+
+/** No answer came. */
+export function isSilence(error: unknown): boolean {
+  return error instanceof AgentError && (error.fault === 'unreachable' || error.fault === 'timeout');
+}
+
 /** One line. */
 export function problemOf(error: unknown): string {
   if (error instanceof AgentError) return error.message;
+  // Its message quotes what it stumbled over, which may be a private key.
+  if (error instanceof SyntaxError) return 'the answer cannot be used: it is no valid JSON';
   const text = error instanceof Error ? error.message : String(error);
   return `the answer cannot be used: ${(text.split('\n', 1)[0] ?? '').slice(0, 200)}`;
 }

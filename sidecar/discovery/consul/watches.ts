@@ -4,9 +4,10 @@
  */
 
 import { OncePer } from '../../runtime/logger.js';
-import { AgentError, type AgentReader } from './answer.js';
+import type { AgentReader } from './answer.js';
 import { BlockingQuery } from './blocking-query.js';
 import type { ConsulDeps } from './deps.js';
+import { isAgents } from './judge-answer.js';
 import type { QuerySpec, QueryStatus, Source } from './query.js';
 
 export type { QuerySpec, QueryStatus, Source } from './query.js';
@@ -27,6 +28,8 @@ interface Shared {
   readonly listeners: Set<Listener<unknown>>;
 }
 
+/** One line about the same trouble in this time. */
+const LOG_PERIOD_MS = 30_000;
 /** The reads that waited for the agent's return are spread over this long. */
 const RETURN_SPREAD_MS = 500;
 
@@ -38,7 +41,7 @@ export class Watches {
     private readonly agent: AgentReader,
     private readonly deps: ConsulDeps,
   ) {
-    this.oncePer = new OncePer(deps.clock);
+    this.oncePer = new OncePer(deps.clock, LOG_PERIOD_MS);
   }
 
   /** @param onValue called for every new value, synchronously with the last one when one is known already. */
@@ -101,8 +104,7 @@ export class Watches {
 
   /** An agent that is away is one piece of news, however many queries meet it; a refusal concerns its query. */
   private warn(name: string, problem: string, error: unknown): void {
-    const isAgents = error instanceof AgentError && error.fault !== 'status' && error.fault !== 'too-large';
-    const held = this.oncePer.pass(isAgents ? problem : `${name}: ${problem}`);
+    const held = this.oncePer.pass(isAgents(error) ? problem : `${name}: ${problem}`);
     if (held < 0) return;
     this.deps.logger.warn(
       { query: name, problem, held },
