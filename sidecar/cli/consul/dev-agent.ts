@@ -115,10 +115,10 @@ export class DevAgent {
     this.input.onChange(report);
   }
 
-  /** What it wrote on standard error before it ended, such as a port that is taken. */
+  /** Why it could not start, such as a port that is taken, in its own words. */
   private lastComplaint(): string | undefined {
-    const lines = readFileSync(this.logFile, 'utf8').split('\n');
-    return lines.findLast((line) => /^==> .*(error|fail)|^Error /i.test(line))?.replace(/^==> /, '');
+    const text = readFileSync(this.logFile, 'utf8');
+    return /Error starting agent: error="(.*)"/.exec(text)?.[1] ?? /^==> (failed .*)/m.exec(text)?.[1];
   }
 }
 
