@@ -13,7 +13,7 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 
-export type ToolName = 'h2spec' | 'grpcurl' | 'python' | 'envoy';
+export type ToolName = 'h2spec' | 'grpcurl' | 'python' | 'envoy' | 'chromium';
 
 interface Tool {
   readonly path: string;
@@ -97,6 +97,15 @@ const TOOLS: Readonly<Record<ToolName, Tool>> = {
       ],
     ],
   },
+  // The newest there is: browsers are not pinned.
+  chromium: {
+    path: '/usr/bin/chromium',
+    needs: 'chromium on PATH, or apt-get and root',
+    steps: [
+      ['apt-get', 'update', '-qq'],
+      ['apt-get', 'install', '-y', '-qq', '--no-install-recommends', 'chromium'],
+    ],
+  },
 };
 
 export const TOOL_NAMES = Object.keys(TOOLS) as readonly ToolName[];
@@ -119,7 +128,7 @@ export async function install(name: ToolName): Promise<string | undefined> {
     try {
       await run(command, args, {
         cwd: ROOT,
-        env: { ...process.env, GOBIN: BIN, GOFLAGS: '-buildvcs=false' },
+        env: { ...process.env, GOBIN: BIN, GOFLAGS: '-buildvcs=false', DEBIAN_FRONTEND: 'noninteractive' },
         timeout: 300_000,
         maxBuffer: 16 << 20,
       });
