@@ -10,9 +10,9 @@ import { type FSWatcher, watch } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Clock } from '../runtime/clock.js';
 import type { Timer, Timers } from '../runtime/timers.js';
+import { ageProblem } from './life.js';
 import { type IdentityPaths, readIdentityFiles, sameParts } from './secret-files.js';
 import {
-  ageProblem,
   assembleIdentity,
   type Identity,
   type IdentityParts,
@@ -79,7 +79,8 @@ export class FileIdentitySource implements IdentitySource {
   }
 
   status(): IdentityStatus {
-    const problem = this.problem ?? ageProblem(this.identity, this.options.clock.wallNow());
+    const problem =
+      this.problem ?? ageProblem(this.identity, this.options.clock.wallNow(), 'its files hold no new one');
     return { notAfterMs: this.identity.notAfterMs, ...(problem === undefined ? {} : { problem }) };
   }
 

@@ -1,5 +1,5 @@
 /**
- * What a sidecar's own identity is, wherever it comes from (files now, Consul's agent later), and the one check
+ * What a sidecar's own identity is, wherever it comes from (files, Consul's agent), and the one check
  * that every source runs before it hands a set out: the parts belong together and would be accepted by a peer.
  */
 
@@ -37,9 +37,6 @@ export interface IdentityStatus {
   readonly problem?: string;
   readonly notAfterMs?: number;
 }
-
-/** Share of a leaf's life below which its age is reported as a problem. */
-const LOW_LIFE_RATIO = 0.2;
 
 export interface IdentityParts {
   readonly certChainPem: string;
@@ -97,14 +94,4 @@ function refusedByOpenSsl(parts: IdentityParts): Fault | undefined {
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
     return { fault: `certificate or key refused by OpenSSL (${code})` };
   }
-}
-
-/** The problem that an identity has by age alone, if any. */
-export function ageProblem(identity: Identity, wallNowMs: number): string | undefined {
-  const left = identity.notAfterMs - wallNowMs;
-  if (left <= 0) return 'the certificate has expired; peers refuse it';
-  if (left < LOW_LIFE_RATIO * (identity.notAfterMs - identity.notBeforeMs)) {
-    return `the certificate expires in ${Math.ceil(left / 1000)} s and has not been renewed`;
-  }
-  return undefined;
 }

@@ -1,0 +1,95 @@
+/** What the agent says of Connect's CA: its roots, and our leaf. No message here quotes what was read: it may hold a key. */
+
+import { createPeerTrust } from '../../identity/peer.js';
+import { isFault } from '../../identity/spiffe.js';
+
+export interface ConnectRoots {
+  readonly trustDomain: string;
+  /** All that are listed are trusted, in a rotation several; the active one first. */
+  readonly rootsPem: string;
+  /** Of the active root: an intermediate that signs leafs, or one that the root before it has signed. */
+  readonly intermediatesPem: string;
+  /** Roots left out, and why. */
+  readonly refused: readonly string[];
+}
+
+export interface ConnectLeaf {
+  /** Leaf first, then what Consul put behind it. */
+  readonly certPem: string;
+  readonly keyPem: string;
+}
+
+/** `/v1/agent/connect/ca/roots`. @throws Error */
+export function parseRootsAnswer(body: Buffer): ConnectRoots {
+  return readRoots(decode(body, 'the roots'));
+}
+
+export function readRoots(answer: unknown): ConnectRoots {
+  const trustDomain = textOf(answer, 'TrustDomain');
+  if (trustDomain === '') throw new Error('the answer names no TrustDomain');
+  const listed = fieldOf(answer, 'Roots');
+  if (!Array.isArray(listed) || listed.length === 0) throw new Error('the answer lists no Roots');
+  const active = textOf(answer, 'ActiveRootID');
+  const isActive = (root: unknown): boolean =>
+    active === '' ? fieldOf(root, 'Active') === true : textOf(root, 'ID') === active;
+  const good: string[] = [];
+  const refused: string[] = [];
+  for (const root of [...listed.filter(isActive), ...listed.filter((each) => !isActive(each))]) {
+    const pem = textOf(root, 'RootCert');
+    const trust = createPeerTrust(trustDomain, pem);
+    if (isFault(trust)) refused.push(trust.fault);
+    else good.push(endLine(pem));
+  }
+  if (good.length === 0) throw new Error(`no root is usable: ${refused[0]}`);
+  return {
+    trustDomain,
+    rootsPem: good.join(''),
+    intermediatesPem: intermediatesOf(listed.find(isActive)),
+    refused,
+  };
+}
+
+/** `/v1/agent/connect/ca/leaf/<service>`. @throws Error */
+export function parseLeafAnswer(body: Buffer): ConnectLeaf {
+  return readLeaf(decode(body, 'the leaf'));
+}
+
+export function readLeaf(answer: unknown): ConnectLeaf {
+  const certPem = textOf(answer, 'CertPEM');
+  const keyPem = textOf(answer, 'PrivateKeyPEM');
+  if (certPem === '') throw new Error('the answer has no CertPEM');
+  if (keyPem === '') throw new Error('the answer has no PrivateKeyPEM');
+  return { certPem: endLine(certPem), keyPem };
+}
+
+function intermediatesOf(root: unknown): string {
+  const listed = fieldOf(root, 'IntermediateCerts');
+  if (!Array.isArray(listed)) return '';
+  return listed
+    .filter((pem) => typeof pem === 'string')
+    .map(endLine)
+    .join('');
+}
+
+/** The parser's own error would quote the text. */
+function decode(body: Buffer, what: string): unknown {
+  try {
+    return JSON.parse(body.toString('utf8')) as unknown;
+  } catch {
+    throw new Error(`${what}: the answer is not JSON (${body.length} bytes)`);
+  }
+}
+
+function fieldOf(value: unknown, name: string): unknown {
+  if (typeof value !== 'object' || value === null || !Object.hasOwn(value, name)) return undefined;
+  return (value as Readonly<Record<string, unknown>>)[name];
+}
+
+function textOf(value: unknown, name: string): string {
+  const found = fieldOf(value, name);
+  return typeof found === 'string' ? found : '';
+}
+
+function endLine(pem: string): string {
+  return pem.endsWith('\n') ? pem : `${pem}\n`;
+}
