@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
-import { statSync } from 'node:fs';
+import { rmSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { consulOf } from '../../../sidecar/cli/up/consul-side.js';
 import { adminAddress, callAddresses, callerOf, inboundAddress } from '../../../sidecar/cli/up/places.js';
 import { planMesh, type Seat } from '../../../sidecar/cli/up/plan.js';
 import { PortBook } from '../../../sidecar/cli/up/ports.js';
@@ -8,7 +9,7 @@ import { RunDirectory } from '../../../sidecar/cli/up/run-directory.js';
 import { parseMeshFile, parseSidecarFile } from '../../../sidecar/config/parse.js';
 import { stringifySidecar } from '../../../sidecar/config/stringify.js';
 import { meshFile } from '../../support/mesh-file.js';
-import { Scratch } from '../../support/outrider.js';
+import { DIGITS_MODELS, Scratch } from '../../support/outrider.js';
 
 const FOREIGN = `
 services:
@@ -30,7 +31,7 @@ describe('plan of a mesh', () => {
     scratch.remove();
   });
 
-  function plan(text: string): Promise<Seat[]> {
+  function plan(text: string, agentUrl?: string): Promise<Seat[]> {
     const parsed = parseMeshFile(text, 'mesh.yaml');
     assert.ok(parsed.ok, JSON.stringify(parsed));
     const run = RunDirectory.create(`${scratch.path}/run`);
@@ -39,7 +40,9 @@ describe('plan of a mesh', () => {
       key: `/${instance}/k`,
       roots: '/r',
     });
-    return planMesh({ mesh: parsed.config, run, ports, issue, self: ['node', 'main.js'] });
+    const consul = consulOf(parsed.config, agentUrl);
+    const whom = consul === undefined ? {} : { consul };
+    return planMesh({ mesh: parsed.config, run, ports, issue, self: ['node', 'main.js'], ...whom });
   }
 
   it('gives every replica and the caller a seat, and tells the caller where all replicas are', async () => {
@@ -104,6 +107,58 @@ describe('plan of a mesh', () => {
       assert.ok(back.ok, JSON.stringify(back));
       assert.deepEqual(back.config, seat.config);
     }
+  });
+
+  describe('on Consul', () => {
+    const AGENT = 'http://127.0.0.1:8500';
+
+    it('tells sidecars the agent, in place of certificates, endpoints and intentions', async () => {
+      const seats = await plan(meshFile({ replicas: 2 }), AGENT);
+      for (const { config } of seats) {
+        assert.deepEqual(config.identity, { kind: 'consul' });
+        assert.equal(config.consul?.address, AGENT);
+        assert.ok(config.consul.registration, 'it registers');
+      }
+      const { inbound } = seats[0]!.config;
+      assert.deepEqual([inbound!.intentions, inbound!.defaultIntention], [[], 'deny']);
+      assert.deepEqual(inbound!.golden, { models: DIGITS_MODELS, intervalMs: 10_000 });
+      const [upstream] = callerOf(seats).config.outbound!.upstreams;
+      assert.deepEqual(upstream!.endpoints, []);
+      assert.deepEqual(upstream!.discovery, { service: 'digits', tags: [], meta: {}, failover: [] });
+    });
+
+    it('registers replicas with what the file says of their service, each with a cache of its own', async () => {
+      const labels = 'replicas: 2, tags: [gpu], meta: { team: vision }';
+      const more = 'consul: { cache: { dir: /var/cache/mesh } }';
+      const file = meshFile({ replicas: 2, more }).replace('replicas: 2', labels);
+      const seats = await plan(file);
+      const [first, second, caller] = seats.map((seat) => seat.config.consul!);
+      assert.deepEqual([first!.registration!.tags, first!.registration!.meta], [['gpu'], { team: 'vision' }]);
+      assert.deepEqual(caller!.registration!.tags, []);
+      assert.deepEqual(
+        [first!.cache!.dir, second!.cache!.dir],
+        ['/var/cache/mesh/digits-1', '/var/cache/mesh/digits-2'],
+      );
+      assert.equal(first!.address, undefined, 'the agent is the one that the variables name');
+    });
+
+    it('lets the file say who may call when it shall', async () => {
+      const [seat] = await plan(meshFile({ more: 'consul: { intentions: false }' }), AGENT);
+      assert.equal(seat!.config.inbound!.intentions.length, 1);
+      assert.equal(seat!.config.consul!.intentions, false);
+    });
+
+    it('writes sidecar files that read back as planned, without a golden probe for a foreign server', async () => {
+      for (const text of [meshFile({ replicas: 2 }), FOREIGN]) {
+        for (const seat of await plan(text, AGENT)) {
+          const back = parseSidecarFile(stringifySidecar(seat.config), seat.file);
+          assert.ok(back.ok, JSON.stringify(back));
+          assert.deepEqual(back.config, seat.config);
+          assert.equal(seat.config.inbound?.golden === undefined, seat.service !== 'digits');
+        }
+        rmSync(`${scratch.path}/run`, { recursive: true });
+      }
+    });
   });
 
   it('gives fixed ports in order when the file names a base', async () => {
