@@ -1,0 +1,77 @@
+/** What endpoints are read for, and how Consul is asked for it. */
+
+export interface Target {
+  readonly service: string;
+  /** Absent: the agent's own. */
+  readonly datacenter?: string;
+  /** A filter expression of Consul's, see `filterFor`. */
+  readonly filter?: string;
+  /** An instance whose checks warn counts as critical. */
+  readonly onlyPassing?: boolean;
+  /** For the SNI of those who connect; not asked of Consul. */
+  readonly subset?: string;
+  /** `connect` (default): who speaks for the service with its identity. `plain`: the service itself, outside the mesh. */
+  readonly via?: 'connect' | 'plain';
+}
+
+/** Targets of one key are one query and one working set. */
+export function keyOf(target: Target): string {
+  const { path, query } = questionOf(target);
+  const parts = Object.entries(query).map(([name, value]) => `${name}=${encodeURIComponent(value)}`);
+  return `${path}?${parts.join('&')}${target.onlyPassing === true ? '#passing' : ''}`;
+}
+
+/** For people and metrics: `digits@dc2`. */
+export function titleOf({ service, datacenter, filter, onlyPassing }: Target): string {
+  const where = datacenter === undefined ? '' : `@${datacenter}`;
+  const which = [
+    ...(filter === undefined ? [] : [filter]),
+    ...(onlyPassing === true ? ['only passing'] : []),
+  ];
+  return `${service}${where}${which.length === 0 ? '' : ` (${which.join(', ')})`}`;
+}
+
+/** As a blocking query: without `passing`, for who is critical is our decision. */
+export function questionOf({ service, datacenter, filter, via }: Target): {
+  readonly key: string;
+  readonly name: string;
+  readonly path: string;
+  readonly query: Readonly<Record<string, string>>;
+} {
+  const path = `/health/${via === 'plain' ? 'service' : 'connect'}/${encodeURIComponent(service)}`;
+  const query: Record<string, string> = {};
+  if (datacenter !== undefined) query['dc'] = datacenter;
+  if (filter !== undefined) query['filter'] = filter;
+  const key = `${path}?${new URLSearchParams(query).toString()}`;
+  const title = titleOf({
+    service,
+    ...(datacenter === undefined ? {} : { datacenter }),
+    ...(filter === undefined ? {} : { filter }),
+  });
+  return { key, name: `instances of ${title}`, path, query };
+}
+
+/**
+ * The filter expression for instances that have all of these tags and meta values; undefined when there are none.
+ * Equal requirements give equal text, in whatever order they come.
+ */
+export function filterFor(
+  tags: readonly string[],
+  meta: Readonly<Record<string, string>>,
+): string | undefined {
+  const terms = [
+    ...[...new Set(tags)].sort().map((tag) => `${literal(tag)} in Service.Tags`),
+    ...Object.entries(meta)
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([name, value]) => `Service.Meta[${literal(name)}] == ${literal(value)}`),
+  ];
+  return terms.length === 0 ? undefined : terms.join(' and ');
+}
+
+/**
+ * A string of Consul's filter language: Go's escapes, which JSON's are but for the quote. Consul's scanner ends a string at
+ * the first quote whatever stands before it, so the quote is written by its number.
+ */
+function literal(text: string): string {
+  return `"${JSON.stringify(text).slice(1, -1).replaceAll('\\"', '\\x22')}"`;
+}
