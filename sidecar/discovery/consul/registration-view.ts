@@ -1,0 +1,71 @@
+/**
+ * What the agent says that it has of us. Answers come from outside: what is no such thing reads as absent.
+ */
+
+/** A service in the agent's own spelling, as far as it is compared. */
+export interface AgentService {
+  readonly ID?: string;
+  readonly Service: string;
+  readonly Kind?: string;
+  readonly Address?: string;
+  readonly Port?: number;
+  readonly Tags?: readonly string[] | null;
+  readonly Meta?: Readonly<Record<string, string>> | null;
+  readonly Weights?: { readonly Passing?: number; readonly Warning?: number } | null;
+  readonly Proxy?: AgentProxy | null;
+}
+
+export interface AgentProxy {
+  readonly DestinationServiceName?: string;
+  readonly DestinationServiceID?: string;
+  readonly LocalServiceAddress?: string;
+  readonly LocalServicePort?: number;
+  readonly Upstreams?: readonly AgentUpstream[] | null;
+}
+
+export interface AgentUpstream {
+  readonly DestinationName?: string;
+  readonly Datacenter?: string;
+  readonly LocalBindAddress?: string;
+  readonly LocalBindPort?: number;
+}
+
+export interface AgentCheck {
+  readonly status: string;
+  readonly output: string;
+}
+
+/** Services by id. Throws an Error of one line when the bytes are no JSON object. */
+export function readServices(body: Buffer): ReadonlyMap<string, AgentService> {
+  return new Map(
+    objectsOf(body, 'services').map(([id, value]) => [id, value as unknown as AgentService] as const),
+  );
+}
+
+/** Checks by id. Throws an Error of one line when the bytes are no JSON object. */
+export function readChecks(body: Buffer): ReadonlyMap<string, AgentCheck> {
+  return new Map(
+    objectsOf(body, 'checks').map(([id, value]) => {
+      const { Status: status, Output: output } = value;
+      const check = {
+        status: typeof status === 'string' ? status : '',
+        output: typeof output === 'string' ? output : '',
+      };
+      return [id, check] as const;
+    }),
+  );
+}
+
+function objectsOf(body: Buffer, what: string): [string, Record<string, unknown>][] {
+  let document: unknown;
+  try {
+    document = JSON.parse(body.toString('utf8'));
+  } catch {
+    throw new Error(`the agent's list of ${what} is not JSON`);
+  }
+  if (typeof document !== 'object' || document === null || Array.isArray(document))
+    throw new Error(`the agent's list of ${what} is not an object`);
+  return Object.entries(document).filter(
+    (entry): entry is [string, Record<string, unknown>] => typeof entry[1] === 'object' && entry[1] !== null,
+  );
+}
