@@ -4,21 +4,15 @@
  *   measure → route → deadline → (per attempt: pick endpoint → attempt timeout → send → observe → again?) → answer
  *
  * Read `accept`, `next` and `onAttemptEnd`; the rest is what they say in detail. Where rules or several clusters leave
- * something to decide, `direct` does; where discovery has not answered yet, `wait` holds the call until it has.
+ * something to decide, mesh/direction.ts does; where discovery has not answered yet, `wait` holds the call until it has.
  */
 
 import type { Address, RouteConfig, UpstreamConfig } from './config/model.js';
-import { NO_KEY } from './core/balance.js';
-import { allowedMs, attemptAllowedMs } from './core/deadline.js';
-import { Evidence } from './core/ejection.js';
-import { parseGrpcTimeout } from './core/grpc-timeout.js';
-import { isValidPath } from './core/method.js';
-import { classify, Ended, Outcome, restsOnElapsedTime } from './core/outcome.js';
+import { attemptAllowedMs } from './core/deadline.js';
+import { Ended } from './core/outcome.js';
 import { Reasons, reasonMessage } from './core/reason.js';
 import { decideRetry, NO_PUSHBACK, parsePushback, RetryState } from './core/retry.js';
-import { keyOf } from './core/ring-hash.js';
 import { Status } from './core/status.js';
-import { rewritePath } from './core/traffic.js';
 import type { UpstreamKnowledge } from './discovery/knowledge.js';
 import { factsOf } from './http2/facts.js';
 import type { Field } from './http2/hpack/field.js';
@@ -26,11 +20,13 @@ import type { HeaderBlock, StableList } from './http2/hpack/header-list.js';
 import { Token } from './http2/hpack/tokens.js';
 import type { Stream } from './http2/stream.js';
 import { Clusters, type MakeUpstream } from './mesh/clusters.js';
+import { Direction } from './mesh/direction.js';
 import type { Endpoint } from './mesh/endpoint.js';
+import { observe } from './mesh/observe.js';
+import { OutboundAttempt, OutboundCall } from './mesh/outbound-call.js';
 import type { Upstream } from './mesh/upstream.js';
 import { MAX_WAIT_MS, WaitingCalls } from './mesh/waiting-calls.js';
-import { Attempt } from './relay/attempt.js';
-import { Call, NEVER, type Story } from './relay/call.js';
+import { type Call, NEVER, type Story } from './relay/call.js';
 import { failureAnswer } from './relay/failure.js';
 import {
   extrasWithoutPseudo,
@@ -39,7 +35,6 @@ import {
   forwardOddRequest,
   forwardRequest,
   hasPseudoExtras,
-  metadataValue,
   type RequestProfile,
   requestProfile,
   timeoutField,
@@ -47,43 +42,20 @@ import {
 import type { Link } from './relay/link.js';
 import { isGrpcRequest, NotGrpc } from './relay/not-grpc.js';
 import type { Relay } from './relay/relay.js';
-import { PathFields } from './relay/rewrite-path.js';
-import { type Match, Routes } from './relay/route-plan.js';
+import { Routes } from './relay/route-plan.js';
 
 /** How long an ejected endpoint's trial waits for a call that may be tried again, ms. */
 const PROBE_PATIENCE_MS = 5000;
-
-class OutboundCall extends Call {
-  match!: Match;
-  upstream!: Upstream;
-  /** Hash of what it sticks to. */
-  key = NO_KEY;
-  retry: RetryState | null = null;
-  /** The rules that it was directed by; −1: none. */
-  version = -1;
-  /** The request as it came, where a rule has changed its path. */
-  original: HeaderBlock | null = null;
-}
-
-class OutboundAttempt extends Attempt {
-  constructor(
-    call: Call,
-    readonly endpoint: Endpoint,
-    nowMs: number,
-  ) {
-    super(call, endpoint, nowMs);
-  }
-}
 
 export class Outbound implements Story {
   private routes: Routes;
   private hasSafeRoute = false;
   private readonly profile: RequestProfile;
   private readonly clusters: Clusters;
+  private readonly direction: Direction;
   /** Where every call goes; null while something has to be decided for each. */
   private plain: Upstream | null = null;
   private readonly waiting: WaitingCalls<OutboundCall>;
-  private readonly paths = new PathFields();
   private hasConnected = false;
   readonly name: string;
   /** Counts for `/metrics`. */
@@ -100,6 +72,7 @@ export class Outbound implements Story {
     this.profile = requestProfile(config.tls === 'mesh' ? 'https' : 'http', config.name);
     this.routes = this.makeRoutes(config);
     this.clusters = new Clusters(config, makeUpstream);
+    this.direction = new Direction(config.name, this.clusters, this.routes, relay.random);
     this.waiting = new WaitingCalls(relay.memory);
     this.settle();
   }
@@ -108,6 +81,7 @@ export class Outbound implements Story {
   update(config: UpstreamConfig): void {
     this.config = config;
     this.routes = this.makeRoutes(config, this.routes);
+    this.direction.routes = this.routes;
     this.clusters.update(config);
     this.settle();
   }
@@ -126,7 +100,7 @@ export class Outbound implements Story {
     this.hasSafeRoute = this.config.routes.some(isSafe) || this.clusters.hasRetries;
     if (this.waiting.size === 0) return;
     this.relay.nowMs = this.relay.clock.now();
-    for (const call of this.waiting.takeAll()) if (this.redirect(call)) this.next(call);
+    for (const call of this.waiting.takeAll()) if (this.direction.redirect(call)) this.next(call);
   }
 
   /** Every cluster of endpoints, the one of most calls first. */
@@ -175,7 +149,7 @@ export class Outbound implements Story {
 
   /** No new calls; those under way end in peace. */
   retire(): void {
-    for (const call of this.waiting.takeAll()) this.answerNoEndpoint(call);
+    for (const call of this.waiting.takeAll()) this.direction.answerNoEndpoint(call);
     for (const upstream of this.clusters.all) upstream.retire();
   }
 
@@ -193,13 +167,13 @@ export class Outbound implements Story {
     call.tally = match === null ? this.routes.tallyOf('other') : match.tally;
     call.tally.started++;
     call.tally.inFlight++;
-    if (match === null) return void this.answerUnknownRoute(call, facts.path);
+    if (match === null) return void this.direction.answerUnknownRoute(call, facts.path);
     call.match = match;
     if (this.plain !== null) call.upstream = this.plain;
-    else if (!this.direct(call, match, facts.path)) return;
+    else if (!this.direction.direct(call, match, facts.path)) return;
     call.plan = call.match.plan;
 
-    const allowed = this.allowedMs(call);
+    const allowed = this.direction.allowedMs(call);
     call.deadlineMs = call.startMs + allowed;
     if (allowed <= 0) return this.onDeadline(call);
 
@@ -220,7 +194,8 @@ export class Outbound implements Story {
     } else {
       endpoint = upstream.pickAgain(call.tried as Endpoint[], now, call.key);
     }
-    if (endpoint === undefined) return upstream.isKnown ? void this.answerNoEndpoint(call) : this.wait(call);
+    if (endpoint === undefined)
+      return upstream.isKnown ? void this.direction.answerNoEndpoint(call) : this.wait(call);
     const attempt = new OutboundAttempt(call, endpoint, now);
     if (probed !== undefined) attempt.probe = endpoint.ejection.probe;
     endpoint.inFlight++;
@@ -240,7 +215,7 @@ export class Outbound implements Story {
   }
 
   onAttemptEnd(call: OutboundCall, attempt: OutboundAttempt): void {
-    this.observe(call, attempt);
+    observe(call, attempt, this.relay);
     if (attempt.ended === Ended.trailers && attempt.status === Status.OK) return call.finishWith(attempt);
     if (this.tryAgain(call, attempt)) return;
     if (attempt.ended === Ended.trailers && attempt.trailers !== null) return call.finishWith(attempt);
@@ -250,57 +225,6 @@ export class Outbound implements Story {
       call.match.plan.config.attemptTimeoutMs,
     );
     call.answer(reason, message);
-  }
-
-  // ---- where to ----
-
-  /** Rules say where the call goes. False: nowhere, and it has been answered. */
-  private direct(call: OutboundCall, match: Match, path: string): boolean {
-    const lookup = (name: string) => metadataValue(call.block, name);
-    const rule = this.clusters.match(path, lookup);
-    if (rule === undefined) return this.answerUnknownRoute(call, path);
-    const upstream = this.clusters.draw(rule, this.relay.random);
-    if (upstream === undefined) return this.answerNoEndpoint(call);
-    if (rule.rewrite !== undefined) {
-      const rewritten = rewritePath(rule, path);
-      if (!isValidPath(rewritten)) return this.answerUnknownRoute(call, rewritten);
-      call.original ??= call.block;
-      call.block = this.paths.rewritten(call.original, rewritten);
-    }
-    call.upstream = upstream;
-    call.version = this.clusters.version;
-    call.match = this.routes.complete(match, rule);
-    const hashKey = this.clusters.hashKeyOf(upstream);
-    const value = hashKey === undefined ? undefined : lookup(hashKey);
-    call.key = value === undefined ? NO_KEY : keyOf(value);
-    if (upstream.inFlight < upstream.maxInFlight) return true;
-    const values = { upstream: this.name, limit: upstream.maxInFlight };
-    call.answer(Reasons.breakerOpen, reasonMessage(Reasons.breakerOpen, values));
-    return false;
-  }
-
-  /** What the call was directed by has changed, or it was directed by nothing yet. False: it has been answered. */
-  private redirect(call: OutboundCall): boolean {
-    if (call.version === this.clusters.version && !call.upstream.isRetired) return true;
-    if (this.plain !== null) {
-      call.upstream = this.plain;
-      call.key = NO_KEY;
-      return true;
-    }
-    const { path } = factsOf(call.original ?? call.block);
-    const match = this.routes.match(path);
-    if (match === null) return this.answerUnknownRoute(call, path);
-    if (!this.direct(call, match, path)) return false;
-    call.plan = call.match.plan;
-    // What the rule allows counts from the call's arrival, and never adds to what it was told before.
-    const deadlineMs = call.startMs + this.allowedMs(call);
-    if (deadlineMs < call.deadlineMs) call.setDeadline(deadlineMs);
-    return true;
-  }
-
-  private allowedMs(call: OutboundCall): number {
-    const asked = extraValue(call.block, Token.grpcTimeout);
-    return allowedMs(asked === undefined ? NEVER : parseGrpcTimeout(asked), call.match.plan.config.timeoutMs);
   }
 
   /** Nobody has said yet which endpoints there are. */
@@ -313,66 +237,13 @@ export class Outbound implements Story {
     call.answer(Reasons.discoveryPending, reasonMessage(Reasons.discoveryPending, values));
   }
 
-  private answerNoEndpoint(call: OutboundCall): false {
-    call.answer(Reasons.noEndpoint, reasonMessage(Reasons.noEndpoint, { upstream: this.name }));
-    return false;
-  }
-
-  private answerUnknownRoute(call: OutboundCall, path: string): false {
-    call.answer(Reasons.unknownRoute, reasonMessage(Reasons.unknownRoute, { path }));
-    return false;
-  }
-
   // ---- in detail ----
-
-  /** The one classification of the attempt's end, and everyone who learns from it. */
-  private observe(call: OutboundCall, attempt: OutboundAttempt): void {
-    if (attempt.isObserved) return;
-    attempt.isObserved = true;
-    const now = this.relay.nowMs;
-    const { endpoint } = attempt;
-    const elapsed = now - attempt.startMs;
-    endpoint.inFlight--;
-    const outcome = classify(
-      attempt.ended as Ended,
-      attempt.status,
-      elapsed,
-      call.deadlineMs - attempt.startMs,
-      endpoint.usualMs,
-    );
-    endpoint.outcomes[outcome]!++;
-    // What is known only from time that passed proves nothing when we stood still meanwhile.
-    const doubtful =
-      outcome !== Outcome.success &&
-      restsOnElapsedTime(attempt.ended as Ended, attempt.status) &&
-      this.relay.hasStalled();
-    if (outcome === Outcome.success) {
-      if (call.plan.holdsResponse) endpoint.latency.record(elapsed, now);
-    } else if (doubtful || outcome === Outcome.refusal) {
-      // Nothing to learn.
-    } else if (outcome === Outcome.cancelled) {
-      if (call.plan.holdsResponse) endpoint.latency.recordAtLeast(elapsed, now);
-    } else if (outcome !== Outcome.neutral) {
-      endpoint.latency.recordFault(elapsed, endpoint.usualMs, now);
-      if (outcome === Outcome.fault) endpoint.lastFault = describe(attempt);
-    }
-    const evidence = doubtful ? Evidence.doubtful : Evidence.sound;
-    const verdict = endpoint.ejections.record(
-      endpoint.ejection,
-      outcome,
-      attempt.startMs,
-      now,
-      attempt.probe,
-      evidence,
-    );
-    if (verdict !== 0) call.upstream.refreshAfter(verdict, endpoint);
-  }
 
   private tryAgain(call: OutboundCall, attempt: OutboundAttempt): boolean {
     const now = this.relay.nowMs;
     call.tried = [...call.tried, attempt.endpoint];
     // Rules changed meanwhile, and its cluster is gone.
-    if (call.upstream.isRetired && !call.isCommitted && !this.redirect(call)) return true;
+    if (call.upstream.isRetired && !call.isCommitted && !this.direction.redirect(call)) return true;
     call.retry ??= new RetryState();
     const { retry } = call;
     retry.attempts = call.attempts;
@@ -420,7 +291,7 @@ export class Outbound implements Story {
   onRequestReady(): void {}
 
   onResume(call: OutboundCall): void {
-    if (call.upstream.isRetired && !this.redirect(call)) return;
+    if (call.upstream.isRetired && !this.direction.redirect(call)) return;
     this.next(call);
   }
 
@@ -429,7 +300,7 @@ export class Outbound implements Story {
   }
 
   onDeadline(call: OutboundCall): void {
-    if (call.attempt !== null) this.observe(call, call.attempt as OutboundAttempt);
+    if (call.attempt !== null) observe(call, call.attempt as OutboundAttempt, this.relay);
     const limitMs = Math.round(call.deadlineMs - call.startMs);
     const message = reasonMessage(Reasons.deadlineExceeded, { limitMs });
     const waited = this.waiting.delete(call) ? ` while the endpoints of ${this.name} were not known` : '';
@@ -440,7 +311,7 @@ export class Outbound implements Story {
     const attempt = call.attempt as OutboundAttempt | null;
     if (attempt !== null) {
       attempt.abort(Ended.deadline);
-      this.observe(call, attempt);
+      observe(call, attempt, this.relay);
     }
     this.waiting.delete(call);
     call.answer(
@@ -450,7 +321,7 @@ export class Outbound implements Story {
   }
 
   onCancelled(call: OutboundCall): void {
-    if (call.attempt !== null) this.observe(call, call.attempt as OutboundAttempt);
+    if (call.attempt !== null) observe(call, call.attempt as OutboundAttempt, this.relay);
     this.waiting.delete(call);
   }
 
@@ -489,10 +360,4 @@ function hasField(block: HeaderBlock, name: string): boolean {
   for (const field of block.stable.toFields()) if (field.name === name) return true;
   for (const field of block.extras) if (field.name === name) return true;
   return false;
-}
-
-function describe(attempt: Attempt): string {
-  if (attempt.ended === Ended.trailers) return `status ${attempt.status}`;
-  const names = Object.entries(Ended).find(([, value]) => value === attempt.ended);
-  return attempt.reason === '' ? (names?.[0] ?? '') : `${names?.[0]}: ${attempt.reason}`;
 }

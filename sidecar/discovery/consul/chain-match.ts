@@ -1,0 +1,76 @@
+/** What a route of a service-router asks of a call, as far as calls of gRPC can have it. */
+
+import type { HeaderMatch, TrafficMatch } from '../../core/traffic.js';
+import { type Json, listIn, objectIn, quote, textIn } from './json-fields.js';
+
+/** `never`: no call of gRPC can match, for this reason. */
+export type Matched =
+  | { readonly kind: 'some'; readonly match: TrafficMatch | undefined }
+  | { readonly kind: 'never'; readonly why: string };
+
+type Path = Pick<TrafficMatch, 'exact' | 'prefix' | 'regex'>;
+
+class Unreadable extends Error {}
+
+/** @param match the route's `Match`; absent: every call. */
+export function matchOf(match: Json | undefined): Matched {
+  const http = objectIn(match, 'HTTP');
+  if (http === undefined) return { kind: 'some', match: undefined };
+  const methods = listIn(http, 'Methods');
+  if (methods.length > 0 && !methods.includes('POST')) return never('Match.HTTP.Methods is without POST');
+  if (listIn(http, 'QueryParam').length > 0)
+    return never('Match.HTTP.QueryParam asks for a query, which no call of gRPC has');
+  try {
+    const path = pathOf(http);
+    const headers = listIn(http, 'Header').map(headerOf);
+    const isEverything = Object.keys(path).length === 0 && headers.length === 0;
+    return { kind: 'some', match: isEverything ? undefined : { ...path, headers } };
+  } catch (error) {
+    if (error instanceof Unreadable) return never(error.message);
+    throw error;
+  }
+}
+
+function never(why: string): Matched {
+  return { kind: 'never', why };
+}
+
+function pathOf(http: Json): Path {
+  const exact = textIn(http, 'PathExact');
+  const prefix = textIn(http, 'PathPrefix');
+  const regex = textIn(http, 'PathRegex');
+  const flags = http['CaseInsensitive'] === true ? 'i' : '';
+  if (regex !== '') return { regex: regexOf(regex, 'Match.HTTP.PathRegex') };
+  if (exact !== '') return flags === '' ? { exact } : { regex: new RegExp(`^${escaped(exact)}$`, flags) };
+  if (prefix === '' || prefix === '/') return {};
+  return flags === '' ? { prefix } : { regex: new RegExp(`^${escaped(prefix)}`, flags) };
+}
+
+function headerOf(header: unknown): HeaderMatch {
+  const name = textIn(header, 'Name').toLowerCase();
+  const invert = (header as Json | null)?.['Invert'] === true;
+  const exact = textIn(header, 'Exact');
+  const prefix = textIn(header, 'Prefix');
+  const suffix = textIn(header, 'Suffix');
+  const regex = textIn(header, 'Regex');
+  if (name === '') throw new Unreadable('Match.HTTP.Header is without a Name');
+  if (exact !== '') return { name, exact, invert };
+  if (prefix !== '') return { name, prefix, invert };
+  if (suffix !== '') return { name, suffix, invert };
+  if (regex !== '') return { name, regex: regexOf(regex, `Match.HTTP.Header ${quote(name)}`), invert };
+  return { name, present: true, invert };
+}
+
+/** RE2 as Envoy uses it: the whole value has to match. Its leading flag for case is known, other flags are not. */
+function regexOf(source: string, where: string): RegExp {
+  const flag = source.startsWith('(?i)') ? 'i' : '';
+  try {
+    return new RegExp(`^(?:${source.slice(flag === '' ? 0 : 4)})$`, flag);
+  } catch {
+    throw new Unreadable(`${where} ${quote(source)} cannot be read`);
+  }
+}
+
+function escaped(text: string): string {
+  return text.replaceAll(/[\\^$.*+?()[\]{}|]/g, '\\$&');
+}

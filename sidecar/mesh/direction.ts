@@ -1,0 +1,92 @@
+/**
+ * Where a call goes, where that is to be decided: traffic rules, several clusters, sticky calls, limits. Calls that
+ * cannot go anywhere are answered.
+ */
+
+import { NO_KEY } from '../core/balance.js';
+import { allowedMs } from '../core/deadline.js';
+import { parseGrpcTimeout } from '../core/grpc-timeout.js';
+import { isValidPath } from '../core/method.js';
+import { Reasons, reasonMessage } from '../core/reason.js';
+import { keyOf } from '../core/ring-hash.js';
+import { rewritePath } from '../core/traffic.js';
+import { factsOf } from '../http2/facts.js';
+import { Token } from '../http2/hpack/tokens.js';
+import { NEVER } from '../relay/call.js';
+import { extraValue, metadataValue } from '../relay/forward.js';
+import { PathFields } from '../relay/rewrite-path.js';
+import type { Match, Routes } from '../relay/route-plan.js';
+import type { Clusters } from './clusters.js';
+import type { OutboundCall } from './outbound-call.js';
+
+export class Direction {
+  private readonly paths = new PathFields();
+
+  constructor(
+    private readonly name: string,
+    private readonly clusters: Clusters,
+    /** The file's routes; replaced with the file. */
+    public routes: Routes,
+    private readonly random: () => number,
+  ) {}
+
+  /** Rules say where the call goes. False: nowhere, and it has been answered. */
+  direct(call: OutboundCall, match: Match, path: string): boolean {
+    const lookup = (name: string) => metadataValue(call.block, name);
+    const rule = this.clusters.match(path, lookup);
+    if (rule === undefined) return this.answerUnknownRoute(call, path);
+    const upstream = this.clusters.draw(rule, this.random);
+    if (upstream === undefined) return this.answerNoEndpoint(call);
+    if (rule.rewrite !== undefined) {
+      const rewritten = rewritePath(rule, path);
+      if (!isValidPath(rewritten)) return this.answerUnknownRoute(call, rewritten);
+      call.original ??= call.block;
+      call.block = this.paths.rewritten(call.original, rewritten);
+    }
+    call.upstream = upstream;
+    call.version = this.clusters.version;
+    call.match = this.routes.complete(match, rule);
+    const hashKey = this.clusters.hashKeyOf(upstream);
+    const value = hashKey === undefined ? undefined : lookup(hashKey);
+    call.key = value === undefined ? NO_KEY : keyOf(value);
+    if (upstream.inFlight < upstream.maxInFlight) return true;
+    const values = { upstream: this.name, limit: upstream.maxInFlight };
+    call.answer(Reasons.breakerOpen, reasonMessage(Reasons.breakerOpen, values));
+    return false;
+  }
+
+  /** What the call was directed by has changed, or it was directed by nothing yet. False: it has been answered. */
+  redirect(call: OutboundCall): boolean {
+    if (call.version === this.clusters.version && !call.upstream.isRetired) return true;
+    const { plain } = this.clusters;
+    if (plain !== null) {
+      call.upstream = plain;
+      call.key = NO_KEY;
+      return true;
+    }
+    const { path } = factsOf(call.original ?? call.block);
+    const match = this.routes.match(path);
+    if (match === null) return this.answerUnknownRoute(call, path);
+    if (!this.direct(call, match, path)) return false;
+    call.plan = call.match.plan;
+    // What the rule allows counts from the call's arrival, and never adds to what it was told before.
+    const deadlineMs = call.startMs + this.allowedMs(call);
+    if (deadlineMs < call.deadlineMs) call.setDeadline(deadlineMs);
+    return true;
+  }
+
+  allowedMs(call: OutboundCall): number {
+    const asked = extraValue(call.block, Token.grpcTimeout);
+    return allowedMs(asked === undefined ? NEVER : parseGrpcTimeout(asked), call.match.plan.config.timeoutMs);
+  }
+
+  answerNoEndpoint(call: OutboundCall): false {
+    call.answer(Reasons.noEndpoint, reasonMessage(Reasons.noEndpoint, { upstream: this.name }));
+    return false;
+  }
+
+  answerUnknownRoute(call: OutboundCall, path: string): false {
+    call.answer(Reasons.unknownRoute, reasonMessage(Reasons.unknownRoute, { path }));
+    return false;
+  }
+}

@@ -1,0 +1,56 @@
+/** What is learnt from the end of an attempt. */
+
+import { Evidence } from '../core/ejection.js';
+import { classify, Ended, Outcome, restsOnElapsedTime } from '../core/outcome.js';
+import type { Attempt } from '../relay/attempt.js';
+import type { Relay } from '../relay/relay.js';
+import type { OutboundAttempt, OutboundCall } from './outbound-call.js';
+
+/** The one classification of the attempt's end, and everyone who learns from it. */
+export function observe(call: OutboundCall, attempt: OutboundAttempt, relay: Relay): void {
+  if (attempt.isObserved) return;
+  attempt.isObserved = true;
+  const now = relay.nowMs;
+  const { endpoint } = attempt;
+  const elapsed = now - attempt.startMs;
+  endpoint.inFlight--;
+  const outcome = classify(
+    attempt.ended as Ended,
+    attempt.status,
+    elapsed,
+    call.deadlineMs - attempt.startMs,
+    endpoint.usualMs,
+  );
+  endpoint.outcomes[outcome]!++;
+  // What is known only from time that passed proves nothing when we stood still meanwhile.
+  const doubtful =
+    outcome !== Outcome.success &&
+    restsOnElapsedTime(attempt.ended as Ended, attempt.status) &&
+    relay.hasStalled();
+  if (outcome === Outcome.success) {
+    if (call.plan.holdsResponse) endpoint.latency.record(elapsed, now);
+  } else if (doubtful || outcome === Outcome.refusal) {
+    // Nothing to learn.
+  } else if (outcome === Outcome.cancelled) {
+    if (call.plan.holdsResponse) endpoint.latency.recordAtLeast(elapsed, now);
+  } else if (outcome !== Outcome.neutral) {
+    endpoint.latency.recordFault(elapsed, endpoint.usualMs, now);
+    if (outcome === Outcome.fault) endpoint.lastFault = describe(attempt);
+  }
+  const evidence = doubtful ? Evidence.doubtful : Evidence.sound;
+  const verdict = endpoint.ejections.record(
+    endpoint.ejection,
+    outcome,
+    attempt.startMs,
+    now,
+    attempt.probe,
+    evidence,
+  );
+  if (verdict !== 0) call.upstream.refreshAfter(verdict, endpoint);
+}
+
+function describe(attempt: Attempt): string {
+  if (attempt.ended === Ended.trailers) return `status ${attempt.status}`;
+  const names = Object.entries(Ended).find(([, value]) => value === attempt.ended);
+  return attempt.reason === '' ? (names?.[0] ?? '') : `${names?.[0]}: ${attempt.reason}`;
+}
