@@ -15,7 +15,7 @@ export function families(statuses: readonly QueryStatus[], extra: readonly Famil
       kind: 'gauge',
       name: 'outrider_consul_up',
       help: '1 while at least one blocking query of the Consul agent succeeds; 0 while none does.',
-      samples: [{ labels: {}, value: queries.some(({ state }) => state === 'current') ? 1 : 0 }],
+      samples: [{ labels: {}, value: statuses.some(({ state }) => state === 'current') ? 1 : 0 }],
     },
     {
       kind: 'gauge',
