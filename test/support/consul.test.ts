@@ -66,6 +66,27 @@ describe('a Consul agent for tests', function () {
     await server.api('GET', '/status/leader');
   });
 
+  it('joins agents of other datacenters, whose certificates the first one signs', async () => {
+    server = await ConsulServer.start({ node: 'one' });
+    const other = await ConsulServer.start({
+      ...{ node: 'two', datacenter: 'dc2', primary: 'dc1', joinWan: [server.joinWan] },
+    });
+    try {
+      const domain = async (of: ConsulServer) =>
+        (await of.api<{ TrustDomain: string }>('GET', '/agent/connect/ca/roots')).TrustDomain;
+      await until('they know each other', async () => {
+        const known = await server!.api<string[]>('GET', '/catalog/datacenters');
+        return known.length === 2;
+      });
+      await until('one authority', async () => (await domain(server!)) === (await domain(other)));
+      await other.api('PUT', '/agent/service/register', { Name: 'digits', Port: 1 });
+      const there = () => server!.api<unknown[]>('GET', '/health/service/digits?dc=dc2');
+      await until('one sees the other’s services', async () => (await there()).length === 1);
+    } finally {
+      await other.stop();
+    }
+  });
+
   it('demands a token', async () => {
     server = await ConsulServer.start({ acl: true });
     assert.equal((await server.request('PUT', '/kv/a', 'b', '')).status, 403);

@@ -115,11 +115,14 @@ export class Mesh {
     });
   }
 
-  /** `file`: the text of a mesh file. Does not wait until it is ready. */
-  static start(file: string): Mesh {
+  /** `file`: the text of a mesh file; `more`: further options. Does not wait until it is ready. */
+  static start(file: string, more: readonly string[] = [], env: Record<string, string> = {}): Mesh {
     const scratch = new Scratch();
     const path = scratch.write('mesh.yaml', file);
-    return new Mesh(startOutrider(['up', path, '--json'], { TMPDIR: scratch.path }), scratch);
+    return new Mesh(
+      startOutrider(['up', path, '--json', ...more], { ...env, TMPDIR: scratch.path }),
+      scratch,
+    );
   }
 
   get pid(): number {

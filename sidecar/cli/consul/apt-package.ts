@@ -8,7 +8,7 @@
 
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 
@@ -43,6 +43,7 @@ export function whyNoApt(env: Readonly<Record<string, string | undefined>>): str
 export async function unpackDebianPackage({ name, target, env }: AptPackage): Promise<void> {
   const parent = join(target, '..');
   await mkdir(parent, { recursive: true });
+  await removeAbandoned(parent, name);
   const work = await mkdtemp(join(parent, `.${name}-`));
   try {
     await download(name, work, env);
@@ -52,6 +53,16 @@ export async function unpackDebianPackage({ name, target, env }: AptPackage): Pr
     await settle(join(work, 'tree'), target);
   } finally {
     await rm(work, { recursive: true, force: true });
+  }
+}
+
+/** What an interrupted download left behind; a running one is younger. */
+async function removeAbandoned(parent: string, name: string): Promise<void> {
+  for (const entry of await readdir(parent)) {
+    if (!entry.startsWith(`.${name}-`)) continue;
+    const folder = join(parent, entry);
+    const { mtimeMs } = await stat(folder).catch(() => ({ mtimeMs: Date.now() }));
+    if (Date.now() - mtimeMs > 3 * LIMIT_MS) await rm(folder, { recursive: true, force: true });
   }
 }
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { chmodSync, existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, utimesSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { whyNoApt } from '../../../sidecar/cli/consul/apt-package.js';
 import { findConsul } from '../../../sidecar/cli/consul/binary.js';
@@ -103,6 +103,14 @@ describe('finding Consul', () => {
       said.length = 0;
       await find();
       assert.deepEqual(said, []);
+    });
+
+    it('removes what an interrupted download left, and not what a running one works with', async () => {
+      const [left, running] = ['.consul-left', '.consul-running'].map((name) => join(cache, 'consul', name));
+      for (const folder of [left!, running!]) mkdirSync(folder, { recursive: true });
+      utimesSync(left!, 1, 1);
+      await findConsul({ env: fakeApt(), cache });
+      assert.deepEqual([existsSync(left!), existsSync(running!)], [false, true]);
     });
 
     it('says why it did not work, and leaves nothing behind', async () => {

@@ -1,0 +1,193 @@
+/** `outrider up` on Consul: with an agent of its own, and with one that was there before. */
+
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { ConsulServer, consulOrSkip } from '../support/consul.js';
+import { meshFile } from '../support/mesh-file.js';
+import { Mesh, type Outcome, outrider, REPOSITORY, type UpFacts } from '../support/outrider.js';
+import { isRunning, until } from '../support/processes.js';
+
+const SEVEN = join(REPOSITORY, 'services/digits/samples/seven.png');
+
+interface ConsulFacts {
+  readonly address: string;
+  readonly ui?: string;
+  readonly pid?: number;
+}
+
+type Facts = UpFacts & { readonly consul: ConsulFacts };
+
+interface Check {
+  readonly ServiceName: string;
+  readonly ServiceID: string;
+  readonly Status: string;
+}
+
+async function ask<T>(url: string, path: string): Promise<T> {
+  const response = await fetch(`${url}/v1${path}`, { signal: AbortSignal.timeout(5_000) });
+  return (await response.json()) as T;
+}
+
+const services = async (url: string) => Object.keys(await ask<object>(url, '/agent/services')).sort();
+const checks = async (url: string) => Object.values(await ask<Record<string, Check>>(url, '/agent/checks'));
+
+function infer(facts: Facts): Promise<Outcome> {
+  const target = facts.call['digits']!;
+  return outrider(['infer', 'digits', '--input', `@${SEVEN}`, '--target', target, '--deadline', '5s']);
+}
+
+describe('outrider up --consul dev', function () {
+  this.timeout(90_000);
+  let mesh: Mesh;
+  let facts: Facts;
+
+  before(async function () {
+    await consulOrSkip(this);
+    mesh = Mesh.start(meshFile({ replicas: 2 }), ['--consul', 'dev']);
+    facts = (await mesh.ready()) as Facts;
+  });
+
+  after(() => mesh?.discard());
+
+  const life = () =>
+    mesh.events.flatMap(({ event, process }) =>
+      event === 'consul' ? [(process as { state: string }).state] : [],
+    );
+  const sevens = async () => {
+    const answer = await infer(facts);
+    assert.equal(answer.stderr, '');
+    assert.match(answer.stdout, /^7 /);
+  };
+
+  it('says where Consul is, with its UI', async () => {
+    const { address, ui, pid } = facts.consul;
+    assert.match(address, /^http:\/\/127\.0\.0\.1:\d+$/);
+    assert.equal(ui, `${address}/ui/`);
+    assert.ok(isRunning(pid!));
+    assert.equal((await fetch(ui)).status, 200);
+  });
+
+  it('registers every replica beside its sidecar, and the caller, all of them passing', async () => {
+    const { address } = facts.consul;
+    const all = await until('all have registered', async () => {
+      const found = await services(address);
+      return found.length === 5 && found;
+    });
+    assert.deepEqual(
+      all.filter((id) => !id.endsWith('-sidecar-proxy')),
+      ['digits-1', 'digits-2'],
+    );
+    await until('all checks pass', async () => {
+      const found = await checks(address);
+      return found.length >= 5 && found.every(({ Status }) => Status === 'passing');
+    });
+  });
+
+  it('reads a handwritten seven through sidecars that found each other in Consul', sevens);
+
+  it('lets Consul say who may call', async () => {
+    const { address } = facts.consul;
+    type Intention = { ID: string; SourceName: string; DestinationName: string; Action: string };
+    const all = await ask<Intention[]>(address, '/connect/intentions');
+    assert.deepEqual(
+      all.map(({ SourceName, DestinationName, Action }) => `${SourceName} ${DestinationName} ${Action}`),
+      ['client digits allow', '* * deny'],
+    );
+    const change = (Action: string) => {
+      const { ID, ...intention } = all[0]!;
+      const body = JSON.stringify({ ...intention, Action });
+      return fetch(`${address}/v1/connect/intentions/${ID}`, { method: 'PUT', body });
+    };
+    await change('deny');
+    await until('the call is refused', async () => /PERMISSION_DENIED/.test((await infer(facts)).stderr));
+    await change('allow');
+    await until('the call is answered', async () => (await infer(facts)).code === 0);
+  });
+
+  it('starts an agent again that died, and says so; calls go on meanwhile', async () => {
+    const { address, pid } = facts.consul;
+    const before = await services(address);
+    process.kill(pid!, 'SIGKILL');
+    await sevens();
+    await until('the agent is back', () => life().at(-1) === 'ready' && life().includes('backoff'));
+    assert.deepEqual(await services(address), before);
+    assert.equal((await ask<unknown[]>(address, '/connect/intentions')).length, 2);
+    await sevens();
+  });
+
+  it('ends Consul last, after all have said goodbye to it', async () => {
+    const { address } = facts.consul;
+    const started = mesh.processes();
+    mesh.signal('SIGTERM');
+    let last: string[] = [];
+    await until('Consul is gone', async () => {
+      const found = await services(address).catch(() => undefined);
+      if (found !== undefined) last = found;
+      return found === undefined;
+    });
+    assert.deepEqual(last, [], 'somebody was still registered');
+    const { code, stderr } = await mesh.outcome;
+    assert.deepEqual([code, stderr], [0, '']);
+    assert.deepEqual(started.filter(isRunning), []);
+  });
+});
+
+describe('outrider up --consul dev, killed', function () {
+  this.timeout(90_000);
+
+  it('takes its agent along', async function () {
+    await consulOrSkip(this);
+    const mesh = Mesh.start(meshFile(), ['--consul', 'dev']);
+    try {
+      const { consul } = (await mesh.ready()) as Facts;
+      mesh.signal('SIGKILL');
+      await mesh.outcome;
+      await until('everything is gone', () => !isRunning(consul.pid!) && mesh.processes().length === 0);
+    } finally {
+      await mesh.discard();
+    }
+  });
+});
+
+describe('outrider up on a Consul that was there before', function () {
+  this.timeout(90_000);
+  let consul: ConsulServer | undefined;
+  let mesh: Mesh | undefined;
+
+  afterEach(async () => {
+    await mesh?.discard();
+    await consul?.stop();
+  });
+
+  it('registers there, writes nothing else, says so, and leaves nothing behind', async function () {
+    await consulOrSkip(this);
+    consul = await ConsulServer.start();
+    mesh = Mesh.start(meshFile({ more: `consul: { address: "${consul.url}" }` }));
+    const facts = (await mesh.ready()) as Facts;
+    assert.deepEqual(facts.consul, { address: consul.url });
+    assert.equal((await infer(facts)).code, 0, 'without ACLs Consul allows what no intention names');
+    assert.deepEqual(await consul.api('GET', '/connect/intentions'), []);
+    assert.ok((await services(consul.url)).includes('digits-1'));
+    mesh.signal('SIGTERM');
+    const { code, stderr } = await mesh.outcome;
+    assert.equal(code, 0);
+    assert.match(stderr, /^outrider: the intentions in the mesh file have no effect/);
+    assert.deepEqual(await services(consul.url), []);
+  });
+});
+
+describe('outrider up --consul, refused', () => {
+  it('knows only dev', async () => {
+    const { code, stderr } = await outrider(['up', '--consul', 'prod']);
+    assert.equal(code, 2);
+    assert.match(stderr, /--consul/);
+  });
+
+  it('says in one line that a named Consul is none', async () => {
+    const { code, stdout, stderr } = await outrider(['up', '--consul', 'dev'], {
+      CONSUL_BIN: '/nowhere/consul',
+    });
+    assert.deepEqual([code, stdout], [1, '']);
+    assert.equal(stderr, 'outrider: CONSUL_BIN: /nowhere/consul is not a Consul program that runs here\n');
+  });
+});
