@@ -1,16 +1,20 @@
 /**
  * Builds every part from the configuration, in start order, and stops them in the reverse one.
  *
- *   identity → upstreams (connections) → inbound (local model) → listeners → admin
+ *   registry → identity → upstreams (connections) → inbound (local model) → listeners → admin → entry in the catalogue
+ *
+ * The end: leave the catalogue's healthy ones → GOAWAY → calls finish → leave the catalogue → close.
  */
 
 import { type AdminServer, startAdmin } from './admin/server.js';
 import type { ModelReport, SidecarView } from './admin/view.js';
-import type { Address, SidecarConfig } from './config/model.js';
+import type { Address, InboundConfig, SidecarConfig } from './config/model.js';
+import { Consul } from './discovery/consul/consul.js';
 import { DEFAULT_LOCAL_SETTINGS } from './http2/settings.js';
 import type { ModelEvidence } from './inbound.js';
 import { familiesOf } from './mesh/families.js';
 import { queueReport, reportOf } from './mesh/report.js';
+import { CatalogueEntry } from './parts/catalogue-entry.js';
 import { InboundSide } from './parts/inbound-side.js';
 import { OutboundSide } from './parts/outbound-side.js';
 import { OwnIdentity } from './parts/own-identity.js';
@@ -43,6 +47,7 @@ const NO_EVIDENCE: ModelEvidence = {
   inFlight: 0,
   started: 0,
   completed: 0,
+  succeeded: 0,
   lastCompletionMs: 0,
   oldestStartMs: 0,
   usualMs: 0,
@@ -79,10 +84,12 @@ class App implements Sidecar {
 
   private readonly parts: Parts;
   private readonly loopWatch: LoopWatch;
+  private consul: Consul | undefined;
   private identity: OwnIdentity | undefined;
-  private outbound: OutboundSide;
+  private readonly outbound: OutboundSide;
   private inbound: InboundSide | undefined;
   private admin: AdminServer | undefined;
+  private entry: CatalogueEntry | undefined;
   private rejected = 0;
   private draining: Promise<void> | undefined;
   private isStopped = false;
@@ -127,9 +134,17 @@ class App implements Sidecar {
   }
 
   private makeOutbound(): OutboundSide {
+    const app = this;
     return new OutboundSide(
       this.current.outbound ?? { upstreams: [] },
-      (address, peer, mode) => (mode === 'mesh' ? this.identity?.dial(address, peer) : dialPlain(address)),
+      {
+        dial: (address, peer, mode) =>
+          mode === 'mesh' ? this.identity?.dial(address, peer) : dialPlain(address),
+        whyNot: () => this.identity?.whyNot() ?? 'this sidecar has no identity',
+        get discovery() {
+          return app.consul;
+        },
+      },
       this.parts,
     );
   }
@@ -137,15 +152,53 @@ class App implements Sidecar {
   // ---- start ----
 
   async start(): Promise<void> {
-    const { inbound, admin } = this.current;
-    this.identity = OwnIdentity.fromFiles(this.current, this.parts);
-    this.identity?.onRotated(() => this.outbound.refreshConnections());
-    await this.outbound.start();
-    if (inbound) {
-      this.inbound = new InboundSide(inbound, this.service, this.identity, this.parts);
-      await this.inbound.start();
+    const { inbound, admin, consul: settings } = this.current;
+    const { deps } = this;
+    if (settings !== undefined) {
+      const isAnswering = (address: Address): boolean => this.outbound.isAnswering(address);
+      this.consul = new Consul(this.current, settings, { ...deps, isAnswering });
     }
+    this.openIdentity();
+    await this.outbound.start();
+    if (inbound) await this.startInbound(inbound);
     if (admin) this.admin = await startAdmin(admin, this);
+    this.enterCatalogue();
+  }
+
+  private openIdentity(): void {
+    const source = this.consul?.identity;
+    this.identity =
+      source === undefined
+        ? OwnIdentity.fromFiles(this.current, this.parts)
+        : new OwnIdentity(source, this.parts);
+    this.identity?.onRotated(() => this.outbound.refreshConnections());
+    this.identity?.onExpiry(() => this.outbound.expireConnections());
+  }
+
+  private async startInbound(config: InboundConfig): Promise<void> {
+    const from = this.current.consul?.intentions === true ? 'registry' : 'file';
+    const side = new InboundSide(config, this.service, this.identity, this.parts, from);
+    this.inbound = side;
+    await side.start();
+    this.consul?.watchIntentions((table) => side.setIntentions(table));
+  }
+
+  private enterCatalogue(): void {
+    const { consul } = this;
+    if (consul === undefined || this.current.consul?.registration === undefined) return;
+    this.entry = new CatalogueEntry(
+      this.current,
+      {
+        inbound: this.inbound,
+        admin: this.admin?.address,
+        listeners: this.outbound.addresses,
+        sidecar: () => this.reasonsOfOwn(),
+        onChange: () => consul.changed(),
+      },
+      this.parts,
+    );
+    this.entry.start();
+    consul.register(this.entry);
   }
 
   get addresses(): Addresses {
@@ -177,6 +230,7 @@ class App implements Sidecar {
 
   setModelState(ready: boolean, why: string): void {
     this.inbound?.setModelState(ready, why);
+    this.entry?.modelChanged();
   }
 
   setModelReport(report: () => ModelReport): void {
@@ -195,6 +249,7 @@ class App implements Sidecar {
   }
 
   private async drainNow(): Promise<void> {
+    await this.consul?.leave();
     const all = [...this.outbound.listeners, ...(this.inbound?.listeners ?? [])];
     this.deps.logger.info({ timeoutMs: this.current.drainTimeoutMs }, 'draining');
     let cancel = (): void => {};
@@ -204,14 +259,17 @@ class App implements Sidecar {
     });
     await Promise.race([Promise.all(all.map((listener) => listener.drain())), limit]);
     cancel();
+    await this.consul?.deregister();
   }
 
   async stop(): Promise<void> {
     if (this.isStopped) return;
     this.isStopped = true;
+    this.entry?.close();
     this.outbound.stop();
     this.inbound?.stop();
     this.identity?.close();
+    this.consul?.close();
     this.loopWatch.rest();
     await this.admin?.close();
   }
@@ -219,12 +277,16 @@ class App implements Sidecar {
   // ---- SidecarView ----
 
   notReady(): readonly string[] {
+    return [...this.reasonsOfOwn(), ...(this.inbound?.notReady() ?? []), ...this.outbound.notReady()];
+  }
+
+  /** What keeps the sidecar itself from serving, whatever its model and its upstreams do. */
+  private reasonsOfOwn(): string[] {
     const problem = this.identity?.problem;
     return [
       ...(this.draining ? ['draining'] : []),
       ...(problem === undefined ? [] : [`identity: ${problem}`]),
-      ...(this.inbound?.notReady() ?? []),
-      ...this.outbound.notReady(),
+      ...(this.consul?.notReady() ?? []),
     ];
   }
 
@@ -244,12 +306,12 @@ class App implements Sidecar {
   }
 
   registry(): ReturnType<SidecarView['registry']> {
-    return undefined;
+    return this.consul?.report();
   }
 
   families(): ReturnType<SidecarView['families']> {
     const { tally, memory } = this.parts.relay;
-    return familiesOf({
+    const own = familiesOf({
       tally,
       memory,
       outbounds: [...this.outbound.outbounds],
@@ -258,9 +320,11 @@ class App implements Sidecar {
       rotations: this.identity?.rotations ?? 0,
       leafSecondsLeft: this.identity?.secondsLeft,
     });
+    return [...own, ...(this.consul?.families() ?? []), ...(this.entry?.families() ?? [])];
   }
 
   config(): unknown {
-    return this.current;
+    if (this.consul === undefined) return this.current;
+    return { ...this.current, notHonoured: this.consul.report().notHonoured };
   }
 }

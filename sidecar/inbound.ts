@@ -14,6 +14,7 @@ import { Ended, isNeverProcessed } from './core/outcome.js';
 import type { PermissionList } from './core/permissions.js';
 import { Admission, InboundQueue, QueueEntry, QueueState } from './core/queue.js';
 import { Reasons, reasonMessage } from './core/reason.js';
+import { Status } from './core/status.js';
 import { factsOf } from './http2/facts.js';
 import { type Field, makeField } from './http2/hpack/field.js';
 import type { HeaderBlock, StableList } from './http2/hpack/header-list.js';
@@ -59,6 +60,13 @@ const ASIDE = [
   '/grpc.reflection.v1alpha.ServerReflection/',
 ];
 
+const INFERENCE_SERVICE = '/inference.GRPCInferenceService/';
+
+/** The inference protocol has questions about server and model beside the work; of other services all is work. */
+function isInference(path: string): boolean {
+  return !path.startsWith(INFERENCE_SERVICE) || path.endsWith('Infer');
+}
+
 /** A call's place in the line. */
 class Ticket extends QueueEntry {
   constructor(readonly call: InboundCall) {
@@ -79,6 +87,8 @@ export interface ModelEvidence {
   /** Given to the model so far, in flight or not: what was started and is neither, its callers gave up. */
   readonly started: number;
   readonly completed: number;
+  /** Inferences that ended with OK: what proves that the model computes. */
+  readonly succeeded: number;
   readonly lastCompletionMs: number;
   readonly oldestStartMs: number;
   readonly usualMs: number;
@@ -98,6 +108,7 @@ export class Inbound implements Story {
   private readonly profile = requestProfile('http');
   private model: ModelState = { kind: 'starting' };
   private completed = 0;
+  private succeeded = 0;
   private lastCompletionMs = 0;
   private usualMs = 0;
 
@@ -210,8 +221,10 @@ export class Inbound implements Story {
 
   onAttemptEnd(call: InboundCall, attempt: Attempt): void {
     const now = this.relay.nowMs;
-    if (attempt.ended === Ended.trailers && call.ticket !== null)
+    if (attempt.ended === Ended.trailers && call.ticket !== null) {
       this.completedOne(now, now - attempt.startMs);
+      if (attempt.status === Status.OK && isInference(factsOf(call.block).path)) this.succeeded++;
+    }
     if (attempt.trailers !== null) call.finishWith(attempt);
     else if (isNeverProcessed(attempt.ended as Ended) && !call.isCommitted) {
       this.turnAway(call, attempt.reason === '' ? 'it refused the call' : attempt.reason);
@@ -284,6 +297,7 @@ export class Inbound implements Story {
       inFlight: this.running.size,
       started: this.queue.admittedTotal,
       completed: this.completed,
+      succeeded: this.succeeded,
       lastCompletionMs: this.lastCompletionMs,
       oldestStartMs: oldest,
       usualMs: this.usualMs,

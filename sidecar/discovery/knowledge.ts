@@ -3,7 +3,7 @@
  * earlier one whole, and what is not known yet is said to be so, never left to look empty.
  */
 
-import type { EndpointConfig } from '../config/model.js';
+import type { EndpointConfig, UpstreamConfig } from '../config/model.js';
 import type { TrafficRoute } from '../core/traffic.js';
 
 /** Everything about one upstream. */
@@ -30,3 +30,18 @@ export const CRITICAL_PRIORITY = 1000;
 
 /** The cluster of an upstream that has no traffic rules. */
 export const MAIN_CLUSTER = '';
+
+/** Whoever finds the endpoints of upstreams that name none. */
+export interface Discovery {
+  /** @param onKnowledge called with every change, perhaps before this returns. */
+  watchUpstream(config: UpstreamConfig, onKnowledge: (knowledge: UpstreamKnowledge) => void): Discovering;
+}
+
+/** The discovery of one upstream, until it is closed. */
+export interface Discovering {
+  /** Takes over what a changed file asks for. */
+  update(config: UpstreamConfig): void;
+  /** Connections contradict what was told. */
+  doubt(cluster: string, why: string): void;
+  close(): void;
+}

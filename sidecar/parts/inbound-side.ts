@@ -1,4 +1,7 @@
-/** The side of the peers: their listener, and the one connection to the local model service behind it. */
+/**
+ * The side of the peers: their listener, and the one connection to the local model service behind it. Who may call is
+ * said by the file, or by the registry; then nobody may until that has been heard.
+ */
 
 import type { ModelReport } from '../admin/view.js';
 import type { Address, InboundConfig } from '../config/model.js';
@@ -14,14 +17,16 @@ export class InboundSide {
   readonly inbound: Inbound;
   address: Address | undefined;
   private listener: Listener | undefined;
-  private intentionsVersion = 0;
+  private intentions: IntentionTable;
+  private fileVersion = 0;
   private supervisor: (() => ModelReport) | undefined;
 
   constructor(
-    private readonly config: InboundConfig,
+    private config: InboundConfig,
     service: string,
     private readonly identity: OwnIdentity | undefined,
     private readonly parts: Parts,
+    private readonly intentionsFrom: 'file' | 'registry',
   ) {
     const { relay, settings, limits } = parts;
     const pool = new Pool(
@@ -33,11 +38,12 @@ export class InboundSide {
       },
       relay,
     );
-    const intentions = this.tableOf(config);
-    this.inbound = new Inbound(config, service, pool, intentions, relay, limits.replayBytesPerCall);
+    this.intentions = intentionsFrom === 'file' ? this.tableOf(config) : IntentionTable.notLoaded(0);
+    this.inbound = new Inbound(config, service, pool, this.intentions, relay, limits.replayBytesPerCall);
     identity?.onRotated(({ rootsChanged }) => {
       if (rootsChanged) this.listener?.review((link) => identity.stillTrusts(link));
     });
+    identity?.onExpiry(() => this.listener?.renew());
   }
 
   async start(): Promise<void> {
@@ -53,12 +59,20 @@ export class InboundSide {
   }
 
   update(config: InboundConfig): void {
-    this.inbound.update(config, this.tableOf(config), this.listener?.links ?? []);
+    this.config = config;
+    if (this.intentionsFrom === 'file') this.intentions = this.tableOf(config);
+    this.inbound.update(config, this.intentions, this.listener?.links ?? []);
+  }
+
+  /** From the registry. Calls under way that are no longer allowed are ended. */
+  setIntentions(table: IntentionTable): void {
+    this.intentions = table;
+    this.inbound.setIntentions(table, this.listener?.links ?? []);
   }
 
   private tableOf(config: InboundConfig): IntentionTable {
-    this.intentionsVersion++;
-    return new IntentionTable(config.intentions, config.defaultIntention, this.intentionsVersion);
+    this.fileVersion++;
+    return new IntentionTable(config.intentions, config.defaultIntention, this.fileVersion);
   }
 
   /** A model nobody supervises is ready when it can be reached. */

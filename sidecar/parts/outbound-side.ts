@@ -1,6 +1,7 @@
 /** The side of the local application: one listener per upstream, perhaps a shared one, and the upstreams behind them. */
 
 import type { Address, OutboundConfig, UpstreamConfig } from '../config/model.js';
+import type { Discovering, Discovery } from '../discovery/knowledge.js';
 import { factsOf } from '../http2/facts.js';
 import { type Dial, Upstream } from '../mesh/upstream.js';
 import { Outbound } from '../outbound.js';
@@ -9,17 +10,27 @@ import type { Listener } from '../relay/listener.js';
 import { NoUpstream } from '../relay/no-upstream.js';
 import { openListener, type Parts } from './parts.js';
 
+/** What lies outside this side. */
+export interface OutboundTies {
+  readonly dial: Dial;
+  /** Why `dial` gave nothing, for people. */
+  whyNot(): string;
+  /** Undefined: every upstream names its endpoints. */
+  readonly discovery: Discovery | undefined;
+}
+
 export class OutboundSide {
   readonly addresses: Record<string, Address> = {};
   sharedAddress: Address | undefined;
   private readonly byName = new Map<string, Outbound>();
   private readonly listenerOf = new Map<string, Listener>();
+  private readonly discovering = new Map<string, Discovering>();
   private shared: Listener | undefined;
   private readonly noUpstream: NoUpstream;
 
   constructor(
     private config: OutboundConfig,
-    private readonly dial: Dial,
+    private readonly ties: OutboundTies,
     private readonly parts: Parts,
   ) {
     this.noUpstream = new NoUpstream(parts.relay);
@@ -45,6 +56,16 @@ export class OutboundSide {
 
   refreshConnections(): void {
     for (const outbound of this.byName.values()) outbound.refreshConnections();
+  }
+
+  expireConnections(): void {
+    for (const outbound of this.byName.values()) outbound.expireConnections();
+  }
+
+  /** Whether any upstream has a connection to this address that calls could use. */
+  isAnswering(address: Address): boolean {
+    for (const outbound of this.byName.values()) if (outbound.isAnswering(address)) return true;
+    return false;
   }
 
   /** Reasons why calls may not get through yet: each upstream has to have been reached once. */
@@ -79,7 +100,10 @@ export class OutboundSide {
     for (const [name, outbound] of this.byName) {
       const config = wanted.get(name);
       if (config === undefined) this.remove(name);
-      else outbound.update(config);
+      else {
+        outbound.update(config);
+        this.discover(config, outbound);
+      }
     }
   }
 
@@ -98,9 +122,11 @@ export class OutboundSide {
 
   private async add(config: UpstreamConfig): Promise<void> {
     const { relay, settings, limits } = this.parts;
+    const { dial } = this.ties;
+    const whyNot = (): string => this.ties.whyNot();
     const outbound = new Outbound(
       config,
-      (each, cluster) => new Upstream(each, relay, settings, this.dial, cluster),
+      (each, cluster) => new Upstream(each, relay, settings, dial, cluster, whyNot),
       relay,
       limits.replayBytesPerCall,
     );
@@ -118,12 +144,30 @@ export class OutboundSide {
       this.listenerOf.set(config.name, listener);
     }
     this.byName.set(config.name, outbound);
+    this.discover(config, outbound);
+  }
+
+  /** Begins, changes or ends the discovery of an upstream, as its configuration asks. */
+  private discover(config: UpstreamConfig, outbound: Outbound): void {
+    const { name } = config;
+    const before = this.discovering.get(name);
+    if (config.discovery === undefined || this.ties.discovery === undefined) {
+      before?.close();
+      this.discovering.delete(name);
+      return;
+    }
+    if (before !== undefined) return before.update(config);
+    const watch = this.ties.discovery.watchUpstream(config, (knowledge) => outbound.learn(knowledge));
+    this.discovering.set(name, watch);
+    outbound.setDoubt((cluster, why) => watch.doubt(cluster, why));
   }
 
   private remove(name: string): void {
     const outbound = this.byName.get(name);
     if (outbound === undefined) return;
     this.byName.delete(name);
+    this.discovering.get(name)?.close();
+    this.discovering.delete(name);
     const listener = this.listenerOf.get(name);
     this.listenerOf.delete(name);
     delete this.addresses[name];
@@ -144,6 +188,7 @@ export class OutboundSide {
   }
 
   stop(): void {
+    for (const watch of this.discovering.values()) watch.close();
     for (const listener of this.listeners) listener.stop();
     for (const outbound of this.byName.values()) outbound.stop();
   }

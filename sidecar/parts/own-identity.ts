@@ -9,7 +9,7 @@ import type { Address, SidecarConfig } from '../config/model.js';
 import { openIdentityFiles } from '../identity/files.js';
 import { verifyPeerSocket } from '../identity/peer.js';
 import type { Identity, IdentitySource } from '../identity/source.js';
-import { handshakeFault, serverTlsOptions } from '../identity/tls.js';
+import { serverTlsOptions } from '../identity/tls.js';
 import { TlsRotation } from '../identity/tls-rotation.js';
 import { Caller } from '../inbound.js';
 import type { Peer } from '../mesh/endpoint.js';
@@ -26,9 +26,12 @@ export class OwnIdentity {
     private readonly parts: Parts,
   ) {
     const { clock, logger } = parts.deps;
-    this.rotation = new TlsRotation(source, () => clock.wallNow());
+    this.rotation = new TlsRotation(source, () => clock.wallNow(), parts.deps.timers);
     this.onRotated(({ rootsChanged, identity }) =>
       logger.info({ serial: identity.serial, rootsChanged }, 'identity rotated'),
+    );
+    this.onExpiry(() =>
+      logger.error({ problem: this.problem }, 'our certificate expired; nothing new is begun'),
     );
   }
 
@@ -53,13 +56,23 @@ export class OwnIdentity {
     this.rotation.subscribe(listener);
   }
 
+  /** Our certificate expired before another came. */
+  onExpiry(listener: () => void): void {
+    this.rotation.onExpiry(listener);
+  }
+
+  /** Why `dial` gives nothing. */
+  whyNot(): string {
+    return this.problem ?? 'no identity to connect with yet';
+  }
+
   /** A socket that will be `peer`'s; undefined while there is nothing to present. */
   dial(address: Address, peer: Peer): Socket | undefined {
     const options = this.rotation.clientOptions(peer);
     if (options === undefined) return undefined;
     const socket = dialTls(address, options);
     socket.once('error', (error) => {
-      const reason = handshakeFault(error, socket);
+      const reason = this.rotation.handshakeFault(error, socket);
       if (reason === undefined) return;
       this.parts.relay.tally.handshakeFailed(reason);
       this.parts.deps.logger.warn({ ...peer, reason, detail: error.message }, 'endpoint refused');
@@ -67,20 +80,21 @@ export class OwnIdentity {
     return socket;
   }
 
-  /** What a listener for peers needs; undefined while there is nothing to present. */
-  serverTls(alsoPlaintext: boolean): ListenerTls | undefined {
+  /** What a listener for peers needs. It may open before there is an identity: until then no handshake succeeds. */
+  serverTls(alsoPlaintext: boolean): ListenerTls {
     const { rotation } = this;
-    if (rotation.identity === undefined) return undefined;
     return {
       options: serverTlsOptions(rotation.identity),
       attach: (server) => rotation.attach(server),
       admit: (socket) => {
-        const verdict = verifyPeerSocket(socket, rotation.trust!, this.parts.deps.clock.wallNow());
+        const { trust } = rotation;
+        if (trust === undefined) return { refused: 'no-identity' };
+        const verdict = verifyPeerSocket(socket, trust, this.parts.deps.clock.wallNow());
         return verdict.kind === 'accepted'
           ? { identity: new Caller(verdict.id.service) }
           : { refused: verdict.reason };
       },
-      fault: (error, socket) => handshakeFault(error, socket) ?? handshakeErrorName(error),
+      fault: (error, socket) => rotation.handshakeFault(error, socket) ?? handshakeErrorName(error),
       alsoPlaintext,
     };
   }
@@ -93,7 +107,7 @@ export class OwnIdentity {
   }
 
   get problem(): string | undefined {
-    return this.source.status().problem;
+    return this.rotation.problem ?? this.source.status().problem;
   }
 
   get rotations(): number {

@@ -1,0 +1,146 @@
+/**
+ * A sidecar's whole dealing with Consul, put together: one agent, one set of watches, and on them endpoints and rules
+ * of the upstreams, our identity, who may call us, and our own entry in the catalogue.
+ */
+
+import type { Family, RegistryReport } from '../../admin/view.js';
+import type { Address, ConsulConfig, SidecarConfig, UpstreamConfig } from '../../config/model.js';
+import type { IntentionTable } from '../../core/intentions.js';
+import type { IdentitySource } from '../../identity/source.js';
+import type { Logger } from '../../runtime/logger.js';
+import type { Discovering, Discovery, UpstreamKnowledge } from '../knowledge.js';
+import { ConsulAgent } from './agent.js';
+import { CacheFile } from './cache-file.js';
+import { ConnectIdentity } from './connect-identity.js';
+import type { ConsulDeps } from './deps.js';
+import { Targets } from './endpoint-watch.js';
+import { ConnectIntentions } from './intentions.js';
+import { type Registrant, Registration } from './registration.js';
+import { families } from './report.js';
+import { agentSettings, type Environment } from './settings.js';
+import { UpstreamWatch } from './upstream-watch.js';
+import { Watches } from './watches.js';
+
+export interface ConsulOptions extends Omit<ConsulDeps, 'config'> {
+  readonly env: Environment;
+  /** Whether calls or connections to an address show that somebody is there. */
+  isAnswering(address: Address): boolean;
+}
+
+export class Consul implements Discovery {
+  /** Undefined where certificates come from elsewhere. */
+  readonly identity: IdentitySource | undefined;
+  private readonly agent: ConsulAgent;
+  private readonly watches: Watches;
+  private readonly targets: Targets;
+  private readonly cache: CacheFile | undefined;
+  private readonly deps: ConsulDeps & { readonly cache?: CacheFile };
+  private readonly upstreams = new Set<UpstreamWatch>();
+  /** Rules that are not honoured and have been named in the log. */
+  private readonly named = new Set<string>();
+  private intentions: ConnectIntentions | undefined;
+  private registration: Registration | undefined;
+
+  /** @throws Error of one line for settings that cannot be used. Reads begin at once; Consul may be away. */
+  constructor(
+    private readonly config: SidecarConfig,
+    consul: ConsulConfig,
+    { env, isAnswering, ...tools }: ConsulOptions,
+  ) {
+    const deps: ConsulDeps = { ...tools, config: consul };
+    this.agent = new ConsulAgent(agentSettings(consul, env));
+    this.watches = new Watches(this.agent, deps);
+    this.cache = consul.cache && CacheFile.open(consul.cache.dir, deps.logger, deps.timers);
+    this.deps = this.cache === undefined ? deps : { ...deps, cache: this.cache };
+    this.targets = new Targets(this.watches, { ...this.deps, isAnswering });
+    this.identity = config.identity.kind === 'consul' ? this.connectIdentity(deps.logger) : undefined;
+  }
+
+  private connectIdentity(logger: Logger): ConnectIdentity {
+    return new ConnectIdentity(this.watches, {
+      ...this.deps,
+      service: this.config.service,
+      onProblem: (problem) => logger.error({ problem }, 'Consul gives no usable identity'),
+    });
+  }
+
+  watchUpstream(config: UpstreamConfig, onKnowledge: (knowledge: UpstreamKnowledge) => void): Discovering {
+    const { service } = this.config;
+    const deps = { ...this.deps, service, named: this.named };
+    const watch = new UpstreamWatch(config, this.watches, this.targets, deps, onKnowledge);
+    this.upstreams.add(watch);
+    return {
+      update: (next) => watch.update(next),
+      doubt: (cluster, why) => watch.doubt(cluster, why),
+      close: () => {
+        this.upstreams.delete(watch);
+        watch.close();
+      },
+    };
+  }
+
+  /** Who may call us; false where the file says it. */
+  watchIntentions(onTable: (table: IntentionTable) => void): boolean {
+    if (!this.deps.config.intentions) return false;
+    const { service } = this.config;
+    this.intentions = new ConnectIntentions(this.watches, this.agent, { ...this.deps, service }, onTable);
+    return true;
+  }
+
+  /** Our own entry in the catalogue, if it is wanted. */
+  register(registrant: Registrant): void {
+    if (this.deps.config.registration === undefined) return;
+    this.registration = new Registration(this.agent, this.deps, registrant);
+    this.registration.start();
+  }
+
+  /** What the registration tells may have changed. */
+  changed(): void {
+    this.registration?.changed();
+  }
+
+  /** Critical, and known to be by our peers. */
+  async leave(): Promise<void> {
+    await this.registration?.leave();
+  }
+
+  async deregister(): Promise<void> {
+    await this.registration?.deregister();
+  }
+
+  notReady(): string[] {
+    if (this.intentions === undefined || this.intentions.loaded()) return [];
+    return ['intentions: not loaded from Consul yet'];
+  }
+
+  report(): RegistryReport {
+    const registration = this.registration?.status();
+    return {
+      where: this.agent.where,
+      ...registration,
+      queries: this.watches.statuses().map(({ name, state, ageMs, problem }) => ({
+        name,
+        state,
+        ...(Number.isFinite(ageMs) ? { ageMs } : {}),
+        ...(problem === undefined ? {} : { problem }),
+      })),
+      notHonoured: [...new Set([...this.upstreams].flatMap((watch) => watch.notHonoured()))],
+    };
+  }
+
+  families(): Family[] {
+    const extra = [...this.targets.families(), ...(this.registration?.families() ?? [])];
+    return families(this.watches.statuses(), extra);
+  }
+
+  close(): void {
+    for (const watch of this.upstreams) watch.close();
+    this.intentions?.close();
+    this.identity?.close();
+    this.targets.close();
+    this.watches.close();
+    this.registration?.close();
+    this.agent.close();
+    this.cache?.close();
+  }
+}
