@@ -1,4 +1,4 @@
-/** One of two instances drains under load: each side must understand how the other says goodbye. */
+/** Connections end under load, because an instance drains or has had enough of one: each side must understand how the other says goodbye. */
 
 import assert from 'node:assert/strict';
 import { until } from '../support/processes.js';
@@ -13,7 +13,7 @@ const RULES = [{ from: 'app', to: 'testing', action: 'allow' }] as const;
 const WIDTH = 16;
 const DELAY_MS = 10;
 
-describe('interop, an instance drains under load', () => {
+describe('interop, connections end under load', () => {
   let binary: string;
   let service: TestService;
   let mesh: ConnectMesh;
@@ -28,7 +28,7 @@ describe('interop, an instance drains under load', () => {
     service?.close();
   });
 
-  it('ours, called by Envoy: no call is lost', async () => {
+  it('one of two sidecars of ours drains, called by Envoy: no call is lost', async () => {
     const leaving = await mesh.serve('testing', service.address, 'leaving');
     const staying = await mesh.serve('testing', service.address, 'staying');
     const peers = [leaving.address('inbound'), staying.address('inbound')];
@@ -47,9 +47,10 @@ describe('interop, an instance drains under load', () => {
     }
   });
 
-  it("Envoy's, called by ours: no call is lost", async () => {
-    const leaf = await mesh.leaf('testing');
-    const resources = serverResources('http', mesh, leaf, ['app'], service.address, ['testing']);
+  const options = () => ({ allowed: ['app'], local: service.address, names: ['testing'] });
+
+  it('one of two Envoys drains, called by ours: no call is lost', async () => {
+    const resources = serverResources('http', mesh, await mesh.leaf('testing'), options());
     const leaving = await Envoy.start(mesh, binary, 'envoy-leaving', resources);
     const staying = await Envoy.start(mesh, binary, 'envoy-staying', resources);
     const { sidecar, target } = await mesh.call('app', 'testing', [leaving.address, staying.address]);
@@ -65,6 +66,26 @@ describe('interop, an instance drains under load', () => {
       await leaving.stop();
       await load.more(200);
       assert.deepEqual((await load.stop()).failures, []);
+    } finally {
+      caller.close();
+    }
+  });
+
+  it('an Envoy tells each connection to go after ten calls: no call is lost', async () => {
+    const resources = serverResources('http', mesh, await mesh.leaf('testing'), {
+      ...options(),
+      callsPerConnection: 10,
+    });
+    const envoy = await Envoy.start(mesh, binary, 'envoy-impatient', resources);
+    const { sidecar, target } = await mesh.call('app', 'testing', [envoy.address]);
+    await sidecar.ready();
+    const caller = new Caller(target);
+    try {
+      const load = startLoad(caller, WIDTH, DELAY_MS);
+      await load.more(500);
+      const { good, failures } = await load.stop();
+      assert.deepEqual(failures, []);
+      assert.ok((await envoy.stat('http.in.downstream_cx_total')) >= good / 10 / 2, 'it ended connections');
     } finally {
       caller.close();
     }

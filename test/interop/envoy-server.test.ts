@@ -35,7 +35,8 @@ for (const mode of MODES) {
           mesh = await ConnectMesh.open(this, mode, RULES);
           const names = ['testing', 'ledger'];
           const leaf = await mesh.leaf('testing');
-          const resources = serverResources(layer, mesh, leaf, ['app'], service.address, names);
+          const options = { allowed: ['app'], local: service.address, names };
+          const resources = serverResources(layer, mesh, leaf, options);
           envoy = await Envoy.start(mesh, binary, `envoy-${layer}-testing`, resources);
           caller = await callerOf('app', 'testing', envoy.address);
         });

@@ -96,18 +96,20 @@ export function clientResources(
   };
 }
 
-/**
- * Beside a service: mutual TLS in, from the callers in `allowed` only, plaintext out to `local`. A client must ask for
- * one of `names` in Consul's form, as at a mesh gateway, which finds its way by it.
- */
-export function serverResources(
-  layer: Layer,
-  mesh: ConnectMesh,
-  leaf: Leaf,
-  allowed: readonly string[],
-  local: Address,
-  names: readonly string[],
-): Json {
+export interface ServerOptions {
+  /** Callers that the intentions let in. */
+  readonly allowed: readonly string[];
+  /** Where its service is. */
+  readonly local: Address;
+  /** A client must ask for one of these services in Consul's form, as at a mesh gateway, which finds its way by it. */
+  readonly names: readonly string[];
+  /** A connection is told to go after so many calls. Default: never. */
+  readonly callsPerConnection?: number;
+}
+
+/** Beside a service: mutual TLS in, plaintext out. */
+export function serverResources(layer: Layer, mesh: ConnectMesh, leaf: Leaf, options: ServerOptions): Json {
+  const { allowed, local, names, callsPerConnection } = options;
   const secure = tlsContext('Downstream', {
     require_client_certificate: true,
     common_tls_context: {
@@ -115,7 +117,7 @@ export function serverResources(
       ...(layer === 'http' ? { alpn_protocols: ['h2'] } : {}),
     },
   });
-  const chain = filterChain(layer, 'local', [rbac(layer, mesh.trustDomain, allowed)]);
+  const chain = filterChain(layer, 'local', [rbac(layer, mesh.trustDomain, allowed)], callsPerConnection);
   const match = { filter_chain_match: { server_names: names.map((name) => mesh.sni(name)) } };
   const inspector = {
     name: 'envoy.filters.listener.tls_inspector',
@@ -141,7 +143,7 @@ function listener(filterChains: readonly Json[]): Json {
 }
 
 /** Everything to one cluster. `guards`: filters before it. */
-function filterChain(layer: Layer, to: string, guards: readonly Json[]): Json {
+function filterChain(layer: Layer, to: string, guards: readonly Json[], callsPerConnection?: number): Json {
   if (layer === 'tcp') {
     const proxy = typed('extensions.filters.network.tcp_proxy.v3.TcpProxy', {
       stat_prefix: 'in',
@@ -168,6 +170,9 @@ function filterChain(layer: Layer, to: string, guards: readonly Json[]): Json {
   const manager = typed('extensions.filters.network.http_connection_manager.v3.HttpConnectionManager', {
     stat_prefix: 'in',
     codec_type: 'HTTP2',
+    ...(callsPerConnection === undefined
+      ? {}
+      : { common_http_protocol_options: { max_requests_per_connection: callsPerConnection } }),
     http_filters: [...guards, router],
     route_config: { name: 'all', virtual_hosts: [{ name: 'all', domains: ['*'], routes: [route] }] },
   });

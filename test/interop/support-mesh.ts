@@ -190,7 +190,7 @@ export class ConnectMesh {
     upstream: string,
     instances: readonly Address[],
   ): Promise<{ readonly sidecar: SidecarProcess; readonly target: Address }> {
-    const sidecar = await this.bench.start(`${service}-outbound`, {
+    const sidecar = await this.bench.start(`${service}-outbound-${this.bench.processes.length}`, {
       service,
       ...(await this.mode.self(this, service)),
       outbound: { upstreams: { [upstream]: { listen: '127.0.0.1:0', ...this.mode.instances(instances) } } },
