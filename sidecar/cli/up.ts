@@ -27,6 +27,7 @@ import { type EndRequests, endRequests } from './signals.js';
 import { paletteFor } from './terminal.js';
 import { cacheFolder, consulOf, withoutEffect } from './up/consul-side.js';
 import { Fleet } from './up/fleet.js';
+import { askForeignConsul } from './up/foreign-consul.js';
 import { settled, startConsul } from './up/own-consul.js';
 import { adminAddress, callAddresses, callerOf } from './up/places.js';
 import { planMesh, type Seat } from './up/plan.js';
@@ -54,6 +55,7 @@ export async function upCommand(file: string, options: UpOptions): Promise<numbe
   requireModels(mesh);
   for (const line of withoutEffect(mesh, options.consul === 'dev')) say(line);
   const binary = options.consul === 'dev' ? await bringConsul() : undefined;
+  const foreign = binary === undefined ? await foreignConsul(mesh) : undefined;
   const ends = endRequests();
   const run = RunDirectory.create(mesh.runDir);
   const removeRun = () => run.remove();
@@ -65,7 +67,7 @@ export async function upCommand(file: string, options: UpOptions): Promise<numbe
       json: options.json,
       wallNow: systemClock.wallNow,
     });
-    const up: Up = { file, mesh, run, ends, report };
+    const up: Up = { file, mesh, run, ends, report, ...(foreign === undefined ? {} : { foreign }) };
     return await (binary === undefined ? runMesh(up) : runOnOwnConsul(up, binary));
   } finally {
     ends.release();
@@ -80,6 +82,8 @@ interface Up {
   readonly run: RunDirectory;
   readonly ends: EndRequests;
   readonly report: UpReport;
+  /** Where the agent is that the file names, when it is that one. */
+  readonly foreign?: string;
 }
 
 /** The agent is there before the first sidecar and ends after the last, which all want to say goodbye to it. */
@@ -115,6 +119,13 @@ async function runMesh(up: Up, agent?: DevAgent): Promise<number> {
   } finally {
     await issuer?.close();
   }
+}
+
+async function foreignConsul({ consul }: MeshConfig): Promise<string | undefined> {
+  if (consul === undefined) return undefined;
+  const { where, problem } = await askForeignConsul(consul, process.env);
+  if (problem !== undefined) say(problem);
+  return where;
 }
 
 function bringConsul(): Promise<ConsulBinary> {
@@ -154,7 +165,7 @@ async function prepare(
 
 async function runFleet(
   seats: readonly Seat[],
-  { run, ends, report }: Up,
+  { run, ends, report, foreign }: Up,
   agent: DevAgent | undefined,
 ): Promise<number> {
   const ready = untilReady(systemTimers);
@@ -169,7 +180,7 @@ async function runFleet(
     fleet.start();
     const ended = await Promise.race([ready.done, ends.first]);
     if (ended === undefined) {
-      report.ready(fleet.states, run.path, consulFacts(seats, agent));
+      report.ready(fleet.states, run.path, consulFacts(agent, foreign));
       await ends.first;
     }
     report.draining();
@@ -183,15 +194,10 @@ async function runFleet(
   }
 }
 
-function consulFacts(seats: readonly Seat[], agent: DevAgent | undefined): ConsulFacts | undefined {
-  const { consul } = callerOf(seats).config;
-  if (consul === undefined) return undefined;
-  const pid = agent?.report().pid;
-  return {
-    address: consul.address ?? (process.env['CONSUL_HTTP_ADDR'] || 'http://127.0.0.1:8500'),
-    ...(agent === undefined ? {} : { ui: agent.ui }),
-    ...(pid === undefined ? {} : { pid }),
-  };
+function consulFacts(agent: DevAgent | undefined, foreign: string | undefined): ConsulFacts | undefined {
+  if (agent === undefined) return foreign === undefined ? undefined : { address: foreign };
+  const { pid } = agent.report();
+  return { address: agent.url, ui: agent.ui, ...(pid === undefined ? {} : { pid }) };
 }
 
 function say(line: string): void {

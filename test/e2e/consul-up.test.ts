@@ -183,6 +183,21 @@ describe('outrider up --consul, refused', () => {
     assert.match(stderr, /--consul/);
   });
 
+  it('says at once that nobody answers where the file says', async () => {
+    const mesh = Mesh.start(meshFile({ more: 'consul: { address: "http://127.0.0.1:1" }' }));
+    try {
+      await until('the sidecars are started', () => mesh.events.length > 0);
+      mesh.signal('SIGTERM');
+      const { stderr } = await mesh.outcome;
+      assert.match(
+        stderr,
+        /no Consul agent at http:\/\/127\.0\.0\.1:1 \(.*ECONNREFUSED.*\): sidecars wait for it/,
+      );
+    } finally {
+      await mesh.discard();
+    }
+  });
+
   it('says in one line that a named Consul is none', async () => {
     const { code, stdout, stderr } = await outrider(['up', '--consul', 'dev'], {
       CONSUL_BIN: '/nowhere/consul',
