@@ -1,0 +1,71 @@
+/**
+ * What happens to a caller that no intention names: Consul's ACL default policy, and allow where there are no ACLs.
+ *
+ * The servers are asked by `/v1/connect/intentions/check` about a source of a name nobody has: their word counts, and it
+ * takes no more rights than reading the intentions. While a wildcard speaks for every source they cannot be asked that
+ * way; then the agent says what it is configured with, to whoever may read it.
+ */
+
+import type { Action } from '../../core/intentions.js';
+import { AgentError, type AgentReader, type Query } from './answer.js';
+
+/** `refused`: the token may not read the intentions of this service, so what is known of them may have holes. */
+export type DefaultAnswer =
+  | { readonly kind: 'known'; readonly action: Action }
+  | { readonly kind: 'untold' }
+  | { readonly kind: 'refused' | 'failed'; readonly problem: string };
+
+/** A source no intention names. */
+export const NOBODY = 'outrider-asks-for-the-default';
+
+const OPTIONS = { timeoutMs: 5_000, maxBytes: 1024 * 1024 } as const;
+
+/** @param isCovered an intention speaks for `NOBODY`, so that the answer is not the default. */
+export async function askDefault(
+  agent: AgentReader,
+  service: string,
+  isCovered: boolean,
+): Promise<DefaultAnswer> {
+  const query = { source: NOBODY, destination: service };
+  const check = await read(agent, '/connect/intentions/check', query);
+  if ('problem' in check) return { kind: check.isRefusal ? 'refused' : 'failed', problem: check.problem };
+  const allowed = fieldOf(check.value, 'Allowed');
+  if (typeof allowed !== 'boolean')
+    return { kind: 'failed', problem: 'the check of intentions gives no Allowed' };
+  if (!isCovered) return { kind: 'known', action: allowed ? 'allow' : 'deny' };
+  const self = await read(agent, '/agent/self', {});
+  const action = 'problem' in self ? undefined : configuredAction(fieldOf(self.value, 'DebugConfig'));
+  return action === undefined ? { kind: 'untold' } : { kind: 'known', action };
+}
+
+/** From `DebugConfig` of `/v1/agent/self`, whose fields moved with the versions. */
+export function configuredAction(debug: unknown): Action | undefined {
+  // 1.17 and later: apart from the ACLs.
+  const own = fieldOf(debug, 'DefaultIntentionPolicy');
+  if (own === 'allow' || own === 'deny') return own;
+  const resolver = fieldOf(debug, 'ACLResolverSettings');
+  const enabled = fieldOf(debug, 'ACLsEnabled') ?? fieldOf(resolver, 'ACLsEnabled');
+  const policy = fieldOf(debug, 'ACLDefaultPolicy') ?? fieldOf(resolver, 'ACLDefaultPolicy');
+  if (enabled === false) return 'allow';
+  if (enabled !== true) return undefined;
+  // `extend-cache` and whatever else is not `allow`.
+  return policy === undefined ? undefined : policy === 'allow' ? 'allow' : 'deny';
+}
+
+type Reading = { readonly value: unknown } | { readonly problem: string; readonly isRefusal: boolean };
+
+async function read(agent: AgentReader, path: string, query: Query): Promise<Reading> {
+  try {
+    const { body } = await agent.get(path, query, OPTIONS);
+    return { value: JSON.parse(body.toString('utf8')) as unknown };
+  } catch (error) {
+    if (!(error instanceof AgentError))
+      return { problem: `${path}: the answer is not JSON`, isRefusal: false };
+    return { problem: error.message, isRefusal: error.status === 403 };
+  }
+}
+
+function fieldOf(value: unknown, field: string): unknown {
+  if (typeof value !== 'object' || value === null || !Object.hasOwn(value, field)) return undefined;
+  return (value as Readonly<Record<string, unknown>>)[field];
+}
