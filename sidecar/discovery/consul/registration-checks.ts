@@ -25,6 +25,7 @@ export const DRAINING = 'draining';
 export class Check {
   state: CheckState = { status: 'critical', output: 'starting' };
   private told: CheckState | undefined;
+  private held: AgentCheck | undefined;
   private toldMs = Number.NEGATIVE_INFINITY;
 
   constructor(readonly id: string) {}
@@ -40,16 +41,23 @@ export class Check {
     return this.told !== this.state || nowMs - this.toldMs >= refreshMs;
   }
 
+  /** The agent has this status already, with other words. */
+  get isOtherWords(): boolean {
+    return this.held?.status === this.state.status && this.held.output !== this.state.output;
+  }
+
   wasTold(state: CheckState, nowMs: number): void {
     this.told = state;
     this.toldMs = nowMs;
+    this.held = state;
   }
 
   /** What the agent has: where that is something else, it is to be told again. */
-  isHeldAs(held: AgentCheck | undefined): void {
+  isHeldAs(held: AgentCheck): void {
     const { told } = this;
-    if (told === undefined || held?.status !== told.status || held.output !== told.output)
+    if (told === undefined || held.status !== told.status || held.output !== told.output)
       this.told = undefined;
+    this.held = held;
   }
 }
 

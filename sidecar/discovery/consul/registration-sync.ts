@@ -127,14 +127,25 @@ export class RegistrationSync {
 
   /** An agent that does not know the check has forgotten us: it is registered again, and then told. */
   private async tell(check: Check): Promise<void> {
-    const { clock } = this.deps;
     try {
-      await this.desk.tell(check, clock.now());
+      await this.tellWords(check);
     } catch (error) {
       if (!isUnknown(error) || this.isLeaving) throw error;
       await this.compare();
-      await this.desk.tell(check, clock.now());
+      await this.tellWords(check);
     }
+  }
+
+  /**
+   * Agents pass on other words for the same status only minutes later (`check_update_interval`), and with the next
+   * registration of the service at once: so that follows where the words alone are new.
+   */
+  private async tellWords(check: Check): Promise<void> {
+    const isOtherWords = check.isOtherWords;
+    await this.desk.tell(check, this.deps.clock.now());
+    if (!isOtherWords || this.isLeaving) return;
+    const { service, proxy } = this.definitions();
+    await this.register(check === this.checks.service ? service : (proxy ?? service));
   }
 
   private async compare(): Promise<void> {
@@ -150,7 +161,8 @@ export class RegistrationSync {
       wasOverwritten ||= this.isOverwritten(definition, held);
       await this.register(definition);
     }
-    for (const check of this.inUse) check.isHeldAs(held.checks.get(check.id));
+    for (const check of this.inUse)
+      check.isHeldAs(held.checks.get(check.id) ?? { status: check.state.status, output: '' });
     if (isRenewal) this.renewAtMs = clock.now() + this.jittered(RENEW_MS);
     this.noteQuarrel(wasOverwritten);
     this.compareAtMs = clock.now() + this.jittered(this.quarrels ? QUARREL_COMPARE_MS : COMPARE_MS);

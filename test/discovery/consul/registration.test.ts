@@ -45,7 +45,9 @@ describe('registration', () => {
       'register digits-1 {}',
       'register digits-1-sidecar-proxy {}',
       `${SERVICE} passing the model answers`,
+      'register digits-1 {}',
       `${PROXY} passing the sidecar can serve`,
+      'register digits-1-sidecar-proxy {}',
     ]);
     assert.deepEqual(registration.status(), { registered: true });
     assert.equal(log.lines.length, 1);
@@ -93,6 +95,16 @@ describe('registration', () => {
     assert.equal(agent.checks.get(SERVICE)!.status, 'passing');
   });
 
+  it('has other words for the same state passed on at once, which agents put off for minutes', async () => {
+    registrant.answers = { ok: false, why: 'the model is starting' };
+    await started();
+    agent.log.length = 0;
+    registrant.answers = { ok: false, why: 'NOT_SERVING' };
+    registration.changed();
+    await clock.settle();
+    assert.deepEqual(agent.log, [`${SERVICE} critical NOT_SERVING`, 'register digits-1 {}']);
+  });
+
   it('believes a bad sidecar at the second look, a good one at the first', async () => {
     await started();
     registrant.reasons = ['identity: expired'];
@@ -115,7 +127,7 @@ describe('registration', () => {
     agent.forget();
     await clock.settle(2_000);
     assert.deepEqual([...agent.services.keys()], ['digits-1', 'digits-1-sidecar-proxy']);
-    assert.equal(registrations(), 2);
+    assert.equal(registrations(), 4);
     assert.equal(agent.checks.get(SERVICE)!.output, 'the model answers');
   });
 
@@ -182,7 +194,7 @@ describe('registration', () => {
   it('registers every ten minutes in any case, for the sake of the token that the agent keeps', async () => {
     await started();
     await clock.settle(620_000);
-    assert.equal(registrations(), 4);
+    assert.equal(registrations(), 6);
   });
 
   it('logs a refusal once, tries on with growing waits, and is there when it is granted', async () => {
@@ -267,7 +279,7 @@ describe('registration', () => {
     await clock.settle();
     assert.equal(clock.pending(), 0);
     await clock.settle(60_000);
-    assert.equal(registrations(), 2);
+    assert.equal(registrations(), 4);
   });
 
   it('refuses to be made without settings', () => {
@@ -285,7 +297,7 @@ describe('registration', () => {
     ]);
     assert.deepEqual(values, [
       ['outrider_consul_registered', 1],
-      ['outrider_consul_registrations_total', 2],
+      ['outrider_consul_registrations_total', 4],
       ['outrider_consul_registration_failures_total', 0],
       ['outrider_consul_check_passing', 1, 1],
     ]);
