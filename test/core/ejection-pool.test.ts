@@ -213,3 +213,38 @@ describe('EjectionPool, under anything', () => {
     );
   });
 });
+
+describe('EjectionPool beside one that could take over', () => {
+  it('ejects everyone, and does not panic', () => {
+    const { pool, members } = setUp(2);
+    pool.hasAlternative = true;
+    for (const member of members) assert.equal(fail(pool, member), Verdict.ejected);
+    assert.equal(pool.ejected, 2);
+    assert.ok(!pool.isPanicking);
+    for (const member of members) assert.ok(!pool.mayCall(member));
+  });
+
+  it('uses the ejected again when the other one is lost', () => {
+    const { pool, members } = setUp(2);
+    pool.hasAlternative = true;
+    for (const member of members) fail(pool, member);
+    pool.hasAlternative = false;
+    assert.ok(pool.isPanicking);
+    for (const member of members) assert.ok(pool.mayCall(member));
+  });
+
+  it('takes over an ejected one from it, whose time goes on', () => {
+    const [one, other] = [setUp(3), setUp(2)];
+    const moved = one.members[0]!;
+    fail(one.pool, moved);
+    one.pool.remove(moved, 0);
+    other.pool.add(moved);
+    assert.equal(one.pool.ejected, 0);
+    assert.equal(other.pool.ejected, 1);
+    assert.equal(other.pool.takeProbe(29_999), undefined);
+    assert.equal(other.pool.takeProbe(30_000), moved);
+    other.pool.record(moved, Outcome.success, 30_000, 30_001, moved.probe, Evidence.sound);
+    assert.equal(moved.state, EjectionState.admitted);
+    assert.equal(other.pool.ejected, 0);
+  });
+});

@@ -1,0 +1,106 @@
+/** Calls that come before the registry has answered: they wait within their deadline, in number and bytes bounded. */
+import assert from 'node:assert/strict';
+import { aRoute, aStreamRoute } from '../relay/kit/stack.js';
+import { Discovered } from './discovered.js';
+
+describe('Scenario: calls before discovery has answered', () => {
+  let mesh: Discovered;
+  afterEach(() => mesh.close());
+
+  it('wait, and go on when it does', () => {
+    mesh = new Discovered();
+    const calls = [mesh.call({ timeout: '5S' }), mesh.call()];
+    mesh.stack.advance(3000);
+    for (const { isOver } of calls) assert.ok(!isOver);
+    assert.equal(mesh.out.outbound.waitingCalls, 2);
+    assert.equal(mesh.out.outbound.notReady(), 'its endpoints are not known yet');
+    mesh.tell(['a', 'b']);
+    for (const { status } of calls) assert.equal(status, 0);
+    assert.equal(mesh.out.outbound.waitingCalls, 0);
+    assert.equal(mesh.out.outbound.notReady(), undefined);
+    assert.equal(mesh.stack.relay.memory.held, 0);
+  });
+
+  it('are told the time that is left', () => {
+    mesh = new Discovered();
+    mesh.call({ timeout: '5S' });
+    mesh.stack.advance(2000);
+    mesh.tell(['a']);
+    const told = mesh.stack.backend('a').last.header('grpc-timeout');
+    assert.match(told ?? '', /^(2\d{3}|3000)m$/);
+  });
+
+  it('end at their deadline, and say why', () => {
+    mesh = new Discovered();
+    const call = mesh.call({ timeout: '200m' });
+    mesh.stack.advance(250);
+    assert.equal(call.status, 4);
+    assert.equal(call.reason, 'deadline-exceeded');
+    assert.match(call.trailer('grpc-message') ?? '', /while the endpoints of digits were not known/);
+    assert.equal(mesh.out.outbound.waitingCalls, 0);
+    assert.equal(mesh.stack.relay.memory.held, 0);
+  });
+
+  it('end after 15 s where the deadline is later or none', () => {
+    mesh = new Discovered({ routes: [aStreamRoute()] });
+    const call = mesh.call({ body: null });
+    mesh.stack.advance(14_900);
+    assert.equal(mesh.out.outbound.waitingCalls, 1);
+    mesh.stack.advance(200);
+    assert.equal(call.status, 14);
+    assert.equal(call.reason, 'discovery-pending');
+    assert.equal(mesh.stack.relay.memory.held, 0);
+  });
+
+  it('are forgotten when their caller goes', () => {
+    mesh = new Discovered();
+    const call = mesh.call({ body: null });
+    call.reset(8);
+    mesh.stack.run();
+    assert.equal(mesh.out.outbound.waitingCalls, 0);
+    mesh.tell(['a']);
+    assert.equal(mesh.stack.backend('a').requests.length, 0);
+  });
+
+  it('are 1,024 at most; the next is turned away at once', () => {
+    mesh = new Discovered();
+    const apps = Array.from({ length: 9 }, () => mesh.stack.app(mesh.out.listener));
+    const calls = apps.flatMap((app) => Array.from({ length: 128 }, () => app.call({ timeout: '5S' })));
+    mesh.stack.run();
+    assert.equal(mesh.out.outbound.waitingCalls, 1024);
+    const refused = calls.filter(({ isOver }) => isOver);
+    assert.equal(refused.length, 128);
+    assert.ok(refused.every(({ reason, status }) => reason === 'discovery-pending' && status === 14));
+    mesh.tell(['a']);
+    mesh.stack.advance(100);
+    assert.equal(calls.filter(({ status }) => status === 0).length, 1024);
+  });
+
+  it('are not held where nobody will be found', () => {
+    mesh = new Discovered();
+    const call = mesh.call();
+    mesh.tell([]);
+    assert.equal(call.status, 14);
+    assert.equal(call.reason, 'no-endpoint');
+    assert.equal(mesh.call().reason, 'no-endpoint');
+    assert.equal(mesh.out.outbound.notReady(), 'it has no endpoint');
+  });
+
+  it('go by the rules that come with the answer, which may allow them less', () => {
+    mesh = new Discovered({ routes: [aRoute()] });
+    const call = mesh.call();
+    mesh.learn({ slow: { endpoints: undefined } }, [
+      { split: [{ weight: 1, cluster: 'slow' }], timeoutMs: 300 },
+    ]);
+    mesh.stack.advance(350);
+    assert.equal(call.status, 4);
+    assert.match(call.trailer('grpc-message') ?? '', /300 ms/);
+  });
+
+  it('a set that is known stays in use when it is unknown again', () => {
+    mesh = new Discovered();
+    mesh.tell(['a']);
+    mesh.tell(undefined);
+    assert.deepEqual(mesh.calls(3), { a: 3 });
+  });
+});
