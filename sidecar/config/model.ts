@@ -29,6 +29,17 @@ export interface SidecarConfig {
   /** Longest time calls in flight may take to finish once a drain has begun. Default 30 s. */
   readonly drainTimeoutMs: number;
   readonly log: { readonly level: 'debug' | 'info' | 'warn' | 'error' };
+  /** One line for each call, or for a share of them. Absent: none. */
+  readonly accessLog?: AccessLogConfig;
+  /** The admin port may switch on delays and aborts for drills. Default false. */
+  readonly faultInjection?: boolean;
+}
+
+export interface AccessLogConfig {
+  /** Absent: standard error, with the other lines. */
+  readonly path?: string;
+  /** Share of the successful calls; every other call is logged. Default 1. */
+  readonly sampleRatio: number;
 }
 
 /**
@@ -117,7 +128,19 @@ export interface InboundConfig {
   /** Absent: whether the model answers is known from calls and from its health service only. */
   readonly golden?: GoldenConfig;
   readonly queue: QueueConfig;
+  /** First match wins; a call over its limit is refused with RESOURCE_EXHAUSTED and pushback. Absent: none. */
+  readonly rateLimits?: readonly RateLimitConfig[];
   readonly routes: readonly RouteConfig[];
+}
+
+/** A token bucket for each caller identity that matches. */
+export interface RateLimitConfig {
+  /** Names of services; `*` is everyone, each with a bucket of their own. */
+  readonly callers: readonly string[];
+  /** As in a route. */
+  readonly methods: readonly string[];
+  readonly perSecond: number;
+  readonly burst: number;
 }
 
 /** Consul's form: `*` is a wildcard on either side; precedence by specificity, deny wins a tie. */
@@ -142,6 +165,16 @@ export interface QueueConfig {
   readonly maxWaiting: number;
   /** Request bytes that may wait. Default 64 MiB. */
   readonly maxWaitingBytes: number;
+  /** Present: concurrency is found from latency, between these; `concurrency` is where it begins. */
+  readonly adaptive?: { readonly min: number; readonly max: number };
+  /** Metadata key that names a call's class, and the classes from the most to the least important; calls without one belong to `otherwise`. */
+  readonly priority?: {
+    readonly key: string;
+    readonly classes: readonly string[];
+    readonly otherwise: string;
+  };
+  /** Callers take turns within a class, however many calls each has waiting. Absent: first come, first served. */
+  readonly fair?: boolean;
 }
 
 export interface OutboundConfig {
@@ -165,11 +198,60 @@ export interface UpstreamConfig {
   /** Absent: `endpoints` are all there are. */
   readonly discovery?: DiscoveryConfig;
   readonly balance: BalanceConfig;
+  /** Absent: an endpoint is taken for well while it is connected and not ejected. */
+  readonly health?: ActiveHealthConfig;
+  /** Absent: no bounds but those of the connections. */
+  readonly breaker?: BreakerConfig;
+  /** A new endpoint gets a growing share. Absent: it gets its share at once. */
+  readonly slowStart?: SlowStartConfig;
+  /** Endpoints of this locality go first while enough of them are eligible. Absent: all are alike. */
+  readonly locality?: LocalityConfig;
   readonly ejection: EjectionConfig;
   readonly pool: PoolConfig;
   readonly budget: BudgetConfig;
   /** First match wins; the last one always matches every method. */
   readonly routes: readonly RouteConfig[];
+}
+
+/** One prober for each endpoint, however many routes lead to it. */
+export interface ActiveHealthConfig {
+  /** `grpc`: grpc.health.v1, answered by the peer's sidecar or the model. `ping`: HTTP/2 PING, proves the sidecar only. `tcp`: a connect. */
+  readonly kind: 'grpc' | 'ping' | 'tcp';
+  /** What `grpc` asks for: a model's name; empty: the server as a whole. */
+  readonly service: string;
+  readonly intervalMs: number; // 5 000, ± 10 %
+  readonly timeoutMs: number; // 1 000
+  /** In a row. */
+  readonly unhealthy: number; // 2
+  readonly healthy: number; // 1
+}
+
+/** Bounds of one upstream; what is over them is refused at once with RESOURCE_EXHAUSTED. 0 = no bound. */
+export interface BreakerConfig {
+  readonly maxConnections: number;
+  /** Calls that wait for a connection or for discovery. */
+  readonly maxPending: number;
+  readonly maxInFlight: number;
+  /** Attempts beyond the first of their call, under way at once. */
+  readonly maxRetries: number;
+}
+
+export interface SlowStartConfig {
+  /** Share of a full one's traffic at the begin. */
+  readonly minRatio: number; // 0.1
+  /** It ends when latency is within this factor of the peers' … */
+  readonly convergedFactor: number; // 1.5
+  /** … after this many calls, */
+  readonly minCalls: number; // 20
+  /** or at the latest after this time. */
+  readonly maxMs: number; // 60 000
+}
+
+export interface LocalityConfig {
+  /** Metadata key of the registry, or the datacenter. */
+  readonly own: string;
+  /** Below this share of eligible ones the others are used too. */
+  readonly spillBelow: number; // 0.7
 }
 
 /** `ring-hash`: calls with the same value of a metadata key go to the same endpoint, loads permitting; calls without it, anywhere. */
@@ -183,6 +265,8 @@ export interface EndpointConfig {
   /** The mesh service its SPIFFE id must name, and its datacenter. Absent: the upstream's name; any datacenter. */
   readonly service?: string;
   readonly datacenter?: string;
+  /** Where it is, for `locality`. */
+  readonly locality?: string;
   /** First part of the SNI in Consul's form, where a subset is named. */
   readonly subset?: string;
   /** Lower goes first; higher ones get traffic only while none before them is eligible. Absent: 0. */
@@ -195,7 +279,40 @@ export interface EndpointConfig {
   readonly id: string;
 }
 
+/** How an endpoint is found out. Each detector speaks for itself; the cap and the panic rule bind them together. */
+export interface DetectorsConfig {
+  /** Share of successes over an exact ring of 10 s. Default: enforce, below 0.8 with at least 5 calls. */
+  readonly successRatio?: { readonly mode: DetectorMode; readonly below: number; readonly minCalls: number };
+  /** Success rate below mean − factor × standard deviation of the peers (Envoy, gRFC A50). Default: enforce, 1.9, 5 peers, 100 calls. */
+  readonly successRate?: {
+    readonly mode: DetectorMode;
+    readonly factor: number;
+    readonly minPeers: number;
+    readonly minCalls: number;
+  };
+  /** Share of faults over the ring. Default: off; 0.85, 5 peers, 50 calls. */
+  readonly failureRatio?: {
+    readonly mode: DetectorMode;
+    readonly above: number;
+    readonly minPeers: number;
+    readonly minCalls: number;
+  };
+  /** Median latency against the median of the peers, of requests of similar size. Default: enforce, 3 × with at least 20 calls. */
+  readonly latency?: { readonly mode: DetectorMode; readonly factor: number; readonly minCalls: number };
+  /** NaN, infinities, wrong shape or datatype in answers of ModelInfer. Default: off; half of at least 20 samples, 5 % sampled. */
+  readonly invalidOutput?: {
+    readonly mode: DetectorMode;
+    readonly above: number;
+    readonly minSamples: number;
+    readonly sampleRatio: number;
+  };
+}
+
+export type DetectorMode = 'enforce' | 'observe' | 'off';
+
 export interface EjectionConfig {
+  /** Beside the faults in a row. Absent: none. */
+  readonly detectors?: DetectorsConfig;
   /** `observe` counts what would be ejected, and ejects nothing. Default `enforce`. */
   readonly mode: 'enforce' | 'observe';
   readonly consecutiveFaults: number; // 5
@@ -237,7 +354,49 @@ export interface RouteConfig {
   readonly idleTimeoutMs: number;
   /** Longest one attempt may take. 0 = none. */
   readonly attemptTimeoutMs: number;
+  /** Longest time that a caller's own deadline is granted, streams included. Absent or 0 = no bound. */
+  readonly maxTimeoutMs?: number;
   readonly retry?: RetryConfig;
+  readonly hedge?: HedgeConfig;
+  /** In this order, when the call failed after its retries or no endpoint could take it. Unary only. */
+  readonly fallback?: readonly FallbackConfig[];
+  /** Where its calls go, by weight. Absent: all to the upstream itself. */
+  readonly split?: SplitConfig;
+  readonly mirror?: MirrorConfig;
+}
+
+/** A second copy of an idempotent unary call; the first answer wins, the other is reset. */
+export interface HedgeConfig {
+  /** The copy goes after this percentile of recent latencies. */
+  readonly percentile: number; // 0.95
+  /** Never sooner. */
+  readonly minDelayMs: number; // 1
+  /** Copies, as a share of the calls. */
+  readonly maxRatio: number; // 0.05
+}
+
+/** `upstream`: another upstream of this sidecar, such as a smaller model. `last-good`: the last answer to the same request bytes. */
+export type FallbackConfig =
+  | { readonly kind: 'upstream'; readonly upstream: string }
+  | { readonly kind: 'last-good'; readonly maxAgeMs: number; readonly maxBytes: number };
+
+export interface SplitConfig {
+  /** First match wins: calls whose metadata `key` has `value` all go there. */
+  readonly match: readonly { readonly key: string; readonly value: string; readonly upstream: string }[];
+  /** Weights ≥ 0, their sum > 0. */
+  readonly weights: readonly { readonly upstream: string; readonly weight: number }[];
+  /** Calls with the same value of this metadata key go to the same one. Absent: by chance. */
+  readonly stickyBy?: string;
+}
+
+/** A copy of the request goes there too; its answer is compared and thrown away. */
+export interface MirrorConfig {
+  readonly upstream: string;
+  readonly ratio: number; // 1
+  /** Copies under way at once; more are left out and counted. */
+  readonly maxInFlight: number; // 8
+  /** Largest difference that is none: absolute, or relative beyond ±1. */
+  readonly tolerance: number; // 1e-4
 }
 
 export interface RetryConfig {
