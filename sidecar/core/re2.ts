@@ -3,7 +3,8 @@
  * texts from callers, and JavaScript's own engine may take exponential time over either. A set of positions in the
  * expression is moved along the text (Thompson 1968, as RE2 does), and the whole text must match.
  */
-import { type Node, parseRe2, type Ranges, Re2Fault } from './re2-parse.js';
+import { type Node, parseRe2, Re2Fault } from './re2-parse.js';
+import type { Ranges } from './re2-sets.js';
 
 /** Longer expressions are refused. */
 const MAX_PATTERN_CHARS = 1024;

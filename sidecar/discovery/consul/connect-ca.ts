@@ -62,6 +62,22 @@ export function readLeaf(answer: unknown): ConnectLeaf {
   return { certPem: endLine(certPem), keyPem };
 }
 
+/** What lies in the cache was checked when it was saved; its shape is looked at all the same. */
+export function keptRoots(kept: unknown): ConnectRoots | undefined {
+  const roots = kept as Partial<ConnectRoots> | null | undefined;
+  const texts = [roots?.trustDomain, roots?.rootsPem, roots?.intermediatesPem];
+  return texts.every((text) => typeof text === 'string')
+    ? ({ ...roots, refused: [] } as unknown as ConnectRoots)
+    : undefined;
+}
+
+export function keptLeaf(kept: unknown): ConnectLeaf | undefined {
+  const leaf = kept as Partial<ConnectLeaf> | null | undefined;
+  return typeof leaf?.certPem === 'string' && typeof leaf.keyPem === 'string'
+    ? { certPem: leaf.certPem, keyPem: leaf.keyPem }
+    : undefined;
+}
+
 function intermediatesOf(root: unknown): string {
   const listed = fieldOf(root, 'IntermediateCerts');
   if (!Array.isArray(listed)) return '';

@@ -16,7 +16,14 @@ import {
 import { type Fault, isFault } from '../../identity/spiffe.js';
 import type { Timer } from '../../runtime/timers.js';
 import type { CacheFile } from './cache-file.js';
-import { type ConnectLeaf, type ConnectRoots, parseLeafAnswer, parseRootsAnswer } from './connect-ca.js';
+import {
+  type ConnectLeaf,
+  type ConnectRoots,
+  keptLeaf,
+  keptRoots,
+  parseLeafAnswer,
+  parseRootsAnswer,
+} from './connect-ca.js';
 import type { ConsulDeps } from './deps.js';
 import type { Watch, Watches } from './watches.js';
 
@@ -117,7 +124,7 @@ export class ConnectIdentity implements IdentitySource {
         ? {}
         : {
             cache: {
-              load: () => checkedRoots(cache.load(ROOTS_SECTION)),
+              load: () => keptRoots(cache.load(ROOTS_SECTION)),
               save: (roots: ConnectRoots) => cache.save(ROOTS_SECTION, roots),
             },
           }),
@@ -143,7 +150,7 @@ export class ConnectIdentity implements IdentitySource {
         ? {}
         : {
             cache: {
-              load: () => checkedLeaf(cache.load(section)),
+              load: () => keptLeaf(cache.load(section)),
               save: (leaf: ConnectLeaf) => cache.save(section, leaf),
             },
           }),
@@ -247,20 +254,4 @@ export class ConnectIdentity implements IdentitySource {
 
 function leafSection(service: string): string {
   return `connect-leaf-${service}`;
-}
-
-/** What lies in the cache was checked when it was saved; its shape is looked at all the same. */
-function checkedRoots(kept: unknown): ConnectRoots | undefined {
-  const roots = kept as Partial<ConnectRoots> | null | undefined;
-  const texts = [roots?.trustDomain, roots?.rootsPem, roots?.intermediatesPem];
-  return texts.every((text) => typeof text === 'string')
-    ? ({ ...roots, refused: [] } as unknown as ConnectRoots)
-    : undefined;
-}
-
-function checkedLeaf(kept: unknown): ConnectLeaf | undefined {
-  const leaf = kept as Partial<ConnectLeaf> | null | undefined;
-  return typeof leaf?.certPem === 'string' && typeof leaf.keyPem === 'string'
-    ? { certPem: leaf.certPem, keyPem: leaf.keyPem }
-    : undefined;
 }
