@@ -78,7 +78,7 @@ export function parseGoldenCard(text: string, file: string): GoldenCard {
 
 function goldenBlock(text: string, file: string): unknown {
   try {
-    const document: unknown = parse(text, { logLevel: 'silent', prettyErrors: false });
+    const document: unknown = parse(text, { logLevel: 'error', prettyErrors: false });
     return typeof document === 'object' && document !== null
       ? ((document as { golden?: unknown }).golden ?? undefined)
       : undefined;

@@ -162,6 +162,7 @@ export class ModelHealth {
     const { clock, timers, probe } = this.deps;
     const { life } = this;
     const askedMs = clock.now();
+    const proofMs = this.lastProofMs;
     this.lastProbeMs = askedMs;
     this.isProbing = true;
     let beatMs = askedMs;
@@ -176,10 +177,11 @@ export class ModelHealth {
     beats.cancel();
     beat();
     this.isProbing = false;
-    if (!this.isClosed && life === this.life && this.isReady) this.judge(answer, isHeldUp, askedMs);
+    if (!this.isClosed && life === this.life && this.isReady) this.judge(answer, isHeldUp, askedMs, proofMs);
   }
 
-  private judge(answer: ProbeAnswer, isHeldUp: boolean, askedMs: number): void {
+  /** @param proofMs the last proof there was when it was asked: an inference meanwhile speaks for the model. */
+  private judge(answer: ProbeAnswer, isHeldUp: boolean, askedMs: number, proofMs: number): void {
     const nowMs = this.deps.clock.now();
     this.noteInferences(nowMs);
     if (answer.kind === 'passed') {
@@ -191,7 +193,7 @@ export class ModelHealth {
       this.counts.void += 1;
       this.steady.forget();
       this.lastProofMs = nowMs;
-    } else if (answer.kind === 'wrong' || this.lastProofMs < askedMs) {
+    } else if (answer.kind === 'wrong' || this.lastProofMs === proofMs) {
       this.counts.failed += 1;
       if (answer.kind === 'wrong') this.isWrong = true;
       const wasGood = this.steady.isGood;
