@@ -9,15 +9,17 @@ import type { Address } from '../../sidecar/config/model.js';
 import { until } from '../support/processes.js';
 import type { SidecarProcess } from '../support/sidecars.js';
 import { startTestService, type TestService } from '../support/test-service.js';
-import { CASES } from './cases.js';
 import { Caller } from './client.js';
-import { LARGE_CASES } from './large-cases.js';
 import { type BuiltinServer, builtinClient, builtinServer } from './support-builtin-proxy.js';
-import { metadataSeen, soon } from './support-calls.js';
+import { casesIn, metadataSeen, soon } from './support-calls.js';
 import { ConnectMesh, MODES } from './support-mesh.js';
 import { portOf } from './support-programs.js';
 
-const RULES = [{ from: 'app', to: 'testing', action: 'allow' }] as const;
+/** What we serve, and what it serves. */
+const RULES = [
+  { from: 'app', to: 'testing', action: 'allow' },
+  { from: 'app', to: 'elsewhere', action: 'allow' },
+] as const;
 
 for (const mode of MODES) {
   describe(`interop, Consul's built-in proxy and our sidecar with ${mode.name}`, () => {
@@ -42,7 +44,7 @@ for (const mode of MODES) {
       });
       after(() => caller?.close());
 
-      for (const one of [...CASES, ...LARGE_CASES]) it(one.name, () => one.run(caller));
+      for (const one of casesIn(mode)) it(one.name, () => one.run(caller));
 
       it('the service is told who calls', async () => {
         assert.equal((await metadataSeen(caller))['outrider-caller'], 'app');
@@ -88,8 +90,8 @@ for (const mode of MODES) {
       let proxy: BuiltinServer;
       let caller: Caller;
       before(async () => {
-        proxy = await builtinServer(mesh, 'testing', service.address);
-        caller = await callerOf('app', 'testing', proxy.inbound);
+        proxy = await builtinServer(mesh, 'elsewhere', service.address);
+        caller = await callerOf('app', 'elsewhere', proxy.inbound);
       });
       after(() => caller?.close());
 
@@ -97,14 +99,14 @@ for (const mode of MODES) {
       async function callerOf(from: string, to: string, at: Address): Promise<Caller> {
         await mesh.announce(to, at);
         const { sidecar, target } = await mesh.call(from, to, [at]);
-        if (from === 'app' && to === 'testing') await sidecar.ready();
+        if (from === 'app' && to === 'elsewhere') await sidecar.ready();
         return new Caller(target);
       }
 
-      for (const one of [...CASES, ...LARGE_CASES]) it(one.name, () => one.run(caller));
+      for (const one of casesIn(mode)) it(one.name, () => one.run(caller));
 
       it('a caller that no intention allows is refused by it', async () => {
-        const stranger = await callerOf('stranger', 'testing', proxy.inbound);
+        const stranger = await callerOf('stranger', 'elsewhere', proxy.inbound);
         try {
           const before = service.stats.started;
           const reply = await stranger.empty(new Metadata(), soon());
@@ -116,10 +118,10 @@ for (const mode of MODES) {
       });
 
       it('a caller is let in once an intention allows it', async () => {
-        const latecomer = await callerOf('latecomer', 'testing', proxy.inbound);
+        const latecomer = await callerOf('latecomer', 'elsewhere', proxy.inbound);
         try {
           assert.equal((await latecomer.empty(new Metadata(), soon())).code, status.UNAVAILABLE);
-          await mesh.intend([{ from: 'latecomer', to: 'testing', action: 'allow' }]);
+          await mesh.intend([{ from: 'latecomer', to: 'elsewhere', action: 'allow' }]);
           await until(
             'a call goes through',
             async () => (await latecomer.empty(new Metadata(), soon())).code === status.OK,
@@ -133,7 +135,7 @@ for (const mode of MODES) {
         await proxy.stop();
         const code = async () => (await caller.empty(new Metadata(), soon())).code;
         assert.equal(await code(), status.UNAVAILABLE);
-        proxy = await builtinServer(mesh, 'testing', service.address, portOf(proxy.inbound));
+        proxy = await builtinServer(mesh, 'elsewhere', service.address, portOf(proxy.inbound));
         await until('a call goes through', async () => (await code()) === status.OK);
       });
 
@@ -143,7 +145,7 @@ for (const mode of MODES) {
           const before = service.stats.started;
           const reply = await misled.empty(new Metadata(), soon());
           assert.equal(reply.code, status.UNAVAILABLE, reply.details);
-          assert.match(reply.details, /expected the service "ledger", found .*\/svc\/testing/);
+          assert.match(reply.details, /expected the service "ledger", found .*\/svc\/elsewhere/);
           assert.equal(service.stats.started, before);
         } finally {
           misled.close();

@@ -8,8 +8,7 @@ import { startTestService, type TestService } from '../support/test-service.js';
 import { toolOrSkip } from '../support/tools.js';
 import { CASES } from './cases.js';
 import { Caller } from './client.js';
-import { LARGE_CASES } from './large-cases.js';
-import { metadataSeen, soon } from './support-calls.js';
+import { casesIn, metadataSeen, soon } from './support-calls.js';
 import { clientResources, Envoy, type Layer } from './support-envoy.js';
 import { ConnectMesh, MODES } from './support-mesh.js';
 
@@ -49,7 +48,7 @@ for (const mode of MODES) {
         });
         after(() => caller?.close());
 
-        const cases = layer === 'http' ? [...CASES, ...LARGE_CASES] : CASES;
+        const cases = layer === 'http' ? casesIn(mode) : CASES;
         for (const one of cases) it(one.name, () => one.run(caller));
 
         it('the service is told who calls', async () => {

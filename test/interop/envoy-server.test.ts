@@ -7,8 +7,7 @@ import { startTestService, type TestService } from '../support/test-service.js';
 import { toolOrSkip } from '../support/tools.js';
 import { CASES } from './cases.js';
 import { Caller } from './client.js';
-import { LARGE_CASES } from './large-cases.js';
-import { metadataSeen, soon } from './support-calls.js';
+import { casesIn, metadataSeen, soon } from './support-calls.js';
 import { Envoy, type Layer, serverResources } from './support-envoy.js';
 import { ConnectMesh, MODES } from './support-mesh.js';
 
@@ -51,7 +50,7 @@ for (const mode of MODES) {
           return new Caller((await mesh.call(from, to, [at])).target);
         }
 
-        const cases = layer === 'http' ? [...CASES, ...LARGE_CASES] : CASES;
+        const cases = layer === 'http' ? casesIn(mode) : CASES;
         for (const one of cases) it(one.name, () => one.run(caller));
 
         it('metadata for our sidecar alone does not reach the service', async () => {

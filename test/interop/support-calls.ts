@@ -3,7 +3,15 @@
 import assert from 'node:assert/strict';
 import { type CallOptions, Metadata, status } from '@grpc/grpc-js';
 import { Knob } from '../support/test-service.js';
+import { CASES, type Case } from './cases.js';
 import type { Caller } from './client.js';
+import { LARGE_CASES } from './large-cases.js';
+import { MODES, type Mode } from './support-mesh.js';
+
+/** The large cases once: where peers and identity come from changes nothing in them. */
+export function casesIn(mode: Mode): readonly Case[] {
+  return mode === MODES[0] ? [...CASES, ...LARGE_CASES] : CASES;
+}
 
 /** The request metadata of a call as the service got it. */
 export async function metadataSeen(caller: Caller): Promise<Record<string, unknown>> {

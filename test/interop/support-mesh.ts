@@ -10,6 +10,7 @@ import path from 'node:path';
 import type { Address } from '../../sidecar/config/model.js';
 import { writeAddress } from '../../sidecar/config/spelling/address.js';
 import { ConsulServer, consulOrSkip } from '../support/consul.js';
+import { until } from '../support/processes.js';
 import { SidecarBench, type SidecarFile, type SidecarProcess } from '../support/sidecars.js';
 import { type Program, portOf } from './support-programs.js';
 
@@ -45,6 +46,15 @@ export const MODES: readonly Mode[] = [
     instances: (addresses) => ({ endpoints: addresses.map(writeAddress) }),
     registers: false,
   },
+  {
+    name: 'everything from Consul',
+    // Nobody hears of the ends of these sidecars, so they wait for nobody.
+    self: (mesh) =>
+      Promise.resolve({ consul: { address: mesh.consul.url, registration: { propagation: '0s' } } }),
+    intentions: () => ({}),
+    instances: () => ({ consul: {} }),
+    registers: true,
+  },
 ];
 
 /** A leaf of Connect's authority and the roots, as PEM. The leaf holds its intermediates. */
@@ -64,6 +74,10 @@ interface LeafAnswer {
   readonly CertPEM: string;
   readonly PrivateKeyPEM: string;
   readonly ServiceURI: string;
+}
+
+interface Instance {
+  readonly Service: { readonly Port: number };
 }
 
 interface Served {
@@ -125,7 +139,7 @@ export class ConnectMesh {
     }
     const changed = new Set(rules.map(({ from, to }) => `${from} ${to}`));
     this.rules = [...this.rules.filter(({ from, to }) => !changed.has(`${from} ${to}`)), ...rules];
-    for (const one of this.served) await this.rewrite(one);
+    if (!this.mode.registers) for (const one of this.served) await this.rewrite(one);
   }
 
   async leaf(service: string): Promise<Leaf> {
@@ -171,7 +185,13 @@ export class ConnectMesh {
     this.served.push({ name, file, inbound });
     await sidecar.ready();
     if (!this.mode.registers) await this.announce(service, sidecar.address('inbound'), name);
+    await until(`${name} passes in the catalogue`, () => this.isPassing(service, sidecar.address('inbound')));
     return sidecar;
+  }
+
+  private async isPassing(service: string, address: Address): Promise<boolean> {
+    const found = await this.consul.api<readonly Instance[]>('GET', `/health/connect/${service}?passing`);
+    return found.some((instance) => instance.Service.Port === portOf(address));
   }
 
   /** Says the rules as they are now in the file of a running sidecar, which follows it. */
