@@ -25,6 +25,7 @@ export interface ChainPlan {
 
 /** More is not a chain that anybody wrote. */
 const MAX_ROUTES = 1_000;
+const MAX_SPLITS = 1_000;
 const MAX_DEPTH = 16;
 
 /** @throws Error when the answer is no chain, or one that does not hang together: the one before it stays in force. */
@@ -38,6 +39,7 @@ export function planOf(text: string): ChainPlan {
 
 class PlanReader {
   readonly clusters: ClusterReader;
+  private splits = 0;
 
   constructor(
     private readonly chain: Chain,
@@ -88,6 +90,7 @@ class PlanReader {
   }
 
   private routeTo(node: ChainNode, route: Omit<TrafficRoute, 'split'>): TrafficRoute {
+    this.splits = 0;
     const split = this.split(node, 1, 0).filter(({ weight }) => weight > 0);
     if (split.length === 0) throw new Error(`node ${quote(node.name)} of the discovery chain leads nowhere`);
     const timeouts = new Set(split.map(({ cluster }) => this.clusters.plans.get(cluster)?.requestTimeoutMs));
@@ -102,6 +105,8 @@ class PlanReader {
 
   /** Splitters below splitters are one split. */
   private split(node: ChainNode, share: number, depth: number): { weight: number; cluster: string }[] {
+    this.splits += 1;
+    if (this.splits > MAX_SPLITS) throw new Error('the discovery chain splits without end');
     if (depth > MAX_DEPTH) throw new Error('the discovery chain goes in a circle');
     if (node.type === 'resolver') return [{ weight: share, cluster: this.clusters.read(node) }];
     if (node.type === 'router') throw new Error('the discovery chain has a router behind another node');
