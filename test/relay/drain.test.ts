@@ -41,6 +41,20 @@ describe('A drain', () => {
     assert.equal(call.isOver || late.isOver, false);
   });
 
+  it('of the connections alone leaves the listener open: who is told to go comes back', () => {
+    const call = app.call({ body: null });
+    stack.run();
+    out.listener.renew();
+    stack.run();
+    stack.advance(260);
+    assert.deepEqual(lastIds(), [MAX_ID, call.id]);
+    const again = stack.app(out.listener);
+    const next = again.call();
+    stack.run();
+    assert.equal(next.isOver, false);
+    assert.equal(stack.backend('a').requests.length, 2);
+  });
+
   it('refuses what comes after the second as never processed', () => {
     app.call({ body: null });
     stack.run();

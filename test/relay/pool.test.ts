@@ -229,6 +229,26 @@ describe('The pool', () => {
     });
   });
 
+  describe('lets go', () => {
+    it('of connections made with an identity that is over: nothing new on them, calls on them end', () => {
+      open({ pool: { connections: 2 } });
+      const under = call();
+      a.mode = 'refuses';
+      out.upstream.expireConnections();
+      stack.run();
+      assert.equal(pool().isConnected, false);
+      assert.equal(a.open.length, 1, 'one has a call yet');
+      a.last.reply();
+      stack.run();
+      assert.equal(under.status, 0);
+      assert.equal(a.open.length, 0);
+      a.mode = 'accepts';
+      out.upstream.refreshConnections();
+      stack.advance(100);
+      assert.equal(pool().connectionCount, 2);
+    });
+  });
+
   describe('and the peer’s limit of streams', () => {
     const limit = (n: number): void => {
       a.peerOptions = { settings: [[Setting.maxConcurrentStreams, n]] };
