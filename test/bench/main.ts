@@ -3,6 +3,8 @@
 import { writeFileSync } from 'node:fs';
 import { renderChart } from './chart.js';
 import { benchDecisions, renderDecisions } from './decisions.js';
+import { benchDiscovery } from './discovery.js';
+import { barsOf, renderDiscovery } from './discovery-table.js';
 import { installPeers } from './install-peers.js';
 import { LoadProcess } from './load-process.js';
 import { type BenchOptions, readOptions, USAGE, UsageError } from './options.js';
@@ -40,6 +42,14 @@ async function soak(options: BenchOptions): Promise<number> {
   return results.every((r) => r.problem === '') ? 0 : 1;
 }
 
+async function discovery(options: BenchOptions): Promise<number> {
+  const report = await benchDiscovery(options, say);
+  const json = `${JSON.stringify({ ...report, bars: barsOf(report) }, null, 2)}\n`;
+  if (options.output !== undefined) writeFileSync(options.output, json);
+  process.stdout.write(options.json ? json : `${renderDiscovery(report)}\n`);
+  return report.live.problem === '' ? 0 : 1;
+}
+
 function decisions(options: BenchOptions): number {
   const costs = benchDecisions();
   const json = `${JSON.stringify(costs, null, 2)}\n`;
@@ -55,6 +65,8 @@ async function main(args: readonly string[]): Promise<number> {
       return relay(options);
     case 'soak':
       return soak(options);
+    case 'discovery':
+      return discovery(options);
     case 'decisions':
       return decisions(options);
     case 'hpack':

