@@ -45,7 +45,7 @@ class Registry {
   readonly queries: Queries = {
     watch: (spec, onValue) => {
       this.specs.set(spec.path, spec as QuerySpec<unknown>);
-      this.told.set(spec.path, onValue as (value: never) => void);
+      this.told.set(spec.path, onValue as unknown as (value: never) => void);
       return {
         status: () => ({}) as QueryStatus,
         reread() {},
