@@ -20,7 +20,6 @@ export interface Registrant {
   readonly inbound?: Address | undefined;
   /** Where the model service listens. */
   readonly local?: Address | undefined;
-  readonly admin?: Address | undefined;
   readonly upstreams: readonly RegistrantUpstream[];
   readonly models: readonly { readonly name: string; readonly version: string }[];
   /** Whether the model answers (health/model-health.ts): taken at its word, so it has to be steady already. */
