@@ -104,7 +104,7 @@ function checkExpected(id: SpiffeId, expected: ExpectedPeer | string): PeerVerdi
 
 /**
  * Judges the peer of a connected TLS socket, resumed sessions included, and the protocol it agreed on: `h2`, or
- * none at all (Consul's built-in proxy speaks no ALPN). Never throws.
+ * none at all (proxies that relay TCP offer none). Never throws.
  */
 export function verifyPeerSocket(
   socket: TLSSocket,
