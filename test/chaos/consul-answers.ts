@@ -1,0 +1,140 @@
+/**
+ * Rows: an agent that answers, and answers nonsense. Calls must not notice; and neither may the machine: CPU, memory
+ * and requests stay bounded while the nonsense lasts.
+ */
+
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Fault, FaultProxy } from '../support/consul-proxy.js';
+import { areCurrent, type Seat, whyNotCurrent } from './consul-seat.js';
+import type { ConsulWorld } from './consul-world.js';
+import { measure, type Row, seconds, type Trial } from './faults-row.js';
+import { startUsage, type Usage } from './faults-usage.js';
+
+/** Percent of one core, beyond what the calls cost. */
+const EXTRA_CPU = 5;
+/** Over a short run, single events weigh more. */
+const EXTRA_CPU_SHORT = 20;
+const EXTRA_RSS_MB = 64;
+/** Reads of one query: these at once, then so many a second. */
+const BURST = 5;
+const PER_SECOND = 1;
+/** The longest pause between two tries, and time to answer. */
+const RECOVERY_MS = 32_000;
+const RECOVERY_LIMIT_MS = 45_000;
+
+interface Nonsense {
+  readonly name: string;
+  readonly fault: string;
+  readonly spoil: Fault;
+}
+
+const NONSENSE: readonly Nonsense[] = [
+  {
+    name: 'status-500',
+    fault: 'every answer is 500, as without a leader',
+    spoil: { kind: 'status', status: 500, body: 'No cluster leader' },
+  },
+  {
+    name: 'status-403',
+    fault: 'every answer is 403',
+    spoil: { kind: 'status', status: 403, body: 'Permission denied' },
+  },
+  {
+    name: 'status-429',
+    fault: 'every answer is 429',
+    spoil: { kind: 'status', status: 429, body: 'Your IP is issuing too many concurrent connections' },
+  },
+  { name: 'garbage', fault: 'every answer is 200 and no JSON', spoil: { kind: 'garbage' } },
+  { name: 'huge', fault: 'every answer is a body of 50 MB', spoil: { kind: 'bytes', bytes: 50_000_000 } },
+  { name: 'hanging', fault: 'no answer ever comes', spoil: { kind: 'hang' } },
+  {
+    name: 'index-looping',
+    fault: 'every blocking query returns at once with another index',
+    spoil: { kind: 'index', index: 'rising' },
+  },
+  {
+    name: 'index-falling',
+    fault: 'every blocking query returns at once with an index gone backwards',
+    spoil: { kind: 'index', index: 'falling' },
+  },
+  {
+    name: 'index-zero',
+    fault: 'every blocking query returns at once with index 0',
+    spoil: { kind: 'index', index: 'zero' },
+  },
+];
+
+export const spoiledAnswers: readonly Row<ConsulWorld>[] = NONSENSE.map(({ name, fault, spoil }) => ({
+  name,
+  fault,
+  run: (world, trial) => spoiled(world, trial, spoil),
+}));
+
+async function spoiled(world: ConsulWorld, trial: Trial, fault: Fault): Promise<void> {
+  await trial.unharmed(world.load, async () => {
+    const calm = await usageOver(world.seats, trial.pick(400, 10_000));
+    const fromMs = performance.now();
+    await world.spoil(fault);
+    const busy = await usageOver(world.seats, trial.pick(1_200, 20_000));
+    const lastedMs = performance.now() - fromMs;
+    judgeUsage(trial, calm, busy);
+    judgeRequests(trial, world.seats, fromMs, lastedMs);
+    await world.spoil({ kind: 'none' });
+    const backMs = await measure(() => areCurrent(world.seats), RECOVERY_LIMIT_MS);
+    trial.within('once it is over, every sidecar has everything again', RECOVERY_MS, backMs);
+    if (backMs === undefined) throw new Error(await whyNotCurrent(world.seats));
+    trial.figure('lasted', seconds(lastedMs));
+    trial.figure('over after', seconds(backMs));
+  });
+  const leaks = world.leaks();
+  trial.expect('no token in any log', leaks.length === 0, leaks.length === 0 ? 'none' : leaks.join(', '));
+}
+
+async function usageOver(seats: readonly Seat[], ms: number): Promise<Usage[]> {
+  const usages = seats.map(({ pid }) => startUsage(pid));
+  await delay(ms);
+  return usages.map((read) => read());
+}
+
+function judgeUsage(trial: Trial, calm: readonly Usage[], busy: readonly Usage[]): void {
+  const most = (of: (usage: Usage) => number) =>
+    Math.max(...busy.map((usage, i) => of(usage) - of(calm[i]!)));
+  const cpu = most(({ cpuPercent }) => cpuPercent);
+  const rss = most(({ rssMb }) => rssMb);
+  const bound = trial.pick(EXTRA_CPU_SHORT, EXTRA_CPU);
+  const signed = (value: number) => (value > 0 ? `+${value.toFixed(1)}` : value.toFixed(1));
+  trial.expect(`no sidecar needs ${bound} % of a core more`, cpu < bound, `${signed(cpu)} %`);
+  trial.expect(`nor ${EXTRA_RSS_MB} MB more`, rss < EXTRA_RSS_MB, `${signed(rss)} MB`);
+  trial.figure('CPU', `${signed(cpu)} %`);
+  trial.figure('RSS', `${signed(rss)} MB`);
+}
+
+/** Each sidecar has a proxy of its own, so what is counted there is one sidecar's. */
+function judgeRequests(trial: Trial, seats: readonly Seat[], fromMs: number, lastedMs: number): void {
+  const allowed = Math.ceil(BURST + (PER_SECOND * 1.1 * lastedMs) / 1_000);
+  const busiest = seats.map(({ proxy }) => busiestQuery(proxy, fromMs)).sort((a, b) => b.reads - a.reads)[0]!;
+  trial.expect(
+    `no query is read more than ${BURST} times and then once a second`,
+    busiest.reads <= allowed,
+    `${busiest.reads} reads of ${busiest.query} in ${seconds(lastedMs)}`,
+  );
+  trial.figure('busiest query', `${busiest.reads} reads`);
+}
+
+interface Reads {
+  readonly query: string;
+  readonly reads: number;
+}
+
+function busiestQuery(proxy: FaultProxy, fromMs: number): Reads {
+  const counts = new Map<string, number>();
+  for (const { atMs, method, path, query } of proxy.seen) {
+    if (atMs < fromMs || method !== 'GET') continue;
+    const rest = [...query].filter(([key]) => key !== 'index' && key !== 'wait' && key !== 'hash');
+    const name = rest.length === 0 ? path : `${path}?${new URLSearchParams(rest)}`;
+    counts.set(name, (counts.get(name) ?? 0) + 1);
+  }
+  const sorted = [...counts].sort(([, a], [, b]) => b - a);
+  const [query, reads] = sorted[0] ?? ['any', 0];
+  return { query, reads };
+}

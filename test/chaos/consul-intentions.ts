@@ -1,0 +1,93 @@
+/** Row: who may call is changed under load. */
+
+import { setTimeout as delay } from 'node:timers/promises';
+import { CALLER, type ConsulWorld, SERVICE } from './consul-world.js';
+import { OpenStreams } from './faults-hold.js';
+import type { SentCall } from './faults-load.js';
+import type { Row, Trial } from './faults-row.js';
+
+const NOTICE_MS = 2_000;
+const STREAMS = 4;
+const REFUSED = 'PERMISSION_DENIED not-allowed';
+
+/** One change from allowed to denied and back. */
+interface Flip {
+  readonly deniedMs: number;
+  readonly allowedMs: number;
+  /** When the last open stream ended; undefined when one did not. */
+  readonly streamsEndedMs: number | undefined;
+  readonly streamEndings: readonly string[];
+}
+
+export const intentionFlipped: Row<ConsulWorld> = {
+  name: 'intention-flipped',
+  fault: 'an intention is changed to deny and back to allow',
+  async run(world, trial) {
+    const flips: Flip[] = [];
+    const calls = await trial.under(world.load, async () => {
+      for (let i = 0; i < trial.pick(1, 5); i++) flips.push(await flip(world, trial));
+    });
+    judge(trial, calls, flips);
+  },
+};
+
+async function flip(world: ConsulWorld, trial: Trial): Promise<Flip> {
+  const streams = await OpenStreams.open(world.caller.target(SERVICE), STREAMS);
+  try {
+    await world.intend(CALLER, SERVICE, 'deny');
+    const deniedMs = performance.now();
+    await delay(NOTICE_MS + trial.pick(300, 3_000));
+    const { endings } = streams;
+    const streamsEndedMs = endings.length === STREAMS ? endings.at(-1)!.atMs - deniedMs : undefined;
+    await world.intend(CALLER, SERVICE, 'allow');
+    const allowedMs = performance.now();
+    await delay(NOTICE_MS + trial.pick(0, 3_000));
+    return { deniedMs, allowedMs, streamsEndedMs, streamEndings: endings.map(({ what }) => what) };
+  } finally {
+    streams.close();
+    await world.intend(CALLER, SERVICE, 'allow');
+  }
+}
+
+function judge(trial: Trial, calls: readonly SentCall[], flips: readonly Flip[]): void {
+  const longest = (times: readonly (number | undefined)[]) =>
+    times.includes(undefined) ? undefined : Math.max(...times.map(Number));
+  trial.within('refusals begin', NOTICE_MS, longest(flips.map((one) => untilRefused(calls, one))));
+  trial.within('and end', NOTICE_MS, longest(flips.map((one) => untilServed(calls, one))));
+  trial.within('open streams are ended', NOTICE_MS, longest(flips.map((one) => one.streamsEndedMs)));
+  const ended = flips.flatMap(({ streamEndings }) => streamEndings);
+  only(trial, `with ${REFUSED} only`, ended);
+  const failures = calls.flatMap(({ failure }) => failure ?? []);
+  only(trial, `calls too are refused with ${REFUSED} only`, failures);
+  const outside = calls.filter(({ sentMs }) => !flips.some((one) => isDuring(sentMs, one)));
+  trial.noneFailed('no call fails at another time', outside);
+}
+
+function only(trial: Trial, promise: string, found: readonly string[]): void {
+  const odd = [...new Set(found)].filter((what) => what !== REFUSED);
+  trial.expect(
+    promise,
+    found.length > 0 && odd.length === 0,
+    odd.length === 0 ? `all ${found.length}` : odd.join(', '),
+  );
+}
+
+/** Until the last call that was served although it should not have been. */
+function untilRefused(calls: readonly SentCall[], { deniedMs, allowedMs }: Flip): number | undefined {
+  const during = calls.filter(({ sentMs }) => sentMs >= deniedMs && sentMs < allowedMs);
+  const last = during.findLast(({ failure }) => failure === undefined);
+  if (!during.some(({ failure }) => failure !== undefined)) return undefined;
+  return last === undefined ? 0 : last.sentMs - deniedMs;
+}
+
+/** Until the last call that was refused although it should not have been. */
+function untilServed(calls: readonly SentCall[], { allowedMs }: Flip): number | undefined {
+  const after = calls.filter(({ sentMs }) => sentMs >= allowedMs && sentMs < allowedMs + 2 * NOTICE_MS);
+  const last = after.findLast(({ failure }) => failure !== undefined);
+  return last === undefined ? 0 : last.sentMs - allowedMs;
+}
+
+function isDuring(sentMs: number, { deniedMs, allowedMs }: Flip): boolean {
+  // A call sent just before the answer to our request can already be refused.
+  return sentMs >= deniedMs - 100 && sentMs <= allowedMs + NOTICE_MS;
+}

@@ -1,0 +1,31 @@
+/** The faults of Consul, and of what stands between it and a sidecar: none of them may cost a call. */
+
+import { agentForgets, agentKilled, leaderKilled } from './consul-agents.js';
+import { spoiledAnswers } from './consul-answers.js';
+import { leafRotation, rootRotation } from './consul-identity.js';
+import { intentionFlipped } from './consul-intentions.js';
+import { agentEmptied, catalogueEmptied, strangersEmptied } from './consul-registry.js';
+import { restartWithKeys, restartWithoutKeys } from './consul-restarts.js';
+import { ConsulWorld } from './consul-world.js';
+import type { Suite } from './faults-row.js';
+
+export const consulFaults: Suite<ConsulWorld> = {
+  name: 'consul',
+  title: 'Faults of Consul under 200 calls a second through two sidecars',
+  rows: [
+    agentKilled,
+    agentForgets,
+    leaderKilled,
+    ...spoiledAnswers,
+    agentEmptied,
+    catalogueEmptied,
+    strangersEmptied,
+    restartWithKeys,
+    restartWithoutKeys,
+    leafRotation,
+    rootRotation,
+    intentionFlipped,
+  ],
+  open: () => ConsulWorld.open(),
+  close: (world) => world.close(),
+};

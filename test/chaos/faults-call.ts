@@ -1,0 +1,17 @@
+/** What calls of the drills have in common: a channel without resilience of its own, and the sidecar's word for a failure. */
+
+import type { ChannelOptions, Metadata } from '@grpc/grpc-js';
+
+/** No retries, and no connection shared with other clients of this process. */
+export const LOCAL_CHANNEL: ChannelOptions = {
+  'grpc.enable_retries': 0,
+  'grpc.use_local_subchannel_pool': 1,
+  'grpc.initial_reconnect_backoff_ms': 100,
+  'grpc.max_reconnect_backoff_ms': 200,
+};
+
+/** The sidecar's reason for an answer of its own; `without a reason`: somebody else's. */
+export function reasonOf(metadata: Metadata | undefined): string {
+  const [reason] = metadata?.get('outrider-reason') ?? [];
+  return reason === undefined ? 'without a reason' : String(reason);
+}

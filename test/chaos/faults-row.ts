@@ -1,0 +1,126 @@
+/**
+ * One row of a table of faults: what is broken, under load, and what was promised meanwhile. A row breaks and heals
+ * its world and tells its trial what it found; the trial judges and keeps the figures.
+ */
+
+import { setTimeout as delay } from 'node:timers/promises';
+import { type Load, type SentCall, type Tally, tally } from './faults-load.js';
+
+export interface Row<World> {
+  /** For `--only`. */
+  readonly name: string;
+  /** What goes wrong, for people. */
+  readonly fault: string;
+  run(world: World, trial: Trial): Promise<void>;
+}
+
+/** Rows, and the world they share. Each row leaves it as it found it. */
+export interface Suite<World> {
+  readonly name: string;
+  readonly title: string;
+  readonly rows: readonly Row<World>[];
+  open(): Promise<World>;
+  close(world: World): Promise<void>;
+}
+
+/** `short`: enough to show that a promise holds, for the test suite. `full`: the times the promises speak of. */
+export type Pace = 'short' | 'full';
+
+export interface Criterion {
+  /** In words, with its bound. */
+  readonly promise: string;
+  readonly kept: boolean;
+  readonly found: string;
+}
+
+export interface Verdict {
+  readonly row: string;
+  readonly fault: string;
+  readonly tookMs: number;
+  readonly load: Tally;
+  /** The figures that people compare. */
+  readonly figures: Readonly<Record<string, string>>;
+  readonly criteria: readonly Criterion[];
+}
+
+export class Trial {
+  readonly figures: Record<string, string> = {};
+  readonly criteria: Criterion[] = [];
+  load: Tally = tally([]);
+
+  constructor(readonly pace: Pace) {}
+
+  pick<T>(short: T, full: T): T {
+    return this.pace === 'short' ? short : full;
+  }
+
+  figure(name: string, value: string): void {
+    this.figures[name] = value;
+  }
+
+  /** Judges one promise. */
+  expect(promise: string, kept: boolean, found: string): void {
+    this.criteria.push({ promise, kept, found });
+  }
+
+  /** A promise about a time. Undefined: it did not happen. Returns whether it is kept. */
+  within(promise: string, limitMs: number, tookMs: number | undefined): boolean {
+    const kept = tookMs !== undefined && tookMs <= limitMs;
+    const found = tookMs === undefined ? 'it did not happen' : seconds(tookMs);
+    this.expect(`${promise} within ${seconds(limitMs)}`, kept, found);
+    return kept;
+  }
+
+  /** Steady load, what `work` does, steady load; the calls of all that time. */
+  async under(load: Load, work: () => Promise<void>): Promise<readonly SentCall[]> {
+    const steadyMs = this.pick(400, 3_000);
+    const fromMs = performance.now();
+    await delay(steadyMs);
+    try {
+      await work();
+    } finally {
+      await delay(steadyMs);
+      const calls = await load.between(fromMs, performance.now());
+      this.load = tally(calls, fromMs);
+      this.calls = calls;
+    }
+    return this.calls;
+  }
+
+  /** As `under`, with the promise of most rows. */
+  async unharmed(load: Load, work: () => Promise<void>): Promise<void> {
+    const calls = await this.under(load, work);
+    this.noneFailed('no call fails', calls);
+  }
+
+  noneFailed(promise: string, calls: readonly SentCall[]): void {
+    const found = tally(calls);
+    this.expect(promise, found.failed === 0 && found.sent > 0, failuresOf(found));
+  }
+
+  private calls: readonly SentCall[] = [];
+}
+
+export function failuresOf({ sent, failed, failures }: Tally): string {
+  const kinds = failures.map(
+    ({ what, count, firstMs, lastMs }) => `${count} ${what} (${seconds(firstMs)} to ${seconds(lastMs)})`,
+  );
+  return [`${failed} of ${sent}`, ...kinds].join('; ');
+}
+
+/** Time until `happened`; undefined when it does not within the limit. */
+export async function measure(
+  happened: () => boolean | Promise<boolean>,
+  limitMs: number,
+  fromMs = performance.now(),
+): Promise<number | undefined> {
+  while (!(await happened())) {
+    if (performance.now() - fromMs > limitMs) return undefined;
+    await delay(10);
+  }
+  return performance.now() - fromMs;
+}
+
+export function seconds(ms: number): string {
+  return `${(ms / 1_000).toFixed(ms < 10_000 ? 2 : 1)} s`;
+}
