@@ -2,14 +2,17 @@
  * What happens to a caller that no intention names: Consul's ACL default policy, and allow where there are no ACLs.
  *
  * The servers are asked by `/v1/connect/intentions/check` about a source of a name nobody has: their word counts, and it
- * takes no more rights than reading the intentions. While a wildcard speaks for every source they cannot be asked that
- * way; then the agent says what it is configured with, to whoever may read it.
+ * takes no more rights than a sidecar has. While a wildcard speaks for every source they cannot be asked that way; then
+ * the agent says what it is configured with, to whoever may read it.
  */
 
 import type { Action } from '../../core/intentions.js';
-import { AgentError, type AgentReader, type Query } from './answer.js';
+import { AgentError, type AgentReader, type GetOptions, type Query } from './answer.js';
 
-/** `refused`: the token may not read the intentions of this service, so what is known of them may have holes. */
+/**
+ * `refused`: the token may not read the intentions of this service, so that a list of them may have holes; `untold`: it
+ * may, and nobody tells the default.
+ */
 export type DefaultAnswer =
   | { readonly kind: 'known'; readonly action: Action }
   | { readonly kind: 'untold' }
@@ -18,22 +21,27 @@ export type DefaultAnswer =
 /** A source no intention names. */
 export const NOBODY = 'outrider-asks-for-the-default';
 
-const OPTIONS = { timeoutMs: 5_000, maxBytes: 1024 * 1024 } as const;
+const TIMEOUT_MS = 5_000;
 
 /** @param isCovered an intention speaks for `NOBODY`, so that the answer is not the default. */
 export async function askDefault(
   agent: AgentReader,
+  maxBytes: number,
   service: string,
   isCovered: boolean,
 ): Promise<DefaultAnswer> {
+  const options = { timeoutMs: TIMEOUT_MS, maxBytes };
+  // Of the endpoints about intentions only this one refuses what the token may not read (Consul 1.8).
+  const match = await read(agent, options, '/connect/intentions/match', { by: 'destination', name: service });
+  if ('problem' in match) return { kind: match.isRefusal ? 'refused' : 'failed', problem: match.problem };
   const query = { source: NOBODY, destination: service };
-  const check = await read(agent, '/connect/intentions/check', query);
+  const check = await read(agent, options, '/connect/intentions/check', query);
   if ('problem' in check) return { kind: check.isRefusal ? 'refused' : 'failed', problem: check.problem };
   const allowed = fieldOf(check.value, 'Allowed');
   if (typeof allowed !== 'boolean')
     return { kind: 'failed', problem: 'the check of intentions gives no Allowed' };
   if (!isCovered) return { kind: 'known', action: allowed ? 'allow' : 'deny' };
-  const self = await read(agent, '/agent/self', {});
+  const self = await read(agent, options, '/agent/self', {});
   const action = 'problem' in self ? undefined : configuredAction(fieldOf(self.value, 'DebugConfig'));
   return action === undefined ? { kind: 'untold' } : { kind: 'known', action };
 }
@@ -54,9 +62,9 @@ export function configuredAction(debug: unknown): Action | undefined {
 
 type Reading = { readonly value: unknown } | { readonly problem: string; readonly isRefusal: boolean };
 
-async function read(agent: AgentReader, path: string, query: Query): Promise<Reading> {
+async function read(agent: AgentReader, options: GetOptions, path: string, query: Query): Promise<Reading> {
   try {
-    const { body } = await agent.get(path, query, OPTIONS);
+    const { body } = await agent.get(path, query, options);
     return { value: JSON.parse(body.toString('utf8')) as unknown };
   } catch (error) {
     if (!(error instanceof AgentError))

@@ -2,9 +2,8 @@
  * Who may call us, as Consul says: the intentions for this service and for `*`, and the default for everybody else.
  *
  * The list of intentions is watched, filtered by Consul. The endpoint made for proxies, `/v1/connect/intentions/match`,
- * holds the same but gives no index (Consul 1.8), so that it cannot be waited for. The list leaves out what the token
- * may not read instead of refusing it; therefore every new list is believed only after Consul has answered a check on
- * this service, which it does refuse.
+ * holds the same but gives no index (Consul 1.8), so that it cannot be waited for. But it refuses what the token may not
+ * read, where the list just leaves it out; therefore every new list is believed only once the match has been answered.
  *
  * Nothing is allowed until both are known. After that the last known stays in force, whatever becomes of Consul.
  */
@@ -131,7 +130,8 @@ export class ConnectIntentions {
     this.ask = undefined;
     const { service } = this.deps;
     const probe = new IntentionTable(rules.intentions, 'deny', 0);
-    const answer = await askDefault(this.agent, service, probe.explain(NOBODY, service) !== undefined);
+    const isCovered = probe.explain(NOBODY, service) !== undefined;
+    const answer = await askDefault(this.agent, this.deps.config.maxAnswerBytes, service, isCovered);
     // A newer list has asked anew.
     if (this.isClosed || round !== this.round) return;
     this.take(answer);

@@ -11,6 +11,7 @@ import { Watches } from '../../../sidecar/discovery/consul/watches.js';
 import { type Kit, kit, type Read } from './scripted-agent.js';
 
 const LIST = '/connect/intentions';
+const MATCH = '/connect/intentions/match';
 const CHECK = '/connect/intentions/check';
 const SELF = '/agent/self';
 
@@ -33,7 +34,8 @@ interface Rig extends Kit {
   close(): void;
 }
 
-function rig(config: Partial<ConsulConfig> = {}, service = 'digits'): Rig {
+/** @param mayMatch the token may read the intentions of this service. */
+function rig(config: Partial<ConsulConfig> = {}, service = 'digits', mayMatch = true): Rig {
   const base = kit(config);
   const { deps, agent } = base;
   const watches = new Watches(agent, deps);
@@ -45,6 +47,9 @@ function rig(config: Partial<ConsulConfig> = {}, service = 'digits'): Rig {
     { ...deps, service, ...(cache === undefined ? {} : { cache }) },
     (table) => told.push(table),
   );
+  agent.onRead = (read) => {
+    if (read.path === MATCH && mayMatch) void read.answer(undefined, { [service]: null });
+  };
   const reads = (path: string): Read[] => agent.open.filter((read) => read.path === path);
   const at = (path: string): Read => {
     assert.equal(reads(path).length, 1, `${reads(path).length} reads of ${path} are open`);
@@ -201,17 +206,20 @@ describe('ConnectIntentions', () => {
   });
 
   it('does not believe a list that the token cannot read whole', async () => {
-    const { at, allows, clock, intentions, log } = started();
+    const { at, allows, clock, intentions, log } = started({}, 'digits', false);
     await at(LIST).answer(7, list(['web', 'digits', 'deny']));
+    assert.deepEqual(at(MATCH).query, { by: 'destination', name: 'digits' });
+    await at(MATCH).answer(undefined, { digits: [] });
     await at(CHECK).answer(undefined, { Allowed: true });
     assert.equal(allows('web'), false);
     await at(LIST).answer(8, []);
-    await at(CHECK).refuse(403, 'Permission denied');
+    await at(MATCH).refuse(403, 'Permission denied');
     await clock.settle(1_500);
     assert.equal(allows('web'), false);
     assert.match(intentions.status().problem!, /does not let us read the intentions of digits: 403/);
     assert.ok(JSON.stringify(log).includes('does not let us read the intentions of digits'));
     await clock.settle(1_000);
+    await at(MATCH).answer(undefined, { digits: null });
     await at(CHECK).answer(undefined, { Allowed: true });
     assert.deepEqual([allows('web'), intentions.status()], [true, {}]);
   });
