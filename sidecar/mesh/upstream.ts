@@ -2,9 +2,6 @@
  * One set of endpoints as it stands now: who of them may receive traffic, and what its calls may cost. Most upstreams
  * are one such set; traffic rules make several of one upstream. Changes come from discovery and files (`update`), from
  * connections and from outcomes; readers see plain fields.
- *
- * Endpoints have priorities. Calls go to the lowest one that has anybody to take them; connections to the next are
- * kept ready, and whatever is further down is connected to when it is its turn.
  */
 
 import type { Socket } from 'node:net';
@@ -14,20 +11,17 @@ import { NO_PROBE, Verdict } from '../core/ejection.js';
 import type { EjectionPool } from '../core/ejection-pool.js';
 import { RetryBudget } from '../core/retry-budget.js';
 import { RingHash } from '../core/ring-hash.js';
-import { subsetOf } from '../core/subset.js';
 import { MAIN_CLUSTER } from '../discovery/knowledge.js';
 import type { LocalSettings } from '../http2/settings.js';
 import { Pool } from '../relay/pool.js';
 import type { Relay } from '../relay/relay.js';
 import { Doubt } from './doubt.js';
 import { Endpoint, type EndpointEjection, labelOf, type Peer } from './endpoint.js';
-import { PriorityGroup } from './priority-group.js';
+import { MAX_ENDPOINTS, ownEndpoints } from './endpoint-subset.js';
+import { PriorityGroups } from './priority-groups.js';
 
 /** Opens a socket to an endpoint; undefined while there is no identity to present. */
 export type Dial = (address: Address, peer: Peer, tls: 'mesh' | 'plaintext') => Socket | undefined;
-
-/** Endpoints of one priority that connections are kept to, where the configuration does not say. */
-const MAX_ENDPOINTS = 128;
 
 export class Upstream {
   readonly name: string;
@@ -44,10 +38,7 @@ export class Upstream {
   /** Panic: so few are eligible that ejections are ignored; counted once per onset. */
   panics = 0;
   readonly doubt = new Doubt();
-  private groups: readonly PriorityGroup[] = [];
-  private activeGroup: PriorityGroup;
-  /** The only group's; null when there are several. */
-  private onlyEjections: EjectionPool | null = null;
+  private readonly groups: PriorityGroups;
   private balancer: Balancer;
   private hadEndpoints = false;
   /** Which subset of too many endpoints is ours; drawn when it is first needed. */
@@ -66,14 +57,13 @@ export class Upstream {
     this.name = config.name;
     this.budget = new RetryBudget(config.budget);
     this.balancer = balancerOf(config, relay);
-    this.activeGroup = this.groupOf(0);
+    this.groups = new PriorityGroups(config.ejection, relay.random);
     this.setEndpoints(config);
   }
 
   /** Takes over a new configuration. Endpoints that stay keep their connections and what is known of them. */
   update(config: UpstreamConfig): void {
-    const now = this.relay.clock.now();
-    for (const { ejections } of this.groups) ejections.configure(config.ejection, now);
+    this.groups.configure(config.ejection, this.relay.clock.now());
     this.budget.configure(config.budget);
     if (config.balance.kind !== this.config.balance.kind) this.balancer = balancerOf(config, this.relay);
     const isSamePool =
@@ -84,12 +74,12 @@ export class Upstream {
 
   /** The ejections of the endpoints that calls go to. */
   get ejections(): EjectionPool {
-    return this.activeGroup.ejections;
+    return this.groups.active.ejections;
   }
 
   /** Those of every priority there has been. */
   get allEjections(): readonly EjectionPool[] {
-    return [...this.everyGroup.values()].map(({ ejections }) => ejections);
+    return this.groups.allEjections;
   }
 
   /** Attempts under way. */
@@ -111,22 +101,13 @@ export class Upstream {
 
   /** An ejected endpoint whose time is over and that this call shall try; its end must be recorded. */
   takeProbe(nowMs: number): Endpoint | undefined {
-    const probe = (
-      this.onlyEjections === null ? this.probeOfAny(nowMs) : this.onlyEjections.takeProbe(nowMs)
-    ) as EndpointEjection | undefined;
+    const { onlyEjections } = this.groups;
+    const probe = (onlyEjections === null ? this.groups.probe(nowMs) : onlyEjections.takeProbe(nowMs)) as
+      | EndpointEjection
+      | undefined;
     if (probe === undefined) return undefined;
     this.refresh();
     return probe.endpoint;
-  }
-
-  /** Whoever the registry counsels against is tried only where nobody else is left. */
-  private probeOfAny(nowMs: number): EndpointEjection | undefined {
-    for (const group of this.groups) {
-      if (group.isCritical && group !== this.activeGroup) continue;
-      const probe = group.ejections.takeProbe(nowMs);
-      if (probe !== undefined) return probe as EndpointEjection;
-    }
-    return undefined;
   }
 
   /**
@@ -135,7 +116,7 @@ export class Upstream {
    * @param key hash of what the call sticks to; NO_KEY: nothing.
    */
   pick(tried: readonly Endpoint[], nowMs: number, key?: number): Endpoint | undefined {
-    return this.balancer.pick(this.active, tried, nowMs, key) ?? this.pickUnconnected(tried);
+    return this.balancer.pick(this.active, tried, nowMs, key) ?? this.groups.unconnected(tried);
   }
 
   /** The same for a further attempt, which may go beyond those whose turn it is when it has tried them all. */
@@ -150,13 +131,8 @@ export class Upstream {
 
   /** For a call that has tried all whose turn it is: one of the next priority that could take over. */
   private spare(tried: readonly Endpoint[]): Endpoint | undefined {
-    if (this.onlyEjections !== null || hasUntried(this.active, tried)) return undefined;
-    for (const group of this.groups) {
-      if (group === this.activeGroup || group.isCritical) continue;
-      const spare = group.spare(tried);
-      if (spare !== undefined) return spare;
-    }
-    return undefined;
+    if (this.groups.onlyEjections !== null || hasUntried(this.active, tried)) return undefined;
+    return this.groups.spare(tried);
   }
 
   /** Tells ejection what came of an attempt; true when that changed who is eligible. */
@@ -172,46 +148,26 @@ export class Upstream {
 
   /** Recomputes whose turn it is and who may receive traffic. */
   refresh(): void {
-    const ready = this.groups.filter((group) => !group.isCritical && group.ejections.eligible > 0);
-    for (const group of this.groups)
-      group.ejections.hasAlternative = ready.length > (ready.includes(group) ? 1 : 0);
-    const at = this.groups.findIndex((group) => group.isUsable);
-    this.activate(this.groups[Math.max(0, at)]!);
-    for (const group of this.groups) {
-      if (!group.mark(group === this.activeGroup)) continue;
-      this.panics++;
-      this.relay.logger.warn(
-        { upstream: this.name },
-        'fewer than half of the endpoints are eligible: ejections are ignored',
-      );
+    const { groups } = this;
+    const { logger } = this.relay;
+    const before = groups.active;
+    const panics = groups.refresh();
+    if (groups.active !== before && this.hadEndpoints && groups.active.endpoints.length > 0) {
+      const fields = { upstream: this.name, cluster: this.cluster, priority: groups.active.priority };
+      logger.warn(fields, 'traffic goes to the endpoints of another priority');
     }
-    const upTo = at < 0 ? this.groups.length : this.groups.findIndex((_, i) => i > at) + 1;
-    this.prepare(upTo === 0 ? this.groups.length : upTo);
-  }
-
-  private activate(group: PriorityGroup): void {
-    if (group !== this.activeGroup && this.hadEndpoints && group.endpoints.length > 0) {
-      const fields = { upstream: this.name, cluster: this.cluster, priority: group.priority };
-      this.relay.logger.warn(fields, 'traffic goes to the endpoints of another priority');
-    }
-    this.activeGroup = group;
-    this.active = group.endpoints;
-  }
-
-  /** Keeps connections to the first `count` groups. */
-  private prepare(count: number): void {
-    for (let i = 0; i < count; i++) {
-      for (const endpoint of this.groups[i]!.endpoints) {
-        if (endpoint.isPrepared) continue;
-        endpoint.isPrepared = true;
-        endpoint.pool.start();
-      }
-    }
+    this.active = groups.active.endpoints;
+    if (panics === 0) return;
+    this.panics += panics;
+    logger.warn(
+      { upstream: this.name },
+      'fewer than half of the endpoints are eligible: ejections are ignored',
+    );
   }
 
   /** Why an endpoint that could take calls gets none: those of another priority do. */
   isStandby(endpoint: Endpoint): boolean {
-    return endpoint.priority !== this.activeGroup.priority;
+    return endpoint.priority !== this.groups.active.priority;
   }
 
   /** No new calls; those under way end in peace. */
@@ -222,14 +178,6 @@ export class Upstream {
 
   stop(): void {
     for (const endpoint of this.endpoints) endpoint.pool.stop();
-  }
-
-  private pickUnconnected(tried: readonly Endpoint[]): Endpoint | undefined {
-    for (const group of this.groups) {
-      const best = group.bestUnconnected(tried);
-      if (best !== undefined) return best;
-    }
-    return tried.length === 0 ? undefined : this.activeGroup.bestUnconnected([]);
   }
 
   private setEndpoints(config: UpstreamConfig, keepPools = true): void {
@@ -245,13 +193,7 @@ export class Upstream {
       known.take(each);
       return known;
     });
-    const priorities = [...new Set(chosen.map(({ priority }) => priority))];
-    this.groups = (priorities.length === 0 ? [0] : priorities.sort((a, b) => a - b)).map((priority) =>
-      this.groupOf(priority),
-    );
-    this.onlyEjections = this.groups.length === 1 ? this.groups[0]!.ejections : null;
-    for (const group of this.groups) this.fill(group, chosen, now);
-    this.endpoints = this.groups.flatMap(({ endpoints }) => endpoints);
+    this.endpoints = this.groups.set(chosen, now);
     for (const gone of before.values()) {
       gone.isGone = true;
       gone.ejections.remove(gone.ejection, now);
@@ -262,44 +204,12 @@ export class Upstream {
     this.hadEndpoints ||= chosen.length > 0;
   }
 
-  private readonly everyGroup = new Map<number, PriorityGroup>();
-
-  /** A group stays what it is, and keeps its counters, though it may be empty for a while. */
-  private groupOf(priority: number): PriorityGroup {
-    let group = this.everyGroup.get(priority);
-    if (group === undefined) {
-      group = new PriorityGroup(priority, this.config.ejection, this.relay.random);
-      this.everyGroup.set(priority, group);
-    }
-    return group;
-  }
-
-  private fill(group: PriorityGroup, chosen: readonly Endpoint[], nowMs: number): void {
-    group.endpoints = chosen.filter(({ priority }) => priority === group.priority);
-    for (const endpoint of group.endpoints) {
-      if (endpoint.ejections === group.ejections) continue;
-      endpoint.ejections?.remove(endpoint.ejection, nowMs);
-      endpoint.ejections = group.ejections;
-      group.ejections.add(endpoint.ejection);
-    }
-  }
-
   /** Of too many of one priority, the subset that is ours. */
   private choose(endpoints: readonly EndpointConfig[]): readonly EndpointConfig[] {
     const limit = this.config.pool.maxEndpoints ?? MAX_ENDPOINTS;
     if (endpoints.length <= limit) return endpoints;
-    const byPriority = new Map<number, EndpointConfig[]>();
-    for (const each of endpoints) {
-      const list = byPriority.get(each.priority ?? 0);
-      if (list === undefined) byPriority.set(each.priority ?? 0, [each]);
-      else list.push(each);
-    }
     this.seed ??= Math.floor(this.relay.random() * 0x1_0000_0000);
-    const { seed } = this;
-    return [...byPriority.values()].flatMap((list) => {
-      const shared = list.length <= limit ? list : list.filter(({ weight }) => weight > 0);
-      return subsetOf(shared, ({ address }) => labelOf(address), limit, seed);
-    });
+    return ownEndpoints(endpoints, limit, this.seed);
   }
 
   private makeEndpoint(config: EndpointConfig): Endpoint {
