@@ -58,6 +58,33 @@ export function patience(waitMs: number, slackMs: number, random: () => number):
   return { waitMs: asked, timeoutMs: asked + asked / 16 + slackMs };
 }
 
+/** The `wait` of a query whose indexes are not to be trusted. */
+export const SUSPECT_WAIT_MS = 10_000;
+/** A read that took this long was held by the agent. */
+const HELD_MS = 1_000;
+
+export interface ReadFacts {
+  /** It asked with an index. */
+  readonly isBlocking: boolean;
+  /** Its value was another than the one before. */
+  readonly isChange: boolean;
+  readonly isReset: boolean;
+  readonly tookMs: number;
+  /** Reads come faster than they may. */
+  readonly isBucketEmpty: boolean;
+}
+
+/**
+ * Whether the indexes of a query are to be suspected, after one more answer. An agent that answers at once, again and
+ * again, with nothing new may leave an index behind that the truth reaches in years, and a full `wait` on it would be
+ * spent deaf. Suspicion ends with a read that was held and came back in order.
+ */
+export function isSuspect(before: boolean, read: ReadFacts): boolean {
+  if (!read.isBlocking) return before;
+  if (read.tookMs < HELD_MS) return before || (read.isBucketEmpty && !read.isChange);
+  return before && read.isReset;
+}
+
 const BACKOFF_BASE_MS = 250;
 const BACKOFF_MAX_MS = 30_000;
 /** An agent that says nothing costs little to ask, and its return is to be noticed within 5 s. */

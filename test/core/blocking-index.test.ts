@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import {
   afterAnswer,
+  isSuspect,
   parseIndex,
   patience,
   ReadBucket,
@@ -67,6 +68,24 @@ describe('patience', () => {
       }),
     );
   });
+});
+
+describe('isSuspect', () => {
+  const calm = { isBlocking: true, isChange: false, isReset: false, tookMs: 0, isBucketEmpty: false };
+  for (const [what, before, read, after] of [
+    ['an answer at once', false, {}, false],
+    ['answers at once that come too fast', false, { isBucketEmpty: true }, true],
+    ['changes that come too fast', false, { isBucketEmpty: true, isChange: true }, false],
+    ['reads too fast that do not block', false, { isBucketEmpty: true, isBlocking: false }, false],
+    ['suspicion, and an answer at once', true, {}, true],
+    ['suspicion, and a read that does not block', true, { isBlocking: false, tookMs: 5_000 }, true],
+    ['suspicion, and a read that was held', true, { tookMs: 10_000 }, false],
+    ['suspicion, and a held read with a change', true, { tookMs: 5_000, isChange: true }, false],
+    ['suspicion, and a held read that went backwards', true, { tookMs: 10_000, isReset: true }, true],
+    ['a held read that went backwards', false, { tookMs: 10_000, isReset: true }, false],
+  ] as const) {
+    it(`is ${after} after ${what}`, () => assert.equal(isSuspect(before, { ...calm, ...read }), after));
+  }
 });
 
 describe('readBackoffMs', () => {

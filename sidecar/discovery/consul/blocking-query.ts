@@ -6,14 +6,7 @@
  * the start, and a read that waits for an old, high one would sleep through everything new.
  */
 
-import {
-  afterAnswer,
-  FRESH,
-  patience,
-  ReadBucket,
-  readBackoffMs,
-  SLACK_MS,
-} from '../../core/blocking-index.js';
+import { afterAnswer, FRESH, isSuspect, ReadBucket, readBackoffMs } from '../../core/blocking-index.js';
 import type { Timer } from '../../runtime/timers.js';
 import { AgentError, type AgentReader, type Answer } from './answer.js';
 import type { ConsulDeps } from './deps.js';
@@ -26,22 +19,21 @@ import {
   problemOf,
   readValue,
 } from './judge-answer.js';
-import type { QuerySpec, QueryState, QueryStatus, Source } from './query.js';
+import type { QueryEvents, QuerySpec, QueryState, QueryStatus, Source } from './query.js';
+import { question } from './question.js';
 
 export type { QuerySpec, QueryState, QueryStatus, Source } from './query.js';
-
-export interface QueryEvents<T> {
-  /** Called for what is new only. Must not throw. */
-  value(value: T, from: Source): void;
-  /** A read failed for another reason than the one before it. */
-  problem(problem: string, error: unknown): void;
-  /** A read succeeded after one that failed, or the first of all. */
-  answered(wasFailing: boolean): void;
-}
 
 /** How long the first read may take before the cache speaks for it. */
 const CACHE_AFTER_MS = 2_000;
 const POLL_MS = 5_000;
+
+interface Reading {
+  /** 0: it does not block. */
+  readonly asked: bigint;
+  readonly beganMs: number;
+  readonly abort: AbortController;
+}
 
 export class BlockingQuery<T> {
   private index = FRESH;
@@ -57,9 +49,10 @@ export class BlockingQuery<T> {
   private nextRead: Timer | undefined;
   private cacheTimer: Timer | undefined;
   /** The read under way; another one in its place means that this one is void. */
-  private reading: { readonly asked: bigint; readonly abort: AbortController } | undefined;
+  private reading: Reading | undefined;
   /** The next read goes to the leader, so that a lagging server cannot confirm what is doubted. */
   private isDoubted = false;
+  private isSuspect = false;
   private isClosed = false;
 
   constructor(
@@ -137,9 +130,10 @@ export class BlockingQuery<T> {
 
   private async read(): Promise<void> {
     this.nextRead = undefined;
-    const reading = { asked: this.index, abort: new AbortController() };
+    const beganMs = this.deps.clock.now();
+    const reading: Reading = { asked: this.index, beganMs, abort: new AbortController() };
     this.reading = reading;
-    this.bucket.take(this.deps.clock.now());
+    this.bucket.take(beganMs);
     try {
       const answer = await this.ask(reading.asked, reading.abort.signal);
       if (this.reading === reading) await this.take(answer, reading);
@@ -149,9 +143,12 @@ export class BlockingQuery<T> {
   }
 
   private async ask(asked: bigint, signal: AbortSignal): Promise<Answer> {
-    const { query, timeoutMs } = this.question(asked);
+    const { config, random } = this.deps;
+    const { isDoubted, isSuspect } = this;
+    const { query, timeoutMs } = question(this.spec, { asked, isDoubted, isSuspect }, config, random);
+    this.isDoubted = false;
     try {
-      const maxBytes = this.deps.config.maxAnswerBytes;
+      const maxBytes = config.maxAnswerBytes;
       return await this.agent.get(this.spec.path, query, { timeoutMs, maxBytes, signal });
     } catch (error) {
       const answer = error instanceof AgentError ? error.answer : undefined;
@@ -160,25 +157,21 @@ export class BlockingQuery<T> {
     }
   }
 
-  private question(asked: bigint): { query: Record<string, string>; timeoutMs: number } {
-    const { config, random } = this.deps;
-    const query: Record<string, string> = { ...this.spec.query };
-    // What the agent answers by itself, under /agent, has no consistency mode.
-    const isOwn = this.spec.path.startsWith('/agent/');
-    if (config.stale && !this.isDoubted && !isOwn && !('consistent' in query)) query['stale'] = '';
-    this.isDoubted = false;
-    const slackMs = this.spec.timeoutSlackMs ?? SLACK_MS;
-    if (asked === FRESH) return { query, timeoutMs: slackMs };
-    const { waitMs, timeoutMs } = patience(config.waitMs, slackMs, random);
-    return { query: { ...query, index: String(asked), wait: `${waitMs}ms` }, timeoutMs };
-  }
-
-  private async take(answer: Answer, reading: NonNullable<typeof this.reading>): Promise<void> {
+  private async take(answer: Answer, reading: Reading): Promise<void> {
     this.counts.bytes += answer.body.length;
     const { next, news, reset, poll } = afterAnswer(reading.asked, indexOf(answer));
     if (reset) this.counts.resets += 1;
+    const nowMs = this.deps.clock.now();
     const print = news ? fingerprintOf(answer) : undefined;
-    if (news && (print === undefined || print !== this.fingerprint)) {
+    const isChange = news && (print === undefined || print !== this.fingerprint);
+    this.isSuspect = isSuspect(this.isSuspect, {
+      isBlocking: reading.asked !== FRESH,
+      isChange,
+      isReset: reset,
+      tookMs: nowMs - reading.beganMs,
+      isBucketEmpty: this.bucket.delayMs(nowMs) > 0,
+    });
+    if (isChange) {
       const value = await readValue(answer, this.spec, this.deps.timers);
       if (this.reading !== reading) return;
       this.fingerprint = print;
@@ -186,9 +179,17 @@ export class BlockingQuery<T> {
       // Whoever was told may have closed or doubted it.
       if (this.reading !== reading) return;
     }
-    this.index = next;
+    this.index = this.mayBeGone(reading, news, isChange) ? FRESH : next;
     this.succeed();
     this.schedule(poll ? this.pollMs() : 0);
+  }
+
+  /**
+   * Consul 1.8 answers a read that waited for a config entry, when the entry is deleted, with the entry as it was and a
+   * new index. Only a read that does not block says that it is gone.
+   */
+  private mayBeGone({ asked }: Reading, news: boolean, isChange: boolean): boolean {
+    return this.spec.absent !== undefined && asked !== FRESH && news && !isChange;
   }
 
   private learn(value: T): void {

@@ -49,3 +49,12 @@ export interface QueryStatus {
   readonly rereads: number;
   readonly bytes: number;
 }
+
+export interface QueryEvents<T> {
+  /** Called for what is new only. Must not throw. */
+  value(value: T, from: Source): void;
+  /** A read failed for another reason than the one before it. */
+  problem(problem: string, error: unknown): void;
+  /** A read succeeded after one that failed, or the first of all. */
+  answered(wasFailing: boolean): void;
+}

@@ -154,6 +154,23 @@ describe('a blocking query', () => {
     assert.equal(watch.status().failures, 0);
   });
 
+  it('asks again when a thing that may not exist is answered the same under a new index', async () => {
+    const base = rig({ absent: () => ['none'] });
+    const { agent, told } = base;
+    await agent.one.answer(5, ['a']);
+    // Consul 1.8, of an entry that was just deleted.
+    await agent.one.answer(6, ['a']);
+    assert.equal(agent.one.index, undefined);
+    await agent.one.refuse(404, 'Config entry not found', 6);
+    assert.equal(agent.one.index, '6');
+    assert.deepEqual(told.at(-1), [['none'], 'agent']);
+    await agent.one.refuse(404, 'Config entry not found', 7);
+    await agent.one.refuse(404, 'Config entry not found', 7);
+    await nextRead(base);
+    assert.equal(agent.one.index, '7');
+    assert.equal(told.length, 2);
+  });
+
   it('takes a 404 for a failure where nothing was said of absence, or no index is with it', async () => {
     for (const [spec, index] of [
       [{}, 3],
@@ -175,6 +192,26 @@ describe('a blocking query', () => {
     assert.ok(agent.reads.length <= 66, `${agent.reads.length} reads`);
     assert.ok(agent.reads.length >= 60, `${agent.reads.length} reads`);
     assert.equal(told.length, 1);
+  });
+
+  it('does not sleep for a whole wait on an index that a loop left behind', async () => {
+    const { agent, clock, told } = rig();
+    let index = 1_000_000;
+    agent.onRead = (read) => void read.answer(++index, ['a']);
+    await agent.one.answer(1, ['a']);
+    await clock.settle(20_000);
+    // The loop is over, and the truth counts from 30.
+    agent.onRead = (read) => {
+      if (read.index === undefined) void read.answer(30, ['b']);
+      else if (Number(read.index) > 30)
+        clock.after(Number.parseInt(read.query['wait']!, 10), () => read.answer(30, ['b']));
+    };
+    await clock.settle(12_000);
+    assert.deepEqual(told.at(-1), [['b'], 'agent']);
+    assert.ok(Number.parseInt(agent.one.query['wait']!, 10) <= 10_000);
+    await clock.settle(9_000);
+    await agent.one.answer(30, ['b']);
+    assert.equal(agent.one.query['wait'], '290625ms', 'trusted again');
   });
 
   it('costs one read a second when the agent does not block', async () => {
