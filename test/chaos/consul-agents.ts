@@ -15,7 +15,7 @@ export const agentKilled: Row<ConsulWorld> = {
   name: 'agent-killed',
   fault: 'the agent is killed, and comes back with its state',
   async run(world, trial) {
-    const outageMs = trial.pick(2_500, FULL_OUTAGE_MS);
+    const outageMs = trial.pick(2_000, FULL_OUTAGE_MS);
     await trial.unharmed(world.load, async () => {
       await world.agent.kill();
       await delay(outageMs);
@@ -24,6 +24,12 @@ export const agentKilled: Row<ConsulWorld> = {
         'meanwhile every sidecar says so (outrider_consul_up 0)',
         up.every((v) => v === 0),
         up.join(', '),
+      );
+      const ready = await Promise.all(world.seats.map(async (seat) => (await seat.readiness()).status));
+      trial.expect(
+        'and stays ready',
+        ready.every((status) => status === 200),
+        ready.join(', '),
       );
       await world.agent.restart({ state: 'kept', awaitLeader: false });
       await returned(world, trial, performance.now());

@@ -22,6 +22,9 @@ const PER_SECOND = 1;
 const RECOVERY_MS = 32_000;
 const RECOVERY_LIMIT_MS = 45_000;
 
+/** Longer than a blocking query may take: its wait, a sixteenth of it, and some slack. */
+const HANG_MS = 45_000;
+
 interface Nonsense {
   readonly name: string;
   readonly fault: string;
@@ -72,10 +75,12 @@ export const spoiledAnswers: readonly Row<ConsulWorld>[] = NONSENSE.map(({ name,
 
 async function spoiled(world: ConsulWorld, trial: Trial, fault: Fault): Promise<void> {
   await trial.unharmed(world.load, async () => {
-    const calm = await usageOver(world.seats, trial.pick(400, 10_000));
+    const calm = await usageOver(world.seats, trial.pick(300, 10_000));
     const fromMs = performance.now();
     await world.spoil(fault);
-    const busy = await usageOver(world.seats, trial.pick(1_200, 20_000));
+    // What hangs anyway would not notice an agent that has gone silent before its wait is over.
+    if (fault.kind === 'hang') for (const { proxy } of world.seats) proxy.cut();
+    const busy = await usageOver(world.seats, trial.pick(1_000, fault.kind === 'hang' ? HANG_MS : 20_000));
     const lastedMs = performance.now() - fromMs;
     judgeUsage(trial, calm, busy);
     judgeRequests(trial, world.seats, fromMs, lastedMs);

@@ -36,7 +36,9 @@ export const leafRotation: Row<ConsulWorld> = {
       for (let i = 0; i < rotations; i++) {
         const startMs = performance.now();
         for (const { proxy } of world.seats) proxy.mintLeaves();
-        const took = await Promise.all(world.replicas.map((seat) => untilPresented(seat, visit, serials)));
+        const took = await Promise.all(
+          world.mesh.replicas.map((seat) => untilPresented(seat, visit, serials)),
+        );
         slowest.push(Math.max(...took.map((ms) => ms ?? Number.POSITIVE_INFINITY)));
         await delay(Math.max(0, everyMs - (performance.now() - startMs)));
       }
@@ -44,7 +46,7 @@ export const leafRotation: Row<ConsulWorld> = {
     const longest = Math.max(...slowest);
     const tookMs = Number.isFinite(longest) ? longest : undefined;
     trial.within('each new leaf is presented on new connections', IN_USE_MS, tookMs);
-    const wanted = rotations * world.replicas.length;
+    const wanted = rotations * world.mesh.replicas.length;
     trial.expect(`${wanted} different leaves were seen`, serials.size === wanted, String(serials.size));
     for (const seat of world.seats) {
       const rotated = await seat.process.metric('outrider_identity_rotations_total');
@@ -89,7 +91,7 @@ async function renewOneByOne(world: ConsulWorld): Promise<void> {
 async function renewed(world: ConsulWorld, trial: Trial, root: string, fromMs: number): Promise<void> {
   const visit = await visitor(world);
   const took = await Promise.all(
-    world.replicas.map((seat) =>
+    world.mesh.replicas.map((seat) =>
       measure(async () => (await visit(seat, root)).isTrusted, RENEWAL_LIMIT_MS, fromMs),
     ),
   );

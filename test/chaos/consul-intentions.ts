@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { CALLER, type ConsulWorld, SERVICE } from './consul-world.js';
 import { OpenStreams } from './faults-hold.js';
 import type { SentCall } from './faults-load.js';
-import type { Row, Trial } from './faults-row.js';
+import { measure, type Row, type Trial } from './faults-row.js';
 
 const NOTICE_MS = 2_000;
 const STREAMS = 4;
@@ -32,16 +32,19 @@ export const intentionFlipped: Row<ConsulWorld> = {
 };
 
 async function flip(world: ConsulWorld, trial: Trial): Promise<Flip> {
-  const streams = await OpenStreams.open(world.caller.target(SERVICE), STREAMS);
+  const streams = await OpenStreams.open(world.mesh.caller.target(SERVICE), STREAMS);
   try {
     await world.intend(CALLER, SERVICE, 'deny');
     const deniedMs = performance.now();
-    await delay(NOTICE_MS + trial.pick(300, 3_000));
     const { endings } = streams;
+    const isOver = () => endings.length === STREAMS && world.load.since(deniedMs).failed > 0;
+    await measure(isOver, NOTICE_MS + 500);
+    await delay(trial.pick(300, 3_000));
     const streamsEndedMs = endings.length === STREAMS ? endings.at(-1)!.atMs - deniedMs : undefined;
     await world.intend(CALLER, SERVICE, 'allow');
     const allowedMs = performance.now();
-    await delay(NOTICE_MS + trial.pick(0, 3_000));
+    await measure(() => world.load.since(allowedMs).ok > 0, NOTICE_MS + 500);
+    await delay(trial.pick(300, 3_000));
     return { deniedMs, allowedMs, streamsEndedMs, streamEndings: endings.map(({ what }) => what) };
   } finally {
     streams.close();

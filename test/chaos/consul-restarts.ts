@@ -1,8 +1,8 @@
 /** Rows: sidecars are restarted while there is no Consul. */
 
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Seat, untilCurrent } from './consul-seat.js';
-import { type ConsulWorld, SERVICE } from './consul-world.js';
+import type { Seat } from './consul-seat.js';
+import type { ConsulWorld } from './consul-world.js';
 import { tally } from './faults-load.js';
 import { measure, type Row, type Trial } from './faults-row.js';
 
@@ -13,17 +13,17 @@ export const restartWithKeys: Row<ConsulWorld> = {
   name: 'restart-with-keys',
   fault: 'sidecars are restarted while Consul is away, and had been told to keep their keys',
   async run(world, trial) {
-    const [replica] = world.replicas;
+    const replica = world.mesh.keeper;
     await trial.unharmed(world.load, async () => {
       await world.agent.kill();
-      await replica!.end('drained');
-      await replica!.start();
-      trial.within('a replica that was drained is ready', READY_MS, await replica!.untilReady());
-      await serves(trial, replica!, 'and serves');
+      await replica.end('drained');
+      await replica.start();
+      trial.within('a replica that was drained is ready', READY_MS, await replica.untilReady());
+      await serves(trial, replica, 'and serves');
     });
     await callerKilled(world, trial);
     await world.agent.restart({ state: 'kept' });
-    await untilCurrent(world.seats, LIMIT_MS);
+    await world.mesh.untilCurrent(LIMIT_MS);
   },
 };
 
@@ -31,11 +31,11 @@ export const restartWithKeys: Row<ConsulWorld> = {
 async function callerKilled(world: ConsulWorld, trial: Trial): Promise<void> {
   world.load.pause();
   await delay(200);
-  await world.caller.end('killed');
-  await world.caller.start();
-  trial.within('a caller that was killed is ready', READY_MS, await world.caller.untilReady());
+  await world.mesh.caller.end('killed');
+  await world.mesh.caller.start();
+  trial.within('a caller that was killed is ready', READY_MS, await world.mesh.caller.untilReady());
   await world.load.stop();
-  world.load = await world.startLoad(world.caller, SERVICE);
+  world.load = await world.mesh.startLoad();
   const fromMs = performance.now();
   await delay(trial.pick(500, 5_000));
   const calls = await world.load.between(fromMs, performance.now());
@@ -47,15 +47,11 @@ export const restartWithoutKeys: Row<ConsulWorld> = {
   name: 'restart-without-keys',
   fault: 'a replica is restarted while Consul is away, and keeps no keys',
   async run(world, trial) {
-    const replica = world.replicas[1]!;
-    const cache = { dir: `${replica.plan.folder}/${replica.name}-keyless-cache`, keys: false };
-    await replica.end('drained');
-    await replica.start({ cache });
-    await untilCurrent(world.seats);
+    const replica = world.mesh.keyless;
     await trial.unharmed(world.load, async () => {
       await world.agent.kill();
       await replica.end('drained');
-      await replica.start({ cache });
+      await replica.start();
       await delay(trial.pick(500, 10_000));
       const { status, text } = await replica.readiness();
       const why = /certificate|identity|leaf|Consul/i.test(text);
@@ -63,11 +59,8 @@ export const restartWithoutKeys: Row<ConsulWorld> = {
       await world.agent.restart({ state: 'kept', awaitLeader: false });
       trial.within('it is ready once Consul is back,', READY_MS, await replica.untilReady(LIMIT_MS));
       await serves(trial, replica, 'and serves');
-      await untilCurrent(world.seats, LIMIT_MS);
+      await world.mesh.untilCurrent(LIMIT_MS);
     });
-    await replica.end('drained');
-    await replica.start();
-    await untilCurrent(world.seats);
   },
 };
 

@@ -23,6 +23,8 @@ export interface SeatPlan {
   readonly agent: { readonly address: string };
   /** Of the sidecar's `consul` block; `address` is added. */
   readonly consul: Readonly<Record<string, unknown>>;
+  /** Its private key outlives the process, beside what else it remembers of Consul. */
+  readonly keepsKeys: boolean;
   readonly inboundPort?: number;
   /** Service time of the model, which is started for it. */
   readonly serviceMs?: number;
@@ -119,10 +121,10 @@ export class Seat {
     return measure(async () => (await this.readiness()).status === 200, limitMs);
   }
 
-  /** `consul`: replaces parts of the plan's block. */
-  async start(consul: Readonly<Record<string, unknown>> = {}): Promise<void> {
+  /** Again on the same ports, with the same file. */
+  async start(): Promise<void> {
     const file = join(this.plan.folder, `${this.name}.yaml`);
-    await writeFile(file, JSON.stringify(this.file(consul)));
+    await writeFile(file, JSON.stringify(this.file()));
     const [command, ...args] = [...OUTRIDER, 'sidecar', '-c', file];
     const child = spawn(command!, args, { cwd: REPOSITORY, stdio: ['ignore', 'pipe', 'pipe'] });
     this.current = new SidecarProcess(this.name, child);
@@ -154,16 +156,16 @@ export class Seat {
     if (this.current?.isRunning) process.kill(this.current.pid, 'SIGKILL');
   }
 
-  private file(consul: Readonly<Record<string, unknown>>): object {
-    const { service, instance, inboundPort, upstreams, folder } = this.plan;
-    const cache = { dir: join(folder, `${instance}-cache`), keys: true };
+  private file(): object {
+    const { service, instance, inboundPort, upstreams, folder, keepsKeys } = this.plan;
+    const cache = { dir: join(folder, `${instance}-cache`), keys: keepsKeys };
     return {
       service,
       instance,
       admin: '127.0.0.1:0',
       log: { level: 'info' },
       drain_timeout: '3s',
-      consul: { address: this.proxy.url, cache, ...this.plan.consul, ...consul },
+      consul: { address: this.proxy.url, cache, ...this.plan.consul },
       ...(inboundPort === undefined ? {} : { inbound: this.inbound(inboundPort) }),
       ...(Object.keys(upstreams).length === 0 ? {} : { outbound: { upstreams: this.upstreams() } }),
     };

@@ -7,19 +7,20 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { PortBook } from '../../sidecar/cli/up/ports.js';
 import type { ConsulServer } from '../support/consul.js';
 import { ConsulCluster } from '../support/consul-cluster.js';
 import type { Fault } from '../support/consul-proxy.js';
-import { Seat, type SeatPlan, untilCurrent } from './consul-seat.js';
-import { Load } from './faults-load.js';
+import { ConsulMesh } from './consul-mesh.js';
+import type { Seat, SeatPlan } from './consul-seat.js';
+import type { Load } from './faults-load.js';
 
 export const SERVICE = 'digits';
 export const CALLER = 'web';
-const REPLICAS = 2;
-const SERVICE_MS = 5;
-const PER_SECOND = 200;
-const DEADLINE_MS = 2_000;
+/** A second mesh, for some rows: somebody else registers its replicas, and they are gone when they are gone. */
+export const STRANGER = 'vision';
+const STRANGER_CALLER = 'viewer';
+/** A blocking query is over after this long at the latest. */
+const WAIT = '30s';
 /** Stands in for an ACL token: it must never be seen anywhere. */
 const TOKEN = 'b1946ac9-2492-4d23-8c6b-5e2f7a90cafe';
 
@@ -30,9 +31,9 @@ interface CatalogueEntry {
 }
 
 export class ConsulWorld {
-  readonly replicas: Seat[] = [];
-  caller!: Seat;
+  mesh!: ConsulMesh;
   load!: Load;
+  private others: ConsulMesh | undefined;
   private readonly folder = mkdtempSync(join(tmpdir(), 'outrider-faults-'));
   private readonly intentions = new Map<string, string>();
 
@@ -42,14 +43,11 @@ export class ConsulWorld {
   static async open(): Promise<ConsulWorld> {
     const world = new ConsulWorld(await ConsulCluster.start(3));
     try {
-      await world.intend('*', '*', 'deny');
-      await world.intend(CALLER, SERVICE, 'allow');
       writeFileSync(join(world.folder, 'token'), TOKEN, { mode: 0o600 });
-      const { replicas, caller } = await world.mesh(SERVICE, CALLER, {});
-      world.replicas.push(...replicas);
-      world.caller = caller;
-      await untilCurrent(world.seats);
-      world.load = await world.startLoad(caller, SERVICE);
+      await world.intend('*', '*', 'deny');
+      world.mesh = await world.openMesh(SERVICE, CALLER, {});
+      await world.mesh.untilCurrent();
+      world.load = await world.mesh.startLoad();
       return world;
     } catch (error) {
       await world.close();
@@ -63,49 +61,14 @@ export class ConsulWorld {
   }
 
   get seats(): readonly Seat[] {
-    return [...this.replicas, this.caller];
+    return this.mesh.seats;
   }
 
-  startLoad(caller: Seat, service: string): Promise<Load> {
-    return Load.start({ target: caller.target(service), perSecond: PER_SECOND, deadlineMs: DEADLINE_MS });
-  }
-
-  /** Replicas of a service and a caller of it. `consul`: of their files' `consul` blocks. */
-  async mesh(
-    service: string,
-    callerName: string,
-    consul: SeatPlan['consul'],
-  ): Promise<{ readonly replicas: readonly Seat[]; readonly caller: Seat }> {
-    const ports = new PortBook();
-    const find = () => ports.find('127.0.0.1');
-    const callerPort = await find();
-    const inboundPorts = await Promise.all(Array.from({ length: REPLICAS }, find));
-    await ports.release();
-    const common = {
-      folder: this.folder,
-      agent: this.agent,
-      consul: { wait: '30s', token_file: join(this.folder, 'token'), ...consul },
-    };
-    const opened = await Promise.allSettled([
-      Seat.open({
-        ...common,
-        ...{ service: callerName, instance: `${callerName}-1`, upstreams: { [service]: callerPort } },
-      }),
-      ...inboundPorts.map((inboundPort, i) =>
-        Seat.open({
-          ...common,
-          ...{ service, instance: `${service}-${i + 1}`, inboundPort, serviceMs: SERVICE_MS, upstreams: {} },
-        }),
-      ),
-    ]);
-    const seats = opened.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
-    const broken = opened.find((one) => one.status === 'rejected');
-    if (broken !== undefined) {
-      await Promise.all(seats.map((seat) => seat.close()));
-      throw broken.reason;
-    }
-    const [caller, ...replicas] = seats;
-    return { replicas, caller: caller! };
+  /** The second mesh, started when it is first asked for. `graceMs`: the same each time. */
+  async strangers(graceMs: number): Promise<ConsulMesh> {
+    const consul = { registration: 'none', grace: `${graceMs}ms` };
+    this.others ??= await this.openMesh(STRANGER, STRANGER_CALLER, consul);
+    return this.others;
   }
 
   /** For all sidecars. */
@@ -137,15 +100,22 @@ export class ConsulWorld {
     return found.map(({ ServiceID }) => ServiceID).sort();
   }
 
-  /** Where the secret that stands in for a token can be seen: should be nowhere. */
+  /** Sidecars in whose log the secret can be seen that stands in for a token. */
   leaks(): string[] {
     return this.seats.filter(({ output }) => output.includes(TOKEN)).map(({ name }) => name);
   }
 
   async close(): Promise<void> {
     await this.load?.stop().catch(() => {});
-    await Promise.all([...this.replicas, this.caller].filter(Boolean).map((seat) => seat.close()));
+    await Promise.all([this.mesh?.close(), this.others?.close()]);
     await this.cluster.stop();
     rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  private async openMesh(service: string, caller: string, consul: SeatPlan['consul']): Promise<ConsulMesh> {
+    await this.intend(caller, service, 'allow');
+    const { folder, agent } = this;
+    const common = { wait: WAIT, token_file: join(folder, 'token') };
+    return ConsulMesh.open({ service, caller, folder, agent, consul: { ...common, ...consul } });
   }
 }

@@ -4,8 +4,9 @@ import { agentForgets, agentKilled, leaderKilled } from './consul-agents.js';
 import { spoiledAnswers } from './consul-answers.js';
 import { leafRotation, rootRotation } from './consul-identity.js';
 import { intentionFlipped } from './consul-intentions.js';
-import { agentEmptied, catalogueEmptied, strangersEmptied } from './consul-registry.js';
+import { agentEmptied, catalogueEmptied } from './consul-registry.js';
 import { restartWithKeys, restartWithoutKeys } from './consul-restarts.js';
+import { allCritical, replicaDeregistered, strangersEmptied } from './consul-strangers.js';
 import { ConsulWorld } from './consul-world.js';
 import type { Suite } from './faults-row.js';
 
@@ -19,6 +20,8 @@ export const consulFaults: Suite<ConsulWorld> = {
     ...spoiledAnswers,
     agentEmptied,
     catalogueEmptied,
+    replicaDeregistered,
+    allCritical,
     strangersEmptied,
     restartWithKeys,
     restartWithoutKeys,

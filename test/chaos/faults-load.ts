@@ -103,6 +103,13 @@ export class Load {
     return this.sent(fromMs, toMs);
   }
 
+  /** How those sent since then have ended that have. */
+  since(fromMs: number): { readonly ok: number; readonly failed: number } {
+    const ended = this.sent(fromMs, Number.POSITIVE_INFINITY).filter(({ tookMs }) => tookMs !== undefined);
+    const failed = ended.filter(({ failure }) => failure !== undefined).length;
+    return { ok: ended.length - failed, failed };
+  }
+
   private sent(fromMs: number, toMs: number): SentCall[] {
     return this.calls.filter(({ sentMs }) => sentMs >= fromMs && sentMs <= toMs);
   }

@@ -73,7 +73,7 @@ export class Trial {
 
   /** Steady load, what `work` does, steady load; the calls of all that time. */
   async under(load: Load, work: () => Promise<void>): Promise<readonly SentCall[]> {
-    const steadyMs = this.pick(400, 3_000);
+    const steadyMs = this.pick(250, 3_000);
     const fromMs = performance.now();
     await delay(steadyMs);
     try {

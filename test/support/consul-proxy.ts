@@ -194,7 +194,7 @@ export class FaultProxy {
       case 'garbage':
         return void say(200, '[{"Node": \u0000 <html>');
       case 'bytes':
-        return void say(200, Buffer.concat([Buffer.from('["'), Buffer.alloc(fault.bytes - 2, 'x')]));
+        return pour(outgoing, fault.bytes);
       case 'hang':
         return;
       case 'drop':
@@ -209,6 +209,25 @@ export class FaultProxy {
     if (kind === 'falling') return String(--this.index);
     return kind === 'zero' ? '0' : '';
   }
+}
+
+const PIECE = Buffer.alloc(65_536, 'x');
+
+/** In pieces and as fast as they are taken, so that many of them at once cost nothing here. */
+function pour(outgoing: ServerResponse, bytes: number): void {
+  outgoing.writeHead(200, { 'x-consul-index': '1' });
+  outgoing.write('["');
+  let left = bytes - 2;
+  const more = (): void => {
+    while (left > 0) {
+      const piece = left < PIECE.length ? PIECE.subarray(0, left) : PIECE;
+      left -= piece.length;
+      if (outgoing.write(piece)) continue;
+      return void outgoing.once('drain', more);
+    }
+    outgoing.end();
+  };
+  more();
 }
 
 interface Forwarding {
