@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { generateKeyPair } from '../../sidecar/identity/mint.js';
-import { verifyPeer } from '../../sidecar/identity/peer.js';
-import { TestAuthority, trustIn } from '../support/certificates.js';
+import { type ExpectedPeer, verifyPeer } from '../../sidecar/identity/peer.js';
+import { TestAuthority, TRUST_DOMAIN, trustIn } from '../support/certificates.js';
 import { type LeafKind, leafKinds } from './leaf-kinds.js';
 
 describe('the verdict on a peer', () => {
@@ -28,6 +28,21 @@ describe('the verdict on a peer', () => {
       const verdict = verifyPeer({ leafDer: leaf.leafDer, chainDer }, trustIn(root), Date.now());
       assert.equal(verdict.kind === 'accepted', 'service' in expected, name);
     }
+  });
+
+  it('takes a peer of any datacenter of the trust domain, and only the one that is named', async () => {
+    const uris = [`spiffe://${TRUST_DOMAIN}/ns/default/dc/dc2/svc/web`];
+    const leaf = await root.leaf({ uris });
+    const verdict = (expected?: ExpectedPeer | string) => {
+      const found = verifyPeer(leaf, trustIn(root), Date.now(), expected);
+      return found.kind === 'accepted' ? found.id.datacenter : found.reason;
+    };
+    assert.deepEqual(
+      [undefined, 'web', { service: 'web' }, { service: 'web', datacenter: 'dc2' }].map(verdict),
+      ['dc2', 'dc2', 'dc2', 'dc2'],
+    );
+    assert.equal(verdict({ service: 'web', datacenter: 'dc1' }), 'wrong-datacenter');
+    assert.equal(verdict({ service: 'api', datacenter: 'dc2' }), 'wrong-service');
   });
 
   it('refuses a chain of more than ten certificates', async () => {
