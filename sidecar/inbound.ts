@@ -374,7 +374,7 @@ export class Inbound implements Story {
     if (ticket === null) return;
     if (this.running.delete(ticket)) {
       if (call.attempt?.ended === Ended.trailers) this.queue.release(ticket, now);
-      else this.queue.forfeit(ticket);
+      else this.queue.forfeit(ticket, now);
       this.pump();
     } else {
       this.queue.remove(ticket);

@@ -1,8 +1,9 @@
 /**
- * The line before the local model: first in, first out, bounded by count and bytes, a fixed number let through at
- * once. Refuses on arrival what could not be served in time, and never lets expired work through. Decides only;
- * the relay answers the refused and starts the admitted.
+ * The line before the local model: bounded by count and bytes, a number let through at once that may be found by
+ * measuring, classes and turns where they are asked for. Refuses on arrival what could not be served in time, and never
+ * lets expired work through. Decides only; the relay answers the refused and starts the admitted.
  */
+import { Line, LineEntry } from './queue-line.js';
 
 export const QueueState = { idle: 0, waiting: 1, running: 2, expired: 3 } as const;
 export type QueueState = (typeof QueueState)[keyof typeof QueueState];
@@ -21,8 +22,8 @@ export const Admission = {
 } as const;
 export type Admission = (typeof Admission)[keyof typeof Admission];
 
-/** One call in the line. Extend it or own one; fields are the queue's to change. */
-export class QueueEntry {
+/** One call in the line. Extend it or own one; fields are the queue's to change, but for class and caller, set before it is offered. */
+export class QueueEntry extends LineEntry {
   queueState: QueueState = QueueState.idle;
   /** Request bytes counted while waiting. */
   queueBytes = 0;
@@ -30,10 +31,6 @@ export class QueueEntry {
   queueDeadlineMs = Number.POSITIVE_INFINITY;
   queueArrivedMs = 0;
   queueStartedMs = 0;
-  /** @internal */
-  queueNext: QueueEntry | null = null;
-  /** @internal */
-  queuePrev: QueueEntry | null = null;
 }
 
 export interface QueueSettings {
@@ -41,24 +38,35 @@ export interface QueueSettings {
   readonly concurrency: number;
   readonly maxWaiting: number;
   readonly maxWaitingBytes: number;
+  /** Callers take turns within a class. Default false. */
+  readonly fair?: boolean;
 }
 
 /** Weight of one run in the mean service time: it follows within some ten runs. */
 const SERVICE_WEIGHT = 0.1;
+/** While nothing runs, what is known of service times loses half its weight in this time: a slow spell is over some day. */
+const IDLE_HALF_LIFE_MS = 10_000;
 
 export class InboundQueue<E extends QueueEntry> {
-  private first: E | null = null;
-  private last: E | null = null;
+  private readonly line: Line<E>;
+  private idleSinceMs = Number.POSITIVE_INFINITY;
 
   running = 0;
-  waiting = 0;
   waitingBytes = 0;
   /** Mean time a call holds its place, ms; 0 until one has finished. */
   serviceMs = 0;
   admittedTotal = 0;
   expiredTotal = 0;
+  /** Waiting ones that gave way to more important arrivals, or to callers with fewer. */
+  evictedTotal = 0;
 
-  constructor(private settings: QueueSettings) {}
+  constructor(private settings: QueueSettings) {
+    this.line = new Line(settings.fair === true);
+  }
+
+  get waiting(): number {
+    return this.line.length;
+  }
 
   get concurrency(): number {
     return this.settings.concurrency;
@@ -67,17 +75,27 @@ export class InboundQueue<E extends QueueEntry> {
   /** New limits for what happens from now on; nobody already waiting is sent away. Call `next` afterwards: more may be let through. */
   configure(settings: QueueSettings): void {
     this.settings = settings;
+    this.line.fair = settings.fair === true;
   }
 
   /** How long an arrival would wait for its turn, ms. 0 when it would not wait or nothing is known yet. */
-  expectedWaitMs(): number {
+  expectedWaitMs(lineClass = 0, caller = ''): number {
     const { concurrency } = this.settings;
     if (concurrency <= 0 || (this.running < concurrency && this.waiting === 0)) return 0;
-    return (this.serviceMs * (this.waiting + 1)) / concurrency;
+    return (this.serviceMs * (this.line.aheadOf(lineClass, caller) + 1)) / concurrency;
   }
 
-  /** An arrival. On `admitted` it is running, on `waiting` in line; otherwise it was not taken. */
-  offer(entry: E, bytes: number, deadlineMs: number, nowMs: number): Admission {
+  /**
+   * An arrival. On `admitted` it is running, on `waiting` in line; otherwise it was not taken. Where the line was full
+   * and somebody gave way, `onEvicted` gets that one, to be refused.
+   */
+  offer(
+    entry: E,
+    bytes: number,
+    deadlineMs: number,
+    nowMs: number,
+    onEvicted?: (entry: E) => void,
+  ): Admission {
     entry.queueBytes = bytes;
     entry.queueDeadlineMs = deadlineMs;
     entry.queueArrivedMs = nowMs;
@@ -86,10 +104,12 @@ export class InboundQueue<E extends QueueEntry> {
       this.start(entry, nowMs);
       return Admission.admitted;
     }
-    if (this.waiting >= this.settings.maxWaiting) return Admission.tooMany;
-    if (this.waitingBytes + bytes > this.settings.maxWaitingBytes) return Admission.tooLarge;
-    if (this.expectedWaitMs() > deadlineMs - nowMs) return Admission.tooLate;
-    this.append(entry);
+    if (this.expectedWaitMs(entry.lineClass, entry.lineCaller) > deadlineMs - nowMs) return Admission.tooLate;
+    const refusal = this.makeRoom(entry, onEvicted);
+    if (refusal !== Admission.waiting) return refusal;
+    entry.queueState = QueueState.waiting;
+    this.line.append(entry);
+    this.waitingBytes += bytes;
     return Admission.waiting;
   }
 
@@ -99,14 +119,15 @@ export class InboundQueue<E extends QueueEntry> {
     const ranMs = nowMs - entry.queueStartedMs;
     this.serviceMs =
       this.serviceMs === 0 ? ranMs : this.serviceMs + (ranMs - this.serviceMs) * SERVICE_WEIGHT;
-    this.forfeit(entry);
+    this.forfeit(entry, nowMs);
   }
 
   /** A running entry gave up its place without finishing, so its time says nothing. Then call `next` until it returns null. */
-  forfeit(entry: E): void {
+  forfeit(entry: E, nowMs: number): void {
     if (entry.queueState !== QueueState.running) return;
     entry.queueState = QueueState.idle;
     this.running -= 1;
+    if (this.running === 0) this.idleSinceMs = nowMs;
   }
 
   /**
@@ -114,16 +135,17 @@ export class InboundQueue<E extends QueueEntry> {
    * all places are taken or nobody waits.
    */
   next(nowMs: number): E | null {
-    const entry = this.first;
+    const entry = this.line.peek();
     if (entry === null) return null;
     if (entry.queueDeadlineMs <= nowMs) {
-      this.unlink(entry);
+      this.takeOut(entry);
       entry.queueState = QueueState.expired;
       this.expiredTotal += 1;
       return entry;
     }
     if (this.running >= this.settings.concurrency) return null;
-    this.unlink(entry);
+    this.line.take();
+    this.waitingBytes -= entry.queueBytes;
     this.start(entry, nowMs);
     return entry;
   }
@@ -131,46 +153,44 @@ export class InboundQueue<E extends QueueEntry> {
   /** Takes a waiting entry out: its caller left, or its deadline passed. False when it was not waiting. */
   remove(entry: E): boolean {
     if (entry.queueState !== QueueState.waiting) return false;
-    this.unlink(entry);
-    entry.queueState = QueueState.idle;
+    this.takeOut(entry);
     return true;
   }
 
   /** Takes the first waiting entry out whatever its state, to refuse it; null when nobody waits. For drains and a model that died. */
   takeWaiting(): E | null {
-    const entry = this.first;
+    const entry = this.line.peek();
     if (entry !== null) this.remove(entry);
     return entry;
+  }
+
+  /** `waiting`: there is room, perhaps because somebody gave way. Nobody does unless that is enough. */
+  private makeRoom(entry: E, onEvicted: ((entry: E) => void) | undefined): Admission {
+    const { maxWaiting, maxWaitingBytes } = this.settings;
+    const isFull = this.waiting >= maxWaiting;
+    const overBytes = this.waitingBytes + entry.queueBytes - maxWaitingBytes;
+    if (!isFull && overBytes <= 0) return Admission.waiting;
+    const refusal = isFull ? Admission.tooMany : Admission.tooLarge;
+    const victim = onEvicted === undefined ? null : this.line.victimFor(entry.lineClass, entry.lineCaller);
+    if (victim === null || victim.queueBytes < overBytes) return refusal;
+    this.takeOut(victim);
+    this.evictedTotal += 1;
+    onEvicted!(victim);
+    return Admission.waiting;
+  }
+
+  private takeOut(entry: E): void {
+    this.line.remove(entry);
+    this.waitingBytes -= entry.queueBytes;
+    entry.queueState = QueueState.idle;
   }
 
   private start(entry: E, nowMs: number): void {
     entry.queueState = QueueState.running;
     entry.queueStartedMs = nowMs;
+    if (this.running === 0 && nowMs > this.idleSinceMs)
+      this.serviceMs *= 0.5 ** ((nowMs - this.idleSinceMs) / IDLE_HALF_LIFE_MS);
     this.running += 1;
     this.admittedTotal += 1;
-  }
-
-  private append(entry: E): void {
-    entry.queueState = QueueState.waiting;
-    entry.queuePrev = this.last;
-    entry.queueNext = null;
-    if (this.last === null) this.first = entry;
-    else this.last.queueNext = entry;
-    this.last = entry;
-    this.waiting += 1;
-    this.waitingBytes += entry.queueBytes;
-  }
-
-  private unlink(entry: E): void {
-    const prev = entry.queuePrev as E | null;
-    const next = entry.queueNext as E | null;
-    if (prev === null) this.first = next;
-    else prev.queueNext = next;
-    if (next === null) this.last = prev;
-    else next.queuePrev = prev;
-    entry.queuePrev = null;
-    entry.queueNext = null;
-    this.waiting -= 1;
-    this.waitingBytes -= entry.queueBytes;
   }
 }

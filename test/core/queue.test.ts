@@ -63,10 +63,10 @@ describe('InboundQueue, arrivals', () => {
     queue.offer(first, 0, NEVER, 0);
     queue.release(first, 50);
     assert.equal(queue.serviceMs, 50);
-    for (const name of ['a', 'b', 'c']) queue.offer(work(name), 0, NEVER, 100);
+    for (const name of ['a', 'b', 'c']) queue.offer(work(name), 0, NEVER, 50);
     assert.equal(queue.expectedWaitMs(), 50);
-    assert.equal(queue.offer(work('late'), 0, 149, 100), Admission.tooLate);
-    assert.equal(queue.offer(work('just'), 0, 150, 100), Admission.waiting);
+    assert.equal(queue.offer(work('late'), 0, 99, 50), Admission.tooLate);
+    assert.equal(queue.offer(work('just'), 0, 100, 50), Admission.waiting);
     assert.equal(queue.expectedWaitMs(), 75);
   });
 
@@ -128,7 +128,7 @@ describe('InboundQueue, departures', () => {
     queue.offer(a, 1, NEVER, 0);
     queue.release(a, 10);
     queue.release(a, 10);
-    queue.forfeit(a);
+    queue.forfeit(a, 0);
     assert.equal(queue.running, 0);
   });
 
@@ -136,7 +136,7 @@ describe('InboundQueue, departures', () => {
     const { queue, work } = setUp();
     const a = work('a');
     queue.offer(a, 1, NEVER, 0);
-    queue.forfeit(a);
+    queue.forfeit(a, 0);
     assert.equal(queue.serviceMs, 0);
     queue.offer(a, 1, NEVER, 0);
     queue.release(a, 100);
@@ -250,6 +250,153 @@ describe('InboundQueue, under anything', () => {
         });
       }),
       { numRuns: 300 },
+    );
+  });
+});
+
+describe('InboundQueue, classes and turns', () => {
+  const names = (queue: InboundQueue<Work>): string[] => {
+    const order: string[] = [];
+    for (let entry = queue.next(0); entry !== null; entry = queue.next(0)) {
+      order.push(entry.name);
+      queue.forfeit(entry, 0);
+    }
+    return order;
+  };
+
+  it('lets the more important class go first, and each class in order of arrival', () => {
+    const { queue, work } = setUp({ maxWaiting: 10 });
+    const running = work('running');
+    queue.offer(running, 0, NEVER, 0);
+    for (const [name, lineClass] of [
+      ['a2', 2],
+      ['b0', 0],
+      ['c1', 1],
+      ['d0', 0],
+      ['e2', 2],
+    ] as const)
+      queue.offer(Object.assign(work(name), { lineClass }), 0, NEVER, 0);
+    queue.forfeit(running, 0);
+    assert.deepEqual(names(queue), ['b0', 'd0', 'c1', 'a2', 'e2']);
+  });
+
+  it('gives callers turns where it is fair, however many calls each has waiting', () => {
+    const { queue, work } = setUp({ maxWaiting: 10, fair: true });
+    const running = work('running');
+    queue.offer(running, 0, NEVER, 0);
+    for (const name of ['a1', 'a2', 'a3', 'b1', 'a4', 'c1', 'b2'])
+      queue.offer(Object.assign(work(name), { lineCaller: name[0] }), 0, NEVER, 0);
+    queue.forfeit(running, 0);
+    assert.deepEqual(names(queue), ['a1', 'b1', 'c1', 'a2', 'b2', 'a3', 'a4']);
+  });
+
+  it('makes the least important give way in a full line, its newest first', () => {
+    const { queue, work } = setUp({ maxWaiting: 3 });
+    queue.offer(work('running'), 0, NEVER, 0);
+    for (const [name, lineClass] of [
+      ['a1', 1],
+      ['b2', 2],
+      ['c2', 2],
+    ] as const)
+      queue.offer(Object.assign(work(name), { lineClass }), 10, NEVER, 0);
+    const gone: string[] = [];
+    const offer = (name: string, lineClass: number): Admission =>
+      queue.offer(Object.assign(work(name), { lineClass }), 10, NEVER, 0, ({ name: victim }) =>
+        gone.push(victim),
+      );
+    assert.equal(offer('d2', 2), Admission.tooMany);
+    assert.equal(offer('e0', 0), Admission.waiting);
+    assert.equal(offer('f1', 1), Admission.waiting);
+    assert.equal(offer('g1', 1), Admission.tooMany);
+    assert.deepEqual(gone, ['c2', 'b2']);
+    assert.deepEqual([queue.waiting, queue.waitingBytes, queue.evictedTotal], [3, 30, 2]);
+  });
+
+  it('makes the caller with the most waiting give way to one with fewer, and never trades evenly', () => {
+    const { queue, work } = setUp({ maxWaiting: 4, fair: true });
+    queue.offer(work('running'), 0, NEVER, 0);
+    const gone: string[] = [];
+    const offer = (name: string): Admission =>
+      queue.offer(Object.assign(work(name), { lineCaller: name[0] }), 0, NEVER, 0, ({ name: victim }) =>
+        gone.push(victim),
+      );
+    for (const name of ['a1', 'a2', 'a3', 'a4']) offer(name);
+    assert.equal(offer('a5'), Admission.tooMany);
+    assert.equal(offer('b1'), Admission.waiting);
+    assert.equal(offer('b2'), Admission.waiting);
+    assert.equal(offer('b3'), Admission.tooMany);
+    assert.deepEqual(gone, ['a4', 'a3']);
+  });
+
+  it('evicts nobody when that would not make room enough', () => {
+    const { queue, work } = setUp({ maxWaiting: 10, maxWaitingBytes: 100 });
+    queue.offer(work('running'), 0, NEVER, 0);
+    queue.offer(Object.assign(work('low'), { lineClass: 1 }), 40, NEVER, 0);
+    queue.offer(work('high'), 60, NEVER, 0);
+    const verdict = queue.offer(work('large'), 50, NEVER, 0, () => assert.fail('evicted in vain'));
+    assert.equal(verdict, Admission.tooLarge);
+  });
+
+  it('expects a caller with few calls to wait less where callers take turns', () => {
+    const { queue, work } = setUp({ concurrency: 1, maxWaiting: 100, fair: true });
+    const first = work('first');
+    queue.offer(first, 0, NEVER, 0);
+    queue.release(first, 10);
+    for (let i = 0; i < 50; i++) queue.offer(Object.assign(work(`${i}`), { lineCaller: 'a' }), 0, NEVER, 10);
+    assert.equal(queue.expectedWaitMs(0, 'b'), 20);
+    assert.equal(queue.expectedWaitMs(0, 'a'), 500);
+  });
+
+  it('forgets a slow spell while nothing runs', () => {
+    const { queue, work } = setUp();
+    const slow = work('slow');
+    queue.offer(slow, 0, NEVER, 0);
+    queue.release(slow, 8_000);
+    queue.offer(work('next'), 0, NEVER, 38_000);
+    assert.equal(queue.serviceMs, 1_000);
+  });
+
+  it('agrees with a plain sort under anything, and keeps its counts', () => {
+    fc.assert(
+      fc.property(
+        fc.array(
+          fc.record({ lineClass: fc.nat(2), caller: fc.constantFrom('a', 'b', 'c'), leaves: fc.boolean() }),
+          { maxLength: 60 },
+        ),
+        fc.boolean(),
+        (arrivals, fair) => {
+          const { queue, work } = setUp({ maxWaiting: 100, maxWaitingBytes: 1e6, fair });
+          const running = work('running');
+          queue.offer(running, 0, NEVER, 0);
+          const waiting = arrivals.map(({ lineClass, caller, leaves }, i) => {
+            const entry = Object.assign(work(`${i}`), { lineClass, lineCaller: caller });
+            queue.offer(entry, 1, NEVER, 0);
+            return { entry, leaves };
+          });
+          for (const { entry, leaves } of waiting) if (leaves) assert.equal(queue.remove(entry), true);
+          const left = waiting.filter(({ leaves }) => !leaves).map(({ entry }) => entry);
+          assert.deepEqual([queue.waiting, queue.waitingBytes], [left.length, left.length]);
+          queue.forfeit(running, 0);
+          const order: Work[] = [];
+          for (let entry = queue.next(0); entry !== null; entry = queue.next(0)) {
+            order.push(entry);
+            queue.forfeit(entry, 0);
+          }
+          assert.deepEqual(new Set(order), new Set(left));
+          const classes = order.map(({ lineClass }) => lineClass);
+          assert.deepEqual(classes, [...classes].sort());
+          for (const lineClass of [0, 1, 2]) {
+            const mine = order.filter((entry) => entry.lineClass === lineClass);
+            const expected = left.filter((entry) => entry.lineClass === lineClass);
+            if (!fair) assert.deepEqual(mine, expected);
+            for (const caller of ['a', 'b', 'c'])
+              assert.deepEqual(
+                mine.filter(({ lineCaller }) => lineCaller === caller),
+                expected.filter(({ lineCaller }) => lineCaller === caller),
+              );
+          }
+        },
+      ),
     );
   });
 });
