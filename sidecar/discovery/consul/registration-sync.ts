@@ -106,13 +106,17 @@ export class RegistrationSync {
     this.checks.leave();
   }
 
-  /** The proxy first, because peers find the instance by it. @throws AgentError of the first that failed, both tried. */
+  /** The proxy first, because peers find the instance by it. @throws AgentError of the last that failed, both tried. */
   async deregister(): Promise<void> {
-    const tried = await Promise.allSettled(
-      [this.ids.proxy, this.ids.service].map((id) => this.desk.deregister(id)),
-    );
-    const failed = tried.find((each) => each.status === 'rejected');
-    if (failed !== undefined) throw failed.reason;
+    let failure: unknown;
+    for (const id of [this.ids.proxy, this.ids.service]) {
+      try {
+        await this.desk.deregister(id);
+      } catch (error) {
+        failure = error;
+      }
+    }
+    if (failure !== undefined) throw failure;
     this.isConfirmed = false;
   }
 
