@@ -190,9 +190,9 @@ export class Outbound implements Story {
     if (call.attempts === 0) {
       // Only a first attempt may be an ejected endpoint's trial: a retry is somebody's last chance.
       probed = upstream.takeProbe(this.probeAsOfMs(call, now));
-      endpoint = probed ?? upstream.pick(call.tried as Endpoint[], now, call.key);
+      endpoint = probed ?? upstream.pick(call.tried as Endpoint[], now, call.directed?.key);
     } else {
-      endpoint = upstream.pickAgain(call.tried as Endpoint[], now, call.key);
+      endpoint = upstream.pickAgain(call.tried as Endpoint[], now, call.directed?.key);
     }
     if (endpoint === undefined)
       return upstream.isKnown ? void this.direction.answerNoEndpoint(call) : this.wait(call);

@@ -32,23 +32,21 @@ export class Direction {
 
   /** Rules say where the call goes. False: nowhere, and it has been answered. */
   direct(call: OutboundCall, match: Match, path: string): boolean {
-    const lookup = (name: string) => metadataValue(call.block, name);
+    const original = call.directed?.original ?? call.block;
+    const lookup = (name: string) => metadataValue(original, name);
     const rule = this.clusters.match(path, lookup);
     if (rule === undefined) return this.answerUnknownRoute(call, path);
     const upstream = this.clusters.draw(rule, this.random);
     if (upstream === undefined) return this.answerNoEndpoint(call);
-    if (rule.rewrite !== undefined) {
-      const rewritten = rewritePath(rule, path);
-      if (!isValidPath(rewritten)) return this.answerUnknownRoute(call, rewritten);
-      call.original ??= call.block;
-      call.block = this.paths.rewritten(call.original, rewritten);
-    }
+    const rewritten = rewritePath(rule, path);
+    if (rewritten !== path && !isValidPath(rewritten)) return this.answerUnknownRoute(call, rewritten);
+    call.block = rewritten === path ? original : this.paths.rewritten(original, rewritten);
     call.upstream = upstream;
-    call.version = this.clusters.version;
     call.match = this.routes.complete(match, rule);
     const hashKey = this.clusters.hashKeyOf(upstream);
     const value = hashKey === undefined ? undefined : lookup(hashKey);
-    call.key = value === undefined ? NO_KEY : keyOf(value);
+    const key = value === undefined ? NO_KEY : keyOf(value);
+    call.directed = { version: this.clusters.version, key, original };
     if (upstream.inFlight < upstream.maxInFlight) return true;
     const values = { upstream: this.name, limit: upstream.maxInFlight };
     call.answer(Reasons.breakerOpen, reasonMessage(Reasons.breakerOpen, values));
@@ -57,17 +55,20 @@ export class Direction {
 
   /** What the call was directed by has changed, or it was directed by nothing yet. False: it has been answered. */
   redirect(call: OutboundCall): boolean {
-    if (call.version === this.clusters.version && !call.upstream.isRetired) return true;
-    const { plain } = this.clusters;
-    if (plain !== null) {
-      call.upstream = plain;
-      call.key = NO_KEY;
-      return true;
-    }
-    const { path } = factsOf(call.original ?? call.block);
+    if (call.directed?.version === this.clusters.version && !call.upstream.isRetired) return true;
+    const original = call.directed?.original ?? call.block;
+    const { path } = factsOf(original);
     const match = this.routes.match(path);
     if (match === null) return this.answerUnknownRoute(call, path);
-    if (!this.direct(call, match, path)) return false;
+    const { plain } = this.clusters;
+    if (plain === null) {
+      if (!this.direct(call, match, path)) return false;
+    } else {
+      call.block = original;
+      call.directed = null;
+      call.match = match;
+      call.upstream = plain;
+    }
     call.plan = call.match.plan;
     // What the rule allows counts from the call's arrival, and never adds to what it was told before.
     const deadlineMs = call.startMs + this.allowedMs(call);

@@ -190,6 +190,21 @@ describe('Scenario: traffic rules', () => {
     assert.equal(call.body.toString(), 'b');
   });
 
+  it('rewrite nothing any more once they are gone, whatever the call had become', () => {
+    mesh.close();
+    const retry = { attempts: 2, on: [14], backoffBaseMs: 100, backoffMaxMs: 100 };
+    mesh = new Discovered({ routes: [aRoute({ idempotent: true, retry })] });
+    mesh.learn({ v1: cluster('a') }, [
+      to('v1', { match: { prefix: '/old.S/', headers: [] }, rewrite: '/new.S/' }),
+    ]);
+    mesh.stack.backend('a').answer = (stream) => stream.fail(14);
+    mesh.call({ path: '/old.S/M' });
+    assert.equal(mesh.stack.backend('a').last.header(':path'), '/new.S/M');
+    mesh.tell(['b']);
+    mesh.stack.advance(200);
+    assert.equal(mesh.stack.backend('b').last.header(':path'), '/old.S/M');
+  });
+
   it('leave streams of a cluster that went alone', () => {
     mesh.close();
     mesh = new Discovered({ routes: [aStreamRoute()] });

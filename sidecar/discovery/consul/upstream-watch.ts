@@ -6,26 +6,20 @@
 import type { DiscoveryConfig, DiscoveryTarget, UpstreamConfig } from '../../config/model.js';
 import type { Timer } from '../../runtime/timers.js';
 import type { ClusterKnowledge, UpstreamKnowledge } from '../knowledge.js';
-import type { CacheFile } from './cache-file.js';
-import { type ChainPlan, type ClusterPlan, plainPlan, planOf } from './chain.js';
+import { type ChainPlan, type ClusterPlan, plainPlan } from './chain.js';
 import { ClusterEndpoints, type TargetInstances } from './cluster-endpoints.js';
-import type { ConsulDeps } from './deps.js';
 import type { Queries, TargetState, TargetWatch } from './endpoint-watch.js';
 import type { Instance } from './instances.js';
-import type { QuerySpec } from './query.js';
+import { type RuleDeps, RuleWatch } from './rule-watch.js';
 import { filterFor, keyOf, type Target } from './target.js';
-import { limitsOf, refusedDefaults, type UpstreamLimits } from './upstream-limits.js';
-import type { Watch } from './watches.js';
+import type { UpstreamLimits } from './upstream-limits.js';
 
 /** What is used of `Targets`. */
 export interface TargetSource {
   watch(target: Target, onChange: (state: TargetState) => void): TargetWatch;
 }
 
-export interface UpstreamDeps extends ConsulDeps {
-  /** Our own service: its `service-defaults` say what its upstreams may cost. */
-  readonly service: string;
-  readonly cache?: CacheFile;
+export interface UpstreamDeps extends RuleDeps {
   /** What has been named in the log already; one for all upstreams, so that each sentence is said once. */
   readonly named?: Set<string>;
 }
@@ -42,7 +36,7 @@ interface Followed {
 }
 
 export class UpstreamWatch {
-  private rules: Watch[] = [];
+  private rules: RuleWatch | undefined;
   private plan: ChainPlan | undefined;
   private limits: UpstreamLimits = { notHonoured: [] };
   private refused: readonly string[] = [];
@@ -50,8 +44,8 @@ export class UpstreamWatch {
   private readonly endpoints = new Map<string, ClusterEndpoints>();
   private patience: Timer | undefined;
   private isPatient = true;
-  /** Changes that come while others are being taken over are told together. */
-  private isQuiet = false;
+  /** While changes are taken over together: whether there is something to tell. */
+  private untold: boolean | undefined;
   private isClosed = false;
 
   constructor(
@@ -81,17 +75,15 @@ export class UpstreamWatch {
     this.config = config;
     if (JSON.stringify([config.discovery, config.tls]) === JSON.stringify([discovery, tls]))
       return this.tell();
-    for (const watch of this.rules) watch.close();
-    this.rules = [];
-    this.limits = { notHonoured: [] };
-    this.refused = [];
+    this.rules?.close();
+    this.rules = undefined;
     this.open();
   }
 
   close(): void {
     this.isClosed = true;
     this.patience?.cancel();
-    for (const watch of this.rules) watch.close();
+    this.rules?.close();
     for (const { watch } of this.followed.values()) watch.close();
     this.followed.clear();
   }
@@ -101,66 +93,35 @@ export class UpstreamWatch {
   private open(): void {
     const { discovery } = this.config;
     if (discovery === undefined) return;
-    if (!this.deps.config.rules || saysWhere(discovery)) return this.follow(plainPlan(clusterOf(discovery)));
-    this.isQuiet = true;
-    this.watchEntry('service-defaults', this.deps.service, (text) => {
-      this.limits = limitsOf(text, discovery.service);
+    if (!this.deps.config.rules || saysWhere(discovery)) {
+      this.limits = { notHonoured: [] };
+      this.refused = [];
+      return this.follow(plainPlan(clusterOf(discovery)));
+    }
+    this.together(() => {
+      this.rules = new RuleWatch(discovery.service, this.watches, this.deps, {
+        plan: (plan) => this.follow(plan),
+        limits: (limits) => this.change(() => (this.limits = limits)),
+        refused: (sentences) => this.change(() => (this.refused = sentences)),
+      });
     });
-    this.watchEntry('proxy-defaults', 'global', (text) => {
-      this.refused = refusedDefaults(text);
-    });
-    this.isQuiet = false;
-    this.watchChain(discovery.service);
   }
 
-  private watchChain(service: string): void {
-    const section = `chain ${service}`;
-    const { cache } = this.deps;
-    const path = `/discovery-chain/${encodeURIComponent(service)}`;
-    const read = (text: string) => ({ text, plan: planOf(text) });
-    const spec: QuerySpec<{ text: string; plan: ChainPlan }> = {
-      key: path,
-      name: `rules of ${service}`,
-      path,
-      query: {},
-      parse: (body) => read(body.toString('utf8')),
-      ...(cache === undefined
-        ? {}
-        : {
-            cache: { load: () => loadChain(cache, section), save: ({ text }) => cache.save(section, text) },
-          }),
-    };
-    this.rules.push(this.watches.watch(spec, ({ plan }) => this.follow(plan)));
+  /** Changes that come while `work` is done are told together, after it. */
+  private together(work: () => void): void {
+    const isOuter = this.untold === undefined;
+    this.untold ??= false;
+    work();
+    if (!isOuter) return;
+    const { untold } = this;
+    this.untold = undefined;
+    if (untold) this.tell();
   }
 
-  /** A config entry, which may not be there. What it says is read here, so that nonsense leaves what was. */
-  private watchEntry(kind: string, name: string, take: (text: string) => void): void {
-    const path = `/config/${kind}/${encodeURIComponent(name)}`;
-    const spec: QuerySpec<string> = {
-      key: path,
-      name: `${kind} of ${name}`,
-      path,
-      query: {},
-      parse: (body) => {
-        const text = body.toString('utf8');
-        if (JSON.parse(text) === null) throw new Error(`not a ${kind} entry`);
-        return text;
-      },
-      absent: () => '',
-    };
-    const onValue = (text: string): void => {
-      if (this.isClosed) return;
-      try {
-        take(text);
-      } catch (error) {
-        const problem = error instanceof Error ? error.message : String(error);
-        this.deps.logger.warn({ entry: `${kind} ${name}`, problem }, 'an entry of Consul makes no sense');
-        return;
-      }
-      this.name();
-      this.tell();
-    };
-    this.rules.push(this.watches.watch(spec, onValue));
+  private change(how: () => void): void {
+    how();
+    this.name();
+    this.tell();
   }
 
   // ---- targets ----
@@ -168,21 +129,19 @@ export class UpstreamWatch {
   /** Other targets from now on; those that stay are not asked anew, and the old ones are let go last. */
   private follow(plan: ChainPlan): void {
     if (this.isClosed) return;
-    this.isQuiet = true;
-    // Of a service outside the mesh there is no proxy to be found.
-    this.plan = this.config.tls === 'plaintext' ? withoutMesh(plan) : plan;
     const wanted = new Set<string>();
-    for (const { targets } of this.plan.clusters.values()) {
-      for (const target of targets) {
+    this.together(() => {
+      // Of a service outside the mesh there is no proxy to be found.
+      this.plan = this.config.tls === 'plaintext' ? withoutMesh(plan) : plan;
+      for (const target of [...this.plan.clusters.values()].flatMap(({ targets }) => targets)) {
         const key = keyOf(target);
         wanted.add(key);
         if (!this.followed.has(key)) this.followTarget(key, target);
       }
-    }
-    for (const name of this.endpoints.keys()) if (!plan.clusters.has(name)) this.endpoints.delete(name);
-    this.isQuiet = false;
-    this.name();
-    this.tell();
+      for (const name of this.endpoints.keys()) if (!plan.clusters.has(name)) this.endpoints.delete(name);
+      this.name();
+      this.tell();
+    });
     for (const [key, { watch }] of this.followed) {
       if (wanted.has(key)) continue;
       watch.close();
@@ -206,7 +165,11 @@ export class UpstreamWatch {
 
   private tell(): void {
     const { plan } = this;
-    if (plan === undefined || this.isQuiet || this.isClosed) return;
+    if (this.untold !== undefined) {
+      this.untold = true;
+      return;
+    }
+    if (plan === undefined || this.isClosed) return;
     const clusters = new Map<string, ClusterKnowledge>();
     for (const [name, cluster] of plan.clusters) clusters.set(name, this.clusterOf(name, cluster));
     this.onKnowledge({ routes: plan.routes, clusters });
@@ -292,15 +255,4 @@ function targetOf({ service, datacenter, tags, meta }: DiscoveryTarget): Target 
     ...(datacenter === undefined ? {} : { datacenter }),
     ...(filter === undefined ? {} : { filter }),
   };
-}
-
-/** The chain of an earlier run; undefined when there is none that makes sense. */
-function loadChain(cache: CacheFile, section: string): { text: string; plan: ChainPlan } | undefined {
-  const text = cache.load(section);
-  if (typeof text !== 'string') return undefined;
-  try {
-    return { text, plan: planOf(text) };
-  } catch {
-    return undefined;
-  }
 }
