@@ -371,11 +371,21 @@ class Service {
     const scratch = new Scratch();
     const socket = join(scratch.path, 's');
     const child = startOutrider(['serve', '--models', models, '--listen', `unix:${socket}`]);
+    let said = '';
     child.stdout!.resume();
-    child.stderr!.resume();
+    child.stderr!.setEncoding('utf8').on('data', (part: string) => {
+      said += part;
+    });
+    const exited = once(child, 'exit').then(() => {
+      throw new Error(`the model service ended: ${said}`);
+    });
     const client = new TestClient(`unix:${socket}`);
-    await untilServing(client);
-    client.close();
+    try {
+      await Promise.race([untilServing(client), exited]);
+    } finally {
+      exited.catch(() => {});
+      client.close(); // which also ends the wait
+    }
     return new Service(scratch, child);
   }
 
