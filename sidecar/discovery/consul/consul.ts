@@ -124,8 +124,13 @@ export class Consul implements Discovery {
         ...(Number.isFinite(ageMs) ? { ageMs } : {}),
         ...(problem === undefined ? {} : { problem }),
       })),
-      notHonoured: [...new Set([...this.upstreams].flatMap((watch) => watch.notHonoured()))],
+      notHonoured: this.notHonoured(),
     };
+  }
+
+  private notHonoured(): string[] {
+    const ofUpstreams = [...this.upstreams].flatMap((watch) => watch.notHonoured());
+    return [...new Set([...ofUpstreams, ...(this.intentions?.notHonoured() ?? [])])];
   }
 
   families(): Family[] {
