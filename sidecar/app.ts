@@ -190,7 +190,7 @@ class App implements Sidecar {
       this.current,
       {
         inbound: this.inbound,
-        admin: this.admin?.address,
+        upstreams: () => this.current.outbound?.upstreams ?? [],
         listeners: this.outbound.addresses,
         sidecar: () => this.reasonsOfOwn(),
         onChange: () => consul.changed(),
@@ -221,6 +221,7 @@ class App implements Sidecar {
     this.current = { ...next, ...(before.admin ? { admin: before.admin } : {}), limits: before.limits };
     if (next.inbound) this.inbound?.update(next.inbound);
     this.outbound.apply(next.outbound);
+    this.consul?.changed();
     return { needsRestart: restartPaths(before, next) };
   }
 
@@ -277,17 +278,19 @@ class App implements Sidecar {
   // ---- SidecarView ----
 
   notReady(): readonly string[] {
-    return [...this.reasonsOfOwn(), ...(this.inbound?.notReady() ?? []), ...this.outbound.notReady()];
+    const draining = this.draining ? ['draining'] : [];
+    return [
+      ...draining,
+      ...this.reasonsOfOwn(),
+      ...(this.inbound?.notReady() ?? []),
+      ...this.outbound.notReady(),
+    ];
   }
 
   /** What keeps the sidecar itself from serving, whatever its model and its upstreams do. */
   private reasonsOfOwn(): string[] {
     const problem = this.identity?.problem;
-    return [
-      ...(this.draining ? ['draining'] : []),
-      ...(problem === undefined ? [] : [`identity: ${problem}`]),
-      ...(this.consul?.notReady() ?? []),
-    ];
+    return [...(problem === undefined ? [] : [`identity: ${problem}`]), ...(this.consul?.notReady() ?? [])];
   }
 
   endpoints(): ReturnType<SidecarView['endpoints']> {

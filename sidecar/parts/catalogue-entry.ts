@@ -4,7 +4,7 @@
  */
 
 import type { Family } from '../admin/view.js';
-import type { Address, SidecarConfig } from '../config/model.js';
+import type { Address, SidecarConfig, UpstreamConfig } from '../config/model.js';
 import type { Registrant, RegistrantUpstream } from '../discovery/consul/registration.js';
 import { GoldenProbes } from '../health/golden-probe.js';
 import { type ListedModel, listModels } from '../health/list-models.js';
@@ -18,10 +18,11 @@ const HEALTH_INTERVAL_MS = 10_000;
 
 export interface EntryTies {
   readonly inbound: InboundSide | undefined;
-  readonly admin: Address | undefined;
+  /** As they are configured now. */
+  upstreams(): readonly UpstreamConfig[];
   /** By upstream, where the application calls it. */
   readonly listeners: Readonly<Record<string, Address>>;
-  /** Why the sidecar cannot serve. */
+  /** Why the sidecar cannot serve; its model is judged apart. */
   sidecar(): readonly string[];
   onChange(): void;
 }
@@ -83,12 +84,8 @@ export class CatalogueEntry implements Registrant {
     return this.config.inbound?.local;
   }
 
-  get admin(): Address | undefined {
-    return this.ties.admin;
-  }
-
   get upstreams(): readonly RegistrantUpstream[] {
-    return (this.config.outbound?.upstreams ?? []).map(({ name, discovery }) => ({
+    return this.ties.upstreams().map(({ name, discovery }) => ({
       name,
       service: discovery?.service ?? name,
       datacenter: discovery?.datacenter,
