@@ -104,8 +104,12 @@ function headerOf(response: IncomingMessage, name: string): string | undefined {
   return Array.isArray(value) ? value.join(', ') : value;
 }
 
-/** The first line of a text from outside, short, printable, and without the token should it be quoted there. */
+/** A text from outside on one line (Consul says what went wrong on its second), short, printable, and without the token should it be quoted there. */
 function oneLine(text: string, token: string | undefined): string {
   const plain = token === undefined ? text : text.replaceAll(token, '[token]');
-  return (plain.trim().split('\n', 1)[0] ?? '').replace(/[^\x20-\x7e]/g, '?').slice(0, 200);
+  return plain
+    .trim()
+    .replace(/\s+/g, ' ')
+    .replace(/[^\x20-\x7e]/g, '?')
+    .slice(0, 200);
 }
