@@ -148,7 +148,7 @@ export class BlockingQuery<T> {
     const { query, timeoutMs } = question(this.spec, { asked, isDoubted, isSuspect }, config, random);
     this.isDoubted = false;
     try {
-      const maxBytes = config.maxAnswerBytes;
+      const maxBytes = Math.min(config.maxAnswerBytes, this.spec.maxBytes ?? config.maxAnswerBytes);
       return await this.agent.get(this.spec.path, query, { timeoutMs, maxBytes, signal });
     } catch (error) {
       const answer = error instanceof AgentError ? error.answer : undefined;

@@ -25,6 +25,7 @@ import {
   parseRootsAnswer,
 } from './connect-ca.js';
 import type { ConsulDeps } from './deps.js';
+import { SMALL_ANSWER_BYTES } from './query.js';
 import type { Watch, Watches } from './watches.js';
 
 export interface ConnectIdentityDeps extends ConsulDeps {
@@ -119,6 +120,7 @@ export class ConnectIdentity implements IdentitySource {
       name: 'roots',
       path,
       query: {},
+      maxBytes: SMALL_ANSWER_BYTES,
       parse: parseRootsAnswer,
       ...(cache === undefined
         ? {}
@@ -145,6 +147,7 @@ export class ConnectIdentity implements IdentitySource {
       name: 'leaf',
       path,
       query: {},
+      maxBytes: SMALL_ANSWER_BYTES,
       parse: parseLeafAnswer,
       ...(cache === undefined || config.cache?.keys !== true
         ? {}

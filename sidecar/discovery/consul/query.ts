@@ -2,6 +2,9 @@
 
 export type Source = 'agent' | 'cache';
 
+/** For answers that do not grow with the fleet. Consul itself takes no entry of more than 0.5 MiB. */
+export const SMALL_ANSWER_BYTES = 2 * 1024 * 1024;
+
 export interface QuerySpec<T> {
   /** Unique: path and query. */
   readonly key: string;
@@ -19,6 +22,8 @@ export interface QuerySpec<T> {
   absent?(): T;
   /** What is handed on, as from the cache, while the first read has not succeeded. */
   readonly cache?: { load(): T | undefined; save(value: T): void };
+  /** A larger answer is refused even where the configuration allows it. Absent: `max_answer`, which it allows. */
+  readonly maxBytes?: number;
   /** What a read may take beyond its `wait`. Default 10 s. */
   readonly timeoutSlackMs?: number;
   /** False: the endpoint is not known to block, and is polled unless its answers carry an index. Default true. */

@@ -4,7 +4,7 @@ import type { CacheFile } from './cache-file.js';
 import { type ChainPlan, planOf } from './chain.js';
 import type { ConsulDeps } from './deps.js';
 import type { Queries } from './endpoint-watch.js';
-import type { QuerySpec } from './query.js';
+import { type QuerySpec, SMALL_ANSWER_BYTES } from './query.js';
 import { limitsOf, refusedDefaults, type UpstreamLimits } from './upstream-limits.js';
 import type { Watch } from './watches.js';
 
@@ -52,6 +52,7 @@ export class RuleWatch {
       name: `rules of ${service}`,
       path,
       query: {},
+      maxBytes: SMALL_ANSWER_BYTES,
       parse: (body) => {
         const text = body.toString('utf8');
         return { text, plan: planOf(text) };
@@ -73,6 +74,7 @@ export class RuleWatch {
       name: `${kind} of ${name}`,
       path,
       query: {},
+      maxBytes: SMALL_ANSWER_BYTES,
       parse: (body) => body.toString('utf8'),
       absent: () => '',
     };

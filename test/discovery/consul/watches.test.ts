@@ -65,6 +65,12 @@ describe('a blocking query', () => {
     assert.deepEqual(rig({ query: { consistent: '' } }).agent.one.query, { consistent: '' });
   });
 
+  it('takes as large an answer as the configuration allows, and less where little is to be said', () => {
+    const largest = (maxBytes: number) => rig({ maxBytes }).agent.one.options.maxBytes;
+    assert.equal(largest(4096), 4096);
+    assert.equal(largest(2 * 1024 * 1024), 1024 * 1024);
+  });
+
   it('neither parses nor tells of an answer with the index that it asked with', async () => {
     const { agent, told, parsed } = rig();
     await agent.one.answer(12, ['a']);
