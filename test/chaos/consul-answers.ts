@@ -10,11 +10,16 @@ import type { ConsulWorld } from './consul-world.js';
 import { measure, type Row, seconds, type Trial } from './faults-row.js';
 import { startUsage, type Usage } from './faults-usage.js';
 
-/** Percent of one core, beyond what the calls cost. */
-const EXTRA_CPU = 5;
-/** Over a short run, single events weigh more. */
-const EXTRA_CPU_SHORT = 20;
-const EXTRA_RSS_MB = 64;
+/** What nonsense may cost a sidecar beyond what calls cost it: percent of one core, over seconds and over one, and MB. */
+interface Cost {
+  readonly cpu: number;
+  readonly cpuShort: number;
+  readonly rssMb: number;
+}
+
+const LITTLE: Cost = { cpu: 5, cpuShort: 20, rssMb: 64 };
+/** Of the answer that lists instances, 32 MiB have to be read before it can be called too large, at each try. */
+const READING: Cost = { cpu: 10, cpuShort: 60, rssMb: 128 };
 /** Reads of one query: these at once, then so many a second. */
 const BURST = 5;
 const PER_SECOND = 1;
@@ -29,6 +34,7 @@ interface Nonsense {
   readonly name: string;
   readonly fault: string;
   readonly spoil: Fault;
+  readonly cost?: Cost;
 }
 
 const NONSENSE: readonly Nonsense[] = [
@@ -67,22 +73,22 @@ const NONSENSE: readonly Nonsense[] = [
   },
 ];
 
-export const spoiledAnswers: readonly Row<ConsulWorld>[] = NONSENSE.map(({ name, fault, spoil }) => ({
-  name,
-  fault,
-  run: (world, trial) => spoiled(world, trial, spoil),
+export const spoiledAnswers: readonly Row<ConsulWorld>[] = NONSENSE.map((nonsense) => ({
+  name: nonsense.name,
+  fault: nonsense.fault,
+  run: (world, trial) => spoiled(world, trial, nonsense),
 }));
 
-async function spoiled(world: ConsulWorld, trial: Trial, fault: Fault): Promise<void> {
+async function spoiled(world: ConsulWorld, trial: Trial, { spoil, cost = LITTLE }: Nonsense): Promise<void> {
   await trial.unharmed(world.load, async () => {
     const calm = await usageOver(world.seats, trial.pick(300, 10_000));
     const fromMs = performance.now();
-    await world.spoil(fault);
+    await world.spoil(spoil);
     // What hangs anyway would not notice an agent that has gone silent before its wait is over.
-    if (fault.kind === 'hang') for (const { proxy } of world.seats) proxy.cut();
-    const busy = await usageOver(world.seats, trial.pick(1_000, fault.kind === 'hang' ? HANG_MS : 20_000));
+    if (spoil.kind === 'hang') for (const { proxy } of world.seats) proxy.cut();
+    const busy = await usageOver(world.seats, trial.pick(1_000, spoil.kind === 'hang' ? HANG_MS : 20_000));
     const lastedMs = performance.now() - fromMs;
-    judgeUsage(trial, calm, busy);
+    judgeUsage(trial, cost, calm, busy);
     judgeRequests(trial, world.seats, fromMs, lastedMs);
     await world.spoil({ kind: 'none' });
     const backMs = await measure(() => areCurrent(world.seats), RECOVERY_LIMIT_MS);
@@ -101,15 +107,15 @@ async function usageOver(seats: readonly Seat[], ms: number): Promise<Usage[]> {
   return usages.map((read) => read());
 }
 
-function judgeUsage(trial: Trial, calm: readonly Usage[], busy: readonly Usage[]): void {
+function judgeUsage(trial: Trial, cost: Cost, calm: readonly Usage[], busy: readonly Usage[]): void {
   const most = (of: (usage: Usage) => number) =>
     Math.max(...busy.map((usage, i) => of(usage) - of(calm[i]!)));
   const cpu = most(({ cpuPercent }) => cpuPercent);
   const rss = most(({ rssMb }) => rssMb);
-  const bound = trial.pick(EXTRA_CPU_SHORT, EXTRA_CPU);
+  const bound = trial.pick(cost.cpuShort, cost.cpu);
   const signed = (value: number) => (value > 0 ? `+${value.toFixed(1)}` : value.toFixed(1));
   trial.expect(`no sidecar needs ${bound} % of a core more`, cpu < bound, `${signed(cpu)} %`);
-  trial.expect(`nor ${EXTRA_RSS_MB} MB more`, rss < EXTRA_RSS_MB, `${signed(rss)} MB`);
+  trial.expect(`nor ${cost.rssMb} MB more`, rss < cost.rssMb, `${signed(rss)} MB`);
   trial.figure('CPU', `${signed(cpu)} %`);
   trial.figure('RSS', `${signed(rss)} MB`);
 }
