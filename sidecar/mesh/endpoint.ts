@@ -1,10 +1,10 @@
 /** One instance of an upstream: what balancing and ejection know of it, and its connections. */
 
-import type { Address, EndpointConfig } from '../config/model.js';
+import type { Address, EndpointConfig, PoolConfig } from '../config/model.js';
 import { EndpointLoad } from '../core/balance.js';
 import { Ejection } from '../core/ejection.js';
 import type { EjectionPool } from '../core/ejection-pool.js';
-import type { Pool } from '../relay/pool.js';
+import type { Pool, PoolOptions } from '../relay/pool.js';
 
 /** An ejection that knows whose it is. */
 export class EndpointEjection extends Ejection {
@@ -32,6 +32,8 @@ export class Endpoint extends EndpointLoad {
   ejections!: EjectionPool;
   /** Set right after construction: the pool reports to the upstream, which owns both. */
   pool!: Pool;
+  /** What its connections keep to; may change while they stand. */
+  limits!: PoolOptions & { config: PoolConfig };
   /** Connections are kept, not only made when a call needs one. */
   isPrepared = false;
   /** Among the first endpoints that were known, and neither reached nor missed so far. */

@@ -66,10 +66,11 @@ export class Upstream {
     this.groups.configure(config.ejection, this.relay.clock.now());
     this.budget.configure(config.budget);
     if (config.balance.kind !== this.config.balance.kind) this.balancer = balancerOf(config, this.relay);
-    const isSamePool =
-      JSON.stringify(config.pool) === JSON.stringify(this.config.pool) && config.tls === this.config.tls;
+    const isSameProtocol = config.tls === this.config.tls;
     this.config = config;
-    this.setEndpoints(config, isSamePool);
+    this.setEndpoints(config, isSameProtocol);
+    // More connections, if more are wanted now (those too many go at their age); other limits hold from now on.
+    for (const endpoint of this.endpoints) if (endpoint.isPrepared) endpoint.pool.start();
   }
 
   /** The ejections of the endpoints that calls go to. */
@@ -191,6 +192,7 @@ export class Upstream {
       }
       before.delete(known.label);
       known.take(each);
+      known.limits.config = config.pool;
       return known;
     });
     this.endpoints = this.groups.set(chosen, now);
@@ -219,16 +221,14 @@ export class Upstream {
     endpoint.eligible = false;
     endpoint.isNew = !this.hadEndpoints;
     endpoint.availableSinceMs = this.relay.clock.now();
-    endpoint.pool = new Pool(
-      {
-        config: this.config.pool,
-        settings: this.settings,
-        dial: () => this.dial(endpoint.address, endpoint.peer, this.config.tls),
-        onChange: () => this.onConnection(endpoint),
-        ...(this.whyNot === undefined ? {} : { whyNot: this.whyNot }),
-      },
-      this.relay,
-    );
+    endpoint.limits = {
+      config: this.config.pool,
+      settings: this.settings,
+      dial: () => this.dial(endpoint.address, endpoint.peer, this.config.tls),
+      onChange: () => this.onConnection(endpoint),
+      ...(this.whyNot === undefined ? {} : { whyNot: this.whyNot }),
+    };
+    endpoint.pool = new Pool(endpoint.limits, this.relay);
     return endpoint;
   }
 

@@ -53,6 +53,24 @@ describe('An upstream', () => {
     assert.equal(dialled.length, 2);
   });
 
+  it('keeps its connections when their limits change, makes more when more are wanted, and all anew for TLS', () => {
+    open([{}]);
+    upstream.update(config([{}], { pool: { connectTimeoutMs: 300, pingIntervalMs: 50 } }));
+    stack.run();
+    assert.equal(dialled.length, 1);
+    upstream.update(config([{}], { pool: { connections: 3 } }));
+    stack.run();
+    assert.equal(dialled.length, 3);
+    assert.equal(upstream.endpoints[0]?.pool.connectionCount, 3);
+    stack.backend('e1').mode = 'silent';
+    upstream.update(config([{}, {}], { pool: { connectTimeoutMs: 300 } }));
+    stack.advance(310);
+    assert.match(upstream.endpoints[1]?.pool.problem ?? '', /timeout/);
+    upstream.update(config([{}], { tls: 'plaintext' }));
+    stack.run();
+    assert.equal(upstream.endpoints[0]?.pool.connects, 1);
+  });
+
   it('says why it cannot connect', () => {
     upstream = new Upstream(
       config([{}]),
