@@ -5,12 +5,14 @@ import { oneLine, textIn } from './json-fields.js';
 
 export interface Judgement {
   readonly status: Health;
-  /** `NAME: first line of its output`, of the worst check; empty while passing. */
+  /** `NAME: first line of its output`, of the worst check, or of the one that it stands for; empty while passing. */
   readonly why: string;
 }
 
 const MAX_WHY = 200;
 const PASSING: Judgement = { status: 'passing', why: '' };
+/** What a proxy's check says that stands for the checks of its service: the check that fails there, and its output. */
+const ALIASED = /^Aliased check "([^"]+)" failing: (?=\S)/;
 const NODE_MAINTENANCE = '_node_maintenance';
 const SERVICE_MAINTENANCE = '_service_maintenance';
 
@@ -57,5 +59,7 @@ function reasonOf(check: unknown): string {
       .slice(0, MAX_WHY * 4)
       .trimStart()
       .split('\n', 1)[0] ?? '';
+  const aliased = ALIASED.exec(first);
+  if (aliased !== null) return oneLine(`${aliased[1]}: ${first.slice(aliased[0].length)}`, MAX_WHY);
   return oneLine(first === '' ? name : `${name}: ${first}`, MAX_WHY);
 }

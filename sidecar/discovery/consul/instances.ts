@@ -13,7 +13,7 @@ import { type Json, listIn, objectIn, oneLine, quote, textIn } from './json-fiel
 export interface Instance {
   /** `host:port` or `[ipv6]:port`, in lower case: its address is what makes an instance. */
   readonly key: string;
-  /** Consul's id of the service instance (of the proxy, where there is one); unique on its node only. */
+  /** Consul's id of the service instance, also where a proxy speaks for it; unique on its node only. */
   readonly id: string;
   readonly node: string;
   /** A host name or an IP address without brackets. */
@@ -131,7 +131,7 @@ function readEntry(entry: Json, options: ReadOptions): Instance | string {
     return 'an entry has no Node or no Service; expected both, as objects';
   }
   const name = destinationOf(service);
-  const id = textIn(service, 'ID') || textIn(service, 'Service');
+  const id = ownIdOf(service);
   const title = titleOf({ id, node: textIn(node, 'Node') });
   if (id === '' || id.length > MAX_NAME) return `${title}: found an ID of ${id.length} characters`;
   if (name === '' || name.length > MAX_NAME) {
@@ -154,7 +154,7 @@ function build(node: Json, service: Json, place: Place, judgement: Judgement, na
   const version = meta['version'];
   return {
     key: `${isIP(host) === 6 ? `[${host}]` : host}:${port}`.toLowerCase(),
-    id: textIn(service, 'ID') || textIn(service, 'Service'),
+    id: idOf(service),
     node: textIn(node, 'Node').slice(0, MAX_NAME),
     address: host,
     port,
@@ -195,9 +195,22 @@ function shown(value: unknown): string {
 }
 
 function destinationOf(service: Json): string {
-  const own = textIn(service, 'Service');
-  if (textIn(service, 'Kind') !== 'connect-proxy') return own;
-  return textIn(objectIn(service, 'Proxy'), 'DestinationServiceName') || own;
+  return proxied(service, 'DestinationServiceName') || textIn(service, 'Service');
+}
+
+function idOf(service: Json): string {
+  const id = proxied(service, 'DestinationServiceID');
+  return id === '' || id.length > MAX_NAME ? ownIdOf(service) : id;
+}
+
+function ownIdOf(service: Json): string {
+  return textIn(service, 'ID') || textIn(service, 'Service');
+}
+
+/** Whom a proxy speaks for; empty for everything else. */
+function proxied(service: Json, field: 'DestinationServiceName' | 'DestinationServiceID'): string {
+  if (textIn(service, 'Kind') !== 'connect-proxy') return '';
+  return textIn(objectIn(service, 'Proxy'), field);
 }
 
 /** Critical instances are used when there are no others; then they share as if they passed. */

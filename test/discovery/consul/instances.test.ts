@@ -42,7 +42,7 @@ describe('instances of a service', () => {
       instances: [
         {
           key: '10.0.0.7:20000',
-          id: 'digits-7-sidecar-proxy',
+          id: 'digits-7',
           node: 'node-7.fleet.example.internal',
           address: '10.0.0.7',
           port: 20_000,
@@ -70,6 +70,13 @@ describe('instances of a service', () => {
   it('may be services that speak for themselves', () => {
     const instance = one(({ Service }) => Object.assign(Service, { Kind: '', Service: 'native', Proxy: {} }));
     assert.equal(instance.service, 'native');
+  });
+
+  it('have the id of the service that a proxy speaks for, as far as it says so', () => {
+    const id = (DestinationServiceID: unknown) =>
+      one(({ Service }) => Object.assign(Service.Proxy, { DestinationServiceID })).id;
+    assert.equal(id('digits-blue'), 'digits-blue');
+    for (const none of [undefined, '', 7, 'x'.repeat(513)]) assert.equal(id(none), 'digits-1-sidecar-proxy');
   });
 
   it('are where their service is, else where their node is', () => {
@@ -130,6 +137,16 @@ describe('instances of a service', () => {
         judged({ Name: 'a', Status: 'warning', Output: 'slow' }, { Name: 'b', Status: 'critical' }),
         'critical b',
       );
+    });
+
+    it('those of the service in the words of its own check, not of the one that stands for it', () => {
+      const alias = (Output: string) => judged({ Name: 'service', Status: 'critical', Output });
+      assert.equal(
+        alias('Aliased check "model" failing: no answer for 9 s'),
+        'critical model: no answer for 9 s',
+      );
+      for (const other of ['Aliased check "model" failing: ', 'No checks found.'])
+        assert.equal(alias(other), `critical service: ${other.trim()}`);
     });
 
     it('those of the node too', () =>
@@ -257,7 +274,7 @@ describe('instances of a service', () => {
         const { instances, skipped, problem } = read(entries);
         assert.deepEqual(
           instances.map(({ id }) => id),
-          ['digits-2-sidecar-proxy'],
+          ['digits-2'],
         );
         assert.equal(skipped, 1);
         assert.match(problem!, /has the address 10\.1\.1\.1:20000 of instance .*; the healthier one counts$/);
