@@ -1,6 +1,6 @@
 /**
- * What the two checks of an instance say: whether its model answers, and whether its sidecar can serve. A text stays as
- * it is while the state does, because every change of it wakes all who watch the service.
+ * What the two checks of an instance say: whether its model answers, and whether its sidecar can take calls. A text
+ * stays as it is while the state does, because every change of it wakes all who watch the service.
  */
 
 import { Steady, saysTheSame } from '../../core/steady.js';
@@ -18,7 +18,7 @@ const MAX_OUTPUT = 400;
 const SAMPLE_MS = 1_000;
 
 export const MODEL_ANSWERS = 'the model answers';
-export const SIDECAR_SERVES = 'the sidecar can serve';
+export const SIDECAR_SERVES = 'the sidecar can take calls';
 export const DRAINING = 'draining';
 
 /** One TTL check: what it should say, and what the agent was told. */

@@ -91,6 +91,19 @@ export interface Definitions {
 /** A check that we did not refresh for this long is critical. */
 export const TTL_MS = 30_000;
 
+/** Names and notes of the checks: what a person reads in Consul's UI. */
+interface Words {
+  readonly name: string;
+  readonly notes: string;
+}
+
+const MODEL: Words = {
+  name: 'model',
+  notes: 'Outrider: inferences are answered, or a probe while there are none',
+};
+const CALLER: Words = { name: 'caller', notes: 'Outrider: serves no model; as healthy as its sidecar' };
+const SIDECAR: Words = { name: 'sidecar', notes: 'Outrider: the sidecar can take calls' };
+
 const MAX_META = 64;
 const MAX_META_KEY = 128;
 const MAX_META_VALUE = 512;
@@ -111,8 +124,8 @@ export function idsOf({ service, instance }: Pick<Registrant, 'service' | 'insta
   return {
     service: own,
     proxy,
-    serviceCheck: `${own}:answers`,
-    proxyCheck: `${proxy}:serves`,
+    serviceCheck: `${own}:health`,
+    proxyCheck: `${proxy}:health`,
     aliasCheck: `${proxy}:service`,
   };
 }
@@ -136,14 +149,7 @@ export function definitionsOf(
     ...common,
     ...(reach?.Address === undefined ? {} : { Address: reach.Address }),
     ...(local === undefined ? {} : { Port: local.port }),
-    Checks: [
-      ttlCheck(
-        ids.serviceCheck,
-        registrant.inbound ? 'model answers' : 'caller runs',
-        states.service,
-        config,
-      ),
-    ],
+    Checks: [ttlCheck(ids.serviceCheck, registrant.inbound ? MODEL : CALLER, states.service, config)],
   };
   if (reach === undefined) return { service };
   const proxy: ServiceDefinition = {
@@ -159,10 +165,10 @@ export function definitionsOf(
       Upstreams: upstreamsOf(registrant),
     },
     Checks: [
-      ttlCheck(ids.proxyCheck, 'sidecar can serve', states.proxy, config),
+      ttlCheck(ids.proxyCheck, SIDECAR, states.proxy, config),
       {
         CheckID: ids.aliasCheck,
-        Name: 'service behind it',
+        Name: 'service behind the sidecar',
         AliasService: ids.service,
         Status: states.service,
       },
@@ -173,7 +179,7 @@ export function definitionsOf(
 
 function ttlCheck(
   id: string,
-  name: string,
+  { name, notes }: Words,
   status: 'passing' | 'critical',
   config: RegistrationConfig,
 ): CheckDefinition {
@@ -181,7 +187,7 @@ function ttlCheck(
     CheckID: id,
     Name: name,
     Status: status,
-    Notes: 'Reported by Outrider',
+    Notes: notes,
     TTL: `${TTL_MS}ms`,
     DeregisterCriticalServiceAfter: `${config.deregisterAfterMs}ms`,
   };

@@ -56,7 +56,7 @@ export class Registration {
   constructor(
     agent: RegistrationAgent,
     private readonly deps: ConsulDeps,
-    registrant: Registrant,
+    private readonly registrant: Registrant,
   ) {
     const settings = deps.config.registration;
     if (settings === undefined) throw new Error('consul.registration: missing; expected its settings');
@@ -91,7 +91,7 @@ export class Registration {
 
   /**
    * First step of a drain: both checks critical, then a wait until peers have heard of it. Never rejects; does not wait
-   * where there is nobody who could tell them.
+   * where there is nobody who could tell them, nor where there are no peers, because the sidecar only calls others.
    */
   leave(): Promise<void> {
     this.leaving ??= this.leaveNow();
@@ -163,6 +163,7 @@ export class Registration {
       this.deps.logger.warn({ problem: messageOf(error) }, 'Consul could not be told of the drain');
       return;
     }
+    if (this.registrant.inbound === undefined) return;
     await new Promise<void>((resolve) => {
       this.deps.timers.after(this.settings.propagationMs, resolve);
     });

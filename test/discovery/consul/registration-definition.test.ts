@@ -31,10 +31,10 @@ describe('registration, what is registered', () => {
         Weights: { Passing: 1, Warning: 1 },
         Checks: [
           {
-            CheckID: 'digits-1:answers',
-            Name: 'model answers',
+            CheckID: 'digits-1:health',
+            Name: 'model',
             Status: 'passing',
-            Notes: 'Reported by Outrider',
+            Notes: 'Outrider: inferences are answered, or a probe while there are none',
             TTL: '30000ms',
             DeregisterCriticalServiceAfter: '600000ms',
           },
@@ -58,16 +58,16 @@ describe('registration, what is registered', () => {
         },
         Checks: [
           {
-            CheckID: 'digits-1-sidecar-proxy:serves',
-            Name: 'sidecar can serve',
+            CheckID: 'digits-1-sidecar-proxy:health',
+            Name: 'sidecar',
             Status: 'passing',
-            Notes: 'Reported by Outrider',
+            Notes: 'Outrider: the sidecar can take calls',
             TTL: '30000ms',
             DeregisterCriticalServiceAfter: '600000ms',
           },
           {
             CheckID: 'digits-1-sidecar-proxy:service',
-            Name: 'service behind it',
+            Name: 'service behind the sidecar',
             AliasService: 'digits-1',
             Status: 'passing',
           },
@@ -126,7 +126,7 @@ describe('registration, what is registered', () => {
     const { service, proxy } = definitions();
     assert.deepEqual(
       service.Checks.map(({ Name }) => Name),
-      ['caller runs'],
+      ['caller'],
     );
     assert.equal(service.Meta['models'], undefined);
     assert.deepEqual([proxy!.Address, proxy!.Port], ['127.0.0.1', 9002]);

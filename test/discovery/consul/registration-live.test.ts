@@ -153,9 +153,9 @@ describe('registration with a real Consul', () => {
       const all = await entries('connect/digits');
       return statusesOf(all[0])['digits-1-sidecar-proxy:service'] === 'critical' && all;
     });
-    assert.equal(statusesOf(proxy)['digits-1-sidecar-proxy:serves'], 'passing');
+    assert.equal(statusesOf(proxy)['digits-1-sidecar-proxy:health'], 'passing');
     const alias = proxy!.Checks.find(({ CheckID }) => CheckID.endsWith(':service'))!;
-    assert.match(alias.Output, /model answers.*golden output differs: probabilities\[3\] is 0\.91/);
+    assert.match(alias.Output, /"model".*golden output differs: probabilities\[3\] is 0\.91/);
     registrant.answers = { ok: true, why: '' };
     registration.changed();
     await until('it passes again', () => passing('connect/digits'));
@@ -259,9 +259,9 @@ describe('registration with a real Consul', () => {
         check.DeregisterCriticalServiceAfter / 1e9,
       ]);
       assert.deepEqual(after.sort(), [
-        ['digits-1-sidecar-proxy:serves', 30, 120],
+        ['digits-1-sidecar-proxy:health', 30, 120],
         ['digits-1-sidecar-proxy:service', 0, 0],
-        ['digits-1:answers', 30, 120],
+        ['digits-1:health', 30, 120],
       ]);
       await own.restart({ state: 'kept', awaitLeader: false });
       const returnedMs = performance.now();
@@ -271,7 +271,7 @@ describe('registration with a real Consul', () => {
           '/agent/checks',
         );
         return (
-          checks['digits-1:answers']?.Output === 'the model answers' &&
+          checks['digits-1:health']?.Output === 'the model answers' &&
           Object.values(checks).every(({ Status }) => Status === 'passing')
         );
       });
@@ -327,7 +327,7 @@ function watch(consul: ConsulServer): { states: string; atMs: number }[] {
   const read = async (index: string): Promise<void> => {
     const reply = await consul.request('GET', `/health/connect/digits?index=${index}&wait=10s`);
     const [entry] = JSON.parse(reply.body) as Entry[];
-    const own = (entry?.Checks ?? []).filter(({ CheckID }) => CheckID.endsWith(':serves'));
+    const own = (entry?.Checks ?? []).filter(({ CheckID }) => CheckID.endsWith('-sidecar-proxy:health'));
     seen.push({ states: own[0]?.Status ?? 'gone', atMs: performance.now() });
     if (own.length > 0) await read(String(reply.headers['x-consul-index']));
   };

@@ -6,8 +6,8 @@ import { ManualClock } from '../../support/manual-clock.js';
 import { FakeAgent } from './registration-agent.js';
 import { consulConfig, LogLines, TestRegistrant } from './registration-kit.js';
 
-const SERVICE = 'digits-1:answers';
-const PROXY = 'digits-1-sidecar-proxy:serves';
+const SERVICE = 'digits-1:health';
+const PROXY = 'digits-1-sidecar-proxy:health';
 const BOTH = `deregister digits-1-sidecar-proxy\nderegister digits-1`;
 
 describe('registration', () => {
@@ -46,7 +46,7 @@ describe('registration', () => {
       'register digits-1-sidecar-proxy {}',
       `${SERVICE} passing the model answers`,
       'register digits-1 {}',
-      `${PROXY} passing the sidecar can serve`,
+      `${PROXY} passing the sidecar can take calls`,
       'register digits-1-sidecar-proxy {}',
     ]);
     assert.deepEqual(registration.status(), { registered: true });
@@ -241,6 +241,17 @@ describe('registration', () => {
     await clock.settle(60_000);
     assert.equal(agent.log.join('\n'), BOTH);
     assert.equal(clock.pending(), 0);
+  });
+
+  it('leaves without a wait where nobody calls it', async () => {
+    registrant.inbound = undefined;
+    registrant.upstreams = [
+      { name: 'ocr', service: 'ocr', listen: { kind: 'tcp', host: '127.0.0.1', port: 9001 } },
+    ];
+    await started();
+    agent.log.length = 0;
+    await registration.leave();
+    assert.deepEqual(agent.log, [`${PROXY} critical draining`, `${SERVICE} critical draining`]);
   });
 
   it('does not come back while it leaves', async () => {
