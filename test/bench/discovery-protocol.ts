@@ -1,5 +1,7 @@
 /** What the discovery benchmark and its processes say to each other. Plain data over the IPC channel of each child. */
 
+import type { Stall } from './discovery-loop.js';
+
 /** To the Consul of the benchmark. */
 export type AgentRequest =
   /** From now on the service has this many instances. `port` 0: each at an address where nobody is. */
@@ -30,19 +32,16 @@ export type SubjectRequest =
   /** What the event loop does in so many milliseconds, whatever happens. */
   | { readonly do: 'watch'; readonly forMs: number };
 
-/** One answer, taken in. */
-export interface Applied {
+/** One answer, taken in; the stall is that from asking until a moment after. */
+export interface Applied extends Stall {
   readonly endpoints: number;
   readonly bytes: number;
   /** From the last byte of the answer to endpoints that calls can go to. */
   readonly appliedMs: number;
-  /** Longest time the event loop stood still from the first byte until a moment after; 1 ms is none. */
-  readonly stallMs: number;
   readonly rssMb: number;
 }
 
-export interface LoopWatch {
-  readonly stallMs: number;
+export interface LoopWatch extends Stall {
   /** Share of one core, all threads. */
   readonly cpu: number;
   readonly rssMb: number;

@@ -4,7 +4,6 @@
  * own event loop. Nobody is at the endpoints; for picks they are declared well.
  */
 
-import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { SidecarConfig } from '../../sidecar/config/model.js';
 import { parseSidecarFile } from '../../sidecar/config/parse.js';
@@ -27,6 +26,7 @@ import { silentLogger } from '../../sidecar/runtime/logger.js';
 import { systemRandom } from '../../sidecar/runtime/random.js';
 import { systemTimers } from '../../sidecar/runtime/timers.js';
 import { TimingWheel } from '../../sidecar/runtime/timing-wheel.js';
+import { LoopMeter } from './discovery-loop.js';
 import type { Applied, LoopWatch, SubjectRequest } from './discovery-protocol.js';
 
 /** What follows from an answer (the cache file, garbage) is watched too. */
@@ -34,8 +34,7 @@ const AFTERMATH_MS = 150;
 const PICKS = 200_000;
 const ROUNDS = 8;
 
-const loop = monitorEventLoopDelay({ resolution: 1 });
-loop.enable();
+const loop = new LoopMeter();
 
 const relay: Relay = {
   clock: systemClock,
@@ -153,7 +152,7 @@ class Followed {
     this.waiting = [];
     if (waiting.length === 0) return;
     setTimeout(() => {
-      const applied = { endpoints, bytes, appliedMs, stallMs: loop.max / 1e6, rssMb: residentMb() };
+      const applied = { endpoints, bytes, appliedMs, ...loop.read(), rssMb: residentMb() };
       for (const resolve of waiting) resolve(applied);
     }, AFTERMATH_MS);
   }
@@ -202,7 +201,7 @@ async function watch(forMs: number): Promise<LoopWatch> {
   await sleep(forMs);
   const used = process.cpuUsage(cpu);
   return {
-    stallMs: loop.max / 1e6,
+    ...loop.read(),
     cpu: (used.user + used.system) / 1000 / forMs,
     rssMb: residentMb(),
     applied: subject.applied - applied,

@@ -30,6 +30,9 @@ export interface SizeResult {
   readonly firstStallMs: Spread;
   readonly changeMs: Spread;
   readonly changeStallMs: Spread;
+  /** Of the stalls, the main thread's own CPU time, to 4 ms: what of them is not the machine's doing. */
+  readonly firstOwnMs: Spread;
+  readonly changeOwnMs: Spread;
   /** Beyond what the process had before it asked. */
   readonly memoryMb: number;
   readonly pickNs: number;
@@ -140,6 +143,8 @@ async function measureSize(
     firstStallMs: spreadOf(first.map(({ stallMs }) => stallMs)),
     changeMs: spreadOf(changes.map(({ appliedMs }) => appliedMs)),
     changeStallMs: spreadOf(changes.map(({ stallMs }) => stallMs)),
+    firstOwnMs: spreadOf(first.map(({ ownMs }) => ownMs)),
+    changeOwnMs: spreadOf(changes.map(({ ownMs }) => ownMs)),
     memoryMb: changes.at(-1)!.rssMb - baseMb,
     pickNs: await subject.ask<number>({ do: 'picks', service }),
   };
