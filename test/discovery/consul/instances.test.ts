@@ -74,7 +74,7 @@ describe('instances of a service', () => {
 
   it('have the id of the service that a proxy speaks for, as far as it says so', () => {
     const id = (DestinationServiceID: unknown) =>
-      one(({ Service }) => Object.assign(Service.Proxy, { DestinationServiceID })).id;
+      one(({ Service }) => Object.assign(Service, { Proxy: { DestinationServiceID } })).id;
     assert.equal(id('digits-blue'), 'digits-blue');
     for (const none of [undefined, '', 7, 'x'.repeat(513)]) assert.equal(id(none), 'digits-1-sidecar-proxy');
   });
