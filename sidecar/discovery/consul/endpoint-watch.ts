@@ -203,6 +203,8 @@ class Entry {
     if (before?.hold === undefined && after.hold !== undefined) {
       this.holds += 1;
       holdBegins(this.deps.logger, this.title, after.hold, after.answer);
+      // Whoever said so may be a server that lags behind: the leader is asked.
+      if (from === 'agent') this.query?.reread('it took away most of a working set at once');
     }
     if (after.ended !== undefined) holdEnds(this.deps.logger, this.title, after.ended, after.members);
     this.reviewTimer?.cancel();

@@ -163,6 +163,7 @@ describe('the endpoints of a target', () => {
     await queries.answer(answer('1 2 3'));
     await queries.answer(answer(''));
     await queries.answer(answer(''));
+    assert.deepEqual(queries.rereads, ['it took away most of a working set at once']);
     assert.deepEqual(metric('outrider_consul_kept_instances'), [3]);
     assert.deepEqual(metric('outrider_consul_holds_total'), [1]);
     clock.advance(GRACE_MS - 1);
