@@ -10,7 +10,7 @@ import { parseSidecarFile } from '../../sidecar/config/parse.js';
 import { ConsulAgent } from '../../sidecar/discovery/consul/agent.js';
 import { CacheFile } from '../../sidecar/discovery/consul/cache-file.js';
 import type { ConsulDeps } from '../../sidecar/discovery/consul/deps.js';
-import { Targets } from '../../sidecar/discovery/consul/endpoint-watch.js';
+import { Targets, type TargetWatch } from '../../sidecar/discovery/consul/endpoint-watch.js';
 import { agentSettings } from '../../sidecar/discovery/consul/settings.js';
 import { UpstreamWatch } from '../../sidecar/discovery/consul/upstream-watch.js';
 import { Watches } from '../../sidecar/discovery/consul/watches.js';
@@ -94,12 +94,12 @@ class Subject {
       this.watches,
       this.targets,
       { ...this.deps, service: 'bench' },
-      (knowledge) => {
-        clusters.learn(knowledge);
-        const endpoints = [...knowledge.clusters.values()][0]?.endpoints;
-        if (endpoints !== undefined) followed.take(endpoints.length);
-      },
+      (knowledge) => clusters.learn(knowledge),
     );
+    // Told after the one above, and also of changes that do not concern the endpoints it chose.
+    followed.target = this.targets.watch({ service, via: 'plain' }, ({ instances }) => {
+      if (instances !== undefined) followed.take(instances.length);
+    });
     return first;
   }
 
@@ -111,6 +111,7 @@ class Subject {
   leave(service: string): void {
     const followed = this.followed.get(service);
     followed?.watch?.close();
+    followed?.target?.close();
     for (const upstream of followed?.clusters?.all ?? []) upstream.stop();
     this.followed.delete(service);
   }
@@ -135,6 +136,7 @@ class Subject {
 /** One upstream and whoever waits for its next answer. */
 class Followed {
   watch: UpstreamWatch | undefined;
+  target: TargetWatch | undefined;
   clusters: Clusters | undefined;
   private waiting: ((applied: Applied) => void)[] = [];
 
