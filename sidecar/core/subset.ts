@@ -19,7 +19,7 @@ export function subsetOf<T>(
   if (items.length <= size) return items;
   const ranks = new Float64Array(items.length);
   for (let i = 0; i < items.length; i += 1) ranks[i] = rankOf(nameOf(items[i]!), seed);
-  const last = Float64Array.from(ranks).sort()[size - 1]!;
+  const last = ranks.slice().sort()[size - 1]!;
   const chosen: T[] = [];
   for (let i = 0; i < items.length && chosen.length < size; i += 1)
     if (ranks[i]! <= last) chosen.push(items[i]!);

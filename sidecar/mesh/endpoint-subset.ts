@@ -5,7 +5,7 @@ import { subsetOf } from '../core/subset.js';
 import { labelOf } from './endpoint.js';
 
 /** Endpoints of one priority, where the configuration does not say. */
-export const MAX_ENDPOINTS = 128;
+export const DEFAULT_MAX_ENDPOINTS = 128;
 
 /** At most `limit` of each priority; of more, the ones that `seed` chooses. Those without weight do not take up a place. */
 export function ownEndpoints(

@@ -36,6 +36,8 @@ export class Endpoint extends EndpointLoad {
   limits!: PoolOptions & { config: PoolConfig };
   /** Connections are kept, not only made when a call needs one. */
   isPrepared = false;
+  /** They are about to be made, after those of others. */
+  isQueued = false;
   /** Among the first endpoints that were known, and neither reached nor missed so far. */
   isNew = false;
   /** Discovery took it away. */

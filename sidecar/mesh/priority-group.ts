@@ -31,7 +31,8 @@ export class PriorityGroup {
     for (const endpoint of this.endpoints) {
       if (!(endpoint.weight > 0)) continue;
       if (this.ejections.mayCall(endpoint.ejection)) return true;
-      if (endpoint.isNew && (!endpoint.isPrepared || endpoint.pool.isConnecting)) return true;
+      const isOnItsWay = !endpoint.isPrepared || endpoint.isQueued || endpoint.pool.isConnecting;
+      if (endpoint.isNew && isOnItsWay) return true;
     }
     return false;
   }

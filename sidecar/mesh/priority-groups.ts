@@ -8,6 +8,7 @@ import type { EjectionSettings } from '../core/ejection.js';
 import type { EjectionPool } from '../core/ejection-pool.js';
 import type { Endpoint, EndpointEjection } from './endpoint.js';
 import { PriorityGroup } from './priority-group.js';
+import type { Starter } from './starter.js';
 
 export class PriorityGroups {
   /** Those that calls go to. */
@@ -21,6 +22,7 @@ export class PriorityGroups {
   constructor(
     private settings: EjectionSettings,
     private readonly random: () => number,
+    private readonly starter: Starter,
   ) {
     this.active = this.groupOf(0);
     this.groups = [this.active];
@@ -57,19 +59,24 @@ export class PriorityGroups {
     this.active = this.groups[Math.max(0, at)]!;
     let panics = 0;
     for (const group of this.groups) if (group.mark(group === this.active)) panics++;
-    this.prepare(at < 0 ? this.groups.length : Math.min(at + 2, this.groups.length));
+    this.prepare(this.preparedFor(at));
     return panics;
+  }
+
+  /**
+   * How many groups are connected to: the active one and the next, everybody when nobody can be reached. Whom the
+   * registry counsels against is not called up as a reserve.
+   */
+  private preparedFor(at: number): number {
+    if (at < 0) return this.groups.length;
+    const next = this.groups[at + 1];
+    return next === undefined || next.isCritical ? at + 1 : at + 2;
   }
 
   /** Keeps connections to the first `count` groups. */
   private prepare(count: number): void {
-    for (let i = 0; i < count; i++) {
-      for (const endpoint of this.groups[i]!.endpoints) {
-        if (endpoint.isPrepared) continue;
-        endpoint.isPrepared = true;
-        endpoint.pool.start();
-      }
-    }
+    for (let i = 0; i < count; i++)
+      for (const endpoint of this.groups[i]!.endpoints) if (!endpoint.isPrepared) this.starter.add(endpoint);
   }
 
   /** An ejected endpoint whose time is over. Whom the registry counsels against is tried only where nobody else is left. */

@@ -17,8 +17,9 @@ import { Pool } from '../relay/pool.js';
 import type { Relay } from '../relay/relay.js';
 import { Doubt } from './doubt.js';
 import { Endpoint, type EndpointEjection, labelOf, type Peer } from './endpoint.js';
-import { MAX_ENDPOINTS, ownEndpoints } from './endpoint-subset.js';
+import { DEFAULT_MAX_ENDPOINTS, ownEndpoints } from './endpoint-subset.js';
 import { PriorityGroups } from './priority-groups.js';
+import { Starter } from './starter.js';
 
 /** Opens a socket to an endpoint; undefined while there is no identity to present. */
 export type Dial = (address: Address, peer: Peer, tls: 'mesh' | 'plaintext') => Socket | undefined;
@@ -38,6 +39,7 @@ export class Upstream {
   /** Panic: so few are eligible that ejections are ignored; counted once per onset. */
   panics = 0;
   readonly doubt = new Doubt();
+  private readonly starter: Starter;
   private readonly groups: PriorityGroups;
   private balancer: Balancer;
   private hadEndpoints = false;
@@ -57,7 +59,8 @@ export class Upstream {
     this.name = config.name;
     this.budget = new RetryBudget(config.budget);
     this.balancer = balancerOf(config, relay);
-    this.groups = new PriorityGroups(config.ejection, relay.random);
+    this.starter = new Starter(relay.wheel, relay.clock);
+    this.groups = new PriorityGroups(config.ejection, relay.random, this.starter);
     this.setEndpoints(config);
   }
 
@@ -70,7 +73,7 @@ export class Upstream {
     this.config = config;
     this.setEndpoints(config, isSameProtocol);
     // More connections, if more are wanted now (those too many go at their age); other limits hold from now on.
-    for (const endpoint of this.endpoints) if (endpoint.isPrepared) endpoint.pool.start();
+    for (const endpoint of this.endpoints) if (isStarted(endpoint)) endpoint.pool.start();
   }
 
   /** The ejections of the endpoints that calls go to. */
@@ -92,12 +95,12 @@ export class Upstream {
 
   /** Presents a new identity: every connection is replaced, make before break. */
   refreshConnections(): void {
-    for (const endpoint of this.endpoints) if (endpoint.isPrepared) endpoint.pool.refresh();
+    for (const endpoint of this.endpoints) if (isStarted(endpoint)) endpoint.pool.refresh();
   }
 
   /** Nothing new on the connections that stand: what they were made with is over. */
   expireConnections(): void {
-    for (const endpoint of this.endpoints) if (endpoint.isPrepared) endpoint.pool.expire();
+    for (const endpoint of this.endpoints) if (isStarted(endpoint)) endpoint.pool.expire();
   }
 
   /** An ejected endpoint whose time is over and that this call shall try; its end must be recorded. */
@@ -174,10 +177,12 @@ export class Upstream {
   /** No new calls; those under way end in peace. */
   retire(): void {
     this.isRetired = true;
+    this.starter.stop();
     for (const endpoint of this.endpoints) endpoint.pool.retire();
   }
 
   stop(): void {
+    this.starter.stop();
     for (const endpoint of this.endpoints) endpoint.pool.stop();
   }
 
@@ -208,7 +213,7 @@ export class Upstream {
 
   /** Of too many of one priority, the subset that is ours. */
   private choose(endpoints: readonly EndpointConfig[]): readonly EndpointConfig[] {
-    const limit = this.config.pool.maxEndpoints ?? MAX_ENDPOINTS;
+    const limit = this.config.pool.maxEndpoints ?? DEFAULT_MAX_ENDPOINTS;
     if (endpoints.length <= limit) return endpoints;
     this.seed ??= Math.floor(this.relay.random() * 0x1_0000_0000);
     return ownEndpoints(endpoints, limit, this.seed);
@@ -253,6 +258,10 @@ export class Upstream {
     const why = `${endpoint.label}: ${endpoint.pool.problem}`;
     this.doubt.onFailure(endpoint.pool, vouchedFor, why, this.relay.clock.now());
   }
+}
+
+function isStarted({ isPrepared, isQueued }: Endpoint): boolean {
+  return isPrepared && !isQueued;
 }
 
 function balancerOf(config: UpstreamConfig, relay: Relay): Balancer {

@@ -116,6 +116,18 @@ describe('An upstream', () => {
     );
   });
 
+  it('does not connect to very many in one turn, but to one that a call needs at once', () => {
+    open(Array.from({ length: 40 }, () => ({})));
+    assert.equal(dialled.length, 8);
+    const last = upstream.endpoints[39]!;
+    last.pool.wait({ onLink() {}, onConnectFailed() {} });
+    stack.advance(8);
+    assert.ok(dialled.some(({ to }) => to === 'e39:1'));
+    stack.advance(40);
+    assert.equal(dialled.length, 40);
+    assert.equal(upstream.endpoints.filter(({ eligible }) => eligible).length, 40);
+  });
+
   it('makes its connections anew when the identity they were made with is over', () => {
     open([{}, { priority: 1 }]);
     upstream.expireConnections();

@@ -177,15 +177,19 @@ describe('Scenario: the registry calls an instance critical', () => {
     mesh.tell(['a!', 'b']);
     assert.deepEqual(mesh.calls(5), { b: 5 });
     mesh.kill('b');
-    assert.deepEqual(mesh.calls(5), { a: 5 });
+    assert.deepEqual(mesh.calls(5, {}, 100), { a: 5 });
   });
 
   it('comes after the failover of the others', () => {
     mesh = new Discovered({ routes: SAFE });
     mesh.tell(['a!', 'b@1', 'c@1!']);
     assert.deepEqual(mesh.calls(5), { b: 5 });
+    assert.ok(
+      mesh.stack.backend('a').open.length === 0,
+      'no reserve is made of whom the registry counsels against',
+    );
     mesh.kill('b');
-    assert.deepEqual(mesh.calls(5), { a: 5 });
+    assert.deepEqual(mesh.calls(5, {}, 100), { a: 5 });
   });
 
   it('loses its calls when it becomes critical, and gets them back', () => {

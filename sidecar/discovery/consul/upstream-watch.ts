@@ -4,6 +4,7 @@
  */
 
 import type { DiscoveryConfig, DiscoveryTarget, UpstreamConfig } from '../../config/model.js';
+import { DEFAULT_MAX_ENDPOINTS } from '../../mesh/endpoint-subset.js';
 import type { Timer } from '../../runtime/timers.js';
 import type { ClusterKnowledge, UpstreamKnowledge } from '../knowledge.js';
 import { type ChainPlan, type ClusterPlan, plainPlan } from './chain.js';
@@ -42,6 +43,7 @@ export class UpstreamWatch {
   private refused: readonly string[] = [];
   private readonly followed = new Map<string, Followed>();
   private readonly endpoints = new Map<string, ClusterEndpoints>();
+  private readonly seed: number;
   private patience: Timer | undefined;
   private isPatient = true;
   /** While changes are taken over together: whether there is something to tell. */
@@ -55,6 +57,7 @@ export class UpstreamWatch {
     private readonly deps: UpstreamDeps,
     private readonly onKnowledge: (knowledge: UpstreamKnowledge) => void,
   ) {
+    this.seed = Math.floor(deps.random() * 0x1_0000_0000);
     this.open();
   }
 
@@ -204,10 +207,10 @@ export class UpstreamWatch {
     }
     let endpoints = this.endpoints.get(name);
     if (endpoints === undefined) {
-      endpoints = new ClusterEndpoints();
+      endpoints = new ClusterEndpoints(this.seed);
       this.endpoints.set(name, endpoints);
     }
-    return endpoints.of(known);
+    return endpoints.of(known, this.config.pool.maxEndpoints ?? DEFAULT_MAX_ENDPOINTS);
   }
 
   private loseHope(): void {
