@@ -3,12 +3,12 @@
  */
 import { addressFrom, pathFrom, present } from './build-basics.js';
 import { buildConsul, plainDiscovery } from './build-consul.js';
+import { buildObservation, buildQueue, buildRateLimits } from './build-decisions.js';
 import {
   buildInboundRoutes,
   buildIntentions,
   buildLimits,
   buildModelProcess,
-  buildQueue,
   buildShared,
   buildUpstream,
 } from './build-parts.js';
@@ -31,6 +31,7 @@ export function buildMesh(said: MeshFile, baseDir: string): MeshConfig {
     limits: buildLimits(said.limits),
     drainTimeoutMs: said.drain_timeout,
     log: { level: said.log.level },
+    ...buildObservation(said, baseDir),
     ...present('runDir', said.run_dir === undefined ? undefined : pathFrom(baseDir, said.run_dir)),
   };
 }
@@ -43,6 +44,7 @@ function buildService(name: string, said: SaidService, baseDir: string): MeshSer
     server: buildServer(said, baseDir),
     replicas: said.replicas,
     queue: buildQueue(said.queue),
+    ...present('rateLimits', buildRateLimits(said.rate_limits)),
     routes: buildInboundRoutes(said.routes),
     process: buildModelProcess(said.model),
     ...present('portBase', said.port_base),

@@ -4,6 +4,7 @@
 import type { z } from 'zod';
 import { addressFrom, present } from './build-basics.js';
 import { buildDiscovery } from './build-consul.js';
+import { buildCare, buildDetectors, buildDetours } from './build-decisions.js';
 import type {
   BalanceConfig,
   EjectionConfig,
@@ -11,7 +12,6 @@ import type {
   LimitsConfig,
   ModelProcessConfig,
   OutboundConfig,
-  QueueConfig,
   RetryConfig,
   RouteConfig,
   UpstreamConfig,
@@ -21,21 +21,13 @@ import type { balance } from './schema/balance.js';
 import type { limits } from './schema/limits.js';
 import type { meshModelProcess } from './schema/model-process.js';
 import type { inboundRoute, outboundRoute } from './schema/route.js';
-import type { intentions, queue } from './schema/shared.js';
+import type { intentions } from './schema/shared.js';
 import type { meshUpstream } from './schema/upstream.js';
 import type { sharedListener } from './schema/upstreams.js';
 import { retryableCode } from './spelling/status-code.js';
 
 export function buildIntentions(said: z.output<typeof intentions>): IntentionConfig[] {
   return said.map(({ from, to, action }) => ({ source: from, destination: to, action }));
-}
-
-export function buildQueue(said: z.output<typeof queue>): QueueConfig {
-  return {
-    concurrency: said.concurrency,
-    maxWaiting: said.max_waiting,
-    maxWaitingBytes: said.max_waiting_bytes,
-  };
 }
 
 export function buildLimits(said: z.output<typeof limits>): LimitsConfig {
@@ -67,25 +59,31 @@ export function buildInboundRoutes(said: readonly z.output<typeof inboundRoute>[
   return completeRoutes(said.map((route) => ({ ...times(route), idempotent: false, attemptTimeoutMs: 0 })));
 }
 
-function buildOutboundRoutes(said: readonly z.output<typeof outboundRoute>[]): RouteConfig[] {
+function buildOutboundRoutes(
+  upstream: string,
+  said: readonly z.output<typeof outboundRoute>[],
+): RouteConfig[] {
   return completeRoutes(
     said.map((route) => ({
       ...times(route),
       idempotent: route.idempotent,
       attemptTimeoutMs: route.attempt_timeout,
       ...present('retry', buildRetry(route.retry)),
+      ...buildDetours(upstream, route),
     })),
   );
 }
 
 function times(
   route: z.output<typeof inboundRoute>,
-): Pick<RouteConfig, 'methods' | 'kind' | 'timeoutMs' | 'idleTimeoutMs'> {
+): Pick<RouteConfig, 'methods' | 'kind' | 'timeoutMs' | 'maxTimeoutMs' | 'idleTimeoutMs'> {
   const kind = route.kind ?? defaultKind(route.methods);
   return {
     methods: route.methods,
     kind,
     timeoutMs: route.timeout ?? defaultTimeoutMs(kind),
+    // Absent and `none` are the same.
+    ...present('maxTimeoutMs', route.max_timeout || undefined),
     idleTimeoutMs: route.idle_timeout ?? defaultIdleTimeoutMs(kind),
   };
 }
@@ -111,6 +109,7 @@ export function buildUpstream(
     tls: said.tls,
     ...present('discovery', said.consul && buildDiscovery(name, said.consul)),
     balance: buildBalance(said.balance),
+    ...buildCare(said),
     ejection: buildEjection(said.ejection),
     pool: {
       maxEndpoints: said.pool.max_endpoints,
@@ -121,7 +120,7 @@ export function buildUpstream(
       maxAgeMs: said.pool.max_age,
     },
     budget: { ratio: said.budget.ratio, perSecond: said.budget.per_second },
-    routes: buildOutboundRoutes(said.routes),
+    routes: buildOutboundRoutes(name, said.routes),
   };
 }
 
@@ -137,6 +136,7 @@ function buildEjection(said: z.output<typeof meshUpstream>['ejection']): Ejectio
     baseMs: said.base,
     maxMs: said.max,
     jitterRatio: said.jitter,
+    detectors: buildDetectors(said.detectors),
   };
 }
 

@@ -4,12 +4,12 @@
 import type { z } from 'zod';
 import { addressFrom, pathFrom, present } from './build-basics.js';
 import { buildConsul, plainDiscovery } from './build-consul.js';
+import { buildObservation, buildQueue, buildRateLimits } from './build-decisions.js';
 import {
   buildInboundRoutes,
   buildIntentions,
   buildLimits,
   buildModelProcess,
-  buildQueue,
   buildShared,
   buildUpstream,
 } from './build-parts.js';
@@ -41,6 +41,7 @@ export function buildSidecar(said: SidecarFile, baseDir: string): SidecarConfig 
     limits: buildLimits(said.limits),
     drainTimeoutMs: said.drain_timeout,
     log: { level: said.log.level },
+    ...buildObservation(said, baseDir),
   };
 }
 
@@ -67,6 +68,7 @@ function buildInbound(said: SidecarFile['inbound'], baseDir: string): InboundCon
       said.golden && { models: pathFrom(baseDir, said.golden.models), intervalMs: said.golden.interval },
     ),
     queue: buildQueue(said.queue),
+    ...present('rateLimits', buildRateLimits(said.rate_limits)),
     routes: buildInboundRoutes(said.routes),
   };
 }
@@ -91,9 +93,10 @@ function buildEndpoint(
   said: NonNullable<z.output<typeof sidecarUpstream>['endpoints']>[number],
   baseDir: string,
 ): EndpointConfig {
-  const { address, weight, id } = 'kind' in said ? { address: said, weight: 1, id: undefined } : said;
-  const resolved = addressFrom(baseDir, address);
-  return { address: resolved, weight, id: id ?? writeAddress(resolved) };
+  if ('kind' in said) return buildEndpoint({ address: said, weight: 1 }, baseDir);
+  const { weight, locality, id } = said;
+  const address = addressFrom(baseDir, said.address);
+  return { address, weight, ...present('locality', locality), id: id ?? writeAddress(address) };
 }
 
 function buildModel(said: SidecarFile['model']): ModelProcessConfig | undefined {

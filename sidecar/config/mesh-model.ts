@@ -6,6 +6,7 @@
  */
 
 import type {
+  AccessLogConfig,
   Address,
   ConsulConfig,
   IntentionConfig,
@@ -13,6 +14,7 @@ import type {
   ModelProcessConfig,
   OutboundConfig,
   QueueConfig,
+  RateLimitConfig,
   RouteConfig,
   UpstreamConfig,
 } from './model.js';
@@ -37,6 +39,10 @@ export interface MeshConfig {
   readonly limits: LimitsConfig;
   readonly drainTimeoutMs: number;
   readonly log: { readonly level: 'debug' | 'info' | 'warn' | 'error' };
+  /** For every sidecar; a file is shared by all of them. */
+  readonly accessLog?: AccessLogConfig;
+  /** For every sidecar. Absent: false. */
+  readonly faultInjection?: boolean;
   /** Where sockets, certificates and sidecar files go. Absent: a fresh private directory, removed at the end. */
   readonly runDir?: string;
 }
@@ -47,6 +53,7 @@ export interface MeshServiceConfig {
   readonly server: ModelServerConfig;
   readonly replicas: number;
   readonly queue: QueueConfig;
+  readonly rateLimits?: readonly RateLimitConfig[];
   /** Inbound routes; the last one matches every method. */
   readonly routes: readonly RouteConfig[];
   /** Life of the model process; its argv comes from `server`. */

@@ -139,7 +139,9 @@ export interface RateLimitConfig {
   readonly callers: readonly string[];
   /** As in a route. */
   readonly methods: readonly string[];
+  /** Above 0. */
   readonly perSecond: number;
+  /** At least 1. Default `perSecond`, rounded up. */
   readonly burst: number;
 }
 
@@ -165,9 +167,12 @@ export interface QueueConfig {
   readonly maxWaiting: number;
   /** Request bytes that may wait. Default 64 MiB. */
   readonly maxWaitingBytes: number;
-  /** Present: concurrency is found from latency, between these; `concurrency` is where it begins. */
+  /** Present: concurrency is found from latency, between these; `concurrency` is where it begins. Default 1 and 1 000. */
   readonly adaptive?: { readonly min: number; readonly max: number };
-  /** Metadata key that names a call's class, and the classes from the most to the least important; calls without one belong to `otherwise`. */
+  /**
+   * Metadata key that names a call's class, and the 2 to 16 classes from the most to the least important; calls without
+   * one of them belong to `otherwise`, by default the last one.
+   */
   readonly priority?: {
     readonly key: string;
     readonly classes: readonly string[];
@@ -228,12 +233,12 @@ export interface ActiveHealthConfig {
 
 /** Bounds of one upstream; what is over them is refused at once with RESOURCE_EXHAUSTED. 0 = no bound. */
 export interface BreakerConfig {
-  readonly maxConnections: number;
+  readonly maxConnections: number; // 0
   /** Calls that wait for a connection or for discovery. */
-  readonly maxPending: number;
-  readonly maxInFlight: number;
+  readonly maxPending: number; // 128
+  readonly maxInFlight: number; // 1 024
   /** Attempts beyond the first of their call, under way at once. */
-  readonly maxRetries: number;
+  readonly maxRetries: number; // 64
 }
 
 export interface SlowStartConfig {
@@ -248,9 +253,9 @@ export interface SlowStartConfig {
 }
 
 export interface LocalityConfig {
-  /** Metadata key of the registry, or the datacenter. */
+  /** Where this sidecar is; endpoints whose `locality` equals it go first. */
   readonly own: string;
-  /** Below this share of eligible ones the others are used too. */
+  /** Below this share of eligible ones among them, the others are used too. */
   readonly spillBelow: number; // 0.7
 }
 
@@ -265,7 +270,7 @@ export interface EndpointConfig {
   /** The mesh service its SPIFFE id must name, and its datacenter. Absent: the upstream's name; any datacenter. */
   readonly service?: string;
   readonly datacenter?: string;
-  /** Where it is, for `locality`. */
+  /** Where it is, for `locality` of the upstream. Absent: elsewhere. */
   readonly locality?: string;
   /** First part of the SNI in Consul's form, where a subset is named. */
   readonly subset?: string;
@@ -311,7 +316,7 @@ export interface DetectorsConfig {
 export type DetectorMode = 'enforce' | 'observe' | 'off';
 
 export interface EjectionConfig {
-  /** Beside the faults in a row. Absent: none. */
+  /** Beside the faults in a row. Absent: none; reading a file fills in all five. */
   readonly detectors?: DetectorsConfig;
   /** `observe` counts what would be ejected, and ejects nothing. Default `enforce`. */
   readonly mode: 'enforce' | 'observe';
@@ -354,20 +359,21 @@ export interface RouteConfig {
   readonly idleTimeoutMs: number;
   /** Longest one attempt may take. 0 = none. */
   readonly attemptTimeoutMs: number;
-  /** Longest time that a caller's own deadline is granted, streams included. Absent or 0 = no bound. */
+  /** Longest deadline of its own that a caller is granted, streams included; at least `timeoutMs`. Absent or 0 = no bound. */
   readonly maxTimeoutMs?: number;
   readonly retry?: RetryConfig;
   readonly hedge?: HedgeConfig;
-  /** In this order, when the call failed after its retries or no endpoint could take it. Unary only. */
+  /** In this order, when the call failed after its retries or no endpoint could take it. Unary only; each at most once. */
   readonly fallback?: readonly FallbackConfig[];
-  /** Where its calls go, by weight. Absent: all to the upstream itself. */
+  /** Where the calls go that the application makes to this upstream. Absent: all to the upstream itself. */
   readonly split?: SplitConfig;
+  /** Unary only. */
   readonly mirror?: MirrorConfig;
 }
 
 /** A second copy of an idempotent unary call; the first answer wins, the other is reset. */
 export interface HedgeConfig {
-  /** The copy goes after this percentile of recent latencies. */
+  /** The copy goes after this percentile of recent latencies; above 0.5, at most 0.999. */
   readonly percentile: number; // 0.95
   /** Never sooner. */
   readonly minDelayMs: number; // 1
@@ -375,13 +381,16 @@ export interface HedgeConfig {
   readonly maxRatio: number; // 0.05
 }
 
-/** `upstream`: another upstream of this sidecar, such as a smaller model. `last-good`: the last answer to the same request bytes. */
+/**
+ * `upstream`: another upstream of this sidecar, such as a smaller model; none leads back to where it began. `last-good`:
+ * the last answer to the same request bytes, of idempotent routes only. Default 5 min and 16 MiB.
+ */
 export type FallbackConfig =
   | { readonly kind: 'upstream'; readonly upstream: string }
   | { readonly kind: 'last-good'; readonly maxAgeMs: number; readonly maxBytes: number };
 
 export interface SplitConfig {
-  /** First match wins: calls whose metadata `key` has `value` all go there. */
+  /** First match wins: calls whose metadata `key` has `value` all go there. The upstream itself may be named, here and below. */
   readonly match: readonly { readonly key: string; readonly value: string; readonly upstream: string }[];
   /** Weights ≥ 0, their sum > 0. */
   readonly weights: readonly { readonly upstream: string; readonly weight: number }[];

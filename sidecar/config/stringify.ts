@@ -12,7 +12,6 @@ import type {
   LimitsConfig,
   ModelProcessConfig,
   OutboundConfig,
-  QueueConfig,
   RetryConfig,
   RouteConfig,
   SidecarConfig,
@@ -23,6 +22,14 @@ import { writeDuration } from './spelling/duration.js';
 import { writeSize } from './spelling/size.js';
 import { retryableName } from './spelling/status-code.js';
 import { spellConsul, spellDiscovery } from './stringify-consul.js';
+import {
+  spellCare,
+  spellDetours,
+  spellEjection,
+  spellObservation,
+  spellQueue,
+  spellRateLimit,
+} from './stringify-decisions.js';
 
 /**
  * Parsing the result gives an equal configuration, provided the given one could have come from a file with
@@ -46,6 +53,7 @@ function spellSidecar(config: SidecarConfig): Record<string, unknown> {
     ...present('admin', config.admin && writeAddress(config.admin)),
     drain_timeout: writeDuration(config.drainTimeoutMs),
     log: { level: config.log.level },
+    ...spellObservation(config),
     limits: spellLimits(config.limits),
     ...present('inbound', config.inbound && spellInbound(config.inbound, consul?.intentions === true)),
     ...present('outbound', config.outbound && spellOutbound(config.outbound)),
@@ -76,6 +84,7 @@ function spellInbound(inbound: InboundConfig, consulSays: boolean): Record<strin
     ...(consulSays ? {} : spellIntentions(inbound)),
     ...present('golden', golden && { models: golden.models, interval: writeDuration(golden.intervalMs) }),
     queue: spellQueue(inbound.queue),
+    ...present('rate_limits', inbound.rateLimits?.map(spellRateLimit)),
     routes: inbound.routes.map(spellTimes),
   };
 }
@@ -88,14 +97,6 @@ function spellIntentions(inbound: InboundConfig): Record<string, unknown> {
       action,
     })),
     default_intention: inbound.defaultIntention,
-  };
-}
-
-function spellQueue(queue: QueueConfig): Record<string, unknown> {
-  return {
-    concurrency: queue.concurrency,
-    max_waiting: queue.maxWaiting,
-    max_waiting_bytes: writeSize(queue.maxWaitingBytes),
   };
 }
 
@@ -117,7 +118,7 @@ function spellOutbound(outbound: OutboundConfig): Record<string, unknown> {
 }
 
 function spellUpstream(upstream: UpstreamConfig): Record<string, unknown> {
-  const { discovery, ejection, pool, budget } = upstream;
+  const { discovery, pool, budget } = upstream;
   return {
     ...present('listen', upstream.listen && writeAddress(upstream.listen)),
     tls: upstream.tls,
@@ -125,13 +126,8 @@ function spellUpstream(upstream: UpstreamConfig): Record<string, unknown> {
       ? { endpoints: upstream.endpoints.map(spellEndpoint) }
       : { consul: spellDiscovery(discovery) }),
     balance: upstream.balance,
-    ejection: {
-      mode: ejection.mode,
-      consecutive_faults: ejection.consecutiveFaults,
-      base: writeDuration(ejection.baseMs),
-      max: writeDuration(ejection.maxMs),
-      jitter: ejection.jitterRatio,
-    },
+    ...spellCare(upstream),
+    ejection: spellEjection(upstream.ejection),
     pool: {
       ...present('max_endpoints', pool.maxEndpoints),
       connections: pool.connections,
@@ -145,8 +141,8 @@ function spellUpstream(upstream: UpstreamConfig): Record<string, unknown> {
   };
 }
 
-function spellEndpoint({ address, weight, id }: EndpointConfig): Record<string, unknown> {
-  return { address: writeAddress(address), weight, id };
+function spellEndpoint({ address, weight, locality, id }: EndpointConfig): Record<string, unknown> {
+  return { address: writeAddress(address), weight, ...present('locality', locality), id };
 }
 
 function spellTimes(route: RouteConfig): Record<string, unknown> {
@@ -154,6 +150,7 @@ function spellTimes(route: RouteConfig): Record<string, unknown> {
     methods: route.methods,
     kind: route.kind,
     timeout: writeDurationOrNone(route.timeoutMs),
+    max_timeout: writeDurationOrNone(route.maxTimeoutMs ?? 0),
     idle_timeout: writeDurationOrNone(route.idleTimeoutMs),
   };
 }
@@ -164,6 +161,7 @@ function spellOutboundRoute(route: RouteConfig): Record<string, unknown> {
     idempotent: route.idempotent,
     attempt_timeout: writeDurationOrNone(route.attemptTimeoutMs),
     ...present('retry', route.retry && spellRetry(route.retry)),
+    ...spellDetours(route),
   };
 }
 

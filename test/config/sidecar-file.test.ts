@@ -55,7 +55,20 @@ describe('a sidecar file', () => {
       tls: 'mesh',
       endpoints: [{ address: { kind: 'tcp', host: '10.0.0.1', port: 1 }, weight: 1, id: '10.0.0.1:1' }],
       balance: { kind: 'least-loaded' },
-      ejection: { mode: 'enforce', consecutiveFaults: 5, baseMs: 30_000, maxMs: 300_000, jitterRatio: 0.1 },
+      ejection: {
+        mode: 'enforce',
+        consecutiveFaults: 5,
+        baseMs: 30_000,
+        maxMs: 300_000,
+        jitterRatio: 0.1,
+        detectors: {
+          successRatio: { mode: 'enforce', below: 0.8, minCalls: 5 },
+          successRate: { mode: 'enforce', factor: 1.9, minPeers: 5, minCalls: 100 },
+          failureRatio: { mode: 'off', above: 0.85, minPeers: 5, minCalls: 50 },
+          latency: { mode: 'enforce', factor: 3, minCalls: 20 },
+          invalidOutput: { mode: 'off', above: 0.5, minSamples: 20, sampleRatio: 0.05 },
+        },
+      },
       pool: {
         maxEndpoints: 128,
         connections: 1,
@@ -146,7 +159,7 @@ describe('a sidecar file', () => {
       ),
       [
         '1: service: missing; expected the name of a service: lower-case letters, digits, "-", "_" and ".", at most 63',
-        '1: servce: unknown option; expected one of service, instance, trust_domain, datacenter, identity, consul, admin, drain_timeout, log, limits, inbound, outbound, model; did you mean "service"?',
+        '1: servce: unknown option; expected one of service, instance, trust_domain, datacenter, identity, consul, admin, drain_timeout, log, access_log, fault_injection, limits, inbound, outbound, model; did you mean "service"?',
         '2: identity.roots: missing; expected the path of the root certificates',
         '3: admin: found 9901; expected an address such as "127.0.0.1:8500", "[::1]:8500" or "unix:/path/to.sock"; did you mean "127.0.0.1:9901"?',
         '5: inbound.listen: found ":9443"; expected an address such as "127.0.0.1:8500", "[::1]:8500" or "unix:/path/to.sock"; did you mean "127.0.0.1:9443" (this machine only) or "0.0.0.0:9443" (every interface)?',

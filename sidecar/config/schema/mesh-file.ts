@@ -3,27 +3,21 @@
  */
 import { z } from 'zod';
 import { saysWhereToListen } from '../places.js';
-import { nearest } from '../suggest.js';
+import { faultInjection, meshAccessLog } from './access-log.js';
 import { meshConsul, ownTags, registeredMeta } from './consul.js';
 import { meshConsulRules } from './consul-rules.js';
 import { limits } from './limits.js';
-import { address, entries, type Loose, list, mapping, number, text, texts } from './loose.js';
+import { address, entries, type Loose, mapping, number, text, texts } from './loose.js';
+import { requireKnownNames } from './mesh-names.js';
 import { command, meshModelProcess } from './model-process.js';
 import { block, option, type Report, withRules } from './option.js';
 import { listeners, refuseSharedPlaces } from './places-taken.js';
+import { queue } from './queue.js';
+import { rateLimits, refuseIdleLimits } from './rate-limits.js';
 import { inboundRoute, refuseUnreachable } from './route.js';
-import {
-  admin,
-  datacenter,
-  defaultIntention,
-  drainTimeout,
-  intentions,
-  log,
-  queue,
-  trustDomain,
-} from './shared.js';
+import { admin, datacenter, defaultIntention, drainTimeout, intentions, log, trustDomain } from './shared.js';
 import { meshUpstream } from './upstream.js';
-import { refuseUnreachableUpstreams, sharedListener, upstreamsOf } from './upstreams.js';
+import { sharedListener, upstreamsOf, upstreamsRules } from './upstreams.js';
 import { duration, filePath, name, wholeNumber } from './values.js';
 
 const service = withRules(
@@ -45,6 +39,7 @@ const service = withRules(
         why: 'One is the least that works; three survive a death and a freeze together.',
       }),
       queue,
+      rate_limits: rateLimits,
       routes: option(z.array(inboundRoute, { error: 'a list of routes' }).prefault([]), {
         meaning: 'Time limits by method, on the side of the model. What no route names gets the defaults.',
         why: 'The caller usually brings a deadline.',
@@ -66,6 +61,7 @@ const service = withRules(
   ),
   (found, report) => {
     refuseUnreachable(found['routes'], (path, message) => report(['routes', ...path], message));
+    refuseIdleLimits(found['rate_limits'], (path, message) => report(['rate_limits', ...path], message));
     requireOneServer(found, report);
   },
 );
@@ -84,7 +80,7 @@ const caller = withRules(
     'a block with name and upstreams',
   ),
   (found, report) => {
-    refuseUnreachableUpstreams(found, report);
+    upstreamsRules(found, report);
     if (address(found['admin'])?.kind === 'unix') {
       report(
         ['admin'],
@@ -129,6 +125,8 @@ export const meshFile = withRules(
       }),
       drain_timeout: drainTimeout,
       log,
+      access_log: meshAccessLog,
+      fault_injection: faultInjection,
       run_dir: option(filePath('a directory').optional(), {
         meaning: 'Where sockets, certificates and sidecar files go; made private (0700).',
         otherwise: 'a fresh directory, removed at the end',
@@ -168,9 +166,7 @@ function rules(found: Loose, report: Report): void {
   if (callerName !== undefined && names.includes(callerName)) {
     report(['caller', 'name'], `found "${callerName}", which is also a service; expected a name of its own`);
   }
-  requireKnownUpstreams(names, file, report);
-  const people = [...names, ...elsewhere(file), ...(callerName === undefined ? [] : [callerName])];
-  requireKnownIntentions(people, file, report);
+  requireKnownNames(file, services, report);
   const own = [
     ...listeners([['caller', 'admin'], address(callerBlock['admin'])]),
     ...listeners([['caller', 'shared', 'listen'], address(mapping(callerBlock['shared'])['listen'])]),
@@ -181,42 +177,6 @@ function rules(found: Loose, report: Report): void {
   ];
   refuseSharedPlaces(own, report);
   meshConsulRules(file, own, report);
-}
-
-/** Upstreams that are nobody of this file, and of which it says where Consul has them. */
-function elsewhere(file: Loose): string[] {
-  if (file['consul'] === undefined) return [];
-  const upstreams = entries(mapping(file['caller'])['upstreams']);
-  return upstreams.flatMap(([upstream, said]) => (said['consul'] === undefined ? [] : [upstream]));
-}
-
-function requireKnownUpstreams(names: readonly string[], file: Loose, report: Report): void {
-  const known = [...names, ...elsewhere(file)];
-  const other = file['consul'] === undefined ? '' : ', or a block consul in it for a service elsewhere';
-  for (const [upstream] of entries(mapping(file['caller'])['upstreams'])) {
-    if (known.includes(upstream)) continue;
-    const meant = nearest(upstream, names);
-    const hint = meant === undefined ? '' : `; did you mean "${meant}"?`;
-    report(
-      ['caller', 'upstreams', upstream],
-      `found no service of that name; expected one of ${names.join(', ')}${other}${hint}`,
-    );
-  }
-}
-
-function requireKnownIntentions(names: readonly string[], file: Loose, report: Report): void {
-  for (const [i, intention] of list(file['intentions']).entries()) {
-    for (const side of ['from', 'to']) {
-      const said = text(mapping(intention)[side]);
-      if (said === undefined || said === '*' || names.includes(said)) continue;
-      const meant = nearest(said, names);
-      const hint = meant === undefined ? '' : `; did you mean "${meant}"?`;
-      report(
-        ['intentions', i, side],
-        `found "${said}", which is nobody in this mesh; expected one of ${names.join(', ')} or "*"${hint}`,
-      );
-    }
-  }
 }
 
 function replicaListeners(serviceName: string, block: Loose, report: Report) {

@@ -2,41 +2,26 @@
  * Routes: what the sidecar may do with a method, on either side of the mesh.
  */
 import { z } from 'zod';
-import { isValidPattern } from '../../core/method.js';
 import { isCovered, STREAMING_METHODS } from '../methods.js';
 import { defaultKind, defaultTimeoutMs, type RouteKind } from '../route-defaults.js';
 import { writeDuration } from '../spelling/duration.js';
-import { misspelled, quoted, type Spelled, spelled } from '../spelling/spelled.js';
+import { quoted } from '../spelling/spelled.js';
 import { RETRYABLE_STATUSES } from '../spelling/status-code.js';
-import { list, mapping, number, text, texts } from './loose.js';
-import { block, option, type Report, value, withRules } from './option.js';
-import { choice, duration, durationOrNone, spelling, wholeNumber, yesOrNo } from './values.js';
+import { fallback, hedge, mirror, split } from './detours.js';
+import { type Loose, list, mapping, number, text, texts } from './loose.js';
+import { methodList } from './method-list.js';
+import { block, option, type Report, withRules } from './option.js';
+import { refuseBadDetours } from './route-detours.js';
+import { choice, duration, durationOrNone, wholeNumber, yesOrNo } from './values.js';
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 
-/** For the JSON Schema; `readMethod` is what decides. */
-const METHOD_PATTERN = '^(\\*|/\\w+(\\.\\w+)*/(\\*|\\w+))$';
-const METHOD_EXPECTED = '"/package.Service/Method", "/package.Service/*" or "*"';
-
-function readMethod(method: string): Spelled<string> {
-  if (isValidPattern(method)) return spelled(method);
-  const hint = isValidPattern(`/${method}`) ? `; did you mean ${quoted(`/${method}`)}?` : '';
-  return misspelled(`found ${quoted(method)}; expected ${METHOD_EXPECTED}${hint}`);
-}
-
-const methods = option(
-  z
-    .array(value(spelling(METHOD_EXPECTED, METHOD_PATTERN, readMethod), { type: 'method' }), {
-      error: 'a list of methods',
-    })
-    .min(1, { error: 'at least one method' }),
-  {
-    meaning:
-      'The methods this route is about: `/package.Service/Method`, `/package.Service/*` or `*`. The first route that matches decides.',
-    why: 'A route about nothing would be a mistake.',
-  },
-);
+const methods = option(methodList(), {
+  meaning:
+    'The methods this route is about: `/package.Service/Method`, `/package.Service/*` or `*`. The first route that matches decides.',
+  why: 'A route about nothing would be a mistake.',
+});
 
 const kind = option(choice(['unary', 'streaming']).optional(), {
   meaning:
@@ -57,6 +42,13 @@ const idleTimeout = option(durationOrNone({ min: 1, max: DAY_MS }).optional(), {
   meaning: 'A stream without a frame in either direction for this long is ended.',
   otherwise: '`5m` for streams, `none` for unary methods',
   why: 'Longer than the pauses of a living stream; a unary call has its timeout.',
+});
+
+const maxTimeout = option(durationOrNone({ min: 1, max: DAY_MS }).optional(), {
+  meaning:
+    'Longest deadline that a caller is granted; a later one is brought forward to it, on streams too. What `timeout` says still holds.',
+  otherwise: '`none`',
+  why: 'A caller usually knows how long it can wait; where callers are strangers, say a bound.',
 });
 
 const retry = withRules(
@@ -111,10 +103,13 @@ const retry = withRules(
 
 export const inboundRoute = withRules(
   block(
-    { methods, kind, timeout, idle_timeout: idleTimeout },
-    'a block with methods, kind, timeout and idle_timeout',
+    { methods, kind, timeout, max_timeout: maxTimeout, idle_timeout: idleTimeout },
+    'a block with methods, kind, timeout, max_timeout and idle_timeout',
   ),
-  (found, report) => refuseHeldStreams(found, report),
+  (found, report) => {
+    refuseHeldStreams(found, report);
+    refuseShortGrants(found, report);
+  },
 );
 
 export const outboundRoute = withRules(
@@ -128,6 +123,7 @@ export const outboundRoute = withRules(
         why: 'Only the author of a model knows.',
       }),
       timeout,
+      max_timeout: maxTimeout,
       idle_timeout: idleTimeout,
       attempt_timeout: option(durationOrNone({ min: 1, max: DAY_MS }).prefault('none'), {
         meaning:
@@ -139,14 +135,19 @@ export const outboundRoute = withRules(
         otherwise: 'absent: one attempt',
         why: 'A retry multiplies load, so a route has to ask for it.',
       }),
+      hedge,
+      fallback,
+      split,
+      mirror,
     },
     'a block with methods and what to do with them',
   ),
   (found, report) => {
-    const route = found;
-    refuseHeldStreams(route, report);
-    refuseLongAttempts(route, report);
-    refuseUnsafeRetries(route, report);
+    refuseHeldStreams(found, report);
+    refuseShortGrants(found, report);
+    refuseLongAttempts(found, report);
+    refuseUnsafeRetries(found, report);
+    refuseBadDetours({ route: found, kind: kindOf(found), timeoutMs: timeoutOf(found) }, report);
   },
 );
 
@@ -168,12 +169,12 @@ export function refuseUnreachable(routes: unknown, report: Report): void {
   }
 }
 
-function kindOf(route: ReturnType<typeof mapping>): RouteKind {
+function kindOf(route: Loose): RouteKind {
   const said = text(route['kind']);
   return said === 'unary' || said === 'streaming' ? said : defaultKind(texts(route['methods']));
 }
 
-function refuseHeldStreams(route: ReturnType<typeof mapping>, report: Report): void {
+function refuseHeldStreams(route: Loose, report: Report): void {
   if (route['kind'] !== 'unary') return;
   for (const [i, method] of texts(route['methods']).entries()) {
     if (!STREAMING_METHODS.includes(method)) continue;
@@ -184,16 +185,37 @@ function refuseHeldStreams(route: ReturnType<typeof mapping>, report: Report): v
   }
 }
 
-function refuseLongAttempts(route: ReturnType<typeof mapping>, report: Report): void {
-  const attemptMs = number(route['attempt_timeout']) ?? 0;
+/** 0 for none, and for one that is wrong in itself. */
+function timeoutOf(route: Loose): number {
   const said = route['timeout'];
-  const timeoutMs = said === undefined ? defaultTimeoutMs(kindOf(route)) : (number(said) ?? 0);
-  if (attemptMs === 0 || timeoutMs === 0 || attemptMs <= timeoutMs) return;
-  const bound = `${writeDuration(timeoutMs)}${said === undefined ? ' by default' : ''}`;
-  report(['attempt_timeout'], `found ${writeDuration(attemptMs)}; expected at most timeout (${bound})`);
+  return said === undefined ? defaultTimeoutMs(kindOf(route)) : (number(said) ?? 0);
 }
 
-function refuseUnsafeRetries(route: ReturnType<typeof mapping>, report: Report): void {
+function shownTimeout(route: Loose): string {
+  const shown = writeDuration(timeoutOf(route));
+  return route['timeout'] === undefined ? `${shown} by default` : shown;
+}
+
+function refuseLongAttempts(route: Loose, report: Report): void {
+  const attemptMs = number(route['attempt_timeout']) ?? 0;
+  const timeoutMs = timeoutOf(route);
+  if (attemptMs === 0 || timeoutMs === 0 || attemptMs <= timeoutMs) return;
+  report(
+    ['attempt_timeout'],
+    `found ${writeDuration(attemptMs)}; expected at most timeout (${shownTimeout(route)})`,
+  );
+}
+
+function refuseShortGrants(route: Loose, report: Report): void {
+  const maxMs = number(route['max_timeout']) ?? 0;
+  if (maxMs === 0 || maxMs >= timeoutOf(route)) return;
+  report(
+    ['max_timeout'],
+    `found ${writeDuration(maxMs)}; expected at least timeout (${shownTimeout(route)}), which is granted in any case`,
+  );
+}
+
+function refuseUnsafeRetries(route: Loose, report: Report): void {
   if (route['retry'] === undefined || route['idempotent'] !== false) return;
   const codes = texts(mapping(route['retry'])['on']);
   if (codes.length === 0) return;

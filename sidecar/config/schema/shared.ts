@@ -1,12 +1,9 @@
 /**
- * Blocks that stand in both kinds of file: names of the mesh, intentions, the queue, the log.
+ * Blocks that stand in both kinds of file: names of the mesh, intentions, the log.
  */
 import { z } from 'zod';
-import { block, option, value } from './option.js';
-import { choice, duration, listenAddress, name, size, trustDomainName, wholeNumber } from './values.js';
-
-const KIB = 1_024;
-const GIB = 1_073_741_824;
+import { block, option } from './option.js';
+import { anyone, choice, duration, listenAddress, name, trustDomainName } from './values.js';
 
 export const DEFAULT_TRUST_DOMAIN = 'outrider.local';
 export const DEFAULT_DATACENTER = 'dc1';
@@ -47,11 +44,6 @@ export const admin = option(listenAddress().optional(), {
   otherwise: 'absent: not served',
   why: 'Keep it on loopback: whoever reaches it can drain the sidecar.',
 });
-
-const anyone = (what: string) => {
-  const error = `${what}, or "*" for all`;
-  return value(z.union([z.literal('*'), name(what)], { error }), { type: 'name or `*`' });
-};
 
 const intention = block(
   {
@@ -103,25 +95,3 @@ export const ownDefaultIntention = option(choice(ACTIONS).optional(), {
   otherwise: "`deny`; with `consul.intentions`, the policy of Consul's ACL system",
   why: 'Fails closed.',
 });
-
-export const queue = option(
-  block(
-    {
-      concurrency: option(wholeNumber({ min: 1, max: 10_000 }).prefault(2), {
-        meaning:
-          'Calls the local model may hold at once; the others wait here, where they can be bounded and expire.',
-        why: 'One runs while the next is ready. With batching: twice the largest batch.',
-      }),
-      max_waiting: option(wholeNumber({ min: 0, max: 1_000_000 }).prefault(128), {
-        meaning: 'Calls that may wait; one more is refused at once with RESOURCE_EXHAUSTED.',
-        why: 'At 5 ms a call the last one waits 0.6 s: longer queues only answer the dead.',
-      }),
-      max_waiting_bytes: option(size({ min: 64 * KIB, max: 64 * GIB }).prefault('64MiB'), {
-        meaning: 'Request bytes that may wait.',
-        why: 'One message of the largest size, or a hundred images.',
-      }),
-    },
-    'a block with concurrency, max_waiting and max_waiting_bytes',
-  ).prefault({}),
-  { meaning: 'The queue before the local model.', why: 'A model runs one inference at a time.' },
-);

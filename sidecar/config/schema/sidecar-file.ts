@@ -2,6 +2,7 @@
  * The whole of a sidecar file, and the rules between its parts.
  */
 import { z } from 'zod';
+import { accessLog, faultInjection } from './access-log.js';
 import { sidecarConsul } from './consul.js';
 import { sidecarConsulRules } from './consul-rules.js';
 import { limits } from './limits.js';
@@ -9,6 +10,8 @@ import { address, entries, type Loose, list, mapping } from './loose.js';
 import { sidecarModelProcess } from './model-process.js';
 import { block, option, type Report, withRules } from './option.js';
 import { type Listener, listeners, refuseCallingItself, refuseSharedPlaces } from './places-taken.js';
+import { queue } from './queue.js';
+import { rateLimits, refuseIdleLimits } from './rate-limits.js';
 import { inboundRoute, refuseUnreachable } from './route.js';
 import {
   admin,
@@ -17,11 +20,10 @@ import {
   log,
   ownDefaultIntention,
   ownIntentions,
-  queue,
   trustDomain,
 } from './shared.js';
 import { sidecarUpstream } from './upstream.js';
-import { refuseUnreachableUpstreams, sharedListener, upstreamsOf } from './upstreams.js';
+import { sharedListener, upstreamsOf, upstreamsRules } from './upstreams.js';
 import { choice, duration, filePath, listenAddress, name, peerAddress, plainText } from './values.js';
 
 const identity = block(
@@ -78,6 +80,7 @@ const inbound = withRules(
         why: 'Needs a model card with a block `golden` for each model.',
       }),
       queue,
+      rate_limits: rateLimits,
       routes: option(z.array(inboundRoute, { error: 'a list of routes' }).prefault([]), {
         meaning: 'Time limits by method. What no route names gets the defaults.',
         why: 'The caller usually brings a deadline.',
@@ -87,6 +90,7 @@ const inbound = withRules(
   ),
   (found, report) => {
     refuseUnreachable(found['routes'], (path, message) => report(['routes', ...path], message));
+    refuseIdleLimits(found['rate_limits'], (path, message) => report(['rate_limits', ...path], message));
   },
 );
 
@@ -95,7 +99,7 @@ const outbound = withRules(
     { upstreams: upstreamsOf(sidecarUpstream), shared: sharedListener },
     'a block with upstreams and, perhaps, shared',
   ),
-  refuseUnreachableUpstreams,
+  upstreamsRules,
 );
 
 export const sidecarFile = withRules(
@@ -133,6 +137,8 @@ export const sidecarFile = withRules(
       admin,
       drain_timeout: drainTimeout,
       log,
+      access_log: accessLog,
+      fault_injection: faultInjection,
       limits: option(limits.prefault({}), {
         meaning: 'Bounds against hostile or broken peers; each has a counter.',
         why: 'On, with room for ordinary use.',

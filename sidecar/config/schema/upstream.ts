@@ -4,9 +4,10 @@
 import { z } from 'zod';
 import type { Address } from '../model.js';
 import { isSamePlace, writeAddress } from '../spelling/address.js';
-import { writeDuration } from '../spelling/duration.js';
 import { BALANCE_KINDS, balance } from './balance.js';
 import { discovery } from './discovery.js';
+import { ejection } from './ejection.js';
+import { breaker, health, locality, localityName, slowStart } from './endpoint-care.js';
 import { address, type Loose, list, mapping, number, text } from './loose.js';
 import { block, option, type Report, withRules } from './option.js';
 import { outboundRoute, refuseUnreachable } from './route.js';
@@ -37,6 +38,11 @@ const endpointBlock = block(
       why: 'Nobody else knows it.',
     }),
     weight,
+    locality: option(localityName().optional(), {
+      meaning: 'Where it is, for `locality` of the upstream.',
+      otherwise: 'absent: elsewhere',
+      why: 'Matters only where an upstream has a block `locality`.',
+    }),
     id: option(
       plainText('a short name')
         .min(1, { error: 'a short name' })
@@ -49,48 +55,12 @@ const endpointBlock = block(
       },
     ),
   },
-  'an address, or a block with address, weight and id',
+  'an address, or a block with address, weight, locality and id',
 );
 
 const endpoint = z.union([peerAddress(), endpointBlock], {
-  error: 'an address, or a block with address, weight and id',
+  error: 'an address, or a block with address, weight, locality and id',
 });
-
-const ejection = withRules(
-  block(
-    {
-      mode: option(choice(['enforce', 'observe']).prefault('enforce'), {
-        meaning: '`observe` counts what would be ejected, and ejects nothing.',
-        why: 'A pool of two needs it most.',
-      }),
-      consecutive_faults: option(wholeNumber({ min: 1, max: 1_000 }).prefault(5), {
-        meaning: 'Faults in a row after which an endpoint gets no traffic.',
-        why: 'Works at any pool size and any rate; one bad call is not an outage.',
-      }),
-      base: option(duration({ min: 10, max: HOUR_MS }).prefault('30s'), {
-        meaning:
-          'Length of the first ejection; the nth lasts n times as long. A single probing call ends it.',
-        why: 'Longer than a restart with its warm-up.',
-      }),
-      max: option(duration({ min: 10, max: 24 * HOUR_MS }).prefault('5m'), {
-        meaning: 'No ejection is longer.',
-        why: 'Ten times the base.',
-      }),
-      jitter: option(ratio().prefault(0.1), {
-        meaning: 'Share of each ejection by which it is made shorter or longer at random.',
-        why: 'Endpoints ejected together should not come back together.',
-      }),
-    },
-    'a block with mode, consecutive_faults, base, max and jitter',
-  ),
-  (found, report) => {
-    const baseMs = number(found['base']);
-    const maxMs = number(found['max']);
-    if (baseMs !== undefined && maxMs !== undefined && maxMs < baseMs) {
-      report(['max'], `found ${writeDuration(maxMs)}; expected at least base (${writeDuration(baseMs)})`);
-    }
-  },
-);
 
 const pool = block(
   {
@@ -158,6 +128,10 @@ const common = {
     meaning: 'How the endpoint of an attempt is chosen.',
     why: '`least-loaded` steers around a slow replica before anything has failed.',
   }),
+  health,
+  breaker,
+  slow_start: slowStart,
+  locality,
   ejection: option(ejection.prefault({}), {
     meaning:
       'When an endpoint is taken out, and for how long. Never more than half of them, and never the last one.',
@@ -194,7 +168,8 @@ export const sidecarUpstream = withRules(
           .min(1, { error: 'at least one endpoint' })
           .optional(),
         {
-          meaning: 'The instances of the upstream, each an address or a block with address, weight and id.',
+          meaning:
+            'The instances of the upstream, each an address or a block with address, weight, locality and id.',
           otherwise: 'with a block `consul` at the top: what Consul says; else required',
           why: 'Without an endpoint every call would fail.',
         },

@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { entries, type Loose } from './loose.js';
 import { metadataKey } from './metadata-key.js';
 import { block, option, type Report, withRules } from './option.js';
+import { refuseBadNames } from './upstream-names.js';
 import { choice, listenAddress, name } from './values.js';
 
 const shared = withRules(
@@ -55,9 +56,13 @@ export function upstreamsOf<S extends z.ZodType>(upstream: S) {
   );
 }
 
-/** For a block with `upstreams` and `shared`: each upstream has to be reachable for the application. */
-export function refuseUnreachableUpstreams(found: Loose, report: Report): void {
+/**
+ * For a block with `upstreams` and `shared`: each upstream has to be reachable for the application, and to name others
+ * that exist.
+ */
+export function upstreamsRules(found: Loose, report: Report): void {
   const { upstreams, shared: sharedBlock } = found;
+  refuseBadNames(upstreams, report);
   const all = entries(upstreams);
   if (upstreams !== undefined && all.length === 0)
     report(['upstreams'], 'found none; expected at least one upstream');

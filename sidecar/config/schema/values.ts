@@ -9,7 +9,7 @@ import { readSize, SIZE_EXPECTED, SIZE_PATTERN, writeSize } from '../spelling/si
 import { quoted, type Spelled } from '../spelling/spelled.js';
 import { value } from './option.js';
 
-/** Bounds are in milliseconds, inclusive. */
+/** In the unit of the value: milliseconds, bytes, or none. Inclusive. */
 export interface Bounds {
   readonly min: number;
   readonly max: number;
@@ -89,6 +89,15 @@ export function wholeNumber(bounds: Bounds) {
   return value(whole.meta({ type: 'integer' }), { type: 'whole number', range });
 }
 
+/** `none` is 0. */
+export function wholeNumberOrNone(bounds: Bounds) {
+  const range = `${bounds.min} to ${bounds.max}`;
+  const error = `a whole number from ${range}, or none`;
+  const either = z.union([wholeNumber(bounds), z.literal('none', { error: 'none' })], { error });
+  const read = either.transform((said): number => (said === 'none' ? 0 : said));
+  return value(read, { type: 'whole number or `none`', range });
+}
+
 export function rational(bounds: Bounds) {
   const range = `${bounds.min} to ${bounds.max}`;
   const error = `a number from ${range}`;
@@ -98,9 +107,14 @@ export function rational(bounds: Bounds) {
   });
 }
 
-export function ratio() {
-  const error = 'a ratio from 0 to 1';
-  return value(z.number({ error }).min(0, { error }).max(1, { error }), { type: 'ratio', range: '0 to 1' });
+/** Of 0 to 1 unless narrower bounds are given. */
+export function ratio(bounds: Bounds = { min: 0, max: 1 }) {
+  const range = `${bounds.min} to ${bounds.max}`;
+  const error = `a ratio from ${range}`;
+  return value(z.number({ error }).min(bounds.min, { error }).max(bounds.max, { error }), {
+    type: 'ratio',
+    range,
+  });
 }
 
 export function choice<const T extends readonly [string, ...string[]]>(names: T) {
@@ -118,6 +132,12 @@ const NAME = /^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$/;
 export function name(what: string) {
   const error = `${what}: lower-case letters, digits, "-", "_" and ".", at most 63`;
   return value(z.string({ error }).regex(NAME, { error }), { type: 'name' });
+}
+
+/** A name, or `*`. */
+export function anyone(what: string) {
+  const error = `${what}, or "*" for all`;
+  return value(z.union([z.literal('*'), name(what)], { error }), { type: 'name or `*`' });
 }
 
 export function trustDomainName() {

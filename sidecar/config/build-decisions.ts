@@ -1,0 +1,189 @@
+/**
+ * From the spelled blocks about decisions to the parts of model.ts: limits of inbound calls, care for endpoints, and the
+ * detours of routes.
+ */
+import type { z } from 'zod';
+import { pathFrom, present } from './build-basics.js';
+import type {
+  AccessLogConfig,
+  ActiveHealthConfig,
+  DetectorsConfig,
+  FallbackConfig,
+  HedgeConfig,
+  MirrorConfig,
+  QueueConfig,
+  RateLimitConfig,
+  RouteConfig,
+  SidecarConfig,
+  SplitConfig,
+  UpstreamConfig,
+} from './model.js';
+import type { accessLog } from './schema/access-log.js';
+import type { detectors } from './schema/detectors.js';
+import type { queue } from './schema/queue.js';
+import type { rateLimits } from './schema/rate-limits.js';
+import type { outboundRoute } from './schema/route.js';
+import type { meshUpstream } from './schema/upstream.js';
+
+const MINUTE_MS = 60_000;
+const MIB = 1_048_576;
+
+type SaidRoute = z.output<typeof outboundRoute>;
+type SaidUpstream = z.output<typeof meshUpstream>;
+
+/** What is written of calls, and whether drills may be held. */
+export function buildObservation(
+  said: {
+    readonly access_log?: z.output<typeof accessLog>;
+    readonly fault_injection: boolean;
+  },
+  baseDir: string,
+): Pick<SidecarConfig, 'accessLog' | 'faultInjection'> {
+  return {
+    ...present('accessLog', said.access_log && buildAccessLog(said.access_log, baseDir)),
+    ...(said.fault_injection ? { faultInjection: true } : {}),
+  };
+}
+
+function buildAccessLog(said: NonNullable<z.output<typeof accessLog>>, baseDir: string): AccessLogConfig {
+  return {
+    ...present('path', said.path === undefined ? undefined : pathFrom(baseDir, said.path)),
+    sampleRatio: said.sample,
+  };
+}
+
+export function buildQueue(said: z.output<typeof queue>): QueueConfig {
+  return {
+    concurrency: said.concurrency,
+    maxWaiting: said.max_waiting,
+    maxWaitingBytes: said.max_waiting_bytes,
+    ...present('adaptive', said.adaptive && { min: said.adaptive.min, max: said.adaptive.max }),
+    ...present('priority', said.priority && buildPriority(said.priority)),
+    ...(said.fair ? { fair: true } : {}),
+  };
+}
+
+function buildPriority({
+  key,
+  classes,
+  otherwise,
+}: NonNullable<z.output<typeof queue>['priority']>): NonNullable<QueueConfig['priority']> {
+  return { key, classes: [...classes], otherwise: otherwise ?? classes.at(-1) ?? '' };
+}
+
+export function buildRateLimits(said: z.output<typeof rateLimits>): readonly RateLimitConfig[] | undefined {
+  return said?.map(({ callers, methods, per_second: perSecond, burst }) => ({
+    callers,
+    methods,
+    perSecond,
+    burst: burst ?? Math.max(1, Math.ceil(perSecond)),
+  }));
+}
+
+/** What an upstream says about its endpoints beyond what every upstream has. */
+export function buildCare(
+  said: SaidUpstream,
+): Pick<UpstreamConfig, 'health' | 'breaker' | 'slowStart' | 'locality'> {
+  const { health, breaker, slow_start: slowStart, locality } = said;
+  return {
+    ...present('health', health && buildHealth(health)),
+    ...present(
+      'breaker',
+      breaker && {
+        maxConnections: breaker.max_connections,
+        maxPending: breaker.max_pending,
+        maxInFlight: breaker.max_in_flight,
+        maxRetries: breaker.max_retries,
+      },
+    ),
+    ...present(
+      'slowStart',
+      slowStart && {
+        minRatio: slowStart.min_ratio,
+        convergedFactor: slowStart.converged_factor,
+        minCalls: slowStart.min_calls,
+        maxMs: slowStart.max,
+      },
+    ),
+    ...present('locality', locality && { own: locality.own, spillBelow: locality.spill_below }),
+  };
+}
+
+function buildHealth(said: NonNullable<SaidUpstream['health']>): ActiveHealthConfig {
+  return {
+    kind: said.kind,
+    service: said.service ?? '',
+    intervalMs: said.interval,
+    timeoutMs: said.timeout,
+    unhealthy: said.unhealthy,
+    healthy: said.healthy,
+  };
+}
+
+export function buildDetectors(said: z.output<typeof detectors>): Required<DetectorsConfig> {
+  const { success_ratio: ratio, success_rate: rate, failure_ratio: failures, latency } = said;
+  const output = said.invalid_output;
+  return {
+    successRatio: { mode: ratio.mode, below: ratio.below, minCalls: ratio.min_calls },
+    successRate: {
+      mode: rate.mode,
+      factor: rate.factor,
+      minPeers: rate.min_peers,
+      minCalls: rate.min_calls,
+    },
+    failureRatio: {
+      mode: failures.mode,
+      above: failures.above,
+      minPeers: failures.min_peers,
+      minCalls: failures.min_calls,
+    },
+    latency: { mode: latency.mode, factor: latency.factor, minCalls: latency.min_calls },
+    invalidOutput: {
+      mode: output.mode,
+      above: output.above,
+      minSamples: output.min_samples,
+      sampleRatio: output.sample_ratio,
+    },
+  };
+}
+
+/** `upstream`: the one whose route it is. */
+export function buildDetours(
+  upstream: string,
+  said: SaidRoute,
+): Pick<RouteConfig, 'hedge' | 'fallback' | 'split' | 'mirror'> {
+  return {
+    ...present('hedge', said.hedge && buildHedge(said.hedge)),
+    ...present('fallback', said.fallback?.map(buildFallback)),
+    ...present('split', said.split && buildSplit(upstream, said.split)),
+    ...present('mirror', said.mirror && buildMirror(said.mirror)),
+  };
+}
+
+function buildHedge(said: NonNullable<SaidRoute['hedge']>): HedgeConfig {
+  return { percentile: said.percentile, minDelayMs: said.min_delay, maxRatio: said.max_ratio };
+}
+
+/** The schema made sure that `upstream` has its name. */
+function buildFallback(said: NonNullable<SaidRoute['fallback']>[number]): FallbackConfig {
+  const { kind, upstream = '', max_age: maxAgeMs = 5 * MINUTE_MS, max_bytes: maxBytes = 16 * MIB } = said;
+  return kind === 'upstream' ? { kind, upstream } : { kind, maxAgeMs, maxBytes };
+}
+
+function buildSplit(upstream: string, said: NonNullable<SaidRoute['split']>): SplitConfig {
+  const weights = Object.entries(said.weights ?? { [upstream]: 1 });
+  return {
+    match: said.match.map(({ key, value, upstream: to }) => ({ key, value, upstream: to })),
+    weights: weights.map(([to, weight]) => ({ upstream: to, weight })),
+    ...present('stickyBy', said.sticky_by),
+  };
+}
+
+function buildMirror(said: NonNullable<SaidRoute['mirror']>): MirrorConfig {
+  return {
+    upstream: said.upstream,
+    ratio: said.ratio,
+    maxInFlight: said.max_in_flight,
+    tolerance: said.tolerance,
+  };
+}

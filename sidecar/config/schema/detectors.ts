@@ -1,0 +1,129 @@
+/**
+ * How an endpoint that answers badly is found out, beside faults in a row.
+ */
+import { block, option } from './option.js';
+import { choice, ratio, rational, wholeNumber } from './values.js';
+
+const MODES = ['enforce', 'observe', 'off'] as const;
+
+const mode = (fallback: (typeof MODES)[number], why: string) =>
+  option(choice(MODES).prefault(fallback), {
+    meaning:
+      '`enforce`: what it finds is ejected. `observe`: it is counted only. `off`: it does not look. Where `ejection.mode` is `observe`, nothing is ejected.',
+    why,
+  });
+
+const minCalls = (fallback: number, why: string) =>
+  option(wholeNumber({ min: 1, max: 1_000_000 }).prefault(fallback), {
+    meaning: 'Calls to the endpoint within the last 10 s below which there is no verdict.',
+    why,
+  });
+
+const minPeers = option(wholeNumber({ min: 2, max: 1_000 }).prefault(5), {
+  meaning: 'Endpoints with enough calls below which there is no verdict.',
+  why: 'A mean of fewer says little about any of them (Envoy, gRFC A50).',
+});
+
+const successRatio = block(
+  {
+    mode: mode('enforce', 'Works in the small pools that models have.'),
+    below: option(ratio({ min: 0.01, max: 0.999 }).prefault(0.8), {
+      meaning: 'An endpoint with a smaller share of successes is ejected.',
+      why: 'One call in five failed is far from any ordinary day.',
+    }),
+    min_calls: minCalls(5, 'Two failures among five are a finding, one is not.'),
+  },
+  'a block with mode, below and min_calls',
+);
+
+const successRate = block(
+  {
+    mode: mode('enforce', 'Finds what is bad only beside its peers, and only in pools large enough.'),
+    factor: option(rational({ min: 0.1, max: 10 }).prefault(1.9), {
+      meaning:
+        'An endpoint whose success rate is below the mean of its peers minus so many standard deviations is ejected.',
+      why: "Envoy's own default.",
+    }),
+    min_peers: minPeers,
+    min_calls: minCalls(100, "Envoy's own default."),
+  },
+  'a block with mode, factor, min_peers and min_calls',
+);
+
+const failureRatio = block(
+  {
+    mode: mode('off', 'What it finds, success_ratio has found before.'),
+    above: option(ratio({ min: 0.01, max: 0.999 }).prefault(0.85), {
+      meaning: 'An endpoint with a larger share of faults is ejected.',
+      why: "Envoy's own default.",
+    }),
+    min_peers: minPeers,
+    min_calls: minCalls(50, "Envoy's own default."),
+  },
+  'a block with mode, above, min_peers and min_calls',
+);
+
+const latency = block(
+  {
+    mode: mode('enforce', 'A slow replica costs more than a dead one, and no status shows it.'),
+    factor: option(rational({ min: 1.1, max: 100 }).prefault(3), {
+      meaning:
+        'An endpoint whose median latency is above so many times the median of its peers, with requests of similar size, is ejected.',
+      why: 'Well beyond what different machines or a busy neighbour do.',
+    }),
+    min_calls: minCalls(20, 'A median of fewer moves with single calls.'),
+  },
+  'a block with mode, factor and min_calls',
+);
+
+const invalidOutput = block(
+  {
+    mode: mode('off', 'It reads answers, which costs CPU, and it knows ModelInfer only.'),
+    above: option(ratio({ min: 0.01, max: 0.999 }).prefault(0.5), {
+      meaning: 'An endpoint with a larger share of invalid answers among the samples is ejected.',
+      why: 'A single NaN can be the fault of its input.',
+    }),
+    min_samples: option(wholeNumber({ min: 1, max: 100_000 }).prefault(20), {
+      meaning: 'Samples below which there is no verdict.',
+      why: 'At 5 % of 100 calls per second: four seconds.',
+    }),
+    sample_ratio: option(ratio({ min: 0.0001, max: 1 }).prefault(0.05), {
+      meaning: 'Share of the answers that are looked at.',
+      why: 'A broken model is broken for all; one answer in twenty shows it soon.',
+    }),
+  },
+  'a block with mode, above, min_samples and sample_ratio',
+);
+
+export const detectors = option(
+  block(
+    {
+      success_ratio: option(successRatio.prefault({}), {
+        meaning: 'Share of successes in an exact ring of 10 s.',
+        why: 'On: it needs no peers to compare with.',
+      }),
+      success_rate: option(successRate.prefault({}), {
+        meaning: 'Success rate against the peers.',
+        why: 'On: silent in pools that are too small for it.',
+      }),
+      failure_ratio: option(failureRatio.prefault({}), {
+        meaning: "Share of faults in an exact ring of 10 s: Envoy's failure percentage.",
+        why: 'Off: there for those who come from Envoy.',
+      }),
+      latency: option(latency.prefault({}), {
+        meaning: 'Latency against the peers.',
+        why: 'On: no status shows it.',
+      }),
+      invalid_output: option(invalidOutput.prefault({}), {
+        meaning:
+          'NaN, infinities, a wrong shape or a wrong datatype in answers of ModelInfer. The same request is put to a peer before an endpoint is charged.',
+        why: 'Off: it reads answers.',
+      }),
+    },
+    'a block with success_ratio, success_rate, failure_ratio, latency and invalid_output',
+  ).prefault({}),
+  {
+    meaning: 'How an endpoint is found out, beside faults in a row. Each detector speaks for itself.',
+    why: 'Faults in a row miss what fails half the time, or answers late, or wrongly.',
+  },
+);

@@ -1,0 +1,67 @@
+/**
+ * How often who may call, on the side of the model.
+ */
+import { z } from 'zod';
+import { isCovered } from '../methods.js';
+import { list, mapping, texts } from './loose.js';
+import { methodList } from './method-list.js';
+import { block, option, type Report } from './option.js';
+import { anyone, rational, wholeNumber } from './values.js';
+
+const rateLimit = block(
+  {
+    callers: option(
+      z
+        .array(anyone('the name of a service'), { error: 'a list of services' })
+        .min(1, { error: 'at least one service, or "*"' })
+        .prefault(['*']),
+      {
+        meaning: 'The services that the limit is about, each with a bucket of its own; `*` is everyone.',
+        why: 'No caller may take what belongs to all.',
+      },
+    ),
+    methods: option(methodList().prefault(['*']), {
+      meaning: 'The methods it is about, as in a route. They share the bucket.',
+      why: 'A limit on a caller is usually one on all it does.',
+    }),
+    per_second: option(rational({ min: 0.001, max: 1_000_000 }), {
+      meaning: 'Calls per second in the long run.',
+      why: 'Only the owner of the model knows. To keep a caller out altogether, there are intentions.',
+    }),
+    burst: option(wholeNumber({ min: 1, max: 1_000_000 }).optional(), {
+      meaning: 'Calls that may come at once after a pause.',
+      otherwise: '`per_second`, rounded up',
+      why: 'What a second allows may come at its beginning.',
+    }),
+  },
+  'a block with callers, methods, per_second and burst',
+);
+
+export const rateLimits = option(z.array(rateLimit, { error: 'a list of rate limits' }).optional(), {
+  meaning:
+    'How often each caller may call. The first one that matches decides; a call over its limit is refused with RESOURCE_EXHAUSTED and told when to come back.',
+  otherwise: 'absent: no limits',
+  why: 'The queue bounds the whole; limits are for callers that do not share well.',
+});
+
+/** Refuses a limit that earlier ones leave nothing for: it would look as if it held. */
+export function refuseIdleLimits(limits: unknown, report: Report): void {
+  const earlier: { readonly callers: readonly string[]; readonly methods: readonly string[] }[] = [];
+  for (const [i, limit] of list(limits).entries()) {
+    const { callers, methods } = mapping(limit);
+    const said = { callers: texts(callers), methods: texts(methods) };
+    const before = earlier.findIndex(
+      (other) =>
+        said.callers.every((who) => other.callers.includes('*') || other.callers.includes(who)) &&
+        said.methods.every((pattern) => other.methods.some((by) => isCovered(pattern, by))),
+    );
+    const isWhole = said.callers.length > 0 && said.methods.length > 0;
+    if (before !== -1 && isWhole) {
+      report(
+        [i],
+        `found a limit that is never reached: rate_limits[${before}] already takes all its calls; expected the more specific one first`,
+      );
+    }
+    earlier.push(said);
+  }
+}
