@@ -11,7 +11,7 @@ import type { ModelReport, SidecarView } from './admin/view.js';
 import type { Address, InboundConfig, SidecarConfig } from './config/model.js';
 import { Consul } from './discovery/consul/consul.js';
 import { DEFAULT_LOCAL_SETTINGS } from './http2/settings.js';
-import type { ModelEvidence } from './inbound.js';
+import type { ModelEvidence } from './inbound-runs.js';
 import { familiesOf } from './mesh/families.js';
 import { queueReport, reportOf } from './mesh/report.js';
 import { CatalogueEntry } from './parts/catalogue-entry.js';

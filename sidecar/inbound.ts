@@ -1,7 +1,7 @@
 /**
  * STORY 1: what happens to a call from a peer, in order.
  *
- *   measure → identify → authorize → route → deadline → queue → local model → answer
+ *   measure → identify → authorize → route → deadline → limits → queue → local model → answer
  *
  * Read `accept`, `admit` and `onAttemptEnd`; the rest is what they say in detail.
  */
@@ -9,20 +9,22 @@
 import type { InboundConfig } from './config/model.js';
 import { allowedMs } from './core/deadline.js';
 import { parseGrpcTimeout } from './core/grpc-timeout.js';
-import type { IntentionTable, Verdict } from './core/intentions.js';
-import { Ended, isNeverProcessed } from './core/outcome.js';
-import type { PermissionList } from './core/permissions.js';
-import { Admission, InboundQueue, QueueEntry, QueueState } from './core/queue.js';
+import type { IntentionTable } from './core/intentions.js';
+import { type Ended, isNeverProcessed } from './core/outcome.js';
+import type { MemoryReading } from './core/overload.js';
+import { type InboundQueue, QueueState } from './core/queue.js';
 import { Reasons, reasonMessage } from './core/reason.js';
-import { Status } from './core/status.js';
 import { factsOf } from './http2/facts.js';
-import { type Field, makeField } from './http2/hpack/field.js';
+import type { Field } from './http2/hpack/field.js';
 import type { HeaderBlock, StableList } from './http2/hpack/header-list.js';
 import { Token } from './http2/hpack/tokens.js';
 import type { Stream } from './http2/stream.js';
+import { type Caller, InboundAccess } from './inbound-access.js';
+import { InboundCall, type Ticket } from './inbound-call.js';
+import { InboundLimits } from './inbound-limits.js';
+import { InboundRuns, type ModelEvidence } from './inbound-runs.js';
 import { Attempt } from './relay/attempt.js';
-import { Call, NEVER, type Story } from './relay/call.js';
-import { callFacts } from './relay/call-facts.js';
+import { type Call, NEVER, type Story } from './relay/call.js';
 import { failureAnswer } from './relay/failure.js';
 import {
   extrasWithoutPseudo,
@@ -38,61 +40,14 @@ import type { Link } from './relay/link.js';
 import { isGrpcRequest, NotGrpc } from './relay/not-grpc.js';
 import type { Pool } from './relay/pool.js';
 import type { Relay } from './relay/relay.js';
-import { type Match, Routes } from './relay/route-plan.js';
+import { Routes } from './relay/route-plan.js';
 
-/** Who is at the other end of a connection, and what was last decided about it. */
-export class Caller {
-  readonly field: Field;
-  decidedVersion = -1;
-  /** Whatever the call. */
-  isAllowed = false;
-  /** Where it depends on the call. */
-  permissions: PermissionList | null = null;
-  constructor(readonly service: string) {
-    this.field = makeField('outrider-caller', service);
-  }
-}
-
-/** Services about the server rather than the model: they hold no place in the model's line. */
+/** Services about the server rather than the model: they hold no place in the model's line, and pass whatever its limits. */
 const ASIDE = [
   '/grpc.health.v1.Health/',
   '/grpc.reflection.v1.ServerReflection/',
   '/grpc.reflection.v1alpha.ServerReflection/',
 ];
-
-const INFERENCE_SERVICE = '/inference.GRPCInferenceService/';
-
-/** The inference protocol has questions about server and model beside the work; of other services all is work. */
-function isInference(path: string): boolean {
-  return !path.startsWith(INFERENCE_SERVICE) || path.endsWith('Infer');
-}
-
-/** A call's place in the line. */
-class Ticket extends QueueEntry {
-  constructor(readonly call: InboundCall) {
-    super();
-  }
-}
-
-class InboundCall extends Call {
-  match!: Match;
-  ticket: Ticket | null = null;
-  caller: Caller | null = null;
-  isOffered = false;
-}
-
-/** What the local model's runs say about it, for whoever watches over it. Times are monotonic ms. */
-export interface ModelEvidence {
-  readonly inFlight: number;
-  /** Given to the model so far, in flight or not: what was started and is neither, its callers gave up. */
-  readonly started: number;
-  readonly completed: number;
-  /** Inferences that ended with OK: what proves that the model computes. */
-  readonly succeeded: number;
-  readonly lastCompletionMs: number;
-  readonly oldestStartMs: number;
-  readonly usualMs: number;
-}
 
 export type ModelState =
   | { readonly kind: 'ready' }
@@ -102,26 +57,26 @@ export type ModelState =
   | { readonly kind: 'away'; readonly why: string };
 
 export class Inbound implements Story {
-  readonly queue: InboundQueue<Ticket>;
-  private readonly running = new Set<Ticket>();
+  readonly limits: InboundLimits;
+  private readonly access: InboundAccess;
+  private readonly runs = new InboundRuns();
   private routes: Routes;
   private readonly profile = requestProfile('http');
   private model: ModelState = { kind: 'starting' };
-  private completed = 0;
-  private succeeded = 0;
-  private lastCompletionMs = 0;
-  private usualMs = 0;
 
   constructor(
     private config: InboundConfig,
     private readonly service: string,
     /** Connections to the local model service: the one place an attempt of this side goes. */
     readonly pool: Pool,
-    private intentions: IntentionTable,
+    intentions: IntentionTable,
     private readonly relay: Relay,
     private readonly replayBytes: number,
+    /** Absent: memory is not looked after. */
+    readMemory?: () => MemoryReading,
   ) {
-    this.queue = new InboundQueue({ ...config.queue, concurrency: 0 });
+    this.limits = new InboundLimits(config, service, relay, readMemory);
+    this.access = new InboundAccess(intentions, service);
     this.routes = this.makeRoutes(config);
   }
 
@@ -129,19 +84,20 @@ export class Inbound implements Story {
   update(config: InboundConfig, intentions: IntentionTable, links: Iterable<Link>): void {
     this.config = config;
     this.routes = this.makeRoutes(config, this.routes);
-    this.setModel(this.model);
+    this.limits.update(config);
     this.setIntentions(intentions, links);
+    this.pump();
   }
 
   /** `links`: the open connections of peers; calls on them that are no longer allowed are ended. */
   setIntentions(intentions: IntentionTable, links: Iterable<Link>): void {
     this.relay.nowMs = this.relay.clock.now();
-    this.intentions = intentions;
+    this.access.intentions = intentions;
     for (const link of links) {
       const caller = link.identity as Caller | null;
-      if (this.isAllowed(caller)) continue;
+      if (this.access.isAllowed(caller)) continue;
       for (const { owner } of link.connection.state.table.all()) {
-        if (owner instanceof InboundCall && !this.permits(caller, owner.block)) this.refuse(owner);
+        if (owner instanceof InboundCall && !this.access.permits(caller, owner.block)) this.refuse(owner);
       }
     }
   }
@@ -162,7 +118,7 @@ export class Inbound implements Story {
     if (caller === null && this.config.mtls === 'strict') {
       return call.answer(Reasons.noIdentity, reasonMessage(Reasons.noIdentity));
     }
-    if (!this.isAllowed(caller) && !this.permits(caller, block)) return this.refuse(call);
+    if (!this.access.isAllowed(caller) && !this.access.permits(caller, block)) return this.refuse(call);
     if (match === null)
       return call.answer(Reasons.unknownRoute, reasonMessage(Reasons.unknownRoute, { path: facts.path }));
     call.match = match;
@@ -177,7 +133,8 @@ export class Inbound implements Story {
     if (allowed !== NEVER) call.setDeadline(call.startMs + allowed);
 
     if (this.model.kind === 'away') return this.turnAway(call, this.model.why);
-    if (ASIDE.some((prefix) => facts.path.startsWith(prefix))) return this.start(call);
+    if (isAside(facts.path)) return this.start(call);
+    if (this.limits.turnsAway(call, facts.path)) return;
     // A unary call joins the line when its request is complete: a slow uploader holds no place.
     if (ended || !match.plan.holdsResponse) this.admit(call);
   }
@@ -189,42 +146,20 @@ export class Inbound implements Story {
     else call.onSentUp(call.requestBytes);
   }
 
-  /** Into the line, or away at once. */
   private admit(call: InboundCall): void {
     call.isOffered = true;
-    const ticket = new Ticket(call);
-    call.ticket = ticket;
-    const verdict = this.queue.offer(ticket, call.requestBytes, call.deadlineMs, this.relay.nowMs);
-    if (verdict === Admission.admitted) return this.start(call);
-    if (verdict === Admission.waiting) return;
-    const detail =
-      verdict === Admission.tooLate
-        ? 'the expected wait is longer than the time left'
-        : verdict === Admission.tooMany
-          ? `${this.queue.waiting} calls are waiting`
-          : `${this.queue.waitingBytes} bytes are waiting`;
-    const waitMs = Math.max(1, Math.ceil(this.queue.expectedWaitMs()));
-    const pushback = makeField('grpc-retry-pushback-ms', String(Math.min(waitMs, 60_000)));
-    call.answer(
-      Reasons.overloaded,
-      reasonMessage(Reasons.overloaded, { service: this.service, detail }),
-      pushback,
-    );
+    if (this.limits.admits(call)) this.start(call);
   }
 
   private start(call: InboundCall): void {
-    if (call.ticket !== null) this.running.add(call.ticket);
+    if (call.ticket !== null) this.runs.begin(call.ticket);
     call.begin(new Attempt(call, this, this.relay.nowMs), NEVER);
     // There is one model: nothing is kept for another attempt.
     call.forgetReplay();
   }
 
   onAttemptEnd(call: InboundCall, attempt: Attempt): void {
-    const now = this.relay.nowMs;
-    if (attempt.ended === Ended.trailers && call.ticket !== null) {
-      this.completedOne(now, now - attempt.startMs);
-      if (attempt.status === Status.OK && isInference(factsOf(call.block).path)) this.succeeded++;
-    }
+    if (call.ticket !== null) this.runs.answered(call, this.relay.nowMs);
     if (attempt.trailers !== null) call.finishWith(attempt);
     else if (isNeverProcessed(attempt.ended as Ended) && !call.isCommitted) {
       this.turnAway(call, attempt.reason === '' ? 'it refused the call' : attempt.reason);
@@ -236,27 +171,8 @@ export class Inbound implements Story {
 
   // ---- in detail ----
 
-  private isAllowed(caller: Caller | null): boolean {
-    if (caller === null) return this.intentions.allows('', this.service);
-    if (caller.decidedVersion !== this.intentions.version) this.judge(caller);
-    return caller.isAllowed;
-  }
-
-  private judge(caller: Caller): void {
-    const verdict = this.intentions.verdict(caller.service, this.service);
-    caller.isAllowed = verdict === 'allow';
-    caller.permissions = listIn(verdict);
-    caller.decidedVersion = this.intentions.version;
-  }
-
-  /** Asked after `isAllowed` said no: whether this one call is let in all the same. */
-  private permits(caller: Caller | null, block: HeaderBlock): boolean {
-    const list = caller === null ? listIn(this.intentions.verdict('', this.service)) : caller.permissions;
-    return list !== null && list.decide(callFacts(block)) === 'allow';
-  }
-
   private refuse(call: InboundCall): void {
-    if (!this.intentions.isLoaded && call.attempt === null) {
+    if (!this.access.intentions.isLoaded && call.attempt === null) {
       const message = reasonMessage(Reasons.notLoaded, { service: this.service });
       return call.answer(Reasons.notLoaded, message);
     }
@@ -275,13 +191,16 @@ export class Inbound implements Story {
   setModel(model: ModelState): void {
     this.relay.nowMs = this.relay.clock.now();
     this.model = model;
-    const isReady = model.kind === 'ready';
-    this.queue.configure({ ...this.config.queue, concurrency: isReady ? this.config.queue.concurrency : 0 });
-    if (isReady) return this.pump();
+    this.limits.open(model.kind === 'ready');
+    if (model.kind === 'ready') return this.pump();
     if (model.kind === 'starting') return;
     for (let ticket = this.queue.takeWaiting(); ticket !== null; ticket = this.queue.takeWaiting()) {
       this.turnAway(ticket.call, model.why);
     }
+  }
+
+  get queue(): InboundQueue<Ticket> {
+    return this.limits.queue;
   }
 
   get modelState(): ModelState {
@@ -289,29 +208,7 @@ export class Inbound implements Story {
   }
 
   evidence(): ModelEvidence {
-    let oldest = 0;
-    for (const ticket of this.running) {
-      if (oldest === 0 || ticket.queueStartedMs < oldest) oldest = ticket.queueStartedMs;
-    }
-    return {
-      inFlight: this.running.size,
-      started: this.queue.admittedTotal,
-      completed: this.completed,
-      succeeded: this.succeeded,
-      lastCompletionMs: this.lastCompletionMs,
-      oldestStartMs: oldest,
-      usualMs: this.usualMs,
-    };
-  }
-
-  /** A slow average that jumps up at once: near the slowest of the recent runs. */
-  private completedOne(nowMs: number, ranMs: number): void {
-    this.completed++;
-    this.lastCompletionMs = nowMs;
-    this.usualMs =
-      ranMs > this.usualMs
-        ? this.usualMs + (ranMs - this.usualMs) * 0.3
-        : this.usualMs * 0.995 + ranMs * 0.005;
+    return this.runs.evidence(this.queue.admittedTotal);
   }
 
   /** Lets the next ones in line through. */
@@ -372,9 +269,8 @@ export class Inbound implements Story {
     call.tally?.finished(status, now - call.startMs);
     const { ticket } = call;
     if (ticket === null) return;
-    if (this.running.delete(ticket)) {
-      if (call.attempt?.ended === Ended.trailers) this.queue.release(ticket, now);
-      else this.queue.forfeit(ticket, now);
+    if (this.runs.end(ticket)) {
+      this.limits.release(call, ticket, now);
       this.pump();
     } else {
       this.queue.remove(ticket);
@@ -391,6 +287,7 @@ export class Inbound implements Story {
   }
 }
 
-function listIn(verdict: Verdict): PermissionList | null {
-  return typeof verdict === 'string' ? null : verdict;
+function isAside(path: string): boolean {
+  for (const prefix of ASIDE) if (path.startsWith(prefix)) return true;
+  return false;
 }

@@ -34,6 +34,12 @@ export function isKnownUnary(path: string): boolean {
   return KNOWN_UNARY.has(path);
 }
 
+/** Whether a valid pattern takes a valid path. */
+export function matchesMethod(pattern: string, path: string): boolean {
+  if (pattern === '*' || pattern === path) return true;
+  return pattern.endsWith('/*') && path.startsWith(pattern.slice(0, -1));
+}
+
 /** Routes by method: the first route of the list with a pattern that matches is the one, found in three look-ups. */
 export class RouteTable<R extends { readonly methods: readonly string[] }> {
   private readonly byPath = new Map<string, number>();

@@ -145,6 +145,10 @@ export class Line<E extends LineEntry> {
     this.isFair = isFair;
   }
 
+  lengthOf(lineClass: number): number {
+    return this.tiers[lineClass]?.length ?? 0;
+  }
+
   append(entry: E): void {
     this.tier(entry.lineClass).append(entry, this.laneOf(entry.lineCaller));
     this.length += 1;

@@ -17,7 +17,7 @@ export const Admission = {
   tooMany: 2,
   /** The line is at its limit of bytes. */
   tooLarge: 3,
-  /** It would not reach the model before its deadline. */
+  /** Its run would not be over before its deadline. */
   tooLate: 4,
 } as const;
 export type Admission = (typeof Admission)[keyof typeof Admission];
@@ -44,6 +44,8 @@ export interface QueueSettings {
 
 /** Weight of one run in the mean service time: it follows within some ten runs. */
 const SERVICE_WEIGHT = 0.1;
+/** A foretold wait may be this much too short: who is let in on the edge and comes too late has cost others their run. */
+const CAUTION = 1.2;
 /** While nothing runs, what is known of service times loses half its weight in this time: a slow spell is over some day. */
 const IDLE_HALF_LIFE_MS = 10_000;
 
@@ -68,8 +70,24 @@ export class InboundQueue<E extends QueueEntry> {
     return this.line.length;
   }
 
+  /** Of a class. */
+  waitingOf(lineClass: number): number {
+    return this.line.lengthOf(lineClass);
+  }
+
+  /** Room for half of what may wait is taken, in calls or in bytes. */
+  get isHalfFull(): boolean {
+    const { maxWaiting, maxWaitingBytes } = this.settings;
+    return this.waiting * 2 >= maxWaiting || this.waitingBytes * 2 >= maxWaitingBytes;
+  }
+
   get concurrency(): number {
     return this.settings.concurrency;
+  }
+
+  /** Every place is taken. */
+  get isFull(): boolean {
+    return this.running >= this.settings.concurrency;
   }
 
   /** New limits for what happens from now on; nobody already waiting is sent away. Call `next` afterwards: more may be let through. */
@@ -104,7 +122,8 @@ export class InboundQueue<E extends QueueEntry> {
       this.start(entry, nowMs);
       return Admission.admitted;
     }
-    if (this.expectedWaitMs(entry.lineClass, entry.lineCaller) > deadlineMs - nowMs) return Admission.tooLate;
+    const waitMs = this.expectedWaitMs(entry.lineClass, entry.lineCaller);
+    if (waitMs > 0 && waitMs * CAUTION + this.serviceMs > deadlineMs - nowMs) return Admission.tooLate;
     const refusal = this.makeRoom(entry, onEvicted);
     if (refusal !== Admission.waiting) return refusal;
     entry.queueState = QueueState.waiting;

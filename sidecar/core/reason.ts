@@ -35,6 +35,12 @@ export const Reasons = {
   ),
   idleTimeout: reason('idle-timeout', Status.DEADLINE_EXCEEDED, 'stream was idle for {limitMs} ms'),
   overloaded: unprocessed('overloaded', Status.RESOURCE_EXHAUSTED, '{service} is overloaded: {detail}'),
+  rateLimited: unprocessed(
+    'rate-limited',
+    Status.RESOURCE_EXHAUSTED,
+    '{source} calls {service} more often than it may',
+  ),
+  memoryPressure: unprocessed('memory-pressure', Status.RESOURCE_EXHAUSTED, '{service} is short of memory'),
   queueExpired: unprocessed(
     'queue-expired',
     Status.DEADLINE_EXCEEDED,

@@ -6,7 +6,8 @@
 import type { ModelReport } from '../admin/view.js';
 import type { Address, InboundConfig } from '../config/model.js';
 import { IntentionTable } from '../core/intentions.js';
-import { Inbound, type ModelEvidence } from '../inbound.js';
+import { Inbound } from '../inbound.js';
+import type { ModelEvidence } from '../inbound-runs.js';
 import { dialPlain } from '../relay/dial.js';
 import type { Listener } from '../relay/listener.js';
 import { Pool } from '../relay/pool.js';

@@ -11,7 +11,7 @@ import { verifyPeerSocket } from '../identity/peer.js';
 import type { Identity, IdentitySource } from '../identity/source.js';
 import { serverTlsOptions } from '../identity/tls.js';
 import { TlsRotation } from '../identity/tls-rotation.js';
-import { Caller } from '../inbound.js';
+import { Caller } from '../inbound-access.js';
 import type { Peer } from '../mesh/endpoint.js';
 import { dialTls } from '../relay/dial.js';
 import type { Link } from '../relay/link.js';

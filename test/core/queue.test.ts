@@ -57,7 +57,7 @@ describe('InboundQueue, arrivals', () => {
     });
   }
 
-  it('refuses on arrival what would wait past its deadline', () => {
+  it('refuses on arrival what would not have run by its deadline, with some caution about the wait', () => {
     const { queue, work } = setUp({ concurrency: 2, maxWaiting: 100 });
     const first = work('first');
     queue.offer(first, 0, NEVER, 0);
@@ -65,9 +65,31 @@ describe('InboundQueue, arrivals', () => {
     assert.equal(queue.serviceMs, 50);
     for (const name of ['a', 'b', 'c']) queue.offer(work(name), 0, NEVER, 50);
     assert.equal(queue.expectedWaitMs(), 50);
-    assert.equal(queue.offer(work('late'), 0, 99, 50), Admission.tooLate);
-    assert.equal(queue.offer(work('just'), 0, 100, 50), Admission.waiting);
+    // 50 ms of wait, perhaps a fifth more, and 50 ms of its run.
+    assert.equal(queue.offer(work('late'), 0, 50 + 109, 50), Admission.tooLate);
+    assert.equal(queue.offer(work('just'), 0, 50 + 110, 50), Admission.waiting);
     assert.equal(queue.expectedWaitMs(), 75);
+  });
+
+  it('lets in whatever can start at once, however short its time: only so are shorter runs learnt', () => {
+    const { queue, work } = setUp();
+    const slow = work('slow');
+    queue.offer(slow, 0, NEVER, 0);
+    queue.release(slow, 5_000);
+    assert.equal(queue.offer(work('hasty'), 0, 5_010, 5_000), Admission.admitted);
+  });
+
+  it('says when half of what may wait does, in calls or in bytes', () => {
+    const { queue, work } = setUp({ maxWaiting: 4 });
+    queue.offer(work('running'), 0, NEVER, 0);
+    queue.offer(work('a'), 1, NEVER, 0);
+    assert.equal(queue.isHalfFull, false);
+    const b = work('b');
+    queue.offer(b, 1, NEVER, 0);
+    assert.equal(queue.isHalfFull, true);
+    queue.remove(b);
+    queue.offer(work('c'), 49, NEVER, 0);
+    assert.equal(queue.isHalfFull, true);
   });
 
   it('expects no wait while nothing is known of service times', () => {

@@ -9,6 +9,8 @@ describe('Reasons', () => {
       'attempt-timeout',
       'idle-timeout',
       'overloaded',
+      'rate-limited',
+      'memory-pressure',
       'queue-expired',
       'no-endpoint',
       'discovery-pending',
@@ -53,7 +55,12 @@ describe('Reasons', () => {
     ]) {
       assert.equal(status, Status.DEADLINE_EXCEEDED);
     }
-    for (const { status } of [Reasons.overloaded, Reasons.breakerOpen]) {
+    for (const { status } of [
+      Reasons.overloaded,
+      Reasons.rateLimited,
+      Reasons.memoryPressure,
+      Reasons.breakerOpen,
+    ]) {
       assert.equal(status, Status.RESOURCE_EXHAUSTED);
     }
   });
@@ -64,6 +71,8 @@ describe('Reasons', () => {
       marked.map(({ name }) => name),
       [
         'overloaded',
+        'rate-limited',
+        'memory-pressure',
         'queue-expired',
         'no-endpoint',
         'discovery-pending',

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import type { PoolConfig, QueueConfig, RouteConfig } from '../../sidecar/config/model.js';
-import { Caller as Identity } from '../../sidecar/inbound.js';
+import { Caller as Identity } from '../../sidecar/inbound-access.js';
 import { labelOf } from '../../sidecar/mesh/endpoint.js';
 import type { PeerStream } from '../relay/kit/scripted-peer.js';
 import {

@@ -15,7 +15,8 @@ import type {
 } from '../../../sidecar/config/model.js';
 import { IntentionTable } from '../../../sidecar/core/intentions.js';
 import { DEFAULT_LOCAL_SETTINGS } from '../../../sidecar/http2/settings.js';
-import { Caller as Identity, Inbound } from '../../../sidecar/inbound.js';
+import { Inbound } from '../../../sidecar/inbound.js';
+import { Caller as Identity } from '../../../sidecar/inbound-access.js';
 import type { MakeUpstream } from '../../../sidecar/mesh/clusters.js';
 import { labelOf } from '../../../sidecar/mesh/endpoint.js';
 import { Upstream } from '../../../sidecar/mesh/upstream.js';
@@ -218,6 +219,8 @@ export class Stack {
   readonly net = new MemoryNet();
   readonly relay: Relay;
   stalled = false;
+  /** False: there is no identity to connect with. */
+  isArmed = true;
   private deferred: (() => void)[] = [];
   private readonly backends = new Map<string, Backend>();
   private readonly apps: App[] = [];
@@ -253,7 +256,7 @@ export class Stack {
   outbound(config: UpstreamConfig): OutboundStack {
     for (const { id } of config.endpoints) this.backend(id);
     const { relay } = this;
-    const dial = (address: Address) => this.net.dial(labelOf(address));
+    const dial = (address: Address) => (this.isArmed ? this.net.dial(labelOf(address)) : undefined);
     const make: MakeUpstream = (each, cluster) =>
       new Upstream(each, relay, DEFAULT_LOCAL_SETTINGS, dial, cluster);
     const outbound = new Outbound(config, make, relay, REPLAY_BYTES);

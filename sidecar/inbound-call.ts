@@ -1,0 +1,28 @@
+/** A call of a peer, and its place in the line before the model. */
+
+import { QueueEntry } from './core/queue.js';
+import type { Caller } from './inbound-access.js';
+import { Call } from './relay/call.js';
+import type { Match } from './relay/route-plan.js';
+
+/** A call's place in the line. */
+export class Ticket extends QueueEntry {
+  constructor(readonly call: InboundCall) {
+    super();
+  }
+}
+
+export class InboundCall extends Call {
+  match!: Match;
+  /** Null for calls that hold no place: those refused before, and those about the server. */
+  ticket: Ticket | null = null;
+  caller: Caller | null = null;
+  isOffered = false;
+}
+
+const INFERENCE_SERVICE = '/inference.GRPCInferenceService/';
+
+/** The inference protocol has questions about server and model beside the work; of other services all is work. */
+export function isInference(path: string): boolean {
+  return !path.startsWith(INFERENCE_SERVICE) || path.endsWith('Infer');
+}

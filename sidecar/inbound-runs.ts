@@ -1,0 +1,69 @@
+/** The calls that the local model has under way, and what those that ended say about it. */
+
+import { Ended } from './core/outcome.js';
+import { Status } from './core/status.js';
+import { factsOf } from './http2/facts.js';
+import { type InboundCall, isInference, type Ticket } from './inbound-call.js';
+
+/** What the local model's runs say about it, for whoever watches over it. Times are monotonic ms. */
+export interface ModelEvidence {
+  readonly inFlight: number;
+  /** Given to the model so far, in flight or not: what was started and is neither, its callers gave up. */
+  readonly started: number;
+  readonly completed: number;
+  /** Inferences that ended with OK: what proves that the model computes. */
+  readonly succeeded: number;
+  readonly lastCompletionMs: number;
+  readonly oldestStartMs: number;
+  readonly usualMs: number;
+}
+
+export class InboundRuns {
+  private readonly running = new Set<Ticket>();
+  private completed = 0;
+  private succeeded = 0;
+  private lastCompletionMs = 0;
+  private usualMs = 0;
+
+  begin(ticket: Ticket): void {
+    this.running.add(ticket);
+  }
+
+  /** False: it was not under way. */
+  end(ticket: Ticket): boolean {
+    return this.running.delete(ticket);
+  }
+
+  /** The model has said how its call ended. */
+  answered({ attempt, block }: InboundCall, nowMs: number): void {
+    if (attempt === null || attempt.ended !== Ended.trailers) return;
+    this.completed++;
+    this.lastCompletionMs = nowMs;
+    this.learn(nowMs - attempt.startMs);
+    if (attempt.status === Status.OK && isInference(factsOf(block).path)) this.succeeded++;
+  }
+
+  evidence(started: number): ModelEvidence {
+    let oldest = 0;
+    for (const ticket of this.running) {
+      if (oldest === 0 || ticket.queueStartedMs < oldest) oldest = ticket.queueStartedMs;
+    }
+    return {
+      inFlight: this.running.size,
+      started,
+      completed: this.completed,
+      succeeded: this.succeeded,
+      lastCompletionMs: this.lastCompletionMs,
+      oldestStartMs: oldest,
+      usualMs: this.usualMs,
+    };
+  }
+
+  /** A slow average that jumps up at once: near the slowest of the recent runs. */
+  private learn(ranMs: number): void {
+    this.usualMs =
+      ranMs > this.usualMs
+        ? this.usualMs + (ranMs - this.usualMs) * 0.3
+        : this.usualMs * 0.995 + ranMs * 0.005;
+  }
+}
