@@ -98,6 +98,10 @@ export class Outbound implements Story {
   private settle(): void {
     this.plain = this.clusters.plain;
     this.hasSafeRoute = this.config.routes.some(isSafe) || this.clusters.hasRetries;
+    this.resumeWaiting();
+  }
+
+  private resumeWaiting(): void {
     if (this.waiting.size === 0) return;
     this.relay.nowMs = this.relay.clock.now();
     for (const call of this.waiting.takeAll()) if (this.direction.redirect(call)) this.next(call);
@@ -139,8 +143,10 @@ export class Outbound implements Story {
     this.clusters.setDoubt(listener);
   }
 
+  /** There is a new identity, or the first: calls that waited for it go on. */
   refreshConnections(): void {
     for (const upstream of this.clusters.all) upstream.refreshConnections();
+    this.resumeWaiting();
   }
 
   expireConnections(): void {
@@ -194,8 +200,7 @@ export class Outbound implements Story {
     } else {
       endpoint = upstream.pickAgain(call.tried as Endpoint[], now, call.directed?.key);
     }
-    if (endpoint === undefined)
-      return upstream.isKnown ? void this.direction.answerNoEndpoint(call) : this.wait(call);
+    if (endpoint === undefined) return this.withoutEndpoint(call);
     const attempt = new OutboundAttempt(call, endpoint, now);
     if (probed !== undefined) attempt.probe = endpoint.ejection.probe;
     endpoint.inFlight++;
@@ -217,6 +222,8 @@ export class Outbound implements Story {
   onAttemptEnd(call: OutboundCall, attempt: OutboundAttempt): void {
     observe(call, attempt, this.relay);
     if (attempt.ended === Ended.trailers && attempt.status === Status.OK) return call.finishWith(attempt);
+    const isUnarmed = attempt.ended === Ended.connectError && !call.upstream.isArmed;
+    if (isUnarmed && this.wait(call)) return;
     if (this.tryAgain(call, attempt)) return;
     if (attempt.ended === Ended.trailers && attempt.trailers !== null) return call.finishWith(attempt);
     const { reason, message } = failureAnswer(
@@ -227,14 +234,25 @@ export class Outbound implements Story {
     call.answer(reason, message);
   }
 
-  /** Nobody has said yet which endpoints there are. */
-  private wait(call: OutboundCall): void {
-    const untilMs = call.startMs + MAX_WAIT_MS;
-    if (this.relay.nowMs < untilMs && this.waiting.add(call)) return call.resumeAt(untilMs);
-    const detail = this.relay.nowMs < untilMs ? 'too many calls wait for them' : 'discovery has not answered';
-    this.waiting.delete(call);
+  /** There is none, or nobody has said yet which there are. */
+  private withoutEndpoint(call: OutboundCall): void {
+    if (call.upstream.isKnown) return void this.direction.answerNoEndpoint(call);
+    if (this.wait(call)) return;
+    const isLate = this.relay.nowMs >= call.startMs + MAX_WAIT_MS;
+    const detail = isLate ? 'discovery has not answered' : 'too many calls wait for them';
     const values = { upstream: this.name, detail };
     call.answer(Reasons.discoveryPending, reasonMessage(Reasons.discoveryPending, values));
+  }
+
+  /** What it needs will come: endpoints from discovery, or our first identity. False: no room, or too late. */
+  private wait(call: OutboundCall): boolean {
+    const untilMs = call.startMs + MAX_WAIT_MS;
+    if (this.relay.nowMs < untilMs && this.waiting.add(call)) {
+      call.resumeAt(untilMs);
+      return true;
+    }
+    this.waiting.delete(call);
+    return false;
   }
 
   // ---- in detail ----
@@ -303,8 +321,12 @@ export class Outbound implements Story {
     if (call.attempt !== null) observe(call, call.attempt as OutboundAttempt, this.relay);
     const limitMs = Math.round(call.deadlineMs - call.startMs);
     const message = reasonMessage(Reasons.deadlineExceeded, { limitMs });
-    const waited = this.waiting.delete(call) ? ` while the endpoints of ${this.name} were not known` : '';
+    const waited = this.waiting.delete(call) ? ` while waiting for ${this.missing(call)}` : '';
     call.answer(Reasons.deadlineExceeded, message + waited);
+  }
+
+  private missing({ upstream }: OutboundCall): string {
+    return upstream.isKnown ? 'an identity to connect with' : `the endpoints of ${this.name}, not known yet`;
   }
 
   onIdle(call: OutboundCall): void {

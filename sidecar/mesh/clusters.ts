@@ -4,6 +4,7 @@
  */
 
 import type { Address, UpstreamConfig } from '../config/model.js';
+import { EjectionState } from '../core/ejection.js';
 import { drawCluster, type Lookup, matchRoute, type TrafficRoute } from '../core/traffic.js';
 import { type ClusterKnowledge, MAIN_CLUSTER, type UpstreamKnowledge } from '../discovery/knowledge.js';
 import { labelOf } from './endpoint.js';
@@ -149,9 +150,10 @@ export class Clusters {
   /** Whether an endpoint of this address is connected and not ejected. */
   isAnswering(address: Address): boolean {
     const label = labelOf(address);
-    for (const upstream of this.byName.values())
-      for (const { label: other, ejection } of upstream.endpoints)
-        if (other === label && ejection.isAvailable && ejection.state === 0) return true;
+    for (const upstream of this.byName.values()) {
+      const ejection = upstream.find(label)?.ejection;
+      if (ejection?.isAvailable === true && ejection.state === EjectionState.admitted) return true;
+    }
     return false;
   }
 

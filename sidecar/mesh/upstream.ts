@@ -33,12 +33,15 @@ export class Upstream {
   readonly budget: RetryBudget;
   /** False: nobody has said yet which endpoints there are. */
   isKnown = true;
+  /** There has been something to connect with. Until then nobody can be reached, and it is nobody's fault. */
+  isArmed = false;
   isRetired = false;
   /** Calls in flight beyond this are refused. */
   maxInFlight = Number.POSITIVE_INFINITY;
   /** Panic: so few are eligible that ejections are ignored; counted once per onset. */
   panics = 0;
   readonly doubt = new Doubt();
+  private byLabel = new Map<string, Endpoint>();
   private readonly starter: Starter;
   private readonly groups: PriorityGroups;
   private balancer: Balancer;
@@ -128,6 +131,11 @@ export class Upstream {
     return this.spare(tried) ?? this.pick(tried, nowMs, key);
   }
 
+  /** The endpoint of this address, as `labelOf` writes it. */
+  find(label: string): Endpoint | undefined {
+    return this.byLabel.get(label);
+  }
+
   /** Whether an attempt could go to an endpoint that the call has not tried. */
   hasUntried(tried: readonly Endpoint[]): boolean {
     return hasUntried(this.active, tried) || this.spare(tried) !== undefined;
@@ -187,7 +195,7 @@ export class Upstream {
   }
 
   private setEndpoints(config: UpstreamConfig, keepPools = true): void {
-    const before = new Map(this.endpoints.map((endpoint) => [endpoint.label, endpoint]));
+    const before = this.byLabel;
     const now = this.relay.clock.now();
     const chosen = this.choose(config.endpoints).map((each) => {
       const known = keepPools ? before.get(labelOf(each.address)) : undefined;
@@ -201,6 +209,7 @@ export class Upstream {
       return known;
     });
     this.endpoints = this.groups.set(chosen, now);
+    this.byLabel = new Map(this.endpoints.map((endpoint) => [endpoint.label, endpoint]));
     for (const gone of before.values()) {
       gone.isGone = true;
       gone.ejections.remove(gone.ejection, now);
@@ -229,12 +238,18 @@ export class Upstream {
     endpoint.limits = {
       config: this.config.pool,
       settings: this.settings,
-      dial: () => this.dial(endpoint.address, endpoint.peer, this.config.tls),
+      dial: () => this.dialTo(endpoint),
       onChange: () => this.onConnection(endpoint),
       ...(this.whyNot === undefined ? {} : { whyNot: this.whyNot }),
     };
     endpoint.pool = new Pool(endpoint.limits, this.relay);
     return endpoint;
+  }
+
+  private dialTo({ address, peer }: Endpoint): Socket | undefined {
+    const socket = this.dial(address, peer, this.config.tls);
+    if (socket !== undefined) this.isArmed = true;
+    return socket;
   }
 
   private onConnection(endpoint: Endpoint): void {

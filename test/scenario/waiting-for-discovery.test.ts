@@ -36,7 +36,7 @@ describe('Scenario: calls before discovery has answered', () => {
     mesh.stack.advance(250);
     assert.equal(call.status, 4);
     assert.equal(call.reason, 'deadline-exceeded');
-    assert.match(call.trailer('grpc-message') ?? '', /while the endpoints of digits were not known/);
+    assert.match(call.trailer('grpc-message') ?? '', /while waiting for the endpoints of digits/);
     assert.equal(mesh.out.outbound.waitingCalls, 0);
     assert.equal(mesh.stack.relay.memory.held, 0);
   });
@@ -102,5 +102,52 @@ describe('Scenario: calls before discovery has answered', () => {
     mesh.tell(['a']);
     mesh.tell(undefined);
     assert.deepEqual(mesh.calls(3), { a: 3 });
+  });
+
+  describe('and before there is an identity to connect with', () => {
+    beforeEach(() => {
+      mesh = new Discovered({ routes: [aRoute({ timeoutMs: 0 })] });
+      mesh.stack.isArmed = false;
+    });
+
+    it('wait for it too, whatever came of the request meanwhile', () => {
+      const body = Buffer.alloc(60_000, 'x');
+      const call = mesh.call({ timeout: '5S', body });
+      mesh.tell(['a', 'b']);
+      mesh.stack.advance(1000);
+      assert.ok(!call.isOver);
+      assert.equal(mesh.out.outbound.waitingCalls, 1);
+      mesh.stack.isArmed = true;
+      mesh.out.outbound.refreshConnections();
+      mesh.stack.advance(100);
+      assert.equal(call.status, 0);
+      const asked = ['a', 'b'].flatMap((name) => mesh.stack.backend(name).requests);
+      assert.equal(asked.length, 1);
+      assert.equal(asked[0]!.bytes, body.length);
+    });
+
+    it('say so when it does not come in time', () => {
+      mesh.tell(['a']);
+      const [soon, late] = [mesh.call({ timeout: '200m' }), mesh.call({ timeout: '20S' })];
+      mesh.stack.advance(250);
+      assert.equal(soon.status, 4);
+      assert.match(soon.trailer('grpc-message') ?? '', /while waiting for an identity/);
+      mesh.stack.advance(15_000);
+      assert.equal(late.status, 14);
+      assert.equal(late.reason, 'connect-failed');
+      assert.equal(mesh.out.outbound.waitingCalls, 0);
+    });
+
+    it('but fail at once when we had one and have none any more', () => {
+      mesh.stack.isArmed = true;
+      mesh.tell(['a']);
+      assert.deepEqual(mesh.calls(1), { a: 1 });
+      mesh.stack.isArmed = false;
+      mesh.out.outbound.expireConnections();
+      mesh.stack.run();
+      const call = mesh.call({ timeout: '5S' });
+      mesh.stack.advance(400);
+      assert.equal(call.reason, 'connect-failed');
+    });
   });
 });
