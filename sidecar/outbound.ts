@@ -11,26 +11,25 @@ import type { Address, RouteConfig, UpstreamConfig } from './config/model.js';
 import { attemptAllowedMs } from './core/deadline.js';
 import { Ended } from './core/outcome.js';
 import { Reasons, reasonMessage } from './core/reason.js';
-import { decideRetry, NO_PUSHBACK, parsePushback, RetryState } from './core/retry.js';
+import { decideRetry, RetryState } from './core/retry.js';
 import { Status } from './core/status.js';
 import type { UpstreamKnowledge } from './discovery/knowledge.js';
 import { factsOf } from './http2/facts.js';
 import type { Field } from './http2/hpack/field.js';
 import type { HeaderBlock, StableList } from './http2/hpack/header-list.js';
-import { Token } from './http2/hpack/tokens.js';
 import type { Stream } from './http2/stream.js';
 import { Clusters, type MakeUpstream } from './mesh/clusters.js';
 import { Direction } from './mesh/direction.js';
 import type { Endpoint } from './mesh/endpoint.js';
 import { observe } from './mesh/observe.js';
 import { OutboundAttempt, OutboundCall } from './mesh/outbound-call.js';
+import { retryFacts } from './mesh/retry-facts.js';
 import type { Upstream } from './mesh/upstream.js';
 import { MAX_WAIT_MS, WaitingCalls } from './mesh/waiting-calls.js';
 import { type Call, NEVER, type Story } from './relay/call.js';
 import { failureAnswer } from './relay/failure.js';
 import {
   extrasWithoutPseudo,
-  extraValue,
   forwardExtras,
   forwardOddRequest,
   forwardRequest,
@@ -265,22 +264,9 @@ export class Outbound implements Story {
     call.retry ??= new RetryState();
     const { retry } = call;
     retry.attempts = call.attempts;
-    const trailers = attempt.trailers;
-    const pushback = trailers === null ? undefined : fieldValue(trailers, Token.grpcRetryPushbackMs);
     const wait = decideRetry(
       retry,
-      {
-        ended: attempt.ended as Ended,
-        status: attempt.status,
-        pushbackMs: pushback === undefined ? NO_PUSHBACK : parsePushback(pushback),
-        // Only a sidecar's word counts: what is outside the mesh may say anything.
-        isMarkedUnprocessed:
-          trailers !== null && !call.plan.stripsResponse && hasField(trailers, 'outrider-unprocessed'),
-        isCommitted: call.isCommitted,
-        isRequestHeld: call.isReplayable,
-        isOtherAvailable: call.upstream.hasUntried(call.tried as Endpoint[]),
-        timeLeftMs: call.deadlineMs - now,
-      },
+      retryFacts(call, attempt, now),
       call.match.plan.config,
       call.upstream.budget,
       this.relay.random,
@@ -369,17 +355,4 @@ export class Outbound implements Story {
 /** Whether a failure of one attempt can be made good by another. */
 function isSafe(route: RouteConfig): boolean {
   return route.idempotent && route.retry !== undefined;
-}
-
-function fieldValue(block: HeaderBlock, token: number): string | undefined {
-  const extra = extraValue(block, token);
-  if (extra !== undefined) return extra;
-  for (const field of block.stable.toFields()) if (field.token === token) return field.value;
-  return undefined;
-}
-
-function hasField(block: HeaderBlock, name: string): boolean {
-  for (const field of block.stable.toFields()) if (field.name === name) return true;
-  for (const field of block.extras) if (field.name === name) return true;
-  return false;
 }

@@ -10,6 +10,8 @@ import type { Inbound } from '../inbound.js';
 import type { Outbound } from '../outbound.js';
 import type { Memory } from '../relay/relay.js';
 import { type CallTally, LATENCY_BOUNDS_MS, type Tally } from '../relay/tally.js';
+import { counter, gauge } from './family.js';
+import { queueFamilies } from './inbound-families.js';
 import type { Upstream } from './upstream.js';
 
 export interface FamilySources {
@@ -21,14 +23,6 @@ export interface FamilySources {
   readonly rotations: number;
   /** Seconds until the leaf expires; undefined without one. */
   readonly leafSecondsLeft: number | undefined;
-}
-
-function counter(name: string, help: string, samples: Sample[]): Family {
-  return { kind: 'counter', name, help, samples };
-}
-
-function gauge(name: string, help: string, samples: Sample[]): Family {
-  return { kind: 'gauge', name, help, samples };
 }
 
 export function familiesOf(sources: FamilySources): Family[] {
@@ -191,26 +185,6 @@ function upstreamFamilies(outbounds: readonly Outbound[]): Family[] {
       'outrider_calls_waiting_for_discovery',
       'Calls that wait until the endpoints of their upstream are known.',
       outbounds.map(({ name, waitingCalls }) => ({ labels: { upstream: name }, value: waitingCalls })),
-    ),
-  ];
-}
-
-function queueFamilies(inbound: Inbound | undefined): Family[] {
-  if (inbound === undefined) return [];
-  const one = (value: number): Sample[] => [{ labels: {}, value }];
-  return [
-    gauge('outrider_queue_running', 'Calls the local model holds.', one(inbound.queue.running)),
-    gauge('outrider_queue_waiting', 'Calls that wait for the local model.', one(inbound.queue.waiting)),
-    gauge('outrider_queue_waiting_bytes', 'Request bytes that wait.', one(inbound.queue.waitingBytes)),
-    counter(
-      'outrider_queue_admitted_total',
-      'Calls let through to the local model.',
-      one(inbound.queue.admittedTotal),
-    ),
-    counter(
-      'outrider_queue_expired_total',
-      'Calls whose deadline passed in the queue.',
-      one(inbound.queue.expiredTotal),
     ),
   ];
 }

@@ -3,7 +3,8 @@
 import type { EndpointReport, QueueReport } from '../admin/view.js';
 import { EjectionState } from '../core/ejection.js';
 import { Outcome } from '../core/outcome.js';
-import type { InboundQueue, QueueEntry } from '../core/queue.js';
+import { PRESSURE_NAMES } from '../core/overload.js';
+import type { InboundLimits } from '../inbound-limits.js';
 import type { Endpoint } from './endpoint.js';
 import type { Upstream } from './upstream.js';
 
@@ -51,11 +52,15 @@ function both(one: string, other: string): string {
   return other === '' ? one : `${one}; ${other}`;
 }
 
-export function queueReport(queue: InboundQueue<QueueEntry>): QueueReport {
+export function queueReport(limits: InboundLimits, nowMs: number): QueueReport {
+  const { queue, adaptive, priorities, rates, memory } = limits;
+  const { running, waiting, waitingBytes, concurrency, expiredTotal, evictedTotal } = queue;
+  const classes = priorities?.names.map((name, i) => ({ name, waiting: queue.waitingOf(i) }));
   return {
-    running: queue.running,
-    waiting: queue.waiting,
-    waitingBytes: queue.waitingBytes,
-    concurrency: queue.concurrency,
+    ...{ running, waiting, waitingBytes, concurrency, expired: expiredTotal, evicted: evictedTotal },
+    ...(adaptive === null ? {} : { unloadedMs: adaptive.unloadedMs }),
+    ...(classes === undefined ? {} : { classes }),
+    ...(rates === null ? {} : { rateLimited: rates.refused }),
+    ...(memory === null ? {} : { pressure: PRESSURE_NAMES[memory.at(nowMs)] }),
   };
 }
