@@ -301,7 +301,7 @@ class App implements Sidecar {
   }
 
   queue(): ReturnType<SidecarView['queue']> {
-    return this.inbound && queueReport(this.inbound.inbound.queue);
+    return this.inbound && queueReport(this.inbound.inbound.limits, this.deps.clock.now());
   }
 
   model(): ModelReport | undefined {

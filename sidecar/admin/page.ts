@@ -6,7 +6,7 @@
  */
 
 import type { StatusReport } from './status.js';
-import type { EndpointReport, RegistryReport } from './view.js';
+import type { EndpointReport, QueueReport, RegistryReport } from './view.js';
 
 const STYLE = `
 :root { color-scheme: light dark; --line: #8884; --good: #1a7f37; --warn: #9a6700; --bad: #cf222e; }
@@ -77,7 +77,19 @@ function queue(report: StatusReport): string {
   const { queue } = report;
   if (queue === undefined) return '';
   return `<h2>Queue</h2><p>${queue.running} of ${queue.concurrency} running · ${queue.waiting} waiting
-(${queue.waitingBytes} bytes)</p>`;
+(${queue.waitingBytes} bytes)</p>${limits(queue)}`;
+}
+
+/** Only what says something. */
+function limits({ unloadedMs, classes, evicted, rateLimited, pressure }: QueueReport): string {
+  const parts = [
+    ...(classes ?? []).map(({ name, waiting }) => `${waiting} ${name}`),
+    ...(unloadedMs === undefined ? [] : [`unloaded latency ${unloadedMs.toFixed(1)} ms`]),
+    ...(evicted === undefined || evicted === 0 ? [] : [`${evicted} gave way`]),
+    ...(rateLimited === undefined ? [] : [`${rateLimited} over their rate`]),
+    ...(pressure === undefined || pressure === 'none' ? [] : [`memory pressure ${pressure}`]),
+  ];
+  return parts.length === 0 ? '' : `<p class="quiet">${parts.map(escapeHtml).join(' · ')}</p>`;
 }
 
 function registry(report: RegistryReport | undefined): string {

@@ -31,7 +31,19 @@ export interface QueueReport {
   readonly running: number;
   readonly waiting: number;
   readonly waitingBytes: number;
+  /** Calls let through at once: as configured, or as found; 0 while the model is not ready. */
   readonly concurrency: number;
+  /** Best latency of late, ms, where concurrency is found by measuring; 0: not known yet. */
+  readonly unloadedMs?: number;
+  /** Those that wait, by class from the most to the least important. */
+  readonly classes?: readonly { readonly name: string; readonly waiting: number }[];
+  /** Calls whose deadline passed in line, and those that gave way to others, since the start. */
+  readonly expired?: number;
+  readonly evicted?: number;
+  /** Calls over a caller's rate since the start; absent without rate limits. */
+  readonly rateLimited?: number;
+  /** Whether memory runs short; absent where nobody looks. */
+  readonly pressure?: 'none' | 'high' | 'critical';
 }
 
 export interface ModelReport {

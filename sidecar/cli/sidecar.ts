@@ -13,6 +13,7 @@ import { writeAddress } from '../config/spelling/address.js';
 import { systemClock } from '../runtime/clock.js';
 import { keepHeapTop } from '../runtime/heap.js';
 import { createLogger, type Logger } from '../runtime/logger.js';
+import { processMemory } from '../runtime/process-memory.js';
 import { systemRandom } from '../runtime/random.js';
 import { systemTimers, type Timer } from '../runtime/timers.js';
 import { modelProcess } from '../supervise/model-process.js';
@@ -75,6 +76,7 @@ async function start(config: SidecarConfig, logger: Logger): Promise<Sidecar> {
     logger,
     version: packageVersion(),
     env: process.env,
+    readMemory: processMemory,
   };
   try {
     return await startSidecar(config, deps);

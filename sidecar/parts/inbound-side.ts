@@ -29,7 +29,7 @@ export class InboundSide {
     private readonly parts: Parts,
     private readonly intentionsFrom: 'file' | 'registry',
   ) {
-    const { relay, settings, limits } = parts;
+    const { relay, settings, limits, deps } = parts;
     const pool = new Pool(
       {
         config: { connections: 1, connectTimeoutMs: 5000, pingIntervalMs: 0, pingTimeoutMs: 0, maxAgeMs: 0 },
@@ -40,7 +40,15 @@ export class InboundSide {
       relay,
     );
     this.intentions = intentionsFrom === 'file' ? this.tableOf(config) : IntentionTable.notLoaded(0);
-    this.inbound = new Inbound(config, service, pool, this.intentions, relay, limits.replayBytesPerCall);
+    this.inbound = new Inbound(
+      config,
+      service,
+      pool,
+      this.intentions,
+      relay,
+      limits.replayBytesPerCall,
+      deps.readMemory,
+    );
     identity?.onRotated(({ rootsChanged }) => {
       if (rootsChanged) this.listener?.review((link) => identity.stillTrusts(link));
     });

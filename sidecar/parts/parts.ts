@@ -1,6 +1,7 @@
 /** What every part of a running sidecar is given. */
 
 import type { SidecarConfig } from '../config/model.js';
+import type { MemoryReading } from '../core/overload.js';
 import type { LocalSettings } from '../http2/settings.js';
 import { Listener, type ListenerOptions } from '../relay/listener.js';
 import type { Relay } from '../relay/relay.js';
@@ -17,6 +18,8 @@ export interface Deps {
   readonly version: string;
   /** The process's environment, for the variables of other programs that we honour (CONSUL_*). */
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** What the process holds and may hold; absent: memory is not looked after. */
+  readonly readMemory?: () => MemoryReading;
 }
 
 export interface Parts {

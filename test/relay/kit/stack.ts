@@ -14,6 +14,7 @@ import type {
   UpstreamConfig,
 } from '../../../sidecar/config/model.js';
 import { IntentionTable } from '../../../sidecar/core/intentions.js';
+import type { MemoryReading } from '../../../sidecar/core/overload.js';
 import { DEFAULT_LOCAL_SETTINGS } from '../../../sidecar/http2/settings.js';
 import { Inbound } from '../../../sidecar/inbound.js';
 import { Caller as Identity } from '../../../sidecar/inbound-access.js';
@@ -206,6 +207,12 @@ export interface OutboundStack {
   readonly listener: Listener;
 }
 
+export interface InboundStackOptions {
+  /** Default true. */
+  readonly ready?: boolean;
+  readonly readMemory?: () => MemoryReading;
+}
+
 export interface InboundStack {
   readonly inbound: Inbound;
   readonly listener: Listener;
@@ -273,7 +280,7 @@ export class Stack {
     return stack;
   }
 
-  inbound(config: InboundConfig, options: { readonly ready?: boolean } = {}): InboundStack {
+  inbound(config: InboundConfig, options: InboundStackOptions = {}): InboundStack {
     const { relay } = this;
     const model = this.backend(config.local.kind === 'tcp' ? config.local.host : config.local.path);
     const pool = new Pool(
@@ -287,7 +294,15 @@ export class Stack {
     );
     const intentions = (list: readonly IntentionConfig[]): IntentionTable =>
       new IntentionTable(list, config.defaultIntention, ++this.intentionsVersion);
-    const inbound = new Inbound(config, 'digits', pool, intentions(config.intentions), relay, REPLAY_BYTES);
+    const inbound = new Inbound(
+      config,
+      'digits',
+      pool,
+      intentions(config.intentions),
+      relay,
+      REPLAY_BYTES,
+      options.readMemory,
+    );
     pool.start();
     const listener = this.listen((link, stream, block, ended) => inbound.accept(link, stream, block, ended));
     const stack = { inbound, listener, pool, model, intentions };
