@@ -15,6 +15,7 @@ export interface Stall {
 export class LoopMeter {
   private readonly stat = openSync(`/proc/self/task/${process.pid}/schedstat`, 'r');
   private readonly text = Buffer.alloc(64);
+  private readonly never = new Int32Array(new SharedArrayBuffer(4));
   private readonly timer: NodeJS.Timeout;
   private lastNs = this.cpuNs();
   private mostNs = 0;
@@ -50,7 +51,9 @@ export class LoopMeter {
     this.lastNs = ns;
   }
 
+  /** The kernel counts a thread's time when it leaves the core: it does so for an instant. */
   private cpuNs(): number {
+    Atomics.wait(this.never, 0, 0, 0.01);
     const length = readSync(this.stat, this.text, 0, this.text.length, 0);
     return Number(this.text.toString('latin1', 0, length).split(' ', 1)[0]);
   }

@@ -17,11 +17,13 @@ export interface Bar {
 
 export function barsOf(report: DiscoveryReport): Bar[] {
   const largest = report.sizes.at(-1)!;
-  const stall = (what: string, { median, max }: Spread, own: Spread): Bar => ({
+  const isQuiet = report.idleStallMs <= NOISY_MS;
+  // Where others keep us from the core, the clock measures them; the bar is then held against what was ours.
+  const stall = (what: string, clock: Spread, own: Spread): Bar => ({
     what: `longest stall of the event loop, ${largest.endpoints.toLocaleString('en')} endpoints, ${what}`,
-    found: `${ms(median)} (worst ${ms(max)}; own CPU ${ms(own.median)})`,
-    bar: `at most ${STALL_BAR_MS} ms`,
-    holds: median <= STALL_BAR_MS,
+    found: `${ms(clock.median)} (worst ${ms(clock.max)}), of it own CPU ${ms(own.median)}`,
+    bar: `at most ${STALL_BAR_MS} ms${isQuiet ? '' : ' of own CPU, as the machine is not quiet'}`,
+    holds: (isQuiet ? clock : own).median <= STALL_BAR_MS,
   });
   const picks = report.sizes.map(({ pickNs }) => pickNs);
   const ratio = Math.max(...picks) / Math.min(...picks);
@@ -49,7 +51,7 @@ export function renderDiscovery(report: DiscoveryReport): string {
   return [
     `${machine.cpu}, ${machine.cores} cores, ${machine.memoryGb} GiB, Linux ${machine.kernel}, node ${machine.node}`,
     `medians of ${report.runs} runs (worst in brackets)`,
-    `an idle event loop stalls for ${ms(report.idleStallMs)} here${report.idleStallMs > NOISY_MS ? ': THIS MACHINE IS NOT QUIET, and stalls are not ours alone' : ''}`,
+    `an idle event loop stalls for ${ms(report.idleStallMs)} here${report.idleStallMs > NOISY_MS ? ': THIS MACHINE IS NOT QUIET, and neither stalls nor latencies are ours alone' : ''}`,
     '',
     'one upstream',
     renderSizes(report),
