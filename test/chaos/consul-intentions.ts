@@ -7,6 +7,8 @@ import type { SentCall } from './faults-load.js';
 import { measure, type Row, type Trial } from './faults-row.js';
 
 const NOTICE_MS = 2_000;
+/** A call sent just before the answer to our request to Consul can already be refused. */
+const EARLY_MS = 100;
 const STREAMS = 4;
 const REFUSED = 'PERMISSION_DENIED not-allowed';
 
@@ -56,7 +58,7 @@ function judge(trial: Trial, calls: readonly SentCall[], flips: readonly Flip[])
   const longest = (times: readonly (number | undefined)[]) =>
     times.includes(undefined) ? undefined : Math.max(...times.map(Number));
   trial.within('refusals begin', NOTICE_MS, longest(flips.map((one) => untilRefused(calls, one))));
-  trial.within('and end', NOTICE_MS, longest(flips.map((one) => untilServed(calls, one))));
+  trial.within('and end', NOTICE_MS, longest(flips.map((one, i) => untilServed(calls, one, flips[i + 1]))));
   trial.within('open streams are ended', NOTICE_MS, longest(flips.map((one) => one.streamsEndedMs)));
   const ended = flips.flatMap(({ streamEndings }) => streamEndings);
   only(trial, `with ${REFUSED} only`, ended);
@@ -84,13 +86,13 @@ function untilRefused(calls: readonly SentCall[], { deniedMs, allowedMs }: Flip)
 }
 
 /** Until the last call that was refused although it should not have been. */
-function untilServed(calls: readonly SentCall[], { allowedMs }: Flip): number | undefined {
-  const after = calls.filter(({ sentMs }) => sentMs >= allowedMs && sentMs < allowedMs + 2 * NOTICE_MS);
+function untilServed(calls: readonly SentCall[], { allowedMs }: Flip, next: Flip | undefined): number {
+  const endMs = next === undefined ? Number.POSITIVE_INFINITY : next.deniedMs - EARLY_MS;
+  const after = calls.filter(({ sentMs }) => sentMs >= allowedMs && sentMs < endMs);
   const last = after.findLast(({ failure }) => failure !== undefined);
   return last === undefined ? 0 : last.sentMs - allowedMs;
 }
 
 function isDuring(sentMs: number, { deniedMs, allowedMs }: Flip): boolean {
-  // A call sent just before the answer to our request can already be refused.
-  return sentMs >= deniedMs - 100 && sentMs <= allowedMs + NOTICE_MS;
+  return sentMs >= deniedMs - EARLY_MS && sentMs <= allowedMs + NOTICE_MS;
 }

@@ -112,9 +112,15 @@ export class ConsulWorld {
     rmSync(this.folder, { recursive: true, force: true });
   }
 
-  private async openMesh(service: string, caller: string, consul: SeatPlan['consul']): Promise<ConsulMesh> {
+  /** Its callers may call. `agent`: where its sidecars' proxies pass requests on to. */
+  async openMesh(
+    service: string,
+    caller: string,
+    consul: SeatPlan['consul'],
+    agent: { readonly address: string } = this.agent,
+  ): Promise<ConsulMesh> {
     await this.intend(caller, service, 'allow');
-    const { folder, agent } = this;
+    const { folder } = this;
     const common = { wait: WAIT, token_file: join(folder, 'token') };
     return ConsulMesh.open({ service, caller, folder, agent, consul: { ...common, ...consul } });
   }

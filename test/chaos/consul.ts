@@ -2,6 +2,7 @@
 
 import { agentForgets, agentKilled, leaderKilled } from './consul-agents.js';
 import { spoiledAnswers } from './consul-answers.js';
+import { leafExpired } from './consul-expiry.js';
 import { leafRotation, rootRotation } from './consul-identity.js';
 import { intentionFlipped } from './consul-intentions.js';
 import { agentEmptied, catalogueEmptied } from './consul-registry.js';
@@ -27,6 +28,7 @@ export const consulFaults: Suite<ConsulWorld> = {
     restartWithoutKeys,
     leafRotation,
     rootRotation,
+    leafExpired,
     intentionFlipped,
   ],
   open: () => ConsulWorld.open(),
