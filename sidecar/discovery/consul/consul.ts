@@ -52,8 +52,14 @@ export class Consul implements Discovery {
     this.watches = new Watches(this.agent, deps);
     this.cache = consul.cache && CacheFile.open(consul.cache.dir, deps.logger, deps.timers);
     this.deps = this.cache === undefined ? deps : { ...deps, cache: this.cache };
-    this.targets = new Targets(this.watches, { ...this.deps, isAnswering });
     this.identity = config.identity.kind === 'consul' ? this.connectIdentity(deps.logger) : undefined;
+    this.targets = new Targets(this.watches, {
+      ...this.deps,
+      isAnswering,
+      // Only our certificate says it where Consul gives it.
+      datacenter: () =>
+        this.identity === undefined ? config.datacenter : this.identity.current()?.id.datacenter,
+    });
   }
 
   private connectIdentity(logger: Logger): ConnectIdentity {

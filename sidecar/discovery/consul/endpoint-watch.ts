@@ -34,8 +34,8 @@ export interface TargetWatch {
 
 export interface TargetDeps extends ConsulDeps {
   readonly cache?: CacheFile;
-  /** Our own; targets in another one are reached by their wan addresses. Absent: no target is taken to be elsewhere. */
-  readonly datacenter?: string;
+  /** Our own; targets in another one are reached by their wan addresses. While it is not known no target is taken to be elsewhere. */
+  datacenter?(): string | undefined;
   /** Whether calls or connections to it show that it is there. */
   isAnswering(address: Address): boolean;
 }
@@ -118,9 +118,15 @@ class Entry {
     pool: ParsePool,
   ) {
     this.title = titleOf(target);
-    const { datacenter } = target;
-    const isFar = datacenter !== undefined && deps.datacenter !== undefined && datacenter !== deps.datacenter;
-    this.stream = pool.stream({ wan: isFar });
+    const isFar = (): boolean => {
+      const own = deps.datacenter?.();
+      return target.datacenter !== undefined && own !== undefined && target.datacenter !== own;
+    };
+    this.stream = pool.stream({
+      get wan() {
+        return isFar();
+      },
+    });
   }
 
   add(listener: Listener): void {

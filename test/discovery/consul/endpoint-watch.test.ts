@@ -86,7 +86,7 @@ describe('the endpoints of a target', () => {
       timers: clock,
       random: seeded(1),
       logger,
-      datacenter: 'dc1',
+      datacenter: () => 'dc1',
       isAnswering,
       ...(cache === undefined ? {} : { cache }),
     });
