@@ -27,9 +27,14 @@ export interface ConsulFacts {
   readonly pid?: number;
 }
 
+/** How the agent of our own is called where others have the names of their seats. */
+const CONSUL = 'consul';
+
 export class UpReport {
   private readonly progress: ProgressLine;
   private announced = false;
+  /** Of the names in front of what is told later. */
+  private nameWidth = CONSUL.length;
 
   constructor(private readonly options: ReportOptions) {
     this.progress = new ProgressLine(options.out);
@@ -41,10 +46,7 @@ export class UpReport {
     else if (!this.announced) this.showProgress(states);
     else {
       const text = sentence(news);
-      if (text !== undefined)
-        this.line(
-          `${this.stamp()}  ${news.state.seat.name.padEnd(longest(states))}  ${this.tint(news, text)}`,
-        );
+      if (text !== undefined) this.told(news.state.seat.name, this.tint(news, text));
     }
   }
 
@@ -54,13 +56,14 @@ export class UpReport {
     else if (!this.announced) this.progress.show('starting: consul');
     else {
       const text = lifeOf('agent', report);
-      if (text !== undefined) this.line(`${this.stamp()}  consul  ${this.coloured(report, text)}`);
+      if (text !== undefined) this.told(CONSUL, this.coloured(report, text));
     }
   }
 
   ready(states: readonly SeatState[], runDirectory: string, consul?: ConsulFacts): void {
     this.progress.clear();
     this.announced = true;
+    this.nameWidth = Math.max(CONSUL.length, ...states.map((state) => state.seat.name.length));
     if (this.options.json)
       this.line(JSON.stringify({ event: 'up', runDirectory, ...summary(states), consul }));
     else this.line(readyText(states, consul, this.options.palette));
@@ -93,6 +96,10 @@ export class UpReport {
     const { green, yellow, red } = this.options.palette;
     if (of?.state === 'ready') return green(text);
     return of?.state === 'starting' ? yellow(text) : red(text);
+  }
+
+  private told(name: string, text: string): void {
+    this.line(`${this.stamp()}  ${name.padEnd(this.nameWidth)}  ${text}`);
   }
 
   private stamp(): string {
@@ -191,7 +198,9 @@ function readyText(states: readonly SeatState[], consul: ConsulFacts | undefined
 function consulLine(consul: ConsulFacts | undefined): string[] {
   if (consul === undefined) return [];
   if (consul.ui === undefined) return [`registered with Consul at ${consul.address}`];
-  return [`look at ${consul.ui} to see it as Consul does (agent: CONSUL_HTTP_ADDR=${consul.address})`];
+  return [
+    `look at ${consul.ui} for Consul's own view (its command line: CONSUL_HTTP_ADDR=${consul.address})`,
+  ];
 }
 
 /** The line that can be pasted: only for a mesh that serves our digits. */
@@ -202,8 +211,4 @@ function inferLine(caller: Seat): string[] {
     'try it:',
     `  npx outrider infer digits --input @services/digits/samples/seven.png --target ${address}`,
   ];
-}
-
-function longest(states: readonly SeatState[]): number {
-  return Math.max(...states.map((state) => state.seat.name.length));
 }

@@ -47,15 +47,16 @@ describe('what up shows of Consul', () => {
     const { report, lines } = shown(false);
     report.consul(process);
     assert.deepEqual(lines(), [], 'nothing before the mesh is ready');
-    report.ready([caller], '/run', { address: 'a', ui: UI });
+    const named = { ...caller, seat: { ...caller.seat, name: 'demo-client' } };
+    report.ready([named], '/run', { address: 'a', ui: UI });
     const before = lines().length;
     report.consul({ state: 'backoff', why: 'killed by SIGKILL; next start in 0.1 s', restarts: 0 });
     report.consul({ state: 'starting', why: '', restarts: 1, pid: 8 });
     report.consul({ state: 'ready', why: '', restarts: 1, pid: 8 });
     const said = lines().slice(before);
     assert.equal(said.length, 2);
-    assert.match(said[0]!, /consul {2}agent down: killed by SIGKILL; next start in 0\.1 s$/);
-    assert.match(said[1]!, /consul {2}agent ready \(process 8\)$/);
+    assert.match(said[0]!, /consul {7}agent down: killed by SIGKILL; next start in 0\.1 s$/);
+    assert.match(said[1]!, /consul {7}agent ready \(process 8\)$/);
   });
 
   it('is an object per event as JSON', () => {
