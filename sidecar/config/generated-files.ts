@@ -25,7 +25,7 @@ function reference(): string {
     {
       title: 'Mesh file',
       about:
-        'What `outrider up FILE` runs on one machine: model services, a sidecar for each of their replicas, and one for the caller. It is known by its key `services`. Example: [demo.yaml](demo.yaml).',
+        'What `outrider up FILE` runs on one machine: model services, a sidecar for each of their replicas, and one for the caller. It is known by its key `services`. Examples: [demo.yaml](demo.yaml), [consul.yaml](consul.yaml), [foreign-server.yaml](foreign-server.yaml), and [resilient.yaml](resilient.yaml), which shows every decision once.',
       schema: meshFile,
     },
     {

@@ -10,6 +10,7 @@ import type { SidecarFile } from './schema/sidecar-file.js';
 import { isLocalAddress, writeAddress } from './spelling/address.js';
 import { writeSize } from './spelling/size.js';
 import { consulWarnings, unreachableRegistration } from './warnings-consul.js';
+import { decisionWarnings, drillWarnings, type Knowable, queueWarnings } from './warnings-decisions.js';
 
 export function sidecarWarnings(file: SidecarFile): Concern[] {
   const concerns = openAdmin(['admin'], file.admin);
@@ -18,7 +19,10 @@ export function sidecarWarnings(file: SidecarFile): Concern[] {
     const path = ['outbound'];
     concerns.push(...openListener([...path, 'shared', 'listen'], file.outbound.shared?.listen));
     concerns.push(...upstreamWarnings(path, file.outbound.upstreams));
+    for (const [name, upstream] of Object.entries(file.outbound.upstreams))
+      concerns.push(...decisionWarnings([...path, 'upstreams', name], upstream, endpointsOf(file, upstream)));
   }
+  concerns.push(...drillWarnings(file, file.admin, true));
   concerns.push(...consulWarnings(file.consul, sidecarListeners(file)), ...unreachableRegistration(file));
   return concerns;
 }
@@ -27,9 +31,13 @@ export function meshWarnings(file: MeshFile): Concern[] {
   const concerns = openAdmin(['caller', 'admin'], file.caller.admin);
   concerns.push(...openListener(['caller', 'shared', 'listen'], file.caller.shared?.listen));
   concerns.push(...upstreamWarnings(['caller'], file.caller.upstreams));
+  for (const [name, upstream] of Object.entries(file.caller.upstreams))
+    concerns.push(...decisionWarnings(['caller', 'upstreams', name], upstream, replicasOf(file, name)));
+  concerns.push(...drillWarnings(file, file.caller.admin, false));
   concerns.push(...consulWarnings(file.consul, meshListeners(file)), ...closedUpstreams(file));
   for (const [name, service] of Object.entries(file.services)) {
     concerns.push(
+      ...queueWarnings(['services', name, 'queue'], service.queue),
       ...idleQueueBound(
         ['services', name, 'queue'],
         service.queue.max_waiting_bytes,
@@ -38,6 +46,26 @@ export function meshWarnings(file: MeshFile): Concern[] {
     );
   }
   return concerns;
+}
+
+/** What a sidecar file says of an upstream's endpoints. */
+function endpointsOf(
+  { limits }: SidecarFile,
+  { endpoints }: NonNullable<SidecarFile['outbound']>['upstreams'][string],
+): Knowable {
+  const memoryBudget = limits.memory_budget;
+  if (endpoints === undefined) return { memoryBudget };
+  const localities = endpoints.map((each) => ('kind' in each ? undefined : each.locality));
+  return { memoryBudget, endpoints: endpoints.length, localities };
+}
+
+/** What a mesh file says of them: with Consul there may be others elsewhere. */
+function replicasOf({ services, consul, limits }: MeshFile, name: string): Knowable {
+  const memoryBudget = limits.memory_budget;
+  const service = services[name];
+  if (service === undefined || consul !== undefined) return { memoryBudget };
+  const { replicas, queue } = service;
+  return { memoryBudget, endpoints: replicas, capacity: replicas * queue.concurrency };
 }
 
 type Listeners = readonly (readonly [path: Path, address: Address | undefined])[];
@@ -108,6 +136,7 @@ function inboundWarnings(
     !inbound.intentions?.some(({ to, action }) => action === 'allow' && (to === service || to === '*'));
   if (nobody)
     concerns.push({ path: [...path, 'intentions'], message: `no intention lets anyone call ${service}` });
+  concerns.push(...queueWarnings([...path, 'queue'], inbound.queue));
   concerns.push(...idleQueueBound([...path, 'queue'], inbound.queue.max_waiting_bytes, limits.memory_budget));
   return concerns;
 }

@@ -8,6 +8,16 @@ import { writeDuration } from '../../sidecar/config/spelling/duration.js';
 import { writeSize } from '../../sidecar/config/spelling/size.js';
 import { RETRYABLE_STATUSES } from '../../sidecar/config/spelling/status-code.js';
 import { consulBlocks, discoveryBlocks, settled } from './arbitrary-consul.js';
+import {
+  accessLog,
+  care,
+  detectors,
+  detours,
+  named,
+  queueExtra,
+  rateLimits,
+  twice,
+} from './arbitrary-decisions.js';
 
 type Spelled = Record<string, unknown>;
 
@@ -53,6 +63,7 @@ function routes(extra: fc.Arbitrary<Spelled>): fc.Arbitrary<Spelled[]> {
 const times: fc.Arbitrary<Spelled> = some({
   kind: fc.constantFrom('unary', 'streaming'),
   timeout: fc.oneof(fc.constant('none'), duration(60_000, 24 * HOUR_MS)),
+  max_timeout: fc.oneof(fc.constant('none'), fc.constant('24h')),
   idle_timeout: fc.oneof(fc.constant('none'), duration(1, 24 * HOUR_MS)),
 });
 
@@ -68,13 +79,31 @@ const outboundExtra: fc.Arbitrary<Spelled> = fc.oneof(
     attempt_timeout: fc.oneof(fc.constant('none'), duration(1, 15_000)),
   }),
   some({ idempotent: fc.constant(true), retry, attempt_timeout: duration(1, 15_000) }, ['idempotent']),
+  fc
+    .tuple(
+      some({ retry, attempt_timeout: duration(15_000, 60_000), timeout: fc.constant('2m') }, ['timeout']),
+      twice,
+      detours,
+    )
+    .map(([plain, copies, others]) => ({
+      ...plain,
+      ...copies,
+      ...others,
+      kind: 'unary',
+      idempotent: true,
+    })),
 );
 
-const queue = some({
-  concurrency: count(1, 10_000),
-  max_waiting: count(0, 1_000_000),
-  max_waiting_bytes: size(64 * KIB, 64 * MIB),
-});
+const queue = fc
+  .tuple(
+    some({
+      concurrency: count(1, 10_000),
+      max_waiting: count(0, 1_000_000),
+      max_waiting_bytes: size(64 * KIB, 64 * MIB),
+    }),
+    queueExtra,
+  )
+  .map(([plain, extra]) => ({ ...plain, ...extra }));
 
 const limits = some({
   max_connections: count(8, 1_000_000),
@@ -105,6 +134,7 @@ const inbound = some(
     default_intention: fc.constantFrom('allow', 'deny'),
     golden: some({ models: path, interval: duration(100, HOUR_MS) }, ['models']),
     queue,
+    rate_limits: rateLimits,
     routes: routes(fc.constant({})),
   },
   ['listen', 'local'],
@@ -116,6 +146,7 @@ const endpoints = fc
       weight: fc.double({ min: 0.001, max: 1_000_000, noNaN: true }),
       named: fc.boolean(),
       plain: fc.boolean(),
+      place: fc.option(fc.constantFrom('dc1', 'zone b')),
     }),
     {
       minLength: 1,
@@ -123,9 +154,15 @@ const endpoints = fc
     },
   )
   .map((all) =>
-    all.map(({ weight, named, plain }, i) => {
+    all.map(({ weight, named, plain, place }, i) => {
       const address = `10.0.0.${i}:9000`;
-      return plain ? address : { address, weight, ...(named ? { id: `e ${i}: "#` } : {}) };
+      if (plain) return address;
+      return {
+        address,
+        weight,
+        ...(named ? { id: `e ${i}: "#` } : {}),
+        ...(place === null ? {} : { locality: place }),
+      };
     }),
   );
 
@@ -140,12 +177,14 @@ const upstream = some(
       fc.record({ kind: fc.constantFrom('least-loaded', 'round-robin') }),
       fc.record({ kind: fc.constant('ring-hash'), key: fc.constantFrom('x-session', 'user_id') }),
     ),
+    ...care,
     ejection: fc
       .tuple(
         some({
           mode: fc.constantFrom('enforce', 'observe'),
           consecutive_faults: count(1, 1_000),
           jitter: ratio,
+          detectors,
         }),
         baseAndMax(10, HOUR_MS),
       )
@@ -173,7 +212,12 @@ const shared = fc.oneof(
 );
 
 const outbound = some(
-  { upstreams: fc.dictionary(name, upstream, { minKeys: 1, maxKeys: 3, noNullPrototype: true }), shared },
+  {
+    upstreams: fc
+      .dictionary(name, upstream, { minKeys: 1, maxKeys: 3, noNullPrototype: true })
+      .map((all) => named(all)),
+    shared,
+  },
   ['upstreams'],
 );
 
@@ -209,6 +253,8 @@ const head = some(
     datacenter: name,
     admin: listener,
     drain_timeout: duration(0, HOUR_MS),
+    access_log: accessLog,
+    fault_injection: fc.boolean(),
     log: some({ level: fc.constantFrom('debug', 'info', 'warn', 'error') }),
     limits,
   },

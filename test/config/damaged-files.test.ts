@@ -6,7 +6,13 @@ import fc from 'fast-check';
 import { type ParseResult, parseMeshFile, parseSidecarFile } from '../../sidecar/config/parse.js';
 import { packageRoot } from '../support/package-root.js';
 
-const good = ['demo.yaml', 'sidecar.yaml', 'sidecar-on-consul.yaml', 'foreign-server.yaml'].map((name) =>
+const good = [
+  'demo.yaml',
+  'resilient.yaml',
+  'sidecar.yaml',
+  'sidecar-on-consul.yaml',
+  'foreign-server.yaml',
+].map((name) =>
   readFileSync(join(packageRoot, 'mesh-config', name), 'utf8')
     .split('\n')
     .filter((line) => !/^\s*#/.test(line))

@@ -12,7 +12,13 @@ const examples = readdirSync(folder).filter((name) => name.endsWith('.yaml'));
 
 describe('the example files', () => {
   it('are there', () => {
-    for (const name of ['demo.yaml', 'foreign-server.yaml', 'sidecar.yaml', 'sidecar-on-consul.yaml'])
+    for (const name of [
+      'demo.yaml',
+      'resilient.yaml',
+      'foreign-server.yaml',
+      'sidecar.yaml',
+      'sidecar-on-consul.yaml',
+    ])
       assert.ok(examples.includes(name), name);
   });
 
@@ -52,6 +58,38 @@ describe('the example files', () => {
       assert.ok(server.kind === 'models');
       assert.ok(existsSync(join(server.dir, 'digits/1/model.onnx')), server.dir);
     }
+  });
+});
+
+describe('the example of everything', () => {
+  it('shows each decision once', () => {
+    const result = loadMeshFile(join(folder, 'resilient.yaml'));
+    assert.ok(result.ok);
+    const { services, caller, accessLog, faultInjection } = result.config;
+    const [digits] = services;
+    const [upstream] = caller.upstreams;
+    const [route] = upstream!.routes;
+    const { queue } = digits!;
+    const { health, breaker, slowStart, locality, ejection } = upstream!;
+    const { retry, hedge, fallback, split, mirror, maxTimeoutMs } = route!;
+    const shown = {
+      ...{ accessLog, faultInjection, adaptive: queue.adaptive, priority: queue.priority, fair: queue.fair },
+      ...{ rateLimits: digits!.rateLimits, health, breaker, slowStart, locality },
+      ...{
+        retry,
+        hedge,
+        fallback,
+        split,
+        mirror,
+        maxTimeoutMs,
+        match: split?.match[0],
+        stickyBy: split?.stickyBy,
+      },
+    };
+    for (const [what, said] of Object.entries(shown)) assert.ok(said !== undefined && said !== false, what);
+    assert.deepEqual(fallback!.map(({ kind }) => kind).sort(), ['last-good', 'upstream']);
+    assert.ok(Object.values(ejection.detectors!).every(({ mode }) => mode !== 'off'));
+    assert.ok(retry!.attempts * route!.attemptTimeoutMs < route!.timeoutMs, 'the fallback has time left');
   });
 });
 

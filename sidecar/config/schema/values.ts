@@ -77,9 +77,9 @@ export function peerAddress() {
   return value(spelling(ADDRESS_EXPECTED, ADDRESS_PATTERN, read), { type: 'address' });
 }
 
-export function wholeNumber(bounds: Bounds) {
+export function wholeNumber(bounds: Bounds, otherwise = '') {
   const range = `${bounds.min} to ${bounds.max}`;
-  const error = `a whole number from ${range}`;
+  const error = `a whole number from ${range}${otherwise}`;
   // Not z.int(): its issue stops the rules of every block around it, and those should all be heard at once.
   const whole = z
     .number({ error })
@@ -93,7 +93,7 @@ export function wholeNumber(bounds: Bounds) {
 export function wholeNumberOrNone(bounds: Bounds) {
   const range = `${bounds.min} to ${bounds.max}`;
   const error = `a whole number from ${range}, or none`;
-  const either = z.union([wholeNumber(bounds), z.literal('none', { error: 'none' })], { error });
+  const either = z.union([wholeNumber(bounds, ', or none'), z.literal('none', { error })], { error });
   const read = either.transform((said): number => (said === 'none' ? 0 : said));
   return value(read, { type: 'whole number or `none`', range });
 }
