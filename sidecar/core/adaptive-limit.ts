@@ -2,7 +2,7 @@
  * How many calls the model can usefully hold at once, found from its latency: Envoy's gradient controller, with the
  * unloaded latency learned from live traffic. Limit × gradient + headroom, where the gradient is the best latency over the
  * present one. Pinning the limit to learn it, as Envoy does, would defeat batching; instead the limit is halved for one
- * window when the best latency has grown old.
+ * window now and then, and stays so where that took nothing from the throughput (Little's law: limit over latency).
  */
 
 export interface AdaptiveSettings {
@@ -22,8 +22,11 @@ const MIN_GRADIENT = 0.5;
 const MAX_GRADIENT = 2;
 /** A call that is given up counts when it had this share of the best latency. */
 const LONG_ENOUGH = 0.8;
-/** The best latency is believed for this many windows. */
+/** The best latency is believed for this many windows; the first one, and one after which the limit fell, for fewer. */
 const BEST_AGE = 50;
+const DOUBTFUL_AGE = 4;
+/** Half the limit with this share of the latency, or less, is nearly all of the throughput. */
+const SAME_THROUGHPUT = 0.65;
 
 export class AdaptiveLimit {
   private limit: number;
@@ -36,9 +39,10 @@ export class AdaptiveLimit {
   private validFromMs = Number.NEGATIVE_INFINITY;
   private sawFull = false;
   private bestMs = 0;
-  private bestAge = 0;
+  private bestAge = BEST_AGE - DOUBTFUL_AGE;
   private isMeasuring = false;
   private limitBefore = 0;
+  private medianBefore = 0;
 
   constructor(
     private settings: AdaptiveSettings,
@@ -107,12 +111,13 @@ export class AdaptiveLimit {
     this.bestAge += 1;
     if (!isHopeless && (this.bestMs === 0 || medianMs <= this.bestMs)) {
       this.bestMs = medianMs;
-      this.bestAge = 0;
+      // Of a full model it may still be the latency of a line inside.
+      if (!wasFull) this.bestAge = 0;
     }
     // A limit that was never reached is neither too low nor too high.
     if (!wasFull) return;
     if (isHopeless) this.limit = Math.max(this.settings.min, this.limit * MIN_GRADIENT);
-    else if (this.bestAge >= BEST_AGE) this.measure(nowMs);
+    else if (this.bestAge >= BEST_AGE) this.measure(medianMs, nowMs);
     else this.limit = this.next(medianMs);
   }
 
@@ -124,8 +129,9 @@ export class AdaptiveLimit {
   }
 
   /** The best latency is old: with half as many calls at once it shows what it is now. */
-  private measure(nowMs: number): void {
+  private measure(medianMs: number, nowMs: number): void {
     this.isMeasuring = true;
+    this.medianBefore = medianMs;
     this.limitBefore = this.limit;
     this.limit = Math.max(this.settings.min, this.limit / 2);
     this.validFromMs = nowMs;
@@ -137,8 +143,9 @@ export class AdaptiveLimit {
     this.bestAge = 0;
     // Hardly any call ended even so: then half as many are right for now.
     if (isHopeless) return;
-    this.limit = clamp(this.limitBefore, this.settings.min, this.settings.max);
     this.bestMs = medianMs;
+    if (medianMs <= this.medianBefore * SAME_THROUGHPUT) this.bestAge = BEST_AGE - DOUBTFUL_AGE;
+    else this.limit = clamp(this.limitBefore, this.settings.min, this.settings.max);
   }
 }
 
