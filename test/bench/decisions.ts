@@ -3,6 +3,7 @@
  * must stay far below what one call costs the relay.
  */
 
+import { AdaptiveLimit } from '../../sidecar/core/adaptive-limit.js';
 import { EndpointLoad, LeastLoaded, RoundRobin } from '../../sidecar/core/balance.js';
 import { Ejection } from '../../sidecar/core/ejection.js';
 import { EjectionPool } from '../../sidecar/core/ejection-pool.js';
@@ -10,7 +11,10 @@ import { formatGrpcTimeout, parseGrpcTimeout } from '../../sidecar/core/grpc-tim
 import { IntentionTable } from '../../sidecar/core/intentions.js';
 import { RouteTable } from '../../sidecar/core/method.js';
 import { classify, Ended, Outcome } from '../../sidecar/core/outcome.js';
+import { MemoryPressure } from '../../sidecar/core/overload.js';
+import { Priorities } from '../../sidecar/core/priority.js';
 import { InboundQueue, QueueEntry } from '../../sidecar/core/queue.js';
+import { RateLimits } from '../../sidecar/core/rate-limit.js';
 import { RetryBudget } from '../../sidecar/core/retry-budget.js';
 import { TimingWheel, WheelTimer } from '../../sidecar/runtime/timing-wheel.js';
 import { PATHS } from './load/protocol.js';
@@ -115,8 +119,46 @@ function admitting(): DecisionCost[] {
   ];
 }
 
+/** What the inbound limits add where they are switched on. */
+function limiting(): DecisionCost[] {
+  const rates = new RateLimits([
+    { callers: ['batch'], methods: ['*'], perSecond: 10, burst: 10 },
+    { callers: ['*'], methods: [PATHS.unary], perSecond: 1e9, burst: 1e9 },
+  ]);
+  const classes = ['interactive', 'batch', 'background'];
+  const priorities = new Priorities({ key: 'x-class', classes, otherwise: 'batch' });
+  const adaptive = new AdaptiveLimit({ min: 1, max: 1_000 }, 8);
+  const memory = new MemoryPressure(() => ({ usedBytes: 1, limitBytes: 2 }));
+  return [
+    measure('rate limit of a caller', (call) => rates.take('caller', PATHS.unary, call / 100)),
+    measure('class of a call', (call) => priorities.classOf(classes[call % 3]!)),
+    measure('queue with classes and turns, 64 waiting', throughTheLine()),
+    measure('adaptive limit, one run', (call) => adaptive.record(call / 100 - 5, call / 100, true)),
+    measure('memory pressure, one call', (call) => memory.at(call / 100)),
+  ];
+}
+
+/** One comes, one ends, the next goes. */
+function throughTheLine(): (call: number) => unknown {
+  const queue = new InboundQueue<QueueEntry>({
+    ...{ concurrency: 2, maxWaiting: 128, maxWaitingBytes: 1 << 26, fair: true },
+  });
+  const make = (i: number): QueueEntry =>
+    Object.assign(new QueueEntry(), { lineClass: i % 3, lineCaller: `caller-${i % 5}` });
+  let running: QueueEntry | null = make(0);
+  queue.offer(running, 0, Number.POSITIVE_INFINITY, 0);
+  for (let i = 1; i < 66; i++) queue.offer(make(i), 105, Number.POSITIVE_INFINITY, 0);
+  return (call) => {
+    const gone = running!;
+    queue.release(gone, call);
+    running = queue.next(call);
+    queue.offer(gone, 105, Number.POSITIVE_INFINITY, call);
+    return running;
+  };
+}
+
 export function benchDecisions(): DecisionCost[] {
-  return [...balancing(), ...judging(), ...timing(), ...admitting()];
+  return [...balancing(), ...judging(), ...timing(), ...admitting(), ...limiting()];
 }
 
 export function renderDecisions(costs: readonly DecisionCost[]): string {
