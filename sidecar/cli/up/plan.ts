@@ -6,6 +6,7 @@
  */
 
 import { join } from 'node:path';
+import { present } from '../../config/build-basics.js';
 import { plainDiscovery } from '../../config/build-consul.js';
 import type { MeshConfig, MeshServiceConfig } from '../../config/mesh-model.js';
 import type {
@@ -77,7 +78,16 @@ async function replicaSeat(input: PlanInput, service: MeshServiceConfig, replica
     folder,
     { name, service: service.name, role: 'replica', admin: { host: HOST, port: admin } },
     {
-      inbound: { listen, mtls: 'strict', local, ...guard(input), ...golden(input, service), queue, routes },
+      inbound: {
+        listen,
+        mtls: 'strict',
+        local,
+        ...guard(input),
+        ...golden(input, service),
+        queue,
+        ...present('rateLimits', service.rateLimits),
+        routes,
+      },
       model,
     },
     service,
@@ -154,16 +164,19 @@ async function callerSeat(input: PlanInput, replicas: readonly Seat[]): Promise<
 
 /** With Consul, what to ask it; else the replicas themselves. */
 function whereabouts(
-  { consul }: PlanInput,
+  { consul, mesh }: PlanInput,
   { name, discovery }: MeshConfig['caller']['upstreams'][number],
   replicas: readonly Seat[],
 ): Pick<UpstreamConfig, 'endpoints' | 'discovery'> {
   if (consul !== undefined) return { endpoints: [], discovery: discovery ?? plainDiscovery(name) };
-  return { endpoints: replicas.filter((seat) => seat.service === name).map(endpointOf) };
+  const { datacenter } = mesh;
+  return {
+    endpoints: replicas.filter((seat) => seat.service === name).map((seat) => endpointOf(seat, datacenter)),
+  };
 }
 
-function endpointOf(seat: Seat): EndpointConfig {
-  return { address: seat.config.inbound!.listen, weight: 1, id: seat.name };
+function endpointOf(seat: Seat, datacenter: string): EndpointConfig {
+  return { address: seat.config.inbound!.listen, weight: 1, id: seat.name, locality: datacenter };
 }
 
 /** Port 0 in the file means any; it must be settled here, because a sidecar that restarts must find its callers. */
@@ -194,7 +207,7 @@ async function seat(
   parts: Pick<SidecarConfig, 'inbound' | 'outbound' | 'model'>,
   labels: Pick<MeshServiceConfig, 'tags' | 'meta'> = {},
 ): Promise<Seat> {
-  const { trustDomain, datacenter, limits, drainTimeoutMs, log } = input.mesh;
+  const { trustDomain, datacenter, limits, drainTimeoutMs, log, accessLog, faultInjection } = input.mesh;
   const config: SidecarConfig = {
     service: who.service,
     instance: who.name,
@@ -205,6 +218,8 @@ async function seat(
     limits,
     drainTimeoutMs,
     log,
+    ...present('accessLog', accessLog),
+    ...present('faultInjection', faultInjection),
     ...parts,
   };
   return { ...who, folder, file: join(folder, 'sidecar.yaml'), config };

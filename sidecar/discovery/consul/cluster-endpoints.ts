@@ -79,7 +79,14 @@ function endpointOf(instance: Instance, target: Target, at: number): EndpointCon
     // Whom the caller means, not whom the catalogue says it is.
     service: target.service,
     ...(instance.datacenter === '' ? {} : { datacenter: instance.datacenter }),
+    ...localityOf(instance),
     ...(target.subset === undefined ? {} : { subset: target.subset }),
     ...(isCritical ? { critical: instance.why === '' ? 'its checks fail' : instance.why } : {}),
   };
+}
+
+/** What the instance says of itself, else its datacenter. */
+function localityOf({ meta, datacenter }: Instance): { readonly locality?: string } {
+  const locality = meta['locality'] ?? datacenter;
+  return locality === '' ? {} : { locality };
 }

@@ -127,7 +127,7 @@ export class Consul implements Discovery {
       queries: this.watches.statuses().map(({ name, state, ageMs, problem }) => ({
         name,
         state,
-        ...(Number.isFinite(ageMs) ? { ageMs } : {}),
+        ...(Number.isFinite(ageMs) ? { ageMs: Math.round(ageMs) } : {}),
         ...(problem === undefined ? {} : { problem }),
       })),
       notHonoured: this.notHonoured(),

@@ -181,6 +181,7 @@ describe('What Consul knows of an upstream', () => {
       priority: 1000,
       service: 'web',
       datacenter: 'dc1',
+      locality: 'dc1',
       critical: 'check "x": timeout',
     });
     registry.find('web');
