@@ -128,6 +128,7 @@ class App implements Sidecar {
       }),
       tally: new Tally(),
       memory: new Memory(this.current.limits.memoryBudgetBytes),
+      recorder: null,
       nowMs: clock.now(),
       hasStalled: () => this.loopWatch.hasStalled(STALL_MEMORY_MS),
     };

@@ -20,6 +20,8 @@ const HELD_RESPONSE_BYTES = 64 * 1024;
 /** Where an attempt goes. */
 export interface Target {
   readonly pool: Pool;
+  /** For people; absent: there is one place only. */
+  readonly label?: string;
 }
 
 /** The call, as far as an attempt needs it. */
@@ -58,6 +60,9 @@ export class Attempt implements StreamOwner, Waiter {
   reason = '';
   /** Its outcome has been counted. */
   isObserved = false;
+  /** Of a call that is written down: when it ended, monotonic ms, and the attempt before it. */
+  endedMs = 0;
+  before: Attempt | null = null;
   /** The probe number when this is an ejected endpoint's one trial call. */
   probe = 0;
 

@@ -63,18 +63,24 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
 
   attempt: Attempt | null = null;
   attempts = 0;
+  /** As `attempt`, while calls are written down; the others hang on it. */
+  lastAttempt: Attempt | null = null;
   /** Endpoints of the attempts before the present one. */
   tried: EndpointLoad[] = NO_ENDPOINTS;
 
   /** Octets of the answer have gone to the caller. */
   isCommitted = false;
   isFinished = false;
+  /** For whoever writes calls down: the reason of our own answer; why an answer is not what was asked for. */
+  reason = '';
+  degraded = '';
 
   /** The request body as far as it is kept. While `isReplayable`, all of it. */
   private body: Pieces | null = null;
   isReplayable = true;
   requestEnded: boolean;
   requestBytes = 0;
+  responseBytes = 0;
   private credited = 0;
   private counted = 0;
   /** The caller's window is wide; octets of the budget that wide windows of this call hold. */
@@ -144,6 +150,7 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
   }
 
   onAttemptEnd(attempt: Attempt): void {
+    if (this.relay.recorder !== null) attempt.endedMs = this.relay.nowMs;
     this.story.onAttemptEnd(this, attempt);
   }
 
@@ -153,8 +160,17 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
     this.attempts++;
     this.attemptDueMs = attemptDueMs;
     this.resumeMs = NEVER;
+    if (this.relay.recorder !== null) this.remember(attempt);
     this.arm();
     attempt.start();
+  }
+
+  private remember(attempt: Attempt): void {
+    const { lastAttempt } = this;
+    attempt.before = lastAttempt;
+    this.lastAttempt = attempt;
+    // It is kept for what it says of itself only.
+    if (lastAttempt?.isOver) lastAttempt.takeHeld();
   }
 
   /** The attempt has its stream: all that is known of the request goes onto it. */
@@ -238,6 +254,7 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
     connection.sendHeaders(this.stream, list, extras, false);
     const held = attempt.takeHeld();
     if (held === null) return;
+    this.responseBytes += held.bytes;
     for (let i = 0; i < held.count; i++) {
       const piece = held.at(i);
       connection.sendData(this.stream, piece.buffer, piece.start, piece.end, false);
@@ -246,7 +263,9 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
 
   passOn(buffer: Buffer, start: number, end: number): void {
     if (this.plan.idleTimeoutMs > 0) this.lastActivityMs = this.relay.nowMs;
-    if (end > start) this.link.connection.sendData(this.stream, buffer, start, end, false);
+    if (end === start) return;
+    this.responseBytes += end - start;
+    this.link.connection.sendData(this.stream, buffer, start, end, false);
   }
 
   /** Ends the call with what the endpoint answered. */
@@ -271,6 +290,7 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
     if (this.isCommitted) this.link.connection.sendTrailers(this.stream, answerTrailers(reason), extras);
     else this.link.connection.sendHeaders(this.stream, answerHeaders(reason), extras, true);
     this.tally?.reason(reason.name);
+    this.reason = reason.name;
     this.close(reason.status);
   }
 
@@ -283,6 +303,7 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
     if (this.counted > 0 || this.body !== null) this.dropBody();
     if (this.promised > 0) this.relay.memory.give(this.promised);
     this.story.onFinish(this, status);
+    if (this.relay.recorder !== null) this.relay.recorder.record(this, status);
   }
 
   // ---- time ----
@@ -319,6 +340,7 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
       this.attemptDueMs = NEVER;
       if (attempt !== null && !attempt.isOver && !this.isCommitted) {
         attempt.abort(Ended.attemptTimeout);
+        attempt.endedMs = now;
         this.story.onAttemptTimeout(this, attempt);
       }
     } else if (now >= this.resumeMs) {

@@ -6,6 +6,7 @@ import type { Clock } from '../runtime/clock.js';
 import type { Logger } from '../runtime/logger.js';
 import type { Random } from '../runtime/random.js';
 import type { TimingWheel } from '../runtime/timing-wheel.js';
+import type { Recorder } from './recorder.js';
 import type { Tally } from './tally.js';
 import type { Turn } from './turn.js';
 
@@ -21,6 +22,8 @@ export interface Relay {
   readonly tally: Tally;
   readonly logger: Logger;
   readonly memory: Memory;
+  /** Null: nobody writes calls down. */
+  recorder: Recorder | null;
   /** Monotonic ms of the read being handled; fresh enough for everything but measuring. */
   nowMs: number;
   /** Whether our own event loop stalled lately: no verdict may rest on time that passed meanwhile. */

@@ -61,6 +61,7 @@ function newLink(pipe: Pipe): { clock: ManualClock; link: Link; downs: string[] 
     tally: new Tally(),
     logger: SILENT,
     memory: new Memory(1 << 20),
+    recorder: null,
     nowMs: clock.now(),
     hasStalled: () => false,
   };

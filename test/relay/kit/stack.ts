@@ -245,6 +245,7 @@ export class Stack {
       turn: new Turn((fn) => void this.deferred.push(fn)),
       tally: new Tally(),
       memory: new Memory(options.memoryBytes ?? 256 * 1024 * 1024),
+      recorder: null,
       nowMs: clock.now(),
       hasStalled: () => this.stalled,
     };
