@@ -5,7 +5,7 @@
  */
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { SidecarConfig } from '../../sidecar/config/model.js';
+import type { SidecarConfig, UpstreamConfig } from '../../sidecar/config/model.js';
 import { parseSidecarFile } from '../../sidecar/config/parse.js';
 import { ConsulAgent } from '../../sidecar/discovery/consul/agent.js';
 import { CacheFile } from '../../sidecar/discovery/consul/cache-file.js';
@@ -44,12 +44,14 @@ const relay: Relay = {
   turn: new Turn(deferToTurnEnd),
   tally: new Tally(),
   memory: new Memory(256 * 1024 * 1024),
+  recorder: null,
   nowMs: systemClock.now(),
   hasStalled: () => false,
 };
 
 /** All the discovery of one sidecar. */
 class Subject {
+  private readonly upstream: UpstreamConfig;
   private readonly targets: Targets;
   private readonly watches: Watches;
   private readonly deps: ConsulDeps & { readonly cache: CacheFile };
@@ -58,11 +60,10 @@ class Subject {
   last = { bytes: 0, atMs: 0 };
   applied = 0;
 
-  constructor(
-    private readonly agentUrl: string,
-    cacheDir: string,
-  ) {
-    const config = sidecarOn(agentUrl, 'echo').consul!;
+  constructor(agentUrl: string, cacheDir: string) {
+    const sidecar = sidecarOn(agentUrl);
+    const config = sidecar.consul!;
+    this.upstream = sidecar.outbound!.upstreams[0]!;
     const tools = { clock: systemClock, timers: systemTimers, random: systemRandom, logger: silentLogger };
     this.deps = { ...tools, config, cache: CacheFile.open(cacheDir, silentLogger, systemTimers) };
     const agent = new ConsulAgent(agentSettings(config, {}));
@@ -80,17 +81,18 @@ class Subject {
   follow(service: string): Promise<Applied> {
     this.leave(service);
     loop.reset();
-    const [config] = sidecarOn(this.agentUrl, service).outbound!.upstreams;
+    const discovery = { ...this.upstream.discovery!, service };
+    const config: UpstreamConfig = { ...this.upstream, name: service, discovery };
     const followed = new Followed(this);
     this.followed.set(service, followed);
     const first = followed.next();
     const clusters = new Clusters(
-      config!,
+      config,
       (each, cluster) => new Upstream(each, relay, DEFAULT_LOCAL_SETTINGS, () => undefined, cluster),
     );
     followed.clusters = clusters;
     followed.watch = new UpstreamWatch(
-      config!,
+      config,
       this.watches,
       this.targets,
       { ...this.deps, service: 'bench' },
@@ -160,12 +162,12 @@ class Followed {
   }
 }
 
-function sidecarOn(agentUrl: string, service: string): SidecarConfig {
+function sidecarOn(agentUrl: string): SidecarConfig {
   const text = `service: bench
 consul: { address: "${agentUrl}", rules: false, intentions: false }
 outbound:
   upstreams:
-    ${service}: { listen: "127.0.0.1:0", tls: plaintext, consul: {} }
+    echo: { listen: "127.0.0.1:0", tls: plaintext, consul: {} }
 `;
   const read = parseSidecarFile(text, 'bench.yaml');
   if (!read.ok) throw new Error(read.problems.map(({ message }) => message).join('; '));

@@ -91,7 +91,7 @@ function renderSizes({ sizes }: DiscoveryReport): string {
       worst(s.changeMs),
       worst(s.changeStallMs),
       s.changeOwnMs.median.toFixed(1),
-      `+${s.memoryMb.toFixed(0)}`,
+      more(s.memoryMb),
       `${(1000 / s.pickNs).toFixed(1)} M`,
     ]),
   ]);
@@ -99,7 +99,7 @@ function renderSizes({ sizes }: DiscoveryReport): string {
 
 function renderChurn({ churn }: DiscoveryReport): string {
   return columns([
-    ['endpoints', 'changes', 'reads', 'MB/s', 'CPU of one core', 'stall, ms', 'resident MB'],
+    ['endpoints', 'changes', 'reads', 'MB/s', 'CPU of one core', 'stall, ms', 'own CPU', 'resident MB'],
     ...churn.map((c) => [
       c.endpoints.toLocaleString('en'),
       String(c.changes),
@@ -107,6 +107,7 @@ function renderChurn({ churn }: DiscoveryReport): string {
       c.mbPerSecond.toFixed(2),
       `${(c.cpu * 100).toFixed(0)} %`,
       c.stallMs.toFixed(1),
+      c.ownMs.toFixed(1),
       c.rssMb.toFixed(0),
     ]),
   ]);
@@ -114,8 +115,8 @@ function renderChurn({ churn }: DiscoveryReport): string {
 
 function renderMany({ many: m }: DiscoveryReport): string {
   return (
-    `${m.upstreams} upstreams of ${m.endpointsEach}: all there after ${m.allMs.toFixed(0)} ms, stall ${ms(m.stallMs)}, ` +
-    `+${m.memoryMb.toFixed(0)} MB, ${m.readsPerSecondAtRest.toFixed(1)} reads/s at rest, a change in one ${ms(m.changeMs)}`
+    `${m.upstreams} upstreams of ${m.endpointsEach}: all there after ${m.allMs.toFixed(0)} ms, stall ${ms(m.stallMs)} (own CPU ${ms(m.ownMs)}), ` +
+    `${more(m.memoryMb)} MB, ${m.readsPerSecondAtRest.toFixed(1)} reads/s at rest, a change in one ${ms(m.changeMs)}`
   );
 }
 
@@ -141,6 +142,10 @@ function worst({ median, max }: Spread): string {
 
 function range({ min, max }: Spread): string {
   return `${us(min)} to ${us(max)}`;
+}
+
+function more(mb: number): string {
+  return mb < 0 ? mb.toFixed(0) : `+${mb.toFixed(0)}`;
 }
 
 function ms(value: number): string {

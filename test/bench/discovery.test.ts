@@ -35,6 +35,7 @@ function report(stallMs: number, pickNs: number, p99Us: number, problem = ''): D
       endpointsEach: 10,
       allMs: 100,
       stallMs: 3,
+      ownMs: 2,
       memoryMb: 10,
       readsPerSecondAtRest: 0,
       changeMs: 1,

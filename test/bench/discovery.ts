@@ -52,6 +52,7 @@ export interface ManyResult {
   readonly endpointsEach: number;
   readonly allMs: number;
   readonly stallMs: number;
+  readonly ownMs: number;
   readonly memoryMb: number;
   readonly readsPerSecondAtRest: number;
   readonly changeMs: number;
@@ -198,6 +199,7 @@ async function measureMany(agent: Agent, subject: Subject, baseMb: number): Prom
     endpointsEach: EACH,
     allMs,
     stallMs: Math.max(...applied.map(({ stallMs }) => stallMs)),
+    ownMs: Math.max(...applied.map(({ ownMs }) => ownMs)),
     memoryMb: change.rssMb - baseMb,
     readsPerSecondAtRest: (after.requests - before.requests) / 5,
     changeMs: change.appliedMs,
