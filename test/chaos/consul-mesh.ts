@@ -11,6 +11,7 @@ export interface MeshPlan {
   readonly agent: { readonly address: string };
   /** Of each sidecar's `consul` block. */
   readonly consul: SeatPlan['consul'];
+  readonly logs?: string;
 }
 
 const REPLICAS = 2;
@@ -67,13 +68,13 @@ export class ConsulMesh {
 }
 
 /** The caller first. */
-async function plansOf({ service, caller, folder, agent, consul }: MeshPlan): Promise<SeatPlan[]> {
+async function plansOf({ service, caller, folder, agent, consul, logs }: MeshPlan): Promise<SeatPlan[]> {
   const ports = new PortBook();
   const find = () => ports.find('127.0.0.1');
   const callerPort = await find();
   const inboundPorts = await Promise.all(Array.from({ length: REPLICAS }, find));
   await ports.release();
-  const common = { folder, agent, consul };
+  const common = { folder, agent, consul, ...(logs && { logs }) };
   return [
     {
       ...common,

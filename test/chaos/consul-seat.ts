@@ -4,7 +4,7 @@
  */
 
 import { spawn } from 'node:child_process';
-import { writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { StatusReport } from '../../sidecar/admin/status.js';
 import type { OwnedProcess } from '../../sidecar/supervise/owned-process.js';
@@ -25,6 +25,8 @@ export interface SeatPlan {
   readonly consul: Readonly<Record<string, unknown>>;
   /** Its private key outlives the process, beside what else it remembers of Consul. */
   readonly keepsKeys: boolean;
+  /** Directory for what the sidecars of this seat write, all starts together. */
+  readonly logs?: string;
   readonly inboundPort?: number;
   /** Service time of the model, which is started for it. */
   readonly serviceMs?: number;
@@ -146,9 +148,15 @@ export class Seat {
   async close(): Promise<void> {
     await this.proxy.set({ kind: 'none' });
     await this.end('drained');
+    if (this.plan.logs !== undefined) await this.leaveLog(this.plan.logs);
     this.model?.signal('SIGKILL');
     await this.proxy.stop();
     running.delete(this);
+  }
+
+  private async leaveLog(folder: string): Promise<void> {
+    await mkdir(folder, { recursive: true });
+    await writeFile(join(folder, `${this.name}.log`), this.written);
   }
 
   /** Without waiting. */

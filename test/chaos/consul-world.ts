@@ -37,11 +37,14 @@ export class ConsulWorld {
   private readonly folder = mkdtempSync(join(tmpdir(), 'outrider-faults-'));
   private readonly intentions = new Map<string, string>();
 
-  private constructor(readonly cluster: ConsulCluster) {}
+  private constructor(
+    readonly cluster: ConsulCluster,
+    private readonly logs: string | undefined,
+  ) {}
 
   /** Resolves when calls go through. */
-  static async open(): Promise<ConsulWorld> {
-    const world = new ConsulWorld(await ConsulCluster.start(3));
+  static async open(logs?: string): Promise<ConsulWorld> {
+    const world = new ConsulWorld(await ConsulCluster.start(3), logs);
     try {
       writeFileSync(join(world.folder, 'token'), TOKEN, { mode: 0o600 });
       await world.intend('*', '*', 'deny');
@@ -120,8 +123,9 @@ export class ConsulWorld {
     agent: { readonly address: string } = this.agent,
   ): Promise<ConsulMesh> {
     await this.intend(caller, service, 'allow');
-    const { folder } = this;
+    const { folder, logs } = this;
     const common = { wait: WAIT, token_file: join(folder, 'token') };
-    return ConsulMesh.open({ service, caller, folder, agent, consul: { ...common, ...consul } });
+    const plan = { service, caller, folder, agent, consul: { ...common, ...consul } };
+    return ConsulMesh.open({ ...plan, ...(logs && { logs }) });
   }
 }

@@ -31,6 +31,6 @@ export const consulFaults: Suite<ConsulWorld> = {
     leafExpired,
     intentionFlipped,
   ],
-  open: () => ConsulWorld.open(),
+  open: (logs) => ConsulWorld.open(logs),
   close: (world) => world.close(),
 };

@@ -1,5 +1,6 @@
 /** The command line of the fault drills. */
 
+import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 
 export interface FaultOptions {
@@ -9,6 +10,7 @@ export interface FaultOptions {
   readonly quick: boolean;
   readonly json: boolean;
   readonly output?: string;
+  readonly logs?: string;
 }
 
 /** A mistake on the command line. */
@@ -23,6 +25,7 @@ export function usage(suites: Readonly<Record<string, readonly string[]>>): stri
   --quick         the short run of the test suite, once
   --json          JSON instead of a table
   --output FILE   writes the JSON there too
+  --logs DIR      leaves there what the sidecars wrote
 
 suites and their rows:
 ${rows.join('\n')}`;
@@ -48,7 +51,8 @@ export function readOptions(
   if (!Number.isInteger(runs) || runs < 1)
     throw new UsageError(`--runs: found ${values.runs}; expected a whole number from 1`);
   const output = values.output === undefined ? {} : { output: values.output };
-  return { suite, only: new Set(only), runs, quick, json: values.json ?? false, ...output };
+  const logs = values.logs === undefined ? {} : { logs: resolve(values.logs) };
+  return { suite, only: new Set(only), runs, quick, json: values.json ?? false, ...output, ...logs };
 }
 
 function parse(args: readonly string[]) {
@@ -62,6 +66,7 @@ function parse(args: readonly string[]) {
         quick: { type: 'boolean' },
         json: { type: 'boolean' },
         output: { type: 'string' },
+        logs: { type: 'string' },
       },
     });
   } catch (error) {

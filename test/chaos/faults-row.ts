@@ -3,6 +3,7 @@
  * its world and tells its trial what it found; the trial judges and keeps the figures.
  */
 
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Load, type SentCall, type Tally, tally } from './faults-load.js';
 
@@ -19,7 +20,8 @@ export interface Suite<World> {
   readonly name: string;
   readonly title: string;
   readonly rows: readonly Row<World>[];
-  open(): Promise<World>;
+  /** `logs`: a directory for what its processes write, for whoever looks for a cause. */
+  open(logs?: string): Promise<World>;
   close(world: World): Promise<void>;
 }
 
@@ -42,6 +44,9 @@ export interface Verdict {
   readonly figures: Readonly<Record<string, string>>;
   readonly criteria: readonly Criterion[];
 }
+
+/** A longer one is worth a word: calls that we sent or read late say nothing about the mesh. */
+const OWN_STALL_MS = 200;
 
 export class Trial {
   readonly figures: Record<string, string> = {};
@@ -75,11 +80,15 @@ export class Trial {
   async under(load: Load, work: () => Promise<void>): Promise<readonly SentCall[]> {
     const steadyMs = this.pick(250, 3_000);
     const fromMs = performance.now();
+    const loop = monitorEventLoopDelay({ resolution: 10 });
+    loop.enable();
     await delay(steadyMs);
     try {
       await work();
     } finally {
       await delay(steadyMs);
+      loop.disable();
+      if (loop.max / 1e6 > OWN_STALL_MS) this.figure('our own longest stall', seconds(loop.max / 1e6));
       const calls = await load.between(fromMs, performance.now());
       this.load = tally(calls, fromMs);
       this.calls = calls;

@@ -8,6 +8,7 @@ export interface RunOptions {
   /** Empty: all. */
   readonly only: ReadonlySet<string>;
   readonly runs: number;
+  readonly logs?: string;
   say(line: string): void;
 }
 
@@ -26,7 +27,7 @@ export async function runSuite<World>(suite: Suite<World>, options: RunOptions):
   const worst = new Map<string, Verdict>();
   for (let run = 1; run <= options.runs; run++) {
     options.say(`run ${run} of ${options.runs}: starting`);
-    const world = await suite.open();
+    const world = await suite.open(options.logs);
     try {
       for (const row of rows) {
         options.say(`run ${run} of ${options.runs}: ${row.name}, ${row.fault}`);

@@ -29,8 +29,14 @@ function say(line: string): void {
   process.stderr.write(`${line}\n`);
 }
 
-async function drill({ suite, only, runs, quick, json, output }: FaultOptions): Promise<number> {
-  const report = await SUITES[suite]!.run({ pace: quick ? 'short' : 'full', only, runs, say });
+async function drill({ suite, only, runs, quick, json, output, logs }: FaultOptions): Promise<number> {
+  const report = await SUITES[suite]!.run({
+    pace: quick ? 'short' : 'full',
+    only,
+    runs,
+    say,
+    ...(logs && { logs }),
+  });
   const text = `${JSON.stringify(report, null, 2)}\n`;
   if (output !== undefined) writeFileSync(output, text);
   const palette = paletteFor(process.stdout, process.env);

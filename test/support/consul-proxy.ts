@@ -223,7 +223,8 @@ function pour(outgoing: ServerResponse, bytes: number): void {
       const piece = left < PIECE.length ? PIECE.subarray(0, left) : PIECE;
       left -= piece.length;
       if (outgoing.write(piece)) continue;
-      return void outgoing.once('drain', more);
+      // A reader as fast as we are would otherwise keep us from everything else.
+      return void outgoing.once('drain', () => setImmediate(more));
     }
     outgoing.end();
   };
