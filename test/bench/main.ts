@@ -8,6 +8,8 @@ import { barsOf, renderDiscovery } from './discovery-table.js';
 import { installPeers } from './install-peers.js';
 import { LoadProcess } from './load-process.js';
 import { type BenchOptions, readOptions, USAGE, UsageError } from './options.js';
+import { FULL, measureOverload, QUICK, SETUPS } from './overload.js';
+import { meetsBars, type OverloadFigures, renderOverload } from './overload-figures.js';
 import { benchRelay } from './relay.js';
 import { benchSoak, renderSoak } from './soak.js';
 import { renderReport } from './table.js';
@@ -50,6 +52,18 @@ async function discovery(options: BenchOptions): Promise<number> {
   return report.live.problem === '' ? 0 : 1;
 }
 
+async function overload(options: BenchOptions): Promise<number> {
+  const rows: OverloadFigures[] = [];
+  for (const setup of SETUPS) {
+    say(setup.title);
+    rows.push(await measureOverload(setup, options.quick ? QUICK : FULL, true));
+  }
+  const json = `${JSON.stringify(rows, null, 2)}\n`;
+  if (options.output !== undefined) writeFileSync(options.output, json);
+  process.stdout.write(options.json ? json : `${renderOverload(rows)}\n`);
+  return rows.every(meetsBars) ? 0 : 1;
+}
+
 function decisions(options: BenchOptions): number {
   const costs = benchDecisions();
   const json = `${JSON.stringify(costs, null, 2)}\n`;
@@ -67,6 +81,8 @@ async function main(args: readonly string[]): Promise<number> {
       return soak(options);
     case 'discovery':
       return discovery(options);
+    case 'overload':
+      return overload(options);
     case 'decisions':
       return decisions(options);
     case 'hpack':

