@@ -125,10 +125,8 @@ export class Inbound implements Story {
     call.plan = match.plan;
 
     const asked = extraValue(block, Token.grpcTimeout);
-    const allowed = allowedMs(
-      asked === undefined ? NEVER : parseGrpcTimeout(asked),
-      match.plan.config.timeoutMs,
-    );
+    const { timeoutMs, maxTimeoutMs } = match.plan.config;
+    const allowed = allowedMs(asked === undefined ? NEVER : parseGrpcTimeout(asked), timeoutMs, maxTimeoutMs);
     if (allowed <= 0) return this.onDeadline(call);
     if (allowed !== NEVER) call.setDeadline(call.startMs + allowed);
 

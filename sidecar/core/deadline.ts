@@ -10,9 +10,12 @@ export const UNLIMITED_MS = Number.POSITIVE_INFINITY;
  * The time a call is allowed, from its arrival.
  * @param callerMs what `grpc-timeout` said; UNLIMITED_MS when it was absent. NaN (malformed) counts as absent.
  * @param routeMs the route's limit; 0 = none.
+ * @param grantedMs the longest deadline that callers are granted; 0 = no bound. It bounds the life of a stream whose
+ *   route has no limit and whose caller names none.
  */
-export function allowedMs(callerMs: number, routeMs: number): number {
-  if (routeMs > 0 && !(callerMs < routeMs)) return routeMs;
+export function allowedMs(callerMs: number, routeMs: number, grantedMs = 0): number {
+  const limitMs = grantedMs > 0 && !(routeMs > 0 && routeMs < grantedMs) ? grantedMs : routeMs;
+  if (limitMs > 0 && !(callerMs < limitMs)) return limitMs;
   return callerMs >= 0 ? callerMs : UNLIMITED_MS;
 }
 

@@ -28,6 +28,8 @@ export const Ended = {
   missingTrailers: 9,
   /** The peer broke HTTP/2 or gRPC framing. */
   protocolError: 10,
+  /** Stopped by us: the other copy of the call answered first. */
+  superseded: 11,
 } as const;
 export type Ended = (typeof Ended)[keyof typeof Ended];
 
@@ -84,6 +86,8 @@ export function classify(
       return judgeDeadline(allowedMs, usualMs);
     case Ended.cancelled:
       return isCancelAtDeadline(elapsedMs, allowedMs) ? judgeDeadline(allowedMs, usualMs) : Outcome.cancelled;
+    case Ended.superseded:
+      return Outcome.cancelled;
     case Ended.reset:
       if (status === Status.RESOURCE_EXHAUSTED) return Outcome.overload;
       // A server whose own timer saw the deadline first resets with CANCEL.
@@ -135,7 +139,8 @@ function judgeDeadline(allowedMs: number, usualMs: number): Outcome {
  * stood still meanwhile.
  */
 export function restsOnElapsedTime(ended: Ended, status: number): boolean {
-  if (ended === Ended.attemptTimeout || ended === Ended.deadline || ended === Ended.cancelled) return true;
+  if (ended === Ended.attemptTimeout || ended === Ended.deadline) return true;
+  if (ended === Ended.cancelled || ended === Ended.superseded) return true;
   if (ended === Ended.trailers) return status === Status.DEADLINE_EXCEEDED || status === Status.CANCELLED;
   return ended === Ended.reset && status === Status.CANCELLED;
 }

@@ -55,7 +55,7 @@ export const Reasons = {
   breakerOpen: unprocessed(
     'breaker-open',
     Status.RESOURCE_EXHAUSTED,
-    '{upstream} has {limit} calls in flight',
+    '{upstream} has {limit} {what} already',
   ),
   connectFailed: unprocessed('connect-failed', Status.UNAVAILABLE, 'cannot connect to {endpoint}: {detail}'),
   connectionLost: reason('connection-lost', Status.UNAVAILABLE, 'connection to {endpoint} was lost'),

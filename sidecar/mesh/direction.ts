@@ -48,7 +48,7 @@ export class Direction {
     const key = value === undefined ? NO_KEY : keyOf(value);
     call.directed = { version: this.clusters.version, key, original };
     if (upstream.inFlight < upstream.maxInFlight) return true;
-    const values = { upstream: this.name, limit: upstream.maxInFlight };
+    const values = { upstream: this.name, limit: upstream.maxInFlight, what: 'calls in flight' };
     call.answer(Reasons.breakerOpen, reasonMessage(Reasons.breakerOpen, values));
     return false;
   }
@@ -78,7 +78,8 @@ export class Direction {
 
   allowedMs(call: OutboundCall): number {
     const asked = extraValue(call.block, Token.grpcTimeout);
-    return allowedMs(asked === undefined ? NEVER : parseGrpcTimeout(asked), call.match.plan.config.timeoutMs);
+    const { timeoutMs, maxTimeoutMs } = call.match.plan.config;
+    return allowedMs(asked === undefined ? NEVER : parseGrpcTimeout(asked), timeoutMs, maxTimeoutMs);
   }
 
   answerNoEndpoint(call: OutboundCall): false {

@@ -47,6 +47,11 @@ export function messageField(message: string): Field {
   return makeField('grpc-message', percentEncode(message));
 }
 
+/** Why an answer is not quite what was asked for, and where it comes from. */
+export function degradedField(how: string): Field {
+  return makeField('outrider-degraded', how);
+}
+
 function percentEncode(message: string): string {
   if (/^[\x20-\x24\x26-\x7e]*$/.test(message) && message.trim() === message) return message;
   let out = '';

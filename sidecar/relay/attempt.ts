@@ -158,6 +158,11 @@ export class Attempt implements StreamOwner, Waiter {
 
   // ---- ends ----
 
+  /** The response octets that are held back now. */
+  get kept(): Pieces | null {
+    return this.held;
+  }
+
   /** The response octets held back, once. */
   takeHeld(): Pieces | null {
     const held = this.held;

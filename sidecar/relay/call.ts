@@ -11,7 +11,7 @@ import type { Field } from '../http2/hpack/field.js';
 import type { HeaderBlock, StableList } from '../http2/hpack/header-list.js';
 import type { Stream, StreamOwner } from '../http2/stream.js';
 import { WheelEntry } from '../runtime/timing-wheel.js';
-import { answerHeaders, answerTrailers, messageField } from './answer.js';
+import { answerHeaders, answerTrailers, degradedField, messageField } from './answer.js';
 import type { Attempt, AttemptOwner } from './attempt.js';
 import { stripExtras, stripResponse } from './forward.js';
 import type { Link } from './link.js';
@@ -42,6 +42,8 @@ export interface Story {
   /** `call.resumeMs` has come: what was put off goes on. */
   onResume(call: Call): void;
   onAttemptTimeout(call: Call, attempt: Attempt): void;
+  /** The other copy of the call answered first; this one has been stopped. Only for who sends copies. */
+  onLost?(call: Call, attempt: Attempt): void;
   onDeadline(call: Call): void;
   onIdle(call: Call): void;
   /** The caller went away; the attempt has been stopped. */
@@ -51,6 +53,19 @@ export interface Story {
 }
 
 export const NEVER = Number.POSITIVE_INFINITY;
+
+/** A second copy of the call under way, and when its own time is up. */
+export interface Rival {
+  readonly attempt: Attempt;
+  readonly dueMs: number;
+}
+
+/** An answer that is kept. */
+export interface KeptAnswer {
+  readonly head: HeaderBlock;
+  readonly body: Buffer;
+  readonly trailers: HeaderBlock;
+}
 
 export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
   plan: CallPlan = NO_PLAN;
@@ -62,6 +77,8 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
   private lastActivityMs: number;
 
   attempt: Attempt | null = null;
+  /** Beside it, for a while: the first good answer wins. Only with the whole request here and kept. */
+  rival: Rival | null = null;
   attempts = 0;
   /** As `attempt`, while calls are written down; the others hang on it. */
   lastAttempt: Attempt | null = null;
@@ -89,7 +106,8 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
 
   constructor(
     readonly relay: Relay,
-    readonly story: Story,
+    /** Another upstream's, once a call has fallen back to it. */
+    public story: Story,
     readonly link: Link,
     readonly stream: Stream,
     /** The request's headers; a rule may replace them before the first attempt. */
@@ -133,8 +151,7 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
 
   onEnding(): void {
     if (this.isFinished) return;
-    const attempt = this.attempt;
-    if (attempt !== null) attempt.abort(Ended.cancelled);
+    this.stop(Ended.cancelled);
     this.story.onCancelled(this);
     this.close(Status.CANCELLED);
   }
@@ -154,15 +171,51 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
     this.story.onAttemptEnd(this, attempt);
   }
 
-  /** Starts an attempt; at most one runs at a time. */
-  begin(attempt: Attempt, attemptDueMs: number): void {
+  /** Starts an attempt; none runs now. `onResume` comes at `resumeMs`, if it still runs then. */
+  begin(attempt: Attempt, attemptDueMs: number, resumeMs = NEVER): void {
     this.attempt = attempt;
     this.attempts++;
     this.attemptDueMs = attemptDueMs;
-    this.resumeMs = NEVER;
+    this.resumeMs = resumeMs;
     if (this.relay.recorder !== null) this.remember(attempt);
     this.arm();
     attempt.start();
+  }
+
+  /** Starts a second copy beside the attempt that runs. */
+  race(attempt: Attempt, dueMs: number): void {
+    this.rival = { attempt, dueMs };
+    this.attempts++;
+    if (this.relay.recorder !== null) this.remember(attempt);
+    this.arm();
+    attempt.start();
+  }
+
+  /** One of two copies has failed: the call is the other one's. False: there is no other. */
+  leaveTo(failed: Attempt): boolean {
+    const { rival } = this;
+    if (rival === null) return false;
+    this.rival = null;
+    if (failed !== this.attempt) return true;
+    this.attempt = rival.attempt;
+    this.attemptDueMs = rival.dueMs;
+    this.arm();
+    return true;
+  }
+
+  /** One of two copies answers: the other one is stopped. */
+  private prevail(winner: Attempt, rival: Rival): void {
+    const loser = rival.attempt === winner ? this.attempt! : rival.attempt;
+    this.leaveTo(loser);
+    loser.abort(Ended.superseded);
+    if (this.relay.recorder !== null) loser.endedMs = this.relay.nowMs;
+    this.story.onLost?.(this, loser);
+  }
+
+  /** Whatever runs is stopped; the story is not told. */
+  stop(ended: Ended): void {
+    if (this.attempt !== null) this.attempt.abort(ended);
+    if (this.rival !== null) this.rival.attempt.abort(ended);
   }
 
   private remember(attempt: Attempt): void {
@@ -235,6 +288,11 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
     this.body.add(buffer, start, end);
   }
 
+  /** The request as far as it is kept; null: nothing is. */
+  get kept(): Pieces | null {
+    return this.body;
+  }
+
   private dropBody(): void {
     if (this.counted > 0) this.relay.memory.give(this.counted);
     this.counted = 0;
@@ -245,13 +303,14 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
 
   /** The answer begins to flow: from here on this attempt is the call's. */
   commit(attempt: Attempt): void {
+    if (this.rival !== null) this.prevail(attempt, this.rival);
     this.isCommitted = true;
     this.forgetReplay();
     const head = attempt.head!;
     const list = this.plan.stripsResponse ? stripResponse(head.stable) : head.stable;
     const extras = this.plan.stripsResponse ? stripExtras(head.extras) : head.extras;
     const connection = this.link.connection;
-    connection.sendHeaders(this.stream, list, extras, false);
+    connection.sendHeaders(this.stream, list, this.marked(extras), false);
     const held = attempt.takeHeld();
     if (held === null) return;
     this.responseBytes += held.bytes;
@@ -272,15 +331,32 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
   finishWith(attempt: Attempt): void {
     const trailers = attempt.trailers;
     if (trailers === null || this.isFinished) return;
+    if (this.rival !== null) this.prevail(attempt, this.rival);
     const list = this.plan.stripsResponse ? stripResponse(trailers.stable) : trailers.stable;
     const extras = this.plan.stripsResponse ? stripExtras(trailers.extras) : trailers.extras;
     if (attempt.isTrailersOnly) {
-      this.link.connection.sendHeaders(this.stream, list, extras, true);
+      this.link.connection.sendHeaders(this.stream, list, this.marked(extras), true);
     } else {
       if (!this.isCommitted) this.commit(attempt);
       this.link.connection.sendTrailers(this.stream, list, extras);
     }
     this.close(attempt.status);
+  }
+
+  /** Ends the call with an answer that was kept. */
+  answerWith({ head, body, trailers }: KeptAnswer): void {
+    if (this.isFinished) return;
+    const { connection } = this.link;
+    connection.sendHeaders(this.stream, head.stable, this.marked(head.extras), false);
+    if (body.length > 0) connection.sendData(this.stream, body, 0, body.length, false);
+    this.responseBytes += body.length;
+    connection.sendTrailers(this.stream, trailers.stable, trailers.extras);
+    this.close(Status.OK);
+  }
+
+  /** The caller is told when an answer is not quite what was asked for. */
+  private marked(extras: readonly Field[]): readonly Field[] {
+    return this.degraded === '' ? extras : [...extras, degradedField(this.degraded)];
   }
 
   /** Ends the call with an answer of our own. */
@@ -298,8 +374,7 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
     if (this.isFinished) return;
     this.isFinished = true;
     this.relay.wheel.cancel(this);
-    const attempt = this.attempt;
-    if (attempt !== null && !attempt.isOver) attempt.abort(Ended.cancelled);
+    this.stop(Ended.cancelled);
     if (this.counted > 0 || this.body !== null) this.dropBody();
     if (this.promised > 0) this.relay.memory.give(this.promised);
     this.story.onFinish(this, status);
@@ -323,6 +398,7 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
   /** One entry in the wheel for all three; it may be early, never late. */
   private arm(): void {
     let due = Math.min(this.deadlineMs, this.attemptDueMs, this.resumeMs);
+    if (this.rival !== null) due = Math.min(due, this.rival.dueMs);
     if (this.plan.idleTimeoutMs > 0) due = Math.min(due, this.lastActivityMs + this.plan.idleTimeoutMs);
     if (due === NEVER || (this.isScheduled && this.dueMs <= due)) return;
     this.relay.wheel.add(this, due);
@@ -332,17 +408,14 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
     if (this.isFinished) return;
     const now = this.relay.clock.now();
     this.relay.nowMs = now;
-    const attempt = this.attempt;
     if (now >= this.deadlineMs) {
-      if (attempt !== null) attempt.abort(Ended.deadline);
+      this.stop(Ended.deadline);
       this.story.onDeadline(this);
     } else if (now >= this.attemptDueMs) {
       this.attemptDueMs = NEVER;
-      if (attempt !== null && !attempt.isOver && !this.isCommitted) {
-        attempt.abort(Ended.attemptTimeout);
-        attempt.endedMs = now;
-        this.story.onAttemptTimeout(this, attempt);
-      }
+      this.timeOut(this.attempt, now);
+    } else if (this.rival !== null && now >= this.rival.dueMs) {
+      this.timeOut(this.rival.attempt, now);
     } else if (now >= this.resumeMs) {
       this.resumeMs = NEVER;
       this.story.onResume(this);
@@ -350,6 +423,13 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
       this.story.onIdle(this);
     }
     if (!this.isFinished) this.arm();
+  }
+
+  private timeOut(attempt: Attempt | null, nowMs: number): void {
+    if (attempt === null || attempt.isOver || this.isCommitted) return;
+    attempt.abort(Ended.attemptTimeout);
+    attempt.endedMs = nowMs;
+    this.story.onAttemptTimeout(this, attempt);
   }
 }
 

@@ -58,6 +58,7 @@ describe('classify, by how the attempt ended', () => {
     ['cancelled', 'cancelled'],
     ['missingTrailers', 'fault'],
     ['protocolError', 'fault'],
+    ['superseded', 'cancelled'],
   ] as const) {
     it(`${ended} is ${outcome}`, () => {
       assert.equal(name(classify(Ended[ended], Status.INTERNAL, 20, 5_000, 10)), outcome);
@@ -147,6 +148,7 @@ describe('restsOnElapsedTime', () => {
       'attemptTimeout',
       'deadline',
       'cancelled',
+      'superseded',
     ]);
   });
 });

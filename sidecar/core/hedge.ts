@@ -1,0 +1,75 @@
+/**
+ * When a call that is late gets a second copy, and whether it may have one (Dean and Barroso, "The tail at scale"; gRFC
+ * A6). The delay is a percentile of what calls of the same method took lately, so it follows the service; copies are a
+ * share of the calls and come out of the retry budget too, so that a service that is slow as a whole is not hit twice.
+ */
+import { Percentile, UNKNOWN } from './percentile.js';
+import type { RetryBudget } from './retry-budget.js';
+
+export interface HedgeSettings {
+  /** The copy goes when the answer has taken longer than this share of recent ones. */
+  readonly percentile: number;
+  readonly minDelayMs: number;
+  /** Copies, as a share of the calls. */
+  readonly maxRatio: number;
+}
+
+/** Copies that may be saved up in quiet times. */
+const MAX_SAVED = 10;
+/** Sums of a share are not exact. */
+const ALMOST = 1 - 1e-9;
+
+/** What is true of a call when its delay is over. */
+export interface HedgeFacts {
+  /** All of the request is here and kept, and nothing of an answer has been passed on. */
+  readonly isRepeatable: boolean;
+  /** An eligible endpoint is left that this call has not tried. */
+  readonly isOtherAvailable: boolean;
+  /** The breaker lets one more attempt through. */
+  readonly isAllowed: boolean;
+}
+
+export const HEDGE_REFUSALS = ['request', 'endpoint', 'ratio', 'budget', 'breaker'] as const;
+export type HedgeRefusal = (typeof HEDGE_REFUSALS)[number];
+
+/** The copies of one method's calls to one cluster. */
+export class Hedge {
+  readonly latencies = new Percentile();
+  private saved = 0;
+  sent = 0;
+  /** Copies that answered first. */
+  won = 0;
+  readonly refused: Record<HedgeRefusal, number> = {
+    request: 0,
+    endpoint: 0,
+    ratio: 0,
+    budget: 0,
+    breaker: 0,
+  };
+
+  /** A call begins: when its copy is due, in ms from now; Infinity: never. */
+  begin(settings: HedgeSettings, leftMs: number, nowMs: number): number {
+    this.saved = Math.min(MAX_SAVED, this.saved + settings.maxRatio);
+    const usual = this.latencies.at(settings.percentile, nowMs);
+    if (usual === UNKNOWN) return Number.POSITIVE_INFINITY;
+    const delayMs = usual > settings.minDelayMs ? usual : settings.minDelayMs;
+    return delayMs < leftMs ? delayMs : Number.POSITIVE_INFINITY;
+  }
+
+  /** The delay is over. Takes from both budgets when it says yes, so ask only when the copy would be sent. */
+  take(facts: HedgeFacts, budget: RetryBudget, nowMs: number): boolean {
+    if (!facts.isRepeatable) return this.refuse('request');
+    if (!facts.isOtherAvailable) return this.refuse('endpoint');
+    if (!facts.isAllowed) return this.refuse('breaker');
+    if (this.saved < ALMOST) return this.refuse('ratio');
+    if (!budget.withdraw(nowMs)) return this.refuse('budget');
+    this.saved = Math.max(0, this.saved - 1);
+    this.sent++;
+    return true;
+  }
+
+  private refuse(why: HedgeRefusal): false {
+    this.refused[why]++;
+    return false;
+  }
+}
