@@ -14,6 +14,7 @@ import { DEFAULT_LOCAL_SETTINGS } from './http2/settings.js';
 import type { ModelEvidence } from './inbound-runs.js';
 import { familiesOf } from './mesh/families.js';
 import { queueReport, reportOf } from './mesh/report.js';
+import { CallLog } from './parts/call-log.js';
 import { CatalogueEntry } from './parts/catalogue-entry.js';
 import { InboundSide } from './parts/inbound-side.js';
 import { OutboundSide } from './parts/outbound-side.js';
@@ -58,6 +59,8 @@ export interface Sidecar extends SidecarView {
   reload(config: SidecarConfig): Promise<ReloadResult>;
   /** A changed configuration was refused; counted only. */
   reloadRejected(): void;
+  /** Files of the log may have been moved away: they are opened anew. */
+  reopenLogs(): void;
   /** The supervised model came, went or is on its way. */
   setModelState(ready: boolean, why: string): void;
   setModelReport(report: () => ModelReport): void;
@@ -86,6 +89,7 @@ class App implements Sidecar {
   private readonly loopWatch: LoopWatch;
   private consul: Consul | undefined;
   private identity: OwnIdentity | undefined;
+  private readonly callLog: CallLog;
   private readonly outbound: OutboundSide;
   private inbound: InboundSide | undefined;
   private admin: AdminServer | undefined;
@@ -112,6 +116,8 @@ class App implements Sidecar {
       maxHeaderFields: limits.maxHeaderFields,
     };
     this.parts = { deps, relay: this.makeRelay(), settings, limits };
+    this.callLog = new CallLog(current, this.parts);
+    this.callLog.update(current.accessLog);
     this.outbound = this.makeOutbound();
   }
 
@@ -222,12 +228,17 @@ class App implements Sidecar {
     this.current = { ...next, ...(before.admin ? { admin: before.admin } : {}), limits: before.limits };
     if (next.inbound) this.inbound?.update(next.inbound);
     this.outbound.apply(next.outbound);
+    this.callLog.update(next.accessLog);
     this.consul?.changed();
     return { needsRestart: restartPaths(before, next) };
   }
 
   reloadRejected(): void {
     this.rejected++;
+  }
+
+  reopenLogs(): void {
+    this.callLog.reopen();
   }
 
   setModelState(ready: boolean, why: string): void {
@@ -274,6 +285,7 @@ class App implements Sidecar {
     this.consul?.close();
     this.loopWatch.rest();
     await this.admin?.close();
+    await this.callLog.close();
   }
 
   // ---- SidecarView ----
@@ -324,7 +336,8 @@ class App implements Sidecar {
       rotations: this.identity?.rotations ?? 0,
       leafSecondsLeft: this.identity?.secondsLeft,
     });
-    return [...own, ...(this.consul?.families() ?? []), ...(this.entry?.families() ?? [])];
+    const registry = [...(this.consul?.families() ?? []), ...(this.entry?.families() ?? [])];
+    return [...own, ...this.callLog.families(), ...registry];
   }
 
   config(): unknown {

@@ -25,11 +25,16 @@ export interface FollowOptions {
 }
 
 export function followConfiguration(options: FollowOptions): { close(): void } {
+  const { sidecar } = options;
   let work = Promise.resolve();
   const reload = () => {
     work = work.then(() => reloadNow(options));
   };
-  process.on('SIGHUP', reload);
+  const onHangup = () => {
+    sidecar.reopenLogs();
+    reload();
+  };
+  process.on('SIGHUP', onHangup);
   const watch = watchFile(options.file, systemTimers, reload, (error) =>
     options.logger.warn(
       { problem: error.message },
@@ -38,7 +43,7 @@ export function followConfiguration(options: FollowOptions): { close(): void } {
   );
   return {
     close() {
-      process.off('SIGHUP', reload);
+      process.off('SIGHUP', onHangup);
       watch.close();
     },
   };

@@ -23,7 +23,6 @@ export function restartPaths(before: SidecarConfig, next: SidecarConfig): string
   check('inbound.golden', before.inbound?.golden, next.inbound?.golden);
   check('outbound.shared', before.outbound?.shared, next.outbound?.shared);
   check('model', before.model, next.model);
-  check('access_log', before.accessLog, next.accessLog);
   check('fault_injection', before.faultInjection, next.faultInjection);
   for (const upstream of next.outbound?.upstreams ?? []) {
     const old = before.outbound?.upstreams.find((each) => each.name === upstream.name);

@@ -26,7 +26,7 @@ export interface LogDestination {
   write(line: string): void;
 }
 
-/** Bytes of log held in memory when stderr's reader is slow; more is dropped rather than awaited. */
+/** Bytes of log held in memory when stderr's reader is slow, or its disk full; more is dropped rather than awaited. */
 const MAX_HELD_BYTES = 1024 * 1024;
 const MAX_DEPTH = 6;
 export const REDACTED = '[redacted]';
@@ -102,8 +102,75 @@ export interface LoggerOptions {
   readonly fields?: LogFields;
 }
 
+/** Standard error, the same for all that write lines to it: so no line begins within another. */
+class StandardError {
+  private static the: StandardError | undefined;
+  readonly stream = pino.destination({ dest: 2, sync: false, maxLength: MAX_HELD_BYTES });
+  dropped = 0;
+
+  private constructor() {
+    this.stream.on('drop', () => {
+      this.dropped++;
+    });
+    // A disk that is full, a reader that left: neither may end the process. What is held is tried again.
+    this.stream.on('error', () => {});
+  }
+
+  static get(): StandardError {
+    StandardError.the ??= new StandardError();
+    return StandardError.the;
+  }
+}
+
+/** Where lines about calls go: nobody waits for it, and what it cannot take is counted. */
+export interface LineDestination extends LogDestination {
+  readonly written: number;
+  readonly dropped: number;
+  /** The file behind it was moved away. */
+  reopen(): void;
+  close(): Promise<void>;
+}
+
+/** Among the other lines, on standard error. */
+export class StandardErrorLines implements LineDestination {
+  written = 0;
+  dropped = 0;
+  private readonly out = StandardError.get();
+
+  write(line: string): void {
+    const before = this.out.dropped;
+    this.out.stream.write(line);
+    if (this.out.dropped === before) this.written++;
+    else this.dropped++;
+  }
+
+  reopen(): void {}
+
+  async close(): Promise<void> {}
+}
+
+/**
+ * Writes records of one kind, a line each, that begin with that kind and the time. For many a second: nothing is looked
+ * for in them, so whoever makes them puts in only what may be shown.
+ */
+export function createLineWriter(
+  kind: string,
+  fields: LogFields,
+  destination: LogDestination,
+): (record: LogFields) => void {
+  const inner = pino(
+    {
+      base: redact(fields) as Record<string, unknown>,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: () => ({ log: kind }) },
+    },
+    destination,
+  );
+  return (record) => inner.info(record);
+}
+
 export function createLogger({ level, destination, fields = {} }: LoggerOptions): Logger {
-  const out = destination ?? pino.destination({ dest: 2, sync: false, maxLength: MAX_HELD_BYTES });
+  const out = destination ?? StandardError.get().stream;
   const inner = pino(
     {
       level,
