@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import type { Family } from '../../sidecar/admin/view.js';
 import { familiesOf } from '../../sidecar/mesh/families.js';
-import { reportOf } from '../../sidecar/mesh/report.js';
+import { queueReport, reportOf } from '../../sidecar/mesh/report.js';
 import { anInbound, anUpstream, aRoute, aSafeRoute, Stack } from '../relay/kit/stack.js';
 
 describe('The numbers of the mesh', () => {
@@ -75,6 +75,48 @@ describe('The numbers of the mesh', () => {
     assert.equal(read(families, 'outrider_queue_waiting'), 2);
     assert.equal(read(families, 'outrider_queue_waiting_bytes'), 200);
     assert.equal(read(families, 'outrider_queue_admitted_total'), 1);
+  });
+
+  it('say what the limits before the model do, as far as there are any', () => {
+    const readMemory = () => ({ usedBytes: 93, limitBytes: 100 });
+    const plain = stack.inbound(anInbound());
+    const names = sources({ inbound: plain.inbound }).map(({ name }) => name);
+    for (const name of [
+      'queue_unloaded_seconds',
+      'queue_class_waiting',
+      'rate_limited_total',
+      'memory_used_ratio',
+    ])
+      assert.ok(!names.includes(`outrider_${name}`), name);
+    assert.deepEqual(queueReport(plain.inbound.limits, stack.clock.now()), {
+      ...{ running: 0, waiting: 0, waitingBytes: 0, concurrency: 2, expired: 0, evicted: 0 },
+    });
+
+    const queue = {
+      adaptive: { min: 1, max: 10 },
+      priority: { key: 'x-class', classes: ['now', 'later'], otherwise: 'later' },
+    };
+    const rateLimits = [{ callers: ['app'], methods: ['*'], perSecond: 1, burst: 1 }];
+    const local = { kind: 'tcp', host: 'other-model', port: 1 } as const;
+    const side = stack.inbound(anInbound({ local, queue, rateLimits }), { readMemory });
+    const app = stack.app(side.listener, 'app');
+    const refused = app.call();
+    stack.run();
+    assert.equal(refused.reason, 'memory-pressure');
+    const families = sources({ inbound: side.inbound });
+    assert.equal(read(families, 'outrider_queue_concurrency'), 2);
+    assert.equal(read(families, 'outrider_memory_used_ratio'), 0.93);
+    assert.equal(read(families, 'outrider_memory_pressure_total', { level: 'critical' }), 1);
+    assert.equal(read(families, 'outrider_rate_limited_total'), 0);
+    assert.equal(read(families, 'outrider_queue_class_waiting', { class: 'now' }), 0);
+    assert.deepEqual(queueReport(side.inbound.limits, stack.clock.now()), {
+      ...{ running: 0, waiting: 0, waitingBytes: 0, concurrency: 2, expired: 0, evicted: 0 },
+      ...{ unloadedMs: 0, rateLimited: 0, pressure: 'critical' },
+      classes: [
+        { name: 'now', waiting: 0 },
+        { name: 'later', waiting: 0 },
+      ],
+    });
   });
 
   it('and the report agree on the state of an endpoint, with its reason', () => {
