@@ -41,6 +41,8 @@ export class Upstream {
   /** Panic: so few are eligible that ejections are ignored; counted once per onset. */
   panics = 0;
   readonly doubt = new Doubt();
+  /** Told of every change of endpoints, of their connections and of who may receive traffic; it must not call back. */
+  onChange: ((upstream: Upstream) => void) | null = null;
   private byLabel = new Map<string, Endpoint>();
   private readonly starter: Starter;
   private readonly groups: PriorityGroups;
@@ -169,6 +171,7 @@ export class Upstream {
       logger.warn(fields, 'traffic goes to the endpoints of another priority');
     }
     this.active = groups.active.endpoints;
+    this.onChange?.(this);
     if (panics === 0) return;
     this.panics += panics;
     logger.warn(

@@ -41,6 +41,12 @@ export interface LinkHost {
 
 const OUT = new Output();
 
+interface AwaitedPing {
+  /** PINGs sent earlier whose answers have yet to come: they come in order. */
+  before: number;
+  readonly answered: () => void;
+}
+
 export class Link implements ConnectionHandler, Flushable {
   readonly connection: Connection;
   isEnlisted = false;
@@ -59,6 +65,8 @@ export class Link implements ConnectionHandler, Flushable {
   private isEnded = false;
   private reason = 'closed by the peer';
   private linger: Linger | null = null;
+  /** Those who wait for an answer to a PING of theirs, in the order of sending. */
+  private pings: AwaitedPing[] = [];
 
   constructor(
     readonly socket: Socket,
@@ -140,6 +148,12 @@ export class Link implements ConnectionHandler, Flushable {
     this.onClose();
   }
 
+  /** Sends a PING. `answered` is called when it comes back, and never when the connection ends before. */
+  ping(answered: () => void): void {
+    this.connection.ping();
+    this.pings.push({ before: this.connection.state.pingsOutstanding - 1, answered });
+  }
+
   // ---- ConnectionHandler ----
 
   onStream(stream: Stream, block: HeaderBlock, ended: boolean): void {
@@ -152,7 +166,12 @@ export class Link implements ConnectionHandler, Flushable {
     this.host.onAlive(this);
   }
 
-  onPong(): void {}
+  onPong(): void {
+    if (this.pings.length === 0) return;
+    const answered = this.pings.filter((ping) => ping.before-- === 0);
+    this.pings = this.pings.filter(({ before }) => before >= 0);
+    for (const ping of answered) ping.answered();
+  }
 
   onGoaway(code: number, debug: string): void {
     this.isRetiring = true;
