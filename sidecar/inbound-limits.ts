@@ -99,8 +99,9 @@ export class InboundLimits {
 
   private isShed(call: InboundCall): boolean {
     if (this.memory!.at(this.relay.nowMs) === Pressure.critical) return true;
+    if (this.priorities !== null) return classOf(call.block, this.priorities) > 0;
     // Without classes nobody is less important than others: then it is those who would wait long.
-    return this.priorities === null ? this.queue.isHalfFull : classOf(call.block, this.priorities) > 0;
+    return this.queue.isFull && this.queue.isHalfFull;
   }
 
   private isOverRate(rates: RateLimits, call: InboundCall, path: string): boolean {

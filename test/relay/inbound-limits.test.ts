@@ -349,6 +349,16 @@ describe('Inbound limits', () => {
       order('x-class');
     });
 
+    it('leaves what need not wait, even where nothing may', () => {
+      start({ queue: { concurrency: 1, maxWaiting: 0 } });
+      use(88);
+      assert.deepEqual(
+        [call(web), call(web)].map(({ reason }) => reason),
+        [undefined, 'memory-pressure'],
+      );
+      order('x-class');
+    });
+
     it('refuses every new call in the end, before its body is taken, and no running one', () => {
       start({ queue: { concurrency: 1, maxWaiting: 10, priority: PRIORITY } });
       const [running, waiting] = [ofClass('later'), ofClass('later')];

@@ -528,6 +528,17 @@ describe('Inbound', () => {
     stack.assertIdle();
   });
 
+  it('grants nobody more time than the route may, streams included', () => {
+    start({ routes: [aStreamRoute({ maxTimeoutMs: 2_000 })], queue: { concurrency: 4 } });
+    const calls = [peer.call({ body: null, timeout: '1H' }), peer.call({ body: null })];
+    const short = peer.call({ body: null, timeout: '1S' });
+    stack.advance(1_100);
+    assert.deepEqual([short.status, calls[0]!.isOver], [4, false]);
+    stack.advance(1_000);
+    for (const { status, reason } of calls) assert.deepEqual([status, reason], [4, 'deadline-exceeded']);
+    stack.assertIdle();
+  });
+
   it('relays a bidirectional stream to the model', () => {
     start({ routes: [aStreamRoute()] });
     const call = peer.call({ body: null });
