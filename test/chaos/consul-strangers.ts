@@ -4,6 +4,7 @@
  */
 
 import { setTimeout as delay } from 'node:timers/promises';
+import { until } from '../support/processes.js';
 import type { ConsulMesh } from './consul-mesh.js';
 import type { Seat } from './consul-seat.js';
 import { type ConsulWorld, STRANGER } from './consul-world.js';
@@ -11,6 +12,8 @@ import type { Load, SentCall } from './faults-load.js';
 import { measure, type Row, seconds, type Trial } from './faults-row.js';
 
 const NOTICE_MS = 2_000;
+/** A sidecar reads once a second when changes have used up its burst. */
+const REFILL_MS = 1_100;
 const NO_ENDPOINT = 'UNAVAILABLE no-endpoint';
 
 /** What a row has of its world. */
@@ -74,12 +77,23 @@ async function withStrangers(
   const mesh = await world.strangers(graceMs);
   for (const replica of mesh.replicas) await announce(world, replica);
   const load = await mesh.startLoad();
+  await settled(mesh);
   try {
     await work({ mesh, load, graceMs });
   } finally {
     await load.stop();
     for (const replica of mesh.replicas) await withdraw(world, replica).catch(() => {});
   }
+}
+
+/** Until the caller knows and uses both instances, and may read again at once when something changes. */
+async function settled({ caller, replicas }: ConsulMesh): Promise<void> {
+  await until('the caller uses every instance', async () => {
+    const { endpoints } = await caller.status();
+    const eligible = endpoints.filter(({ state, why }) => state === 'eligible' && why === '');
+    return eligible.length === replicas.length && endpoints.length === replicas.length;
+  });
+  await delay(REFILL_MS);
 }
 
 async function emptied(world: ConsulWorld, trial: Trial, { mesh, load, graceMs }: Strangers): Promise<void> {
@@ -136,7 +150,6 @@ async function announce(world: ConsulWorld, { name, plan }: Seat): Promise<void>
     Proxy: { DestinationServiceName: plan.service },
     Checks: [{ CheckID: checkOf(name), Name: 'by hand', TTL: '1h', Status: 'passing' }],
   });
-  await world.agent.api('PUT', `/agent/check/pass/${checkOf(name)}`);
 }
 
 async function withdraw(world: ConsulWorld, { name }: Seat): Promise<void> {
