@@ -10,8 +10,15 @@ export interface EndpointReport {
   readonly priority?: number;
   readonly endpoint: string;
   readonly address: string;
-  /** `standby`: ready, and others are to be used first. */
-  readonly state: 'eligible' | 'standby' | 'ejected' | 'probing' | 'disconnected' | 'connecting';
+  /** `standby`: ready, and others are to be used first. `unhealthy`: connected, and its health check fails. */
+  readonly state:
+    | 'eligible'
+    | 'standby'
+    | 'ejected'
+    | 'probing'
+    | 'unhealthy'
+    | 'disconnected'
+    | 'connecting';
   /** One sentence: why the endpoint is in this state. Empty while eligible, unless the registry counsels against it. */
   readonly why: string;
   /** Milliseconds since the state began, and until an ejection ends (absent when it is not ejected). */

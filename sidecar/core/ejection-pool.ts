@@ -170,6 +170,11 @@ export class EjectionPool {
     if (member.state !== EjectionState.admitted) this.admit(member, nowMs);
   }
 
+  /** Something says that an ejected endpoint may be well again: its trial is due now. */
+  tryNow(member: Ejection, nowMs: number): void {
+    if (member.state === EjectionState.ejected && member.untilMs > nowMs) this.outUntil(member, nowMs);
+  }
+
   private trip(member: Ejection, nowMs: number): Verdict {
     // Calls of an endpoint that discovery took away may still end.
     if (!this.members.has(member)) return Verdict.nothing;

@@ -46,6 +46,9 @@ export class Endpoint extends EndpointLoad {
   /** By `Outcome`. */
   readonly outcomes = new Float64Array(6);
   availableSinceMs = 0;
+  isConnected = false;
+  /** What its health check found; empty: nothing against it. */
+  unhealthy = '';
   /** Why the last fault was one; for people. */
   lastFault = '';
 

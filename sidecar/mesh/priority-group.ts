@@ -37,10 +37,20 @@ export class PriorityGroup {
     return false;
   }
 
-  /** Writes down who may receive traffic; true when panic has just set in. */
-  mark(isActive: boolean): boolean {
-    for (const endpoint of this.endpoints)
-      endpoint.eligible = isActive && this.ejections.mayCall(endpoint.ejection);
+  /** Somebody here is connected, though a health check may speak against it. */
+  get isReachable(): boolean {
+    return this.endpoints.some(({ weight, isConnected }) => weight > 0 && isConnected);
+  }
+
+  /**
+   * Writes down who may receive traffic; true when panic has just set in.
+   * @param isLastResort nobody may anywhere: the unhealthy that are connected are better than nobody.
+   */
+  mark(isActive: boolean, isLastResort: boolean): boolean {
+    for (const endpoint of this.endpoints) {
+      const may = this.ejections.mayCall(endpoint.ejection) || (isLastResort && endpoint.isConnected);
+      endpoint.eligible = isActive && may;
+    }
     const was = this.isPanicking;
     this.isPanicking = this.ejections.isPanicking;
     return this.isPanicking && !was;

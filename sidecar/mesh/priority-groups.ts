@@ -56,9 +56,10 @@ export class PriorityGroups {
     for (const group of this.groups)
       group.ejections.hasAlternative = ready.length > (ready.includes(group) ? 1 : 0);
     const at = this.groups.findIndex((group) => group.isUsable);
-    this.active = this.groups[Math.max(0, at)]!;
+    const resort = at < 0 ? this.groups.find((group) => group.isReachable) : undefined;
+    this.active = resort ?? this.groups[Math.max(0, at)]!;
     let panics = 0;
-    for (const group of this.groups) if (group.mark(group === this.active)) panics++;
+    for (const group of this.groups) if (group.mark(group === this.active, resort !== undefined)) panics++;
     this.prepare(this.preparedFor(at));
     return panics;
   }

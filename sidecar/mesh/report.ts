@@ -30,6 +30,10 @@ export function reportOf(upstream: Upstream, endpoint: Endpoint, nowMs: number):
     const why = both(pool.problem, criticalOf(endpoint));
     return { ...base, state, why, sinceMs: nowMs - endpoint.availableSinceMs };
   }
+  if (ejection.state === EjectionState.admitted && endpoint.unhealthy !== '') {
+    const why = both(both(endpoint.unhealthy, endpoint.eligible ? NOBODY_ELSE : ''), criticalOf(endpoint));
+    return { ...base, state: 'unhealthy', why, sinceMs: nowMs - endpoint.availableSinceMs };
+  }
   if (ejection.state === EjectionState.admitted) {
     const sinceMs = nowMs - Math.max(endpoint.availableSinceMs, ejection.sinceMs);
     if (!upstream.isStandby(endpoint))
@@ -37,11 +41,15 @@ export function reportOf(upstream: Upstream, endpoint: Endpoint, nowMs: number):
     return { ...base, state: 'standby', why: criticalOf(endpoint) || OTHERS, sinceMs };
   }
   const sinceMs = nowMs - ejection.sinceMs;
-  const why = both(`faults in a row, last: ${endpoint.lastFault}`, criticalOf(endpoint));
+  const why = both(
+    both(`faults in a row, last: ${endpoint.lastFault}`, endpoint.unhealthy),
+    criticalOf(endpoint),
+  );
   if (ejection.state === EjectionState.probing) return { ...base, state: 'probing', why, sinceMs };
   return { ...base, state: 'ejected', why, sinceMs, untilMs: Math.max(0, ejection.untilMs - nowMs) };
 }
 
+const NOBODY_ELSE = 'calls go there, for nobody else answers';
 const OTHERS = 'endpoints of a lower priority number take the traffic';
 
 function criticalOf({ critical }: Endpoint): string {

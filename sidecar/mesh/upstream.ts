@@ -73,6 +73,9 @@ export class Upstream {
   update(config: UpstreamConfig): void {
     this.groups.configure(config.ejection, this.relay.clock.now());
     this.budget.configure(config.budget);
+    if (config.health === undefined)
+      for (const endpoint of this.endpoints)
+        this.endpointHealthy(endpoint, true, 'nobody checks it any more');
     if (config.balance.kind !== this.config.balance.kind) this.balancer = balancerOf(config, this.relay);
     const isSameProtocol = config.tls === this.config.tls;
     this.config = config;
@@ -158,6 +161,32 @@ export class Upstream {
     if (verdict === Verdict.ejected || verdict === Verdict.reEjected) logger.warn(fields, 'endpoint ejected');
     else if (verdict === Verdict.readmitted) logger.info(fields, 'endpoint readmitted');
     else logger.warn({ ...fields, verdict }, 'endpoint would have been ejected');
+  }
+
+  /**
+   * What an active check or a golden inference says of an endpoint; to be told as often as it is found out. An unhealthy
+   * one gets no calls while another answers, and is not tried after an ejection. One that becomes healthy again need not
+   * wait for the end of an ejection: the next call is its trial. A check that has passed all along ends no ejection, for
+   * calls are better evidence than checks.
+   * @param why in one sentence, for people; only needed of the unhealthy.
+   */
+  endpointHealthy(endpoint: Endpoint, healthy: boolean, why: string): void {
+    const wasHealthy = endpoint.unhealthy === '';
+    endpoint.unhealthy = healthy ? '' : why || 'its health check failed';
+    if (wasHealthy === healthy || endpoint.isGone) return;
+    const now = this.relay.clock.now();
+    endpoint.availableSinceMs = now;
+    if (healthy) endpoint.ejections.tryNow(endpoint.ejection, now);
+    const fields = { upstream: this.name, endpoint: endpoint.label, why };
+    if (healthy) this.relay.logger.info(fields, 'endpoint is healthy again');
+    else this.relay.logger.warn(fields, 'endpoint is unhealthy');
+    this.setAvailable(endpoint);
+  }
+
+  private setAvailable(endpoint: Endpoint): void {
+    const isAvailable = endpoint.isConnected && endpoint.unhealthy === '';
+    endpoint.ejections.setAvailable(endpoint.ejection, isAvailable ? 'available' : 'unavailable');
+    this.refresh();
   }
 
   /** Recomputes whose turn it is and who may receive traffic. */
@@ -258,15 +287,15 @@ export class Upstream {
   private onConnection(endpoint: Endpoint): void {
     const isConnected = endpoint.pool.isConnected;
     if (isConnected || endpoint.pool.failures > 0) endpoint.isNew = false;
-    if (endpoint.ejection.isAvailable !== isConnected) {
+    if (endpoint.isConnected !== isConnected) {
+      endpoint.isConnected = isConnected;
       endpoint.availableSinceMs = this.relay.clock.now();
       this.relay.logger.info(
         { upstream: this.name, endpoint: endpoint.label, why: endpoint.pool.problem },
         isConnected ? 'endpoint connected' : 'endpoint disconnected',
       );
     }
-    endpoint.ejections.setAvailable(endpoint.ejection, isConnected ? 'available' : 'unavailable');
-    this.refresh();
+    this.setAvailable(endpoint);
     if (isConnected || endpoint.isGone) return;
     if (endpoint.pool.failures > 0 && endpoint.critical === '') this.doubtFrom(endpoint);
   }
