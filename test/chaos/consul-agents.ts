@@ -15,7 +15,7 @@ export const agentKilled: Row<ConsulWorld> = {
   name: 'agent-killed',
   fault: 'the agent is killed, and comes back with its state',
   async run(world, trial) {
-    const outageMs = trial.pick(2_000, FULL_OUTAGE_MS);
+    const outageMs = trial.pick(1_500, FULL_OUTAGE_MS);
     await trial.unharmed(world.load, async () => {
       await world.agent.kill();
       await delay(outageMs);

@@ -86,12 +86,12 @@ export const spoiledAnswers: readonly Row<ConsulWorld>[] = NONSENSE.map((nonsens
 
 async function spoiled(world: ConsulWorld, trial: Trial, { spoil, cost = LITTLE }: Nonsense): Promise<void> {
   await trial.unharmed(world.load, async () => {
-    const calm = await usageOver(world.seats, trial.pick(300, 5_000));
+    const calm = await usageOver(world.seats, trial.pick(200, 5_000));
     const fromMs = performance.now();
     await world.spoil(spoil);
     // What hangs anyway would not notice an agent that has gone silent before its wait is over.
     if (spoil.kind === 'hang') for (const { proxy } of world.seats) proxy.cut();
-    const busy = await usageOver(world.seats, trial.pick(1_000, spoil.kind === 'hang' ? HANG_MS : 12_000));
+    const busy = await usageOver(world.seats, trial.pick(800, spoil.kind === 'hang' ? HANG_MS : 12_000));
     const lastedMs = performance.now() - fromMs;
     judgeUsage(trial, cost, calm, busy);
     judgeRequests(trial, world.seats, fromMs, lastedMs);

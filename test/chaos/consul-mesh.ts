@@ -62,8 +62,9 @@ export class ConsulMesh {
     return Load.start({ target, perSecond: PER_SECOND, deadlineMs: DEADLINE_MS });
   }
 
-  async close(): Promise<void> {
-    await Promise.all(this.seats.map((seat) => seat.close()));
+  /** `killed`: they stay in the catalogue. */
+  async close(how: 'drained' | 'killed' = 'drained'): Promise<void> {
+    await Promise.all(this.seats.map((seat) => seat.close(how)));
   }
 }
 

@@ -145,9 +145,9 @@ export class Seat {
     this.current = undefined;
   }
 
-  async close(): Promise<void> {
+  async close(how: 'drained' | 'killed' = 'drained'): Promise<void> {
     await this.proxy.set({ kind: 'none' });
-    await this.end('drained');
+    await this.end(how);
     if (this.plan.logs !== undefined) await this.leaveLog(this.plan.logs);
     this.model?.signal('SIGKILL');
     await this.proxy.stop();

@@ -73,7 +73,7 @@ async function withStrangers(
   trial: Trial,
   work: (strangers: Strangers) => Promise<void>,
 ): Promise<void> {
-  const graceMs = trial.pick(1_500, 30_000);
+  const graceMs = trial.pick(1_000, 30_000);
   const mesh = await world.strangers(graceMs);
   for (const replica of mesh.replicas) await announce(world, replica);
   const load = await mesh.startLoad();

@@ -110,7 +110,7 @@ export class ConsulWorld {
 
   async close(): Promise<void> {
     await this.load?.stop().catch(() => {});
-    await Promise.all([this.mesh?.close(), this.others?.close()]);
+    await Promise.all([this.mesh?.close('killed'), this.others?.close('killed')]);
     await this.cluster.stop();
     rmSync(this.folder, { recursive: true, force: true });
   }
