@@ -3,15 +3,17 @@
  *
  *   measure → route → deadline → (per attempt: pick endpoint → attempt timeout → send → observe → again?) → answer
  *
- * Read `accept`, `next` and `onAttemptEnd`; the rest is what they say in detail. Where rules or several clusters leave
+ * Read `accept`, `next` and `onAttemptEnd`; the rest is what they say in detail. A call that is late may be sent a second
+ * time (`sendCopy`); one that failed may go on elsewhere (mesh/detours.ts). Where rules or several clusters leave
  * something to decide, mesh/direction.ts does; where discovery has not answered yet, `wait` holds the call until it has.
  */
 
 import type { Address, RouteConfig, UpstreamConfig } from './config/model.js';
+import { Breaker } from './core/breaker.js';
 import { attemptAllowedMs } from './core/deadline.js';
-import { Ended } from './core/outcome.js';
-import { Reasons, reasonMessage } from './core/reason.js';
-import { decideRetry, RetryState } from './core/retry.js';
+import { Ended, Outcome } from './core/outcome.js';
+import { type Reason, Reasons, reasonMessage } from './core/reason.js';
+import { decideRetry, noteFailure, RetryState } from './core/retry.js';
 import { Status } from './core/status.js';
 import type { UpstreamKnowledge } from './discovery/knowledge.js';
 import { factsOf } from './http2/facts.js';
@@ -19,14 +21,16 @@ import type { Field } from './http2/hpack/field.js';
 import type { HeaderBlock, StableList } from './http2/hpack/header-list.js';
 import type { Stream } from './http2/stream.js';
 import { Clusters, type MakeUpstream } from './mesh/clusters.js';
+import { Detours, keyOf, type Primary, type Refuge } from './mesh/detours.js';
 import { Direction } from './mesh/direction.js';
 import type { Endpoint } from './mesh/endpoint.js';
-import { observe } from './mesh/observe.js';
-import { OutboundAttempt, OutboundCall } from './mesh/outbound-call.js';
+import { observe, observeStopped } from './mesh/observe.js';
+import { type Failure, OutboundAttempt, OutboundCall } from './mesh/outbound-call.js';
 import { retryFacts } from './mesh/retry-facts.js';
+import { RouteCares } from './mesh/route-care.js';
 import type { Upstream } from './mesh/upstream.js';
 import { MAX_WAIT_MS, WaitingCalls } from './mesh/waiting-calls.js';
-import { type Call, NEVER, type Story } from './relay/call.js';
+import { type Call, NEVER } from './relay/call.js';
 import { failureAnswer } from './relay/failure.js';
 import {
   extrasWithoutPseudo,
@@ -41,12 +45,12 @@ import {
 import type { Link } from './relay/link.js';
 import { isGrpcRequest, NotGrpc } from './relay/not-grpc.js';
 import type { Relay } from './relay/relay.js';
-import { Routes } from './relay/route-plan.js';
+import { type Match, Routes } from './relay/route-plan.js';
 
 /** How long an ejected endpoint's trial waits for a call that may be tried again, ms. */
 const PROBE_PATIENCE_MS = 5000;
 
-export class Outbound implements Story {
+export class Outbound implements Primary, Refuge {
   private routes: Routes;
   private hasSafeRoute = false;
   private readonly profile: RequestProfile;
@@ -55,6 +59,11 @@ export class Outbound implements Story {
   /** Where every call goes; null while something has to be decided for each. */
   private plain: Upstream | null = null;
   private readonly waiting: WaitingCalls<OutboundCall>;
+  /** What is remembered for routes that hedge or fall back. */
+  readonly cares: RouteCares;
+  private readonly detours: Detours;
+  /** Null: no bounds. */
+  breaker: Breaker | null = null;
   private hasConnected = false;
   readonly name: string;
   /** Counts for `/metrics`. */
@@ -66,13 +75,20 @@ export class Outbound implements Story {
     makeUpstream: MakeUpstream,
     private readonly relay: Relay,
     private readonly replayBytes: number,
+    /** Another upstream of this sidecar, by its name. */
+    find: (name: string) => Outbound | undefined = () => undefined,
   ) {
     this.name = config.name;
     this.profile = requestProfile(config.tls === 'mesh' ? 'https' : 'http', config.name);
     this.routes = this.makeRoutes(config);
     this.clusters = new Clusters(config, makeUpstream);
-    this.direction = new Direction(config.name, this.clusters, this.routes, relay.random);
+    const refuse = (call: OutboundCall, reason: Reason, message: string): void =>
+      this.refuse(call, reason, message);
+    this.direction = new Direction(config.name, this.clusters, this.routes, relay.random, refuse);
     this.waiting = new WaitingCalls(relay.memory);
+    this.cares = new RouteCares(relay.random, config.routes);
+    this.detours = new Detours(this, find, () => relay.nowMs);
+    this.setBreaker(config);
     this.settle();
   }
 
@@ -82,7 +98,15 @@ export class Outbound implements Story {
     this.routes = this.makeRoutes(config, this.routes);
     this.direction.routes = this.routes;
     this.clusters.update(config);
+    this.cares.update(config.routes);
+    this.setBreaker(config);
     this.settle();
+  }
+
+  private setBreaker({ breaker }: UpstreamConfig): void {
+    if (breaker === undefined) this.breaker = null;
+    else if (this.breaker === null) this.breaker = new Breaker(breaker);
+    else this.breaker.settings = breaker;
   }
 
   /** Takes over what discovery found out, whole; calls that waited for it go on. */
@@ -173,17 +197,56 @@ export class Outbound implements Story {
     call.tally.started++;
     call.tally.inFlight++;
     if (match === null) return void this.direction.answerUnknownRoute(call, facts.path);
-    call.match = match;
-    if (this.plain !== null) call.upstream = this.plain;
-    else if (!this.direction.direct(call, match, facts.path)) return;
-    call.plan = call.match.plan;
+    const { hedge, fallback } = match.plan.config;
+    if (hedge !== undefined || fallback !== undefined) call.care = this.cares.of(match);
+    if (!this.directs(call, match, facts.path)) return;
 
     const allowed = this.direction.allowedMs(call);
     call.deadlineMs = call.startMs + allowed;
     if (allowed <= 0) return this.onDeadline(call);
 
+    if (fallback !== undefined && this.detours.leads(call)) return;
+    this.begin(call);
+  }
+
+  /** False: it can go nowhere, and has been seen to. */
+  private directs(call: OutboundCall, match: Match, path: string): boolean {
+    call.match = match;
+    call.plan = match.plan;
+    if (this.plain !== null) {
+      call.upstream = this.plain;
+      return true;
+    }
+    if (!this.direction.direct(call, match, path)) return false;
+    call.plan = call.match.plan;
+    return true;
+  }
+
+  /** It is one more call for the endpoints. */
+  begin(call: OutboundCall): void {
+    if (this.breaker !== null && !this.breaker.enter()) return this.refuseFull(call);
+    call.breaker = this.breaker;
+    if (call.detour !== null && call.upstream.isRetired && !this.direction.redirect(call)) return;
     call.upstream.budget.deposit(call.startMs);
     this.next(call);
+  }
+
+  adopt(call: OutboundCall): boolean {
+    const { path } = factsOf(call.original);
+    const match = this.routes.match(path);
+    if (match === null) return false;
+    call.leaveBreaker();
+    call.story = this;
+    call.block = call.original;
+    call.directed = null;
+    call.care = null;
+    call.retry = null;
+    call.tried = [];
+    if (!this.directs(call, match, path)) return true;
+    // Whether its answer is good enough has to be known first.
+    if (!call.plan.holdsResponse) call.plan = { ...call.plan, holdsResponse: true };
+    this.begin(call);
+    return true;
   }
 
   /** Starts an attempt at the best endpoint there is. */
@@ -192,7 +255,7 @@ export class Outbound implements Story {
     const { upstream } = call;
     let probed: Endpoint | undefined;
     let endpoint: Endpoint | undefined;
-    if (call.attempts === 0) {
+    if (call.attemptsHere === 0) {
       // Only a first attempt may be an ejected endpoint's trial: a retry is somebody's last chance.
       probed = upstream.takeProbe(this.probeAsOfMs(call, now));
       endpoint = probed ?? upstream.pick(call.tried as Endpoint[], now, call.directed?.key);
@@ -200,14 +263,51 @@ export class Outbound implements Story {
       endpoint = upstream.pickAgain(call.tried as Endpoint[], now, call.directed?.key);
     }
     if (endpoint === undefined) return this.withoutEndpoint(call);
-    const attempt = new OutboundAttempt(call, endpoint, now);
+    if (call.breaker !== null && probed === undefined && !endpoint.pool.hasRoom && this.isFull(call)) return;
+    const attempt = this.makeAttempt(call, endpoint, now);
     if (probed !== undefined) attempt.probe = endpoint.ejection.probe;
+    const copyMs = call.care === null ? NEVER : this.copyDueMs(call, attempt, now);
+    call.begin(attempt, this.attemptDueMs(call, now), copyMs);
+  }
+
+  private makeAttempt(call: OutboundCall, endpoint: Endpoint, nowMs: number): OutboundAttempt {
+    const attempt = new OutboundAttempt(call, endpoint, nowMs);
     endpoint.inFlight++;
     endpoint.attempts++;
     this.attempts++;
+    return attempt;
+  }
+
+  private attemptDueMs(call: OutboundCall, nowMs: number): number {
     const limitMs = call.match.plan.config.attemptTimeoutMs;
-    const left = call.deadlineMs - now;
-    call.begin(attempt, limitMs > 0 && limitMs < left ? now + attemptAllowedMs(limitMs, left) : NEVER);
+    const left = call.deadlineMs - nowMs;
+    return limitMs > 0 && limitMs < left ? nowMs + attemptAllowedMs(limitMs, left) : NEVER;
+  }
+
+  /** When a second copy of the call is due; only first attempts have one. */
+  private copyDueMs(call: OutboundCall, attempt: OutboundAttempt, nowMs: number): number {
+    const { care, upstream } = call;
+    const { hedging, hedge } = care!;
+    if (hedging === null || attempt.number > 0) return NEVER;
+    const latencies = care!.latenciesOf(upstream);
+    return nowMs + hedge.begin(hedging, latencies, call.deadlineMs - nowMs, nowMs);
+  }
+
+  /** The first copy is late: another one goes to another endpoint, if it may. */
+  private sendCopy(call: OutboundCall, first: OutboundAttempt): void {
+    const { hedge } = call.care!;
+    const { upstream, breaker } = call;
+    const now = this.relay.nowMs;
+    const tried = [...(call.tried as Endpoint[]), first.endpoint];
+    const isRepeatable = call.requestEnded && call.isReplayable && !call.isCommitted;
+    const isOtherAvailable = !upstream.isRetired && upstream.hasUntried(tried);
+    const isAllowed = breaker === null || !isRepeatable || !isOtherAvailable || breaker.mayRetry();
+    if (!hedge.take({ isRepeatable, isOtherAvailable, isAllowed }, upstream.budget, now)) return;
+    const endpoint = upstream.pickAgain(tried, now, call.directed?.key);
+    if (endpoint === undefined) return;
+    call.tried = tried;
+    call.takeExtra();
+    call.race(this.makeAttempt(call, endpoint, now), this.attemptDueMs(call, now));
   }
 
   /**
@@ -219,28 +319,113 @@ export class Outbound implements Story {
   }
 
   onAttemptEnd(call: OutboundCall, attempt: OutboundAttempt): void {
-    observe(call, attempt, this.relay);
-    if (attempt.ended === Ended.trailers && attempt.status === Status.OK) return call.finishWith(attempt);
+    const outcome = observe(call, attempt, this.relay);
+    if (attempt.ended === Ended.trailers && attempt.status === Status.OK) {
+      if (call.care !== null) this.remember(call, attempt);
+      return call.finishWith(attempt);
+    }
+    if (call.rival !== null && this.isLeft(call, attempt, outcome)) return;
     const isUnarmed = attempt.ended === Ended.connectError && !call.upstream.isArmed;
     if (isUnarmed && this.wait(call)) return;
     if (this.tryAgain(call, attempt)) return;
-    if (attempt.ended === Ended.trailers && attempt.trailers !== null) return call.finishWith(attempt);
-    const { reason, message } = failureAnswer(
-      attempt,
-      attempt.endpoint.label,
-      call.match.plan.config.attemptTimeoutMs,
-    );
-    call.answer(reason, message);
+    this.fail(call, this.failureOf(call, attempt), outcome);
+  }
+
+  /** One of two copies has not succeeded. False: that is the answer all the same. */
+  private isLeft(call: OutboundCall, attempt: OutboundAttempt, outcome: Outcome): boolean {
+    const { ended, status } = attempt;
+    const isOfTime = status === Status.DEADLINE_EXCEEDED || status === Status.CANCELLED;
+    if (outcome === Outcome.neutral && ended === Ended.trailers && !isOfTime) return false;
+    call.retry ??= new RetryState();
+    noteFailure(call.retry, retryFacts(call, attempt, this.relay.nowMs));
+    if (!call.tried.includes(attempt.endpoint)) call.tried = [...call.tried, attempt.endpoint];
+    return call.leaveTo(attempt);
+  }
+
+  private failureOf(call: OutboundCall, attempt: OutboundAttempt): Failure {
+    if (attempt.ended === Ended.trailers && attempt.trailers !== null)
+      return { reason: null, message: '', attempt };
+    const limitMs = call.match.plan.config.attemptTimeoutMs;
+    const { reason, message } = failureAnswer(attempt, attempt.endpoint.label, limitMs);
+    return { reason, message, attempt };
+  }
+
+  /** It can go nowhere. */
+  private refuse(call: OutboundCall, reason: Reason, message: string): void {
+    if (call.care !== null && call.deadlineMs === NEVER)
+      call.deadlineMs = call.startMs + this.direction.allowedMs(call);
+    this.fail(call, { reason, message, attempt: null }, Outcome.fault);
+  }
+
+  private refuseFull(call: OutboundCall): void {
+    const { maxInFlight } = this.breaker!.settings;
+    this.refuseOver(call, maxInFlight, 'calls in flight');
+  }
+
+  private refuseOver(call: OutboundCall, limit: number, what: string): void {
+    const values = { upstream: this.name, limit, what };
+    this.refuse(call, Reasons.breakerOpen, reasonMessage(Reasons.breakerOpen, values));
+  }
+
+  /** What it falls back to comes next, or the answer. */
+  private fail(call: OutboundCall, failure: Failure, outcome: Outcome): void {
+    if (!call.isCommitted) {
+      if (call.detour?.isAway) return call.detour.home.goOn(call);
+      if (call.care !== null && this.detours.takes(call, failure, outcome)) return;
+    }
+    this.giveUp(call, failure);
+  }
+
+  giveUp(call: OutboundCall, { reason, message, attempt }: Failure): void {
+    if (reason === null) call.finishWith(attempt!);
+    else call.answer(reason, message);
+  }
+
+  /** The primary answered well: what is remembered of that. */
+  private remember(call: OutboundCall, attempt: OutboundAttempt): void {
+    const care = call.care!;
+    const now = this.relay.nowMs;
+    if (care.hedging !== null && attempt.number === 0)
+      care.latenciesOf(call.upstream).record(now - attempt.startMs, now);
+    if (care.chain.length === 0) return;
+    this.detours.succeeded(call);
+    if (care.lastGood !== null && call.requestEnded && call.isWhole)
+      care.lastGood.store(keyOf(call), attempt, now);
+  }
+
+  /** The other copy answered first: how long this one would have taken at least is known. */
+  onLost(call: OutboundCall, loser: OutboundAttempt): void {
+    observe(call, loser, this.relay);
+    if (loser.number > 0) return;
+    const now = this.relay.nowMs;
+    call.care!.hedge.won++;
+    if (!this.relay.hasStalled()) call.care!.latenciesOf(call.upstream).record(now - loser.startMs, now);
   }
 
   /** There is none, or nobody has said yet which there are. */
   private withoutEndpoint(call: OutboundCall): void {
     if (call.upstream.isKnown) return void this.direction.answerNoEndpoint(call);
+    if (call.breaker !== null && this.isFull(call)) return;
     if (this.wait(call)) return;
     const isLate = this.relay.nowMs >= call.startMs + MAX_WAIT_MS;
     const detail = isLate ? 'discovery has not answered' : 'too many calls wait for them';
     const values = { upstream: this.name, detail };
-    call.answer(Reasons.discoveryPending, reasonMessage(Reasons.discoveryPending, values));
+    this.refuse(call, Reasons.discoveryPending, reasonMessage(Reasons.discoveryPending, values));
+  }
+
+  /** As many calls wait as may; this one has been seen to. */
+  private isFull(call: OutboundCall): boolean {
+    const { breaker } = call;
+    if (breaker!.mayWait(this.pending)) return false;
+    this.refuseOver(call, breaker!.settings.maxPending, 'calls waiting');
+    return true;
+  }
+
+  /** Calls that wait for a connection or for discovery. */
+  get pending(): number {
+    let n = this.waiting.size;
+    for (const { endpoints } of this.clusters.all) for (const { pool } of endpoints) n += pool.waitingCount;
+    return n;
   }
 
   /** What it needs will come: endpoints from discovery, or our first identity. False: no room, or too late. */
@@ -262,8 +447,9 @@ export class Outbound implements Story {
     // Rules changed meanwhile, and its cluster is gone.
     if (call.upstream.isRetired && !call.isCommitted && !this.direction.redirect(call)) return true;
     call.retry ??= new RetryState();
-    const { retry } = call;
-    retry.attempts = call.attempts;
+    const { retry, breaker } = call;
+    retry.attempts = call.attemptsHere;
+    if (breaker !== null && !breaker.mayRetry()) return false;
     const wait = decideRetry(
       retry,
       retryFacts(call, attempt, now),
@@ -273,6 +459,7 @@ export class Outbound implements Story {
       now,
     );
     if (wait < 0) return false;
+    call.takeExtra();
     this.retries++;
     call.tally!.retries++;
     if (wait === 0) this.next(call);
@@ -285,16 +472,20 @@ export class Outbound implements Story {
     return forwardRequest(call.block, this.profile);
   }
 
-  requestExtras(call: Call): readonly Field[] {
+  requestExtras(call: Call, attempt: OutboundAttempt): readonly Field[] {
     const left = call.deadlineMs - this.relay.nowMs;
     const timeout = left === NEVER ? null : timeoutField(left);
-    const extras = forwardExtras(call.block, timeout, null, call.attempts - 1);
+    const extras = forwardExtras(call.block, timeout, null, attempt.number);
     return hasPseudoExtras(call.block) ? extrasWithoutPseudo(extras) : extras;
   }
 
-  onRequestReady(): void {}
+  onRequestReady(call: OutboundCall): void {
+    if (call.detour !== null) call.detour.home.onRequestReady(call);
+  }
 
   onResume(call: OutboundCall): void {
+    const attempt = call.attempt as OutboundAttempt | null;
+    if (attempt !== null && !attempt.isOver) return this.sendCopy(call, attempt);
     if (call.upstream.isRetired && !this.direction.redirect(call)) return;
     this.next(call);
   }
@@ -304,7 +495,10 @@ export class Outbound implements Story {
   }
 
   onDeadline(call: OutboundCall): void {
-    if (call.attempt !== null) observe(call, call.attempt as OutboundAttempt, this.relay);
+    const outcome = observeStopped(call, this.relay);
+    if (outcome === Outcome.fault && call.care !== null && call.care.chain.length > 0)
+      this.detours.failed(call);
+    call.degraded = '';
     const limitMs = Math.round(call.deadlineMs - call.startMs);
     const message = reasonMessage(Reasons.deadlineExceeded, { limitMs });
     const waited = this.waiting.delete(call) ? ` while waiting for ${this.missing(call)}` : '';
@@ -316,12 +510,10 @@ export class Outbound implements Story {
   }
 
   onIdle(call: OutboundCall): void {
-    const attempt = call.attempt as OutboundAttempt | null;
-    if (attempt !== null) {
-      attempt.abort(Ended.deadline);
-      observe(call, attempt, this.relay);
-    }
+    call.stop(Ended.deadline);
+    observeStopped(call, this.relay);
     this.waiting.delete(call);
+    call.degraded = '';
     call.answer(
       Reasons.idleTimeout,
       reasonMessage(Reasons.idleTimeout, { limitMs: call.plan.idleTimeoutMs }),
@@ -329,12 +521,14 @@ export class Outbound implements Story {
   }
 
   onCancelled(call: OutboundCall): void {
-    if (call.attempt !== null) observe(call, call.attempt as OutboundAttempt, this.relay);
+    observeStopped(call, this.relay);
     this.waiting.delete(call);
   }
 
-  onFinish(call: Call, status: number): void {
+  onFinish(call: OutboundCall, status: number): void {
     call.tally?.finished(status, this.relay.nowMs - call.startMs);
+    if (call.breaker !== null) call.leaveBreaker();
+    if (call.detour !== null) call.detour.home.onFinish(call, status);
   }
 
   private makeRoutes(config: UpstreamConfig, before?: Routes): Routes {

@@ -6,7 +6,6 @@
 
 /** 0 = no bound, everywhere. */
 export interface BreakerSettings {
-  readonly maxConnections: number;
   /** Calls that wait for a connection or for discovery. */
   readonly maxPending: number;
   /** Calls that have arrived and not ended. */
@@ -15,14 +14,14 @@ export interface BreakerSettings {
   readonly maxRetries: number;
 }
 
-export const BREAKER_LIMITS = ['connections', 'pending', 'in-flight', 'retries'] as const;
+export const BREAKER_LIMITS = ['pending', 'in-flight', 'retries'] as const;
 export type BreakerLimit = (typeof BREAKER_LIMITS)[number];
 
 export class Breaker {
   inFlight = 0;
   retries = 0;
   /** Times a bound was hit. */
-  readonly hits: Record<BreakerLimit, number> = { connections: 0, pending: 0, 'in-flight': 0, retries: 0 };
+  readonly hits: Record<BreakerLimit, number> = { pending: 0, 'in-flight': 0, retries: 0 };
 
   constructor(public settings: BreakerSettings) {}
 
@@ -48,12 +47,6 @@ export class Breaker {
   mayRetry(): boolean {
     const { maxRetries } = this.settings;
     return maxRetries === 0 || this.retries < maxRetries || this.hit('retries');
-  }
-
-  /** Whether one more connection may be made beside `connections` others. */
-  mayConnect(connections: number): boolean {
-    const { maxConnections } = this.settings;
-    return maxConnections === 0 || connections < maxConnections || this.hit('connections');
   }
 
   private hit(limit: BreakerLimit): false {

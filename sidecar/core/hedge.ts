@@ -3,7 +3,7 @@
  * A6). The delay is a percentile of what calls of the same method took lately, so it follows the service; copies are a
  * share of the calls and come out of the retry budget too, so that a service that is slow as a whole is not hit twice.
  */
-import { Percentile, UNKNOWN } from './percentile.js';
+import { type Percentile, UNKNOWN } from './percentile.js';
 import type { RetryBudget } from './retry-budget.js';
 
 export interface HedgeSettings {
@@ -32,9 +32,8 @@ export interface HedgeFacts {
 export const HEDGE_REFUSALS = ['request', 'endpoint', 'ratio', 'budget', 'breaker'] as const;
 export type HedgeRefusal = (typeof HEDGE_REFUSALS)[number];
 
-/** The copies of one method's calls to one cluster. */
+/** The copies of one method's calls. */
 export class Hedge {
-  readonly latencies = new Percentile();
   private saved = 0;
   sent = 0;
   /** Copies that answered first. */
@@ -47,12 +46,15 @@ export class Hedge {
     breaker: 0,
   };
 
-  /** A call begins: when its copy is due, in ms from now; Infinity: never. */
-  begin(settings: HedgeSettings, leftMs: number, nowMs: number): number {
+  /**
+   * A call begins: when its copy is due, in ms from now; Infinity: never.
+   * @param latencies what such calls took lately, where it goes.
+   */
+  begin(settings: HedgeSettings, latencies: Percentile, leftMs: number, nowMs: number): number {
     this.saved = Math.min(MAX_SAVED, this.saved + settings.maxRatio);
-    const usual = this.latencies.at(settings.percentile, nowMs);
+    const usual = latencies.at(settings.percentile, nowMs);
     if (usual === UNKNOWN) return Number.POSITIVE_INFINITY;
-    const delayMs = usual > settings.minDelayMs ? usual : settings.minDelayMs;
+    const delayMs = Math.max(usual, settings.minDelayMs);
     return delayMs < leftMs ? delayMs : Number.POSITIVE_INFINITY;
   }
 

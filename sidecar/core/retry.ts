@@ -87,13 +87,23 @@ export class RetryState {
   refusals = 0;
   /** Returns to the same, only endpoint after never-processed ends. */
   returns = 0;
+  /** A copy that failed while another was under way forbade further ones. */
+  isForbidden = false;
 
   reset(): void {
     this.attempts = 0;
     this.processed = 0;
     this.refusals = 0;
     this.returns = 0;
+    this.isForbidden = false;
   }
+}
+
+/** One of two copies failed, and the other is still under way: nothing is decided, but it counts. */
+export function noteFailure(state: RetryState, { ended, pushbackMs }: RetryFacts): void {
+  if (isNeverProcessed(ended)) return;
+  state.processed += 1;
+  if (!(pushbackMs >= 0)) state.isForbidden = true;
 }
 
 /** Milliseconds in a `grpc-retry-pushback-ms` trailer; NaN when malformed or negative, which both mean never (gRFC A6). */
@@ -119,7 +129,7 @@ export function decideRetry(
   state.processed += 1;
   if (facts.ended === Ended.trailers && facts.status === Status.OK) return NoRetry.notRetryable;
   if (facts.ended === Ended.cancelled || facts.ended === Ended.deadline) return NoRetry.notRetryable;
-  if (!(facts.pushbackMs >= 0)) return NoRetry.pushback;
+  if (state.isForbidden || !(facts.pushbackMs >= 0)) return NoRetry.pushback;
   if (
     facts.isMarkedUnprocessed &&
     facts.ended === Ended.trailers &&

@@ -7,7 +7,7 @@ import { NO_KEY } from '../core/balance.js';
 import { allowedMs } from '../core/deadline.js';
 import { parseGrpcTimeout } from '../core/grpc-timeout.js';
 import { isValidPath } from '../core/method.js';
-import { Reasons, reasonMessage } from '../core/reason.js';
+import { type Reason, Reasons, reasonMessage } from '../core/reason.js';
 import { keyOf } from '../core/ring-hash.js';
 import { rewritePath } from '../core/traffic.js';
 import { factsOf } from '../http2/facts.js';
@@ -28,11 +28,13 @@ export class Direction {
     /** The file's routes; replaced with the file. */
     public routes: Routes,
     private readonly random: () => number,
+    /** Answers a call that can go nowhere, unless something else can be done for it. */
+    private readonly refuse: (call: OutboundCall, reason: Reason, message: string) => void,
   ) {}
 
   /** Rules say where the call goes. False: nowhere, and it has been answered. */
   direct(call: OutboundCall, match: Match, path: string): boolean {
-    const original = call.directed?.original ?? call.block;
+    const { original } = call;
     const lookup = (name: string) => metadataValue(original, name);
     const rule = this.clusters.match(path, lookup);
     if (rule === undefined) return this.answerUnknownRoute(call, path);
@@ -49,14 +51,14 @@ export class Direction {
     call.directed = { version: this.clusters.version, key, original };
     if (upstream.inFlight < upstream.maxInFlight) return true;
     const values = { upstream: this.name, limit: upstream.maxInFlight, what: 'calls in flight' };
-    call.answer(Reasons.breakerOpen, reasonMessage(Reasons.breakerOpen, values));
+    this.refuse(call, Reasons.breakerOpen, reasonMessage(Reasons.breakerOpen, values));
     return false;
   }
 
   /** What the call was directed by has changed, or it was directed by nothing yet. False: it has been answered. */
   redirect(call: OutboundCall): boolean {
     if (call.directed?.version === this.clusters.version && !call.upstream.isRetired) return true;
-    const original = call.directed?.original ?? call.block;
+    const { original } = call;
     const { path } = factsOf(original);
     const match = this.routes.match(path);
     if (match === null) return this.answerUnknownRoute(call, path);
@@ -83,12 +85,12 @@ export class Direction {
   }
 
   answerNoEndpoint(call: OutboundCall): false {
-    call.answer(Reasons.noEndpoint, reasonMessage(Reasons.noEndpoint, { upstream: this.name }));
+    this.refuse(call, Reasons.noEndpoint, reasonMessage(Reasons.noEndpoint, { upstream: this.name }));
     return false;
   }
 
   answerUnknownRoute(call: OutboundCall, path: string): false {
-    call.answer(Reasons.unknownRoute, reasonMessage(Reasons.unknownRoute, { path }));
+    this.refuse(call, Reasons.unknownRoute, reasonMessage(Reasons.unknownRoute, { path }));
     return false;
   }
 }

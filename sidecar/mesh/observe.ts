@@ -6,10 +6,11 @@ import type { Attempt } from '../relay/attempt.js';
 import type { Relay } from '../relay/relay.js';
 import type { OutboundAttempt, OutboundCall } from './outbound-call.js';
 
-/** The one classification of the attempt's end, and everyone who learns from it. */
-export function observe(call: OutboundCall, attempt: OutboundAttempt, relay: Relay): void {
-  if (attempt.isObserved) return;
+/** The one classification of the attempt's end, and everyone who learns from it. Once only: neutral after that. */
+export function observe(call: OutboundCall, attempt: OutboundAttempt, relay: Relay): Outcome {
+  if (attempt.isObserved) return Outcome.neutral;
   attempt.isObserved = true;
+  if (attempt.number > 0) call.giveExtra();
   const now = relay.nowMs;
   const { endpoint } = attempt;
   const elapsed = now - attempt.startMs;
@@ -47,6 +48,15 @@ export function observe(call: OutboundCall, attempt: OutboundAttempt, relay: Rel
     evidence,
   );
   if (verdict !== 0) call.upstream.refreshAfter(verdict, endpoint);
+  return outcome;
+}
+
+/** The same for all attempts of a call that has been stopped; the outcome of the one that began first. */
+export function observeStopped(call: OutboundCall, relay: Relay): Outcome {
+  const { attempt, rival } = call;
+  const outcome = attempt === null ? Outcome.neutral : observe(call, attempt as OutboundAttempt, relay);
+  if (rival !== null) observe(call, rival.attempt as OutboundAttempt, relay);
+  return outcome;
 }
 
 function describe(attempt: Attempt): string {

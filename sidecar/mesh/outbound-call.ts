@@ -24,9 +24,10 @@ export interface Directed {
 
 /** How a call failed, if nothing better can be had. */
 export interface Failure {
-  readonly reason: Reason;
+  /** Null: the endpoint's own answer is passed on. */
+  readonly reason: Reason | null;
   readonly message: string;
-  /** Present: its own answer is passed on. */
+  /** Null: there was none. */
   readonly attempt: OutboundAttempt | null;
 }
 

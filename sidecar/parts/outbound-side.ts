@@ -129,6 +129,7 @@ export class OutboundSide {
       (each, cluster) => new Upstream(each, relay, settings, dial, cluster, whyNot),
       relay,
       limits.replayBytesPerCall,
+      (name) => this.byName.get(name),
     );
     if (config.listen !== undefined) {
       const listener = openListener(this.parts, {

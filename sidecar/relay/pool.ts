@@ -119,6 +119,17 @@ export class Pool implements LinkHost {
     return n;
   }
 
+  /** Whether an attempt would get a connection at once. */
+  get hasRoom(): boolean {
+    for (const link of this.links) if (link.isAlive && link.capacity > 0) return true;
+    return false;
+  }
+
+  /** Attempts that wait for a connection. */
+  get waitingCount(): number {
+    return this.waiters.length;
+  }
+
   stopWaiting(waiter: Waiter): void {
     const at = this.waiters.indexOf(waiter);
     if (at >= 0) this.waiters.splice(at, 1);
