@@ -337,7 +337,7 @@ class App implements Sidecar {
       leafSecondsLeft: this.identity?.secondsLeft,
     });
     const registry = [...(this.consul?.families() ?? []), ...(this.entry?.families() ?? [])];
-    return [...own, ...this.callLog.families(), ...registry];
+    return [...own, ...this.outbound.health.families(), ...this.callLog.families(), ...registry];
   }
 
   config(): unknown {

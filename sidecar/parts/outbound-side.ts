@@ -2,6 +2,7 @@
 
 import type { Address, OutboundConfig, UpstreamConfig } from '../config/model.js';
 import type { Discovering, Discovery } from '../discovery/knowledge.js';
+import { EndpointHealth } from '../health/endpoint-health.js';
 import { factsOf } from '../http2/facts.js';
 import { type Dial, Upstream } from '../mesh/upstream.js';
 import { Outbound } from '../outbound.js';
@@ -22,6 +23,7 @@ export interface OutboundTies {
 export class OutboundSide {
   readonly addresses: Record<string, Address> = {};
   sharedAddress: Address | undefined;
+  readonly health: EndpointHealth;
   private readonly byName = new Map<string, Outbound>();
   private readonly listenerOf = new Map<string, Listener>();
   private readonly discovering = new Map<string, Discovering>();
@@ -34,6 +36,7 @@ export class OutboundSide {
     private readonly parts: Parts,
   ) {
     this.noUpstream = new NoUpstream(parts.relay);
+    this.health = new EndpointHealth({ relay: parts.relay, timers: parts.deps.timers });
   }
 
   async start(): Promise<void> {
@@ -101,6 +104,7 @@ export class OutboundSide {
       const config = wanted.get(name);
       if (config === undefined) this.remove(name);
       else {
+        this.health.configure(config);
         outbound.update(config);
         this.discover(config, outbound);
       }
@@ -124,9 +128,14 @@ export class OutboundSide {
     const { relay, settings, limits } = this.parts;
     const { dial } = this.ties;
     const whyNot = (): string => this.ties.whyNot();
+    this.health.configure(config);
     const outbound = new Outbound(
       config,
-      (each, cluster) => new Upstream(each, relay, settings, dial, cluster, whyNot),
+      (each, cluster) => {
+        const upstream = new Upstream(each, relay, settings, dial, cluster, whyNot);
+        this.health.follow(upstream);
+        return upstream;
+      },
       relay,
       limits.replayBytesPerCall,
       (name) => this.byName.get(name),
@@ -139,6 +148,7 @@ export class OutboundSide {
       try {
         this.addresses[config.name] = await listener.listen();
       } catch (error) {
+        this.health.forget(config.name);
         outbound.stop();
         throw error;
       }
@@ -167,6 +177,7 @@ export class OutboundSide {
     const outbound = this.byName.get(name);
     if (outbound === undefined) return;
     this.byName.delete(name);
+    this.health.forget(name);
     this.discovering.get(name)?.close();
     this.discovering.delete(name);
     const listener = this.listenerOf.get(name);
@@ -189,6 +200,7 @@ export class OutboundSide {
   }
 
   stop(): void {
+    this.health.stop();
     for (const watch of this.discovering.values()) watch.close();
     for (const listener of this.listeners) listener.stop();
     for (const outbound of this.byName.values()) outbound.stop();

@@ -1,0 +1,70 @@
+/**
+ * grpc.health.v1 on the wire: a question for one service, and the answer to it. The message has one field either way
+ * (proto/health.proto).
+ */
+
+import { fieldsOf, MessageWriter } from './protobuf.js';
+
+export const HEALTH_CHECK = '/grpc.health.v1.Health/Check';
+
+/** HealthCheckResponse.ServingStatus. */
+export const Serving = { UNKNOWN: 0, SERVING: 1, NOT_SERVING: 2, SERVICE_UNKNOWN: 3 } as const;
+
+const NAMES = Object.keys(Serving);
+const PREFIX_BYTES = 5;
+
+/** A question with its gRPC prefix. @param service empty: the server as a whole. */
+export function healthQuestion(service: string): Buffer {
+  return framed(new MessageWriter().text(1, service).finish());
+}
+
+/** An answer with its gRPC prefix. */
+export function healthAnswer(isServing: boolean): Buffer {
+  return framed(Buffer.from([0x08, isServing ? Serving.SERVING : Serving.NOT_SERVING]));
+}
+
+/** The service that is asked for; undefined when the bytes are not one plain question. */
+export function readHealthQuestion(bytes: Buffer): string | undefined {
+  const message = unframed(bytes);
+  if (message === undefined) return undefined;
+  let service = '';
+  try {
+    for (const field of fieldsOf(message))
+      if (field.number === 1 && field.type === 'bytes') service = field.value.toString('utf8');
+  } catch {
+    return undefined;
+  }
+  return service;
+}
+
+/** The status that is answered, one of `Serving` or a number beyond; undefined when the bytes are not one plain answer. */
+export function readHealthAnswer(bytes: Buffer): number | undefined {
+  const message = unframed(bytes);
+  if (message === undefined) return undefined;
+  let status = 0;
+  try {
+    for (const field of fieldsOf(message))
+      if (field.number === 1 && field.type === 'varint') status = Number(field.value);
+  } catch {
+    return undefined;
+  }
+  return status;
+}
+
+export function servingName(status: number): string {
+  return NAMES[status] ?? `status ${status}`;
+}
+
+function framed(message: Buffer): Buffer {
+  const bytes = Buffer.alloc(PREFIX_BYTES + message.length);
+  bytes.writeUInt32BE(message.length, 1);
+  message.copy(bytes, PREFIX_BYTES);
+  return bytes;
+}
+
+/** The one message in `bytes`, if there is exactly one and it is not compressed. */
+function unframed(bytes: Buffer): Buffer | undefined {
+  if (bytes.length < PREFIX_BYTES || bytes[0] !== 0) return undefined;
+  if (bytes.readUInt32BE(1) !== bytes.length - PREFIX_BYTES) return undefined;
+  return bytes.subarray(PREFIX_BYTES);
+}
