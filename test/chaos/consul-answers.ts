@@ -4,7 +4,8 @@
  */
 
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Fault, FaultProxy } from '../support/consul-proxy.js';
+import type { Fault } from '../support/consul-proxy.js';
+import { busiestOf } from './consul-reads.js';
 import { areCurrent, type Seat, whyNotCurrent } from './consul-seat.js';
 import type { ConsulWorld } from './consul-world.js';
 import { measure, type Row, seconds, type Trial } from './faults-row.js';
@@ -128,29 +129,11 @@ function judgeUsage(trial: Trial, cost: Cost, calm: readonly Usage[], busy: read
 /** Each sidecar has a proxy of its own, so what is counted there is one sidecar's. */
 function judgeRequests(trial: Trial, seats: readonly Seat[], fromMs: number, lastedMs: number): void {
   const allowed = Math.ceil(BURST + (PER_SECOND * 1.1 * lastedMs) / 1_000);
-  const busiest = seats.map(({ proxy }) => busiestQuery(proxy, fromMs)).sort((a, b) => b.reads - a.reads)[0]!;
+  const busiest = busiestOf(seats, fromMs);
   trial.expect(
     `no query is read more than ${BURST} times and then once a second`,
     busiest.reads <= allowed,
     `${busiest.reads} reads of ${busiest.query} in ${seconds(lastedMs)}`,
   );
   trial.figure('busiest query', `${busiest.reads} reads`);
-}
-
-interface Reads {
-  readonly query: string;
-  readonly reads: number;
-}
-
-function busiestQuery(proxy: FaultProxy, fromMs: number): Reads {
-  const counts = new Map<string, number>();
-  for (const { atMs, method, path, query } of proxy.seen) {
-    if (atMs < fromMs || method !== 'GET') continue;
-    const rest = [...query].filter(([key]) => key !== 'index' && key !== 'wait' && key !== 'hash');
-    const name = rest.length === 0 ? path : `${path}?${new URLSearchParams(rest)}`;
-    counts.set(name, (counts.get(name) ?? 0) + 1);
-  }
-  const sorted = [...counts].sort(([, a], [, b]) => b - a);
-  const [query, reads] = sorted[0] ?? ['any', 0];
-  return { query, reads };
 }

@@ -21,6 +21,11 @@ export const STRANGER = 'vision';
 const STRANGER_CALLER = 'viewer';
 /** A blocking query is over after this long at the latest. */
 const WAIT = '30s';
+/** Removed with this process at the latest: they hold keys. */
+const folders = new Set<string>();
+process.on('exit', () => {
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+});
 /** Stands in for an ACL token: it must never be seen anywhere. */
 const TOKEN = 'b1946ac9-2492-4d23-8c6b-5e2f7a90cafe';
 
@@ -46,6 +51,7 @@ export class ConsulWorld {
   static async open(logs?: string): Promise<ConsulWorld> {
     const world = new ConsulWorld(await ConsulCluster.start(3), logs);
     try {
+      folders.add(world.folder);
       writeFileSync(join(world.folder, 'token'), TOKEN, { mode: 0o600 });
       await world.intend('*', '*', 'deny');
       world.mesh = await world.openMesh(SERVICE, CALLER, {});
@@ -113,6 +119,7 @@ export class ConsulWorld {
     await Promise.all([this.mesh?.close('killed'), this.others?.close('killed')]);
     await this.cluster.stop();
     rmSync(this.folder, { recursive: true, force: true });
+    folders.delete(this.folder);
   }
 
   /** Its callers may call. `agent`: where its sidecars' proxies pass requests on to. */

@@ -6,6 +6,7 @@
 
 import { Client, credentials, Metadata, status } from '@grpc/grpc-js';
 import { protocols } from '../../proto/load.js';
+import type { ModelInferRequest, ModelInferResponse } from '../../proto/messages.js';
 import { until } from '../support/processes.js';
 import { LOCAL_CHANNEL, reasonOf } from './faults-call.js';
 
@@ -14,6 +15,10 @@ export interface LoadOptions {
   readonly target: string;
   readonly perSecond: number;
   readonly deadlineMs: number;
+  /** What the nth call asks, from 0. Absent: 64 numbers, always the same. */
+  readonly request?: (n: number) => ModelInferRequest;
+  /** What is wrong with an answer; undefined: nothing. It counts as a failure. */
+  readonly judge?: (answer: ModelInferResponse, request: ModelInferRequest) => string | undefined;
 }
 
 /** One call; times are of `performance.now()`. */
@@ -52,6 +57,7 @@ export class Load {
   private readonly client: Client;
   private timer: NodeJS.Timeout | undefined;
   private dueMs = 0;
+  private count = 0;
 
   private constructor(private readonly options: LoadOptions) {
     this.client = new Client(options.target, credentials.createInsecure(), LOCAL_CHANNEL);
@@ -127,24 +133,28 @@ export class Load {
   private call(): SentCall {
     const { path, requestSerialize, responseDeserialize } = protocols().inference.ModelInfer;
     const call: SentCall = { sentMs: performance.now(), tookMs: undefined, failure: undefined };
-    const deadline = Date.now() + this.options.deadlineMs;
+    const { deadlineMs, request: requestOf, judge } = this.options;
+    const deadline = Date.now() + deadlineMs;
+    const request = requestOf?.(this.count++) ?? REQUEST;
     this.client.makeUnaryRequest(
       path,
       requestSerialize,
       responseDeserialize,
-      REQUEST,
+      request,
       new Metadata(),
       { deadline },
-      (error) => {
+      (error, answer) => {
         call.tookMs = performance.now() - call.sentMs;
-        if (error) call.failure = `${status[error.code]} ${reasonOf(error.metadata)}`;
+        call.failure = error
+          ? `${status[error.code]} ${reasonOf(error.metadata)}`
+          : judge?.(answer!, request);
       },
     );
     return call;
   }
 }
 
-const REQUEST = {
+export const REQUEST: ModelInferRequest = {
   model_name: 'fixed',
   inputs: [{ name: 'x', datatype: 'FP32', shape: ['1', String(VALUES)] }],
   raw_input_contents: [new Uint8Array(4 * VALUES)],
