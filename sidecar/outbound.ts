@@ -13,7 +13,7 @@ import { Breaker } from './core/breaker.js';
 import { attemptAllowedMs } from './core/deadline.js';
 import { Ended, Outcome } from './core/outcome.js';
 import { type Reason, Reasons, reasonMessage } from './core/reason.js';
-import { decideRetry, noteFailure, RetryState } from './core/retry.js';
+import { decideRetry, RetryState } from './core/retry.js';
 import { Status } from './core/status.js';
 import type { UpstreamKnowledge } from './discovery/knowledge.js';
 import { factsOf } from './http2/facts.js';
@@ -21,6 +21,7 @@ import type { Field } from './http2/hpack/field.js';
 import type { HeaderBlock, StableList } from './http2/hpack/header-list.js';
 import type { Stream } from './http2/stream.js';
 import { Clusters, type MakeUpstream } from './mesh/clusters.js';
+import { copyDueMs, leaveToOther, noteLatency, takeCopy } from './mesh/copies.js';
 import { Detours, keyOf, type Primary, type Refuge } from './mesh/detours.js';
 import { Direction } from './mesh/direction.js';
 import type { Endpoint } from './mesh/endpoint.js';
@@ -266,7 +267,7 @@ export class Outbound implements Primary, Refuge {
     if (call.breaker !== null && probed === undefined && !endpoint.pool.hasRoom && this.isFull(call)) return;
     const attempt = this.makeAttempt(call, endpoint, now);
     if (probed !== undefined) attempt.probe = endpoint.ejection.probe;
-    const copyMs = call.care === null ? NEVER : this.copyDueMs(call, attempt, now);
+    const copyMs = call.care === null ? NEVER : copyDueMs(call, attempt, now);
     call.begin(attempt, this.attemptDueMs(call, now), copyMs);
   }
 
@@ -284,29 +285,11 @@ export class Outbound implements Primary, Refuge {
     return limitMs > 0 && limitMs < left ? nowMs + attemptAllowedMs(limitMs, left) : NEVER;
   }
 
-  /** When a second copy of the call is due; only first attempts have one. */
-  private copyDueMs(call: OutboundCall, attempt: OutboundAttempt, nowMs: number): number {
-    const { care, upstream } = call;
-    const { hedging, hedge } = care!;
-    if (hedging === null || attempt.number > 0) return NEVER;
-    const latencies = care!.latenciesOf(upstream);
-    return nowMs + hedge.begin(hedging, latencies, call.deadlineMs - nowMs, nowMs);
-  }
-
   /** The first copy is late: another one goes to another endpoint, if it may. */
   private sendCopy(call: OutboundCall, first: OutboundAttempt): void {
-    const { hedge } = call.care!;
-    const { upstream, breaker } = call;
     const now = this.relay.nowMs;
-    const tried = [...(call.tried as Endpoint[]), first.endpoint];
-    const isRepeatable = call.requestEnded && call.isReplayable && !call.isCommitted;
-    const isOtherAvailable = !upstream.isRetired && upstream.hasUntried(tried);
-    const isAllowed = breaker === null || !isRepeatable || !isOtherAvailable || breaker.mayRetry();
-    if (!hedge.take({ isRepeatable, isOtherAvailable, isAllowed }, upstream.budget, now)) return;
-    const endpoint = upstream.pickAgain(tried, now, call.directed?.key);
+    const endpoint = takeCopy(call, first, now);
     if (endpoint === undefined) return;
-    call.tried = tried;
-    call.takeExtra();
     call.race(this.makeAttempt(call, endpoint, now), this.attemptDueMs(call, now));
   }
 
@@ -324,22 +307,11 @@ export class Outbound implements Primary, Refuge {
       if (call.care !== null) this.remember(call, attempt);
       return call.finishWith(attempt);
     }
-    if (call.rival !== null && this.isLeft(call, attempt, outcome)) return;
+    if (call.rival !== null && leaveToOther(call, attempt, outcome, this.relay.nowMs)) return;
     const isUnarmed = attempt.ended === Ended.connectError && !call.upstream.isArmed;
     if (isUnarmed && this.wait(call)) return;
     if (this.tryAgain(call, attempt)) return;
     this.fail(call, this.failureOf(call, attempt), outcome);
-  }
-
-  /** One of two copies has not succeeded. False: that is the answer all the same. */
-  private isLeft(call: OutboundCall, attempt: OutboundAttempt, outcome: Outcome): boolean {
-    const { ended, status } = attempt;
-    const isOfTime = status === Status.DEADLINE_EXCEEDED || status === Status.CANCELLED;
-    if (outcome === Outcome.neutral && ended === Ended.trailers && !isOfTime) return false;
-    call.retry ??= new RetryState();
-    noteFailure(call.retry, retryFacts(call, attempt, this.relay.nowMs));
-    if (!call.tried.includes(attempt.endpoint)) call.tried = [...call.tried, attempt.endpoint];
-    return call.leaveTo(attempt);
   }
 
   private failureOf(call: OutboundCall, attempt: OutboundAttempt): Failure {
@@ -385,8 +357,7 @@ export class Outbound implements Primary, Refuge {
   private remember(call: OutboundCall, attempt: OutboundAttempt): void {
     const care = call.care!;
     const now = this.relay.nowMs;
-    if (care.hedging !== null && attempt.number === 0)
-      care.latenciesOf(call.upstream).record(now - attempt.startMs, now);
+    if (care.hedging !== null) noteLatency(call, attempt, now);
     if (care.chain.length === 0) return;
     this.detours.succeeded(call);
     if (care.lastGood !== null && call.requestEnded && call.isWhole)
@@ -397,9 +368,8 @@ export class Outbound implements Primary, Refuge {
   onLost(call: OutboundCall, loser: OutboundAttempt): void {
     observe(call, loser, this.relay);
     if (loser.number > 0) return;
-    const now = this.relay.nowMs;
     call.care!.hedge.won++;
-    if (!this.relay.hasStalled()) call.care!.latenciesOf(call.upstream).record(now - loser.startMs, now);
+    if (!this.relay.hasStalled()) noteLatency(call, loser, this.relay.nowMs);
   }
 
   /** There is none, or nobody has said yet which there are. */

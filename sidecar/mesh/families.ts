@@ -10,6 +10,7 @@ import type { Inbound } from '../inbound.js';
 import type { Outbound } from '../outbound.js';
 import type { Memory } from '../relay/relay.js';
 import { type CallTally, LATENCY_BOUNDS_MS, type Tally } from '../relay/tally.js';
+import { detourFamilies } from './detour-families.js';
 import { counter, gauge } from './family.js';
 import { queueFamilies } from './inbound-families.js';
 import type { Upstream } from './upstream.js';
@@ -29,6 +30,7 @@ export function familiesOf(sources: FamilySources): Family[] {
   return [
     ...callFamilies(sources.tally.calls),
     ...upstreamFamilies(sources.outbounds),
+    ...detourFamilies(sources.outbounds),
     ...queueFamilies(sources.inbound),
     ...connectionFamilies(sources),
   ];

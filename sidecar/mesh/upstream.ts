@@ -40,6 +40,8 @@ export class Upstream {
   maxInFlight = Number.POSITIVE_INFINITY;
   /** Panic: so few are eligible that ejections are ignored; counted once per onset. */
   panics = 0;
+  /** Connections that were not made because there are as many as may be. */
+  connectionsRefused = 0;
   readonly doubt = new Doubt();
   /** Told of every change of endpoints, of their connections and of who may receive traffic; it must not call back. */
   onChange: ((upstream: Upstream) => void) | null = null;
@@ -240,6 +242,8 @@ export class Upstream {
       known.limits.config = config.pool;
       return known;
     });
+    // Connections are counted from here on, those that are begun with the groups included.
+    this.endpoints = chosen;
     this.endpoints = this.groups.set(chosen, now);
     this.byLabel = new Map(this.endpoints.map((endpoint) => [endpoint.label, endpoint]));
     for (const gone of before.values()) {
@@ -271,11 +275,30 @@ export class Upstream {
       config: this.config.pool,
       settings: this.settings,
       dial: () => this.dialTo(endpoint),
+      mayOpen: () => this.mayOpen(),
       onChange: () => this.onConnection(endpoint),
       ...(this.whyNot === undefined ? {} : { whyNot: this.whyNot }),
     };
     endpoint.pool = new Pool(endpoint.limits, this.relay);
     return endpoint;
+  }
+
+  /** Those that only replace others are not counted twice for long, and always may. */
+  private mayOpen(): boolean {
+    const most = this.config.breaker?.maxConnections ?? 0;
+    if (most === 0) return true;
+    let n = 0;
+    for (const { pool } of this.endpoints) n += pool.current;
+    if (n < most) return true;
+    this.connectionsRefused++;
+    return false;
+  }
+
+  /** Room for a connection may have come: the first that has none takes it. */
+  private fillStarved(): void {
+    const starved = this.endpoints.find((each) => isStarted(each) && each.pool.current === 0);
+    if (starved !== undefined && !starved.pool.isConnecting && starved.pool.failures === 0)
+      starved.pool.start();
   }
 
   private dialTo({ address, peer }: Endpoint): Socket | undefined {
@@ -296,6 +319,7 @@ export class Upstream {
       );
     }
     this.setAvailable(endpoint);
+    if (!isConnected && (this.config.breaker?.maxConnections ?? 0) > 0) this.fillStarved();
     if (isConnected || endpoint.isGone) return;
     if (endpoint.pool.failures > 0 && endpoint.critical === '') this.doubtFrom(endpoint);
   }

@@ -35,6 +35,8 @@ export interface PoolOptions {
   readonly dial: () => Socket | undefined;
   /** Why `dial` gave nothing, for people. */
   readonly whyNot?: () => string;
+  /** Whether a connection may be made that replaces none; absent: always. */
+  readonly mayOpen?: () => boolean;
   /** The state changed: connected or not. */
   readonly onChange: () => void;
 }
@@ -106,14 +108,19 @@ export class Pool implements LinkHost {
     const now = this.relay.clock.now();
     const next = Math.max(now, this.lastFailureMs + HURRY_MS);
     if (this.isConnected) {
-      if (next <= now && this.current < this.options.config.connections + EXTRA_CONNECTIONS) this.open();
+      const most = this.options.config.connections + EXTRA_CONNECTIONS;
+      if (next <= now && this.current < most && this.mayOpen) this.open();
     } else if (!this.reconnect.isScheduled || this.reconnect.dueMs > next) {
       this.relay.wheel.add(this.reconnect, next);
     }
   }
 
+  private get mayOpen(): boolean {
+    return this.options.mayOpen === undefined || this.options.mayOpen();
+  }
+
   /** Connections that are not on their way out. */
-  private get current(): number {
+  get current(): number {
     let n = 0;
     for (const link of this.links) if (!link.isRetiring) n++;
     return n;
@@ -231,14 +238,16 @@ export class Pool implements LinkHost {
         this.relay.wheel.add(this.reconnect, this.lastFailureMs + this.backoffMs());
       return;
     }
-    while (this.current < wanted) if (!this.open()) return;
+    while (this.current < wanted) if (!this.mayOpen || !this.open()) return;
   }
 
   /** @internal */
   reconnectNow(): void {
     this.relay.nowMs = this.relay.clock.now();
     if (this.isStopped || this.isConnecting) return;
-    if (this.waiters.length > 0 || this.current < this.options.config.connections) this.open();
+    if (this.waiters.length === 0 && this.current >= this.options.config.connections) return;
+    if (this.mayOpen) this.open();
+    else if (!this.isConnected) this.failWaiters('there are as many connections as may be');
   }
 
   /** @internal The watch's time has come: a connect that took too long, or silence while calls wait. */

@@ -1,0 +1,57 @@
+/**
+ * Second copies of late calls, as far as a call is concerned: when one is due, whether and where it goes, and what is
+ * learnt from the two. Which rule grants it is core/hedge.ts.
+ */
+
+import { Ended, Outcome } from '../core/outcome.js';
+import { noteFailure, RetryState } from '../core/retry.js';
+import { Status } from '../core/status.js';
+import { NEVER } from '../relay/call.js';
+import type { Endpoint } from './endpoint.js';
+import type { OutboundAttempt, OutboundCall } from './outbound-call.js';
+import { retryFacts } from './retry-facts.js';
+
+/** When a second copy of the call is due, monotonic ms. First attempts only. */
+export function copyDueMs(call: OutboundCall, attempt: OutboundAttempt, nowMs: number): number {
+  const { hedging, hedge } = call.care!;
+  if (hedging === null || attempt.number > 0) return NEVER;
+  const latencies = call.care!.latenciesOf(call.upstream);
+  return nowMs + hedge.begin(hedging, latencies, call.deadlineMs - nowMs, nowMs);
+}
+
+/** The first attempt is late: where another one goes, if it may. Takes from the budgets. */
+export function takeCopy(call: OutboundCall, first: OutboundAttempt, nowMs: number): Endpoint | undefined {
+  const { upstream, breaker } = call;
+  const { hedge } = call.care!;
+  const tried = [...(call.tried as Endpoint[]), first.endpoint];
+  const isRepeatable = call.requestEnded && call.isReplayable && !call.isCommitted;
+  const isOtherAvailable = !upstream.isRetired && upstream.hasUntried(tried);
+  const isAllowed = breaker === null || !isRepeatable || !isOtherAvailable || breaker.mayRetry();
+  if (!hedge.take({ isRepeatable, isOtherAvailable, isAllowed }, upstream.budget, nowMs)) return undefined;
+  const endpoint = upstream.pickAgain(tried, nowMs, call.directed?.key);
+  if (endpoint === undefined) return undefined;
+  call.tried = tried;
+  call.takeExtra();
+  return endpoint;
+}
+
+/** One of two copies has not succeeded, and the other one is waited for. False: this is the answer all the same. */
+export function leaveToOther(
+  call: OutboundCall,
+  attempt: OutboundAttempt,
+  outcome: Outcome,
+  nowMs: number,
+): boolean {
+  const { ended, status, endpoint } = attempt;
+  const isOfTime = status === Status.DEADLINE_EXCEEDED || status === Status.CANCELLED;
+  if (outcome === Outcome.neutral && ended === Ended.trailers && !isOfTime) return false;
+  call.retry ??= new RetryState();
+  noteFailure(call.retry, retryFacts(call, attempt, nowMs));
+  if (!call.tried.includes(endpoint)) call.tried = [...call.tried, endpoint];
+  return call.leaveTo(attempt);
+}
+
+/** What a first attempt took counts, and what one that was overtaken would have taken at least. */
+export function noteLatency(call: OutboundCall, attempt: OutboundAttempt, nowMs: number): void {
+  if (attempt.number === 0) call.care!.latenciesOf(call.upstream).record(nowMs - attempt.startMs, nowMs);
+}
