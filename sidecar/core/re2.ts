@@ -42,6 +42,29 @@ export function compileRe2(pattern: string): Re2 | { readonly fault: string } {
   }
 }
 
+/** An expression that whole texts must match. A text too long to judge does not. */
+export class Re2Pattern {
+  /** Not seen by comparisons: patterns of one source are equal. */
+  readonly #re2: Re2;
+
+  private constructor(
+    readonly source: string,
+    re2: Re2,
+  ) {
+    this.#re2 = re2;
+  }
+
+  /** What in it is not taken comes back instead. */
+  static of(source: string): Re2Pattern | { readonly fault: string } {
+    const compiled = compileRe2(source);
+    return 'fault' in compiled ? compiled : new Re2Pattern(source, compiled);
+  }
+
+  test(text: string): boolean {
+    return this.#re2.matches(text) === true;
+  }
+}
+
 class Program {
   readonly steps: Step[] = [];
   private emitted = 0;

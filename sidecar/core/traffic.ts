@@ -3,6 +3,13 @@
  * Semantics of Consul's service-router and service-splitter.
  */
 
+/** What a text is compared with; must take time in proportion to the text, which callers choose. */
+export interface Pattern {
+  /** As it was written. */
+  readonly source: string;
+  test(text: string): boolean;
+}
+
 export interface HeaderMatch {
   readonly name: string;
   /** Exactly one of them; `present` alone asks for any value. */
@@ -10,7 +17,7 @@ export interface HeaderMatch {
   readonly exact?: string;
   readonly prefix?: string;
   readonly suffix?: string;
-  readonly regex?: RegExp;
+  readonly regex?: Pattern;
   /** The opposite of what the rest says. */
   readonly invert: boolean;
 }
@@ -19,7 +26,7 @@ export interface TrafficMatch {
   /** At most one of them; none: any path. A path is `/package.Service/Method`. */
   readonly exact?: string;
   readonly prefix?: string;
-  readonly regex?: RegExp;
+  readonly regex?: Pattern;
   /** All of them. */
   readonly headers: readonly HeaderMatch[];
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { compileRe2, MAX_TEXT_CHARS } from '../../sidecar/core/re2.js';
+import { compileRe2, MAX_TEXT_CHARS, Re2Pattern } from '../../sidecar/core/re2.js';
 
 function matches(pattern: string, text: string): boolean | undefined {
   const compiled = compileRe2(pattern);
@@ -127,5 +127,25 @@ describe('a regular expression of RE2', () => {
       }),
       { numRuns: 5000 },
     );
+  });
+});
+
+describe('A pattern of RE2', () => {
+  it('matches whole texts, and no text that is too long to judge', () => {
+    const pattern = Re2Pattern.of('(?i)a+');
+    assert.ok(!('fault' in pattern));
+    assert.equal(pattern.source, '(?i)a+');
+    assert.ok(pattern.test('aAa'));
+    assert.ok(!pattern.test('aab'));
+    assert.ok(!pattern.test('a'.repeat(MAX_TEXT_CHARS + 1)));
+  });
+
+  it('equals another of the same source', () => {
+    assert.deepEqual(Re2Pattern.of('a+'), Re2Pattern.of('a+'));
+    assert.notDeepEqual(Re2Pattern.of('a+'), Re2Pattern.of('a*'));
+  });
+
+  it('says what it does not take', () => {
+    assert.deepEqual(Re2Pattern.of('(a'), { fault: 'a "(" without ")" at character 3' });
   });
 });

@@ -1,6 +1,7 @@
 /** What a route of a service-router asks of a call, as far as calls of gRPC can have it. */
 
-import type { HeaderMatch, TrafficMatch } from '../../core/traffic.js';
+import { Re2Pattern } from '../../core/re2.js';
+import type { HeaderMatch, Pattern, TrafficMatch } from '../../core/traffic.js';
 import { type Json, listIn, objectIn, quote, textIn } from './json-fields.js';
 
 /** `never`: no call of gRPC can match, for this reason. */
@@ -61,14 +62,11 @@ function headerOf(header: unknown): HeaderMatch {
   return { name, present: true, invert };
 }
 
-/** RE2 as Envoy uses it: the whole value has to match. Its leading flag for case is known, other flags are not. */
-function regexOf(source: string, where: string): RegExp {
-  const flag = source.startsWith('(?i)') ? 'i' : '';
-  try {
-    return new RegExp(`^(?:${source.slice(flag === '' ? 0 : 4)})$`, flag);
-  } catch {
-    throw new Unreadable(`${where} ${quote(source)} cannot be read`);
-  }
+/** RE2 as Envoy uses it: the whole value has to match. */
+function regexOf(source: string, where: string): Pattern {
+  const pattern = Re2Pattern.of(source);
+  if ('fault' in pattern) throw new Unreadable(`${where} ${quote(source)} has ${pattern.fault}`);
+  return pattern;
 }
 
 function escaped(text: string): string {
