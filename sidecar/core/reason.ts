@@ -76,11 +76,25 @@ export const Reasons = {
   ),
   draining: unprocessed('draining', Status.UNAVAILABLE, '{service} is shutting down'),
   tooLarge: reason('too-large', Status.RESOURCE_EXHAUSTED, '{detail} is over the limit of {limit} bytes'),
+  // Its status is said by who puts the fault in: `injected` below.
+  faultInjected: reason('fault-injected', Status.UNAVAILABLE, 'a fault was injected for a drill'),
   protocolError: reason('protocol-error', Status.INTERNAL, '{peer} broke the protocol: {detail}'),
   internal: reason('internal', Status.INTERNAL, 'internal error of the sidecar'),
 } as const satisfies Record<string, Reason>;
 
 export const REASON_NAMES: readonly string[] = Object.values(Reasons).map(({ name }) => name);
+
+const injectedReasons = new Map<Status, Reason>();
+
+/** `faultInjected` with another status; the same object for the same one. */
+export function injected(status: Status): Reason {
+  let made = injectedReasons.get(status);
+  if (made === undefined) {
+    made = { ...Reasons.faultInjected, status };
+    injectedReasons.set(status, made);
+  }
+  return made;
+}
 
 /** The reason's text with `values` filled in; placeholders without a value are left out as `?`. */
 export function reasonMessage(

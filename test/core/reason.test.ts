@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { REASON_NAMES, Reasons, reasonMessage } from '../../sidecar/core/reason.js';
+import { injected, REASON_NAMES, Reasons, reasonMessage } from '../../sidecar/core/reason.js';
 import { Status, statusName } from '../../sidecar/core/status.js';
 
 describe('Reasons', () => {
@@ -25,6 +25,7 @@ describe('Reasons', () => {
       'model-unavailable',
       'draining',
       'too-large',
+      'fault-injected',
       'protocol-error',
       'internal',
     ]);
@@ -83,6 +84,13 @@ describe('Reasons', () => {
         'draining',
       ],
     );
+  });
+});
+
+describe('injected', () => {
+  it('has any status and one name', () => {
+    assert.deepEqual(injected(Status.NOT_FOUND), { ...Reasons.faultInjected, status: Status.NOT_FOUND });
+    assert.equal(injected(Status.NOT_FOUND), injected(Status.NOT_FOUND));
   });
 });
 
