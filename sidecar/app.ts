@@ -243,7 +243,6 @@ class App implements Sidecar {
 
   setModelState(ready: boolean, why: string): void {
     this.inbound?.setModelState(ready, why);
-    this.entry?.modelChanged();
   }
 
   setModelReport(report: () => ModelReport): void {
@@ -278,7 +277,6 @@ class App implements Sidecar {
   async stop(): Promise<void> {
     if (this.isStopped) return;
     this.isStopped = true;
-    this.entry?.close();
     this.outbound.stop();
     this.inbound?.stop();
     this.identity?.close();
@@ -336,7 +334,7 @@ class App implements Sidecar {
       rotations: this.identity?.rotations ?? 0,
       leafSecondsLeft: this.identity?.secondsLeft,
     });
-    const registry = [...(this.consul?.families() ?? []), ...(this.entry?.families() ?? [])];
+    const registry = [...(this.consul?.families() ?? []), ...(this.inbound?.watch.families() ?? [])];
     return [...own, ...this.outbound.health.families(), ...this.callLog.families(), ...registry];
   }
 

@@ -18,6 +18,8 @@ export class InboundCall extends Call {
   ticket: Ticket | null = null;
   caller: Caller | null = null;
   isOffered = false;
+  /** It asks how the model is. */
+  asksHealth = false;
 }
 
 const INFERENCE_SERVICE = '/inference.GRPCInferenceService/';

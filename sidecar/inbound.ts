@@ -14,6 +14,8 @@ import { type Ended, isNeverProcessed } from './core/outcome.js';
 import type { MemoryReading } from './core/overload.js';
 import { type InboundQueue, QueueState } from './core/queue.js';
 import { Reasons, reasonMessage } from './core/reason.js';
+import type { HealthAnswers } from './health/health-answers.js';
+import { HEALTH_CHECK } from './health/health-messages.js';
 import { factsOf } from './http2/facts.js';
 import type { Field } from './http2/hpack/field.js';
 import type { HeaderBlock, StableList } from './http2/hpack/header-list.js';
@@ -63,6 +65,8 @@ export class Inbound implements Story {
   private routes: Routes;
   private readonly profile = requestProfile('http');
   private model: ModelState = { kind: 'starting' };
+  /** Null: questions about health go to the model. */
+  health: HealthAnswers | null = null;
 
   constructor(
     private config: InboundConfig,
@@ -130,6 +134,10 @@ export class Inbound implements Story {
     if (allowed <= 0) return this.onDeadline(call);
     if (allowed !== NEVER) call.setDeadline(call.startMs + allowed);
 
+    if (this.health !== null && facts.path === HEALTH_CHECK) {
+      call.asksHealth = true;
+      return ended ? this.answerHealth(call) : undefined;
+    }
     if (this.model.kind === 'away') return this.turnAway(call, this.model.why);
     if (isAside(facts.path)) return this.start(call);
     if (this.limits.turnsAway(call, facts.path)) return;
@@ -139,9 +147,18 @@ export class Inbound implements Story {
 
   onRequestReady(call: InboundCall): void {
     if (call.match === undefined || call.isOffered || call.attempt !== null || call.isFinished) return;
+    if (call.asksHealth) return this.answerHealth(call);
     // As long as there is room to keep it, the rest is waited for outside the line.
     if (call.requestEnded || !call.isReplayable) this.admit(call);
     else call.onSentUp(call.requestBytes);
+  }
+
+  /** From what is known of the model. What is not known, it is asked itself. */
+  private answerHealth(call: InboundCall): void {
+    const answer = call.requestEnded ? this.health?.answer(call.kept) : undefined;
+    if (answer !== undefined) return call.answerWith(answer);
+    if (this.model.kind === 'away') return this.turnAway(call, this.model.why);
+    this.start(call);
   }
 
   private admit(call: InboundCall): void {

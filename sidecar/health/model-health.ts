@@ -68,6 +68,8 @@ export class ModelHealth {
   private readonly steady = new Steady(false);
   private why = 'the model is starting';
   private isReady = false;
+  /** False: the model is ready, and has neither proved itself nor failed to. */
+  isJudged = false;
   /** The model computed something wrong: no inference, only a right answer, clears it. */
   private isWrong = false;
   private inferences = 0;
@@ -128,6 +130,7 @@ export class ModelHealth {
     const isNews = this.isReady || !saysTheSame(why, this.why);
     if (this.isReady) this.life += 1;
     this.isReady = false;
+    this.isJudged = true;
     if (!isNews) return;
     this.why = why;
     this.steady.settle(false);
@@ -137,6 +140,7 @@ export class ModelHealth {
   /** Another process perhaps: it has to prove itself anew, and is asked at once. */
   private becameReady(nowMs: number): void {
     this.isReady = true;
+    this.isJudged = false;
     this.isWrong = false;
     this.inferences = this.deps.signs().inferences;
     this.lastProofMs = nowMs;
@@ -209,6 +213,7 @@ export class ModelHealth {
   }
 
   private condemn(why: string): void {
+    this.isJudged = true;
     if (saysTheSame(why, this.why)) return;
     this.why = why;
     this.tell();
@@ -216,6 +221,7 @@ export class ModelHealth {
 
   private prove(nowMs: number): void {
     this.lastProofMs = nowMs;
+    this.isJudged = true;
     if (!this.steady.sample(true)) return;
     this.why = '';
     this.tell();

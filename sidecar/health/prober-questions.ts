@@ -15,12 +15,12 @@ import type { Stream } from '../http2/stream.js';
 import { Attempt, type AttemptOwner } from '../relay/attempt.js';
 import { extraValue, timeoutField } from '../relay/forward.js';
 import type { Link } from '../relay/link.js';
-import type { Pieces } from '../relay/pieces.js';
 import type { Pool } from '../relay/pool.js';
 import { socketErrorWords } from '../relay/socket-error.js';
 import { HEALTH_CHECK, healthQuestion, readHealthAnswer, Serving, servingName } from './health-messages.js';
 
 const MAX_DETAILS = 200;
+const NOTHING = Buffer.alloc(0);
 
 /** `why`: one sentence when it did not pass. */
 export type Hear = (result: CheckResult, why: string) => void;
@@ -147,7 +147,7 @@ class HealthCall implements AttemptOwner, Question {
   private judge(attempt: Attempt): void {
     switch (attempt.status) {
       case Status.OK:
-        return this.judgeAnswer(readHealthAnswer(joined(attempt.kept)));
+        return this.judgeAnswer(readHealthAnswer(attempt.kept?.whole() ?? NOTHING));
       // A server without a health service is well as long as it answers (gRFC A17). So is one that will not tell us, and
       // one that is too busy to: what it lets us have is for calls to find out.
       case Status.UNIMPLEMENTED:
@@ -170,16 +170,6 @@ class HealthCall implements AttemptOwner, Question {
     else if (status === undefined) this.hear('failed', 'the answer to the health check cannot be read');
     else this.hear('failed', `the health check says ${servingName(status)}`);
   }
-}
-
-function joined(pieces: Pieces | null): Buffer {
-  if (pieces === null) return Buffer.alloc(0);
-  const parts: Buffer[] = [];
-  for (let i = 0; i < pieces.count; i++) {
-    const { buffer, start, end } = pieces.at(i);
-    parts.push(buffer.subarray(start, end));
-  }
-  return Buffer.concat(parts);
 }
 
 /** `grpc-message`, percent-encoded UTF-8, on one line. */

@@ -1,20 +1,13 @@
 /**
  * What a registry is told of this instance: where it is, which models it serves, and whether they and the sidecar itself
- * are fit to serve. Whether the model answers is watched here, by its inferences and by its golden input.
+ * are fit to serve.
  */
 
-import type { Family } from '../admin/view.js';
 import type { Address, SidecarConfig, UpstreamConfig } from '../config/model.js';
 import type { Registrant, RegistrantUpstream } from '../discovery/consul/registration.js';
-import { GoldenProbes } from '../health/golden-probe.js';
-import { type ListedModel, listModels } from '../health/list-models.js';
-import { ModelHealth } from '../health/model-health.js';
-import { healthProbe } from '../health/model-probe.js';
+import type { ListedModel } from '../health/list-models.js';
 import type { InboundSide } from './inbound-side.js';
 import type { Parts } from './parts.js';
-
-/** How often a model without golden cards is asked, while no inference went through. */
-const HEALTH_INTERVAL_MS = 10_000;
 
 export interface EntryTies {
   readonly inbound: InboundSide | undefined;
@@ -32,9 +25,7 @@ export class CatalogueEntry implements Registrant {
   readonly instance: string;
   readonly version: string;
   readonly models: readonly ListedModel[];
-  private readonly health: ModelHealth | undefined;
 
-  /** @throws Error of one line when the golden cards cannot be read. */
   constructor(
     private readonly config: SidecarConfig,
     private readonly ties: EntryTies,
@@ -43,37 +34,14 @@ export class CatalogueEntry implements Registrant {
     this.service = config.service;
     this.instance = config.instance;
     this.version = parts.deps.version;
-    const { golden } = config.inbound ?? {};
-    this.models = golden === undefined ? [] : listModels(golden.models);
-    this.health = ties.inbound && this.watchModel(ties.inbound, parts);
-  }
-
-  private watchModel(side: InboundSide, parts: Parts): ModelHealth {
-    const { clock, timers } = parts.deps;
-    const { golden, local } = this.config.inbound!;
-    const { inbound } = side;
-    return new ModelHealth({
-      clock,
-      timers,
-      probe:
-        golden === undefined ? healthProbe(local, timers) : GoldenProbes.open(golden.models, local, timers),
-      intervalMs: golden?.intervalMs ?? HEALTH_INTERVAL_MS,
-      signs: () => {
-        const { succeeded, inFlight, usualMs } = inbound.evidence();
-        return { inferences: succeeded, inFlight, usualMs };
-      },
-      phase: () => inbound.modelState,
-      onChange: () => this.ties.onChange(),
-    });
+    this.models = ties.inbound?.watch.models ?? [];
   }
 
   start(): void {
-    this.health?.start();
-  }
-
-  /** The model's process came or went. */
-  modelChanged(): void {
-    this.health?.changed();
+    const { inbound, onChange } = this.ties;
+    if (inbound === undefined) return;
+    inbound.watch.onChange = onChange;
+    inbound.watch.start();
   }
 
   get inbound(): Address | undefined {
@@ -94,34 +62,10 @@ export class CatalogueEntry implements Registrant {
   }
 
   model(): { readonly ok: boolean; readonly why: string } {
-    return this.health?.verdict() ?? { ok: true, why: '' };
+    return this.ties.inbound?.watch.verdict() ?? { ok: true, why: '' };
   }
 
   sidecar(): readonly string[] {
     return this.ties.sidecar();
-  }
-
-  families(): Family[] {
-    if (this.health === undefined) return [];
-    const { passed, failed, void: silent } = this.health.probes();
-    const counts = { passed, failed, void: silent };
-    return [
-      {
-        kind: 'counter',
-        name: 'outrider_model_probes_total',
-        help: 'Direct questions to an idle model, by what came of them; void: our own process stood still.',
-        samples: Object.entries(counts).map(([result, value]) => ({ labels: { result }, value })),
-      },
-      {
-        kind: 'gauge',
-        name: 'outrider_model_answers',
-        help: '1 while inferences or the golden input show that the model answers.',
-        samples: [{ labels: {}, value: this.health.verdict().ok ? 1 : 0 }],
-      },
-    ];
-  }
-
-  close(): void {
-    this.health?.close();
   }
 }

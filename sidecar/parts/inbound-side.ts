@@ -6,16 +6,19 @@
 import type { ModelReport } from '../admin/view.js';
 import type { Address, InboundConfig } from '../config/model.js';
 import { IntentionTable } from '../core/intentions.js';
-import { Inbound } from '../inbound.js';
+import { HealthAnswers } from '../health/health-answers.js';
+import { Inbound, type ModelState } from '../inbound.js';
 import type { ModelEvidence } from '../inbound-runs.js';
 import { dialPlain } from '../relay/dial.js';
 import type { Listener } from '../relay/listener.js';
 import { Pool } from '../relay/pool.js';
+import { ModelWatch } from './model-watch.js';
 import type { OwnIdentity } from './own-identity.js';
 import { openListener, type Parts } from './parts.js';
 
 export class InboundSide {
   readonly inbound: Inbound;
+  readonly watch: ModelWatch;
   address: Address | undefined;
   private listener: Listener | undefined;
   private intentions: IntentionTable;
@@ -49,6 +52,8 @@ export class InboundSide {
       limits.replayBytesPerCall,
       deps.readMemory,
     );
+    this.watch = new ModelWatch(config, this.inbound, parts);
+    this.inbound.health = new HealthAnswers((service) => this.watch.serving(service));
     identity?.onRotated(({ rootsChanged }) => {
       if (rootsChanged) this.listener?.review((link) => identity.stillTrusts(link));
     });
@@ -88,15 +93,20 @@ export class InboundSide {
   private onConnection(): void {
     if (this.supervisor !== undefined) return;
     const { pool, modelState } = this.inbound;
-    if (pool.isConnected) this.inbound.setModel({ kind: 'ready' });
+    if (pool.isConnected) this.setModel({ kind: 'ready' });
     else if (modelState.kind === 'ready' && !pool.isConnecting)
-      this.inbound.setModel({ kind: 'away', why: pool.problem });
+      this.setModel({ kind: 'away', why: pool.problem });
   }
 
   /** From a supervisor: the model came, went or is on its way. */
   setModelState(ready: boolean, why: string): void {
-    if (ready) this.inbound.setModel({ kind: 'ready' });
-    else if (this.inbound.modelState.kind !== 'starting') this.inbound.setModel({ kind: 'away', why });
+    if (ready) this.setModel({ kind: 'ready' });
+    else if (this.inbound.modelState.kind !== 'starting') this.setModel({ kind: 'away', why });
+  }
+
+  private setModel(state: ModelState): void {
+    this.inbound.setModel(state);
+    this.watch.changed();
   }
 
   superviseBy(report: () => ModelReport): void {
@@ -124,6 +134,7 @@ export class InboundSide {
 
   stop(): void {
     this.listener?.stop();
+    this.watch.close();
     this.inbound.pool.stop();
   }
 }

@@ -63,6 +63,16 @@ export class Pieces {
     }
   }
 
+  /** All of it in one buffer. */
+  whole(): Buffer {
+    const parts: Buffer[] = [];
+    for (let i = 0; i < this.count; i++) {
+      const { buffer, start, end } = this.at(i);
+      parts.push(buffer.subarray(start, end));
+    }
+    return parts.length === 1 ? parts[0]! : Buffer.concat(parts);
+  }
+
   at(i: number): Piece {
     return i === 0 ? this.first! : this.rest![i - 1]!;
   }

@@ -1,0 +1,49 @@
+/**
+ * Answers peers that ask how the model is, from what is known of it: the model's own answer would wait behind its work,
+ * and a busy model is not a sick one. What is not known here, the model is asked.
+ */
+
+import { makeField } from '../http2/hpack/field.js';
+import { HeaderBlock, StableList } from '../http2/hpack/header-list.js';
+import type { KeptAnswer } from '../relay/call.js';
+import type { Pieces } from '../relay/pieces.js';
+import { healthAnswer, readHealthQuestion } from './health-messages.js';
+
+/** A question is a name: what is longer is passed on unread. */
+const MAX_QUESTION_BYTES = 4096;
+
+/** Whether the service of this name serves, or the server where the name is empty; undefined: not known here. */
+export type KnownHealth = (service: string) => boolean | undefined;
+
+export class HealthAnswers {
+  private readonly serving = keptAnswer(true);
+  private readonly notServing = keptAnswer(false);
+
+  constructor(private readonly known: KnownHealth) {}
+
+  /** @param question the whole request body. Undefined: the model is to be asked. */
+  answer(question: Pieces | null): KeptAnswer | undefined {
+    if (question === null || question.bytes > MAX_QUESTION_BYTES) return undefined;
+    const service = readHealthQuestion(question.whole());
+    const isServing = service === undefined ? undefined : this.known(service);
+    if (isServing === undefined) return undefined;
+    return isServing ? this.serving : this.notServing;
+  }
+}
+
+function keptAnswer(isServing: boolean): KeptAnswer {
+  return {
+    head: blockOf([
+      [':status', '200'],
+      ['content-type', 'application/grpc'],
+    ]),
+    body: healthAnswer(isServing),
+    trailers: blockOf([['grpc-status', '0']]),
+  };
+}
+
+function blockOf(fields: readonly (readonly [string, string])[]): HeaderBlock {
+  let list = StableList.root();
+  for (const [name, value] of fields) list = list.with(makeField(name, value));
+  return new HeaderBlock(list, null, list.bytes, list.count, false, false);
+}
