@@ -267,7 +267,9 @@ export class Stack {
     const dial = (address: Address) => (this.isArmed ? this.net.dial(labelOf(address)) : undefined);
     const make: MakeUpstream = (each, cluster) =>
       new Upstream(each, relay, DEFAULT_LOCAL_SETTINGS, dial, cluster);
-    const outbound = new Outbound(config, make, relay, REPLAY_BYTES);
+    const find = (name: string): Outbound | undefined =>
+      this.outbounds.map((each) => each.outbound).find((each) => each.name === name);
+    const outbound = new Outbound(config, make, relay, REPLAY_BYTES, find);
     const listener = this.listen((link, stream, block, ended) => outbound.accept(link, stream, block, ended));
     const stack: OutboundStack = {
       outbound,
@@ -368,6 +370,8 @@ export class Stack {
       assert.equal(finished, call.started, `${call.direction} ${call.method}: calls started and finished`);
     }
     for (const { outbound } of this.outbounds) {
+      const { breaker } = outbound;
+      assert.deepEqual([breaker?.inFlight ?? 0, breaker?.retries ?? 0], [0, 0], 'counted by the breaker');
       for (const endpoint of outbound.upstreams.flatMap(({ endpoints }) => endpoints)) {
         assert.equal(endpoint.inFlight, 0, `${endpoint.label}: attempts in flight`);
         for (const link of endpoint.pool.links) assert.equal(link.inFlight, 0, `${endpoint.label}: streams`);
