@@ -44,15 +44,15 @@ export interface Observed {
 }
 
 export function figuresOf(
-  setup: { readonly name: string; readonly title: string; readonly firstClassEvery: number },
+  setup: { readonly name: string; readonly title: string },
   { perSecond, before, overload, overloadMs, after, runs, concurrency }: Observed,
 ): OverloadFigures {
   const accepted = tookOf(overload, (status) => status === OK);
   const refused = tookOf(overload, (status) => status === SHED);
   const calls = overload.status.length;
   const easyP99Ms = p99(tookOf(before, (status) => status === OK));
-  const { name, title, firstClassEvery } = setup;
-  const first = overload.status.filter((_, i) => firstClassEvery > 0 && i % firstClassEvery === 0);
+  const { name, title } = setup;
+  const first = overload.status.filter((_, i) => overload.isFirstClass[i]);
   return {
     ...{ name, title, concurrency, easyP99Ms },
     capacityPerSecond: perSecond,

@@ -1,93 +1,115 @@
 /**
- * The load of the overload benchmark, a process of its own: a stock gRPC client without any resilience. Latency counts
- * from when a call was due, so that a load that falls behind makes the figures worse, not better.
+ * The load of the overload benchmark, a process of its own, whose calls cost so little that what is measured is not the
+ * load. Latency counts from when a call was due, so that a load that falls behind makes the figures worse, not better.
  */
 
-import { Client, credentials, Metadata } from '@grpc/grpc-js';
 import { seeded } from '../support/seeded-random.js';
-import { CLASS_KEY, type LoadReply, type Phase, type PhaseCalls, UNARY } from './overload-protocol.js';
+import { type ConnectionEvents, LoadConnection } from './load/load-connection.js';
+import { SMALL_MESSAGE_BYTES } from './load/protocol.js';
+import { CLASS_KEY, type LoadReply, type Phase, type PhaseCalls } from './overload-protocol.js';
 
-const REQUEST = Buffer.alloc(100, 'outrider ');
-const asIs = (bytes: Buffer): Buffer => bytes;
+const CONNECTIONS = 4;
+/** Any other end than a gRPC status. */
+const UNKNOWN = 2;
 
-class Running {
+const REQUEST = Buffer.alloc(SMALL_MESSAGE_BYTES, 'outrider ');
+REQUEST[0] = 0;
+REQUEST.writeUInt32BE(SMALL_MESSAGE_BYTES - 5, 1);
+
+const now = (): number => performance.now();
+
+class Running implements ConnectionEvents {
   private readonly sentMs: number[] = [];
   private readonly tookMs: number[] = [];
   private readonly status: number[] = [];
+  private readonly isFirstClass: boolean[] = [];
   private readonly random: () => number;
-  private readonly beganMs = performance.now();
-  private open = 0;
+  private readonly first: LoadConnection;
+  private readonly others: readonly LoadConnection[];
+  private ready = 0;
+  private beganMs = 0;
   private dueMs = 0;
+  private issued = 0;
+  private timer: NodeJS.Timeout | undefined;
   private finish: (calls: PhaseCalls) => void = () => {};
 
-  constructor(
-    private readonly client: Client,
-    private readonly phase: Phase,
-  ) {
+  constructor(private readonly phase: Phase) {
     this.random = seeded(phase.seed);
+    const timeout = ['grpc-timeout', `${phase.deadlineMs}m`] as const;
+    const connect = (...more: (readonly [string, string])[]): LoadConnection => {
+      const { port, seed } = phase;
+      const metadata = [timeout, ...more];
+      const options = {
+        port,
+        seed,
+        kind: 'unary',
+        varyingHeaders: false,
+        request: REQUEST,
+        metadata,
+        now,
+      } as const;
+      return new LoadConnection(options, this);
+    };
+    this.first = connect([CLASS_KEY, 'first']);
+    this.others = Array.from({ length: CONNECTIONS }, () => connect());
   }
 
   run(): Promise<PhaseCalls> {
-    const { inFlight, forMs } = this.phase;
     return new Promise((resolve) => {
       this.finish = resolve;
-      for (let i = 0; i < (inFlight ?? 0); i++) this.call(0);
-      const timer = setInterval(() => {
-        this.sendWhatIsDue();
-        if (this.elapsed() < forMs) return;
-        clearInterval(timer);
-        this.endIfDone();
-      }, 1);
     });
   }
 
-  private elapsed(): number {
-    return performance.now() - this.beganMs;
+  onReady(): void {
+    this.ready += 1;
+    if (this.ready <= CONNECTIONS) return;
+    this.beganMs = now();
+    for (let i = 0; i < (this.phase.inFlight ?? 0); i++) this.call(this.beganMs);
+    this.timer = setInterval(() => this.tick(), 1);
   }
 
-  private sendWhatIsDue(): void {
+  onEnd(connection: LoadConnection, startMs: number, failure: string): void {
+    const status = /^grpc-status (\d+)$/.exec(failure)?.[1];
+    this.sentMs.push(startMs - this.beganMs);
+    this.tookMs.push(connection.nowMs - startMs);
+    this.status.push(failure === '' ? 0 : Number(status ?? UNKNOWN));
+    this.isFirstClass.push(connection === this.first);
+    if (this.phase.inFlight !== undefined && !this.isOver()) this.call(connection.nowMs);
+  }
+
+  onClosed(connection: LoadConnection): void {
+    if (!connection.abandoned) throw new Error('a connection of the load was lost');
+  }
+
+  private isOver(): boolean {
+    return now() - this.beganMs >= this.phase.forMs;
+  }
+
+  private tick(): void {
     const { perSecond, forMs } = this.phase;
-    if (perSecond === undefined) return;
-    const untilMs = Math.min(this.elapsed(), forMs);
-    for (; this.dueMs <= untilMs; this.dueMs -= (Math.log(1 - this.random()) * 1_000) / perSecond)
-      this.call(this.dueMs);
+    if (perSecond !== undefined) {
+      const untilMs = Math.min(now() - this.beganMs, forMs);
+      for (; this.dueMs <= untilMs; this.dueMs -= (Math.log(1 - this.random()) * 1_000) / perSecond)
+        this.call(this.beganMs + this.dueMs);
+    }
+    if (this.isOver() && this.sentMs.length === this.issued) this.end();
   }
 
   private call(dueMs: number): void {
-    const { deadlineMs, firstClassEvery, inFlight } = this.phase;
-    const i = this.sentMs.push(dueMs) - 1;
-    const metadata = new Metadata();
-    if (firstClassEvery > 0 && i % firstClassEvery === 0) metadata.set(CLASS_KEY, 'first');
-    this.open += 1;
-    const deadline = Date.now() + deadlineMs;
-    this.client.makeUnaryRequest(UNARY, asIs, asIs, REQUEST, metadata, { deadline }, (error) => {
-      this.open -= 1;
-      this.tookMs[i] = this.elapsed() - dueMs;
-      this.status[i] = error === null ? 0 : error.code;
-      if (inFlight !== undefined && this.elapsed() < this.phase.forMs) this.call(this.elapsed());
-      else this.endIfDone();
-    });
+    const { firstClassEvery } = this.phase;
+    const isFirst = firstClassEvery > 0 && this.issued % firstClassEvery === 0;
+    const connection = isFirst ? this.first : this.others[this.issued % CONNECTIONS]!;
+    this.issued += 1;
+    connection.start(dueMs);
+    connection.flush();
   }
 
-  private endIfDone(): void {
-    if (this.open > 0 || this.elapsed() < this.phase.forMs) return;
-    const { sentMs, tookMs, status } = this;
-    this.finish({ sentMs, tookMs, status });
+  private end(): void {
+    clearInterval(this.timer);
+    for (const connection of [this.first, ...this.others]) connection.destroy();
+    const { sentMs, tookMs, status, isFirstClass } = this;
+    this.finish({ sentMs, tookMs, status, isFirstClass });
   }
-}
-
-/** Warm from one phase to the next. */
-let client: { readonly target: string; readonly client: Client } | undefined;
-
-function clientOf(target: string): Client {
-  if (client?.target !== target) {
-    client?.client.close();
-    client = {
-      target,
-      client: new Client(target, credentials.createInsecure(), { 'grpc.enable_retries': 0 }),
-    };
-  }
-  return client.client;
 }
 
 function send(message: LoadReply): void {
@@ -95,7 +117,7 @@ function send(message: LoadReply): void {
 }
 
 process.on('message', (phase: Phase) => {
-  new Running(clientOf(phase.target), phase).run().then(
+  new Running(phase).run().then(
     (calls) => send({ calls }),
     (error: unknown) => send({ error: String(error) }),
   );

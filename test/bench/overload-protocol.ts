@@ -1,6 +1,8 @@
 /** What the overload benchmark and its two processes, model and load, say to each other over their IPC channels. */
 
-export const UNARY = '/outrider.bench.Model/Run';
+import { PATHS } from './load/protocol.js';
+
+export const UNARY = PATHS.unary;
 
 /** Metadata key that names a call's class, where there are classes. */
 export const CLASS_KEY = 'x-class';
@@ -12,7 +14,7 @@ export interface ModelCounts {
 }
 
 export interface Phase {
-  readonly target: string;
+  readonly port: number;
   readonly forMs: number;
   readonly deadlineMs: number;
   /** Calls at this mean rate, at Poisson-distributed times, whatever the answers do … */
@@ -24,13 +26,14 @@ export interface Phase {
   readonly seed: number;
 }
 
-/** One entry for each call, in the order in which they were sent. */
+/** One entry for each call, in the order in which they ended. */
 export interface PhaseCalls {
-  /** When it was due, from the beginning of the phase. */
+  /** When it was due, from the beginning of the phase; how long it took counts from then too. */
   readonly sentMs: readonly number[];
   readonly tookMs: readonly number[];
   /** gRPC status. */
   readonly status: readonly number[];
+  readonly isFirstClass: readonly boolean[];
 }
 
 export type ModelReply = { readonly port: number } | { readonly counts: ModelCounts };

@@ -164,8 +164,8 @@ class World {
     const { deadlineMs, firstClassEvery } = this.setup;
     const inbound = this.sidecar.address('inbound');
     if (inbound.kind !== 'tcp') throw new Error('the sidecar is expected on TCP');
-    const target = `${inbound.host}:${inbound.port}`;
-    this.load.send({ ...part, target, deadlineMs, firstClassEvery, seed: this.seed++ } satisfies Phase);
+    const { port } = inbound;
+    this.load.send({ ...part, port, deadlineMs, firstClassEvery, seed: this.seed++ } satisfies Phase);
     const reply = (await replyOf(this.load)) as LoadReply;
     if ('calls' in reply) return reply.calls;
     throw new Error('error' in reply ? reply.error : 'the load did not answer');

@@ -30,6 +30,8 @@ export interface ConnectionOptions {
   readonly kind: CallKind;
   readonly varyingHeaders: boolean;
   readonly request: Buffer;
+  /** Further fields of every request. */
+  readonly metadata?: readonly (readonly [string, string])[];
   readonly seed: number;
   /** Monotonic milliseconds, read once per chunk. */
   readonly now: () => number;
@@ -63,7 +65,12 @@ export class LoadConnection extends Peer {
   ) {
     super(connect({ host: '127.0.0.1', port: options.port }));
     this.abrupt = options.seed % 4 === 0;
-    this.encoder = new RequestEncoder(PATHS[options.kind], `127.0.0.1:${options.port}`, options.seed);
+    this.encoder = new RequestEncoder(
+      PATHS[options.kind],
+      `127.0.0.1:${options.port}`,
+      options.seed,
+      options.metadata,
+    );
     this.socket.on('connect', () => {
       this.out.raw(PREFACE);
       this.writeOpening();

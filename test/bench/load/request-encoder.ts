@@ -41,13 +41,20 @@ export class RequestEncoder {
   private out: Buffer = Buffer.alloc(0);
   private at = 0;
 
-  constructor(path: string, authority: string, seed: number) {
+  /** `more`: further fields, the same in every request; some 200 bytes of them at most. */
+  constructor(
+    path: string,
+    authority: string,
+    seed: number,
+    more: readonly (readonly [string, string])[] = [],
+  ) {
     this.constant = [
       field(':authority', authority, 1),
       field('te', 'trailers', 0),
       field('content-type', 'application/grpc', 31),
       field('user-agent', 'grpc-node-js/1.14.7', 58),
       field('grpc-accept-encoding', 'identity,deflate,gzip', 0),
+      ...more.map(([name, value]) => field(name, value, 0)),
     ];
     this.path = Buffer.from(path, 'latin1');
     this.random = seed | 1;
