@@ -14,7 +14,7 @@ describe('five times more calls than the model can serve', () => {
       const said = renderOverload([found]);
       assert.ok(found.refused > found.capacityPerSecond, said);
       assert.ok(found.goodput >= 0.6, said);
-      assert.ok(found.refusedP99Ms < 500, said);
+      assert.ok(found.refusedP50Ms < 50 && found.refusedP99Ms < 2_000, said);
       assert.ok(found.recoveryMs < 5_000, said);
       assert.ok(found.vain < 0.1, said);
     });
