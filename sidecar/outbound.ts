@@ -21,7 +21,7 @@ import type { Field } from './http2/hpack/field.js';
 import type { HeaderBlock, StableList } from './http2/hpack/header-list.js';
 import type { Stream } from './http2/stream.js';
 import { Clusters, type MakeUpstream } from './mesh/clusters.js';
-import { copyDueMs, leaveToOther, noteLatency, takeCopy } from './mesh/copies.js';
+import { copyDueMs, leaveToOther, noteLoss, noteSuccess, takeCopy } from './mesh/copies.js';
 import { Detours, keyOf, type Primary, type Refuge } from './mesh/detours.js';
 import { Direction } from './mesh/direction.js';
 import type { Endpoint } from './mesh/endpoint.js';
@@ -357,19 +357,17 @@ export class Outbound implements Primary, Refuge {
   private remember(call: OutboundCall, attempt: OutboundAttempt): void {
     const care = call.care!;
     const now = this.relay.nowMs;
-    if (care.hedging !== null) noteLatency(call, attempt, now);
+    if (care.hedging !== null) noteSuccess(call, attempt, now);
     if (care.chain.length === 0) return;
     this.detours.succeeded(call);
     if (care.lastGood !== null && call.requestEnded && call.isWhole)
       care.lastGood.store(keyOf(call), attempt, now);
   }
 
-  /** The other copy answered first: how long this one would have taken at least is known. */
+  /** The other copy answered first. */
   onLost(call: OutboundCall, loser: OutboundAttempt): void {
     observe(call, loser, this.relay);
-    if (loser.number > 0) return;
-    call.care!.hedge.won++;
-    if (!this.relay.hasStalled()) noteLatency(call, loser, this.relay.nowMs);
+    noteLoss(call, loser, this.relay.nowMs);
   }
 
   /** There is none, or nobody has said yet which there are. */

@@ -70,6 +70,15 @@ export class Hedge {
     return true;
   }
 
+  /** The first copy was overtaken after `elapsedMs`. */
+  overtaken(settings: HedgeSettings, latencies: Percentile, elapsedMs: number, nowMs: number): void {
+    this.won++;
+    const usual = latencies.at(settings.percentile, nowMs);
+    // Late, and nobody knows how late. Any more than the delay would let it creep up, until with one slow endpoint
+    // among three no copy is ever due; no sample at all would let it sink below the percentile.
+    latencies.record(usual === UNKNOWN ? elapsedMs : Math.min(elapsedMs, usual * ALMOST), nowMs);
+  }
+
   private refuse(why: HedgeRefusal): false {
     this.refused[why]++;
     return false;

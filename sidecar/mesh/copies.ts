@@ -51,7 +51,14 @@ export function leaveToOther(
   return call.leaveTo(attempt);
 }
 
-/** What a first attempt took counts, and what one that was overtaken would have taken at least. */
-export function noteLatency(call: OutboundCall, attempt: OutboundAttempt, nowMs: number): void {
+/** An attempt succeeded. What copies took says nothing: they go where it is fast. */
+export function noteSuccess(call: OutboundCall, attempt: OutboundAttempt, nowMs: number): void {
   if (attempt.number === 0) call.care!.latenciesOf(call.upstream).record(nowMs - attempt.startMs, nowMs);
+}
+
+/** An attempt was overtaken by the other copy. */
+export function noteLoss(call: OutboundCall, { number, startMs }: OutboundAttempt, nowMs: number): void {
+  const { hedging, hedge } = call.care!;
+  if (number > 0 || hedging === null) return;
+  hedge.overtaken(hedging, call.care!.latenciesOf(call.upstream), nowMs - startMs, nowMs);
 }

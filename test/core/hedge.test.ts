@@ -79,4 +79,37 @@ describe('Hedge', () => {
     assert.equal(hedge.refused.budget, 1);
     assert.equal(hedge.take(YES, RICH(), 0), true);
   });
+
+  it('keeps its delay while one call in three is overtaken, however long that lasts', () => {
+    const hedge = new Hedge();
+    const latencies = new Percentile();
+    const delays: number[] = [];
+    for (let nowMs = 0; nowMs < 600_000; nowMs += 20) {
+      const delay = hedge.begin(SETTINGS, latencies, 10_000, nowMs);
+      if (nowMs % 60 === 0 && delay !== Number.POSITIVE_INFINITY)
+        hedge.overtaken(SETTINGS, latencies, delay + 15, nowMs);
+      else latencies.record(10, nowMs);
+      if (delay !== Number.POSITIVE_INFINITY) delays.push(delay);
+    }
+    assert.ok(Math.min(...delays) >= 10, String(Math.min(...delays)));
+    assert.ok(Math.max(...delays) <= 11.25, String(Math.max(...delays)));
+  });
+
+  it('does not shorten its delay because the late ones were overtaken', () => {
+    const hedge = new Hedge();
+    const latencies = new Percentile();
+    let copies = 0;
+    for (let call = 0; call < 60_000; call++) {
+      const nowMs = call * 5;
+      // Uniform, 10 to 110 ms: the percentile is 105.
+      const elapsed = 10 + ((call * 61) % 100);
+      const delay = hedge.begin(SETTINGS, latencies, 10_000, nowMs);
+      if (elapsed <= delay || delay === Number.POSITIVE_INFINITY) latencies.record(elapsed, nowMs);
+      else {
+        copies++;
+        hedge.overtaken(SETTINGS, latencies, delay + 60, nowMs);
+      }
+    }
+    assert.ok(copies > 60_000 * 0.02 && copies < 60_000 * 0.1, `${copies} copies`);
+  });
 });
