@@ -296,9 +296,10 @@ export class Upstream {
 
   /** Room for a connection may have come: the first that has none takes it. */
   private fillStarved(): void {
-    const starved = this.endpoints.find((each) => isStarted(each) && each.pool.current === 0);
-    if (starved !== undefined && !starved.pool.isConnecting && starved.pool.failures === 0)
-      starved.pool.start();
+    for (const endpoint of this.endpoints) {
+      const { pool } = endpoint;
+      if (isStarted(endpoint) && pool.current === 0 && pool.failures === 0) return pool.start();
+    }
   }
 
   private dialTo({ address, peer }: Endpoint): Socket | undefined {
