@@ -63,7 +63,7 @@ export class CallLog {
       ),
       counter(
         'outrider_access_log_dropped_total',
-        'Lines of the access log that were dropped: a disk that is full, gone or too slow.',
+        'Lines of the access log that were dropped, on standard error those of every log: the disk is full, gone or too slow.',
         sum(this.dropped, ({ dropped }) => dropped),
       ),
     ];

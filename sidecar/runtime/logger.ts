@@ -4,6 +4,7 @@
  */
 import { pino } from 'pino';
 import type { Clock } from './clock.js';
+import { standardError } from './standard-error.js';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 export type LogFields = Readonly<Record<string, unknown>>;
@@ -26,8 +27,6 @@ export interface LogDestination {
   write(line: string): void;
 }
 
-/** Bytes of log held in memory when stderr's reader is slow, or its disk full; more is dropped rather than awaited. */
-const MAX_HELD_BYTES = 1024 * 1024;
 const MAX_DEPTH = 6;
 export const REDACTED = '[redacted]';
 
@@ -102,26 +101,6 @@ export interface LoggerOptions {
   readonly fields?: LogFields;
 }
 
-/** Standard error, the same for all that write lines to it: so no line begins within another. */
-class StandardError {
-  private static the: StandardError | undefined;
-  readonly stream = pino.destination({ dest: 2, sync: false, maxLength: MAX_HELD_BYTES });
-  dropped = 0;
-
-  private constructor() {
-    this.stream.on('drop', () => {
-      this.dropped++;
-    });
-    // A disk that is full, a reader that left: neither may end the process. What is held is tried again.
-    this.stream.on('error', () => {});
-  }
-
-  static get(): StandardError {
-    StandardError.the ??= new StandardError();
-    return StandardError.the;
-  }
-}
-
 /** Where lines about calls go: nobody waits for it, and what it cannot take is counted. */
 export interface LineDestination extends LogDestination {
   readonly written: number;
@@ -131,17 +110,19 @@ export interface LineDestination extends LogDestination {
   close(): Promise<void>;
 }
 
-/** Among the other lines, on standard error. */
+/** Among the other lines, on standard error; what that drops is not told apart. */
 export class StandardErrorLines implements LineDestination {
   written = 0;
-  dropped = 0;
-  private readonly out = StandardError.get();
+  private readonly out = standardError();
+  private readonly droppedBefore = this.out.dropped;
 
   write(line: string): void {
-    const before = this.out.dropped;
-    this.out.stream.write(line);
-    if (this.out.dropped === before) this.written++;
-    else this.dropped++;
+    this.written++;
+    this.out.write(line);
+  }
+
+  get dropped(): number {
+    return this.out.dropped - this.droppedBefore;
   }
 
   reopen(): void {}
@@ -170,7 +151,7 @@ export function createLineWriter(
 }
 
 export function createLogger({ level, destination, fields = {} }: LoggerOptions): Logger {
-  const out = destination ?? StandardError.get().stream;
+  const out = destination ?? standardError();
   const inner = pino(
     {
       level,
