@@ -6,6 +6,7 @@
 import { writeFileSync } from 'node:fs';
 import { paletteFor } from '../../sidecar/cli/terminal.js';
 import { consulFaults } from './consul.js';
+import { decisionFaults } from './decisions.js';
 import { type FaultOptions, readOptions, UsageError } from './faults-options.js';
 import type { Suite } from './faults-row.js';
 import { isKept, type Report, type RunOptions, runSuite } from './faults-run.js';
@@ -19,6 +20,7 @@ interface Entry {
 
 const SUITES: Readonly<Record<string, Entry>> = {
   consul: entry(consulFaults),
+  decisions: entry(decisionFaults),
 };
 
 function entry<World>(suite: Suite<World>): Entry {

@@ -1,0 +1,193 @@
+/**
+ * A mesh of the drills: an application's sidecar, replicas of one model with a sidecar beside each, and a wire between
+ * them where one is asked for. Everything is a process of its own, started from files; each row of the table opens the
+ * mesh that it breaks.
+ */
+
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { EndpointReport } from '../../sidecar/admin/view.js';
+import { SidecarBench, type SidecarFile, type SidecarProcess } from '../support/sidecars.js';
+import { Wire } from './decisions-wire.js';
+import { Load, type LoadOptions } from './faults-load.js';
+import { Model } from './models.js';
+
+export const INFER = '/inference.GRPCInferenceService/ModelInfer';
+export const MODEL = 'model';
+export const APP = 'app';
+
+/** Of most rows: safe to do twice, and one retry. */
+export const RETRIED = { methods: [INFER], idempotent: true, retry: { attempts: 2 } } as const;
+
+/** Of rows in which something hangs: an attempt ends before the call does. */
+export const IMPATIENT = {
+  ...RETRIED,
+  attempt_timeout: '400ms',
+  retry: { attempts: 2, on: ['unavailable', 'deadline_exceeded'] },
+} as const;
+
+export interface MeshPlan {
+  /** Default 3. */
+  readonly replicas?: number;
+  /** Default 20. */
+  readonly serviceMs?: number;
+  /** Calls each model works on at once; default any number. */
+  readonly places?: number;
+  /** Of the caller's upstream, beside its endpoints. Routes: `RETRIED` unless said. */
+  readonly upstream?: SidecarFile;
+  /** Of the `inbound` block beside each model. */
+  readonly inbound?: SidecarFile;
+  /** Of every sidecar. */
+  readonly limits?: SidecarFile;
+  /** Of the caller's sidecar, at the top. */
+  readonly caller?: SidecarFile;
+  /** The way to each replica leads over a wire. */
+  readonly isWired?: boolean;
+}
+
+export interface Replica {
+  readonly model: Model;
+  readonly sidecar: SidecarProcess;
+  /** As the caller's sidecar calls it. */
+  readonly endpoint: string;
+  readonly wire: Wire | undefined;
+}
+
+export class DecisionMesh {
+  readonly replicas: Replica[] = [];
+  private readonly folder = DecisionMesh.scratch();
+  private readonly loads: Load[] = [];
+  private readonly callers: SidecarProcess[] = [];
+
+  private constructor(
+    private readonly plan: MeshPlan,
+    readonly bench: SidecarBench,
+  ) {}
+
+  /** A directory that is gone when the drills are over. */
+  static scratch(): string {
+    const folder = mkdtempSync(join(tmpdir(), 'outrider-drill-'));
+    process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+    return folder;
+  }
+
+  /** Resolves when every sidecar is ready. */
+  static async open(plan: MeshPlan): Promise<DecisionMesh> {
+    const mesh = new DecisionMesh(plan, await SidecarBench.open());
+    try {
+      const identity = await mesh.bench.identity(MODEL);
+      const indices = Array.from({ length: plan.replicas ?? 3 }, (_, i) => i);
+      mesh.replicas.push(...(await Promise.all(indices.map((i) => mesh.startReplica(i, identity)))));
+      await mesh.startCaller();
+      return mesh;
+    } catch (error) {
+      await mesh.close();
+      throw error;
+    }
+  }
+
+  get caller(): SidecarProcess {
+    return this.callers[0]!;
+  }
+
+  get models(): readonly Model[] {
+    return this.replicas.map(({ model }) => model);
+  }
+
+  /** Where an application calls. */
+  get target(): string {
+    return targetOf(this.caller);
+  }
+
+  /** Another application's sidecar, before the same replicas, or those at the addresses. */
+  async startCaller(endpoints = this.replicas.map(({ endpoint }) => endpoint)): Promise<SidecarProcess> {
+    const { upstream, limits, caller } = this.plan;
+    const name = this.callers.length === 0 ? APP : `${APP}-${this.callers.length}`;
+    const sidecar = await this.bench.start(name, {
+      service: APP,
+      identity: await this.bench.identity(APP),
+      ...(limits && { limits }),
+      ...caller,
+      outbound: {
+        upstreams: { [MODEL]: { listen: '127.0.0.1:0', routes: [RETRIED], ...upstream, endpoints } },
+      },
+    });
+    this.callers.push(sidecar);
+    await sidecar.ready();
+    return sidecar;
+  }
+
+  /** Calls to the caller's sidecar; ends with the mesh. */
+  async load(options: Partial<LoadOptions> = {}): Promise<Load> {
+    const load = await Load.start({ target: this.target, perSecond: 300, deadlineMs: 1_000, ...options });
+    this.loads.push(load);
+    return load;
+  }
+
+  /** As the caller's sidecar sees them, in the order of `replicas`. */
+  async endpoints(caller = this.caller): Promise<readonly EndpointReport[]> {
+    const { endpoints } = JSON.parse((await caller.page('/endpoints')).text);
+    return this.replicas.map(({ endpoint }) => {
+      const found = (endpoints as EndpointReport[]).find(({ address }) => address === endpoint);
+      if (found === undefined) throw new Error(`${endpoint} is not in /endpoints`);
+      return found;
+    });
+  }
+
+  async ejected(): Promise<number> {
+    return (await this.endpoints()).filter(({ state }) => state === 'ejected' || state === 'probing').length;
+  }
+
+  /** Ejections so far, all endpoints together. */
+  ejections(): Promise<number> {
+    return this.caller.metric('outrider_ejections_total');
+  }
+
+  /** Runs of each model in a stretch of time. */
+  shares(fromMs: number, toMs = Number.POSITIVE_INFINITY): readonly number[] {
+    return this.models.map((model) => model.events('ran', fromMs, toMs).length);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.loads.map((load) => load.stop().catch(() => {})));
+    for (const { model, sidecar } of this.replicas) {
+      if (sidecar.isRunning) process.kill(sidecar.pid, 'SIGCONT');
+      await model.kill();
+    }
+    await this.bench.close();
+    await Promise.all(this.replicas.map(({ wire }) => wire?.close()));
+  }
+
+  private async startReplica(
+    i: number,
+    identity: Awaited<ReturnType<SidecarBench['identity']>>,
+  ): Promise<Replica> {
+    const { serviceMs = 20, places, inbound, limits } = this.plan;
+    const log = join(this.folder, `model-${i}.log`);
+    const model = await Model.start({ serviceMs, log, ...(places && { places }) });
+    const sidecar = await this.bench.start(`${MODEL}-${i}`, {
+      service: MODEL,
+      identity,
+      ...(limits && { limits }),
+      inbound: {
+        listen: '127.0.0.1:0',
+        local: `127.0.0.1:${model.port}`,
+        intentions: [{ from: APP, to: MODEL, action: 'allow' }],
+        queue: { concurrency: 256, max_waiting: 256 },
+        ...inbound,
+      },
+    });
+    await sidecar.ready();
+    const address = sidecar.address('inbound');
+    if (address.kind !== 'tcp') throw new Error('the sidecar is expected on TCP');
+    const wire = this.plan.isWired === true ? await Wire.open(address) : undefined;
+    return { model, sidecar, wire, endpoint: `127.0.0.1:${wire?.port ?? address.port}` };
+  }
+}
+
+export function targetOf(caller: SidecarProcess, upstream = MODEL): string {
+  const address = caller.address(`upstream ${upstream}`);
+  if (address.kind !== 'tcp') throw new Error('the listener is expected on TCP');
+  return `${address.host}:${address.port}`;
+}

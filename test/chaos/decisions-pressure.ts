@@ -1,0 +1,171 @@
+/** More calls than the models can serve, all at once, over and over again, or for longer than memory lasts. */
+
+import { setTimeout as delay } from 'node:timers/promises';
+import { type DecisionRow, drill, during, expectP99, percentOf, untilWell } from './decisions-drill.js';
+import { DecisionMesh, RETRIED } from './decisions-mesh.js';
+import { tally } from './faults-load.js';
+import { failuresOf } from './faults-row.js';
+import { fails } from './models-protocol.js';
+
+/** Each replica: 4 calls at once, 50 ms each. Three of them serve 240 calls per second. */
+const SERVICE_MS = 50;
+const PLACES = 4;
+const CAPACITY = (3 * PLACES * 1_000) / SERVICE_MS;
+const QUEUE = { concurrency: PLACES, max_waiting: 2 };
+
+function overload(name: string, times: number): DecisionRow {
+  return {
+    name,
+    fault: `${times} times as many calls as the replicas can serve`,
+    run: (_, trial) =>
+      drill(
+        trial,
+        { serviceMs: SERVICE_MS, places: PLACES, inbound: { queue: QUEUE } },
+        async ({ mesh, load }) => {
+          const startMs = performance.now();
+          const base = tally(await during(load, startMs, trial.pick(1_000, 3_000)));
+          load.pause();
+          const storm = await mesh.load({ perSecond: CAPACITY * times });
+          const forMs = trial.pick(2_500, 15_000);
+          const fromMs = performance.now();
+          await delay(forMs / 2);
+          const ready = await Promise.all(mesh.replicas.map(({ sidecar }) => sidecar.page('/ready')));
+          const calls = await during(storm, fromMs, forMs);
+          storm.pause();
+          const served = calls.filter(({ failure }) => failure === undefined);
+          const goodput = served.length / (forMs / 1_000) / CAPACITY;
+          trial.expect('goodput is at least 90 % of the capacity', goodput >= 0.9, percentOf(goodput, 1));
+          expectP99(trial, 'p99 of what is served is at most twice what it was', served, 2 * base.p99Ms);
+          const shed = calls.filter(({ failure }) => failure?.startsWith('RESOURCE_EXHAUSTED'));
+          expectP99(trial, 'refusals come at once', shed, 10);
+          const vain = calls.length - served.length - shed.length;
+          trial.expect('nobody waits in vain', vain <= calls.length / 100, failuresOf(tally(calls)));
+          const unready = ready.filter(({ status }) => status !== 200).length;
+          trial.expect('the sidecars stay ready', unready === 0, `${unready} are not`);
+          load.resume();
+          const calmMs = performance.now();
+          const after = await during(load, calmMs, 6_000);
+          trial.within('all is well after the storm', 5_000, untilWell(after, calmMs));
+        },
+        { perSecond: CAPACITY / 3 },
+      ),
+  };
+}
+
+const herd: DecisionRow = {
+  name: 'herd',
+  fault: 'all replicas come back at once',
+  run: (_, trial) =>
+    drill(
+      trial,
+      {
+        serviceMs: 20,
+        places: 4,
+        inbound: { queue: { concurrency: 4, max_waiting: 16 } },
+        upstream: { slow_start: {} },
+      },
+      async ({ mesh, load }) => {
+        await delay(trial.pick(500, 2_000));
+        await Promise.all(mesh.models.map((model) => model.kill()));
+        await delay(trial.pick(1_000, 5_000));
+        await Promise.all(mesh.models.map((model) => model.restart()));
+        const backMs = performance.now();
+        const calls = await during(load, backMs, trial.pick(3_000, 10_000));
+        const well = untilWell(calls, backMs);
+        trial.within('all is well', 2_000, well);
+        const shares = mesh.shares(backMs);
+        const all = shares.reduce((sum, share) => sum + share, 0);
+        const most = Math.max(...shares);
+        trial.expect('nobody gets more than 1.5 times its share', most <= all / 2, percentOf(most, all));
+      },
+    ),
+};
+
+const tiers: DecisionRow = {
+  name: 'tiers',
+  fault: 'three tiers that all retry, and the last one fails every call',
+  run: async (_, trial) => {
+    const back = await DecisionMesh.open({ replicas: 2, upstream: { routes: [RETRIED] } });
+    try {
+      await drill(trial, { replicas: 2, serviceMs: 1 }, async ({ mesh, load }) => {
+        await Promise.all(mesh.models.map((model) => model.behave({ does: 'ask', target: back.target })));
+        await delay(trial.pick(500, 3_000));
+        await Promise.all(back.models.map((model) => model.behave(fails('trailers'))));
+        const brokenMs = performance.now();
+        const calls = await during(load, brokenMs, trial.pick(2_500, 15_000));
+        const runs = back.shares(brokenMs).reduce((sum, share) => sum + share, 0);
+        // What the budgets had saved when it broke is spent first.
+        const extra = runs / calls.length;
+        trial.expect('at most 1.25 attempts for each call', extra <= 1.25, extra.toFixed(2));
+        trial.figure(
+          'retries in the middle',
+          percentOf(await back.caller.metric('outrider_retries_total'), calls.length),
+        );
+        trial.figure(
+          'at the edge',
+          percentOf(await mesh.caller.metric('outrider_retries_total'), calls.length),
+        );
+      });
+    } finally {
+      await back.close();
+    }
+  },
+};
+
+/** Enough for a sidecar at rest, too little for thousands of calls that wait. */
+const HEAP = '--max-old-space-size=40';
+
+const memory: DecisionRow = {
+  name: 'memory',
+  fault: 'more calls wait than the memory of the caller’s sidecar has room for',
+  run: async (_, trial) => {
+    const before = process.env['NODE_OPTIONS'];
+    process.env['NODE_OPTIONS'] = HEAP;
+    const mesh = await DecisionMesh.open({
+      inbound: { queue: { concurrency: 10_000, max_waiting: 100_000 } },
+    }).finally(() => {
+      if (before === undefined) delete process.env['NODE_OPTIONS'];
+      else process.env['NODE_OPTIONS'] = before;
+    });
+    try {
+      const load = await mesh.load({ perSecond: 500, deadlineMs: 30_000 });
+      await trial.under(load, async () => {
+        await Promise.all(mesh.models.map((model) => model.behave({ does: 'hang' })));
+        await delay(trial.pick(8_000, 25_000));
+        const sidecars = [mesh.caller, ...mesh.replicas.map(({ sidecar }) => sidecar)];
+        const ended = sidecars.filter(({ isRunning }) => !isRunning);
+        trial.expect(
+          'no sidecar runs out of memory',
+          ended.length === 0,
+          ended.map(({ name }) => name).join(', ') || 'none',
+        );
+        const hits = await Promise.all(
+          sidecars.map((sidecar) =>
+            sidecar.isRunning ? sidecar.metric('outrider_memory_pressure_total') : 0,
+          ),
+        );
+        trial.expect(
+          'some of them shed',
+          hits.some((count) => count > 0),
+          hits.join(', '),
+        );
+        load.pause();
+        await Promise.all(mesh.models.map((model) => model.restart()));
+        const healMs = performance.now();
+        const calm = await mesh.load({ perSecond: 100, deadlineMs: 2_000 });
+        const calls = await during(calm, healMs, 6_000);
+        trial.within('all is well after it has passed', 5_000, untilWell(calls, healMs));
+      });
+    } finally {
+      await mesh.close();
+    }
+  },
+};
+
+export const PRESSURE_ROWS: readonly DecisionRow[] = [
+  overload('overload-2', 2),
+  overload('overload-5', 5),
+  herd,
+  tiers,
+  memory,
+];

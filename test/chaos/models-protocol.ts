@@ -1,0 +1,67 @@
+/** How a model of the drills behaves, what it writes down, and what is said to it over its IPC channel. */
+
+import type { MethodDefinition } from '@grpc/grpc-js';
+
+/** `trailers`: headers go first, and the status comes after the work, where a proxy that reads headers misses it. */
+export type Form = 'trailers-only' | 'trailers';
+
+export type Behaviour =
+  | { readonly does: 'answer' }
+  /** Service time times so much. */
+  | { readonly does: 'slow'; readonly factor: number }
+  | { readonly does: 'hang' }
+  /** A share of the calls ends with a status. */
+  | { readonly does: 'fail'; readonly code: number; readonly form: Form; readonly ratio: number }
+  /** Fails with UNAVAILABLE and answers in turn, for so long each. */
+  | { readonly does: 'flap'; readonly everyMs: number; readonly form: Form }
+  /** Every number of the answer is NaN. */
+  | { readonly does: 'nan' }
+  /** An answer is the answer of another service. */
+  | { readonly does: 'ask'; readonly target: string };
+
+export const WELL: Behaviour = { does: 'answer' };
+
+/** Fails every call. UNAVAILABLE unless said. */
+export function fails(form: Form, code = 14, ratio = 1): Behaviour {
+  return { does: 'fail', code, form, ratio };
+}
+
+export interface ModelPlan {
+  readonly serviceMs: number;
+  /** Calls it works on at once; more line up inside it, as in most servers. Absent: any number. */
+  readonly places?: number;
+  /** 0: any free one. */
+  readonly port: number;
+  /** File that it writes down in what it does, a line for each event. It outlives the process. */
+  readonly log: string;
+}
+
+export type Order = { readonly behaviour: Behaviour };
+export type Word = { readonly port: number } | { readonly done: true } | { readonly error: string };
+
+/** `ran`: the work on a call began. `cancelled`: its caller went away before its end. */
+export type EventKind = 'ran' | 'cancelled';
+
+export interface ModelEvent {
+  /** `performance.now()` of this process. */
+  readonly atMs: number;
+  readonly kind: EventKind;
+  /** What the caller calls it. */
+  readonly id: string;
+}
+
+const asIs = (bytes: Buffer): Buffer => bytes;
+const RAW = {
+  ...{ requestSerialize: asIs, requestDeserialize: asIs, responseSerialize: asIs, responseDeserialize: asIs },
+};
+
+/** A unary method that no route calls idempotent; its request is the call's id. */
+export const ONCE: MethodDefinition<Buffer, Buffer> = {
+  ...{ path: '/faults.Model/Once', requestStream: false, responseStream: false },
+  ...RAW,
+};
+
+/** Said on a held stream: from then on it sends as fast as it is read. */
+export const FLOOD = 'flood';
+/** A call whose id begins so kills the model that works on it. */
+export const POISON = 'poison';
