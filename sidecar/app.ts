@@ -6,6 +6,7 @@
  * The end: leave the catalogue's healthy ones → GOAWAY → calls finish → leave the catalogue → close.
  */
 
+import type { FaultDesk } from './admin/faults.js';
 import { type AdminServer, startAdmin } from './admin/server.js';
 import type { ModelReport, SidecarView } from './admin/view.js';
 import type { Address, InboundConfig, SidecarConfig } from './config/model.js';
@@ -14,6 +15,8 @@ import { DEFAULT_LOCAL_SETTINGS } from './http2/settings.js';
 import type { ModelEvidence } from './inbound-runs.js';
 import { familiesOf } from './mesh/families.js';
 import { queueReport, reportOf } from './mesh/report.js';
+import { faultFamilies, mirrorReports, shapingFamilies } from './mesh/shaping-families.js';
+import { FaultSwitch } from './mesh/shaping-faults.js';
 import { CallLog } from './parts/call-log.js';
 import { CatalogueEntry } from './parts/catalogue-entry.js';
 import { InboundSide } from './parts/inbound-side.js';
@@ -91,6 +94,7 @@ class App implements Sidecar {
   private identity: OwnIdentity | undefined;
   private readonly callLog: CallLog;
   private readonly outbound: OutboundSide;
+  private readonly injected: FaultSwitch;
   private inbound: InboundSide | undefined;
   private admin: AdminServer | undefined;
   private entry: CatalogueEntry | undefined;
@@ -119,6 +123,15 @@ class App implements Sidecar {
     this.callLog = new CallLog(current, this.parts);
     this.callLog.update(current.accessLog);
     this.outbound = this.makeOutbound();
+    this.injected = new FaultSwitch(
+      current.faultInjection === true,
+      this.parts.relay,
+      () => this.outbound.outbounds.map(({ name }) => name),
+      (faults) => {
+        this.outbound.setFaults(faults);
+        this.inbound?.inbound.setFaults(faults);
+      },
+    );
   }
 
   private makeRelay(): Relay {
@@ -277,6 +290,7 @@ class App implements Sidecar {
   async stop(): Promise<void> {
     if (this.isStopped) return;
     this.isStopped = true;
+    this.injected.stop();
     this.outbound.stop();
     this.inbound?.stop();
     this.identity?.close();
@@ -315,6 +329,14 @@ class App implements Sidecar {
     return this.inbound && queueReport(this.inbound.inbound.limits, this.deps.clock.now());
   }
 
+  mirrors(): ReturnType<SidecarView['mirrors']> {
+    return mirrorReports(this.outbound.outbounds, this.deps.clock.now());
+  }
+
+  faults(): FaultDesk {
+    return this.injected;
+  }
+
   model(): ModelReport | undefined {
     return this.inbound?.model();
   }
@@ -335,7 +357,8 @@ class App implements Sidecar {
       leafSecondsLeft: this.identity?.secondsLeft,
     });
     const registry = [...(this.consul?.families() ?? []), ...(this.inbound?.watch.families() ?? [])];
-    return [...own, ...this.outbound.health.families(), ...this.callLog.families(), ...registry];
+    const shaping = [...shapingFamilies(this.outbound.outbounds), ...faultFamilies(this.injected)];
+    return [...own, ...shaping, ...this.outbound.health.families(), ...this.callLog.families(), ...registry];
   }
 
   config(): unknown {

@@ -9,6 +9,7 @@
 import type { InboundConfig } from './config/model.js';
 import { allowedMs } from './core/deadline.js';
 import { parseGrpcTimeout } from './core/grpc-timeout.js';
+import { findFault } from './core/inject.js';
 import type { IntentionTable } from './core/intentions.js';
 import { type Ended, isNeverProcessed } from './core/outcome.js';
 import type { MemoryReading } from './core/overload.js';
@@ -25,6 +26,8 @@ import { type Caller, InboundAccess } from './inbound-access.js';
 import { InboundCall, type Ticket } from './inbound-call.js';
 import { InboundLimits } from './inbound-limits.js';
 import { InboundRuns, type ModelEvidence } from './inbound-runs.js';
+import type { InjectedFaults } from './mesh/shaping-faults.js';
+import { strike } from './mesh/shaping-strike.js';
 import { Attempt } from './relay/attempt.js';
 import { type Call, NEVER, type Story } from './relay/call.js';
 import { failureAnswer } from './relay/failure.js';
@@ -67,6 +70,7 @@ export class Inbound implements Story {
   private model: ModelState = { kind: 'starting' };
   /** Null: questions about health go to the model. */
   health: HealthAnswers | null = null;
+  private faults: InjectedFaults | null = null;
 
   constructor(
     private config: InboundConfig,
@@ -133,16 +137,39 @@ export class Inbound implements Story {
     const allowed = allowedMs(asked === undefined ? NEVER : parseGrpcTimeout(asked), timeoutMs, maxTimeoutMs);
     if (allowed <= 0) return this.onDeadline(call);
     if (allowed !== NEVER) call.setDeadline(call.startMs + allowed);
+    if (this.faults !== null && this.isStruck(this.faults, call, facts.path)) return;
+    this.enter(call, facts.path);
+  }
 
-    if (this.health !== null && facts.path === HEALTH_CHECK) {
+  /** A call that is allowed, and whose route and deadline are known. */
+  private enter(call: InboundCall, path: string): void {
+    if (this.health !== null && path === HEALTH_CHECK) {
       call.asksHealth = true;
-      return ended ? this.answerHealth(call) : undefined;
+      return call.requestEnded ? this.answerHealth(call) : undefined;
     }
     if (this.model.kind === 'away') return this.turnAway(call, this.model.why);
-    if (isAside(facts.path)) return this.start(call);
-    if (this.limits.turnsAway(call, facts.path)) return;
+    if (isAside(path)) return this.start(call);
+    if (this.limits.turnsAway(call, path)) return;
     // A unary call joins the line when its request is complete: a slow uploader holds no place.
-    if (ended || !match.plan.holdsResponse) this.admit(call);
+    if (call.requestEnded || !call.plan.holdsResponse) this.admit(call);
+  }
+
+  /** Whether a fault was put in for a drill; then it is seen to. */
+  private isStruck(faults: InjectedFaults, call: InboundCall, path: string): boolean {
+    const { nowMs, random } = this.relay;
+    const fault = findFault(faults.inbound, call.caller?.service ?? '', path, nowMs, random);
+    if (fault === undefined) return false;
+    strike(call, fault, faults, () => {
+      this.enter(call, path);
+      // Nobody listened meanwhile.
+      if (!call.requestEnded) this.onRequestReady(call);
+    });
+    return true;
+  }
+
+  /** Calls are struck by these; null: by none. */
+  setFaults(faults: InjectedFaults | null): void {
+    this.faults = faults;
   }
 
   onRequestReady(call: InboundCall): void {

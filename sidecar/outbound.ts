@@ -29,6 +29,9 @@ import { observe, observeStopped } from './mesh/observe.js';
 import { type Failure, OutboundAttempt, OutboundCall } from './mesh/outbound-call.js';
 import { retryFacts } from './mesh/retry-facts.js';
 import { RouteCares } from './mesh/route-care.js';
+import { Shaping } from './mesh/shaping.js';
+import type { InjectedFaults } from './mesh/shaping-faults.js';
+import type { Shaped } from './mesh/shaping-target.js';
 import type { Upstream } from './mesh/upstream.js';
 import { MAX_WAIT_MS, WaitingCalls } from './mesh/waiting-calls.js';
 import { type Call, NEVER } from './relay/call.js';
@@ -51,7 +54,7 @@ import { type Match, Routes } from './relay/route-plan.js';
 /** How long an ejected endpoint's trial waits for a call that may be tried again, ms. */
 const PROBE_PATIENCE_MS = 5000;
 
-export class Outbound implements Primary, Refuge {
+export class Outbound implements Primary, Refuge, Shaped {
   private routes: Routes;
   private hasSafeRoute = false;
   private readonly profile: RequestProfile;
@@ -65,6 +68,9 @@ export class Outbound implements Primary, Refuge {
   private readonly detours: Detours;
   /** Null: no bounds. */
   breaker: Breaker | null = null;
+  readonly shapes: Shaping;
+  /** The same while a route or a drill needs it. */
+  private shaping: Shaping | null = null;
   private hasConnected = false;
   readonly name: string;
   /** Counts for `/metrics`. */
@@ -89,7 +95,9 @@ export class Outbound implements Primary, Refuge {
     this.waiting = new WaitingCalls(relay.memory);
     this.cares = new RouteCares(relay.random, config.routes);
     this.detours = new Detours(this, find, () => relay.nowMs);
+    this.shapes = new Shaping(this, find, relay);
     this.setBreaker(config);
+    this.shape(config);
     this.settle();
   }
 
@@ -101,7 +109,19 @@ export class Outbound implements Primary, Refuge {
     this.clusters.update(config);
     this.cares.update(config.routes);
     this.setBreaker(config);
+    this.shape(config);
     this.settle();
+  }
+
+  private shape({ routes }: UpstreamConfig): void {
+    this.shapes.update(routes);
+    this.shaping = this.shapes.isNeeded ? this.shapes : null;
+  }
+
+  /** Calls are struck by these; null: by none. */
+  setFaults(faults: InjectedFaults | null): void {
+    this.shapes.setFaults(faults);
+    this.shaping = this.shapes.isNeeded ? this.shapes : null;
   }
 
   private setBreaker({ breaker }: UpstreamConfig): void {
@@ -184,6 +204,7 @@ export class Outbound implements Primary, Refuge {
   }
 
   stop(): void {
+    this.shapes.stop();
     for (const upstream of this.clusters.all) upstream.stop();
   }
 
@@ -198,9 +219,19 @@ export class Outbound implements Primary, Refuge {
     call.tally.started++;
     call.tally.inFlight++;
     if (match === null) return void this.direction.answerUnknownRoute(call, facts.path);
+    if (this.shaping?.takes(call, match, facts.path)) return;
+    this.take(call, match, facts.path);
+  }
+
+  matchOf(path: string): Match | null {
+    return this.routes.match(path);
+  }
+
+  /** A call is run here, as our route says, whichever upstream it was made to. */
+  take(call: OutboundCall, match: Match, path: string): void {
     const { hedge, fallback } = match.plan.config;
     if (hedge !== undefined || fallback !== undefined) call.care = this.cares.of(match);
-    if (!this.directs(call, match, facts.path)) return;
+    if (!this.directs(call, match, path)) return;
 
     const allowed = this.direction.allowedMs(call);
     call.deadlineMs = call.startMs + allowed;
@@ -303,6 +334,7 @@ export class Outbound implements Primary, Refuge {
 
   onAttemptEnd(call: OutboundCall, attempt: OutboundAttempt): void {
     const outcome = observe(call, attempt, this.relay);
+    if (call.witness !== null) call.witness.onAttemptEnd(call, attempt);
     if (attempt.ended === Ended.trailers && attempt.status === Status.OK) {
       if (call.care !== null) this.remember(call, attempt);
       return call.finishWith(attempt);
@@ -440,14 +472,15 @@ export class Outbound implements Primary, Refuge {
     return forwardRequest(call.block, this.profile);
   }
 
-  requestExtras(call: Call, attempt: OutboundAttempt): readonly Field[] {
+  requestExtras(call: OutboundCall, attempt: OutboundAttempt): readonly Field[] {
     const left = call.deadlineMs - this.relay.nowMs;
     const timeout = left === NEVER ? null : timeoutField(left);
-    const extras = forwardExtras(call.block, timeout, null, attempt.number);
+    const extras = forwardExtras(call.block, timeout, call.mark, attempt.number);
     return hasPseudoExtras(call.block) ? extrasWithoutPseudo(extras) : extras;
   }
 
   onRequestReady(call: OutboundCall): void {
+    if (call.witness !== null) call.witness.onRequest(call);
     if (call.detour !== null) call.detour.home.onRequestReady(call);
   }
 
@@ -497,6 +530,7 @@ export class Outbound implements Primary, Refuge {
     call.tally?.finished(status, this.relay.nowMs - call.startMs);
     if (call.breaker !== null) call.leaveBreaker();
     if (call.detour !== null) call.detour.home.onFinish(call, status);
+    if (call.witness !== null) call.witness.onFinish(call, status);
   }
 
   private makeRoutes(config: UpstreamConfig, before?: Routes): Routes {

@@ -11,6 +11,7 @@ import type { AddressInfo } from 'node:net';
 import type { Address } from '../config/model.js';
 import { isSecretName, REDACTED } from '../runtime/logger.js';
 import { processStats } from '../runtime/process-stats.js';
+import { addFault, clearFaults, type FaultAnswer, type FaultDesk, listFaults } from './faults.js';
 import { refusal } from './guard.js';
 import { renderPage } from './page.js';
 import { statusOf } from './status.js';
@@ -31,7 +32,8 @@ interface Answer {
 }
 
 interface Route {
-  readonly method: 'GET' | 'POST';
+  readonly path: string;
+  readonly method: 'GET' | 'POST' | 'DELETE';
   readonly does: string;
   answer(view: SidecarView, query: URLSearchParams): Answer | Promise<Answer>;
 }
@@ -39,27 +41,48 @@ interface Route {
 const MAX_CONNECTIONS = 128;
 const MAX_HEADER_BYTES = 8192;
 
-const ROUTES: Readonly<Record<string, Route>> = {
-  '/': { method: 'GET', does: 'this sidecar as a page', answer: page },
-  '/live': { method: 'GET', does: '200 while the process answers', answer: () => text(200, 'live\n') },
-  '/ready': { method: 'GET', does: '200 when ready, else 503 with the reasons', answer: ready },
-  '/metrics': { method: 'GET', does: 'Prometheus metrics', answer: metrics },
-  '/endpoints': {
+const ROUTES: readonly Route[] = [
+  { path: '/', method: 'GET', does: 'this sidecar as a page', answer: page },
+  { path: '/live', method: 'GET', does: '200 while the process answers', answer: () => text(200, 'live\n') },
+  { path: '/ready', method: 'GET', does: '200 when ready, else 503 with the reasons', answer: ready },
+  { path: '/metrics', method: 'GET', does: 'Prometheus metrics', answer: metrics },
+  {
+    path: '/endpoints',
     method: 'GET',
     does: 'state of endpoints, queue and model',
     answer: (view) => json(statusOf(view)),
   },
-  '/config': {
+  {
+    path: '/config',
     method: 'GET',
     does: 'configuration in force',
     answer: (view) => json(view.config(), withoutSecrets),
   },
-  '/drain': {
+  {
+    path: '/faults',
+    method: 'GET',
+    does: 'faults that are injected',
+    answer: (view) => faults(view, listFaults),
+  },
+  {
+    path: '/faults',
+    method: 'POST',
+    does: 'inject one, for drills (?upstream or ?caller, ?abort, ?delay, ?ratio, ?method, ?for)',
+    answer: (view, query) => faults(view, addFault, query),
+  },
+  {
+    path: '/faults',
+    method: 'DELETE',
+    does: 'stop them (?id: that one)',
+    answer: (view, query) => faults(view, clearFaults, query),
+  },
+  {
+    path: '/drain',
     method: 'POST',
     does: 'finish what is in flight, take nothing new (?wait: answer when done)',
     answer: drain,
   },
-};
+];
 
 /** Starts listening; rejects with the system's error (EADDRINUSE, EACCES …) when it cannot. */
 export async function startAdmin(listen: Address, view: SidecarView): Promise<AdminServer> {
@@ -122,20 +145,21 @@ function answerTo(view: SidecarView, request: IncomingMessage): Answer | Promise
   const refused = refusal(request.headers, method);
   if (refused !== undefined) return text(403, `${refused}\n`);
   const [path = '/', query = ''] = (request.url ?? '/').split('?', 2);
-  const route = Object.hasOwn(ROUTES, path) ? ROUTES[path] : undefined;
-  if (route === undefined) return text(404, `not found; this server has:\n${listing()}`);
+  const routes = ROUTES.filter((each) => each.path === path);
+  if (routes.length === 0) return text(404, `not found; this server has:\n${listing()}`);
   const asked = method === 'HEAD' ? 'GET' : method;
-  if (asked !== route.method) {
-    const allow = route.method === 'GET' ? 'GET, HEAD' : route.method;
+  const route = routes.find((each) => each.method === asked);
+  if (route === undefined) {
+    const allow = routes.map((each) => (each.method === 'GET' ? 'GET, HEAD' : each.method)).join(', ');
     return { ...text(405, `${path} takes ${allow}\n`), headers: { allow } };
   }
   return route.answer(view, new URLSearchParams(query));
 }
 
 function listing(): string {
-  return Object.entries(ROUTES)
-    .map(([path, route]) => `  ${route.method.padEnd(4)} ${path.padEnd(10)} ${route.does}\n`)
-    .join('');
+  return ROUTES.map(({ path, method, does }) => `  ${method.padEnd(6)} ${path.padEnd(10)} ${does}\n`).join(
+    '',
+  );
 }
 
 function ready(view: SidecarView): Answer {
@@ -158,6 +182,15 @@ async function drain(view: SidecarView, query: URLSearchParams): Promise<Answer>
   }
   await drained;
   return text(200, 'drained\n');
+}
+
+function faults(
+  view: SidecarView,
+  does: (desk: FaultDesk, query: URLSearchParams) => FaultAnswer,
+  query = new URLSearchParams(),
+): Answer {
+  const { status, body } = does(view.faults(), query);
+  return typeof body === 'string' ? text(status, body) : { ...json(body), status };
 }
 
 function page(view: SidecarView): Answer {

@@ -2,7 +2,14 @@
  * The one answer that says how a sidecar is: what `/endpoints` returns, and what the page and `outrider status` show.
  */
 
-import type { EndpointReport, ModelReport, QueueReport, RegistryReport, SidecarView } from './view.js';
+import type {
+  EndpointReport,
+  MirrorReport,
+  ModelReport,
+  QueueReport,
+  RegistryReport,
+  SidecarView,
+} from './view.js';
 
 export interface StatusReport {
   readonly service: string;
@@ -17,6 +24,8 @@ export interface StatusReport {
   /** Absent when everything is in the sidecar's file. */
   readonly registry?: RegistryReport;
   readonly endpoints: readonly EndpointReport[];
+  /** Absent when nothing is copied. */
+  readonly mirrors?: readonly MirrorReport[];
 }
 
 /** The view at this moment, as plain data ready for JSON. */
@@ -25,6 +34,7 @@ export function statusOf(view: SidecarView): StatusReport {
   const model = view.model();
   const queue = view.queue();
   const registry = view.registry();
+  const mirrors = view.mirrors();
   return {
     service: view.service,
     instance: view.instance,
@@ -35,5 +45,6 @@ export function statusOf(view: SidecarView): StatusReport {
     ...(queue === undefined ? {} : { queue }),
     ...(registry === undefined ? {} : { registry }),
     endpoints: view.endpoints(),
+    ...(mirrors.length === 0 ? {} : { mirrors }),
   };
 }

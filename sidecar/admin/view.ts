@@ -2,6 +2,8 @@
  * What the admin server may see of a running sidecar. The app implements it; nothing here touches sockets.
  */
 
+import type { FaultDesk } from './faults.js';
+
 export interface EndpointReport {
   readonly upstream: string;
   /** Where traffic rules make several clusters of one upstream: which. */
@@ -32,6 +34,28 @@ export interface EndpointReport {
   readonly faults: number;
   readonly consecutiveFaults: number;
   readonly ejections: number;
+  /** Where it is, if that is known. */
+  readonly locality?: string;
+  /** What it takes of its weight now, when that is not all: it warms up, is full, or is far away. */
+  readonly share?: number;
+  /** Calls that succeeded or failed in the last 10 s, and the share of successes among them; absent where nobody counts. */
+  readonly recentCalls?: number;
+  readonly successRatio?: number;
+}
+
+/** Copies of calls that go from one upstream to another. */
+export interface MirrorReport {
+  readonly upstream: string;
+  readonly to: string;
+  readonly sent: number;
+  readonly inFlight: number;
+  /** Calls that were to be copied and were not. */
+  readonly leftOut: number;
+  readonly compared: number;
+  readonly disagreed: number;
+  /** What differed last, in one sentence that says nothing of the payload, and how long ago; absent: nothing did. */
+  readonly last?: string;
+  readonly lastAgoMs?: number;
 }
 
 export interface QueueReport {
@@ -119,6 +143,10 @@ export interface SidecarView {
   notReady(): readonly string[];
   endpoints(): readonly EndpointReport[];
   queue(): QueueReport | undefined;
+  /** Empty where nothing is copied. */
+  mirrors(): readonly MirrorReport[];
+  /** Faults for drills. */
+  faults(): FaultDesk;
   model(): ModelReport | undefined;
   /** Undefined when there is none: everything is in the file. */
   registry(): RegistryReport | undefined;

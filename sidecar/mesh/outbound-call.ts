@@ -4,6 +4,7 @@ import type { Breaker } from '../core/breaker.js';
 import type { Lead } from '../core/fallback.js';
 import type { Reason } from '../core/reason.js';
 import type { RetryState } from '../core/retry.js';
+import type { Field } from '../http2/hpack/field.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import { Attempt } from '../relay/attempt.js';
 import { Call } from '../relay/call.js';
@@ -65,6 +66,15 @@ export class Detour {
   ) {}
 }
 
+/** Told of what becomes of a call, beside its caller. */
+export interface Witness {
+  /** More of the request is here, or all of it. */
+  onRequest(call: OutboundCall): void;
+  /** The attempt still has what it holds of its answer. */
+  onAttemptEnd(call: OutboundCall, attempt: Attempt): void;
+  onFinish(call: OutboundCall, status: number): void;
+}
+
 export class OutboundCall extends Call {
   match!: Match;
   upstream!: Upstream;
@@ -73,6 +83,9 @@ export class OutboundCall extends Call {
   /** Null: its route neither hedges nor falls back. */
   care: RouteCare | null = null;
   detour: Detour | null = null;
+  witness: Witness | null = null;
+  /** Metadata that we add. */
+  mark: Field | null = null;
   /** Where it is counted, and the extra attempts it is counted with; null: nowhere. */
   breaker: Breaker | null = null;
   extra = 0;

@@ -4,6 +4,7 @@ import type { Address, OutboundConfig, UpstreamConfig } from '../config/model.js
 import type { Discovering, Discovery } from '../discovery/knowledge.js';
 import { EndpointHealth } from '../health/endpoint-health.js';
 import { factsOf } from '../http2/facts.js';
+import type { InjectedFaults } from '../mesh/shaping-faults.js';
 import { type Dial, Upstream } from '../mesh/upstream.js';
 import { Outbound } from '../outbound.js';
 import { metadataValue } from '../relay/forward.js';
@@ -28,6 +29,7 @@ export class OutboundSide {
   private readonly listenerOf = new Map<string, Listener>();
   private readonly discovering = new Map<string, Discovering>();
   private shared: Listener | undefined;
+  private faults: InjectedFaults | null = null;
   private readonly noUpstream: NoUpstream;
 
   constructor(
@@ -63,6 +65,12 @@ export class OutboundSide {
 
   expireConnections(): void {
     for (const outbound of this.byName.values()) outbound.expireConnections();
+  }
+
+  /** For drills; null: none. */
+  setFaults(faults: InjectedFaults | null): void {
+    this.faults = faults;
+    for (const outbound of this.byName.values()) outbound.setFaults(faults);
   }
 
   /** Whether any upstream has a connection to this address that calls could use. */
@@ -154,6 +162,7 @@ export class OutboundSide {
       }
       this.listenerOf.set(config.name, listener);
     }
+    outbound.setFaults(this.faults);
     this.byName.set(config.name, outbound);
     this.discover(config, outbound);
   }

@@ -1,8 +1,10 @@
 /** A view whose every answer the test sets by hand. */
 
+import type { FaultDesk } from '../../sidecar/admin/faults.js';
 import type {
   EndpointReport,
   Family,
+  MirrorReport,
   ModelReport,
   QueueReport,
   RegistryReport,
@@ -19,6 +21,14 @@ export class FakeView implements SidecarView {
   modelReport: ModelReport | undefined;
   registryReport: RegistryReport | undefined;
   metricFamilies: Family[] = [];
+  mirrorReports: MirrorReport[] = [];
+  faultDesk: FaultDesk = {
+    isAllowed: false,
+    upstreams: [],
+    list: () => [],
+    switchOn: () => ({ kind: 'refused', why: 'this is no sidecar' }),
+    switchOff: () => 0,
+  };
   drains = 0;
   endDrain: () => void = () => {};
   private readonly drained = new Promise<void>((resolve) => {
@@ -33,6 +43,12 @@ export class FakeView implements SidecarView {
   }
   queue(): QueueReport | undefined {
     return this.queueReport;
+  }
+  mirrors(): readonly MirrorReport[] {
+    return this.mirrorReports;
+  }
+  faults(): FaultDesk {
+    return this.faultDesk;
   }
   model(): ModelReport | undefined {
     return this.modelReport;

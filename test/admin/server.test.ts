@@ -132,7 +132,7 @@ describe('admin server', () => {
     for (const path of ['/nothing', '/__proto__', '/constructor', '//live']) {
       const reply = await ask(path);
       assert.equal(reply.status, 404, path);
-      assert.match(reply.body, /GET {2}\/metrics/);
+      assert.match(reply.body, /GET {4}\/metrics/);
     }
   });
 

@@ -1,0 +1,260 @@
+/**
+ * A call that is copied, and its copy. The request is kept beside the call, within the budget of memory; when the call is
+ * over, its copy is made as a call of its own to the other upstream, whose caller is nobody: what comes back is kept until
+ * it has been compared. The call itself never waits for any of it.
+ */
+
+import type { MirrorConfig } from '../config/model.js';
+import { Status, statusName } from '../core/status.js';
+import { MODEL_INFER } from '../health/inference-messages.js';
+import { makeField } from '../http2/hpack/field.js';
+import type { HeaderBlock } from '../http2/hpack/header-list.js';
+import { Stream } from '../http2/stream.js';
+import type { Attempt } from '../relay/attempt.js';
+import type { Link } from '../relay/link.js';
+import type { Pieces } from '../relay/pieces.js';
+import type { Memory } from '../relay/relay.js';
+import type { Match } from '../relay/route-plan.js';
+import type { MirrorCounts } from './mirror.js';
+import { compareAnswers } from './mirror-compare.js';
+import type { MirrorDesk, MirrorTask } from './mirror-desk.js';
+import { OutboundCall, type Witness } from './outbound-call.js';
+import type { Shaped } from './shaping-target.js';
+
+const MARK = makeField('outrider-mirrored', '1');
+/** A copy whose route has no limit of its own ends after this long. */
+const LONGEST_COPY_MS = 60_000;
+/** Copies leave at least this share of the budget to calls. */
+const SHARE_FOR_CALLS = 0.5;
+const OVERHEAD_BYTES = 512;
+
+/** Where the copy goes. */
+export interface MirrorPlace {
+  readonly there: Shaped;
+  readonly match: Match;
+  readonly path: string;
+}
+
+/** The call whose copy is to be made. */
+export class MirroredCall implements Witness, MirrorTask {
+  /** All of the request; null: it is empty, or not held. */
+  private request: Pieces | null = null;
+  private isHeld = false;
+  private heldBytes = 0;
+  private answer: Pieces | null = null;
+  private isWhole = false;
+  private status: number = Status.UNKNOWN;
+  private completeMs = 0;
+  private tookMs = 0;
+  private isShort = false;
+  private isDegraded = false;
+
+  constructor(
+    private readonly config: MirrorConfig,
+    private readonly counts: MirrorCounts,
+    private readonly desk: MirrorDesk,
+    private readonly place: MirrorPlace,
+    private readonly block: HeaderBlock,
+  ) {}
+
+  onRequest(call: OutboundCall): void {
+    if (this.isHeld || !call.requestEnded || !call.isReplayable) return;
+    this.completeMs = this.desk.relay.nowMs;
+    if (!this.hold(costOf(call.kept))) {
+      this.isShort = true;
+      return;
+    }
+    this.isHeld = true;
+    this.request = call.kept;
+  }
+
+  onAttemptEnd(call: OutboundCall, attempt: Attempt): void {
+    this.isWhole = !call.isCommitted && attempt.trailers !== null;
+    this.answer = this.isWhole ? attempt.kept : null;
+  }
+
+  onFinish(call: OutboundCall, status: number): void {
+    const { counts } = this;
+    const isCancelled = status === Status.CANCELLED && call.reason === '' && !this.isWhole;
+    if (!this.isHeld || isCancelled) {
+      this.letGo();
+      return counts.leaveOut(isCancelled ? 'cancelled' : this.isShort ? 'memory' : 'not-held');
+    }
+    this.status = status;
+    this.isDegraded = call.degraded !== '';
+    this.tookMs = this.desk.relay.nowMs - this.completeMs;
+    this.desk.send(this);
+  }
+
+  /** Sends the copy. */
+  run(): void {
+    const { counts, place, request } = this;
+    if (counts.inFlight >= this.config.maxInFlight) {
+      this.letGo();
+      return counts.leaveOut('busy');
+    }
+    counts.sent++;
+    counts.inFlight++;
+    counts.tally.started++;
+    counts.tally.inFlight++;
+    const match = { plan: plainPlan(place.match.plan), tally: counts.tally };
+    const copy = new CopyCall(
+      this.desk.relay,
+      place.there,
+      NOWHERE,
+      newStream(),
+      this.block,
+      request === null,
+    );
+    copy.tally = counts.tally;
+    copy.mark = MARK;
+    copy.plan = match.plan;
+    copy.witness = new CopyWitness((status, answer) => this.compare(copy, status, answer));
+    // The copy counts what it keeps itself.
+    this.letGo();
+    for (let i = 0; request !== null && i < request.count; i++) {
+      const { buffer, start, end } = request.at(i);
+      copy.onData(copy.stream, buffer, start, end, i === request.count - 1);
+    }
+    place.there.take(copy, match, place.path);
+    copy.forgetReplay();
+  }
+
+  drop(): void {
+    this.letGo();
+    this.counts.leaveOut('cancelled');
+  }
+
+  private hold(bytes: number): boolean {
+    const { memory } = this.desk.relay;
+    if (!isRoomIn(memory, bytes)) return false;
+    this.heldBytes += bytes;
+    return true;
+  }
+
+  private letGo(): void {
+    if (this.heldBytes > 0) this.desk.relay.memory.give(this.heldBytes);
+    this.heldBytes = 0;
+    this.request = null;
+  }
+
+  /** The copy is over. */
+  private compare(copy: OutboundCall, status: number, answer: Pieces | null): void {
+    const { counts, desk } = this;
+    const now = desk.relay.nowMs;
+    counts.inFlight--;
+    counts.took(now - copy.startMs - this.tookMs);
+    if (this.isDegraded) return counts.skip('degraded');
+    if (status !== this.status) {
+      const reason = copy.reason === '' ? '' : ` (${copy.reason})`;
+      const why = `the copy ended with ${statusName(status)}${reason}, the call with ${statusName(this.status)}`;
+      return counts.disagree('status', why, now);
+    }
+    if (status !== Status.OK || this.place.path !== MODEL_INFER) return counts.agree();
+    if (!this.isWhole || this.answer === null || answer === null) return counts.skip('too-large');
+    const pair = new Pair(this.answer, answer, this.config.tolerance, counts, desk);
+    if (!isRoomIn(desk.relay.memory, pair.bytes)) return counts.skip('memory');
+    if (!desk.compare(pair)) pair.drop();
+  }
+}
+
+/** Two answers that are to be compared. */
+class Pair implements MirrorTask {
+  readonly bytes: number;
+
+  constructor(
+    private readonly call: Pieces,
+    private readonly copy: Pieces,
+    private readonly tolerance: number,
+    private readonly counts: MirrorCounts,
+    private readonly desk: MirrorDesk,
+  ) {
+    this.bytes = costOf(call) + costOf(copy);
+  }
+
+  run(): void {
+    const { counts, desk } = this;
+    desk.relay.memory.give(this.bytes);
+    const found = compareAnswers(bytesOf(this.call), bytesOf(this.copy), this.tolerance);
+    if (found.kind === 'not-compared') return counts.skip(found.why);
+    if (found.argmax !== undefined) counts.argmax[found.argmax ? 'same' : 'other']++;
+    if (found.kind === 'same') counts.agree();
+    else counts.disagree(found.about, found.why, desk.relay.nowMs);
+  }
+
+  drop(): void {
+    this.desk.relay.memory.give(this.bytes);
+    this.counts.skip('busy');
+  }
+}
+
+class CopyWitness implements Witness {
+  private answer: Pieces | null = null;
+
+  constructor(private readonly onEnd: (status: number, answer: Pieces | null) => void) {}
+
+  onRequest(): void {}
+
+  onAttemptEnd(call: OutboundCall, attempt: Attempt): void {
+    this.answer = call.isCommitted ? null : attempt.kept;
+  }
+
+  onFinish(_call: OutboundCall, status: number): void {
+    this.onEnd(status, this.answer);
+  }
+}
+
+/** What nobody reads is taken all the same, so that it ends. */
+class CopyCall extends OutboundCall {
+  override commit(attempt: Attempt): void {
+    const bytes = attempt.kept?.bytes ?? 0;
+    super.commit(attempt);
+    attempt.credit(bytes);
+  }
+
+  override passOn(buffer: Buffer, start: number, end: number): void {
+    super.passOn(buffer, start, end);
+    this.attempt?.credit(end - start);
+  }
+}
+
+/** The connection of a caller who is not there. */
+const NOWHERE = {
+  identity: null,
+  connection: { sendHeaders() {}, sendData() {}, sendTrailers() {}, credit() {} },
+} as unknown as Link;
+
+const NOBODY = { onHeaders() {}, onData() {}, onTrailers() {}, onEnding() {}, onSent() {} };
+
+function newStream(): Stream {
+  return new Stream(NOBODY, 0, 0);
+}
+
+/** The same without what would send it again or elsewhere. */
+function plainPlan(plan: Match['plan']): Match['plan'] {
+  const { retry, hedge, fallback, split, mirror, ...config } = plan.config;
+  const { maxTimeoutMs = 0 } = config;
+  const longest = maxTimeoutMs > 0 ? Math.min(maxTimeoutMs, LONGEST_COPY_MS) : LONGEST_COPY_MS;
+  return { ...plan, config: { ...config, maxTimeoutMs: longest } };
+}
+
+/** Takes `bytes` of what copies may have of the budget. */
+function isRoomIn(memory: Memory, bytes: number): boolean {
+  return memory.held + bytes <= memory.limit * (1 - SHARE_FOR_CALLS) && memory.take(bytes);
+}
+
+/** What holding them costs: slices pin the reads they came from, or are copies. */
+function costOf(pieces: Pieces | null): number {
+  let bytes = OVERHEAD_BYTES;
+  for (let i = 0; pieces !== null && i < pieces.count; i++) bytes += pieces.at(i).buffer.buffer.byteLength;
+  return bytes;
+}
+
+function bytesOf(pieces: Pieces): Buffer {
+  const slices: Buffer[] = [];
+  for (let i = 0; i < pieces.count; i++) {
+    const { buffer, start, end } = pieces.at(i);
+    slices.push(buffer.subarray(start, end));
+  }
+  return slices.length === 1 ? slices[0]! : Buffer.concat(slices);
+}
