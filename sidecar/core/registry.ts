@@ -108,8 +108,10 @@ function believed<I extends Listed>(
   };
 }
 
+/** What was until now counts from now, however long ago it was said. */
 function recentPeaks<I extends Listed>(before: Registry<I>, nowMs: number): Registry<I>['peaks'] {
-  return before.peaks.filter(({ atMs }) => nowMs - atMs < SUDDEN_MS);
+  const recent = before.peaks.filter(({ atMs }) => nowMs - atMs < SUDDEN_MS);
+  return [...recent, { atMs: nowMs, usable: before.usable }];
 }
 
 /** The beginning of a hold, when this answer is hard to believe. */

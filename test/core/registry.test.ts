@@ -201,6 +201,16 @@ describe('the registry', () => {
     assert.equal(story.says(''), 'e f d');
   });
 
+  it('takes a loss in quick steps for one, however long nothing had changed before', () => {
+    story.says('a b');
+    story.later(60_000);
+    assert.equal(story.says('b'), 'b');
+    story.later(100);
+    assert.equal(story.says('b!'), 'b');
+    assert.equal(story.says(''), 'b');
+    assert.equal(story.isHolding, true);
+  });
+
   it('takes a loss in slow steps for a smaller service', () => {
     story.says('a b c d e f');
     for (const step of ['b c d e f', 'c d e f', 'd e f', 'e f', 'f']) {
