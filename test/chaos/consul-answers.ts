@@ -20,7 +20,7 @@ interface Cost {
 
 const LITTLE: Cost = { cpu: 5, cpuShort: 20, rssMb: 64 };
 /** Of the answer that lists instances, 32 MiB have to be read before it can be called too large, at each try. */
-const READING: Cost = { cpu: 10, cpuShort: 60, rssMb: 128 };
+const READING: Cost = { cpu: 20, cpuShort: 60, rssMb: 128 };
 /** Reads of one query: these at once, then so many a second. */
 const BURST = 5;
 const PER_SECOND = 1;
