@@ -41,7 +41,9 @@ export class MirroredCall implements Witness, MirrorTask {
   private request: Pieces | null = null;
   private isHeld = false;
   private heldBytes = 0;
+  /** Of the call; null: it is empty, or not whole. */
   private answer: Pieces | null = null;
+  private answerBytes = 0;
   private isWhole = false;
   private status: number = Status.UNKNOWN;
   private completeMs = 0;
@@ -82,6 +84,7 @@ export class MirroredCall implements Witness, MirrorTask {
     }
     this.status = status;
     this.isDegraded = call.degraded !== '';
+    this.holdAnswer();
     this.tookMs = this.desk.relay.nowMs - this.completeMs;
     this.desk.send(this);
   }
@@ -91,6 +94,7 @@ export class MirroredCall implements Witness, MirrorTask {
     const { counts, place, request } = this;
     if (counts.inFlight >= this.config.maxInFlight) {
       this.letGo();
+      this.letAnswerGo();
       return counts.leaveOut('busy');
     }
     counts.sent++;
@@ -109,7 +113,7 @@ export class MirroredCall implements Witness, MirrorTask {
     copy.tally = counts.tally;
     copy.mark = MARK;
     copy.plan = match.plan;
-    copy.witness = new CopyWitness((status, answer) => this.compare(copy, status, answer));
+    copy.witness = new CopyWitness((...end) => this.compare(copy, ...end));
     // The copy counts what it keeps itself.
     this.letGo();
     for (let i = 0; request !== null && i < request.count; i++) {
@@ -122,13 +126,13 @@ export class MirroredCall implements Witness, MirrorTask {
 
   drop(): void {
     this.letGo();
+    this.letAnswerGo();
     this.counts.leaveOut('cancelled');
   }
 
   private hold(bytes: number): boolean {
-    const { memory } = this.desk.relay;
-    if (!isRoomIn(memory, bytes)) return false;
-    this.heldBytes += bytes;
+    if (!isRoomIn(this.desk.relay.memory, bytes)) return false;
+    this.heldBytes = bytes;
     return true;
   }
 
@@ -138,10 +142,34 @@ export class MirroredCall implements Witness, MirrorTask {
     this.request = null;
   }
 
-  /** The copy is over. */
-  private compare(copy: OutboundCall, status: number, answer: Pieces | null): void {
+  /** Until it is compared. What there is no room for is not compared. */
+  private holdAnswer(): void {
+    if (!this.isWhole || !this.isCompared) return;
+    const bytes = costOf(this.answer);
+    if (isRoomIn(this.desk.relay.memory, bytes)) {
+      this.answerBytes = bytes;
+      return;
+    }
+    this.isWhole = false;
+    this.isShort = true;
+    this.answer = null;
+  }
+
+  private letAnswerGo(): void {
+    if (this.answerBytes > 0) this.desk.relay.memory.give(this.answerBytes);
+    this.answerBytes = 0;
+  }
+
+  /** Whether its answer is one that can be compared. */
+  private get isCompared(): boolean {
+    return this.status === Status.OK && this.place.path === MODEL_INFER && !this.isDegraded;
+  }
+
+  /** The copy is over. `answer`: as of the call; `isWhole`: it is all there. */
+  private compare(copy: OutboundCall, status: number, answer: Pieces | null, isWhole: boolean): void {
     const { counts, desk } = this;
     const now = desk.relay.nowMs;
+    this.letAnswerGo();
     counts.inFlight--;
     counts.took(now - copy.startMs - this.tookMs);
     if (this.isDegraded) return counts.skip('degraded');
@@ -150,8 +178,8 @@ export class MirroredCall implements Witness, MirrorTask {
       const why = `the copy ended with ${statusName(status)}${reason}, the call with ${statusName(this.status)}`;
       return counts.disagree('status', why, now);
     }
-    if (status !== Status.OK || this.place.path !== MODEL_INFER) return counts.agree();
-    if (!this.isWhole || this.answer === null || answer === null) return counts.skip('too-large');
+    if (!this.isCompared) return counts.agree();
+    if (!this.isWhole || !isWhole) return counts.skip(this.isShort ? 'memory' : 'too-large');
     const pair = new Pair(this.answer, answer, this.config.tolerance, counts, desk);
     if (!isRoomIn(desk.relay.memory, pair.bytes)) return counts.skip('memory');
     if (!desk.compare(pair)) pair.drop();
@@ -163,8 +191,8 @@ class Pair implements MirrorTask {
   readonly bytes: number;
 
   constructor(
-    private readonly call: Pieces,
-    private readonly copy: Pieces,
+    private readonly call: Pieces | null,
+    private readonly copy: Pieces | null,
     private readonly tolerance: number,
     private readonly counts: MirrorCounts,
     private readonly desk: MirrorDesk,
@@ -190,17 +218,19 @@ class Pair implements MirrorTask {
 
 class CopyWitness implements Witness {
   private answer: Pieces | null = null;
+  private isWhole = false;
 
-  constructor(private readonly onEnd: (status: number, answer: Pieces | null) => void) {}
+  constructor(private readonly onEnd: (status: number, answer: Pieces | null, isWhole: boolean) => void) {}
 
   onRequest(): void {}
 
   onAttemptEnd(call: OutboundCall, attempt: Attempt): void {
-    this.answer = call.isCommitted ? null : attempt.kept;
+    this.isWhole = !call.isCommitted && attempt.trailers !== null;
+    this.answer = this.isWhole ? attempt.kept : null;
   }
 
   onFinish(_call: OutboundCall, status: number): void {
-    this.onEnd(status, this.answer);
+    this.onEnd(status, this.answer, this.isWhole);
   }
 }
 
@@ -250,9 +280,9 @@ function costOf(pieces: Pieces | null): number {
   return bytes;
 }
 
-function bytesOf(pieces: Pieces): Buffer {
+function bytesOf(pieces: Pieces | null): Buffer {
   const slices: Buffer[] = [];
-  for (let i = 0; i < pieces.count; i++) {
+  for (let i = 0; pieces !== null && i < pieces.count; i++) {
     const { buffer, start, end } = pieces.at(i);
     slices.push(buffer.subarray(start, end));
   }
