@@ -73,10 +73,11 @@ export class ConsulWorld {
     return this.mesh.seats;
   }
 
-  /** The second mesh, started when it is first asked for. `graceMs`: the same each time. */
+  /** The second mesh, started when it is first asked for; before anybody is told of its replicas, they can serve. `graceMs`: the same each time. */
   async strangers(graceMs: number): Promise<ConsulMesh> {
     const consul = { registration: 'none', grace: `${graceMs}ms` };
     this.others ??= await this.openMesh(STRANGER, STRANGER_CALLER, consul);
+    await this.others.untilCurrent();
     return this.others;
   }
 
