@@ -1,0 +1,85 @@
+/** Injected faults as an operator uses them: a real sidecar, its admin port, and calls through it. */
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import type { Address } from '../../sidecar/config/model.js';
+import { readAddress } from '../../sidecar/config/spelling/address.js';
+import { Bench, until as turns } from '../app/kit.js';
+import type { App } from '../relay/kit/stack.js';
+import { admin, OUTRIDER, type Outcome, outcomeOf, Scratch } from '../support/outrider.js';
+import { until } from '../support/processes.js';
+
+describe('faults injected at the admin port', function () {
+  this.timeout(30_000);
+
+  let scratch: Scratch;
+  let bench: Bench;
+  let child: ChildProcess;
+  let outcome: Promise<Outcome>;
+  let stdout: string;
+
+  beforeEach(() => {
+    scratch = new Scratch();
+    bench = new Bench();
+    stdout = '';
+  });
+
+  afterEach(async () => {
+    child.kill('SIGKILL');
+    await outcome;
+    await bench.close();
+    scratch.remove();
+  });
+
+  async function start(more: string): Promise<{ address: string; app: App }> {
+    const { address } = await bench.server('far');
+    assert.ok(address.kind === 'tcp');
+    const file = scratch.write(
+      'sidecar.yaml',
+      `service: web\nadmin: 127.0.0.1:0\n${more}\noutbound: { upstreams: { far: { listen: "127.0.0.1:0", tls: plaintext, endpoints: ["127.0.0.1:${address.port}"] } } }\n`,
+    );
+    const [program, ...rest] = [...OUTRIDER, 'sidecar', '-c', file];
+    child = spawn(program!, rest, { stdio: ['ignore', 'pipe', 'pipe'] });
+    outcome = outcomeOf(child);
+    child.stdout!.on('data', (part: Buffer) => {
+      stdout += part;
+    });
+    const where = (what: string): string | undefined => new RegExp(`${what} on ([^,\\s]+)`).exec(stdout)?.[1];
+    const at = await until('it says where it listens', () => where('admin'));
+    await until('it is ready', async () => (await admin(at, '/ready')).status === 200);
+    const upstream = readAddress(where('upstream far')!);
+    return { address: at, app: await bench.app((upstream as { value: Address }).value) };
+  }
+
+  async function call(app: App): Promise<string> {
+    const stream = app.call();
+    await turns('the call ends', () => stream.isOver);
+    return `${stream.status} ${stream.reason ?? ''}`.trim();
+  }
+
+  it('strike calls until they are cleared, and are counted', async () => {
+    const { address, app } = await start('fault_injection: true');
+    assert.equal(await call(app), '0');
+    const on = await admin(address, '/faults?upstream=far&abort=resource-exhausted&for=10m', 'POST');
+    assert.equal(on.status, 201, on.body);
+    for (let i = 0; i < 3; i++) assert.equal(await call(app), '8 fault-injected');
+    const { faults } = JSON.parse((await admin(address, '/faults')).body);
+    assert.deepEqual([faults.length, faults[0].struck, faults[0].abort], [1, 3, 'RESOURCE_EXHAUSTED']);
+    assert.match(
+      (await admin(address, '/metrics')).body,
+      /^outrider_faults_injected_total\{direction="outbound",kind="abort"\} 3$/m,
+    );
+    assert.deepEqual(JSON.parse((await admin(address, '/faults', 'DELETE')).body), { cleared: 1 });
+    assert.equal(await call(app), '0');
+    const gone = await admin(address, '/faults?upstream=far&abort=14&for=1ms', 'POST');
+    assert.equal(gone.status, 201);
+    await until('it is over by itself', async () => (await call(app)) === '0');
+  });
+
+  it('are refused where the file does not allow them', async () => {
+    const { address, app } = await start('');
+    const refused = await admin(address, '/faults?upstream=far&abort=14', 'POST');
+    assert.equal(refused.status, 403);
+    assert.match(refused.body, /fault_injection: true/);
+    assert.equal(await call(app), '0');
+  });
+});
