@@ -14,6 +14,11 @@ export class EndpointLoad {
   inFlight = 0;
   /** Relative share, ≥ 0. Zero takes no traffic. */
   weight = 1;
+  /**
+   * What it takes of its weight now, above 0, at most 1: less while it warms up, while it says that it is full, and where
+   * nearer ones take most of the traffic. Tell the balancer (`reweighed`) when it falls all at once.
+   */
+  damping = 1;
   /** May receive traffic: discovered, connected, healthy, not ejected. */
   eligible = true;
   /** @internal Smooth round-robin's running credit. */
@@ -21,6 +26,11 @@ export class EndpointLoad {
 
   /** @internal What its peers cost, ms, as the balancer last saw them; 0 = unknown. */
   peerMs = 0;
+
+  /** Its weight as it counts now. */
+  get share(): number {
+    return this.weight * this.damping;
+  }
 
   /** What this endpoint usually needs, ms: by its own successes, else what its peers cost; 0 = unknown. */
   get usualMs(): number {
@@ -40,6 +50,10 @@ export interface Balancer {
     nowMs: number,
     key?: number,
   ): E | undefined;
+  /** Shares have changed, and what was derived from them holds no longer. */
+  reweighed?(): void;
+  /** Full endpoints get fewer calls without being told: it goes by what their calls cost. */
+  readonly feelsLoad?: boolean;
 }
 
 /** The call sticks to no endpoint. */
@@ -77,9 +91,10 @@ export class LeastLoaded implements Balancer {
    * estimates of endpoints without calls fade into this, it approaches what those with calls cost.
    */
   private neutralMs = BLIND_MS;
-  private meanWeight = 1;
-  private maxWeight = 1;
+  private meanShare = 1;
+  private maxShare = 1;
   private isWeighted = false;
+  readonly feelsLoad = true;
   private refreshedMs = Number.NEGATIVE_INFINITY;
   private refreshedCount = -1;
 
@@ -103,14 +118,18 @@ export class LeastLoaded implements Balancer {
     const one = endpoints[first]!;
     if (second < 0) return one;
     const other = endpoints[second]!;
+    // A damped one must be drawn: being idle, which it is for that reason, wins it no more than its share.
+    if (other.damping < one.damping) return one;
     return this.cost(other, nowMs) < this.cost(one, nowMs) * CLEARLY_CHEAPER ? other : one;
+  }
+
+  reweighed(): void {
+    this.refreshedMs = Number.NEGATIVE_INFINITY;
   }
 
   /** Lower is better. */
   cost(endpoint: EndpointLoad, nowMs: number): number {
-    const load = this.isWeighted
-      ? (endpoint.inFlight * this.meanWeight) / endpoint.weight
-      : endpoint.inFlight;
+    const load = this.isWeighted ? (endpoint.inFlight * this.meanShare) / endpoint.share : endpoint.inFlight;
     return endpoint.latency.estimate(this.neutralMs, nowMs) * (1 + load);
   }
 
@@ -123,7 +142,7 @@ export class LeastLoaded implements Balancer {
         if (except >= 0 && index >= except) index += 1;
         const endpoint = endpoints[index]!;
         if (!mayTake(endpoint, tried)) continue;
-        if (!this.isWeighted || this.random() * this.maxWeight < endpoint.weight) return index;
+        if (!this.isWeighted || this.random() * this.maxShare < endpoint.share) return index;
       }
     }
     return choices > 0 ? this.search(endpoints, tried, except) : -1;
@@ -134,14 +153,14 @@ export class LeastLoaded implements Balancer {
     let last = -1;
     for (let i = 0; i < endpoints.length; i += 1) {
       if (i === except || !mayTake(endpoints[i]!, tried)) continue;
-      total += endpoints[i]!.weight;
+      total += endpoints[i]!.share;
       last = i;
     }
-    if (last < 0 || total === endpoints[last]!.weight) return last;
+    if (last < 0 || total === endpoints[last]!.share) return last;
     let point = this.random() * total;
     for (let i = 0; i < last; i += 1) {
       if (i === except || !mayTake(endpoints[i]!, tried)) continue;
-      point -= endpoints[i]!.weight;
+      point -= endpoints[i]!.share;
       if (point < 0) return i;
     }
     return last;
@@ -152,25 +171,25 @@ export class LeastLoaded implements Balancer {
     this.refreshedCount = endpoints.length;
     let inverse = 0;
     let known = 0;
-    let weights = 0;
+    let shares = 0;
     let positive = 0;
-    this.maxWeight = 0;
-    let minWeight = Number.POSITIVE_INFINITY;
-    for (const { latency, weight } of endpoints) {
+    this.maxShare = 0;
+    let minShare = Number.POSITIVE_INFINITY;
+    for (const { latency, share } of endpoints) {
       if (latency.samples > 0) {
         inverse += 1 / Math.max(latency.estimate(this.neutralMs, nowMs), MIN_COST_MS);
         known += 1;
       }
-      if (!(weight > 0)) continue;
-      weights += weight;
+      if (!(share > 0)) continue;
+      shares += share;
       positive += 1;
-      if (weight > this.maxWeight) this.maxWeight = weight;
-      if (weight < minWeight) minWeight = weight;
+      if (share > this.maxShare) this.maxShare = share;
+      if (share < minShare) minShare = share;
     }
     this.neutralMs = known > 0 ? known / inverse : BLIND_MS;
     for (const endpoint of endpoints) endpoint.peerMs = known > 0 ? this.neutralMs : 0;
-    this.meanWeight = positive > 0 ? weights / positive : 1;
-    this.isWeighted = positive > 0 && minWeight !== this.maxWeight;
+    this.meanShare = positive > 0 ? shares / positive : 1;
+    this.isWeighted = positive > 0 && minShare !== this.maxShare;
   }
 }
 
@@ -186,8 +205,8 @@ export class RoundRobin implements Balancer {
     for (let i = 0; i < endpoints.length; i += 1) {
       const endpoint = endpoints[i]!;
       if (!mayTake(endpoint, tried)) continue;
-      endpoint.credit += endpoint.weight;
-      total += endpoint.weight;
+      endpoint.credit += endpoint.share;
+      total += endpoint.share;
       if (best === undefined || endpoint.credit > best.credit) best = endpoint;
     }
     if (best === undefined) return tried.length > 0 ? this.pick(endpoints, NONE, nowMs) : undefined;

@@ -5,6 +5,8 @@
  * are told as `isAvailable`. After Envoy's detector and linkerd's breaker; the cap is ours, for pools of two to
  * eight in which theirs eject nobody or everybody.
  */
+import { Detector } from './detect-settings.js';
+import { findSuspects } from './detect-sweep.js';
 import {
   type Ejection,
   type EjectionSettings,
@@ -13,6 +15,7 @@ import {
   NO_PROBE,
   Verdict,
 } from './ejection.js';
+import { EjectionCounts } from './ejection-counts.js';
 import { Outcome } from './outcome.js';
 
 /** Wait before the next probe when one was turned away: it proved nothing. */
@@ -30,10 +33,7 @@ export class EjectionPool {
   hasAlternative = false;
   /** Moves whenever `mayCall` may have changed for some member: read it for all of them again. */
   version = 0;
-  /** The detector tripped, whether or not it led to an ejection. */
-  detected = 0;
-  enforced = 0;
-  readonly notEnforced = { observed: 0, overCap: 0, lastEligible: 0 };
+  readonly counts = new EjectionCounts();
 
   constructor(
     private settings: EjectionSettings,
@@ -42,6 +42,16 @@ export class EjectionPool {
 
   get size(): number {
     return this.members.size;
+  }
+  /** Detectors tripped, whether or not that led to an ejection; ejections; and what kept it from being one. */
+  get detected(): number {
+    return this.counts.detected;
+  }
+  get enforced(): number {
+    return this.counts.enforced;
+  }
+  get notEnforced(): EjectionCounts['notEnforced'] {
+    return this.counts.notEnforced;
   }
   /** Ejected or probing. */
   get ejected(): number {
@@ -65,12 +75,17 @@ export class EjectionPool {
   /** New settings for what happens from now on. A change to `observe` re-admits everyone. */
   configure(settings: EjectionSettings, nowMs: number): void {
     this.settings = settings;
-    if (settings.mode === 'observe') for (const member of this.members) this.readmit(member, nowMs);
+    for (const member of this.members) {
+      member.prepare(settings.detectors);
+      if (settings.mode === 'observe') this.readmit(member, nowMs);
+    }
   }
 
+  /** Takes up an endpoint. One that comes from another pool keeps its state: `keepToCap` after that. */
   add(member: Ejection): void {
     if (this.members.has(member)) return;
     this.members.add(member);
+    member.prepare(this.settings.detectors);
     this.version += 1;
     if (isEligible(member)) this.eligibleCount += 1;
     if (member.state === EjectionState.admitted) return;
@@ -85,6 +100,11 @@ export class EjectionPool {
     this.version += 1;
     if (isEligible(member)) this.eligibleCount -= 1;
     if (member.state !== EjectionState.admitted) this.ejectedCount -= 1;
+    this.keepToCap(nowMs);
+  }
+
+  /** Too many may be ejected among those there are now: the nearest to their end come back. */
+  keepToCap(nowMs: number): void {
     while (
       this.ejectedCount > this.cap ||
       (this.ejectedCount > 0 && this.ejectedCount === this.members.size && !this.hasAlternative)
@@ -155,14 +175,55 @@ export class EjectionPool {
     if (startedMs < member.sinceMs || evidence === Evidence.doubtful) return Verdict.nothing;
     if (outcome === Outcome.success) {
       member.consecutiveFaults = 0;
+      member.window?.success(nowMs);
       return Verdict.nothing;
     }
+    if (outcome === Outcome.overload) member.window?.overload(nowMs);
     if (outcome !== Outcome.fault) return Verdict.nothing;
+    member.window?.fault(nowMs);
     member.consecutiveFaults += 1;
     // Equality, and a reset at the trip: it is reported once, not again at every further fault.
     if (member.consecutiveFaults < this.settings.consecutiveFaults) return Verdict.nothing;
     member.consecutiveFaults = 0;
-    return this.trip(member, nowMs);
+    // Calls of an endpoint that discovery took away may still end.
+    if (!this.members.has(member)) return Verdict.nothing;
+    const verdict = this.verdictOn(member, this.settings.mode);
+    this.counts.tripped(Detector.consecutive, verdict);
+    if (verdict === Verdict.ejected)
+      this.convict(member, Detector.consecutive, `${this.settings.consecutiveFaults} faults in a row`, nowMs);
+    return verdict;
+  }
+
+  /**
+   * Lets the detectors look that need more than a row of faults; to be called about once a second while there is
+   * traffic. `onVerdict` hears of every change: what stands and ejects nobody is told and counted once.
+   */
+  sweep(nowMs: number, onVerdict: (member: Ejection, verdict: Verdict) => void): void {
+    const { detectors, mode } = this.settings;
+    if (detectors === undefined) return;
+    const admitted: Ejection[] = [];
+    for (const member of this.members) if (member.state === EjectionState.admitted) admitted.push(member);
+    const suspects = findSuspects(admitted, detectors, nowMs);
+    for (const member of admitted) {
+      const { standing } = member;
+      for (let detector = 0; detector < standing.length; detector += 1) {
+        if (standing[detector] === Verdict.nothing) continue;
+        if (!suspects.some((each) => each.member === member && each.detector === detector))
+          standing[detector] = Verdict.nothing;
+      }
+    }
+    for (const { member, detector, mode: own, why } of suspects) {
+      if (member.state !== EjectionState.admitted) continue;
+      const verdict = this.verdictOn(member, mode === 'observe' ? mode : own);
+      const before = member.standing[detector];
+      if (verdict === before) continue;
+      if (before === Verdict.nothing) this.counts.tripped(detector, verdict);
+      else this.counts.refused(detector, verdict);
+      member.standing[detector] = verdict;
+      if (verdict === Verdict.ejected) this.convict(member, detector, why, nowMs);
+      else member.why = why;
+      onVerdict(member, verdict);
+    }
   }
 
   /** Ends an ejection early, when better evidence than a probing call says that the endpoint is well. */
@@ -175,29 +236,23 @@ export class EjectionPool {
     if (member.state === EjectionState.ejected && member.untilMs > nowMs) this.outUntil(member, nowMs);
   }
 
-  private trip(member: Ejection, nowMs: number): Verdict {
-    // Calls of an endpoint that discovery took away may still end.
-    if (!this.members.has(member)) return Verdict.nothing;
-    this.detected += 1;
-    if (this.settings.mode === 'observe') {
-      this.notEnforced.observed += 1;
-      return Verdict.observed;
-    }
+  /** What comes of a detector's finding. */
+  private verdictOn(member: Ejection, mode: 'enforce' | 'observe'): Verdict {
+    if (mode === 'observe') return Verdict.observed;
     const others = this.eligibleCount - (member.isAvailable ? 1 : 0);
-    if (others < 1 && !this.hasAlternative) {
-      this.notEnforced.lastEligible += 1;
-      return Verdict.lastEligible;
-    }
-    if (this.ejectedCount + 1 > this.cap) {
-      this.notEnforced.overCap += 1;
-      return Verdict.overCap;
-    }
+    if (others < 1 && !this.hasAlternative) return Verdict.lastEligible;
+    return this.ejectedCount + 1 > this.cap ? Verdict.overCap : Verdict.ejected;
+  }
+
+  private convict(member: Ejection, detector: Detector, why: string, nowMs: number): void {
     if (member.isAvailable) this.eligibleCount -= 1;
     this.ejectedCount += 1;
     const cleanMs = nowMs - member.sinceMs;
     member.count = Math.max(0, member.count - Math.floor(cleanMs / this.settings.baseMs));
+    member.detector = detector;
+    member.why = why;
+    member.failedTrials = 0;
     this.eject(member, nowMs);
-    return Verdict.ejected;
   }
 
   private endProbe(member: Ejection, outcome: Outcome, nowMs: number, evidence: Evidence): Verdict {
@@ -207,6 +262,7 @@ export class EjectionPool {
       return Verdict.readmitted;
     }
     if (outcome === Outcome.fault && evidence === Evidence.sound) {
+      member.failedTrials += 1;
       this.eject(member, nowMs);
       return Verdict.reEjected;
     }
@@ -218,9 +274,11 @@ export class EjectionPool {
 
   private eject(member: Ejection, nowMs: number): void {
     const { baseMs, maxMs, jitterRatio } = this.settings;
-    this.enforced += 1;
+    this.counts.by[member.detector]!.enforced += 1;
     this.version += 1;
     member.ejections += 1;
+    member.ejectionsBy[member.detector]! += 1;
+    member.forget();
     // Beyond the longest time a higher count would only delay forgetting.
     if (baseMs * member.count < maxMs) member.count += 1;
     member.state = EjectionState.ejected;
@@ -238,7 +296,7 @@ export class EjectionPool {
   private admit(member: Ejection, nowMs: number): void {
     member.state = EjectionState.admitted;
     member.sinceMs = nowMs;
-    member.consecutiveFaults = 0;
+    member.forget();
     member.probe = NO_PROBE;
     this.version += 1;
     this.ejectedCount -= 1;

@@ -2,8 +2,11 @@
  * The words of outlier ejection and what is remembered of one endpoint: admitted → ejected → probing (one call)
  * → admitted. Who moves an endpoint from one state to another is the pool's decision (ejection-pool.ts).
  */
+import { DETECTOR_NAMES, Detector, type DetectorSettings, Traces } from './detect-settings.js';
 
 export interface EjectionSettings {
+  /** Beside the faults in a row. Absent: none. */
+  readonly detectors?: DetectorSettings;
   /** `observe` counts what would be ejected, and ejects nothing. */
   readonly mode: 'enforce' | 'observe';
   /** Faults in a row that eject. */
@@ -37,7 +40,7 @@ export type Verdict = (typeof Verdict)[keyof typeof Verdict];
 export const NO_PROBE = 0;
 
 /** One endpoint in the eyes of its pool. Fields are for reading; only the pool changes them. */
-export class Ejection {
+export class Ejection extends Traces {
   state: EjectionState = EjectionState.admitted;
   /** Connected, healthy and discovered, as the mesh says. Change it with `EjectionPool.setAvailable`. */
   isAvailable = true;
@@ -49,6 +52,22 @@ export class Ejection {
   /** Ejections in memory: the next lasts `baseMs` × (this + 1). Falls by one per `baseMs` of clean time. */
   count = 0;
   ejections = 0;
+  /** Of these, by `Detector`. */
+  readonly ejectionsBy = new Float64Array(DETECTOR_NAMES.length);
+  /** Who found it out, the last time it was ejected, and why, in words. */
+  detector: Detector = Detector.consecutive;
+  why = '';
+  /** Trials that failed since then. */
+  failedTrials = 0;
+  /** @internal By `Detector`: the verdict that stands, while a detector keeps finding what ejected nobody. */
+  readonly standing = new Uint8Array(DETECTOR_NAMES.length);
   /** @internal Number of the probe under way. */
   probe = NO_PROBE;
+
+  /** What was seen so far counts no longer. */
+  override forget(): void {
+    super.forget();
+    this.consecutiveFaults = 0;
+    this.standing.fill(0);
+  }
 }

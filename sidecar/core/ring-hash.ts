@@ -40,7 +40,16 @@ export class RingHash implements Balancer {
     if (key === NO_KEY || endpoints.length > MAX_ENDPOINTS)
       return this.anywhere.pick(endpoints, tried, nowMs);
     if (this.ring?.of !== endpoints) this.ring = makeRing(endpoints);
-    return this.walk(this.ring, endpoints, tried, key) ?? this.anywhere.pick(endpoints, tried, nowMs);
+    // The second round is for keys that only a damped endpoint could take.
+    return (
+      this.walk(this.ring, endpoints, tried, key, false) ??
+      this.walk(this.ring, endpoints, tried, key, true) ??
+      this.anywhere.pick(endpoints, tried, nowMs)
+    );
+  }
+
+  reweighed(): void {
+    this.anywhere.reweighed();
   }
 
   /** From the key's point on: the first endpoint that may take the attempt and has room. */
@@ -49,25 +58,32 @@ export class RingHash implements Balancer {
     endpoints: readonly E[],
     tried: readonly EndpointLoad[],
     key: number,
+    isLastRound: boolean,
   ): E | undefined {
     const { points, owners } = ring;
     if (points.length === 0) return undefined;
-    let eligibleWeight = 0;
+    let eligible = 0;
     let inFlight = 1;
     for (let i = 0; i < endpoints.length; i += 1) {
       const endpoint = endpoints[i]!;
       inFlight += endpoint.inFlight;
-      if (endpoint.eligible) eligibleWeight += endpoint.weight;
+      if (endpoint.eligible) eligible += endpoint.share;
     }
     const from = firstAtOrAfter(points, key);
     for (let step = 0; step < points.length; step += 1) {
       const endpoint = endpoints[owners[(from + step) % points.length]!]!;
       if (!mayTake(endpoint, tried)) continue;
-      const bound = Math.ceil((BOUND * inFlight * endpoint.weight) / eligibleWeight);
+      if (!isLastRound && endpoint.damping < 1 && !takesKey(endpoint, key)) continue;
+      const bound = Math.ceil((BOUND * inFlight * endpoint.share) / eligible);
       if (endpoint.inFlight < bound) return endpoint;
     }
     return undefined;
   }
+}
+
+/** A damped endpoint takes a part of its keys, always the same ones, and more of them as it is damped less. */
+function takesKey({ label, damping }: EndpointLoad, key: number): boolean {
+  return mix(key ^ hashText(label)) < damping * 0x1_0000_0000;
 }
 
 /** A key's place on the ring. */

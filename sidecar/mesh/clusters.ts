@@ -171,6 +171,10 @@ export class Clusters {
 }
 
 function configOf(endpoint: Upstream['endpoints'][number]): UpstreamConfig['endpoints'][number] {
-  const { address, weight, id, priority, critical, peer } = endpoint;
-  return { address, weight, id, priority, ...peer, ...(critical === '' ? {} : { critical }) };
+  const { address, weight, id, priority, critical, locality, peer } = endpoint;
+  return {
+    ...{ address, weight, id, priority, ...peer },
+    ...(locality === '' ? {} : { locality }),
+    ...(critical === '' ? {} : { critical }),
+  };
 }

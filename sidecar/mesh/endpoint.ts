@@ -2,8 +2,10 @@
 
 import type { Address, EndpointConfig, PoolConfig } from '../config/model.js';
 import { EndpointLoad } from '../core/balance.js';
+import { Detector } from '../core/detect-settings.js';
 import { Ejection } from '../core/ejection.js';
 import type { EjectionPool } from '../core/ejection-pool.js';
+import type { SlowStart } from '../core/slow-start.js';
 import type { Pool, PoolOptions } from '../relay/pool.js';
 
 /** An ejection that knows whose it is. */
@@ -25,6 +27,8 @@ export class Endpoint extends EndpointLoad {
   readonly peer: Peer;
   id: string;
   priority: number;
+  /** Where it is; empty: elsewhere. */
+  locality: string;
   /** Why the registry counsels against it; empty: it does not. */
   critical: string;
   readonly ejection: EndpointEjection = new EndpointEjection(this);
@@ -47,6 +51,14 @@ export class Endpoint extends EndpointLoad {
   readonly outcomes = new Float64Array(6);
   availableSinceMs = 0;
   isConnected = false;
+  /** While it is new or back: how warm it is. */
+  warmUp: SlowStart | null = null;
+  /** What its warm peers usually need, ms, as of the last look; only kept while it warms up. 0 = unknown. */
+  peersMs = 0;
+  /** Share of its calls that it lately turned away for being full, where that lowers its weight. */
+  fullness = 0;
+  /** What its locality leaves of its weight. */
+  nearness = 1;
   /** What its health check found; empty: nothing against it. */
   unhealthy = '';
   /** Why the last fault was one; for people. */
@@ -61,7 +73,14 @@ export class Endpoint extends EndpointLoad {
     this.id = config.id;
     this.weight = config.weight;
     this.priority = config.priority ?? 0;
+    this.locality = config.locality ?? '';
     this.critical = config.critical ?? '';
+  }
+
+  /** What it takes of its weight has changed. */
+  reshare(): void {
+    const warmth = this.warmUp === null ? 1 : this.warmUp.ratio;
+    this.damping = warmth * this.nearness * (1 - this.fullness);
   }
 
   /** What may change while its connections stay. */
@@ -69,6 +88,7 @@ export class Endpoint extends EndpointLoad {
     this.id = config.id;
     this.weight = config.weight;
     this.priority = config.priority ?? 0;
+    this.locality = config.locality ?? '';
     this.critical = config.critical ?? '';
   }
 
@@ -94,4 +114,14 @@ function peerOf(config: EndpointConfig, upstream: string): Peer {
 export function labelOf(address: Address): string {
   if (address.kind === 'unix') return `unix:${address.path}`;
   return address.host.includes(':') ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`;
+}
+
+/** Why it was ejected, or would have been, in one sentence. */
+export function whyEjected({ ejection, lastFault }: Endpoint): string {
+  const { why, detector, failedTrials } = ejection;
+  const last = lastFault === '' ? '' : `, last: ${lastFault}`;
+  const trials =
+    failedTrials === 0 ? '' : `; ${failedTrials} failed trial${failedTrials === 1 ? '' : 's'} since`;
+  const isAboutFaults = detector <= Detector.failureRatio;
+  return `${why || 'faults in a row'}${isAboutFaults ? last : ''}${trials}`;
 }

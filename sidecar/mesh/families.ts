@@ -1,6 +1,7 @@
 /** The data plane's counters as metric families, read at scrape time. Names and labels are documented by their help. */
 
 import type { Family, HistogramSample, Sample } from '../admin/view.js';
+import { DETECTOR_NAMES } from '../core/detect-settings.js';
 import { EjectionState } from '../core/ejection.js';
 import type { EjectionPool } from '../core/ejection-pool.js';
 import { OUTCOME_NAMES } from '../core/outcome.js';
@@ -115,11 +116,25 @@ function upstreamFamilies(outbounds: readonly Outbound[]): Family[] {
   const outcomes = rows.flatMap(({ endpoint, labels }) =>
     OUTCOME_NAMES.map((outcome, i) => ({ labels: { ...labels, outcome }, value: endpoint.outcomes[i]! })),
   );
-  const notEnforced = upstreams.flatMap((upstream) =>
-    (['observed', 'overCap', 'lastEligible'] as const).map((reason) => ({
-      labels: { ...upstreamLabels(upstream), reason },
-      value: sumOf(upstream, ({ notEnforced }) => notEnforced[reason]),
+  const ejections = rows.flatMap(({ endpoint, labels }) =>
+    DETECTOR_NAMES.map((detector, i) => ({
+      labels: { ...labels, detector },
+      value: endpoint.ejection.ejectionsBy[i]!,
     })),
+  );
+  const detected = upstreams.flatMap((upstream) =>
+    DETECTOR_NAMES.map((detector, i) => ({
+      labels: { ...upstreamLabels(upstream), detector },
+      value: sumOf(upstream, ({ counts }) => counts.by[i]!.detected),
+    })),
+  );
+  const notEnforced = upstreams.flatMap((upstream) =>
+    DETECTOR_NAMES.flatMap((detector, i) =>
+      (['observed', 'overCap', 'lastEligible'] as const).map((reason) => ({
+        labels: { ...upstreamLabels(upstream), detector, reason },
+        value: sumOf(upstream, ({ counts }) => counts.by[i]!.notEnforced[reason]),
+      })),
+    ),
   );
   return [
     counter(
@@ -139,6 +154,16 @@ function upstreamFamilies(outbounds: readonly Outbound[]): Family[] {
       each(({ endpoint }) => Number(endpoint.eligible)),
     ),
     gauge(
+      'outrider_endpoint_healthy',
+      '0 while a health check speaks against the endpoint.',
+      each(({ endpoint }) => Number(endpoint.unhealthy === '')),
+    ),
+    gauge(
+      'outrider_endpoint_share',
+      'What the endpoint takes of its weight: less than 1 while it warms up, is full or is far away.',
+      each(({ endpoint }) => endpoint.damping),
+    ),
+    gauge(
       'outrider_endpoint_ewma_seconds',
       'Peak-sensitive average of latency.',
       each(({ endpoint }) => endpoint.latency.peakMs / 1000),
@@ -155,17 +180,13 @@ function upstreamFamilies(outbounds: readonly Outbound[]): Family[] {
     ),
     counter(
       'outrider_ejections_total',
-      'Ejections enforced.',
-      each(({ endpoint }) => endpoint.ejection.ejections),
+      'Ejections enforced, by the detector that found the endpoint out.',
+      ejections,
     ),
-    counter(
-      'outrider_ejections_detected_total',
-      'Times a detector tripped, enforced or not.',
-      perUpstream((upstream) => sumOf(upstream, ({ detected }) => detected)),
-    ),
+    counter('outrider_ejections_detected_total', 'Times a detector tripped, enforced or not.', detected),
     counter(
       'outrider_ejections_not_enforced_total',
-      'Times a detector tripped and nothing was ejected, by reason.',
+      'Times a detector tripped and nothing was ejected: it only observes, too many are ejected, or it is the last one.',
       notEnforced,
     ),
     counter(

@@ -48,6 +48,12 @@ export function observe(call: OutboundCall, attempt: OutboundAttempt, relay: Rel
     evidence,
   );
   if (verdict !== 0) call.upstream.refreshAfter(verdict, endpoint);
+  const { scrutiny } = call.upstream;
+  if (scrutiny !== null) {
+    scrutiny.onEnd(now);
+    if (outcome === Outcome.success && call.plan.holdsResponse)
+      scrutiny.onSuccess(endpoint, attempt.startMs, call.requestBytes, now);
+  }
   return outcome;
 }
 

@@ -3,8 +3,10 @@
  * theirs, and only one group gets traffic at a time.
  */
 
+import type { LocalityConfig } from '../config/model.js';
 import type { EjectionSettings } from '../core/ejection.js';
 import { EjectionPool } from '../core/ejection-pool.js';
+import { type Shares, sharesOf } from '../core/locality.js';
 import { CRITICAL_PRIORITY } from '../discovery/knowledge.js';
 import type { Endpoint } from './endpoint.js';
 
@@ -46,14 +48,38 @@ export class PriorityGroup {
    * Writes down who may receive traffic; true when panic has just set in.
    * @param isLastResort nobody may anywhere: the unhealthy that are connected are better than nobody.
    */
-  mark(isActive: boolean, isLastResort: boolean): boolean {
+  mark(isActive: boolean, isLastResort: boolean, locality?: LocalityConfig): boolean {
     for (const endpoint of this.endpoints) {
       const may = this.ejections.mayCall(endpoint.ejection) || (isLastResort && endpoint.isConnected);
       endpoint.eligible = isActive && may;
     }
+    if (locality !== undefined) this.preferNear(locality);
     const was = this.isPanicking;
     this.isPanicking = this.ejections.isPanicking;
     return this.isPanicking && !was;
+  }
+
+  /** Of the eligible, those of our own locality go first. */
+  private preferNear({ own, spillBelow }: LocalityConfig): void {
+    let near = 0;
+    let nearAll = 0;
+    let far = 0;
+    for (const { locality, weight, eligible } of this.endpoints) {
+      if (locality === own) {
+        nearAll += weight;
+        if (eligible) near += weight;
+      } else if (eligible) far += weight;
+    }
+    this.share(own, sharesOf(near, nearAll, far, spillBelow));
+  }
+
+  private share(own: string, { near, far }: Shares): void {
+    for (const endpoint of this.endpoints) {
+      const nearness = endpoint.locality === own ? near : far;
+      if (nearness === 0) endpoint.eligible = false;
+      endpoint.nearness = nearness === 0 ? 1 : nearness;
+      endpoint.reshare();
+    }
   }
 
   /** The endpoint without a connection that is likeliest to have one soon; not one of `tried`. */

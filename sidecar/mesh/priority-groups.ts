@@ -4,6 +4,7 @@
  * is further down is connected to when it is its turn.
  */
 
+import type { LocalityConfig } from '../config/model.js';
 import type { EjectionSettings } from '../core/ejection.js';
 import type { EjectionPool } from '../core/ejection-pool.js';
 import type { Endpoint, EndpointEjection } from './endpoint.js';
@@ -13,9 +14,15 @@ import type { Starter } from './starter.js';
 export class PriorityGroups {
   /** Those that calls go to. */
   active: PriorityGroup;
+  /** There may be somebody to take a call beyond those whose turn it is. */
+  hasReserve = false;
+  /** Absent: all localities are alike. */
+  locality: LocalityConfig | undefined;
   /** The ejections of the only group; null when there are several. */
   onlyEjections: EjectionPool | null = null;
   private groups: readonly PriorityGroup[];
+  /** When endpoints came or went that nobody has counted yet; −1: not since the last refresh. */
+  private joinedMs = -1;
   /** A group stays what it is, and keeps its counters, though it may be empty for a while. */
   private readonly known = new Map<number, PriorityGroup>();
 
@@ -28,7 +35,11 @@ export class PriorityGroups {
     this.groups = [this.active];
   }
 
-  /** Those of every priority there has been. */
+  /** Every priority there has been. */
+  get all(): readonly PriorityGroup[] {
+    return [...this.known.values()];
+  }
+
   get allEjections(): readonly EjectionPool[] {
     return [...this.known.values()].map(({ ejections }) => ejections);
   }
@@ -42,6 +53,8 @@ export class PriorityGroups {
   set(endpoints: readonly Endpoint[], nowMs: number): readonly Endpoint[] {
     const priorities = [...new Set(endpoints.map(({ priority }) => priority))].sort((a, b) => a - b);
     this.groups = (priorities.length === 0 ? [0] : priorities).map((priority) => this.groupOf(priority));
+    this.joinedMs = nowMs;
+    this.hasReserve = this.groups.length > 1 || this.locality !== undefined;
     this.onlyEjections = this.groups.length === 1 ? this.groups[0]!.ejections : null;
     for (const group of this.known.values()) {
       group.endpoints = endpoints.filter(({ priority }) => priority === group.priority);
@@ -55,11 +68,14 @@ export class PriorityGroups {
     const ready = this.groups.filter((group) => !group.isCritical && group.ejections.eligible > 0);
     for (const group of this.groups)
       group.ejections.hasAlternative = ready.length > (ready.includes(group) ? 1 : 0);
+    if (this.joinedMs >= 0) for (const { ejections } of this.groups) ejections.keepToCap(this.joinedMs);
+    this.joinedMs = -1;
     const at = this.groups.findIndex((group) => group.isUsable);
     const resort = at < 0 ? this.groups.find((group) => group.isReachable) : undefined;
     this.active = resort ?? this.groups[Math.max(0, at)]!;
     let panics = 0;
-    for (const group of this.groups) if (group.mark(group === this.active, resort !== undefined)) panics++;
+    for (const group of this.groups)
+      if (group.mark(group === this.active, resort !== undefined, this.locality)) panics++;
     this.prepare(this.preparedFor(at));
     return panics;
   }
@@ -90,10 +106,10 @@ export class PriorityGroups {
     return undefined;
   }
 
-  /** One of another priority that could take over. */
+  /** One that could take over: of another locality, or of another priority. */
   spare(tried: readonly Endpoint[]): Endpoint | undefined {
     for (const group of this.groups) {
-      if (group === this.active || group.isCritical) continue;
+      if ((group === this.active && this.locality === undefined) || group.isCritical) continue;
       const spare = group.spare(tried);
       if (spare !== undefined) return spare;
     }

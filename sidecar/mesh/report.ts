@@ -1,15 +1,19 @@
 /** Endpoints and queue as people see them: states in words, with the reason. */
 
 import type { EndpointReport, QueueReport } from '../admin/view.js';
+import { callsIn, successRatio } from '../core/detect-success.js';
 import { EjectionState } from '../core/ejection.js';
 import { Outcome } from '../core/outcome.js';
 import { PRESSURE_NAMES } from '../core/overload.js';
+import type { SlowStart } from '../core/slow-start.js';
 import type { InboundLimits } from '../inbound-limits.js';
-import type { Endpoint } from './endpoint.js';
+import { type Endpoint, whyEjected } from './endpoint.js';
 import type { Upstream } from './upstream.js';
 
 export function reportOf(upstream: Upstream, endpoint: Endpoint, nowMs: number): EndpointReport {
   const { ejection, pool } = endpoint;
+  const { window } = ejection;
+  window?.moveTo(nowMs);
   const base = {
     upstream: upstream.name,
     ...(upstream.cluster === '' ? {} : { cluster: upstream.cluster }),
@@ -24,6 +28,9 @@ export function reportOf(upstream: Upstream, endpoint: Endpoint, nowMs: number):
     faults: endpoint.outcomes[Outcome.fault]!,
     consecutiveFaults: ejection.consecutiveFaults,
     ejections: ejection.ejections,
+    ...(endpoint.locality === '' ? {} : { locality: endpoint.locality }),
+    ...(endpoint.damping === 1 ? {} : { share: endpoint.damping }),
+    ...(window === null ? {} : { recentCalls: callsIn(window), successRatio: successRatio(window) }),
   };
   if (!pool.isConnected) {
     const state = pool.isConnecting ? 'connecting' : 'disconnected';
@@ -36,28 +43,35 @@ export function reportOf(upstream: Upstream, endpoint: Endpoint, nowMs: number):
   }
   if (ejection.state === EjectionState.admitted) {
     const sinceMs = nowMs - Math.max(endpoint.availableSinceMs, ejection.sinceMs);
-    if (!upstream.isStandby(endpoint))
-      return { ...base, state: 'eligible', why: criticalOf(endpoint), sinceMs };
-    return { ...base, state: 'standby', why: criticalOf(endpoint) || OTHERS, sinceMs };
+    const standby = upstream.isStandby(endpoint);
+    if (standby === '') {
+      const why = both(endpoint.warmUp === null ? '' : warming(endpoint.warmUp), criticalOf(endpoint));
+      return { ...base, state: 'eligible', why, sinceMs };
+    }
+    return { ...base, state: 'standby', why: criticalOf(endpoint) || OTHERS[standby], sinceMs };
   }
   const sinceMs = nowMs - ejection.sinceMs;
-  const why = both(
-    both(`faults in a row, last: ${endpoint.lastFault}`, endpoint.unhealthy),
-    criticalOf(endpoint),
-  );
+  const why = both(both(whyEjected(endpoint), endpoint.unhealthy), criticalOf(endpoint));
   if (ejection.state === EjectionState.probing) return { ...base, state: 'probing', why, sinceMs };
   return { ...base, state: 'ejected', why, sinceMs, untilMs: Math.max(0, ejection.untilMs - nowMs) };
 }
 
 const NOBODY_ELSE = 'calls go there, for nobody else answers';
-const OTHERS = 'endpoints of a lower priority number take the traffic';
+const OTHERS = {
+  priority: 'endpoints of a lower priority number take the traffic',
+  locality: 'endpoints of our own locality take the traffic',
+} as const;
+
+function warming({ calls, ratio }: SlowStart): string {
+  return `warming up: ${calls} calls, ${Math.round(ratio * 100)} % of its share`;
+}
 
 function criticalOf({ critical }: Endpoint): string {
   return critical === '' ? '' : `critical in the registry: ${critical}`;
 }
 
 function both(one: string, other: string): string {
-  return other === '' ? one : `${one}; ${other}`;
+  return one === '' || other === '' ? one || other : `${one}; ${other}`;
 }
 
 export function queueReport(limits: InboundLimits, nowMs: number): QueueReport {

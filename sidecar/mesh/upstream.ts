@@ -16,15 +16,17 @@ import type { LocalSettings } from '../http2/settings.js';
 import { Pool } from '../relay/pool.js';
 import type { Relay } from '../relay/relay.js';
 import { Doubt } from './doubt.js';
-import { Endpoint, type EndpointEjection, labelOf, type Peer } from './endpoint.js';
+import { Endpoint, type EndpointEjection, labelOf, type Peer, whyEjected } from './endpoint.js';
 import { DEFAULT_MAX_ENDPOINTS, ownEndpoints } from './endpoint-subset.js';
+import type { PriorityGroup } from './priority-group.js';
 import { PriorityGroups } from './priority-groups.js';
+import { Scrutiny, type Watched } from './scrutiny.js';
 import { Starter } from './starter.js';
 
 /** Opens a socket to an endpoint; undefined while there is no identity to present. */
 export type Dial = (address: Address, peer: Peer, tls: 'mesh' | 'plaintext') => Socket | undefined;
 
-export class Upstream {
+export class Upstream implements Watched {
   readonly name: string;
   /** All endpoints, in the order of their priorities. */
   endpoints: readonly Endpoint[] = [];
@@ -45,6 +47,8 @@ export class Upstream {
   readonly doubt = new Doubt();
   /** Told of every change of endpoints, of their connections and of who may receive traffic; it must not call back. */
   onChange: ((upstream: Upstream) => void) | null = null;
+  /** Looks at the endpoints while there is traffic; null where nothing asks for that. */
+  scrutiny: Scrutiny | null = null;
   private byLabel = new Map<string, Endpoint>();
   private readonly starter: Starter;
   private readonly groups: PriorityGroups;
@@ -68,6 +72,7 @@ export class Upstream {
     this.balancer = balancerOf(config, relay);
     this.starter = new Starter(relay.wheel, relay.clock);
     this.groups = new PriorityGroups(config.ejection, relay.random, this.starter);
+    this.scrutinize(config);
     this.setEndpoints(config);
   }
 
@@ -79,11 +84,46 @@ export class Upstream {
       for (const endpoint of this.endpoints)
         this.endpointHealthy(endpoint, true, 'nobody checks it any more');
     if (config.balance.kind !== this.config.balance.kind) this.balancer = balancerOf(config, this.relay);
+    this.scrutinize(config);
     const isSameProtocol = config.tls === this.config.tls;
     this.config = config;
     this.setEndpoints(config, isSameProtocol);
     // More connections, if more are wanted now (those too many go at their age); other limits hold from now on.
     for (const endpoint of this.endpoints) if (isStarted(endpoint)) endpoint.pool.start();
+  }
+
+  /** What is to be known of the endpoints beside how their calls end. */
+  private scrutinize({ ejection, slowStart, locality }: UpstreamConfig): void {
+    this.groups.locality = locality;
+    const isWanted = ejection.detectors !== undefined || slowStart !== undefined;
+    if (isWanted) this.scrutiny ??= new Scrutiny(this.relay, this, null);
+    else this.scrutiny?.stop();
+    if (!isWanted) this.scrutiny = null;
+    else this.scrutiny!.slowStart = slowStart ?? null;
+    for (const endpoint of this.endpoints) {
+      if (slowStart === undefined) endpoint.warmUp = null;
+      if (!isWanted) endpoint.fullness = 0;
+      if (locality === undefined) endpoint.nearness = 1;
+      endpoint.reshare();
+    }
+    this.balancer.reweighed?.();
+  }
+
+  /** Every priority there has been. */
+  get allGroups(): readonly PriorityGroup[] {
+    return this.groups.all;
+  }
+
+  get feelsLoad(): boolean {
+    return this.balancer.feelsLoad === true;
+  }
+
+  onReweighed(): void {
+    this.balancer.reweighed?.();
+  }
+
+  onVerdict(verdict: Verdict, endpoint: Endpoint): void {
+    this.refreshAfter(verdict, endpoint);
   }
 
   /** The ejections of the endpoints that calls go to. */
@@ -150,7 +190,7 @@ export class Upstream {
 
   /** For a call that has tried all whose turn it is: one of the next priority that could take over. */
   private spare(tried: readonly Endpoint[]): Endpoint | undefined {
-    if (this.groups.onlyEjections !== null || hasUntried(this.active, tried)) return undefined;
+    if (!this.groups.hasReserve || hasUntried(this.active, tried)) return undefined;
     return this.groups.spare(tried);
   }
 
@@ -158,8 +198,10 @@ export class Upstream {
   refreshAfter(verdict: Verdict, endpoint: Endpoint): void {
     if (verdict === Verdict.nothing) return;
     this.refresh();
+    if (verdict === Verdict.readmitted) this.scrutiny?.begin(endpoint);
     const { logger } = this.relay;
-    const fields = { upstream: this.name, endpoint: endpoint.label, why: endpoint.lastFault };
+    const why = whyEjected(endpoint);
+    const fields = { upstream: this.name, endpoint: endpoint.label, why };
     if (verdict === Verdict.ejected || verdict === Verdict.reEjected) logger.warn(fields, 'endpoint ejected');
     else if (verdict === Verdict.readmitted) logger.info(fields, 'endpoint readmitted');
     else logger.warn({ ...fields, verdict }, 'endpoint would have been ejected');
@@ -178,7 +220,10 @@ export class Upstream {
     if (wasHealthy === healthy || endpoint.isGone) return;
     const now = this.relay.clock.now();
     endpoint.availableSinceMs = now;
-    if (healthy) endpoint.ejections.tryNow(endpoint.ejection, now);
+    if (healthy) {
+      endpoint.ejections.tryNow(endpoint.ejection, now);
+      this.scrutiny?.begin(endpoint);
+    }
     const fields = { upstream: this.name, endpoint: endpoint.label, why };
     if (healthy) this.relay.logger.info(fields, 'endpoint is healthy again');
     else this.relay.logger.warn(fields, 'endpoint is unhealthy');
@@ -211,9 +256,10 @@ export class Upstream {
     );
   }
 
-  /** Why an endpoint that could take calls gets none: those of another priority do. */
-  isStandby(endpoint: Endpoint): boolean {
-    return endpoint.priority !== this.groups.active.priority;
+  /** Why an endpoint that could take calls gets none: those of another priority do, or of another locality. */
+  isStandby(endpoint: Endpoint): '' | 'priority' | 'locality' {
+    if (endpoint.priority !== this.groups.active.priority) return 'priority';
+    return endpoint.eligible || this.groups.locality === undefined ? '' : 'locality';
   }
 
   /** No new calls; those under way end in peace. */
@@ -225,6 +271,7 @@ export class Upstream {
 
   stop(): void {
     this.starter.stop();
+    this.scrutiny?.stop();
     for (const endpoint of this.endpoints) endpoint.pool.stop();
   }
 
@@ -250,6 +297,7 @@ export class Upstream {
       gone.isGone = true;
       gone.ejections.remove(gone.ejection, now);
       gone.eligible = false;
+      gone.warmUp = null;
       gone.pool.retire();
     }
     this.refresh();
@@ -310,6 +358,8 @@ export class Upstream {
 
   private onConnection(endpoint: Endpoint): void {
     const isConnected = endpoint.pool.isConnected;
+    // Who is there from the beginning is no colder than the others.
+    if (isConnected && !endpoint.isConnected && !endpoint.isNew) this.scrutiny?.begin(endpoint);
     if (isConnected || endpoint.pool.failures > 0) endpoint.isNew = false;
     if (endpoint.isConnected !== isConnected) {
       endpoint.isConnected = isConnected;

@@ -175,6 +175,7 @@ describe('EjectionPool, under anything', () => {
               probing.delete(member);
             } else if (kind === 'add') {
               pool.add(member);
+              pool.keepToCap(nowMs);
               present.add(member);
             } else if (kind === 'away' || kind === 'back')
               pool.setAvailable(member, kind === 'away' ? 'unavailable' : 'available');

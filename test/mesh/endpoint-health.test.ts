@@ -13,15 +13,7 @@ describe('Endpoints and their health checks', () => {
   afterEach(() => stack.close());
 
   const open = (names: readonly string[], over: UpstreamOptions = {}): void => {
-    const health = {
-      kind: 'ping',
-      service: '',
-      intervalMs: 5_000,
-      timeoutMs: 1_000,
-      unhealthy: 2,
-      healthy: 1,
-    };
-    out = stack.outbound(anUpstream(names, { health, ...over } as UpstreamOptions));
+    out = stack.outbound(anUpstream(names, over));
     app = stack.app(out.listener);
     for (const name of names) stack.backend(name).answer = (stream) => stream.reply(Buffer.from(name));
   };

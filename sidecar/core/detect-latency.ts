@@ -1,0 +1,171 @@
+/**
+ * Who is far slower than its peers at requests of similar size. Medians are compared: they are moved neither by a few
+ * slow calls nor by a pause of ours. Sizes are told apart by powers of 4, for size explains most of a model's latency.
+ */
+
+/** Latencies of this and of the previous span of time are known, ms. */
+export const SPAN_MS = 5_000;
+/** Sizes of requests: 0 to 3 octets, 4 to 15, … 64 MiB and more. */
+const SIZES = 14;
+/** Latencies are counted in buckets that begin at 1/16 ms, four to a doubling: a median is off by an eighth at most. */
+const PER_MS = 16;
+const STEPS = 4;
+const BUCKETS = 26 * STEPS;
+/** Medians nearer than this are alike whatever their ratio, ms. */
+const MIN_EXCESS_MS = 2;
+
+export interface LatencySettings {
+  /** How many times the peers' median is too slow. */
+  readonly factor: number;
+  /** Calls of one size that an endpoint and a peer need to be compared. */
+  readonly minCalls: number;
+}
+
+class LatencyWindow {
+  private present = new Uint32Array(BUCKETS);
+  private previous = new Uint32Array(BUCKETS);
+  private presentCount = 0;
+  private previousCount = 0;
+  private span = Number.NEGATIVE_INFINITY;
+
+  get count(): number {
+    return this.presentCount + this.previousCount;
+  }
+
+  record(elapsedMs: number, nowMs: number): void {
+    const span = Math.floor(nowMs / SPAN_MS);
+    if (span > this.span) this.moveTo(span);
+    this.present[bucketOf(elapsedMs)]! += 1;
+    this.presentCount += 1;
+  }
+
+  /** Meaningless while `count` is 0. */
+  median(): number {
+    let left = this.count / 2;
+    for (let i = 0; i < BUCKETS; i += 1) {
+      const here = this.present[i]! + this.previous[i]!;
+      if (here > 0 && here >= left) return floorOf(i) + (floorOf(i + 1) - floorOf(i)) * (left / here);
+      left -= here;
+    }
+    return floorOf(BUCKETS);
+  }
+
+  forget(nowMs: number): void {
+    const span = Math.floor(nowMs / SPAN_MS);
+    if (span > this.span) this.moveTo(span);
+  }
+
+  private moveTo(span: number): void {
+    const spare = this.previous;
+    spare.fill(0);
+    if (span === this.span + 1) {
+      this.previous = this.present;
+      this.previousCount = this.presentCount;
+      this.present = spare;
+    } else {
+      this.present.fill(0);
+      this.previousCount = 0;
+    }
+    this.presentCount = 0;
+    this.span = span;
+  }
+}
+
+/** What one endpoint took lately, by the size of requests. */
+export class Latencies {
+  private readonly bySize: (LatencyWindow | undefined)[] = new Array(SIZES).fill(undefined);
+
+  /** A unary call of `bytes` that succeeded after `elapsedMs`. */
+  record(bytes: number, elapsedMs: number, nowMs: number): void {
+    const size = sizeOf(bytes);
+    let window = this.bySize[size];
+    if (window === undefined) {
+      window = new LatencyWindow();
+      this.bySize[size] = window;
+    }
+    window.record(elapsedMs, nowMs);
+  }
+
+  clear(): void {
+    this.bySize.fill(undefined);
+  }
+
+  /** @internal */
+  at(size: number, nowMs: number): LatencyWindow | undefined {
+    const window = this.bySize[size];
+    window?.forget(nowMs);
+    return window;
+  }
+}
+
+/** What speaks against one of those compared. */
+export interface Slowness {
+  readonly medianMs: number;
+  readonly peersMs: number;
+  readonly calls: number;
+}
+
+/**
+ * Compares all with each other; for each its slowness, or undefined: nothing against it. An endpoint is slow when it is
+ * too slow at the sizes that most of its comparable calls had.
+ */
+export function judgeLatencies(
+  all: readonly Latencies[],
+  { factor, minCalls }: LatencySettings,
+  nowMs: number,
+): readonly (Slowness | undefined)[] {
+  const compared = new Float64Array(all.length);
+  const slow = new Float64Array(all.length);
+  const worst: (Slowness | undefined)[] = all.map(() => undefined);
+  for (let size = 0; size < SIZES; size += 1) {
+    const known = all.flatMap((latencies, i) => {
+      const window = latencies.at(size, nowMs);
+      return window === undefined || window.count < minCalls || window.count === 0
+        ? []
+        : [{ i, calls: window.count, medianMs: window.median() }];
+    });
+    if (known.length < 2) continue;
+    const sorted = known.map(({ medianMs }) => medianMs).sort((a, b) => a - b);
+    for (const { i, calls, medianMs } of known) {
+      compared[i]! += calls;
+      const peersMs = medianWithout(sorted, sorted.indexOf(medianMs));
+      if (medianMs <= peersMs * factor || medianMs - peersMs < MIN_EXCESS_MS) continue;
+      slow[i]! += calls;
+      if (calls > (worst[i]?.calls ?? 0)) worst[i] = { medianMs, peersMs, calls };
+    }
+  }
+  return worst.map((each, i) => (slow[i]! * 2 > compared[i]! ? each : undefined));
+}
+
+/** In words. */
+export function slownessIn({ medianMs, peersMs, calls }: Slowness): string {
+  const times = (medianMs / Math.max(peersMs, 1 / PER_MS)).toFixed(1);
+  return `median latency ${medianMs.toFixed(1)} ms over ${calls} calls, ${times} times that of its peers`;
+}
+
+/** The median of ascending values, the one at `index` left out. */
+function medianWithout(sorted: readonly number[], index: number): number {
+  const at = (i: number): number => sorted[i < index ? i : i + 1]!;
+  const count = sorted.length - 1;
+  const middle = count >> 1;
+  return count % 2 === 1 ? at(middle) : (at(middle - 1) + at(middle)) / 2;
+}
+
+/** Powers of 4. */
+export function sizeOf(bytes: number): number {
+  return bytes < 4 ? 0 : Math.min((31 - Math.clz32(Math.min(bytes, 0x7fff_ffff))) >> 1, SIZES - 1);
+}
+
+function bucketOf(elapsedMs: number): number {
+  const units = Math.min(elapsedMs * PER_MS, 0x7fff_ffff) | 0;
+  if (units < STEPS) return Math.max(units, 0);
+  const doublings = 31 - Math.clz32(units) - 2;
+  return Math.min(doublings * STEPS + (units >>> doublings), BUCKETS - 1);
+}
+
+/** The least latency of a bucket, ms. */
+function floorOf(bucket: number): number {
+  if (bucket < STEPS) return bucket / PER_MS;
+  const doublings = Math.floor(bucket / STEPS) - 1;
+  return ((bucket - doublings * STEPS) * 2 ** doublings) / PER_MS;
+}

@@ -1,0 +1,71 @@
+/** The detectors that find endpoints out: their names and settings, and what they remember of one endpoint. */
+import { Latencies, type LatencySettings } from './detect-latency.js';
+import { type OutputSettings, outputWindow } from './detect-output.js';
+import type { FailureRatioSettings, SuccessRateSettings, SuccessRatioSettings } from './detect-success.js';
+import { RingWindow } from './ring-window.js';
+
+/** In the order in which they are heard. */
+export const Detector = {
+  consecutive: 0,
+  successRatio: 1,
+  successRate: 2,
+  failureRatio: 3,
+  latency: 4,
+  invalidOutput: 5,
+} as const;
+export type Detector = (typeof Detector)[keyof typeof Detector];
+
+export const DETECTOR_NAMES = [
+  'consecutive-faults',
+  'success-ratio',
+  'success-rate',
+  'failure-ratio',
+  'latency',
+  'invalid-output',
+] as const;
+
+/** `observe` counts what would be ejected, and ejects nothing. */
+export type DetectorMode = 'enforce' | 'observe' | 'off';
+
+interface WithMode {
+  readonly mode: DetectorMode;
+}
+
+/** Those beside the faults in a row. Absent is `off`. */
+export interface DetectorSettings {
+  readonly successRatio?: WithMode & SuccessRatioSettings;
+  readonly successRate?: WithMode & SuccessRateSettings;
+  readonly failureRatio?: WithMode & FailureRatioSettings;
+  readonly latency?: WithMode & LatencySettings;
+  readonly invalidOutput?: WithMode & OutputSettings;
+}
+
+export function isOn(detector: WithMode | undefined): boolean {
+  return detector !== undefined && detector.mode !== 'off';
+}
+
+/** Whether any detector needs the ring of outcomes. */
+export function needsWindow(settings: DetectorSettings | undefined): boolean {
+  if (settings === undefined) return false;
+  return isOn(settings.successRatio) || isOn(settings.successRate) || isOn(settings.failureRatio);
+}
+
+/** What detectors beside the faults in a row go by; each part null while none needs it. */
+export class Traces {
+  window: RingWindow | null = null;
+  latencies: Latencies | null = null;
+  outputs: RingWindow | null = null;
+
+  /** Remembers from now on what these detectors need, and no more. */
+  prepare(detectors: DetectorSettings | undefined): void {
+    this.window = needsWindow(detectors) ? (this.window ?? new RingWindow()) : null;
+    this.latencies = isOn(detectors?.latency) ? (this.latencies ?? new Latencies()) : null;
+    this.outputs = isOn(detectors?.invalidOutput) ? (this.outputs ?? outputWindow()) : null;
+  }
+
+  forget(): void {
+    this.window?.clear();
+    this.latencies?.clear();
+    this.outputs?.clear();
+  }
+}

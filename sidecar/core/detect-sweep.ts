@@ -1,0 +1,140 @@
+/**
+ * One look at all endpoints of a pool by the detectors that need more than a row of faults: who is suspect, by which
+ * detector and why. Pure: who is ejected in the end is the pool's decision (ejection-pool.ts).
+ */
+import { judgeLatencies, slownessIn } from './detect-latency.js';
+import { judgeOutputs } from './detect-output.js';
+import { Detector, type DetectorSettings, type Traces } from './detect-settings.js';
+import {
+  callsIn,
+  judgeFailureRatio,
+  judgeSuccessRate,
+  judgeSuccessRatio,
+  successRatio,
+  thresholdOf,
+} from './detect-success.js';
+import type { RingWindow } from './ring-window.js';
+
+export interface Suspect<Member extends Traces = Traces> {
+  readonly member: Member;
+  readonly detector: Detector;
+  readonly mode: 'enforce' | 'observe';
+  readonly why: string;
+  /** Among those of one detector: higher goes first. */
+  readonly severity: number;
+}
+
+interface Judged<Member extends Traces> {
+  readonly member: Member;
+  readonly window: RingWindow;
+}
+
+/** @param members the admitted ones: the ejected are neither judged nor measured by. */
+export function findSuspects<Member extends Traces>(
+  members: readonly Member[],
+  settings: DetectorSettings,
+  nowMs: number,
+): readonly Suspect<Member>[] {
+  const judged: Judged<Member>[] = [];
+  for (const member of members) {
+    const { window } = member;
+    if (window === null) continue;
+    window.moveTo(nowMs);
+    judged.push({ member, window });
+  }
+  const suspects = [
+    ...bySuccessRatio(judged, settings.successRatio),
+    ...bySuccessRate(judged, settings.successRate),
+    ...byFailureRatio(judged, settings.failureRatio),
+    ...byLatency(members, settings.latency, nowMs),
+    ...byOutput(members, settings.invalidOutput, nowMs),
+  ];
+  return suspects.sort((a, b) => a.detector - b.detector || b.severity - a.severity);
+}
+
+function suspectsOf<Member extends Traces>(
+  judged: readonly Judged<Member>[],
+  detector: Detector,
+  mode: 'enforce' | 'observe',
+  judge: (window: RingWindow) => string,
+): Suspect<Member>[] {
+  const found: Suspect<Member>[] = [];
+  for (const { member, window } of judged) {
+    const why = judge(window);
+    if (why !== '') found.push({ member, detector, mode, why, severity: 1 - successRatio(window) });
+  }
+  return found;
+}
+
+function bySuccessRatio<Member extends Traces>(
+  judged: readonly Judged<Member>[],
+  settings: DetectorSettings['successRatio'],
+): readonly Suspect<Member>[] {
+  if (settings === undefined || settings.mode === 'off') return [];
+  return suspectsOf(judged, Detector.successRatio, settings.mode, (window) =>
+    judgeSuccessRatio(window, settings),
+  );
+}
+
+function bySuccessRate<Member extends Traces>(
+  judged: readonly Judged<Member>[],
+  settings: DetectorSettings['successRate'],
+): readonly Suspect<Member>[] {
+  if (settings === undefined || settings.mode === 'off') return [];
+  const windows = judged.map(({ window }) => window);
+  const threshold = thresholdOf(windows, settings);
+  return suspectsOf(judged, Detector.successRate, settings.mode, (window) =>
+    judgeSuccessRate(window, settings, threshold),
+  );
+}
+
+function byFailureRatio<Member extends Traces>(
+  judged: readonly Judged<Member>[],
+  settings: DetectorSettings['failureRatio'],
+): readonly Suspect<Member>[] {
+  if (settings === undefined || settings.mode === 'off') return [];
+  const peers = judged.filter(({ window }) => callsIn(window) >= settings.minCalls).length;
+  return suspectsOf(judged, Detector.failureRatio, settings.mode, (window) =>
+    judgeFailureRatio(window, settings, peers),
+  );
+}
+
+function byLatency<Member extends Traces>(
+  members: readonly Member[],
+  settings: DetectorSettings['latency'],
+  nowMs: number,
+): readonly Suspect<Member>[] {
+  if (settings === undefined || settings.mode === 'off') return [];
+  const { mode } = settings;
+  const known = members.flatMap((member) =>
+    member.latencies === null ? [] : [{ member, latencies: member.latencies }],
+  );
+  const found = judgeLatencies(
+    known.map(({ latencies }) => latencies),
+    settings,
+    nowMs,
+  );
+  return known.flatMap(({ member }, i) => {
+    const slowness = found[i];
+    if (slowness === undefined) return [];
+    const severity = slowness.medianMs / slowness.peersMs;
+    return [{ member, detector: Detector.latency, mode, why: slownessIn(slowness), severity }];
+  });
+}
+
+function byOutput<Member extends Traces>(
+  members: readonly Member[],
+  settings: DetectorSettings['invalidOutput'],
+  nowMs: number,
+): readonly Suspect<Member>[] {
+  if (settings === undefined || settings.mode === 'off') return [];
+  const { mode } = settings;
+  return members.flatMap((member) => {
+    const { outputs } = member;
+    if (outputs === null) return [];
+    outputs.moveTo(nowMs);
+    const why = judgeOutputs(outputs, settings);
+    if (why === '') return [];
+    return [{ member, detector: Detector.invalidOutput, mode, why, severity: outputs.faults }];
+  });
+}

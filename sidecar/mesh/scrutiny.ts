@@ -1,0 +1,132 @@
+/**
+ * Looks at the endpoints of an upstream about once a second while it has traffic: lets the detectors judge, warms up who
+ * is new, and gives less to who says that it is full. Between the looks it only writes down what calls bring.
+ */
+
+import type { SlowStartConfig } from '../config/model.js';
+import { EjectionState, type Verdict } from '../core/ejection.js';
+import { SlowStart } from '../core/slow-start.js';
+import type { Relay } from '../relay/relay.js';
+import { WheelEntry } from '../runtime/timing-wheel.js';
+import type { Endpoint } from './endpoint.js';
+import type { PriorityGroup } from './priority-group.js';
+
+const EVERY_MS = 1_000;
+/** After this many looks without a call all windows are empty. */
+const LAST_LOOKS = 11;
+/** However full it says that it is, it gets this share of its weight: nobody would learn otherwise that it no longer is. */
+const LEAST_WHEN_FULL = 0.1;
+
+/** What the upstream has to do with it. */
+export interface Watched {
+  readonly endpoints: readonly Endpoint[];
+  readonly allGroups: readonly PriorityGroup[];
+  /** Full endpoints get fewer calls by the balancer's own doing. */
+  readonly feelsLoad: boolean;
+  onVerdict(verdict: Verdict, endpoint: Endpoint): void;
+  /** Shares of endpoints have changed all at once. */
+  onReweighed(): void;
+}
+
+export class Scrutiny extends WheelEntry {
+  private quietLooks = 0;
+
+  constructor(
+    private readonly relay: Relay,
+    private readonly watched: Watched,
+    /** Null: endpoints get their share at once. */
+    public slowStart: SlowStartConfig | null,
+  ) {
+    super();
+  }
+
+  /** A call began at `startMs` and succeeded now; `bytes` of its request. */
+  onSuccess(endpoint: Endpoint, startMs: number, bytes: number, nowMs: number): void {
+    const { ejection, warmUp } = endpoint;
+    const elapsed = nowMs - startMs;
+    if (
+      ejection.latencies !== null &&
+      ejection.state === EjectionState.admitted &&
+      startMs >= ejection.sinceMs
+    ) {
+      ejection.latencies.record(bytes, elapsed, nowMs);
+    }
+    if (warmUp !== null) this.warm(endpoint, warmUp, elapsed, nowMs);
+  }
+
+  /** A call ended, whatever came of it. */
+  onEnd(nowMs: number): void {
+    this.quietLooks = 0;
+    if (!this.isScheduled) this.relay.wheel.add(this, nowMs + EVERY_MS);
+  }
+
+  /** The endpoint has just come, or come back. */
+  begin(endpoint: Endpoint): void {
+    if (this.slowStart === null) return;
+    endpoint.warmUp = new SlowStart(this.slowStart, this.relay.clock.now());
+    endpoint.peersMs = this.peersMs(endpoint);
+    endpoint.reshare();
+    this.watched.onReweighed();
+  }
+
+  stop(): void {
+    this.relay.wheel.cancel(this);
+  }
+
+  fire(): void {
+    const now = this.relay.clock.now();
+    this.quietLooks += 1;
+    this.look(now);
+    if (this.quietLooks < LAST_LOOKS && !this.isScheduled) this.relay.wheel.add(this, now + EVERY_MS);
+  }
+
+  private look(now: number): void {
+    const { endpoints, allGroups } = this.watched;
+    if (this.relay.hasStalled()) {
+      // What was measured while we stood still says nothing about anybody.
+      for (const { ejection } of endpoints) ejection.latencies?.clear();
+    } else {
+      for (const { ejections } of allGroups)
+        ejections.sweep(now, (member, verdict) => {
+          const endpoint = endpoints.find(({ ejection }) => ejection === member);
+          if (endpoint !== undefined) this.watched.onVerdict(verdict, endpoint);
+        });
+    }
+    for (const endpoint of endpoints) this.weigh(endpoint, now);
+  }
+
+  private weigh(endpoint: Endpoint, now: number): void {
+    const { warmUp, ejection } = endpoint;
+    const before = endpoint.damping;
+    if (warmUp !== null) {
+      warmUp.check(now);
+      if (warmUp.isOver) endpoint.warmUp = null;
+      else endpoint.peersMs = this.peersMs(endpoint);
+    }
+    if (!this.watched.feelsLoad && ejection.window !== null) {
+      ejection.window.moveTo(now);
+      const { overloads, successes, faults } = ejection.window;
+      const refused = overloads === 0 ? 0 : overloads / (overloads + successes + faults);
+      endpoint.fullness = Math.min(refused, 1 - LEAST_WHEN_FULL);
+    }
+    endpoint.reshare();
+    if (endpoint.damping !== before) this.watched.onReweighed();
+  }
+
+  private warm(endpoint: Endpoint, warmUp: SlowStart, elapsed: number, now: number): void {
+    warmUp.record(elapsed, endpoint.peersMs, now);
+    if (warmUp.isOver) endpoint.warmUp = null;
+    endpoint.reshare();
+  }
+
+  /** What the warm ones that serve usually need: the median; 0 = unknown. */
+  private peersMs(of: Endpoint): number {
+    const known: number[] = [];
+    for (const endpoint of this.watched.endpoints) {
+      const { meanMs } = endpoint.latency;
+      if (endpoint !== of && endpoint.warmUp === null && endpoint.eligible && meanMs > 0) known.push(meanMs);
+    }
+    known.sort((a, b) => a - b);
+    return known.length === 0 ? 0 : known[(known.length - 1) >> 1]!;
+  }
+}
