@@ -8,6 +8,7 @@ import { EndpointLoad, LeastLoaded, RoundRobin } from '../../sidecar/core/balanc
 import { Ejection } from '../../sidecar/core/ejection.js';
 import { EjectionPool } from '../../sidecar/core/ejection-pool.js';
 import { formatGrpcTimeout, parseGrpcTimeout } from '../../sidecar/core/grpc-timeout.js';
+import { Fault, findFault } from '../../sidecar/core/inject.js';
 import { IntentionTable } from '../../sidecar/core/intentions.js';
 import { RouteTable } from '../../sidecar/core/method.js';
 import { classify, Ended, Outcome } from '../../sidecar/core/outcome.js';
@@ -16,7 +17,10 @@ import { Priorities } from '../../sidecar/core/priority.js';
 import { InboundQueue, QueueEntry } from '../../sidecar/core/queue.js';
 import { RateLimits } from '../../sidecar/core/rate-limit.js';
 import { RetryBudget } from '../../sidecar/core/retry-budget.js';
+import { Split } from '../../sidecar/core/split.js';
+import { compareAnswers } from '../../sidecar/mesh/mirror-compare.js';
 import { TimingWheel, WheelTimer } from '../../sidecar/runtime/timing-wheel.js';
+import { anAnswer } from '../support/infer-answers.js';
 import { PATHS } from './load/protocol.js';
 
 const ROUNDS = 8;
@@ -27,13 +31,13 @@ export interface DecisionCost {
   readonly ns: number;
 }
 
-function measure(name: string, run: (call: number) => unknown): DecisionCost {
+function measure(name: string, run: (call: number) => unknown, times = TIMES): DecisionCost {
   let best = Number.POSITIVE_INFINITY;
   let kept: unknown;
   for (let round = 0; round < ROUNDS; round++) {
     const start = process.hrtime.bigint();
-    for (let call = 0; call < TIMES; call++) kept = run(call);
-    best = Math.min(best, Number(process.hrtime.bigint() - start) / TIMES);
+    for (let call = 0; call < times; call++) kept = run(call);
+    best = Math.min(best, Number(process.hrtime.bigint() - start) / times);
   }
   if (kept === best) throw new Error('the result of the work must not be thrown away');
   return { name, ns: Math.round(best * 10) / 10 };
@@ -138,6 +142,31 @@ function limiting(): DecisionCost[] {
   ];
 }
 
+/** What splits and drills add where they are switched on, and what comparing two answers costs beside the calls. */
+function shaping(): DecisionCost[] {
+  const weights = [
+    { upstream: 'digits', weight: 95 },
+    { upstream: 'canary', weight: 5 },
+  ];
+  const byWeight = new Split({ match: [], weights });
+  const sticky = new Split({ match: [], weights, stickyBy: 'x-user' });
+  const users = Array.from({ length: 64 }, (_, i) => `user-${i}`);
+  const lookup = (call: number): string | undefined => users[call & 63];
+  const rule = { side: 'outbound', who: 'digits', method: '*', delayMs: 0, abort: 14 } as const;
+  const faults = [0.1, 0.05].map((ratio, i) => new Fault(i, { ...rule, ratio }, 1e12));
+  const answer = anAnswer(Array.from({ length: 10 }, (_, i) => i / 45));
+  return [
+    measure('split by weight', (call) => byWeight.choose(lookup, call, Math.random)),
+    measure('split by a key', (call) => sticky.choose(lookup, call, Math.random)),
+    measure('injected faults, two on', (call) => findFault(faults, 'digits', PATHS.unary, call, Math.random)),
+    measure(
+      'beside calls: two answers of 10 classes',
+      () => compareAnswers(answer, answer, 1e-4),
+      TIMES / 10,
+    ),
+  ];
+}
+
 /** One comes, one ends, the next goes. */
 function throughTheLine(): (call: number) => unknown {
   const queue = new InboundQueue<QueueEntry>({
@@ -158,12 +187,12 @@ function throughTheLine(): (call: number) => unknown {
 }
 
 export function benchDecisions(): DecisionCost[] {
-  return [...balancing(), ...judging(), ...timing(), ...admitting(), ...limiting()];
+  return [...balancing(), ...judging(), ...timing(), ...admitting(), ...limiting(), ...shaping()];
 }
 
 export function renderDecisions(costs: readonly DecisionCost[]): string {
   const sum = costs
-    .filter((c) => !/1 endpoint|8 endpoints|round-robin/.test(c.name))
+    .filter((c) => !/1 endpoint|8 endpoints|round-robin|beside calls/.test(c.name))
     .reduce((total, c) => total + c.ns, 0);
   const lines = costs.map((c) => `${c.name.padEnd(44)} ${c.ns.toFixed(1).padStart(7)} ns`);
   return [
