@@ -26,7 +26,7 @@ export interface OverloadFigures {
   readonly otherwise: number;
   /** Share of the model's runs whose caller had gone. */
   readonly vain: number;
-  /** From the drop of the load to the end of the last call that failed or was slow. */
+  /** From the drop of the load to the begin of a second in which all was as before; Infinity: there was none. */
   readonly recoveryMs: number;
   /** Calls that were let through at once in the end. */
   readonly concurrency: number;
@@ -51,14 +51,12 @@ export function figuresOf(
   const accepted = tookOf(overload, (status) => status === OK);
   const refused = tookOf(overload, (status) => status === SHED);
   const calls = overload.status.length;
-  const easyP99Ms = quantile(
-    tookOf(before, (status) => status === OK),
-    0.99,
-  );
+  const easy = tookOf(before, (status) => status === OK);
   const { name, title } = setup;
   const first = overload.status.filter((_, i) => overload.isFirstClass[i]);
   return {
-    ...{ name, title, concurrency, easyP99Ms },
+    ...{ name, title, concurrency },
+    easyP99Ms: quantile(easy, 0.99),
     capacityPerSecond: perSecond,
     offeredPerSecond: (calls * 1_000) / overloadMs,
     goodput: (accepted.length * 1_000) / overloadMs / perSecond,
@@ -68,7 +66,7 @@ export function figuresOf(
     refused: refused.length,
     otherwise: calls - accepted.length - refused.length,
     vain: runs.runs === 0 ? 0 : runs.vain / runs.runs,
-    recoveryMs: recoveryOf(after, 2 * easyP99Ms),
+    recoveryMs: recoveryOf(after, 2 * quantile(easy, 0.5)),
     ...(first.length === 0
       ? {}
       : { firstClass: first.filter((status) => status === OK).length / first.length }),
@@ -104,12 +102,25 @@ function tookOf({ status, tookMs }: PhaseCalls, isIt: (status: number) => boolea
   return tookMs.filter((_, i) => isIt(status[i]!));
 }
 
+/** A quarter of a second: good when no call failed in it, and half of them were as quick as before, at least. */
+const SLICE_MS = 250;
+/** So many good ones in a row are a recovery; it was when they began. */
+const GOOD_SLICES = 4;
+
 function recoveryOf({ sentMs, tookMs, status }: PhaseCalls, slowMs: number): number {
-  let last = 0;
-  status.forEach((each, i) => {
-    if (each !== OK || tookMs[i]! > slowMs) last = Math.max(last, sentMs[i]! + tookMs[i]!);
+  const slices: { readonly tookMs: number[]; failed: number }[] = [];
+  sentMs.forEach((ms, i) => {
+    const at = Math.floor(ms / SLICE_MS);
+    while (slices.length <= at) slices.push({ tookMs: [], failed: 0 });
+    slices[at]!.tookMs.push(tookMs[i]!);
+    if (status[i] !== OK) slices[at]!.failed += 1;
   });
-  return last;
+  let good = 0;
+  for (const [i, slice] of slices.entries()) {
+    good = slice.failed === 0 && quantile(slice.tookMs, 0.5) <= slowMs ? good + 1 : 0;
+    if (good === GOOD_SLICES) return (i + 1 - GOOD_SLICES) * SLICE_MS;
+  }
+  return Number.POSITIVE_INFINITY;
 }
 
 function quantile(values: readonly number[], ratio: number): number {
