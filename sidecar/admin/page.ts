@@ -6,7 +6,7 @@
  */
 
 import type { StatusReport } from './status.js';
-import type { EndpointReport, QueueReport, RegistryReport } from './view.js';
+import type { EndpointReport, MirrorReport, QueueReport, RegistryReport } from './view.js';
 
 const STYLE = `
 :root { color-scheme: light dark; --line: #8884; --good: #1a7f37; --warn: #9a6700; --bad: #cf222e; }
@@ -53,7 +53,7 @@ export function renderPage(report: StatusReport, nonce: string): string {
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>${escapeHtml(title)}</title><style nonce="${nonce}">${STYLE}</style></head>
 <body><main>
-${heading(report)}${model(report)}${queue(report)}${registry(report.registry)}${endpoints(report.endpoints)}
+${heading(report)}${model(report)}${queue(report)}${registry(report.registry)}${endpoints(report.endpoints)}${mirrors(report.mirrors ?? [])}
 </main><p><small><a href="/metrics">metrics</a> · <a href="/endpoints">endpoints</a> · <a href="/config">config</a></small></p>
 <script nonce="${nonce}">${SCRIPT}</script></body></html>
 `;
@@ -122,6 +122,21 @@ function endpointRow(row: EndpointReport): string {
   return `<tr><td>${escapeHtml(row.upstream)}</td><td title="${escapeHtml(row.address)}">${escapeHtml(row.endpoint)}</td>
 <td>${state(row.state)}${until}</td><td class="n">${row.inFlight}</td><td class="n">${row.ewmaMs.toFixed(1)} ms</td>
 <td class="n">${row.attempts}</td><td class="n">${row.faults}</td><td class="n">${row.ejections}</td><td>${escapeHtml(row.why)}</td></tr>`;
+}
+
+function mirrors(rows: readonly MirrorReport[]): string {
+  if (rows.length === 0) return '';
+  const body = rows.map((row) => {
+    const last = row.last === undefined ? '' : `${escapeHtml(row.last)}, ${seconds(row.lastAgoMs ?? 0)} ago`;
+    return `<tr><td>${escapeHtml(row.upstream)}</td><td>${escapeHtml(row.to)}</td><td class="n">${row.sent}</td>
+<td class="n">${row.leftOut}</td><td class="n">${row.compared}</td><td class="n">${row.disagreed}</td><td>${last}</td></tr>`;
+  });
+  return `<h2>Mirrors</h2><table><thead><tr><th>calls of</th><th>copied to</th><th class="n">copies</th><th class="n">left out</th>
+<th class="n">compared</th><th class="n">other answers</th><th>the last one</th></tr></thead><tbody>${body.join('\n')}</tbody></table>`;
+}
+
+function seconds(ms: number): string {
+  return `${Math.round(ms / 1000)} s`;
 }
 
 function state(name: string): string {

@@ -236,6 +236,8 @@ class CopyWitness implements Witness {
 
 /** What nobody reads is taken all the same, so that it ends. */
 class CopyCall extends OutboundCall {
+  readonly isCopy = true;
+
   override commit(attempt: Attempt): void {
     const bytes = attempt.kept?.bytes ?? 0;
     super.commit(attempt);

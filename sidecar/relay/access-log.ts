@@ -48,6 +48,7 @@ export class AccessLog implements Recorder {
       direction,
       [isInbound ? 'service' : 'upstream']: call.tally?.service,
       method: methodOf(call.block),
+      mirrored: call.isCopy,
       caller: isInbound ? identityOf(call) : this.service,
       status: statusName(status),
       reason: reasonOf(call),

@@ -24,6 +24,8 @@ export interface EndedCall {
   readonly reason: string;
   /** Why the answer is not what the call asked for, and where it is from; empty: it is. */
   readonly degraded: string;
+  /** It is a copy of another call, made by this sidecar. */
+  readonly isCopy?: boolean;
   /** The last attempt, from which the others are reached; null: none was begun while calls were recorded. */
   readonly lastAttempt: EndedAttempt | null;
 }

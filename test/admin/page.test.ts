@@ -26,6 +26,18 @@ describe('admin page', () => {
     }
   });
 
+  it('shows what copies of calls showed', () => {
+    const view = new FakeView();
+    assert.ok(!renderPage(statusOf(view), 'n').includes('Mirrors'));
+    assert.ok(!('mirrors' in statusOf(view)));
+    const counts = { sent: 41, inFlight: 1, leftOut: 7, compared: 40, disagreed: 2 };
+    const last = 'output "<b>": 1 of 2 elements differ';
+    view.mirrorReports = [{ upstream: 'digits', to: 'digits-new', ...counts, last, lastAgoMs: 61_000 }];
+    const html = renderPage(statusOf(view), 'n');
+    for (const part of ['digits-new', '>41<', '>7<', '&lt;b&gt;', '61 s ago'])
+      assert.ok(html.includes(part), `the page lacks "${part}"`);
+  });
+
   it('shows what the limits of the queue do, and nothing of those that are not there', () => {
     const view = new FakeView();
     view.queueReport = { running: 1, waiting: 3, waitingBytes: 400, concurrency: 2, evicted: 0 };

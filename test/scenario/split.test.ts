@@ -144,6 +144,17 @@ describe('Scenario: a split', () => {
     assert.deepEqual(shares(2), { s: 2 });
   });
 
+  it('may fall back to where it came from', () => {
+    start({ match: [], weights: [{ upstream: 'canary', weight: 1 }] });
+    const fallback = [{ kind: 'upstream', upstream: 'digits' }] as const;
+    canary.outbound.update(anUpstream(['c'], { name: 'canary', routes: [aRoute({ fallback })] }));
+    stack.run();
+    stack.backend('c').answer = (stream) => stream.fail(14);
+    const answered = call();
+    assert.deepEqual([answered.status, answered.body.toString()], [0, 's']);
+    assert.match(answered.header('outrider-degraded')!, /from=digits$/);
+  });
+
   it('ends and begins with the file', () => {
     start({ match: [], weights: [{ upstream: 'canary', weight: 1 }] });
     assert.deepEqual(shares(2), { c: 2 });
