@@ -40,6 +40,7 @@ const STATE_CLASS: Readonly<Record<string, string>> = {
   current: 'good',
   cached: 'warn',
   waiting: 'warn',
+  standby: 'warn',
   probing: 'warn',
   connecting: 'warn',
   starting: 'warn',
@@ -111,17 +112,30 @@ function registry(report: RegistryReport | undefined): string {
 
 function endpoints(rows: readonly EndpointReport[]): string {
   if (rows.length === 0) return '';
-  const body = rows.map(endpointRow).join('\n');
-  return `<h2>Endpoints</h2><table><thead><tr><th>upstream</th><th>endpoint</th><th>state</th><th class="n">in flight</th>
+  const hasPriorities = rows.some(({ priority }) => priority !== undefined);
+  const body = rows.map((row) => endpointRow(row, hasPriorities)).join('\n');
+  const priority = hasPriorities ? '<th class="n">priority</th>' : '';
+  return `<h2>Endpoints</h2><table><thead><tr><th>upstream</th><th>endpoint</th>${priority}<th>state</th><th class="n">in flight</th>
 <th class="n">latency</th><th class="n">attempts</th><th class="n">faults</th><th class="n">ejections</th><th>why</th></tr></thead>
 <tbody>${body}</tbody></table>`;
 }
 
-function endpointRow(row: EndpointReport): string {
-  const until = row.untilMs === undefined ? '' : `, ${Math.ceil(row.untilMs / 1000)} s to go`;
-  return `<tr><td>${escapeHtml(row.upstream)}</td><td title="${escapeHtml(row.address)}">${escapeHtml(row.endpoint)}</td>
-<td>${state(row.state)}${until}</td><td class="n">${row.inFlight}</td><td class="n">${row.ewmaMs.toFixed(1)} ms</td>
+function endpointRow(row: EndpointReport, hasPriorities: boolean): string {
+  const { cluster, priority, share, successRatio, untilMs } = row;
+  const upstream = cluster === undefined ? row.upstream : `${row.upstream} · ${cluster}`;
+  const notes = [
+    ...(untilMs === undefined ? [] : [`${Math.ceil(untilMs / 1000)} s to go`]),
+    ...(share === undefined ? [] : [`${percent(share)} of its share`]),
+    ...(successRatio === undefined ? [] : [`${percent(successRatio)} of late well`]),
+  ];
+  const number = hasPriorities ? `<td class="n">${priority ?? 0}</td>` : '';
+  return `<tr><td>${escapeHtml(upstream)}</td><td title="${escapeHtml(row.address)}">${escapeHtml(row.endpoint)}</td>${number}
+<td>${state(row.state)}${notes.map((note) => `, ${note}`).join('')}</td><td class="n">${row.inFlight}</td><td class="n">${row.ewmaMs.toFixed(1)} ms</td>
 <td class="n">${row.attempts}</td><td class="n">${row.faults}</td><td class="n">${row.ejections}</td><td>${escapeHtml(row.why)}</td></tr>`;
+}
+
+function percent(ratio: number): string {
+  return `${Math.round(ratio * 100)} %`;
 }
 
 function mirrors(rows: readonly MirrorReport[]): string {

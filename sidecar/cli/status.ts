@@ -1,5 +1,5 @@
 /**
- * `outrider status`: what the admin servers say of sidecars, models, queues and endpoints, as two tables.
+ * `outrider status`: what the admin servers say of sidecars, models, queues, endpoints and Consul, as tables.
  *
  * Without addresses it finds the meshes that `up` runs on this machine. With --watch it draws again every second.
  */
@@ -11,7 +11,8 @@ import { readAddress } from '../config/spelling/address.js';
 import { askAdmin } from './admin-client.js';
 import { CommandFailure, oneLine } from './failure.js';
 import { endRequests } from './signals.js';
-import { type Palette, paletteFor, table } from './terminal.js';
+import { type SeenSidecar, statusTables } from './status-tables.js';
+import { type Palette, paletteFor } from './terminal.js';
 import { runningMeshes } from './up/run-directory.js';
 
 export interface StatusOptions {
@@ -96,56 +97,9 @@ function asJson(seen: Seen): unknown {
 }
 
 function asText(seen: readonly Seen[], palette: Palette): string {
-  const sidecars = table(
-    ['sidecar', 'service', 'state', 'model', 'restarts', 'running', 'waiting', 'why'],
-    seen.map((each) => sidecarRow(each, palette)),
-    palette,
-  );
-  const rows = seen.flatMap((each) => ('report' in each ? endpointRows(each.report, palette) : []));
-  if (rows.length === 0) return sidecars;
-  const header = [
-    'caller',
-    'upstream',
-    'endpoint',
-    'state',
-    'in flight',
-    'latency',
-    'attempts',
-    'faults',
-    'ejections',
-    'why',
-  ];
-  return `${sidecars}\n\n${table(header, rows, palette)}`;
-}
-
-function sidecarRow(seen: Seen, palette: Palette): string[] {
-  if (!('report' in seen))
-    return [seen.target.name, '', palette.red('no answer'), '', '', '', '', seen.problem];
-  const { instance, service, ready, notReady, model, queue } = seen.report;
-  const state = ready ? palette.green('ready') : palette.yellow('not ready');
-  return [
-    instance,
-    service,
-    state,
-    model?.state ?? '',
-    String(model?.restarts ?? ''),
-    String(queue?.running ?? ''),
-    String(queue?.waiting ?? ''),
-    notReady.join('; '),
-  ];
-}
-
-function endpointRows(report: StatusReport, palette: Palette): string[][] {
-  return report.endpoints.map((row) => [
-    report.instance,
-    row.upstream,
-    row.endpoint,
-    row.state === 'eligible' ? palette.green(row.state) : palette.red(row.state),
-    String(row.inFlight),
-    `${row.ewmaMs.toFixed(1)} ms`,
-    String(row.attempts),
-    String(row.faults),
-    String(row.ejections),
-    row.why,
-  ]);
+  const named = seen.map((each): SeenSidecar => {
+    const { name } = each.target;
+    return 'report' in each ? { name, report: each.report } : { name, problem: each.problem };
+  });
+  return statusTables(named, palette);
 }

@@ -79,6 +79,42 @@ describe('admin page', () => {
     }
   });
 
+  it('shows which endpoints go first, and what each takes of its share', () => {
+    const view = new FakeView();
+    view.rows = [anEndpoint({ endpoint: 'first' })];
+    assert.ok(!renderPage(statusOf(view), 'n').includes('priority'));
+    view.rows.push(
+      anEndpoint({
+        endpoint: 'second',
+        cluster: 'canary',
+        priority: 1,
+        state: 'standby',
+        why: 'others go first',
+      }),
+      anEndpoint({
+        endpoint: 'third',
+        priority: 1000,
+        share: 0.25,
+        successRatio: 0.987,
+        why: 'critical: disk',
+      }),
+    );
+    const html = renderPage(statusOf(view), 'n');
+    for (const part of [
+      '<th class="n">priority</th>',
+      '· canary',
+      '<td class="n">0</td>',
+      '<span class="warn">standby</span>',
+      'others go first',
+      '<td class="n">1000</td>',
+      '25 % of its share',
+      '99 % of late well',
+      'critical: disk',
+    ]) {
+      assert.ok(html.includes(part), `the page lacks "${part}"`);
+    }
+  });
+
   it('loads nothing from elsewhere', () => {
     const html = renderPage(statusOf(new FakeView()), 'n');
     assert.doesNotMatch(html, /https?:|src=|@import|url\(/);

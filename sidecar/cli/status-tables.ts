@@ -1,0 +1,159 @@
+/** What `outrider status` prints: a table for each kind of thing there is. A column that would say nothing is left out. */
+
+import type { StatusReport } from '../admin/status.js';
+import type { EndpointReport } from '../admin/view.js';
+import { type Palette, table } from './terminal.js';
+
+export type SeenSidecar = { readonly name: string } & (
+  | { readonly report: StatusReport }
+  | { readonly problem: string }
+);
+
+interface Column<Row> {
+  readonly title: string;
+  cell(row: Row): string;
+  /** Left out when every cell is empty. */
+  readonly isOptional?: boolean;
+}
+
+export function statusTables(seen: readonly SeenSidecar[], palette: Palette): string {
+  const reports = seen.flatMap((each) => ('report' in each ? [each.report] : []));
+  const tables = [
+    table(
+      ['sidecar', 'service', 'state', 'model', 'restarts', 'running', 'waiting', 'why'],
+      seen.map((each) => sidecarRow(each, palette)),
+      palette,
+    ),
+    endpointTable(reports, palette),
+    mirrorTable(reports, palette),
+    registryTable(reports, palette),
+  ];
+  const notes = reports.flatMap(({ instance, registry }) =>
+    (registry?.notHonoured ?? []).map((note) => `${instance}: ${note}`),
+  );
+  return [...tables, notes.join('\n')].filter((text) => text !== '').join('\n\n');
+}
+
+function sidecarRow(seen: SeenSidecar, palette: Palette): string[] {
+  if (!('report' in seen)) return [seen.name, '', palette.red('no answer'), '', '', '', '', seen.problem];
+  const { instance, service, ready, notReady, model, queue } = seen.report;
+  const state = ready ? palette.green('ready') : palette.yellow('not ready');
+  return [
+    instance,
+    service,
+    state,
+    model?.state ?? '',
+    String(model?.restarts ?? ''),
+    String(queue?.running ?? ''),
+    String(queue?.waiting ?? ''),
+    notReady.join('; '),
+  ];
+}
+
+type EndpointRow = EndpointReport & { readonly caller: string };
+
+function endpointTable(reports: readonly StatusReport[], palette: Palette): string {
+  const rows = reports.flatMap(({ instance, endpoints }) =>
+    endpoints.map((each): EndpointRow => ({ ...each, caller: instance })),
+  );
+  return tableOf(rows, endpointColumns(palette), palette);
+}
+
+function endpointColumns(palette: Palette): Column<EndpointRow>[] {
+  return [
+    { title: 'caller', cell: ({ caller }) => caller },
+    { title: 'upstream', cell: ({ upstream }) => upstream },
+    { title: 'cluster', cell: ({ cluster }) => cluster ?? '', isOptional: true },
+    { title: 'endpoint', cell: ({ endpoint }) => endpoint },
+    { title: 'priority', cell: ({ priority }) => priorityOf(priority), isOptional: true },
+    { title: 'state', cell: (row) => endpointState(row, palette) },
+    { title: 'share', cell: ({ share }) => percent(share), isOptional: true },
+    { title: 'in flight', cell: ({ inFlight }) => String(inFlight) },
+    { title: 'latency', cell: ({ ewmaMs }) => `${ewmaMs.toFixed(1)} ms` },
+    { title: 'success', cell: ({ successRatio }) => percent(successRatio), isOptional: true },
+    { title: 'attempts', cell: ({ attempts }) => String(attempts) },
+    { title: 'faults', cell: ({ faults }) => String(faults) },
+    { title: 'ejections', cell: ({ ejections }) => String(ejections) },
+    { title: 'why', cell: ({ why }) => why },
+  ];
+}
+
+/** From 1000 on the registry calls it critical, which `why` says. */
+function priorityOf(priority: number | undefined): string {
+  return priority === undefined ? '' : String(priority);
+}
+
+function endpointState({ state, untilMs, priority }: EndpointReport, palette: Palette): string {
+  const text = untilMs === undefined ? state : `${state}, ${Math.ceil(untilMs / 1000)} s to go`;
+  if (state === 'standby' || state === 'probing' || state === 'connecting') return palette.yellow(text);
+  if (state !== 'eligible') return palette.red(text);
+  return (priority ?? 0) >= CRITICAL ? palette.yellow(text) : palette.green(text);
+}
+
+const CRITICAL = 1_000;
+
+function mirrorTable(reports: readonly StatusReport[], palette: Palette): string {
+  const rows = reports.flatMap(({ instance, mirrors }) =>
+    (mirrors ?? []).map((mirror) => ({ ...mirror, caller: instance })),
+  );
+  return tableOf(
+    rows,
+    [
+      { title: 'caller', cell: ({ caller }) => caller },
+      { title: 'upstream', cell: ({ upstream }) => upstream },
+      { title: 'copied to', cell: ({ to }) => to },
+      { title: 'sent', cell: ({ sent }) => String(sent) },
+      { title: 'left out', cell: ({ leftOut }) => String(leftOut) },
+      { title: 'compared', cell: ({ compared }) => String(compared) },
+      { title: 'disagreed', cell: ({ disagreed }) => String(disagreed) },
+      { title: 'last', cell: ({ last }) => last ?? '' },
+    ],
+    palette,
+  );
+}
+
+/** A line for each sidecar that reads a registry, and one for each of its questions that is not answered. */
+function registryTable(reports: readonly StatusReport[], palette: Palette): string {
+  const rows = reports.flatMap(({ instance, registry }) => {
+    if (registry === undefined) return [];
+    const { where, registered, problem = '', queries } = registry;
+    const current = queries.filter(({ state }) => state === 'current').length;
+    const state = registered === false ? palette.red('not registered') : registered ? 'registered' : '';
+    const answered = `${current} of ${queries.length}`;
+    const own = { sidecar: instance, where, state, answered, why: problem };
+    const silent = queries
+      .filter((query) => query.state !== 'current')
+      .map(({ name, state: how, problem: why = '' }) => {
+        const shown = how === 'failing' ? palette.red(how) : palette.yellow(how);
+        return { sidecar: instance, where: name, state: shown, answered: '', why };
+      });
+    return [own, ...silent];
+  });
+  return tableOf(
+    rows,
+    [
+      { title: 'sidecar', cell: ({ sidecar }) => sidecar },
+      { title: 'Consul', cell: ({ where }) => where },
+      { title: 'state', cell: ({ state }) => state },
+      { title: 'answered', cell: ({ answered }) => answered },
+      { title: 'why', cell: ({ why }) => why },
+    ],
+    palette,
+  );
+}
+
+function percent(ratio: number | undefined): string {
+  return ratio === undefined ? '' : `${Math.round(ratio * 100)} %`;
+}
+
+function tableOf<Row>(rows: readonly Row[], columns: readonly Column<Row>[], palette: Palette): string {
+  if (rows.length === 0) return '';
+  const shown = columns.filter(
+    ({ cell, isOptional }) => isOptional !== true || rows.some((row) => cell(row) !== ''),
+  );
+  return table(
+    shown.map(({ title }) => title),
+    rows.map((row) => shown.map(({ cell }) => cell(row))),
+    palette,
+  );
+}
