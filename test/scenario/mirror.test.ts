@@ -84,6 +84,15 @@ describe('Scenario: a mirror', () => {
     assert.ok(stack.relay.tally.calls.every(({ service, started }) => service === 'digits' || started === 0));
   });
 
+  it('is written down as the copy that it is', () => {
+    start();
+    const written: (boolean | undefined)[] = [];
+    stack.relay.recorder = { record: (each) => void written.push(each.isCopy) };
+    call();
+    settle();
+    assert.deepEqual(written, [undefined, true]);
+  });
+
   const shadows: Record<string, (stream: PeerStream) => void> = {
     'never answers': () => {},
     fails: (stream) => void stream.fail(14),
