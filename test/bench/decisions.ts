@@ -21,27 +21,9 @@ import { Split } from '../../sidecar/core/split.js';
 import { compareAnswers } from '../../sidecar/mesh/mirror-compare.js';
 import { TimingWheel, WheelTimer } from '../../sidecar/runtime/timing-wheel.js';
 import { anAnswer } from '../support/infer-answers.js';
+import { type DecisionCost, measure, TIMES, type When } from './decision-cost.js';
+import { benchRules } from './decisions-rules.js';
 import { PATHS } from './load/protocol.js';
-
-const ROUNDS = 8;
-const TIMES = 300_000;
-
-export interface DecisionCost {
-  readonly name: string;
-  readonly ns: number;
-}
-
-function measure(name: string, run: (call: number) => unknown, times = TIMES): DecisionCost {
-  let best = Number.POSITIVE_INFINITY;
-  let kept: unknown;
-  for (let round = 0; round < ROUNDS; round++) {
-    const start = process.hrtime.bigint();
-    for (let call = 0; call < times; call++) kept = run(call);
-    best = Math.min(best, Number(process.hrtime.bigint() - start) / times);
-  }
-  if (kept === best) throw new Error('the result of the work must not be thrown away');
-  return { name, ns: Math.round(best * 10) / 10 };
-}
 
 function pool(size: number): EndpointLoad[] {
   return Array.from({ length: size }, (_, i) => {
@@ -56,10 +38,10 @@ function balancing(): DecisionCost[] {
   const inTurn = new RoundRobin();
   const [one, three, eight] = [pool(1), pool(3), pool(8)];
   return [
-    measure('least-loaded, 1 endpoint', (call) => least.pick(one, [], call / 100)),
+    measure('least-loaded, 1 endpoint', (call) => least.pick(one, [], call / 100), 'instead'),
     measure('least-loaded, 3 endpoints', (call) => least.pick(three, [], call / 100)),
-    measure('least-loaded, 8 endpoints', (call) => least.pick(eight, [], call / 100)),
-    measure('round-robin, 3 endpoints', (call) => inTurn.pick(three, [], call / 100)),
+    measure('least-loaded, 8 endpoints', (call) => least.pick(eight, [], call / 100), 'instead'),
+    measure('round-robin, 3 endpoints', (call) => inTurn.pick(three, [], call / 100), 'instead'),
     measure('latency of one success', (call) => three[0]!.latency.record(4 + (call & 3), call / 100)),
   ];
 }
@@ -134,10 +116,10 @@ function limiting(): DecisionCost[] {
   const adaptive = new AdaptiveLimit({ min: 1, max: 1_000 }, 8);
   const memory = new MemoryPressure(() => ({ usedBytes: 1, limitBytes: 2 }));
   return [
-    measure('rate limit of a caller', (call) => rates.take('caller', PATHS.unary, call / 100)),
-    measure('class of a call', (call) => priorities.classOf(classes[call % 3]!)),
-    measure('queue with classes and turns, 64 waiting', throughTheLine()),
-    measure('adaptive limit, one run', (call) => adaptive.record(call / 100 - 5, call / 100, true)),
+    measure('rate limit of a caller', (call) => rates.take('caller', PATHS.unary, call / 100), 'option'),
+    measure('class of a call', (call) => priorities.classOf(classes[call % 3]!), 'option'),
+    measure('queue with classes and turns, 64 waiting', throughTheLine(), 'option'),
+    measure('adaptive limit, one run', (call) => adaptive.record(call / 100 - 5, call / 100, true), 'option'),
     measure('memory pressure, one call', (call) => memory.at(call / 100)),
   ];
 }
@@ -156,12 +138,17 @@ function shaping(): DecisionCost[] {
   const faults = [0.1, 0.05].map((ratio, i) => new Fault(i, { ...rule, ratio }, 1e12));
   const answer = anAnswer(Array.from({ length: 10 }, (_, i) => i / 45));
   return [
-    measure('split by weight', (call) => byWeight.choose(lookup, call, Math.random)),
-    measure('split by a key', (call) => sticky.choose(lookup, call, Math.random)),
-    measure('injected faults, two on', (call) => findFault(faults, 'digits', PATHS.unary, call, Math.random)),
+    measure('split by weight', (call) => byWeight.choose(lookup, call, Math.random), 'option'),
+    measure('split by a key', (call) => sticky.choose(lookup, call, Math.random), 'instead'),
     measure(
-      'beside calls: two answers of 10 classes',
+      'injected faults, two on',
+      (call) => findFault(faults, 'digits', PATHS.unary, call, Math.random),
+      'option',
+    ),
+    measure(
+      'two answers of 10 classes compared',
       () => compareAnswers(answer, answer, 1e-4),
+      'beside',
       TIMES / 10,
     ),
   ];
@@ -187,16 +174,24 @@ function throughTheLine(): (call: number) => unknown {
 }
 
 export function benchDecisions(): DecisionCost[] {
-  return [...balancing(), ...judging(), ...timing(), ...admitting(), ...limiting(), ...shaping()];
+  const parts = [balancing, judging, timing, admitting, limiting, shaping, benchRules];
+  return parts.flatMap((part) => part());
 }
 
 export function renderDecisions(costs: readonly DecisionCost[]): string {
-  const sum = costs
-    .filter((c) => !/1 endpoint|8 endpoints|round-robin|beside calls/.test(c.name))
-    .reduce((total, c) => total + c.ns, 0);
-  const lines = costs.map((c) => `${c.name.padEnd(44)} ${c.ns.toFixed(1).padStart(7)} ns`);
+  const line = (name: string, ns: number): string => `${name.padEnd(46)} ${ns.toFixed(1).padStart(8)} ns`;
+  const group = (title: string, when: When): string[] => {
+    const rows = costs.filter((cost) => cost.when === when).map(({ name, ns }) => line(`  ${name}`, ns));
+    return rows.length === 0 ? [] : [title, ...rows, ''];
+  };
+  const total = (...whens: readonly When[]): number =>
+    costs.filter(({ when }) => whens.includes(when)).reduce((sum, { ns }) => sum + ns, 0);
   return [
-    ...lines,
-    `${'all decisions of one call (3 endpoints)'.padEnd(44)} ${sum.toFixed(1).padStart(7)} ns`,
+    ...group('of every call', 'always'),
+    ...group('of every call where it is switched on', 'option'),
+    ...group('instead of one of these', 'instead'),
+    ...group('not on the way of a call', 'beside'),
+    line('total per call, as by default', total('always')),
+    line('total per call, with everything switched on', total('always', 'option')),
   ].join('\n');
 }
