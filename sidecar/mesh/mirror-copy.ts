@@ -7,33 +7,19 @@
 import type { MirrorConfig } from '../config/model.js';
 import { Status, statusName } from '../core/status.js';
 import { MODEL_INFER } from '../health/inference-messages.js';
-import { makeField } from '../http2/hpack/field.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
-import { Stream } from '../http2/stream.js';
 import type { Attempt } from '../relay/attempt.js';
-import type { Link } from '../relay/link.js';
 import type { Pieces } from '../relay/pieces.js';
 import type { Memory } from '../relay/relay.js';
-import type { Match } from '../relay/route-plan.js';
 import type { MirrorCounts } from './mirror.js';
+import { CopyCall, CopyWitness, type MirrorPlace } from './mirror-call.js';
 import { compareAnswers } from './mirror-compare.js';
 import type { MirrorDesk, MirrorTask } from './mirror-desk.js';
-import { OutboundCall, type Witness } from './outbound-call.js';
-import type { Shaped } from './shaping-target.js';
+import type { OutboundCall, Witness } from './outbound-call.js';
 
-const MARK = makeField('outrider-mirrored', '1');
-/** A copy whose route has no limit of its own ends after this long. */
-const LONGEST_COPY_MS = 60_000;
 /** Copies leave at least this share of the budget to calls. */
 const SHARE_FOR_CALLS = 0.5;
 const OVERHEAD_BYTES = 512;
-
-/** Where the copy goes. */
-export interface MirrorPlace {
-  readonly there: Shaped;
-  readonly match: Match;
-  readonly path: string;
-}
 
 /** The call whose copy is to be made. */
 export class MirroredCall implements Witness, MirrorTask {
@@ -101,18 +87,7 @@ export class MirroredCall implements Witness, MirrorTask {
     counts.inFlight++;
     counts.tally.started++;
     counts.tally.inFlight++;
-    const match = { plan: plainPlan(place.match.plan), tally: counts.tally };
-    const copy = new CopyCall(
-      this.desk.relay,
-      place.there,
-      NOWHERE,
-      newStream(),
-      this.block,
-      request === null,
-    );
-    copy.tally = counts.tally;
-    copy.mark = MARK;
-    copy.plan = match.plan;
+    const copy = new CopyCall(this.desk.relay, place, this.block, counts.tally, request === null);
     copy.witness = new CopyWitness((...end) => this.compare(copy, ...end));
     // The copy counts what it keeps itself.
     this.letGo();
@@ -120,8 +95,7 @@ export class MirroredCall implements Witness, MirrorTask {
       const { buffer, start, end } = request.at(i);
       copy.onData(copy.stream, buffer, start, end, i === request.count - 1);
     }
-    place.there.take(copy, match, place.path);
-    copy.forgetReplay();
+    copy.run();
   }
 
   drop(): void {
@@ -214,60 +188,6 @@ class Pair implements MirrorTask {
     this.desk.relay.memory.give(this.bytes);
     this.counts.skip('busy');
   }
-}
-
-class CopyWitness implements Witness {
-  private answer: Pieces | null = null;
-  private isWhole = false;
-
-  constructor(private readonly onEnd: (status: number, answer: Pieces | null, isWhole: boolean) => void) {}
-
-  onRequest(): void {}
-
-  onAttemptEnd(call: OutboundCall, attempt: Attempt): void {
-    this.isWhole = !call.isCommitted && attempt.trailers !== null;
-    this.answer = this.isWhole ? attempt.kept : null;
-  }
-
-  onFinish(_call: OutboundCall, status: number): void {
-    this.onEnd(status, this.answer, this.isWhole);
-  }
-}
-
-/** What nobody reads is taken all the same, so that it ends. */
-class CopyCall extends OutboundCall {
-  readonly isCopy = true;
-
-  override commit(attempt: Attempt): void {
-    const bytes = attempt.kept?.bytes ?? 0;
-    super.commit(attempt);
-    attempt.credit(bytes);
-  }
-
-  override passOn(buffer: Buffer, start: number, end: number): void {
-    super.passOn(buffer, start, end);
-    this.attempt?.credit(end - start);
-  }
-}
-
-/** The connection of a caller who is not there. */
-const NOWHERE = {
-  identity: null,
-  connection: { sendHeaders() {}, sendData() {}, sendTrailers() {}, credit() {} },
-} as unknown as Link;
-
-const NOBODY = { onHeaders() {}, onData() {}, onTrailers() {}, onEnding() {}, onSent() {} };
-
-function newStream(): Stream {
-  return new Stream(NOBODY, 0, 0);
-}
-
-/** The same without what would send it again or elsewhere. */
-function plainPlan(plan: Match['plan']): Match['plan'] {
-  const { retry, hedge, fallback, split, mirror, ...config } = plan.config;
-  const { maxTimeoutMs = 0 } = config;
-  const longest = maxTimeoutMs > 0 ? Math.min(maxTimeoutMs, LONGEST_COPY_MS) : LONGEST_COPY_MS;
-  return { ...plan, config: { ...config, maxTimeoutMs: longest } };
 }
 
 /** Takes `bytes` of what copies may have of the budget. */
