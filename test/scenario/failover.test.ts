@@ -100,7 +100,7 @@ describe('Scenario: failover', () => {
     mesh.tell(['a', 'b@1']);
     mesh.stack.backend('a').answer = (stream) => stream.fail(14);
     assert.deepEqual(mesh.calls(20), { '14': 5, b: 15 });
-    assert.match(report()['a'] ?? '', /^ejected: faults in a row/);
+    assert.match(report()['a'] ?? '', /^ejected: 5 faults in a row, last: status 14/);
     mesh.backend('a');
     mesh.stack.advance(31_000);
     mesh.calls(1);

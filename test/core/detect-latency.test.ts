@@ -1,0 +1,118 @@
+import assert from 'node:assert/strict';
+import { judgeLatencies, Latencies, sizeOf, slownessIn } from '../../sidecar/core/detect-latency.js';
+import { seeded } from '../support/seeded-random.js';
+
+const SETTINGS = { factor: 3, minCalls: 20 };
+
+function of(calls: readonly (readonly [bytes: number, ms: number, count: number])[], atMs = 0): Latencies {
+  const latencies = new Latencies();
+  for (const [bytes, ms, count] of calls) {
+    for (let i = 0; i < count; i += 1) latencies.record(bytes, ms, atMs);
+  }
+  return latencies;
+}
+
+const slow = (all: readonly Latencies[], nowMs = 0): boolean[] =>
+  judgeLatencies(all, SETTINGS, nowMs).map((each) => each !== undefined);
+
+describe('Latency against peers', () => {
+  it('tells sizes apart by powers of 4', () => {
+    assert.deepEqual(
+      [0, 1, 3, 4, 15, 16, 1_024, 4_095, 4_096, 67_108_864, 2 ** 40].map(sizeOf),
+      [0, 0, 0, 1, 1, 2, 5, 5, 6, 13, 13],
+    );
+  });
+
+  it('finds the one that is more than three times as slow as the others', () => {
+    assert.deepEqual(slow([of([[100, 10, 30]]), of([[100, 35, 30]]), of([[100, 10, 30]])]), [
+      false,
+      true,
+      false,
+    ]);
+    assert.deepEqual(slow([of([[100, 10, 30]]), of([[100, 26, 30]])]), [false, false]);
+    assert.deepEqual(slow([of([[100, 10, 30]]), of([[100, 40, 30]])]), [false, true]);
+  });
+
+  it('says by how much', () => {
+    const [, found] = judgeLatencies([of([[100, 10, 30]]), of([[100, 50, 30]])], SETTINGS, 0);
+    assert.match(
+      slownessIn(found!),
+      /^median latency 5\d\.\d ms over 30 calls, [45]\.\d times that of its peers$/,
+    );
+  });
+
+  it('compares like with like: large requests may take longer', () => {
+    const small = of([[100, 5, 100]]);
+    const large = of([[100_000, 500, 100]]);
+    assert.deepEqual(
+      slow([
+        small,
+        large,
+        of([
+          [100, 5, 30],
+          [100_000, 480, 30],
+        ]),
+      ]),
+      [false, false, false],
+    );
+    assert.deepEqual(slow([small, small, of([[100, 50, 30]])]), [false, false, true]);
+  });
+
+  it('judges by the sizes that most calls had', () => {
+    const peer = [
+      [100, 5, 100],
+      [10_000, 20, 100],
+    ] as const;
+    assert.deepEqual(
+      slow([
+        of(peer),
+        of([
+          [100, 5, 100],
+          [10_000, 200, 30],
+        ]),
+      ]),
+      [false, false],
+    );
+    assert.deepEqual(
+      slow([
+        of(peer),
+        of([
+          [100, 5, 30],
+          [10_000, 200, 100],
+        ]),
+      ]),
+      [false, true],
+    );
+  });
+
+  it('needs enough calls of both, and a difference worth the name', () => {
+    assert.deepEqual(slow([of([[100, 10, 30]]), of([[100, 500, 19]])]), [false, false]);
+    assert.deepEqual(slow([of([[100, 10, 19]]), of([[100, 500, 30]])]), [false, false]);
+    assert.deepEqual(slow([of([[100, 0.3, 30]]), of([[100, 1.5, 30]])]), [false, false]);
+    assert.deepEqual(slow([of([[100, 500, 30]])]), [false]);
+  });
+
+  it('is moved by a change of the median, not by a few slow calls', () => {
+    const few = of([
+      [100, 10, 60],
+      [100, 5_000, 30],
+    ]);
+    assert.deepEqual(slow([few, of([[100, 10, 60]])]), [false, false]);
+  });
+
+  it('forgets after five to ten seconds', () => {
+    const all = [of([[100, 10, 30]]), of([[100, 100, 30]])];
+    assert.deepEqual(slow(all, 9_999), [false, true]);
+    assert.deepEqual(slow(all, 10_000), [false, false]);
+  });
+
+  it('is nearly exact, whatever the latency', () => {
+    const random = seeded(7);
+    for (let i = 0; i < 200; i += 1) {
+      const ms = 0.25 * 2 ** (random() * 16);
+      const found = judgeLatencies([of([[0, ms, 20]]), of([[0, ms * 4 + 4, 20]])], SETTINGS, 0)[1];
+      assert.ok(found !== undefined, `${ms}`);
+      assert.ok(Math.abs(found.peersMs / ms - 1) < 0.26, `${found.peersMs} for ${ms}`);
+    }
+  });
+});
