@@ -63,8 +63,33 @@ function judging(): DecisionCost[] {
     measure('ejection, one success', (call) =>
       ejections.record(members[call % 3]!, Outcome.success, 0, call / 100, call / 100, 0),
     ),
+    measure('ejection, one success, all detectors', withDetectors(), 'instead'),
     measure('retry budget, one call', (call) => budget.deposit(call / 100)),
   ];
+}
+
+const DETECTORS = {
+  successRatio: { mode: 'enforce', below: 0.8, minCalls: 5 },
+  successRate: { mode: 'enforce', factor: 1.9, minPeers: 5, minCalls: 100 },
+  failureRatio: { mode: 'observe', above: 0.85, minPeers: 5, minCalls: 50 },
+  latency: { mode: 'enforce', factor: 3, minCalls: 20 },
+  invalidOutput: { mode: 'enforce', above: 0.5, minSamples: 20 },
+} as const;
+
+/** What the end of an attempt brings where everything is watched. */
+function withDetectors(): (call: number) => unknown {
+  const times = { baseMs: 30_000, maxMs: 300_000, jitterRatio: 0.1 };
+  const settings = { mode: 'enforce', consecutiveFaults: 5, ...times, detectors: DETECTORS } as const;
+  const ejections = new EjectionPool(settings, Math.random);
+  const members = [new Ejection(), new Ejection(), new Ejection()];
+  for (const member of members) ejections.add(member);
+  return (call) => {
+    const member = members[call % 3]!;
+    const nowMs = call / 10;
+    ejections.record(member, Outcome.success, 0, nowMs, 0, 0);
+    member.latencies!.record(128 << (call & 3), 4 + (call & 7), nowMs);
+    return member;
+  };
 }
 
 function timing(): DecisionCost[] {

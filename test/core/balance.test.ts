@@ -7,6 +7,8 @@ import {
   LeastLoaded,
   RoundRobin,
 } from '../../sidecar/core/balance.js';
+import { mix } from '../../sidecar/core/hash.js';
+import { RingHash } from '../../sidecar/core/ring-hash.js';
 import { seeded } from '../support/seeded-random.js';
 
 interface Spec {
@@ -14,13 +16,24 @@ interface Spec {
   readonly eligible?: boolean;
   readonly inFlight?: number;
   readonly latencyMs?: number;
+  readonly damping?: number;
 }
 
-function endpoint({ weight = 1, eligible = true, inFlight = 0, latencyMs }: Spec = {}): EndpointLoad {
+let labels = 0;
+
+function endpoint({
+  weight = 1,
+  eligible = true,
+  inFlight = 0,
+  latencyMs,
+  damping = 1,
+}: Spec = {}): EndpointLoad {
   const load = new EndpointLoad();
   load.weight = weight;
   load.eligible = eligible;
   load.inFlight = inFlight;
+  load.damping = damping;
+  load.label = `e${labels++}`;
   if (latencyMs !== undefined) load.latency.record(latencyMs, 0);
   return load;
 }
@@ -29,7 +42,7 @@ function endpoint({ weight = 1, eligible = true, inFlight = 0, latencyMs }: Spec
 function shares(balancer: Balancer, endpoints: readonly EndpointLoad[], picks: number): number[] {
   const counts = endpoints.map(() => 0);
   for (let i = 0; i < picks; i += 1) {
-    const picked = balancer.pick(endpoints, [], 0)!;
+    const picked = balancer.pick(endpoints, [], 0, mix(i))!;
     counts[endpoints.indexOf(picked)]! += 1;
   }
   return counts.map((count) => count / picks);
@@ -41,6 +54,7 @@ const about = (actual: number, expected: number, slack = 0.03): void =>
 const BALANCERS: Readonly<Record<string, () => Balancer>> = {
   LeastLoaded: () => new LeastLoaded(seeded(11)),
   RoundRobin: () => new RoundRobin(),
+  RingHash: () => new RingHash(seeded(11)),
 };
 
 for (const [name, create] of Object.entries(BALANCERS)) {
@@ -74,7 +88,8 @@ for (const [name, create] of Object.entries(BALANCERS)) {
     it('uses every endpoint of an idle pool of equals about equally', () => {
       for (const count of [2, 3, 8]) {
         const pool = Array.from({ length: count }, () => endpoint({ latencyMs: 10 }));
-        for (const share of shares(create(), pool, 10_000)) about(share, 1 / count);
+        for (const share of shares(create(), pool, 10_000))
+          about(share, 1 / count, name === 'RingHash' ? 0.1 : 0.03);
       }
     });
 
@@ -82,6 +97,23 @@ for (const [name, create] of Object.entries(BALANCERS)) {
       const [light, heavy] = shares(create(), [endpoint({ weight: 1 }), endpoint({ weight: 3 })], 10_000);
       about(light!, 0.25, 0.12);
       about(heavy!, 0.75, 0.12);
+    });
+
+    it('gives a damped endpoint its share and no more, though it has nothing to do', () => {
+      const pool = [endpoint({ latencyMs: 10 }), endpoint({ latencyMs: 10, damping: 0.1 })];
+      const balancer = create();
+      balancer.reweighed?.();
+      const [full, damped] = shares(balancer, pool, 10_000);
+      about(full!, 1 / 1.1, 0.05);
+      about(damped!, 0.1 / 1.1, 0.05);
+      pool[0]!.inFlight = 3;
+      pool[1]!.inFlight = 0;
+      assert.ok(shares(create(), pool, 2_000)[1]! < 0.25, 'being idle earns it nothing');
+    });
+
+    it('uses a damped endpoint when it is alone', () => {
+      const pool = [endpoint({ damping: 0.1 }), endpoint({ eligible: false })];
+      for (let i = 0; i < 50; i += 1) assert.equal(create().pick(pool, [], 0, mix(i)), pool[0]);
     });
 
     it('never returns an ineligible endpoint, nor a tried one while another is left, and finds one when there is', () => {
