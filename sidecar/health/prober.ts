@@ -152,15 +152,15 @@ export class Prober extends WheelEntry {
     this.question = undefined;
     this.asked++;
     const now = this.ties.relay.clock.now();
-    if (this.isAsking) {
+    const isInTime = this.questionMs === this.askedMs || now - this.questionMs <= this.check.timeoutMs;
+    if (this.isAsking && isInTime) {
       if (result === 'passed') this.answerMs = now - this.questionMs;
-      this.take(result, why, now);
-    } else if (this.phase === 'resting') {
-      // Too late to count, and a sign of life: whoever is back need not wait for its turn.
-      const { intervalMs } = this.check;
-      const dueMs = Math.max(now, this.askedMs + Math.min(LATE_PAUSE_MS, intervalMs));
-      if (this.isScheduled && dueMs < this.dueMs) this.plan(dueMs);
+      return this.take(result, why, now);
     }
+    if (this.phase === 'queued') return;
+    // Too late to count, and a sign of life: whoever is back need not wait for its turn.
+    const dueMs = Math.max(now, this.questionMs + Math.min(LATE_PAUSE_MS, this.check.intervalMs));
+    if (this.isAsking || (this.isScheduled && dueMs < this.dueMs)) this.plan(dueMs);
   }
 
   private missed(now: number): void {

@@ -15,6 +15,7 @@ import type {
 } from '../../../sidecar/config/model.js';
 import { IntentionTable } from '../../../sidecar/core/intentions.js';
 import type { MemoryReading } from '../../../sidecar/core/overload.js';
+import { EndpointHealth } from '../../../sidecar/health/endpoint-health.js';
 import { DEFAULT_LOCAL_SETTINGS } from '../../../sidecar/http2/settings.js';
 import { Inbound } from '../../../sidecar/inbound.js';
 import { Caller as Identity } from '../../../sidecar/inbound-access.js';
@@ -225,6 +226,8 @@ export class Stack {
   readonly clock = new ManualClock();
   readonly net = new MemoryNet();
   readonly relay: Relay;
+  /** Asks the endpoints of upstreams whose configuration says so. */
+  readonly health: EndpointHealth;
   stalled = false;
   /** False: there is no identity to connect with. */
   isArmed = true;
@@ -249,6 +252,8 @@ export class Stack {
       nowMs: clock.now(),
       hasStalled: () => this.stalled,
     };
+    const connect = (address: Address) => this.net.dial(labelOf(address));
+    this.health = new EndpointHealth({ relay: this.relay, timers: clock, connect });
   }
 
   /** Declares an address where endpoints answer. */
@@ -265,8 +270,12 @@ export class Stack {
     for (const { id } of config.endpoints) this.backend(id);
     const { relay } = this;
     const dial = (address: Address) => (this.isArmed ? this.net.dial(labelOf(address)) : undefined);
-    const make: MakeUpstream = (each, cluster) =>
-      new Upstream(each, relay, DEFAULT_LOCAL_SETTINGS, dial, cluster);
+    this.health.configure(config);
+    const make: MakeUpstream = (each, cluster) => {
+      const upstream = new Upstream(each, relay, DEFAULT_LOCAL_SETTINGS, dial, cluster);
+      this.health.follow(upstream);
+      return upstream;
+    };
     const find = (name: string): Outbound | undefined =>
       this.outbounds.map((each) => each.outbound).find((each) => each.name === name);
     const outbound = new Outbound(config, make, relay, REPLAY_BYTES, find);
@@ -388,6 +397,8 @@ export class Stack {
   /** Ends everything; nothing may be left in the wheel. */
   close(): void {
     for (const app of this.apps) app.socket.destroy();
+    this.run();
+    this.health.stop();
     this.run();
     this.assertIdle();
     for (const { outbound, listener } of this.outbounds) {
