@@ -178,6 +178,94 @@ describe('Scenario: anything goes', () => {
       stack.close();
     }).timeout(10_000);
 
+    it(`in a caller’s sidecar that sends copies, falls back and has bounds (seed ${seed})`, () => {
+      const stack = new Stack({ seed, memoryBytes: 4_000_000 });
+      const chaos = new Chaos(stack, seed + 200);
+      const spare = ['e', 'f'];
+      const pool = { connections: 2, maxAgeMs: 5000, pingIntervalMs: 800, pingTimeoutMs: 300 };
+      const hedge = { percentile: 0.6, minDelayMs: 1, maxRatio: 0.5 };
+      const lastGood = { kind: 'last-good', maxAgeMs: 3000, maxBytes: 200_000 } as const;
+      const toSpare = { kind: 'upstream', upstream: 'spare' } as const;
+      const config = (names: readonly string[]) =>
+        anUpstream(names, {
+          routes: [
+            aSafeRoute({
+              methods: ['/p.S/Safe', '/p.S/Other'],
+              attemptTimeoutMs: 200,
+              timeoutMs: 2000,
+              ...(chaos.chance(0.8) ? { hedge } : {}),
+              ...(chaos.chance(0.8)
+                ? { fallback: chaos.chance(0.5) ? [toSpare, lastGood] : [lastGood, toSpare] }
+                : {}),
+            }),
+            aRoute({ methods: ['/p.S/Once'], timeoutMs: 1000, fallback: [toSpare] }),
+            aStreamRoute({ methods: ['/p.S/Stream'], maxTimeoutMs: 4000, idleTimeoutMs: 700 }),
+            aRoute(),
+          ],
+          pool,
+          ejection: { consecutiveFaults: 3, baseMs: 700 },
+          budget: { ratio: 0.5, perSecond: 20 },
+          ...(chaos.chance(0.7)
+            ? { breaker: { maxConnections: 0, maxPending: 5, maxInFlight: 25, maxRetries: 3 } }
+            : {}),
+        });
+      const spareConfig = (names: readonly string[]) =>
+        anUpstream(names, {
+          name: 'spare',
+          pool,
+          routes: [aSafeRoute({ timeoutMs: 500 })],
+          breaker: { maxConnections: 3, maxPending: 2, maxInFlight: 10, maxRetries: 1 },
+        });
+      for (const name of [...NAMES, ...spare])
+        stack.backend(name).answer = (stream) =>
+          chaos.chance(0.6)
+            ? void stack.clock.after(chaos.below(60), () => {
+                if (!stream.peer.isClosed && stream.resetCode === undefined) stream.reply();
+              })
+            : chaos.respond(stream);
+      const other = stack.outbound(spareConfig(spare));
+      const out = stack.outbound(config(NAMES.slice(0, 3)));
+      const apps = Array.from({ length: 3 }, () => stack.app(out.listener));
+      for (let i = 0; i < 900; i++) {
+        const app = chaos.pick(apps);
+        if (app.isClosed) apps[apps.indexOf(app)] = stack.app(out.listener);
+        else chaos.call(app);
+        if (chaos.chance(0.3)) chaos.touch(chaos.pick(chaos.calls));
+        if (chaos.chance(0.1)) chaos.trouble(stack.backend(chaos.pick([...NAMES, ...spare])));
+        if (chaos.chance(0.02)) app.socket.break();
+        if (chaos.chance(0.02)) out.outbound.update(config(NAMES.filter(() => chaos.chance(0.7))));
+        if (chaos.chance(0.02)) other.outbound.update(spareConfig(spare.filter(() => chaos.chance(0.7))));
+        if (chaos.chance(0.02)) out.upstream.refreshConnections();
+        if (chaos.chance(0.05)) stack.stalled = !stack.stalled;
+        if (chaos.chance(0.7)) stack.turn();
+        if (chaos.chance(0.5)) stack.advance(chaos.below(80));
+      }
+      const cares = [...out.outbound.cares.all];
+      assert.ok(cares.some((care) => care.hedge.sent > 0 && care.hedge.won > 0));
+      assert.ok(cares.some((care) => care.degraded.size > 0));
+      for (const name of [...NAMES, ...spare]) {
+        const backend = stack.backend(name);
+        backend.mode = 'accepts';
+        backend.answer = (stream) => stream.reply();
+        for (const peer of backend.peers) peer.socket.heal();
+      }
+      stack.stalled = false;
+      out.outbound.update(config(NAMES));
+      other.outbound.update(spareConfig(spare));
+      for (const call of chaos.calls) if (!call.isOver && !call.peer.isClosed) call.reset();
+      stack.advance(40_000);
+      stack.assertIdle();
+      const last = stack.app(out.listener);
+      for (let i = 0; i < 20; i++) {
+        const call = last.call({ path: chaos.pick(['/p.S/Safe', '/p.S/Once', '/p.S/Other']) });
+        stack.advance(20);
+        assert.equal(call.status, 0);
+        // The first call of a method may be the trial that brings the others back.
+        assert.equal(call.header('outrider-degraded'), undefined);
+      }
+      stack.close();
+    }).timeout(20_000);
+
     it(`in a model’s sidecar (seed ${seed})`, () => {
       const stack = new Stack({ seed, memoryBytes: 4_000_000 });
       const chaos = new Chaos(stack, seed + 100);
