@@ -63,6 +63,8 @@ export class Endpoint extends EndpointLoad {
   unhealthy = '';
   /** Why the last fault was one; for people. */
   lastFault = '';
+  /** What was wrong with the last answer that was charged to it. */
+  lastFlaw = '';
 
   /** @param upstream the service it has to be where `config` names none. */
   constructor(config: EndpointConfig, upstream: string) {
@@ -117,11 +119,12 @@ export function labelOf(address: Address): string {
 }
 
 /** Why it was ejected, or would have been, in one sentence. */
-export function whyEjected({ ejection, lastFault }: Endpoint): string {
+export function whyEjected({ ejection, lastFault, lastFlaw }: Endpoint): string {
   const { why, detector, failedTrials } = ejection;
-  const last = lastFault === '' ? '' : `, last: ${lastFault}`;
+  const isAboutFaults = detector <= Detector.failureRatio;
+  const shown = isAboutFaults ? lastFault : detector === Detector.invalidOutput ? lastFlaw : '';
+  const last = shown === '' ? '' : `, last: ${shown}`;
   const trials =
     failedTrials === 0 ? '' : `; ${failedTrials} failed trial${failedTrials === 1 ? '' : 's'} since`;
-  const isAboutFaults = detector <= Detector.failureRatio;
-  return `${why || 'faults in a row'}${isAboutFaults ? last : ''}${trials}`;
+  return `${why || 'faults in a row'}${last}${trials}`;
 }

@@ -122,6 +122,12 @@ function upstreamFamilies(outbounds: readonly Outbound[]): Family[] {
       value: endpoint.ejection.ejectionsBy[i]!,
     })),
   );
+  const inspected = upstreams.flatMap((upstream) =>
+    Object.entries(upstream.scrutiny?.inspector?.counts ?? {}).map(([result, value]) => ({
+      labels: { ...upstreamLabels(upstream), result },
+      value: value as number,
+    })),
+  );
   const detected = upstreams.flatMap((upstream) =>
     DETECTOR_NAMES.map((detector, i) => ({
       labels: { ...upstreamLabels(upstream), detector },
@@ -188,6 +194,11 @@ function upstreamFamilies(outbounds: readonly Outbound[]): Family[] {
       'outrider_ejections_not_enforced_total',
       'Times a detector tripped and nothing was ejected: it only observes, too many are ejected, or it is the last one.',
       notEnforced,
+    ),
+    counter(
+      'outrider_outputs_inspected_total',
+      'Sampled answers of ModelInfer: in order; charged, for a peer answers the same request properly; acquitted, for it does not; unproven; unreadable.',
+      inspected,
     ),
     counter(
       'outrider_panics_total',

@@ -51,8 +51,11 @@ export function observe(call: OutboundCall, attempt: OutboundAttempt, relay: Rel
   const { scrutiny } = call.upstream;
   if (scrutiny !== null) {
     scrutiny.onEnd(now);
-    if (outcome === Outcome.success && call.plan.holdsResponse)
+    if (outcome === Outcome.success && call.plan.holdsResponse) {
       scrutiny.onSuccess(endpoint, attempt.startMs, call.requestBytes, now);
+      if (scrutiny.inspector !== null)
+        scrutiny.inspector.offer(call, attempt, endpoint, call.match.plan.config.idempotent);
+    }
   }
   return outcome;
 }

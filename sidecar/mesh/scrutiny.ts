@@ -3,12 +3,13 @@
  * is new, and gives less to who says that it is full. Between the looks it only writes down what calls bring.
  */
 
-import type { SlowStartConfig } from '../config/model.js';
+import type { DetectorsConfig, SlowStartConfig } from '../config/model.js';
 import { EjectionState, type Verdict } from '../core/ejection.js';
 import { SlowStart } from '../core/slow-start.js';
 import type { Relay } from '../relay/relay.js';
 import { WheelEntry } from '../runtime/timing-wheel.js';
 import type { Endpoint } from './endpoint.js';
+import { OutputInspector } from './output-inspector.js';
 import type { PriorityGroup } from './priority-group.js';
 
 const EVERY_MS = 1_000;
@@ -23,21 +24,37 @@ export interface Watched {
   readonly allGroups: readonly PriorityGroup[];
   /** Full endpoints get fewer calls by the balancer's own doing. */
   readonly feelsLoad: boolean;
+  /** Another one that answers, to compare with. */
+  peerOf(endpoint: Endpoint): Endpoint | undefined;
   onVerdict(verdict: Verdict, endpoint: Endpoint): void;
   /** Shares of endpoints have changed all at once. */
   onReweighed(): void;
 }
 
 export class Scrutiny extends WheelEntry {
+  /** Null: endpoints get their share at once. */
+  private slowStart: SlowStartConfig | null = null;
+  /** Null: nobody looks at answers. */
+  inspector: OutputInspector | null = null;
   private quietLooks = 0;
 
   constructor(
     private readonly relay: Relay,
     private readonly watched: Watched,
-    /** Null: endpoints get their share at once. */
-    public slowStart: SlowStartConfig | null,
   ) {
     super();
+  }
+
+  /** Takes over changed settings. */
+  configure(slowStart: SlowStartConfig | undefined, outputs: DetectorsConfig['invalidOutput']): void {
+    this.slowStart = slowStart ?? null;
+    if (outputs === undefined || outputs.mode === 'off') {
+      this.inspector?.stop();
+      this.inspector = null;
+      return;
+    }
+    this.inspector ??= new OutputInspector(this.relay, 0, (endpoint) => this.watched.peerOf(endpoint));
+    this.inspector.ratio = outputs.sampleRatio;
   }
 
   /** A call began at `startMs` and succeeded now; `bytes` of its request. */
@@ -71,6 +88,7 @@ export class Scrutiny extends WheelEntry {
 
   stop(): void {
     this.relay.wheel.cancel(this);
+    this.inspector?.stop();
   }
 
   fire(): void {

@@ -96,10 +96,10 @@ export class Upstream implements Watched {
   private scrutinize({ ejection, slowStart, locality }: UpstreamConfig): void {
     this.groups.locality = locality;
     const isWanted = ejection.detectors !== undefined || slowStart !== undefined;
-    if (isWanted) this.scrutiny ??= new Scrutiny(this.relay, this, null);
+    if (isWanted) this.scrutiny ??= new Scrutiny(this.relay, this);
     else this.scrutiny?.stop();
     if (!isWanted) this.scrutiny = null;
-    else this.scrutiny!.slowStart = slowStart ?? null;
+    this.scrutiny?.configure(slowStart, ejection.detectors?.invalidOutput);
     for (const endpoint of this.endpoints) {
       if (slowStart === undefined) endpoint.warmUp = null;
       if (!isWanted) endpoint.fullness = 0;
@@ -116,6 +116,11 @@ export class Upstream implements Watched {
 
   get feelsLoad(): boolean {
     return this.balancer.feelsLoad === true;
+  }
+
+  peerOf(endpoint: Endpoint): Endpoint | undefined {
+    const peer = this.balancer.pick(this.active, [endpoint], this.relay.clock.now());
+    return peer === endpoint ? undefined : peer;
   }
 
   onReweighed(): void {
@@ -298,6 +303,7 @@ export class Upstream implements Watched {
       gone.ejections.remove(gone.ejection, now);
       gone.eligible = false;
       gone.warmUp = null;
+      this.scrutiny?.inspector?.forget(gone);
       gone.pool.retire();
     }
     this.refresh();
