@@ -118,8 +118,7 @@ export class LeastLoaded implements Balancer {
     const one = endpoints[first]!;
     if (second < 0) return one;
     const other = endpoints[second]!;
-    // A damped one must be drawn: being idle, which it is for that reason, wins it no more than its share.
-    if (other.damping < one.damping) return one;
+    if (one.damping !== other.damping) return isForDrawn(one, other) ? one : other;
     return this.cost(other, nowMs) < this.cost(one, nowMs) * CLEARLY_CHEAPER ? other : one;
   }
 
@@ -191,6 +190,16 @@ export class LeastLoaded implements Balancer {
     this.meanShare = positive > 0 ? shares / positive : 1;
     this.isWeighted = positive > 0 && minShare !== this.maxShare;
   }
+}
+
+/**
+ * Of two that are damped differently: whether the one drawn first takes the call. A damped one gets what it is drawn for,
+ * however cold or far it is, as long as its load is in proportion; and being idle, which it is for that reason, wins it
+ * nothing beyond that.
+ */
+function isForDrawn(one: EndpointLoad, other: EndpointLoad): boolean {
+  if (one.damping > other.damping) return true;
+  return one.inFlight * other.share <= (other.inFlight + 1) * one.share;
 }
 
 /** Smooth weighted round-robin, as nginx does it: over any full turn each endpoint gets exactly its share, spread evenly. */
