@@ -189,8 +189,8 @@ export class EjectionPool {
     if (!this.members.has(member)) return Verdict.nothing;
     const verdict = this.verdictOn(member, this.settings.mode);
     this.counts.tripped(Detector.consecutive, verdict);
-    if (verdict === Verdict.ejected)
-      this.convict(member, Detector.consecutive, `${this.settings.consecutiveFaults} faults in a row`, nowMs);
+    this.note(member, Detector.consecutive, `${this.settings.consecutiveFaults} faults in a row`);
+    if (verdict === Verdict.ejected) this.convict(member, nowMs);
     return verdict;
   }
 
@@ -220,8 +220,8 @@ export class EjectionPool {
       if (before === Verdict.nothing) this.counts.tripped(detector, verdict);
       else this.counts.refused(detector, verdict);
       member.standing[detector] = verdict;
-      if (verdict === Verdict.ejected) this.convict(member, detector, why, nowMs);
-      else member.why = why;
+      this.note(member, detector, why);
+      if (verdict === Verdict.ejected) this.convict(member, nowMs);
       onVerdict(member, verdict);
     }
   }
@@ -244,13 +244,16 @@ export class EjectionPool {
     return this.ejectedCount + 1 > this.cap ? Verdict.overCap : Verdict.ejected;
   }
 
-  private convict(member: Ejection, detector: Detector, why: string, nowMs: number): void {
+  private note(member: Ejection, detector: Detector, why: string): void {
+    member.detector = detector;
+    member.why = why;
+  }
+
+  private convict(member: Ejection, nowMs: number): void {
     if (member.isAvailable) this.eligibleCount -= 1;
     this.ejectedCount += 1;
     const cleanMs = nowMs - member.sinceMs;
     member.count = Math.max(0, member.count - Math.floor(cleanMs / this.settings.baseMs));
-    member.detector = detector;
-    member.why = why;
     member.failedTrials = 0;
     this.eject(member, nowMs);
   }

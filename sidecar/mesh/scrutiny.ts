@@ -63,6 +63,8 @@ export class Scrutiny extends WheelEntry {
     const elapsed = nowMs - startMs;
     if (
       ejection.latencies !== null &&
+      // Who warms up is slow, and gets less for it already.
+      warmUp === null &&
       ejection.state === EjectionState.admitted &&
       startMs >= ejection.sinceMs
     ) {

@@ -49,6 +49,13 @@ describe('The numbers of the mesh', () => {
     assert.equal(read(families, 'outrider_attempts_total', { endpoint: 'a:1' }), 5);
     assert.equal(read(families, 'outrider_attempt_outcomes_total', { endpoint: 'a:1', outcome: 'fault' }), 5);
     assert.equal(read(families, 'outrider_ejections_total', { endpoint: 'a:1' }), 1);
+    const detector = 'consecutive-faults';
+    assert.equal(read(families, 'outrider_ejections_total', { endpoint: 'a:1', detector }), 1);
+    assert.equal(read(families, 'outrider_ejections_detected_total', { detector }), 1);
+    assert.equal(read(families, 'outrider_ejections_detected_total', { detector: 'latency' }), 0);
+    assert.equal(read(families, 'outrider_ejections_not_enforced_total', { reason: 'observed' }), 0);
+    assert.equal(read(families, 'outrider_endpoint_healthy', { endpoint: 'a:1' }), 1);
+    assert.equal(read(families, 'outrider_endpoint_share', { endpoint: 'a:1' }), 1);
     assert.equal(read(families, 'outrider_endpoint_ejected', { endpoint: 'a:1' }), 1);
     assert.equal(read(families, 'outrider_endpoint_eligible', { endpoint: 'b:1' }), 1);
     assert.equal(read(families, 'outrider_calls_in_flight'), 0);
