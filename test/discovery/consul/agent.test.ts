@@ -130,7 +130,11 @@ describe('ConsulAgent', () => {
     for (const [status, body, message] of [
       [403, 'Permission denied', '403 Permission denied'],
       [404, '', '404'],
-      [429, 'Your IP is issuing too many requests\nreally', '429 Your IP is issuing too many requests really'],
+      [
+        429,
+        'Your IP is issuing too many requests\nreally',
+        '429 Your IP is issuing too many requests really',
+      ],
       [500, `token ${TOKEN} is\u0007 bad`, '500 token [token] is? bad'],
       [301, 'Moved', '301 Moved'],
     ] as const) {
