@@ -9,7 +9,7 @@ export interface FaultFigures {
   readonly served: number;
   /** Of those that ended with OK, since they were due. */
   readonly p99Ms: number;
-  /** Times a model began to work, for each call. */
+  /** Times a model began to work, for each call; 1 where most were refused without work. */
   readonly attempts: number;
   /** Until the victim got single calls at most: one in half a second. Infinity: it never came to that. */
   readonly leftAfterMs: number;
@@ -37,13 +37,15 @@ export function figuresOf(row: FaultRow, times: Times, { calls, runs }: Observed
   const sent = indices.filter((i) => calls.dueMs[i]! >= fromMs && calls.dueMs[i]! < toMs);
   const ok = sent.filter((i) => calls.status[i] === OK);
   const servable = (CAPACITY * row.replicas * times.faultMs) / 1_000;
+  // Where not all can be served, what was served after the end is not goodput of this time.
+  const ended = ok.filter((i) => calls.dueMs[i]! + calls.tookMs[i]! < toMs);
   const isWithin = (atMs: number): boolean => atMs >= fromMs && atMs < toMs;
   const began = runs.flat().filter(isWithin).length;
   const bad = indices.filter((i) => calls.dueMs[i]! >= toMs && calls.status[i] !== OK);
   return {
-    served: ok.length / Math.min(sent.length, servable),
+    served: sent.length > servable ? ended.length / servable : ok.length / sent.length,
     p99Ms: p99(ok.map((i) => calls.tookMs[i]!)),
-    attempts: began / sent.length,
+    attempts: Math.max(1, began / sent.length),
     leftAfterMs: row.isToBeLeft ? leftAfter(runs[0]!.filter(isWithin), fromMs, toMs) : 0,
     wellAfterMs: Math.max(0, ...bad.map((i) => calls.dueMs[i]! + calls.tookMs[i]! - toMs)),
   };

@@ -42,6 +42,8 @@ export interface MeshPlan {
   readonly limits?: SidecarFile;
   /** Of the caller's sidecar, at the top. */
   readonly caller?: SidecarFile;
+  /** NODE_OPTIONS of the caller's sidecar. */
+  readonly nodeOptions?: string;
   /** The way to each replica leads over a wire. */
   readonly isWired?: boolean;
 }
@@ -59,6 +61,8 @@ export class DecisionMesh {
   private readonly folder = DecisionMesh.scratch();
   private readonly loads: Load[] = [];
   private readonly callers: SidecarProcess[] = [];
+  /** What the callers announced; in a long drill it scrolls out of what is kept of their output. */
+  private readonly targets: string[] = [];
 
   private constructor(
     private readonly plan: MeshPlan,
@@ -97,23 +101,28 @@ export class DecisionMesh {
 
   /** Where an application calls. */
   get target(): string {
-    return targetOf(this.caller);
+    return this.targets[0]!;
   }
 
   /** Another application's sidecar, before the same replicas, or those at the addresses. */
   async startCaller(endpoints = this.replicas.map(({ endpoint }) => endpoint)): Promise<SidecarProcess> {
-    const { upstream, limits, caller } = this.plan;
+    const { upstream, limits, caller, nodeOptions } = this.plan;
     const name = this.callers.length === 0 ? APP : `${APP}-${this.callers.length}`;
-    const sidecar = await this.bench.start(name, {
-      service: APP,
-      identity: await this.bench.identity(APP),
-      ...(limits && { limits }),
-      ...caller,
-      outbound: {
-        upstreams: { [MODEL]: { listen: '127.0.0.1:0', routes: [RETRIED], ...upstream, endpoints } },
+    const sidecar = await this.bench.start(
+      name,
+      {
+        service: APP,
+        identity: await this.bench.identity(APP),
+        ...(limits && { limits }),
+        ...caller,
+        outbound: {
+          upstreams: { [MODEL]: { listen: '127.0.0.1:0', routes: [RETRIED], ...upstream, endpoints } },
+        },
       },
-    });
+      nodeOptions === undefined ? {} : { NODE_OPTIONS: nodeOptions },
+    );
     this.callers.push(sidecar);
+    this.targets.push(targetOf(sidecar));
     await sidecar.ready();
     return sidecar;
   }

@@ -68,11 +68,11 @@ const lossy: DecisionRow = {
 
 /** 10 Mbit/s. */
 const NARROW = 1_250_000;
-const LARGE = 4 << 20;
+const LARGE = 3 << 20;
 
 const narrow: DecisionRow = {
   name: 'narrow',
-  fault: 'tensors of 4 MiB over lines of 10 Mbit/s, three times as many as fit',
+  fault: 'tensors of 3 MiB over lines of 10 Mbit/s, three times as many as fit',
   run: (_, trial) => {
     const { model_name, inputs } = REQUEST;
     const large = { model_name, inputs: inputs!, raw_input_contents: [new Uint8Array(LARGE)] };
@@ -95,7 +95,7 @@ const narrow: DecisionRow = {
         trial.figure('answered', `${tally(calls).ok} of ${calls.length}`);
         for (const { wire } of mesh.replicas) wire!.set({ kind: 'none' });
       },
-      { perSecond: 3, deadlineMs: 4_000, request: () => large },
+      { perSecond: 4, deadlineMs: 4_000, request: () => large },
     );
   },
 };

@@ -43,7 +43,12 @@ export interface Verdict {
   /** The figures that people compare. */
   readonly figures: Readonly<Record<string, string>>;
   readonly criteria: readonly Criterion[];
+  /** What was not right with the machine before anything was broken, so that the row proves nothing. */
+  readonly disturbed?: string;
 }
+
+/** Before anything is broken, slower calls than this say that the machine has no time for the drill. */
+const CALM_P99_MS = 250;
 
 /** A longer one is worth a word: calls that we sent or read late say nothing about the mesh. */
 const OWN_STALL_MS = 200;
@@ -52,6 +57,8 @@ export class Trial {
   readonly figures: Record<string, string> = {};
   readonly criteria: Criterion[] = [];
   load: Tally = tally([]);
+  /** Why this trial proves nothing: the machine, not the mesh. */
+  disturbed: string | undefined;
 
   constructor(readonly pace: Pace) {}
 
@@ -83,12 +90,16 @@ export class Trial {
     const loop = monitorEventLoopDelay({ resolution: 10 });
     loop.enable();
     await delay(steadyMs);
+    await this.noteCalm(load, fromMs);
     try {
       await work();
     } finally {
       await delay(steadyMs);
       loop.disable();
-      if (loop.max / 1e6 > OWN_STALL_MS) this.figure('our own longest stall', seconds(loop.max / 1e6));
+      if (loop.max / 1e6 > OWN_STALL_MS) {
+        this.figure('our own longest stall', seconds(loop.max / 1e6));
+        this.disturbed ??= `we stood still for ${seconds(loop.max / 1e6)}`;
+      }
       const calls = await load.between(fromMs, performance.now());
       this.load = tally(calls, fromMs);
       this.calls = calls;
@@ -105,6 +116,12 @@ export class Trial {
   noneFailed(promise: string, calls: readonly SentCall[]): void {
     const found = tally(calls);
     this.expect(promise, found.failed === 0 && found.sent > 0, failuresOf(found));
+  }
+
+  private async noteCalm(load: Load, fromMs: number): Promise<void> {
+    const { p99Ms, failed } = tally(await load.between(fromMs, performance.now()));
+    if (failed > 0) this.disturbed = `${failed} calls failed before anything was broken`;
+    else if (p99Ms > CALM_P99_MS) this.disturbed = `p99 was ${seconds(p99Ms)} before anything was broken`;
   }
 
   private calls: readonly SentCall[] = [];

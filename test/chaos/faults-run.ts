@@ -56,7 +56,16 @@ export async function runRow<World>(row: Row<World>, world: World, pace: Pace): 
   }
   const { load, figures, criteria } = trial;
   const tookMs = performance.now() - startMs;
-  return { row: row.name, fault: row.fault, tookMs, load, figures, criteria };
+  const { disturbed } = trial;
+  return {
+    row: row.name,
+    fault: row.fault,
+    tookMs,
+    load,
+    figures,
+    criteria,
+    ...(disturbed && { disturbed }),
+  };
 }
 
 export function isKept({ criteria }: Verdict): boolean {

@@ -27,11 +27,15 @@ export function renderFaults(report: Report, palette: Palette): string {
   ].join('\n');
 }
 
-function details({ row, fault, figures, criteria }: Report['rows'][number], palette: Palette): string[] {
+function details(
+  { row, fault, figures, criteria, disturbed }: Report['rows'][number],
+  palette: Palette,
+): string[] {
   const numbers = Object.entries(figures).map(([name, value]) => `${name} ${value}`);
   return [
     `${palette.bold(row)}: ${fault}`,
     ...(numbers.length === 0 ? [] : [`    ${numbers.join(', ')}`]),
+    ...(disturbed === undefined ? [] : [`    disturbed by the machine: ${disturbed}`]),
     ...criteria.map(({ promise, kept, found }) => {
       const line = `  ${kept ? 'kept  ' : 'MISSED'} ${promise}: ${found}`;
       return kept ? line : palette.red(line);

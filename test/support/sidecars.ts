@@ -165,8 +165,12 @@ export class SidecarBench {
     return { cert: leaf.certChainPem, key: leaf.keyPem, ca: leaf.rootsPem, alpn };
   }
 
-  /** Starts one sidecar from a file and waits until it listens. An admin listener is added. */
-  async start(name: string, file: SidecarFile): Promise<SidecarProcess> {
+  /** Starts one sidecar from a file and waits until it listens. An admin listener is added. `env`: beside our own. */
+  async start(
+    name: string,
+    file: SidecarFile,
+    env: Readonly<Record<string, string>> = {},
+  ): Promise<SidecarProcess> {
     const where = path.join(this.directory, `${name}.yaml`);
     await writeFile(
       where,
@@ -174,6 +178,7 @@ export class SidecarBench {
     );
     const child = spawn(process.execPath, [MAIN, 'sidecar', '-c', where], {
       stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...env },
     });
     const sidecar = new SidecarProcess(name, child);
     this.processes.push(sidecar);
