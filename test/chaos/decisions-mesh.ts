@@ -27,6 +27,11 @@ export const IMPATIENT = {
   retry: { attempts: 2, on: ['unavailable', 'deadline_exceeded'] },
 } as const;
 
+const folders: string[] = [];
+process.on('exit', () => {
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+});
+
 export interface MeshPlan {
   /** Default 3. */
   readonly replicas?: number;
@@ -72,7 +77,7 @@ export class DecisionMesh {
   /** A directory that is gone when the drills are over. */
   static scratch(): string {
     const folder = mkdtempSync(join(tmpdir(), 'outrider-drill-'));
-    process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+    folders.push(folder);
     return folder;
   }
 
