@@ -65,7 +65,7 @@ const nan: DecisionRow = {
         await mesh.models[0]!.behave({ does: 'nan' });
         const ejected = await measure(async () => (await mesh.ejections()) > 0, 8_000, fromMs);
         trial.within('it is ejected', 5_000, ejected);
-        const calls = await during(load, fromMs, trial.pick(3_000, 10_000));
+        const calls = await during(load, fromMs, trial.pick(5_500, 10_000));
         const wrong = tally(calls).failures.filter(({ what }) => what === ALTERED);
         trial.expect('no answer is altered', wrong.length === 0, `${wrong[0]?.count ?? 0} answers`);
         const out = untilLeftAlone(mesh.models[0]!, fromMs, performance.now());
