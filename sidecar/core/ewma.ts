@@ -44,6 +44,12 @@ export class PeakEwma {
     if (elapsedMs > this.peakMs) this.observe(elapsedMs, 0, nowMs);
   }
 
+  /** What was seen is history: whoever comes back costs what its peers do until its own calls say otherwise. What it usually needs stays known. */
+  forgetPeak(): void {
+    this.peakMs = 0;
+    this.samples = 0;
+  }
+
   /**
    * The estimate at `nowMs`. What is known fades into `neutralMs`, what a peer costs: an endpoint no call has
    * gone to for long is neither shunned for an old peak nor taken for idle.

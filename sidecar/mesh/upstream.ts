@@ -15,6 +15,7 @@ import { MAIN_CLUSTER } from '../discovery/knowledge.js';
 import type { LocalSettings } from '../http2/settings.js';
 import { Pool } from '../relay/pool.js';
 import type { Relay } from '../relay/relay.js';
+import { OncePer } from '../runtime/logger.js';
 import { Doubt } from './doubt.js';
 import { Endpoint, type EndpointEjection, labelOf, type Peer, whyEjected } from './endpoint.js';
 import { DEFAULT_MAX_ENDPOINTS, ownEndpoints } from './endpoint-subset.js';
@@ -45,6 +46,8 @@ export class Upstream implements Watched {
   /** Connections that were not made because there are as many as may be. */
   connectionsRefused = 0;
   readonly doubt = new Doubt();
+  /** A detector that trips and may eject nobody does so at every further fault. */
+  private readonly oncePer: OncePer;
   /** Told of every change of endpoints, of their connections and of who may receive traffic; it must not call back. */
   onChange: ((upstream: Upstream) => void) | null = null;
   /** Looks at the endpoints while there is traffic; null where nothing asks for that. */
@@ -69,6 +72,7 @@ export class Upstream implements Watched {
   ) {
     this.name = config.name;
     this.budget = new RetryBudget(config.budget);
+    this.oncePer = new OncePer(relay.clock);
     this.balancer = balancerOf(config, relay);
     this.starter = new Starter(relay.wheel, relay.clock);
     this.groups = new PriorityGroups(config.ejection, relay.random, this.starter);
@@ -165,6 +169,8 @@ export class Upstream implements Watched {
       | EndpointEjection
       | undefined;
     if (probe === undefined) return undefined;
+    // The trial shall be what speaks for or against it, not what led to its ejection.
+    probe.endpoint.latency.forgetPeak();
     this.refresh();
     return probe.endpoint;
   }
@@ -209,7 +215,10 @@ export class Upstream implements Watched {
     const fields = { upstream: this.name, endpoint: endpoint.label, why };
     if (verdict === Verdict.ejected || verdict === Verdict.reEjected) logger.warn(fields, 'endpoint ejected');
     else if (verdict === Verdict.readmitted) logger.info(fields, 'endpoint readmitted');
-    else logger.warn({ ...fields, verdict }, 'endpoint would have been ejected');
+    else {
+      const held = this.oncePer.pass(`${endpoint.label} ${verdict}`);
+      if (held >= 0) logger.warn({ ...fields, verdict, held }, 'endpoint would have been ejected');
+    }
   }
 
   /**
@@ -365,7 +374,11 @@ export class Upstream implements Watched {
   private onConnection(endpoint: Endpoint): void {
     const isConnected = endpoint.pool.isConnected;
     // Who is there from the beginning is no colder than the others.
-    if (isConnected && !endpoint.isConnected && !endpoint.isNew) this.scrutiny?.begin(endpoint);
+    if (isConnected && !endpoint.isConnected && !endpoint.isNew) {
+      // The time in which it was away must not go on speaking against it.
+      endpoint.latency.forgetPeak();
+      this.scrutiny?.begin(endpoint);
+    }
     if (isConnected || endpoint.pool.failures > 0) endpoint.isNew = false;
     if (endpoint.isConnected !== isConnected) {
       endpoint.isConnected = isConnected;

@@ -8,6 +8,17 @@ const near = (actual: number, expected: number): void =>
 describe('PeakEwma', () => {
   it('is neutral while it has no sample', () => near(new PeakEwma().estimate(42, 1e6), 42));
 
+  it('forgets what was seen when told to, but for what the endpoint usually needs', () => {
+    const ewma = new PeakEwma();
+    ewma.record(10, 0);
+    ewma.recordFault(5_000, 10, 1);
+    ewma.forgetPeak();
+    near(ewma.estimate(12, 2), 12);
+    near(ewma.meanMs, 10);
+    ewma.record(20, 3);
+    near(ewma.estimate(12, 3), 20);
+  });
+
   it('jumps up to a peak at once', () => {
     const ewma = new PeakEwma();
     ewma.record(10, 0);
