@@ -6,6 +6,8 @@
 
 /** Time in which the weight of what is known falls to 1/e. */
 export const DECAY_MS = 10_000;
+/** Without a sample for this long, nothing that was seen speaks for or against an endpoint any more. */
+export const STALE_MS = 10_000;
 /** A failure counts as this many times the present estimate, so that one halves the traffic and several end it. */
 export const FAULT_FACTOR = 3;
 /** Below this, three times as slow would be lost in the noise. */
@@ -59,6 +61,8 @@ export class PeakEwma {
     const ageMs = nowMs - this.updatedMs;
     // Under 50 ms the fading is less than half a per cent, and the exponential the dearest part of a pick.
     if (ageMs < 50) return this.peakMs;
+    // A long shadow: three faults of a frozen endpoint would keep calls from it for more than a minute after it is back.
+    if (ageMs >= STALE_MS) return neutralMs;
     return neutralMs + (this.peakMs - neutralMs) * Math.exp(-ageMs / DECAY_MS);
   }
 

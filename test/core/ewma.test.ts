@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { DECAY_MS, MAX_PENALTY_MS, PeakEwma } from '../../sidecar/core/ewma.js';
+import { DECAY_MS, MAX_PENALTY_MS, PeakEwma, STALE_MS } from '../../sidecar/core/ewma.js';
 
 const near = (actual: number, expected: number): void =>
   assert.ok(Math.abs(actual - expected) < 1e-6, `${actual}, not ${expected}`);
@@ -42,9 +42,10 @@ describe('PeakEwma', () => {
   it('fades towards what a peer costs when no call comes, from above and from below', () => {
     const ewma = new PeakEwma();
     ewma.record(1_000, 0);
-    near(ewma.estimate(10, DECAY_MS), 10 + 990 / Math.E);
-    near(ewma.estimate(5_000, DECAY_MS), 5_000 - 4_000 / Math.E);
-    assert.ok(Math.abs(ewma.estimate(10, 100 * DECAY_MS) - 10) < 1e-9);
+    near(ewma.estimate(10, DECAY_MS / 2), 10 + 990 / Math.sqrt(Math.E));
+    near(ewma.estimate(5_000, DECAY_MS / 2), 5_000 - 4_000 / Math.sqrt(Math.E));
+    near(ewma.estimate(10, STALE_MS - 1), 10 + 990 * Math.exp(-(STALE_MS - 1) / DECAY_MS));
+    near(ewma.estimate(10, STALE_MS), 10);
   });
 
   it('keeps a plain mean of successes, which one peak does not govern', () => {
