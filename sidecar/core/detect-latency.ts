@@ -2,15 +2,15 @@
  * Who is far slower than its peers at requests of similar size. Medians are compared: they are moved neither by a few
  * slow calls nor by a pause of ours. Sizes are told apart by powers of 4, for size explains most of a model's latency.
  */
+import { PER_MS, RecentTimes } from './recent-times.js';
 
 /** Latencies of this and of the previous span of time are known, ms. */
 export const SPAN_MS = 5_000;
 /** Sizes of requests: 0 to 3 octets, 4 to 15, … 64 MiB and more. */
 const SIZES = 14;
-/** Latencies are counted in buckets that begin at 1/16 ms, four to a doubling: a median is off by an eighth at most. */
-const PER_MS = 16;
-const STEPS = 4;
-const BUCKETS = 26 * STEPS;
+/** Four buckets to a doubling: a median is off by an eighth at most. */
+const STEP_BITS = 2;
+const DOUBLINGS = 26;
 /** Medians nearer than this are alike whatever their ratio, ms. */
 const MIN_EXCESS_MS = 2;
 
@@ -21,66 +21,16 @@ export interface LatencySettings {
   readonly minCalls: number;
 }
 
-class LatencyWindow {
-  private present = new Uint32Array(BUCKETS);
-  private previous = new Uint32Array(BUCKETS);
-  private presentCount = 0;
-  private previousCount = 0;
-  private span = Number.NEGATIVE_INFINITY;
-
-  get count(): number {
-    return this.presentCount + this.previousCount;
-  }
-
-  record(elapsedMs: number, nowMs: number): void {
-    const span = Math.floor(nowMs / SPAN_MS);
-    if (span > this.span) this.moveTo(span);
-    this.present[bucketOf(elapsedMs)]! += 1;
-    this.presentCount += 1;
-  }
-
-  /** Meaningless while `count` is 0. */
-  median(): number {
-    let left = this.count / 2;
-    for (let i = 0; i < BUCKETS; i += 1) {
-      const here = this.present[i]! + this.previous[i]!;
-      if (here > 0 && here >= left) return floorOf(i) + (floorOf(i + 1) - floorOf(i)) * (left / here);
-      left -= here;
-    }
-    return floorOf(BUCKETS);
-  }
-
-  forget(nowMs: number): void {
-    const span = Math.floor(nowMs / SPAN_MS);
-    if (span > this.span) this.moveTo(span);
-  }
-
-  private moveTo(span: number): void {
-    const spare = this.previous;
-    spare.fill(0);
-    if (span === this.span + 1) {
-      this.previous = this.present;
-      this.previousCount = this.presentCount;
-      this.present = spare;
-    } else {
-      this.present.fill(0);
-      this.previousCount = 0;
-    }
-    this.presentCount = 0;
-    this.span = span;
-  }
-}
-
 /** What one endpoint took lately, by the size of requests. */
 export class Latencies {
-  private readonly bySize: (LatencyWindow | undefined)[] = new Array(SIZES).fill(undefined);
+  private readonly bySize: (RecentTimes | undefined)[] = new Array(SIZES).fill(undefined);
 
   /** A unary call of `bytes` that succeeded after `elapsedMs`. */
   record(bytes: number, elapsedMs: number, nowMs: number): void {
     const size = sizeOf(bytes);
     let window = this.bySize[size];
     if (window === undefined) {
-      window = new LatencyWindow();
+      window = new RecentTimes(SPAN_MS, STEP_BITS, DOUBLINGS);
       this.bySize[size] = window;
     }
     window.record(elapsedMs, nowMs);
@@ -91,7 +41,7 @@ export class Latencies {
   }
 
   /** @internal */
-  at(size: number, nowMs: number): LatencyWindow | undefined {
+  at(size: number, nowMs: number): RecentTimes | undefined {
     const window = this.bySize[size];
     window?.forget(nowMs);
     return window;
@@ -122,7 +72,7 @@ export function judgeLatencies(
       const window = latencies.at(size, nowMs);
       return window === undefined || window.count < minCalls || window.count === 0
         ? []
-        : [{ i, calls: window.count, medianMs: window.median() }];
+        : [{ i, calls: window.count, medianMs: window.quantile(0.5) }];
     });
     if (known.length < 2) continue;
     const sorted = known.map(({ medianMs }) => medianMs).sort((a, b) => a - b);
@@ -154,18 +104,4 @@ function medianWithout(sorted: readonly number[], index: number): number {
 /** Powers of 4. */
 export function sizeOf(bytes: number): number {
   return bytes < 4 ? 0 : Math.min((31 - Math.clz32(Math.min(bytes, 0x7fff_ffff))) >> 1, SIZES - 1);
-}
-
-function bucketOf(elapsedMs: number): number {
-  const units = Math.min(elapsedMs * PER_MS, 0x7fff_ffff) | 0;
-  if (units < STEPS) return Math.max(units, 0);
-  const doublings = 31 - Math.clz32(units) - 2;
-  return Math.min(doublings * STEPS + (units >>> doublings), BUCKETS - 1);
-}
-
-/** The least latency of a bucket, ms. */
-function floorOf(bucket: number): number {
-  if (bucket < STEPS) return bucket / PER_MS;
-  const doublings = Math.floor(bucket / STEPS) - 1;
-  return ((bucket - doublings * STEPS) * 2 ** doublings) / PER_MS;
 }
