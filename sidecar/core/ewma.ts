@@ -67,7 +67,9 @@ export class PeakEwma {
   }
 
   private observe(sampleMs: number, kept: number, nowMs: number): void {
-    this.peakMs = sampleMs > this.peakMs ? sampleMs : this.peakMs * kept + sampleMs * (1 - kept);
+    // What had become stale must not come back with the first call that shows otherwise.
+    const isStale = nowMs - this.updatedMs >= STALE_MS;
+    this.peakMs = isStale || sampleMs > this.peakMs ? sampleMs : this.peakMs * kept + sampleMs * (1 - kept);
     this.updatedMs = nowMs;
     this.samples += 1;
   }
