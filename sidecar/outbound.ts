@@ -339,7 +339,10 @@ export class Outbound implements Primary, Refuge, Shaped {
       if (call.care !== null) this.remember(call, attempt);
       return call.finishWith(attempt);
     }
-    if (call.rival !== null && leaveToOther(call, attempt, outcome, this.relay.nowMs)) return;
+    if (call.rival !== null) {
+      if (leaveToOther(call, attempt, outcome, this.relay.nowMs)) return;
+      return this.fail(call, this.failureOf(call, attempt), outcome);
+    }
     const isUnarmed = attempt.ended === Ended.connectError && !call.upstream.isArmed;
     if (isUnarmed && this.wait(call)) return;
     if (this.tryAgain(call, attempt)) return;

@@ -44,7 +44,8 @@ export function leaveToOther(
 ): boolean {
   const { ended, status, endpoint } = attempt;
   const isOfTime = status === Status.DEADLINE_EXCEEDED || status === Status.CANCELLED;
-  if (outcome === Outcome.neutral && ended === Ended.trailers && !isOfTime) return false;
+  const isAskedAgain = call.match.plan.config.retry?.on.includes(status) === true;
+  if (outcome === Outcome.neutral && ended === Ended.trailers && !isOfTime && !isAskedAgain) return false;
   call.retry ??= new RetryState();
   noteFailure(call.retry, retryFacts(call, attempt, nowMs));
   if (!call.tried.includes(endpoint)) call.tried = [...call.tried, endpoint];

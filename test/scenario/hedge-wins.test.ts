@@ -217,6 +217,19 @@ describe('Scenario: a late call is sent a second time', () => {
     assert.equal(first.resetCode, ErrorCode.cancel);
   });
 
+  it('a copy’s word that the route would ask again for is a failure like others: the first one goes on', () => {
+    const retry = { ...aSafeRoute().retry!, attempts: 4, on: [14, 10] };
+    start({ retry }, {}, ['a', 'b', 'c']);
+    const [stream, first, second] = hedged();
+    second.fail(10);
+    stack.advance(1000);
+    assert.deepEqual([first.resetCode, requests().length], [undefined, 2]);
+    first.reply(Buffer.from('first'));
+    stack.run();
+    assert.equal(stream.body.toString(), 'first');
+    stack.assertIdle();
+  });
+
   it('the caller leaves: both copies are reset at once', () => {
     start();
     const [stream, first, second] = hedged();
