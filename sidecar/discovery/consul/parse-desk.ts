@@ -10,7 +10,8 @@ import type { FromWorker, ToWorker } from './parse-messages.js';
 export const SLICE = 200;
 
 interface Known {
-  readonly list: number;
+  /** That brought it. */
+  readonly job: number;
   /** Place of each instance, by its text. */
   readonly places: ReadonlyMap<string, number>;
 }
@@ -19,7 +20,6 @@ export class ParseDesk {
   private readonly known = new Map<number, Known>();
   /** Rows that have not been asked for yet, by job. */
   private readonly waiting = new Map<number, string[]>();
-  private lists = 0;
 
   constructor(private readonly send: (message: FromWorker) => void) {}
 
@@ -33,7 +33,7 @@ export class ParseDesk {
     try {
       const { instances, skipped, problem } = readInstances(body, { wan });
       const before = this.known.get(stream);
-      const old = before !== undefined && before.list === base ? before.places : undefined;
+      const old = before !== undefined && before.job === base ? before.places : undefined;
       const places = new Map<string, number>();
       const fresh: string[] = [];
       const from = new Int32Array(instances.length);
@@ -43,10 +43,9 @@ export class ParseDesk {
         from[i] = old?.get(text) ?? -1;
         if (from[i] === -1) fresh.push(text);
       }
-      this.lists += 1;
-      this.known.set(stream, { list: this.lists, places });
+      this.known.set(stream, { job, places });
       if (fresh.length > 0) this.waiting.set(job, fresh);
-      this.send({ kind: 'parsed', job, list: this.lists, from, fresh: fresh.length, skipped, problem });
+      this.send({ kind: 'parsed', job, from, fresh: fresh.length, skipped, problem });
     } catch (error) {
       this.send({ kind: 'failed', job, message: error instanceof Error ? error.message : String(error) });
     }

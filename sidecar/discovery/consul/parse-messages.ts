@@ -3,10 +3,11 @@
 export type ToWorker =
   | {
       readonly kind: 'parse';
+      /** Counted on through the life of the pool, whichever thread it goes to. */
       readonly job: number;
       /** One query. The worker remembers its last list, to send only what has changed. */
       readonly stream: number;
-      /** Number of the list that the main thread has; 0: none. */
+      /** The job that brought the list that the main thread has; 0: none. */
       readonly base: number;
       readonly wan: boolean;
       readonly body: Uint8Array;
@@ -17,9 +18,8 @@ export type ToWorker =
 export type FromWorker =
   | {
       readonly kind: 'parsed';
+      /** Also the `base` for the next. */
       readonly job: number;
-      /** Number of this list, a `base` for the next. */
-      readonly list: number;
       /** For each instance its place in the base, or -1 where it is new or changed. */
       readonly from: Int32Array;
       /** How many are -1: they follow in slices, in this order. */

@@ -30,6 +30,8 @@ export interface ParseThread {
 
 interface Job {
   readonly stream: Stream;
+  /** The list that its places are of: the stream may have gone on to another by the time it is answered. */
+  readonly before: readonly Instance[];
   readonly resolve: (list: InstanceList) => void;
   readonly reject: (error: Error) => void;
   readonly limit: Timer;
@@ -73,7 +75,7 @@ export class ParsePool {
     const job = this.nextId();
     const limit = this.timers.after(LIMIT_MS, () => this.end(`it took longer than ${LIMIT_MS} ms`), UNREF);
     return new Promise<InstanceList>((resolve, reject) => {
-      this.jobs.set(job, { stream, resolve, reject, limit, fresh: [] });
+      this.jobs.set(job, { stream, before: stream.latest, resolve, reject, limit, fresh: [] });
       try {
         this.running().postMessage(
           { kind: 'parse', job, stream: stream.id, base: stream.base, wan: stream.options.wan, body },
@@ -132,7 +134,7 @@ export class ParsePool {
     const job = this.jobs.get(id);
     if (job?.parsed === undefined) return;
     if (job.fresh.length < job.parsed.fresh) this.thread?.postMessage({ kind: 'next', job: id });
-    else this.finish(id)?.resolve(job.stream.assemble(job.parsed, job.fresh));
+    else this.finish(id)?.resolve(job.stream.assemble(job.parsed, job.before, job.fresh));
   }
 
   private finish(id: number): Job | undefined {
@@ -159,9 +161,9 @@ export class ParsePool {
 }
 
 class Stream implements InstanceStream {
-  /** The list that both sides have; 0: none. */
+  /** The job whose list both sides have; 0: none. */
   base = 0;
-  private latest: readonly Instance[] = [];
+  latest: readonly Instance[] = [];
 
   constructor(
     private readonly pool: ParsePool,
@@ -184,21 +186,25 @@ class Stream implements InstanceStream {
     this.latest = [];
   }
 
-  assemble(parsed: FromWorker & { kind: 'parsed' }, fresh: readonly Instance[]): InstanceList {
-    const { from, list, skipped, problem } = parsed;
+  assemble(
+    parsed: FromWorker & { kind: 'parsed' },
+    before: readonly Instance[],
+    fresh: readonly Instance[],
+  ): InstanceList {
+    const { from, job, skipped, problem } = parsed;
     const instances = new Array<Instance>(from.length);
     let next = 0;
     for (let i = 0; i < from.length; i += 1) {
       const place = from[i]!;
       if (place >= 0) {
-        instances[i] = this.latest[place]!;
+        instances[i] = before[place]!;
       } else {
         instances[i] = fresh[next]!;
         next += 1;
       }
     }
     this.latest = instances;
-    this.base = list;
+    this.base = job;
     return { instances, skipped, problem };
   }
 

@@ -1,5 +1,9 @@
 import assert from 'node:assert/strict';
-import { type Instance, readInstances } from '../../../sidecar/discovery/consul/instances.js';
+import {
+  type Instance,
+  type InstanceList,
+  readInstances,
+} from '../../../sidecar/discovery/consul/instances.js';
 import { ParseDesk, SLICE } from '../../../sidecar/discovery/consul/parse-desk.js';
 import type { FromWorker, ToWorker } from '../../../sidecar/discovery/consul/parse-messages.js';
 import { LARGE_BYTES, ParsePool, type ParseThread } from '../../../sidecar/discovery/consul/parse-pool.js';
@@ -133,6 +137,18 @@ describe('the parse pool', () => {
     const list = await settled(stream.read(bodyOf(fleet())));
     assert.deepEqual(list.instances, plainly(fleet()));
     assert.equal(threads[0]!.rows(), 2 * COUNT);
+  });
+
+  it('is not confused by a large answer that a small one has overtaken', async () => {
+    const stream = pool.stream(NEAR);
+    await settled(stream.read(bodyOf(fleet())));
+    const next = [entryOf(1000), ...fleet()];
+    const overtaken = stream.read(bodyOf(next));
+    assert.deepEqual((stream.read(bodyOf([entryOf(1)])) as InstanceList).instances, plainly([entryOf(1)]));
+    assert.deepEqual((await settled(overtaken)).instances, plainly(next));
+    const small = stream.read(bodyOf([entryOf(2)])) as InstanceList;
+    assert.deepEqual(small.instances, plainly([entryOf(2)]));
+    assert.deepEqual((await settled(stream.read(bodyOf(fleet())))).instances, plainly(fleet()));
   });
 
   it('rejects a large answer that is garbage, and goes on with the list before', async () => {
