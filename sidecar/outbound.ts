@@ -434,12 +434,9 @@ export class Outbound implements Primary, Refuge, Shaped {
   /** What it needs will come: endpoints from discovery, or our first identity. False: no room, or too late. */
   private wait(call: OutboundCall): boolean {
     const untilMs = call.startMs + MAX_WAIT_MS;
-    if (this.relay.nowMs < untilMs && this.waiting.add(call)) {
-      call.resumeAt(untilMs);
-      return true;
-    }
-    this.waiting.delete(call);
-    return false;
+    if (this.relay.nowMs >= untilMs || !this.waiting.add(call)) return false;
+    call.resumeAt(untilMs);
+    return true;
   }
 
   // ---- in detail ----
@@ -490,6 +487,7 @@ export class Outbound implements Primary, Refuge, Shaped {
   onResume(call: OutboundCall): void {
     const attempt = call.attempt as OutboundAttempt | null;
     if (attempt !== null && !attempt.isOver) return this.sendCopy(call, attempt);
+    this.waiting.delete(call);
     if (call.upstream.isRetired && !this.direction.redirect(call)) return;
     this.next(call);
   }

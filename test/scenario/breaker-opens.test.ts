@@ -10,6 +10,7 @@ import {
   anUpstream,
   aRoute,
   aSafeRoute,
+  aStreamRoute,
   type OutboundStack,
   Stack,
   type UpstreamOptions,
@@ -128,6 +129,17 @@ describe('Scenario: a breaker opens', () => {
     out.outbound.learn(knowledge);
     stack.run();
     for (const each of waiting) assert.equal(each.status, 0);
+  });
+
+  it('and who has waited for it long enough does not count against itself', () => {
+    const discovery = { service: 'digits', tags: [], meta: {}, failover: [] };
+    start({ maxPending: 2 }, { discovery, endpoints: [], routes: [aStreamRoute()] });
+    const waiting = [call(), call()];
+    stack.advance(15_100);
+    for (const each of waiting) assert.equal(each.reason, 'discovery-pending');
+    assert.equal(out.outbound.waitingCalls, 0);
+    assert.equal(hits('pending'), 0);
+    stack.assertIdle();
   });
 
   it('for attempts after failures: the failure is the answer', () => {
