@@ -176,6 +176,7 @@ export class ConnectIdentity implements IdentitySource {
     const before = this.identity;
     this.identity = made;
     if (before?.serial !== made.serial) this.nextReadMs = Number.POSITIVE_INFINITY;
+    this.sayAge();
     this.lookAgain();
     const isSame = before?.certChainPem === made.certChainPem && before.rootsPem === made.rootsPem;
     if (!isSame) for (const listener of [...this.listeners]) listener(made);
@@ -226,10 +227,7 @@ export class ConnectIdentity implements IdentitySource {
   }
 
   private lookNow(): void {
-    const problem = this.identity && this.ageProblem(this.identity);
-    if (problem === undefined) {
-      if (this.misfit === undefined) this.lastSaid = undefined;
-    } else this.say(problem, this.phaseKey());
+    if (!this.sayAge() && this.misfit === undefined) this.lastSaid = undefined;
     if (this.misfit !== undefined) this.fit(); // its fault may have been the clock's
     if (this.deps.clock.now() >= this.nextReadMs) {
       this.nextReadMs = Number.POSITIVE_INFINITY;
@@ -238,9 +236,13 @@ export class ConnectIdentity implements IdentitySource {
     this.lookAgain();
   }
 
-  private phaseKey(): string {
-    const identity = this.identity!;
-    return `${identity.serial} ${lifePhase(identity, this.deps.clock.wallNow())}`;
+  /** Once in each phase of each leaf. True when there is a problem with its age. */
+  private sayAge(): boolean {
+    const { identity } = this;
+    const problem = identity && this.ageProblem(identity);
+    if (identity === undefined || problem === undefined) return false;
+    this.say(problem, `${identity.serial} ${lifePhase(identity, this.deps.clock.wallNow())}`);
+    return true;
   }
 
   private reread(why: string): void {

@@ -263,6 +263,20 @@ describe('ConnectIdentity', () => {
     assert.deepEqual(Object.keys(identity.status()), ['notAfterMs']);
   });
 
+  it('says at once that a leaf comes with little of its life left', async () => {
+    const { at, problems, identity } = started();
+    const start = Date.UTC(2026, 0, 1);
+    const old = await root.leaf({
+      service: 'digits',
+      notBeforeMs: start - 9 * HOUR,
+      notAfterMs: start + HOUR,
+    });
+    await at(ROOTS).answer(7, rootsAnswer([root]));
+    await at(LEAF).answer(7, leafAnswer(old));
+    assert.deepEqual(problems, ['our certificate expires in 3599 s; Consul has given no new one']);
+    assert.equal(identity.status().problem, problems[0]);
+  });
+
   it('outlives a restart with its key only where the file says so', async () => {
     const leaf = await leafOf(root);
     for (const keys of [true, false]) {
