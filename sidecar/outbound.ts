@@ -447,9 +447,8 @@ export class Outbound implements Primary, Refuge, Shaped {
     // Rules changed meanwhile, and its cluster is gone.
     if (call.upstream.isRetired && !call.isCommitted && !this.direction.redirect(call)) return true;
     call.retry ??= new RetryState();
-    const { retry, breaker } = call;
+    const { retry } = call;
     retry.attempts = call.attemptsHere;
-    if (breaker !== null && !breaker.mayRetry()) return false;
     const wait = decideRetry(
       retry,
       retryFacts(call, attempt, now),

@@ -3,6 +3,7 @@
  * A6). The delay is a percentile of what calls of the same method took lately, so it follows the service; copies are a
  * share of the calls and come out of the retry budget too, so that a service that is slow as a whole is not hit twice.
  */
+import type { Breaker } from './breaker.js';
 import { type Percentile, UNKNOWN } from './percentile.js';
 import type { RetryBudget } from './retry-budget.js';
 
@@ -25,8 +26,8 @@ export interface HedgeFacts {
   readonly isRepeatable: boolean;
   /** An eligible endpoint is left that this call has not tried. */
   readonly isOtherAvailable: boolean;
-  /** The breaker lets one more attempt through. */
-  readonly isAllowed: boolean;
+  /** Bounds extra attempts. Null: no bound. */
+  readonly breaker: Breaker | null;
 }
 
 export const HEDGE_REFUSALS = ['request', 'endpoint', 'ratio', 'budget', 'breaker'] as const;
@@ -62,8 +63,9 @@ export class Hedge {
   take(facts: HedgeFacts, budget: RetryBudget, nowMs: number): boolean {
     if (!facts.isRepeatable) return this.refuse('request');
     if (!facts.isOtherAvailable) return this.refuse('endpoint');
-    if (!facts.isAllowed) return this.refuse('breaker');
     if (this.saved < ALMOST) return this.refuse('ratio');
+    // After what costs nothing to ask: the breaker counts only what it prevents.
+    if (facts.breaker?.mayRetry() === false) return this.refuse('breaker');
     if (!budget.withdraw(nowMs)) return this.refuse('budget');
     this.saved = Math.max(0, this.saved - 1);
     this.sent++;

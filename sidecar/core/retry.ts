@@ -4,6 +4,7 @@
  * rest, which need a route that is idempotent and asks for retries.
  */
 import { fullJitterMs } from './backoff.js';
+import type { Breaker } from './breaker.js';
 import { Ended, isNeverProcessed } from './outcome.js';
 import type { RetryBudget } from './retry-budget.js';
 import { Status } from './status.js';
@@ -33,6 +34,8 @@ export const NoRetry = {
   noTime: -6,
   /** The server asked not to be tried again. */
   pushback: -7,
+  /** The breaker lets no more extra attempts through. */
+  overBreaker: -8,
 } as const;
 export type NoRetry = (typeof NoRetry)[keyof typeof NoRetry];
 
@@ -44,6 +47,7 @@ export const NO_RETRY_NAMES: Readonly<Record<number, string>> = {
   [-5]: 'over-budget',
   [-6]: 'no-time',
   [-7]: 'pushback',
+  [-8]: 'over-breaker',
 };
 
 /** The route's part in it. Without `retry` only never-processed calls and marked refusals are tried again. */
@@ -75,6 +79,8 @@ export interface RetryFacts {
   readonly isOtherAvailable: boolean;
   /** Until the call's deadline; Infinity without one. */
   readonly timeLeftMs: number;
+  /** Bounds extra attempts; asked last, so that it counts only what it prevents. Null or absent: no bound. */
+  readonly breaker?: Breaker | null;
 }
 
 /** What a call remembers of its attempts. One per call; may be reused after `reset`. */
@@ -145,10 +151,14 @@ export function decideRetry(
 function afterNeverProcessed(state: RetryState, facts: RetryFacts, random: () => number): number {
   if (!facts.isRequestHeld) return NoRetry.notHeld;
   if (state.attempts >= MAX_ATTEMPTS) return NoRetry.exhausted;
-  if (facts.isOtherAvailable) return facts.timeLeftMs > 0 ? 0 : NoRetry.noTime;
+  if (facts.isOtherAvailable) {
+    if (!(facts.timeLeftMs > 0)) return NoRetry.noTime;
+    return isHeldBack(facts) ? NoRetry.overBreaker : 0;
+  }
   if (state.returns > 0) return NoRetry.exhausted;
   const delayMs = fullJitterMs(state.attempts, SAME_ENDPOINT_BASE_MS, SAME_ENDPOINT_MAX_MS, random);
   if (delayMs >= facts.timeLeftMs) return NoRetry.noTime;
+  if (isHeldBack(facts)) return NoRetry.overBreaker;
   state.returns += 1;
   return delayMs;
 }
@@ -163,6 +173,7 @@ function afterMarkedRefusal(
   if (!facts.isRequestHeld) return NoRetry.notHeld;
   if (state.attempts >= MAX_ATTEMPTS) return NoRetry.exhausted;
   if (!(facts.timeLeftMs > 0)) return NoRetry.noTime;
+  if (isHeldBack(facts)) return NoRetry.overBreaker;
   if (!budget.withdraw(nowMs)) return NoRetry.overBudget;
   state.refusals += 1;
   state.processed -= 1;
@@ -186,6 +197,11 @@ function afterFailure(
   const isBound = facts.pushbackMs !== NO_PUSHBACK && !facts.isOtherAvailable;
   const delayMs = isBound ? facts.pushbackMs : backoffMs;
   if (delayMs >= facts.timeLeftMs) return NoRetry.noTime;
+  if (isHeldBack(facts)) return NoRetry.overBreaker;
   if (!budget.withdraw(nowMs)) return NoRetry.overBudget;
   return delayMs;
+}
+
+function isHeldBack({ breaker }: RetryFacts): boolean {
+  return breaker?.mayRetry() === false;
 }

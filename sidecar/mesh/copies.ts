@@ -26,8 +26,7 @@ export function takeCopy(call: OutboundCall, first: OutboundAttempt, nowMs: numb
   const tried = [...(call.tried as Endpoint[]), first.endpoint];
   const isRepeatable = call.requestEnded && call.isReplayable && !call.isCommitted;
   const isOtherAvailable = !upstream.isRetired && upstream.hasUntried(tried);
-  const isAllowed = breaker === null || !isRepeatable || !isOtherAvailable || breaker.mayRetry();
-  if (!hedge.take({ isRepeatable, isOtherAvailable, isAllowed }, upstream.budget, nowMs)) return undefined;
+  if (!hedge.take({ isRepeatable, isOtherAvailable, breaker }, upstream.budget, nowMs)) return undefined;
   const endpoint = upstream.pickAgain(tried, nowMs, call.directed?.key);
   if (endpoint === undefined) return undefined;
   call.tried = tried;

@@ -22,6 +22,7 @@ export function retryFacts(call: OutboundCall, attempt: OutboundAttempt, nowMs: 
     isRequestHeld: call.isReplayable,
     isOtherAvailable: call.upstream.hasUntried(call.tried as Endpoint[]),
     timeLeftMs: call.deadlineMs - nowMs,
+    breaker: call.breaker,
   };
 }
 

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
+import { Breaker } from '../../sidecar/core/breaker.js';
 import { Hedge, type HedgeFacts } from '../../sidecar/core/hedge.js';
 import { Percentile } from '../../sidecar/core/percentile.js';
 import { RetryBudget } from '../../sidecar/core/retry-budget.js';
 
 const SETTINGS = { percentile: 0.95, minDelayMs: 1, maxRatio: 0.05 };
-const YES: HedgeFacts = { isRepeatable: true, isOtherAvailable: true, isAllowed: true };
+const YES: HedgeFacts = { isRepeatable: true, isOtherAvailable: true, breaker: null };
 const RICH = () => new RetryBudget({ ratio: 1, perSecond: 1000 });
 
 describe('Hedge', () => {
@@ -59,7 +60,6 @@ describe('Hedge', () => {
   for (const [fact, why] of [
     ['isRepeatable', 'request'],
     ['isOtherAvailable', 'endpoint'],
-    ['isAllowed', 'breaker'],
   ] as const) {
     it(`takes nothing from any budget without ${fact}`, () => {
       const hedge = new Hedge();
@@ -71,6 +71,21 @@ describe('Hedge', () => {
       assert.equal(hedge.take(YES, budget, 0), true);
     });
   }
+
+  it('takes nothing from any budget where the breaker is open, which hears only of copies that would be sent', () => {
+    const hedge = new Hedge();
+    const breaker = new Breaker({ maxInFlight: 0, maxPending: 0, maxRetries: 1 });
+    breaker.retries = 1;
+    const budget = RICH();
+    for (const over of [{ isRepeatable: false }, { isOtherAvailable: false }, {}])
+      assert.equal(hedge.take({ ...YES, ...over, breaker }, budget, 0), false);
+    assert.deepEqual([hedge.refused.ratio, breaker.hits.retries], [1, 0]);
+    calls(hedge, 100);
+    assert.equal(hedge.take({ ...YES, breaker }, budget, 0), false);
+    assert.deepEqual([hedge.refused.breaker, breaker.hits.retries, budget.granted], [1, 1, 0]);
+    breaker.retries = 0;
+    assert.equal(hedge.take({ ...YES, breaker }, budget, 0), true);
+  });
 
   it('needs the retry budget too, and keeps its own when there is none', () => {
     const hedge = new Hedge();

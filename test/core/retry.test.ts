@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { Breaker } from '../../sidecar/core/breaker.js';
 import { Ended } from '../../sidecar/core/outcome.js';
 import {
   decideRetry,
@@ -219,6 +220,44 @@ describe('decideRetry, and pushback', () => {
 
   it('is not bound by it at another endpoint', () => {
     assert.equal(decide({ facts: { pushbackMs: 300 } }), 12.5);
+  });
+});
+
+describe('decideRetry, with a breaker that lets no more attempts through', () => {
+  const cases: readonly [string, Partial<RetryFacts>][] = [
+    ['a failure', {}],
+    ['a call that was never processed', { ended: Ended.refusedStream }],
+    ['the same at the only endpoint', { ended: Ended.refusedStream, isOtherAvailable: false }],
+    ['a marked refusal', { isMarkedUnprocessed: true, status: Status.RESOURCE_EXHAUSTED }],
+  ];
+  const open = (): Breaker => {
+    const breaker = new Breaker({ maxInFlight: 0, maxPending: 0, maxRetries: 1 });
+    breaker.retries = 1;
+    return breaker;
+  };
+  for (const [name, facts] of cases) {
+    it(`ends ${name}, counts that, and takes nothing from the budget`, () => {
+      const breaker = open();
+      const budget = new RetryBudget({ ratio: 0, perSecond: 100 });
+      assert.equal(decide({ facts: { ...facts, breaker }, budget }), NoRetry.overBreaker);
+      assert.deepEqual([breaker.hits.retries, budget.granted], [1, 0]);
+      breaker.retries = 0;
+      assert.ok(decide({ facts: { ...facts, breaker }, budget }) >= 0);
+    });
+
+    it(`counts nothing of ${name} that would not be tried again`, () => {
+      for (const never of [{ isCommitted: true }, { isRequestHeld: false }, { timeLeftMs: 0 }]) {
+        const breaker = open();
+        assert.ok(decide({ facts: { ...facts, ...never, breaker } }) < 0);
+        assert.equal(breaker.hits.retries, 0);
+      }
+    });
+  }
+
+  it('counts nothing on a route that does not ask for retries', () => {
+    const breaker = open();
+    assert.equal(decide({ facts: { breaker }, route: PLAIN }), NoRetry.notRetryable);
+    assert.equal(breaker.hits.retries, 0);
   });
 });
 
