@@ -35,9 +35,10 @@ const UNREF = { unref: true } as const;
 interface Section {
   readonly name: string;
   readonly path: string;
-  /** Absent: nothing waits to be written. */
+  /** Absent: what was said last is on disk. */
   pending?: { readonly value: unknown };
   timer: Timer | undefined;
+  isWriting: boolean;
   /** Moves with every flush and removal: a write that was under way then would bring back something older. */
   overtakings: number;
   /** Digest and size of what is on disk, as far as known. */
@@ -84,8 +85,7 @@ export class CacheFile {
     if (!this.isUsable || this.isClosed) return;
     const known = this.sectionOf(section);
     known.pending = { value };
-    const delayMs = DEBOUNCE_MS + known.bytes / BYTES_PER_MS;
-    known.timer ??= this.timers.after(delayMs, () => void this.write(known), UNREF);
+    this.writeLater(known, DEBOUNCE_MS + known.bytes / BYTES_PER_MS);
   }
 
   /** Forgets a section, on disk too: for what must not be kept any longer. */
@@ -96,10 +96,15 @@ export class CacheFile {
     delete known.pending;
     known.overtakings += 1;
     known.digest = '';
-    if (this.isUsable) rmSync(known.path, { force: true });
+    if (!this.isUsable) return;
+    try {
+      rmSync(known.path, { force: true });
+    } catch (error) {
+      this.logger.warn({ file: known.path, section }, `a cache file cannot be removed: ${messageOf(error)}`);
+    }
   }
 
-  /** Writes everything that waits, before it returns. */
+  /** Writes everything that waits, or is being written, before it returns. */
   flush(): void {
     for (const section of this.sections.values()) {
       section.timer?.cancel();
@@ -128,7 +133,7 @@ export class CacheFile {
     let section = this.sections.get(name);
     if (section === undefined) {
       const path = join(this.dir, fileNameOf(name));
-      section = { name, path, timer: undefined, overtakings: 0, digest: '', bytes: 0 };
+      section = { name, path, timer: undefined, isWriting: false, overtakings: 0, digest: '', bytes: 0 };
       this.sections.set(name, section);
     }
     return section;
@@ -143,31 +148,46 @@ export class CacheFile {
     return value;
   }
 
-  /** In pieces, each in a turn of its own, then by the thread pool. */
+  /** One after the other, so that a slow one cannot end with something older than the next. */
   private async write(section: Section): Promise<void> {
     section.timer = undefined;
     const { pending, overtakings } = section;
     if (pending === undefined) return;
+    if (section.isWriting) return this.writeLater(section, DEBOUNCE_MS);
+    section.isWriting = true;
     const temporary = temporaryFor(section.path);
     try {
-      const encoder = new CacheEncoder(section.name);
-      for (const piece of jsonPieces(pending.value)) {
-        encoder.add(piece);
-        await this.nextTurn();
-      }
-      const file = encoder.end();
+      await this.writeInPieces(section, pending.value, temporary, overtakings);
       if (section.pending === pending) delete section.pending;
-      if (file.digest === section.digest || section.overtakings !== overtakings) return;
-      await writeDurably(temporary, file.chunks);
-      if (section.overtakings === overtakings) this.replace(section, temporary, file);
-      else rmSync(temporary, { force: true });
     } catch (error) {
       rmSync(temporary, { force: true });
       this.complain(section, error);
-      if (section.overtakings !== overtakings || this.isClosed) return;
-      section.pending ??= pending;
-      section.timer ??= this.timers.after(RETRY_MS, () => void this.write(section), UNREF);
+      if (section.overtakings === overtakings && !this.isClosed) this.writeLater(section, RETRY_MS);
     }
+    section.isWriting = false;
+  }
+
+  private writeLater(section: Section, delayMs: number): void {
+    section.timer ??= this.timers.after(delayMs, () => void this.write(section), UNREF);
+  }
+
+  /** Each piece in a turn of its own, then by the thread pool. */
+  private async writeInPieces(
+    section: Section,
+    value: unknown,
+    temporary: string,
+    overtakings: number,
+  ): Promise<void> {
+    const encoder = new CacheEncoder(section.name);
+    for (const piece of jsonPieces(value)) {
+      encoder.add(piece);
+      await this.nextTurn();
+    }
+    const file = encoder.end();
+    if (file.digest === section.digest || section.overtakings !== overtakings) return;
+    await writeDurably(temporary, file.chunks);
+    if (section.overtakings === overtakings) this.replace(section, temporary, file);
+    else rmSync(temporary, { force: true });
   }
 
   private writeNow(section: Section, file: EncodedCache): void {

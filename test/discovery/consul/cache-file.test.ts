@@ -15,7 +15,6 @@ import { join } from 'node:path';
 import { CacheFile } from '../../../sidecar/discovery/consul/cache-file.js';
 import { jsonPieces } from '../../../sidecar/discovery/consul/json-pieces.js';
 import { type Logger, silentLogger } from '../../../sidecar/runtime/logger.js';
-import { systemTimers } from '../../../sidecar/runtime/timers.js';
 import { ManualClock } from '../../support/manual-clock.js';
 import { until } from '../../support/processes.js';
 
@@ -37,7 +36,7 @@ describe('the cache file', () => {
 
   const openCache = (): CacheFile => CacheFile.open(dir, logger, clock);
   const files = (): string[] => readdirSync(dir);
-  const theFile = (): string => join(dir, files()[0]!);
+  const theFile = (): string => join(dir, files().find((name) => name.endsWith('.json'))!);
   const write = (value: unknown): void => {
     const cache = openCache();
     cache.save(SECTION, value);
@@ -86,15 +85,42 @@ describe('the cache file', () => {
   });
 
   it('lets a flush win over a slower write of something older', async () => {
-    const cache = CacheFile.open(dir, logger, systemTimers);
-    const large = Array.from({ length: 20_000 }, (_, i) => `older ${i}`);
-    cache.save(SECTION, large);
-    cache.flush();
+    const cache = openCache();
+    cache.save(SECTION, 'older');
+    clock.advance(1_000);
     cache.save(SECTION, ['newer']);
     cache.close();
     cache.save(SECTION, ['after the end']);
+    await clock.settle(10);
     assert.deepEqual(openCache().load(SECTION), ['newer']);
     assert.equal(files().length, 1);
+  });
+
+  it('flushes what is on its way to the disk too', async () => {
+    const cache = openCache();
+    cache.save(SECTION, 'value');
+    clock.advance(1_000);
+    await new Promise(setImmediate); // encoded by now, and handed to the disk
+    cache.close();
+    assert.equal(openCache().load(SECTION), 'value');
+    await until('the slower write gives up', () => files().length === 1);
+    assert.deepEqual(warnings, []);
+  });
+
+  it('writes one value of a section after the other', async () => {
+    const cache = openCache();
+    const long = Array.from({ length: 5_000 }, (_, i) => i);
+    cache.save(SECTION, long);
+    clock.advance(1_000);
+    cache.save(SECTION, 'newer');
+    clock.advance(1_001);
+    const held = async (): Promise<string> => {
+      await clock.settle(1);
+      return files().some((name) => name.endsWith('.json')) ? readFileSync(theFile(), 'utf8') : '';
+    };
+    assert.match(await until('the first is there', held), /4998,4999\]$/);
+    await clock.settle(1_000);
+    await until('the second is there', async () => (await held()).endsWith('\n"newer"'));
   });
 
   it('removes a section from the disk', () => {
