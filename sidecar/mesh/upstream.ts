@@ -348,20 +348,25 @@ export class Upstream implements Watched {
 
   /** Those that only replace others are not counted twice for long, and always may. */
   private mayOpen(): boolean {
-    const most = this.config.breaker?.maxConnections ?? 0;
-    if (most === 0) return true;
-    let n = 0;
-    for (const { pool } of this.endpoints) n += pool.current;
-    if (n < most) return true;
+    if (this.hasRoom) return true;
     this.connectionsRefused++;
     return false;
   }
 
-  /** Room for a connection may have come: the first that has none takes it. */
+  /** For one more connection. */
+  private get hasRoom(): boolean {
+    const most = this.config.breaker?.maxConnections ?? 0;
+    if (most === 0) return true;
+    let n = 0;
+    for (const { pool } of this.endpoints) n += pool.current;
+    return n < most;
+  }
+
+  /** Room for a connection may have come: those that have none take it, or wait until they may try again. */
   private fillStarved(): void {
     for (const endpoint of this.endpoints) {
-      const { pool } = endpoint;
-      if (isStarted(endpoint) && pool.current === 0 && pool.failures === 0) return pool.start();
+      if (!this.hasRoom) return;
+      if (isStarted(endpoint) && endpoint.pool.current === 0) endpoint.pool.start();
     }
   }
 

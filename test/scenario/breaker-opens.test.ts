@@ -189,6 +189,23 @@ describe('Scenario: a breaker opens', () => {
     for (let i = 0; i < 10; i++) assert.equal(call().status, 0);
   });
 
+  it('for connections: one that could once not be reached has its turn again', () => {
+    start({ maxConnections: 1 }, { pool: { connections: 1 } });
+    const open = (): string[] => ['a', 'b'].filter((name) => stack.backend(name).open.length > 0);
+    const fail = (name: string): void => {
+      stack.backend(name).mode = 'refuses';
+      for (const { socket } of stack.backend(name).open) socket.break();
+      stack.advance(10_000);
+    };
+    const [first] = open();
+    const second = first === 'a' ? 'b' : 'a';
+    fail(first!);
+    assert.deepEqual(open(), [second]);
+    stack.backend(first!).mode = 'accepts';
+    fail(second);
+    assert.deepEqual(open(), [first]);
+  });
+
   it('connections are replaced all the same, make before break', () => {
     start({ maxConnections: 2 });
     out.upstream.refreshConnections();
