@@ -51,18 +51,6 @@ export class ConsulAgent implements AgentReader {
     );
   }
 
-  delete(path: string, query: Query, options: GetOptions): Promise<Answer> {
-    return this.exchange(options, (common) => this.client._delete({ ...common, path, query: { ...query } }));
-  }
-
-  /**
-   * @param definition in the agent's own spelling (`Name`, `Kind`, …): the client's own function of this name drops
-   * `Kind` and `Weights`. Checks that are not in it any more are removed.
-   */
-  registerService(definition: object, options: GetOptions): Promise<Answer> {
-    return this.put('/agent/service/register', { 'replace-existing-checks': 'true' }, definition, options);
-  }
-
   deregisterService(id: string, options: GetOptions): Promise<Answer> {
     return this.exchange(options, (common) => this.client.agent.service.deregister({ ...common, id }));
   }
@@ -76,16 +64,6 @@ export class ConsulAgent implements AgentReader {
   ): Promise<Answer> {
     const path = `/agent/check/update/${encodeURIComponent(id)}`;
     return this.put(path, {}, { Status: status, Output: output }, options);
-  }
-
-  /** What is registered with this agent: JSON, by id. */
-  services(options: GetOptions): Promise<Answer> {
-    return this.exchange(options, (common) => this.client.agent.service.list({ ...common }));
-  }
-
-  /** The checks of this agent: JSON, by id. */
-  checks(options: GetOptions): Promise<Answer> {
-    return this.exchange(options, (common) => this.client.agent.checks({ ...common }));
   }
 
   /** Ends what is under way as `cancelled`, and closes every connection. */
@@ -141,7 +119,6 @@ type Request = Common & {
 interface Client extends Consul {
   _get(request: Request): Promise<unknown>;
   _put(request: Request): Promise<unknown>;
-  _delete(request: Request): Promise<unknown>;
   _ext(event: 'onRequest', step: (request: PapiRequest, next: () => void) => void): void;
 }
 

@@ -213,18 +213,20 @@ describe('the client of a real Consul', () => {
       const proxy = { Kind: 'connect-proxy', Proxy: { DestinationServiceName: 'p' } };
       const weights = { Passing: 3, Warning: 1 };
       const definition = { ID: 'p-1', Name: 'p-proxy', Port: 1, ...proxy, Weights: weights, Checks: [check] };
-      await agent.registerService(definition, OPTIONS);
+      const register = (what: object) =>
+        agent.put('/agent/service/register', { 'replace-existing-checks': 'true' }, what, OPTIONS);
+      await register(definition);
       await agent.updateCheck('p:serves', 'passing', 'it serves', OPTIONS);
-      const services = JSON.parse((await agent.services(OPTIONS)).body.toString());
+      const services = JSON.parse((await agent.get('/agent/services', {}, OPTIONS)).body.toString());
       assert.equal(services['p-1'].Kind, 'connect-proxy');
       assert.deepEqual(services['p-1'].Weights, weights);
-      const checks = JSON.parse((await agent.checks(OPTIONS)).body.toString());
+      const checks = JSON.parse((await agent.get('/agent/checks', {}, OPTIONS)).body.toString());
       assert.equal(checks['p:serves'].Status, 'passing');
       assert.equal(checks['p:serves'].Output, 'it serves');
-      await agent.registerService({ ...definition, Checks: [] }, OPTIONS);
-      assert.equal((await agent.checks(OPTIONS)).body.toString().trim(), '{}');
+      await register({ ...definition, Checks: [] });
+      assert.equal((await agent.get('/agent/checks', {}, OPTIONS)).body.toString().trim(), '{}');
       await agent.deregisterService('p-1', OPTIONS);
-      assert.equal((await agent.services(OPTIONS)).body.toString().trim(), '{}');
+      assert.equal((await agent.get('/agent/services', {}, OPTIONS)).body.toString().trim(), '{}');
       await assert.rejects(
         agent.updateCheck('p:serves', 'passing', '', OPTIONS),
         (error) => error instanceof AgentError && error.fault === 'status',
@@ -241,12 +243,12 @@ describe('the client of a real Consul', () => {
     writeFileSync(tokenFile, '5ec4e7-70ce-4-marker');
     const agent = new ConsulAgent(agentSettings({ ...CONFIG, address: server.url, tokenFile }, {}));
     try {
-      await assert.rejects(agent.services(OPTIONS), (error: AgentError) => {
+      await assert.rejects(agent.get('/agent/services', {}, OPTIONS), (error: AgentError) => {
         assert.equal(error.message, '403 ACL not found');
         return error.status === 403;
       });
       writeFileSync(tokenFile, server.token!);
-      assert.equal((await agent.services(OPTIONS)).status, 200);
+      assert.equal((await agent.get('/agent/services', {}, OPTIONS)).status, 200);
     } finally {
       agent.close();
       await server.stop();
