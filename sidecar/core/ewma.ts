@@ -43,7 +43,7 @@ export class PeakEwma {
 
   /** A call given up after `elapsedMs`: it would have taken at least that long. */
   recordAtLeast(elapsedMs: number, nowMs: number): void {
-    if (elapsedMs > this.peakMs) this.observe(elapsedMs, 0, nowMs);
+    if (elapsedMs > this.peakMs || this.isStale(nowMs)) this.observe(elapsedMs, 0, nowMs);
   }
 
   /** What was seen is history: whoever comes back costs what its peers do until its own calls say otherwise. What it usually needs stays known. */
@@ -68,10 +68,14 @@ export class PeakEwma {
 
   private observe(sampleMs: number, kept: number, nowMs: number): void {
     // What had become stale must not come back with the first call that shows otherwise.
-    const isStale = nowMs - this.updatedMs >= STALE_MS;
-    this.peakMs = isStale || sampleMs > this.peakMs ? sampleMs : this.peakMs * kept + sampleMs * (1 - kept);
+    this.peakMs =
+      this.isStale(nowMs) || sampleMs > this.peakMs ? sampleMs : this.peakMs * kept + sampleMs * (1 - kept);
     this.updatedMs = nowMs;
     this.samples += 1;
+  }
+
+  private isStale(nowMs: number): boolean {
+    return nowMs - this.updatedMs >= STALE_MS;
   }
 
   /** Share of the old value that survives a sample at `nowMs`: it depends on the time since the last one, not on their number. */

@@ -55,6 +55,13 @@ describe('PeakEwma', () => {
     near(ewma.estimate(10, STALE_MS), 3);
   });
 
+  it('and learns from a call that was given up, however high the peak was before it', () => {
+    const ewma = new PeakEwma();
+    ewma.record(5_000, 0);
+    ewma.recordAtLeast(45, STALE_MS);
+    near(ewma.estimate(10, STALE_MS), 45);
+  });
+
   it('keeps a plain mean of successes, which one peak does not govern', () => {
     const ewma = new PeakEwma();
     for (let i = 0; i < 100; i += 1) ewma.record(10, i * 100);
