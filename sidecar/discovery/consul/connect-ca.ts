@@ -2,6 +2,7 @@
 
 import { createPeerTrust } from '../../identity/peer.js';
 import { isFault } from '../../identity/spiffe.js';
+import { fieldIn, listIn, textIn } from './json-fields.js';
 
 export interface ConnectRoots {
   readonly trustDomain: string;
@@ -24,18 +25,18 @@ export function parseRootsAnswer(body: Buffer): ConnectRoots {
   return readRoots(decode(body, 'the roots'));
 }
 
-export function readRoots(answer: unknown): ConnectRoots {
-  const trustDomain = textOf(answer, 'TrustDomain');
+function readRoots(answer: unknown): ConnectRoots {
+  const trustDomain = textIn(answer, 'TrustDomain');
   if (trustDomain === '') throw new Error('the answer names no TrustDomain');
-  const listed = fieldOf(answer, 'Roots');
-  if (!Array.isArray(listed) || listed.length === 0) throw new Error('the answer lists no Roots');
-  const active = textOf(answer, 'ActiveRootID');
+  const listed = listIn(answer, 'Roots');
+  if (listed.length === 0) throw new Error('the answer lists no Roots');
+  const active = textIn(answer, 'ActiveRootID');
   const isActive = (root: unknown): boolean =>
-    active === '' ? fieldOf(root, 'Active') === true : textOf(root, 'ID') === active;
+    active === '' ? fieldIn(root, 'Active') === true : textIn(root, 'ID') === active;
   const good: string[] = [];
   const refused: string[] = [];
   for (const root of [...listed.filter(isActive), ...listed.filter((each) => !isActive(each))]) {
-    const pem = textOf(root, 'RootCert');
+    const pem = textIn(root, 'RootCert');
     const trust = createPeerTrust(trustDomain, pem);
     if (isFault(trust)) refused.push(trust.fault);
     else good.push(endLine(pem));
@@ -54,9 +55,9 @@ export function parseLeafAnswer(body: Buffer): ConnectLeaf {
   return readLeaf(decode(body, 'the leaf'));
 }
 
-export function readLeaf(answer: unknown): ConnectLeaf {
-  const certPem = textOf(answer, 'CertPEM');
-  const keyPem = textOf(answer, 'PrivateKeyPEM');
+function readLeaf(answer: unknown): ConnectLeaf {
+  const certPem = textIn(answer, 'CertPEM');
+  const keyPem = textIn(answer, 'PrivateKeyPEM');
   if (certPem === '') throw new Error('the answer has no CertPEM');
   if (keyPem === '') throw new Error('the answer has no PrivateKeyPEM');
   return { certPem: endLine(certPem), keyPem };
@@ -79,9 +80,7 @@ export function keptLeaf(kept: unknown): ConnectLeaf | undefined {
 }
 
 function intermediatesOf(root: unknown): string {
-  const listed = fieldOf(root, 'IntermediateCerts');
-  if (!Array.isArray(listed)) return '';
-  return listed
+  return listIn(root, 'IntermediateCerts')
     .filter((pem) => typeof pem === 'string')
     .map(endLine)
     .join('');
@@ -94,16 +93,6 @@ function decode(body: Buffer, what: string): unknown {
   } catch {
     throw new Error(`${what}: the answer is not JSON (${body.length} bytes)`);
   }
-}
-
-function fieldOf(value: unknown, name: string): unknown {
-  if (typeof value !== 'object' || value === null || !Object.hasOwn(value, name)) return undefined;
-  return (value as Readonly<Record<string, unknown>>)[name];
-}
-
-function textOf(value: unknown, name: string): string {
-  const found = fieldOf(value, name);
-  return typeof found === 'string' ? found : '';
 }
 
 function endLine(pem: string): string {

@@ -8,6 +8,7 @@
 
 import type { Action } from '../../core/intentions.js';
 import { AgentError, type AgentReader, type GetOptions, type Query } from './answer.js';
+import { fieldIn } from './json-fields.js';
 
 /**
  * `refused`: the token may not read the intentions of this service, so that a list of them may have holes; `untold`: it
@@ -37,23 +38,23 @@ export async function askDefault(
   const query = { source: NOBODY, destination: service };
   const check = await read(agent, options, '/connect/intentions/check', query);
   if ('problem' in check) return { kind: check.isRefusal ? 'refused' : 'failed', problem: check.problem };
-  const allowed = fieldOf(check.value, 'Allowed');
+  const allowed = fieldIn(check.value, 'Allowed');
   if (typeof allowed !== 'boolean')
     return { kind: 'failed', problem: 'the check of intentions gives no Allowed' };
   if (!isCovered) return { kind: 'known', action: allowed ? 'allow' : 'deny' };
   const self = await read(agent, options, '/agent/self', {});
-  const action = 'problem' in self ? undefined : configuredAction(fieldOf(self.value, 'DebugConfig'));
+  const action = 'problem' in self ? undefined : configuredAction(fieldIn(self.value, 'DebugConfig'));
   return action === undefined ? { kind: 'untold' } : { kind: 'known', action };
 }
 
 /** From `DebugConfig` of `/v1/agent/self`, whose fields moved with the versions. */
 export function configuredAction(debug: unknown): Action | undefined {
   // 1.17 and later: apart from the ACLs.
-  const own = fieldOf(debug, 'DefaultIntentionPolicy');
+  const own = fieldIn(debug, 'DefaultIntentionPolicy');
   if (own === 'allow' || own === 'deny') return own;
-  const resolver = fieldOf(debug, 'ACLResolverSettings');
-  const enabled = fieldOf(debug, 'ACLsEnabled') ?? fieldOf(resolver, 'ACLsEnabled');
-  const policy = fieldOf(debug, 'ACLDefaultPolicy') ?? fieldOf(resolver, 'ACLDefaultPolicy');
+  const resolver = fieldIn(debug, 'ACLResolverSettings');
+  const enabled = fieldIn(debug, 'ACLsEnabled') ?? fieldIn(resolver, 'ACLsEnabled');
+  const policy = fieldIn(debug, 'ACLDefaultPolicy') ?? fieldIn(resolver, 'ACLDefaultPolicy');
   if (enabled === false) return 'allow';
   if (enabled !== true) return undefined;
   // `extend-cache` and whatever else is not `allow`.
@@ -71,9 +72,4 @@ async function read(agent: AgentReader, options: GetOptions, path: string, query
       return { problem: `${path}: the answer is not JSON`, isRefusal: false };
     return { problem: error.message, isRefusal: error.status === 403 };
   }
-}
-
-function fieldOf(value: unknown, field: string): unknown {
-  if (typeof value !== 'object' || value === null || !Object.hasOwn(value, field)) return undefined;
-  return (value as Readonly<Record<string, unknown>>)[field];
 }

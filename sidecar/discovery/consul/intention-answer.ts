@@ -6,6 +6,7 @@
 
 import type { Intention } from '../../core/intentions.js';
 import { type HeaderMatch, notHonoured, type Permission } from '../../core/permissions.js';
+import { fieldIn, textIn } from './json-fields.js';
 
 export interface Rules {
   readonly intentions: readonly Intention[];
@@ -47,26 +48,26 @@ export function readIntentions(answer: unknown, service: string): Rules {
 
 /** A partial wildcard is not Consul's. */
 function nameIn(entry: unknown, field: string): string {
-  const name = fieldOf(entry, field);
+  const name = fieldIn(entry, field);
   if (typeof name !== 'string' || name === '') throw new Error(`an intention has no ${field}`);
   if (name !== '*' && name.includes('*')) throw new Error(`${field}: a service or "*" is expected`);
   return name;
 }
 
 function isOurs(entry: unknown, side: 'Source' | 'Destination'): boolean {
-  const isDefault = (field: string): boolean => ['', 'default', '*'].includes(textOf(entry, field));
-  return isDefault(`${side}NS`) && isDefault(`${side}Partition`) && textOf(entry, `${side}Peer`) === '';
+  const isDefault = (field: string): boolean => ['', 'default', '*'].includes(textIn(entry, field));
+  return isDefault(`${side}NS`) && isDefault(`${side}Partition`) && textIn(entry, `${side}Peer`) === '';
 }
 
 function whatOf(entry: unknown, notes: string[]): Pick<Intention, 'action' | 'permissions'> {
   const doubts = doubtsOf(entry);
-  const listed = fieldOf(entry, 'Permissions');
+  const listed = fieldIn(entry, 'Permissions');
   if (Array.isArray(listed) && listed.length > 0) {
     const permissions = listed.map((each) => readPermission(each, doubts.length > 0));
     notes.push(...doubts, ...notHonoured(permissions));
     return { action: 'deny', permissions };
   }
-  const action = textOf(entry, 'Action');
+  const action = textIn(entry, 'Action');
   if (action === 'deny') return { action };
   if (action !== 'allow') doubts.push(`the action ${JSON.stringify(action.slice(0, 40))} is not known`);
   notes.push(...doubts.map((doubt) => `${doubt}; it denies`));
@@ -76,11 +77,11 @@ function whatOf(entry: unknown, notes: string[]): Pick<Intention, 'action' | 'pe
 /** What an intention asks beyond the name of the caller, in words. */
 function doubtsOf(entry: unknown): string[] {
   const doubts: string[] = [];
-  const type = textOf(entry, 'SourceType');
+  const type = textIn(entry, 'SourceType');
   if (type !== '' && type !== 'consul')
     doubts.push(`sources of the type ${JSON.stringify(type.slice(0, 40))}`);
-  if (textOf(entry, 'SourceSamenessGroup') !== '') doubts.push('a sameness group');
-  if (isSet(fieldOf(entry, 'JWT'))) doubts.push('a JWT is asked for');
+  if (textIn(entry, 'SourceSamenessGroup') !== '') doubts.push('a sameness group');
+  if (isSet(fieldIn(entry, 'JWT'))) doubts.push('a JWT is asked for');
   return doubts;
 }
 
@@ -99,13 +100,13 @@ const HEADER_FIELDS = [
 ];
 
 function readPermission(entry: unknown, isDoubtful: boolean): Permission {
-  const http = fieldOf(entry, 'HTTP');
+  const http = fieldIn(entry, 'HTTP');
   const paths = (['PathExact', 'PathPrefix', 'PathRegex'] as const).filter(
-    (field) => textOf(http, field) !== '',
+    (field) => textIn(http, field) !== '',
   );
   const methods = listOf(http, 'Methods');
   const headers = listOf(http, 'Header')?.map(readHeader);
-  const action = textOf(entry, 'Action');
+  const action = textIn(entry, 'Action');
   const isForeign =
     isDoubtful ||
     (action !== 'allow' && action !== 'deny') ||
@@ -117,9 +118,9 @@ function readPermission(entry: unknown, isDoubtful: boolean): Permission {
     headers?.includes(undefined) !== false;
   return {
     action: action === 'allow' ? 'allow' : 'deny',
-    ...(paths.includes('PathExact') ? { pathExact: textOf(http, 'PathExact') } : {}),
-    ...(paths.includes('PathPrefix') ? { pathPrefix: textOf(http, 'PathPrefix') } : {}),
-    ...(paths.includes('PathRegex') ? { pathRegex: textOf(http, 'PathRegex') } : {}),
+    ...(paths.includes('PathExact') ? { pathExact: textIn(http, 'PathExact') } : {}),
+    ...(paths.includes('PathPrefix') ? { pathPrefix: textIn(http, 'PathPrefix') } : {}),
+    ...(paths.includes('PathRegex') ? { pathRegex: textIn(http, 'PathRegex') } : {}),
     methods: (methods ?? []).filter((method) => typeof method === 'string'),
     headers: (headers ?? []).filter((header) => header !== undefined),
     isForeign,
@@ -128,24 +129,24 @@ function readPermission(entry: unknown, isDoubtful: boolean): Permission {
 
 /** Undefined: not a match we know. */
 function readHeader(entry: unknown): HeaderMatch | undefined {
-  const name = textOf(entry, 'Name');
+  const name = textIn(entry, 'Name');
   if (name === '' || hasOthers(entry, HEADER_FIELDS)) return undefined;
   const kinds = (['Exact', 'Prefix', 'Suffix', 'Contains', 'Regex'] as const).filter(
-    (field) => textOf(entry, field) !== '',
+    (field) => textIn(entry, field) !== '',
   );
-  const isPresent = fieldOf(entry, 'Present') === true;
+  const isPresent = fieldIn(entry, 'Present') === true;
   if (kinds.length + (isPresent ? 1 : 0) !== 1) return undefined;
   const common = {
     name,
-    invert: fieldOf(entry, 'Invert') === true,
-    ignoreCase: fieldOf(entry, 'IgnoreCase') === true,
+    invert: fieldIn(entry, 'Invert') === true,
+    ignoreCase: fieldIn(entry, 'IgnoreCase') === true,
   };
   if (isPresent) return { ...common, kind: 'present', value: '' };
   const kind = kinds[0]!;
   return {
     ...common,
     kind: kind.toLowerCase() as HeaderMatch['kind'],
-    value: textOf(entry, kind),
+    value: textIn(entry, kind),
   };
 }
 
@@ -164,18 +165,9 @@ function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-function fieldOf(value: unknown, field: string): unknown {
-  return isObject(value) && Object.hasOwn(value, field) ? value[field] : undefined;
-}
-
-function textOf(value: unknown, field: string): string {
-  const found = fieldOf(value, field);
-  return typeof found === 'string' ? found : '';
-}
-
 /** Empty where there is none; undefined where there is something else. */
 function listOf(value: unknown, field: string): readonly unknown[] | undefined {
-  const found = fieldOf(value, field);
+  const found = fieldIn(value, field);
   if (found === undefined || found === null) return [];
   return Array.isArray(found) ? (found as unknown[]) : undefined;
 }

@@ -3,21 +3,22 @@
 export type Json = Readonly<Record<string, unknown>>;
 
 export function objectIn(value: unknown, field: string): Json | undefined {
-  const found = own(value, field);
+  const found = fieldIn(value, field);
   return typeof found === 'object' && found !== null && !Array.isArray(found) ? (found as Json) : undefined;
 }
 
 export function textIn(value: unknown, field: string): string {
-  const found = own(value, field);
+  const found = fieldIn(value, field);
   return typeof found === 'string' ? found : '';
 }
 
 export function listIn(value: unknown, field: string): readonly unknown[] {
-  const found = own(value, field);
+  const found = fieldIn(value, field);
   return Array.isArray(found) ? found : [];
 }
 
-function own(value: unknown, field: string): unknown {
+/** Of whatever type; undefined where there is none of its own. */
+export function fieldIn(value: unknown, field: string): unknown {
   if (typeof value !== 'object' || value === null || !Object.hasOwn(value, field)) return undefined;
   return (value as Json)[field];
 }
