@@ -43,7 +43,8 @@ export class PeakEwma {
 
   /** A call given up after `elapsedMs`: it would have taken at least that long. */
   recordAtLeast(elapsedMs: number, nowMs: number): void {
-    if (elapsedMs > this.peakMs || this.isStale(nowMs)) this.observe(elapsedMs, 0, nowMs);
+    const knownMs = this.isStale(nowMs) ? this.meanMs : this.peakMs;
+    if (elapsedMs > knownMs) this.observe(elapsedMs, 0, nowMs);
   }
 
   /** What was seen is history: whoever comes back costs what its peers do until its own calls say otherwise. What it usually needs stays known. */

@@ -57,7 +57,10 @@ describe('PeakEwma', () => {
 
   it('and learns from a call that was given up, however high the peak was before it', () => {
     const ewma = new PeakEwma();
+    ewma.record(20, 0);
     ewma.record(5_000, 0);
+    ewma.recordAtLeast(1, STALE_MS);
+    near(ewma.estimate(10, STALE_MS), 10);
     ewma.recordAtLeast(45, STALE_MS);
     near(ewma.estimate(10, STALE_MS), 45);
   });
