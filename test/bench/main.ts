@@ -1,6 +1,7 @@
 /** Entry of the benchmarks: `npm run bench -- relay`, and the others that `options.ts` lists. Exit codes 0, 1, 2. */
 
 import { writeFileSync } from 'node:fs';
+import { UsageError } from '../support/command-line.js';
 import { renderChart } from './chart.js';
 import { benchDecisions, renderDecisions } from './decisions.js';
 import { benchDiscovery } from './discovery.js';
@@ -9,7 +10,7 @@ import { benchFaults } from './faults.js';
 import { renderFaults } from './faults-table.js';
 import { installPeers } from './install-peers.js';
 import { LoadProcess } from './load-process.js';
-import { type BenchOptions, readOptions, USAGE, UsageError } from './options.js';
+import { type BenchOptions, readOptions, USAGE } from './options.js';
 import { FULL, measureOverload, QUICK, SETUPS } from './overload.js';
 import { meetsBars, type OverloadFigures, renderOverload } from './overload-figures.js';
 import { benchRelay } from './relay.js';

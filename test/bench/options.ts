@@ -1,7 +1,7 @@
 /** The command line of the benchmark. */
 
 import { resolve } from 'node:path';
-import { parseArgs } from 'node:util';
+import { parseCommandLine, readOnly, UsageError, wholeNumber } from '../support/command-line.js';
 import { ROWS } from './faults-rows.js';
 import { MODES } from './modes.js';
 
@@ -35,27 +35,26 @@ export interface BenchOptions {
   readonly profile?: string;
 }
 
-/** A mistake on the command line. */
-export class UsageError extends Error {}
-
 const SUBJECTS = ['outrider', 'nginx', 'haproxy', 'envoy', 'node:http2', 'grpc-js'];
 
-function readOnly(text: string): Set<string> {
-  const names = text.split(',').filter((name) => name !== '');
-  const known = [...MODES.map((mode) => mode.name), ...SUBJECTS, ...ROWS.map((row) => row.name)];
-  const unknown = names.find((name) => !known.includes(name));
-  if (unknown !== undefined)
-    throw new UsageError(`--only: found ${unknown}; expected one of ${known.join(', ')}`);
-  return new Set(names);
-}
+/** What `--only` may name: modes and subjects of the relay, rows of the faults. */
+const NAMES = [...MODES.map((mode) => mode.name), ...SUBJECTS, ...ROWS.map((row) => row.name)];
 
 export function readOptions(args: readonly string[]): BenchOptions {
-  const parsed = parse(args);
-  const { values, positionals } = parsed;
+  const { values, positionals } = parseCommandLine(args, {
+    only: { type: 'string' },
+    runs: { type: 'string' },
+    quick: { type: 'boolean' },
+    calls: { type: 'string' },
+    json: { type: 'boolean' },
+    output: { type: 'string' },
+    chart: { type: 'string' },
+    profile: { type: 'string' },
+  });
   if (positionals.length > 1) throw new UsageError(`found ${positionals.join(' ')}; expected one benchmark`);
   return {
     command: positionals[0] ?? '',
-    only: readOnly(values.only ?? ''),
+    only: readOnly(values.only, NAMES),
     runs: wholeNumber('--runs', values.runs ?? (values.quick ? '1' : '5')),
     quick: values.quick ?? false,
     calls: wholeNumber('--calls', values.calls ?? (values.quick ? '100000' : '1000000')),
@@ -64,32 +63,4 @@ export function readOptions(args: readonly string[]): BenchOptions {
     ...(values.chart === undefined ? {} : { chart: values.chart }),
     ...(values.profile === undefined ? {} : { profile: resolve(values.profile) }),
   };
-}
-
-function parse(args: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...args],
-      allowPositionals: true,
-      options: {
-        only: { type: 'string' },
-        runs: { type: 'string' },
-        quick: { type: 'boolean' },
-        calls: { type: 'string' },
-        json: { type: 'boolean' },
-        output: { type: 'string' },
-        chart: { type: 'string' },
-        profile: { type: 'string' },
-      },
-    });
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error));
-  }
-}
-
-function wholeNumber(name: string, text: string): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 1)
-    throw new UsageError(`${name}: found ${text}; expected a whole number from 1`);
-  return value;
 }

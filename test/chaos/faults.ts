@@ -5,9 +5,10 @@
 
 import { writeFileSync } from 'node:fs';
 import { paletteFor } from '../../sidecar/cli/terminal.js';
+import { UsageError } from '../support/command-line.js';
 import { consulFaults } from './consul.js';
 import { decisionFaults } from './decisions.js';
-import { type FaultOptions, readOptions, UsageError } from './faults-options.js';
+import { type FaultOptions, readOptions } from './faults-options.js';
 import type { Suite } from './faults-row.js';
 import { isKept, type Report, type RunOptions, runSuite } from './faults-run.js';
 import { renderFaults } from './faults-table.js';
