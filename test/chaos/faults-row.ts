@@ -5,6 +5,7 @@
 
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
+import { Control } from './faults-control.js';
 import { type Load, type SentCall, type Tally, tally } from './faults-load.js';
 
 export interface Row<World> {
@@ -43,12 +44,9 @@ export interface Verdict {
   /** The figures that people compare. */
   readonly figures: Readonly<Record<string, string>>;
   readonly criteria: readonly Criterion[];
-  /** What was not right with the machine before anything was broken, so that the row proves nothing. */
+  /** What was not right with the machine meanwhile, seen without the mesh, so that the row proves nothing. */
   readonly disturbed?: string;
 }
-
-/** Before anything is broken, slower calls than this say that the machine has no time for the drill. */
-const CALM_P99_MS = 250;
 
 /** A longer one is worth a word: calls that we sent or read late say nothing about the mesh. */
 const OWN_STALL_MS = 200;
@@ -86,16 +84,19 @@ export class Trial {
   /** Steady load, what `work` does, steady load; the calls of all that time. */
   async under(load: Load, work: () => Promise<void>): Promise<readonly SentCall[]> {
     const steadyMs = this.pick(250, 3_000);
+    const control = await Control.open();
     const fromMs = performance.now();
     const loop = monitorEventLoopDelay({ resolution: 10 });
     loop.enable();
-    await delay(steadyMs);
-    await this.noteCalm(load, fromMs);
     try {
+      await delay(steadyMs);
+      const steady = await load.between(fromMs, performance.now());
+      this.noneFailed('no call fails before anything is broken', steady);
       await work();
     } finally {
       await delay(steadyMs);
       loop.disable();
+      this.disturbed = await control.close();
       if (loop.max / 1e6 > OWN_STALL_MS) {
         this.figure('our own longest stall', seconds(loop.max / 1e6));
         this.disturbed ??= `we stood still for ${seconds(loop.max / 1e6)}`;
@@ -116,12 +117,6 @@ export class Trial {
   noneFailed(promise: string, calls: readonly SentCall[]): void {
     const found = tally(calls);
     this.expect(promise, found.failed === 0 && found.sent > 0, failuresOf(found));
-  }
-
-  private async noteCalm(load: Load, fromMs: number): Promise<void> {
-    const { p99Ms, failed } = tally(await load.between(fromMs, performance.now()));
-    if (failed > 0) this.disturbed = `${failed} calls failed before anything was broken`;
-    else if (p99Ms > CALM_P99_MS) this.disturbed = `p99 was ${seconds(p99Ms)} before anything was broken`;
   }
 
   private calls: readonly SentCall[] = [];

@@ -1,0 +1,52 @@
+/**
+ * How the machine treats calls that do not go through the mesh: a model called directly, beside every drill. Only what
+ * goes wrong here excuses a drill; what the mesh does to its own calls never does.
+ */
+
+import { Load, type SentCall, tally } from './faults-load.js';
+import { type ModelProcess, startModel } from './faults-model-process.js';
+
+const SERVICE_MS = 20;
+const PER_SECOND = 50;
+const DEADLINE_MS = 1_000;
+/** A slower call to a model that nobody breaks says that the machine had no time for the drill. */
+const CALM_MS = 250;
+
+export class Control {
+  private readonly fromMs = performance.now();
+
+  private constructor(
+    private readonly model: ModelProcess,
+    private readonly load: Load,
+  ) {}
+
+  static async open(): Promise<Control> {
+    const model = await startModel(SERVICE_MS);
+    const target = `127.0.0.1:${model.port}`;
+    const options = { target, perSecond: PER_SECOND, deadlineMs: DEADLINE_MS };
+    const load = await Load.start(options).catch((error: Error) => {
+      model.process.signal('SIGKILL');
+      throw error;
+    });
+    return new Control(model, load);
+  }
+
+  /** Ends it. What was wrong with the machine; undefined: nothing that these calls could see. */
+  async close(): Promise<string | undefined> {
+    try {
+      const calls = await this.load.between(this.fromMs, performance.now());
+      await this.load.stop();
+      return disturbance(calls);
+    } finally {
+      this.model.process.signal('SIGKILL');
+    }
+  }
+}
+
+/** What calls without the mesh tell of the machine. */
+export function disturbance(calls: readonly SentCall[]): string | undefined {
+  const { failed, slowestMs } = tally(calls);
+  if (failed > 0) return `${failed} calls without the mesh failed`;
+  if (slowestMs > CALM_MS) return `a call without the mesh took ${slowestMs.toFixed(0)} ms`;
+  return undefined;
+}
