@@ -12,6 +12,7 @@ import {
 } from 'node:http2';
 import { connect as connectSocket } from 'node:net';
 import type { Address } from '../config/model.js';
+import { Status } from '../core/status.js';
 import type { Timers } from '../runtime/timers.js';
 
 export type UnaryAnswer =
@@ -28,7 +29,6 @@ export interface UnaryOptions {
 }
 
 const PREFIX_BYTES = 5;
-const INTERNAL = 13;
 
 export class GrpcClient {
   private session: ClientHttp2Session | undefined;
@@ -125,7 +125,7 @@ function judge(status: string | undefined, details: string, body: Buffer): Unary
   if (status === undefined) return { kind: 'silent', why: 'the connection ended without an answer' };
   if (status !== '0') return { kind: 'status', status: Number(status), message: decoded(details) };
   if (body.length < PREFIX_BYTES || body[0] !== 0 || body.readUInt32BE(1) !== body.length - PREFIX_BYTES)
-    return { kind: 'status', status: INTERNAL, message: 'the answer is not one plain message' };
+    return { kind: 'status', status: Status.INTERNAL, message: 'the answer is not one plain message' };
   return { kind: 'message', message: body.subarray(PREFIX_BYTES) };
 }
 

@@ -6,7 +6,9 @@
  */
 
 import type { Address } from '../config/model.js';
+import { Status } from '../core/status.js';
 import { GrpcClient, type UnaryAnswer } from '../health/grpc-client.js';
+import { HEALTH_CHECK, Serving } from '../health/health-messages.js';
 import type { Timers } from '../runtime/timers.js';
 
 /** `silent`: nobody answered in time or at all. The difference matters: only silence can mean a hang. */
@@ -15,11 +17,8 @@ export type Health =
   | { readonly kind: 'not-serving'; readonly why: string }
   | { readonly kind: 'silent'; readonly why: string };
 
-const CHECK = '/grpc.health.v1.Health/Check';
 const QUESTION = Buffer.alloc(0); // HealthCheckRequest{service: ""}
 const MAX_ANSWER_BYTES = 64;
-const SERVING = 1;
-const UNIMPLEMENTED = 12;
 
 export class HealthProbe {
   private readonly client: GrpcClient;
@@ -30,7 +29,7 @@ export class HealthProbe {
 
   /** Never rejects. Answers within `timeoutMs`; a question without an answer also ends the connection. */
   async check(timeoutMs: number): Promise<Health> {
-    return judge(await this.client.call(CHECK, QUESTION, { timeoutMs, maxBytes: MAX_ANSWER_BYTES }));
+    return judge(await this.client.call(HEALTH_CHECK, QUESTION, { timeoutMs, maxBytes: MAX_ANSWER_BYTES }));
   }
 
   /** Ends the connection. The probe may be used again. */
@@ -42,11 +41,11 @@ export class HealthProbe {
 function judge(answer: UnaryAnswer): Health {
   if (answer.kind === 'silent') return answer;
   if (answer.kind === 'status') {
-    if (answer.status === UNIMPLEMENTED) return { kind: 'serving' };
+    if (answer.status === Status.UNIMPLEMENTED) return { kind: 'serving' };
     return { kind: 'not-serving', why: `the health check answered status ${answer.status}` };
   }
   // HealthCheckResponse{status}: field 1 as a varint; absent means UNKNOWN
   const { message } = answer;
-  const serving = message.length === 2 && message[0] === 0x08 && message[1] === SERVING;
+  const serving = message.length === 2 && message[0] === 0x08 && message[1] === Serving.SERVING;
   return serving ? { kind: 'serving' } : { kind: 'not-serving', why: 'the model reports NOT_SERVING' };
 }

@@ -10,7 +10,7 @@ import { MAIN_CLUSTER } from '../knowledge.js';
 import { type Chain, type ChainNode, countIn, durationIn, parseChain } from './chain-json.js';
 import { matchOf } from './chain-match.js';
 import { type ClusterPlan, ClusterReader } from './chain-resolver.js';
-import { type Json, listIn, objectIn, quote, textIn } from './json-fields.js';
+import { isSaid, type Json, listIn, objectIn, quote, textIn } from './json-fields.js';
 
 export type { ClusterPlan } from './chain-resolver.js';
 
@@ -155,11 +155,6 @@ const RETRY_ON: Readonly<Record<string, number>> = {
   'resource-exhausted': Status.RESOURCE_EXHAUSTED,
   unavailable: Status.UNAVAILABLE,
 };
-
-function isSaid(value: unknown): boolean {
-  if (value === undefined || value === null || value === '') return false;
-  return typeof value !== 'object' || Object.keys(value).length > 0;
-}
 
 /** The plan of a service without any entry, or whose entries are not to be read. */
 export function plainPlan(cluster: ClusterPlan): ChainPlan {

@@ -23,6 +23,12 @@ export function fieldIn(value: unknown, field: string): unknown {
   return (value as Json)[field];
 }
 
+/** Whether there is more than what Go writes where nobody has said anything; a zero may be somebody's wish. */
+export function isSaid(value: unknown): boolean {
+  if (value === undefined || value === null || value === '' || value === false) return false;
+  return typeof value !== 'object' || Object.keys(value).length > 0;
+}
+
 const MAX_QUOTED = 80;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for.
 const CONTROLS = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g;

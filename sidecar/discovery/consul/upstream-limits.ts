@@ -4,7 +4,7 @@
  */
 
 import { countIn } from './chain-json.js';
-import { type Json, listIn, objectIn, quote, textIn } from './json-fields.js';
+import { isSaid, type Json, listIn, objectIn, quote, textIn } from './json-fields.js';
 
 export interface UpstreamLimits {
   readonly maxInFlight?: number;
@@ -66,9 +66,4 @@ export function refusedDefaults(text: string): readonly string[] {
   return Object.keys(objectIn(entry, 'Config') ?? {})
     .filter((field) => field !== 'protocol')
     .map((field) => `proxy-defaults: Config ${quote(field)} is not applied.`);
-}
-
-function isSaid(value: unknown): boolean {
-  if (value === undefined || value === null || value === '' || value === false) return false;
-  return typeof value !== 'object' || Object.keys(value).length > 0;
 }
