@@ -7,8 +7,6 @@
  */
 
 import type { InboundConfig } from './config/model.js';
-import { allowedMs } from './core/deadline.js';
-import { parseGrpcTimeout } from './core/grpc-timeout.js';
 import { findFault } from './core/inject.js';
 import type { IntentionTable } from './core/intentions.js';
 import { type Ended, isNeverProcessed } from './core/outcome.js';
@@ -20,7 +18,6 @@ import { HEALTH_CHECK } from './health/health-messages.js';
 import { factsOf } from './http2/facts.js';
 import type { Field } from './http2/hpack/field.js';
 import type { HeaderBlock, StableList } from './http2/hpack/header-list.js';
-import { Token } from './http2/hpack/tokens.js';
 import type { Stream } from './http2/stream.js';
 import { type Caller, InboundAccess } from './inbound-access.js';
 import { InboundCall, type Ticket } from './inbound-call.js';
@@ -33,7 +30,6 @@ import { type Call, NEVER, type Story } from './relay/call.js';
 import { failureAnswer } from './relay/failure.js';
 import {
   extrasWithoutPseudo,
-  extraValue,
   forwardExtras,
   forwardOddRequest,
   forwardRequest,
@@ -45,7 +41,7 @@ import type { Link } from './relay/link.js';
 import { isGrpcRequest, NotGrpc } from './relay/not-grpc.js';
 import type { Pool } from './relay/pool.js';
 import type { Relay } from './relay/relay.js';
-import { Routes } from './relay/route-plan.js';
+import { Routes, timeAllowedMs } from './relay/route-plan.js';
 
 /** Services about the server rather than the model: they hold no place in the model's line, and pass whatever its limits. */
 const ASIDE = [
@@ -132,9 +128,7 @@ export class Inbound implements Story {
     call.match = match;
     call.plan = match.plan;
 
-    const asked = extraValue(block, Token.grpcTimeout);
-    const { timeoutMs, maxTimeoutMs } = match.plan.config;
-    const allowed = allowedMs(asked === undefined ? NEVER : parseGrpcTimeout(asked), timeoutMs, maxTimeoutMs);
+    const allowed = timeAllowedMs(match.plan.config, block);
     if (allowed <= 0) return this.onDeadline(call);
     if (allowed !== NEVER) call.setDeadline(call.startMs + allowed);
     if (this.faults !== null && this.isStruck(this.faults, call, facts.path)) return;

@@ -49,7 +49,7 @@ import {
 import type { Link } from './relay/link.js';
 import { isGrpcRequest, NotGrpc } from './relay/not-grpc.js';
 import type { Relay } from './relay/relay.js';
-import { type Match, Routes } from './relay/route-plan.js';
+import { type Match, Routes, timeAllowedMs } from './relay/route-plan.js';
 
 /** How long an ejected endpoint's trial waits for a call that may be tried again, ms. */
 const PROBE_PATIENCE_MS = 5000;
@@ -233,7 +233,7 @@ export class Outbound implements Primary, Refuge, Shaped {
     if (hedge !== undefined || fallback !== undefined) call.care = this.cares.of(match);
     if (!this.directs(call, match, path)) return;
 
-    const allowed = this.direction.allowedMs(call);
+    const allowed = timeAllowedMs(call.match.plan.config, call.block);
     call.deadlineMs = call.startMs + allowed;
     if (allowed <= 0) return this.onDeadline(call);
 
@@ -360,7 +360,7 @@ export class Outbound implements Primary, Refuge, Shaped {
   /** It can go nowhere. */
   private refuse(call: OutboundCall, reason: Reason, message: string): void {
     if (call.care !== null && call.deadlineMs === NEVER)
-      call.deadlineMs = call.startMs + this.direction.allowedMs(call);
+      call.deadlineMs = call.startMs + timeAllowedMs(call.match.plan.config, call.block);
     this.fail(call, { reason, message, attempt: null }, Outcome.fault);
   }
 

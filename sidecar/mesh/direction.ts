@@ -4,18 +4,14 @@
  */
 
 import { NO_KEY } from '../core/balance.js';
-import { allowedMs } from '../core/deadline.js';
-import { parseGrpcTimeout } from '../core/grpc-timeout.js';
 import { isValidPath } from '../core/method.js';
 import { type Reason, Reasons, reasonMessage } from '../core/reason.js';
 import { keyOf } from '../core/ring-hash.js';
 import { rewritePath } from '../core/traffic.js';
 import { factsOf } from '../http2/facts.js';
-import { Token } from '../http2/hpack/tokens.js';
-import { NEVER } from '../relay/call.js';
-import { extraValue, metadataValue } from '../relay/forward.js';
+import { metadataValue } from '../relay/forward.js';
 import { PathFields } from '../relay/rewrite-path.js';
-import type { Match, Routes } from '../relay/route-plan.js';
+import { type Match, type Routes, timeAllowedMs } from '../relay/route-plan.js';
 import type { Clusters } from './clusters.js';
 import type { OutboundCall } from './outbound-call.js';
 
@@ -73,15 +69,9 @@ export class Direction {
     }
     call.plan = call.match.plan;
     // What the rule allows counts from the call's arrival, and never adds to what it was told before.
-    const deadlineMs = call.startMs + this.allowedMs(call);
+    const deadlineMs = call.startMs + timeAllowedMs(call.match.plan.config, call.block);
     if (deadlineMs < call.deadlineMs) call.setDeadline(deadlineMs);
     return true;
-  }
-
-  allowedMs(call: OutboundCall): number {
-    const asked = extraValue(call.block, Token.grpcTimeout);
-    const { timeoutMs, maxTimeoutMs } = call.match.plan.config;
-    return allowedMs(asked === undefined ? NEVER : parseGrpcTimeout(asked), timeoutMs, maxTimeoutMs);
   }
 
   answerNoEndpoint(call: OutboundCall): false {

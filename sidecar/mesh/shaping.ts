@@ -4,15 +4,12 @@
  */
 
 import type { MirrorConfig, RouteConfig } from '../config/model.js';
-import { allowedMs } from '../core/deadline.js';
-import { parseGrpcTimeout } from '../core/grpc-timeout.js';
 import { findFault } from '../core/inject.js';
 import { Split } from '../core/split.js';
-import { Token } from '../http2/hpack/tokens.js';
 import { NEVER } from '../relay/call.js';
-import { extraValue, metadataValue } from '../relay/forward.js';
+import { metadataValue } from '../relay/forward.js';
 import type { Relay } from '../relay/relay.js';
-import type { Match } from '../relay/route-plan.js';
+import { type Match, timeAllowedMs } from '../relay/route-plan.js';
 import { MirrorCounts } from './mirror.js';
 import { MirroredCall } from './mirror-copy.js';
 import { MirrorDesk } from './mirror-desk.js';
@@ -88,9 +85,7 @@ export class Shaping {
   /** What is kept of a call that waits, and how long it may: as if it ran already. */
   private limit(call: OutboundCall, { plan }: Match): void {
     call.plan = plan;
-    const asked = extraValue(call.block, Token.grpcTimeout);
-    const { timeoutMs, maxTimeoutMs } = plan.config;
-    const allowed = allowedMs(asked === undefined ? NEVER : parseGrpcTimeout(asked), timeoutMs, maxTimeoutMs);
+    const allowed = timeAllowedMs(plan.config, call.block);
     if (allowed !== NEVER) call.setDeadline(call.startMs + allowed);
   }
 

@@ -2,9 +2,14 @@
 
 import type { RouteConfig } from '../config/model.js';
 import { defaultTimeoutMs } from '../config/route-defaults.js';
+import { allowedMs, UNLIMITED_MS } from '../core/deadline.js';
+import { parseGrpcTimeout } from '../core/grpc-timeout.js';
 import { isKnownUnary, isValidPath, RouteTable } from '../core/method.js';
 import type { TrafficRoute } from '../core/traffic.js';
+import type { HeaderBlock } from '../http2/hpack/header-list.js';
+import { Token } from '../http2/hpack/tokens.js';
 import type { CallPlan } from './call.js';
+import { extraValue } from './forward.js';
 import type { CallTally, Tally } from './tally.js';
 
 export interface RoutePlan extends CallPlan {
@@ -19,6 +24,12 @@ export interface Match {
 
 /** Paths remembered; callers that invent methods do not grow memory beyond this. */
 const REMEMBERED_PATHS = 1024;
+
+/** What a call is allowed, ms from its arrival, by its route and by what it asks for itself; Infinity: no limit. */
+export function timeAllowedMs({ timeoutMs, maxTimeoutMs }: RouteConfig, block: HeaderBlock): number {
+  const asked = extraValue(block, Token.grpcTimeout);
+  return allowedMs(asked === undefined ? UNLIMITED_MS : parseGrpcTimeout(asked), timeoutMs, maxTimeoutMs);
+}
 
 export interface RoutesOptions {
   readonly direction: 'inbound' | 'outbound';
