@@ -10,7 +10,7 @@ import { type Document, readMarkdown, readYamlComments } from './documents/docum
 import { packageRoot } from './support/package-root.js';
 
 /** Where documents lie; the root itself without its folders. */
-const FOLDERS = ['mesh-config', 'services', 'sidecar', 'proto'];
+const FOLDERS = ['mesh-config', 'services', 'sidecar', 'proto', 'test'];
 
 const documents = [...readdirSync(packageRoot), ...FOLDERS.flatMap(below)]
   .filter((path) => path.endsWith('.md') || /^mesh-config\/.*\.ya?ml$/.test(path))
