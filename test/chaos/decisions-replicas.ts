@@ -37,7 +37,7 @@ const killed: DecisionRow = {
       const [victim] = mesh.replicas;
       const fromMs = performance.now();
       process.kill(victim!.sidecar.pid, 'SIGKILL');
-      void victim!.model.kill();
+      await victim!.model.kill();
       trial.within('it gets no more calls', 1_000, await untilOut(mesh, fromMs, 5_000));
       expectAvailable(trial, await during(load, fromMs, trial.pick(1_500, 20_000)), 99.9);
       await once.stop();
