@@ -21,6 +21,12 @@ export interface OutboundTies {
   readonly discovery: Discovery | undefined;
 }
 
+interface Added {
+  readonly config: UpstreamConfig;
+  /** Those whose address it takes over. */
+  readonly instead: readonly UpstreamConfig[];
+}
+
 export class OutboundSide {
   readonly addresses: Record<string, Address> = {};
   sharedAddress: Address | undefined;
@@ -91,18 +97,20 @@ export class OutboundSide {
 
   // ---- change ----
 
-  /** What can fail comes first, all or none; nothing that is there is touched before. */
+  /**
+   * What can fail comes first, all or none. Nothing that is there is touched before, except for one whose address another
+   * takes over: it only changes its name. Those come last.
+   */
   async prepare(next: OutboundConfig | undefined): Promise<void> {
     const upstreams = next?.upstreams ?? [];
-    const added = upstreams.filter(({ name }) => !this.byName.has(name));
     const wanted = new Set(upstreams.map(({ name }) => name));
-    // One that only changes its name takes its address along.
-    const claimed = new Set(added.map(({ listen }) => JSON.stringify(listen)));
-    for (const { name, listen } of this.config.upstreams) {
-      if (wanted.has(name) || listen === undefined) continue;
-      if (claimed.has(JSON.stringify(listen))) this.remove(name);
-    }
-    await this.addAll(added);
+    const free = this.config.upstreams.filter(
+      ({ name, listen }) => !wanted.has(name) && listen !== undefined,
+    );
+    const added = upstreams
+      .filter(({ name }) => !this.byName.has(name))
+      .map((config) => ({ config, instead: free.filter((each) => isSameAddress(each, config)) }));
+    await this.addAll(added.sort((a, b) => a.instead.length - b.instead.length));
   }
 
   apply(next: OutboundConfig | undefined): void {
@@ -119,10 +127,11 @@ export class OutboundSide {
     }
   }
 
-  private async addAll(added: readonly UpstreamConfig[]): Promise<void> {
+  private async addAll(added: readonly Added[]): Promise<void> {
     const done: UpstreamConfig[] = [];
     try {
-      for (const config of added) {
+      for (const { config, instead } of added) {
+        for (const { name } of instead) this.remove(name);
         await this.add(config);
         done.push(config);
       }
@@ -214,6 +223,10 @@ export class OutboundSide {
     for (const listener of this.listeners) listener.stop();
     for (const outbound of this.byName.values()) outbound.stop();
   }
+}
+
+function isSameAddress(a: UpstreamConfig, b: UpstreamConfig): boolean {
+  return JSON.stringify(a.listen) === JSON.stringify(b.listen);
 }
 
 /** `name`, `name:port` or `name.anything`: the upstream's name comes first. */

@@ -123,7 +123,11 @@ describe('The sidecar', () => {
       const sidecar = await bench.sidecar(withUpstreams(upstream('one', address)));
       const listen = sidecar.addresses.upstreams['one']!;
       await sidecar.reload(withUpstreams(upstream('one', address, { listen })));
-      await sidecar.reload(withUpstreams(upstream('uno', address, { listen })));
+      const renamed = upstream('uno', address, { listen });
+      const impossible = upstream('two', address, { listen: await bench.taken() });
+      await assert.rejects(sidecar.reload(withUpstreams(renamed, impossible)), /EADDRINUSE/);
+      assert.deepEqual(sidecar.addresses.upstreams, { one: listen });
+      await sidecar.reload(withUpstreams(renamed));
       const call = (await bench.app(listen)).call();
       await until('an answer', () => call.isOver);
       assert.equal(call.status, 0);
