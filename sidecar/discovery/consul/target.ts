@@ -16,9 +16,7 @@ export interface Target {
 
 /** Targets of one key are one query and one working set. */
 export function keyOf(target: Target): string {
-  const { path, query } = questionOf(target);
-  const parts = Object.entries(query).map(([name, value]) => `${name}=${encodeURIComponent(value)}`);
-  return `${path}?${parts.join('&')}${target.onlyPassing === true ? '#passing' : ''}`;
+  return `${questionOf(target).key}${target.onlyPassing === true ? '#passing' : ''}`;
 }
 
 /** For people and metrics: `digits@dc2`. */
