@@ -1,20 +1,17 @@
 /** One answer of ModelInfer, looked at for what no answer may be: numbers that are none, tensors that do not fit their shape. */
 
-import { type Datatype, type Elements, isDatatype } from '../../proto/datatypes.js';
+import type { Datatype, Elements } from '../../proto/datatypes.js';
 import type { InferTensor } from '../../proto/messages.js';
-import { decodeRaw, fromContents, TensorError } from '../../proto/tensors.js';
+import { TensorError } from '../../proto/tensors.js';
 import type { InspectedAnswer } from '../core/detect-output.js';
 import { decodeInferResponse, type InferAnswer } from '../health/inference-messages.js';
 import { fieldsOf } from '../health/protobuf.js';
-
-const PREFIX_BYTES = 5;
-const MAX_NAME = 60;
+import { cut, messageIn, outputOf, shown } from './infer-output.js';
 
 /** @param body as it was sent: one message of gRPC. Undefined: compressed, or no such message. Never throws. */
 export function inspectAnswer(body: Buffer): InspectedAnswer | undefined {
-  if (body.length < PREFIX_BYTES || body[0] !== 0) return undefined;
-  if (body.readUInt32BE(1) !== body.length - PREFIX_BYTES) return undefined;
-  const message = body.subarray(PREFIX_BYTES);
+  const message = messageIn(body);
+  if (message === undefined) return undefined;
   try {
     const answer = decodeInferResponse(message);
     const flaws = answer.outputs.map((output, i) => flawOf(output, answer, i));
@@ -37,30 +34,24 @@ function modelIn(message: Buffer): string {
     if (field.number === 1) name = field.value.toString('utf8');
     else if (field.number === 2) version = field.value.toString('utf8');
   }
-  return JSON.stringify([name.slice(0, MAX_NAME), version.slice(0, MAX_NAME)]);
+  return JSON.stringify([cut(name), cut(version)]);
 }
 
 /** The first dimension is the batch's, and as long as the request asks. */
 function formOf({ name, datatype, shape }: InferTensor): string {
-  return `${shown(name)} ${datatype.slice(0, MAX_NAME)}[${shape.slice(1).join('×')}]`;
+  return `${shown(name)} ${cut(datatype)}[${shape.slice(1).join('×')}]`;
 }
 
-function flawOf({ name, datatype, shape, contents }: InferTensor, { raw }: InferAnswer, i: number): string {
-  if (!isDatatype(datatype)) return `output ${shown(name)} has no datatype that there is`;
-  const count = shape.map(Number).reduce((product, size) => product * size, 1);
-  if (!Number.isSafeInteger(count) || shape.some((size) => Number(size) < 0))
-    return `output ${shown(name)} has no shape that there is`;
-  const bytes = raw[i];
+function flawOf(output: InferTensor, answer: InferAnswer, i: number): string {
   try {
-    const data =
-      bytes === undefined
-        ? fromContents(contents ?? {}, datatype, count, 'output')
-        : decodeRaw(bytes, datatype, count, 'output');
+    const { datatype, data } = outputOf(output, answer, i);
     const odd = oddNumbers(datatype, data);
-    return odd === 0 ? '' : `output ${shown(name)}: ${odd} of ${count} numbers are NaN or infinite`;
+    return odd === 0
+      ? ''
+      : `output ${shown(output.name)}: ${odd} of ${data.length} numbers are NaN or infinite`;
   } catch (error) {
     if (!(error instanceof TensorError)) throw error;
-    return `output ${shown(name)} does not fit its shape`;
+    return `output ${shown(output.name)} ${error.message}`;
   }
 }
 
@@ -75,9 +66,4 @@ function oddNumbers(datatype: Datatype, data: Elements): number {
     if (mask === 0 ? !Number.isFinite(value) : (value & mask) === mask) odd++;
   }
   return odd;
-}
-
-/** Names come from the model: cut, and fit for one line. */
-function shown(name: string): string {
-  return JSON.stringify(name.slice(0, MAX_NAME));
 }

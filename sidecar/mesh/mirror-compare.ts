@@ -3,10 +3,9 @@
  * and the same largest class in each row. What is said of a difference names outputs and sizes, never their values.
  */
 
-import { type Datatype, type Elements, fromHalf, isDatatype } from '../../proto/datatypes.js';
-import type { InferTensor } from '../../proto/messages.js';
-import { decodeRaw, fromContents } from '../../proto/tensors.js';
-import { decodeInferResponse, type InferAnswer } from '../health/inference-messages.js';
+import { type Datatype, fromHalf } from '../../proto/datatypes.js';
+import { decodeInferResponse } from '../health/inference-messages.js';
+import { messageIn, type Output, outputOf, shown } from './infer-output.js';
 import type { Disagreed } from './mirror.js';
 
 /** `argmax`: whether the largest classes agree; undefined: there are no classes. */
@@ -15,9 +14,6 @@ export type Comparison =
   | { readonly kind: 'differs'; readonly about: Disagreed; readonly why: string; readonly argmax?: boolean }
   /** `encoded`: compressed. `unreadable`: the call's own answer is no answer of ModelInfer. */
   | { readonly kind: 'not-compared'; readonly why: 'encoded' | 'unreadable' };
-
-const PREFIX_BYTES = 5;
-const MAX_NAME = 60;
 
 /** The bodies as they were sent, each one message of gRPC. Never throws. */
 export function compareAnswers(call: Buffer, copy: Buffer, tolerance: number): Comparison {
@@ -35,36 +31,17 @@ export function compareAnswers(call: Buffer, copy: Buffer, tolerance: number): C
   }
 }
 
-interface Output {
-  readonly datatype: Datatype;
-  readonly shape: readonly number[];
-  readonly data: Elements;
-}
-
 /** An answer, its outputs by name. Throws when it is none. */
 class Read {
   readonly outputs = new Map<string, Output>();
 
   constructor(body: Buffer) {
-    if (body.length < PREFIX_BYTES || body.readUInt32BE(1) !== body.length - PREFIX_BYTES)
-      throw new RangeError('not one message');
-    const answer = decodeInferResponse(body.subarray(PREFIX_BYTES));
+    const message = messageIn(body);
+    if (message === undefined) throw new RangeError('not one message');
+    const answer = decodeInferResponse(message);
     for (const [i, output] of answer.outputs.entries())
       this.outputs.set(output.name, outputOf(output, answer, i));
   }
-}
-
-function outputOf({ name, datatype, shape, contents }: InferTensor, { raw }: InferAnswer, i: number): Output {
-  if (!isDatatype(datatype)) throw new RangeError('no datatype');
-  const sizes = shape.map(Number);
-  const count = sizes.reduce((product, size) => product * size, 1);
-  if (!Number.isSafeInteger(count) || sizes.some((size) => size < 0)) throw new RangeError('no shape');
-  const bytes = raw[i];
-  const data =
-    bytes === undefined
-      ? fromContents(contents ?? {}, datatype, count, name)
-      : decodeRaw(bytes, datatype, count, name);
-  return { datatype, shape: sizes, data };
 }
 
 function compare(call: Read, copy: Read, tolerance: number): Comparison {
@@ -159,9 +136,4 @@ function isNear(
   if (typeof found !== 'number' || typeof expected !== 'number') return false;
   if (Number.isNaN(found) && Number.isNaN(expected)) return true;
   return Math.abs(found - expected) <= tolerance * Math.max(1, Math.abs(expected));
-}
-
-/** Names come from the model: cut, and fit for one line. */
-function shown(name: string): string {
-  return JSON.stringify(name.slice(0, MAX_NAME));
 }

@@ -20,6 +20,7 @@ import type { OutboundCall, Witness } from './outbound-call.js';
 /** Copies leave at least this share of the budget to calls. */
 const SHARE_FOR_CALLS = 0.5;
 const OVERHEAD_BYTES = 512;
+const NOTHING = Buffer.alloc(0);
 
 /** The call whose copy is to be made. */
 export class MirroredCall implements Witness, MirrorTask {
@@ -177,7 +178,11 @@ class Pair implements MirrorTask {
   run(): void {
     const { counts, desk } = this;
     desk.relay.memory.give(this.bytes);
-    const found = compareAnswers(bytesOf(this.call), bytesOf(this.copy), this.tolerance);
+    const found = compareAnswers(
+      this.call?.whole() ?? NOTHING,
+      this.copy?.whole() ?? NOTHING,
+      this.tolerance,
+    );
     if (found.kind === 'not-compared') return counts.skip(found.why);
     if (found.argmax !== undefined) counts.argmax[found.argmax ? 'same' : 'other']++;
     if (found.kind === 'same') counts.agree();
@@ -200,13 +205,4 @@ function costOf(pieces: Pieces | null): number {
   let bytes = OVERHEAD_BYTES;
   for (let i = 0; pieces !== null && i < pieces.count; i++) bytes += pieces.at(i).buffer.buffer.byteLength;
   return bytes;
-}
-
-function bytesOf(pieces: Pieces | null): Buffer {
-  const slices: Buffer[] = [];
-  for (let i = 0; pieces !== null && i < pieces.count; i++) {
-    const { buffer, start, end } = pieces.at(i);
-    slices.push(buffer.subarray(start, end));
-  }
-  return slices.length === 1 ? slices[0]! : Buffer.concat(slices);
 }
