@@ -99,7 +99,8 @@ export class TestAuthority {
     return this.parent ? this.parent.rootDer : this.der;
   }
 
-  async leaf(options: LeafOptions = {}): Promise<TestLeaf> {
+  async leaf(asked: LeafOptions = {}): Promise<TestLeaf> {
+    const options = { ...asked, ...validity(asked) };
     const keys = options.keys ?? (await generateKeyPair({ extractable: true }));
     const issuerKey = {
       commonName: this.commonName,
@@ -114,7 +115,7 @@ export class TestAuthority {
       rootsPem: this.rootPem,
       leafDer: minted.der,
       chainDer: above.map((authority) => authority.der),
-      notAfterMs: validity(options).notAfterMs,
+      notAfterMs: options.notAfterMs,
     };
   }
 
@@ -155,7 +156,8 @@ export class TestAuthority {
 }
 
 /** A leaf that only vouches for itself; `rootsPem` is the leaf. */
-export async function selfSignedLeaf(options: LeafOptions = {}): Promise<TestLeaf> {
+export async function selfSignedLeaf(asked: LeafOptions = {}): Promise<TestLeaf> {
+  const options = { ...asked, ...validity(asked) };
   const keys = await generateKeyPair({ extractable: true });
   const own = {
     commonName: options.service ?? 'web',
@@ -169,7 +171,7 @@ export async function selfSignedLeaf(options: LeafOptions = {}): Promise<TestLea
     rootsPem: minted.pem,
     leafDer: minted.der,
     chainDer: [],
-    notAfterMs: validity(options).notAfterMs,
+    notAfterMs: options.notAfterMs,
   };
 }
 
@@ -184,6 +186,7 @@ export function spiffeUri(service: string, trustDomain = TRUST_DOMAIN): string {
   return formatSpiffeId({ trustDomain, datacenter: DATACENTER, service });
 }
 
+/** Asked once for each leaf: the clock goes on between minting it and telling of it. */
 function validity(options: LeafOptions): { notBeforeMs: number; notAfterMs: number } {
   return {
     notBeforeMs: options.notBeforeMs ?? Date.now() - HOUR_MS,
@@ -196,7 +199,7 @@ function wholeSeconds(ms: number): number {
 }
 
 async function mintLeaf(
-  options: LeafOptions,
+  options: LeafOptions & ReturnType<typeof validity>,
   keys: KeyPair,
   issuer: { commonName: string; publicKey: CaKey; signingKey: CaKey },
 ) {
@@ -208,7 +211,8 @@ async function mintLeaf(
     publicKey: keys.publicKey,
     signingKey: options.forger?.privateKey ?? issuer.signingKey,
     issuerPublicKey: issuer.publicKey,
-    ...validity(options),
+    notBeforeMs: options.notBeforeMs,
+    notAfterMs: options.notAfterMs,
     uris: options.uris ?? [spiffeUri(service, options.trustDomain)],
     dnsNames: options.dnsNames ?? [],
     ca: options.ca ?? false,
