@@ -10,7 +10,7 @@
 
 import type { Address, RouteConfig, UpstreamConfig } from './config/model.js';
 import { Breaker } from './core/breaker.js';
-import { attemptAllowedMs } from './core/deadline.js';
+import { isAttemptTimeoutFirst } from './core/deadline.js';
 import { Ended, Outcome } from './core/outcome.js';
 import { type Reason, Reasons, reasonMessage } from './core/reason.js';
 import { decideRetry, RetryState } from './core/retry.js';
@@ -313,7 +313,7 @@ export class Outbound implements Primary, Refuge, Shaped {
   private attemptDueMs(call: OutboundCall, nowMs: number): number {
     const limitMs = call.match.plan.config.attemptTimeoutMs;
     const left = call.deadlineMs - nowMs;
-    return limitMs > 0 && limitMs < left ? nowMs + attemptAllowedMs(limitMs, left) : NEVER;
+    return isAttemptTimeoutFirst(limitMs, left) ? nowMs + limitMs : NEVER;
   }
 
   /** The first copy is late: another one goes to another endpoint, if it may. */

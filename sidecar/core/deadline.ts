@@ -19,20 +19,6 @@ export function allowedMs(callerMs: number, routeMs: number, grantedMs = 0): num
   return callerMs >= 0 ? callerMs : UNLIMITED_MS;
 }
 
-/** Time left at `nowMs` before `deadlineMs`; 0 when it has passed, UNLIMITED_MS when there is none. */
-export function timeLeftMs(deadlineMs: number, nowMs: number): number {
-  const leftMs = deadlineMs - nowMs;
-  return Math.max(leftMs, 0);
-}
-
-/**
- * The time one attempt is allowed: what is left of the call, and no more than the route grants an attempt.
- * @param attemptTimeoutMs 0 = none.
- */
-export function attemptAllowedMs(attemptTimeoutMs: number, leftMs: number): number {
-  return attemptTimeoutMs > 0 && attemptTimeoutMs < leftMs ? attemptTimeoutMs : leftMs;
-}
-
 /** Whether it is the attempt's own limit, not the call's deadline, that ends an attempt allowed `attemptTimeoutMs`. */
 export function isAttemptTimeoutFirst(attemptTimeoutMs: number, leftMs: number): boolean {
   return attemptTimeoutMs > 0 && attemptTimeoutMs < leftMs;

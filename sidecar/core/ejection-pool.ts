@@ -31,8 +31,6 @@ export class EjectionPool {
 
   /** Another pool has eligible endpoints for the same calls: neither the cap nor panic binds this one. */
   hasAlternative = false;
-  /** Moves whenever `mayCall` may have changed for some member: read it for all of them again. */
-  version = 0;
   readonly counts = new EjectionCounts();
 
   constructor(
@@ -86,7 +84,6 @@ export class EjectionPool {
     if (this.members.has(member)) return;
     this.members.add(member);
     member.prepare(this.settings.detectors);
-    this.version += 1;
     if (isEligible(member)) this.eligibleCount += 1;
     if (member.state === EjectionState.admitted) return;
     this.ejectedCount += 1;
@@ -97,7 +94,6 @@ export class EjectionPool {
   /** Forgets an endpoint that discovery took away or put elsewhere. Those left may now be too many ejected: the nearest to its end comes back. */
   remove(member: Ejection, nowMs: number): void {
     if (!this.members.delete(member)) return;
-    this.version += 1;
     if (isEligible(member)) this.eligibleCount -= 1;
     if (member.state !== EjectionState.admitted) this.ejectedCount -= 1;
     this.keepToCap(nowMs);
@@ -123,7 +119,6 @@ export class EjectionPool {
     if (member.isAvailable === isAvailable) return;
     member.isAvailable = isAvailable;
     if (!this.members.has(member)) return;
-    this.version += 1;
     if (member.state === EjectionState.admitted) this.eligibleCount += isAvailable ? 1 : -1;
     else if (isAvailable && member.untilMs < this.probeFromMs) this.probeFromMs = member.untilMs;
   }
@@ -278,7 +273,6 @@ export class EjectionPool {
   private eject(member: Ejection, nowMs: number): void {
     const { baseMs, maxMs, jitterRatio } = this.settings;
     this.counts.by[member.detector]!.enforced += 1;
-    this.version += 1;
     member.ejections += 1;
     member.ejectionsBy[member.detector]! += 1;
     member.forget();
@@ -301,7 +295,6 @@ export class EjectionPool {
     member.sinceMs = nowMs;
     member.forget();
     member.probe = NO_PROBE;
-    this.version += 1;
     this.ejectedCount -= 1;
     if (member.isAvailable) this.eligibleCount += 1;
   }

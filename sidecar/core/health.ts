@@ -26,8 +26,6 @@ export type CheckResult =
   /** Says nothing: the connection went, or our own process stood still meanwhile. */
   | 'void';
 
-export const CHECK_RESULTS = ['passed', 'failed', 'silent', 'void'] as const;
-
 /** What its calls have come to so far. */
 export interface CallCounts {
   readonly successes: number;

@@ -39,17 +39,6 @@ export const NoRetry = {
 } as const;
 export type NoRetry = (typeof NoRetry)[keyof typeof NoRetry];
 
-export const NO_RETRY_NAMES: Readonly<Record<number, string>> = {
-  [-1]: 'not-retryable',
-  [-2]: 'committed',
-  [-3]: 'not-held',
-  [-4]: 'exhausted',
-  [-5]: 'over-budget',
-  [-6]: 'no-time',
-  [-7]: 'pushback',
-  [-8]: 'over-breaker',
-};
-
 /** The route's part in it. Without `retry` only never-processed calls and marked refusals are tried again. */
 export interface RetryRoute {
   readonly idempotent: boolean;

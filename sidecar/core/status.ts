@@ -42,18 +42,6 @@ export function parseStatus(text: string): Status | undefined {
   return Object.hasOwn(Status, name) ? Status[name as keyof typeof Status] : undefined;
 }
 
-/** The code in a `grpc-status` trailer. What is not one of the seventeen is UNKNOWN, as clients read it. */
-export function statusFromTrailer(value: string): Status {
-  const length = value.length;
-  const first = value.charCodeAt(0) - 48;
-  if (length === 1 && first >= 0 && first <= 9) return first as Status;
-  if (length === 2 && first === 1) {
-    const second = value.charCodeAt(1) - 48;
-    if (second >= 0 && second <= 6) return (10 + second) as Status;
-  }
-  return Status.UNKNOWN;
-}
-
 /** What an answer without `grpc-status` means. 200 is UNKNOWN: a truly successful answer says so itself. */
 export function statusFromHttp(httpStatus: number): Status {
   switch (httpStatus) {

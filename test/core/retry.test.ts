@@ -5,7 +5,6 @@ import {
   decideRetry,
   MAX_ATTEMPTS,
   NO_PUSHBACK,
-  NO_RETRY_NAMES,
   NoRetry,
   parsePushback,
   type RetryFacts,
@@ -266,11 +265,5 @@ describe('RetryState', () => {
     const state = Object.assign(new RetryState(), { attempts: 3, processed: 2, refusals: 1, returns: 1 });
     state.reset();
     assert.deepEqual({ ...state }, { ...new RetryState() });
-  });
-});
-
-describe('NO_RETRY_NAMES', () => {
-  it('names every reason', () => {
-    for (const reason of Object.values(NoRetry)) assert.match(NO_RETRY_NAMES[reason]!, /^[a-z-]+$/);
   });
 });

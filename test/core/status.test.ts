@@ -4,7 +4,6 @@ import {
   Status,
   statusFromHttp,
   statusFromReset,
-  statusFromTrailer,
   statusName,
 } from '../../sidecar/core/status.js';
 
@@ -42,25 +41,6 @@ describe('status', () => {
     ['1.0', undefined],
   ] as const) {
     it(`reads "${text}" in a file as ${code}`, () => assert.equal(parseStatus(text), code));
-  }
-
-  for (const [text, code] of [
-    ['0', 0],
-    ['9', 9],
-    ['10', 10],
-    ['16', 16],
-    ['17', 2],
-    ['20', 2],
-    ['00', 2],
-    ['014', 2],
-    ['', 2],
-    ['1x', 2],
-    ['x', 2],
-    ['-1', 2],
-    [' 0', 2],
-  ] as const) {
-    it(`takes the trailer "${text}" for ${statusName(code)}`, () =>
-      assert.equal(statusFromTrailer(text), code));
   }
 
   for (const [http, code] of [
