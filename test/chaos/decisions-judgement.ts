@@ -23,13 +23,14 @@ const clientErrors: DecisionRow = {
   fault: 'calls that are the callers’ own mistakes: INVALID_ARGUMENT, NOT_FOUND',
   run: (_, trial) =>
     drill(trial, {}, async ({ mesh, load }) => {
+      const before = await mesh.convictions();
       const fromMs = performance.now();
       await mesh.models[0]!.behave(fails('trailers-only', INVALID_ARGUMENT));
       await mesh.models[1]!.behave(fails('trailers', NOT_FOUND));
       const calls = await during(load, fromMs, trial.pick(1_000, 10_000));
       const { failed, sent } = tally(calls);
-      const ejections = await mesh.ejections();
-      trial.expect('nothing is ejected', ejections === 0, `${ejections} ejections`);
+      const convicted = (await mesh.convictions()) - before;
+      trial.expect('nothing is ejected', convicted === 0, `${convicted} times`);
       trial.expect('the callers hear of it', failed > sent / 3, `${failed} of ${sent} calls`);
       const shares = mesh.shares(fromMs);
       const all = shares.reduce((sum, share) => sum + share, 0);
@@ -63,7 +64,8 @@ const nan: DecisionRow = {
       async ({ mesh, load }) => {
         const fromMs = performance.now();
         await mesh.models[0]!.behave({ does: 'nan' });
-        const ejected = await measure(async () => (await mesh.ejections()) > 0, 8_000, fromMs);
+        const found = () => mesh.caller.metric('outrider_ejections_total', { detector: 'invalid-output' });
+        const ejected = await measure(async () => (await found()) > 0, 8_000, fromMs);
         trial.within('it is ejected', 5_000, ejected);
         const calls = await during(load, fromMs, trial.pick(5_500, 10_000));
         const wrong = tally(calls).failures.filter(({ what }) => what === ALTERED);
@@ -93,6 +95,7 @@ const stall: DecisionRow = {
   fault: 'the caller’s sidecar itself stands still for half a second, and longer',
   run: (_, trial) =>
     drill(trial, { upstream: { routes: [IMPATIENT] } }, async ({ mesh, load }) => {
+      const before = await mesh.convictions();
       for (const stillMs of trial.pick([500], [500, 500, 700, 1_500])) {
         await delay(trial.pick(300, 2_000));
         process.kill(mesh.caller.pid, 'SIGSTOP');
@@ -100,8 +103,8 @@ const stall: DecisionRow = {
         process.kill(mesh.caller.pid, 'SIGCONT');
       }
       await delay(trial.pick(500, 3_000));
-      const ejections = await mesh.ejections();
-      trial.expect('nobody is ejected for it', ejections === 0, `${ejections} ejections`);
+      const convicted = (await mesh.convictions()) - before;
+      trial.expect('nobody is ejected for it', convicted === 0, `${convicted} times`);
       const fromMs = performance.now();
       expectAvailable(trial, await during(load, fromMs, trial.pick(500, 3_000)), 99.9);
     }),
@@ -123,6 +126,7 @@ const partition: DecisionRow = {
       await delay(trial.pick(300, 2_000));
       const fromMs = performance.now();
       const attempts = () => other.metric('outrider_attempts_total', { endpoint: direct[0]! });
+      const before = await mesh.convictions(other);
       const [reached, all] = [await attempts(), await other.metric('outrider_attempts_total')];
       mesh.replicas[0]!.wire!.set({ kind: 'dark' });
       const calls = await during(load, fromMs, trial.pick(2_000, 15_000));
@@ -130,8 +134,8 @@ const partition: DecisionRow = {
       const share = (await attempts()) - reached;
       const total = (await other.metric('outrider_attempts_total')) - all;
       trial.expect('the other caller goes on calling it', share > total / 5, percentOf(share, total));
-      const ejections = await other.metric('outrider_ejections_total');
-      trial.expect('and ejects nobody', ejections === 0, `${ejections} ejections`);
+      const convicted = (await mesh.convictions(other)) - before;
+      trial.expect('and ejects nobody', convicted === 0, `${convicted} times`);
       const failed = tally(await others.between(fromMs, performance.now())).failed;
       trial.expect('none of its calls fails', failed === 0, `${failed} calls`);
     }),

@@ -158,6 +158,11 @@ export class DecisionMesh {
     return this.caller.metric('outrider_ejections_total');
   }
 
+  /** How often a detector has tripped so far, also where so many were out already that the endpoint stayed in. */
+  convictions(caller = this.caller): Promise<number> {
+    return caller.metric('outrider_ejections_detected_total');
+  }
+
   /** Runs of each model in a stretch of time. */
   shares(fromMs: number, toMs = Number.POSITIVE_INFINITY): readonly number[] {
     return this.models.map((model) => model.events('ran', fromMs, toMs).length);

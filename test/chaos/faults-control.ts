@@ -13,8 +13,6 @@ const DEADLINE_MS = 1_000;
 const CALM_MS = 250;
 
 export class Control {
-  private readonly fromMs = performance.now();
-
   private constructor(
     private readonly model: ModelProcess,
     private readonly load: Load,
@@ -31,15 +29,14 @@ export class Control {
     return new Control(model, load);
   }
 
-  /** Ends it. What was wrong with the machine; undefined: nothing that these calls could see. */
-  async close(): Promise<string | undefined> {
-    try {
-      const calls = await this.load.between(this.fromMs, performance.now());
-      await this.load.stop();
-      return disturbance(calls);
-    } finally {
-      this.model.process.signal('SIGKILL');
-    }
+  /** What has been wrong with the machine since then; undefined: nothing that these calls could see. */
+  async since(fromMs: number): Promise<string | undefined> {
+    return disturbance(await this.load.between(fromMs, performance.now()));
+  }
+
+  async close(): Promise<void> {
+    await this.load.stop().catch(() => {});
+    this.model.process.signal('SIGKILL');
   }
 }
 

@@ -7,9 +7,7 @@ import { Trial } from './faults-row.js';
 
 const call = (tookMs: number, failure?: string): SentCall => ({ sentMs: 0, tookMs, failure });
 
-describe('a trial of the fault drills', function () {
-  this.timeout(30_000);
-
+describe('a trial of the fault drills', () => {
   it('is excused by calls that go without the mesh, and late or failed', () => {
     assert.equal(disturbance([call(21), call(249)]), undefined);
     assert.equal(disturbance([call(21), call(260)]), 'a call without the mesh took 260 ms');
@@ -24,6 +22,5 @@ describe('a trial of the fault drills', function () {
       trial.criteria.map(({ promise, kept }) => [promise, kept]),
       [['no call fails before anything is broken', false]],
     );
-    assert.doesNotMatch(trial.disturbed ?? '', /failed/);
   });
 });

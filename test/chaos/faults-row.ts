@@ -5,7 +5,7 @@
 
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Control } from './faults-control.js';
+import type { Control } from './faults-control.js';
 import { type Load, type SentCall, type Tally, tally } from './faults-load.js';
 
 export interface Row<World> {
@@ -57,6 +57,8 @@ export class Trial {
   load: Tally = tally([]);
   /** Why this trial proves nothing: the machine, not the mesh. */
   disturbed: string | undefined;
+  /** Runs since before the mesh of the row was started, so that its own start disturbs nothing. */
+  control: Control | undefined;
 
   constructor(readonly pace: Pace) {}
 
@@ -84,7 +86,6 @@ export class Trial {
   /** Steady load, what `work` does, steady load; the calls of all that time. */
   async under(load: Load, work: () => Promise<void>): Promise<readonly SentCall[]> {
     const steadyMs = this.pick(250, 3_000);
-    const control = await Control.open();
     const fromMs = performance.now();
     const loop = monitorEventLoopDelay({ resolution: 10 });
     loop.enable();
@@ -96,7 +97,7 @@ export class Trial {
     } finally {
       await delay(steadyMs);
       loop.disable();
-      this.disturbed = await control.close();
+      this.disturbed = await this.control?.since(fromMs);
       if (loop.max / 1e6 > OWN_STALL_MS) {
         this.figure('our own longest stall', seconds(loop.max / 1e6));
         this.disturbed ??= `we stood still for ${seconds(loop.max / 1e6)}`;

@@ -1,5 +1,6 @@
 /** Runs rows of a suite and keeps the worst verdict of each. */
 
+import { Control } from './faults-control.js';
 import type { Pace } from './faults-row.js';
 import { type Row, type Suite, Trial, type Verdict } from './faults-row.js';
 
@@ -49,10 +50,13 @@ export async function runRow<World>(row: Row<World>, world: World, pace: Pace): 
   const trial = new Trial(pace);
   const startMs = performance.now();
   try {
+    trial.control = await Control.open();
     await row.run(world, trial);
   } catch (error) {
     const found = error instanceof Error ? error.message : String(error);
     trial.expect('the drill runs to its end', false, found);
+  } finally {
+    await trial.control?.close();
   }
   const { load, figures, criteria } = trial;
   const tookMs = performance.now() - startMs;
