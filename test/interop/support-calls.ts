@@ -2,9 +2,10 @@
 
 import assert from 'node:assert/strict';
 import { type CallOptions, Metadata, status } from '@grpc/grpc-js';
-import { Knob } from '../support/test-service.js';
+import type { Address } from '../../sidecar/config/model.js';
+import { Knob, type TestService } from '../support/test-service.js';
 import { CASES, type Case } from './cases.js';
-import type { Caller } from './client.js';
+import { Caller } from './client.js';
 import { LARGE_CASES } from './large-cases.js';
 import { MODES, type Mode } from './support-mesh.js';
 
@@ -20,6 +21,19 @@ export async function metadataSeen(caller: Caller): Promise<Record<string, unkno
   const reply = await caller.unary({}, metadata);
   assert.equal(reply.code, status.OK, reply.details);
   return JSON.parse(Buffer.from(String(reply.trailing.get('x-test-seen')[0]), 'base64').toString());
+}
+
+/** Calls to this address are refused by a sidecar of ours before `service`, one by one, and it never hears of them. */
+export async function refusesCalls(address: Address, service: TestService): Promise<void> {
+  const stranger = new Caller(address);
+  try {
+    const before = service.stats.started;
+    const replies = [await stranger.empty(), await stranger.unary({ response_size: 1 })];
+    for (const reply of replies) assert.equal(reply.code, status.PERMISSION_DENIED, reply.details);
+    assert.equal(service.stats.started, before);
+  } finally {
+    stranger.close();
+  }
 }
 
 /** For calls that are to fail: not so long that a wait for a connection hides the reason. */
