@@ -1,8 +1,8 @@
 /** What `/metrics` says after calls: every number from where it is kept, every label from configuration. */
 import assert from 'node:assert/strict';
 import type { Family } from '../../sidecar/admin/view.js';
-import { familiesOf } from '../../sidecar/mesh/families.js';
 import { queueReport, reportOf } from '../../sidecar/mesh/report.js';
+import { familiesIn } from '../relay/kit/families.js';
 import { anInbound, anUpstream, aRoute, aSafeRoute, Stack } from '../relay/kit/stack.js';
 
 describe('The numbers of the mesh', () => {
@@ -20,18 +20,6 @@ describe('The numbers of the mesh', () => {
       .filter((sample) => wanted.every(([key, value]) => sample.labels[key] === value))
       .reduce((sum, { value }) => sum + value, 0);
   };
-  const sources = (over: Partial<Parameters<typeof familiesOf>[0]>) =>
-    familiesOf({
-      tally: stack.relay.tally,
-      memory: stack.relay.memory,
-      outbounds: [],
-      inbound: undefined,
-      reloadsRejected: 0,
-      rotations: 0,
-      leafSecondsLeft: undefined,
-      ...over,
-    });
-
   it('count calls, attempts, retries, outcomes and ejections', () => {
     const routes = [aSafeRoute({ methods: ['/p.S/Named'] }), aRoute()];
     const out = stack.outbound(anUpstream(['a', 'b'], { routes }));
@@ -41,7 +29,7 @@ describe('The numbers of the mesh', () => {
     for (let i = 0; i < 10; i++) app.call({ path: '/p.S/Named' });
     app.call({ path: '/invented/by.nobody?' });
     stack.run();
-    const families = sources({ outbounds: [out.outbound] });
+    const families = familiesIn(stack, { outbounds: [out.outbound] });
     assert.equal(read(families, 'outrider_calls_total', { method: '/p.S/Named', grpc_status: 'OK' }), 10);
     assert.equal(read(families, 'outrider_calls_total', { method: 'other' }), 1);
     assert.equal(read(families, 'outrider_own_answers_total', { reason: 'unknown-route' }), 1);
@@ -69,7 +57,7 @@ describe('The numbers of the mesh', () => {
     stack.backend('a').answer = (stream) => stream.reply();
     for (let i = 0; i < 50; i++) app.call({ path: `/made.Up/Method${i}` });
     stack.run();
-    assert.ok(!JSON.stringify(sources({ outbounds: [out.outbound] })).includes('made.Up'));
+    assert.ok(!JSON.stringify(familiesIn(stack, { outbounds: [out.outbound] })).includes('made.Up'));
   });
 
   it('say what waits before the model', () => {
@@ -77,7 +65,7 @@ describe('The numbers of the mesh', () => {
     const peer = stack.app(side.listener, 'app');
     for (let i = 0; i < 3; i++) peer.call({ body: Buffer.alloc(100) });
     stack.run();
-    const families = sources({ inbound: side.inbound });
+    const families = familiesIn(stack, { inbound: side.inbound });
     assert.equal(read(families, 'outrider_queue_running'), 1);
     assert.equal(read(families, 'outrider_queue_waiting'), 2);
     assert.equal(read(families, 'outrider_queue_waiting_bytes'), 200);
@@ -87,7 +75,7 @@ describe('The numbers of the mesh', () => {
   it('say what the limits before the model do, as far as there are any', () => {
     const readMemory = () => ({ usedBytes: 93, limitBytes: 100 });
     const plain = stack.inbound(anInbound());
-    const names = sources({ inbound: plain.inbound }).map(({ name }) => name);
+    const names = familiesIn(stack, { inbound: plain.inbound }).map(({ name }) => name);
     for (const name of [
       'queue_unloaded_seconds',
       'queue_class_waiting',
@@ -110,7 +98,7 @@ describe('The numbers of the mesh', () => {
     const refused = app.call();
     stack.run();
     assert.equal(refused.reason, 'memory-pressure');
-    const families = sources({ inbound: side.inbound });
+    const families = familiesIn(stack, { inbound: side.inbound });
     assert.equal(read(families, 'outrider_queue_concurrency'), 2);
     assert.equal(read(families, 'outrider_memory_used_ratio'), 0.93);
     assert.equal(read(families, 'outrider_memory_pressure_total', { level: 'critical' }), 1);

@@ -1,8 +1,8 @@
 /** The limits of the inbound side: rates of callers, classes and turns in the line, a number found, memory that runs short. */
 import assert from 'node:assert/strict';
 import type { RateLimitConfig } from '../../sidecar/config/model.js';
-import { familiesOf } from '../../sidecar/mesh/families.js';
 import { queueReport } from '../../sidecar/mesh/report.js';
+import { familiesIn } from './kit/families.js';
 import type { PeerStream } from './kit/scripted-peer.js';
 import {
   type App,
@@ -181,15 +181,7 @@ describe('Inbound limits', () => {
         report().classes?.map(({ waiting }) => waiting),
         [0, hostile.length + 20, 0],
       );
-      const metrics = familiesOf({
-        tally: stack.relay.tally,
-        memory: stack.relay.memory,
-        outbounds: [],
-        inbound: side.inbound,
-        reloadsRejected: 0,
-        rotations: 0,
-        leafSecondsLeft: undefined,
-      });
+      const metrics = familiesIn(stack, { inbound: side.inbound });
       const labels = metrics.find(({ name }) => name === 'outrider_queue_class_waiting')!.samples;
       assert.deepEqual(
         labels.map((each) => each.labels),

@@ -3,8 +3,8 @@
  * without a failed call.
  */
 import assert from 'node:assert/strict';
-import { familiesOf } from '../../sidecar/mesh/families.js';
 import { reportOf } from '../../sidecar/mesh/report.js';
+import { familiesIn } from '../relay/kit/families.js';
 import { aRoute, aSafeRoute } from '../relay/kit/stack.js';
 import { Discovered } from './discovered.js';
 
@@ -127,15 +127,7 @@ describe('Scenario: failover', () => {
   it('says in the metrics who has which priority', () => {
     mesh = new Discovered();
     mesh.tell(['a', 'b@1']);
-    const families = familiesOf({
-      tally: mesh.stack.relay.tally,
-      memory: mesh.stack.relay.memory,
-      outbounds: [mesh.out.outbound],
-      inbound: undefined,
-      reloadsRejected: 0,
-      rotations: 0,
-      leafSecondsLeft: undefined,
-    });
+    const families = familiesIn(mesh.stack, { outbounds: [mesh.out.outbound] });
     const samples = (name: string) => families.find((each) => each.name === name)?.samples;
     assert.deepEqual(samples('outrider_endpoint_priority'), [
       { labels: { upstream: 'digits', endpoint: 'a:1' }, value: 0 },

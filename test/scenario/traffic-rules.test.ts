@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import type { TrafficRoute } from '../../sidecar/core/traffic.js';
 import type { ClusterKnowledge } from '../../sidecar/discovery/knowledge.js';
-import { familiesOf } from '../../sidecar/mesh/families.js';
+import { familiesIn } from '../relay/kit/families.js';
 import { aRoute, aStreamRoute } from '../relay/kit/stack.js';
 import { Discovered, endpoint } from './discovered.js';
 
@@ -227,15 +227,7 @@ describe('Scenario: traffic rules', () => {
       to('', { match: { prefix: '/x.', headers: [] } }),
       to('v2'),
     ]);
-    const families = familiesOf({
-      tally: mesh.stack.relay.tally,
-      memory: mesh.stack.relay.memory,
-      outbounds: [mesh.out.outbound],
-      inbound: undefined,
-      reloadsRejected: 0,
-      rotations: 0,
-      leafSecondsLeft: undefined,
-    });
+    const families = familiesIn(mesh.stack, { outbounds: [mesh.out.outbound] });
     for (const { name, samples } of families) {
       const labels = samples.map((sample) => JSON.stringify(sample.labels));
       assert.equal(new Set(labels).size, labels.length, name);
