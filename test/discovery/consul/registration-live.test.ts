@@ -250,9 +250,10 @@ describe('registration with a real Consul', () => {
       const made = seat(own, { deregisterAfterMs: 120_000 });
       await made.registered();
       await until('it passes', () => passing('connect/digits', own));
-      const kept = readdirSync(join(data, 'checks'), { withFileTypes: true })
-        .filter((each) => each.isFile())
-        .map(({ name }) => JSON.parse(readFileSync(join(data, 'checks', name), 'utf8')).ChkType);
+      // The agent writes each file under a temporary name beside it first; its own name is a hash.
+      const kept = readdirSync(join(data, 'checks'))
+        .filter((name) => /^[0-9a-f]+$/.test(name))
+        .map((name) => JSON.parse(readFileSync(join(data, 'checks', name), 'utf8')).ChkType);
       const after = kept.map((check) => [
         check.CheckID,
         check.TTL / 1e9,
