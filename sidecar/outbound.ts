@@ -9,7 +9,6 @@
  */
 
 import type { Address, RouteConfig, UpstreamConfig } from './config/model.js';
-import { Breaker } from './core/breaker.js';
 import { isAttemptTimeoutFirst } from './core/deadline.js';
 import { Ended, Outcome } from './core/outcome.js';
 import { type Reason, Reasons, reasonMessage } from './core/reason.js';
@@ -20,6 +19,7 @@ import { factsOf } from './http2/facts.js';
 import type { Field } from './http2/hpack/field.js';
 import type { HeaderBlock, StableList } from './http2/hpack/header-list.js';
 import type { Stream } from './http2/stream.js';
+import { Bounds } from './mesh/bounds.js';
 import { Clusters, type MakeUpstream } from './mesh/clusters.js';
 import { copyDueMs, leaveToOther, noteLoss, noteSuccess, takeCopy } from './mesh/copies.js';
 import { Detours, keyOf, type Primary, type Refuge } from './mesh/detours.js';
@@ -33,7 +33,6 @@ import { Shaping } from './mesh/shaping.js';
 import type { InjectedFaults } from './mesh/shaping-faults.js';
 import type { Shaped } from './mesh/shaping-target.js';
 import type { Upstream } from './mesh/upstream.js';
-import { MAX_WAIT_MS, WaitingCalls } from './mesh/waiting-calls.js';
 import { type Call, NEVER } from './relay/call.js';
 import { failureAnswer } from './relay/failure.js';
 import {
@@ -62,12 +61,10 @@ export class Outbound implements Primary, Refuge, Shaped {
   private readonly direction: Direction;
   /** Where every call goes; null while something has to be decided for each. */
   private plain: Upstream | null = null;
-  private readonly waiting: WaitingCalls<OutboundCall>;
+  readonly bounds: Bounds;
   /** What is remembered for routes that hedge or fall back. */
   readonly cares: RouteCares;
   private readonly detours: Detours;
-  /** Null: no bounds. */
-  breaker: Breaker | null = null;
   readonly shapes: Shaping;
   /** The same while a route or a drill needs it. */
   private shaping: Shaping | null = null;
@@ -92,11 +89,11 @@ export class Outbound implements Primary, Refuge, Shaped {
     const refuse = (call: OutboundCall, reason: Reason, message: string): void =>
       this.refuse(call, reason, message);
     this.direction = new Direction(config.name, this.clusters, this.routes, relay.random, refuse);
-    this.waiting = new WaitingCalls(relay.memory);
+    this.bounds = new Bounds(config.name, this.clusters, relay, refuse);
     this.cares = new RouteCares(relay.random, config.routes);
     this.detours = new Detours(this, find, () => relay.nowMs);
     this.shapes = new Shaping(this, find, relay);
-    this.setBreaker(config);
+    this.bounds.configure(config);
     this.shape(config);
     this.settle();
   }
@@ -108,7 +105,7 @@ export class Outbound implements Primary, Refuge, Shaped {
     this.direction.routes = this.routes;
     this.clusters.update(config);
     this.cares.update(config.routes);
-    this.setBreaker(config);
+    this.bounds.configure(config);
     this.shape(config);
     this.settle();
   }
@@ -122,12 +119,6 @@ export class Outbound implements Primary, Refuge, Shaped {
   setFaults(faults: InjectedFaults | null): void {
     this.shapes.setFaults(faults);
     this.shaping = this.shapes.isNeeded ? this.shapes : null;
-  }
-
-  private setBreaker({ breaker }: UpstreamConfig): void {
-    if (breaker === undefined) this.breaker = null;
-    else if (this.breaker === null) this.breaker = new Breaker(breaker);
-    else this.breaker.settings = breaker;
   }
 
   /** Takes over what discovery found out, whole; calls that waited for it go on. */
@@ -146,9 +137,9 @@ export class Outbound implements Primary, Refuge, Shaped {
   }
 
   private resumeWaiting(): void {
-    if (this.waiting.size === 0) return;
+    if (this.bounds.waitingCalls === 0) return;
     this.relay.nowMs = this.relay.clock.now();
-    for (const call of this.waiting.takeAll()) if (this.direction.redirect(call)) this.next(call);
+    for (const call of this.bounds.takeWaiting()) if (this.direction.redirect(call)) this.next(call);
   }
 
   /** Every cluster of endpoints, the one of most calls first. */
@@ -159,11 +150,6 @@ export class Outbound implements Primary, Refuge, Shaped {
   /** The only cluster of an upstream without traffic rules, else the first. */
   get upstream(): Upstream {
     return this.clusters.all[0]!;
-  }
-
-  /** Calls that wait for discovery. */
-  get waitingCalls(): number {
-    return this.waiting.size;
   }
 
   /** Why calls may not get through yet; undefined once an endpoint has been reached. */
@@ -199,7 +185,7 @@ export class Outbound implements Primary, Refuge, Shaped {
 
   /** No new calls; those under way end in peace. */
   retire(): void {
-    for (const call of this.waiting.takeAll()) this.direction.answerNoEndpoint(call);
+    for (const call of this.bounds.takeWaiting()) this.direction.answerNoEndpoint(call);
     for (const upstream of this.clusters.all) upstream.retire();
   }
 
@@ -256,8 +242,7 @@ export class Outbound implements Primary, Refuge, Shaped {
 
   /** It is one more call for the endpoints. */
   begin(call: OutboundCall): void {
-    if (this.breaker !== null && !this.breaker.enter()) return this.refuseFull(call);
-    call.breaker = this.breaker;
+    if (!this.bounds.admits(call)) return;
     if (call.detour !== null && call.upstream.isRetired && !this.direction.redirect(call)) return;
     call.upstream.budget.deposit(call.startMs);
     this.next(call);
@@ -295,7 +280,8 @@ export class Outbound implements Primary, Refuge, Shaped {
       endpoint = upstream.pickAgain(call.tried as Endpoint[], now, call.directed?.key);
     }
     if (endpoint === undefined) return this.withoutEndpoint(call);
-    if (call.breaker !== null && probed === undefined && !endpoint.pool.hasRoom && this.isFull(call)) return;
+    if (call.breaker !== null && probed === undefined && !endpoint.pool.hasRoom && !this.bounds.mayWait(call))
+      return;
     const attempt = this.makeAttempt(call, endpoint, now);
     if (probed !== undefined) attempt.probe = endpoint.ejection.probe;
     const copyMs = call.care === null ? NEVER : copyDueMs(call, attempt, now);
@@ -344,7 +330,7 @@ export class Outbound implements Primary, Refuge, Shaped {
       return this.fail(call, this.failureOf(call, attempt), outcome);
     }
     const isUnarmed = attempt.ended === Ended.connectError && !call.upstream.isArmed;
-    if (isUnarmed && this.wait(call)) return;
+    if (isUnarmed && this.bounds.wait(call)) return;
     if (this.tryAgain(call, attempt)) return;
     this.fail(call, this.failureOf(call, attempt), outcome);
   }
@@ -362,16 +348,6 @@ export class Outbound implements Primary, Refuge, Shaped {
     if (call.care !== null && call.deadlineMs === NEVER)
       call.deadlineMs = call.startMs + timeAllowedMs(call.match.plan.config, call.block);
     this.fail(call, { reason, message, attempt: null }, Outcome.fault);
-  }
-
-  private refuseFull(call: OutboundCall): void {
-    const { maxInFlight } = this.breaker!.settings;
-    this.refuseOver(call, maxInFlight, 'calls in flight');
-  }
-
-  private refuseOver(call: OutboundCall, limit: number, what: string): void {
-    const values = { upstream: this.name, limit, what };
-    this.refuse(call, Reasons.breakerOpen, reasonMessage(Reasons.breakerOpen, values));
   }
 
   /** What it falls back to comes next, or the answer. */
@@ -407,36 +383,8 @@ export class Outbound implements Primary, Refuge, Shaped {
 
   /** There is none, or nobody has said yet which there are. */
   private withoutEndpoint(call: OutboundCall): void {
-    if (call.upstream.isKnown) return void this.direction.answerNoEndpoint(call);
-    if (call.breaker !== null && this.isFull(call)) return;
-    if (this.wait(call)) return;
-    const isLate = this.relay.nowMs >= call.startMs + MAX_WAIT_MS;
-    const detail = isLate ? 'discovery has not answered' : 'too many calls wait for them';
-    const values = { upstream: this.name, detail };
-    this.refuse(call, Reasons.discoveryPending, reasonMessage(Reasons.discoveryPending, values));
-  }
-
-  /** As many calls wait as may; this one has been seen to. */
-  private isFull(call: OutboundCall): boolean {
-    const { breaker } = call;
-    if (breaker!.mayWait(this.pending)) return false;
-    this.refuseOver(call, breaker!.settings.maxPending, 'calls waiting');
-    return true;
-  }
-
-  /** Calls that wait for a connection or for discovery. */
-  get pending(): number {
-    let n = this.waiting.size;
-    for (const { endpoints } of this.clusters.all) for (const { pool } of endpoints) n += pool.waitingCount;
-    return n;
-  }
-
-  /** What it needs will come: endpoints from discovery, or our first identity. False: no room, or too late. */
-  private wait(call: OutboundCall): boolean {
-    const untilMs = call.startMs + MAX_WAIT_MS;
-    if (this.relay.nowMs >= untilMs || !this.waiting.add(call)) return false;
-    call.resumeAt(untilMs);
-    return true;
+    if (call.upstream.isKnown) this.direction.answerNoEndpoint(call);
+    else this.bounds.waitForDiscovery(call);
   }
 
   // ---- in detail ----
@@ -486,7 +434,7 @@ export class Outbound implements Primary, Refuge, Shaped {
   onResume(call: OutboundCall): void {
     const attempt = call.attempt as OutboundAttempt | null;
     if (attempt !== null && !attempt.isOver) return this.sendCopy(call, attempt);
-    this.waiting.delete(call);
+    this.bounds.leave(call);
     if (call.upstream.isRetired && !this.direction.redirect(call)) return;
     this.next(call);
   }
@@ -502,7 +450,7 @@ export class Outbound implements Primary, Refuge, Shaped {
     call.degraded = '';
     const limitMs = Math.round(call.deadlineMs - call.startMs);
     const message = reasonMessage(Reasons.deadlineExceeded, { limitMs });
-    const waited = this.waiting.delete(call) ? ` while waiting for ${this.missing(call)}` : '';
+    const waited = this.bounds.leave(call) ? ` while waiting for ${this.missing(call)}` : '';
     call.answer(Reasons.deadlineExceeded, message + waited);
   }
 
@@ -513,7 +461,7 @@ export class Outbound implements Primary, Refuge, Shaped {
   onIdle(call: OutboundCall): void {
     call.stop(Ended.deadline);
     observeStopped(call, this.relay);
-    this.waiting.delete(call);
+    this.bounds.leave(call);
     call.degraded = '';
     call.answer(
       Reasons.idleTimeout,
@@ -523,7 +471,7 @@ export class Outbound implements Primary, Refuge, Shaped {
 
   onCancelled(call: OutboundCall): void {
     observeStopped(call, this.relay);
-    this.waiting.delete(call);
+    this.bounds.leave(call);
   }
 
   onFinish(call: OutboundCall, status: number): void {

@@ -93,7 +93,7 @@ function fallbackFamilies(outbounds: readonly Outbound[]): Family[] {
 }
 
 function breakerFamilies(outbounds: readonly Outbound[]): Family[] {
-  const broken = outbounds.flatMap(({ name, breaker, upstreams }) =>
+  const broken = outbounds.flatMap(({ name, bounds: { breaker }, upstreams }) =>
     breaker === null ? [] : [{ labels: { upstream: name }, breaker, upstreams }],
   );
   const hits = broken.flatMap(({ labels, breaker, upstreams }) => [

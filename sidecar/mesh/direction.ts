@@ -5,13 +5,14 @@
 
 import { NO_KEY } from '../core/balance.js';
 import { isValidPath } from '../core/method.js';
-import { type Reason, Reasons, reasonMessage } from '../core/reason.js';
+import { Reasons, reasonMessage } from '../core/reason.js';
 import { keyOf } from '../core/ring-hash.js';
 import { rewritePath } from '../core/traffic.js';
 import { factsOf } from '../http2/facts.js';
 import { metadataValue } from '../relay/forward.js';
 import { PathFields } from '../relay/rewrite-path.js';
 import { type Match, type Routes, timeAllowedMs } from '../relay/route-plan.js';
+import type { Refuse } from './bounds.js';
 import type { Clusters } from './clusters.js';
 import type { OutboundCall } from './outbound-call.js';
 
@@ -24,8 +25,7 @@ export class Direction {
     /** The file's routes; replaced with the file. */
     public routes: Routes,
     private readonly random: () => number,
-    /** Answers a call that can go nowhere, unless something else can be done for it. */
-    private readonly refuse: (call: OutboundCall, reason: Reason, message: string) => void,
+    private readonly refuse: Refuse,
   ) {}
 
   /** Rules say where the call goes. False: nowhere, and it has been answered. */

@@ -218,7 +218,7 @@ function upstreamFamilies(outbounds: readonly Outbound[]): Family[] {
     gauge(
       'outrider_calls_waiting_for_discovery',
       'Calls that wait until the endpoints of their upstream are known.',
-      outbounds.map(({ name, waitingCalls }) => ({ labels: { upstream: name }, value: waitingCalls })),
+      outbounds.map(({ name, bounds }) => ({ labels: { upstream: name }, value: bounds.waitingCalls })),
     ),
   ];
 }

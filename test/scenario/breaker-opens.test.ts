@@ -74,7 +74,7 @@ describe('Scenario: a breaker opens', () => {
       else if (i % 4 === 1) all().at(-1)!.fail(14);
       else if (i % 4 === 2) all().at(-1)!.reply();
       stack.advance(600);
-      assert.equal(out.outbound.breaker!.inFlight, 0);
+      assert.equal(out.outbound.bounds.breaker!.inFlight, 0);
       assert.ok(one!.isOver || one!.resetCode === undefined);
       assert.ok(two!.isOver);
     }
@@ -137,7 +137,7 @@ describe('Scenario: a breaker opens', () => {
     const waiting = [call(), call()];
     stack.advance(15_100);
     for (const each of waiting) assert.equal(each.reason, 'discovery-pending');
-    assert.equal(out.outbound.waitingCalls, 0);
+    assert.equal(out.outbound.bounds.waitingCalls, 0);
     assert.equal(hits('pending'), 0);
     stack.assertIdle();
   });
@@ -157,7 +157,7 @@ describe('Scenario: a breaker opens', () => {
       .reply();
     stack.run();
     assert.deepEqual([first!.status, second!.status].sort(), [0, 14]);
-    assert.equal(out.outbound.breaker!.retries, 0);
+    assert.equal(out.outbound.bounds.breaker!.retries, 0);
   });
 
   it('an attempt that is still to come counts, and not when its caller has left', () => {
@@ -166,7 +166,7 @@ describe('Scenario: a breaker opens', () => {
     const stream = call();
     all()[0]!.fail(14);
     stack.run();
-    assert.equal(out.outbound.breaker!.retries, 1);
+    assert.equal(out.outbound.bounds.breaker!.retries, 1);
     stream.reset();
     stack.run();
     stack.assertIdle();
@@ -250,7 +250,10 @@ describe('Scenario: a breaker opens', () => {
     app = stack.app(out.listener);
     stack.backend('a').answer = (each) => void each.fail(14);
     const one = call();
-    assert.deepEqual([out.outbound.breaker!.inFlight, small.outbound.breaker!.inFlight], [0, 1]);
+    assert.deepEqual(
+      [out.outbound.bounds.breaker!.inFlight, small.outbound.bounds.breaker!.inFlight],
+      [0, 1],
+    );
     const two = call();
     assert.equal(two.status, 14, 'the other one is full: the first failure is the answer');
     stack.backend('s').last.reply();

@@ -379,7 +379,7 @@ export class Stack {
       assert.equal(finished, call.started, `${call.direction} ${call.method}: calls started and finished`);
     }
     for (const { outbound } of this.outbounds) {
-      const { breaker } = outbound;
+      const { breaker } = outbound.bounds;
       assert.deepEqual([breaker?.inFlight ?? 0, breaker?.retries ?? 0], [0, 0], 'counted by the breaker');
       for (const endpoint of outbound.upstreams.flatMap(({ endpoints }) => endpoints)) {
         assert.equal(endpoint.inFlight, 0, `${endpoint.label}: attempts in flight`);
