@@ -3,6 +3,7 @@
  * detours of routes.
  */
 import type { z } from 'zod';
+import type { OutcomeOverrides } from '../core/outcome.js';
 import { pathFrom, present } from './build-basics.js';
 import type {
   AccessLogConfig,
@@ -20,10 +21,12 @@ import type {
 } from './model.js';
 import type { accessLog } from './schema/access-log.js';
 import type { detectors } from './schema/detectors.js';
+import type { outcomes } from './schema/outcomes.js';
 import type { queue } from './schema/queue.js';
 import type { rateLimits } from './schema/rate-limits.js';
 import type { outboundRoute } from './schema/route.js';
 import type { meshUpstream } from './schema/upstream.js';
+import { type AnyStatus, statusCode } from './spelling/status-code.js';
 
 const MINUTE_MS = 60_000;
 const MIB = 1_048_576;
@@ -124,6 +127,7 @@ export function buildDetectors(said: z.output<typeof detectors>): Required<Detec
   const { success_ratio: ratio, success_rate: rate, failure_ratio: failures, latency } = said;
   const output = said.invalid_output;
   return {
+    consecutive: { mode: said.consecutive.mode },
     successRatio: { mode: ratio.mode, below: ratio.below, minCalls: ratio.min_calls },
     successRate: {
       mode: rate.mode,
@@ -144,6 +148,17 @@ export function buildDetectors(said: z.output<typeof detectors>): Required<Detec
       minSamples: output.min_samples,
       sampleRatio: output.sample_ratio,
     },
+  };
+}
+
+export function buildOutcomes(said: z.output<typeof outcomes>): OutcomeOverrides | undefined {
+  if (said === undefined) return undefined;
+  const codes = (names: readonly AnyStatus[] | undefined) => names?.map(statusCode);
+  return {
+    ...present('success', codes(said.success)),
+    ...present('fault', codes(said.fault)),
+    ...present('neutral', codes(said.neutral)),
+    ...present('overload', codes(said.overload)),
   };
 }
 

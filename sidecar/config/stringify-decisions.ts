@@ -1,6 +1,7 @@
 /**
  * Writing what a configuration says about decisions back as the blocks of a sidecar file.
  */
+import type { OutcomeOverrides } from '../core/outcome.js';
 import { present } from './build-basics.js';
 import type {
   ActiveHealthConfig,
@@ -17,6 +18,7 @@ import type {
 } from './model.js';
 import { writeDuration } from './spelling/duration.js';
 import { writeSize } from './spelling/size.js';
+import { statusSpelling } from './spelling/status-code.js';
 
 export function spellObservation({
   accessLog,
@@ -100,12 +102,13 @@ export function spellEjection(ejection: EjectionConfig): Record<string, unknown>
   };
 }
 
-/** An absent detector does not look; a file that leaves it out would get the default. */
+/** An absent detector does not look, faults in a row aside; a file that leaves it out would get the default. */
 const OFF = { mode: 'off' };
 
 function spellDetectors(detectors: DetectorsConfig): Record<string, unknown> {
-  const { successRatio, successRate, failureRatio, latency, invalidOutput } = detectors;
+  const { consecutive, successRatio, successRate, failureRatio, latency, invalidOutput } = detectors;
   return {
+    consecutive: { mode: consecutive?.mode ?? 'enforce' },
     success_ratio: successRatio
       ? { mode: successRatio.mode, below: successRatio.below, min_calls: successRatio.minCalls }
       : OFF,
@@ -134,6 +137,16 @@ function spellDetectors(detectors: DetectorsConfig): Record<string, unknown> {
           sample_ratio: invalidOutput.sampleRatio,
         }
       : OFF,
+  };
+}
+
+export function spellOutcomes(overrides: OutcomeOverrides): Record<string, unknown> {
+  const { success, fault, neutral, overload } = overrides;
+  return {
+    ...present('success', success?.map(statusSpelling)),
+    ...present('fault', fault?.map(statusSpelling)),
+    ...present('neutral', neutral?.map(statusSpelling)),
+    ...present('overload', overload?.map(statusSpelling)),
   };
 }
 

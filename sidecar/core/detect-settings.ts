@@ -31,8 +31,10 @@ interface WithMode {
   readonly mode: DetectorMode;
 }
 
-/** Those beside the faults in a row. Absent is `off`. */
+/** Absent is `off`; of the faults in a row, `enforce`. */
 export interface DetectorSettings {
+  /** How many are too many, `EjectionSettings` says. */
+  readonly consecutive?: WithMode;
   readonly successRatio?: WithMode & SuccessRatioSettings;
   readonly successRate?: WithMode & SuccessRateSettings;
   readonly failureRatio?: WithMode & FailureRatioSettings;

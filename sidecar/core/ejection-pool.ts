@@ -182,7 +182,10 @@ export class EjectionPool {
     member.consecutiveFaults = 0;
     // Calls of an endpoint that discovery took away may still end.
     if (!this.members.has(member)) return Verdict.nothing;
-    const verdict = this.verdictOn(member, this.settings.mode);
+    const { mode, detectors } = this.settings;
+    const own = detectors?.consecutive?.mode ?? 'enforce';
+    if (own === 'off') return Verdict.nothing;
+    const verdict = this.verdictOn(member, mode === 'observe' ? mode : own);
     this.counts.tripped(Detector.consecutive, verdict);
     this.note(member, Detector.consecutive, `${this.settings.consecutiveFaults} faults in a row`);
     if (verdict === Verdict.ejected) this.convict(member, nowMs);

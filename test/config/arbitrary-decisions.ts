@@ -29,6 +29,7 @@ const minPeers = count(2, 1_000);
 const share = real(0.01, 0.999);
 
 export const detectors = some({
+  consecutive: some({ mode }),
   success_ratio: some({ mode, below: share, min_calls: minCalls }),
   success_rate: some({ mode, factor: real(0.1, 10), min_peers: minPeers, min_calls: minCalls }),
   failure_ratio: some({ mode, above: share, min_peers: minPeers, min_calls: minCalls }),

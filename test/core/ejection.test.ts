@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { Detector } from '../../sidecar/core/detect-settings.js';
 import {
   Ejection,
   type EjectionSettings,
@@ -236,6 +237,19 @@ describe('EjectionPool, observing', () => {
     assert.equal(end(pool, member, Outcome.fault, 0), Verdict.observed);
     assert.equal(pool.mayCall(member), true);
     assert.deepEqual([pool.detected, pool.enforced, pool.notEnforced.observed], [2, 0, 2]);
+  });
+
+  it('concerns faults in a row alone where only they observe, and finds none where they are off', () => {
+    const detectors = (mode: 'observe' | 'off') => ({ consecutive: { mode } });
+    const { pool, member } = setUp(3, { detectors: detectors('observe') });
+    assert.equal(fail(pool, member, 0), Verdict.observed);
+    const counts = pool.counts.by[Detector.consecutive]!;
+    assert.deepEqual([counts.detected, counts.enforced, counts.notEnforced.observed], [1, 0, 1]);
+    pool.configure({ ...SETTINGS, detectors: detectors('off') }, 0);
+    assert.equal(fail(pool, member, 0, 50), Verdict.nothing);
+    assert.equal(counts.detected, 1);
+    pool.configure(SETTINGS, 0);
+    assert.equal(fail(pool, member, 0), Verdict.ejected);
   });
 
   it('re-admits everyone when it is switched on', () => {

@@ -1,5 +1,5 @@
 /**
- * How an endpoint that answers badly is found out, beside faults in a row.
+ * How an endpoint that answers badly is found out.
  */
 import { block, option } from './option.js';
 import { choice, ratio, rational, wholeNumber } from './values.js';
@@ -23,6 +23,11 @@ const minPeers = option(wholeNumber({ min: 2, max: 1_000 }).prefault(5), {
   meaning: 'Endpoints with enough calls below which there is no verdict.',
   why: 'A mean of fewer says little about any of them (Envoy, gRFC A50).',
 });
+
+const consecutive = block(
+  { mode: mode('enforce', 'Works at any pool size and any rate.') },
+  'a block with mode; how many are too many, ejection.consecutive_faults says',
+);
 
 const successRatio = block(
   {
@@ -98,6 +103,10 @@ const invalidOutput = block(
 export const detectors = option(
   block(
     {
+      consecutive: option(consecutive.prefault({}), {
+        meaning: 'Faults in a row: as many as `ejection.consecutive_faults` says.',
+        why: 'On: it needs neither peers nor a window.',
+      }),
       success_ratio: option(successRatio.prefault({}), {
         meaning: 'Share of successes in an exact ring of 10 s.',
         why: 'On: it needs no peers to compare with.',
@@ -120,10 +129,10 @@ export const detectors = option(
         why: 'Off: it reads answers.',
       }),
     },
-    'a block with success_ratio, success_rate, failure_ratio, latency and invalid_output',
+    'a block with consecutive, success_ratio, success_rate, failure_ratio, latency and invalid_output',
   ).prefault({}),
   {
-    meaning: 'How an endpoint is found out, beside faults in a row. Each detector speaks for itself.',
+    meaning: 'How an endpoint is found out. Each detector speaks for itself.',
     why: 'Faults in a row miss what fails half the time, or answers late, or wrongly.',
   },
 );
