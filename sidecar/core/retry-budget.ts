@@ -2,7 +2,12 @@
  * How many extra attempts an upstream can bear: a share of its calls of the last ten seconds, and a small
  * reserve per second so that quiet upstreams may retry too (after Finagle's and tower's budgets). Ten seconds of
  * quiet leave nothing but the reserve. Never below zero; time is an argument.
+ *
+ * What is saved up is for the part of an upstream that fails. When all of it fails, further attempts help nobody, and
+ * savings would double its load for seconds: after ten that came to nothing in a row only so many are granted as the
+ * same second brings, until one succeeds (a thought of gRFC A6, retry throttling).
  */
+import { Outcome } from './outcome.js';
 
 export interface BudgetSettings {
   /** Extra attempts per call. */
@@ -14,6 +19,10 @@ export interface BudgetSettings {
 export const WINDOW_MS = 10_000;
 const SLOTS = 10;
 const SLOT_MS = WINDOW_MS / SLOTS;
+/** Extra attempts in a row that came to nothing, after which savings are kept. */
+const VAIN = 10;
+/** Sums of a share are not exact. */
+const INEXACT = 1e-9;
 
 export class RetryBudget {
   /** Deposits not yet spent, by the second they came in. */
@@ -22,6 +31,12 @@ export class RetryBudget {
   private deposited = 0;
   private reserve: number;
   private reserveMs = Number.NEGATIVE_INFINITY;
+  /** Extra attempts that came to nothing since one did not, and when the last of them ended. */
+  private vain = 0;
+  private vainMs = Number.NEGATIVE_INFINITY;
+  /** What the calls of this second brought, and what was taken in it. */
+  private brought = 0;
+  private taken = 0;
 
   /** Extra attempts granted, and refused for lack of budget. */
   granted = 0;
@@ -41,23 +56,27 @@ export class RetryBudget {
     this.forget(nowMs);
     this.deposits[this.second % SLOTS]! += this.settings.ratio;
     this.deposited += this.settings.ratio;
+    this.brought += this.settings.ratio;
+  }
+
+  /** What became of an extra attempt. Only success and failure tell whether they help. */
+  learn(outcome: Outcome, nowMs: number): void {
+    if (outcome === Outcome.success) this.vain = 0;
+    else if (outcome !== Outcome.neutral && outcome !== Outcome.cancelled) {
+      this.vain += 1;
+      this.vainMs = nowMs;
+    }
   }
 
   /** Takes one extra attempt; false when there is none to take. */
   withdraw(nowMs: number): boolean {
     this.forget(nowMs);
     this.refill(nowMs);
-    // The reserve last: it is what a quiet upstream has when deposits have run out.
-    if (this.deposited >= 1 - 1e-9) this.spend();
-    else if (this.reserve >= 1 - 1e-9) this.reserve = Math.max(0, this.reserve - 1);
-    else if (this.deposited + this.reserve >= 1 - 1e-9) {
-      this.reserve = Math.max(0, this.reserve - (1 - this.deposited));
-      this.deposits.fill(0);
-      this.deposited = 0;
-    } else {
+    if (this.keepsSavings(nowMs) || !this.pay()) {
       this.refused += 1;
       return false;
     }
+    this.taken += 1;
     this.granted += 1;
     return true;
   }
@@ -67,6 +86,25 @@ export class RetryBudget {
     this.forget(nowMs);
     this.refill(nowMs);
     return this.deposited + this.reserve;
+  }
+
+  private keepsSavings(nowMs: number): boolean {
+    if (this.vain < VAIN || nowMs - this.vainMs >= WINDOW_MS) return false;
+    return this.taken + 1 > this.brought + this.settings.perSecond + INEXACT;
+  }
+
+  /** One extra attempt; false when there is not enough for it. */
+  private pay(): boolean {
+    const whole = 1 - INEXACT;
+    // The reserve last: it is what a quiet upstream has when deposits have run out.
+    if (this.deposited >= whole) this.spend();
+    else if (this.reserve >= whole) this.reserve = Math.max(0, this.reserve - 1);
+    else if (this.deposited + this.reserve >= whole) {
+      this.reserve = Math.max(0, this.reserve - (1 - this.deposited));
+      this.deposits.fill(0);
+      this.deposited = 0;
+    } else return false;
+    return true;
   }
 
   private spend(): void {
@@ -93,6 +131,8 @@ export class RetryBudget {
       this.deposited = left;
     }
     this.second = second;
+    this.brought = 0;
+    this.taken = 0;
   }
 
   private refill(nowMs: number): void {

@@ -23,6 +23,7 @@ export function observe(call: OutboundCall, attempt: OutboundAttempt, relay: Rel
     endpoint.usualMs,
   );
   endpoint.outcomes[outcome]!++;
+  if (attempt.number > 0) call.upstream.budget.learn(outcome, now);
   // What is known only from time that passed proves nothing when we stood still meanwhile.
   const doubtful =
     outcome !== Outcome.success &&

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
+import { Outcome } from '../../sidecar/core/outcome.js';
 import { RetryBudget, WINDOW_MS } from '../../sidecar/core/retry-budget.js';
 
 function drain(budget: RetryBudget, nowMs: number): number {
@@ -45,6 +46,65 @@ describe('RetryBudget', () => {
     assert.equal(budget.balance(9_000), 5);
     assert.equal(budget.balance(10_000), 5);
     assert.equal(budget.balance(15_000), 0);
+  });
+
+  describe('when extra attempts come to nothing', () => {
+    const PER_SECOND = 300;
+    let budget: RetryBudget;
+
+    /** A second of calls of which every one asks for an extra attempt, which ends as said. What was granted. */
+    function second(startMs: number, outcome: Outcome): number {
+      let granted = 0;
+      for (let i = 0; i < PER_SECOND; i += 1) {
+        const nowMs = startMs + (i * 1_000) / PER_SECOND;
+        budget.deposit(nowMs);
+        if (!budget.withdraw(nowMs)) continue;
+        granted += 1;
+        budget.learn(outcome, nowMs);
+      }
+      return granted;
+    }
+
+    beforeEach(() => {
+      budget = new RetryBudget({ ratio: 0.2, perSecond: 3 });
+      for (let i = 0; i < 10 * PER_SECOND; i += 1) budget.deposit((i * 1_000) / PER_SECOND);
+    });
+
+    it('spends no savings, only what each second brings', () => {
+      const granted = [10_000, 11_000, 12_000].map((startMs) => second(startMs, Outcome.fault));
+      assert.deepEqual(granted, [63, 63, 63]);
+      assert.ok(budget.balance(12_999) > 500, `${budget.balance(12_999)}`);
+    });
+
+    it('is less than a quarter of the calls, counted over any five seconds', () => {
+      const granted = Array.from({ length: 20 }, (_, i) => second(10_000 + i * 1_000, Outcome.overload));
+      for (let from = 0; from <= 15; from += 1) {
+        const sum = granted.slice(from, from + 5).reduce((all, each) => all + each, 0);
+        assert.ok(sum <= 0.25 * 5 * PER_SECOND, `${sum} from second ${from} on`);
+      }
+    });
+
+    it('spends them while a part of the upstream succeeds', () => {
+      assert.equal(second(10_000, Outcome.success), PER_SECOND);
+    });
+
+    it('spends them again after one success', () => {
+      second(10_000, Outcome.fault);
+      budget.learn(Outcome.success, 11_000);
+      assert.equal(second(11_000, Outcome.success), PER_SECOND);
+    });
+
+    it('does not think so of what callers broke off', () => {
+      for (let i = 0; i < 100; i += 1) budget.learn(Outcome.cancelled, 10_000);
+      for (let i = 0; i < 100; i += 1) budget.learn(Outcome.neutral, 10_000);
+      assert.equal(second(10_000, Outcome.success), PER_SECOND);
+    });
+
+    it('forgets it after ten seconds without any', () => {
+      for (let i = 0; i < 100; i += 1) budget.learn(Outcome.fault, 1_000);
+      assert.equal(second(10_000, Outcome.neutral), 63);
+      assert.equal(second(11_000, Outcome.neutral), PER_SECOND);
+    });
   });
 
   it('grants nothing at 0 and 0', () => {

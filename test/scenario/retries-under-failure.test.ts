@@ -26,4 +26,16 @@ describe('Scenario: retries while everything fails', () => {
     assert.deepEqual(mesh.failures(from), {});
     mesh.stack.assertIdle();
   });
+
+  it('spend nothing that was saved up before: the load grows by a fifth at once, not by twice', () => {
+    mesh = new Mesh();
+    mesh.load(10_000);
+    const [calls, attempts] = [mesh.sent.length, mesh.out.outbound.attempts];
+    for (const { model } of mesh.replicas) model.answer = (stream) => stream.fail(14);
+    mesh.load(5_000);
+    mesh.advance(1_000);
+    const extra = (mesh.out.outbound.attempts - attempts) / (mesh.sent.length - calls);
+    assert.ok(extra > 1.1 && extra <= 1.27, `${extra} attempts for each call`);
+    mesh.stack.assertIdle();
+  });
 });
