@@ -3,7 +3,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { LoadResult, LoadSpec, Reply, Request } from './load/protocol.js';
+import type { BackendPorts, LoadResult, LoadSpec, Reply, Request } from './load/protocol.js';
 import { LOAD_CORE } from './subjects/subject.js';
 
 const WORKER = join(dirname(fileURLToPath(import.meta.url)), 'load/worker.js');
@@ -17,7 +17,7 @@ export class LoadProcess {
 
   private constructor(
     private readonly child: ChildProcess,
-    readonly ports: { readonly unary: number; readonly stream: number },
+    readonly ports: BackendPorts,
   ) {
     child.on('message', (reply: Reply) => this.settle(reply));
     child.on('exit', (code) => {
@@ -36,7 +36,7 @@ export class LoadProcess {
       child.once('message', (reply: Reply) => {
         if (!('ready' in reply)) return;
         child.removeAllListeners('exit');
-        resolve(new LoadProcess(child, { unary: reply.ready.unaryPort, stream: reply.ready.streamPort }));
+        resolve(new LoadProcess(child, reply.ready));
       });
     });
   }

@@ -21,6 +21,7 @@ export const USAGE = `usage: npm run bench -- relay [options]     the relay agai
   --json          JSON instead of tables
   --output FILE   writes the JSON there too
   --chart FILE    writes the chart there (SVG)
+  --before DIR    relay: the build in another clone is measured beside this one
   --profile DIR   our own processes leave CPU profiles there, and tables of them are printed (slows ours)`;
 
 export interface BenchOptions {
@@ -32,10 +33,20 @@ export interface BenchOptions {
   readonly json: boolean;
   readonly output?: string;
   readonly chart?: string;
+  readonly before?: string;
   readonly profile?: string;
 }
 
-const SUBJECTS = ['outrider', 'nginx', 'haproxy', 'envoy', 'node:http2', 'grpc-js'];
+const SUBJECTS = [
+  'outrider',
+  'outrider-all',
+  'outrider-before',
+  'nginx',
+  'haproxy',
+  'envoy',
+  'node:http2',
+  'grpc-js',
+];
 
 /** What `--only` may name: modes and subjects of the relay, rows of the faults. */
 const NAMES = [...MODES.map((mode) => mode.name), ...SUBJECTS, ...ROWS.map((row) => row.name)];
@@ -49,6 +60,7 @@ export function readOptions(args: readonly string[]): BenchOptions {
     json: { type: 'boolean' },
     output: { type: 'string' },
     chart: { type: 'string' },
+    before: { type: 'string' },
     profile: { type: 'string' },
   });
   if (positionals.length > 1) throw new UsageError(`found ${positionals.join(' ')}; expected one benchmark`);
@@ -61,6 +73,7 @@ export function readOptions(args: readonly string[]): BenchOptions {
     json: values.json ?? false,
     ...(values.output === undefined ? {} : { output: values.output }),
     ...(values.chart === undefined ? {} : { chart: values.chart }),
+    ...(values.before === undefined ? {} : { before: resolve(values.before) }),
     ...(values.profile === undefined ? {} : { profile: resolve(values.profile) }),
   };
 }

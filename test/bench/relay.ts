@@ -13,7 +13,8 @@ import type { BenchOptions } from './options.js';
 import { profilesIn, profilingFlags, renderProfile } from './profile.js';
 import { judge, type ModeResult, type Report, type SubjectResult, summarise } from './results.js';
 import { envoy, haproxy, nginx } from './subjects/native.js';
-import { outrider } from './subjects/outrider.js';
+import { outrider, outriderBefore } from './subjects/outrider.js';
+import { PLAIN } from './subjects/outrider-config.js';
 import { grpcJs, nodeHttp2 } from './subjects/plain-node.js';
 import type { Running, Subject } from './subjects/subject.js';
 import { findTool } from './subjects/tools.js';
@@ -27,9 +28,12 @@ const NO_FIGURES = { cpuUs: 0, perSecond: 0, p50Us: 0, p99Us: 0, rssMb: 0, loadC
 
 type Started = Running | { readonly problem: string };
 
-/** `profile`: folder in which our own processes leave CPU profiles. */
-export function allSubjects(profile?: string): Subject[] {
-  return [outrider(profilingFlags(profile)), nginx(), haproxy(), envoy(), nodeHttp2(), grpcJs()];
+/** `profile`: folder in which our own processes leave CPU profiles. `before`: a clone with another build of ours. */
+export function allSubjects(profile?: string, before?: string): Subject[] {
+  const flags = profilingFlags(profile);
+  const ours = [outrider('plain', flags), outrider('everything', flags)];
+  const others = [nginx(), haproxy(), envoy(), nodeHttp2(), grpcJs()];
+  return before === undefined ? [...ours, ...others] : [...ours, outriderBefore(before), ...others];
 }
 
 /** Those of `only` that are names of `all`, or all of them. */
@@ -46,7 +50,7 @@ export async function benchRelay(
   load: LoadProcess,
   say: (line: string) => void,
 ): Promise<Report> {
-  const known = chosen(allSubjects(options.profile), options.only);
+  const known = chosen(allSubjects(options.profile, options.before), options.only);
   for (const s of known) if ('missing' in s.version) say(`${s.name} is not here: ${s.version.missing}`);
   const subjects = known.filter((s) => 'found' in s.version);
   const bench = new RelayBench(options, load, subjects, await writeCertificates(), say);
@@ -108,7 +112,7 @@ class RelayBench {
 
   private async startAll(mode: Mode, subjects: readonly Subject[]): Promise<Started[]> {
     const backendPort = mode.kind === 'stream' ? this.load.ports.stream : this.load.ports.unary;
-    const target = { backendPort, kind: mode.kind, certs: this.certs };
+    const target = { backendPort, asidePort: this.load.ports.aside, kind: mode.kind, certs: this.certs };
     const started: Started[] = [];
     for (const s of subjects) {
       try {
@@ -171,7 +175,7 @@ class RelayBench {
 /** The plain Node pass-throughs cannot keep up with half of what the slowest peer can. */
 function isAble(mode: Mode, subject: Subject): boolean {
   if (mode.shape === 'pair') return subject.startPair !== undefined;
-  return mode.compares === 'cpu' || subject.isPeer || subject.name === 'outrider';
+  return mode.compares === 'cpu' || subject.isPeer || subject.name.startsWith(PLAIN);
 }
 
 function slowestPeer(results: readonly SubjectResult[]): number {

@@ -10,7 +10,7 @@ function runs(name: string, cpuUs: readonly number[], changes: Partial<Figures> 
   const usual = { perSecond: 1, p50Us: 1, p99Us: 1, rssMb: 1, loadCpuUs: 1, calls: 10, problem: '' };
   return summarise(
     name,
-    name !== 'outrider',
+    !name.startsWith('outrider'),
     cpuUs.map((value) => ({ ...usual, cpuUs: value, ...changes })),
   );
 }
@@ -32,6 +32,13 @@ describe('the result of the relay benchmark', () => {
         ['haproxy', 0.4, 'missed'],
       ],
     );
+  });
+
+  it('holds what is measured of ours beside it against the same bar, and says what it costs', () => {
+    const subjects = [runs('outrider', [4]), runs('outrider-all', [6]), runs('haproxy', [20])];
+    const judged = judge(MODE, subjects);
+    assert.equal(judged.ratio, 0.2);
+    assert.deepEqual(judged.variants, [{ name: 'outrider-all', cost: 1.5, ratio: 0.3, verdict: 'bar' }]);
   });
 
   it('does not count a peer whose runs do not add up', () => {

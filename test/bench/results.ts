@@ -3,6 +3,7 @@
 import type { Machine } from './machine.js';
 import type { Figures } from './measure.js';
 import type { Mode } from './modes.js';
+import { PLAIN } from './subjects/outrider-config.js';
 
 export interface Spread {
   readonly median: number;
@@ -37,6 +38,17 @@ export interface ModeResult {
   readonly subjects: readonly SubjectResult[];
   readonly bestPeer?: string;
   /** Ours ÷ best peer's. */
+  readonly ratio?: number;
+  readonly verdict: Verdict;
+  /** Other builds or settings of ours. */
+  readonly variants: readonly Variant[];
+}
+
+export interface Variant {
+  readonly name: string;
+  /** ÷ ours as it is by default. */
+  readonly cost?: number;
+  /** ÷ best peer's. */
   readonly ratio?: number;
   readonly verdict: Verdict;
 }
@@ -78,30 +90,28 @@ export function compared(mode: Mode, subject: SubjectResult): Spread {
 export function judge(mode: Mode, subjects: readonly SubjectResult[], ratePerSecond?: number): ModeResult {
   const { name, title, compares, bar, aim } = mode;
   const sound = subjects.filter((s) => s.problems.length === 0);
-  const ours = sound.find((s) => s.name === 'outrider');
+  const medianOf = (s: SubjectResult): number => compared(mode, s).median;
+  const ours = sound.find((s) => s.name === PLAIN);
   const best = sound
     .filter((s) => s.isPeer)
-    .reduce<SubjectResult | undefined>(
-      (a, b) => (a && compared(mode, a).median <= compared(mode, b).median ? a : b),
-      undefined,
-    );
-  const known = {
-    name,
-    title,
-    compares,
-    bar,
-    aim,
-    subjects,
-    ...(ratePerSecond === undefined ? {} : { ratePerSecond }),
+    .reduce<SubjectResult | undefined>((a, b) => (a && medianOf(a) <= medianOf(b) ? a : b), undefined);
+  const beside = (s: SubjectResult | undefined): Pick<ModeResult, 'ratio' | 'verdict'> => {
+    if (best === undefined || s === undefined) return { verdict: 'not measured' };
+    const ratio = medianOf(s) / medianOf(best);
+    return { ratio, verdict: ratio <= aim ? 'aim' : ratio <= bar ? 'bar' : 'missed' };
   };
-  if (best === undefined) return { ...known, verdict: 'not measured' };
-  if (ours === undefined) return { ...known, bestPeer: best.name, verdict: 'not measured' };
-  const ratio = compared(mode, ours).median / compared(mode, best).median;
+  const variants = sound
+    .filter((s) => s.name.startsWith(`${PLAIN}-`))
+    .map((s) => ({
+      name: s.name,
+      ...(ours === undefined ? {} : { cost: medianOf(s) / medianOf(ours) }),
+      ...beside(s),
+    }));
   return {
-    ...known,
-    bestPeer: best.name,
-    ratio,
-    verdict: ratio <= aim ? 'aim' : ratio <= bar ? 'bar' : 'missed',
+    ...{ name, title, compares, bar, aim, subjects, variants },
+    ...(ratePerSecond === undefined ? {} : { ratePerSecond }),
+    ...(best === undefined ? {} : { bestPeer: best.name }),
+    ...beside(ours),
   };
 }
 

@@ -44,7 +44,12 @@ export async function benchSoak(
       continue;
     }
     say(`${subject.name}: ${options.calls.toLocaleString('en')} calls`);
-    const running = await subject.start({ backendPort: load.ports.unary, kind: 'unary', certs: '' });
+    const running = await subject.start({
+      backendPort: load.ports.unary,
+      asidePort: load.ports.aside,
+      kind: 'unary',
+      certs: '',
+    });
     const pids = running.pids();
     const result = await load.run({
       port: running.port,

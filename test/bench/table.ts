@@ -1,6 +1,6 @@
 /** The report as text: one table per mode, then the bars. */
 
-import type { ModeResult, Report, Spread, SubjectResult } from './results.js';
+import type { ModeResult, Report, Spread, SubjectResult, Verdict } from './results.js';
 
 const HEAD = ['', 'CPU µs', 'min–max', 'calls/s', 'p50 µs', 'p99 µs', 'RSS MB', 'load µs'];
 
@@ -38,17 +38,28 @@ export function renderMode(mode: ModeResult): string {
   return [`${mode.name}: ${mode.title}${rate}`, columns([HEAD, ...rows]), ...problems].join('\n');
 }
 
+const VERDICTS = { aim: 'pass, aim reached', bar: 'pass', missed: 'MISSED', 'not measured': 'not measured' };
+
 function renderBars(modes: readonly ModeResult[]): string {
-  const rows = modes.map((m) => [
-    m.name,
-    m.compares === 'cpu' ? 'CPU' : 'p99',
-    m.bestPeer ?? '–',
-    m.ratio === undefined ? '–' : m.ratio.toFixed(2),
-    String(m.bar),
-    String(m.aim),
-    { aim: 'pass, aim reached', bar: 'pass', missed: 'MISSED', 'not measured': 'not measured' }[m.verdict],
-  ]);
-  return columns([['ours ÷ best peer', 'of', 'best peer', 'ratio', 'bar', 'aim', ''], ...rows]);
+  const rows = modes.flatMap((m) => {
+    const row = (name: string, verdict: Verdict, ratio?: number, cost?: number): string[] => [
+      name,
+      m.compares === 'cpu' ? 'CPU' : 'p99',
+      m.bestPeer ?? '–',
+      hundredths(ratio),
+      String(m.bar),
+      String(m.aim),
+      VERDICTS[verdict],
+      cost === undefined ? '' : `${hundredths(cost)} × outrider`,
+    ];
+    const more = m.variants.map((v) => row(`  ${v.name}`, v.verdict, v.ratio, v.cost));
+    return [row(m.name, m.verdict, m.ratio), ...more];
+  });
+  return columns([['ours ÷ best peer', 'of', 'best peer', 'ratio', 'bar', 'aim', '', ''], ...rows]);
+}
+
+function hundredths(value: number | undefined): string {
+  return value === undefined ? '–' : value.toFixed(2);
 }
 
 function columns(rows: readonly (readonly string[])[]): string {

@@ -15,6 +15,8 @@ const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1');
 const MAX_BLOCK = 512;
 const LAST_STREAM = 0x7ffffff0;
 const CANCEL = 8;
+/** Before each gRPC message: whether it is compressed, and its length. */
+const PREFIX_BYTES = 5;
 
 export interface ConnectionEvents {
   /** SETTINGS have come: calls may be started. */
@@ -105,7 +107,10 @@ export class LoadConnection extends Peer {
     this.calls.set(id, call);
     this.started++;
     this.writeRequestHeaders(id);
-    this.sender.sendWhole(id, this.options.request, null);
+    const { request, varyingHeaders, seed } = this.options;
+    // Another question each time, as from an application.
+    if (varyingHeaders) request.writeInt32LE(seed | 0, request.writeInt32LE(id, PREFIX_BYTES));
+    this.sender.sendWhole(id, request, null);
   }
 
   /** Writes what `start` has put together, outside of a read. */

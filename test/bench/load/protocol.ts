@@ -14,6 +14,13 @@ export const PATHS: Readonly<Record<CallKind, string>> = {
 export const SMALL_MESSAGE_BYTES = 105;
 export const STREAM_MESSAGES = 1000;
 
+/** Where the backends listen. What `aside` executes is not counted. */
+export interface BackendPorts {
+  readonly unary: number;
+  readonly stream: number;
+  readonly aside: number;
+}
+
 export interface Churn {
   /** A connection is given up after about this many calls, one in four of them with calls in flight. */
   readonly callsPerConnection: number;
@@ -29,7 +36,7 @@ export interface LoadSpec {
   readonly inFlight: number;
   /** Length of the request's gRPC message, prefix included. */
   readonly requestBytes: number;
-  /** `grpc-timeout` and `traceparent` are added, different on every call. */
+  /** `grpc-timeout` and `traceparent` are added, different on every call, and so are the first octets of the request. */
   readonly varyingHeaders: boolean;
   readonly warmMs: number;
   readonly measureMs: number;
@@ -72,7 +79,7 @@ export type Request =
   | { readonly id: number; readonly do: 'executions' };
 
 export type Reply =
-  | { readonly id: 0; readonly ready: { readonly unaryPort: number; readonly streamPort: number } }
+  | { readonly id: 0; readonly ready: BackendPorts }
   | { readonly id: number; readonly result: LoadResult }
   | { readonly id: number; readonly executions: number }
   | { readonly id: number; readonly error: string };

@@ -1,5 +1,5 @@
 /**
- * The load process: both backends and, on request, runs of the load. One process on one core, so that what loads and
+ * The load process: the backends and, on request, runs of the load. One process on one core, so that what loads and
  * what answers never compete for it, and a paced run can watch the clock without taking it from the backend.
  */
 
@@ -14,6 +14,7 @@ function send(reply: Reply): void {
 
 const unary = await startBackend('unary');
 const stream = await startBackend('stream');
+const aside = await startBackend('unary');
 const executions = (): number => unary.executions() + stream.executions();
 
 process.on('message', (request: Request) => {
@@ -27,4 +28,4 @@ process.on('message', (request: Request) => {
   );
 });
 process.on('disconnect', () => process.exit(0));
-send({ id: 0, ready: { unaryPort: unary.port, streamPort: stream.port } });
+send({ id: 0, ready: { unary: unary.port, stream: stream.port, aside: aside.port } });

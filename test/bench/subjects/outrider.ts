@@ -1,13 +1,22 @@
 /**
- * Our own sidecar, compiled, with every decision of the design on: deadlines on each call, least-loaded balancing,
- * ejection, attempt timeouts, replay for retries, response holding; in the pair also intentions and the queue.
+ * Our own sidecar, compiled: as it is by default with deadlines, least-loaded balancing, ejection, attempt timeouts,
+ * replay for retries and response holding (in the pair also intentions and the queue); with every decision switched on;
+ * and another build of it, to compare with.
  */
 
 import { existsSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { YOUNG_HEAP_FLAG } from '../../../sidecar/runtime/heap.js';
-import { PATHS } from '../load/protocol.js';
+import {
+  BEFORE,
+  type Decisions,
+  EVERYTHING,
+  identityBlock,
+  inboundBlocks,
+  outboundBlocks,
+  PLAIN,
+} from './outrider-config.js';
 import {
   freePort,
   joined,
@@ -22,95 +31,65 @@ import { gitRevision } from './tools.js';
 /** Of the same build as the benchmark. */
 const MAIN = join(dirname(fileURLToPath(import.meta.url)), '../../../sidecar/main.js');
 
-const ROUTES = `
-      routes:
-        - methods: ["${PATHS.unary}"]
-          kind: unary
-          idempotent: true
-          timeout: 15s
-          attempt_timeout: 5s
-          retry: { attempts: 2, on: [unavailable] }
-        - methods: ["${PATHS.stream}"]
-          kind: streaming
-          idle_timeout: 5m`;
-
-function outbound(port: number, endpoint: number, tls: 'mesh' | 'plaintext'): string {
-  return `
-outbound:
-  upstreams:
-    echo:
-      listen: 127.0.0.1:${port}
-      tls: ${tls}
-      endpoints: ["127.0.0.1:${endpoint}"]
-      balance: { kind: least-loaded }
-      ejection: { mode: enforce }${ROUTES}
-`;
+interface Build {
+  readonly main: string;
+  readonly decisions: Decisions;
+  /** For Node, such as those that make it leave a profile. */
+  readonly flags: readonly string[];
 }
 
-function inbound(port: number, local: number): string {
-  return `
-inbound:
-  listen: 127.0.0.1:${port}
-  mtls: strict
-  local: 127.0.0.1:${local}
-  default_intention: deny
-  intentions:
-    - { from: caller, to: echo, action: allow }
-  queue: { concurrency: 256, max_waiting: 1024 }
-  routes:
-    - { methods: ["${PATHS.unary}"], kind: unary }
-    - { methods: ["${PATHS.stream}"], kind: streaming }
-`;
-}
-
-function identity(certs: string, service: string): string {
-  return `
-identity:
-  cert: ${certs}/${service}.crt
-  key: ${certs}/${service}.key
-  roots: ${certs}/roots.crt
-`;
-}
-
-async function start(
-  port: number,
-  service: string,
-  blocks: string,
-  flags: readonly string[],
-): Promise<Running> {
+async function start(build: Build, port: number, service: string, blocks: string): Promise<Running> {
   const dir = scratch();
   const file = join(dir, `${service}.yaml`);
-  writeFileSync(
-    file,
-    `service: ${service}\nlog: { level: warn }\nlimits: { max_concurrent_streams: 512 }\n${blocks}`,
-  );
+  const common = `service: ${service}\nlog: { level: warn }\nlimits: { max_concurrent_streams: 512 }\n`;
+  writeFileSync(file, common + blocks);
   return startProcess({
-    command: [process.execPath, YOUNG_HEAP_FLAG, ...flags, MAIN, 'sidecar', '-c', file],
+    command: [process.execPath, YOUNG_HEAP_FLAG, ...build.flags, build.main, 'sidecar', '-c', file],
     port,
     dir,
   });
 }
 
-async function startPair(target: Target, flags: readonly string[]): Promise<Running> {
-  const entry = await freePort();
-  const between = await freePort();
-  const echo = identity(target.certs, 'echo') + inbound(between, target.backendPort);
-  const caller = identity(target.certs, 'caller') + outbound(entry, between, 'mesh');
-  const second = await start(between, 'echo', echo, flags);
-  const first = await start(entry, 'caller', caller, flags);
-  return joined(first, second);
+async function startHop(build: Build, { backendPort, asidePort }: Target): Promise<Running> {
+  const port = await freePort();
+  const spare = [await freePort(), await freePort()] as const;
+  const file = { port, tls: 'plaintext', endpoint: backendPort, aside: asidePort, spare } as const;
+  return start(build, port, 'caller', outboundBlocks(file, build.decisions));
 }
 
-/** `flags`: for Node, such as those that make it leave a profile. */
-export function outrider(flags: readonly string[] = []): Subject {
+async function startPair(build: Build, { certs, backendPort, asidePort }: Target): Promise<Running> {
+  const port = await freePort();
+  const endpoint = await freePort();
+  const spare = [await freePort(), await freePort()] as const;
+  const inbound = inboundBlocks(endpoint, backendPort, build.decisions);
+  const outbound = outboundBlocks({ port, tls: 'mesh', endpoint, aside: asidePort, spare }, build.decisions);
+  const second = await start(build, endpoint, 'echo', identityBlock(certs, 'echo') + inbound);
+  try {
+    const first = await start(build, port, 'caller', identityBlock(certs, 'caller') + outbound);
+    return joined(first, second);
+  } catch (error) {
+    await second.stop();
+    throw error;
+  }
+}
+
+function subject(name: string, build: Build, version: string): Subject {
   return {
-    name: 'outrider',
+    name,
     isPeer: false,
-    version: existsSync(MAIN) ? { found: gitRevision() } : { missing: 'run `npm run build`' },
-    start: async (target) => {
-      const port = await freePort();
-      return start(port, 'caller', outbound(port, target.backendPort, 'plaintext'), flags);
-    },
-    startPair: (target) => startPair(target, flags),
+    version: existsSync(build.main) ? { found: version } : { missing: 'run `npm run build`' },
+    start: (target) => startHop(build, target),
+    startPair: (target) => startPair(build, target),
   };
+}
+
+export function outrider(decisions: Decisions, flags: readonly string[] = []): Subject {
+  const name = decisions === 'plain' ? PLAIN : EVERYTHING;
+  return subject(name, { main: MAIN, decisions, flags }, gitRevision());
+}
+
+/** The build in another clone of the repository. */
+export function outriderBefore(clone: string): Subject {
+  const main = join(clone, 'dist/sidecar/main.js');
+  return subject(BEFORE, { main, decisions: 'plain', flags: [] }, clone);
 }

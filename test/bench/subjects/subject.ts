@@ -24,6 +24,8 @@ export const ROOT = findRoot(dirname(fileURLToPath(import.meta.url)));
 export interface Target {
   /** What to forward to: cleartext HTTP/2 on 127.0.0.1. */
   readonly backendPort: number;
+  /** The same for copies of calls, which are not counted. */
+  readonly asidePort: number;
   readonly kind: 'unary' | 'stream';
   /** Folder with `roots.crt`, `caller.crt`, `caller.key`, `echo.crt`, `echo.key` for mutual TLS. */
   readonly certs: string;

@@ -1,0 +1,144 @@
+/**
+ * The sidecar files of the benchmark. `plain`: what a sidecar does unasked, with retries and attempt timeouts besides.
+ * `everything`: every block of mesh-config/resilient.yaml that a call can meet, with settings under which all calls still
+ * go the same way: what is measured is the deciding. Only copies for the mirror are calls more than before.
+ */
+
+import { PATHS } from '../load/protocol.js';
+
+/** The names of what is measured of ours. */
+export const PLAIN = 'outrider';
+export const EVERYTHING = 'outrider-all';
+export const BEFORE = 'outrider-before';
+
+export type Decisions = 'plain' | 'everything';
+
+export interface OutboundFile {
+  readonly port: number;
+  readonly tls: 'mesh' | 'plaintext';
+  /** Port of the one endpoint, on 127.0.0.1. */
+  readonly endpoint: number;
+  /** Where copies go that nobody counts, and two ports for upstreams that nobody calls by themselves. */
+  readonly aside: number;
+  readonly spare: readonly [number, number];
+}
+
+const PLAIN_UNARY = `
+          kind: unary
+          idempotent: true
+          timeout: 15s
+          attempt_timeout: 5s
+          retry: { attempts: 2, on: [unavailable] }`;
+
+const ALL_UNARY = `${PLAIN_UNARY}
+          max_timeout: 30s
+          hedge: { percentile: 0.95, min_delay: 5ms, max_ratio: 0.05 }
+          fallback:
+            - { kind: upstream, upstream: canary }
+            - { kind: last-good, max_age: 5m, max_bytes: 16MiB }
+          split:
+            match: [{ key: x-canary, value: "yes", upstream: canary }]
+            weights: { echo: 1, canary: 0 }
+            sticky_by: x-session
+          mirror: { upstream: shadow, ratio: 0.01, max_in_flight: 8 }`;
+
+function routes(unary: string): string {
+  return `
+      routes:
+        - methods: ["${PATHS.unary}"]${unary}
+        - methods: ["${PATHS.stream}"]
+          kind: streaming
+          idle_timeout: 5m`;
+}
+
+/** What an upstream has beside its routes. */
+const ALL_UPSTREAM = `
+      balance: { kind: least-loaded }
+      health: { kind: ping, interval: 1s }
+      breaker: { max_connections: 64, max_pending: 1024, max_in_flight: 4096, max_retries: 64 }
+      slow_start: { min_ratio: 0.1, converged_factor: 1.5, min_calls: 20, max: 1m }
+      locality: { own: here, spill_below: 0.7 }
+      budget: { ratio: 0.2, per_second: 3 }
+      pool: { ping_interval: 2s, ping_timeout: 1s }
+      ejection:
+        mode: enforce
+        detectors:
+          success_ratio: { mode: enforce, below: 0.8, min_calls: 5 }
+          success_rate: { mode: enforce, factor: 1.9, min_peers: 5, min_calls: 100 }
+          failure_ratio: { mode: observe, above: 0.85, min_peers: 2, min_calls: 50 }
+          latency: { mode: enforce, factor: 3, min_calls: 20 }
+          invalid_output: { mode: enforce, above: 0.5, min_samples: 20, sample_ratio: 0.05 }`;
+
+function upstream(
+  name: string,
+  listen: number,
+  endpoint: string,
+  tls: OutboundFile['tls'],
+  rest: string,
+): string {
+  return `
+    ${name}:
+      listen: 127.0.0.1:${listen}
+      tls: ${tls}
+      endpoints: [${endpoint}]${rest}`;
+}
+
+export function outboundBlocks(file: OutboundFile, decisions: Decisions): string {
+  const { port, tls, endpoint, aside, spare } = file;
+  if (decisions === 'plain') {
+    const rest = `
+      balance: { kind: least-loaded }
+      ejection: { mode: enforce }${routes(PLAIN_UNARY)}`;
+    return `
+outbound:
+  upstreams:${upstream('echo', port, `"127.0.0.1:${endpoint}"`, tls, rest)}
+`;
+  }
+  const here = (to: number): string => `{ address: "127.0.0.1:${to}", locality: here }`;
+  return `
+access_log: { path: calls.log, sample: 0.01 }
+fault_injection: true
+outbound:
+  upstreams:${upstream('echo', port, here(endpoint), tls, ALL_UPSTREAM + routes(ALL_UNARY))}
+${upstream('canary', spare[0], here(aside), 'plaintext', ALL_UPSTREAM + routes(PLAIN_UNARY))}
+${upstream('shadow', spare[1], here(aside), 'plaintext', routes(PLAIN_UNARY))}
+`;
+}
+
+export function inboundBlocks(port: number, local: number, decisions: Decisions): string {
+  const isPlain = decisions === 'plain';
+  const queue = isPlain
+    ? '{ concurrency: 256, max_waiting: 1024 }'
+    : `
+    concurrency: 256
+    max_waiting: 1024
+    adaptive: { min: 2, max: 512 }
+    priority: { key: x-priority, classes: [interactive, ordinary, batch], otherwise: ordinary }
+    fair: true`;
+  const limits = `
+  rate_limits:
+    - { callers: [batch], per_second: 100 }
+    - { callers: ["*"], methods: ["${PATHS.unary}"], per_second: 1000000, burst: 1000000 }`;
+  return `${isPlain ? '' : 'access_log: { path: calls.log, sample: 0.01 }\nfault_injection: true'}
+inbound:
+  listen: 127.0.0.1:${port}
+  mtls: strict
+  local: 127.0.0.1:${local}
+  default_intention: deny
+  intentions:
+    - { from: caller, to: echo, action: allow }
+  queue: ${queue}${isPlain ? '' : limits}
+  routes:
+    - { methods: ["${PATHS.unary}"], kind: unary }
+    - { methods: ["${PATHS.stream}"], kind: streaming }
+`;
+}
+
+export function identityBlock(certs: string, service: string): string {
+  return `
+identity:
+  cert: ${certs}/${service}.crt
+  key: ${certs}/${service}.key
+  roots: ${certs}/roots.crt
+`;
+}
