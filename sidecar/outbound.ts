@@ -8,7 +8,7 @@
  * something to decide, mesh/direction.ts does; where discovery has not answered yet, `wait` holds the call until it has.
  */
 
-import type { Address, RouteConfig, UpstreamConfig } from './config/model.js';
+import type { RouteConfig, UpstreamConfig } from './config/model.js';
 import { isAttemptTimeoutFirst } from './core/deadline.js';
 import { Ended, Outcome } from './core/outcome.js';
 import { type Reason, Reasons, reasonMessage } from './core/reason.js';
@@ -48,19 +48,16 @@ import {
 import type { Link } from './relay/link.js';
 import { isGrpcRequest, NotGrpc } from './relay/not-grpc.js';
 import type { Relay } from './relay/relay.js';
-import { type Match, Routes, timeAllowedMs } from './relay/route-plan.js';
+import { type Match, timeAllowedMs } from './relay/route-plan.js';
 
 /** How long an ejected endpoint's trial waits for a call that may be tried again, ms. */
 const PROBE_PATIENCE_MS = 5000;
 
 export class Outbound implements Primary, Refuge, Shaped {
-  private routes: Routes;
   private hasSafeRoute = false;
   private readonly profile: RequestProfile;
-  private readonly clusters: Clusters;
+  readonly clusters: Clusters;
   private readonly direction: Direction;
-  /** Where every call goes; null while something has to be decided for each. */
-  private plain: Upstream | null = null;
   readonly bounds: Bounds;
   /** What is remembered for routes that hedge or fall back. */
   readonly cares: RouteCares;
@@ -68,7 +65,6 @@ export class Outbound implements Primary, Refuge, Shaped {
   readonly shapes: Shaping;
   /** The same while a route or a drill needs it. */
   private shaping: Shaping | null = null;
-  private hasConnected = false;
   readonly name: string;
   /** Counts for `/metrics`. */
   retries = 0;
@@ -78,17 +74,16 @@ export class Outbound implements Primary, Refuge, Shaped {
     private config: UpstreamConfig,
     makeUpstream: MakeUpstream,
     private readonly relay: Relay,
-    private readonly replayBytes: number,
+    replayBytes: number,
     /** Another upstream of this sidecar, by its name. */
     find: (name: string) => Outbound | undefined = () => undefined,
   ) {
     this.name = config.name;
     this.profile = requestProfile(config.tls === 'mesh' ? 'https' : 'http', config.name);
-    this.routes = this.makeRoutes(config);
     this.clusters = new Clusters(config, makeUpstream);
     const refuse = (call: OutboundCall, reason: Reason, message: string): void =>
       this.refuse(call, reason, message);
-    this.direction = new Direction(config.name, this.clusters, this.routes, relay.random, refuse);
+    this.direction = new Direction(config, this.clusters, relay, replayBytes, refuse);
     this.bounds = new Bounds(config.name, this.clusters, relay, refuse);
     this.cares = new RouteCares(relay.random, config.routes);
     this.detours = new Detours(this, find, () => relay.nowMs);
@@ -101,8 +96,7 @@ export class Outbound implements Primary, Refuge, Shaped {
   /** Takes over a changed file. */
   update(config: UpstreamConfig): void {
     this.config = config;
-    this.routes = this.makeRoutes(config, this.routes);
-    this.direction.routes = this.routes;
+    this.direction.update(config);
     this.clusters.update(config);
     this.cares.update(config.routes);
     this.bounds.configure(config);
@@ -125,13 +119,12 @@ export class Outbound implements Primary, Refuge, Shaped {
   learn(knowledge: UpstreamKnowledge): void {
     // A reload may have ended discovery while an answer was on its way.
     if (this.config.discovery === undefined) return;
-    this.routes.forgetRules();
+    this.direction.routes.forgetRules();
     this.clusters.learn(knowledge);
     this.settle();
   }
 
   private settle(): void {
-    this.plain = this.clusters.plain;
     this.hasSafeRoute = this.config.routes.some(isSafe) || this.clusters.hasRetries;
     this.resumeWaiting();
   }
@@ -150,27 +143,6 @@ export class Outbound implements Primary, Refuge, Shaped {
   /** The only cluster of an upstream without traffic rules, else the first. */
   get upstream(): Upstream {
     return this.clusters.all[0]!;
-  }
-
-  /** Why calls may not get through yet; undefined once an endpoint has been reached. */
-  notReady(): string | undefined {
-    const { all } = this.clusters;
-    this.hasConnected ||= all.some(({ endpoints }) => endpoints.some(({ pool }) => pool.isConnected));
-    if (this.hasConnected) return undefined;
-    if (all.some(({ isKnown }) => !isKnown)) return 'its endpoints are not known yet';
-    return all.every(({ endpoints }) => endpoints.length === 0)
-      ? 'it has no endpoint'
-      : 'no endpoint is connected yet';
-  }
-
-  /** Whether an endpoint of this address is connected and not ejected. */
-  isAnswering(address: Address): boolean {
-    return this.clusters.isAnswering(address);
-  }
-
-  /** `listener` is called when connections contradict what discovery said, with the cluster and the reason. */
-  setDoubt(listener: (cluster: string, why: string) => void): void {
-    this.clusters.setDoubt(listener);
   }
 
   /** There is a new identity, or the first: calls that waited for it go on. */
@@ -200,8 +172,9 @@ export class Outbound implements Primary, Refuge, Shaped {
     const facts = factsOf(block);
     if (!isGrpcRequest(facts)) return void new NotGrpc(link, stream, ended);
     const call = new OutboundCall(this.relay, this, link, stream, block, ended);
-    const match = this.routes.match(facts.path);
-    call.tally = match === null ? this.routes.tallyOf('other') : match.tally;
+    const { routes } = this.direction;
+    const match = routes.match(facts.path);
+    call.tally = match === null ? routes.tallyOf('other') : match.tally;
     call.tally.started++;
     call.tally.inFlight++;
     if (match === null) return void this.direction.answerUnknownRoute(call, facts.path);
@@ -210,14 +183,14 @@ export class Outbound implements Primary, Refuge, Shaped {
   }
 
   matchOf(path: string): Match | null {
-    return this.routes.match(path);
+    return this.direction.routes.match(path);
   }
 
   /** A call is run here, as our route says, whichever upstream it was made to. */
   take(call: OutboundCall, match: Match, path: string): void {
     const { hedge, fallback } = match.plan.config;
     if (hedge !== undefined || fallback !== undefined) call.care = this.cares.of(match);
-    if (!this.directs(call, match, path)) return;
+    if (!this.direction.direct(call, match, path)) return;
 
     const allowed = timeAllowedMs(call.match.plan.config, call.block);
     call.deadlineMs = call.startMs + allowed;
@@ -225,19 +198,6 @@ export class Outbound implements Primary, Refuge, Shaped {
 
     if (fallback !== undefined && this.detours.leads(call)) return;
     this.begin(call);
-  }
-
-  /** False: it can go nowhere, and has been seen to. */
-  private directs(call: OutboundCall, match: Match, path: string): boolean {
-    call.match = match;
-    call.plan = match.plan;
-    if (this.plain !== null) {
-      call.upstream = this.plain;
-      return true;
-    }
-    if (!this.direction.direct(call, match, path)) return false;
-    call.plan = call.match.plan;
-    return true;
   }
 
   /** It is one more call for the endpoints. */
@@ -250,7 +210,7 @@ export class Outbound implements Primary, Refuge, Shaped {
 
   adopt(call: OutboundCall): boolean {
     const { path } = factsOf(call.original);
-    const match = this.routes.match(path);
+    const match = this.direction.routes.match(path);
     if (match === null) return false;
     call.leaveBreaker();
     call.story = this;
@@ -259,7 +219,7 @@ export class Outbound implements Primary, Refuge, Shaped {
     call.care = null;
     call.retry = null;
     call.tried = [];
-    if (!this.directs(call, match, path)) return true;
+    if (!this.direction.direct(call, match, path)) return true;
     // Whether its answer is good enough has to be known first.
     if (!call.plan.holdsResponse) call.plan = { ...call.plan, holdsResponse: true };
     this.begin(call);
@@ -321,7 +281,7 @@ export class Outbound implements Primary, Refuge, Shaped {
   onAttemptEnd(call: OutboundCall, attempt: OutboundAttempt): void {
     const outcome = observe(call, attempt, this.relay);
     if (call.witness !== null) call.witness.onAttemptEnd(call, attempt);
-    if (attempt.ended === Ended.trailers && attempt.status === Status.OK) {
+    if (outcome === Outcome.success) {
       if (call.care !== null) this.remember(call, attempt);
       return call.finishWith(attempt);
     }
@@ -371,7 +331,7 @@ export class Outbound implements Primary, Refuge, Shaped {
     if (care.hedging !== null) noteSuccess(call, attempt, now);
     if (care.chain.length === 0) return;
     this.detours.succeeded(call);
-    if (care.lastGood !== null && call.requestEnded && call.isWhole)
+    if (care.lastGood !== null && attempt.status === Status.OK && call.requestEnded && call.isWhole)
       care.lastGood.store(keyOf(call), attempt, now);
   }
 
@@ -479,20 +439,6 @@ export class Outbound implements Primary, Refuge, Shaped {
     if (call.breaker !== null) call.leaveBreaker();
     if (call.detour !== null) call.detour.home.onFinish(call, status);
     if (call.witness !== null) call.witness.onFinish(call, status);
-  }
-
-  private makeRoutes(config: UpstreamConfig, before?: Routes): Routes {
-    return new Routes(
-      config.routes,
-      {
-        direction: 'outbound',
-        service: config.name,
-        replayBytes: this.replayBytes,
-        stripsResponse: config.tls !== 'mesh',
-      },
-      this.relay.tally,
-      before,
-    );
   }
 }
 

@@ -23,6 +23,7 @@ export class Clusters {
   private byName: ReadonlyMap<string, Upstream>;
   private routes: readonly TrafficRoute[] = ONE_ROUTE;
   private knowledge: UpstreamKnowledge | undefined;
+  private hasConnected = false;
   private doubt: ((cluster: string, why: string) => void) | undefined;
 
   constructor(
@@ -145,6 +146,17 @@ export class Clusters {
   /** The metadata key that calls of `upstream` stick by. */
   hashKeyOf(upstream: Upstream): string | undefined {
     return this.hashKeys.get(upstream);
+  }
+
+  /** Why calls may not get through yet; undefined once an endpoint has been reached. */
+  notReady(): string | undefined {
+    const { all } = this;
+    this.hasConnected ||= all.some(({ endpoints }) => endpoints.some(({ pool }) => pool.isConnected));
+    if (this.hasConnected) return undefined;
+    if (all.some(({ isKnown }) => !isKnown)) return 'its endpoints are not known yet';
+    return all.every(({ endpoints }) => endpoints.length === 0)
+      ? 'it has no endpoint'
+      : 'no endpoint is connected yet';
   }
 
   /** Whether an endpoint of this address is connected and not ejected. */

@@ -1,8 +1,10 @@
 /**
- * Where a call goes, where that is to be decided: traffic rules, several clusters, sticky calls, limits. Calls that
- * cannot go anywhere are answered.
+ * Where a call goes: its route, and the cluster of endpoints. Most upstreams have one cluster for all calls; traffic
+ * rules, several clusters, sticky calls and limits are looked at where there are any. Calls that cannot go anywhere are
+ * answered.
  */
 
+import type { UpstreamConfig } from '../config/model.js';
 import { NO_KEY } from '../core/balance.js';
 import { isValidPath } from '../core/method.js';
 import { Reasons, reasonMessage } from '../core/reason.js';
@@ -10,31 +12,71 @@ import { keyOf } from '../core/ring-hash.js';
 import { rewritePath } from '../core/traffic.js';
 import { factsOf } from '../http2/facts.js';
 import { metadataValue } from '../relay/forward.js';
+import type { Relay } from '../relay/relay.js';
 import { PathFields } from '../relay/rewrite-path.js';
-import { type Match, type Routes, timeAllowedMs } from '../relay/route-plan.js';
+import { type Match, Routes, timeAllowedMs } from '../relay/route-plan.js';
 import type { Refuse } from './bounds.js';
 import type { Clusters } from './clusters.js';
 import type { OutboundCall } from './outbound-call.js';
 
 export class Direction {
+  /** The file's. */
+  routes: Routes;
+  private readonly name: string;
   private readonly paths = new PathFields();
 
   constructor(
-    private readonly name: string,
+    config: UpstreamConfig,
     private readonly clusters: Clusters,
-    /** The file's routes; replaced with the file. */
-    public routes: Routes,
-    private readonly random: () => number,
+    private readonly relay: Relay,
+    private readonly replayBytes: number,
     private readonly refuse: Refuse,
-  ) {}
+  ) {
+    this.name = config.name;
+    this.routes = this.makeRoutes(config);
+  }
 
-  /** Rules say where the call goes. False: nowhere, and it has been answered. */
+  /** Takes over a changed file. */
+  update(config: UpstreamConfig): void {
+    this.routes = this.makeRoutes(config, this.routes);
+  }
+
+  private makeRoutes(config: UpstreamConfig, before?: Routes): Routes {
+    const { name, routes, tls } = config;
+    return new Routes(
+      routes,
+      {
+        direction: 'outbound',
+        service: name,
+        replayBytes: this.replayBytes,
+        stripsResponse: tls !== 'mesh',
+      },
+      this.relay.tally,
+      before,
+    );
+  }
+
+  /** A call of ours, or that came to us. False: it can go nowhere, and has been answered. */
   direct(call: OutboundCall, match: Match, path: string): boolean {
+    const { plain } = this.clusters;
+    call.match = match;
+    call.plan = match.plan;
+    if (plain !== null) {
+      call.upstream = plain;
+      return true;
+    }
+    if (!this.follow(call, match, path)) return false;
+    call.plan = call.match.plan;
+    return true;
+  }
+
+  /** Rules say where the call goes. */
+  private follow(call: OutboundCall, match: Match, path: string): boolean {
     const { original } = call;
     const lookup = (name: string) => metadataValue(original, name);
     const rule = this.clusters.match(path, lookup);
     if (rule === undefined) return this.answerUnknownRoute(call, path);
-    const upstream = this.clusters.draw(rule, this.random);
+    const upstream = this.clusters.draw(rule, this.relay.random);
     if (upstream === undefined) return this.answerNoEndpoint(call);
     const rewritten = rewritePath(rule, path);
     if (rewritten !== path && !isValidPath(rewritten)) return this.answerUnknownRoute(call, rewritten);
@@ -60,7 +102,7 @@ export class Direction {
     if (match === null) return this.answerUnknownRoute(call, path);
     const { plain } = this.clusters;
     if (plain === null) {
-      if (!this.direct(call, match, path)) return false;
+      if (!this.follow(call, match, path)) return false;
     } else {
       call.block = original;
       call.directed = null;

@@ -81,7 +81,7 @@ export class OutboundSide {
 
   /** Whether any upstream has a connection to this address that calls could use. */
   isAnswering(address: Address): boolean {
-    for (const outbound of this.byName.values()) if (outbound.isAnswering(address)) return true;
+    for (const outbound of this.byName.values()) if (outbound.clusters.isAnswering(address)) return true;
     return false;
   }
 
@@ -89,7 +89,7 @@ export class OutboundSide {
   notReady(): string[] {
     const reasons: string[] = [];
     for (const [name, outbound] of this.byName) {
-      const why = outbound.notReady();
+      const why = outbound.clusters.notReady();
       if (why !== undefined) reasons.push(`upstream ${name}: ${why}`);
     }
     return reasons;
@@ -188,7 +188,7 @@ export class OutboundSide {
     if (before !== undefined) return before.update(config);
     const watch = this.ties.discovery.watchUpstream(config, (knowledge) => outbound.learn(knowledge));
     this.discovering.set(name, watch);
-    outbound.setDoubt((cluster, why) => watch.doubt(cluster, why));
+    outbound.clusters.setDoubt((cluster, why) => watch.doubt(cluster, why));
   }
 
   private remove(name: string): void {

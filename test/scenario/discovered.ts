@@ -38,7 +38,9 @@ export class Discovered {
     this.stack = new Stack({ seed });
     const discovery = { service: 'digits', tags: [], meta: {}, failover: [] };
     this.out = this.stack.outbound(anUpstream([], { discovery, ...over }));
-    this.out.outbound.setDoubt((cluster, why) => void this.doubts.push(`${cluster || 'main'}: ${why}`));
+    this.out.outbound.clusters.setDoubt(
+      (cluster, why) => void this.doubts.push(`${cluster || 'main'}: ${why}`),
+    );
     this.app = this.stack.app(this.out.listener);
   }
 

@@ -13,11 +13,11 @@ describe('Scenario: calls before discovery has answered', () => {
     mesh.stack.advance(3000);
     for (const { isOver } of calls) assert.ok(!isOver);
     assert.equal(mesh.out.outbound.bounds.waitingCalls, 2);
-    assert.equal(mesh.out.outbound.notReady(), 'its endpoints are not known yet');
+    assert.equal(mesh.out.outbound.clusters.notReady(), 'its endpoints are not known yet');
     mesh.tell(['a', 'b']);
     for (const { status } of calls) assert.equal(status, 0);
     assert.equal(mesh.out.outbound.bounds.waitingCalls, 0);
-    assert.equal(mesh.out.outbound.notReady(), undefined);
+    assert.equal(mesh.out.outbound.clusters.notReady(), undefined);
     assert.equal(mesh.stack.relay.memory.held, 0);
   });
 
@@ -83,7 +83,7 @@ describe('Scenario: calls before discovery has answered', () => {
     assert.equal(call.status, 14);
     assert.equal(call.reason, 'no-endpoint');
     assert.equal(mesh.call().reason, 'no-endpoint');
-    assert.equal(mesh.out.outbound.notReady(), 'it has no endpoint');
+    assert.equal(mesh.out.outbound.clusters.notReady(), 'it has no endpoint');
   });
 
   it('go by the rules that come with the answer, which may allow them less', () => {
