@@ -4,7 +4,7 @@
 import type { z } from 'zod';
 import { addressFrom, present } from './build-basics.js';
 import { buildDiscovery } from './build-consul.js';
-import { buildCare, buildDetectors, buildDetours } from './build-decisions.js';
+import { buildCare, buildDetectors, buildDetours, buildOutcomes } from './build-decisions.js';
 import type {
   BalanceConfig,
   EjectionConfig,
@@ -68,6 +68,7 @@ function buildOutboundRoutes(
       ...times(route),
       idempotent: route.idempotent,
       attemptTimeoutMs: route.attempt_timeout,
+      ...present('outcomes', buildOutcomes(route.outcomes)),
       ...present('retry', buildRetry(route.retry)),
       ...buildDetours(upstream, route),
     })),

@@ -1,5 +1,7 @@
 /** What may be done with the calls of one route: time, further attempts, other places. Units as in model.ts. */
 
+import type { OutcomeOverrides } from '../core/outcome.js';
+
 export interface RouteConfig {
   /** `/package.Service/Method`, `/package.Service/*` or `*`. */
   readonly methods: readonly string[];
@@ -14,6 +16,8 @@ export interface RouteConfig {
   readonly attemptTimeoutMs: number;
   /** Longest deadline of its own that a caller is granted, streams included; at least `timeoutMs`. Absent or 0 = no bound. */
   readonly maxTimeoutMs?: number;
+  /** Statuses of the service that count otherwise than usual. Absent: none. Never a success that `retry` would repeat. */
+  readonly outcomes?: OutcomeOverrides;
   readonly retry?: RetryConfig;
   readonly hedge?: HedgeConfig;
   /** In this order, when the call failed after its retries or no endpoint could take it. Unary only; each at most once. */

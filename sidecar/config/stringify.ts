@@ -27,6 +27,7 @@ import {
   spellDetours,
   spellEjection,
   spellObservation,
+  spellOutcomes,
   spellQueue,
   spellRateLimit,
 } from './stringify-decisions.js';
@@ -160,6 +161,7 @@ function spellOutboundRoute(route: RouteConfig): Record<string, unknown> {
     ...spellTimes(route),
     idempotent: route.idempotent,
     attempt_timeout: writeDurationOrNone(route.attemptTimeoutMs),
+    ...present('outcomes', route.outcomes && spellOutcomes(route.outcomes)),
     ...present('retry', route.retry && spellRetry(route.retry)),
     ...spellDetours(route),
   };

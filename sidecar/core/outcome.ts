@@ -63,11 +63,64 @@ export function isCancelAtDeadline(elapsedMs: number, allowedMs: number): boolea
   return allowedMs - elapsedMs <= Math.max(CANCEL_SLACK_MS, allowedMs * CANCEL_SLACK_RATIO);
 }
 
+/** In a table: the status means that time ran out, so what it proves depends on the time there was. */
+const BY_TIME = 0xff;
+
+/** What each of the seventeen statuses counts as, by its code. */
+export type OutcomeTable = Uint8Array;
+
+/** What a status may be declared to count as; a refusal or a cancelled call is told by the protocol, not by a status. */
+export type Declarable = 'success' | 'fault' | 'neutral' | 'overload';
+
+/** Statuses that count otherwise than usual on one route. */
+export type OutcomeOverrides = { readonly [O in Declarable]?: readonly Status[] };
+
+export const USUAL_OUTCOMES: OutcomeTable = usualOutcomes();
+
+function usualOutcomes(): OutcomeTable {
+  const table = new Uint8Array(Object.keys(Status).length).fill(Outcome.neutral);
+  table[Status.OK] = Outcome.success;
+  table[Status.RESOURCE_EXHAUSTED] = Outcome.overload;
+  table[Status.DEADLINE_EXCEEDED] = BY_TIME;
+  for (const status of [Status.UNAVAILABLE, Status.INTERNAL, Status.UNKNOWN, Status.DATA_LOSS])
+    table[status] = Outcome.fault;
+  return table;
+}
+
+/** The usual table with what a route says otherwise. */
+export function outcomesWith(overrides: OutcomeOverrides | undefined): OutcomeTable {
+  if (overrides === undefined) return USUAL_OUTCOMES;
+  const table = USUAL_OUTCOMES.slice();
+  for (const outcome of ['success', 'fault', 'neutral', 'overload'] as const)
+    for (const status of overrides[outcome] ?? []) table[status] = Outcome[outcome];
+  return table;
+}
+
+/** Whether the protocol itself says that time ran out or that somebody stopped, which no answer can turn into one. */
+function isOfTime(status: number): boolean {
+  return status === Status.DEADLINE_EXCEEDED || status === Status.CANCELLED;
+}
+
+/**
+ * Why `status` cannot be declared to count as `outcome`, in the words after "as it"; undefined: it can. A failure that
+ * counted as a success would draw traffic to the endpoint that fails fastest.
+ */
+export function whyNotDeclarable(status: Status, outcome: Declarable): string | undefined {
+  if (status === Status.OK) return 'is always a success';
+  if (isOfTime(status) && (outcome === 'success' || outcome === 'overload'))
+    return 'says that time ran out or the call was given up, never that it was answered';
+  if (outcome === 'success' && USUAL_OUTCOMES[status] !== Outcome.neutral)
+    return 'says that the endpoint failed; counted as a success it would draw traffic to whoever fails fastest';
+  return undefined;
+}
+
 /**
  * Classifies one attempt. All times in ms from the attempt's start.
  * @param status the final status: of the trailers, or for a reset the one its code maps to; otherwise ignored.
  * @param allowedMs time to the call's deadline when the attempt began; Infinity when it had none.
  * @param usualMs what this endpoint usually needs (`EndpointLoad.usualMs`); 0 = unknown.
+ * @param outcomes what statuses count as where the endpoint itself sent them. What happens at the call's deadline is
+ * judged by time alone: whether our timer or the endpoint's answer came first is chance.
  */
 export function classify(
   ended: Ended,
@@ -75,10 +128,13 @@ export function classify(
   elapsedMs: number,
   allowedMs: number,
   usualMs: number,
+  outcomes: OutcomeTable = USUAL_OUTCOMES,
 ): Outcome {
   switch (ended) {
     case Ended.trailers:
-      return classifyStatus(status, elapsedMs, allowedMs, usualMs);
+      if (isOfTime(status) && isCancelAtDeadline(elapsedMs, allowedMs))
+        return judgeDeadline(allowedMs, usualMs);
+      return outcomeOf(outcomes[status] ?? Outcome.fault, allowedMs, usualMs); // Not one of gRPC's codes: UNKNOWN.
     case Ended.refusedStream:
     case Ended.goawayUnprocessed:
       return Outcome.refusal;
@@ -99,34 +155,8 @@ export function classify(
   }
 }
 
-function classifyStatus(status: number, elapsedMs: number, allowedMs: number, usualMs: number): Outcome {
-  switch (status) {
-    case Status.OK:
-      return Outcome.success;
-    case Status.UNAVAILABLE:
-    case Status.INTERNAL:
-    case Status.UNKNOWN:
-    case Status.DATA_LOSS:
-      return Outcome.fault;
-    case Status.RESOURCE_EXHAUSTED:
-      return Outcome.overload;
-    case Status.DEADLINE_EXCEEDED:
-      return judgeDeadline(allowedMs, usualMs);
-    case Status.CANCELLED:
-      return isCancelAtDeadline(elapsedMs, allowedMs) ? judgeDeadline(allowedMs, usualMs) : Outcome.neutral;
-    case Status.INVALID_ARGUMENT:
-    case Status.NOT_FOUND:
-    case Status.ALREADY_EXISTS:
-    case Status.PERMISSION_DENIED:
-    case Status.FAILED_PRECONDITION:
-    case Status.ABORTED:
-    case Status.OUT_OF_RANGE:
-    case Status.UNIMPLEMENTED:
-    case Status.UNAUTHENTICATED:
-      return Outcome.neutral;
-    default:
-      return Outcome.fault; // Not one of gRPC's codes, so UNKNOWN.
-  }
+function outcomeOf(entry: number, allowedMs: number, usualMs: number): Outcome {
+  return entry === BY_TIME ? judgeDeadline(allowedMs, usualMs) : (entry as Outcome);
 }
 
 /** A caller that allows less than the endpoint usually needs proves nothing by running out of time. */

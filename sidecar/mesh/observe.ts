@@ -1,8 +1,17 @@
 /** What is learnt from the end of an attempt. */
 
 import { Evidence } from '../core/ejection.js';
-import { classify, Ended, Outcome, restsOnElapsedTime } from '../core/outcome.js';
+import {
+  classify,
+  Ended,
+  Outcome,
+  type OutcomeTable,
+  restsOnElapsedTime,
+  USUAL_OUTCOMES,
+} from '../core/outcome.js';
+import { Status } from '../core/status.js';
 import type { Attempt } from '../relay/attempt.js';
+import { metadataValue } from '../relay/forward.js';
 import type { Relay } from '../relay/relay.js';
 import type { OutboundAttempt, OutboundCall } from './outbound-call.js';
 
@@ -21,6 +30,7 @@ export function observe(call: OutboundCall, attempt: OutboundAttempt, relay: Rel
     elapsed,
     call.deadlineMs - attempt.startMs,
     endpoint.usualMs,
+    outcomesFor(call, attempt),
   );
   endpoint.outcomes[outcome]!++;
   if (attempt.number > 0) call.upstream.budget.learn(outcome, now);
@@ -54,11 +64,23 @@ export function observe(call: OutboundCall, attempt: OutboundAttempt, relay: Rel
     scrutiny.onEnd(now);
     if (outcome === Outcome.success && call.plan.holdsResponse) {
       scrutiny.onSuccess(endpoint, attempt.startMs, call.requestBytes, now);
-      if (scrutiny.inspector !== null)
+      if (scrutiny.inspector !== null && attempt.status === Status.OK)
         scrutiny.inspector.offer(call, attempt, endpoint, call.match.plan.config.idempotent);
     }
   }
   return outcome;
+}
+
+/**
+ * What the attempt's status counts as: by the route where the service itself says it, as usual where HTTP or a sidecar
+ * between us does.
+ */
+function outcomesFor(call: OutboundCall, { status, trailers }: OutboundAttempt): OutcomeTable {
+  const { outcomes } = call.match.plan;
+  if (outcomes === USUAL_OUTCOMES || status === Status.OK || trailers === null) return USUAL_OUTCOMES;
+  // Outside the mesh that name means nothing.
+  const isSidecars = !call.plan.stripsResponse && metadataValue(trailers, 'outrider-reason') !== undefined;
+  return isSidecars ? USUAL_OUTCOMES : outcomes;
 }
 
 /** The same for all attempts of a call that has been stopped; the outcome of the one that began first. */

@@ -11,6 +11,7 @@ import { fallback, hedge, mirror, split } from './detours.js';
 import { type Loose, list, mapping, number, text, texts } from './loose.js';
 import { methodList } from './method-list.js';
 import { block, option, type Report, withRules } from './option.js';
+import { outcomes, refuseRetriedSuccesses } from './outcomes.js';
 import { refuseBadDetours } from './route-detours.js';
 import { choice, duration, durationOrNone, wholeNumber, yesOrNo } from './values.js';
 
@@ -130,6 +131,7 @@ export const outboundRoute = withRules(
           'Longest one attempt may take; then it counts as a fault of its endpoint and another attempt may follow.',
         why: 'It has to be well above what the model usually needs, which only its owner knows.',
       }),
+      outcomes,
       retry: option(retry.optional(), {
         meaning: 'Present: calls may be tried again, each time at another endpoint.',
         otherwise: 'absent: one attempt',
@@ -147,6 +149,7 @@ export const outboundRoute = withRules(
     refuseShortGrants(found, report);
     refuseLongAttempts(found, report);
     refuseUnsafeRetries(found, report);
+    refuseRetriedSuccesses(found, report);
     refuseBadDetours({ route: found, kind: kindOf(found), timeoutMs: timeoutOf(found) }, report);
   },
 );
