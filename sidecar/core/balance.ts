@@ -129,7 +129,7 @@ export class LeastLoaded implements Balancer {
   /** Lower is better. */
   cost(endpoint: EndpointLoad, nowMs: number): number {
     const load = this.isWeighted ? (endpoint.inFlight * this.meanShare) / endpoint.share : endpoint.inFlight;
-    return endpoint.latency.estimate(this.neutralMs, nowMs) * (1 + load);
+    return endpoint.latency.cost(this.neutralMs, nowMs) * (1 + load);
   }
 
   /** Index of an endpoint that may take the attempt, other than `except` (-1 = none), by chance in proportion to weight; -1 when there is none. */

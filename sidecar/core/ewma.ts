@@ -1,7 +1,8 @@
 /**
  * What an endpoint's calls cost lately: a peak-sensitive moving average of latency (it jumps up at once, comes
  * down over ten seconds; after Finagle and linkerd), and a plain one that says what the endpoint usually needs.
- * Failures are recorded as slow: an endpoint that fails fast must not look like the best one.
+ * Failures are recorded as slow: an endpoint that fails fast must not look like the best one. A call turned away because
+ * the endpoint is full says nothing about how long one takes: what it costs grows by the share turned away instead.
  */
 
 /** Time in which the weight of what is known falls to 1/e. */
@@ -15,6 +16,13 @@ const MIN_ESTIMATE_MS = 1;
 /** A failure is not counted as slower than this unless it was. */
 export const MAX_PENALTY_MS = 5_000;
 
+/** What one call more, turned away or not, weighs in the share of those turned away: about the last eight tell. */
+const REFUSAL_WEIGHT = 1 / 8;
+/** Below this the share is as good as nothing. */
+const MIN_REFUSED = 0.01;
+/** However much is turned away, it costs no more than 50 times its latency: some call has to find out when it has room. */
+const MAX_REFUSED = 0.98;
+
 export class PeakEwma {
   /** Peak-sensitive estimate at `updatedMs`; 0 while there is no sample. */
   peakMs = 0;
@@ -23,6 +31,9 @@ export class PeakEwma {
   /** Monotonic ms of the last sample. */
   updatedMs = 0;
   samples = 0;
+  /** Share of its calls that it lately turned away for being full, 0 to 1, at `refusedMs`. */
+  private refused = 0;
+  private refusedMs = 0;
 
   /** A call that succeeded after `elapsedMs`. */
   record(elapsedMs: number, nowMs: number): void {
@@ -31,8 +42,22 @@ export class PeakEwma {
     this.observe(elapsedMs, kept, nowMs);
   }
 
+  /** A call was turned away because the endpoint is full. How long that took, and how long its calls take, stays untold. */
+  recordRefusal(nowMs: number): void {
+    this.refused = Math.min(this.refusedAt(nowMs) * (1 - REFUSAL_WEIGHT) + REFUSAL_WEIGHT, MAX_REFUSED);
+    this.refusedMs = nowMs;
+  }
+
+  /** A call was not turned away, however it ended. */
+  recordAccepted(nowMs: number): void {
+    if (this.refused === 0) return;
+    const refused = this.refusedAt(nowMs) * (1 - REFUSAL_WEIGHT);
+    this.refused = refused < MIN_REFUSED ? 0 : refused;
+    this.refusedMs = nowMs;
+  }
+
   /**
-   * A call that failed, or was turned away, after `elapsedMs`.
+   * A call that failed after `elapsedMs`.
    * @param neutralMs what the endpoint or a peer usually costs (`EndpointLoad.usualMs`): the estimate fades into it.
    */
   recordFault(elapsedMs: number, neutralMs: number, nowMs: number): void {
@@ -51,6 +76,16 @@ export class PeakEwma {
   forgetPeak(): void {
     this.peakMs = 0;
     this.samples = 0;
+    this.refused = 0;
+  }
+
+  /**
+   * What one call costs at `nowMs`: its latency, over the share of calls that get it. Where all turn away as many, all
+   * cost more by the same factor, and nothing changes among them.
+   */
+  cost(neutralMs: number, nowMs: number): number {
+    const latencyMs = this.estimate(neutralMs, nowMs);
+    return this.refused === 0 ? latencyMs : latencyMs / (1 - this.refusedAt(nowMs));
   }
 
   /**
@@ -73,6 +108,11 @@ export class PeakEwma {
       this.isStale(nowMs) || sampleMs > this.peakMs ? sampleMs : this.peakMs * kept + sampleMs * (1 - kept);
     this.updatedMs = nowMs;
     this.samples += 1;
+  }
+
+  /** It fades with time: who is asked no more cannot show that it has room again. */
+  private refusedAt(nowMs: number): number {
+    return this.refused * Math.exp(-Math.max(0, nowMs - this.refusedMs) / DECAY_MS);
   }
 
   private isStale(nowMs: number): boolean {

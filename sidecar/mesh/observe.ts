@@ -1,6 +1,7 @@
 /** What is learnt from the end of an attempt. */
 
 import { Evidence } from '../core/ejection.js';
+import type { PeakEwma } from '../core/ewma.js';
 import {
   classify,
   Ended,
@@ -39,16 +40,8 @@ export function observe(call: OutboundCall, attempt: OutboundAttempt, relay: Rel
     outcome !== Outcome.success &&
     restsOnElapsedTime(attempt.ended as Ended, attempt.status) &&
     relay.hasStalled();
-  if (outcome === Outcome.success) {
-    if (call.plan.holdsResponse) endpoint.latency.record(elapsed, now);
-  } else if (doubtful || outcome === Outcome.refusal) {
-    // Nothing to learn.
-  } else if (outcome === Outcome.cancelled) {
-    if (call.plan.holdsResponse) endpoint.latency.recordAtLeast(elapsed, now);
-  } else if (outcome !== Outcome.neutral) {
-    endpoint.latency.recordFault(elapsed, endpoint.usualMs, now);
-    if (outcome === Outcome.fault) endpoint.lastFault = describe(attempt);
-  }
+  if (!doubtful) learn(endpoint.latency, outcome, elapsed, endpoint.usualMs, now, call.plan.holdsResponse);
+  if (!doubtful && outcome === Outcome.fault) endpoint.lastFault = describe(attempt);
   const evidence = doubtful ? Evidence.doubtful : Evidence.sound;
   const verdict = endpoint.ejections.record(
     endpoint.ejection,
@@ -81,6 +74,32 @@ function outcomesFor(call: OutboundCall, { status, trailers }: OutboundAttempt):
   // Outside the mesh that name means nothing.
   const isSidecars = !call.plan.stripsResponse && metadataValue(trailers, 'outrider-reason') !== undefined;
   return isSidecars ? USUAL_OUTCOMES : outcomes;
+}
+
+/** @param isUnary how long it took says something about the endpoint: a stream lasts as long as it likes. */
+function learn(
+  latency: PeakEwma,
+  outcome: Outcome,
+  elapsedMs: number,
+  usualMs: number,
+  nowMs: number,
+  isUnary: boolean,
+): void {
+  switch (outcome) {
+    case Outcome.success:
+      latency.recordAccepted(nowMs);
+      if (isUnary) latency.record(elapsedMs, nowMs);
+      return;
+    case Outcome.neutral:
+      return latency.recordAccepted(nowMs);
+    case Outcome.cancelled:
+      if (isUnary) latency.recordAtLeast(elapsedMs, nowMs);
+      return;
+    case Outcome.overload:
+      return latency.recordRefusal(nowMs);
+    case Outcome.fault:
+      return latency.recordFault(elapsedMs, usualMs, nowMs);
+  }
 }
 
 /** The same for all attempts of a call that has been stopped; the outcome of the one that began first. */

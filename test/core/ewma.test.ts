@@ -111,6 +111,44 @@ describe('PeakEwma', () => {
     near(ewma.meanMs, 100);
   });
 
+  it('leaves the latency as it is when a call is turned away, however fast and however often', () => {
+    const ewma = new PeakEwma();
+    ewma.record(10, 0);
+    for (let i = 0; i < 50; i += 1) ewma.recordRefusal(1);
+    near(ewma.estimate(10, 1), 10);
+    near(ewma.meanMs, 10);
+  });
+
+  it('costs more by the share of calls that are turned away, and no more than fifty times', () => {
+    const ewma = new PeakEwma();
+    ewma.record(10, 0);
+    near(ewma.cost(10, 1), 10);
+    for (let i = 0; i < 200; i += 1) {
+      ewma.recordRefusal(1);
+      ewma.recordAccepted(1);
+    }
+    assert.ok(ewma.cost(10, 1) > 18 && ewma.cost(10, 1) < 22, `${ewma.cost(10, 1)}`);
+    for (let i = 0; i < 200; i += 1) ewma.recordRefusal(1);
+    near(ewma.cost(10, 1), 500);
+  });
+
+  it('costs what its calls take again when calls are let in, when told to forget, and in time', () => {
+    const turnedAway = (): PeakEwma => {
+      const ewma = new PeakEwma();
+      ewma.record(10, 0);
+      for (let i = 0; i < 100; i += 1) ewma.recordRefusal(0);
+      return ewma;
+    };
+    const letIn = turnedAway();
+    for (let i = 0; i < 40; i += 1) letIn.recordAccepted(1);
+    near(letIn.cost(10, 1), 10);
+    const forgotten = turnedAway();
+    forgotten.forgetPeak();
+    near(forgotten.cost(10, 1), 10);
+    const later = turnedAway().cost(10, 2 * DECAY_MS);
+    assert.ok(later < 12, `${later}`);
+  });
+
   it('stays between the smallest and the largest sample of successes', () => {
     const samples = fc.array(
       fc.tuple(fc.double({ min: 0.01, max: 1e4, noNaN: true }), fc.double({ min: 0, max: 3e4, noNaN: true })),

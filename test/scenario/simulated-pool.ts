@@ -138,9 +138,9 @@ export class SimulatedPool {
     const allowedMs = deadlineMs - startedMs;
     const outcome = classify(answer.ended, answer.status, answer.afterMs, allowedMs, endpoint.usualMs);
     if (outcome === Outcome.success) latency.record(answer.afterMs, this.nowMs);
-    else if (outcome === Outcome.fault || outcome === Outcome.overload) {
-      latency.recordFault(answer.afterMs, endpoint.usualMs, this.nowMs);
-    }
+    else if (outcome === Outcome.fault) latency.recordFault(answer.afterMs, endpoint.usualMs, this.nowMs);
+    if (outcome === Outcome.overload) latency.recordRefusal(this.nowMs);
+    else latency.recordAccepted(this.nowMs);
     this.verdicts.push(
       this.ejections.record(ejection, outcome, startedMs, this.nowMs, probe, Evidence.sound),
     );
