@@ -9,7 +9,7 @@ import {
 } from '../../sidecar/core/balance.js';
 import { mix } from '../../sidecar/core/hash.js';
 import { RingHash } from '../../sidecar/core/ring-hash.js';
-import { seeded } from '../support/seeded-random.js';
+import { seeded, sequence } from '../support/seeded-random.js';
 
 interface Spec {
   readonly weight?: number;
@@ -153,6 +153,32 @@ describe('LeastLoaded', () => {
     for (const position of [0, 1, 2]) {
       const pool = [0, 1, 2].map((i) => endpoint({ latencyMs: 10, inFlight: i === position ? 0 : 5 }));
       about(shares(new LeastLoaded(seeded(4)), pool, 20_000)[position]!, 2 / 3, 0.02);
+    }
+  });
+
+  it('draws every pair as often as any other, with some out of the pool too', () => {
+    for (const out of [[], [4], [0, 3, 7, 9, 10, 11]]) {
+      const pool = Array.from({ length: 12 }, (_, i) =>
+        endpoint({ latencyMs: 2 ** i, eligible: !out.includes(i) }),
+      );
+      const inOrder = pool.map((_, i) => i).filter((i) => !out.includes(i));
+      const n = inOrder.length;
+      const picks = 60_000;
+      const found = shares(new LeastLoaded(seeded(17)), pool, picks);
+      // The better of two: the k-th best wins against the n − 1 − k behind it.
+      const chiSquare = inOrder.reduce((sum, i, k) => {
+        const expected = (2 * (n - 1 - k)) / (n * (n - 1));
+        return expected === 0 ? sum : sum + (picks * (found[i]! - expected) ** 2) / expected;
+      }, 0);
+      assert.equal(found[inOrder[n - 1]!], 0, 'an endpoint is not compared with itself');
+      assert.ok(chiSquare < 31, `${chiSquare} of ${n - 2} degrees of freedom`);
+    }
+  });
+
+  it('draws from any first state, and asks for chance only once', () => {
+    for (const first of [0, 0.25, 1 - 2 ** -53]) {
+      const pool = [endpoint(), endpoint(), endpoint(), endpoint()];
+      for (const share of shares(new LeastLoaded(sequence(first)), pool, 10_000)) about(share, 0.25);
     }
   });
 

@@ -48,6 +48,16 @@ describe('PeakEwma', () => {
     near(ewma.estimate(10, STALE_MS), 10);
   });
 
+  it('fades by the exponential of the age, whatever the age', () => {
+    const ewma = new PeakEwma();
+    ewma.record(1, 0);
+    for (let ageMs = 0; ageMs < STALE_MS; ageMs += 0.73) {
+      const found = ewma.estimate(0, ageMs);
+      assert.ok(Math.abs(found - Math.exp(-ageMs / DECAY_MS)) < 1e-8, `${found} after ${ageMs} ms`);
+    }
+    near(ewma.estimate(0, -1), 1);
+  });
+
   it('does not bring a stale peak back with the first call after it', () => {
     const ewma = new PeakEwma();
     ewma.record(5_000, 0);
