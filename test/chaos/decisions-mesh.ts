@@ -16,6 +16,8 @@ import { Model } from './models.js';
 export const INFER = '/inference.GRPCInferenceService/ModelInfer';
 export const MODEL = 'model';
 export const APP = 'app';
+/** What calls may fall back to. */
+export const STAND_IN = 'stand-in';
 
 /** Of most rows: safe to do twice, and one retry. */
 export const RETRIED = { methods: [INFER], idempotent: true, retry: { attempts: 2 } } as const;
@@ -47,8 +49,10 @@ export interface MeshPlan {
   readonly limits?: SidecarFile;
   /** Of the caller's sidecar, at the top. */
   readonly caller?: SidecarFile;
-  /** NODE_OPTIONS of the caller's sidecar. */
-  readonly nodeOptions?: string;
+  /** Another model, which answers at once, as the caller's upstream `STAND_IN`. */
+  readonly hasStandIn?: boolean;
+  /** Of the environment of the first replica's sidecar. */
+  readonly env?: Readonly<Record<string, string>>;
   /** The way to each replica leads over a wire. */
   readonly isWired?: boolean;
 }
@@ -65,6 +69,7 @@ export class DecisionMesh {
   readonly replicas: Replica[] = [];
   private readonly folder = DecisionMesh.scratch();
   private readonly loads: Load[] = [];
+  private standIn: Replica | undefined;
   private readonly callers: SidecarProcess[] = [];
   /** What the callers announced; in a long drill it scrolls out of what is kept of their output. */
   private readonly targets: string[] = [];
@@ -88,6 +93,10 @@ export class DecisionMesh {
       const identity = await mesh.bench.identity(MODEL);
       const indices = Array.from({ length: plan.replicas ?? 3 }, (_, i) => i);
       mesh.replicas.push(...(await Promise.all(indices.map((i) => mesh.startReplica(i, identity)))));
+      if (plan.hasStandIn === true) {
+        const other = await mesh.bench.identity(STAND_IN);
+        mesh.standIn = await mesh.startReplica(indices.length, other, STAND_IN);
+      }
       await mesh.startCaller();
       return mesh;
     } catch (error) {
@@ -111,21 +120,21 @@ export class DecisionMesh {
 
   /** Another application's sidecar, before the same replicas, or those at the addresses. */
   async startCaller(endpoints = this.replicas.map(({ endpoint }) => endpoint)): Promise<SidecarProcess> {
-    const { upstream, limits, caller, nodeOptions } = this.plan;
+    const { upstream, limits, caller } = this.plan;
+    const { standIn } = this;
     const name = this.callers.length === 0 ? APP : `${APP}-${this.callers.length}`;
-    const sidecar = await this.bench.start(
-      name,
-      {
-        service: APP,
-        identity: await this.bench.identity(APP),
-        ...(limits && { limits }),
-        ...caller,
-        outbound: {
-          upstreams: { [MODEL]: { listen: '127.0.0.1:0', routes: [RETRIED], ...upstream, endpoints } },
+    const sidecar = await this.bench.start(name, {
+      service: APP,
+      identity: await this.bench.identity(APP),
+      ...(limits && { limits }),
+      ...caller,
+      outbound: {
+        upstreams: {
+          [MODEL]: { listen: '127.0.0.1:0', routes: [RETRIED], ...upstream, endpoints },
+          ...(standIn && { [STAND_IN]: { listen: '127.0.0.1:0', endpoints: [standIn.endpoint] } }),
         },
       },
-      nodeOptions === undefined ? {} : { NODE_OPTIONS: nodeOptions },
-    );
+    });
     this.callers.push(sidecar);
     this.targets.push(targetOf(sidecar));
     await sidecar.ready();
@@ -174,6 +183,7 @@ export class DecisionMesh {
       if (sidecar.isRunning) process.kill(sidecar.pid, 'SIGCONT');
       await model.kill();
     }
+    await this.standIn?.model.kill();
     await this.bench.close();
     await Promise.all(this.replicas.map(({ wire }) => wire?.close()));
   }
@@ -181,22 +191,24 @@ export class DecisionMesh {
   private async startReplica(
     i: number,
     identity: Awaited<ReturnType<SidecarBench['identity']>>,
+    service = MODEL,
   ): Promise<Replica> {
     const { serviceMs = 20, places, inbound, limits } = this.plan;
     const log = join(this.folder, `model-${i}.log`);
     const model = await Model.start({ serviceMs, log, ...(places && { places }) });
-    const sidecar = await this.bench.start(`${MODEL}-${i}`, {
-      service: MODEL,
+    const file = {
+      service,
       identity,
       ...(limits && { limits }),
       inbound: {
         listen: '127.0.0.1:0',
         local: `127.0.0.1:${model.port}`,
-        intentions: [{ from: APP, to: MODEL, action: 'allow' }],
+        intentions: [{ from: APP, to: service, action: 'allow' }],
         queue: { concurrency: 256, max_waiting: 256 },
         ...inbound,
       },
-    });
+    };
+    const sidecar = await this.bench.start(`${service}-${i}`, file, i === 0 ? this.plan.env : {});
     await sidecar.ready();
     const address = sidecar.address('inbound');
     if (address.kind !== 'tcp') throw new Error('the sidecar is expected on TCP');

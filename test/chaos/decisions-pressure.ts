@@ -98,7 +98,7 @@ const tiers: DecisionRow = {
           await delay(trial.pick(500, 3_000));
           await Promise.all(back.models.map((model) => model.behave(fails('trailers'))));
           const brokenMs = performance.now();
-          const calls = await during(load, brokenMs, trial.pick(2_500, 15_000));
+          const calls = await during(load, brokenMs, trial.pick(5_000, 15_000));
           const runs = back.shares(brokenMs).reduce((sum, share) => sum + share, 0);
           const extra = runs / calls.length;
           trial.expect('at most 1.25 attempts for each call', extra <= 1.25, extra.toFixed(2));
@@ -118,56 +118,9 @@ const tiers: DecisionRow = {
   },
 };
 
-/** Enough for a sidecar at rest, too little for thousands of calls that wait. */
-const HEAP = '--max-old-space-size=20';
-
-const memory: DecisionRow = {
-  name: 'memory',
-  fault: 'more calls wait than the memory of the caller’s sidecar has room for',
-  run: async (_, trial) => {
-    const mesh = await DecisionMesh.open({
-      inbound: { queue: { concurrency: 10_000, max_waiting: 100_000 } },
-      nodeOptions: HEAP,
-    });
-    try {
-      const load = await mesh.load({ perSecond: 500, deadlineMs: 30_000 });
-      await trial.under(load, async () => {
-        await Promise.all(mesh.models.map((model) => model.behave({ does: 'hang' })));
-        await delay(trial.pick(8_000, 25_000));
-        const sidecars = [mesh.caller, ...mesh.replicas.map(({ sidecar }) => sidecar)];
-        const ended = sidecars.filter(({ isRunning }) => !isRunning);
-        trial.expect(
-          'no sidecar runs out of memory',
-          ended.length === 0,
-          ended.map(({ name }) => name).join(', ') || 'none',
-        );
-        const hits = await Promise.all(
-          sidecars.map((sidecar) =>
-            sidecar.isRunning ? sidecar.metric('outrider_memory_pressure_total') : 0,
-          ),
-        );
-        trial.expect(
-          'some of them shed',
-          hits.some((count) => count > 0),
-          hits.join(', '),
-        );
-        load.pause();
-        await Promise.all(mesh.models.map((model) => model.restart()));
-        const healMs = performance.now();
-        const calm = await mesh.load({ perSecond: 100, deadlineMs: 2_000 });
-        const calls = await during(calm, healMs, 6_000);
-        trial.within('all is well after it has passed', 5_000, untilWell(calls, healMs));
-      });
-    } finally {
-      await mesh.close();
-    }
-  },
-};
-
 export const PRESSURE_ROWS: readonly DecisionRow[] = [
   overload('overload-2', 2),
   overload('overload-5', 5),
   herd,
   tiers,
-  memory,
 ];

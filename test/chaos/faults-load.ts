@@ -17,6 +17,8 @@ export interface LoadOptions {
   readonly deadlineMs: number;
   /** What the nth call asks, from 0. Absent: 64 numbers, always the same. */
   readonly request?: (n: number) => ModelInferRequest;
+  /** What every call says beside its request. */
+  readonly metadata?: Readonly<Record<string, string>>;
   /** What is wrong with an answer; undefined: nothing. It counts as a failure. */
   readonly judge?: (answer: ModelInferResponse, request: ModelInferRequest) => string | undefined;
 }
@@ -28,6 +30,8 @@ export interface SentCall {
   tookMs: number | undefined;
   /** Undefined: OK. Else status and reason. */
   failure: string | undefined;
+  /** `outrider-degraded` of the answer. */
+  degraded?: string;
 }
 
 export interface Failure {
@@ -133,15 +137,17 @@ export class Load {
   private call(): SentCall {
     const { path, requestSerialize, responseDeserialize } = protocols().inference.ModelInfer;
     const call: SentCall = { sentMs: performance.now(), tookMs: undefined, failure: undefined };
-    const { deadlineMs, request: requestOf, judge } = this.options;
+    const { deadlineMs, request: requestOf, judge, metadata = {} } = this.options;
+    const said = new Metadata();
+    for (const [key, value] of Object.entries(metadata)) said.set(key, value);
     const deadline = Date.now() + deadlineMs;
     const request = requestOf?.(this.count++) ?? REQUEST;
-    this.client.makeUnaryRequest(
+    const sent = this.client.makeUnaryRequest(
       path,
       requestSerialize,
       responseDeserialize,
       request,
-      new Metadata(),
+      said,
       { deadline },
       (error, answer) => {
         call.tookMs = performance.now() - call.sentMs;
@@ -150,6 +156,10 @@ export class Load {
           : judge?.(answer!, request);
       },
     );
+    sent.once('metadata', (headers: Metadata) => {
+      const [degraded] = headers.get('outrider-degraded');
+      if (degraded !== undefined) call.degraded = String(degraded);
+    });
     return call;
   }
 }

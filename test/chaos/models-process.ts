@@ -115,12 +115,19 @@ class ModelServer {
     if (behaviour.does === 'ask') return this.ask(call, reply, done);
     const failure = this.failure(behaviour);
     if (failure?.form === 'trailers') call.sendMetadata(new Metadata());
-    const factor = behaviour.does === 'slow' ? behaviour.factor : 1;
+    const factor = this.factor(behaviour);
     setTimeout(() => {
       if (failure === undefined) reply(null, answer());
       else reply({ code: failure.code, details: 'as it was told' });
       done();
     }, this.plan.serviceMs * factor);
+  }
+
+  private factor(behaviour: Behaviour): number {
+    if (behaviour.does === 'slow') return behaviour.factor;
+    if (behaviour.does !== 'lag') return 1;
+    this.count += 1;
+    return this.count % behaviour.every === 0 ? behaviour.factor : 1;
   }
 
   private failure(behaviour: Behaviour): { readonly code: number; readonly form: string } | undefined {

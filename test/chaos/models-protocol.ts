@@ -10,6 +10,8 @@ export type Behaviour =
   /** Service time times so much. */
   | { readonly does: 'slow'; readonly factor: number }
   | { readonly does: 'hang' }
+  /** One call in so many takes so many times as long. */
+  | { readonly does: 'lag'; readonly every: number; readonly factor: number }
   /** A share of the calls ends with a status. */
   | { readonly does: 'fail'; readonly code: number; readonly form: Form; readonly ratio: number }
   /** Fails with UNAVAILABLE and answers in turn, for so long each. */
