@@ -87,10 +87,22 @@ function localityWarnings(path: Path, { locality }: SaidUpstream, { localities }
 
 function routeWarnings(path: Path, route: SaidRoute, known: Knowable): Concern[] {
   return [
+    ...outcomeWarnings([...path, 'outcomes', 'fault'], route),
     ...hedgeWarnings([...path, 'hedge'], route, known),
     ...fallbackWarnings([...path, 'fallback'], route, known),
     ...splitWarnings([...path, 'split'], route),
   ];
+}
+
+/** Statuses by which a service says that the caller sent nonsense. */
+const OF_THE_INPUT: readonly string[] = ['invalid_argument', 'out_of_range'];
+
+function outcomeWarnings(path: Path, { outcomes }: SaidRoute): Concern[] {
+  return (outcomes?.fault ?? []).flatMap((status, i) => {
+    if (!OF_THE_INPUT.includes(status)) return [];
+    const message = `${status} is up to what callers send: one that sends nonsense gets good endpoints ejected`;
+    return [{ path: [...path, i], message }];
+  });
 }
 
 function hedgeWarnings(path: Path, { hedge }: SaidRoute, { endpoints }: Knowable): Concern[] {

@@ -4,6 +4,8 @@
 import fc from 'fast-check';
 import { writeDuration } from '../../sidecar/config/spelling/duration.js';
 import { writeSize } from '../../sidecar/config/spelling/size.js';
+import { ANY_STATUSES, statusCode } from '../../sidecar/config/spelling/status-code.js';
+import { whyNotDeclarable } from '../../sidecar/core/outcome.js';
 
 type Spelled = Record<string, unknown>;
 
@@ -146,6 +148,24 @@ const mirror = some(
   { upstream: place, ratio: real(0.0001, 1), max_in_flight: count(1, 1_000), tolerance: real(0, 1_000_000) },
   ['upstream'],
 );
+
+/** Some statuses, each declared to count as one thing; `aborted`, which a retry may name too, not as a success. */
+export const outcomes: fc.Arbitrary<Spelled> = fc
+  .uniqueArray(fc.constantFrom(...ANY_STATUSES), { minLength: 1 })
+  .chain((all) => fc.tuple(...all.map((status) => fc.record({ status: fc.constant(status), as: fc.nat() }))))
+  .map((all) => {
+    const said: Record<string, string[]> = {};
+    for (const { status, as } of all) {
+      const possible = (['success', 'fault', 'neutral', 'overload'] as const).filter(
+        (outcome) =>
+          whyNotDeclarable(statusCode(status), outcome) === undefined &&
+          !(status === 'aborted' && outcome === 'success'),
+      );
+      const outcome = possible[as % possible.length]!;
+      said[outcome] = [...(said[outcome] ?? []), status];
+    }
+    return said;
+  });
 
 /** What a unary route may say that is done with calls that may be done twice. */
 export const twice: fc.Arbitrary<Spelled> = some({ hedge, fallback: fc.tuple(lastGood) });

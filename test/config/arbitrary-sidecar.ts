@@ -14,6 +14,7 @@ import {
   detectors,
   detours,
   named,
+  outcomes,
   queueExtra,
   rateLimits,
   twice,
@@ -77,8 +78,11 @@ const outboundExtra: fc.Arbitrary<Spelled> = fc.oneof(
   some({
     idempotent: fc.constant(false),
     attempt_timeout: fc.oneof(fc.constant('none'), duration(1, 15_000)),
+    outcomes,
   }),
-  some({ idempotent: fc.constant(true), retry, attempt_timeout: duration(1, 15_000) }, ['idempotent']),
+  some({ idempotent: fc.constant(true), retry, outcomes, attempt_timeout: duration(1, 15_000) }, [
+    'idempotent',
+  ]),
   fc
     .tuple(
       some({ retry, attempt_timeout: duration(15_000, 60_000), timeout: fc.constant('2m') }, ['timeout']),

@@ -26,6 +26,11 @@ describe('warnings about decisions', () => {
       /hedge: there is only one endpoint/,
     ],
     [
+      'faults that callers make',
+      route('outcomes: {fault: [not_found, invalid_argument]}'),
+      /outcomes\.fault\[1\]: invalid_argument is up to what callers send/,
+    ],
+    [
       'a fallback from a call that never fails',
       route(`timeout: none, ${FALLBACK}`),
       /fallback: a route without timeout and attempt_timeout: a call that hangs never falls back/,

@@ -71,11 +71,12 @@ describe('the example of everything', () => {
     const [route] = upstream!.routes;
     const { queue } = digits!;
     const { health, breaker, slowStart, locality, ejection } = upstream!;
-    const { retry, hedge, fallback, split, mirror, maxTimeoutMs } = route!;
+    const { outcomes, retry, hedge, fallback, split, mirror, maxTimeoutMs } = route!;
     const shown = {
       ...{ accessLog, faultInjection, adaptive: queue.adaptive, priority: queue.priority, fair: queue.fair },
       ...{ rateLimits: digits!.rateLimits, health, breaker, slowStart, locality },
       ...{
+        outcomes,
         retry,
         hedge,
         fallback,

@@ -6,7 +6,11 @@ import {
   isNeverProcessed,
   OUTCOME_NAMES,
   Outcome,
+  type OutcomeOverrides,
+  outcomesWith,
   restsOnElapsedTime,
+  USUAL_OUTCOMES,
+  whyNotDeclarable,
 } from '../../sidecar/core/outcome.js';
 import { Status, statusName } from '../../sidecar/core/status.js';
 
@@ -129,6 +133,76 @@ describe('classify, where time decides', () => {
 
   it('knows no deadline to be near when there is none', () =>
     assert.equal(isCancelAtDeadline(1e9, NONE), false));
+});
+
+describe('classify, where a route says what statuses count as', () => {
+  const { DEADLINE_EXCEEDED, CANCELLED, INTERNAL, NOT_FOUND, OK, RESOURCE_EXHAUSTED, UNAVAILABLE } = Status;
+  const everything: OutcomeOverrides = {
+    success: [NOT_FOUND],
+    fault: [RESOURCE_EXHAUSTED, CANCELLED],
+    neutral: [INTERNAL, DEADLINE_EXCEEDED],
+    overload: [UNAVAILABLE],
+  };
+  // ended, status, elapsed, allowed, usual → outcome
+  for (const [what, ended, status, elapsedMs, allowedMs, usualMs, outcome] of [
+    ['a success', Ended.trailers, NOT_FOUND, 20, 5_000, 10, 'success'],
+    ['a fault', Ended.trailers, RESOURCE_EXHAUSTED, 20, 5_000, 10, 'fault'],
+    ['neutral', Ended.trailers, INTERNAL, 20, 5_000, 10, 'neutral'],
+    ['overload', Ended.trailers, UNAVAILABLE, 20, 5_000, 10, 'overload'],
+    ['OK stays a success', Ended.trailers, OK, 20, 5_000, 10, 'success'],
+    ['what it does not name stays as it is', Ended.trailers, Status.DATA_LOSS, 20, 5_000, 10, 'fault'],
+    ['what gRPC does not define stays a fault', Ended.trailers, 99, 20, 5_000, 10, 'fault'],
+    ['a time limit of the service', Ended.trailers, DEADLINE_EXCEEDED, 20, 5_000, 10, 'neutral'],
+    ['but not the deadline', Ended.trailers, DEADLINE_EXCEEDED, 4_990, 5_000, 10, 'fault'],
+    ['a cancel of the service', Ended.trailers, CANCELLED, 20, 5_000, 10, 'fault'],
+    ['but not one at a short deadline', Ended.trailers, CANCELLED, 20, 20, 100, 'neutral'],
+    ['not our own deadline', Ended.deadline, DEADLINE_EXCEEDED, 5_000, 5_000, 10, 'fault'],
+    ['not our attempt timeout', Ended.attemptTimeout, INTERNAL, 20, 5_000, 10, 'fault'],
+    ['not a reset', Ended.reset, INTERNAL, 20, 5_000, 10, 'fault'],
+    ['not a reset for being full', Ended.reset, RESOURCE_EXHAUSTED, 20, 5_000, 10, 'overload'],
+    ['not a failed connect', Ended.connectError, UNAVAILABLE, 20, 5_000, 10, 'fault'],
+    ['not a lost connection', Ended.connectionLost, UNAVAILABLE, 20, 5_000, 10, 'fault'],
+    ['not missing trailers', Ended.missingTrailers, INTERNAL, 20, 5_000, 10, 'fault'],
+    ['not a refused stream', Ended.refusedStream, UNAVAILABLE, 20, 5_000, 10, 'refusal'],
+    ['not a cancel of the caller', Ended.cancelled, CANCELLED, 20, 5_000, 10, 'cancelled'],
+  ] as const) {
+    it(what, () => {
+      const table = outcomesWith(everything);
+      assert.equal(name(classify(ended, status, elapsedMs, allowedMs, usualMs, table)), outcome);
+    });
+  }
+
+  it('leaves the usual table as it was', () => {
+    const before = [...USUAL_OUTCOMES];
+    outcomesWith(everything);
+    assert.deepEqual([...USUAL_OUTCOMES], before);
+    assert.equal(outcomesWith(undefined), USUAL_OUTCOMES, 'one for all routes that say nothing');
+  });
+
+  it('knows what can be declared', () => {
+    const possible = (outcome: 'success' | 'fault' | 'neutral' | 'overload') =>
+      Object.entries(Status)
+        .filter(([, code]) => whyNotDeclarable(code, outcome) === undefined)
+        .map(([status]) => status);
+    const all = Object.keys(Status).filter((status) => status !== 'OK');
+    assert.deepEqual(possible('fault'), all);
+    assert.deepEqual(possible('neutral'), all);
+    assert.deepEqual(
+      possible('overload'),
+      all.filter((status) => status !== 'CANCELLED' && status !== 'DEADLINE_EXCEEDED'),
+    );
+    assert.deepEqual(possible('success'), [
+      'INVALID_ARGUMENT',
+      'NOT_FOUND',
+      'ALREADY_EXISTS',
+      'PERMISSION_DENIED',
+      'FAILED_PRECONDITION',
+      'ABORTED',
+      'OUT_OF_RANGE',
+      'UNIMPLEMENTED',
+      'UNAUTHENTICATED',
+    ]);
+  });
 });
 
 describe('restsOnElapsedTime', () => {

@@ -51,8 +51,6 @@ const shape = {
 
 export const outcomes = option(
   withRules(block(shape, 'a block with success, fault, neutral and overload'), (found, report) => {
-    if (Object.keys(found).length === 0)
-      report([], 'found an empty block; expected at least one of success, fault, neutral and overload');
     refuseImpossible(found, report);
     refuseRepeated(found, report);
   }).optional(),
