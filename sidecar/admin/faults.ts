@@ -3,7 +3,7 @@
  * is enough; every mistake is named, and nothing is half applied.
  */
 
-import { readDuration } from '../config/spelling/duration.js';
+import { readDuration, writeDuration } from '../config/spelling/duration.js';
 import { quoted } from '../config/spelling/spelled.js';
 import { nearest } from '../config/suggest.js';
 import type { FaultRule } from '../core/inject.js';
@@ -201,5 +201,7 @@ function durationOf(query: URLSearchParams, name: 'delay' | 'for', longestMs: nu
   const read = readDuration(said);
   if (!read.ok) throw new Mistake(`${name}: ${read.problem}`);
   if (read.value > 0 && read.value <= longestMs) return read.value;
-  throw new Mistake(`${name}: found ${quoted(said)}; expected at least 1ms and at most ${longestMs / 1000}s`);
+  throw new Mistake(
+    `${name}: found ${quoted(said)}; expected at least 1ms and at most ${writeDuration(longestMs)}`,
+  );
 }

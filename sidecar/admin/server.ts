@@ -204,7 +204,7 @@ function page(view: SidecarView): Answer {
   };
 }
 
-function json(value: unknown, replace?: (name: string, value: unknown) => unknown): Answer {
+function json(value: unknown, replace?: (this: object, name: string, value: unknown) => unknown): Answer {
   return {
     status: 200,
     type: 'application/json; charset=utf-8',
@@ -212,8 +212,12 @@ function json(value: unknown, replace?: (name: string, value: unknown) => unknow
   };
 }
 
-/** Values of a model's environment are nobody's business, whatever they are called. */
-function withoutSecrets(name: string, value: unknown): unknown {
+/**
+ * Values of a model's environment are nobody's business, whatever they are called. A `key` without a certificate beside
+ * it is the name of a metadata key.
+ */
+function withoutSecrets(this: object, name: string, value: unknown): unknown {
+  if (name === 'key' && !('cert' in this)) return value;
   if (name === 'env' && typeof value === 'object' && value !== null) {
     return Object.fromEntries(Object.keys(value).map((key) => [key, REDACTED]));
   }

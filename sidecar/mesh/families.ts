@@ -161,7 +161,7 @@ function upstreamFamilies(outbounds: readonly Outbound[]): Family[] {
     ),
     gauge(
       'outrider_endpoint_healthy',
-      '0 while a health check speaks against the endpoint.',
+      '0 while the health check speaks against the endpoint.',
       each(({ endpoint }) => Number(endpoint.unhealthy === '')),
     ),
     gauge(

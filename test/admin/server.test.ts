@@ -92,6 +92,8 @@ describe('admin server', () => {
       service: 'digits',
       model: { command: ['serve'], env: { HF_TOKEN: 'hunter2', LANG: 'C' } },
       apiKey: 'hunter2',
+      identity: { cert: 'cert.pem', key: 'hunter2' },
+      balance: { kind: 'ring-hash', key: 'x-session' },
     });
     const { body } = await ask('/config');
     assert.doesNotMatch(body, /hunter2/);
@@ -99,6 +101,8 @@ describe('admin server', () => {
       service: 'digits',
       model: { command: ['serve'], env: { HF_TOKEN: '[redacted]', LANG: '[redacted]' } },
       apiKey: '[redacted]',
+      identity: { cert: 'cert.pem', key: '[redacted]' },
+      balance: { kind: 'ring-hash', key: 'x-session' },
     });
   });
 

@@ -47,6 +47,6 @@ export const meshAccessLog = option(
 
 export const faultInjection = option(yesOrNo().prefault(false), {
   meaning:
-    'The admin port takes POST `/faults`, which delays or aborts a share of the calls for a while, for drills. `false`: it does not.',
+    'The admin port takes POST `/faults`, which delays or aborts a share of the calls for a while, for drills. The caller gets what was injected: neither retries nor fallbacks follow it. `false`: it does not.',
   why: 'Whoever reaches the admin port could break calls.',
 });

@@ -19,7 +19,8 @@ export const limits = withRules(
         why: 'A mesh of a few hundred peers fits several times over, an open-socket limit of 4,096 too.',
       }),
       max_concurrent_streams: option(wholeNumber({ min: 8, max: 100_000 }).prefault(256), {
-        meaning: 'Calls in flight on one connection.',
+        meaning:
+          'Calls in flight on one connection. A client that sends more before it has read this in our SETTINGS gets REFUSED_STREAM for what is beyond it. Envoy does in bursts on new connections: give its clusters this number as `max_concurrent_streams` of `http2_protocol_options`.',
         why: 'More than one client keeps up with; more connections are the way to more calls.',
       }),
       max_header_bytes: option(size({ min: 4 * KIB, max: MIB }).prefault('16KiB'), {

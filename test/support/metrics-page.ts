@@ -1,0 +1,48 @@
+/** `mesh-config/METRICS.md` as a reader has it, and what a live scrape says of the same. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { packageRoot } from './package-root.js';
+
+export interface DocumentedMetric {
+  readonly kind: string;
+  readonly labels: readonly string[];
+  readonly help: string;
+}
+
+/** By the name of the family. */
+export function metricsPage(): Map<string, DocumentedMetric> {
+  const found = new Map<string, DocumentedMetric>();
+  for (const line of readFileSync(join(packageRoot, 'mesh-config', 'METRICS.md'), 'utf8').split('\n')) {
+    const [, name, kind, , labels, help] = line.split(/ *(?<!\\)\| */);
+    if (!/^`(?:outrider|process)_\w+`$/.test(name ?? '')) continue;
+    const words = [...labels!.matchAll(/`(\w+)`/g)].map(([, label]) => label!);
+    found.set(name!.slice(1, -1), { kind: kind!, labels: words, help: help! });
+  }
+  return found;
+}
+
+export interface ScrapedMetric {
+  kind: string;
+  help: string;
+  readonly labels: Set<string>;
+}
+
+/** The families of scrapes in the Prometheus text format, taken together. */
+export function scraped(texts: Iterable<string>): Map<string, ScrapedMetric> {
+  const found = new Map<string, ScrapedMetric>();
+  for (const text of texts) {
+    let family: ScrapedMetric | undefined;
+    for (const line of text.split('\n')) {
+      const [, said, name, rest] = /^# (HELP|TYPE) (\S+) (.*)$/.exec(line) ?? [];
+      if (name !== undefined) {
+        family = found.get(name) ?? { kind: '', help: '', labels: new Set() };
+        found.set(name, family);
+        if (said === 'HELP') family.help = rest!;
+        else family.kind = rest!;
+      } else {
+        for (const [, label] of line.matchAll(/[{,](\w+)="/g)) if (label !== 'le') family?.labels.add(label!);
+      }
+    }
+  }
+  return found;
+}
