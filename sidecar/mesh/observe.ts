@@ -18,8 +18,7 @@ import type { OutboundAttempt, OutboundCall } from './outbound-call.js';
 
 /** The one classification of the attempt's end, and everyone who learns from it. Once only: neutral after that. */
 export function observe(call: OutboundCall, attempt: OutboundAttempt, relay: Relay): Outcome {
-  if (attempt.isObserved) return Outcome.neutral;
-  attempt.isObserved = true;
+  if (attempt.outcome >= 0) return Outcome.neutral;
   if (attempt.number > 0) call.giveExtra();
   const now = relay.nowMs;
   const { endpoint } = attempt;
@@ -33,6 +32,7 @@ export function observe(call: OutboundCall, attempt: OutboundAttempt, relay: Rel
     endpoint.usualMs,
     outcomesFor(call, attempt),
   );
+  attempt.outcome = outcome;
   endpoint.outcomes[outcome]!++;
   if (attempt.number > 0) call.upstream.budget.learn(outcome, now);
   // What is known only from time that passed proves nothing when we stood still meanwhile.
@@ -64,18 +64,6 @@ export function observe(call: OutboundCall, attempt: OutboundAttempt, relay: Rel
   return outcome;
 }
 
-/**
- * What the attempt's status counts as: by the route where the service itself says it, as usual where HTTP or a sidecar
- * between us does.
- */
-function outcomesFor(call: OutboundCall, { status, trailers }: OutboundAttempt): OutcomeTable {
-  const { outcomes } = call.match.plan;
-  if (outcomes === USUAL_OUTCOMES || status === Status.OK || trailers === null) return USUAL_OUTCOMES;
-  // Outside the mesh that name means nothing.
-  const isSidecars = !call.plan.stripsResponse && metadataValue(trailers, 'outrider-reason') !== undefined;
-  return isSidecars ? USUAL_OUTCOMES : outcomes;
-}
-
 /** @param isUnary how long it took says something about the endpoint: a stream lasts as long as it likes. */
 function learn(
   latency: PeakEwma,
@@ -100,6 +88,18 @@ function learn(
     case Outcome.fault:
       return latency.recordFault(elapsedMs, usualMs, nowMs);
   }
+}
+
+/**
+ * What the attempt's status counts as: by the route where the service itself says it, as usual where HTTP or a sidecar
+ * between us does.
+ */
+function outcomesFor(call: OutboundCall, { status, trailers }: OutboundAttempt): OutcomeTable {
+  const { outcomes } = call.match.plan;
+  if (outcomes === USUAL_OUTCOMES || status === Status.OK || trailers === null) return USUAL_OUTCOMES;
+  // Outside the mesh that name means nothing.
+  const isSidecars = !call.plan.stripsResponse && metadataValue(trailers, 'outrider-reason') !== undefined;
+  return isSidecars ? USUAL_OUTCOMES : outcomes;
 }
 
 /** The same for all attempts of a call that has been stopped; the outcome of the one that began first. */

@@ -4,7 +4,7 @@
  * call is over; what peers may choose freely is cut short.
  */
 
-import { Ended } from '../core/outcome.js';
+import { Ended, Outcome } from '../core/outcome.js';
 import { Status, statusName } from '../core/status.js';
 import { factsOf } from '../http2/facts.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
@@ -35,7 +35,7 @@ export class AccessLog implements Recorder {
   ) {}
 
   record(call: EndedCall, status: number): void {
-    const isPlain = status === Status.OK && call.degraded === '';
+    const isPlain = call.degraded === '' && (status === Status.OK || isDeclaredSuccess(call, status));
     if (isPlain && this.sampleRatio < 1 && this.relay.random() >= this.sampleRatio) return;
     this.write(this.recordOf(call, status));
   }
@@ -62,6 +62,14 @@ export class AccessLog implements Recorder {
       ...attemptsOf(call, now),
     };
   }
+}
+
+/** Its route says that such an answer of the service is a success. */
+function isDeclaredSuccess(call: EndedCall, status: number): boolean {
+  if (call.reason !== '') return false;
+  for (let attempt = call.lastAttempt; attempt !== null; attempt = attempt.before)
+    if (attempt.outcome === Outcome.success && attempt.status === status) return true;
+  return false;
 }
 
 function attemptsOf(call: EndedCall, nowMs: number): LogFields {

@@ -58,8 +58,8 @@ export class Attempt implements StreamOwner, Waiter {
   /** Final gRPC status, as far as there is one. */
   status = -1;
   reason = '';
-  /** Its outcome has been counted. */
-  isObserved = false;
+  /** What it counts as, an `Outcome`; −1: not classified, or not yet. */
+  outcome = -1;
   /** Of a call that is written down: when it ended, monotonic ms, and the attempt before it. */
   endedMs = 0;
   before: Attempt | null = null;

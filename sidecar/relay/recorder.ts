@@ -38,6 +38,8 @@ export interface EndedAttempt {
   /** An `Ended` of core/outcome.ts; −1: it had not. */
   readonly ended: number;
   readonly status: number;
+  /** An `Outcome` of core/outcome.ts; −1: it was not classified. */
+  readonly outcome: number;
   readonly trailers: HeaderBlock | null;
   readonly before: EndedAttempt | null;
 }

@@ -5,7 +5,7 @@ import { defaultTimeoutMs } from '../config/route-defaults.js';
 import { allowedMs, UNLIMITED_MS } from '../core/deadline.js';
 import { parseGrpcTimeout } from '../core/grpc-timeout.js';
 import { isKnownUnary, isValidPath, RouteTable } from '../core/method.js';
-import { Outcome, type OutcomeTable, outcomesWith } from '../core/outcome.js';
+import { type OutcomeTable, outcomesWith } from '../core/outcome.js';
 import type { TrafficRoute } from '../core/traffic.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import { Token } from '../http2/hpack/tokens.js';
@@ -119,17 +119,8 @@ function completed(config: RouteConfig, rule: TrafficRoute): RouteConfig {
     // Who asks for attempts after failures says that they do no harm.
     ...(rule.retry === undefined || config.retry !== undefined
       ? {}
-      : { idempotent: true, retry: { ...retryOf(rule.retry, config), ...BACKOFF } }),
+      : { idempotent: true, retry: { ...rule.retry, ...BACKOFF } }),
   };
-}
-
-/** What the file's route counts as a success is not tried again. */
-function retryOf(
-  rule: NonNullable<TrafficRoute['retry']>,
-  { outcomes }: RouteConfig,
-): NonNullable<TrafficRoute['retry']> {
-  const table = outcomesWith(outcomes);
-  return { ...rule, on: rule.on.filter((status) => table[status] !== Outcome.success) };
 }
 
 function planOf(config: RouteConfig, options: RoutesOptions): RoutePlan {

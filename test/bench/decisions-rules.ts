@@ -244,7 +244,7 @@ function endedCall(): EndedCall {
     stable = stable.with(makeField(name, value));
   const attempt = {
     ...{ target: { label: '10.0.0.1:8080' }, startMs: 1_000.1, endedMs: 1_004.1 },
-    ...{ ended: Ended.trailers, status: 0, trailers: null, before: null },
+    ...{ ended: Ended.trailers, status: 0, outcome: 0, trailers: null, before: null },
   };
   return {
     ...{ startMs: 1_000, deadlineMs: 16_000, tally: new Tally().call('outbound', 'digits', PATHS.unary) },

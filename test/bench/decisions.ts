@@ -11,7 +11,7 @@ import { formatGrpcTimeout, parseGrpcTimeout } from '../../sidecar/core/grpc-tim
 import { Fault, findFault } from '../../sidecar/core/inject.js';
 import { IntentionTable } from '../../sidecar/core/intentions.js';
 import { RouteTable } from '../../sidecar/core/method.js';
-import { classify, Ended, Outcome } from '../../sidecar/core/outcome.js';
+import { classify, Ended, Outcome, outcomesWith } from '../../sidecar/core/outcome.js';
 import { MemoryPressure } from '../../sidecar/core/overload.js';
 import { Priorities } from '../../sidecar/core/priority.js';
 import { InboundQueue, QueueEntry } from '../../sidecar/core/queue.js';
@@ -58,8 +58,14 @@ function judging(): DecisionCost[] {
   const members = [new Ejection(), new Ejection(), new Ejection()];
   for (const member of members) ejections.add(member);
   const budget = new RetryBudget({ ratio: 0.2, perSecond: 3 });
+  const declared = outcomesWith({ fault: [5], neutral: [13] });
   return [
     measure('outcome of one attempt', (call) => classify(Ended.trailers, call & 15, 5, 1000, 4)),
+    measure(
+      'outcome of one attempt, as its route says',
+      (call) => classify(Ended.trailers, call & 15, 5, 1000, 4, declared),
+      'instead',
+    ),
     measure('ejection, one success', (call) =>
       ejections.record(members[call % 3]!, Outcome.success, 0, call / 100, call / 100, 0),
     ),

@@ -242,6 +242,19 @@ describe('the access log', () => {
       assert.equal(texts.length, 20);
     });
 
+    it('takes for well what its route says is a success, and nothing that we or a sidecar say', () => {
+      start([aRoute({ outcomes: { success: [5] } })], 0);
+      const answered = (reasons: Field[] = []): void => {
+        for (const name of ['a', 'b']) stack.backend(name).answer = (stream) => stream.fail(5, reasons);
+        app.call();
+        stack.run();
+      };
+      answered();
+      assert.deepEqual(texts, []);
+      answered([['outrider-reason', 'unknown-route']]);
+      assert.equal(only()['status'], 'NOT_FOUND');
+    });
+
     it('writes every call whose answer is a degraded one', () => {
       start([aRoute()], 0);
       app.call();
