@@ -215,6 +215,28 @@ describe('Outbound: another attempt', () => {
       );
     });
 
+    for (const [pushback, attempts] of [
+      ['999999999', 1],
+      ['9'.repeat(200), 1],
+      ['1e9', 1],
+      ['Infinity', 1],
+      ['-9007199254740993', 1],
+      ['', 1],
+      ['0x10', 1],
+      ['0', 2],
+    ] as const) {
+      it(`waits for no absurd pushback, and ends: "${pushback.slice(0, 20)}"`, () => {
+        start([aSafeRoute({ timeoutMs: 1_000 })], { endpoints: anUpstream(['a']).endpoints });
+        const a = stack.backend('a');
+        a.answer = (stream) => stream.fail(14, [['grpc-retry-pushback-ms', pushback]]);
+        const call = app.call();
+        stack.advance(5);
+        assert.equal(call.status, 14, 'answered at once');
+        assert.equal(a.requests.length, attempts);
+        stack.assertIdle();
+      });
+    }
+
     it('does not believe such a mark from outside the mesh', () => {
       start([aRoute()], { tls: 'plaintext' });
       stack.backend('a').answer = (stream) => stream.fail(14, [['outrider-unprocessed', 'true']]);
