@@ -55,7 +55,7 @@ const PROBE_PATIENCE_MS = 5000;
 
 export class Outbound implements Primary, Refuge, Shaped {
   private hasSafeRoute = false;
-  private readonly profile: RequestProfile;
+  private profile: RequestProfile;
   readonly clusters: Clusters;
   private readonly direction: Direction;
   readonly bounds: Bounds;
@@ -79,7 +79,7 @@ export class Outbound implements Primary, Refuge, Shaped {
     find: (name: string) => Outbound | undefined = () => undefined,
   ) {
     this.name = config.name;
-    this.profile = requestProfile(config.tls === 'mesh' ? 'https' : 'http', config.name);
+    this.profile = profileOf(config);
     this.clusters = new Clusters(config, makeUpstream);
     const refuse = (call: OutboundCall, reason: Reason, message: string): void =>
       this.refuse(call, reason, message);
@@ -95,6 +95,7 @@ export class Outbound implements Primary, Refuge, Shaped {
 
   /** Takes over a changed file. */
   update(config: UpstreamConfig): void {
+    if (config.tls !== this.config.tls) this.profile = profileOf(config);
     this.config = config;
     this.direction.update(config);
     this.clusters.update(config);
@@ -220,8 +221,6 @@ export class Outbound implements Primary, Refuge, Shaped {
     call.retry = null;
     call.tried = [];
     if (!this.direction.direct(call, match, path)) return true;
-    // Whether its answer is good enough has to be known first.
-    if (!call.plan.holdsResponse) call.plan = { ...call.plan, holdsResponse: true };
     this.begin(call);
     return true;
   }
@@ -440,6 +439,10 @@ export class Outbound implements Primary, Refuge, Shaped {
     if (call.detour !== null) call.detour.home.onFinish(call, status);
     if (call.witness !== null) call.witness.onFinish(call, status);
   }
+}
+
+function profileOf({ name, tls }: UpstreamConfig): RequestProfile {
+  return requestProfile(tls === 'mesh' ? 'https' : 'http', name);
 }
 
 /** Whether a failure of one attempt can be made good by another. */

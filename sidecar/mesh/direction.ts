@@ -14,7 +14,7 @@ import { factsOf } from '../http2/facts.js';
 import { metadataValue } from '../relay/forward.js';
 import type { Relay } from '../relay/relay.js';
 import { PathFields } from '../relay/rewrite-path.js';
-import { type Match, Routes, timeAllowedMs } from '../relay/route-plan.js';
+import { type Match, type RoutePlan, Routes, timeAllowedMs } from '../relay/route-plan.js';
 import type { Refuse } from './bounds.js';
 import type { Clusters } from './clusters.js';
 import type { OutboundCall } from './outbound-call.js';
@@ -61,12 +61,9 @@ export class Direction {
     const { plain } = this.clusters;
     call.match = match;
     call.plan = match.plan;
-    if (plain !== null) {
-      call.upstream = plain;
-      return true;
-    }
-    if (!this.follow(call, match, path)) return false;
-    call.plan = call.match.plan;
+    if (plain !== null) call.upstream = plain;
+    else if (!this.follow(call, match, path)) return false;
+    call.plan = planOf(call);
     return true;
   }
 
@@ -109,7 +106,7 @@ export class Direction {
       call.match = match;
       call.upstream = plain;
     }
-    call.plan = call.match.plan;
+    call.plan = planOf(call);
     // What the rule allows counts from the call's arrival, and never adds to what it was told before.
     const deadlineMs = call.startMs + timeAllowedMs(call.match.plan.config, call.block);
     if (deadlineMs < call.deadlineMs) call.setDeadline(deadlineMs);
@@ -125,4 +122,10 @@ export class Direction {
     this.refuse(call, Reasons.unknownRoute, reasonMessage(Reasons.unknownRoute, { path }));
     return false;
   }
+}
+
+/** As its route says; of a call that came to us because another upstream failed it, we have to know how it ends. */
+function planOf({ match: { plan }, detour }: OutboundCall): RoutePlan {
+  if (plan.holdsResponse || detour === null || !detour.isAway) return plan;
+  return { ...plan, holdsResponse: true };
 }

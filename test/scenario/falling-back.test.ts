@@ -5,9 +5,11 @@
 import assert from 'node:assert/strict';
 import type { FallbackConfig, RouteConfig, UpstreamConfig } from '../../sidecar/config/model.js';
 import { FAILURES } from '../../sidecar/core/fallback.js';
+import { MAIN_CLUSTER } from '../../sidecar/discovery/knowledge.js';
 import type { PeerStream } from '../relay/kit/scripted-peer.js';
 import {
   type App,
+  addressOf,
   anUpstream,
   aRoute,
   aSafeRoute,
@@ -228,6 +230,26 @@ describe('Scenario: a call falls back', () => {
       assert.deepEqual(seen(call()), [0, 'small', 'unavailable; from=small']);
       smallSays(fails(13));
       assert.deepEqual([call().status], [14]);
+    });
+
+    it('also when that one did not know its endpoints yet', () => {
+      const discovery = { service: 'small', tags: [], meta: {}, failover: [] };
+      start([TO_SMALL], {}, {}, { discovery, endpoints: [], routes: [aStreamRoute()] });
+      bigSays((each) => void each.fail(14, [['grpc-message', 'broken']]));
+      smallSays((each) => void each.begin().trailers(13));
+      const stream = call();
+      assert.equal(stream.isOver, false, 'it waits');
+      const endpoints = [{ address: addressOf('s'), id: 's', weight: 1, priority: 0 }];
+      small.outbound.learn({
+        routes: [{ split: [{ weight: 1, cluster: MAIN_CLUSTER }] }],
+        clusters: new Map([[MAIN_CLUSTER, { endpoints }]]),
+      });
+      stack.run();
+      assert.deepEqual(
+        [smallAsked(), stream.status, stream.trailer('grpc-message')],
+        [1, 14, 'broken'],
+        'the failure of the first is the answer, not that of the other',
+      );
     });
 
     for (const [what, trouble] of [

@@ -54,6 +54,19 @@ describe('Scenario: how an upstream is found changes with the file', () => {
     assert.equal(mesh.stack.backend('a').open.length, 2);
   });
 
+  it('in who must prove itself: the scheme of the next call says so', () => {
+    mesh.out.outbound.update(fixed('a'));
+    mesh.stack.run();
+    mesh.call();
+    mesh.out.outbound.update({ ...fixed('a'), tls: 'plaintext' });
+    mesh.stack.run();
+    mesh.call();
+    assert.deepEqual(
+      mesh.stack.backend('a').requests.map((request) => request.header(':scheme')),
+      ['https', 'http'],
+    );
+  });
+
   it('so that it is gone: calls that wait are answered', () => {
     const call = mesh.call();
     mesh.out.outbound.retire();
