@@ -155,7 +155,7 @@ export class LeastLoaded implements Balancer {
   /** Lower is better. */
   cost(endpoint: EndpointLoad, nowMs: number): number {
     const load = this.isWeighted ? (endpoint.inFlight * this.meanShare) / endpoint.share : endpoint.inFlight;
-    return endpoint.latency.cost(this.neutralMs, nowMs) * (1 + load);
+    return Math.max(endpoint.latency.cost(this.neutralMs, nowMs), MIN_COST_MS) * (1 + load);
   }
 
   /** In [0, 1), by xorshift32 (Marsaglia 2003): calling `Math.random` through a field would cost a quarter of a pick. */
