@@ -80,21 +80,39 @@ export class InboundLimits {
     return this.rates !== null && this.isOverRate(this.rates, call, path);
   }
 
+  /** Before all of its request is here: what the line would not take now need not be sent. */
+  foresees(call: InboundCall): void {
+    // Where a place is free, nobody is refused.
+    if (!this.queue.isFull) return;
+    const ticket = this.ticketOf(call);
+    this.refuseAs(this.queue.foresee(ticket, call.deadlineMs, this.relay.nowMs), ticket);
+  }
+
   /** Into the line, or away at once. True: its run may begin. */
   admits(call: InboundCall): boolean {
+    const ticket = call.ticket ?? this.ticketOf(call);
+    const { nowMs } = this.relay;
+    const verdict = this.queue.offer(ticket, call.requestBytes, call.deadlineMs, nowMs, this.evict);
+    this.refuseAs(verdict, ticket);
+    return verdict === Admission.admitted;
+  }
+
+  private ticketOf(call: InboundCall): Ticket {
     const ticket = new Ticket(call);
     call.ticket = ticket;
     if (this.priorities !== null) ticket.lineClass = classOf(call.block, this.priorities);
     if (this.isFair && call.caller !== null) ticket.lineCaller = call.caller.service;
+    return ticket;
+  }
+
+  /** Nothing, where the verdict is no refusal. */
+  private refuseAs(verdict: Admission, ticket: Ticket): void {
     const { queue } = this;
-    const verdict = queue.offer(ticket, call.requestBytes, call.deadlineMs, this.relay.nowMs, this.evict);
-    if (verdict === Admission.admitted) return true;
     if (verdict === Admission.tooLate)
       this.overloaded(ticket, 'wait and run would be longer than the time left');
     else if (verdict === Admission.tooMany) this.overloaded(ticket, `${queue.waiting} calls are waiting`);
     else if (verdict === Admission.tooLarge)
       this.overloaded(ticket, `${queue.waitingBytes} bytes are waiting`);
-    return false;
   }
 
   private isShed(call: InboundCall): boolean {

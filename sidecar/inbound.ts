@@ -144,8 +144,10 @@ export class Inbound implements Story {
     if (this.model.kind === 'away') return this.turnAway(call, this.model.why);
     if (isAside(path)) return this.start(call);
     if (this.limits.turnsAway(call, path)) return;
-    // A unary call joins the line when its request is complete: a slow uploader holds no place.
+    // A unary call joins the line when its request is complete: a slow uploader holds no place. What would be refused
+    // is not waited for.
     if (call.requestEnded || !call.plan.holdsResponse) this.admit(call);
+    else this.limits.foresees(call);
   }
 
   /** Whether a fault was put in for a drill; then it is seen to. */

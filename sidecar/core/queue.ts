@@ -122,14 +122,27 @@ export class InboundQueue<E extends QueueEntry> {
       this.start(entry, nowMs);
       return Admission.admitted;
     }
-    const waitMs = this.expectedWaitMs(entry.lineClass, entry.lineCaller);
-    if (waitMs > 0 && waitMs * CAUTION + this.serviceMs > deadlineMs - nowMs) return Admission.tooLate;
+    if (this.isTooLate(entry, deadlineMs - nowMs)) return Admission.tooLate;
     const refusal = this.makeRoom(entry, onEvicted);
     if (refusal !== Admission.waiting) return refusal;
     entry.queueState = QueueState.waiting;
     this.line.append(entry);
     this.waitingBytes += bytes;
     return Admission.waiting;
+  }
+
+  /**
+   * What an arrival would be told now, whose bytes are not known yet: where it is a refusal, they need not be read. Takes
+   * nobody in and sends nobody away.
+   */
+  foresee(entry: E, deadlineMs: number, nowMs: number): Admission {
+    if (deadlineMs <= nowMs) return Admission.tooLate;
+    if (this.running < this.settings.concurrency && this.waiting === 0) return Admission.admitted;
+    if (this.isTooLate(entry, deadlineMs - nowMs)) return Admission.tooLate;
+    const isFull = this.waiting >= this.roomFor(entry.lineClass);
+    if (!isFull && this.waitingBytes < this.settings.maxWaitingBytes) return Admission.waiting;
+    if (this.line.victimFor(entry.lineClass, entry.lineCaller) !== null) return Admission.waiting;
+    return isFull ? Admission.tooMany : Admission.tooLarge;
   }
 
   /** A running entry has finished; its time counts. Then call `next` until it returns null. */
@@ -183,11 +196,24 @@ export class InboundQueue<E extends QueueEntry> {
     return entry;
   }
 
+  private isTooLate(entry: E, leftMs: number): boolean {
+    const waitMs = this.expectedWaitMs(entry.lineClass, entry.lineCaller);
+    return waitMs > 0 && waitMs * CAUTION + this.serviceMs > leftMs;
+  }
+
+  /**
+   * How long the line may be for one of a class to join it: the less important, the more room it leaves, a quarter at
+   * first and never more than half. So the important find room, and hardly anybody waits only to give way.
+   */
+  private roomFor(lineClass: number): number {
+    const { maxWaiting } = this.settings;
+    return maxWaiting - Math.floor((maxWaiting * lineClass) / (2 * (lineClass + 1)));
+  }
+
   /** `waiting`: there is room, perhaps because somebody gave way. Nobody does unless that is enough. */
   private makeRoom(entry: E, onEvicted: ((entry: E) => void) | undefined): Admission {
-    const { maxWaiting, maxWaitingBytes } = this.settings;
-    const isFull = this.waiting >= maxWaiting;
-    const overBytes = this.waitingBytes + entry.queueBytes - maxWaitingBytes;
+    const isFull = this.waiting >= this.roomFor(entry.lineClass);
+    const overBytes = this.waitingBytes + entry.queueBytes - this.settings.maxWaitingBytes;
     if (!isFull && overBytes <= 0) return Admission.waiting;
     const refusal = isFull ? Admission.tooMany : Admission.tooLarge;
     const victim = onEvicted === undefined ? null : this.line.victimFor(entry.lineClass, entry.lineCaller);

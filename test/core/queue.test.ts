@@ -23,6 +23,26 @@ function setUp(settings: Partial<QueueSettings> = {}) {
 }
 
 describe('InboundQueue, arrivals', () => {
+  it('foresees what it would say, and takes nobody in', () => {
+    const { queue, work } = setUp({ maxWaiting: 2, fair: true });
+    const { admitted, waiting, tooMany, tooLarge, tooLate } = Admission;
+    const foresee = (lineCaller = '', lineClass = 0, deadlineMs = NEVER): Admission =>
+      queue.foresee(Object.assign(work('x'), { lineCaller, lineClass }), deadlineMs, 0);
+    assert.deepEqual([foresee(), foresee('', 0, 0)], [admitted, tooLate]);
+    const running = work('running');
+    queue.offer(running, 0, NEVER, 0);
+    assert.equal(foresee(), waiting);
+    queue.offer(work('a'), 100, NEVER, 0);
+    assert.equal(foresee(), tooLarge);
+    queue.offer(work('b'), 0, NEVER, 0);
+    assert.deepEqual([foresee(), foresee('', 1)], [tooMany, tooMany]);
+    assert.equal(foresee('another'), waiting, 'somebody would give way');
+    queue.release(running, 50);
+    queue.next(50);
+    assert.deepEqual([foresee('', 0, 150), foresee('', 0, 200)], [tooLate, waiting]);
+    assert.deepEqual([queue.running, queue.waiting, queue.evictedTotal], [1, 1, 0]);
+  });
+
   it('lets through up to its concurrency, then lines up, then refuses', () => {
     const { queue, work } = setUp({ concurrency: 2 });
     const answers = Array.from({ length: 6 }, (_, i) => queue.offer(work(`${i}`), 1, NEVER, 0));
@@ -312,13 +332,28 @@ describe('InboundQueue, classes and turns', () => {
     assert.deepEqual(names(queue), ['a1', 'b1', 'c1', 'a2', 'b2', 'a3', 'a4']);
   });
 
+  for (const [lineClass, room] of [
+    [0, 12],
+    [1, 9],
+    [2, 8],
+    [15, 7],
+  ] as const) {
+    it(`lets class ${lineClass} join a line of ${room - 1} of 12 and no longer one`, () => {
+      const { queue, work } = setUp({ maxWaiting: 12 });
+      queue.offer(work('running'), 0, NEVER, 0);
+      const offer = (): Admission => queue.offer(Object.assign(work('a'), { lineClass }), 0, NEVER, 0);
+      for (let i = 0; i < room; i++) assert.equal(offer(), Admission.waiting);
+      assert.equal(offer(), Admission.tooMany);
+    });
+  }
+
   it('makes the least important give way in a full line, its newest first', () => {
     const { queue, work } = setUp({ maxWaiting: 3 });
     queue.offer(work('running'), 0, NEVER, 0);
     for (const [name, lineClass] of [
-      ['a1', 1],
       ['b2', 2],
       ['c2', 2],
+      ['a1', 1],
     ] as const)
       queue.offer(Object.assign(work(name), { lineClass }), 10, NEVER, 0);
     const gone: string[] = [];

@@ -5,11 +5,21 @@
 import assert from 'node:assert/strict';
 import type { QueueConfig } from '../../sidecar/config/model.js';
 import type { PeerStream } from '../relay/kit/scripted-peer.js';
-import { type App, anInbound, type CallOptions, type InboundStack, Stack } from '../relay/kit/stack.js';
+import {
+  type App,
+  anInbound,
+  type CallOptions,
+  type InboundStack,
+  MESSAGE,
+  Stack,
+} from '../relay/kit/stack.js';
+import { Flag } from '../support/h2-frames.js';
 
 /** The model: so many at once, each for so long; what is beyond them waits inside it, as in most servers. */
 const PLACES = 4;
 const RUN_MS = 20;
+/** Of a request that comes slowly. */
+const UPLOAD_MS = 100;
 const CAPACITY_PER_SECOND = (PLACES * 1_000) / RUN_MS;
 const EVERYONE = [{ source: '*', destination: 'digits', action: 'allow' }] as const;
 
@@ -43,12 +53,18 @@ class World {
   }
 
   /** An open loop: `factor` times the capacity, for so long. */
-  load(seconds: number, factor: number, next: (i: number) => readonly [App, CallOptions]): Sent[] {
+  load(
+    seconds: number,
+    factor: number,
+    next: (i: number) => readonly [App, CallOptions],
+    onSent: (stream: PeerStream) => void = () => {},
+  ): Sent[] {
     const everyMs = 1_000 / (CAPACITY_PER_SECOND * factor);
     const sent: Sent[] = [];
     for (let i = 0; i < (seconds * 1_000) / everyMs; i++) {
       const [app, options] = next(i);
       const each = { stream: app.call(options), sentMs: this.stack.clock.now(), tookMs: Number.NaN };
+      onSent(each.stream);
       sent.push(each);
       this.open.push(each);
       this.advance(everyMs);
@@ -126,6 +142,25 @@ describe('Scenario: overload', () => {
     });
   }
 
+  it('requests that take long to come are refused before they are sent', () => {
+    world = new World({ concurrency: PLACES, maxWaiting: PLACES });
+    const web = world.app('web');
+    const calls = world.load(
+      2,
+      5,
+      () => [web, { timeout: '1S', body: null }],
+      (stream) =>
+        world.stack.clock.after(UPLOAD_MS, () => {
+          if (!stream.isOver) stream.data(MESSAGE, Flag.endStream);
+        }),
+    );
+    world.rest();
+    isGoodput(calls, 2);
+    const early = refused(calls).filter(({ tookMs }) => tookMs <= 1).length;
+    // The others found room in the line when they came, and it was gone when they were complete.
+    assert.ok(early > refused(calls).length / 3, `${early} of ${refused(calls).length}`);
+  });
+
   it('a short line keeps what is served quick: at most two runs', () => {
     world = new World({ concurrency: PLACES, maxWaiting: PLACES });
     const web = world.app('web');
@@ -167,6 +202,11 @@ describe('Scenario: overload', () => {
     assert.equal(ok(first).length, first.length);
     assert.ok(slowest(first) <= 2 * RUN_MS + 2, `${slowest(first)} ms`);
     isGoodput(calls, 2);
+    assert.equal(
+      world.side.inbound.queue.evictedTotal,
+      0,
+      'room is left for them: nobody waits only to give way',
+    );
   });
 
   it('a caller that floods costs another one nothing but its turn', () => {

@@ -40,7 +40,7 @@ const priority = withRules(
           .max(MAX_CLASSES, { error: `at most ${MAX_CLASSES} classes` }),
         {
           meaning:
-            'The classes, from the most to the least important. A class waits while one before it has calls, and when the queue is full, the least important call gives way.',
+            'The classes, from the most to the least important. A class waits while one before it has calls, and when the queue is full, the least important call gives way. All but the first leave a part of `max_waiting` to those before them: the second a quarter, further ones more, at most half.',
           why: 'Only the application knows what matters.',
         },
       ),
@@ -81,7 +81,7 @@ export const queue = option(
         concurrency: option(wholeNumber({ min: 1, max: 10_000 }).prefault(2), {
           meaning:
             'Calls the local model may hold at once; the others wait here, where they can be bounded and expire.',
-          why: 'One runs while the next is ready. With batching: twice the largest batch.',
+          why: 'One runs while the next is ready; where several run at once, a few more than those. With batching: twice the largest batch.',
         }),
         max_waiting: option(wholeNumber({ min: 0, max: 1_000_000 }).prefault(128), {
           meaning: 'Calls that may wait; one more is refused at once with RESOURCE_EXHAUSTED.',
