@@ -128,6 +128,7 @@ export function buildDetectors(said: z.output<typeof detectors>): Required<Detec
   const output = said.invalid_output;
   return {
     consecutive: { mode: said.consecutive.mode },
+    modelUnavailable: { mode: said.model_unavailable.mode },
     successRatio: { mode: ratio.mode, below: ratio.below, minCalls: ratio.min_calls },
     successRate: {
       mode: rate.mode,

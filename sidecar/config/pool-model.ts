@@ -51,6 +51,8 @@ export type BalanceConfig =
 export interface DetectorsConfig {
   /** Faults in a row; `consecutiveFaults` says how many. Default and absent: enforce. */
   readonly consecutive?: { readonly mode: DetectorMode };
+  /** The peer's sidecar says that its model cannot serve. Default and absent: enforce. */
+  readonly modelUnavailable?: { readonly mode: DetectorMode };
   /** Share of successes over an exact ring of 10 s. Default: enforce, below 0.8 with at least 5 calls. */
   readonly successRatio?: { readonly mode: DetectorMode; readonly below: number; readonly minCalls: number };
   /** Success rate below mean − factor × standard deviation of the peers (Envoy, gRFC A50). Default: enforce, 1.9, 5 peers, 100 calls. */
@@ -81,7 +83,7 @@ export interface DetectorsConfig {
 export type DetectorMode = 'enforce' | 'observe' | 'off';
 
 export interface EjectionConfig {
-  /** Absent: faults in a row alone; reading a file fills in all six. */
+  /** Absent: faults in a row and what sidecars say of their models; reading a file fills in all seven. */
   readonly detectors?: DetectorsConfig;
   /** `observe` counts what would be ejected, and ejects nothing. Default `enforce`. */
   readonly mode: 'enforce' | 'observe';

@@ -102,13 +102,15 @@ export function spellEjection(ejection: EjectionConfig): Record<string, unknown>
   };
 }
 
-/** An absent detector does not look, faults in a row aside; a file that leaves it out would get the default. */
+/** An absent detector does not look, the first two aside; a file that leaves it out would get the default. */
 const OFF = { mode: 'off' };
 
 function spellDetectors(detectors: DetectorsConfig): Record<string, unknown> {
-  const { consecutive, successRatio, successRate, failureRatio, latency, invalidOutput } = detectors;
+  const { consecutive, modelUnavailable, successRatio, successRate, failureRatio, latency, invalidOutput } =
+    detectors;
   return {
     consecutive: { mode: consecutive?.mode ?? 'enforce' },
+    model_unavailable: { mode: modelUnavailable?.mode ?? 'enforce' },
     success_ratio: successRatio
       ? { mode: successRatio.mode, below: successRatio.below, min_calls: successRatio.minCalls }
       : OFF,

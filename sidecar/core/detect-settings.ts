@@ -12,6 +12,7 @@ export const Detector = {
   failureRatio: 3,
   latency: 4,
   invalidOutput: 5,
+  modelUnavailable: 6,
 } as const;
 export type Detector = (typeof Detector)[keyof typeof Detector];
 
@@ -22,6 +23,7 @@ export const DETECTOR_NAMES = [
   'failure-ratio',
   'latency',
   'invalid-output',
+  'model-unavailable',
 ] as const;
 
 /** `observe` counts what would be ejected, and ejects nothing. */
@@ -31,10 +33,12 @@ interface WithMode {
   readonly mode: DetectorMode;
 }
 
-/** Absent is `off`; of the faults in a row, `enforce`. */
+/** Absent is `off`; of faults in a row and of what a sidecar says of its model, `enforce`. */
 export interface DetectorSettings {
   /** How many are too many, `EjectionSettings` says. */
   readonly consecutive?: WithMode;
+  /** The endpoint's own sidecar says that its model cannot serve. */
+  readonly modelUnavailable?: WithMode;
   readonly successRatio?: WithMode & SuccessRatioSettings;
   readonly successRate?: WithMode & SuccessRateSettings;
   readonly failureRatio?: WithMode & FailureRatioSettings;

@@ -3,7 +3,8 @@
  * last one, and when too few are left the ejected ones are used again; unless another pool stands ready to take the
  * traffic over (failover), for then all may go. Connections, active health and discovery are not judged here; they
  * are told as `isAvailable`. After Envoy's detector and linkerd's breaker; the cap is ours, for pools of two to
- * eight in which theirs eject nobody or everybody.
+ * eight in which theirs eject nobody or everybody. Who is certain to be down is no statistic: the cap does not protect
+ * it, only that somebody has to be left.
  */
 import { Detector } from './detect-settings.js';
 import { findSuspects } from './detect-sweep.js';
@@ -20,10 +21,14 @@ import { Outcome } from './outcome.js';
 
 /** Wait before the next probe when one was turned away: it proved nothing. */
 const PROBE_AGAIN_MS = 1_000;
+/** The first trial of one that is down comes after this, each further one after twice as long, up to `baseMs`: a model starts again within seconds. */
+const DOWN_MS = 500;
 
 export class EjectionPool {
   private readonly members = new Set<Ejection>();
+  /** Ejected on statistics, and those that are certain to be down. */
   private ejectedCount = 0;
+  private downCount = 0;
   private eligibleCount = 0;
   private nextProbe = NO_PROBE;
   /** The earliest `untilMs` of the ejected: a probe is looked for only from then on. */
@@ -53,14 +58,14 @@ export class EjectionPool {
   }
   /** Ejected or probing. */
   get ejected(): number {
-    return this.ejectedCount;
+    return this.ejectedCount + this.downCount;
   }
   /** Available and admitted. */
   get eligible(): number {
     return this.eligibleCount;
   }
 
-  /** Most endpoints that may be ejected at once. */
+  /** Most endpoints that may be ejected at once on statistics. */
   get cap(): number {
     return this.hasAlternative ? this.members.size : Math.max(1, this.members.size >> 1);
   }
@@ -86,7 +91,7 @@ export class EjectionPool {
     member.prepare(this.settings.detectors);
     if (isEligible(member)) this.eligibleCount += 1;
     if (member.state === EjectionState.admitted) return;
-    this.ejectedCount += 1;
+    this.count(member, 1);
     // It comes from another pool, and its time goes on.
     if (member.untilMs < this.probeFromMs) this.probeFromMs = member.untilMs;
   }
@@ -95,23 +100,30 @@ export class EjectionPool {
   remove(member: Ejection, nowMs: number): void {
     if (!this.members.delete(member)) return;
     if (isEligible(member)) this.eligibleCount -= 1;
-    if (member.state !== EjectionState.admitted) this.ejectedCount -= 1;
+    if (member.state !== EjectionState.admitted) this.count(member, -1);
     this.keepToCap(nowMs);
   }
 
   /** Too many may be ejected among those there are now: the nearest to their end come back. */
   keepToCap(nowMs: number): void {
-    while (
-      this.ejectedCount > this.cap ||
-      (this.ejectedCount > 0 && this.ejectedCount === this.members.size && !this.hasAlternative)
-    ) {
-      let first: Ejection | undefined;
-      for (const other of this.members) {
-        if (other.state !== EjectionState.admitted && (first === undefined || other.untilMs < first.untilMs))
-          first = other;
-      }
-      this.admit(first!, nowMs);
+    while (this.ejectedCount > this.cap) this.admit(this.nearest()!, nowMs);
+    if (this.ejected === 0 || this.ejected < this.members.size || this.hasAlternative) return;
+    this.admit(this.nearest() ?? this.nearest('down')!, nowMs);
+  }
+
+  /** Of the ejected, or of those that are down, the one whose time is over first. */
+  private nearest(which: 'ejected' | 'down' = 'ejected'): Ejection | undefined {
+    let first: Ejection | undefined;
+    for (const other of this.members) {
+      if (other.state === EjectionState.admitted || other.isDown !== (which === 'down')) continue;
+      if (first === undefined || other.untilMs < first.untilMs) first = other;
     }
+    return first;
+  }
+
+  private count(member: Ejection, by: 1 | -1): void {
+    if (member.isDown) this.downCount += by;
+    else this.ejectedCount += by;
   }
 
   setAvailable(member: Ejection, available: 'available' | 'unavailable'): void {
@@ -125,7 +137,8 @@ export class EjectionPool {
 
   /** Whether calls may go to `member`: available, and admitted or in a panicking pool. Probes come by `takeProbe`. */
   mayCall(member: Ejection): boolean {
-    return member.isAvailable && (member.state === EjectionState.admitted || this.isPanicking);
+    if (!member.isAvailable) return false;
+    return member.state === EjectionState.admitted || (!member.isDown && this.isPanicking);
   }
 
   /**
@@ -193,6 +206,56 @@ export class EjectionPool {
   }
 
   /**
+   * Counts the end of an attempt whose answer leaves no doubt: the endpoint's own sidecar says that its model cannot
+   * serve. It goes at once, whatever the cap says, unless it is the last one that could take a call; one that was
+   * ejected on statistics comes back rather than that.
+   */
+  recordDown(member: Ejection, startedMs: number, nowMs: number, probe: number): Verdict {
+    const { mode, detectors } = this.settings;
+    const own = detectors?.modelUnavailable?.mode ?? 'enforce';
+    if (own === 'off' || member.state !== EjectionState.admitted) {
+      if (own === 'enforce' && probe !== NO_PROBE && probe === member.probe) this.takeDown(member);
+      return this.record(member, Outcome.fault, startedMs, nowMs, probe, Evidence.sound);
+    }
+    if (startedMs < member.sinceMs || !this.members.has(member)) return Verdict.nothing;
+    const verdict = this.downVerdict(member, mode === 'observe' ? mode : own, nowMs);
+    const before = member.standing[Detector.modelUnavailable];
+    if (verdict !== before) {
+      member.standing[Detector.modelUnavailable] = verdict;
+      if (before === Verdict.nothing) this.counts.tripped(Detector.modelUnavailable, verdict);
+      else this.counts.refused(Detector.modelUnavailable, verdict);
+      this.note(member, Detector.modelUnavailable, WHY_DOWN);
+    }
+    if (verdict === Verdict.ejected) {
+      member.isDown = true;
+      this.convict(member, nowMs);
+      return verdict;
+    }
+    const other = this.record(member, Outcome.fault, startedMs, nowMs, probe, Evidence.sound);
+    return other === Verdict.nothing && verdict !== before ? verdict : other;
+  }
+
+  private downVerdict(member: Ejection, mode: 'enforce' | 'observe', nowMs: number): Verdict {
+    if (mode === 'observe') return Verdict.observed;
+    if (this.hasAlternative || this.othersThan(member) > 0) return Verdict.ejected;
+    for (const other of this.members) {
+      if (other.state === EjectionState.admitted || other.isDown || !other.isAvailable) continue;
+      this.admit(other, nowMs);
+      return Verdict.ejected;
+    }
+    return Verdict.lastEligible;
+  }
+
+  /** An ejected one turns out to be down. */
+  private takeDown(member: Ejection): void {
+    this.note(member, Detector.modelUnavailable, WHY_DOWN);
+    if (member.isDown || !this.members.has(member)) return;
+    this.count(member, -1);
+    member.isDown = true;
+    this.count(member, 1);
+  }
+
+  /**
    * Lets the detectors look that need more than a row of faults; to be called about once a second while there is
    * traffic. `onVerdict` hears of every change: what stands and ejects nobody is told and counted once.
    */
@@ -237,9 +300,13 @@ export class EjectionPool {
   /** What comes of a detector's finding. */
   private verdictOn(member: Ejection, mode: 'enforce' | 'observe'): Verdict {
     if (mode === 'observe') return Verdict.observed;
-    const others = this.eligibleCount - (member.isAvailable ? 1 : 0);
-    if (others < 1 && !this.hasAlternative) return Verdict.lastEligible;
+    if (this.othersThan(member) < 1 && !this.hasAlternative) return Verdict.lastEligible;
     return this.ejectedCount + 1 > this.cap ? Verdict.overCap : Verdict.ejected;
+  }
+
+  /** Eligible ones beside an admitted one. */
+  private othersThan(member: Ejection): number {
+    return this.eligibleCount - (member.isAvailable ? 1 : 0);
   }
 
   private note(member: Ejection, detector: Detector, why: string): void {
@@ -249,7 +316,7 @@ export class EjectionPool {
 
   private convict(member: Ejection, nowMs: number): void {
     if (member.isAvailable) this.eligibleCount -= 1;
-    this.ejectedCount += 1;
+    this.count(member, 1);
     const cleanMs = nowMs - member.sinceMs;
     member.count = Math.max(0, member.count - Math.floor(cleanMs / this.settings.baseMs));
     member.failedTrials = 0;
@@ -280,10 +347,12 @@ export class EjectionPool {
     member.ejectionsBy[member.detector]! += 1;
     member.forget();
     // Beyond the longest time a higher count would only delay forgetting.
-    if (baseMs * member.count < maxMs) member.count += 1;
+    if (!member.isDown && baseMs * member.count < maxMs) member.count += 1;
     member.state = EjectionState.ejected;
     member.sinceMs = nowMs;
-    const durationMs = Math.min(baseMs * member.count, maxMs);
+    const durationMs = member.isDown
+      ? Math.min(DOWN_MS * 2 ** member.failedTrials, baseMs)
+      : Math.min(baseMs * member.count, maxMs);
     this.outUntil(member, nowMs + durationMs * (1 + jitterRatio * (2 * this.random() - 1)));
   }
 
@@ -298,10 +367,13 @@ export class EjectionPool {
     member.sinceMs = nowMs;
     member.forget();
     member.probe = NO_PROBE;
-    this.ejectedCount -= 1;
+    this.count(member, -1);
+    member.isDown = false;
     if (member.isAvailable) this.eligibleCount += 1;
   }
 }
+
+const WHY_DOWN = 'its sidecar says that its model cannot serve';
 
 function isEligible(member: Ejection): boolean {
   return member.isAvailable && member.state === EjectionState.admitted;

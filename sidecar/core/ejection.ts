@@ -57,6 +57,8 @@ export class Ejection extends Traces {
   /** Who found it out, the last time it was ejected, and why, in words. */
   detector: Detector = Detector.consecutive;
   why = '';
+  /** It is out because it is certain that it cannot serve: no cap and no panic brings it back, only a trial. */
+  isDown = false;
   /** Trials that failed since then. */
   failedTrials = 0;
   /** @internal By `Detector`: the verdict that stands, while a detector keeps finding what ejected nobody. */

@@ -10,6 +10,7 @@ import {
   restsOnElapsedTime,
   USUAL_OUTCOMES,
 } from '../core/outcome.js';
+import { Reasons } from '../core/reason.js';
 import { Status } from '../core/status.js';
 import type { Attempt } from '../relay/attempt.js';
 import { metadataValue } from '../relay/forward.js';
@@ -43,14 +44,11 @@ export function observe(call: OutboundCall, attempt: OutboundAttempt, relay: Rel
   if (!doubtful) learn(endpoint.latency, outcome, elapsed, endpoint.usualMs, now, call.plan.holdsResponse);
   if (!doubtful && outcome === Outcome.fault) endpoint.lastFault = describe(attempt);
   const evidence = doubtful ? Evidence.doubtful : Evidence.sound;
-  const verdict = endpoint.ejections.record(
-    endpoint.ejection,
-    outcome,
-    attempt.startMs,
-    now,
-    attempt.probe,
-    evidence,
-  );
+  const { ejection, ejections } = endpoint;
+  const verdict =
+    outcome === Outcome.fault && saysDown(call, attempt)
+      ? ejections.recordDown(ejection, attempt.startMs, now, attempt.probe)
+      : ejections.record(ejection, outcome, attempt.startMs, now, attempt.probe, evidence);
   if (verdict !== 0) call.upstream.refreshAfter(verdict, endpoint);
   const { scrutiny } = call.upstream;
   if (scrutiny !== null) {
@@ -62,6 +60,12 @@ export function observe(call: OutboundCall, attempt: OutboundAttempt, relay: Rel
     }
   }
   return outcome;
+}
+
+/** The sidecar beside the model, whose word counts within the mesh only, says that the model cannot serve. */
+function saysDown({ plan }: OutboundCall, { status, trailers }: OutboundAttempt): boolean {
+  if (status !== Status.UNAVAILABLE || trailers === null || plan.stripsResponse) return false;
+  return metadataValue(trailers, 'outrider-reason') === Reasons.modelUnavailable.name;
 }
 
 /** @param isUnary how long it took says something about the endpoint: a stream lasts as long as it likes. */

@@ -32,6 +32,7 @@ const share = real(0.01, 0.999);
 
 export const detectors = some({
   consecutive: some({ mode }),
+  model_unavailable: some({ mode }),
   success_ratio: some({ mode, below: share, min_calls: minCalls }),
   success_rate: some({ mode, factor: real(0.1, 10), min_peers: minPeers, min_calls: minCalls }),
   failure_ratio: some({ mode, above: share, min_peers: minPeers, min_calls: minCalls }),

@@ -63,6 +63,7 @@ describe('a sidecar file', () => {
         jitterRatio: 0.1,
         detectors: {
           consecutive: { mode: 'enforce' },
+          modelUnavailable: { mode: 'enforce' },
           successRatio: { mode: 'enforce', below: 0.8, minCalls: 5 },
           successRate: { mode: 'enforce', factor: 1.9, minPeers: 5, minCalls: 100 },
           failureRatio: { mode: 'off', above: 0.85, minPeers: 5, minCalls: 50 },

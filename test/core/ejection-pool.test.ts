@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
+import { Detector } from '../../sidecar/core/detect-settings.js';
 import { Ejection, EjectionState, Evidence, NO_PROBE, Verdict } from '../../sidecar/core/ejection.js';
 import { EjectionPool } from '../../sidecar/core/ejection-pool.js';
 import { Outcome } from '../../sidecar/core/outcome.js';
@@ -113,6 +114,101 @@ describe('EjectionPool, panic', () => {
   });
 });
 
+describe('EjectionPool, of one whose sidecar says that it is down', () => {
+  const down = (pool: EjectionPool, member: Ejection, nowMs = 0, probe = NO_PROBE): Verdict =>
+    pool.recordDown(member, nowMs, nowMs, probe);
+
+  it('ejects it at once, beyond the cap, and does not bring it back in a panic', () => {
+    const { pool, members } = setUp(4);
+    const [a, b, c, d] = members as [Ejection, Ejection, Ejection, Ejection];
+    for (const member of [a, b, c]) assert.equal(down(pool, member), Verdict.ejected);
+    assert.equal(down(pool, d), Verdict.lastEligible);
+    assert.deepEqual([pool.ejected, pool.eligible], [3, 1]);
+    assert.deepEqual(
+      members.map((member) => pool.mayCall(member)),
+      [false, false, false, true],
+    );
+    assert.match(a.why, /its sidecar says/);
+    const counts = pool.counts.by[Detector.modelUnavailable]!;
+    assert.deepEqual([counts.detected, counts.enforced, counts.notEnforced.lastEligible], [4, 3, 1]);
+  });
+
+  it('takes nothing from the cap: one that is found out by its faults may go too', () => {
+    const { pool, members } = setUp(4);
+    const [a, b, c] = members as [Ejection, Ejection, Ejection];
+    down(pool, a);
+    assert.equal(fail(pool, b), Verdict.ejected);
+    assert.equal(fail(pool, c), Verdict.ejected);
+  });
+
+  it('brings one back that was ejected on statistics rather than keep it as the last one', () => {
+    const { pool, members } = setUp(2);
+    const [a, b] = members as [Ejection, Ejection];
+    fail(pool, a);
+    assert.equal(down(pool, b), Verdict.ejected);
+    assert.deepEqual([pool.mayCall(a), pool.mayCall(b), pool.eligible], [true, false, 1]);
+    assert.equal(down(pool, a), Verdict.lastEligible, 'which is the last one then');
+  });
+
+  it('tries it after half a second, then after twice as long, up to the base, and takes it back with one success', () => {
+    const { pool, members } = setUp(3);
+    const [a] = members as [Ejection];
+    down(pool, a);
+    let nowMs = 0;
+    for (const waitMs of [500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]) {
+      // The settings vary it by a tenth; chance is at its middle here.
+      assert.equal(pool.takeProbe(nowMs + waitMs - 1), undefined);
+      nowMs += waitMs;
+      assert.equal(pool.takeProbe(nowMs), a);
+      assert.equal(down(pool, a, nowMs, a.probe), Verdict.reEjected);
+    }
+    assert.equal(pool.takeProbe(nowMs + 30_000), a);
+    nowMs += 30_000;
+    assert.equal(pool.record(a, Outcome.success, nowMs, nowMs, a.probe, Evidence.sound), Verdict.readmitted);
+    assert.equal(a.count, 0, 'it counts for no longer ejection another time');
+    assert.equal(down(pool, a, nowMs), Verdict.ejected);
+    assert.equal(a.untilMs, nowMs + 500);
+  });
+
+  it('knows it from a trial too', () => {
+    const { pool, members } = setUp(2);
+    const [a, b] = members as [Ejection, Ejection];
+    fail(pool, a);
+    assert.equal(pool.takeProbe(30_000), a);
+    assert.equal(down(pool, a, 30_000, a.probe), Verdict.reEjected);
+    assert.ok(a.isDown);
+    assert.equal(a.untilMs, 31_000);
+    assert.equal(fail(pool, b, 30_000), Verdict.lastEligible);
+  });
+
+  it('leaves the last one in, says so once, and goes on counting its faults', () => {
+    const { pool, members } = setUp(1);
+    const [a] = members as [Ejection];
+    assert.deepEqual(
+      [1, 2, 3, 4, 5].map(() => down(pool, a)),
+      [Verdict.lastEligible, Verdict.nothing, Verdict.nothing, Verdict.nothing, Verdict.lastEligible],
+    );
+  });
+
+  for (const [mode, ejected] of [
+    ['observe', 0],
+    ['off', 0],
+  ] as const) {
+    it(`only counts it, or not even that, when told to ${mode}`, () => {
+      const pool = new EjectionPool(
+        { ...SETTINGS, detectors: { modelUnavailable: { mode } } },
+        constant(0.5),
+      );
+      const members = [new Ejection(), new Ejection(), new Ejection()];
+      for (const member of members) pool.add(member);
+      assert.equal(down(pool, members[0]!), mode === 'observe' ? Verdict.observed : Verdict.nothing);
+      assert.equal(pool.ejected, ejected);
+      for (let i = 0; i < 4; i += 1) down(pool, members[0]!);
+      assert.equal(pool.ejected, 1, 'by faults in a row');
+    });
+  }
+});
+
 describe('EjectionPool, under anything', () => {
   it('never has more than the cap ejected, keeps its counts, probes one call at a time, and ejects no last one', () => {
     const step = fc.record({
@@ -120,6 +216,8 @@ describe('EjectionPool, under anything', () => {
         'fail',
         'fail',
         'fail',
+        'down',
+        'down',
         'succeed',
         'end',
         'probe',
@@ -163,6 +261,7 @@ describe('EjectionPool, under anything', () => {
               pool.setAvailable(member, kind === 'away' ? 'unavailable' : 'available');
             else if (!present.has(member)) continue;
             else if (kind === 'fail') verdict = fail(pool, member, nowMs);
+            else if (kind === 'down') verdict = pool.recordDown(member, nowMs, nowMs, NO_PROBE);
             else if (kind === 'succeed')
               pool.record(member, Outcome.success, nowMs, nowMs, NO_PROBE, Evidence.sound);
             else if (kind === 'end')
@@ -175,7 +274,9 @@ describe('EjectionPool, under anything', () => {
                 probing.set(due, due.probe);
               }
             } else if (probing.has(member)) {
-              pool.record(member, outcome, nowMs, nowMs, probing.get(member)!, Evidence.sound);
+              const probe = probing.get(member)!;
+              if (waitMs % 3 === 0) pool.recordDown(member, nowMs, nowMs, probe);
+              else pool.record(member, outcome, nowMs, nowMs, probe, Evidence.sound);
               probing.delete(member);
             }
             for (const [other, number] of probing) if (other.probe !== number) probing.delete(other);
@@ -186,7 +287,11 @@ describe('EjectionPool, under anything', () => {
             ).length;
             assert.equal(pool.ejected, out);
             assert.equal(pool.eligible, eligible);
-            assert.ok(out <= Math.max(1, Math.floor(present.size / 2)), `${out} of ${present.size} ejected`);
+            const down = [...present].filter(({ isDown }) => isDown).length;
+            assert.ok([...present].every(({ isDown, state }) => !isDown || state !== EjectionState.admitted));
+            const most = Math.max(1, Math.floor(present.size / 2));
+            assert.ok(out - down <= most, `${out} of ${present.size} ejected, ${down} of them down`);
+            assert.ok(out < present.size || out === 0, 'everyone is out');
             if (verdict === Verdict.ejected)
               assert.ok(eligible >= 1, `the last of ${eligibleBefore} was ejected`);
           }

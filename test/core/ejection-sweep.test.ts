@@ -9,6 +9,7 @@ import { constant, seeded } from '../support/seeded-random.js';
 
 const ALL: Required<DetectorSettings> = {
   consecutive: { mode: 'enforce' },
+  modelUnavailable: { mode: 'enforce' },
   successRatio: { mode: 'enforce', below: 0.8, minCalls: 5 },
   successRate: { mode: 'enforce', factor: 1.9, minPeers: 5, minCalls: 100 },
   failureRatio: { mode: 'enforce', above: 0.85, minPeers: 5, minCalls: 50 },

@@ -29,6 +29,8 @@ const consecutive = block(
   'a block with mode; how many are too many, ejection.consecutive_faults says',
 );
 
+const modelUnavailable = block({ mode: mode('enforce', 'The one who knows says so.') }, 'a block with mode');
+
 const successRatio = block(
   {
     mode: mode('enforce', 'Works in the small pools that models have.'),
@@ -107,6 +109,11 @@ export const detectors = option(
         meaning: 'Faults in a row: as many as `ejection.consecutive_faults` says.',
         why: 'On: it needs neither peers nor a window.',
       }),
+      model_unavailable: option(modelUnavailable.prefault({}), {
+        meaning:
+          'The sidecar of the endpoint says that its model cannot serve: it goes at the first such answer, whatever share of the pool that is, and is tried again after 500 ms, then 1 s, 2 s, … up to `ejection.base`.',
+        why: 'On: no statistics are needed for what the neighbour knows. Believed within the mesh only.',
+      }),
       success_ratio: option(successRatio.prefault({}), {
         meaning: 'Share of successes in an exact ring of 10 s.',
         why: 'On: it needs no peers to compare with.',
@@ -129,7 +136,7 @@ export const detectors = option(
         why: 'Off: it reads answers.',
       }),
     },
-    'a block with consecutive, success_ratio, success_rate, failure_ratio, latency and invalid_output',
+    'a block with consecutive, model_unavailable, success_ratio, success_rate, failure_ratio, latency and invalid_output',
   ).prefault({}),
   {
     meaning: 'How an endpoint is found out. Each detector speaks for itself.',

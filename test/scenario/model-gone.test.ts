@@ -1,0 +1,95 @@
+/** The model of one replica is gone, and its sidecar says so: nobody has to be failed five times to believe it. */
+import assert from 'node:assert/strict';
+import type { PeerStream } from '../relay/kit/scripted-peer.js';
+import { type App, anUpstream, type OutboundStack, Stack, type UpstreamOptions } from '../relay/kit/stack.js';
+
+describe('Scenario: a sidecar says that its model cannot serve', () => {
+  let stack: Stack;
+  let out: OutboundStack;
+  let app: App;
+
+  const start = (names: readonly string[], over: UpstreamOptions = {}): void => {
+    stack = new Stack();
+    out = stack.outbound(anUpstream(names, over));
+    app = stack.app(out.listener);
+    for (const name of names) well(name);
+  };
+  const well = (name: string): void => {
+    stack.backend(name).answer = (stream) => void stream.reply(Buffer.from(name));
+  };
+  const gone = (...names: string[]): void => {
+    for (const name of names)
+      stack.backend(name).answer = (stream) =>
+        void stream.fail(14, [
+          ['outrider-reason', 'model-unavailable'],
+          ['outrider-unprocessed', '1'],
+        ]);
+  };
+  const call = (): PeerStream => {
+    const stream = app.call({});
+    stack.run();
+    return stream;
+  };
+  /** Who answered each of so many calls; failures by their status. */
+  const calls = (count: number): string[] =>
+    Array.from({ length: count }, () => {
+      const { status, body } = call();
+      return status === 0 ? body.toString() : `${status}`;
+    });
+  const asked = (name: string): number => stack.backend(name).requests.length;
+
+  afterEach(() => stack.close());
+
+  it('gets no call after the first one, which is answered elsewhere', () => {
+    start(['a', 'b', 'c']);
+    gone('a');
+    assert.deepEqual([...new Set(calls(60))].sort(), ['b', 'c']);
+    assert.equal(asked('a'), 1);
+    const { ejection } = out.outbound.upstream.endpoints[0]!;
+    assert.match(ejection.why, /its sidecar says that its model cannot serve/);
+  });
+
+  it('is asked again after half a second, and takes its share with the first answer', () => {
+    start(['a', 'b', 'c']);
+    gone('a');
+    calls(6);
+    well('a');
+    stack.advance(499);
+    assert.ok(!calls(6).includes('a'));
+    stack.advance(1);
+    assert.equal(calls(30).filter((name) => name === 'a').length, 10);
+  });
+
+  it('costs one call per trial while it stays away, and trials become rare', () => {
+    start(['a', 'b', 'c']);
+    gone('a');
+    for (let ms = 0; ms < 15_000; ms += 50) {
+      assert.notEqual(calls(1)[0], '14');
+      stack.advance(50);
+    }
+    assert.equal(asked('a'), 1 + 4, 'after 0.5, 1.5, 3.5 and 7.5 s; the next one comes at 15.5 s');
+  });
+
+  it('does so though most of the pool goes: one that can serve is enough', () => {
+    start(['a', 'b', 'c', 'd']);
+    gone('a', 'b', 'c');
+    calls(12);
+    assert.deepEqual([...new Set(calls(40))], ['d']);
+    assert.deepEqual([asked('a'), asked('b'), asked('c')], [1, 1, 1]);
+  });
+
+  it('gives its callers the truth when there is nobody else', () => {
+    start(['a']);
+    gone('a');
+    assert.deepEqual(calls(3), ['14', '14', '14']);
+    well('a');
+    assert.deepEqual(calls(3), ['a', 'a', 'a']);
+  });
+
+  it('is believed within the mesh only', () => {
+    start(['a', 'b', 'c'], { tls: 'plaintext' });
+    gone('a');
+    calls(12);
+    assert.equal(asked('a'), 4, 'which counts four faults in a row of the five it takes');
+  });
+});
