@@ -125,6 +125,12 @@ export class ReadBucket {
     this.tokens = Math.max(0, this.tokens - 1);
   }
 
+  /** The agent answers again: all that changes there now makes every query of everybody read at once. */
+  returned(nowMs: number): void {
+    this.refill(nowMs);
+    this.tokens = Math.min(this.tokens, 1);
+  }
+
   private refill(nowMs: number): void {
     const elapsedMs = Math.max(0, nowMs - this.atMs);
     this.atMs = Math.max(this.atMs, nowMs);

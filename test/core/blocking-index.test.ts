@@ -123,6 +123,17 @@ describe('ReadBucket', () => {
     assert.ok(bucket.delayMs(1e6) > 0);
   });
 
+  it('lets one through, then one a second, when the agent has come back', () => {
+    const bucket = new ReadBucket(0);
+    bucket.take(10_000);
+    bucket.returned(10_005);
+    assert.equal(bucket.delayMs(10_005), 0);
+    bucket.take(10_005);
+    assert.equal(bucket.delayMs(10_005), 1_000);
+    bucket.returned(10_005);
+    assert.equal(bucket.delayMs(10_005), 1_000, 'and gives nothing away');
+  });
+
   it('lets at most 5 + t reads begin within any t seconds, whoever asks when', () => {
     fc.assert(
       fc.property(fc.array(fc.double({ min: 0, max: 3_000, noNaN: true }), { maxLength: 100 }), (pauses) => {

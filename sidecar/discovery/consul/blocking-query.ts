@@ -212,6 +212,7 @@ export class BlockingQuery<T> {
     this.problem = undefined;
     this.failuresInARow = 0;
     this.isAgentAway = false;
+    if (wasFailing) this.bucket.returned(this.lastGoodMs);
     if (wasFailing || isFirst) this.events.answered(wasFailing);
   }
 

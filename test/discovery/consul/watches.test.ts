@@ -262,6 +262,9 @@ describe('a blocking query that fails', () => {
     assert.equal(told.length, 1, 'the same is no news');
     await agent.one.answer(13, ['b']);
     assert.equal(told.length, 2);
+    assert.equal(agent.open.length, 0, 'one read more at once, then one a second: many others come back too');
+    await clock.settle(1_000);
+    await clock.settle(5_000);
     await agent.one.break('unreachable');
     await clock.settle(187.5);
     assert.equal(agent.open.length, 1, 'the first wait is short again');
