@@ -1,7 +1,7 @@
 /** Entry of the benchmarks: `npm run bench -- relay`, and the others that `options.ts` lists. Exit codes 0, 1, 2. */
 
 import { writeFileSync } from 'node:fs';
-import { UsageError } from '../support/command-line.js';
+import { tellEnd, UsageError } from '../support/command-line.js';
 import { renderChart } from './chart.js';
 import { benchDecisions, renderDecisions } from './decisions.js';
 import { benchDiscovery } from './discovery.js';
@@ -116,11 +116,5 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => 
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
-  if (error instanceof UsageError) {
-    say(error.message);
-    process.exitCode = 2;
-  } else {
-    say(`bench: ${error instanceof Error ? error.message : String(error)}`);
-    process.exitCode = 1;
-  }
+  process.exitCode = tellEnd('bench', error);
 }

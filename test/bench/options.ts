@@ -1,7 +1,7 @@
 /** The command line of the benchmark. */
 
 import { resolve } from 'node:path';
-import { parseCommandLine, readOnly, UsageError, wholeNumber } from '../support/command-line.js';
+import { HelpWanted, parseCommandLine, readOnly, UsageError, wholeNumber } from '../support/command-line.js';
 import { ROWS } from './faults-rows.js';
 import { MODES } from './modes.js';
 
@@ -22,7 +22,8 @@ export const USAGE = `usage: npm run bench -- relay [options]     the relay agai
   --output FILE   writes the JSON there too
   --chart FILE    writes the chart there (SVG)
   --before DIR    relay: the build in another clone is measured beside this one
-  --profile DIR   our own processes leave CPU profiles there, and tables of them are printed (slows ours)`;
+  --profile DIR   our own processes leave CPU profiles there, and tables of them are printed (slows ours)
+  -h, --help      this text`;
 
 export interface BenchOptions {
   readonly command: string;
@@ -62,7 +63,9 @@ export function readOptions(args: readonly string[]): BenchOptions {
     chart: { type: 'string' },
     before: { type: 'string' },
     profile: { type: 'string' },
+    help: { type: 'boolean', short: 'h' },
   });
+  if (values.help) throw new HelpWanted(USAGE);
   if (positionals.length > 1) throw new UsageError(`found ${positionals.join(' ')}; expected one benchmark`);
   return {
     command: positionals[0] ?? '',

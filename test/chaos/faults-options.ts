@@ -1,7 +1,7 @@
 /** The command line of the fault drills. */
 
 import { resolve } from 'node:path';
-import { parseCommandLine, readOnly, UsageError, wholeNumber } from '../support/command-line.js';
+import { HelpWanted, parseCommandLine, readOnly, UsageError, wholeNumber } from '../support/command-line.js';
 
 export interface FaultOptions {
   readonly suite: string;
@@ -23,6 +23,7 @@ export function usage(suites: Readonly<Record<string, readonly string[]>>): stri
   --json          JSON instead of a table
   --output FILE   writes the JSON there too
   --logs DIR      leaves there what the sidecars wrote
+  -h, --help      this text
 
 suites and their rows:
 ${rows.join('\n')}`;
@@ -40,7 +41,9 @@ export function readOptions(
     json: { type: 'boolean' },
     output: { type: 'string' },
     logs: { type: 'string' },
+    help: { type: 'boolean', short: 'h' },
   });
+  if (values.help) throw new HelpWanted(usage(suites));
   const [suite, ...more] = positionals;
   if (suite === undefined) throw new UsageError(usage(suites));
   const rows = suites[suite];

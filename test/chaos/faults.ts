@@ -1,11 +1,11 @@
 /**
  * `npm run faults -- SUITE`: breaks things on purpose under load, and says which promises were kept. Exit codes: 0 all
- * kept, 1 not all, 2 the command line was wrong.
+ * kept or help, 1 not all, 2 the command line was wrong.
  */
 
 import { writeFileSync } from 'node:fs';
 import { paletteFor } from '../../sidecar/cli/terminal.js';
-import { UsageError } from '../support/command-line.js';
+import { tellEnd } from '../support/command-line.js';
 import { consulFaults } from './consul.js';
 import { decisionFaults } from './decisions.js';
 import { type FaultOptions, readOptions } from './faults-options.js';
@@ -57,8 +57,5 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => 
 
 main(process.argv.slice(2)).then(
   (code) => process.exit(code),
-  (error: Error) => {
-    say(error instanceof UsageError ? error.message : `faults: ${error.message}`);
-    process.exit(error instanceof UsageError ? 2 : 1);
-  },
+  (error: unknown) => process.exit(tellEnd('faults', error)),
 );

@@ -5,6 +5,24 @@ import { type ParseArgsConfig, parseArgs } from 'node:util';
 /** A mistake on the command line. */
 export class UsageError extends Error {}
 
+/** Not a mistake: the usage, which is the message, was asked for. */
+export class HelpWanted extends Error {}
+
+/**
+ * What ends a program is told to whoever started it: help on standard output, the rest on standard error.
+ * Returns the exit code: 0 help, 2 a mistake on the command line, 1 everything else.
+ */
+export function tellEnd(program: string, error: unknown): 0 | 1 | 2 {
+  const message = error instanceof Error ? error.message : String(error);
+  if (error instanceof HelpWanted) {
+    process.stdout.write(`${message}\n`);
+    return 0;
+  }
+  const isUsage = error instanceof UsageError;
+  process.stderr.write(isUsage ? `${message}\n` : `${program}: ${message}\n`);
+  return isUsage ? 2 : 1;
+}
+
 /** Options and words; throws UsageError for options that are not known or lack their value. */
 export function parseCommandLine<const Options extends NonNullable<ParseArgsConfig['options']>>(
   args: readonly string[],
