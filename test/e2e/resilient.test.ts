@@ -79,6 +79,19 @@ describe('mesh-config/resilient.yaml', function () {
     }
   });
 
+  it('sends copies of some calls to the smaller model, and compares the answers', async () => {
+    const load = new Load({ target: facts.call['digits']!, perSecond: 50, deadlineMs: 5_000 });
+    try {
+      await until(
+        'a copy was compared',
+        async () => total(await metrics(), 'outrider_mirror_compared_total') >= 1,
+      );
+    } finally {
+      await load.stop();
+    }
+    assert.deepEqual(load.failures, []);
+  });
+
   it('answers from the smaller model while the replicas are frozen', async () => {
     const replicas = facts.sidecars.filter(({ service }) => service === 'digits');
     const stop = (signal: NodeJS.Signals) => {
