@@ -27,21 +27,24 @@ export function barsOf(report: DiscoveryReport): Bar[] {
   });
   const picks = report.sizes.map(({ pickNs }) => pickNs);
   const ratio = Math.max(...picks) / Math.min(...picks);
+  // One endpoint leaves nothing to choose.
+  const choices = report.sizes.filter(({ endpoints }) => endpoints > 1).map(({ pickNs }) => pickNs);
+  const amongSeveral = Math.max(...choices) / Math.min(...choices);
   const { live } = report;
   return [
     stall('first answer', largest.firstStallMs, largest.firstOwnMs),
     stall('one change', largest.changeStallMs, largest.changeOwnMs),
     {
       what: 'a pick, slowest ÷ fastest size',
-      found: ratio.toFixed(2),
+      found: `${ratio.toFixed(2)} (from 2 endpoints on: ${amongSeveral.toFixed(2)})`,
       bar: `at most ${PICKS_BAR}`,
       holds: ratio <= PICKS_BAR,
     },
     {
       what: 'p99 of live traffic with 1,000 changes a minute',
-      found: `${us(live.churnP99Us.median)} (without: ${range(live.quietP99Us)})`,
-      bar: 'within the spread without',
-      holds: live.problem === '' && live.churnP99Us.median <= live.quietP99Us.max,
+      found: `${us(live.churnP99Us.median)} (without: ${us(live.quietP99Us.median)}, upper quartile ${us(live.quietUpperUs)})`,
+      bar: 'at most the upper quartile without',
+      holds: live.problem === '' && live.churnP99Us.median <= live.quietUpperUs,
     },
   ];
 }
@@ -138,10 +141,6 @@ function columns(rows: readonly (readonly string[])[]): string {
 
 function worst({ median, max }: Spread): string {
   return `${median.toFixed(1)} (${max.toFixed(1)})`;
-}
-
-function range({ min, max }: Spread): string {
-  return `${us(min)} to ${us(max)}`;
 }
 
 function more(mb: number): string {

@@ -14,7 +14,7 @@ import type { BenchOptions } from './options.js';
 import { type Spread, spreadOf } from './results.js';
 import { LOAD_CORE, scratch } from './subjects/subject.js';
 
-const COUNTS = [1, 100, 1_000, 10_000];
+const COUNTS = [1, 2, 100, 1_000, 10_000];
 const UPSTREAMS = 100;
 const EACH = 10;
 const PER_MINUTE = 1_000;
