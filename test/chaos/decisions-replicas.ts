@@ -18,7 +18,7 @@ import {
 } from './decisions-drill.js';
 import { IMPATIENT, RETRIED } from './decisions-mesh.js';
 import { REQUEST, tally } from './faults-load.js';
-import { measure, type Trial } from './faults-row.js';
+import { measure, seconds, type Trial } from './faults-row.js';
 import { type Form, fails, POISON, WELL } from './models-protocol.js';
 
 const ONCE_ROUTE = {
@@ -86,6 +86,9 @@ const frozen: DecisionRow = {
     ),
 };
 
+/** "Within 10 s" (row 3 of the catalogue). */
+const SLOW_SETTLED_MS = 10_000;
+
 const slow: DecisionRow = {
   name: 'slow',
   fault: 'one replica of three takes ten times as long',
@@ -95,13 +98,16 @@ const slow: DecisionRow = {
       const base = tally(await during(load, startMs, trial.pick(1_000, 3_000)));
       const fromMs = performance.now();
       await mesh.models[0]!.behave({ does: 'slow', factor: 10 });
-      const settleMs = trial.pick(3_000, 10_000);
-      const afterMs = fromMs + settleMs;
+      // More than one call in a hundred goes there until it is out: ten times as long is the p99 until then.
+      const isOut = async () => (await mesh.endpoints())[0]!.state !== 'eligible';
+      const out = await measure(isOut, SLOW_SETTLED_MS, fromMs);
+      const afterMs = fromMs + (out ?? SLOW_SETTLED_MS);
       const calls = await during(load, afterMs, trial.pick(1_500, 10_000));
       const shares = mesh.shares(afterMs, performance.now());
       const all = shares.reduce((sum, share) => sum + share, 0);
+      trial.figure('it is out after', out === undefined ? 'never' : seconds(out));
       trial.figure('p99 before', `${base.p99Ms.toFixed(0)} ms`);
-      expectP99(trial, 'p99 is soon twice what it was, or less', calls, 2 * base.p99Ms);
+      expectP99(trial, 'p99 within 10 s is twice what it was, or less', calls, 2 * base.p99Ms);
       trial.expect('its share is at most 10 %', shares[0]! <= all / 10, percentOf(shares[0]!, all));
       expectAvailable(trial, await load.between(fromMs, performance.now()), 99.5);
     }),
