@@ -17,6 +17,7 @@ import {
   Verdict,
 } from './ejection.js';
 import { EjectionCounts } from './ejection-counts.js';
+import { EjectionRoster } from './ejection-roster.js';
 import { Outcome } from './outcome.js';
 
 /** Wait before the next probe when one was turned away: it proved nothing. */
@@ -24,28 +25,16 @@ const PROBE_AGAIN_MS = 1_000;
 /** The first trial of one that is down comes after this, each further one after twice as long, up to `baseMs`: a model starts again within seconds. */
 const DOWN_MS = 500;
 
-export class EjectionPool {
-  private readonly members = new Set<Ejection>();
-  /** Ejected on statistics, and those that are certain to be down. */
-  private ejectedCount = 0;
-  private downCount = 0;
-  private eligibleCount = 0;
-  private nextProbe = NO_PROBE;
-  /** The earliest `untilMs` of the ejected: a probe is looked for only from then on. */
-  private probeFromMs = Number.POSITIVE_INFINITY;
-
-  /** Another pool has eligible endpoints for the same calls: neither the cap nor panic binds this one. */
-  hasAlternative = false;
+export class EjectionPool extends EjectionRoster {
   readonly counts = new EjectionCounts();
 
   constructor(
     private settings: EjectionSettings,
     private readonly random: () => number,
-  ) {}
-
-  get size(): number {
-    return this.members.size;
+  ) {
+    super();
   }
+
   /** Detectors tripped, whether or not that led to an ejection; ejections; and what kept it from being one. */
   get detected(): number {
     return this.counts.detected;
@@ -56,23 +45,9 @@ export class EjectionPool {
   get notEnforced(): EjectionCounts['notEnforced'] {
     return this.counts.notEnforced;
   }
-  /** Ejected or probing. */
-  get ejected(): number {
-    return this.ejectedCount + this.downCount;
-  }
-  /** Available and admitted. */
-  get eligible(): number {
-    return this.eligibleCount;
-  }
-
-  /** Most endpoints that may be ejected at once on statistics. */
-  get cap(): number {
-    return this.hasAlternative ? this.members.size : Math.max(1, this.members.size >> 1);
-  }
-
-  /** Fewer than half are eligible: the ejected ones get traffic again, for they may be no worse than the rest. */
-  get isPanicking(): boolean {
-    return !this.hasAlternative && this.eligibleCount * 2 < this.members.size && this.ejectedCount > 0;
+  override add(member: Ejection): void {
+    member.prepare(this.settings.detectors);
+    super.add(member);
   }
 
   /** New settings for what happens from now on. A change to `observe` re-admits everyone. */
@@ -82,84 +57,6 @@ export class EjectionPool {
       member.prepare(settings.detectors);
       if (settings.mode === 'observe') this.readmit(member, nowMs);
     }
-  }
-
-  /** Takes up an endpoint. One that comes from another pool keeps its state: `keepToCap` after that. */
-  add(member: Ejection): void {
-    if (this.members.has(member)) return;
-    this.members.add(member);
-    member.prepare(this.settings.detectors);
-    if (isEligible(member)) this.eligibleCount += 1;
-    if (member.state === EjectionState.admitted) return;
-    this.count(member, 1);
-    // It comes from another pool, and its time goes on.
-    if (member.untilMs < this.probeFromMs) this.probeFromMs = member.untilMs;
-  }
-
-  /** Forgets an endpoint that discovery took away or put elsewhere. Those left may now be too many ejected: the nearest to its end comes back. */
-  remove(member: Ejection, nowMs: number): void {
-    if (!this.members.delete(member)) return;
-    if (isEligible(member)) this.eligibleCount -= 1;
-    if (member.state !== EjectionState.admitted) this.count(member, -1);
-    this.keepToCap(nowMs);
-  }
-
-  /** Too many may be ejected among those there are now: the nearest to their end come back. */
-  keepToCap(nowMs: number): void {
-    while (this.ejectedCount > this.cap) this.admit(this.nearest()!, nowMs);
-    if (this.ejected === 0 || this.ejected < this.members.size || this.hasAlternative) return;
-    this.admit(this.nearest() ?? this.nearest('down')!, nowMs);
-  }
-
-  /** Of the ejected, or of those that are down, the one whose time is over first. */
-  private nearest(which: 'ejected' | 'down' = 'ejected'): Ejection | undefined {
-    let first: Ejection | undefined;
-    for (const other of this.members) {
-      if (other.state === EjectionState.admitted || other.isDown !== (which === 'down')) continue;
-      if (first === undefined || other.untilMs < first.untilMs) first = other;
-    }
-    return first;
-  }
-
-  private count(member: Ejection, by: 1 | -1): void {
-    if (member.isDown) this.downCount += by;
-    else this.ejectedCount += by;
-  }
-
-  setAvailable(member: Ejection, available: 'available' | 'unavailable'): void {
-    const isAvailable = available === 'available';
-    if (member.isAvailable === isAvailable) return;
-    member.isAvailable = isAvailable;
-    if (!this.members.has(member)) return;
-    if (member.state === EjectionState.admitted) this.eligibleCount += isAvailable ? 1 : -1;
-    else if (isAvailable && member.untilMs < this.probeFromMs) this.probeFromMs = member.untilMs;
-  }
-
-  /** Whether calls may go to `member`: available, and admitted or in a panicking pool. Probes come by `takeProbe`. */
-  mayCall(member: Ejection): boolean {
-    if (!member.isAvailable) return false;
-    return member.state === EjectionState.admitted || (!member.isDown && this.isPanicking);
-  }
-
-  /**
-   * An endpoint whose time is up and that this call shall probe, or undefined. The caller sends this one call
-   * there, keeps `member.probe` with the attempt and must `record` its end, whatever it is.
-   */
-  takeProbe(nowMs: number): Ejection | undefined {
-    if (nowMs < this.probeFromMs) return undefined;
-    let due: Ejection | undefined;
-    let fromMs = Number.POSITIVE_INFINITY;
-    for (const member of this.members) {
-      if (member.state !== EjectionState.ejected || !member.isAvailable) continue;
-      if (due === undefined && member.untilMs <= nowMs) due = member;
-      else if (member.untilMs < fromMs) fromMs = member.untilMs;
-    }
-    this.probeFromMs = fromMs;
-    if (due === undefined) return undefined;
-    this.nextProbe += 1;
-    due.state = EjectionState.probing;
-    due.probe = this.nextProbe;
-    return due;
   }
 
   /**
@@ -249,10 +146,7 @@ export class EjectionPool {
   /** An ejected one turns out to be down. */
   private takeDown(member: Ejection): void {
     this.note(member, Detector.modelUnavailable, WHY_DOWN);
-    if (member.isDown || !this.members.has(member)) return;
-    this.count(member, -1);
-    member.isDown = true;
-    this.count(member, 1);
+    this.turnsOutDown(member);
   }
 
   /**
@@ -287,26 +181,11 @@ export class EjectionPool {
     }
   }
 
-  /** Ends an ejection early, when better evidence than a probing call says that the endpoint is well. */
-  readmit(member: Ejection, nowMs: number): void {
-    if (member.state !== EjectionState.admitted) this.admit(member, nowMs);
-  }
-
-  /** Something says that an ejected endpoint may be well again: its trial is due now. */
-  tryNow(member: Ejection, nowMs: number): void {
-    if (member.state === EjectionState.ejected && member.untilMs > nowMs) this.outUntil(member, nowMs);
-  }
-
   /** What comes of a detector's finding. */
   private verdictOn(member: Ejection, mode: 'enforce' | 'observe'): Verdict {
     if (mode === 'observe') return Verdict.observed;
     if (this.othersThan(member) < 1 && !this.hasAlternative) return Verdict.lastEligible;
-    return this.ejectedCount + 1 > this.cap ? Verdict.overCap : Verdict.ejected;
-  }
-
-  /** Eligible ones beside an admitted one. */
-  private othersThan(member: Ejection): number {
-    return this.eligibleCount - (member.isAvailable ? 1 : 0);
+    return this.hasRoom ? Verdict.ejected : Verdict.overCap;
   }
 
   private note(member: Ejection, detector: Detector, why: string): void {
@@ -315,8 +194,7 @@ export class EjectionPool {
   }
 
   private convict(member: Ejection, nowMs: number): void {
-    if (member.isAvailable) this.eligibleCount -= 1;
-    this.count(member, 1);
+    this.leaves(member);
     const cleanMs = nowMs - member.sinceMs;
     member.count = Math.max(0, member.count - Math.floor(cleanMs / this.settings.baseMs));
     member.failedTrials = 0;
@@ -355,26 +233,6 @@ export class EjectionPool {
       : Math.min(baseMs * member.count, maxMs);
     this.outUntil(member, nowMs + durationMs * (1 + jitterRatio * (2 * this.random() - 1)));
   }
-
-  private outUntil(member: Ejection, untilMs: number): void {
-    member.probe = NO_PROBE;
-    member.untilMs = untilMs;
-    if (untilMs < this.probeFromMs) this.probeFromMs = untilMs;
-  }
-
-  private admit(member: Ejection, nowMs: number): void {
-    member.state = EjectionState.admitted;
-    member.sinceMs = nowMs;
-    member.forget();
-    member.probe = NO_PROBE;
-    this.count(member, -1);
-    member.isDown = false;
-    if (member.isAvailable) this.eligibleCount += 1;
-  }
 }
 
 const WHY_DOWN = 'its sidecar says that its model cannot serve';
-
-function isEligible(member: Ejection): boolean {
-  return member.isAvailable && member.state === EjectionState.admitted;
-}
