@@ -28,15 +28,7 @@ import { strike } from './mesh/shaping-strike.js';
 import { Attempt } from './relay/attempt.js';
 import { type Call, NEVER, type Story } from './relay/call.js';
 import { failureAnswer } from './relay/failure.js';
-import {
-  extrasWithoutPseudo,
-  forwardExtras,
-  forwardOddRequest,
-  forwardRequest,
-  hasPseudoExtras,
-  requestProfile,
-  timeoutField,
-} from './relay/forward.js';
+import { forwardExtras, forwardRequest, requestProfile } from './relay/forward.js';
 import type { Link } from './relay/link.js';
 import { isGrpcRequest, NotGrpc } from './relay/not-grpc.js';
 import type { Pool } from './relay/pool.js';
@@ -264,19 +256,12 @@ export class Inbound implements Story {
   }
 
   requestHeaders(call: Call): StableList {
-    if (hasPseudoExtras(call.block)) return forwardOddRequest(call.block, this.profile);
     return forwardRequest(call.block, this.profile);
   }
 
   requestExtras(call: InboundCall): readonly Field[] {
-    const left = call.deadlineMs - this.relay.nowMs;
-    const extras = forwardExtras(
-      call.block,
-      left === NEVER ? null : timeoutField(left),
-      call.caller?.field ?? null,
-      0,
-    );
-    return hasPseudoExtras(call.block) ? extrasWithoutPseudo(extras) : extras;
+    const leftMs = call.deadlineMs - this.relay.nowMs;
+    return forwardExtras(call.block, leftMs, call.caller?.field ?? null, 0);
   }
 
   onResume(): void {}

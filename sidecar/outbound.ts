@@ -13,7 +13,6 @@ import { isAttemptTimeoutFirst } from './core/deadline.js';
 import { Ended, Outcome } from './core/outcome.js';
 import { type Reason, Reasons, reasonMessage } from './core/reason.js';
 import { decideRetry, RetryState } from './core/retry.js';
-import { Status } from './core/status.js';
 import type { UpstreamKnowledge } from './discovery/knowledge.js';
 import { factsOf } from './http2/facts.js';
 import type { Field } from './http2/hpack/field.js';
@@ -22,7 +21,7 @@ import type { Stream } from './http2/stream.js';
 import { Bounds } from './mesh/bounds.js';
 import { Clusters, type MakeUpstream } from './mesh/clusters.js';
 import { copyDueMs, leaveToOther, noteLoss, noteSuccess, takeCopy } from './mesh/copies.js';
-import { Detours, keyOf, type Primary, type Refuge } from './mesh/detours.js';
+import { Detours, type Primary, type Refuge } from './mesh/detours.js';
 import { Direction } from './mesh/direction.js';
 import type { Endpoint } from './mesh/endpoint.js';
 import { observe, observeStopped } from './mesh/observe.js';
@@ -35,16 +34,7 @@ import type { Shaped } from './mesh/shaping-target.js';
 import type { Upstream } from './mesh/upstream.js';
 import { type Call, NEVER } from './relay/call.js';
 import { failureAnswer } from './relay/failure.js';
-import {
-  extrasWithoutPseudo,
-  forwardExtras,
-  forwardOddRequest,
-  forwardRequest,
-  hasPseudoExtras,
-  type RequestProfile,
-  requestProfile,
-  timeoutField,
-} from './relay/forward.js';
+import { forwardExtras, forwardRequest, type RequestProfile, requestProfile } from './relay/forward.js';
 import type { Link } from './relay/link.js';
 import { isGrpcRequest, NotGrpc } from './relay/not-grpc.js';
 import type { Relay } from './relay/relay.js';
@@ -326,12 +316,8 @@ export class Outbound implements Primary, Refuge, Shaped {
   /** The primary answered well: what is remembered of that. */
   private remember(call: OutboundCall, attempt: OutboundAttempt): void {
     const care = call.care!;
-    const now = this.relay.nowMs;
-    if (care.hedging !== null) noteSuccess(call, attempt, now);
-    if (care.chain.length === 0) return;
-    this.detours.succeeded(call);
-    if (care.lastGood !== null && attempt.status === Status.OK && call.requestEnded && call.isWhole)
-      care.lastGood.store(keyOf(call), attempt, now);
+    if (care.hedging !== null) noteSuccess(call, attempt, this.relay.nowMs);
+    if (care.chain.length > 0) this.detours.answered(call, attempt);
   }
 
   /** The other copy answered first. */
@@ -374,15 +360,11 @@ export class Outbound implements Primary, Refuge, Shaped {
   }
 
   requestHeaders(call: Call): StableList {
-    if (hasPseudoExtras(call.block)) return forwardOddRequest(call.block, this.profile);
     return forwardRequest(call.block, this.profile);
   }
 
   requestExtras(call: OutboundCall, attempt: OutboundAttempt): readonly Field[] {
-    const left = call.deadlineMs - this.relay.nowMs;
-    const timeout = left === NEVER ? null : timeoutField(left);
-    const extras = forwardExtras(call.block, timeout, call.mark, attempt.number);
-    return hasPseudoExtras(call.block) ? extrasWithoutPseudo(extras) : extras;
+    return forwardExtras(call.block, call.deadlineMs - this.relay.nowMs, call.mark, attempt.number);
   }
 
   onRequestReady(call: OutboundCall): void {

@@ -8,12 +8,18 @@
 import { Lead } from '../core/fallback.js';
 import { Outcome } from '../core/outcome.js';
 import { Reasons } from '../core/reason.js';
-import { statusName } from '../core/status.js';
+import { Status, statusName } from '../core/status.js';
 import { factsOf } from '../http2/facts.js';
 import { NEVER, type Story } from '../relay/call.js';
 import { metadataValue } from '../relay/forward.js';
 import { requestKey } from '../relay/last-good.js';
-import { Detour, type DetourHome, type Failure, type OutboundCall } from './outbound-call.js';
+import {
+  Detour,
+  type DetourHome,
+  type Failure,
+  type OutboundAttempt,
+  type OutboundCall,
+} from './outbound-call.js';
 
 /** Another upstream of this sidecar. */
 export interface Refuge {
@@ -63,8 +69,16 @@ export class Detours implements DetourHome {
     return true;
   }
 
+  /** The primary answered well. */
+  answered(call: OutboundCall, attempt: OutboundAttempt): void {
+    const { lastGood } = call.care!;
+    this.succeeded(call);
+    if (lastGood !== null && attempt.status === Status.OK && call.requestEnded && call.isWhole)
+      lastGood.store(keyOf(call), attempt, this.now());
+  }
+
   /** The primary answered. */
-  succeeded(call: OutboundCall): void {
+  private succeeded(call: OutboundCall): void {
     const { detour } = call;
     if (detour !== null) detour.isJudged = true;
     call.care!.wayBack.succeeded(detour?.lead ?? Lead.primary, call.startMs, this.now());
@@ -186,7 +200,7 @@ export class Detours implements DetourHome {
 }
 
 /** What the answer to a call is kept by. */
-export function keyOf(call: OutboundCall): string {
+function keyOf(call: OutboundCall): string {
   const block = call.original;
   return requestKey(factsOf(block).path, block, call.kept);
 }

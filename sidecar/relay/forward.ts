@@ -31,6 +31,7 @@ export function requestProfile(scheme: 'http' | 'https', authority?: string): Re
 
 /** The stable part of a request as it goes on: `outrider-*` stripped, scheme and authority replaced. */
 export function forwardRequest(block: HeaderBlock, profile: RequestProfile): StableList {
+  if (hasPseudoExtras(block)) return forwardOddRequest(block, profile);
   const list = block.stable;
   for (let memo = list.slot as Memo | null; memo !== null; memo = memo.next) {
     if (memo.profile === profile) return memo.list;
@@ -68,37 +69,39 @@ function isDropped(field: Field): boolean {
   }
 }
 
-/** The varying part of a request as it goes on, with the time left and what we add. */
+/**
+ * The varying part of a request as it goes on, with what we add.
+ * @param leftMs time left; Infinity: no deadline.
+ * @param attempts before this one.
+ */
 export function forwardExtras(
   block: HeaderBlock,
-  timeout: Field | null,
+  leftMs: number,
   added: Field | null,
   attempts: number,
 ): readonly Field[] {
   const extras: Field[] = [];
-  if (timeout !== null) extras.push(timeout);
-  for (const field of block.extras) if (!isDropped(field)) extras.push(field);
+  if (leftMs !== Number.POSITIVE_INFINITY) extras.push(timeoutField(leftMs));
+  for (const field of block.extras) if (!isDropped(field) && !isPseudo(field)) extras.push(field);
   if (added !== null) extras.push(added);
   if (attempts > 0) extras.push(previousAttempts(attempts));
   return extras.length === 0 ? NO_FIELDS : extras;
 }
 
-/** A request whose pseudo-headers are partly among the extras (very long paths): the whole list, in order. */
-export function hasPseudoExtras(block: HeaderBlock): boolean {
-  for (const field of block.extras)
-    if (field.token !== Token.other && field.token <= Token.scheme) return true;
+function isPseudo({ token }: Field): boolean {
+  return token !== Token.other && token <= Token.scheme;
+}
+
+/** Pseudo-headers are partly among the extras: very long paths are. */
+function hasPseudoExtras({ extras }: HeaderBlock): boolean {
+  for (const field of extras) if (isPseudo(field)) return true;
   return false;
 }
 
-/** The same for that rare case: every pseudo-header first. Nothing is memoised. */
-export function forwardOddRequest(block: HeaderBlock, profile: RequestProfile): StableList {
-  const isPseudo = (field: Field): boolean => field.token !== Token.other && field.token <= Token.scheme;
+/** The stable part for that rare case: every pseudo-header first. Nothing is memoised. */
+function forwardOddRequest(block: HeaderBlock, profile: RequestProfile): StableList {
   const all = [...block.stable.toFields(), ...block.extras.filter(isPseudo)];
   return rewrite([...all.filter(isPseudo), ...all.filter((field) => !isPseudo(field))], profile);
-}
-
-export function extrasWithoutPseudo(extras: readonly Field[]): readonly Field[] {
-  return extras.filter((field) => field.token === Token.other || field.token > Token.scheme);
 }
 
 /** Response or trailers from outside the mesh: `outrider-*` is ours alone. */
