@@ -235,6 +235,8 @@ export class Upstream implements Watched {
     const now = this.relay.clock.now();
     endpoint.availableSinceMs = now;
     if (healthy) {
+      // What its calls cost while it was not well must not go on keeping others from it.
+      endpoint.latency.forgetPeak();
       endpoint.ejections.tryNow(endpoint.ejection, now);
       this.scrutiny?.begin(endpoint);
     }

@@ -89,6 +89,18 @@ describe('Endpoints and their health checks', () => {
     assert.deepEqual(calls(6), { a: 2, b: 2, c: 2 });
   });
 
+  it('one that becomes healthy again costs what its peers do, whatever its calls took before', () => {
+    open(['a', 'b'], { balance: { kind: 'least-loaded' } });
+    calls(4);
+    endpoint('a').latency.record(60_000, stack.clock.now());
+    assert.deepEqual(calls(10), { b: 10 });
+    say('a', false);
+    say('a', true);
+    stack.advance(200);
+    const { a = 0 } = calls(40);
+    assert.ok(a >= 10 && a <= 30, `${a} of 40 calls`);
+  });
+
   it('one that fails its trial is out again, and flapping checks bring no more than one call each', () => {
     open(['a', 'b', 'c']);
     stack.backend('a').answer = (stream) => stream.fail(14);
