@@ -9,7 +9,7 @@ import { isKept, runRow } from '../chaos/faults-run.js';
 
 const FAST: ReadonlySet<string> = new Set([
   ...['killed', 'errors', 'late-errors', 'pair', 'poison', 'client-errors', 'stall', 'black-hole'],
-  ...['client-dies', 'disk-full'],
+  ...['model-gone', 'ping', 'client-dies', 'disk-full'],
 ]);
 /** A drill that the machine itself disturbed shows nothing, and is done again. */
 const TRIES = 3;
