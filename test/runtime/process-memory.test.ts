@@ -1,12 +1,15 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { totalmem } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { getHeapStatistics } from 'node:v8';
 import { processMemory, youngBytes } from '../../sidecar/runtime/process-memory.js';
+import { packageRoot } from '../support/package-root.js';
 
 describe('processMemory', () => {
   it('measures the old generation of the heap against what that may be', () => {
-    const source = new URL('../../dist/sidecar/runtime/process-memory.js', import.meta.url);
+    const source = pathToFileURL(join(packageRoot, 'dist/sidecar/runtime/process-memory.js')).href;
     const fill = `
       import { processMemory } from '${source}';
       const kept = Array.from({ length: 320 }, () => new Array(16384).fill(1.5));
