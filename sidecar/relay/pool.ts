@@ -16,7 +16,8 @@ import type { Relay } from './relay.js';
 /** Waits between failed connects: ±20 % around 50 ms × 1.6ⁿ, at most 5 s (gRPC's connection backoff, faster at first). */
 const BACKOFF_FIRST_MS = 50;
 const BACKOFF_FACTOR = 1.6;
-const BACKOFF_MAX_MS = 5000;
+/** With its jitter of a fifth: who comes back is called within 5 s. */
+const BACKOFF_MAX_MS = 4000;
 /** A waiting call hurries the next connect, but not more often than this. */
 const HURRY_MS = 20;
 /** Connections beyond the configured number when the peer's stream limit is reached (gRFC A105). */

@@ -133,7 +133,10 @@ export class Arena {
       const restMs = LEAST_CANARY_MS - (performance.now() - startedMs);
       if (restMs > 0) await new Promise((resolve) => setTimeout(resolve, restMs));
     } finally {
-      reports = await this.#ask<readonly CanaryReport[]>({ kind: 'stop canaries' });
+      reports = await this.#ask<readonly CanaryReport[]>({
+        kind: 'stop canaries',
+        leastCalls: LEAST_CANARY_CALLS,
+      });
     }
     const [canary, control] = reports as [CanaryReport, CanaryReport];
     assert.ok(this.sidecar.isRunning, `the sidecar died:\n${this.sidecar.output}`);

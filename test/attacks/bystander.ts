@@ -36,6 +36,9 @@ export interface UpstreamStats {
   readonly bytes: number;
 }
 
+/** For the calls of a canary that the machine keeps waiting, ms. */
+const PATIENCE_MS = 5_000;
+
 export interface CanaryReport {
   readonly calls: number;
   readonly failed: number;
@@ -55,7 +58,8 @@ export interface CanaryTarget {
 
 export type Request =
   | { readonly kind: 'start canaries'; readonly targets: readonly CanaryTarget[]; readonly everyMs: number }
-  | { readonly kind: 'stop canaries' }
+  /** Not before each has made so many calls, or some seconds have passed. */
+  | { readonly kind: 'stop canaries'; readonly leastCalls: number }
   | { readonly kind: 'reset stats' }
   | { readonly kind: 'stats' };
 export type Reply = Address | readonly CanaryReport[] | UpstreamStats | null;
@@ -134,7 +138,10 @@ class Canary {
     }, everyMs);
   }
 
-  async stop(): Promise<CanaryReport> {
+  async stop(leastCalls: number): Promise<CanaryReport> {
+    const untilMs = performance.now() + PATIENCE_MS;
+    while (this.#latencies.length + this.#failed < leastCalls && performance.now() < untilMs)
+      await new Promise((resolve) => setTimeout(resolve, 20));
     clearInterval(this.#timer);
     await Promise.all(this.#pending);
     this.#session?.destroy();
@@ -216,7 +223,7 @@ async function main(port: MessagePort): Promise<void> {
         canaries = request.targets.map((target) => new Canary(target, request.everyMs));
         return null;
       case 'stop canaries': {
-        const reports = await Promise.all(canaries.map((canary) => canary.stop()));
+        const reports = await Promise.all(canaries.map((canary) => canary.stop(request.leastCalls)));
         canaries = [];
         return reports;
       }

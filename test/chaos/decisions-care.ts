@@ -109,7 +109,7 @@ const modelGone: DecisionRow = {
         await mesh.models[0]!.restart();
         const backMs = performance.now();
         const isBack = () => mesh.models[0]!.events('ran', backMs).length > 20;
-        // Its sidecar connects again: at most 6 s after it last tried, less if the model was gone for less long. Then it
+        // Its sidecar connects again: at most 4.8 s after it last tried, less if the model was gone for less long. Then it
         // asks the model at once, and the caller's next check hears of it.
         trial.within('it takes part again', trial.pick(3_000, 8_000), await measure(isBack, 20_000, backMs));
       },
