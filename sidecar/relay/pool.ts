@@ -92,6 +92,7 @@ export class Pool implements LinkHost {
     if (best === null) return null;
     const watch = this.watches.get(best)!;
     const pingMs = this.options.config.pingIntervalMs;
+    watch.usedMs = this.relay.nowMs;
     if (pingMs > 0 && !watch.isScheduled) this.relay.wheel.add(watch, this.relay.nowMs + pingMs);
     return best;
   }
@@ -257,7 +258,8 @@ export class Pool implements LinkHost {
     const { config } = this.options;
     const now = this.relay.clock.now();
     if (watch.isConnecting) return link.destroy('connect timeout');
-    if (link.inFlight === 0) return;
+    // Calls that gave up before the PING was due leave a silence to be explained all the same.
+    if (link.inFlight === 0 && watch.usedMs <= link.lastReadMs) return;
     const silentMs = now - link.lastReadMs;
     if (watch.pingedMs > link.lastReadMs) {
       if (now - watch.pingedMs >= config.pingTimeoutMs && !this.relay.hasStalled()) {
@@ -336,6 +338,8 @@ export class Pool implements LinkHost {
 class Watch extends WheelEntry {
   isConnecting = true;
   pingedMs = 0;
+  /** When the last call took it. */
+  usedMs = 0;
   /** The connection this one stands in for once it is alive. */
   replaces: Link | null = null;
   readonly age: Age;

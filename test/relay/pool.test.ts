@@ -135,6 +135,18 @@ describe('The pool', () => {
       assert.equal(call().status, 0);
     });
 
+    it('also when the only call gave up long before the PING was due', () => {
+      open();
+      stack.advance(5);
+      a.peer.socket.isCut = true;
+      const lost = call({ metadata: [['grpc-timeout', '1S']] });
+      stack.advance(1_010);
+      assert.equal(lost.status, 4);
+      stack.advance(14_200);
+      assert.equal(a.peers.length, 2, 'replaced within 16 s');
+      assert.equal(pool().isConnected, true);
+    });
+
     it('but not for silence that passed while we stood still ourselves', () => {
       open({ routes: [aStreamRoute()] });
       const kept = call({ body: null });
