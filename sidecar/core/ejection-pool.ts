@@ -111,7 +111,10 @@ export class EjectionPool extends EjectionRoster {
     const { mode, detectors } = this.settings;
     const own = detectors?.modelUnavailable?.mode ?? 'enforce';
     if (own === 'off' || member.state !== EjectionState.admitted) {
-      if (own === 'enforce' && probe !== NO_PROBE && probe === member.probe) this.takeDown(member);
+      if (own === 'enforce' && probe !== NO_PROBE && probe === member.probe) {
+        this.note(member, Detector.modelUnavailable, WHY_DOWN);
+        this.turnsOutDown(member);
+      }
       return this.record(member, Outcome.fault, startedMs, nowMs, probe, Evidence.sound);
     }
     if (startedMs < member.sinceMs || !this.members.has(member)) return Verdict.nothing;
@@ -141,12 +144,6 @@ export class EjectionPool extends EjectionRoster {
       return Verdict.ejected;
     }
     return Verdict.lastEligible;
-  }
-
-  /** An ejected one turns out to be down. */
-  private takeDown(member: Ejection): void {
-    this.note(member, Detector.modelUnavailable, WHY_DOWN);
-    this.turnsOutDown(member);
   }
 
   /**

@@ -235,15 +235,19 @@ export class Upstream implements Watched {
     const now = this.relay.clock.now();
     endpoint.availableSinceMs = now;
     if (healthy) {
-      // What its calls cost while it was not well must not go on keeping others from it.
-      endpoint.latency.forgetPeak();
       endpoint.ejections.tryNow(endpoint.ejection, now);
-      this.scrutiny?.begin(endpoint);
+      this.comesBack(endpoint);
     }
     const fields = { upstream: this.name, endpoint: endpoint.label, why };
     if (healthy) this.relay.logger.info(fields, 'endpoint is healthy again');
     else this.relay.logger.warn(fields, 'endpoint is unhealthy');
     this.setAvailable(endpoint);
+  }
+
+  /** The time in which it was away, or not well, must not go on speaking against it. */
+  private comesBack(endpoint: Endpoint): void {
+    endpoint.latency.forgetPeak();
+    this.scrutiny?.begin(endpoint);
   }
 
   private setAvailable(endpoint: Endpoint): void {
@@ -381,11 +385,7 @@ export class Upstream implements Watched {
   private onConnection(endpoint: Endpoint): void {
     const isConnected = endpoint.pool.isConnected;
     // Who is there from the beginning is no colder than the others.
-    if (isConnected && !endpoint.isConnected && !endpoint.isNew) {
-      // The time in which it was away must not go on speaking against it.
-      endpoint.latency.forgetPeak();
-      this.scrutiny?.begin(endpoint);
-    }
+    if (isConnected && !endpoint.isConnected && !endpoint.isNew) this.comesBack(endpoint);
     if (isConnected || endpoint.pool.failures > 0) endpoint.isNew = false;
     if (endpoint.isConnected !== isConnected) {
       endpoint.isConnected = isConnected;
