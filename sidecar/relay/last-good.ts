@@ -28,7 +28,7 @@ interface Entry {
   readonly key: string;
   readonly head: HeaderBlock;
   readonly trailers: HeaderBlock;
-  /** Small ones as text, Latin-1: a string is made in a tenth of the time that a buffer takes, and pins nothing. */
+  /** Small ones as text, Latin-1: a string is made sooner than a buffer, and pins nothing. */
   readonly body: string | Buffer;
   readonly bytes: number;
   readonly atMs: number;
@@ -132,7 +132,7 @@ export function requestKey(path: string, block: HeaderBlock, body: Pieces | null
   return digest(`${head.length} ${head}`, body);
 }
 
-/** A request up to this size is gathered and digested at once, which costs half of what piece by piece does. */
+/** A request up to this size is gathered and digested at once, which costs less than piece by piece. */
 const GATHERED_BYTES = 4096;
 const gathered = Buffer.allocUnsafeSlow(GATHERED_BYTES);
 

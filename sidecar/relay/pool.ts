@@ -13,7 +13,7 @@ import { WheelEntry } from '../runtime/timing-wheel.js';
 import { Link, type LinkHost } from './link.js';
 import type { Relay } from './relay.js';
 
-/** Waits between failed connects: ±20 % around 50 ms × 1.6ⁿ, at most 5 s (gRPC's connection backoff, faster at first). */
+/** Waits between failed connects: ±20 % around 50 ms × 1.6ⁿ, at most 4 s (gRPC's connection backoff, faster at first). */
 const BACKOFF_FIRST_MS = 50;
 const BACKOFF_FACTOR = 1.6;
 /** With its jitter of a fifth: who comes back is called within 5 s. */

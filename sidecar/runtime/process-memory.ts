@@ -1,7 +1,6 @@
 /**
  * How much memory this process holds, and how much it may: of its resident set against the control group or the
- * machine, and of the old generation of the JavaScript heap against its own limit, whichever is nearer to its end. A
- * look takes some 100 µs.
+ * machine, and of the old generation of the JavaScript heap against its own limit, whichever is nearer to its end.
  */
 
 import { totalmem } from 'node:os';
