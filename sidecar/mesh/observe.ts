@@ -62,10 +62,16 @@ export function observe(call: OutboundCall, attempt: OutboundAttempt, relay: Rel
   return outcome;
 }
 
-/** The sidecar beside the model, whose word counts within the mesh only, says that the model cannot serve. */
-function saysDown({ plan }: OutboundCall, { status, trailers }: OutboundAttempt): boolean {
-  if (status !== Status.UNAVAILABLE || trailers === null || plan.stripsResponse) return false;
-  return metadataValue(trailers, 'outrider-reason') === Reasons.modelUnavailable.name;
+/** The sidecar beside the model says that the model cannot serve. */
+function saysDown(call: OutboundCall, attempt: OutboundAttempt): boolean {
+  if (attempt.status !== Status.UNAVAILABLE) return false;
+  return sidecarsReason(call, attempt) === Reasons.modelUnavailable.name;
+}
+
+/** Why a sidecar between us answered by itself; undefined: none did. Outside the mesh that name means nothing. */
+function sidecarsReason({ plan }: OutboundCall, { trailers }: OutboundAttempt): string | undefined {
+  if (trailers === null || plan.stripsResponse) return undefined;
+  return metadataValue(trailers, 'outrider-reason');
 }
 
 /** @param isUnary how long it took says something about the endpoint: a stream lasts as long as it likes. */
@@ -98,12 +104,11 @@ function learn(
  * What the attempt's status counts as: by the route where the service itself says it, as usual where HTTP or a sidecar
  * between us does.
  */
-function outcomesFor(call: OutboundCall, { status, trailers }: OutboundAttempt): OutcomeTable {
+function outcomesFor(call: OutboundCall, attempt: OutboundAttempt): OutcomeTable {
   const { outcomes } = call.match.plan;
+  const { status, trailers } = attempt;
   if (outcomes === USUAL_OUTCOMES || status === Status.OK || trailers === null) return USUAL_OUTCOMES;
-  // Outside the mesh that name means nothing.
-  const isSidecars = !call.plan.stripsResponse && metadataValue(trailers, 'outrider-reason') !== undefined;
-  return isSidecars ? USUAL_OUTCOMES : outcomes;
+  return sidecarsReason(call, attempt) === undefined ? outcomes : USUAL_OUTCOMES;
 }
 
 /** The same for all attempts of a call that has been stopped; the outcome of the one that began first. */
