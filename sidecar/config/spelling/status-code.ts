@@ -6,31 +6,6 @@
  */
 import { Status } from '../../core/status.js';
 
-const RETRYABLE = {
-  unknown: Status.UNKNOWN,
-  deadline_exceeded: Status.DEADLINE_EXCEEDED,
-  resource_exhausted: Status.RESOURCE_EXHAUSTED,
-  aborted: Status.ABORTED,
-  internal: Status.INTERNAL,
-  unavailable: Status.UNAVAILABLE,
-  data_loss: Status.DATA_LOSS,
-} as const;
-
-export type RetryableStatus = keyof typeof RETRYABLE;
-
-export const RETRYABLE_STATUSES = Object.keys(RETRYABLE) as [RetryableStatus, ...RetryableStatus[]];
-
-export function retryableCode(name: RetryableStatus): Status {
-  return RETRYABLE[name];
-}
-
-/** Throws RangeError for a code that no file can name. */
-export function retryableName(code: number): RetryableStatus {
-  const name = RETRYABLE_STATUSES.find((candidate) => RETRYABLE[candidate] === code);
-  if (name === undefined) throw new RangeError(`not a status code worth another attempt: ${code}`);
-  return name;
-}
-
 /** What a route may say the meaning of: all but OK. */
 export type AnyStatus = Lowercase<Exclude<keyof typeof Status, 'OK'>>;
 
@@ -50,5 +25,28 @@ export function statusCode(name: AnyStatus): Status {
 export function statusSpelling(code: Status): AnyStatus {
   const name = ANY_STATUSES.find((candidate) => BY_NAME[candidate] === code);
   if (name === undefined) throw new RangeError(`not a status code that a route may name: ${code}`);
+  return name;
+}
+
+export const RETRYABLE_STATUSES = [
+  'unknown',
+  'deadline_exceeded',
+  'resource_exhausted',
+  'aborted',
+  'internal',
+  'unavailable',
+  'data_loss',
+] as const satisfies readonly AnyStatus[];
+
+export type RetryableStatus = (typeof RETRYABLE_STATUSES)[number];
+
+export function retryableCode(name: RetryableStatus): Status {
+  return statusCode(name);
+}
+
+/** Throws RangeError for a code that no file can name. */
+export function retryableName(code: number): RetryableStatus {
+  const name = RETRYABLE_STATUSES.find((candidate) => BY_NAME[candidate] === code);
+  if (name === undefined) throw new RangeError(`not a status code worth another attempt: ${code}`);
   return name;
 }
