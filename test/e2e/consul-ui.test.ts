@@ -6,6 +6,7 @@ import { consulOrSkip } from '../support/consul.js';
 import { Mesh } from '../support/outrider.js';
 import {
   allPassing,
+  allWell,
   CHECKS,
   FrozenModel,
   follow,
@@ -53,7 +54,7 @@ describe("a mesh in Consul's UI", function () {
   });
 
   it('has the services on one page: instances, tags, and that all are well', async () => {
-    const services = await rowsOnce(page, SERVICES, (all) => all.length === 3);
+    const services = await rowsOnce(page, SERVICES, allWell(3));
     assert.deepEqual(services, [
       { text: 'Health client 1 Instance connected with proxy outrider', mark: 'passing' },
       { text: 'Health consul 1 Instance', mark: 'passing' },
@@ -66,14 +67,14 @@ describe("a mesh in Consul's UI", function () {
 
   it('says of an instance what is checked, that it passes, and which models it serves', async () => {
     await page.click('digits');
-    const instances = await rowsOnce(page, INSTANCES, (all) => all.length === 2);
+    const instances = await rowsOnce(page, INSTANCES, allWell(2));
     for (const [i, { text, mark }] of instances.entries()) {
       const wanted = `^digits-${i + 1} All service checks passing All node checks passing connected with proxy `;
       assert.match(text, new RegExp(wanted));
       assert.equal(mark, 'passing');
     }
     await page.click('digits-1');
-    const [model] = await rowsOnce(page, CHECKS, (all) => all.length === 2);
+    const [model] = await rowsOnce(page, CHECKS, allWell(2));
     assert.equal(model!.mark, 'passing');
     assert.match(model!.text, /^model ServiceName digits CheckID digits-1:health /);
     assert.match(model!.text, /Notes Outrider: inferences are answered, or a probe while there are none /);
@@ -87,8 +88,7 @@ describe("a mesh in Consul's UI", function () {
     await follow(page, 'client');
     await page.click('Proxy Info');
     await page.shows(['Upstreams', `digits ${facts.call['digits']}`, 'Proxy health']);
-    const checks = await rowsOnce(page, CHECKS, (all) => all.length === 3);
-    assert.ok(checks.every(({ mark }) => mark === 'passing'));
+    const checks = await rowsOnce(page, CHECKS, allWell(3));
     const texts = checks.map(({ text }) => text).join('\n');
     assert.match(texts, /^sidecar .*Output the sidecar can take calls$/m);
     assert.match(texts, /^service behind the sidecar .*Output All checks passing\.$/m);

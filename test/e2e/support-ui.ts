@@ -63,6 +63,11 @@ export async function rowsOnce(
   return last;
 }
 
+/** So many rows, all of them green: the catalogue, which the page shows, follows the agent after a moment. */
+export function allWell(count: number): (rows: readonly Row[]) => boolean {
+  return (all) => all.length === count && all.every(({ mark }) => mark === 'passing');
+}
+
 /** Clicks the link of this name, where a heading has the same. */
 export async function follow(page: TestPage, name: string): Promise<void> {
   await page.page.locator(`::-p-aria([name="${name}"][role="link"])`).click();
