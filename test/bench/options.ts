@@ -4,6 +4,7 @@ import { resolve } from 'node:path';
 import { HelpWanted, parseCommandLine, readOnly, UsageError, wholeNumber } from '../support/command-line.js';
 import { ROWS } from './faults-rows.js';
 import { MODES } from './modes.js';
+import { BLOCKS } from './subjects/outrider-config.js';
 
 export const USAGE = `usage: npm run bench -- relay [options]     the relay against nginx, HAProxy and Envoy
        npm run bench -- soak [options]      memory over a million calls with churn and resets
@@ -22,6 +23,7 @@ export const USAGE = `usage: npm run bench -- relay [options]     the relay agai
   --output FILE   writes the JSON there too
   --chart FILE    writes the chart there (SVG)
   --before DIR    relay: the build in another clone is measured beside this one
+  --without NAME,… relay: outrider-all also without these blocks, one at a time, or each (“each”)
   --profile DIR   our own processes leave CPU profiles there, and tables of them are printed (slows ours)
   -h, --help      this text`;
 
@@ -35,6 +37,7 @@ export interface BenchOptions {
   readonly output?: string;
   readonly chart?: string;
   readonly before?: string;
+  readonly without: readonly string[];
   readonly profile?: string;
 }
 
@@ -62,6 +65,7 @@ export function readOptions(args: readonly string[]): BenchOptions {
     output: { type: 'string' },
     chart: { type: 'string' },
     before: { type: 'string' },
+    without: { type: 'string' },
     profile: { type: 'string' },
     help: { type: 'boolean', short: 'h' },
   });
@@ -74,9 +78,15 @@ export function readOptions(args: readonly string[]): BenchOptions {
     quick: values.quick ?? false,
     calls: wholeNumber('--calls', values.calls ?? (values.quick ? '100000' : '1000000')),
     json: values.json ?? false,
+    without: readWithout(values.without),
     ...(values.output === undefined ? {} : { output: values.output }),
     ...(values.chart === undefined ? {} : { chart: values.chart }),
     ...(values.before === undefined ? {} : { before: resolve(values.before) }),
     ...(values.profile === undefined ? {} : { profile: resolve(values.profile) }),
   };
+}
+
+function readWithout(text: string | undefined): readonly string[] {
+  if (text === undefined) return [];
+  return text === 'each' ? BLOCKS : [...readOnly(text, BLOCKS, '--without')];
 }

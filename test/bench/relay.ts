@@ -14,7 +14,7 @@ import { profilesIn, profilingFlags, renderProfile } from './profile.js';
 import { judge, type ModeResult, type Report, type SubjectResult, summarise } from './results.js';
 import { envoy, haproxy, nginx } from './subjects/native.js';
 import { outrider, outriderBefore } from './subjects/outrider.js';
-import { PLAIN } from './subjects/outrider-config.js';
+import { ALL, PLAIN } from './subjects/outrider-config.js';
 import { grpcJs, nodeHttp2 } from './subjects/plain-node.js';
 import type { Running, Subject } from './subjects/subject.js';
 import { findTool } from './subjects/tools.js';
@@ -31,7 +31,7 @@ type Started = Running | { readonly problem: string };
 /** `profile`: folder in which our own processes leave CPU profiles. `before`: a clone with another build of ours. */
 export function allSubjects(profile?: string, before?: string): Subject[] {
   const flags = profilingFlags(profile);
-  const ours = [outrider('plain', flags), outrider('everything', flags)];
+  const ours = [outrider('plain', flags), outrider(ALL, flags)];
   const others = [nginx(), haproxy(), envoy(), nodeHttp2(), grpcJs()];
   return before === undefined ? [...ours, ...others] : [...ours, outriderBefore(before), ...others];
 }
@@ -50,7 +50,11 @@ export async function benchRelay(
   load: LoadProcess,
   say: (line: string) => void,
 ): Promise<Report> {
-  const known = chosen(allSubjects(options.profile, options.before), options.only);
+  const flags = profilingFlags(options.profile);
+  const known = [
+    ...chosen(allSubjects(options.profile, options.before), options.only),
+    ...options.without.map((block) => outrider({ everythingBut: block }, flags)),
+  ];
   for (const s of known) if ('missing' in s.version) say(`${s.name} is not here: ${s.version.missing}`);
   const subjects = known.filter((s) => 'found' in s.version);
   const bench = new RelayBench(options, load, subjects, await writeCertificates(), say);

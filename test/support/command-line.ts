@@ -43,11 +43,15 @@ export function wholeNumber(name: string, text: string): number {
   return value;
 }
 
-/** `--only NAME,…`; absent: empty, which means all. */
-export function readOnly(text: string | undefined, known: readonly string[]): ReadonlySet<string> {
+/** `--only NAME,…`, or another option of names; absent: empty, which for `--only` means all. */
+export function readOnly(
+  text: string | undefined,
+  known: readonly string[],
+  option = '--only',
+): ReadonlySet<string> {
   const names = (text ?? '').split(',').filter((name) => name !== '');
   const unknown = names.find((name) => !known.includes(name));
   if (unknown !== undefined)
-    throw new UsageError(`--only: found ${unknown}; expected one of ${known.join(', ')}`);
+    throw new UsageError(`${option}: found ${unknown}; expected one of ${known.join(', ')}`);
   return new Set(names);
 }

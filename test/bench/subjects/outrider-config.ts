@@ -11,7 +11,9 @@ export const PLAIN = 'outrider';
 export const EVERYTHING = 'outrider-all';
 export const BEFORE = 'outrider-before';
 
-export type Decisions = 'plain' | 'everything';
+/** `everything` may leave blocks out, to find out what each costs. */
+export type Decisions = 'plain' | { readonly everythingBut: string };
+export const ALL: Decisions = { everythingBut: '' };
 
 export interface OutboundFile {
   readonly port: number;
@@ -30,17 +32,57 @@ const PLAIN_UNARY = `
           attempt_timeout: 5s
           retry: { attempts: 2, on: [unavailable] }`;
 
-const ALL_UNARY = `${PLAIN_UNARY}
-          max_timeout: 30s
-          hedge: { percentile: 0.95, min_delay: 5ms, max_ratio: 0.05 }
-          fallback:
-            - { kind: upstream, upstream: canary }
-            - { kind: last-good, max_age: 5m, max_bytes: 16MiB }
-          split:
-            match: [{ key: x-canary, value: "yes", upstream: canary }]
-            weights: { echo: 1, canary: 0 }
-            sticky_by: x-session
-          mirror: { upstream: shadow, ratio: 0.01, max_in_flight: 8 }`;
+/** What `everything` has beside `plain`, one block each. */
+const ROUTE_BLOCKS = {
+  max_timeout: '30s',
+  hedge: '{ percentile: 0.95, min_delay: 5ms, max_ratio: 0.05 }',
+  fallback: '[{ kind: upstream, upstream: canary }, { kind: last-good, max_age: 5m, max_bytes: 16MiB }]',
+  split:
+    '{ match: [{ key: x-canary, value: "yes", upstream: canary }], weights: { echo: 1, canary: 0 }, sticky_by: x-session }',
+  mirror: '{ upstream: shadow, ratio: 0.01, max_in_flight: 8 }',
+};
+
+const UPSTREAM_BLOCKS = {
+  health: '{ kind: ping, interval: 1s }',
+  breaker: '{ max_connections: 64, max_pending: 1024, max_in_flight: 4096, max_retries: 64 }',
+  slow_start: '{ min_ratio: 0.1, converged_factor: 1.5, min_calls: 20, max: 1m }',
+  locality: '{ own: here, spill_below: 0.7 }',
+  budget: '{ ratio: 0.2, per_second: 3 }',
+  pool: '{ ping_interval: 2s, ping_timeout: 1s }',
+};
+
+const DETECTORS = {
+  success_ratio: '{ mode: enforce, below: 0.8, min_calls: 5 }',
+  success_rate: '{ mode: enforce, factor: 1.9, min_peers: 5, min_calls: 100 }',
+  failure_ratio: '{ mode: observe, above: 0.85, min_peers: 2, min_calls: 50 }',
+  latency: '{ mode: enforce, factor: 3, min_calls: 20 }',
+  invalid_output: '{ mode: enforce, above: 0.5, min_samples: 20, sample_ratio: 0.05 }',
+};
+
+const PROCESS_BLOCKS = {
+  access_log: '{ path: calls.log, sample: 0.01 }',
+  fault_injection: 'true',
+};
+
+const QUEUE_BLOCKS = {
+  adaptive: '{ min: 2, max: 512 }',
+  priority: '{ key: x-priority, classes: [interactive, ordinary, batch], otherwise: ordinary }',
+  fair: 'true',
+};
+
+const RATE_LIMITS = 'rate_limits';
+
+/** Names of what can be left out, one at a time. */
+export const BLOCKS: readonly string[] = [
+  ...[ROUTE_BLOCKS, UPSTREAM_BLOCKS, DETECTORS, PROCESS_BLOCKS, QUEUE_BLOCKS].flatMap(Object.keys),
+  RATE_LIMITS,
+];
+
+/** The blocks one to a line, `without` left out. */
+function written(blocks: Readonly<Record<string, string>>, indent: number, without: string): string {
+  const lines = Object.entries(blocks).filter(([name]) => name !== without);
+  return lines.map(([name, value]) => `\n${' '.repeat(indent)}${name}: ${value}`).join('');
+}
 
 function routes(unary: string): string {
   return `
@@ -52,22 +94,13 @@ function routes(unary: string): string {
 }
 
 /** What an upstream has beside its routes. */
-const ALL_UPSTREAM = `
-      balance: { kind: least-loaded }
-      health: { kind: ping, interval: 1s }
-      breaker: { max_connections: 64, max_pending: 1024, max_in_flight: 4096, max_retries: 64 }
-      slow_start: { min_ratio: 0.1, converged_factor: 1.5, min_calls: 20, max: 1m }
-      locality: { own: here, spill_below: 0.7 }
-      budget: { ratio: 0.2, per_second: 3 }
-      pool: { ping_interval: 2s, ping_timeout: 1s }
+function upstreamBlocks(without: string): string {
+  return `
+      balance: { kind: least-loaded }${written(UPSTREAM_BLOCKS, 6, without)}
       ejection:
         mode: enforce
-        detectors:
-          success_ratio: { mode: enforce, below: 0.8, min_calls: 5 }
-          success_rate: { mode: enforce, factor: 1.9, min_peers: 5, min_calls: 100 }
-          failure_ratio: { mode: observe, above: 0.85, min_peers: 2, min_calls: 50 }
-          latency: { mode: enforce, factor: 3, min_calls: 20 }
-          invalid_output: { mode: enforce, above: 0.5, min_samples: 20, sample_ratio: 0.05 }`;
+        detectors:${written({ consecutive: '{ mode: enforce }', ...DETECTORS }, 10, without)}`;
+}
 
 function upstream(
   name: string,
@@ -94,32 +127,31 @@ outbound:
   upstreams:${upstream('echo', port, `"127.0.0.1:${endpoint}"`, tls, rest)}
 `;
   }
+  const but = decisions.everythingBut;
   const here = (to: number): string => `{ address: "127.0.0.1:${to}", locality: here }`;
-  return `
-access_log: { path: calls.log, sample: 0.01 }
-fault_injection: true
+  const all = upstreamBlocks(but);
+  const unary = PLAIN_UNARY + written(ROUTE_BLOCKS, 10, but);
+  return `${written(PROCESS_BLOCKS, 0, but)}
 outbound:
-  upstreams:${upstream('echo', port, here(endpoint), tls, ALL_UPSTREAM + routes(ALL_UNARY))}
-${upstream('canary', spare[0], here(aside), 'plaintext', ALL_UPSTREAM + routes(PLAIN_UNARY))}
+  upstreams:${upstream('echo', port, here(endpoint), tls, all + routes(unary))}
+${upstream('canary', spare[0], here(aside), 'plaintext', all + routes(PLAIN_UNARY))}
 ${upstream('shadow', spare[1], here(aside), 'plaintext', routes(PLAIN_UNARY))}
 `;
 }
 
 export function inboundBlocks(port: number, local: number, decisions: Decisions): string {
   const isPlain = decisions === 'plain';
+  const but = isPlain ? '' : decisions.everythingBut;
   const queue = isPlain
     ? '{ concurrency: 256, max_waiting: 1024 }'
     : `
     concurrency: 256
-    max_waiting: 1024
-    adaptive: { min: 2, max: 512 }
-    priority: { key: x-priority, classes: [interactive, ordinary, batch], otherwise: ordinary }
-    fair: true`;
+    max_waiting: 1024${written(QUEUE_BLOCKS, 4, but)}`;
   const limits = `
   rate_limits:
     - { callers: [batch], per_second: 100 }
     - { callers: ["*"], methods: ["${PATHS.unary}"], per_second: 1000000, burst: 1000000 }`;
-  return `${isPlain ? '' : 'access_log: { path: calls.log, sample: 0.01 }\nfault_injection: true'}
+  return `${isPlain ? '' : written(PROCESS_BLOCKS, 0, but)}
 inbound:
   listen: 127.0.0.1:${port}
   mtls: strict
@@ -127,7 +159,7 @@ inbound:
   default_intention: deny
   intentions:
     - { from: caller, to: echo, action: allow }
-  queue: ${queue}${isPlain ? '' : limits}
+  queue: ${queue}${isPlain || but === RATE_LIMITS ? '' : limits}
   routes:
     - { methods: ["${PATHS.unary}"], kind: unary }
     - { methods: ["${PATHS.stream}"], kind: streaming }

@@ -84,8 +84,12 @@ function subject(name: string, build: Build, version: string): Subject {
 }
 
 export function outrider(decisions: Decisions, flags: readonly string[] = []): Subject {
-  const name = decisions === 'plain' ? PLAIN : EVERYTHING;
-  return subject(name, { main: MAIN, decisions, flags }, gitRevision());
+  return subject(nameOf(decisions), { main: MAIN, decisions, flags }, gitRevision());
+}
+
+function nameOf(decisions: Decisions): string {
+  if (decisions === 'plain') return PLAIN;
+  return decisions.everythingBut === '' ? EVERYTHING : `${EVERYTHING}-but-${decisions.everythingBut}`;
 }
 
 /** The build in another clone of the repository. */
