@@ -73,7 +73,7 @@ const fallbackStep = withRules(
       max_bytes: option(size({ min: 64 * KIB, max: 16 * GIB }).optional(), {
         meaning: 'With `last-good`: answers kept in all; the oldest make room.',
         otherwise: '`16MiB` with `last-good`, refused with `upstream`',
-        why: 'A hundred thousand small answers, or a few hundred embeddings of images.',
+        why: 'Twenty thousand small answers, or a few hundred of tens of kilobytes.',
       }),
     },
     FALLBACK_EXPECTED,
