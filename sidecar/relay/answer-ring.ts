@@ -1,9 +1,10 @@
 /**
  * Answers by what was asked, in the order they came: new ones are written behind the last one, and the oldest make
- * room. All octets lie in large blocks that are written over, and what is known of an answer in objects that are used
+ * room; while those are young, only for what has been asked for before. All octets lie in large blocks that are written over, and what is known of an answer in objects that are used
  * again, so that keeping the answer of every call leaves nothing to collect.
  */
 
+import { SeenOnce } from '../core/seen-once.js';
 import { ENTRY_OVERHEAD } from '../http2/hpack/field.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import type { Pieces } from './pieces.js';
@@ -70,12 +71,18 @@ export class AnswerRing {
   private entries = 0;
   private number = 0;
   private free: Entry | null = null;
+  private readonly asked: SeenOnce;
 
-  constructor(readonly maxBytes: number) {
+  /** @param youngMs how old an answer may be without going first. */
+  constructor(
+    readonly maxBytes: number,
+    readonly youngMs: number,
+  ) {
     this.maxEntries = Math.floor((maxBytes * SHARE_OF_ENTRIES) / ENTRY_BYTES);
     const octets = maxBytes - this.maxEntries * ENTRY_BYTES;
     this.blockBytes = Math.min(BLOCK_BYTES, octets);
     this.capacity = octets - (octets % this.blockBytes);
+    this.asked = new SeenOnce(this.maxEntries);
     const wanted = Math.max(2, this.maxEntries);
     this.buckets = new Array<Entry | null>(2 ** (31 - Math.clz32(wanted))).fill(null);
   }
@@ -103,6 +110,7 @@ export class AnswerRing {
       this.drop(before);
     }
     if (room > this.blockBytes || this.maxEntries === 0) return;
+    if (before === undefined && !this.isWelcome(key, room, nowMs)) return;
     const entry = this.append(octets, room);
     entry.text = key.text;
     entry.hash = key.hash;
@@ -132,6 +140,13 @@ export class AnswerRing {
   /** It is not among those that go soon. */
   private isYoung({ position, number }: Entry): boolean {
     return this.head - position <= this.capacity / 2 && this.number - number <= this.maxEntries / 2;
+  }
+
+  /** What is asked for once, when all is full, would only drive out what may be asked for again. */
+  private isWelcome({ hash }: RequestKey, room: number, nowMs: number): boolean {
+    const { oldest } = this;
+    if (oldest === null || !oldest.isLive || !this.isInTheWay(oldest, room)) return true;
+    return this.asked.again(hash) || nowMs - oldest.atMs > this.youngMs;
   }
 
   /** Room for `octets` side by side, and for `room` in all. */

@@ -18,7 +18,7 @@ export class LastGood {
   private readonly key = new RequestKey();
 
   constructor(private limits: LastGoodLimits) {
-    this.ring = new AnswerRing(limits.maxBytes);
+    this.ring = ringOf(limits);
   }
 
   get size(): number {
@@ -31,8 +31,9 @@ export class LastGood {
 
   /** With other bounds it begins anew. */
   configure(limits: LastGoodLimits): void {
+    const { maxAgeMs, maxBytes } = this.limits;
     this.limits = limits;
-    if (limits.maxBytes !== this.ring.maxBytes) this.ring = new AnswerRing(limits.maxBytes);
+    if (limits.maxBytes !== maxBytes || limits.maxAgeMs !== maxAgeMs) this.ring = ringOf(limits);
   }
 
   /** Keeps a copy of what the attempt has of its answer, which must be all of it. */
@@ -53,4 +54,9 @@ export class LastGood {
     }
     return { head: entry.head!, trailers: entry.trailers!, body: entry.body };
   }
+}
+
+/** Past half of its life an answer makes room for any other. */
+function ringOf({ maxAgeMs, maxBytes }: LastGoodLimits): AnswerRing {
+  return new AnswerRing(maxBytes, maxAgeMs / 2);
 }

@@ -77,15 +77,26 @@ describe('the last good answers', () => {
     assert.deepEqual(cache.find(asked('key'), 1)?.body, octets(100, 9));
   });
 
-  it('forgets what is too old, and the oldest when there is no room', () => {
+  it('forgets what is too old, and the oldest for what is asked for again', () => {
     // Room for four entries, and for many more octets than those have.
     const cache = new LastGood({ maxAgeMs: 1000, maxBytes: 16 * ENTRY_BYTES });
     for (const [i, key] of ['a', 'b', 'c', 'd', 'e'].entries()) cache.store(asked(key), answer(octets(8)), i);
+    assert.equal(cache.find(asked('e'), 5), undefined, 'asked once, it drives out nobody');
+    cache.store(asked('e'), answer(octets(8)), 5);
     assert.equal(cache.find(asked('a'), 5), undefined);
     for (const key of ['b', 'c', 'd', 'e']) assert.notEqual(cache.find(asked(key), 5), undefined, key);
     assert.equal(cache.bytes, 4 * (ENTRY_BYTES + PATH.length + 1 + 8));
     assert.equal(cache.find(asked('b'), 1002), undefined);
     assert.equal(cache.size, 3);
+  });
+
+  it('keeps the newest of all once those that it has are past half of their life', () => {
+    const cache = new LastGood({ maxAgeMs: 1000, maxBytes: 16 * ENTRY_BYTES });
+    for (let i = 0; i < 4; i++) cache.store(asked(`old ${i}`), answer(octets(8)), 0);
+    cache.store(asked('early'), answer(octets(8)), 500);
+    cache.store(asked('late'), answer(octets(8)), 501);
+    assert.equal(cache.find(asked('early'), 501), undefined);
+    assert.notEqual(cache.find(asked('late'), 501), undefined);
   });
 
   it('keeps what is answered again and again, though others come and go', () => {
@@ -98,15 +109,19 @@ describe('the last good answers', () => {
     }
   });
 
-  it('begins anew with another size, and keeps what it has with the same', () => {
+  it('begins anew with other bounds, and keeps what it has with the same', () => {
     const cache = new LastGood({ maxAgeMs: 1000, maxBytes: MIB });
     cache.store(asked('key'), answer(octets(8)), 0);
-    cache.configure({ maxAgeMs: 500, maxBytes: MIB });
+    cache.configure({ maxAgeMs: 1000, maxBytes: MIB });
     assert.notEqual(cache.find(asked('key'), 1), undefined);
-    assert.equal(cache.find(asked('key'), 501), undefined);
-    cache.store(asked('key'), answer(octets(8)), 502);
-    cache.configure({ maxAgeMs: 500, maxBytes: 2 * MIB });
-    assert.deepEqual([cache.size, cache.bytes], [0, 0]);
+    for (const other of [
+      { maxAgeMs: 1000, maxBytes: 2 * MIB },
+      { maxAgeMs: 500, maxBytes: 2 * MIB },
+    ]) {
+      cache.store(asked('key'), answer(octets(8)), 2);
+      cache.configure(other);
+      assert.deepEqual([cache.size, cache.bytes], [0, 0]);
+    }
   });
 
   it('keeps no answer that is larger than all of its room, and forgets the older one', () => {

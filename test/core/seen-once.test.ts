@@ -1,0 +1,34 @@
+import assert from 'node:assert/strict';
+import { SeenOnce } from '../../sidecar/core/seen-once.js';
+
+/** Bits all over. */
+const hashOf = (i: number): number => Math.imul(i + 1, 0x9e3779b1);
+
+describe('what was seen before', () => {
+  it('is known the second time', () => {
+    const seen = new SeenOnce(1000);
+    for (let i = 0; i < 1000; i++) {
+      seen.again(hashOf(i));
+      assert.equal(seen.again(hashOf(i)), true);
+    }
+  });
+
+  it('is seldom taken for something else', () => {
+    const seen = new SeenOnce(1000);
+    let wrong = 0;
+    for (let i = 0; i < 1000; i++) if (seen.again(hashOf(i))) wrong++;
+    assert.ok(wrong < 250, String(wrong));
+  });
+
+  it('is forgotten in time', () => {
+    const seen = new SeenOnce(100);
+    seen.again(hashOf(0));
+    for (let i = 1; i < 1000; i++) seen.again(hashOf(i));
+    assert.equal(seen.again(hashOf(0)), false);
+  });
+
+  it('is told apart however few there are', () => {
+    const seen = new SeenOnce(0);
+    assert.deepEqual([seen.again(1 << 30), seen.again(1 << 31), seen.again(1 << 30)], [false, false, true]);
+  });
+});
