@@ -22,9 +22,10 @@ describe('what was seen before', () => {
 
   it('is forgotten in time', () => {
     const seen = new SeenOnce(100);
-    seen.again(hashOf(0));
-    for (let i = 1; i < 1000; i++) seen.again(hashOf(i));
-    assert.equal(seen.again(hashOf(0)), false);
+    for (let i = 0; i < 1000; i++) seen.again(hashOf(i));
+    let known = 0;
+    for (let i = 0; i < 20; i++) if (seen.again(hashOf(i))) known++;
+    assert.ok(known < 10, String(known));
   });
 
   it('is told apart however few there are', () => {
