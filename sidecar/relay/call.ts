@@ -42,11 +42,11 @@ export interface Story {
   /** `call.resumeMs` has come: what was put off goes on. */
   onResume(call: Call): void;
   onAttemptTimeout(call: Call, attempt: Attempt): void;
-  /** The other copy of the call answered first; this one has been stopped. Only for who sends copies. */
-  onLost?(call: Call, attempt: Attempt): void;
+  /** An attempt has been stopped, for whatever reason: `attempt.ended` says why. Only for who has to know what became of each. */
+  onStopped?(call: Call, attempt: Attempt): void;
   onDeadline(call: Call): void;
   onIdle(call: Call): void;
-  /** The caller went away; the attempt has been stopped. */
+  /** The caller went away. */
   onCancelled(call: Call): void;
   /** The call is over with this gRPC status. */
   onFinish(call: Call, status: number): void;
@@ -203,19 +203,27 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
     return true;
   }
 
-  /** One of two copies answers: the other one is stopped. */
-  private prevail(winner: Attempt, rival: Rival): void {
+  /** One of two copies answers, well or not: the other one is stopped. */
+  prevail(winner: Attempt): void {
+    const { rival } = this;
+    if (rival === null) return;
     const loser = rival.attempt === winner ? this.attempt! : rival.attempt;
     this.leaveTo(loser);
-    loser.abort(Ended.superseded);
-    if (this.relay.recorder !== null) loser.endedMs = this.relay.nowMs;
-    this.story.onLost?.(this, loser);
+    this.halt(loser, Ended.superseded);
   }
 
-  /** Whatever runs is stopped; the story is not told. */
+  /** Whatever runs is stopped. */
   stop(ended: Ended): void {
-    if (this.attempt !== null) this.attempt.abort(ended);
-    if (this.rival !== null) this.rival.attempt.abort(ended);
+    if (this.attempt !== null) this.halt(this.attempt, ended);
+    if (this.rival !== null) this.halt(this.rival.attempt, ended);
+  }
+
+  /** The one way to stop an attempt, so that the story hears of the end of each that it began. */
+  private halt(attempt: Attempt, ended: Ended): void {
+    if (attempt.isOver) return;
+    attempt.abort(ended);
+    if (this.relay.recorder !== null) attempt.endedMs = this.relay.nowMs;
+    this.story.onStopped?.(this, attempt);
   }
 
   private remember(attempt: Attempt): void {
@@ -303,7 +311,7 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
 
   /** The answer begins to flow: from here on this attempt is the call's. */
   commit(attempt: Attempt): void {
-    if (this.rival !== null) this.prevail(attempt, this.rival);
+    if (this.rival !== null) this.prevail(attempt);
     this.isCommitted = true;
     this.forgetReplay();
     const head = attempt.head!;
@@ -331,7 +339,7 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
   finishWith(attempt: Attempt): void {
     const trailers = attempt.trailers;
     if (trailers === null || this.isFinished) return;
-    if (this.rival !== null) this.prevail(attempt, this.rival);
+    if (this.rival !== null) this.prevail(attempt);
     const list = this.plan.stripsResponse ? stripResponse(trailers.stable) : trailers.stable;
     const extras = this.plan.stripsResponse ? stripExtras(trailers.extras) : trailers.extras;
     if (attempt.isTrailersOnly) {
