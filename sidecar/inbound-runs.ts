@@ -3,7 +3,7 @@
 import { Ended } from './core/outcome.js';
 import { Status } from './core/status.js';
 import { factsOf } from './http2/facts.js';
-import { type InboundCall, isInference, type Ticket } from './inbound-call.js';
+import { type InboundCall, isInference, isOneInference, type Ticket } from './inbound-call.js';
 
 /** What the local model's runs say about it, for whoever watches over it. Times are monotonic ms. */
 export interface ModelEvidence {
@@ -35,12 +35,13 @@ export class InboundRuns {
   }
 
   /** The model has said how its call ended. */
-  answered({ attempt, block }: InboundCall, nowMs: number): void {
+  answered(call: InboundCall, nowMs: number): void {
+    const { attempt } = call;
     if (attempt === null || attempt.ended !== Ended.trailers) return;
     this.completed++;
     this.lastCompletionMs = nowMs;
-    this.learn(nowMs - attempt.startMs);
-    if (attempt.status === Status.OK && isInference(factsOf(block).path)) this.succeeded++;
+    if (isOneInference(call)) this.learn(nowMs - attempt.startMs);
+    if (attempt.status === Status.OK && isInference(factsOf(call.block).path)) this.succeeded++;
   }
 
   evidence(started: number): ModelEvidence {
