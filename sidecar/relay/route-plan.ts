@@ -41,6 +41,8 @@ export interface RoutesOptions {
   readonly service: string;
   readonly replayBytes: number;
   readonly stripsResponse: boolean;
+  /** Of streams; absent: nobody asks. */
+  readonly quietAfterMs?: number;
 }
 
 /** Waits between attempts that the registry asked for, ms: as everywhere else by default. */
@@ -167,6 +169,7 @@ function planOf(config: RouteConfig, options: RoutesOptions, isOnce = false): Ro
     isOnce,
     holdsResponse: config.kind === 'unary',
     idleTimeoutMs: config.idleTimeoutMs,
+    quietAfterMs: config.kind === 'unary' ? 0 : (options.quietAfterMs ?? 0),
     replayBytes: options.replayBytes,
     stripsResponse: options.stripsResponse,
   };
