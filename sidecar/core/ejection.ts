@@ -20,8 +20,11 @@ export interface EjectionSettings {
 export const EjectionState = { admitted: 0, ejected: 1, probing: 2 } as const;
 export type EjectionState = (typeof EjectionState)[keyof typeof EjectionState];
 
-/** What the evidence of a fault is worth. `doubtful`: it rests on elapsed time, and our own event loop stood still meanwhile. */
-export const Evidence = { sound: 0, doubtful: 1 } as const;
+/**
+ * What the end of an attempt is worth. `doubtful`: it rests on elapsed time, and our own event loop stood still meanwhile.
+ * `slow`: nothing is known but that another copy of the call was faster.
+ */
+export const Evidence = { sound: 0, doubtful: 1, slow: 2 } as const;
 export type Evidence = (typeof Evidence)[keyof typeof Evidence];
 
 /** What came of one recorded outcome. From `observed` on: the detector tripped, and nothing was ejected, for this reason. */

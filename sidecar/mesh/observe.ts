@@ -43,7 +43,8 @@ export function observe(call: OutboundCall, attempt: OutboundAttempt, relay: Rel
     relay.hasStalled();
   if (!doubtful) learn(endpoint.latency, outcome, elapsed, endpoint.usualMs, now, call.plan.holdsResponse);
   if (!doubtful && outcome === Outcome.fault) endpoint.lastFault = describe(attempt);
-  const evidence = doubtful ? Evidence.doubtful : Evidence.sound;
+  const isOvertaken = attempt.ended === Ended.superseded;
+  const evidence = doubtful ? Evidence.doubtful : isOvertaken ? Evidence.slow : Evidence.sound;
   const { ejection, ejections } = endpoint;
   const verdict =
     outcome === Outcome.fault && saysDown(call, attempt)

@@ -176,19 +176,28 @@ describe('EjectionPool, the way back', () => {
     assert.equal(fail(pool, member, 30_000, 4), Verdict.nothing);
   });
 
-  for (const [outcome, waitMs] of [
-    ['neutral', 0],
-    ['cancelled', 0],
-    ['refusal', 1_000],
-    ['overload', 1_000],
+  for (const [outcome, lastedMs, evidence, waitMs] of [
+    ['neutral', 0, 'sound', 0],
+    ['neutral', 2_000, 'sound', 0],
+    ['cancelled', 0, 'sound', 0],
+    ['cancelled', 99, 'sound', 0],
+    ['cancelled', 100, 'sound', 1_000],
+    ['cancelled', 100, 'doubtful', 0],
+    ['cancelled', 2, 'slow', 1_000],
+    ['refusal', 0, 'sound', 1_000],
+    ['overload', 0, 'sound', 1_000],
   ] as const) {
-    it(`${outcome} proves nothing: the next probe goes ${waitMs} ms later`, () => {
+    const what = `${outcome} after ${lastedMs} ms (${evidence})`;
+    it(`${what} proves nothing: the next probe goes ${waitMs} ms later`, () => {
       const { pool, member } = setUp(3);
       fail(pool, member, 0);
-      assert.equal(probe(pool, member, Outcome[outcome], 30_000), Verdict.nothing);
+      const endMs = 30_000 + lastedMs;
+      assert.equal(pool.takeProbe(30_000), member);
+      const verdict = pool.record(member, Outcome[outcome], 30_000, endMs, member.probe, Evidence[evidence]);
+      assert.equal(verdict, Verdict.nothing);
       assert.equal(member.count, 1);
-      if (waitMs > 0) assert.equal(pool.takeProbe(30_000 + waitMs - 1), undefined);
-      assert.equal(probe(pool, member, Outcome.success, 30_000 + waitMs), Verdict.readmitted);
+      if (waitMs > 0) assert.equal(pool.takeProbe(endMs + waitMs - 1), undefined);
+      assert.equal(probe(pool, member, Outcome.success, endMs + waitMs), Verdict.readmitted);
     });
   }
 
