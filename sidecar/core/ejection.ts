@@ -49,7 +49,7 @@ export class Ejection extends Traces {
   isAvailable = true;
   /** When the present state began. Outcomes of attempts that began before it are history and not counted. */
   sinceMs = Number.NEGATIVE_INFINITY;
-  /** While ejected: when a probe may go. */
+  /** While ejected: when a probe may go. While probing: when another one may. */
   untilMs = 0;
   consecutiveFaults = 0;
   /** Ejections in memory: the next lasts `baseMs` × (this + 1). Falls by one per `baseMs` of clean time. */

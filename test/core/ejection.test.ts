@@ -224,6 +224,29 @@ describe('EjectionPool, the way back', () => {
     assert.equal(member.consecutiveFaults, 0);
   });
 
+  it('a probe that lasts longer than it may is another call’s, and its end counts no longer', () => {
+    const { pool, member } = setUp(3);
+    fail(pool, member, 0);
+    assert.equal(pool.takeProbe(30_000, 60_000), member);
+    const { probe: first } = member;
+    assert.deepEqual([pool.isProbeDue(59_999), pool.takeProbe(59_999)], [false, undefined]);
+    assert.deepEqual([pool.isProbeDue(60_000), pool.takeProbe(60_000)], [true, member]);
+    const end = (probe: number): Verdict =>
+      pool.record(member, Outcome.success, 30_000, 60_010, probe, Evidence.sound);
+    assert.equal(end(first), Verdict.nothing);
+    assert.equal(member.state, EjectionState.probing);
+    assert.equal(end(member.probe), Verdict.readmitted);
+  });
+
+  it('to ask whether one is due takes none', () => {
+    const { pool, member } = setUp(3);
+    fail(pool, member, 0);
+    for (let i = 0; i < 3; i += 1)
+      assert.deepEqual([pool.isProbeDue(29_999), pool.isProbeDue(30_000)], [false, true]);
+    assert.equal(pool.takeProbe(30_000), member);
+    assert.equal(pool.isProbeDue(1e9), false);
+  });
+
   it('a probe that ends after another way back is not taken for a later probe', () => {
     const { pool, member } = setUp(3);
     fail(pool, member, 0);
