@@ -19,6 +19,7 @@ import type { Timers } from '../runtime/timers.js';
 import { WheelEntry } from '../runtime/timing-wheel.js';
 import { type Member, Prober, type ProberTies } from './prober.js';
 import { askByConnecting, askByPing, HealthCalls, type Hear, type Question } from './prober-questions.js';
+import { Recoveries } from './recovery.js';
 
 /** Checks begun in one turn, and how long until the next. */
 const AT_ONCE = 8;
@@ -45,12 +46,14 @@ export class EndpointHealth extends WheelEntry {
   private readonly calls = new Map<Prober, HealthCalls>();
   private readonly loopWatch: LoopWatch;
   private readonly ties: ProberTies;
+  private readonly recoveries: Recoveries;
   private queue: Prober[] = [];
   private begun = 0;
 
   constructor(private readonly options: EndpointHealthOptions) {
     super();
     const { relay, timers } = options;
+    this.recoveries = new Recoveries(relay);
     this.loopWatch = new LoopWatch(relay.clock, timers, {
       isBusy: () => [...this.probers.values()].some(({ isAsking }) => isAsking),
     });
@@ -82,6 +85,7 @@ export class EndpointHealth extends WheelEntry {
   stop(): void {
     this.configs.clear();
     for (const upstream of [...this.joined.keys()]) this.leaveAll(upstream);
+    this.recoveries.stop();
     this.queue = [];
     this.options.relay.wheel.cancel(this);
     this.loopWatch.rest();
@@ -91,6 +95,7 @@ export class EndpointHealth extends WheelEntry {
   private look(upstream: Upstream): void {
     if (this.joined.size > 0) this.leaveRetired();
     const config = this.configs.get(upstream.name);
+    if (config !== undefined && !upstream.isRetired) this.recoveries.look(upstream, config);
     if (config?.health === undefined || upstream.isRetired) return this.leaveAll(upstream);
     let joined = this.joined.get(upstream);
     if (joined === undefined) {
@@ -184,7 +189,8 @@ export class EndpointHealth extends WheelEntry {
       const { pool } = endpoint;
       if (!pool.isConnected) continue;
       const calls = this.calls.get(prober);
-      const question = calls === undefined ? askByPing(pool, now, hear) : calls.ask(pool, now, hear);
+      const question =
+        calls === undefined ? askByPing(pool, now, hear) : calls.ask(pool, now, prober.timeoutMs, hear);
       if (question !== undefined) return question;
     }
     return undefined;
@@ -197,12 +203,14 @@ export class EndpointHealth extends WheelEntry {
     const checks: Sample[] = [];
     const healthy: Sample[] = [];
     const seconds: Sample[] = [];
+    const timeouts: Sample[] = [];
     for (const prober of this.probers.values()) {
       for (const upstream of new Set(prober.members.map((member) => member.upstream.name))) {
         const labels = { upstream, endpoint: prober.members[0]!.endpoint.label };
         for (const [result, value] of Object.entries(prober.counts))
           checks.push({ labels: { ...labels, result }, value });
         healthy.push({ labels, value: prober.health.isHealthy ? 1 : 0 });
+        if (prober.timeoutMs > 0) timeouts.push({ labels, value: prober.timeoutMs / 1000 });
         if (prober.answerMs > 0) seconds.push({ labels, value: prober.answerMs / 1000 });
       }
     }
@@ -214,6 +222,11 @@ export class EndpointHealth extends WheelEntry {
       ),
       gauge('outrider_endpoint_healthy', '0 while the health check speaks against the endpoint.', healthy),
       gauge('outrider_health_check_seconds', 'How long the last answer to a check took.', seconds),
+      gauge(
+        'outrider_health_check_timeout_seconds',
+        'How long the last answer to a check was waited for at most.',
+        timeouts,
+      ),
     ];
   }
 }

@@ -9,10 +9,8 @@ import { Lead } from '../core/fallback.js';
 import { Outcome } from '../core/outcome.js';
 import { Reasons } from '../core/reason.js';
 import { Status, statusName } from '../core/status.js';
-import { factsOf } from '../http2/facts.js';
 import { NEVER, type Story } from '../relay/call.js';
 import { metadataValue } from '../relay/forward.js';
-import { requestKey } from '../relay/last-good.js';
 import {
   Detour,
   type DetourHome,
@@ -74,7 +72,7 @@ export class Detours implements DetourHome {
     const { lastGood } = call.care!;
     this.succeeded(call);
     if (lastGood !== null && attempt.status === Status.OK && call.requestEnded && call.isWhole)
-      lastGood.store(keyOf(call), attempt, this.now());
+      lastGood.store(call, attempt, this.now());
   }
 
   /** The primary answered. */
@@ -154,7 +152,7 @@ export class Detours implements DetourHome {
       call.resumeAt(NEVER);
       return true;
     }
-    const answer = lastGood.find(keyOf(call), this.now());
+    const answer = lastGood.find(call, this.now());
     if (answer === undefined) return false;
     this.marks(call, detour, 'last-good');
     call.answerWith(answer);
@@ -197,12 +195,6 @@ export class Detours implements DetourHome {
     if (!detour.isJudged) detour.care.wayBack.undecided(detour.lead);
     if (call.degraded !== '' && status === 0) detour.care.answered(detour.from, detour.why);
   }
-}
-
-/** What the answer to a call is kept by. */
-function keyOf(call: OutboundCall): string {
-  const block = call.original;
-  return requestKey(factsOf(block).path, block, call.kept);
 }
 
 function isDeclined(call: OutboundCall): boolean {

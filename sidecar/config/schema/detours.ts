@@ -71,9 +71,10 @@ const fallbackStep = withRules(
         why: 'As long as an ordinary incident, shorter than the life of most answers.',
       }),
       max_bytes: option(size({ min: 64 * KIB, max: 16 * GIB }).optional(), {
-        meaning: 'With `last-good`: answers kept in all; the oldest make room.',
+        meaning:
+          'With `last-good`: answers kept in all. When there is no room, an answer to what was asked for before takes the place of the oldest; one past half of `max_age` makes room for any.',
         otherwise: '`16MiB` with `last-good`, refused with `upstream`',
-        why: 'A hundred thousand small answers, or a few hundred embeddings of images.',
+        why: 'Twenty thousand small answers, or a few hundred of tens of kilobytes.',
       }),
     },
     FALLBACK_EXPECTED,
