@@ -43,7 +43,8 @@ export function observe(call: OutboundCall, attempt: OutboundAttempt, relay: Rel
     relay.hasStalled();
   if (!doubtful) learn(endpoint.latency, outcome, elapsed, endpoint.usualMs, now, call.plan.holdsResponse);
   if (!doubtful && outcome === Outcome.fault) endpoint.lastFault = describe(attempt);
-  const evidence = doubtful ? Evidence.doubtful : Evidence.sound;
+  const isOvertaken = attempt.ended === Ended.superseded;
+  const evidence = doubtful ? Evidence.doubtful : isOvertaken ? Evidence.slow : Evidence.sound;
   const { ejection, ejections } = endpoint;
   const verdict =
     outcome === Outcome.fault && saysDown(call, attempt)
@@ -109,14 +110,6 @@ function outcomesFor(call: OutboundCall, attempt: OutboundAttempt): OutcomeTable
   const { status, trailers } = attempt;
   if (outcomes === USUAL_OUTCOMES || status === Status.OK || trailers === null) return USUAL_OUTCOMES;
   return sidecarsReason(call, attempt) === undefined ? outcomes : USUAL_OUTCOMES;
-}
-
-/** The same for all attempts of a call that has been stopped; the outcome of the one that began first. */
-export function observeStopped(call: OutboundCall, relay: Relay): Outcome {
-  const { attempt, rival } = call;
-  const outcome = attempt === null ? Outcome.neutral : observe(call, attempt as OutboundAttempt, relay);
-  if (rival !== null) observe(call, rival.attempt as OutboundAttempt, relay);
-  return outcome;
 }
 
 function describe(attempt: Attempt): string {
