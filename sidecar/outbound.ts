@@ -24,7 +24,7 @@ import { copyDueMs, leaveToOther, noteLoss, noteSuccess, takeCopy } from './mesh
 import { Detours, type Primary, type Refuge } from './mesh/detours.js';
 import { Direction } from './mesh/direction.js';
 import type { Endpoint } from './mesh/endpoint.js';
-import { observe, observeStopped } from './mesh/observe.js';
+import { observe } from './mesh/observe.js';
 import { type Failure, OutboundAttempt, OutboundCall } from './mesh/outbound-call.js';
 import { retryFacts } from './mesh/retry-facts.js';
 import { RouteCares } from './mesh/route-care.js';
@@ -276,6 +276,7 @@ export class Outbound implements Primary, Refuge, Shaped {
     }
     if (call.rival !== null) {
       if (leaveToOther(call, attempt, outcome, this.relay.nowMs)) return;
+      call.prevail(attempt);
       return this.fail(call, this.failureOf(call, attempt), outcome);
     }
     const isUnarmed = attempt.ended === Ended.connectError && !call.upstream.isArmed;
@@ -320,10 +321,9 @@ export class Outbound implements Primary, Refuge, Shaped {
     if (care.chain.length > 0) this.detours.answered(call, attempt);
   }
 
-  /** The other copy answered first. */
-  onLost(call: OutboundCall, loser: OutboundAttempt): void {
-    observe(call, loser, this.relay);
-    noteLoss(call, loser, this.relay.nowMs);
+  onStopped(call: OutboundCall, attempt: OutboundAttempt): void {
+    observe(call, attempt, this.relay);
+    if (attempt.ended === Ended.superseded) noteLoss(call, attempt, this.relay.nowMs);
   }
 
   /** There is none, or nobody has said yet which there are. */
@@ -385,9 +385,9 @@ export class Outbound implements Primary, Refuge, Shaped {
   }
 
   onDeadline(call: OutboundCall): void {
-    const outcome = observeStopped(call, this.relay);
-    if (outcome === Outcome.fault && call.care !== null && call.care.chain.length > 0)
-      this.detours.failed(call);
+    const attempt = call.attempt as OutboundAttempt | null;
+    const isFault = attempt?.ended === Ended.deadline && attempt.outcome === Outcome.fault;
+    if (isFault && call.care !== null && call.care.chain.length > 0) this.detours.failed(call);
     call.degraded = '';
     const limitMs = Math.round(call.deadlineMs - call.startMs);
     const message = reasonMessage(Reasons.deadlineExceeded, { limitMs });
@@ -401,7 +401,6 @@ export class Outbound implements Primary, Refuge, Shaped {
 
   onIdle(call: OutboundCall): void {
     call.stop(Ended.deadline);
-    observeStopped(call, this.relay);
     this.bounds.leave(call);
     call.degraded = '';
     call.answer(
@@ -411,7 +410,6 @@ export class Outbound implements Primary, Refuge, Shaped {
   }
 
   onCancelled(call: OutboundCall): void {
-    observeStopped(call, this.relay);
     this.bounds.leave(call);
   }
 

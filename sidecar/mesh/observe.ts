@@ -111,14 +111,6 @@ function outcomesFor(call: OutboundCall, attempt: OutboundAttempt): OutcomeTable
   return sidecarsReason(call, attempt) === undefined ? outcomes : USUAL_OUTCOMES;
 }
 
-/** The same for all attempts of a call that has been stopped; the outcome of the one that began first. */
-export function observeStopped(call: OutboundCall, relay: Relay): Outcome {
-  const { attempt, rival } = call;
-  const outcome = attempt === null ? Outcome.neutral : observe(call, attempt as OutboundAttempt, relay);
-  if (rival !== null) observe(call, rival.attempt as OutboundAttempt, relay);
-  return outcome;
-}
-
 function describe(attempt: Attempt): string {
   if (attempt.ended === Ended.trailers) return `status ${attempt.status}`;
   const names = Object.entries(Ended).find(([, value]) => value === attempt.ended);

@@ -4,6 +4,8 @@
  */
 import assert from 'node:assert/strict';
 import type { RouteConfig } from '../../sidecar/config/model.js';
+import { EjectionState } from '../../sidecar/core/ejection.js';
+import type { Endpoint } from '../../sidecar/mesh/endpoint.js';
 import type { PeerStream } from '../relay/kit/scripted-peer.js';
 import {
   type App,
@@ -15,7 +17,7 @@ import {
   Stack,
   type UpstreamOptions,
 } from '../relay/kit/stack.js';
-import { ErrorCode } from '../support/h2-frames.js';
+import { ErrorCode, Flag } from '../support/h2-frames.js';
 
 const HEDGE = { percentile: 0.95, minDelayMs: 1, maxRatio: 0.5 };
 /** Usual latency, and when a copy is due: within a bucket of the percentile and a slot of the wheel. */
@@ -215,6 +217,37 @@ describe('Scenario: a late call is sent a second time', () => {
     stack.run();
     assert.deepEqual([stream.status, stream.trailer('grpc-message')], [3, 'bad shape']);
     assert.equal(first.resetCode, ErrorCode.cancel);
+  });
+
+  it('a word about the request that is not gRPC’s is the answer too, and both copies are accounted for', () => {
+    start();
+    const [stream, first, second] = hedged();
+    first.headers([
+      [':status', '403'],
+      ['content-type', 'text/html'],
+    ]);
+    stack.run();
+    assert.equal(stream.status, 7);
+    assert.equal(second.resetCode, ErrorCode.cancel);
+    assert.deepEqual([endpointOf(first).outcomes[2], endpointOf(second).outcomes[4]], [1, 1]);
+    stack.assertIdle();
+  });
+
+  it('a trial that is cut short by such a word may be repeated', () => {
+    start({}, {}, ['a', 'b', 'c']);
+    const isTrial = ({ ejection }: Endpoint) => ejection.state === EjectionState.probing;
+    out.upstream
+      .find('a:1')!
+      .ejections.recordDown(out.upstream.find('a:1')!.ejection, stack.clock.now(), stack.clock.now(), 0);
+    out.upstream.refresh();
+    stack.advance(2_000);
+    const [stream, first, second] = hedged();
+    assert.equal(isTrial(endpointOf(first)), true);
+    second.headers([[':status', '403']], Flag.endStream);
+    stack.run();
+    assert.equal(stream.status, 7);
+    assert.equal(isTrial(endpointOf(first)), false);
+    stack.assertIdle();
   });
 
   it('a copy’s word that the route would ask again for is a failure like others: the first one goes on', () => {
