@@ -133,7 +133,8 @@ export const outboundRoute = withRules(
       }),
       outcomes,
       retry: option(retry.optional(), {
-        meaning: 'Present: calls may be tried again, each time at another endpoint.',
+        meaning:
+          'Present: calls may be tried again, each time at another endpoint. Where there is no other, after the wait that the endpoint asks for with `grpc-retry-pushback-ms`, unless it is longer than the time left, or than 60 s for a call without a deadline.',
         otherwise: 'absent: one attempt',
         why: 'A retry multiplies load, so a route has to ask for it.',
       }),
