@@ -14,7 +14,7 @@ import { Consul } from './discovery/consul/consul.js';
 import { DEFAULT_LOCAL_SETTINGS } from './http2/settings.js';
 import type { ModelEvidence } from './inbound-runs.js';
 import { familiesOf } from './mesh/families.js';
-import { queueReport, reportOf } from './mesh/report.js';
+import { queueReport, reportsOf } from './mesh/report.js';
 import { faultFamilies, mirrorReports, shapingFamilies } from './mesh/shaping-families.js';
 import { FaultSwitch } from './mesh/shaping-faults.js';
 import { CallLog } from './parts/call-log.js';
@@ -321,7 +321,7 @@ class App implements Sidecar {
   endpoints(): ReturnType<SidecarView['endpoints']> {
     const now = this.deps.clock.now();
     return this.outbound.outbounds.flatMap(({ upstreams }) =>
-      upstreams.flatMap((upstream) => upstream.endpoints.map((each) => reportOf(upstream, each, now))),
+      upstreams.flatMap((upstream) => reportsOf(upstream, now)),
     );
   }
 

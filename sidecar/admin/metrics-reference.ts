@@ -60,6 +60,7 @@ const GROUPS: readonly Group[] = [
       outrider_panics_total: UPSTREAM,
       outrider_health_checks_total: ['upstream', 'endpoint', 'result'],
       outrider_health_check_seconds: ['upstream', 'endpoint'],
+      outrider_health_check_timeout_seconds: ['upstream', 'endpoint'],
     },
   },
   {

@@ -121,16 +121,17 @@ function endpoints(rows: readonly EndpointReport[]): string {
 }
 
 function endpointRow(row: EndpointReport, hasPriorities: boolean): string {
-  const { cluster, priority, share, successRatio, untilMs } = row;
+  const { cluster, priority, share, successRatio, latencyRatio, untilMs } = row;
   const upstream = cluster === undefined ? row.upstream : `${row.upstream} · ${cluster}`;
   const notes = [
     ...(untilMs === undefined ? [] : [`${Math.ceil(untilMs / 1000)} s to go`]),
     ...(share === undefined ? [] : [`${percent(share)} of its share`]),
     ...(successRatio === undefined ? [] : [`${percent(successRatio)} of late well`]),
   ];
+  const toPeers = latencyRatio === undefined ? '' : `, ${latencyRatio.toFixed(1)} × its peers`;
   const number = hasPriorities ? `<td class="n">${priority ?? 0}</td>` : '';
   return `<tr><td>${escapeHtml(upstream)}</td><td title="${escapeHtml(row.address)}">${escapeHtml(row.endpoint)}</td>${number}
-<td>${state(row.state)}${notes.map((note) => `, ${note}`).join('')}</td><td class="n">${row.inFlight}</td><td class="n">${row.ewmaMs.toFixed(1)} ms</td>
+<td>${state(row.state)}${notes.map((note) => `, ${note}`).join('')}</td><td class="n">${row.inFlight}</td><td class="n">${row.ewmaMs.toFixed(1)} ms${toPeers}</td>
 <td class="n">${row.attempts}</td><td class="n">${row.faults}</td><td class="n">${row.ejections}</td><td>${escapeHtml(row.why)}</td></tr>`;
 }
 

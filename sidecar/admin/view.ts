@@ -41,6 +41,12 @@ export interface EndpointReport {
   /** Calls that succeeded or failed in the last 10 s, and the share of successes among them; absent where nobody counts. */
   readonly recentCalls?: number;
   readonly successRatio?: number;
+  /**
+   * Its median latency over that of its peers, of requests of similar size: what the latency detector holds against its
+   * `factor`. Absent where that is off, where it or all of its peers have fewer than `min_calls` calls in the last 5 s to
+   * 10 s, and while it is ejected or warms up.
+   */
+  readonly latencyRatio?: number;
 }
 
 /** Copies of calls that go from one upstream to another. */

@@ -70,6 +70,7 @@ function endpointColumns(palette: Palette): Column<EndpointRow>[] {
     { title: 'share', cell: ({ share }) => percent(share), isOptional: true },
     { title: 'in flight', cell: ({ inFlight }) => String(inFlight) },
     { title: 'latency', cell: ({ ewmaMs }) => `${ewmaMs.toFixed(1)} ms` },
+    { title: 'to peers', cell: ({ latencyRatio }) => times(latencyRatio), isOptional: true },
     { title: 'success', cell: ({ successRatio }) => percent(successRatio), isOptional: true },
     { title: 'attempts', cell: ({ attempts }) => String(attempts) },
     { title: 'faults', cell: ({ faults }) => String(faults) },
@@ -140,6 +141,10 @@ function registryTable(reports: readonly StatusReport[], palette: Palette): stri
     ],
     palette,
   );
+}
+
+function times(ratio: number | undefined): string {
+  return ratio === undefined ? '' : `${ratio.toFixed(1)} ×`;
 }
 
 function percent(ratio: number | undefined): string {

@@ -117,7 +117,7 @@ function buildHealth(said: NonNullable<SaidUpstream['health']>): ActiveHealthCon
     kind: said.kind,
     service: said.service ?? '',
     intervalMs: said.interval,
-    timeoutMs: said.timeout,
+    ...present('timeoutMs', said.timeout),
     unhealthy: said.unhealthy,
     healthy: said.healthy,
   };

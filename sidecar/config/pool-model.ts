@@ -7,7 +7,8 @@ export interface ActiveHealthConfig {
   /** What `grpc` asks for: a model's name; empty: the server as a whole. */
   readonly service: string;
   readonly intervalMs: number; // 5 000, ± 10 %
-  readonly timeoutMs: number; // 1 000
+  /** Absent: 1 s, and with `grpc` as long as the model's calls make likely. */
+  readonly timeoutMs?: number;
   /** In a row. */
   readonly unhealthy: number; // 2
   readonly healthy: number; // 1

@@ -72,7 +72,7 @@ function spellHealth(health: ActiveHealthConfig): Record<string, unknown> {
     kind: health.kind,
     ...(health.kind === 'grpc' ? { service: health.service } : {}),
     interval: writeDuration(health.intervalMs),
-    timeout: writeDuration(health.timeoutMs),
+    ...present('timeout', health.timeoutMs === undefined ? undefined : writeDuration(health.timeoutMs)),
     unhealthy: health.unhealthy,
     healthy: health.healthy,
   };

@@ -48,7 +48,7 @@ export class Latencies {
   }
 }
 
-/** What speaks against one of those compared. */
+/** One endpoint beside its peers, at requests of one size. */
 export interface Slowness {
   readonly medianMs: number;
   readonly peersMs: number;
@@ -56,7 +56,7 @@ export interface Slowness {
 }
 
 /**
- * Compares all with each other; for each its slowness, or undefined: nothing against it. An endpoint is slow when it is
+ * Compares all with each other; for each what speaks against it, or undefined: nothing. An endpoint is slow when it is
  * too slow at the sizes that most of its comparable calls had.
  */
 export function judgeLatencies(
@@ -64,9 +64,40 @@ export function judgeLatencies(
   { factor, minCalls }: LatencySettings,
   nowMs: number,
 ): readonly (Slowness | undefined)[] {
-  const compared = new Float64Array(all.length);
-  const slow = new Float64Array(all.length);
-  const worst: (Slowness | undefined)[] = all.map(() => undefined);
+  return compare(all, minCalls, nowMs).map((sizes) => {
+    const slow = sizes.filter(
+      ({ medianMs, peersMs }) => medianMs > peersMs * factor && medianMs - peersMs >= MIN_EXCESS_MS,
+    );
+    if (callsOf(slow) * 2 <= callsOf(sizes)) return undefined;
+    return slow.reduce((worst, each) => (each.calls > worst.calls ? each : worst));
+  });
+}
+
+/**
+ * How many times the median of its peers each takes, in one number: it is found slow by every factor below that, tiny
+ * differences aside. Undefined: too little to compare. More than half of its comparable calls had this ratio or a higher.
+ */
+export function ratiosToPeers(
+  all: readonly Latencies[],
+  minCalls: number,
+  nowMs: number,
+): readonly (number | undefined)[] {
+  return compare(all, minCalls, nowMs).map((sizes) => {
+    let left = callsOf(sizes) / 2;
+    const fromSlowest = sizes
+      .map((each) => ({ calls: each.calls, ratio: ratioOf(each) }))
+      .sort((a, b) => b.ratio - a.ratio);
+    for (const { calls, ratio } of fromSlowest) {
+      left -= calls;
+      if (left < 0) return ratio;
+    }
+    return undefined;
+  });
+}
+
+/** For each the sizes at which both it and a peer have calls enough. */
+function compare(all: readonly Latencies[], minCalls: number, nowMs: number): Slowness[][] {
+  const found: Slowness[][] = all.map(() => []);
   for (let size = 0; size < SIZES; size += 1) {
     const known = all.flatMap((latencies, i) => {
       const window = latencies.at(size, nowMs);
@@ -77,19 +108,24 @@ export function judgeLatencies(
     if (known.length < 2) continue;
     const sorted = known.map(({ medianMs }) => medianMs).sort((a, b) => a - b);
     for (const { i, calls, medianMs } of known) {
-      compared[i]! += calls;
-      const peersMs = medianWithout(sorted, sorted.indexOf(medianMs));
-      if (medianMs <= peersMs * factor || medianMs - peersMs < MIN_EXCESS_MS) continue;
-      slow[i]! += calls;
-      if (calls > (worst[i]?.calls ?? 0)) worst[i] = { medianMs, peersMs, calls };
+      found[i]!.push({ calls, medianMs, peersMs: medianWithout(sorted, sorted.indexOf(medianMs)) });
     }
   }
-  return worst.map((each, i) => (slow[i]! * 2 > compared[i]! ? each : undefined));
+  return found;
+}
+
+function callsOf(sizes: readonly Slowness[]): number {
+  return sizes.reduce((sum, { calls }) => sum + calls, 0);
+}
+
+function ratioOf({ medianMs, peersMs }: Slowness): number {
+  return medianMs / Math.max(peersMs, 1 / PER_MS);
 }
 
 /** In words. */
-export function slownessIn({ medianMs, peersMs, calls }: Slowness): string {
-  const times = (medianMs / Math.max(peersMs, 1 / PER_MS)).toFixed(1);
+export function slownessIn(slowness: Slowness): string {
+  const { medianMs, calls } = slowness;
+  const times = ratioOf(slowness).toFixed(1);
   return `median latency ${medianMs.toFixed(1)} ms over ${calls} calls, ${times} times that of its peers`;
 }
 

@@ -2,7 +2,7 @@
  * One look at all endpoints of a pool by the detectors that need more than a row of faults: who is suspect, by which
  * detector and why. Pure: who is ejected in the end is the pool's decision (ejection-pool.ts).
  */
-import { judgeLatencies, slownessIn } from './detect-latency.js';
+import { judgeLatencies, ratiosToPeers, slownessIn } from './detect-latency.js';
 import { judgeOutputs } from './detect-output.js';
 import { Detector, type DetectorSettings, type Traces } from './detect-settings.js';
 import {
@@ -106,9 +106,7 @@ function byLatency<Member extends Traces>(
 ): readonly Suspect<Member>[] {
   if (settings === undefined || settings.mode === 'off') return [];
   const { mode } = settings;
-  const known = members.flatMap((member) =>
-    member.latencies === null ? [] : [{ member, latencies: member.latencies }],
-  );
+  const known = timed(members);
   const found = judgeLatencies(
     known.map(({ latencies }) => latencies),
     settings,
@@ -120,6 +118,28 @@ function byLatency<Member extends Traces>(
     const severity = slowness.medianMs / slowness.peersMs;
     return [{ member, detector: Detector.latency, mode, why: slownessIn(slowness), severity }];
   });
+}
+
+/** The same in numbers, for people: of those that have a peer to be compared with, how many times as long they take. */
+export function latencyRatios<Member extends Traces>(
+  members: readonly Member[],
+  settings: DetectorSettings['latency'],
+  nowMs: number,
+): ReadonlyMap<Member, number> {
+  const found = new Map<Member, number>();
+  if (settings === undefined || settings.mode === 'off') return found;
+  const known = timed(members);
+  const all = known.map(({ latencies }) => latencies);
+  ratiosToPeers(all, settings.minCalls, nowMs).forEach((ratio, i) => {
+    if (ratio !== undefined) found.set(known[i]!.member, ratio);
+  });
+  return found;
+}
+
+function timed<Member extends Traces>(members: readonly Member[]) {
+  return members.flatMap((member) =>
+    member.latencies === null ? [] : [{ member, latencies: member.latencies }],
+  );
 }
 
 function byOutput<Member extends Traces>(

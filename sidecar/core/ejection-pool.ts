@@ -7,7 +7,7 @@
  * it, only that somebody has to be left.
  */
 import { Detector } from './detect-settings.js';
-import { findSuspects } from './detect-sweep.js';
+import { findSuspects, latencyRatios } from './detect-sweep.js';
 import {
   type Ejection,
   type EjectionSettings,
@@ -153,8 +153,7 @@ export class EjectionPool extends EjectionRoster {
   sweep(nowMs: number, onVerdict: (member: Ejection, verdict: Verdict) => void): void {
     const { detectors, mode } = this.settings;
     if (detectors === undefined) return;
-    const admitted: Ejection[] = [];
-    for (const member of this.members) if (member.state === EjectionState.admitted) admitted.push(member);
+    const { admitted } = this;
     const suspects = findSuspects(admitted, detectors, nowMs);
     for (const member of admitted) {
       const { standing } = member;
@@ -176,6 +175,16 @@ export class EjectionPool extends EjectionRoster {
       if (verdict === Verdict.ejected) this.convict(member, nowMs);
       onVerdict(member, verdict);
     }
+  }
+
+  /** How many times as long as its peers each takes, as the latency detector judges it; of nobody where it is off. */
+  latencyRatios(nowMs: number): ReadonlyMap<Ejection, number> {
+    return latencyRatios(this.admitted, this.settings.detectors?.latency, nowMs);
+  }
+
+  /** The ejected are neither judged nor measured by. */
+  private get admitted(): Ejection[] {
+    return [...this.members].filter(({ state }) => state === EjectionState.admitted);
   }
 
   /** What comes of a detector's finding. */

@@ -184,7 +184,8 @@ export class EndpointHealth extends WheelEntry {
       const { pool } = endpoint;
       if (!pool.isConnected) continue;
       const calls = this.calls.get(prober);
-      const question = calls === undefined ? askByPing(pool, now, hear) : calls.ask(pool, now, hear);
+      const question =
+        calls === undefined ? askByPing(pool, now, hear) : calls.ask(pool, now, prober.timeoutMs, hear);
       if (question !== undefined) return question;
     }
     return undefined;
@@ -197,12 +198,14 @@ export class EndpointHealth extends WheelEntry {
     const checks: Sample[] = [];
     const healthy: Sample[] = [];
     const seconds: Sample[] = [];
+    const timeouts: Sample[] = [];
     for (const prober of this.probers.values()) {
       for (const upstream of new Set(prober.members.map((member) => member.upstream.name))) {
         const labels = { upstream, endpoint: prober.members[0]!.endpoint.label };
         for (const [result, value] of Object.entries(prober.counts))
           checks.push({ labels: { ...labels, result }, value });
         healthy.push({ labels, value: prober.health.isHealthy ? 1 : 0 });
+        if (prober.timeoutMs > 0) timeouts.push({ labels, value: prober.timeoutMs / 1000 });
         if (prober.answerMs > 0) seconds.push({ labels, value: prober.answerMs / 1000 });
       }
     }
@@ -214,6 +217,11 @@ export class EndpointHealth extends WheelEntry {
       ),
       gauge('outrider_endpoint_healthy', '0 while the health check speaks against the endpoint.', healthy),
       gauge('outrider_health_check_seconds', 'How long the last answer to a check took.', seconds),
+      gauge(
+        'outrider_health_check_timeout_seconds',
+        'How long the last answer to a check was waited for at most.',
+        timeouts,
+      ),
     ];
   }
 }

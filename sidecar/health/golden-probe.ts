@@ -21,7 +21,7 @@ import {
   MODEL_INFER,
   MODEL_METADATA,
 } from './inference-messages.js';
-import { listModels } from './list-models.js';
+import { type ListedModel, listModels } from './list-models.js';
 import type { ModelProbe, ProbeAnswer } from './model-probe.js';
 
 const MAX_METADATA_BYTES = 1024 * 1024;
@@ -80,33 +80,42 @@ export class GoldenProbe implements ModelProbe {
   }
 }
 
-/** The golden probes of all models that one server serves, asked in turn. */
+/**
+ * The golden probes of all models that one server serves, asked in turn. A model process that started again serves what
+ * is in the directory by then: after an answer that was none, the probes follow it.
+ */
 export class GoldenProbes implements ModelProbe {
   readonly name = 'the golden input';
+  private models: readonly ListedModel[] = [];
+  private probes: ReadonlyMap<string, ModelProbe> = new Map();
+  private mayBeOthers = false;
 
-  /** @param probes by model name. */
-  constructor(private readonly probes: ReadonlyMap<string, ModelProbe>) {}
+  private constructor(
+    private readonly directory: string,
+    private readonly client: GrpcClient,
+  ) {}
 
   /**
    * One for each model of `directory`, over one connection to `address`.
    * Throws an Error of one line when the directory is unreadable, empty, or a card of it is missing or wrong.
    */
   static open(directory: string, address: Address, timers: Timers): GoldenProbes {
-    const models = listModels(directory);
-    if (models.length === 0)
-      throw new Error(`${directory}: found no models, expected <name>/<version>/model.yaml`);
-    const client = new GrpcClient(address, timers);
-    const probes = models.map(
-      ({ name, version, card }) =>
-        [name, new GoldenProbe(client, name, version, readGoldenCard(card))] as const,
-    );
-    return new GoldenProbes(new Map(probes));
+    const opened = new GoldenProbes(directory, new GrpcClient(address, timers));
+    opened.read();
+    return opened;
   }
 
   async ask(timeoutMs: number): Promise<ProbeAnswer> {
+    try {
+      if (this.mayBeOthers) this.read();
+    } catch (error) {
+      return { kind: 'failed', why: messageOf(error) };
+    }
+    this.mayBeOthers = false;
     for (const [model, probe] of this.probes) {
       const answer = await probe.ask(timeoutMs);
       if (answer.kind === 'passed') continue;
+      this.mayBeOthers = answer.kind === 'failed';
       const isOneOfMany = answer.kind !== 'silent' && this.probes.size > 1;
       return isOneOfMany ? { ...answer, why: `${model}: ${answer.why}` } : answer;
     }
@@ -114,7 +123,21 @@ export class GoldenProbes implements ModelProbe {
   }
 
   close(): void {
-    for (const probe of this.probes.values()) probe.close();
+    this.client.close();
+  }
+
+  /** Cards may be large: they are read only where the directory has others than before. */
+  private read(): void {
+    const models = listModels(this.directory);
+    if (models.length === 0)
+      throw new Error(`${this.directory}: found no models, expected <name>/<version>/model.yaml`);
+    if (JSON.stringify(models) === JSON.stringify(this.models)) return;
+    const probes = models.map(
+      ({ name, version, card }) =>
+        [name, new GoldenProbe(this.client, name, version, readGoldenCard(card))] as const,
+    );
+    this.probes = new Map(probes);
+    this.models = models;
   }
 }
 

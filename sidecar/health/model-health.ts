@@ -6,6 +6,7 @@
  * Nobody is judged while the model starts, nor from the silence of a time in which our own process stood still.
  */
 
+import { answerTimeoutMs } from '../core/answer-timeout.js';
 import { Steady, saysTheSame } from '../core/steady.js';
 import type { Clock } from '../runtime/clock.js';
 import type { Timer, Timers } from '../runtime/timers.js';
@@ -47,9 +48,6 @@ export interface ModelHealthDeps {
 const LONGEST_TICK_MS = 2_500;
 /** Between probes while there is doubt. */
 const DOUBT_MS = 1_000;
-const MIN_TIMEOUT_MS = 1_000;
-const MAX_TIMEOUT_MS = 60_000;
-const TIMEOUT_FACTOR = 3;
 /** While no run time is known: alone, and behind work that may be a first, slow run. */
 const UNKNOWN_TIMEOUT_MS = 6_000;
 const UNKNOWN_BUSY_TIMEOUT_MS = 30_000;
@@ -231,11 +229,10 @@ export class ModelHealth {
     this.deps.onChange(this.verdict());
   }
 
-  /** Three times what a run takes, because the question waits behind the work. */
   private timeoutMs(): number {
     const { inFlight, usualMs } = this.deps.signs();
     const knownMs = inFlight > 0 ? usualMs : Math.max(usualMs, this.probeMs);
     if (knownMs <= 0) return inFlight > 0 ? UNKNOWN_BUSY_TIMEOUT_MS : UNKNOWN_TIMEOUT_MS;
-    return Math.min(MAX_TIMEOUT_MS, Math.max(MIN_TIMEOUT_MS, TIMEOUT_FACTOR * knownMs));
+    return answerTimeoutMs(knownMs);
   }
 }

@@ -40,7 +40,6 @@ export interface HealthCallOptions {
   readonly authority: string;
   /** A model's name; empty: the server as a whole. */
   readonly service: string;
-  readonly timeoutMs: number;
 }
 
 /** What every health call to one endpoint sends. */
@@ -64,12 +63,12 @@ export class HealthCalls {
   }
 
   /** Undefined: no connection takes a call now. */
-  ask(pool: Pool, nowMs: number, hear: Hear): Question | undefined {
+  ask(pool: Pool, nowMs: number, timeoutMs: number, hear: Hear): Question | undefined {
     const link = pool.acquire();
     if (link === null) return undefined;
     const call = new HealthCall(pool, link, nowMs, hear, this.options.service);
     call.begin((to) => {
-      const extras = [timeoutField(this.options.timeoutMs)];
+      const extras = [timeoutField(timeoutMs)];
       link.connection.sendHeaders(to, this.headers, extras, false);
       link.connection.sendData(to, this.body, 0, this.body.length, true);
     });

@@ -7,6 +7,7 @@
  */
 
 import type { ActiveHealthConfig, Address } from '../config/model.js';
+import { checkTimeoutMs } from '../core/answer-timeout.js';
 import { CheckedHealth, type CheckResult } from '../core/health.js';
 import { Outcome } from '../core/outcome.js';
 import type { Endpoint } from '../mesh/endpoint.js';
@@ -47,6 +48,8 @@ export class Prober extends WheelEntry {
   readonly counts = { passed: 0, failed: 0, silent: 0, void: 0, skipped: 0 };
   /** How long the last answer took, ms; 0: there was none. */
   answerMs = 0;
+  /** How long the answer to the last check was waited for at most. */
+  timeoutMs = 0;
   private phase: Phase = 'resting';
   private wasUp = false;
   private askedMs = 0;
@@ -125,6 +128,7 @@ export class Prober extends WheelEntry {
     const now = relay.clock.now();
     relay.nowMs = now;
     this.askedMs = now;
+    this.timeoutMs = this.check.timeoutMs ?? checkTimeoutMs(this.usualMs(now), this.check.intervalMs);
     loopWatch.wake();
     this.phase = 'asking';
     if (this.question?.isPending !== true) {
@@ -134,7 +138,7 @@ export class Prober extends WheelEntry {
     }
     // All its connections may be full: that is no silence.
     if (this.question === undefined) this.planNext(now);
-    else relay.wheel.add(this, now + this.check.timeoutMs);
+    else relay.wheel.add(this, now + this.timeoutMs);
   }
 
   /** False: it has been answered already. */
@@ -152,7 +156,7 @@ export class Prober extends WheelEntry {
     this.question = undefined;
     this.asked++;
     const now = this.ties.relay.clock.now();
-    const isInTime = this.questionMs === this.askedMs || now - this.questionMs <= this.check.timeoutMs;
+    const isInTime = this.questionMs === this.askedMs || now - this.questionMs <= this.timeoutMs;
     if (this.isAsking && isInTime) {
       if (result === 'passed') this.answerMs = now - this.questionMs;
       return this.take(result, why, now);
@@ -169,7 +173,7 @@ export class Prober extends WheelEntry {
     const isLost = this.question?.isPending !== true && this.check.kind !== 'tcp' && !this.isConnected;
     if (this.question?.isPending !== true) this.drop();
     if (isOurs || isLost) this.take('void', '', now);
-    else this.take('silent', `${SILENCE[this.check.kind]} in ${this.check.timeoutMs} ms`, now);
+    else this.take('silent', `${SILENCE[this.check.kind]} in ${this.timeoutMs} ms`, now);
   }
 
   private get isConnected(): boolean {
@@ -192,6 +196,14 @@ export class Prober extends WheelEntry {
   private plan(dueMs: number): void {
     this.phase = 'resting';
     this.ties.relay.wheel.add(this, dueMs);
+  }
+
+  /** What the answer may have to wait for; 0: nothing, or nobody knows. */
+  private usualMs(now: number): number {
+    // A sidecar or a kernel answers these, whatever its model does.
+    if (this.check.kind !== 'grpc') return 0;
+    const times = this.members.map(({ upstream }) => upstream.scrutiny?.callTimes?.p99Ms(now) ?? 0);
+    return Math.max(0, ...times);
   }
 
   private drop(): void {

@@ -10,6 +10,18 @@ import type { InboundLimits } from '../inbound-limits.js';
 import { type Endpoint, whyEjected } from './endpoint.js';
 import type { Upstream } from './upstream.js';
 
+/** All endpoints of an upstream, each beside its peers. */
+export function reportsOf(upstream: Upstream, nowMs: number): EndpointReport[] {
+  const ratios = new Map(upstream.allEjections.flatMap((pool) => [...pool.latencyRatios(nowMs)]));
+  return upstream.endpoints.map((endpoint) => {
+    const latencyRatio = ratios.get(endpoint.ejection);
+    return {
+      ...reportOf(upstream, endpoint, nowMs),
+      ...(latencyRatio === undefined ? {} : { latencyRatio }),
+    };
+  });
+}
+
 export function reportOf(upstream: Upstream, endpoint: Endpoint, nowMs: number): EndpointReport {
   const { ejection, pool } = endpoint;
   const { window } = ejection;

@@ -3,7 +3,8 @@
  * is new, and gives less to who says that it is full. Between the looks it only writes down what calls bring.
  */
 
-import type { DetectorsConfig, SlowStartConfig } from '../config/model.js';
+import type { DetectorsConfig, SlowStartConfig, UpstreamConfig } from '../config/model.js';
+import { CallTimes } from '../core/answer-timeout.js';
 import { EjectionState, type Verdict } from '../core/ejection.js';
 import { SlowStart } from '../core/slow-start.js';
 import type { Relay } from '../relay/relay.js';
@@ -31,11 +32,23 @@ export interface Watched {
   onReweighed(): void;
 }
 
+/** Whether anything asks for it. */
+export function needsScrutiny({ ejection, slowStart, health }: UpstreamConfig): boolean {
+  return ejection.detectors !== undefined || slowStart !== undefined || isTimedByCalls(health);
+}
+
+/** Only these answers wait behind the work of the model. */
+function isTimedByCalls(health: UpstreamConfig['health']): boolean {
+  return health?.kind === 'grpc' && health.timeoutMs === undefined;
+}
+
 export class Scrutiny extends WheelEntry {
   /** Null: endpoints get their share at once. */
   private slowStart: SlowStartConfig | null = null;
   /** Null: nobody looks at answers. */
   inspector: OutputInspector | null = null;
+  /** What health checks wait by; null: by what the file says, or there are none. */
+  callTimes: CallTimes | null = null;
   private quietLooks = 0;
 
   constructor(
@@ -46,8 +59,13 @@ export class Scrutiny extends WheelEntry {
   }
 
   /** Takes over changed settings. */
-  configure(slowStart: SlowStartConfig | undefined, outputs: DetectorsConfig['invalidOutput']): void {
+  configure({ ejection, slowStart, health }: UpstreamConfig): void {
     this.slowStart = slowStart ?? null;
+    this.callTimes = isTimedByCalls(health) ? (this.callTimes ?? new CallTimes()) : null;
+    this.inspectBy(ejection.detectors?.invalidOutput);
+  }
+
+  private inspectBy(outputs: DetectorsConfig['invalidOutput']): void {
     if (outputs === undefined || outputs.mode === 'off') {
       this.inspector?.stop();
       this.inspector = null;
@@ -61,6 +79,7 @@ export class Scrutiny extends WheelEntry {
   onSuccess(endpoint: Endpoint, startMs: number, bytes: number, nowMs: number): void {
     const { ejection, warmUp } = endpoint;
     const elapsed = nowMs - startMs;
+    this.callTimes?.record(elapsed, nowMs);
     if (
       ejection.latencies !== null &&
       // Who warms up is slow, and gets less for it already.
@@ -104,6 +123,7 @@ export class Scrutiny extends WheelEntry {
     const { endpoints, allGroups } = this.watched;
     if (this.relay.hasStalled()) {
       // What was measured while we stood still says nothing about anybody.
+      // What checks wait by may stay: too long a wait harms nobody.
       for (const { ejection } of endpoints) ejection.latencies?.clear();
     } else {
       for (const { ejections } of allGroups)

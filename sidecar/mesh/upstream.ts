@@ -21,7 +21,7 @@ import { Endpoint, type EndpointEjection, labelOf, type Peer, whyEjected } from 
 import { DEFAULT_MAX_ENDPOINTS, ownEndpoints } from './endpoint-subset.js';
 import type { PriorityGroup } from './priority-group.js';
 import { PriorityGroups } from './priority-groups.js';
-import { Scrutiny, type Watched } from './scrutiny.js';
+import { needsScrutiny, Scrutiny, type Watched } from './scrutiny.js';
 import { Starter } from './starter.js';
 
 /** Opens a socket to an endpoint; undefined while there is no identity to present. */
@@ -97,13 +97,14 @@ export class Upstream implements Watched {
   }
 
   /** What is to be known of the endpoints beside how their calls end. */
-  private scrutinize({ ejection, slowStart, locality }: UpstreamConfig): void {
+  private scrutinize(config: UpstreamConfig): void {
+    const { slowStart, locality } = config;
     this.groups.locality = locality;
-    const isWanted = ejection.detectors !== undefined || slowStart !== undefined;
+    const isWanted = needsScrutiny(config);
     if (isWanted) this.scrutiny ??= new Scrutiny(this.relay, this);
     else this.scrutiny?.stop();
     if (!isWanted) this.scrutiny = null;
-    this.scrutiny?.configure(slowStart, ejection.detectors?.invalidOutput);
+    this.scrutiny?.configure(config);
     for (const endpoint of this.endpoints) {
       if (slowStart === undefined) endpoint.warmUp = null;
       if (!isWanted) endpoint.fullness = 0;

@@ -84,7 +84,8 @@ export class AnswerRing {
     this.capacity = octets - (octets % this.blockBytes);
     this.asked = new SeenOnce(this.maxEntries);
     const wanted = Math.max(2, this.maxEntries);
-    this.buckets = new Array<Entry | null>(2 ** (31 - Math.clz32(wanted))).fill(null);
+    // Two to four for each: nearly every look finds what it looks for, or nothing.
+    this.buckets = new Array<Entry | null>(2 ** (33 - Math.clz32(wanted))).fill(null);
   }
 
   find(key: RequestKey): Entry | undefined {

@@ -6,6 +6,7 @@
  * less often otherwise, because an idle sidecar costs no CPU. It never kills: it tells, once, and stops.
  */
 
+import { answerTimeoutMs } from '../core/answer-timeout.js';
 import { Liveness, ModelLiveness, type WorkEvidence } from '../core/liveness.js';
 import type { Clock } from '../runtime/clock.js';
 import type { Timer, Timers } from '../runtime/timers.js';
@@ -27,11 +28,8 @@ const TICK_MS = 500;
 const IDLE_TICK_MS = 2_500;
 const PROBE_PERIOD_MS = 5_000;
 const DOUBT_PERIOD_MS = 1_000;
-const MIN_PROBE_TIMEOUT_MS = 1_000;
 /** While no run time is known the model may be in its first, slow run: five silences then take half a minute. */
 const UNKNOWN_PROBE_TIMEOUT_MS = 6_000;
-const MAX_PROBE_TIMEOUT_MS = 60_000;
-const PROBE_TIMEOUT_FACTOR = 3;
 /** A timer later than this was held up by our own process, which then judges nobody. */
 const OWN_STALL_MS = 750;
 
@@ -122,7 +120,7 @@ export class HangWatch implements Watch {
   }
 
   private async ask(usualMs: number): Promise<void> {
-    const timeoutMs = probeTimeoutMs(usualMs);
+    const timeoutMs = usualMs > 0 ? answerTimeoutMs(usualMs) : UNKNOWN_PROBE_TIMEOUT_MS;
     const askedMs = this.deps.clock.now();
     this.lastProbeMs = askedMs;
     this.probing = true;
@@ -171,10 +169,4 @@ export class HangWatch implements Watch {
         : `no result for ${(quietMs / 1000).toFixed(1)} s with ${inFlight} calls under way, and ${probes}`;
     this.events.onHang(work);
   }
-}
-
-/** At least a second, and three times what a run usually takes: health answers wait behind the work. */
-function probeTimeoutMs(usualMs: number): number {
-  if (usualMs <= 0) return UNKNOWN_PROBE_TIMEOUT_MS;
-  return Math.min(MAX_PROBE_TIMEOUT_MS, Math.max(MIN_PROBE_TIMEOUT_MS, PROBE_TIMEOUT_FACTOR * usualMs));
 }

@@ -96,6 +96,7 @@ describe('admin page', () => {
         priority: 1000,
         share: 0.25,
         successRatio: 0.987,
+        latencyRatio: 1.25,
         why: 'critical: disk',
       }),
     );
@@ -109,6 +110,7 @@ describe('admin page', () => {
       '<td class="n">1000</td>',
       '25 % of its share',
       '99 % of late well',
+      '2.3 ms, 1.3 × its peers',
       'critical: disk',
     ]) {
       assert.ok(html.includes(part), `the page lacks "${part}"`);

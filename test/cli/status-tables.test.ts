@@ -47,7 +47,7 @@ describe('the tables of outrider status', () => {
   it('says which endpoints go first, what they take, and why one does not', () => {
     const view = new FakeView();
     view.rows = [
-      anEndpoint({ endpoint: 'a', successRatio: 1, share: 0.5 }),
+      anEndpoint({ endpoint: 'a', successRatio: 1, share: 0.5, latencyRatio: 3.14 }),
       anEndpoint({ endpoint: 'b', priority: 1, state: 'standby', why: 'others go first' }),
       anEndpoint({ endpoint: 'c', priority: 1000, why: 'critical in the registry: disk' }),
       anEndpoint({ endpoint: 'd', state: 'ejected', untilMs: 12_300, why: 'faults in a row' }),
@@ -55,7 +55,8 @@ describe('the tables of outrider status', () => {
     const text = statusTables([seen(view)], PLAIN);
     for (const part of [
       /priority +state/,
-      /a +eligible +50 % .* 100 %/,
+      /latency +to peers +success/,
+      /a +eligible +50 % .* 2\.3 ms +3\.1 × +100 %/,
       /b +1 +standby .*others go first/,
       /c +1000 +eligible .*critical in the registry: disk/,
       /d +ejected, 13 s to go .*faults in a row/,

@@ -41,10 +41,14 @@ describe('an empty block about a decision', () => {
       kind: 'grpc',
       service: '',
       intervalMs: 5_000,
-      timeoutMs: 1_000,
       unhealthy: 2,
       healthy: 1,
     });
+  });
+
+  it('of health leaves it open how long an answer may take, with short intervals too', () => {
+    assert.ok(!('timeoutMs' in upstreamOf('health: {interval: 200ms}').health!));
+    assert.equal(upstreamOf('health: {timeout: 3s}').health!.timeoutMs, 3_000);
   });
 
   it('of a breaker bounds what can grow, and not the connections, which are bounded', () => {
@@ -313,7 +317,7 @@ describe('contradictions of an upstream', () => {
     ['no place', 'locality: {}', /locality\.own: missing; expected the name of a place/],
     [
       'a check that outlasts its interval',
-      'health: {interval: 500ms}',
+      'health: {interval: 500ms, timeout: 1s}',
       /timeout: found 1s; expected at most interval \(500ms\)/,
     ],
     [

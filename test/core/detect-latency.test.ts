@@ -1,5 +1,11 @@
 import assert from 'node:assert/strict';
-import { judgeLatencies, Latencies, sizeOf, slownessIn } from '../../sidecar/core/detect-latency.js';
+import {
+  judgeLatencies,
+  Latencies,
+  ratiosToPeers,
+  sizeOf,
+  slownessIn,
+} from '../../sidecar/core/detect-latency.js';
 import { seeded } from '../support/seeded-random.js';
 
 const SETTINGS = { factor: 3, minCalls: 20 };
@@ -98,6 +104,44 @@ describe('Latency against peers', () => {
       [100, 5_000, 30],
     ]);
     assert.deepEqual(slow([few, of([[100, 10, 60]])]), [false, false]);
+  });
+
+  describe('in one number', () => {
+    const ratios = (all: readonly Latencies[], nowMs = 0): string[] =>
+      ratiosToPeers(all, SETTINGS.minCalls, nowMs).map((ratio) => ratio?.toFixed(1) ?? '');
+
+    it('is 1 among equals, and above it for the slow one', () => {
+      const usual = of([[100, 16, 30]]);
+      assert.deepEqual(ratios([usual, usual, usual, of([[100, 64, 30]])]), ['1.0', '1.0', '1.0', '4.0']);
+    });
+
+    it('is left out without calls enough, without a peer, and when all is forgotten', () => {
+      const known = of([[100, 16, 30]]);
+      assert.deepEqual(ratios([known, of([[100, 16, 19]])]), ['', '']);
+      assert.deepEqual(ratios([known]), ['']);
+      assert.deepEqual(ratios([known, of([[50_000, 16, 30]])]), ['', '']);
+      assert.deepEqual(ratios([known, of([[100, 16, 30]])], 10_000), ['', '']);
+      assert.deepEqual(ratios([]), []);
+    });
+
+    it('is what the detector goes by: slow at every factor below it, at none above', () => {
+      const random = seeded(11);
+      const draw = (): Latencies =>
+        of(
+          [10, 1_000, 100_000].map((bytes) => [bytes, 50 * 2 ** (random() * 4), 10 + random() * 60] as const),
+        );
+      for (let i = 0; i < 300; i += 1) {
+        const all = [draw(), draw(), draw()];
+        for (const [at, ratio] of ratiosToPeers(all, SETTINGS.minCalls, 0).entries()) {
+          const isSlow = (factor: number): boolean =>
+            judgeLatencies(all, { ...SETTINGS, factor }, 0)[at] !== undefined;
+          // Differences below 2 ms would be none; here they are larger.
+          if (ratio === undefined) assert.ok(!isSlow(1.1));
+          else assert.ok(!isSlow(ratio * 1.001), `${ratio}`);
+          if (ratio !== undefined && ratio > 1.1) assert.ok(isSlow(ratio * 0.999), `${ratio}`);
+        }
+      }
+    });
   });
 
   it('forgets after five to ten seconds', () => {

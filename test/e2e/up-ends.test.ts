@@ -98,7 +98,10 @@ describe('outrider up, when it ends otherwise', function () {
     mkdirSync(models);
     const empty = await failedUp(meshFile({ models }));
     assert.equal(empty.lines.length, 1, empty.stderr);
-    assert.match(empty.lines[0]!, /^outrider: model of digits-1: no model in .*models/);
+    assert.match(
+      empty.lines[0]!,
+      /^outrider: digits-1: .*models: found no models, expected <name>\/<version>\/model.yaml$/,
+    );
 
     cpSync(DIGITS_MODELS, models, { recursive: true });
     writeFileSync(join(models, 'digits/1/model.onnx'), 'not a model');

@@ -284,6 +284,31 @@ describe('golden probe', () => {
       assert.deepEqual([raw!.readFloatLE(0), raw!.readFloatLE(4)], [1, 2]);
     });
 
+    it('follows the version that is served since the server started again, and says what is wrong with its card', async () => {
+      let served = '1';
+      await serveForeign((path, message) => {
+        if (path !== INFER) return UNIMPLEMENTED;
+        const { model_version: version } = inference.ModelInfer.requestDeserialize(message);
+        if (version !== served) return 5;
+        return inference.ModelInfer.responseSerialize(y([3, 4]) as unknown as ModelInferResponse);
+      });
+      const models = join(scratch.path, 'foreign');
+      putModel(models, 'm', Buffer.alloc(0), MODEL, '1');
+      const probe = probes(models);
+      assert.equal((await probe.ask(5_000)).kind, 'passed');
+      putModel(models, 'm', Buffer.alloc(0), MODEL, '2');
+      assert.equal((await probe.ask(5_000)).kind, 'passed', 'it is there, and not served yet');
+      served = '2';
+      assert.equal(whyOf(await probe.ask(5_000)), 'the golden input got NOT_FOUND');
+      assert.equal((await probe.ask(5_000)).kind, 'passed');
+      putModel(models, 'm', Buffer.alloc(0), {}, '3');
+      served = '3';
+      await probe.ask(5_000);
+      assert.match(whyOf(await probe.ask(5_000)), /m\/3\/model\.yaml: golden: missing/);
+      putModel(models, 'm', Buffer.alloc(0), MODEL, '3');
+      assert.equal((await probe.ask(5_000)).kind, 'passed');
+    });
+
     it('understands typed contents', async () => assert.deepEqual(await ask(y([3, 4])), { kind: 'passed' }));
 
     it('compares text and integers exactly', async () => {

@@ -236,6 +236,90 @@ describe('Health checks', () => {
     assert.ok(checksOf(0).length <= 16, `${checksOf(0).length}`);
   });
 
+  describe('of a model that takes 2 s for a call, and answers a check after it', () => {
+    const untimed: ActiveHealthConfig = {
+      kind: 'grpc',
+      service: '',
+      intervalMs: 5000,
+      unhealthy: 2,
+      healthy: 1,
+    };
+    /** `b` answers checks late; calls go on all the time, of `count` in 100 s. */
+    const work = (health: ActiveHealthConfig, count: number, perCallMs = 2000): void => {
+      for (const backend of backends) {
+        const { answer } = backend;
+        backend.answer = (stream) => {
+          const isCheck = stream.header(':path') === CHECK;
+          if (isCheck && backend !== backends[1]) answer(stream);
+          else stack.clock.after(perCallMs, () => answer(stream));
+        };
+      }
+      out = stack.outbound(anUpstream(['a', 'b', 'c'], { health }));
+      app = stack.app(out.listener);
+      stack.advance(10);
+      for (let i = 0; i < count; i++) {
+        call();
+        stack.advance(100_000 / count);
+      }
+    };
+    const seconds = (stream: PeerStream | undefined): number => {
+      const [, number, unit] = /^(\d+)([mS])$/.exec(stream?.header('grpc-timeout') ?? '') ?? [];
+      return Number(number) / (unit === 'm' ? 1000 : 1);
+    };
+
+    it('wait three times what the calls take, and find it well', () => {
+      work({ ...untimed, service: 'digits' }, 40);
+      assert.equal(report(1).state, 'eligible');
+      assert.equal(metric('outrider_health_checks_total', { endpoint: 'b:1', result: 'passed' })! > 10, true);
+      const toldToPeer = seconds(checksOf(1).at(-1));
+      assert.ok(toldToPeer >= 5 && toldToPeer <= 8, `${toldToPeer} s`);
+      assert.equal(metric('outrider_health_check_timeout_seconds', { endpoint: 'b:1' }), toldToPeer);
+    });
+
+    it('wait as long as the file says, if it does', () => {
+      work({ ...untimed, service: 'digits', timeoutMs: 1000 }, 40);
+      assert.equal(report(1).state, 'unhealthy');
+      assert.equal(seconds(checksOf(1).at(-1)), 1);
+      assert.equal(out.upstream.scrutiny, null, 'nobody writes down what calls take');
+    });
+
+    it('wait a second again when there were no calls for a minute', () => {
+      work({ ...untimed, service: 'digits' }, 40);
+      answers = { a: (stream) => stream.reply(SERVING) };
+      stack.advance(70_000);
+      assert.equal(seconds(checksOf(0).at(-1)), 1);
+    });
+
+    it('wait a second for who answers whatever its model does', () => {
+      work({ ...untimed, kind: 'ping' }, 40);
+      assert.equal(metric('outrider_health_check_timeout_seconds', { endpoint: 'a:1' }), 1);
+      assert.equal(out.upstream.scrutiny, null);
+    });
+
+    it('find it out when it is frozen, after two such waits', () => {
+      work({ ...untimed, service: 'digits' }, 40);
+      backends[0]!.peer.socket.isCut = true;
+      const frozenMs = stack.clock.now();
+      while (report(0).state === 'eligible' && stack.clock.now() < frozenMs + 60_000) stack.advance(10);
+      assert.match(report(0).why, /no answer to a health check in [5-8]\d\d\d ms/);
+      assert.ok(stack.clock.now() - frozenMs <= 5500 + 2 * 8000, `${stack.clock.now() - frozenMs}`);
+    });
+
+    it('change with the file', () => {
+      work({ ...untimed, service: 'digits' }, 40);
+      const change = (health: ActiveHealthConfig): void => {
+        const config = anUpstream(['a', 'b', 'c'], { health });
+        stack.health.configure(config);
+        out.outbound.update(config);
+        stack.advance(10_000);
+      };
+      change({ ...untimed, service: 'digits', timeoutMs: 3000 });
+      assert.equal(seconds(checksOf(0).at(-1)), 3);
+      change({ ...untimed, service: 'digits' });
+      assert.equal(seconds(checksOf(0).at(-1)), 1, 'what was known before is not');
+    });
+  });
+
   it('convict nobody while our own process stood still', () => {
     open({ intervalMs: 1000 }, { pool: { pingIntervalMs: 0 } });
     stack.advance(5000);

@@ -83,7 +83,7 @@ async function replicaSeat(input: PlanInput, service: MeshServiceConfig, replica
         mtls: 'strict',
         local,
         ...guard(input),
-        ...golden(input, service),
+        ...golden(service),
         queue,
         ...present('rateLimits', service.rateLimits),
         routes,
@@ -100,9 +100,12 @@ function guard({ mesh, consul }: PlanInput): Pick<InboundConfig, 'intentions' | 
   return { intentions: mesh.intentions, defaultIntention: mesh.defaultIntention };
 }
 
-/** What Consul shows of a model shall come from the model, also while nobody calls. */
-function golden({ consul }: PlanInput, { server }: MeshServiceConfig): Pick<InboundConfig, 'golden'> {
-  if (consul === undefined || server.kind !== 'models') return {};
+/**
+ * What Consul shows of a model and what peers are told of it by name shall come from the model, also while nobody calls.
+ * Where neither looks, nothing is asked. Our own server serves no model without a golden input in its card.
+ */
+function golden({ server }: MeshServiceConfig): Pick<InboundConfig, 'golden'> {
+  if (server.kind !== 'models') return {};
   return { golden: { models: server.dir, intervalMs: GOLDEN_INTERVAL_MS } };
 }
 

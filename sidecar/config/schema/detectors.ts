@@ -127,7 +127,7 @@ export const detectors = option(
         why: 'Off: there for those who come from Envoy.',
       }),
       latency: option(latency.prefault({}), {
-        meaning: 'Latency against the peers.',
+        meaning: 'Latency against the peers. `/endpoints` and `outrider status` show the ratio.',
         why: 'On: no status shows it.',
       }),
       invalid_output: option(invalidOutput.prefault({}), {

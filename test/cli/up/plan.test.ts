@@ -84,6 +84,19 @@ describe('plan of a mesh', () => {
     assert.equal(inbound!.defaultIntention, 'deny');
   });
 
+  it('gives our own servers the golden inputs of their cards, with Consul and without, and foreign ones none', async () => {
+    const golden = async (text: string, agentUrl?: string): Promise<unknown> => {
+      const [seat] = await plan(text, agentUrl);
+      rmSync(`${scratch.path}/run`, { recursive: true });
+      return seat!.config.inbound!.golden;
+    };
+    for (const agentUrl of [undefined, 'http://127.0.0.1:8500']) {
+      const expected = { models: DIGITS_MODELS, intervalMs: 10_000 };
+      assert.deepEqual(await golden(meshFile(), agentUrl), expected);
+      assert.equal(await golden(FOREIGN, agentUrl), undefined);
+    }
+  });
+
   it('tells a foreign server where to listen, by argument and environment', async () => {
     const seats = await plan(FOREIGN);
     for (const [i, seat] of seats.slice(0, 2).entries()) {
