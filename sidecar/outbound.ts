@@ -20,7 +20,7 @@ import type { HeaderBlock, StableList } from './http2/hpack/header-list.js';
 import type { Stream } from './http2/stream.js';
 import { Bounds } from './mesh/bounds.js';
 import { Clusters, type MakeUpstream } from './mesh/clusters.js';
-import { copyDueMs, leaveToOther, noteLoss, noteSuccess, takeCopy } from './mesh/copies.js';
+import { copyDueMs, isPutOff, leaveToOther, noteLoss, noteSuccess, takeCopy } from './mesh/copies.js';
 import { Detours, type Primary, type Refuge } from './mesh/detours.js';
 import { Direction } from './mesh/direction.js';
 import type { Endpoint } from './mesh/endpoint.js';
@@ -254,6 +254,7 @@ export class Outbound implements Primary, Refuge, Shaped {
   /** The first copy is late: another one goes to another endpoint, if it may. */
   private sendCopy(call: OutboundCall, first: OutboundAttempt): void {
     const now = this.relay.nowMs;
+    if (isPutOff(call, first, now)) return;
     const endpoint = takeCopy(call, first, now);
     if (endpoint === undefined) return;
     call.race(this.makeAttempt(call, endpoint, now), this.attemptDueMs(call, now));

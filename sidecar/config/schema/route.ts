@@ -128,7 +128,7 @@ export const outboundRoute = withRules(
       idle_timeout: idleTimeout,
       attempt_timeout: option(durationOrNone({ min: 1, max: DAY_MS }).prefault('none'), {
         meaning:
-          'Longest one attempt may take; then it counts as a fault of its endpoint and another attempt may follow.',
+          'Longest one attempt may take, in a unary call from when the endpoint has all of the request; then it counts as a fault of its endpoint and another attempt may follow. An answer that has begun is not timed.',
         why: 'It has to be well above what the model usually needs, which only its owner knows.',
       }),
       outcomes,
