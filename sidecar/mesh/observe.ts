@@ -30,15 +30,17 @@ export function observe(call: OutboundCall, attempt: OutboundAttempt, relay: Rel
   const ended = attempt.ended as Ended;
   const restsOnTime = restsOnElapsedTime(ended, attempt.status);
   endpoint.inFlight--;
-  const outcome = classify(
-    ended,
-    attempt.status,
-    now - attempt.startMs,
-    call.deadlineMs - attempt.startMs,
-    endpoint.usualMs,
-    outcomesFor(call, attempt),
-    restsOnTime ? givenMs(call, attempt, now) : 0,
-  );
+  const outcome = isTurnedAway(call, attempt)
+    ? Outcome.overload
+    : classify(
+        ended,
+        attempt.status,
+        now - attempt.startMs,
+        call.deadlineMs - attempt.startMs,
+        endpoint.usualMs,
+        outcomesFor(call, attempt),
+        restsOnTime ? givenMs(call, attempt, now) : 0,
+      );
   attempt.outcome = outcome;
   endpoint.outcomes[outcome]!++;
   if (attempt.number > 0) call.upstream.budget.learn(outcome, now);
@@ -92,6 +94,16 @@ function isAnswerDue(call: OutboundCall, attempt: OutboundAttempt, nowMs: number
     return isTimeAsked(call.match.plan.config, call.block);
   // The service itself gave up. A sidecar between us does that for the same limits of a stream as we do.
   return attempt.ended === Ended.trailers && sidecarsReason(call, attempt) === undefined;
+}
+
+/**
+ * The sidecar beside the model says that the model has not seen the call, whatever the status: a line that is too long
+ * ends in DEADLINE_EXCEEDED. It has no room, or not yet, or no longer. A model that cannot serve is another matter.
+ */
+function isTurnedAway(call: OutboundCall, { status, trailers }: OutboundAttempt): boolean {
+  if (status <= 0 || trailers === null || call.plan.stripsResponse) return false;
+  if (metadataValue(trailers, 'outrider-unprocessed') === undefined) return false;
+  return metadataValue(trailers, 'outrider-reason') !== Reasons.modelUnavailable.name;
 }
 
 /** The sidecar beside the model says that the model cannot serve. */
