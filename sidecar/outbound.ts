@@ -280,7 +280,7 @@ export class Outbound implements Primary, Refuge, Shaped {
       call.prevail(attempt);
       return this.fail(call, this.failureOf(call, attempt), outcome);
     }
-    const isUnarmed = attempt.ended === Ended.connectError && !call.upstream.isArmed;
+    const isUnarmed = attempt.ended === Ended.unconnected && !call.upstream.isArmed;
     if (isUnarmed && this.bounds.wait(call)) return;
     if (this.tryAgain(call, attempt)) return;
     this.fail(call, this.failureOf(call, attempt), outcome);

@@ -20,7 +20,10 @@ export interface EjectionSettings {
 export const EjectionState = { admitted: 0, ejected: 1, probing: 2 } as const;
 export type EjectionState = (typeof EjectionState)[keyof typeof EjectionState];
 
-/** What the evidence of a fault is worth. `doubtful`: it rests on elapsed time, and our own event loop stood still meanwhile. */
+/**
+ * What the evidence of a fault is worth. `doubtful`: it rests on elapsed time, and our own event loop stood still meanwhile;
+ * or the endpoint was never reached, which is known from its connections.
+ */
 export const Evidence = { sound: 0, doubtful: 1 } as const;
 export type Evidence = (typeof Evidence)[keyof typeof Evidence];
 

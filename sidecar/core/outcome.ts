@@ -30,6 +30,8 @@ export const Ended = {
   protocolError: 10,
   /** Stopped by us: the other copy of the call answered first. */
   superseded: 11,
+  /** No connection was tried, or none could be, for want of something of our own: never processed. */
+  unconnected: 12,
 } as const;
 export type Ended = (typeof Ended)[keyof typeof Ended];
 
@@ -39,7 +41,7 @@ export const Outcome = {
   fault: 1,
   /** The call failed, and it says nothing about the endpoint. */
   neutral: 2,
-  /** The endpoint refused before processing; no fault. */
+  /** Refused before processing, by the endpoint or for want of a connection of our own; no fault. */
   refusal: 3,
   /** The caller went away; says nothing about the endpoint. */
   cancelled: 4,
@@ -138,6 +140,7 @@ export function classify(
       return outcomeOf(outcomes[status] ?? Outcome.fault, givenMs, usualMs); // Not one of gRPC's codes: UNKNOWN.
     case Ended.refusedStream:
     case Ended.goawayUnprocessed:
+    case Ended.unconnected:
       return Outcome.refusal;
     case Ended.attemptTimeout:
       return givenMs > 0 ? Outcome.fault : Outcome.neutral;
@@ -201,5 +204,13 @@ export function restsOnElapsedTime(ended: Ended, status: number): boolean {
 
 /** Whether the peer certainly did nothing for the attempt, so that another is always safe. */
 export function isNeverProcessed(ended: Ended): boolean {
-  return ended === Ended.refusedStream || ended === Ended.goawayUnprocessed || ended === Ended.connectError;
+  switch (ended) {
+    case Ended.refusedStream:
+    case Ended.goawayUnprocessed:
+    case Ended.connectError:
+    case Ended.unconnected:
+      return true;
+    default:
+      return false;
+  }
 }

@@ -49,7 +49,7 @@ export function observe(call: OutboundCall, attempt: OutboundAttempt, relay: Rel
   const tookMs = call.plan.holdsResponse ? tookMsOf(call, attempt, now) : UNTOLD;
   if (!doubtful) learn(endpoint.latency, outcome, tookMs, endpoint.usualMs, now);
   if (!doubtful && outcome === Outcome.fault) endpoint.lastFault = describe(attempt);
-  const evidence = doubtful ? Evidence.doubtful : Evidence.sound;
+  const evidence = doubtful || attempt.stream === null ? Evidence.doubtful : Evidence.sound;
   const { ejection, ejections } = endpoint;
   const verdict =
     outcome === Outcome.fault && saysDown(call, attempt)

@@ -58,6 +58,7 @@ describe('classify, by how the attempt ended', () => {
     ['refusedStream', 'refusal'],
     ['goawayUnprocessed', 'refusal'],
     ['connectError', 'fault'],
+    ['unconnected', 'refusal'],
     ['connectionLost', 'fault'],
     ['attemptTimeout', 'fault'],
     ['deadline', 'fault'],
@@ -280,11 +281,11 @@ describe('restsOnElapsedTime', () => {
 });
 
 describe('isNeverProcessed', () => {
-  it('is so for refused streams, GOAWAY and failed connects only', () => {
+  it('is so for refused streams, GOAWAY and where there was no connection only', () => {
     const never = Object.entries(Ended).filter(([, code]) => isNeverProcessed(code));
     assert.deepEqual(
       never.map(([ended]) => ended),
-      ['refusedStream', 'goawayUnprocessed', 'connectError'],
+      ['refusedStream', 'goawayUnprocessed', 'connectError', 'unconnected'],
     );
   });
 });
