@@ -135,6 +135,12 @@ export class EjectionPool extends EjectionRoster {
     return other === Verdict.nothing && verdict !== before ? verdict : other;
   }
 
+  /** One that is down says so itself: no call need find that out for as long as an ejection lasts. */
+  staysDown(member: Ejection, nowMs: number): void {
+    if (member.isDown && member.state === EjectionState.ejected)
+      this.outUntil(member, Math.max(member.untilMs, nowMs + this.settings.baseMs));
+  }
+
   private downVerdict(member: Ejection, mode: 'enforce' | 'observe', nowMs: number): Verdict {
     if (mode === 'observe') return Verdict.observed;
     if (this.hasAlternative || this.othersThan(member) > 0) return Verdict.ejected;

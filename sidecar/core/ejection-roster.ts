@@ -24,6 +24,10 @@ export class EjectionRoster {
   get ejected(): number {
     return this.ejectedCount + this.downCount;
   }
+  /** Of these, certain to be down. */
+  get down(): number {
+    return this.downCount;
+  }
   /** Available and admitted. */
   get eligible(): number {
     return this.eligibleCount;

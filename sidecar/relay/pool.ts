@@ -38,6 +38,8 @@ export interface PoolOptions {
   readonly dial: () => Socket | undefined;
   /** Why `dial` gave nothing, for people. */
   readonly whyNot?: () => string;
+  /** Between two failed connects, at most; absent: 4 s. */
+  readonly backoffMaxMs?: number;
   /** Whether a connection may be made that replaces none; absent: always. */
   readonly mayOpen?: () => boolean;
   /** The state changed: connected or not. */
@@ -321,7 +323,8 @@ export class Pool implements LinkHost {
   }
 
   private backoffMs(): number {
-    const base = Math.min(BACKOFF_FIRST_MS * BACKOFF_FACTOR ** (this.failures - 1), BACKOFF_MAX_MS);
+    const { backoffMaxMs = BACKOFF_MAX_MS } = this.options;
+    const base = Math.min(BACKOFF_FIRST_MS * BACKOFF_FACTOR ** (this.failures - 1), backoffMaxMs);
     return base * (0.8 + 0.4 * this.relay.random());
   }
 
