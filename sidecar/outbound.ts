@@ -8,8 +8,9 @@
  * something to decide, mesh/direction.ts does; where discovery has not answered yet, `wait` holds the call until it has.
  */
 
-import type { RouteConfig, UpstreamConfig } from './config/model.js';
+import type { UpstreamConfig } from './config/model.js';
 import { isAttemptTimeoutFirst } from './core/deadline.js';
+import { NO_PROBE } from './core/ejection.js';
 import { Ended, Outcome } from './core/outcome.js';
 import { type Reason, Reasons, reasonMessage } from './core/reason.js';
 import { decideRetry, RetryState } from './core/retry.js';
@@ -31,6 +32,7 @@ import { RouteCares } from './mesh/route-care.js';
 import { Shaping } from './mesh/shaping.js';
 import type { InjectedFaults } from './mesh/shaping-faults.js';
 import type { Shaped } from './mesh/shaping-target.js';
+import { Trials } from './mesh/trials.js';
 import type { Upstream } from './mesh/upstream.js';
 import { type Call, NEVER } from './relay/call.js';
 import { failureAnswer } from './relay/failure.js';
@@ -40,11 +42,8 @@ import { isGrpcRequest, NotGrpc } from './relay/not-grpc.js';
 import type { Relay } from './relay/relay.js';
 import { type Match, timeAllowedMs } from './relay/route-plan.js';
 
-/** How long an ejected endpoint's trial waits for a call that may be tried again, ms. */
-const PROBE_PATIENCE_MS = 5000;
-
 export class Outbound implements Primary, Refuge, Shaped {
-  private hasSafeRoute = false;
+  private readonly trials = new Trials();
   private profile: RequestProfile;
   readonly clusters: Clusters;
   private readonly direction: Direction;
@@ -116,7 +115,7 @@ export class Outbound implements Primary, Refuge, Shaped {
   }
 
   private settle(): void {
-    this.hasSafeRoute = this.config.routes.some(isSafe) || this.clusters.hasRetries;
+    this.trials.configure(this.config.routes, this.clusters.hasRetries);
     this.resumeWaiting();
   }
 
@@ -223,7 +222,10 @@ export class Outbound implements Primary, Refuge, Shaped {
     let endpoint: Endpoint | undefined;
     if (call.attemptsHere === 0) {
       // Only a first attempt may be an ejected endpoint's trial: a retry is somebody's last chance.
-      probed = upstream.takeProbe(this.probeAsOfMs(call, now));
+      if (upstream.isProbeDue(now)) {
+        if (this.trials.waits(call, now)) return;
+        probed = this.trials.take(call, now);
+      }
       endpoint = probed ?? upstream.pick(call.tried as Endpoint[], now, call.directed?.key);
     } else {
       endpoint = upstream.pickAgain(call.tried as Endpoint[], now, call.directed?.key);
@@ -258,14 +260,6 @@ export class Outbound implements Primary, Refuge, Shaped {
     const endpoint = takeCopy(call, first, now);
     if (endpoint === undefined) return;
     call.race(this.makeAttempt(call, endpoint, now), this.attemptDueMs(call, now));
-  }
-
-  /**
-   * A trial that fails costs nobody anything when the call may be tried again, so such calls go first. Where there are
-   * none, or none for a while, any call will do.
-   */
-  private probeAsOfMs(call: OutboundCall, nowMs: number): number {
-    return !this.hasSafeRoute || isSafe(call.match.plan.config) ? nowMs : nowMs - PROBE_PATIENCE_MS;
   }
 
   onAttemptEnd(call: OutboundCall, attempt: OutboundAttempt): void {
@@ -371,14 +365,28 @@ export class Outbound implements Primary, Refuge, Shaped {
   onRequestReady(call: OutboundCall): void {
     if (call.witness !== null) call.witness.onRequest(call);
     if (call.detour !== null) call.detour.home.onRequestReady(call);
+    if (!call.isAwaiting) return;
+    // As long as there is room to keep it, the rest is waited for.
+    if (call.requestEnded || !call.isReplayable) this.goOn(call);
+    else call.onSentUp(call.requestBytes);
   }
 
   onResume(call: OutboundCall): void {
     const attempt = call.attempt as OutboundAttempt | null;
-    if (attempt !== null && !attempt.isOver) return this.sendCopy(call, attempt);
+    if (attempt !== null && !attempt.isOver) this.sendCopy(call, attempt);
+    else this.goOn(call);
+  }
+
+  /** It need not wait any longer. */
+  private goOn(call: OutboundCall): void {
     this.bounds.leave(call);
+    call.isAwaiting = false;
     if (call.upstream.isRetired && !this.direction.redirect(call)) return;
     this.next(call);
+  }
+
+  onStreaming(call: OutboundCall, attempt: OutboundAttempt): void {
+    if (attempt.probe !== NO_PROBE) this.trials.answered(call, attempt, this.relay.nowMs);
   }
 
   onAttemptTimeout(call: OutboundCall, attempt: OutboundAttempt): void {
@@ -424,9 +432,4 @@ export class Outbound implements Primary, Refuge, Shaped {
 
 function profileOf({ name, tls }: UpstreamConfig): RequestProfile {
   return requestProfile(tls === 'mesh' ? 'https' : 'http', name);
-}
-
-/** Whether a failure of one attempt can be made good by another. */
-function isSafe(route: RouteConfig): boolean {
-  return route.idempotent && route.retry !== undefined;
 }

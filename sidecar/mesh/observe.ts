@@ -49,7 +49,7 @@ export function observe(call: OutboundCall, attempt: OutboundAttempt, relay: Rel
   const tookMs = call.plan.holdsResponse ? tookMsOf(call, attempt, now) : UNTOLD;
   if (!doubtful) learn(endpoint.latency, outcome, tookMs, endpoint.usualMs, now);
   if (!doubtful && outcome === Outcome.fault) endpoint.lastFault = describe(attempt);
-  const evidence = doubtful || attempt.stream === null ? Evidence.doubtful : Evidence.sound;
+  const evidence = doubtful ? Evidence.doubtful : evidenceOf(attempt);
   const { ejection, ejections } = endpoint;
   const verdict =
     outcome === Outcome.fault && saysDown(call, attempt)
@@ -75,6 +75,11 @@ export const UNTOLD = -1;
 export function tookMsOf(call: OutboundCall, attempt: OutboundAttempt, nowMs: number): number {
   const turnMs = call.turnMs(attempt);
   return turnMs === NEVER ? UNTOLD : nowMs - turnMs;
+}
+
+function evidenceOf({ ended, stream }: OutboundAttempt): Evidence {
+  if (ended === Ended.superseded) return Evidence.slow;
+  return stream === null ? Evidence.doubtful : Evidence.sound;
 }
 
 function givenMs(call: OutboundCall, attempt: OutboundAttempt, nowMs: number): number {

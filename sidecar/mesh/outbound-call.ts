@@ -84,6 +84,9 @@ export class OutboundCall extends Call {
   care: RouteCare | null = null;
   detour: Detour | null = null;
   witness: Witness | null = null;
+  /** It waits for the rest of its request, to be an ejected endpoint's trial; it has done so. */
+  isAwaiting = false;
+  hasAwaited = false;
   /** Metadata that we add. */
   mark: Field | null = null;
   /** Where it is counted, and the extra attempts it is counted with; null: nowhere. */

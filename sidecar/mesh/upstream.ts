@@ -166,12 +166,20 @@ export class Upstream implements Watched {
     for (const endpoint of this.endpoints) if (isStarted(endpoint)) endpoint.pool.expire();
   }
 
-  /** An ejected endpoint whose time is over and that this call shall try; its end must be recorded. */
-  takeProbe(nowMs: number): Endpoint | undefined {
+  /** Whether `takeProbe` would find one. */
+  isProbeDue(nowMs: number): boolean {
+    return (this.groups.onlyEjections ?? this.groups).isProbeDue(nowMs);
+  }
+
+  /**
+   * An ejected endpoint whose time is over and that this call shall try; its end must be recorded, and counts until
+   * `overMs`.
+   */
+  takeProbe(nowMs: number, overMs: number): Endpoint | undefined {
     const { onlyEjections } = this.groups;
-    const probe = (onlyEjections === null ? this.groups.probe(nowMs) : onlyEjections.takeProbe(nowMs)) as
-      | EndpointEjection
-      | undefined;
+    const probe = (
+      onlyEjections === null ? this.groups.probe(nowMs, overMs) : onlyEjections.takeProbe(nowMs, overMs)
+    ) as EndpointEjection | undefined;
     if (probe === undefined) return undefined;
     // The trial shall be what speaks for or against it, not what led to its ejection.
     probe.endpoint.latency.forgetPeak();

@@ -46,6 +46,8 @@ export interface Story {
   /** `call.resumeMs` has come: what was put off goes on. */
   onResume(call: Call): void;
   onAttemptTimeout(call: Call, attempt: Attempt): void;
+  /** The answer of a stream begins; its end may be far away. */
+  onStreaming?(call: Call, attempt: Attempt): void;
   /** An attempt has been stopped, for whatever reason: `attempt.ended` says why. Only for who has to know what became of each. */
   onStopped?(call: Call, attempt: Attempt): void;
   onDeadline(call: Call): void;
@@ -333,6 +335,7 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
     this.isCommitted = true;
     this.answeredMs = this.relay.nowMs;
     if (this.isQuiet) this.stir();
+    if (!this.plan.holdsResponse) this.story.onStreaming?.(this, attempt);
     this.forgetReplay();
     const head = attempt.head!;
     const list = this.plan.stripsResponse ? stripResponse(head.stable) : head.stable;

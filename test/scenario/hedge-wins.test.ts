@@ -250,6 +250,26 @@ describe('Scenario: a late call is sent a second time', () => {
     stack.assertIdle();
   });
 
+  it('a trial that another copy overtook is not repeated by the very next call', () => {
+    start({}, {}, ['a', 'b', 'c']);
+    const { ejection, ejections } = out.upstream.find('a:1')!;
+    ejections.recordDown(ejection, stack.clock.now(), stack.clock.now(), 0);
+    out.upstream.refresh();
+    for (const name of ['b', 'c'])
+      stack.backend(name).answer = (stream) => void stack.clock.after(USUAL_MS, () => stream.reply());
+    const trialsIn = (ms: number): number => {
+      const before = stack.backend('a').requests.length;
+      for (let i = 0; i < ms; i += 20) {
+        app.call();
+        stack.advance(20);
+      }
+      return stack.backend('a').requests.length - before;
+    };
+    const trials = trialsIn(10_000);
+    assert.ok(trials >= 8 && trials <= 10, `${trials} trials in 10 s`);
+    stack.advance(500);
+  });
+
   it('a copy’s word that the route would ask again for is a failure like others: the first one goes on', () => {
     const retry = { ...aSafeRoute().retry!, attempts: 4, on: [14, 10] };
     start({ retry }, {}, ['a', 'b', 'c']);
