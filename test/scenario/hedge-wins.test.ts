@@ -4,8 +4,8 @@
  */
 import assert from 'node:assert/strict';
 import type { RouteConfig } from '../../sidecar/config/model.js';
-import { EjectionState } from '../../sidecar/core/ejection.js';
-import type { Endpoint } from '../../sidecar/mesh/endpoint.js';
+import { EjectionState, Evidence, NO_PROBE } from '../../sidecar/core/ejection.js';
+import { Outcome } from '../../sidecar/core/outcome.js';
 import type { PeerStream } from '../relay/kit/scripted-peer.js';
 import {
   type App,
@@ -233,41 +233,42 @@ describe('Scenario: a late call is sent a second time', () => {
     stack.assertIdle();
   });
 
-  it('a trial that is cut short by such a word may be repeated', () => {
-    start({}, {}, ['a', 'b', 'c']);
-    const isTrial = ({ ejection }: Endpoint) => ejection.state === EjectionState.probing;
-    out.upstream
-      .find('a:1')!
-      .ejections.recordDown(out.upstream.find('a:1')!.ejection, stack.clock.now(), stack.clock.now(), 0);
-    out.upstream.refresh();
-    stack.advance(2_000);
-    const [stream, first, second] = hedged();
-    assert.equal(isTrial(endpointOf(first)), true);
-    second.headers([[':status', '403']], Flag.endStream);
-    stack.run();
-    assert.equal(stream.status, 7);
-    assert.equal(isTrial(endpointOf(first)), false);
-    stack.assertIdle();
-  });
+  describe('that is an ejected endpoint’s trial', () => {
+    const BASE_MS = 2_000;
+    const startWithout = (name: string): void => {
+      start({}, { ejection: { baseMs: BASE_MS } }, ['a', 'b', 'c']);
+      const { ejection, ejections } = out.upstream.find(`${name}:1`)!;
+      const now = stack.clock.now();
+      for (let i = 0; i < 5; i++)
+        ejections.record(ejection, Outcome.fault, now, now, NO_PROBE, Evidence.sound);
+      out.upstream.refresh();
+      stack.advance(BASE_MS);
+    };
 
-  it('a trial that another copy overtook is not repeated by the very next call', () => {
-    start({}, {}, ['a', 'b', 'c']);
-    const { ejection, ejections } = out.upstream.find('a:1')!;
-    ejections.recordDown(ejection, stack.clock.now(), stack.clock.now(), 0);
-    out.upstream.refresh();
-    for (const name of ['b', 'c'])
-      stack.backend(name).answer = (stream) => void stack.clock.after(USUAL_MS, () => stream.reply());
-    const trialsIn = (ms: number): number => {
-      const before = stack.backend('a').requests.length;
-      for (let i = 0; i < ms; i += 20) {
+    it('and cut short by such a word, may be repeated', () => {
+      startWithout('a');
+      const [stream, first, second] = hedged();
+      const { ejection } = endpointOf(first);
+      assert.equal(ejection.state, EjectionState.probing);
+      second.headers([[':status', '403']], Flag.endStream);
+      stack.run();
+      assert.equal(stream.status, 7);
+      assert.equal(ejection.state, EjectionState.ejected);
+      stack.assertIdle();
+    });
+
+    it('and overtaken by another copy, is not repeated by the very next call', () => {
+      startWithout('a');
+      for (const name of ['b', 'c'])
+        stack.backend(name).answer = (stream) => void stack.clock.after(USUAL_MS, () => stream.reply());
+      for (let i = 0; i < 500; i++) {
         app.call();
         stack.advance(20);
       }
-      return stack.backend('a').requests.length - before;
-    };
-    const trials = trialsIn(10_000);
-    assert.ok(trials >= 8 && trials <= 10, `${trials} trials in 10 s`);
-    stack.advance(500);
+      const trials = stack.backend('a').requests.length;
+      assert.ok(trials >= 8 && trials <= 10, `${trials} trials in 10 s`);
+      stack.advance(500);
+    });
   });
 
   it('a copy’s word that the route would ask again for is a failure like others: the first one goes on', () => {
