@@ -21,7 +21,7 @@ import type { HeaderBlock, StableList } from './http2/hpack/header-list.js';
 import type { Stream } from './http2/stream.js';
 import { Bounds } from './mesh/bounds.js';
 import { Clusters, type MakeUpstream } from './mesh/clusters.js';
-import { copyDueMs, leaveToOther, noteLoss, noteSuccess, takeCopy } from './mesh/copies.js';
+import { copyDueMs, isPutOff, leaveToOther, noteLoss, noteSuccess, takeCopy } from './mesh/copies.js';
 import { Detours, type Primary, type Refuge } from './mesh/detours.js';
 import { Direction } from './mesh/direction.js';
 import type { Endpoint } from './mesh/endpoint.js';
@@ -256,6 +256,7 @@ export class Outbound implements Primary, Refuge, Shaped {
   /** The first copy is late: another one goes to another endpoint, if it may. */
   private sendCopy(call: OutboundCall, first: OutboundAttempt): void {
     const now = this.relay.nowMs;
+    if (isPutOff(call, first, now)) return;
     const endpoint = takeCopy(call, first, now);
     if (endpoint === undefined) return;
     call.race(this.makeAttempt(call, endpoint, now), this.attemptDueMs(call, now));
@@ -273,7 +274,7 @@ export class Outbound implements Primary, Refuge, Shaped {
       call.prevail(attempt);
       return this.fail(call, this.failureOf(call, attempt), outcome);
     }
-    const isUnarmed = attempt.ended === Ended.connectError && !call.upstream.isArmed;
+    const isUnarmed = attempt.ended === Ended.unconnected && !call.upstream.isArmed;
     if (isUnarmed && this.bounds.wait(call)) return;
     if (this.tryAgain(call, attempt)) return;
     this.fail(call, this.failureOf(call, attempt), outcome);

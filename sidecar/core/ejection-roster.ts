@@ -137,6 +137,11 @@ export class EjectionRoster {
     if (member.state !== EjectionState.admitted) this.admit(member, nowMs);
   }
 
+  /** What an endpoint showed before it was away counts no more, for what kept it away is over. An ejected one has yet to show it. */
+  forgive(member: Ejection): void {
+    if (member.state === EjectionState.admitted) member.forget();
+  }
+
   /** Something says that an ejected endpoint may be well again: its trial is due now. */
   tryNow(member: Ejection, nowMs: number): void {
     if (member.state === EjectionState.ejected && member.untilMs > nowMs) this.outUntil(member, nowMs);

@@ -21,8 +21,9 @@ export const EjectionState = { admitted: 0, ejected: 1, probing: 2 } as const;
 export type EjectionState = (typeof EjectionState)[keyof typeof EjectionState];
 
 /**
- * What the end of an attempt is worth. `doubtful`: it rests on elapsed time, and our own event loop stood still meanwhile.
- * `slow`: nothing is known but that another copy of the call was faster.
+ * What the end of an attempt is worth. `doubtful`: it rests on elapsed time, and our own event loop stood still meanwhile;
+ * or the endpoint was never reached, which is known from its connections. `slow`: nothing is known but that another copy
+ * of the call was faster.
  */
 export const Evidence = { sound: 0, doubtful: 1, slow: 2 } as const;
 export type Evidence = (typeof Evidence)[keyof typeof Evidence];

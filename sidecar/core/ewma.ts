@@ -68,7 +68,7 @@ export class PeakEwma {
   }
 
   /**
-   * A call that failed after `elapsedMs`.
+   * A call that failed after `elapsedMs`; 0 where that says nothing of how slow the endpoint is.
    * @param neutralMs what the endpoint or a peer usually costs (`EndpointLoad.usualMs`): the estimate fades into it.
    */
   recordFault(elapsedMs: number, neutralMs: number, nowMs: number): void {

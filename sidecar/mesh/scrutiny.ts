@@ -75,11 +75,10 @@ export class Scrutiny extends WheelEntry {
     this.inspector.ratio = outputs.sampleRatio;
   }
 
-  /** A call began at `startMs` and succeeded now; `bytes` of its request. */
-  onSuccess(endpoint: Endpoint, startMs: number, bytes: number, nowMs: number): void {
+  /** A call that began at `startMs` has succeeded; the endpoint took `tookMs` for it, with `bytes` of request. */
+  onSuccess(endpoint: Endpoint, startMs: number, tookMs: number, bytes: number, nowMs: number): void {
     const { ejection, warmUp } = endpoint;
-    const elapsed = nowMs - startMs;
-    this.callTimes?.record(elapsed, nowMs);
+    this.callTimes?.record(tookMs, nowMs);
     if (
       ejection.latencies !== null &&
       // Who warms up is slow, and gets less for it already.
@@ -87,9 +86,9 @@ export class Scrutiny extends WheelEntry {
       ejection.state === EjectionState.admitted &&
       startMs >= ejection.sinceMs
     ) {
-      ejection.latencies.record(bytes, elapsed, nowMs);
+      ejection.latencies.record(bytes, tookMs, nowMs);
     }
-    if (warmUp !== null) this.warm(endpoint, warmUp, elapsed, nowMs);
+    if (warmUp !== null) this.warm(endpoint, warmUp, tookMs, nowMs);
   }
 
   /** A call ended, whatever came of it. */
@@ -153,8 +152,8 @@ export class Scrutiny extends WheelEntry {
     if (endpoint.damping !== before) this.watched.onReweighed();
   }
 
-  private warm(endpoint: Endpoint, warmUp: SlowStart, elapsed: number, now: number): void {
-    warmUp.record(elapsed, endpoint.peersMs, now);
+  private warm(endpoint: Endpoint, warmUp: SlowStart, tookMs: number, now: number): void {
+    warmUp.record(tookMs, endpoint.peersMs, now);
     if (warmUp.isOver) endpoint.warmUp = null;
     endpoint.reshare();
   }

@@ -24,6 +24,9 @@ import { PriorityGroups } from './priority-groups.js';
 import { needsScrutiny, Scrutiny, type Watched } from './scrutiny.js';
 import { Starter } from './starter.js';
 
+/** As long as what calls show is remembered. */
+const FORGIVEN_AFTER_MS = 10_000;
+
 /** Opens a socket to an endpoint; undefined while there is no identity to present. */
 export type Dial = (address: Address, peer: Peer, tls: 'mesh' | 'plaintext') => Socket | undefined;
 
@@ -255,7 +258,11 @@ export class Upstream implements Watched {
 
   /** The time in which it was away, or not well, must not go on speaking against it. */
   private comesBack(endpoint: Endpoint): void {
+    const now = this.relay.clock.now();
     endpoint.latency.forgetPeak();
+    // Who goes again right after it came is not forgiven each time: such a one is only ever seen to fail.
+    if (now - endpoint.backSinceMs >= FORGIVEN_AFTER_MS) endpoint.ejections.forgive(endpoint.ejection);
+    endpoint.backSinceMs = now;
     this.scrutiny?.begin(endpoint);
   }
 

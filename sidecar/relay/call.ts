@@ -25,6 +25,8 @@ export interface CallPlan {
   readonly holdsResponse: boolean;
   /** A stream without a frame either way for this long is ended; 0 = never. */
   readonly idleTimeoutMs: number;
+  /** Longest one attempt of it may take; 0 = no limit. */
+  readonly attemptTimeoutMs: number;
   /** The story is told when nothing has moved either way for this long, and when something moves again; 0 = never. */
   readonly quietAfterMs: number;
   /** Request octets kept for another attempt, at most. */
@@ -413,6 +415,15 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
 
   // ---- time ----
 
+  /**
+   * Since when it is the endpoint's turn: it has all of the request, or has not taken what there is of it. NEVER: it has
+   * all that the caller has sent so far, and more is to come.
+   */
+  turnMs(attempt: Attempt): number {
+    if (!this.requestEnded && attempt.sent >= this.requestBytes) return NEVER;
+    return Math.max(attempt.startMs, this.askedMs);
+  }
+
   setDeadline(deadlineMs: number): void {
     this.deadlineMs = deadlineMs;
     this.arm();
@@ -456,8 +467,8 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
       this.stop(Ended.deadline);
       this.story.onDeadline(this);
     } else if (now >= this.attemptDueMs) {
-      this.attemptDueMs = NEVER;
-      this.timeOut(this.attempt, now);
+      this.attemptDueMs = this.putOff(this.attempt, now);
+      if (this.attemptDueMs === NEVER) this.timeOut(this.attempt, now);
     } else if (this.rival !== null && now >= this.rival.dueMs) {
       this.timeOut(this.rival.attempt, now);
     } else if (now >= this.resumeMs) {
@@ -465,6 +476,17 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
       this.story.onResume(this);
     } else this.lookForSilence(now);
     if (!this.isFinished) this.arm();
+  }
+
+  /**
+   * When the attempt's time is up after all; NEVER: now. In a unary call it begins with the endpoint's turn, which nobody
+   * notes when it comes: most calls are over before anyone asks.
+   */
+  private putOff(attempt: Attempt | null, nowMs: number): number {
+    if (attempt === null || !this.plan.holdsResponse) return NEVER;
+    const sinceMs = this.turnMs(attempt);
+    const dueMs = (sinceMs === NEVER ? nowMs : sinceMs) + this.plan.attemptTimeoutMs;
+    return dueMs > nowMs ? dueMs : NEVER;
   }
 
   private lookForSilence(nowMs: number): void {
@@ -491,6 +513,7 @@ const NO_ENDPOINTS: EndpointLoad[] = [];
 const NO_PLAN: CallPlan = {
   holdsResponse: false,
   idleTimeoutMs: 0,
+  attemptTimeoutMs: 0,
   quietAfterMs: 0,
   replayBytes: 0,
   stripsResponse: false,

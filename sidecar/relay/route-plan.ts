@@ -36,6 +36,12 @@ export function timeAllowedMs({ timeoutMs, maxTimeoutMs }: RouteConfig, block: H
   return allowedMs(asked === undefined ? UNLIMITED_MS : parseGrpcTimeout(asked), timeoutMs, maxTimeoutMs);
 }
 
+/** Whether that is what it asks for itself. */
+export function isTimeAsked(config: RouteConfig, block: HeaderBlock): boolean {
+  const asked = extraValue(block, Token.grpcTimeout);
+  return asked !== undefined && parseGrpcTimeout(asked) === timeAllowedMs(config, block);
+}
+
 export interface RoutesOptions {
   readonly direction: 'inbound' | 'outbound';
   readonly service: string;
@@ -169,6 +175,7 @@ function planOf(config: RouteConfig, options: RoutesOptions, isOnce = false): Ro
     isOnce,
     holdsResponse: config.kind === 'unary',
     idleTimeoutMs: config.idleTimeoutMs,
+    attemptTimeoutMs: config.attemptTimeoutMs,
     quietAfterMs: config.kind === 'unary' ? 0 : (options.quietAfterMs ?? 0),
     replayBytes: options.replayBytes,
     stripsResponse: options.stripsResponse,

@@ -348,12 +348,13 @@ describe('Scenario: a late call is sent a second time', () => {
       stays('endpoint');
     });
 
-    it('when the request is not all here', () => {
+    it('while the request is not all here', () => {
       start();
       const stream = call({ body: null });
-      stays('request');
+      stays();
       stream.end();
       stack.run();
+      assert.equal(hedge().refused.request, 0, 'it is only put off');
     });
 
     it('when the request is not held in full', () => {
