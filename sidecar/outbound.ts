@@ -387,6 +387,7 @@ export class Outbound implements Primary, Refuge, Shaped {
 
   onStreaming(call: OutboundCall, attempt: OutboundAttempt): void {
     if (attempt.probe !== NO_PROBE) this.trials.answered(call, attempt, this.relay.nowMs);
+    if (call.detour !== null && !call.detour.isAway) this.detours.began(call);
   }
 
   onAttemptTimeout(call: OutboundCall, attempt: OutboundAttempt): void {

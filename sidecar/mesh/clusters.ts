@@ -33,7 +33,8 @@ export class Clusters {
     const main = make(config, MAIN_CLUSTER);
     main.isKnown = config.discovery === undefined;
     this.byName = new Map([[MAIN_CLUSTER, main]]);
-    this.plain = this.findPlain();
+    this.plain = null;
+    this.settle();
   }
 
   /** Every cluster, the one of most calls first. */

@@ -75,6 +75,11 @@ export class Detours implements DetourHome {
       lastGood.store(call, attempt, this.now());
   }
 
+  /** The primary answers a stream: as long as that lasts, it shall not keep others away. */
+  began(call: OutboundCall): void {
+    if (!call.detour!.isJudged) this.succeeded(call);
+  }
+
   /** The primary answered. */
   private succeeded(call: OutboundCall): void {
     const { detour } = call;

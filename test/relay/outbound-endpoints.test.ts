@@ -43,6 +43,20 @@ describe('Outbound: endpoints', () => {
   const seen = (name: string): number => stack.backend(name).requests.length;
   afterEach(() => stack.close());
 
+  it('are chosen by the hash of a key from the first call on, where the file says so', () => {
+    const names = ['a', 'b', 'c', 'd'];
+    start(names, { balance: { kind: 'ring-hash', key: 'x-session' } });
+    const homes = new Set<string>();
+    for (let i = 0; i < 12; i++) {
+      const options = { metadata: [['x-session', `s${i}`]] };
+      const answered = Array.from({ length: 5 }, () => calls(1, options)[0]!.body.toString());
+      assert.equal(new Set(answered).size, 1, `${answered}`);
+      homes.add(answered[0]!);
+    }
+    assert.ok(homes.size >= 3, 'they are spread');
+    assert.ok(new Set(calls(40).map(({ body }) => body.toString())).size === 4, 'without the key, anywhere');
+  });
+
   describe('that fail', () => {
     it('five times in a row are ejected, and get nothing until their time is over', () => {
       start(['a', 'b']);

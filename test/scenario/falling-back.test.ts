@@ -469,6 +469,19 @@ describe('Scenario: a call falls back', () => {
       assert.deepEqual(seen(call()), [0, 'big', undefined]);
     });
 
+    it('with the beginning of an answer where the trial is a stream, not with its end', () => {
+      start([TO_SMALL], aStreamRoute());
+      bigSays(fails());
+      for (let i = 0; i < FAILURES; i++) assert.equal(seen(call())[1], 'small');
+      stack.advance(1200);
+      bigSays((each) => void each.begin().data(Buffer.from('one of many')));
+      const trial = call();
+      assert.equal(trial.isOver, false);
+      bigSays((each) => void each.reply(Buffer.from('big')));
+      for (let i = 0; i < 5; i++) assert.deepEqual(seen(call()), [0, 'big', undefined]);
+      assert.equal(trial.isOver, false);
+    });
+
     it('a trial whose caller leaves shows nothing: the next call is one', () => {
       start([TO_SMALL]);
       bigSays(fails());
