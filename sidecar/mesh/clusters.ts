@@ -17,7 +17,7 @@ const ONE_ROUTE: readonly TrafficRoute[] = [{ split: [{ weight: 1, cluster: MAIN
 
 export class Clusters {
   /** Where every call goes, when nothing has to be decided for it. */
-  plain: Upstream | null;
+  plain: Upstream | null = null;
   /** Metadata key that calls stick by, by cluster. */
   private hashKeys = new Map<Upstream, string>();
   private byName: ReadonlyMap<string, Upstream>;
@@ -33,7 +33,7 @@ export class Clusters {
     const main = make(config, MAIN_CLUSTER);
     main.isKnown = config.discovery === undefined;
     this.byName = new Map([[MAIN_CLUSTER, main]]);
-    this.plain = this.findPlain();
+    this.settle();
   }
 
   /** Every cluster, the one of most calls first. */
