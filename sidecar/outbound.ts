@@ -372,6 +372,10 @@ export class Outbound implements Primary, Refuge, Shaped {
     if (call.detour !== null) call.detour.home.onRequestReady(call);
   }
 
+  onForget(call: OutboundCall): void {
+    if (call.plan.holdsResponse) call.upstream.scrutiny?.noteModel(call);
+  }
+
   onResume(call: OutboundCall): void {
     const attempt = call.attempt as OutboundAttempt | null;
     if (attempt !== null && !attempt.isOver) return this.sendCopy(call, attempt);

@@ -54,7 +54,7 @@ export function observe(call: OutboundCall, attempt: OutboundAttempt, relay: Rel
   if (scrutiny !== null) {
     scrutiny.onEnd(now);
     if (outcome === Outcome.success && call.plan.holdsResponse) {
-      scrutiny.onSuccess(endpoint, attempt.startMs, call.requestBytes, now);
+      scrutiny.onSuccess(endpoint, attempt.startMs, call, now);
       if (scrutiny.inspector !== null && attempt.status === Status.OK)
         scrutiny.inspector.offer(call, attempt, endpoint, call.match.plan.config.idempotent);
     }

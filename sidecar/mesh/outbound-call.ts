@@ -84,6 +84,8 @@ export class OutboundCall extends Call {
   care: RouteCare | null = null;
   detour: Detour | null = null;
   witness: Witness | null = null;
+  /** The model that it names (model-view.ts), where that was noted before the request was let go. */
+  model: Uint8Array | null = null;
   /** Metadata that we add. */
   mark: Field | null = null;
   /** Where it is counted, and the extra attempts it is counted with; null: nowhere. */

@@ -42,6 +42,8 @@ export interface Story {
   /** `call.resumeMs` has come: what was put off goes on. */
   onResume(call: Call): void;
   onAttemptTimeout(call: Call, attempt: Attempt): void;
+  /** What is kept of the request is let go while its last attempt runs: nobody can look at it afterwards. */
+  onForget?(call: Call): void;
   /** The other copy of the call answered first; this one has been stopped. Only for who sends copies. */
   onLost?(call: Call, attempt: Attempt): void;
   onDeadline(call: Call): void;
@@ -244,7 +246,7 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
       const piece = body.at(i);
       connection.sendData(stream, piece.buffer, piece.start, piece.end, this.requestEnded && i === last);
     }
-    if (!this.isReplayable) this.dropBody();
+    if (!this.isReplayable) this.letGo();
   }
 
   /** The attempt has passed on `sent` octets of the request: the caller may send as many more. */
@@ -268,7 +270,7 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
     this.isReplayable = false;
     const attempt = this.attempt;
     // Between two attempts, or before a connection, it is still to be sent.
-    if (attempt !== null && attempt.stream !== null && !attempt.isOver) this.dropBody();
+    if (attempt !== null && attempt.stream !== null && !attempt.isOver) this.letGo();
   }
 
   private keep(buffer: Buffer, start: number, end: number, open: boolean): void {
@@ -291,6 +293,11 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
   /** The request as far as it is kept; null: nothing is. */
   get kept(): Pieces | null {
     return this.body;
+  }
+
+  private letGo(): void {
+    if (this.body !== null) this.story.onForget?.(this);
+    this.dropBody();
   }
 
   private dropBody(): void {
