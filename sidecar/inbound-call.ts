@@ -1,6 +1,7 @@
 /** A call of a peer, and its place in the line before the model. */
 
 import { QueueEntry } from './core/queue.js';
+import { factsOf } from './http2/facts.js';
 import type { Caller } from './inbound-access.js';
 import { Call } from './relay/call.js';
 import type { Match } from './relay/route-plan.js';
@@ -27,4 +28,9 @@ const INFERENCE_SERVICE = '/inference.GRPCInferenceService/';
 /** The inference protocol has questions about server and model beside the work; of other services all is work. */
 export function isInference(path: string): boolean {
   return !path.startsWith(INFERENCE_SERVICE) || path.endsWith('Infer');
+}
+
+/** Only whole inferences of one answer tell how busy the model is: a stream lasts as long as it likes. */
+export function isOneInference({ plan, block }: InboundCall): boolean {
+  return plan.holdsResponse && isInference(factsOf(block).path);
 }

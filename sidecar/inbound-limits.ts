@@ -13,10 +13,9 @@ import { Admission, InboundQueue } from './core/queue.js';
 import { RateLimits } from './core/rate-limit.js';
 import { type Reason, Reasons, reasonMessage } from './core/reason.js';
 import { Status } from './core/status.js';
-import { factsOf } from './http2/facts.js';
 import { ENTRY_OVERHEAD, type Field, makeField } from './http2/hpack/field.js';
 import type { HeaderBlock } from './http2/hpack/header-list.js';
-import { type InboundCall, isInference, Ticket } from './inbound-call.js';
+import { type InboundCall, isOneInference, Ticket } from './inbound-call.js';
 import type { Relay } from './relay/relay.js';
 
 /** Longest time that a caller is told to stay away. */
@@ -148,15 +147,15 @@ export class InboundLimits {
 
   /** A run is over, however it ended: its place is free, and the limits learn from it. */
   release(call: InboundCall, ticket: Ticket, nowMs: number): void {
-    if (this.adaptive !== null) this.learn(this.adaptive, call, ticket, nowMs);
-    if (call.attempt?.ended === Ended.trailers) this.queue.release(ticket, nowMs);
+    const isTelling = isOneInference(call);
+    if (isTelling && this.adaptive !== null) this.learn(this.adaptive, call, ticket, nowMs);
+    if (isTelling && call.attempt?.ended === Ended.trailers) this.queue.release(ticket, nowMs);
     else this.queue.forfeit(ticket, nowMs);
   }
 
-  /** Only whole inferences of one answer tell how busy the model is: streams last as long as they like. */
   private learn(adaptive: AdaptiveLimit, call: InboundCall, ticket: Ticket, nowMs: number): void {
     const { attempt } = call;
-    if (attempt === null || !call.plan.holdsResponse || !isInference(factsOf(call.block).path)) return;
+    if (attempt === null) return;
     const { isFull } = this.queue;
     const isGivenUp = attempt.ended === Ended.cancelled || attempt.ended === Ended.deadline;
     const isNews = isGivenUp

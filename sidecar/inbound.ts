@@ -42,6 +42,9 @@ const ASIDE = [
   '/grpc.reflection.v1alpha.ServerReflection/',
 ];
 
+/** A stream on which nothing moves for this long gives its place at the model to others. */
+const QUIET_AFTER_MS = 1_000;
+
 export type ModelState =
   | { readonly kind: 'ready' }
   /** Not yet ready for the first time: calls wait in line for it. */
@@ -238,7 +241,7 @@ export class Inbound implements Story {
   }
 
   evidence(): ModelEvidence {
-    return this.runs.evidence(this.queue.admittedTotal);
+    return this.runs.evidence();
   }
 
   /** Lets the next ones in line through. */
@@ -284,6 +287,24 @@ export class Inbound implements Story {
     );
   }
 
+  /**
+   * A stream that is silent holds no place: the model waits for its caller, or is done with all it had. Where it owes the
+   * first of the answer to a whole request, it is at work.
+   */
+  onQuiet(call: InboundCall): void {
+    const { ticket } = call;
+    const isAtWork = call.requestEnded && !call.isCommitted;
+    if (ticket === null || isAtWork || !this.runs.end(ticket)) return;
+    this.queue.rest(ticket, this.relay.nowMs);
+    this.pump();
+  }
+
+  onStir({ ticket }: InboundCall): void {
+    if (ticket?.queueState !== QueueState.resting) return;
+    this.queue.wake(ticket, this.relay.nowMs);
+    this.runs.begin(ticket);
+  }
+
   onCancelled(): void {}
 
   /** However the call ended, its place is free. */
@@ -303,7 +324,13 @@ export class Inbound implements Story {
   private makeRoutes(config: InboundConfig, before?: Routes): Routes {
     return new Routes(
       config.routes,
-      { direction: 'inbound', service: this.service, replayBytes: this.replayBytes, stripsResponse: true },
+      {
+        direction: 'inbound',
+        service: this.service,
+        replayBytes: this.replayBytes,
+        stripsResponse: true,
+        quietAfterMs: QUIET_AFTER_MS,
+      },
       this.relay.tally,
       before,
     );

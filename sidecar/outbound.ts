@@ -8,8 +8,9 @@
  * something to decide, mesh/direction.ts does; where discovery has not answered yet, `wait` holds the call until it has.
  */
 
-import type { RouteConfig, UpstreamConfig } from './config/model.js';
+import type { UpstreamConfig } from './config/model.js';
 import { isAttemptTimeoutFirst } from './core/deadline.js';
+import { NO_PROBE } from './core/ejection.js';
 import { Ended, Outcome } from './core/outcome.js';
 import { type Reason, Reasons, reasonMessage } from './core/reason.js';
 import { decideRetry, RetryState } from './core/retry.js';
@@ -20,17 +21,18 @@ import type { HeaderBlock, StableList } from './http2/hpack/header-list.js';
 import type { Stream } from './http2/stream.js';
 import { Bounds } from './mesh/bounds.js';
 import { Clusters, type MakeUpstream } from './mesh/clusters.js';
-import { copyDueMs, leaveToOther, noteLoss, noteSuccess, takeCopy } from './mesh/copies.js';
+import { copyDueMs, isPutOff, leaveToOther, noteLoss, noteSuccess, takeCopy } from './mesh/copies.js';
 import { Detours, type Primary, type Refuge } from './mesh/detours.js';
 import { Direction } from './mesh/direction.js';
 import type { Endpoint } from './mesh/endpoint.js';
-import { observe, observeStopped } from './mesh/observe.js';
+import { observe } from './mesh/observe.js';
 import { type Failure, OutboundAttempt, OutboundCall } from './mesh/outbound-call.js';
 import { retryFacts } from './mesh/retry-facts.js';
 import { RouteCares } from './mesh/route-care.js';
 import { Shaping } from './mesh/shaping.js';
 import type { InjectedFaults } from './mesh/shaping-faults.js';
 import type { Shaped } from './mesh/shaping-target.js';
+import { Trials } from './mesh/trials.js';
 import type { Upstream } from './mesh/upstream.js';
 import { type Call, NEVER } from './relay/call.js';
 import { failureAnswer } from './relay/failure.js';
@@ -40,11 +42,8 @@ import { isGrpcRequest, NotGrpc } from './relay/not-grpc.js';
 import type { Relay } from './relay/relay.js';
 import { type Match, timeAllowedMs } from './relay/route-plan.js';
 
-/** How long an ejected endpoint's trial waits for a call that may be tried again, ms. */
-const PROBE_PATIENCE_MS = 5000;
-
 export class Outbound implements Primary, Refuge, Shaped {
-  private hasSafeRoute = false;
+  private readonly trials = new Trials();
   private profile: RequestProfile;
   readonly clusters: Clusters;
   private readonly direction: Direction;
@@ -116,7 +115,7 @@ export class Outbound implements Primary, Refuge, Shaped {
   }
 
   private settle(): void {
-    this.hasSafeRoute = this.config.routes.some(isSafe) || this.clusters.hasRetries;
+    this.trials.configure(this.config.routes, this.clusters.hasRetries);
     this.resumeWaiting();
   }
 
@@ -223,7 +222,10 @@ export class Outbound implements Primary, Refuge, Shaped {
     let endpoint: Endpoint | undefined;
     if (call.attemptsHere === 0) {
       // Only a first attempt may be an ejected endpoint's trial: a retry is somebody's last chance.
-      probed = upstream.takeProbe(this.probeAsOfMs(call, now));
+      if (upstream.isProbeDue(now)) {
+        if (this.trials.waits(call, now)) return;
+        probed = this.trials.take(call, now);
+      }
       endpoint = probed ?? upstream.pick(call.tried as Endpoint[], now, call.directed?.key);
     } else {
       endpoint = upstream.pickAgain(call.tried as Endpoint[], now, call.directed?.key);
@@ -254,17 +256,10 @@ export class Outbound implements Primary, Refuge, Shaped {
   /** The first copy is late: another one goes to another endpoint, if it may. */
   private sendCopy(call: OutboundCall, first: OutboundAttempt): void {
     const now = this.relay.nowMs;
+    if (isPutOff(call, first, now)) return;
     const endpoint = takeCopy(call, first, now);
     if (endpoint === undefined) return;
     call.race(this.makeAttempt(call, endpoint, now), this.attemptDueMs(call, now));
-  }
-
-  /**
-   * A trial that fails costs nobody anything when the call may be tried again, so such calls go first. Where there are
-   * none, or none for a while, any call will do.
-   */
-  private probeAsOfMs(call: OutboundCall, nowMs: number): number {
-    return !this.hasSafeRoute || isSafe(call.match.plan.config) ? nowMs : nowMs - PROBE_PATIENCE_MS;
   }
 
   onAttemptEnd(call: OutboundCall, attempt: OutboundAttempt): void {
@@ -276,9 +271,10 @@ export class Outbound implements Primary, Refuge, Shaped {
     }
     if (call.rival !== null) {
       if (leaveToOther(call, attempt, outcome, this.relay.nowMs)) return;
+      call.prevail(attempt);
       return this.fail(call, this.failureOf(call, attempt), outcome);
     }
-    const isUnarmed = attempt.ended === Ended.connectError && !call.upstream.isArmed;
+    const isUnarmed = attempt.ended === Ended.unconnected && !call.upstream.isArmed;
     if (isUnarmed && this.bounds.wait(call)) return;
     if (this.tryAgain(call, attempt)) return;
     this.fail(call, this.failureOf(call, attempt), outcome);
@@ -320,10 +316,9 @@ export class Outbound implements Primary, Refuge, Shaped {
     if (care.chain.length > 0) this.detours.answered(call, attempt);
   }
 
-  /** The other copy answered first. */
-  onLost(call: OutboundCall, loser: OutboundAttempt): void {
-    observe(call, loser, this.relay);
-    noteLoss(call, loser, this.relay.nowMs);
+  onStopped(call: OutboundCall, attempt: OutboundAttempt): void {
+    observe(call, attempt, this.relay);
+    if (attempt.ended === Ended.superseded) noteLoss(call, attempt, this.relay.nowMs);
   }
 
   /** There is none, or nobody has said yet which there are. */
@@ -370,6 +365,10 @@ export class Outbound implements Primary, Refuge, Shaped {
   onRequestReady(call: OutboundCall): void {
     if (call.witness !== null) call.witness.onRequest(call);
     if (call.detour !== null) call.detour.home.onRequestReady(call);
+    if (!call.isAwaiting) return;
+    // As long as there is room to keep it, the rest is waited for.
+    if (call.requestEnded || !call.isReplayable) this.goOn(call);
+    else call.onSentUp(call.requestBytes);
   }
 
   onForget(call: OutboundCall): void {
@@ -378,10 +377,20 @@ export class Outbound implements Primary, Refuge, Shaped {
 
   onResume(call: OutboundCall): void {
     const attempt = call.attempt as OutboundAttempt | null;
-    if (attempt !== null && !attempt.isOver) return this.sendCopy(call, attempt);
+    if (attempt !== null && !attempt.isOver) this.sendCopy(call, attempt);
+    else this.goOn(call);
+  }
+
+  /** It need not wait any longer. */
+  private goOn(call: OutboundCall): void {
     this.bounds.leave(call);
+    call.isAwaiting = false;
     if (call.upstream.isRetired && !this.direction.redirect(call)) return;
     this.next(call);
+  }
+
+  onStreaming(call: OutboundCall, attempt: OutboundAttempt): void {
+    if (attempt.probe !== NO_PROBE) this.trials.answered(call, attempt, this.relay.nowMs);
   }
 
   onAttemptTimeout(call: OutboundCall, attempt: OutboundAttempt): void {
@@ -389,9 +398,9 @@ export class Outbound implements Primary, Refuge, Shaped {
   }
 
   onDeadline(call: OutboundCall): void {
-    const outcome = observeStopped(call, this.relay);
-    if (outcome === Outcome.fault && call.care !== null && call.care.chain.length > 0)
-      this.detours.failed(call);
+    const attempt = call.attempt as OutboundAttempt | null;
+    const isFault = attempt?.ended === Ended.deadline && attempt.outcome === Outcome.fault;
+    if (isFault && call.care !== null && call.care.chain.length > 0) this.detours.failed(call);
     call.degraded = '';
     const limitMs = Math.round(call.deadlineMs - call.startMs);
     const message = reasonMessage(Reasons.deadlineExceeded, { limitMs });
@@ -405,7 +414,6 @@ export class Outbound implements Primary, Refuge, Shaped {
 
   onIdle(call: OutboundCall): void {
     call.stop(Ended.deadline);
-    observeStopped(call, this.relay);
     this.bounds.leave(call);
     call.degraded = '';
     call.answer(
@@ -415,7 +423,6 @@ export class Outbound implements Primary, Refuge, Shaped {
   }
 
   onCancelled(call: OutboundCall): void {
-    observeStopped(call, this.relay);
     this.bounds.leave(call);
   }
 
@@ -429,9 +436,4 @@ export class Outbound implements Primary, Refuge, Shaped {
 
 function profileOf({ name, tls }: UpstreamConfig): RequestProfile {
   return requestProfile(tls === 'mesh' ? 'https' : 'http', name);
-}
-
-/** Whether a failure of one attempt can be made good by another. */
-function isSafe(route: RouteConfig): boolean {
-  return route.idempotent && route.retry !== undefined;
 }

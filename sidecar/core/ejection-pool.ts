@@ -20,8 +20,10 @@ import { EjectionCounts } from './ejection-counts.js';
 import { EjectionRoster } from './ejection-roster.js';
 import { Outcome } from './outcome.js';
 
-/** Wait before the next probe when one was turned away: it proved nothing. */
+/** Wait before the next probe when one proved nothing and would perhaps have gone no better for the next call. */
 const PROBE_AGAIN_MS = 1_000;
+/** A probe whose caller leaves sooner says nothing at all. */
+const LONG_ENOUGH_MS = 100;
 /** The first trial of one that is down comes after this, each further one after twice as long, up to `baseMs`: a model starts again within seconds. */
 const DOWN_MS = 500;
 
@@ -75,7 +77,7 @@ export class EjectionPool extends EjectionRoster {
     if (member.state !== EjectionState.admitted) {
       if (probe === NO_PROBE || member.state !== EjectionState.probing || probe !== member.probe)
         return Verdict.nothing;
-      return this.endProbe(member, outcome, nowMs, evidence);
+      return this.endProbe(member, outcome, startedMs, nowMs, evidence);
     }
     if (startedMs < member.sinceMs || evidence === Evidence.doubtful) return Verdict.nothing;
     if (outcome === Outcome.success) {
@@ -133,6 +135,12 @@ export class EjectionPool extends EjectionRoster {
     }
     const other = this.record(member, Outcome.fault, startedMs, nowMs, probe, Evidence.sound);
     return other === Verdict.nothing && verdict !== before ? verdict : other;
+  }
+
+  /** One that is down says so itself: no call need find that out for as long as an ejection lasts. */
+  staysDown(member: Ejection, nowMs: number): void {
+    if (member.isDown && member.state === EjectionState.ejected)
+      this.outUntil(member, Math.max(member.untilMs, nowMs + this.settings.baseMs));
   }
 
   private downVerdict(member: Ejection, mode: 'enforce' | 'observe', nowMs: number): Verdict {
@@ -207,7 +215,13 @@ export class EjectionPool extends EjectionRoster {
     this.eject(member, nowMs);
   }
 
-  private endProbe(member: Ejection, outcome: Outcome, nowMs: number, evidence: Evidence): Verdict {
+  private endProbe(
+    member: Ejection,
+    outcome: Outcome,
+    startedMs: number,
+    nowMs: number,
+    evidence: Evidence,
+  ): Verdict {
     if (!this.members.has(member)) return Verdict.nothing;
     if (outcome === Outcome.success) {
       this.admit(member, nowMs);
@@ -220,7 +234,9 @@ export class EjectionPool extends EjectionRoster {
     }
     member.state = EjectionState.ejected;
     const isTurnedAway = outcome === Outcome.refusal || outcome === Outcome.overload;
-    this.outUntil(member, isTurnedAway ? nowMs + PROBE_AGAIN_MS : nowMs);
+    const isGivenUp = outcome === Outcome.cancelled && nowMs - startedMs >= LONG_ENOUGH_MS;
+    const isBad = isTurnedAway || evidence === Evidence.slow || (isGivenUp && evidence === Evidence.sound);
+    this.outUntil(member, isBad ? nowMs + PROBE_AGAIN_MS : nowMs);
     return Verdict.nothing;
   }
 

@@ -24,6 +24,10 @@ export class EjectionRoster {
   get ejected(): number {
     return this.ejectedCount + this.downCount;
   }
+  /** Of these, certain to be down. */
+  get down(): number {
+    return this.downCount;
+  }
   /** Available and admitted. */
   get eligible(): number {
     return this.eligibleCount;
@@ -95,30 +99,47 @@ export class EjectionRoster {
     return member.state === EjectionState.admitted || (!member.isDown && this.isPanicking);
   }
 
+  /** Whether a call should probe somebody. */
+  isProbeDue(nowMs: number): boolean {
+    return nowMs >= this.probeFromMs && this.due(nowMs) !== undefined;
+  }
+
   /**
    * An endpoint whose time is up and that this call shall probe, or undefined. The caller sends this one call
    * there, keeps `member.probe` with the attempt and must `record` its end, whatever it is.
+   * @param overMs from then on another call may probe it instead, and this one's end counts no longer.
    */
-  takeProbe(nowMs: number): Ejection | undefined {
+  takeProbe(nowMs: number, overMs = Number.POSITIVE_INFINITY): Ejection | undefined {
     if (nowMs < this.probeFromMs) return undefined;
-    let due: Ejection | undefined;
-    let fromMs = Number.POSITIVE_INFINITY;
-    for (const member of this.members) {
-      if (member.state !== EjectionState.ejected || !member.isAvailable) continue;
-      if (due === undefined && member.untilMs <= nowMs) due = member;
-      else if (member.untilMs < fromMs) fromMs = member.untilMs;
-    }
-    this.probeFromMs = fromMs;
+    const due = this.due(nowMs);
     if (due === undefined) return undefined;
     this.nextProbe += 1;
     due.state = EjectionState.probing;
     due.probe = this.nextProbe;
+    due.untilMs = overMs;
+    return due;
+  }
+
+  private due(nowMs: number): Ejection | undefined {
+    let due: Ejection | undefined;
+    let fromMs = Number.POSITIVE_INFINITY;
+    for (const member of this.members) {
+      if (member.state === EjectionState.admitted || !member.isAvailable) continue;
+      if (due === undefined && member.untilMs <= nowMs) due = member;
+      if (member.untilMs < fromMs) fromMs = member.untilMs;
+    }
+    this.probeFromMs = fromMs;
     return due;
   }
 
   /** Ends an ejection early, when better evidence than a probing call says that the endpoint is well. */
   readmit(member: Ejection, nowMs: number): void {
     if (member.state !== EjectionState.admitted) this.admit(member, nowMs);
+  }
+
+  /** What an endpoint showed before it was away counts no more, for what kept it away is over. An ejected one has yet to show it. */
+  forgive(member: Ejection): void {
+    if (member.state === EjectionState.admitted) member.forget();
   }
 
   /** Something says that an ejected endpoint may be well again: its trial is due now. */

@@ -20,8 +20,12 @@ export interface EjectionSettings {
 export const EjectionState = { admitted: 0, ejected: 1, probing: 2 } as const;
 export type EjectionState = (typeof EjectionState)[keyof typeof EjectionState];
 
-/** What the evidence of a fault is worth. `doubtful`: it rests on elapsed time, and our own event loop stood still meanwhile. */
-export const Evidence = { sound: 0, doubtful: 1 } as const;
+/**
+ * What the end of an attempt is worth. `doubtful`: it rests on elapsed time, and our own event loop stood still meanwhile;
+ * or the endpoint was never reached, which is known from its connections. `slow`: nothing is known but that another copy
+ * of the call was faster.
+ */
+export const Evidence = { sound: 0, doubtful: 1, slow: 2 } as const;
 export type Evidence = (typeof Evidence)[keyof typeof Evidence];
 
 /** What came of one recorded outcome. From `observed` on: the detector tripped, and nothing was ejected, for this reason. */
@@ -46,7 +50,7 @@ export class Ejection extends Traces {
   isAvailable = true;
   /** When the present state began. Outcomes of attempts that began before it are history and not counted. */
   sinceMs = Number.NEGATIVE_INFINITY;
-  /** While ejected: when a probe may go. */
+  /** While ejected: when a probe may go. While probing: when another one may. */
   untilMs = 0;
   consecutiveFaults = 0;
   /** Ejections in memory: the next lasts `baseMs` × (this + 1). Falls by one per `baseMs` of clean time. */

@@ -1,12 +1,17 @@
 /**
  * What an endpoint's calls cost lately: a peak-sensitive moving average of latency (it jumps up at once, comes
- * down over ten seconds; after Finagle and linkerd), and a plain one that says what the endpoint usually needs.
+ * down over ten seconds, after Finagle and linkerd, or sooner over some hundred calls), and a plain one that says what the endpoint usually needs.
  * Failures are recorded as slow: an endpoint that fails fast must not look like the best one. A call turned away because
  * the endpoint is full says nothing about how long one takes: what it costs grows by the share turned away instead.
  */
 
 /** Time in which the weight of what is known falls to 1/e. */
 export const DECAY_MS = 10_000;
+/**
+ * What a peak keeps, at most, after a call that took less. By time alone a moment's crowding would move traffic to others
+ * for ten seconds and more, though hundreds of calls have shown since that it is over.
+ */
+const KEPT_PER_CALL = 1 - 1 / 64;
 /** Without a sample for this long, nothing that was seen speaks for or against an endpoint any more. */
 export const STALE_MS = 10_000;
 /** A failure counts as this many times the present estimate, so that one halves the traffic and several end it. */
@@ -63,7 +68,7 @@ export class PeakEwma {
   }
 
   /**
-   * A call that failed after `elapsedMs`.
+   * A call that failed after `elapsedMs`; 0 where that says nothing of how slow the endpoint is.
    * @param neutralMs what the endpoint or a peer usually costs (`EndpointLoad.usualMs`): the estimate fades into it.
    */
   recordFault(elapsedMs: number, neutralMs: number, nowMs: number): void {
@@ -109,8 +114,8 @@ export class PeakEwma {
 
   private observe(sampleMs: number, kept: number, nowMs: number): void {
     // What had become stale must not come back with the first call that shows otherwise.
-    this.peakMs =
-      this.isStale(nowMs) || sampleMs > this.peakMs ? sampleMs : this.peakMs * kept + sampleMs * (1 - kept);
+    if (this.isStale(nowMs) || sampleMs > this.peakMs) this.peakMs = sampleMs;
+    else this.peakMs = sampleMs + (this.peakMs - sampleMs) * Math.min(kept, KEPT_PER_CALL);
     this.updatedMs = nowMs;
     this.samples += 1;
   }

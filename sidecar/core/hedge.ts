@@ -53,6 +53,11 @@ export class Hedge {
    */
   begin(settings: HedgeSettings, latencies: Percentile, leftMs: number, nowMs: number): number {
     this.saved = Math.min(MAX_SAVED, this.saved + settings.maxRatio);
+    return this.delayMs(settings, latencies, leftMs, nowMs);
+  }
+
+  /** How long a call that has begun is waited for before its copy goes, ms; Infinity: always. */
+  delayMs(settings: HedgeSettings, latencies: Percentile, leftMs: number, nowMs: number): number {
     const usual = latencies.at(settings.percentile, nowMs);
     if (usual === UNKNOWN) return Number.POSITIVE_INFINITY;
     const delayMs = Math.max(usual, settings.minDelayMs);

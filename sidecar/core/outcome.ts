@@ -30,6 +30,8 @@ export const Ended = {
   protocolError: 10,
   /** Stopped by us: the other copy of the call answered first. */
   superseded: 11,
+  /** No connection was tried, or none could be, for want of something of our own: never processed. */
+  unconnected: 12,
 } as const;
 export type Ended = (typeof Ended)[keyof typeof Ended];
 
@@ -39,7 +41,7 @@ export const Outcome = {
   fault: 1,
   /** The call failed, and it says nothing about the endpoint. */
   neutral: 2,
-  /** The endpoint refused before processing; no fault. */
+  /** Refused before processing, by the endpoint or for want of a connection of our own; no fault. */
   refusal: 3,
   /** The caller went away; says nothing about the endpoint. */
   cancelled: 4,
@@ -121,6 +123,7 @@ export function whyNotDeclarable(status: Status, outcome: Declarable): string | 
  * @param usualMs what this endpoint usually needs (`EndpointLoad.usualMs`); 0 = unknown.
  * @param outcomes what statuses count as where the endpoint itself sent them. What happens at the call's deadline is
  * judged by time alone: whether our timer or the endpoint's answer came first is chance.
+ * @param givenMs how much of `allowedMs` the endpoint had for its answer (`timeGivenMs`); 0: time says nothing about it.
  */
 export function classify(
   ended: Ended,
@@ -129,39 +132,63 @@ export function classify(
   allowedMs: number,
   usualMs: number,
   outcomes: OutcomeTable = USUAL_OUTCOMES,
+  givenMs = allowedMs,
 ): Outcome {
   switch (ended) {
     case Ended.trailers:
-      if (isOfTime(status) && isCancelAtDeadline(elapsedMs, allowedMs))
-        return judgeDeadline(allowedMs, usualMs);
-      return outcomeOf(outcomes[status] ?? Outcome.fault, allowedMs, usualMs); // Not one of gRPC's codes: UNKNOWN.
+      if (isOfTime(status) && isCancelAtDeadline(elapsedMs, allowedMs)) return judgeTime(givenMs, usualMs);
+      return outcomeOf(outcomes[status] ?? Outcome.fault, givenMs, usualMs); // Not one of gRPC's codes: UNKNOWN.
     case Ended.refusedStream:
     case Ended.goawayUnprocessed:
+    case Ended.unconnected:
       return Outcome.refusal;
+    case Ended.attemptTimeout:
+      return givenMs > 0 ? Outcome.fault : Outcome.neutral;
     case Ended.deadline:
-      return judgeDeadline(allowedMs, usualMs);
+      return judgeTime(givenMs, usualMs);
     case Ended.cancelled:
-      return isCancelAtDeadline(elapsedMs, allowedMs) ? judgeDeadline(allowedMs, usualMs) : Outcome.cancelled;
+      return isCancelAtDeadline(elapsedMs, allowedMs) ? judgeTime(givenMs, usualMs) : Outcome.cancelled;
     case Ended.superseded:
       return Outcome.cancelled;
     case Ended.reset:
       if (status === Status.RESOURCE_EXHAUSTED) return Outcome.overload;
       // A server whose own timer saw the deadline first resets with CANCEL.
       if (status === Status.CANCELLED && isCancelAtDeadline(elapsedMs, allowedMs))
-        return judgeDeadline(allowedMs, usualMs);
+        return judgeTime(givenMs, usualMs);
       return Outcome.fault;
     default:
       return Outcome.fault;
   }
 }
 
-function outcomeOf(entry: number, allowedMs: number, usualMs: number): Outcome {
-  return entry === BY_TIME ? judgeDeadline(allowedMs, usualMs) : (entry as Outcome);
+function outcomeOf(entry: number, givenMs: number, usualMs: number): Outcome {
+  return entry === BY_TIME ? judgeTime(givenMs, usualMs) : (entry as Outcome);
 }
 
-/** A caller that allows less than the endpoint usually needs proves nothing by running out of time. */
-function judgeDeadline(allowedMs: number, usualMs: number): Outcome {
-  return allowedMs > (usualMs > 0 ? usualMs : ASSUMED_USUAL_MS) ? Outcome.fault : Outcome.neutral;
+/** Who gives less than the endpoint usually needs proves nothing by running out of time. */
+function judgeTime(givenMs: number, usualMs: number): Outcome {
+  return givenMs > (usualMs > 0 ? usualMs : ASSUMED_USUAL_MS) ? Outcome.fault : Outcome.neutral;
+}
+
+/** What is true of an attempt of which nothing is known but that time ran out. */
+export interface TimeFacts {
+  readonly isStream: boolean;
+  /** The endpoint's answer has begun to flow. */
+  readonly isCommitted: boolean;
+  /** An answer was due by then: the caller, the route or the endpoint itself said so, and not only how long a stream may live. */
+  readonly isDue: boolean;
+  /** Since when the endpoint has had what it needs to answer; Infinity: it waited for the caller. */
+  readonly turnMs: number;
+  readonly deadlineMs: number;
+}
+
+/**
+ * How much of a call's time its endpoint had for an answer that did not come. 0 where there was nothing to expect: it was
+ * answering, its caller had not sent all of the request, or it is a stream, which may be silent for as long as it likes.
+ */
+export function timeGivenMs({ isStream, isCommitted, isDue, turnMs, deadlineMs }: TimeFacts): number {
+  if (isCommitted || turnMs === Number.POSITIVE_INFINITY || (isStream && !isDue)) return 0;
+  return deadlineMs - turnMs;
 }
 
 /**
@@ -177,5 +204,13 @@ export function restsOnElapsedTime(ended: Ended, status: number): boolean {
 
 /** Whether the peer certainly did nothing for the attempt, so that another is always safe. */
 export function isNeverProcessed(ended: Ended): boolean {
-  return ended === Ended.refusedStream || ended === Ended.goawayUnprocessed || ended === Ended.connectError;
+  switch (ended) {
+    case Ended.refusedStream:
+    case Ended.goawayUnprocessed:
+    case Ended.connectError:
+    case Ended.unconnected:
+      return true;
+    default:
+      return false;
+  }
 }

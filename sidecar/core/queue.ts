@@ -5,7 +5,8 @@
  */
 import { Line, LineEntry } from './queue-line.js';
 
-export const QueueState = { idle: 0, waiting: 1, running: 2, expired: 3 } as const;
+/** `resting`: it ran and will go on, and holds no place meanwhile. */
+export const QueueState = { idle: 0, waiting: 1, running: 2, expired: 3, resting: 4 } as const;
 export type QueueState = (typeof QueueState)[keyof typeof QueueState];
 
 /** What became of an arrival. From `tooMany` on: refused, for this reason. */
@@ -120,6 +121,7 @@ export class InboundQueue<E extends QueueEntry> {
     if (deadlineMs <= nowMs) return Admission.tooLate;
     if (this.running < this.settings.concurrency && this.waiting === 0) {
       this.start(entry, nowMs);
+      this.admittedTotal += 1;
       return Admission.admitted;
     }
     if (this.isTooLate(entry, deadlineMs - nowMs)) return Admission.tooLate;
@@ -162,6 +164,18 @@ export class InboundQueue<E extends QueueEntry> {
     if (this.running === 0) this.idleSinceMs = nowMs;
   }
 
+  /** A running entry pauses, and somebody else may have its place. Then call `next` until it returns null. */
+  rest(entry: E, nowMs: number): void {
+    if (entry.queueState !== QueueState.running) return;
+    this.forfeit(entry, nowMs);
+    entry.queueState = QueueState.resting;
+  }
+
+  /** It goes on, and holds a place even where none is free: what runs cannot be undone, and those in line wait the longer. */
+  wake(entry: E, nowMs: number): void {
+    if (entry.queueState === QueueState.resting) this.start(entry, nowMs);
+  }
+
   /**
    * The next entry to leave the line: `running`, now holding a place, or `expired`, to be answered so. Null when
    * all places are taken or nobody waits.
@@ -179,6 +193,7 @@ export class InboundQueue<E extends QueueEntry> {
     this.line.take();
     this.waitingBytes -= entry.queueBytes;
     this.start(entry, nowMs);
+    this.admittedTotal += 1;
     return entry;
   }
 
@@ -236,6 +251,5 @@ export class InboundQueue<E extends QueueEntry> {
     if (this.running === 0 && nowMs > this.idleSinceMs)
       this.serviceMs *= 0.5 ** ((nowMs - this.idleSinceMs) / IDLE_HALF_LIFE_MS);
     this.running += 1;
-    this.admittedTotal += 1;
   }
 }

@@ -14,6 +14,8 @@ export const MAX_ATTEMPTS = 8;
 /** Wait before a never-processed call goes back to the only endpoint there is: time to make a new connection. */
 const SAME_ENDPOINT_BASE_MS = 25;
 const SAME_ENDPOINT_MAX_MS = 250;
+/** A call without a deadline is not kept waiting for longer than this because a server asks for it: it holds its place, and its caller's patience, all the while. */
+export const LONGEST_PUSHBACK_MS = 60_000;
 
 /** No `grpc-retry-pushback-ms` came with the answer. */
 export const NO_PUSHBACK = Number.POSITIVE_INFINITY;
@@ -32,7 +34,7 @@ export const NoRetry = {
   overBudget: -5,
   /** The wait would pass the deadline. */
   noTime: -6,
-  /** The server asked not to be tried again. */
+  /** The server asked not to be tried again, or not before a call without a deadline may wait. */
   pushback: -7,
   /** The breaker lets no more extra attempts through. */
   overBreaker: -8,
@@ -186,6 +188,8 @@ function afterFailure(
   const isBound = facts.pushbackMs !== NO_PUSHBACK && !facts.isOtherAvailable;
   const delayMs = isBound ? facts.pushbackMs : backoffMs;
   if (delayMs >= facts.timeLeftMs) return NoRetry.noTime;
+  if (isBound && facts.timeLeftMs === Number.POSITIVE_INFINITY && delayMs > LONGEST_PUSHBACK_MS)
+    return NoRetry.pushback;
   if (isHeldBack(facts)) return NoRetry.overBreaker;
   if (!budget.withdraw(nowMs)) return NoRetry.overBudget;
   return delayMs;

@@ -19,6 +19,7 @@ import type { Timers } from '../runtime/timers.js';
 import { WheelEntry } from '../runtime/timing-wheel.js';
 import { type Member, Prober, type ProberTies } from './prober.js';
 import { askByConnecting, askByPing, HealthCalls, type Hear, type Question } from './prober-questions.js';
+import { Recoveries } from './recovery.js';
 
 /** Checks begun in one turn, and how long until the next. */
 const AT_ONCE = 8;
@@ -45,12 +46,14 @@ export class EndpointHealth extends WheelEntry {
   private readonly calls = new Map<Prober, HealthCalls>();
   private readonly loopWatch: LoopWatch;
   private readonly ties: ProberTies;
+  private readonly recoveries: Recoveries;
   private queue: Prober[] = [];
   private begun = 0;
 
   constructor(private readonly options: EndpointHealthOptions) {
     super();
     const { relay, timers } = options;
+    this.recoveries = new Recoveries(relay);
     this.loopWatch = new LoopWatch(relay.clock, timers, {
       isBusy: () => [...this.probers.values()].some(({ isAsking }) => isAsking),
     });
@@ -82,6 +85,7 @@ export class EndpointHealth extends WheelEntry {
   stop(): void {
     this.configs.clear();
     for (const upstream of [...this.joined.keys()]) this.leaveAll(upstream);
+    this.recoveries.stop();
     this.queue = [];
     this.options.relay.wheel.cancel(this);
     this.loopWatch.rest();
@@ -91,6 +95,7 @@ export class EndpointHealth extends WheelEntry {
   private look(upstream: Upstream): void {
     if (this.joined.size > 0) this.leaveRetired();
     const config = this.configs.get(upstream.name);
+    if (config !== undefined && !upstream.isRetired) this.recoveries.look(upstream, config);
     if (config?.health === undefined || upstream.isRetired) return this.leaveAll(upstream);
     let joined = this.joined.get(upstream);
     if (joined === undefined) {

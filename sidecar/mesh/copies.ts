@@ -8,6 +8,7 @@ import { noteFailure, RetryState } from '../core/retry.js';
 import { Status } from '../core/status.js';
 import { NEVER } from '../relay/call.js';
 import type { Endpoint } from './endpoint.js';
+import { tookMsOf, UNTOLD } from './observe.js';
 import type { OutboundAttempt, OutboundCall } from './outbound-call.js';
 import { retryFacts } from './retry-facts.js';
 
@@ -17,6 +18,20 @@ export function copyDueMs(call: OutboundCall, attempt: OutboundAttempt, nowMs: n
   if (hedging === null || attempt.number > 0) return NEVER;
   const latencies = call.care!.latenciesOf(call.upstream);
   return nowMs + hedge.begin(hedging, latencies, call.deadlineMs - nowMs, nowMs);
+}
+
+/** Whether a copy that was due has to wait, because the caller took its time with the request: only the endpoint's time counts. */
+export function isPutOff(call: OutboundCall, first: OutboundAttempt, nowMs: number): boolean {
+  const { hedging, hedge } = call.care!;
+  const turnMs = call.turnMs(first);
+  if (hedging === null || turnMs === first.startMs) return false;
+  const latencies = call.care!.latenciesOf(call.upstream);
+  const delayMs = hedge.delayMs(hedging, latencies, call.deadlineMs - nowMs, nowMs);
+  // Whoever takes long is looked after less and less often.
+  const dueMs = turnMs === NEVER ? nowMs + Math.max(delayMs, (nowMs - first.startMs) / 2) : turnMs + delayMs;
+  if (dueMs <= nowMs) return false;
+  call.resumeMs = dueMs;
+  return true;
 }
 
 /** The first attempt is late: where another one goes, if it may. Takes from the budgets. */
@@ -53,12 +68,13 @@ export function leaveToOther(
 
 /** An attempt succeeded. What copies took says nothing: they go where it is fast. */
 export function noteSuccess(call: OutboundCall, attempt: OutboundAttempt, nowMs: number): void {
-  if (attempt.number === 0) call.care!.latenciesOf(call.upstream).record(nowMs - attempt.startMs, nowMs);
+  const tookMs = tookMsOf(call, attempt, nowMs);
+  if (attempt.number === 0 && tookMs !== UNTOLD) call.care!.latenciesOf(call.upstream).record(tookMs, nowMs);
 }
 
 /** An attempt was overtaken by the other copy. */
-export function noteLoss(call: OutboundCall, { number, startMs }: OutboundAttempt, nowMs: number): void {
+export function noteLoss(call: OutboundCall, loser: OutboundAttempt, nowMs: number): void {
   const { hedging, hedge } = call.care!;
-  if (number > 0 || hedging === null) return;
-  hedge.overtaken(hedging, call.care!.latenciesOf(call.upstream), nowMs - startMs, nowMs);
+  if (loser.number > 0 || hedging === null) return;
+  hedge.overtaken(hedging, call.care!.latenciesOf(call.upstream), tookMsOf(call, loser, nowMs), nowMs);
 }

@@ -14,7 +14,7 @@ import { factsOf } from '../http2/facts.js';
 import { metadataValue } from '../relay/forward.js';
 import type { Relay } from '../relay/relay.js';
 import { PathFields } from '../relay/rewrite-path.js';
-import { type Match, type RoutePlan, Routes, timeAllowedMs } from '../relay/route-plan.js';
+import { type Match, matchForCopy, type RoutePlan, Routes, timeAllowedMs } from '../relay/route-plan.js';
 import type { Refuse } from './bounds.js';
 import type { Clusters } from './clusters.js';
 import type { OutboundCall } from './outbound-call.js';
@@ -95,8 +95,9 @@ export class Direction {
     if (call.directed?.version === this.clusters.version && !call.upstream.isRetired) return true;
     const { original } = call;
     const { path } = factsOf(original);
-    const match = this.routes.match(path);
-    if (match === null) return this.answerUnknownRoute(call, path);
+    const found = this.routes.match(path);
+    if (found === null) return this.answerUnknownRoute(call, path);
+    const match = call.match.plan.isOnce ? matchForCopy(found) : found;
     const { plain } = this.clusters;
     if (plain === null) {
       if (!this.follow(call, match, path)) return false;

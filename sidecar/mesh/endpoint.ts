@@ -51,6 +51,8 @@ export class Endpoint extends EndpointLoad {
   readonly outcomes = new Float64Array(6);
   availableSinceMs = 0;
   isConnected = false;
+  /** When it last came back, or became well again. */
+  backSinceMs = Number.NEGATIVE_INFINITY;
   /** While it is new or back: how warm it is. */
   warmUp: SlowStart | null = null;
   /** What its warm peers usually need, ms, as of the last look; only kept while it warms up. 0 = unknown. */

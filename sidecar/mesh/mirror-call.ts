@@ -10,14 +10,12 @@ import type { Attempt } from '../relay/attempt.js';
 import type { Link } from '../relay/link.js';
 import type { Pieces } from '../relay/pieces.js';
 import type { Relay } from '../relay/relay.js';
-import type { Match, RoutePlan } from '../relay/route-plan.js';
+import { type Match, matchForCopy } from '../relay/route-plan.js';
 import type { CallTally } from '../relay/tally.js';
 import { OutboundCall, type Witness } from './outbound-call.js';
 import type { Shaped } from './shaping-target.js';
 
 const MARK = makeField('outrider-mirrored', '1');
-/** A copy whose route has no limit of its own ends after this long. */
-const LONGEST_COPY_MS = 60_000;
 
 /** Where the copy goes. */
 export interface MirrorPlace {
@@ -67,13 +65,13 @@ export class CopyCall extends OutboundCall {
     super(relay, place.there, NOWHERE, new Stream(NOBODY, 0, 0), block, ended);
     this.tally = tally;
     this.mark = MARK;
-    this.plan = plainPlan(place.match.plan);
+    this.plan = matchForCopy(place.match).plan;
   }
 
   /** All of its request is here. */
   run(): void {
-    const { there, path } = this.place;
-    there.take(this, { plan: this.plan as RoutePlan, tally: this.tally! }, path);
+    const { there, match, path } = this.place;
+    there.take(this, matchForCopy(match), path);
     this.forgetReplay();
   }
 
@@ -87,12 +85,4 @@ export class CopyCall extends OutboundCall {
     super.passOn(buffer, start, end);
     this.attempt?.credit(end - start);
   }
-}
-
-/** The same without what would send it again or elsewhere. */
-function plainPlan(plan: RoutePlan): RoutePlan {
-  const { retry, hedge, fallback, split, mirror, ...config } = plan.config;
-  const { maxTimeoutMs = 0 } = config;
-  const longest = maxTimeoutMs > 0 ? Math.min(maxTimeoutMs, LONGEST_COPY_MS) : LONGEST_COPY_MS;
-  return { ...plan, config: { ...config, maxTimeoutMs: longest } };
 }

@@ -5,16 +5,20 @@ import type { PeakEwma } from '../core/ewma.js';
 import {
   classify,
   Ended,
+  isCancelAtDeadline,
   Outcome,
   type OutcomeTable,
   restsOnElapsedTime,
+  timeGivenMs,
   USUAL_OUTCOMES,
 } from '../core/outcome.js';
 import { Reasons } from '../core/reason.js';
 import { Status } from '../core/status.js';
 import type { Attempt } from '../relay/attempt.js';
+import { NEVER } from '../relay/call.js';
 import { metadataValue } from '../relay/forward.js';
 import type { Relay } from '../relay/relay.js';
+import { isTimeAsked } from '../relay/route-plan.js';
 import type { OutboundAttempt, OutboundCall } from './outbound-call.js';
 
 /** The one classification of the attempt's end, and everyone who learns from it. Once only: neutral after that. */
@@ -23,27 +27,29 @@ export function observe(call: OutboundCall, attempt: OutboundAttempt, relay: Rel
   if (attempt.number > 0) call.giveExtra();
   const now = relay.nowMs;
   const { endpoint } = attempt;
-  const elapsed = now - attempt.startMs;
+  const ended = attempt.ended as Ended;
+  const restsOnTime = restsOnElapsedTime(ended, attempt.status);
   endpoint.inFlight--;
-  const outcome = classify(
-    attempt.ended as Ended,
-    attempt.status,
-    elapsed,
-    call.deadlineMs - attempt.startMs,
-    endpoint.usualMs,
-    outcomesFor(call, attempt),
-  );
+  const outcome = isTurnedAway(call, attempt)
+    ? Outcome.overload
+    : classify(
+        ended,
+        attempt.status,
+        now - attempt.startMs,
+        call.deadlineMs - attempt.startMs,
+        endpoint.usualMs,
+        outcomesFor(call, attempt),
+        restsOnTime ? givenMs(call, attempt, now) : 0,
+      );
   attempt.outcome = outcome;
   endpoint.outcomes[outcome]!++;
   if (attempt.number > 0) call.upstream.budget.learn(outcome, now);
   // What is known only from time that passed proves nothing when we stood still meanwhile.
-  const doubtful =
-    outcome !== Outcome.success &&
-    restsOnElapsedTime(attempt.ended as Ended, attempt.status) &&
-    relay.hasStalled();
-  if (!doubtful) learn(endpoint.latency, outcome, elapsed, endpoint.usualMs, now, call.plan.holdsResponse);
+  const doubtful = outcome !== Outcome.success && restsOnTime && relay.hasStalled();
+  const tookMs = call.plan.holdsResponse ? tookMsOf(call, attempt, now) : UNTOLD;
+  if (!doubtful) learn(endpoint.latency, outcome, tookMs, endpoint.usualMs, now);
   if (!doubtful && outcome === Outcome.fault) endpoint.lastFault = describe(attempt);
-  const evidence = doubtful ? Evidence.doubtful : Evidence.sound;
+  const evidence = doubtful ? Evidence.doubtful : evidenceOf(attempt);
   const { ejection, ejections } = endpoint;
   const verdict =
     outcome === Outcome.fault && saysDown(call, attempt)
@@ -54,12 +60,55 @@ export function observe(call: OutboundCall, attempt: OutboundAttempt, relay: Rel
   if (scrutiny !== null) {
     scrutiny.onEnd(now);
     if (outcome === Outcome.success && call.plan.holdsResponse) {
-      scrutiny.onSuccess(endpoint, attempt.startMs, call, now);
+      if (tookMs !== UNTOLD) scrutiny.onSuccess(endpoint, attempt.startMs, tookMs, call, now);
       if (scrutiny.inspector !== null && attempt.status === Status.OK)
         scrutiny.inspector.offer(call, attempt, endpoint, call.match.plan.config.idempotent);
     }
   }
   return outcome;
+}
+
+/** How long it took says nothing: the caller had not sent all of its request, or it is a stream, which lasts as long as it likes. */
+export const UNTOLD = -1;
+
+/** What the endpoint needed since it was its turn, ms: what its caller took to send the request is not its doing. */
+export function tookMsOf(call: OutboundCall, attempt: OutboundAttempt, nowMs: number): number {
+  const turnMs = call.turnMs(attempt);
+  return turnMs === NEVER ? UNTOLD : nowMs - turnMs;
+}
+
+function evidenceOf({ ended, stream }: OutboundAttempt): Evidence {
+  if (ended === Ended.superseded) return Evidence.slow;
+  return stream === null ? Evidence.doubtful : Evidence.sound;
+}
+
+function givenMs(call: OutboundCall, attempt: OutboundAttempt, nowMs: number): number {
+  return timeGivenMs({
+    isStream: !call.plan.holdsResponse,
+    isCommitted: call.isCommitted,
+    isDue: isAnswerDue(call, attempt, nowMs),
+    turnMs: call.turnMs(attempt),
+    deadlineMs: call.deadlineMs,
+  });
+}
+
+/** Whether anyone has said when an answer was due, and it was: a stream's idle time and its longest life do not say that. */
+function isAnswerDue(call: OutboundCall, attempt: OutboundAttempt, nowMs: number): boolean {
+  if (attempt.ended === Ended.attemptTimeout) return true;
+  if (isCancelAtDeadline(nowMs - attempt.startMs, call.deadlineMs - attempt.startMs))
+    return isTimeAsked(call.match.plan.config, call.block);
+  // The service itself gave up. A sidecar between us does that for the same limits of a stream as we do.
+  return attempt.ended === Ended.trailers && sidecarsReason(call, attempt) === undefined;
+}
+
+/**
+ * The sidecar beside the model says that the model has not seen the call, whatever the status: a line that is too long
+ * ends in DEADLINE_EXCEEDED. It has no room, or not yet, or no longer. A model that cannot serve is another matter.
+ */
+function isTurnedAway(call: OutboundCall, { status, trailers }: OutboundAttempt): boolean {
+  if (status <= 0 || trailers === null || call.plan.stripsResponse) return false;
+  if (metadataValue(trailers, 'outrider-unprocessed') === undefined) return false;
+  return metadataValue(trailers, 'outrider-reason') !== Reasons.modelUnavailable.name;
 }
 
 /** The sidecar beside the model says that the model cannot serve. */
@@ -74,29 +123,21 @@ function sidecarsReason({ plan }: OutboundCall, { trailers }: OutboundAttempt): 
   return metadataValue(trailers, 'outrider-reason');
 }
 
-/** @param isUnary how long it took says something about the endpoint: a stream lasts as long as it likes. */
-function learn(
-  latency: PeakEwma,
-  outcome: Outcome,
-  elapsedMs: number,
-  usualMs: number,
-  nowMs: number,
-  isUnary: boolean,
-): void {
+function learn(latency: PeakEwma, outcome: Outcome, tookMs: number, usualMs: number, nowMs: number): void {
   switch (outcome) {
     case Outcome.success:
       latency.recordAccepted(nowMs);
-      if (isUnary) latency.record(elapsedMs, nowMs);
+      if (tookMs !== UNTOLD) latency.record(tookMs, nowMs);
       return;
     case Outcome.neutral:
       return latency.recordAccepted(nowMs);
     case Outcome.cancelled:
-      if (isUnary) latency.recordAtLeast(elapsedMs, nowMs);
+      if (tookMs !== UNTOLD) latency.recordAtLeast(tookMs, nowMs);
       return;
     case Outcome.overload:
       return latency.recordRefusal(nowMs);
     case Outcome.fault:
-      return latency.recordFault(elapsedMs, usualMs, nowMs);
+      return latency.recordFault(tookMs === UNTOLD ? 0 : tookMs, usualMs, nowMs);
   }
 }
 
@@ -109,14 +150,6 @@ function outcomesFor(call: OutboundCall, attempt: OutboundAttempt): OutcomeTable
   const { status, trailers } = attempt;
   if (outcomes === USUAL_OUTCOMES || status === Status.OK || trailers === null) return USUAL_OUTCOMES;
   return sidecarsReason(call, attempt) === undefined ? outcomes : USUAL_OUTCOMES;
-}
-
-/** The same for all attempts of a call that has been stopped; the outcome of the one that began first. */
-export function observeStopped(call: OutboundCall, relay: Relay): Outcome {
-  const { attempt, rival } = call;
-  const outcome = attempt === null ? Outcome.neutral : observe(call, attempt as OutboundAttempt, relay);
-  if (rival !== null) observe(call, rival.attempt as OutboundAttempt, relay);
-  return outcome;
 }
 
 function describe(attempt: Attempt): string {

@@ -84,6 +84,9 @@ export class OutboundCall extends Call {
   care: RouteCare | null = null;
   detour: Detour | null = null;
   witness: Witness | null = null;
+  /** It waits for the rest of its request, to be an ejected endpoint's trial; it has done so. */
+  isAwaiting = false;
+  hasAwaited = false;
   /** The model that it names (model-view.ts), where that was noted before the request was let go. */
   model: Uint8Array | null = null;
   /** Metadata that we add. */

@@ -97,13 +97,22 @@ export class PriorityGroups {
   }
 
   /** An ejected endpoint whose time is over. Whom the registry counsels against is tried only where nobody else is left. */
-  probe(nowMs: number): EndpointEjection | undefined {
+  probe(nowMs: number, overMs: number): EndpointEjection | undefined {
     for (const group of this.groups) {
       if (group.isCritical && group !== this.active) continue;
-      const probe = group.ejections.takeProbe(nowMs);
+      const probe = group.ejections.takeProbe(nowMs, overMs);
       if (probe !== undefined) return probe as EndpointEjection;
     }
     return undefined;
+  }
+
+  /** Whether `probe` would find one. */
+  isProbeDue(nowMs: number): boolean {
+    for (const group of this.groups) {
+      if (group.isCritical && group !== this.active) continue;
+      if (group.ejections.isProbeDue(nowMs)) return true;
+    }
+    return false;
   }
 
   /** One that could take over: of another locality, or of another priority. */

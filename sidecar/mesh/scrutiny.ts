@@ -97,11 +97,10 @@ export class Scrutiny extends WheelEntry {
     this.inspector.ratio = outputs.sampleRatio;
   }
 
-  /** A unary call began at `startMs` and succeeded now. */
-  onSuccess(endpoint: Endpoint, startMs: number, call: Asked, nowMs: number): void {
+  /** A unary call that began at `startMs` has succeeded; the endpoint took `tookMs` for it. */
+  onSuccess(endpoint: Endpoint, startMs: number, tookMs: number, call: Asked, nowMs: number): void {
     const { ejection, warmUp } = endpoint;
-    const elapsed = nowMs - startMs;
-    this.callTimes?.record(elapsed, nowMs);
+    this.callTimes?.record(tookMs, nowMs);
     if (
       ejection.latencies !== null &&
       // Who warms up is slow, and gets less for it already.
@@ -110,9 +109,9 @@ export class Scrutiny extends WheelEntry {
       startMs >= ejection.sinceMs
     ) {
       const kind = this.kindOf(call, nowMs);
-      if (kind >= 0) ejection.latencies.record(kind, elapsed, nowMs);
+      if (kind >= 0) ejection.latencies.record(kind, tookMs, nowMs);
     }
-    if (warmUp !== null) this.warm(endpoint, warmUp, elapsed, nowMs);
+    if (warmUp !== null) this.warm(endpoint, warmUp, tookMs, nowMs);
   }
 
   /** −1: it is compared with no other. */
@@ -194,8 +193,8 @@ export class Scrutiny extends WheelEntry {
     if (endpoint.damping !== before) this.watched.onReweighed();
   }
 
-  private warm(endpoint: Endpoint, warmUp: SlowStart, elapsed: number, now: number): void {
-    warmUp.record(elapsed, endpoint.peersMs, now);
+  private warm(endpoint: Endpoint, warmUp: SlowStart, tookMs: number, now: number): void {
+    warmUp.record(tookMs, endpoint.peersMs, now);
     if (warmUp.isOver) endpoint.warmUp = null;
     endpoint.reshare();
   }

@@ -24,6 +24,9 @@ import { PriorityGroups } from './priority-groups.js';
 import { needsScrutiny, Scrutiny, type Watched } from './scrutiny.js';
 import { Starter } from './starter.js';
 
+/** As long as what calls show is remembered. */
+const FORGIVEN_AFTER_MS = 10_000;
+
 /** Opens a socket to an endpoint; undefined while there is no identity to present. */
 export type Dial = (address: Address, peer: Peer, tls: 'mesh' | 'plaintext') => Socket | undefined;
 
@@ -163,12 +166,20 @@ export class Upstream implements Watched {
     for (const endpoint of this.endpoints) if (isStarted(endpoint)) endpoint.pool.expire();
   }
 
-  /** An ejected endpoint whose time is over and that this call shall try; its end must be recorded. */
-  takeProbe(nowMs: number): Endpoint | undefined {
+  /** Whether `takeProbe` would find one. */
+  isProbeDue(nowMs: number): boolean {
+    return (this.groups.onlyEjections ?? this.groups).isProbeDue(nowMs);
+  }
+
+  /**
+   * An ejected endpoint whose time is over and that this call shall try; its end must be recorded, and counts until
+   * `overMs`.
+   */
+  takeProbe(nowMs: number, overMs: number): Endpoint | undefined {
     const { onlyEjections } = this.groups;
-    const probe = (onlyEjections === null ? this.groups.probe(nowMs) : onlyEjections.takeProbe(nowMs)) as
-      | EndpointEjection
-      | undefined;
+    const probe = (
+      onlyEjections === null ? this.groups.probe(nowMs, overMs) : onlyEjections.takeProbe(nowMs, overMs)
+    ) as EndpointEjection | undefined;
     if (probe === undefined) return undefined;
     // The trial shall be what speaks for or against it, not what led to its ejection.
     probe.endpoint.latency.forgetPeak();
@@ -247,7 +258,11 @@ export class Upstream implements Watched {
 
   /** The time in which it was away, or not well, must not go on speaking against it. */
   private comesBack(endpoint: Endpoint): void {
+    const now = this.relay.clock.now();
     endpoint.latency.forgetPeak();
+    // Who goes again right after it came is not forgiven each time: such a one is only ever seen to fail.
+    if (now - endpoint.backSinceMs >= FORGIVEN_AFTER_MS) endpoint.ejections.forgive(endpoint.ejection);
+    endpoint.backSinceMs = now;
     this.scrutiny?.begin(endpoint);
   }
 

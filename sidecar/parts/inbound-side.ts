@@ -16,6 +16,9 @@ import { ModelWatch } from './model-watch.js';
 import type { OwnIdentity } from './own-identity.js';
 import { openListener, type Parts } from './parts.js';
 
+/** A connect on this machine costs next to nothing, and whoever waits for the model waits for it: at most this between two. */
+const LOCAL_BACKOFF_MS = 250;
+
 export class InboundSide {
   readonly inbound: Inbound;
   readonly watch: ModelWatch;
@@ -38,6 +41,7 @@ export class InboundSide {
         config: { connections: 1, connectTimeoutMs: 5000, pingIntervalMs: 0, pingTimeoutMs: 0, maxAgeMs: 0 },
         settings,
         dial: () => dialPlain(config.local),
+        backoffMaxMs: LOCAL_BACKOFF_MS,
         onChange: () => this.onConnection(),
       },
       relay,

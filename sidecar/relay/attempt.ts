@@ -95,9 +95,9 @@ export class Attempt implements StreamOwner, Waiter {
     this.owner.writeRequest(this, link, stream);
   }
 
-  onConnectFailed(reason: string): void {
+  onConnectFailed(reason: string, whose: 'theirs' | 'ours'): void {
     this.reason = reason;
-    this.finish(Ended.connectError, -1);
+    this.finish(whose === 'ours' ? Ended.unconnected : Ended.connectError, -1);
   }
 
   // ---- StreamOwner: what the endpoint says ----

@@ -25,6 +25,10 @@ export interface CallPlan {
   readonly holdsResponse: boolean;
   /** A stream without a frame either way for this long is ended; 0 = never. */
   readonly idleTimeoutMs: number;
+  /** Longest one attempt of it may take; 0 = no limit. */
+  readonly attemptTimeoutMs: number;
+  /** The story is told when nothing has moved either way for this long, and when something moves again; 0 = never. */
+  readonly quietAfterMs: number;
   /** Request octets kept for another attempt, at most. */
   readonly replayBytes: number;
   /** `outrider-*` metadata of the answer is not believed. */
@@ -44,11 +48,16 @@ export interface Story {
   onAttemptTimeout(call: Call, attempt: Attempt): void;
   /** What is kept of the request is let go while its last attempt runs: nobody can look at it afterwards. */
   onForget?(call: Call): void;
-  /** The other copy of the call answered first; this one has been stopped. Only for who sends copies. */
-  onLost?(call: Call, attempt: Attempt): void;
+  /** The answer of a stream begins; its end may be far away. */
+  onStreaming?(call: Call, attempt: Attempt): void;
+  /** An attempt has been stopped, for whatever reason: `attempt.ended` says why. Only for who has to know what became of each. */
+  onStopped?(call: Call, attempt: Attempt): void;
   onDeadline(call: Call): void;
   onIdle(call: Call): void;
-  /** The caller went away; the attempt has been stopped. */
+  /** As its plan asks; only for who asks. */
+  onQuiet?(call: Call): void;
+  onStir?(call: Call): void;
+  /** The caller went away. */
   onCancelled(call: Call): void;
   /** The call is over with this gRPC status. */
   onFinish(call: Call, status: number): void;
@@ -76,7 +85,12 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
   deadlineMs = NEVER;
   attemptDueMs = NEVER;
   resumeMs = NEVER;
-  private lastActivityMs: number;
+  /** When the caller last sent something, or something of it was sent on. */
+  private askedMs: number;
+  /** When the endpoint last sent something that was passed on. */
+  answeredMs: number;
+  /** Nothing moves, and the story has been told. */
+  private isQuiet = false;
 
   attempt: Attempt | null = null;
   /** Beside it, for a while: the first good answer wins. Only with the whole request here and kept. */
@@ -118,7 +132,8 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
   ) {
     super();
     this.startMs = relay.nowMs;
-    this.lastActivityMs = relay.nowMs;
+    this.askedMs = relay.nowMs;
+    this.answeredMs = relay.nowMs;
     this.requestEnded = ended;
     stream.owner = this;
   }
@@ -132,7 +147,8 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
     const n = end - start;
     this.requestBytes += n;
     this.requestEnded = ended;
-    if (this.plan.idleTimeoutMs > 0) this.lastActivityMs = this.relay.nowMs;
+    this.askedMs = this.relay.nowMs;
+    if (this.isQuiet) this.stir();
     const attempt = this.attempt;
     const open = attempt !== null && attempt.stream !== null && !attempt.isOver;
     if (n > 0 && (this.isReplayable || !open)) this.keep(buffer, start, end, open);
@@ -144,6 +160,8 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
   onTrailers(): void {
     if (this.isFinished) return;
     this.requestEnded = true;
+    this.askedMs = this.relay.nowMs;
+    if (this.isQuiet) this.stir();
     const attempt = this.attempt;
     if (attempt !== null && attempt.stream !== null && !attempt.isOver) {
       attempt.link!.connection.sendData(attempt.stream, EMPTY, 0, 0, true);
@@ -179,6 +197,8 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
     this.attempts++;
     this.attemptDueMs = attemptDueMs;
     this.resumeMs = resumeMs;
+    this.askedMs = this.relay.nowMs;
+    this.isQuiet = false;
     if (this.relay.recorder !== null) this.remember(attempt);
     this.arm();
     attempt.start();
@@ -205,19 +225,27 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
     return true;
   }
 
-  /** One of two copies answers: the other one is stopped. */
-  private prevail(winner: Attempt, rival: Rival): void {
+  /** One of two copies answers, well or not: the other one is stopped. */
+  prevail(winner: Attempt): void {
+    const { rival } = this;
+    if (rival === null) return;
     const loser = rival.attempt === winner ? this.attempt! : rival.attempt;
     this.leaveTo(loser);
-    loser.abort(Ended.superseded);
-    if (this.relay.recorder !== null) loser.endedMs = this.relay.nowMs;
-    this.story.onLost?.(this, loser);
+    this.halt(loser, Ended.superseded);
   }
 
-  /** Whatever runs is stopped; the story is not told. */
+  /** Whatever runs is stopped. */
   stop(ended: Ended): void {
-    if (this.attempt !== null) this.attempt.abort(ended);
-    if (this.rival !== null) this.rival.attempt.abort(ended);
+    if (this.attempt !== null) this.halt(this.attempt, ended);
+    if (this.rival !== null) this.halt(this.rival.attempt, ended);
+  }
+
+  /** The one way to stop an attempt, so that the story hears of the end of each that it began. */
+  private halt(attempt: Attempt, ended: Ended): void {
+    if (attempt.isOver) return;
+    attempt.abort(ended);
+    if (this.relay.recorder !== null) attempt.endedMs = this.relay.nowMs;
+    this.story.onStopped?.(this, attempt);
   }
 
   private remember(attempt: Attempt): void {
@@ -310,8 +338,11 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
 
   /** The answer begins to flow: from here on this attempt is the call's. */
   commit(attempt: Attempt): void {
-    if (this.rival !== null) this.prevail(attempt, this.rival);
+    if (this.rival !== null) this.prevail(attempt);
     this.isCommitted = true;
+    this.answeredMs = this.relay.nowMs;
+    if (this.isQuiet) this.stir();
+    if (!this.plan.holdsResponse) this.story.onStreaming?.(this, attempt);
     this.forgetReplay();
     const head = attempt.head!;
     const list = this.plan.stripsResponse ? stripResponse(head.stable) : head.stable;
@@ -328,7 +359,8 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
   }
 
   passOn(buffer: Buffer, start: number, end: number): void {
-    if (this.plan.idleTimeoutMs > 0) this.lastActivityMs = this.relay.nowMs;
+    this.answeredMs = this.relay.nowMs;
+    if (this.isQuiet) this.stir();
     if (end === start) return;
     this.responseBytes += end - start;
     this.link.connection.sendData(this.stream, buffer, start, end, false);
@@ -338,7 +370,7 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
   finishWith(attempt: Attempt): void {
     const trailers = attempt.trailers;
     if (trailers === null || this.isFinished) return;
-    if (this.rival !== null) this.prevail(attempt, this.rival);
+    if (this.rival !== null) this.prevail(attempt);
     const list = this.plan.stripsResponse ? stripResponse(trailers.stable) : trailers.stable;
     const extras = this.plan.stripsResponse ? stripExtras(trailers.extras) : trailers.extras;
     if (attempt.isTrailersOnly) {
@@ -390,6 +422,15 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
 
   // ---- time ----
 
+  /**
+   * Since when it is the endpoint's turn: it has all of the request, or has not taken what there is of it. NEVER: it has
+   * all that the caller has sent so far, and more is to come.
+   */
+  turnMs(attempt: Attempt): number {
+    if (!this.requestEnded && attempt.sent >= this.requestBytes) return NEVER;
+    return Math.max(attempt.startMs, this.askedMs);
+  }
+
   setDeadline(deadlineMs: number): void {
     this.deadlineMs = deadlineMs;
     this.arm();
@@ -402,11 +443,25 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
     this.arm();
   }
 
-  /** One entry in the wheel for all three; it may be early, never late. */
+  /** When something last moved, either way. */
+  private get movedMs(): number {
+    return Math.max(this.askedMs, this.answeredMs);
+  }
+
+  /** Something moves again. */
+  private stir(): void {
+    this.isQuiet = false;
+    this.arm();
+    this.story.onStir?.(this);
+  }
+
+  /** One entry in the wheel for all of them; it may be early, never late. */
   private arm(): void {
     let due = Math.min(this.deadlineMs, this.attemptDueMs, this.resumeMs);
     if (this.rival !== null) due = Math.min(due, this.rival.dueMs);
-    if (this.plan.idleTimeoutMs > 0) due = Math.min(due, this.lastActivityMs + this.plan.idleTimeoutMs);
+    const { idleTimeoutMs, quietAfterMs } = this.plan;
+    if (idleTimeoutMs > 0) due = Math.min(due, this.movedMs + idleTimeoutMs);
+    if (quietAfterMs > 0 && !this.isQuiet) due = Math.min(due, this.movedMs + quietAfterMs);
     if (due === NEVER || (this.isScheduled && this.dueMs <= due)) return;
     this.relay.wheel.add(this, due);
   }
@@ -419,17 +474,35 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
       this.stop(Ended.deadline);
       this.story.onDeadline(this);
     } else if (now >= this.attemptDueMs) {
-      this.attemptDueMs = NEVER;
-      this.timeOut(this.attempt, now);
+      this.attemptDueMs = this.putOff(this.attempt, now);
+      if (this.attemptDueMs === NEVER) this.timeOut(this.attempt, now);
     } else if (this.rival !== null && now >= this.rival.dueMs) {
       this.timeOut(this.rival.attempt, now);
     } else if (now >= this.resumeMs) {
       this.resumeMs = NEVER;
       this.story.onResume(this);
-    } else if (this.plan.idleTimeoutMs > 0 && now >= this.lastActivityMs + this.plan.idleTimeoutMs) {
-      this.story.onIdle(this);
-    }
+    } else this.lookForSilence(now);
     if (!this.isFinished) this.arm();
+  }
+
+  /**
+   * When the attempt's time is up after all; NEVER: now. In a unary call it begins with the endpoint's turn, which nobody
+   * notes when it comes: most calls are over before anyone asks.
+   */
+  private putOff(attempt: Attempt | null, nowMs: number): number {
+    if (attempt === null || !this.plan.holdsResponse) return NEVER;
+    const sinceMs = this.turnMs(attempt);
+    const dueMs = (sinceMs === NEVER ? nowMs : sinceMs) + this.plan.attemptTimeoutMs;
+    return dueMs > nowMs ? dueMs : NEVER;
+  }
+
+  private lookForSilence(nowMs: number): void {
+    const { idleTimeoutMs, quietAfterMs } = this.plan;
+    const silentMs = nowMs - this.movedMs;
+    if (idleTimeoutMs > 0 && silentMs >= idleTimeoutMs) return this.story.onIdle(this);
+    if (quietAfterMs === 0 || this.isQuiet || silentMs < quietAfterMs) return;
+    this.isQuiet = true;
+    this.story.onQuiet?.(this);
   }
 
   private timeOut(attempt: Attempt | null, nowMs: number): void {
@@ -444,4 +517,11 @@ const EMPTY = Buffer.alloc(0);
 /** Shared by the many calls that need one attempt; replaced, never added to. */
 const NO_ENDPOINTS: EndpointLoad[] = [];
 
-const NO_PLAN: CallPlan = { holdsResponse: false, idleTimeoutMs: 0, replayBytes: 0, stripsResponse: false };
+const NO_PLAN: CallPlan = {
+  holdsResponse: false,
+  idleTimeoutMs: 0,
+  attemptTimeoutMs: 0,
+  quietAfterMs: 0,
+  replayBytes: 0,
+  stripsResponse: false,
+};

@@ -19,6 +19,7 @@ export function failureAnswer(attempt: Attempt, endpoint: string, limitMs: numbe
   });
   switch (attempt.ended) {
     case Ended.connectError:
+    case Ended.unconnected:
       return text(Reasons.connectFailed, { detail });
     case Ended.connectionLost:
     case Ended.goawayUnprocessed:

@@ -72,7 +72,7 @@ function isDropped(field: Field): boolean {
 /**
  * The varying part of a request as it goes on, with what we add.
  * @param leftMs time left; Infinity: no deadline.
- * @param attempts before this one.
+ * @param attempts of ours before this one; those of the caller before this call are added (gRFC A6).
  */
 export function forwardExtras(
   block: HeaderBlock,
@@ -82,9 +82,14 @@ export function forwardExtras(
 ): readonly Field[] {
   const extras: Field[] = [];
   if (leftMs !== Number.POSITIVE_INFINITY) extras.push(timeoutField(leftMs));
-  for (const field of block.extras) if (!isDropped(field) && !isPseudo(field)) extras.push(field);
+  let before = attempts;
+  for (const field of block.extras) {
+    if (!isDropped(field)) {
+      if (!isPseudo(field)) extras.push(field);
+    } else if (field.token === Token.grpcPreviousRpcAttempts) before = attempts + attemptsIn(field.value);
+  }
   if (added !== null) extras.push(added);
-  if (attempts > 0) extras.push(previousAttempts(attempts));
+  if (before > 0) extras.push(PREVIOUS_ATTEMPTS[Math.min(before, MAX_ATTEMPTS)]!);
   return extras.length === 0 ? NO_FIELDS : extras;
 }
 
@@ -139,8 +144,16 @@ export function timeoutField(leftMs: number): Field {
   return makeField('grpc-timeout', formatGrpcTimeout(leftMs));
 }
 
-function previousAttempts(attempts: number): Field {
-  return makeField('grpc-previous-rpc-attempts', String(attempts));
+/** More than anybody makes; what is said beyond it is not believed. */
+const MAX_ATTEMPTS = 9;
+const PREVIOUS_ATTEMPTS: readonly Field[] = Array.from({ length: MAX_ATTEMPTS + 1 }, (_, n) =>
+  makeField('grpc-previous-rpc-attempts', String(n)),
+);
+
+/** One digit; anything else counts as none. */
+function attemptsIn(value: string): number {
+  const digit = value.length === 1 ? value.charCodeAt(0) - 48 : 0;
+  return digit >= 1 && digit <= MAX_ATTEMPTS ? digit : 0;
 }
 
 /** The value of a varying field, or undefined. */

@@ -12,6 +12,7 @@ import type { Stream } from '../http2/stream.js';
 import { WheelEntry } from '../runtime/timing-wheel.js';
 import { Link, type LinkHost } from './link.js';
 import type { Relay } from './relay.js';
+import { isOwnShortage } from './socket-error.js';
 
 /** Waits between failed connects: ±20 % around 50 ms × 1.6ⁿ, at most 4 s (gRPC's connection backoff, faster at first). */
 const BACKOFF_FIRST_MS = 50;
@@ -26,7 +27,8 @@ const EXTRA_CONNECTIONS = 3;
 /** An attempt that needs a connection. Exactly one of the two is called, once. */
 export interface Waiter {
   onLink(link: Link): void;
-  onConnectFailed(reason: string): void;
+  /** @param whose whether it says something about the endpoint. */
+  onConnectFailed(reason: string, whose: 'theirs' | 'ours'): void;
 }
 
 export interface PoolOptions {
@@ -36,6 +38,8 @@ export interface PoolOptions {
   readonly dial: () => Socket | undefined;
   /** Why `dial` gave nothing, for people. */
   readonly whyNot?: () => string;
+  /** Between two failed connects, at most; absent: 4 s. */
+  readonly backoffMaxMs?: number;
   /** Whether a connection may be made that replaces none; absent: always. */
   readonly mayOpen?: () => boolean;
   /** The state changed: connected or not. */
@@ -221,7 +225,8 @@ export class Pool implements LinkHost {
       this.failures++;
       this.lastFailureMs = this.relay.clock.now();
       if (!this.isConnected) this.problem = reason;
-      if (!this.isConnected && !this.isConnecting) this.failWaiters(reason);
+      if (!this.isConnected && !this.isConnecting)
+        this.failWaiters(reason, isOwnShortage(reason) ? 'ours' : 'theirs');
       if (watch.replaces !== null) this.replaceLater(watch.replaces);
     } else if (!this.isConnected) {
       this.problem = reason;
@@ -318,7 +323,8 @@ export class Pool implements LinkHost {
   }
 
   private backoffMs(): number {
-    const base = Math.min(BACKOFF_FIRST_MS * BACKOFF_FACTOR ** (this.failures - 1), BACKOFF_MAX_MS);
+    const { backoffMaxMs = BACKOFF_MAX_MS } = this.options;
+    const base = Math.min(BACKOFF_FIRST_MS * BACKOFF_FACTOR ** (this.failures - 1), backoffMaxMs);
     return base * (0.8 + 0.4 * this.relay.random());
   }
 
@@ -330,8 +336,8 @@ export class Pool implements LinkHost {
     }
   }
 
-  private failWaiters(reason: string): void {
-    for (const waiter of this.waiters.splice(0)) waiter.onConnectFailed(reason);
+  private failWaiters(reason: string, whose: 'theirs' | 'ours' = 'ours'): void {
+    for (const waiter of this.waiters.splice(0)) waiter.onConnectFailed(reason, whose);
   }
 }
 

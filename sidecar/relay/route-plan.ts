@@ -17,9 +17,11 @@ export interface RoutePlan extends CallPlan {
   readonly config: RouteConfig;
   /** What the statuses of the service count as. */
   readonly outcomes: OutcomeTable;
+  /** Of copies that nobody waits for: sent once and nowhere else, whatever rules say. */
+  readonly isOnce: boolean;
 }
 
-/** A path's route and the counters of its calls. */
+/** A path's route and the counters of its calls. There are few, whatever callers invent: what is kept for one is bounded. */
 export interface Match {
   readonly plan: RoutePlan;
   readonly tally: CallTally;
@@ -34,11 +36,19 @@ export function timeAllowedMs({ timeoutMs, maxTimeoutMs }: RouteConfig, block: H
   return allowedMs(asked === undefined ? UNLIMITED_MS : parseGrpcTimeout(asked), timeoutMs, maxTimeoutMs);
 }
 
+/** Whether that is what it asks for itself. */
+export function isTimeAsked(config: RouteConfig, block: HeaderBlock): boolean {
+  const asked = extraValue(block, Token.grpcTimeout);
+  return asked !== undefined && parseGrpcTimeout(asked) === timeAllowedMs(config, block);
+}
+
 export interface RoutesOptions {
   readonly direction: 'inbound' | 'outbound';
   readonly service: string;
   readonly replayBytes: number;
   readonly stripsResponse: boolean;
+  /** Of streams; absent: nobody asks. */
+  readonly quietAfterMs?: number;
 }
 
 /** Waits between attempts that the registry asked for, ms: as everywhere else by default. */
@@ -48,6 +58,7 @@ export class Routes {
   private readonly table: RouteTable<{ methods: readonly string[]; plan: RoutePlan }>;
   private readonly remembered = new Map<string, Match | null>();
   private readonly tallies = new Map<string, CallTally>();
+  private readonly matches = new Map<RoutePlan, Map<CallTally, Match>>();
   private readonly variants = new Map<TrafficRoute, Map<Match, Match>>();
 
   constructor(
@@ -81,7 +92,8 @@ export class Routes {
     }
     let variant = variants.get(match);
     if (variant === undefined) {
-      variant = { ...match, plan: planOf(completed(match.plan.config, rule), this.options) };
+      const { config, isOnce } = match.plan;
+      variant = { ...match, plan: planOf(completed(config, rule, isOnce), this.options, isOnce) };
       variants.set(match, variant);
     }
     return variant;
@@ -97,7 +109,21 @@ export class Routes {
     const route = this.table.match(path);
     if (route === undefined) return null;
     const label = this.table.names(path) || isKnownUnary(path) ? path : 'other';
-    return { plan: route.plan, tally: this.tallyOf(label) };
+    return this.matchOf(route.plan, this.tallyOf(label));
+  }
+
+  private matchOf(plan: RoutePlan, tally: CallTally): Match {
+    let byTally = this.matches.get(plan);
+    if (byTally === undefined) {
+      byTally = new Map();
+      this.matches.set(plan, byTally);
+    }
+    let match = byTally.get(tally);
+    if (match === undefined) {
+      match = { plan, tally };
+      byTally.set(tally, match);
+    }
+    return match;
   }
 
   /** Counters for a method; calls without a route count under `other`. */
@@ -111,24 +137,46 @@ export class Routes {
   }
 }
 
-function completed(config: RouteConfig, rule: TrafficRoute): RouteConfig {
+/** A copy whose route has no limit of its own ends after this long. */
+const LONGEST_COPY_MS = 60_000;
+
+const copyMatches = new WeakMap<Match, Match>();
+
+/** The same for a copy that nobody waits for: without what would send it again or elsewhere, and bounded in time. */
+export function matchForCopy(match: Match): Match {
+  let found = copyMatches.get(match);
+  if (found === undefined) {
+    const { retry, hedge, fallback, split, mirror, ...config } = match.plan.config;
+    const { maxTimeoutMs = 0 } = config;
+    const longest = maxTimeoutMs > 0 ? Math.min(maxTimeoutMs, LONGEST_COPY_MS) : LONGEST_COPY_MS;
+    const plan = { ...match.plan, config: { ...config, maxTimeoutMs: longest }, isOnce: true };
+    found = { ...match, plan };
+    copyMatches.set(match, found);
+  }
+  return found;
+}
+
+function completed(config: RouteConfig, rule: TrafficRoute, isOnce: boolean): RouteConfig {
   const isTimeoutOurs = config.timeoutMs !== defaultTimeoutMs(config.kind);
   return {
     ...config,
     ...(rule.timeoutMs === undefined || isTimeoutOurs ? {} : { timeoutMs: rule.timeoutMs }),
     // Who asks for attempts after failures says that they do no harm.
-    ...(rule.retry === undefined || config.retry !== undefined
+    ...(rule.retry === undefined || config.retry !== undefined || isOnce
       ? {}
       : { idempotent: true, retry: { ...rule.retry, ...BACKOFF } }),
   };
 }
 
-function planOf(config: RouteConfig, options: RoutesOptions): RoutePlan {
+function planOf(config: RouteConfig, options: RoutesOptions, isOnce = false): RoutePlan {
   return {
     config,
     outcomes: outcomesWith(config.outcomes),
+    isOnce,
     holdsResponse: config.kind === 'unary',
     idleTimeoutMs: config.idleTimeoutMs,
+    attemptTimeoutMs: config.attemptTimeoutMs,
+    quietAfterMs: config.kind === 'unary' ? 0 : (options.quietAfterMs ?? 0),
     replayBytes: options.replayBytes,
     stripsResponse: options.stripsResponse,
   };

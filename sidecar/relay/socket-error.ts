@@ -15,6 +15,14 @@ const ABOUT_US = new Set([
   'UNSUPPORTED_CERTIFICATE',
 ]);
 
+/** What this process or its machine has run out of: descriptors, ports, memory. It says nothing about the peer. */
+const OWN_SHORTAGES = new Set(['EMFILE', 'ENFILE', 'EADDRNOTAVAIL', 'ENOBUFS', 'ENOMEM']);
+
+/** @param words as `socketErrorWords` has put them. */
+export function isOwnShortage(words: string): boolean {
+  return OWN_SHORTAGES.has(words);
+}
+
 /** The system's codes (ECONNREFUSED) say it best; of what TLS reports, codes are poorer than words. One line. */
 export function socketErrorWords(error: NodeJS.ErrnoException): string {
   const { code, message } = error;

@@ -188,13 +188,18 @@ const poison: DecisionRow = {
   name: 'poison',
   fault: 'one request kills every model that works on it',
   run: (_, trial) => {
-    const at = trial.pick(150, 600);
-    const request = (n: number) => ({ ...REQUEST, id: n === at ? POISON : `call-${n}` });
+    let isDue = false;
+    const request = (n: number) => {
+      const id = isDue ? POISON : `call-${n}`;
+      isDue = false;
+      return { ...REQUEST, id };
+    };
     return drill(
       trial,
       of(trial),
       async ({ mesh, load }) => {
         const fromMs = performance.now();
+        isDue = true;
         const calls = await during(load, fromMs, trial.pick(2_000, 10_000));
         const dead = mesh.models.filter((model) => !model.isRunning).length;
         trial.expect('it kills as many as it has attempts', dead > 0 && dead <= 2, `${dead} of 3`);

@@ -34,6 +34,11 @@ export class Control {
     return disturbance(await this.load.between(fromMs, performance.now()));
   }
 
+  /** How late the slowest hundredth of its answers was in a stretch of time: what the machine and we ourselves add to a call, ms. */
+  async latenessMs(fromMs: number, toMs: number): Promise<number> {
+    return Math.max(0, tally(await this.load.between(fromMs, toMs)).p99Ms - SERVICE_MS);
+  }
+
   async close(): Promise<void> {
     await this.load.stop().catch(() => {});
     this.model.process.signal('SIGKILL');

@@ -267,9 +267,14 @@ describe('EjectionPool, under anything', () => {
             else if (kind === 'end')
               pool.record(member, outcome, nowMs - 500, nowMs, NO_PROBE, Evidence.sound);
             else if (kind === 'probe') {
+              const isDue = (each: Ejection): boolean =>
+                each.state === EjectionState.ejected && each.isAvailable && each.untilMs <= nowMs;
+              const dueNow = [...present].filter(isDue);
+              assert.equal(pool.isProbeDue(nowMs), dueNow.length > 0);
               const due = pool.takeProbe(nowMs);
+              assert.equal(due !== undefined, dueNow.length > 0);
               if (due !== undefined) {
-                assert.ok(due.isAvailable && due.untilMs <= nowMs);
+                assert.ok(dueNow.includes(due));
                 assert.ok(!probing.has(due), 'two probes at once');
                 probing.set(due, due.probe);
               }

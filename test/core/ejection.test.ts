@@ -176,19 +176,28 @@ describe('EjectionPool, the way back', () => {
     assert.equal(fail(pool, member, 30_000, 4), Verdict.nothing);
   });
 
-  for (const [outcome, waitMs] of [
-    ['neutral', 0],
-    ['cancelled', 0],
-    ['refusal', 1_000],
-    ['overload', 1_000],
+  for (const [outcome, lastedMs, evidence, waitMs] of [
+    ['neutral', 0, 'sound', 0],
+    ['neutral', 2_000, 'sound', 0],
+    ['cancelled', 0, 'sound', 0],
+    ['cancelled', 99, 'sound', 0],
+    ['cancelled', 100, 'sound', 1_000],
+    ['cancelled', 100, 'doubtful', 0],
+    ['cancelled', 2, 'slow', 1_000],
+    ['refusal', 0, 'sound', 1_000],
+    ['overload', 0, 'sound', 1_000],
   ] as const) {
-    it(`${outcome} proves nothing: the next probe goes ${waitMs} ms later`, () => {
+    const what = `${outcome} after ${lastedMs} ms (${evidence})`;
+    it(`${what} proves nothing: the next probe goes ${waitMs} ms later`, () => {
       const { pool, member } = setUp(3);
       fail(pool, member, 0);
-      assert.equal(probe(pool, member, Outcome[outcome], 30_000), Verdict.nothing);
+      const endMs = 30_000 + lastedMs;
+      assert.equal(pool.takeProbe(30_000), member);
+      const verdict = pool.record(member, Outcome[outcome], 30_000, endMs, member.probe, Evidence[evidence]);
+      assert.equal(verdict, Verdict.nothing);
       assert.equal(member.count, 1);
-      if (waitMs > 0) assert.equal(pool.takeProbe(30_000 + waitMs - 1), undefined);
-      assert.equal(probe(pool, member, Outcome.success, 30_000 + waitMs), Verdict.readmitted);
+      if (waitMs > 0) assert.equal(pool.takeProbe(endMs + waitMs - 1), undefined);
+      assert.equal(probe(pool, member, Outcome.success, endMs + waitMs), Verdict.readmitted);
     });
   }
 
@@ -213,6 +222,29 @@ describe('EjectionPool, the way back', () => {
     for (let i = 0; i < 20; i += 1)
       assert.equal(end(pool, member, Outcome.fault, 32_000, 500), Verdict.nothing);
     assert.equal(member.consecutiveFaults, 0);
+  });
+
+  it('a probe that lasts longer than it may is another call’s, and its end counts no longer', () => {
+    const { pool, member } = setUp(3);
+    fail(pool, member, 0);
+    assert.equal(pool.takeProbe(30_000, 60_000), member);
+    const { probe: first } = member;
+    assert.deepEqual([pool.isProbeDue(59_999), pool.takeProbe(59_999)], [false, undefined]);
+    assert.deepEqual([pool.isProbeDue(60_000), pool.takeProbe(60_000)], [true, member]);
+    const end = (probe: number): Verdict =>
+      pool.record(member, Outcome.success, 30_000, 60_010, probe, Evidence.sound);
+    assert.equal(end(first), Verdict.nothing);
+    assert.equal(member.state, EjectionState.probing);
+    assert.equal(end(member.probe), Verdict.readmitted);
+  });
+
+  it('to ask whether one is due takes none', () => {
+    const { pool, member } = setUp(3);
+    fail(pool, member, 0);
+    for (let i = 0; i < 3; i += 1)
+      assert.deepEqual([pool.isProbeDue(29_999), pool.isProbeDue(30_000)], [false, true]);
+    assert.equal(pool.takeProbe(30_000), member);
+    assert.equal(pool.isProbeDue(1e9), false);
   });
 
   it('a probe that ends after another way back is not taken for a later probe', () => {

@@ -9,6 +9,8 @@ import {
   type OutcomeOverrides,
   outcomesWith,
   restsOnElapsedTime,
+  type TimeFacts,
+  timeGivenMs,
   USUAL_OUTCOMES,
   whyNotDeclarable,
 } from '../../sidecar/core/outcome.js';
@@ -56,6 +58,7 @@ describe('classify, by how the attempt ended', () => {
     ['refusedStream', 'refusal'],
     ['goawayUnprocessed', 'refusal'],
     ['connectError', 'fault'],
+    ['unconnected', 'refusal'],
     ['connectionLost', 'fault'],
     ['attemptTimeout', 'fault'],
     ['deadline', 'fault'],
@@ -133,6 +136,56 @@ describe('classify, where time decides', () => {
 
   it('knows no deadline to be near when there is none', () =>
     assert.equal(isCancelAtDeadline(1e9, NONE), false));
+});
+
+describe('classify, where the endpoint had less than the time allowed', () => {
+  // ended, status, elapsed, allowed, usual, given → outcome
+  const { trailers, deadline, cancelled, reset, attemptTimeout } = Ended;
+  const { CANCELLED, DEADLINE_EXCEEDED, INTERNAL } = Status;
+  for (const [what, ended, status, elapsedMs, allowedMs, usualMs, givenMs, outcome] of [
+    ['enough of it at the deadline is a fault', deadline, 0, 5_000, 5_000, 100, 101, 'fault'],
+    ['less than usual is not', deadline, 0, 5_000, 5_000, 100, 100, 'neutral'],
+    ['none is not', deadline, 0, 5_000, 5_000, 100, 0, 'neutral'],
+    ['nor where nothing is known of what is usual', deadline, 0, 5_000, 5_000, 0, 0, 'neutral'],
+    ['nor when the status says so', trailers, DEADLINE_EXCEEDED, 4_990, 5_000, 100, 0, 'neutral'],
+    ['or says so early', trailers, DEADLINE_EXCEEDED, 20, 5_000, 10, 0, 'neutral'],
+    ['nor when the caller gives up in time', cancelled, 0, 4_990, 5_000, 100, 0, 'neutral'],
+    ['nor when the endpoint does', reset, CANCELLED, 4_990, 5_000, 100, 0, 'neutral'],
+    ['a time limit of one attempt is a fault', attemptTimeout, 0, 250, 5_000, 100, 1, 'fault'],
+    ['but not where it had none of it', attemptTimeout, 0, 250, 5_000, 100, 0, 'neutral'],
+    ['what it says itself stays what it says', trailers, INTERNAL, 20, 5_000, 10, 0, 'fault'],
+    ['so does a lost connection', Ended.connectionLost, 0, 20, 5_000, 10, 0, 'fault'],
+  ] as const) {
+    it(what, () =>
+      assert.equal(
+        name(classify(ended, status, elapsedMs, allowedMs, usualMs, USUAL_OUTCOMES, givenMs)),
+        outcome,
+      ),
+    );
+  }
+});
+
+describe('timeGivenMs', () => {
+  const UNARY: TimeFacts = {
+    isStream: false,
+    isCommitted: false,
+    isDue: false,
+    turnMs: 1_000,
+    deadlineMs: 6_000,
+  };
+  for (const [what, over, expected] of [
+    ['a unary call: from when it was the endpoint’s turn', {}, 5_000],
+    ['without a deadline', { deadlineMs: NONE }, NONE],
+    ['the caller had more to send', { turnMs: NONE }, 0],
+    ['the same without a deadline', { turnMs: NONE, deadlineMs: NONE }, 0],
+    ['the answer had begun', { isCommitted: true }, 0],
+    ['a stream that may be silent', { isStream: true }, 0],
+    ['a stream of which an answer was due', { isStream: true, isDue: true }, 5_000],
+    ['but not before its caller has sent all', { isStream: true, isDue: true, turnMs: NONE }, 0],
+    ['and not once it answers', { isStream: true, isDue: true, isCommitted: true }, 0],
+  ] as const) {
+    it(what, () => assert.equal(timeGivenMs({ ...UNARY, ...over }), expected));
+  }
 });
 
 describe('classify, where a route says what statuses count as', () => {
@@ -228,11 +281,11 @@ describe('restsOnElapsedTime', () => {
 });
 
 describe('isNeverProcessed', () => {
-  it('is so for refused streams, GOAWAY and failed connects only', () => {
+  it('is so for refused streams, GOAWAY and where there was no connection only', () => {
     const never = Object.entries(Ended).filter(([, code]) => isNeverProcessed(code));
     assert.deepEqual(
       never.map(([ended]) => ended),
-      ['refusedStream', 'goawayUnprocessed', 'connectError'],
+      ['refusedStream', 'goawayUnprocessed', 'connectError', 'unconnected'],
     );
   });
 });

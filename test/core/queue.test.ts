@@ -119,6 +119,41 @@ describe('InboundQueue, arrivals', () => {
   });
 });
 
+describe('InboundQueue, pauses', () => {
+  it('free a place, teach nothing, and end beyond the limit', () => {
+    const { queue, work } = setUp();
+    const [stream, other, third] = [work('stream'), work('other'), work('third')];
+    queue.offer(stream, 0, NEVER, 0);
+    queue.offer(other, 0, NEVER, 0);
+    queue.offer(third, 0, NEVER, 0);
+    queue.rest(stream, 1_000);
+    assert.deepEqual([queue.running, queue.serviceMs, queue.next(1_000)], [0, 0, other]);
+    queue.wake(stream, 1_500);
+    assert.deepEqual([queue.running, stream.queueStartedMs, queue.next(1_500)], [2, 1_500, null]);
+    queue.release(other, 1_600);
+    assert.equal(queue.next(1_600), null, 'the one that goes on holds the place');
+    queue.rest(stream, 2_500);
+    assert.equal(queue.next(2_500), third);
+    assert.deepEqual([queue.running, queue.admittedTotal], [1, 3]);
+  });
+
+  it('are for what runs, and end for what rests', () => {
+    const { queue, work } = setUp();
+    const [running, waiting, idle] = [work('running'), work('waiting'), work('idle')];
+    queue.offer(running, 0, NEVER, 0);
+    queue.offer(waiting, 0, NEVER, 0);
+    for (const each of [waiting, idle]) queue.rest(each, 0);
+    for (const each of [running, waiting, idle]) queue.wake(each, 0);
+    assert.deepEqual([queue.running, queue.waiting], [1, 1]);
+    queue.rest(running, 0);
+    queue.rest(running, 0);
+    assert.equal(queue.remove(running), false);
+    queue.forfeit(running, 0);
+    queue.release(running, 10);
+    assert.deepEqual([queue.running, queue.serviceMs], [0, 0]);
+  });
+});
+
 describe('InboundQueue, departures', () => {
   it('goes on in order of arrival', () => {
     const { queue, work } = setUp();

@@ -3,6 +3,7 @@ import { Breaker } from '../../sidecar/core/breaker.js';
 import { Ended } from '../../sidecar/core/outcome.js';
 import {
   decideRetry,
+  LONGEST_PUSHBACK_MS,
   MAX_ATTEMPTS,
   NO_PUSHBACK,
   NoRetry,
@@ -215,6 +216,16 @@ describe('decideRetry, and pushback', () => {
     assert.equal(decide({ facts: { pushbackMs: parsePushback('300'), isOtherAvailable: false } }), 300);
     assert.equal(decide({ facts: { pushbackMs: parsePushback('0'), isOtherAvailable: false } }), 0);
     assert.equal(decide({ facts: { pushbackMs: 1_000, isOtherAvailable: false } }), NoRetry.noTime);
+  });
+
+  it('keeps a call without a deadline waiting for a minute at most', () => {
+    const facts = { isOtherAvailable: false, timeLeftMs: Number.POSITIVE_INFINITY };
+    assert.equal(decide({ facts: { ...facts, pushbackMs: LONGEST_PUSHBACK_MS } }), LONGEST_PUSHBACK_MS);
+    for (const pushbackMs of [LONGEST_PUSHBACK_MS + 1, parsePushback('999999999')]) {
+      assert.equal(decide({ facts: { ...facts, pushbackMs } }), NoRetry.pushback);
+      assert.equal(decide({ facts: { ...facts, pushbackMs, isOtherAvailable: true } }), 12.5);
+    }
+    assert.equal(decide({ facts: { ...facts, pushbackMs: 90_000, timeLeftMs: 91_000 } }), 90_000);
   });
 
   it('is not bound by it at another endpoint', () => {

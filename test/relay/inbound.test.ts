@@ -44,6 +44,21 @@ describe('Inbound', () => {
       assert.equal(side.model.last.header(':scheme'), 'http');
     });
 
+    it('says how often it has tried before, and the model learns it', () => {
+      start();
+      for (const [said, told] of [
+        ['2', '2'],
+        ['10', undefined],
+        ['x', undefined],
+      ] as const) {
+        peer.call({ metadata: [['grpc-previous-rpc-attempts', said]] });
+        stack.run();
+        assert.equal(side.model.last.header('grpc-previous-rpc-attempts'), told);
+        side.model.last.reply();
+        stack.run();
+      }
+    });
+
     it('is nobody by default', () => {
       start({ intentions: [] });
       const call = peer.call();

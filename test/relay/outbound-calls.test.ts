@@ -96,22 +96,42 @@ describe('Outbound: a call', () => {
       assert.equal(call.status, 0);
     });
 
-    it('strips what only the mesh may say, and what it says anew', () => {
+    it('strips what only the mesh may say', () => {
       start();
       app.call({
         metadata: [
           ['outrider-caller', 'somebody-else'],
           ['outrider-unprocessed', 'true'],
-          ['grpc-previous-rpc-attempts', '3'],
         ],
       });
       stack.run();
       const names = stack.backend('a').last.lists[0]!.map(([name]) => name);
       assert.deepEqual(
-        names.filter((name) => name.startsWith('outrider-') || name === 'grpc-previous-rpc-attempts'),
+        names.filter((name) => name.startsWith('outrider-')),
         [],
       );
     });
+
+    for (const [said, sent] of [
+      ['1', '1'],
+      ['9', '9'],
+      ['0', undefined],
+      ['10', undefined],
+      ['-1', undefined],
+      ['many', undefined],
+      ['', undefined],
+    ] as const) {
+      it(`says that the caller has tried "${said}" times before as ${sent ?? 'nothing'}`, () => {
+        start();
+        app.call({ metadata: [['grpc-previous-rpc-attempts', said]] });
+        stack.run();
+        const fields = stack.backend('a').last.lists[0]!;
+        assert.deepEqual(
+          fields.filter(([name]) => name === 'grpc-previous-rpc-attempts').map(([, value]) => value),
+          sent === undefined ? [] : [sent],
+        );
+      });
+    }
 
     it('believes outrider metadata of the mesh, and strips that of others', () => {
       start();

@@ -31,6 +31,24 @@ describe('Outbound: another attempt', () => {
   const wasRetried = (): boolean => stack.backend('b').requests.length > 0;
   afterEach(() => stack.close());
 
+  for (const [said, sent] of [
+    ['2', '3'],
+    ['9', '9'],
+    ['12', '1'],
+  ] as const) {
+    it(`is attempt ${sent} after a caller’s that says ${said}`, () => {
+      start();
+      const call = app.call({ metadata: [['grpc-previous-rpc-attempts', said]] });
+      stack.run();
+      first().fail(14);
+      stack.run();
+      assert.equal(second().header('grpc-previous-rpc-attempts'), sent);
+      second().reply();
+      stack.run();
+      assert.equal(call.status, 0);
+    });
+  }
+
   it('follows UNAVAILABLE in trailers after headers and data, and nothing of the first leaks', () => {
     start();
     const call = app.call();

@@ -1,9 +1,13 @@
 /** Connections to an endpoint: proved, watched, replaced, waited for. */
 import assert from 'node:assert/strict';
+import { DEFAULT_LOCAL_SETTINGS } from '../../sidecar/http2/settings.js';
+import { labelOf } from '../../sidecar/mesh/endpoint.js';
+import { Pool } from '../../sidecar/relay/pool.js';
 import { Setting } from '../support/h2-frames.js';
 import type { PeerStream } from './kit/scripted-peer.js';
 import {
   type App,
+  addressOf,
   anUpstream,
   aRoute,
   aStreamRoute,
@@ -41,6 +45,24 @@ describe('The pool', () => {
       open({ pool: { connections: 3 } });
       assert.equal(a.open.length, 3);
       assert.equal(pool().connectionCount, 3);
+    });
+
+    it('again within the time that its owner says', () => {
+      const none = { connectTimeoutMs: 5000, pingIntervalMs: 0, pingTimeoutMs: 0, maxAgeMs: 0 };
+      const at: number[] = [];
+      const dial = () => {
+        at.push(stack.clock.now());
+        return stack.net.dial(labelOf(addressOf('a')));
+      };
+      const settings = DEFAULT_LOCAL_SETTINGS;
+      const config = { connections: 1, ...none };
+      a.mode = 'refuses';
+      const local = new Pool({ config, settings, dial, backoffMaxMs: 250, onChange: () => {} }, stack.relay);
+      local.start();
+      stack.advance(20_000);
+      const gaps = at.slice(1).map((ms, i) => ms - at[i]!);
+      assert.ok(gaps.length > 50 && Math.max(...gaps) <= 250 * 1.2 + 5, `${gaps}`);
+      local.stop();
     });
 
     it('again after a failure, later each time, within five seconds and a fifth', () => {

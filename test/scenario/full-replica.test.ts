@@ -3,8 +3,11 @@
  * it turned away has not made it look slow.
  */
 import assert from 'node:assert/strict';
+import { Outcome } from '../../sidecar/core/outcome.js';
+import { Reasons } from '../../sidecar/core/reason.js';
 import { aSafeRoute } from '../relay/kit/stack.js';
 import { Mesh, type MeshOptions } from './mesh-in-memory.js';
+import { WatchedPool } from './watched.js';
 
 const RUN_MS = 20;
 const PLACES = 4;
@@ -49,5 +52,46 @@ describe('Scenario: one of several replicas is full', () => {
       void mesh.stack.clock.after(RUN_MS, () => stream.reply(Buffer.from('r1')));
     mesh.load(8000, 4);
     assert.ok(mesh.shares(600)['r1']! > 150, JSON.stringify(mesh.shares(600)));
+  });
+});
+
+describe('Scenario: sidecars say that their models have not seen the call', () => {
+  let pool: WatchedPool;
+  afterEach(() => pool.close());
+
+  /** Every call comes to its deadline in line, and its sidecar says so, or gives another reason. */
+  const turnAway = (tls: 'mesh' | 'plaintext', { name, status }: (typeof Reasons)[keyof typeof Reasons]) => {
+    pool = new WatchedPool(['a', 'b', 'c', 'd'], { tls });
+    for (const each of pool.names) pool.works(each, 20);
+    pool.load(80);
+    for (const each of pool.names) {
+      pool.stack.backend(each).answer = (stream) =>
+        void pool.stack.clock.after(1990, () =>
+          stream.fail(status, [
+            ['outrider-reason', name],
+            ['outrider-unprocessed', 'true'],
+          ]),
+        );
+    }
+    pool.load(60, 20, { timeout: '2S' });
+    pool.stack.advance(3000);
+  };
+
+  for (const reason of Object.values(Reasons)) {
+    if (!reason.isUnprocessed || reason === Reasons.modelUnavailable) continue;
+    it(`${reason.name}: less for them, and nobody is ejected`, () => {
+      turnAway('mesh', reason);
+      assert.deepEqual(pool.states, ['eligible', 'eligible', 'eligible', 'eligible']);
+      for (const each of pool.names) {
+        const { outcomes } = pool.endpoint(each);
+        assert.equal(outcomes[Outcome.fault], 0);
+        assert.ok(outcomes[Outcome.overload]! > 0);
+      }
+    });
+  }
+
+  it('outside the mesh the same words mean nothing', () => {
+    turnAway('plaintext', Reasons.queueExpired);
+    assert.equal(pool.states.filter((state) => state === 'ejected').length, 2);
   });
 });

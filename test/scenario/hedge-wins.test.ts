@@ -4,6 +4,8 @@
  */
 import assert from 'node:assert/strict';
 import type { RouteConfig } from '../../sidecar/config/model.js';
+import { EjectionState, Evidence, NO_PROBE } from '../../sidecar/core/ejection.js';
+import { Outcome } from '../../sidecar/core/outcome.js';
 import type { PeerStream } from '../relay/kit/scripted-peer.js';
 import {
   type App,
@@ -15,7 +17,7 @@ import {
   Stack,
   type UpstreamOptions,
 } from '../relay/kit/stack.js';
-import { ErrorCode } from '../support/h2-frames.js';
+import { ErrorCode, Flag } from '../support/h2-frames.js';
 
 const HEDGE = { percentile: 0.95, minDelayMs: 1, maxRatio: 0.5 };
 /** Usual latency, and when a copy is due: within a bucket of the percentile and a slot of the wheel. */
@@ -217,6 +219,58 @@ describe('Scenario: a late call is sent a second time', () => {
     assert.equal(first.resetCode, ErrorCode.cancel);
   });
 
+  it('a word about the request that is not gRPC’s is the answer too, and both copies are accounted for', () => {
+    start();
+    const [stream, first, second] = hedged();
+    first.headers([
+      [':status', '403'],
+      ['content-type', 'text/html'],
+    ]);
+    stack.run();
+    assert.equal(stream.status, 7);
+    assert.equal(second.resetCode, ErrorCode.cancel);
+    assert.deepEqual([endpointOf(first).outcomes[2], endpointOf(second).outcomes[4]], [1, 1]);
+    stack.assertIdle();
+  });
+
+  describe('that is an ejected endpoint’s trial', () => {
+    const BASE_MS = 2_000;
+    const startWithout = (name: string): void => {
+      start({}, { ejection: { baseMs: BASE_MS } }, ['a', 'b', 'c']);
+      const { ejection, ejections } = out.upstream.find(`${name}:1`)!;
+      const now = stack.clock.now();
+      for (let i = 0; i < 5; i++)
+        ejections.record(ejection, Outcome.fault, now, now, NO_PROBE, Evidence.sound);
+      out.upstream.refresh();
+      stack.advance(BASE_MS);
+    };
+
+    it('and cut short by such a word, may be repeated', () => {
+      startWithout('a');
+      const [stream, first, second] = hedged();
+      const { ejection } = endpointOf(first);
+      assert.equal(ejection.state, EjectionState.probing);
+      second.headers([[':status', '403']], Flag.endStream);
+      stack.run();
+      assert.equal(stream.status, 7);
+      assert.equal(ejection.state, EjectionState.ejected);
+      stack.assertIdle();
+    });
+
+    it('and overtaken by another copy, is not repeated by the very next call', () => {
+      startWithout('a');
+      for (const name of ['b', 'c'])
+        stack.backend(name).answer = (stream) => void stack.clock.after(USUAL_MS, () => stream.reply());
+      for (let i = 0; i < 500; i++) {
+        app.call();
+        stack.advance(20);
+      }
+      const trials = stack.backend('a').requests.length;
+      assert.ok(trials >= 8 && trials <= 10, `${trials} trials in 10 s`);
+      stack.advance(500);
+    });
+  });
+
   it('a copy’s word that the route would ask again for is a failure like others: the first one goes on', () => {
     const retry = { ...aSafeRoute().retry!, attempts: 4, on: [14, 10] };
     start({ retry }, {}, ['a', 'b', 'c']);
@@ -294,12 +348,13 @@ describe('Scenario: a late call is sent a second time', () => {
       stays('endpoint');
     });
 
-    it('when the request is not all here', () => {
+    it('while the request is not all here', () => {
       start();
       const stream = call({ body: null });
-      stays('request');
+      stays();
       stream.end();
       stack.run();
+      assert.equal(hedge().refused.request, 0, 'it is only put off');
     });
 
     it('when the request is not held in full', () => {

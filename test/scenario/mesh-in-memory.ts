@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import type { PoolConfig, QueueConfig, RouteConfig } from '../../sidecar/config/model.js';
+import { HEALTH_CHECK, healthAnswer } from '../../sidecar/health/health-messages.js';
 import { Caller as Identity } from '../../sidecar/inbound-access.js';
 import { labelOf } from '../../sidecar/mesh/endpoint.js';
 import type { PeerStream } from '../relay/kit/scripted-peer.js';
@@ -40,7 +41,10 @@ export class Replica {
     const local = addressOf(`model-of-${name}`);
     this.side = stack.inbound(anInbound({ local, routes, queue }));
     this.model = this.side.model;
-    this.model.answer = (stream) => void stack.clock.after(MODEL_MS, () => stream.reply(Buffer.from(name)));
+    this.model.answer = (stream) => {
+      const answer = stream.header(':path') === HEALTH_CHECK ? healthAnswer(true) : Buffer.from(name);
+      stack.clock.after(MODEL_MS, () => stream.reply(answer));
+    };
     this.place = { mode: 'accepts', onSocket: (socket) => this.onSocket(socket) };
     stack.net.declare(labelOf(addressOf(name)), this.place);
   }

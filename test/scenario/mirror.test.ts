@@ -15,6 +15,7 @@ import {
 } from '../relay/kit/stack.js';
 import { grpcMessage } from '../support/h2-frames.js';
 import { anAnswer } from '../support/infer-answers.js';
+import { endpoint } from './discovered.js';
 
 const SCORES = anAnswer([0.1, 0.7, 0.2]);
 
@@ -280,5 +281,26 @@ describe('Scenario: a mirror', () => {
     call();
     settle();
     assert.deepEqual([copies().length, counts().sent], [2, 1]);
+  });
+
+  it('is sent once, even where a rule of the registry asks for more', () => {
+    start({ mirror: { upstream: 'found' } });
+    const discovery = { service: 'found', tags: [], meta: {}, failover: [] };
+    const found = stack.outbound(anUpstream([], { name: 'found', discovery }));
+    for (const name of ['b', 'c']) stack.backend(name).answer = (stream) => stream.fail(14);
+    const sent = () => copies().length + stack.backend('c').requests.length;
+    // The first one waits until it is known where it can go.
+    call();
+    settle(500);
+    const rule = { split: [{ weight: 1, cluster: '' }], retry: { attempts: 3, on: [14] } };
+    const endpoints = [endpoint('b'), endpoint('c')];
+    found.outbound.learn({ routes: [rule], clusters: new Map([['', { endpoints }]]) });
+    settle(500);
+    assert.equal(sent(), 1);
+    for (let i = 0; i < 5; i++) {
+      call();
+      settle(500);
+    }
+    assert.equal(sent(), 6);
   });
 });

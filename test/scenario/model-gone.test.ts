@@ -1,7 +1,11 @@
 /** The model of one replica is gone, and its sidecar says so: nobody has to be failed five times to believe it. */
 import assert from 'node:assert/strict';
+import { healthAnswer } from '../../sidecar/health/health-messages.js';
 import type { PeerStream } from '../relay/kit/scripted-peer.js';
 import { type App, anUpstream, type OutboundStack, Stack, type UpstreamOptions } from '../relay/kit/stack.js';
+
+const CHECK = '/grpc.health.v1.Health/Check';
+const isCheck = (stream: PeerStream): boolean => stream.header(':path') === CHECK;
 
 describe('Scenario: a sidecar says that its model cannot serve', () => {
   let stack: Stack;
@@ -15,16 +19,19 @@ describe('Scenario: a sidecar says that its model cannot serve', () => {
     for (const name of names) well(name);
   };
   const well = (name: string): void => {
-    stack.backend(name).answer = (stream) => void stream.reply(Buffer.from(name));
+    stack.backend(name).answer = (stream) =>
+      void stream.reply(isCheck(stream) ? healthAnswer(true) : Buffer.from(name));
   };
   const gone = (...names: string[]): void => {
     for (const name of names)
       stack.backend(name).answer = (stream) =>
-        void stream.fail(14, [
-          ['outrider-reason', 'model-unavailable'],
-          ['outrider-unprocessed', '1'],
-        ]);
+        isCheck(stream) ? void stream.reply(healthAnswer(false)) : refuse(stream);
   };
+  const refuse = (stream: PeerStream): void =>
+    void stream.fail(14, [
+      ['outrider-reason', 'model-unavailable'],
+      ['outrider-unprocessed', '1'],
+    ]);
   const call = (): PeerStream => {
     const stream = app.call({});
     stack.run();
@@ -36,7 +43,9 @@ describe('Scenario: a sidecar says that its model cannot serve', () => {
       const { status, body } = call();
       return status === 0 ? body.toString() : `${status}`;
     });
-  const asked = (name: string): number => stack.backend(name).requests.length;
+  const asked = (name: string): number =>
+    stack.backend(name).requests.filter((each) => !isCheck(each)).length;
+  const checked = (name: string): number => stack.backend(name).requests.filter(isCheck).length;
 
   afterEach(() => stack.close());
 
@@ -49,20 +58,48 @@ describe('Scenario: a sidecar says that its model cannot serve', () => {
     assert.match(ejection.why, /its sidecar says that its model cannot serve/);
   });
 
-  it('is asked again after half a second, and takes its share with the first answer', () => {
+  it('has its trial as soon as it says that it serves, and takes its share with the first answer', () => {
     start(['a', 'b', 'c']);
     gone('a');
     calls(6);
-    well('a');
-    stack.advance(499);
+    stack.advance(20_000);
     assert.ok(!calls(6).includes('a'));
-    stack.advance(1);
+    well('a');
+    stack.advance(600);
     assert.equal(calls(30).filter((name) => name === 'a').length, 10);
+    const before = checked('a');
+    stack.advance(60_000);
+    assert.equal(checked('a'), before, 'nobody is asked who serves');
+    stack.assertIdle();
   });
 
-  it('costs one call per trial while it stays away, and trials become rare', () => {
+  it('costs no further call while it says no, and about two questions a second', () => {
     start(['a', 'b', 'c']);
     gone('a');
+    for (let ms = 0; ms < 20_000; ms += 50) {
+      assert.notEqual(calls(1)[0], '14');
+      stack.advance(50);
+    }
+    assert.equal(asked('a'), 1);
+    assert.ok(checked('a') >= 33 && checked('a') <= 50, String(checked('a')));
+  });
+
+  it('is asked less often when it says that it serves and does not', () => {
+    start(['a', 'b', 'c']);
+    gone('a');
+    stack.backend('a').answer = (stream) =>
+      isCheck(stream) ? void stream.reply(healthAnswer(true)) : refuse(stream);
+    for (let ms = 0; ms < 20_000; ms += 50) {
+      assert.notEqual(calls(1)[0], '14');
+      stack.advance(50);
+    }
+    assert.ok(asked('a') >= 5 && asked('a') <= 10, String(asked('a')));
+  });
+
+  it('has trials of their own accord, ever rarer, when nobody answers for it', () => {
+    start(['a', 'b', 'c']);
+    gone('a');
+    stack.backend('a').answer = (stream) => (isCheck(stream) ? undefined : refuse(stream));
     for (let ms = 0; ms < 15_000; ms += 50) {
       assert.notEqual(calls(1)[0], '14');
       stack.advance(50);

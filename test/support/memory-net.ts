@@ -160,6 +160,8 @@ export class MemorySocket extends EventEmitter {
 export interface Place {
   /** `silent`: the connect is never answered. */
   mode: 'accepts' | 'refuses' | 'silent';
+  /** What `refuses` says; absent: ECONNREFUSED. */
+  readonly refusal?: string;
   onSocket(socket: MemorySocket): void;
 }
 
@@ -215,7 +217,7 @@ export class MemoryNet {
   private connect(socket: MemorySocket, place: Place): boolean {
     if (socket.destroyed || place.mode === 'silent') return false;
     if (place.mode === 'refuses') {
-      socket.fail('ECONNREFUSED');
+      socket.fail(place.refusal ?? 'ECONNREFUSED');
       return true;
     }
     const there = new MemorySocket(this);

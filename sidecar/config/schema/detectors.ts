@@ -115,7 +115,7 @@ export const detectors = option(
       }),
       model_unavailable: option(modelUnavailable.prefault({}), {
         meaning:
-          'The sidecar of the endpoint says that its model cannot serve: it goes at the first such answer, whatever share of the pool that is, and is tried again after 500 ms, then 1 s, 2 s, … up to `ejection.base`.',
+          'The sidecar of the endpoint says that its model cannot serve: it goes at the first such answer, whatever share of the pool that is. Its sidecar is asked twice a second whether it serves again, and then a single call tries it; where nobody answers, one does after 500 ms, then 1 s, 2 s, … up to `ejection.base`.',
         why: 'On: no statistics are needed for what the neighbour knows. Believed within the mesh only.',
       }),
       success_ratio: option(successRatio.prefault({}), {

@@ -80,7 +80,7 @@ export const queue = option(
       {
         concurrency: option(wholeNumber({ min: 1, max: 10_000 }).prefault(2), {
           meaning:
-            'Calls the local model may hold at once; the others wait here, where they can be bounded and expire.',
+            'Calls the local model may hold at once; the others wait here, where they can be bounded and expire. A stream on which nothing has moved for 1 s gives its place to others, unless all of its request is there and nothing of the answer; it takes one again with its next frame, beyond this number if need be.',
           why: 'One runs while the next is ready; where several run at once, a few more than those. With batching: twice the largest batch.',
         }),
         max_waiting: option(wholeNumber({ min: 0, max: 1_000_000 }).prefault(128), {

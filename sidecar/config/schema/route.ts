@@ -128,12 +128,13 @@ export const outboundRoute = withRules(
       idle_timeout: idleTimeout,
       attempt_timeout: option(durationOrNone({ min: 1, max: DAY_MS }).prefault('none'), {
         meaning:
-          'Longest one attempt may take; then it counts as a fault of its endpoint and another attempt may follow.',
+          'Longest one attempt may take, in a unary call from when the endpoint has all of the request; then it counts as a fault of its endpoint and another attempt may follow. An answer that has begun is not timed.',
         why: 'It has to be well above what the model usually needs, which only its owner knows.',
       }),
       outcomes,
       retry: option(retry.optional(), {
-        meaning: 'Present: calls may be tried again, each time at another endpoint.',
+        meaning:
+          'Present: calls may be tried again, each time at another endpoint. Where there is no other, after the wait that the endpoint asks for with `grpc-retry-pushback-ms`, unless it is longer than the time left, or than 60 s for a call without a deadline.',
         otherwise: 'absent: one attempt',
         why: 'A retry multiplies load, so a route has to ask for it.',
       }),

@@ -125,6 +125,7 @@ export class Backend {
   readonly peers: ScriptedPeer[] = [];
   readonly requests: PeerStream[] = [];
   mode: 'accepts' | 'refuses' | 'silent' = 'accepts';
+  refusal = 'ECONNREFUSED';
   peerOptions: Omit<PeerOptions, 'role'> = {};
   /** What to do once a request has ended. Default: nothing, the test answers by hand. */
   answer: (stream: PeerStream) => void = () => {};
