@@ -371,6 +371,10 @@ export class Outbound implements Primary, Refuge, Shaped {
     else call.onSentUp(call.requestBytes);
   }
 
+  onForget(call: OutboundCall): void {
+    if (call.plan.holdsResponse) call.upstream.scrutiny?.noteModel(call);
+  }
+
   onResume(call: OutboundCall): void {
     const attempt = call.attempt as OutboundAttempt | null;
     if (attempt !== null && !attempt.isOver) this.sendCopy(call, attempt);

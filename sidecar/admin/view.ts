@@ -42,9 +42,9 @@ export interface EndpointReport {
   readonly recentCalls?: number;
   readonly successRatio?: number;
   /**
-   * Its median latency over that of its peers, of requests of similar size: what the latency detector holds against its
-   * `factor`. Absent where that is off, where it or all of its peers have fewer than `min_calls` calls in the last 5 s to
-   * 10 s, and while it is ejected or warms up.
+   * Its median latency over that of its peers, at the same method, model and size of request: what the latency detector
+   * holds against its `factor`. Absent where that is off, where it or all of its peers have fewer than `min_calls` such
+   * calls in the last 5 s to 10 s, and while it is ejected or warms up.
    */
   readonly latencyRatio?: number;
 }

@@ -70,7 +70,7 @@ export interface DetectorsConfig {
     readonly minPeers: number;
     readonly minCalls: number;
   };
-  /** Median latency against the median of the peers, of requests of similar size. Default: enforce, 3 × with at least 20 calls. */
+  /** Median latency against the median of the peers, at the same method, model and size of request. Default: enforce, 3 × with at least 20 calls. */
   readonly latency?: { readonly mode: DetectorMode; readonly factor: number; readonly minCalls: number };
   /** NaN, infinities, wrong shape or datatype in answers of ModelInfer. Default: off; half of at least 20 samples, 5 % sampled. */
   readonly invalidOutput?: {

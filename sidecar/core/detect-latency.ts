@@ -1,13 +1,13 @@
 /**
- * Who is far slower than its peers at requests of similar size. Medians are compared: they are moved neither by a few
- * slow calls nor by a pause of ours. Sizes are told apart by powers of 4, for size explains most of a model's latency.
+ * Who is far slower than its peers at calls of the same kind: method, model and size of the request explain most of what
+ * a call takes (call-kinds.ts). Medians are compared: they are moved neither by a few slow calls nor by a pause of ours.
  */
 import { PER_MS, RecentTimes } from './recent-times.js';
 
 /** Latencies of this and of the previous span of time are known, ms. */
 export const SPAN_MS = 5_000;
-/** Sizes of requests: 0 to 3 octets, 4 to 15, … 64 MiB and more. */
-const SIZES = 14;
+/** Kinds of calls that are told apart at a time; the times of each take 0.8 KiB at every endpoint. */
+export const KINDS = 64;
 /** Four buckets to a doubling: a median is off by an eighth at most. */
 const STEP_BITS = 2;
 const DOUBLINGS = 26;
@@ -17,38 +17,37 @@ const MIN_EXCESS_MS = 2;
 export interface LatencySettings {
   /** How many times the peers' median is too slow. */
   readonly factor: number;
-  /** Calls of one size that an endpoint and a peer need to be compared. */
+  /** Calls of one kind that an endpoint and a peer need to be compared. */
   readonly minCalls: number;
 }
 
-/** What one endpoint took lately, by the size of requests. */
+/** What one endpoint took lately, by the kind of call. */
 export class Latencies {
-  private readonly bySize: (RecentTimes | undefined)[] = new Array(SIZES).fill(undefined);
+  private readonly byKind: (RecentTimes | undefined)[] = new Array(KINDS).fill(undefined);
 
-  /** A unary call of `bytes` that succeeded after `elapsedMs`. */
-  record(bytes: number, elapsedMs: number, nowMs: number): void {
-    const size = sizeOf(bytes);
-    let window = this.bySize[size];
+  /** A unary call that succeeded after `elapsedMs`. @param kind the same for all that are compared, below `KINDS`. */
+  record(kind: number, elapsedMs: number, nowMs: number): void {
+    let window = this.byKind[kind];
     if (window === undefined) {
       window = new RecentTimes(SPAN_MS, STEP_BITS, DOUBLINGS);
-      this.bySize[size] = window;
+      this.byKind[kind] = window;
     }
     window.record(elapsedMs, nowMs);
   }
 
   clear(): void {
-    this.bySize.fill(undefined);
+    this.byKind.fill(undefined);
   }
 
   /** @internal */
-  at(size: number, nowMs: number): RecentTimes | undefined {
-    const window = this.bySize[size];
+  at(kind: number, nowMs: number): RecentTimes | undefined {
+    const window = this.byKind[kind];
     window?.forget(nowMs);
     return window;
   }
 }
 
-/** One endpoint beside its peers, at requests of one size. */
+/** One endpoint beside its peers, at calls of one kind. */
 export interface Slowness {
   readonly medianMs: number;
   readonly peersMs: number;
@@ -57,18 +56,18 @@ export interface Slowness {
 
 /**
  * Compares all with each other; for each what speaks against it, or undefined: nothing. An endpoint is slow when it is
- * too slow at the sizes that most of its comparable calls had.
+ * too slow at the kinds that most of its comparable calls were of.
  */
 export function judgeLatencies(
   all: readonly Latencies[],
   { factor, minCalls }: LatencySettings,
   nowMs: number,
 ): readonly (Slowness | undefined)[] {
-  return compare(all, minCalls, nowMs).map((sizes) => {
-    const slow = sizes.filter(
+  return compare(all, minCalls, nowMs).map((kinds) => {
+    const slow = kinds.filter(
       ({ medianMs, peersMs }) => medianMs > peersMs * factor && medianMs - peersMs >= MIN_EXCESS_MS,
     );
-    if (callsOf(slow) * 2 <= callsOf(sizes)) return undefined;
+    if (callsOf(slow) * 2 <= callsOf(kinds)) return undefined;
     return slow.reduce((worst, each) => (each.calls > worst.calls ? each : worst));
   });
 }
@@ -82,9 +81,9 @@ export function ratiosToPeers(
   minCalls: number,
   nowMs: number,
 ): readonly (number | undefined)[] {
-  return compare(all, minCalls, nowMs).map((sizes) => {
-    let left = callsOf(sizes) / 2;
-    const fromSlowest = sizes
+  return compare(all, minCalls, nowMs).map((kinds) => {
+    let left = callsOf(kinds) / 2;
+    const fromSlowest = kinds
       .map((each) => ({ calls: each.calls, ratio: ratioOf(each) }))
       .sort((a, b) => b.ratio - a.ratio);
     for (const { calls, ratio } of fromSlowest) {
@@ -95,12 +94,12 @@ export function ratiosToPeers(
   });
 }
 
-/** For each the sizes at which both it and a peer have calls enough. */
+/** For each the kinds at which both it and a peer have calls enough. */
 function compare(all: readonly Latencies[], minCalls: number, nowMs: number): Slowness[][] {
   const found: Slowness[][] = all.map(() => []);
-  for (let size = 0; size < SIZES; size += 1) {
+  for (let kind = 0; kind < KINDS; kind += 1) {
     const known = all.flatMap((latencies, i) => {
-      const window = latencies.at(size, nowMs);
+      const window = latencies.at(kind, nowMs);
       return window === undefined || window.count < minCalls || window.count === 0
         ? []
         : [{ i, calls: window.count, medianMs: window.quantile(0.5) }];
@@ -114,8 +113,8 @@ function compare(all: readonly Latencies[], minCalls: number, nowMs: number): Sl
   return found;
 }
 
-function callsOf(sizes: readonly Slowness[]): number {
-  return sizes.reduce((sum, { calls }) => sum + calls, 0);
+function callsOf(kinds: readonly Slowness[]): number {
+  return kinds.reduce((sum, { calls }) => sum + calls, 0);
 }
 
 function ratioOf({ medianMs, peersMs }: Slowness): number {
@@ -135,9 +134,4 @@ function medianWithout(sorted: readonly number[], index: number): number {
   const count = sorted.length - 1;
   const middle = count >> 1;
   return count % 2 === 1 ? at(middle) : (at(middle - 1) + at(middle)) / 2;
-}
-
-/** Powers of 4. */
-export function sizeOf(bytes: number): number {
-  return bytes < 4 ? 0 : Math.min((31 - Math.clz32(Math.min(bytes, 0x7fff_ffff))) >> 1, SIZES - 1);
 }

@@ -60,7 +60,7 @@ export function observe(call: OutboundCall, attempt: OutboundAttempt, relay: Rel
   if (scrutiny !== null) {
     scrutiny.onEnd(now);
     if (outcome === Outcome.success && call.plan.holdsResponse) {
-      if (tookMs !== UNTOLD) scrutiny.onSuccess(endpoint, attempt.startMs, tookMs, call.requestBytes, now);
+      if (tookMs !== UNTOLD) scrutiny.onSuccess(endpoint, attempt.startMs, tookMs, call, now);
       if (scrutiny.inspector !== null && attempt.status === Status.OK)
         scrutiny.inspector.offer(call, attempt, endpoint, call.match.plan.config.idempotent);
     }

@@ -87,6 +87,8 @@ export class OutboundCall extends Call {
   /** It waits for the rest of its request, to be an ejected endpoint's trial; it has done so. */
   isAwaiting = false;
   hasAwaited = false;
+  /** The model that it names (model-view.ts), where that was noted before the request was let go. */
+  model: Uint8Array | null = null;
   /** Metadata that we add. */
   mark: Field | null = null;
   /** Where it is counted, and the extra attempts it is counted with; null: nowhere. */

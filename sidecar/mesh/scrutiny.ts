@@ -5,11 +5,18 @@
 
 import type { DetectorsConfig, SlowStartConfig, UpstreamConfig } from '../config/model.js';
 import { CallTimes } from '../core/answer-timeout.js';
+import { CallKinds, NO_MODEL } from '../core/call-kinds.js';
+import { isOn } from '../core/detect-settings.js';
 import { EjectionState, type Verdict } from '../core/ejection.js';
 import { SlowStart } from '../core/slow-start.js';
+import { MODEL_INFER } from '../health/inference-messages.js';
+import { factsOf } from '../http2/facts.js';
+import type { HeaderBlock } from '../http2/hpack/header-list.js';
+import type { Pieces } from '../relay/pieces.js';
 import type { Relay } from '../relay/relay.js';
 import { WheelEntry } from '../runtime/timing-wheel.js';
 import type { Endpoint } from './endpoint.js';
+import { ModelView } from './model-view.js';
 import { OutputInspector } from './output-inspector.js';
 import type { PriorityGroup } from './priority-group.js';
 
@@ -18,6 +25,8 @@ const EVERY_MS = 1_000;
 const LAST_LOOKS = 11;
 /** However full it says that it is, it gets this share of its weight: nobody would learn otherwise that it no longer is. */
 const LEAST_WHEN_FULL = 0.1;
+
+const view = new ModelView();
 
 /** What the upstream has to do with it. */
 export interface Watched {
@@ -30,6 +39,16 @@ export interface Watched {
   onVerdict(verdict: Verdict, endpoint: Endpoint): void;
   /** Shares of endpoints have changed all at once. */
   onReweighed(): void;
+}
+
+/** A unary call, as far as it says what kind of call it is. */
+export interface Asked {
+  readonly block: HeaderBlock;
+  readonly requestBytes: number;
+  /** The request from its first octet on; null: nothing is kept. */
+  readonly kept: Pieces | null;
+  /** Noted while the request was still kept; null: it was not. */
+  model: Uint8Array | null;
 }
 
 /** Whether anything asks for it. */
@@ -50,6 +69,8 @@ export class Scrutiny extends WheelEntry {
   /** What health checks wait by; null: by what the file says, or there are none. */
   callTimes: CallTimes | null = null;
   private quietLooks = 0;
+  private comparesTimes = false;
+  private readonly kinds = new CallKinds();
 
   constructor(
     private readonly relay: Relay,
@@ -61,6 +82,7 @@ export class Scrutiny extends WheelEntry {
   /** Takes over changed settings. */
   configure({ ejection, slowStart, health }: UpstreamConfig): void {
     this.slowStart = slowStart ?? null;
+    this.comparesTimes = isOn(ejection.detectors?.latency);
     this.callTimes = isTimedByCalls(health) ? (this.callTimes ?? new CallTimes()) : null;
     this.inspectBy(ejection.detectors?.invalidOutput);
   }
@@ -75,8 +97,8 @@ export class Scrutiny extends WheelEntry {
     this.inspector.ratio = outputs.sampleRatio;
   }
 
-  /** A call that began at `startMs` has succeeded; the endpoint took `tookMs` for it, with `bytes` of request. */
-  onSuccess(endpoint: Endpoint, startMs: number, tookMs: number, bytes: number, nowMs: number): void {
+  /** A unary call that began at `startMs` has succeeded; the endpoint took `tookMs` for it. */
+  onSuccess(endpoint: Endpoint, startMs: number, tookMs: number, call: Asked, nowMs: number): void {
     const { ejection, warmUp } = endpoint;
     this.callTimes?.record(tookMs, nowMs);
     if (
@@ -86,9 +108,28 @@ export class Scrutiny extends WheelEntry {
       ejection.state === EjectionState.admitted &&
       startMs >= ejection.sinceMs
     ) {
-      ejection.latencies.record(bytes, tookMs, nowMs);
+      const kind = this.kindOf(call, nowMs);
+      if (kind >= 0) ejection.latencies.record(kind, tookMs, nowMs);
     }
     if (warmUp !== null) this.warm(endpoint, warmUp, tookMs, nowMs);
+  }
+
+  /** −1: it is compared with no other. */
+  private kindOf(call: Asked, nowMs: number): number {
+    const { kinds } = this;
+    const { requestBytes, model, kept } = call;
+    const { path } = factsOf(call.block);
+    if (path !== MODEL_INFER) return kinds.numberOf(path, NO_MODEL, 0, requestBytes, nowMs);
+    if (model !== null) return kinds.numberOf(path, model, model.length, requestBytes, nowMs);
+    // Whoever names no model is compared with his like; whoever could not be asked might be of any.
+    if (kept === null || !view.read(kept)) return -1;
+    return kinds.numberOf(path, view.octets, view.length, requestBytes, nowMs);
+  }
+
+  /** What is kept of its request is let go before its end. */
+  noteModel(call: Asked): void {
+    if (!this.comparesTimes || call.kept === null || factsOf(call.block).path !== MODEL_INFER) return;
+    if (view.read(call.kept)) call.model = view.copy();
   }
 
   /** A call ended, whatever came of it. */

@@ -46,6 +46,8 @@ export interface Story {
   /** `call.resumeMs` has come: what was put off goes on. */
   onResume(call: Call): void;
   onAttemptTimeout(call: Call, attempt: Attempt): void;
+  /** What is kept of the request is let go while its last attempt runs: nobody can look at it afterwards. */
+  onForget?(call: Call): void;
   /** The answer of a stream begins; its end may be far away. */
   onStreaming?(call: Call, attempt: Attempt): void;
   /** An attempt has been stopped, for whatever reason: `attempt.ended` says why. Only for who has to know what became of each. */
@@ -272,7 +274,7 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
       const piece = body.at(i);
       connection.sendData(stream, piece.buffer, piece.start, piece.end, this.requestEnded && i === last);
     }
-    if (!this.isReplayable) this.dropBody();
+    if (!this.isReplayable) this.letGo();
   }
 
   /** The attempt has passed on `sent` octets of the request: the caller may send as many more. */
@@ -296,7 +298,7 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
     this.isReplayable = false;
     const attempt = this.attempt;
     // Between two attempts, or before a connection, it is still to be sent.
-    if (attempt !== null && attempt.stream !== null && !attempt.isOver) this.dropBody();
+    if (attempt !== null && attempt.stream !== null && !attempt.isOver) this.letGo();
   }
 
   private keep(buffer: Buffer, start: number, end: number, open: boolean): void {
@@ -319,6 +321,11 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
   /** The request as far as it is kept; null: nothing is. */
   get kept(): Pieces | null {
     return this.body;
+  }
+
+  private letGo(): void {
+    if (this.body !== null) this.story.onForget?.(this);
+    this.dropBody();
   }
 
   private dropBody(): void {

@@ -2,6 +2,7 @@
 
 import { EndpointLoad } from '../../sidecar/core/balance.js';
 import { Breaker } from '../../sidecar/core/breaker.js';
+import { CallKinds } from '../../sidecar/core/call-kinds.js';
 import { Latencies } from '../../sidecar/core/detect-latency.js';
 import { Traces } from '../../sidecar/core/detect-settings.js';
 import { findSuspects } from '../../sidecar/core/detect-sweep.js';
@@ -22,11 +23,13 @@ import { subsetOf } from '../../sidecar/core/subset.js';
 import { drawCluster, matchRoute, type TrafficRoute } from '../../sidecar/core/traffic.js';
 import { makeField } from '../../sidecar/http2/hpack/field.js';
 import { HeaderBlock, StableList } from '../../sidecar/http2/hpack/header-list.js';
+import { ModelView } from '../../sidecar/mesh/model-view.js';
 import { AccessLog } from '../../sidecar/relay/access-log.js';
 import type { EndedCall } from '../../sidecar/relay/recorder.js';
 import type { Relay } from '../../sidecar/relay/relay.js';
 import { Tally } from '../../sidecar/relay/tally.js';
 import { createLineWriter } from '../../sidecar/runtime/logger.js';
+import { anInferRequest, kept } from '../support/infer-requests.js';
 import { type DecisionCost, measure, TIMES } from './decision-cost.js';
 import { PATHS } from './load/protocol.js';
 
@@ -136,6 +139,9 @@ function again(): DecisionCost[] {
 function finding(): DecisionCost[] {
   const window = new RingWindow();
   const latencies = new Latencies();
+  const kinds = new CallKinds();
+  const view = new ModelView();
+  const request = kept(anInferRequest('digits'));
   const slow = new SlowStart({ minRatio: 0.1, convergedFactor: 1.5, minCalls: 1e9, maxMs: 1e12 }, 0);
   const mode = 'enforce' as const;
   const settings = {
@@ -149,13 +155,17 @@ function finding(): DecisionCost[] {
     traces.prepare(settings);
     for (let i = 0; i < 200; i++) {
       traces.window!.success(i);
-      traces.latencies!.record(3_200, 4 + (i & 3), i);
+      traces.latencies!.record(0, 4 + (i & 3), i);
     }
     return traces;
   });
   return [
     measure('success ratio, one success', (call) => window.success(call / 100)),
-    measure('latency by size, one success', (call) => latencies.record(3_200, 4, call / 100)),
+    measure('latency by kind of call, one success', (call) => {
+      view.read(request);
+      const kind = kinds.numberOf(PATHS.unary, view.octets, view.length, request.bytes, call / 100);
+      latencies.record(kind, 4, call / 100);
+    }),
     measure('slow start, one success', (call) => slow.record(5, 4, call / 100), 'option'),
     measure('detectors over 8 endpoints', () => findSuspects(members, settings, 300), 'beside', FEWER),
   ];

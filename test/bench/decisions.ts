@@ -5,6 +5,7 @@
 
 import { AdaptiveLimit } from '../../sidecar/core/adaptive-limit.js';
 import { EndpointLoad, LeastLoaded, RoundRobin } from '../../sidecar/core/balance.js';
+import { CallKinds } from '../../sidecar/core/call-kinds.js';
 import { Ejection } from '../../sidecar/core/ejection.js';
 import { EjectionPool } from '../../sidecar/core/ejection-pool.js';
 import { formatGrpcTimeout, parseGrpcTimeout } from '../../sidecar/core/grpc-timeout.js';
@@ -19,8 +20,10 @@ import { RateLimits } from '../../sidecar/core/rate-limit.js';
 import { RetryBudget } from '../../sidecar/core/retry-budget.js';
 import { Split } from '../../sidecar/core/split.js';
 import { compareAnswers } from '../../sidecar/mesh/mirror-compare.js';
+import { ModelView } from '../../sidecar/mesh/model-view.js';
 import { TimingWheel, WheelTimer } from '../../sidecar/runtime/timing-wheel.js';
 import { anAnswer } from '../support/infer-answers.js';
+import { anInferRequest, kept } from '../support/infer-requests.js';
 import { type DecisionCost, measure, TIMES, type When } from './decision-cost.js';
 import { benchRules } from './decisions-rules.js';
 import { PATHS } from './load/protocol.js';
@@ -89,11 +92,16 @@ function withDetectors(): (call: number) => unknown {
   const ejections = new EjectionPool(settings, Math.random);
   const members = [new Ejection(), new Ejection(), new Ejection()];
   for (const member of members) ejections.add(member);
+  const kinds = new CallKinds();
+  const view = new ModelView();
+  const request = kept(anInferRequest('digits'));
   return (call) => {
     const member = members[call % 3]!;
     const nowMs = call / 10;
     ejections.record(member, Outcome.success, 0, nowMs, 0, 0);
-    member.latencies!.record(128 << (call & 3), 4 + (call & 7), nowMs);
+    view.read(request);
+    const kind = kinds.numberOf(PATHS.unary, view.octets, view.length, 128 << (call & 3), nowMs);
+    member.latencies!.record(kind, 4 + (call & 7), nowMs);
     return member;
   };
 }

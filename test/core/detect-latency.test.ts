@@ -1,19 +1,21 @@
 import assert from 'node:assert/strict';
+import { sizeOf } from '../../sidecar/core/call-kinds.js';
 import {
   judgeLatencies,
+  KINDS,
   Latencies,
   ratiosToPeers,
-  sizeOf,
   slownessIn,
 } from '../../sidecar/core/detect-latency.js';
 import { seeded } from '../support/seeded-random.js';
 
 const SETTINGS = { factor: 3, minCalls: 20 };
 
+/** Kinds that differ by size only. */
 function of(calls: readonly (readonly [bytes: number, ms: number, count: number])[], atMs = 0): Latencies {
   const latencies = new Latencies();
   for (const [bytes, ms, count] of calls) {
-    for (let i = 0; i < count; i += 1) latencies.record(bytes, ms, atMs);
+    for (let i = 0; i < count; i += 1) latencies.record(sizeOf(bytes), ms, atMs);
   }
   return latencies;
 }
@@ -22,13 +24,6 @@ const slow = (all: readonly Latencies[], nowMs = 0): boolean[] =>
   judgeLatencies(all, SETTINGS, nowMs).map((each) => each !== undefined);
 
 describe('Latency against peers', () => {
-  it('tells sizes apart by powers of 4', () => {
-    assert.deepEqual(
-      [0, 1, 3, 4, 15, 16, 1_024, 4_095, 4_096, 67_108_864, 2 ** 40].map(sizeOf),
-      [0, 0, 0, 1, 1, 2, 5, 5, 6, 13, 13],
-    );
-  });
-
   it('finds the one that is more than three times as slow as the others', () => {
     assert.deepEqual(slow([of([[100, 10, 30]]), of([[100, 35, 30]]), of([[100, 10, 30]])]), [
       false,
@@ -64,7 +59,19 @@ describe('Latency against peers', () => {
     assert.deepEqual(slow([small, small, of([[100, 50, 30]])]), [false, false, true]);
   });
 
-  it('judges by the sizes that most calls had', () => {
+  it('tells as many kinds apart as there are numbers, and compares the last like the first', () => {
+    const each = (kind: number, ms: number): Latencies => {
+      const latencies = new Latencies();
+      for (let i = 0; i < 30; i += 1) latencies.record(kind, ms, 0);
+      return latencies;
+    };
+    for (const kind of [0, 1, KINDS - 1]) {
+      assert.deepEqual(slow([each(kind, 10), each(kind, 50)]), [false, true], `${kind}`);
+      assert.deepEqual(slow([each(kind, 10), each((kind + 1) % KINDS, 50)]), [false, false], `${kind}`);
+    }
+  });
+
+  it('judges by the kinds that most calls were of', () => {
     const peer = [
       [100, 5, 100],
       [10_000, 20, 100],

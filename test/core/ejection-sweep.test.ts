@@ -157,7 +157,7 @@ describe('EjectionPool, a look at everybody', () => {
   it('finds who is slower than its peers, and whose answers are invalid', () => {
     const { pool, members } = setUp(4);
     for (const member of members) {
-      for (let i = 0; i < 30; i += 1) member.latencies!.record(100, member === members[0] ? 90 : 10, 0);
+      for (let i = 0; i < 30; i += 1) member.latencies!.record(0, member === members[0] ? 90 : 10, 0);
     }
     for (let i = 0; i < 20; i += 1) members[1]!.outputs!.fault(0);
     assert.deepEqual(sweep(pool, 0), [Verdict.ejected, Verdict.ejected]);
@@ -213,7 +213,7 @@ describe('EjectionPool, all detectors under anything', () => {
             if (kind === 'feed') feed(pool, member, pattern, nowMs);
             else if (kind === 'slow')
               for (const each of members)
-                for (let i = 0; i < 25; i += 1) each.latencies!.record(9, each === member ? 99 : 9, nowMs);
+                for (let i = 0; i < 25; i += 1) each.latencies!.record(1, each === member ? 99 : 9, nowMs);
             else if (kind === 'invalid') for (let i = 0; i < 25; i += 1) member.outputs!.fault(nowMs);
             else if (kind === 'away') pool.setAvailable(member, 'unavailable');
             else if (kind === 'back') pool.setAvailable(member, 'available');

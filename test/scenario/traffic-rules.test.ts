@@ -5,6 +5,7 @@ import type { ClusterKnowledge } from '../../sidecar/discovery/knowledge.js';
 import { familiesIn } from '../relay/kit/families.js';
 import { aRoute, aStreamRoute } from '../relay/kit/stack.js';
 import { Discovered, endpoint } from './discovered.js';
+import { WatchedPool } from './watched.js';
 
 const INFER = '/inference.GRPCInferenceService/ModelInfer';
 
@@ -156,6 +157,18 @@ describe('Scenario: traffic rules', () => {
     mesh.tell(['a', 'b', 'c']);
     for (let i = 0; i < 10; i++)
       assert.equal(Object.values(mesh.calls(4, { metadata: [['x-session', `s${i}`]] }))[0], 4);
+  });
+
+  it('stick by it from the first call on where the file names the endpoints', () => {
+    const pool = new WatchedPool(['a', 'b', 'c'], { balance: { kind: 'ring-hash', key: 'x-session' } });
+    const homes = new Set<string>();
+    for (let i = 0; i < 10; i++) {
+      const shares = pool.load(4, 10, { metadata: [['x-session', `s${i}`]] });
+      assert.equal(Object.values(shares)[0], 4, JSON.stringify(shares));
+      homes.add(Object.keys(shares)[0]!);
+    }
+    assert.equal(homes.size, 3);
+    pool.close();
   });
 
   it('change while calls run: what is under way ends in peace, and the connections that stay needed stay', () => {

@@ -75,10 +75,14 @@ const latency = block(
     mode: mode('enforce', 'A slow replica costs more than a dead one, and no status shows it.'),
     factor: option(rational({ min: 1.1, max: 100 }).prefault(3), {
       meaning:
-        'An endpoint whose median latency is above so many times the median of its peers, with requests of similar size, is ejected.',
+        'An endpoint whose median latency is above so many times the median of its peers, at calls of the same method, model and size, is ejected. Only ModelInfer is asked for its model; where that cannot be read (compressed, or not in the first 4 KiB), such calls are compared with each other.',
       why: 'Well beyond what different machines or a busy neighbour do.',
     }),
-    min_calls: minCalls(20, 'A median of fewer moves with single calls.'),
+    min_calls: option(wholeNumber({ min: 1, max: 1_000_000 }).prefault(20), {
+      meaning:
+        'Calls of one method, model and size, to the endpoint and to a peer, within the last 10 s below which they are not compared.',
+      why: 'A median of fewer moves with single calls.',
+    }),
   },
   'a block with mode, factor and min_calls',
 );
