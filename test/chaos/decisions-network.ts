@@ -24,8 +24,11 @@ const halfOpen: DecisionRow = {
   name: 'half-open',
   fault: 'the far end of a connection has forgotten it, and the near end was not told',
   run: (_, trial) => {
-    const pool = trial.pick({ ping_interval: '300ms', ping_timeout: '200ms' }, {});
-    return drill(trial, { isWired: true, upstream: { pool } }, async ({ mesh, load }) => {
+    const upstream = trial.pick(
+      { pool: { ping_interval: '300ms', ping_timeout: '200ms' }, ejection: { base: '2s' } },
+      {},
+    );
+    return drill(trial, { isWired: true, upstream }, async ({ mesh, load }) => {
       const { wire } = mesh.replicas[0]!;
       const before = wire!.accepted;
       const fromMs = performance.now();
@@ -38,7 +41,8 @@ const halfOpen: DecisionRow = {
       expectAvailable(trial, calls, trial.pick(50, 97));
       const afterMs = performance.now();
       const isBack = () => mesh.models[0]!.events('ran', afterMs).length > 0;
-      trial.within('calls go there again', 35_000, await measure(isBack, 40_000, afterMs));
+      const backMs = trial.pick(7_000, 35_000);
+      trial.within('calls go there again', backMs, await measure(isBack, backMs + 5_000, afterMs));
     });
   },
 };

@@ -35,11 +35,14 @@ function overload(name: string, times: number): DecisionRow {
           const served = calls.filter(({ failure }) => failure === undefined);
           const goodput = served.length / (forMs / 1_000) / CAPACITY;
           trial.expect('goodput is at least 90 % of the capacity', goodput >= 0.9, percentOf(goodput, 1));
-          expectP99(trial, 'p99 of what is served is at most twice what it was', served, 2 * base.p99Ms);
+          // Of so few calls as the short run has, the slowest hundredth is the slowest one.
+          const factor = trial.pick(4, 2);
+          const p99 = `p99 of what is served is at most ${factor} times what it was`;
+          expectP99(trial, p99, served, factor * base.p99Ms);
           const shed = calls.filter(({ failure }) => failure?.startsWith('RESOURCE_EXHAUSTED'));
           const late = (await trial.control?.latenessMs(fromMs, fromMs + forMs)) ?? 0;
           trial.figure('calls without the mesh are late by', `${late.toFixed(0)} ms`);
-          expectP99(trial, 'refusals come at once', shed, 10 + late);
+          expectP99(trial, 'refusals come at once', shed, trial.pick(40, 10) + late);
           const vain = calls.length - served.length - shed.length;
           trial.expect('nobody waits in vain', vain <= calls.length / 100, failuresOf(tally(calls)));
           const unready = ready.filter(({ status }) => status !== 200).length;
