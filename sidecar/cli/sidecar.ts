@@ -11,7 +11,7 @@ import { type Addresses, type Sidecar, startSidecar } from '../app.js';
 import type { Address, SidecarConfig } from '../config/model.js';
 import { writeAddress } from '../config/spelling/address.js';
 import { systemClock } from '../runtime/clock.js';
-import { keepHeapTop } from '../runtime/heap.js';
+import { keepHeapTop, lastToTheLimit } from '../runtime/heap.js';
 import { createLogger, type Logger } from '../runtime/logger.js';
 import { processMemory } from '../runtime/process-memory.js';
 import { systemRandom } from '../runtime/random.js';
@@ -32,6 +32,7 @@ const READINESS_MS = { starting: 100, later: 2_000 };
 /** Resolves with the exit code: 0 drained, 1 ended before that. */
 export async function sidecarCommand(file: string, command: readonly string[]): Promise<number> {
   keepHeapTop();
+  lastToTheLimit();
   const ends = endRequests(['SIGHUP']);
   const link = ParentLink.open(process.env);
   const warnings: string[] = [];

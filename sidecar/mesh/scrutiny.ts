@@ -69,6 +69,7 @@ export class Scrutiny extends WheelEntry {
   /** What health checks wait by; null: by what the file says, or there are none. */
   callTimes: CallTimes | null = null;
   private quietLooks = 0;
+  private sawStall = false;
   private comparesTimes = false;
   private readonly kinds = new CallKinds();
 
@@ -161,8 +162,8 @@ export class Scrutiny extends WheelEntry {
 
   private look(now: number): void {
     const { endpoints, allGroups } = this.watched;
-    if (this.relay.hasStalled()) {
-      // What was measured while we stood still says nothing about anybody.
+    if (this.isAfterStall()) {
+      // What was measured while we stood still, or of all that had piled up, says nothing about anybody.
       // What checks wait by may stay: too long a wait harms nobody.
       for (const { ejection } of endpoints) ejection.latencies?.clear();
     } else {
@@ -173,6 +174,13 @@ export class Scrutiny extends WheelEntry {
         });
     }
     for (const endpoint of endpoints) this.weigh(endpoint, now);
+  }
+
+  /** Or one look after that: the first may come before what had piled up has been worked off. */
+  private isAfterStall(): boolean {
+    const before = this.sawStall;
+    this.sawStall = this.relay.hasStalled();
+    return before || this.sawStall;
   }
 
   private weigh(endpoint: Endpoint, now: number): void {

@@ -11,7 +11,7 @@ import { processMemory } from '../../sidecar/runtime/process-memory.js';
 const LOOK_MS = 20;
 /** 128 KiB each. */
 const NUMBERS = 16 * 1024;
-const PIECES = 40;
+const PIECES = 10;
 setFlagsFromString('--expose-gc');
 const collect: () => void = runInNewContext('gc');
 let kept: number[][] = [];

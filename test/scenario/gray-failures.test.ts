@@ -79,6 +79,24 @@ describe('Scenario: gray failures', () => {
     assert.deepEqual(pool.states, ['eligible', 'eligible', 'eligible']);
   });
 
+  it('is slow in what had piled up while we stood still: nobody is out', () => {
+    pool = new WatchedPool(['a', 'b', 'c']);
+    pool.load(90, 20);
+    const { stack } = pool;
+    // A look was due meanwhile, and comes before anything is read.
+    stack.advance(pool.out.upstream.scrutiny!.dueMs - stack.clock.now() - 1);
+    stack.stalled = true;
+    stack.advance(6);
+    pool.works('b', 60);
+    pool.load(100, 3);
+    pool.works('b');
+    stack.advance(600);
+    // It is so long ago that verdicts count again, and the next look is near.
+    stack.stalled = false;
+    pool.load(150, 20);
+    assert.deepEqual(pool.states, ['eligible', 'eligible', 'eligible']);
+  });
+
   it('says that it is full: less for it, no ejection, and its share back when it is not', () => {
     pool = new WatchedPool(['a', 'b', 'c']);
     pool.fails('b', 0, 8);
