@@ -23,7 +23,7 @@ export interface EndpointReport {
     | 'connecting';
   /** One sentence: why the endpoint is in this state. Empty while eligible, unless the registry counsels against it. */
   readonly why: string;
-  /** Milliseconds since the state began, and until an ejection ends (absent when it is not ejected). */
+  /** Milliseconds since the state began, and until an ejection ends (absent when it is not ejected, and when it lasts until the model serves). */
   readonly sinceMs: number;
   readonly untilMs?: number;
   readonly connections: number;

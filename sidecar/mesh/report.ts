@@ -65,6 +65,8 @@ export function reportOf(upstream: Upstream, endpoint: Endpoint, nowMs: number):
   const sinceMs = nowMs - ejection.sinceMs;
   const why = both(both(whyEjected(endpoint), endpoint.unhealthy), criticalOf(endpoint));
   if (ejection.state === EjectionState.probing) return { ...base, state: 'probing', why, sinceMs };
+  // It comes back when its sidecar says so, whenever that is.
+  if (ejection.isDown) return { ...base, state: 'ejected', why, sinceMs };
   return { ...base, state: 'ejected', why, sinceMs, untilMs: Math.max(0, ejection.untilMs - nowMs) };
 }
 

@@ -1,6 +1,7 @@
 /** The model of one replica is gone, and its sidecar says so: nobody has to be failed five times to believe it. */
 import assert from 'node:assert/strict';
 import { healthAnswer } from '../../sidecar/health/health-messages.js';
+import { reportOf } from '../../sidecar/mesh/report.js';
 import type { PeerStream } from '../relay/kit/scripted-peer.js';
 import { type App, anUpstream, type OutboundStack, Stack, type UpstreamOptions } from '../relay/kit/stack.js';
 
@@ -64,6 +65,8 @@ describe('Scenario: a sidecar says that its model cannot serve', () => {
     calls(6);
     stack.advance(20_000);
     assert.ok(!calls(6).includes('a'));
+    const { state, untilMs } = reportOf(out.upstream, out.upstream.endpoints[0]!, stack.clock.now());
+    assert.deepEqual([state, untilMs], ['ejected', undefined], 'nobody knows for how long');
     well('a');
     stack.advance(600);
     assert.equal(calls(30).filter((name) => name === 'a').length, 10);
