@@ -2,7 +2,7 @@
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { Client, credentials, Metadata, status } from '@grpc/grpc-js';
-import { DecisionMesh, type MeshPlan } from './decisions-mesh.js';
+import { DecisionMesh, type MeshPlan, type Replica } from './decisions-mesh.js';
 import { LOCAL_CHANNEL } from './faults-call.js';
 import { type Load, type LoadOptions, type SentCall, tally } from './faults-load.js';
 import { failuresOf, measure, type Row, seconds, type Trial } from './faults-row.js';
@@ -67,6 +67,33 @@ export function untilOut(
     return states.filter((state) => state !== 'eligible').length >= count;
   };
   return measure(isOut, limitMs, fromMs);
+}
+
+/**
+ * Time until the replica, which may be frozen and keep no book, is sent no more than single calls, as the caller's sidecar
+ * counts them. Undefined when it does not happen.
+ */
+export async function untilSpared(
+  mesh: DecisionMesh,
+  { endpoint }: Replica,
+  fromMs: number,
+  limitMs: number,
+): Promise<number | undefined> {
+  const seen: { readonly atMs: number; readonly count: number }[] = [];
+  let spared: number | undefined;
+  await measure(
+    async () => {
+      const atMs = performance.now();
+      const count = await mesh.caller.metric('outrider_attempts_total', { endpoint });
+      seen.push({ atMs, count });
+      const before = seen.find((each) => atMs - each.atMs >= ALONE_MS && count - each.count <= 1);
+      spared = before && before.atMs - fromMs;
+      return spared !== undefined;
+    },
+    limitMs,
+    fromMs,
+  );
+  return spared;
 }
 
 /**

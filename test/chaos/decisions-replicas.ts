@@ -14,6 +14,7 @@ import {
   repeated,
   untilLeftAlone,
   untilOut,
+  untilSpared,
   untilWell,
 } from './decisions-drill.js';
 import { IMPATIENT, RETRIED } from './decisions-mesh.js';
@@ -64,7 +65,11 @@ const frozen: DecisionRow = {
         victim!.model.freeze();
         process.kill(victim!.sidecar.pid, 'SIGSTOP');
         const settleMs = trial.pick(1_500, 5_000);
-        trial.within('it gets no more calls', settleMs, await untilOut(mesh, fromMs, 10_000));
+        trial.within(
+          'it gets single calls at most',
+          settleMs,
+          await untilSpared(mesh, victim!, fromMs, 10_000),
+        );
         const calls = await during(load, fromMs, trial.pick(2_500, 15_000));
         expectAvailable(trial, calls, 99);
         expectNoneHangs(trial, calls, 1_000);
@@ -107,7 +112,9 @@ const slow: DecisionRow = {
       const all = shares.reduce((sum, share) => sum + share, 0);
       trial.figure('it is out after', out === undefined ? 'never' : seconds(out));
       trial.figure('p99 before', `${base.p99Ms.toFixed(0)} ms`);
-      expectP99(trial, 'p99 within 10 s is twice what it was, or less', calls, 2 * base.p99Ms);
+      // The short run has too few calls for more than the order of size.
+      const factor = trial.pick(4, 2);
+      expectP99(trial, `p99 within 10 s is ${factor} times what it was, or less`, calls, factor * base.p99Ms);
       trial.expect('its share is at most 10 %', shares[0]! <= all / 10, percentOf(shares[0]!, all));
       expectAvailable(trial, await load.between(fromMs, performance.now()), 99.5);
     }),
