@@ -23,11 +23,6 @@ export class Recoveries {
 
   constructor(private readonly relay: Relay) {}
 
-  /** Those watched now. */
-  get size(): number {
-    return this.watches.size;
-  }
-
   /** Endpoints may have gone down, or come back. */
   look(upstream: Upstream, { name, tls }: UpstreamConfig): void {
     if (!upstream.allEjections.some(({ down }) => down > 0)) return;
@@ -35,7 +30,8 @@ export class Recoveries {
       if (!isOut(endpoint) || this.watches.has(endpoint)) continue;
       const scheme = tls === 'mesh' ? 'https' : 'http';
       const calls = new HealthCalls({ scheme, authority: name, service: '' });
-      const recovery = new Recovery(endpoint, calls, this.relay, () => this.watches.delete(endpoint));
+      const onOver = (): void => void this.watches.delete(endpoint);
+      const recovery = new Recovery(upstream, endpoint, calls, this.relay, onOver);
       this.watches.set(endpoint, recovery);
       recovery.plan();
     }
@@ -55,6 +51,7 @@ class Recovery extends WheelEntry {
   private question: Question | undefined;
 
   constructor(
+    private readonly upstream: Upstream,
     private readonly endpoint: Endpoint,
     private readonly calls: HealthCalls,
     private readonly relay: Relay,
@@ -76,7 +73,7 @@ class Recovery extends WheelEntry {
   }
 
   fire(): void {
-    if (!isOut(this.endpoint)) {
+    if (this.upstream.isRetired || !isOut(this.endpoint)) {
       this.drop();
       return this.onOver();
     }

@@ -21,6 +21,8 @@ export interface Answered {
 export const ENTRY_BYTES = 192;
 /** Of all there may be, what entries may take; the octets have the rest. */
 const SHARE_OF_ENTRIES = 0.25;
+/** No more, however much there may be: entries lie in the heap. */
+const MAX_ENTRIES = 2 ** 18;
 const BLOCK_BYTES = 1024 * 1024;
 /** So many of the same bucket are looked at: whoever makes up requests of one hash gains nothing by it. */
 const MAX_LOOKS = 16;
@@ -78,7 +80,7 @@ export class AnswerRing {
     readonly maxBytes: number,
     readonly youngMs: number,
   ) {
-    this.maxEntries = Math.floor((maxBytes * SHARE_OF_ENTRIES) / ENTRY_BYTES);
+    this.maxEntries = Math.min(Math.floor((maxBytes * SHARE_OF_ENTRIES) / ENTRY_BYTES), MAX_ENTRIES);
     const octets = maxBytes - this.maxEntries * ENTRY_BYTES;
     this.blockBytes = Math.min(BLOCK_BYTES, octets);
     this.capacity = octets - (octets % this.blockBytes);

@@ -124,6 +124,12 @@ describe('the last good answers', () => {
     }
   });
 
+  it('takes nothing before it has something to keep, however much it may', () => {
+    const cache = new LastGood({ maxAgeMs: 1000, maxBytes: 16 * 2 ** 30 });
+    cache.store(asked('key'), answer(octets(8)), 0);
+    assert.equal(cache.find(asked('key'), 1)?.body.length, 8);
+  });
+
   it('keeps no answer that is larger than all of its room, and forgets the older one', () => {
     const cache = new LastGood({ maxAgeMs: 1000, maxBytes: 64 * 1024 });
     cache.store(asked('key'), answer(octets(8)), 0);

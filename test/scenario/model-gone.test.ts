@@ -87,6 +87,23 @@ describe('Scenario: a sidecar says that its model cannot serve', () => {
     assert.ok(checked('a') >= 33 && checked('a') <= 50, String(checked('a')));
   });
 
+  it('is asked no more once its upstream is gone', () => {
+    start(['a', 'b', 'c']);
+    gone('a');
+    calls(6);
+    stack.advance(5_000);
+    out.outbound.retire();
+    stack.advance(5_000);
+    const { size } = stack.relay.wheel;
+    const before = checked('a');
+    stack.advance(60_000);
+    assert.equal(checked('a'), before);
+    assert.ok(
+      stack.relay.wheel.size <= size && stack.relay.wheel.size <= 1,
+      `${stack.relay.wheel.size} timers`,
+    );
+  });
+
   it('is asked less often when it says that it serves and does not', () => {
     start(['a', 'b', 'c']);
     gone('a');
