@@ -58,7 +58,11 @@ export const Reasons = {
     '{upstream} has {limit} {what} already',
   ),
   connectFailed: unprocessed('connect-failed', Status.UNAVAILABLE, 'cannot connect to {endpoint}: {detail}'),
-  connectionLost: reason('connection-lost', Status.UNAVAILABLE, 'connection to {endpoint} was lost'),
+  connectionLost: reason(
+    'connection-lost',
+    Status.UNAVAILABLE,
+    'connection to {endpoint} was lost: {detail}',
+  ),
   upstreamReset: reason('upstream-reset', Status.UNAVAILABLE, '{endpoint} reset the stream: {detail}'),
   notAllowed: reason('not-allowed', Status.PERMISSION_DENIED, '{source} may not call {destination}'),
   // UNAVAILABLE, not PERMISSION_DENIED: nobody has been refused yet, and another replica may know.

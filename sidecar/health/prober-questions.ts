@@ -79,6 +79,8 @@ export class HealthCalls {
 class HealthCall implements AttemptOwner, Question {
   readonly holdsResponse = true;
   readonly isCommitted = false;
+  /** It is about this connection and no other. */
+  readonly isReplayable = false;
   private readonly attempt: Attempt;
   private write: (to: Stream) => void = () => {};
 

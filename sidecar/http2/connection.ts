@@ -102,7 +102,7 @@ export class Connection implements FrameReceiver {
   /** Client: how many more calls the peer lets us open now. */
   get capacity(): number {
     const c = this.state;
-    if (c.isOver || c.goawayReceived) return 0;
+    if (c.isOver || c.goawayReceived || c.nextId > MAX_STREAM_ID) return 0;
     return c.peer.maxConcurrentStreams - c.table.size - c.fresh;
   }
 
@@ -205,13 +205,13 @@ export class Connection implements FrameReceiver {
     queueGoaway(c, c.goawaySent, ErrorCode.noError, '');
   }
 
-  /** Ends the connection with an error: GOAWAY is queued, every stream is lost, the handler closes the socket. */
+  /** Ends the connection with an error: GOAWAY is queued, the handler hears why and closes the socket, every stream is lost. */
   fail(code: number, message: string): void {
     const c = this.state;
     if (c.isOver) return;
     queueGoaway(c, Math.min(c.lastPeerId, c.goawaySent), code, message);
-    this.abandon();
     c.handler.onFatal(code, message);
+    this.abandon();
   }
 
   /** The socket is gone: every stream is lost, those that were never written unprocessed. */

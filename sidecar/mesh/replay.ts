@@ -27,6 +27,7 @@ export interface ReplayRequest {
 export class Replay implements AttemptOwner {
   readonly holdsResponse = true;
   isCommitted = false;
+  readonly isReplayable = true;
   private attempt: Attempt | null = null;
   private readonly timer = new WheelTimer(() => this.end(null));
   private isOver = false;

@@ -17,6 +17,9 @@ import { FIRST_WINDOW, WIDE_WINDOW } from './relay.js';
 /** A held response commits at this size: the caller is not kept waiting for the rest. */
 const HELD_RESPONSE_BYTES = 64 * 1024;
 
+/** So often an attempt moves to another connection: a peer that takes connections only to end them is not tried for ever. */
+const MOST_MOVES = 8;
+
 /** Where an attempt goes. */
 export interface Target {
   readonly pool: Pool;
@@ -28,6 +31,8 @@ export interface Target {
 export interface AttemptOwner {
   readonly holdsResponse: boolean;
   readonly isCommitted: boolean;
+  /** All of the request so far is kept, so that it can be written again. */
+  readonly isReplayable: boolean;
   /** The attempt has its stream: the request, as far as it is known, goes onto it. */
   writeRequest(attempt: Attempt, link: Link, stream: Stream): void;
   /** `sent` octets of the request have been passed on. */
@@ -49,6 +54,7 @@ export class Attempt implements StreamOwner, Waiter {
   /** The response so far, while nothing of it has been passed on. */
   head: HeaderBlock | null = null;
   private held: Pieces | null = null;
+  private moves = 0;
   private isWide = false;
   trailers: HeaderBlock | null = null;
   isTrailersOnly = false;
@@ -143,12 +149,27 @@ export class Attempt implements StreamOwner, Waiter {
 
   onEnding(_stream: Stream, ending: number, code: number): void {
     if (this.isOver) return;
-    if (ending === Ending.unprocessed) return this.finish(Ended.goawayUnprocessed, -1);
-    if (ending === Ending.lost) return this.finish(Ended.connectionLost, -1);
+    if (ending === Ending.unprocessed && this.mayMove) return this.move();
+    if (ending === Ending.unprocessed || ending === Ending.lost) {
+      this.reason = this.link!.lossWords;
+      return this.finish(ending === Ending.lost ? Ended.connectionLost : Ended.goawayUnprocessed, -1);
+    }
     if (ending === Ending.violation) return this.finish(Ended.protocolError, -1);
     if (code === ErrorCode.refusedStream) return this.finish(Ended.refusedStream, -1);
     this.reason = `reset with code ${code}`;
     this.finish(Ended.reset, statusFromReset(code));
+  }
+
+  /** The connection ended before anything was written on it: that is no attempt yet (gRFC A6, transparent retries). */
+  private get mayMove(): boolean {
+    return this.stream!.id === 0 && this.moves < MOST_MOVES && this.owner.isReplayable;
+  }
+
+  private move(): void {
+    this.moves++;
+    this.link = null;
+    this.stream = null;
+    this.start();
   }
 
   onSent(_stream: Stream, bytes: number): void {

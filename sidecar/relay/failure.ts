@@ -23,7 +23,7 @@ export function failureAnswer(attempt: Attempt, endpoint: string, limitMs: numbe
       return text(Reasons.connectFailed, { detail });
     case Ended.connectionLost:
     case Ended.goawayUnprocessed:
-      return text(Reasons.connectionLost, {});
+      return text(Reasons.connectionLost, { detail });
     case Ended.refusedStream:
       return text(Reasons.upstreamReset, { detail: 'REFUSED_STREAM' });
     case Ended.reset:

@@ -7,6 +7,7 @@ import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { Connection } from '../http2/connection.js';
 import type { ConnectionHandler, Role } from '../http2/connection-state.js';
+import { ErrorCode } from '../http2/constants.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import type { LimitName } from '../http2/limits.js';
 import { Output } from '../http2/output.js';
@@ -39,6 +40,8 @@ export interface LinkHost {
   onDown(link: Link, reason: string): void;
 }
 
+const SAID_GOAWAY = 'the peer said GOAWAY';
+
 const OUT = new Output();
 
 interface AwaitedPing {
@@ -64,6 +67,7 @@ export class Link implements ConnectionHandler, Flushable {
   private isClosing = false;
   private isEnded = false;
   private reason = 'closed by the peer';
+  private farewell = '';
   private linger: Linger | null = null;
   /** Those who wait for an answer to a PING of theirs, in the order of sending. */
   private pings: AwaitedPing[] = [];
@@ -89,6 +93,12 @@ export class Link implements ConnectionHandler, Flushable {
     socket.on('close', () => this.onClose());
     this.connection.start();
     port?.deliver((chunk) => this.onRead(chunk));
+  }
+
+  /** Why it ended, or is about to. */
+  get lossWords(): string {
+    if (this.farewell !== '') return this.farewell;
+    return this.connection.state.goawayReceived ? SAID_GOAWAY : this.reason;
   }
 
   get inFlight(): number {
@@ -175,6 +185,7 @@ export class Link implements ConnectionHandler, Flushable {
 
   onGoaway(code: number, debug: string): void {
     this.isRetiring = true;
+    this.farewell = goawayWords(code, debug);
     this.host.onGoaway(this, code, debug);
   }
 
@@ -261,4 +272,10 @@ class Linger extends WheelEntry {
   fire(): void {
     this.link.socket.destroy();
   }
+}
+
+/** An error code and what the peer says about it, printable ASCII only: it reaches callers and the log. */
+function goawayWords(code: number, debug: string): string {
+  if (code === ErrorCode.noError && debug === '') return SAID_GOAWAY;
+  return `${SAID_GOAWAY}, code ${code} ${JSON.stringify(debug.replaceAll(/[^ -~]/g, '?'))}`;
 }

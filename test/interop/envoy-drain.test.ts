@@ -82,7 +82,7 @@ describe('interop, connections end under load', () => {
     const caller = new Caller(target);
     try {
       const load = startLoad(caller, WIDTH, DELAY_MS);
-      await load.more(500);
+      await load.more(2000);
       const { good, failures } = await load.stop();
       assert.deepEqual(failures, []);
       assert.ok((await envoy.stat('http.in.downstream_cx_total')) >= good / 10 / 2, 'it ended connections');

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { DEFAULT_LOCAL_SETTINGS } from '../../sidecar/http2/settings.js';
 import { labelOf } from '../../sidecar/mesh/endpoint.js';
 import { Pool } from '../../sidecar/relay/pool.js';
-import { Setting } from '../support/h2-frames.js';
+import { ErrorCode, goaway, Setting, settings } from '../support/h2-frames.js';
 import type { PeerStream } from './kit/scripted-peer.js';
 import {
   type App,
@@ -152,6 +152,7 @@ describe('The pool', () => {
       a.peer.socket.isCut = true;
       stack.advance(15_100);
       assert.deepEqual([lost.status, lost.reason], [14, 'connection-lost']);
+      assert.match(lost.trailer('grpc-message')!, /was lost: no answer to a PING$/);
       assert.equal(a.peers.length, 2);
       a.answer = (stream) => stream.reply();
       assert.equal(call().status, 0);
@@ -218,6 +219,44 @@ describe('The pool', () => {
       stack.advance(300);
       assert.equal(a.peers.length, 2);
       for (const each of made) assert.equal(each.status, 0);
+    });
+
+    describe('one that says GOAWAY before the call that waits for it is written', () => {
+      const leaveAtOnce = (): void => {
+        a.peer.send(Buffer.concat([settings([]), goaway(0x7fffffff, ErrorCode.noError)]));
+        stack.run();
+      };
+      const openMute = (): void => {
+        a.peerOptions = { settings: null };
+        open();
+      };
+
+      it('and the next, and the next: the call goes on, as its first attempt', () => {
+        openMute();
+        const made = call({ body: Buffer.from('question') });
+        for (let i = 0; i < 5; i++) leaveAtOnce();
+        assert.equal(a.requests.length, 0);
+        a.answer = (stream) => stream.reply();
+        a.peer.announce([]);
+        stack.run();
+        assert.equal(made.status, 0);
+        assert.equal(a.last.body.toString(), 'question');
+        assert.equal(a.last.header('grpc-previous-rpc-attempts'), undefined);
+        assert.equal(out.upstream.endpoints[0]!.attempts, 1);
+        stack.assertIdle();
+      });
+
+      it('for ever: the call ends', () => {
+        openMute();
+        const made = call();
+        for (let i = 0; i < 40 && !made.isOver; i++) {
+          leaveAtOnce();
+          stack.advance(1);
+        }
+        assert.deepEqual([made.status, made.reason], [14, 'connection-lost']);
+        assert.match(made.trailer('grpc-message')!, /was lost: the peer said GOAWAY$/);
+        assert.equal(a.requests.length, 0);
+      });
     });
 
     it('a connection at its age, make before break, without failing a call', () => {
