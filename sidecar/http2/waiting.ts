@@ -1,7 +1,7 @@
 /**
  * Payload that has to wait, for a window or for the socket. What waits is kept at its own size: a slice pins the whole
- * read it came from, and a piece of one octet costs a hundred to keep track of. So slices are copied out of large reads,
- * and small pieces are gathered side by side; large ones stay where they are.
+ * read it came from, and a piece of one octet costs a hundred to keep track of. So slices are copied out of large reads
+ * that nothing else pins, and small pieces are gathered side by side; large ones stay where they are.
  */
 
 import { Chunk, type Stream } from './stream.js';
@@ -45,7 +45,8 @@ function append(stream: Stream, buffer: Buffer, start: number, end: number): voi
     last.spare -= n;
     return;
   }
-  if (n >= SMALL_BYTES && !isWasteful(buffer, n)) return push(stream, new Chunk(buffer, start, end), -1);
+  const isPinned = last !== null && last.buffer.buffer === buffer.buffer;
+  if (n >= SMALL_BYTES && (isPinned || !isWasteful(buffer, n))) return push(stream, new Chunk(buffer, start, end), -1);
   const size = n >= SMALL_BYTES ? n : gatherBytes(stream, n);
   const own = Buffer.allocUnsafeSlow(size);
   buffer.copy(own, 0, start, end);

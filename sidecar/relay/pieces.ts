@@ -1,6 +1,7 @@
 /**
  * Payload held for later, in order. A slice pins the whole read it came from: slices of small reads are held as they
- * are and counted as the read they pin; slices of large reads are copied unless they are most of it. Small pieces
+ * are and counted as the read they pin; slices of large reads are copied unless they are a good part of it, or what
+ * came before them pins it already. Small pieces
  * after the first are gathered, so that a body that comes octet by octet costs no more than one that comes whole.
  */
 
@@ -52,13 +53,18 @@ export class Pieces {
     }
     this.rest ??= [];
     const last = this.rest[this.rest.length - 1];
+    const isPinned = (last ?? this.first).buffer.buffer === buffer.buffer;
     if (last !== undefined && last.spare >= n) {
       buffer.copy(last.buffer, last.end, start, end);
       last.end += n;
       last.spare -= n;
     } else {
       this.rest.push(
-        n < SMALL_BYTES ? gathering(this.bytes, buffer, start, end) : keepable(buffer, start, end),
+        n < SMALL_BYTES
+          ? gathering(this.bytes, buffer, start, end)
+          : isPinned
+            ? new Piece(buffer, start, end, 0)
+            : keepable(buffer, start, end),
       );
     }
   }
