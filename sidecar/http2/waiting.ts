@@ -46,7 +46,8 @@ function append(stream: Stream, buffer: Buffer, start: number, end: number): voi
     return;
   }
   const isPinned = last !== null && last.buffer.buffer === buffer.buffer;
-  if (n >= SMALL_BYTES && (isPinned || !isWasteful(buffer, n))) return push(stream, new Chunk(buffer, start, end), -1);
+  if (n >= SMALL_BYTES && (isPinned || !isWasteful(buffer, n)))
+    return push(stream, new Chunk(buffer, start, end), -1);
   const size = n >= SMALL_BYTES ? n : gatherBytes(stream, n);
   const own = Buffer.allocUnsafeSlow(size);
   buffer.copy(own, 0, start, end);
