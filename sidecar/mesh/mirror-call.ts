@@ -24,10 +24,17 @@ export interface MirrorPlace {
   readonly path: string;
 }
 
-/** The connection of a caller who is not there. */
+/** The connection of a caller who is not there. What nobody reads is taken all the same, so that it ends. */
 const NOWHERE = {
   identity: null,
-  connection: { sendHeaders() {}, sendData() {}, sendTrailers() {}, credit() {} },
+  connection: {
+    sendHeaders() {},
+    sendData(stream: Stream, _buffer: Buffer, start: number, end: number) {
+      stream.owner.onSent(stream, end - start);
+    },
+    sendTrailers() {},
+    credit() {},
+  },
 } as unknown as Link;
 
 const NOBODY = { onHeaders() {}, onData() {}, onTrailers() {}, onEnding() {}, onSent() {} };
@@ -51,38 +58,23 @@ export class CopyWitness implements Witness {
   }
 }
 
-/** What nobody reads is taken all the same, so that it ends. */
-export class CopyCall extends OutboundCall {
-  readonly isCopy = true;
+/** All of its request goes to it first, then `sendCopy` runs it. */
+export function makeCopy(
+  relay: Relay,
+  { there, match }: MirrorPlace,
+  block: HeaderBlock,
+  tally: CallTally,
+  ended: boolean,
+): OutboundCall {
+  // No class of its own: all calls would be slower for what few of them are.
+  const copy = new OutboundCall(relay, there, NOWHERE, new Stream(NOBODY, 0, 0), block, ended);
+  copy.tally = tally;
+  copy.mark = MARK;
+  copy.plan = matchForCopy(match).plan;
+  return copy;
+}
 
-  constructor(
-    relay: Relay,
-    private readonly place: MirrorPlace,
-    block: HeaderBlock,
-    tally: CallTally,
-    ended: boolean,
-  ) {
-    super(relay, place.there, NOWHERE, new Stream(NOBODY, 0, 0), block, ended);
-    this.tally = tally;
-    this.mark = MARK;
-    this.plan = matchForCopy(place.match).plan;
-  }
-
-  /** All of its request is here. */
-  run(): void {
-    const { there, match, path } = this.place;
-    there.take(this, matchForCopy(match), path);
-    this.forgetReplay();
-  }
-
-  override commit(attempt: Attempt): void {
-    const bytes = attempt.kept?.bytes ?? 0;
-    super.commit(attempt);
-    attempt.credit(bytes);
-  }
-
-  override passOn(buffer: Buffer, start: number, end: number): void {
-    super.passOn(buffer, start, end);
-    this.attempt?.credit(end - start);
-  }
+export function sendCopy(copy: OutboundCall, { there, match, path }: MirrorPlace): void {
+  there.take(copy, matchForCopy(match), path);
+  copy.forgetReplay();
 }

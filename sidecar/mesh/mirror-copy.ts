@@ -12,7 +12,7 @@ import type { Attempt } from '../relay/attempt.js';
 import type { Pieces } from '../relay/pieces.js';
 import type { Memory } from '../relay/relay.js';
 import type { MirrorCounts } from './mirror.js';
-import { CopyCall, CopyWitness, type MirrorPlace } from './mirror-call.js';
+import { CopyWitness, type MirrorPlace, makeCopy, sendCopy } from './mirror-call.js';
 import { compareAnswers } from './mirror-compare.js';
 import type { MirrorDesk, MirrorTask } from './mirror-desk.js';
 import type { OutboundCall, Witness } from './outbound-call.js';
@@ -88,7 +88,7 @@ export class MirroredCall implements Witness, MirrorTask {
     counts.inFlight++;
     counts.tally.started++;
     counts.tally.inFlight++;
-    const copy = new CopyCall(this.desk.relay, place, this.block, counts.tally, request === null);
+    const copy = makeCopy(this.desk.relay, place, this.block, counts.tally, request === null);
     copy.witness = new CopyWitness((...end) => this.compare(copy, ...end));
     // The copy counts what it keeps itself.
     this.letGo();
@@ -96,7 +96,7 @@ export class MirroredCall implements Witness, MirrorTask {
       const { buffer, start, end } = request.at(i);
       copy.onData(copy.stream, buffer, start, end, i === request.count - 1);
     }
-    copy.run();
+    sendCopy(copy, place);
   }
 
   drop(): void {

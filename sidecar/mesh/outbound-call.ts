@@ -89,11 +89,15 @@ export class OutboundCall extends Call {
   hasAwaited = false;
   /** The model that it names (model-view.ts), where that was noted before the request was let go. */
   model: Uint8Array | null = null;
-  /** Metadata that we add. */
+  /** Metadata that we add: to copies of other calls. */
   mark: Field | null = null;
   /** Where it is counted, and the extra attempts it is counted with; null: nowhere. */
   breaker: Breaker | null = null;
   extra = 0;
+
+  get isCopy(): boolean {
+    return this.mark !== null;
+  }
 
   /** Attempts at the upstream that has the call now. */
   get attemptsHere(): number {

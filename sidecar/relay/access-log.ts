@@ -48,7 +48,7 @@ export class AccessLog implements Recorder {
       direction,
       [isInbound ? 'service' : 'upstream']: call.tally?.service,
       method: methodOf(call.block),
-      mirrored: call.isCopy,
+      mirrored: call.isCopy === true ? true : undefined,
       caller: isInbound ? identityOf(call) : this.service,
       status: statusName(status),
       reason: reasonOf(call),

@@ -45,6 +45,7 @@ const SUBJECTS = [
   'outrider',
   'outrider-all',
   'outrider-before',
+  'outrider-all-before',
   'nginx',
   'haproxy',
   'envoy',

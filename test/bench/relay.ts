@@ -33,7 +33,8 @@ export function allSubjects(profile?: string, before?: string): Subject[] {
   const flags = profilingFlags(profile);
   const ours = [outrider('plain', flags), outrider(ALL, flags)];
   const others = [nginx(), haproxy(), envoy(), nodeHttp2(), grpcJs()];
-  return before === undefined ? [...ours, ...others] : [...ours, outriderBefore(before), ...others];
+  if (before === undefined) return [...ours, ...others];
+  return [...ours, outriderBefore(before, 'plain'), outriderBefore(before, ALL), ...others];
 }
 
 /** Those of `only` that are names of `all`, or all of them. */

@@ -91,7 +91,7 @@ describe('Scenario: a mirror', () => {
     stack.relay.recorder = { record: (each) => void written.push(each.isCopy) };
     call();
     settle();
-    assert.deepEqual(written, [undefined, true]);
+    assert.deepEqual(written, [false, true]);
   });
 
   const shadows: Record<string, (stream: PeerStream) => void> = {

@@ -10,6 +10,7 @@ import { PATHS } from '../load/protocol.js';
 export const PLAIN = 'outrider';
 export const EVERYTHING = 'outrider-all';
 export const BEFORE = 'outrider-before';
+export const EVERYTHING_BEFORE = 'outrider-all-before';
 
 /** `everything` may leave blocks out, to find out what each costs. */
 export type Decisions = 'plain' | { readonly everythingBut: string };

@@ -12,6 +12,7 @@ import {
   BEFORE,
   type Decisions,
   EVERYTHING,
+  EVERYTHING_BEFORE,
   identityBlock,
   inboundBlocks,
   outboundBlocks,
@@ -93,7 +94,7 @@ function nameOf(decisions: Decisions): string {
 }
 
 /** The build in another clone of the repository. */
-export function outriderBefore(clone: string): Subject {
+export function outriderBefore(clone: string, decisions: Decisions): Subject {
   const main = join(clone, 'dist/sidecar/main.js');
-  return subject(BEFORE, { main, decisions: 'plain', flags: [] }, clone);
+  return subject(decisions === 'plain' ? BEFORE : EVERYTHING_BEFORE, { main, decisions, flags: [] }, clone);
 }
