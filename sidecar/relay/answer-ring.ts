@@ -7,6 +7,7 @@
 import { SeenOnce } from '../core/seen-once.js';
 import { ENTRY_OVERHEAD } from '../http2/hpack/field.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
+import { areSameOctets, copyOctets } from '../http2/words.js';
 import type { Pieces } from './pieces.js';
 import type { RequestKey } from './request-key.js';
 
@@ -232,19 +233,17 @@ function isSame({ block, start, askedBytes }: Entry, pieces: Pieces | null): boo
   let at = start;
   for (let i = 0; i < pieces.count; i++) {
     const { buffer, start: from, end } = pieces.at(i);
-    for (let j = from; j < end; j++) if (buffer[j] !== block[at++]) return false;
+    if (!areSameOctets(buffer, from, end, block, at)) return false;
+    at += end - from;
   }
   return true;
 }
-
-/** Below this size a loop is faster than `Buffer.copy`, which makes a view first. */
-const LOOP_BYTES = 256;
 
 function copy(pieces: Pieces, target: Buffer, start: number): void {
   let at = start;
   for (let i = 0; i < pieces.count; i++) {
     const { buffer, start: from, end } = pieces.at(i);
-    if (end - from > LOOP_BYTES) at += buffer.copy(target, at, from, end);
-    else for (let j = from; j < end; j++) target[at++] = buffer[j]!;
+    copyOctets(buffer, from, end, target, at);
+    at += end - from;
   }
 }

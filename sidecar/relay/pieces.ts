@@ -40,7 +40,7 @@ export class Pieces {
     const n = end - start;
     // Gathered: buffers grow to twice what they hold.
     if (this.first !== null && n < SMALL_BYTES) return 2 * n + 1;
-    const backing = buffer.buffer.byteLength;
+    const backing = memoryOf(buffer).byteLength;
     return OVERHEAD_BYTES + (backing <= PINNED_BYTES ? backing : n);
   }
 
@@ -53,7 +53,6 @@ export class Pieces {
     }
     this.rest ??= [];
     const last = this.rest[this.rest.length - 1];
-    const isPinned = (last ?? this.first).buffer.buffer === buffer.buffer;
     if (last !== undefined && last.spare >= n) {
       buffer.copy(last.buffer, last.end, start, end);
       last.end += n;
@@ -62,7 +61,7 @@ export class Pieces {
       this.rest.push(
         n < SMALL_BYTES
           ? gathering(this.bytes, buffer, start, end)
-          : isPinned
+          : (last ?? this.first).buffer.buffer === memoryOf(buffer)
             ? new Piece(buffer, start, end, 0)
             : keepable(buffer, start, end),
       );
@@ -84,9 +83,21 @@ export class Pieces {
   }
 }
 
+let lastBuffer: Buffer | null = null;
+let lastMemory: ArrayBufferLike;
+
+/** `buffer.buffer`, remembered: it costs more than all else that is done with a small piece, and most calls share a read. */
+function memoryOf(buffer: Buffer): ArrayBufferLike {
+  if (buffer !== lastBuffer) {
+    lastMemory = buffer.buffer;
+    lastBuffer = buffer;
+  }
+  return lastMemory;
+}
+
 function keepable(buffer: Buffer, start: number, end: number): Piece {
   const n = end - start;
-  const backing = buffer.buffer.byteLength;
+  const backing = memoryOf(buffer).byteLength;
   if (backing <= PINNED_BYTES || n * 4 >= backing) return new Piece(buffer, start, end, 0);
   const copy = Buffer.allocUnsafe(n);
   buffer.copy(copy, 0, start, end);

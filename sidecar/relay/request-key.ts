@@ -7,6 +7,7 @@
 import * as crypto from 'node:crypto';
 import { factsOf } from '../http2/facts.js';
 import type { HeaderBlock, StableList } from '../http2/hpack/header-list.js';
+import { mix, OctetHash } from '../http2/words.js';
 import type { Pieces } from './pieces.js';
 
 /** A call, as far as its request goes. */
@@ -110,33 +111,19 @@ function digestOf(pieces: Pieces): string {
   return `${pieces.bytes} ${mac.getAuthTag().toString('latin1')}`;
 }
 
-/** Any odd number with bits all over (2³² ÷ the golden ratio, as Knuth has it). */
-const MIX = 0x9e3779b1;
-
-function mix(hash: number, word: number): number {
-  const mixed = Math.imul(hash ^ word, MIX);
-  return mixed ^ (mixed >>> 15);
-}
-
 function hashOfText(text: string, seed: number): number {
   let hash = mix(seed, text.length);
   for (let i = 0; i < text.length; i++) hash = mix(hash, text.charCodeAt(i));
   return hash;
 }
 
-/** The same for the same octets, however they came. */
+const octets = new OctetHash();
+
 function hashOfPieces(pieces: Pieces, seed: number): number {
-  let hash = mix(seed, pieces.bytes);
-  let word = 0;
-  let filled = 0;
+  octets.begin(mix(seed, pieces.bytes));
   for (let i = 0; i < pieces.count; i++) {
     const { buffer, start, end } = pieces.at(i);
-    for (let at = start; at < end; at++) {
-      word = (word << 8) | buffer[at]!;
-      if (++filled < 4) continue;
-      hash = mix(hash, word);
-      filled = 0;
-    }
+    octets.add(buffer, start, end);
   }
-  return mix(hash, word);
+  return octets.end();
 }
