@@ -19,7 +19,7 @@ function countsIn(upstreams: readonly ShapedUpstream[]): MirrorCounts[] {
 /** Only of what is configured and was used. */
 export function shapingFamilies(upstreams: readonly ShapedUpstream[]): Family[] {
   const splits = upstreams.flatMap(({ name, shapes }) =>
-    [...shapes.splits].map(([to, value]) => ({ labels: { upstream: name, to }, value })),
+    [...shapes.splits].map(([to, { calls }]) => ({ labels: { upstream: name, to }, value: calls })),
   );
   const families = [
     counter('outrider_split_total', 'Calls of split routes, by the upstream that got them.', splits),

@@ -28,7 +28,7 @@ export class Shaping {
   private faults: InjectedFaults | null = null;
   private readonly desk: MirrorDesk;
   /** Calls of split routes, by where they went. */
-  readonly splits = new Map<string, number>();
+  readonly splits = new Map<string, { calls: number }>();
   /** By where the copies go. */
   readonly mirrors = new Map<string, MirrorCounts>();
 
@@ -107,7 +107,9 @@ export class Shaping {
   private targetOf(split: Split, call: OutboundCall): Shaped {
     const to = split.choose(metadataValue, call.block, this.relay.random) ?? this.own.name;
     const target = to === this.own.name ? this.own : (this.find(to) ?? this.own);
-    this.splits.set(target.name, (this.splits.get(target.name) ?? 0) + 1);
+    const count = this.splits.get(target.name);
+    if (count === undefined) this.splits.set(target.name, { calls: 1 });
+    else count.calls++;
     return target;
   }
 
