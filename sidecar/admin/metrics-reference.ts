@@ -59,6 +59,7 @@ const GROUPS: readonly Group[] = [
       outrider_outputs_inspected_total: [...UPSTREAM, 'result'],
       outrider_panics_total: UPSTREAM,
       outrider_health_checks_total: ['upstream', 'endpoint', 'result'],
+      outrider_recovery_checks_total: ['upstream', 'result'],
       outrider_health_check_seconds: ['upstream', 'endpoint'],
       outrider_health_check_timeout_seconds: ['upstream', 'endpoint'],
     },

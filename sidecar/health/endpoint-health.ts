@@ -79,6 +79,7 @@ export class EndpointHealth extends WheelEntry {
   /** The upstream is gone, with all its clusters. */
   forget(name: string): void {
     this.configs.delete(name);
+    this.recoveries.forget(name);
     for (const upstream of [...this.joined.keys()]) if (upstream.name === name) this.leaveAll(upstream);
   }
 
@@ -199,7 +200,7 @@ export class EndpointHealth extends WheelEntry {
   // ---- reports ----
 
   families(): Family[] {
-    if (this.probers.size === 0) return [];
+    if (this.probers.size === 0) return this.recoveries.families();
     const checks: Sample[] = [];
     const healthy: Sample[] = [];
     const seconds: Sample[] = [];
@@ -227,6 +228,7 @@ export class EndpointHealth extends WheelEntry {
         'How long the last answer to a check was waited for at most.',
         timeouts,
       ),
+      ...this.recoveries.families(),
     ];
   }
 }

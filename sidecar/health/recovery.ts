@@ -4,9 +4,12 @@
  * find that out. Nobody else is asked, and nobody for longer than that.
  */
 
+import type { Family } from '../admin/view.js';
 import type { UpstreamConfig } from '../config/model.js';
 import { EjectionState } from '../core/ejection.js';
+import type { CheckResult } from '../core/health.js';
 import type { Endpoint } from '../mesh/endpoint.js';
+import { counter } from '../mesh/family.js';
 import type { Upstream } from '../mesh/upstream.js';
 import type { Relay } from '../relay/relay.js';
 import { WheelEntry } from '../runtime/timing-wheel.js';
@@ -19,6 +22,8 @@ const MOST_DOUBLINGS = 3;
 const JITTER = 0.2;
 
 export class Recoveries {
+  /** What came of the questions, by upstream and result. */
+  private readonly counts = new Map<string, Map<CheckResult, number>>();
   private readonly watches = new Map<Endpoint, Recovery>();
 
   constructor(private readonly relay: Relay) {}
@@ -30,17 +35,55 @@ export class Recoveries {
       if (!isOut(endpoint) || this.watches.has(endpoint)) continue;
       const scheme = tls === 'mesh' ? 'https' : 'http';
       const calls = new HealthCalls({ scheme, authority: name, service: '' });
-      const onOver = (): void => void this.watches.delete(endpoint);
-      const recovery = new Recovery(upstream, endpoint, calls, this.relay, onOver);
+      const ties: RecoveryTies = {
+        relay: this.relay,
+        onAnswer: (result) => this.count(name, result),
+        onOver: () => void this.watches.delete(endpoint),
+      };
+      const recovery = new Recovery(upstream, endpoint, calls, ties);
       this.watches.set(endpoint, recovery);
       recovery.plan();
     }
+  }
+
+  families(): Family[] {
+    if (this.counts.size === 0) return [];
+    const samples = [...this.counts].flatMap(([upstream, results]) =>
+      [...results].map(([result, value]) => ({ labels: { upstream, result }, value })),
+    );
+    return [
+      counter(
+        'outrider_recovery_checks_total',
+        'Questions to endpoints that are out because their own sidecar said that the model cannot serve, by what came of them.',
+        samples,
+      ),
+    ];
+  }
+
+  /** The upstream is gone. */
+  forget(name: string): void {
+    this.counts.delete(name);
+  }
+
+  private count(upstream: string, result: CheckResult): void {
+    let results = this.counts.get(upstream);
+    if (results === undefined) {
+      results = new Map();
+      this.counts.set(upstream, results);
+    }
+    results.set(result, (results.get(result) ?? 0) + 1);
   }
 
   stop(): void {
     for (const recovery of this.watches.values()) recovery.stop();
     this.watches.clear();
   }
+}
+
+interface RecoveryTies {
+  readonly relay: Relay;
+  onAnswer(result: CheckResult): void;
+  onOver(): void;
 }
 
 function isOut({ ejection, isGone }: Endpoint): boolean {
@@ -54,8 +97,7 @@ class Recovery extends WheelEntry {
     private readonly upstream: Upstream,
     private readonly endpoint: Endpoint,
     private readonly calls: HealthCalls,
-    private readonly relay: Relay,
-    private readonly onOver: () => void,
+    private readonly ties: RecoveryTies,
   ) {
     super();
   }
@@ -63,22 +105,22 @@ class Recovery extends WheelEntry {
   plan(): void {
     const { failedTrials } = this.endpoint.ejection;
     const intervalMs = INTERVAL_MS * 2 ** Math.min(failedTrials, MOST_DOUBLINGS);
-    const jitter = 1 + JITTER * (2 * this.relay.random() - 1);
-    this.relay.wheel.add(this, this.relay.clock.now() + intervalMs * jitter);
+    const jitter = 1 + JITTER * (2 * this.ties.relay.random() - 1);
+    this.ties.relay.wheel.add(this, this.ties.relay.clock.now() + intervalMs * jitter);
   }
 
   stop(): void {
-    this.relay.wheel.cancel(this);
+    this.ties.relay.wheel.cancel(this);
     this.drop();
   }
 
   fire(): void {
     if (this.upstream.isRetired || !isOut(this.endpoint)) {
       this.drop();
-      return this.onOver();
+      return this.ties.onOver();
     }
-    const now = this.relay.clock.now();
-    this.relay.nowMs = now;
+    const now = this.ties.relay.clock.now();
+    this.ties.relay.nowMs = now;
     if (this.question?.isPending !== true) this.ask(now);
     this.plan();
   }
@@ -89,9 +131,10 @@ class Recovery extends WheelEntry {
     const timeoutMs = INTERVAL_MS * 2;
     this.question = this.calls.ask(pool, nowMs, timeoutMs, (result) => {
       this.question = undefined;
+      this.ties.onAnswer(result);
       if (!isOut(this.endpoint)) return;
-      if (result === 'passed') ejections.tryNow(ejection, this.relay.clock.now());
-      else if (result === 'failed') ejections.staysDown(ejection, this.relay.clock.now());
+      if (result === 'passed') ejections.tryNow(ejection, this.ties.relay.clock.now());
+      else if (result === 'failed') ejections.staysDown(ejection, this.ties.relay.clock.now());
     });
   }
 

@@ -75,7 +75,8 @@ export class ManualClock implements Clock, Timers {
       this.advance(Math.max(0, this.nextDueMs() - this.nowMs));
       await new Promise(setImmediate);
     }
-    this.advance(untilMs - this.nowMs);
+    // Somebody else may have moved it on meanwhile.
+    this.advance(Math.max(0, untilMs - this.nowMs));
     await new Promise(setImmediate);
   }
 
