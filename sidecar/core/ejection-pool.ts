@@ -27,6 +27,9 @@ const LONG_ENOUGH_MS = 100;
 /** The first trial of one that is down comes after this, each further one after twice as long, up to `baseMs`: a model starts again within seconds. */
 const DOWN_MS = 500;
 
+/** Whoever could not be ejected, and then answers so many calls well, is judged by what comes: an outage of all is over. */
+const MENDED_AFTER = 5;
+
 export class EjectionPool extends EjectionRoster {
   readonly counts = new EjectionCounts();
 
@@ -83,12 +86,13 @@ export class EjectionPool extends EjectionRoster {
     if (outcome === Outcome.success) {
       member.consecutiveFaults = 0;
       member.window?.success(nowMs);
-      return Verdict.nothing;
+      return member.isKept ? this.answersAgain(member) : Verdict.nothing;
     }
     if (outcome === Outcome.overload) member.window?.overload(nowMs);
     if (outcome !== Outcome.fault) return Verdict.nothing;
     member.window?.fault(nowMs);
     member.consecutiveFaults += 1;
+    member.goodInARow = 0;
     // Equality, and a reset at the trip: it is reported once, not again at every further fault.
     if (member.consecutiveFaults < this.settings.consecutiveFaults) return Verdict.nothing;
     member.consecutiveFaults = 0;
@@ -100,6 +104,7 @@ export class EjectionPool extends EjectionRoster {
     const verdict = this.verdictOn(member, mode === 'observe' ? mode : own);
     this.counts.tripped(Detector.consecutive, verdict);
     this.note(member, Detector.consecutive, `${this.settings.consecutiveFaults} faults in a row`);
+    keepIf(member, verdict);
     if (verdict === Verdict.ejected) this.convict(member, nowMs);
     return verdict;
   }
@@ -121,6 +126,7 @@ export class EjectionPool extends EjectionRoster {
     }
     if (startedMs < member.sinceMs || !this.members.has(member)) return Verdict.nothing;
     const verdict = this.downVerdict(member, mode === 'observe' ? mode : own, nowMs);
+    keepIf(member, verdict);
     const before = member.standing[Detector.modelUnavailable];
     if (verdict !== before) {
       member.standing[Detector.modelUnavailable] = verdict;
@@ -173,7 +179,10 @@ export class EjectionPool extends EjectionRoster {
     }
     for (const { member, detector, mode: own, why } of suspects) {
       if (member.state !== EjectionState.admitted) continue;
+      // Kept so far, and answering: what comes next decides.
+      if (member.isKept && member.goodInARow > 0 && isOfFaults(detector)) continue;
       const verdict = this.verdictOn(member, mode === 'observe' ? mode : own);
+      if (isOfFaults(detector)) keepIf(member, verdict);
       const before = member.standing[detector];
       if (verdict === before) continue;
       if (before === Verdict.nothing) this.counts.tripped(detector, verdict);
@@ -193,6 +202,14 @@ export class EjectionPool extends EjectionRoster {
   /** The ejected are neither judged nor measured by. */
   private get admitted(): Ejection[] {
     return [...this.members].filter(({ state }) => state === EjectionState.admitted);
+  }
+
+  /** One that would have been ejected answers again: that is the trial it could not be given. */
+  private answersAgain(member: Ejection): Verdict {
+    member.goodInARow += 1;
+    if (member.goodInARow < MENDED_AFTER) return Verdict.nothing;
+    member.forgetFaults();
+    return Verdict.mended;
   }
 
   /** What comes of a detector's finding. */
@@ -258,3 +275,14 @@ export class EjectionPool extends EjectionRoster {
 }
 
 const WHY_DOWN = 'its sidecar says that its model cannot serve';
+
+/** Of those that successes speak against. */
+function isOfFaults(detector: Detector): boolean {
+  return detector !== Detector.latency && detector !== Detector.invalidOutput;
+}
+
+function keepIf(member: Ejection, verdict: Verdict): void {
+  if (member.isKept || (verdict !== Verdict.lastEligible && verdict !== Verdict.overCap)) return;
+  member.isKept = true;
+  member.goodInARow = 0;
+}

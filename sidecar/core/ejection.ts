@@ -28,7 +28,10 @@ export type EjectionState = (typeof EjectionState)[keyof typeof EjectionState];
 export const Evidence = { sound: 0, doubtful: 1, slow: 2 } as const;
 export type Evidence = (typeof Evidence)[keyof typeof Evidence];
 
-/** What came of one recorded outcome. From `observed` on: the detector tripped, and nothing was ejected, for this reason. */
+/**
+ * What came of one recorded outcome. `observed`, `overCap`, `lastEligible`: the detector tripped, and nothing was ejected, for
+ * this reason. `mended`: one that was kept for such a reason has shown that it is well.
+ */
 export const Verdict = {
   nothing: 0,
   ejected: 1,
@@ -37,6 +40,7 @@ export const Verdict = {
   observed: 4,
   overCap: 5,
   lastEligible: 6,
+  mended: 7,
 } as const;
 export type Verdict = (typeof Verdict)[keyof typeof Verdict];
 
@@ -65,15 +69,26 @@ export class Ejection extends Traces {
   isDown = false;
   /** Trials that failed since then. */
   failedTrials = 0;
+  /** A detector of faults has found it out, and it stays for want of others. */
+  isKept = false;
+  /** Successes since its last fault, while it is kept. */
+  goodInARow = 0;
   /** @internal By `Detector`: the verdict that stands, while a detector keeps finding what ejected nobody. */
   readonly standing = new Uint8Array(DETECTOR_NAMES.length);
   /** @internal Number of the probe under way. */
   probe = NO_PROBE;
 
+  /** What its faults have shown counts no longer. */
+  forgetFaults(): void {
+    this.window?.clear();
+    this.isKept = false;
+  }
+
   /** What was seen so far counts no longer. */
   override forget(): void {
     super.forget();
     this.consecutiveFaults = 0;
+    this.isKept = false;
     this.standing.fill(0);
   }
 }

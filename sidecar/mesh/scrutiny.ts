@@ -141,6 +141,7 @@ export class Scrutiny extends WheelEntry {
 
   /** The endpoint has just come, or come back. */
   begin(endpoint: Endpoint): void {
+    this.compareAnew();
     if (this.slowStart === null) return;
     endpoint.warmUp = new SlowStart(this.slowStart, this.relay.clock.now());
     endpoint.peersMs = this.peersMs(endpoint);
@@ -165,7 +166,7 @@ export class Scrutiny extends WheelEntry {
     if (this.isAfterStall()) {
       // What was measured while we stood still, or of all that had piled up, says nothing about anybody.
       // What checks wait by may stay: too long a wait harms nobody.
-      for (const { ejection } of endpoints) ejection.latencies?.clear();
+      this.compareAnew();
     } else {
       for (const { ejections } of allGroups)
         ejections.sweep(now, (member, verdict) => {
@@ -188,7 +189,7 @@ export class Scrutiny extends WheelEntry {
     const before = endpoint.damping;
     if (warmUp !== null) {
       warmUp.check(now);
-      if (warmUp.isOver) endpoint.warmUp = null;
+      if (warmUp.isOver) this.isWarm(endpoint);
       else endpoint.peersMs = this.peersMs(endpoint);
     }
     if (!this.watched.feelsLoad && ejection.window !== null) {
@@ -203,8 +204,21 @@ export class Scrutiny extends WheelEntry {
 
   private warm(endpoint: Endpoint, warmUp: SlowStart, tookMs: number, now: number): void {
     warmUp.record(tookMs, endpoint.peersMs, now);
-    if (warmUp.isOver) endpoint.warmUp = null;
+    if (warmUp.isOver) this.isWarm(endpoint);
     endpoint.reshare();
+  }
+
+  private isWarm(endpoint: Endpoint): void {
+    endpoint.warmUp = null;
+    this.compareAnew();
+  }
+
+  /**
+   * Times are compared from here on. Whoever did the work of one that was away, or not yet warm, took longer for it: what
+   * it needed then says nothing about what it needs beside its peers.
+   */
+  private compareAnew(): void {
+    for (const { ejection } of this.watched.endpoints) ejection.latencies?.clear();
   }
 
   /** What the warm ones that serve usually need: the median; 0 = unknown. */

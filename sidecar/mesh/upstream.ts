@@ -220,6 +220,8 @@ export class Upstream implements Watched {
   /** Tells ejection what came of an attempt; true when that changed who is eligible. */
   refreshAfter(verdict: Verdict, endpoint: Endpoint): void {
     if (verdict === Verdict.nothing) return;
+    // What it cost while it failed is over, as for one that was away.
+    if (verdict === Verdict.mended) return endpoint.latency.forgetPeak();
     this.refresh();
     if (verdict === Verdict.readmitted) this.scrutiny?.begin(endpoint);
     const { logger } = this.relay;

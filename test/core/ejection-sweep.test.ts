@@ -43,6 +43,46 @@ function sweep(pool: EjectionPool, nowMs: number): Verdict[] {
   return verdicts;
 }
 
+describe('EjectionPool, one that is kept for want of others', () => {
+  /** Both fail; the first is ejected, the second is the last one. */
+  const outage = () => {
+    const { pool, members } = setUp(2);
+    const [gone, kept] = members as [Ejection, Ejection];
+    feed(pool, gone, '+---'.repeat(20));
+    feed(pool, kept, '+---'.repeat(10));
+    assert.deepEqual(sweep(pool, 1_000), [Verdict.ejected, Verdict.lastEligible]);
+    assert.equal(gone.state, EjectionState.ejected);
+    return { pool, gone, kept };
+  };
+  const succeed = (pool: EjectionPool, member: Ejection): Verdict =>
+    pool.record(member, Outcome.success, 1_000, 1_000, NO_PROBE, Evidence.sound);
+
+  it('is mended by five good answers in a row, and not ejected for what it was when the others are back', () => {
+    const { pool, gone, kept } = outage();
+    for (let i = 1; i < 5; i++) assert.equal(succeed(pool, kept), Verdict.nothing);
+    assert.equal(succeed(pool, kept), Verdict.mended);
+    assert.equal(succeed(pool, kept), Verdict.nothing, 'once');
+    pool.readmit(gone, 1_000);
+    feed(pool, gone, '+'.repeat(30), 1_000);
+    assert.deepEqual(sweep(pool, 2_000), []);
+    assert.equal(kept.state, EjectionState.admitted);
+  });
+
+  it('is ejected when the others are back, where it goes on failing now and then', () => {
+    const { pool, gone, kept } = outage();
+    feed(pool, kept, '++++-'.repeat(4), 1_000);
+    pool.readmit(gone, 1_000);
+    assert.deepEqual(sweep(pool, 2_000), [Verdict.ejected]);
+    assert.equal(kept.state, EjectionState.ejected);
+  });
+
+  it('and who failed, and was not found out while nobody else was there, is ejected as ever', () => {
+    const { pool, members } = setUp(3);
+    feed(pool, members[0]!, '+--'.repeat(10) + '+'.repeat(4));
+    assert.deepEqual(sweep(pool, 1_000), [Verdict.ejected]);
+  });
+});
+
 describe('EjectionPool, a look at everybody', () => {
   it('ejects who fails too many, though never five in a row, and says why', () => {
     const { pool, members } = setUp(3);

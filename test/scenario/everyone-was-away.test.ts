@@ -5,6 +5,7 @@
  */
 import assert from 'node:assert/strict';
 import { Outcome } from '../../sidecar/core/outcome.js';
+import { HEALTH_CHECK, healthAnswer } from '../../sidecar/health/health-messages.js';
 import { aRoute, aSafeRoute } from '../relay/kit/stack.js';
 import { WatchedPool } from './watched.js';
 
@@ -73,6 +74,49 @@ describe('Scenario: everyone was away', () => {
     pool.load(4, 10);
     for (const name of NAMES) pool.works(name);
     assertAllServe();
+  });
+
+  describe('or failed every call, over connections that stood', () => {
+    const NO_MODEL = [
+      ['outrider-reason', 'model-unavailable'],
+      ['outrider-unprocessed', '1'],
+    ] as const;
+
+    for (const [how, trailers] of [
+      ['their sidecars say that the models are gone', NO_MODEL],
+      ['the models answer with errors', []],
+    ] as const) {
+      it(`${how}: nobody is ejected for that once they are back, and all have their part within twelve seconds`, () => {
+        pool = new WatchedPool(NAMES, {
+          routes: [aSafeRoute()],
+          balance: { kind: 'least-loaded' },
+          ejection: { baseMs: 2_000 },
+        });
+        const become = (isWell: boolean): void => {
+          for (const name of NAMES) {
+            pool.stack.backend(name).answer = (stream) => {
+              if (stream.header(':path') === HEALTH_CHECK) stream.reply(healthAnswer(isWell));
+              else if (isWell) pool.stack.clock.after(5, () => stream.reply(Buffer.from(name)));
+              else stream.fail(14, trailers);
+            };
+          }
+        };
+        become(true);
+        pool.load(400, 5);
+        become(false);
+        pool.load(1_000, 5);
+        const before = NAMES.map((name) => pool.endpoint(name).ejection.ejections);
+        become(true);
+        // Whoever is shunned for what it was is asked again after ten seconds.
+        pool.load(2_400, 5);
+        const { 14: failed, ...served } = pool.load(800, 5);
+        assert.equal(failed, undefined);
+        for (const name of NAMES) assert.ok(served[name]! > 100, JSON.stringify(served));
+        assert.deepEqual(pool.states, ALL_ELIGIBLE);
+        const after = NAMES.map((name) => pool.endpoint(name).ejection.ejections);
+        assert.deepEqual(after, before, 'ejections after they were back');
+      });
+    }
   });
 
   it('for want of an identity to connect with, which is nobody’s fault', () => {
