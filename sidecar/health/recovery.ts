@@ -21,6 +21,9 @@ const MOST_DOUBLINGS = 3;
 /** Callers of the same model do not ask in step. */
 const JITTER = 0.2;
 
+/** What usually comes of a question. */
+const RESULTS: readonly CheckResult[] = ['passed', 'failed', 'silent'];
+
 export class Recoveries {
   /** What came of the questions, by upstream and result. */
   private readonly counts = new Map<string, Map<CheckResult, number>>();
@@ -30,6 +33,8 @@ export class Recoveries {
 
   /** Endpoints may have gone down, or come back. */
   look(upstream: Upstream, { name, tls }: UpstreamConfig): void {
+    // A counter that begins at 0 shows its first step.
+    if (!this.counts.has(name)) this.counts.set(name, new Map(RESULTS.map((result) => [result, 0])));
     if (!upstream.allEjections.some(({ down }) => down > 0)) return;
     for (const endpoint of upstream.endpoints) {
       if (!isOut(endpoint) || this.watches.has(endpoint)) continue;

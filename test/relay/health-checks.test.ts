@@ -86,7 +86,7 @@ describe('Health checks', () => {
     app = stack.app(out.listener);
     stack.advance(60_000);
     assert.equal(checksOf(0).length, 0);
-    assert.deepEqual(stack.health.families(), []);
+    assert.ok(!stack.health.families().some(({ name }) => name === 'outrider_health_checks_total'));
   });
 
   it('ask again at intervals, and are no calls: nothing counts them', () => {
@@ -472,7 +472,7 @@ describe('Health checks', () => {
     const asked = checksOf(1).length;
     stack.advance(30_000);
     assert.equal(checksOf(1).length, asked);
-    assert.deepEqual(stack.health.families(), []);
+    assert.ok(!stack.health.families().some(({ name }) => name === 'outrider_health_checks_total'));
   });
 
   it('leave endpoints alone that nobody connects to', () => {
