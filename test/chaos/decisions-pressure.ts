@@ -42,6 +42,9 @@ function overload(name: string, times: number): DecisionRow {
           const shed = calls.filter(({ failure }) => failure?.startsWith('RESOURCE_EXHAUSTED'));
           const late = (await trial.control?.latenessMs(fromMs, fromMs + forMs)) ?? 0;
           trial.figure('calls without the mesh are late by', `${late.toFixed(0)} ms`);
+          // The cores are full, and what a model can serve is not its capacity any more.
+          if (late > SERVICE_MS)
+            trial.disturbed ??= `calls without the mesh are late by ${late.toFixed(0)} ms`;
           expectP99(trial, 'refusals come at once', shed, trial.pick(40, 10) + late);
           const vain = calls.length - served.length - shed.length;
           trial.expect('nobody waits in vain', vain <= calls.length / 100, failuresOf(tally(calls)));

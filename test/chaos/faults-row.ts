@@ -97,7 +97,7 @@ export class Trial {
     } finally {
       await delay(steadyMs);
       loop.disable();
-      this.disturbed = await this.control?.since(fromMs);
+      this.disturbed ??= await this.control?.since(fromMs);
       if (loop.max / 1e6 > OWN_STALL_MS) {
         this.figure('our own longest stall', seconds(loop.max / 1e6));
         this.disturbed ??= `we stood still for ${seconds(loop.max / 1e6)}`;
