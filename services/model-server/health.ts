@@ -1,5 +1,6 @@
 /**
- * grpc.health.v1 as a table of states with watchers: '' for the server as a whole, and each model by name.
+ * grpc.health.v1 as a table of states with watchers: '' for the server as a whole, which serves as soon as loading has
+ * ended with one model ready at least, and each model by name.
  * It only repeats what it was told; who may be called ready is decided where models load and where draining begins.
  */
 

@@ -1,5 +1,5 @@
 /**
- * The process of one model service: `--models DIR --listen ADDR [--exit-with-stdin]`.
+ * The process of one model service: `--models DIR [--model NAME]… --listen ADDR [--exit-with-stdin]`.
  * Exit codes: 0 stopped as told, 1 it failed, 2 the command line was wrong. Says what it does on stderr; whether it is
  * ready is asked through grpc.health.
  */
@@ -12,12 +12,14 @@ import { messageOf, silenceTransportLog } from './rpc.js';
 import type { ModelServer } from './server.js';
 
 const USAGE =
-  'usage: serve --models DIR [--listen HOST:PORT|unix:/PATH] [--drain-timeout-ms N] [--exit-with-stdin]';
+  'usage: serve --models DIR [--model NAME]… [--listen HOST:PORT|unix:/PATH] [--drain-timeout-ms N] [--exit-with-stdin]';
 const DEFAULT_LISTEN = '127.0.0.1:8001';
 const DEFAULT_DRAIN_MS = 30_000;
 
 interface Arguments {
   readonly models: string;
+  /** Names of the models to serve; empty: every model of the directory. */
+  readonly only: readonly string[];
   readonly listen: ListenAddress;
   /** Longest time calls in flight may take once told to stop. */
   readonly drainTimeoutMs: number;
@@ -40,6 +42,7 @@ async function main(): Promise<void> {
     const { startModelServer } = await import('./server.js');
     const server = await startModelServer({
       modelsDirectory: args.models,
+      only: args.only,
       listen: args.listen,
       version: packageVersion(),
       log,
@@ -58,6 +61,7 @@ function readArguments(argv: string[]): Arguments {
     args: argv,
     options: {
       models: { type: 'string' },
+      model: { type: 'string', multiple: true, default: [] },
       listen: { type: 'string', default: DEFAULT_LISTEN },
       'drain-timeout-ms': { type: 'string', default: String(DEFAULT_DRAIN_MS) },
       'exit-with-stdin': { type: 'boolean', default: false },
@@ -70,6 +74,7 @@ function readArguments(argv: string[]): Arguments {
   }
   return {
     models: values.models,
+    only: values.model,
     listen: parseListen(values.listen),
     drainTimeoutMs,
     exitWithStdin: values['exit-with-stdin'],

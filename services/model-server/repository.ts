@@ -13,8 +13,25 @@ export interface Found {
   readonly directory: string;
 }
 
-/** The model directory cannot be read at all. */
+/** The model directory cannot be read at all, or lacks a model that was asked for. */
 export class RepositoryError extends Error {}
+
+/**
+ * The models of `found` that `names` lists, in the order of `found`; all of them when it lists none.
+ * Throws RepositoryError that names what is missing and what is there.
+ */
+export function chooseModels(root: string, found: readonly Found[], names: readonly string[]): Found[] {
+  const missing = names.filter((name) => !found.some((f) => f.name === name));
+  if (missing.length > 0) {
+    const there = found.length === 0 ? 'no model' : quoted(found.map((f) => f.name));
+    throw new RepositoryError(`model directory ${root}: found ${there}, expected ${quoted(missing)}`);
+  }
+  return names.length === 0 ? [...found] : found.filter((f) => names.includes(f.name));
+}
+
+function quoted(names: readonly string[]): string {
+  return names.map((name) => `'${name}'`).join(', ');
+}
 
 /** Every model directory, sorted by name. Throws RepositoryError when `root` is no directory. */
 export function findModels(root: string): Found[] {

@@ -1,6 +1,6 @@
 /**
  * The gRPC server of a model service: listens first, then loads, so that health can say why it is not ready.
- * Start order: listen, load each model, SERVING. Stop order: NOT_SERVING, no new call, what is in flight finishes, memory back.
+ * Start order: listen, load each model, SERVING as a whole once one of them at least is ready. Stop order: NOT_SERVING, no new call, what is in flight finishes, memory back.
  */
 
 import {
@@ -16,13 +16,15 @@ import * as calls from './handlers.js';
 import { HealthTable } from './health.js';
 import { type ListenAddress, removeStaleSocket } from './listen.js';
 import { Model } from './model.js';
-import { findModels } from './repository.js';
+import { chooseModels, findModels } from './repository.js';
 
 /** 64 MiB of tensors and what surrounds them. */
 export const MAX_MESSAGE_BYTES = 65 * 1024 * 1024;
 
 export interface ModelServerOptions {
   readonly modelsDirectory: string;
+  /** Names of the models to serve; default: every model of the directory. */
+  readonly only?: readonly string[];
   readonly listen: ListenAddress;
   /** Reported by ServerMetadata. */
   readonly version: string;
@@ -48,7 +50,8 @@ export interface ModelServer {
 
 /** Rejects with RepositoryError, or with an Error that says why the address cannot be listened on. */
 export async function startModelServer(options: ModelServerOptions): Promise<ModelServer> {
-  const found = findModels(options.modelsDirectory);
+  const { modelsDirectory } = options;
+  const found = chooseModels(modelsDirectory, findModels(modelsDirectory), options.only ?? []);
   const models = new Map(found.map((f) => [f.name, new Model(f)]));
   const health = new HealthTable();
   for (const name of ['', ...models.keys()]) health.set(name, 'NOT_SERVING');
@@ -103,8 +106,11 @@ async function loadAll(
       options.log(`${what}: NOT READY: ${model.why}`);
     }
   }
-  const ready = serving.models.size > 0 && [...serving.models.values()].every((m) => m.state === 'ready');
-  if (ready) serving.health.set('', 'SERVING');
+  const all = [...serving.models.values()];
+  const ready = all.filter((model) => model.state === 'ready').length;
+  // What can be served is served: a model that is not ready says so under its own name.
+  if (ready > 0) serving.health.set('', 'SERVING');
+  if (ready < all.length) options.log(`serving ${ready} of ${all.length} models`);
 }
 
 function grpcServer(serving: calls.Serving, watches: Set<() => void>): Server {

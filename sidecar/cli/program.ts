@@ -8,6 +8,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import { CommandFailure, oneLine } from './failure.js';
 import type { InferFlags } from './infer-flags.js';
+import type { ServeOptions } from './serve.js';
 import { packageVersion } from './version.js';
 
 const EXIT_OK = 0;
@@ -86,12 +87,13 @@ function addModelCommands(program: Command, done: (exitCode: number) => void): v
     .command('serve')
     .description('run one model service')
     .requiredOption('--models <DIR>', 'folder of models: DIR/<name>/<version>/model.onnx')
+    .option('--model <NAME>', 'serve this model of the folder only; may be repeated', collect, [])
     .option(
       '--listen <ADDR>',
       'where to listen: HOST:PORT or unix:PATH; default: $OUTRIDER_MODEL_LISTEN or 127.0.0.1:8001',
     )
     .addOption(new Option('--exit-with-stdin', 'end when standard input ends').hideHelp())
-    .action(async (options: { models: string; listen?: string; exitWithStdin?: true }) => {
+    .action(async (options: ServeOptions) => {
       const { serveCommand } = await import('./serve.js');
       done(await serveCommand(options));
     });

@@ -10,6 +10,8 @@ import { CommandFailure } from './failure.js';
 
 export interface ServeOptions {
   readonly models: string;
+  /** Empty: every model of the folder. */
+  readonly model: readonly string[];
   readonly listen?: string;
   readonly exitWithStdin?: true;
 }
@@ -27,6 +29,7 @@ export async function serveCommand(options: ServeOptions): Promise<never> {
     process.argv.length,
     '--models',
     options.models,
+    ...options.model.flatMap((name) => ['--model', name]),
     ...(listen === undefined ? [] : ['--listen', listen]),
     ...(options.exitWithStdin ? ['--exit-with-stdin'] : []),
   );

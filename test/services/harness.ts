@@ -73,12 +73,13 @@ export interface Harness {
   stop(): Promise<void>;
 }
 
-/** A server over `models`, loaded. */
-export async function startHarness(models: string): Promise<Harness> {
+/** A server over `models`, or those of them that `only` names, loaded. */
+export async function startHarness(models: string, only: readonly string[] = []): Promise<Harness> {
   const directory = temporaryDirectory();
   const log: string[] = [];
   const server = await startModelServer({
     modelsDirectory: models,
+    only,
     listen: { kind: 'unix', path: join(directory, 's') },
     version: '0.0.0',
     log: (line) => log.push(line),

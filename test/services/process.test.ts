@@ -146,12 +146,31 @@ describe('the process of a model server', () => {
     assert.equal(stderr(), `outrider serve: model directory ${directory}/none does not exist\n`);
   });
 
+  it('serves the one model that is named, and says which there are when there is no such', async () => {
+    putLoopModel(join(directory, 'models'), 'other');
+    const { child, exited, stderr } = await start(['--model', 'loop']);
+    assert.equal((await count(client, 5)).model_name, 'loop');
+    const { Check } = protocols().health;
+    assert.equal((await failure(client.call(Check, { service: 'other' }))).code, 5, stderr());
+    child.kill('SIGTERM');
+    assert.equal(await exited, 0, stderr());
+    const unknown = spawnService([
+      ...['--models', join(directory, 'models'), '--listen', `unix:${socket}`],
+      ...['--model', 'loop', '--model', 'lop'],
+    ]);
+    assert.equal(await unknown.exited, 1);
+    assert.equal(
+      unknown.stderr(),
+      `outrider serve: model directory ${directory}/models: found 'loop', 'other', expected 'lop'\n`,
+    );
+  });
+
   it('answers a wrong command line with what was expected, and exits 2', async () => {
     const wrong: [string[], RegExp][] = [
       [[], /--models DIR is missing/],
       [['--models', directory, '--listen', 'nowhere'], /found 'nowhere', expected host:port or unix:\/path/],
       [['--models', directory, '--listen', '127.0.0.1:70000'], /expected host:port/],
-      [['--models', directory, '--model', 'x'], /Unknown option '--model'/],
+      [['--models', directory, '--modle', 'x'], /Unknown option '--modle'/],
       [['--models', directory, '--drain-timeout-ms', 'soon'], /found 'soon', expected whole milliseconds/],
     ];
     const answers = wrong.map(async ([args, says]) => {

@@ -170,11 +170,44 @@ describe('a model repository', () => {
       );
       assert.deepEqual(await client.call(health.Check, { service: 'bad' }), { status: 'NOT_SERVING' });
       assert.deepEqual(await client.call(health.Check, { service: 'good' }), { status: 'SERVING' });
-      assert.deepEqual(await client.call(health.Check, {}), { status: 'NOT_SERVING' });
-      assert.deepEqual(await client.call(inference.ServerReady, {}), { ready: false });
+      assert.deepEqual(await client.call(health.Check, {}), { status: 'SERVING' });
+      assert.deepEqual(await client.call(inference.ServerReady, {}), { ready: true });
       assert.deepEqual(await client.call(inference.ModelReady, { name: 'good' }), { ready: true });
+      assert.equal(harness.log.at(-1), 'serving 1 of 2 models');
     });
   }
+
+  it('is not ready as a whole when none of its models is', async () => {
+    const { inference, health } = protocols();
+    for (const name of ['bad', 'worse']) putModel(models, name, Buffer.from('garbage'), one(1));
+    harness = await startHarness(models);
+    assert.deepEqual(await harness.client.call(health.Check, {}), { status: 'NOT_SERVING' });
+    assert.deepEqual(await harness.client.call(inference.ServerReady, {}), { ready: false });
+    for (const name of ['bad', 'worse'])
+      assert.ok(harness.log.some((line) => line.startsWith(`${name} version 1: NOT READY: `)));
+    assert.equal(harness.log.at(-1), 'serving 0 of 2 models');
+  });
+
+  it('serves the models that are named, and knows nothing of the others', async () => {
+    for (const name of ['a', 'b', 'c']) putModel(models, name, identityModel('FP32'), one(1));
+    putModel(models, 'bad', Buffer.from('garbage'), one(1));
+    harness = await startHarness(models, ['c', 'a']);
+    assert.deepEqual([...harness.server.models.keys()], ['a', 'c']);
+    const { health } = protocols();
+    assert.deepEqual(await harness.client.call(health.Check, {}), { status: 'SERVING' });
+    assert.equal((await failure(harness.client.call(health.Check, { service: 'b' }))).code, status.NOT_FOUND);
+  });
+
+  it('is refused when it lacks a model that is named, and says what is there', async () => {
+    for (const name of ['a', 'b']) putModel(models, name, identityModel('FP32'), one(1));
+    await assert.rejects(
+      startHarness(models, ['a', 'x', 'y']),
+      (e) => e instanceof RepositoryError && /: found 'a', 'b', expected 'x', 'y'$/.test(e.message),
+    );
+    rmSync(join(models, 'a'), { recursive: true });
+    rmSync(join(models, 'b'), { recursive: true });
+    await assert.rejects(startHarness(models, ['x']), /: found no model, expected 'x'$/);
+  });
 
   it('serves a model whose rows depend on each other when its card declares no batching', async () => {
     putModel(models, 'm', mixingModel(), {
