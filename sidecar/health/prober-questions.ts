@@ -117,8 +117,9 @@ class HealthCall implements AttemptOwner, Question {
 
   passOn(): void {}
 
-  promiseWide(): boolean {
-    return false;
+  /** For as much as is looked at; there are few of these at a time. */
+  promise(): boolean {
+    return true;
   }
 
   /** So much is no answer to this question. */

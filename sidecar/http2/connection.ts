@@ -15,7 +15,7 @@ import type { StableList } from './hpack/header-list.js';
 import { UNREAD_CONTROL_BYTES } from './limits.js';
 import type { Output } from './output.js';
 import { receiveFrame } from './receive.js';
-import { credit, mayTakeRun, receiveDataBytes, receiveDataStart } from './receive-data.js';
+import { credit, mayTakeRun, receiveDataBytes, receiveDataStart, widen } from './receive-data.js';
 import { meter } from './rules.js';
 import { flush } from './send.js';
 import { clientSettings, type LocalSettings, serverSettings } from './settings.js';
@@ -182,6 +182,16 @@ export class Connection implements FrameReceiver {
   /** Payload of `stream` has been passed on: the peer may send that much more. `target` is the window to aim for. */
   credit(stream: Stream, bytes: number, target: number): void {
     credit(this.state, stream, bytes, target);
+  }
+
+  /** Whether the peer may be unable to send its next frame on `stream`: the largest one does not fit the window. */
+  isNearlyClosed(stream: Stream): boolean {
+    return stream.recvWindow < this.state.local.maxFrame;
+  }
+
+  /** The peer may send `bytes` more on `stream`, beyond its credit. */
+  widen(stream: Stream, bytes: number): void {
+    widen(this.state, stream, bytes);
   }
 
   ping(): void {

@@ -60,6 +60,17 @@ export function credit(c: ConnectionState, stream: Stream, bytes: number, target
   c.dirty();
 }
 
+/** A larger window for `stream`, told at once, with the credit that is due. */
+export function widen(c: ConnectionState, stream: Stream, bytes: number): void {
+  if (stream.remoteEnded || stream.closed || c.isOver) return;
+  const increment = stream.unannounced + bytes;
+  stream.recvTarget += bytes;
+  stream.unannounced = 0;
+  stream.recvWindow += increment;
+  c.control.word(FrameType.windowUpdate, stream.id, increment);
+  c.dirty();
+}
+
 function announceConnection(c: ConnectionState): void {
   c.control.word(FrameType.windowUpdate, 0, c.unannounced);
   c.recvWindow += c.unannounced;

@@ -68,8 +68,9 @@ export class Replay implements AttemptOwner {
 
   passOn(): void {}
 
-  promiseWide(): boolean {
-    return false;
+  /** For as much as is looked at; there are few of these at a time. */
+  promise(): boolean {
+    return true;
   }
 
   onAttemptEnd(attempt: Attempt): void {

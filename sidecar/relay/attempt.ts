@@ -40,8 +40,8 @@ export interface AttemptOwner {
   commit(attempt: Attempt): void;
   passOn(buffer: Buffer, start: number, end: number): void;
   onAttemptEnd(attempt: Attempt): void;
-  /** Whether the memory budget allows one more wide window; it is the call's until its end. */
-  promiseWide(): boolean;
+  /** Whether the memory budget allows windows of this call to grow by `bytes`; they are the call's until its end. */
+  promise(bytes: number): boolean;
 }
 
 export class Attempt implements StreamOwner, Waiter {
@@ -56,6 +56,8 @@ export class Attempt implements StreamOwner, Waiter {
   private held: Pieces | null = null;
   private moves = 0;
   private isWide = false;
+  /** The window has grown so that the answer can be held. */
+  private isWidened = false;
   trailers: HeaderBlock | null = null;
   isTrailersOnly = false;
 
@@ -135,10 +137,24 @@ export class Attempt implements StreamOwner, Waiter {
     } else if (end > start) {
       if (this.held === null) this.held = new Pieces();
       this.held.add(buffer, start, end);
-      // Not later: the endpoint's first window may hold no more.
-      if (this.held.bytes >= HELD_RESPONSE_BYTES) this.owner.commit(this);
+      if (this.held.bytes >= HELD_RESPONSE_BYTES || !this.hasWindow()) this.owner.commit(this);
     }
     if (ended) this.finish(Ended.missingTrailers, -1);
+  }
+
+  /**
+   * Whether the endpoint can go on while its answer is held. What is held gives no credit back, and an endpoint may wait
+   * until the window has room for a whole frame of its own, padding included (RFC 9113 section 6.9.1): with less than
+   * the largest frame left, the window grows by what may be held, once, where the budget allows it.
+   */
+  private hasWindow(): boolean {
+    const { connection } = this.link!;
+    const stream = this.stream!;
+    if (!connection.isNearlyClosed(stream)) return true;
+    if (this.isWidened || !this.owner.promise(HELD_RESPONSE_BYTES)) return false;
+    this.isWidened = true;
+    connection.widen(stream, HELD_RESPONSE_BYTES);
+    return true;
   }
 
   onTrailers(_stream: Stream, block: HeaderBlock): void {
@@ -195,7 +211,7 @@ export class Attempt implements StreamOwner, Waiter {
   credit(bytes: number): void {
     if (this.stream !== null && !this.stream.closed) {
       if (!this.isWide && this.stream.receivedBytes > FIRST_WINDOW >>> 1)
-        this.isWide = this.owner.promiseWide();
+        this.isWide = this.owner.promise(WIDE_WINDOW - FIRST_WINDOW);
       this.link!.connection.credit(this.stream, bytes, this.isWide ? WIDE_WINDOW : FIRST_WINDOW);
     }
   }

@@ -282,13 +282,14 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
     const more = sent - this.credited;
     if (more <= 0 || this.isFinished) return;
     this.credited = sent;
-    if (!this.isWide && this.requestBytes > FIRST_WINDOW >>> 1) this.isWide = this.promiseWide();
+    if (!this.isWide && this.requestBytes > FIRST_WINDOW >>> 1)
+      this.isWide = this.promise(WIDE_WINDOW - FIRST_WINDOW);
     this.link.connection.credit(this.stream, more, this.isWide ? WIDE_WINDOW : FIRST_WINDOW);
   }
 
-  promiseWide(): boolean {
-    if (this.isFinished || !this.relay.memory.take(WIDE_WINDOW - FIRST_WINDOW)) return false;
-    this.promised += WIDE_WINDOW - FIRST_WINDOW;
+  promise(bytes: number): boolean {
+    if (this.isFinished || !this.relay.memory.take(bytes)) return false;
+    this.promised += bytes;
     return true;
   }
 

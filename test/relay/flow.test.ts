@@ -1,10 +1,11 @@
 /** Large payloads and slow readers: what is held is bounded, and neighbours do not wait. */
 import assert from 'node:assert/strict';
-import { Flag, Setting } from '../support/h2-frames.js';
+import { contentOf, data, Flag, FrameType, paddedData, Setting } from '../support/h2-frames.js';
 import type { PeerStream } from './kit/scripted-peer.js';
 import { anUpstream, aRoute, aSafeRoute, aStreamRoute, type OutboundStack, Stack } from './kit/stack.js';
 
 const MIB = 1024 * 1024;
+const HEAD = { type: FrameType.data, streamId: 0 } as const;
 const BODY = Buffer.alloc(64 * MIB, 'z');
 
 describe('Flow', () => {
@@ -73,6 +74,36 @@ describe('Flow', () => {
     stack.backend('a').last.reply();
     stack.run();
     assert.equal(quick.status, 0);
+  });
+
+  describe('of a held answer of 100 KB goes on', () => {
+    const frames: Record<string, (id: number, bytes: number) => Buffer> = {
+      'in frames of 1,000 octets': (id, bytes) => data(id, Buffer.alloc(Math.min(bytes, 1000))),
+      'in frames of 16,384 octets': (id, bytes) => data(id, Buffer.alloc(Math.min(bytes, 16_384))),
+      'in frames with more padding than payload': (id, bytes) =>
+        paddedData(id, Buffer.alloc(Math.min(bytes, 100)), 255),
+    };
+    for (const memoryBytes of [256 * MIB, 1]) {
+      for (const [name, next] of Object.entries(frames)) {
+        it(`${name}, ${memoryBytes === 1 ? 'without a budget' : 'within the budget'}`, () => {
+          stack = new Stack({ memoryBytes });
+          out = stack.outbound(anUpstream(['a'], { routes: [aRoute()] }));
+          const call = stack.app(out.listener).call();
+          stack.run();
+          const { last, peer } = stack.backend('a');
+          last.begin();
+          for (let sent = 0; sent < 100_000; ) {
+            const each = next(last.id, 100_000 - sent);
+            peer.queue(last.id, each);
+            sent += contentOf({ ...HEAD, flags: each[4]!, payload: each.subarray(9) }).length;
+          }
+          last.trailers(0);
+          stack.run();
+          assert.deepEqual([call.status, call.bytes], [0, 100_000]);
+          stack.assertIdle();
+        });
+      }
+    }
   });
 
   it('of a 64 MiB request to an endpoint that does not read holds at most the windows and the replay', () => {
