@@ -124,6 +124,7 @@ const GROUPS: readonly Group[] = [
     families: {
       outrider_connections_accepted_total: [],
       outrider_connections_open: [],
+      outrider_connections_convicted_total: [],
       outrider_handshake_failures_total: ['reason'],
       outrider_limit_hits_total: ['limit'],
       outrider_protocol_errors_total: [],

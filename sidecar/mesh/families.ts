@@ -238,6 +238,11 @@ function connectionFamilies(sources: FamilySources): Family[] {
     counter('outrider_defects_total', 'Errors of our own that ended a connection.', one(tally.defects)),
     counter('outrider_connections_accepted_total', 'Connections accepted.', one(tally.connectionsAccepted)),
     gauge('outrider_connections_open', 'Accepted connections that are open.', one(tally.connectionsOpen)),
+    counter(
+      'outrider_connections_convicted_total',
+      'Connections to endpoints or to the model that were replaced because the peer reset every call on them.',
+      one(tally.connectionsConvicted),
+    ),
     counter('outrider_handshake_failures_total', 'TLS peers refused, by reason.', failures),
     gauge(
       'outrider_held_bytes',

@@ -112,6 +112,9 @@ export class Attempt implements StreamOwner, Waiter {
 
   onHeaders(_stream: Stream, block: HeaderBlock, ended: boolean): void {
     if (this.isOver) return;
+    const link = this.link!;
+    link.refusals = 0;
+    link.answers++;
     const facts = factsOf(block);
     if (ended) {
       this.isTrailersOnly = true;
@@ -120,7 +123,7 @@ export class Attempt implements StreamOwner, Waiter {
     }
     if (facts.status !== 200 || !facts.isGrpc) {
       this.reason = `HTTP status ${facts.status}, content-type "${facts.contentType.slice(0, 40)}"`;
-      this.link!.connection.reset(this.stream!, ErrorCode.cancel);
+      link.connection.reset(this.stream!, ErrorCode.cancel);
       return this.finish(
         Ended.trailers,
         facts.grpcStatus > 0 ? facts.grpcStatus : statusFromHttp(facts.status),
@@ -171,6 +174,7 @@ export class Attempt implements StreamOwner, Waiter {
       return this.finish(ending === Ending.lost ? Ended.connectionLost : Ended.goawayUnprocessed, -1);
     }
     if (ending === Ending.violation) return this.finish(Ended.protocolError, -1);
+    if (this.head === null) this.target.pool.noteRefusal(this.link!, code);
     if (code === ErrorCode.refusedStream) return this.finish(Ended.refusedStream, -1);
     this.reason = `reset with code ${code}`;
     this.finish(Ended.reset, statusFromReset(code));

@@ -60,6 +60,9 @@ export class Link implements ConnectionHandler, Flushable {
   isRetiring = false;
   /** Monotonic ms of the last octets from the peer; at first, of the start. */
   lastReadMs: number;
+  /** Calls in a row that the peer has reset without an answer, and answers that have begun; see refusals.ts. */
+  refusals = 0;
+  answers = 0;
   /** Set by the owner: who the peer is, as far as it proved it. */
   identity: unknown = null;
   private readonly isTls: boolean;

@@ -11,6 +11,7 @@ import type { LocalSettings } from '../http2/settings.js';
 import type { Stream } from '../http2/stream.js';
 import { WheelEntry } from '../runtime/timing-wheel.js';
 import { Link, type LinkHost } from './link.js';
+import { Refusals } from './refusals.js';
 import type { Relay } from './relay.js';
 import { isOwnShortage } from './socket-error.js';
 
@@ -55,6 +56,7 @@ export class Pool implements LinkHost {
   private readonly waiters: Waiter[] = [];
   private readonly watches = new Map<Link, Watch>();
   private readonly reconnect: Reconnect;
+  private readonly refusals = new Refusals();
   private lastFailureMs = Number.NEGATIVE_INFINITY;
   private isStopped = false;
 
@@ -300,6 +302,14 @@ export class Pool implements LinkHost {
     const watch = this.watches.get(link);
     if (watch === undefined || !link.isUsable) return;
     this.relay.wheel.add(watch.age, this.relay.clock.now() + BACKOFF_MAX_MS);
+  }
+
+  /** The peer has reset a call on `link` with `code` before any answer: a connection that only refuses is replaced. */
+  noteRefusal(link: Link, code: number): void {
+    if (link.isRetiring || link.isDown || !this.refusals.note(link, code, this.relay.nowMs)) return;
+    this.relay.tally.connectionsConvicted++;
+    this.relay.logger.warn({ code }, 'the peer resets every call on a connection, which is being replaced');
+    this.replace(link);
   }
 
   private letGo(link: Link): void {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { parseGrpcTimeout } from '../../sidecar/core/grpc-timeout.js';
 import { type Action, IntentionTable } from '../../sidecar/core/intentions.js';
 import type { Permission } from '../../sidecar/core/permissions.js';
-import { Flag } from '../support/h2-frames.js';
+import { ErrorCode, Flag } from '../support/h2-frames.js';
 import type { PeerStream } from './kit/scripted-peer.js';
 import {
   type App,
@@ -429,6 +429,23 @@ describe('Inbound', () => {
   });
 
   describe('a model', () => {
+    it('that resets every call of one connection gets another', () => {
+      start();
+      const { model } = side;
+      model.answer = ({ peer: at, id }) => {
+        const stream = at.streams.get(id)!;
+        if (at === model.peers[0]) stream.reset(ErrorCode.enhanceYourCalm);
+        else stream.reply();
+      };
+      const statuses = Array.from({ length: 20 }, () => {
+        const call = peer.call();
+        stack.run();
+        return call.status;
+      });
+      assert.equal(statuses.filter((status) => status === 0).length, 15, `${statuses}`);
+      assert.equal(model.open.length, 1);
+    });
+
     it('that starts is waited for, within the deadline', () => {
       start({}, false);
       const patient = peer.call({ timeout: '5S' });

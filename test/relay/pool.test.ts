@@ -274,6 +274,72 @@ describe('The pool', () => {
       assert.equal(a.peers[0]!.isClosed, true);
     });
 
+    describe('one on which the peer resets every call', () => {
+      const CALM = ErrorCode.enhanceYourCalm;
+      /** How many of `n` calls, one every `everyMs`, were answered. */
+      const answered = (n: number, everyMs = 10): number => {
+        let good = 0;
+        for (let i = 0; i < n; i++) {
+          const made = call();
+          if (made.status === 0) good++;
+          stack.advance(everyMs);
+        }
+        return good;
+      };
+      const open1 = (over: UpstreamOptions = {}): void =>
+        open({ ...over, ejection: { consecutiveFaults: 1000 } });
+
+      for (const code of [CALM, ErrorCode.internal, ErrorCode.refusedStream]) {
+        it(`with code ${code}, while a new one works`, () => {
+          open1();
+          a.answer = (stream) => (stream.peer === a.peers[0] ? stream.reset(code) : stream.reply());
+          const good = answered(100);
+          assert.ok(good >= 90, `${good} of 100 calls were answered`);
+          assert.equal(a.open.length, 1);
+          assert.equal(stack.relay.tally.connectionsConvicted, 1);
+        });
+      }
+
+      it('not while it serves others as well', () => {
+        open1();
+        let n = 0;
+        a.answer = (stream) => (++n % 5 === 0 ? stream.reply() : stream.reset(CALM));
+        assert.equal(answered(200), 40);
+        assert.equal(a.peers.length, 1);
+      });
+
+      it('not when the peer is at its capacity and refuses what is beyond', () => {
+        open1({ routes: [aRoute({ timeoutMs: 0 })] });
+        a.answer = (stream) => void (stream.id > 1 && stream.reset(ErrorCode.refusedStream));
+        const served = call();
+        answered(200);
+        assert.equal(a.peers.length, 1);
+        a.requests[0]!.reply();
+        stack.run();
+        assert.equal(served.status, 0);
+      });
+
+      it('a few times only when the peer refuses everywhere', () => {
+        open1();
+        a.answer = (stream) => stream.reset(CALM);
+        assert.equal(answered(2400, 50), 0);
+        assert.ok(a.peers.length >= 3 && a.peers.length <= 9, `${a.peers.length} connections in two minutes`);
+        assert.equal(a.open.length, 1);
+      });
+
+      it('and lets the calls end that it serves', () => {
+        open1({ routes: [aStreamRoute({ idleTimeoutMs: 0 })] });
+        const long = call({ body: null });
+        a.last.begin();
+        stack.run();
+        a.answer = (stream) => (stream.peer === a.peers[0] ? stream.reset(CALM) : stream.reply());
+        assert.ok(answered(20) >= 15);
+        a.requests[0]!.data(Buffer.from('late')).trailers(0);
+        stack.run();
+        assert.deepEqual([long.status, long.body.toString()], [0, 'late']);
+      });
+    });
+
     it('not before the new one is alive, and tries again when that fails', () => {
       open({ pool: { maxAgeMs: 60_000 } });
       a.mode = 'refuses';
