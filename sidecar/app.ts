@@ -65,7 +65,7 @@ export interface Sidecar extends SidecarView {
   /** Files of the log may have been moved away: they are opened anew. */
   reopenLogs(): void;
   /** The supervised model came, went or is on its way. */
-  setModelState(ready: boolean, why: string): void;
+  setModelState(report: ModelReport): void;
   setModelReport(report: () => ModelReport): void;
   evidence(): ModelEvidence;
   stop(): Promise<void>;
@@ -254,8 +254,8 @@ class App implements Sidecar {
     this.callLog.reopen();
   }
 
-  setModelState(ready: boolean, why: string): void {
-    this.inbound?.setModelState(ready, why);
+  setModelState(report: ModelReport): void {
+    this.inbound?.setModelState(report);
   }
 
   setModelReport(report: () => ModelReport): void {

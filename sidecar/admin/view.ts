@@ -84,7 +84,16 @@ export interface QueueReport {
 }
 
 export interface ModelReport {
-  readonly state: 'starting' | 'ready' | 'unresponsive' | 'backoff' | 'stopping' | 'stopped' | 'foreign';
+  /** `given-up`: it died too often; a single start tries again now and then. */
+  readonly state:
+    | 'starting'
+    | 'ready'
+    | 'unresponsive'
+    | 'backoff'
+    | 'given-up'
+    | 'stopping'
+    | 'stopped'
+    | 'foreign';
   readonly why: string;
   readonly pid?: number;
   readonly restarts: number;

@@ -116,16 +116,25 @@ function ownModel(
     stderr: 2,
     evidence: () => sidecar.evidence(),
     onChange: (report) => {
-      sidecar.setModelState(report.state === 'ready', report.why);
+      sidecar.setModelState(report);
       tell(report);
-      const { state, why, pid, restarts } = report;
-      const isBad = state === 'backoff' || state === 'unresponsive';
-      logger[isBad ? 'warn' : 'info']({ state, why, modelPid: pid, restarts }, `model ${state}`);
+      logChange(report, logger);
     },
+    onWithheld: (names) =>
+      logger.info(
+        { names },
+        'environment variables that the model does not get; `inherit` names those it should',
+      ),
   });
   sidecar.setModelReport(() => model.report());
   model.start();
   return model;
+}
+
+function logChange({ state, why, pid, restarts }: ModelReport, logger: Logger): void {
+  const isBad = state === 'backoff' || state === 'unresponsive';
+  const level = state === 'given-up' ? 'error' : isBad ? 'warn' : 'info';
+  logger[level]({ state, why, modelPid: pid, restarts }, `model ${state}`);
 }
 
 async function end(

@@ -19,7 +19,7 @@ import type {
 import { completeRoutes, defaultIdleTimeoutMs, defaultKind, defaultTimeoutMs } from './route-defaults.js';
 import type { balance } from './schema/balance.js';
 import type { limits } from './schema/limits.js';
-import type { meshModelProcess } from './schema/model-process.js';
+import { meshModelProcess } from './schema/model-process.js';
 import type { inboundRoute, outboundRoute } from './schema/route.js';
 import type { intentions } from './schema/shared.js';
 import type { meshUpstream } from './schema/upstream.js';
@@ -48,11 +48,26 @@ export function buildModelProcess(
 ): Omit<ModelProcessConfig, 'command'> {
   return {
     env: { ...said.env },
+    inherit: said.inherit,
     startTimeoutMs: said.start_timeout,
+    longestRunMs: said.longest_run,
     restartBaseMs: said.restart.base,
     restartMaxMs: said.restart.max,
+    ...present('restartLimit', buildRestartLimit(said.restart.limit)),
+    restartRetryAfterMs: said.restart.retry_after,
     stopTimeoutMs: said.stop_timeout,
   };
+}
+
+/** What a file says that says nothing of the model process. */
+export function defaultModelProcess(): Omit<ModelProcessConfig, 'command'> {
+  return buildModelProcess(meshModelProcess.parse({}));
+}
+
+function buildRestartLimit(
+  said: z.output<typeof meshModelProcess>['restart']['limit'],
+): ModelProcessConfig['restartLimit'] {
+  return said.starts === 0 ? undefined : { starts: said.starts, withinMs: said.within };
 }
 
 export function buildInboundRoutes(said: readonly z.output<typeof inboundRoute>[]): RouteConfig[] {

@@ -212,10 +212,17 @@ export interface ModelProcessConfig {
   /** argv of the model service the sidecar starts, watches and restarts. */
   readonly command: readonly string[];
   readonly env: Readonly<Record<string, string>>;
+  /** Of the sidecar's own environment, beside what every model gets: names, or `NAME*` for all that begin so. */
+  readonly inherit: readonly string[];
   /** Longest time from start to READY before it is killed and started again. Default 60 s. */
   readonly startTimeoutMs: number;
+  /** Longest time one run of the model may take, whatever deadlines callers give. Default 5 min. */
+  readonly longestRunMs: number;
   readonly restartBaseMs: number; // 100
   readonly restartMaxMs: number; // 30 000
+  /** Given up after so many starts within so long; then one start each `restartRetryAfterMs`. Absent: never. */
+  readonly restartLimit?: { readonly starts: number; readonly withinMs: number }; // 5 in 60 000
+  readonly restartRetryAfterMs: number; // 300 000
   /** Longest time a SIGTERM may take before SIGKILL. Default 10 s. */
   readonly stopTimeoutMs: number;
 }

@@ -179,10 +179,23 @@ function spellModel(model: ModelProcessConfig): Record<string, unknown> {
   return {
     ...(model.command.length === 0 ? {} : { command: model.command }),
     env: model.env,
+    inherit: model.inherit,
     start_timeout: writeDuration(model.startTimeoutMs),
-    restart: { base: writeDuration(model.restartBaseMs), max: writeDuration(model.restartMaxMs) },
+    longest_run: writeDuration(model.longestRunMs),
+    restart: {
+      base: writeDuration(model.restartBaseMs),
+      max: writeDuration(model.restartMaxMs),
+      limit: spellRestartLimit(model.restartLimit),
+      retry_after: writeDuration(model.restartRetryAfterMs),
+    },
     stop_timeout: writeDuration(model.stopTimeoutMs),
   };
+}
+
+function spellRestartLimit(limit: ModelProcessConfig['restartLimit']): unknown {
+  return limit === undefined
+    ? { starts: 'none' }
+    : { starts: limit.starts, within: writeDuration(limit.withinMs) };
 }
 
 function writeDurationOrNone(ms: number): string {

@@ -102,10 +102,11 @@ export class InboundSide {
       this.setModel({ kind: 'away', why: pool.problem });
   }
 
-  /** From a supervisor: the model came, went or is on its way. */
-  setModelState(ready: boolean, why: string): void {
-    if (ready) this.setModel({ kind: 'ready' });
-    else if (this.inbound.modelState.kind !== 'starting') this.setModel({ kind: 'away', why });
+  /** From a supervisor: the model came, went or is on its way. One that is given up is not waited for any more. */
+  setModelState({ state, why }: ModelReport): void {
+    if (state === 'ready') this.setModel({ kind: 'ready' });
+    else if (state === 'given-up' || this.inbound.modelState.kind !== 'starting')
+      this.setModel({ kind: 'away', why });
   }
 
   private setModel(state: ModelState): void {

@@ -7,11 +7,13 @@ import { dirname } from 'node:path';
 import type { ModelReport } from '../admin/view.js';
 import type { Address, ModelProcessConfig } from '../config/model.js';
 import { RestartBackoff } from '../core/backoff.js';
+import { RestartLimit } from '../core/restart-limit.js';
 import type { Clock } from '../runtime/clock.js';
 import type { Random } from '../runtime/random.js';
 import type { Timers } from '../runtime/timers.js';
 import { HangWatch, type ModelWork } from './hang-watch.js';
 import { HealthProbe } from './health-probe.js';
+import { modelEnvironment } from './model-environment.js';
 import { OwnedProcess } from './owned-process.js';
 import { SupervisedProcess } from './supervised-process.js';
 
@@ -19,13 +21,15 @@ export interface ModelProcessDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly timers: Timers;
-  /** Environment the model's own is added to. */
+  /** Environment of the sidecar; what of it the model gets is said by model-environment.ts. */
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Descriptors for the model's standard output and error. */
   readonly stdout: number;
   readonly stderr: number;
   evidence(): ModelWork;
   onChange(report: ModelReport): void;
+  /** Called once, before the first start: names of variables that the model does not get. */
+  onWithheld(names: readonly string[]): void;
 }
 
 /** Not started yet. `address` is where the model must listen. */
@@ -40,8 +44,15 @@ export function modelProcess(
     { baseMs: config.restartBaseMs, maxMs: config.restartMaxMs },
     deps.random,
   );
+  const limit =
+    config.restartLimit === undefined
+      ? undefined
+      : new RestartLimit({ ...config.restartLimit, retryAfterMs: config.restartRetryAfterMs });
   const argv = config.command.map((part) => part.replaceAll('{socket}', addressText(address)));
-  const env = { ...deps.env, OUTRIDER_MODEL_LISTEN: addressText(address), ...config.env };
+  const { env, withheld } = modelEnvironment(deps.env, config, {
+    OUTRIDER_MODEL_LISTEN: addressText(address),
+  });
+  if (withheld.length > 0) deps.onWithheld(withheld);
   return new SupervisedProcess(config, {
     clock,
     timers,
@@ -52,6 +63,7 @@ export function modelProcess(
     },
     watch: (events) => new HangWatch({ clock, timers, probe, evidence: deps.evidence }, events),
     restartDelayMs: (readyForMs) => backoff.next(readyForMs),
+    ...(limit === undefined ? {} : { limit }),
     onChange: deps.onChange,
   });
 }

@@ -1,13 +1,14 @@
 /**
  * The life of a process that is owned: started, awaited, watched, killed when it hangs, started again.
  *
- *   starting → ready → (unresponsive) → backoff → starting … ; stopping → stopped from anywhere
+ *   starting → ready → (unresponsive) → backoff or given-up → starting … ; stopping → stopped from anywhere
  *
  * A sidecar owns its model this way, and `up` its sidecars. Here lies the order of events and nothing else: what
  * is started, how it is asked, what counts as a hang and how long to wait come in, and so do clock and timers.
  */
 
 import type { ModelReport } from '../admin/view.js';
+import type { GivenUp, RestartLimit } from '../core/restart-limit.js';
 import type { Clock } from '../runtime/clock.js';
 import type { Timer, Timers } from '../runtime/timers.js';
 import type { Health } from './health-probe.js';
@@ -52,6 +53,8 @@ export interface SupervisedDeps {
   watch(events: WatchEvents): Watch;
   /** Milliseconds until the next start of a process that had been ready for `readyForMs` (0: never). */
   restartDelayMs(readyForMs: number): number;
+  /** Absent: it is started again however often it dies. */
+  readonly limit?: RestartLimit;
   /** Called after every change of state. */
   onChange(report: ModelReport): void;
 }
@@ -71,7 +74,7 @@ type State =
       readonly watch: Watch;
     }
   | { readonly kind: 'unresponsive'; readonly process: RunningProcess; readonly readyForMs: number }
-  | { readonly kind: 'backoff'; readonly timer: Timer }
+  | { readonly kind: 'backoff' | 'given-up'; readonly timer: Timer }
   | { readonly kind: 'stopping'; readonly process: RunningProcess; readonly limit: Timer }
   | { readonly kind: 'stopped' };
 
@@ -104,7 +107,7 @@ export class SupervisedProcess {
   /** SIGTERM, and SIGKILL after the stop timeout. Resolves when the process is gone; safe to call twice. */
   stop(): Promise<void> {
     const stopped = new Promise<void>((resolve) => this.whenStopped.push(resolve));
-    if (this.state.kind === 'stopped' || this.state.kind === 'backoff') this.finishStop('stopped');
+    if (!('process' in this.state)) this.finishStop('stopped');
     else if (this.state.kind !== 'stopping') this.beginStop(this.state.process);
     return stopped;
   }
@@ -115,6 +118,7 @@ export class SupervisedProcess {
   }
 
   private launch(why: string): void {
+    this.deps.limit?.started(this.deps.clock.now());
     const process = this.deps.start((how) => this.exited(process, how));
     this.awaitReady(process, why);
   }
@@ -153,6 +157,7 @@ export class SupervisedProcess {
         if (this.state.kind === 'ready' && this.state.process === process) this.awaitReady(process, why);
       },
     });
+    this.deps.limit?.ready();
     this.enter({ kind: 'ready', process, sinceMs: this.deps.clock.now(), watch }, '');
   }
 
@@ -172,12 +177,16 @@ export class SupervisedProcess {
   }
 
   private backOff(why: string): void {
-    const delayMs = this.deps.restartDelayMs(this.readyForMs());
+    const readyForMs = this.readyForMs();
+    const givenUp = this.deps.limit?.died(readyForMs, this.deps.clock.now()) ?? null;
+    const delayMs = givenUp?.retryAfterMs ?? this.deps.restartDelayMs(readyForMs);
     const timer = this.deps.timers.after(delayMs, () => {
       this.restarts++;
       this.launch(`starting again: ${why}`);
     });
-    this.enter({ kind: 'backoff', timer }, `${why}; next start in ${(delayMs / 1000).toFixed(1)} s`);
+    const kind = givenUp === null ? 'backoff' : 'given-up';
+    const verdict = givenUp === null ? why : `${verdictOf(givenUp)}: ${why}`;
+    this.enter({ kind, timer }, `${verdict}; next start in ${secondsOf(delayMs)}`);
   }
 
   private readyForMs(): number {
@@ -205,10 +214,18 @@ export class SupervisedProcess {
       left.limit.cancel();
       left.poll?.cancel();
     } else if (left.kind === 'ready') left.watch.stop();
-    else if (left.kind === 'backoff') left.timer.cancel();
+    else if (left.kind === 'backoff' || left.kind === 'given-up') left.timer.cancel();
     else if (left.kind === 'stopping') left.limit.cancel();
     this.state = state;
     this.why = why;
     this.deps.onChange(this.report());
   }
+}
+
+function verdictOf({ starts, inMs }: GivenUp): string {
+  return `given up after ${starts} ${starts === 1 ? 'start' : 'starts'} in ${secondsOf(inMs)}`;
+}
+
+function secondsOf(ms: number): string {
+  return `${(ms / 1000).toFixed(1)} s`;
 }

@@ -231,8 +231,21 @@ const model = some({
     maxKeys: 4,
     noNullPrototype: true,
   }),
+  inherit: fc.array(fc.stringMatching(/^[A-Z_][A-Z0-9_]{0,8}\*?$/), { maxLength: 3 }),
   start_timeout: duration(10, HOUR_MS),
-  restart: baseAndMax(1, 600_000),
+  longest_run: duration(1_000, HOUR_MS),
+  restart: fc
+    .tuple(
+      some({
+        limit: some({
+          starts: fc.oneof(fc.constant('none'), count(1, 1_000)),
+          within: duration(1, HOUR_MS),
+        }),
+        retry_after: duration(10, HOUR_MS),
+      }),
+      baseAndMax(1, 600_000),
+    )
+    .map(([other, times]) => ({ ...other, ...times })),
   stop_timeout: duration(1, HOUR_MS),
 });
 

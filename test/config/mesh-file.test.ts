@@ -27,9 +27,13 @@ describe('a mesh file', () => {
         meta: {},
         process: {
           env: {},
+          inherit: [],
           startTimeoutMs: 60_000,
+          longestRunMs: 300_000,
           restartBaseMs: 100,
           restartMaxMs: 30_000,
+          restartLimit: { starts: 5, withinMs: 60_000 },
+          restartRetryAfterMs: 300_000,
           stopTimeoutMs: 10_000,
         },
       },
@@ -161,6 +165,16 @@ describe('a mesh file', () => {
       'a name of a variable that is none',
       services('{models: a, model: {env: {"A=B": x}}}'),
       /\["A=B"\]: found this as a name; expected an environment variable/,
+    ],
+    [
+      'a variable to inherit that is no name',
+      services('{models: a, model: {inherit: ["*"]}}'),
+      /model\.inherit\[0\]: found "\*"; expected the name of an environment variable/,
+    ],
+    [
+      'a limit of no starts at all',
+      services('{models: a, model: {restart: {limit: {starts: 0}}}}'),
+      /restart\.limit\.starts: found 0; expected a whole number from 1 to 1000, or none/,
     ],
     [
       'a command for our own server',

@@ -88,9 +88,13 @@ describe('a sidecar file', () => {
     assert.deepEqual(sidecarConfig(`${IDENTITY}\n${INBOUND}\nmodel: {}`).model, {
       command: [],
       env: {},
+      inherit: [],
       startTimeoutMs: 60_000,
+      longestRunMs: 300_000,
       restartBaseMs: 100,
       restartMaxMs: 30_000,
+      restartLimit: { starts: 5, withinMs: 60_000 },
+      restartRetryAfterMs: 300_000,
       stopTimeoutMs: 10_000,
     });
   });

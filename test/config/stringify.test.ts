@@ -85,9 +85,13 @@ function modelWith(env: Record<string, string>) {
   return {
     command: ['run', '--flag', '- x', 'a: b', '#'],
     env,
+    inherit: [],
     startTimeoutMs: 60_000,
+    longestRunMs: 300_000,
     restartBaseMs: 100,
     restartMaxMs: 30_000,
+    restartLimit: { starts: 5, withinMs: 60_000 },
+    restartRetryAfterMs: 300_000,
     stopTimeoutMs: 10_000,
   };
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { admin, OUTRIDER, type Outcome, outcomeOf, outrider, Scratch } from '../support/outrider.js';
@@ -119,6 +119,49 @@ describe('outrider sidecar', function () {
       return now.model.restarts > 0 && now;
     });
     assert.match(model.why, /command not found or not executable: \/no\/such\/model/);
+  });
+
+  it('gives up a model that exits at once, and takes it back with a slow retry once it is mended', async () => {
+    const mended = join(scratch.path, 'mended');
+    const starts = join(scratch.path, 'starts');
+    const restart = 'model: { restart: { base: 1ms, max: 10ms, retry_after: 1s } }';
+    const [program, ...args] = model();
+    const script = `echo start >> ${starts}; [ -e ${mended} ] || exit 3; exec "$0" "$@"`;
+    const address = await start(`${inbound()}\n${restart}\n`, ['/bin/sh', '-c', script, program!, ...args]);
+    const given = await until('it is given up', async () => {
+      const now = await report(address);
+      return now.model.state === 'given-up' && now.model;
+    });
+    assert.equal(given.restarts, 4);
+    assert.match(
+      given.why,
+      /^given up after 5 starts in \d\.\d s: exited with code 3; next start in 1\.0 s$/,
+    );
+    assert.match((await admin(address, '/ready')).body, /model: given up after 5 starts/);
+    await until('a slow retry came', async () => (await report(address)).model.restarts > 5);
+    const logged = stderr.split('\n').filter((line) => line.includes('"model given-up"'));
+    assert.ok(logged.length >= 1 && logged.every((line) => line.includes('"level":"error"')), stderr);
+    const before = readFileSync(starts, 'utf8').split('\n').length - 1;
+    assert.ok(before <= 9, `${before} starts`);
+    writeFileSync(mended, '');
+    await until('it is ready', async () => (await readyStatus(address)) === 200);
+  });
+
+  it('keeps its own environment from the model, but for what it is told to pass on', async () => {
+    const secrets = { CONSUL_HTTP_TOKEN: 'sesame', AWS_SECRET_ACCESS_KEY: 'sesame', HF_HOME: '/hf' };
+    const options = 'model: { inherit: ["HF_*"], env: { LEVEL: "3" } }';
+    const address = await start(`${inbound()}\n${options}\n`, model(), secrets);
+    await until('it is ready', async () => (await readyStatus(address)) === 200);
+    const { pid } = (await report(address)).model;
+    const environment = readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0');
+    assert.ok(environment.includes('HF_HOME=/hf') && environment.includes('LEVEL=3'), environment.join(' '));
+    assert.ok(environment.includes(`PATH=${process.env['PATH']}`));
+    assert.deepEqual(
+      environment.filter((each) => /sesame|^NODE_|^OUTRIDER_PARENT/.test(each)),
+      [],
+    );
+    assert.equal(stderr.split('"CONSUL_HTTP_TOKEN"').length, 2, 'the names are logged once');
+    assert.ok(!stderr.includes('sesame'));
   });
 
   it('takes over an endpoint list when the file changes, and on SIGHUP', async () => {

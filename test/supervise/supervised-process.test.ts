@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import type { ModelReport } from '../../sidecar/admin/view.js';
+import { RestartLimit } from '../../sidecar/core/restart-limit.js';
 import { SupervisedProcess, type WatchEvents } from '../../sidecar/supervise/supervised-process.js';
 import { ManualClock } from '../support/manual-clock.js';
 import { FakeProbe, FakeProcess, SERVING } from './fakes.js';
@@ -44,6 +45,7 @@ describe('supervised process', () => {
           readyTimes.push(readyForMs);
           return 200;
         },
+        limit: new RestartLimit({ starts: 5, withinMs: 60_000, retryAfterMs: 300_000 }),
         onChange: (report) => reports.push(report),
       },
     );
@@ -104,6 +106,53 @@ describe('supervised process', () => {
     processes[1]!.exit('exited with code 1');
     assert.equal(readyTimes[0], 0);
     assert.ok(readyTimes[1]! >= 70_000, String(readyTimes[1]));
+  });
+
+  it('gives up a process that only ever dies, says so, and tries again now and then', async () => {
+    for (let start = 0; start < 200 && state() !== 'given-up'; start++) {
+      if (start === 0) supervised.start();
+      processes.at(-1)!.exit('exited with code 3');
+      await time.settle(200);
+    }
+    assert.equal(processes.length, 5);
+    assert.equal(
+      supervised.report().why,
+      'given up after 5 starts in 0.8 s: exited with code 3; next start in 300.0 s',
+    );
+    await time.settle(299_000);
+    assert.equal(processes.length, 5);
+    await time.settle(1_000);
+    assert.equal(processes.length, 6);
+    processes.at(-1)!.exit('exited with code 3');
+    assert.equal(state(), 'given-up');
+    assert.match(supervised.report().why, /^given up after 6 starts in 30\d\.\d s: /);
+    await time.settle(300_000);
+    await becomeReady();
+    processes.at(-1)!.exit('killed by SIGKILL');
+    assert.equal(state(), 'backoff', 'a slow retry that became ready has the whole limit again');
+  });
+
+  it('does not give up a process that dies now and then with healthy runs between', async () => {
+    supervised.start();
+    for (let death = 0; death < 50; death++) {
+      await becomeReady();
+      await time.settle(60_000);
+      processes.at(-1)!.exit('killed by SIGSEGV');
+      assert.equal(state(), 'backoff');
+      await time.settle(200);
+    }
+  });
+
+  it('starts a process that was given up no more once it was told to stop', async () => {
+    supervised.start();
+    for (let start = 0; start < 5; start++) {
+      processes.at(-1)!.exit('exited with code 3');
+      await time.settle(200);
+    }
+    assert.equal(state(), 'given-up');
+    await supervised.stop();
+    assert.equal(state(), 'stopped');
+    assert.equal(time.pending(), 0);
   });
 
   it('kills a process that hangs, and starts another when it is gone', async () => {

@@ -127,6 +127,7 @@ function lifeOf(what: string, of: ModelReport | undefined): string | undefined {
     case 'unresponsive':
       return `${what}${pid} is killed: ${of.why}`;
     case 'backoff':
+    case 'given-up':
       return `${what} down: ${of.why}`;
     default:
       return undefined;

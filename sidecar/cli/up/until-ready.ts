@@ -57,7 +57,7 @@ export function untilReady(timers: Timers): ReadyWait {
 
 function isHopeless({ process, model }: SeatState): boolean {
   if (process.state === 'backoff') return true;
-  return model?.state === 'backoff' && model.restarts >= HOPELESS_RESTARTS;
+  return model?.state === 'given-up' || (model?.state === 'backoff' && model.restarts >= HOPELESS_RESTARTS);
 }
 
 function failedModel({ seat, model }: SeatState): string | undefined {

@@ -4,8 +4,8 @@
 import { z } from 'zod';
 import { writeDuration } from '../spelling/duration.js';
 import { type Loose, mapping, number } from './loose.js';
-import { block, option, type Report, withRules } from './option.js';
-import { duration, plainText } from './values.js';
+import { block, option, type Report, value, withRules } from './option.js';
+import { duration, plainText, wholeNumberOrNone } from './values.js';
 
 const ENV_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
 const ENV_ERROR = 'an environment variable: letters, digits and "_"';
@@ -16,6 +16,25 @@ export const command = z
   })
   .min(1, { error: 'a program' })
   .refine((words) => words[0] !== '', { error: 'the first word is empty; expected a program' });
+
+const INHERITED = /^[A-Za-z_][A-Za-z0-9_]*\*?$/;
+const INHERITED_ERROR =
+  'the name of an environment variable, or the beginning of names and "*", as in "AWS_*"';
+
+const restartLimit = block(
+  {
+    starts: option(wholeNumberOrNone({ min: 1, max: 1_000 }).prefault(5), {
+      meaning:
+        'A process that died after so many starts within `within`, without a minute of serving between them, is given up: it is critical in Consul, calls are answered by the fallback, and one start each `retry_after` tries again. `none`: never.',
+      why: 'A process that dies five times in a row dies of itself.',
+    }),
+    within: option(duration({ min: 1, max: 86_400_000 }).prefault('60s'), {
+      meaning: 'The time that these starts lie in.',
+      why: 'Longer than the waits between the first five starts together, and than the loading of a usual model.',
+    }),
+  },
+  'a block with starts and within',
+);
 
 const restart = block(
   {
@@ -28,8 +47,17 @@ const restart = block(
       meaning: 'The wait never exceeds this.',
       why: 'A process that cannot start should not burn a core trying.',
     }),
+    limit: option(restartLimit.prefault({}), {
+      meaning: 'When it is given up.',
+      why: 'The limits of Erlang/OTP supervisors and of systemd are of this size.',
+    }),
+    retry_after: option(duration({ min: 10, max: 86_400_000 }).prefault('5m'), {
+      meaning:
+        'One start that tries again, this long after it was given up and after each such start in vain.',
+      why: 'A model that was mended meanwhile comes back by itself.',
+    }),
   },
-  'a block with base and max',
+  'a block with base, max, limit and retry_after',
 );
 
 const common = {
@@ -40,13 +68,33 @@ const common = {
       })
       .prefault({}),
     {
-      meaning: "Environment variables for the process, beside the sidecar's own.",
+      meaning: 'Environment variables for the process.',
       why: 'Nothing is needed.',
+    },
+  ),
+  inherit: option(
+    z
+      .array(
+        value(z.string({ error: INHERITED_ERROR }).regex(INHERITED, { error: INHERITED_ERROR }), {
+          type: 'text',
+        }),
+        { error: 'a list of names of environment variables, as in [HF_HOME, "AWS_*"]' },
+      )
+      .prefault([]),
+    {
+      meaning:
+        'Environment variables of the sidecar that the process also gets: a name, or `NAME*` for all that begin so. Always passed on are PATH, HOME, TMPDIR, TZ, LANG, LANGUAGE, LC_*, LD_LIBRARY_PATH, VIRTUAL_ENV, PYTHON*, CUDA_*, NVIDIA_* and OMP_*; everything else is withheld, NODE_OPTIONS too. The names of what was withheld are logged once.',
+      why: 'Tokens and keys of the sidecar are no business of a model.',
     },
   ),
   start_timeout: option(duration({ min: 10, max: 3_600_000 }).prefault('60s'), {
     meaning: 'Longest time from its start until it is ready; then it is killed and started again.',
     why: 'Large models take half a minute to load.',
+  }),
+  longest_run: option(duration({ min: 1_000, max: 86_400_000 }).prefault('5m'), {
+    meaning:
+      'A process whose runs bring no result for this long is killed and started again, whatever deadlines the callers gave.',
+    why: 'Longer than any inference that is waited for; a caller without a deadline must not hold a hung model for ever.',
   }),
   restart: option(restart.prefault({}), {
     meaning: 'The wait before a restart.',
