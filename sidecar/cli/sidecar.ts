@@ -11,6 +11,7 @@ import { type Addresses, type Sidecar, startSidecar } from '../app.js';
 import type { Address, SidecarConfig } from '../config/model.js';
 import { writeAddress } from '../config/spelling/address.js';
 import { systemClock } from '../runtime/clock.js';
+import { descriptorLimit, firstReserved } from '../runtime/descriptors.js';
 import { keepHeapTop, lastToTheLimit } from '../runtime/heap.js';
 import { createLogger, type Logger } from '../runtime/logger.js';
 import { processMemory } from '../runtime/process-memory.js';
@@ -78,6 +79,7 @@ async function start(config: SidecarConfig, logger: Logger): Promise<Sidecar> {
     version: packageVersion(),
     env: process.env,
     readMemory: processMemory,
+    firstReservedDescriptor: firstReserved(descriptorLimit()),
   };
   try {
     return await startSidecar(config, deps);

@@ -43,6 +43,7 @@ export type LimitName =
   | 'handshake-timeout'
   | 'handshake-rate'
   | 'connections'
+  | 'descriptors'
   | 'stalled-frame';
 
 export const LIMIT_NAMES: readonly LimitName[] = [
@@ -54,6 +55,7 @@ export const LIMIT_NAMES: readonly LimitName[] = [
   'handshake-timeout',
   'handshake-rate',
   'connections',
+  'descriptors',
   'stalled-frame',
 ];
 

@@ -20,6 +20,8 @@ export interface Deps {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** What the process holds and may hold; absent: memory is not looked after. */
   readonly readMemory?: () => MemoryReading;
+  /** Accepted connections with this file descriptor or a higher one are refused; absent: none is. */
+  readonly firstReservedDescriptor?: number;
 }
 
 export interface Parts {
@@ -33,5 +35,8 @@ export function openListener(
   parts: Parts,
   options: Pick<ListenerOptions, 'address' | 'tls' | 'onStream'>,
 ): Listener {
-  return new Listener({ ...options, settings: parts.settings, limits: parts.limits }, parts.relay);
+  const { firstReservedDescriptor } = parts.deps;
+  const limits =
+    firstReservedDescriptor === undefined ? parts.limits : { ...parts.limits, firstReservedDescriptor };
+  return new Listener({ ...options, settings: parts.settings, limits }, parts.relay);
 }

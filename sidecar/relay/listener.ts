@@ -19,6 +19,8 @@ export interface ListenerLimits {
   readonly maxConnections: number;
   readonly handshakeTimeoutMs: number;
   readonly handshakesPerSecond: number;
+  /** Sockets with this descriptor or a higher one are refused: what is left is for connections of our own. Absent: none is. */
+  readonly firstReservedDescriptor?: number;
 }
 
 /** TLS of a listener. `server` keeps its context current; `admit` judges a peer after each handshake. */
@@ -44,6 +46,8 @@ export interface ListenerOptions {
 
 /** A frame or header block that has begun must be whole after this long. */
 const STALLED_FRAME_MS = 10_000;
+/** That descriptors run short is logged once in this time. */
+const SHORTAGE_GAP_MS = 60_000;
 /** First GOAWAY to second, when the peer does not answer a PING sooner. */
 const GOAWAY_GAP_MS = 250;
 
@@ -57,6 +61,7 @@ export class Listener implements LinkHost {
   /** Sockets of a TLS listener from accept to close: those that are still to say who they are, and those under links. */
   private readonly raw = new Set<net.Socket>();
   private isDraining = false;
+  private shortageToldMs = Number.NEGATIVE_INFINITY;
   private onEmpty: (() => void) | undefined;
 
   constructor(
@@ -166,6 +171,8 @@ export class Listener implements LinkHost {
   private onSocket(socket: net.Socket): void {
     socket.on('error', ignore);
     if (this.isDraining) return void socket.destroy();
+    if (descriptorOf(socket) >= (this.options.limits.firstReservedDescriptor ?? Number.POSITIVE_INFINITY))
+      return this.refuseForShortage(socket);
     const open = this.secure === undefined ? this.links.size : this.raw.size;
     if (open >= this.options.limits.maxConnections) {
       this.relay.tally.limit('connections');
@@ -180,6 +187,19 @@ export class Listener implements LinkHost {
     socket.once('close', () => this.raw.delete(socket));
     if (this.options.tls?.alsoPlaintext) this.sniff(socket);
     else this.secure.emit('connection', socket);
+  }
+
+  /** Those inside keep what they have, and so do our own connections. */
+  private refuseForShortage(socket: net.Socket): void {
+    socket.destroy();
+    this.relay.tally.limit('descriptors');
+    const now = this.relay.clock.now();
+    if (now < this.shortageToldMs + SHORTAGE_GAP_MS) return;
+    this.shortageToldMs = now;
+    this.relay.logger.warn(
+      { reserved: this.options.limits.firstReservedDescriptor },
+      'nearly out of file descriptors: new connections are refused (raise the limit: ulimit -n, LimitNOFILE=)',
+    );
   }
 
   /** Migration mode: the first octet tells a TLS handshake (22) from an HTTP/2 preface. */
@@ -314,6 +334,12 @@ class Impatience extends WheelEntry {
     this.relay.tally.limit('handshake-timeout');
     this.socket.destroy();
   }
+}
+
+/** −1 where the system has none. */
+function descriptorOf(socket: net.Socket): number {
+  const { _handle } = socket as unknown as { readonly _handle: { readonly fd?: number } | null };
+  return _handle?.fd ?? -1;
 }
 
 function ignore(): void {}

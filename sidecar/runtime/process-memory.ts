@@ -17,7 +17,19 @@ export interface ProcessMemory {
   readonly limitBytes: number;
 }
 
+let known: ProcessMemory = { usedBytes: 0, limitBytes: 0 };
+
+/** The last reading that could be made: it opens files, for which there may be no descriptor. Never throws. */
 export function processMemory(): ProcessMemory {
+  try {
+    known = readProcessMemory();
+  } catch {
+    // What was known is nearer to the truth than nothing.
+  }
+  return known;
+}
+
+function readProcessMemory(): ProcessMemory {
   const total = totalmem();
   // 0 or beyond any memory there is: no limit of a control group.
   const constrained = process.constrainedMemory();

@@ -21,7 +21,7 @@ export interface ProcessStat {
 export async function processStats(): Promise<ProcessStat[]> {
   const lagMs = await turnDelayMs();
   const cpu = process.cpuUsage();
-  const memory = process.memoryUsage();
+  const memory = memoryUsage();
   const loop = performance.eventLoopUtilization();
   return [
     counter('process_cpu_seconds_total', 'User and system CPU time.', (cpu.user + cpu.system) / 1e6),
@@ -46,6 +46,22 @@ export async function processStats(): Promise<ProcessStat[]> {
     ),
     ...openDescriptors(),
   ];
+}
+
+let memoryKnown: Pick<NodeJS.MemoryUsage, 'rss' | 'heapUsed' | 'external'> = {
+  rss: 0,
+  heapUsed: 0,
+  external: 0,
+};
+
+/** The last that could be read: it takes a descriptor. */
+function memoryUsage(): typeof memoryKnown {
+  try {
+    memoryKnown = process.memoryUsage();
+  } catch {
+    // As it was.
+  }
+  return memoryKnown;
 }
 
 function turnDelayMs(): Promise<number> {

@@ -32,6 +32,8 @@ const LEAST_CANARY_CALLS = 10;
 
 export interface ArenaOptions {
   readonly limits?: Readonly<Record<string, unknown>>;
+  /** Files that the sidecar may have open. */
+  readonly descriptors?: number;
 }
 
 export class Arena {
@@ -66,7 +68,7 @@ export class Arena {
           upstreams: { upstream: { listen: '127.0.0.1:0', tls: 'plaintext', endpoints: [upstream] } },
         },
       };
-      const sidecar = await bench.start('target', file);
+      const sidecar = await bench.start('target', file, {}, options.descriptors);
       const control = await bench.start('control', file);
       return new Arena(bench, worker, sidecar, control, await bench.material('attacker'));
     } catch (error) {
@@ -95,6 +97,11 @@ export class Arena {
     const peers = this.#attackers.splice(0);
     for (const peer of peers) peer.close();
     await Promise.all(peers.map((peer) => peer.closed));
+  }
+
+  /** The upstream hangs up on everybody; calls in flight are lost. */
+  async dropUpstream(): Promise<void> {
+    await this.#ask({ kind: 'drop' });
   }
 
   stats(): Promise<UpstreamStats> {

@@ -60,6 +60,7 @@ export type Request =
   | { readonly kind: 'start canaries'; readonly targets: readonly CanaryTarget[]; readonly everyMs: number }
   /** Not before each has made so many calls, or some seconds have passed. */
   | { readonly kind: 'stop canaries'; readonly leastCalls: number }
+  | { readonly kind: 'drop' }
   | { readonly kind: 'reset stats' }
   | { readonly kind: 'stats' };
 export type Reply = Address | readonly CanaryReport[] | UpstreamStats | null;
@@ -67,6 +68,7 @@ export type Reply = Address | readonly CanaryReport[] | UpstreamStats | null;
 async function startUpstream(): Promise<{
   address: Address;
   stats(): UpstreamStats;
+  drop(): void;
   reset(): void;
 }> {
   let calls = 0;
@@ -110,6 +112,9 @@ async function startUpstream(): Promise<{
   return {
     address: server.address,
     stats: () => ({ calls, resets, open: open.size, mostOpen, bytes }),
+    drop: () => {
+      for (const peer of server.peers) peer.close();
+    },
     reset: () => {
       calls = 0;
       resets = 0;
@@ -227,6 +232,9 @@ async function main(port: MessagePort): Promise<void> {
         canaries = [];
         return reports;
       }
+      case 'drop':
+        upstream.drop();
+        return null;
       case 'reset stats':
         upstream.reset();
         return null;

@@ -165,18 +165,24 @@ export class SidecarBench {
     return { cert: leaf.certChainPem, key: leaf.keyPem, ca: leaf.rootsPem, alpn };
   }
 
-  /** Starts one sidecar from a file and waits until it listens. An admin listener is added. `env`: beside our own. */
+  /**
+   * Starts one sidecar from a file and waits until it listens. An admin listener is added. `env`: beside our own;
+   * `descriptors`: as many files as it may have open.
+   */
   async start(
     name: string,
     file: SidecarFile,
     env: Readonly<Record<string, string>> = {},
+    descriptors = 0,
   ): Promise<SidecarProcess> {
     const where = path.join(this.directory, `${name}.yaml`);
     await writeFile(
       where,
       JSON.stringify({ admin: '127.0.0.1:0', log: { level: 'warn' }, drain_timeout: '500ms', ...file }),
     );
-    const child = spawn(process.execPath, [MAIN, 'sidecar', '-c', where], {
+    const command = [process.execPath, MAIN, 'sidecar', '-c', where];
+    if (descriptors > 0) command.unshift('sh', '-c', `ulimit -n ${descriptors}; exec "$@"`, 'sh');
+    const child = spawn(command[0]!, command.slice(1), {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, ...env },
     });
