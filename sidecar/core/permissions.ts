@@ -3,10 +3,11 @@
  * `service-intentions`. The first permission that matches a call decides it; the default decides what none matches. The
  * path of a gRPC call is `/package.Service/Method`, its method always POST.
  *
- * Where Consul's own proxies leave room, the narrower reading holds: an allow matches only what certainly does, a deny
- * also what cannot be told. That is so for expressions we do not take (`re2.ts`), for a header that comes several times
- * (an allow must hold for each value and for all of them joined by commas, a deny for any), and for a header that is
- * absent where the match is inverted.
+ * Headers are compared as Envoy's `config.route.v3.HeaderMatcher` documents it (decision 43 has the table), and where
+ * that would let a caller walk around a rule, the narrower reading holds: an allow matches only what certainly does, a
+ * deny also what cannot be told. That is so for expressions we do not take (`re2.ts`), for a header that comes several
+ * times (an allow must hold for each value and, as in Envoy before 1.40, for all of them joined by commas; a deny for
+ * any), and for an inverted deny of a header that is absent, which in Envoy does not match.
  */
 import { compileRe2 } from './re2.js';
 
@@ -34,6 +35,7 @@ export interface HeaderMatch {
   /** What is compared with; RE2 for `regex`, which must match the whole value. Of no account for `present`. */
   readonly value: string;
   readonly invert: boolean;
+  /** Without effect on `regex`: Envoy refuses the two together. */
   readonly ignoreCase: boolean;
 }
 
@@ -135,7 +137,7 @@ class HeaderRule {
 }
 
 function valueTest({ kind, value, ignoreCase }: HeaderMatch): (value: string) => Told {
-  if (kind === 'regex') return regexTest(ignoreCase ? `(?i)${value}` : value);
+  if (kind === 'regex') return regexTest(value);
   const fold = (text: string): string => (ignoreCase ? text.toLowerCase() : text);
   const want = fold(value);
   switch (kind) {
@@ -160,6 +162,12 @@ export function notHonoured(permissions: readonly Permission[]): string[] {
       const instead = permission.action === 'deny' ? 'denies whatever else it matches' : 'allows nothing';
       found.push(`permission ${i + 1}: ${what}; it ${instead}`);
     };
+    if (permission.action === 'deny')
+      for (const { name, kind, invert } of permission.headers ?? [])
+        if (invert && kind !== 'present')
+          found.push(
+            `permission ${i + 1}: it also denies calls without the header ${JSON.stringify(name)}, which Envoy lets pass`,
+          );
     if (permission.isForeign) say('asks for what is not known here');
     const patterns = [
       ['PathRegex', permission.pathRegex],

@@ -42,7 +42,7 @@ export function compileRe2(pattern: string): Re2 | { readonly fault: string } {
   }
 }
 
-/** An expression that whole texts must match. A text too long to judge does not. */
+/** An expression that whole texts must match. */
 export class Re2Pattern {
   /** Not seen by comparisons: patterns of one source are equal. */
   readonly #re2: Re2;
@@ -60,8 +60,9 @@ export class Re2Pattern {
     return 'fault' in compiled ? compiled : new Re2Pattern(source, compiled);
   }
 
-  test(text: string): boolean {
-    return this.#re2.matches(text) === true;
+  /** Undefined: the text is too long to judge. */
+  test(text: string): boolean | undefined {
+    return this.#re2.matches(text);
   }
 }
 

@@ -1,24 +1,27 @@
 /**
  * Where a call goes before an endpoint is picked: the first route that matches, then one of its clusters by weight.
- * Semantics of Consul's service-router and service-splitter.
+ * Semantics of Consul's service-router and service-splitter, and of Envoy's `config.route.v3.HeaderMatcher`, to which
+ * Consul translates them; the table is in decision 43.
  */
 
 /** What a text is compared with; must take time in proportion to the text, which callers choose. */
 export interface Pattern {
   /** As it was written. */
   readonly source: string;
-  test(text: string): boolean;
+  /** Undefined: the text is too long to judge. */
+  test(text: string): boolean | undefined;
 }
 
+/** Holds when one of the values does (Envoy 1.40; before, all of them were one text, joined by commas). */
 export interface HeaderMatch {
   readonly name: string;
-  /** Exactly one of them; `present` alone asks for any value. */
+  /** Exactly one of the five; `present` asks for any value, an empty one included. */
   readonly present?: true;
   readonly exact?: string;
   readonly prefix?: string;
   readonly suffix?: string;
   readonly regex?: Pattern;
-  /** The opposite of what the rest says. */
+  /** No value as the rest says. Of an absent header only `present` inverted holds. */
   readonly invert: boolean;
 }
 
@@ -27,6 +30,8 @@ export interface TrafficMatch {
   readonly exact?: string;
   readonly prefix?: string;
   readonly regex?: Pattern;
+  /** `exact` and `prefix` take letters of either case; `regex` does not look at it. */
+  readonly ignoreCase?: true;
   /** All of them. */
   readonly headers: readonly HeaderMatch[];
 }
@@ -43,8 +48,8 @@ export interface TrafficRoute {
   readonly rewrite?: string;
 }
 
-/** The value of a metadata key of the call; undefined when it has none. */
-export type Lookup = (name: string) => string | undefined;
+/** The values of a header of the call; empty when it has none. */
+export type Lookup = (name: string) => readonly string[];
 
 /** The route of a call: the first that matches; undefined when none does. */
 export function matchRoute(
@@ -58,22 +63,33 @@ export function matchRoute(
 }
 
 function matches(match: TrafficMatch, path: string, lookup: Lookup): boolean {
-  if (match.exact !== undefined && path !== match.exact) return false;
-  if (match.prefix !== undefined && !path.startsWith(match.prefix)) return false;
-  if (match.regex !== undefined && !match.regex.test(path)) return false;
-  for (const header of match.headers)
-    if (headerMatches(header, lookup(header.name)) === header.invert) return false;
+  if (!pathMatches(match, path)) return false;
+  for (const header of match.headers) if (!headerMatches(header, lookup(header.name))) return false;
   return true;
 }
 
-/** A header that is not there matches nothing, so its opposite matches (as in Envoy). */
-function headerMatches(match: HeaderMatch, value: string | undefined): boolean {
-  if (value === undefined) return false;
+function pathMatches({ exact, prefix, regex, ignoreCase }: TrafficMatch, path: string): boolean {
+  if (exact !== undefined) return ignoreCase ? path.toLowerCase() === exact.toLowerCase() : path === exact;
+  if (prefix !== undefined)
+    return ignoreCase ? path.toLowerCase().startsWith(prefix.toLowerCase()) : path.startsWith(prefix);
+  return regex === undefined || regex.test(path) === true;
+}
+
+function headerMatches(match: HeaderMatch, values: readonly string[]): boolean {
+  if (match.present) return values.length > 0 !== match.invert;
+  if (values.length === 0) return false;
+  for (const value of values) {
+    const found = valueMatches(match, value);
+    if (found !== false) return found === true && !match.invert;
+  }
+  return match.invert;
+}
+
+function valueMatches(match: HeaderMatch, value: string): boolean | undefined {
   if (match.exact !== undefined) return value === match.exact;
   if (match.prefix !== undefined) return value.startsWith(match.prefix);
   if (match.suffix !== undefined) return value.endsWith(match.suffix);
-  if (match.regex !== undefined) return match.regex.test(value);
-  return true;
+  return match.regex?.test(value);
 }
 
 /** One of the route's clusters, by chance in proportion to weight. */

@@ -11,6 +11,7 @@ import { Reasons, reasonMessage } from '../core/reason.js';
 import { keyOf } from '../core/ring-hash.js';
 import { rewritePath } from '../core/traffic.js';
 import { factsOf } from '../http2/facts.js';
+import { headerValues } from '../relay/call-facts.js';
 import { metadataValue } from '../relay/forward.js';
 import type { Relay } from '../relay/relay.js';
 import { PathFields } from '../relay/rewrite-path.js';
@@ -70,8 +71,7 @@ export class Direction {
   /** Rules say where the call goes. */
   private follow(call: OutboundCall, match: Match, path: string): boolean {
     const { original } = call;
-    const lookup = (name: string) => metadataValue(original, name);
-    const rule = this.clusters.match(path, lookup);
+    const rule = this.clusters.match(path, (name) => headerValues(original, name));
     if (rule === undefined) return this.answerUnknownRoute(call, path);
     const upstream = this.clusters.draw(rule, this.relay.random);
     if (upstream === undefined) return this.answerNoEndpoint(call);
@@ -81,7 +81,7 @@ export class Direction {
     call.upstream = upstream;
     call.match = this.routes.complete(match, rule);
     const hashKey = this.clusters.hashKeyOf(upstream);
-    const value = hashKey === undefined ? undefined : lookup(hashKey);
+    const value = hashKey === undefined ? undefined : metadataValue(original, hashKey);
     const key = value === undefined ? NO_KEY : keyOf(value);
     call.directed = { version: this.clusters.version, key, original };
     if (upstream.inFlight < upstream.maxInFlight) return true;

@@ -1,25 +1,31 @@
-/** What permissions may look at in the header list of a call. Made only for callers whose rights depend on the call. */
+/** What permissions and traffic rules may look at in the header list of a call. Made only where there are any. */
 
 import type { CallFacts } from '../core/permissions.js';
 import { factsOf } from '../http2/facts.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 
 export function callFacts(block: HeaderBlock): CallFacts {
-  const { method, path, authority, hasAuthority } = factsOf(block);
+  const { method, path } = factsOf(block);
   return {
     method,
     path,
-    headers: (name) => {
-      if (name === ':path') return [path];
-      if (name === ':method') return [method];
-      // Ours alone, and taken out before the model sees them: a caller's own prove nothing.
-      if (name.startsWith('outrider-')) return [];
-      const own = hasAuthority ? [authority] : [];
-      if (name === ':authority') return own;
-      // Envoy knows the authority by both names.
-      return name === 'host' ? [...own, ...valuesOf(block, name)] : valuesOf(block, name);
-    },
+    // Ours alone, and taken out before the model sees them: a caller's own prove nothing.
+    headers: (name) => (name.startsWith('outrider-') ? [] : headerValues(block, name)),
   };
+}
+
+/** Every value of a header: those that may be indexed in their order, then those that may not. */
+export function headerValues(block: HeaderBlock, name: string): string[] {
+  const { method, path, authority, hasAuthority } = factsOf(block);
+  if (name === ':path') return [path];
+  if (name === ':method') return [method];
+  const own = hasAuthority ? [authority] : [];
+  if (name === ':authority') return own;
+  const values = valuesOf(block, name);
+  // Envoy knows the authority by both names.
+  if (name === 'host') return [...own, ...values];
+  // The pieces of a cookie are one value (RFC 9113 section 8.2.3).
+  return name === 'cookie' && values.length > 1 ? [values.join('; ')] : values;
 }
 
 function valuesOf(block: HeaderBlock, name: string): string[] {

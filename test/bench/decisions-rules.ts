@@ -54,7 +54,7 @@ function ruling(): DecisionCost[] {
     { match: { prefix: '/', headers: [canary] }, split: [to('b', 1)] },
     { split: [to('a', 90), to('b', 10)] },
   ];
-  const lookup = (): string => 'user-12345';
+  const lookup = (): readonly string[] => ['user-12345'];
   const permissions = new PermissionList(
     [
       { action: 'deny', pathPrefix: '/admin.' },

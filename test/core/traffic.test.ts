@@ -22,19 +22,19 @@ function header(over: Partial<HeaderMatch>): TrafficMatch {
 
 describe('Traffic rules', () => {
   const matches = (match: TrafficMatch, metadata: Record<string, string> = {}, path = PATH): boolean =>
-    matchRoute([to('a', match)], path, (name) => metadata[name]) !== undefined;
+    matchRoute([to('a', match)], path, (name) => [metadata[name] ?? []].flat()) !== undefined;
 
   it('take the first route that matches, and none when none does', () => {
     const routes = [to('exact', { exact: PATH, headers: [] }), to('all'), to('never')];
-    const find = (path: string) => matchRoute(routes, path, () => undefined)?.split[0]?.cluster;
+    const find = (path: string) => matchRoute(routes, path, () => [])?.split[0]?.cluster;
     assert.equal(find(PATH), 'exact');
     assert.equal(find('/a.B/C'), 'all');
     assert.equal(
-      matchRoute([], PATH, () => undefined),
+      matchRoute([], PATH, () => []),
       undefined,
     );
     assert.equal(
-      matchRoute(routes.slice(0, 1), '/a.B/C', () => undefined),
+      matchRoute(routes.slice(0, 1), '/a.B/C', () => []),
       undefined,
     );
   });
@@ -45,6 +45,9 @@ describe('Traffic rules', () => {
     assert.ok(matches({ regex: /^(?:.*Infer)$/, headers: [] }));
     assert.ok(!matches({ regex: /^(?:.*infer)$/, headers: [] }));
     assert.ok(!matches({ exact: '/inference.GRPCInferenceService/', headers: [] }));
+    assert.ok(matches({ exact: PATH.toUpperCase(), ignoreCase: true, headers: [] }));
+    assert.ok(!matches({ exact: PATH.toUpperCase(), headers: [] }));
+    assert.ok(matches({ prefix: '/INFERENCE.', ignoreCase: true, headers: [] }));
   });
 
   for (const [what, match, yes, no] of [
@@ -60,7 +63,7 @@ describe('Traffic rules', () => {
       const inverted = header({ ...match, invert: true });
       assert.ok(!matches(inverted, { 'x-kind': yes }));
       assert.ok(matches(inverted, { 'x-kind': no }));
-      assert.ok(matches(inverted), 'what is not there does not match, so the opposite does');
+      assert.ok(!matches(inverted), 'what is not there has no value, not another one');
     });
   }
 
@@ -114,6 +117,10 @@ describe('Traffic rules', () => {
     const route = (match: TrafficMatch, rewrite: string): TrafficRoute => ({ ...to('a', match), rewrite });
     assert.equal(rewritePath(route({ prefix: '/a.B/', headers: [] }, '/c.D/'), '/a.B/M'), '/c.D/M');
     assert.equal(rewritePath(route({ exact: '/a.B/M', headers: [] }, '/c.D/N'), '/a.B/M'), '/c.D/N');
+    assert.equal(
+      rewritePath(route({ prefix: '/A.b/', ignoreCase: true, headers: [] }, '/c.D/'), '/a.B/M'),
+      '/c.D/M',
+    );
     assert.equal(rewritePath(to('a', { prefix: '/a.B/', headers: [] }), '/a.B/M'), '/a.B/M');
   });
 });

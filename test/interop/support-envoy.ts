@@ -20,6 +20,9 @@ const MAX_STREAMS = 256;
 
 type Json = { readonly [key: string]: unknown };
 
+/** Where its files are, and what ends it. */
+export type EnvoyHome = Pick<ConnectMesh, 'file' | 'own'>;
+
 export class Envoy {
   private constructor(
     private readonly program: Program,
@@ -29,7 +32,7 @@ export class Envoy {
   ) {}
 
   /** Starts one and waits until it listens. `binary`: from toolOrSkip. */
-  static async start(mesh: ConnectMesh, binary: string, name: string, resources: Json): Promise<Envoy> {
+  static async start(mesh: EnvoyHome, binary: string, name: string, resources: Json): Promise<Envoy> {
     const adminFile = await mesh.file(`${name}.admin`, '');
     const bootstrap = {
       node: { id: name, cluster: name },
@@ -107,6 +110,21 @@ export interface ServerOptions {
   readonly callsPerConnection?: number;
 }
 
+/** Answers 200 to the paths `/0`, `/1`, … whose headers match, by a direct response; else 404. HTTP/1.1, plaintext. */
+export function matcherResources(matchers: readonly Json[]): Json {
+  const routes = matchers.map((matcher, row) => ({
+    match: { path: `/${row}`, headers: [matcher] },
+    direct_response: { status: 200 },
+  }));
+  const manager = typed('extensions.filters.network.http_connection_manager.v3.HttpConnectionManager', {
+    stat_prefix: 'in',
+    route_config: { name: 'rows', virtual_hosts: [{ name: 'rows', domains: ['*'], routes }] },
+    http_filters: [ROUTER],
+  });
+  const filter = { name: 'envoy.filters.network.http_connection_manager', typed_config: manager };
+  return { listeners: [listener([{ filters: [filter] }])] };
+}
+
 /** Beside a service: mutual TLS in, plaintext out. */
 export function serverResources(layer: Layer, mesh: ConnectMesh, leaf: Leaf, options: ServerOptions): Json {
   const { allowed, local, names, callsPerConnection } = options;
@@ -134,6 +152,11 @@ const typed = (type: string, fields: Json = {}): Json => ({
   ...fields,
 });
 
+const ROUTER: Json = {
+  name: 'envoy.filters.http.router',
+  typed_config: typed('extensions.filters.http.router.v3.Router'),
+};
+
 function socketAddress(address: Address): Json {
   return { socket_address: { address: '127.0.0.1', port_value: portOf(address) } };
 }
@@ -151,10 +174,6 @@ function filterChain(layer: Layer, to: string, guards: readonly Json[], callsPer
     });
     return { filters: [...guards, { name: 'envoy.filters.network.tcp_proxy', typed_config: proxy }] };
   }
-  const router = {
-    name: 'envoy.filters.http.router',
-    typed_config: typed('extensions.filters.http.router.v3.Router'),
-  };
   // Only what was never processed: a connection that is refused, and a call that came after GOAWAY.
   const elsewhere = {
     name: 'envoy.retry_host_predicates.previous_hosts',
@@ -173,7 +192,7 @@ function filterChain(layer: Layer, to: string, guards: readonly Json[], callsPer
     ...(callsPerConnection === undefined
       ? {}
       : { common_http_protocol_options: { max_requests_per_connection: callsPerConnection } }),
-    http_filters: [...guards, router],
+    http_filters: [...guards, ROUTER],
     route_config: { name: 'all', virtual_hosts: [{ name: 'all', domains: ['*'], routes: [route] }] },
   });
   return { filters: [{ name: 'envoy.filters.network.http_connection_manager', typed_config: manager }] };

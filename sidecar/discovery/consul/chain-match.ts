@@ -2,14 +2,14 @@
 
 import { Re2Pattern } from '../../core/re2.js';
 import type { HeaderMatch, Pattern, TrafficMatch } from '../../core/traffic.js';
-import { type Json, listIn, objectIn, quote, textIn } from './json-fields.js';
+import { isSaid, type Json, listIn, objectIn, quote, textIn } from './json-fields.js';
 
 /** `never`: no call of gRPC can match, for this reason. */
 export type Matched =
   | { readonly kind: 'some'; readonly match: TrafficMatch | undefined }
   | { readonly kind: 'never'; readonly why: string };
 
-type Path = Pick<TrafficMatch, 'exact' | 'prefix' | 'regex'>;
+type Path = Pick<TrafficMatch, 'exact' | 'prefix' | 'regex' | 'ignoreCase'>;
 
 class Unreadable extends Error {}
 
@@ -40,12 +40,13 @@ function pathOf(http: Json): Path {
   const exact = textIn(http, 'PathExact');
   const prefix = textIn(http, 'PathPrefix');
   const regex = textIn(http, 'PathRegex');
-  const flags = http['CaseInsensitive'] === true ? 'i' : '';
+  const ignoreCase = http['CaseInsensitive'] === true ? ({ ignoreCase: true } as const) : {};
   if (regex !== '') return { regex: regexOf(regex, 'Match.HTTP.PathRegex') };
-  if (exact !== '') return flags === '' ? { exact } : { regex: new RegExp(`^${escaped(exact)}$`, flags) };
-  if (prefix === '' || prefix === '/') return {};
-  return flags === '' ? { prefix } : { regex: new RegExp(`^${escaped(prefix)}`, flags) };
+  if (exact !== '') return { exact, ...ignoreCase };
+  return prefix === '' || prefix === '/' ? {} : { prefix, ...ignoreCase };
 }
+
+const HEADER_FIELDS = ['Name', 'Present', 'Exact', 'Prefix', 'Suffix', 'Regex', 'Invert'];
 
 function headerOf(header: unknown): HeaderMatch {
   const name = textIn(header, 'Name').toLowerCase();
@@ -55,10 +56,15 @@ function headerOf(header: unknown): HeaderMatch {
   const suffix = textIn(header, 'Suffix');
   const regex = textIn(header, 'Regex');
   if (name === '') throw new Unreadable('Match.HTTP.Header is without a Name');
+  const where = `Match.HTTP.Header ${quote(name)}`;
+  for (const [field, said] of Object.entries(header as Json))
+    if (isSaid(said) && !HEADER_FIELDS.includes(field))
+      throw new Unreadable(`${where} asks for ${field}, which is not known here`);
   if (exact !== '') return { name, exact, invert };
   if (prefix !== '') return { name, prefix, invert };
   if (suffix !== '') return { name, suffix, invert };
-  if (regex !== '') return { name, regex: regexOf(regex, `Match.HTTP.Header ${quote(name)}`), invert };
+  if (regex !== '') return { name, regex: regexOf(regex, where), invert };
+  if ((header as Json)['Present'] !== true) throw new Unreadable(`${where} says nothing of its value`);
   return { name, present: true, invert };
 }
 
@@ -67,8 +73,4 @@ function regexOf(source: string, where: string): Pattern {
   const pattern = Re2Pattern.of(source);
   if ('fault' in pattern) throw new Unreadable(`${where} ${quote(source)} has ${pattern.fault}`);
   return pattern;
-}
-
-function escaped(text: string): string {
-  return text.replaceAll(/[\\^$.*+?()[\]{}|]/g, '\\$&');
 }

@@ -120,8 +120,8 @@ describe('A discovery chain', () => {
           ],
         },
       },
-      { ...MAIN, match: { regex: /^\/a\.B\/C$/i, headers: [] } },
-      { ...MAIN, match: { regex: /^\/a\.B/i, headers: [] } },
+      { ...MAIN, match: { exact: '/a.B/C', ignoreCase: true, headers: [] } },
+      { ...MAIN, match: { prefix: '/a.B', ignoreCase: true, headers: [] } },
       MAIN,
     ]);
     assert.deepEqual(plan.notHonoured, []);

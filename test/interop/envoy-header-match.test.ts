@@ -1,0 +1,76 @@
+/** The table that our matching of headers is tested by, asked of Envoy itself, configured as Consul configures it. */
+
+import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import http from 'node:http';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { CALLS, type ConsulHeader, PERMISSION_ROWS, ROWS } from '../core/header-table.js';
+import { toolOrSkip } from '../support/tools.js';
+import { Envoy, matcherResources } from './support-envoy.js';
+import { type Program, portOf } from './support-programs.js';
+
+const ALL = [...ROWS, ...PERMISSION_ROWS];
+
+/** Envoy's `config.route.v3.HeaderMatcher`, as Consul's proxies are told it. */
+function matcherOf(header: Omit<ConsulHeader, 'Name'>): Readonly<Record<string, unknown>> {
+  const { Exact, Prefix, Suffix, Contains, Regex, Invert = false, IgnoreCase = false } = header;
+  const common = { name: 'X-Kind', invert_match: Invert };
+  if (header.Present) return { ...common, present_match: true };
+  const kinds = { exact: Exact, prefix: Prefix, suffix: Suffix, contains: Contains };
+  const [kind] = Object.entries(kinds).filter(([, value]) => value !== undefined);
+  const pattern = kind === undefined ? { safe_regex: { regex: Regex } } : Object.fromEntries([kind]);
+  return { ...common, string_match: { ...pattern, ignore_case: IgnoreCase } };
+}
+
+describe("interop, Envoy's own matching of headers", () => {
+  const programs: Program[] = [];
+  let folder: string;
+  let envoy: Envoy;
+
+  before(async function () {
+    const binary = await toolOrSkip(this, 'envoy');
+    folder = await mkdtemp(path.join(tmpdir(), 'outrider-envoy-'));
+    const home = {
+      async file(name: string, text: string): Promise<string> {
+        const file = path.join(folder, name);
+        await writeFile(file, text);
+        return file;
+      },
+      own(program: Program): Program {
+        programs.push(program);
+        return program;
+      },
+    };
+    const resources = matcherResources(ALL.map(([, header]) => matcherOf(header)));
+    envoy = await Envoy.start(home, binary, 'envoy-matchers', resources);
+  });
+  after(async () => {
+    for (const program of programs) await program.stop();
+    if (folder !== undefined) await rm(folder, { recursive: true });
+  });
+
+  const matches = (row: number, values: readonly string[]): Promise<boolean> =>
+    new Promise((resolve, reject) => {
+      const request = http.get(
+        {
+          port: portOf(envoy.address),
+          host: '127.0.0.1',
+          path: `/${row}`,
+          headers: { 'x-kind': [...values] },
+        },
+        (response) => {
+          response.resume();
+          response.once('end', () => resolve(response.statusCode === 200));
+        },
+      );
+      request.once('error', reject);
+    });
+
+  ALL.forEach(([rule, header, expected], row) => {
+    it(`${rule}: ${JSON.stringify(header)}`, async () => {
+      const found = await Promise.all(CALLS.map(([, values]) => matches(row, values)));
+      assert.equal(found.map((each) => (each ? 'y' : '-')).join(''), expected);
+    });
+  });
+});
