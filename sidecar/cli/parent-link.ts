@@ -1,11 +1,12 @@
 /**
- * How a sidecar that `up` has started speaks with it: one JSON object per line on standard output, and the end of
- * standard input as the news that `up` is gone.
+ * How a sidecar that `up` has started speaks with it, in JSON objects, one per line: what it has to tell on standard
+ * output, what it is told on standard input. The end of standard input is the news that `up` is gone.
  *
  * A parent that is stopped (Ctrl-Z) reads nothing; the sidecar then drops news rather than wait for it.
  */
 
 import type { ModelReport } from '../admin/view.js';
+import type { IdentityFeed, IdentityParts } from '../identity/source.js';
 
 export type SidecarEvent =
   | { readonly event: 'listening'; readonly addresses: unknown }
@@ -16,16 +17,49 @@ export type SidecarEvent =
   | { readonly event: 'reload-refused'; readonly problem: string }
   | { readonly event: 'draining' };
 
+/** What `up` tells a sidecar. */
+export type ParentMessage = { readonly tell: 'identity'; readonly parts: IdentityParts };
+
 /** Set to `1` by a parent that holds the other end of standard input and reads standard output. */
 export const PARENT_MARK = 'OUTRIDER_PARENT_STDIN';
+/** Set to `1` by a parent whose first message is the sidecar's identity. */
+export const IDENTITY_MARK = 'OUTRIDER_PARENT_IDENTITY';
 
 const MAX_UNREAD_BYTES = 65_536;
 const MAX_LINE_BYTES = 65_536;
+/** For the identity that was promised; afterwards what the files hold must do. */
+const IDENTITY_WAIT_MS = 5_000;
 
 export class ParentLink {
+  readonly identity = new Feed();
+  private gone = false;
+  private whenGone: (() => void) | undefined;
+
+  private constructor(private readonly bringsIdentity: boolean) {
+    readLines<ParentMessage>(process.stdin, '{"tell":', (message) => this.told(message));
+    const over = (): void => {
+      this.gone = true;
+      this.whenGone?.();
+    };
+    process.stdin.once('end', over);
+    process.stdin.once('error', over);
+  }
+
   /** Undefined when no parent asked for it. */
   static open(env: Readonly<Record<string, string | undefined>>): ParentLink | undefined {
-    return env[PARENT_MARK] === '1' ? new ParentLink() : undefined;
+    return env[PARENT_MARK] === '1' ? new ParentLink(env[IDENTITY_MARK] === '1') : undefined;
+  }
+
+  /** Resolves when the parent has brought the identity that it promised, if it did. */
+  settled(): Promise<void> {
+    if (!this.bringsIdentity || this.identity.current() !== undefined) return Promise.resolve();
+    return new Promise((resolve) => {
+      const limit = setTimeout(resolve, IDENTITY_WAIT_MS);
+      this.identity.subscribe(() => {
+        clearTimeout(limit);
+        resolve();
+      });
+    });
   }
 
   send(event: SidecarEvent): void {
@@ -34,31 +68,61 @@ export class ParentLink {
 
   /** Calls `fn` once, when the parent has ended in whatever way. */
   onGone(fn: () => void): void {
-    process.stdin.once('end', fn);
-    process.stdin.once('error', fn);
-    process.stdin.resume();
+    this.whenGone = fn;
+    if (this.gone) fn();
   }
+
+  private told(message: ParentMessage): void {
+    if (message.tell === 'identity') this.identity.push(message.parts);
+  }
+}
+
+/** The newest identity that came over the link. */
+class Feed implements IdentityFeed {
+  private parts: IdentityParts | undefined;
+  private readonly listeners: ((parts: IdentityParts) => void)[] = [];
+
+  current(): IdentityParts | undefined {
+    return this.parts;
+  }
+
+  subscribe(listener: (parts: IdentityParts) => void): void {
+    this.listeners.push(listener);
+  }
+
+  push(parts: IdentityParts): void {
+    this.parts = parts;
+    for (const listener of this.listeners) listener(parts);
+  }
+}
+
+/** Tells a sidecar; without effect when it has closed its standard input. */
+export function tellSidecar(input: NodeJS.WritableStream | undefined, message: ParentMessage): void {
+  input?.write(`${JSON.stringify(message)}\n`);
 }
 
 /** Reads the events of one sidecar; lines that are none are skipped. */
 export function readEvents(output: NodeJS.ReadableStream, onEvent: (event: SidecarEvent) => void): void {
-  let rest = '';
-  output.setEncoding('utf8');
   output.on('error', () => {});
-  output.on('data', (part: string) => {
+  readLines(output, '{"event":', onEvent);
+}
+
+function readLines<T>(input: NodeJS.ReadableStream, start: string, onMessage: (message: T) => void): void {
+  let rest = '';
+  input.setEncoding('utf8');
+  input.on('data', (part: string) => {
     const lines = (rest + part).split('\n');
     rest = lines.pop()!.slice(-MAX_LINE_BYTES);
     for (const line of lines) {
-      const event = parse(line);
-      if (event !== undefined) onEvent(event);
+      const message = line.startsWith(start) ? parse<T>(line) : undefined;
+      if (message !== undefined) onMessage(message);
     }
   });
 }
 
-function parse(line: string): SidecarEvent | undefined {
-  if (!line.startsWith('{"event":')) return undefined;
+function parse<T>(line: string): T | undefined {
   try {
-    return JSON.parse(line) as SidecarEvent;
+    return JSON.parse(line) as T;
   } catch {
     return undefined;
   }

@@ -20,7 +20,7 @@ import { systemTimers, type Timer } from '../runtime/timers.js';
 import { modelProcess } from '../supervise/model-process.js';
 import type { SupervisedProcess } from '../supervise/supervised-process.js';
 import { CommandFailure } from './failure.js';
-import { PARENT_MARK, ParentLink } from './parent-link.js';
+import { IDENTITY_MARK, PARENT_MARK, ParentLink } from './parent-link.js';
 import { followConfiguration } from './reload.js';
 import { readSidecarFile } from './settings.js';
 import { withCommand } from './sidecar-command.js';
@@ -47,7 +47,8 @@ export async function sidecarCommand(file: string, command: readonly string[]): 
     fields: { service: config.service, instance: config.instance },
   });
   for (const warning of warnings) logger.warn({}, warning);
-  const sidecar = await start(config, logger);
+  await link?.settled();
+  const sidecar = await start(config, logger, link);
   const readiness = link === undefined ? undefined : tellReadiness(sidecar, link);
   const model = ownModel(config, sidecar, logger, (report) => {
     link?.send({ event: 'model', report });
@@ -70,7 +71,7 @@ export async function sidecarCommand(file: string, command: readonly string[]): 
   }
 }
 
-async function start(config: SidecarConfig, logger: Logger): Promise<Sidecar> {
+async function start(config: SidecarConfig, logger: Logger, link: ParentLink | undefined): Promise<Sidecar> {
   const deps = {
     clock: systemClock,
     random: systemRandom,
@@ -80,6 +81,7 @@ async function start(config: SidecarConfig, logger: Logger): Promise<Sidecar> {
     env: process.env,
     readMemory: processMemory,
     firstReservedDescriptor: firstReserved(descriptorLimit()),
+    ...(link === undefined ? {} : { identityFeed: link.identity }),
   };
   try {
     return await startSidecar(config, deps);
@@ -108,7 +110,7 @@ function ownModel(
 ): SupervisedProcess | undefined {
   if (config.model === undefined || config.model.command.length === 0 || config.inbound === undefined)
     return undefined;
-  const { [PARENT_MARK]: _, ...env } = process.env;
+  const { [PARENT_MARK]: _mark, [IDENTITY_MARK]: _identity, ...env } = process.env;
   const model = modelProcess(config.model, config.inbound.local, {
     clock: systemClock,
     random: systemRandom,

@@ -115,7 +115,7 @@ async function runMesh(up: Up, agent?: DevAgent): Promise<number> {
       admin: Object.fromEntries(seats.map((seat) => [seat.name, adminAddress(seat)])),
       call: callAddresses(callerOf(seats)),
     });
-    return await runFleet(seats, up, agent);
+    return await runFleet(seats, up, agent, issuer);
   } finally {
     await issuer?.close();
   }
@@ -167,13 +167,16 @@ async function runFleet(
   seats: readonly Seat[],
   { run, ends, report, foreign }: Up,
   agent: DevAgent | undefined,
+  issuer: LocalIssuer | undefined,
 ): Promise<number> {
   const ready = untilReady(systemTimers);
+  const identityOf = ({ name }: Seat) => issuer?.current(name);
   const env = agent === undefined ? process.env : withoutConsulVariables(process.env);
-  const fleet: Fleet = new Fleet(seats, { ...TIME, self: SELF, env }, (news) => {
+  const fleet: Fleet = new Fleet(seats, { ...TIME, self: SELF, env, identityOf }, (news) => {
     report.news(news, fleet.states);
     ready.check(fleet.states);
   });
+  issuer?.onSet((name, parts) => fleet.bringIdentity(name, parts));
   const killAll = () => fleet.kill();
   process.on('exit', killAll);
   try {

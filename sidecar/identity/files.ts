@@ -4,6 +4,9 @@
  * Events of the file system only hasten what a poll does anyway, because events get lost (mounts, replaced
  * directories). A set is taken over whole or not at all: one half of a change is simply inconsistent, and the old
  * identity stays until the new set is complete; a set that stays bad is reported.
+ *
+ * The process that writes the files may also bring each set itself (`feed`), which then needs no room on the disk: the
+ * files count again when they change.
  */
 
 import { type FSWatcher, watch } from 'node:fs';
@@ -15,6 +18,7 @@ import { type IdentityPaths, readIdentityFiles, sameParts } from './secret-files
 import {
   assembleIdentity,
   type Identity,
+  type IdentityFeed,
   type IdentityParts,
   type IdentitySource,
   type IdentityStatus,
@@ -28,6 +32,7 @@ export interface FileIdentityOptions {
   readonly service: string;
   readonly clock: Pick<Clock, 'wallNow'>;
   readonly timers: Timers;
+  readonly feed?: IdentityFeed | undefined;
   /** Called once for each new problem with new files, in words for the log. */
   readonly onProblem?: (problem: string) => void;
   /** How often the files are read without an event. Default 10 s. */
@@ -62,9 +67,11 @@ export class FileIdentitySource implements IdentitySource {
 
   constructor(private readonly options: FileIdentityOptions) {
     this.seen = readIdentityFiles(options.paths);
-    const identity = this.check(this.seen);
+    const fed = options.feed?.current();
+    const identity = this.firstOf(fed === undefined ? [this.seen] : [fed, this.seen]);
     if (isFault(identity)) throw new IdentityFilesError(`identity: ${identity.fault}`);
     this.identity = identity;
+    options.feed?.subscribe((parts) => this.take(parts));
     this.watchDirectories();
     this.poll = options.timers.every(options.pollMs ?? POLL_MS, () => this.refresh());
   }
@@ -103,6 +110,19 @@ export class FileIdentitySource implements IdentitySource {
     const next = this.check(parts);
     if (isFault(next)) this.doubt();
     else this.accept(next);
+  }
+
+  /** A set that was brought. One that is not usable changes nothing: the files have their say as before. */
+  private take(parts: IdentityParts): void {
+    const next = this.check(parts);
+    if (isFault(next)) this.report(next.fault);
+    else this.accept(next);
+  }
+
+  /** The first usable set, or what is wrong with the last. */
+  private firstOf(sets: readonly (IdentityParts | Fault)[]): Identity | Fault {
+    const checked = sets.map((parts) => this.check(parts));
+    return checked.find((each) => !isFault(each)) ?? checked.at(-1)!;
   }
 
   private check(parts: IdentityParts | Fault): Identity | Fault {

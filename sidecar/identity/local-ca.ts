@@ -22,6 +22,8 @@ export interface LocalCaOptions {
 export const BACKDATE_MS = 60_000;
 const ROOT_LIFETIME_MS = 10 * 365 * 24 * 3_600_000;
 export const LEAF_LIFETIME_MS = 3_600_000;
+/** Short-lived leaves start less far in the past: by this share of their life, or they would look old from the start. */
+const BACKDATE_RATIO = 0.25;
 
 interface Root {
   readonly commonName: string;
@@ -71,7 +73,7 @@ export class LocalCa {
       publicKey: keys.publicKey,
       signingKey: signer.keys.privateKey,
       issuerPublicKey: signer.keys.publicKey,
-      notBeforeMs: now - BACKDATE_MS,
+      notBeforeMs: now - Math.min(BACKDATE_MS, Math.max(1000, lifetimeMs * BACKDATE_RATIO)),
       notAfterMs,
       uris: [formatSpiffeId({ trustDomain, datacenter, service })],
       ca: false,

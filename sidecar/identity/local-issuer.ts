@@ -4,6 +4,9 @@
  * A set is swapped by one rename of a symbolic link (as Kubernetes does), so that a reader finds the old set or
  * the new one. Renewal comes at 50–70 % of a leaf's life, by chance, so that a fleet does not renew at once; what
  * fails is tried again with backoff while the old leaf still serves.
+ *
+ * Each set is also told (`onSet`), before it is written: where the disk is full, sidecars get it by another way, and
+ * the files follow when there is room.
  */
 
 import type { Clock } from '../runtime/clock.js';
@@ -12,6 +15,7 @@ import type { Timer, Timers } from '../runtime/timers.js';
 import { CertificateDirectory } from './certificate-directory.js';
 import { type IssuedLeaf, LEAF_LIFETIME_MS, type LocalCa } from './local-ca.js';
 import type { IdentityPaths } from './secret-files.js';
+import type { IdentityParts } from './source.js';
 
 export interface LocalIssuerOptions {
   readonly ca: LocalCa;
@@ -35,10 +39,14 @@ const RETRY_MAX_MS = 60_000;
 
 interface Holder {
   readonly service: string;
+  readonly instance: string;
   readonly store: CertificateDirectory;
   leaf: IssuedLeaf;
   failures: number;
   timer: Timer | undefined;
+  /** Attempts in vain to write `leaf`. */
+  unwritten: number;
+  writing: Timer | undefined;
   /** Writes for one holder follow each other. */
   work: Promise<void>;
 }
@@ -48,6 +56,7 @@ export class LocalIssuer {
   private readonly holders: Holder[] = [];
   private readonly waits = new Map<Timer, () => void>();
   private closed = false;
+  private tell: ((instance: string, parts: IdentityParts) => void) | undefined;
 
   constructor(private readonly options: LocalIssuerOptions) {}
 
@@ -60,10 +69,30 @@ export class LocalIssuer {
     const store = await CertificateDirectory.create(this.options.directory, instance);
     const leaf = await this.issue(service);
     await store.write(leaf);
-    const holder: Holder = { service, store, leaf, failures: 0, timer: undefined, work: Promise.resolve() };
+    const holder: Holder = {
+      service,
+      instance,
+      store,
+      leaf,
+      failures: 0,
+      timer: undefined,
+      unwritten: 0,
+      writing: undefined,
+      work: Promise.resolve(),
+    };
     this.holders.push(holder);
     this.schedule(holder);
     return store.paths;
+  }
+
+  /** The newest set of an instance, which its files may not hold yet. */
+  current(instance: string): IdentityParts | undefined {
+    return this.holders.find((holder) => holder.instance === instance)?.leaf;
+  }
+
+  /** From now on `listener` gets each set before it is written, and also when it cannot be. */
+  onSet(listener: (instance: string, parts: IdentityParts) => void): void {
+    this.tell = listener;
   }
 
   /** New leaves for everyone now. */
@@ -92,7 +121,10 @@ export class LocalIssuer {
   /** Stops renewing. The files stay; removing them is the business of whoever made the directory. */
   async close(): Promise<void> {
     this.closed = true;
-    for (const holder of this.holders) holder.timer?.cancel();
+    for (const holder of this.holders) {
+      holder.timer?.cancel();
+      holder.writing?.cancel();
+    }
     for (const [timer, resolve] of this.waits) {
       timer.cancel();
       resolve();
@@ -120,18 +152,40 @@ export class LocalIssuer {
     holder.work = holder.work.then(async () => {
       if (this.closed) return;
       try {
-        const leaf = await make();
-        await holder.store.write(leaf);
-        holder.leaf = leaf;
+        holder.leaf = await make();
         holder.failures = 0;
+        this.tell?.(holder.instance, holder.leaf);
+        await this.write(holder);
       } catch (error) {
         holder.failures++;
-        const why = error instanceof Error ? error.message : String(error);
-        this.options.onProblem?.(`certificate of ${holder.service} was not renewed: ${why}`);
+        this.options.onProblem?.(`certificate of ${holder.service} was not renewed: ${reason(error)}`);
       }
       this.schedule(holder);
     });
     return holder.work;
+  }
+
+  /** Never rejects: what cannot be written is kept in memory and tried again; that is said once. */
+  private async write(holder: Holder): Promise<void> {
+    holder.writing?.cancel();
+    holder.writing = undefined;
+    try {
+      await holder.store.write(holder.leaf);
+      holder.unwritten = 0;
+    } catch (error) {
+      holder.unwritten++;
+      if (holder.unwritten === 1) {
+        const why = `cannot be written and is kept in memory: ${reason(error)}`;
+        this.options.onProblem?.(`the new certificate of ${holder.instance} ${why}`);
+      }
+      if (!this.closed) this.writeLater(holder);
+    }
+  }
+
+  private writeLater(holder: Holder): void {
+    holder.writing = this.options.timers.after(this.backoffMs(holder.unwritten), () => {
+      holder.work = holder.work.then(() => (this.closed ? undefined : this.write(holder)));
+    });
   }
 
   private schedule(holder: Holder): void {
@@ -142,13 +196,15 @@ export class LocalIssuer {
 
   private renewalDelayMs(holder: Holder): number {
     const { clock, random } = this.options;
-    if (holder.failures > 0) {
-      const backoffMs = Math.min(RETRY_MAX_MS, RETRY_BASE_MS * 2 ** (holder.failures - 1));
-      return backoffMs * (0.5 + 0.5 * random());
-    }
+    if (holder.failures > 0) return this.backoffMs(holder.failures);
     const lifeMs = this.options.leafLifetimeMs ?? LEAF_LIFETIME_MS;
     const renewAtMs = holder.leaf.notAfterMs - lifeMs * (1 - RENEW_FROM - RENEW_SPREAD * random());
     return Math.max(RETRY_BASE_MS, renewAtMs - clock.wallNow());
+  }
+
+  private backoffMs(failures: number): number {
+    const backoffMs = Math.min(RETRY_MAX_MS, RETRY_BASE_MS * 2 ** (failures - 1));
+    return backoffMs * (0.5 + 0.5 * this.options.random());
   }
 
   private overlap(): Promise<void> {
@@ -161,4 +217,8 @@ export class LocalIssuer {
       this.waits.set(timer, resolve);
     });
   }
+}
+
+function reason(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

@@ -44,6 +44,13 @@ export interface IdentityParts {
   readonly rootsPem: string;
 }
 
+/** Brings sets from the process that issues them, beside the files that hold them too, when they can be written. */
+export interface IdentityFeed {
+  /** The newest so far. */
+  current(): IdentityParts | undefined;
+  subscribe(listener: (parts: IdentityParts) => void): void;
+}
+
 /** Checks that the parts make an identity that peers of the same trust domain accept. `service`: whose it must be. */
 export function assembleIdentity(
   parts: IdentityParts,

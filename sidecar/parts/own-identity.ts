@@ -39,13 +39,14 @@ export class OwnIdentity {
   static fromFiles(config: SidecarConfig, parts: Parts): OwnIdentity | undefined {
     const { identity, trustDomain, service } = config;
     if (identity.kind !== 'files') return undefined;
-    const { clock, timers, logger } = parts.deps;
+    const { clock, timers, logger, identityFeed } = parts.deps;
     const source = openIdentityFiles({
       paths: identity,
       trustDomain,
       service,
       clock,
       timers,
+      feed: identityFeed,
       onProblem: (problem) =>
         logger.error({ problem }, 'identity files are not usable; the last good identity stays'),
     });

@@ -3,6 +3,7 @@
 import type { SidecarConfig } from '../config/model.js';
 import type { MemoryReading } from '../core/overload.js';
 import type { LocalSettings } from '../http2/settings.js';
+import type { IdentityFeed } from '../identity/source.js';
 import { Listener, type ListenerOptions } from '../relay/listener.js';
 import type { Relay } from '../relay/relay.js';
 import type { Clock } from '../runtime/clock.js';
@@ -22,6 +23,8 @@ export interface Deps {
   readonly readMemory?: () => MemoryReading;
   /** Accepted connections with this file descriptor or a higher one are refused; absent: none is. */
   readonly firstReservedDescriptor?: number;
+  /** Absent: an identity in files comes from its files alone. */
+  readonly identityFeed?: IdentityFeed;
 }
 
 export interface Parts {

@@ -41,7 +41,7 @@ export class OwnedProcess {
       stdio: ['pipe', options.stdout, options.stderr],
     });
     this.pid = this.child.pid;
-    this.child.stdin?.on('error', () => {}); // it closed its input: nothing is ever written there
+    this.child.stdin?.on('error', () => {}); // it closed its input, and what it is told there is lost
     this.child.once('error', (error) => this.end(options, `could not be started: ${error.message}`));
     this.child.once('exit', (code, signal) => this.end(options, describeExit(code, signal)));
   }
@@ -53,6 +53,11 @@ export class OwnedProcess {
   /** Its standard output, when that was asked for as a pipe. */
   get output(): NodeJS.ReadableStream | undefined {
     return this.child?.stdout ?? undefined;
+  }
+
+  /** Its standard input. */
+  get input(): NodeJS.WritableStream | undefined {
+    return this.child?.stdin ?? undefined;
   }
 
   /** Signals the process and everything it started, if it still runs. */

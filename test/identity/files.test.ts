@@ -274,4 +274,59 @@ describe('an identity in files', () => {
     assert.equal(clock.pending(), 0);
     assert.equal(announced.length, 0);
   });
+
+  describe('that the issuing process brings as well', () => {
+    /** What came by the other way. */
+    class Feed {
+      private readonly listeners: ((parts: IdentityParts) => void)[] = [];
+      constructor(public parts?: IdentityParts) {}
+      current(): IdentityParts | undefined {
+        return this.parts;
+      }
+      subscribe(listener: (parts: IdentityParts) => void): void {
+        this.listeners.push(listener);
+      }
+      bring(parts: IdentityParts): void {
+        for (const listener of this.listeners) listener(parts);
+      }
+    }
+
+    function fedBy(feed: Feed): FileIdentitySource {
+      const paths = { cert: path('cert.pem'), key: path('key.pem'), roots: path('roots.pem') };
+      const onProblem = (problem: string) => void problems.push(problem);
+      const rest = { trustDomain: TRUST_DOMAIN, service: 'web', clock, timers: clock, onProblem };
+      source = openIdentityFiles({ paths, feed, ...rest });
+      return source;
+    }
+
+    it('takes a set that its files do not hold, until they change', async () => {
+      put(good);
+      const feed = new Feed();
+      const files = fedBy(feed);
+      const brought = await root.leaf();
+      feed.bring(brought);
+      assert.equal(files.current().certChainPem, brought.certChainPem);
+      clock.advance(POLL_MS);
+      assert.equal(files.current().certChainPem, brought.certChainPem, 'the old files had their say');
+      const later = await root.leaf();
+      put(later);
+      clock.advance(POLL_MS);
+      assert.equal(files.current().certChainPem, later.certChainPem);
+    });
+
+    it('starts with the set that was brought, though the files hold none', () => {
+      put({ ...good, certChainPem: 'nothing' });
+      const files = fedBy(new Feed(good));
+      assert.equal(files.current().certChainPem, good.certChainPem);
+    });
+
+    it('keeps its identity when what is brought is not usable, and says why', () => {
+      put(good);
+      const feed = new Feed();
+      const files = fedBy(feed);
+      feed.bring({ ...good, certChainPem: 'nothing' });
+      assert.equal(files.current().certChainPem, good.certChainPem);
+      assert.match(problems[0] ?? '', /no certificate found/);
+    });
+  });
 });

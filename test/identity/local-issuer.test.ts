@@ -89,6 +89,22 @@ describe('the local issuer', () => {
     assert.ok(new Set(times).size > 4);
   });
 
+  it('issues a leaf of ten seconds that is not taken for one that runs out', async () => {
+    const brief = new LocalIssuer({
+      ca,
+      directory: join(directory, 'brief'),
+      clock,
+      timers: clock,
+      random: seeded(7),
+      leafLifetimeMs: 10_000,
+    });
+    const source = open(await brief.add('digits', 'digits-1'));
+    clock.advance(6_900); // renewal comes at 70 % at the latest
+    assert.equal(source.status().problem, undefined);
+    source.close();
+    await brief.close();
+  });
+
   it('is followed by a watching source, leaf after leaf', async () => {
     const source = open(await issuer.add('digits', 'digits-1'));
     const serials: string[] = [source.current().serial];
@@ -137,25 +153,44 @@ describe('the local issuer', () => {
     assert.notEqual(readFileSync(paths[0]!.roots, 'utf8'), oldRoots);
   });
 
-  it('reports what fails, tries again with backoff, and leaves the old set in place', async () => {
+  it('keeps a set that cannot be written, tells it at once, says so once, and writes it with backoff', async () => {
     const paths = await issuer.add('digits', 'digits-1');
     const before = readFileSync(paths.cert, 'utf8');
+    const told: string[] = [];
+    issuer.onSet((instance, { certChainPem }) => told.push(`${instance} ${certChainPem}`));
     // Files where the next two sets would have to go.
     for (const name of ['..set-2', '..set-3'])
       writeFileSync(join(directory, 'identity', 'digits-1', name), '');
     await issuer.renewAll();
-    assert.match(problems[0] ?? '', /certificate of digits was not renewed: EEXIST/);
+    const kept = issuer.current('digits-1')!.certChainPem;
+    assert.notEqual(kept, before);
+    assert.deepEqual(told, [`digits-1 ${kept}`]);
+    assert.match(problems[0] ?? '', /new certificate of digits-1 cannot be written and is kept .*: EEXIST/);
     assert.equal(readFileSync(paths.cert, 'utf8'), before);
     const firstWaitMs = clock.nextDueMs() - clock.now();
     assert.ok(firstWaitMs >= 500 && firstWaitMs <= 1_000, `${firstWaitMs}`);
     clock.advance(firstWaitMs);
-    await until(() => problems.length === 2 && clock.pending() === 1);
+    await until(() => clock.pending() === 2);
     const secondWaitMs = clock.nextDueMs() - clock.now();
     assert.ok(secondWaitMs >= 1_000 && secondWaitMs <= 2_000, `${secondWaitMs}`);
     assert.equal(readFileSync(paths.cert, 'utf8'), before);
     clock.advance(secondWaitMs);
     await until(() => readFileSync(paths.cert, 'utf8') !== before);
-    assert.equal(problems.length, 2);
+    assert.equal(readFileSync(paths.cert, 'utf8'), kept);
+    assert.equal(problems.length, 1);
+    assert.equal(told.length, 1);
+  });
+
+  it('says when a leaf cannot be issued, and tries again with backoff', async () => {
+    const paths = await issuer.add('digits', 'digits-1');
+    const before = readFileSync(paths.cert, 'utf8');
+    const issue = ca.issueLeaf.bind(ca);
+    ca.issueLeaf = () => Promise.reject(new Error('no entropy'));
+    await issuer.renewAll();
+    assert.deepEqual(problems, ['certificate of digits was not renewed: no entropy']);
+    ca.issueLeaf = issue;
+    clock.advance(clock.nextDueMs() - clock.now());
+    await until(() => readFileSync(paths.cert, 'utf8') !== before);
   });
 
   it('refuses a name that would leave its directory, and the same name twice', async () => {

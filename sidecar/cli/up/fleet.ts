@@ -5,10 +5,10 @@
  */
 
 import type { ModelReport } from '../../admin/view.js';
-import type { SupervisedProcess } from '../../supervise/supervised-process.js';
+import type { IdentityParts } from '../../identity/source.js';
 import type { SidecarEvent } from '../parent-link.js';
 import type { Seat } from './plan.js';
-import { type SeatDeps, seatProcess } from './seat-process.js';
+import { type SeatDeps, SeatProcess } from './seat-process.js';
 
 /** How one sidecar is, and its model, as far as it has said. */
 export interface SeatState {
@@ -27,7 +27,7 @@ export type News =
 
 interface Member {
   readonly state: SeatState;
-  readonly process: SupervisedProcess;
+  readonly process: SeatProcess;
 }
 
 export class Fleet {
@@ -44,7 +44,7 @@ export class Fleet {
       onEvent: (seat, event) => this.heard(seat, event),
     };
     for (const seat of seats) {
-      const process = seatProcess(seat, heard);
+      const process = new SeatProcess(seat, heard);
       const state: SeatState = { seat, process: process.report(), model: undefined, notReady: undefined };
       this.members.set(seat.name, { process, state });
     }
@@ -56,6 +56,11 @@ export class Fleet {
 
   start(): void {
     for (const { process } of this.members.values()) process.start();
+  }
+
+  /** A new identity for one sidecar, which its files may not hold yet. */
+  bringIdentity(name: string, parts: IdentityParts): void {
+    this.members.get(name)?.process.tell({ tell: 'identity', parts });
   }
 
   /** The caller stops accepting first and finishes its calls; then the replicas, which by then have none. */

@@ -1,20 +1,28 @@
 /**
  * One sidecar process of the mesh: started by `up`, started again when it dies or hangs, and heard.
  *
- * Its standard output brings events (parent-link.ts); its log goes to a file, so that a stopped `up` never holds
- * up a sidecar. What to make of the events is the fleet's business.
+ * Its standard output brings events and its standard input takes messages (parent-link.ts); its log goes to a file, so
+ * that a stopped `up` never holds up a sidecar. What to make of the events is the fleet's business.
  */
 
 import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ModelReport } from '../../admin/view.js';
 import { RestartBackoff } from '../../core/backoff.js';
+import type { IdentityParts } from '../../identity/source.js';
 import type { Clock } from '../../runtime/clock.js';
 import type { Random } from '../../runtime/random.js';
 import type { Timers } from '../../runtime/timers.js';
 import { OwnedProcess } from '../../supervise/owned-process.js';
 import { SupervisedProcess } from '../../supervise/supervised-process.js';
-import { PARENT_MARK, readEvents, type SidecarEvent } from '../parent-link.js';
+import {
+  IDENTITY_MARK,
+  PARENT_MARK,
+  type ParentMessage,
+  readEvents,
+  type SidecarEvent,
+  tellSidecar,
+} from '../parent-link.js';
 import { liveProbe, watchLive } from './live-watch.js';
 import type { Seat } from './plan.js';
 
@@ -25,6 +33,8 @@ export interface SeatDeps {
   readonly self: readonly string[];
   /** What sidecars find in their environment. */
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** The newest identity of a seat; undefined where sidecars get theirs elsewhere. */
+  identityOf(seat: Seat): IdentityParts | undefined;
   onProcess(seat: Seat, report: ModelReport): void;
   onEvent(seat: Seat, event: SidecarEvent): void;
 }
@@ -40,43 +50,76 @@ export function logFileOf(seat: Seat): string {
   return join(seat.folder, 'log');
 }
 
-/** Not started yet. */
-export function seatProcess(seat: Seat, deps: SeatDeps): SupervisedProcess {
-  const { clock, timers } = deps;
-  const probe = liveProbe({ kind: 'tcp', ...seat.admin });
-  const backoff = new RestartBackoff(RESTART, deps.random);
-  const stopModelMs = seat.config.model?.stopTimeoutMs ?? 0;
-  return new SupervisedProcess(
-    {
-      startTimeoutMs: START_TIMEOUT_MS,
-      stopTimeoutMs: seat.config.drainTimeoutMs + stopModelMs + leaveMs(seat) + STOP_SLACK_MS,
-    },
-    {
-      clock,
-      timers,
-      probe,
-      start: (onExit) => launch(seat, deps, onExit),
-      watch: (events) => watchLive(probe, events, clock, timers),
-      restartDelayMs: (readyForMs) => backoff.next(readyForMs),
-      onChange: (report) => deps.onProcess(seat, report),
-    },
-  );
+export class SeatProcess {
+  private readonly supervised: SupervisedProcess;
+  private child: OwnedProcess | undefined;
+
+  /** Not started yet. */
+  constructor(
+    private readonly seat: Seat,
+    private readonly deps: SeatDeps,
+  ) {
+    const { clock, timers } = deps;
+    const probe = liveProbe({ kind: 'tcp', ...seat.admin });
+    const backoff = new RestartBackoff(RESTART, deps.random);
+    const stopModelMs = seat.config.model?.stopTimeoutMs ?? 0;
+    this.supervised = new SupervisedProcess(
+      {
+        startTimeoutMs: START_TIMEOUT_MS,
+        stopTimeoutMs: seat.config.drainTimeoutMs + stopModelMs + leaveMs(seat) + STOP_SLACK_MS,
+      },
+      {
+        clock,
+        timers,
+        probe,
+        start: (onExit) => this.launch(onExit),
+        watch: (events) => watchLive(probe, events, clock, timers),
+        restartDelayMs: (readyForMs) => backoff.next(readyForMs),
+        onChange: (report) => deps.onProcess(seat, report),
+      },
+    );
+  }
+
+  start(): void {
+    this.supervised.start();
+  }
+
+  report(): ModelReport {
+    return this.supervised.report();
+  }
+
+  stop(): Promise<void> {
+    return this.supervised.stop();
+  }
+
+  kill(): void {
+    this.supervised.kill();
+  }
+
+  /** Without effect while it does not run. */
+  tell(message: ParentMessage): void {
+    tellSidecar(this.child?.input, message);
+  }
+
+  private launch(onExit: (how: string) => void): OwnedProcess {
+    const { seat, deps } = this;
+    const identity = deps.identityOf(seat);
+    const log = openSync(logFileOf(seat), 'a', 0o600);
+    const child = new OwnedProcess([...deps.self, 'sidecar', '-c', seat.file], {
+      env: { ...deps.env, [PARENT_MARK]: '1', ...(identity && { [IDENTITY_MARK]: '1' }) },
+      stdout: 'pipe',
+      stderr: log,
+      onExit,
+    });
+    closeSync(log);
+    this.child = child;
+    if (identity !== undefined) this.tell({ tell: 'identity', parts: identity });
+    if (child.output !== undefined) readEvents(child.output, (event) => deps.onEvent(seat, event));
+    return child;
+  }
 }
 
 /** Longest time it may take to tell Consul that this instance goes, and then that it is gone. */
 function leaveMs({ config: { consul } }: Seat): number {
   return consul?.registration === undefined ? 0 : consul.registration.propagationMs + CONSUL_SLACK_MS;
-}
-
-function launch(seat: Seat, deps: SeatDeps, onExit: (how: string) => void): OwnedProcess {
-  const log = openSync(logFileOf(seat), 'a', 0o600);
-  const child = new OwnedProcess([...deps.self, 'sidecar', '-c', seat.file], {
-    env: { ...deps.env, [PARENT_MARK]: '1' },
-    stdout: 'pipe',
-    stderr: log,
-    onExit,
-  });
-  closeSync(log);
-  if (child.output !== undefined) readEvents(child.output, (event) => deps.onEvent(seat, event));
-  return child;
 }
