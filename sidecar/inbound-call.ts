@@ -19,6 +19,8 @@ export class InboundCall extends Call {
   ticket: Ticket | null = null;
   caller: Caller | null = null;
   isOffered = false;
+  /** Which of the models it is for; −1: not known yet, or of no matter. */
+  slot = -1;
   /** It asks how the model is. */
   asksHealth = false;
 }

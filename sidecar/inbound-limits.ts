@@ -23,11 +23,26 @@ const MAX_PUSHBACK_MS = 60_000;
 /** Memory comes back with the next collection or not at all. */
 const MEMORY_PUSHBACK_MS = 1_000;
 
-export class InboundLimits {
-  readonly queue: InboundQueue<Ticket>;
+/** What counts for all calls of peers together, whichever model they ask for. */
+export class SharedLimits {
   /** Null: nobody can tell how much memory there is. */
   readonly memory: MemoryPressure | null;
+  /** Null: callers may call as often as they like. */
   rates: RateLimits | null = null;
+
+  constructor(config: InboundConfig, readMemory: (() => MemoryReading) | undefined) {
+    this.memory = readMemory === undefined ? null : new MemoryPressure(readMemory);
+    this.update(config);
+  }
+
+  /** What limits have learnt, they keep. */
+  update({ rateLimits: rules = [] }: InboundConfig): void {
+    this.rates = rules.length === 0 ? null : new RateLimits(rules, this.rates ?? undefined);
+  }
+}
+
+export class InboundLimits {
+  readonly queue: InboundQueue<Ticket>;
   priorities: Priorities | null = null;
   /** Null: the number of calls at once is the configured one. */
   adaptive: AdaptiveLimit | null = null;
@@ -41,9 +56,8 @@ export class InboundLimits {
     private config: InboundConfig,
     private readonly service: string,
     private readonly relay: Relay,
-    readMemory: (() => MemoryReading) | undefined,
+    readonly shared: SharedLimits,
   ) {
-    this.memory = readMemory === undefined ? null : new MemoryPressure(readMemory);
     this.queue = new InboundQueue({ ...config.queue, concurrency: 0 });
     this.update(config);
   }
@@ -52,8 +66,6 @@ export class InboundLimits {
   update(config: InboundConfig): void {
     this.config = config;
     const { priority, adaptive, fair, concurrency } = config.queue;
-    const rules = config.rateLimits ?? [];
-    this.rates = rules.length === 0 ? null : new RateLimits(rules, this.rates ?? undefined);
     this.priorities = priority === undefined ? null : new Priorities(priority);
     this.isFair = fair === true;
     if (adaptive === undefined) this.adaptive = null;
@@ -72,11 +84,12 @@ export class InboundLimits {
 
   /** Before anything of the request is kept. True: it was refused. */
   turnsAway(call: InboundCall, path: string): boolean {
-    if (this.memory !== null && this.memory.at(this.relay.nowMs) !== Pressure.none && this.isShed(call)) {
+    const { memory, rates } = this.shared;
+    if (memory !== null && memory.at(this.relay.nowMs) !== Pressure.none && this.isShed(memory, call)) {
       this.refuse(call, Reasons.memoryPressure, { service: this.service }, MEMORY_PUSHBACK_MS);
       return true;
     }
-    return this.rates !== null && this.isOverRate(this.rates, call, path);
+    return rates !== null && this.isOverRate(rates, call, path);
   }
 
   /** Before all of its request is here: what the line would not take now need not be sent. */
@@ -114,8 +127,8 @@ export class InboundLimits {
       this.overloaded(ticket, `${queue.waitingBytes} bytes are waiting`);
   }
 
-  private isShed(call: InboundCall): boolean {
-    if (this.memory!.at(this.relay.nowMs) === Pressure.critical) return true;
+  private isShed(memory: MemoryPressure, call: InboundCall): boolean {
+    if (memory.at(this.relay.nowMs) === Pressure.critical) return true;
     if (this.priorities !== null) return classOf(call.block, this.priorities) > 0;
     // Without classes nobody is less important than others: then it is those who would wait long.
     return this.queue.isFull && this.queue.isHalfFull;

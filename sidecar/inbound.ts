@@ -1,7 +1,7 @@
 /**
  * STORY 1: what happens to a call from a peer, in order.
  *
- *   measure → identify → authorize → route → deadline → limits → queue → local model → answer
+ *   measure → identify → authorize → route → deadline → model → limits → queue → answer of its process
  *
  * Read `accept`, `admit` and `onAttemptEnd`; the rest is what they say in detail.
  */
@@ -12,8 +12,8 @@ import type { IntentionTable } from './core/intentions.js';
 import { type Ended, isNeverProcessed } from './core/outcome.js';
 import type { MemoryReading } from './core/overload.js';
 import { type InboundQueue, QueueState } from './core/queue.js';
-import { Reasons, reasonMessage } from './core/reason.js';
-import type { HealthAnswers } from './health/health-answers.js';
+import { ModelReasons, type Reason, Reasons, reasonMessage } from './core/reason.js';
+import { type HealthAnswers, NO, YES } from './health/health-answers.js';
 import { HEALTH_CHECK } from './health/health-messages.js';
 import { factsOf } from './http2/facts.js';
 import type { Field } from './http2/hpack/field.js';
@@ -21,17 +21,19 @@ import type { HeaderBlock, StableList } from './http2/hpack/header-list.js';
 import type { Stream } from './http2/stream.js';
 import { type Caller, InboundAccess } from './inbound-access.js';
 import { InboundCall, type Ticket } from './inbound-call.js';
-import { InboundLimits } from './inbound-limits.js';
-import { InboundRuns, type ModelEvidence } from './inbound-runs.js';
+import { type InboundLimits, SharedLimits } from './inbound-limits.js';
+import { targetOf } from './inbound-methods.js';
+import { NamedCall, type NamedStory } from './inbound-named-call.js';
+import type { ModelEvidence } from './inbound-runs.js';
+import { ModelSlot, type ModelState, type ServedModel } from './inbound-slot.js';
 import type { InjectedFaults } from './mesh/shaping-faults.js';
 import { strike } from './mesh/shaping-strike.js';
 import { Attempt } from './relay/attempt.js';
-import { type Call, NEVER, type Story } from './relay/call.js';
+import { type Call, NEVER } from './relay/call.js';
 import { failureAnswer } from './relay/failure.js';
 import { forwardExtras, forwardRequest, requestProfile } from './relay/forward.js';
 import type { Link } from './relay/link.js';
 import { isGrpcRequest, NotGrpc } from './relay/not-grpc.js';
-import type { Pool } from './relay/pool.js';
 import type { Relay } from './relay/relay.js';
 import { Routes, timeAllowedMs } from './relay/route-plan.js';
 
@@ -45,20 +47,16 @@ const ASIDE = [
 /** A stream on which nothing moves for this long gives its place at the model to others. */
 const QUIET_AFTER_MS = 1_000;
 
-export type ModelState =
-  | { readonly kind: 'ready' }
-  /** Not yet ready for the first time: calls wait in line for it. */
-  | { readonly kind: 'starting' }
-  /** It was ready and is not: calls are turned away, so that the caller's sidecar tries another replica. */
-  | { readonly kind: 'away'; readonly why: string };
-
-export class Inbound implements Story {
-  readonly limits: InboundLimits;
+export class Inbound implements NamedStory {
+  /** The models, at least one. */
+  readonly slots: readonly ModelSlot[];
+  /** The only one there is: calls are not asked for a name. Null: there are several. */
+  private readonly sole: ModelSlot | null;
+  private readonly slotOf = new Map<string, number>();
+  private readonly shared: SharedLimits;
   private readonly access: InboundAccess;
-  private readonly runs = new InboundRuns();
   private routes: Routes;
   private readonly profile = requestProfile('http');
-  private model: ModelState = { kind: 'starting' };
   /** Null: questions about health go to the model. */
   health: HealthAnswers | null = null;
   private faults: InjectedFaults | null = null;
@@ -66,15 +64,17 @@ export class Inbound implements Story {
   constructor(
     private config: InboundConfig,
     private readonly service: string,
-    /** Connections to the local model service: the one place an attempt of this side goes. */
-    readonly pool: Pool,
+    models: readonly ServedModel[],
     intentions: IntentionTable,
     private readonly relay: Relay,
     private readonly replayBytes: number,
     /** Absent: memory is not looked after. */
     readMemory?: () => MemoryReading,
   ) {
-    this.limits = new InboundLimits(config, service, relay, readMemory);
+    this.shared = new SharedLimits(config, readMemory);
+    this.slots = models.map((model) => new ModelSlot(model, config, service, relay, this.shared));
+    for (const [i, { name }] of this.slots.entries()) this.slotOf.set(name, i);
+    this.sole = this.slots.length === 1 ? this.slots[0]! : null;
     this.access = new InboundAccess(intentions, service);
     this.routes = this.makeRoutes(config);
   }
@@ -83,9 +83,10 @@ export class Inbound implements Story {
   update(config: InboundConfig, intentions: IntentionTable, links: Iterable<Link>): void {
     this.config = config;
     this.routes = this.makeRoutes(config, this.routes);
-    this.limits.update(config);
+    this.shared.update(config);
+    for (const slot of this.slots) slot.limits.update(config);
     this.setIntentions(intentions, links);
-    this.pump();
+    for (const slot of this.slots) this.pump(slot);
   }
 
   /** `links`: the open connections of peers; calls on them that are no longer allowed are ended. */
@@ -106,7 +107,7 @@ export class Inbound implements Story {
   accept(link: Link, stream: Stream, block: HeaderBlock, ended: boolean): void {
     const facts = factsOf(block);
     if (!isGrpcRequest(facts)) return void new NotGrpc(link, stream, ended);
-    const call = new InboundCall(this.relay, this, link, stream, block, ended);
+    const call = this.makeCall(link, stream, block, ended, facts.path);
     const match = this.routes.match(facts.path);
     call.tally = match === null ? this.routes.tallyOf('other') : match.tally;
     call.tally.started++;
@@ -130,19 +131,85 @@ export class Inbound implements Story {
     this.enter(call, facts.path);
   }
 
+  /** Only where there are several models is a call looked at for their names. */
+  private makeCall(
+    link: Link,
+    stream: Stream,
+    block: HeaderBlock,
+    ended: boolean,
+    path: string,
+  ): InboundCall {
+    if (this.sole === null) {
+      const target = targetOf(path);
+      if (target.kind === 'named') return new NamedCall(this.relay, this, link, stream, block, ended, target);
+    }
+    return new InboundCall(this.relay, this, link, stream, block, ended);
+  }
+
   /** A call that is allowed, and whose route and deadline are known. */
   private enter(call: InboundCall, path: string): void {
     if (this.health !== null && path === HEALTH_CHECK) {
       call.asksHealth = true;
       return call.requestEnded ? this.answerHealth(call) : undefined;
     }
-    if (this.model.kind === 'away') return this.turnAway(call, this.model.why);
+    if (this.sole === null) return this.choose(call, path);
+    this.enterAt(call, 0, path);
+  }
+
+  /** Which model is asked for: the first message says, or it does not matter, or the sidecar answers for all. */
+  private choose(call: InboundCall, path: string): void {
+    if (call instanceof NamedCall) {
+      call.isAwaited = true;
+      return void call.readName();
+    }
+    const target = targetOf(path);
+    if (target.kind === 'live') return call.answerWith(YES);
+    if (target.kind === 'ready') return call.answerWith(this.anyReady() < 0 ? NO : YES);
+    if (target.kind === 'any') return this.enterAny(call, path);
+    const values = { path, service: this.service };
+    call.answer(ModelReasons.noModelMethod, reasonMessage(ModelReasons.noModelMethod, values));
+  }
+
+  onNamed(call: NamedCall): void {
+    const { path } = factsOf(call.block);
+    const { problem, model, method } = call;
+    if (problem !== '') {
+      const reason = call.isMalformed ? ModelReasons.noMessage : ModelReasons.unreadable;
+      return call.answer(reason, reasonMessage(reason, { detail: problem }));
+    }
+    // The server as a whole, where that is not known here.
+    if (method.isHealth && model === '') return this.enterAny(call, path);
+    const at = this.slotOf.get(model);
+    if (at !== undefined) return this.enterAt(call, at, path);
+    const reason: Reason = method.isHealth ? ModelReasons.unknownService : ModelReasons.unknownModel;
+    call.answer(reason, reasonMessage(reason, { model }));
+  }
+
+  onOtherModel(call: NamedCall, other: string): void {
+    const reason = ModelReasons.otherModel;
+    call.answer(reason, reasonMessage(reason, { model: call.model, other }));
+  }
+
+  private enterAny(call: InboundCall, path: string): void {
+    const at = this.anyReady();
+    this.enterAt(call, at < 0 ? 0 : at, path);
+  }
+
+  private anyReady(): number {
+    return this.slots.findIndex(({ state }) => state.kind === 'ready');
+  }
+
+  /** A call whose model is known. */
+  private enterAt(call: InboundCall, at: number, path: string): void {
+    call.slot = at;
+    const { state, limits } = this.slots[at]!;
+    if (state.kind === 'away') return this.turnAway(call, state.why);
     if (isAside(path)) return this.start(call);
-    if (this.limits.turnsAway(call, path)) return;
+    if (limits.turnsAway(call, path)) return;
     // A unary call joins the line when its request is complete: a slow uploader holds no place. What would be refused
     // is not waited for.
     if (call.requestEnded || !call.plan.holdsResponse) this.admit(call);
-    else this.limits.foresees(call);
+    else limits.foresees(call);
   }
 
   /** Whether a fault was put in for a drill; then it is seen to. */
@@ -166,6 +233,8 @@ export class Inbound implements Story {
   onRequestReady(call: InboundCall): void {
     if (call.match === undefined || call.isOffered || call.attempt !== null || call.isFinished) return;
     if (call.asksHealth) return this.answerHealth(call);
+    if (call.slot < 0 && !(call as NamedCall).readName()) return call.onSentUp(call.requestBytes);
+    if (call.isOffered || call.attempt !== null || call.isFinished) return;
     // As long as there is room to keep it, the rest is waited for outside the line.
     if (call.requestEnded || !call.isReplayable) this.admit(call);
     else call.onSentUp(call.requestBytes);
@@ -175,24 +244,26 @@ export class Inbound implements Story {
   private answerHealth(call: InboundCall): void {
     const answer = call.requestEnded ? this.health?.answer(call.kept) : undefined;
     if (answer !== undefined) return call.answerWith(answer);
-    if (this.model.kind === 'away') return this.turnAway(call, this.model.why);
-    this.start(call);
+    call.asksHealth = false;
+    if (this.sole === null) this.choose(call, HEALTH_CHECK);
+    else this.enterAt(call, 0, HEALTH_CHECK);
   }
 
   private admit(call: InboundCall): void {
     call.isOffered = true;
-    if (this.limits.admits(call)) this.start(call);
+    if (this.slots[call.slot]!.limits.admits(call)) this.start(call);
   }
 
   private start(call: InboundCall): void {
-    if (call.ticket !== null) this.runs.begin(call.ticket);
-    call.begin(new Attempt(call, this, this.relay.nowMs), NEVER);
+    const slot = this.slots[call.slot]!;
+    if (call.ticket !== null) slot.runs.begin(call.ticket);
+    call.begin(new Attempt(call, slot, this.relay.nowMs), NEVER);
     // There is one model: nothing is kept for another attempt.
     call.forgetReplay();
   }
 
   onAttemptEnd(call: InboundCall, attempt: Attempt): void {
-    if (call.ticket !== null) this.runs.answered(call, this.relay.nowMs);
+    if (call.ticket !== null) this.slots[call.slot]!.runs.answered(call, this.relay.nowMs);
     if (attempt.trailers !== null) call.finishWith(attempt);
     else if (isNeverProcessed(attempt.ended as Ended) && !call.isCommitted) {
       this.turnAway(call, attempt.reason === '' ? 'it refused the call' : attempt.reason);
@@ -213,41 +284,49 @@ export class Inbound implements Story {
     call.answer(Reasons.notAllowed, reasonMessage(Reasons.notAllowed, names));
   }
 
+  /** Where other models of this service are or will be served, it says so, so that their calls still come here. */
   private turnAway(call: InboundCall, detail: string): void {
-    call.answer(
-      Reasons.modelUnavailable,
-      reasonMessage(Reasons.modelUnavailable, { service: this.service, detail }),
-    );
+    const isAll = this.sole !== null || this.slots.every(({ state }) => state.kind === 'away');
+    const reason = isAll ? Reasons.modelUnavailable : Reasons.modelNotReady;
+    const model = this.slots[call.slot]!.name;
+    call.answer(reason, reasonMessage(reason, { service: this.service, model, detail }));
   }
 
   /** The model came, went, or is expected. */
-  setModel(model: ModelState): void {
+  setModel(state: ModelState, slot = this.slots[0]!): void {
     this.relay.nowMs = this.relay.clock.now();
-    this.model = model;
-    this.limits.open(model.kind === 'ready');
-    if (model.kind === 'ready') return this.pump();
-    if (model.kind === 'starting') return;
-    for (let ticket = this.queue.takeWaiting(); ticket !== null; ticket = this.queue.takeWaiting()) {
-      this.turnAway(ticket.call, model.why);
+    slot.state = state;
+    slot.limits.open(state.kind === 'ready');
+    if (state.kind === 'ready') return this.pump(slot);
+    if (state.kind === 'starting') return;
+    const { queue } = slot;
+    for (let ticket = queue.takeWaiting(); ticket !== null; ticket = queue.takeWaiting()) {
+      this.turnAway(ticket.call, state.why);
     }
   }
 
+  // Of the only model, or of the first of several.
+
+  get limits(): InboundLimits {
+    return this.slots[0]!.limits;
+  }
+
   get queue(): InboundQueue<Ticket> {
-    return this.limits.queue;
+    return this.slots[0]!.queue;
   }
 
   get modelState(): ModelState {
-    return this.model;
+    return this.slots[0]!.state;
   }
 
   evidence(): ModelEvidence {
-    return this.runs.evidence();
+    return this.slots[0]!.runs.evidence();
   }
 
   /** Lets the next ones in line through. */
-  private pump(): void {
+  private pump({ queue }: ModelSlot): void {
     const now = this.relay.nowMs;
-    for (let ticket = this.queue.next(now); ticket !== null; ticket = this.queue.next(now)) {
+    for (let ticket = queue.next(now); ticket !== null; ticket = queue.next(now)) {
       const { call } = ticket;
       if (ticket.queueState === QueueState.expired) this.expire(call);
       else this.start(call);
@@ -294,15 +373,18 @@ export class Inbound implements Story {
   onQuiet(call: InboundCall): void {
     const { ticket } = call;
     const isAtWork = call.requestEnded && !call.isCommitted;
-    if (ticket === null || isAtWork || !this.runs.end(ticket)) return;
-    this.queue.rest(ticket, this.relay.nowMs);
-    this.pump();
+    if (ticket === null || isAtWork) return;
+    const slot = this.slots[call.slot]!;
+    if (!slot.runs.end(ticket)) return;
+    slot.queue.rest(ticket, this.relay.nowMs);
+    this.pump(slot);
   }
 
-  onStir({ ticket }: InboundCall): void {
+  onStir({ ticket, slot: at }: InboundCall): void {
     if (ticket?.queueState !== QueueState.resting) return;
-    this.queue.wake(ticket, this.relay.nowMs);
-    this.runs.begin(ticket);
+    const slot = this.slots[at]!;
+    slot.queue.wake(ticket, this.relay.nowMs);
+    slot.runs.begin(ticket);
   }
 
   onCancelled(): void {}
@@ -313,11 +395,12 @@ export class Inbound implements Story {
     call.tally?.finished(status, now - call.startMs);
     const { ticket } = call;
     if (ticket === null) return;
-    if (this.runs.end(ticket)) {
-      this.limits.release(call, ticket, now);
-      this.pump();
+    const slot = this.slots[call.slot]!;
+    if (slot.runs.end(ticket)) {
+      slot.limits.release(call, ticket, now);
+      this.pump(slot);
     } else {
-      this.queue.remove(ticket);
+      slot.queue.remove(ticket);
     }
   }
 

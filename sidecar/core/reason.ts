@@ -78,12 +78,47 @@ export const Reasons = {
     Status.UNAVAILABLE,
     'model service {service} is not ready: {detail}',
   ),
+  /** Other models of the same service are served meanwhile. */
+  modelNotReady: unprocessed(
+    'model-not-ready',
+    Status.UNAVAILABLE,
+    "model '{model}' of {service} is not ready: {detail}",
+  ),
   draining: unprocessed('draining', Status.UNAVAILABLE, '{service} is shutting down'),
   tooLarge: reason('too-large', Status.RESOURCE_EXHAUSTED, '{detail} is over the limit of {limit} bytes'),
   // Its status is said by who puts the fault in: `injected` below.
   faultInjected: reason('fault-injected', Status.UNAVAILABLE, 'a fault was injected for a drill'),
   protocolError: reason('protocol-error', Status.INTERNAL, '{peer} broke the protocol: {detail}'),
   internal: reason('internal', Status.INTERNAL, 'internal error of the sidecar'),
+} as const satisfies Record<string, Reason>;
+
+/**
+ * Answers of a sidecar that is the front of several models, in the place of the model server that the call did not come
+ * to: codes and words are those of the inference protocol and of gRPC's health service.
+ */
+export const ModelReasons = {
+  unknownModel: reason(
+    'unknown-model',
+    Status.NOT_FOUND,
+    "Request for unknown model: '{model}' is not found",
+  ),
+  unknownService: reason('unknown-model', Status.NOT_FOUND, "unknown service '{model}'"),
+  otherModel: reason(
+    'other-model',
+    Status.INVALID_ARGUMENT,
+    "the stream began with the model '{model}', and a later message names '{other}'",
+  ),
+  noMessage: reason(
+    'no-model-name',
+    Status.INVALID_ARGUMENT,
+    'the name of the model cannot be read: {detail}',
+  ),
+  unreadable: reason('no-model-name', Status.UNIMPLEMENTED, 'the name of the model cannot be read: {detail}'),
+  noModelMethod: reason(
+    'no-model-name',
+    Status.UNIMPLEMENTED,
+    '{path} names no model, and each model of {service} has a process of its own',
+  ),
 } as const satisfies Record<string, Reason>;
 
 export const REASON_NAMES: readonly string[] = Object.values(Reasons).map(({ name }) => name);

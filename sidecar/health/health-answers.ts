@@ -16,8 +16,8 @@ const MAX_QUESTION_BYTES = 4096;
 export type KnownHealth = (service: string) => boolean | undefined;
 
 export class HealthAnswers {
-  private readonly serving = keptAnswer(true);
-  private readonly notServing = keptAnswer(false);
+  private readonly serving = keptAnswer(healthAnswer(true));
+  private readonly notServing = keptAnswer(healthAnswer(false));
 
   constructor(private readonly known: KnownHealth) {}
 
@@ -31,13 +31,17 @@ export class HealthAnswers {
   }
 }
 
-function keptAnswer(isServing: boolean): KeptAnswer {
+/** What ServerLive and ServerReady of the inference protocol answer: one bool, field 1. */
+export const YES: KeptAnswer = keptAnswer(Buffer.from([0, 0, 0, 0, 2, 0x08, 1]));
+export const NO: KeptAnswer = keptAnswer(Buffer.from([0, 0, 0, 0, 0]));
+
+function keptAnswer(body: Buffer): KeptAnswer {
   return {
     head: blockOf([
       [':status', '200'],
       ['content-type', 'application/grpc'],
     ]),
-    body: healthAnswer(isServing),
+    body,
     trailers: blockOf([['grpc-status', '0']]),
   };
 }

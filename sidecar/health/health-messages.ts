@@ -6,6 +6,7 @@
 import { fieldsOf, MessageWriter } from './protobuf.js';
 
 export const HEALTH_CHECK = '/grpc.health.v1.Health/Check';
+export const HEALTH_WATCH = '/grpc.health.v1.Health/Watch';
 
 /** HealthCheckResponse.ServingStatus. */
 export const Serving = { UNKNOWN: 0, SERVING: 1, NOT_SERVING: 2, SERVICE_UNKNOWN: 3 } as const;

@@ -36,7 +36,8 @@ export function queueFamilies(inbound: Inbound | undefined): Family[] {
 }
 
 /** Only of what is configured. */
-function limitFamilies({ queue, adaptive, priorities, rates, memory }: InboundLimits): Family[] {
+function limitFamilies({ queue, adaptive, priorities, shared }: InboundLimits): Family[] {
+  const { rates, memory } = shared;
   const classes = priorities?.names.map((name, i) => ({
     labels: { class: name },
     value: queue.waitingOf(i),

@@ -30,17 +30,18 @@ export function observe(call: OutboundCall, attempt: OutboundAttempt, relay: Rel
   const ended = attempt.ended as Ended;
   const restsOnTime = restsOnElapsedTime(ended, attempt.status);
   endpoint.inFlight--;
-  const outcome = isTurnedAway(call, attempt)
-    ? Outcome.overload
-    : classify(
-        ended,
-        attempt.status,
-        now - attempt.startMs,
-        call.deadlineMs - attempt.startMs,
-        endpoint.usualMs,
-        outcomesFor(call, attempt),
-        restsOnTime ? givenMs(call, attempt, now) : 0,
-      );
+  const turnedAway = turnedAwayAs(call, attempt);
+  const outcome =
+    turnedAway ??
+    classify(
+      ended,
+      attempt.status,
+      now - attempt.startMs,
+      call.deadlineMs - attempt.startMs,
+      endpoint.usualMs,
+      outcomesFor(call, attempt),
+      restsOnTime ? givenMs(call, attempt, now) : 0,
+    );
   attempt.outcome = outcome;
   endpoint.outcomes[outcome]!++;
   if (attempt.number > 0) call.upstream.budget.learn(outcome, now);
@@ -103,12 +104,15 @@ function isAnswerDue(call: OutboundCall, attempt: OutboundAttempt, nowMs: number
 
 /**
  * The sidecar beside the model says that the model has not seen the call, whatever the status: a line that is too long
- * ends in DEADLINE_EXCEEDED. It has no room, or not yet, or no longer. A model that cannot serve is another matter.
+ * ends in DEADLINE_EXCEEDED. It has no room, or not yet, or no longer. Where one of its models is not ready, it has room
+ * for calls of the others: that is a refusal and weighs nothing. A model that cannot serve is another matter.
  */
-function isTurnedAway(call: OutboundCall, { status, trailers }: OutboundAttempt): boolean {
-  if (status <= 0 || trailers === null || call.plan.stripsResponse) return false;
-  if (metadataValue(trailers, 'outrider-unprocessed') === undefined) return false;
-  return metadataValue(trailers, 'outrider-reason') !== Reasons.modelUnavailable.name;
+function turnedAwayAs(call: OutboundCall, { status, trailers }: OutboundAttempt): Outcome | undefined {
+  if (status <= 0 || trailers === null || call.plan.stripsResponse) return undefined;
+  if (metadataValue(trailers, 'outrider-unprocessed') === undefined) return undefined;
+  const reason = metadataValue(trailers, 'outrider-reason');
+  if (reason === Reasons.modelUnavailable.name) return undefined;
+  return reason === Reasons.modelNotReady.name ? Outcome.refusal : Outcome.overload;
 }
 
 /** The sidecar beside the model says that the model cannot serve. */

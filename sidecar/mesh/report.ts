@@ -89,7 +89,8 @@ function both(one: string, other: string): string {
 }
 
 export function queueReport(limits: InboundLimits, nowMs: number): QueueReport {
-  const { queue, adaptive, priorities, rates, memory } = limits;
+  const { queue, adaptive, priorities } = limits;
+  const { rates, memory } = limits.shared;
   const { running, waiting, waitingBytes, concurrency, expiredTotal, evictedTotal } = queue;
   const classes = priorities?.names.map((name, i) => ({ name, waiting: queue.waitingOf(i) }));
   return {

@@ -7,8 +7,9 @@ import type { ModelReport } from '../admin/view.js';
 import type { Address, InboundConfig } from '../config/model.js';
 import { IntentionTable } from '../core/intentions.js';
 import { HealthAnswers } from '../health/health-answers.js';
-import { Inbound, type ModelState } from '../inbound.js';
+import { Inbound } from '../inbound.js';
 import type { ModelEvidence } from '../inbound-runs.js';
+import type { ModelState } from '../inbound-slot.js';
 import { dialPlain } from '../relay/dial.js';
 import type { Listener } from '../relay/listener.js';
 import { Pool } from '../relay/pool.js';
@@ -22,6 +23,7 @@ const LOCAL_BACKOFF_MS = 250;
 export class InboundSide {
   readonly inbound: Inbound;
   readonly watch: ModelWatch;
+  private readonly pool: Pool;
   address: Address | undefined;
   private listener: Listener | undefined;
   private intentions: IntentionTable;
@@ -46,11 +48,12 @@ export class InboundSide {
       },
       relay,
     );
+    this.pool = pool;
     this.intentions = intentionsFrom === 'file' ? this.tableOf(config) : IntentionTable.notLoaded(0);
     this.inbound = new Inbound(
       config,
       service,
-      pool,
+      [{ name: '', pool }],
       this.intentions,
       relay,
       limits.replayBytesPerCall,
@@ -65,7 +68,7 @@ export class InboundSide {
   }
 
   async start(): Promise<void> {
-    this.inbound.pool.start();
+    this.pool.start();
     const { mtls, listen } = this.config;
     const tls = mtls === 'off' ? undefined : this.identity?.serverTls(mtls === 'permissive');
     this.listener = openListener(this.parts, {
@@ -96,7 +99,8 @@ export class InboundSide {
   /** A model nobody supervises is ready when it can be reached. */
   private onConnection(): void {
     if (this.supervisor !== undefined) return;
-    const { pool, modelState } = this.inbound;
+    const { pool } = this;
+    const { modelState } = this.inbound;
     if (pool.isConnected) this.setModel({ kind: 'ready' });
     else if (modelState.kind === 'ready' && !pool.isConnecting)
       this.setModel({ kind: 'away', why: pool.problem });
@@ -120,7 +124,7 @@ export class InboundSide {
 
   model(): ModelReport {
     if (this.supervisor !== undefined) return this.supervisor();
-    return { state: 'foreign', why: this.inbound.pool.problem, restarts: 0 };
+    return { state: 'foreign', why: this.pool.problem, restarts: 0 };
   }
 
   evidence(): ModelEvidence {
@@ -140,6 +144,6 @@ export class InboundSide {
   stop(): void {
     this.listener?.stop();
     this.watch.close();
-    this.inbound.pool.stop();
+    this.pool.stop();
   }
 }

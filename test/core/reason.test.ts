@@ -23,6 +23,7 @@ describe('Reasons', () => {
       'no-identity',
       'unknown-route',
       'model-unavailable',
+      'model-not-ready',
       'draining',
       'too-large',
       'fault-injected',
@@ -81,6 +82,7 @@ describe('Reasons', () => {
         'connect-failed',
         'intentions-not-loaded',
         'model-unavailable',
+        'model-not-ready',
         'draining',
       ],
     );

@@ -79,6 +79,7 @@ describe('Scenario: sidecars say that their models have not seen the call', () =
 
   for (const reason of Object.values(Reasons)) {
     if (!reason.isUnprocessed || reason === Reasons.modelUnavailable) continue;
+    if (reason === Reasons.modelNotReady) continue;
     it(`${reason.name}: less for them, and nobody is ejected`, () => {
       turnAway('mesh', reason);
       assert.deepEqual(pool.states, ['eligible', 'eligible', 'eligible', 'eligible']);
@@ -89,6 +90,16 @@ describe('Scenario: sidecars say that their models have not seen the call', () =
       }
     });
   }
+
+  it('model-not-ready: one model of several, so nothing is held against the endpoint, nor less given to it', () => {
+    turnAway('mesh', Reasons.modelNotReady);
+    assert.deepEqual(pool.states, ['eligible', 'eligible', 'eligible', 'eligible']);
+    for (const each of pool.names) {
+      const { outcomes } = pool.endpoint(each);
+      assert.equal(outcomes[Outcome.fault]! + outcomes[Outcome.overload]!, 0);
+      assert.ok(outcomes[Outcome.refusal]! > 0);
+    }
+  });
 
   it('outside the mesh the same words mean nothing', () => {
     turnAway('plaintext', Reasons.queueExpired);

@@ -212,13 +212,17 @@ export interface OutboundStack {
 export interface InboundStackOptions {
   /** Default true. */
   readonly ready?: boolean;
+  /** Names of models, each at a backend `model NAME`. Absent: one without a name, at `config.local`. */
+  readonly models?: readonly string[];
   readonly readMemory?: () => MemoryReading;
 }
 
 export interface InboundStack {
   readonly inbound: Inbound;
   readonly listener: Listener;
+  /** Of the only model, or of the first. */
   readonly pool: Pool;
+  readonly pools: readonly Pool[];
   readonly model: Backend;
   intentions(list: readonly IntentionConfig[]): IntentionTable;
 }
@@ -295,34 +299,44 @@ export class Stack {
 
   inbound(config: InboundConfig, options: InboundStackOptions = {}): InboundStack {
     const { relay } = this;
-    const model = this.backend(config.local.kind === 'tcp' ? config.local.host : config.local.path);
-    const pool = new Pool(
-      {
-        config: { connections: 1, connectTimeoutMs: 5000, pingIntervalMs: 0, pingTimeoutMs: 0, maxAgeMs: 0 },
-        settings: DEFAULT_LOCAL_SETTINGS,
-        dial: () => this.net.dial(labelOf(config.local)),
-        onChange: () => {},
-      },
-      relay,
-    );
+    const places = options.models?.map((name) => ({ name, local: addressOf(`model ${name}`) }));
+    const served = (places ?? [{ name: '', local: config.local }]).map(({ name, local }) => ({
+      name,
+      model: this.backend(local.kind === 'tcp' ? local.host : local.path),
+      pool: this.localPool(local),
+    }));
+    const [{ model, pool }] = served as [(typeof served)[number]];
     const intentions = (list: readonly IntentionConfig[]): IntentionTable =>
       new IntentionTable(list, config.defaultIntention, ++this.intentionsVersion);
     const inbound = new Inbound(
       config,
       'digits',
-      pool,
+      served,
       intentions(config.intentions),
       relay,
       REPLAY_BYTES,
       options.readMemory,
     );
-    pool.start();
+    for (const each of served) each.pool.start();
     const listener = this.listen((link, stream, block, ended) => inbound.accept(link, stream, block, ended));
-    const stack = { inbound, listener, pool, model, intentions };
+    const pools = served.map((each) => each.pool);
+    const stack = { inbound, listener, pool, pools, model, intentions };
     this.inbounds.push(stack);
     this.run();
-    if (options.ready !== false) inbound.setModel({ kind: 'ready' });
+    if (options.ready !== false) for (const slot of inbound.slots) inbound.setModel({ kind: 'ready' }, slot);
     return stack;
+  }
+
+  private localPool(local: Address): Pool {
+    return new Pool(
+      {
+        config: { connections: 1, connectTimeoutMs: 5000, pingIntervalMs: 0, pingTimeoutMs: 0, maxAgeMs: 0 },
+        settings: DEFAULT_LOCAL_SETTINGS,
+        dial: () => this.net.dial(labelOf(local)),
+        onChange: () => {},
+      },
+      this.relay,
+    );
   }
 
   private listen(onStream: Listener['onStream']): Listener {
@@ -388,9 +402,11 @@ export class Stack {
       }
     }
     for (const { inbound } of this.inbounds) {
-      const { running, waiting, waitingBytes } = inbound.queue;
-      assert.deepEqual({ running, waiting, waitingBytes }, { running: 0, waiting: 0, waitingBytes: 0 });
-      assert.equal(inbound.evidence().inFlight, 0, 'runs of the model in flight');
+      for (const { queue, runs } of inbound.slots) {
+        const { running, waiting, waitingBytes } = queue;
+        assert.deepEqual({ running, waiting, waitingBytes }, { running: 0, waiting: 0, waitingBytes: 0 });
+        assert.equal(runs.evidence().inFlight, 0, 'runs of the model in flight');
+      }
     }
     assert.equal(tally.defects, 0, 'defects');
   }
@@ -406,9 +422,9 @@ export class Stack {
       listener.stop();
       outbound.stop();
     }
-    for (const { pool, listener } of this.inbounds) {
+    for (const { pools, listener } of this.inbounds) {
       listener.stop();
-      pool.stop();
+      for (const pool of pools) pool.stop();
     }
     this.run();
     this.advance(60_000);

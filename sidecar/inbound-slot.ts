@@ -1,0 +1,52 @@
+/**
+ * One model behind the inbound side, or all of a server that is not asked which: how it is, the connections to its
+ * process, the line before it, and the calls it has under way.
+ */
+
+import type { InboundConfig } from './config/model.js';
+import type { InboundQueue } from './core/queue.js';
+import type { Ticket } from './inbound-call.js';
+import { InboundLimits, type SharedLimits } from './inbound-limits.js';
+import { InboundRuns } from './inbound-runs.js';
+import type { Pool } from './relay/pool.js';
+import type { Relay } from './relay/relay.js';
+
+export type ModelState =
+  | { readonly kind: 'ready' }
+  /** Not yet ready for the first time: calls wait in line for it. */
+  | { readonly kind: 'starting' }
+  /** It was ready and is not, or will not be: calls are turned away, so that the caller's sidecar tries another replica. */
+  | { readonly kind: 'away'; readonly why: string };
+
+/** Where a model is served. */
+export interface ServedModel {
+  /** Empty: whatever the server there serves, its calls are not asked for a name. */
+  readonly name: string;
+  /** Several models of one process share it. */
+  readonly pool: Pool;
+}
+
+export class ModelSlot {
+  readonly name: string;
+  /** Its attempts go there. */
+  readonly pool: Pool;
+  readonly limits: InboundLimits;
+  readonly runs = new InboundRuns();
+  state: ModelState = { kind: 'starting' };
+
+  constructor(
+    { name, pool }: ServedModel,
+    config: InboundConfig,
+    service: string,
+    relay: Relay,
+    shared: SharedLimits,
+  ) {
+    this.name = name;
+    this.pool = pool;
+    this.limits = new InboundLimits(config, service, relay, shared);
+  }
+
+  get queue(): InboundQueue<Ticket> {
+    return this.limits.queue;
+  }
+}

@@ -1,0 +1,49 @@
+/**
+ * The first octets of a compressed message, for somebody who only has to read its name. At once and bounded: what
+ * inflates to more than `MOST_OCTETS` is tried with less of the input, so that one message costs a few inflations of
+ * that size at most, whatever it holds.
+ */
+
+import { constants, gunzipSync, inflateSync } from 'node:zlib';
+
+/** Octets that are inflated at a time, at most. */
+export const MOST_INFLATED = 64 * 1024;
+/** Input of the first try: a name stands first, and rarely needs more. */
+const FIRST_BYTES = 1024;
+const FEWEST_BYTES = 16;
+
+export interface Head {
+  readonly octets: Buffer;
+  /** These are all octets of the message. */
+  readonly isWhole: boolean;
+}
+
+export function canInflate(encoding: string): boolean {
+  return encoding === 'gzip' || encoding === 'deflate';
+}
+
+/**
+ * Longer and longer heads of a message of which `bytes` has come; `isAll`: that is all of it. gRPC's `deflate` is zlib's
+ * format (RFC 1950). Ends early when the octets are not in that format.
+ */
+export function* inflatedHeads(encoding: string, bytes: Buffer, isAll: boolean): Generator<Head> {
+  const inflate = encoding === 'gzip' ? gunzipSync : inflateSync;
+  let tooMany = Number.POSITIVE_INFINITY;
+  let given = Math.min(FIRST_BYTES, bytes.length);
+  while (given >= Math.min(FEWEST_BYTES, bytes.length) && given < tooMany) {
+    const isWhole = isAll && given === bytes.length;
+    try {
+      const octets = inflate(bytes.subarray(0, given), {
+        finishFlush: isWhole ? constants.Z_FINISH : constants.Z_SYNC_FLUSH,
+        maxOutputLength: MOST_INFLATED,
+      });
+      yield { octets, isWhole };
+      if (given === bytes.length) return;
+      given = Math.min(given * 2, bytes.length);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ERR_BUFFER_TOO_LARGE') return;
+      tooMany = given;
+      given >>>= 1;
+    }
+  }
+}

@@ -1,0 +1,198 @@
+/**
+ * Which model a call names: field 1 of its messages, as the inference protocol and gRPC's health service have it. Messages
+ * are read as they pass, octet by octet only where fields begin; nothing of them is kept but a name that comes in pieces.
+ * The first field of that number counts. Where it lies beyond `MOST_OCTETS` of its message, it is not looked for.
+ */
+
+/** Octets of a message that are looked at (or stepped over) in search of the name. */
+export const MOST_OCTETS = 64 * 1024;
+/** No file system has longer names of directories; of what is longer only this much is told. */
+const LONGEST_NAME = 256;
+const PREFIX_BYTES = 5;
+
+export const Naming = {
+  /** What has been seen so far does not say. */
+  reading: 0,
+  /** `name` says. */
+  found: 1,
+  /** The whole message names none. */
+  absent: 2,
+  /** The message is compressed: nothing has been read of it. */
+  compressed: 3,
+  /** These octets are no message. */
+  malformed: 4,
+  /** Too much lies before the name. */
+  hidden: 5,
+} as const;
+export type Naming = (typeof Naming)[keyof typeof Naming];
+
+const Part = { tag: 0, length: 1, number: 2, skip: 3, name: 4 } as const;
+
+/** Field and wire type, as one: number 1, length-delimited. */
+const NAME = 8 * 1 + 2;
+/** A varint is at most ten octets. */
+const LARGEST_SCALE = 2 ** 63;
+
+export class NameReader {
+  naming: Naming = Naming.reading;
+  name = '';
+  /** Octets of the present message, as its prefix says. */
+  length = 0;
+  /** Octets of it that have not passed yet. */
+  private left = 0;
+  private prefixed = 0;
+  private flag = 0;
+  private part: (typeof Part)[keyof typeof Part] = Part.tag;
+  private value = 0;
+  private scale = 1;
+  private tag = 0;
+  /** Octets of the field under way that are still to come. */
+  private rest = 0;
+  private partial: Buffer | null = null;
+  private partialBytes = 0;
+
+  /** Whether no octet of a message has come yet. */
+  get isEmpty(): boolean {
+    return this.prefixed === 0;
+  }
+
+  /**
+   * Reads on in a body. Stops as soon as `naming` is no longer `reading`, and tells where; called again, it steps over
+   * what is left of that message and begins the next one.
+   */
+  feed(bytes: Buffer, start: number, end: number): number {
+    let at = start;
+    if (this.naming !== Naming.reading) {
+      const n = Math.min(this.left, end - at);
+      this.left -= n;
+      at += n;
+      if (this.left > 0 || at === end) return at;
+      this.begin();
+    }
+    while (at < end && this.naming === Naming.reading)
+      at = this.prefixed < PREFIX_BYTES ? this.readPrefix(bytes, at) : this.readPart(bytes, at, end);
+    return at;
+  }
+
+  /** Reads the beginning of a message that came without a prefix; `isWhole`: it is all of the message. */
+  feedMessage(bytes: Buffer, isWhole: boolean): void {
+    this.begin();
+    this.prefixed = PREFIX_BYTES;
+    this.length = isWhole ? bytes.length : Number.MAX_SAFE_INTEGER;
+    this.left = this.length;
+    if (this.left === 0) this.naming = Naming.absent;
+    for (let at = 0; at < bytes.length && this.naming === Naming.reading; )
+      at = this.readPart(bytes, at, bytes.length);
+  }
+
+  private begin(): void {
+    this.naming = Naming.reading;
+    this.name = '';
+    this.prefixed = 0;
+    this.length = 0;
+    this.partialBytes = 0;
+    this.expect(Part.tag);
+  }
+
+  private expect(part: (typeof Part)[keyof typeof Part]): void {
+    this.part = part;
+    this.value = 0;
+    this.scale = 1;
+  }
+
+  private readPrefix(bytes: Buffer, at: number): number {
+    const octet = bytes[at]!;
+    if (this.prefixed === 0) this.flag = octet;
+    else this.length = this.length * 256 + octet;
+    this.prefixed++;
+    if (this.prefixed === PREFIX_BYTES) {
+      this.left = this.length;
+      if (this.flag > 1) this.naming = Naming.malformed;
+      else if (this.flag === 1) this.naming = Naming.compressed;
+      else if (this.left === 0) this.naming = Naming.absent;
+    }
+    return at + 1;
+  }
+
+  private readPart(bytes: Buffer, at: number, end: number): number {
+    const { part } = this;
+    if (part === Part.name) return this.readName(bytes, at, end);
+    if (part === Part.skip) {
+      const n = Math.min(this.rest, end - at);
+      this.rest -= n;
+      this.left -= n;
+      if (this.rest === 0) this.endField();
+      return at + n;
+    }
+    const octet = bytes[at]!;
+    this.left--;
+    this.value += (octet & 0x7f) * this.scale;
+    if (octet >= 0x80) {
+      if (this.left === 0 || this.scale >= LARGEST_SCALE) this.naming = Naming.malformed;
+      this.scale *= 128;
+    } else if (part === Part.tag) this.onTag(this.value);
+    else if (part === Part.length) this.onLength(this.value);
+    else this.endField();
+    return at + 1;
+  }
+
+  private onTag(tag: number): void {
+    this.tag = tag;
+    // 64-bit field numbers do not exist, and `&` takes 32 bits.
+    const type = tag % 8;
+    if (tag < 8) this.naming = Naming.malformed;
+    else if (type === 0) this.expect(Part.number);
+    else if (type === 1) this.skip(8);
+    else if (type === 2) this.expect(Part.length);
+    else if (type === 5) this.skip(4);
+    else this.naming = Naming.malformed;
+    if (this.left === 0 && this.naming === Naming.reading) this.naming = Naming.malformed;
+  }
+
+  private onLength(length: number): void {
+    if (this.tag !== NAME) return this.skip(length);
+    if (length > this.left) this.naming = Naming.malformed;
+    else if (length === 0) this.naming = Naming.found;
+    else {
+      this.rest = length;
+      this.expect(Part.name);
+    }
+  }
+
+  private skip(octets: number): void {
+    if (octets > this.left) this.naming = Naming.malformed;
+    else if (octets === this.left) this.naming = Naming.absent;
+    else if (this.length - this.left + octets > MOST_OCTETS) this.naming = Naming.hidden;
+    else if (octets === 0) this.endField();
+    else {
+      this.rest = octets;
+      this.expect(Part.skip);
+    }
+  }
+
+  private endField(): void {
+    this.expect(Part.tag);
+    if (this.left === 0) this.naming = Naming.absent;
+    else if (this.length - this.left > MOST_OCTETS) this.naming = Naming.hidden;
+  }
+
+  private readName(bytes: Buffer, at: number, end: number): number {
+    const n = Math.min(this.rest, end - at);
+    const isWhole = this.partialBytes === 0 && n === this.rest;
+    this.rest -= n;
+    this.left -= n;
+    if (isWhole) this.name = bytes.toString('utf8', at, at + Math.min(n, LONGEST_NAME));
+    else {
+      this.partial ??= Buffer.allocUnsafeSlow(LONGEST_NAME);
+      this.partialBytes += bytes.copy(
+        this.partial,
+        this.partialBytes,
+        at,
+        at + Math.min(n, LONGEST_NAME - this.partialBytes),
+      );
+      if (this.rest === 0) this.name = this.partial.toString('utf8', 0, this.partialBytes);
+    }
+    if (this.rest === 0) this.naming = Naming.found;
+    return at + n;
+  }
+}
