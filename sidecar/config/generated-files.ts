@@ -45,7 +45,7 @@ How values are spelled:
 
 * A duration is a number and its unit: \`250ms\`, \`1.5s\`, \`5m\`, \`1h\`. A bare number is refused. Where \`none\` is allowed it means no limit.
 * A size is a whole number and its unit: \`512B\`, \`64KiB\`, \`64MiB\`, \`1GiB\`.
-* An address is \`127.0.0.1:8500\`, \`localhost:8500\`, \`[::1]:8500\` or \`unix:/path/to.sock\`. Where a sidecar listens, port 0 takes any free one.
+* An address is \`127.0.0.1:8800\`, \`localhost:8800\`, \`[::1]:8800\` or \`unix:/path/to.sock\`. Where a sidecar listens, port 0 takes any free one.
 * A ratio is a number from 0 to 1.
 * A name has lower-case letters, digits, \`-\`, \`_\` and \`.\`, at most 63.
 * A relative path is relative to the directory of the file it stands in.

@@ -32,6 +32,15 @@ describe('the example files', () => {
     });
   }
 
+  it('listen nowhere that Consul, Envoy, Jupyter, Prometheus or TensorFlow Serving do by default', () => {
+    const taken = [8300, 8301, 8302, 8500, 8501, 8502, 8503, 8600, 8888, 9090, 9901, 10_000, 15_000];
+    for (const name of examples) {
+      const text = readFileSync(join(folder, name), 'utf8');
+      for (const [line, port] of text.matchAll(/^\s*(?:listen|admin): \S+:(\d+)/gm))
+        assert.ok(!taken.includes(Number(port)), `${name}: ${line.trim()}`);
+    }
+  });
+
   it('the demo keeps what the demo promises', () => {
     const result = loadMeshFile(join(folder, 'demo.yaml'));
     assert.ok(result.ok);
@@ -46,7 +55,7 @@ describe('the example files', () => {
     const [digits, lite] = caller.upstreams;
     assert.deepEqual(
       [digits!.listen, lite!.listen, caller.admin],
-      [8500, 8501, 8590].map((port) => ({ kind: 'tcp', host: '127.0.0.1', port })),
+      [8800, 8801, 8890].map((port) => ({ kind: 'tcp', host: '127.0.0.1', port })),
     );
     const [infer] = digits!.routes;
     assert.ok(infer!.idempotent && infer!.retry !== undefined);

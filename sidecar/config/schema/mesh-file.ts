@@ -84,7 +84,7 @@ const caller = withRules(
     if (address(found['admin'])?.kind === 'unix') {
       report(
         ['admin'],
-        'found a socket; expected an address such as "127.0.0.1:8590", as a browser opens it',
+        'found a socket; expected an address such as "127.0.0.1:8890", as a browser opens it',
       );
     }
   },

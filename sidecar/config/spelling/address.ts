@@ -1,14 +1,14 @@
 /**
- * Addresses: "127.0.0.1:8500", "localhost:8500", "[::1]:8500" or "unix:/path/to.sock".
+ * Addresses: "127.0.0.1:8800", "localhost:8800", "[::1]:8800" or "unix:/path/to.sock".
  *
- * A host is always said, because ":8500" means every interface to some readers and loopback to others, and that is
+ * A host is always said, because ":8800" means every interface to some readers and loopback to others, and that is
  * the difference between private and public.
  */
 import { isIP, isIPv4, isIPv6 } from 'node:net';
 import type { Address } from '../model.js';
 import { misspelled, quoted, type Spelled, spelled } from './spelled.js';
 
-export const ADDRESS_EXPECTED = 'an address such as "127.0.0.1:8500", "[::1]:8500" or "unix:/path/to.sock"';
+export const ADDRESS_EXPECTED = 'an address such as "127.0.0.1:8800", "[::1]:8800" or "unix:/path/to.sock"';
 /** For the JSON Schema; `readAddress` is what decides. */
 export const ADDRESS_PATTERN = '^(unix:.+|\\[[0-9a-fA-F:.]+\\]:[0-9]{1,5}|[^:/\\s]+:[0-9]{1,5})$';
 
