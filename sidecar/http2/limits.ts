@@ -16,6 +16,10 @@ export const BUCKETS = {
   violations: { burst: 100, perSecond: 10 },
   settings: { burst: 100, perSecond: 20 },
   goaways: { burst: 20, perSecond: 2 },
+  /**
+   * PING received, less one for each HEADERS or DATA we wrote since: gRPC clients and servers that measure bandwidth send
+   * one PING for DATA they receive (gRFC A8 forgives those in the same way). What is written never counts ahead.
+   */
   pings: { burst: 500, perSecond: 100 },
   /** DATA, HEADERS or CONTINUATION without payload that end nothing. */
   'empty-frames': { burst: 100, perSecond: 10 },
@@ -78,6 +82,11 @@ export class Meter {
     if (this.level >= this.bucket.burst) return false;
     this.level++;
     return true;
+  }
+
+  /** Takes one event back that was counted; never goes below none. */
+  forgive(): void {
+    this.level = this.level > 1 ? this.level - 1 : 0;
   }
 }
 

@@ -91,6 +91,7 @@ function writeBlock(
   flags: number,
   out: Output,
 ): void {
+  c.meters.pings.forgive();
   const bound = c.encoder.bound(list, extras);
   const max = c.peer.maxFrame;
   if (bound <= max) {
@@ -134,6 +135,7 @@ function writePayload(c: ConnectionState, stream: Stream, out: Output): boolean 
   c.sendWindow -= n;
   const ends = n === stream.pendingBytes && stream.endAfterPending && stream.trailers === null;
   out.frameHeader(n, FrameType.data, ends ? Flag.endStream : 0, stream.id);
+  c.meters.pings.forgive();
   stream.pendingBytes -= n;
   takePayload(stream, n, out);
   if (ends) localEnd(c, stream);

@@ -172,6 +172,87 @@ describe('what a peer may do at once', () => {
   });
 });
 
+describe('PINGs of a peer', () => {
+  const PAST = 20 * BUCKETS.pings.burst;
+
+  /** Two frames: the header list, and the payload with the end. */
+  const answer = (raw: Raw): void => {
+    const call = raw.side.told.at(-1)!;
+    raw.side.respond(call);
+    raw.side.send(call, Buffer.alloc(16), 'end');
+    raw.side.take();
+    raw.send(windowUpdate(0, 16));
+  };
+
+  /** As grpc-go measures bandwidth: a call, its answer, and a PING for the DATA of it. */
+  const callAndPing = (raw: Raw, i: number): void => {
+    raw.send(request(odd(i)));
+    answer(raw);
+    raw.send(ping());
+    raw.side.take();
+  };
+
+  it('are forgiven one for each frame of a call that we wrote: a client that pings once for each answer goes on for ever', () => {
+    const raw = rawClient();
+    for (let i = 0; i < PAST; i++) callAndPing(raw, i);
+    assert.deepEqual([raw.side.fatal, raw.side.limits], [[], []]);
+  });
+
+  it('are forgiven on the side of the client as well: a server that pings once for each request goes on for ever', () => {
+    const raw = rawServer();
+    for (let i = 0; i < PAST; i++) {
+      raw.side.send(raw.side.open(REQUEST, 'more'), Buffer.alloc(16), 'end');
+      raw.side.take();
+      raw.send(ping(), response(2 * i + 1, 'end'), windowUpdate(0, 16));
+      raw.side.take();
+    }
+    assert.deepEqual([raw.side.fatal, raw.side.limits], [[], []]);
+  });
+
+  it('are not forgiven ahead: after any number of calls, as many at once as ever, and not one more', () => {
+    const raw = rawClient();
+    for (let i = 0; i < 1000; i++) {
+      raw.send(request(odd(i)));
+      answer(raw);
+    }
+    for (let i = 0; i < BUCKETS.pings.burst; i++) {
+      raw.send(ping());
+      raw.side.take();
+    }
+    assert.deepEqual(raw.side.fatal, []);
+    raw.send(ping());
+    assert.deepEqual(raw.side.limits, ['pings']);
+  });
+
+  it('are not forgiven for what only the peer sends: streams that are reset, and payload of one octet', () => {
+    for (const each of [
+      (i: number) => Buffer.concat([request(odd(i), 'more'), rstStream(odd(i))]),
+      () => data(1, Buffer.alloc(1)),
+    ]) {
+      const raw = rawClient();
+      raw.send(request(1, 'more'));
+      let pings = 0;
+      for (; pings < PAST && raw.side.fatal.length === 0; pings++) {
+        raw.send(each(pings), ping());
+        raw.side.take();
+      }
+      assert.deepEqual([pings, raw.side.limits], [BUCKETS.pings.burst + 1, ['pings']]);
+    }
+  });
+
+  it('more of them than one for each frame we wrote are cut', () => {
+    const raw = rawClient();
+    let calls = 0;
+    for (; calls < PAST && raw.side.fatal.length === 0; calls++) {
+      callAndPing(raw, calls);
+      for (let more = 0; more < 4; more++) raw.send(ping());
+      raw.side.take();
+    }
+    assert.ok(calls < BUCKETS.pings.burst, `${calls} calls`);
+    assert.deepEqual(raw.side.limits, ['pings']);
+  });
+});
+
 describe('a bucket', () => {
   const bucket: Bucket = { burst: 10, perSecond: 5 };
 

@@ -6,14 +6,15 @@
  */
 
 import { execFile } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 
-export type ToolName = 'h2spec' | 'grpcurl' | 'python' | 'envoy' | 'chromium';
+export type ToolName = 'h2spec' | 'grpcurl' | 'ghz' | 'go-client' | 'python' | 'envoy' | 'chromium';
 
 interface Tool {
   readonly path: string;
@@ -40,6 +41,16 @@ const ENVOY = path.join(BIN, 'envoy');
 /** A file among the tests that is not compiled (scripts, protocols). */
 export const testFile = (...parts: readonly string[]): string => path.join(ROOT, 'test', ...parts);
 
+/** Our own client and server on grpc-go. Named after its sources, so that a changed one is built anew. */
+const GO_CLIENT = testFile('interop', 'go-client');
+const GO_CLIENT_BINARY = path.join(BIN, `go-client-${digestOf(['main.go', 'go.mod', 'go.sum'])}`);
+
+function digestOf(files: readonly string[]): string {
+  const hash = createHash('sha256');
+  for (const file of files) hash.update(readFileSync(path.join(GO_CLIENT, file)));
+  return hash.digest('hex').slice(0, 12);
+}
+
 /**
  * h2spec: the commit is the one whose strict run has 147 cases; the newest tag that is a valid Go module version
  * has 146.
@@ -54,6 +65,16 @@ const TOOLS: Readonly<Record<ToolName, Tool>> = {
     path: path.join(BIN, 'grpcurl'),
     needs: 'Go',
     steps: [['go', 'install', 'github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4']],
+  },
+  ghz: {
+    path: path.join(BIN, 'ghz'),
+    needs: 'Go',
+    steps: [['go', 'install', 'github.com/bojand/ghz/cmd/ghz@v0.93.0']],
+  },
+  'go-client': {
+    path: GO_CLIENT_BINARY,
+    needs: 'Go 1.25 or newer',
+    steps: [['go', '-C', GO_CLIENT, 'build', '-o', GO_CLIENT_BINARY, '.']],
   },
   python: {
     path: path.join(VENV, 'bin', 'python'),
