@@ -10,6 +10,7 @@ import type { FaultDesk } from './admin/faults.js';
 import { type AdminServer, startAdmin } from './admin/server.js';
 import type { ModelReport, SidecarView } from './admin/view.js';
 import type { Address, InboundConfig, SidecarConfig } from './config/model.js';
+import type { ProcessEnd } from './core/process-end.js';
 import { Consul } from './discovery/consul/consul.js';
 import { DEFAULT_LOCAL_SETTINGS } from './http2/settings.js';
 import type { ModelEvidence } from './inbound-runs.js';
@@ -67,6 +68,8 @@ export interface Sidecar extends SidecarView {
   /** The supervised model came, went or is on its way. */
   setModelState(report: ModelReport): void;
   setModelReport(report: () => ModelReport): void;
+  /** The process of the supervised model has ended. */
+  modelEnded(end: ProcessEnd): void;
   evidence(): ModelEvidence;
   stop(): Promise<void>;
 }
@@ -260,6 +263,10 @@ class App implements Sidecar {
 
   setModelReport(report: () => ModelReport): void {
     this.inbound?.superviseBy(report);
+  }
+
+  modelEnded(end: ProcessEnd): void {
+    this.inbound?.inbound.modelEnded(end);
   }
 
   evidence(): ModelEvidence {

@@ -6,6 +6,7 @@
 import type { InboundConfig } from './config/model.js';
 import type { InboundQueue } from './core/queue.js';
 import type { Ticket } from './inbound-call.js';
+import { LostCalls } from './inbound-ends.js';
 import { InboundLimits, type SharedLimits } from './inbound-limits.js';
 import { InboundRuns } from './inbound-runs.js';
 import type { Pool } from './relay/pool.js';
@@ -32,6 +33,7 @@ export class ModelSlot {
   readonly pool: Pool;
   readonly limits: InboundLimits;
   readonly runs = new InboundRuns();
+  readonly lost: LostCalls;
   state: ModelState = { kind: 'starting' };
 
   constructor(
@@ -43,6 +45,7 @@ export class ModelSlot {
   ) {
     this.name = name;
     this.pool = pool;
+    this.lost = new LostCalls(service);
     this.limits = new InboundLimits(config, service, relay, shared);
   }
 

@@ -9,8 +9,9 @@
 import type { InboundConfig } from './config/model.js';
 import { findFault } from './core/inject.js';
 import type { IntentionTable } from './core/intentions.js';
-import { type Ended, isNeverProcessed } from './core/outcome.js';
+import { Ended, isNeverProcessed } from './core/outcome.js';
 import type { MemoryReading } from './core/overload.js';
+import type { ProcessEnd } from './core/process-end.js';
 import { type InboundQueue, QueueState } from './core/queue.js';
 import { ModelReasons, type Reason, Reasons, reasonMessage } from './core/reason.js';
 import { type HealthAnswers, NO, YES } from './health/health-answers.js';
@@ -21,6 +22,7 @@ import type { HeaderBlock, StableList } from './http2/hpack/header-list.js';
 import type { Stream } from './http2/stream.js';
 import { type Caller, InboundAccess } from './inbound-access.js';
 import { InboundCall, type Ticket } from './inbound-call.js';
+import { answerFailed } from './inbound-ends.js';
 import { type InboundLimits, SharedLimits } from './inbound-limits.js';
 import { targetOf } from './inbound-methods.js';
 import { NamedCall, type NamedStory } from './inbound-named-call.js';
@@ -30,7 +32,6 @@ import type { InjectedFaults } from './mesh/shaping-faults.js';
 import { strike } from './mesh/shaping-strike.js';
 import { Attempt } from './relay/attempt.js';
 import { type Call, NEVER } from './relay/call.js';
-import { failureAnswer } from './relay/failure.js';
 import { forwardExtras, forwardRequest, requestProfile } from './relay/forward.js';
 import type { Link } from './relay/link.js';
 import { isGrpcRequest, NotGrpc } from './relay/not-grpc.js';
@@ -267,10 +268,9 @@ export class Inbound implements NamedStory {
     if (attempt.trailers !== null) call.finishWith(attempt);
     else if (isNeverProcessed(attempt.ended as Ended) && !call.isCommitted) {
       this.turnAway(call, attempt.reason === '' ? 'it refused the call' : attempt.reason);
-    } else {
-      const { reason, message } = failureAnswer(attempt, this.service, 0);
-      call.answer(reason, message);
-    }
+    } else if (attempt.ended === Ended.connectionLost) {
+      this.slots[call.slot]!.lost.lost(call, this.relay.nowMs);
+    } else answerFailed(call, this.service);
   }
 
   // ---- in detail ----
@@ -303,6 +303,12 @@ export class Inbound implements NamedStory {
     for (let ticket = queue.takeWaiting(); ticket !== null; ticket = queue.takeWaiting()) {
       this.turnAway(ticket.call, state.why);
     }
+  }
+
+  /** The process of the model has ended. */
+  modelEnded(end: ProcessEnd, slot = this.slots[0]!): void {
+    this.relay.nowMs = this.relay.clock.now();
+    slot.lost.ended(end, this.relay.nowMs);
   }
 
   // Of the only model, or of the first of several.
@@ -346,7 +352,9 @@ export class Inbound implements NamedStory {
     return forwardExtras(call.block, leftMs, call.caller?.field ?? null, 0);
   }
 
-  onResume(): void {}
+  onResume(call: InboundCall): void {
+    this.slots[call.slot]!.lost.waited(call);
+  }
 
   onAttemptTimeout(): void {}
 
@@ -396,6 +404,7 @@ export class Inbound implements NamedStory {
     const { ticket } = call;
     if (ticket === null) return;
     const slot = this.slots[call.slot]!;
+    slot.lost.forget(call);
     if (slot.runs.end(ticket)) {
       slot.limits.release(call, ticket, now);
       this.pump(slot);

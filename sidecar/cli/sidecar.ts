@@ -124,6 +124,7 @@ function ownModel(
       tell(report);
       logChange(report, logger);
     },
+    onEnd: (end) => sidecar.modelEnded(end),
     onWithheld: (names) =>
       logger.info(
         { names },

@@ -84,6 +84,12 @@ export const Reasons = {
     Status.UNAVAILABLE,
     "model '{model}' of {service} is not ready: {detail}",
   ),
+  // Not marked as unprocessed, and not the answer of a broken connection: the call may be what ended the process.
+  modelCrashed: reason(
+    'model-crashed',
+    Status.UNAVAILABLE,
+    'the process of model service {service} ended while the call ran in it: {detail}',
+  ),
   draining: unprocessed('draining', Status.UNAVAILABLE, '{service} is shutting down'),
   tooLarge: reason('too-large', Status.RESOURCE_EXHAUSTED, '{detail} is over the limit of {limit} bytes'),
   // Its status is said by who puts the fault in: `injected` below.

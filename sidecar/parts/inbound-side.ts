@@ -120,6 +120,7 @@ export class InboundSide {
 
   superviseBy(report: () => ModelReport): void {
     this.supervisor = report;
+    for (const { lost } of this.inbound.slots) lost.isTold = true;
   }
 
   model(): ModelReport {

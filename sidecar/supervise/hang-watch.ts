@@ -8,6 +8,7 @@
 
 import { answerTimeoutMs } from '../core/answer-timeout.js';
 import { Liveness, ModelLiveness, type WorkEvidence } from '../core/liveness.js';
+import { EndClass } from '../core/process-end.js';
 import type { Clock } from '../runtime/clock.js';
 import type { Timer, Timers } from '../runtime/timers.js';
 import type { Probe, Watch, WatchEvents } from './supervised-process.js';
@@ -167,6 +168,6 @@ export class HangWatch implements Watch {
       inFlight === 0
         ? `${probes} though nothing was under way`
         : `no result for ${(quietMs / 1000).toFixed(1)} s with ${inFlight} calls under way, and ${probes}`;
-    this.events.onHang(work);
+    this.events.onHang(work, EndClass.killedFrozen);
   }
 }

@@ -7,6 +7,7 @@ import { dirname } from 'node:path';
 import type { ModelReport } from '../admin/view.js';
 import type { Address, ModelProcessConfig } from '../config/model.js';
 import { RestartBackoff } from '../core/backoff.js';
+import type { ProcessEnd } from '../core/process-end.js';
 import { RestartLimit } from '../core/restart-limit.js';
 import type { Clock } from '../runtime/clock.js';
 import type { Random } from '../runtime/random.js';
@@ -14,6 +15,7 @@ import type { Timers } from '../runtime/timers.js';
 import { HangWatch, type ModelWork } from './hang-watch.js';
 import { HealthProbe } from './health-probe.js';
 import { modelEnvironment } from './model-environment.js';
+import { OomKills } from './oom-kills.js';
 import { OwnedProcess } from './owned-process.js';
 import { SupervisedProcess } from './supervised-process.js';
 
@@ -28,6 +30,7 @@ export interface ModelProcessDeps {
   readonly stderr: number;
   evidence(): ModelWork;
   onChange(report: ModelReport): void;
+  onEnd(end: ProcessEnd): void;
   /** Called once, before the first start: names of variables that the model does not get. */
   onWithheld(names: readonly string[]): void;
 }
@@ -53,6 +56,11 @@ export function modelProcess(
     OUTRIDER_MODEL_LISTEN: addressText(address),
   });
   if (withheld.length > 0) deps.onWithheld(withheld);
+  const oomKills = new OomKills();
+  const evidence = (): ModelWork => {
+    oomKills.look();
+    return deps.evidence();
+  };
   return new SupervisedProcess(config, {
     clock,
     timers,
@@ -61,9 +69,11 @@ export function modelProcess(
       makeRoomForSocket(address);
       return new OwnedProcess(argv, { env, stdout: deps.stdout, stderr: deps.stderr, onExit });
     },
-    watch: (events) => new HangWatch({ clock, timers, probe, evidence: deps.evidence }, events),
+    watch: (events) => new HangWatch({ clock, timers, probe, evidence }, events),
     restartDelayMs: (readyForMs) => backoff.next(readyForMs),
     ...(limit === undefined ? {} : { limit }),
+    isOutOfMemory: () => oomKills.since(),
+    onEnd: deps.onEnd,
     onChange: deps.onChange,
   });
 }

@@ -9,6 +9,7 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
+import type { ProcessExit } from '../core/process-end.js';
 
 export interface OwnedProcessOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -17,8 +18,10 @@ export interface OwnedProcessOptions {
   /** Descriptor that receives its standard error. */
   readonly stderr: number;
   /** Called once, when the process has ended or could not be started; one sentence without a subject. */
-  onExit(how: string): void;
+  onExit(how: string, exit: ProcessExit): void;
 }
+
+const NOT_STARTED: ProcessExit = { code: null, signal: null };
 
 /** Starts `argv`. Never throws: a command that cannot be started exits at once, and says why. */
 export class OwnedProcess {
@@ -31,7 +34,7 @@ export class OwnedProcess {
     const missing = whyNotRunnable(argv[0], options.env['PATH'] ?? '');
     if (missing !== undefined) {
       this.ended = true;
-      setImmediate(() => options.onExit(missing));
+      setImmediate(() => options.onExit(missing, NOT_STARTED));
       return;
     }
     const [command, ...args] = withParentDeathSignal(argv);
@@ -42,8 +45,12 @@ export class OwnedProcess {
     });
     this.pid = this.child.pid;
     this.child.stdin?.on('error', () => {}); // it closed its input, and what it is told there is lost
-    this.child.once('error', (error) => this.end(options, `could not be started: ${error.message}`));
-    this.child.once('exit', (code, signal) => this.end(options, describeExit(code, signal)));
+    this.child.once('error', (error) =>
+      this.end(options, `could not be started: ${error.message}`, NOT_STARTED),
+    );
+    this.child.once('exit', (code, signal) =>
+      this.end(options, describeExit(code, signal), { code, signal }),
+    );
   }
 
   get alive(): boolean {
@@ -66,11 +73,11 @@ export class OwnedProcess {
     signalGroup(this.pid, name);
   }
 
-  private end(options: OwnedProcessOptions, how: string): void {
+  private end(options: OwnedProcessOptions, how: string, exit: ProcessExit): void {
     if (this.ended) return;
     this.ended = true;
     if (this.pid !== undefined) signalGroup(this.pid, 'SIGKILL'); // what it started and left behind
-    options.onExit(how);
+    options.onExit(how, exit);
   }
 }
 

@@ -8,6 +8,7 @@
  */
 
 import type { ModelReport } from '../admin/view.js';
+import { classOfExit, EndClass, type ProcessEnd, type ProcessExit } from '../core/process-end.js';
 import type { GivenUp, RestartLimit } from '../core/restart-limit.js';
 import type { Clock } from '../runtime/clock.js';
 import type { Timer, Timers } from '../runtime/timers.js';
@@ -26,8 +27,8 @@ export interface Probe {
 
 /** What a watch may find, with one sentence about it; the first finding ends the watch. */
 export interface WatchEvents {
-  /** It answers nothing and gets nothing done. */
-  onHang(why: string): void;
+  /** It gets nothing done; `end` is the class of its death when it is killed for that. */
+  onHang(why: string, end: EndClass): void;
   /** It answers that it is not serving. */
   onNotServing(why: string): void;
 }
@@ -49,12 +50,16 @@ export interface SupervisedDeps {
   readonly timers: Timers;
   readonly probe: Probe;
   /** Starts the process, never throws; `onExit` is called once, never within this call. */
-  start(onExit: (how: string) => void): RunningProcess;
+  start(onExit: (how: string, exit: ProcessExit) => void): RunningProcess;
   watch(events: WatchEvents): Watch;
   /** Milliseconds until the next start of a process that had been ready for `readyForMs` (0: never). */
   restartDelayMs(readyForMs: number): number;
   /** Absent: it is started again however often it dies. */
   readonly limit?: RestartLimit;
+  /** Whether the kernel has just killed something for want of memory. Default: never. */
+  isOutOfMemory?(): boolean;
+  /** Called for each process that ended, before the change of state that follows from it. */
+  onEnd?(end: ProcessEnd): void;
   /** Called after every change of state. */
   onChange(report: ModelReport): void;
 }
@@ -73,7 +78,12 @@ type State =
       readonly sinceMs: number;
       readonly watch: Watch;
     }
-  | { readonly kind: 'unresponsive'; readonly process: RunningProcess; readonly readyForMs: number }
+  | {
+      readonly kind: 'unresponsive';
+      readonly process: RunningProcess;
+      readonly readyForMs: number;
+      readonly end: EndClass;
+    }
   | { readonly kind: 'backoff' | 'given-up'; readonly timer: Timer }
   | { readonly kind: 'stopping'; readonly process: RunningProcess; readonly limit: Timer }
   | { readonly kind: 'stopped' };
@@ -119,7 +129,7 @@ export class SupervisedProcess {
 
   private launch(why: string): void {
     this.deps.limit?.started(this.deps.clock.now());
-    const process = this.deps.start((how) => this.exited(process, how));
+    const process = this.deps.start((how, exit) => this.exited(process, how, exit));
     this.awaitReady(process, why);
   }
 
@@ -147,12 +157,13 @@ export class SupervisedProcess {
 
   private startTimedOut(process: RunningProcess): void {
     const last = this.state.kind === 'starting' ? this.state.lastAnswer : '';
-    this.giveUp(process, `not ready within ${this.limits.startTimeoutMs / 1000} s (${last})`);
+    const why = `not ready within ${this.limits.startTimeoutMs / 1000} s (${last})`;
+    this.giveUp(process, why, EndClass.killedFrozen);
   }
 
   private becomeReady(process: RunningProcess): void {
     const watch = this.deps.watch({
-      onHang: (why) => this.giveUp(process, why),
+      onHang: (why, end) => this.giveUp(process, why, end),
       onNotServing: (why) => {
         if (this.state.kind === 'ready' && this.state.process === process) this.awaitReady(process, why);
       },
@@ -162,18 +173,26 @@ export class SupervisedProcess {
   }
 
   /** Kills a process that does not do what it should; its exit then leads to the restart. */
-  private giveUp(process: RunningProcess, why: string): void {
+  private giveUp(process: RunningProcess, why: string, end: EndClass): void {
     if (!('process' in this.state) || this.state.process !== process || this.state.kind === 'stopping')
       return;
-    this.enter({ kind: 'unresponsive', process, readyForMs: this.readyForMs() }, why);
+    this.enter({ kind: 'unresponsive', process, readyForMs: this.readyForMs(), end }, why);
     process.signal('SIGKILL');
   }
 
-  private exited(process: RunningProcess, how: string): void {
+  private exited(process: RunningProcess, how: string, exit: ProcessExit): void {
     if (!('process' in this.state) || this.state.process !== process) return;
     this.deps.probe.close();
+    const told = this.state.kind === 'unresponsive' ? `${this.why}, so it was killed` : how;
+    this.deps.onEnd?.({ class: this.classOf(exit), how: told });
     if (this.state.kind === 'stopping') this.finishStop(how);
-    else this.backOff(this.state.kind === 'unresponsive' ? `${this.why}, so it was killed` : how);
+    else this.backOff(told);
+  }
+
+  private classOf(exit: ProcessExit): EndClass {
+    if (this.state.kind === 'unresponsive') return this.state.end;
+    if (this.state.kind === 'stopping') return EndClass.ended;
+    return classOfExit(exit, this.deps.isOutOfMemory?.() ?? false);
   }
 
   private backOff(why: string): void {

@@ -24,6 +24,7 @@ describe('Reasons', () => {
       'unknown-route',
       'model-unavailable',
       'model-not-ready',
+      'model-crashed',
       'draining',
       'too-large',
       'fault-injected',

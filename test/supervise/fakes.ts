@@ -1,5 +1,6 @@
 /** A process and a probe that do what the test says, for the state machines above them. */
 
+import type { ProcessExit } from '../../sidecar/core/process-end.js';
 import type { Health } from '../../sidecar/supervise/health-probe.js';
 import type { Probe, RunningProcess } from '../../sidecar/supervise/supervised-process.js';
 
@@ -8,8 +9,17 @@ export class FakeProcess implements RunningProcess {
 
   constructor(
     readonly pid: number,
-    readonly exit: (how: string) => void,
+    private readonly onExit: (how: string, exit: ProcessExit) => void,
   ) {}
+
+  /** `how` as OwnedProcess says it; code and signal are read from it. */
+  exit(how: string): void {
+    const code = /exited with code (\d+)/.exec(how)?.[1];
+    this.onExit(how, {
+      code: code === undefined ? null : Number(code),
+      signal: /killed by (\w+)/.exec(how)?.[1] ?? null,
+    });
+  }
 
   signal(name: NodeJS.Signals): void {
     this.signals.push(name);

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import type { ModelReport } from '../../sidecar/admin/view.js';
+import { EndClass, type ProcessEnd } from '../../sidecar/core/process-end.js';
 import { RestartLimit } from '../../sidecar/core/restart-limit.js';
 import { SupervisedProcess, type WatchEvents } from '../../sidecar/supervise/supervised-process.js';
 import { ManualClock } from '../support/manual-clock.js';
@@ -12,6 +13,8 @@ describe('supervised process', () => {
   let reports: ModelReport[];
   let watches: { events: WatchEvents; stopped: boolean }[];
   let readyTimes: number[];
+  let ends: ProcessEnd[];
+  let isOutOfMemory: boolean;
   let supervised: SupervisedProcess;
 
   beforeEach(() => {
@@ -21,6 +24,8 @@ describe('supervised process', () => {
     reports = [];
     watches = [];
     readyTimes = [];
+    ends = [];
+    isOutOfMemory = false;
     supervised = new SupervisedProcess(
       { startTimeoutMs: 60_000, stopTimeoutMs: 10_000 },
       {
@@ -46,6 +51,8 @@ describe('supervised process', () => {
           return 200;
         },
         limit: new RestartLimit({ starts: 5, withinMs: 60_000, retryAfterMs: 300_000 }),
+        isOutOfMemory: () => isOutOfMemory,
+        onEnd: (end) => ends.push(end),
         onChange: (report) => reports.push(report),
       },
     );
@@ -158,13 +165,38 @@ describe('supervised process', () => {
   it('kills a process that hangs, and starts another when it is gone', async () => {
     supervised.start();
     await becomeReady();
-    watches[0]!.events.onHang('no result for 3 s');
+    watches[0]!.events.onHang('no result for 3 s', EndClass.killedFrozen);
     assert.equal(state(), 'unresponsive');
     assert.deepEqual(processes[0]!.signals, ['SIGKILL']);
     processes[0]!.exit('killed by SIGKILL');
     assert.match(supervised.report().why, /^no result for 3 s, so it was killed; next start in/);
     await time.settle(200);
     assert.equal(processes.length, 2);
+  });
+
+  it('says of each end whether calls may have caused it', async () => {
+    supervised.start();
+    const endBy = async (how: string): Promise<void> => {
+      await becomeReady();
+      await time.settle(60_000);
+      processes.at(-1)!.exit(how);
+      await time.settle(200);
+    };
+    for (const how of ['killed by SIGSEGV', 'exited with code 1', 'killed by SIGKILL', 'exited with code 0'])
+      await endBy(how);
+    isOutOfMemory = true;
+    await endBy('killed by SIGKILL');
+    await becomeReady();
+    watches.at(-1)!.events.onHang('runs for 301 s', EndClass.killedBusy);
+    processes.at(-1)!.exit('killed by SIGKILL');
+    assert.deepEqual(ends, [
+      { class: 'crashed', how: 'killed by SIGSEGV' },
+      { class: 'crashed', how: 'exited with code 1' },
+      { class: 'ended', how: 'killed by SIGKILL' },
+      { class: 'ended', how: 'exited with code 0' },
+      { class: 'crashed', how: 'killed by SIGKILL' },
+      { class: 'killed-busy', how: 'runs for 301 s, so it was killed' },
+    ]);
   });
 
   it('kills a process that is not ready in time, and says what it answered last', async () => {
@@ -244,10 +276,10 @@ describe('supervised process', () => {
     supervised.start();
     await becomeReady();
     processes[0]!.exit('exited with code 1');
-    watches[0]!.events.onHang('too late');
+    watches[0]!.events.onHang('too late', EndClass.killedFrozen);
     assert.equal(state(), 'backoff');
     await time.settle(200);
-    watches[0]!.events.onHang('too late');
+    watches[0]!.events.onHang('too late', EndClass.killedFrozen);
     assert.equal(state(), 'starting');
     assert.deepEqual(processes[1]!.signals, []);
   });

@@ -13,7 +13,7 @@ import type { Clock } from '../../runtime/clock.js';
 import type { Random } from '../../runtime/random.js';
 import type { Timers } from '../../runtime/timers.js';
 import type { Health } from '../../supervise/health-probe.js';
-import { OwnedProcess } from '../../supervise/owned-process.js';
+import { OwnedProcess, type OwnedProcessOptions } from '../../supervise/owned-process.js';
 import { type Probe, SupervisedProcess } from '../../supervise/supervised-process.js';
 import { CommandFailure, oneLine } from '../failure.js';
 import { watchAnswers } from '../up/live-watch.js';
@@ -93,7 +93,7 @@ export class DevAgent {
     this.process.kill();
   }
 
-  private launch(onExit: (how: string) => void): OwnedProcess {
+  private launch(onExit: OwnedProcessOptions['onExit']): OwnedProcess {
     const log = openSync(this.logFile, 'a', 0o600);
     const argv = [this.input.binary.path, 'agent', '-ui', '-config-file', this.file];
     const child = new OwnedProcess(argv, {

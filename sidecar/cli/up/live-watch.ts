@@ -7,6 +7,7 @@
 
 import { Agent } from 'node:http';
 import type { Address } from '../../config/model.js';
+import { EndClass } from '../../core/process-end.js';
 import type { Clock } from '../../runtime/clock.js';
 import type { Timer, Timers } from '../../runtime/timers.js';
 import type { Health } from '../../supervise/health-probe.js';
@@ -68,6 +69,7 @@ export function watchAnswers(
     else
       events.onHang(
         `${who} has not answered ${SILENCES} times (${health.kind === 'silent' ? health.why : ''})`,
+        EndClass.killedFrozen,
       );
   };
   later();

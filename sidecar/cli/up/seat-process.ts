@@ -13,7 +13,7 @@ import type { IdentityParts } from '../../identity/source.js';
 import type { Clock } from '../../runtime/clock.js';
 import type { Random } from '../../runtime/random.js';
 import type { Timers } from '../../runtime/timers.js';
-import { OwnedProcess } from '../../supervise/owned-process.js';
+import { OwnedProcess, type OwnedProcessOptions } from '../../supervise/owned-process.js';
 import { SupervisedProcess } from '../../supervise/supervised-process.js';
 import {
   IDENTITY_MARK,
@@ -101,7 +101,7 @@ export class SeatProcess {
     tellSidecar(this.child?.input, message);
   }
 
-  private launch(onExit: (how: string) => void): OwnedProcess {
+  private launch(onExit: OwnedProcessOptions['onExit']): OwnedProcess {
     const { seat, deps } = this;
     const identity = deps.identityOf(seat);
     const log = openSync(logFileOf(seat), 'a', 0o600);

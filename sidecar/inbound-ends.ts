@@ -1,0 +1,63 @@
+/**
+ * Calls whose connection to the model broke. The break is often seen before the end of the model's process is, and the
+ * answer depends on that end: a call that ran in a process that crashed is not to be repeated. So such calls wait for it a
+ * moment, within their deadline.
+ */
+
+import { implicatesCalls, type ProcessEnd } from './core/process-end.js';
+import { Reasons, reasonMessage } from './core/reason.js';
+import type { InboundCall } from './inbound-call.js';
+import { failureAnswer } from './relay/failure.js';
+
+/** Its attempt brought no answer of the model's own, and no process is known to have died of it. */
+export function answerFailed(call: InboundCall, service: string): void {
+  const { reason, message } = failureAnswer(call.attempt!, service, 0);
+  call.answer(reason, message);
+}
+
+/** Longest wait for the end of the process after the break of the connection, or the other way about. */
+const LONGEST_WAIT_MS = 250;
+
+export class LostCalls {
+  /** Somebody tells how the process ends; else nothing is waited for. */
+  isTold = false;
+  private readonly waiting = new Set<InboundCall>();
+  private last: ProcessEnd | null = null;
+  private lastMs = Number.NEGATIVE_INFINITY;
+
+  constructor(private readonly service: string) {}
+
+  /** The connection under the call broke: it is answered now, or when the process has ended, or after a moment. */
+  lost(call: InboundCall, nowMs: number): void {
+    if (!this.isTold || call.ticket === null) return answerFailed(call, this.service);
+    if (nowMs - this.lastMs <= LONGEST_WAIT_MS) return this.answer(call);
+    this.waiting.add(call);
+    call.resumeAt(nowMs + LONGEST_WAIT_MS);
+  }
+
+  /** The moment is over. */
+  waited(call: InboundCall): void {
+    if (this.waiting.delete(call)) answerFailed(call, this.service);
+  }
+
+  /** The call ended meanwhile. */
+  forget(call: InboundCall): void {
+    this.waiting.delete(call);
+  }
+
+  /** The process of the model has ended. */
+  ended(end: ProcessEnd, nowMs: number): void {
+    this.last = end;
+    this.lastMs = nowMs;
+    for (const call of this.waiting) {
+      this.waiting.delete(call);
+      this.answer(call);
+    }
+  }
+
+  private answer(call: InboundCall): void {
+    const { last, service } = this;
+    if (last === null || !implicatesCalls(last.class)) return answerFailed(call, service);
+    call.answer(Reasons.modelCrashed, reasonMessage(Reasons.modelCrashed, { service, detail: last.how }));
+  }
+}
