@@ -183,7 +183,8 @@ function buildHedge(said: NonNullable<SaidRoute['hedge']>): HedgeConfig {
 /** The schema made sure that `upstream` has its name. */
 function buildFallback(said: NonNullable<SaidRoute['fallback']>[number]): FallbackConfig {
   const { kind, upstream = '', max_age: maxAgeMs = 5 * MINUTE_MS, max_bytes: maxBytes = 16 * MIB } = said;
-  return kind === 'upstream' ? { kind, upstream } : { kind, maxAgeMs, maxBytes };
+  if (kind === 'upstream') return { kind, upstream };
+  return { kind, maxAgeMs, maxBytes, ...present('vary', said.vary) };
 }
 
 function buildSplit(upstream: string, said: NonNullable<SaidRoute['split']>): SplitConfig {

@@ -40,11 +40,17 @@ export interface HedgeConfig {
 
 /**
  * `upstream`: another upstream of this sidecar, such as a smaller model; none leads back to where it began. `last-good`:
- * the last answer to the same request bytes, of idempotent routes only. Default 5 min and 16 MiB.
+ * the last answer to the same request bytes, of idempotent routes only. Default 5 min and 16 MiB. `vary` names the
+ * metadata that tells requests apart, lower case; absent: all but tracing and timing.
  */
 export type FallbackConfig =
   | { readonly kind: 'upstream'; readonly upstream: string }
-  | { readonly kind: 'last-good'; readonly maxAgeMs: number; readonly maxBytes: number };
+  | {
+      readonly kind: 'last-good';
+      readonly maxAgeMs: number;
+      readonly maxBytes: number;
+      readonly vary?: readonly string[];
+    };
 
 export interface SplitConfig {
   /** First match wins: calls whose metadata `key` has `value` all go there. The upstream itself may be named, here and below. */

@@ -183,6 +183,7 @@ function spellFallback(fallback: FallbackConfig): Record<string, unknown> {
     kind: fallback.kind,
     max_age: writeDuration(fallback.maxAgeMs),
     max_bytes: writeSize(fallback.maxBytes),
+    ...present('vary', fallback.vary),
   };
 }
 

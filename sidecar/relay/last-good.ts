@@ -11,14 +11,17 @@ import { type Asked, RequestKey } from './request-key.js';
 export interface LastGoodLimits {
   readonly maxAgeMs: number;
   readonly maxBytes: number;
+  /** Names of the metadata that tell requests apart; absent: all but tracing and timing. */
+  readonly vary?: readonly string[];
 }
 
 export class LastGood {
   private ring: AnswerRing;
-  private readonly key = new RequestKey();
+  private key: RequestKey;
 
   constructor(private limits: LastGoodLimits) {
     this.ring = ringOf(limits);
+    this.key = new RequestKey(limits.vary);
   }
 
   get size(): number {
@@ -29,11 +32,14 @@ export class LastGood {
     return this.ring.bytes;
   }
 
-  /** With other bounds it begins anew. */
+  /** With other bounds, or where other metadata tells requests apart, it begins anew. */
   configure(limits: LastGoodLimits): void {
-    const { maxAgeMs, maxBytes } = this.limits;
+    const { maxAgeMs, maxBytes, vary } = this.limits;
     this.limits = limits;
-    if (limits.maxBytes !== maxBytes || limits.maxAgeMs !== maxAgeMs) this.ring = ringOf(limits);
+    const isSame = limits.maxBytes === maxBytes && limits.maxAgeMs === maxAgeMs;
+    if (isSame && limits.vary?.join() === vary?.join()) return;
+    this.ring = ringOf(limits);
+    this.key = new RequestKey(limits.vary);
   }
 
   /** Keeps a copy of what the attempt has of its answer, which must be all of it. */

@@ -6,7 +6,9 @@
 
 import * as crypto from 'node:crypto';
 import { factsOf } from '../http2/facts.js';
+import type { Field } from '../http2/hpack/field.js';
 import type { HeaderBlock, StableList } from '../http2/hpack/header-list.js';
+import { Token } from '../http2/hpack/tokens.js';
 import { mix, OctetHash } from '../http2/words.js';
 import type { Pieces } from './pieces.js';
 
@@ -22,13 +24,56 @@ export interface Asked {
 export const WHOLE_BYTES = 4096;
 
 /**
- * Metadata that an answer may depend on beside the request: who asks, and how octets are coded. Other metadata says
- * nothing about it.
+ * Metadata of tracing and timing: it differs from call to call, and no answer depends on it. W3C Trace Context and
+ * Baggage, B3, OpenCensus, Jaeger, AWS X-Ray, Google Cloud, Datadog, SkyWalking, Sentry, Elastic, New Relic, Envoy's
+ * time limits and counts of attempts, and the usual names of request ids. gRPC's own fields are told by their tokens.
  */
-function matters(name: string): boolean {
-  // Lengths first: nearly all that is asked about here varies from call to call, and is none of them.
-  if (name.length === 13) return name === 'authorization' || name === 'grpc-encoding';
-  return name.length === 20 && name === 'grpc-accept-encoding';
+const TRACING_AND_TIMING: ReadonlySet<string> = new Set([
+  ...['b3', 'x-b3-traceid', 'x-b3-spanid', 'x-b3-parentspanid', 'x-b3-sampled', 'x-b3-flags'],
+  ...['grpc-trace-bin', 'grpc-tags-bin', 'uber-trace-id', 'x-cloud-trace-context', 'x-amzn-trace-id'],
+  ...['x-datadog-trace-id', 'x-datadog-parent-id', 'x-datadog-sampling-priority', 'x-datadog-origin'],
+  ...['x-datadog-tags', 'x-ot-span-context', 'sw8', 'sw8-correlation', 'sw8-x', 'sentry-trace', 'newrelic'],
+  ...['elastic-apm-traceparent', 'x-client-trace-id', 'x-trace-id', 'x-span-id', 'x-amzn-requestid'],
+  ...['request-id', 'correlation-id', 'x-correlation-id', 'x-request-start', 'x-envoy-attempt-count'],
+  ...['x-envoy-expected-rq-timeout-ms', 'x-envoy-upstream-rq-timeout-ms'],
+  'x-envoy-upstream-rq-per-try-timeout-ms',
+]);
+
+/** How octets are coded: without these no answer could be given again. */
+const CODING: ReadonlySet<number> = new Set<number>([
+  Token.contentType,
+  Token.grpcEncoding,
+  Token.grpcAcceptEncoding,
+]);
+
+/** Whether an answer may depend on a field by default. */
+function matters({ token, name, info }: Field): boolean {
+  switch (token) {
+    // What the endpoint does not see, what follows from the body, and what says only which client it is.
+    case Token.outrider:
+    case Token.contentLength:
+    case Token.te:
+    case Token.userAgent:
+    // Timing and tracing.
+    case Token.grpcTimeout:
+    case Token.grpcPreviousRpcAttempts:
+    case Token.date:
+    case Token.traceparent:
+    case Token.tracestate:
+    case Token.baggage:
+    case Token.xRequestId:
+      return false;
+    case Token.other:
+      return !info.pseudo && !TRACING_AND_TIMING.has(name);
+    default:
+      return !info.pseudo;
+  }
+}
+
+/** What a list of headers comes to, with the path. */
+interface ListKey {
+  readonly text: string;
+  readonly hash: number;
 }
 
 /** One request at a time: made once and read into, for it is asked for at every call. */
@@ -38,17 +83,21 @@ export class RequestKey {
   /** Compared octet by octet; null: there is none, or `text` stands for it. */
   body: Pieces | null = null;
   hash = 0;
-  /** What was last made of a list of headers: most calls in a row have the same one. */
+  private readonly vary: ReadonlySet<string> | null;
+  /** Most calls in a row have the same list of headers, and there are few lists. */
   private lastList: StableList | null = null;
-  private lastText = '';
-  private lastHash = 0;
+  private lastKey: ListKey = { text: '', hash: 0 };
+  private readonly lists = new WeakMap<StableList, ListKey>();
+
+  /** @param vary names of the metadata that count beside how octets are coded; absent: all but tracing and timing. */
+  constructor(vary?: readonly string[]) {
+    this.vary = vary === undefined ? null : new Set(vary);
+  }
 
   read({ original, kept }: Asked): void {
-    if (original.stable !== this.lastList) this.readList(original);
-    this.text = this.lastText;
-    this.hash = this.lastHash;
-    const more = metadataIn(original.extras);
-    if (more !== '') this.append(more);
+    const { text, hash } = this.headersOf(original);
+    this.text = text;
+    this.hash = hash;
     this.body = kept;
     if (kept === null) return;
     if (kept.bytes <= WHOLE_BYTES) {
@@ -56,38 +105,56 @@ export class RequestKey {
       return;
     }
     this.body = null;
-    this.append(digestOf(kept));
+    const digest = digestOf(kept);
+    this.text += `\0${digest}`;
+    this.hash = hashOfText(digest, this.hash);
   }
 
-  private readList(block: HeaderBlock): void {
-    this.lastText = factsOf(block).path + metadataIn(block.stable.toFields());
-    this.lastHash = hashOfText(this.lastText, 0);
-    // A path among the extras is not the list's.
-    this.lastList = factsOf(block).path === pathIn(block.stable) ? block.stable : null;
+  private headersOf(block: HeaderBlock): ListKey {
+    const { stable, extras } = block;
+    for (let i = 0; i < extras.length; i++) {
+      const field = extras[i]!;
+      // The path of a call may be too long for a list that is kept.
+      if (field.token === Token.path || this.counts(field))
+        return this.make(block, [...stable.toFields(), ...extras]);
+    }
+    if (stable === this.lastList) return this.lastKey;
+    let key = this.lists.get(stable);
+    if (key === undefined) {
+      key = this.make(block, stable.toFields());
+      this.lists.set(stable, key);
+    }
+    this.lastList = stable;
+    this.lastKey = key;
+    return key;
   }
 
-  private append(text: string): void {
-    this.text += `\0${text}`;
-    this.hash = hashOfText(text, this.hash);
+  private make(block: HeaderBlock, fields: readonly Field[]): ListKey {
+    const { path } = factsOf(block);
+    const metadata = writtenOut(fields.filter((field) => this.counts(field)));
+    const text = metadata === '' ? path : `${path}\0${sha256(metadata)}`;
+    return { text, hash: hashOfText(text, 0) };
+  }
+
+  private counts(field: Field): boolean {
+    const { vary } = this;
+    return vary === null ? matters(field) : CODING.has(field.token) || vary.has(field.name);
   }
 }
 
-function pathIn(list: StableList): string {
-  for (const { name, value } of list.toFields()) if (name === ':path') return value;
-  return '';
-}
-
-/** What of these fields matters; a NUL, which no field holds, stands between any two. */
-function metadataIn(fields: HeaderBlock['extras']): string {
+/**
+ * The same text for the same metadata, and for no other: in the order of names, for whether a field comes with the list
+ * or beside it changes from call to call; values of one name in their own order; each with its length.
+ */
+function writtenOut(fields: Field[]): string {
+  // Stable since ECMAScript 2019.
+  fields.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
   let text = '';
-  for (const field of fields) {
-    const { name } = field;
-    if (matters(name)) text += `\0${name}\0${name === 'authorization' ? sha256(field.value) : field.value}`;
-  }
+  for (const { name, value } of fields) text += `${name}:${value.length}:${value}`;
   return text;
 }
 
-/** 32 octets, one char each. */
+/** 32 octets, one char each: no credential is kept. */
 function sha256(text: string): string {
   return crypto.createHash('sha256').update(text, 'latin1').digest('binary');
 }

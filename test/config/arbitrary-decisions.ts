@@ -128,6 +128,7 @@ const lastGood = some(
     kind: fc.constant('last-good'),
     max_age: duration(10, 24 * HOUR_MS),
     max_bytes: size(64 * KIB, 16 * MIB),
+    vary: fc.uniqueArray(metadataKey, { maxLength: 3 }),
   },
   ['kind'],
 );

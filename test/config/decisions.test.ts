@@ -71,11 +71,11 @@ describe('an empty block about a decision', () => {
 
   it('of a fallback and a mirror needs what only its author knows', () => {
     const { fallback, mirror } = routeOf(
-      'idempotent: true, fallback: [{kind: upstream, upstream: lite}, {kind: last-good}], mirror: {upstream: lite}',
+      'idempotent: true, fallback: [{kind: upstream, upstream: lite}, {kind: last-good, vary: [x-tenant]}], mirror: {upstream: lite}',
     );
     assert.deepEqual(fallback, [
       { kind: 'upstream', upstream: 'lite' },
-      { kind: 'last-good', maxAgeMs: 300_000, maxBytes: 16_777_216 },
+      { kind: 'last-good', maxAgeMs: 300_000, maxBytes: 16_777_216, vary: ['x-tenant'] },
     ]);
     assert.deepEqual(mirror, { upstream: 'lite', ratio: 1, maxInFlight: 8, tolerance: 1e-4 });
   });
@@ -190,6 +190,16 @@ describe('contradictions in a route', () => {
       'a fallback that is two things',
       'idempotent: true, fallback: [{kind: last-good, upstream: lite}]',
       /upstream: found with last-good, which calls nobody/,
+    ],
+    [
+      'metadata that tells nothing apart',
+      'idempotent: true, fallback: [{kind: upstream, upstream: lite, vary: [x-tenant]}]',
+      /vary: found with upstream, which keeps nothing; expected "kind: last-good"/,
+    ],
+    [
+      'metadata in upper case',
+      'idempotent: true, fallback: [{kind: last-good, vary: [X-Tenant]}]',
+      /vary\[0\]: found "X-Tenant"; expected a metadata key: .*; did you mean "x-tenant"\?/,
     ],
     [
       'an age of what is not kept',

@@ -117,6 +117,8 @@ describe('the last good answers', () => {
     for (const other of [
       { maxAgeMs: 1000, maxBytes: 2 * MIB },
       { maxAgeMs: 500, maxBytes: 2 * MIB },
+      { maxAgeMs: 500, maxBytes: 2 * MIB, vary: [] },
+      { maxAgeMs: 500, maxBytes: 2 * MIB, vary: ['x-api-key'] },
     ]) {
       cache.store(asked('key'), answer(octets(8)), 2);
       cache.configure(other);
@@ -209,9 +211,9 @@ describe('what a request is known by', () => {
     }
   });
 
-  it('depends on who asks and how octets are coded, and on no other metadata', () => {
+  it('depends on metadata that may tell callers apart, wherever it stands', () => {
     const plain = keyOf(asked('x'));
-    for (const name of ['authorization', 'grpc-encoding', 'grpc-accept-encoding']) {
+    for (const name of ['authorization', 'grpc-encoding', 'grpc-accept-encoding', 'x-api-key', 'cookie']) {
       const [one, other] = [
         { ':path': PATH, [name]: 'one' },
         { ':path': PATH, [name]: 'other' },
@@ -219,16 +221,64 @@ describe('what a request is known by', () => {
       assert.notEqual(keyOf(asked('x', block(one))), plain, name);
       assert.notEqual(keyOf(asked('x', block(one))), keyOf(asked('x', block(other))), name);
       const varying = block({ ':path': PATH }, { [name]: 'one' });
-      assert.notEqual(keyOf(asked('x', varying)), plain, name);
+      assert.equal(keyOf(asked('x', varying)), keyOf(asked('x', block(one))), name);
     }
-    const others = block({ ':path': PATH, 'user-agent': 'u' }, { traceparent: 't', 'grpc-timeout': '1S' });
+  });
+
+  it('does not depend on tracing and timing, nor on what the endpoint does not see', () => {
+    const plain = keyOf(asked('x'));
+    const others = block(
+      {
+        ':method': 'POST',
+        ':scheme': 'http',
+        ':path': PATH,
+        ':authority': 'a',
+        'user-agent': 'u',
+        te: 'trailers',
+      },
+      {
+        traceparent: 't',
+        'grpc-timeout': '1S',
+        'x-request-id': '1',
+        'outrider-accept-degraded': 'yes',
+        b3: '0',
+      },
+    );
     assert.equal(keyOf(asked('x', others)), plain);
+  });
+
+  it('depends on the order of values, and not on that of names', () => {
+    const listed = (...fields: readonly (readonly [string, string])[]): string => {
+      let list = StableList.root().with(makeField(':path', PATH));
+      for (const [name, value] of fields) list = list.with(makeField(name, value));
+      return keyOf(asked('x', new HeaderBlock(list, [], list.bytes, list.count, false, false)));
+    };
+    assert.equal(listed(['a', '1'], ['b', '2']), listed(['b', '2'], ['a', '1']));
+    assert.notEqual(listed(['a', '1'], ['a', '2']), listed(['a', '2'], ['a', '1']));
+    assert.notEqual(listed(['a', '1'], ['a', '2']), listed(['a', '1a:1:2']));
+    assert.notEqual(listed(['a', ''], ['b', '1']), listed(['a', '1'], ['b', '']));
+    assert.notEqual(listed(['a', '1']), listed(['a', '1'], ['a', '1']));
+  });
+
+  it('depends on what `vary` names, and on how octets are coded', () => {
+    const varied = (fields: Readonly<Record<string, string>>): string => {
+      const key = new RequestKey(['x-tenant', 'traceparent']);
+      key.read(asked('x', block({ ':path': PATH }, fields)));
+      return key.text;
+    };
+    assert.equal(varied({ authorization: 'a', 'x-api-key': 'b' }), varied({}));
+    for (const name of ['x-tenant', 'traceparent', 'grpc-encoding', 'content-type'])
+      assert.notEqual(varied({ [name]: 'one' }), varied({ [name]: 'two' }), name);
   });
 
   it('keeps no credential', () => {
     const key = new RequestKey();
-    key.read(asked('x', block({ ':path': PATH, authorization: 'Bearer secret' })));
-    assert.ok(!key.text.includes('secret'));
+    for (const name of ['authorization', 'x-api-key', 'cookie']) {
+      key.read(asked('x', block({ ':path': PATH, [name]: 'secret' })));
+      assert.ok(!key.text.includes('secret'));
+      key.read(asked('x', block({ ':path': PATH }, { [name]: 'secret' })));
+      assert.ok(!key.text.includes('secret'));
+    }
   });
 
   it('is not taken for the last one with the same list of headers', () => {

@@ -326,6 +326,59 @@ describe('Scenario: a call falls back', () => {
       stack.assertIdle();
     });
 
+    const key = (value: string): CallOptions => ({ metadata: [['x-api-key', value]] });
+
+    it('of the same caller, by whatever metadata it is told from others', () => {
+      start([LAST_GOOD]);
+      for (const who of ['ann', 'bob']) {
+        bigSays((each) => void each.reply(Buffer.from(`for ${who}`)));
+        call(key(who));
+      }
+      bigSays(fails());
+      for (let i = 0; i < 3; i++)
+        for (const who of ['ann', 'bob'])
+          assert.deepEqual(seen(call(key(who)))[1], `for ${who}`, `time ${i}`);
+      assert.equal(call(key('eve')).status, 14, 'nobody’s');
+      assert.equal(call().status, 14, 'of a caller without the key');
+    });
+
+    it('whatever tracing and timing say, which differ in each call', () => {
+      start([LAST_GOOD]);
+      const traced = (n: number): CallOptions => ({
+        timeout: `${10 + n}S`,
+        metadata: [
+          ['user-agent', `grpc-node/${n}`],
+          ['traceparent', `00-${n}`],
+          ['tracestate', `a=${n}`],
+          ['baggage', `b=${n}`],
+          ['x-request-id', `${n}`],
+          ['x-b3-traceid', `${n}`],
+          ['b3', `${n}`],
+          ['grpc-trace-bin', `${n}`],
+          ['x-cloud-trace-context', `${n}`],
+          ['x-envoy-attempt-count', `${n}`],
+        ],
+      });
+      call(traced(1));
+      bigSays(fails());
+      for (let n = 2; n < 6; n++) assert.equal(seen(call(traced(n)))[1], 'big');
+    });
+
+    it('by the metadata that the route names, where it names any', () => {
+      start([{ ...LAST_GOOD, vary: ['x-tenant'] } as FallbackConfig]);
+      const of = (tenant: string, other: string): CallOptions => ({
+        metadata: [
+          ['x-tenant', tenant],
+          ['x-session', other],
+        ],
+      });
+      call(of('one', '1'));
+      bigSays(fails());
+      assert.equal(seen(call(of('one', '2')))[1], 'big');
+      assert.equal(call(of('two', '1')).status, 14);
+      assert.equal(call({ metadata: [...of('one', '1').metadata!, ['grpc-encoding', 'gzip']] }).status, 14);
+    });
+
     it('which is the newest one', () => {
       start([LAST_GOOD]);
       for (const answer of ['old', 'new']) {

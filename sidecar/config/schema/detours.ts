@@ -76,6 +76,19 @@ const fallbackStep = withRules(
         otherwise: '`16MiB` with `last-good`, refused with `upstream`',
         why: 'Twenty thousand small answers, or a few hundred of tens of kilobytes.',
       }),
+      vary: option(
+        z
+          .array(metadataKey(), { error: 'a list of metadata keys' })
+          .max(MAX_LISTED, { error: `at most ${MAX_LISTED} metadata keys` })
+          .optional(),
+        {
+          meaning:
+            'With `last-good`: the request metadata that tells two requests apart, beside method, body, `content-type` and the encodings. `authorization` counts only where it is named. `[]`: callers may get the answers of others.',
+          otherwise:
+            'all metadata but tracing and timing (such as `traceparent`, `x-request-id`, `b3`, `grpc-timeout`), `user-agent` and `te`; refused with `upstream`',
+          why: 'An answer that one caller got is nothing for another, and only the application knows by what it tells them apart. Where each call has a value of its own, no answer is found again: name what counts.',
+        },
+      ),
     },
     FALLBACK_EXPECTED,
   ),
@@ -84,7 +97,7 @@ const fallbackStep = withRules(
     if (kind === 'upstream') {
       if (found['upstream'] === undefined)
         report(['upstream'], 'missing; expected the name of an upstream of this file');
-      for (const key of ['max_age', 'max_bytes'])
+      for (const key of ['max_age', 'max_bytes', 'vary'])
         if (found[key] !== undefined)
           report([key], 'found with upstream, which keeps nothing; expected "kind: last-good"');
     }
