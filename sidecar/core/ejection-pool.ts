@@ -149,6 +149,16 @@ export class EjectionPool extends EjectionRoster {
       this.outUntil(member, Math.max(member.untilMs, nowMs + this.settings.baseMs));
   }
 
+  /**
+   * Ends an ejection for which there was no trial, because there were no calls: a check has passed. That says less than a
+   * call, so the next fault ejects again.
+   */
+  readmitUntried(member: Ejection, nowMs: number): void {
+    if (member.state !== EjectionState.ejected) return;
+    this.admit(member, nowMs);
+    member.consecutiveFaults = this.settings.consecutiveFaults - 1;
+  }
+
   private downVerdict(member: Ejection, mode: 'enforce' | 'observe', nowMs: number): Verdict {
     if (mode === 'observe') return Verdict.observed;
     if (this.hasAlternative || this.othersThan(member) > 0) return Verdict.ejected;

@@ -1,7 +1,9 @@
 /**
- * Whoever is out because its own sidecar says that its model cannot serve is asked until it can: that sidecar is there,
- * and answers for its model. Its first good word makes the trial call due at once; while it says no, no call has to
- * find that out. Nobody else is asked, and nobody for longer than that.
+ * Checks of ejected endpoints, whether or not a file asks for health checks. An endpoint that is out because its own
+ * sidecar says that its model cannot serve is asked until it can: that sidecar is there, and answers for its model from
+ * evidence (golden inputs, while there are no calls). Its first good word makes the trial call due at once; while it
+ * says no, no call has to find that out. Any ejected endpoint is asked when its trial has been due for a while and no
+ * call came to be it: an ejection that no traffic can end is ended by a check that passes. Others are not asked.
  */
 
 import type { Family } from '../admin/view.js';
@@ -18,6 +20,8 @@ import { HealthCalls, type Question } from './prober-questions.js';
 /** Between two questions; twice as long after each trial that failed all the same, up to eight times. */
 const INTERVAL_MS = 500;
 const MOST_DOUBLINGS = 3;
+/** How long a trial that is due waits for a call: longer than the best kind of call is waited for (mesh/trials.ts). */
+const UNTRIED_MS = 6_000;
 /** Callers of the same model do not ask in step. */
 const JITTER = 0.2;
 
@@ -35,9 +39,14 @@ export class Recoveries {
   look(upstream: Upstream, { name, tls }: UpstreamConfig): void {
     // A counter that begins at 0 shows its first step.
     if (!this.counts.has(name)) this.counts.set(name, new Map(RESULTS.map((result) => [result, 0])));
-    if (!upstream.allEjections.some(({ down }) => down > 0)) return;
+    if (!upstream.allEjections.some(({ ejected }) => ejected > 0)) return;
     for (const endpoint of upstream.endpoints) {
-      if (!isOut(endpoint) || this.watches.has(endpoint)) continue;
+      if (!isOut(endpoint)) continue;
+      const watch = this.watches.get(endpoint);
+      if (watch !== undefined) {
+        watch.look();
+        continue;
+      }
       const scheme = tls === 'mesh' ? 'https' : 'http';
       const calls = new HealthCalls({ scheme, authority: name, service: '' });
       const ties: RecoveryTies = {
@@ -59,7 +68,7 @@ export class Recoveries {
     return [
       counter(
         'outrider_recovery_checks_total',
-        'Questions to endpoints that are out because their own sidecar said that the model cannot serve, by what came of them.',
+        'Questions to ejected endpoints, because their own sidecar said that the model cannot serve, or because no call came to try them, by what came of them.',
         samples,
       ),
     ];
@@ -92,11 +101,23 @@ interface RecoveryTies {
 }
 
 function isOut({ ejection, isGone }: Endpoint): boolean {
-  return !isGone && ejection.isDown && ejection.state !== EjectionState.admitted;
+  return !isGone && ejection.state !== EjectionState.admitted;
+}
+
+function untriedFromMs({ ejection }: Endpoint): number {
+  return ejection.untilMs + UNTRIED_MS;
+}
+
+/** Whether a check that passes is enough. One that fails a check which the file asks for is not asked another. */
+function isUntried(endpoint: Endpoint, nowMs: number): boolean {
+  const { ejection, unhealthy } = endpoint;
+  return ejection.state === EjectionState.ejected && unhealthy === '' && nowMs >= untriedFromMs(endpoint);
 }
 
 class Recovery extends WheelEntry {
   private question: Question | undefined;
+  /** Its next question was planned while it was so. */
+  private wasDown = false;
 
   constructor(
     private readonly upstream: Upstream,
@@ -107,11 +128,22 @@ class Recovery extends WheelEntry {
     super();
   }
 
+  /** One that turns out to be down is asked soon. */
+  look(): void {
+    if (this.wasDown || !this.endpoint.ejection.isDown) return;
+    this.ties.relay.wheel.cancel(this);
+    this.plan();
+  }
+
   plan(): void {
-    const { failedTrials } = this.endpoint.ejection;
+    const { relay } = this.ties;
+    const now = relay.clock.now();
+    const { failedTrials, isDown } = this.endpoint.ejection;
+    this.wasDown = isDown;
+    const jitter = 1 + JITTER * (2 * relay.random() - 1);
     const intervalMs = INTERVAL_MS * 2 ** Math.min(failedTrials, MOST_DOUBLINGS);
-    const jitter = 1 + JITTER * (2 * this.ties.relay.random() - 1);
-    this.ties.relay.wheel.add(this, this.ties.relay.clock.now() + intervalMs * jitter);
+    const dueMs = isDown ? now : Math.max(now + UNTRIED_MS, untriedFromMs(this.endpoint)) - intervalMs;
+    relay.wheel.add(this, dueMs + intervalMs * jitter);
   }
 
   stop(): void {
@@ -126,7 +158,8 @@ class Recovery extends WheelEntry {
     }
     const now = this.ties.relay.clock.now();
     this.ties.relay.nowMs = now;
-    if (this.question?.isPending !== true) this.ask(now);
+    const { isDown } = this.endpoint.ejection;
+    if ((isDown || isUntried(this.endpoint, now)) && this.question?.isPending !== true) this.ask(now);
     this.plan();
   }
 
@@ -138,8 +171,11 @@ class Recovery extends WheelEntry {
       this.question = undefined;
       this.ties.onAnswer(result);
       if (!isOut(this.endpoint)) return;
-      if (result === 'passed') ejections.tryNow(ejection, this.ties.relay.clock.now());
-      else if (result === 'failed') ejections.staysDown(ejection, this.ties.relay.clock.now());
+      const now = this.ties.relay.clock.now();
+      if (result === 'failed') ejections.staysDown(ejection, now);
+      if (result !== 'passed') return;
+      if (isUntried(this.endpoint, now)) this.upstream.readmitUntried(this.endpoint);
+      else ejections.tryNow(ejection, now);
     });
   }
 

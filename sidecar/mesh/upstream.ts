@@ -238,8 +238,8 @@ export class Upstream implements Watched {
   /**
    * What an active check or a golden inference says of an endpoint; to be told as often as it is found out. An unhealthy
    * one gets no calls while another answers, and is not tried after an ejection. One that becomes healthy again need not
-   * wait for the end of an ejection: the next call is its trial. A check that has passed all along ends no ejection, for
-   * calls are better evidence than checks.
+   * wait for the end of an ejection: the next call is its trial. A check that has passed all along ends no ejection while
+   * there are calls, for those are better evidence than checks.
    * @param why in one sentence, for people; only needed of the unhealthy.
    */
   endpointHealthy(endpoint: Endpoint, healthy: boolean, why: string): void {
@@ -256,6 +256,12 @@ export class Upstream implements Watched {
     if (healthy) this.relay.logger.info(fields, 'endpoint is healthy again');
     else this.relay.logger.warn(fields, 'endpoint is unhealthy');
     this.setAvailable(endpoint);
+  }
+
+  /** The time of an ejection was over, no call came to be the trial, and a check has passed. */
+  readmitUntried(endpoint: Endpoint): void {
+    endpoint.ejections.readmitUntried(endpoint.ejection, this.relay.clock.now());
+    this.refreshAfter(Verdict.readmitted, endpoint);
   }
 
   /** The time in which it was away, or not well, must not go on speaking against it. */
