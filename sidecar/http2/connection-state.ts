@@ -3,11 +3,11 @@
  * for output, closing it, and remembering how it closed. No frames are read or written here.
  */
 
-import { DEFAULT_WINDOW } from './constants.js';
+import { DEFAULT_WINDOW, FrameType } from './constants.js';
 import { Decoder } from './hpack/decoder.js';
 import { Encoder } from './hpack/encoder.js';
 import type { HeaderBlock } from './hpack/header-list.js';
-import { type LimitName, Meters } from './limits.js';
+import { type LimitName, Meter, Meters, RESETS_SENT } from './limits.js';
 import { ControlQueue } from './output.js';
 import { type LocalSettings, PeerSettings } from './settings.js';
 import { Parked, type Stream } from './stream.js';
@@ -64,6 +64,9 @@ export class ConnectionState {
   goawaySent = 0x7fffffff;
   goawayReceived = false;
   pingsOutstanding = 0;
+  /** Client: more RST_STREAM have been sent than servers put up with on one connection. */
+  hasSpentResets = false;
+  private readonly resetsSent = new Meter(RESETS_SENT);
 
   /** Streams with output that may be written now, first come first served, one quantum each. */
   firstReady: Stream | null = null;
@@ -103,6 +106,13 @@ export class ConnectionState {
       maxListBytes: local.maxHeaderBytes,
       maxFields: local.maxHeaderFields,
     });
+  }
+
+  /** Queues RST_STREAM for a stream that has an id. */
+  sendReset(id: number, code: number): void {
+    this.control.word(FrameType.rstStream, id, code);
+    if (this.role === 'client' && !this.resetsSent.take(this.nowMs)) this.hasSpentResets = true;
+    this.dirty();
   }
 
   dirty(): void {

@@ -111,9 +111,9 @@ export class Connection implements FrameReceiver {
     return this.state.table.size + this.state.fresh;
   }
 
-  /** Client: whether so few stream ids are left that the connection should be replaced. */
+  /** Client: whether the connection should be replaced: few stream ids are left, or few resets that the server may bear. */
   get isWorn(): boolean {
-    return this.state.nextId > MAX_STREAM_ID - FEW_IDS;
+    return this.state.hasSpentResets || this.state.nextId > MAX_STREAM_ID - FEW_IDS;
   }
 
   /** Whether a frame or a header block has begun and not ended. */
@@ -173,8 +173,7 @@ export class Connection implements FrameReceiver {
     if (stream.remoteEnded && stream.localEnded) return c.close(stream, Closed.ended);
     // Not after a GOAWAY with an error, when the other owners are being told.
     if (stream.id !== 0 && !c.isOver) {
-      c.control.word(FrameType.rstStream, stream.id, code);
-      c.dirty();
+      c.sendReset(stream.id, code);
     }
     c.close(stream, Closed.resetByUs);
   }

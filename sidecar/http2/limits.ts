@@ -30,6 +30,13 @@ export const BUCKETS = {
   'header-list': { burst: 10, perSecond: 1 },
 } as const satisfies Record<string, Bucket>;
 
+/**
+ * Client: RST_STREAM sent on one connection before it counts as worn. Servers end connections whose client resets too much
+ * (CVE-2023-44487): nghttp2, and so Node, after 1,000 and 33 a second, our own listeners as above. Cancels of all
+ * callers meet on one connection to the endpoint, so it is replaced well before that, calls in flight included.
+ */
+export const RESETS_SENT: Bucket = { burst: 500, perSecond: 20 };
+
 /** Hard bounds of a connection; same consequence. */
 export const BLOCK_FRAMES = 32;
 export const BLOCK_BYTES = 64 * 1024;

@@ -26,8 +26,7 @@ export function meter(c: ConnectionState, allowed: boolean, name: LimitName): vo
 
 /** RFC 9113 section 5.4.2. The stream may be closed or have been refused already. */
 export function streamError(c: ConnectionState, id: number, stream: Stream | null, code: number): void {
-  c.control.word(FrameType.rstStream, id, code);
-  c.dirty();
+  c.sendReset(id, code);
   if (stream === null) {
     c.remember(id, Closed.resetByUs);
   } else if (!stream.closed) {
@@ -54,10 +53,7 @@ export function closeIfDone(c: ConnectionState, stream: Stream): void {
     c.close(stream, Closed.ended);
   } else if (c.role === 'client') {
     // The answer is complete though we have not said all: what is left would be wasted.
-    if (stream.id !== 0) {
-      c.control.word(FrameType.rstStream, stream.id, ErrorCode.noError);
-      c.dirty();
-    }
+    if (stream.id !== 0) c.sendReset(stream.id, ErrorCode.noError);
     c.close(stream, Closed.resetByUs);
   }
 }

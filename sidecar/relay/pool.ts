@@ -1,6 +1,7 @@
 /**
  * Connections to one endpoint: opened before they are needed, proved alive by the peer's SETTINGS, watched by PING
- * while calls are in flight, replaced (make before break) by age, by GOAWAY, by worn-out stream ids or on request.
+ * while calls are in flight, replaced (make before break) by age, by GOAWAY, worn out (by stream ids or resets sent)
+ * or on request.
  * Which endpoint a call goes to is decided elsewhere.
  */
 
@@ -214,7 +215,7 @@ export class Pool implements LinkHost {
   onRoom(link: Link): void {
     if (link.isRetiring && link.inFlight === 0) return link.close('retired');
     if (this.waiters.length > 0) this.serve();
-    if (link.connection.isWorn && !link.isRetiring) this.replace(link);
+    if (link.connection.isWorn && !link.isRetiring && !this.isBackingOff) this.replace(link);
   }
 
   onDown(link: Link, reason: string): void {
@@ -242,7 +243,7 @@ export class Pool implements LinkHost {
     if (this.isStopped) return;
     const wanted = this.options.config.connections;
     if (this.current >= wanted) return;
-    if (this.failures > 0 && this.relay.clock.now() < this.lastFailureMs + this.backoffMs()) {
+    if (this.isBackingOff) {
       if (!this.reconnect.isScheduled)
         this.relay.wheel.add(this.reconnect, this.lastFailureMs + this.backoffMs());
       return;
@@ -330,6 +331,11 @@ export class Pool implements LinkHost {
     this.watches.set(link, watch);
     this.relay.wheel.add(watch, this.relay.clock.now() + this.options.config.connectTimeoutMs);
     return link;
+  }
+
+  /** A connect has failed, and the next one is not due yet. */
+  private get isBackingOff(): boolean {
+    return this.failures > 0 && this.relay.clock.now() < this.lastFailureMs + this.backoffMs();
   }
 
   private backoffMs(): number {

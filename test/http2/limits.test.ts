@@ -7,6 +7,7 @@ import {
   INFORMATIONAL,
   LIMIT_NAMES,
   Meter,
+  RESETS_SENT,
   UNREAD_CONTROL_BYTES,
 } from '../../sidecar/http2/limits.js';
 import {
@@ -250,6 +251,37 @@ describe('PINGs of a peer', () => {
     }
     assert.ok(calls < BUCKETS.pings.burst, `${calls} calls`);
     assert.deepEqual(raw.side.limits, ['pings']);
+  });
+});
+
+describe('resets that a client sends', () => {
+  const cancel = (raw: Raw, calls: number): void => {
+    for (let i = 0; i < calls; i++) {
+      const call = raw.side.open(REQUEST, 'more');
+      raw.side.take();
+      raw.side.reset(call);
+      raw.side.take();
+    }
+  };
+
+  it('wear its connection out, long before a server ends it', () => {
+    const raw = rawServer();
+    cancel(raw, RESETS_SENT.burst);
+    assert.equal(raw.side.connection.isWorn, false);
+    cancel(raw, 1);
+    assert.equal(raw.side.connection.isWorn, true);
+    assert.ok(2 * RESETS_SENT.burst <= 1000 && RESETS_SENT.perSecond < 33, 'what nghttp2 bears');
+  });
+
+  it('do not when they are few a second, or when the call was never written', () => {
+    const raw = rawServer();
+    for (let second = 1; second < 300; second++) {
+      raw.side.nowMs = 1000 * second;
+      raw.send(ping());
+      cancel(raw, RESETS_SENT.perSecond);
+    }
+    for (let i = 0; i < 3000; i++) raw.side.reset(raw.side.open(REQUEST, 'more'));
+    assert.equal(raw.side.connection.isWorn, false);
   });
 });
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { DEFAULT_LOCAL_SETTINGS } from '../../sidecar/http2/settings.js';
 import { labelOf } from '../../sidecar/mesh/endpoint.js';
 import { Pool } from '../../sidecar/relay/pool.js';
-import { ErrorCode, goaway, Setting, settings } from '../support/h2-frames.js';
+import { ErrorCode, FrameType, goaway, Setting, settings } from '../support/h2-frames.js';
 import type { PeerStream } from './kit/scripted-peer.js';
 import {
   type App,
@@ -337,6 +337,56 @@ describe('The pool', () => {
         a.requests[0]!.data(Buffer.from('late')).trailers(0);
         stack.run();
         assert.deepEqual([long.status, long.body.toString()], [0, 'late']);
+      });
+    });
+
+    describe('before its callers have cancelled more calls on it than a server bears', () => {
+      /** What nghttp2 takes at once, and Node's servers with it; our own listeners take five times as many. */
+      const BORNE = 1000;
+      const cancelled = (calls: number, everyMs: number): void => {
+        for (let i = 0; i < calls; i++) {
+          call().reset();
+          stack.advance(everyMs);
+        }
+      };
+      const resets = (): number[] => a.peers.map((peer) => peer.count(FrameType.rstStream));
+
+      it('and calls beside them do not notice', () => {
+        open({ routes: [aStreamRoute({ idleTimeoutMs: 0 })] });
+        const long = call({ body: null });
+        a.last.begin();
+        cancelled(5000, 0);
+        assert.ok(Math.max(...resets()) < BORNE, `${resets()} resets on the connections`);
+        assert.ok(a.peers.length <= 11, `${a.peers.length} connections for 5,000 cancels`);
+        a.answer = (stream) => stream.reply();
+        assert.equal(call().status, 0);
+        a.requests[0]!.data(Buffer.from('late')).trailers(0);
+        stack.run();
+        assert.deepEqual([long.status, long.body.toString()], [0, 'late']);
+        assert.equal(a.open.length, 1, 'what was replaced has gone');
+      });
+
+      it('not for cancels that go on for ever at a rate that every server bears', () => {
+        open();
+        cancelled(10_000, 50);
+        assert.equal(a.peers.length, 1);
+      });
+
+      it('not for calls that end', () => {
+        a.answer = (stream) => stream.reply();
+        open();
+        for (let i = 0; i < 3000; i++) call();
+        assert.equal(a.peers.length, 1);
+      });
+
+      it('and keeps it while no other can be had, without a storm of connects', () => {
+        open();
+        a.mode = 'refuses';
+        const before = stack.net.dialled;
+        cancelled(3000, 1);
+        assert.ok(stack.net.dialled - before < 20, `${stack.net.dialled - before} connects in 3 s`);
+        a.answer = (stream) => stream.reply();
+        assert.equal(call().status, 0);
       });
     });
 

@@ -1,0 +1,103 @@
+/**
+ * Clients that cancel thousands of calls a second, beside clients that behave, through two sidecars before a server of Node,
+ * which ends connections with more than 1,000 resets and 33 a second. The calls of all meet on the same connections
+ * between the sidecars and to the server: those of the others must not be lost with them.
+ */
+
+import assert from 'node:assert/strict';
+import { Caller } from '../interop/client.js';
+import { startLoad } from '../interop/support-load.js';
+import { ErrorCode, rstStream } from '../support/h2-frames.js';
+import { rawClient, unaryRequest } from '../support/raw-client.js';
+import type { RawPeer } from '../support/raw-peer.js';
+import { type Pair, startPair } from '../support/sidecars.js';
+import { Knob, startTestService, type TestService } from '../support/test-service.js';
+import { assertCut } from './arena.js';
+
+const UNARY = '/grpc.testing.TestService/UnaryCall';
+/** The service answers later than it is cancelled. */
+const HELD: readonly [string, string] = [Knob.delayMs, '50'];
+const PAUSE_MS = 5;
+
+/** Opens calls at a rate, and cancels each a moment later; until there were `most`, or it is cut off. Returns how many. */
+async function cancelCalls(peer: RawPeer, perSecond: number, most: number): Promise<number> {
+  const startedMs = performance.now();
+  let opened = 0;
+  let cancelled = 0;
+  while (cancelled < most) {
+    const due = Math.min(most, opened + 100, Math.ceil(((performance.now() - startedMs) / 1000) * perSecond));
+    const block: Buffer[] = [];
+    for (; cancelled < opened; cancelled += 1) block.push(rstStream(cancelled * 2 + 1));
+    for (; opened < due; opened += 1)
+      block.push(unaryRequest(opened * 2 + 1, UNARY, Buffer.alloc(0), [HELD]));
+    if (block.length > 0 && !(await peer.sendAll(Buffer.concat(block)))) break;
+    await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+  }
+  return cancelled;
+}
+
+describe('attacks: floods of cancels beside clients that behave', () => {
+  let service: TestService;
+  let pair: Pair;
+  let good: Caller[] = [];
+  const peers: RawPeer[] = [];
+
+  beforeEach(async () => {
+    service = await startTestService();
+    pair = await startPair({ local: service.address });
+    await pair.ready();
+    good = [1, 2, 3].map(() => new Caller(pair.target));
+  });
+  afterEach(async () => {
+    for (const peer of peers.splice(0)) peer.close();
+    for (const caller of good) caller.close();
+    await pair?.close();
+    service?.close();
+  });
+
+  async function flooder(): Promise<RawPeer> {
+    const peer = await rawClient(pair.target);
+    peers.push(peer);
+    return peer;
+  }
+
+  /** Three clients call as fast as they are answered while `flood` goes on; all their calls must go well. */
+  async function beside<T>(flood: () => Promise<T>): Promise<T> {
+    const loads = good.map((caller) => startLoad(caller, 4, 0));
+    const flooded = await flood();
+    const ends = await Promise.all(loads.map((load) => load.stop()));
+    const calls = ends.reduce((sum, end) => sum + end.good, 0);
+    const failures = ends.flatMap((end) => end.failures);
+    assert.equal(
+      failures.length,
+      0,
+      `${failures.length} failed beside ${calls} that went well: ${failures[0]}`,
+    );
+    assert.ok(calls > 50, `only ${calls} calls`);
+    assert.equal(await pair.service.limitHits('rapid-resets'), 0);
+    return flooded;
+  }
+
+  it('three that stay below the limit, and cancel 5,000 calls a second together', async function () {
+    this.timeout(60_000);
+    const each = 5_000;
+    const cancelled = await beside(async () => {
+      const floods = await Promise.all([1, 2, 3].map(flooder));
+      return Promise.all(floods.map((peer) => cancelCalls(peer, 1_700, each)));
+    });
+    assert.deepEqual(cancelled, [each, each, each], 'one of them was cut off');
+    assert.ok(service.stats.cancelled > 1_500, `${service.stats.cancelled} cancels reached the service`);
+    assert.equal(await pair.caller.limitHits('rapid-resets'), 0);
+  });
+
+  it('one far above the limit, which is cut off', async function () {
+    this.timeout(60_000);
+    await beside(async () => {
+      const peer = await flooder();
+      const cancelled = await cancelCalls(peer, 20_000, 40_000);
+      assert.ok(cancelled < 40_000, 'it was not cut off');
+      await assertCut(peer, [ErrorCode.enhanceYourCalm]);
+    });
+    assert.equal(await pair.caller.limitHits('rapid-resets'), 1);
+  });
+});
