@@ -8,7 +8,7 @@
 
 import type { FaultDesk } from './admin/faults.js';
 import { type AdminServer, startAdmin } from './admin/server.js';
-import type { ModelReport, SidecarView } from './admin/view.js';
+import type { ModelReport, SidecarView, TakeoverAnswer } from './admin/view.js';
 import type { Address, InboundConfig, SidecarConfig } from './config/model.js';
 import type { ProcessEnd } from './core/process-end.js';
 import { Consul } from './discovery/consul/consul.js';
@@ -71,6 +71,12 @@ export interface Sidecar extends SidecarView {
   /** The process of the supervised model has ended. */
   modelEnded(end: ProcessEnd): void;
   evidence(): ModelEvidence;
+  /** A successor's end of waiting: it accepts, and enters the catalogue. */
+  accept(): void;
+  /** A successor accepts: a drain from now on leaves the catalogue and the paths of sockets to it. */
+  handOver(): void;
+  /** How `takeOver` is done. */
+  setTakeover(takeOver: () => Promise<TakeoverAnswer>): void;
   stop(): Promise<void>;
 }
 
@@ -104,6 +110,8 @@ class App implements Sidecar {
   private rejected = 0;
   private draining: Promise<void> | undefined;
   private isStopped = false;
+  private isHandedOver = false;
+  private succession: () => Promise<TakeoverAnswer> = async () => ({ ok: false, why: 'not possible here' });
 
   constructor(
     private current: SidecarConfig,
@@ -184,8 +192,8 @@ class App implements Sidecar {
     this.openIdentity();
     await this.outbound.start();
     if (inbound) await this.startInbound(inbound);
-    if (admin) this.admin = await startAdmin(admin, this);
-    this.enterCatalogue();
+    if (admin) this.admin = await startAdmin(admin, this, this.deps.sockets);
+    if (this.deps.sockets?.isSuccessor !== true) this.enterCatalogue();
   }
 
   private openIdentity(): void {
@@ -273,6 +281,28 @@ class App implements Sidecar {
     return this.inbound?.evidence() ?? NO_EVIDENCE;
   }
 
+  // ---- succession ----
+
+  accept(): void {
+    this.deps.sockets?.accept();
+    this.enterCatalogue();
+  }
+
+  handOver(): void {
+    this.isHandedOver = true;
+    this.deps.sockets?.keepPaths();
+    this.consul?.handOver();
+    this.admin?.retire();
+  }
+
+  setTakeover(takeOver: () => Promise<TakeoverAnswer>): void {
+    this.succession = takeOver;
+  }
+
+  takeOver(): Promise<TakeoverAnswer> {
+    return this.succession();
+  }
+
   // ---- stop ----
 
   drain(): Promise<void> {
@@ -281,7 +311,7 @@ class App implements Sidecar {
   }
 
   private async drainNow(): Promise<void> {
-    await this.consul?.leave();
+    if (!this.isHandedOver) await this.consul?.leave();
     const all = [...this.outbound.listeners, ...(this.inbound?.listeners ?? [])];
     this.deps.logger.info({ timeoutMs: this.current.drainTimeoutMs }, 'draining');
     let cancel = (): void => {};
@@ -291,7 +321,7 @@ class App implements Sidecar {
     });
     await Promise.race([Promise.all(all.map((listener) => listener.drain())), limit]);
     cancel();
-    await this.consul?.deregister();
+    if (!this.isHandedOver) await this.consul?.deregister();
   }
 
   async stop(): Promise<void> {

@@ -7,8 +7,8 @@
 
 import { randomBytes } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import type { Address } from '../config/model.js';
+import { ListenSockets, SOCKET_NAMES } from '../runtime/listen-sockets.js';
 import { isSecretName, REDACTED } from '../runtime/logger.js';
 import { processStats } from '../runtime/process-stats.js';
 import { addFault, clearFaults, type FaultAnswer, type FaultDesk, listFaults } from './faults.js';
@@ -20,6 +20,8 @@ import type { SidecarView } from './view.js';
 export interface AdminServer {
   /** Where it listens, with the port the system gave when 0 was asked for. */
   readonly address: Address;
+  /** Stops listening, because a successor does; each connection that is open ends after its next answer. */
+  retire(): void;
   /** Stops listening and ends the connections that are open. */
   close(): Promise<void>;
 }
@@ -82,10 +84,20 @@ const ROUTES: readonly Route[] = [
     does: 'finish what is in flight, take nothing new (?wait: answer when done)',
     answer: drain,
   },
+  {
+    path: '/takeover',
+    method: 'POST',
+    does: 'start a successor, which takes the listening sockets over; answers when it accepts',
+    answer: takeOver,
+  },
 ];
 
 /** Starts listening; rejects with the system's error (EADDRINUSE, EACCES …) when it cannot. */
-export async function startAdmin(listen: Address, view: SidecarView): Promise<AdminServer> {
+export async function startAdmin(
+  listen: Address,
+  view: SidecarView,
+  sockets = new ListenSockets(),
+): Promise<AdminServer> {
   const server = createServer(
     {
       maxHeaderSize: MAX_HEADER_BYTES,
@@ -94,34 +106,28 @@ export async function startAdmin(listen: Address, view: SidecarView): Promise<Ad
       keepAliveTimeout: 30_000,
       connectionsCheckingInterval: 5_000,
     },
-    (request, response) => void handle(view, request, response),
+    (request, response) => void handle(view, request, response, server),
   );
   server.maxConnections = MAX_CONNECTIONS;
-  const address = await bind(server, listen);
-  return { address, close: () => close(server) };
+  const address = await sockets.listen(SOCKET_NAMES.admin, server, listen);
+  server.on('error', () => {}); // a connection that could not be accepted
+  return { address, retire: () => sockets.close(server), close: () => close(server, sockets) };
 }
 
-function bind(server: Server, listen: Address): Promise<Address> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    const listening = () => {
-      server.off('error', reject);
-      const bound = server.address() as AddressInfo | string;
-      resolve(typeof bound === 'string' ? listen : { kind: 'tcp', host: bound.address, port: bound.port });
-    };
-    if (listen.kind === 'unix') server.listen({ path: listen.path }, listening);
-    else server.listen({ host: listen.host, port: listen.port }, listening);
-  });
-}
-
-function close(server: Server): Promise<void> {
+function close(server: Server, sockets: ListenSockets): Promise<void> {
   return new Promise((resolve) => {
-    server.close(() => resolve());
+    server.once('close', resolve);
+    sockets.close(server);
     server.closeAllConnections();
   });
 }
 
-async function handle(view: SidecarView, request: IncomingMessage, response: ServerResponse): Promise<void> {
+async function handle(
+  view: SidecarView,
+  request: IncomingMessage,
+  response: ServerResponse,
+  server: Server,
+): Promise<void> {
   request.resume(); // a body is never wanted; requestTimeout bounds how long one may trickle in
   let answer: Answer;
   try {
@@ -135,6 +141,7 @@ async function handle(view: SidecarView, request: IncomingMessage, response: Ser
     'content-length': body.length,
     'cache-control': 'no-store',
     'x-content-type-options': 'nosniff',
+    ...(server.listening ? {} : { connection: 'close' }),
     ...answer.headers,
   });
   response.end(request.method === 'HEAD' ? undefined : body);
@@ -182,6 +189,11 @@ async function drain(view: SidecarView, query: URLSearchParams): Promise<Answer>
   }
   await drained;
   return text(200, 'drained\n');
+}
+
+async function takeOver(view: SidecarView): Promise<Answer> {
+  const answer = await view.takeOver();
+  return answer.ok ? text(200, `process ${answer.pid} accepts\n`) : text(503, `${answer.why}\n`);
 }
 
 function faults(

@@ -150,6 +150,10 @@ export type Family =
       readonly samples: readonly HistogramSample[];
     };
 
+export type TakeoverAnswer =
+  | { readonly ok: true; readonly pid: number }
+  | { readonly ok: false; readonly why: string };
+
 export interface SidecarView {
   readonly service: string;
   readonly instance: string;
@@ -170,4 +174,6 @@ export interface SidecarView {
   config(): unknown;
   /** Resolves once calls in flight have finished or the drain timeout has passed. Calling it twice is the same drain. */
   drain(): Promise<void>;
+  /** Has a successor started, in a process of its own. Resolves when that accepts, which is when this one begins to drain. */
+  takeOver(): Promise<TakeoverAnswer>;
 }

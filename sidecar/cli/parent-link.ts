@@ -5,7 +5,7 @@
  * A parent that is stopped (Ctrl-Z) reads nothing; the sidecar then drops news rather than wait for it.
  */
 
-import type { ModelReport } from '../admin/view.js';
+import type { ModelReport, TakeoverAnswer } from '../admin/view.js';
 import type { IdentityFeed, IdentityParts } from '../identity/source.js';
 
 export type SidecarEvent =
@@ -15,10 +15,20 @@ export type SidecarEvent =
   | { readonly event: 'model'; readonly report: ModelReport }
   | { readonly event: 'reloaded'; readonly changes: readonly string[] }
   | { readonly event: 'reload-refused'; readonly problem: string }
-  | { readonly event: 'draining' };
+  | { readonly event: 'draining' }
+  /** It shall be followed by a successor; the answer is `hand-over` or `stay`. */
+  | { readonly event: 'takeover' }
+  /** The same, and after `stay` it drains: something else than `up` asked it to end. */
+  | { readonly event: 'ending' }
+  /** A successor has begun to accept. */
+  | { readonly event: 'accepting' };
 
 /** What `up` tells a sidecar. */
-export type ParentMessage = { readonly tell: 'identity'; readonly parts: IdentityParts };
+export type ParentMessage =
+  | { readonly tell: 'identity'; readonly parts: IdentityParts }
+  /** The successor accepts: drain, and leave to it what others know of this sidecar. */
+  | { readonly tell: 'hand-over'; readonly pid: number }
+  | { readonly tell: 'stay'; readonly why: string };
 
 /** Set to `1` by a parent that holds the other end of standard input and reads standard output. */
 export const PARENT_MARK = 'OUTRIDER_PARENT_STDIN';
@@ -32,6 +42,9 @@ const IDENTITY_WAIT_MS = 5_000;
 
 export class ParentLink {
   readonly identity = new Feed();
+  /** Called when the successor accepts. */
+  onHandOver: () => void = () => {};
+  private answered: ((answer: TakeoverAnswer) => void) | undefined;
   private gone = false;
   private whenGone: (() => void) | undefined;
 
@@ -66,6 +79,20 @@ export class ParentLink {
     if (process.stdout.writableLength < MAX_UNREAD_BYTES) process.stdout.write(`${JSON.stringify(event)}\n`);
   }
 
+  /** Sends a question about a successor; its answer, or that there was none in time. */
+  ask(event: SidecarEvent, limitMs: number): Promise<TakeoverAnswer> {
+    return new Promise((resolve) => {
+      const silent = { ok: false, why: `up has not answered within ${limitMs / 1000} s` } as const;
+      const limit = setTimeout(() => this.answered?.(silent), limitMs);
+      this.answered = (answer) => {
+        clearTimeout(limit);
+        this.answered = undefined;
+        resolve(answer);
+      };
+      this.send(event);
+    });
+  }
+
   /** Calls `fn` once, when the parent has ended in whatever way. */
   onGone(fn: () => void): void {
     this.whenGone = fn;
@@ -74,6 +101,11 @@ export class ParentLink {
 
   private told(message: ParentMessage): void {
     if (message.tell === 'identity') this.identity.push(message.parts);
+    if (message.tell === 'stay') this.answered?.({ ok: false, why: message.why });
+    if (message.tell === 'hand-over') {
+      this.answered?.({ ok: true, pid: message.pid });
+      this.onHandOver();
+    }
   }
 }
 

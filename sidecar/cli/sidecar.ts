@@ -13,18 +13,20 @@ import { writeAddress } from '../config/spelling/address.js';
 import { systemClock } from '../runtime/clock.js';
 import { descriptorLimit, firstReserved } from '../runtime/descriptors.js';
 import { keepHeapTop, lastToTheLimit } from '../runtime/heap.js';
+import { ListenSockets } from '../runtime/listen-sockets.js';
 import { createLogger, type Logger } from '../runtime/logger.js';
 import { processMemory } from '../runtime/process-memory.js';
 import { systemRandom } from '../runtime/random.js';
 import { systemTimers, type Timer } from '../runtime/timers.js';
 import { modelProcess } from '../supervise/model-process.js';
 import type { SupervisedProcess } from '../supervise/supervised-process.js';
-import { CommandFailure } from './failure.js';
+import { CommandFailure, oneLine } from './failure.js';
 import { IDENTITY_MARK, PARENT_MARK, ParentLink } from './parent-link.js';
 import { followConfiguration } from './reload.js';
 import { readSidecarFile } from './settings.js';
 import { withCommand } from './sidecar-command.js';
 import { type EndRequests, endRequests } from './signals.js';
+import { acceptWhenReady, Succession } from './succession.js';
 import { packageVersion } from './version.js';
 
 /** How soon a change of readiness is told to a parent that waits for it, and later. */
@@ -35,6 +37,7 @@ export async function sidecarCommand(file: string, command: readonly string[]): 
   keepHeapTop();
   lastToTheLimit();
   const ends = endRequests(['SIGHUP']);
+  const sockets = socketsOf(process.env);
   const link = ParentLink.open(process.env);
   const warnings: string[] = [];
   const config = withCommand(
@@ -48,30 +51,56 @@ export async function sidecarCommand(file: string, command: readonly string[]): 
   });
   for (const warning of warnings) logger.warn({}, warning);
   await link?.settled();
-  const sidecar = await start(config, logger, link);
+  const sidecar = await start(config, logger, link, sockets);
   const readiness = link === undefined ? undefined : tellReadiness(sidecar, link);
   const model = ownModel(config, sidecar, logger, (report) => {
     link?.send({ event: 'model', report });
     readiness?.tell();
   });
   const follow = followConfiguration({ file: resolve(file), sidecar, logger, command, link });
+  const succession = new Succession({
+    sidecar,
+    sockets,
+    link,
+    ends,
+    logger,
+    impediment: impedimentOf(config),
+  });
+  const onTakeover = () => void succession.ask();
+  process.on('SIGUSR2', onTakeover);
   announce(sidecar, logger, link);
+  acceptWhenReady(sidecar, sockets, () => link?.send({ event: 'accepting' }));
   link?.onGone(() => {
     model?.kill();
     process.exit(1);
   });
   try {
     logger.info({ signal: await ends.first }, 'ending');
+    await succession.beforeDrain();
     link?.send({ event: 'draining' });
     return await end(sidecar, model, ends);
   } finally {
+    process.off('SIGUSR2', onTakeover);
     follow.close();
     readiness?.cancel();
     logger.flush();
   }
 }
 
-async function start(config: SidecarConfig, logger: Logger, link: ParentLink | undefined): Promise<Sidecar> {
+function socketsOf(env: NodeJS.ProcessEnv): ListenSockets {
+  try {
+    return ListenSockets.fromEnvironment(env, process.pid);
+  } catch (error) {
+    throw new CommandFailure(oneLine(error));
+  }
+}
+
+async function start(
+  config: SidecarConfig,
+  logger: Logger,
+  link: ParentLink | undefined,
+  sockets: ListenSockets,
+): Promise<Sidecar> {
   const deps = {
     clock: systemClock,
     random: systemRandom,
@@ -81,10 +110,14 @@ async function start(config: SidecarConfig, logger: Logger, link: ParentLink | u
     env: process.env,
     readMemory: processMemory,
     firstReservedDescriptor: firstReserved(descriptorLimit()),
+    sockets,
     ...(link === undefined ? {} : { identityFeed: link.identity }),
   };
   try {
-    return await startSidecar(config, deps);
+    const sidecar = await startSidecar(config, deps);
+    for (const name of sockets.dropUnused())
+      logger.warn({ name }, 'an inherited socket that no listener of the configuration uses is closed');
+    return sidecar;
   } catch (error) {
     throw new CommandFailure(listenProblem(error));
   }
@@ -99,6 +132,12 @@ function listenProblem(error: unknown): string {
   if (code === 'EADDRINUSE') return `cannot listen on ${where}: already taken`;
   if (code === 'EACCES') return `cannot listen on ${where}: not permitted`;
   return message;
+}
+
+/** Two models cannot listen at one address. */
+function impedimentOf({ model, inbound }: SidecarConfig): string | undefined {
+  if (inbound === undefined || model === undefined || model.command.length === 0) return undefined;
+  return 'this sidecar has a model process of its own, and a successor would need another: end it and start it again';
 }
 
 /** Nothing when the model service is started by somebody else. */

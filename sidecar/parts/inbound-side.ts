@@ -13,6 +13,7 @@ import type { ModelState } from '../inbound-slot.js';
 import { dialPlain } from '../relay/dial.js';
 import type { Listener } from '../relay/listener.js';
 import { Pool } from '../relay/pool.js';
+import { SOCKET_NAMES } from '../runtime/listen-sockets.js';
 import { ModelWatch } from './model-watch.js';
 import type { OwnIdentity } from './own-identity.js';
 import { openListener, type Parts } from './parts.js';
@@ -71,7 +72,7 @@ export class InboundSide {
     this.pool.start();
     const { mtls, listen } = this.config;
     const tls = mtls === 'off' ? undefined : this.identity?.serverTls(mtls === 'permissive');
-    this.listener = openListener(this.parts, {
+    this.listener = openListener(this.parts, SOCKET_NAMES.inbound, {
       address: listen,
       ...(tls === undefined ? {} : { tls }),
       onStream: (link, stream, block, ended) => this.inbound.accept(link, stream, block, ended),

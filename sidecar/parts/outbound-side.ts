@@ -10,6 +10,7 @@ import { Outbound } from '../outbound.js';
 import { metadataValue } from '../relay/forward.js';
 import type { Listener } from '../relay/listener.js';
 import { NoUpstream } from '../relay/no-upstream.js';
+import { SOCKET_NAMES } from '../runtime/listen-sockets.js';
 import { openListener, type Parts } from './parts.js';
 
 /** What lies outside this side. */
@@ -50,7 +51,7 @@ export class OutboundSide {
   async start(): Promise<void> {
     for (const upstream of this.config.upstreams) await this.add(upstream);
     if (this.config.shared === undefined) return;
-    this.shared = openListener(this.parts, {
+    this.shared = openListener(this.parts, SOCKET_NAMES.shared, {
       address: this.config.shared.listen,
       onStream: (link, stream, block, ended) => this.route(link, stream, block, ended),
     });
@@ -158,7 +159,7 @@ export class OutboundSide {
       (name) => this.byName.get(name),
     );
     if (config.listen !== undefined) {
-      const listener = openListener(this.parts, {
+      const listener = openListener(this.parts, SOCKET_NAMES.upstream(config.name), {
         address: config.listen,
         onStream: (link, stream, block, ended) => outbound.accept(link, stream, block, ended),
       });

@@ -7,6 +7,7 @@ import type { IdentityFeed } from '../identity/source.js';
 import { Listener, type ListenerOptions } from '../relay/listener.js';
 import type { Relay } from '../relay/relay.js';
 import type { Clock } from '../runtime/clock.js';
+import type { ListenSockets } from '../runtime/listen-sockets.js';
 import type { Logger } from '../runtime/logger.js';
 import type { Random } from '../runtime/random.js';
 import type { Timers } from '../runtime/timers.js';
@@ -25,6 +26,8 @@ export interface Deps {
   readonly firstReservedDescriptor?: number;
   /** Absent: an identity in files comes from its files alone. */
   readonly identityFeed?: IdentityFeed;
+  /** Sockets that listeners may find open, and those they make. Absent: they make all. */
+  readonly sockets?: ListenSockets;
 }
 
 export interface Parts {
@@ -34,12 +37,15 @@ export interface Parts {
   readonly limits: SidecarConfig['limits'];
 }
 
+/** `name`: of its socket, one of `SOCKET_NAMES`. */
 export function openListener(
   parts: Parts,
+  name: string,
   options: Pick<ListenerOptions, 'address' | 'tls' | 'onStream'>,
 ): Listener {
-  const { firstReservedDescriptor } = parts.deps;
+  const { firstReservedDescriptor, sockets } = parts.deps;
+  const socket = sockets === undefined ? {} : { socket: { name, from: sockets } };
   const limits =
     firstReservedDescriptor === undefined ? parts.limits : { ...parts.limits, firstReservedDescriptor };
-  return new Listener({ ...options, settings: parts.settings, limits }, parts.relay);
+  return new Listener({ ...options, ...socket, settings: parts.settings, limits }, parts.relay);
 }

@@ -10,6 +10,7 @@ import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import { Meter } from '../http2/limits.js';
 import type { LocalSettings } from '../http2/settings.js';
 import type { Stream } from '../http2/stream.js';
+import { ListenSockets } from '../runtime/listen-sockets.js';
 import { WheelEntry } from '../runtime/timing-wheel.js';
 import { Link, type LinkHost } from './link.js';
 import { withPort } from './read-port.js';
@@ -41,6 +42,8 @@ export interface ListenerOptions {
   readonly settings: LocalSettings;
   readonly limits: ListenerLimits;
   readonly tls?: ListenerTls;
+  /** Where its socket may come from, and by which name. Absent: it makes one. */
+  readonly socket?: { readonly name: string; readonly from: ListenSockets };
   onStream(link: Link, stream: Stream, block: HeaderBlock, ended: boolean): void;
 }
 
@@ -48,12 +51,17 @@ export interface ListenerOptions {
 const STALLED_FRAME_MS = 10_000;
 /** That descriptors run short is logged once in this time. */
 const SHORTAGE_GAP_MS = 60_000;
-/** First GOAWAY to second, when the peer does not answer a PING sooner. */
+/**
+ * First GOAWAY to second: at least this long, and until a PING that followed the first has come back, because a peer that
+ * stands still has not read it and opens streams meanwhile. A peer that answers none is waited for this long.
+ */
 const GOAWAY_GAP_MS = 250;
+const GOAWAY_UNHEARD_MS = 3_000;
 
 export class Listener implements LinkHost {
   readonly links = new Set<Link>();
   private readonly plain: net.Server;
+  private readonly sockets: ListenSockets;
   private readonly secure: tls.Server | undefined;
   private readonly detach: (() => void) | undefined;
   private readonly guards = new Map<Link, Guard>();
@@ -69,6 +77,7 @@ export class Listener implements LinkHost {
     private readonly relay: Relay,
   ) {
     const perSecond = options.limits.handshakesPerSecond;
+    this.sockets = options.socket?.from ?? new ListenSockets();
     this.handshakes = new Meter({ burst: perSecond, perSecond });
     this.plain = net.createServer({ noDelay: true, pauseOnConnect: options.tls === undefined }, (socket) =>
       this.onSocket(socket),
@@ -86,18 +95,10 @@ export class Listener implements LinkHost {
 
   /** Resolves with the bound address; rejects with the system's error (EADDRINUSE, EACCES). */
   listen(): Promise<Address> {
-    const address = this.options.address;
-    return new Promise((resolve, reject) => {
-      this.plain.once('error', reject);
-      const done = (): void => {
-        this.plain.off('error', reject);
-        this.plain.on('error', (error) => this.relay.logger.warn({ error: error.message }, 'listener error'));
-        const bound = this.plain.address();
-        if (bound === null || typeof bound === 'string') resolve(address);
-        else resolve({ kind: 'tcp', host: bound.address, port: bound.port });
-      };
-      if (address.kind === 'unix') this.plain.listen(address.path, done);
-      else this.plain.listen({ host: address.host, port: address.port, backlog: 1024 }, done);
+    const { address, socket } = this.options;
+    return this.sockets.listen(socket?.name ?? '', this.plain, address).then((bound) => {
+      this.plain.on('error', (error) => this.relay.logger.warn({ error: error.message }, 'listener error'));
+      return bound;
     });
   }
 
@@ -115,7 +116,7 @@ export class Listener implements LinkHost {
   drain(): Promise<void> {
     if (!this.isDraining) {
       this.isDraining = true;
-      this.plain.close();
+      this.sockets.close(this.plain);
       for (const link of this.links) this.retire(link);
     }
     if (this.links.size === 0) return Promise.resolve();
@@ -131,7 +132,7 @@ export class Listener implements LinkHost {
   /** Ends everything now. */
   stop(): void {
     this.isDraining = true;
-    this.plain.close();
+    this.sockets.close(this.plain);
     this.detach?.();
     for (const link of [...this.links]) link.destroy('stopped');
     for (const socket of this.raw) socket.destroy();
@@ -257,8 +258,18 @@ export class Listener implements LinkHost {
     link.isRetiring = true;
     link.connection.announceGoaway();
     const guard = this.guards.get(link)!;
+    const now = this.relay.clock.now();
     guard.phase = 'goaway';
-    this.relay.wheel.add(guard, this.relay.clock.now() + GOAWAY_GAP_MS);
+    guard.secondFromMs = now + GOAWAY_GAP_MS;
+    guard.secondByMs = now + GOAWAY_UNHEARD_MS;
+    this.relay.wheel.add(guard, guard.secondFromMs);
+    link.ping(() => this.heardGoaway(guard));
+  }
+
+  private heardGoaway(guard: Guard): void {
+    guard.isHeard = true;
+    if (guard.phase !== 'goaway') return;
+    this.relay.wheel.add(guard, Math.max(this.relay.clock.now(), guard.secondFromMs));
   }
 
   /** @internal The guard's time has come. */
@@ -274,6 +285,10 @@ export class Listener implements LinkHost {
       }
       guard.phase = 'watch';
     } else if (guard.phase === 'goaway') {
+      if (!guard.isHeard && now < guard.secondByMs) {
+        this.relay.wheel.add(guard, guard.secondByMs);
+        return;
+      }
       guard.phase = 'drain';
       connection.finalGoaway();
       if (link.inFlight === 0) link.close('drained');
@@ -292,6 +307,11 @@ export class Listener implements LinkHost {
 /** Watches one connection: the handshake, then frames that never end; sleeps when nothing is pending. */
 class Guard extends WheelEntry {
   phase: 'handshake' | 'watch' | 'goaway' | 'drain' = 'handshake';
+  /** When the second GOAWAY may be sent to a peer that has read the first, and when to any. */
+  secondFromMs = 0;
+  secondByMs = 0;
+  /** The peer has answered the PING that followed the first. */
+  isHeard = false;
   private midFrameSinceMs = 0;
 
   constructor(

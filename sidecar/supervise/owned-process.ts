@@ -17,6 +17,8 @@ export interface OwnedProcessOptions {
   readonly stdout: number | 'pipe';
   /** Descriptor that receives its standard error. */
   readonly stderr: number;
+  /** Descriptors that it finds from 3 on. */
+  readonly inherit?: readonly number[];
   /** Called once, when the process has ended or could not be started; one sentence without a subject. */
   onExit(how: string, exit: ProcessExit): void;
 }
@@ -41,7 +43,7 @@ export class OwnedProcess {
     this.child = spawn(command!, args, {
       detached: true,
       env: options.env,
-      stdio: ['pipe', options.stdout, options.stderr],
+      stdio: ['pipe', options.stdout, options.stderr, ...(options.inherit ?? [])],
     });
     this.pid = this.child.pid;
     this.child.stdin?.on('error', () => {}); // it closed its input, and what it is told there is lost

@@ -122,6 +122,14 @@ export class SupervisedProcess {
     return stopped;
   }
 
+  /** As `stop`, of a process that has been asked to end otherwise: no SIGTERM. */
+  ended(): Promise<void> {
+    const stopped = new Promise<void>((resolve) => this.whenStopped.push(resolve));
+    if (!('process' in this.state)) this.finishStop('stopped');
+    else if (this.state.kind !== 'stopping') this.awaitEnd(this.state.process);
+    return stopped;
+  }
+
   /** SIGKILL at once, for an owner that has no time left. */
   kill(): void {
     if ('process' in this.state) this.state.process.signal('SIGKILL');
@@ -214,9 +222,13 @@ export class SupervisedProcess {
     return state.kind === 'ready' ? this.deps.clock.now() - state.sinceMs : 0;
   }
 
-  private beginStop(process: RunningProcess): void {
+  private awaitEnd(process: RunningProcess): void {
     const limit = this.deps.timers.after(this.limits.stopTimeoutMs, () => process.signal('SIGKILL'));
     this.enter({ kind: 'stopping', process, limit }, 'stopping');
+  }
+
+  private beginStop(process: RunningProcess): void {
+    this.awaitEnd(process);
     process.signal('SIGTERM');
     process.signal('SIGCONT'); // a frozen process must wake to end in good order
   }

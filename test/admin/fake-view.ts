@@ -9,6 +9,7 @@ import type {
   QueueReport,
   RegistryReport,
   SidecarView,
+  TakeoverAnswer,
 } from '../../sidecar/admin/view.js';
 
 export class FakeView implements SidecarView {
@@ -62,6 +63,11 @@ export class FakeView implements SidecarView {
   config(): unknown {
     return { service: this.service };
   }
+  takeoverAnswer: TakeoverAnswer = { ok: true, pid: 7 };
+  takeOver(): Promise<TakeoverAnswer> {
+    return Promise.resolve(this.takeoverAnswer);
+  }
+
   drain(): Promise<void> {
     this.drains++;
     return this.drained;

@@ -10,6 +10,9 @@ export const LOCAL_CHANNEL: ChannelOptions = {
   'grpc.max_reconnect_backoff_ms': 200,
 };
 
+/** As it comes, but for a connection of its own. */
+export const STOCK_CHANNEL: ChannelOptions = { 'grpc.use_local_subchannel_pool': 1 };
+
 /** The sidecar's reason for an answer of its own; `without a reason`: somebody else's. */
 export function reasonOf(metadata: Metadata | undefined): string {
   const [reason] = metadata?.get('outrider-reason') ?? [];

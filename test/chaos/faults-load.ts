@@ -8,7 +8,7 @@ import { Client, credentials, Metadata, status } from '@grpc/grpc-js';
 import { protocols } from '../../proto/load.js';
 import type { ModelInferRequest, ModelInferResponse } from '../../proto/messages.js';
 import { until } from '../support/processes.js';
-import { LOCAL_CHANNEL, reasonOf } from './faults-call.js';
+import { LOCAL_CHANNEL, reasonOf, STOCK_CHANNEL } from './faults-call.js';
 
 export interface LoadOptions {
   /** `host:port`. */
@@ -19,6 +19,8 @@ export interface LoadOptions {
   readonly request?: (n: number) => ModelInferRequest;
   /** What every call says beside its request. */
   readonly metadata?: Readonly<Record<string, string>>;
+  /** A client as it comes, with the retries that gRPC does by itself. Absent: without any resilience. */
+  readonly isStock?: boolean;
   /** What is wrong with an answer; undefined: nothing. It counts as a failure. */
   readonly judge?: (answer: ModelInferResponse, request: ModelInferRequest) => string | undefined;
 }
@@ -64,7 +66,8 @@ export class Load {
   private count = 0;
 
   private constructor(private readonly options: LoadOptions) {
-    this.client = new Client(options.target, credentials.createInsecure(), LOCAL_CHANNEL);
+    const channel = options.isStock === true ? STOCK_CHANNEL : LOCAL_CHANNEL;
+    this.client = new Client(options.target, credentials.createInsecure(), channel);
   }
 
   /** Resolves when a first call has been answered and the rest follow; that one is not counted. */

@@ -41,6 +41,32 @@ describe('A drain', () => {
     assert.equal(call.isOver || late.isOver, false);
   });
 
+  it('waits with the second for a client that stands still: what it opens unknowing is served', () => {
+    app.call({ body: null });
+    stack.run();
+    app.socket.pause();
+    drain();
+    stack.advance(1_000);
+    const late = app.call({ body: null });
+    stack.run();
+    app.socket.resume();
+    stack.advance(10);
+    assert.deepEqual(lastIds(), [MAX_ID, late.id]);
+    assert.equal(late.resetCode, undefined);
+    assert.equal(stack.backend('a').requests.length, 2);
+  });
+
+  it('does not wait for ever for a client that answers no PING', () => {
+    app = stack.app(out.listener, undefined, { answersPings: false });
+    const call = app.call({ body: null });
+    stack.run();
+    drain();
+    stack.advance(2_900);
+    assert.deepEqual(lastIds(), [MAX_ID]);
+    stack.advance(200);
+    assert.deepEqual(lastIds(), [MAX_ID, call.id]);
+  });
+
   it('of the connections alone leaves the listener open: who is told to go comes back', () => {
     const call = app.call({ body: null });
     stack.run();

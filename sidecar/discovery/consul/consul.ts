@@ -110,6 +110,10 @@ export class Consul implements Discovery {
     await this.registration?.leave();
   }
 
+  /** A successor is in the catalogue under the same name: nothing more is said there of this one. */
+  handOver(): void {
+    this.registration?.close();
+  }
   async deregister(): Promise<void> {
     await this.registration?.deregister();
   }

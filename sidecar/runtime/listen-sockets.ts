@@ -1,0 +1,214 @@
+/**
+ * The listening sockets of a process, by name. A socket may be older than the process, which then inherits it open:
+ * from a service manager (systemd's `LISTEN_FDS`, sd_listen_fds(3)), or from one of our own programs (`OUTRIDER_SOCKETS`)
+ * that holds it for a process that dies, or hands it on. Connections wait in its backlog while nobody accepts.
+ *
+ * A successor holds itself back: it accepts nothing, on any inherited socket, before `accept` is called.
+ */
+
+import { closeSync, linkSync, renameSync, rmSync } from 'node:fs';
+import type { Server } from 'node:net';
+
+export type SocketAddress =
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
+  | { readonly kind: 'unix'; readonly path: string };
+
+/** One socket as it is given to another process. */
+export interface NamedSocket {
+  readonly name: string;
+  /** Descriptor in this process. */
+  readonly fd: number;
+  readonly at: SocketAddress;
+}
+
+/** The value of `OUTRIDER_SOCKETS`, as JSON. */
+interface Handed {
+  readonly holdBack: boolean;
+  /** Descriptor to which one line is written when the process accepts; absent: it is told otherwise. */
+  readonly tell?: number;
+  readonly sockets: Readonly<Record<string, { readonly fd: number; readonly at?: SocketAddress }>>;
+}
+
+const VARIABLE = 'OUTRIDER_SOCKETS';
+/** sd_listen_fds(3): the first descriptor after standard error. */
+const FIRST_FD = 3;
+const BACKLOG = 1024;
+/** Environment variables that say what this process inherited, and no other. */
+const OF_THIS_PROCESS = [VARIABLE, 'LISTEN_FDS', 'LISTEN_PID', 'LISTEN_FDNAMES'];
+
+/** How the sockets of a sidecar are called. */
+export const SOCKET_NAMES = {
+  inbound: 'inbound',
+  admin: 'admin',
+  shared: 'shared',
+  upstream: (name: string) => `upstream.${name}`,
+} as const;
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+export class ListenSockets {
+  private readonly inherited: Map<string, { readonly fd: number; readonly at?: SocketAddress }>;
+  private readonly open = new Map<
+    string,
+    { readonly server: Server; at: SocketAddress; isOwnPath: boolean }
+  >();
+  /** What `accept` begins; undefined once it has been called, or need not be. */
+  private heldBack: (() => void)[] | undefined;
+  private keepsPaths = false;
+
+  constructor(private readonly handed: Handed = { holdBack: false, sockets: {} }) {
+    this.inherited = new Map(Object.entries(handed.sockets));
+    this.heldBack = handed.holdBack ? [] : undefined;
+  }
+
+  /** Throws a sentence for variables that make no sense. */
+  static fromEnvironment(env: Environment, pid: number): ListenSockets {
+    const own = env[VARIABLE];
+    if (own !== undefined) return new ListenSockets(JSON.parse(own) as Handed);
+    return new ListenSockets({ holdBack: false, sockets: activated(env, pid) });
+  }
+
+  /** Whether another process accepts until this one is ready. */
+  get isSuccessor(): boolean {
+    return this.heldBack !== undefined;
+  }
+
+  /** Of the inherited sockets that nothing has asked for yet. */
+  get names(): readonly string[] {
+    return [...this.inherited.keys()];
+  }
+
+  /** Closes inherited sockets that nothing has asked for: connections would wait there for ever. Their names. */
+  dropUnused(): readonly string[] {
+    const { names } = this;
+    for (const { fd } of this.inherited.values()) closeSync(fd);
+    this.inherited.clear();
+    return names;
+  }
+
+  /** Where the news that this process accepts is to be written. */
+  get tell(): number | undefined {
+    return this.handed.tell;
+  }
+
+  /** Lets `server` listen: on the inherited socket of that name, else on `address`. Resolves with where. */
+  listen(name: string, server: Server, address: SocketAddress): Promise<SocketAddress> {
+    const inherited = this.inherited.get(name);
+    this.inherited.delete(name);
+    const begun = { server, at: inherited?.at ?? address, isOwnPath: inherited === undefined };
+    this.open.set(name, begun);
+    const begin = () => listenOn(server, inherited?.fd, begun);
+    if (inherited === undefined || this.heldBack === undefined) return begin();
+    this.heldBack.push(() => {
+      if (this.open.get(name) === begun) begin().catch((error: Error) => server.emit('error', error));
+    });
+    return Promise.resolve(begun.at);
+  }
+
+  /** The end of holding back. */
+  accept(): void {
+    const begins = this.heldBack ?? [];
+    this.heldBack = undefined;
+    for (const begin of begins) begin();
+  }
+
+  /** Those that can be given to another process; in a Node that does not say their descriptors, none. */
+  all(): NamedSocket[] {
+    return [...this.open].flatMap(([name, { server, at }]) => {
+      const fd = descriptorOf(server);
+      return fd === undefined ? [] : [{ name, fd, at }];
+    });
+  }
+
+  /** Names of those that `all` leaves out. */
+  get unknown(): readonly string[] {
+    return [...this.open].flatMap(([name, { server }]) => (descriptorOf(server) === undefined ? [name] : []));
+  }
+
+  /** From now on a closed Unix socket leaves its path behind: a successor listens there. */
+  keepPaths(): void {
+    this.keepsPaths = true;
+  }
+
+  /** Stops listening; connections that are open stay. */
+  close(server: Server): void {
+    const [name, mine] = [...this.open].find(([, each]) => each.server === server) ?? [];
+    if (name !== undefined) this.open.delete(name);
+    const path = mine?.at.kind === 'unix' && mine.isOwnPath && this.keepsPaths ? mine.at.path : undefined;
+    if (path === undefined) server.close();
+    else closeKeeping(path, () => server.close());
+  }
+}
+
+/** Environment and descriptors for a child that inherits `sockets`; `extra` of its descriptors follow them. */
+export function inheriting(
+  sockets: readonly NamedSocket[],
+  options: { readonly holdBack: boolean; readonly tells?: true },
+): { readonly env: Record<string, string>; readonly fds: readonly number[] } {
+  const handed: Handed = {
+    holdBack: options.holdBack,
+    ...(options.tells === undefined ? {} : { tell: FIRST_FD + sockets.length }),
+    sockets: Object.fromEntries(sockets.map(({ name, at }, i) => [name, { fd: FIRST_FD + i, at }])),
+  };
+  return { env: { [VARIABLE]: JSON.stringify(handed) }, fds: sockets.map(({ fd }) => fd) };
+}
+
+/** Without what says which sockets this process inherited. */
+export function withoutSockets(env: Environment): Record<string, string | undefined> {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !OF_THIS_PROCESS.includes(name)));
+}
+
+/** systemd's protocol: `LISTEN_FDS` sockets from descriptor 3 on, meant for process `LISTEN_PID`, with names. */
+function activated(env: Environment, pid: number): Handed['sockets'] {
+  if (env['LISTEN_FDS'] === undefined || Number(env['LISTEN_PID']) !== pid) return {};
+  const count = Number(env['LISTEN_FDS']);
+  const names = (env['LISTEN_FDNAMES'] ?? '').split(':');
+  const sockets: Record<string, { fd: number }> = {};
+  for (let i = 0; i < count; i++) {
+    const name = names[i] ?? '';
+    if (name === '' || sockets[name] !== undefined) {
+      throw new Error(
+        `LISTEN_FDNAMES=${names.join(':')}: each of ${count} sockets needs a name of its own (FileDescriptorName=)`,
+      );
+    }
+    sockets[name] = { fd: FIRST_FD + i };
+  }
+  return sockets;
+}
+
+function listenOn(
+  server: Server,
+  fd: number | undefined,
+  begun: { at: SocketAddress },
+): Promise<SocketAddress> {
+  const { at } = begun;
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    const listening = (): void => {
+      server.off('error', reject);
+      const bound = server.address();
+      if (bound !== null && typeof bound === 'object')
+        begun.at = { kind: 'tcp', host: bound.address, port: bound.port };
+      resolve(begun.at);
+    };
+    if (fd !== undefined) server.listen({ fd }, BACKLOG, listening);
+    else if (at.kind === 'unix') server.listen({ path: at.path }, listening);
+    else server.listen({ host: at.host, port: at.port, backlog: BACKLOG }, listening);
+  });
+}
+
+/** libuv removes a Unix socket's path with the socket that was bound to it, so it gets a second name meanwhile. */
+function closeKeeping(path: string, close: () => void): void {
+  const other = `${path}.${process.pid}`;
+  rmSync(other, { force: true });
+  linkSync(path, other);
+  close();
+  renameSync(other, path);
+}
+
+/** Node says it on its internal handle only. */
+function descriptorOf(server: Server): number | undefined {
+  const { _handle } = server as unknown as { readonly _handle: { readonly fd?: number } | null };
+  const fd = _handle?.fd;
+  return fd === undefined || fd < 0 ? undefined : fd;
+}
