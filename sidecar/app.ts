@@ -96,6 +96,7 @@ class App implements Sidecar {
   readonly service: string;
   readonly instance: string;
   readonly version: string;
+  readonly restarts: number | undefined;
 
   private readonly parts: Parts;
   private readonly loopWatch: LoopWatch;
@@ -120,6 +121,7 @@ class App implements Sidecar {
     this.service = current.service;
     this.instance = current.instance;
     this.version = deps.version;
+    this.restarts = deps.restarts;
     this.loopWatch = new LoopWatch(deps.clock, deps.timers, {
       isBusy: () => this.parts.relay.tally.calls.some((kind) => kind.inFlight > 0),
     });

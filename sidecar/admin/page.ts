@@ -5,6 +5,7 @@
  * one renderer, and the page also works without scripts. Every value is escaped where it is written.
  */
 
+import { endpointTone } from './endpoint-tone.js';
 import type { StatusReport } from './status.js';
 import type { EndpointReport, MirrorReport, QueueReport, RegistryReport } from './view.js';
 
@@ -34,15 +35,11 @@ setInterval(async () => {
 `;
 
 const STATE_CLASS: Readonly<Record<string, string>> = {
-  eligible: 'good',
   ready: 'good',
   foreign: 'good',
   current: 'good',
   cached: 'warn',
   waiting: 'warn',
-  standby: 'warn',
-  probing: 'warn',
-  connecting: 'warn',
   starting: 'warn',
   stopping: 'warn',
 };
@@ -63,7 +60,7 @@ ${heading(report)}${model(report)}${queue(report)}${registry(report.registry)}${
 function heading(report: StatusReport): string {
   const reasons = report.notReady.map((reason) => `<p>${escapeHtml(reason)}</p>`).join('');
   return `<h1>${escapeHtml(report.instance)}</h1>
-<p class="quiet">service ${escapeHtml(report.service)} · outrider ${escapeHtml(report.version)}</p>
+<p class="quiet">service ${escapeHtml(report.service)} · outrider ${escapeHtml(report.version)}${report.restarts ? ` · started again ${times(report.restarts)}` : ''}</p>
 <p id="state" class="${report.ready ? 'good' : 'bad'}">${report.ready ? 'ready' : 'not ready'}</p>${reasons}`;
 }
 
@@ -71,7 +68,7 @@ function model(report: StatusReport): string {
   const { model } = report;
   if (model === undefined) return '';
   const pid = model.pid === undefined ? '' : ` · process ${model.pid}`;
-  return `<h2>Model</h2><p>${state(model.state)}${pid} · ${model.restarts} restarts</p><p>${escapeHtml(model.why)}</p>`;
+  return `<h2>Model</h2><p>${state(model.state)}${pid} · started again ${times(model.restarts)}</p><p>${escapeHtml(model.why)}</p>`;
 }
 
 function queue(report: StatusReport): string {
@@ -126,13 +123,17 @@ function endpointRow(row: EndpointReport, hasPriorities: boolean): string {
   const notes = [
     ...(untilMs === undefined ? [] : [`${Math.ceil(untilMs / 1000)} s to go`]),
     ...(share === undefined ? [] : [`${percent(share)} of its share`]),
-    ...(successRatio === undefined ? [] : [`${percent(successRatio)} of late well`]),
+    ...(successRatio === undefined ? [] : [`${percent(successRatio)} successful in the last 10 s`]),
   ];
   const toPeers = latencyRatio === undefined ? '' : `, ${latencyRatio.toFixed(1)} × its peers`;
   const number = hasPriorities ? `<td class="n">${priority ?? 0}</td>` : '';
   return `<tr><td>${escapeHtml(upstream)}</td><td title="${escapeHtml(row.address)}">${escapeHtml(row.endpoint)}</td>${number}
-<td>${state(row.state)}${notes.map((note) => `, ${note}`).join('')}</td><td class="n">${row.inFlight}</td><td class="n">${row.ewmaMs.toFixed(1)} ms${toPeers}</td>
+<td>${toned(row.state, endpointTone(row))}${notes.map((note) => `, ${note}`).join('')}</td><td class="n">${row.inFlight}</td><td class="n">${row.ewmaMs === 0 ? '–' : `${row.ewmaMs.toFixed(1)} ms`}${toPeers}</td>
 <td class="n">${row.attempts}</td><td class="n">${row.faults}</td><td class="n">${row.ejections}</td><td>${escapeHtml(row.why)}</td></tr>`;
+}
+
+function times(count: number): string {
+  return count === 1 ? 'once' : `${count} times`;
 }
 
 function percent(ratio: number): string {
@@ -155,7 +156,11 @@ function seconds(ms: number): string {
 }
 
 function state(name: string): string {
-  return `<span class="${STATE_CLASS[name] ?? 'bad'}">${escapeHtml(name)}</span>`;
+  return toned(name, STATE_CLASS[name] ?? 'bad');
+}
+
+function toned(text: string, tone: string): string {
+  return `<span class="${tone}">${escapeHtml(text)}</span>`;
 }
 
 const ENTITIES: Readonly<Record<string, string>> = {

@@ -15,6 +15,8 @@ export interface StatusReport {
   readonly service: string;
   readonly instance: string;
   readonly version: string;
+  /** Of the sidecar itself; absent when what starts it does not say. */
+  readonly restarts?: number;
   readonly ready: boolean;
   /** Each reason in one sentence; empty when ready. */
   readonly notReady: readonly string[];
@@ -39,6 +41,7 @@ export function statusOf(view: SidecarView): StatusReport {
     service: view.service,
     instance: view.instance,
     version: view.version,
+    ...(view.restarts === undefined ? {} : { restarts: view.restarts }),
     ready: notReady.length === 0,
     notReady,
     ...(model === undefined ? {} : { model }),

@@ -12,12 +12,16 @@ export interface EndpointReport {
   readonly priority?: number;
   readonly endpoint: string;
   readonly address: string;
-  /** `standby`: ready, and others are to be used first. `unhealthy`: connected, and its health check fails. */
+  /**
+   * `standby`: ready, and others are to be used first. `unhealthy`: connected, and its health check fails; `starting`: and
+   * none has passed so far.
+   */
   readonly state:
     | 'eligible'
     | 'standby'
     | 'ejected'
     | 'probing'
+    | 'starting'
     | 'unhealthy'
     | 'disconnected'
     | 'connecting';
@@ -28,6 +32,7 @@ export interface EndpointReport {
   readonly untilMs?: number;
   readonly connections: number;
   readonly inFlight: number;
+  /** 0: not known yet. */
   readonly ewmaMs: number;
   readonly weight: number;
   readonly attempts: number;
@@ -38,7 +43,7 @@ export interface EndpointReport {
   readonly locality?: string;
   /** What it takes of its weight now, when that is not all: it warms up, is full, or is far away. */
   readonly share?: number;
-  /** Calls that succeeded or failed in the last 10 s, and the share of successes among them; absent where nobody counts. */
+  /** Calls that succeeded or failed in the last 10 s, and the share of successes among them; absent where nobody counts, the share also where there were none. */
   readonly recentCalls?: number;
   readonly successRatio?: number;
   /**
@@ -158,6 +163,8 @@ export interface SidecarView {
   readonly service: string;
   readonly instance: string;
   readonly version: string;
+  /** How often the sidecar itself was started again; undefined: what starts it does not say. */
+  readonly restarts: number | undefined;
   /** Empty when ready, else each reason in one sentence. */
   notReady(): readonly string[];
   endpoints(): readonly EndpointReport[];

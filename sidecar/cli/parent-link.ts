@@ -34,6 +34,8 @@ export type ParentMessage =
 export const PARENT_MARK = 'OUTRIDER_PARENT_STDIN';
 /** Set to `1` by a parent whose first message is the sidecar's identity. */
 export const IDENTITY_MARK = 'OUTRIDER_PARENT_IDENTITY';
+/** How often the parent has started this sidecar again. */
+export const RESTARTS_MARK = 'OUTRIDER_PARENT_RESTARTS';
 
 const MAX_UNREAD_BYTES = 65_536;
 const MAX_LINE_BYTES = 65_536;
@@ -61,6 +63,11 @@ export class ParentLink {
   /** Undefined when no parent asked for it. */
   static open(env: Readonly<Record<string, string | undefined>>): ParentLink | undefined {
     return env[PARENT_MARK] === '1' ? new ParentLink(env[IDENTITY_MARK] === '1') : undefined;
+  }
+
+  /** How often the parent has started this sidecar again. */
+  get restarts(): number {
+    return Number(process.env[RESTARTS_MARK] ?? 0);
   }
 
   /** Resolves when the parent has brought the identity that it promised, if it did. */

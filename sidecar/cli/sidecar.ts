@@ -21,7 +21,7 @@ import { systemTimers, type Timer } from '../runtime/timers.js';
 import { modelProcess } from '../supervise/model-process.js';
 import type { SupervisedProcess } from '../supervise/supervised-process.js';
 import { CommandFailure, oneLine } from './failure.js';
-import { IDENTITY_MARK, PARENT_MARK, ParentLink } from './parent-link.js';
+import { IDENTITY_MARK, PARENT_MARK, ParentLink, RESTARTS_MARK } from './parent-link.js';
 import { followConfiguration } from './reload.js';
 import { readSidecarFile } from './settings.js';
 import { withCommand } from './sidecar-command.js';
@@ -111,7 +111,7 @@ async function start(
     readMemory: processMemory,
     firstReservedDescriptor: firstReserved(descriptorLimit()),
     sockets,
-    ...(link === undefined ? {} : { identityFeed: link.identity }),
+    ...(link === undefined ? {} : { identityFeed: link.identity, restarts: link.restarts }),
   };
   try {
     const sidecar = await startSidecar(config, deps);
@@ -149,7 +149,12 @@ function ownModel(
 ): SupervisedProcess | undefined {
   if (config.model === undefined || config.model.command.length === 0 || config.inbound === undefined)
     return undefined;
-  const { [PARENT_MARK]: _mark, [IDENTITY_MARK]: _identity, ...env } = process.env;
+  const {
+    [PARENT_MARK]: _mark,
+    [IDENTITY_MARK]: _identity,
+    [RESTARTS_MARK]: _restarts,
+    ...env
+  } = process.env;
   const model = modelProcess(config.model, config.inbound.local, {
     clock: systemClock,
     random: systemRandom,

@@ -1,5 +1,6 @@
 /** What `outrider status` prints: a table for each kind of thing there is. A column that would say nothing is left out. */
 
+import { endpointTone } from '../admin/endpoint-tone.js';
 import type { StatusReport } from '../admin/status.js';
 import type { EndpointReport } from '../admin/view.js';
 import { type Palette, table } from './terminal.js';
@@ -20,7 +21,7 @@ export function statusTables(seen: readonly SeenSidecar[], palette: Palette): st
   const reports = seen.flatMap((each) => ('report' in each ? [each.report] : []));
   const tables = [
     table(
-      ['sidecar', 'service', 'state', 'model', 'restarts', 'running', 'waiting', 'why'],
+      ['sidecar', 'service', 'state', 'restarts', 'model', 'model restarts', 'running', 'waiting', 'why'],
       seen.map((each) => sidecarRow(each, palette)),
       palette,
     ),
@@ -35,13 +36,14 @@ export function statusTables(seen: readonly SeenSidecar[], palette: Palette): st
 }
 
 function sidecarRow(seen: SeenSidecar, palette: Palette): string[] {
-  if (!('report' in seen)) return [seen.name, '', palette.red('no answer'), '', '', '', '', seen.problem];
-  const { instance, service, ready, notReady, model, queue } = seen.report;
+  if (!('report' in seen)) return [seen.name, '', palette.red('no answer'), '', '', '', '', '', seen.problem];
+  const { instance, service, ready, notReady, restarts, model, queue } = seen.report;
   const state = ready ? palette.green('ready') : palette.yellow('not ready');
   return [
     instance,
     service,
     state,
+    String(restarts ?? ''),
     model?.state ?? '',
     String(model?.restarts ?? ''),
     String(queue?.running ?? ''),
@@ -69,9 +71,9 @@ function endpointColumns(palette: Palette): Column<EndpointRow>[] {
     { title: 'state', cell: (row) => endpointState(row, palette) },
     { title: 'share', cell: ({ share }) => percent(share), isOptional: true },
     { title: 'in flight', cell: ({ inFlight }) => String(inFlight) },
-    { title: 'latency', cell: ({ ewmaMs }) => `${ewmaMs.toFixed(1)} ms` },
+    { title: 'latency', cell: ({ ewmaMs }) => (ewmaMs === 0 ? NONE : `${ewmaMs.toFixed(1)} ms`) },
     { title: 'to peers', cell: ({ latencyRatio }) => times(latencyRatio), isOptional: true },
-    { title: 'success', cell: ({ successRatio }) => percent(successRatio), isOptional: true },
+    { title: 'success', cell: (row) => success(row), isOptional: true },
     { title: 'attempts', cell: ({ attempts }) => String(attempts) },
     { title: 'faults', cell: ({ faults }) => String(faults) },
     { title: 'ejections', cell: ({ ejections }) => String(ejections) },
@@ -84,14 +86,18 @@ function priorityOf(priority: number | undefined): string {
   return priority === undefined ? '' : String(priority);
 }
 
-function endpointState({ state, untilMs, priority }: EndpointReport, palette: Palette): string {
+function endpointState(row: EndpointReport, palette: Palette): string {
+  const { state, untilMs } = row;
   const text = untilMs === undefined ? state : `${state}, ${Math.ceil(untilMs / 1000)} s to go`;
-  if (state === 'standby' || state === 'probing' || state === 'connecting') return palette.yellow(text);
-  if (state !== 'eligible') return palette.red(text);
-  return (priority ?? 0) >= CRITICAL ? palette.yellow(text) : palette.green(text);
+  return { good: palette.green, warn: palette.yellow, bad: palette.red }[endpointTone(row)](text);
 }
 
-const CRITICAL = 1_000;
+/** Of no calls there is neither a latency nor a share that succeeded. */
+const NONE = '–';
+
+function success({ recentCalls, successRatio }: EndpointReport): string {
+  return recentCalls === 0 ? NONE : percent(successRatio);
+}
 
 function mirrorTable(reports: readonly StatusReport[], palette: Palette): string {
   const rows = reports.flatMap(({ instance, mirrors }) =>

@@ -34,6 +34,8 @@ export interface CallCounts {
 
 /** Between checks while there is doubt. */
 const DOUBT_MS = 1_000;
+/** One that has not passed yet may be starting: its first checks are as close as that. */
+const STARTING_CHECKS = 60;
 const JITTER = 0.1;
 /** The second check comes after any share of the interval from this on, so that those who began together part. */
 const SPREAD_FROM = 0.1;
@@ -45,6 +47,9 @@ export class CheckedHealth {
   private readonly steady: Steady;
   /** Nothing has been heard of it since it was connected: the first word counts at once. */
   private isFresh = true;
+  /** One check at least has passed since the start. */
+  hasPassed = false;
+  private checks = 0;
   /** The check that is next to be planned is the second of its life. */
   private isSpread = false;
   private calls: CallCounts = { successes: 0, faults: 0 };
@@ -79,6 +84,8 @@ export class CheckedHealth {
       this.steady.forget();
       return false;
     }
+    this.checks += 1;
+    if (result === 'passed') this.hasPassed = true;
     // The first word of a connection needs no second; that nothing was heard is no word.
     const isWord = this.isFresh && result !== 'silent';
     if (isWord) this.isSpread = true;
@@ -105,7 +112,8 @@ export class CheckedHealth {
   /** From the start of a check to the start of the next, ms. @param random in [0, 1). */
   delayMs(random: () => number): number {
     const { intervalMs } = this.settings;
-    if (this.isInDoubt) return Math.min(DOUBT_MS, intervalMs);
+    if (this.isInDoubt || (!this.hasPassed && this.checks < STARTING_CHECKS))
+      return Math.min(DOUBT_MS, intervalMs);
     if (this.isSpread) {
       this.isSpread = false;
       if (this.isHealthy) return intervalMs * (SPREAD_FROM + (1 - SPREAD_FROM) * random());

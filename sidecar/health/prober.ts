@@ -70,6 +70,7 @@ export class Prober extends WheelEntry {
 
   join(member: Member): void {
     this.members.push(member);
+    member.endpoint.isUntested = !this.health.hasPassed;
     this.health.isShownBy(this.calls());
   }
 
@@ -77,6 +78,7 @@ export class Prober extends WheelEntry {
   leave(endpoint: Endpoint): boolean {
     const at = this.members.findIndex((member) => member.endpoint === endpoint);
     if (at >= 0) this.members.splice(at, 1);
+    endpoint.isUntested = false;
     if (this.members.length === 0) this.stop();
     else this.health.isShownBy(this.calls());
     return this.members.length === 0;
@@ -185,8 +187,10 @@ export class Prober extends WheelEntry {
     this.health.take(result, why, now);
     this.planNext(now);
     if (result === 'void') return;
-    for (const { upstream, endpoint } of [...this.members])
+    for (const { upstream, endpoint } of [...this.members]) {
+      endpoint.isUntested = !this.health.hasPassed;
       upstream.endpointHealthy(endpoint, this.health.isHealthy, this.health.why);
+    }
   }
 
   private planNext(now: number): void {

@@ -63,6 +63,8 @@ export class Endpoint extends EndpointLoad {
   nearness = 1;
   /** What its health check found; empty: nothing against it. */
   unhealthy = '';
+  /** It is checked, and no check has passed yet: its model may be starting. */
+  isUntested = false;
   /** Why the last fault was one; for people. */
   lastFault = '';
   /** What was wrong with the last answer that was charged to it. */

@@ -5,6 +5,7 @@ import { callsIn, successRatio } from '../core/detect-success.js';
 import { EjectionState } from '../core/ejection.js';
 import { Outcome } from '../core/outcome.js';
 import { PRESSURE_NAMES } from '../core/overload.js';
+import type { RingWindow } from '../core/ring-window.js';
 import type { SlowStart } from '../core/slow-start.js';
 import type { InboundLimits } from '../inbound-limits.js';
 import { type Endpoint, whyEjected } from './endpoint.js';
@@ -42,7 +43,7 @@ export function reportOf(upstream: Upstream, endpoint: Endpoint, nowMs: number):
     ejections: ejection.ejections,
     ...(endpoint.locality === '' ? {} : { locality: endpoint.locality }),
     ...(endpoint.damping === 1 ? {} : { share: endpoint.damping }),
-    ...(window === null ? {} : { recentCalls: callsIn(window), successRatio: successRatio(window) }),
+    ...(window === null ? {} : recent(window)),
   };
   if (!pool.isConnected) {
     const state = pool.isConnecting ? 'connecting' : 'disconnected';
@@ -51,13 +52,15 @@ export function reportOf(upstream: Upstream, endpoint: Endpoint, nowMs: number):
   }
   if (ejection.state === EjectionState.admitted && endpoint.unhealthy !== '') {
     const why = both(both(endpoint.unhealthy, endpoint.eligible ? NOBODY_ELSE : ''), criticalOf(endpoint));
-    return { ...base, state: 'unhealthy', why, sinceMs: nowMs - endpoint.availableSinceMs };
+    const state = endpoint.isUntested ? 'starting' : 'unhealthy';
+    return { ...base, state, why, sinceMs: nowMs - endpoint.availableSinceMs };
   }
   if (ejection.state === EjectionState.admitted) {
     const sinceMs = nowMs - Math.max(endpoint.availableSinceMs, ejection.sinceMs);
     const standby = upstream.isStandby(endpoint);
     if (standby === '') {
-      const why = both(endpoint.warmUp === null ? '' : warming(endpoint.warmUp), criticalOf(endpoint));
+      const early = endpoint.isUntested ? UNTESTED : endpoint.warmUp === null ? '' : warming(endpoint.warmUp);
+      const why = both(early, criticalOf(endpoint));
       return { ...base, state: 'eligible', why, sinceMs };
     }
     return { ...base, state: 'standby', why: criticalOf(endpoint) || OTHERS[standby], sinceMs };
@@ -70,7 +73,14 @@ export function reportOf(upstream: Upstream, endpoint: Endpoint, nowMs: number):
   return { ...base, state: 'ejected', why, sinceMs, untilMs: Math.max(0, ejection.untilMs - nowMs) };
 }
 
-const NOBODY_ELSE = 'calls go there, for nobody else answers';
+/** No share of no calls. */
+function recent(window: RingWindow): Pick<EndpointReport, 'recentCalls' | 'successRatio'> {
+  const recentCalls = callsIn(window);
+  return recentCalls === 0 ? { recentCalls } : { recentCalls, successRatio: successRatio(window) };
+}
+
+const NOBODY_ELSE = 'calls go there all the same, for no other endpoint is well';
+const UNTESTED = 'not checked yet; calls go there';
 const OTHERS = {
   priority: 'endpoints of a lower priority number take the traffic',
   locality: 'endpoints of our own locality take the traffic',

@@ -18,6 +18,8 @@ export interface Deps {
   readonly timers: Timers;
   readonly logger: Logger;
   readonly version: string;
+  /** How often this sidecar was started again. Absent: nobody says. */
+  readonly restarts?: number;
   /** The process's environment, for the variables of other programs that we honour (CONSUL_*). */
   readonly env: Readonly<Record<string, string | undefined>>;
   /** What the process holds and may hold; absent: memory is not looked after. */

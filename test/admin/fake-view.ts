@@ -15,6 +15,7 @@ import type {
 export class FakeView implements SidecarView {
   readonly service = 'digits';
   readonly version = '0.0.0';
+  restarts: number | undefined;
   instance = 'digits-1';
   reasons: string[] = [];
   rows: EndpointReport[] = [];

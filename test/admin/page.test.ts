@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { escapeHtml, renderPage } from '../../sidecar/admin/page.js';
 import { statusOf } from '../../sidecar/admin/status.js';
+import type { EndpointReport } from '../../sidecar/admin/view.js';
 import { anEndpoint, FakeView } from './fake-view.js';
 
 describe('admin page', () => {
@@ -20,10 +21,36 @@ describe('admin page', () => {
       '1 of 2 running',
       '3 waiting',
       'killed by SIGKILL',
-      '4 restarts',
+      'started again 4 times',
     ]) {
       assert.ok(html.includes(part), `the page lacks "${part}"`);
     }
+  });
+
+  it('shows no share and no latency of no calls, and no green beside calls that fail', () => {
+    const row = (over: Partial<EndpointReport>): string => {
+      const view = new FakeView();
+      view.rows = [anEndpoint(over)];
+      return /<tbody>(.*)<\/tbody>/s.exec(renderPage(statusOf(view), 'n'))![1]!;
+    };
+    const idle = row({ attempts: 0, ewmaMs: 0, recentCalls: 0 });
+    assert.ok(!/%|0\.0 ms/.test(idle) && idle.includes('>–<'), idle);
+    for (const [successRatio, tone] of [
+      [1, 'good'],
+      [0.8, 'good'],
+      [0.6, 'warn'],
+      [0, 'bad'],
+    ] as const) {
+      const html = row({ recentCalls: 20, successRatio });
+      assert.ok(html.includes(`class="${tone}">eligible`), html);
+    }
+  });
+
+  it('shows how often the sidecar was started again', () => {
+    const view = new FakeView();
+    assert.ok(!renderPage(statusOf(view), 'n').includes('started again'));
+    view.restarts = 1;
+    assert.ok(renderPage(statusOf(view), 'n').includes('started again once'));
   });
 
   it('shows what copies of calls showed', () => {
@@ -109,7 +136,7 @@ describe('admin page', () => {
       'others go first',
       '<td class="n">1000</td>',
       '25 % of its share',
-      '99 % of late well',
+      '99 % successful in the last 10 s',
       '2.3 ms, 1.3 × its peers',
       'critical: disk',
     ]) {

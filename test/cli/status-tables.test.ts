@@ -44,6 +44,40 @@ describe('the tables of outrider status', () => {
     ]);
   });
 
+  it('has no latency and no share of no calls, and tells restarts of the sidecar from those of its model', () => {
+    const view = new FakeView();
+    view.rows = [anEndpoint({ attempts: 0, ewmaMs: 0, recentCalls: 0 })];
+    view.restarts = 2;
+    view.modelReport = { state: 'ready', why: '', restarts: 3 };
+    const [titles, sidecar, , header, endpoint] = cells(seen(view));
+    assert.deepEqual(sidecar, ['digits-1', 'digits', 'ready', '2', 'ready', '3']);
+    assert.deepEqual(titles?.slice(3, 6), ['restarts', 'model', 'model restarts']);
+    const under = (title: string) => endpoint?.[header?.indexOf(title) ?? -1];
+    assert.deepEqual([under('latency'), under('success')], ['–', '–']);
+  });
+
+  it('colours an endpoint by its state and by how its calls go', () => {
+    const view = new FakeView();
+    const paint = (name: string) => (text: string) => `<${name}>${text}`;
+    const palette = { ...PLAIN, green: paint('g'), yellow: paint('y'), red: paint('r') };
+    view.rows = [
+      anEndpoint({ endpoint: 'a', recentCalls: 9, successRatio: 0 }),
+      anEndpoint({ endpoint: 'b', recentCalls: 9, successRatio: 0.7 }),
+      anEndpoint({ endpoint: 'c', state: 'starting' }),
+      anEndpoint({ endpoint: 'd', state: 'unhealthy' }),
+      anEndpoint({ endpoint: 'e' }),
+    ];
+    const text = statusTables([seen(view)], palette);
+    for (const part of [
+      /a +<r>eligible/,
+      /b +<y>eligible/,
+      /c +<y>starting/,
+      /d +<r>unhealthy/,
+      /e +<g>eligible/,
+    ])
+      assert.match(text, part);
+  });
+
   it('says which endpoints go first, what they take, and why one does not', () => {
     const view = new FakeView();
     view.rows = [

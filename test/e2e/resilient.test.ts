@@ -73,8 +73,8 @@ describe('mesh-config/resilient.yaml', function () {
       ['digits-1', 'digits-2', 'digits-3', 'digits-lite-1', 'digits-next-1'],
     );
     for (const each of endpoints) {
-      const { state, why, sinceMs, ewmaMs, inFlight, successRatio } = each;
-      const types = [state, why, sinceMs, ewmaMs, inFlight, successRatio].map((value) => typeof value);
+      const { state, why, sinceMs, ewmaMs, inFlight, recentCalls } = each;
+      const types = [state, why, sinceMs, ewmaMs, inFlight, recentCalls].map((value) => typeof value);
       assert.deepEqual(types, ['string', 'string', 'number', 'number', 'number', 'number']);
     }
   });

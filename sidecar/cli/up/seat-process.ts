@@ -19,6 +19,7 @@ import {
   IDENTITY_MARK,
   PARENT_MARK,
   type ParentMessage,
+  RESTARTS_MARK,
   readEvents,
   type SidecarEvent,
   tellSidecar,
@@ -106,7 +107,12 @@ export class SeatProcess {
     const identity = deps.identityOf(seat);
     const log = openSync(logFileOf(seat), 'a', 0o600);
     const child = new OwnedProcess([...deps.self, 'sidecar', '-c', seat.file], {
-      env: { ...deps.env, [PARENT_MARK]: '1', ...(identity && { [IDENTITY_MARK]: '1' }) },
+      env: {
+        ...deps.env,
+        [PARENT_MARK]: '1',
+        [RESTARTS_MARK]: String(this.report().restarts),
+        ...(identity && { [IDENTITY_MARK]: '1' }),
+      },
       stdout: 'pipe',
       stderr: log,
       onExit,
