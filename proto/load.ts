@@ -6,6 +6,7 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { loadSync, type MethodDefinition, type PackageDefinition } from '@grpc/proto-loader';
+import { decodeInferRequest } from './infer-request.js';
 import type {
   HealthCheckRequest,
   HealthCheckResponse,
@@ -23,7 +24,7 @@ import type {
   ServerReadyResponse,
 } from './messages.js';
 import { type FileDescriptorCodec, withProtocNames } from './reflection.js';
-import { requireWholeFields } from './wire.js';
+import { LimitError, requireWholeFields } from './wire.js';
 
 /** A method with typed, exact (de)serialisers. Deserialisers throw on bytes that are no such message. */
 export interface Method<Request, Response> {
@@ -81,8 +82,12 @@ function read(): Protocols {
     defaults: true,
     oneofs: true,
   });
+  const inference = service(definitions, 'inference.GRPCInferenceService') as unknown as InferenceService;
   return {
-    inference: service(definitions, 'inference.GRPCInferenceService') as unknown as InferenceService,
+    inference: {
+      ...inference,
+      ModelInfer: { ...inference.ModelInfer, requestDeserialize: decodeInferRequest },
+    },
     health: service(definitions, 'grpc.health.v1.Health') as unknown as HealthService,
     definitions: withProtocNames(definitions, fileDescriptorCodec()),
   };
@@ -93,6 +98,18 @@ function fileDescriptorCodec(): FileDescriptorCodec {
   const codec = loadSync('google/protobuf/descriptor.proto')['google.protobuf.FileDescriptorProto'];
   if (codec === undefined || !('deserialize' in codec)) throw new Error('proto: no descriptors are defined');
   return codec as FileDescriptorCodec;
+}
+
+/** Requests beside ModelInfer are a name and a version: what is larger is no honest one, and is not decoded. */
+export const MAX_SMALL_REQUEST = 64 * 1024;
+
+/** The same, but throws a LimitError for bytes beyond `MAX_SMALL_REQUEST`. */
+export function small<Message>(deserialize: (bytes: Buffer) => Message): (bytes: Buffer) => Message {
+  return (bytes) => {
+    if (bytes.length > MAX_SMALL_REQUEST)
+      throw new LimitError(`found ${bytes.length} bytes, expected at most ${MAX_SMALL_REQUEST}`);
+    return deserialize(bytes);
+  };
 }
 
 /** The library reads a string that is cut off as a shorter one; here it is an error like any other truncation. */
@@ -114,7 +131,7 @@ function service(
       method,
       {
         ...definition,
-        requestDeserialize: strict(definition.requestDeserialize),
+        requestDeserialize: small(strict(definition.requestDeserialize)),
         responseDeserialize: strict(definition.responseDeserialize),
       },
     ]),

@@ -71,13 +71,25 @@ export interface InferTensorContents {
   bytes_contents?: Uint8Array[];
 }
 
+/** The contents of a request as it is read: numbers in typed arrays; a field without elements is absent. */
+export interface DecodedContents {
+  bool_contents?: Uint8Array;
+  int_contents?: Int32Array;
+  int64_contents?: BigInt64Array;
+  uint_contents?: Uint32Array;
+  uint64_contents?: BigUint64Array;
+  fp32_contents?: Float32Array;
+  fp64_contents?: Float64Array;
+  bytes_contents?: Uint8Array[];
+}
+
 /** One tensor of a request or a response. */
 export interface InferTensor {
   name: string;
   datatype: string;
   shape: Int64[];
   parameters?: Record<string, InferParameter>;
-  contents?: InferTensorContents | null;
+  contents?: InferTensorContents | DecodedContents | null;
 }
 
 export interface RequestedOutput {

@@ -12,7 +12,7 @@ import {
   type Tensor,
   toHalf,
 } from './datatypes.js';
-import type { InferTensorContents } from './messages.js';
+import type { DecodedContents, InferTensorContents } from './messages.js';
 
 /** Bytes or values that do not fit a tensor. The message is one line, fit for whoever sent them. */
 export class TensorError extends Error {}
@@ -37,7 +37,7 @@ export function decodeRaw(bytes: Uint8Array, datatype: Datatype, count: number, 
 
 /** `count` elements out of the one typed field that fits `datatype`; the other fields must be empty. */
 export function fromContents(
-  contents: InferTensorContents,
+  contents: InferTensorContents | DecodedContents,
   datatype: Datatype,
   count: number,
   where: string,
@@ -56,22 +56,22 @@ export function fromContents(
   if (values.length !== count) {
     throw new TensorError(`${where}: found ${values.length} elements in ${field}, expected ${count}`);
   }
+  const { array } = datatypeInfo(datatype);
+  if (array !== undefined && values instanceof array) return values;
   return fromValues(values, datatype, where);
 }
 
+type Value = number | bigint | string | boolean | Uint8Array;
+
 /** Elements out of plain values: numbers, booleans, decimal strings for 64 bits, text or UTF-8 bytes for BYTES. */
-export function fromValues(
-  values: readonly (number | string | boolean | Uint8Array)[],
-  datatype: Datatype,
-  where: string,
-): Elements {
+export function fromValues(values: ArrayLike<Value>, datatype: Datatype, where: string): Elements {
   const { array, range } = datatypeInfo(datatype);
   if (array === undefined) {
-    return values.map((v, i) => (v instanceof Uint8Array ? decodeText(v, i, where) : String(v)));
+    return Array.from(values, (v, i) => (v instanceof Uint8Array ? decodeText(v, i, where) : String(v)));
   }
   const out = new array(values.length);
   for (let i = 0; i < values.length; i++) {
-    out[i] = toElement(values[i] as number | string | boolean, datatype, range, i, where);
+    out[i] = toElement(values[i] as Exclude<Value, Uint8Array>, datatype, range, i, where);
   }
   return out;
 }
@@ -136,7 +136,7 @@ function requireBooleans(bytes: Uint8Array, where: string): void {
 }
 
 function toElement(
-  value: number | string | boolean,
+  value: Exclude<Value, Uint8Array>,
   datatype: Datatype,
   range: readonly [number, number] | undefined,
   index: number,

@@ -13,6 +13,7 @@ import { Metadata } from '@grpc/grpc-js';
 import type { Method } from '../../proto/load.js';
 import type * as pb from '../../proto/messages.js';
 import { encodeRaw, TensorError } from '../../proto/tensors.js';
+import { LimitError } from '../../proto/wire.js';
 import type { InferenceQueue, Job } from './batch.js';
 import type { HealthTable } from './health.js';
 import type { Model } from './model.js';
@@ -186,6 +187,7 @@ function decode<Request>(
   try {
     return method.requestDeserialize(bytes);
   } catch (error) {
+    if (error instanceof LimitError) throw invalidArgument(`request: ${error.message}`);
     throw invalidArgument(
       `request: found ${bytes.length} bytes that are no valid message, expected the one of ${method.path} (${messageOf(error)})`,
     );

@@ -5,6 +5,7 @@
  */
 
 import { elementBytes, type Tensor, type TensorSpec } from '../../proto/datatypes.js';
+import { contentsLimits } from '../../proto/infer-contents.js';
 import type { InferTensor, Int64, ModelInferRequest } from '../../proto/messages.js';
 import { decodeRaw, fromContents } from '../../proto/tensors.js';
 import { invalidArgument } from './rpc.js';
@@ -97,6 +98,11 @@ function decodeOne(
   }
   const dims = parseShape(input.shape, spec, where);
   const count = dims.reduce((product, d) => product * d, 1);
+  if (datatype === 'BYTES' && count > contentsLimits.texts) {
+    throw invalidArgument(
+      `${where}: found ${count} BYTES elements, expected at most ${contentsLimits.texts}`,
+    );
+  }
   if (raw !== undefined)
     return textChecked({ datatype, dims, data: decodeRaw(raw, datatype, count, where) }, where);
   if (input.contents == null) {

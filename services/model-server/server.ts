@@ -10,7 +10,7 @@ import {
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import { ReflectionService } from '@grpc/reflection';
-import { type HealthService, type InferenceService, protocols } from '../../proto/load.js';
+import { type HealthService, type InferenceService, protocols, small } from '../../proto/load.js';
 import { InferenceQueue, type QueueCounters } from './batch.js';
 import * as calls from './handlers.js';
 import { HealthTable } from './health.js';
@@ -136,8 +136,20 @@ function grpcServer(serving: calls.Serving, watches: Set<() => void>): Server {
       return () => watches.delete(end);
     }),
   } as unknown as UntypedServiceImplementation);
-  new ReflectionService(definitions).addToServer(server);
+  // Reflection asks for a name; what the library reads and echoes is bounded before it is decoded.
+  new ReflectionService(definitions).addToServer({
+    addService: (service, implementation) => server.addService(withSmallRequests(service), implementation),
+  });
   return server;
+}
+
+function withSmallRequests(service: ServiceDefinition): ServiceDefinition {
+  return Object.fromEntries(
+    Object.entries(service).map(([name, method]) => [
+      name,
+      { ...method, requestDeserialize: small(method.requestDeserialize) },
+    ]),
+  );
 }
 
 /** The service with requests left as bytes: the handlers decode them. */

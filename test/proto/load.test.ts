@@ -121,8 +121,8 @@ describe('the protocol definitions', () => {
     });
     const read = ModelInfer.requestDeserialize(bytes).inputs?.[0];
     assert.deepEqual(read?.shape, int64);
-    assert.deepEqual(read?.contents?.int64_contents, int64);
-    assert.deepEqual(read?.contents?.uint64_contents, uint64);
+    assert.deepEqual(read?.contents?.int64_contents, BigInt64Array.from(int64.map(BigInt)));
+    assert.deepEqual(read?.contents?.uint64_contents, BigUint64Array.from(uint64.map(BigInt)));
     assert.equal(read?.parameters?.['p']?.uint64_param, uint64[0]);
   });
 

@@ -153,6 +153,29 @@ describe('health of a model server', () => {
   });
 });
 
+describe('reflection of a model server', () => {
+  it('ends a stream that asks for a name of more than 64 KiB, and goes on', async () => {
+    const models = temporaryDirectory();
+    putModel(models, 'm', identityModel('FP32'), { golden });
+    const harness = await startHarness(models);
+    const stream = harness.client.client.makeBidiStreamRequest(
+      '/grpc.reflection.v1.ServerReflection/ServerReflectionInfo',
+      (b: Buffer) => b,
+      (b: Buffer) => b,
+    );
+    const ended = new Promise<number>((resolve) => {
+      stream.on('error', (error) => resolve((error as unknown as { code: number }).code));
+    });
+    stream.on('data', () => {});
+    stream.write(Buffer.alloc(64 * 1024 + 2, Buffer.from([0x3a, 0x00])));
+    // The transport has one answer for a message that its service does not take.
+    assert.equal(await ended, status.INTERNAL);
+    assert.deepEqual(await harness.client.call(protocols().health.Check, {}), { status: 'SERVING' });
+    await harness.stop();
+    rmSync(models, { recursive: true });
+  });
+});
+
 describe('the health table', () => {
   it('tells a watcher nothing twice, and nothing after it stopped watching', () => {
     const table = new HealthTable();

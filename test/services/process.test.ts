@@ -182,6 +182,39 @@ describe('the process of a model server', () => {
     await Promise.all(answers);
   });
 
+  it('loses no good call to requests of 10 MB that hold millions of empty fields', async () => {
+    const { child, stderr } = await start();
+    const peakMb = () =>
+      Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))?.[1]) / 1024;
+    const { ModelInfer } = protocols().inference;
+    const hostile = new TestClient(`unix:${socket}`);
+    const beforeMb = peakMb();
+    let lost = 0;
+    let good = 0;
+    let done = false;
+    const traffic = Array.from({ length: 4 }, async () => {
+      while (!done) {
+        await count(client, 100, Date.now() + 1000).catch(() => lost++);
+        good++;
+      }
+    });
+    // Inputs whose contents are there and empty: four bytes for an object of a kilobyte.
+    const empties = Buffer.alloc(10_000_000, Buffer.from([0x2a, 0x02, 0x2a, 0x00]));
+    for (let i = 0; i < 6; i++) {
+      const { code, details } = await failure(hostile.bytes(ModelInfer, empties));
+      assert.equal(code, 3, details);
+      assert.equal(details, 'request: inputs: found 4097 or more, expected at most 4096');
+    }
+    done = true;
+    await Promise.all(traffic);
+    hostile.close();
+    assert.equal(lost, 0, `${lost} of ${good} good calls were lost\n${stderr()}`);
+    assert.ok(good >= 100, `${good}`);
+    // The messages themselves, as they were received: 10 MB each, and what the transport makes of them.
+    assert.ok(peakMb() - beforeMb < 200, `${beforeMb.toFixed(0)} MB, then ${peakMb().toFixed(0)} MB`);
+    assert.equal(child.exitCode, null);
+  });
+
   it('keeps handles and memory after 1,000 bad requests, cancelled and expired calls', async () => {
     const { child } = await start();
     const measure = () => {
