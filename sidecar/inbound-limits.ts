@@ -118,7 +118,7 @@ export class InboundLimits {
   }
 
   /** Nothing, where the verdict is no refusal. */
-  private refuseAs(verdict: Admission, ticket: Ticket): void {
+  refuseAs(verdict: Admission, ticket: Ticket): void {
     const { queue } = this;
     if (verdict === Admission.tooLate)
       this.overloaded(ticket, 'wait and run would be longer than the time left');

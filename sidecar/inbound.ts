@@ -12,7 +12,7 @@ import type { IntentionTable } from './core/intentions.js';
 import { Ended, isNeverProcessed } from './core/outcome.js';
 import type { MemoryReading } from './core/overload.js';
 import type { ProcessEnd } from './core/process-end.js';
-import { type InboundQueue, QueueState } from './core/queue.js';
+import { Admission, type InboundQueue, QueueState } from './core/queue.js';
 import { ModelReasons, type Reason, Reasons, reasonMessage } from './core/reason.js';
 import { type HealthAnswers, NO, YES } from './health/health-answers.js';
 import { HEALTH_CHECK } from './health/health-messages.js';
@@ -330,11 +330,12 @@ export class Inbound implements NamedStory {
   }
 
   /** Lets the next ones in line through. */
-  private pump({ queue }: ModelSlot): void {
+  private pump({ queue, limits }: ModelSlot): void {
     const now = this.relay.nowMs;
     for (let ticket = queue.next(now); ticket !== null; ticket = queue.next(now)) {
       const { call } = ticket;
       if (ticket.queueState === QueueState.expired) this.expire(call);
+      else if (ticket.queueState === QueueState.late) limits.refuseAs(Admission.tooLate, ticket);
       else this.start(call);
     }
   }

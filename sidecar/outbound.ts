@@ -19,6 +19,7 @@ import { factsOf } from './http2/facts.js';
 import type { Field } from './http2/hpack/field.js';
 import type { HeaderBlock, StableList } from './http2/hpack/header-list.js';
 import type { Stream } from './http2/stream.js';
+import { noteLimit, timeToldMs } from './mesh/attempt-limit.js';
 import { Bounds } from './mesh/bounds.js';
 import { Clusters, type MakeUpstream } from './mesh/clusters.js';
 import { copyDueMs, isPutOff, leaveToOther, noteLoss, noteSuccess, takeCopy } from './mesh/copies.js';
@@ -263,6 +264,7 @@ export class Outbound implements Primary, Refuge, Shaped {
   }
 
   onAttemptEnd(call: OutboundCall, attempt: OutboundAttempt): void {
+    if (attempt.isLimitTold) noteLimit(call, attempt, this.relay.nowMs);
     const outcome = observe(call, attempt, this.relay);
     if (call.witness !== null) call.witness.onAttemptEnd(call, attempt);
     if (outcome === Outcome.success) {
@@ -359,16 +361,26 @@ export class Outbound implements Primary, Refuge, Shaped {
   }
 
   requestExtras(call: OutboundCall, attempt: OutboundAttempt): readonly Field[] {
-    return forwardExtras(call.block, call.deadlineMs - this.relay.nowMs, call.mark, attempt.number);
+    const leftMs = timeToldMs(call, attempt, this.relay.nowMs);
+    return forwardExtras(call.block, leftMs, call.mark, attempt.number);
   }
 
   onRequestReady(call: OutboundCall): void {
     if (call.witness !== null) call.witness.onRequest(call);
     if (call.detour !== null) call.detour.home.onRequestReady(call);
+    if (call.requestEnded && call.plan.attemptTimeoutMs > 0) this.tellLimit(call);
     if (!call.isAwaiting) return;
     // As long as there is room to keep it, the rest is waited for.
     if (call.requestEnded || !call.isReplayable) this.goOn(call);
     else call.onSentUp(call.requestBytes);
+  }
+
+  /** Headers and the end of a small request arrive at once, so that its headers wait to be written. */
+  private tellLimit(call: OutboundCall): void {
+    const attempt = call.attempt as OutboundAttempt | null;
+    if (attempt === null || attempt.isOver || attempt.stream === null) return;
+    if (attempt.stream.headers === null || !call.plan.holdsResponse) return;
+    attempt.link!.connection.replaceExtras(attempt.stream, this.requestExtras(call, attempt));
   }
 
   onForget(call: OutboundCall): void {

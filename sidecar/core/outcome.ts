@@ -65,6 +65,16 @@ export function isCancelAtDeadline(elapsedMs: number, allowedMs: number): boolea
   return allowedMs - elapsedMs <= Math.max(CANCEL_SLACK_MS, allowedMs * CANCEL_SLACK_RATIO);
 }
 
+/**
+ * Whether the peer ended an attempt at the limit of `limitMs` that it was told: by DEADLINE_EXCEEDED or CANCELLED in an
+ * answer, or by a reset with CANCEL, within max(10 ms, 5 %) of it.
+ */
+export function endsAtLimit(ended: Ended, status: number, elapsedMs: number, limitMs: number): boolean {
+  const isGivenUp =
+    ended === Ended.trailers ? isOfTime(status) : ended === Ended.reset && status === Status.CANCELLED;
+  return isGivenUp && isCancelAtDeadline(elapsedMs, limitMs);
+}
+
 /** In a table: the status means that time ran out, so what it proves depends on the time there was. */
 const BY_TIME = 0xff;
 

@@ -5,8 +5,8 @@
  */
 import { Line, LineEntry } from './queue-line.js';
 
-/** `resting`: it ran and will go on, and holds no place meanwhile. */
-export const QueueState = { idle: 0, waiting: 1, running: 2, expired: 3, resting: 4 } as const;
+/** `resting`: it ran and will go on, and holds no place meanwhile. `late`: its turn came, and its run would not be over in time. */
+export const QueueState = { idle: 0, waiting: 1, running: 2, expired: 3, resting: 4, late: 5 } as const;
 export type QueueState = (typeof QueueState)[keyof typeof QueueState];
 
 /** What became of an arrival. From `tooMany` on: refused, for this reason. */
@@ -43,7 +43,7 @@ export interface QueueSettings {
   readonly fair?: boolean;
 }
 
-/** Weight of one run in the mean service time: it follows within some ten runs. */
+/** Weight of one run in the mean service time, once there were as many: it follows within some ten runs. */
 const SERVICE_WEIGHT = 0.1;
 /** A foretold wait may be this much too short: who is let in on the edge and comes too late has cost others their run. */
 const CAUTION = 1.2;
@@ -58,8 +58,12 @@ export class InboundQueue<E extends QueueEntry> {
   waitingBytes = 0;
   /** Mean time a call holds its place, ms; 0 until one has finished. */
   serviceMs = 0;
+  /** Runs that it is the mean of, up to as many as count. */
+  private served = 0;
   admittedTotal = 0;
   expiredTotal = 0;
+  /** Those refused when their turn came, as their runs would have been in vain. */
+  lateTotal = 0;
   /** Waiting ones that gave way to more important arrivals, or to callers with fewer. */
   evictedTotal = 0;
 
@@ -150,9 +154,9 @@ export class InboundQueue<E extends QueueEntry> {
   /** A running entry has finished; its time counts. Then call `next` until it returns null. */
   release(entry: E, nowMs: number): void {
     if (entry.queueState !== QueueState.running) return;
-    const ranMs = nowMs - entry.queueStartedMs;
-    this.serviceMs =
-      this.serviceMs === 0 ? ranMs : this.serviceMs + (ranMs - this.serviceMs) * SERVICE_WEIGHT;
+    // The first ones count alike, or the very first, which shared the model with nobody, would speak for too long.
+    if (this.served * SERVICE_WEIGHT < 1) this.served += 1;
+    this.serviceMs += (nowMs - entry.queueStartedMs - this.serviceMs) / this.served;
     this.forfeit(entry, nowMs);
   }
 
@@ -177,7 +181,7 @@ export class InboundQueue<E extends QueueEntry> {
   }
 
   /**
-   * The next entry to leave the line: `running`, now holding a place, or `expired`, to be answered so. Null when
+   * The next entry to leave the line: `running`, now holding a place, or `expired` or `late`, to be answered so. Null when
    * all places are taken or nobody waits.
    */
   next(nowMs: number): E | null {
@@ -190,6 +194,14 @@ export class InboundQueue<E extends QueueEntry> {
       return entry;
     }
     if (this.running >= this.settings.concurrency) return null;
+    // Others took longer than was foretold. What cannot end in time gives way to those behind it; where there are none, it
+    // may show that runs have become shorter.
+    if (this.waiting > 1 && entry.queueDeadlineMs - nowMs < this.serviceMs) {
+      this.takeOut(entry);
+      entry.queueState = QueueState.late;
+      this.lateTotal += 1;
+      return entry;
+    }
     this.line.take();
     this.waitingBytes -= entry.queueBytes;
     this.start(entry, nowMs);

@@ -129,7 +129,7 @@ export function decideRetry(
   if (state.isForbidden || !(facts.pushbackMs >= 0)) return NoRetry.pushback;
   if (
     facts.isMarkedUnprocessed &&
-    facts.ended === Ended.trailers &&
+    (facts.ended === Ended.trailers || facts.ended === Ended.attemptTimeout) &&
     facts.isOtherAvailable &&
     state.refusals === 0
   ) {

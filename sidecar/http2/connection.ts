@@ -139,6 +139,11 @@ export class Connection implements FrameReceiver {
     this.state.ready(stream);
   }
 
+  /** Replaces the fields beside the list of headers that are not written yet; afterwards it does nothing. */
+  replaceExtras(stream: Stream, extras: readonly Field[]): void {
+    if (stream.headers !== null) stream.headerExtras = extras;
+  }
+
   /** Queues `buffer[start, end)` by reference. `buffer` must not change until `onSent` has reported it. */
   sendData(stream: Stream, buffer: Buffer, start: number, end: number, last: boolean): void {
     if (stream.closed || stream.localEnded) return;

@@ -138,6 +138,8 @@ export class OutboundCall extends Call {
 export class OutboundAttempt extends Attempt {
   /** Attempts of the call before it, for `grpc-previous-rpc-attempts` (gRFC A6). */
   readonly number: number;
+  /** Its endpoint knows its limit, which is earlier than the call's deadline. */
+  isLimitTold = false;
 
   constructor(
     call: OutboundCall,

@@ -185,6 +185,27 @@ describe('InboundQueue, departures', () => {
     assert.equal(queue.expiredTotal, 1);
   });
 
+  it('does not begin a run that would end too late while others wait, and begins it where none do', () => {
+    const { queue, work } = setUp();
+    const [first, a, b, c] = [work('first'), work('a'), work('b'), work('c')];
+    queue.offer(first, 1, NEVER, 0);
+    queue.release(first, 50);
+    queue.offer(first, 1, NEVER, 50);
+    queue.offer(a, 1, 200, 50);
+    queue.offer(b, 1, 260, 50);
+    queue.offer(c, 1, 280, 50);
+    // It took 150 ms and not 50.
+    queue.release(first, 200 - 50);
+    assert.equal(queue.serviceMs, 75);
+    assert.equal(queue.next(150), a, 'it has 50 ms left');
+    assert.equal(a.queueState, QueueState.late);
+    assert.equal(queue.next(150), b);
+    assert.deepEqual([b.queueState, queue.running, queue.waitingBytes, queue.lateTotal], [2, 1, 1, 1]);
+    queue.release(b, 250);
+    assert.equal(queue.next(250), c, 'as hopeless, but nobody is kept waiting by it');
+    assert.equal(c.queueState, QueueState.running);
+  });
+
   it('takes out a caller that left, wherever it stands', () => {
     const { queue, work } = setUp();
     const [a, b, c, d] = [work('a'), work('b'), work('c'), work('d')];
@@ -219,7 +240,14 @@ describe('InboundQueue, departures', () => {
     queue.release(a, 100);
     queue.offer(a, 1, NEVER, 100);
     queue.release(a, 400);
-    assert.ok(Math.abs(queue.serviceMs - 120) < 1e-9);
+    assert.equal(queue.serviceMs, 200, 'the first ones count alike');
+    for (let i = 0; i < 8; i++) {
+      queue.offer(a, 1, NEVER, 400);
+      queue.release(a, 600);
+    }
+    queue.offer(a, 1, NEVER, 600);
+    queue.release(a, 600 + 300);
+    assert.ok(Math.abs(queue.serviceMs - 210) < 1e-9, 'a tenth each after that');
   });
 
   it('lets more through when its concurrency is raised, and none until enough have left when it is lowered', () => {
@@ -281,6 +309,7 @@ describe('InboundQueue, under anything', () => {
         const admit = (): void => {
           for (;;) {
             const head = line[0];
+            const isTooLate = line.length > 1 && head!.queueDeadlineMs - nowMs < queue.serviceMs;
             const entry = queue.next(nowMs);
             if (entry === null) {
               assert.ok(
@@ -290,8 +319,13 @@ describe('InboundQueue, under anything', () => {
             }
             assert.equal(entry, line.shift());
             const isExpired = entry.queueDeadlineMs <= nowMs;
-            assert.equal(entry.queueState, isExpired ? QueueState.expired : QueueState.running);
-            if (!isExpired) running.push(entry);
+            const expected = isExpired
+              ? QueueState.expired
+              : isTooLate
+                ? QueueState.late
+                : QueueState.running;
+            assert.equal(entry.queueState, expected);
+            if (expected === QueueState.running) running.push(entry);
           }
         };
         steps.forEach(({ kind, bytes, leftMs, pick, waitMs }, i) => {

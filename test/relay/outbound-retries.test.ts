@@ -28,6 +28,7 @@ describe('Outbound: another attempt', () => {
   /** The endpoint that got the first attempt, and the other one. */
   const first = (): PeerStream => stack.backend('a').last;
   const second = (): PeerStream => stack.backend('b').last;
+  const timeTold = (stream: PeerStream): number => parseGrpcTimeout(stream.header('grpc-timeout')!);
   const wasRetried = (): boolean => stack.backend('b').requests.length > 0;
   afterEach(() => stack.close());
 
@@ -266,17 +267,60 @@ describe('Outbound: another attempt', () => {
 
   describe('after an attempt timeout', () => {
     it('goes to another endpoint with the time that is left, and the first is reset', () => {
-      start([aSafeRoute({ attemptTimeoutMs: 300, timeoutMs: 1000 })]);
+      start([aSafeRoute({ attemptTimeoutMs: 300, timeoutMs: 500 })]);
       const call = app.call();
       stack.advance(310);
       assert.equal(first().resetCode, 8);
-      const left = parseGrpcTimeout(second().header('grpc-timeout')!);
-      assert.ok(left <= 700 && left > 680, `${left}`);
+      const left = timeTold(second());
+      assert.ok(left <= 200 && left > 180, `${left}`);
       first().reply(Buffer.from('late'));
       second().reply(Buffer.from('in time'));
       stack.run();
       assert.deepEqual([call.status, call.body.toString()], [0, 'in time']);
       stack.assertIdle();
+    });
+
+    for (const [what, answer] of [
+      ['DEADLINE_EXCEEDED', (stream: PeerStream) => void stream.fail(4)],
+      ['CANCELLED', (stream: PeerStream) => void stream.fail(1)],
+      ['a reset', (stream: PeerStream) => void stream.reset(8)],
+    ] as const) {
+      it(`goes on as after its own when ${what} of the endpoint comes first`, () => {
+        start([aSafeRoute({ attemptTimeoutMs: 300 })]);
+        const call = app.call();
+        stack.advance(288);
+        answer(first());
+        stack.run();
+        assert.equal(wasRetried(), true, 'whatever `on` says');
+        assert.equal(out.upstream.endpoints[0]!.ejection.consecutiveFaults, 1);
+        stack.advance(320);
+        assert.deepEqual([call.status, call.reason], [4, 'attempt-timeout']);
+        stack.assertIdle();
+      });
+
+      it(`takes ${what} that comes much earlier for the endpoint’s own word`, () => {
+        start([aSafeRoute({ attemptTimeoutMs: 300 })]);
+        app.call();
+        stack.advance(270);
+        answer(first());
+        stack.run();
+        assert.equal(wasRetried(), what === 'a reset');
+      });
+    }
+
+    it('holds nothing against a replica in whose line it passed, and repeats there what is never done twice', () => {
+      start([aRoute({ attemptTimeoutMs: 300 })]);
+      const call = app.call();
+      stack.advance(299);
+      first().fail(4, [
+        ['outrider-unprocessed', 'true'],
+        ['outrider-reason', 'queue-expired'],
+      ]);
+      stack.run();
+      second().reply();
+      stack.run();
+      assert.equal(call.status, 0);
+      assert.equal(out.upstream.endpoints[0]!.ejection.consecutiveFaults, 0);
     });
 
     it('is the answer when no attempt is left', () => {
@@ -306,6 +350,68 @@ describe('Outbound: another attempt', () => {
       first().data(Buffer.from('two')).trailers(0);
       stack.run();
       assert.deepEqual([call.status, call.body.toString()], [0, 'onetwo']);
+    });
+  });
+
+  describe('tells the endpoint its limit', () => {
+    it('of a whole request, which may come in one read with its headers', () => {
+      start([aSafeRoute({ attemptTimeoutMs: 300 })]);
+      app.call({ timeout: '5S' });
+      app.call();
+      stack.run();
+      assert.deepEqual([timeTold(first()), timeTold(second())], [300, 300]);
+    });
+
+    it('of a request that was here before the connection', () => {
+      start([aSafeRoute({ attemptTimeoutMs: 300 })]);
+      for (const name of ['a', 'b']) for (const peer of stack.backend(name).peers) peer.socket.break();
+      app.call({ timeout: '5S' });
+      stack.run();
+      stack.advance(50);
+      const { requests } = stack.backend('a');
+      const told = timeTold(requests.at(-1) ?? stack.backend('b').last);
+      assert.ok(told <= 300 && told >= 250, `${told}`);
+    });
+
+    it('unless the call has less time', () => {
+      start([aSafeRoute({ attemptTimeoutMs: 300 })]);
+      app.call({ timeout: '200m' });
+      stack.run();
+      assert.equal(timeTold(first()), 200);
+    });
+
+    it('of a copy, from when the copy is sent', () => {
+      const hedge = { percentile: 0.9, minDelayMs: 1, maxRatio: 0.5 };
+      start([aSafeRoute({ attemptTimeoutMs: 300, hedge })]);
+      for (const name of ['a', 'b']) stack.backend(name).answer = (stream) => void stream.reply();
+      for (let i = 0; i < 60; i++) {
+        app.call();
+        stack.advance(5);
+      }
+      for (const name of ['a', 'b']) stack.backend(name).answer = () => {};
+      const before = stack.backend('a').requests.length + stack.backend('b').requests.length;
+      app.call({ timeout: '5S' });
+      stack.advance(20);
+      assert.equal(stack.backend('a').requests.length + stack.backend('b').requests.length, before + 2);
+      assert.deepEqual([timeTold(first()), timeTold(second())], [300, 300]);
+    });
+
+    it('but not while the request is under way, for its time has not begun', () => {
+      start([aSafeRoute({ attemptTimeoutMs: 300 })]);
+      const call = app.call({ timeout: '5S', body: null });
+      stack.run();
+      call.data(MESSAGE).end();
+      stack.run();
+      assert.equal(timeTold(first()), 5000);
+      stack.advance(310);
+      assert.equal(first().resetCode, 8, 'it hears of it when it is over');
+    });
+
+    it('nor of a stream, which it is over for with the beginning of the answer', () => {
+      start([aStreamRoute({ attemptTimeoutMs: 300, idempotent: true })]);
+      app.call({ timeout: '5S' });
+      stack.run();
+      assert.equal(timeTold(first()), 5000);
     });
   });
 

@@ -1,0 +1,35 @@
+/**
+ * The limit of one attempt as its endpoint is told it: who knows only the call's deadline goes on working for a caller that
+ * has gone elsewhere (envoyproxy/envoy issue 4628). Of unary calls, whose limit begins with the end of the request, it is
+ * known when the request is complete before it is sent. A stream's limit is over with the beginning of its answer, which
+ * no header can say.
+ */
+
+import { Ended, endsAtLimit } from '../core/outcome.js';
+import { type Call, NEVER } from '../relay/call.js';
+import type { OutboundAttempt } from './outbound-call.js';
+
+/** The time that the endpoint is given, ms from now; NEVER: as long as it likes. */
+export function timeToldMs(call: Call, attempt: OutboundAttempt, nowMs: number): number {
+  const leftMs = call.deadlineMs - nowMs;
+  const limitMs = limitOf(call, attempt, nowMs);
+  attempt.isLimitTold = limitMs < leftMs;
+  return attempt.isLimitTold ? limitMs : leftMs;
+}
+
+function limitOf(call: Call, attempt: OutboundAttempt, nowMs: number): number {
+  const { attemptTimeoutMs, holdsResponse } = call.plan;
+  if (attemptTimeoutMs === 0 || !holdsResponse || !call.requestEnded) return NEVER;
+  return call.turnMs(attempt) + attemptTimeoutMs - nowMs;
+}
+
+/**
+ * An attempt that its endpoint gave up at the limit that it was told has met our limit: which of two clocks is first is
+ * chance. What the endpoint said stays readable.
+ */
+export function noteLimit(call: Call, attempt: OutboundAttempt, nowMs: number): void {
+  if (!attempt.isLimitTold || call.isCommitted) return;
+  const tookMs = nowMs - call.turnMs(attempt);
+  if (endsAtLimit(attempt.ended as Ended, attempt.status, tookMs, call.plan.attemptTimeoutMs))
+    attempt.ended = Ended.attemptTimeout;
+}
