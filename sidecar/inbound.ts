@@ -32,7 +32,7 @@ import type { InjectedFaults } from './mesh/shaping-faults.js';
 import { strike } from './mesh/shaping-strike.js';
 import { Attempt } from './relay/attempt.js';
 import { type Call, NEVER } from './relay/call.js';
-import { forwardExtras, forwardRequest, requestProfile } from './relay/forward.js';
+import { forwardExtras, forwardRequest, inboundProfile } from './relay/forward.js';
 import type { Link } from './relay/link.js';
 import { isGrpcRequest, NotGrpc } from './relay/not-grpc.js';
 import type { Relay } from './relay/relay.js';
@@ -57,7 +57,7 @@ export class Inbound implements NamedStory {
   private readonly shared: SharedLimits;
   private readonly access: InboundAccess;
   private routes: Routes;
-  private readonly profile = requestProfile('http');
+  private readonly profile = inboundProfile();
   /** Null: questions about health go to the model. */
   health: HealthAnswers | null = null;
   private faults: InjectedFaults | null = null;
@@ -350,7 +350,7 @@ export class Inbound implements NamedStory {
 
   requestExtras(call: InboundCall): readonly Field[] {
     const leftMs = call.deadlineMs - this.relay.nowMs;
-    return forwardExtras(call.block, leftMs, call.caller?.field ?? null, 0);
+    return forwardExtras(call.block, this.profile, leftMs, call.caller?.field ?? null, 0);
   }
 
   onResume(call: InboundCall): void {

@@ -362,7 +362,7 @@ export class Outbound implements Primary, Refuge, Shaped {
 
   requestExtras(call: OutboundCall, attempt: OutboundAttempt): readonly Field[] {
     const leftMs = timeToldMs(call, attempt, this.relay.nowMs);
-    return forwardExtras(call.block, leftMs, call.mark, attempt.number);
+    return forwardExtras(call.block, this.profile, leftMs, call.mark, attempt.number);
   }
 
   onRequestReady(call: OutboundCall): void {

@@ -85,6 +85,8 @@ class PathSearch {
     if (!named(child, issuer)) return false;
     const { facts } = issuer;
     if (!facts.isCa) return this.fail('untrusted', 'its issuer is not a CA');
+    const unfit = foreignId(facts, this.host);
+    if (unfit !== undefined) return this.fail('untrusted', unfit);
     if (facts.keyUsage !== undefined && !(facts.keyUsage & KeyUsage.keyCertSign)) {
       return this.fail('untrusted', 'its issuer may not sign certificates');
     }
@@ -115,6 +117,20 @@ class PathSearch {
     this.best = { kind, detail };
     return false;
   }
+}
+
+/**
+ * X509-SVID section 4: the SPIFFE id of a signing certificate has no path, and its trust domain is that of the leaf. What
+ * carries the id of a workload is one, whatever else it may do. Undefined: none, or fit.
+ */
+function foreignId(facts: CertificateFacts, host: string): string | undefined {
+  for (const uri of facts.uris) {
+    const id = splitSpiffeUri(uri);
+    if (isFault(id)) continue;
+    if (id.path !== '') return 'its issuer has the id of a workload, which may sign nothing';
+    if (id.trustDomain !== host.toLowerCase()) return `its issuer is of the trust domain ${id.trustDomain}`;
+  }
+  return undefined;
 }
 
 function named(child: ParsedCertificate, issuer: ParsedCertificate): boolean {

@@ -14,6 +14,11 @@ export interface RequestProfile {
   readonly scheme: Field;
   /** Replaces `:authority`; absent = passed on. */
   readonly authority?: Field;
+  /**
+   * `forwarded` (RFC 7239) and `x-forwarded-client-cert` (Envoy) are dropped: they say who a proxy's client is, and are
+   * worth nothing from a peer that proved itself by its own certificate only.
+   */
+  readonly dropsForwarded: boolean;
 }
 
 interface Memo {
@@ -25,11 +30,16 @@ interface Memo {
 export function requestProfile(scheme: 'http' | 'https', authority?: string): RequestProfile {
   const field = makeField(':scheme', scheme);
   return authority === undefined
-    ? { scheme: field }
-    : { scheme: field, authority: makeField(':authority', authority) };
+    ? { scheme: field, dropsForwarded: false }
+    : { scheme: field, authority: makeField(':authority', authority), dropsForwarded: false };
 }
 
-/** The stable part of a request as it goes on: `outrider-*` stripped, scheme and authority replaced. */
+/** From a peer to the local model service. */
+export function inboundProfile(): RequestProfile {
+  return { scheme: makeField(':scheme', 'http'), dropsForwarded: true };
+}
+
+/** The stable part of a request as it goes on: `outrider-*` and what else the leg drops stripped, scheme and authority replaced. */
 export function forwardRequest(block: HeaderBlock, profile: RequestProfile): StableList {
   if (hasPseudoExtras(block)) return forwardOddRequest(block, profile);
   const list = block.stable;
@@ -44,7 +54,7 @@ export function forwardRequest(block: HeaderBlock, profile: RequestProfile): Sta
 function rewrite(fields: readonly Field[], profile: RequestProfile): StableList {
   let list = StableList.root();
   for (const field of fields) {
-    if (isDropped(field)) continue;
+    if (isDropped(field, profile)) continue;
     if (field.token === Token.scheme) list = list.with(profile.scheme);
     else if (field.token === Token.authority && profile.authority) list = list.with(profile.authority);
     else list = list.with(field);
@@ -58,8 +68,11 @@ function rewrite(fields: readonly Field[], profile: RequestProfile): StableList 
   return list;
 }
 
-function isDropped(field: Field): boolean {
+function isDropped(field: Field, profile: RequestProfile): boolean {
   switch (field.token) {
+    case Token.forwarded:
+    case Token.xForwardedClientCert:
+      return profile.dropsForwarded;
     case Token.outrider:
     case Token.grpcTimeout:
     case Token.grpcPreviousRpcAttempts:
@@ -76,6 +89,7 @@ function isDropped(field: Field): boolean {
  */
 export function forwardExtras(
   block: HeaderBlock,
+  profile: RequestProfile,
   leftMs: number,
   added: Field | null,
   attempts: number,
@@ -84,7 +98,7 @@ export function forwardExtras(
   if (leftMs !== Number.POSITIVE_INFINITY) extras.push(timeoutField(leftMs));
   let before = attempts;
   for (const field of block.extras) {
-    if (!isDropped(field)) {
+    if (!isDropped(field, profile)) {
       if (!isPseudo(field)) extras.push(field);
     } else if (field.token === Token.grpcPreviousRpcAttempts) before = attempts + attemptsIn(field.value);
   }

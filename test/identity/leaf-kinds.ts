@@ -19,6 +19,8 @@ export interface LeafKind {
   readonly expected: { readonly service: string } | { readonly reason: PeerFault };
   /** When a session is resumed only the leaf is known, so a chain over intermediates cannot be shown again. */
   readonly resumed?: PeerFault;
+  /** OpenSSL trusts it: only our own verdict, after the handshake, refuses it. */
+  readonly isOurs?: true;
 }
 
 const DAY_MS = 24 * 3_600_000;
@@ -68,6 +70,12 @@ async function accepted(root: TestAuthority): Promise<LeafKind[]> {
     { name: 'trust domain in upper case', leaf: await root.leaf({ uris: [upperHost()] }), expected: right },
     { name: 'one intermediate', leaf: await intermediate.leaf(), expected: right, resumed: 'untrusted' },
     { name: 'two intermediates', leaf: await second.leaf(), expected: right, resumed: 'untrusted' },
+    {
+      name: 'intermediate without an id',
+      leaf: await (await root.intermediate({ uris: [] })).leaf(),
+      expected: right,
+      resumed: 'untrusted',
+    },
     {
       name: 'intermediate bound to the domain',
       leaf: await permitted.leaf(),
@@ -159,6 +167,8 @@ async function badPaths(root: TestAuthority): Promise<LeafKind[]> {
   const tooDeep = await short.intermediate({ commonName: 'Below' });
   const bound = await root.intermediate({ extra: [nameConstraints(0xa0, 'other.consul')] });
   const banned = await root.intermediate({ extra: [nameConstraints(0xa1, TRUST_DOMAIN)] });
+  const workload = await root.intermediate({ uris: [spiffeUri('web')] });
+  const foreign = await root.intermediate({ uris: ['spiffe://other.consul'] });
   const lonely = await (await root.intermediate()).leaf();
   const leafOnly = {
     ...lonely,
@@ -180,6 +190,8 @@ async function badPaths(root: TestAuthority): Promise<LeafKind[]> {
     ['issuer without keyCertSign', await noSign.leaf(), 'untrusted'],
     ['longer than the path length', await tooDeep.leaf(), 'untrusted'],
     ['issuer bound to another domain', await bound.leaf(), 'untrusted'],
+    ['issuer with the id of a service', await workload.leaf(), 'untrusted'],
+    ['issuer with the id of another domain', await foreign.leaf(), 'untrusted'],
     ['issuer banned from the domain', await banned.leaf(), 'untrusted'],
   ];
   return paths.map(([name, leaf, reason, resumed]) => ({
@@ -187,5 +199,6 @@ async function badPaths(root: TestAuthority): Promise<LeafKind[]> {
     leaf,
     expected: { reason },
     ...(resumed ? { resumed } : {}),
+    ...(name.startsWith('issuer with the id of') ? { isOurs: true as const } : {}),
   }));
 }

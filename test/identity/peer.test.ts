@@ -66,6 +66,21 @@ describe('the verdict on a peer', () => {
     assert.ok(performance.now() - startedMs < 1_000);
   });
 
+  it('takes a root with no id or with that of its domain, and none that has the id of a service', async () => {
+    const verdict = async (...uris: readonly string[]) => {
+      const authority = await TestAuthority.root({ uris });
+      return verifyPeer(await authority.leaf(), trustIn(authority), Date.now());
+    };
+    assert.equal((await verdict()).kind, 'accepted');
+    assert.equal((await verdict(`spiffe://${TRUST_DOMAIN}`)).kind, 'accepted');
+    const refused = await verdict(`spiffe://${TRUST_DOMAIN}/ns/default/dc/dc1/svc/web`);
+    assert.deepEqual(refused, {
+      kind: 'rejected',
+      reason: 'untrusted',
+      detail: 'its issuer has the id of a workload, which may sign nothing',
+    });
+  });
+
   it('refuses everyone when the clock is no number', async () => {
     const verdict = verifyPeer(await root.leaf(), trustIn(root), Number.NaN);
     assert.equal(verdict.kind === 'rejected' && verdict.reason, 'clock-expired');

@@ -44,6 +44,27 @@ describe('Inbound', () => {
       assert.equal(side.model.last.header(':scheme'), 'http');
     });
 
+    it('does not say so itself: what proxies say of their clients never reaches the model', () => {
+      start();
+      side.model.answer = (stream) => stream.reply();
+      const forged = (n: number): [string, string][] => [
+        ['x-forwarded-client-cert', `By=spiffe://mesh/a;URI=spiffe://mesh/root-${n}`],
+        ['forwarded', `for=10.0.0.${n};by=gateway`],
+        ['x-tenant', `t${n}`],
+      ];
+      // The first are remembered as they are, those after a while are taken for what varies from call to call.
+      for (let n = 0; n < 3000; n++) {
+        peer.call({ metadata: n === 0 ? [...forged(0), ...forged(0)] : forged(n) });
+        stack.run();
+        const { last } = side.model;
+        assert.deepEqual(
+          [last.header('x-forwarded-client-cert'), last.header('forwarded'), last.header('outrider-caller')],
+          [undefined, undefined, 'app'],
+        );
+        assert.equal(last.header('x-tenant'), `t${n}`);
+      }
+    });
+
     it('says how often it has tried before, and the model learns it', () => {
       start();
       for (const [said, told] of [

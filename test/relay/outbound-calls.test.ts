@@ -56,6 +56,13 @@ describe('Outbound: a call', () => {
       );
     });
 
+    it('passes on what a proxy before the application says of its client', () => {
+      start();
+      app.call({ metadata: [['forwarded', 'for=10.0.0.1']] });
+      stack.run();
+      assert.equal(stack.backend('a').last.header('forwarded'), 'for=10.0.0.1');
+    });
+
     it('goes out with http to an upstream outside the mesh', () => {
       start([aRoute()], { tls: 'plaintext' });
       app.call();

@@ -117,10 +117,18 @@ export class Name {
   }
 }
 
+/** Names that callers choose the values of. */
+const EARNED: ReadonlySet<number> = new Set<number>([
+  Token.other,
+  Token.outrider,
+  Token.forwarded,
+  Token.xForwardedClientCert,
+]);
+
 function steadinessOf(text: string, token: number, fault: number): number {
   if (text.length > MAX_KEPT_NAME_OCTETS || fault !== FieldFault.ok) return Steadiness.varying;
   if (VARYING.has(token) || VARYING_NAMES.has(text)) return Steadiness.varying;
-  if (token === Token.other || token === Token.outrider) return Steadiness.earned;
+  if (EARNED.has(token)) return Steadiness.earned;
   return Steadiness.steady;
 }
 

@@ -35,10 +35,12 @@ export const Token = {
   grpcStatusDetailsBin: 29,
   xRequestId: 30,
   outrider: 31,
+  forwarded: 32,
+  xForwardedClientCert: 33,
 } as const;
 
 /** One more than the largest token: the length of arrays indexed by token. */
-export const TOKEN_COUNT = 32;
+export const TOKEN_COUNT = 34;
 
 /** Every name with a token of its own. */
 export const TOKEN_BY_NAME: ReadonlyMap<string, number> = new Map<string, number>([
@@ -72,6 +74,8 @@ export const TOKEN_BY_NAME: ReadonlyMap<string, number> = new Map<string, number
   ['grpc-retry-pushback-ms', Token.grpcRetryPushbackMs],
   ['grpc-status-details-bin', Token.grpcStatusDetailsBin],
   ['x-request-id', Token.xRequestId],
+  ['forwarded', Token.forwarded],
+  ['x-forwarded-client-cert', Token.xForwardedClientCert],
 ]);
 
 /** The token of a name: lower case as on the wire; a name in another case is `other`. */
