@@ -17,6 +17,7 @@ import { LimitError } from '../../proto/wire.js';
 import type { InferenceQueue, Job } from './batch.js';
 import type { HealthTable } from './health.js';
 import type { Model } from './model.js';
+import { requireServedParameters } from './parameters.js';
 import { decodeInputs, requestedOutputs } from './request.js';
 import { invalidArgument, messageOf, RpcError, status } from './rpc.js';
 
@@ -114,6 +115,7 @@ export function modelInfer(serving: Serving): UnaryHandler<pb.ModelInferRequest,
     const model = findModel(serving, request.model_name, request.model_version);
     if (model.state !== 'ready')
       throw new RpcError(status.UNAVAILABLE, `model '${model.name}' is not ready: ${model.why}`);
+    requireServedParameters(model.name, request);
     const wanted = requestedOutputs(model, request);
     const inputs = decodeInputs(model, request);
     const deadline = call.getDeadline();

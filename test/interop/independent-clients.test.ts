@@ -43,18 +43,34 @@ const PYTHON_CASES = [
   'concurrent_unary',
 ];
 
-/** Runs cases in one Python process; the outcome of each by name. */
-async function python(
+const TRITON_CASES = [
+  'health_and_metadata',
+  'plain_infer',
+  'requested_output',
+  'classification',
+  'sequence',
+  'priority',
+  'timeout',
+  'unknown_parameter',
+  'shared_memory',
+];
+
+/** Runs cases of the grpcio client in one Python process; the outcome of each by name. */
+function python(
   binary: string,
   protoFile: string,
   target: string,
   cases: readonly string[],
 ): Promise<Map<string, string>> {
-  const script = testFile('interop', 'python-client.py');
-  const { stdout, stderr } = await run(binary, [
-    ...[script, path.dirname(protoFile), path.basename(protoFile), target],
+  return outcomesOf(binary, [
+    testFile('interop', 'python-client.py'),
+    ...[path.dirname(protoFile), path.basename(protoFile), target],
     ...cases,
   ]);
+}
+
+async function outcomesOf(binary: string, args: readonly string[]): Promise<Map<string, string>> {
+  const { stdout, stderr } = await run(binary, args);
   const outcomes = new Map<string, string>();
   for (const line of stdout.split('\n').filter((text) => text.startsWith('{'))) {
     const { case: name, ok, why } = JSON.parse(line) as { case: string; ok: boolean; why?: string };
@@ -159,6 +175,16 @@ describe('independent clients, a model through two sidecars with mutual TLS', ()
     const proto = path.join(ROOT, 'proto', 'inference.proto');
     const outcomes = await python(binary, proto, targetOf(pair.target), ['model_infer']);
     assert.equal(outcomes.get('model_infer'), 'ok');
+  });
+
+  describe('Triton’s Python client', () => {
+    let outcomes: ReadonlyMap<string, string>;
+    before(async function () {
+      const binary = await toolOrSkip(this, 'tritonclient');
+      const script = testFile('interop', 'triton-client.py');
+      outcomes = await outcomesOf(binary, [script, targetOf(pair.target), ...TRITON_CASES]);
+    });
+    for (const name of TRITON_CASES) it(name, () => assert.equal(outcomes.get(name), 'ok'));
   });
 
   it('grpcurl finds the Open Inference Protocol by reflection and infers', async function () {

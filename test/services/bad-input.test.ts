@@ -207,6 +207,65 @@ const cases: [string, ModelInferRequest, ...RegExp[]][] = [
   ],
 ];
 
+/** Where a parameter is, the request with it, the code and what the answer must say. */
+const parameters: [string, ModelInferRequest, status, RegExp][] = [
+  [
+    'a sequence by number',
+    pair({ parameters: { sequence_id: { uint64_param: 7 } } }),
+    status.UNIMPLEMENTED,
+    /^model 'pair': found parameter 'sequence_id' \(7\), which is not served; expected none$/,
+  ],
+  [
+    'a sequence by name',
+    pair({ parameters: { sequence_id: { string_param: 'call-7' } } }),
+    status.UNIMPLEMENTED,
+    /'sequence_id' \(call-7\)/,
+  ],
+  [
+    'the start of a sequence',
+    pair({ parameters: { sequence_start: { bool_param: true } } }),
+    status.UNIMPLEMENTED,
+    /'sequence_start'/,
+  ],
+  ['a priority', pair({ parameters: { priority: { uint64_param: 1 } } }), status.UNIMPLEMENTED, /'priority'/],
+  [
+    'a timeout',
+    pair({ parameters: { timeout: { int64_param: 5000 } } }),
+    status.UNIMPLEMENTED,
+    /'timeout' \(5000\)/,
+  ],
+  [
+    'an unknown parameter',
+    pair({ parameters: { temperature: { double_param: 0.7 } } }),
+    status.INVALID_ARGUMENT,
+    /^model 'pair': found parameter 'temperature', which is not known; expected only binary_data_output, content_type, /,
+  ],
+  [
+    'a parameter named like an inherited property',
+    pair({ parameters: { constructor: { bool_param: true } } }),
+    status.INVALID_ARGUMENT,
+    /found parameter 'constructor'/,
+  ],
+  [
+    'shared memory for an input',
+    pair({ inputs: [a({ parameters: { shared_memory_region: { string_param: 'r' } } }), b()] }),
+    status.UNIMPLEMENTED,
+    /^model 'pair', input 'a': found parameter 'shared_memory_region' \(r\)/,
+  ],
+  [
+    'an unknown parameter of an input',
+    pair({ inputs: [a(), b({ parameters: { scale: { int64_param: 2 } } })] }),
+    status.INVALID_ARGUMENT,
+    /^model 'pair', input 'b': found parameter 'scale', .*expected only binary_data_size, content_type$/,
+  ],
+  [
+    'classes of an output',
+    pair({ outputs: [{ name: 'sum', parameters: { classification: { int64_param: 3 } } }] }),
+    status.UNIMPLEMENTED,
+    /^model 'pair', output 'sum': found parameter 'classification' \(3\), which is not served/,
+  ],
+];
+
 /** Bytes as the field of that number. */
 function field(number: number, bytes: Uint8Array): Buffer {
   const head = [number * 8 + 2];
@@ -311,6 +370,41 @@ describe('bad input to a model server', () => {
         [3, 8],
       ],
     );
+  });
+
+  for (const [what, request, expected, says] of parameters) {
+    it(`does not ignore ${what}: the answer names the parameter`, async () => {
+      const { code, details } = await failure(harness.client.infer(request));
+      assert.equal(code, expected, details);
+      assert.match(details, says);
+    });
+  }
+
+  it('takes parameters that change nothing over gRPC, and values that ask for nothing', async () => {
+    const { raw_output_contents } = await harness.client.infer(
+      pair({
+        parameters: {
+          content_type: { string_param: 'np' },
+          binary_data_output: { bool_param: true },
+          triton_enable_empty_final_response: { bool_param: true },
+          sequence_id: { uint64_param: 0 },
+          sequence_start: { bool_param: false },
+          priority: { uint64_param: 0 },
+          timeout: {},
+        },
+        inputs: [
+          a({ parameters: { content_type: { string_param: 'np' }, binary_data_size: { int64_param: 8 } } }),
+          b(),
+        ],
+        outputs: [
+          {
+            name: 'sum',
+            parameters: { binary_data: { bool_param: false }, classification: { int64_param: 0 } },
+          },
+        ],
+      }),
+    );
+    assert.equal(raw_output_contents.length, 1);
   });
 
   it('answers an unknown model and an unknown version with NOT_FOUND', async () => {

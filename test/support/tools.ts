@@ -14,10 +14,20 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 
-export type ToolName = 'h2spec' | 'grpcurl' | 'ghz' | 'go-client' | 'python' | 'envoy' | 'chromium';
+export type ToolName =
+  | 'h2spec'
+  | 'grpcurl'
+  | 'ghz'
+  | 'go-client'
+  | 'python'
+  | 'tritonclient'
+  | 'envoy'
+  | 'chromium';
 
 interface Tool {
   readonly path: string;
+  /** A file that is there once the tool is whole. */
+  readonly mark?: string;
   /** What must be on the machine for the installation. */
   readonly needs: string;
   readonly steps: readonly (readonly [command: string, ...args: string[]])[];
@@ -32,8 +42,8 @@ export const ROOT = ((): string => {
 const CACHE = path.join(ROOT, '.cache');
 const BIN = path.join(CACHE, 'bin');
 const VENV = path.join(CACHE, 'venv-interop');
-/** A virtual environment exists long before it is complete, hence the mark that the last step leaves. */
-const MARK = path.join(VENV, '.installed');
+/** Apart from the other: it needs an older protobuf. */
+const TRITON_VENV = path.join(CACHE, 'venv-triton');
 const ENVOY_VENV = path.join(CACHE, 'venv');
 /** A link to the program in its package, which says where that is. */
 const ENVOY = path.join(BIN, 'envoy');
@@ -49,6 +59,24 @@ function digestOf(files: readonly string[]): string {
   const hash = createHash('sha256');
   for (const file of files) hash.update(readFileSync(path.join(GO_CLIENT, file)));
   return hash.digest('hex').slice(0, 12);
+}
+
+/** A virtual environment exists long before it is complete, hence the mark that its last step leaves. */
+const markOf = (directory: string): string => path.join(directory, '.installed');
+
+/** Python with `packages`, of which `modules` can be imported. */
+function venv(directory: string, modules: string, packages: readonly string[]): Tool {
+  const python = path.join(directory, 'bin', 'python');
+  return {
+    path: python,
+    mark: markOf(directory),
+    needs: 'Python 3.9 or newer with venv',
+    steps: [
+      ['python3', '-m', 'venv', '--clear', directory],
+      [path.join(directory, 'bin', 'pip'), 'install', '--quiet', '--disable-pip-version-check', ...packages],
+      [python, '-c', `import ${modules}; open(${JSON.stringify(markOf(directory))}, "w").close()`],
+    ],
+  };
 }
 
 /**
@@ -76,23 +104,8 @@ const TOOLS: Readonly<Record<ToolName, Tool>> = {
     needs: 'Go 1.25 or newer',
     steps: [['go', '-C', GO_CLIENT, 'build', '-o', GO_CLIENT_BINARY, '.']],
   },
-  python: {
-    path: path.join(VENV, 'bin', 'python'),
-    needs: 'Python 3.9 or newer with venv',
-    steps: [
-      ['python3', '-m', 'venv', '--clear', VENV],
-      [
-        path.join(VENV, 'bin', 'pip'),
-        ...['install', '--quiet', '--disable-pip-version-check'],
-        ...['grpcio==1.85.3', 'grpcio-tools==1.85.1', 'protobuf==7.36.2'],
-      ],
-      [
-        path.join(VENV, 'bin', 'python'),
-        '-c',
-        `import grpc, grpc_tools; open(${JSON.stringify(MARK)}, "w").close()`,
-      ],
-    ],
-  },
+  python: venv(VENV, 'grpc, grpc_tools', ['grpcio==1.85.3', 'grpcio-tools==1.85.1', 'protobuf==7.36.2']),
+  tritonclient: venv(TRITON_VENV, 'tritonclient.grpc', ['tritonclient[grpc]==2.73.0', 'grpcio==1.85.3']),
   envoy: {
     path: ENVOY,
     needs: 'Python 3 with venv, on Linux with glibc',
@@ -132,8 +145,8 @@ const TOOLS: Readonly<Record<ToolName, Tool>> = {
 export const TOOL_NAMES = Object.keys(TOOLS) as readonly ToolName[];
 
 function isInstalled(name: ToolName): boolean {
-  const marks = name === 'python' ? [MARK] : [];
-  return [TOOLS[name].path, ...marks].every((file) => existsSync(file));
+  const { path: program, mark } = TOOLS[name];
+  return existsSync(program) && (mark === undefined || existsSync(mark));
 }
 
 /** The tool's path if it is installed; nothing is brought. */
