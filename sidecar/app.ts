@@ -10,17 +10,16 @@ import type { FaultDesk } from './admin/faults.js';
 import { type AdminServer, startAdmin } from './admin/server.js';
 import type { ModelReport, SidecarView, TakeoverAnswer } from './admin/view.js';
 import type { Address, InboundConfig, SidecarConfig } from './config/model.js';
-import type { ProcessEnd } from './core/process-end.js';
 import { Consul } from './discovery/consul/consul.js';
 import { DEFAULT_LOCAL_SETTINGS } from './http2/settings.js';
-import type { ModelEvidence } from './inbound-runs.js';
 import { familiesOf } from './mesh/families.js';
-import { queueReport, reportsOf } from './mesh/report.js';
+import { queueReportOfAll, reportsOf } from './mesh/report.js';
 import { faultFamilies, mirrorReports, shapingFamilies } from './mesh/shaping-families.js';
 import { FaultSwitch } from './mesh/shaping-faults.js';
 import { CallLog } from './parts/call-log.js';
 import { CatalogueEntry } from './parts/catalogue-entry.js';
 import { InboundSide } from './parts/inbound-side.js';
+import type { ModelHost } from './parts/model-host.js';
 import { OutboundSide } from './parts/outbound-side.js';
 import { OwnIdentity } from './parts/own-identity.js';
 import type { Deps, Parts } from './parts/parts.js';
@@ -48,15 +47,11 @@ export interface ReloadResult {
 /** A stall of our own event loop makes verdicts from elapsed time doubtful for this long, ms. */
 const STALL_MEMORY_MS = 1000;
 
-const NO_EVIDENCE: ModelEvidence = {
-  inFlight: 0,
-  started: 0,
-  completed: 0,
-  succeeded: 0,
-  lastCompletionMs: 0,
-  oldestStartMs: 0,
-  usualMs: 0,
-};
+/** A process of models, for whoever starts and watches it. */
+export type OwnedModel = Pick<
+  ModelHost,
+  'model' | 'address' | 'evidence' | 'changed' | 'ended' | 'superviseBy' | 'report'
+>;
 
 export interface Sidecar extends SidecarView {
   readonly addresses: Addresses;
@@ -65,12 +60,10 @@ export interface Sidecar extends SidecarView {
   reloadRejected(): void;
   /** Files of the log may have been moved away: they are opened anew. */
   reopenLogs(): void;
-  /** The supervised model came, went or is on its way. */
-  setModelState(report: ModelReport): void;
-  setModelReport(report: () => ModelReport): void;
-  /** The process of the supervised model has ended. */
-  modelEnded(end: ProcessEnd): void;
-  evidence(): ModelEvidence;
+  /** The processes of the models, where this sidecar has any: whoever owns them says how they are. */
+  readonly hosts: readonly OwnedModel[];
+  /** Called after every change of a model's state. */
+  onModel(listener: () => void): void;
   /** A successor's end of waiting: it accepts, and enters the catalogue. */
   accept(): void;
   /** A successor accepts: a drain from now on leaves the catalogue and the paths of sockets to it. */
@@ -210,7 +203,14 @@ class App implements Sidecar {
 
   private async startInbound(config: InboundConfig): Promise<void> {
     const from = this.current.consul?.intentions === true ? 'registry' : 'file';
-    const side = new InboundSide(config, this.service, this.identity, this.parts, from);
+    const side = new InboundSide(
+      config,
+      this.service,
+      this.identity,
+      this.parts,
+      from,
+      this.current.model?.isolation,
+    );
     this.inbound = side;
     await side.start();
     this.consul?.watchIntentions((table) => side.setIntentions(table));
@@ -267,20 +267,12 @@ class App implements Sidecar {
     this.callLog.reopen();
   }
 
-  setModelState(report: ModelReport): void {
-    this.inbound?.setModelState(report);
+  get hosts(): readonly OwnedModel[] {
+    return this.inbound?.hosts ?? [];
   }
 
-  setModelReport(report: () => ModelReport): void {
-    this.inbound?.superviseBy(report);
-  }
-
-  modelEnded(end: ProcessEnd): void {
-    this.inbound?.inbound.modelEnded(end);
-  }
-
-  evidence(): ModelEvidence {
-    return this.inbound?.evidence() ?? NO_EVIDENCE;
+  onModel(listener: () => void): void {
+    if (this.inbound !== undefined) this.inbound.onModel = listener;
   }
 
   // ---- succession ----
@@ -365,7 +357,14 @@ class App implements Sidecar {
   }
 
   queue(): ReturnType<SidecarView['queue']> {
-    return this.inbound && queueReport(this.inbound.inbound.limits, this.deps.clock.now());
+    const slots = this.inbound?.inbound.slots;
+    return (
+      slots &&
+      queueReportOfAll(
+        slots.map(({ limits }) => limits),
+        this.deps.clock.now(),
+      )
+    );
   }
 
   mirrors(): ReturnType<SidecarView['mirrors']> {
@@ -378,6 +377,10 @@ class App implements Sidecar {
 
   model(): ModelReport | undefined {
     return this.inbound?.model();
+  }
+
+  models(): readonly ModelReport[] {
+    return this.inbound?.models() ?? [];
   }
 
   registry(): ReturnType<SidecarView['registry']> {

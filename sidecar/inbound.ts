@@ -321,10 +321,6 @@ export class Inbound implements NamedStory {
     return this.slots[0]!.queue;
   }
 
-  get modelState(): ModelState {
-    return this.slots[0]!.state;
-  }
-
   evidence(): ModelEvidence {
     return this.slots[0]!.runs.evidence();
   }

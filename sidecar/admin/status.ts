@@ -22,6 +22,8 @@ export interface StatusReport {
   readonly notReady: readonly string[];
   /** Absent when the sidecar stands beside a caller only. */
   readonly model?: ModelReport;
+  /** Each of them; absent where there is one. */
+  readonly models?: readonly ModelReport[];
   readonly queue?: QueueReport;
   /** Absent when everything is in the sidecar's file. */
   readonly registry?: RegistryReport;
@@ -34,6 +36,7 @@ export interface StatusReport {
 export function statusOf(view: SidecarView): StatusReport {
   const notReady = view.notReady();
   const model = view.model();
+  const models = view.models();
   const queue = view.queue();
   const registry = view.registry();
   const mirrors = view.mirrors();
@@ -45,6 +48,7 @@ export function statusOf(view: SidecarView): StatusReport {
     ready: notReady.length === 0,
     notReady,
     ...(model === undefined ? {} : { model }),
+    ...(models.length < 2 ? {} : { models }),
     ...(queue === undefined ? {} : { queue }),
     ...(registry === undefined ? {} : { registry }),
     endpoints: view.endpoints(),

@@ -89,13 +89,19 @@ export interface QueueReport {
 }
 
 export interface ModelReport {
-  /** `given-up`: it died too often; a single start tries again now and then. */
+  /** Where the sidecar knows its models by name. */
+  readonly name?: string;
+  /**
+   * `given-up`: it died too often; a single start tries again now and then. `failed`: its process is there, and could not
+   * load it.
+   */
   readonly state:
     | 'starting'
     | 'ready'
     | 'unresponsive'
     | 'backoff'
     | 'given-up'
+    | 'failed'
     | 'stopping'
     | 'stopped'
     | 'foreign';
@@ -173,7 +179,9 @@ export interface SidecarView {
   mirrors(): readonly MirrorReport[];
   /** Faults for drills. */
   faults(): FaultDesk;
+  /** Of all models together. */
   model(): ModelReport | undefined;
+  models(): readonly ModelReport[];
   /** Undefined when there is none: everything is in the file. */
   registry(): RegistryReport | undefined;
   families(): readonly Family[];

@@ -12,7 +12,8 @@ export type SidecarEvent =
   | { readonly event: 'listening'; readonly addresses: unknown }
   /** Reasons, each in one sentence; empty when ready. */
   | { readonly event: 'readiness'; readonly notReady: readonly string[] }
-  | { readonly event: 'model'; readonly report: ModelReport }
+  /** `report`: of all models together, `models`: of each. */
+  | { readonly event: 'model'; readonly report: ModelReport; readonly models: readonly ModelReport[] }
   | { readonly event: 'reloaded'; readonly changes: readonly string[] }
   | { readonly event: 'reload-refused'; readonly problem: string }
   | { readonly event: 'draining' }

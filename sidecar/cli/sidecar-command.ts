@@ -12,5 +12,8 @@ export function withCommand(config: SidecarConfig, command: readonly string[], f
       `${file}: a model command needs an inbound block, which says where the model listens`,
     );
   }
+  if (config.model?.isolation === 'process' && !command.some((word) => word.includes('{model}'))) {
+    throw new CommandFailure(`${file}: with isolation: process the model command needs a word with {model}`);
+  }
   return { ...config, model: { ...defaultModelProcess(), ...config.model, command } };
 }

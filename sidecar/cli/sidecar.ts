@@ -7,8 +7,8 @@
 
 import { resolve } from 'node:path';
 import type { ModelReport } from '../admin/view.js';
-import { type Addresses, type Sidecar, startSidecar } from '../app.js';
-import type { Address, SidecarConfig } from '../config/model.js';
+import { type Addresses, type OwnedModel, type Sidecar, startSidecar } from '../app.js';
+import type { Address, ModelProcessConfig, SidecarConfig } from '../config/model.js';
 import { writeAddress } from '../config/spelling/address.js';
 import { systemClock } from '../runtime/clock.js';
 import { descriptorLimit, firstReserved } from '../runtime/descriptors.js';
@@ -53,10 +53,8 @@ export async function sidecarCommand(file: string, command: readonly string[]): 
   await link?.settled();
   const sidecar = await start(config, logger, link, sockets);
   const readiness = link === undefined ? undefined : tellReadiness(sidecar, link);
-  const model = ownModel(config, sidecar, logger, (report) => {
-    link?.send({ event: 'model', report });
-    readiness?.tell();
-  });
+  if (link !== undefined) tellModels(sidecar, link, () => readiness?.tell());
+  const models = ownModels(config, sidecar, logger);
   const follow = followConfiguration({ file: resolve(file), sidecar, logger, command, link });
   const succession = new Succession({
     sidecar,
@@ -71,14 +69,14 @@ export async function sidecarCommand(file: string, command: readonly string[]): 
   announce(sidecar, logger, link);
   acceptWhenReady(sidecar, sockets, () => link?.send({ event: 'accepting' }));
   link?.onGone(() => {
-    model?.kill();
+    for (const model of models) model.kill();
     process.exit(1);
   });
   try {
     logger.info({ signal: await ends.first }, 'ending');
     await succession.beforeDrain();
     link?.send({ event: 'draining' });
-    return await end(sidecar, model, ends);
+    return await end(sidecar, models, ends);
   } finally {
     process.off('SIGUSR2', onTakeover);
     follow.close();
@@ -141,64 +139,83 @@ function impedimentOf({ model, inbound }: SidecarConfig): string | undefined {
 }
 
 /** Nothing when the model service is started by somebody else. */
+function ownModels(config: SidecarConfig, sidecar: Sidecar, logger: Logger): SupervisedProcess[] {
+  const { model, inbound } = config;
+  if (model === undefined || model.command.length === 0 || inbound === undefined) return [];
+  const withheld = withheldOnce(logger);
+  return sidecar.hosts.map((host) => ownModel(model, host, logger, withheld));
+}
+
 function ownModel(
-  config: SidecarConfig,
-  sidecar: Sidecar,
+  config: ModelProcessConfig,
+  host: OwnedModel,
   logger: Logger,
-  tell: (report: ModelReport) => void,
-): SupervisedProcess | undefined {
-  if (config.model === undefined || config.model.command.length === 0 || config.inbound === undefined)
-    return undefined;
+  onWithheld: (names: readonly string[]) => void,
+): SupervisedProcess {
   const {
     [PARENT_MARK]: _mark,
     [IDENTITY_MARK]: _identity,
     [RESTARTS_MARK]: _restarts,
     ...env
   } = process.env;
-  const model = modelProcess(config.model, config.inbound.local, {
+  const model = modelProcess(config, host.address, {
     clock: systemClock,
     random: systemRandom,
     timers: systemTimers,
     env,
     stdout: process.env[PARENT_MARK] === undefined ? 1 : 2, // with a parent, standard output carries events
     stderr: 2,
-    evidence: () => sidecar.evidence(),
+    model: host.model,
+    evidence: () => host.evidence(),
     onChange: (report) => {
-      sidecar.setModelState(report);
-      tell(report);
-      logChange(report, logger);
+      host.changed(report);
+      logChange(report, host.model, logger);
     },
-    onEnd: (end) => sidecar.modelEnded(end),
-    onWithheld: (names) =>
-      logger.info(
-        { names },
-        'environment variables that the model does not get; `inherit` names those it should',
-      ),
+    onEnd: (end) => host.ended(end),
+    onWithheld,
   });
-  sidecar.setModelReport(() => model.report());
+  host.superviseBy(() => model.report());
   model.start();
   return model;
 }
 
-function logChange({ state, why, pid, restarts }: ModelReport, logger: Logger): void {
+/** The processes of one sidecar get the same environment. */
+function withheldOnce(logger: Logger): (names: readonly string[]) => void {
+  let isTold = false;
+  return (names) => {
+    if (isTold) return;
+    isTold = true;
+    logger.info(
+      { names },
+      'environment variables that the model does not get; `inherit` names those it should',
+    );
+  };
+}
+
+function logChange(
+  { state, why, pid, restarts }: ModelReport,
+  model: string | undefined,
+  logger: Logger,
+): void {
   const isBad = state === 'backoff' || state === 'unresponsive';
   const level = state === 'given-up' ? 'error' : isBad ? 'warn' : 'info';
-  logger[level]({ state, why, modelPid: pid, restarts }, `model ${state}`);
+  const which = model === undefined ? {} : { model };
+  logger[level]({ ...which, state, why, modelPid: pid, restarts }, `model ${state}`);
 }
 
 async function end(
   sidecar: Sidecar,
-  model: SupervisedProcess | undefined,
+  models: readonly SupervisedProcess[],
   ends: EndRequests,
 ): Promise<number> {
   const orderly = sidecar
     .drain()
-    .then(() => model?.stop())
+    .then(() => Promise.all(models.map((model) => model.stop())))
     .then(() => sidecar.stop())
     .then(() => 0);
   const atOnce = ends.second.then(() => 1);
   const code = await Promise.race([orderly, atOnce]);
-  if (code !== 0) model?.kill();
+  if (code !== 0) for (const model of models) model.kill();
   return code;
 }
 
@@ -228,6 +245,21 @@ function spelled({ inbound, upstreams, shared, admin }: Addresses): Record<strin
   return Object.fromEntries(
     all.flatMap(([name, at]) => (at === undefined ? [] : [[name, writeAddress(at)]])),
   );
+}
+
+/** The parent hears of every change of a model, and of all of them each time. */
+function tellModels(sidecar: Sidecar, link: ParentLink, onTold: () => void): void {
+  let told = '';
+  sidecar.onModel(() => {
+    const report = sidecar.model();
+    if (report === undefined) return;
+    const models = sidecar.models();
+    const text = JSON.stringify([report, models]);
+    if (text === told) return;
+    told = text;
+    link.send({ event: 'model', report, models });
+    onTold();
+  });
 }
 
 /** Readiness has many causes, and none of them calls: it is looked at, often only until it is reached. */

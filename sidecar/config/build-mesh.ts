@@ -56,7 +56,8 @@ function buildService(name: string, said: SaidService, baseDir: string): MeshSer
 /** The schema made sure that there is exactly one of the two. */
 function buildServer(said: SaidService, baseDir: string): ModelServerConfig {
   const [program = '', ...rest] = said.command ?? [];
-  if (said.models !== undefined) return { kind: 'models', dir: pathFrom(baseDir, said.models) };
+  if (said.models !== undefined)
+    return { kind: 'models', dir: pathFrom(baseDir, said.models), isolation: said.isolation ?? 'process' };
   return { kind: 'command', command: [programFrom(baseDir, program), ...rest] };
 }
 

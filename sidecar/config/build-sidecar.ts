@@ -100,5 +100,10 @@ function buildEndpoint(
 }
 
 function buildModel(said: SidecarFile['model']): ModelProcessConfig | undefined {
-  return said === undefined ? undefined : { command: said.command ?? [], ...buildModelProcess(said) };
+  if (said === undefined) return undefined;
+  return {
+    command: said.command ?? [],
+    ...present('isolation', said.isolation),
+    ...buildModelProcess(said),
+  };
 }

@@ -69,8 +69,8 @@ export interface MeshServiceConfig {
 }
 
 export type ModelServerConfig =
-  /** Our own server: `outrider serve --models dir`, reached over a Unix socket in the run directory. */
-  | { readonly kind: 'models'; readonly dir: string }
+  /** Our own server: `outrider serve --models dir`, for each model or for all, reached over Unix sockets in the run directory. */
+  | { readonly kind: 'models'; readonly dir: string; readonly isolation: 'process' | 'shared' }
   /** Any gRPC server, reached over loopback TCP. Its argv and the values of its env may hold places to fill: see places.ts. */
   | { readonly kind: 'command'; readonly command: readonly string[] };
 

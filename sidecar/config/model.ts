@@ -209,6 +209,11 @@ export interface EndpointConfig {
 }
 
 export interface ModelProcessConfig {
+  /**
+   * How the models of `inbound.golden` are served: each by a process of its own, which is told which by `{model}` in its
+   * command and listens at a socket beside `inbound.local`; or all by one. Absent: one process that is not asked which.
+   */
+  readonly isolation?: 'process' | 'shared';
   /** argv of the model service the sidecar starts, watches and restarts. */
   readonly command: readonly string[];
   readonly env: Readonly<Record<string, string>>;

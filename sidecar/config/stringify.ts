@@ -178,6 +178,7 @@ function spellRetry(retry: RetryConfig): Record<string, unknown> {
 function spellModel(model: ModelProcessConfig): Record<string, unknown> {
   return {
     ...(model.command.length === 0 ? {} : { command: model.command }),
+    ...present('isolation', model.isolation),
     env: model.env,
     inherit: model.inherit,
     start_timeout: writeDuration(model.startTimeoutMs),

@@ -93,6 +93,8 @@ export class GoldenProbes implements ModelProbe {
   private constructor(
     private readonly directory: string,
     private readonly client: GrpcClient,
+    /** Absent: all. */
+    private readonly only?: string,
   ) {}
 
   /**
@@ -103,6 +105,13 @@ export class GoldenProbes implements ModelProbe {
     const opened = new GoldenProbes(directory, new GrpcClient(address, timers));
     opened.read();
     return opened;
+  }
+
+  /** For one model of `directory`. What is wrong with its card is what is wrong with the model. */
+  static ofModel(directory: string, model: string, address: Address, timers: Timers): GoldenProbes {
+    const made = new GoldenProbes(directory, new GrpcClient(address, timers), model);
+    made.mayBeOthers = true;
+    return made;
   }
 
   async ask(timeoutMs: number): Promise<ProbeAnswer> {
@@ -128,9 +137,12 @@ export class GoldenProbes implements ModelProbe {
 
   /** Cards may be large: they are read only where the directory has others than before. */
   private read(): void {
-    const models = listModels(this.directory);
+    const { only } = this;
+    const models = listModels(this.directory).filter(({ name }) => only === undefined || name === only);
     if (models.length === 0)
-      throw new Error(`${this.directory}: found no models, expected <name>/<version>/model.yaml`);
+      throw new Error(
+        `${this.directory}: found no models, expected ${only ?? '<name>'}/<version>/model.yaml`,
+      );
     if (JSON.stringify(models) === JSON.stringify(this.models)) return;
     const probes = models.map(
       ({ name, version, card }) =>

@@ -50,6 +50,22 @@ export function decodeMetadataResponse(bytes: Buffer): {
   return { inputs, outputs };
 }
 
+/** The properties in an answer to ModelMetadata. Throws a RangeError when the bytes are no message. */
+export function decodeProperties(bytes: Buffer): ReadonlyMap<string, string> {
+  const properties = new Map<string, string>();
+  for (const field of fieldsOf(bytes)) {
+    if (field.number !== 6 || field.type !== 'bytes') continue;
+    let key = '';
+    let value = '';
+    for (const part of fieldsOf(field.value)) {
+      if (part.number === 1) key = textOf(part);
+      else if (part.number === 2) value = textOf(part);
+    }
+    properties.set(key, value);
+  }
+  return properties;
+}
+
 export interface InferAnswer {
   readonly outputs: readonly InferTensor[];
   /** One for each output in its order, or none where they carry typed contents. */

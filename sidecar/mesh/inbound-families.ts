@@ -2,54 +2,79 @@
 
 import type { Family, Sample } from '../admin/view.js';
 import type { Inbound } from '../inbound.js';
-import type { InboundLimits } from '../inbound-limits.js';
+import type { ModelSlot } from '../inbound-slot.js';
 import { counter, gauge } from './family.js';
 
+/** Where there are several models, each has a line of its own, and its name is a label. */
 export function queueFamilies(inbound: Inbound | undefined): Family[] {
   if (inbound === undefined) return [];
+  const { slots } = inbound;
+  const labelsOf = ({ name }: ModelSlot): Labels => (slots.length === 1 ? {} : { model: name });
+  const each = (of: (queue: ModelSlot['queue']) => number): Sample[] =>
+    slots.map((slot) => ({ labels: labelsOf(slot), value: of(slot.queue) }));
   return [
-    ...limitFamilies(inbound.limits),
+    ...limitFamilies(slots, labelsOf),
     gauge(
       'outrider_queue_concurrency',
       'Calls the local model may hold: as configured or as found; 0 while it is not ready.',
-      one(inbound.queue.concurrency),
+      each(({ concurrency }) => concurrency),
     ),
     counter(
       'outrider_queue_evicted_total',
       'Calls that gave way in a full queue to more important ones or to callers with fewer.',
-      one(inbound.queue.evictedTotal),
+      each(({ evictedTotal }) => evictedTotal),
     ),
-    gauge('outrider_queue_running', 'Calls the local model holds.', one(inbound.queue.running)),
-    gauge('outrider_queue_waiting', 'Calls that wait for the local model.', one(inbound.queue.waiting)),
-    gauge('outrider_queue_waiting_bytes', 'Request bytes that wait.', one(inbound.queue.waitingBytes)),
+    gauge(
+      'outrider_queue_running',
+      'Calls the local model holds.',
+      each(({ running }) => running),
+    ),
+    gauge(
+      'outrider_queue_waiting',
+      'Calls that wait for the local model.',
+      each(({ waiting }) => waiting),
+    ),
+    gauge(
+      'outrider_queue_waiting_bytes',
+      'Request bytes that wait.',
+      each(({ waitingBytes }) => waitingBytes),
+    ),
     counter(
       'outrider_queue_admitted_total',
       'Calls let through to the local model.',
-      one(inbound.queue.admittedTotal),
+      each(({ admittedTotal }) => admittedTotal),
     ),
     counter(
       'outrider_queue_expired_total',
       'Calls whose deadline passed in the queue.',
-      one(inbound.queue.expiredTotal),
+      each(({ expiredTotal }) => expiredTotal),
     ),
   ];
 }
 
+type Labels = Readonly<Record<string, string>>;
+
 /** Only of what is configured. */
-function limitFamilies({ queue, adaptive, priorities, shared }: InboundLimits): Family[] {
-  const { rates, memory } = shared;
-  const classes = priorities?.names.map((name, i) => ({
-    labels: { class: name },
-    value: queue.waitingOf(i),
-  }));
+function limitFamilies(slots: readonly ModelSlot[], labelsOf: (slot: ModelSlot) => Labels): Family[] {
+  const { rates, memory } = slots[0]!.limits.shared;
+  const unloaded = slots.flatMap((slot) => {
+    const { adaptive } = slot.limits;
+    return adaptive === null ? [] : [{ labels: labelsOf(slot), value: adaptive.unloadedMs / 1000 }];
+  });
+  const classes = slots.flatMap((slot) =>
+    (slot.limits.priorities?.names ?? []).map((name, i) => ({
+      labels: { ...labelsOf(slot), class: name },
+      value: slot.queue.waitingOf(i),
+    })),
+  );
   const entered = memory === null ? [] : Object.entries(memory.entered);
   const families = [
     gauge(
       'outrider_queue_unloaded_seconds',
       'Best latency of late, from which the concurrency is found; 0 while unknown.',
-      adaptive === null ? [] : one(adaptive.unloadedMs / 1000),
+      unloaded,
     ),
-    gauge('outrider_queue_class_waiting', 'Calls that wait for the local model, by class.', classes ?? []),
+    gauge('outrider_queue_class_waiting', 'Calls that wait for the local model, by class.', classes),
     counter(
       'outrider_rate_limited_total',
       'Calls refused because their caller calls too often.',

@@ -111,3 +111,27 @@ export function queueReport(limits: InboundLimits, nowMs: number): QueueReport {
     ...(memory === null ? {} : { pressure: PRESSURE_NAMES[memory.at(nowMs)] }),
   };
 }
+
+/** The lines before several models, added up; what each has found or decided for itself is left out. */
+export function queueReportOfAll(all: readonly InboundLimits[], nowMs: number): QueueReport {
+  const reports = all.map((limits) => queueReport(limits, nowMs));
+  const [first] = reports as [QueueReport];
+  if (reports.length === 1) return first;
+  const sum = (of: (report: QueueReport) => number): number =>
+    reports.reduce((total, report) => total + of(report), 0);
+  const classes = first.classes?.map(({ name }, i) => ({
+    name,
+    waiting: sum((report) => report.classes?.[i]?.waiting ?? 0),
+  }));
+  return {
+    running: sum(({ running }) => running),
+    waiting: sum(({ waiting }) => waiting),
+    waitingBytes: sum(({ waitingBytes }) => waitingBytes),
+    concurrency: sum(({ concurrency }) => concurrency),
+    expired: sum(({ expired = 0 }) => expired),
+    evicted: sum(({ evicted = 0 }) => evicted),
+    ...(classes === undefined ? {} : { classes }),
+    ...(first.rateLimited === undefined ? {} : { rateLimited: first.rateLimited }),
+    ...(first.pressure === undefined ? {} : { pressure: first.pressure }),
+  };
+}

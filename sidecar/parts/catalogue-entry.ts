@@ -61,7 +61,7 @@ export class CatalogueEntry implements Registrant {
     }));
   }
 
-  model(): { readonly ok: boolean; readonly why: string } {
+  model(): ReturnType<Registrant['model']> {
     return this.ties.inbound?.watch.verdict() ?? { ok: true, why: '' };
   }
 

@@ -4,32 +4,29 @@
  */
 
 import type { ModelReport } from '../admin/view.js';
-import type { Address, InboundConfig } from '../config/model.js';
+import type { Address, InboundConfig, ModelProcessConfig } from '../config/model.js';
 import { IntentionTable } from '../core/intentions.js';
 import { HealthAnswers } from '../health/health-answers.js';
 import { Inbound } from '../inbound.js';
-import type { ModelEvidence } from '../inbound-runs.js';
-import type { ModelState } from '../inbound-slot.js';
-import { dialPlain } from '../relay/dial.js';
 import type { Listener } from '../relay/listener.js';
-import { Pool } from '../relay/pool.js';
 import { SOCKET_NAMES } from '../runtime/listen-sockets.js';
-import { ModelWatch } from './model-watch.js';
+import { ModelHost } from './model-host.js';
+import { modelPlaces } from './model-places.js';
+import { ModelWatches } from './model-watch.js';
 import type { OwnIdentity } from './own-identity.js';
 import { openListener, type Parts } from './parts.js';
 
-/** A connect on this machine costs next to nothing, and whoever waits for the model waits for it: at most this between two. */
-const LOCAL_BACKOFF_MS = 250;
-
 export class InboundSide {
   readonly inbound: Inbound;
-  readonly watch: ModelWatch;
-  private readonly pool: Pool;
+  /** The processes of the models, at least one. */
+  readonly hosts: readonly ModelHost[];
+  readonly watch: ModelWatches;
+  /** The state of a model changed. */
+  onModel: () => void = () => {};
   address: Address | undefined;
   private listener: Listener | undefined;
   private intentions: IntentionTable;
   private fileVersion = 0;
-  private supervisor: (() => ModelReport) | undefined;
 
   constructor(
     private config: InboundConfig,
@@ -37,30 +34,23 @@ export class InboundSide {
     private readonly identity: OwnIdentity | undefined,
     private readonly parts: Parts,
     private readonly intentionsFrom: 'file' | 'registry',
+    isolation?: ModelProcessConfig['isolation'],
   ) {
-    const { relay, settings, limits, deps } = parts;
-    const pool = new Pool(
-      {
-        config: { connections: 1, connectTimeoutMs: 5000, pingIntervalMs: 0, pingTimeoutMs: 0, maxAgeMs: 0 },
-        settings,
-        dial: () => dialPlain(config.local),
-        backoffMaxMs: LOCAL_BACKOFF_MS,
-        onChange: () => this.onConnection(),
-      },
-      relay,
-    );
-    this.pool = pool;
+    const { relay, limits, deps } = parts;
+    const places = modelPlaces(config, isolation);
+    this.hosts = places.map((place) => new ModelHost(place, parts, places.length > 1));
     this.intentions = intentionsFrom === 'file' ? this.tableOf(config) : IntentionTable.notLoaded(0);
     this.inbound = new Inbound(
       config,
       service,
-      [{ name: '', pool }],
+      this.hosts.flatMap((host) => host.served()),
       this.intentions,
       relay,
       limits.replayBytesPerCall,
       deps.readMemory,
     );
-    this.watch = new ModelWatch(config, this.inbound, parts);
+    this.attachHosts();
+    this.watch = new ModelWatches(config, this.hosts, parts);
     this.inbound.health = new HealthAnswers((service) => this.watch.serving(service));
     identity?.onRotated(({ rootsChanged }) => {
       if (rootsChanged) this.listener?.review((link) => identity.stillTrusts(link));
@@ -68,8 +58,21 @@ export class InboundSide {
     identity?.onExpiry(() => this.listener?.renew());
   }
 
+  private attachHosts(): void {
+    let at = 0;
+    for (const host of this.hosts) {
+      const end = at + host.served().length;
+      host.attach(this.inbound, this.inbound.slots.slice(at, end));
+      host.onChange = (slot) => {
+        this.watch.changed(slot);
+        this.onModel();
+      };
+      at = end;
+    }
+  }
+
   async start(): Promise<void> {
-    this.pool.start();
+    for (const host of this.hosts) host.start();
     const { mtls, listen } = this.config;
     const tls = mtls === 'off' ? undefined : this.identity?.serverTls(mtls === 'permissive');
     this.listener = openListener(this.parts, SOCKET_NAMES.inbound, {
@@ -97,46 +100,36 @@ export class InboundSide {
     return new IntentionTable(config.intentions, config.defaultIntention, this.fileVersion);
   }
 
-  /** A model nobody supervises is ready when it can be reached. */
-  private onConnection(): void {
-    if (this.supervisor !== undefined) return;
-    const { pool } = this;
-    const { modelState } = this.inbound;
-    if (pool.isConnected) this.setModel({ kind: 'ready' });
-    else if (modelState.kind === 'ready' && !pool.isConnecting)
-      this.setModel({ kind: 'away', why: pool.problem });
-  }
-
-  /** From a supervisor: the model came, went or is on its way. One that is given up is not waited for any more. */
-  setModelState({ state, why }: ModelReport): void {
-    if (state === 'ready') this.setModel({ kind: 'ready' });
-    else if (state === 'given-up' || this.inbound.modelState.kind !== 'starting')
-      this.setModel({ kind: 'away', why });
-  }
-
-  private setModel(state: ModelState): void {
-    this.inbound.setModel(state);
-    this.watch.changed();
-  }
-
-  superviseBy(report: () => ModelReport): void {
-    this.supervisor = report;
-    for (const { lost } of this.inbound.slots) lost.isTold = true;
-  }
-
+  /** Of the models together: ready as long as one is. */
   model(): ModelReport {
-    if (this.supervisor !== undefined) return this.supervisor();
-    return { state: 'foreign', why: this.pool.problem, restarts: 0 };
+    const reports = this.models();
+    const [first] = reports;
+    if (reports.length === 1) return first!;
+    const served = reports.find(({ state }) => state === 'ready');
+    const out = reports.filter(({ state }) => state !== 'ready');
+    const [{ pid }] = this.hosts.map((host) => host.report()) as [ModelReport];
+    return {
+      state: (served ?? first!).state,
+      why: out.map(({ name, why, state }) => `${name}: ${why === '' ? state : why}`).join('; '),
+      restarts: this.hosts.reduce((sum, host) => sum + host.report().restarts, 0),
+      ...(this.hosts.length > 1 || pid === undefined ? {} : { pid }),
+    };
   }
 
-  evidence(): ModelEvidence {
-    return this.inbound.evidence();
+  /** Of each model; one without a name is a server that is not asked which models it has. */
+  models(): readonly ModelReport[] {
+    return this.hosts.flatMap((host) => host.reports());
   }
 
+  /** While one model is served, those that are known not to be are no reason; those that still start are. */
   notReady(): string[] {
-    const { modelState } = this.inbound;
-    if (modelState.kind === 'ready') return [];
-    return [`model: ${modelState.kind === 'away' ? modelState.why : 'starting'}`];
+    const { slots } = this.inbound;
+    const isServing = slots.some(({ state }) => state.kind === 'ready');
+    return slots.flatMap(({ name, state }) => {
+      if (state.kind === 'ready' || (isServing && state.kind === 'away')) return [];
+      const model = slots.length === 1 ? 'model' : `model ${name}`;
+      return [`${model}: ${state.kind === 'away' ? state.why : 'starting'}`];
+    });
   }
 
   get listeners(): readonly Listener[] {
@@ -146,6 +139,6 @@ export class InboundSide {
   stop(): void {
     this.listener?.stop();
     this.watch.close();
-    this.pool.stop();
+    for (const host of this.hosts) host.stop();
   }
 }

@@ -28,6 +28,8 @@ export interface ModelProcessDeps {
   /** Descriptors for the model's standard output and error. */
   readonly stdout: number;
   readonly stderr: number;
+  /** Takes the place of `{model}` in the command. */
+  readonly model?: string | undefined;
   evidence(): ModelWork;
   onChange(report: ModelReport): void;
   onEnd(end: ProcessEnd): void;
@@ -51,7 +53,9 @@ export function modelProcess(
     config.restartLimit === undefined
       ? undefined
       : new RestartLimit({ ...config.restartLimit, retryAfterMs: config.restartRetryAfterMs });
-  const argv = config.command.map((part) => part.replaceAll('{socket}', addressText(address)));
+  const argv = config.command.map((part) =>
+    part.replaceAll('{socket}', addressText(address)).replaceAll('{model}', deps.model ?? ''),
+  );
   const { env, withheld } = modelEnvironment(deps.env, config, {
     OUTRIDER_MODEL_LISTEN: addressText(address),
   });

@@ -21,6 +21,7 @@ export class FakeView implements SidecarView {
   rows: EndpointReport[] = [];
   queueReport: QueueReport | undefined;
   modelReport: ModelReport | undefined;
+  modelReports: ModelReport[] = [];
   registryReport: RegistryReport | undefined;
   metricFamilies: Family[] = [];
   mirrorReports: MirrorReport[] = [];
@@ -54,6 +55,9 @@ export class FakeView implements SidecarView {
   }
   model(): ModelReport | undefined {
     return this.modelReport;
+  }
+  models(): readonly ModelReport[] {
+    return this.modelReports;
   }
   registry(): RegistryReport | undefined {
     return this.registryReport;

@@ -249,11 +249,30 @@ const model = some({
   stop_timeout: duration(1, HOUR_MS),
 });
 
-const ends = fc.oneof(
-  some({ inbound, model }, ['inbound']),
-  some({ outbound }, ['outbound']),
-  some({ inbound, outbound, model }, ['inbound', 'outbound']),
-);
+const ends = fc
+  .tuple(
+    fc.oneof(
+      some({ inbound, model }, ['inbound']),
+      some({ outbound }, ['outbound']),
+      some({ inbound, outbound, model }, ['inbound', 'outbound']),
+    ),
+    fc.constantFrom(undefined, 'shared', 'process'),
+  )
+  .map(([all, isolation]) => isolated(all as Spelled, isolation));
+
+/** With models by name, where there are any: what that asks for. */
+function isolated(all: Spelled, isolation: string | undefined): Spelled {
+  const { inbound: block, model: process } = all as Readonly<Record<string, Spelled | undefined>>;
+  if (isolation === undefined || process === undefined || block?.['golden'] === undefined) return all;
+  if (isolation === 'shared') return { ...all, model: { ...process, isolation } };
+  const { command, ...life } = process as { command?: readonly string[] };
+  const words = command === undefined ? {} : { command: [...command, '--model={model}'] };
+  return {
+    ...all,
+    inbound: { ...block, local: 'unix:/run/model.sock' },
+    model: { ...life, ...words, isolation },
+  };
+}
 
 /** Certificates from files, from Consul, or one beside the other. */
 const sources = fc.oneof(

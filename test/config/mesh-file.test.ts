@@ -19,7 +19,7 @@ describe('a mesh file', () => {
       { ...digits, routes: digits!.routes.map(({ kind }) => kind) },
       {
         name: 'digits',
-        server: { kind: 'models', dir: '/etc/models' },
+        server: { kind: 'models', dir: '/etc/models', isolation: 'process' },
         replicas: 1,
         queue: { concurrency: 2, maxWaiting: 128, maxWaitingBytes: 67_108_864 },
         routes: ['unary', 'streaming'],
@@ -67,7 +67,7 @@ describe('a mesh file', () => {
     assert.deepEqual(
       config.services.map(({ server }) => server),
       [
-        { kind: 'models', dir: '/etc/mesh/b' },
+        { kind: 'models', dir: '/etc/mesh/b', isolation: 'process' },
         { kind: 'command', command: ['/etc/mesh/serve.py', '{port}'] },
         { kind: 'command', command: ['python3', './x {address}'] },
       ],
@@ -94,6 +94,11 @@ describe('a mesh file', () => {
       'a command that cannot know where to listen',
       services('{command: [python3, serve.py]}'),
       /command: found neither \{port\} nor \{address\}/,
+    ],
+    [
+      'an isolation of what is one process',
+      services('{command: [x, "{port}"], isolation: process}'),
+      /isolation: found without models; expected with models only/,
     ],
     [
       'a command in one string',

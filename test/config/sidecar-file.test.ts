@@ -269,6 +269,26 @@ describe('rules between the options of a sidecar file', () => {
       /endpoints\[0\]: found localhost:1, which is outbound\.upstreams\.u\.listen/,
     ],
     [
+      'has models by name, and none listed',
+      `${IDENTITY}\n${INBOUND}\nmodel: {command: [x], isolation: shared}`,
+      /model\.isolation: found without inbound\.golden/,
+    ],
+    [
+      'has processes that do not know their models',
+      `${IDENTITY}\ninbound: {listen: "127.0.0.1:1", local: "unix:/m", golden: {models: /m}}\nmodel: {command: [x], isolation: process}`,
+      /model\.command: found without \{model\}/,
+    ],
+    [
+      'has processes that would listen at the same port',
+      `${IDENTITY}\ninbound: {listen: "127.0.0.1:1", local: "127.0.0.1:2", golden: {models: /m}}\nmodel: {command: [x, "{model}"], isolation: process}`,
+      /inbound\.local: found a port; expected a socket/,
+    ],
+    [
+      'names a model that it does not have',
+      `${IDENTITY}\ninbound: {listen: "127.0.0.1:1", local: "unix:/m"}\nmodel: {command: [x, "{model}"]}`,
+      /model\.command: found \{model\} without isolation: process/,
+    ],
+    [
       'replays more than it may hold',
       `${IDENTITY}\n${INBOUND}\nlimits: {memory_budget: 16MiB, replay_bytes_per_call: 17MiB}`,
       /replay_bytes_per_call: found 17MiB; expected at most memory_budget \(16MiB\)/,

@@ -15,13 +15,16 @@ export interface SeatState {
   readonly seat: Seat;
   process: ModelReport;
   model: ModelReport | undefined;
+  /** Each of its models; `model` is all of them together. */
+  models: readonly ModelReport[];
   /** Reasons; undefined until it has spoken. */
   notReady: readonly string[] | undefined;
 }
 
 export type News =
   | { readonly kind: 'sidecar'; readonly state: SeatState }
-  | { readonly kind: 'model'; readonly state: SeatState }
+  /** `changed`: of its models. */
+  | { readonly kind: 'model'; readonly state: SeatState; readonly changed: readonly ModelReport[] }
   | { readonly kind: 'readiness'; readonly state: SeatState }
   | { readonly kind: 'configuration'; readonly state: SeatState; readonly text: string };
 
@@ -45,7 +48,13 @@ export class Fleet {
     };
     for (const seat of seats) {
       const process = new SeatProcess(seat, heard);
-      const state: SeatState = { seat, process: process.report(), model: undefined, notReady: undefined };
+      const state: SeatState = {
+        seat,
+        process: process.report(),
+        model: undefined,
+        models: [],
+        notReady: undefined,
+      };
       this.members.set(seat.name, { process, state });
     }
   }
@@ -83,24 +92,32 @@ export class Fleet {
     const state = this.members.get(seat.name)!.state;
     state.process = report;
     if (report.state !== 'ready' && report.state !== 'starting') state.notReady = undefined;
-    if (report.state === 'backoff' || report.state === 'stopped') state.model = undefined;
+    if (report.state === 'backoff' || report.state === 'stopped') {
+      state.model = undefined;
+      state.models = [];
+    }
     this.onNews({ kind: 'sidecar', state });
   }
 
   private heard(seat: Seat, event: SidecarEvent): void {
     const state = this.members.get(seat.name)!.state;
     if (event.event === 'readiness') state.notReady = event.notReady;
-    if (event.event === 'model') state.model = event.report;
-    const news = newsOf(state, event);
+    const before = state.models;
+    if (event.event === 'model') {
+      state.model = event.report;
+      state.models = event.models;
+    }
+    const news = newsOf(state, event, before);
     if (news !== undefined) this.onNews(news);
   }
 }
 
-function newsOf(state: SeatState, event: SidecarEvent): News | undefined {
+function newsOf(state: SeatState, event: SidecarEvent, before: readonly ModelReport[]): News | undefined {
   switch (event.event) {
     case 'readiness':
+      return { kind: 'readiness', state };
     case 'model':
-      return { kind: event.event, state };
+      return { kind: 'model', state, changed: event.models.filter((each) => !before.some(isSame(each))) };
     case 'reloaded':
       return { kind: 'configuration', state, text: 'took the new configuration' };
     case 'reload-refused':
@@ -109,6 +126,11 @@ function newsOf(state: SeatState, event: SidecarEvent): News | undefined {
     case 'draining':
       return undefined;
   }
+}
+
+function isSame(one: ModelReport): (other: ModelReport) => boolean {
+  return ({ name, state, why, pid }) =>
+    name === one.name && state === one.state && why === one.why && pid === one.pid;
 }
 
 /** Ready as a whole: the process answers and has no reason against it. */

@@ -109,7 +109,7 @@ function golden({ server }: MeshServiceConfig): Pick<InboundConfig, 'golden'> {
   return { golden: { models: server.dir, intervalMs: GOLDEN_INTERVAL_MS } };
 }
 
-/** Our own server gets a socket in the private folder; a foreign one gets a loopback port, filled into its argv. */
+/** Our own server gets a socket in the private folder, and more beside it where each model has a process; a foreign one gets a loopback port, filled into its argv. */
 async function modelOf(
   input: PlanInput,
   service: MeshServiceConfig,
@@ -124,11 +124,12 @@ async function modelOf(
       'serve',
       '--models',
       server.dir,
+      ...(server.isolation === 'process' ? ['--model', '{model}'] : []),
       '--listen',
-      `unix:${path}`,
+      '{socket}',
       '--exit-with-stdin',
     ];
-    return { local: { kind: 'unix', path }, model: { ...process, command } };
+    return { local: { kind: 'unix', path }, model: { ...process, isolation: server.isolation, command } };
   }
   const port = await input.ports.find(HOST);
   const fill = (text: string) => fillPlaces(text, { address: `${HOST}:${port}`, port, replica });

@@ -9,6 +9,7 @@ import { type OutputStream, type Palette, ProgressLine, table } from '../termina
 import { isReady, type News, type SeatState } from './fleet.js';
 import { adminAddress, callAddresses, callerOf, inboundAddress } from './places.js';
 import type { Seat } from './plan.js';
+import { isHopeless } from './until-ready.js';
 
 export interface ReportOptions {
   readonly out: OutputStream;
@@ -89,7 +90,9 @@ export class UpReport {
 
   private tint(news: News, text: string): string {
     if (news.kind === 'configuration') return text;
-    return this.coloured(news.kind === 'sidecar' ? news.state.process : news.state.model, text);
+    if (news.kind === 'sidecar') return this.coloured(news.state.process, text);
+    const bad = news.kind === 'model' ? news.changed.find(({ state }) => state !== 'ready') : undefined;
+    return this.coloured(bad ?? news.state.model, text);
   }
 
   private coloured(of: ModelReport | undefined, text: string): string {
@@ -116,7 +119,11 @@ export class UpReport {
 function sentence(news: News): string | undefined {
   if (news.kind === 'configuration') return news.text;
   if (news.kind === 'readiness') return undefined;
-  return news.kind === 'model' ? lifeOf('model', news.state.model) : lifeOf('sidecar', news.state.process);
+  if (news.kind === 'sidecar') return lifeOf('sidecar', news.state.process);
+  const { model, models } = news.state;
+  if (models.length < 2) return lifeOf('model', model);
+  const parts = news.changed.flatMap((each) => lifeOf(`model ${each.name}`, each) ?? []);
+  return parts.length === 0 ? undefined : parts.join('; ');
 }
 
 function lifeOf(what: string, of: ModelReport | undefined): string | undefined {
@@ -128,6 +135,7 @@ function lifeOf(what: string, of: ModelReport | undefined): string | undefined {
       return `${what}${pid} is killed: ${of.why}`;
     case 'backoff':
     case 'given-up':
+    case 'failed':
       return `${what} down: ${of.why}`;
     default:
       return undefined;
@@ -135,7 +143,7 @@ function lifeOf(what: string, of: ModelReport | undefined): string | undefined {
 }
 
 function asJson(news: News): unknown {
-  const { seat, process, model, notReady } = news.state;
+  const { seat, process, model, models, notReady } = news.state;
   const text = news.kind === 'configuration' ? { text: news.text } : {};
   return {
     event: news.kind,
@@ -143,6 +151,7 @@ function asJson(news: News): unknown {
     service: seat.service,
     process,
     model,
+    ...(models.length < 2 ? {} : { models }),
     notReady,
     ready: isReady(news.state),
     ...text,
@@ -154,12 +163,13 @@ function summary(states: readonly SeatState[]): object {
   return {
     call: callAddresses(caller),
     admin: adminAddress(caller),
-    sidecars: states.map(({ seat, process, model }) => ({
+    sidecars: states.map(({ seat, process, model, models }) => ({
       name: seat.name,
       service: seat.service,
       role: seat.role,
       pid: process.pid,
       modelPid: model?.pid,
+      ...(models.length < 2 ? {} : { models }),
       inbound: inboundAddress(seat),
       admin: adminAddress(seat),
       log: `${seat.folder}/log`,
@@ -169,14 +179,14 @@ function summary(states: readonly SeatState[]): object {
 
 function readyText(states: readonly SeatState[], consul: ConsulFacts | undefined, palette: Palette): string {
   const rows = states.map((state) => {
-    const { seat, process, model } = state;
+    const { seat } = state;
     return [
       seat.service,
       seat.role === 'caller' ? 'caller' : seat.name,
-      isReady(state) ? palette.green('ready') : palette.yellow(process.state),
+      stateOf(state, palette),
       inboundAddress(seat) ?? '',
       `http://${adminAddress(seat)}/`,
-      model?.pid === undefined ? '' : String(model.pid),
+      processesOf(state),
     ];
   });
   const caller = callerOf(states.map((state) => state.seat));
@@ -184,6 +194,7 @@ function readyText(states: readonly SeatState[], consul: ConsulFacts | undefined
   const lines = [
     table(['service', 'replica', 'state', 'inbound', 'admin', 'model process'], rows, palette),
     '',
+    ...states.flatMap((state) => notServed(state).map((line) => palette.red(line))),
     ...call.map(
       ([name, address]) =>
         `call ${palette.bold(name)} at ${palette.bold(address)}  (plaintext gRPC; the mesh does the rest)`,
@@ -194,6 +205,29 @@ function readyText(states: readonly SeatState[], consul: ConsulFacts | undefined
     'Ctrl-C drains and stops everything',
   ];
   return lines.join('\n');
+}
+
+function stateOf(state: SeatState, palette: Palette): string {
+  if (isReady(state)) return palette.green('ready');
+  if (isHopeless(state)) return palette.red('serves nothing');
+  return palette.yellow(state.process.state);
+}
+
+/** The process of the model; of several, with the name of each, unless one process serves them all. */
+function processesOf({ model, models }: SeatState): string {
+  if (model?.pid !== undefined || models.length < 2) return model?.pid === undefined ? '' : String(model.pid);
+  return models.flatMap(({ name, pid }) => (pid === undefined ? [] : [`${name} ${pid}`])).join(', ');
+}
+
+/** What a replica was to serve and does not, a line each. */
+function notServed({ seat, model, models }: SeatState): string[] {
+  const all = models.length === 0 && model !== undefined ? [model] : models;
+  return all
+    .filter(({ state }) => state === 'failed' || state === 'given-up' || state === 'backoff')
+    .map(
+      ({ name, why }) =>
+        `NOT SERVED: ${name === undefined ? 'the model' : `model ${name}`} of ${seat.name}: ${why}`,
+    );
 }
 
 function consulLine(consul: ConsulFacts | undefined): string[] {

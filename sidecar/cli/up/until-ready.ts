@@ -5,6 +5,7 @@
  */
 
 import { readFileSync } from 'node:fs';
+import type { ModelReport } from '../../admin/view.js';
 import type { Timers } from '../../runtime/timers.js';
 import { CommandFailure } from '../failure.js';
 import { isReady, type SeatState } from './fleet.js';
@@ -21,8 +22,9 @@ export interface ReadyWait {
 
 const LIMIT_MS = 90_000;
 const LOOK_PERIOD_MS = 500;
-/** How our model server says, in its log, that a model will not become ready; its health answers only say NOT_SERVING. */
+/** How our model server says, in its log, that a model will not become ready, and that it serves nothing at all. */
 const MODEL_FAILED = /^outrider serve: (.*: NOT READY: .*|no model in .*)$/m;
+const NOTHING_SERVED = /^outrider serve: (serving 0 of |no model in )/m;
 /** A model that has died this often before it was ever ready will not get ready. */
 const HOPELESS_RESTARTS = 2;
 
@@ -34,20 +36,24 @@ export function untilReady(timers: Timers): ReadyWait {
   });
   done.catch(() => {}); // whoever waits sees it; an end request may come first
   const limit = timers.after(LIMIT_MS, () => settle.reject(tooLate(last)));
-  const look = timers.every(LOOK_PERIOD_MS, () => {
-    const failed = last.find((state) => failedModel(state) !== undefined);
-    if (failed !== undefined) {
-      settle.reject(new CommandFailure(`model of ${failed.seat.name}: ${failedModel(failed)}`));
-    }
-  });
+  const check = (states: readonly SeatState[]): void => {
+    last = states;
+    const broken = states.find(({ process }) => process.state === 'backoff');
+    if (broken !== undefined) return settle.reject(failureOf(broken));
+    const replicas = states.filter(({ seat }) => seat.role === 'replica');
+    const hopeless = replicas.filter(isHopeless);
+    // A mesh that serves something starts, and says what it does not serve.
+    if (hopeless.length > 0 && hopeless.length === replicas.length)
+      return settle.reject(failureOf(hopeless[0]!));
+    const gone = servicesOf(hopeless).filter((name) => !servicesOf(replicas, hopeless).includes(name));
+    if (states.every((state) => isReady(state) || hopeless.includes(state) || awaitsOnly(state, gone)))
+      settle.resolve(undefined);
+  };
+  // What a log says comes without news.
+  const look = timers.every(LOOK_PERIOD_MS, () => check(last.length === 0 ? [] : last));
   return {
     done,
-    check(states) {
-      last = states;
-      const hopeless = states.find(isHopeless);
-      if (hopeless !== undefined) settle.reject(failureOf(hopeless));
-      else if (states.every(isReady)) settle.resolve(undefined);
-    },
+    check,
     cancel() {
       limit.cancel();
       look.cancel();
@@ -55,16 +61,33 @@ export function untilReady(timers: Timers): ReadyWait {
   };
 }
 
-function isHopeless({ process, model }: SeatState): boolean {
-  if (process.state === 'backoff') return true;
-  return model?.state === 'given-up' || (model?.state === 'backoff' && model.restarts >= HOPELESS_RESTARTS);
+function servicesOf(states: readonly SeatState[], except: readonly SeatState[] = []): string[] {
+  return states.filter((state) => !except.includes(state)).map(({ seat }) => seat.service);
 }
 
-function failedModel({ seat, model }: SeatState): string | undefined {
-  return model?.state === 'starting' ? MODEL_FAILED.exec(logOf(seat))?.[1] : undefined;
+/** A caller that is ready but for services of which no replica serves anything. */
+function awaitsOnly({ seat, process, notReady }: SeatState, gone: readonly string[]): boolean {
+  if (seat.role !== 'caller' || process.state !== 'ready' || notReady === undefined) return false;
+  return notReady.every((reason) => gone.some((name) => reason.startsWith(`upstream ${name}:`)));
 }
 
-function failureOf({ seat, process, model }: SeatState): CommandFailure {
+/** Its sidecar is there, and none of its models will be. */
+export function isHopeless(state: SeatState): boolean {
+  const { seat, model, models, process } = state;
+  if (process.state !== 'ready' || model === undefined) return false;
+  const isNamed = models.some(({ name }) => name !== undefined);
+  if (isNamed) return models.every(isOut);
+  return isOut(model) || (model.state === 'starting' && NOTHING_SERVED.test(logOf(seat)));
+}
+
+function isOut({ state, restarts }: ModelReport): boolean {
+  return state === 'given-up' || state === 'failed' || (state === 'backoff' && restarts >= HOPELESS_RESTARTS);
+}
+
+function failureOf(state: SeatState): CommandFailure {
+  const { seat, process, model } = state;
+  const failed = process.state === 'backoff' ? undefined : MODEL_FAILED.exec(logOf(seat))?.[1];
+  if (failed !== undefined) return new CommandFailure(`model of ${seat.name}: ${failed}`);
   const [who, why] = process.state === 'backoff' ? ['', process.why] : ['model of ', model?.why ?? ''];
   const said = lastComplaint(seat);
   return new CommandFailure(`${who}${seat.name}: ${said ?? why.replace(/; next start in .*/, '')}`);

@@ -18,7 +18,7 @@ import { inboundRoute, refuseUnreachable } from './route.js';
 import { admin, datacenter, defaultIntention, drainTimeout, intentions, log, trustDomain } from './shared.js';
 import { meshUpstream } from './upstream.js';
 import { sharedListener, upstreamsOf, upstreamsRules } from './upstreams.js';
-import { duration, filePath, name, wholeNumber } from './values.js';
+import { choice, duration, filePath, name, wholeNumber } from './values.js';
 
 const service = withRules(
   block(
@@ -33,6 +33,12 @@ const service = withRules(
           'A foreign gRPC model server instead of our own: the program and its arguments. `{port}`, `{address}` and `{replica}` are filled for each replica, here and in `model.env`.',
         otherwise: 'absent: `models` says what is served',
         why: 'A service is either ours or foreign.',
+      }),
+      isolation: option(choice(['process', 'shared']).optional(), {
+        meaning:
+          '`process`: each model of `models` has a process of its own, so that one that is slow, broken or dies holds up no other. `shared`: all are served by one process, which takes less memory.',
+        otherwise: '`process` with `models`; a foreign server is one process',
+        why: 'A model should suffer from its own faults only.',
       }),
       replicas: option(wholeNumber({ min: 1, max: 64 }).prefault(1), {
         meaning: 'Model processes of this kind, each behind a sidecar of its own.',
@@ -146,6 +152,8 @@ function requireOneServer(found: Loose, report: Report): void {
     report([], 'found neither models nor command; expected one of them');
   if (models !== undefined && words !== undefined)
     report(['command'], 'found beside models; expected only one of them');
+  if (models === undefined && found['isolation'] !== undefined)
+    report(['isolation'], 'found without models; expected with models only');
   if (!Array.isArray(words)) return;
   const env = Object.values(mapping(mapping(found['model'])['env'])).flatMap((inner) => text(inner) ?? []);
   if ([...texts(words), ...env].some(saysWhereToListen)) return;

@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { writeDuration } from '../spelling/duration.js';
 import { type Loose, mapping, number } from './loose.js';
 import { block, option, type Report, value, withRules } from './option.js';
-import { duration, plainText, wholeNumberOrNone } from './values.js';
+import { choice, duration, plainText, wholeNumberOrNone } from './values.js';
 
 const ENV_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
 const ENV_ERROR = 'an environment variable: letters, digits and "_"';
@@ -126,9 +126,15 @@ export const sidecarModelProcess = withRules(
     {
       command: option(command.optional(), {
         meaning:
-          'The program and its arguments; no shell reads them. `{socket}` stands for the address in `inbound.local`.',
+          'The program and its arguments; no shell reads them. `{socket}` stands for the address in `inbound.local`, `{model}` for the name of a model (see `isolation`).',
         otherwise: 'taken from the command line: `outrider sidecar -c FILE -- COMMAND…`',
         why: 'A unit file or a container often says it already.',
+      }),
+      isolation: option(choice(['process', 'shared']).optional(), {
+        meaning:
+          'How the models of `inbound.golden.models` are served. `process`: each by a process of its own, which is started with its name in the place of `{model}` and its own socket in that of `{socket}`. `shared`: all by one process. Either way each has a line, limits and health of its own, and calls go to the model that they name.',
+        otherwise: 'absent: one process, which is not asked which models it has',
+        why: 'Right for any server.',
       }),
       ...common,
     },

@@ -6,7 +6,7 @@ import { accessLog, faultInjection } from './access-log.js';
 import { sidecarConsul } from './consul.js';
 import { sidecarConsulRules } from './consul-rules.js';
 import { limits } from './limits.js';
-import { address, entries, type Loose, list, mapping } from './loose.js';
+import { address, entries, type Loose, list, mapping, texts } from './loose.js';
 import { sidecarModelProcess } from './model-process.js';
 import { block, option, type Report, withRules } from './option.js';
 import { type Listener, listeners, refuseCallingItself, refuseSharedPlaces } from './places-taken.js';
@@ -179,6 +179,7 @@ function rules(found: Loose, report: Report): void {
   }
   sidecarConsulRules(file, own, report);
   requireWork(file, report);
+  requireModels(file, report);
   requireIdentity(file, report);
 }
 
@@ -198,6 +199,33 @@ function sidecarListeners(file: ReturnType<typeof mapping>): Listener[] {
       listeners([['outbound', 'upstreams', upstream, 'listen'], address(listen)]),
     ),
   ];
+}
+
+/** Processes by model need their names, and each a place of its own. */
+function requireModels(file: ReturnType<typeof mapping>, report: Report): void {
+  const { isolation, command } = mapping(file['model']);
+  const { golden, local } = mapping(file['inbound']);
+  if (isolation === undefined) {
+    if (texts(command).some((word) => word.includes('{model}')))
+      report(['model', 'command'], 'found {model} without isolation: process, which fills it');
+    return;
+  }
+  if (golden === undefined)
+    report(
+      ['model', 'isolation'],
+      'found without inbound.golden; expected with it, for its models are meant',
+    );
+  if (isolation !== 'process') return;
+  if (address(local)?.kind === 'tcp')
+    report(
+      ['inbound', 'local'],
+      'found a port; expected a socket ("unix:/PATH") with isolation: process, for each model has one beside it',
+    );
+  if (command !== undefined && !texts(command).some((word) => word.includes('{model}')))
+    report(
+      ['model', 'command'],
+      'found without {model}; expected it with isolation: process, or a process could not know its model',
+    );
 }
 
 function requireWork(file: ReturnType<typeof mapping>, report: Report): void {

@@ -4,11 +4,12 @@
  */
 
 import { Steady, saysTheSame } from '../../core/steady.js';
-import type { Ids, Registrant } from './registration-definition.js';
+import type { CheckStatus, Ids, Registrant } from './registration-definition.js';
 import type { AgentCheck } from './registration-view.js';
 
 export interface CheckState {
-  readonly status: 'passing' | 'critical';
+  /** A warning: calls are taken, and not for all models. */
+  readonly status: CheckStatus;
   readonly output: string;
 }
 
@@ -97,7 +98,7 @@ export class Checks {
       return;
     }
     const { ok, why } = this.registrant.model();
-    if (ok) this.service.set('passing', MODEL_ANSWERS);
+    if (ok) this.service.set(why === '' ? 'passing' : 'warning', why === '' ? MODEL_ANSWERS : why);
     else this.service.set('critical', why === '' ? 'the model does not answer' : why);
   }
 

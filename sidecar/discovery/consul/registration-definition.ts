@@ -22,7 +22,10 @@ export interface Registrant {
   readonly local?: Address | undefined;
   readonly upstreams: readonly RegistrantUpstream[];
   readonly models: readonly { readonly name: string; readonly version: string }[];
-  /** Whether the model answers (health/model-health.ts): taken at its word, so it has to be steady already. */
+  /**
+   * Whether the model answers (health/model-health.ts): taken at its word, so it has to be steady already. `ok` with a
+   * reason: of several models, some do, and the reason names those that do not.
+   */
   model(): { readonly ok: boolean; readonly why: string };
   /** Why the sidecar cannot serve; empty: it can. Judged here, against flapping. */
   sidecar(): readonly string[];
@@ -69,17 +72,19 @@ export interface UpstreamDefinition {
 export interface CheckDefinition {
   readonly CheckID: string;
   readonly Name: string;
-  readonly Status: 'passing' | 'critical';
+  readonly Status: CheckStatus;
   readonly Notes?: string;
   readonly TTL?: string;
   readonly AliasService?: string;
   readonly DeregisterCriticalServiceAfter?: string;
 }
 
+export type CheckStatus = 'passing' | 'warning' | 'critical';
+
 /** The checks' states at this moment, so that a new check does not begin critical. */
 export interface States {
-  readonly service: 'passing' | 'critical';
-  readonly proxy: 'passing' | 'critical';
+  readonly service: CheckStatus;
+  readonly proxy: CheckStatus;
 }
 
 export interface Definitions {
@@ -180,7 +185,7 @@ export function definitionsOf(
 function ttlCheck(
   id: string,
   { name, notes }: Words,
-  status: 'passing' | 'critical',
+  status: CheckStatus,
   config: RegistrationConfig,
 ): CheckDefinition {
   return {

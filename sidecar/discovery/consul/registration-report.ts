@@ -31,7 +31,7 @@ export function registrationFamilies(
     {
       kind: 'gauge',
       name: 'outrider_consul_check_passing',
-      help: 'What each check tells Consul: 1 passing, 0 critical.',
+      help: 'What each check tells Consul: 1 passing, 0 critical, or a warning that one of several models is not served.',
       samples: checks.map(({ id, state }) => ({
         labels: { check: id },
         value: state.status === 'passing' ? 1 : 0,

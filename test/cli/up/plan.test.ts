@@ -79,7 +79,18 @@ describe('plan of a mesh', () => {
     const path = inbound!.local.kind === 'unix' ? inbound!.local.path : '';
     assert.equal(statSync(dirname(path)).mode & 0o777, 0o700);
     assert.deepEqual(model!.command.slice(0, 3), ['node', 'main.js', 'serve']);
-    assert.ok(model!.command.includes(`unix:${path}`) && model!.command.includes('--exit-with-stdin'));
+    assert.equal(model!.isolation, 'process');
+    assert.deepEqual(model!.command.slice(5), [
+      '--model',
+      '{model}',
+      '--listen',
+      '{socket}',
+      '--exit-with-stdin',
+    ]);
+    rmSync(`${scratch.path}/run`, { recursive: true });
+    const [shared] = await plan(meshFile().replace('replicas: 1', 'replicas: 1, isolation: shared'));
+    assert.equal(shared!.config.model!.isolation, 'shared');
+    assert.ok(!shared!.config.model!.command.includes('{model}'));
     assert.equal(inbound!.mtls, 'strict');
     assert.equal(inbound!.defaultIntention, 'deny');
   });

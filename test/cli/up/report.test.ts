@@ -18,6 +18,7 @@ describe('what up shows of Consul', () => {
     },
     process,
     model: undefined,
+    models: [],
     notReady: [],
   } as unknown as SeatState;
 
@@ -66,5 +67,29 @@ describe('what up shows of Consul', () => {
     const [first, second] = lines().map((line) => JSON.parse(line));
     assert.deepEqual(first, { event: 'consul', process });
     assert.deepEqual(second.consul, { address: 'a', ui: UI, pid: 9 });
+  });
+
+  it('names each model of a replica, and says loudly what is not served', () => {
+    const { report, lines } = shown(false);
+    const model = (name: string, state: ModelReport['state'], why: string, pid: number): ModelReport => ({
+      ...{ name, state, why, pid },
+      restarts: 0,
+    });
+    const models = [
+      model('broken', 'failed', 'model.onnx: no such graph', 8),
+      model('digits', 'ready', '', 9),
+    ];
+    const seat = { ...caller.seat, name: 'mine-1', service: 'mine', role: 'replica' } as SeatState['seat'];
+    const state: SeatState = { ...caller, seat, models, model: { state: 'ready', why: '', restarts: 0 } };
+    report.ready([state, caller], '/run');
+    const text = lines();
+    assert.ok(
+      text.some((line) => /mine-1 .*broken 8, digits 9/.test(line)),
+      text.join('\n'),
+    );
+    assert.ok(text.includes('NOT SERVED: model broken of mine-1: model.onnx: no such graph'));
+    const again = model('broken', 'ready', '', 10);
+    report.news({ kind: 'model', state: { ...state, models: [again, models[1]!] }, changed: [again] }, []);
+    assert.match(lines().at(-1)!, /mine-1 +model broken ready \(process 10\)$/);
   });
 });

@@ -32,7 +32,7 @@ describe('waiting for a mesh to be ready', () => {
 
   function state(overrides: Partial<SeatState>): SeatState {
     const seat = { name: 'digits-1', role: 'replica', folder: scratch.path } as Seat;
-    return { seat, process: report('ready'), model: report('ready'), notReady: [], ...overrides };
+    return { seat, process: report('ready'), model: report('ready'), models: [], notReady: [], ...overrides };
   }
 
   it('ends when every sidecar is ready', async () => {
@@ -68,12 +68,55 @@ describe('waiting for a mesh to be ready', () => {
     time.advance(2_000);
     writeFileSync(
       `${scratch.path}/log`,
-      'outrider serve: digits version 1: NOT READY: golden output differs\n',
+      'outrider serve: digits version 1: NOT READY: golden output differs\noutrider serve: serving 0 of 1 models\n',
     );
     time.advance(500);
     await assert.rejects(wait.done, {
       message: 'model of digits-1: digits version 1: NOT READY: golden output differs',
     });
+  });
+
+  const named = (name: string, state: ModelReport['state'], why = ''): ModelReport => ({
+    ...report(state, why),
+    name,
+  });
+  const seatOf = (name: string, service: string, role: Seat['role'] = 'replica'): Seat =>
+    ({ name, service, role, folder: scratch.path }) as Seat;
+
+  it('does not wait for a model that will not be served beside one that is', async () => {
+    const models = [named('broken', 'failed', 'no model'), named('digits', 'starting')];
+    wait.check([state({ model: report('failed'), models, notReady: ['model digits: starting'] })]);
+    time.advance(1_000);
+    wait.check([state({ models: [models[0]!, named('digits', 'ready')] })]);
+    assert.equal(await wait.done, undefined);
+  });
+
+  it('does not wait for a service of which nothing can be served, as long as another one serves', async () => {
+    const dead = state({
+      seat: seatOf('broken-1', 'broken'),
+      model: report('failed', 'no model'),
+      models: [named('broken', 'failed', 'no model')],
+      notReady: ['model: no model'],
+    });
+    const caller = (notReady: string[]): SeatState =>
+      state({ seat: seatOf('app', 'app', 'caller'), model: undefined, notReady });
+    const other = state({ seat: seatOf('digits-1', 'digits') });
+    wait.check([dead, { ...other, notReady: ['model: starting'] }, caller([])]);
+    wait.check([dead, other, caller(['upstream digits: no endpoint is connected yet'])]);
+    let isOver = false;
+    void wait.done.then(() => {
+      isOver = true;
+    });
+    await new Promise(setImmediate);
+    assert.equal(isOver, false);
+    wait.check([dead, other, caller(['upstream broken: no endpoint is connected yet'])]);
+    assert.equal(await wait.done, undefined);
+  });
+
+  it('fails where nothing of the whole mesh can be served', async () => {
+    const models = [named('broken', 'failed', 'no model')];
+    wait.check([state({ model: report('failed', 'no model'), models, notReady: ['model: no model'] })]);
+    await assert.rejects(wait.done, { message: 'model of digits-1: no model' });
   });
 
   it('gives up after a minute and a half, and says who was waited for and why', async () => {
