@@ -1,5 +1,6 @@
 /**
- * What runs next. One inference at a time: a run blocks this thread, and everything else waits for it anyway.
+ * What runs next. One inference at a time: a run blocks this thread, and everything else waits for it anyway. Models take
+ * turns by the time their runs take (turns.ts); one that waits sees one run of another model between two of its own at most.
  * Requests that arrived meanwhile form the next batch where the model's card declares one. The socket hands them over a
  * few per turn of the event loop, so turns are read until the batch is full or a turn brought nothing.
  * A job whose caller has gone or whose deadline has passed is never run. No retries, no limits: that is the mesh's work.
@@ -7,6 +8,7 @@
 
 import type { NumericArrayConstructor, Tensor } from '../../proto/datatypes.js';
 import { messageOf, RpcError, status } from './rpc.js';
+import { charge, type Lane, Turns } from './turns.js';
 
 /** What a job needs of its model. */
 export interface Runner {
@@ -37,83 +39,82 @@ export interface QueueCounters {
   withdrawn: number;
 }
 
+type ModelLane = Lane<Runner, Job>;
+
 export class InferenceQueue {
   readonly counters: QueueCounters = { runs: 0, jobs: 0, expired: 0, withdrawn: 0 };
-  private readonly waiting: Job[] = [];
+  private readonly turns = new Turns<Runner, Job>();
+  /** Jobs of a batch that failed: each gets a run of its own. */
+  private readonly alone = new WeakSet<Job>();
   private readonly wallNow: () => number;
+  private readonly runNow: () => number;
   private working = false;
 
-  /** `wallNow`: epoch ms, the clock of the deadlines. */
-  constructor(wallNow: () => number) {
+  /** `wallNow`: epoch ms, the clock of the deadlines. `runNow`: ms of a monotonic clock that tells short runs apart. */
+  constructor(wallNow: () => number, runNow: () => number) {
     this.wallNow = wallNow;
+    this.runNow = runNow;
   }
 
   submit(job: Job): void {
-    this.waiting.push(job);
+    this.turns.add(job.runner, job);
     if (!this.working) void this.work();
   }
 
   /** The caller has gone: the job is forgotten, unless it is running already. */
   withdraw(job: Job): void {
-    const at = this.waiting.indexOf(job);
-    if (at < 0) return;
-    this.waiting.splice(at, 1);
-    this.counters.withdrawn++;
+    if (this.turns.remove(job.runner, job)) this.counters.withdrawn++;
   }
 
   private async work(): Promise<void> {
     this.working = true;
-    while (this.waiting.length > 0) {
-      const { maxBatch } = this.waiting[0]!.runner;
-      if (maxBatch > 1) await this.gather(maxBatch);
-      const batch = this.take();
-      if (batch.length > 0) await this.runAll(batch);
+    for (let lane = this.turns.next(); lane !== undefined; lane = this.turns.next()) {
+      await this.gather(lane);
+      const batch = this.take(lane);
+      if (batch.length === 1) await this.runOne(lane, batch[0]!);
+      else if (batch.length > 1) await this.runAll(lane, batch);
       // What came in while the thread was held: who has gone, above all.
-      if (this.waiting.length > 0) await nextTurn();
+      if (this.turns.waiting) await nextTurn();
     }
     this.working = false;
   }
 
-  /** Reads turns of the event loop until the head's batch is full or a turn brought no further job for it. */
-  private async gather(maxBatch: number): Promise<void> {
-    const runner = this.waiting[0]?.runner;
-    let before = this.countFor(runner);
-    while (before < maxBatch) {
+  /** Reads turns of the event loop until the batch is full or a turn brought no further job for it. */
+  private async gather({ key, items }: ModelLane): Promise<void> {
+    if (key.maxBatch === 1 || (items[0] !== undefined && this.alone.has(items[0]))) return;
+    let before = items.length;
+    while (before < key.maxBatch) {
       await nextTurn();
-      const now = this.countFor(runner);
-      if (now <= before) return;
-      before = now;
+      if (items.length <= before) return;
+      before = items.length;
     }
   }
 
-  private countFor(runner: Runner | undefined): number {
-    let count = 0;
-    for (const job of this.waiting) if (job.runner === runner) count++;
-    return count;
-  }
-
-  /** The head of the queue and what may run with it, in order of arrival; expired jobs are answered here. */
-  private take(): Job[] {
+  /** The head of the model's queue and what may run with it, in order of arrival; expired jobs are answered here. */
+  private take({ key, items }: ModelLane): Job[] {
     const batch: Job[] = [];
     const now = this.wallNow();
     let rows = 0;
-    for (let i = 0; i < this.waiting.length; ) {
-      const job = this.waiting[i]!;
+    for (let i = 0; i < items.length; ) {
+      const job = items[i]!;
       if (job.deadlineMs <= now) {
-        this.waiting.splice(i, 1);
+        items.splice(i, 1);
         this.expire(job);
         continue;
       }
       const head = batch[0];
       const jobRows = rowsOf(job);
-      if (head !== undefined && !(rows + jobRows <= head.runner.maxBatch && fits(head, job))) {
+      if (
+        head !== undefined &&
+        !(rows + jobRows <= key.maxBatch && !this.alone.has(job) && fits(head, job))
+      ) {
         i++;
         continue;
       }
-      this.waiting.splice(i, 1);
+      items.splice(i, 1);
       batch.push(job);
       rows += jobRows;
-      if (rows >= job.runner.maxBatch) break;
+      if (rows >= key.maxBatch || this.alone.has(job)) break;
     }
     return batch;
   }
@@ -126,19 +127,15 @@ export class InferenceQueue {
     );
   }
 
-  private async runAll(batch: readonly Job[]): Promise<void> {
-    if (batch.length === 1) {
-      await this.runOne(batch[0]!);
-      return;
-    }
-    const { runner } = batch[0]!;
-    const all = Array.from({ length: runner.outputCount }, (_, i) => i);
+  private async runAll(lane: ModelLane, batch: readonly Job[]): Promise<void> {
+    const all = Array.from({ length: lane.key.outputCount }, (_, i) => i);
     let outputs: Tensor[];
     try {
-      outputs = await runner.run(combine(batch), all);
+      outputs = await this.run(lane, combine(batch), all);
     } catch {
-      // One request's values may have failed the others': each gets its own answer.
-      for (const job of batch) await this.runOne(job);
+      // One request's values may have failed the others': each gets its own answer, when its model's turn comes again.
+      for (const job of batch) this.alone.add(job);
+      lane.items.unshift(...batch);
       return;
     }
     this.counters.runs++;
@@ -152,22 +149,31 @@ export class InferenceQueue {
     }
   }
 
-  private async runOne(job: Job): Promise<void> {
-    if (job.deadlineMs <= this.wallNow()) {
-      this.expire(job);
-      return;
-    }
+  private async runOne(lane: ModelLane, job: Job): Promise<void> {
     this.counters.runs++;
     this.counters.jobs++;
     let outputs: Tensor[];
     try {
-      outputs = await job.runner.run(job.inputs, job.wanted);
+      outputs = await this.run(lane, job.inputs, job.wanted);
     } catch (error) {
       const failed = `model '${job.runner.name}': inference failed: ${messageOf(error)}`;
       job.done(error instanceof RpcError ? error : new RpcError(status.INTERNAL, failed), []);
       return;
     }
     job.done(undefined, outputs);
+  }
+
+  private async run(
+    lane: ModelLane,
+    inputs: readonly Tensor[],
+    wanted: readonly number[],
+  ): Promise<Tensor[]> {
+    const began = this.runNow();
+    try {
+      return await lane.key.run(inputs, wanted);
+    } finally {
+      charge(lane, this.runNow() - began);
+    }
   }
 }
 
@@ -179,9 +185,8 @@ function rowsOf(job: Job): number {
   return job.inputs[0]?.dims[0] ?? 1;
 }
 
-/** Same model, and the same size in every dimension but the first. */
+/** The same size in every dimension but the first. */
 function fits(head: Job, job: Job): boolean {
-  if (job.runner !== head.runner) return false;
   return job.inputs.every((tensor, t) => {
     const other = head.inputs[t]!;
     return tensor.dims.every((d, i) => i === 0 || d === other.dims[i]);

@@ -47,6 +47,7 @@ async function main(): Promise<void> {
       version: packageVersion(),
       log,
       wallNow: Date.now,
+      runNow: () => performance.now(),
     });
     stopOnSignals(server, args);
     log(`listening on ${server.target}`);

@@ -32,6 +32,8 @@ export interface ModelServerOptions {
   readonly log: (line: string) => void;
   /** Epoch ms, the clock of deadlines. */
   readonly wallNow: () => number;
+  /** Milliseconds of a monotonic clock, to fractions: how long runs take. */
+  readonly runNow: () => number;
 }
 
 export interface ModelServer {
@@ -55,7 +57,7 @@ export async function startModelServer(options: ModelServerOptions): Promise<Mod
   const models = new Map(found.map((f) => [f.name, new Model(f)]));
   const health = new HealthTable();
   for (const name of ['', ...models.keys()]) health.set(name, 'NOT_SERVING');
-  const queue = new InferenceQueue(options.wallNow);
+  const queue = new InferenceQueue(options.wallNow, options.runNow);
   const serving: calls.Serving = { version: options.version, models, health, queue };
   const watches = new Set<() => void>();
   const server = grpcServer(serving, watches);

@@ -10,6 +10,27 @@ import type { RpcError } from '../../services/model-server/rpc.js';
 import { putLoopModel } from '../support/tiny-models.js';
 import { failure, type Harness, packageRoot, startHarness, temporaryDirectory } from './harness.js';
 
+/** Notes its runs in order with those of other models; each takes its time on the bench's clock. */
+class TimedRunner implements Runner {
+  readonly maxBatch = 1;
+  readonly outputCount = 1;
+
+  constructor(
+    readonly name: string,
+    private readonly bench: Bench,
+    private readonly runMs: number,
+    private readonly order: string[],
+    private readonly then: () => void = () => {},
+  ) {}
+
+  async run(inputs: readonly Tensor[]): Promise<Tensor[]> {
+    this.order.push(this.name);
+    this.bench.runMs += this.runMs;
+    this.then();
+    return [...inputs];
+  }
+}
+
 /** Doubles its rows; a run lasts until it is released. */
 class ScriptedRunner implements Runner {
   readonly name = 'scripted';
@@ -44,7 +65,12 @@ interface Ended {
 
 class Bench {
   now = 1000;
-  readonly queue = new InferenceQueue(() => this.now);
+  /** The clock by which runs are measured. */
+  runMs = 0;
+  readonly queue = new InferenceQueue(
+    () => this.now,
+    () => this.runMs,
+  );
 
   job(
     runner: Runner,
@@ -202,6 +228,90 @@ describe('the inference queue', () => {
     await running.ended;
     await bench.settle();
     assert.deepEqual(runner.runs, [[1]]);
+  });
+});
+
+describe('turns of several models in one process', () => {
+  it('gives one run at most of a slow model between two of another that waits', async () => {
+    const bench = new Bench();
+    const order: string[] = [];
+    const slow = new TimedRunner('S', bench, 1000, order);
+    const quick = new TimedRunner('q', bench, 3, order);
+    const jobs = Array.from({ length: 8 }, () => bench.job(slow, [0]));
+    for (let i = 0; i < 8; i++) jobs.push(bench.job(quick, [0]));
+    await Promise.all(jobs.map((j) => j.ended));
+    // The slow one was first; then the other has its eight, which take less than one run of it.
+    assert.equal(order.join(''), 'SqqqqqqqqSSSSSSS');
+  });
+
+  it('alternates with a caller that sends one call after the other', async () => {
+    const bench = new Bench();
+    const order: string[] = [];
+    let left = 4;
+    const quick: Runner = new TimedRunner('q', bench, 3, order, () => {
+      if (--left > 0) setImmediate(() => ended.push(bench.job(quick, [0]).ended));
+    });
+    const slow = new TimedRunner('S', bench, 1000, order);
+    const jobs = Array.from({ length: 6 }, () => bench.job(slow, [0]));
+    const ended = [bench.job(quick, [0]).ended];
+    await Promise.all(jobs.map((j) => j.ended));
+    await Promise.all(ended);
+    assert.ok(!/SS.*q/.test(order.join('')), order.join(''));
+    assert.equal(order.filter((name) => name === 'q').length, 4);
+  });
+
+  it('gives models of equal runs equal turns, and one that was idle no more than that', async () => {
+    const bench = new Bench();
+    const order: string[] = [];
+    const [a, b] = ['a', 'b'].map((name) => new TimedRunner(name, bench, 10, order));
+    const alone = Array.from({ length: 5 }, () => bench.job(a!, [0]));
+    await Promise.all(alone.map((j) => j.ended));
+    const both = [0, 0, 0, 0].flatMap(() => [bench.job(a!, [0]), bench.job(b!, [0])]);
+    await Promise.all(both.map((j) => j.ended));
+    assert.ok(!/aaa|bbb/.test(order.slice(5).join('')), order.join(''));
+    assert.equal(order.slice(5, 9).filter((name) => name === 'a').length, 2);
+  });
+
+  it('ends a turn by runs too short for the clock', async () => {
+    const bench = new Bench();
+    const order: string[] = [];
+    const [a, b] = ['a', 'b'].map((name) => new TimedRunner(name, bench, 0, order));
+    const jobs = [0, 0, 0].map(() => bench.job(a!, [0]));
+    for (let i = 0; i < 3; i++) jobs.push(bench.job(b!, [0]));
+    await Promise.all(jobs.map((j) => j.ended));
+    assert.equal(order.join(''), 'ababab');
+  });
+
+  it('gives the others their turn between the single runs after a batch that failed', async () => {
+    const bench = new Bench();
+    const order: string[] = [];
+    const failing = new ScriptedRunner(8);
+    const quick = new TimedRunner('q', bench, 1, order, () => order.push(String(failing.runs.length)));
+    const jobs = [-1, 2, 3].map((value) => bench.job(failing, [value]));
+    const others = [0, 0, 0].map(() => bench.job(quick, [0]));
+    const ended = await Promise.all(jobs.map((j) => j.ended));
+    await Promise.all(others.map((j) => j.ended));
+    assert.deepEqual(failing.runs, [[-1, 2, 3], [-1], [2], [3]]);
+    assert.equal(ended[0]!.error?.code, status.INTERNAL);
+    assert.deepEqual(
+      ended.slice(1).map((e) => e.values),
+      [[4], [6]],
+    );
+    assert.ok(
+      order.includes('1'),
+      `after how many runs of the batch the other model ran: ${order.join(' ')}`,
+    );
+  });
+
+  it('does not run what expires while its batch is gathered', async () => {
+    const bench = new Bench();
+    const runner = new ScriptedRunner(8);
+    const late = bench.job(runner, [1], 1050);
+    const patient = bench.job(runner, [2]);
+    bench.now = 1050; // while the queue reads turns of the event loop for more
+    assert.equal((await late.ended).error?.code, status.DEADLINE_EXCEEDED);
+    assert.deepEqual((await patient.ended).values, [4]);
+    assert.deepEqual(runner.runs, [[2]]);
   });
 });
 

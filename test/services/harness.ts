@@ -84,6 +84,7 @@ export async function startHarness(models: string, only: readonly string[] = [])
     version: '0.0.0',
     log: (line) => log.push(line),
     wallNow: Date.now,
+    runNow: () => performance.now(),
   });
   await server.loaded;
   const client = new TestClient(server.target);

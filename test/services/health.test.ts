@@ -63,6 +63,7 @@ describe('health of a model server', () => {
       version: '0',
       log: () => {},
       wallNow: Date.now,
+      runNow: () => performance.now(),
     });
     assert.equal(server.health.get('m'), 'NOT_SERVING');
     const states: string[] = [];

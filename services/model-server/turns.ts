@@ -1,0 +1,67 @@
+/**
+ * Whose turn is next among the models of one process: start-time fair queueing (Goyal, Vin, Cheng 1996) by measured run time.
+ * Each model has a queue of its own, in order of arrival, and an account of the time its runs took; the model with the
+ * smallest account goes next. A model whose runs are slow thus waits, after each of them, until the others have had as much
+ * time or want no more; a run itself cannot be interrupted. A model that was idle does not save up time: its account starts
+ * at that of the last turn.
+ */
+
+/** A run counts as this much at least, so that a clock too coarse for it still ends the turn. */
+const LEAST_RUN_MS = 0.01;
+
+/** One model's queue. */
+export class Lane<Key, Item> {
+  readonly key: Key;
+  readonly items: Item[] = [];
+  /** Time taken, on the scale that all lanes of a `Turns` share. */
+  spentMs = 0;
+
+  constructor(key: Key) {
+    this.key = key;
+  }
+}
+
+export class Turns<Key, Item> {
+  private readonly lanes = new Map<Key, Lane<Key, Item>>();
+  /** The account of the lane that had the last turn, when it got it. */
+  private startedMs = 0;
+
+  add(key: Key, item: Item): void {
+    let lane = this.lanes.get(key);
+    if (lane === undefined) {
+      lane = new Lane(key);
+      this.lanes.set(key, lane);
+    }
+    if (lane.items.length === 0) lane.spentMs = Math.max(lane.spentMs, this.startedMs);
+    lane.items.push(item);
+  }
+
+  /** False when the item does not wait. */
+  remove(key: Key, item: Item): boolean {
+    const items = this.lanes.get(key)?.items ?? [];
+    const at = items.indexOf(item);
+    if (at < 0) return false;
+    items.splice(at, 1);
+    return true;
+  }
+
+  /** The lane whose turn it is; undefined when nothing waits. */
+  next(): Lane<Key, Item> | undefined {
+    let first: Lane<Key, Item> | undefined;
+    for (const lane of this.lanes.values()) {
+      if (lane.items.length > 0 && (first === undefined || lane.spentMs < first.spentMs)) first = lane;
+    }
+    if (first !== undefined) this.startedMs = first.spentMs;
+    return first;
+  }
+
+  get waiting(): boolean {
+    for (const lane of this.lanes.values()) if (lane.items.length > 0) return true;
+    return false;
+  }
+}
+
+/** Adds a run to the lane's account. */
+export function charge(lane: { spentMs: number }, ranMs: number): void {
+  lane.spentMs += Math.max(LEAST_RUN_MS, ranMs);
+}
