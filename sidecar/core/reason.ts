@@ -41,6 +41,11 @@ export const Reasons = {
     '{source} calls {service} more often than it may',
   ),
   memoryPressure: unprocessed('memory-pressure', Status.RESOURCE_EXHAUSTED, '{service} is short of memory'),
+  memoryBudget: reason(
+    'memory-budget',
+    Status.RESOURCE_EXHAUSTED,
+    'the budget of memory is used up, and this connection holds most of it',
+  ),
   queueExpired: unprocessed(
     'queue-expired',
     Status.DEADLINE_EXCEEDED,

@@ -23,8 +23,10 @@ export function queueGoaway(c: ConnectionState, lastId: number, code: number, me
 /** Every stream is lost; those that were never written are known to be unprocessed. */
 export function loseAll(c: ConnectionState): void {
   const queued: Stream[] = [...c.unopened];
-  for (let stream = c.firstReady; stream !== null; stream = stream.nextReady) {
-    if (stream.id === 0 && !stream.closed) queued.push(stream);
+  for (const first of [c.firstSmall, c.firstReady]) {
+    for (let stream = first; stream !== null; stream = stream.nextReady) {
+      if (stream.id === 0 && !stream.closed) queued.push(stream);
+    }
   }
   for (const stream of c.table.all()) lose(c, stream, Ending.lost, ErrorCode.internalError);
   for (const stream of queued) lose(c, stream, Ending.unprocessed, ErrorCode.refusedStream);

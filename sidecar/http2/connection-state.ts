@@ -8,6 +8,7 @@ import { Decoder } from './hpack/decoder.js';
 import { Encoder } from './hpack/encoder.js';
 import type { HeaderBlock } from './hpack/header-list.js';
 import { type LimitName, Meter, Meters, RESETS_SENT } from './limits.js';
+import { type OctetCount, STREAM_BYTES } from './octets.js';
 import { ControlQueue } from './output.js';
 import { type LocalSettings, PeerSettings } from './settings.js';
 import { Parked, type Stream } from './stream.js';
@@ -37,6 +38,10 @@ export interface ConnectionHandler {
 /** How a stream id that is no longer open was closed. */
 export const Closed = { unknown: 0, ended: 1, resetByUs: 2, resetByPeer: 3 } as const;
 const REMEMBERED = 1024;
+/** A stream with no more payload than this to write is a small one. */
+export const SMALL_BYTES = 4096;
+/** Neither line saves up more than this while the other one is empty. */
+const MOST_AHEAD = 16 * 1024;
 
 export class ConnectionState {
   readonly peer = new PeerSettings();
@@ -53,6 +58,9 @@ export class ConnectionState {
   isOver = false;
   isDirty = false;
 
+  /** What a new stream may receive, as far as the peer has acknowledged it; what has been announced; 0: the same. */
+  initialWindow: number;
+  announcedWindow = 0;
   recvWindow = DEFAULT_WINDOW;
   unannounced = 0;
   sendWindow = DEFAULT_WINDOW;
@@ -71,6 +79,11 @@ export class ConnectionState {
   /** Streams with output that may be written now, first come first served, one quantum each. */
   firstReady: Stream | null = null;
   lastReady: Stream | null = null;
+  /** The same, of little payload or none. The two lines take turns. */
+  firstSmall: Stream | null = null;
+  lastSmall: Stream | null = null;
+  /** Octets by which the small ones are ahead of the others. */
+  private smallAhead = 0;
   /** Streams with payload and stream window that wait for the connection's window. */
   starved: Stream[] = [];
   /** Client: streams that wait for the peer's stream limit. */
@@ -100,7 +113,10 @@ export class ConnectionState {
     readonly role: Role,
     readonly local: LocalSettings,
     readonly handler: ConnectionHandler,
+    /** Payload that waits to be written, and open streams of a peer; shared with other connections. */
+    readonly waiting: OctetCount,
   ) {
+    this.initialWindow = local.initialWindow;
     this.decoder = new Decoder({
       maxTableBytes: 4096,
       maxListBytes: local.maxHeaderBytes,
@@ -124,11 +140,56 @@ export class ConnectionState {
   ready(stream: Stream): void {
     if (stream.isReady || stream.closed || stream.parked !== Parked.no) return;
     stream.isReady = true;
-    stream.nextReady = null;
-    if (this.lastReady === null) this.firstReady = stream;
-    else this.lastReady.nextReady = stream;
-    this.lastReady = stream;
+    this.append(stream);
     this.dirty();
+  }
+
+  /**
+   * Whose turn it is to be written; null: nobody's. Small calls do not wait for all the large ones before them, of which
+   * a single peer may have thousands on its way to one endpoint: the two lines get as many octets each.
+   */
+  takeReady(): Stream | null {
+    for (;;) {
+      const { firstSmall } = this;
+      if (firstSmall === null || (this.smallAhead > 0 && this.firstReady !== null)) return this.takeLarge();
+      this.firstSmall = firstSmall.nextReady;
+      if (this.firstSmall === null) this.lastSmall = null;
+      // More has been queued since it joined this line.
+      if (firstSmall.pendingBytes > SMALL_BYTES) this.append(firstSmall);
+      else return unlinked(firstSmall);
+    }
+  }
+
+  private takeLarge(): Stream | null {
+    const stream = this.firstReady;
+    if (stream === null) return null;
+    this.firstReady = stream.nextReady;
+    if (this.firstReady === null) this.lastReady = null;
+    return unlinked(stream);
+  }
+
+  /** `bytes` have been written for one that `takeReady` gave. */
+  wrote(bytes: number, isSmall: boolean): void {
+    const ahead = isSmall ? this.smallAhead + bytes : this.smallAhead - bytes;
+    this.smallAhead = ahead > MOST_AHEAD ? MOST_AHEAD : ahead < -MOST_AHEAD ? -MOST_AHEAD : ahead;
+  }
+
+  /** To the end of its line. */
+  private append(stream: Stream): void {
+    stream.nextReady = null;
+    if (stream.pendingBytes <= SMALL_BYTES) {
+      if (this.lastSmall === null) this.firstSmall = stream;
+      else this.lastSmall.nextReady = stream;
+      this.lastSmall = stream;
+    } else {
+      if (this.lastReady === null) this.firstReady = stream;
+      else this.lastReady.nextReady = stream;
+      this.lastReady = stream;
+    }
+  }
+
+  get hasReady(): boolean {
+    return this.firstSmall !== null || this.firstReady !== null;
   }
 
   /** Forgets the stream. Its output is dropped; queues skip it when they come to it. */
@@ -136,7 +197,9 @@ export class ConnectionState {
     if (stream.closed) return;
     stream.closed = true;
     if (stream.parked !== Parked.no) this.unpark(stream);
+    this.waiting.octets -= stream.pendingBytes;
     if (stream.id !== 0) {
+      if (this.role === 'server') this.waiting.octets -= STREAM_BYTES;
       this.table.remove(stream);
       this.remember(stream.id, how);
     } else {
@@ -211,4 +274,10 @@ export class ConnectionState {
     if (this.role === 'server') return (id & 1) === 0 || id > this.lastPeerId;
     return (id & 1) === 0 || id >= this.nextId;
   }
+}
+
+function unlinked(stream: Stream): Stream {
+  stream.nextReady = null;
+  stream.isReady = false;
+  return stream;
 }

@@ -13,6 +13,7 @@ import { FrameReader, type FrameReceiver } from './frame-reader.js';
 import type { Field } from './hpack/field.js';
 import type { StableList } from './hpack/header-list.js';
 import { UNREAD_CONTROL_BYTES } from './limits.js';
+import { OctetCount } from './octets.js';
 import type { Output } from './output.js';
 import { receiveFrame } from './receive.js';
 import { credit, mayTakeRun, receiveDataBytes, receiveDataStart, widen } from './receive-data.js';
@@ -21,6 +22,7 @@ import { flush } from './send.js';
 import { clientSettings, type LocalSettings, serverSettings } from './settings.js';
 import { Chunk, Parked, Stream, type StreamOwner } from './stream.js';
 import { compact, hold } from './waiting.js';
+import { announceInitialWindow } from './windows.js';
 
 /** Stream ids left when a client's connection should be replaced. */
 const FEW_IDS = 1 << 20;
@@ -32,8 +34,8 @@ export class Connection implements FrameReceiver {
   private halvesSeen = 0;
   private halfSinceMs = 0;
 
-  constructor(role: Role, local: LocalSettings, handler: ConnectionHandler) {
-    this.state = new ConnectionState(role, local, handler);
+  constructor(role: Role, local: LocalSettings, handler: ConnectionHandler, waiting = new OctetCount()) {
+    this.state = new ConnectionState(role, local, handler, waiting);
     this.reader = new FrameReader(this, local.maxFrame);
     this.prefaceHave = role === 'server' ? 0 : PREFACE.length;
   }
@@ -87,16 +89,17 @@ export class Connection implements FrameReceiver {
   /** The socket takes no more for now: what waits for it is kept at its own size. */
   holdOutput(): void {
     for (let stream = this.state.firstReady; stream !== null; stream = stream.nextReady) compact(stream);
+    for (let stream = this.state.firstSmall; stream !== null; stream = stream.nextReady) compact(stream);
   }
 
   /** Whether `flush` left something that could be written at once. */
   get hasOutput(): boolean {
-    return this.state.firstReady !== null || this.state.control.length > 0;
+    return this.state.hasReady || this.state.control.length > 0;
   }
 
   /** Client: a new stream, not sent before its first `sendHeaders` is flushed. */
   openStream(owner: StreamOwner): Stream {
-    return new Stream(owner, this.state.local.initialWindow, this.state.peer.initialWindow);
+    return new Stream(owner, this.state.initialWindow, this.state.peer.initialWindow);
   }
 
   /** Client: how many more calls the peer lets us open now. */
@@ -148,6 +151,7 @@ export class Connection implements FrameReceiver {
   sendData(stream: Stream, buffer: Buffer, start: number, end: number, last: boolean): void {
     if (stream.closed || stream.localEnded) return;
     if (last) stream.endAfterPending = true;
+    this.state.waiting.octets += end - start;
     const waits = stream.parked !== Parked.no || (stream.sendWindow <= 0 && stream.id !== 0);
     if (waits) {
       if (end > start) hold(stream, buffer, start, end);
@@ -196,6 +200,11 @@ export class Connection implements FrameReceiver {
   /** The peer may send `bytes` more on `stream`, beyond its credit. */
   widen(stream: Stream, bytes: number): void {
     widen(this.state, stream, bytes);
+  }
+
+  /** The window of new streams, and of those that are open (RFC 9113 section 6.9.2), from when the peer says that it knows. */
+  setInitialWindow(bytes: number): void {
+    announceInitialWindow(this.state, bytes);
   }
 
   ping(): void {

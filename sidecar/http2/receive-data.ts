@@ -26,7 +26,8 @@ export function receiveDataStart(c: ConnectionState, flags: number, id: number, 
   }
   if (stream.remoteEnded) return streamError(c, id, stream, ErrorCode.streamClosed);
   if (!stream.gotHeaders) return streamError(c, id, stream, ErrorCode.protocolError);
-  if (length > stream.recvWindow) return streamError(c, id, stream, ErrorCode.flowControlError);
+  // A window that was made smaller may be below zero.
+  if (length > 0 && length > stream.recvWindow) return streamError(c, id, stream, ErrorCode.flowControlError);
   stream.recvWindow -= length;
   c.dataStream = stream;
   c.dataFlags = flags;

@@ -10,6 +10,7 @@ import { contentLengthOf, factsOf } from './facts.js';
 import { HpackError } from './hpack/errors.js';
 import type { HeaderBlock } from './hpack/header-list.js';
 import { BLOCK_BYTES, BLOCK_FRAMES, INFORMATIONAL } from './limits.js';
+import { STREAM_BYTES } from './octets.js';
 import { closeIfDone, late, meter, streamError } from './rules.js';
 import { Stream } from './stream.js';
 
@@ -127,13 +128,14 @@ function receiveRequest(
     return streamError(c, id, null, ErrorCode.protocolError);
   }
   // A client that has not seen our SETTINGS yet may count on the RFC's initial window.
-  const window = c.settingsAcked ? c.local.initialWindow : Math.max(c.local.initialWindow, DEFAULT_WINDOW);
+  const window = c.settingsAcked ? c.initialWindow : Math.max(c.initialWindow, DEFAULT_WINDOW);
   const stream = new Stream(NO_OWNER, window, c.peer.initialWindow);
   stream.id = id;
   stream.gotHeaders = true;
   stream.remoteEnded = ended;
   stream.expectedBytes = contentLengthOf(block);
   c.table.add(stream);
+  c.waiting.octets += STREAM_BYTES;
   c.handler.onStream(stream, block, ended);
 }
 

@@ -10,6 +10,7 @@ import { receiveContinuation, receiveHeaders } from './receive-headers.js';
 import { checkOrder, meter, streamError } from './rules.js';
 import { applySettings } from './settings.js';
 import { Ending } from './stream.js';
+import { acknowledgeWindow } from './windows.js';
 
 export function receiveFrame(
   c: ConnectionState,
@@ -103,7 +104,9 @@ function receiveSettings(
     if (end !== start)
       throw new ConnectionError(ErrorCode.frameSizeError, 'SETTINGS acknowledgement with a payload');
     if (!c.gotSettings) throw new ConnectionError(ErrorCode.protocolError, 'the first frame is not SETTINGS');
-    if (c.settingsAcked) meter(c, c.meters.idleFrames.take(c.nowMs), 'idle-frames');
+    if (c.settingsAcked && c.announcedWindow === 0)
+      meter(c, c.meters.idleFrames.take(c.nowMs), 'idle-frames');
+    if (c.settingsAcked) acknowledgeWindow(c);
     c.settingsAcked = true;
     return;
   }

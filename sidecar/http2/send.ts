@@ -4,7 +4,7 @@
  * lists encoded here, in the order of the wire, so a call that is reset before its turn was never sent.
  */
 
-import { Closed, type ConnectionState } from './connection-state.js';
+import { Closed, type ConnectionState, SMALL_BYTES } from './connection-state.js';
 import { ErrorCode, Flag, FRAME_HEADER_BYTES, FrameType, MAX_STREAM_ID } from './constants.js';
 import type { Field } from './hpack/field.js';
 import type { StableList } from './hpack/header-list.js';
@@ -20,13 +20,13 @@ export function flush(c: ConnectionState, out: Output, room: number): void {
   while (out.bytes < room) {
     // An owner may reset a stream while it is told of writing: that is said before another takes its place.
     if (c.control.length > 0) c.control.drainTo(out);
-    const stream = c.firstReady;
+    const stream = c.takeReady();
     if (stream === null) break;
-    c.firstReady = stream.nextReady;
-    if (c.firstReady === null) c.lastReady = null;
-    stream.nextReady = null;
-    stream.isReady = false;
-    if (!stream.closed) writeTurn(c, stream, out);
+    if (stream.closed) continue;
+    const before = out.bytes;
+    const isSmall = stream.pendingBytes <= SMALL_BYTES;
+    writeTurn(c, stream, out);
+    c.wrote(out.bytes - before, isSmall);
   }
   if (c.control.length > 0) c.control.drainTo(out);
 }
@@ -70,6 +70,9 @@ function open(c: ConnectionState, stream: Stream): boolean {
   c.nextId += 2;
   // The peer's INITIAL_WINDOW_SIZE may have changed since the stream object was made.
   stream.sendWindow = c.peer.initialWindow;
+  // And so may ours.
+  stream.recvWindow = c.initialWindow;
+  stream.recvTarget = c.initialWindow;
   c.table.add(stream);
   return true;
 }
@@ -133,6 +136,7 @@ function writePayload(c: ConnectionState, stream: Stream, out: Output): boolean 
   }
   stream.sendWindow -= n;
   c.sendWindow -= n;
+  c.waiting.octets -= n;
   const ends = n === stream.pendingBytes && stream.endAfterPending && stream.trailers === null;
   out.frameHeader(n, FrameType.data, ends ? Flag.endStream : 0, stream.id);
   c.meters.pings.forgive();

@@ -109,3 +109,10 @@ export function clientSettings(local: LocalSettings): Buffer {
   entry(payload, 3, Setting.maxHeaderListSize, local.maxHeaderBytes);
   return payload;
 }
+
+/** A SETTINGS payload that changes the window of new streams alone. */
+export function windowSetting(bytes: number): Buffer {
+  const payload = Buffer.alloc(6);
+  entry(payload, 0, Setting.initialWindowSize, bytes);
+  return payload;
+}

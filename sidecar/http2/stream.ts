@@ -27,6 +27,10 @@ export interface StreamOwner {
   onEnding(stream: Stream, ending: number, code: number): void;
   /** `bytes` of this stream's DATA have been taken into a bounded write. */
   onSent(stream: Stream, bytes: number): void;
+  /** Server: octets held for this stream, its own records aside; absent: what waits to be written on it. */
+  heldFor?(stream: Stream): number;
+  /** Server: there is no memory for it any more: it ends now, with all that is held for it; absent: it is reset. */
+  shed?(stream: Stream): void;
 }
 
 /** Where a stream waits that can do nothing until the connection as a whole can. */

@@ -249,6 +249,21 @@ function connectionFamilies(sources: FamilySources): Family[] {
       'Payload held for another attempt, and promised by wide stream windows.',
       one(sources.memory.held),
     ),
+    gauge(
+      'outrider_waiting_bytes',
+      'Payload that waits to be passed on, and 4 KiB for each open stream of a peer.',
+      one(sources.memory.waiting.octets),
+    ),
+    gauge(
+      'outrider_granted_bytes',
+      'What peers may send at once by the stream windows they have been given.',
+      one(sources.memory.grantedBytes()),
+    ),
+    counter(
+      'outrider_shed_calls_total',
+      'Calls ended for want of memory, on the connections that held most.',
+      one(tally.shedCalls),
+    ),
     counter(
       'outrider_config_reloads_rejected_total',
       'Changed configurations that were not taken over.',

@@ -54,6 +54,8 @@ export class Attempt implements StreamOwner, Waiter {
   /** The response so far, while nothing of it has been passed on. */
   head: HeaderBlock | null = null;
   private held: Pieces | null = null;
+  /** Of these, octets in the count of what waits. */
+  heldBytes = 0;
   private moves = 0;
   private isWide = false;
   /** The window has grown so that the answer can be held. */
@@ -140,6 +142,8 @@ export class Attempt implements StreamOwner, Waiter {
     } else if (end > start) {
       if (this.held === null) this.held = new Pieces();
       this.held.add(buffer, start, end);
+      this.heldBytes += end - start;
+      this.link!.relay.memory.waiting.octets += end - start;
       if (this.held.bytes >= HELD_RESPONSE_BYTES || !this.hasWindow()) this.owner.commit(this);
     }
     if (ended) this.finish(Ended.missingTrailers, -1);
@@ -208,7 +212,13 @@ export class Attempt implements StreamOwner, Waiter {
   takeHeld(): Pieces | null {
     const held = this.held;
     this.held = null;
+    if (this.heldBytes > 0) this.uncount();
     return held;
+  }
+
+  private uncount(): void {
+    this.link!.relay.memory.waiting.octets -= this.heldBytes;
+    this.heldBytes = 0;
   }
 
   /** Response octets have been passed on to the caller: the endpoint may send more. */
@@ -216,7 +226,7 @@ export class Attempt implements StreamOwner, Waiter {
     if (this.stream !== null && !this.stream.closed) {
       if (!this.isWide && this.stream.receivedBytes > FIRST_WINDOW >>> 1)
         this.isWide = this.owner.promise(WIDE_WINDOW - FIRST_WINDOW);
-      this.link!.connection.credit(this.stream, bytes, this.isWide ? WIDE_WINDOW : FIRST_WINDOW);
+      this.link!.connection.credit(this.stream, bytes, this.isWide ? WIDE_WINDOW : 0);
     }
   }
 
@@ -224,6 +234,7 @@ export class Attempt implements StreamOwner, Waiter {
   abort(ended: number): void {
     if (this.isOver) return;
     this.ended = ended;
+    if (this.heldBytes > 0) this.uncount();
     if (this.stream !== null) this.link!.connection.reset(this.stream, ErrorCode.cancel);
     else this.target.pool.stopWaiting(this);
   }
@@ -241,5 +252,7 @@ export class Attempt implements StreamOwner, Waiter {
     this.ended = ended;
     this.status = status;
     this.owner.onAttemptEnd(this);
+    // Of a failed one nobody wants it.
+    if (this.heldBytes > 0) this.uncount();
   }
 }

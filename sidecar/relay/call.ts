@@ -5,8 +5,9 @@
 
 import type { EndpointLoad } from '../core/balance.js';
 import { Ended } from '../core/outcome.js';
-import type { Reason } from '../core/reason.js';
+import { type Reason, Reasons, reasonMessage } from '../core/reason.js';
 import { Status } from '../core/status.js';
+import { ErrorCode } from '../http2/constants.js';
 import type { Field } from '../http2/hpack/field.js';
 import type { HeaderBlock, StableList } from '../http2/hpack/header-list.js';
 import type { Stream, StreamOwner } from '../http2/stream.js';
@@ -116,6 +117,8 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
   responseBytes = 0;
   private credited = 0;
   private counted = 0;
+  /** Octets kept beyond the budget, as the request cannot go on without them. */
+  private forced = 0;
   /** The caller's window is wide; octets of the budget that wide windows of this call hold. */
   private isWide = false;
   private promised = 0;
@@ -178,6 +181,29 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
 
   onSent(_stream: Stream, bytes: number): void {
     this.attempt?.credit(bytes);
+  }
+
+  heldFor(stream: Stream): number {
+    const { attempt, rival } = this;
+    let bytes = stream.pendingBytes + this.counted + this.forced;
+    if (attempt !== null) bytes += attempt.heldBytes + (attempt.stream?.pendingBytes ?? 0);
+    if (rival !== null) bytes += rival.attempt.heldBytes;
+    return bytes;
+  }
+
+  /** What waits behind a window that stays shut would wait with its trailers: such a stream is reset. */
+  shed(stream: Stream): void {
+    this.relay.tally.shedCalls++;
+    const { connection } = this.link;
+    if (!this.isFinished && stream.pendingBytes === 0) {
+      const { memoryBudget } = Reasons;
+      return this.answer(memoryBudget, reasonMessage(memoryBudget));
+    }
+    connection.reset(stream, ErrorCode.enhanceYourCalm);
+    if (this.isFinished) return;
+    this.tally?.reason(Reasons.memoryBudget.name);
+    this.reason = Reasons.memoryBudget.name;
+    this.close(Status.RESOURCE_EXHAUSTED);
   }
 
   // ---- towards the endpoint ----
@@ -284,11 +310,11 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
     this.credited = sent;
     if (!this.isWide && this.requestBytes > FIRST_WINDOW >>> 1)
       this.isWide = this.promise(WIDE_WINDOW - FIRST_WINDOW);
-    this.link.connection.credit(this.stream, more, this.isWide ? WIDE_WINDOW : FIRST_WINDOW);
+    this.link.connection.credit(this.stream, more, this.isWide ? WIDE_WINDOW : 0);
   }
 
   promise(bytes: number): boolean {
-    if (this.isFinished || !this.relay.memory.take(bytes)) return false;
+    if (this.isFinished || !this.relay.memory.promise(bytes)) return false;
     this.promised += bytes;
     return true;
   }
@@ -307,7 +333,7 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
     const cost = this.body.cost(buffer, start, end);
     if (
       this.isReplayable &&
-      (this.body.bytes + end - start > this.plan.replayBytes || !this.relay.memory.take(cost))
+      (this.body.bytes + end - start > this.plan.replayBytes || !this.mayKeep(cost, open))
     ) {
       // Too much to keep: this attempt is the last that can have it all.
       this.forgetReplay();
@@ -315,8 +341,23 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
     } else if (this.isReplayable) {
       this.counted += cost;
     }
+    if (!this.isReplayable) {
+      this.forced += end - start;
+      this.relay.memory.waiting.octets += end - start;
+    }
     this.body ??= new Pieces();
     this.body.add(buffer, start, end);
+  }
+
+  /**
+   * What is kept for another attempt only may be refused. Before the first attempt the request is kept in any case, as far
+   * as one may be: to send it on instead would give its caller a place at the endpoint for want of memory.
+   */
+  private mayKeep(cost: number, open: boolean): boolean {
+    const { memory } = this.relay;
+    if (open || this.attempts > 0) return memory.take(cost);
+    memory.force(cost);
+    return true;
   }
 
   /** The request as far as it is kept; null: nothing is. */
@@ -331,7 +372,9 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
 
   private dropBody(): void {
     if (this.counted > 0) this.relay.memory.give(this.counted);
+    this.relay.memory.waiting.octets -= this.forced;
     this.counted = 0;
+    this.forced = 0;
     this.body = null;
   }
 
@@ -416,7 +459,7 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
     this.relay.wheel.cancel(this);
     this.stop(Ended.cancelled);
     if (this.counted > 0 || this.body !== null) this.dropBody();
-    if (this.promised > 0) this.relay.memory.give(this.promised);
+    if (this.promised > 0) this.relay.memory.withdraw(this.promised);
     this.story.onFinish(this, status);
     if (this.relay.recorder !== null) this.relay.recorder.record(this, status);
   }

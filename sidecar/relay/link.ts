@@ -10,10 +10,12 @@ import type { ConnectionHandler, Role } from '../http2/connection-state.js';
 import { ErrorCode } from '../http2/constants.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import type { LimitName } from '../http2/limits.js';
+import { STREAM_BYTES } from '../http2/octets.js';
 import { Output } from '../http2/output.js';
 import type { LocalSettings } from '../http2/settings.js';
 import type { Stream } from '../http2/stream.js';
 import { WheelEntry } from '../runtime/timing-wheel.js';
+import type { Holder } from './memory.js';
 import { portOf } from './read-port.js';
 import type { Relay } from './relay.js';
 import { socketErrorWords } from './socket-error.js';
@@ -50,7 +52,7 @@ interface AwaitedPing {
   readonly answered: () => void;
 }
 
-export class Link implements ConnectionHandler, Flushable {
+export class Link implements ConnectionHandler, Flushable, Holder {
   readonly connection: Connection;
   isEnlisted = false;
   flushedIn = 0;
@@ -67,6 +69,8 @@ export class Link implements ConnectionHandler, Flushable {
   identity: unknown = null;
   private readonly isTls: boolean;
   private isBlocked = false;
+  /** Octets given to the socket that the kernel does not take. */
+  private stuckBytes = 0;
   private isClosing = false;
   private isEnded = false;
   private reason = 'closed by the peer';
@@ -82,7 +86,11 @@ export class Link implements ConnectionHandler, Flushable {
     private readonly host: LinkHost,
     readonly relay: Relay,
   ) {
-    this.connection = new Connection(role, local, this);
+    const { memory } = relay;
+    const { firstWindow } = memory;
+    const settings = firstWindow < local.initialWindow ? { ...local, initialWindow: firstWindow } : local;
+    this.connection = new Connection(role, settings, this, memory.waiting);
+    memory.holders.add(this);
     this.isTls = socket instanceof TLSSocket;
     this.lastReadMs = relay.clock.now();
     socket.setNoDelay?.(true);
@@ -140,6 +148,7 @@ export class Link implements ConnectionHandler, Flushable {
     }
     // A TLS socket encrypts, and so copies, before `write` returns.
     OUT.settle(wasEmpty && !this.socket.connecting && (this.isTls || this.socket.writableLength === 0));
+    if (this.socket.writableNeedDrain) this.noteStuck(this.socket.writableLength);
     if (this.connection.hasOutput) {
       if (this.socket.writableLength >= UNFLUSHED_BYTES) this.isBlocked = true;
       else this.relay.turn.enlist(this);
@@ -221,9 +230,13 @@ export class Link implements ConnectionHandler, Flushable {
     this.lastReadMs = now;
     this.relay.nowMs = now;
     this.connection.receive(chunk, now);
+    const { memory } = this.relay;
+    if (memory.firstWindow !== this.connection.state.initialWindow) this.setFirstWindow(memory.firstWindow);
+    if (memory.isAlarmed) memory.review(this.relay.turn, now);
   }
 
   private onDrain(): void {
+    this.noteStuck(0);
     if (!this.isBlocked) return;
     this.isBlocked = false;
     this.relay.turn.enlist(this);
@@ -234,6 +247,52 @@ export class Link implements ConnectionHandler, Flushable {
     this.relay.nowMs = this.relay.clock.now();
     this.connection.abandon();
     this.socket.end();
+  }
+
+  private noteStuck(bytes: number): void {
+    this.relay.memory.waiting.octets += bytes - this.stuckBytes;
+    this.stuckBytes = bytes;
+  }
+
+  // ---- Holder ----
+
+  heldBytes(): number {
+    let bytes = this.stuckBytes;
+    if (this.connection.state.role === 'server')
+      for (const stream of this.connection.state.table.all()) bytes += heldFor(stream);
+    return bytes;
+  }
+
+  grantedBytes(): number {
+    let bytes = 0;
+    for (const stream of this.connection.state.table.all())
+      if (!stream.remoteEnded) bytes += Math.max(0, stream.recvWindow);
+    return bytes;
+  }
+
+  shed(bytes: number): number {
+    if (this.connection.state.role === 'client') return 0;
+    const streams = this.connection.state.table.all().map((stream) => ({ stream, held: heldFor(stream) }));
+    // Calls are not to be lost for what the socket does not take.
+    const open = streams.reduce((sum, { held }) => sum + held, 0);
+    if (this.stuckBytes > open) {
+      const all = this.stuckBytes + open;
+      this.destroy('it does not read, and memory is short');
+      return all;
+    }
+    streams.sort((a, b) => Number(isStuck(b.stream)) - Number(isStuck(a.stream)) || b.held - a.held);
+    let freed = 0;
+    for (const { stream, held } of streams) {
+      if (freed >= bytes) break;
+      freed += held;
+      if (stream.owner.shed === undefined) this.connection.reset(stream, ErrorCode.enhanceYourCalm);
+      else stream.owner.shed(stream);
+    }
+    return freed;
+  }
+
+  setFirstWindow(bytes: number): void {
+    this.connection.setInitialWindow(bytes);
   }
 
   private closeWithin(ms: number, reason: string): void {
@@ -264,8 +323,19 @@ export class Link implements ConnectionHandler, Flushable {
     // Perhaps nothing has been read for long, and what is lost now is judged by the time.
     this.relay.nowMs = this.relay.clock.now();
     this.connection.abandon();
+    this.noteStuck(0);
+    this.relay.memory.holders.delete(this);
     this.host.onDown(this, this.reason);
   }
+}
+
+function heldFor(stream: Stream): number {
+  return STREAM_BYTES + (stream.owner.heldFor?.(stream) ?? stream.pendingBytes);
+}
+
+/** Its answer waits for the peer's window, or its request for the rest of itself. */
+function isStuck(stream: Stream): boolean {
+  return (stream.pendingBytes > 0 && stream.sendWindow <= 0) || !stream.remoteEnded;
 }
 
 class Linger extends WheelEntry {

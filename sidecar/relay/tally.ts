@@ -49,6 +49,8 @@ export class Tally {
   defects = 0;
   connectionsAccepted = 0;
   connectionsOpen = 0;
+  /** Calls ended, and streams of finished calls reset, for want of memory. */
+  shedCalls = 0;
   /** Connections of ours on which the peer reset call after call. */
   connectionsConvicted = 0;
   handshakeFailures = new Map<string, number>();

@@ -10,6 +10,7 @@ import { data, grpcMessage, Setting } from '../support/h2-frames.js';
 import { openRequest, unaryRequest } from '../support/raw-client.js';
 import { Arena, SIDES } from './arena.js';
 import { LARGE_BYTES, Path } from './bystander.js';
+import { type Hoard, leaveAnswers, leaveRequests, peakDuring } from './hoards.js';
 
 const MIB = 1 << 20;
 const BUDGET_MIB = 32;
@@ -17,6 +18,11 @@ const BUDGET_MIB = 32;
 const OVERHEAD_MIB = 48;
 /** All that payload passes the canary's answers on the connection to the upstream: a while, but not for long. */
 const CANARY_MS = 500;
+/** Two hundred MiB pass the canary's calls on their one connection to the upstream. */
+const HOARD_MS = 1500;
+/** First windows alone are five times the budget. */
+const HOARD: Hoard = { connections: 10, streams: 250 };
+const HOARD_BYTES = 10 * 250 * 64 * 1024;
 /** As much as the sidecar's window for one stream. */
 const UPLOAD = Buffer.alloc(256 * 1024 - 100);
 
@@ -32,8 +38,8 @@ describe('attacks: payload that nobody takes', () => {
     await arena.close();
   });
 
-  function assertBounded(offeredBytes: number): void {
-    const grownMib = Math.round((arena.rssBytes() - rssBefore) / MIB);
+  function assertBounded(offeredBytes: number, rssBytes = arena.rssBytes()): void {
+    const grownMib = Math.round((rssBytes - rssBefore) / MIB);
     const offeredMib = Math.round(offeredBytes / MIB);
     assert.ok(
       grownMib < BUDGET_MIB + OVERHEAD_MIB,
@@ -42,6 +48,33 @@ describe('attacks: payload that nobody takes', () => {
   }
 
   for (const side of SIDES) {
+    for (const [what, leave] of [
+      ['answers behind windows that stay shut', leaveAnswers],
+      ['requests that never end', leaveRequests],
+    ] as const) {
+      it(`${side}: 2,500 ${what}`, async () => {
+        const peak = await peakDuring(
+          () => arena.rssBytes(),
+          () =>
+            arena.underAttack(
+              side,
+              async () => {
+                await leave(arena, side, HOARD);
+                await new Promise((resolve) => setTimeout(resolve, 1000));
+              },
+              HOARD_MS,
+            ),
+        );
+        assertBounded(HOARD_BYTES, peak);
+        assert.ok((await arena.sidecar.metric('outrider_shed_calls_total')) > 0, 'nothing was shed');
+        let waiting = Number.POSITIVE_INFINITY;
+        const endMs = performance.now() + 5000;
+        while (waiting > BUDGET_MIB * MIB && performance.now() < endMs)
+          waiting = await arena.sidecar.metric('outrider_waiting_bytes');
+        assert.ok(waiting <= BUDGET_MIB * MIB, `${waiting} octets wait`);
+      }).timeout(60_000);
+    }
+
     it(`${side}: 500 answers of 200 KB unread`, async () => {
       await arena.underAttack(
         side,

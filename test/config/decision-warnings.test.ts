@@ -43,7 +43,7 @@ describe('warnings about decisions', () => {
     [
       'a memory of answers beyond that of calls',
       `${route('attempt_timeout: 1s, fallback: [{kind: last-good, max_bytes: 1GiB}]')}`,
-      /fallback\[0\]\.max_bytes: 1GiB of answers kept are more than memory_budget \(256MiB\)/,
+      /fallback\[0\]\.max_bytes: 1GiB of answers kept are more than memory_budget \(96MiB\)/,
     ],
     [
       'sticking to the only choice',

@@ -38,7 +38,7 @@ describe('a sidecar file', () => {
         maxHeaderFields: 100,
         handshakeTimeoutMs: 5_000,
         handshakesPerSecond: 100,
-        memoryBudgetBytes: 268_435_456,
+        memoryBudgetBytes: 100_663_296,
         replayBytesPerCall: 1_048_576,
       },
       drainTimeoutMs: 30_000,

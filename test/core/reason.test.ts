@@ -11,6 +11,7 @@ describe('Reasons', () => {
       'overloaded',
       'rate-limited',
       'memory-pressure',
+      'memory-budget',
       'queue-expired',
       'no-endpoint',
       'discovery-pending',

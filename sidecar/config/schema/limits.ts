@@ -40,9 +40,10 @@ export const limits = withRules(
           'TLS handshakes each listener begins per second; further connections are closed as they come.',
         why: 'A handshake costs about 3 ms of CPU: a flood of them may take a third of a core, and no more.',
       }),
-      memory_budget: option(size({ min: 16 * MIB, max: 1_024 * GIB }).prefault('256MiB'), {
-        meaning: 'Payload bytes the whole process may hold at once.',
-        why: 'Four calls of 64 MiB, and a process that stays well under half a GiB.',
+      memory_budget: option(size({ min: 16 * MIB, max: 1_024 * GIB }).prefault('96MiB'), {
+        meaning:
+          'Payload the whole process may hold at once, with 4 KiB for each open call. From half of it on streams get smaller windows; beyond it the connection that holds most loses calls (`outrider-reason: memory-budget`).',
+        why: 'Twenty thousand open calls, or fifteen hundred that hold 64 KiB each, and a process that stays under 300 MiB.',
       }),
       replay_bytes_per_call: option(size({ min: 0, max: GIB }).prefault('1MiB'), {
         meaning: 'Request bytes one call may keep for another attempt; a longer call gets only one.',

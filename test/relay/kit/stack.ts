@@ -388,6 +388,7 @@ export class Stack {
   assertIdle(): void {
     const { memory, tally } = this.relay;
     assert.equal(memory.held, 0, 'bytes are still held');
+    assert.equal(memory.promised, 0, 'windows are still promised');
     for (const call of tally.calls) {
       assert.equal(call.inFlight, 0, `${call.direction} ${call.method}: calls in flight`);
       const finished = call.byStatus.reduce((sum, n) => sum + n, 0);
@@ -428,6 +429,8 @@ export class Stack {
     }
     this.run();
     this.advance(60_000);
+    assert.equal(this.relay.memory.waiting.octets, 0, 'octets are still counted');
+    assert.equal(this.relay.memory.holders.size, 0, 'connections are still counted');
     assert.equal(this.relay.wheel.size, 0, 'timers are left');
     assert.equal(this.clock.pending(), 0, 'system timers are left');
   }
