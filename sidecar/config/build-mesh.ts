@@ -12,8 +12,8 @@ import {
   buildShared,
   buildUpstream,
 } from './build-parts.js';
+import type { MeshFile } from './implied-caller.js';
 import type { CallerConfig, MeshConfig, MeshServiceConfig, ModelServerConfig } from './mesh-model.js';
-import type { MeshFile } from './schema/mesh-file.js';
 import { DEFAULT_DATACENTER, DEFAULT_TRUST_DOMAIN } from './schema/shared.js';
 
 const LEAF_LIFETIME_MS = 3_600_000;
@@ -23,10 +23,11 @@ export function buildMesh(said: MeshFile, baseDir: string): MeshConfig {
     trustDomain: said.trust_domain ?? DEFAULT_TRUST_DOMAIN,
     datacenter: said.datacenter ?? DEFAULT_DATACENTER,
     services: Object.entries(said.services).map(([name, service]) => buildService(name, service, baseDir)),
-    caller: buildCaller(said.caller, said.consul !== undefined, baseDir),
+    caller: buildCaller(said, baseDir),
     ...present('consul', said.consul && buildConsul(said.consul, baseDir)),
     intentions: buildIntentions(said.intentions),
     defaultIntention: said.default_intention,
+    ...(said.areIntentionsImplied ? { areIntentionsImplied: true } : {}),
     leafLifetimeMs: said.leaf_lifetime ?? LEAF_LIFETIME_MS,
     limits: buildLimits(said.limits),
     drainTimeoutMs: said.drain_timeout,
@@ -66,9 +67,14 @@ function programFrom(baseDir: string, program: string): string {
   return /^\.\.?\//.test(program) ? pathFrom(baseDir, program) : program;
 }
 
-function buildCaller(said: MeshFile['caller'], onConsul: boolean, baseDir: string): CallerConfig {
+function buildCaller(
+  { caller: said, consul, isCallerImplied: isImplied }: MeshFile,
+  baseDir: string,
+): CallerConfig {
+  const onConsul = consul !== undefined;
   return {
     name: said.name,
+    ...(isImplied ? { isImplied } : {}),
     upstreams: Object.entries(said.upstreams).map(([name, upstream]) => {
       const built = buildUpstream(name, upstream, baseDir);
       return onConsul ? { discovery: plainDiscovery(name), ...built } : built;

@@ -26,7 +26,9 @@ import type { meshUpstream } from './schema/upstream.js';
 import type { sharedListener } from './schema/upstreams.js';
 import { retryableCode } from './spelling/status-code.js';
 
-export function buildIntentions(said: z.output<typeof intentions>): IntentionConfig[] {
+export type SpelledIntentions = NonNullable<z.output<typeof intentions>>;
+
+export function buildIntentions(said: SpelledIntentions): IntentionConfig[] {
   return said.map(({ from, to, action }) => ({ source: from, destination: to, action }));
 }
 

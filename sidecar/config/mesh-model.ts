@@ -33,6 +33,8 @@ export interface MeshConfig {
   /** For every service of the mesh; each inbound sidecar gets them all and applies those about itself. */
   readonly intentions: readonly IntentionConfig[];
   readonly defaultIntention: 'allow' | 'deny';
+  /** The file says nothing of them: they let the caller call its upstreams. Absent: false. */
+  readonly areIntentionsImplied?: boolean;
   /** How long a minted certificate is valid; rotation comes well before. Default 1 h. */
   readonly leafLifetimeMs: number;
   /** For every sidecar of the mesh. */
@@ -78,6 +80,8 @@ export type ModelServerConfig =
 export interface CallerConfig {
   /** The mesh service name the application calls as. */
   readonly name: string;
+  /** The file says nothing of it: where it listens is for `up` to choose. Absent: false. */
+  readonly isImplied?: boolean;
   /** Each names a service of the same file, or one that Consul has; `up` adds the endpoints of those without `discovery`. */
   readonly upstreams: readonly Omit<UpstreamConfig, 'endpoints'>[];
   readonly shared?: NonNullable<OutboundConfig['shared']>;

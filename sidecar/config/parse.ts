@@ -9,6 +9,7 @@ import { buildMesh } from './build-mesh.js';
 import { buildSidecar } from './build-sidecar.js';
 import { explain, problemAt } from './explain.js';
 import { deepFreeze } from './freeze.js';
+import { completed } from './implied-caller.js';
 import type { MeshConfig } from './mesh-model.js';
 import type { SidecarConfig } from './model.js';
 import type { Concern, Problem } from './problem.js';
@@ -48,10 +49,13 @@ export function parseMeshFile(
   options: ParseOptions = {},
 ): ParseResult<MeshConfig> {
   return parseFile(text, fileName, 'mesh', (document) =>
-    finish(meshFile, document, fileName, (said) => ({
-      config: buildMesh(said, options.baseDir ?? dirname(fileName)),
-      concerns: meshWarnings(said),
-    })),
+    finish(meshFile, document, fileName, (spelled) => {
+      const said = completed(spelled);
+      return {
+        config: buildMesh(said, options.baseDir ?? dirname(fileName)),
+        concerns: meshWarnings(said),
+      };
+    }),
   );
 }
 

@@ -1,9 +1,10 @@
 /**
  * What a file says of Consul and perhaps does not mean.
  */
+
+import type { MeshFile } from './implied-caller.js';
 import type { Address } from './model.js';
 import type { Concern, Path } from './problem.js';
-import type { MeshFile } from './schema/mesh-file.js';
 import type { SidecarFile } from './schema/sidecar-file.js';
 import { isLocalAddress, wouldReach, writeAddress } from './spelling/address.js';
 import { agentPlace } from './spelling/agent-url.js';

@@ -1,10 +1,11 @@
 /**
  * What a file says of decisions and perhaps does not mean: options that can have no effect, and bounds in each other's way.
  */
+
+import type { MeshFile } from './implied-caller.js';
 import type { Address } from './model.js';
 import type { Concern, Path } from './problem.js';
 import { defaultKind, defaultTimeoutMs } from './route-defaults.js';
-import type { MeshFile } from './schema/mesh-file.js';
 import type { SidecarFile } from './schema/sidecar-file.js';
 import { isLocalAddress, writeAddress } from './spelling/address.js';
 import { writeSize } from './spelling/size.js';

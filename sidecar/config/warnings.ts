@@ -3,9 +3,9 @@
  */
 import { IntentionTable } from '../core/intentions.js';
 import { buildIntentions } from './build-parts.js';
+import type { MeshFile } from './implied-caller.js';
 import type { Address } from './model.js';
 import type { Concern, Path } from './problem.js';
-import type { MeshFile } from './schema/mesh-file.js';
 import type { SidecarFile } from './schema/sidecar-file.js';
 import { isLocalAddress, writeAddress } from './spelling/address.js';
 import { writeSize } from './spelling/size.js';
@@ -97,6 +97,7 @@ function callListeners(
 
 /** Upstreams that the file itself lets nobody call. Where it says nothing, Consul has the word. */
 function closedUpstreams(file: MeshFile): Concern[] {
+  if (file.areIntentionsImplied) return [];
   if (file.consul?.intentions === true && file.intentions.length === 0) return [];
   const table = new IntentionTable(buildIntentions(file.intentions), file.default_intention, 0);
   return Object.keys(file.caller.upstreams).flatMap((upstream) => {

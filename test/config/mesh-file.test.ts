@@ -11,8 +11,8 @@ const ALLOW = 'intentions: [{from: app, to: digits, action: allow}]';
 const services = (block: string) => `services: {digits: ${block}}\n${CALLER}\n${ALLOW}`;
 
 describe('a mesh file', () => {
-  it('needs services and a caller; everything else has its default', () => {
-    const config = meshConfig(`${SERVICES}\n${CALLER}`);
+  it('needs services; everything else has its default', () => {
+    const config = meshConfig(`${SERVICES}\n${CALLER}\nintentions: []`);
     const [digits] = config.services;
     assert.equal(config.services.length, 1);
     assert.deepEqual(
@@ -74,6 +74,30 @@ describe('a mesh file', () => {
     );
     assert.equal(config.runDir, '/etc/mesh/run');
     assert.deepEqual(config.caller.upstreams[0]!.listen, { kind: 'unix', path: '/etc/mesh/a.sock' });
+  });
+
+  it('needs no caller: one is implied, which may call each service and has a name of its own', () => {
+    const { caller, intentions, defaultIntention } = meshConfig('services: {a: {models: m}, b: {models: m}}');
+    assert.deepEqual([caller.name, caller.isImplied, caller.admin], ['client', true, undefined]);
+    assert.deepEqual(
+      caller.upstreams.map(({ name, listen }) => [name, listen]),
+      ['a', 'b'].map((name) => [name, { kind: 'tcp', host: '127.0.0.1', port: 0 }]),
+    );
+    assert.deepEqual(
+      intentions,
+      ['a', 'b'].map((destination) => ({ source: 'client', destination, action: 'allow' })),
+    );
+    assert.equal(defaultIntention, 'deny', 'whatever else calls is refused');
+    assert.equal(meshConfig('services: {client: {models: m}}').caller.name, 'caller');
+  });
+
+  it('lets its caller call its upstreams and nothing else, unless it says who may call', () => {
+    const two = `services: {digits: {models: m}, other: {models: m}}\n${CALLER}`;
+    assert.deepEqual(meshConfig(two).intentions, [{ source: 'app', destination: 'digits', action: 'allow' }]);
+    for (const said of ['intentions: []', 'default_intention: deny'])
+      assert.deepEqual(meshConfig(`${two}\n${said}`).intentions, [], said);
+    const own = 'intentions: [{from: client, to: digits, action: deny}]';
+    assert.equal(meshConfig(`${SERVICES}\n${own}`).intentions.length, 1, 'the implied caller has a name');
   });
 
   it('names the other command when a sidecar file is given', () => {
@@ -207,7 +231,8 @@ describe('warnings about a mesh file', () => {
   const warnings = (more: string) => warningsIn(parseMeshFile(`${SERVICES}\n${CALLER}\n${more}`, FILE));
 
   it('says which service the caller may not call', () => {
-    assert.deepEqual(warnings(''), [
+    assert.deepEqual(warnings(''), [], 'it says nothing of intentions');
+    assert.deepEqual(warnings('intentions: []'), [
       '2: caller.upstreams.digits: no intention lets app call it; every call will be answered with PERMISSION_DENIED',
     ]);
   });

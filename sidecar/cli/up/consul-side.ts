@@ -26,13 +26,16 @@ export function consulOf(mesh: MeshConfig, agentUrl: string | undefined): Consul
 }
 
 /** What of the file has no effect, one line each. */
-export function withoutEffect({ consul, intentions }: MeshConfig, ownAgent: boolean): string[] {
+export function withoutEffect(
+  { consul, intentions, areIntentionsImplied }: MeshConfig,
+  ownAgent: boolean,
+): string[] {
   if (consul === undefined) return [];
   if (ownAgent) {
     const { address } = consul;
     return address === undefined ? [] : [`--consul dev brings an agent of its own; ${address} is not asked`];
   }
-  if (!consul.intentions || intentions.length === 0) return [];
+  if (!consul.intentions || intentions.length === 0 || areIntentionsImplied) return [];
   return [
     'the intentions in the mesh file have no effect: who may call is what the Consul agent says' +
       ' (consul intention create -allow FROM TO); --consul dev writes them into an agent of its own,' +

@@ -39,6 +39,10 @@ export interface Seat {
   readonly admin: { readonly host: string; readonly port: number };
 }
 
+/** Of a caller of which the file says nothing: of its first upstream, and of its admin pages. */
+const USUAL_CALL_PORT = 8800;
+const USUAL_ADMIN_PORT = 8890;
+
 export interface PlanInput {
   readonly mesh: MeshConfig;
   readonly run: RunDirectory;
@@ -144,18 +148,19 @@ async function callerSeat(input: PlanInput, replicas: readonly Seat[]): Promise<
   const { caller } = input.mesh;
   const folder = input.run.folder(caller.name);
   const upstreams: UpstreamConfig[] = [];
-  for (const upstream of caller.upstreams) {
-    const listen = await settle(input, upstream.listen, `upstream ${upstream.name}`);
+  for (const [i, upstream] of caller.upstreams.entries()) {
+    const listen = caller.isImplied
+      ? await usualPort(input, USUAL_CALL_PORT + i)
+      : await settle(input, upstream.listen, `upstream ${upstream.name}`);
     const found = whereabouts(input, upstream, replicas);
     upstreams.push({ ...upstream, ...found, ...(listen === undefined ? {} : { listen }) });
   }
   const sharedListen = await settle(input, caller.shared?.listen, 'the shared listener');
   const shared = caller.shared && sharedListen ? { shared: { ...caller.shared, listen: sharedListen } } : {};
   const wanted = caller.admin?.kind === 'tcp' ? caller.admin : { host: HOST, port: 0 };
-  const admin = {
-    host: wanted.host,
-    port: await port(input, wanted.host, wanted.port, `${caller.name} (admin)`),
-  };
+  const admin = caller.isImplied
+    ? await usualPort(input, USUAL_ADMIN_PORT)
+    : { host: wanted.host, port: await port(input, wanted.host, wanted.port, `${caller.name} (admin)`) };
   return seat(
     input,
     folder,
@@ -181,6 +186,12 @@ function whereabouts(
 
 function endpointOf(seat: Seat, datacenter: string): EndpointConfig {
   return { address: seat.config.inbound!.listen, weight: 1, id: seat.name, locality: datacenter };
+}
+
+/** For a caller of which the file says nothing: the same from one start to the next, as far as it is free. */
+async function usualPort({ ports }: PlanInput, port: number) {
+  const isFree = await ports.tryClaim(HOST, port);
+  return { kind: 'tcp', host: HOST, port: isFree ? port : await ports.find(HOST) } as const;
 }
 
 /** Port 0 in the file means any; it must be settled here, because a sidecar that restarts must find its callers. */

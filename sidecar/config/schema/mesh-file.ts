@@ -72,7 +72,7 @@ const service = withRules(
   },
 );
 
-const caller = withRules(
+export const caller = withRules(
   block(
     {
       name: option(name('the name of the caller'), {
@@ -114,9 +114,11 @@ export const meshFile = withRules(
         otherwise: 'absent: this file and a certificate authority of its own',
         why: 'One machine needs no registry.',
       }),
-      caller: option(caller, {
+      caller: option(caller.optional(), {
         meaning: "The application's side: one sidecar with a listener for each service it calls.",
-        why: 'Somebody has to call.',
+        otherwise:
+          'absent: `client`, with a listener for each service of the file at 127.0.0.1:8800, 8801, … and admin pages at 8890, as far as those ports are free; `up` prints where',
+        why: 'A file of a few lines is to work.',
       }),
       intentions,
       default_intention: defaultIntention,
@@ -144,7 +146,8 @@ export const meshFile = withRules(
   rules,
 );
 
-export type MeshFile = z.output<typeof meshFile>;
+/** As it is written; `completed` adds what is implied. */
+export type SpelledMeshFile = z.output<typeof meshFile>;
 
 function requireOneServer(found: Loose, report: Report): void {
   const { models, command: words } = found;

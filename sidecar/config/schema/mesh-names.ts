@@ -5,10 +5,18 @@ import { nearest } from '../suggest.js';
 import { entries, type Loose, list, mapping, text } from './loose.js';
 import type { Report } from './option.js';
 
+const CALLER_NAMES = ['client', 'caller', 'application'];
+
+/** How the caller of a file is called that has no block `caller`. */
+export function impliedCallerName(services: readonly string[]): string {
+  return CALLER_NAMES.find((name) => !services.includes(name)) ?? `${services.join('-')}-client`;
+}
+
 /** `services`: those of the file. */
 export function requireKnownNames(file: Loose, services: readonly [string, Loose][], report: Report): void {
   const names = services.map(([service]) => service);
-  const caller = text(mapping(file['caller'])['name']);
+  const caller =
+    file['caller'] === undefined ? impliedCallerName(names) : text(mapping(file['caller'])['name']);
   requireKnownUpstreams(names, file, report);
   const people = [...names, ...elsewhere(file), ...(caller === undefined ? [] : [caller])];
   requireKnownIntentions(people, file, report);

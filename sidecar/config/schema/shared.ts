@@ -68,9 +68,10 @@ const INTENTIONS_MEANING =
   "Who may call whom, checked for every call. The most specific one decides: a name before `*`, the called service's name first; deny wins a tie.";
 
 /** In a mesh file. */
-export const intentions = option(intentionList.prefault([]), {
+export const intentions = option(intentionList.optional(), {
   meaning: INTENTIONS_MEANING,
-  why: 'Nobody is let in by accident.',
+  otherwise: 'absent, and `default_intention` too: the caller may call its upstreams; else `[]`',
+  why: 'Nothing is let in but what the file itself puts together.',
 });
 
 /** In a sidecar file, where Consul may say it instead. */
@@ -84,8 +85,9 @@ const ACTIONS = ['allow', 'deny'] as const;
 const DEFAULT_INTENTION_MEANING = 'What happens to a caller that no intention names.';
 
 /** In a mesh file. */
-export const defaultIntention = option(choice(ACTIONS).prefault('deny'), {
+export const defaultIntention = option(choice(ACTIONS).optional(), {
   meaning: DEFAULT_INTENTION_MEANING,
+  otherwise: '`deny`',
   why: 'Fails closed.',
 });
 

@@ -16,6 +16,12 @@ describe('the Consul of a mesh', () => {
     return parsed.config;
   }
 
+  function implied(): MeshConfig {
+    const parsed = parseMeshFile('services: { digits: { models: m } }\nconsul: {}', 'mesh.yaml');
+    assert.ok(parsed.ok, JSON.stringify(parsed));
+    return parsed.config;
+  }
+
   it('is none unless the file or the command line says otherwise', () => {
     assert.equal(consulOf(mesh(), undefined), undefined);
     assert.equal(consulOf(mesh({ more: 'consul: {}' }), undefined)?.waitMs, 300_000);
@@ -39,6 +45,7 @@ describe('the Consul of a mesh', () => {
     assert.deepEqual(withoutEffect(mesh({ more: 'consul: {}' }), true), []);
     assert.deepEqual(withoutEffect(mesh({ more: 'consul: { intentions: false }' }), false), []);
     assert.deepEqual(withoutEffect(mesh(), false), []);
+    assert.deepEqual(withoutEffect(implied(), false), [], 'the file has not said any');
   });
 
   it('gets ports that the mesh does not want itself', async () => {

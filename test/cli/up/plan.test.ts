@@ -17,6 +17,17 @@ services:
 caller: { name: client, upstreams: { echo: { listen: "127.0.0.1:0" } } }
 `;
 
+/** Whether another program left us 8800 and 8890. */
+async function usualPortsFree(): Promise<{ call: boolean; admin: boolean }> {
+  const book = new PortBook();
+  const found = {
+    call: await book.tryClaim('127.0.0.1', 8800),
+    admin: await book.tryClaim('127.0.0.1', 8890),
+  };
+  await book.release();
+  return found;
+}
+
 describe('plan of a mesh', () => {
   let scratch: Scratch;
   let ports: PortBook;
@@ -44,6 +55,17 @@ describe('plan of a mesh', () => {
     const whom = consul === undefined ? {} : { consul };
     return planMesh({ mesh: parsed.config, run, ports, issue, self: ['node', 'main.js'], ...whom });
   }
+
+  it('gives a caller that the file does not have the usual ports, and others where those are taken', async () => {
+    const text = `services: { a: { models: ${DIGITS_MODELS} }, b: { models: ${DIGITS_MODELS} } }`;
+    const isFree = await usualPortsFree();
+    await ports.tryClaim('127.0.0.1', 8801);
+    const caller = callerOf(await plan(text));
+    const { a, b } = callAddresses(caller);
+    if (isFree.call) assert.equal(a, '127.0.0.1:8800');
+    assert.match(b!, /^127\.0\.0\.1:(?!8801)\d+$/);
+    if (isFree.admin) assert.equal(adminAddress(caller), '127.0.0.1:8890');
+  });
 
   it('gives every replica and the caller a seat, and tells the caller where all replicas are', async () => {
     const seats = await plan(meshFile({ replicas: 3 }));
