@@ -380,7 +380,7 @@ export class Inbound implements NamedStory {
     const isAtWork = call.requestEnded && !call.isCommitted;
     if (ticket === null || isAtWork) return;
     const slot = this.slots[call.slot]!;
-    if (!slot.runs.end(ticket)) return;
+    if (!slot.runs.rest(ticket)) return;
     slot.queue.rest(ticket, this.relay.nowMs);
     this.pump(slot);
   }

@@ -8,6 +8,7 @@
 
 import type { NumericArrayConstructor, Tensor } from '../../proto/datatypes.js';
 import { messageOf, RpcError, status } from './rpc.js';
+import { NO_RUN_LOG, type RunLog } from './run-log.js';
 import { charge, type Lane, Turns } from './turns.js';
 
 /** What a job needs of its model. */
@@ -50,8 +51,15 @@ export class InferenceQueue {
   private readonly runNow: () => number;
   private working = false;
 
-  /** `wallNow`: epoch ms, the clock of the deadlines. `runNow`: ms of a monotonic clock that tells short runs apart. */
-  constructor(wallNow: () => number, runNow: () => number) {
+  /**
+   * `wallNow`: epoch ms, the clock of the deadlines. `runNow`: ms of a monotonic clock that tells short runs apart. `log`:
+   * what runs is noted there.
+   */
+  constructor(
+    wallNow: () => number,
+    runNow: () => number,
+    private readonly log: RunLog = NO_RUN_LOG,
+  ) {
     this.wallNow = wallNow;
     this.runNow = runNow;
   }
@@ -131,7 +139,7 @@ export class InferenceQueue {
     const all = Array.from({ length: lane.key.outputCount }, (_, i) => i);
     let outputs: Tensor[];
     try {
-      outputs = await this.run(lane, combine(batch), all);
+      outputs = await this.run(lane, combine(batch), all, latestDeadline(batch));
     } catch {
       // One request's values may have failed the others': each gets its own answer, when its model's turn comes again.
       for (const job of batch) this.alone.add(job);
@@ -154,7 +162,7 @@ export class InferenceQueue {
     this.counters.jobs++;
     let outputs: Tensor[];
     try {
-      outputs = await this.run(lane, job.inputs, job.wanted);
+      outputs = await this.run(lane, job.inputs, job.wanted, job.deadlineMs);
     } catch (error) {
       const failed = `model '${job.runner.name}': inference failed: ${messageOf(error)}`;
       job.done(error instanceof RpcError ? error : new RpcError(status.INTERNAL, failed), []);
@@ -167,14 +175,23 @@ export class InferenceQueue {
     lane: ModelLane,
     inputs: readonly Tensor[],
     wanted: readonly number[],
+    deadlineMs: number,
   ): Promise<Tensor[]> {
     const began = this.runNow();
+    this.log.begin(deadlineMs - this.wallNow());
     try {
       return await lane.key.run(inputs, wanted);
     } finally {
+      this.log.end();
       charge(lane, this.runNow() - began);
     }
   }
+}
+
+function latestDeadline(batch: readonly Job[]): number {
+  let latest = 0;
+  for (const { deadlineMs } of batch) latest = Math.max(latest, deadlineMs);
+  return latest;
 }
 
 function nextTurn(): Promise<void> {

@@ -9,7 +9,9 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { type ListenAddress, parseListen } from './listen.js';
 import { messageOf, silenceTransportLog } from './rpc.js';
+import type { RunLog } from './run-log.js';
 import type { ModelServer } from './server.js';
+import { startWatcher } from './watcher.js';
 
 const USAGE =
   'usage: serve --models DIR [--model NAME]… [--listen HOST:PORT|unix:/PATH] [--drain-timeout-ms N] [--exit-with-stdin]';
@@ -38,6 +40,7 @@ async function main(): Promise<void> {
     process.exit(2);
   }
   try {
+    const runLog = await watcher();
     // Loaded only now: the runtime is 69 MB, and a wrong command line should not wait for it.
     const { startModelServer } = await import('./server.js');
     const server = await startModelServer({
@@ -48,12 +51,25 @@ async function main(): Promise<void> {
       log,
       wallNow: Date.now,
       runNow: () => performance.now(),
+      runLog,
     });
     stopOnSignals(server, args);
     log(`listening on ${server.target}`);
   } catch (error) {
     log(messageOf(error));
     process.exit(1);
+  }
+}
+
+/** Where a supervisor asks for it. Without it the server serves all the same. */
+async function watcher(): Promise<RunLog | undefined> {
+  const address = process.env['OUTRIDER_WATCHER'];
+  if (address === undefined || address === '') return undefined;
+  try {
+    return await startWatcher(address, log);
+  } catch (error) {
+    log(`no watcher thread: ${messageOf(error)}`);
+    return undefined;
   }
 }
 

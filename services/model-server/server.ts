@@ -17,6 +17,7 @@ import { HealthTable } from './health.js';
 import { type ListenAddress, removeStaleSocket } from './listen.js';
 import { Model } from './model.js';
 import { chooseModels, findModels } from './repository.js';
+import type { RunLog } from './run-log.js';
 
 /** 64 MiB of tensors and what surrounds them. */
 export const MAX_MESSAGE_BYTES = 65 * 1024 * 1024;
@@ -34,6 +35,8 @@ export interface ModelServerOptions {
   readonly wallNow: () => number;
   /** Milliseconds of a monotonic clock, to fractions: how long runs take. */
   readonly runNow: () => number;
+  /** What runs is noted there. Default: nowhere. */
+  readonly runLog?: RunLog | undefined;
 }
 
 export interface ModelServer {
@@ -57,7 +60,7 @@ export async function startModelServer(options: ModelServerOptions): Promise<Mod
   const models = new Map(found.map((f) => [f.name, new Model(f)]));
   const health = new HealthTable();
   for (const name of ['', ...models.keys()]) health.set(name, 'NOT_SERVING');
-  const queue = new InferenceQueue(options.wallNow, options.runNow);
+  const queue = new InferenceQueue(options.wallNow, options.runNow, options.runLog);
   const serving: calls.Serving = { version: options.version, models, health, queue };
   const watches = new Set<() => void>();
   const server = grpcServer(serving, watches);

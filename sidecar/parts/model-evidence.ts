@@ -7,7 +7,9 @@ export function evidenceOfAll(all: readonly ModelEvidence[]): ModelEvidence {
   return others.reduce(
     (a, b) => ({
       inFlight: a.inFlight + b.inFlight,
-      started: a.started + b.started,
+      abandoned: a.abandoned + b.abandoned,
+      lastDeadlineMs: Math.max(a.lastDeadlineMs, b.lastDeadlineMs),
+      lastAnswerMs: Math.max(a.lastAnswerMs, b.lastAnswerMs),
       completed: a.completed + b.completed,
       succeeded: a.succeeded + b.succeeded,
       lastCompletionMs: Math.max(a.lastCompletionMs, b.lastCompletionMs),

@@ -12,12 +12,14 @@ import { RestartLimit } from '../core/restart-limit.js';
 import type { Clock } from '../runtime/clock.js';
 import type { Random } from '../runtime/random.js';
 import type { Timers } from '../runtime/timers.js';
-import { HangWatch, type ModelWork } from './hang-watch.js';
+import { HangDetector, type ModelWork } from './hang-detector.js';
 import { HealthProbe } from './health-probe.js';
 import { modelEnvironment } from './model-environment.js';
 import { OomKills } from './oom-kills.js';
 import { OwnedProcess } from './owned-process.js';
+import { ProcessSigns } from './process-signs.js';
 import { SupervisedProcess } from './supervised-process.js';
+import { WatcherClient } from './watcher-client.js';
 
 export interface ModelProcessDeps {
   readonly clock: Clock;
@@ -56,13 +58,15 @@ export function modelProcess(
   const argv = config.command.map((part) =>
     part.replaceAll('{socket}', addressText(address)).replaceAll('{model}', deps.model ?? ''),
   );
+  const watcherPath = watcherSocket(address);
   const { env, withheld } = modelEnvironment(deps.env, config, {
     OUTRIDER_MODEL_LISTEN: addressText(address),
+    ...(watcherPath === undefined ? {} : { OUTRIDER_WATCHER: `unix:${watcherPath}` }),
   });
   if (withheld.length > 0) deps.onWithheld(withheld);
-  const oomKills = new OomKills();
+  const oomKills = new OomKills(clock.now());
   const evidence = (): ModelWork => {
-    oomKills.look();
+    oomKills.look(clock.now());
     return deps.evidence();
   };
   return new SupervisedProcess(config, {
@@ -71,15 +75,34 @@ export function modelProcess(
     probe,
     start: (onExit) => {
       makeRoomForSocket(address);
+      if (watcherPath !== undefined) rmSync(watcherPath, { force: true });
       return new OwnedProcess(argv, { env, stdout: deps.stdout, stderr: deps.stderr, onExit });
     },
-    watch: (events) => new HangWatch({ clock, timers, probe, evidence }, events),
+    watch: (events, pid) => {
+      const signs = pid === undefined ? undefined : new ProcessSigns(pid);
+      const watcher = watcherPath === undefined ? undefined : new WatcherClient(watcherPath, clock);
+      const { longestRunMs } = config;
+      return new HangDetector({ clock, timers, probe, signs, watcher, longestRunMs, evidence }, events);
+    },
     restartDelayMs: (readyForMs) => backoff.next(readyForMs),
     ...(limit === undefined ? {} : { limit }),
-    isOutOfMemory: () => oomKills.since(),
+    isOutOfMemory: () => oomKills.hasKilled(),
     onEnd: deps.onEnd,
     onChange: deps.onChange,
   });
+}
+
+/** Longest path the kernel takes for a socket (108 bytes with the closing zero). */
+const MAX_SOCKET_PATH = 107;
+
+/**
+ * Where a watcher thread of the model process listens: beside the model's own socket, in the same private directory.
+ * Undefined: there is no such place, and the process is judged as one without a watcher.
+ */
+function watcherSocket(address: Address): string | undefined {
+  if (address.kind !== 'unix') return undefined;
+  const path = `${address.path}.w`;
+  return Buffer.byteLength(path) > MAX_SOCKET_PATH ? undefined : path;
 }
 
 /** `unix:/path` or `host:port`, as `serve --listen` takes it. */

@@ -6,21 +6,34 @@
 
 import { readFileSync } from 'node:fs';
 
+/** A process with much memory takes a while to end after it was killed. */
+const LATE_MS = 5_000;
+
 export class OomKills {
-  private seen: number;
+  private before: number;
+  private last: number;
+  private lastMs: number;
 
-  constructor(private readonly read: () => number = oomKills) {
-    this.seen = read();
+  constructor(
+    nowMs: number,
+    private readonly read: () => number = oomKills,
+  ) {
+    this.last = read();
+    this.before = this.last;
+    this.lastMs = nowMs;
   }
 
-  /** What was killed until now is forgotten. */
-  look(): void {
-    this.seen = this.read();
+  /** What was killed more than five seconds before is forgotten. */
+  look(nowMs: number): void {
+    if (nowMs - this.lastMs < LATE_MS) return;
+    this.before = this.last;
+    this.last = this.read();
+    this.lastMs = nowMs;
   }
 
-  /** Whether something was killed since the last look. */
-  since(): boolean {
-    return this.read() > this.seen;
+  /** Whether something was killed within the last five seconds or, at most, since the look before. */
+  hasKilled(): boolean {
+    return this.read() > this.before;
   }
 }
 

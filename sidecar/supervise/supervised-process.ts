@@ -51,7 +51,7 @@ export interface SupervisedDeps {
   readonly probe: Probe;
   /** Starts the process, never throws; `onExit` is called once, never within this call. */
   start(onExit: (how: string, exit: ProcessExit) => void): RunningProcess;
-  watch(events: WatchEvents): Watch;
+  watch(events: WatchEvents, pid: number | undefined): Watch;
   /** Milliseconds until the next start of a process that had been ready for `readyForMs` (0: never). */
   restartDelayMs(readyForMs: number): number;
   /** Absent: it is started again however often it dies. */
@@ -170,12 +170,13 @@ export class SupervisedProcess {
   }
 
   private becomeReady(process: RunningProcess): void {
-    const watch = this.deps.watch({
+    const events: WatchEvents = {
       onHang: (why, end) => this.giveUp(process, why, end),
       onNotServing: (why) => {
         if (this.state.kind === 'ready' && this.state.process === process) this.awaitReady(process, why);
       },
-    });
+    };
+    const watch = this.deps.watch(events, process.pid);
     this.deps.limit?.ready();
     this.enter({ kind: 'ready', process, sinceMs: this.deps.clock.now(), watch }, '');
   }

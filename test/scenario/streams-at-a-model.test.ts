@@ -189,15 +189,16 @@ describe('Scenario: streams at a model', () => {
     it('are no runs while they are silent, and new ones when they go on', () => {
       start();
       const [near, far] = talk();
-      assert.deepEqual([side.inbound.evidence().inFlight, side.inbound.evidence().started], [1, 1]);
+      assert.equal(side.inbound.evidence().inFlight, 1);
       stack.advance(60_000);
       const silent = side.inbound.evidence();
       assert.deepEqual([silent.inFlight, silent.oldestStartMs, silent.completed], [0, 0, 0]);
+      assert.equal(silent.abandoned, 0);
       near.data(MESSAGE);
       stack.run();
       const now = stack.clock.now();
-      const { inFlight, started, oldestStartMs } = side.inbound.evidence();
-      assert.deepEqual([inFlight, started, oldestStartMs], [1, 2, now]);
+      const { inFlight, abandoned, oldestStartMs } = side.inbound.evidence();
+      assert.deepEqual([inFlight, abandoned, oldestStartMs], [1, 0, now]);
       end(near, far);
     });
 

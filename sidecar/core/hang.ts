@@ -1,0 +1,243 @@
+/**
+ * Is the local model's process hung? A long run alone proves nothing: runs of one model differ a thousandfold, health
+ * answers wait behind them, and a run on a GPU uses no CPU. So a process is convicted on one of five kinds of evidence only
+ * (decisions/0020): it is stopped; its watcher thread has fallen silent; a run outlasts `longest_run`; the deadlines of all
+ * that may run have passed and no CPU is used; or it answers nothing though nothing is under way. Never across a stall of
+ * our own (Lifeguard; Cassandra's local-pause guard).
+ */
+
+import { CpuIdle } from './cpu-idle.js';
+import { EndClass } from './process-end.js';
+
+/** What the relay has seen of the model's work; times are monotonic ms. */
+export interface WorkSigns {
+  readonly inFlight: number;
+  /** Calls that the model had when their callers or their deadlines ended them: it may still run them. Since the start. */
+  readonly abandoned: number;
+  /** The last that the model said of any call; a result, or a part of one. 0: nothing yet. */
+  readonly lastAnswerMs: number;
+  /** The latest deadline of those in flight, and of those abandoned since the last result; Infinity: one has none. */
+  readonly lastDeadlineMs: number;
+}
+
+/** What the watcher thread of the process says. */
+export interface WatcherSigns {
+  /** How unlikely its silence is; 0 while it beats. */
+  readonly phi: number;
+  readonly silentForMs: number;
+  /** Runs finished so far. */
+  readonly runs: number;
+  /** The run under way: since when, and how long until the last of its deadlines (Infinity: none). −1: nothing runs. */
+  readonly runningForMs: number;
+  readonly deadlineInMs: number;
+}
+
+/** One look at a process. */
+export interface ProcessSigns {
+  /** One letter, as in proc(5): T stopped, Z a zombie. Empty: not known. */
+  readonly state: string;
+  /** CPU it has used so far, ms; −1: not known. */
+  readonly cpuMs: number;
+  /** Null: it has none, or it is not asked now. */
+  readonly watcher: WatcherSigns | null;
+}
+
+export interface Conviction {
+  readonly why: string;
+  readonly end: EndClass;
+}
+
+/** Stopped for this long is no debugger's or snapshot's moment. */
+const STOPPED_MS = 2_000;
+const SILENT_PHI = 12;
+/** After the last deadline: work that ends late, and callers that pass their limits on. */
+const GRACE_MS = 1_000;
+/** No CPU for this long, after that. */
+const NO_CPU_MS = 3_000;
+/** Health checks in a row without an answer that go with other evidence, and that suffice while nothing is under way. */
+const UNANSWERED = 2;
+const UNANSWERED_IDLE = 5;
+/** A watcher that was heard so recently tells what runs. */
+const FRESH_MS = 2_000;
+/** A process that used CPU within this time before it was killed burnt it. */
+const BUSY_MS = 3_000;
+/** Without a sign of life for this long, work is a reason to look closer. */
+const DOUBT_MS = 1_000;
+
+const NEVER = -1;
+
+export class HangJudge {
+  private readonly cpu = new CpuIdle();
+  private unanswered = 0;
+  /** The last result, health answer or finished run. */
+  private signMs: number;
+  private lastAnswerMs: number;
+  private watcherRuns = NEVER;
+  /** Abandoned calls before the last sign of life are not held against it. */
+  private settled: number;
+  /** Since when there has been work without a sign of life. */
+  private workSinceMs = NEVER;
+  private stoppedSinceMs = NEVER;
+  /**
+   * Calls keep coming while a process hangs, each with a deadline of its own. What may run is one of those that were there
+   * when the silence began, or one of those that were there when the last deadline of these had passed: two generations.
+   */
+  private generation = 0;
+  private generationEndMs = 0;
+
+  constructor(
+    private readonly longestRunMs: number,
+    { lastAnswerMs, abandoned }: WorkSigns,
+    nowMs: number,
+  ) {
+    this.signMs = nowMs;
+    this.lastAnswerMs = lastAnswerMs;
+    this.settled = abandoned;
+  }
+
+  /** A health check was answered. */
+  answered(work: WorkSigns, nowMs: number): void {
+    this.alive(work, nowMs);
+  }
+
+  /** A health check was not answered in its time. */
+  missed(): void {
+    this.unanswered += 1;
+  }
+
+  /** Our own process had stood still until `nowMs`: all that was missed before is ours. */
+  stalled(work: WorkSigns, nowMs: number): void {
+    this.alive(work, nowMs);
+    this.stoppedSinceMs = NEVER;
+    this.cpu.forget();
+  }
+
+  /** Whether the process is to be looked at closely and often: its CPU, its watcher, its health. */
+  isInDoubt(work: WorkSigns, nowMs: number): boolean {
+    if (this.unanswered > 0 || this.stoppedSinceMs !== NEVER) return true;
+    return this.workSinceMs !== NEVER && this.hasWork(work) && nowMs - this.quietSinceMs() >= DOUBT_MS;
+  }
+
+  /** Whether nothing is under way and nothing is wrong. */
+  isIdle(work: WorkSigns): boolean {
+    return this.unanswered === 0 && this.stoppedSinceMs === NEVER && !this.hasWork(work);
+  }
+
+  get unansweredInARow(): number {
+    return this.unanswered;
+  }
+
+  /** Null: nothing proves that it hangs. */
+  judge(work: WorkSigns, signs: ProcessSigns, nowMs: number): Conviction | null {
+    this.note(work, signs.watcher, nowMs);
+    this.cpu.look(signs.cpuMs, nowMs);
+    return (
+      this.judgeState(signs.state, nowMs) ??
+      this.judgeWatcher(signs.watcher, nowMs) ??
+      this.judgeRun(work, signs.watcher, nowMs) ??
+      this.judgeIdle(work, signs.watcher, nowMs)
+    );
+  }
+
+  // ---- what proves it ----
+
+  private judgeState(state: string, nowMs: number): Conviction | null {
+    if (state !== 'T' && state !== 'Z') {
+      this.stoppedSinceMs = NEVER;
+      return null;
+    }
+    if (this.stoppedSinceMs === NEVER) this.stoppedSinceMs = nowMs;
+    const forMs = nowMs - this.stoppedSinceMs;
+    if (forMs < STOPPED_MS) return null;
+    const what = state === 'T' ? 'the process has been stopped' : 'the process has been a zombie';
+    return { why: `${what} (state ${state}) for ${seconds(forMs)}`, end: EndClass.killedFrozen };
+  }
+
+  private judgeWatcher(watcher: WatcherSigns | null, nowMs: number): Conviction | null {
+    if (watcher === null || watcher.phi < SILENT_PHI || this.unanswered < UNANSWERED) return null;
+    // It may be the watcher that broke, as long as anything else comes from the process.
+    if (nowMs - this.signMs < watcher.silentForMs) return null;
+    const why = `its watcher thread has been silent for ${seconds(watcher.silentForMs)} and ${this.checks()}`;
+    return { why, end: this.endNow(nowMs) };
+  }
+
+  private judgeRun(work: WorkSigns, watcher: WatcherSigns | null, nowMs: number): Conviction | null {
+    const known = watcher !== null && watcher.silentForMs < FRESH_MS && watcher.runningForMs >= 0;
+    if (known) {
+      if (watcher.runningForMs >= this.longestRunMs) return this.tooLong(watcher.runningForMs, '', nowMs);
+      const overdueMs = -watcher.deadlineInMs;
+      return this.unanswered >= UNANSWERED ? this.overdue(overdueMs, 'the run under way', nowMs) : null;
+    }
+    if (!this.hasWork(work)) return null;
+    this.nextGeneration(work, nowMs);
+    if (this.unanswered < UNANSWERED) return null;
+    const quietMs = nowMs - this.quietSinceMs();
+    if (quietMs >= this.longestRunMs) return this.tooLong(quietMs, `, and ${this.checks()}`, nowMs);
+    if (this.generation < 2) return null;
+    return this.overdue(nowMs - this.generationEndMs, 'all calls under way', nowMs);
+  }
+
+  private judgeIdle(work: WorkSigns, watcher: WatcherSigns | null, nowMs: number): Conviction | null {
+    if (this.unanswered < UNANSWERED_IDLE || this.hasWork(work)) return null;
+    if (watcher !== null && watcher.runningForMs >= 0) return null;
+    return { why: `${this.checks()} though nothing was under way`, end: this.endNow(nowMs) };
+  }
+
+  private tooLong(forMs: number, more: string, nowMs: number): Conviction {
+    const why = `no result for ${seconds(forMs)}, longer than longest_run (${seconds(this.longestRunMs)})${more}`;
+    return { why, end: this.endNow(nowMs) };
+  }
+
+  private overdue(overdueMs: number, what: string, nowMs: number): Conviction | null {
+    const idleMs = Math.min(overdueMs - GRACE_MS, this.cpu.idleForMs(nowMs));
+    if (idleMs < NO_CPU_MS) return null;
+    const why = `the deadline of ${what} passed ${seconds(overdueMs)} ago, no CPU was used for ${seconds(this.cpu.idleForMs(nowMs))}, and ${this.checks()}`;
+    return { why, end: EndClass.killedFrozen };
+  }
+
+  // ---- what is known ----
+
+  private note(work: WorkSigns, watcher: WatcherSigns | null, nowMs: number): void {
+    const isRunDone = watcher !== null && this.watcherRuns !== NEVER && watcher.runs > this.watcherRuns;
+    if (work.lastAnswerMs !== this.lastAnswerMs || isRunDone) this.alive(work, nowMs);
+    this.lastAnswerMs = work.lastAnswerMs;
+    if (watcher !== null) this.watcherRuns = watcher.runs;
+    if (!this.hasWork(work)) this.workSinceMs = NEVER;
+    else if (this.workSinceMs === NEVER) this.workSinceMs = nowMs;
+  }
+
+  private alive(work: WorkSigns, nowMs: number): void {
+    this.signMs = nowMs;
+    this.unanswered = 0;
+    this.settled = work.abandoned;
+    this.workSinceMs = NEVER;
+    this.generation = 0;
+  }
+
+  private hasWork({ inFlight, abandoned }: WorkSigns): boolean {
+    return inFlight > 0 || abandoned > this.settled;
+  }
+
+  private quietSinceMs(): number {
+    return Math.max(this.signMs, this.workSinceMs);
+  }
+
+  private nextGeneration({ lastDeadlineMs }: WorkSigns, nowMs: number): void {
+    if (this.generation === 2 || (this.generation === 1 && nowMs < this.generationEndMs)) return;
+    this.generation += 1;
+    this.generationEndMs = lastDeadlineMs;
+  }
+
+  /** What its death says of the calls in it. */
+  private endNow(nowMs: number): EndClass {
+    return this.cpu.hasUsed(BUSY_MS, nowMs) ? EndClass.killedBusy : EndClass.killedFrozen;
+  }
+
+  private checks(): string {
+    return `${this.unanswered} health checks in a row went unanswered`;
+  }
+}
+
+function seconds(ms: number): string {
+  return `${(ms / 1000).toFixed(1)} s`;
+}

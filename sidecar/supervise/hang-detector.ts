@@ -1,0 +1,146 @@
+/**
+ * Feeds the judgement of a model process (core/hang.ts): the relay's evidence, the kernel's, the watcher thread's, and the
+ * answers to direct questions; and notices when it was our own process that stood still.
+ *
+ * Idle, it looks at the state of the process every 2.5 s and asks every five; while there is work it looks twice a second,
+ * and only in doubt it reads CPU times, listens to the watcher and asks every second: an idle sidecar costs no CPU, and a
+ * busy model is not asked. It never kills: it tells, once, and stops.
+ */
+
+import { answerTimeoutMs } from '../core/answer-timeout.js';
+import { HangJudge, type ProcessSigns as Signs, type WorkSigns } from '../core/hang.js';
+import type { Clock } from '../runtime/clock.js';
+import type { Timer, Timers } from '../runtime/timers.js';
+import type { ProcessSigns } from './process-signs.js';
+import type { Probe, Watch, WatchEvents } from './supervised-process.js';
+import type { WatcherClient } from './watcher-client.js';
+
+/** The relay's evidence. */
+export interface ModelWork extends WorkSigns {
+  /** Upper range of recent run times, ms; 0 = unknown. */
+  readonly usualMs: number;
+}
+
+export interface HangDetectorDeps {
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly probe: Probe;
+  /** What the kernel says; undefined: the process could not be started. */
+  readonly signs: Pick<ProcessSigns, 'state' | 'cpuMs' | 'isStarved'> | undefined;
+  /** Undefined: a server of this kind has none. */
+  readonly watcher: Pick<WatcherClient, 'open' | 'close' | 'signs' | 'stalled' | 'thread'> | undefined;
+  /** Longest time a run may take, ms. */
+  readonly longestRunMs: number;
+  evidence(): ModelWork;
+}
+
+const TICK_MS = 500;
+const IDLE_TICK_MS = 2_500;
+const PROBE_PERIOD_MS = 5_000;
+const DOUBT_PERIOD_MS = 1_000;
+/** After so many unanswered questions more of them prove nothing: they only wait for an answer. */
+const ENOUGH_QUESTIONS = 5;
+/** While no run time is known the model may be in its first, slow run: an answer is waited for longer. */
+const UNKNOWN_PROBE_TIMEOUT_MS = 6_000;
+/** A timer later than this was held up by our own process, which then judges nothing. */
+const OWN_STALL_MS = 750;
+
+export class HangDetector implements Watch {
+  private readonly judge: HangJudge;
+  private timer!: Timer;
+  private nextTickMs = 0;
+  private lastProbeMs: number;
+  private isProbing = false;
+  private isStopped = false;
+
+  constructor(
+    private readonly deps: HangDetectorDeps,
+    private readonly events: WatchEvents,
+  ) {
+    const nowMs = deps.clock.now();
+    this.lastProbeMs = nowMs;
+    this.judge = new HangJudge(deps.longestRunMs, deps.evidence(), nowMs);
+    deps.watcher?.open();
+    this.tickIn(IDLE_TICK_MS, nowMs);
+  }
+
+  stop(): void {
+    this.isStopped = true;
+    this.timer.cancel();
+    this.deps.watcher?.close();
+  }
+
+  private tickIn(delayMs: number, nowMs: number): void {
+    this.nextTickMs = nowMs + delayMs;
+    this.timer = this.deps.timers.after(delayMs, () => this.tick(), { unref: true });
+  }
+
+  private tick(): void {
+    const nowMs = this.deps.clock.now();
+    if (nowMs - this.nextTickMs > OWN_STALL_MS) this.stalled(nowMs);
+    const work = this.deps.evidence();
+    const isInDoubt = this.judge.isInDoubt(work, nowMs);
+    const conviction = this.judge.judge(work, this.look(isInDoubt), nowMs);
+    if (conviction !== null) {
+      this.stop();
+      this.events.onHang(conviction.why, conviction.end);
+      return;
+    }
+    this.tickIn(this.judge.isIdle(work) && !this.isProbing ? IDLE_TICK_MS : TICK_MS, nowMs);
+    if (this.wantsProbe(isInDoubt, nowMs)) void this.ask(work.usualMs);
+  }
+
+  private look(isInDoubt: boolean): Signs {
+    const { signs, watcher } = this.deps;
+    const state = signs?.state() ?? '';
+    if (!isInDoubt) {
+      watcher?.close();
+      return { state, cpuMs: -1, watcher: null };
+    }
+    const thread = watcher?.thread ?? 0;
+    watcher?.open();
+    return {
+      state,
+      cpuMs: signs?.cpuMs(thread) ?? -1,
+      watcher: watcher?.signs(thread > 0 && signs?.isStarved(thread) === true) ?? null,
+    };
+  }
+
+  private wantsProbe(isInDoubt: boolean, nowMs: number): boolean {
+    if (this.isProbing) return false;
+    const isUrgent = isInDoubt && this.judge.unansweredInARow < ENOUGH_QUESTIONS;
+    return nowMs - this.lastProbeMs >= (isUrgent ? DOUBT_PERIOD_MS : PROBE_PERIOD_MS);
+  }
+
+  private async ask(usualMs: number): Promise<void> {
+    const timeoutMs = usualMs > 0 ? answerTimeoutMs(usualMs) : UNKNOWN_PROBE_TIMEOUT_MS;
+    const askedMs = this.deps.clock.now();
+    this.lastProbeMs = askedMs;
+    this.isProbing = true;
+    const health = await this.deps.probe.check(timeoutMs);
+    this.isProbing = false;
+    if (this.isStopped) return;
+    const nowMs = this.deps.clock.now();
+    if (health.kind === 'silent') {
+      if (nowMs - askedMs - timeoutMs > OWN_STALL_MS) this.stalled(nowMs);
+      else this.missed();
+      return;
+    }
+    this.judge.answered(this.deps.evidence(), nowMs);
+    if (health.kind === 'not-serving') {
+      this.stop();
+      this.events.onNotServing(health.why);
+    }
+  }
+
+  private missed(): void {
+    this.judge.missed();
+    this.timer.cancel();
+    this.tick();
+  }
+
+  private stalled(nowMs: number): void {
+    this.judge.stalled(this.deps.evidence(), nowMs);
+    this.deps.watcher?.stalled();
+  }
+}

@@ -1,0 +1,150 @@
+/**
+ * Listens to the watcher thread of a model process: a line of JSON every 500 ms on a Unix socket of its own, which comes
+ * also while the model's run blocks everything else in the process.
+ *
+ *   {"beat":N,"runs":R,"running":{"forMs":…,"deadlineInMs":…|null}|null,"tid":T}
+ *
+ * It is connected to once, to learn whether there is one, and then only while there is doubt: an idle mesh costs no beats.
+ * A server without a watcher has no such socket, and after some tries it is left alone.
+ */
+
+import { connect, type Socket } from 'node:net';
+import type { WatcherSigns } from '../core/hang.js';
+import { PhiAccrual } from '../core/phi-accrual.js';
+import type { Clock } from '../runtime/clock.js';
+
+export const BEAT_MS = 500;
+/** So often a watcher that never spoke is looked for. */
+const MOST_TRIES = 5;
+const LONGEST_LINE = 1_024;
+/** Time that it waited for a core is not held against it, up to this: then something else is wrong with it. */
+const MOST_STARVED_MS = 60_000;
+
+interface Beat {
+  readonly runs: number;
+  readonly running: { readonly forMs: number; readonly deadlineInMs: number | null } | null;
+  readonly tid?: number;
+}
+
+export class WatcherClient {
+  /** Kernel's id of the watcher's thread; 0: not known. */
+  thread = 0;
+  private socket: Socket | undefined;
+  private isKnown = false;
+  private tries = 0;
+  private text = '';
+  private last: Beat | null = null;
+  /** When the last beat came, or the silence began for which the watcher is to blame. */
+  private lastMs = 0;
+  private starvedMs = 0;
+  private lookedMs = 0;
+  private readonly accrual = new PhiAccrual({ expectedMs: BEAT_MS });
+
+  constructor(
+    private readonly path: string,
+    private readonly clock: Clock,
+  ) {}
+
+  /** Connects, if it is not connected and there may be a watcher. Without a known watcher: only to learn of it. */
+  open(): void {
+    if (this.socket !== undefined || (!this.isKnown && this.tries >= MOST_TRIES)) return;
+    this.tries += 1;
+    const socket = connect(this.path);
+    socket.unref();
+    this.socket = socket;
+    this.text = '';
+    // What ran when it was last heard says nothing of now.
+    if (this.last !== null) this.last = { runs: this.last.runs, running: null };
+    this.begin();
+    socket.setEncoding('latin1');
+    socket.on('data', (part: string) => this.read(socket, part));
+    socket.on('error', () => {}); // `close` follows
+    socket.on('close', () => {
+      if (this.socket === socket) this.socket = undefined;
+    });
+  }
+
+  close(): void {
+    const { socket } = this;
+    this.socket = undefined;
+    socket?.destroy();
+  }
+
+  /** Our own process had stood still: the silence begins anew. */
+  stalled(): void {
+    this.begin();
+  }
+
+  get mayExist(): boolean {
+    return this.isKnown || this.tries < MOST_TRIES;
+  }
+
+  /**
+   * Null: there is none, or it cannot be heard.
+   * @param isStarved whether its thread waits for a core now.
+   */
+  signs(isStarved: boolean): WatcherSigns | null {
+    if (!this.isKnown || this.socket === undefined || this.last === null) return null;
+    const nowMs = this.clock.now();
+    if (isStarved) this.starvedMs += nowMs - this.lookedMs;
+    this.lookedMs = nowMs;
+    const silentForMs = nowMs - this.lastMs;
+    const { runs, running } = this.last;
+    return {
+      phi: this.accrual.phi(silentForMs - Math.min(this.starvedMs, MOST_STARVED_MS)),
+      silentForMs,
+      runs,
+      runningForMs: running === null ? -1 : running.forMs + silentForMs,
+      deadlineInMs: running === null ? 0 : (running.deadlineInMs ?? Number.POSITIVE_INFINITY) - silentForMs,
+    };
+  }
+
+  private begin(): void {
+    this.accrual.pause();
+    this.lastMs = this.clock.now();
+    this.lookedMs = this.lastMs;
+    this.starvedMs = 0;
+  }
+
+  private read(socket: Socket, part: string): void {
+    if (socket !== this.socket) return;
+    const lines = (this.text + part).split('\n');
+    this.text = lines.pop() ?? '';
+    if (this.text.length > LONGEST_LINE) return this.close();
+    for (const line of lines) this.heard(line);
+  }
+
+  private heard(line: string): void {
+    const beat = parseBeat(line);
+    if (beat === undefined) return this.close();
+    const nowMs = this.clock.now();
+    this.accrual.beat(nowMs);
+    this.isKnown = true;
+    this.last = beat;
+    this.lastMs = nowMs;
+    this.lookedMs = nowMs;
+    this.starvedMs = 0;
+    if (beat.tid !== undefined) this.thread = beat.tid;
+  }
+}
+
+/** Undefined: no beat. The model process is not trusted to write one. */
+export function parseBeat(line: string): Beat | undefined {
+  let found: unknown;
+  try {
+    found = JSON.parse(line);
+  } catch {
+    return undefined;
+  }
+  const { runs, running, tid } = (found ?? {}) as Record<string, unknown>;
+  if (!isAmount(runs)) return undefined;
+  const thread = isAmount(tid) && tid > 0 ? { tid } : {};
+  if (running === null) return { runs, running, ...thread };
+  const { forMs, deadlineInMs } = (running ?? {}) as Record<string, unknown>;
+  if (!isAmount(forMs) || !(deadlineInMs === null || Number.isFinite(deadlineInMs))) return undefined;
+  return { runs, running: { forMs, deadlineInMs: deadlineInMs as number | null }, ...thread };
+}
+
+function isAmount(value: unknown): value is number {
+  return typeof value === 'number' && value >= 0 && Number.isFinite(value);
+}
