@@ -1,10 +1,19 @@
 /** `outrider up` on Consul: with an agent of its own, and with one that was there before. */
 
 import assert from 'node:assert/strict';
+import { cpSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ConsulServer, consulOrSkip } from '../support/consul.js';
 import { meshFile } from '../support/mesh-file.js';
-import { Mesh, type Outcome, outrider, REPOSITORY, type UpFacts } from '../support/outrider.js';
+import {
+  DIGITS_MODELS,
+  Mesh,
+  type Outcome,
+  outrider,
+  REPOSITORY,
+  Scratch,
+  type UpFacts,
+} from '../support/outrider.js';
 import { isRunning, until } from '../support/processes.js';
 
 const SEVEN = join(REPOSITORY, 'services/digits/samples/seven.png');
@@ -35,6 +44,65 @@ function infer(facts: Facts): Promise<Outcome> {
   const target = facts.call['digits']!;
   return outrider(['infer', 'digits', '--input', `@${SEVEN}`, '--target', target, '--deadline', '5s']);
 }
+
+describe('models that cannot be served, on Consul', function () {
+  this.timeout(90_000);
+  let scratch: Scratch;
+  let mesh: Mesh;
+  let facts: Facts;
+
+  before(async function () {
+    await consulOrSkip(this);
+    scratch = new Scratch();
+    const broken = (folder: string): string => {
+      const models = join(scratch.path, folder);
+      cpSync(join(DIGITS_MODELS, 'digits'), join(models, 'broken'), { recursive: true });
+      writeFileSync(join(models, 'broken/1/model.onnx'), 'not a model');
+      return models;
+    };
+    const mine = broken('mine');
+    cpSync(DIGITS_MODELS, mine, { recursive: true });
+    mesh = Mesh.start(
+      `
+services: { digits: { models: ${mine} }, dead: { models: ${broken('dead')} } }
+caller:
+  name: client
+  admin: 127.0.0.1:0
+  upstreams: { digits: { listen: 127.0.0.1:0 }, dead: { listen: 127.0.0.1:0 } }
+intentions: [{ from: client, to: '*', action: allow }]
+`,
+      ['--consul', 'dev'],
+    );
+    facts = (await mesh.ready()) as Facts;
+  });
+  after(async () => {
+    await mesh?.discard();
+    scratch?.remove();
+  });
+
+  it('are a warning beside others that are, which names them, and critical alone', async () => {
+    type Told = Check & { readonly CheckID: string; readonly Output: string };
+    const told = async (id: string): Promise<Told | undefined> =>
+      Object.values(await ask<Record<string, Told>>(facts.consul.address, '/agent/checks')).find(
+        ({ CheckID }) => CheckID === id,
+      );
+    const is = (id: string, status: string, words: RegExp) =>
+      until(`${id} is ${status}`, async () => {
+        const check = await told(id);
+        return check?.Status === status && words.test(check.Output);
+      });
+    await is('digits-1:health', 'warning', /^not served: broken \(.*sha256/);
+    await is('digits-1-sidecar-proxy:service', 'warning', /./);
+    await is('dead-1:health', 'critical', /sha256/);
+  });
+
+  it('do not keep the mesh from serving the others', async () => {
+    await until('a call is answered', async () => /^7 /.test((await infer(facts)).stdout));
+    const target = facts.call['dead']!;
+    const refused = await outrider(['infer', 'broken', '--input', `@${SEVEN}`, '--target', target]);
+    assert.match(refused.stderr, /UNAVAILABLE/);
+  });
+});
 
 describe('outrider up --consul dev', function () {
   this.timeout(90_000);

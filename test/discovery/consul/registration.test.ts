@@ -95,6 +95,19 @@ describe('registration', () => {
     assert.equal(agent.checks.get(SERVICE)!.status, 'passing');
   });
 
+  it('is a warning, and no more, that one of several models is not served', async () => {
+    await started();
+    agent.log.length = 0;
+    registrant.answers = { ok: true, why: 'not served: broken (model.onnx: no such graph)' };
+    registration.changed();
+    await clock.settle();
+    assert.deepEqual(agent.log, [`${SERVICE} warning not served: broken (model.onnx: no such graph)`]);
+    registrant.answers = { ok: true, why: '' };
+    registration.changed();
+    await clock.settle();
+    assert.equal(agent.log.at(-1), `${SERVICE} passing the model answers`);
+  });
+
   it('has other words for the same state passed on at once, which agents put off for minutes', async () => {
     registrant.answers = { ok: false, why: 'the model is starting' };
     await started();
