@@ -7,7 +7,7 @@
 
 import { endpointTone } from './endpoint-tone.js';
 import type { StatusReport } from './status.js';
-import type { EndpointReport, MirrorReport, QueueReport, RegistryReport } from './view.js';
+import type { EndpointReport, MirrorReport, ModelReport, QueueReport, RegistryReport } from './view.js';
 
 const STYLE = `
 :root { color-scheme: light dark; --line: #8884; --good: #1a7f37; --warn: #9a6700; --bad: #cf222e; }
@@ -65,10 +65,20 @@ function heading(report: StatusReport): string {
 }
 
 function model(report: StatusReport): string {
-  const { model } = report;
+  const { model, models } = report;
   if (model === undefined) return '';
+  if (models !== undefined) return modelTable(models);
   const pid = model.pid === undefined ? '' : ` · process ${model.pid}`;
   return `<h2>Model</h2><p>${state(model.state)}${pid} · started again ${times(model.restarts)}</p><p>${escapeHtml(model.why)}</p>`;
+}
+
+function modelTable(models: readonly ModelReport[]): string {
+  const rows = models.map(
+    ({ name = '', state: how, pid, restarts, why }) =>
+      `<tr><td>${escapeHtml(name)}</td><td>${state(how)}</td><td class="n">${pid ?? ''}</td><td class="n">${restarts}</td><td>${escapeHtml(why)}</td></tr>`,
+  );
+  return `<h2>Models</h2><table><thead><tr><th>model</th><th>state</th><th class="n">process</th><th class="n">restarts</th><th>why</th></tr></thead>
+<tbody>${rows.join('\n')}</tbody></table>`;
 }
 
 function queue(report: StatusReport): string {

@@ -25,6 +25,7 @@ export function statusTables(seen: readonly SeenSidecar[], palette: Palette): st
       seen.map((each) => sidecarRow(each, palette)),
       palette,
     ),
+    modelTable(reports, palette),
     endpointTable(reports, palette),
     mirrorTable(reports, palette),
     registryTable(reports, palette),
@@ -50,6 +51,29 @@ function sidecarRow(seen: SeenSidecar, palette: Palette): string[] {
     String(queue?.waiting ?? ''),
     notReady.join('; '),
   ];
+}
+
+/** Where one sidecar serves several: each of them. */
+function modelTable(reports: readonly StatusReport[], palette: Palette): string {
+  const rows = reports.flatMap(({ instance, models }) =>
+    (models ?? []).map((model) => ({ ...model, sidecar: instance })),
+  );
+  const shown = (state: string): string => {
+    if (state === 'ready' || state === 'foreign') return palette.green(state);
+    return state === 'starting' ? palette.yellow(state) : palette.red(state);
+  };
+  return tableOf(
+    rows,
+    [
+      { title: 'sidecar', cell: ({ sidecar }) => sidecar },
+      { title: 'model', cell: ({ name }) => name ?? '' },
+      { title: 'state', cell: ({ state }) => shown(state) },
+      { title: 'process', cell: ({ pid }) => String(pid ?? '') },
+      { title: 'restarts', cell: ({ restarts }) => String(restarts) },
+      { title: 'why', cell: ({ why }) => why },
+    ],
+    palette,
+  );
 }
 
 type EndpointRow = EndpointReport & { readonly caller: string };

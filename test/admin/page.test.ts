@@ -27,6 +27,18 @@ describe('admin page', () => {
     }
   });
 
+  it('shows each model of several', () => {
+    const view = new FakeView();
+    view.modelReport = { state: 'ready', why: '', restarts: 0 };
+    view.modelReports = [
+      { name: '<broken>', state: 'failed', why: 'no such graph', pid: 7, restarts: 0 },
+      { name: 'digits', state: 'ready', why: '', pid: 8, restarts: 1 },
+    ];
+    const html = renderPage(statusOf(view), 'n');
+    for (const part of ['&lt;broken&gt;', '<span class="bad">failed</span>', 'no such graph', 'digits'])
+      assert.ok(html.includes(part), `the page lacks "${part}"`);
+  });
+
   it('shows no share and no latency of no calls, and no green beside calls that fail', () => {
     const row = (over: Partial<EndpointReport>): string => {
       const view = new FakeView();

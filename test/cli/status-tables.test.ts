@@ -56,6 +56,22 @@ describe('the tables of outrider status', () => {
     assert.deepEqual([under('latency'), under('success')], ['–', '–']);
   });
 
+  it('has a line for each model where a sidecar serves several', () => {
+    const view = new FakeView();
+    view.modelReport = { state: 'ready', why: '', restarts: 1 };
+    view.modelReports = [
+      { name: 'broken', state: 'failed', why: 'no such graph', pid: 7, restarts: 0 },
+      { name: 'digits', state: 'ready', why: '', pid: 8, restarts: 1 },
+    ];
+    assert.deepEqual(cells(seen(view)).slice(3), [
+      ['sidecar', 'model', 'state', 'process', 'restarts', 'why'],
+      ['digits-1', 'broken', 'failed', '7', '0', 'no such graph'],
+      ['digits-1', 'digits', 'ready', '8', '1'],
+    ]);
+    view.modelReports.pop();
+    assert.equal(cells(seen(view)).length, 2, 'one is in the line of its sidecar');
+  });
+
   it('colours an endpoint by its state and by how its calls go', () => {
     const view = new FakeView();
     const paint = (name: string) => (text: string) => `<${name}>${text}`;
