@@ -60,6 +60,51 @@ function overload(name: string, times: number): DecisionRow {
   };
 }
 
+/** Each replica: one call at once. Callers have 5 s, one attempt has 250 ms of them. */
+const VAIN_CAPACITY = (3 * 1_000) / SERVICE_MS;
+const HASTY = { ...RETRIED, attempt_timeout: '250ms' } as const;
+
+const inVain: DecisionRow = {
+  name: 'in-vain',
+  fault: 'twice as many calls as can be served, whose attempts may take a twentieth of their time',
+  run: (_, trial) =>
+    drill(
+      trial,
+      {
+        serviceMs: SERVICE_MS,
+        places: 1,
+        inbound: { queue: { concurrency: 2, max_waiting: 128 } },
+        upstream: { routes: [HASTY] },
+      },
+      async ({ mesh, load }) => {
+        load.pause();
+        const storm = await mesh.load({ perSecond: 2 * VAIN_CAPACITY, deadlineMs: 5_000 });
+        const fromMs = performance.now();
+        const forMs = trial.pick(3_000, 15_000);
+        const calls = await during(storm, fromMs, forMs);
+        storm.pause();
+        const endMs = performance.now();
+        const late = (await trial.control?.latenessMs(fromMs, endMs)) ?? 0;
+        trial.figure('calls without the mesh are late by', `${late.toFixed(0)} ms`);
+        if (late > SERVICE_MS) trial.disturbed ??= `calls without the mesh are late by ${late.toFixed(0)} ms`;
+        const served = tally(calls).ok;
+        const goodput = served / (forMs / 1_000) / VAIN_CAPACITY;
+        trial.figure('served', `${served} of ${calls.length}`);
+        trial.expect('goodput is at least 90 % of the capacity', goodput >= 0.9, percentOf(goodput, 1));
+        const count = (kind: 'ran' | 'cancelled') =>
+          mesh.models.reduce((sum, model) => sum + model.events(kind, fromMs, endMs).length, 0);
+        const [runs, vain] = [count('ran'), count('cancelled')];
+        trial.expect(
+          'fewer than 5 % of the runs are for callers that have gone',
+          vain < 0.05 * runs,
+          `${vain} of ${runs}`,
+        );
+        trial.figure('ejections', `${await mesh.ejections()}`);
+      },
+      { perSecond: VAIN_CAPACITY / 3 },
+    ),
+};
+
 const herd: DecisionRow = {
   name: 'herd',
   fault: 'all replicas come back at once',
@@ -134,6 +179,7 @@ const tiers: DecisionRow = {
 export const PRESSURE_ROWS: readonly DecisionRow[] = [
   overload('overload-2', 2),
   overload('overload-5', 5),
+  inVain,
   herd,
   tiers,
 ];
