@@ -13,7 +13,7 @@ import type { Address, InboundConfig, SidecarConfig } from './config/model.js';
 import { Consul } from './discovery/consul/consul.js';
 import { DEFAULT_LOCAL_SETTINGS } from './http2/settings.js';
 import { familiesOf } from './mesh/families.js';
-import { queueReportOfAll, reportsOf } from './mesh/report.js';
+import { poisonReports, queueReportOfAll, reportsOf } from './mesh/report.js';
 import { faultFamilies, mirrorReports, shapingFamilies } from './mesh/shaping-families.js';
 import { FaultSwitch } from './mesh/shaping-faults.js';
 import { CallLog } from './parts/call-log.js';
@@ -369,6 +369,10 @@ class App implements Sidecar {
 
   mirrors(): ReturnType<SidecarView['mirrors']> {
     return mirrorReports(this.outbound.outbounds, this.deps.clock.now());
+  }
+
+  poison(): ReturnType<SidecarView['poison']> {
+    return poisonReports(this.outbound.poison, this.deps.clock.now());
   }
 
   faults(): FaultDesk {

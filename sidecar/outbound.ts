@@ -12,6 +12,7 @@ import type { UpstreamConfig } from './config/model.js';
 import { isAttemptTimeoutFirst } from './core/deadline.js';
 import { NO_PROBE } from './core/ejection.js';
 import { Ended, Outcome } from './core/outcome.js';
+import { DEADLY, PoisonTable, REMEMBERED_MS } from './core/poison.js';
 import { type Reason, Reasons, reasonMessage } from './core/reason.js';
 import { decideRetry, RetryState } from './core/retry.js';
 import type { UpstreamKnowledge } from './discovery/knowledge.js';
@@ -26,8 +27,9 @@ import { copyDueMs, isPutOff, leaveToOther, noteLoss, noteSuccess, takeCopy } fr
 import { Detours, type Primary, type Refuge } from './mesh/detours.js';
 import { Direction } from './mesh/direction.js';
 import type { Endpoint } from './mesh/endpoint.js';
-import { observe } from './mesh/observe.js';
+import { observe, saysCrashed } from './mesh/observe.js';
 import { type Failure, OutboundAttempt, OutboundCall } from './mesh/outbound-call.js';
+import { PoisonWatch } from './mesh/poison-watch.js';
 import { retryFacts } from './mesh/retry-facts.js';
 import { RouteCares } from './mesh/route-care.js';
 import { Shaping } from './mesh/shaping.js';
@@ -53,6 +55,7 @@ export class Outbound implements Primary, Refuge, Shaped {
   readonly cares: RouteCares;
   private readonly detours: Detours;
   readonly shapes: Shaping;
+  readonly poison: PoisonWatch;
   /** The same while a route or a drill needs it. */
   private shaping: Shaping | null = null;
   readonly name: string;
@@ -67,8 +70,11 @@ export class Outbound implements Primary, Refuge, Shaped {
     replayBytes: number,
     /** Another upstream of this sidecar, by its name. */
     find: (name: string) => Outbound | undefined = () => undefined,
+    /** Of all upstreams of this sidecar. */
+    poison = new PoisonTable(),
   ) {
     this.name = config.name;
+    this.poison = new PoisonWatch(config.name, poison);
     this.profile = profileOf(config);
     this.clusters = new Clusters(config, makeUpstream);
     const refuse = (call: OutboundCall, reason: Reason, message: string): void =>
@@ -222,6 +228,7 @@ export class Outbound implements Primary, Refuge, Shaped {
     let probed: Endpoint | undefined;
     let endpoint: Endpoint | undefined;
     if (call.attemptsHere === 0) {
+      if (!this.poison.isIdle && this.isStopped(call, now)) return;
       // Only a first attempt may be an ejected endpoint's trial: a retry is somebody's last chance.
       if (upstream.isProbeDue(now)) {
         if (this.trials.waits(call, now)) return;
@@ -238,6 +245,16 @@ export class Outbound implements Primary, Refuge, Shaped {
     if (probed !== undefined) attempt.probe = endpoint.ejection.probe;
     const copyMs = call.care === null ? NEVER : copyDueMs(call, attempt, now);
     call.begin(attempt, this.attemptDueMs(call, now), copyMs);
+  }
+
+  /** What has crashed models is not begun: it waits for the rest of its request, or is refused. */
+  private isStopped(call: OutboundCall, nowMs: number): boolean {
+    if (this.poison.waits(call, nowMs)) return true;
+    if (!this.poison.refuses(call, nowMs)) return false;
+    call.hasCrashed = true;
+    const values = { crashes: DEADLY, upstream: this.name, minutes: REMEMBERED_MS / 60_000 };
+    this.refuse(call, Reasons.poison, reasonMessage(Reasons.poison, values));
+    return true;
   }
 
   private makeAttempt(call: OutboundCall, endpoint: Endpoint, nowMs: number): OutboundAttempt {
@@ -268,9 +285,11 @@ export class Outbound implements Primary, Refuge, Shaped {
     const outcome = observe(call, attempt, this.relay);
     if (call.witness !== null) call.witness.onAttemptEnd(call, attempt);
     if (outcome === Outcome.success) {
+      if (!this.poison.isIdle) this.poison.answered(call, attempt);
       if (call.care !== null) this.remember(call, attempt);
       return call.finishWith(attempt);
     }
+    if (saysCrashed(call, attempt)) this.poison.crashed(call, attempt, this.relay.nowMs);
     if (call.rival !== null) {
       if (leaveToOther(call, attempt, outcome, this.relay.nowMs)) return;
       call.prevail(attempt);
@@ -300,7 +319,11 @@ export class Outbound implements Primary, Refuge, Shaped {
   /** What it falls back to comes next, or the answer. */
   private fail(call: OutboundCall, failure: Failure, outcome: Outcome): void {
     if (!call.isCommitted) {
-      if (call.detour?.isAway) return call.detour.home.goOn(call);
+      if (call.detour?.isAway) {
+        // Nobody else is asked, so that this is what there is to say.
+        if (call.hasCrashed) call.detour.failure ??= failure;
+        return call.detour.home.goOn(call);
+      }
       if (call.care !== null && this.detours.takes(call, failure, outcome)) return;
     }
     this.giveUp(call, failure);
@@ -332,6 +355,7 @@ export class Outbound implements Primary, Refuge, Shaped {
   // ---- in detail ----
 
   private tryAgain(call: OutboundCall, attempt: OutboundAttempt): boolean {
+    if (call.hasCrashed) return false;
     const now = this.relay.nowMs;
     call.tried = [...call.tried, attempt.endpoint];
     // Rules changed meanwhile, and its cluster is gone.
@@ -385,6 +409,7 @@ export class Outbound implements Primary, Refuge, Shaped {
 
   onForget(call: OutboundCall): void {
     if (call.plan.holdsResponse) call.upstream.scrutiny?.noteModel(call);
+    if (!this.poison.isIdle) this.poison.note(call);
   }
 
   onResume(call: OutboundCall): void {

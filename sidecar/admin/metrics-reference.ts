@@ -81,6 +81,7 @@ const GROUPS: readonly Group[] = [
       outrider_fallback_active: ROUTE,
       outrider_last_good_bytes: ['upstream'],
       outrider_last_good_answers: ['upstream'],
+      outrider_crashed_attempts_total: ['upstream'],
     },
   },
   {

@@ -6,6 +6,7 @@ import type {
   EndpointReport,
   MirrorReport,
   ModelReport,
+  PoisonReport,
   QueueReport,
   RegistryReport,
   SidecarView,
@@ -30,6 +31,8 @@ export interface StatusReport {
   readonly endpoints: readonly EndpointReport[];
   /** Absent when nothing is copied. */
   readonly mirrors?: readonly MirrorReport[];
+  /** Requests that were in models as they crashed; absent when there are none. */
+  readonly poison?: readonly PoisonReport[];
 }
 
 /** The view at this moment, as plain data ready for JSON. */
@@ -40,6 +43,7 @@ export function statusOf(view: SidecarView): StatusReport {
   const queue = view.queue();
   const registry = view.registry();
   const mirrors = view.mirrors();
+  const poison = view.poison();
   return {
     service: view.service,
     instance: view.instance,
@@ -53,5 +57,6 @@ export function statusOf(view: SidecarView): StatusReport {
     ...(registry === undefined ? {} : { registry }),
     endpoints: view.endpoints(),
     ...(mirrors.length === 0 ? {} : { mirrors }),
+    ...(poison.length === 0 ? {} : { poison }),
   };
 }

@@ -161,6 +161,17 @@ export type Family =
       readonly samples: readonly HistogramSample[];
     };
 
+/** A request that was in model processes as they crashed. */
+export interface PoisonReport {
+  /** 16 hexadecimal digits; of this process only. */
+  readonly fingerprint: string;
+  readonly upstream: string;
+  readonly crashes: number;
+  readonly isRefused: boolean;
+  /** Until it is forgotten. */
+  readonly forMs: number;
+}
+
 export type TakeoverAnswer =
   | { readonly ok: true; readonly pid: number }
   | { readonly ok: false; readonly why: string };
@@ -177,6 +188,8 @@ export interface SidecarView {
   queue(): QueueReport | undefined;
   /** Empty where nothing is copied. */
   mirrors(): readonly MirrorReport[];
+  /** Empty where no model has crashed lately. */
+  poison(): readonly PoisonReport[];
   /** Faults for drills. */
   faults(): FaultDesk;
   /** Of all models together. */

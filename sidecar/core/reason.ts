@@ -95,6 +95,12 @@ export const Reasons = {
     Status.UNAVAILABLE,
     'the process of model service {service} ended while the call ran in it: {detail}',
   ),
+  // PERMISSION_DENIED: no stock client tries it again, and nothing that gRFC A54 leaves to us says it better.
+  poison: reason(
+    'poison',
+    Status.PERMISSION_DENIED,
+    'this request was in {crashes} processes of {upstream} as they crashed, and is refused for {minutes} min after the last one',
+  ),
   draining: unprocessed('draining', Status.UNAVAILABLE, '{service} is shutting down'),
   tooLarge: reason('too-large', Status.RESOURCE_EXHAUSTED, '{detail} is over the limit of {limit} bytes'),
   // Its status is said by who puts the fault in: `injected` below.

@@ -13,7 +13,16 @@ interface Row {
 }
 
 export function detourFamilies(outbounds: readonly Outbound[]): Family[] {
-  return [...hedgeFamilies(rowsOf(outbounds)), ...fallbackFamilies(outbounds), ...breakerFamilies(outbounds)];
+  return [
+    ...hedgeFamilies(rowsOf(outbounds)),
+    ...fallbackFamilies(outbounds),
+    ...breakerFamilies(outbounds),
+    counter(
+      'outrider_crashed_attempts_total',
+      'Attempts that ran in a model process as it crashed: they are not tried again. Requests that were in two crashes are refused for a while (outrider_own_answers_total, reason poison).',
+      outbounds.map(({ name, poison }) => ({ labels: { upstream: name }, value: poison.crashes })),
+    ),
+  ];
 }
 
 function rowsOf(outbounds: readonly Outbound[]): Row[] {

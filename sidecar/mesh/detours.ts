@@ -129,6 +129,7 @@ export class Detours implements DetourHome {
     while (detour.step < chain.length && call.isWhole) {
       const step = chain[detour.step]!;
       detour.step++;
+      // What has crashed one model may crash another.
       if (step.kind === 'last-good' ? this.repeats(call, detour) : this.sends(call, detour, step.upstream))
         return;
     }
@@ -138,7 +139,7 @@ export class Detours implements DetourHome {
   }
 
   private sends(call: OutboundCall, detour: Detour, upstream: string): boolean {
-    const refuge = this.find(upstream);
+    const refuge = call.hasCrashed ? undefined : this.find(upstream);
     if (refuge === undefined) return false;
     detour.isAway = true;
     detour.attemptsBefore = call.attempts;

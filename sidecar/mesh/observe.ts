@@ -115,10 +115,16 @@ function turnedAwayAs(call: OutboundCall, { status, trailers }: OutboundAttempt)
   return reason === Reasons.modelNotReady.name ? Outcome.refusal : Outcome.overload;
 }
 
-/** The sidecar beside the model says that the model cannot serve. */
+/** The sidecar beside the model says that the model cannot serve, or that its process has just crashed. */
 function saysDown(call: OutboundCall, attempt: OutboundAttempt): boolean {
   if (attempt.status !== Status.UNAVAILABLE) return false;
-  return sidecarsReason(call, attempt) === Reasons.modelUnavailable.name;
+  const reason = sidecarsReason(call, attempt);
+  return reason === Reasons.modelUnavailable.name || reason === Reasons.modelCrashed.name;
+}
+
+/** The sidecar beside the model says that its process crashed with this call in it. */
+export function saysCrashed(call: OutboundCall, attempt: OutboundAttempt): boolean {
+  return attempt.status === Status.UNAVAILABLE && sidecarsReason(call, attempt) === Reasons.modelCrashed.name;
 }
 
 /** Why a sidecar between us answered by itself; undefined: none did. Outside the mesh that name means nothing. */

@@ -89,6 +89,10 @@ export class OutboundCall extends Call {
   hasAwaited = false;
   /** The model that it names (model-view.ts), where that was noted before the request was let go. */
   model: Uint8Array | null = null;
+  /** What it is known by where it may have crashed a model; empty: not made. */
+  fingerprint = '';
+  /** A model process crashed with it inside, or would: it goes nowhere else. */
+  hasCrashed = false;
   /** Metadata that we add: to copies of other calls. */
   mark: Field | null = null;
   /** Where it is counted, and the extra attempts it is counted with; null: nowhere. */

@@ -1,13 +1,15 @@
 /** Endpoints and queue as people see them: states in words, with the reason. */
 
-import type { EndpointReport, QueueReport } from '../admin/view.js';
+import type { EndpointReport, PoisonReport, QueueReport } from '../admin/view.js';
 import { callsIn, successRatio } from '../core/detect-success.js';
 import { EjectionState } from '../core/ejection.js';
 import { Outcome } from '../core/outcome.js';
 import { PRESSURE_NAMES } from '../core/overload.js';
+import { DEADLY, type PoisonTable, REMEMBERED_MS } from '../core/poison.js';
 import type { RingWindow } from '../core/ring-window.js';
 import type { SlowStart } from '../core/slow-start.js';
 import type { InboundLimits } from '../inbound-limits.js';
+import { shownFingerprint } from '../relay/request-key.js';
 import { type Endpoint, whyEjected } from './endpoint.js';
 import type { Upstream } from './upstream.js';
 
@@ -134,4 +136,14 @@ export function queueReportOfAll(all: readonly InboundLimits[], nowMs: number): 
     ...(first.rateLimited === undefined ? {} : { rateLimited: first.rateLimited }),
     ...(first.pressure === undefined ? {} : { pressure: first.pressure }),
   };
+}
+
+export function poisonReports(table: PoisonTable, nowMs: number): PoisonReport[] {
+  return table.list(nowMs).map(({ fingerprint, upstream, deaths, lastMs }) => ({
+    fingerprint: shownFingerprint(fingerprint),
+    upstream,
+    crashes: deaths,
+    isRefused: deaths >= DEADLY,
+    forMs: lastMs + REMEMBERED_MS - nowMs,
+  }));
 }

@@ -1,6 +1,7 @@
 /** The side of the local application: one listener per upstream, perhaps a shared one, and the upstreams behind them. */
 
 import type { Address, OutboundConfig, UpstreamConfig } from '../config/model.js';
+import { PoisonTable } from '../core/poison.js';
 import type { Discovering, Discovery } from '../discovery/knowledge.js';
 import { EndpointHealth } from '../health/endpoint-health.js';
 import { factsOf } from '../http2/facts.js';
@@ -32,6 +33,8 @@ export class OutboundSide {
   readonly addresses: Record<string, Address> = {};
   sharedAddress: Address | undefined;
   readonly health: EndpointHealth;
+  /** Requests that crash models. */
+  readonly poison = new PoisonTable();
   private readonly byName = new Map<string, Outbound>();
   private readonly listenerOf = new Map<string, Listener>();
   private readonly discovering = new Map<string, Discovering>();
@@ -157,6 +160,7 @@ export class OutboundSide {
       relay,
       limits.replayBytesPerCall,
       (name) => this.byName.get(name),
+      this.poison,
     );
     if (config.listen !== undefined) {
       const listener = openListener(this.parts, SOCKET_NAMES.upstream(config.name), {

@@ -178,6 +178,23 @@ function digestOf(pieces: Pieces): string {
   return `${pieces.bytes} ${mac.getAuthTag().toString('latin1')}`;
 }
 
+/** Of a request to an upstream: not to be made up, and to be shown by `shownFingerprint` only. */
+export function fingerprintOf(upstream: string, path: string, body: Pieces | null): string {
+  const mac = crypto.createCipheriv('aes-128-gcm', SECRET, NONCE);
+  mac.setAAD(Buffer.from(`${upstream}\0${path}\0`, 'latin1'));
+  for (let i = 0; i < (body?.count ?? 0); i++) {
+    const { buffer, start, end } = body!.at(i);
+    mac.setAAD(buffer.subarray(start, end));
+  }
+  mac.final();
+  return mac.getAuthTag().toString('latin1');
+}
+
+/** 16 hexadecimal digits that give nothing away. */
+export function shownFingerprint(fingerprint: string): string {
+  return crypto.createHmac('sha256', SECRET).update(fingerprint, 'latin1').digest('hex').slice(0, 16);
+}
+
 function hashOfText(text: string, seed: number): number {
   let hash = mix(seed, text.length);
   for (let i = 0; i < text.length; i++) hash = mix(hash, text.charCodeAt(i));

@@ -6,6 +6,7 @@ import type {
   Family,
   MirrorReport,
   ModelReport,
+  PoisonReport,
   QueueReport,
   RegistryReport,
   SidecarView,
@@ -46,6 +47,9 @@ export class FakeView implements SidecarView {
   }
   queue(): QueueReport | undefined {
     return this.queueReport;
+  }
+  poison(): readonly PoisonReport[] {
+    return [];
   }
   mirrors(): readonly MirrorReport[] {
     return this.mirrorReports;

@@ -26,6 +26,7 @@ describe('Reasons', () => {
       'model-unavailable',
       'model-not-ready',
       'model-crashed',
+      'poison',
       'draining',
       'too-large',
       'fault-injected',
