@@ -7,6 +7,7 @@
 
 import { existsSync } from 'node:fs';
 import { CommandFailure } from './failure.js';
+import { requireModelRuntime } from './model-runtime.js';
 
 export interface ServeOptions {
   readonly models: string;
@@ -23,6 +24,7 @@ export async function serveCommand(options: ServeOptions): Promise<never> {
   const program = PROGRAM.map((path) => new URL(path, import.meta.url)).find((url) => existsSync(url));
   if (program === undefined)
     throw new CommandFailure('the model service is not installed beside this program');
+  requireModelRuntime();
   const listen = options.listen ?? process.env['OUTRIDER_MODEL_LISTEN'];
   process.argv.splice(
     2,

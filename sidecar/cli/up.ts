@@ -22,6 +22,7 @@ import { systemTimers } from '../runtime/timers.js';
 import { type ConsulBinary, findConsul } from './consul/binary.js';
 import { type DevAgent, withoutConsulVariables } from './consul/dev-agent.js';
 import { CommandFailure } from './failure.js';
+import { requireModelRuntime } from './model-runtime.js';
 import { readMeshFile } from './settings.js';
 import { type EndRequests, endRequests } from './signals.js';
 import { paletteFor } from './terminal.js';
@@ -210,6 +211,7 @@ function say(line: string): void {
 function requireModels(mesh: MeshConfig): void {
   for (const { name, server } of mesh.services) {
     if (server.kind !== 'models') continue;
+    requireModelRuntime();
     const stat = statSync(server.dir, { throwIfNoEntry: false });
     if (stat === undefined)
       throw new CommandFailure(`service ${name}: there is no model directory ${server.dir}`);

@@ -1,4 +1,4 @@
-/** The version of this package, read once from the nearest package.json above this file. */
+/** What the package.json of this package says, the nearest one above this file. */
 
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -6,13 +6,28 @@ import { fileURLToPath } from 'node:url';
 
 /** `unknown` when the package file is not where it is installed. */
 export function packageVersion(): string {
+  return packageFile()?.version ?? 'unknown';
+}
+
+/** The versions of an optional dependency that fit; `latest` when the package file does not say. */
+export function optionalVersions(dependency: string): string {
+  return packageFile()?.optionalDependencies?.[dependency] ?? 'latest';
+}
+
+interface PackageFile {
+  readonly name: string;
+  readonly version: string;
+  readonly optionalDependencies?: Readonly<Record<string, string>>;
+}
+
+function packageFile(): PackageFile | undefined {
   for (let folder = dirname(fileURLToPath(import.meta.url)); ; folder = dirname(folder)) {
     try {
-      const { name, version } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
-      if (name === 'outrider') return String(version);
+      const file = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as PackageFile;
+      if (file.name === 'outrider') return file;
     } catch {
       // no package file here: look one folder up
     }
-    if (folder === dirname(folder)) return 'unknown';
+    if (folder === dirname(folder)) return undefined;
   }
 }

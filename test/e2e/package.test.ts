@@ -1,0 +1,136 @@
+/**
+ * The package as it is installed: packed by npm, unpacked into an empty folder, with its dependencies beside it, first
+ * without the optional inference runtime, as npm leaves it out where its install script fails.
+ */
+
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { packageRoot } from '../support/package-root.js';
+
+interface Packed {
+  readonly filename: string;
+  readonly size: number;
+  readonly unpackedSize: number;
+  readonly files: readonly { readonly path: string }[];
+}
+
+interface Ended {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+function run(command: string, args: readonly string[], cwd: string, stopAt?: RegExp): Promise<Ended> {
+  return new Promise((resolve) => {
+    const child = execFile(command, args, { cwd, timeout: 60_000 }, (error, stdout, stderr) => {
+      const code = error === null ? 0 : typeof error.code === 'number' ? error.code : -1;
+      resolve({ code, stdout, stderr });
+    });
+    let said = '';
+    child.stderr?.on('data', (chunk: string) => {
+      said += chunk;
+      if (stopAt?.test(said)) child.kill('SIGTERM');
+    });
+  });
+}
+
+describe('the package', function () {
+  this.timeout(90_000);
+  let folder: string;
+  let packed: Packed;
+  let installed: string;
+
+  const outrider = (args: readonly string[], stopAt?: RegExp) =>
+    run(process.execPath, [path.join(installed, 'dist/sidecar/main.js'), ...args], folder, stopAt);
+
+  before(async () => {
+    folder = mkdtempSync(path.join(tmpdir(), 'outrider-package-'));
+    const { code, stdout, stderr } = await run(
+      'npm',
+      ['pack', '--json', '--ignore-scripts', '--pack-destination', folder],
+      packageRoot,
+    );
+    assert.equal(code, 0, stderr);
+    packed = (JSON.parse(stdout) as [Packed])[0];
+    installed = path.join(folder, 'node_modules', 'outrider');
+    mkdirSync(installed, { recursive: true });
+    const archive = path.join(folder, packed.filename);
+    const unpacked = await run('tar', ['xzf', archive, '--strip-components=1', '-C', installed], folder);
+    assert.equal(unpacked.code, 0, unpacked.stderr);
+    const { dependencies } = JSON.parse(readFileSync(path.join(installed, 'package.json'), 'utf8'));
+    for (const name of Object.keys(dependencies)) link(name);
+  });
+  after(() => rmSync(folder, { recursive: true, force: true }));
+
+  /** Packages find what they need themselves where the link leads. */
+  function link(name: string): void {
+    const to = path.join(folder, 'node_modules', name);
+    mkdirSync(path.dirname(to), { recursive: true });
+    symlinkSync(path.join(packageRoot, 'node_modules', name), to);
+  }
+
+  it('has what runs and what it runs on, and no tests, sources or source maps', () => {
+    const paths = packed.files.map((file) => file.path);
+    const foreign = paths.filter((name) => /(^|\/)test\/|\.test\.|\.map$|\.ts$/.test(name));
+    assert.deepEqual(foreign, []);
+    for (const needed of [
+      'dist/sidecar/main.js',
+      'dist/services/model-server/main.js',
+      'proto/inference.proto',
+      'proto/health.proto',
+      'services/digits/models/digits/1/model.onnx',
+      'services/digits/samples/seven.png',
+      'mesh-config/demo.yaml',
+      'README.md',
+      'LICENSE',
+    ])
+      assert.ok(paths.includes(needed), needed);
+    const sizes = `${paths.length} files, ${packed.size} bytes packed, ${packed.unpackedSize} unpacked`;
+    assert.ok(paths.length < 700 && packed.size < 2_000_000, sizes);
+  });
+
+  it('does not depend on the inference runtime, whose install script may fail', () => {
+    const { dependencies, optionalDependencies } = JSON.parse(
+      readFileSync(path.join(installed, 'package.json'), 'utf8'),
+    );
+    assert.ok(!('onnxruntime-node' in dependencies));
+    assert.match(optionalDependencies['onnxruntime-node'], /^\^\d+\.\d+\.\d+$/);
+  });
+
+  it('says its version and its commands, and reads the files it comes with', async () => {
+    const { version } = JSON.parse(readFileSync(path.join(packageRoot, 'package.json'), 'utf8'));
+    assert.deepEqual(await outrider(['--version']), { code: 0, stdout: `${version}\n`, stderr: '' });
+    assert.match((await outrider(['--help'])).stdout, /serve .*\n/);
+    for (const file of readdirSync(path.join(installed, 'mesh-config'))) {
+      if (!file.endsWith('.yaml')) continue;
+      const { code, stderr } = await outrider(['validate', path.join(installed, 'mesh-config', file)]);
+      assert.equal(code, 0, `${file}: ${stderr}`);
+    }
+  });
+
+  it('says how to install the runtime when there is none, before anything is started', async () => {
+    const models = path.join(installed, 'services/digits/models');
+    const says =
+      /^outrider: the inference runtime \(onnxruntime-node\) is not installed, .*: npm install --ignore-scripts onnxruntime-node@\d+\.\d+\.\d+\n$/;
+    for (const args of [
+      ['serve', '--models', models],
+      ['up', path.join(installed, 'mesh-config/demo.yaml')],
+    ]) {
+      const { code, stderr } = await outrider(args);
+      assert.equal(code, 1, stderr);
+      assert.match(stderr, says);
+    }
+  });
+
+  it('serves the models it comes with once the runtime is there', async () => {
+    link('onnxruntime-node');
+    const models = path.join(installed, 'services/digits/models');
+    const listen = `unix:${path.join(folder, 's')}`;
+    const { code, stderr } = await outrider(['serve', '--models', models, '--listen', listen], / ready in /);
+    assert.match(stderr, /digits version 1: ready in \d+ ms, golden input matched/);
+    assert.equal(code, 0, stderr);
+  });
+});
