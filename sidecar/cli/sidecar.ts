@@ -26,7 +26,7 @@ import { followConfiguration } from './reload.js';
 import { readSidecarFile } from './settings.js';
 import { withCommand } from './sidecar-command.js';
 import { type EndRequests, endRequests } from './signals.js';
-import { acceptWhenReady, Succession } from './succession.js';
+import { acceptWhenReady, Succession, takeoverImpediment } from './succession.js';
 import { packageVersion } from './version.js';
 
 /** How soon a change of readiness is told to a parent that waits for it, and later. */
@@ -62,7 +62,7 @@ export async function sidecarCommand(file: string, command: readonly string[]): 
     link,
     ends,
     logger,
-    impediment: impedimentOf(config),
+    impediment: takeoverImpediment(config),
   });
   const onTakeover = () => void succession.ask();
   process.on('SIGUSR2', onTakeover);
@@ -130,12 +130,6 @@ function listenProblem(error: unknown): string {
   if (code === 'EADDRINUSE') return `cannot listen on ${where}: already taken`;
   if (code === 'EACCES') return `cannot listen on ${where}: not permitted`;
   return message;
-}
-
-/** Two models cannot listen at one address. */
-function impedimentOf({ model, inbound }: SidecarConfig): string | undefined {
-  if (inbound === undefined || model === undefined || model.command.length === 0) return undefined;
-  return 'this sidecar has a model process of its own, and a successor would need another: end it and start it again';
 }
 
 /** Nothing when the model service is started by somebody else. */

@@ -11,6 +11,7 @@ import { writeSync } from 'node:fs';
 import type { Readable } from 'node:stream';
 import type { TakeoverAnswer } from '../admin/view.js';
 import type { Sidecar } from '../app.js';
+import type { SidecarConfig } from '../config/model.js';
 import { inheriting, type ListenSockets, withoutSockets } from '../runtime/listen-sockets.js';
 import type { Logger } from '../runtime/logger.js';
 import { systemTimers, type Timer } from '../runtime/timers.js';
@@ -33,6 +34,12 @@ export const READY_LIMIT_MS = 30_000;
 /** How long an end that was not asked for by `up` waits for what `up` decides. */
 const PARENT_LIMIT_MS = READY_LIMIT_MS + 5_000;
 const READY_LOOK_MS = 25;
+
+/** Why this sidecar cannot be followed by another while it runs: two models cannot listen at one address. Undefined: it can. */
+export function takeoverImpediment({ model, inbound }: SidecarConfig): string | undefined {
+  if (inbound === undefined || model === undefined || model.command.length === 0) return undefined;
+  return 'this sidecar has a model process of its own, and a successor would need another: end it and start it again';
+}
 
 export class Succession {
   private asked: Promise<TakeoverAnswer> | undefined;

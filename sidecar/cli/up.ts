@@ -29,6 +29,7 @@ import { paletteFor } from './terminal.js';
 import { cacheFolder, consulOf, withoutEffect } from './up/consul-side.js';
 import { Fleet } from './up/fleet.js';
 import { askForeignConsul } from './up/foreign-consul.js';
+import { HeldSockets } from './up/held-sockets.js';
 import { settled, startConsul } from './up/own-consul.js';
 import { adminAddress, callAddresses, callerOf } from './up/places.js';
 import { planMesh, type Seat } from './up/plan.js';
@@ -171,9 +172,12 @@ async function runFleet(
   issuer: LocalIssuer | undefined,
 ): Promise<number> {
   const ready = untilReady(systemTimers);
+  const sockets = HeldSockets.create();
+  if (sockets === undefined)
+    say('this Node cannot hold listening sockets: new calls fail while a sidecar starts again');
   const identityOf = ({ name }: Seat) => issuer?.current(name);
   const env = agent === undefined ? process.env : withoutConsulVariables(process.env);
-  const fleet: Fleet = new Fleet(seats, { ...TIME, self: SELF, env, identityOf }, (news) => {
+  const fleet: Fleet = new Fleet(seats, { ...TIME, self: SELF, env, identityOf, sockets }, (news) => {
     report.news(news, fleet.states);
     ready.check(fleet.states);
   });
@@ -194,6 +198,7 @@ async function runFleet(
     ready.cancel();
     fleet.kill();
     await fleet.stop();
+    sockets?.releaseAll();
     process.off('exit', killAll);
   }
 }

@@ -12,6 +12,8 @@ export interface LoadOptions {
   readonly target: string;
   readonly perSecond: number;
   readonly deadlineMs: number;
+  /** With the retries that gRPC does by itself, of calls that were never processed. */
+  readonly isStock?: boolean;
 }
 
 export interface FailedCall {
@@ -35,7 +37,9 @@ export class Load {
   private allDone: (() => void) | undefined;
 
   constructor(private readonly options: LoadOptions) {
-    this.client = new Client(options.target, credentials.createInsecure(), { 'grpc.enable_retries': 0 });
+    this.client = new Client(options.target, credentials.createInsecure(), {
+      'grpc.enable_retries': options.isStock === true ? 1 : 0,
+    });
     this.timer = setInterval(() => this.sendWhatIsDue(), TICK_MS);
   }
 

@@ -4,9 +4,10 @@
  * It knows how each one is and says what changes, as news; how news look on a screen is not its business.
  */
 
-import type { ModelReport } from '../../admin/view.js';
+import type { ModelReport, TakeoverAnswer } from '../../admin/view.js';
 import type { IdentityParts } from '../../identity/source.js';
 import type { SidecarEvent } from '../parent-link.js';
+import { READY_LIMIT_MS, takeoverImpediment } from '../succession.js';
 import type { Seat } from './plan.js';
 import { type SeatDeps, SeatProcess } from './seat-process.js';
 
@@ -26,36 +27,40 @@ export type News =
   /** `changed`: of its models. */
   | { readonly kind: 'model'; readonly state: SeatState; readonly changed: readonly ModelReport[] }
   | { readonly kind: 'readiness'; readonly state: SeatState }
-  | { readonly kind: 'configuration'; readonly state: SeatState; readonly text: string };
+  | { readonly kind: 'configuration' | 'takeover'; readonly state: SeatState; readonly text: string };
 
 interface Member {
+  state: SeatState;
+  process: SeatProcess;
+  successor: Successor | undefined;
+}
+
+/** A process that is to follow the one of its member. */
+interface Successor {
   readonly state: SeatState;
   readonly process: SeatProcess;
+  /** Undefined: it accepts. */
+  settle(why: string | undefined): void;
 }
 
 export class Fleet {
   private readonly members = new Map<string, Member>();
+  private readonly deps: SeatDeps;
+  private isStopping = false;
 
   constructor(
     seats: readonly Seat[],
     deps: Omit<SeatDeps, 'onProcess' | 'onEvent'>,
     private readonly onNews: (news: News) => void,
   ) {
-    const heard: SeatDeps = {
+    this.deps = {
       ...deps,
-      onProcess: (seat, report) => this.processChanged(seat, report),
-      onEvent: (seat, event) => this.heard(seat, event),
+      onProcess: (process, report) => this.processChanged(process, report),
+      onEvent: (process, event) => this.heard(process, event),
     };
     for (const seat of seats) {
-      const process = new SeatProcess(seat, heard);
-      const state: SeatState = {
-        seat,
-        process: process.report(),
-        model: undefined,
-        models: [],
-        notReady: undefined,
-      };
-      this.members.set(seat.name, { process, state });
+      const process = new SeatProcess(seat, this.deps);
+      this.members.set(seat.name, { process, state: newState(process), successor: undefined });
     }
   }
 
@@ -74,13 +79,18 @@ export class Fleet {
 
   /** The caller stops accepting first and finishes its calls; then the replicas, which by then have none. */
   async stop(): Promise<void> {
+    this.isStopping = true;
+    for (const { successor } of this.members.values()) successor?.settle('up is ending');
     await this.stopRole('caller');
     await this.stopRole('replica');
   }
 
   /** Ends everything at once, frozen processes too; the models die with their sidecars. */
   kill(): void {
-    for (const { process } of this.members.values()) process.kill();
+    for (const { process, successor } of this.members.values()) {
+      process.kill();
+      successor?.process.kill();
+    }
   }
 
   private async stopRole(role: Seat['role']): Promise<void> {
@@ -88,28 +98,108 @@ export class Fleet {
     await Promise.all(members.map((member) => member.process.stop()));
   }
 
-  private processChanged(seat: Seat, report: ModelReport): void {
-    const state = this.members.get(seat.name)!.state;
+  /**
+   * Starts a successor of a sidecar; once that accepts, the sidecar drains and ends. It stays when the successor does not
+   * get ready, and where two cannot be at once.
+   */
+  async replace(name: string, seat?: Seat): Promise<TakeoverAnswer> {
+    const member = this.members.get(name)!;
+    const why = this.whyNotReplaced(member);
+    if (why !== undefined) return { ok: false, why };
+    const process = new SeatProcess(seat ?? member.state.seat, this.deps, true);
+    const problem = await this.accepting(member, process);
+    if (problem !== undefined) {
+      process.kill();
+      await process.stop();
+      return { ok: false, why: problem };
+    }
+    const { pid = 0 } = process.report();
+    member.process.tell({ tell: 'hand-over', pid });
+    const gone = member.process.ended();
+    member.process = process;
+    member.state = member.successor!.state;
+    member.successor = undefined;
+    this.onNews({ kind: 'takeover', state: member.state, text: `process ${pid} has taken over` });
+    await gone;
+    return { ok: true, pid };
+  }
+
+  private whyNotReplaced({ state: { seat }, successor }: Member): string | undefined {
+    if (this.isStopping) return 'up is ending';
+    if (successor !== undefined) return 'a successor is on its way already';
+    if (this.deps.sockets === undefined) return 'this Node cannot hand sockets over';
+    return takeoverImpediment(seat.config);
+  }
+
+  /** Starts the process beside the one of its member; resolves with why it does not accept, or nothing when it does. */
+  private accepting(member: Member, process: SeatProcess): Promise<string | undefined> {
+    return new Promise((resolve) => {
+      const tooLate = `the successor was not ready within ${READY_LIMIT_MS / 1000} s`;
+      const limit = this.deps.timers.after(READY_LIMIT_MS, () => member.successor?.settle(tooLate));
+      let isSettled = false;
+      const settle = (why: string | undefined): void => {
+        if (isSettled) return;
+        isSettled = true;
+        limit.cancel();
+        if (why !== undefined) member.successor = undefined;
+        resolve(why);
+      };
+      member.successor = { process, state: newState(process), settle };
+      process.start();
+    });
+  }
+
+  private processChanged(process: SeatProcess, report: ModelReport): void {
+    const found = this.find(process);
+    if (found === undefined) return;
+    const { state, successor } = found;
     state.process = report;
     if (report.state !== 'ready' && report.state !== 'starting') state.notReady = undefined;
-    if (report.state === 'backoff' || report.state === 'stopped') {
+    const isDown = report.state === 'backoff' || report.state === 'stopped';
+    if (isDown) {
       state.model = undefined;
       state.models = [];
     }
-    this.onNews({ kind: 'sidecar', state });
+    if (successor === undefined) this.onNews({ kind: 'sidecar', state });
+    else if (isDown) successor.settle(`the successor ended: ${report.why.replace(/; next start in .*/, '')}`);
   }
 
-  private heard(seat: Seat, event: SidecarEvent): void {
-    const state = this.members.get(seat.name)!.state;
+  private heard(process: SeatProcess, event: SidecarEvent): void {
+    const found = this.find(process);
+    if (found === undefined) return;
+    const { state, successor } = found;
     if (event.event === 'readiness') state.notReady = event.notReady;
     const before = state.models;
     if (event.event === 'model') {
       state.model = event.report;
       state.models = event.models;
     }
-    const news = newsOf(state, event, before);
+    if (event.event === 'takeover' || event.event === 'ending') void this.succeed(process);
+    if (event.event === 'accepting') successor?.settle(undefined);
+    const news = successor === undefined ? newsOf(state, event, before) : undefined;
     if (news !== undefined) this.onNews(news);
   }
+
+  /** A sidecar asked for a successor. One that is to end gets none. */
+  private async succeed(process: SeatProcess): Promise<void> {
+    const isEnding = process.report().state === 'stopping';
+    const answer: TakeoverAnswer = isEnding
+      ? { ok: false, why: 'up has told it to end' }
+      : await this.replace(process.seat.name);
+    if (!answer.ok) process.tell({ tell: 'stay', why: answer.why });
+  }
+
+  /** The state of a process, and itself where it is a successor; undefined for one that has handed over. */
+  private find(process: SeatProcess): { state: SeatState; successor: Successor | undefined } | undefined {
+    const member = this.members.get(process.seat.name);
+    if (member?.process === process) return { state: member.state, successor: undefined };
+    const successor = member?.successor;
+    return successor?.process === process ? { state: successor.state, successor } : undefined;
+  }
+}
+
+function newState(process: SeatProcess): SeatState {
+  return { seat: process.seat, process: process.report(), model: undefined, models: [], notReady: undefined };
 }
 
 function newsOf(state: SeatState, event: SidecarEvent, before: readonly ModelReport[]): News | undefined {
@@ -124,6 +214,9 @@ function newsOf(state: SeatState, event: SidecarEvent, before: readonly ModelRep
       return { kind: 'configuration', state, text: `refused the new configuration: ${event.problem}` };
     case 'listening':
     case 'draining':
+    case 'takeover':
+    case 'ending':
+    case 'accepting':
       return undefined;
   }
 }

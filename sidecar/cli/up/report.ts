@@ -89,7 +89,7 @@ export class UpReport {
   }
 
   private tint(news: News, text: string): string {
-    if (news.kind === 'configuration') return text;
+    if ('text' in news) return text;
     if (news.kind === 'sidecar') return this.coloured(news.state.process, text);
     const bad = news.kind === 'model' ? news.changed.find(({ state }) => state !== 'ready') : undefined;
     return this.coloured(bad ?? news.state.model, text);
@@ -117,7 +117,7 @@ export class UpReport {
 
 /** Undefined when the change is a step on the way that tells a reader nothing. */
 function sentence(news: News): string | undefined {
-  if (news.kind === 'configuration') return news.text;
+  if ('text' in news) return news.text;
   if (news.kind === 'readiness') return undefined;
   if (news.kind === 'sidecar') return lifeOf('sidecar', news.state.process);
   const { model, models } = news.state;
@@ -144,7 +144,7 @@ function lifeOf(what: string, of: ModelReport | undefined): string | undefined {
 
 function asJson(news: News): unknown {
   const { seat, process, model, models, notReady } = news.state;
-  const text = news.kind === 'configuration' ? { text: news.text } : {};
+  const text = 'text' in news ? { text: news.text } : {};
   return {
     event: news.kind,
     name: seat.name,

@@ -11,6 +11,7 @@ import type { ModelReport } from '../../admin/view.js';
 import { RestartBackoff } from '../../core/backoff.js';
 import type { IdentityParts } from '../../identity/source.js';
 import type { Clock } from '../../runtime/clock.js';
+import { inheriting, withoutSockets } from '../../runtime/listen-sockets.js';
 import type { Random } from '../../runtime/random.js';
 import type { Timers } from '../../runtime/timers.js';
 import { OwnedProcess, type OwnedProcessOptions } from '../../supervise/owned-process.js';
@@ -24,6 +25,7 @@ import {
   type SidecarEvent,
   tellSidecar,
 } from '../parent-link.js';
+import type { HeldSockets } from './held-sockets.js';
 import { liveProbe, watchLive } from './live-watch.js';
 import type { Seat } from './plan.js';
 
@@ -36,8 +38,10 @@ export interface SeatDeps {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** The newest identity of a seat; undefined where sidecars get theirs elsewhere. */
   identityOf(seat: Seat): IdentityParts | undefined;
-  onProcess(seat: Seat, report: ModelReport): void;
-  onEvent(seat: Seat, event: SidecarEvent): void;
+  /** Undefined: sidecars make their own. */
+  readonly sockets: HeldSockets | undefined;
+  onProcess(process: SeatProcess, report: ModelReport): void;
+  onEvent(process: SeatProcess, event: SidecarEvent): void;
 }
 
 const START_TIMEOUT_MS = 20_000;
@@ -55,10 +59,11 @@ export class SeatProcess {
   private readonly supervised: SupervisedProcess;
   private child: OwnedProcess | undefined;
 
-  /** Not started yet. */
+  /** Not started yet. A successor accepts nothing, the first time, before it is ready. */
   constructor(
-    private readonly seat: Seat,
+    readonly seat: Seat,
     private readonly deps: SeatDeps,
+    private holdsBack = false,
   ) {
     const { clock, timers } = deps;
     const probe = liveProbe({ kind: 'tcp', ...seat.admin });
@@ -76,7 +81,7 @@ export class SeatProcess {
         start: (onExit) => this.launch(onExit),
         watch: (events) => watchLive(probe, events, clock, timers),
         restartDelayMs: (readyForMs) => backoff.next(readyForMs),
-        onChange: (report) => deps.onProcess(seat, report),
+        onChange: (report) => deps.onProcess(this, report),
       },
     );
   }
@@ -93,6 +98,11 @@ export class SeatProcess {
     return this.supervised.stop();
   }
 
+  /** Has been told to end: it is not started again. Resolves when it is gone. */
+  ended(): Promise<void> {
+    return this.supervised.ended();
+  }
+
   kill(): void {
     this.supervised.kill();
   }
@@ -105,14 +115,18 @@ export class SeatProcess {
   private launch(onExit: OwnedProcessOptions['onExit']): OwnedProcess {
     const { seat, deps } = this;
     const identity = deps.identityOf(seat);
+    const sockets = inheriting(deps.sockets?.of(seat) ?? [], { holdBack: this.holdsBack });
+    this.holdsBack = false;
     const log = openSync(logFileOf(seat), 'a', 0o600);
     const child = new OwnedProcess([...deps.self, 'sidecar', '-c', seat.file], {
       env: {
-        ...deps.env,
+        ...withoutSockets(deps.env),
         [PARENT_MARK]: '1',
         [RESTARTS_MARK]: String(this.report().restarts),
         ...(identity && { [IDENTITY_MARK]: '1' }),
+        ...sockets.env,
       },
+      inherit: sockets.fds,
       stdout: 'pipe',
       stderr: log,
       onExit,
@@ -120,7 +134,7 @@ export class SeatProcess {
     closeSync(log);
     this.child = child;
     if (identity !== undefined) this.tell({ tell: 'identity', parts: identity });
-    if (child.output !== undefined) readEvents(child.output, (event) => deps.onEvent(seat, event));
+    if (child.output !== undefined) readEvents(child.output, (event) => deps.onEvent(this, event));
     return child;
   }
 }

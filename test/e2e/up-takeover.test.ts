@@ -1,0 +1,74 @@
+/** The caller's sidecar of a whole mesh ends in every way while an application calls: `up` holds the socket it listens on. */
+
+import assert from 'node:assert/strict';
+import { Load } from '../chaos/demo-load.js';
+import { meshFile } from '../support/mesh-file.js';
+import { admin, Mesh, type SidecarFacts, type UpFacts } from '../support/outrider.js';
+import { childrenOf, isRunning, until } from '../support/processes.js';
+
+describe('outrider up, when the sidecar of the caller ends', function () {
+  this.timeout(90_000);
+
+  let mesh: Mesh;
+  let facts: UpFacts;
+  let caller: SidecarFacts;
+  let load: Load;
+
+  before(async () => {
+    mesh = Mesh.start(meshFile({ replicas: 2 }));
+    facts = await mesh.ready();
+    caller = facts.sidecars.find((sidecar) => sidecar.role === 'caller')!;
+  });
+  after(() => mesh.discard());
+
+  beforeEach(() => {
+    load = new Load({ target: facts.call['digits']!, perSecond: 100, deadlineMs: 5_000, isStock: true });
+  });
+
+  const pids = (): number[] => childrenOf(mesh.pid).filter(isRunning);
+
+  it('on SIGTERM: a successor accepts before it drains, and no call fails', async () => {
+    for (let i = 0; i < 3; i++) {
+      const before = pids();
+      const old = last(before);
+      process.kill(old, 'SIGTERM');
+      await until('it is gone', () => !isRunning(old));
+      assert.equal(pids().length, before.length);
+    }
+    await load.stop();
+    assert.deepEqual(load.failures, [], `of ${load.sent}`);
+    assert.equal(told('has taken over'), 3);
+  });
+
+  it('on POST /takeover: the same', async () => {
+    const old = last(pids());
+    const { status, body } = await admin(caller.admin, '/takeover', 'POST');
+    assert.equal(status, 200, body);
+    assert.match(body, new RegExp(`^process ${last(pids())} accepts`));
+    await until('the predecessor is gone', () => !isRunning(old));
+    await load.stop();
+    assert.deepEqual(load.failures, [], `of ${load.sent}`);
+  });
+
+  it('on SIGKILL: new calls wait in the backlog, only those in flight fail', async () => {
+    await until('calls run', () => load.answered > 20);
+    const old = last(pids());
+    const inFlight = load.sent - load.answered - load.failures.length;
+    const atMs = load.elapsedMs;
+    process.kill(old, 'SIGKILL');
+    await until('another is there', () => pids().some((pid) => pid > old) && load.answered > 100);
+    await load.stop();
+    const late = load.failures.filter((failure) => failure.atMs > atMs + 100);
+    assert.deepEqual(late, [], `of ${load.sent}`);
+    assert.ok(load.failures.length <= inFlight + 10, `${load.failures.length} failed, ${inFlight} in flight`);
+  });
+
+  function told(text: string): number {
+    return mesh.events.filter((event) => String(event['text']).includes(text)).length;
+  }
+});
+
+/** The newest process. */
+function last(pids: readonly number[]): number {
+  return Math.max(...pids);
+}
