@@ -71,12 +71,21 @@ function addMeshCommands(program: Command, done: (exitCode: number) => void): vo
     .command('sidecar')
     .description('run one sidecar; with a command, it starts, watches and restarts that model service')
     .requiredOption('-c, --config <FILE>', 'sidecar file')
+    .option(
+      '--takeover',
+      'have the running sidecar of this file followed by a new process, without a lost call',
+    )
     .argument(
       '[COMMAND...]',
       'after --: the model service; {socket} stands for the address it must listen on',
     )
-    .usage('-c FILE [-- COMMAND…]')
-    .action(async (command: string[], options: { config: string }) => {
+    .usage('-c FILE [--takeover] [-- COMMAND…]')
+    .action(async (command: string[], options: { config: string; takeover?: true }) => {
+      if (options.takeover === true) {
+        const { takeoverCommand } = await import('./takeover.js');
+        done(await takeoverCommand(options.config));
+        return;
+      }
       const { sidecarCommand } = await import('./sidecar.js');
       done(await sidecarCommand(options.config, command));
     });

@@ -32,7 +32,7 @@ export interface SuccessionOptions {
 /** A successor that is not ready by then has failed. */
 export const READY_LIMIT_MS = 30_000;
 /** How long an end that was not asked for by `up` waits for what `up` decides. */
-const PARENT_LIMIT_MS = READY_LIMIT_MS + 5_000;
+export const PARENT_LIMIT_MS = READY_LIMIT_MS + 5_000;
 const READY_LOOK_MS = 25;
 
 /** Why this sidecar cannot be followed by another while it runs: two models cannot listen at one address. Undefined: it can. */

@@ -7,7 +7,7 @@
  */
 
 import { closeSync, linkSync, renameSync, rmSync } from 'node:fs';
-import type { Server } from 'node:net';
+import { isIP, type Server } from 'node:net';
 
 export type SocketAddress =
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
@@ -19,6 +19,23 @@ export interface NamedSocket {
   /** Descriptor in this process. */
   readonly fd: number;
   readonly at: SocketAddress;
+  /** A service manager chose the address, whatever the configuration says. */
+  readonly isGiven?: true;
+}
+
+interface Inherited {
+  readonly fd: number;
+  /** Absent: not known yet. */
+  readonly at?: SocketAddress;
+  readonly isGiven?: true;
+}
+
+interface Open {
+  readonly server: Server;
+  at: SocketAddress;
+  readonly isGiven: boolean;
+  /** The path of a Unix socket goes with the server. */
+  readonly isOwnPath: boolean;
 }
 
 /** The value of `OUTRIDER_SOCKETS`, as JSON. */
@@ -26,7 +43,7 @@ interface Handed {
   readonly holdBack: boolean;
   /** Descriptor to which one line is written when the process accepts; absent: it is told otherwise. */
   readonly tell?: number;
-  readonly sockets: Readonly<Record<string, { readonly fd: number; readonly at?: SocketAddress }>>;
+  readonly sockets: Readonly<Record<string, Inherited>>;
 }
 
 const VARIABLE = 'OUTRIDER_SOCKETS';
@@ -47,11 +64,8 @@ export const SOCKET_NAMES = {
 type Environment = Readonly<Record<string, string | undefined>>;
 
 export class ListenSockets {
-  private readonly inherited: Map<string, { readonly fd: number; readonly at?: SocketAddress }>;
-  private readonly open = new Map<
-    string,
-    { readonly server: Server; at: SocketAddress; isOwnPath: boolean }
-  >();
+  private readonly inherited: Map<string, Inherited>;
+  private readonly open = new Map<string, Open>();
   /** What `accept` begins; undefined once it has been called, or need not be. */
   private heldBack: (() => void)[] | undefined;
   private keepsPaths = false;
@@ -93,9 +107,13 @@ export class ListenSockets {
 
   /** Lets `server` listen: on the inherited socket of that name, else on `address`. Resolves with where. */
   listen(name: string, server: Server, address: SocketAddress): Promise<SocketAddress> {
-    const inherited = this.inherited.get(name);
-    this.inherited.delete(name);
-    const begun = { server, at: inherited?.at ?? address, isOwnPath: inherited === undefined };
+    const inherited = this.take(name, address);
+    const begun: Open = {
+      server,
+      at: inherited?.at ?? address,
+      isGiven: inherited?.isGiven === true,
+      isOwnPath: inherited === undefined,
+    };
     this.open.set(name, begun);
     const begin = () => listenOn(server, inherited?.fd, begun);
     if (inherited === undefined || this.heldBack === undefined) return begin();
@@ -103,6 +121,14 @@ export class ListenSockets {
       if (this.open.get(name) === begun) begin().catch((error: Error) => server.emit('error', error));
     });
     return Promise.resolve(begun.at);
+  }
+
+  /** One that is where the listener is no longer to be is left for `dropUnused`. */
+  private take(name: string, address: SocketAddress): Inherited | undefined {
+    const found = this.inherited.get(name);
+    if (found?.at !== undefined && found.isGiven !== true && !isMeant(found.at, address)) return undefined;
+    this.inherited.delete(name);
+    return found;
   }
 
   /** The end of holding back. */
@@ -114,9 +140,9 @@ export class ListenSockets {
 
   /** Those that can be given to another process; in a Node that does not say their descriptors, none. */
   all(): NamedSocket[] {
-    return [...this.open].flatMap(([name, { server, at }]) => {
+    return [...this.open].flatMap(([name, { server, at, isGiven }]) => {
       const fd = descriptorOf(server);
-      return fd === undefined ? [] : [{ name, fd, at }];
+      return fd === undefined ? [] : [{ name, fd, at, ...(isGiven ? { isGiven } : {}) }];
     });
   }
 
@@ -148,7 +174,12 @@ export function inheriting(
   const handed: Handed = {
     holdBack: options.holdBack,
     ...(options.tells === undefined ? {} : { tell: FIRST_FD + sockets.length }),
-    sockets: Object.fromEntries(sockets.map(({ name, at }, i) => [name, { fd: FIRST_FD + i, at }])),
+    sockets: Object.fromEntries(
+      sockets.map(({ name, at, isGiven }, i) => [
+        name,
+        { fd: FIRST_FD + i, at, ...(isGiven === true ? { isGiven } : {}) },
+      ]),
+    ),
   };
   return { env: { [VARIABLE]: JSON.stringify(handed) }, fds: sockets.map(({ fd }) => fd) };
 }
@@ -163,7 +194,7 @@ function activated(env: Environment, pid: number): Handed['sockets'] {
   if (env['LISTEN_FDS'] === undefined || Number(env['LISTEN_PID']) !== pid) return {};
   const count = Number(env['LISTEN_FDS']);
   const names = (env['LISTEN_FDNAMES'] ?? '').split(':');
-  const sockets: Record<string, { fd: number }> = {};
+  const sockets: Record<string, Inherited> = {};
   for (let i = 0; i < count; i++) {
     const name = names[i] ?? '';
     if (name === '' || sockets[name] !== undefined) {
@@ -171,16 +202,12 @@ function activated(env: Environment, pid: number): Handed['sockets'] {
         `LISTEN_FDNAMES=${names.join(':')}: each of ${count} sockets needs a name of its own (FileDescriptorName=)`,
       );
     }
-    sockets[name] = { fd: FIRST_FD + i };
+    sockets[name] = { fd: FIRST_FD + i, isGiven: true };
   }
   return sockets;
 }
 
-function listenOn(
-  server: Server,
-  fd: number | undefined,
-  begun: { at: SocketAddress },
-): Promise<SocketAddress> {
+function listenOn(server: Server, fd: number | undefined, begun: Open): Promise<SocketAddress> {
   const { at } = begun;
   return new Promise((resolve, reject) => {
     server.once('error', reject);
@@ -195,6 +222,14 @@ function listenOn(
     else if (at.kind === 'unix') server.listen({ path: at.path }, listening);
     else server.listen({ host: at.host, port: at.port, backlog: BACKLOG }, listening);
   });
+}
+
+/** Whether a socket that is `at` is one for `wanted`, whose port may be any. Host names are not resolved here. */
+function isMeant(at: SocketAddress, wanted: SocketAddress): boolean {
+  if (at.kind === 'unix' || wanted.kind === 'unix')
+    return at.kind === 'unix' && wanted.kind === 'unix' && at.path === wanted.path;
+  const isSameHost = at.host === wanted.host || isIP(wanted.host) === 0;
+  return isSameHost && (wanted.port === 0 || wanted.port === at.port);
 }
 
 /** libuv removes a Unix socket's path with the socket that was bound to it, so it gets a second name meanwhile. */

@@ -4,12 +4,13 @@
  */
 
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { Load, type SentCall } from '../chaos/faults-load.js';
 import { Model } from '../chaos/models.js';
-import { admin, OUTRIDER, Scratch } from '../support/outrider.js';
-import { isRunning, until } from '../support/processes.js';
+import { admin, OUTRIDER, outrider, Scratch } from '../support/outrider.js';
+import { isRunning, processesWith, until } from '../support/processes.js';
 
 const PER_SECOND = 200;
 
@@ -19,10 +20,12 @@ describe('a sidecar that another takes over from', function () {
   let scratch: Scratch;
   let model: Model;
   let load: Load | undefined;
+  let adminPort: number;
   const pids = new Set<number>();
 
   beforeEach(async () => {
     scratch = new Scratch();
+    adminPort = await freePort();
     model = await Model.start({ serviceMs: 5, log: join(scratch.path, 'model.log') });
   });
 
@@ -35,54 +38,150 @@ describe('a sidecar that another takes over from', function () {
     scratch.remove();
   });
 
-  const file = (): string =>
+  const write = (listen: string, more = ''): string =>
     scratch.write(
       'sidecar.yaml',
       `service: web
-admin: 127.0.0.1:0
-log: { level: info }
+admin: 127.0.0.1:${adminPort}
 outbound:
   upstreams:
-    far: { listen: "127.0.0.1:0", tls: plaintext, endpoints: ["127.0.0.1:${model.port}"] }
-`,
+    far: { listen: "${listen}", tls: plaintext, endpoints: ["127.0.0.1:${model.port}"] }
+${more}`,
     );
 
-  /** Resolves with where it listens. */
-  async function start(): Promise<{ child: ChildProcess; admin: string; far: string }> {
-    const [program, ...rest] = [...OUTRIDER, 'sidecar', '-c', file()];
-    const child = spawn(program!, rest, { stdio: ['ignore', 'pipe', 'inherit'] });
+  /** Starts one with `command` before it; resolves with where it listens. */
+  async function start(
+    listen = '127.0.0.1:0',
+    command: readonly string[] = [],
+  ): Promise<{ pid: number; admin: string; far: string }> {
+    const file = write(listen);
+    const [program, ...rest] = [...command, ...OUTRIDER, 'sidecar', '-c', file];
+    const child = spawn(program!, rest, { stdio: ['ignore', 'pipe', 'ignore'] });
     pids.add(child.pid!);
     let said = '';
     child.stdout!.setEncoding('utf8').on('data', (part: string) => {
       said += part;
     });
     const at = (what: string) => new RegExp(`${what} on (\\S+?)[,\\s]`).exec(said)?.[1];
-    const where = await until(
+    const far = await until(
       'it says where it listens',
       () => at('admin') !== undefined && at('upstream far'),
     );
-    return { child, admin: at('admin')!, far: where as string };
+    return { pid: child.pid!, admin: at('admin')!, far: far as string };
   }
+
+  const ownerOf = (pid: number, before: number): Promise<true> =>
+    until(`process ${before} has ended`, () => !isRunning(before) && isRunning(pid));
+  const pidIn = (text: string): number => {
+    const pid = Number(/process (\d+) accepts/.exec(text)?.[1]);
+    pids.add(pid);
+    return pid;
+  };
+
+  const begin = async (target: string): Promise<Load> => {
+    load = await Load.start({ target, perSecond: PER_SECOND, deadlineMs: 2_000, isStock: true });
+    return load;
+  };
 
   it('loses no call of 200 a second, ten times in a row', async () => {
     const first = await start();
-    load = await Load.start({ target: first.far, perSecond: PER_SECOND, deadlineMs: 2_000, isStock: true });
+    const calls = await begin(first.far);
     const fromMs = performance.now();
-    let before = first.child.pid!;
+    let before = first.pid;
     for (let i = 0; i < 10; i++) {
       const { status, body } = await admin(first.admin, '/takeover', 'POST');
       assert.equal(status, 200, body);
-      const pid = Number(/process (\d+)/.exec(body)![1]);
-      pids.add(pid);
-      await until('the predecessor has ended', () => !isRunning(before));
-      assert.ok(isRunning(pid));
+      const pid = pidIn(body);
+      await ownerOf(pid, before);
       before = pid;
     }
-    const calls = await load.between(fromMs, performance.now());
-    assertNoneFailed(calls);
-    assert.ok(calls.length > PER_SECOND);
+    assertNoneFailed(await calls.between(fromMs, performance.now()));
   });
+
+  it('is asked by the command line, and by SIGUSR2; a Unix socket keeps its path', async () => {
+    const path = join(scratch.path, 'far.sock');
+    const first = await start(`unix:${path}`);
+    const calls = await begin(`unix:${path}`);
+    const fromMs = performance.now();
+    const { code, stdout, stderr } = await outrider([
+      'sidecar',
+      '-c',
+      join(scratch.path, 'sidecar.yaml'),
+      '--takeover',
+    ]);
+    assert.equal(code, 0, stderr);
+    const second = pidIn(stdout);
+    await ownerOf(second, first.pid);
+    process.kill(second, 'SIGUSR2');
+    const third = await until('a third runs', () => sidecars().find((pid) => pid !== second));
+    pids.add(third);
+    await ownerOf(third, second);
+    assertNoneFailed(await calls.between(fromMs, performance.now()));
+  });
+
+  it('goes on when its successor cannot, and says why', async () => {
+    const first = await start();
+    const calls = await begin(first.far);
+    const fromMs = performance.now();
+    write('127.0.0.1:0', 'colour: blue\n');
+    const { status, body } = await admin(first.admin, '/takeover', 'POST');
+    assert.deepEqual([status, body], [503, 'the successor ended with 1; its log says why\n']);
+    assert.deepEqual(sidecars(), [first.pid]);
+    write('127.0.0.1:0');
+    const again = await admin(first.admin, '/takeover', 'POST');
+    assert.equal(again.status, 200, again.body);
+    await ownerOf(pidIn(again.body), first.pid);
+    assertNoneFailed(await calls.between(fromMs, performance.now()));
+  });
+
+  it('leaves a socket whose address has changed, and its successor listens at the new one', async () => {
+    const first = await start();
+    const port = await freePort();
+    write(`127.0.0.1:${port}`);
+    const { body } = await admin(first.admin, '/takeover', 'POST');
+    await ownerOf(pidIn(body), first.pid);
+    await begin(`127.0.0.1:${port}`);
+    await assert.rejects(fetch(`http://${first.far}/`), (error: Error) =>
+      /ECONNREFUSED/.test(String((error.cause as Error | undefined)?.message)),
+    );
+  });
+
+  it('takes its sockets from a service manager, and is followed by another there', async function () {
+    const activate = 'systemd-socket-activate';
+    if (spawnSync(activate, ['--version']).status !== 0) {
+      process.stderr.write(`\nSKIPPING sockets of a service manager: there is no ${activate}\n`);
+      this.skip();
+    }
+    const port = await freePort();
+    const target = `127.0.0.1:${port}`;
+    const pass = [activate, '-l', target, '-l', `127.0.0.1:${adminPort}`, '--fdname=upstream.far:admin'];
+    const started = start('127.0.0.1:9', pass); // its own address is not looked at
+    // It starts the program at the first connection, which waits meanwhile.
+    const early = await until('the first call is answered', () => begin(target).catch(() => undefined));
+    const first = await started;
+    assert.equal(first.far, target);
+    const fromMs = performance.now();
+    const { status, body } = await admin(first.admin, '/takeover', 'POST');
+    assert.equal(status, 200, body);
+    await ownerOf(pidIn(body), first.pid);
+    assertNoneFailed(await early.between(fromMs, performance.now()));
+  });
+
+  /** Those that run from this test's file. */
+  function sidecars(): number[] {
+    return processesWith(join(scratch.path, 'sidecar.yaml'));
+  }
 });
+
+function freePort(): Promise<number> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as { port: number };
+      server.close(() => resolve(port));
+    });
+  });
+}
 
 function assertNoneFailed(calls: readonly SentCall[]): void {
   const failed = calls.filter(({ failure }) => failure !== undefined);

@@ -7,6 +7,16 @@ import { inheriting, ListenSockets, withoutSockets } from '../../sidecar/runtime
 
 const ANY = { kind: 'tcp', host: '127.0.0.1', port: 0 } as const;
 
+function freePort(): Promise<number> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as { port: number };
+      server.close(() => resolve(port));
+    });
+  });
+}
+
 describe('listening sockets by name', () => {
   let folder: string;
   const servers: Server[] = [];
@@ -60,8 +70,19 @@ describe('listening sockets by name', () => {
     await new ListenSockets().listen('admin', before, at);
     const fd = (before as unknown as { _handle: { fd: number } })._handle.fd;
     const sockets = new ListenSockets({ holdBack: true, sockets: { admin: { fd, at } } });
-    assert.deepEqual(await sockets.listen('admin', server, ANY), at);
+    assert.deepEqual(await sockets.listen('admin', server, at), at);
     assert.equal(server.listening, false);
+    assert.deepEqual(sockets.names, []);
+  });
+
+  it('are not taken where the listener is to be elsewhere now, unless a service manager chose', async () => {
+    const at = { kind: 'tcp', host: '127.0.0.1', port: 9 } as const;
+    const elsewhere = new ListenSockets({ holdBack: true, sockets: { admin: { fd: 99, at } } });
+    const bound = await elsewhere.listen('admin', named('a'), { ...at, port: await freePort() });
+    assert.ok(bound.kind === 'tcp' && bound.port !== 9);
+    assert.deepEqual(elsewhere.names, ['admin']);
+    const given = new ListenSockets({ holdBack: true, sockets: { admin: { fd: 99, at, isGiven: true } } });
+    assert.deepEqual(await given.listen('admin', named('b'), ANY), at);
   });
 
   it('leave the path of a Unix socket behind when a successor listens there, else not', async () => {

@@ -27,7 +27,7 @@ export function liveProbe(admin: Address): Probe {
   return {
     async check(timeoutMs): Promise<Health> {
       try {
-        const { status } = await askAdmin(admin, '/live', timeoutMs, agent);
+        const { status } = await askAdmin(admin, '/live', timeoutMs, { agent });
         return status === 200
           ? { kind: 'serving' }
           : { kind: 'silent', why: `the admin server answered ${status}` };
