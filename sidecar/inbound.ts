@@ -326,9 +326,19 @@ export class Inbound implements NamedStory {
   }
 
   /** Lets the next ones in line through. */
-  private pump({ queue, limits }: ModelSlot): void {
+  private pump({ queue, limits, runs }: ModelSlot): void {
     const now = this.relay.nowMs;
-    for (let ticket = queue.next(now); ticket !== null; ticket = queue.next(now)) {
+    for (;;) {
+      const woken = queue.nextWaking(now);
+      if (woken !== null) {
+        runs.begin(woken);
+        woken.call.goOn();
+      }
+      const ticket = queue.next(now);
+      if (ticket === null) {
+        if (woken === null) return;
+        continue;
+      }
       const { call } = ticket;
       if (ticket.queueState === QueueState.expired) this.expire(call);
       else if (ticket.queueState === QueueState.late) limits.refuseAs(Admission.tooLate, ticket);
@@ -385,11 +395,13 @@ export class Inbound implements NamedStory {
     this.pump(slot);
   }
 
-  onStir({ ticket, slot: at }: InboundCall): void {
+  /** Its place is somebody else's by now: what its caller sends waits for another, what the model sends is passed on. */
+  onStir(call: InboundCall): void {
+    const { ticket } = call;
     if (ticket?.queueState !== QueueState.resting) return;
-    const slot = this.slots[at]!;
-    slot.queue.wake(ticket, this.relay.nowMs);
-    slot.runs.begin(ticket);
+    const slot = this.slots[call.slot]!;
+    if (slot.queue.wake(ticket, this.relay.nowMs)) slot.runs.begin(ticket);
+    else call.holdBack();
   }
 
   onCancelled(): void {}

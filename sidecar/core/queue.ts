@@ -52,6 +52,10 @@ const IDLE_HALF_LIFE_MS = 10_000;
 
 export class InboundQueue<E extends QueueEntry> {
   private readonly line: Line<E>;
+  /** Those that rested and would go on, in the order in which they asked. */
+  private readonly waking = new Set<E>();
+  /** The last place went to one of them: the next is the line's. */
+  private wokeLast = false;
   private idleSinceMs = Number.POSITIVE_INFINITY;
 
   running = 0;
@@ -175,9 +179,30 @@ export class InboundQueue<E extends QueueEntry> {
     entry.queueState = QueueState.resting;
   }
 
-  /** It goes on, and holds a place even where none is free: what runs cannot be undone, and those in line wait the longer. */
-  wake(entry: E, nowMs: number): void {
-    if (entry.queueState === QueueState.resting) this.start(entry, nowMs);
+  /**
+   * It would go on: true when it holds a place, at once where one is free. Otherwise it waits for one, by turns with those
+   * in line; `nextWaking` tells when it has come.
+   */
+  wake(entry: E, nowMs: number): boolean {
+    if (entry.queueState !== QueueState.resting) return entry.queueState === QueueState.running;
+    if (this.running >= this.settings.concurrency) {
+      this.waking.add(entry);
+      return false;
+    }
+    this.waking.delete(entry);
+    this.start(entry, nowMs);
+    return true;
+  }
+
+  /** The next of those that rested and would go on, now holding a place. Call it before each `next`. */
+  nextWaking(nowMs: number): E | null {
+    if (this.waking.size === 0 || this.running >= this.settings.concurrency) return null;
+    if (this.wokeLast && this.waiting > 0) return null;
+    const [entry] = this.waking as Iterable<E> as [E];
+    this.waking.delete(entry);
+    this.wokeLast = true;
+    this.start(entry, nowMs);
+    return entry;
   }
 
   /**
@@ -204,13 +229,15 @@ export class InboundQueue<E extends QueueEntry> {
     }
     this.line.take();
     this.waitingBytes -= entry.queueBytes;
+    this.wokeLast = false;
     this.start(entry, nowMs);
     this.admittedTotal += 1;
     return entry;
   }
 
-  /** Takes a waiting entry out: its caller left, or its deadline passed. False when it was not waiting. */
+  /** Takes out one that waits or rests: its caller left, or its deadline passed. False when it was not in line. */
   remove(entry: E): boolean {
+    this.waking.delete(entry);
     if (entry.queueState !== QueueState.waiting) return false;
     this.takeOut(entry);
     return true;

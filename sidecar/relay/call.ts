@@ -112,6 +112,8 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
   /** The request body as far as it is kept. While `isReplayable`, all of it. */
   private body: Pieces | null = null;
   isReplayable = true;
+  /** What the caller sends is kept for now, and not passed on. */
+  private isHeldBack = false;
   requestEnded: boolean;
   requestBytes = 0;
   responseBytes = 0;
@@ -153,7 +155,7 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
     this.askedMs = this.relay.nowMs;
     if (this.isQuiet) this.stir();
     const attempt = this.attempt;
-    const open = attempt !== null && attempt.stream !== null && !attempt.isOver;
+    const open = attempt !== null && attempt.stream !== null && !attempt.isOver && !this.isHeldBack;
     if (n > 0 && (this.isReplayable || !open)) this.keep(buffer, start, end, open);
     if (open) attempt.link!.connection.sendData(attempt.stream!, buffer, start, end, ended);
     if (ended || this.requestBytes - this.credited >= FIRST_WINDOW >>> 1) this.story.onRequestReady(this);
@@ -166,7 +168,7 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
     this.askedMs = this.relay.nowMs;
     if (this.isQuiet) this.stir();
     const attempt = this.attempt;
-    if (attempt !== null && attempt.stream !== null && !attempt.isOver) {
+    if (attempt !== null && attempt.stream !== null && !attempt.isOver && !this.isHeldBack) {
       attempt.link!.connection.sendData(attempt.stream, EMPTY, 0, 0, true);
     }
     this.story.onRequestReady(this);
@@ -295,12 +297,32 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
       isEmpty && this.requestEnded,
     );
     if (isEmpty) return;
+    this.writeBody(body, link, stream);
+    if (!this.isReplayable) this.letGo();
+  }
+
+  private writeBody(body: Pieces, { connection }: Link, stream: Stream): void {
     const last = body.count - 1;
     for (let i = 0; i <= last; i++) {
       const piece = body.at(i);
       connection.sendData(stream, piece.buffer, piece.start, piece.end, this.requestEnded && i === last);
     }
-    if (!this.isReplayable) this.letGo();
+  }
+
+  /** What the caller sends from now on is kept, a window of it at most. Only while nothing is kept for another attempt. */
+  holdBack(): void {
+    this.isHeldBack = true;
+  }
+
+  /** What has been held back is passed on, and what comes. */
+  goOn(): void {
+    if (!this.isHeldBack) return;
+    this.isHeldBack = false;
+    const { attempt, body } = this;
+    if (attempt === null || attempt.stream === null || attempt.isOver) return;
+    if (body !== null && body.count > 0) this.writeBody(body, attempt.link!, attempt.stream);
+    else if (this.requestEnded) attempt.link!.connection.sendData(attempt.stream, EMPTY, 0, 0, true);
+    this.dropBody();
   }
 
   /** The attempt has passed on `sent` octets of the request: the caller may send as many more. */

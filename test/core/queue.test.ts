@@ -120,7 +120,7 @@ describe('InboundQueue, arrivals', () => {
 });
 
 describe('InboundQueue, pauses', () => {
-  it('free a place, teach nothing, and end beyond the limit', () => {
+  it('free a place, teach nothing, and end when there is a place again', () => {
     const { queue, work } = setUp();
     const [stream, other, third] = [work('stream'), work('other'), work('third')];
     queue.offer(stream, 0, NEVER, 0);
@@ -128,13 +128,66 @@ describe('InboundQueue, pauses', () => {
     queue.offer(third, 0, NEVER, 0);
     queue.rest(stream, 1_000);
     assert.deepEqual([queue.running, queue.serviceMs, queue.next(1_000)], [0, 0, other]);
-    queue.wake(stream, 1_500);
-    assert.deepEqual([queue.running, stream.queueStartedMs, queue.next(1_500)], [2, 1_500, null]);
+    assert.equal(queue.wake(stream, 1_500), false);
+    assert.deepEqual([queue.running, queue.nextWaking(1_500), queue.next(1_500)], [1, null, null]);
     queue.release(other, 1_600);
-    assert.equal(queue.next(1_600), null, 'the one that goes on holds the place');
+    assert.equal(queue.nextWaking(1_600), stream);
+    assert.deepEqual([stream.queueStartedMs, queue.next(1_600)], [1_600, null]);
     queue.rest(stream, 2_500);
     assert.equal(queue.next(2_500), third);
     assert.deepEqual([queue.running, queue.admittedTotal], [1, 3]);
+  });
+
+  it('end by turns with those in line, in the order in which they asked', () => {
+    const { queue, work } = setUp({ concurrency: 2 });
+    const streams = ['a', 'b', 'c'].map((name) => {
+      const stream = work(name);
+      queue.offer(stream, 0, NEVER, 0);
+      queue.rest(stream, 0);
+      return stream;
+    });
+    const running = ['x', 'y'].map((name) => work(name));
+    const waiting = ['1', '2'].map((name) => work(name));
+    for (const each of [...running, ...waiting]) queue.offer(each, 0, NEVER, 0);
+    for (const stream of streams) assert.equal(queue.wake(stream, 0), false);
+    const order: unknown[] = [];
+    let busy = running[0]!;
+    for (let i = 0; i < 5; i++) {
+      queue.forfeit(busy, 0);
+      busy = (queue.nextWaking(0) ?? queue.next(0))!;
+      order.push(busy);
+      assert.equal(queue.running, 2);
+    }
+    assert.deepEqual(order, [streams[0], waiting[0], streams[1], waiting[1], streams[2]]);
+  });
+
+  it('never let more run than may, whatever rests and wakes', () => {
+    fc.assert(
+      fc.property(fc.array(fc.tuple(fc.nat(5), fc.nat(30)), { maxLength: 300 }), (steps) => {
+        const { queue, work } = setUp({ concurrency: 3, maxWaiting: 5 });
+        const all: ReturnType<typeof work>[] = [];
+        const pump = (): void => {
+          while (queue.nextWaking(0) !== null || queue.next(0) !== null);
+        };
+        for (const [what, which] of steps) {
+          const one = all[which % Math.max(1, all.length)];
+          if (what === 0 || one === undefined) {
+            const fresh = work('w');
+            all.push(fresh);
+            queue.offer(fresh, 0, NEVER, 0);
+          } else if (what === 1) queue.rest(one, 0);
+          else if (what <= 3) queue.wake(one, 0);
+          else if (what === 4) queue.forfeit(one, 0);
+          else queue.remove(one);
+          pump();
+          assert.ok(queue.running <= 3);
+          assert.equal(
+            all.filter(({ queueState }) => queueState === QueueState.running).length,
+            queue.running,
+          );
+        }
+      }),
+    );
   });
 
   it('are for what runs, and end for what rests', () => {

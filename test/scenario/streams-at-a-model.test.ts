@@ -99,7 +99,7 @@ describe('Scenario: streams at a model', () => {
       assert.equal(side.inbound.queue.admittedTotal, 13, 'each is let through once');
     });
 
-    it('take a place again at once when the caller goes on, and those in line wait for it', () => {
+    it('wait for a place when the caller goes on and none is free, and go before the next in line', () => {
       start({ queue: { concurrency: 1 } });
       const [near, far] = talk();
       stack.advance(1_010);
@@ -109,10 +109,16 @@ describe('Scenario: streams at a model', () => {
       assert.deepEqual([running(), side.inbound.queue.waiting], [1, 1]);
       near.data(MESSAGE);
       stack.run();
-      assert.deepEqual([running(), far.bytes], [2, 2 * MESSAGE.length], 'beyond what may run');
+      near.data(MESSAGE);
+      stack.run();
+      assert.deepEqual([running(), far.bytes], [1, MESSAGE.length], 'no more than may run');
+      far.data(MESSAGE);
+      stack.run();
+      assert.equal(near.bytes, MESSAGE.length, 'what the model says is passed on');
       atModel.reply();
       stack.run();
       assert.deepEqual([one.status, running(), side.inbound.queue.waiting], [0, 1, 1]);
+      assert.equal(far.bytes, 3 * MESSAGE.length);
       stack.advance(1_010);
       assert.deepEqual([running(), side.inbound.queue.waiting], [1, 0], 'silent again');
       side.model.last.reply();
