@@ -53,6 +53,8 @@ export type LimitName =
   | 'informational'
   | 'handshake-timeout'
   | 'handshake-rate'
+  | 'silent-connections'
+  | 'expired-certificate'
   | 'connections'
   | 'descriptors'
   | 'stalled-frame';
@@ -65,6 +67,8 @@ export const LIMIT_NAMES: readonly LimitName[] = [
   'informational',
   'handshake-timeout',
   'handshake-rate',
+  'silent-connections',
+  'expired-certificate',
   'connections',
   'descriptors',
   'stalled-frame',

@@ -92,7 +92,11 @@ export class OwnIdentity {
         if (trust === undefined) return { refused: 'no-identity' };
         const verdict = verifyPeerSocket(socket, trust, this.parts.deps.clock.wallNow());
         return verdict.kind === 'accepted'
-          ? { identity: new Caller(verdict.id.service) }
+          ? {
+              identity: new Caller(verdict.id.service),
+              subject: verdict.id.uri,
+              notAfterMs: verdict.notAfterMs,
+            }
           : { refused: verdict.reason };
       },
       fault: (error, socket) => rotation.handshakeFault(error, socket) ?? handshakeErrorName(error),

@@ -67,6 +67,10 @@ export class Link implements ConnectionHandler, Flushable, Holder {
   answers = 0;
   /** Set by the owner: who the peer is, as far as it proved it. */
   identity: unknown = null;
+  /** The peer's SPIFFE id; empty where it has none. */
+  subject = '';
+  /** Until when the peer's certificate is valid, wall-clock ms; Infinity where it has none. */
+  notAfterMs = Number.POSITIVE_INFINITY;
   private readonly isTls: boolean;
   private isBlocked = false;
   /** Octets given to the socket that the kernel does not take. */

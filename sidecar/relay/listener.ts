@@ -12,6 +12,7 @@ import type { LocalSettings } from '../http2/settings.js';
 import type { Stream } from '../http2/stream.js';
 import { ListenSockets } from '../runtime/listen-sockets.js';
 import { WheelEntry } from '../runtime/timing-wheel.js';
+import { Arrivals } from './arrivals.js';
 import { Link, type LinkHost } from './link.js';
 import { withPort } from './read-port.js';
 import type { Relay } from './relay.js';
@@ -24,13 +25,21 @@ export interface ListenerLimits {
   readonly firstReservedDescriptor?: number;
 }
 
+/** A peer that is let in. */
+export interface Admitted {
+  readonly identity: unknown;
+  /** Its SPIFFE id. */
+  readonly subject: string;
+  /** Until when its certificate is valid, wall-clock ms. */
+  readonly notAfterMs: number;
+}
+
 /** TLS of a listener. `server` keeps its context current; `admit` judges a peer after each handshake. */
 export interface ListenerTls {
   readonly options: tls.TlsOptions;
   /** Called with the server, so that rotation can reach it. Returns how to stop. */
   attach(server: tls.Server): () => void;
-  /** Who the peer is, or why it may not come in. */
-  admit(socket: tls.TLSSocket): { readonly identity: unknown } | { readonly refused: string };
+  admit(socket: tls.TLSSocket): Admitted | { readonly refused: string };
   /** Why a handshake failed, as a stable short name. */
   fault(error: Error, socket: tls.TLSSocket): string;
   /** `true`: peers that do not begin with a TLS handshake are let in as well, without identity. */
@@ -49,6 +58,10 @@ export interface ListenerOptions {
 
 /** A frame or header block that has begun must be whole after this long. */
 const STALLED_FRAME_MS = 10_000;
+/** An idle connection is looked at this often. */
+const LOOK_EVERY_MS = 60_000;
+/** Content type of the first TLS record (RFC 8446 section 5.1). */
+const TLS_HANDSHAKE = 22;
 /** That descriptors run short is logged once in this time. */
 const SHORTAGE_GAP_MS = 60_000;
 /**
@@ -57,6 +70,10 @@ const SHORTAGE_GAP_MS = 60_000;
  */
 const GOAWAY_GAP_MS = 250;
 const GOAWAY_UNHEARD_MS = 3_000;
+/** A certificate is taken as expired this long after it is: clocks differ, and peers renew at the last moment. */
+export const EXPIRY_LEEWAY_MS = 2_000;
+/** How long the calls in flight on the connection of an expired certificate may take to end. */
+export const EXPIRED_CALLS_MS = 10_000;
 
 export class Listener implements LinkHost {
   readonly links = new Set<Link>();
@@ -68,6 +85,8 @@ export class Listener implements LinkHost {
   private readonly handshakes: Meter;
   /** Sockets of a TLS listener from accept to close: those that are still to say who they are, and those under links. */
   private readonly raw = new Set<net.Socket>();
+  /** Those among them that have said nothing yet. */
+  private readonly arrivals: Arrivals;
   private isDraining = false;
   private shortageToldMs = Number.NEGATIVE_INFINITY;
   private onEmpty: (() => void) | undefined;
@@ -76,7 +95,8 @@ export class Listener implements LinkHost {
     private readonly options: ListenerOptions,
     private readonly relay: Relay,
   ) {
-    const perSecond = options.limits.handshakesPerSecond;
+    const { handshakesPerSecond: perSecond, maxConnections, handshakeTimeoutMs } = options.limits;
+    this.arrivals = new Arrivals(maxConnections, handshakeTimeoutMs, relay);
     this.sockets = options.socket?.from ?? new ListenSockets();
     this.handshakes = new Meter({ burst: perSecond, perSecond });
     this.plain = net.createServer({ noDelay: true, pauseOnConnect: options.tls === undefined }, (socket) =>
@@ -85,7 +105,7 @@ export class Listener implements LinkHost {
     if (options.tls) {
       this.secure = tls.createServer({
         ...options.tls.options,
-        handshakeTimeout: options.limits.handshakeTimeoutMs,
+        handshakeTimeout: handshakeTimeoutMs,
       });
       this.detach = options.tls.attach(this.secure);
       this.secure.on('secureConnection', (socket) => this.onSecure(socket));
@@ -174,20 +194,41 @@ export class Listener implements LinkHost {
     if (this.isDraining) return void socket.destroy();
     if (descriptorOf(socket) >= (this.options.limits.firstReservedDescriptor ?? Number.POSITIVE_INFINITY))
       return this.refuseForShortage(socket);
-    const open = this.secure === undefined ? this.links.size : this.raw.size;
-    if (open >= this.options.limits.maxConnections) {
-      this.relay.tally.limit('connections');
-      return void socket.destroy();
+    const { secure } = this;
+    if (secure === undefined) {
+      if (this.links.size < this.options.limits.maxConnections) return this.accept(withPort(socket), null);
+      return this.refuse(socket, 'connections');
     }
-    if (this.secure === undefined) return this.accept(withPort(socket), null);
-    if (!this.handshakes.take(this.relay.clock.now())) {
-      this.relay.tally.limit('handshake-rate');
-      return void socket.destroy();
-    }
+    if (this.speaking >= this.options.limits.maxConnections) return this.refuse(socket, 'connections');
     this.raw.add(socket);
     socket.once('close', () => this.raw.delete(socket));
-    if (this.options.tls?.alsoPlaintext) this.sniff(socket);
-    else this.secure.emit('connection', socket);
+    this.arrivals.add(socket, (octet) => this.onFirst(socket, secure, octet));
+  }
+
+  /**
+   * A peer has begun to speak: now it is a connection, and what it begins is a handshake. In migration mode the first
+   * octet tells a TLS handshake (22) from an HTTP/2 preface.
+   */
+  private onFirst(socket: net.Socket, secure: tls.Server, octet: number): void {
+    // This one included.
+    if (this.speaking > this.options.limits.maxConnections) return this.refuse(socket, 'connections');
+    if (octet !== TLS_HANDSHAKE && this.options.tls?.alsoPlaintext) {
+      this.accept(socket, null);
+      return void socket.resume();
+    }
+    if (!this.handshakes.take(this.relay.clock.now())) return this.refuse(socket, 'handshake-rate');
+    // It reads by itself: resuming the socket would lose what is in it.
+    secure.emit('connection', socket);
+  }
+
+  /** Connections of a TLS listener whose peers have said something. */
+  private get speaking(): number {
+    return this.raw.size - this.arrivals.size;
+  }
+
+  private refuse(socket: net.Socket, limit: 'connections' | 'handshake-rate'): void {
+    this.relay.tally.limit(limit);
+    socket.destroy();
   }
 
   /** Those inside keep what they have, and so do our own connections. */
@@ -203,21 +244,6 @@ export class Listener implements LinkHost {
     );
   }
 
-  /** Migration mode: the first octet tells a TLS handshake (22) from an HTTP/2 preface. */
-  private sniff(socket: net.Socket): void {
-    const impatience = new Impatience(socket, this.relay);
-    this.relay.wheel.add(impatience, this.relay.clock.now() + this.options.limits.handshakeTimeoutMs);
-    socket.once('close', () => this.relay.wheel.cancel(impatience));
-    socket.once('data', (first: Buffer) => {
-      this.relay.wheel.cancel(impatience);
-      socket.pause();
-      socket.unshift(first);
-      if (first[0] === 22) this.secure?.emit('connection', socket);
-      else this.accept(socket, null);
-      socket.resume();
-    });
-  }
-
   private onSecure(socket: tls.TLSSocket): void {
     socket.on('error', ignore);
     const verdict = this.options.tls!.admit(socket);
@@ -227,7 +253,7 @@ export class Listener implements LinkHost {
       socket.destroy();
       return;
     }
-    this.accept(socket, verdict.identity);
+    this.accept(socket, verdict.identity, verdict);
   }
 
   private onTlsError(error: Error, socket: tls.TLSSocket): void {
@@ -239,18 +265,23 @@ export class Listener implements LinkHost {
   }
 
   /** Takes a connected socket whose peer is known as far as it will be: one accepted here, or handed over. */
-  accept(socket: net.Socket, identity: unknown): void {
+  accept(socket: net.Socket, identity: unknown, certificate?: Omit<Admitted, 'identity'>): void {
     if (socket.destroyed) return;
     // Its handshake took until the drain had begun.
     if (this.isDraining) return void socket.destroy();
     const link = new Link(socket, 'server', this.options.settings, this, this.relay);
     link.identity = identity;
+    if (certificate !== undefined) {
+      link.subject = certificate.subject;
+      link.notAfterMs = certificate.notAfterMs;
+    }
     this.links.add(link);
     this.relay.tally.connectionsAccepted++;
     this.relay.tally.connectionsOpen++;
     const guard = new Guard(link, this);
     this.guards.set(link, guard);
-    this.relay.wheel.add(guard, this.relay.clock.now() + this.options.limits.handshakeTimeoutMs);
+    guard.handshakeByMs = this.relay.clock.now() + this.options.limits.handshakeTimeoutMs;
+    guard.wakeBy(guard.handshakeByMs);
   }
 
   private retire(link: Link): void {
@@ -278,6 +309,7 @@ export class Listener implements LinkHost {
     const now = this.relay.clock.now();
     const connection = link.connection;
     if (guard.phase === 'handshake') {
+      if (now < guard.handshakeByMs && !this.isExpired(link)) return guard.wakeBy(guard.handshakeByMs);
       if (!connection.state.gotSettings || !connection.state.settingsAcked) {
         this.relay.tally.limit('handshake-timeout');
         link.destroy('no preface, SETTINGS or acknowledgement in time');
@@ -291,10 +323,53 @@ export class Listener implements LinkHost {
       }
       guard.phase = 'drain';
       connection.finalGoaway();
-      if (link.inFlight === 0) link.close('drained');
-      return;
+      if (link.inFlight === 0) return link.close('drained');
     }
-    guard.look(now);
+    if (link.notAfterMs !== Number.POSITIVE_INFINITY && this.isExpired(link)) this.onExpired(guard, now);
+    else guard.look(now);
+  }
+
+  private isExpired(link: Link): boolean {
+    return this.relay.clock.wallNow() >= link.notAfterMs + EXPIRY_LEEWAY_MS;
+  }
+
+  /**
+   * No new calls; those in flight have a while to end, and longer as long as the peer has shown on another connection that it
+   * is still who it was.
+   */
+  private onExpired(guard: Guard, now: number): void {
+    const { link } = guard;
+    if (guard.phase === 'watch') {
+      const { subject: peer, notAfterMs } = link;
+      this.relay.tally.limit('expired-certificate');
+      this.relay.logger.info(
+        { peer, notAfter: new Date(notAfterMs).toISOString() },
+        'the certificate of a peer has expired: its connection ends',
+      );
+      this.retire(link);
+      // Whether it has heard or not.
+      guard.secondByMs = guard.secondFromMs;
+    } else if (
+      guard.endByMs === Number.POSITIVE_INFINITY ||
+      (now >= guard.endByMs && this.hasRenewed(link))
+    ) {
+      guard.endByMs = now + EXPIRED_CALLS_MS;
+      this.relay.wheel.add(guard, guard.endByMs);
+    } else if (now >= guard.endByMs) {
+      link.close('its certificate has expired');
+    } else {
+      this.relay.wheel.add(guard, guard.endByMs);
+    }
+  }
+
+  /** Whether the same peer, from the same address, is here with a certificate that has not expired. */
+  private hasRenewed(link: Link): boolean {
+    const wallNow = this.relay.clock.wallNow();
+    for (const other of this.links) {
+      const isSame = other.subject === link.subject && addressOf(other) === addressOf(link);
+      if (isSame && other.notAfterMs > wallNow && !other.isDown) return true;
+    }
+    return false;
   }
 
   /** @internal A frame has been standing half-read. */
@@ -307,6 +382,10 @@ export class Listener implements LinkHost {
 /** Watches one connection: the handshake, then frames that never end; sleeps when nothing is pending. */
 class Guard extends WheelEntry {
   phase: 'handshake' | 'watch' | 'goaway' | 'drain' = 'handshake';
+  /** Until when the handshake may take. */
+  handshakeByMs = 0;
+  /** When the connection of an expired certificate ends, calls or not. */
+  endByMs = Number.POSITIVE_INFINITY;
   /** When the second GOAWAY may be sent to a peer that has read the first, and when to any. */
   secondFromMs = 0;
   secondByMs = 0;
@@ -327,7 +406,6 @@ class Guard extends WheelEntry {
 
   /** Called again as long as there is something to watch. */
   look(nowMs: number): void {
-    const wheel = this.link.relay.wheel;
     const unfinishedMs = this.link.connection.unfinishedSinceMs;
     if (unfinishedMs > 0 && nowMs - unfinishedMs >= STALLED_FRAME_MS) return this.listener.stalled(this.link);
     if (this.link.connection.isMidFrame) {
@@ -338,22 +416,20 @@ class Guard extends WheelEntry {
     } else {
       this.midFrameSinceMs = 0;
     }
-    if (this.link.inFlight > 0 || this.midFrameSinceMs > 0) wheel.add(this, nowMs + STALLED_FRAME_MS / 2);
-    else wheel.add(this, nowMs + 60_000);
+    const isBusy = this.link.inFlight > 0 || this.midFrameSinceMs > 0;
+    this.wakeBy(nowMs + (isBusy ? STALLED_FRAME_MS / 2 : LOOK_EVERY_MS));
+  }
+
+  /** Wakes at `dueMs`, or when the peer's certificate has expired by then. */
+  wakeBy(dueMs: number): void {
+    const { clock, wheel } = this.link.relay;
+    const leftMs = this.link.notAfterMs + EXPIRY_LEEWAY_MS - clock.wallNow();
+    wheel.add(this, Math.min(dueMs, clock.now() + Math.max(0, leftMs)));
   }
 }
 
-class Impatience extends WheelEntry {
-  constructor(
-    private readonly socket: net.Socket,
-    private readonly relay: Relay,
-  ) {
-    super();
-  }
-  fire(): void {
-    this.relay.tally.limit('handshake-timeout');
-    this.socket.destroy();
-  }
+function addressOf(link: Link): string | undefined {
+  return link.socket.remoteAddress;
 }
 
 /** −1 where the system has none. */

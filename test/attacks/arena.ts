@@ -92,6 +92,11 @@ export class Arena {
     return peer;
   }
 
+  /** Another identity for attackers, whose leaf expires after `lifetimeMs`, whole seconds. */
+  material(service: string, lifetimeMs: number): Promise<TlsMaterial> {
+    return this.bench.material(service, ['h2'], lifetimeMs);
+  }
+
   /** Hangs up on behalf of every attacker, so that the next test starts without them. */
   async dismiss(): Promise<void> {
     const peers = this.#attackers.splice(0);

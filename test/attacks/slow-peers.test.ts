@@ -8,7 +8,7 @@ import { Duplex } from 'node:stream';
 import tls from 'node:tls';
 import { data, FrameType, headers, PREFACE, ping } from '../support/h2-frames.js';
 import { encode } from '../support/hpack-lite.js';
-import { grpcFields, openRequest, openSocket } from '../support/raw-client.js';
+import { grpcFields, openRequest, openSocket, unaryRequest } from '../support/raw-client.js';
 import { RawPeer } from '../support/raw-peer.js';
 import { Arena } from './arena.js';
 import { Path } from './bystander.js';
@@ -78,6 +78,45 @@ describe('attacks: slow peers', () => {
     });
     assert.deepEqual(hits, { 'stalled-frame': 3 * each });
     assert.equal((await arena.stats()).open, 0, 'calls are left open at the upstream');
+  });
+
+  it('a crowd that connects and says nothing uses up neither the handshakes nor the connections of peers', async () => {
+    const crowd = 600;
+    const peers = 30;
+    const hits = await arena.hitsDuring(async () => {
+      await arena.underAttack('inbound', async () => {
+        const silent = await Promise.all(
+          Array.from({ length: crowd }, () => openSocket(arena.address('inbound'))),
+        );
+        for (let i = 0; i < peers; i += 1) await settled(await arena.attacker('inbound'));
+        for (const socket of silent) socket.destroy();
+      });
+    });
+    assert.equal(hits['handshake-rate'], undefined);
+    assert.equal(hits['connections'], undefined);
+  });
+
+  it('a client that stays longer than its certificate is valid is served no more, and others are', async function () {
+    this.timeout(20_000);
+    const lifetimeMs = 3_000;
+    const startedMs = Date.now();
+    const expires = await arena.attacker('inbound', { tls: await arena.material('short', lifetimeMs) });
+    const stays = await arena.attacker('inbound');
+    const isServed = async (peer: RawPeer, id: number): Promise<void> => {
+      peer.send(unaryRequest(id, Path.quick));
+      await peer.waitFor(
+        'an answer',
+        (frame) => frame.streamId === id && frame.fields?.get('grpc-status') === '0',
+      );
+    };
+    await Promise.all([isServed(expires, 1), isServed(stays, 1)]);
+    const hits = await arena.hitsDuring(async () => {
+      assert.ok(await expires.closesWithin(lifetimeMs + 4_000), 'it is still connected');
+      assert.ok(Date.now() - startedMs >= lifetimeMs, 'it was cut off while its certificate was valid');
+      await isServed(stays, 3);
+    });
+    assert.deepEqual(hits, { 'expired-certificate': 1 });
+    assert.equal(stays.count(FrameType.goaway), 0);
   });
 
   it('TLS clients that fall silent after their hello end at the limit, and each counts', async () => {

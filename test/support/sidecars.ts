@@ -159,9 +159,13 @@ export class SidecarBench {
     return { cert: file('cert'), key: file('key'), roots: file('roots') };
   }
 
-  /** What a test's own TLS client needs to come as `service`. */
-  async material(service: string, alpn: readonly string[] = ['h2']): Promise<TlsMaterial> {
-    const leaf = await this.ca.issueLeaf(service);
+  /** What a test's own TLS client needs to come as `service`. `lifetimeMs` of its leaf: whole seconds; default 1 h. */
+  async material(
+    service: string,
+    alpn: readonly string[] = ['h2'],
+    lifetimeMs?: number,
+  ): Promise<TlsMaterial> {
+    const leaf = await this.ca.issueLeaf(service, lifetimeMs);
     return { cert: leaf.certChainPem, key: leaf.keyPem, ca: leaf.rootsPem, alpn };
   }
 

@@ -15,7 +15,8 @@ export const limits = withRules(
   block(
     {
       max_connections: option(wholeNumber({ min: 8, max: 1_000_000 }).prefault(1_024), {
-        meaning: 'Connections each listener holds at once; more are closed as they come.',
+        meaning:
+          'Connections each listener holds at once; more are closed as they come. A listener with TLS holds as many again that have said nothing yet; of more than that the oldest are closed.',
         why: 'A mesh of a few hundred peers fits several times over, an open-socket limit of 4,096 too.',
       }),
       max_concurrent_streams: option(wholeNumber({ min: 8, max: 100_000 }).prefault(256), {
@@ -37,7 +38,7 @@ export const limits = withRules(
       }),
       handshakes_per_second: option(wholeNumber({ min: 1, max: 1_000_000 }).prefault(100), {
         meaning:
-          'TLS handshakes each listener begins per second; further connections are closed as they come.',
+          'TLS handshakes each listener begins per second; further ones are closed as they begin. A connection that says nothing begins none.',
         why: 'A handshake costs about 3 ms of CPU: a flood of them may take a third of a core, and no more.',
       }),
       memory_budget: option(size({ min: 16 * MIB, max: 1_024 * GIB }).prefault('96MiB'), {
