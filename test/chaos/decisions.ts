@@ -8,6 +8,7 @@ import { MEMORY_ROWS } from './decisions-memory.js';
 import { NETWORK_ROWS } from './decisions-network.js';
 import { PRESSURE_ROWS } from './decisions-pressure.js';
 import { REPLICA_ROWS } from './decisions-replicas.js';
+import { SUPERVISION_ROWS } from './decisions-supervision.js';
 import type { Suite } from './faults-row.js';
 
 export const decisionFaults: Suite<DecisionWorld> = {
@@ -15,6 +16,7 @@ export const decisionFaults: Suite<DecisionWorld> = {
   title: 'faults of models, networks and callers',
   rows: [
     ...REPLICA_ROWS,
+    ...SUPERVISION_ROWS,
     ...JUDGEMENT_ROWS,
     ...NETWORK_ROWS,
     ...PRESSURE_ROWS,
