@@ -6,6 +6,8 @@
  */
 
 import { Command, CommanderError, Option } from 'commander';
+import { DEFAULT_DATACENTER, DEFAULT_TRUST_DOMAIN } from '../config/defaults.js';
+import type { CertsOptions } from './certs.js';
 import { CommandFailure, oneLine } from './failure.js';
 import type { InferFlags } from './infer-flags.js';
 import type { ServeOptions } from './serve.js';
@@ -46,6 +48,7 @@ export function build(done: (exitCode: number) => void): Command {
     .showHelpAfterError('(outrider --help lists the commands)')
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'outrider: ')) });
   addMeshCommands(program, done);
+  addCertsCommand(program, done);
   addModelCommands(program, done);
   addReportCommands(program, done);
   return program;
@@ -88,6 +91,21 @@ function addMeshCommands(program: Command, done: (exitCode: number) => void): vo
       }
       const { sidecarCommand } = await import('./sidecar.js');
       done(await sidecarCommand(options.config, command));
+    });
+}
+
+function addCertsCommand(program: Command, done: (exitCode: number) => void): void {
+  program
+    .command('certs')
+    .description('make certificates for sidecars that have theirs in files')
+    .argument('<SERVICE...>', 'every service that is to trust the others, callers too')
+    .option('--out <DIR>', 'where to write SERVICE.crt, SERVICE.key and roots.crt', 'certs')
+    .option('--trust-domain <NAME>', 'as in the files of the sidecars', DEFAULT_TRUST_DOMAIN)
+    .option('--datacenter <NAME>', 'as in the files of the sidecars', DEFAULT_DATACENTER)
+    .option('--days <N>', 'how long they are valid', '365')
+    .action(async (services: string[], options: Omit<CertsOptions, 'days'> & { days: string }) => {
+      const { certsCommand } = await import('./certs.js');
+      done(await certsCommand(services, { ...options, days: Number(options.days) }));
     });
 }
 

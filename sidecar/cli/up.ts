@@ -8,7 +8,6 @@
 
 import { statSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { ModelReport } from '../admin/view.js';
 import type { MeshConfig } from '../config/mesh-model.js';
 import type { ConsulConfig } from '../config/model.js';
@@ -16,13 +15,13 @@ import { stringifySidecar } from '../config/stringify.js';
 import { LocalCa } from '../identity/local-ca.js';
 import { LocalIssuer } from '../identity/local-issuer.js';
 import { systemClock } from '../runtime/clock.js';
-import { YOUNG_HEAP_FLAG } from '../runtime/heap.js';
 import { systemRandom } from '../runtime/random.js';
 import { systemTimers } from '../runtime/timers.js';
 import { type ConsulBinary, findConsul } from './consul/binary.js';
 import { type DevAgent, withoutConsulVariables } from './consul/dev-agent.js';
 import { CommandFailure } from './failure.js';
 import { requireModelRuntime } from './model-runtime.js';
+import { SELF } from './self.js';
 import { readMeshFile } from './settings.js';
 import { type EndRequests, endRequests } from './signals.js';
 import { paletteFor } from './terminal.js';
@@ -45,11 +44,6 @@ export interface UpOptions {
 }
 
 const TIME = { clock: systemClock, random: systemRandom, timers: systemTimers };
-/** How this program runs itself; the path of the entry file, whatever it was called by. */
-const FLAGS = process.execArgv.includes(YOUNG_HEAP_FLAG)
-  ? process.execArgv
-  : [...process.execArgv, YOUNG_HEAP_FLAG];
-const SELF = [process.execPath, ...FLAGS, fileURLToPath(new URL(entryFile(), import.meta.url))];
 
 /** Resolves with the exit code once everything it started is gone. */
 export async function upCommand(file: string, options: UpOptions): Promise<number> {
@@ -222,9 +216,4 @@ function requireModels(mesh: MeshConfig): void {
       throw new CommandFailure(`service ${name}: there is no model directory ${server.dir}`);
     if (!stat.isDirectory()) throw new CommandFailure(`service ${name}: ${server.dir} is not a directory`);
   }
-}
-
-/** `.ts` when the sources themselves run, as in tests. */
-function entryFile(): string {
-  return import.meta.url.endsWith('.ts') ? '../main.ts' : '../main.js';
 }

@@ -12,9 +12,9 @@ import {
   buildShared,
   buildUpstream,
 } from './build-parts.js';
+import { DEFAULT_DATACENTER, DEFAULT_TRUST_DOMAIN } from './defaults.js';
 import type { MeshFile } from './implied-caller.js';
 import type { CallerConfig, MeshConfig, MeshServiceConfig, ModelServerConfig } from './mesh-model.js';
-import { DEFAULT_DATACENTER, DEFAULT_TRUST_DOMAIN } from './schema/shared.js';
 
 const LEAF_LIFETIME_MS = 3_600_000;
 

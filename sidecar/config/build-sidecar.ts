@@ -13,6 +13,7 @@ import {
   buildShared,
   buildUpstream,
 } from './build-parts.js';
+import { DEFAULT_DATACENTER, DEFAULT_TRUST_DOMAIN } from './defaults.js';
 import type {
   EndpointConfig,
   IdentityConfig,
@@ -21,7 +22,6 @@ import type {
   OutboundConfig,
   SidecarConfig,
 } from './model.js';
-import { DEFAULT_DATACENTER, DEFAULT_TRUST_DOMAIN } from './schema/shared.js';
 import type { SidecarFile } from './schema/sidecar-file.js';
 import type { sidecarUpstream } from './schema/upstream.js';
 import { writeAddress } from './spelling/address.js';

@@ -54,6 +54,7 @@ function wrongOutrider(words: readonly string[], { commands, exists }: World): s
   const unknown = own.find((word) => /^--?[a-z]/.test(word) && !options.includes(word.split('=')[0]!));
   if (unknown !== undefined) return `"outrider ${command}" has no option ${unknown}`;
   const missing = own
+    .filter((_, at) => own[at - 1] !== '--out') // what a command writes
     .map((word) => word.replace(/^(\w+=)?@/, ''))
     .find((word) => /^(mesh-config|services|sidecar)\//.test(word) && !exists(word));
   return missing === undefined ? undefined : `there is no file ${missing}`;

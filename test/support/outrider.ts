@@ -125,6 +125,15 @@ export class Mesh {
     );
   }
 
+  /** The same of a file as it lies there; relative paths of the command line start in the clone. */
+  static open(path: string, more: readonly string[] = [], env: Record<string, string> = {}): Mesh {
+    const scratch = new Scratch();
+    return new Mesh(
+      startOutrider(['up', path, '--json', ...more], { ...env, TMPDIR: scratch.path }),
+      scratch,
+    );
+  }
+
   get pid(): number {
     return this.child.pid!;
   }

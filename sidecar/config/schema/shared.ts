@@ -2,11 +2,9 @@
  * Blocks that stand in both kinds of file: names of the mesh, intentions, the log.
  */
 import { z } from 'zod';
+import { DEFAULT_DATACENTER, DEFAULT_TRUST_DOMAIN } from '../defaults.js';
 import { block, option } from './option.js';
 import { anyone, choice, duration, listenAddress, name, trustDomainName } from './values.js';
-
-export const DEFAULT_TRUST_DOMAIN = 'outrider.local';
-export const DEFAULT_DATACENTER = 'dc1';
 
 export const trustDomain = option(trustDomainName().optional(), {
   meaning: 'The authority part of every SPIFFE id; peers of another trust domain are refused.',

@@ -127,7 +127,8 @@ export function yesOrNo() {
 }
 
 /** A DNS-like name, as Consul and SPIFFE ids take it. */
-const NAME = /^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$/;
+/** Of a service. */
+export const NAME = /^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$/;
 
 export function name(what: string) {
   const error = `${what}: lower-case letters, digits, "-", "_" and ".", at most 63`;

@@ -1,0 +1,55 @@
+/**
+ * `outrider certs`: certificates for sidecars that get theirs from files, signed by an authority that is made for it.
+ *
+ * The authority's key is not kept, so that it cannot be stolen: what is to trust each other is named in one call, and
+ * certificates that run out are all made anew. Where there are many machines, Consul, cert-manager or SPIRE do this.
+ */
+
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { NAME } from '../config/schema/values.js';
+import { LocalCa } from '../identity/local-ca.js';
+import { formatSpiffeId } from '../identity/spiffe.js';
+import { systemClock } from '../runtime/clock.js';
+import { CommandFailure, oneLine } from './failure.js';
+
+export interface CertsOptions {
+  /** Gets `NAME.crt` and `NAME.key` for each service, and `roots.crt`. */
+  readonly out: string;
+  readonly trustDomain: string;
+  readonly datacenter: string;
+  /** How long they are valid. */
+  readonly days: number;
+}
+
+const DAY_MS = 86_400_000;
+const MAX_DAYS = 3650;
+
+export async function certsCommand(services: readonly string[], options: CertsOptions): Promise<number> {
+  const { out, days, trustDomain, datacenter } = options;
+  const wrong = services.find((service) => !NAME.test(service));
+  if (wrong !== undefined)
+    throw new CommandFailure(`found ${JSON.stringify(wrong)}; expected the name of a service`, 2);
+  if (!Number.isInteger(days) || days < 1 || days > MAX_DAYS)
+    throw new CommandFailure(`--days: expected a whole number from 1 to ${MAX_DAYS}`, 2);
+  const files = ['roots.crt', ...services.flatMap((service) => [`${service}.crt`, `${service}.key`])];
+  const taken = files.find((file) => existsSync(join(out, file)));
+  if (taken !== undefined)
+    throw new CommandFailure(`${join(out, taken)} is there already; remove it, or choose another --out`);
+  const rootLifetimeMs = days * DAY_MS;
+  const ca = await LocalCa.create({ trustDomain, datacenter, rootLifetimeMs, wallNow: systemClock.wallNow });
+  try {
+    mkdirSync(out, { recursive: true, mode: 0o700 });
+    for (const service of services) {
+      const leaf = await ca.issueLeaf(service, rootLifetimeMs);
+      writeFileSync(join(out, `${service}.crt`), leaf.certChainPem, { flag: 'wx' });
+      writeFileSync(join(out, `${service}.key`), leaf.keyPem, { flag: 'wx', mode: 0o600 });
+      const id = formatSpiffeId({ trustDomain, datacenter, service });
+      process.stdout.write(`${join(out, `${service}.crt`)}  ${id}\n`);
+    }
+    writeFileSync(join(out, 'roots.crt'), ca.rootsPem, { flag: 'wx' });
+  } catch (error) {
+    throw new CommandFailure(`cannot write certificates: ${oneLine(error)}`);
+  }
+  return 0;
+}
