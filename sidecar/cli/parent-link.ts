@@ -29,7 +29,9 @@ export type ParentMessage =
   | { readonly tell: 'identity'; readonly parts: IdentityParts }
   /** The successor accepts: drain, and leave to it what others know of this sidecar. */
   | { readonly tell: 'hand-over'; readonly pid: number }
-  | { readonly tell: 'stay'; readonly why: string };
+  | { readonly tell: 'stay'; readonly why: string }
+  /** Its file changes now for its successor, and not for it; until `stay`. */
+  | { readonly tell: 'ignore-file' };
 
 /** Set to `1` by a parent that holds the other end of standard input and reads standard output. */
 export const PARENT_MARK = 'OUTRIDER_PARENT_STDIN';
@@ -47,6 +49,8 @@ export class ParentLink {
   readonly identity = new Feed();
   /** Called when the successor accepts. */
   onHandOver: () => void = () => {};
+  /** Called when the file is not its own any more, and when it is again. */
+  onFile: (isIgnored: boolean) => void = () => {};
   private answered: ((answer: TakeoverAnswer) => void) | undefined;
   private gone = false;
   private whenGone: (() => void) | undefined;
@@ -109,7 +113,11 @@ export class ParentLink {
 
   private told(message: ParentMessage): void {
     if (message.tell === 'identity') this.identity.push(message.parts);
-    if (message.tell === 'stay') this.answered?.({ ok: false, why: message.why });
+    if (message.tell === 'ignore-file') this.onFile(true);
+    if (message.tell === 'stay') {
+      this.answered?.({ ok: false, why: message.why });
+      this.onFile(false);
+    }
     if (message.tell === 'hand-over') {
       this.answered?.({ ok: true, pid: message.pid });
       this.onHandOver();

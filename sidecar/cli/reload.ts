@@ -27,7 +27,9 @@ export interface FollowOptions {
 export function followConfiguration(options: FollowOptions): { close(): void } {
   const { sidecar } = options;
   let work = Promise.resolve();
+  let isIgnored = false;
   const reload = () => {
+    if (isIgnored) return;
     work = work.then(() => reloadNow(options));
   };
   const onHangup = () => {
@@ -41,6 +43,13 @@ export function followConfiguration(options: FollowOptions): { close(): void } {
       'the configuration file cannot be watched; SIGHUP reloads it',
     ),
   );
+  if (options.link !== undefined) {
+    options.link.onFile = (ignored) => {
+      const isBack = isIgnored && !ignored;
+      isIgnored = ignored;
+      if (isBack) reload();
+    };
+  }
   return {
     close() {
       process.off('SIGHUP', onHangup);

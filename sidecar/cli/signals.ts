@@ -2,6 +2,7 @@
  * The signals that ask a long-running command to end: the first asks for an orderly end, the next for one at once.
  */
 
+import { closeSync, constants, openSync } from 'node:fs';
 import { systemClock } from '../runtime/clock.js';
 
 const ENDING: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP'];
@@ -43,4 +44,39 @@ export function endRequests(except: readonly NodeJS.Signals[] = []): EndRequests
       for (const signal of signals) process.off(signal, onSignal);
     },
   };
+}
+
+export interface Hangups {
+  /** What SIGHUP does now. */
+  onReload: () => void;
+  /** The signal has its usual effect again. */
+  release(): void;
+}
+
+/**
+ * SIGHUP of a program that reloads its file on it, and that may have been started in a terminal: the same signal says that
+ * this is gone, which is an end.
+ */
+export function hangups(onTerminalGone: () => void): Hangups {
+  const hadTerminal = hasTerminal();
+  const onHangup = () => {
+    if (hadTerminal && !hasTerminal()) onTerminalGone();
+    else hangup.onReload();
+  };
+  const hangup: Hangups = {
+    onReload: () => {},
+    release: () => void process.off('SIGHUP', onHangup),
+  };
+  process.on('SIGHUP', onHangup);
+  return hangup;
+}
+
+/** A terminal that controls this process can be opened as long as it is there (tty(4)). */
+function hasTerminal(): boolean {
+  try {
+    closeSync(openSync('/dev/tty', constants.O_RDWR | constants.O_NOCTTY));
+    return true;
+  } catch {
+    return false;
+  }
 }

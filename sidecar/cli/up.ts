@@ -10,7 +10,6 @@ import { statSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { ModelReport } from '../admin/view.js';
 import type { MeshConfig } from '../config/mesh-model.js';
-import type { ConsulConfig } from '../config/model.js';
 import { stringifySidecar } from '../config/stringify.js';
 import { LocalCa } from '../identity/local-ca.js';
 import { LocalIssuer } from '../identity/local-issuer.js';
@@ -20,19 +19,21 @@ import { systemTimers } from '../runtime/timers.js';
 import { type ConsulBinary, findConsul } from './consul/binary.js';
 import { type DevAgent, withoutConsulVariables } from './consul/dev-agent.js';
 import { CommandFailure } from './failure.js';
+import { watchFile } from './file-watch.js';
 import { requireModelRuntime } from './model-runtime.js';
 import { SELF } from './self.js';
 import { readMeshFile } from './settings.js';
-import { type EndRequests, endRequests } from './signals.js';
+import { type EndRequests, endRequests, type Hangups, hangups } from './signals.js';
 import { paletteFor } from './terminal.js';
 import { cacheFolder, consulOf, withoutEffect } from './up/consul-side.js';
 import { Fleet } from './up/fleet.js';
 import { askForeignConsul } from './up/foreign-consul.js';
 import { HeldSockets } from './up/held-sockets.js';
+import { MeshReload } from './up/mesh-reload.js';
 import { settled, startConsul } from './up/own-consul.js';
 import { adminAddress, callAddresses, callerOf } from './up/places.js';
-import { planMesh, type Seat } from './up/plan.js';
-import { PortBook } from './up/ports.js';
+import type { Seat } from './up/plan.js';
+import { Planner } from './up/planner.js';
 import { type ConsulFacts, UpReport } from './up/report.js';
 import { RunDirectory } from './up/run-directory.js';
 import { untilReady } from './up/until-ready.js';
@@ -52,7 +53,8 @@ export async function upCommand(file: string, options: UpOptions): Promise<numbe
   for (const line of withoutEffect(mesh, options.consul === 'dev')) say(line);
   const binary = options.consul === 'dev' ? await bringConsul() : undefined;
   const foreign = binary === undefined ? await foreignConsul(mesh) : undefined;
-  const ends = endRequests();
+  const ends = endRequests(['SIGHUP']);
+  const hangup = hangups(() => ends.ask('the terminal is gone'));
   const run = RunDirectory.create(mesh.runDir);
   const removeRun = () => run.remove();
   process.on('exit', removeRun);
@@ -63,10 +65,11 @@ export async function upCommand(file: string, options: UpOptions): Promise<numbe
       json: options.json,
       wallNow: systemClock.wallNow,
     });
-    const up: Up = { file, mesh, run, ends, report, ...(foreign === undefined ? {} : { foreign }) };
+    const up: Up = { file, mesh, run, ends, hangup, report, ...(foreign === undefined ? {} : { foreign }) };
     return await (binary === undefined ? runMesh(up) : runOnOwnConsul(up, binary));
   } finally {
     ends.release();
+    hangup.release();
     removeRun();
     process.off('exit', removeRun);
   }
@@ -77,6 +80,7 @@ interface Up {
   readonly mesh: MeshConfig;
   readonly run: RunDirectory;
   readonly ends: EndRequests;
+  readonly hangup: Hangups;
   readonly report: UpReport;
   /** Where the agent is that the file names, when it is that one. */
   readonly foreign?: string;
@@ -104,14 +108,27 @@ async function runMesh(up: Up, agent?: DevAgent): Promise<number> {
   const consul = consulOf(mesh, agent?.url);
   const issuer = consul === undefined ? await localIssuer(mesh, run) : undefined;
   try {
-    const seats = await prepare(mesh, run, consul, issuer);
-    run.note({
-      pid: process.pid,
-      meshFile: resolve(file),
-      admin: Object.fromEntries(seats.map((seat) => [seat.name, adminAddress(seat)])),
-      call: callAddresses(callerOf(seats)),
-    });
-    return await runFleet(seats, up, agent, issuer);
+    const planner = new Planner({ run, issuer, self: SELF, ...(consul === undefined ? {} : { consul }) });
+    const seats = await planner.plan(mesh);
+    for (const seat of seats) writeFileSync(seat.file, stringifySidecar(seat.config), { mode: 0o600 });
+    const note = (all: readonly Seat[]) =>
+      run.note({
+        pid: process.pid,
+        meshFile: resolve(file),
+        admin: Object.fromEntries(all.map((seat) => [seat.name, adminAddress(seat)])),
+        call: callAddresses(callerOf(all)),
+      });
+    note(seats);
+    const follow = (fleet: Fleet) =>
+      new MeshReload(mesh, {
+        file,
+        fleet,
+        plan: (next) => planner.plan(next),
+        check: requireModels,
+        onSeats: note,
+        report: (outcome) => up.report.reloaded(outcome),
+      });
+    return await runFleet(seats, up, agent, issuer, follow);
   } finally {
     await issuer?.close();
   }
@@ -140,30 +157,12 @@ async function localIssuer(mesh: MeshConfig, run: RunDirectory): Promise<LocalIs
   });
 }
 
-/** Everything on disk and nothing running yet. The ports are free again when this resolves, and soon in use. */
-async function prepare(
-  mesh: MeshConfig,
-  run: RunDirectory,
-  consul: ConsulConfig | undefined,
-  issuer: LocalIssuer | undefined,
-): Promise<Seat[]> {
-  const ports = new PortBook();
-  try {
-    const whom = consul === undefined ? {} : { consul };
-    const issue = (service: string, instance: string) => issuer!.add(service, instance);
-    const seats = await planMesh({ mesh, run, ports, issue, self: SELF, ...whom });
-    for (const seat of seats) writeFileSync(seat.file, stringifySidecar(seat.config), { mode: 0o600 });
-    return seats;
-  } finally {
-    await ports.release();
-  }
-}
-
 async function runFleet(
   seats: readonly Seat[],
-  { run, ends, report, foreign }: Up,
+  { file, run, ends, hangup, report, foreign }: Up,
   agent: DevAgent | undefined,
   issuer: LocalIssuer | undefined,
+  follow: (fleet: Fleet) => MeshReload,
 ): Promise<number> {
   const ready = untilReady(systemTimers);
   const sockets = HeldSockets.create();
@@ -183,7 +182,14 @@ async function runFleet(
     const ended = await Promise.race([ready.done, ends.first]);
     if (ended === undefined) {
       report.ready(fleet.states, run.path, consulFacts(agent, foreign));
+      const reload = follow(fleet);
+      hangup.onReload = () => void reload.reload();
+      const watch = watchFile(resolve(file), systemTimers, hangup.onReload, () =>
+        say(`${file} cannot be watched; SIGHUP reloads it`),
+      );
       await ends.first;
+      hangup.onReload = () => {};
+      watch.close();
     }
     report.draining();
     return (await Promise.race([fleet.stop().then(() => true), ends.second])) === true ? 0 : 1;

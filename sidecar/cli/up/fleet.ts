@@ -8,12 +8,13 @@ import type { ModelReport, TakeoverAnswer } from '../../admin/view.js';
 import type { IdentityParts } from '../../identity/source.js';
 import type { SidecarEvent } from '../parent-link.js';
 import { READY_LIMIT_MS, takeoverImpediment } from '../succession.js';
+import { listenersOf } from './held-sockets.js';
 import type { Seat } from './plan.js';
 import { type SeatDeps, SeatProcess } from './seat-process.js';
 
 /** How one sidecar is, and its model, as far as it has said. */
 export interface SeatState {
-  readonly seat: Seat;
+  seat: Seat;
   process: ModelReport;
   model: ModelReport | undefined;
   /** Each of its models; `model` is all of them together. */
@@ -29,10 +30,16 @@ export type News =
   | { readonly kind: 'readiness'; readonly state: SeatState }
   | { readonly kind: 'configuration' | 'takeover'; readonly state: SeatState; readonly text: string };
 
+/** For a sidecar's word about its changed file, which it watches. */
+const RELOAD_LIMIT_MS = 10_000;
+const READY_LOOK_MS = 100;
+
 interface Member {
   state: SeatState;
   process: SeatProcess;
   successor: Successor | undefined;
+  /** Waits for what the sidecar says of its changed file. */
+  reloaded: ((said: Extract<SidecarEvent, { event: 'reloaded' | 'reload-refused' }>) => void) | undefined;
 }
 
 /** A process that is to follow the one of its member. */
@@ -59,9 +66,15 @@ export class Fleet {
       onEvent: (process, event) => this.heard(process, event),
     };
     for (const seat of seats) {
-      const process = new SeatProcess(seat, this.deps);
-      this.members.set(seat.name, { process, state: newState(process), successor: undefined });
+      this.take(seat);
     }
+  }
+
+  private take(seat: Seat): Member {
+    const process = new SeatProcess(seat, this.deps);
+    const member: Member = { process, state: newState(process), successor: undefined, reloaded: undefined };
+    this.members.set(seat.name, member);
+    return member;
   }
 
   get states(): readonly SeatState[] {
@@ -70,6 +83,87 @@ export class Fleet {
 
   start(): void {
     for (const { process } of this.members.values()) process.start();
+  }
+
+  /** One more sidecar; it starts. */
+  add(seat: Seat): void {
+    this.take(seat).process.start();
+  }
+
+  /** One sidecar fewer: it drains and ends. */
+  async remove(name: string): Promise<void> {
+    const member = this.members.get(name);
+    member?.successor?.settle('it is gone from the mesh file');
+    await member?.process.stop();
+    this.members.delete(name);
+    this.deps.sockets?.release(name);
+  }
+
+  /**
+   * A changed seat, whose file `write` writes: its sidecar reloads it, or is restarted where that takes over what has
+   * changed. Resolves with what has been done, in words.
+   */
+  async update(seat: Seat, write: () => void): Promise<string> {
+    const member = this.members.get(seat.name)!;
+    if (!isSameListeners(member.state.seat, seat)) {
+      member.process.tell({ tell: 'ignore-file' });
+      write();
+      return this.renew(member, seat);
+    }
+    const answer = this.reloadedAnswer(member);
+    write();
+    member.state.seat = seat;
+    member.process.seat = seat;
+    const said = await answer;
+    if (said?.event === 'reload-refused') return `refused: ${said.problem}`;
+    if (said === undefined || said.changes.length === 0) return 'reloaded';
+    return `${await this.renew(member, seat)}, for ${said.changes.join(', ')}`;
+  }
+
+  /** Undefined: it does not run, or does not answer; when it starts it reads the file. */
+  private reloadedAnswer(
+    member: Member,
+  ): Promise<Parameters<NonNullable<Member['reloaded']>>[0] | undefined> {
+    return new Promise((resolve) => {
+      const limit = this.deps.timers.after(RELOAD_LIMIT_MS, () => settle(undefined));
+      const settle = (said: Parameters<NonNullable<Member['reloaded']>>[0] | undefined): void => {
+        limit.cancel();
+        member.reloaded = undefined;
+        resolve(said);
+      };
+      member.reloaded = settle;
+      if (member.process.report().state !== 'ready') settle(undefined);
+    });
+  }
+
+  /** Restarts a sidecar: make before break where that is possible. */
+  private async renew(member: Member, seat: Seat): Promise<string> {
+    const impediment = takeoverImpediment(seat.config);
+    if (impediment === undefined) {
+      const answer = await this.replace(seat.name, seat);
+      if (answer.ok) return 'followed by a new process';
+      member.process.tell({ tell: 'stay', why: answer.why });
+      return `not restarted: ${answer.why}`;
+    }
+    await member.process.stop();
+    if (this.isStopping) return 'ended';
+    this.take(seat).process.start();
+    await this.untilReady(seat.name);
+    return 'restarted';
+  }
+
+  /** Or until that takes too long: whatever waits for it goes on. */
+  private untilReady(name: string): Promise<void> {
+    return new Promise((resolve) => {
+      const since = this.deps.clock.now();
+      const look = (): void => {
+        const member = this.members.get(name);
+        const isOver = member === undefined || isReady(member.state) || this.isStopping;
+        if (isOver || this.deps.clock.now() - since > READY_LIMIT_MS) resolve();
+        else this.deps.timers.after(READY_LOOK_MS, look);
+      };
+      look();
+    });
   }
 
   /** A new identity for one sidecar, which its files may not hold yet. */
@@ -174,6 +268,8 @@ export class Fleet {
       state.model = event.report;
       state.models = event.models;
     }
+    if (event.event === 'reloaded' || event.event === 'reload-refused')
+      this.members.get(process.seat.name)?.reloaded?.(event);
     if (event.event === 'takeover' || event.event === 'ending') void this.succeed(process);
     if (event.event === 'accepting') successor?.settle(undefined);
     const news = successor === undefined ? newsOf(state, event, before) : undefined;
@@ -224,6 +320,10 @@ function newsOf(state: SeatState, event: SidecarEvent, before: readonly ModelRep
 function isSame(one: ModelReport): (other: ModelReport) => boolean {
   return ({ name, state, why, pid }) =>
     name === one.name && state === one.state && why === one.why && pid === one.pid;
+}
+
+function isSameListeners(one: Seat, other: Seat): boolean {
+  return JSON.stringify(listenersOf(one.config)) === JSON.stringify(listenersOf(other.config));
 }
 
 /** Ready as a whole: the process answers and has no reason against it. */

@@ -135,7 +135,7 @@ async function modelOf(
     ];
     return { local: { kind: 'unix', path }, model: { ...process, isolation: server.isolation, command } };
   }
-  const port = await input.ports.find(HOST);
+  const port = await input.ports.find(HOST, `model of ${service.name}-${replica}`);
   const fill = (text: string) => fillPlaces(text, { address: `${HOST}:${port}`, port, replica });
   const env = Object.fromEntries(Object.entries(process.env).map(([name, value]) => [name, fill(value)]));
   return {
@@ -191,7 +191,7 @@ function endpointOf(seat: Seat, datacenter: string): EndpointConfig {
 /** For a caller of which the file says nothing: the same from one start to the next, as far as it is free. */
 async function usualPort({ ports }: PlanInput, port: number) {
   const isFree = await ports.tryClaim(HOST, port);
-  return { kind: 'tcp', host: HOST, port: isFree ? port : await ports.find(HOST) } as const;
+  return { kind: 'tcp', host: HOST, port: isFree ? port : await ports.find(HOST, `usual ${port}`) } as const;
 }
 
 /** Port 0 in the file means any; it must be settled here, because a sidecar that restarts must find its callers. */
@@ -210,7 +210,7 @@ async function port(
   wanted: number | undefined,
   neededBy: string,
 ): Promise<number> {
-  if (wanted === undefined || wanted === 0) return input.ports.find(host);
+  if (wanted === undefined || wanted === 0) return input.ports.find(host, neededBy);
   await input.ports.claim(host, wanted, neededBy);
   return wanted;
 }

@@ -4,6 +4,8 @@
  * Every port stays bound until the whole mesh has its ports, so none is given twice, and a port that someone
  * else holds is reported before anything has been started. Found ports lie below the range from which the system
  * takes ports for outgoing connections, so that none of those can take one in the meantime.
+ *
+ * A book serves one mesh from its start to its end: who asks again, for a changed file, gets the port that it has.
  */
 
 import { randomInt } from 'node:crypto';
@@ -17,11 +19,18 @@ const TRIES = 200;
 
 export class PortBook {
   private readonly held: Server[] = [];
+  /** Found, by what they are for. */
+  private readonly found = new Map<string, number>();
+  /** Given before the last release, `host port`: the mesh itself listens there. */
+  private readonly ours = new Set<string>();
+  private readonly fresh = new Set<string>();
 
   /** Holds exactly this port. Throws one clear line when that is impossible. */
   async claim(host: string, port: number, neededBy: string): Promise<void> {
+    if (this.isOurs(host, port)) return;
     try {
       this.held.push(await bind(host, port));
+      this.fresh.add(`${host} ${port}`);
     } catch (error) {
       throw new CommandFailure(`${neededBy}: cannot listen on ${host}:${port}: ${reason(error)}`);
     }
@@ -35,13 +44,26 @@ export class PortBook {
     );
   }
 
-  /** Holds some free port. */
-  async find(host: string): Promise<number> {
+  /** Holds some free port; the same as before where something of that name had one. */
+  async find(host: string, neededBy?: string): Promise<number> {
+    const known = neededBy === undefined ? undefined : this.found.get(neededBy);
+    if (known !== undefined && this.isOurs(host, known)) return known;
+    const port = await this.findAny(host);
+    if (neededBy !== undefined) this.found.set(neededBy, port);
+    return port;
+  }
+
+  private isOurs(host: string, port: number): boolean {
+    return this.ours.has(`${host} ${port}`);
+  }
+
+  private async findAny(host: string): Promise<number> {
     const end = ephemeralStart();
     for (let i = 0; i < TRIES; i++) {
       const port = randomInt(LOWEST, end);
       try {
         this.held.push(await bind(host, port));
+        this.fresh.add(`${host} ${port}`);
         return port;
       } catch {
         // taken: try another
@@ -50,8 +72,15 @@ export class PortBook {
     throw new CommandFailure(`no free port found on ${host} between ${LOWEST} and ${end}`);
   }
 
+  /** What was given since the last release was for nothing. */
+  forget(): void {
+    this.fresh.clear();
+  }
+
   /** Gives all ports back, for those they were found for. */
   async release(): Promise<void> {
+    for (const each of this.fresh) this.ours.add(each);
+    this.fresh.clear();
     await Promise.all(this.held.splice(0).map((server) => new Promise((resolve) => server.close(resolve))));
   }
 }

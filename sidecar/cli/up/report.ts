@@ -7,6 +7,7 @@
 import type { ModelReport } from '../../admin/view.js';
 import { type OutputStream, type Palette, ProgressLine, table } from '../terminal.js';
 import { isReady, type News, type SeatState } from './fleet.js';
+import type { MeshReloadOutcome } from './mesh-reload.js';
 import { adminAddress, callAddresses, callerOf, inboundAddress } from './places.js';
 import type { Seat } from './plan.js';
 import { isHopeless } from './until-ready.js';
@@ -70,6 +71,13 @@ export class UpReport {
     else this.line(readyText(states, consul, this.options.palette));
   }
 
+  /** What became of a changed mesh file. */
+  reloaded(outcome: MeshReloadOutcome): void {
+    const { kind, ...rest } = outcome;
+    if (this.options.json) return this.line(JSON.stringify({ event: `mesh-${kind}`, ...rest }));
+    for (const text of reloadTexts(outcome)) this.told('up', text);
+  }
+
   draining(): void {
     this.progress.clear();
     if (this.options.json) this.line(JSON.stringify({ event: 'draining' }));
@@ -113,6 +121,18 @@ export class UpReport {
   private line(text: string): void {
     this.options.out.write(`${text}\n`);
   }
+}
+
+function reloadTexts(outcome: MeshReloadOutcome): string[] {
+  if (outcome.kind === 'refused')
+    return [`the changed mesh file is refused, and nothing changes: ${outcome.problem}`];
+  const { changed, needsRestart } = outcome;
+  const later =
+    needsRestart.length === 0 ? [] : [`takes effect when up starts again: ${needsRestart.join(', ')}`];
+  return [
+    ...(changed.length === 0 ? ['the mesh file is taken over; no sidecar is concerned'] : changed),
+    ...later,
+  ];
 }
 
 /** Undefined when the change is a step on the way that tells a reader nothing. */

@@ -61,7 +61,7 @@ export class SeatProcess {
 
   /** Not started yet. A successor accepts nothing, the first time, before it is ready. */
   constructor(
-    readonly seat: Seat,
+    public seat: Seat,
     private readonly deps: SeatDeps,
     private holdsBack = false,
   ) {

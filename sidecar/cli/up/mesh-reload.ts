@@ -1,0 +1,126 @@
+/**
+ * Takes over a changed mesh file while the mesh runs, on SIGHUP and when the file changes. A file that is not valid, or
+ * whose ports are taken, changes nothing.
+ *
+ * Most of a change reaches sidecars through their files, which they reload by themselves; what only a restart takes over
+ * becomes a planned restart of the sidecars concerned, one after the other. New replicas start before the caller hears of
+ * them, and those that are gone end after it has. What `up` itself was started with stays, and is named.
+ */
+
+import { renameSync, writeFileSync } from 'node:fs';
+import { loadMeshFile } from '../../config/load.js';
+import type { MeshConfig } from '../../config/mesh-model.js';
+import { stringifySidecar } from '../../config/stringify.js';
+import { oneLine } from '../failure.js';
+import { problemsText } from '../settings.js';
+import type { Fleet } from './fleet.js';
+import type { Seat } from './plan.js';
+
+export interface MeshReloadOptions {
+  readonly file: string;
+  readonly fleet: Fleet;
+  /** Seats of a changed mesh: those that stay keep their names, ports and folders. Throws when a port is not to be had. */
+  plan(mesh: MeshConfig): Promise<readonly Seat[]>;
+  /** Throws when models are not there. */
+  check(mesh: MeshConfig): void;
+  /** Another set of seats runs now. */
+  onSeats(seats: readonly Seat[]): void;
+  report(outcome: MeshReloadOutcome): void;
+}
+
+export type MeshReloadOutcome =
+  | { readonly kind: 'refused'; readonly problem: string }
+  /** `changed`, one sentence each; `needsRestart`: options that only another start of `up` takes over. */
+  | { readonly kind: 'taken'; readonly changed: readonly string[]; readonly needsRestart: readonly string[] };
+
+export class MeshReload {
+  private work = Promise.resolve();
+
+  constructor(
+    private mesh: MeshConfig,
+    private readonly options: MeshReloadOptions,
+  ) {}
+
+  /** Never rejects; one at a time. */
+  reload(): Promise<void> {
+    this.work = this.work.then(() =>
+      this.reloadNow().catch((error) => this.options.report({ kind: 'refused', problem: oneLine(error) })),
+    );
+    return this.work;
+  }
+
+  private async reloadNow(): Promise<void> {
+    const { file, plan, check, report } = this.options;
+    const loaded = loadMeshFile(file);
+    if (!loaded.ok) return report({ kind: 'refused', problem: problemsText(loaded.problems) });
+    const { mesh, needsRestart } = withWhatStays(this.mesh, loaded.config);
+    check(mesh);
+    const seats = await plan(mesh);
+    this.mesh = mesh;
+    report({ kind: 'taken', changed: await this.apply(seats), needsRestart });
+    this.options.onSeats(seats);
+  }
+
+  private async apply(seats: readonly Seat[]): Promise<string[]> {
+    const { fleet } = this.options;
+    const running = new Map(fleet.states.map(({ seat }) => [seat.name, seat]));
+    const said: string[] = [];
+    for (const seat of seats.filter(({ name }) => !running.has(name))) {
+      write(seat);
+      fleet.add(seat);
+      said.push(`${seat.name}: started`);
+    }
+    for (const seat of seats) {
+      const before = running.get(seat.name);
+      if (before === undefined || textOf(before) === textOf(seat)) continue;
+      said.push(`${seat.name}: ${await fleet.update(seat, () => write(seat))}`);
+    }
+    const wanted = new Set(seats.map(({ name }) => name));
+    for (const name of [...running.keys()].filter((each) => !wanted.has(each))) {
+      await fleet.remove(name);
+      said.push(`${name}: ended`);
+    }
+    return said;
+  }
+}
+
+/** The next mesh with what a running `up` cannot change as it was, and the names of those options that differ. */
+function withWhatStays(before: MeshConfig, next: MeshConfig): { mesh: MeshConfig; needsRestart: string[] } {
+  const options = {
+    trust_domain: 'trustDomain',
+    datacenter: 'datacenter',
+    leaf_lifetime: 'leafLifetimeMs',
+    run_dir: 'runDir',
+    consul: 'consul',
+  } as const;
+  const needsRestart: string[] = [];
+  let mesh = next;
+  const keep = (name: string, key: keyof MeshConfig): void => {
+    if (JSON.stringify(before[key]) === JSON.stringify(next[key])) return;
+    needsRestart.push(name);
+    const { [key]: _, ...rest } = mesh;
+    mesh = { ...rest, ...(before[key] === undefined ? {} : { [key]: before[key] }) } as MeshConfig;
+  };
+  for (const [name, key] of Object.entries(options)) keep(name, key);
+  // The caller is known by its name, to `up` as to its peers.
+  if (before.caller.name !== next.caller.name) {
+    needsRestart.push('caller.name');
+    mesh = { ...mesh, caller: { ...mesh.caller, name: before.caller.name } };
+  }
+  if (before.consul?.intentions === true) {
+    keep('intentions', 'intentions');
+    keep('default_intention', 'defaultIntention');
+  }
+  return { mesh, needsRestart };
+}
+
+function textOf(seat: Seat): string {
+  return stringifySidecar(seat.config);
+}
+
+/** Whole or not at all: its sidecar watches the file. */
+function write(seat: Seat): void {
+  const next = `${seat.file}.next`;
+  writeFileSync(next, textOf(seat), { mode: 0o600 });
+  renameSync(next, seat.file);
+}
