@@ -1,7 +1,9 @@
 /**
  * From spelled blocks to the parts of model.ts that both kinds of file share: names, units and what is left unsaid.
  */
+
 import type { z } from 'zod';
+import { areReadOnly } from '../core/method.js';
 import { addressFrom, present } from './build-basics.js';
 import { buildDiscovery } from './build-consul.js';
 import { buildCare, buildDetectors, buildDetours, buildOutcomes } from './build-decisions.js';
@@ -16,7 +18,13 @@ import type {
   RouteConfig,
   UpstreamConfig,
 } from './model.js';
-import { completeRoutes, defaultIdleTimeoutMs, defaultKind, defaultTimeoutMs } from './route-defaults.js';
+import {
+  completeRoutes,
+  defaultIdleTimeoutMs,
+  defaultKind,
+  defaultTimeoutMs,
+  READ_ONLY_RETRY,
+} from './route-defaults.js';
 import type { balance } from './schema/balance.js';
 import type { limits } from './schema/limits.js';
 import { meshModelProcess } from './schema/model-process.js';
@@ -73,7 +81,10 @@ function buildRestartLimit(
 }
 
 export function buildInboundRoutes(said: readonly z.output<typeof inboundRoute>[]): RouteConfig[] {
-  return completeRoutes(said.map((route) => ({ ...times(route), idempotent: false, attemptTimeoutMs: 0 })));
+  return completeRoutes(
+    said.map((route) => ({ ...times(route), idempotent: false, attemptTimeoutMs: 0 })),
+    'inbound',
+  );
 }
 
 function buildOutboundRoutes(
@@ -83,13 +94,25 @@ function buildOutboundRoutes(
   return completeRoutes(
     said.map((route) => ({
       ...times(route),
-      idempotent: route.idempotent,
+      ...buildRepeats(route),
       attemptTimeoutMs: route.attempt_timeout,
       ...present('outcomes', buildOutcomes(route.outcomes)),
-      ...present('retry', buildRetry(route.retry)),
       ...buildDetours(upstream, route),
     })),
   );
+}
+
+/** Methods that only read need not say so. */
+function buildRepeats({
+  idempotent,
+  retry,
+  methods,
+}: z.output<typeof outboundRoute>): Pick<RouteConfig, 'idempotent' | 'retry'> {
+  const isReading = idempotent === undefined && areReadOnly(methods);
+  return {
+    idempotent: idempotent ?? isReading,
+    ...present('retry', buildRetry(retry) ?? (isReading ? READ_ONLY_RETRY : undefined)),
+  };
 }
 
 function times(

@@ -1,9 +1,11 @@
 /**
  * What a route means where the file says nothing: its kind, its time limits, and the routes at the end of a list.
  */
-import { isKnownUnary, KNOWN_UNARY } from '../core/method.js';
+
+import { areReadOnly, isKnownUnary, KNOWN_UNARY } from '../core/method.js';
+import { Status } from '../core/status.js';
 import { isCovered } from './methods.js';
-import type { RouteConfig } from './model.js';
+import type { RetryConfig, RouteConfig } from './model.js';
 
 /** Long enough for a slow model on a busy machine, short enough that a caller without a deadline is not lost. */
 export const UNARY_TIMEOUT_MS = 15_000;
@@ -26,15 +28,38 @@ export function defaultIdleTimeoutMs(kind: RouteKind): number {
 }
 
 /**
- * Makes the last route match every method: unless one of them does, the known unary methods that none of them
- * matches follow with the unary defaults, and then everything else as streams.
+ * What questions that only read are worth when nothing is said about it: one more try at each of two other replicas. No
+ * limit of an attempt: a model answers them between its runs, and one that is busy has not failed.
  */
-export function completeRoutes(routes: readonly RouteConfig[]): RouteConfig[] {
+export const READ_ONLY_RETRY: RetryConfig = {
+  attempts: 3,
+  on: [Status.UNAVAILABLE],
+  backoffBaseMs: 25,
+  backoffMaxMs: 250,
+};
+
+/**
+ * Makes the last route match every method: unless one of them does, the known unary methods that none of them
+ * matches follow with the unary defaults, and then everything else as streams. Outbound, those that only read are
+ * idempotent and tried again.
+ */
+export function completeRoutes(
+  routes: readonly RouteConfig[],
+  side: 'inbound' | 'outbound' = 'outbound',
+): RouteConfig[] {
   const patterns = routes.flatMap((route) => route.methods);
   if (patterns.includes('*')) return [...routes];
   const unary = [...KNOWN_UNARY].filter((method) => !patterns.some((pattern) => isCovered(method, pattern)));
-  const known = unary.length > 0 ? [plainRoute(unary, 'unary')] : [];
-  return [...routes, ...known, plainRoute(['*'], 'streaming')];
+  const isCareful = (method: string): boolean => side === 'outbound' && areReadOnly([method]);
+  const [reading, others] = [unary.filter(isCareful), unary.filter((method) => !isCareful(method))];
+  return [
+    ...routes,
+    ...(reading.length === 0
+      ? []
+      : [{ ...plainRoute(reading, 'unary'), idempotent: true, retry: READ_ONLY_RETRY }]),
+    ...(others.length === 0 ? [] : [plainRoute(others, 'unary')]),
+    plainRoute(['*'], 'streaming'),
+  ];
 }
 
 function plainRoute(methods: readonly string[], kind: RouteKind): RouteConfig {

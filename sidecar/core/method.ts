@@ -19,19 +19,35 @@ export function isValidPattern(pattern: string): boolean {
   return isValidPath(pattern.endsWith('/*') ? `${pattern.slice(0, -1)}Any` : pattern);
 }
 
-/** Methods known to be unary without asking: those of the Open Inference Protocol, and health's Check (Watch streams). */
-export const KNOWN_UNARY: ReadonlySet<string> = new Set([
+/**
+ * Unary methods that only read, of which asking twice does no harm whatever serves them: the questions of the Open Inference
+ * Protocol and of its extensions in Triton, and health's Check (Watch streams).
+ */
+const READ_ONLY: ReadonlySet<string> = new Set([
   '/inference.GRPCInferenceService/ServerLive',
   '/inference.GRPCInferenceService/ServerReady',
   '/inference.GRPCInferenceService/ModelReady',
   '/inference.GRPCInferenceService/ServerMetadata',
   '/inference.GRPCInferenceService/ModelMetadata',
-  '/inference.GRPCInferenceService/ModelInfer',
+  '/inference.GRPCInferenceService/ModelConfig',
+  '/inference.GRPCInferenceService/ModelStatistics',
+  '/inference.GRPCInferenceService/RepositoryIndex',
   '/grpc.health.v1.Health/Check',
+]);
+
+/** Methods known to be unary without asking: those, and the inference itself. */
+export const KNOWN_UNARY: ReadonlySet<string> = new Set([
+  ...READ_ONLY,
+  '/inference.GRPCInferenceService/ModelInfer',
 ]);
 
 export function isKnownUnary(path: string): boolean {
   return KNOWN_UNARY.has(path);
+}
+
+/** Whether all of these patterns are paths of methods that only read; false for none. */
+export function areReadOnly(patterns: readonly string[]): boolean {
+  return patterns.length > 0 && patterns.every((pattern) => READ_ONLY.has(pattern));
 }
 
 /** Whether a valid pattern takes a valid path. */

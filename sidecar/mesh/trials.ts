@@ -7,6 +7,7 @@
 
 import type { RouteConfig } from '../config/model.js';
 import { Evidence, NO_PROBE } from '../core/ejection.js';
+import { areReadOnly } from '../core/method.js';
 import { Outcome } from '../core/outcome.js';
 import type { Endpoint } from './endpoint.js';
 import type { OutboundAttempt, OutboundCall } from './outbound-call.js';
@@ -30,9 +31,13 @@ export class Trials {
   /** Of all routes. */
   private best = 0;
 
-  /** @param hasRetries rules make other routes safe, too. */
+  /**
+   * Questions that only read are safe everywhere, but in many a mesh nobody asks any: they are not waited for.
+   * @param hasRetries rules make other routes safe, too.
+   */
   configure(routes: readonly RouteConfig[], hasRetries: boolean): void {
-    this.best = Math.max(0, ...routes.map(rankOf)) | (hasRetries ? SAFE : 0);
+    const awaited = routes.filter(({ methods }) => !areReadOnly(methods));
+    this.best = Math.max(0, ...awaited.map(rankOf)) | (hasRetries ? SAFE : 0);
   }
 
   /** A first attempt is to be made. True: it waits for the rest of its request, once, for the call may be the trial then. */

@@ -24,17 +24,24 @@ describe('the end of a list of routes', () => {
       routes.map(({ kind, methods }) => [kind, methods.length]),
       [
         ['streaming', 1],
-        ['unary', 7],
+        ['unary', 9],
+        ['unary', 1],
         ['streaming', 1],
       ],
     );
     assert.deepEqual(routes.at(-1)!.methods, ['*']);
-    assert.ok(routes.slice(1).every(({ idempotent, retry }) => !idempotent && retry === undefined));
+    const [, reading, ...others] = routes;
+    assert.ok(others.every(({ idempotent, retry }) => !idempotent && retry === undefined));
+    assert.deepEqual(
+      [reading!.idempotent, reading!.retry],
+      [true, { attempts: 3, on: [14], backoffBaseMs: 25, backoffMaxMs: 250 }],
+    );
+    assert.ok(!reading!.methods.includes(INFER));
   });
 
   it('does not name a known method again that a route takes', () => {
     const routes = routesOf(`[{methods: [${INFER}]}]`);
-    assert.equal(routes[1]!.methods.length, 6);
+    assert.equal(routes[1]!.methods.length, 9);
     assert.ok(!routes[1]!.methods.includes(INFER));
   });
 
@@ -79,6 +86,29 @@ describe('what a route leaves unsaid', () => {
   it('retries twice on UNAVAILABLE when the block is there', () => {
     const [route] = routesOf(`[{methods: [${INFER}], idempotent: true, retry: {}}]`);
     assert.deepEqual(route!.retry, { attempts: 2, on: [14], backoffBaseMs: 25, backoffMaxMs: 250 });
+  });
+});
+
+describe('a route of methods that only read', () => {
+  const READY = '/inference.GRPCInferenceService/ModelReady';
+  const asked = (more: string) => {
+    const [route] = routesOf(`[{methods: [${READY}, /grpc.health.v1.Health/Check]${more}}]`);
+    return [route!.idempotent, route!.retry?.attempts];
+  };
+
+  it('may be asked again where it says nothing of that, and is as it says where it does', () => {
+    assert.deepEqual(asked(''), [true, 3]);
+    assert.deepEqual(asked(', retry: {attempts: 2}'), [true, 2]);
+    assert.deepEqual(asked(', idempotent: true'), [true, undefined]);
+    assert.deepEqual(asked(', idempotent: false'), [false, undefined]);
+    assert.deepEqual(asked(', hedge: {}'), [true, 3]);
+  });
+
+  it('is none with one method among them that may do something', () => {
+    const [route] = routesOf(`[{methods: [${READY}, ${INFER}]}]`);
+    assert.deepEqual([route!.idempotent, route!.retry], [false, undefined]);
+    const problems = problemsWith(`[{methods: [${READY}, ${INFER}], retry: {}}]`);
+    assert.match(problems[0]!, /found unavailable on a route that is not idempotent/);
   });
 });
 

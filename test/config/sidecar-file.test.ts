@@ -29,7 +29,7 @@ describe('a sidecar file', () => {
         intentions: [],
         defaultIntention: 'deny',
         queue: { concurrency: 2, maxWaiting: 128, maxWaitingBytes: 67_108_864 },
-        routes: defaultRoutes(),
+        routes: defaultRoutes('inbound'),
       },
       limits: {
         maxConnections: 1_024,
@@ -80,7 +80,7 @@ describe('a sidecar file', () => {
         maxAgeMs: 3_600_000,
       },
       budget: { ratio: 0.2, perSecond: 3 },
-      routes: defaultRoutes(),
+      routes: defaultRoutes('outbound'),
     } satisfies UpstreamConfig);
   });
 
@@ -465,24 +465,24 @@ describe('warnings about a sidecar file', () => {
   });
 });
 
-function defaultRoutes(): RouteConfig[] {
-  const plain = { idempotent: false, attemptTimeoutMs: 0 };
+function defaultRoutes(side: 'inbound' | 'outbound'): RouteConfig[] {
+  const unary = { kind: 'unary', timeoutMs: 15_000, idleTimeoutMs: 0, attemptTimeoutMs: 0 } as const;
+  const questions = ['ServerLive', 'ServerReady', 'ModelReady', 'ServerMetadata', 'ModelMetadata'];
+  questions.push('ModelConfig', 'ModelStatistics', 'RepositoryIndex');
+  const reading = questions.map((name) => `/inference.GRPCInferenceService/${name}`);
+  reading.push('/grpc.health.v1.Health/Check');
+  const infer = '/inference.GRPCInferenceService/ModelInfer';
+  const retry = { attempts: 3, on: [14], backoffBaseMs: 25, backoffMaxMs: 250 };
   return [
+    ...(side === 'inbound'
+      ? [{ methods: [...reading, infer], idempotent: false, ...unary }]
+      : [
+          { methods: reading, idempotent: true, retry, ...unary },
+          { methods: [infer], idempotent: false, ...unary },
+        ]),
     {
-      methods: [
-        '/inference.GRPCInferenceService/ServerLive',
-        '/inference.GRPCInferenceService/ServerReady',
-        '/inference.GRPCInferenceService/ModelReady',
-        '/inference.GRPCInferenceService/ServerMetadata',
-        '/inference.GRPCInferenceService/ModelMetadata',
-        '/inference.GRPCInferenceService/ModelInfer',
-        '/grpc.health.v1.Health/Check',
-      ],
-      kind: 'unary',
-      timeoutMs: 15_000,
-      idleTimeoutMs: 0,
-      ...plain,
+      ...{ methods: ['*'], kind: 'streaming' as const, timeoutMs: 0, idleTimeoutMs: 300_000 },
+      ...{ idempotent: false, attemptTimeoutMs: 0 },
     },
-    { methods: ['*'], kind: 'streaming', timeoutMs: 0, idleTimeoutMs: 300_000, ...plain },
   ];
 }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import {
+  areReadOnly,
   isKnownUnary,
   isValidPath,
   isValidPattern,
@@ -130,8 +131,13 @@ describe('RouteTable', () => {
 });
 
 describe('isKnownUnary', () => {
-  it('knows the six of the Open Inference Protocol and Check, all valid paths', () => {
-    assert.equal(KNOWN_UNARY.size, 7);
+  it('knows the inference, nine that only read, and Check among those, all valid paths', () => {
+    assert.equal(KNOWN_UNARY.size, 10);
+    const readOnly = [...KNOWN_UNARY].filter((path) => areReadOnly([path]));
+    assert.equal(readOnly.length, 9);
+    assert.equal(areReadOnly([...KNOWN_UNARY]), false);
+    for (const none of [[], ['*'], ['/inference.GRPCInferenceService/*'], ['/grpc.health.v1.Health/Watch']])
+      assert.equal(areReadOnly(none), false);
     for (const path of KNOWN_UNARY) assert.ok(isValidPath(path) && isKnownUnary(path));
   });
   it('does not know Watch, which streams', () =>

@@ -1,9 +1,10 @@
 /**
  * Rules between a route and its detours: what may be done twice, what is a single answer, and what fits into its time.
  */
+import { areReadOnly } from '../../core/method.js';
 import type { RouteKind } from '../route-defaults.js';
 import { writeDuration } from '../spelling/duration.js';
-import { type Loose, list, mapping, number } from './loose.js';
+import { type Loose, list, mapping, number, texts } from './loose.js';
 import type { Report } from './option.js';
 
 export interface RouteFacts {
@@ -36,7 +37,7 @@ function refuseOnStreams({ route, kind }: RouteFacts, report: Report): void {
 }
 
 function refuseUnsafeCopies({ route }: RouteFacts, report: Report): void {
-  if (route['idempotent'] !== false) return;
+  if (mayRepeat(route)) return;
   if (route['hedge'] !== undefined) {
     report(
       ['hedge'],
@@ -50,6 +51,12 @@ function refuseUnsafeCopies({ route }: RouteFacts, report: Report): void {
       'found last-good on a route that is not idempotent; expected "idempotent: true" if the same request may get the same answer again, or another kind',
     );
   }
+}
+
+/** Whether the route says so, or its methods do. */
+export function mayRepeat(route: Loose): boolean {
+  const { idempotent = areReadOnly(texts(route['methods'])) } = route;
+  return idempotent !== false;
 }
 
 /** A copy that would go when the call, or its attempt, is over. */

@@ -12,7 +12,7 @@ import { type Loose, list, mapping, number, text, texts } from './loose.js';
 import { methodList } from './method-list.js';
 import { block, option, type Report, withRules } from './option.js';
 import { outcomes, refuseRetriedSuccesses } from './outcomes.js';
-import { refuseBadDetours } from './route-detours.js';
+import { mayRepeat, refuseBadDetours } from './route-detours.js';
 import { choice, duration, durationOrNone, wholeNumber, yesOrNo } from './values.js';
 
 const HOUR_MS = 3_600_000;
@@ -118,10 +118,12 @@ export const outboundRoute = withRules(
     {
       methods,
       kind,
-      idempotent: option(yesOrNo().prefault(false), {
+      idempotent: option(yesOrNo().optional(), {
         meaning:
           'True when doing it twice does no harm. Nothing that an endpoint may have begun is tried again without it.',
-        why: 'Only the author of a model knows.',
+        otherwise:
+          '`no`; `yes` when every method only reads (ServerLive, ServerReady, ModelReady, ServerMetadata, ModelMetadata, ModelConfig, ModelStatistics, RepositoryIndex of the Open Inference Protocol, `grpc.health.v1.Health/Check`)',
+        why: 'Of other methods only the author of a model knows.',
       }),
       timeout,
       max_timeout: maxTimeout,
@@ -135,7 +137,8 @@ export const outboundRoute = withRules(
       retry: option(retry.optional(), {
         meaning:
           'Present: calls may be tried again, each time at another endpoint. Where there is no other, after the wait that the endpoint asks for with `grpc-retry-pushback-ms`, unless it is longer than the time left, or than 60 s for a call without a deadline.',
-        otherwise: 'absent: one attempt',
+        otherwise:
+          'absent: one attempt; three on `unavailable` when every method only reads and `idempotent` is not said',
         why: 'A retry multiplies load, so a route has to ask for it.',
       }),
       hedge,
@@ -220,7 +223,7 @@ function refuseShortGrants(route: Loose, report: Report): void {
 }
 
 function refuseUnsafeRetries(route: Loose, report: Report): void {
-  if (route['retry'] === undefined || route['idempotent'] !== false) return;
+  if (route['retry'] === undefined || mayRepeat(route)) return;
   const codes = texts(mapping(route['retry'])['on']);
   if (codes.length === 0) return;
   report(
