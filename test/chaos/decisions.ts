@@ -5,6 +5,7 @@ import { CLIENT_ROWS } from './decisions-clients.js';
 import type { DecisionWorld } from './decisions-drill.js';
 import { JUDGEMENT_ROWS } from './decisions-judgement.js';
 import { MEMORY_ROWS } from './decisions-memory.js';
+import { NEIGHBOUR_ROWS } from './decisions-neighbours.js';
 import { NETWORK_ROWS } from './decisions-network.js';
 import { PRESSURE_ROWS } from './decisions-pressure.js';
 import { REPLICA_ROWS } from './decisions-replicas.js';
@@ -23,6 +24,7 @@ export const decisionFaults: Suite<DecisionWorld> = {
     ...MEMORY_ROWS,
     ...CARE_ROWS,
     ...CLIENT_ROWS,
+    ...NEIGHBOUR_ROWS,
   ],
   open: async () => ({}),
   close: async () => {},
