@@ -22,7 +22,7 @@ import { InboundSide } from './parts/inbound-side.js';
 import type { ModelHost } from './parts/model-host.js';
 import { OutboundSide } from './parts/outbound-side.js';
 import { OwnIdentity } from './parts/own-identity.js';
-import type { Deps, Parts } from './parts/parts.js';
+import { type Deps, frameBuckets, type Parts } from './parts/parts.js';
 import { restartPaths } from './parts/restart-paths.js';
 import { dialPlain } from './relay/dial.js';
 import { Memory, type Relay } from './relay/relay.js';
@@ -124,6 +124,7 @@ class App implements Sidecar {
       maxConcurrentStreams: limits.maxConcurrentStreams,
       maxHeaderBytes: limits.maxHeaderBytes,
       maxHeaderFields: limits.maxHeaderFields,
+      buckets: frameBuckets(limits.framesPerSecond),
     };
     this.parts = { deps, relay: this.makeRelay(), settings, limits };
     this.callLog = new CallLog(current, this.parts);

@@ -48,6 +48,15 @@ export function buildLimits(said: z.output<typeof limits>): LimitsConfig {
     maxHeaderFields: said.max_header_fields,
     handshakeTimeoutMs: said.handshake_timeout,
     handshakesPerSecond: said.handshakes_per_second,
+    framesPerSecond: {
+      pings: said.frames_per_second.pings,
+      resets: said.frames_per_second.resets,
+      settings: said.frames_per_second.settings,
+      windowUpdates: said.frames_per_second.window_updates,
+      empty: said.frames_per_second.empty,
+      ignored: said.frames_per_second.ignored,
+      violations: said.frames_per_second.violations,
+    },
     memoryBudgetBytes: said.memory_budget,
     replayBytesPerCall: said.replay_bytes_per_call,
   };

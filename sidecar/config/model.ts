@@ -232,6 +232,16 @@ export interface ModelProcessConfig {
   readonly stopTimeoutMs: number;
 }
 
+export interface FrameRates {
+  readonly pings: number; // 100
+  readonly resets: number; // 2 000
+  readonly settings: number; // 20
+  readonly windowUpdates: number; // 50 000
+  readonly empty: number; // 10
+  readonly ignored: number; // 2 000
+  readonly violations: number; // 10
+}
+
 /** Bounds against hostile or broken peers; each has a counter of the same name. See http2/limits.ts. */
 export interface LimitsConfig {
   readonly maxConnections: number; // per listener, 1 024
@@ -240,6 +250,8 @@ export interface LimitsConfig {
   readonly maxHeaderFields: number; // 100
   readonly handshakeTimeoutMs: number; // 5 000: TCP accept to the end of the preface, TLS included
   readonly handshakesPerSecond: number; // 100
+  /** Frames of one connection, each kind by itself. See BUCKETS in http2/limits.ts. */
+  readonly framesPerSecond: FrameRates;
   /** Bytes of payload the whole process may hold. Default 256 MiB. */
   readonly memoryBudgetBytes: number;
   /** Extra request bytes one call may keep for another attempt. Default 1 MiB. */

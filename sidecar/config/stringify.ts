@@ -70,6 +70,15 @@ function spellLimits(limits: LimitsConfig): Record<string, unknown> {
     max_header_fields: limits.maxHeaderFields,
     handshake_timeout: writeDuration(limits.handshakeTimeoutMs),
     handshakes_per_second: limits.handshakesPerSecond,
+    frames_per_second: {
+      pings: limits.framesPerSecond.pings,
+      resets: limits.framesPerSecond.resets,
+      settings: limits.framesPerSecond.settings,
+      window_updates: limits.framesPerSecond.windowUpdates,
+      empty: limits.framesPerSecond.empty,
+      ignored: limits.framesPerSecond.ignored,
+      violations: limits.framesPerSecond.violations,
+    },
     memory_budget: writeSize(limits.memoryBudgetBytes),
     replay_bytes_per_call: writeSize(limits.replayBytesPerCall),
   };

@@ -49,7 +49,7 @@ export class ConnectionState {
   readonly decoder: Decoder;
   readonly table = new StreamTable();
   readonly control = new ControlQueue();
-  readonly meters = new Meters();
+  readonly meters: Meters;
 
   /** Monotonic milliseconds of the read being handled. */
   nowMs = 0;
@@ -72,6 +72,8 @@ export class ConnectionState {
   goawaySent = 0x7fffffff;
   goawayReceived = false;
   pingsOutstanding = 0;
+  /** The limit that ended the connection. */
+  cutBy: LimitName | null = null;
   /** Client: more RST_STREAM have been sent than servers put up with on one connection. */
   hasSpentResets = false;
   private readonly resetsSent = new Meter(RESETS_SENT);
@@ -117,6 +119,7 @@ export class ConnectionState {
     readonly waiting: OctetCount,
   ) {
     this.initialWindow = local.initialWindow;
+    this.meters = new Meters(local.buckets);
     this.decoder = new Decoder({
       maxTableBytes: 4096,
       maxListBytes: local.maxHeaderBytes,

@@ -1,7 +1,7 @@
 /**
  * Bounds on what a peer may make us do (RFC 9113 section 10.5; CVE-2019-9511…9518, CVE-2023-44487, CVE-2025-8671).
- * Each is a token bucket: `burst` at once, `perSecond` for ever. Numbers are far above what gRPC clients do and
- * far below what hurts. A limit that is hit ends the connection with ENHANCE_YOUR_CALM and counts under its name.
+ * Each is a token bucket: `burst` at once, `perSecond` for ever. The numbers, which a configuration may change, are far above
+ * what gRPC clients do and far below what hurts. A limit that is hit ends the connection with ENHANCE_YOUR_CALM and counts under its name.
  */
 
 export interface Bucket {
@@ -36,6 +36,17 @@ export const BUCKETS = {
  * callers meet on one connection to the endpoint, so it is replaced well before that, calls in flight included.
  */
 export const RESETS_SENT: Bucket = { burst: 500, perSecond: 20 };
+
+export type Buckets = Readonly<Record<keyof typeof BUCKETS, Bucket>>;
+
+/** The buckets with other rates; what may be done at once grows and shrinks with the rate. Absent ones stay as they are. */
+export function bucketsOf(perSecond: Partial<Readonly<Record<keyof typeof BUCKETS, number>>>): Buckets {
+  const entries = Object.entries(BUCKETS).map(([name, bucket]) => {
+    const rate = perSecond[name as keyof typeof BUCKETS] ?? bucket.perSecond;
+    return [name, { burst: Math.round((bucket.burst / bucket.perSecond) * rate), perSecond: rate }];
+  });
+  return Object.fromEntries(entries) as Buckets;
+}
 
 /** Hard bounds of a connection; same consequence. */
 export const BLOCK_FRAMES = 32;
@@ -78,11 +89,15 @@ export const LIMIT_NAMES: readonly LimitName[] = [
 export class Meter {
   private level = 0;
   private sinceMs = 0;
+  /** Events since the first, which was then: for the words of a limit that is hit. */
+  count = 0;
+  firstMs = 0;
 
-  constructor(private readonly bucket: Bucket) {}
+  constructor(readonly bucket: Bucket) {}
 
   /** Counts one event at `nowMs` (monotonic); false when that is one too many. */
   take(nowMs: number): boolean {
+    if (this.count++ === 0) this.firstMs = nowMs;
     if (this.level < this.bucket.burst) {
       if (this.level === 0) this.sinceMs = nowMs;
       this.level++;
@@ -102,13 +117,51 @@ export class Meter {
 }
 
 export class Meters {
-  readonly rapidResets = new Meter(BUCKETS['rapid-resets']);
-  readonly violations = new Meter(BUCKETS.violations);
-  readonly settings = new Meter(BUCKETS.settings);
-  readonly goaways = new Meter(BUCKETS.goaways);
-  readonly pings = new Meter(BUCKETS.pings);
-  readonly emptyFrames = new Meter(BUCKETS['empty-frames']);
-  readonly idleFrames = new Meter(BUCKETS['idle-frames']);
-  readonly windowUpdates = new Meter(BUCKETS['window-updates']);
-  readonly headerList = new Meter(BUCKETS['header-list']);
+  readonly rapidResets: Meter;
+  readonly violations: Meter;
+  readonly settings: Meter;
+  readonly goaways: Meter;
+  readonly pings: Meter;
+  readonly emptyFrames: Meter;
+  readonly idleFrames: Meter;
+  readonly windowUpdates: Meter;
+  readonly headerList: Meter;
+
+  constructor(buckets: Buckets) {
+    this.rapidResets = new Meter(buckets['rapid-resets']);
+    this.violations = new Meter(buckets.violations);
+    this.settings = new Meter(buckets.settings);
+    this.goaways = new Meter(buckets.goaways);
+    this.pings = new Meter(buckets.pings);
+    this.emptyFrames = new Meter(buckets['empty-frames']);
+    this.idleFrames = new Meter(buckets['idle-frames']);
+    this.windowUpdates = new Meter(buckets['window-updates']);
+    this.headerList = new Meter(buckets['header-list']);
+  }
+
+  /** The meter of a limit that is a bucket. */
+  of(name: LimitName): Meter | undefined {
+    switch (name) {
+      case 'rapid-resets':
+        return this.rapidResets;
+      case 'violations':
+        return this.violations;
+      case 'settings':
+        return this.settings;
+      case 'goaways':
+        return this.goaways;
+      case 'pings':
+        return this.pings;
+      case 'empty-frames':
+        return this.emptyFrames;
+      case 'idle-frames':
+        return this.idleFrames;
+      case 'window-updates':
+        return this.windowUpdates;
+      case 'header-list':
+        return this.headerList;
+      default:
+        return undefined;
+    }
+  }
 }

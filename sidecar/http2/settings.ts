@@ -8,6 +8,7 @@ import {
   MAX_WINDOW,
   Setting,
 } from './constants.js';
+import { BUCKETS, type Buckets } from './limits.js';
 
 /** What this side announces. Bytes and counts. */
 export interface LocalSettings {
@@ -18,6 +19,8 @@ export interface LocalSettings {
   readonly maxHeaderFields: number;
   /** Connection-level window, raised by WINDOW_UPDATE right after the preface. */
   readonly connectionWindow: number;
+  /** What the peer may do, by kind; not announced. */
+  readonly buckets: Buckets;
 }
 
 export const DEFAULT_LOCAL_SETTINGS: LocalSettings = {
@@ -27,6 +30,7 @@ export const DEFAULT_LOCAL_SETTINGS: LocalSettings = {
   maxHeaderBytes: 16_384,
   maxHeaderFields: 100,
   connectionWindow: 16 * 1024 * 1024,
+  buckets: BUCKETS,
 };
 
 /** What the peer announced so far; the RFC's initial values until then. */

@@ -1,7 +1,8 @@
 /** What every part of a running sidecar is given. */
 
-import type { SidecarConfig } from '../config/model.js';
+import type { FrameRates, SidecarConfig } from '../config/model.js';
 import type { MemoryReading } from '../core/overload.js';
+import { type Buckets, bucketsOf } from '../http2/limits.js';
 import type { LocalSettings } from '../http2/settings.js';
 import type { IdentityFeed } from '../identity/source.js';
 import { Listener, type ListenerOptions } from '../relay/listener.js';
@@ -40,6 +41,19 @@ export interface Parts {
 }
 
 /** `name`: of its socket, one of `SOCKET_NAMES`. */
+/** The rates of a configuration under the names of the limits they are. */
+export function frameBuckets(rates: FrameRates): Buckets {
+  return bucketsOf({
+    pings: rates.pings,
+    'rapid-resets': rates.resets,
+    settings: rates.settings,
+    'window-updates': rates.windowUpdates,
+    'empty-frames': rates.empty,
+    'idle-frames': rates.ignored,
+    violations: rates.violations,
+  });
+}
+
 export function openListener(
   parts: Parts,
   name: string,

@@ -15,6 +15,7 @@ import { Output } from '../http2/output.js';
 import type { LocalSettings } from '../http2/settings.js';
 import type { Stream } from '../http2/stream.js';
 import { WheelEntry } from '../runtime/timing-wheel.js';
+import { logLimit, wordsOf } from './limit-log.js';
 import type { Holder } from './memory.js';
 import { portOf } from './read-port.js';
 import type { Relay } from './relay.js';
@@ -224,6 +225,9 @@ export class Link implements ConnectionHandler, Flushable, Holder {
 
   onFatal(_code: number, message: string): void {
     this.relay.tally.protocolErrors++;
+    const { state } = this.connection;
+    if (state.cutBy !== null)
+      logLimit(this.relay, state.cutBy, wordsOf(state, state.cutBy), this.socket, this.subject);
     this.closeWithin(LINGER_MS, message);
   }
 

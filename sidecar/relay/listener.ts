@@ -13,6 +13,7 @@ import type { Stream } from '../http2/stream.js';
 import { ListenSockets } from '../runtime/listen-sockets.js';
 import { WheelEntry } from '../runtime/timing-wheel.js';
 import { Arrivals } from './arrivals.js';
+import { logLimit } from './limit-log.js';
 import { Link, type LinkHost } from './link.js';
 import { withPort } from './read-port.js';
 import type { Relay } from './relay.js';
@@ -228,6 +229,12 @@ export class Listener implements LinkHost {
 
   private refuse(socket: net.Socket, limit: 'connections' | 'handshake-rate'): void {
     this.relay.tally.limit(limit);
+    const { maxConnections, handshakesPerSecond } = this.options.limits;
+    const words =
+      limit === 'connections'
+        ? { found: 'one more', allowed: `${maxConnections}`, option: 'limits.max_connections' }
+        : { found: 'one more', allowed: `${handshakesPerSecond}`, option: 'limits.handshakes_per_second' };
+    logLimit(this.relay, limit, words, socket, '');
     socket.destroy();
   }
 

@@ -42,9 +42,18 @@ export class CallTally {
   }
 }
 
+/** What has been logged of one limit. */
+export interface LimitLine {
+  loggedMs: number;
+  /** Times since then that the limit was met without a line. */
+  unlogged: number;
+}
+
 export class Tally {
   readonly calls: CallTally[] = [];
   readonly limits = new Map<LimitName, number>();
+  /** What has been logged of them. */
+  readonly limitLines = new Map<LimitName, LimitLine>();
   protocolErrors = 0;
   defects = 0;
   connectionsAccepted = 0;

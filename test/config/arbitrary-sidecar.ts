@@ -116,6 +116,15 @@ const limits = some({
   max_header_fields: count(16, 10_000),
   handshake_timeout: duration(100, 300_000),
   handshakes_per_second: count(1, 1_000_000),
+  frames_per_second: some({
+    pings: count(1, 1_000_000),
+    resets: count(10, 1_000_000),
+    settings: count(2, 1_000_000),
+    window_updates: count(1_000, 10_000_000),
+    empty: count(1, 1_000_000),
+    ignored: count(10, 1_000_000),
+    violations: count(1, 1_000_000),
+  }),
   memory_budget: size(16 * MIB, 1_024 * MIB),
   replay_bytes_per_call: size(0, 16 * MIB),
 });

@@ -4,6 +4,7 @@ import {
   BLOCK_FRAMES,
   BUCKETS,
   type Bucket,
+  bucketsOf,
   INFORMATIONAL,
   LIMIT_NAMES,
   Meter,
@@ -152,7 +153,7 @@ describe('what a peer may do at once', () => {
       assert.deepEqual([raw.side.fatal, raw.side.limits.filter((each) => each !== 'header-list')], [[], []]);
       const before0 = raw.side.limits.length;
       once(raw, burst);
-      assert.deepEqual(raw.side.fatal, [{ code: 11, message: name }]);
+      assert.deepEqual(raw.side.fatal, [{ code: 11, message: name === 'pings' ? 'too_many_pings' : name }]);
       assert.deepEqual(raw.side.limits.slice(before0), [name]);
       const last = raw.frames().at(-1)!;
       assert.deepEqual([last.type, last.payload.readUInt32BE(4)], [7, 11]);
@@ -318,6 +319,18 @@ describe('a bucket', () => {
     assert.equal(meter.take(1600), true);
     assert.equal(meter.take(1600), true);
     assert.equal(meter.take(1600), false);
+  });
+
+  it('grows and shrinks with its rate, and the others stay', () => {
+    const buckets = bucketsOf({ pings: 20, 'rapid-resets': 4000 });
+    assert.deepEqual(buckets.pings, { burst: 100, perSecond: 20 });
+    assert.deepEqual(buckets['rapid-resets'], { burst: 10_000, perSecond: 4000 });
+    assert.deepEqual(buckets.settings, BUCKETS.settings);
+    const raw = rawClient({ local: { buckets } });
+    for (let i = 0; i < 100; i++) raw.send(ping());
+    assert.deepEqual(raw.side.limits, []);
+    raw.send(ping());
+    assert.deepEqual(raw.side.limits, ['pings']);
   });
 
   it('every one has a counter', () => {

@@ -48,7 +48,12 @@ describe('grpc-go on both sides of two sidecars with mutual TLS', () => {
   before(async function () {
     goClient = await toolOrSkip(this, 'go-client');
     server = await startGoServer(goClient);
-    pair = await startPair({ local: server.address, queue: { concurrency: 512 } });
+    pair = await startPair({
+      local: server.address,
+      queue: { concurrency: 512 },
+      // 256 requests of 602 KB are more than the default budget holds at once.
+      limits: { memory_budget: '384MiB' },
+    });
     await pair.ready();
   });
   after(async () => {

@@ -11,6 +11,64 @@ const KIB = 1_024;
 const MIB = 1_048_576;
 const GIB = 1_073_741_824;
 
+const rate = (min: number, usual: number, most: number, meaning: string, why: string) =>
+  option(wholeNumber({ min, max: most }).prefault(usual), { meaning, why });
+
+const framesPerSecond = block(
+  {
+    pings: rate(
+      1,
+      100,
+      1_000_000,
+      'PINGs, five times as many at once. Each HEADERS or DATA written to the peer allows one more.',
+      'Clients that keep a connection alive send one in ten seconds; those that measure bandwidth one for each DATA.',
+    ),
+    resets: rate(
+      10,
+      2_000,
+      1_000_000,
+      'Calls that a client cancels (RST_STREAM), 2.5 times as many at once.',
+      'Twice what a busy client cancels. A call that is cancelled at once is never sent on.',
+    ),
+    settings: rate(
+      2,
+      20,
+      1_000_000,
+      'SETTINGS, five times as many at once.',
+      'A peer sends one, seldom two.',
+    ),
+    window_updates: rate(
+      1_000,
+      50_000,
+      10_000_000,
+      'WINDOW_UPDATEs, twice as many at once.',
+      'Two for each message of a fast stream.',
+    ),
+    empty: rate(
+      1,
+      10,
+      1_000_000,
+      'DATA, HEADERS or CONTINUATION without payload that end nothing, ten times as many at once.',
+      'No client needs them.',
+    ),
+    ignored: rate(
+      10,
+      2_000,
+      1_000_000,
+      'PRIORITY, frames of unknown types and acknowledgements of nothing, five times as many at once.',
+      'A browser sends some for each request; they cost little.',
+    ),
+    violations: rate(
+      1,
+      10,
+      1_000_000,
+      'Streams we have to reset because the peer broke a rule of HTTP/2, ten times as many at once.',
+      'A client that works breaks none.',
+    ),
+  },
+  'a block of rates',
+);
+
 export const limits = withRules(
   block(
     {
@@ -40,6 +98,11 @@ export const limits = withRules(
         meaning:
           'TLS handshakes each listener begins per second; further ones are closed as they begin. A connection that says nothing begins none.',
         why: 'A handshake costs about 3 ms of CPU: a flood of them may take a third of a core, and no more.',
+      }),
+      frames_per_second: option(framesPerSecond.prefault({}), {
+        meaning:
+          'Frames of each kind that the peer on one connection may send. A peer that sends more is cut off (GOAWAY with ENHANCE_YOUR_CALM), and the log says which limit it was.',
+        why: 'Far above what gRPC clients and servers send, far below what hurts.',
       }),
       memory_budget: option(size({ min: 16 * MIB, max: 1_024 * GIB }).prefault('96MiB'), {
         meaning:
