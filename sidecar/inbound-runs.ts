@@ -10,6 +10,8 @@ export interface ModelEvidence {
   readonly inFlight: number;
   /** Calls that the model had when their callers or their deadlines ended them, so far: it may still run them. */
   readonly abandoned: number;
+  /** Of these, the ones before the last completion. */
+  readonly settled: number;
   readonly completed: number;
   /** Inferences that ended with OK: what proves that the model computes. */
   readonly succeeded: number;
@@ -25,6 +27,7 @@ export interface ModelEvidence {
 export class InboundRuns {
   private readonly running = new Set<Ticket>();
   private abandoned = 0;
+  private settled = 0;
   private abandonedDeadlineMs = 0;
   private completed = 0;
   private succeeded = 0;
@@ -55,6 +58,7 @@ export class InboundRuns {
     const { attempt } = call;
     if (attempt === null || attempt.ended !== Ended.trailers) return;
     this.completed++;
+    this.settled = this.abandoned;
     this.abandonedDeadlineMs = 0;
     this.lastCompletionMs = nowMs;
     if (isOneInference(call)) this.learn(nowMs - attempt.startMs);
@@ -75,6 +79,7 @@ export class InboundRuns {
     return {
       inFlight: this.running.size,
       abandoned: this.abandoned,
+      settled: this.settled,
       completed: this.completed,
       succeeded: this.succeeded,
       lastCompletionMs: this.lastCompletionMs,

@@ -14,6 +14,8 @@ export interface WorkSigns {
   readonly inFlight: number;
   /** Calls that the model had when their callers or their deadlines ended them: it may still run them. Since the start. */
   readonly abandoned: number;
+  /** Of these, the ones before the last result: they are not held against it. */
+  readonly settled: number;
   /** The last that the model said of any call; a result, or a part of one. 0: nothing yet. */
   readonly lastAnswerMs: number;
   /** The latest deadline of those in flight, and of those abandoned since the last result; Infinity: one has none. */
@@ -97,7 +99,7 @@ export class HangJudge {
 
   /** A health check was answered. */
   answered(work: WorkSigns, nowMs: number): void {
-    this.alive(work, nowMs);
+    this.alive(work.abandoned, nowMs);
   }
 
   /** A health check was not answered in its time. */
@@ -107,7 +109,7 @@ export class HangJudge {
 
   /** Our own process had stood still until `nowMs`: all that was missed before is ours. */
   stalled(work: WorkSigns, nowMs: number): void {
-    this.alive(work, nowMs);
+    this.alive(work.abandoned, nowMs);
     this.stoppedSinceMs = NEVER;
     this.cpu.forget();
   }
@@ -199,17 +201,18 @@ export class HangJudge {
 
   private note(work: WorkSigns, watcher: WatcherSigns | null, nowMs: number): void {
     const isRunDone = watcher !== null && this.watcherRuns !== NEVER && watcher.runs > this.watcherRuns;
-    if (work.lastAnswerMs !== this.lastAnswerMs || isRunDone) this.alive(work, nowMs);
+    if (isRunDone) this.alive(work.abandoned, nowMs);
+    else if (work.lastAnswerMs !== this.lastAnswerMs) this.alive(work.settled, nowMs);
     this.lastAnswerMs = work.lastAnswerMs;
     if (watcher !== null) this.watcherRuns = watcher.runs;
     if (!this.hasWork(work)) this.workSinceMs = NEVER;
     else if (this.workSinceMs === NEVER) this.workSinceMs = nowMs;
   }
 
-  private alive(work: WorkSigns, nowMs: number): void {
+  private alive(settled: number, nowMs: number): void {
     this.signMs = nowMs;
     this.unanswered = 0;
-    this.settled = work.abandoned;
+    this.settled = Math.max(this.settled, settled);
     this.workSinceMs = NEVER;
     this.generation = 0;
   }

@@ -8,6 +8,7 @@ export function evidenceOfAll(all: readonly ModelEvidence[]): ModelEvidence {
     (a, b) => ({
       inFlight: a.inFlight + b.inFlight,
       abandoned: a.abandoned + b.abandoned,
+      settled: a.settled + b.settled,
       lastDeadlineMs: Math.max(a.lastDeadlineMs, b.lastDeadlineMs),
       lastAnswerMs: Math.max(a.lastAnswerMs, b.lastAnswerMs),
       completed: a.completed + b.completed,

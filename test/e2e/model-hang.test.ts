@@ -7,7 +7,8 @@ import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
 import { connect } from 'node:net';
 import { join } from 'node:path';
-import type { ServiceError } from '@grpc/grpc-js';
+import { fileURLToPath } from 'node:url';
+import { Client, credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
 import type { ModelReport } from '../../sidecar/admin/view.js';
 import { TestClient } from '../services/harness.js';
 import { admin, OUTRIDER, type Outcome, outcomeOf, Scratch, startOutrider } from '../support/outrider.js';
@@ -16,6 +17,10 @@ import { putLoopModel } from '../support/tiny-models.js';
 
 /** Longer than anything that was ever suspicious: ten usual runs, a second, two unanswered health checks. */
 const LONG_MS = 7_000;
+
+const TINY = fileURLToPath(
+  new URL(`./tiny-model.${import.meta.url.endsWith('.ts') ? 'ts' : 'js'}`, import.meta.url),
+);
 
 describe('a model service behind its sidecar', function () {
   this.timeout(90_000);
@@ -155,6 +160,104 @@ describe('a model service behind its sidecar', function () {
   async function running(): Promise<number> {
     return JSON.parse((await admin(address, '/endpoints')).body).queue.running;
   }
+});
+
+/** One thread, no watcher, and a health service that answers when that thread has time: most servers are like that. */
+describe('a foreign server behind its sidecar', function () {
+  this.timeout(90_000);
+
+  let scratch: Scratch;
+  let child: ChildProcess;
+  let outcome: Promise<Outcome>;
+  let address: string;
+  let client: Client;
+  let log: string;
+
+  beforeEach(() => {
+    scratch = new Scratch();
+    log = '';
+  });
+
+  afterEach(async () => {
+    client.close();
+    child.kill('SIGKILL');
+    await outcome;
+    scratch.remove();
+  });
+
+  const model = async (): Promise<ModelReport> => JSON.parse((await admin(address, '/endpoints')).body).model;
+
+  async function start(more: object = {}): Promise<void> {
+    const file = {
+      service: 'tiny',
+      admin: '127.0.0.1:0',
+      inbound: {
+        listen: '127.0.0.1:0',
+        mtls: 'off',
+        local: `unix:${join(scratch.path, 's')}`,
+        intentions: [{ from: '*', to: 'tiny', action: 'allow' }],
+        routes: [{ methods: ['*'], kind: 'unary', timeout: '120s' }],
+      },
+      model: more,
+    };
+    const path = scratch.write('sidecar.yaml', JSON.stringify(file));
+    child = startOutrider(['sidecar', '-c', path, '--', process.execPath, ...process.execArgv, TINY]);
+    outcome = outcomeOf(child);
+    for (const stream of [child.stdout!, child.stderr!])
+      stream.on('data', (part: string) => {
+        log += part;
+      });
+    address = await until('it listens', () => /admin on (127\.0\.0\.1:\d+)/.exec(log)?.[1]);
+    client = new Client(/inbound on (127\.0\.0\.1:\d+)/.exec(log)![1]!, credentials.createInsecure());
+    await until('the model is ready', async () => (await model()).state === 'ready');
+    for (let i = 0; i < 20; i++) await call(0, 'rest', 10_000);
+  }
+
+  function call(blockMs: number, by: 'rest' | 'cpu', deadlineMs: number): Promise<void> {
+    const metadata = new Metadata();
+    metadata.set('x-block-ms', String(blockMs));
+    metadata.set('x-block-by', by);
+    const deadline = Date.now() + deadlineMs;
+    const bytes = (each: Buffer) => each;
+    return new Promise((resolve, reject) => {
+      const done = (error: ServiceError | null) => (error === null ? resolve() : reject(error));
+      client.makeUnaryRequest('/tiny.Tiny/Do', bytes, bytes, Buffer.alloc(0), metadata, { deadline }, done);
+    });
+  }
+
+  it('is not killed for 8 s without CPU, as on a GPU, nor for 8 s with CPU, within the deadline', async () => {
+    await start();
+    const { pid } = await model();
+    await call(8_000, 'rest', 60_000);
+    await call(8_000, 'cpu', 60_000);
+    const { pid: after, restarts } = await model();
+    assert.deepEqual([after, restarts], [pid, 0]);
+  });
+
+  it('is replaced when all deadlines have passed and no CPU is used', async () => {
+    await start();
+    const { pid } = await model();
+    await assert.rejects(call(600_000, 'rest', 2_000), /DEADLINE_EXCEEDED/);
+    const fromMs = performance.now();
+    await until('it is killed', () => !isRunning(pid!), 30_000);
+    console.log(`      killed ${((performance.now() - fromMs) / 1000).toFixed(1)} s after the deadline`);
+    assert.match(log, /the deadline of all calls under way passed \d\.\d s ago, no CPU was used for/);
+    await until('the model is ready again', async () => (await model()).state === 'ready');
+  });
+
+  it('is left alone while it burns CPU after the deadline, until longest_run, and then that is said', async () => {
+    await start({ longest_run: '9s' });
+    const { pid } = await model();
+    const long = call(600_000, 'cpu', 60_000).then(
+      () => assert.fail('the call succeeded'),
+      (error: ServiceError) => error,
+    );
+    await assert.rejects(call(0, 'rest', 1_000), /DEADLINE_EXCEEDED/);
+    const error = await long;
+    assert.deepEqual(error.metadata.get('outrider-reason'), ['model-crashed'], log);
+    assert.match(log, /no result for (9|1\d)\.\d s, longer than longest_run \(9\.0 s\)/);
+    assert.equal(isRunning(pid!), false);
+  });
 });
 
 interface Beat {

@@ -1,6 +1,7 @@
 /**
  * A model service of somebody else, run as a program: answers health checks on $OUTRIDER_MODEL_LISTEN (unix:PATH),
- * and does what its arguments say. `serving-when FILE`: SERVING once the file exists. `stubborn`: ignores SIGTERM.
+ * and does what its arguments say. `serving-when FILE`: SERVING once the file exists. `stubborn`: ignores SIGTERM. A call with
+ * `x-block-ms` holds up everything for so long before it is answered, using CPU if it says `x-block-by: cpu`.
  */
 
 import { existsSync } from 'node:fs';
@@ -10,8 +11,10 @@ const [behaviour, file = ''] = process.argv.slice(2);
 const path = process.env['OUTRIDER_MODEL_LISTEN']!.replace(/^unix:/, '');
 
 const server = createServer();
-server.on('stream', (stream) => {
+server.on('stream', (stream, headers) => {
   stream.on('error', () => {});
+  const blockMs = Number(headers['x-block-ms'] ?? 0);
+  if (blockMs > 0) block(blockMs, headers['x-block-by'] === 'cpu');
   const isServing = behaviour !== 'serving-when' || existsSync(file);
   stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true });
   stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }));
@@ -21,3 +24,9 @@ server.listen(path);
 process.on('SIGTERM', () => {
   if (behaviour !== 'stubborn') process.exit(0);
 });
+
+function block(ms: number, byCpu: boolean): void {
+  const untilMs = performance.now() + ms;
+  if (!byCpu) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+  while (performance.now() < untilMs);
+}

@@ -8,7 +8,14 @@ import { FakeProbe, SERVING, SILENT } from './fakes.js';
 
 const LONGEST_RUN_MS = 300_000;
 
-const IDLE: ModelWork = { inFlight: 0, abandoned: 0, lastAnswerMs: 900, lastDeadlineMs: 0, usualMs: 1 };
+const IDLE: ModelWork = {
+  inFlight: 0,
+  abandoned: 0,
+  settled: 0,
+  lastAnswerMs: 900,
+  lastDeadlineMs: 0,
+  usualMs: 1,
+};
 
 /** The process as the kernel shows it: its CPU grows by `load` of a core. */
 class FakeKernel {
@@ -327,6 +334,18 @@ describe('hang detector', () => {
         assert.equal(verdict().end, 'killed-frozen');
       });
     }
+
+    it('a process that hangs in a call that came and went between two looks, right after a result', async () => {
+      await time.settle(2_600);
+      probe.health = SILENT;
+      work = { ...IDLE, lastAnswerMs: time.now(), abandoned: 1, lastDeadlineMs: time.now() + 1_000 };
+      kernel.load = 1;
+      await time.settle(60_000);
+      assert.deepEqual(hangs, [], 'it computes');
+      kernel.load = 0;
+      await time.settle(5_000);
+      assert.match(verdict().why, /^the deadline of all calls under way passed/);
+    });
 
     it('a process that hangs though calls keep coming, each with a deadline of its own', async () => {
       blockedBy(3_000);
