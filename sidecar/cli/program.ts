@@ -10,6 +10,7 @@ import { DEFAULT_DATACENTER, DEFAULT_TRUST_DOMAIN } from '../config/defaults.js'
 import type { CertsOptions } from './certs.js';
 import { CommandFailure, oneLine } from './failure.js';
 import type { InferFlags } from './infer-flags.js';
+import { packageFile } from './package-file.js';
 import type { ServeOptions } from './serve.js';
 import { packageVersion } from './version.js';
 
@@ -58,17 +59,17 @@ function addMeshCommands(program: Command, done: (exitCode: number) => void): vo
   program
     .command('up')
     .description('run a whole mesh on this machine until Ctrl-C')
-    .argument('[FILE]', 'mesh file', 'mesh-config/demo.yaml')
+    .argument('[FILE]', 'mesh file; default: mesh-config/demo.yaml, here or as it came with the program')
     .addOption(
       new Option('--consul <KIND>', 'dev: start a Consul agent beside the mesh and run on it').choices([
         'dev',
       ]),
     )
     .option('--json', 'print one JSON object per event instead of text')
-    .action(async (file: string, options: { json?: true; consul?: 'dev' }) => {
+    .action(async (file: string | undefined, options: { json?: true; consul?: 'dev' }) => {
       const { upCommand } = await import('./up.js');
       const { json = false, ...consul } = options;
-      done(await upCommand(file, { json, ...consul }));
+      done(await upCommand(file ?? packageFile('mesh-config/demo.yaml'), { json, ...consul }));
     });
   program
     .command('sidecar')

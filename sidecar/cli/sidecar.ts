@@ -15,6 +15,7 @@ import { descriptorLimit, firstReserved } from '../runtime/descriptors.js';
 import { keepHeapTop, lastToTheLimit } from '../runtime/heap.js';
 import { ListenSockets } from '../runtime/listen-sockets.js';
 import { createLogger, type Logger } from '../runtime/logger.js';
+import { portHolder } from '../runtime/port-holder.js';
 import { processMemory } from '../runtime/process-memory.js';
 import { systemRandom } from '../runtime/random.js';
 import { systemTimers, type Timer } from '../runtime/timers.js';
@@ -127,7 +128,10 @@ function listenProblem(error: unknown): string {
     port?: number;
   };
   const where = port === undefined || port < 0 ? address : `${address}:${port}`;
-  if (code === 'EADDRINUSE') return `cannot listen on ${where}: already taken`;
+  if (code === 'EADDRINUSE') {
+    const holder = port === undefined || port < 0 ? undefined : portHolder(port);
+    return `cannot listen on ${where}: already taken${holder === undefined ? '' : ` by ${holder}`}`;
+  }
   if (code === 'EACCES') return `cannot listen on ${where}: not permitted`;
   return message;
 }

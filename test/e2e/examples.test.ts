@@ -99,6 +99,15 @@ describe('the example files, as written', function () {
     }
   });
 
+  it('demo.yaml: is what `outrider up` runs where there is no clone', async () => {
+    const mesh = Mesh.elsewhere();
+    try {
+      await infersSeven((await mesh.ready()).call['digits']!);
+    } finally {
+      await mesh.discard();
+    }
+  });
+
   example('resilient.yaml', 'the mesh answers, and all its replicas pass their checks soon', async () => {
     const mesh = Mesh.open('mesh-config/resilient.yaml');
     try {

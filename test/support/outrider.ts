@@ -35,10 +35,14 @@ export interface Outcome {
   readonly stderr: string;
 }
 
-export function startOutrider(args: readonly string[], env: Record<string, string> = {}): ChildProcess {
+export function startOutrider(
+  args: readonly string[],
+  env: Record<string, string> = {},
+  cwd = REPOSITORY,
+): ChildProcess {
   const [command, ...rest] = [...OUTRIDER, ...args];
   return spawn(command!, rest, {
-    cwd: REPOSITORY,
+    cwd,
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -132,6 +136,12 @@ export class Mesh {
       startOutrider(['up', path, '--json', ...more], { ...env, TMPDIR: scratch.path }),
       scratch,
     );
+  }
+
+  /** `up` without a file, in a folder with nothing in it. */
+  static elsewhere(): Mesh {
+    const scratch = new Scratch();
+    return new Mesh(startOutrider(['up', '--json'], { TMPDIR: scratch.path }, scratch.path), scratch);
   }
 
   get pid(): number {

@@ -11,6 +11,7 @@
 import { randomInt } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
+import { portHolder } from '../../runtime/port-holder.js';
 import { CommandFailure } from '../failure.js';
 
 const LOWEST = 18_000;
@@ -32,16 +33,15 @@ export class PortBook {
       this.held.push(await bind(host, port));
       this.fresh.add(`${host} ${port}`);
     } catch (error) {
-      throw new CommandFailure(`${neededBy}: cannot listen on ${host}:${port}: ${reason(error)}`);
+      throw new CommandFailure(`${neededBy}: cannot listen on ${host}:${port}: ${reason(error, port)}`);
     }
   }
 
   /** Holds exactly this port if it can. */
   async tryClaim(host: string, port: number): Promise<boolean> {
-    return this.claim(host, port, '').then(
-      () => true,
-      () => false,
-    );
+    const server = await bind(host, port).catch(() => undefined);
+    if (server !== undefined) this.held.push(server);
+    return server !== undefined;
   }
 
   /** Holds some free port; the same as before where something of that name had one. */
@@ -93,12 +93,17 @@ function bind(host: string, port: number): Promise<Server> {
   });
 }
 
-function reason(error: unknown): string {
+function reason(error: unknown, port: number): string {
   const { code, message } = error as NodeJS.ErrnoException;
-  if (code === 'EADDRINUSE') return 'the port is already taken';
+  if (code === 'EADDRINUSE') return takenBy(port);
   if (code === 'EACCES') return 'not permitted';
   if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') return 'this machine has no such address';
   return message;
+}
+
+function takenBy(port: number): string {
+  const holder = portHolder(port);
+  return holder === undefined ? 'the port is already taken' : `the port is already taken by ${holder}`;
 }
 
 function ephemeralStart(): number {

@@ -5,6 +5,7 @@
  */
 
 import type { ModelReport } from '../../admin/view.js';
+import { packageFile } from '../package-file.js';
 import { type OutputStream, type Palette, ProgressLine, table } from '../terminal.js';
 import { isReady, type News, type SeatState } from './fleet.js';
 import type { MeshReloadOutcome } from './mesh-reload.js';
@@ -258,12 +259,11 @@ function consulLine(consul: ConsulFacts | undefined): string[] {
   ];
 }
 
+const SAMPLE = 'services/digits/samples/seven.png';
+
 /** The line that can be pasted: only for a mesh that serves our digits. */
 function inferLine(caller: Seat): string[] {
   const address = callAddresses(caller)['digits'];
   if (address === undefined) return [];
-  return [
-    'try it:',
-    `  npx outrider infer digits --input @services/digits/samples/seven.png --target ${address}`,
-  ];
+  return ['try it:', `  npx outrider infer digits --input @${packageFile(SAMPLE)} --target ${address}`];
 }

@@ -1,0 +1,73 @@
+/**
+ * Which process listens on a TCP port of this machine, for the message that it is taken. Linux only, and only what the
+ * user may see; bounded, for it is asked when something has failed already.
+ */
+
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+
+const LISTEN = '0A';
+const MAX_PROCESSES = 20_000;
+const MAX_COMMAND_CHARS = 160;
+
+/** `process 4711 (consul agent -dev)`; undefined: not known. */
+export function portHolder(port: number): string | undefined {
+  const sockets = new Set(
+    ['/proc/net/tcp', '/proc/net/tcp6'].flatMap((table) => inodesIn(read(table), port)).map(linkOf),
+  );
+  if (sockets.size === 0) return undefined;
+  for (const pid of list('/proc').filter(isNumber).slice(0, MAX_PROCESSES))
+    if (holds(pid, sockets)) return `process ${pid} (${commandOf(pid)})`;
+  return undefined;
+}
+
+/** Of the sockets in a table of the kernel (proc(5)) that listen on `port`. */
+export function inodesIn(table: string, port: number): string[] {
+  const wanted = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
+  return table.split('\n').flatMap((line) => {
+    const [, local = '', , state, , , , , , inode] = line.trim().split(/\s+/);
+    return state === LISTEN && local.endsWith(wanted) && inode !== undefined && inode !== '0' ? [inode] : [];
+  });
+}
+
+function linkOf(inode: string): string {
+  return `socket:[${inode}]`;
+}
+
+function holds(pid: string, sockets: ReadonlySet<string>): boolean {
+  const folder = `/proc/${pid}/fd`;
+  return list(folder).some((fd) => {
+    try {
+      return sockets.has(readlinkSync(`${folder}/${fd}`));
+    } catch {
+      return false;
+    }
+  });
+}
+
+/** On one line. */
+function commandOf(pid: string): string {
+  const words = read(`/proc/${pid}/cmdline`).split('\0').filter(Boolean).join(' ');
+  const text = words || read(`/proc/${pid}/comm`).trim();
+  const line = text.replaceAll(/[^\x20-\x7e]/g, '?');
+  return line.length > MAX_COMMAND_CHARS ? `${line.slice(0, MAX_COMMAND_CHARS)}…` : line;
+}
+
+function isNumber(name: string): boolean {
+  return /^\d+$/.test(name);
+}
+
+function read(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+function list(path: string): string[] {
+  try {
+    return readdirSync(path);
+  } catch {
+    return [];
+  }
+}
