@@ -11,6 +11,10 @@ export class Ticket extends QueueEntry {
   constructor(readonly call: InboundCall) {
     super();
   }
+
+  get holder(): object {
+    return this.call.link;
+  }
 }
 
 export class InboundCall extends Call {

@@ -5,6 +5,7 @@
 
 import type { InboundConfig } from './config/model.js';
 import type { InboundQueue } from './core/queue.js';
+import { SilentStreams } from './core/silent-streams.js';
 import type { Ticket } from './inbound-call.js';
 import { LostCalls } from './inbound-ends.js';
 import { InboundLimits, type SharedLimits } from './inbound-limits.js';
@@ -34,6 +35,8 @@ export class ModelSlot {
   readonly limits: InboundLimits;
   readonly runs = new InboundRuns();
   readonly lost: LostCalls;
+  /** Its calls on which nothing moves; of all models behind the same connections. */
+  silent = new SilentStreams<Ticket>();
   state: ModelState = { kind: 'starting' };
 
   constructor(

@@ -74,7 +74,11 @@ export class Inbound implements NamedStory {
   ) {
     this.shared = new SharedLimits(config, readMemory);
     this.slots = models.map((model) => new ModelSlot(model, config, service, relay, this.shared));
-    for (const [i, { name }] of this.slots.entries()) this.slotOf.set(name, i);
+    for (const [i, slot] of this.slots.entries()) {
+      this.slotOf.set(slot.name, i);
+      slot.silent = this.slots.find(({ pool }) => pool === slot.pool)!.silent;
+      slot.pool.onShort = () => this.makeWay(slot);
+    }
     this.sole = this.slots.length === 1 ? this.slots[0]! : null;
     this.access = new InboundAccess(intentions, service);
     this.routes = this.makeRoutes(config);
@@ -382,7 +386,7 @@ export class Inbound implements NamedStory {
   }
 
   /**
-   * A stream that is silent holds no place: the model waits for its caller, or is done with all it had. Where it owes the
+   * A call that is silent holds no place: the model waits for its caller, or is done with all it had. Where it owes the
    * first of the answer to a whole request, it is at work.
    */
   onQuiet(call: InboundCall): void {
@@ -392,7 +396,20 @@ export class Inbound implements NamedStory {
     const slot = this.slots[call.slot]!;
     if (!slot.runs.rest(ticket)) return;
     slot.queue.rest(ticket, this.relay.nowMs);
+    slot.silent.add(ticket);
+    this.makeWay(slot);
     this.pump(slot);
+  }
+
+  /** Calls wait for a stream to the model, and there are no more to be had: silent ones of callers with too many end. */
+  private makeWay({ pool, silent }: ModelSlot): void {
+    while (pool.isShort) {
+      const ticket = silent.excess(pool.inFlight);
+      if (ticket === null || !pool.hasWaitersBesides(ticket.holder)) return;
+      silent.delete(ticket);
+      const { silentStream } = Reasons;
+      ticket.call.giveUp(silentStream, reasonMessage(silentStream, { service: this.service }));
+    }
   }
 
   /** Its place is somebody else's by now: what its caller sends waits for another, what the model sends is passed on. */
@@ -400,6 +417,7 @@ export class Inbound implements NamedStory {
     const { ticket } = call;
     if (ticket?.queueState !== QueueState.resting) return;
     const slot = this.slots[call.slot]!;
+    slot.silent.delete(ticket);
     if (slot.queue.wake(ticket, this.relay.nowMs)) slot.runs.begin(ticket);
     else call.holdBack();
   }
@@ -414,6 +432,7 @@ export class Inbound implements NamedStory {
     if (ticket === null) return;
     const slot = this.slots[call.slot]!;
     slot.lost.forget(call);
+    slot.silent.delete(ticket);
     if (slot.runs.end(ticket)) {
       slot.limits.release(call, ticket, now);
       this.pump(slot);

@@ -46,6 +46,11 @@ export const Reasons = {
     Status.RESOURCE_EXHAUSTED,
     'the budget of memory is used up, and this connection holds most of it',
   ),
+  silentStream: reason(
+    'silent-stream',
+    Status.RESOURCE_EXHAUSTED,
+    'nothing moved on this stream, others wait for one to the model of {service}, and this connection has more than its share',
+  ),
   queueExpired: unprocessed(
     'queue-expired',
     Status.DEADLINE_EXCEEDED,

@@ -77,6 +77,7 @@ export class HealthCalls {
 }
 
 class HealthCall implements AttemptOwner, Question {
+  readonly holder = this;
   readonly holdsResponse = true;
   readonly isCommitted = false;
   /** It is about this connection and no other. */

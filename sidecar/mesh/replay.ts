@@ -25,6 +25,7 @@ export interface ReplayRequest {
 }
 
 export class Replay implements AttemptOwner {
+  readonly holder = this;
   readonly holdsResponse = true;
   isCommitted = false;
   readonly isReplayable = true;

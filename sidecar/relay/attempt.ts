@@ -29,6 +29,8 @@ export interface Target {
 
 /** The call, as far as an attempt needs it. */
 export interface AttemptOwner {
+  /** The caller's connection. */
+  readonly holder: object;
   readonly holdsResponse: boolean;
   readonly isCommitted: boolean;
   /** All of the request so far is kept, so that it can be written again. */
@@ -96,6 +98,10 @@ export class Attempt implements StreamOwner, Waiter {
   }
 
   // ---- Waiter ----
+
+  get holder(): object {
+    return this.owner.holder;
+  }
 
   onLink(link: Link): void {
     if (this.isOver) return;

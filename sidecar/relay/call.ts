@@ -193,22 +193,29 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
     return bytes;
   }
 
-  /** What waits behind a window that stays shut would wait with its trailers: such a stream is reset. */
-  shed(stream: Stream): void {
+  shed(): void {
     this.relay.tally.shedCalls++;
-    const { connection } = this.link;
-    if (!this.isFinished && stream.pendingBytes === 0) {
-      const { memoryBudget } = Reasons;
-      return this.answer(memoryBudget, reasonMessage(memoryBudget));
-    }
-    connection.reset(stream, ErrorCode.enhanceYourCalm);
+    this.giveUp(Reasons.memoryBudget, reasonMessage(Reasons.memoryBudget));
+  }
+
+  /**
+   * Ends the call and lets go of what waits for its caller. Trailers would wait behind that, perhaps for ever: such a
+   * stream is reset with ENHANCE_YOUR_CALM, which gRPC reads as RESOURCE_EXHAUSTED.
+   */
+  giveUp(reason: Reason, message: string): void {
+    if (!this.isFinished && this.stream.pendingBytes === 0) return this.answer(reason, message);
+    this.link.connection.reset(this.stream, ErrorCode.enhanceYourCalm);
     if (this.isFinished) return;
-    this.tally?.reason(Reasons.memoryBudget.name);
-    this.reason = Reasons.memoryBudget.name;
-    this.close(Status.RESOURCE_EXHAUSTED);
+    this.tally?.reason(reason.name);
+    this.reason = reason.name;
+    this.close(reason.status);
   }
 
   // ---- towards the endpoint ----
+
+  get holder(): object {
+    return this.link;
+  }
 
   get holdsResponse(): boolean {
     return this.plan.holdsResponse;

@@ -15,6 +15,7 @@ import { Link, type LinkHost } from './link.js';
 import { Refusals } from './refusals.js';
 import type { Relay } from './relay.js';
 import { isOwnShortage } from './socket-error.js';
+import { type Held, Waiters } from './waiters.js';
 
 /** Waits between failed connects: ±20 % around 50 ms × 1.6ⁿ, at most 4 s (gRPC's connection backoff, faster at first). */
 const BACKOFF_FIRST_MS = 50;
@@ -27,7 +28,7 @@ const HURRY_MS = 20;
 const EXTRA_CONNECTIONS = 3;
 
 /** An attempt that needs a connection. Exactly one of the two is called, once. */
-export interface Waiter {
+export interface Waiter extends Held {
   onLink(link: Link): void;
   /** @param whose whether it says something about the endpoint. */
   onConnectFailed(reason: string, whose: 'theirs' | 'ours'): void;
@@ -54,12 +55,14 @@ export class Pool implements LinkHost {
   problem = 'not connected yet';
   failures = 0;
   connects = 0;
-  private readonly waiters: Waiter[] = [];
+  private readonly waiters = new Waiters<Waiter>();
   private readonly watches = new Map<Link, Watch>();
   private readonly reconnect: Reconnect;
   private readonly refusals = new Refusals();
   private lastFailureMs = Number.NEGATIVE_INFINITY;
   private isStopped = false;
+  /** Attempts wait for a stream, as `isShort` says; told at each arrival. */
+  onShort: (() => void) | null = null;
 
   constructor(
     private readonly options: PoolOptions,
@@ -106,7 +109,7 @@ export class Pool implements LinkHost {
 
   /** Queues for a connection, and hurries one. */
   wait(waiter: Waiter): void {
-    this.waiters.push(waiter);
+    this.waiters.add(waiter);
     if (this.isStopped) return this.failWaiters('stopped');
     this.hurry();
   }
@@ -118,7 +121,8 @@ export class Pool implements LinkHost {
     const next = Math.max(now, this.lastFailureMs + HURRY_MS);
     if (this.isConnected) {
       const most = this.options.config.connections + EXTRA_CONNECTIONS;
-      if (next <= now && this.current < most && this.mayOpen) this.open();
+      if (this.current >= most || !this.mayOpen) this.onShort?.();
+      else if (next <= now) this.open();
     } else if (!this.reconnect.isScheduled || this.reconnect.dueMs > next) {
       this.relay.wheel.add(this.reconnect, next);
     }
@@ -141,14 +145,31 @@ export class Pool implements LinkHost {
     return false;
   }
 
+  /** Attempts wait for a stream: every connection is at its peer's limit, and there may be no more of them. */
+  get isShort(): boolean {
+    if (this.waiters.size === 0 || this.hasRoom || !this.isConnected || this.isConnecting) return false;
+    return this.current >= this.options.config.connections + EXTRA_CONNECTIONS || !this.mayOpen;
+  }
+
+  /** Whether attempts of any other caller wait. */
+  hasWaitersBesides(holder: object): boolean {
+    return this.waiters.hasOthersThan(holder);
+  }
+
+  /** Streams under way on all connections. */
+  get inFlight(): number {
+    let n = 0;
+    for (const link of this.links) n += link.inFlight;
+    return n;
+  }
+
   /** Attempts that wait for a connection. */
   get waitingCount(): number {
-    return this.waiters.length;
+    return this.waiters.size;
   }
 
   stopWaiting(waiter: Waiter): void {
-    const at = this.waiters.indexOf(waiter);
-    if (at >= 0) this.waiters.splice(at, 1);
+    this.waiters.remove(waiter);
   }
 
   /** Replaces every connection, make before break: a new certificate, a new address. */
@@ -201,7 +222,7 @@ export class Pool implements LinkHost {
     for (const old of this.links) if (watch.replaces === old) this.letGo(old);
     watch.replaces = null;
     this.serve();
-    if (this.waiters.length > 0) this.hurry();
+    if (this.waiters.size > 0) this.hurry();
     this.fill();
     this.options.onChange();
   }
@@ -214,7 +235,7 @@ export class Pool implements LinkHost {
 
   onRoom(link: Link): void {
     if (link.isRetiring && link.inFlight === 0) return link.close('retired');
-    if (this.waiters.length > 0) this.serve();
+    if (this.waiters.size > 0) this.serve();
     if (link.connection.isWorn && !link.isRetiring && !this.isBackingOff) this.replace(link);
   }
 
@@ -255,7 +276,7 @@ export class Pool implements LinkHost {
   reconnectNow(): void {
     this.relay.nowMs = this.relay.clock.now();
     if (this.isStopped || this.isConnecting) return;
-    if (this.waiters.length === 0 && this.current >= this.options.config.connections) return;
+    if (this.waiters.size === 0 && this.current >= this.options.config.connections) return;
     if (this.mayOpen) this.open();
     else if (!this.isConnected) this.failWaiters('there are as many connections as may be');
   }
@@ -345,15 +366,15 @@ export class Pool implements LinkHost {
   }
 
   private serve(): void {
-    while (this.waiters.length > 0) {
+    while (this.waiters.size > 0) {
       const link = this.acquire();
       if (link === null) return;
-      this.waiters.shift()!.onLink(link);
+      this.waiters.take()!.onLink(link);
     }
   }
 
   private failWaiters(reason: string, whose: 'theirs' | 'ours' = 'ours'): void {
-    for (const waiter of this.waiters.splice(0)) waiter.onConnectFailed(reason, whose);
+    for (const waiter of this.waiters.clear()) waiter.onConnectFailed(reason, whose);
   }
 }
 

@@ -47,7 +47,7 @@ export interface RoutesOptions {
   readonly service: string;
   readonly replayBytes: number;
   readonly stripsResponse: boolean;
-  /** Of streams; absent: nobody asks. */
+  /** Absent: nobody asks. */
   readonly quietAfterMs?: number;
 }
 
@@ -176,7 +176,7 @@ function planOf(config: RouteConfig, options: RoutesOptions, isOnce = false): Ro
     holdsResponse: config.kind === 'unary',
     idleTimeoutMs: config.idleTimeoutMs,
     attemptTimeoutMs: config.attemptTimeoutMs,
-    quietAfterMs: config.kind === 'unary' ? 0 : (options.quietAfterMs ?? 0),
+    quietAfterMs: options.quietAfterMs ?? 0,
     replayBytes: options.replayBytes,
     stripsResponse: options.stripsResponse,
   };

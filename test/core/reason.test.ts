@@ -12,6 +12,7 @@ describe('Reasons', () => {
       'rate-limited',
       'memory-pressure',
       'memory-budget',
+      'silent-stream',
       'queue-expired',
       'no-endpoint',
       'discovery-pending',

@@ -92,7 +92,7 @@ describe('The bounds of an upstream', () => {
     assert.ok(bounds.mayWait(call));
     assert.ok(bounds.wait(aCall()));
     assert.ok(bounds.mayWait(call));
-    clusters.all[0]!.endpoints[0]!.pool.wait({ onLink() {}, onConnectFailed() {} });
+    clusters.all[0]!.endpoints[0]!.pool.wait({ holder: {}, onLink() {}, onConnectFailed() {} });
     assert.equal(bounds.mayWait(call), false);
     assert.deepEqual(refused, ['breaker-open: digits has 2 calls waiting already']);
   });

@@ -1,0 +1,55 @@
+/**
+ * Those that wait for a connection: callers by turns, and each caller's in the order in which they came, so that a caller
+ * with thousands of calls in line does not keep another's one waiting for all of them.
+ */
+
+export interface Held {
+  /** The caller's connection. */
+  readonly holder: object;
+}
+
+export class Waiters<W extends Held> {
+  /** The next turn is the first one's. */
+  private readonly byHolder = new Map<object, W[]>();
+  size = 0;
+
+  add(waiter: W): void {
+    const own = this.byHolder.get(waiter.holder);
+    if (own === undefined) this.byHolder.set(waiter.holder, [waiter]);
+    else own.push(waiter);
+    this.size++;
+  }
+
+  /** Takes out the next one; undefined: none is left. */
+  take(): W | undefined {
+    for (const [holder, own] of this.byHolder) {
+      const waiter = own.shift()!;
+      this.size--;
+      this.byHolder.delete(holder);
+      if (own.length > 0) this.byHolder.set(holder, own);
+      return waiter;
+    }
+    return undefined;
+  }
+
+  remove(waiter: W): void {
+    const own = this.byHolder.get(waiter.holder);
+    const at = own === undefined ? -1 : own.indexOf(waiter);
+    if (at < 0) return;
+    own!.splice(at, 1);
+    this.size--;
+    if (own!.length === 0) this.byHolder.delete(waiter.holder);
+  }
+
+  /** Whether any other than this holder's wait. */
+  hasOthersThan(holder: object): boolean {
+    return this.byHolder.size > (this.byHolder.has(holder) ? 1 : 0);
+  }
+
+  /** Takes out all of them, by turns. */
+  clear(): W[] {
+    const all: W[] = [];
+    for (let each = this.take(); each !== undefined; each = this.take()) all.push(each);
+    return all;
+  }
+}
