@@ -9,6 +9,7 @@ import { NEIGHBOUR_ROWS } from './decisions-neighbours.js';
 import { NETWORK_ROWS } from './decisions-network.js';
 import { PRESSURE_ROWS } from './decisions-pressure.js';
 import { REPLICA_ROWS } from './decisions-replicas.js';
+import { RESTART_ROWS } from './decisions-restarts.js';
 import { SUPERVISION_ROWS } from './decisions-supervision.js';
 import type { Suite } from './faults-row.js';
 
@@ -17,6 +18,7 @@ export const decisionFaults: Suite<DecisionWorld> = {
   title: 'faults of models, networks and callers',
   rows: [
     ...REPLICA_ROWS,
+    ...RESTART_ROWS,
     ...SUPERVISION_ROWS,
     ...JUDGEMENT_ROWS,
     ...NETWORK_ROWS,
