@@ -33,6 +33,7 @@ import { strike } from './mesh/shaping-strike.js';
 import { Attempt } from './relay/attempt.js';
 import { type Call, NEVER } from './relay/call.js';
 import { forwardExtras, forwardRequest, inboundProfile } from './relay/forward.js';
+import { limitIn } from './relay/limit-field.js';
 import type { Link } from './relay/link.js';
 import { isGrpcRequest, NotGrpc } from './relay/not-grpc.js';
 import type { Relay } from './relay/relay.js';
@@ -256,7 +257,14 @@ export class Inbound implements NamedStory {
 
   private admit(call: InboundCall): void {
     call.isOffered = true;
+    if (call.requestEnded && call.plan.holdsResponse) this.limit(call);
     if (this.slots[call.slot]!.limits.admits(call)) this.start(call);
+  }
+
+  /** Its caller waits no longer than this from the end of the request. */
+  private limit(call: InboundCall): void {
+    const untilMs = this.relay.nowMs + limitIn(call.block);
+    if (untilMs < call.deadlineMs) call.setDeadline(untilMs);
   }
 
   private start(call: InboundCall): void {

@@ -20,7 +20,7 @@ import { factsOf } from './http2/facts.js';
 import type { Field } from './http2/hpack/field.js';
 import type { HeaderBlock, StableList } from './http2/hpack/header-list.js';
 import type { Stream } from './http2/stream.js';
-import { noteLimit, timeToldMs } from './mesh/attempt-limit.js';
+import { noteLimit, timeToldMs, withLimit } from './mesh/attempt-limit.js';
 import { Bounds } from './mesh/bounds.js';
 import { Clusters, type MakeUpstream } from './mesh/clusters.js';
 import { copyDueMs, isPutOff, leaveToOther, noteLoss, noteSuccess, takeCopy } from './mesh/copies.js';
@@ -386,7 +386,8 @@ export class Outbound implements Primary, Refuge, Shaped {
 
   requestExtras(call: OutboundCall, attempt: OutboundAttempt): readonly Field[] {
     const leftMs = timeToldMs(call, attempt, this.relay.nowMs);
-    return forwardExtras(call.block, this.profile, leftMs, call.mark, attempt.number);
+    const extras = forwardExtras(call.block, this.profile, leftMs, call.mark, attempt.number);
+    return this.config.tls === 'mesh' ? withLimit(extras, call, attempt) : extras;
   }
 
   onRequestReady(call: OutboundCall): void {

@@ -1,12 +1,15 @@
 /**
  * The limit of one attempt as its endpoint is told it: who knows only the call's deadline goes on working for a caller that
  * has gone elsewhere (envoyproxy/envoy issue 4628). Of unary calls, whose limit begins with the end of the request, it is
- * known when the request is complete before it is sent. A stream's limit is over with the beginning of its answer, which
+ * known when the request is complete before it is sent; of one that is still on its way a sidecar is told how long it is. A
+ * stream's limit is over with the beginning of its answer, which
  * no header can say.
  */
 
 import { Ended, endsAtLimit } from '../core/outcome.js';
+import type { Field } from '../http2/hpack/field.js';
 import { type Call, NEVER } from '../relay/call.js';
+import { limitField } from '../relay/limit-field.js';
 import type { OutboundAttempt } from './outbound-call.js';
 
 /** The time that the endpoint is given, ms from now; NEVER: as long as it likes. */
@@ -15,6 +18,17 @@ export function timeToldMs(call: Call, attempt: OutboundAttempt, nowMs: number):
   const limitMs = limitOf(call, attempt, nowMs);
   attempt.isLimitTold = limitMs < leftMs;
   return attempt.isLimitTold ? limitMs : leftMs;
+}
+
+/** Of a request of which more is to come another sidecar is told the limit itself, to be counted from its end. */
+export function withLimit(
+  extras: readonly Field[],
+  { plan, requestEnded }: Call,
+  attempt: OutboundAttempt,
+): readonly Field[] {
+  if (plan.attemptTimeoutMs === 0 || !plan.holdsResponse || requestEnded) return extras;
+  attempt.isLimitTold = true;
+  return [...extras, limitField(plan.attemptTimeoutMs)];
 }
 
 function limitOf(call: Call, attempt: OutboundAttempt, nowMs: number): number {

@@ -10,6 +10,7 @@ import {
   anInbound,
   aRoute,
   aStreamRoute,
+  type CallOptions,
   type InboundOptions,
   type InboundStack,
   MESSAGE,
@@ -331,6 +332,26 @@ describe('Inbound', () => {
       atModel()[0]!.reply();
       stack.run();
       assert.equal(atModel().length, 1);
+      stack.assertIdle();
+    });
+
+    it('keeps to the limit of an attempt that its caller’s sidecar tells, from the end of the request', () => {
+      start({ queue: { concurrency: 1 } });
+      const told: CallOptions = { timeout: '5S', metadata: [['outrider-attempt-timeout', '300m']] };
+      const slow = peer.call({ ...told, body: null });
+      stack.advance(1000);
+      slow.data(MESSAGE).end();
+      stack.run();
+      const generous = peer.call({ ...told, timeout: '100m' });
+      stack.advance(110);
+      assert.deepEqual([generous.status, generous.reason], [4, 'queue-expired'], 'its deadline comes first');
+      const model = atModel()[0]!;
+      assert.equal(model.header('outrider-attempt-timeout'), undefined);
+      const left = parseGrpcTimeout(model.header('grpc-timeout')!);
+      assert.ok(left <= 300 && left > 290, `${left}`);
+      stack.advance(200);
+      assert.deepEqual([slow.status, slow.reason], [4, 'deadline-exceeded']);
+      assert.equal(model.resetCode, 8);
       stack.assertIdle();
     });
 

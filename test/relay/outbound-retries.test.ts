@@ -403,8 +403,26 @@ describe('Outbound: another attempt', () => {
       call.data(MESSAGE).end();
       stack.run();
       assert.equal(timeTold(first()), 5000);
+      assert.equal(parseGrpcTimeout(first().header('outrider-attempt-timeout')!), 300, 'from its end');
       stack.advance(310);
       assert.equal(first().resetCode, 8, 'it hears of it when it is over');
+    });
+
+    it('in a word of ours to sidecars only, and only where it is of use', () => {
+      start([aSafeRoute({ attemptTimeoutMs: 300 })], { tls: 'plaintext' });
+      app.call({ timeout: '5S', body: null });
+      app.call({ timeout: '5S' });
+      stack.run();
+      for (const stream of [first(), second()])
+        assert.equal(stream.header('outrider-attempt-timeout'), undefined);
+      assert.deepEqual([timeTold(first()), timeTold(second())], [5000, 300]);
+    });
+
+    it('and believes no application that says so', () => {
+      start([aSafeRoute()]);
+      app.call({ body: null, metadata: [['outrider-attempt-timeout', '1m']] });
+      stack.run();
+      assert.equal(first().header('outrider-attempt-timeout'), undefined);
     });
 
     it('nor of a stream, which it is over for with the beginning of the answer', () => {

@@ -75,6 +75,12 @@ describe('Scenario: no work in vain', () => {
     isWorthwhile();
   });
 
+  it('where requests are so large that they leave before they are complete', () => {
+    open({});
+    overload({ timeout: '5S', body: Buffer.alloc(150_000) });
+    isWorthwhile();
+  });
+
   it('where callers name no deadline', () => {
     open({});
     overload({});
