@@ -47,6 +47,8 @@ export class InferenceQueue {
   private readonly turns = new Turns<Runner, Job>();
   /** Jobs of a batch that failed: each gets a run of its own. */
   private readonly alone = new WeakSet<Job>();
+  /** Jobs whose caller has gone while they ran. */
+  private readonly gone = new WeakSet<Job>();
   private readonly wallNow: () => number;
   private readonly runNow: () => number;
   private working = false;
@@ -72,6 +74,7 @@ export class InferenceQueue {
   /** The caller has gone: the job is forgotten, unless it is running already. */
   withdraw(job: Job): void {
     if (this.turns.remove(job.runner, job)) this.counters.withdrawn++;
+    else this.gone.add(job);
   }
 
   private async work(): Promise<void> {
@@ -137,13 +140,14 @@ export class InferenceQueue {
 
   private async runAll(lane: ModelLane, batch: readonly Job[]): Promise<void> {
     const all = Array.from({ length: lane.key.outputCount }, (_, i) => i);
+    const count = batch.reduce((sum, job) => sum + rowsOf(job), 0);
     let outputs: Tensor[];
     try {
       outputs = await this.run(lane, combine(batch), all, latestDeadline(batch));
+      // Rows that depend on values: which of them is whose answer cannot be told.
+      if (outputs.some(({ dims }) => dims[0] !== count)) throw new Error('another number of rows came out');
     } catch {
-      // One request's values may have failed the others': each gets its own answer, when its model's turn comes again.
-      for (const job of batch) this.alone.add(job);
-      lane.items.unshift(...batch);
+      this.splitUp(lane, batch);
       return;
     }
     this.counters.runs++;
@@ -153,7 +157,24 @@ export class InferenceQueue {
       const rows = rowsOf(job);
       const own = job.wanted.map((i) => slice(outputs[i]!, row, rows));
       row += rows;
-      job.done(undefined, own);
+      this.answer(job, own);
+    }
+  }
+
+  /** One request's values may have failed the others': each gets its own run, when its model's turn comes again. */
+  private splitUp(lane: ModelLane, batch: readonly Job[]): void {
+    const left = batch.filter((job) => !this.gone.has(job));
+    for (const job of left) this.alone.add(job);
+    lane.items.unshift(...left);
+  }
+
+  /** An answer that cannot be made is this job's failure, not the queue's. */
+  private answer(job: Job, outputs: readonly Tensor[]): void {
+    try {
+      job.done(undefined, outputs);
+    } catch (error) {
+      const failed = `model '${job.runner.name}': its answer cannot be sent: ${messageOf(error)}`;
+      job.done(new RpcError(status.INTERNAL, failed), []);
     }
   }
 
@@ -168,7 +189,7 @@ export class InferenceQueue {
       job.done(error instanceof RpcError ? error : new RpcError(status.INTERNAL, failed), []);
       return;
     }
-    job.done(undefined, outputs);
+    this.answer(job, outputs);
   }
 
   private async run(
@@ -202,10 +223,11 @@ function rowsOf(job: Job): number {
   return job.inputs[0]?.dims[0] ?? 1;
 }
 
-/** The same size in every dimension but the first. */
+/** The same size in every dimension but the first, which all inputs of a job share: rows are matched by their place. */
 function fits(head: Job, job: Job): boolean {
   return job.inputs.every((tensor, t) => {
     const other = head.inputs[t]!;
+    if (tensor.dims[0] !== rowsOf(job) || other.dims[0] !== rowsOf(head)) return false;
     return tensor.dims.every((d, i) => i === 0 || d === other.dims[i]);
   });
 }

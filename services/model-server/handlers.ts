@@ -22,8 +22,12 @@ import { decodeInputs, requestedOutputs } from './request.js';
 import { invalidArgument, messageOf, RpcError, status } from './rpc.js';
 
 const PLATFORM = 'onnxruntime_onnx';
-/** A status message travels in a header; names out of a request may be megabytes. */
+/**
+ * A status message travels in a header, where what is not printable ASCII takes three octets each; names out of a request
+ * may be megabytes. Clients take 8 KiB of headers in all (gRPC's default).
+ */
 const MAX_DETAILS = 1000;
+const MAX_ENCODED_DETAILS = 3000;
 
 export interface Serving {
   readonly version: string;
@@ -229,5 +233,13 @@ function metadataOf(values: Readonly<Record<string, string>>): Metadata {
 }
 
 function clip(text: string): string {
-  return text.length <= MAX_DETAILS ? text : `${text.slice(0, MAX_DETAILS)}…`;
+  const clipped = text.length <= MAX_DETAILS ? text : `${text.slice(0, MAX_DETAILS)}…`;
+  let end = 0;
+  let octets = 0;
+  for (const character of clipped) {
+    octets += /[ -$&-~]/.test(character) ? 1 : 3 * Buffer.byteLength(character);
+    if (octets > MAX_ENCODED_DETAILS) return `${clipped.slice(0, end)}…`;
+    end += character.length;
+  }
+  return clipped;
 }

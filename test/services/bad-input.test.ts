@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
-import { status } from '@grpc/grpc-js';
+import { Client, credentials, status } from '@grpc/grpc-js';
+import fc from 'fast-check';
 import { type Method, protocols } from '../../proto/load.js';
 import type {
   InferTensor,
@@ -534,6 +535,71 @@ describe('bad input to a model server', () => {
       const tensor = await failure(harness.client.infer(pair({ inputs: [a({ name }), b()] })));
       assert.equal(tensor.code, status.INVALID_ARGUMENT);
       assert.ok(tensor.details.length < 2000);
+    }
+  });
+
+  it('keeps its messages within what clients take as a header, whatever the name is made of', async () => {
+    for (const letter of ['漢', '😀', '%', '\x7f']) {
+      const { details } = await failure(harness.client.infer(pair({ model_name: letter.repeat(5000) })));
+      assert.match(details, /^Request for unknown model: '/);
+      const encoded = details.replace(/[^ -$&-~]/gu, (c) => '%00'.repeat(Buffer.byteLength(c)));
+      assert.ok(encoded.length <= 3010, `${letter}: ${encoded.length}`);
+    }
+  });
+
+  it('answers every damaged request on its merits, never as a defect of its own', async () => {
+    const { ModelInfer } = protocols().inference;
+    const whole = ModelInfer.requestSerialize(
+      pair({
+        id: 'a-b',
+        inputs: [a({ contents: { fp32_contents: [1, 2] } }), b({ contents: { fp32_contents: [3, 4] } })],
+        raw_input_contents: [],
+        outputs: [{ name: 'sum' }],
+      }),
+    );
+    const expected = [0, status.INVALID_ARGUMENT, status.NOT_FOUND, status.UNIMPLEMENTED];
+    const change = fc.tuple(fc.nat(whole.length - 1), fc.nat(255));
+    await fc.assert(
+      fc.asyncProperty(fc.array(change, { minLength: 1, maxLength: 4 }), async (changes) => {
+        const bytes = Buffer.from(whole);
+        for (const [at, byte] of changes) bytes[at] = byte;
+        const code = await harness.client.bytes(ModelInfer, bytes).then(
+          () => 0,
+          (error: { code: number; details: string }) => {
+            assert.ok(error.details.length > 0);
+            return error.code;
+          },
+        );
+        assert.ok(expected.includes(code), `${code} to ${bytes.toString('hex')}`);
+      }),
+      { numRuns: 500 },
+    );
+    assert.equal((await harness.client.infer(pair())).raw_output_contents.length, 2);
+  });
+
+  it('refuses a small message that inflates beyond the limit, and takes one that does not', async () => {
+    const gzip = new Client(harness.server.target, credentials.createInsecure(), {
+      'grpc.default_compression_algorithm': 2,
+      'grpc.max_send_message_length': -1,
+      'grpc.use_local_subchannel_pool': 1,
+    });
+    const { ModelInfer } = protocols().inference;
+    const call = (bytes: Buffer) =>
+      new Promise<number>((resolve) => {
+        gzip.makeUnaryRequest(
+          ModelInfer.path,
+          (b: Buffer) => b,
+          ModelInfer.responseDeserialize,
+          bytes,
+          (error) => resolve(error === null ? 0 : error.code),
+        );
+      });
+    try {
+      assert.equal(await call(ModelInfer.requestSerialize(pair())), 0);
+      assert.equal(await call(empties(5)), status.INVALID_ARGUMENT);
+      assert.equal(await call(Buffer.alloc(66 * 2 ** 20)), status.RESOURCE_EXHAUSTED);
+    } finally {
+      gzip.close();
     }
   });
 

@@ -231,6 +231,100 @@ describe('the inference queue', () => {
   });
 });
 
+describe('a batch of several callers', () => {
+  /** `y` has a row for each row of `x` that is positive, so that rows depend on values. */
+  class FilteringRunner extends ScriptedRunner {
+    override async run(inputs: readonly Tensor[]): Promise<Tensor[]> {
+      const { data } = inputs[0]!;
+      this.runs.push(Array.from(data as Float32Array));
+      const kept = Array.from(data as Float32Array).filter((value) => value > 0);
+      return [{ datatype: 'FP32', dims: [kept.length, 1], data: Float32Array.from(kept) }];
+    }
+  }
+
+  it('gives no caller the rows of another when another number of rows comes out than went in', async () => {
+    const bench = new Bench();
+    const runner = new FilteringRunner(8);
+    const jobs = [[-1], [2], [3]].map((values) => bench.job(runner, values));
+    const ended = await Promise.all(jobs.map((j) => j.ended));
+    assert.deepEqual(
+      ended.map((e) => e.values),
+      [[], [2], [3]],
+    );
+    assert.deepEqual(runner.runs, [[-1, 2, 3], [-1], [2], [3]]);
+  });
+
+  it('combines no request whose inputs have different numbers of rows', async () => {
+    const bench = new Bench();
+    const seen: number[][] = [];
+    const runner: Runner = {
+      ...{ name: 'two', maxBatch: 8, outputCount: 1 },
+      async run(inputs) {
+        seen.push(inputs.map((tensor) => tensor.dims[0]!));
+        return [inputs[0]!];
+      },
+    };
+    const tensor = (rows: number): Tensor => ({
+      ...{ datatype: 'FP32', dims: [rows, 1] },
+      data: new Float32Array(rows),
+    });
+    const ended = [
+      [1, 1],
+      [2, 1],
+      [1, 1],
+    ].map(
+      ([first, second]) =>
+        new Promise<void>((resolve) => {
+          bench.queue.submit({
+            ...{ runner, inputs: [tensor(first!), tensor(second!)], wanted: [0] },
+            ...{ deadlineMs: Number.POSITIVE_INFINITY, done: () => resolve() },
+          });
+        }),
+    );
+    await Promise.all(ended);
+    assert.deepEqual(seen, [
+      [2, 2],
+      [2, 1],
+    ]);
+  });
+
+  it('does not run a job again alone whose caller has gone while the batch failed', async () => {
+    const bench = new Bench();
+    const runner = new ScriptedRunner(8, true);
+    const bad = bench.job(runner, [-1]);
+    const gone = bench.job(runner, [2]);
+    const last = bench.job(runner, [3]);
+    await bench.settle();
+    bench.queue.withdraw(gone);
+    runner.release(); // the batch fails
+    await bench.settle();
+    runner.release();
+    await bad.ended;
+    await bench.settle();
+    runner.release();
+    assert.deepEqual((await last.ended).values, [6]);
+    assert.deepEqual(runner.runs, [[-1, 2, 3], [-1], [3]]);
+  });
+
+  it('goes on when an answer cannot be sent, and says so to its caller', async () => {
+    const bench = new Bench();
+    const runner = new ScriptedRunner(1);
+    const errors: (RpcError | undefined)[] = [];
+    bench.queue.submit({
+      ...{ runner, wanted: [0], deadlineMs: Number.POSITIVE_INFINITY },
+      inputs: [{ datatype: 'FP32', dims: [1, 1], data: Float32Array.of(1) }],
+      done: (error) => {
+        errors.push(error);
+        if (error === undefined) throw new RangeError('too long');
+      },
+    });
+    const next = bench.job(runner, [2]);
+    assert.deepEqual((await next.ended).values, [4]);
+    assert.equal(errors[1]?.code, status.INTERNAL);
+    assert.match(errors[1]!.message, /model 'scripted': its answer cannot be sent: too long/);
+  });
+});
+
 describe('turns of several models in one process', () => {
   it('gives one run at most of a slow model between two of another that waits', async () => {
     const bench = new Bench();
