@@ -1,13 +1,14 @@
 /**
  * How often a process may be started in vain. A process that died after so many starts within so long is given up: it is
  * started again only now and then, once each time. The limit is that of a supervisor in Erlang/OTP (intensity, period) and
- * of systemd (StartLimitBurst, StartLimitIntervalSec); the slow retry is ours, because a model is often mended from outside.
+ * of systemd (StartLimitBurst, StartLimitIntervalSec); the slow retry is ours, because a model is often mended from outside. A process that serves for most of the time between its deaths is not given
+ * up: that would take away what it still does. The backoff slows its restarts down.
  */
 
 import { HEALTHY_RUN_MS } from './backoff.js';
 
 export interface RestartLimitSettings {
-  /** Starts, the first one included, that may fail within `withinMs`. */
+  /** Starts, the first one included, within `withinMs`, after which it is given up if it served for less than half of that time. */
   readonly starts: number;
   readonly withinMs: number;
   /** Time from giving up until the one start that tries again. */
@@ -24,9 +25,12 @@ export interface GivenUp {
   readonly retryAfterMs: number;
 }
 
+/** Being ready for less than this is not service: a process may be asked right before it dies. */
+const SERVED_MS = 2_000;
+
 export class RestartLimit {
-  /** Of the starts since the last healthy run; at most `starts`, the latest ones. */
-  private startedMs: number[] = [];
+  /** The latest starts since the last healthy run, at most `starts`, and how long each of these processes served. */
+  private recent: { readonly startedMs: number; servedMs: number }[] = [];
   private isGivenUp = false;
   private totalStarts = 0;
   private firstStartMs = 0;
@@ -36,8 +40,8 @@ export class RestartLimit {
   started(nowMs: number): void {
     if (this.totalStarts === 0) this.firstStartMs = nowMs;
     this.totalStarts += 1;
-    this.startedMs.push(nowMs);
-    if (this.startedMs.length > this.settings.starts) this.startedMs.shift();
+    this.recent.push({ startedMs: nowMs, servedMs: 0 });
+    if (this.recent.length > this.settings.starts) this.recent.shift();
   }
 
   /** It serves: a slow retry that came this far has succeeded, and the whole limit is there again. */
@@ -57,18 +61,23 @@ export class RestartLimit {
       this.forget();
       return null;
     }
+    const last = this.recent.at(-1);
+    if (last !== undefined && readyForMs >= SERVED_MS) last.servedMs = readyForMs;
     if (!this.isGivenUp) {
-      const first = this.startedMs[0];
-      if (this.startedMs.length < starts || first === undefined || nowMs - first > withinMs) return null;
+      const [first] = this.recent;
+      if (this.recent.length < starts || first === undefined || nowMs - first.startedMs > withinMs)
+        return null;
+      const servedMs = this.recent.reduce((sum, each) => sum + each.servedMs, 0);
+      if (servedMs >= (nowMs - first.startedMs) / 2) return null;
       this.isGivenUp = true;
-      this.totalStarts = this.startedMs.length;
-      this.firstStartMs = first;
+      this.totalStarts = this.recent.length;
+      this.firstStartMs = first.startedMs;
     }
     return { starts: this.totalStarts, inMs: nowMs - this.firstStartMs, retryAfterMs };
   }
 
   private forget(): void {
-    this.startedMs = [];
+    this.recent = [];
     this.totalStarts = 0;
   }
 }

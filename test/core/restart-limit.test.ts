@@ -52,6 +52,33 @@ describe('RestartLimit', () => {
     assert.notEqual(deaths(limit, [73_000]), null);
   });
 
+  it('never gives up a process that serves for most of the time between its deaths', () => {
+    const limit = new RestartLimit(SETTINGS);
+    let nowMs = 0;
+    for (let i = 0; i < 1_000; i++) {
+      limit.started(nowMs);
+      limit.ready();
+      nowMs += 6_000;
+      assert.equal(limit.died(4_500, nowMs), null, `death ${i}`);
+      nowMs += 500;
+    }
+  });
+
+  it('gives up a process that is ready for a moment each time, and one that serves for the lesser part', () => {
+    for (const [readyMs, everyMs] of [
+      [1_900, 2_000],
+      [4_000, 9_000],
+    ] as const) {
+      const limit = new RestartLimit(SETTINGS);
+      const verdicts = [0, 1, 2, 3, 4].map((i) => {
+        limit.started(i * everyMs);
+        limit.ready();
+        return limit.died(readyMs, (i + 1) * everyMs);
+      });
+      assert.notEqual(verdicts.at(-1), null, `${readyMs} of ${everyMs} ms`);
+    }
+  });
+
   it('gives up again at once when the slow retry dies, and counts all of it', () => {
     const limit = new RestartLimit(SETTINGS);
     deaths(limit, [0, 200, 600, 1_400, 3_000]);

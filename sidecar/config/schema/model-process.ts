@@ -25,7 +25,7 @@ const restartLimit = block(
   {
     starts: option(wholeNumberOrNone({ min: 1, max: 1_000 }).prefault(5), {
       meaning:
-        'A process that died after so many starts within `within`, without a minute of serving between them, is given up: it is critical in Consul, calls are answered by the fallback, and one start each `retry_after` tries again. `none`: never.',
+        'A process that died after so many starts within `within`, and served for less than half of that time, is given up: it is critical in Consul, calls are answered by the fallback, and one start each `retry_after` tries again. `none`: never.',
       why: 'A process that dies five times in a row dies of itself.',
     }),
     within: option(duration({ min: 1, max: 86_400_000 }).prefault('60s'), {
