@@ -147,6 +147,8 @@ export function modelInfer(serving: Serving): UnaryHandler<pb.ModelInferRequest,
         });
       },
     };
+    // While a compressed request was inflated, its caller may have gone.
+    if (call.cancelled) return;
     call.on('cancelled', () => serving.queue.withdraw(job));
     serving.queue.submit(job);
   };

@@ -22,6 +22,7 @@ export class Model implements Runner, Signature {
   readonly name: string;
   readonly version: string;
   private readonly directory: string;
+  private readonly problem: string;
   private session: ModelSession | undefined;
   private card: Card | undefined;
   private current: ModelState = 'loading';
@@ -31,6 +32,7 @@ export class Model implements Runner, Signature {
     this.name = found.name;
     this.version = found.version;
     this.directory = found.directory;
+    this.problem = found.problem;
   }
 
   get state(): ModelState {
@@ -75,7 +77,7 @@ export class Model implements Runner, Signature {
   async load(): Promise<void> {
     let session: ModelSession | undefined;
     try {
-      if (this.version === '') throw new Error('no version directory, expected <name>/1/model.onnx');
+      if (this.problem !== '') throw new Error(this.problem);
       const card = parseCard(await readText(join(this.directory, 'model.yaml')));
       const file = join(this.directory, 'model.onnx');
       await requireChecksum(file, card.sha256);

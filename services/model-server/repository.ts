@@ -11,6 +11,8 @@ export interface Found {
   /** Empty when there is no version directory. */
   readonly version: string;
   readonly directory: string;
+  /** Why the model cannot be looked at; empty when it can. */
+  readonly problem: string;
 }
 
 /** The model directory cannot be read at all, or lacks a model that was asked for. */
@@ -46,12 +48,24 @@ export function findModels(root: string): Found[] {
     throw new RepositoryError(`model directory ${root} cannot be read: ${code}`);
   }
   return names
-    .filter((name) => !name.startsWith('.') && isDirectory(join(root, name)))
+    .filter((name) => !name.startsWith('.'))
     .sort()
-    .map((name) => {
-      const version = latestVersion(join(root, name));
-      return { name, version, directory: join(root, name, version) };
-    });
+    .map((name) => findModel(root, name))
+    .filter((found) => found !== undefined);
+}
+
+/** undefined: no model, as it is no directory. What goes wrong is told as the model's problem. */
+function findModel(root: string, name: string): Found | undefined {
+  const directory = join(root, name);
+  try {
+    if (!isDirectory(directory)) return undefined;
+    const version = latestVersion(directory);
+    const problem = version === '' ? 'no version directory, expected <name>/1/model.onnx' : '';
+    return { name, version, directory: join(directory, version), problem };
+  } catch (error) {
+    const problem = `${directory} cannot be read: ${(error as NodeJS.ErrnoException).code}`;
+    return { name, version: '', directory, problem };
+  }
 }
 
 /** Highest numbered subdirectory, or ''. */

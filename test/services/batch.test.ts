@@ -446,6 +446,27 @@ describe('batches and deadlines of a real server', () => {
     assert.equal(harness.server.counters.jobs, 1);
   });
 
+  it('gives a quick model its turn after one run of a slow one', async () => {
+    const shared = temporaryDirectory();
+    for (const name of ['slow', 'quick']) putLoopModel(shared, name);
+    harness = await startHarness(shared);
+    const order: string[] = [];
+    const call = async (model: string, n: number) => {
+      const raw = Buffer.alloc(8);
+      raw.writeBigInt64LE(BigInt(n));
+      const inputs = [{ name: 'n', datatype: 'INT64', shape: [] }];
+      await harness.client.infer({ model_name: model, inputs, raw_input_contents: [raw] });
+      order.push(model);
+    };
+    // All on one connection, so that they arrive in this order.
+    const calls = Array.from({ length: 4 }, () => call('slow', 100_000));
+    for (let i = 0; i < 4; i++) calls.push(call('quick', 10));
+    await Promise.all(calls);
+    rmSync(shared, { recursive: true });
+    // Calls are read a few per turn of the event loop: the first slow run may end before the quick ones are in.
+    assert.ok(order.lastIndexOf('quick') <= 5, order.join(' '));
+  });
+
   it('drops a call from the queue when its caller cancels it', async () => {
     harness = await startHarness(models);
     const { ModelInfer } = protocols().inference;

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { appendFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { status } from '@grpc/grpc-js';
 import { protocols } from '../../proto/load.js';
@@ -186,6 +186,19 @@ describe('a model repository', () => {
     for (const name of ['bad', 'worse'])
       assert.ok(harness.log.some((line) => line.startsWith(`${name} version 1: NOT READY: `)));
     assert.equal(harness.log.at(-1), 'serving 0 of 2 models');
+  });
+
+  it('serves the others when one cannot even be looked at, and says why', async () => {
+    symlinkSync('endless', join(models, 'endless'));
+    putModel(models, 'good', identityModel('FP32'), one(1));
+    harness = await startHarness(models);
+    const { inference, health } = protocols();
+    assert.deepEqual(await harness.client.call(health.Check, {}), { status: 'SERVING' });
+    assert.deepEqual(await harness.client.call(inference.ModelReady, { name: 'endless' }), { ready: false });
+    assert.match(
+      String(harness.client.trailers?.get('model-not-ready-reason')[0]),
+      /endless cannot be read: ELOOP/,
+    );
   });
 
   it('serves the models that are named, and knows nothing of the others', async () => {
