@@ -170,6 +170,26 @@ describe('outrider up --consul dev', function () {
     await until('the call is answered', async () => (await infer(facts)).code === 0);
   });
 
+  it('keeps a sidecar registered and passing while another takes it over', async () => {
+    const { address } = facts.consul;
+    const caller = facts.sidecars.find(({ role }) => role === 'caller')!;
+    const told = () => mesh.events.some(({ event }) => event === 'takeover');
+    const seen: string[] = [];
+    const look = async (): Promise<boolean> => {
+      const found = await services(address);
+      const states = (await checks(address)).filter(({ ServiceID }) => ServiceID.startsWith(caller.name));
+      seen.push(`${found.includes(caller.name)} ${[...new Set(states.map(({ Status }) => Status))]}`);
+      return !isRunning(caller.pid) && told();
+    };
+    process.kill(caller.pid, 'SIGTERM');
+    await until('another has taken over, and the first is gone', look);
+    // It says goodbye at its very end, if it does.
+    const lastMs = performance.now() + 1_000;
+    await until('it has had time for a goodbye', async () => (await look()) && performance.now() > lastMs);
+    assert.deepEqual([...new Set(seen)], ['true passing']);
+    await sevens();
+  });
+
   it('starts an agent again that died, and says so; calls go on meanwhile', async () => {
     const { address, pid } = facts.consul;
     const before = await services(address);

@@ -7,10 +7,14 @@ import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { Load, type SentCall } from '../chaos/faults-load.js';
+import { Client, credentials } from '@grpc/grpc-js';
+import { protocols } from '../../proto/load.js';
+import { HOLD } from '../chaos/faults-hold.js';
+import { Load, REQUEST, type SentCall } from '../chaos/faults-load.js';
 import { Model } from '../chaos/models.js';
 import { admin, OUTRIDER, outrider, Scratch } from '../support/outrider.js';
 import { isRunning, processesWith, until } from '../support/processes.js';
+import { toolOrSkip } from '../support/tools.js';
 
 const PER_SECOND = 200;
 
@@ -98,6 +102,59 @@ ${more}`,
     assertNoneFailed(await calls.between(fromMs, performance.now()));
   });
 
+  it('finishes a stream that is open, as long as that lasts', async () => {
+    const first = await start();
+    const client = new Client(first.far, credentials.createInsecure());
+    const { path, requestSerialize, responseDeserialize } = HOLD;
+    const stream = client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize);
+    let echoes = 0;
+    let ending: number | undefined;
+    stream.on('data', () => echoes++).on('error', () => {});
+    stream.on('status', ({ code }) => {
+      ending = code;
+    });
+    stream.write(Buffer.from('before'));
+    await until('it is open', () => echoes === 1);
+    const { body } = await admin(first.admin, '/takeover', 'POST');
+    const successor = pidIn(body);
+    stream.write(Buffer.from('meanwhile'));
+    await until('it goes on', () => echoes === 2);
+    await begin(first.far);
+    assert.ok(isRunning(first.pid), 'the predecessor waits for it');
+    stream.end();
+    await until('it ends', () => ending !== undefined);
+    assert.equal(ending, 0);
+    await ownerOf(successor, first.pid);
+    client.close();
+  });
+
+  it('loses no call of a Python client', async function () {
+    const python = await toolOrSkip(this, 'python');
+    const first = await start();
+    const { requestSerialize } = protocols().inference.ModelInfer;
+    const request = requestSerialize(REQUEST).toString('base64');
+    const child = spawn(python, ['-c', PYTHON_CALLER, first.far, request], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
+    pids.add(child.pid!);
+    let said = '';
+    child.stdout.setEncoding('utf8').on('data', (part: string) => {
+      said += part;
+    });
+    await until('it calls', () => said.includes('calling'));
+    let before = first.pid;
+    for (let i = 0; i < 3; i++) {
+      const { body } = await admin(first.admin, '/takeover', 'POST');
+      const pid = pidIn(body);
+      await ownerOf(pid, before);
+      before = pid;
+    }
+    child.stdin.end('enough\n');
+    const [, sent, failed] = await until('it is done', () => /(\d+) sent, (\d+) failed/.exec(said));
+    assert.ok(Number(sent) > 50, said);
+    assert.equal(failed, '0', said);
+  });
+
   it('is asked by the command line, and by SIGUSR2; a Unix socket keeps its path', async () => {
     const path = join(scratch.path, 'far.sock');
     const first = await start(`unix:${path}`);
@@ -172,6 +229,25 @@ ${more}`,
     return processesWith(join(scratch.path, 'sidecar.yaml'));
   }
 });
+
+/** Calls as fast as one thread does until a line comes on standard input. */
+const PYTHON_CALLER = `
+import base64, sys, threading, grpc
+channel = grpc.insecure_channel(sys.argv[1])
+infer = channel.unary_unary('/inference.GRPCInferenceService/ModelInfer')
+request = base64.b64decode(sys.argv[2])
+enough = threading.Event()
+threading.Thread(target=lambda: (sys.stdin.readline(), enough.set()), daemon=True).start()
+sent, failures = 0, []
+while not enough.is_set():
+    sent += 1
+    try:
+        infer(request, timeout=5)
+    except grpc.RpcError as error:
+        failures.append(error.details())
+    if sent == 5: print('calling', flush=True)
+print(f'{sent} sent, {len(failures)} failed', failures[:3], flush=True)
+`;
 
 function freePort(): Promise<number> {
   return new Promise((resolve) => {
