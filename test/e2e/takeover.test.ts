@@ -12,6 +12,7 @@ import { protocols } from '../../proto/load.js';
 import { HOLD } from '../chaos/faults-hold.js';
 import { Load, REQUEST, type SentCall } from '../chaos/faults-load.js';
 import { Model } from '../chaos/models.js';
+import { callByGo, MODEL_INFER, type Outcome } from '../interop/support-go.js';
 import { admin, OUTRIDER, outrider, Scratch } from '../support/outrider.js';
 import { isRunning, processesWith, until } from '../support/processes.js';
 import { toolOrSkip } from '../support/tools.js';
@@ -153,6 +154,33 @@ ${more}`,
     const [, sent, failed] = await until('it is done', () => /(\d+) sent, (\d+) failed/.exec(said));
     assert.ok(Number(sent) > 50, said);
     assert.equal(failed, '0', said);
+  });
+
+  it('loses no call of a Go client with eight in flight', async function () {
+    const go = await toolOrSkip(this, 'go-client');
+    const first = await start();
+    const target = { kind: 'tcp', host: '127.0.0.1', port: Number(first.far.split(':')[1]) } as const;
+    const run = { method: MODEL_INFER, calls: 6_000, width: 8, floats: 64 };
+    let outcome: Outcome | undefined;
+    const called = callByGo(go, target, run, 40_000).then((found) => {
+      outcome = found;
+    });
+    let before = first.pid;
+    let takeovers = 0;
+    while (outcome === undefined && takeovers < 20) {
+      const { body } = await admin(first.admin, '/takeover', 'POST');
+      const pid = pidIn(body);
+      await ownerOf(pid, before);
+      before = pid;
+      takeovers++;
+    }
+    await called;
+    assert.deepEqual(
+      outcome!.byCode,
+      { OK: 6_000 },
+      `${takeovers} takeovers: ${outcome!.samples.join('; ')}`,
+    );
+    assert.ok(takeovers >= 2);
   });
 
   it('is asked by the command line, and by SIGUSR2; a Unix socket keeps its path', async () => {
