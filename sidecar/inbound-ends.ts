@@ -6,13 +6,14 @@
 
 import { implicatesCalls, type ProcessEnd } from './core/process-end.js';
 import { Reasons, reasonMessage } from './core/reason.js';
+import type { Field } from './http2/hpack/field.js';
 import type { InboundCall } from './inbound-call.js';
 import { failureAnswer } from './relay/failure.js';
 
 /** Its attempt brought no answer of the model's own, and no process is known to have died of it. */
-export function answerFailed(call: InboundCall, service: string): void {
+export function answerFailed(call: InboundCall, service: string, mark: Field | null): void {
   const { reason, message } = failureAnswer(call.attempt!, service, 0);
-  call.answer(reason, message);
+  call.answer(reason, message, mark ?? undefined);
 }
 
 /** Longest wait for the end of the process after the break of the connection, or the other way about. */
@@ -25,11 +26,14 @@ export class LostCalls {
   private last: ProcessEnd | null = null;
   private lastMs = Number.NEGATIVE_INFINITY;
 
-  constructor(private readonly service: string) {}
+  constructor(
+    private readonly service: string,
+    private readonly mark: Field | null,
+  ) {}
 
   /** The connection under the call broke: it is answered now, or when the process has ended, or after a moment. */
   lost(call: InboundCall, nowMs: number): void {
-    if (!this.isTold || call.ticket === null) return answerFailed(call, this.service);
+    if (!this.isTold || call.ticket === null) return answerFailed(call, this.service, this.mark);
     if (nowMs - this.lastMs <= LONGEST_WAIT_MS) return this.answer(call);
     this.waiting.add(call);
     call.resumeAt(nowMs + LONGEST_WAIT_MS);
@@ -37,7 +41,7 @@ export class LostCalls {
 
   /** The moment is over. */
   waited(call: InboundCall): void {
-    if (this.waiting.delete(call)) answerFailed(call, this.service);
+    if (this.waiting.delete(call)) answerFailed(call, this.service, this.mark);
   }
 
   /** The call ended meanwhile. */
@@ -56,8 +60,9 @@ export class LostCalls {
   }
 
   private answer(call: InboundCall): void {
-    const { last, service } = this;
-    if (last === null || !implicatesCalls(last.class)) return answerFailed(call, service);
-    call.answer(Reasons.modelCrashed, reasonMessage(Reasons.modelCrashed, { service, detail: last.how }));
+    const { last, service, mark } = this;
+    if (last === null || !implicatesCalls(last.class)) return answerFailed(call, service, mark);
+    const message = reasonMessage(Reasons.modelCrashed, { service, detail: last.how });
+    call.answer(Reasons.modelCrashed, message, mark ?? undefined);
   }
 }

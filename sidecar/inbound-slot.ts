@@ -6,6 +6,7 @@
 import type { InboundConfig } from './config/model.js';
 import type { InboundQueue } from './core/queue.js';
 import { SilentStreams } from './core/silent-streams.js';
+import { type Field, makeField } from './http2/hpack/field.js';
 import type { Ticket } from './inbound-call.js';
 import { LostCalls } from './inbound-ends.js';
 import { InboundLimits, type SharedLimits } from './inbound-limits.js';
@@ -37,6 +38,8 @@ export class ModelSlot {
   readonly lost: LostCalls;
   /** Its calls on which nothing moves; of all models behind the same connections. */
   silent = new SilentStreams<Ticket>();
+  /** Said beside what befell this model only, so that callers do not hold it against others; null: there are none. */
+  readonly mark: Field | null;
   state: ModelState = { kind: 'starting' };
 
   constructor(
@@ -45,10 +48,12 @@ export class ModelSlot {
     service: string,
     relay: Relay,
     shared: SharedLimits,
+    isOneOfMany: boolean,
   ) {
     this.name = name;
     this.pool = pool;
-    this.lost = new LostCalls(service);
+    this.mark = isOneOfMany ? makeField('outrider-model', encodeURIComponent(name)) : null;
+    this.lost = new LostCalls(service, this.mark);
     this.limits = new InboundLimits(config, service, relay, shared);
   }
 

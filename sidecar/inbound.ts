@@ -74,7 +74,8 @@ export class Inbound implements NamedStory {
     readMemory?: () => MemoryReading,
   ) {
     this.shared = new SharedLimits(config, readMemory);
-    this.slots = models.map((model) => new ModelSlot(model, config, service, relay, this.shared));
+    const isMany = models.length > 1;
+    this.slots = models.map((model) => new ModelSlot(model, config, service, relay, this.shared, isMany));
     for (const [i, slot] of this.slots.entries()) {
       this.slotOf.set(slot.name, i);
       slot.silent = this.slots.find(({ pool }) => pool === slot.pool)!.silent;
@@ -282,7 +283,7 @@ export class Inbound implements NamedStory {
       this.turnAway(call, attempt.reason === '' ? 'it refused the call' : attempt.reason);
     } else if (attempt.ended === Ended.connectionLost) {
       this.slots[call.slot]!.lost.lost(call, this.relay.nowMs);
-    } else answerFailed(call, this.service);
+    } else answerFailed(call, this.service, null);
   }
 
   // ---- in detail ----
@@ -300,8 +301,9 @@ export class Inbound implements NamedStory {
   private turnAway(call: InboundCall, detail: string): void {
     const isAll = this.sole !== null || this.slots.every(({ state }) => state.kind === 'away');
     const reason = isAll ? Reasons.modelUnavailable : Reasons.modelNotReady;
-    const model = this.slots[call.slot]!.name;
-    call.answer(reason, reasonMessage(reason, { service: this.service, model, detail }));
+    const { name: model, mark } = this.slots[call.slot]!;
+    const message = reasonMessage(reason, { service: this.service, model, detail });
+    call.answer(reason, message, isAll ? undefined : (mark ?? undefined));
   }
 
   /** The model came, went, or is expected. */

@@ -27,7 +27,7 @@ import { copyDueMs, isPutOff, leaveToOther, noteLoss, noteSuccess, takeCopy } fr
 import { Detours, type Primary, type Refuge } from './mesh/detours.js';
 import { Direction } from './mesh/direction.js';
 import type { Endpoint } from './mesh/endpoint.js';
-import { observe, saysCrashed } from './mesh/observe.js';
+import { modelOut, observe, saysCrashed } from './mesh/observe.js';
 import { type Failure, OutboundAttempt, OutboundCall } from './mesh/outbound-call.js';
 import { PoisonWatch } from './mesh/poison-watch.js';
 import { retryFacts } from './mesh/retry-facts.js';
@@ -358,6 +358,9 @@ export class Outbound implements Primary, Refuge, Shaped {
     if (call.hasCrashed) return false;
     const now = this.relay.nowMs;
     call.tried = [...call.tried, attempt.endpoint];
+    const model = modelOut(call, attempt);
+    const { modelsOut, endpoints } = call.upstream;
+    if (model !== undefined && modelsOut.areAllOut(model, attempt.endpoint, endpoints, now)) return false;
     // Rules changed meanwhile, and its cluster is gone.
     if (call.upstream.isRetired && !call.isCommitted && !this.direction.redirect(call)) return true;
     call.retry ??= new RetryState();

@@ -21,6 +21,9 @@ import type { Relay } from '../relay/relay.js';
 import { isTimeAsked } from '../relay/route-plan.js';
 import type { OutboundAttempt, OutboundCall } from './outbound-call.js';
 
+/** Names the one of several models that an answer of a sidecar is about. */
+const ONE_MODEL = 'outrider-model';
+
 /** The one classification of the attempt's end, and everyone who learns from it. Once only: neutral after that. */
 export function observe(call: OutboundCall, attempt: OutboundAttempt, relay: Relay): Outcome {
   if (attempt.outcome >= 0) return Outcome.neutral;
@@ -104,15 +107,23 @@ function isAnswerDue(call: OutboundCall, attempt: OutboundAttempt, nowMs: number
 
 /**
  * The sidecar beside the model says that the model has not seen the call, whatever the status: a line that is too long
- * ends in DEADLINE_EXCEEDED. It has no room, or not yet, or no longer. Where one of its models is not ready, it has room
- * for calls of the others: that is a refusal and weighs nothing. A model that cannot serve is another matter.
+ * ends in DEADLINE_EXCEEDED. It has no room, or not yet, or no longer. What it says of one model of several, by its name,
+ * is nothing against the endpoint, which goes on with the others. A model that cannot serve is another matter.
  */
 function turnedAwayAs(call: OutboundCall, { status, trailers }: OutboundAttempt): Outcome | undefined {
   if (status <= 0 || trailers === null || call.plan.stripsResponse) return undefined;
-  if (metadataValue(trailers, 'outrider-unprocessed') === undefined) return undefined;
+  const isUnprocessed = metadataValue(trailers, 'outrider-unprocessed') !== undefined;
   const reason = metadataValue(trailers, 'outrider-reason');
-  if (reason === Reasons.modelUnavailable.name) return undefined;
-  return reason === Reasons.modelNotReady.name ? Outcome.refusal : Outcome.overload;
+  if (reason !== undefined && metadataValue(trailers, ONE_MODEL) !== undefined)
+    return isUnprocessed ? Outcome.refusal : Outcome.neutral;
+  return isUnprocessed && reason !== Reasons.modelUnavailable.name ? Outcome.overload : undefined;
+}
+
+/** The model of which the sidecar beside it says that it is not served; undefined: it does not say so. */
+export function modelOut(call: OutboundCall, attempt: OutboundAttempt): string | undefined {
+  if (attempt.outcome !== Outcome.refusal || attempt.trailers === null) return undefined;
+  if (sidecarsReason(call, attempt) !== Reasons.modelNotReady.name) return undefined;
+  return metadataValue(attempt.trailers, ONE_MODEL);
 }
 
 /** The sidecar beside the model says that the model cannot serve, or that its process has just crashed. */

@@ -19,6 +19,7 @@ import { OncePer } from '../runtime/logger.js';
 import { Doubt } from './doubt.js';
 import { Endpoint, type EndpointEjection, labelOf, type Peer, whyEjected } from './endpoint.js';
 import { DEFAULT_MAX_ENDPOINTS, ownEndpoints } from './endpoint-subset.js';
+import { ModelsOut } from './models-out.js';
 import type { PriorityGroup } from './priority-group.js';
 import { PriorityGroups } from './priority-groups.js';
 import { needsScrutiny, Scrutiny, type Watched } from './scrutiny.js';
@@ -37,6 +38,7 @@ export class Upstream implements Watched {
   /** Those of the priority that calls go to. */
   active: readonly Endpoint[] = [];
   readonly budget: RetryBudget;
+  readonly modelsOut = new ModelsOut();
   /** False: nobody has said yet which endpoints there are. */
   isKnown = true;
   /** There has been something to connect with. Until then nobody can be reached, and it is nobody's fault. */

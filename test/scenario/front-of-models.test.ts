@@ -103,6 +103,7 @@ describe('Scenario: the front of several models', () => {
     const away = infer('slow');
     assert.deepEqual([away.status, away.reason], [14, 'model-not-ready']);
     assert.equal(away.trailer('outrider-unprocessed'), 'true');
+    assert.equal(away.trailer('outrider-model'), 'slow');
     assert.equal(said(away), "model 'slow' of digits is not ready: model.onnx is broken");
     assert.equal(infer('digits').status, 0);
     side.inbound.setModel({ kind: 'away', why: 'it was killed' }, slot('digits'));

@@ -70,6 +70,7 @@ describe('Scenario: sidecars say that their models have not seen the call', () =
           stream.fail(status, [
             ['outrider-reason', name],
             ['outrider-unprocessed', 'true'],
+            ...(name === Reasons.modelNotReady.name ? ([['outrider-model', 'm']] as const) : []),
           ]),
         );
     }
@@ -99,6 +100,54 @@ describe('Scenario: sidecars say that their models have not seen the call', () =
       assert.equal(outcomes[Outcome.fault]! + outcomes[Outcome.overload]!, 0);
       assert.ok(outcomes[Outcome.refusal]! > 0);
     }
+  });
+
+  /** Every replica serves one model; those named do not serve the other. */
+  const serveWithout = (out: readonly string[]): void => {
+    pool = new WatchedPool(['a', 'b', 'c'], {});
+    for (const name of pool.names)
+      pool.stack.backend(name).answer = (stream) => {
+        const isAsked = stream.header('x-model') === 'broken';
+        if (!isAsked || !out.includes(name)) return void stream.reply(Buffer.from('ok'));
+        stream.fail(14, [
+          ['outrider-reason', Reasons.modelNotReady.name],
+          ['outrider-unprocessed', 'true'],
+          ['outrider-model', 'broken'],
+        ]);
+      };
+  };
+  const BROKEN = { metadata: [['x-model', 'broken']] as const };
+  const retried = (): number => pool.out.outbound.retries;
+
+  it('model-not-ready: another replica is tried, and serves it', () => {
+    serveWithout(['a']);
+    const found = pool.load(60, 20, BROKEN);
+    assert.deepEqual(found, { ok: 60 });
+    assert.ok(retried() > 10, `${retried()} retries`);
+  });
+
+  it('model-not-ready everywhere: no retry is spent on it, so that other calls have theirs', () => {
+    serveWithout(['a', 'b', 'c']);
+    pool.load(100, 20, BROKEN);
+    assert.ok(retried() <= 6, `${retried()} retries of calls that no replica could answer`);
+    assert.equal(pool.out.upstream.budget.refused, 0);
+    assert.deepEqual(pool.states, ['eligible', 'eligible', 'eligible']);
+  });
+
+  it('a process that crashed, of one model of several: the endpoint goes on with the others', () => {
+    pool = new WatchedPool(['a', 'b'], {});
+    let isNamed = true;
+    pool.stack.backend('a').answer = (stream) =>
+      void stream.fail(14, [
+        ['outrider-reason', Reasons.modelCrashed.name],
+        ...(isNamed ? ([['outrider-model', 'broken']] as const) : []),
+      ]);
+    pool.load(40, 20);
+    assert.deepEqual(pool.states, ['eligible', 'eligible']);
+    assert.equal(pool.endpoint('a').outcomes[Outcome.fault], 0);
+    isNamed = false;
+    pool.load(4, 20);
+    assert.deepEqual(pool.states, ['ejected', 'eligible'], 'without a name it is about all');
   });
 
   it('outside the mesh the same words mean nothing', () => {
