@@ -57,7 +57,7 @@ export class InferContentsDecoder {
     return contents;
   }
 
-  /** Elements of each field by its number. Reads to the end; what it accepts, `fill` can read. */
+  /** Elements of each field by its number. Reads to the end; what it accepts, `fill` can read, but for numbers too long. */
   private count(where: string): number[] {
     const { reader } = this;
     const counts = new Array<number>(BYTES_FIELD + 1).fill(0);
