@@ -24,6 +24,7 @@ import type { SupervisedProcess } from '../supervise/supervised-process.js';
 import { CommandFailure, oneLine } from './failure.js';
 import { IDENTITY_MARK, PARENT_MARK, ParentLink, RESTARTS_MARK } from './parent-link.js';
 import { followConfiguration } from './reload.js';
+import { tellServiceManager } from './service-manager.js';
 import { readSidecarFile } from './settings.js';
 import { withCommand } from './sidecar-command.js';
 import { type EndRequests, endRequests } from './signals.js';
@@ -68,7 +69,11 @@ export async function sidecarCommand(file: string, command: readonly string[]): 
   const onTakeover = () => void succession.ask();
   process.on('SIGUSR2', onTakeover);
   announce(sidecar, logger, link);
-  acceptWhenReady(sidecar, sockets, () => link?.send({ event: 'accepting' }));
+  if (!sockets.isSuccessor && link === undefined) tellManager(logger);
+  acceptWhenReady(sidecar, sockets, () => {
+    link?.send({ event: 'accepting' });
+    if (link === undefined) tellManager(logger);
+  });
   link?.onGone(() => {
     for (const model of models) model.kill();
     process.exit(1);
@@ -84,6 +89,11 @@ export async function sidecarCommand(file: string, command: readonly string[]): 
     readiness?.cancel();
     logger.flush();
   }
+}
+
+function tellManager(logger: Logger): void {
+  const problem = tellServiceManager(process.env);
+  if (problem !== undefined) logger.warn({ problem }, 'the service manager could not be told');
 }
 
 function socketsOf(env: NodeJS.ProcessEnv): ListenSockets {

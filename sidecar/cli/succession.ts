@@ -142,8 +142,8 @@ export function acceptWhenReady(sidecar: Sidecar, sockets: ListenSockets, then: 
       return;
     }
     sidecar.accept();
-    if (sockets.tell !== undefined) writeTo(sockets.tell);
     then();
+    if (sockets.tell !== undefined) writeTo(sockets.tell);
   };
   look();
 }

@@ -252,6 +252,28 @@ ${more}`,
     assertNoneFailed(await early.between(fromMs, performance.now()));
   });
 
+  it('tells systemd which process the service is now', async function () {
+    const python = spawnSync('python3', ['--version']).status === 0;
+    if (!python || spawnSync('systemd-notify', ['--version']).status !== 0) {
+      process.stderr.write('\nSKIPPING what systemd is told: there is no systemd-notify\n');
+      this.skip();
+    }
+    const path = join(scratch.path, 'notify');
+    const manager = spawn('python3', ['-c', PYTHON_MANAGER, path], { stdio: ['ignore', 'pipe', 'inherit'] });
+    pids.add(manager.pid!);
+    let heard = '';
+    manager.stdout.setEncoding('utf8').on('data', (part: string) => {
+      heard += part;
+    });
+    await until('the manager listens', () => heard.includes('listening'));
+    const first = await start('127.0.0.1:0', ['env', `NOTIFY_SOCKET=${path}`]);
+    await until('it is ready', () => new RegExp(`READY=1 MAINPID=${first.pid}$`, 'm').test(heard));
+    const { body } = await admin(first.admin, '/takeover', 'POST');
+    const successor = pidIn(body);
+    await until('the successor is', () => new RegExp(`READY=1 MAINPID=${successor}$`, 'm').test(heard));
+    await ownerOf(successor, first.pid);
+  });
+
   /** Those that run from this test's file. */
   function sidecars(): number[] {
     return processesWith(join(scratch.path, 'sidecar.yaml'));
@@ -275,6 +297,16 @@ while not enough.is_set():
         failures.append(error.details())
     if sent == 5: print('calling', flush=True)
 print(f'{sent} sent, {len(failures)} failed', failures[:3], flush=True)
+`;
+
+/** Prints what comes to a notification socket, in one line each. */
+const PYTHON_MANAGER = `
+import socket, sys
+manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+manager.bind(sys.argv[1])
+print('listening', flush=True)
+while True:
+    print(' '.join(manager.recv(4096).decode().split()), flush=True)
 `;
 
 function freePort(): Promise<number> {
