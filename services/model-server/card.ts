@@ -20,7 +20,11 @@ const values = z.union([
 ]);
 const scalar = z.union([z.string(), z.number(), z.boolean()]).transform(String);
 
-const schema = z.strictObject({
+/** One input of the golden block. */
+const goldenInput = z.strictObject({ shape: z.array(z.int().min(0)), values });
+
+/** As it is written. */
+export const cardSchema = z.strictObject({
   description: z.string().default(''),
   /** Of model.onnx, hex. A file that does not match is not loaded. */
   sha256: z
@@ -35,14 +39,14 @@ const schema = z.strictObject({
   golden: z.strictObject({
     /** Largest difference allowed: absolute, or relative to expected values beyond ±1. */
     tolerance: z.number().min(0).default(1e-4),
-    inputs: z.record(z.string(), z.strictObject({ shape: z.array(z.int().min(0)), values })),
+    inputs: z.record(z.string(), goldenInput),
     outputs: z
       .record(z.string(), z.strictObject({ values }))
       .refine((o) => Object.keys(o).length > 0, 'expected one output at least'),
   }),
 });
 
-export type Card = z.output<typeof schema>;
+export type Card = z.output<typeof cardSchema>;
 
 /** Throws an Error whose message names every problem on one line. */
 export function parseCard(text: string): Card {
@@ -52,7 +56,7 @@ export function parseCard(text: string): Card {
   } catch (error) {
     throw new Error(`model.yaml is not YAML: ${messageOf(error)}`);
   }
-  const result = schema.safeParse(document ?? {});
+  const result = cardSchema.safeParse(document ?? {});
   if (result.success) return result.data;
   const problems = result.error.issues.map((issue) => {
     const path = issue.path.join('.');
@@ -62,4 +66,13 @@ export function parseCard(text: string): Card {
     return path === '' ? issue.message : `${path}: ${issue.message}`;
   });
   throw new Error(`model.yaml: ${problems.join('; ')}`);
+}
+
+export type GivenInputs = Readonly<Record<string, z.output<typeof goldenInput>>>;
+
+/** The golden inputs of a card that need not be complete yet; none where it has none. Throws for those that are wrong. */
+export function goldenInputsIn(text: string): GivenInputs {
+  const document = parse(text) as { golden?: { inputs?: Record<string, unknown> } } | null;
+  const given = Object.entries(document?.golden?.inputs ?? {});
+  return Object.fromEntries(given.map(([name, input]) => [name, goldenInput.parse(input)]));
 }

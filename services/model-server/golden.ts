@@ -106,7 +106,8 @@ function compare(found: Tensor, expected: Tensor, tolerance: number, where: stri
   }
 }
 
-function elementAt(tensor: Tensor, index: number): number | bigint | string {
+/** As a number where it is one. */
+export function elementAt(tensor: Tensor, index: number): number | bigint | string {
   const element = tensor.data[index]!;
   return tensor.datatype === 'FP16' ? fromHalf(element as number) : element;
 }

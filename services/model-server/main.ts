@@ -1,5 +1,6 @@
 /**
- * The process of one model service: `--models DIR [--model NAME]… --listen ADDR [--exit-with-stdin]`.
+ * The process of one model service: `--models DIR [--model NAME]… --listen ADDR [--exit-with-stdin]`, or with `--golden` what
+ * its models answer to their golden inputs.
  * Exit codes: 0 stopped as told, 1 it failed, 2 the command line was wrong. Says what it does on stderr; whether it is
  * ready is asked through grpc.health.
  */
@@ -8,13 +9,14 @@ import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { type ListenAddress, parseListen } from './listen.js';
+import { chooseModels, findModels } from './repository.js';
 import { messageOf, silenceTransportLog } from './rpc.js';
 import type { RunLog } from './run-log.js';
 import type { ModelServer } from './server.js';
 import { startWatcher } from './watcher.js';
 
 const USAGE =
-  'usage: serve --models DIR [--model NAME]… [--listen HOST:PORT|unix:/PATH] [--drain-timeout-ms N] [--exit-with-stdin]';
+  'usage: serve --models DIR [--model NAME]… [--golden | [--listen HOST:PORT|unix:/PATH] [--drain-timeout-ms N] [--exit-with-stdin]]';
 const DEFAULT_LISTEN = '127.0.0.1:8001';
 const DEFAULT_DRAIN_MS = 30_000;
 
@@ -27,6 +29,8 @@ interface Arguments {
   readonly drainTimeoutMs: number;
   /** Stop when stdin ends: whoever started this process has died. */
   readonly exitWithStdin: boolean;
+  /** Print the golden block of each model instead of serving. */
+  readonly golden: boolean;
 }
 
 async function main(): Promise<void> {
@@ -40,6 +44,7 @@ async function main(): Promise<void> {
     process.exit(2);
   }
   try {
+    if (args.golden) return await printGolden(args);
     const runLog = await watcher();
     // Loaded only now: the runtime is 69 MB, and a wrong command line should not wait for it.
     const { startModelServer } = await import('./server.js');
@@ -59,6 +64,15 @@ async function main(): Promise<void> {
     log(messageOf(error));
     process.exit(1);
   }
+}
+
+async function printGolden({ models, only }: Arguments): Promise<void> {
+  const { goldenBlock } = await import('./golden-block.js');
+  for (const found of chooseModels(models, findModels(models), only)) {
+    process.stdout.write(`# ${found.name}, version ${found.version}: ${found.directory}/model.yaml\n`);
+    process.stdout.write(await goldenBlock(found));
+  }
+  process.exitCode = 0;
 }
 
 /** Where a supervisor asks for it. Without it the server serves all the same. */
@@ -82,6 +96,7 @@ function readArguments(argv: string[]): Arguments {
       listen: { type: 'string', default: DEFAULT_LISTEN },
       'drain-timeout-ms': { type: 'string', default: String(DEFAULT_DRAIN_MS) },
       'exit-with-stdin': { type: 'boolean', default: false },
+      golden: { type: 'boolean', default: false },
     },
   });
   if (!values.models) throw new Error('--models DIR is missing');
@@ -95,6 +110,7 @@ function readArguments(argv: string[]): Arguments {
     listen: parseListen(values.listen),
     drainTimeoutMs,
     exitWithStdin: values['exit-with-stdin'],
+    golden: values.golden,
   };
 }
 

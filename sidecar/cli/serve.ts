@@ -15,6 +15,8 @@ export interface ServeOptions {
   readonly model: readonly string[];
   readonly listen?: string;
   readonly exitWithStdin?: true;
+  /** Print what the models answer to their golden inputs, and end. */
+  readonly golden?: true;
 }
 
 const PROGRAM = ['../../services/model-server/main.js', '../../services/model-server/main.ts'];
@@ -34,8 +36,10 @@ export async function serveCommand(options: ServeOptions): Promise<never> {
     ...options.model.flatMap((name) => ['--model', name]),
     ...(listen === undefined ? [] : ['--listen', listen]),
     ...(options.exitWithStdin ? ['--exit-with-stdin'] : []),
+    ...(options.golden ? ['--golden'] : []),
   );
   process.env['ORT_DISABLE_TELEMETRY'] ??= '1'; // the inference library would report its use to its maker
   await import(program.href);
+  if (options.golden) process.exit();
   return new Promise<never>(() => {});
 }
