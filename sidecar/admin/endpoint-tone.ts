@@ -8,17 +8,18 @@ export type Tone = 'good' | 'warn' | 'bad';
 const FAIR = 0.8;
 const POOR = 0.5;
 
-const PASSING: ReadonlySet<EndpointReport['state']> = new Set([
-  'standby',
-  'probing',
-  'connecting',
-  'starting',
-]);
+const PASSING: ReadonlySet<EndpointReport['state']> = new Set(['standby', 'probing', 'connecting']);
 
-export function endpointTone({ state, successRatio = 1, priority = 0 }: EndpointReport): Tone {
+export function endpointTone({ state, mayBeStarting, successRatio = 1, priority = 0 }: EndpointReport): Tone {
+  if (mayBeStarting) return 'warn';
   if (state !== 'eligible') return PASSING.has(state) ? 'warn' : 'bad';
   if (successRatio < POOR) return 'bad';
   return successRatio < FAIR || priority >= CRITICAL ? 'warn' : 'good';
+}
+
+/** Its state in one word. */
+export function endpointWord({ state, mayBeStarting }: EndpointReport): string {
+  return mayBeStarting ? 'starting' : state;
 }
 
 /** The priority from which on the registry calls an endpoint critical. */

@@ -12,21 +12,19 @@ export interface EndpointReport {
   readonly priority?: number;
   readonly endpoint: string;
   readonly address: string;
-  /**
-   * `standby`: ready, and others are to be used first. `unhealthy`: connected, and its health check fails; `starting`: and
-   * none has passed so far.
-   */
+  /** `standby`: ready, and others are to be used first. `unhealthy`: connected, and its health check fails. */
   readonly state:
     | 'eligible'
     | 'standby'
     | 'ejected'
     | 'probing'
-    | 'starting'
     | 'unhealthy'
     | 'disconnected'
     | 'connecting';
   /** One sentence: why the endpoint is in this state. Empty while eligible, unless the registry counsels against it. */
   readonly why: string;
+  /** It is unhealthy because it says NOT_SERVING, and has never passed a check: its model may be starting. */
+  readonly mayBeStarting?: true;
   /** Milliseconds since the state began, and until an ejection ends (absent when it is not ejected, and when it lasts until the model serves). */
   readonly sinceMs: number;
   readonly untilMs?: number;

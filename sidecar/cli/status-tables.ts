@@ -1,6 +1,6 @@
 /** What `outrider status` prints: a table for each kind of thing there is. A column that would say nothing is left out. */
 
-import { endpointTone } from '../admin/endpoint-tone.js';
+import { endpointTone, endpointWord } from '../admin/endpoint-tone.js';
 import type { StatusReport } from '../admin/status.js';
 import type { EndpointReport } from '../admin/view.js';
 import { type Palette, table } from './terminal.js';
@@ -111,7 +111,8 @@ function priorityOf(priority: number | undefined): string {
 }
 
 function endpointState(row: EndpointReport, palette: Palette): string {
-  const { state, untilMs } = row;
+  const { untilMs } = row;
+  const state = endpointWord(row);
   const text = untilMs === undefined ? state : `${state}, ${Math.ceil(untilMs / 1000)} s to go`;
   return { good: palette.green, warn: palette.yellow, bad: palette.red }[endpointTone(row)](text);
 }

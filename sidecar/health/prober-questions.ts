@@ -22,6 +22,9 @@ import { HEALTH_CHECK, healthQuestion, readHealthAnswer, Serving, servingName } 
 const MAX_DETAILS = 200;
 const NOTHING = Buffer.alloc(0);
 
+/** What is heard of one that answers and does not serve: also of one whose model is still starting. */
+export const SAYS_NOT_SERVING = `the health check says ${servingName(Serving.NOT_SERVING)}`;
+
 /** `why`: one sentence when it did not pass. */
 export type Hear = (result: CheckResult, why: string) => void;
 

@@ -15,7 +15,7 @@ import type { Upstream } from '../mesh/upstream.js';
 import type { Relay } from '../relay/relay.js';
 import type { LoopWatch } from '../runtime/loop-watch.js';
 import { WheelEntry } from '../runtime/timing-wheel.js';
-import type { Hear, Question } from './prober-questions.js';
+import { type Hear, type Question, SAYS_NOT_SERVING } from './prober-questions.js';
 
 /** An endpoint as one upstream has it. */
 export interface Member {
@@ -79,6 +79,7 @@ export class Prober extends WheelEntry {
     const at = this.members.findIndex((member) => member.endpoint === endpoint);
     if (at >= 0) this.members.splice(at, 1);
     endpoint.isUntested = false;
+    endpoint.mayBeStarting = false;
     if (this.members.length === 0) this.stop();
     else this.health.isShownBy(this.calls());
     return this.members.length === 0;
@@ -189,6 +190,7 @@ export class Prober extends WheelEntry {
     if (result === 'void') return;
     for (const { upstream, endpoint } of [...this.members]) {
       endpoint.isUntested = !this.health.hasPassed;
+      endpoint.mayBeStarting = !this.health.hasPassed && this.health.why === SAYS_NOT_SERVING;
       upstream.endpointHealthy(endpoint, this.health.isHealthy, this.health.why);
     }
   }

@@ -63,8 +63,10 @@ export class Endpoint extends EndpointLoad {
   nearness = 1;
   /** What its health check found; empty: nothing against it. */
   unhealthy = '';
-  /** It is checked, and no check has passed yet: its model may be starting. */
+  /** It is checked, and no check has passed yet. */
   isUntested = false;
+  /** So it is, and what it says is NOT_SERVING. */
+  mayBeStarting = false;
   /** Why the last fault was one; for people. */
   lastFault = '';
   /** What was wrong with the last answer that was charged to it. */

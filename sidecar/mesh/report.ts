@@ -54,8 +54,8 @@ export function reportOf(upstream: Upstream, endpoint: Endpoint, nowMs: number):
   }
   if (ejection.state === EjectionState.admitted && endpoint.unhealthy !== '') {
     const why = both(both(endpoint.unhealthy, endpoint.eligible ? NOBODY_ELSE : ''), criticalOf(endpoint));
-    const state = endpoint.isUntested ? 'starting' : 'unhealthy';
-    return { ...base, state, why, sinceMs: nowMs - endpoint.availableSinceMs };
+    const starting = endpoint.mayBeStarting ? ({ mayBeStarting: true } as const) : {};
+    return { ...base, ...starting, state: 'unhealthy', why, sinceMs: nowMs - endpoint.availableSinceMs };
   }
   if (ejection.state === EjectionState.admitted) {
     const sinceMs = nowMs - Math.max(endpoint.availableSinceMs, ejection.sinceMs);

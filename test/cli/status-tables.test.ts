@@ -79,7 +79,7 @@ describe('the tables of outrider status', () => {
     view.rows = [
       anEndpoint({ endpoint: 'a', recentCalls: 9, successRatio: 0 }),
       anEndpoint({ endpoint: 'b', recentCalls: 9, successRatio: 0.7 }),
-      anEndpoint({ endpoint: 'c', state: 'starting' }),
+      anEndpoint({ endpoint: 'c', state: 'unhealthy', mayBeStarting: true }),
       anEndpoint({ endpoint: 'd', state: 'unhealthy' }),
       anEndpoint({ endpoint: 'e' }),
     ];

@@ -1,5 +1,6 @@
 /** What is shown, and done, before the first check of an endpoint has passed: a model that starts is not one that failed. */
 import assert from 'node:assert/strict';
+import { endpointWord } from '../../sidecar/admin/endpoint-tone.js';
 import { healthAnswer } from '../../sidecar/health/health-messages.js';
 import { reportOf } from '../../sidecar/mesh/report.js';
 import type { PeerStream } from '../relay/kit/scripted-peer.js';
@@ -38,8 +39,8 @@ describe('Scenario: an endpoint whose check has not passed yet', () => {
 
   const says = (serving: boolean) => (stream: PeerStream) => void stream.reply(healthAnswer(serving));
   const shown = (): [string, string] => {
-    const { state, why } = reportOf(out.upstream, out.upstream.endpoints[0]!, stack.clock.now());
-    return [state, why];
+    const report = reportOf(out.upstream, out.upstream.endpoints[0]!, stack.clock.now());
+    return [endpointWord(report), report.why];
   };
 
   it('gets calls, and is shown as not checked', () => {
@@ -66,6 +67,12 @@ describe('Scenario: an endpoint whose check has not passed yet', () => {
     stack.advance(2_000);
     answersCheck = says(false);
     stack.advance(12_000);
+    assert.equal(shown()[0], 'unhealthy');
+  });
+
+  it('is unhealthy, not starting, when it answers anything but that it does not serve', () => {
+    start((stream) => void stream.reset());
+    stack.advance(3_000);
     assert.equal(shown()[0], 'unhealthy');
   });
 
