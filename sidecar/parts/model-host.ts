@@ -162,7 +162,7 @@ export class ModelHost {
       if (slot.state.kind !== 'ready') this.heard(slot, await askModel(this.client, slot.name, ANSWER_MS));
     this.isAsking = false;
     const open = this.slots.filter(({ state }) => state.kind !== 'ready');
-    if (open.length === 0) return;
+    if (open.length === 0) return this.client.close();
     const areKnown = open.every(({ name }) => this.failures.has(name));
     this.askLater(areKnown ? ASK_AGAIN_MS : ASK_MS);
   }

@@ -31,7 +31,7 @@ describe('several models of one service', function () {
     putLoopModel(models, 'slow');
     mesh = Mesh.start(`
 services:
-  mine: { models: ${models}, isolation: ${isolation} }
+  mine: { models: ${models}, isolation: ${isolation}, model: { start_timeout: 4s } }
 caller: { name: app, admin: 127.0.0.1:0, upstreams: { mine: { listen: 127.0.0.1:0 } } }
 intentions: [{ from: app, to: mine, action: allow }]
 `);
@@ -102,6 +102,27 @@ intentions: [{ from: app, to: mine, action: allow }]
 
     it('are served as far as they can be, and a broken one says why', servesWhatItCan);
 
+    it('are found by the names in compressed requests, as grpc-js sends them', async () => {
+      for (const algorithm of [1, 2]) {
+        const packed = new TestClient(facts.call['mine']!, {
+          'grpc.default_compression_algorithm': algorithm,
+        });
+        try {
+          const [answer, none] = await Promise.all([
+            packed.infer({
+              model_name: 'digits',
+              inputs: [{ name: 'pixels', datatype: 'FP32', shape: [64, 784] }],
+              raw_input_contents: [Buffer.alloc(64 * 784 * 4)],
+            }),
+            failure(packed.infer({ model_name: 'letters', inputs: [] })),
+          ]);
+          assert.deepEqual([answer.model_name, none.code], ['digits', 5]);
+        } finally {
+          packed.close();
+        }
+      }
+    });
+
     it('do not wait for a neighbour that is slow', async () => {
       const long = slow(SLOW_TURNS);
       await until('it runs', async () => ((await status()).queue?.running ?? 0) > 0);
@@ -120,6 +141,15 @@ intentions: [{ from: app, to: mine, action: allow }]
       const p99 = sorted[Math.floor(sorted.length * 0.99)]!;
       assert.ok(times.length >= 20, `${times.length} calls beside the slow one`);
       assert.ok(p99 < 500, `p99 of digits beside a slow run: ${p99.toFixed(1)} ms`);
+    });
+
+    it('live on while the process of a broken one is started again, which goes on saying why', async () => {
+      const before = await modelOf('digits');
+      await until('it is started again', async () => (await modelOf('broken')).restarts > 0, 20_000);
+      const broken = await refused('broken');
+      assert.match(broken.details, /is not ready: .*sha256/);
+      await digits();
+      assert.deepEqual(await modelOf('digits'), before);
     });
 
     it('do not die with a neighbour that is killed', async () => {
@@ -141,6 +171,17 @@ intentions: [{ from: app, to: mine, action: allow }]
     after(end);
 
     it('are served as far as they can be, and a broken one says why', servesWhatItCan);
+
+    it('are not ended by the one that does not load', async () => {
+      // Longer than `start_timeout`, which ends a process that serves nothing.
+      const untilMs = performance.now() + 6_000;
+      while (performance.now() < untilMs) {
+        await digits();
+        await refused('broken');
+      }
+      const restarts = (await status()).models!.map((model) => model.restarts);
+      assert.deepEqual(restarts, [0, 0, 0]);
+    });
 
     it('are all in that one', async () => {
       const pids = (await status()).models!.map(({ pid }) => pid);

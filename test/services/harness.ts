@@ -8,7 +8,14 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type CallOptions, Client, credentials, type Metadata, type ServiceError } from '@grpc/grpc-js';
+import {
+  type CallOptions,
+  type ChannelOptions,
+  Client,
+  credentials,
+  type Metadata,
+  type ServiceError,
+} from '@grpc/grpc-js';
 import { type Method, protocols } from '../../proto/load.js';
 import type { ModelInferRequest, ModelInferResponse } from '../../proto/messages.js';
 import { type ModelServer, startModelServer } from '../../services/model-server/server.js';
@@ -20,11 +27,12 @@ export class TestClient {
   /** Trailing metadata of the last call. */
   trailers: Metadata | undefined;
 
-  constructor(target: string) {
+  constructor(target: string, options: ChannelOptions = {}) {
     this.client = new Client(target, credentials.createInsecure(), {
       'grpc.max_send_message_length': -1,
       'grpc.max_receive_message_length': -1,
       'grpc.use_local_subchannel_pool': 1,
+      ...options,
     });
   }
 

@@ -112,7 +112,11 @@ export const queue = option(
     ),
     refuseBadBounds,
   ).prefault({}),
-  { meaning: 'The queue before the local model.', why: 'A model runs one inference at a time.' },
+  {
+    meaning:
+      'The queue before the local model; one of this size before each, where models have names (`isolation`).',
+    why: 'A model runs one inference at a time.',
+  },
 );
 
 function refuseBadBounds(found: Loose, report: Report): void {
