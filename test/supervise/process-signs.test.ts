@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { mkdirSync, rmdirSync, writeFileSync } from 'node:fs';
+import { classOfExit, type ProcessExit } from '../../sidecar/core/process-end.js';
 import { OomKills } from '../../sidecar/supervise/oom-kills.js';
 import { OwnedProcess } from '../../sidecar/supervise/owned-process.js';
 import { ProcessSigns, parseStat } from '../../sidecar/supervise/process-signs.js';
@@ -63,7 +65,35 @@ describe('kills for want of memory', () => {
     assert.equal(kills.hasKilled(), false);
   });
 
-  it('are read from the kernel', () => {
-    assert.equal(new OomKills(0).hasKilled(), false);
+  it('are told from a kill by others, as the kernel counts them', async function () {
+    const exitOf = (argv: readonly string[]) =>
+      new Promise<ProcessExit>((resolve) => {
+        const child = new OwnedProcess(argv, {
+          env: process.env,
+          stdout: 2,
+          stderr: 2,
+          onExit: (_, exit) => resolve(exit),
+        });
+        if (argv[0] === 'sleep') child.signal('SIGKILL');
+      });
+    const kills = new OomKills(0);
+    assert.equal(classOfExit(await exitOf(['sleep', '60']), kills.hasKilled()), 'ended');
+    // A control group of its own, where this process may make one.
+    const group = `/sys/fs/cgroup/memory/outrider-test-${process.pid}`;
+    try {
+      mkdirSync(group);
+      writeFileSync(`${group}/memory.limit_in_bytes`, '80000000');
+    } catch {
+      return this.skip();
+    }
+    try {
+      const hog = 'const all = []; for (;;) all.push(Buffer.alloc(1e7, 1));';
+      const script = `echo $$ > ${group}/cgroup.procs; exec "${process.execPath}" -e '${hog}'`;
+      const exit = await exitOf(['sh', '-c', script]);
+      assert.equal(exit.signal, 'SIGKILL');
+      assert.equal(classOfExit(exit, kills.hasKilled()), 'crashed');
+    } finally {
+      rmdirSync(group);
+    }
   });
 });
