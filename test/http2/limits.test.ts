@@ -20,6 +20,7 @@ import {
   ping,
   priority,
   rstStream,
+  Setting,
   settings,
   settingsAck,
   windowUpdate,
@@ -240,6 +241,26 @@ describe('PINGs of a peer', () => {
       }
       assert.deepEqual([pings, raw.side.limits], [BUCKETS.pings.burst + 1, ['pings']]);
     }
+  });
+
+  it('are bought with windows of one octet one for one, and as many as WINDOW_UPDATEs are allowed', () => {
+    const updates = 100;
+    const buckets = { ...BUCKETS, 'window-updates': { burst: updates, perSecond: 1 } };
+    const raw = rawClient({ local: { buckets } });
+    raw.send(settings([[Setting.initialWindowSize, 0]]), request(1));
+    const call = raw.side.told.at(-1)!;
+    raw.side.respond(call);
+    raw.side.send(call, Buffer.alloc(10_000), 'end');
+    raw.side.take();
+    let pings = 0;
+    for (; raw.side.fatal.length === 0; pings++) {
+      raw.send(windowUpdate(1, 1));
+      raw.side.take();
+      raw.send(ping(), ping());
+      raw.side.take();
+    }
+    assert.ok(pings <= updates + 1, `${pings} rounds`);
+    assert.deepEqual(raw.side.limits, ['window-updates']);
   });
 
   it('more of them than one for each frame we wrote are cut', () => {
