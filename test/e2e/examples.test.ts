@@ -3,71 +3,19 @@
  * A port that another program has is a failure that names it.
  */
 import assert from 'node:assert/strict';
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { chmodSync, cpSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
+import { execFile } from 'node:child_process';
+import { chmodSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { ConsulServer, consulOrSkip } from '../support/consul.js';
-import {
-  admin,
-  Mesh,
-  OUTRIDER,
-  type Outcome,
-  outcomeOf,
-  outrider,
-  REPOSITORY,
-  Scratch,
-} from '../support/outrider.js';
+import { admin, Mesh, OUTRIDER, outrider, REPOSITORY, Scratch } from '../support/outrider.js';
 import { until } from '../support/processes.js';
+import { Workplace } from './workplace.js';
 
 const run = promisify(execFile);
+/** What a sidecar says once it listens. */
+const LISTENS = /^outrider \S+ \S+: .* on /m;
 const SEVEN = join(REPOSITORY, 'services/digits/samples/seven.png');
-
-/** Sees the clone's models, and what else it is given: a sidecar file's paths start there. */
-class Workplace {
-  readonly scratch = new Scratch();
-  private readonly children: { child: ChildProcess; outcome: Promise<Outcome> }[] = [];
-
-  constructor() {
-    cpSync(join(REPOSITORY, 'mesh-config'), join(this.path, 'mesh-config'), { recursive: true });
-    symlinkSync(join(REPOSITORY, 'services'), join(this.path, 'services'));
-  }
-
-  get path(): string {
-    return this.scratch.path;
-  }
-
-  /** A shell's command line, in which `outrider` and `npx outrider` are this build. */
-  async shell(line: string, cwd = this.path): Promise<string> {
-    const text = line.replaceAll(/(?:npx )?\boutrider (?=[a-z])/g, `${OUTRIDER.join(' ')} `);
-    return (await run('sh', ['-euc', text], { cwd, timeout: 30_000 })).stdout;
-  }
-
-  /** Starts a sidecar; resolves with what it says of where it listens. */
-  async sidecar(file: string, env: Record<string, string> = {}): Promise<string> {
-    const [program, ...rest] = [...OUTRIDER, 'sidecar', '-c', file];
-    const child = spawn(program!, rest, { cwd: this.path, env: { ...process.env, ...env } });
-    let said = '';
-    child.stdout.on('data', (part: Buffer) => {
-      said += part;
-    });
-    const outcome = outcomeOf(child);
-    this.children.push({ child, outcome });
-    let ended: Outcome | undefined;
-    void outcome.then((how) => {
-      ended = how;
-    });
-    await until(`${file} listens`, () => ended !== undefined || said.includes('\n'));
-    assert.equal(ended?.stderr, undefined);
-    return said;
-  }
-
-  async close(): Promise<void> {
-    for (const { child } of this.children) child.kill('SIGTERM');
-    await Promise.all(this.children.map(({ outcome }) => outcome));
-    this.scratch.remove();
-  }
-}
 
 async function infersSeven(target: string): Promise<void> {
   const { stdout, stderr } = await outrider(['infer', 'digits', '--input', `@${SEVEN}`, '--target', target]);
@@ -162,14 +110,14 @@ describe('the example files, as written', function () {
 
   /** One more sidecar, beside a caller, calls the example's with a certificate that was made together with its own. */
   async function answersWeb(place: Workplace): Promise<void> {
-    await place.sidecar('mesh-config/sidecar.yaml');
+    await place.start('outrider sidecar -c mesh-config/sidecar.yaml', LISTENS);
     // It is not ready as a whole: what it calls itself is on machines that are not there.
     await until('its model is ready', servesModel('127.0.0.1:8890'), 30_000);
     const upstream = '{ listen: "127.0.0.1:0", endpoints: ["127.0.0.1:9443"] }';
     const identity = 'identity: { cert: certs/web.crt, key: certs/web.key, roots: certs/roots.crt }';
     const web = `service: web\n${identity}\noutbound: { upstreams: { digits: ${upstream} } }\n`;
     place.scratch.write('mesh-config/web.yaml', web);
-    const said = await place.sidecar('mesh-config/web.yaml');
+    const said = await place.start('outrider sidecar -c mesh-config/web.yaml', LISTENS);
     await infersSeven(/127\.0\.0\.1:\d+/.exec(said)![0]);
   }
 
@@ -208,7 +156,9 @@ describe('the example files, as written', function () {
     const consul = await ConsulServer.start();
     const place = new Workplace();
     try {
-      await place.sidecar('mesh-config/sidecar-on-consul.yaml', { CONSUL_HTTP_ADDR: consul.address });
+      await place.start('outrider sidecar -c mesh-config/sidecar-on-consul.yaml', LISTENS, {
+        CONSUL_HTTP_ADDR: consul.address,
+      });
       const found = async () =>
         (await consul.api<unknown[]>('GET', '/health/service/digits?passing=1')).length === 1;
       await until('it passes its checks', found, 40_000);
