@@ -12,7 +12,7 @@ import { ErrorCode, errorCodeOf, FrameType } from '../support/h2-frames.js';
 import { type RawClientOptions, rawClient, type TlsMaterial } from '../support/raw-client.js';
 import type { RawPeer } from '../support/raw-peer.js';
 import { SidecarBench, type SidecarProcess } from '../support/sidecars.js';
-import type { CanaryReport, Reply, Request, UpstreamStats } from './bystander.js';
+import type { BystanderOptions, CanaryReport, Reply, Request, UpstreamStats } from './bystander.js';
 
 /** `outbound`: cleartext, from the local application. `inbound`: mutual TLS, from peers. */
 export type Side = 'outbound' | 'inbound';
@@ -32,6 +32,10 @@ const LEAST_CANARY_CALLS = 10;
 
 export interface ArenaOptions {
   readonly limits?: Readonly<Record<string, unknown>>;
+  /** Calls that one connection to the upstream may have open. */
+  readonly streams?: number;
+  /** Of the sidecar's inbound queue. */
+  readonly concurrency?: number;
   /** Files that the sidecar may have open. */
   readonly descriptors?: number;
 }
@@ -49,7 +53,9 @@ export class Arena {
 
   /** One sidecar with both listeners; what comes in on either ends at the bystander's upstream. */
   static async open(options: ArenaOptions = {}): Promise<Arena> {
-    const worker = new Worker(new URL('./bystander.js', import.meta.url));
+    const worker = new Worker(new URL('./bystander.js', import.meta.url), {
+      workerData: { streams: options.streams } satisfies BystanderOptions,
+    });
     const bench = await SidecarBench.open();
     try {
       const upstream = writeAddress((await reply(worker)) as Address);
@@ -62,7 +68,7 @@ export class Arena {
           local: upstream,
           default_intention: 'allow',
           // Wide open: these tests are about connections, and calls that never end would fill any queue.
-          queue: { concurrency: 4096 },
+          queue: { concurrency: options.concurrency ?? 4096 },
         },
         outbound: {
           upstreams: { upstream: { listen: '127.0.0.1:0', tls: 'plaintext', endpoints: [upstream] } },
@@ -134,6 +140,21 @@ export class Arena {
     attack: () => Promise<void>,
     allowedMs = CANARY_P99_MS,
   ): Promise<CanaryReport> {
+    const [canary, control] = await this.beside(side, attack);
+    assert.ok(this.sidecar.isRunning, `the sidecar died:\n${this.sidecar.output}`);
+    assert.equal(canary.failed, 0, `canary: ${canary.failed} of ${canary.calls} failed: ${canary.why}`);
+    assert.equal(canary.connections, 1, 'the canary lost its connection');
+    assert.ok(canary.calls >= LEAST_CANARY_CALLS, `the canary made only ${canary.calls} calls`);
+    const boundMs = allowedMs + NOISE * control.p99Ms;
+    assert.ok(
+      canary.p99Ms < boundMs,
+      `canary p99 ${canary.p99Ms.toFixed(1)} ms, beside ${control.p99Ms.toFixed(1)} ms without an attack`,
+    );
+    return canary;
+  }
+
+  /** As `underAttack`, and judges nothing: what the canary and the control found. */
+  async beside(side: Side, attack: () => Promise<void>): Promise<readonly [CanaryReport, CanaryReport]> {
     await this.#ask({ kind: 'reset stats' });
     const tls = side === 'inbound' ? this.tls : undefined;
     const targets = [this.sidecar, this.control].map((of) => ({ address: this.address(side, of), tls }));
@@ -150,17 +171,7 @@ export class Arena {
         leastCalls: LEAST_CANARY_CALLS,
       });
     }
-    const [canary, control] = reports as [CanaryReport, CanaryReport];
-    assert.ok(this.sidecar.isRunning, `the sidecar died:\n${this.sidecar.output}`);
-    assert.equal(canary.failed, 0, `canary: ${canary.failed} of ${canary.calls} failed: ${canary.why}`);
-    assert.equal(canary.connections, 1, 'the canary lost its connection');
-    assert.ok(canary.calls >= LEAST_CANARY_CALLS, `the canary made only ${canary.calls} calls`);
-    const boundMs = allowedMs + NOISE * control.p99Ms;
-    assert.ok(
-      canary.p99Ms < boundMs,
-      `canary p99 ${canary.p99Ms.toFixed(1)} ms, beside ${control.p99Ms.toFixed(1)} ms without an attack`,
-    );
-    return canary;
+    return reports as [CanaryReport, CanaryReport];
   }
 
   /** Runs `body` and returns by how much each limit's counter rose; limits that did not count are left out. */

@@ -7,9 +7,9 @@
  */
 
 import http2 from 'node:http2';
-import { type MessagePort, parentPort } from 'node:worker_threads';
+import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import type { Address } from '../../sidecar/config/model.js';
-import { FrameType, grpcMessage, windowUpdate } from '../support/h2-frames.js';
+import { FrameType, grpcMessage, Setting, windowUpdate } from '../support/h2-frames.js';
 import type { TlsMaterial } from '../support/raw-client.js';
 import { answer, headersFrame, type RawCall, rawServer, trailersFrame } from '../support/raw-server.js';
 
@@ -25,6 +25,12 @@ export const LARGE_BYTES = 200 * 1024;
 const CALL_LIMIT_MS = 2000;
 /** What servers grant beside the 64 KiB that a connection starts with, so that one stream cannot hold up the others. */
 const CONNECTION_WINDOW = 16 << 20;
+
+/** What the worker is started with. */
+export interface BystanderOptions {
+  /** Calls that one connection to the upstream may have open; absent: any number. */
+  readonly streams?: number | undefined;
+}
 
 export interface UpstreamStats {
   /** Calls of the attacker that reached the upstream, how many of them it saw reset, and how many were open at most. */
@@ -65,7 +71,7 @@ export type Request =
   | { readonly kind: 'stats' };
 export type Reply = Address | readonly CanaryReport[] | UpstreamStats | null;
 
-async function startUpstream(): Promise<{
+async function startUpstream({ streams }: BystanderOptions): Promise<{
   address: Address;
   stats(): UpstreamStats;
   drop(): void;
@@ -82,6 +88,7 @@ async function startUpstream(): Promise<{
   const server = await rawServer({
     keepFrames: false,
     replenish: false,
+    settings: streams === undefined ? [] : [[Setting.maxConcurrentStreams, streams]],
     onConnection: (peer) => void peer.send(windowUpdate(0, CONNECTION_WINDOW)),
     onHeaders(call) {
       if (call.fields.get(':path') === CANARY_PATH) return;
@@ -220,7 +227,7 @@ class Canary {
 }
 
 async function main(port: MessagePort): Promise<void> {
-  const upstream = await startUpstream();
+  const upstream = await startUpstream(workerData as BystanderOptions);
   let canaries: readonly Canary[] = [];
   const answerTo = async (request: Request): Promise<Reply> => {
     switch (request.kind) {

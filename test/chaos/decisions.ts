@@ -3,6 +3,7 @@
 import { CARE_ROWS } from './decisions-care.js';
 import { CLIENT_ROWS } from './decisions-clients.js';
 import type { DecisionWorld } from './decisions-drill.js';
+import { HOARD_ROWS } from './decisions-hoard.js';
 import { JUDGEMENT_ROWS } from './decisions-judgement.js';
 import { MEMORY_ROWS } from './decisions-memory.js';
 import { NEIGHBOUR_ROWS } from './decisions-neighbours.js';
@@ -24,6 +25,7 @@ export const decisionFaults: Suite<DecisionWorld> = {
     ...NETWORK_ROWS,
     ...PRESSURE_ROWS,
     ...MEMORY_ROWS,
+    ...HOARD_ROWS,
     ...CARE_ROWS,
     ...CLIENT_ROWS,
     ...NEIGHBOUR_ROWS,
