@@ -20,7 +20,7 @@ import { factsOf } from './http2/facts.js';
 import type { Field } from './http2/hpack/field.js';
 import type { HeaderBlock, StableList } from './http2/hpack/header-list.js';
 import type { Stream } from './http2/stream.js';
-import { noteLimit, timeToldMs, withLimit } from './mesh/attempt-limit.js';
+import { noteLimit, retimed, timeToldMs, withLimit } from './mesh/attempt-limit.js';
 import { Bounds } from './mesh/bounds.js';
 import { Clusters, type MakeUpstream } from './mesh/clusters.js';
 import { copyDueMs, isPutOff, leaveToOther, noteLoss, noteSuccess, takeCopy } from './mesh/copies.js';
@@ -408,7 +408,8 @@ export class Outbound implements Primary, Refuge, Shaped {
     const attempt = call.attempt as OutboundAttempt | null;
     if (attempt === null || attempt.isOver || attempt.stream === null) return;
     if (attempt.stream.headers === null || !call.plan.holdsResponse) return;
-    attempt.link!.connection.replaceExtras(attempt.stream, this.requestExtras(call, attempt));
+    const extras = retimed(attempt.stream.headerExtras, call, attempt, this.relay.nowMs);
+    attempt.link!.connection.replaceExtras(attempt.stream, extras);
   }
 
   onForget(call: OutboundCall): void {

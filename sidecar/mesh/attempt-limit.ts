@@ -2,14 +2,15 @@
  * The limit of one attempt as its endpoint is told it: who knows only the call's deadline goes on working for a caller that
  * has gone elsewhere (envoyproxy/envoy issue 4628). Of unary calls, whose limit begins with the end of the request, it is
  * known when the request is complete before it is sent; of one that is still on its way a sidecar is told how long it is. A
- * stream's limit is over with the beginning of its answer, which
- * no header can say.
+ * stream's limit is over with the beginning of its answer, which no header can say.
  */
 
 import { Ended, endsAtLimit } from '../core/outcome.js';
 import type { Field } from '../http2/hpack/field.js';
+import { Token } from '../http2/hpack/tokens.js';
 import { type Call, NEVER } from '../relay/call.js';
-import { limitField } from '../relay/limit-field.js';
+import { timeoutField } from '../relay/forward.js';
+import { LIMIT_KEY, limitField } from '../relay/limit-field.js';
 import type { OutboundAttempt } from './outbound-call.js';
 
 /** The time that the endpoint is given, ms from now; NEVER: as long as it likes. */
@@ -28,7 +29,26 @@ export function withLimit(
 ): readonly Field[] {
   if (plan.attemptTimeoutMs === 0 || !plan.holdsResponse || requestEnded) return extras;
   attempt.isLimitTold = true;
-  return [...extras, limitField(plan.attemptTimeoutMs)];
+  const field = limitField(plan.attemptTimeoutMs);
+  if (extras.length === 0) return [field];
+  (extras as Field[]).push(field);
+  return extras;
+}
+
+/** The fields that `withLimit` gave, once the request is complete and as long as they are not written: changed in place. */
+export function retimed(
+  extras: readonly Field[],
+  call: Call,
+  attempt: OutboundAttempt,
+  nowMs: number,
+): readonly Field[] {
+  const field = timeoutField(timeToldMs(call, attempt, nowMs));
+  const own = extras as Field[];
+  if (own.length === 0) return [field];
+  if (own[own.length - 1]!.name === LIMIT_KEY) own.pop();
+  if (own.length > 0 && own[0]!.token === Token.grpcTimeout) own[0] = field;
+  else own.unshift(field);
+  return own;
 }
 
 function limitOf(call: Call, attempt: OutboundAttempt, nowMs: number): number {
