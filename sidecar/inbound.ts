@@ -13,8 +13,8 @@ import { Ended, isNeverProcessed } from './core/outcome.js';
 import type { MemoryReading } from './core/overload.js';
 import type { ProcessEnd } from './core/process-end.js';
 import { Admission, type InboundQueue, QueueState } from './core/queue.js';
-import { ModelReasons, type Reason, Reasons, reasonMessage } from './core/reason.js';
-import { type HealthAnswers, NO, YES } from './health/health-answers.js';
+import { Reasons, reasonMessage } from './core/reason.js';
+import type { HealthAnswers } from './health/health-answers.js';
 import { HEALTH_CHECK } from './health/health-messages.js';
 import { factsOf } from './http2/facts.js';
 import type { Field } from './http2/hpack/field.js';
@@ -23,9 +23,9 @@ import type { Stream } from './http2/stream.js';
 import { type Caller, InboundAccess } from './inbound-access.js';
 import { InboundCall, type Ticket } from './inbound-call.js';
 import { answerFailed } from './inbound-ends.js';
+import { type Enter, ModelFront } from './inbound-front.js';
 import { type InboundLimits, SharedLimits } from './inbound-limits.js';
-import { targetOf } from './inbound-methods.js';
-import { NamedCall, type NamedStory } from './inbound-named-call.js';
+import type { NamedCall, NamedStory } from './inbound-named-call.js';
 import type { ModelEvidence } from './inbound-runs.js';
 import { ModelSlot, type ModelState, type ServedModel } from './inbound-slot.js';
 import type { InjectedFaults } from './mesh/shaping-faults.js';
@@ -52,9 +52,8 @@ const QUIET_AFTER_MS = 1_000;
 export class Inbound implements NamedStory {
   /** The models, at least one. */
   readonly slots: readonly ModelSlot[];
-  /** The only one there is: calls are not asked for a name. Null: there are several. */
-  private readonly sole: ModelSlot | null;
-  private readonly slotOf = new Map<string, number>();
+  /** Null: there is one model, and calls are not asked for a name. */
+  private readonly front: ModelFront | null;
   private readonly shared: SharedLimits;
   private readonly access: InboundAccess;
   private routes: Routes;
@@ -76,12 +75,12 @@ export class Inbound implements NamedStory {
     this.shared = new SharedLimits(config, readMemory);
     const isMany = models.length > 1;
     this.slots = models.map((model) => new ModelSlot(model, config, service, relay, this.shared, isMany));
-    for (const [i, slot] of this.slots.entries()) {
-      this.slotOf.set(slot.name, i);
+    for (const slot of this.slots) {
       slot.silent = this.slots.find(({ pool }) => pool === slot.pool)!.silent;
       slot.pool.onShort = () => this.makeWay(slot);
     }
-    this.sole = this.slots.length === 1 ? this.slots[0]! : null;
+    const enter: Enter = (call, at, path) => this.enterAt(call, at, path);
+    this.front = isMany ? new ModelFront(this.slots, service, enter) : null;
     this.access = new InboundAccess(intentions, service);
     this.routes = this.makeRoutes(config);
   }
@@ -114,7 +113,10 @@ export class Inbound implements NamedStory {
   accept(link: Link, stream: Stream, block: HeaderBlock, ended: boolean): void {
     const facts = factsOf(block);
     if (!isGrpcRequest(facts)) return void new NotGrpc(link, stream, ended);
-    const call = this.makeCall(link, stream, block, ended, facts.path);
+    const call =
+      this.front === null
+        ? new InboundCall(this.relay, this, link, stream, block, ended)
+        : this.front.makeCall(this.relay, this, link, stream, block, ended);
     const match = this.routes.match(facts.path);
     call.tally = match === null ? this.routes.tallyOf('other') : match.tally;
     call.tally.started++;
@@ -138,72 +140,22 @@ export class Inbound implements NamedStory {
     this.enter(call, facts.path);
   }
 
-  /** Only where there are several models is a call looked at for their names. */
-  private makeCall(
-    link: Link,
-    stream: Stream,
-    block: HeaderBlock,
-    ended: boolean,
-    path: string,
-  ): InboundCall {
-    if (this.sole === null) {
-      const target = targetOf(path);
-      if (target.kind === 'named') return new NamedCall(this.relay, this, link, stream, block, ended, target);
-    }
-    return new InboundCall(this.relay, this, link, stream, block, ended);
-  }
-
   /** A call that is allowed, and whose route and deadline are known. */
   private enter(call: InboundCall, path: string): void {
     if (this.health !== null && path === HEALTH_CHECK) {
       call.asksHealth = true;
       return call.requestEnded ? this.answerHealth(call) : undefined;
     }
-    if (this.sole === null) return this.choose(call, path);
+    if (this.front !== null) return this.front.choose(call, path);
     this.enterAt(call, 0, path);
   }
 
-  /** Which model is asked for: the first message says, or it does not matter, or the sidecar answers for all. */
-  private choose(call: InboundCall, path: string): void {
-    if (call instanceof NamedCall) {
-      call.isAwaited = true;
-      return void call.readName();
-    }
-    const target = targetOf(path);
-    if (target.kind === 'live') return call.answerWith(YES);
-    if (target.kind === 'ready') return call.answerWith(this.anyReady() < 0 ? NO : YES);
-    if (target.kind === 'any') return this.enterAny(call, path);
-    const values = { path, service: this.service };
-    call.answer(ModelReasons.noModelMethod, reasonMessage(ModelReasons.noModelMethod, values));
-  }
-
   onNamed(call: NamedCall): void {
-    const { path } = factsOf(call.block);
-    const { problem, model, method } = call;
-    if (problem !== '') {
-      const reason = call.isMalformed ? ModelReasons.noMessage : ModelReasons.unreadable;
-      return call.answer(reason, reasonMessage(reason, { detail: problem }));
-    }
-    // The server as a whole, where that is not known here.
-    if (method.isHealth && model === '') return this.enterAny(call, path);
-    const at = this.slotOf.get(model);
-    if (at !== undefined) return this.enterAt(call, at, path);
-    const reason: Reason = method.isHealth ? ModelReasons.unknownService : ModelReasons.unknownModel;
-    call.answer(reason, reasonMessage(reason, { model }));
+    this.front!.onNamed(call);
   }
 
   onOtherModel(call: NamedCall, other: string): void {
-    const reason = ModelReasons.otherModel;
-    call.answer(reason, reasonMessage(reason, { model: call.model, other }));
-  }
-
-  private enterAny(call: InboundCall, path: string): void {
-    const at = this.anyReady();
-    this.enterAt(call, at < 0 ? 0 : at, path);
-  }
-
-  private anyReady(): number {
-    return this.slots.findIndex(({ state }) => state.kind === 'ready');
+    this.front!.onOtherModel(call, other);
   }
 
   /** A call whose model is known. */
@@ -252,7 +204,7 @@ export class Inbound implements NamedStory {
     const answer = call.requestEnded ? this.health?.answer(call.kept) : undefined;
     if (answer !== undefined) return call.answerWith(answer);
     call.asksHealth = false;
-    if (this.sole === null) this.choose(call, HEALTH_CHECK);
+    if (this.front !== null) this.front.choose(call, HEALTH_CHECK);
     else this.enterAt(call, 0, HEALTH_CHECK);
   }
 
@@ -299,7 +251,7 @@ export class Inbound implements NamedStory {
 
   /** Where other models of this service are or will be served, it says so, so that their calls still come here. */
   private turnAway(call: InboundCall, detail: string): void {
-    const isAll = this.sole !== null || this.slots.every(({ state }) => state.kind === 'away');
+    const isAll = this.front === null || this.slots.every(({ state }) => state.kind === 'away');
     const reason = isAll ? Reasons.modelUnavailable : Reasons.modelNotReady;
     const { name: model, mark } = this.slots[call.slot]!;
     const message = reasonMessage(reason, { service: this.service, model, detail });
