@@ -4,6 +4,7 @@
  * reads what runs from memory that both threads share. See watcher-thread.ts for what it says.
  */
 
+import { rmSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { parseListen, removeStaleSocket } from './listen.js';
 import { messageOf } from './rpc.js';
@@ -27,5 +28,6 @@ export async function startWatcher(address: string, onProblem: (problem: string)
   });
   worker.on('error', (error) => onProblem(`the watcher thread ended: ${messageOf(error)}`));
   worker.unref();
+  process.once('exit', () => rmSync(listen.path, { force: true }));
   return log;
 }

@@ -5,6 +5,7 @@
 
 import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
+import { readdirSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -74,6 +75,11 @@ describe('a model service behind its sidecar', function () {
     const forced = setTimeout(() => child.kill('SIGKILL'), 15_000);
     await outcome;
     clearTimeout(forced);
+    assert.deepEqual(
+      readdirSync(scratch.path).sort(),
+      ['models', 'sidecar.yaml'],
+      'no socket is left behind',
+    );
   });
 
   const model = async (): Promise<ModelReport> => JSON.parse((await admin(address, '/endpoints')).body).model;
