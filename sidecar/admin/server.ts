@@ -81,7 +81,7 @@ const ROUTES: readonly Route[] = [
   {
     path: '/drain',
     method: 'POST',
-    does: 'finish what is in flight, take nothing new (?wait: answer when done)',
+    does: 'finish what is in flight, take nothing new (?wait: answer when done); afterwards POST /takeover brings it back',
     answer: drain,
   },
   {
