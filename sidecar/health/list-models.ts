@@ -14,12 +14,17 @@ export interface ListedModel {
 
 /** Sorted by name; a model without a version is left out. Throws an Error of one line when `root` cannot be read. */
 export function listModels(root: string): ListedModel[] {
+  return listModelFolders(root).filter(({ version }) => version !== '');
+}
+
+/** As `listModels`, with those that have no version: a server says of them that they are not served, and why. */
+export function listModelFolders(root: string): ListedModel[] {
   return foldersOf(root)
     .filter((name) => !name.startsWith('.'))
     .sort()
-    .flatMap((name) => {
-      const version = latestVersion(join(root, name));
-      return version === undefined ? [] : [{ name, version, card: join(root, name, version, 'model.yaml') }];
+    .map((name) => {
+      const version = latestVersion(join(root, name)) ?? '';
+      return { name, version, card: join(root, name, version, 'model.yaml') };
     });
 }
 

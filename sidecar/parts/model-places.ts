@@ -1,7 +1,7 @@
 /** Where the models of this sidecar are served: one process for all of them, or one for each. */
 
 import type { Address, InboundConfig, ModelProcessConfig } from '../config/model.js';
-import { type ListedModel, listModels } from '../health/list-models.js';
+import { type ListedModel, listModelFolders } from '../health/list-models.js';
 
 export interface ModelPlace {
   readonly address: Address;
@@ -17,8 +17,8 @@ export function modelPlaces(
   isolation: ModelProcessConfig['isolation'],
 ): readonly ModelPlace[] {
   if (isolation === undefined || golden === undefined) return [{ address: local, models: [] }];
-  const models = listModels(golden.models);
-  if (models.length === 0)
+  const models = listModelFolders(golden.models);
+  if (!models.some(({ version }) => version !== ''))
     throw new Error(`${golden.models}: found no models, expected <name>/<version>/model.yaml`);
   if (isolation === 'shared') return [{ address: local, models }];
   return models.map((model, i) => ({

@@ -24,7 +24,8 @@ const service = withRules(
   block(
     {
       models: option(filePath('a directory of models').optional(), {
-        meaning: 'Directory of models, each as `NAME/VERSION/model.onnx`, that `outrider serve` serves.',
+        meaning:
+          'Directory of models, each as `NAME/VERSION/model.onnx`, that `outrider serve` serves. A model that is added later is served after the next start of its sidecars, a new version after that of its process.',
         otherwise: 'absent: `command` says what runs',
         why: 'A service is either ours or foreign.',
       }),
