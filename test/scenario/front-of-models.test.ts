@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { deflateSync, gzipSync } from 'node:zlib';
+import fc from 'fast-check';
 import { HealthAnswers } from '../../sidecar/health/health-answers.js';
 import { healthQuestion } from '../../sidecar/health/health-messages.js';
 import { encodeMetadataRequest } from '../../sidecar/health/inference-messages.js';
@@ -17,6 +18,7 @@ import {
   type CallOptions,
   type InboundOptions,
   type InboundStack,
+  PATH,
   Stack,
 } from '../relay/kit/stack.js';
 import { Flag, grpcMessage } from '../support/h2-frames.js';
@@ -302,6 +304,62 @@ describe('Scenario: the front of several models', () => {
     assert.deepEqual([call.status, call.reason], [12, 'no-model-name']);
     assert.match(said(call), /each model of digits has a process of its own/);
     assert.deepEqual(seen(), [0, 0]);
+  });
+
+  it('whatever is sent, each call ends, and nothing is held for it', () => {
+    const body = fc.oneof(
+      fc.uint8Array({ maxLength: 300 }).map((bytes) => Buffer.from(bytes)),
+      fc.uint8Array({ maxLength: 300 }).map((bytes) => grpcMessage(bytes)),
+      fc.uint8Array({ maxLength: 300 }).map((bytes) => grpcMessage(bytes, bytes.length, 1)),
+      fc.constantFrom('digits', 'slow', 'letters', '').map((name) => anInferRequest(name)),
+      fc.constantFrom('digits', 'slow').map((name) => {
+        const packed = gzipSync(anInferRequest(name).subarray(5));
+        return grpcMessage(packed, packed.length, 1);
+      }),
+    );
+    const methods = [
+      PATH,
+      STREAM,
+      `${HEALTH}/Check`,
+      `${HEALTH}/Watch`,
+      `${INFERENCE}/ServerReady`,
+      '/x.Y/Z',
+    ];
+    const calls = fc.array(
+      fc.record({
+        path: fc.constantFrom(...methods),
+        bodies: fc.array(body, { maxLength: 3 }),
+        cut: fc.integer({ min: 1, max: 400 }),
+        isEnded: fc.boolean(),
+        isGone: fc.boolean(),
+        encoding: fc.constantFrom('gzip', 'deflate', 'snappy'),
+      }),
+      { minLength: 1, maxLength: 8 },
+    );
+    fc.assert(
+      fc.property(calls, fc.boolean(), (all, isAway) => {
+        open();
+        if (isAway) side.inbound.setModel({ kind: 'away', why: 'it is broken' }, slot('slow'));
+        const streams = all.map(({ path, bodies, cut, isEnded, isGone, encoding }) => {
+          const options = { path, timeout: '2S', metadata: [['grpc-encoding', encoding]] as const };
+          const call = peer.call({ ...options, body: null });
+          const bytes = Buffer.concat(bodies);
+          for (let at = 0; at < bytes.length && !call.isOver; at += cut) {
+            call.data(bytes.subarray(at, at + cut), 0);
+            stack.run();
+          }
+          if (isGone && !call.isOver) call.reset(8);
+          else if (isEnded && !call.isOver) call.data(Buffer.alloc(0), Flag.endStream);
+          stack.run();
+          return { call, isGone };
+        });
+        stack.advance(3_000);
+        for (const { call, isGone } of streams) assert.ok(isGone || call.isOver);
+        stack.close();
+      }),
+      { numRuns: 150 },
+    );
+    open();
   });
 
   it('the rate of a caller counts over all models', () => {
