@@ -87,7 +87,7 @@ function addMeshCommands(program: Command, done: (exitCode: number) => void): vo
     .action(async (command: string[], options: { config: string; takeover?: true }) => {
       if (options.takeover === true) {
         const { takeoverCommand } = await import('./takeover.js');
-        done(await takeoverCommand(options.config));
+        done(await takeoverCommand(options.config, command));
         return;
       }
       const { sidecarCommand } = await import('./sidecar.js');

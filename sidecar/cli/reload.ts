@@ -13,7 +13,7 @@ import { oneLine } from './failure.js';
 import { watchFile } from './file-watch.js';
 import type { ParentLink } from './parent-link.js';
 import { problemsText } from './settings.js';
-import { withCommand } from './sidecar-command.js';
+import { ofGeneration, withCommand } from './sidecar-command.js';
 
 export interface FollowOptions {
   readonly file: string;
@@ -22,6 +22,8 @@ export interface FollowOptions {
   /** The model's command from the command line, which a file does not change. */
   readonly command: readonly string[];
   readonly link: ParentLink | undefined;
+  /** Of this process: `ofGeneration`. */
+  readonly generation: number;
 }
 
 export function followConfiguration(options: FollowOptions): { close(): void } {
@@ -59,7 +61,8 @@ export function followConfiguration(options: FollowOptions): { close(): void } {
 }
 
 /** Never rejects. */
-async function reloadNow({ file, sidecar, logger, command, link }: FollowOptions): Promise<void> {
+async function reloadNow(options: FollowOptions): Promise<void> {
+  const { file, sidecar, logger, command, link } = options;
   const refuse = (problem: string) => {
     sidecar.reloadRejected();
     logger.error({ problem }, 'the new configuration is refused; the old one stays in force');
@@ -68,7 +71,9 @@ async function reloadNow({ file, sidecar, logger, command, link }: FollowOptions
   const loaded = loadSidecarFile(file);
   if (!loaded.ok) return refuse(problemsText(loaded.problems));
   try {
-    const { needsRestart } = await sidecar.reload(withCommand(loaded.config, command, file));
+    const { needsRestart } = await sidecar.reload(
+      ofGeneration(withCommand(loaded.config, command, file), options.generation),
+    );
     logger.setLevel(loaded.config.log.level);
     if (needsRestart.length > 0)
       logger.warn({ needsRestart }, 'some changes take effect only after a restart');

@@ -5,6 +5,7 @@
  * second signal, or the death of the parent that started it, ends everything at once.
  */
 
+import { rmSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { ModelReport } from '../admin/view.js';
 import { type Addresses, type OwnedModel, type Sidecar, startSidecar } from '../app.js';
@@ -26,9 +27,9 @@ import { IDENTITY_MARK, PARENT_MARK, ParentLink, RESTARTS_MARK } from './parent-
 import { followConfiguration } from './reload.js';
 import { tellServiceManager } from './service-manager.js';
 import { readSidecarFile } from './settings.js';
-import { withCommand } from './sidecar-command.js';
+import { ofGeneration, withCommand } from './sidecar-command.js';
 import { type EndRequests, endRequests } from './signals.js';
-import { acceptWhenReady, Succession, takeoverImpediment } from './succession.js';
+import { acceptWhenReady, Succession } from './succession.js';
 import { packageVersion } from './version.js';
 
 /** How soon a change of readiness is told to a parent that waits for it, and later. */
@@ -42,11 +43,13 @@ export async function sidecarCommand(file: string, command: readonly string[]): 
   const sockets = socketsOf(process.env);
   const link = ParentLink.open(process.env);
   const warnings: string[] = [];
-  const config = withCommand(
+  const { generation } = sockets;
+  const said = withCommand(
     readSidecarFile(file, (line) => warnings.push(line)),
     command,
     file,
   );
+  const config = ofGeneration(said, generation);
   const logger = createLogger({
     level: config.log.level,
     fields: { service: config.service, instance: config.instance },
@@ -57,14 +60,14 @@ export async function sidecarCommand(file: string, command: readonly string[]): 
   const readiness = link === undefined ? undefined : tellReadiness(sidecar, link);
   if (link !== undefined) tellModels(sidecar, link, () => readiness?.tell());
   const models = ownModels(config, sidecar, logger);
-  const follow = followConfiguration({ file: resolve(file), sidecar, logger, command, link });
+  const follow = followConfiguration({ file: resolve(file), sidecar, logger, command, link, generation });
   const succession = new Succession({
     sidecar,
     sockets,
     link,
     ends,
     logger,
-    impediment: takeoverImpediment(config),
+    config: said,
   });
   const onTakeover = () => void succession.ask();
   process.on('SIGUSR2', onTakeover);
@@ -82,13 +85,20 @@ export async function sidecarCommand(file: string, command: readonly string[]): 
     logger.info({ signal: await ends.first }, 'ending');
     await succession.beforeDrain();
     link?.send({ event: 'draining' });
-    return await end(sidecar, models, ends);
+    const code = await end(sidecar, models, ends);
+    if (succession.isHandedOver) removeSockets(sidecar);
+    return code;
   } finally {
     process.off('SIGUSR2', onTakeover);
     follow.close();
     readiness?.cancel();
     logger.flush();
   }
+}
+
+/** Those of models that have ended, at which no other will listen. */
+function removeSockets({ hosts }: Sidecar): void {
+  for (const { address } of hosts) if (address.kind === 'unix') rmSync(address.path, { force: true });
 }
 
 function tellManager(logger: Logger): void {

@@ -12,11 +12,13 @@ import type { Readable } from 'node:stream';
 import type { TakeoverAnswer } from '../admin/view.js';
 import type { Sidecar } from '../app.js';
 import type { SidecarConfig } from '../config/model.js';
+import { writeAddress } from '../config/spelling/address.js';
 import { inheriting, type ListenSockets, withoutSockets } from '../runtime/listen-sockets.js';
 import type { Logger } from '../runtime/logger.js';
 import { systemTimers, type Timer } from '../runtime/timers.js';
 import { oneLine } from './failure.js';
 import type { ParentLink } from './parent-link.js';
+import { ownsModel } from './sidecar-command.js';
 import type { EndRequests } from './signals.js';
 
 export interface SuccessionOptions {
@@ -25,25 +27,41 @@ export interface SuccessionOptions {
   readonly link: ParentLink | undefined;
   readonly ends: EndRequests;
   readonly logger: Logger;
-  /** Why this sidecar cannot be followed by another while it runs; undefined: it can. */
-  readonly impediment: string | undefined;
+  /** As the file has it. */
+  readonly config: SidecarConfig;
 }
 
-/** A successor that is not ready by then has failed. */
-export const READY_LIMIT_MS = 30_000;
-/** How long an end that was not asked for by `up` waits for what `up` decides. */
-export const PARENT_LIMIT_MS = READY_LIMIT_MS + 5_000;
+/** Beside the time that a model takes to start. */
+const READY_LIMIT_MS = 30_000;
+const ANSWER_SLACK_MS = 5_000;
 const READY_LOOK_MS = 25;
 
-/** Why this sidecar cannot be followed by another while it runs: two models cannot listen at one address. Undefined: it can. */
-export function takeoverImpediment({ model, inbound }: SidecarConfig): string | undefined {
-  if (inbound === undefined || model === undefined || model.command.length === 0) return undefined;
-  return 'this sidecar has a model process of its own, and a successor would need another: end it and start it again';
+/** Why a sidecar cannot be followed by another while it runs: its models need an address each. Undefined: it can. */
+export function takeoverImpediment(config: SidecarConfig): string | undefined {
+  const { model, inbound } = config;
+  if (!ownsModel(config)) return undefined;
+  const again = 'end it and start it again';
+  const local = inbound!.local;
+  if (local.kind === 'tcp')
+    return `its model listens at ${writeAddress(local)}, where a second one cannot: ${again}`;
+  if (model!.command.some((part) => part.includes(local.path)))
+    return `the command of its model says ${local.path} where {socket} could stand: ${again}`;
+  return undefined;
+}
+
+/** A successor of this sidecar that is not ready by then has failed. */
+export function readyLimitMs(config: SidecarConfig): number {
+  return READY_LIMIT_MS + (ownsModel(config) ? config.model!.startTimeoutMs : 0);
+}
+
+/** `up` answers before that. */
+export function answerLimitMs(config: SidecarConfig): number {
+  return readyLimitMs(config) + ANSWER_SLACK_MS;
 }
 
 export class Succession {
   private asked: Promise<TakeoverAnswer> | undefined;
-  private isHandedOver = false;
+  isHandedOver = false;
   private isEnding = false;
 
   constructor(private readonly options: SuccessionOptions) {
@@ -66,17 +84,19 @@ export class Succession {
    * first. Resolves when the drain shall begin, at the second signal too.
    */
   async beforeDrain(): Promise<void> {
-    const { link, ends, impediment } = this.options;
+    const { link, ends, config } = this.options;
     this.isEnding = true;
-    if (link === undefined || this.isHandedOver || impediment !== undefined) return;
-    const answer = link.ask({ event: 'ending' }, PARENT_LIMIT_MS);
+    // The callers of a model have other replicas, and two models at once take the memory twice.
+    if (link === undefined || this.isHandedOver || ownsModel(config)) return;
+    const answer = link.ask({ event: 'ending' }, answerLimitMs(config));
     await Promise.race([answer, ends.second]);
   }
 
   private async askNow(): Promise<TakeoverAnswer> {
-    const { link, logger, impediment } = this.options;
+    const { link, logger, config } = this.options;
+    const impediment = takeoverImpediment(config);
     if (impediment !== undefined) return { ok: false, why: impediment };
-    if (link !== undefined) return link.ask({ event: 'takeover' }, PARENT_LIMIT_MS);
+    if (link !== undefined) return link.ask({ event: 'takeover' }, answerLimitMs(config));
     const answer = await this.startSuccessor();
     if (answer.ok) {
       logger.info({ successor: answer.pid }, 'the successor accepts');
@@ -94,13 +114,17 @@ export class Succession {
   }
 
   private startSuccessor(): Promise<TakeoverAnswer> {
-    const { sockets } = this.options;
+    const { sockets, config } = this.options;
     const { unknown } = sockets;
     if (unknown.length > 0) {
       const why = `this Node does not say the descriptors of ${unknown.join(', ')}`;
       return Promise.resolve({ ok: false, why });
     }
-    const { env, fds } = inheriting(sockets.all(), { holdBack: true, tells: true });
+    const { env, fds } = inheriting(sockets.all(), {
+      holdBack: true,
+      generation: sockets.generation + 1,
+      tells: true,
+    });
     const [program, ...args] = [process.execPath, ...process.execArgv, ...process.argv.slice(1)];
     const child = spawn(program!, args, {
       detached: true,
@@ -119,8 +143,9 @@ export class Succession {
         child.kill('SIGKILL');
         settle({ ok: false, why });
       };
-      limit = systemTimers.after(READY_LIMIT_MS, () =>
-        fail(`the successor was not ready within ${READY_LIMIT_MS / 1000} s`),
+      const limitMs = readyLimitMs(config);
+      limit = systemTimers.after(limitMs, () =>
+        fail(`the successor was not ready within ${limitMs / 1000} s`),
       );
       child.once('error', (error) => fail(`the successor could not be started: ${oneLine(error)}`));
       child.once('exit', (code, signal) =>

@@ -7,21 +7,28 @@ import { writeAddress } from '../config/spelling/address.js';
 import { askAdmin } from './admin-client.js';
 import { CommandFailure, oneLine } from './failure.js';
 import { readSidecarFile } from './settings.js';
-import { PARENT_LIMIT_MS } from './succession.js';
+import { withCommand } from './sidecar-command.js';
+import { answerLimitMs } from './succession.js';
 
-/** The running one answers before that, whatever happens. */
-const ANSWER_LIMIT_MS = PARENT_LIMIT_MS + 5_000;
+/** Beyond the time in which the running one knows. */
+const SLACK_MS = 5_000;
 
 /** Resolves with 0 when the successor accepts. */
-export async function takeoverCommand(file: string): Promise<number> {
-  const { admin } = readSidecarFile(file, () => {});
+export async function takeoverCommand(file: string, command: readonly string[]): Promise<number> {
+  const config = withCommand(
+    readSidecarFile(file, () => {}),
+    command,
+    file,
+  );
+  const { admin } = config;
   if (admin === undefined || (admin.kind === 'tcp' && admin.port === 0)) {
     throw new CommandFailure(
       `${file}: --takeover finds the running sidecar by its admin port: name one in \`admin\`, or send the process SIGUSR2`,
     );
   }
   const where = writeAddress(admin);
-  const answer = await askAdmin(admin, '/takeover', ANSWER_LIMIT_MS, { method: 'POST' }).catch((error) => {
+  const limitMs = answerLimitMs(config) + SLACK_MS;
+  const answer = await askAdmin(admin, '/takeover', limitMs, { method: 'POST' }).catch((error) => {
     throw new CommandFailure(`no sidecar answers at ${where}: ${oneLine(error)}`);
   });
   const said = answer.body.trim();

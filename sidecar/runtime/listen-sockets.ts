@@ -41,6 +41,8 @@ interface Open {
 /** The value of `OUTRIDER_SOCKETS`, as JSON. */
 interface Handed {
   readonly holdBack: boolean;
+  /** How many processes of the same sidecar there have been, one taking over from the other. Absent: 1. */
+  readonly generation?: number;
   /** Descriptor to which one line is written when the process accepts; absent: it is told otherwise. */
   readonly tell?: number;
   readonly sockets: Readonly<Record<string, Inherited>>;
@@ -98,6 +100,11 @@ export class ListenSockets {
     for (const { fd } of this.inherited.values()) closeSync(fd);
     this.inherited.clear();
     return names;
+  }
+
+  /** 1 for a process that took over from none. */
+  get generation(): number {
+    return this.handed.generation ?? 1;
   }
 
   /** Where the news that this process accepts is to be written. */
@@ -169,10 +176,11 @@ export class ListenSockets {
 /** Environment and descriptors for a child that inherits `sockets`; `extra` of its descriptors follow them. */
 export function inheriting(
   sockets: readonly NamedSocket[],
-  options: { readonly holdBack: boolean; readonly tells?: true },
+  options: { readonly holdBack: boolean; readonly generation: number; readonly tells?: true },
 ): { readonly env: Record<string, string>; readonly fds: readonly number[] } {
   const handed: Handed = {
     holdBack: options.holdBack,
+    generation: options.generation,
     ...(options.tells === undefined ? {} : { tell: FIRST_FD + sockets.length }),
     sockets: Object.fromEntries(
       sockets.map(({ name, at, isGiven }, i) => [

@@ -84,7 +84,7 @@ ${more}`,
   };
 
   const begin = async (target: string): Promise<Load> => {
-    load = await Load.start({ target, perSecond: PER_SECOND, deadlineMs: 2_000, isStock: true });
+    load = await Load.start({ target, perSecond: PER_SECOND, deadlineMs: 10_000, isStock: true });
     return load;
   };
 

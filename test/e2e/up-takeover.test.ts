@@ -1,6 +1,8 @@
 /** The caller's sidecar of a whole mesh ends in every way while an application calls: `up` holds the socket it listens on. */
 
 import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { Load } from '../chaos/demo-load.js';
 import { meshFile } from '../support/mesh-file.js';
 import { admin, Mesh, type SidecarFacts, type UpFacts } from '../support/outrider.js';
@@ -12,17 +14,24 @@ describe('outrider up, when the sidecar of the caller ends', function () {
   let mesh: Mesh;
   let facts: UpFacts;
   let caller: SidecarFacts;
+  let replica: SidecarFacts;
   let load: Load;
 
   before(async () => {
-    mesh = Mesh.start(meshFile({ replicas: 2 }));
+    // Everything may take long: what is tested is not how fast this machine is.
+    const patient = meshFile({ replicas: 1 })
+      .replace('attempt_timeout: 500ms', 'attempt_timeout: 8s')
+      .replace('timeout: 5s', 'timeout: 10s')
+      .replace('      routes:', '      pool: { connect_timeout: 10s }\n      routes:');
+    mesh = Mesh.start(patient);
     facts = await mesh.ready();
     caller = facts.sidecars.find((sidecar) => sidecar.role === 'caller')!;
+    replica = facts.sidecars.find((sidecar) => sidecar.role === 'replica')!;
   });
   after(() => mesh.discard());
 
   beforeEach(() => {
-    load = new Load({ target: facts.call['digits']!, perSecond: 100, deadlineMs: 5_000, isStock: true });
+    load = new Load({ target: facts.call['digits']!, perSecond: 40, deadlineMs: 10_000, isStock: true });
   });
 
   const pids = (): number[] => childrenOf(mesh.pid).filter(isRunning);
@@ -48,6 +57,28 @@ describe('outrider up, when the sidecar of the caller ends', function () {
     await until('the predecessor is gone', () => !isRunning(old));
     await load.stop();
     assert.deepEqual(load.failures, [], `of ${load.sent}`);
+  });
+
+  it('of the only replica, on POST /takeover: a model of its own is ready before the first one ends', async () => {
+    const report = async () => JSON.parse((await admin(replica.admin, '/endpoints')).body);
+    for (let i = 0; i < 2; i++) {
+      const { pid } = (await report()).model;
+      const { status, body } = await admin(replica.admin, '/takeover', 'POST');
+      assert.equal(status, 200, body);
+      const after = await until('the successor answers', async () => {
+        const { model } = await report();
+        return model.pid !== pid && model.state === 'ready' && model;
+      });
+      assert.ok(isRunning(after.pid));
+      await until('the first model has ended', () => !isRunning(pid));
+    }
+    await load.stop();
+    assert.deepEqual(load.failures, [], `of ${load.sent}`);
+    const sockets = readdirSync(join(facts.runDirectory, replica.name)).filter((name) => /sock/.test(name));
+    assert.deepEqual(
+      sockets.filter((name) => !name.startsWith('model.sock.3')),
+      [],
+    );
   });
 
   it('on SIGKILL: new calls wait in the backlog, only those in flight fail', async () => {

@@ -53,7 +53,7 @@ describe('listening sockets by name', () => {
       all.map(({ name, at: where }) => [name, where]),
       [['admin', at]],
     );
-    const { env, fds } = inheriting(all, { holdBack: true, tells: true });
+    const { env, fds } = inheriting(all, { holdBack: true, generation: 2, tells: true });
     assert.deepEqual(
       fds,
       all.map(({ fd }) => fd),
@@ -61,6 +61,7 @@ describe('listening sockets by name', () => {
     const successor = ListenSockets.fromEnvironment(env, process.pid);
     assert.equal(successor.isSuccessor, true);
     assert.equal(successor.tell, 4);
+    assert.equal(successor.generation, 2);
   });
 
   it('of a successor are not accepted on before it says so, and say where they are', async () => {

@@ -7,7 +7,8 @@
 import type { ModelReport, TakeoverAnswer } from '../../admin/view.js';
 import type { IdentityParts } from '../../identity/source.js';
 import type { SidecarEvent } from '../parent-link.js';
-import { READY_LIMIT_MS, takeoverImpediment } from '../succession.js';
+import { ownsModel } from '../sidecar-command.js';
+import { readyLimitMs, takeoverImpediment } from '../succession.js';
 import { listenersOf } from './held-sockets.js';
 import type { Seat } from './plan.js';
 import { type SeatDeps, SeatProcess } from './seat-process.js';
@@ -136,10 +137,9 @@ export class Fleet {
     });
   }
 
-  /** Restarts a sidecar: make before break where that is possible. */
+  /** Restarts a sidecar: make before break, unless that took the memory of its models twice. */
   private async renew(member: Member, seat: Seat): Promise<string> {
-    const impediment = takeoverImpediment(seat.config);
-    if (impediment === undefined) {
+    if (!ownsModel(seat.config)) {
       const answer = await this.replace(seat.name, seat);
       if (answer.ok) return 'followed by a new process';
       member.process.tell({ tell: 'stay', why: answer.why });
@@ -156,10 +156,11 @@ export class Fleet {
   private untilReady(name: string): Promise<void> {
     return new Promise((resolve) => {
       const since = this.deps.clock.now();
+      const limitMs = readyLimitMs(this.members.get(name)!.state.seat.config);
       const look = (): void => {
         const member = this.members.get(name);
         const isOver = member === undefined || isReady(member.state) || this.isStopping;
-        if (isOver || this.deps.clock.now() - since > READY_LIMIT_MS) resolve();
+        if (isOver || this.deps.clock.now() - since > limitMs) resolve();
         else this.deps.timers.after(READY_LOOK_MS, look);
       };
       look();
@@ -200,7 +201,8 @@ export class Fleet {
     const member = this.members.get(name)!;
     const why = this.whyNotReplaced(member);
     if (why !== undefined) return { ok: false, why };
-    const process = new SeatProcess(seat ?? member.state.seat, this.deps, true);
+    const { generation } = member.process;
+    const process = new SeatProcess(seat ?? member.state.seat, this.deps, generation + 1);
     const problem = await this.accepting(member, process);
     if (problem !== undefined) {
       process.kill();
@@ -228,8 +230,9 @@ export class Fleet {
   /** Starts the process beside the one of its member; resolves with why it does not accept, or nothing when it does. */
   private accepting(member: Member, process: SeatProcess): Promise<string | undefined> {
     return new Promise((resolve) => {
-      const tooLate = `the successor was not ready within ${READY_LIMIT_MS / 1000} s`;
-      const limit = this.deps.timers.after(READY_LIMIT_MS, () => member.successor?.settle(tooLate));
+      const limitMs = readyLimitMs(process.seat.config);
+      const tooLate = `the successor was not ready within ${limitMs / 1000} s`;
+      const limit = this.deps.timers.after(limitMs, () => member.successor?.settle(tooLate));
       let isSettled = false;
       const settle = (why: string | undefined): void => {
         if (isSettled) return;

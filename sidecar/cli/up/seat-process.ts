@@ -58,14 +58,16 @@ export function logFileOf(seat: Seat): string {
 export class SeatProcess {
   private readonly supervised: SupervisedProcess;
   private child: OwnedProcess | undefined;
+  private holdsBack: boolean;
 
-  /** Not started yet. A successor accepts nothing, the first time, before it is ready. */
+  /** Not started yet. `generation`: above 1 for a successor, which accepts nothing, the first time, before it is ready. */
   constructor(
     public seat: Seat,
     private readonly deps: SeatDeps,
-    private holdsBack = false,
+    readonly generation = 1,
   ) {
     const { clock, timers } = deps;
+    this.holdsBack = generation > 1;
     const probe = liveProbe({ kind: 'tcp', ...seat.admin });
     const backoff = new RestartBackoff(RESTART, deps.random);
     const stopModelMs = seat.config.model?.stopTimeoutMs ?? 0;
@@ -115,7 +117,10 @@ export class SeatProcess {
   private launch(onExit: OwnedProcessOptions['onExit']): OwnedProcess {
     const { seat, deps } = this;
     const identity = deps.identityOf(seat);
-    const sockets = inheriting(deps.sockets?.of(seat) ?? [], { holdBack: this.holdsBack });
+    const sockets = inheriting(deps.sockets?.of(seat) ?? [], {
+      holdBack: this.holdsBack,
+      generation: this.generation,
+    });
     this.holdsBack = false;
     const log = openSync(logFileOf(seat), 'a', 0o600);
     const child = new OwnedProcess([...deps.self, 'sidecar', '-c', seat.file], {
