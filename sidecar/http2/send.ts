@@ -23,6 +23,11 @@ export function flush(c: ConnectionState, out: Output, room: number): void {
     const stream = c.takeReady();
     if (stream === null) break;
     if (stream.closed) continue;
+    // As long as all are small, which is nearly always, nothing has to be shared.
+    if (c.firstReady === null && stream.pendingBytes <= SMALL_BYTES) {
+      writeTurn(c, stream, out);
+      continue;
+    }
     const before = out.bytes;
     const isSmall = stream.pendingBytes <= SMALL_BYTES;
     writeTurn(c, stream, out);

@@ -56,7 +56,11 @@ export class Memory implements Flushable {
   /** It was over the limit when a turn's writes had been made: what is still there cannot be written now. */
   private wasOver = false;
 
-  constructor(readonly limit: number) {}
+  private readonly tightAt: number;
+
+  constructor(readonly limit: number) {
+    this.tightAt = Math.floor(limit * TIGHT_SHARE);
+  }
 
   /** Octets that are really held, those of open streams included. */
   get used(): number {
@@ -100,7 +104,7 @@ export class Memory implements Flushable {
 
   /** Whether `review` is due: more than half is used, or was a moment ago. */
   get isAlarmed(): boolean {
-    return this.firstWindow !== FIRST_WINDOW || this.used > this.limit * TIGHT_SHARE;
+    return this.firstWindow !== FIRST_WINDOW || this.used > this.tightAt;
   }
 
   /** Looks at the end of this turn, when what can be written has been, what has to be done. */
@@ -112,7 +116,7 @@ export class Memory implements Flushable {
 
   flush(): void {
     const { used, limit } = this;
-    if (used > limit * TIGHT_SHARE) this.setWindows(TIGHT_WINDOW);
+    if (used > this.tightAt) this.setWindows(TIGHT_WINDOW);
     else if (used < limit * EASY_SHARE && this.nowMs - this.tightSinceMs >= TIGHT_MS)
       this.setWindows(FIRST_WINDOW);
     if (used <= limit) {
