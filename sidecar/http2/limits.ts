@@ -112,7 +112,7 @@ export class Meter {
 
   /** Takes one event back that was counted; never goes below none. */
   forgive(): void {
-    this.level = this.level > 1 ? this.level - 1 : 0;
+    if (this.level > 0) this.level = this.level > 1 ? this.level - 1 : 0;
   }
 }
 
