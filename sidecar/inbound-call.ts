@@ -3,6 +3,7 @@
 import { QueueEntry } from './core/queue.js';
 import { factsOf } from './http2/facts.js';
 import type { Caller } from './inbound-access.js';
+import { BufferState } from './relay/buffer-admission.js';
 import { Call } from './relay/call.js';
 import type { Match } from './relay/route-plan.js';
 
@@ -27,6 +28,11 @@ export class InboundCall extends Call {
   slot = -1;
   /** It asks how the model is. */
   asksHealth = false;
+  /** While it is collected; see buffer-admission.ts. */
+  bufferState: BufferState = BufferState.none;
+  bufferLimit = 0;
+  seenBytes = 0;
+  idleLooks = 0;
 }
 
 const INFERENCE_SERVICE = '/inference.GRPCInferenceService/';

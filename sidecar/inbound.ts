@@ -31,6 +31,7 @@ import { ModelSlot, type ModelState, type ServedModel } from './inbound-slot.js'
 import type { InjectedFaults } from './mesh/shaping-faults.js';
 import { strike } from './mesh/shaping-strike.js';
 import { Attempt } from './relay/attempt.js';
+import { BufferAdmission } from './relay/buffer-admission.js';
 import { type Call, NEVER } from './relay/call.js';
 import { forwardExtras, forwardRequest, inboundProfile } from './relay/forward.js';
 import { limitIn } from './relay/limit-field.js';
@@ -58,6 +59,8 @@ export class Inbound implements NamedStory {
   private readonly access: InboundAccess;
   private routes: Routes;
   private readonly profile = inboundProfile();
+  /** Requests that are collected before they join the line. */
+  private readonly buffers: BufferAdmission;
   /** Null: questions about health go to the model. */
   health: HealthAnswers | null = null;
   private faults: InjectedFaults | null = null;
@@ -73,6 +76,7 @@ export class Inbound implements NamedStory {
     readMemory?: () => MemoryReading,
   ) {
     this.shared = new SharedLimits(config, readMemory);
+    this.buffers = new BufferAdmission(relay, replayBytes);
     const isMany = models.length > 1;
     this.slots = models.map((model) => new ModelSlot(model, config, service, relay, this.shared, isMany));
     for (const slot of this.slots) {
@@ -194,9 +198,9 @@ export class Inbound implements NamedStory {
     if (call.asksHealth) return this.answerHealth(call);
     if (call.slot < 0 && !(call as NamedCall).readName()) return call.onSentUp(call.requestBytes);
     if (call.isOffered || call.attempt !== null || call.isFinished) return;
-    // As long as there is room to keep it, the rest is waited for outside the line.
+    // The rest is waited for outside the line, as far as there is memory for it.
     if (call.requestEnded || !call.isReplayable) this.admit(call);
-    else call.onSentUp(call.requestBytes);
+    else if (this.buffers.admits(call)) call.onSentUp(call.requestBytes);
   }
 
   /** From what is known of the model. What is not known, it is asked itself. */
@@ -226,6 +230,7 @@ export class Inbound implements NamedStory {
     call.begin(new Attempt(call, slot, this.relay.nowMs), NEVER);
     // There is one model: nothing is kept for another attempt.
     call.forgetReplay();
+    this.buffers.release(call);
   }
 
   onAttemptEnd(call: InboundCall, attempt: Attempt): void {
@@ -390,6 +395,7 @@ export class Inbound implements NamedStory {
   onFinish(call: InboundCall, status: number): void {
     const now = this.relay.nowMs;
     call.tally?.finished(status, now - call.startMs);
+    this.buffers.release(call);
     const { ticket } = call;
     if (ticket === null) return;
     const slot = this.slots[call.slot]!;

@@ -158,7 +158,9 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
     const open = attempt !== null && attempt.stream !== null && !attempt.isOver && !this.isHeldBack;
     if (n > 0 && (this.isReplayable || !open)) this.keep(buffer, start, end, open);
     if (open) attempt.link!.connection.sendData(attempt.stream!, buffer, start, end, ended);
-    if (ended || this.requestBytes - this.credited >= FIRST_WINDOW >>> 1) this.story.onRequestReady(this);
+    // Half a window, so that the largest frame fits into the rest: not every sender divides its frames.
+    if (ended || this.requestBytes - this.credited >= this.relay.memory.firstWindow >>> 1)
+      this.story.onRequestReady(this);
   }
 
   /** Request trailers say nothing in gRPC: they only end the request. */

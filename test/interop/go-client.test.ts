@@ -51,8 +51,6 @@ describe('grpc-go on both sides of two sidecars with mutual TLS', () => {
     pair = await startPair({
       local: server.address,
       queue: { concurrency: 512 },
-      // 256 requests of 602 KB are more than the default budget holds at once.
-      limits: { memory_budget: '384MiB' },
     });
     await pair.ready();
   });

@@ -1,0 +1,227 @@
+/**
+ * Which requests may send more than their first window while they are collected whole. A request that waits for its end
+ * needs memory until then; where there is none left its caller gets no credit, so that it waits instead of losing the call
+ * (RFC 9113 section 6.9: flow control is what limits the memory of a receiver). Memory is reserved for what is still to
+ * come, as the length in front of a gRPC message says, and given to the connection that has least of it reserved.
+ *
+ * One request is let in always, so that some end. A request that has credit and sends nothing, or next to nothing on a
+ * connection that has more than its share, is ended only while others wait for what is reserved for it.
+ */
+
+import { WheelEntry } from '../runtime/timing-wheel.js';
+import type { Pieces } from './pieces.js';
+import type { Relay } from './relay.js';
+import type { Flushable } from './turn.js';
+
+/** Share of the memory budget up to which requests are let in; what has begun to wait has the rest. */
+const OPEN_SHARE = 3 / 4;
+/** While requests wait, those that have room are looked at so often; one that twice sent nothing gives it back. */
+const LOOK_MS = 1_000;
+const IDLE_LOOKS = 2;
+/** Octets in one look below which a request counts as sending nothing, where its connection has more than its share. */
+const SLOW_BYTES = 4096;
+/** What small pieces of a request cost, in multiples of their octets (pieces.ts). */
+const COST = 2;
+/** Flag and length in front of a gRPC message. */
+const PREFIX_BYTES = 5;
+
+export const BufferState = { none: 0, waiting: 1, granted: 2 } as const;
+export type BufferState = (typeof BufferState)[keyof typeof BufferState];
+
+/** A request that is collected before it goes on. */
+export interface BufferedRequest {
+  readonly isFinished: boolean;
+  /** Octets that have come. */
+  readonly requestBytes: number;
+  readonly kept: Pieces | null;
+  /** The connection it comes by. */
+  readonly holder: object;
+  bufferState: BufferState;
+  /** How much may come in all. */
+  bufferLimit: number;
+  /** Octets at the last look, and looks in a row without enough since. */
+  seenBytes: number;
+  idleLooks: number;
+  /** Its caller may send more. */
+  onSentUp(bytes: number): void;
+  /** There is no memory for it. */
+  shed(): void;
+}
+
+/** The requests of one connection. */
+class Peer {
+  readonly waiting: BufferedRequest[] = [];
+  readonly granted = new Set<BufferedRequest>();
+
+  get reserved(): number {
+    let bytes = 0;
+    for (const request of this.granted) bytes += toCome(request);
+    return bytes;
+  }
+}
+
+export class BufferAdmission extends WheelEntry implements Flushable {
+  isEnlisted = false;
+  flushedIn = 0;
+  /** Requests that wait for memory. */
+  waiting = 0;
+  private readonly peers = new Map<object, Peer>();
+  private isSecondFlush = false;
+
+  constructor(
+    private readonly relay: Relay,
+    /** Longest request that is collected, octets. */
+    private readonly longest: number,
+  ) {
+    super();
+  }
+
+  /** Whether more of the request may be sent now; otherwise its caller gets credit when there is room. */
+  admits(request: BufferedRequest): boolean {
+    if (request.bufferState === BufferState.waiting) return false;
+    if (request.bufferState === BufferState.granted) {
+      if (request.requestBytes < request.bufferLimit) return true;
+      // It is longer than it said.
+      this.forget(request);
+      request.bufferLimit = this.longest;
+    } else {
+      request.bufferLimit = Math.min(announcedBytes(request.kept) ?? this.longest, this.longest);
+    }
+    const peer = this.peerOf(request.holder);
+    if (this.waiting === 0 && this.hasRoom(toCome(request))) {
+      grant(peer, request);
+      return true;
+    }
+    request.bufferState = BufferState.waiting;
+    peer.waiting.push(request);
+    if (this.waiting++ === 0) this.lookLater();
+    return false;
+  }
+
+  /** The request goes on, or is over: what was reserved for it is free. */
+  release(request: BufferedRequest): void {
+    if (request.bufferState !== BufferState.none) this.forget(request);
+    this.wake();
+  }
+
+  /** Memory may have become free. */
+  wake(): void {
+    if (this.waiting > 0) this.relay.turn.enlist(this);
+  }
+
+  /** What goes on is written at the end of a turn: in the second pass there is as much room as this turn brings. */
+  flush(): void {
+    this.isSecondFlush = !this.isSecondFlush;
+    if (this.isSecondFlush) this.relay.turn.enlist(this);
+    else this.letIn();
+  }
+
+  fire(): void {
+    this.relay.nowMs = this.relay.clock.now();
+    this.endStalled();
+    this.letIn();
+    this.lookLater();
+  }
+
+  private lookLater(): void {
+    if (this.waiting > 0) this.relay.wheel.add(this, this.relay.nowMs + LOOK_MS);
+  }
+
+  private letIn(): void {
+    while (this.waiting > 0) {
+      const peer = this.next();
+      const request = peer.waiting[0]!;
+      if (!this.hasRoom(toCome(request))) return;
+      peer.waiting.shift();
+      this.waiting--;
+      grant(peer, request);
+      request.onSentUp(request.requestBytes);
+    }
+  }
+
+  /** Of the connections on which requests wait, the one that has least reserved. */
+  private next(): Peer {
+    let least: Peer | null = null;
+    let leastBytes = 0;
+    for (const peer of this.peers.values()) {
+      if (peer.waiting.length === 0) continue;
+      const bytes = peer.reserved;
+      if (least !== null && bytes >= leastBytes) continue;
+      least = peer;
+      leastBytes = bytes;
+    }
+    return least!;
+  }
+
+  private hasRoom(bytes: number): boolean {
+    const { memory } = this.relay;
+    const { reserved, granted } = this.total();
+    return granted === 0 || memory.used + reserved + bytes <= memory.limit * OPEN_SHARE;
+  }
+
+  private total(): { readonly reserved: number; readonly granted: number } {
+    let reserved = 0;
+    let granted = 0;
+    for (const peer of this.peers.values()) {
+      reserved += peer.reserved;
+      granted += peer.granted.size;
+    }
+    return { reserved, granted };
+  }
+
+  private endStalled(): void {
+    const share = this.total().reserved / this.peers.size;
+    for (const peer of [...this.peers.values()]) {
+      const hasMore = peer.reserved > share;
+      for (const request of [...peer.granted]) {
+        const came = request.requestBytes - request.seenBytes;
+        request.seenBytes = request.requestBytes;
+        const isIdle = came === 0 || (hasMore && came < SLOW_BYTES);
+        request.idleLooks = isIdle ? request.idleLooks + 1 : 0;
+        if (request.idleLooks < IDLE_LOOKS) continue;
+        this.forget(request);
+        request.shed();
+      }
+    }
+  }
+
+  private forget(request: BufferedRequest): void {
+    const peer = this.peerOf(request.holder);
+    if (request.bufferState === BufferState.waiting) {
+      peer.waiting.splice(peer.waiting.indexOf(request), 1);
+      this.waiting--;
+    } else {
+      peer.granted.delete(request);
+    }
+    request.bufferState = BufferState.none;
+    if (peer.waiting.length === 0 && peer.granted.size === 0) this.peers.delete(request.holder);
+  }
+
+  private peerOf(holder: object): Peer {
+    let peer = this.peers.get(holder);
+    if (peer === undefined) {
+      peer = new Peer();
+      this.peers.set(holder, peer);
+    }
+    return peer;
+  }
+}
+
+function grant(peer: Peer, request: BufferedRequest): void {
+  request.bufferState = BufferState.granted;
+  request.seenBytes = request.requestBytes;
+  request.idleLooks = 0;
+  peer.granted.add(request);
+}
+
+/** Memory that is reserved, octets. */
+function toCome({ bufferLimit, requestBytes }: BufferedRequest): number {
+  return bufferLimit > requestBytes ? COST * (bufferLimit - requestBytes) : 0;
+}
+
+/** Length of a request of one message, with its prefix; undefined: too little of it is here. */
+function announcedBytes(kept: Pieces | null): number | undefined {
+  if (kept === null || kept.count === 0) return undefined;
+  const { buffer, start, end } = kept.at(0);
+  return end - start < PREFIX_BYTES ? undefined : PREFIX_BYTES + buffer.readUInt32BE(start + 1);
+}
