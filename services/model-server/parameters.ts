@@ -44,16 +44,18 @@ export function requireServedParameters(model: string, request: ModelInferReques
 }
 
 function check(parameters: Parameters | undefined, known: Known, where: string): void {
+  if (parameters === undefined) return;
+  // In the order of the table: clients send maps in any order.
+  for (const name of known.unserved) {
+    const value = Object.hasOwn(parameters, name) ? valueIn(parameters[name]!) : undefined;
+    if (asksForNothing(value)) continue;
+    throw new RpcError(
+      status.UNIMPLEMENTED,
+      `${where}: found parameter '${name}' (${value}), which is not served; expected none`,
+    );
+  }
   for (const name in parameters) {
-    if (known.harmless.includes(name)) continue;
-    const value = valueIn(parameters[name]!);
-    if (known.unserved.includes(name)) {
-      if (asksForNothing(value)) continue;
-      throw new RpcError(
-        status.UNIMPLEMENTED,
-        `${where}: found parameter '${name}' (${value}), which is not served; expected none`,
-      );
-    }
+    if (known.harmless.includes(name) || known.unserved.includes(name)) continue;
     throw invalidArgument(
       `${where}: found parameter '${name}', which is not known; expected only ${known.harmless.join(', ')}`,
     );
