@@ -78,8 +78,7 @@ export class ModelFront {
   }
 
   private enterAny(call: InboundCall, path: string): void {
-    const at = this.anyReady();
-    this.enter(call, at < 0 ? 0 : at, path);
+    this.enter(call, Math.max(0, this.anyReady()), path);
   }
 
   private anyReady(): number {

@@ -25,6 +25,8 @@ export interface ModelSigns {
   readonly inFlight: number;
   /** Upper range of recent run times, ms; 0 = unknown. */
   readonly usualMs: number;
+  /** The latest deadline of those in flight, and of abandoned ones that may still run, monotonic ms; Infinity: one has none. */
+  readonly lastDeadlineMs: number;
 }
 
 /** What is known of the model's process; only a `ready` one is judged. */
@@ -53,12 +55,14 @@ const UNKNOWN_TIMEOUT_MS = 6_000;
 const UNKNOWN_BUSY_TIMEOUT_MS = 30_000;
 /** While a probe waits, our own timers are watched at this pace; one that is late by more voids the probe. */
 const BEAT_MS = 250;
+/** Work without a deadline, or with a later one, excuses silence for so long: the default of `longest_run`. */
+const LONGEST_BUSY_MS = 300_000;
 const OWN_STALL_MS = 250;
 
 export interface ModelHealthCounts {
   readonly passed: number;
   readonly failed: number;
-  /** Probes whose silence was our own. */
+  /** Probes whose silence was our own, or of a model at work. */
   readonly void: number;
 }
 
@@ -73,6 +77,8 @@ export class ModelHealth {
   private inferences = 0;
   private lastProofMs = 0;
   private lastProbeMs = Number.NEGATIVE_INFINITY;
+  /** Silence before this is the work's; 0: the model was not silent since its last proof. */
+  private busyUntilMs = 0;
   /** How long the last probe that passed took; 0 = none did. */
   private probeMs = 0;
   private timer: Timer | undefined;
@@ -142,6 +148,7 @@ export class ModelHealth {
     this.isWrong = false;
     this.inferences = this.deps.signs().inferences;
     this.lastProofMs = nowMs;
+    this.busyUntilMs = 0;
     this.lastProbeMs = Number.NEGATIVE_INFINITY;
   }
 
@@ -191,6 +198,8 @@ export class ModelHealth {
       this.isWrong = false;
       this.probeMs = nowMs - askedMs;
       this.prove(nowMs);
+    } else if (answer.kind === 'silent' && this.isBusy(nowMs)) {
+      this.counts.void += 1;
     } else if (answer.kind === 'silent' && isHeldUp) {
       this.counts.void += 1;
       this.steady.forget();
@@ -202,6 +211,17 @@ export class ModelHealth {
       if (this.steady.sample(false) || !wasGood) this.condemn(this.sentence(answer, nowMs));
     }
     this.tick();
+  }
+
+  /**
+   * A question waits behind the work under way, which may take as long as its callers wait: of what ran when the silence
+   * began, the latest deadline. Calls that come later do not make it longer.
+   */
+  private isBusy(nowMs: number): boolean {
+    const { inFlight, lastDeadlineMs } = this.deps.signs();
+    if (inFlight === 0 && lastDeadlineMs <= nowMs) return false;
+    if (this.busyUntilMs === 0) this.busyUntilMs = Math.min(lastDeadlineMs, nowMs + LONGEST_BUSY_MS);
+    return nowMs < this.busyUntilMs;
   }
 
   private sentence(answer: Exclude<ProbeAnswer, { kind: 'passed' }>, nowMs: number): string {
@@ -219,6 +239,7 @@ export class ModelHealth {
 
   private prove(nowMs: number): void {
     this.lastProofMs = nowMs;
+    this.busyUntilMs = 0;
     this.isJudged = true;
     if (!this.steady.sample(true)) return;
     this.why = '';

@@ -174,7 +174,7 @@ export class ConnectionState {
   /** `bytes` have been written for one that `takeReady` gave. */
   wrote(bytes: number, isSmall: boolean): void {
     const ahead = isSmall ? this.smallAhead + bytes : this.smallAhead - bytes;
-    this.smallAhead = ahead > MOST_AHEAD ? MOST_AHEAD : ahead < -MOST_AHEAD ? -MOST_AHEAD : ahead;
+    this.smallAhead = Math.min(Math.max(ahead, -MOST_AHEAD), MOST_AHEAD);
   }
 
   /** To the end of its line. */

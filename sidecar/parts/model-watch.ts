@@ -36,8 +36,8 @@ class ModelWatch {
       probe,
       intervalMs,
       signs: () => {
-        const { succeeded, inFlight, usualMs } = slot.runs.evidence();
-        return { inferences: succeeded, inFlight, usualMs };
+        const { succeeded, inFlight, usualMs, lastDeadlineMs } = slot.runs.evidence();
+        return { inferences: succeeded, inFlight, usualMs, lastDeadlineMs };
       },
       phase: () => slot.state,
       onChange,
@@ -160,7 +160,7 @@ export class ModelWatches {
       {
         kind: 'counter',
         name: 'outrider_model_probes_total',
-        help: 'Direct questions to an idle model, by what came of them; void: our own process stood still.',
+        help: 'Direct questions to an idle model, by what came of them; void: our own process stood still, or the model was at work.',
         samples: watches.flatMap((watch) => {
           const { passed, failed, void: silent } = watch.probes();
           return Object.entries({ passed, failed, void: silent }).map(([result, value]) => ({

@@ -165,7 +165,7 @@ describe('golden probe', () => {
         timers: systemTimers,
         probe: digitsProbes(DIGITS_MODELS),
         intervalMs: 200,
-        signs: () => ({ inferences: 0, inFlight: 0, usualMs: 0 }),
+        signs: () => ({ inferences: 0, inFlight: 0, usualMs: 0, lastDeadlineMs: 0 }),
         phase: () => ({ kind: 'ready' }),
         onChange: () => {},
       });
@@ -204,7 +204,7 @@ describe('golden probe', () => {
       probe: probes(models, service.socket),
       intervalMs: 100,
       // As if none of them ended well: only the golden input can speak for the model.
-      signs: () => ({ inferences: 0, inFlight: 1, usualMs }),
+      signs: () => ({ inferences: 0, inFlight: 1, usualMs, lastDeadlineMs: 0 }),
       phase: () => ({ kind: 'ready' }),
       onChange: (verdict) => verdicts.push(verdict),
     });

@@ -51,7 +51,7 @@ describe('model health', () => {
   beforeEach(() => {
     clock = new ManualClock();
     probe = new FakeProbe(clock);
-    signs = { inferences: 0, inFlight: 0, usualMs: 0 };
+    signs = { inferences: 0, inFlight: 0, usualMs: 0, lastDeadlineMs: 0 };
     phase = { kind: 'ready' };
     told = [];
     health = new ModelHealth({
@@ -121,6 +121,47 @@ describe('model health', () => {
     probe.frozen = false;
     await clock.settle(3_000);
     assert.deepEqual(told.slice(1), [{ ok: true, why: '' }]);
+  });
+
+  it('holds no silence against a model at work within the deadline of its call', async () => {
+    await proven();
+    signs.inFlight = 1;
+    signs.usualMs = 1;
+    signs.lastDeadlineMs = clock.now() + 60_000;
+    probe.frozen = true;
+    await clock.settle(40_000);
+    assert.deepEqual(told, []);
+    assert.equal(health.probes().failed, 0);
+    signs.inferences += 1;
+    signs.inFlight = 0;
+    signs.lastDeadlineMs = 0;
+    probe.frozen = false;
+    await clock.settle(20_000);
+    assert.deepEqual(told, []);
+  });
+
+  it('condemns it after that deadline, though calls with later ones keep coming', async () => {
+    await proven();
+    signs.inFlight = 1;
+    signs.usualMs = 1;
+    probe.frozen = true;
+    for (let i = 0; i < 60; i++) {
+      signs.lastDeadlineMs = clock.now() + 15_000;
+      await clock.settle(1_000);
+    }
+    assert.equal(told.length, 1);
+    assert.match(told[0]!.why, /^the model has not answered for \d+ s/);
+  });
+
+  it('condemns one at work without a deadline after five minutes', async () => {
+    await proven();
+    signs.inFlight = 1;
+    signs.lastDeadlineMs = Number.POSITIVE_INFINITY;
+    probe.frozen = true;
+    await clock.settle(290_000);
+    assert.deepEqual(told, []);
+    await clock.settle(120_000);
+    assert.equal(told.length, 1);
   });
 
   it('forgives one silence', async () => {
