@@ -47,7 +47,7 @@ export interface ReloadResult {
 /** A stall of our own event loop makes verdicts from elapsed time doubtful for this long, ms. */
 const STALL_MEMORY_MS = 1000;
 
-/** A process of models, for whoever starts and watches it. */
+/** A process of models, as its supervisor needs it. */
 export type OwnedModel = Pick<
   ModelHost,
   'model' | 'address' | 'evidence' | 'changed' | 'ended' | 'superviseBy' | 'report'
@@ -60,7 +60,7 @@ export interface Sidecar extends SidecarView {
   reloadRejected(): void;
   /** Files of the log may have been moved away: they are opened anew. */
   reopenLogs(): void;
-  /** The processes of the models, where this sidecar has any: whoever owns them says how they are. */
+  /** The processes of the models, where this sidecar has any; their supervisor says how they are. */
   readonly hosts: readonly OwnedModel[];
   /** Called after every change of a model's state. */
   onModel(listener: () => void): void;

@@ -20,7 +20,7 @@ export function answerFailed(call: InboundCall, service: string, mark: Field | n
 const LONGEST_WAIT_MS = 250;
 
 export class LostCalls {
-  /** Somebody tells how the process ends; else nothing is waited for. */
+  /** A supervisor tells how the process ends; without one nothing is waited for. */
   isTold = false;
   private readonly waiting = new Set<InboundCall>();
   private last: ProcessEnd | null = null;

@@ -379,7 +379,7 @@ export class Inbound implements NamedStory {
     }
   }
 
-  /** Its place is somebody else's by now: what its caller sends waits for another, what the model sends is passed on. */
+  /** Its place has been given away: what its caller sends waits for another one, what the model sends is passed on. */
   onStir(call: InboundCall): void {
     const { ticket } = call;
     if (ticket?.queueState !== QueueState.resting) return;

@@ -320,7 +320,7 @@ export class Outbound implements Primary, Refuge, Shaped {
   private fail(call: OutboundCall, failure: Failure, outcome: Outcome): void {
     if (!call.isCommitted) {
       if (call.detour?.isAway) {
-        // Nobody else is asked, so that this is what there is to say.
+        // No other endpoint is asked, so that this is what there is to say.
         if (call.hasCrashed) call.detour.failure ??= failure;
         return call.detour.home.goOn(call);
       }

@@ -41,7 +41,7 @@ export interface EndpointReport {
   readonly locality?: string;
   /** What it takes of its weight now, when that is not all: it warms up, is full, or is far away. */
   readonly share?: number;
-  /** Calls that succeeded or failed in the last 10 s, and the share of successes among them; absent where nobody counts, the share also where there were none. */
+  /** Calls that succeeded or failed in the last 10 s, and the share of successes among them; absent where they are not counted, the share also where there were none. */
   readonly recentCalls?: number;
   readonly successRatio?: number;
   /**

@@ -158,7 +158,7 @@ export class InboundQueue<E extends QueueEntry> {
   /** A running entry has finished; its time counts. Then call `next` until it returns null. */
   release(entry: E, nowMs: number): void {
     if (entry.queueState !== QueueState.running) return;
-    // The first ones count alike, or the very first, which shared the model with nobody, would speak for too long.
+    // The first ones count alike, or the very first, which had the model to itself, would count for too long.
     if (this.served * SERVICE_WEIGHT < 1) this.served += 1;
     this.serviceMs += (nowMs - entry.queueStartedMs - this.serviceMs) / this.served;
     this.forfeit(entry, nowMs);

@@ -27,7 +27,7 @@ export class SilentStreams<E extends HeldStream> {
 
   /**
    * The stream that has to go, out of `places` that are all taken: the oldest silent one of the holder that has most,
-   * if that is more than its share; those that wait have a share as well. Null: nobody has more.
+   * if that is more than its share; those that wait have a share as well. Null: none has more.
    */
   excess(places: number): E | null {
     let most: Set<E> | null = null;

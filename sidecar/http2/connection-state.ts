@@ -148,7 +148,7 @@ export class ConnectionState {
   }
 
   /**
-   * Whose turn it is to be written; null: nobody's. Small calls do not wait for all the large ones before them, of which
+   * The next stream to be written; null: none is ready. Small calls do not wait for all the large ones before them, of which
    * a single peer may have thousands on its way to one endpoint: the two lines get as many octets each.
    */
   takeReady(): Stream | null {

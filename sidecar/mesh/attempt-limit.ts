@@ -1,5 +1,5 @@
 /**
- * The limit of one attempt as its endpoint is told it: who knows only the call's deadline goes on working for a caller that
+ * The limit of one attempt as its endpoint is told it: one that knows only the call's deadline goes on working for a caller that
  * has gone elsewhere (envoyproxy/envoy issue 4628). Of unary calls, whose limit begins with the end of the request, it is
  * known when the request is complete before it is sent; of one that is still on its way a sidecar is told how long it is. A
  * stream's limit is over with the beginning of its answer, which no header can say.

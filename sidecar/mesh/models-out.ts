@@ -1,6 +1,6 @@
 /**
- * Models that replicas lately said they do not serve. A call to one that no replica serves is not tried again: nobody
- * would answer, and what the retries of an upstream may spend is for calls that another replica can save.
+ * Models that replicas lately said they do not serve. A call to one that no replica serves is not tried again:
+ * no retry could be answered, and what the retries of an upstream may spend is for calls that another replica can save.
  */
 
 import type { Endpoint } from './endpoint.js';

@@ -32,7 +32,7 @@ export class Trials {
   private best = 0;
 
   /**
-   * Questions that only read are safe everywhere, but in many a mesh nobody asks any: they are not waited for.
+   * Questions that only read are safe everywhere, but many callers send none: they are not waited for.
    * @param hasRetries rules make other routes safe, too.
    */
   configure(routes: readonly RouteConfig[], hasRetries: boolean): void {

@@ -1,5 +1,5 @@
 /**
- * Whether the local models answer, for whoever wants to know: the registry's entry, and peers that check this endpoint.
+ * Whether the local models answer, as the registry's entry and peers that check this endpoint are told.
  * Nothing is watched before somebody does.
  */
 

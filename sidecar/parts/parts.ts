@@ -19,7 +19,7 @@ export interface Deps {
   readonly timers: Timers;
   readonly logger: Logger;
   readonly version: string;
-  /** How often this sidecar was started again. Absent: nobody says. */
+  /** How often this sidecar was started again. Absent: not known. */
   readonly restarts?: number;
   /** The process's environment, for the variables of other programs that we honour (CONSUL_*). */
   readonly env: Readonly<Record<string, string | undefined>>;

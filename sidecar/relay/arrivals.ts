@@ -1,5 +1,5 @@
 /**
- * Connections of a TLS listener that have said nothing yet. They have cost no handshake and are nobody, so they count
+ * Connections of a TLS listener that have said nothing yet. They have cost no handshake and have no identity, so they count
  * apart from all others: a crowd of them takes neither the connections nor the handshakes of peers that speak. When there
  * are too many, the one that has been silent longest goes.
  */

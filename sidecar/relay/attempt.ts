@@ -258,7 +258,7 @@ export class Attempt implements StreamOwner, Waiter {
     this.ended = ended;
     this.status = status;
     this.owner.onAttemptEnd(this);
-    // Of a failed one nobody wants it.
+    // Of a failed one it is not wanted.
     if (this.heldBytes > 0) this.uncount();
   }
 }

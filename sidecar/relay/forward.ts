@@ -15,7 +15,7 @@ export interface RequestProfile {
   /** Replaces `:authority`; absent = passed on. */
   readonly authority?: Field;
   /**
-   * `forwarded` (RFC 7239) and `x-forwarded-client-cert` (Envoy) are dropped: they say who a proxy's client is, and are
+   * `forwarded` (RFC 7239) and `x-forwarded-client-cert` (Envoy) are dropped: they name the client of a proxy, and are
    * worth nothing from a peer that proved itself by its own certificate only.
    */
   readonly dropsForwarded: boolean;

@@ -1,5 +1,5 @@
 /**
- * The first octets of a compressed message, for somebody who only has to read its name. At once and bounded: what
+ * The first octets of a compressed message, for a reader of its model name. At once and bounded: what
  * inflates to more than `MOST_OCTETS` is tried with less of the input, so that one message costs a few inflations of
  * that size at most, whatever it holds.
  */

@@ -341,8 +341,8 @@ export class Listener implements LinkHost {
   }
 
   /**
-   * No new calls; those in flight have a while to end, and longer as long as the peer has shown on another connection that it
-   * is still who it was.
+   * No new calls; those in flight have a while to end, and longer as long as the peer has shown on another connection that
+   * it has a valid certificate of the same identity.
    */
   private onExpired(guard: Guard, now: number): void {
     const { link } = guard;

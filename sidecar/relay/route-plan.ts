@@ -47,7 +47,7 @@ export interface RoutesOptions {
   readonly service: string;
   readonly replayBytes: number;
   readonly stripsResponse: boolean;
-  /** Absent: nobody asks. */
+  /** Absent: not watched. */
   readonly quietAfterMs?: number;
 }
 

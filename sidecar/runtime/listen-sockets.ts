@@ -1,7 +1,7 @@
 /**
  * The listening sockets of a process, by name. A socket may be older than the process, which then inherits it open:
  * from a service manager (systemd's `LISTEN_FDS`, sd_listen_fds(3)), or from one of our own programs (`OUTRIDER_SOCKETS`)
- * that holds it for a process that dies, or hands it on. Connections wait in its backlog while nobody accepts.
+ * that holds it for a process that dies, or hands it on. Connections wait in its backlog until a process accepts them.
  *
  * A successor holds itself back: it accepts nothing, on any inherited socket, before `accept` is called.
  */

@@ -5,7 +5,7 @@
  * else holds is reported before anything has been started. Found ports lie below the range from which the system
  * takes ports for outgoing connections, so that none of those can take one in the meantime.
  *
- * A book serves one mesh from its start to its end: who asks again, for a changed file, gets the port that it has.
+ * A book serves one mesh from its start to its end: for a changed file, a name gets the port that it has.
  */
 
 import { randomInt } from 'node:crypto';
