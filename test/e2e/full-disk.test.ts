@@ -53,9 +53,21 @@ describe('outrider up on a full disk', function () {
     assert.deepEqual(load.failures, [], `of ${load.sent}`);
 
     process.kill(replica.pid, 'SIGKILL');
-    await until('another is ready, with a leaf that its files do not hold', async () => {
-      const reply = await admin(replica.admin, '/ready').catch(() => undefined);
-      return reply?.status === 200;
+    let last = '';
+    await until(
+      'another is ready, with a leaf that its files do not hold',
+      async () => {
+        const reply = await admin(replica.admin, '/ready').catch((error: Error) => ({
+          status: 0,
+          body: `${error}`,
+        }));
+        last = `${reply.status} ${reply.body}`;
+        return reply.status === 200;
+      },
+      45_000,
+    ).catch((error: Error) => {
+      const events = mesh!.events.slice(-12).map((event) => JSON.stringify(event));
+      throw new Error(`${error.message}; last: ${last}\n${events.join('\n')}`);
     });
     rmSync(ballast);
     const old = leavesOnDisk(facts);
