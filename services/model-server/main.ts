@@ -5,7 +5,7 @@
  * ready is asked through grpc.health.
  */
 
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { type ListenAddress, parseListen } from './listen.js';
@@ -19,6 +19,7 @@ const USAGE =
   'usage: serve --models DIR [--model NAME]… [--golden | [--listen HOST:PORT|unix:/PATH] [--drain-timeout-ms N] [--exit-with-stdin]]';
 const DEFAULT_LISTEN = '127.0.0.1:8001';
 const DEFAULT_DRAIN_MS = 30_000;
+const STDERR = 2;
 
 interface Arguments {
   readonly models: string;
@@ -151,8 +152,13 @@ function packageVersion(): string {
   return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
 }
 
+/** A line that cannot be written, as on a full disk, is lost: the models go on. */
 function log(line: string): void {
-  process.stderr.write(`outrider serve: ${line}\n`);
+  try {
+    writeSync(STDERR, `outrider serve: ${line}\n`);
+  } catch {
+    // ENOSPC, or EAGAIN of a pipe that is not read
+  }
 }
 
 await main();

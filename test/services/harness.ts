@@ -115,14 +115,19 @@ export interface ServiceProcess {
 }
 
 /** A real `serve` process. */
-export function spawnService(args: readonly string[], stdin: 'ignore' | 'pipe' = 'ignore'): ServiceProcess {
+/** @param stderr a descriptor in place of the pipe that `stderr()` reads. */
+export function spawnService(
+  args: readonly string[],
+  stdin: 'ignore' | 'pipe' = 'ignore',
+  stderr: 'pipe' | number = 'pipe',
+): ServiceProcess {
   const sources = import.meta.url.endsWith('.ts');
   const main = fileURLToPath(
     new URL(`../../services/model-server/main.${sources ? 'ts' : 'js'}`, import.meta.url),
   );
   const child = spawn(process.execPath, [...(sources ? ['--import', 'tsx'] : []), main, ...args], {
     cwd: packageRoot,
-    stdio: [stdin, 'ignore', 'pipe'],
+    stdio: [stdin, 'ignore', stderr],
   });
   let text = '';
   child.stderr?.setEncoding('utf8').on('data', (chunk: string) => {

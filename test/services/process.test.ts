@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { protocols } from '../../proto/load.js';
@@ -72,6 +72,22 @@ describe('the process of a model server', () => {
       assert.match(stderr(), /finishing calls in flight/);
     });
   }
+
+  it('starts, serves and stops though nothing can be written to its log', async function () {
+    if (!existsSync('/dev/full')) this.skip();
+    const full = openSync('/dev/full', 'w');
+    service = spawnService(
+      ['--models', join(directory, 'models'), '--listen', `unix:${socket}`],
+      'ignore',
+      full,
+    );
+    closeSync(full);
+    const code = await Promise.race([service.exited, untilServing(client)]);
+    assert.equal(code, undefined, `it exited with code ${code}`);
+    assert.equal((await count(client, 10)).model_name, 'loop');
+    service.child.kill('SIGTERM');
+    assert.equal(await service.exited, 0);
+  });
 
   it('gives up a drain that takes too long, and exits 1', async () => {
     const { child, exited, stderr } = await start(['--drain-timeout-ms', '100']);
