@@ -4,7 +4,7 @@
  *   {"beat":N,"runs":R,"running":{"forMs":…,"deadlineInMs":…|null}|null,"tid":T}
  *
  * `runs`: runs finished so far; `running`: the one that blocks the serving thread; `tid`: the kernel's id of this thread,
- * for a reader who wants to tell its CPU time from that of the model. Without a connection it sleeps.
+ * for readers that tell its CPU time from that of the model. Without a connection it sleeps.
  */
 
 import { readlinkSync } from 'node:fs';

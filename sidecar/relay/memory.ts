@@ -45,8 +45,6 @@ export class Memory implements Flushable {
   readonly waiting = new OctetCount();
   readonly holders = new Set<Holder>();
   firstWindow = FIRST_WINDOW;
-  /** Times calls were ended for want of memory. */
-  sheds = 0;
 
   isEnlisted = false;
   flushedIn = 0;
@@ -140,7 +138,6 @@ export class Memory implements Flushable {
   /** From the connection that holds most, half of what it holds at a time, until `bytes` are free. */
   private shed(bytes: number): void {
     const holds = [...this.holders].map((holder) => ({ holder, bytes: holder.heldBytes() }));
-    this.sheds++;
     let left = bytes;
     for (let round = 0; round < SHED_ROUNDS && left > 0; round++) {
       let most = holds[0];

@@ -28,8 +28,6 @@ export interface RefusingLink {
 export class Refusals {
   private gapMs = 0;
   private replacedMs = Number.NEGATIVE_INFINITY;
-  /** Connections that were to be replaced for it. */
-  convicted = 0;
 
   /** Notes a call that was reset with `code` before any answer. True: the connection is to be replaced. */
   note(link: RefusingLink, code: number, nowMs: number): boolean {
@@ -41,7 +39,6 @@ export class Refusals {
     if (nowMs - this.replacedMs < gapMs) return false;
     this.gapMs = hasWorked ? FIRST_GAP_MS : Math.min(Math.max(gapMs * 2, FIRST_GAP_MS), LONGEST_GAP_MS);
     this.replacedMs = nowMs;
-    this.convicted += 1;
     link.refusals = 0;
     return true;
   }

@@ -9,7 +9,7 @@ import type { Trial } from './faults-row.js';
 const MIB = 1 << 20;
 const MOST_RSS_MIB = 300;
 const CONCURRENCY = 5_000;
-/** The control calls a sidecar that nobody burdens: beyond this the machine is too busy to show anything, ms. */
+/** The control calls a sidecar without other load: beyond this the machine is too busy to show anything, ms. */
 const BUSY_MS = 700;
 
 interface Burden {

@@ -1,4 +1,4 @@
-/** The mesh of the demo with one of its models frozen: whoever asks from a shell meanwhile gets an answer. */
+/** The mesh of the demo with one of its models frozen: a call from a shell is answered meanwhile. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** The budget of memory: who loses calls when it is used up, and when nobody does. */
+/** The budget of memory: which connection loses calls when it is used up, and when none does. */
 import assert from 'node:assert/strict';
 import { type Holder, Memory } from '../../sidecar/relay/memory.js';
 import { FIRST_WINDOW } from '../../sidecar/relay/relay.js';

@@ -1,4 +1,4 @@
-/** Silent streams at a model that takes few at once: they keep nobody out, and they are left alone while they do not. */
+/** Silent streams at a model that takes few at once: they keep no other call out, and they are left alone while they do not. */
 import assert from 'node:assert/strict';
 import { Setting } from '../support/h2-frames.js';
 import type { PeerStream } from './kit/scripted-peer.js';

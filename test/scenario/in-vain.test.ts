@@ -1,6 +1,6 @@
 /**
  * Twice as many calls as the models can serve, by callers that have time, where one attempt may take much less. An attempt
- * whose time is up is nobody's any more: its endpoint knows that beforehand, so that models work for those that wait.
+ * whose time is up is of no use any more: its endpoint knows that beforehand, so that models work for those that wait.
  */
 import assert from 'node:assert/strict';
 import type { RouteConfig } from '../../sidecar/config/model.js';
@@ -16,7 +16,7 @@ const SECONDS = 3;
 
 class Models {
   runs = 0;
-  /** Those that nobody waited for when they ended. */
+  /** Runs without a waiting caller when they ended. */
   vain = 0;
 
   constructor(private readonly mesh: Mesh) {
