@@ -6,39 +6,39 @@
  * Read `accept`, `admit` and `onAttemptEnd`; the rest is what they say in detail.
  */
 
+import type { InjectedFaults } from './app/fault-switch.js';
+import { HEALTH_CHECK } from './codec/health.js';
 import type { InboundConfig } from './config/model.js';
-import { findFault } from './core/inject.js';
-import type { IntentionTable } from './core/intentions.js';
-import { Ended, isNeverProcessed } from './core/outcome.js';
-import type { MemoryReading } from './core/overload.js';
-import type { ProcessEnd } from './core/process-end.js';
-import { Admission, type InboundQueue, QueueState } from './core/queue.js';
-import { Reasons, reasonMessage } from './core/reason.js';
-import type { HealthAnswers } from './health/health-answers.js';
-import { HEALTH_CHECK } from './health/health-messages.js';
-import { factsOf } from './http2/facts.js';
+import type { MemoryReading } from './core/admission/memory-pressure.js';
+import { Admission, type InboundQueue, QueueState } from './core/admission/queue.js';
+import type { IntentionTable } from './core/authorization/intentions.js';
+import type { ProcessEnd } from './core/health/process-end.js';
+import { Reasons, reasonMessage } from './core/outcome/local-reply-reason.js';
+import { Ended, isNeverProcessed } from './core/outcome/outcome.js';
+import { findFault } from './core/routing/fault-rule.js';
+import type { HealthAnswers } from './health/model/responder.js';
+import { factsOf } from './http2/header-view.js';
 import type { Field } from './http2/hpack/field.js';
 import type { HeaderBlock, StableList } from './http2/hpack/header-list.js';
 import type { Stream } from './http2/stream.js';
-import { type Caller, InboundAccess } from './inbound-access.js';
-import { InboundCall, type Ticket } from './inbound-call.js';
-import { answerFailed } from './inbound-ends.js';
-import { type Enter, ModelFront } from './inbound-front.js';
-import { type InboundLimits, SharedLimits } from './inbound-limits.js';
-import type { NamedCall, NamedStory } from './inbound-named-call.js';
-import type { ModelEvidence } from './inbound-runs.js';
-import { ModelSlot, type ModelState, type ServedModel } from './inbound-slot.js';
-import type { InjectedFaults } from './mesh/shaping-faults.js';
-import { strike } from './mesh/shaping-strike.js';
+import { type InboundLimits, SharedLimits } from './inbound/admission.js';
+import { type Caller, InboundAccess } from './inbound/authorization.js';
+import { InboundCall, type Ticket } from './inbound/call.js';
+import type { ModelEvidence } from './inbound/model-activity.js';
+import { ModelSlot, type ModelState, type ServedModel } from './inbound/model-backend.js';
+import type { NamedCall, NamedStory } from './inbound/model-routed-call.js';
+import { type Enter, ModelFront } from './inbound/model-router.js';
+import { answerFailed } from './inbound/process-end-wait.js';
 import { Attempt } from './relay/attempt.js';
+import { limitIn } from './relay/attempt-timeout-header.js';
 import { BufferAdmission } from './relay/buffer-admission.js';
 import { type Call, NEVER } from './relay/call.js';
-import { forwardExtras, forwardRequest, inboundProfile } from './relay/forward.js';
-import { limitIn } from './relay/limit-field.js';
-import type { Link } from './relay/link.js';
-import { isGrpcRequest, NotGrpc } from './relay/not-grpc.js';
-import type { Relay } from './relay/relay.js';
-import { Routes, timeAllowedMs } from './relay/route-plan.js';
+import { strike } from './relay/fault-injection.js';
+import { forwardExtras, forwardRequest, inboundProfile } from './relay/header-rewrite.js';
+import { isGrpcRequest, NotGrpc } from './relay/rejected-stream.js';
+import { Routes, timeAllowedMs } from './relay/route-table.js';
+import type { Relay } from './transport/context.js';
+import type { Link } from './transport/session.js';
 
 /** Services about the server rather than the model: they hold no place in the model's line, and pass whatever its limits. */
 const ASIDE = [

@@ -4,46 +4,51 @@
  *   measure → route → deadline → (per attempt: pick endpoint → attempt timeout → send → observe → again?) → answer
  *
  * Read `accept`, `next` and `onAttemptEnd`; the rest is what they say in detail. A call that is late may be sent a second
- * time (`sendCopy`); one that failed may go on elsewhere (mesh/detours.ts). Where rules or several clusters leave
- * something to decide, mesh/direction.ts does; where discovery has not answered yet, `wait` holds the call until it has.
+ * time (`sendCopy`); one that failed may go on elsewhere (outbound/fallback.ts). Where rules or several clusters leave
+ * something to decide, outbound/router.ts does; where discovery has not answered yet, `wait` holds the call until it has.
  */
 
+import type { InjectedFaults } from './app/fault-switch.js';
+import type { Upstream } from './cluster/cluster.js';
+import type { Endpoint } from './cluster/endpoint.js';
+import { Clusters, type MakeUpstream } from './cluster/upstream.js';
 import type { UpstreamConfig } from './config/model.js';
-import { isAttemptTimeoutFirst } from './core/deadline.js';
-import { NO_PROBE } from './core/ejection.js';
-import { Ended, Outcome } from './core/outcome.js';
-import { DEADLY, PoisonTable, REMEMBERED_MS } from './core/poison.js';
-import { type Reason, Reasons, reasonMessage } from './core/reason.js';
-import { decideRetry, RetryState } from './core/retry.js';
-import type { UpstreamKnowledge } from './discovery/knowledge.js';
-import { factsOf } from './http2/facts.js';
+import { isAttemptTimeoutFirst } from './core/deadline/deadline.js';
+import { type Reason, Reasons, reasonMessage } from './core/outcome/local-reply-reason.js';
+import { Ended, Outcome } from './core/outcome/outcome.js';
+import { NO_PROBE } from './core/outlier/ejection.js';
+import { DEADLY, PoisonTable, REMEMBERED_MS } from './core/retry/poison-requests.js';
+import { decideRetry, RetryState } from './core/retry/retry.js';
+import type { UpstreamKnowledge } from './discovery/snapshot.js';
+import { factsOf } from './http2/header-view.js';
 import type { Field } from './http2/hpack/field.js';
 import type { HeaderBlock, StableList } from './http2/hpack/header-list.js';
 import type { Stream } from './http2/stream.js';
-import { noteLimit, retimed, timeToldMs, withLimit } from './mesh/attempt-limit.js';
-import { Bounds } from './mesh/bounds.js';
-import { Clusters, type MakeUpstream } from './mesh/clusters.js';
-import { copyDueMs, isPutOff, leaveToOther, noteLoss, noteSuccess, takeCopy } from './mesh/copies.js';
-import { Detours, type Primary, type Refuge } from './mesh/detours.js';
-import { Direction } from './mesh/direction.js';
-import type { Endpoint } from './mesh/endpoint.js';
-import { modelOut, observe, saysCrashed } from './mesh/observe.js';
-import { type Failure, OutboundAttempt, OutboundCall } from './mesh/outbound-call.js';
-import { PoisonWatch } from './mesh/poison-watch.js';
-import { retryFacts } from './mesh/retry-facts.js';
-import { RouteCares } from './mesh/route-care.js';
-import { Shaping } from './mesh/shaping.js';
-import type { InjectedFaults } from './mesh/shaping-faults.js';
 import type { Shaped } from './mesh/shaping-target.js';
-import { Trials } from './mesh/trials.js';
-import type { Upstream } from './mesh/upstream.js';
+import { noteLimit, retimed, timeToldMs, withLimit } from './outbound/attempt-timeout.js';
+import { type Failure, OutboundAttempt, OutboundCall } from './outbound/call.js';
+import { Bounds } from './outbound/circuit-breaker.js';
+import { Trials } from './outbound/ejection-probe.js';
+import { Detours, type Primary, type Refuge } from './outbound/fallback.js';
+import { copyDueMs, isPutOff, leaveToOther, noteLoss, noteSuccess, takeCopy } from './outbound/hedging.js';
+import { RouteCares } from './outbound/method-state.js';
+import { modelOut, observe, saysCrashed } from './outbound/outcome-recorder.js';
+import { PoisonWatch } from './outbound/poison-requests.js';
+import { retryFacts } from './outbound/retry.js';
+import { Direction } from './outbound/router.js';
+import { Shaping } from './outbound/traffic-shift.js';
 import { type Call, NEVER } from './relay/call.js';
 import { failureAnswer } from './relay/failure.js';
-import { forwardExtras, forwardRequest, type RequestProfile, requestProfile } from './relay/forward.js';
-import type { Link } from './relay/link.js';
-import { isGrpcRequest, NotGrpc } from './relay/not-grpc.js';
-import type { Relay } from './relay/relay.js';
-import { type Match, timeAllowedMs } from './relay/route-plan.js';
+import {
+  forwardExtras,
+  forwardRequest,
+  type RequestProfile,
+  requestProfile,
+} from './relay/header-rewrite.js';
+import { isGrpcRequest, NotGrpc } from './relay/rejected-stream.js';
+import { type Match, timeAllowedMs } from './relay/route-table.js';
+import type { Relay } from './transport/context.js';
+import type { Link } from './transport/session.js';
 
 export class Outbound implements Primary, Refuge, Shaped {
   private readonly trials = new Trials();

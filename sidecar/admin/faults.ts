@@ -3,12 +3,12 @@
  * is enough; every mistake is named, and nothing is half applied.
  */
 
-import { readDuration, writeDuration } from '../config/spelling/duration.js';
-import { quoted } from '../config/spelling/spelled.js';
-import { nearest } from '../config/suggest.js';
-import type { FaultRule } from '../core/inject.js';
-import { isValidPattern } from '../core/method.js';
-import { parseStatus, Status } from '../core/status.js';
+import { readDuration, writeDuration } from '../config/codecs/duration.js';
+import { quoted } from '../config/codecs/parse-result.js';
+import { nearest } from '../config/file/suggest.js';
+import { parseStatus, Status } from '../core/outcome/status.js';
+import type { FaultRule } from '../core/routing/fault-rule.js';
+import { isValidPattern } from '../core/routing/method.js';
 
 /** One fault that is on. */
 export interface FaultReport {

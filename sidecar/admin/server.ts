@@ -8,9 +8,9 @@
 import { randomBytes } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Address } from '../config/model.js';
-import { ListenSockets, SOCKET_NAMES } from '../runtime/listen-sockets.js';
-import { isSecretName, REDACTED } from '../runtime/logger.js';
-import { processStats } from '../runtime/process-stats.js';
+import { isSecretName, REDACTED } from '../runtime/log/logger.js';
+import { ListenSockets, SOCKET_NAMES } from '../runtime/process/listen-sockets.js';
+import { processStats } from '../runtime/process/stats.js';
 import { addFault, clearFaults, type FaultAnswer, type FaultDesk, listFaults } from './faults.js';
 import { refusal } from './guard.js';
 import { renderPage } from './page.js';

@@ -7,10 +7,10 @@
 
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { NAME } from '../config/schema/values.js';
-import { LocalCa } from '../identity/local-ca.js';
+import { NAME } from '../config/options/values.js';
+import { LocalCa } from '../identity/ca/local-ca.js';
 import { formatSpiffeId } from '../identity/spiffe.js';
-import { systemClock } from '../runtime/clock.js';
+import { systemClock } from '../runtime/time/clock.js';
 import { CommandFailure, oneLine } from './failure.js';
 
 export interface CertsOptions {

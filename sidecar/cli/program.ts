@@ -9,7 +9,7 @@ import { Command, CommanderError, Option } from 'commander';
 import { DEFAULT_DATACENTER, DEFAULT_TRUST_DOMAIN } from '../config/defaults.js';
 import type { CertsOptions } from './certs.js';
 import { CommandFailure, oneLine } from './failure.js';
-import type { InferFlags } from './infer-flags.js';
+import type { InferFlags } from './infer/flags.js';
 import { packageFile } from './package-file.js';
 import type { ServeOptions } from './serve.js';
 import { packageVersion } from './version.js';
@@ -67,7 +67,7 @@ function addMeshCommands(program: Command, done: (exitCode: number) => void): vo
     )
     .option('--json', 'print one JSON object per event instead of text')
     .action(async (file: string | undefined, options: { json?: true; consul?: 'dev' }) => {
-      const { upCommand } = await import('./up.js');
+      const { upCommand } = await import('./up/up.js');
       const { json = false, ...consul } = options;
       done(await upCommand(file ?? packageFile('mesh-config/demo.yaml'), { json, ...consul }));
     });
@@ -86,11 +86,11 @@ function addMeshCommands(program: Command, done: (exitCode: number) => void): vo
     .usage('-c FILE [--takeover] [-- COMMAND…]')
     .action(async (command: string[], options: { config: string; takeover?: true }) => {
       if (options.takeover === true) {
-        const { takeoverCommand } = await import('./takeover.js');
+        const { takeoverCommand } = await import('./sidecar/takeover.js');
         done(await takeoverCommand(options.config, command));
         return;
       }
-      const { sidecarCommand } = await import('./sidecar.js');
+      const { sidecarCommand } = await import('./sidecar/sidecar.js');
       done(await sidecarCommand(options.config, command));
     });
 }
@@ -142,8 +142,8 @@ function addModelCommands(program: Command, done: (exitCode: number) => void): v
     .option('--metadata <KEY=VALUE>', 'request metadata; may be given more than once', collect, [])
     .option('--json', 'print JSON')
     .action(async (model: string, options: InferFlags) => {
-      const { inferFlags } = await import('./infer-flags.js');
-      const { inferCommand } = await import('./infer.js');
+      const { inferFlags } = await import('./infer/flags.js');
+      const { inferCommand } = await import('./infer/infer.js');
       done(await inferCommand(inferFlags(model, options)));
     });
 }
@@ -160,7 +160,7 @@ function addReportCommands(program: Command, done: (exitCode: number) => void): 
     .option('--watch', 'draw again every second until Ctrl-C')
     .option('--json', 'print JSON')
     .action(async (options: { admin?: string[]; watch?: true; json?: true }) => {
-      const { statusCommand } = await import('./status.js');
+      const { statusCommand } = await import('./status/status.js');
       const { admin = [], watch = false, json = false } = options;
       done(await statusCommand({ admin, watch, json }));
     });

@@ -1,7 +1,7 @@
 /** How this program runs itself: the path of its entry file, whatever it was called by. */
 
 import { fileURLToPath } from 'node:url';
-import { YOUNG_HEAP_FLAG } from '../runtime/heap.js';
+import { YOUNG_HEAP_FLAG } from '../runtime/process/heap-tuning.js';
 
 const FLAGS = process.execArgv.includes(YOUNG_HEAP_FLAG)
   ? process.execArgv

@@ -1,10 +1,10 @@
 /** Reading the file a command was given: the configuration, or every problem with it as the command's failure. */
 
-import { loadMeshFile, loadSidecarFile } from '../config/load.js';
+import { loadMeshFile, loadSidecarFile } from '../config/file/load.js';
+import type { ParseResult } from '../config/file/parse.js';
+import { formatProblem, formatProblems, type Problem } from '../config/file/problem.js';
 import type { MeshConfig } from '../config/mesh-model.js';
 import type { SidecarConfig } from '../config/model.js';
-import type { ParseResult } from '../config/parse.js';
-import { formatProblem, formatProblems, type Problem } from '../config/problem.js';
 import { CommandFailure } from './failure.js';
 
 export function readMeshFile(file: string, warn: (line: string) => void): MeshConfig {

@@ -3,7 +3,7 @@
  */
 
 import { closeSync, constants, openSync } from 'node:fs';
-import { systemClock } from '../runtime/clock.js';
+import { systemClock } from '../runtime/time/clock.js';
 
 const ENDING: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP'];
 /** One Ctrl-C may arrive twice: from the terminal, and from an npm in between that passes it on. */

@@ -1,8 +1,8 @@
 /**
  * `outrider validate FILE…`: what is wrong with configuration files, all of it at once, before anything is started.
  */
-import { loadAnyFile } from '../config/load.js';
-import { formatProblem, type Problem } from '../config/problem.js';
+import { loadAnyFile } from '../config/file/load.js';
+import { formatProblem, type Problem } from '../config/file/problem.js';
 
 export interface ValidateOptions {
   /** One JSON document for programs instead of lines for people. */

@@ -4,8 +4,8 @@
 import type { z } from 'zod';
 import { pathFrom, present } from './build-basics.js';
 import type { ConsulConfig, DiscoveryConfig, DiscoveryTarget, RegistrationConfig } from './model.js';
-import { meshConsul, type sidecarConsul } from './schema/consul.js';
-import { type discovery, failoverFrom } from './schema/discovery.js';
+import { meshConsul, type sidecarConsul } from './options/consul.js';
+import { type discovery, failoverFrom } from './options/discovery.js';
 
 /** The blocks of both kinds of file: what one of them lacks is absent or has its default. */
 type SaidConsul = z.output<typeof sidecarConsul> | z.output<typeof meshConsul>;

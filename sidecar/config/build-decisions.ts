@@ -3,8 +3,9 @@
  * detours of routes.
  */
 import type { z } from 'zod';
-import type { OutcomeOverrides } from '../core/outcome.js';
+import type { OutcomeOverrides } from '../core/outcome/outcome.js';
 import { pathFrom, present } from './build-basics.js';
+import { type AnyStatus, statusCode } from './codecs/status-code.js';
 import type {
   AccessLogConfig,
   ActiveHealthConfig,
@@ -19,14 +20,13 @@ import type {
   SplitConfig,
   UpstreamConfig,
 } from './model.js';
-import type { accessLog } from './schema/access-log.js';
-import type { detectors } from './schema/detectors.js';
-import type { outcomes } from './schema/outcomes.js';
-import type { queue } from './schema/queue.js';
-import type { rateLimits } from './schema/rate-limits.js';
-import type { outboundRoute } from './schema/route.js';
-import type { meshUpstream } from './schema/upstream.js';
-import { type AnyStatus, statusCode } from './spelling/status-code.js';
+import type { accessLog } from './options/access-log.js';
+import type { outcomes } from './options/outcomes.js';
+import type { detectors } from './options/outlier-detectors.js';
+import type { queue } from './options/queue.js';
+import type { rateLimits } from './options/rate-limits.js';
+import type { outboundRoute } from './options/route.js';
+import type { meshUpstream } from './options/upstream.js';
 
 const MINUTE_MS = 60_000;
 const MIB = 1_048_576;

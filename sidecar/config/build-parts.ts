@@ -3,10 +3,11 @@
  */
 
 import type { z } from 'zod';
-import { areReadOnly } from '../core/method.js';
+import { areReadOnly } from '../core/routing/method.js';
 import { addressFrom, present } from './build-basics.js';
 import { buildDiscovery } from './build-consul.js';
 import { buildCare, buildDetectors, buildDetours, buildOutcomes } from './build-decisions.js';
+import { retryableCode } from './codecs/status-code.js';
 import type {
   BalanceConfig,
   EjectionConfig,
@@ -18,6 +19,13 @@ import type {
   RouteConfig,
   UpstreamConfig,
 } from './model.js';
+import type { balance } from './options/balance.js';
+import type { limits } from './options/limits.js';
+import { meshModelProcess } from './options/model-process.js';
+import type { inboundRoute, outboundRoute } from './options/route.js';
+import type { intentions } from './options/shared.js';
+import type { meshUpstream } from './options/upstream.js';
+import type { sharedListener } from './options/upstreams.js';
 import {
   completeRoutes,
   defaultIdleTimeoutMs,
@@ -25,14 +33,6 @@ import {
   defaultTimeoutMs,
   READ_ONLY_RETRY,
 } from './route-defaults.js';
-import type { balance } from './schema/balance.js';
-import type { limits } from './schema/limits.js';
-import { meshModelProcess } from './schema/model-process.js';
-import type { inboundRoute, outboundRoute } from './schema/route.js';
-import type { intentions } from './schema/shared.js';
-import type { meshUpstream } from './schema/upstream.js';
-import type { sharedListener } from './schema/upstreams.js';
-import { retryableCode } from './spelling/status-code.js';
 
 export type SpelledIntentions = NonNullable<z.output<typeof intentions>>;
 

@@ -13,6 +13,7 @@ import {
   buildShared,
   buildUpstream,
 } from './build-parts.js';
+import { writeAddress } from './codecs/address.js';
 import { DEFAULT_DATACENTER, DEFAULT_TRUST_DOMAIN } from './defaults.js';
 import type {
   EndpointConfig,
@@ -22,9 +23,8 @@ import type {
   OutboundConfig,
   SidecarConfig,
 } from './model.js';
-import type { SidecarFile } from './schema/sidecar-file.js';
-import type { sidecarUpstream } from './schema/upstream.js';
-import { writeAddress } from './spelling/address.js';
+import type { SidecarFile } from './options/sidecar-file.js';
+import type { sidecarUpstream } from './options/upstream.js';
 
 export function buildSidecar(said: SidecarFile, baseDir: string): SidecarConfig {
   return {

@@ -4,8 +4,8 @@
  */
 import type { z } from 'zod';
 import type { SpelledIntentions } from './build-parts.js';
-import { caller as callerBlock, type SpelledMeshFile } from './schema/mesh-file.js';
-import { impliedCallerName } from './schema/mesh-names.js';
+import { caller as callerBlock, type SpelledMeshFile } from './options/mesh-file.js';
+import { impliedCallerName } from './options/mesh-names.js';
 
 type Caller = z.output<typeof callerBlock>;
 

@@ -1,5 +1,5 @@
 /**
- * What the configuration knows of method patterns beyond their form (which core/method.ts decides): which methods
+ * What the configuration knows of method patterns beyond their form (which core/routing/method.ts decides): which methods
  * are certainly streams, and which pattern leaves nothing for another.
  */
 

@@ -2,8 +2,8 @@
  * What a route means where the file says nothing: its kind, its time limits, and the routes at the end of a list.
  */
 
-import { areReadOnly, isKnownUnary, KNOWN_UNARY } from '../core/method.js';
-import { Status } from '../core/status.js';
+import { Status } from '../core/outcome/status.js';
+import { areReadOnly, isKnownUnary, KNOWN_UNARY } from '../core/routing/method.js';
 import { isCovered } from './methods.js';
 import type { RetryConfig, RouteConfig } from './model.js';
 

@@ -1,6 +1,6 @@
 /** What may be done with the calls of one route: time, further attempts, other places. Units as in model.ts. */
 
-import type { OutcomeOverrides } from '../core/outcome.js';
+import type { OutcomeOverrides } from '../core/outcome/outcome.js';
 
 export interface RouteConfig {
   /** `/package.Service/Method`, `/package.Service/*` or `*`. */

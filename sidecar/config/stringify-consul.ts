@@ -2,9 +2,9 @@
  * Writing what a configuration says of Consul back as the blocks of a sidecar file.
  */
 import { present } from './build-basics.js';
+import { writeDuration } from './codecs/duration.js';
+import { writeSize } from './codecs/size.js';
 import type { ConsulConfig, DiscoveryConfig, DiscoveryTarget, RegistrationConfig } from './model.js';
-import { writeDuration } from './spelling/duration.js';
-import { writeSize } from './spelling/size.js';
 
 export function spellConsul(consul: ConsulConfig): Record<string, unknown> {
   const { tls, registration, cache } = consul;

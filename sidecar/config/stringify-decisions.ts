@@ -1,8 +1,11 @@
 /**
  * Writing what a configuration says about decisions back as the blocks of a sidecar file.
  */
-import type { OutcomeOverrides } from '../core/outcome.js';
+import type { OutcomeOverrides } from '../core/outcome/outcome.js';
 import { present } from './build-basics.js';
+import { writeDuration } from './codecs/duration.js';
+import { writeSize } from './codecs/size.js';
+import { statusSpelling } from './codecs/status-code.js';
 import type {
   ActiveHealthConfig,
   BreakerConfig,
@@ -16,9 +19,6 @@ import type {
   SplitConfig,
   UpstreamConfig,
 } from './model.js';
-import { writeDuration } from './spelling/duration.js';
-import { writeSize } from './spelling/size.js';
-import { statusSpelling } from './spelling/status-code.js';
 
 export function spellObservation({
   accessLog,

@@ -6,6 +6,10 @@
  */
 import { stringify } from 'yaml';
 import { present } from './build-basics.js';
+import { writeAddress } from './codecs/address.js';
+import { writeDuration } from './codecs/duration.js';
+import { writeSize } from './codecs/size.js';
+import { retryableName } from './codecs/status-code.js';
 import type {
   EndpointConfig,
   InboundConfig,
@@ -17,10 +21,6 @@ import type {
   SidecarConfig,
   UpstreamConfig,
 } from './model.js';
-import { writeAddress } from './spelling/address.js';
-import { writeDuration } from './spelling/duration.js';
-import { writeSize } from './spelling/size.js';
-import { retryableName } from './spelling/status-code.js';
 import { spellConsul, spellDiscovery } from './stringify-consul.js';
 import {
   spellCare,

@@ -8,11 +8,11 @@ import { Decoder } from './hpack/decoder.js';
 import { Encoder } from './hpack/encoder.js';
 import type { HeaderBlock } from './hpack/header-list.js';
 import { type LimitName, Meter, Meters, RESETS_SENT } from './limits.js';
-import { type OctetCount, STREAM_BYTES } from './octets.js';
-import { ControlQueue } from './output.js';
+import { type OctetCount, STREAM_BYTES } from './octet-count.js';
 import { type LocalSettings, PeerSettings } from './settings.js';
 import { Parked, type Stream } from './stream.js';
 import { StreamTable } from './stream-table.js';
+import { ControlQueue } from './write-buffer.js';
 
 export type Role = 'server' | 'client';
 

@@ -6,23 +6,23 @@
  *   flush(output, room)    → octets for the socket
  */
 
-import { loseAll, queueGoaway } from './closing.js';
 import { Closed, type ConnectionHandler, ConnectionState, type Role } from './connection-state.js';
 import { ConnectionError, ErrorCode, FrameType, MAX_STREAM_ID, PREFACE } from './constants.js';
 import { FrameReader, type FrameReceiver } from './frame-reader.js';
+import { meter } from './frame-rules.js';
+import { loseAll, queueGoaway } from './goaway.js';
 import type { Field } from './hpack/field.js';
 import type { StableList } from './hpack/header-list.js';
 import { UNREAD_CONTROL_BYTES } from './limits.js';
-import { OctetCount } from './octets.js';
-import type { Output } from './output.js';
+import { OctetCount } from './octet-count.js';
+import { compact, hold } from './pending-data.js';
 import { receiveFrame } from './receive.js';
 import { credit, mayTakeRun, receiveDataBytes, receiveDataStart, widen } from './receive-data.js';
-import { meter } from './rules.js';
+import { announceInitialWindow } from './receive-window.js';
 import { flush } from './send.js';
 import { clientSettings, type LocalSettings, serverSettings } from './settings.js';
 import { Chunk, Parked, Stream, type StreamOwner } from './stream.js';
-import { compact, hold } from './waiting.js';
-import { announceInitialWindow } from './windows.js';
+import type { Output } from './write-buffer.js';
 
 /** Stream ids left when a client's connection should be replaced. */
 const FEW_IDS = 1 << 20;

@@ -5,7 +5,7 @@
 
 import type { ConnectionState } from './connection-state.js';
 import { ConnectionError, ErrorCode, Flag, FrameType } from './constants.js';
-import { checkOrder, closeIfDone, late, meter, streamError } from './rules.js';
+import { checkOrder, closeIfDone, late, meter, streamError } from './frame-rules.js';
 import type { Stream } from './stream.js';
 
 export function receiveDataStart(c: ConnectionState, flags: number, id: number, length: number): void {

@@ -6,12 +6,12 @@
 
 import { Closed, type ConnectionState } from './connection-state.js';
 import { ConnectionError, DEFAULT_WINDOW, ErrorCode, Flag, FrameType } from './constants.js';
-import { contentLengthOf, factsOf } from './facts.js';
+import { closeIfDone, late, meter, streamError } from './frame-rules.js';
+import { contentLengthOf, factsOf } from './header-view.js';
 import { HpackError } from './hpack/errors.js';
 import type { HeaderBlock } from './hpack/header-list.js';
 import { BLOCK_BYTES, BLOCK_FRAMES, INFORMATIONAL } from './limits.js';
-import { STREAM_BYTES } from './octets.js';
-import { closeIfDone, late, meter, streamError } from './rules.js';
+import { STREAM_BYTES } from './octet-count.js';
 import { Stream } from './stream.js';
 
 /** Kept beside the flags of HEADERS (one octet) until the block is whole. */

@@ -6,11 +6,11 @@
 
 import { Closed, type ConnectionState } from './connection-state.js';
 import { ConnectionError, ErrorCode, Flag, FrameType, MAX_WINDOW } from './constants.js';
+import { checkOrder, meter, streamError } from './frame-rules.js';
 import { receiveContinuation, receiveHeaders } from './receive-headers.js';
-import { checkOrder, meter, streamError } from './rules.js';
+import { acknowledgeWindow } from './receive-window.js';
 import { applySettings } from './settings.js';
 import { Ending } from './stream.js';
-import { acknowledgeWindow } from './windows.js';
 
 export function receiveFrame(
   c: ConnectionState,

@@ -8,9 +8,9 @@ import { Closed, type ConnectionState, SMALL_BYTES } from './connection-state.js
 import { ErrorCode, Flag, FRAME_HEADER_BYTES, FrameType, MAX_STREAM_ID } from './constants.js';
 import type { Field } from './hpack/field.js';
 import type { StableList } from './hpack/header-list.js';
-import { type Output, putFrameHeader } from './output.js';
+import { compact } from './pending-data.js';
 import { Ending, NO_FIELDS, Parked, type Stream } from './stream.js';
-import { compact } from './waiting.js';
+import { type Output, putFrameHeader } from './write-buffer.js';
 
 /** Payload a stream may write before the next one has its turn. Also RFC 9113's smallest maximum frame. */
 const QUANTUM = 16 * 1024;

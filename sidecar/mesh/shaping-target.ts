@@ -1,8 +1,8 @@
 /** An upstream that calls made to another one may go to. */
 
+import type { OutboundCall } from '../outbound/call.js';
 import type { Story } from '../relay/call.js';
-import type { Match } from '../relay/route-plan.js';
-import type { OutboundCall } from './outbound-call.js';
+import type { Match } from '../relay/route-table.js';
 
 export interface Shaped extends Story {
   readonly name: string;

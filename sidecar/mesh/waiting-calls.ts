@@ -4,7 +4,7 @@
  */
 
 import type { Call } from '../relay/call.js';
-import { FIRST_WINDOW, type Memory } from '../relay/relay.js';
+import { FIRST_WINDOW, type Memory } from '../transport/context.js';
 
 /** Calls that may wait for one upstream. */
 const MAX_CALLS = 1024;

@@ -3,16 +3,16 @@
  * It relays; whether its end is the call's end is for the call's story to say.
  */
 
-import { Ended } from '../core/outcome.js';
-import { statusFromHttp, statusFromReset } from '../core/status.js';
+import { Ended } from '../core/outcome/outcome.js';
+import { statusFromHttp, statusFromReset } from '../core/outcome/status.js';
 import { ErrorCode } from '../http2/constants.js';
-import { factsOf } from '../http2/facts.js';
+import { factsOf } from '../http2/header-view.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import { Ending, type Stream, type StreamOwner } from '../http2/stream.js';
-import type { Link } from './link.js';
-import { Pieces } from './pieces.js';
-import type { Pool, Waiter } from './pool.js';
-import { FIRST_WINDOW, WIDE_WINDOW } from './relay.js';
+import { Pieces } from '../transport/chunk-list.js';
+import { FIRST_WINDOW, WIDE_WINDOW } from '../transport/context.js';
+import type { Pool, Waiter } from '../transport/pool.js';
+import type { Link } from '../transport/session.js';
 
 /** A held response commits at this size: the caller is not kept waiting for the rest. */
 const HELD_RESPONSE_BYTES = 64 * 1024;

@@ -8,10 +8,10 @@
  * connection that has more than its share, is ended only while others wait for what is reserved for it.
  */
 
-import { WheelEntry } from '../runtime/timing-wheel.js';
-import type { Pieces } from './pieces.js';
-import type { Relay } from './relay.js';
-import type { Flushable } from './turn.js';
+import { WheelEntry } from '../runtime/time/timing-wheel.js';
+import type { Pieces } from '../transport/chunk-list.js';
+import type { Relay } from '../transport/context.js';
+import type { Flushable } from '../transport/flush-scheduler.js';
 
 /** Share of the memory budget up to which requests are let in; what has begun to wait has the rest. */
 const OPEN_SHARE = 3 / 4;

@@ -1,7 +1,7 @@
 /** What permissions and traffic rules may look at in the header list of a call. Made only where there are any. */
 
-import type { CallFacts } from '../core/permissions.js';
-import { factsOf } from '../http2/facts.js';
+import type { CallFacts } from '../core/authorization/permissions.js';
+import { factsOf } from '../http2/header-view.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 
 export function callFacts(block: HeaderBlock): CallFacts {

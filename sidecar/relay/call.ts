@@ -3,22 +3,22 @@
  * been passed on, and the one timer. It relays and keeps count; every decision is its story's.
  */
 
-import type { EndpointLoad } from '../core/balance.js';
-import { Ended } from '../core/outcome.js';
-import { type Reason, Reasons, reasonMessage } from '../core/reason.js';
-import { Status } from '../core/status.js';
+import type { EndpointLoad } from '../core/balancing/balancer.js';
+import { type Reason, Reasons, reasonMessage } from '../core/outcome/local-reply-reason.js';
+import { Ended } from '../core/outcome/outcome.js';
+import { Status } from '../core/outcome/status.js';
 import { ErrorCode } from '../http2/constants.js';
 import type { Field } from '../http2/hpack/field.js';
 import type { HeaderBlock, StableList } from '../http2/hpack/header-list.js';
 import type { Stream, StreamOwner } from '../http2/stream.js';
-import { WheelEntry } from '../runtime/timing-wheel.js';
-import { answerHeaders, answerTrailers, degradedField, messageField } from './answer.js';
+import { WheelEntry } from '../runtime/time/timing-wheel.js';
+import type { CallTally } from '../telemetry/call-stats.js';
+import { Pieces } from '../transport/chunk-list.js';
+import { FIRST_WINDOW, type Relay, WIDE_WINDOW } from '../transport/context.js';
+import type { Link } from '../transport/session.js';
 import type { Attempt, AttemptOwner } from './attempt.js';
-import { stripExtras, stripResponse } from './forward.js';
-import type { Link } from './link.js';
-import { Pieces } from './pieces.js';
-import { FIRST_WINDOW, type Relay, WIDE_WINDOW } from './relay.js';
-import type { CallTally } from './tally.js';
+import { stripExtras, stripResponse } from './header-rewrite.js';
+import { answerHeaders, answerTrailers, degradedField, messageField } from './local-reply.js';
 
 /** What a route asks of its calls; made once per route. */
 export interface CallPlan {

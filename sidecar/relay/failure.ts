@@ -1,8 +1,8 @@
 /** What the caller is told when an attempt ended without an answer of the endpoint's own. */
 
-import { Ended } from '../core/outcome.js';
-import { type Reason, Reasons, reasonMessage } from '../core/reason.js';
-import { Status } from '../core/status.js';
+import { type Reason, Reasons, reasonMessage } from '../core/outcome/local-reply-reason.js';
+import { Ended } from '../core/outcome/outcome.js';
+import { Status } from '../core/outcome/status.js';
 import type { Attempt } from './attempt.js';
 
 export interface FailureAnswer {

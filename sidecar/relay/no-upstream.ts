@@ -1,14 +1,14 @@
 /** Calls on the shared listener that name no upstream: answered, so that the caller learns which name was wrong. */
 
-import { Reasons, reasonMessage } from '../core/reason.js';
-import { factsOf } from '../http2/facts.js';
+import { Reasons, reasonMessage } from '../core/outcome/local-reply-reason.js';
+import { factsOf } from '../http2/header-view.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import type { Stream } from '../http2/stream.js';
-import { answerHeaders, messageField } from './answer.js';
-import type { Link } from './link.js';
-import { isGrpcRequest, NotGrpc } from './not-grpc.js';
-import type { Relay } from './relay.js';
-import type { CallTally } from './tally.js';
+import type { CallTally } from '../telemetry/call-stats.js';
+import type { Relay } from '../transport/context.js';
+import type { Link } from '../transport/session.js';
+import { answerHeaders, messageField } from './local-reply.js';
+import { isGrpcRequest, NotGrpc } from './rejected-stream.js';
 
 export class NoUpstream {
   private tally: CallTally | undefined;

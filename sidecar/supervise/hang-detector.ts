@@ -1,5 +1,5 @@
 /**
- * Feeds the judgement of a model process (core/hang.ts): the relay's evidence, the kernel's, the watcher thread's, and the
+ * Feeds the judgement of a model process (core/health/hang.ts): the relay's evidence, the kernel's, the watcher thread's, and the
  * answers to direct questions; and notices when it was our own process that stood still.
  *
  * Idle, it looks at the state of the process every 2.5 s and asks every five; while there is work it looks twice a second,
@@ -7,12 +7,12 @@
  * busy model is not asked. It never kills: it tells, once, and stops.
  */
 
-import { answerTimeoutMs } from '../core/answer-timeout.js';
-import { HangJudge, type ProcessSigns as Signs, type WorkSigns } from '../core/hang.js';
-import type { Clock } from '../runtime/clock.js';
-import type { Timer, Timers } from '../runtime/timers.js';
-import type { ProcessSigns } from './process-signs.js';
-import type { Probe, Watch, WatchEvents } from './supervised-process.js';
+import { HangJudge, type ProcessSigns as Signs, type WorkSigns } from '../core/health/hang.js';
+import { answerTimeoutMs } from '../core/health/probe-timeout.js';
+import type { Clock } from '../runtime/time/clock.js';
+import type { Timer, Timers } from '../runtime/time/timers.js';
+import type { ProcessSigns } from './process-state.js';
+import type { Probe, Watch, WatchEvents } from './supervisor.js';
 import type { WatcherClient } from './watcher-client.js';
 
 /** The relay's evidence. */

@@ -6,19 +6,19 @@ import { mkdirSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { ModelReport } from '../admin/view.js';
 import type { Address, ModelProcessConfig } from '../config/model.js';
-import { RestartBackoff } from '../core/backoff.js';
-import type { ProcessEnd } from '../core/process-end.js';
-import { RestartLimit } from '../core/restart-limit.js';
-import type { Clock } from '../runtime/clock.js';
+import type { ProcessEnd } from '../core/health/process-end.js';
+import { RestartLimit } from '../core/health/restart-limit.js';
+import { RestartBackoff } from '../core/retry/backoff.js';
+import { HealthProbe } from '../health/model/health-probe.js';
 import type { Random } from '../runtime/random.js';
-import type { Timers } from '../runtime/timers.js';
+import type { Clock } from '../runtime/time/clock.js';
+import type { Timers } from '../runtime/time/timers.js';
+import { OwnedProcess } from './child-process.js';
 import { HangDetector, type ModelWork } from './hang-detector.js';
-import { HealthProbe } from './health-probe.js';
 import { modelEnvironment } from './model-environment.js';
 import { OomKills } from './oom-kills.js';
-import { OwnedProcess } from './owned-process.js';
-import { ProcessSigns } from './process-signs.js';
-import { SupervisedProcess } from './supervised-process.js';
+import { ProcessSigns } from './process-state.js';
+import { SupervisedProcess } from './supervisor.js';
 import { WatcherClient } from './watcher-client.js';
 
 export interface ModelProcessDeps {

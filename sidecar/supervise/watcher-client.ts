@@ -9,9 +9,9 @@
  */
 
 import { connect, type Socket } from 'node:net';
-import type { WatcherSigns } from '../core/hang.js';
-import { PhiAccrual } from '../core/phi-accrual.js';
-import type { Clock } from '../runtime/clock.js';
+import type { WatcherSigns } from '../core/health/hang.js';
+import { PhiAccrual } from '../core/health/phi-accrual.js';
+import type { Clock } from '../runtime/time/clock.js';
 
 export const BEAT_MS = 500;
 /** So often a watcher that never spoke is looked for. */

@@ -5,14 +5,14 @@
  */
 
 import assert from 'node:assert/strict';
-import { Caller } from '../interop/client.js';
-import { startLoad } from '../interop/support-load.js';
-import { ErrorCode, rstStream } from '../support/h2-frames.js';
-import { rawClient, unaryRequest } from '../support/raw-client.js';
-import type { RawPeer } from '../support/raw-peer.js';
-import { type Pair, startPair } from '../support/sidecars.js';
-import { Knob, startTestService, type TestService } from '../support/test-service.js';
-import { assertCut } from './arena.js';
+import { assertCut } from '../kit/attacks/arena.js';
+import { ErrorCode, rstStream } from '../kit/http2/h2-frames.js';
+import { rawClient, unaryRequest } from '../kit/http2/raw-client.js';
+import type { RawPeer } from '../kit/http2/raw-peer.js';
+import { Caller } from '../kit/interop/client.js';
+import { startLoad } from '../kit/interop/load.js';
+import { type Pair, startPair } from '../kit/process/sidecars.js';
+import { Knob, startTestService, type TestService } from '../kit/service/test-service.js';
 
 const UNARY = '/grpc.testing.TestService/UnaryCall';
 /** The service answers later than it is cancelled. */

@@ -5,10 +5,10 @@
 
 import assert from 'node:assert/strict';
 import type { Socket } from 'node:net';
-import { openSocket, unaryRequest } from '../support/raw-client.js';
-import type { RawPeer } from '../support/raw-peer.js';
-import { Arena, SIDES } from './arena.js';
-import { Path } from './bystander.js';
+import { Arena, SIDES } from '../kit/attacks/arena.js';
+import { Path } from '../kit/attacks/bystander.js';
+import { openSocket, unaryRequest } from '../kit/http2/raw-client.js';
+import type { RawPeer } from '../kit/http2/raw-peer.js';
 
 const DESCRIPTORS = 192;
 const CROWD = 300;

@@ -3,11 +3,11 @@
  */
 
 import assert from 'node:assert/strict';
-import { ErrorCode, FrameType, ping, rstStream } from '../support/h2-frames.js';
-import { openRequest, openSocket, unaryRequest } from '../support/raw-client.js';
-import { RawPeer } from '../support/raw-peer.js';
-import { Arena, resetsWith, SIDES, type Side } from './arena.js';
-import { Path } from './bystander.js';
+import { Arena, resetsWith, SIDES, type Side } from '../kit/attacks/arena.js';
+import { Path } from '../kit/attacks/bystander.js';
+import { ErrorCode, FrameType, ping, rstStream } from '../kit/http2/h2-frames.js';
+import { openRequest, openSocket, unaryRequest } from '../kit/http2/raw-client.js';
+import { RawPeer } from '../kit/http2/raw-peer.js';
 
 const CONNECTIONS = 32;
 const HANDSHAKES = 50;

@@ -4,6 +4,8 @@
  */
 
 import assert from 'node:assert/strict';
+import { Arena, assertCut, flood, SIDES, type Side } from '../kit/attacks/arena.js';
+import { Path } from '../kit/attacks/bystander.js';
 import {
   continuation,
   data,
@@ -15,12 +17,10 @@ import {
   paddedData,
   ping,
   settings,
-} from '../support/h2-frames.js';
-import { encode } from '../support/hpack-lite.js';
-import { grpcFields, openRequest } from '../support/raw-client.js';
-import type { RawPeer } from '../support/raw-peer.js';
-import { Arena, assertCut, flood, SIDES, type Side } from './arena.js';
-import { Path } from './bystander.js';
+} from '../kit/http2/h2-frames.js';
+import { encode } from '../kit/http2/hpack-lite.js';
+import { grpcFields, openRequest } from '../kit/http2/raw-client.js';
+import type { RawPeer } from '../kit/http2/raw-peer.js';
 
 const TIMES = 200_000;
 const MIB = 1 << 20;

@@ -4,6 +4,8 @@
  */
 
 import assert from 'node:assert/strict';
+import { Arena, assertCut, resetsWith, SIDES } from '../kit/attacks/arena.js';
+import { Path } from '../kit/attacks/bystander.js';
 import {
   continuation,
   ErrorCode,
@@ -12,12 +14,10 @@ import {
   headers,
   Setting,
   settingsOf,
-} from '../support/h2-frames.js';
-import { encode, type Field, indexed, literal } from '../support/hpack-lite.js';
-import { grpcFields, unaryRequest } from '../support/raw-client.js';
-import type { RawPeer } from '../support/raw-peer.js';
-import { Arena, assertCut, resetsWith, SIDES } from './arena.js';
-import { Path } from './bystander.js';
+} from '../kit/http2/h2-frames.js';
+import { encode, type Field, indexed, literal } from '../kit/http2/hpack-lite.js';
+import { grpcFields, unaryRequest } from '../kit/http2/raw-client.js';
+import type { RawPeer } from '../kit/http2/raw-peer.js';
 
 const MIB = 1 << 20;
 const ENDS = Flag.endHeaders | Flag.endStream;

@@ -6,11 +6,11 @@
  */
 
 import assert from 'node:assert/strict';
-import { data, grpcMessage, Setting } from '../support/h2-frames.js';
-import { openRequest, unaryRequest } from '../support/raw-client.js';
-import { Arena, SIDES } from './arena.js';
-import { LARGE_BYTES, Path } from './bystander.js';
-import { type Hoard, leaveAnswers, leaveRequests, peakDuring } from './hoards.js';
+import { Arena, SIDES } from '../kit/attacks/arena.js';
+import { LARGE_BYTES, Path } from '../kit/attacks/bystander.js';
+import { type Hoard, leaveAnswers, leaveRequests, peakDuring } from '../kit/attacks/hoards.js';
+import { data, grpcMessage, Setting } from '../kit/http2/h2-frames.js';
+import { openRequest, unaryRequest } from '../kit/http2/raw-client.js';
 
 const MIB = 1 << 20;
 const BUDGET_MIB = 32;

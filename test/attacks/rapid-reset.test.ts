@@ -5,11 +5,19 @@
 
 import assert from 'node:assert/strict';
 import { BUCKETS } from '../../sidecar/http2/limits.js';
-import { data, ErrorCode, Flag, FrameType, priority, rstStream, windowUpdate } from '../support/h2-frames.js';
-import { openRequest, unaryRequest } from '../support/raw-client.js';
-import type { RawPeer } from '../support/raw-peer.js';
-import { Arena, assertCut, SIDES, type Side } from './arena.js';
-import { Path } from './bystander.js';
+import { Arena, assertCut, SIDES, type Side } from '../kit/attacks/arena.js';
+import { Path } from '../kit/attacks/bystander.js';
+import {
+  data,
+  ErrorCode,
+  Flag,
+  FrameType,
+  priority,
+  rstStream,
+  windowUpdate,
+} from '../kit/http2/h2-frames.js';
+import { openRequest, unaryRequest } from '../kit/http2/raw-client.js';
+import type { RawPeer } from '../kit/http2/raw-peer.js';
 
 const STREAMS = 30_000;
 const PER_WRITE = 100;

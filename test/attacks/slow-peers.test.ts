@@ -6,12 +6,12 @@
 import assert from 'node:assert/strict';
 import { Duplex } from 'node:stream';
 import tls from 'node:tls';
-import { data, FrameType, headers, PREFACE, ping } from '../support/h2-frames.js';
-import { encode } from '../support/hpack-lite.js';
-import { grpcFields, openRequest, openSocket, unaryRequest } from '../support/raw-client.js';
-import { RawPeer } from '../support/raw-peer.js';
-import { Arena } from './arena.js';
-import { Path } from './bystander.js';
+import { Arena } from '../kit/attacks/arena.js';
+import { Path } from '../kit/attacks/bystander.js';
+import { data, FrameType, headers, PREFACE, ping } from '../kit/http2/h2-frames.js';
+import { encode } from '../kit/http2/hpack-lite.js';
+import { grpcFields, openRequest, openSocket, unaryRequest } from '../kit/http2/raw-client.js';
+import { RawPeer } from '../kit/http2/raw-peer.js';
 
 const HANDSHAKE_MS = 700;
 /** A frame or block that has begun must be whole after 10 s. */

@@ -2,7 +2,7 @@
 
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { LocalCa } from '../../sidecar/identity/local-ca.js';
+import { LocalCa } from '../../sidecar/identity/ca/local-ca.js';
 import { scratch } from './subjects/subject.js';
 
 const LIFETIME_MS = 24 * 3_600_000;

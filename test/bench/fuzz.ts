@@ -5,7 +5,7 @@
  * was done; exits 1 at the first thing that does not hold, with the seed that shows it. One session alone:
  * `--seed N --sessions 1`.
  */
-import { type Figures, noFigures, Session } from '../http2/support/fuzz/session.js';
+import { type Figures, noFigures, Session } from '../kit/http2/fuzz/session.js';
 
 const DEFAULTS = { seed: 1, frames: 1_000_000, sessions: Number.POSITIVE_INFINITY };
 const STEPS = 400;

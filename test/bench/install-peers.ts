@@ -8,7 +8,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { install } from '../support/tools.js';
+import { install } from '../kit/process/tools.js';
 import { findEnvoy, findTool, toolEnvironment, UNPACKED } from './subjects/tools.js';
 
 type Say = (line: string) => void;

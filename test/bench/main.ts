@@ -1,21 +1,21 @@
 /** Entry of the benchmarks: `npm run bench -- relay`, and the others that `options.ts` lists. Exit codes 0, 1, 2. */
 
 import { writeFileSync } from 'node:fs';
-import { tellEnd, UsageError } from '../support/command-line.js';
-import { renderChart } from './chart.js';
-import { benchDecisions, renderDecisions } from './decisions.js';
-import { benchDiscovery } from './discovery.js';
-import { barsOf, renderDiscovery } from './discovery-table.js';
-import { benchFaults } from './faults.js';
-import { renderFaults } from './faults-table.js';
+import { tellEnd, UsageError } from '../kit/process/command-line.js';
+import { benchDecisions, renderDecisions } from './decisions/main.js';
+import { benchDiscovery } from './discovery/main.js';
+import { barsOf, renderDiscovery } from './discovery/table.js';
+import { benchFaults } from './faults/main.js';
+import { renderFaults } from './faults/table.js';
 import { installPeers } from './install-peers.js';
 import { LoadProcess } from './load-process.js';
 import { type BenchOptions, readOptions, USAGE } from './options.js';
-import { FULL, measureOverload, QUICK, SETUPS } from './overload.js';
-import { meetsBars, type OverloadFigures, renderOverload } from './overload-figures.js';
-import { benchRelay } from './relay.js';
+import { meetsBars, type OverloadFigures, renderOverload } from './overload/figures.js';
+import { FULL, measureOverload, QUICK, SETUPS } from './overload/main.js';
+import { renderChart } from './relay/chart.js';
+import { benchRelay } from './relay/main.js';
+import { renderReport } from './relay/table.js';
 import { benchSoak, renderSoak } from './soak.js';
-import { renderReport } from './table.js';
 
 const say = (line: string): void => {
   process.stderr.write(`${line}\n`);

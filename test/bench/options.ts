@@ -1,9 +1,15 @@
 /** The command line of the benchmark. */
 
 import { resolve } from 'node:path';
-import { HelpWanted, parseCommandLine, readOnly, UsageError, wholeNumber } from '../support/command-line.js';
-import { ROWS } from './faults-rows.js';
-import { MODES } from './modes.js';
+import {
+  HelpWanted,
+  parseCommandLine,
+  readOnly,
+  UsageError,
+  wholeNumber,
+} from '../kit/process/command-line.js';
+import { ROWS } from './faults/rows.js';
+import { MODES } from './relay/modes.js';
 import { BLOCKS } from './subjects/outrider-config.js';
 
 export const USAGE = `usage: npm run bench -- relay [options]     the relay against nginx, HAProxy and Envoy

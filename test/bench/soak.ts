@@ -6,10 +6,10 @@
 import { residentBytes } from './load/cpu.js';
 import { SMALL_MESSAGE_BYTES } from './load/protocol.js';
 import type { LoadProcess } from './load-process.js';
-import { problemOf } from './measure.js';
 import type { BenchOptions } from './options.js';
-import { allSubjects, chosen } from './relay.js';
-import { slopeOf } from './results.js';
+import { allSubjects, chosen } from './relay/main.js';
+import { problemOf } from './relay/measure.js';
+import { slopeOf } from './relay/results.js';
 
 const CHURN = { callsPerConnection: 200, resetRatio: 0.02 };
 const RSS_BOUND_MB = 120;

@@ -4,9 +4,9 @@
  * Prints a table and exits 1 unless every case passed on every listener.
  */
 
-import { type Pair, startPair } from '../support/sidecars.js';
-import { startTestService } from '../support/test-service.js';
-import { tool } from '../support/tools.js';
+import { type Pair, startPair } from '../kit/process/sidecars.js';
+import { tool } from '../kit/process/tools.js';
+import { startTestService } from '../kit/service/test-service.js';
 import { type H2specResult, runH2spec, STRICT_CASES } from './h2spec.js';
 import { tlsBridge } from './tls-bridge.js';
 

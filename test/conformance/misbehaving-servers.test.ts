@@ -5,12 +5,12 @@
 
 import assert from 'node:assert/strict';
 import { status } from '@grpc/grpc-js';
-import { Caller } from '../interop/client.js';
-import { ErrorCode, errorCodeOf, FrameType, Setting, windowUpdate } from '../support/h2-frames.js';
-import * as behaviours from '../support/raw-behaviours.js';
-import { rawClient, unaryRequest } from '../support/raw-client.js';
-import type { RawScript } from '../support/raw-server.js';
-import { startUpstreams, type UpstreamBench } from '../support/upstream-bench.js';
+import { ErrorCode, errorCodeOf, FrameType, Setting, windowUpdate } from '../kit/http2/h2-frames.js';
+import * as behaviours from '../kit/http2/raw-behaviours.js';
+import { rawClient, unaryRequest } from '../kit/http2/raw-client.js';
+import type { RawScript } from '../kit/http2/raw-server.js';
+import { Caller } from '../kit/interop/client.js';
+import { startUpstreams, type UpstreamBench } from '../kit/stack/upstream-bench.js';
 
 const SMALL = behaviours.simpleResponse(10);
 /** Calls carry this deadline, so that a hanging one is told from a failing one. */

@@ -5,9 +5,7 @@
 
 import assert from 'node:assert/strict';
 import { status } from '@grpc/grpc-js';
-import { Caller } from '../interop/client.js';
-import { largeUnary } from '../interop/large-unary.js';
-import { Flag, FrameType } from '../support/h2-frames.js';
+import { Flag, FrameType } from '../kit/http2/h2-frames.js';
 import {
   allowsStreams,
   answersInFiveByteFrames,
@@ -17,9 +15,11 @@ import {
   resetsAfterHeaders,
   resetsDuringData,
   simpleResponse,
-} from '../support/raw-behaviours.js';
-import type { RawCall } from '../support/raw-server.js';
-import { startUpstreams, type UpstreamBench } from '../support/upstream-bench.js';
+} from '../kit/http2/raw-behaviours.js';
+import type { RawCall } from '../kit/http2/raw-server.js';
+import { Caller } from '../kit/interop/client.js';
+import { largeUnary } from '../kit/interop/large-unary.js';
+import { startUpstreams, type UpstreamBench } from '../kit/stack/upstream-bench.js';
 
 const BODY = simpleResponse(314_159);
 

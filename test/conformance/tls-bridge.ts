@@ -7,7 +7,7 @@
 
 import net from 'node:net';
 import type { Address } from '../../sidecar/config/model.js';
-import { openSocket, type TlsMaterial } from '../support/raw-client.js';
+import { openSocket, type TlsMaterial } from '../kit/http2/raw-client.js';
 
 export interface Bridge {
   readonly host: string;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { outrider, REPOSITORY, Scratch } from '../support/outrider.js';
+import { outrider, REPOSITORY, Scratch } from '../kit/process/outrider.js';
 
 describe('command line', function () {
   this.timeout(30_000);

@@ -1,10 +1,10 @@
 /** A short run of every fault of Consul, on real processes under load; `npm run faults -- consul` takes the full times. */
 
 import assert from 'node:assert/strict';
-import { consulFaults } from '../chaos/consul.js';
-import type { ConsulWorld } from '../chaos/consul-world.js';
-import { runRow } from '../chaos/faults-run.js';
-import { consulOrSkip } from '../support/consul.js';
+import { consulFaults } from '../drills/consul/main.js';
+import type { ConsulWorld } from '../drills/consul/world.js';
+import { runRow } from '../drills/faults/run.js';
+import { consulOrSkip } from '../kit/consul/consul.js';
 
 describe('faults of Consul under load', function () {
   this.timeout(120_000);

@@ -5,8 +5,8 @@
  */
 
 import assert from 'node:assert/strict';
-import { decisionFaults } from '../chaos/decisions.js';
-import { isKept, runRow } from '../chaos/faults-run.js';
+import { decisionFaults } from '../drills/decisions/rows.js';
+import { isKept, runRow } from '../drills/faults/run.js';
 
 /** A drill that the machine itself disturbed shows nothing, and is done again. */
 const TRIES = 3;

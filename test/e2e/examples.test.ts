@@ -7,10 +7,10 @@ import { execFile } from 'node:child_process';
 import { chmodSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { ConsulServer, consulOrSkip } from '../support/consul.js';
-import { admin, Mesh, OUTRIDER, outrider, REPOSITORY, Scratch } from '../support/outrider.js';
-import { until } from '../support/processes.js';
-import { Workplace } from './workplace.js';
+import { ConsulServer, consulOrSkip } from '../kit/consul/consul.js';
+import { admin, Mesh, OUTRIDER, outrider, REPOSITORY, Scratch } from '../kit/process/outrider.js';
+import { until } from '../kit/process/processes.js';
+import { Workplace } from '../kit/process/scratch-directory.js';
 
 const run = promisify(execFile);
 /** What a sidecar says once it listens. */

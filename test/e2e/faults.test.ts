@@ -1,12 +1,12 @@
 /** Injected faults as an operator uses them: a real sidecar, its admin port, and calls through it. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
+import { readAddress } from '../../sidecar/config/codecs/address.js';
 import type { Address } from '../../sidecar/config/model.js';
-import { readAddress } from '../../sidecar/config/spelling/address.js';
-import { Bench, until as turns } from '../app/kit.js';
-import type { App } from '../relay/kit/stack.js';
-import { admin, OUTRIDER, type Outcome, outcomeOf, Scratch } from '../support/outrider.js';
-import { until } from '../support/processes.js';
+import { admin, OUTRIDER, type Outcome, outcomeOf, Scratch } from '../kit/process/outrider.js';
+import { until } from '../kit/process/processes.js';
+import { Bench, until as turns } from '../kit/stack/sidecar-in-memory.js';
+import type { App } from '../kit/stack/stack.js';
 
 describe('faults injected at the admin port', function () {
   this.timeout(30_000);

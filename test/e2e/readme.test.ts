@@ -5,9 +5,9 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { readMarkdown } from '../documents/document.js';
-import { outrider, REPOSITORY } from '../support/outrider.js';
-import { Workplace } from './workplace.js';
+import { outrider, REPOSITORY } from '../kit/process/outrider.js';
+import { Workplace } from '../kit/process/scratch-directory.js';
+import { readMarkdown } from '../kit/source-tree/document.js';
 
 const README = readFileSync(join(REPOSITORY, 'README.md'), 'utf8');
 

@@ -6,9 +6,10 @@
 
 import assert from 'node:assert/strict';
 import { Metadata } from '@grpc/grpc-js';
-import { inflate, methodOf, startCompressedService, wire } from '../support/compressed-service.js';
-import { type FramedReply, framedCall } from '../support/framed-client.js';
-import { type Pair, startPair } from '../support/sidecars.js';
+import { type FramedReply, framedCall } from '../kit/http2/framed-client.js';
+import { Caller, deadline, finish } from '../kit/interop/client.js';
+import { type Pair, startPair } from '../kit/process/sidecars.js';
+import { inflate, methodOf, startCompressedService, wire } from '../kit/service/compressed-service.js';
 import type {
   SimpleRequest,
   SimpleResponse,
@@ -16,8 +17,7 @@ import type {
   StreamingInputCallResponse,
   StreamingOutputCallRequest,
   StreamingOutputCallResponse,
-} from '../support/test-proto.js';
-import { Caller, deadline, finish } from './client.js';
+} from '../kit/service/test-proto.js';
 
 const INVALID_ARGUMENT = 3;
 const GZIP = 2;

@@ -6,14 +6,14 @@
 import assert from 'node:assert/strict';
 import { Metadata, status } from '@grpc/grpc-js';
 import type { Address } from '../../sidecar/config/model.js';
-import { until } from '../support/processes.js';
-import type { SidecarProcess } from '../support/sidecars.js';
-import { startTestService, type TestService } from '../support/test-service.js';
-import { Caller } from './client.js';
-import { type BuiltinServer, builtinClient, builtinServer } from './support-builtin-proxy.js';
-import { casesIn, metadataSeen, refusesCalls, soon } from './support-calls.js';
-import { ConnectMesh, MODES } from './support-mesh.js';
-import { portOf } from './support-programs.js';
+import { type BuiltinServer, builtinClient, builtinServer } from '../kit/interop/builtin-proxy.js';
+import { casesIn, metadataSeen, refusesCalls, soon } from '../kit/interop/calls.js';
+import { Caller } from '../kit/interop/client.js';
+import { ConnectMesh, MODES } from '../kit/interop/mesh.js';
+import { portOf } from '../kit/interop/programs.js';
+import { until } from '../kit/process/processes.js';
+import type { SidecarProcess } from '../kit/process/sidecars.js';
+import { startTestService, type TestService } from '../kit/service/test-service.js';
 
 /** What we serve, and what it serves. */
 const RULES = [

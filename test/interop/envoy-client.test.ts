@@ -3,14 +3,14 @@
 import assert from 'node:assert/strict';
 import { Metadata, status } from '@grpc/grpc-js';
 import type { Address } from '../../sidecar/config/model.js';
-import type { SidecarProcess } from '../support/sidecars.js';
-import { startTestService, type TestService } from '../support/test-service.js';
-import { toolOrSkip } from '../support/tools.js';
-import { CASES } from './cases.js';
-import { Caller } from './client.js';
-import { casesIn, metadataSeen, refusesCalls, soon } from './support-calls.js';
-import { clientResources, Envoy, type Layer } from './support-envoy.js';
-import { ConnectMesh, MODES } from './support-mesh.js';
+import { casesIn, metadataSeen, refusesCalls, soon } from '../kit/interop/calls.js';
+import { CASES } from '../kit/interop/cases.js';
+import { Caller } from '../kit/interop/client.js';
+import { clientResources, Envoy, type Layer } from '../kit/interop/envoy.js';
+import { ConnectMesh, MODES } from '../kit/interop/mesh.js';
+import type { SidecarProcess } from '../kit/process/sidecars.js';
+import { toolOrSkip } from '../kit/process/tools.js';
+import { startTestService, type TestService } from '../kit/service/test-service.js';
 
 const RULES = [{ from: 'app', to: 'testing', action: 'allow' }] as const;
 const LAYERS: readonly Layer[] = ['http', 'tcp'];

@@ -1,13 +1,13 @@
 /** Connections end under load, because an instance drains or has had enough of one: each side must understand how the other says goodbye. */
 
 import assert from 'node:assert/strict';
-import { until } from '../support/processes.js';
-import { startTestService, type TestService } from '../support/test-service.js';
-import { toolOrSkip } from '../support/tools.js';
-import { Caller } from './client.js';
-import { clientResources, Envoy, serverResources } from './support-envoy.js';
-import { startLoad } from './support-load.js';
-import { ConnectMesh, MODES } from './support-mesh.js';
+import { Caller } from '../kit/interop/client.js';
+import { clientResources, Envoy, serverResources } from '../kit/interop/envoy.js';
+import { startLoad } from '../kit/interop/load.js';
+import { ConnectMesh, MODES } from '../kit/interop/mesh.js';
+import { until } from '../kit/process/processes.js';
+import { toolOrSkip } from '../kit/process/tools.js';
+import { startTestService, type TestService } from '../kit/service/test-service.js';
 
 const RULES = [{ from: 'app', to: 'testing', action: 'allow' }] as const;
 const WIDTH = 16;

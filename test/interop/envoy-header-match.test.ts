@@ -5,10 +5,10 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import http from 'node:http';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { CALLS, type ConsulHeader, PERMISSION_ROWS, ROWS } from '../core/header-table.js';
-import { toolOrSkip } from '../support/tools.js';
-import { Envoy, matcherResources } from './support-envoy.js';
-import { type Program, portOf } from './support-programs.js';
+import { CALLS, type ConsulHeader, PERMISSION_ROWS, ROWS } from '../kit/config/header-table.js';
+import { Envoy, matcherResources } from '../kit/interop/envoy.js';
+import { type Program, portOf } from '../kit/interop/programs.js';
+import { toolOrSkip } from '../kit/process/tools.js';
 
 const ALL = [...ROWS, ...PERMISSION_ROWS];
 

@@ -3,13 +3,13 @@
 import assert from 'node:assert/strict';
 import { Metadata, status } from '@grpc/grpc-js';
 import type { Address } from '../../sidecar/config/model.js';
-import { startTestService, type TestService } from '../support/test-service.js';
-import { toolOrSkip } from '../support/tools.js';
-import { CASES } from './cases.js';
-import { Caller } from './client.js';
-import { casesIn, metadataSeen, soon } from './support-calls.js';
-import { Envoy, type Layer, serverResources } from './support-envoy.js';
-import { ConnectMesh, MODES } from './support-mesh.js';
+import { casesIn, metadataSeen, soon } from '../kit/interop/calls.js';
+import { CASES } from '../kit/interop/cases.js';
+import { Caller } from '../kit/interop/client.js';
+import { Envoy, type Layer, serverResources } from '../kit/interop/envoy.js';
+import { ConnectMesh, MODES } from '../kit/interop/mesh.js';
+import { toolOrSkip } from '../kit/process/tools.js';
+import { startTestService, type TestService } from '../kit/service/test-service.js';
 
 const RULES = [{ from: 'app', to: 'testing', action: 'allow' }] as const;
 const LAYERS: readonly Layer[] = ['http', 'tcp'];

@@ -7,8 +7,6 @@
  */
 
 import assert from 'node:assert/strict';
-import { type Pair, startPair } from '../support/sidecars.js';
-import { toolOrSkip } from '../support/tools.js';
 import {
   callByGhz,
   callByGo,
@@ -19,7 +17,9 @@ import {
   type Run,
   SERVER_READY,
   startGoServer,
-} from './support-go.js';
+} from '../kit/interop/go.js';
+import { type Pair, startPair } from '../kit/process/sidecars.js';
+import { toolOrSkip } from '../kit/process/tools.js';
 
 const SMALL_CALLS = Number(process.env['OUTRIDER_GO_CALLS'] ?? 20_000);
 const LARGE_CALLS = SMALL_CALLS / 40;

@@ -6,11 +6,11 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import path from 'node:path';
-import { type Pair, startPair } from '../support/sidecars.js';
-import { testProtoFile } from '../support/test-proto.js';
-import { startTestService, type TestService } from '../support/test-service.js';
-import { ROOT, testFile, toolOrSkip } from '../support/tools.js';
-import { targetOf } from './client.js';
+import { targetOf } from '../kit/interop/client.js';
+import { type Pair, startPair } from '../kit/process/sidecars.js';
+import { ROOT, testFile, toolOrSkip } from '../kit/process/tools.js';
+import { testProtoFile } from '../kit/service/test-proto.js';
+import { startTestService, type TestService } from '../kit/service/test-service.js';
 
 interface Run {
   readonly code: number;

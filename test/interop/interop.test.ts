@@ -6,11 +6,11 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { type Pair, startPair } from '../support/sidecars.js';
-import { startTestService, type TestService } from '../support/test-service.js';
-import { CASES } from './cases.js';
-import { Caller } from './client.js';
-import { LARGE_CASES } from './large-cases.js';
+import { CASES } from '../kit/interop/cases.js';
+import { Caller } from '../kit/interop/client.js';
+import { LARGE_CASES } from '../kit/interop/large-cases.js';
+import { type Pair, startPair } from '../kit/process/sidecars.js';
+import { startTestService, type TestService } from '../kit/service/test-service.js';
 
 describe('interop, grpc-js client', () => {
   let service: TestService;

@@ -4,11 +4,11 @@
  */
 
 import assert from 'node:assert/strict';
-import { data, Flag, FrameType, grpcMessage } from '../support/h2-frames.js';
-import { openRequest, rawClient, unaryRequest } from '../support/raw-client.js';
-import type { RawPeer } from '../support/raw-peer.js';
-import { answer, headersFrame, type RawServer, rawServer, trailersFrame } from '../support/raw-server.js';
-import { type Pair, startPair } from '../support/sidecars.js';
+import { data, Flag, FrameType, grpcMessage } from '../kit/http2/h2-frames.js';
+import { openRequest, rawClient, unaryRequest } from '../kit/http2/raw-client.js';
+import type { RawPeer } from '../kit/http2/raw-peer.js';
+import { answer, headersFrame, type RawServer, rawServer, trailersFrame } from '../kit/http2/raw-server.js';
+import { type Pair, startPair } from '../kit/process/sidecars.js';
 
 const LARGE = grpcMessage(Buffer.alloc(64 << 20));
 const SMALL_EVERY_MS = 5;

@@ -12,7 +12,7 @@ import { plainConsul } from '../../config/build-consul.js';
 import type { MeshConfig } from '../../config/mesh-model.js';
 import type { Address, ConsulConfig } from '../../config/model.js';
 import type { AgentPorts } from '../consul/agent-file.js';
-import type { PortBook } from './ports.js';
+import type { PortBook } from './port-allocator.js';
 
 const HOST = '127.0.0.1';
 /** Where people and programs look for an agent first. */

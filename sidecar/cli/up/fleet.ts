@@ -5,13 +5,13 @@
  */
 
 import type { ModelReport, TakeoverAnswer } from '../../admin/view.js';
-import type { IdentityParts } from '../../identity/source.js';
-import type { SidecarEvent } from '../parent-link.js';
-import { ownsModel } from '../sidecar-command.js';
-import { readyLimitMs, takeoverImpediment } from '../succession.js';
-import { listenersOf } from './held-sockets.js';
+import type { IdentityParts } from '../../identity/sources/identity-source.js';
+import { ownsModel } from '../sidecar/command-override.js';
+import type { SidecarEvent } from '../sidecar/parent-channel.js';
+import { readyLimitMs, takeoverImpediment } from '../sidecar/succession.js';
+import { listenersOf } from './listen-sockets.js';
 import type { Seat } from './plan.js';
-import { type SeatDeps, SeatProcess } from './seat-process.js';
+import { type SeatDeps, SeatProcess } from './sidecar-process.js';
 
 /** How one sidecar is, and its model, as far as it has said. */
 export interface SeatState {

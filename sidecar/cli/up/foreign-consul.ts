@@ -1,8 +1,8 @@
 /** The Consul agent of a mesh that does not bring its own, asked once beforehand, so that a wrong address is one line at once. */
 
 import type { ConsulConfig } from '../../config/model.js';
-import { ConsulAgent } from '../../discovery/consul/agent.js';
-import { agentSettings, type Environment } from '../../discovery/consul/settings.js';
+import { ConsulAgent } from '../../discovery/consul/client/client.js';
+import { agentSettings, type Environment } from '../../discovery/consul/client/settings.js';
 import { CommandFailure, oneLine } from '../failure.js';
 
 const QUESTION = { timeoutMs: 2_000, maxBytes: 65_536 };

@@ -8,7 +8,7 @@
  */
 
 import { renameSync, writeFileSync } from 'node:fs';
-import { loadMeshFile } from '../../config/load.js';
+import { loadMeshFile } from '../../config/file/load.js';
 import type { MeshConfig } from '../../config/mesh-model.js';
 import { stringifySidecar } from '../../config/stringify.js';
 import { oneLine } from '../failure.js';

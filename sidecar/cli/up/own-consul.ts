@@ -7,14 +7,14 @@
 
 import type { ModelReport } from '../../admin/view.js';
 import type { MeshConfig } from '../../config/mesh-model.js';
-import type { Clock } from '../../runtime/clock.js';
 import type { Random } from '../../runtime/random.js';
-import type { Timers } from '../../runtime/timers.js';
+import type { Clock } from '../../runtime/time/clock.js';
+import type { Timers } from '../../runtime/time/timers.js';
 import type { ConsulBinary } from '../consul/binary.js';
 import { DevAgent } from '../consul/dev-agent.js';
 import { writeIntentions } from '../consul/write-intentions.js';
 import { agentPorts } from './consul-side.js';
-import { PortBook } from './ports.js';
+import { PortBook } from './port-allocator.js';
 import type { RunDirectory } from './run-directory.js';
 
 export interface OwnConsulInput {

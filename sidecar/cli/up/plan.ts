@@ -8,6 +8,7 @@
 import { join } from 'node:path';
 import { present } from '../../config/build-basics.js';
 import { plainDiscovery } from '../../config/build-consul.js';
+import { fillPlaces } from '../../config/command-placeholders.js';
 import type { MeshConfig, MeshServiceConfig } from '../../config/mesh-model.js';
 import type {
   Address,
@@ -18,8 +19,7 @@ import type {
   SidecarConfig,
   UpstreamConfig,
 } from '../../config/model.js';
-import { fillPlaces } from '../../config/places.js';
-import type { PortBook } from './ports.js';
+import type { PortBook } from './port-allocator.js';
 import type { RunDirectory } from './run-directory.js';
 
 const HOST = '127.0.0.1';

@@ -2,10 +2,10 @@
 
 import type { MeshConfig } from '../../config/mesh-model.js';
 import type { ConsulConfig } from '../../config/model.js';
-import type { LocalIssuer } from '../../identity/local-issuer.js';
-import type { IdentityPaths } from '../../identity/secret-files.js';
+import type { LocalIssuer } from '../../identity/ca/leaf-renewal.js';
+import type { IdentityPaths } from '../../identity/sources/secret-files.js';
 import { planMesh, type Seat } from './plan.js';
-import { PortBook } from './ports.js';
+import { PortBook } from './port-allocator.js';
 import type { RunDirectory } from './run-directory.js';
 
 export interface PlannerOptions {

@@ -7,11 +7,11 @@
 import type { ModelReport } from '../../admin/view.js';
 import { packageFile } from '../package-file.js';
 import { type OutputStream, type Palette, ProgressLine, table } from '../terminal.js';
+import { adminAddress, callAddresses, callerOf, inboundAddress } from './addresses.js';
 import { isReady, type News, type SeatState } from './fleet.js';
 import type { MeshReloadOutcome } from './mesh-reload.js';
-import { adminAddress, callAddresses, callerOf, inboundAddress } from './places.js';
 import type { Seat } from './plan.js';
-import { isHopeless } from './until-ready.js';
+import { isHopeless } from './readiness.js';
 
 export interface ReportOptions {
   readonly out: OutputStream;

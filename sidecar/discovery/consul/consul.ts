@@ -5,21 +5,21 @@
 
 import type { Family, RegistryReport } from '../../admin/view.js';
 import type { Address, ConsulConfig, SidecarConfig, UpstreamConfig } from '../../config/model.js';
-import type { IntentionTable } from '../../core/intentions.js';
-import type { IdentitySource } from '../../identity/source.js';
-import type { Logger } from '../../runtime/logger.js';
-import type { Discovering, Discovery, UpstreamKnowledge } from '../knowledge.js';
-import { ConsulAgent } from './agent.js';
-import { CacheFile } from './cache-file.js';
-import { ConnectIdentity } from './connect-identity.js';
+import type { IntentionTable } from '../../core/authorization/intentions.js';
+import type { IdentitySource } from '../../identity/sources/identity-source.js';
+import type { Logger } from '../../runtime/log/logger.js';
+import type { Discovering, Discovery, UpstreamKnowledge } from '../snapshot.js';
+import { CacheFile } from './cache/cache-file.js';
+import { Targets } from './catalog/endpoint-watcher.js';
+import { UpstreamWatch } from './chain/upstream-watcher.js';
+import { ConsulAgent } from './client/client.js';
+import { agentSettings, type Environment } from './client/settings.js';
+import { ConnectIdentity } from './connect/identity.js';
+import { ConnectIntentions } from './connect/intentions.js';
 import type { ConsulDeps } from './deps.js';
-import { Targets } from './endpoint-watch.js';
-import { ConnectIntentions } from './intentions.js';
-import { type Registrant, Registration } from './registration.js';
-import { families } from './report.js';
-import { agentSettings, type Environment } from './settings.js';
-import { UpstreamWatch } from './upstream-watch.js';
-import { Watches } from './watches.js';
+import { families } from './metrics.js';
+import { Watches } from './query/query-registry.js';
+import { type Registrant, Registration } from './registration/registration.js';
 
 export interface ConsulOptions extends Omit<ConsulDeps, 'config'> {
   readonly env: Environment;

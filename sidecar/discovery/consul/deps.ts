@@ -1,10 +1,10 @@
 /** What every part of the Consul side is given. */
 
 import type { ConsulConfig } from '../../config/model.js';
-import type { Clock } from '../../runtime/clock.js';
-import type { Logger } from '../../runtime/logger.js';
+import type { Logger } from '../../runtime/log/logger.js';
 import type { Random } from '../../runtime/random.js';
-import type { Timers } from '../../runtime/timers.js';
+import type { Clock } from '../../runtime/time/clock.js';
+import type { Timers } from '../../runtime/time/timers.js';
 
 export interface ConsulDeps {
   readonly config: ConsulConfig;

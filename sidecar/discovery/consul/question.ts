@@ -1,8 +1,8 @@
 /** The next read of a blocking query: its parameters, and how long it may take. */
 
 import type { ConsulConfig } from '../../config/model.js';
-import { FRESH, patience, SLACK_MS, SUSPECT_WAIT_MS } from '../../core/blocking-index.js';
-import type { QuerySpec } from './query.js';
+import { FRESH, patience, SLACK_MS, SUSPECT_WAIT_MS } from '../../core/discovery/blocking-index.js';
+import type { QuerySpec } from './query/query-spec.js';
 
 export interface Circumstances {
   /** The index it waits on; 0: it does not wait. */

@@ -1,7 +1,7 @@
 /** The registration as metric families. */
 
 import type { Family } from '../../admin/view.js';
-import type { Check } from './registration-checks.js';
+import type { Check } from './registration/checks.js';
 
 export function registrationFamilies(
   isRegistered: boolean,

@@ -1,7 +1,7 @@
 /** Metrics of the targets. Their names come from configuration and config entries, never from what calls carry. */
 
 import type { Family, Sample } from '../../admin/view.js';
-import type { Health, Listed } from '../../core/registry.js';
+import type { Health, Listed } from '../../core/discovery/eviction-guard.js';
 
 export interface TargetReport {
   readonly title: string;

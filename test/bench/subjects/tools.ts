@@ -3,7 +3,7 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { installed } from '../../support/tools.js';
+import { installed } from '../../kit/process/tools.js';
 import { ROOT } from './subject.js';
 
 export const UNPACKED = join(ROOT, '.cache/peers');

@@ -1,0 +1,89 @@
+/** Whether and where calls are written down; follows the configuration. */
+
+import type { Family } from '../admin/view.js';
+import type { AccessLogConfig } from '../config/model.js';
+import { counter } from '../mesh/family.js';
+import { LineFile } from '../runtime/log/log-file.js';
+import { createLineWriter, type LineDestination, StandardErrorLines } from '../runtime/log/logger.js';
+import { AccessLog } from '../telemetry/access-log.js';
+import type { Parts } from './context.js';
+
+export class CallLog {
+  private config: AccessLogConfig | undefined;
+  private destination: LineDestination | undefined;
+  /** Destinations that were in use before and write their last lines, and what the others counted. */
+  private readonly ending = new Set<LineDestination>();
+  private written = 0;
+  private dropped = 0;
+
+  constructor(
+    private readonly names: { readonly service: string; readonly instance: string },
+    private readonly parts: Pick<Parts, 'relay' | 'deps'>,
+  ) {}
+
+  /** Takes over what the file says now. Nothing here can fail: a file that cannot be opened costs lines. */
+  update(config: AccessLogConfig | undefined): void {
+    const before = this.config;
+    this.config = config;
+    const isSame = before !== undefined && before.path === config?.path;
+    if (!isSame || config === undefined) this.letGo();
+    const { relay } = this.parts;
+    if (config === undefined) {
+      relay.recorder = null;
+      return;
+    }
+    this.destination ??= this.open(config);
+    const { service, instance } = this.names;
+    const write = createLineWriter('access', { instance }, this.destination);
+    relay.recorder = new AccessLog(write, config.sampleRatio, service, relay);
+  }
+
+  private open({ path }: AccessLogConfig): LineDestination {
+    if (path === undefined) return new StandardErrorLines();
+    return new LineFile(path, this.parts.deps);
+  }
+
+  /** The file was moved away. */
+  reopen(): void {
+    this.destination?.reopen();
+  }
+
+  families(): Family[] {
+    const { destination, ending } = this;
+    if (this.config === undefined && ending.size === 0 && this.written === 0) return [];
+    const all = [...ending, ...(destination === undefined ? [] : [destination])];
+    const sum = (before: number, read: (each: LineDestination) => number) => [
+      { labels: {}, value: all.reduce((total, each) => total + read(each), before) },
+    ];
+    return [
+      counter(
+        'outrider_access_log_lines_total',
+        'Lines of the access log that were written, or handed to standard error.',
+        sum(this.written, ({ written }) => written),
+      ),
+      counter(
+        'outrider_access_log_dropped_total',
+        'Lines of the access log that were dropped, on standard error those of every log: the disk is full, gone or too slow.',
+        sum(this.dropped, ({ dropped }) => dropped),
+      ),
+    ];
+  }
+
+  /** What is held is written, as far as that is quick. */
+  async close(): Promise<void> {
+    this.parts.relay.recorder = null;
+    await this.destination?.close();
+  }
+
+  private letGo(): void {
+    const { destination } = this;
+    if (destination === undefined) return;
+    this.destination = undefined;
+    this.ending.add(destination);
+    void destination.close().then(() => {
+      this.ending.delete(destination);
+      this.written += destination.written;
+      this.dropped += destination.dropped;
+    });
+  }
+}

@@ -1,0 +1,25 @@
+/** What the runs of several models say about the one process in which they are. */
+
+import type { ModelEvidence } from '../inbound/model-activity.js';
+
+export function evidenceOfAll(all: readonly ModelEvidence[]): ModelEvidence {
+  const [first, ...others] = all;
+  return others.reduce(
+    (a, b) => ({
+      inFlight: a.inFlight + b.inFlight,
+      abandoned: a.abandoned + b.abandoned,
+      settled: a.settled + b.settled,
+      lastDeadlineMs: Math.max(a.lastDeadlineMs, b.lastDeadlineMs),
+      lastAnswerMs: Math.max(a.lastAnswerMs, b.lastAnswerMs),
+      completed: a.completed + b.completed,
+      succeeded: a.succeeded + b.succeeded,
+      lastCompletionMs: Math.max(a.lastCompletionMs, b.lastCompletionMs),
+      oldestStartMs:
+        a.oldestStartMs === 0 || b.oldestStartMs === 0
+          ? a.oldestStartMs + b.oldestStartMs
+          : Math.min(a.oldestStartMs, b.oldestStartMs),
+      usualMs: Math.max(a.usualMs, b.usualMs),
+    }),
+    first!,
+  );
+}

@@ -1,0 +1,149 @@
+/** Endpoints and queue as people see them: states in words, with the reason. */
+
+import type { EndpointReport, PoisonReport, QueueReport } from '../admin/view.js';
+import type { Upstream } from '../cluster/cluster.js';
+import { type Endpoint, whyEjected } from '../cluster/endpoint.js';
+import { PRESSURE_NAMES } from '../core/admission/memory-pressure.js';
+import type { SlowStart } from '../core/balancing/slow-start.js';
+import { Outcome } from '../core/outcome/outcome.js';
+import { EjectionState } from '../core/outlier/ejection.js';
+import type { RingWindow } from '../core/outlier/outcome-window.js';
+import { callsIn, successRatio } from '../core/outlier/success-rate.js';
+import { DEADLY, type PoisonTable, REMEMBERED_MS } from '../core/retry/poison-requests.js';
+import type { InboundLimits } from '../inbound/admission.js';
+import { shownFingerprint } from '../relay/response-cache/request-key.js';
+
+/** All endpoints of an upstream, each beside its peers. */
+export function reportsOf(upstream: Upstream, nowMs: number): EndpointReport[] {
+  const ratios = new Map(upstream.allEjections.flatMap((pool) => [...pool.latencyRatios(nowMs)]));
+  return upstream.endpoints.map((endpoint) => {
+    const latencyRatio = ratios.get(endpoint.ejection);
+    return {
+      ...reportOf(upstream, endpoint, nowMs),
+      ...(latencyRatio === undefined ? {} : { latencyRatio }),
+    };
+  });
+}
+
+export function reportOf(upstream: Upstream, endpoint: Endpoint, nowMs: number): EndpointReport {
+  const { ejection, pool } = endpoint;
+  const { window } = ejection;
+  window?.moveTo(nowMs);
+  const base = {
+    upstream: upstream.name,
+    ...(upstream.cluster === '' ? {} : { cluster: upstream.cluster }),
+    ...(endpoint.priority === 0 ? {} : { priority: endpoint.priority }),
+    endpoint: endpoint.id,
+    address: endpoint.label,
+    connections: pool.connectionCount,
+    inFlight: endpoint.inFlight,
+    ewmaMs: endpoint.latency.peakMs,
+    weight: endpoint.weight,
+    attempts: endpoint.attempts,
+    faults: endpoint.outcomes[Outcome.fault]!,
+    consecutiveFaults: ejection.consecutiveFaults,
+    ejections: ejection.ejections,
+    ...(endpoint.locality === '' ? {} : { locality: endpoint.locality }),
+    ...(endpoint.damping === 1 ? {} : { share: endpoint.damping }),
+    ...(window === null ? {} : recent(window)),
+  };
+  if (!pool.isConnected) {
+    const state = pool.isConnecting ? 'connecting' : 'disconnected';
+    const why = both(pool.problem, criticalOf(endpoint));
+    return { ...base, state, why, sinceMs: nowMs - endpoint.availableSinceMs };
+  }
+  if (ejection.state === EjectionState.admitted && endpoint.unhealthy !== '') {
+    const why = both(both(endpoint.unhealthy, endpoint.eligible ? NOBODY_ELSE : ''), criticalOf(endpoint));
+    const starting = endpoint.mayBeStarting ? ({ mayBeStarting: true } as const) : {};
+    return { ...base, ...starting, state: 'unhealthy', why, sinceMs: nowMs - endpoint.availableSinceMs };
+  }
+  if (ejection.state === EjectionState.admitted) {
+    const sinceMs = nowMs - Math.max(endpoint.availableSinceMs, ejection.sinceMs);
+    const standby = upstream.isStandby(endpoint);
+    if (standby === '') {
+      const early = endpoint.isUntested ? UNTESTED : endpoint.warmUp === null ? '' : warming(endpoint.warmUp);
+      const why = both(early, criticalOf(endpoint));
+      return { ...base, state: 'eligible', why, sinceMs };
+    }
+    return { ...base, state: 'standby', why: criticalOf(endpoint) || OTHERS[standby], sinceMs };
+  }
+  const sinceMs = nowMs - ejection.sinceMs;
+  const why = both(both(whyEjected(endpoint), endpoint.unhealthy), criticalOf(endpoint));
+  if (ejection.state === EjectionState.probing) return { ...base, state: 'probing', why, sinceMs };
+  // It comes back when its sidecar says so, whenever that is.
+  if (ejection.isDown) return { ...base, state: 'ejected', why, sinceMs };
+  return { ...base, state: 'ejected', why, sinceMs, untilMs: Math.max(0, ejection.untilMs - nowMs) };
+}
+
+/** No share of no calls. */
+function recent(window: RingWindow): Pick<EndpointReport, 'recentCalls' | 'successRatio'> {
+  const recentCalls = callsIn(window);
+  return recentCalls === 0 ? { recentCalls } : { recentCalls, successRatio: successRatio(window) };
+}
+
+const NOBODY_ELSE = 'calls go there all the same, for no other endpoint is well';
+const UNTESTED = 'not checked yet; calls go there';
+const OTHERS = {
+  priority: 'endpoints of a lower priority number take the traffic',
+  locality: 'endpoints of our own locality take the traffic',
+} as const;
+
+function warming({ calls, ratio }: SlowStart): string {
+  return `warming up: ${calls} calls, ${Math.round(ratio * 100)} % of its share`;
+}
+
+function criticalOf({ critical }: Endpoint): string {
+  return critical === '' ? '' : `critical in the registry: ${critical}`;
+}
+
+function both(one: string, other: string): string {
+  return one === '' || other === '' ? one || other : `${one}; ${other}`;
+}
+
+export function queueReport(limits: InboundLimits, nowMs: number): QueueReport {
+  const { queue, adaptive, priorities } = limits;
+  const { rates, memory } = limits.shared;
+  const { running, waiting, waitingBytes, concurrency, expiredTotal, evictedTotal } = queue;
+  const classes = priorities?.names.map((name, i) => ({ name, waiting: queue.waitingOf(i) }));
+  return {
+    ...{ running, waiting, waitingBytes, concurrency, expired: expiredTotal, evicted: evictedTotal },
+    ...(adaptive === null ? {} : { unloadedMs: adaptive.unloadedMs }),
+    ...(classes === undefined ? {} : { classes }),
+    ...(rates === null ? {} : { rateLimited: rates.refused }),
+    ...(memory === null ? {} : { pressure: PRESSURE_NAMES[memory.at(nowMs)] }),
+  };
+}
+
+/** The lines before several models, added up; what each has found or decided for itself is left out. */
+export function queueReportOfAll(all: readonly InboundLimits[], nowMs: number): QueueReport {
+  const reports = all.map((limits) => queueReport(limits, nowMs));
+  const [first] = reports as [QueueReport];
+  if (reports.length === 1) return first;
+  const sum = (of: (report: QueueReport) => number): number =>
+    reports.reduce((total, report) => total + of(report), 0);
+  const classes = first.classes?.map(({ name }, i) => ({
+    name,
+    waiting: sum((report) => report.classes?.[i]?.waiting ?? 0),
+  }));
+  return {
+    running: sum(({ running }) => running),
+    waiting: sum(({ waiting }) => waiting),
+    waitingBytes: sum(({ waitingBytes }) => waitingBytes),
+    concurrency: sum(({ concurrency }) => concurrency),
+    expired: sum(({ expired = 0 }) => expired),
+    evicted: sum(({ evicted = 0 }) => evicted),
+    ...(classes === undefined ? {} : { classes }),
+    ...(first.rateLimited === undefined ? {} : { rateLimited: first.rateLimited }),
+    ...(first.pressure === undefined ? {} : { pressure: first.pressure }),
+  };
+}
+
+export function poisonReports(table: PoisonTable, nowMs: number): PoisonReport[] {
+  return table.list(nowMs).map(({ fingerprint, upstream, deaths, lastMs }) => ({
+    fingerprint: shownFingerprint(fingerprint),
+    upstream,
+    crashes: deaths,
+    isRefused: deaths >= DEADLY,
+    forMs: lastMs + REMEMBERED_MS - nowMs,
+  }));
+}

@@ -1,0 +1,109 @@
+/**
+ * The faults that are on, switched at run time. Those whose time is over go by themselves; while none is on, calls are
+ * asked nothing.
+ */
+
+import type { FaultDesk, FaultReport, SwitchedOn } from '../admin/faults.js';
+import { statusName } from '../core/outcome/status.js';
+import { Fault, type FaultRule, MAX_FAULTS } from '../core/routing/fault-rule.js';
+import { WheelTimer } from '../runtime/time/timing-wheel.js';
+import type { Relay } from '../transport/context.js';
+
+export type FaultKind = 'delay' | 'abort';
+
+/** What calls are struck by; each side has its own. */
+export interface InjectedFaults {
+  readonly inbound: readonly Fault[];
+  readonly outbound: readonly Fault[];
+  count(fault: Fault, kind: FaultKind): void;
+}
+
+export class FaultSwitch implements FaultDesk, InjectedFaults {
+  inbound: readonly Fault[] = [];
+  outbound: readonly Fault[] = [];
+  /** Calls struck since the start, as `side kind`. */
+  readonly struck = new Map<string, number>();
+  private faults: readonly Fault[] = [];
+  private lastId = 0;
+  private readonly timer = new WheelTimer(() => this.expire());
+
+  constructor(
+    readonly isAllowed: boolean,
+    private readonly relay: Relay,
+    private readonly names: () => readonly string[],
+    /** Told with each change; null: none is on. */
+    private readonly onChange: (faults: InjectedFaults | null) => void,
+  ) {}
+
+  get upstreams(): readonly string[] {
+    return this.names();
+  }
+
+  count({ rule }: Fault, kind: FaultKind): void {
+    const key = `${rule.side} ${kind}`;
+    this.struck.set(key, (this.struck.get(key) ?? 0) + 1);
+  }
+
+  list(): readonly FaultReport[] {
+    const now = this.relay.clock.now();
+    return this.faults.filter(({ untilMs }) => now < untilMs).map((fault) => reportOf(fault, now));
+  }
+
+  switchOn(rule: FaultRule, forMs: number): SwitchedOn {
+    if (!this.isAllowed) return { kind: 'refused', why: 'fault injection is not allowed' };
+    const now = this.relay.clock.now();
+    if (this.faults.length >= MAX_FAULTS)
+      return { kind: 'refused', why: `${MAX_FAULTS} faults are on already` };
+    const fault = new Fault(++this.lastId, rule, now + forMs);
+    const report = reportOf(fault, now);
+    this.relay.logger.warn({ fault: report }, 'a fault is injected');
+    this.set([...this.faults, fault]);
+    return { kind: 'on', fault: report };
+  }
+
+  switchOff(id?: number): number {
+    const left = id === undefined ? [] : this.faults.filter((fault) => fault.id !== id);
+    const gone = this.faults.length - left.length;
+    if (gone === 0) return 0;
+    this.relay.logger.warn({ gone, left: left.length }, 'injected faults were cleared');
+    this.set(left);
+    return gone;
+  }
+
+  stop(): void {
+    this.relay.wheel.cancel(this.timer);
+  }
+
+  private expire(): void {
+    const now = this.relay.clock.now();
+    const left = this.faults.filter(({ untilMs }) => now < untilMs);
+    const gone = this.faults.length - left.length;
+    if (gone > 0) this.relay.logger.info({ gone, left: left.length }, 'injected faults are over');
+    this.set(left);
+  }
+
+  private set(faults: readonly Fault[]): void {
+    this.faults = faults;
+    this.inbound = faults.filter(({ rule }) => rule.side === 'inbound');
+    this.outbound = faults.filter(({ rule }) => rule.side === 'outbound');
+    const { wheel } = this.relay;
+    wheel.cancel(this.timer);
+    if (faults.length > 0) wheel.add(this.timer, Math.min(...faults.map(({ untilMs }) => untilMs)));
+    this.onChange(faults.length === 0 ? null : this);
+  }
+}
+
+function reportOf({ id, rule, untilMs, struck }: Fault, nowMs: number): FaultReport {
+  const { side, who, method, ratio, delayMs, abort } = rule;
+  return {
+    id,
+    side,
+    ...(who === undefined ? {} : side === 'inbound' ? { caller: who } : { upstream: who }),
+    method,
+    ratio,
+    ...(delayMs === 0 ? {} : { delayMs }),
+    ...(abort === undefined ? {} : { abort: statusName(abort) }),
+    leftMs: Math.max(0, Math.round(untilMs - nowMs)),
+    struck,
+  };
+}

@@ -1,0 +1,144 @@
+/**
+ * The side of the peers: their listener, and the one connection to the local model service behind it. Who may call is
+ * said by the file, or by the registry; then nobody may until that has been heard.
+ */
+
+import type { ModelReport } from '../admin/view.js';
+import type { Address, InboundConfig, ModelProcessConfig } from '../config/model.js';
+import { IntentionTable } from '../core/authorization/intentions.js';
+import { HealthAnswers } from '../health/model/responder.js';
+import { Inbound } from '../inbound.js';
+import { SOCKET_NAMES } from '../runtime/process/listen-sockets.js';
+import type { Listener } from '../transport/listener.js';
+import { openListener, type Parts } from './context.js';
+import { modelPlaces } from './model-addresses.js';
+import { ModelHost } from './model-host.js';
+import { ModelWatches } from './model-status.js';
+import type { OwnIdentity } from './tls-identity.js';
+
+export class InboundSide {
+  readonly inbound: Inbound;
+  /** The processes of the models, at least one. */
+  readonly hosts: readonly ModelHost[];
+  readonly watch: ModelWatches;
+  /** The state of a model changed. */
+  onModel: () => void = () => {};
+  address: Address | undefined;
+  private listener: Listener | undefined;
+  private intentions: IntentionTable;
+  private fileVersion = 0;
+
+  constructor(
+    private config: InboundConfig,
+    service: string,
+    private readonly identity: OwnIdentity | undefined,
+    private readonly parts: Parts,
+    private readonly intentionsFrom: 'file' | 'registry',
+    isolation?: ModelProcessConfig['isolation'],
+  ) {
+    const { relay, limits, deps } = parts;
+    const places = modelPlaces(config, isolation);
+    this.hosts = places.map((place) => new ModelHost(place, parts, places.length > 1));
+    this.intentions = intentionsFrom === 'file' ? this.tableOf(config) : IntentionTable.notLoaded(0);
+    this.inbound = new Inbound(
+      config,
+      service,
+      this.hosts.flatMap((host) => host.served()),
+      this.intentions,
+      relay,
+      limits.replayBytesPerCall,
+      deps.readMemory,
+    );
+    this.attachHosts();
+    this.watch = new ModelWatches(config, this.hosts, parts);
+    this.inbound.health = new HealthAnswers((service) => this.watch.serving(service));
+    identity?.onRotated(({ rootsChanged }) => {
+      if (rootsChanged) this.listener?.review((link) => identity.stillTrusts(link));
+    });
+    identity?.onExpiry(() => this.listener?.renew());
+  }
+
+  private attachHosts(): void {
+    let at = 0;
+    for (const host of this.hosts) {
+      const end = at + host.served().length;
+      host.attach(this.inbound, this.inbound.slots.slice(at, end));
+      host.onChange = (slot) => {
+        this.watch.changed(slot);
+        this.onModel();
+      };
+      at = end;
+    }
+  }
+
+  async start(): Promise<void> {
+    for (const host of this.hosts) host.start();
+    const { mtls, listen } = this.config;
+    const tls = mtls === 'off' ? undefined : this.identity?.serverTls(mtls === 'permissive');
+    this.listener = openListener(this.parts, SOCKET_NAMES.inbound, {
+      address: listen,
+      ...(tls === undefined ? {} : { tls }),
+      onStream: (link, stream, block, ended) => this.inbound.accept(link, stream, block, ended),
+    });
+    this.address = await this.listener.listen();
+  }
+
+  update(config: InboundConfig): void {
+    this.config = config;
+    if (this.intentionsFrom === 'file') this.intentions = this.tableOf(config);
+    this.inbound.update(config, this.intentions, this.listener?.links ?? []);
+  }
+
+  /** From the registry. Calls under way that are no longer allowed are ended. */
+  setIntentions(table: IntentionTable): void {
+    this.intentions = table;
+    this.inbound.setIntentions(table, this.listener?.links ?? []);
+  }
+
+  private tableOf(config: InboundConfig): IntentionTable {
+    this.fileVersion++;
+    return new IntentionTable(config.intentions, config.defaultIntention, this.fileVersion);
+  }
+
+  /** Of the models together: ready as long as one is. */
+  model(): ModelReport {
+    const reports = this.models();
+    const [first] = reports;
+    if (reports.length === 1) return first!;
+    const served = reports.find(({ state }) => state === 'ready');
+    const out = reports.filter(({ state }) => state !== 'ready');
+    const [{ pid }] = this.hosts.map((host) => host.report()) as [ModelReport];
+    return {
+      state: (served ?? first!).state,
+      why: out.map(({ name, why, state }) => `${name}: ${why === '' ? state : why}`).join('; '),
+      restarts: this.hosts.reduce((sum, host) => sum + host.report().restarts, 0),
+      ...(this.hosts.length > 1 || pid === undefined ? {} : { pid }),
+    };
+  }
+
+  /** Of each model; one without a name is a server that is not asked which models it has. */
+  models(): readonly ModelReport[] {
+    return this.hosts.flatMap((host) => host.reports());
+  }
+
+  /** While one model is served, those that are known not to be are no reason; those that still start are. */
+  notReady(): string[] {
+    const { slots } = this.inbound;
+    const isServing = slots.some(({ state }) => state.kind === 'ready');
+    return slots.flatMap(({ name, state }) => {
+      if (state.kind === 'ready' || (isServing && state.kind === 'away')) return [];
+      const model = slots.length === 1 ? 'model' : `model ${name}`;
+      return [`${model}: ${state.kind === 'away' ? state.why : 'starting'}`];
+    });
+  }
+
+  get listeners(): readonly Listener[] {
+    return this.listener === undefined ? [] : [this.listener];
+  }
+
+  stop(): void {
+    this.listener?.stop();
+    this.watch.close();
+    for (const host of this.hosts) host.stop();
+  }
+}

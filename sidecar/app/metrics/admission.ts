@@ -1,0 +1,99 @@
+/** The line before the local model and its limits as metric families. Labels are names from the configuration. */
+
+import type { Family, Sample } from '../../admin/view.js';
+import type { ModelSlot } from '../../inbound/model-backend.js';
+import type { Inbound } from '../../inbound.js';
+import { counter, gauge } from '../../mesh/family.js';
+
+/** Where there are several models, each has a line of its own, and its name is a label. */
+export function queueFamilies(inbound: Inbound | undefined): Family[] {
+  if (inbound === undefined) return [];
+  const { slots } = inbound;
+  const labelsOf = ({ name }: ModelSlot): Labels => (slots.length === 1 ? {} : { model: name });
+  const each = (of: (queue: ModelSlot['queue']) => number): Sample[] =>
+    slots.map((slot) => ({ labels: labelsOf(slot), value: of(slot.queue) }));
+  return [
+    ...limitFamilies(slots, labelsOf),
+    gauge(
+      'outrider_queue_concurrency',
+      'Calls the local model may hold: as configured or as found; 0 while it is not ready.',
+      each(({ concurrency }) => concurrency),
+    ),
+    counter(
+      'outrider_queue_evicted_total',
+      'Calls that gave way in a full queue to more important ones or to callers with fewer.',
+      each(({ evictedTotal }) => evictedTotal),
+    ),
+    gauge(
+      'outrider_queue_running',
+      'Calls the local model holds.',
+      each(({ running }) => running),
+    ),
+    gauge(
+      'outrider_queue_waiting',
+      'Calls that wait for the local model.',
+      each(({ waiting }) => waiting),
+    ),
+    gauge(
+      'outrider_queue_waiting_bytes',
+      'Request bytes that wait.',
+      each(({ waitingBytes }) => waitingBytes),
+    ),
+    counter(
+      'outrider_queue_admitted_total',
+      'Calls let through to the local model.',
+      each(({ admittedTotal }) => admittedTotal),
+    ),
+    counter(
+      'outrider_queue_expired_total',
+      'Calls whose deadline passed in the queue.',
+      each(({ expiredTotal }) => expiredTotal),
+    ),
+  ];
+}
+
+type Labels = Readonly<Record<string, string>>;
+
+/** Only of what is configured. */
+function limitFamilies(slots: readonly ModelSlot[], labelsOf: (slot: ModelSlot) => Labels): Family[] {
+  const { rates, memory } = slots[0]!.limits.shared;
+  const unloaded = slots.flatMap((slot) => {
+    const { adaptive } = slot.limits;
+    return adaptive === null ? [] : [{ labels: labelsOf(slot), value: adaptive.unloadedMs / 1000 }];
+  });
+  const classes = slots.flatMap((slot) =>
+    (slot.limits.priorities?.names ?? []).map((name, i) => ({
+      labels: { ...labelsOf(slot), class: name },
+      value: slot.queue.waitingOf(i),
+    })),
+  );
+  const entered = memory === null ? [] : Object.entries(memory.entered);
+  const families = [
+    gauge(
+      'outrider_queue_unloaded_seconds',
+      'Best latency of late, from which the concurrency is found; 0 while unknown.',
+      unloaded,
+    ),
+    gauge('outrider_queue_class_waiting', 'Calls that wait for the local model, by class.', classes),
+    counter(
+      'outrider_rate_limited_total',
+      'Calls refused because their caller calls too often.',
+      rates === null ? [] : one(rates.refused),
+    ),
+    gauge(
+      'outrider_memory_used_ratio',
+      'Share in use of the memory this process may hold, at the last look.',
+      memory === null ? [] : one(memory.usedRatio),
+    ),
+    counter(
+      'outrider_memory_pressure_total',
+      'Times memory ran short: high sheds what is less important, critical every new call.',
+      entered.map(([level, value]) => ({ labels: { level }, value })),
+    ),
+  ];
+  return families.filter(({ samples }) => samples.length > 0);
+}
+
+function one(value: number): Sample[] {
+  return [{ labels: {}, value }];
+}

@@ -1,0 +1,127 @@
+/** What hedging, falling back and the breakers did, as metric families. */
+
+import type { Family, Sample } from '../../admin/view.js';
+import { BREAKER_LIMITS } from '../../core/retry/circuit-breaker.js';
+import { HEDGE_REFUSALS } from '../../core/retry/hedging.js';
+import { counter, gauge } from '../../mesh/family.js';
+import type { RouteCare } from '../../outbound/method-state.js';
+import type { Outbound } from '../../outbound.js';
+
+interface Row {
+  readonly labels: Record<string, string>;
+  readonly care: RouteCare;
+}
+
+export function detourFamilies(outbounds: readonly Outbound[]): Family[] {
+  return [
+    ...hedgeFamilies(rowsOf(outbounds)),
+    ...fallbackFamilies(outbounds),
+    ...breakerFamilies(outbounds),
+    counter(
+      'outrider_crashed_attempts_total',
+      'Attempts that ran in a model process as it crashed: they are not tried again. Requests that were in two crashes are refused for a while (outrider_own_answers_total, reason poison).',
+      outbounds.map(({ name, poison }) => ({ labels: { upstream: name }, value: poison.crashes })),
+    ),
+  ];
+}
+
+function rowsOf(outbounds: readonly Outbound[]): Row[] {
+  return outbounds.flatMap(({ name, cares }) =>
+    [...cares.all].map((care) => ({ labels: { upstream: name, method: care.tally.method }, care })),
+  );
+}
+
+function hedgeFamilies(rows: readonly Row[]): Family[] {
+  const hedging = rows.filter(({ care }) => care.hedging !== null);
+  const each = (read: (care: RouteCare) => number): Sample[] =>
+    hedging.map(({ labels, care }) => ({ labels, value: read(care) }));
+  const refused = hedging.flatMap(({ labels, care }) =>
+    HEDGE_REFUSALS.map((reason) => ({ labels: { ...labels, reason }, value: care.hedge.refused[reason] })),
+  );
+  return [
+    counter(
+      'outrider_hedges_total',
+      'Second copies sent of calls that were late.',
+      each(({ hedge }) => hedge.sent),
+    ),
+    counter(
+      'outrider_hedges_won_total',
+      'Second copies that answered before the first.',
+      each(({ hedge }) => hedge.won),
+    ),
+    counter(
+      'outrider_hedges_not_sent_total',
+      'Late calls that got no second copy: the request is not kept (request), there is no other endpoint (endpoint), the share of calls (ratio), the retry budget (budget) or the breaker (breaker) is used up.',
+      refused,
+    ),
+  ];
+}
+
+function fallbackFamilies(outbounds: readonly Outbound[]): Family[] {
+  const rows = rowsOf(outbounds).filter(({ care }) => care.chain.length > 0);
+  const degraded = rows.flatMap(({ labels, care }) =>
+    [...care.degraded].map(([key, value]) => {
+      const [from, why] = key.split(' ') as [string, string];
+      return { labels: { ...labels, from, why }, value };
+    }),
+  );
+  const cached = outbounds.flatMap(({ name, cares }) => {
+    const caches = [...cares.lastGood];
+    if (caches.length === 0) return [];
+    const sum = (read: (cache: (typeof caches)[number]) => number): number =>
+      caches.reduce((total, cache) => total + read(cache), 0);
+    return [{ labels: { upstream: name }, bytes: sum(({ bytes }) => bytes), size: sum(({ size }) => size) }];
+  });
+  return [
+    counter(
+      'outrider_degraded_answers_total',
+      'Calls answered by what their route falls back to, by what that was and why.',
+      degraded,
+    ),
+    counter(
+      'outrider_degraded_declined_total',
+      'Failed calls whose caller accepts no degraded answer.',
+      rows.map(({ labels, care }) => ({ labels, value: care.declined })),
+    ),
+    gauge(
+      'outrider_fallback_active',
+      '1 while calls go to the fallback at once, because the primary keeps failing.',
+      rows.map(({ labels, care }) => ({ labels, value: Number(care.wayBack.isAway) })),
+    ),
+    gauge(
+      'outrider_last_good_bytes',
+      'Octets of answers kept for the same request.',
+      cached.map(({ labels, bytes }) => ({ labels, value: bytes })),
+    ),
+    gauge(
+      'outrider_last_good_answers',
+      'Answers kept for the same request.',
+      cached.map(({ labels, size }) => ({ labels, value: size })),
+    ),
+  ];
+}
+
+function breakerFamilies(outbounds: readonly Outbound[]): Family[] {
+  const broken = outbounds.flatMap(({ name, bounds: { breaker }, upstreams }) =>
+    breaker === null ? [] : [{ labels: { upstream: name }, breaker, upstreams }],
+  );
+  const hits = broken.flatMap(({ labels, breaker, upstreams }) => [
+    ...BREAKER_LIMITS.map((limit) => ({ labels: { ...labels, limit }, value: breaker.hits[limit] })),
+    {
+      labels: { ...labels, limit: 'connections' },
+      value: upstreams.reduce((sum, { connectionsRefused }) => sum + connectionsRefused, 0),
+    },
+  ]);
+  return [
+    counter(
+      'outrider_breaker_open_total',
+      'Times a bound of the upstream was hit: calls in flight (in-flight), calls waiting (pending), extra attempts (retries), connections.',
+      hits,
+    ),
+    gauge(
+      'outrider_breaker_in_flight',
+      'Calls that count against the bound of their upstream.',
+      broken.map(({ labels, breaker }) => ({ labels, value: breaker.inFlight })),
+    ),
+  ];
+}

@@ -1,0 +1,132 @@
+/** Splits, mirrors and injected faults as metric families. Labels are names from the configuration. */
+
+import type { Family, HistogramSample, MirrorReport, Sample } from '../../admin/view.js';
+import { counter } from '../../mesh/family.js';
+import { DIFFERENCE_BOUNDS_MS, type MirrorCounts } from '../../outbound/mirror/stats.js';
+import type { Shaping } from '../../outbound/traffic-shift.js';
+import type { FaultSwitch } from '../fault-switch.js';
+
+/** An upstream and how it shapes its calls. */
+export interface ShapedUpstream {
+  readonly name: string;
+  readonly shapes: Shaping;
+}
+
+function countsIn(upstreams: readonly ShapedUpstream[]): MirrorCounts[] {
+  return upstreams.flatMap(({ shapes }) => [...shapes.mirrors.values()]);
+}
+
+/** Only of what is configured and was used. */
+export function shapingFamilies(upstreams: readonly ShapedUpstream[]): Family[] {
+  const splits = upstreams.flatMap(({ name, shapes }) =>
+    [...shapes.splits].map(([to, { calls }]) => ({ labels: { upstream: name, to }, value: calls })),
+  );
+  const families = [
+    counter('outrider_split_total', 'Calls of split routes, by the upstream that got them.', splits),
+    ...mirrorFamilies(countsIn(upstreams)),
+  ];
+  return families.filter(({ samples }) => samples.length > 0);
+}
+
+function mirrorFamilies(mirrors: readonly MirrorCounts[]): Family[] {
+  const each = (read: (counts: MirrorCounts) => number): Sample[] =>
+    mirrors.map((counts) => ({ labels: labelsOf(counts), value: read(counts) }));
+  const by = (label: string, read: (counts: MirrorCounts) => Readonly<Record<string, number>>): Sample[] =>
+    mirrors.flatMap((counts) =>
+      Object.entries(read(counts)).map(([name, value]) => ({
+        labels: { ...labelsOf(counts), [label]: name },
+        value,
+      })),
+    );
+  return [
+    counter(
+      'outrider_mirror_sent_total',
+      'Copies of calls sent to another upstream.',
+      each(({ sent }) => sent),
+    ),
+    counter(
+      'outrider_mirror_left_out_total',
+      'Calls that were to be copied and were not, by reason.',
+      by('reason', ({ leftOut }) => leftOut),
+    ),
+    counter(
+      'outrider_mirror_compared_total',
+      'Copies whose end was compared with that of the call.',
+      each(({ compared }) => compared),
+    ),
+    counter(
+      'outrider_mirror_not_compared_total',
+      'Copies whose end was not compared, by reason.',
+      by('reason', ({ notCompared }) => notCompared),
+    ),
+    counter(
+      'outrider_mirror_disagreed_total',
+      'Copies that ended otherwise than their call, by what differed.',
+      by('about', ({ disagreed }) => disagreed),
+    ),
+    counter(
+      'outrider_mirror_largest_class_total',
+      'Pairs of answers with classes, by whether the largest one is the same.',
+      by('class', ({ argmax }) => argmax),
+    ),
+    {
+      kind: 'histogram',
+      name: 'outrider_mirror_extra_seconds',
+      help: 'How much longer the copy took than the call; below 0: it was faster.',
+      samples: mirrors.map(differencesOf),
+    },
+  ];
+}
+
+function labelsOf({ from, to }: MirrorCounts): Record<string, string> {
+  return { upstream: from, to };
+}
+
+function differencesOf(counts: MirrorCounts): HistogramSample {
+  let total = 0;
+  return {
+    labels: labelsOf(counts),
+    bounds: DIFFERENCE_BOUNDS_MS.map((ms) => ms / 1000),
+    counts: Array.from(counts.differences, (n) => {
+      total += n;
+      return total;
+    }),
+    sum: counts.differenceSumMs / 1000,
+  };
+}
+
+export function faultFamilies({ struck }: FaultSwitch): Family[] {
+  if (struck.size === 0) return [];
+  const samples = [...struck].map(([key, value]) => {
+    const [direction = '', kind = ''] = key.split(' ');
+    return { labels: { direction, kind }, value };
+  });
+  return [
+    counter(
+      'outrider_faults_injected_total',
+      'Calls struck by a fault that was put in for a drill.',
+      samples,
+    ),
+  ];
+}
+
+/** For `/endpoints`. */
+export function mirrorReports(upstreams: readonly ShapedUpstream[], nowMs: number): MirrorReport[] {
+  return countsIn(upstreams).map((counts) => {
+    const { from, to, sent, inFlight, compared, leftOut, disagreed, last, lastMs } = counts;
+    return {
+      upstream: from,
+      to,
+      sent,
+      inFlight,
+      leftOut: sumOf(leftOut),
+      compared,
+      disagreed: sumOf(disagreed),
+      ...(last === '' ? {} : { last, lastAgoMs: Math.round(nowMs - lastMs) }),
+    };
+  });
+}
+
+function sumOf(counts: Readonly<Record<string, number>>): number {
+  return Object.values(counts).reduce((sum, n) => sum + n, 0);
+}

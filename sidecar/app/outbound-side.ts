@@ -1,0 +1,240 @@
+/** The side of the local application: one listener per upstream, perhaps a shared one, and the upstreams behind them. */
+
+import { type Dial, Upstream } from '../cluster/cluster.js';
+import type { Address, OutboundConfig, UpstreamConfig } from '../config/model.js';
+import { PoisonTable } from '../core/retry/poison-requests.js';
+import type { Discovering, Discovery } from '../discovery/snapshot.js';
+import { EndpointHealth } from '../health/endpoints/checker.js';
+import { factsOf } from '../http2/header-view.js';
+import { Outbound } from '../outbound.js';
+import { metadataValue } from '../relay/header-rewrite.js';
+import { NoUpstream } from '../relay/no-upstream.js';
+import { SOCKET_NAMES } from '../runtime/process/listen-sockets.js';
+import type { Listener } from '../transport/listener.js';
+import { openListener, type Parts } from './context.js';
+import type { InjectedFaults } from './fault-switch.js';
+
+/** What lies outside this side. */
+export interface OutboundTies {
+  readonly dial: Dial;
+  /** Why `dial` gave nothing, for people. */
+  whyNot(): string;
+  /** Undefined: every upstream names its endpoints. */
+  readonly discovery: Discovery | undefined;
+}
+
+interface Added {
+  readonly config: UpstreamConfig;
+  /** Those whose address it takes over. */
+  readonly instead: readonly UpstreamConfig[];
+}
+
+export class OutboundSide {
+  readonly addresses: Record<string, Address> = {};
+  sharedAddress: Address | undefined;
+  readonly health: EndpointHealth;
+  /** Requests that crash models. */
+  readonly poison = new PoisonTable();
+  private readonly byName = new Map<string, Outbound>();
+  private readonly listenerOf = new Map<string, Listener>();
+  private readonly discovering = new Map<string, Discovering>();
+  private shared: Listener | undefined;
+  private faults: InjectedFaults | null = null;
+  private readonly noUpstream: NoUpstream;
+
+  constructor(
+    private config: OutboundConfig,
+    private readonly ties: OutboundTies,
+    private readonly parts: Parts,
+  ) {
+    this.noUpstream = new NoUpstream(parts.relay);
+    this.health = new EndpointHealth({ relay: parts.relay, timers: parts.deps.timers });
+  }
+
+  async start(): Promise<void> {
+    for (const upstream of this.config.upstreams) await this.add(upstream);
+    if (this.config.shared === undefined) return;
+    this.shared = openListener(this.parts, SOCKET_NAMES.shared, {
+      address: this.config.shared.listen,
+      onStream: (link, stream, block, ended) => this.route(link, stream, block, ended),
+    });
+    this.sharedAddress = await this.shared.listen();
+  }
+
+  get outbounds(): readonly Outbound[] {
+    return [...this.byName.values()];
+  }
+
+  get listeners(): readonly Listener[] {
+    return [...this.listenerOf.values(), ...(this.shared === undefined ? [] : [this.shared])];
+  }
+
+  refreshConnections(): void {
+    for (const outbound of this.byName.values()) outbound.refreshConnections();
+  }
+
+  expireConnections(): void {
+    for (const outbound of this.byName.values()) outbound.expireConnections();
+  }
+
+  /** For drills; null: none. */
+  setFaults(faults: InjectedFaults | null): void {
+    this.faults = faults;
+    for (const outbound of this.byName.values()) outbound.setFaults(faults);
+  }
+
+  /** Whether any upstream has a connection to this address that calls could use. */
+  isAnswering(address: Address): boolean {
+    for (const outbound of this.byName.values()) if (outbound.clusters.isAnswering(address)) return true;
+    return false;
+  }
+
+  /** Reasons why calls may not get through yet: each upstream has to have been reached once. */
+  notReady(): string[] {
+    const reasons: string[] = [];
+    for (const [name, outbound] of this.byName) {
+      const why = outbound.clusters.notReady();
+      if (why !== undefined) reasons.push(`upstream ${name}: ${why}`);
+    }
+    return reasons;
+  }
+
+  // ---- change ----
+
+  /**
+   * What can fail comes first, all or none. Nothing that is there is touched before, except for one whose address another
+   * takes over: it only changes its name. Those come last.
+   */
+  async prepare(next: OutboundConfig | undefined): Promise<void> {
+    const upstreams = next?.upstreams ?? [];
+    const wanted = new Set(upstreams.map(({ name }) => name));
+    const free = this.config.upstreams.filter(
+      ({ name, listen }) => !wanted.has(name) && listen !== undefined,
+    );
+    const added = upstreams
+      .filter(({ name }) => !this.byName.has(name))
+      .map((config) => ({ config, instead: free.filter((each) => isSameAddress(each, config)) }));
+    await this.addAll(added.sort((a, b) => a.instead.length - b.instead.length));
+  }
+
+  apply(next: OutboundConfig | undefined): void {
+    const wanted = new Map((next?.upstreams ?? []).map((upstream) => [upstream.name, upstream]));
+    this.config = { ...this.config, upstreams: next?.upstreams ?? [] };
+    for (const [name, outbound] of this.byName) {
+      const config = wanted.get(name);
+      if (config === undefined) this.remove(name);
+      else {
+        this.health.configure(config);
+        outbound.update(config);
+        this.discover(config, outbound);
+      }
+    }
+  }
+
+  private async addAll(added: readonly Added[]): Promise<void> {
+    const done: UpstreamConfig[] = [];
+    try {
+      for (const { config, instead } of added) {
+        for (const { name } of instead) this.remove(name);
+        await this.add(config);
+        done.push(config);
+      }
+    } catch (error) {
+      for (const { name } of done) this.remove(name);
+      throw error;
+    }
+  }
+
+  private async add(config: UpstreamConfig): Promise<void> {
+    const { relay, settings, limits } = this.parts;
+    const { dial } = this.ties;
+    const whyNot = (): string => this.ties.whyNot();
+    this.health.configure(config);
+    const outbound = new Outbound(
+      config,
+      (each, cluster) => {
+        const upstream = new Upstream(each, relay, settings, dial, cluster, whyNot);
+        this.health.follow(upstream);
+        return upstream;
+      },
+      relay,
+      limits.replayBytesPerCall,
+      (name) => this.byName.get(name),
+      this.poison,
+    );
+    if (config.listen !== undefined) {
+      const listener = openListener(this.parts, SOCKET_NAMES.upstream(config.name), {
+        address: config.listen,
+        onStream: (link, stream, block, ended) => outbound.accept(link, stream, block, ended),
+      });
+      try {
+        this.addresses[config.name] = await listener.listen();
+      } catch (error) {
+        this.health.forget(config.name);
+        outbound.stop();
+        throw error;
+      }
+      this.listenerOf.set(config.name, listener);
+    }
+    outbound.setFaults(this.faults);
+    this.byName.set(config.name, outbound);
+    this.discover(config, outbound);
+  }
+
+  /** Begins, changes or ends the discovery of an upstream, as its configuration asks. */
+  private discover(config: UpstreamConfig, outbound: Outbound): void {
+    const { name } = config;
+    const before = this.discovering.get(name);
+    if (config.discovery === undefined || this.ties.discovery === undefined) {
+      before?.close();
+      this.discovering.delete(name);
+      return;
+    }
+    if (before !== undefined) return before.update(config);
+    const watch = this.ties.discovery.watchUpstream(config, (knowledge) => outbound.learn(knowledge));
+    this.discovering.set(name, watch);
+    outbound.clusters.setDoubt((cluster, why) => watch.doubt(cluster, why));
+  }
+
+  private remove(name: string): void {
+    const outbound = this.byName.get(name);
+    if (outbound === undefined) return;
+    this.byName.delete(name);
+    this.health.forget(name);
+    this.discovering.get(name)?.close();
+    this.discovering.delete(name);
+    const listener = this.listenerOf.get(name);
+    this.listenerOf.delete(name);
+    delete this.addresses[name];
+    // Calls under way end in peace, those that came by the shared listener too.
+    void (listener?.drain() ?? Promise.resolve()).then(() => outbound.retire());
+  }
+
+  /** The shared listener: which upstream a call names. */
+  private route(...[link, stream, block, ended]: Parameters<Outbound['accept']>): void {
+    const shared = this.config.shared!;
+    const name =
+      shared.by === 'authority'
+        ? hostOf(factsOf(block).authority)
+        : (metadataValue(block, shared.metadataKey) ?? '');
+    const outbound = this.byName.get(name) ?? this.byName.get(name.split('.', 1)[0]!);
+    if (outbound !== undefined) outbound.accept(link, stream, block, ended);
+    else this.noUpstream.accept(link, stream, block, ended, name);
+  }
+
+  stop(): void {
+    this.health.stop();
+    for (const watch of this.discovering.values()) watch.close();
+    for (const listener of this.listeners) listener.stop();
+    for (const outbound of this.byName.values()) outbound.stop();
+  }
+}
+
+function isSameAddress(a: UpstreamConfig, b: UpstreamConfig): boolean {
+  return JSON.stringify(a.listen) === JSON.stringify(b.listen);
+}
+
+/** `name`, `name:port` or `name.anything`: the upstream's name comes first. */
+function hostOf(authority: string): string {
+  return authority.split(':')[0]!;
+}

@@ -1,0 +1,71 @@
+/**
+ * What a registry is told of this instance: where it is, which models it serves, and whether they and the sidecar itself
+ * are fit to serve.
+ */
+
+import type { Address, SidecarConfig, UpstreamConfig } from '../config/model.js';
+import type { Registrant, RegistrantUpstream } from '../discovery/consul/registration/registration.js';
+import type { ListedModel } from '../health/model/model-directory.js';
+import type { Parts } from './context.js';
+import type { InboundSide } from './inbound-side.js';
+
+export interface EntryTies {
+  readonly inbound: InboundSide | undefined;
+  /** As they are configured now. */
+  upstreams(): readonly UpstreamConfig[];
+  /** By upstream, where the application calls it. */
+  readonly listeners: Readonly<Record<string, Address>>;
+  /** Why the sidecar cannot serve; its model is judged apart. */
+  sidecar(): readonly string[];
+  onChange(): void;
+}
+
+export class CatalogueEntry implements Registrant {
+  readonly service: string;
+  readonly instance: string;
+  readonly version: string;
+  readonly models: readonly ListedModel[];
+
+  constructor(
+    private readonly config: SidecarConfig,
+    private readonly ties: EntryTies,
+    parts: Parts,
+  ) {
+    this.service = config.service;
+    this.instance = config.instance;
+    this.version = parts.deps.version;
+    this.models = ties.inbound?.watch.models ?? [];
+  }
+
+  start(): void {
+    const { inbound, onChange } = this.ties;
+    if (inbound === undefined) return;
+    inbound.watch.onChange = onChange;
+    inbound.watch.start();
+  }
+
+  get inbound(): Address | undefined {
+    return this.ties.inbound?.address;
+  }
+
+  get local(): Address | undefined {
+    return this.config.inbound?.local;
+  }
+
+  get upstreams(): readonly RegistrantUpstream[] {
+    return this.ties.upstreams().map(({ name, discovery }) => ({
+      name,
+      service: discovery?.service ?? name,
+      datacenter: discovery?.datacenter,
+      listen: this.ties.listeners[name],
+    }));
+  }
+
+  model(): ReturnType<Registrant['model']> {
+    return this.ties.inbound?.watch.verdict() ?? { ok: true, why: '' };
+  }
+
+  sidecar(): readonly string[] {
+    return this.ties.sidecar();
+  }
+}

@@ -1,0 +1,415 @@
+/**
+ * Builds every part from the configuration, in start order, and stops them in the reverse one.
+ *
+ *   registry → identity → upstreams (connections) → inbound (local model) → listeners → admin → entry in the catalogue
+ *
+ * The end: leave the catalogue's healthy ones → GOAWAY → calls finish → leave the catalogue → close.
+ */
+
+import type { FaultDesk } from '../admin/faults.js';
+import { type AdminServer, startAdmin } from '../admin/server.js';
+import type { ModelReport, SidecarView, TakeoverAnswer } from '../admin/view.js';
+import type { Address, InboundConfig, SidecarConfig } from '../config/model.js';
+import { Consul } from '../discovery/consul/consul.js';
+import { DEFAULT_LOCAL_SETTINGS } from '../http2/settings.js';
+import { deferToTurnEnd } from '../runtime/defer.js';
+import { LoopWatch } from '../runtime/process/event-loop-monitor.js';
+import { TimingWheel } from '../runtime/time/timing-wheel.js';
+import { Tally } from '../telemetry/call-stats.js';
+import { Memory, type Relay } from '../transport/context.js';
+import { dialPlain } from '../transport/dial.js';
+import { Turn } from '../transport/flush-scheduler.js';
+import { CallLog } from './access-log-sink.js';
+import { type Deps, frameBuckets, type Parts } from './context.js';
+import { poisonReports, queueReportOfAll, reportsOf } from './endpoint-report.js';
+import { FaultSwitch } from './fault-switch.js';
+import { InboundSide } from './inbound-side.js';
+import { familiesOf } from './metrics/traffic.js';
+import { faultFamilies, mirrorReports, shapingFamilies } from './metrics/traffic-shift.js';
+import type { ModelHost } from './model-host.js';
+import { OutboundSide } from './outbound-side.js';
+import { restartPaths } from './restart-required.js';
+import { CatalogueEntry } from './service-registration.js';
+import { OwnIdentity } from './tls-identity.js';
+
+export interface Addresses {
+  readonly inbound?: Address;
+  readonly upstreams: Readonly<Record<string, Address>>;
+  readonly shared?: Address;
+  readonly admin?: Address;
+}
+
+/** What a reload did. `needsRestart`: changed options that only a restart takes over, as paths. */
+export interface ReloadResult {
+  readonly needsRestart: readonly string[];
+}
+
+/** A stall of our own event loop makes verdicts from elapsed time doubtful for this long, ms. */
+const STALL_MEMORY_MS = 1000;
+
+/** A process of models, as its supervisor needs it. */
+export type OwnedModel = Pick<
+  ModelHost,
+  'model' | 'address' | 'evidence' | 'changed' | 'ended' | 'superviseBy' | 'report'
+>;
+
+export interface Sidecar extends SidecarView {
+  readonly addresses: Addresses;
+  reload(config: SidecarConfig): Promise<ReloadResult>;
+  /** A changed configuration was refused; counted only. */
+  reloadRejected(): void;
+  /** Files of the log may have been moved away: they are opened anew. */
+  reopenLogs(): void;
+  /** The processes of the models, where this sidecar has any; their supervisor says how they are. */
+  readonly hosts: readonly OwnedModel[];
+  /** Called after every change of a model's state. */
+  onModel(listener: () => void): void;
+  /** A successor's end of waiting: it accepts, and enters the catalogue. */
+  accept(): void;
+  /** A successor accepts: a drain from now on leaves the catalogue and the paths of sockets to it. */
+  handOver(): void;
+  /** How `takeOver` is done. */
+  setTakeover(takeOver: () => Promise<TakeoverAnswer>): void;
+  stop(): Promise<void>;
+}
+
+/** Starts everything; rejects, with nothing left running, when an address is taken or a file is unusable. */
+export async function startSidecar(config: SidecarConfig, deps: Deps): Promise<Sidecar> {
+  const app = new App(config, deps);
+  try {
+    await app.start();
+  } catch (error) {
+    await app.stop();
+    throw error;
+  }
+  return app;
+}
+
+class App implements Sidecar {
+  readonly service: string;
+  readonly instance: string;
+  readonly version: string;
+  readonly restarts: number | undefined;
+
+  private readonly parts: Parts;
+  private readonly loopWatch: LoopWatch;
+  private consul: Consul | undefined;
+  private identity: OwnIdentity | undefined;
+  private readonly callLog: CallLog;
+  private readonly outbound: OutboundSide;
+  private readonly injected: FaultSwitch;
+  private inbound: InboundSide | undefined;
+  private admin: AdminServer | undefined;
+  private entry: CatalogueEntry | undefined;
+  private rejected = 0;
+  private draining: Promise<void> | undefined;
+  private isStopped = false;
+  private isHandedOver = false;
+  private succession: () => Promise<TakeoverAnswer> = async () => ({ ok: false, why: 'not possible here' });
+
+  constructor(
+    private current: SidecarConfig,
+    private readonly deps: Deps,
+  ) {
+    this.service = current.service;
+    this.instance = current.instance;
+    this.version = deps.version;
+    this.restarts = deps.restarts;
+    this.loopWatch = new LoopWatch(deps.clock, deps.timers, {
+      isBusy: () => this.parts.relay.tally.calls.some((kind) => kind.inFlight > 0),
+    });
+    const { limits } = current;
+    const settings = {
+      ...DEFAULT_LOCAL_SETTINGS,
+      maxConcurrentStreams: limits.maxConcurrentStreams,
+      maxHeaderBytes: limits.maxHeaderBytes,
+      maxHeaderFields: limits.maxHeaderFields,
+      buckets: frameBuckets(limits.framesPerSecond),
+    };
+    this.parts = { deps, relay: this.makeRelay(), settings, limits };
+    this.callLog = new CallLog(current, this.parts);
+    this.callLog.update(current.accessLog);
+    this.outbound = this.makeOutbound();
+    this.injected = new FaultSwitch(
+      current.faultInjection === true,
+      this.parts.relay,
+      () => this.outbound.outbounds.map(({ name }) => name),
+      (faults) => {
+        this.outbound.setFaults(faults);
+        this.inbound?.inbound.setFaults(faults);
+      },
+    );
+  }
+
+  private makeRelay(): Relay {
+    const { clock, random, timers, logger } = this.deps;
+    return {
+      clock,
+      random,
+      logger,
+      wheel: new TimingWheel(clock, timers),
+      turn: new Turn((flush) => {
+        this.loopWatch.wake(); // there is something to send, so there is work
+        deferToTurnEnd(flush);
+      }),
+      tally: new Tally(),
+      memory: new Memory(this.current.limits.memoryBudgetBytes),
+      recorder: null,
+      nowMs: clock.now(),
+      hasStalled: () => this.loopWatch.hasStalled(STALL_MEMORY_MS),
+    };
+  }
+
+  private makeOutbound(): OutboundSide {
+    const app = this;
+    return new OutboundSide(
+      this.current.outbound ?? { upstreams: [] },
+      {
+        dial: (address, peer, mode) =>
+          mode === 'mesh' ? this.identity?.dial(address, peer) : dialPlain(address),
+        whyNot: () => this.identity?.whyNot() ?? 'this sidecar has no identity',
+        get discovery() {
+          return app.consul;
+        },
+      },
+      this.parts,
+    );
+  }
+
+  // ---- start ----
+
+  async start(): Promise<void> {
+    const { inbound, admin, consul: settings } = this.current;
+    const { deps } = this;
+    if (settings !== undefined) {
+      const isAnswering = (address: Address): boolean => this.outbound.isAnswering(address);
+      this.consul = new Consul(this.current, settings, { ...deps, isAnswering });
+    }
+    this.openIdentity();
+    await this.outbound.start();
+    if (inbound) await this.startInbound(inbound);
+    if (admin) this.admin = await startAdmin(admin, this, this.deps.sockets);
+    if (this.deps.sockets?.isSuccessor !== true) this.enterCatalogue();
+  }
+
+  private openIdentity(): void {
+    const source = this.consul?.identity;
+    this.identity =
+      source === undefined
+        ? OwnIdentity.fromFiles(this.current, this.parts)
+        : new OwnIdentity(source, this.parts);
+    this.identity?.onRotated(() => this.outbound.refreshConnections());
+    this.identity?.onExpiry(() => this.outbound.expireConnections());
+  }
+
+  private async startInbound(config: InboundConfig): Promise<void> {
+    const from = this.current.consul?.intentions === true ? 'registry' : 'file';
+    const side = new InboundSide(
+      config,
+      this.service,
+      this.identity,
+      this.parts,
+      from,
+      this.current.model?.isolation,
+    );
+    this.inbound = side;
+    await side.start();
+    this.consul?.watchIntentions((table) => side.setIntentions(table));
+  }
+
+  private enterCatalogue(): void {
+    const { consul } = this;
+    if (consul === undefined || this.current.consul?.registration === undefined) return;
+    this.entry = new CatalogueEntry(
+      this.current,
+      {
+        inbound: this.inbound,
+        upstreams: () => this.current.outbound?.upstreams ?? [],
+        listeners: this.outbound.addresses,
+        sidecar: () => this.reasonsOfOwn(),
+        onChange: () => consul.changed(),
+      },
+      this.parts,
+    );
+    this.entry.start();
+    consul.register(this.entry);
+  }
+
+  get addresses(): Addresses {
+    const { addresses: upstreams, sharedAddress: shared } = this.outbound;
+    const inbound = this.inbound?.address;
+    const admin = this.admin?.address;
+    return {
+      upstreams,
+      ...(inbound === undefined ? {} : { inbound }),
+      ...(shared === undefined ? {} : { shared }),
+      ...(admin === undefined ? {} : { admin }),
+    };
+  }
+
+  // ---- change ----
+
+  async reload(next: SidecarConfig): Promise<ReloadResult> {
+    const before = this.current;
+    await this.outbound.prepare(next.outbound);
+    this.current = { ...next, ...(before.admin ? { admin: before.admin } : {}), limits: before.limits };
+    if (next.inbound) this.inbound?.update(next.inbound);
+    this.outbound.apply(next.outbound);
+    this.callLog.update(next.accessLog);
+    this.consul?.changed();
+    return { needsRestart: restartPaths(before, next) };
+  }
+
+  reloadRejected(): void {
+    this.rejected++;
+  }
+
+  reopenLogs(): void {
+    this.callLog.reopen();
+  }
+
+  get hosts(): readonly OwnedModel[] {
+    return this.inbound?.hosts ?? [];
+  }
+
+  onModel(listener: () => void): void {
+    if (this.inbound !== undefined) this.inbound.onModel = listener;
+  }
+
+  // ---- succession ----
+
+  accept(): void {
+    this.deps.sockets?.accept();
+    this.enterCatalogue();
+  }
+
+  handOver(): void {
+    this.isHandedOver = true;
+    this.deps.sockets?.keepPaths();
+    this.consul?.handOver();
+    this.admin?.retire();
+  }
+
+  setTakeover(takeOver: () => Promise<TakeoverAnswer>): void {
+    this.succession = takeOver;
+  }
+
+  takeOver(): Promise<TakeoverAnswer> {
+    return this.succession();
+  }
+
+  // ---- stop ----
+
+  drain(): Promise<void> {
+    this.draining ??= this.drainNow();
+    return this.draining;
+  }
+
+  private async drainNow(): Promise<void> {
+    if (!this.isHandedOver) await this.consul?.leave();
+    const all = [...this.outbound.listeners, ...(this.inbound?.listeners ?? [])];
+    this.deps.logger.info({ timeoutMs: this.current.drainTimeoutMs }, 'draining');
+    let cancel = (): void => {};
+    const limit = new Promise<void>((resolve) => {
+      const timer = this.deps.timers.after(this.current.drainTimeoutMs, resolve);
+      cancel = () => timer.cancel();
+    });
+    await Promise.race([Promise.all(all.map((listener) => listener.drain())), limit]);
+    cancel();
+    if (!this.isHandedOver) await this.consul?.deregister();
+  }
+
+  async stop(): Promise<void> {
+    if (this.isStopped) return;
+    this.isStopped = true;
+    this.injected.stop();
+    this.outbound.stop();
+    this.inbound?.stop();
+    this.identity?.close();
+    this.consul?.close();
+    this.loopWatch.rest();
+    await this.admin?.close();
+    await this.callLog.close();
+  }
+
+  // ---- SidecarView ----
+
+  notReady(): readonly string[] {
+    const draining = this.draining ? ['draining'] : [];
+    return [
+      ...draining,
+      ...this.reasonsOfOwn(),
+      ...(this.inbound?.notReady() ?? []),
+      ...this.outbound.notReady(),
+    ];
+  }
+
+  /** What keeps the sidecar itself from serving, whatever its model and its upstreams do. */
+  private reasonsOfOwn(): string[] {
+    const problem = this.identity?.problem;
+    return [...(problem === undefined ? [] : [`identity: ${problem}`]), ...(this.consul?.notReady() ?? [])];
+  }
+
+  endpoints(): ReturnType<SidecarView['endpoints']> {
+    const now = this.deps.clock.now();
+    return this.outbound.outbounds.flatMap(({ upstreams }) =>
+      upstreams.flatMap((upstream) => reportsOf(upstream, now)),
+    );
+  }
+
+  queue(): ReturnType<SidecarView['queue']> {
+    const slots = this.inbound?.inbound.slots;
+    return (
+      slots &&
+      queueReportOfAll(
+        slots.map(({ limits }) => limits),
+        this.deps.clock.now(),
+      )
+    );
+  }
+
+  mirrors(): ReturnType<SidecarView['mirrors']> {
+    return mirrorReports(this.outbound.outbounds, this.deps.clock.now());
+  }
+
+  poison(): ReturnType<SidecarView['poison']> {
+    return poisonReports(this.outbound.poison, this.deps.clock.now());
+  }
+
+  faults(): FaultDesk {
+    return this.injected;
+  }
+
+  model(): ModelReport | undefined {
+    return this.inbound?.model();
+  }
+
+  models(): readonly ModelReport[] {
+    return this.inbound?.models() ?? [];
+  }
+
+  registry(): ReturnType<SidecarView['registry']> {
+    return this.consul?.report();
+  }
+
+  families(): ReturnType<SidecarView['families']> {
+    const { tally, memory } = this.parts.relay;
+    const own = familiesOf({
+      tally,
+      memory,
+      outbounds: [...this.outbound.outbounds],
+      inbound: this.inbound?.inbound,
+      reloadsRejected: this.rejected,
+      rotations: this.identity?.rotations ?? 0,
+      leafSecondsLeft: this.identity?.secondsLeft,
+    });
+    const registry = [...(this.consul?.families() ?? []), ...(this.inbound?.watch.families() ?? [])];
+    const shaping = [...shapingFamilies(this.outbound.outbounds), ...faultFamilies(this.injected)];
+    return [...own, ...shaping, ...this.outbound.health.families(), ...this.callLog.families(), ...registry];
+  }
+
+  config(): unknown {
+    if (this.consul === undefined) return this.current;
+    return { ...this.current, notHonoured: this.consul.report().notHonoured };
+  }
+}

@@ -1,0 +1,136 @@
+/**
+ * Who this sidecar is, and what follows when that changes: new connections out present the new certificate, the
+ * listener's peers are judged again when roots changed. Where it comes from is the source's business.
+ */
+
+import type { Socket } from 'node:net';
+import tls from 'node:tls';
+import type { Peer } from '../cluster/endpoint.js';
+import type { Address, SidecarConfig } from '../config/model.js';
+import { openIdentityFiles } from '../identity/sources/file-source.js';
+import type { Identity, IdentitySource } from '../identity/sources/identity-source.js';
+import { verifyPeerSocket } from '../identity/tls/peer-verification.js';
+import { TlsRotation } from '../identity/tls/rotation.js';
+import { serverTlsOptions } from '../identity/tls/tls-options.js';
+import { Caller } from '../inbound/authorization.js';
+import { dialTls } from '../transport/dial.js';
+import type { ListenerTls } from '../transport/listener.js';
+import type { Link } from '../transport/session.js';
+import type { Parts } from './context.js';
+
+export class OwnIdentity {
+  private readonly rotation: TlsRotation;
+
+  constructor(
+    private readonly source: IdentitySource,
+    private readonly parts: Parts,
+  ) {
+    const { clock, logger } = parts.deps;
+    this.rotation = new TlsRotation(source, () => clock.wallNow(), parts.deps.timers);
+    this.onRotated(({ rootsChanged, identity }) =>
+      logger.info({ serial: identity.serial, rootsChanged }, 'identity rotated'),
+    );
+    this.onExpiry(() =>
+      logger.error({ problem: this.problem }, 'our certificate expired; nothing new is begun'),
+    );
+  }
+
+  /** The identity that lies in files; undefined where the configuration names none. */
+  static fromFiles(config: SidecarConfig, parts: Parts): OwnIdentity | undefined {
+    const { identity, trustDomain, service } = config;
+    if (identity.kind !== 'files') return undefined;
+    const { clock, timers, logger, identityFeed } = parts.deps;
+    const source = openIdentityFiles({
+      paths: identity,
+      trustDomain,
+      service,
+      clock,
+      timers,
+      feed: identityFeed,
+      onProblem: (problem) =>
+        logger.error({ problem }, 'identity files are not usable; the last good identity stays'),
+    });
+    return new OwnIdentity(source, parts);
+  }
+
+  onRotated(listener: (change: { identity: Identity; rootsChanged: boolean }) => void): void {
+    this.rotation.subscribe(listener);
+  }
+
+  /** Our certificate expired before another came. */
+  onExpiry(listener: () => void): void {
+    this.rotation.onExpiry(listener);
+  }
+
+  /** Why `dial` gives nothing. */
+  whyNot(): string {
+    return this.problem ?? 'no identity to connect with yet';
+  }
+
+  /** A socket that will be `peer`'s; undefined while there is nothing to present. */
+  dial(address: Address, peer: Peer): Socket | undefined {
+    const options = this.rotation.clientOptions(peer);
+    if (options === undefined) return undefined;
+    const socket = dialTls(address, options);
+    socket.once('error', (error) => {
+      const reason = this.rotation.handshakeFault(error, socket);
+      if (reason === undefined) return;
+      this.parts.relay.tally.handshakeFailed(reason);
+      this.parts.deps.logger.warn({ ...peer, reason, detail: error.message }, 'endpoint refused');
+    });
+    return socket;
+  }
+
+  /** What a listener for peers needs. It may open before there is an identity: until then no handshake succeeds. */
+  serverTls(alsoPlaintext: boolean): ListenerTls {
+    const { rotation } = this;
+    return {
+      options: serverTlsOptions(rotation.identity),
+      attach: (server) => rotation.attach(server),
+      admit: (socket) => {
+        const { trust } = rotation;
+        if (trust === undefined) return { refused: 'no-identity' };
+        const verdict = verifyPeerSocket(socket, trust, this.parts.deps.clock.wallNow());
+        return verdict.kind === 'accepted'
+          ? {
+              identity: new Caller(verdict.id.service),
+              subject: verdict.id.uri,
+              notAfterMs: verdict.notAfterMs,
+            }
+          : { refused: verdict.reason };
+      },
+      fault: (error, socket) => rotation.handshakeFault(error, socket) ?? handshakeErrorName(error),
+      alsoPlaintext,
+    };
+  }
+
+  /** Whether a peer that was let in would be let in now. */
+  stillTrusts(link: Link): boolean {
+    const { trust } = this.rotation;
+    if (trust === undefined || !(link.socket instanceof tls.TLSSocket)) return true;
+    return verifyPeerSocket(link.socket, trust, this.parts.deps.clock.wallNow()).kind === 'accepted';
+  }
+
+  get problem(): string | undefined {
+    return this.rotation.problem ?? this.source.status().problem;
+  }
+
+  get rotations(): number {
+    return this.rotation.rotations;
+  }
+
+  /** Seconds until the certificate expires; undefined while there is none. */
+  get secondsLeft(): number | undefined {
+    const { notAfterMs } = this.source.status();
+    return notAfterMs === undefined ? undefined : (notAfterMs - this.parts.deps.clock.wallNow()) / 1000;
+  }
+
+  close(): void {
+    this.rotation.close();
+    this.source.close();
+  }
+}
+
+function handshakeErrorName(error: Error & { code?: string }): string {
+  return error.code === 'ERR_TLS_HANDSHAKE_TIMEOUT' ? 'handshake-timeout' : 'tls-error';
+}

@@ -1,0 +1,103 @@
+/**
+ * The two calls that `infer` makes, over a stock gRPC client, and what to tell someone whose call failed.
+ */
+
+import { Client, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
+import type { Method } from '../../../proto/load.js';
+import { CommandFailure } from '../failure.js';
+
+export interface Answer<Response> {
+  readonly message: Response;
+  /** Response metadata, by key; the last value of each. */
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+export class InferClient {
+  private readonly target: string;
+  private readonly client: Client;
+  private readonly metadata: Metadata;
+  private readonly deadline: Date;
+  private readonly deadlineMs: number;
+
+  /** `deadlineMs` bounds all calls of this client together. Throws CommandFailure(2) for metadata that gRPC does not allow. */
+  constructor(target: string, deadlineMs: number, metadata: readonly string[]) {
+    this.target = target;
+    this.deadlineMs = deadlineMs;
+    this.deadline = new Date(Date.now() + deadlineMs);
+    this.metadata = parseMetadata(metadata);
+    this.client = new Client(target, credentials.createInsecure(), {
+      'grpc.max_receive_message_length': -1,
+      'grpc.max_send_message_length': -1,
+      'grpc.enable_http_proxy': 0,
+    });
+  }
+
+  /** Rejects with CommandFailure(1): the status by name, its message, the mesh's reason and what to do. */
+  call<Request, Response>(method: Method<Request, Response>, request: Request): Promise<Answer<Response>> {
+    return new Promise((resolve, reject) => {
+      const headers: Record<string, string> = {};
+      const call = this.client.makeUnaryRequest(
+        method.path,
+        method.requestSerialize,
+        method.responseDeserialize,
+        request,
+        this.metadata,
+        { deadline: this.deadline },
+        (error, message) => {
+          if (error !== null) reject(new CommandFailure(this.explain(error)));
+          else resolve({ message: message as Response, headers });
+        },
+      );
+      call.on('metadata', (received: Metadata) => {
+        for (const [key, value] of Object.entries(received.getMap())) headers[key] = String(value);
+      });
+    });
+  }
+
+  close(): void {
+    this.client.close();
+  }
+
+  private explain(error: ServiceError): string {
+    const name = status[error.code];
+    const refused = /\b(ECONNREFUSED|ENOENT|EACCES|EHOSTUNREACH|ENOTFOUND|ETIMEDOUT)\b/.exec(
+      error.details,
+    )?.[1];
+    const reason = String(error.metadata?.get('outrider-reason')[0] ?? '');
+    if (error.code === status.UNAVAILABLE && reason === '' && refused !== undefined) {
+      return `${name}: nothing answers at ${this.target} (${refused}): is \`outrider up\` running? (--target ADDR calls another address)`;
+    }
+    if (error.code === status.DEADLINE_EXCEEDED && error.details.startsWith('Deadline exceeded after')) {
+      return `${name}: no answer from ${this.target} within ${this.deadlineMs} ms (--deadline DURATION waits longer)`;
+    }
+    const text = error.details.replace(/\s+/g, ' ').trim();
+    const hint = this.hint(error.code, reason);
+    return [`${name}: ${text}`, reason && ` (outrider-reason: ${reason})`, hint && `; ${hint}`].join('');
+  }
+
+  /** What to do about it; empty when the message says it all. */
+  private hint(code: status, reason: string): string {
+    if (code === status.UNIMPLEMENTED && reason === '')
+      return `does ${this.target} speak the Open Inference Protocol?`;
+    if (reason === 'not-allowed') return 'an intention must allow this caller';
+    if (reason === 'overloaded' || reason === 'queue-expired')
+      return 'the model is busy: try again in a moment';
+    if (reason === 'no-endpoint' || reason === 'connect-failed')
+      return '`outrider status` shows the endpoints and why they are out';
+    return '';
+  }
+}
+
+function parseMetadata(pairs: readonly string[]): Metadata {
+  const metadata = new Metadata();
+  for (const pair of pairs) {
+    const at = pair.indexOf('=');
+    try {
+      if (at <= 0) throw new Error('expected KEY=VALUE');
+      metadata.add(pair.slice(0, at), pair.slice(at + 1));
+    } catch (error) {
+      throw new CommandFailure(`--metadata ${pair}: ${(error as Error).message}`, 2);
+    }
+  }
+  return metadata;
+}

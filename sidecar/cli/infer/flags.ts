@@ -1,0 +1,42 @@
+/** From the flags of `outrider infer` to what the command takes; the one thing it adds is where a running mesh is called. */
+
+import { readDuration } from '../../config/codecs/duration.js';
+import { CommandFailure } from '../failure.js';
+import { runningMeshes } from '../up/run-directory.js';
+import type { InferOptions } from './infer.js';
+
+export interface InferFlags {
+  readonly input: readonly string[];
+  readonly target?: string;
+  readonly deadline?: string;
+  readonly modelVersion?: string;
+  readonly metadata: readonly string[];
+  readonly json?: true;
+}
+
+export function inferFlags(model: string, flags: InferFlags): InferOptions {
+  const target = flags.target ?? runningTarget(model);
+  return {
+    model,
+    inputs: flags.input,
+    metadata: flags.metadata,
+    json: flags.json === true,
+    ...(target === undefined ? {} : { target }),
+    ...(flags.deadline === undefined ? {} : { deadlineMs: deadlineOf(flags.deadline) }),
+    ...(flags.modelVersion === undefined ? {} : { version: flags.modelVersion }),
+  };
+}
+
+function deadlineOf(text: string): number {
+  const read = readDuration(text);
+  if (!read.ok) throw new CommandFailure(`--deadline: ${read.problem}`, 2);
+  return read.value;
+}
+
+/** Where the mesh that runs here is called for this model: at the upstream of that name, or at its only one. */
+function runningTarget(model: string): string | undefined {
+  const [mesh] = runningMeshes();
+  if (mesh === undefined) return undefined;
+  const all = Object.entries(mesh.call);
+  return mesh.call[model] ?? (all.length === 1 ? all[0]![1] : undefined);
+}

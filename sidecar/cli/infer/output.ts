@@ -1,0 +1,110 @@
+/**
+ * An answer for people: the top label of a classifier, else the tensors; and the same for programs as one JSON object.
+ */
+
+import { type Elements, fromHalf, isDatatype } from '../../../proto/datatypes.js';
+import type { ModelInferResponse, ModelMetadataResponse } from '../../../proto/messages.js';
+import { decodeRaw, fromContents } from '../../../proto/tensors.js';
+import { CommandFailure } from '../failure.js';
+
+export interface Output {
+  readonly name: string;
+  readonly datatype: string;
+  readonly shape: readonly number[];
+  readonly data: readonly (number | string)[];
+}
+
+export interface Guess {
+  readonly label: string;
+  /** Probability where the output is one; else the raw score. */
+  readonly score: number;
+  readonly isProbability: boolean;
+}
+
+const SHOWN_ELEMENTS = 64;
+
+/** Throws CommandFailure when the answer contradicts itself. */
+export function outputsOf(response: ModelInferResponse): Output[] {
+  return response.outputs.map((output, i) => {
+    const { name, datatype } = output;
+    const shape = output.shape.map(Number);
+    if (!isDatatype(datatype))
+      throw new CommandFailure(`output '${name}' has the unknown datatype ${datatype}`);
+    const count = shape.reduce((product, d) => product * d, 1);
+    const raw = response.raw_output_contents[i];
+    const where = `output '${name}'`;
+    const data =
+      raw === undefined
+        ? fromContents(output.contents ?? {}, datatype, count, where)
+        : decodeRaw(raw, datatype, count, where);
+    return { name, datatype, shape, data: plain(data, datatype) };
+  });
+}
+
+/** The best label of each row, when the model names its classes and one output scores them. */
+export function guessesOf(outputs: readonly Output[], metadata: ModelMetadataResponse): Guess[] {
+  const labels = labelsOf(metadata);
+  const scores = outputs.find(
+    (o) => labels.length > 0 && o.shape.at(-1) === labels.length && o.data.every(isNumber),
+  );
+  if (scores === undefined) return [];
+  const data = scores.data as readonly number[];
+  const guesses: Guess[] = [];
+  for (let start = 0; start < data.length; start += labels.length) {
+    const row = data.slice(start, start + labels.length);
+    const score = Math.max(...row);
+    const sum = row.reduce((a, b) => a + b, 0);
+    const isProbability = row.every((v) => v >= 0) && Math.abs(sum - 1) < 0.01;
+    guesses.push({
+      label: labels[row.indexOf(score)] ?? 'no label: the scores are not numbers',
+      score,
+      isProbability,
+    });
+  }
+  return guesses;
+}
+
+export function printText(outputs: readonly Output[], guesses: readonly Guess[]): string {
+  if (guesses.length > 0) {
+    return guesses
+      .map(({ label, score, isProbability }) =>
+        isProbability
+          ? `${label}  (${(100 * score).toFixed(1)} %)`
+          : `${label}  (score ${Number(score.toPrecision(4))})`,
+      )
+      .join('\n');
+  }
+  return outputs
+    .map(({ name, datatype, shape, data }) => {
+      const shown = data
+        .slice(0, SHOWN_ELEMENTS)
+        .map((v) => (isNumber(v) ? String(Number(v.toPrecision(6))) : v));
+      const more =
+        data.length > shown.length ? ` … (${data.length - shown.length} more; --json prints all)` : '';
+      return `${name} ${datatype} [${shape.join(',')}]: ${shown.join(' ')}${more}`;
+    })
+    .join('\n');
+}
+
+/** Numbers that JSON cannot hold (64-bit integers beyond 2^53, NaN, infinities) become strings. */
+function plain(data: Elements, datatype: string): (number | string)[] {
+  if (Array.isArray(data)) return data;
+  return Array.from(data as ArrayLike<number | bigint>, (v) => {
+    if (typeof v === 'bigint') return Number.isSafeInteger(Number(v)) ? Number(v) : String(v);
+    const value = datatype === 'FP16' ? fromHalf(v) : v;
+    return Number.isFinite(value) ? value : String(value);
+  });
+}
+
+function labelsOf(metadata: ModelMetadataResponse): string[] {
+  try {
+    const labels: unknown = JSON.parse(metadata.properties['labels'] ?? '[]');
+    return Array.isArray(labels) ? labels.map(String) : [];
+  } catch {
+    return [];
+  }
+}
+
+function isNumber(value: number | string): value is number {
+  return typeof value === 'number';
+}

@@ -1,0 +1,105 @@
+/**
+ * `outrider status`: what the admin servers say of sidecars, models, queues, endpoints and Consul, as tables.
+ *
+ * Without addresses it finds the meshes that `up` runs on this machine. With --watch it draws again every second.
+ */
+
+import { setTimeout as delay } from 'node:timers/promises';
+import type { StatusReport } from '../../admin/status.js';
+import { readAddress } from '../../config/codecs/address.js';
+import type { Address } from '../../config/model.js';
+import { CommandFailure, oneLine } from '../failure.js';
+import { endRequests } from '../signals.js';
+import { type Palette, paletteFor } from '../terminal.js';
+import { runningMeshes } from '../up/run-directory.js';
+import { askAdmin } from './admin-client.js';
+import { type SeenSidecar, statusTables } from './tables.js';
+
+export interface StatusOptions {
+  /** Empty: every mesh that `up` runs here. */
+  readonly admin: readonly string[];
+  readonly watch: boolean;
+  readonly json: boolean;
+}
+
+interface Target {
+  readonly name: string;
+  readonly address: Address;
+}
+
+type Seen = { readonly target: Target } & ({ readonly report: StatusReport } | { readonly problem: string });
+
+const TIMEOUT_MS = 2_000;
+const PERIOD_MS = 1_000;
+
+/** 0 when every sidecar answered, 1 when one did not. */
+export async function statusCommand(options: StatusOptions): Promise<number> {
+  const targets = targetsOf(options.admin);
+  if (!options.watch) return print(await lookAt(targets), options);
+  const { first } = endRequests();
+  const clear = process.stdout.isTTY ? '\x1b[H\x1b[2J' : '';
+  process.stdout.on('error', () => process.exit(0)); // the reader left
+  for (;;) {
+    const seen = await lookAt(targets);
+    process.stdout.write(clear);
+    print(seen, options);
+    if ((await Promise.race([first, delay(PERIOD_MS)])) !== undefined) return 0;
+  }
+}
+
+function targetsOf(admin: readonly string[]): Target[] {
+  if (admin.length > 0) return admin.map((text) => ({ name: text, address: addressOf(text) }));
+  const found = runningMeshes().flatMap((mesh) => Object.entries(mesh.admin));
+  if (found.length === 0) {
+    throw new CommandFailure('no mesh of `outrider up` runs here; name a sidecar with --admin HOST:PORT');
+  }
+  return found.map(([name, text]) => ({ name, address: addressOf(text) }));
+}
+
+function addressOf(text: string): Address {
+  const read = readAddress(text.replace(/^http:\/\//, '').replace(/\/$/, ''));
+  if (!read.ok) throw new CommandFailure(`--admin: ${read.problem}`, 2);
+  return read.value;
+}
+
+function lookAt(targets: readonly Target[]): Promise<Seen[]> {
+  return Promise.all(
+    targets.map(async (target) => {
+      try {
+        const { status, body } = await askAdmin(target.address, '/endpoints', TIMEOUT_MS);
+        if (status !== 200) return { target, problem: `answered ${status}` };
+        return { target, report: asReport(body) };
+      } catch (error) {
+        return { target, problem: oneLine(error) };
+      }
+    }),
+  );
+}
+
+function asReport(body: string): StatusReport {
+  const report = JSON.parse(body) as StatusReport;
+  if (!Array.isArray(report.endpoints) || !Array.isArray(report.notReady))
+    throw new Error('not an Outrider admin server');
+  return report;
+}
+
+function print(seen: readonly Seen[], options: StatusOptions): number {
+  const text = options.json
+    ? JSON.stringify(seen.map(asJson))
+    : asText(seen, paletteFor(process.stdout, process.env));
+  process.stdout.write(`${text}\n`);
+  return seen.every((each) => 'report' in each) ? 0 : 1;
+}
+
+function asJson(seen: Seen): unknown {
+  const { name } = seen.target;
+  return 'report' in seen ? { name, ...seen.report } : { name, problem: seen.problem };
+}
+
+function asText(seen: readonly Seen[], palette: Palette): string {
+  const named = seen.map((each): SeenSidecar => {
+    const { name } = each.target;
+    return 'report' in each ? { name, report: each.report } : { name, problem: each.problem };
+  });
+  return statusTables(named, palette);
+}

@@ -1,0 +1,195 @@
+/** What `outrider status` prints: a table for each kind of thing there is. A column that would say nothing is left out. */
+
+import { endpointTone, endpointWord } from '../../admin/endpoint-tone.js';
+import type { StatusReport } from '../../admin/status.js';
+import type { EndpointReport } from '../../admin/view.js';
+import { type Palette, table } from '../terminal.js';
+
+export type SeenSidecar = { readonly name: string } & (
+  | { readonly report: StatusReport }
+  | { readonly problem: string }
+);
+
+interface Column<Row> {
+  readonly title: string;
+  cell(row: Row): string;
+  /** Left out when every cell is empty. */
+  readonly isOptional?: boolean;
+}
+
+export function statusTables(seen: readonly SeenSidecar[], palette: Palette): string {
+  const reports = seen.flatMap((each) => ('report' in each ? [each.report] : []));
+  const tables = [
+    table(
+      ['sidecar', 'service', 'state', 'restarts', 'model', 'model restarts', 'running', 'waiting', 'why'],
+      seen.map((each) => sidecarRow(each, palette)),
+      palette,
+    ),
+    modelTable(reports, palette),
+    endpointTable(reports, palette),
+    mirrorTable(reports, palette),
+    registryTable(reports, palette),
+  ];
+  const notes = reports.flatMap(({ instance, registry }) =>
+    (registry?.notHonoured ?? []).map((note) => `${instance}: ${note}`),
+  );
+  return [...tables, notes.join('\n')].filter((text) => text !== '').join('\n\n');
+}
+
+function sidecarRow(seen: SeenSidecar, palette: Palette): string[] {
+  if (!('report' in seen)) return [seen.name, '', palette.red('no answer'), '', '', '', '', '', seen.problem];
+  const { instance, service, ready, notReady, restarts, model, queue } = seen.report;
+  const state = ready ? palette.green('ready') : palette.yellow('not ready');
+  return [
+    instance,
+    service,
+    state,
+    String(restarts ?? ''),
+    model?.state ?? '',
+    String(model?.restarts ?? ''),
+    String(queue?.running ?? ''),
+    String(queue?.waiting ?? ''),
+    notReady.join('; '),
+  ];
+}
+
+/** Where one sidecar serves several: each of them. */
+function modelTable(reports: readonly StatusReport[], palette: Palette): string {
+  const rows = reports.flatMap(({ instance, models }) =>
+    (models ?? []).map((model) => ({ ...model, sidecar: instance })),
+  );
+  const shown = (state: string): string => {
+    if (state === 'ready' || state === 'foreign') return palette.green(state);
+    return state === 'starting' ? palette.yellow(state) : palette.red(state);
+  };
+  return tableOf(
+    rows,
+    [
+      { title: 'sidecar', cell: ({ sidecar }) => sidecar },
+      { title: 'model', cell: ({ name }) => name ?? '' },
+      { title: 'state', cell: ({ state }) => shown(state) },
+      { title: 'process', cell: ({ pid }) => String(pid ?? '') },
+      { title: 'restarts', cell: ({ restarts }) => String(restarts) },
+      { title: 'why', cell: ({ why }) => why },
+    ],
+    palette,
+  );
+}
+
+type EndpointRow = EndpointReport & { readonly caller: string };
+
+function endpointTable(reports: readonly StatusReport[], palette: Palette): string {
+  const rows = reports.flatMap(({ instance, endpoints }) =>
+    endpoints.map((each): EndpointRow => ({ ...each, caller: instance })),
+  );
+  return tableOf(rows, endpointColumns(palette), palette);
+}
+
+function endpointColumns(palette: Palette): Column<EndpointRow>[] {
+  return [
+    { title: 'caller', cell: ({ caller }) => caller },
+    { title: 'upstream', cell: ({ upstream }) => upstream },
+    { title: 'cluster', cell: ({ cluster }) => cluster ?? '', isOptional: true },
+    { title: 'endpoint', cell: ({ endpoint }) => endpoint },
+    { title: 'priority', cell: ({ priority }) => priorityOf(priority), isOptional: true },
+    { title: 'state', cell: (row) => endpointState(row, palette) },
+    { title: 'share', cell: ({ share }) => percent(share), isOptional: true },
+    { title: 'in flight', cell: ({ inFlight }) => String(inFlight) },
+    { title: 'latency', cell: ({ ewmaMs }) => (ewmaMs === 0 ? NONE : `${ewmaMs.toFixed(1)} ms`) },
+    { title: 'to peers', cell: ({ latencyRatio }) => times(latencyRatio), isOptional: true },
+    { title: 'success', cell: (row) => success(row), isOptional: true },
+    { title: 'attempts', cell: ({ attempts }) => String(attempts) },
+    { title: 'faults', cell: ({ faults }) => String(faults) },
+    { title: 'ejections', cell: ({ ejections }) => String(ejections) },
+    { title: 'why', cell: ({ why }) => why },
+  ];
+}
+
+/** From 1000 on the registry calls it critical, which `why` says. */
+function priorityOf(priority: number | undefined): string {
+  return priority === undefined ? '' : String(priority);
+}
+
+function endpointState(row: EndpointReport, palette: Palette): string {
+  const { untilMs } = row;
+  const state = endpointWord(row);
+  const text = untilMs === undefined ? state : `${state}, ${Math.ceil(untilMs / 1000)} s to go`;
+  return { good: palette.green, warn: palette.yellow, bad: palette.red }[endpointTone(row)](text);
+}
+
+/** Of no calls there is neither a latency nor a share that succeeded. */
+const NONE = '–';
+
+function success({ recentCalls, successRatio }: EndpointReport): string {
+  return recentCalls === 0 ? NONE : percent(successRatio);
+}
+
+function mirrorTable(reports: readonly StatusReport[], palette: Palette): string {
+  const rows = reports.flatMap(({ instance, mirrors }) =>
+    (mirrors ?? []).map((mirror) => ({ ...mirror, caller: instance })),
+  );
+  return tableOf(
+    rows,
+    [
+      { title: 'caller', cell: ({ caller }) => caller },
+      { title: 'upstream', cell: ({ upstream }) => upstream },
+      { title: 'copied to', cell: ({ to }) => to },
+      { title: 'sent', cell: ({ sent }) => String(sent) },
+      { title: 'left out', cell: ({ leftOut }) => String(leftOut) },
+      { title: 'compared', cell: ({ compared }) => String(compared) },
+      { title: 'disagreed', cell: ({ disagreed }) => String(disagreed) },
+      { title: 'last', cell: ({ last }) => last ?? '' },
+    ],
+    palette,
+  );
+}
+
+/** A line for each sidecar that reads a registry, and one for each of its questions that is not answered. */
+function registryTable(reports: readonly StatusReport[], palette: Palette): string {
+  const rows = reports.flatMap(({ instance, registry }) => {
+    if (registry === undefined) return [];
+    const { where, registered, problem = '', queries } = registry;
+    const current = queries.filter(({ state }) => state === 'current').length;
+    const state = registered === false ? palette.red('not registered') : registered ? 'registered' : '';
+    const answered = `${current} of ${queries.length}`;
+    const own = { sidecar: instance, where, state, answered, why: problem };
+    const silent = queries
+      .filter((query) => query.state !== 'current')
+      .map(({ name, state: how, problem: why = '' }) => {
+        const shown = how === 'failing' ? palette.red(how) : palette.yellow(how);
+        return { sidecar: instance, where: name, state: shown, answered: '', why };
+      });
+    return [own, ...silent];
+  });
+  return tableOf(
+    rows,
+    [
+      { title: 'sidecar', cell: ({ sidecar }) => sidecar },
+      { title: 'Consul', cell: ({ where }) => where },
+      { title: 'state', cell: ({ state }) => state },
+      { title: 'answered', cell: ({ answered }) => answered },
+      { title: 'why', cell: ({ why }) => why },
+    ],
+    palette,
+  );
+}
+
+function times(ratio: number | undefined): string {
+  return ratio === undefined ? '' : `${ratio.toFixed(1)} ×`;
+}
+
+function percent(ratio: number | undefined): string {
+  return ratio === undefined ? '' : `${Math.round(ratio * 100)} %`;
+}
+
+function tableOf<Row>(rows: readonly Row[], columns: readonly Column<Row>[], palette: Palette): string {
+  if (rows.length === 0) return '';
+  const shown = columns.filter(
+    ({ cell, isOptional }) => isOptional !== true || rows.some((row) => cell(row) !== ''),
+  );
+  return table(
+    shown.map(({ title }) => title),
+    rows.map((row) => shown.map(({ cell }) => cell(row))),
+    palette,
+  );
+}

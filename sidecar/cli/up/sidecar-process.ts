@@ -1,0 +1,150 @@
+/**
+ * One sidecar process of the mesh: started by `up`, started again when it dies or hangs, and heard.
+ *
+ * Its standard output brings events and its standard input takes messages (parent-link.ts); its log goes to a file, so
+ * that a stopped `up` never holds up a sidecar. What to make of the events is the fleet's business.
+ */
+
+import { closeSync, openSync } from 'node:fs';
+import { join } from 'node:path';
+import type { ModelReport } from '../../admin/view.js';
+import { RestartBackoff } from '../../core/retry/backoff.js';
+import type { IdentityParts } from '../../identity/sources/identity-source.js';
+import { inheriting, withoutSockets } from '../../runtime/process/listen-sockets.js';
+import type { Random } from '../../runtime/random.js';
+import type { Clock } from '../../runtime/time/clock.js';
+import type { Timers } from '../../runtime/time/timers.js';
+import { OwnedProcess, type OwnedProcessOptions } from '../../supervise/child-process.js';
+import { SupervisedProcess } from '../../supervise/supervisor.js';
+import {
+  IDENTITY_MARK,
+  PARENT_MARK,
+  type ParentMessage,
+  RESTARTS_MARK,
+  readEvents,
+  type SidecarEvent,
+  tellSidecar,
+} from '../sidecar/parent-channel.js';
+import type { HeldSockets } from './listen-sockets.js';
+import { liveProbe, watchLive } from './liveness.js';
+import type { Seat } from './plan.js';
+
+export interface SeatDeps {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly timers: Timers;
+  readonly self: readonly string[];
+  /** What sidecars find in their environment. */
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** The newest identity of a seat; undefined where sidecars get theirs elsewhere. */
+  identityOf(seat: Seat): IdentityParts | undefined;
+  /** Undefined: sidecars make their own. */
+  readonly sockets: HeldSockets | undefined;
+  onProcess(process: SeatProcess, report: ModelReport): void;
+  onEvent(process: SeatProcess, event: SidecarEvent): void;
+}
+
+const START_TIMEOUT_MS = 20_000;
+const RESTART = { baseMs: 100, maxMs: 5_000 };
+/** Beyond the drain itself: stopping the model, closing, exiting. */
+const STOP_SLACK_MS = 2_000;
+const CONSUL_SLACK_MS = 5_000;
+
+/** Where a sidecar and its model write their log. */
+export function logFileOf(seat: Seat): string {
+  return join(seat.folder, 'log');
+}
+
+export class SeatProcess {
+  private readonly supervised: SupervisedProcess;
+  private child: OwnedProcess | undefined;
+  private holdsBack: boolean;
+
+  /** Not started yet. `generation`: above 1 for a successor, which accepts nothing, the first time, before it is ready. */
+  constructor(
+    public seat: Seat,
+    private readonly deps: SeatDeps,
+    readonly generation = 1,
+  ) {
+    const { clock, timers } = deps;
+    this.holdsBack = generation > 1;
+    const probe = liveProbe({ kind: 'tcp', ...seat.admin });
+    const backoff = new RestartBackoff(RESTART, deps.random);
+    const stopModelMs = seat.config.model?.stopTimeoutMs ?? 0;
+    this.supervised = new SupervisedProcess(
+      {
+        startTimeoutMs: START_TIMEOUT_MS,
+        stopTimeoutMs: seat.config.drainTimeoutMs + stopModelMs + leaveMs(seat) + STOP_SLACK_MS,
+      },
+      {
+        clock,
+        timers,
+        probe,
+        start: (onExit) => this.launch(onExit),
+        watch: (events) => watchLive(probe, events, clock, timers),
+        restartDelayMs: (readyForMs) => backoff.next(readyForMs),
+        onChange: (report) => deps.onProcess(this, report),
+      },
+    );
+  }
+
+  start(): void {
+    this.supervised.start();
+  }
+
+  report(): ModelReport {
+    return this.supervised.report();
+  }
+
+  stop(): Promise<void> {
+    return this.supervised.stop();
+  }
+
+  /** Has been told to end: it is not started again. Resolves when it is gone. */
+  ended(): Promise<void> {
+    return this.supervised.ended();
+  }
+
+  kill(): void {
+    this.supervised.kill();
+  }
+
+  /** Without effect while it does not run. */
+  tell(message: ParentMessage): void {
+    tellSidecar(this.child?.input, message);
+  }
+
+  private launch(onExit: OwnedProcessOptions['onExit']): OwnedProcess {
+    const { seat, deps } = this;
+    const identity = deps.identityOf(seat);
+    const sockets = inheriting(deps.sockets?.of(seat) ?? [], {
+      holdBack: this.holdsBack,
+      generation: this.generation,
+    });
+    this.holdsBack = false;
+    const log = openSync(logFileOf(seat), 'a', 0o600);
+    const child = new OwnedProcess([...deps.self, 'sidecar', '-c', seat.file], {
+      env: {
+        ...withoutSockets(deps.env),
+        [PARENT_MARK]: '1',
+        [RESTARTS_MARK]: String(this.report().restarts),
+        ...(identity && { [IDENTITY_MARK]: '1' }),
+        ...sockets.env,
+      },
+      inherit: sockets.fds,
+      stdout: 'pipe',
+      stderr: log,
+      onExit,
+    });
+    closeSync(log);
+    this.child = child;
+    if (identity !== undefined) this.tell({ tell: 'identity', parts: identity });
+    if (child.output !== undefined) readEvents(child.output, (event) => deps.onEvent(this, event));
+    return child;
+  }
+}
+
+/** Longest time it may take to tell Consul that this instance goes, and then that it is gone. */
+function leaveMs({ config: { consul } }: Seat): number {
+  return consul?.registration === undefined ? 0 : consul.registration.propagationMs + CONSUL_SLACK_MS;
+}

@@ -1,0 +1,136 @@
+/** One instance of an upstream: what balancing and ejection know of it, and its connections. */
+
+import type { Address, EndpointConfig, PoolConfig } from '../config/model.js';
+import { EndpointLoad } from '../core/balancing/balancer.js';
+import type { SlowStart } from '../core/balancing/slow-start.js';
+import { Detector } from '../core/outlier/detectors.js';
+import { Ejection } from '../core/outlier/ejection.js';
+import type { EjectionPool } from '../core/outlier/ejection-pool.js';
+import type { Pool, PoolOptions } from '../transport/pool.js';
+
+/** An ejection that knows whose it is. */
+export class EndpointEjection extends Ejection {
+  constructor(readonly endpoint: Endpoint) {
+    super();
+  }
+}
+
+/** Whom a connection is for: the mesh service that has to answer, in a datacenter when one is named. */
+export interface Peer {
+  readonly service: string;
+  readonly datacenter?: string;
+  readonly subset?: string;
+}
+
+export class Endpoint extends EndpointLoad {
+  readonly address: Address;
+  readonly peer: Peer;
+  id: string;
+  priority: number;
+  /** Where it is; empty: elsewhere. */
+  locality: string;
+  /** Why the registry counsels against it; empty: it does not. */
+  critical: string;
+  readonly ejection: EndpointEjection = new EndpointEjection(this);
+  /** Those it is judged among: the endpoints of its priority. Set when it joins them. */
+  ejections!: EjectionPool;
+  /** Set right after construction: the pool reports to the upstream, which owns both. */
+  pool!: Pool;
+  /** What its connections keep to; may change while they stand. */
+  limits!: PoolOptions & { config: PoolConfig };
+  /** Connections are kept, not only made when a call needs one. */
+  isPrepared = false;
+  /** They are about to be made, after those of others. */
+  isQueued = false;
+  /** Among the first endpoints that were known, and neither reached nor missed so far. */
+  isNew = false;
+  /** Discovery took it away. */
+  isGone = false;
+  attempts = 0;
+  /** By `Outcome`. */
+  readonly outcomes = new Float64Array(6);
+  availableSinceMs = 0;
+  isConnected = false;
+  /** When it last came back, or became well again. */
+  backSinceMs = Number.NEGATIVE_INFINITY;
+  /** While it is new or back: how warm it is. */
+  warmUp: SlowStart | null = null;
+  /** What its warm peers usually need, ms, as of the last look; only kept while it warms up. 0 = unknown. */
+  peersMs = 0;
+  /** Share of its calls that it lately turned away for being full, where that lowers its weight. */
+  fullness = 0;
+  /** What its locality leaves of its weight. */
+  nearness = 1;
+  /** What its health check found; empty: nothing against it. */
+  unhealthy = '';
+  /** It is checked, and no check has passed yet. */
+  isUntested = false;
+  /** So it is, and what it says is NOT_SERVING. */
+  mayBeStarting = false;
+  /** Why the last fault was one; for people. */
+  lastFault = '';
+  /** What was wrong with the last answer that was charged to it. */
+  lastFlaw = '';
+
+  /** @param upstream the service it has to be where `config` names none. */
+  constructor(config: EndpointConfig, upstream: string) {
+    super();
+    this.address = config.address;
+    this.label = labelOf(config.address);
+    this.peer = peerOf(config, upstream);
+    this.id = config.id;
+    this.weight = config.weight;
+    this.priority = config.priority ?? 0;
+    this.locality = config.locality ?? '';
+    this.critical = config.critical ?? '';
+  }
+
+  /** What it takes of its weight has changed. */
+  reshare(): void {
+    const warmth = this.warmUp === null ? 1 : this.warmUp.ratio;
+    this.damping = warmth * this.nearness * (1 - this.fullness);
+  }
+
+  /** What may change while its connections stay. */
+  take(config: EndpointConfig): void {
+    this.id = config.id;
+    this.weight = config.weight;
+    this.priority = config.priority ?? 0;
+    this.locality = config.locality ?? '';
+    this.critical = config.critical ?? '';
+  }
+
+  /** Whether the same connections serve `config`, which has this address. */
+  isFor(config: EndpointConfig, upstream: string): boolean {
+    const peer = peerOf(config, upstream);
+    return (
+      peer.service === this.peer.service &&
+      peer.datacenter === this.peer.datacenter &&
+      peer.subset === this.peer.subset
+    );
+  }
+}
+
+function peerOf(config: EndpointConfig, upstream: string): Peer {
+  return {
+    service: config.service ?? upstream,
+    ...(config.datacenter === undefined ? {} : { datacenter: config.datacenter }),
+    ...(config.subset === undefined ? {} : { subset: config.subset }),
+  };
+}
+
+export function labelOf(address: Address): string {
+  if (address.kind === 'unix') return `unix:${address.path}`;
+  return address.host.includes(':') ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`;
+}
+
+/** Why it was ejected, or would have been, in one sentence. */
+export function whyEjected({ ejection, lastFault, lastFlaw }: Endpoint): string {
+  const { why, detector, failedTrials } = ejection;
+  const isAboutFaults = detector <= Detector.failureRatio;
+  const shown = isAboutFaults ? lastFault : detector === Detector.invalidOutput ? lastFlaw : '';
+  const last = shown === '' ? '' : `, last: ${shown}`;
+  const trials =
+    failedTrials === 0 ? '' : `; ${failedTrials} failed trial${failedTrials === 1 ? '' : 's'} since`;
+  return `${why || 'faults in a row'}${last}${trials}`;
+}

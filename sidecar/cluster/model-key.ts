@@ -1,0 +1,139 @@
+/**
+ * Which model a request of ModelInfer names: its first octets are read where they lie, and all fields but name and
+ * version are stepped over. It is asked at nearly every call, so nothing is made for it, no text either. Field numbers
+ * are those of proto/inference.proto.
+ */
+
+import type { Pieces } from '../transport/chunk-list.js';
+
+/** Octets of a request that are looked at. */
+export const VIEW_BYTES = 4096;
+export const LONGEST_NAME = 128;
+export const LONGEST_VERSION = 64;
+const PREFIX_BYTES = 5;
+/** Field and wire type, as one. */
+const NAME = 8 * 1 + 2;
+const VERSION = 8 * 2 + 2;
+
+/** One request at a time: made once and read into. */
+export class ModelView {
+  /** The length of the name, the name, the version. */
+  readonly octets = new Uint8Array(1 + LONGEST_NAME + LONGEST_VERSION);
+  /** As many of them count; 0: no model is named, or none that can be told. */
+  length = 0;
+  private readonly gathered = Buffer.allocUnsafeSlow(VIEW_BYTES);
+  private at = 0;
+  private stop = 0;
+  private name = 0;
+  private nameBytes = 0;
+  private version = 0;
+  private versionBytes = 0;
+
+  /**
+   * Reads a body as it was sent, from its first octet on. A compressed or malformed message names no model, nor does one
+   * that has a name too long or beyond what is looked at. False: the body is cut off before that is clear.
+   */
+  read(kept: Pieces): boolean {
+    this.length = 0;
+    if (kept.count === 0) return false;
+    const { buffer, start, end } = kept.at(0);
+    if (end - start >= VIEW_BYTES || end - start === kept.bytes) return this.readFrom(buffer, start, end);
+    return this.readFrom(this.gathered, 0, this.gather(kept));
+  }
+
+  /** A copy that outlasts the next `read`. */
+  copy(): Uint8Array {
+    return this.octets.slice(0, this.length);
+  }
+
+  private gather(kept: Pieces): number {
+    let n = 0;
+    for (let i = 0; i < kept.count && n < VIEW_BYTES; i++) {
+      const { buffer, start, end } = kept.at(i);
+      n += buffer.copy(this.gathered, n, start, end);
+    }
+    return n;
+  }
+
+  private readFrom(bytes: Buffer, start: number, end: number): boolean {
+    const first = start + PREFIX_BYTES;
+    if (end < first) return false;
+    if (bytes[start] !== 0) return true;
+    const messageEnd = first + bytes.readUInt32BE(start + 1);
+    const stop = Math.min(messageEnd, start + VIEW_BYTES);
+    if (end < stop) return false;
+    this.at = first;
+    this.stop = stop;
+    this.nameBytes = 0;
+    this.versionBytes = 0;
+    if (this.findIn(bytes, messageEnd)) this.take(bytes);
+    return true;
+  }
+
+  /** Finds the last name and version there are. False: that is no message, or one of them is only partly in view. */
+  private findIn(bytes: Buffer, messageEnd: number): boolean {
+    const { stop } = this;
+    while (this.at < stop) {
+      const tag = this.number(bytes);
+      if (tag < 0) return stop < messageEnd;
+      const type = tag & 7;
+      if (type === 2) {
+        const length = this.number(bytes);
+        if (length < 0) return stop < messageEnd;
+        const { at } = this;
+        this.at += length;
+        if (this.at > messageEnd) return false;
+        if (tag !== NAME && tag !== VERSION) continue;
+        if (this.at > stop) return false;
+        if (tag === NAME) {
+          this.name = at;
+          this.nameBytes = length;
+        } else {
+          this.version = at;
+          this.versionBytes = length;
+        }
+      } else if (type === 0) {
+        if (this.number(bytes) < 0) return stop < messageEnd;
+      } else if (type === 1) {
+        this.at += 8;
+      } else if (type === 5) {
+        this.at += 4;
+      } else {
+        return false;
+      }
+    }
+    return this.at <= messageEnd;
+  }
+
+  /** The number at the cursor, which moves on; −1: it does not end in view, or is none. */
+  private number(bytes: Buffer): number {
+    const { at: from, stop } = this;
+    const first = from < stop ? bytes[from]! : 0x80;
+    // Nearly all of them.
+    if (first < 0x80) {
+      this.at = from + 1;
+      return first;
+    }
+    let value = 0;
+    let scale = 1;
+    for (let at = from; at < stop && scale < 2 ** 70; at++) {
+      const byte = bytes[at]!;
+      value += (byte & 0x7f) * scale;
+      if (byte < 0x80) {
+        this.at = at + 1;
+        return value;
+      }
+      scale *= 128;
+    }
+    return -1;
+  }
+
+  private take(bytes: Buffer): void {
+    const { octets, name, nameBytes, version, versionBytes } = this;
+    if (nameBytes + versionBytes === 0 || nameBytes > LONGEST_NAME || versionBytes > LONGEST_VERSION) return;
+    octets[0] = nameBytes;
+    for (let i = 0; i < nameBytes; i++) octets[1 + i] = bytes[name + i]!;
+    for (let i = 0; i < versionBytes; i++) octets[1 + nameBytes + i] = bytes[version + i]!;
+    this.length = 1 + nameBytes + versionBytes;
+  }
+}

@@ -1,0 +1,234 @@
+/**
+ * Looks at the endpoints of an upstream about once a second while it has traffic: lets the detectors judge, warms up who
+ * is new, and gives less to who says that it is full. Between the looks it only writes down what calls bring.
+ */
+
+import { MODEL_INFER } from '../codec/inference.js';
+import type { DetectorsConfig, SlowStartConfig, UpstreamConfig } from '../config/model.js';
+import { SlowStart } from '../core/balancing/slow-start.js';
+import { CallTimes } from '../core/health/probe-timeout.js';
+import { CallKinds, NO_MODEL } from '../core/outlier/call-class.js';
+import { isOn } from '../core/outlier/detectors.js';
+import { EjectionState, type Verdict } from '../core/outlier/ejection.js';
+import { factsOf } from '../http2/header-view.js';
+import type { HeaderBlock } from '../http2/hpack/header-list.js';
+import { WheelEntry } from '../runtime/time/timing-wheel.js';
+import type { Pieces } from '../transport/chunk-list.js';
+import type { Relay } from '../transport/context.js';
+import type { Endpoint } from './endpoint.js';
+import { ModelView } from './model-key.js';
+import { OutputInspector } from './output-check/sampler.js';
+import type { PriorityGroup } from './priority-level.js';
+
+const EVERY_MS = 1_000;
+/** After this many looks without a call all windows are empty. */
+const LAST_LOOKS = 11;
+/** However full it says that it is, it gets this share of its weight: nobody would learn otherwise that it no longer is. */
+const LEAST_WHEN_FULL = 0.1;
+
+const view = new ModelView();
+
+/** What the upstream has to do with it. */
+export interface Watched {
+  readonly endpoints: readonly Endpoint[];
+  readonly allGroups: readonly PriorityGroup[];
+  /** Full endpoints get fewer calls by the balancer's own doing. */
+  readonly feelsLoad: boolean;
+  /** Another one that answers, to compare with. */
+  peerOf(endpoint: Endpoint): Endpoint | undefined;
+  onVerdict(verdict: Verdict, endpoint: Endpoint): void;
+  /** Shares of endpoints have changed all at once. */
+  onReweighed(): void;
+}
+
+/** A unary call, as far as it says what kind of call it is. */
+export interface Asked {
+  readonly block: HeaderBlock;
+  readonly requestBytes: number;
+  /** The request from its first octet on; null: nothing is kept. */
+  readonly kept: Pieces | null;
+  /** Noted while the request was still kept; null: it was not. */
+  model: Uint8Array | null;
+}
+
+/** Whether anything asks for it. */
+export function needsScrutiny({ ejection, slowStart, health }: UpstreamConfig): boolean {
+  return ejection.detectors !== undefined || slowStart !== undefined || isTimedByCalls(health);
+}
+
+/** Only these answers wait behind the work of the model. */
+function isTimedByCalls(health: UpstreamConfig['health']): boolean {
+  return health?.kind === 'grpc' && health.timeoutMs === undefined;
+}
+
+export class Scrutiny extends WheelEntry {
+  /** Null: endpoints get their share at once. */
+  private slowStart: SlowStartConfig | null = null;
+  /** Null: nobody looks at answers. */
+  inspector: OutputInspector | null = null;
+  /** What health checks wait by; null: by what the file says, or there are none. */
+  callTimes: CallTimes | null = null;
+  private quietLooks = 0;
+  private sawStall = false;
+  private comparesTimes = false;
+  private readonly kinds = new CallKinds();
+
+  constructor(
+    private readonly relay: Relay,
+    private readonly watched: Watched,
+  ) {
+    super();
+  }
+
+  /** Takes over changed settings. */
+  configure({ ejection, slowStart, health }: UpstreamConfig): void {
+    this.slowStart = slowStart ?? null;
+    this.comparesTimes = isOn(ejection.detectors?.latency);
+    this.callTimes = isTimedByCalls(health) ? (this.callTimes ?? new CallTimes()) : null;
+    this.inspectBy(ejection.detectors?.invalidOutput);
+  }
+
+  private inspectBy(outputs: DetectorsConfig['invalidOutput']): void {
+    if (outputs === undefined || outputs.mode === 'off') {
+      this.inspector?.stop();
+      this.inspector = null;
+      return;
+    }
+    this.inspector ??= new OutputInspector(this.relay, 0, (endpoint) => this.watched.peerOf(endpoint));
+    this.inspector.ratio = outputs.sampleRatio;
+  }
+
+  /** A unary call that began at `startMs` has succeeded; the endpoint took `tookMs` for it. */
+  onSuccess(endpoint: Endpoint, startMs: number, tookMs: number, call: Asked, nowMs: number): void {
+    const { ejection, warmUp } = endpoint;
+    this.callTimes?.record(tookMs, nowMs);
+    if (
+      ejection.latencies !== null &&
+      // Who warms up is slow, and gets less for it already.
+      warmUp === null &&
+      ejection.state === EjectionState.admitted &&
+      startMs >= ejection.sinceMs
+    ) {
+      const kind = this.kindOf(call, nowMs);
+      if (kind >= 0) ejection.latencies.record(kind, tookMs, nowMs);
+    }
+    if (warmUp !== null) this.warm(endpoint, warmUp, tookMs, nowMs);
+  }
+
+  /** −1: it is compared with no other. */
+  private kindOf(call: Asked, nowMs: number): number {
+    const { kinds } = this;
+    const { requestBytes, model, kept } = call;
+    const { path } = factsOf(call.block);
+    if (path !== MODEL_INFER) return kinds.numberOf(path, NO_MODEL, 0, requestBytes, nowMs);
+    if (model !== null) return kinds.numberOf(path, model, model.length, requestBytes, nowMs);
+    // Whoever names no model is compared with his like; whoever could not be asked might be of any.
+    if (kept === null || !view.read(kept)) return -1;
+    return kinds.numberOf(path, view.octets, view.length, requestBytes, nowMs);
+  }
+
+  /** What is kept of its request is let go before its end. */
+  noteModel(call: Asked): void {
+    if (!this.comparesTimes || call.kept === null || factsOf(call.block).path !== MODEL_INFER) return;
+    if (view.read(call.kept)) call.model = view.copy();
+  }
+
+  /** A call ended, whatever came of it. */
+  onEnd(nowMs: number): void {
+    this.quietLooks = 0;
+    if (!this.isScheduled) this.relay.wheel.add(this, nowMs + EVERY_MS);
+  }
+
+  /** The endpoint has just come, or come back. */
+  begin(endpoint: Endpoint): void {
+    this.compareAnew();
+    if (this.slowStart === null) return;
+    endpoint.warmUp = new SlowStart(this.slowStart, this.relay.clock.now());
+    endpoint.peersMs = this.peersMs(endpoint);
+    endpoint.reshare();
+    this.watched.onReweighed();
+  }
+
+  stop(): void {
+    this.relay.wheel.cancel(this);
+    this.inspector?.stop();
+  }
+
+  fire(): void {
+    const now = this.relay.clock.now();
+    this.quietLooks += 1;
+    this.look(now);
+    if (this.quietLooks < LAST_LOOKS && !this.isScheduled) this.relay.wheel.add(this, now + EVERY_MS);
+  }
+
+  private look(now: number): void {
+    const { endpoints, allGroups } = this.watched;
+    if (this.isAfterStall()) {
+      // What was measured while we stood still, or of all that had piled up, says nothing about anybody.
+      // What checks wait by may stay: too long a wait harms nobody.
+      this.compareAnew();
+    } else {
+      for (const { ejections } of allGroups)
+        ejections.sweep(now, (member, verdict) => {
+          const endpoint = endpoints.find(({ ejection }) => ejection === member);
+          if (endpoint !== undefined) this.watched.onVerdict(verdict, endpoint);
+        });
+    }
+    for (const endpoint of endpoints) this.weigh(endpoint, now);
+  }
+
+  /** Or one look after that: the first may come before what had piled up has been worked off. */
+  private isAfterStall(): boolean {
+    const before = this.sawStall;
+    this.sawStall = this.relay.hasStalled();
+    return before || this.sawStall;
+  }
+
+  private weigh(endpoint: Endpoint, now: number): void {
+    const { warmUp, ejection } = endpoint;
+    const before = endpoint.damping;
+    if (warmUp !== null) {
+      warmUp.check(now);
+      if (warmUp.isOver) this.isWarm(endpoint);
+      else endpoint.peersMs = this.peersMs(endpoint);
+    }
+    if (!this.watched.feelsLoad && ejection.window !== null) {
+      ejection.window.moveTo(now);
+      const { overloads, successes, faults } = ejection.window;
+      const refused = overloads === 0 ? 0 : overloads / (overloads + successes + faults);
+      endpoint.fullness = Math.min(refused, 1 - LEAST_WHEN_FULL);
+    }
+    endpoint.reshare();
+    if (endpoint.damping !== before) this.watched.onReweighed();
+  }
+
+  private warm(endpoint: Endpoint, warmUp: SlowStart, tookMs: number, now: number): void {
+    warmUp.record(tookMs, endpoint.peersMs, now);
+    if (warmUp.isOver) this.isWarm(endpoint);
+    endpoint.reshare();
+  }
+
+  private isWarm(endpoint: Endpoint): void {
+    endpoint.warmUp = null;
+    this.compareAnew();
+  }
+
+  /**
+   * Times are compared from here on. Whoever did the work of one that was away, or not yet warm, took longer for it: what
+   * it needed then says nothing about what it needs beside its peers.
+   */
+  private compareAnew(): void {
+    for (const { ejection } of this.watched.endpoints) ejection.latencies?.clear();
+  }
+
+  /** What the warm ones that serve usually need: the median; 0 = unknown. */
+  private peersMs(of: Endpoint): number {
+    const known: number[] = [];
+    for (const endpoint of this.watched.endpoints) {
+      const { meanMs } = endpoint.latency;
+      if (endpoint !== of && endpoint.warmUp === null && endpoint.eligible && meanMs > 0) known.push(meanMs);
+    }
+    known.sort((a, b) => a - b);
+    return known.length === 0 ? 0 : known[(known.length - 1) >> 1]!;
+  }
+}

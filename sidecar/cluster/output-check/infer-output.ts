@@ -1,0 +1,56 @@
+/** The outputs of one answer of ModelInfer, read from the octets that were sent: for whoever looks at answers afterwards. */
+
+import { type Datatype, type Elements, isDatatype } from '../../../proto/datatypes.js';
+import type { InferTensor } from '../../../proto/messages.js';
+import { decodeRaw, fromContents, TensorError } from '../../../proto/tensors.js';
+import type { InferAnswer } from '../../codec/inference.js';
+
+const PREFIX_BYTES = 5;
+const MAX_NAME = 60;
+
+export interface Output {
+  readonly datatype: Datatype;
+  readonly shape: readonly number[];
+  readonly data: Elements;
+}
+
+/** The message in `body`, which is one message of gRPC as it was sent; undefined: compressed, or no such message. */
+export function messageIn(body: Buffer): Buffer | undefined {
+  if (body.length < PREFIX_BYTES || body[0] !== 0) return undefined;
+  if (body.readUInt32BE(1) !== body.length - PREFIX_BYTES) return undefined;
+  return body.subarray(PREFIX_BYTES);
+}
+
+/** The `i`-th output. Throws a TensorError that says in a few words what no output may be. */
+export function outputOf(
+  { datatype, shape, contents }: InferTensor,
+  { raw }: InferAnswer,
+  i: number,
+): Output {
+  if (!isDatatype(datatype)) throw new TensorError('has no datatype that there is');
+  const sizes = shape.map(Number);
+  const count = sizes.reduce((product, size) => product * size, 1);
+  if (!Number.isSafeInteger(count) || sizes.some((size) => size < 0))
+    throw new TensorError('has no shape that there is');
+  const bytes = raw[i];
+  try {
+    const data =
+      bytes === undefined
+        ? fromContents(contents ?? {}, datatype, count, 'output')
+        : decodeRaw(bytes, datatype, count, 'output');
+    return { datatype, shape: sizes, data };
+  } catch (error) {
+    if (!(error instanceof TensorError)) throw error;
+    throw new TensorError('does not fit its shape');
+  }
+}
+
+/** What comes from the model, cut and fit for one line. */
+export function cut(name: string): string {
+  return name.slice(0, MAX_NAME);
+}
+
+/** A name of an output, in quotes. */
+export function shown(name: string): string {
+  return JSON.stringify(cut(name));
+}

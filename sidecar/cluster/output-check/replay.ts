@@ -1,0 +1,91 @@
+/**
+ * The same request once more, at another endpoint, to learn what it answers. It is no call: nobody waits for it, it is
+ * counted nowhere but where it runs, and it ends early rather than cost much.
+ */
+
+import { Ended } from '../../core/outcome/outcome.js';
+import { Status } from '../../core/outcome/status.js';
+import type { Field } from '../../http2/hpack/field.js';
+import type { StableList } from '../../http2/hpack/header-list.js';
+import type { Stream } from '../../http2/stream.js';
+import { Attempt, type AttemptOwner } from '../../relay/attempt.js';
+import { WheelTimer } from '../../runtime/time/timing-wheel.js';
+import type { Relay } from '../../transport/context.js';
+import type { Link } from '../../transport/session.js';
+import type { Endpoint } from '../endpoint.js';
+
+/** A peer that is not done by then says nothing. */
+const MAX_MS = 5_000;
+
+/** What was sent. */
+export interface ReplayRequest {
+  readonly headers: StableList;
+  readonly extras: readonly Field[];
+  readonly body: Buffer;
+}
+
+export class Replay implements AttemptOwner {
+  readonly holder = this;
+  readonly holdsResponse = true;
+  isCommitted = false;
+  readonly isReplayable = true;
+  private attempt: Attempt | null = null;
+  private readonly timer = new WheelTimer(() => this.end(null));
+  private isOver = false;
+
+  /** @param onAnswer the answer as it was sent; null: there is none, or it is too large. */
+  constructor(
+    private readonly request: ReplayRequest,
+    private readonly endpoint: Endpoint,
+    private readonly relay: Relay,
+    private readonly onAnswer: (body: Buffer | null) => void,
+  ) {}
+
+  start(): void {
+    const { endpoint, relay } = this;
+    const now = relay.clock.now();
+    endpoint.inFlight++;
+    this.attempt = new Attempt(this, endpoint, now);
+    relay.wheel.add(this.timer, now + MAX_MS);
+    this.attempt.start();
+  }
+
+  stop(): void {
+    this.end(null);
+  }
+
+  writeRequest(_attempt: Attempt, link: Link, stream: Stream): void {
+    const { headers, extras, body } = this.request;
+    link.connection.sendHeaders(stream, headers, extras, false);
+    link.connection.sendData(stream, body, 0, body.length, true);
+  }
+
+  onSentUp(): void {}
+
+  /** It is larger than what is looked at. */
+  commit(): void {
+    this.end(null);
+  }
+
+  passOn(): void {}
+
+  /** For as much as is looked at; there are few of these at a time. */
+  promise(): boolean {
+    return true;
+  }
+
+  onAttemptEnd(attempt: Attempt): void {
+    const isGood = attempt.ended === Ended.trailers && attempt.status === Status.OK;
+    const kept = isGood ? attempt.takeHeld() : null;
+    this.end(kept === null ? null : kept.whole());
+  }
+
+  private end(body: Buffer | null): void {
+    if (this.isOver) return;
+    this.isOver = true;
+    this.relay.wheel.cancel(this.timer);
+    this.endpoint.inFlight--;
+    this.attempt!.abort(Ended.superseded);
+    this.onAnswer(body);
+  }
+}

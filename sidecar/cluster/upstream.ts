@@ -1,0 +1,193 @@
+/**
+ * What is known of one upstream, put to work: its clusters, and which of them a call goes to. Without traffic rules
+ * there is one, and calls look no further (`plain`).
+ */
+
+import type { Address, UpstreamConfig } from '../config/model.js';
+import { EjectionState } from '../core/outlier/ejection.js';
+import { drawCluster, type Lookup, matchRoute, type TrafficRoute } from '../core/routing/route-match.js';
+import { type ClusterKnowledge, MAIN_CLUSTER, type UpstreamKnowledge } from '../discovery/snapshot.js';
+import type { Upstream } from './cluster.js';
+import { labelOf } from './endpoint.js';
+
+/** Makes the upstream of one cluster. `config` has the cluster's endpoints and limits. */
+export type MakeUpstream = (config: UpstreamConfig, cluster: string) => Upstream;
+
+const ONE_ROUTE: readonly TrafficRoute[] = [{ split: [{ weight: 1, cluster: MAIN_CLUSTER }] }];
+
+export class Clusters {
+  /** Where every call goes, when nothing has to be decided for it. */
+  plain: Upstream | null;
+  /** Metadata key that calls stick by, by cluster. */
+  private hashKeys = new Map<Upstream, string>();
+  private byName: ReadonlyMap<string, Upstream>;
+  private routes: readonly TrafficRoute[] = ONE_ROUTE;
+  private knowledge: UpstreamKnowledge | undefined;
+  private hasConnected = false;
+  private doubt: ((cluster: string, why: string) => void) | undefined;
+
+  constructor(
+    private config: UpstreamConfig,
+    private readonly make: MakeUpstream,
+  ) {
+    const main = make(config, MAIN_CLUSTER);
+    main.isKnown = config.discovery === undefined;
+    this.byName = new Map([[MAIN_CLUSTER, main]]);
+    this.plain = null;
+    this.settle();
+  }
+
+  /** Every cluster, the one of most calls first. */
+  get all(): readonly Upstream[] {
+    return [...this.byName.values()];
+  }
+
+  /** Moves when calls may have to be directed anew. */
+  version = 0;
+
+  /** Takes over what discovery found out, whole. */
+  learn(knowledge: UpstreamKnowledge): void {
+    this.knowledge = knowledge;
+    const before = new Map(this.byName);
+    const next = new Map<string, Upstream>();
+    for (const [name, cluster] of knowledge.clusters) {
+      next.set(name, this.take(before.get(name), name, cluster));
+      before.delete(name);
+    }
+    this.byName = next;
+    this.routes = knowledge.routes;
+    for (const gone of before.values()) gone.retire();
+    this.settle();
+  }
+
+  /** Takes over a changed file. What discovery found out stays in force until it says otherwise. */
+  update(config: UpstreamConfig): void {
+    const wasFound = this.config.discovery !== undefined;
+    this.config = config;
+    if (config.discovery === undefined) {
+      const { endpoints } = config;
+      this.learn({ routes: ONE_ROUTE, clusters: new Map([[MAIN_CLUSTER, { endpoints }]]) });
+      this.knowledge = undefined;
+    } else if (this.knowledge !== undefined) {
+      this.learn(this.knowledge);
+    } else {
+      // Nothing found out so far. Endpoints that the file named until now go on serving meanwhile.
+      for (const main of this.byName.values()) {
+        if (!wasFound) main.isKnown = main.endpoints.length > 0;
+        main.update({ ...config, endpoints: main.endpoints.map(configOf) });
+      }
+      this.settle();
+    }
+  }
+
+  private take(known: Upstream | undefined, name: string, cluster: ClusterKnowledge): Upstream {
+    let upstream = known;
+    if (cluster.endpoints === undefined && upstream !== undefined) {
+      // Not known at the moment: what it had is better than nothing.
+      upstream.update({ ...this.configOf(cluster), endpoints: upstream.endpoints.map(configOf) });
+      upstream.isKnown = upstream.endpoints.length > 0;
+    } else {
+      const config = this.configOf(cluster);
+      if (upstream === undefined) upstream = this.make(config, name);
+      else upstream.update(config);
+      upstream.isKnown = cluster.endpoints !== undefined;
+    }
+    upstream.maxInFlight = cluster.maxInFlight ?? Number.POSITIVE_INFINITY;
+    return upstream;
+  }
+
+  private configOf(cluster: ClusterKnowledge): UpstreamConfig {
+    const { connectTimeoutMs, hashKey } = cluster;
+    return {
+      ...this.config,
+      endpoints: cluster.endpoints ?? [],
+      ...(hashKey === undefined ? {} : { balance: { kind: 'ring-hash', key: hashKey } as const }),
+      ...(connectTimeoutMs === undefined ? {} : { pool: { ...this.config.pool, connectTimeoutMs } }),
+    };
+  }
+
+  private settle(): void {
+    this.version++;
+    this.hashKeys = new Map();
+    const { balance } = this.config;
+    for (const [name, upstream] of this.byName) {
+      const found = this.knowledge?.clusters.get(name)?.hashKey;
+      const key = found ?? (balance.kind === 'ring-hash' ? balance.key : undefined);
+      if (key !== undefined) this.hashKeys.set(upstream, key);
+    }
+    this.plain = this.findPlain();
+    this.wire();
+  }
+
+  private findPlain(): Upstream | null {
+    const [route] = this.routes;
+    if (route === undefined || this.routes.length > 1 || route.split.length > 1) return null;
+    if (route.match !== undefined || route.timeoutMs !== undefined || route.retry !== undefined) return null;
+    const upstream = this.byName.get(route.split[0]!.cluster);
+    if (upstream === undefined || upstream.maxInFlight !== Number.POSITIVE_INFINITY) return null;
+    if (this.config.balance.kind === 'ring-hash' || this.hashKeys.has(upstream)) return null;
+    return upstream;
+  }
+
+  /** Whether a rule asks for attempts after failures. */
+  get hasRetries(): boolean {
+    return this.routes.some(({ retry }) => retry !== undefined);
+  }
+
+  /** The route of a call; undefined when none matches. */
+  match(path: string, lookup: Lookup): TrafficRoute | undefined {
+    return matchRoute(this.routes, path, lookup);
+  }
+
+  /** One of the route's clusters; undefined when what it names is not there. */
+  draw(route: TrafficRoute, random: () => number): Upstream | undefined {
+    return this.byName.get(drawCluster(route, random));
+  }
+
+  /** The metadata key that calls of `upstream` stick by. */
+  hashKeyOf(upstream: Upstream): string | undefined {
+    return this.hashKeys.get(upstream);
+  }
+
+  /** Why calls may not get through yet; undefined once an endpoint has been reached. */
+  notReady(): string | undefined {
+    const { all } = this;
+    this.hasConnected ||= all.some(({ endpoints }) => endpoints.some(({ pool }) => pool.isConnected));
+    if (this.hasConnected) return undefined;
+    if (all.some(({ isKnown }) => !isKnown)) return 'its endpoints are not known yet';
+    return all.every(({ endpoints }) => endpoints.length === 0)
+      ? 'it has no endpoint'
+      : 'no endpoint is connected yet';
+  }
+
+  /** Whether an endpoint of this address is connected and not ejected. */
+  isAnswering(address: Address): boolean {
+    const label = labelOf(address);
+    for (const upstream of this.byName.values()) {
+      const ejection = upstream.find(label)?.ejection;
+      if (ejection?.isAvailable === true && ejection.state === EjectionState.admitted) return true;
+    }
+    return false;
+  }
+
+  /** Called when connections contradict what discovery said. */
+  setDoubt(listener: (cluster: string, why: string) => void): void {
+    this.doubt = listener;
+    this.wire();
+  }
+
+  private wire(): void {
+    const { doubt } = this;
+    if (doubt === undefined) return;
+    for (const [name, upstream] of this.byName) upstream.doubt.listener = (why) => doubt(name, why);
+  }
+}
+
+function configOf(endpoint: Upstream['endpoints'][number]): UpstreamConfig['endpoints'][number] {
+  const { address, weight, id, priority, critical, locality, peer } = endpoint;
+  return {
+    ...{ address, weight, id, priority, ...peer },
+    ...(locality === '' ? {} : { locality }),
+    ...(critical === '' ? {} : { critical }),
+  };
+}

@@ -1,0 +1,75 @@
+/**
+ * Reading configuration files from disk. The only part of the configuration that touches the file system.
+ */
+import { readFileSync, statSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import type { MeshConfig } from '../mesh-model.js';
+import type { SidecarConfig } from '../model.js';
+import {
+  type ParseOptions,
+  type ParseResult,
+  parseAnyFile,
+  parseMeshFile,
+  parseSidecarFile,
+} from './parse.js';
+import type { Problem } from './problem.js';
+import { MAX_FILE_BYTES } from './yaml-document.js';
+
+/** Relative paths in the file become absolute ones, so that processes started elsewhere read the same. */
+export function loadSidecarFile(path: string): ParseResult<SidecarConfig> {
+  return load(path, parseSidecarFile);
+}
+
+export function loadMeshFile(path: string): ParseResult<MeshConfig> {
+  return load(path, parseMeshFile);
+}
+
+/** Reads a file of either kind, as its content tells. */
+export function loadAnyFile(path: string): ReturnType<typeof parseAnyFile> {
+  const read = readText(path);
+  if (!read.ok) return { result: read };
+  return parseAnyFile(read.text, path, { baseDir: dirname(resolve(path)) });
+}
+
+function load<T>(
+  path: string,
+  parse: (text: string, fileName: string, options: ParseOptions) => ParseResult<T>,
+): ParseResult<T> {
+  const read = readText(path);
+  return read.ok ? parse(read.text, path, { baseDir: dirname(resolve(path)) }) : read;
+}
+
+type Read =
+  | { readonly ok: true; readonly text: string }
+  | { readonly ok: false; readonly problems: readonly Problem[] };
+
+function readText(path: string): Read {
+  let bytes: Buffer;
+  try {
+    const stat = statSync(path);
+    if (stat.isDirectory()) return refused(path, 'is a directory; expected a file');
+    if (!stat.isFile()) return refused(path, 'is a device, pipe or socket; expected a file');
+    if (stat.size > MAX_FILE_BYTES)
+      return refused(path, `found ${stat.size} bytes; expected at most ${MAX_FILE_BYTES} (1MiB)`);
+    bytes = readFileSync(path);
+  } catch (error) {
+    return refused(path, reason(error));
+  }
+  try {
+    return { ok: true, text: new TextDecoder('utf-8', { fatal: true }).decode(bytes) };
+  } catch {
+    return refused(path, 'is not UTF-8 text');
+  }
+}
+
+function refused(file: string, message: string): Read {
+  return { ok: false, problems: [{ file, path: '', message }] };
+}
+
+function reason(error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  if (code === 'ENOENT') return 'no such file';
+  if (code === 'ENOTDIR') return 'no such file: a part of its path is not a directory';
+  if (code === 'EACCES' || code === 'EPERM') return 'may not be read by this user';
+  return `cannot be read (${typeof code === 'string' ? code : String(error)})`;
+}

@@ -1,0 +1,116 @@
+/**
+ * Reading a configuration file's text: either a complete, frozen configuration, or every problem with it.
+ *
+ * Nothing here touches the file system; load.ts does.
+ */
+import { dirname } from 'node:path';
+import type { z } from 'zod';
+import { buildMesh } from '../build-mesh.js';
+import { buildSidecar } from '../build-sidecar.js';
+import { deepFreeze } from '../freeze.js';
+import { completed } from '../implied-caller.js';
+import { meshWarnings, sidecarWarnings } from '../lint/warnings.js';
+import type { MeshConfig } from '../mesh-model.js';
+import type { SidecarConfig } from '../model.js';
+import { meshFile } from '../options/mesh-file.js';
+import { sidecarFile } from '../options/sidecar-file.js';
+import { explain, problemAt } from './explain.js';
+import type { Concern, Problem } from './problem.js';
+import { readYaml, type YamlDocument } from './yaml-document.js';
+
+/** Warnings are about files that are valid and perhaps not what was meant. */
+export type ParseResult<T> =
+  | { readonly ok: true; readonly config: T; readonly warnings: readonly Problem[] }
+  | { readonly ok: false; readonly problems: readonly Problem[] };
+
+export type FileKind = 'sidecar' | 'mesh';
+
+/** `baseDir` is what relative paths in the file are relative to; by default the directory of `fileName`. */
+export interface ParseOptions {
+  readonly baseDir?: string;
+}
+
+export function parseSidecarFile(
+  text: string,
+  fileName: string,
+  options: ParseOptions = {},
+): ParseResult<SidecarConfig> {
+  return parseFile(text, fileName, 'sidecar', (document) =>
+    finish(sidecarFile, document, fileName, (said) => ({
+      config: buildSidecar(said, options.baseDir ?? dirname(fileName)),
+      concerns: sidecarWarnings(said),
+    })),
+  );
+}
+
+export function parseMeshFile(
+  text: string,
+  fileName: string,
+  options: ParseOptions = {},
+): ParseResult<MeshConfig> {
+  return parseFile(text, fileName, 'mesh', (document) =>
+    finish(meshFile, document, fileName, (spelled) => {
+      const said = completed(spelled);
+      return {
+        config: buildMesh(said, options.baseDir ?? dirname(fileName)),
+        concerns: meshWarnings(said),
+      };
+    }),
+  );
+}
+
+/** A file of either kind; `kind` is absent when the text does not tell. */
+export function parseAnyFile(
+  text: string,
+  fileName: string,
+  options: ParseOptions = {},
+): { readonly kind?: FileKind; readonly result: ParseResult<unknown> } {
+  const yaml = readYaml(text, fileName);
+  if (!yaml.ok) return { result: yaml };
+  const kind = kindOf(yaml.document.value);
+  if (kind === 'mesh') return { kind, result: parseMeshFile(text, fileName, options) };
+  if (kind === 'sidecar') return { kind, result: parseSidecarFile(text, fileName, options) };
+  const message = 'expected a mesh file, which has services, or a sidecar file, which has service';
+  return { result: { ok: false, problems: [problemAt(yaml.document, fileName, [], message)] } };
+}
+
+/** Nothing when the top level says neither, or both. */
+function kindOf(value: unknown): FileKind | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  const has = (key: string): boolean => Object.hasOwn(value, key);
+  const mesh = has('services') || has('caller');
+  const sidecar = has('service') || has('inbound') || has('outbound');
+  if (mesh === sidecar) return undefined;
+  return mesh ? 'mesh' : 'sidecar';
+}
+
+const OTHER_KIND = {
+  sidecar: 'found a mesh file; expected a sidecar file; for a whole mesh use "outrider up"',
+  mesh: 'found a sidecar file; expected a mesh file; for one sidecar use "outrider sidecar -c"',
+};
+
+function parseFile<T>(
+  text: string,
+  fileName: string,
+  kind: FileKind,
+  read: (document: YamlDocument) => ParseResult<T>,
+): ParseResult<T> {
+  const yaml = readYaml(text, fileName);
+  if (!yaml.ok) return yaml;
+  const found = kindOf(yaml.document.value);
+  if (found === undefined || found === kind) return read(yaml.document);
+  return { ok: false, problems: [problemAt(yaml.document, fileName, [], OTHER_KIND[kind])] };
+}
+
+function finish<S extends z.ZodType, T>(
+  schema: S,
+  document: YamlDocument,
+  fileName: string,
+  build: (said: z.output<S>) => { readonly config: T; readonly concerns: readonly Concern[] },
+): ParseResult<T> {
+  const result = schema.safeParse(document.value);
+  if (!result.success) return { ok: false, problems: explain(result.error.issues, document, fileName) };
+  const { config, concerns } = build(result.data);
+  const warnings = concerns.map(({ path, message }) => problemAt(document, fileName, path, message));
+  return deepFreeze({ ok: true, config, warnings });
+}

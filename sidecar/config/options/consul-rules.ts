@@ -1,0 +1,100 @@
+/**
+ * Rules between the block `consul` and the rest of a file: each thing is said in one place only, so that nothing in
+ * the file is without effect.
+ */
+import { agentPlace } from '../codecs/agent-url.js';
+import { refuseRepeatedTargets } from './discovery.js';
+import { type Listener, refuseCallingItself } from './listener-conflicts.js';
+import { address, entries, type Loose, mapping, text } from './loose.js';
+import type { Report } from './option.js';
+
+/** For a whole sidecar file. */
+export function sidecarConsulRules(file: Loose, own: readonly Listener[], report: Report): void {
+  const { consul } = file;
+  checkFailover(['outbound', 'upstreams'], mapping(file['outbound'])['upstreams'], report);
+  requireTargets(['outbound', 'upstreams'], mapping(file['outbound'])['upstreams'], consul, report);
+  if (consul === undefined) return;
+  refuseCallingItself(own, ['consul', 'address'], placeOf(consul), report);
+  refuseSocket(file, report);
+  if (file['identity'] === undefined) {
+    const why = 'an identity from Consul, whose cluster says it';
+    refuseSaid(file, ['trust_domain', 'datacenter'], why, report);
+  }
+  if (mapping(consul)['intentions'] === true) {
+    const inbound = mapping(file['inbound']);
+    for (const key of ['intentions', 'default_intention']) {
+      if (inbound[key] === undefined) continue;
+      report(
+        ['inbound', key],
+        'found beside intentions from Consul; expected only one of them: leave this out, or set consul.intentions to false to let this file decide',
+      );
+    }
+  }
+}
+
+/** For a whole mesh file. `outrider up` writes its intentions into a Consul of its own, so they may stand beside. */
+export function meshConsulRules(file: Loose, own: readonly Listener[], report: Report): void {
+  const { consul } = file;
+  const upstreams = mapping(file['caller'])['upstreams'];
+  checkFailover(['caller', 'upstreams'], upstreams, report);
+  for (const [upstream, said] of entries(upstreams)) {
+    if (said['consul'] !== undefined && consul === undefined)
+      report(['caller', 'upstreams', upstream, 'consul'], NO_AGENT);
+  }
+  if (consul === undefined) return;
+  refuseCallingItself(own, ['consul', 'address'], placeOf(consul), report);
+  const why = 'certificates from Consul, whose cluster says it';
+  refuseSaid(file, ['trust_domain', 'datacenter', 'leaf_lifetime'], why, report);
+}
+
+function checkFailover(above: (string | number)[], upstreams: unknown, report: Report): void {
+  for (const [upstream, said] of entries(upstreams)) {
+    const at = [...above, upstream, 'consul'];
+    refuseRepeatedTargets(upstream, mapping(said['consul']), (path, message) =>
+      report([...at, ...path], message),
+    );
+  }
+}
+
+const NO_AGENT =
+  'found without a block consul at the top, which says where the agent is; expected both or neither';
+
+/** Each upstream has one source of endpoints. */
+function requireTargets(
+  above: (string | number)[],
+  upstreams: unknown,
+  consul: unknown,
+  report: Report,
+): void {
+  for (const [upstream, said] of entries(upstreams)) {
+    const at = [...above, upstream];
+    const { endpoints, consul: discovery } = said;
+    if (endpoints !== undefined && discovery !== undefined)
+      report([...at, 'consul'], 'found beside endpoints; expected only one of them');
+    else if (discovery !== undefined && consul === undefined) report([...at, 'consul'], NO_AGENT);
+    else if (endpoints === undefined && discovery === undefined && consul === undefined)
+      report([...at, 'endpoints'], 'missing; expected at least one endpoint, or a block consul at the top');
+  }
+}
+
+function refuseSaid(found: Loose, keys: readonly string[], beside: string, report: Report): void {
+  for (const key of keys) {
+    if (found[key] !== undefined) report([key], `found with ${beside}; expected this to be left out`);
+  }
+}
+
+/** A registration is a host and a port. */
+function refuseSocket(file: Loose, report: Report): void {
+  const { registration } = mapping(file['consul']);
+  const { listen } = mapping(file['inbound']);
+  if (registration === 'none' || address(listen)?.kind !== 'unix') return;
+  report(
+    ['inbound', 'listen'],
+    'found a socket, which Consul cannot tell peers of; expected a host and port, or consul.registration none',
+  );
+}
+
+function placeOf(consul: unknown) {
+  const url = text(mapping(consul)['address']);
+  return url === undefined ? undefined : agentPlace(url);
+}

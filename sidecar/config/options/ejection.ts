@@ -1,0 +1,47 @@
+/**
+ * When an endpoint is taken out, and for how long.
+ */
+import { writeDuration } from '../codecs/duration.js';
+import { number } from './loose.js';
+import { block, option, withRules } from './option.js';
+import { detectors } from './outlier-detectors.js';
+import { choice, duration, ratio, wholeNumber } from './values.js';
+
+const HOUR_MS = 3_600_000;
+
+export const ejection = withRules(
+  block(
+    {
+      mode: option(choice(['enforce', 'observe']).prefault('enforce'), {
+        meaning: '`observe` counts what would be ejected, and ejects nothing.',
+        why: 'A pool of two needs it most.',
+      }),
+      consecutive_faults: option(wholeNumber({ min: 1, max: 1_000 }).prefault(5), {
+        meaning: 'Faults in a row after which an endpoint gets no traffic.',
+        why: 'Works at any pool size and any rate; one bad call is not an outage.',
+      }),
+      base: option(duration({ min: 10, max: HOUR_MS }).prefault('30s'), {
+        meaning:
+          'Length of the first ejection; the nth lasts n times as long. A single probing call ends it.',
+        why: 'Longer than a restart with its warm-up.',
+      }),
+      max: option(duration({ min: 10, max: 24 * HOUR_MS }).prefault('5m'), {
+        meaning: 'No ejection is longer.',
+        why: 'Ten times the base.',
+      }),
+      jitter: option(ratio().prefault(0.1), {
+        meaning: 'Share of each ejection by which it is made shorter or longer at random.',
+        why: 'Endpoints ejected together should not come back together.',
+      }),
+      detectors,
+    },
+    'a block with mode, consecutive_faults, base, max, jitter and detectors',
+  ),
+  (found, report) => {
+    const baseMs = number(found['base']);
+    const maxMs = number(found['max']);
+    if (baseMs !== undefined && maxMs !== undefined && maxMs < baseMs) {
+      report(['max'], `found ${writeDuration(maxMs)}; expected at least base (${writeDuration(baseMs)})`);
+    }
+  },
+);

@@ -1,0 +1,50 @@
+/**
+ * Rules about listeners: two of them cannot share an address, and none may be what the same sidecar calls.
+ */
+
+import { isSamePlace, wouldReach, writeAddress } from '../codecs/address.js';
+import { formatPath } from '../file/problem.js';
+import type { Address } from '../model.js';
+import type { Report } from './option.js';
+
+export interface Listener {
+  readonly path: (string | number)[];
+  readonly address: Address;
+}
+
+/** Collects listeners; those that are absent or wrong in themselves are left out. */
+export function listeners(
+  ...found: readonly [path: (string | number)[], address: Address | undefined][]
+): Listener[] {
+  return found.flatMap(([path, address]) => (address === undefined ? [] : [{ path, address }]));
+}
+
+export function refuseSharedPlaces(all: readonly Listener[], report: Report): void {
+  const reported = new Set<string>();
+  for (const [i, listener] of all.entries()) {
+    const other = all.slice(0, i).find((earlier) => isSamePlace(earlier.address, listener.address));
+    const path = formatPath(listener.path);
+    if (other === undefined || reported.has(path)) continue;
+    reported.add(path);
+    report(
+      listener.path,
+      `found ${writeAddress(listener.address)}, which ${formatPath(other.path)} takes already (${writeAddress(other.address)}); expected another`,
+    );
+  }
+}
+
+/** A sidecar that calls its own listener passes a call round until its deadline. */
+export function refuseCallingItself(
+  all: readonly Listener[],
+  path: (string | number)[],
+  target: Address | undefined,
+  report: Report,
+): void {
+  if (target === undefined) return;
+  const own = all.find((listener) => wouldReach(target, listener.address));
+  if (own === undefined) return;
+  report(
+    path,
+    `found ${writeAddress(target)}, which is ${formatPath(own.path)} of this same sidecar; expected what stands behind it`,
+  );
+}

@@ -1,0 +1,210 @@
+/**
+ * The whole of a mesh file, and the rules between its parts.
+ */
+import { z } from 'zod';
+import { saysWhereToListen } from '../command-placeholders.js';
+import { faultInjection, meshAccessLog } from './access-log.js';
+import { meshConsul, ownTags, registeredMeta } from './consul.js';
+import { meshConsulRules } from './consul-rules.js';
+import { limits } from './limits.js';
+import { listeners, refuseSharedPlaces } from './listener-conflicts.js';
+import { address, entries, type Loose, mapping, number, text, texts } from './loose.js';
+import { requireKnownNames } from './mesh-names.js';
+import { command, meshModelProcess } from './model-process.js';
+import { block, option, type Report, withRules } from './option.js';
+import { queue } from './queue.js';
+import { rateLimits, refuseIdleLimits } from './rate-limits.js';
+import { inboundRoute, refuseUnreachable } from './route.js';
+import { admin, datacenter, defaultIntention, drainTimeout, intentions, log, trustDomain } from './shared.js';
+import { meshUpstream } from './upstream.js';
+import { sharedListener, upstreamsOf, upstreamsRules } from './upstreams.js';
+import { choice, duration, filePath, name, wholeNumber } from './values.js';
+
+const service = withRules(
+  block(
+    {
+      models: option(filePath('a directory of models').optional(), {
+        meaning:
+          'Directory of models, each as `NAME/VERSION/model.onnx`, that `outrider serve` serves. A model that is added later is served after the next start of its sidecars, a new version after that of its process.',
+        otherwise: 'absent: `command` says what runs',
+        why: 'A service is either ours or foreign.',
+      }),
+      command: option(command.optional(), {
+        meaning:
+          'A foreign gRPC model server instead of our own: the program and its arguments. `{port}`, `{address}` and `{replica}` are filled for each replica, here and in `model.env`.',
+        otherwise: 'absent: `models` says what is served',
+        why: 'A service is either ours or foreign.',
+      }),
+      isolation: option(choice(['process', 'shared']).optional(), {
+        meaning:
+          '`process`: each model of `models` has a process of its own, so that one that is slow, broken or dies holds up no other. `shared`: all are served by one process, which takes less memory.',
+        otherwise: '`process` with `models`; a foreign server is one process',
+        why: 'A model should suffer from its own faults only.',
+      }),
+      replicas: option(wholeNumber({ min: 1, max: 64 }).prefault(1), {
+        meaning: 'Model processes of this kind, each behind a sidecar of its own.',
+        why: 'One is the least that works; three survive a death and a freeze together.',
+      }),
+      queue,
+      rate_limits: rateLimits,
+      routes: option(z.array(inboundRoute, { error: 'a list of routes' }).prefault([]), {
+        meaning: 'Time limits by method, on the side of the model. What no route names gets the defaults.',
+        why: 'The caller usually brings a deadline.',
+      }),
+      model: option(meshModelProcess.prefault({}), {
+        meaning: 'The life of each model process.',
+        why: 'Suits models that load within a minute.',
+      }),
+      port_base: option(wholeNumber({ min: 1, max: 65_535 }).optional(), {
+        meaning:
+          'Peers call replica n (from 1) at `port_base + 2 × (n − 1)`, and its admin pages are served on the port after that.',
+        otherwise: 'absent: free ports',
+        why: 'Nobody needs to know them; the mesh tells its own.',
+      }),
+      tags: ownTags,
+      meta: registeredMeta,
+    },
+    'a block with models or command, and replicas',
+  ),
+  (found, report) => {
+    refuseUnreachable(found['routes'], (path, message) => report(['routes', ...path], message));
+    refuseIdleLimits(found['rate_limits'], (path, message) => report(['rate_limits', ...path], message));
+    requireOneServer(found, report);
+  },
+);
+
+export const caller = withRules(
+  block(
+    {
+      name: option(name('the name of the caller'), {
+        meaning: 'The mesh service that the application calls as.',
+        why: 'Intentions need a name.',
+      }),
+      upstreams: upstreamsOf(meshUpstream),
+      shared: sharedListener,
+      admin,
+    },
+    'a block with name and upstreams',
+  ),
+  (found, report) => {
+    upstreamsRules(found, report);
+    if (address(found['admin'])?.kind === 'unix') {
+      report(
+        ['admin'],
+        'found a socket; expected an address such as "127.0.0.1:8890", as a browser opens it',
+      );
+    }
+  },
+);
+
+export const meshFile = withRules(
+  block(
+    {
+      trust_domain: trustDomain,
+      datacenter,
+      services: option(
+        z.record(name('the name of a service'), service, { error: 'a map of services by their names' }),
+        {
+          meaning: 'The model services that run on this machine, by name.',
+          why: 'A mesh is made of them.',
+        },
+      ),
+      consul: option(meshConsul.optional(), {
+        meaning:
+          'Present: sidecars find each other, prove who they are and learn who may call through a Consul agent. `{}` is enough for an agent on this machine; `outrider up --consul dev` brings one along.',
+        otherwise: 'absent: this file and a certificate authority of its own',
+        why: 'One machine needs no registry.',
+      }),
+      caller: option(caller.optional(), {
+        meaning: "The application's side: one sidecar with a listener for each service it calls.",
+        otherwise:
+          'absent: `client`, with a listener for each service of the file at 127.0.0.1:8800, 8801, … and admin pages at 8890, as far as those ports are free; `up` prints where',
+        why: 'A file of a few lines is to work.',
+      }),
+      intentions,
+      default_intention: defaultIntention,
+      leaf_lifetime: option(duration({ min: 10_000, max: 8_760 * 3_600_000 }).optional(), {
+        meaning: 'How long each minted certificate is valid; it is replaced well before.',
+        otherwise: '`1h`; with certificates from Consul, what its cluster says',
+        why: 'Short enough that a stolen key is soon worth nothing.',
+      }),
+      limits: option(limits.prefault({}), {
+        meaning: 'Bounds against hostile or broken peers, for every sidecar of the mesh.',
+        why: 'On, with room for ordinary use.',
+      }),
+      drain_timeout: drainTimeout,
+      log,
+      access_log: meshAccessLog,
+      fault_injection: faultInjection,
+      run_dir: option(filePath('a directory').optional(), {
+        meaning: 'Where sockets, certificates and sidecar files go; made private (0700).',
+        otherwise: 'a fresh directory, removed at the end',
+        why: 'Leaves nothing behind.',
+      }),
+    },
+    'a mesh file',
+  ),
+  rules,
+);
+
+/** As it is written; `completed` adds what is implied. */
+export type SpelledMeshFile = z.output<typeof meshFile>;
+
+function requireOneServer(found: Loose, report: Report): void {
+  const { models, command: words } = found;
+  if (models === undefined && words === undefined)
+    report([], 'found neither models nor command; expected one of them');
+  if (models !== undefined && words !== undefined)
+    report(['command'], 'found beside models; expected only one of them');
+  if (models === undefined && found['isolation'] !== undefined)
+    report(['isolation'], 'found without models; expected with models only');
+  if (!Array.isArray(words)) return;
+  const env = Object.values(mapping(mapping(found['model'])['env'])).flatMap((inner) => text(inner) ?? []);
+  if ([...texts(words), ...env].some(saysWhereToListen)) return;
+  report(
+    ['command'],
+    'found neither {port} nor {address}; expected one of them, here or in model.env, or the server could not know where to listen',
+  );
+}
+
+function rules(found: Loose, report: Report): void {
+  const file = found;
+  const services = entries(file['services']);
+  const callerBlock = mapping(file['caller']);
+  if (file['services'] !== undefined && services.length === 0)
+    report(['services'], 'found none; expected at least one service');
+  const names = services.map(([serviceName]) => serviceName);
+  const callerName = text(callerBlock['name']);
+  if (callerName !== undefined && names.includes(callerName)) {
+    report(['caller', 'name'], `found "${callerName}", which is also a service; expected a name of its own`);
+  }
+  requireKnownNames(file, services, report);
+  const own = [
+    ...listeners([['caller', 'admin'], address(callerBlock['admin'])]),
+    ...listeners([['caller', 'shared', 'listen'], address(mapping(callerBlock['shared'])['listen'])]),
+    ...entries(callerBlock['upstreams']).flatMap(([upstream, { listen }]) =>
+      listeners([['caller', 'upstreams', upstream, 'listen'], address(listen)]),
+    ),
+    ...services.flatMap(([serviceName, block]) => replicaListeners(serviceName, block, report)),
+  ];
+  refuseSharedPlaces(own, report);
+  meshConsulRules(file, own, report);
+}
+
+function replicaListeners(serviceName: string, block: Loose, report: Report) {
+  const base = number(block['port_base']);
+  const replicas = number(block['replicas']);
+  if (base === undefined || replicas === undefined) return [];
+  const last = base + 2 * replicas - 1;
+  if (last > 65_535) {
+    report(
+      ['services', serviceName, 'port_base'],
+      `found ${base}, with which the last replica would need port ${last}; expected at most ${65_535 - 2 * replicas + 1}`,
+    );
+    return [];
+  }
+  const ports = Array.from({ length: 2 * replicas }, (_, i) => base + i);
+  return ports.flatMap((port) =>
+    listeners([['services', serviceName, 'port_base'], { kind: 'tcp', host: '127.0.0.1', port }]),
+  );
+}

@@ -1,0 +1,78 @@
+/**
+ * Names inside a mesh file: upstreams, intentions and rate limits are about somebody in the mesh.
+ */
+import { nearest } from '../file/suggest.js';
+import { entries, type Loose, list, mapping, text } from './loose.js';
+import type { Report } from './option.js';
+
+const CALLER_NAMES = ['client', 'caller', 'application'];
+
+/** How the caller of a file is called that has no block `caller`. */
+export function impliedCallerName(services: readonly string[]): string {
+  return CALLER_NAMES.find((name) => !services.includes(name)) ?? `${services.join('-')}-client`;
+}
+
+/** `services`: those of the file. */
+export function requireKnownNames(file: Loose, services: readonly [string, Loose][], report: Report): void {
+  const names = services.map(([service]) => service);
+  const caller =
+    file['caller'] === undefined ? impliedCallerName(names) : text(mapping(file['caller'])['name']);
+  requireKnownUpstreams(names, file, report);
+  const people = [...names, ...elsewhere(file), ...(caller === undefined ? [] : [caller])];
+  requireKnownIntentions(people, file, report);
+  if (file['consul'] === undefined) requireKnownCallers(people, services, report);
+}
+
+/** Upstreams that are nobody of this file, and of which it says where Consul has them. */
+function elsewhere(file: Loose): string[] {
+  if (file['consul'] === undefined) return [];
+  const upstreams = entries(mapping(file['caller'])['upstreams']);
+  return upstreams.flatMap(([upstream, said]) => (said['consul'] === undefined ? [] : [upstream]));
+}
+
+function requireKnownUpstreams(names: readonly string[], file: Loose, report: Report): void {
+  const known = [...names, ...elsewhere(file)];
+  const other = file['consul'] === undefined ? '' : ', or a block consul in it for a service elsewhere';
+  for (const [upstream] of entries(mapping(file['caller'])['upstreams'])) {
+    if (known.includes(upstream)) continue;
+    const meant = nearest(upstream, names);
+    const hint = meant === undefined ? '' : `; did you mean "${meant}"?`;
+    report(
+      ['caller', 'upstreams', upstream],
+      `found no service of that name; expected one of ${names.join(', ')}${other}${hint}`,
+    );
+  }
+}
+
+function requireKnownIntentions(names: readonly string[], file: Loose, report: Report): void {
+  for (const [i, intention] of list(file['intentions']).entries()) {
+    for (const side of ['from', 'to']) {
+      const said = text(mapping(intention)[side]);
+      if (said === undefined || said === '*' || names.includes(said)) continue;
+      report(['intentions', i, side], nobody(said, names));
+    }
+  }
+}
+
+/** Without Consul nobody else can call. */
+function requireKnownCallers(
+  names: readonly string[],
+  services: readonly [string, Loose][],
+  report: Report,
+): void {
+  for (const [service, said] of services) {
+    for (const [i, limit] of list(said['rate_limits']).entries()) {
+      for (const [j, caller] of list(mapping(limit)['callers']).entries()) {
+        if (typeof caller !== 'string' || caller === '*' || names.includes(caller)) continue;
+        const path = ['services', service, 'rate_limits', i, 'callers', j];
+        report(path, nobody(caller, names));
+      }
+    }
+  }
+}
+
+function nobody(said: string, names: readonly string[]): string {
+  const meant = nearest(said, names);
+  const hint = meant === undefined ? '' : `; did you mean "${meant}"?`;
+  return `found "${said}", which is nobody in this mesh; expected one of ${names.join(', ')} or "*"${hint}`;
+}

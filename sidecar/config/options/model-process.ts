@@ -1,0 +1,144 @@
+/**
+ * The life of a model process that the sidecar owns.
+ */
+import { z } from 'zod';
+import { writeDuration } from '../codecs/duration.js';
+import { type Loose, mapping, number } from './loose.js';
+import { block, option, type Report, value, withRules } from './option.js';
+import { choice, duration, plainText, wholeNumberOrNone } from './values.js';
+
+const ENV_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
+const ENV_ERROR = 'an environment variable: letters, digits and "_"';
+
+export const command = z
+  .array(plainText('a word of the command'), {
+    error: 'a list of words, the program first, as in [python3, server.py]',
+  })
+  .min(1, { error: 'a program' })
+  .refine((words) => words[0] !== '', { error: 'the first word is empty; expected a program' });
+
+const INHERITED = /^[A-Za-z_][A-Za-z0-9_]*\*?$/;
+const INHERITED_ERROR =
+  'the name of an environment variable, or the beginning of names and "*", as in "AWS_*"';
+
+const restartLimit = block(
+  {
+    starts: option(wholeNumberOrNone({ min: 1, max: 1_000 }).prefault(5), {
+      meaning:
+        'A process that died after so many starts within `within`, and served for less than half of that time, is given up: it is critical in Consul, calls are answered by the fallback, and one start each `retry_after` tries again. `none`: never.',
+      why: 'A process that dies five times in a row dies of itself.',
+    }),
+    within: option(duration({ min: 1, max: 86_400_000 }).prefault('60s'), {
+      meaning: 'The time that these starts lie in.',
+      why: 'Longer than the waits between the first five starts together, and than the loading of a usual model.',
+    }),
+  },
+  'a block with starts and within',
+);
+
+const restart = block(
+  {
+    base: option(duration({ min: 1, max: 600_000 }).prefault('100ms'), {
+      meaning:
+        'The first restart waits half of this to all of it, at random. The wait doubles with each further death, until the process has been healthy for a minute.',
+      why: 'A process that died once comes back at once.',
+    }),
+    max: option(duration({ min: 1, max: 3_600_000 }).prefault('30s'), {
+      meaning: 'The wait never exceeds this.',
+      why: 'A process that cannot start should not burn a core trying.',
+    }),
+    limit: option(restartLimit.prefault({}), {
+      meaning: 'When it is given up.',
+      why: 'The limits of Erlang/OTP supervisors and of systemd are of this size.',
+    }),
+    retry_after: option(duration({ min: 10, max: 86_400_000 }).prefault('5m'), {
+      meaning:
+        'One start that tries again, this long after it was given up and after each such start in vain.',
+      why: 'A model that was mended meanwhile comes back by itself.',
+    }),
+  },
+  'a block with base, max, limit and retry_after',
+);
+
+const common = {
+  env: option(
+    z
+      .record(z.string({ error: ENV_ERROR }).regex(ENV_NAME, { error: ENV_ERROR }), plainText('text'), {
+        error: 'a map of names and texts',
+      })
+      .prefault({}),
+    {
+      meaning: 'Environment variables for the process.',
+      why: 'Nothing is needed.',
+    },
+  ),
+  inherit: option(
+    z
+      .array(
+        value(z.string({ error: INHERITED_ERROR }).regex(INHERITED, { error: INHERITED_ERROR }), {
+          type: 'text',
+        }),
+        { error: 'a list of names of environment variables, as in [HF_HOME, "AWS_*"]' },
+      )
+      .prefault([]),
+    {
+      meaning:
+        'Environment variables of the sidecar that the process also gets: a name, or `NAME*` for all that begin so. Always passed on are PATH, HOME, TMPDIR, TZ, LANG, LANGUAGE, LC_*, LD_LIBRARY_PATH, VIRTUAL_ENV, PYTHON*, CUDA_*, NVIDIA_* and OMP_*; everything else is withheld, NODE_OPTIONS too. The names of what was withheld are logged once.',
+      why: 'Tokens and keys of the sidecar are no business of a model.',
+    },
+  ),
+  start_timeout: option(duration({ min: 10, max: 3_600_000 }).prefault('60s'), {
+    meaning: 'Longest time from its start until it is ready; then it is killed and started again.',
+    why: 'Large models take half a minute to load.',
+  }),
+  longest_run: option(duration({ min: 1_000, max: 86_400_000 }).prefault('5m'), {
+    meaning:
+      'A process whose runs bring no result for this long is killed and started again, whatever deadlines the callers gave.',
+    why: 'Longer than any inference that is waited for; a caller without a deadline must not hold a hung model for ever.',
+  }),
+  restart: option(restart.prefault({}), {
+    meaning: 'The wait before a restart.',
+    why: 'Random, so that replicas that died together do not start in step.',
+  }),
+  stop_timeout: option(duration({ min: 1, max: 3_600_000 }).prefault('10s'), {
+    meaning: 'Longest time it may take to stop when asked; then it is killed.',
+    why: 'Longer than the longest usual inference.',
+  }),
+};
+
+function rules(found: Loose, report: Report): void {
+  const { base, max } = mapping(found['restart']);
+  const [baseMs, maxMs] = [number(base), number(max)];
+  if (baseMs !== undefined && maxMs !== undefined && maxMs < baseMs) {
+    report(
+      ['restart', 'max'],
+      `found ${writeDuration(maxMs)}; expected at least base (${writeDuration(baseMs)})`,
+    );
+  }
+}
+
+/** In a mesh file: what runs is said by `models` or `command` of the service. */
+export const meshModelProcess = withRules(block(common, 'a block about the model process'), rules);
+
+/** In a sidecar file. */
+export const sidecarModelProcess = withRules(
+  block(
+    {
+      command: option(command.optional(), {
+        meaning:
+          'The program and its arguments; no shell reads them. `{socket}` stands for the address in `inbound.local`, `{model}` for the name of a model (see `isolation`).',
+        otherwise: 'taken from the command line: `outrider sidecar -c FILE -- COMMAND…`',
+        why: 'A unit file or a container often says it already.',
+      }),
+      isolation: option(choice(['process', 'shared']).optional(), {
+        meaning:
+          'How the models of `inbound.golden.models` are served. `process`: each by a process of its own, which is started with its name in the place of `{model}` and its own socket in that of `{socket}`. `shared`: all by one process. Either way each has a line, limits and health of its own, and calls go to the model that they name.',
+        otherwise: 'absent: one process, which is not asked which models it has',
+        why: 'Right for any server.',
+      }),
+      ...common,
+    },
+    'a block about the model process',
+  ),
+  rules,
+);

@@ -1,0 +1,103 @@
+/**
+ * What the statuses of a service count as on one route, where it means something else by them than gRPC does.
+ */
+import { z } from 'zod';
+import { type Declarable, whyNotDeclarable } from '../../core/outcome/outcome.js';
+import { ANY_STATUSES, type AnyStatus, statusCode } from '../codecs/status-code.js';
+import { type Loose, list, mapping, texts } from './loose.js';
+import { block, option, type Report, value, withRules } from './option.js';
+
+const KINDS: readonly Declarable[] = ['success', 'fault', 'neutral', 'overload'];
+
+/** Each at most once, so that a list cannot be longer than there are statuses. */
+function statuses() {
+  const status = z.enum(ANY_STATUSES, {
+    error: ({ input }) =>
+      typeof input === 'string' && input.toLowerCase() === 'ok'
+        ? 'another status, as ok is always a success'
+        : `one of ${ANY_STATUSES.join(', ')}`,
+  });
+  const shown = value(status, { type: 'status in lower case, but `ok`' });
+  return z.array(shown, { error: 'a list of statuses' }).min(1, { error: 'at least one status' }).optional();
+}
+
+const OTHERWISE = 'absent: no others than usual';
+
+const shape = {
+  success: option(statuses(), {
+    meaning:
+      'Answers like any other: they end a row of faults, end a trial, and teach how fast the endpoint is. Possible for statuses that are usually neutral.',
+    otherwise: OTHERWISE,
+    why: 'A lookup that finds nothing (`not_found`) has done its work.',
+  }),
+  fault: option(statuses(), {
+    meaning:
+      'The endpoint failed the call: counted by every detector, recorded as slow, and worth a fallback.',
+    otherwise: OTHERWISE,
+    why: 'A replica that says `not_found` of a model it should have, or `resource_exhausted` until it is restarted, is broken.',
+  }),
+  neutral: option(statuses(), {
+    meaning:
+      'The call failed, and that says nothing about the endpoint: no detector notices, and no fallback follows.',
+    otherwise: OTHERWISE,
+    why: 'Servers in Python often say `unknown` or `internal` when only the input was wrong.',
+  }),
+  overload: option(statuses(), {
+    meaning: 'The endpoint is full: less weight for it, and never an ejection.',
+    otherwise: OTHERWISE,
+    why: 'Some servers, Triton and TensorFlow Serving among them, say `unavailable` when their queue is full.',
+  }),
+};
+
+export const outcomes = option(
+  withRules(block(shape, 'a block with success, fault, neutral and overload'), (found, report) => {
+    refuseImpossible(found, report);
+    refuseRepeated(found, report);
+  }).optional(),
+  {
+    meaning:
+      'Statuses that count otherwise than usual, for ejection and its detectors, balancing, hedging and fallback alike. It is about what the service itself sends in `grpc-status`: our own timeouts, resets, failed connects, HTTP errors and whatever a sidecar answers (`outrider-reason`) keep their meaning, and so do `deadline_exceeded` and `cancelled` at the end of the deadline. What is tried again is said by `retry.on`.',
+    otherwise:
+      'absent: `unavailable`, `internal`, `unknown` and `data_loss` are faults, `deadline_exceeded` too when the time allowed was more than usual; `resource_exhausted` is overload; the others are neutral',
+    why: 'Most services mean by a status what gRPC means by it.',
+  },
+);
+
+function refuseImpossible(found: Loose, report: Report): void {
+  eachStatus(found, (status, outcome, i) => {
+    const why = whyNotDeclarable(statusCode(status), outcome);
+    if (why !== undefined) report([outcome, i], `found ${status}; expected another status, as it ${why}`);
+  });
+}
+
+function refuseRepeated(found: Loose, report: Report): void {
+  const seen = new Map<string, string>();
+  eachStatus(found, (status, outcome, i) => {
+    const before = seen.get(status);
+    if (before === undefined) seen.set(status, `${outcome}[${i}]`);
+    else
+      report(
+        [outcome, i],
+        `found ${status} again, as in ${before}; expected each status to count as one thing`,
+      );
+  });
+}
+
+function eachStatus(found: Loose, visit: (status: AnyStatus, outcome: Declarable, i: number) => void): void {
+  for (const outcome of KINDS)
+    for (const [i, status] of list(found[outcome]).entries())
+      if (ANY_STATUSES.includes(status as AnyStatus)) visit(status as AnyStatus, outcome, i);
+}
+
+/** For a route: a success needs no second attempt. */
+export function refuseRetriedSuccesses(route: Loose, report: Report): void {
+  const retried = texts(mapping(route['retry'])['on']);
+  for (const [i, status] of list(mapping(route['outcomes'])['success']).entries()) {
+    const at = retried.indexOf(status as string);
+    if (at === -1) continue;
+    report(
+      ['outcomes', 'success', i],
+      `found ${String(status)}, which retry.on[${at}] repeats; expected it in one of them, as a success is not tried again`,
+    );
+  }
+}

@@ -1,0 +1,132 @@
+/**
+ * The queue before the local model: how many calls it takes, who waits, and in which order.
+ */
+import { z } from 'zod';
+import { nearest } from '../file/suggest.js';
+import { type Loose, list, mapping, number, text } from './loose.js';
+import { metadataKey } from './metadata-key.js';
+import { block, option, type Report, withRules } from './option.js';
+import { name, size, wholeNumber, yesOrNo } from './values.js';
+
+const KIB = 1_024;
+const GIB = 1_073_741_824;
+const MAX_CLASSES = 16;
+
+const adaptive = block(
+  {
+    min: option(wholeNumber({ min: 1, max: 10_000 }).prefault(1), {
+      meaning: 'The model is given at least so many calls at once.',
+      why: 'A model that takes one at a time is found to be one.',
+    }),
+    max: option(wholeNumber({ min: 1, max: 10_000 }).prefault(1_000), {
+      meaning: 'The model is never given more calls at once.',
+      why: "Envoy's own bound; latency holds it back long before.",
+    }),
+  },
+  'a block with min and max',
+);
+
+const priority = withRules(
+  block(
+    {
+      key: option(metadataKey(), {
+        meaning: 'The metadata key whose value names the class of a call.',
+        why: 'Only the application knows how its calls say it.',
+      }),
+      classes: option(
+        z
+          .array(name('the name of a class'), { error: 'a list of classes' })
+          .min(2, { error: 'at least two classes' })
+          .max(MAX_CLASSES, { error: `at most ${MAX_CLASSES} classes` }),
+        {
+          meaning:
+            'The classes, from the most to the least important. A class waits while one before it has calls, and when the queue is full, the least important call gives way. All but the first leave a part of `max_waiting` to those before them: the second a quarter, further ones more, at most half.',
+          why: 'Only the application knows what matters.',
+        },
+      ),
+      otherwise: option(name('the name of a class').optional(), {
+        meaning: 'The class of calls that name none, or one that is not in the list.',
+        otherwise: 'the last one',
+        why: 'Importance has to be claimed.',
+      }),
+    },
+    'a block with key, classes and otherwise',
+  ),
+  refuseBadClasses,
+);
+
+function refuseBadClasses(found: Loose, report: Report): void {
+  const classes = list(found['classes']);
+  for (const [i, each] of classes.entries()) {
+    const before = classes.indexOf(each);
+    if (typeof each !== 'string' || before === i) continue;
+    report(
+      ['classes', i],
+      `found "${each}" again, as in classes[${before}]; expected each once, or its importance would be unclear`,
+    );
+  }
+  const otherwise = text(found['otherwise']);
+  const known = classes.filter((each) => typeof each === 'string');
+  if (otherwise === undefined || known.length === 0 || known.length !== classes.length) return;
+  if (known.includes(otherwise)) return;
+  const meant = nearest(otherwise, known);
+  const hint = meant === undefined ? '' : `; did you mean "${meant}"?`;
+  report(['otherwise'], `found "${otherwise}"; expected one of the classes ${known.join(', ')}${hint}`);
+}
+
+export const queue = option(
+  withRules(
+    block(
+      {
+        concurrency: option(wholeNumber({ min: 1, max: 10_000 }).prefault(2), {
+          meaning:
+            'Calls the local model may hold at once; the others wait here, where they can be bounded and expire. A stream on which nothing has moved for 1 s gives its place to others, unless all of its request is there and nothing of the answer; it takes one again with its next frame, beyond this number if need be.',
+          why: 'One runs while the next is ready; where several run at once, a few more than those. With batching: twice the largest batch.',
+        }),
+        max_waiting: option(wholeNumber({ min: 0, max: 1_000_000 }).prefault(128), {
+          meaning: 'Calls that may wait; one more is refused at once with RESOURCE_EXHAUSTED.',
+          why: 'At 5 ms a call the last one waits 0.6 s: longer queues only answer the dead.',
+        }),
+        max_waiting_bytes: option(size({ min: 64 * KIB, max: 64 * GIB }).prefault('64MiB'), {
+          meaning: 'Request bytes that may wait.',
+          why: 'One message of the largest size, or a hundred images.',
+        }),
+        adaptive: option(adaptive.optional(), {
+          meaning:
+            'Present: how many calls the model may hold is found from its latency, between these bounds; `concurrency` is where the search begins.',
+          otherwise: 'absent: `concurrency`, always',
+          why: 'Where the largest batch is known, it is the better answer.',
+        }),
+        priority: option(priority.optional(), {
+          meaning: 'Present: calls wait by class, as a metadata key says.',
+          otherwise: 'absent: all calls are alike',
+          why: 'Only the application knows what matters.',
+        }),
+        fair: option(yesOrNo().prefault(false), {
+          meaning:
+            'Callers take turns within a class, however many calls each has waiting; else first come, first served.',
+          why: 'Order of arrival is the least surprising one; with several callers say true.',
+        }),
+      },
+      'a block with concurrency, max_waiting, max_waiting_bytes, adaptive, priority and fair',
+    ),
+    refuseBadBounds,
+  ).prefault({}),
+  {
+    meaning:
+      'The queue before the local model; one of this size before each, where models have names (`isolation`).',
+    why: 'A model runs one inference at a time.',
+  },
+);
+
+function refuseBadBounds(found: Loose, report: Report): void {
+  const { min, max } = mapping(found['adaptive']);
+  const [low, high, start] = [number(min), number(max), number(found['concurrency'])];
+  if (low === undefined || high === undefined) return;
+  if (low > high) report(['adaptive', 'min'], `found ${low}; expected at most max (${high})`);
+  else if (start !== undefined && (start < low || start > high))
+    report(
+      ['concurrency'],
+      `found ${start}; expected adaptive.min to adaptive.max (${low} to ${high}), between which it is only the beginning`,
+    );
+}

@@ -1,0 +1,233 @@
+/**
+ * Routes: what the sidecar may do with a method, on either side of the mesh.
+ */
+import { z } from 'zod';
+import { writeDuration } from '../codecs/duration.js';
+import { quoted } from '../codecs/parse-result.js';
+import { RETRYABLE_STATUSES } from '../codecs/status-code.js';
+import { isCovered, STREAMING_METHODS } from '../methods.js';
+import { defaultKind, defaultTimeoutMs, type RouteKind } from '../route-defaults.js';
+import { fallback, hedge, mirror, split } from './hedge-fallback-split-mirror.js';
+import { type Loose, list, mapping, number, text, texts } from './loose.js';
+import { methodList } from './method-list.js';
+import { block, option, type Report, withRules } from './option.js';
+import { outcomes, refuseRetriedSuccesses } from './outcomes.js';
+import { mayRepeat, refuseBadDetours } from './route-rules.js';
+import { choice, duration, durationOrNone, wholeNumber, yesOrNo } from './values.js';
+
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
+
+const methods = option(methodList(), {
+  meaning:
+    'The methods this route is about: `/package.Service/Method`, `/package.Service/*` or `*`. The first route that matches decides.',
+  why: 'A route about nothing would be a mistake.',
+});
+
+const kind = option(choice(['unary', 'streaming']).optional(), {
+  meaning:
+    'Whether one message answers one message. Only unary methods get the default timeout and have their answer held (up to 64 KiB) until its status is known.',
+  otherwise:
+    '`unary` when every method is one of the Open Inference Protocol or `grpc.health.v1.Health/Check`, else `streaming`',
+  why: 'The wire does not say it, and calling a stream unary would break it.',
+});
+
+const timeout = option(durationOrNone({ min: 1, max: DAY_MS }).optional(), {
+  meaning:
+    "Upper bound on a call, all its attempts included. The caller's own deadline may be shorter and is never extended.",
+  otherwise: '`15s` for unary methods, `none` for streams',
+  why: 'Long enough for a slow model on a busy machine; a stream may live as long as it is used.',
+});
+
+const idleTimeout = option(durationOrNone({ min: 1, max: DAY_MS }).optional(), {
+  meaning: 'A stream without a frame in either direction for this long is ended.',
+  otherwise: '`5m` for streams, `none` for unary methods',
+  why: 'Longer than the pauses of a living stream; a unary call has its timeout.',
+});
+
+const maxTimeout = option(durationOrNone({ min: 1, max: DAY_MS }).optional(), {
+  meaning:
+    'Longest deadline that a caller is granted; a later one is brought forward to it, on streams too. What `timeout` says still holds.',
+  otherwise: '`none`',
+  why: 'A caller usually knows how long it can wait; where callers are strangers, say a bound.',
+});
+
+const retry = withRules(
+  block(
+    {
+      attempts: option(wholeNumber({ min: 2, max: 5 }).prefault(2), {
+        meaning: 'Attempts in all, the first one included.',
+        why: 'A second endpoint answers almost everything a third would; gRPC itself stops at 5.',
+      }),
+      on: option(
+        z.array(choice(RETRYABLE_STATUSES), { error: 'a list of status codes' }).prefault(['unavailable']),
+        {
+          meaning:
+            'The status codes worth another attempt. With `[]` only calls that no endpoint has begun to process are tried again.',
+          why: '`unavailable` is what gRPC says when the endpoint is the problem and not the call.',
+        },
+      ),
+      backoff: option(
+        block(
+          {
+            base: option(duration({ min: 1, max: 60_000 }).prefault('25ms'), {
+              meaning:
+                'Upper bound of the random wait before the second attempt; it doubles with each further one.',
+              why: 'Below what a person or a batch job notices, above the time a broken connection takes to be seen.',
+            }),
+            max: option(duration({ min: 1, max: 600_000 }).prefault('250ms'), {
+              meaning: 'The wait never exceeds this.',
+              why: 'Ten times the base, as in Envoy.',
+            }),
+          },
+          'a block with base and max',
+        ).prefault({}),
+        {
+          meaning: 'The wait between attempts, drawn evenly from zero to a bound that doubles.',
+          why: 'Full jitter keeps callers from coming back in step.',
+        },
+      ),
+    },
+    'a block with attempts, on and backoff',
+  ),
+  (found, report) => {
+    const { base, max } = mapping(found['backoff']);
+    const [baseMs, maxMs] = [number(base), number(max)];
+    if (baseMs !== undefined && maxMs !== undefined && maxMs < baseMs) {
+      report(
+        ['backoff', 'max'],
+        `found ${writeDuration(maxMs)}; expected at least base (${writeDuration(baseMs)})`,
+      );
+    }
+  },
+);
+
+export const inboundRoute = withRules(
+  block(
+    { methods, kind, timeout, max_timeout: maxTimeout, idle_timeout: idleTimeout },
+    'a block with methods, kind, timeout, max_timeout and idle_timeout',
+  ),
+  (found, report) => {
+    refuseHeldStreams(found, report);
+    refuseShortGrants(found, report);
+  },
+);
+
+export const outboundRoute = withRules(
+  block(
+    {
+      methods,
+      kind,
+      idempotent: option(yesOrNo().optional(), {
+        meaning:
+          'True when doing it twice does no harm. Nothing that an endpoint may have begun is tried again without it.',
+        otherwise:
+          '`no`; `yes` when every method only reads (ServerLive, ServerReady, ModelReady, ServerMetadata, ModelMetadata, ModelConfig, ModelStatistics, RepositoryIndex of the Open Inference Protocol, `grpc.health.v1.Health/Check`)',
+        why: 'Of other methods only the author of a model knows.',
+      }),
+      timeout,
+      max_timeout: maxTimeout,
+      idle_timeout: idleTimeout,
+      attempt_timeout: option(durationOrNone({ min: 1, max: DAY_MS }).prefault('none'), {
+        meaning:
+          'Longest one attempt may take, in a unary call from when the endpoint has all of the request; then it counts as a fault of its endpoint and another attempt may follow. An answer that has begun is not timed.',
+        why: 'It has to be well above what the model usually needs, which only its owner knows.',
+      }),
+      outcomes,
+      retry: option(retry.optional(), {
+        meaning:
+          'Present: calls may be tried again, each time at another endpoint. Where there is no other, after the wait that the endpoint asks for with `grpc-retry-pushback-ms`, unless it is longer than the time left, or than 60 s for a call without a deadline.',
+        otherwise:
+          'absent: one attempt; three on `unavailable` when every method only reads and `idempotent` is not said',
+        why: 'A retry multiplies load, so a route has to ask for it.',
+      }),
+      hedge,
+      fallback,
+      split,
+      mirror,
+    },
+    'a block with methods and what to do with them',
+  ),
+  (found, report) => {
+    refuseHeldStreams(found, report);
+    refuseShortGrants(found, report);
+    refuseLongAttempts(found, report);
+    refuseUnsafeRetries(found, report);
+    refuseRetriedSuccesses(found, report);
+    refuseBadDetours({ route: found, kind: kindOf(found), timeoutMs: timeoutOf(found) }, report);
+  },
+);
+
+/** For a list of routes: refuses a method that an earlier route always takes. */
+export function refuseUnreachable(routes: unknown, report: Report): void {
+  const earlier: { readonly pattern: string; readonly route: number }[] = [];
+  for (const [i, route] of list(routes).entries()) {
+    const patterns = texts(mapping(route)['methods']);
+    for (const [j, pattern] of patterns.entries()) {
+      const taken = earlier.find((other) => isCovered(pattern, other.pattern));
+      if (taken === undefined) continue;
+      const by = taken.route === i ? 'this route' : `routes[${taken.route}]`;
+      report(
+        [i, 'methods', j],
+        `found ${quoted(pattern)}, which is never reached; ${by} already takes ${quoted(taken.pattern)}`,
+      );
+    }
+    earlier.push(...patterns.map((pattern) => ({ pattern, route: i })));
+  }
+}
+
+function kindOf(route: Loose): RouteKind {
+  const said = text(route['kind']);
+  return said === 'unary' || said === 'streaming' ? said : defaultKind(texts(route['methods']));
+}
+
+function refuseHeldStreams(route: Loose, report: Report): void {
+  if (route['kind'] !== 'unary') return;
+  for (const [i, method] of texts(route['methods']).entries()) {
+    if (!STREAMING_METHODS.includes(method)) continue;
+    report(
+      ['methods', i],
+      `found ${quoted(method)} in a unary route; expected kind streaming, as its messages would be held back`,
+    );
+  }
+}
+
+/** 0 for none, and for one that is wrong in itself. */
+function timeoutOf(route: Loose): number {
+  const said = route['timeout'];
+  return said === undefined ? defaultTimeoutMs(kindOf(route)) : (number(said) ?? 0);
+}
+
+function shownTimeout(route: Loose): string {
+  const shown = writeDuration(timeoutOf(route));
+  return route['timeout'] === undefined ? `${shown} by default` : shown;
+}
+
+function refuseLongAttempts(route: Loose, report: Report): void {
+  const attemptMs = number(route['attempt_timeout']) ?? 0;
+  const timeoutMs = timeoutOf(route);
+  if (attemptMs === 0 || timeoutMs === 0 || attemptMs <= timeoutMs) return;
+  report(
+    ['attempt_timeout'],
+    `found ${writeDuration(attemptMs)}; expected at most timeout (${shownTimeout(route)})`,
+  );
+}
+
+function refuseShortGrants(route: Loose, report: Report): void {
+  const maxMs = number(route['max_timeout']) ?? 0;
+  if (maxMs === 0 || maxMs >= timeoutOf(route)) return;
+  report(
+    ['max_timeout'],
+    `found ${writeDuration(maxMs)}; expected at least timeout (${shownTimeout(route)}), which is granted in any case`,
+  );
+}
+
+function refuseUnsafeRetries(route: Loose, report: Report): void {
+  if (route['retry'] === undefined || mayRepeat(route)) return;
+  const codes = texts(mapping(route['retry'])['on']);
+  if (codes.length === 0) return;
+  report(
+    ['retry', 'on'],
+    `found ${codes.join(', ')} on a route that is not idempotent; expected "idempotent: true" if doing it twice is harmless, or "on: []" to repeat only what was never begun`,
+  );
+}

@@ -1,0 +1,259 @@
+/**
+ * The whole of a sidecar file, and the rules between its parts.
+ */
+import { z } from 'zod';
+import { accessLog, faultInjection } from './access-log.js';
+import { sidecarConsul } from './consul.js';
+import { sidecarConsulRules } from './consul-rules.js';
+import { limits } from './limits.js';
+import { type Listener, listeners, refuseCallingItself, refuseSharedPlaces } from './listener-conflicts.js';
+import { address, entries, type Loose, list, mapping, texts } from './loose.js';
+import { sidecarModelProcess } from './model-process.js';
+import { block, option, type Report, withRules } from './option.js';
+import { queue } from './queue.js';
+import { rateLimits, refuseIdleLimits } from './rate-limits.js';
+import { inboundRoute, refuseUnreachable } from './route.js';
+import {
+  admin,
+  datacenter,
+  drainTimeout,
+  log,
+  ownDefaultIntention,
+  ownIntentions,
+  trustDomain,
+} from './shared.js';
+import { sidecarUpstream } from './upstream.js';
+import { sharedListener, upstreamsOf, upstreamsRules } from './upstreams.js';
+import { choice, duration, filePath, listenAddress, name, peerAddress, plainText } from './values.js';
+
+const identity = block(
+  {
+    cert: option(filePath('a certificate chain'), {
+      meaning: 'PEM file with the leaf and any intermediates; the leaf carries the SPIFFE id.',
+      why: 'An identity has three parts.',
+    }),
+    key: option(filePath('a private key'), {
+      meaning: 'PEM file with the private key; readable by its owner only.',
+      why: 'An identity has three parts.',
+    }),
+    roots: option(filePath('the root certificates'), {
+      meaning: 'PEM file with the roots that peers are verified against.',
+      why: 'An identity has three parts.',
+    }),
+  },
+  'a block with cert, key and roots',
+);
+
+const golden = block(
+  {
+    models: option(filePath('a directory of models'), {
+      meaning: 'Directory of models, each with its card at `NAME/VERSION/model.yaml`.',
+      why: 'Only the owner of the models knows it.',
+    }),
+    interval: option(duration({ min: 100, max: 3_600_000 }).prefault('10s'), {
+      meaning: 'How long without an inference before one is made.',
+      why: 'A broken model is known before the next caller is; one small inference each 10 s costs nothing.',
+    }),
+  },
+  'a block with models and interval',
+);
+
+const inbound = withRules(
+  block(
+    {
+      listen: option(listenAddress(), { meaning: 'Where peers call.', why: 'Nobody else knows it.' }),
+      mtls: option(choice(['strict', 'permissive', 'off']).prefault('strict'), {
+        meaning:
+          '`strict`: mutual TLS or nothing. `permissive`: plaintext callers come in too, without identity, while a mesh is being introduced. `off`: plaintext only.',
+        why: 'Fails closed.',
+      }),
+      local: option(peerAddress(), {
+        meaning: 'Where the local model service listens, in plaintext.',
+        why: 'Best a Unix socket in a private directory, so that nothing on the machine walks around the intentions.',
+      }),
+      intentions: ownIntentions,
+      default_intention: ownDefaultIntention,
+      golden: option(golden.optional(), {
+        meaning:
+          'Present: while no inference goes through, the golden input of each model is sent and its answer compared.',
+        otherwise: 'absent: whether the model answers is known from calls and from its health service',
+        why: 'Needs a model card with a block `golden` for each model.',
+      }),
+      queue,
+      rate_limits: rateLimits,
+      routes: option(z.array(inboundRoute, { error: 'a list of routes' }).prefault([]), {
+        meaning: 'Time limits by method. What no route names gets the defaults.',
+        why: 'The caller usually brings a deadline.',
+      }),
+    },
+    'a block that says how peers reach the local model',
+  ),
+  (found, report) => {
+    refuseUnreachable(found['routes'], (path, message) => report(['routes', ...path], message));
+    refuseIdleLimits(found['rate_limits'], (path, message) => report(['rate_limits', ...path], message));
+  },
+);
+
+const outbound = withRules(
+  block(
+    { upstreams: upstreamsOf(sidecarUpstream), shared: sharedListener },
+    'a block with upstreams and, perhaps, shared',
+  ),
+  upstreamsRules,
+);
+
+export const sidecarFile = withRules(
+  block(
+    {
+      service: option(name('the name of a service'), {
+        meaning: 'The mesh service this sidecar speaks for: the last part of its SPIFFE id.',
+        why: 'An identity cannot be guessed.',
+      }),
+      instance: option(
+        plainText('a short name')
+          .min(1, { error: 'a short name' })
+          .max(128, { error: 'at most 128 characters' })
+          .optional(),
+        {
+          meaning: 'The name of this instance in logs and reports, unique within its service.',
+          otherwise: 'the service, and `-1`',
+          why: 'Fits a service with one instance.',
+        },
+      ),
+      trust_domain: trustDomain,
+      datacenter,
+      identity: option(identity.optional(), {
+        meaning: 'The certificate files of this service; watched, and used anew when they change.',
+        otherwise:
+          "with a block `consul`: certificates of Connect's authority; else no identity, so every leg has to be plaintext",
+        why: 'Certificates come from somewhere: Consul, `outrider up`, cert-manager, SPIRE.',
+      }),
+      consul: option(sidecarConsul.optional(), {
+        meaning:
+          'Present: peers, identity and intentions come from a Consul agent as far as the rest of the file does not say them, and this instance is registered there. `{}` is enough for an agent on this machine.',
+        otherwise: 'absent: the file says everything',
+        why: 'Not everybody runs Consul.',
+      }),
+      admin,
+      drain_timeout: drainTimeout,
+      log,
+      access_log: accessLog,
+      fault_injection: faultInjection,
+      limits: option(limits.prefault({}), {
+        meaning: 'Bounds against hostile or broken peers; each has a counter.',
+        why: 'On, with room for ordinary use.',
+      }),
+      inbound: option(inbound.optional(), {
+        meaning: 'Present: peers may call the local model service through this sidecar.',
+        otherwise: 'absent: nothing is served',
+        why: "A client's sidecar has none.",
+      }),
+      outbound: option(outbound.optional(), {
+        meaning: 'Present: the local application may call other services through this sidecar.',
+        otherwise: 'absent: nothing is called',
+        why: "A leaf model's sidecar has none.",
+      }),
+      model: option(sidecarModelProcess.optional(), {
+        meaning: 'Present: the sidecar starts the model process, watches it and restarts it.',
+        otherwise: 'absent: somebody else runs the model',
+        why: 'A model under systemd or in a container of its own has a keeper already.',
+      }),
+    },
+    'a sidecar file',
+  ),
+  rules,
+);
+
+export type SidecarFile = z.output<typeof sidecarFile>;
+
+function rules(found: Loose, report: Report): void {
+  const file = found;
+  const own = sidecarListeners(file);
+  refuseSharedPlaces(own, report);
+  refuseCallingItself(own, ['inbound', 'local'], address(mapping(file['inbound'])['local']), report);
+  for (const [upstream, { endpoints }] of entries(mapping(file['outbound'])['upstreams'])) {
+    for (const [i, item] of list(endpoints).entries()) {
+      const target = address(item) ?? address(mapping(item)['address']);
+      refuseCallingItself(own, ['outbound', 'upstreams', upstream, 'endpoints', i], target, report);
+    }
+  }
+  sidecarConsulRules(file, own, report);
+  requireWork(file, report);
+  requireModels(file, report);
+  requireIdentity(file, report);
+}
+
+function sidecarListeners(file: ReturnType<typeof mapping>): Listener[] {
+  const outboundBlock = mapping(file['outbound']);
+  const shared = listeners([
+    ['outbound', 'shared', 'listen'],
+    address(mapping(outboundBlock['shared'])['listen']),
+  ]);
+  return [
+    ...listeners(
+      [['admin'], address(file['admin'])],
+      [['inbound', 'listen'], address(mapping(file['inbound'])['listen'])],
+    ),
+    ...shared,
+    ...entries(outboundBlock['upstreams']).flatMap(([upstream, { listen }]) =>
+      listeners([['outbound', 'upstreams', upstream, 'listen'], address(listen)]),
+    ),
+  ];
+}
+
+/** Processes by model need their names, and each a place of its own. */
+function requireModels(file: ReturnType<typeof mapping>, report: Report): void {
+  const { isolation, command } = mapping(file['model']);
+  const { golden, local } = mapping(file['inbound']);
+  if (isolation === undefined) {
+    if (texts(command).some((word) => word.includes('{model}')))
+      report(['model', 'command'], 'found {model} without isolation: process, which fills it');
+    return;
+  }
+  if (golden === undefined)
+    report(
+      ['model', 'isolation'],
+      'found without inbound.golden; expected with it, for its models are meant',
+    );
+  if (isolation !== 'process') return;
+  if (address(local)?.kind === 'tcp')
+    report(
+      ['inbound', 'local'],
+      'found a port; expected a socket ("unix:/PATH") with isolation: process, for each model has one beside it',
+    );
+  if (command !== undefined && !texts(command).some((word) => word.includes('{model}')))
+    report(
+      ['model', 'command'],
+      'found without {model}; expected it with isolation: process, or a process could not know its model',
+    );
+}
+
+function requireWork(file: ReturnType<typeof mapping>, report: Report): void {
+  if (file['inbound'] === undefined && file['outbound'] === undefined) {
+    report([], 'found neither inbound nor outbound; expected at least one, or the sidecar has nothing to do');
+  }
+  if (file['inbound'] === undefined && file['model'] !== undefined) {
+    report(
+      ['model'],
+      'found a model process without inbound; expected inbound, or nobody could call the model',
+    );
+  }
+}
+
+function requireIdentity(file: ReturnType<typeof mapping>, report: Report): void {
+  if (file['identity'] !== undefined || file['consul'] !== undefined) return;
+  const { mtls } = mapping(file['inbound']);
+  if (mtls === 'strict' || mtls === 'permissive') {
+    report(
+      ['inbound', 'mtls'],
+      `found ${mtls} without an identity; expected a block identity with cert, key and roots, a block consul, or mtls off`,
+    );
+  }
+  for (const [upstream, { tls }] of entries(mapping(file['outbound'])['upstreams'])) {
+    if (tls !== 'mesh') continue;
+    report(
+      ['outbound', 'upstreams', upstream, 'tls'],
+      'found mesh without an identity; expected a block identity with cert, key and roots, a block consul, or tls plaintext',
+    );
+  }
+}

@@ -1,0 +1,123 @@
+/**
+ * Calls with the same key go to the same endpoint: consistent hashing on a ring, so that an endpoint that comes or
+ * goes moves only its own share of the keys, with bounded loads (Mirrokni, Thorup and Zadimoghaddam 2016), so that a
+ * popular key cannot drown its endpoint: one that holds a quarter more than its share passes the call on to the next.
+ */
+import { type Balancer, type EndpointLoad, LeastLoaded, mayTake, NO_KEY } from './balancer.js';
+import { hashText, mix } from './hash.js';
+
+/** Points of an endpoint of mean weight: shares differ by about a tenth. */
+const POINTS = 128;
+/** Points of the whole ring, at most. */
+const MAX_POINTS = 65_536;
+/** Of more, nobody can be told apart on the ring; subsets keep far below. */
+const MAX_ENDPOINTS = 65_536;
+/** An endpoint takes keyed calls up to this many times the mean number in flight, rounded up. */
+const BOUND = 1.25;
+
+interface Ring {
+  readonly of: readonly EndpointLoad[];
+  /** Ascending; `owners[i]` is the index of the endpoint that point i belongs to. */
+  readonly points: Uint32Array;
+  readonly owners: Uint16Array;
+}
+
+export class RingHash implements Balancer {
+  private readonly anywhere: LeastLoaded;
+  private ring: Ring | undefined;
+
+  /** @param random for the calls without a key, which go to the less loaded of two. */
+  constructor(random: () => number) {
+    this.anywhere = new LeastLoaded(random);
+  }
+
+  pick<E extends EndpointLoad>(
+    endpoints: readonly E[],
+    tried: readonly EndpointLoad[],
+    nowMs: number,
+    key: number = NO_KEY,
+  ): E | undefined {
+    if (key === NO_KEY || endpoints.length > MAX_ENDPOINTS)
+      return this.anywhere.pick(endpoints, tried, nowMs);
+    if (this.ring?.of !== endpoints) this.ring = makeRing(endpoints);
+    // The second round is for keys that only a damped endpoint could take.
+    return (
+      this.walk(this.ring, endpoints, tried, key, false) ??
+      this.walk(this.ring, endpoints, tried, key, true) ??
+      this.anywhere.pick(endpoints, tried, nowMs)
+    );
+  }
+
+  reweighed(): void {
+    this.anywhere.reweighed();
+  }
+
+  /** From the key's point on: the first endpoint that may take the attempt and has room. */
+  private walk<E extends EndpointLoad>(
+    ring: Ring,
+    endpoints: readonly E[],
+    tried: readonly EndpointLoad[],
+    key: number,
+    isLastRound: boolean,
+  ): E | undefined {
+    const { points, owners } = ring;
+    if (points.length === 0) return undefined;
+    let eligible = 0;
+    let inFlight = 1;
+    for (let i = 0; i < endpoints.length; i += 1) {
+      const endpoint = endpoints[i]!;
+      inFlight += endpoint.inFlight;
+      if (endpoint.eligible) eligible += endpoint.share;
+    }
+    const from = firstAtOrAfter(points, key);
+    for (let step = 0; step < points.length; step += 1) {
+      const endpoint = endpoints[owners[(from + step) % points.length]!]!;
+      if (!mayTake(endpoint, tried)) continue;
+      if (!isLastRound && endpoint.damping < 1 && !takesKey(endpoint, key)) continue;
+      const bound = Math.ceil((BOUND * inFlight * endpoint.share) / eligible);
+      if (endpoint.inFlight < bound) return endpoint;
+    }
+    return undefined;
+  }
+}
+
+/** A damped endpoint takes a part of its keys, always the same ones, and more of them as it is damped less. */
+function takesKey({ label, damping }: EndpointLoad, key: number): boolean {
+  return mix(key ^ hashText(label)) < damping * 0x1_0000_0000;
+}
+
+/** A key's place on the ring. */
+export function keyOf(value: string): number {
+  return hashText(value);
+}
+
+function makeRing(endpoints: readonly EndpointLoad[]): Ring {
+  let weights = 0;
+  for (const { weight } of endpoints) weights += weight;
+  const wanted = Math.min(POINTS * endpoints.length, MAX_POINTS);
+  // Point and owner in one number that sorts by the point: 32 + 16 bits, exact in a double.
+  const pairs: number[] = [];
+  endpoints.forEach((endpoint, owner) => {
+    if (!(endpoint.weight > 0)) return;
+    const seed = hashText(endpoint.label);
+    const count = Math.max(1, Math.round((wanted * endpoint.weight) / weights));
+    for (let i = 0; i < count; i += 1) pairs.push(mix(seed + Math.imul(i, 0x9e37_79b1)) * 65_536 + owner);
+  });
+  const sorted = Float64Array.from(pairs).sort();
+  return {
+    of: endpoints,
+    points: Uint32Array.from(sorted, (pair) => Math.floor(pair / 65_536)),
+    owners: Uint16Array.from(sorted, (pair) => pair % 65_536),
+  };
+}
+
+function firstAtOrAfter(points: Uint32Array, key: number): number {
+  let low = 0;
+  let high = points.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (points[middle]! < key) low = middle + 1;
+    else high = middle;
+  }
+  return low % points.length;
+}

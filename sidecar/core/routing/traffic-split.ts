@@ -1,0 +1,70 @@
+/**
+ * Which of several upstreams a call goes to: by what its metadata says, else by weight. Sticky calls are placed by
+ * weighted rendezvous hashing (Schindelhauer and Schomaker 2005): each upstream draws a number for the key, the highest
+ * one has it. When weights change, keys move only towards those whose share grows.
+ */
+import { hashText, mix } from '../balancing/hash.js';
+
+export interface SplitSettings {
+  /** First match wins. */
+  readonly match: readonly { readonly key: string; readonly value: string; readonly upstream: string }[];
+  /** Weights ≥ 0. */
+  readonly weights: readonly { readonly upstream: string; readonly weight: number }[];
+  /** Calls with the same value of this metadata key go to the same one. */
+  readonly stickyBy?: string;
+}
+
+const RANGE = 0x1_0000_0000;
+
+export class Split {
+  private readonly names: readonly string[];
+  private readonly weights: Float64Array;
+  private readonly seeds: Uint32Array;
+  private readonly total: number;
+
+  constructor(private readonly settings: SplitSettings) {
+    const taken = settings.weights.filter(({ weight }) => weight > 0);
+    this.names = taken.map(({ upstream }) => upstream);
+    this.weights = Float64Array.from(taken, ({ weight }) => weight);
+    this.seeds = Uint32Array.from(this.names, (name) => hashText(name));
+    this.total = this.weights.reduce((sum, weight) => sum + weight, 0);
+  }
+
+  /** Its name; undefined when all weights are 0. `lookup` gives the value of a metadata key of `call`. */
+  choose<Call>(
+    lookup: (call: Call, key: string) => string | undefined,
+    call: Call,
+    random: () => number,
+  ): string | undefined {
+    const { match, stickyBy } = this.settings;
+    for (const { key, value, upstream } of match) if (lookup(call, key) === value) return upstream;
+    if (this.names.length <= 1) return this.names[0];
+    const sticky = stickyBy === undefined ? undefined : lookup(call, stickyBy);
+    return sticky === undefined ? this.draw(random() * this.total) : this.placeOf(sticky);
+  }
+
+  private draw(point: number): string {
+    const last = this.names.length - 1;
+    let left = point;
+    for (let i = 0; i < last; i++) {
+      left -= this.weights[i]!;
+      if (left < 0) return this.names[i]!;
+    }
+    return this.names[last]!;
+  }
+
+  private placeOf(sticky: string): string {
+    const hash = hashText(sticky);
+    let best = 0;
+    let bestScore = Number.NEGATIVE_INFINITY;
+    for (let i = 0; i < this.names.length; i++) {
+      // Even in (0, 1); its logarithm divided by the weight is highest with a chance in proportion to the weight.
+      const drawn = (mix(hash ^ this.seeds[i]!) + 0.5) / RANGE;
+      const score = Math.log(drawn) / this.weights[i]!;
+      if (score <= bestScore) continue;
+      bestScore = score;
+      best = i;
+    }
+    return this.names[best]!;
+  }
+}

@@ -1,0 +1,92 @@
+/** The instances of a cluster's targets as endpoints with priorities: who is to be tried before whom, and why. */
+
+import type { EndpointConfig } from '../../../config/model.js';
+import { subsetOf } from '../../../core/balancing/subset.js';
+import { CRITICAL_PRIORITY } from '../../snapshot.js';
+import type { Instance } from './instances.js';
+import type { Target } from './target.js';
+
+/** What is known of one target. */
+export interface TargetInstances {
+  readonly target: Target;
+  /** Undefined: not known yet. */
+  readonly instances: readonly Instance[] | undefined;
+}
+
+export class ClusterEndpoints {
+  /** An instance that has not changed is the same endpoint. By the target's place in the order. */
+  private readonly made: WeakMap<Instance, EndpointConfig>[] = [];
+
+  /** @param seed chooses among too many: 32 bits, kept for the sidecar's life. */
+  constructor(private readonly seed: number) {}
+
+  /**
+   * Of the target k, passing ones and those with a warning have the priority k, critical ones 1000 + k: they come after
+   * everybody else, in the same order. An address that several targets name counts for the first of them.
+   * @param limit of more of one priority only the sidecar's own subset is taken: the others would cost time with every
+   *   change, and get nothing.
+   */
+  of(targets: readonly TargetInstances[], limit: number): readonly EndpointConfig[] {
+    const [only] = targets;
+    if (targets.length === 1) return this.endpoints(only!, 0, limit);
+    const byAddress = new Map<string, EndpointConfig>();
+    targets.forEach((each, at) => {
+      for (const endpoint of this.endpoints(each, at, limit)) {
+        const { host, port } = endpoint.address as { host: string; port: number };
+        const key = `${host} ${port}`;
+        const known = byAddress.get(key);
+        if (known === undefined || endpoint.priority! < known.priority!) byAddress.set(key, endpoint);
+      }
+    });
+    return [...byAddress.values()];
+  }
+
+  private endpoints(
+    { target, instances }: TargetInstances,
+    at: number,
+    limit: number,
+  ): readonly EndpointConfig[] {
+    this.made[at] ??= new WeakMap();
+    const made = this.made[at];
+    return this.own(instances ?? [], limit).map((instance) => {
+      let endpoint = made.get(instance);
+      if (endpoint === undefined) {
+        endpoint = endpointOf(instance, target, at);
+        made.set(instance, endpoint);
+      }
+      return endpoint;
+    });
+  }
+
+  private own(instances: readonly Instance[], limit: number): readonly Instance[] {
+    if (instances.length <= limit) return instances;
+    const critical = instances.filter(({ status }) => status === 'critical');
+    const others = instances.filter(({ status }) => status !== 'critical');
+    return [others, critical].flatMap((list) => {
+      const shared = list.length <= limit ? list : list.filter(({ weight }) => weight > 0);
+      return subsetOf(shared, ({ key }) => key, limit, this.seed);
+    });
+  }
+}
+
+function endpointOf(instance: Instance, target: Target, at: number): EndpointConfig {
+  const isCritical = instance.status === 'critical';
+  return {
+    address: { kind: 'tcp', host: instance.address, port: instance.port },
+    id: instance.id,
+    weight: instance.weight,
+    priority: isCritical ? CRITICAL_PRIORITY + at : at,
+    // Whom the caller means, not whom the catalogue says it is.
+    service: target.service,
+    ...(instance.datacenter === '' ? {} : { datacenter: instance.datacenter }),
+    ...localityOf(instance),
+    ...(target.subset === undefined ? {} : { subset: target.subset }),
+    ...(isCritical ? { critical: instance.why === '' ? 'its checks fail' : instance.why } : {}),
+  };
+}
+
+/** What the instance says of itself, else its datacenter. */
+function localityOf({ meta, datacenter }: Instance): { readonly locality?: string } {
+  const locality = meta['locality'] ?? datacenter;
+  return locality === '' ? {} : { locality };
+}

@@ -1,0 +1,242 @@
+/**
+ * The endpoints behind each target, kept up: one query per target however many use it. What Consul answers goes through
+ * core/discovery/eviction-guard.ts, so that a sudden empty answer does not empty a working set, and to disk, so that a restart without
+ * Consul still knows the peers.
+ */
+
+import type { Family } from '../../../admin/view.js';
+import type { Address } from '../../../config/model.js';
+import { learn, type Registry, review } from '../../../core/discovery/eviction-guard.js';
+import type { Timer } from '../../../runtime/time/timers.js';
+import type { CacheFile } from '../cache/cache-file.js';
+import type { ConsulDeps } from '../deps.js';
+import { type InstanceStream, ParsePool } from '../parser/parser-pool.js';
+import type { QuerySpec, Source } from '../query/blocking-query.js';
+import type { Watch } from '../query/query-registry.js';
+import { targetFamilies } from '../target-families.js';
+import { cachedInstances } from './cached-instances.js';
+import { holdBegins, holdEnds } from './eviction-log.js';
+import type { Instance, InstanceList } from './instances.js';
+import { keyOf, questionOf, type Target, titleOf } from './target.js';
+
+export interface TargetState {
+  /** Undefined: not known yet. Critical ones are among them, for when there are no others. */
+  readonly instances: readonly Instance[] | undefined;
+  /** By the monotonic clock: until then, some are kept although Consul took them away. */
+  readonly graceUntilMs?: number;
+}
+
+export interface TargetWatch {
+  /** Connections contradict what is known: Consul is read again, at most about once a second. */
+  doubt(why: string): void;
+  close(): void;
+}
+
+export interface TargetDeps extends ConsulDeps {
+  readonly cache?: CacheFile;
+  /** Our own; targets in another one are reached by their wan addresses. While it is not known no target is taken to be elsewhere. */
+  datacenter?(): string | undefined;
+  /** Whether calls or connections to it show that it is there. */
+  isAnswering(address: Address): boolean;
+}
+
+/** What is used of `Watches`. */
+export interface Queries {
+  watch<T>(spec: QuerySpec<T>, onValue: (value: T, from: Source) => void): Watch;
+}
+
+export { filterFor, type Target } from './target.js';
+
+type Listener = (state: TargetState) => void;
+
+const REVIEW_MS = 1_000;
+
+export class Targets {
+  private readonly entries = new Map<string, Entry>();
+  private readonly pool: ParsePool;
+
+  constructor(
+    private readonly watches: Queries,
+    private readonly deps: TargetDeps,
+    pool?: ParsePool,
+  ) {
+    this.pool = pool ?? new ParsePool(deps.timers);
+  }
+
+  /** @param onChange called with every change; synchronously with what is known, when something is. */
+  watch(target: Target, onChange: Listener): TargetWatch {
+    const key = keyOf(target);
+    let entry = this.entries.get(key);
+    if (entry === undefined) {
+      entry = new Entry(target, this.watches, this.deps, this.pool);
+      this.entries.set(key, entry);
+    }
+    const used = entry;
+    // A listener of its own for each user, should one function be given twice.
+    const listener: Listener = (state) => onChange(state);
+    used.add(listener);
+    return {
+      doubt: (why) => used.doubt(listener, why),
+      close: () => {
+        if (!used.remove(listener)) return;
+        if (this.entries.get(key) === used) this.entries.delete(key);
+      },
+    };
+  }
+
+  families(): Family[] {
+    const targets = [...this.entries.values()].map((entry) => entry.report());
+    return targetFamilies(targets, this.pool.counts);
+  }
+
+  close(): void {
+    for (const entry of this.entries.values()) entry.close();
+    this.entries.clear();
+    this.pool.close();
+  }
+}
+
+/** One target. */
+class Entry {
+  private readonly title: string;
+  private readonly listeners = new Set<Listener>();
+  private readonly stream: InstanceStream;
+  private readonly passingOnly = new WeakMap<Instance, Instance>();
+  private readonly isAnswering = ({ address, port }: Instance): boolean =>
+    this.deps.isAnswering({ kind: 'tcp', host: address, port });
+  private query: Watch | undefined;
+  private registry: Registry<Instance> | undefined;
+  private reviewTimer: Timer | undefined;
+  private problem: string | undefined;
+  private skipped = 0;
+  private holds = 0;
+
+  constructor(
+    private readonly target: Target,
+    private readonly watches: Queries,
+    private readonly deps: TargetDeps,
+    pool: ParsePool,
+  ) {
+    this.title = titleOf(target);
+    const isFar = (): boolean => {
+      const own = deps.datacenter?.();
+      return target.datacenter !== undefined && own !== undefined && target.datacenter !== own;
+    };
+    this.stream = pool.stream({
+      get wan() {
+        return isFar();
+      },
+    });
+  }
+
+  add(listener: Listener): void {
+    this.listeners.add(listener);
+    if (this.query === undefined) this.open();
+    else if (this.registry !== undefined) this.tell(listener, this.registry);
+  }
+
+  /** True when nobody is left, and the query has ended. */
+  remove(listener: Listener): boolean {
+    if (!this.listeners.delete(listener) || this.listeners.size > 0) return false;
+    this.close();
+    return true;
+  }
+
+  doubt(listener: Listener, why: string): void {
+    if (this.listeners.has(listener)) this.query?.reread(why);
+  }
+
+  close(): void {
+    this.listeners.clear();
+    this.query?.close();
+    this.reviewTimer?.cancel();
+    this.stream.close();
+  }
+
+  report() {
+    const { title, registry, skipped, holds } = this;
+    return { title, members: registry?.members ?? [], kept: registry?.hold?.kept.size ?? 0, skipped, holds };
+  }
+
+  private open(): void {
+    const section = `endpoints ${keyOf(this.target)}`;
+    const { cache } = this.deps;
+    const spec: QuerySpec<InstanceList> = {
+      ...questionOf(this.target),
+      parse: (body) => this.stream.read(body),
+      // Kept is what came of it, by `step`: an answer that is doubted must not be what a restart finds.
+      ...(cache === undefined
+        ? {}
+        : { cache: { load: () => cachedInstances(cache.load(section)), save: () => {} } }),
+    };
+    this.query = this.watches.watch(spec, (list, from) => this.take(list, from));
+  }
+
+  private take({ instances, skipped, problem }: InstanceList, from: Source): void {
+    this.skipped = skipped;
+    if (problem !== undefined && problem !== this.problem) {
+      const fields = { target: this.title, skipped, problem };
+      this.deps.logger.warn(fields, 'entries of an answer of Consul make no sense and are left out');
+    }
+    this.problem = problem;
+    const answer =
+      this.target.onlyPassing === true ? instances.map((each) => this.strictly(each)) : instances;
+    const { config, clock } = this.deps;
+    this.step(learn(this.registry, answer, this.isAnswering, clock.now(), config.graceMs), from);
+  }
+
+  /** The same instance, critical unless it passes. One object for one object, so that what has not changed is seen. */
+  private strictly(instance: Instance): Instance {
+    if (instance.status !== 'warning') return instance;
+    let strict = this.passingOnly.get(instance);
+    if (strict === undefined) {
+      strict = { ...instance, status: 'critical' };
+      this.passingOnly.set(instance, strict);
+    }
+    return strict;
+  }
+
+  private review(): void {
+    this.reviewTimer = undefined;
+    if (this.registry?.hold === undefined) return;
+    const { config, clock } = this.deps;
+    this.step(review(this.registry, this.isAnswering, clock.now(), config.graceMs), 'agent');
+  }
+
+  private step(after: Registry<Instance>, from: Source): void {
+    const before = this.registry;
+    this.registry = after;
+    if (before?.hold === undefined && after.hold !== undefined) {
+      this.holds += 1;
+      holdBegins(this.deps.logger, this.title, after.hold, after.answer);
+      // Whoever said so may be a server that lags behind: the leader is asked.
+      if (from === 'agent') this.query?.reread('it took away most of a working set at once');
+    }
+    if (after.ended !== undefined) holdEnds(this.deps.logger, this.title, after.ended, after.members);
+    this.reviewTimer?.cancel();
+    this.reviewTimer = undefined;
+    if (after.hold !== undefined) {
+      const dueMs = Math.max(0, Math.min(REVIEW_MS, after.hold.untilMs - this.deps.clock.now()));
+      this.reviewTimer = this.deps.timers.after(dueMs, () => this.review(), { unref: true });
+    }
+    const isSame = before !== undefined && areSame(before.members, after.members);
+    if (isSame && before.hold?.untilMs === after.hold?.untilMs) return;
+    if (!isSame && from === 'agent') this.deps.cache?.save(`endpoints ${keyOf(this.target)}`, after.members);
+    for (const listener of [...this.listeners]) this.tell(listener, after);
+  }
+
+  private tell(listener: Listener, { members, hold }: Registry<Instance>): void {
+    if (!this.listeners.has(listener)) return;
+    const grace = hold === undefined ? {} : { graceUntilMs: hold.untilMs };
+    try {
+      listener({ instances: members, ...grace });
+    } catch (error) {
+      this.deps.logger.error({ target: this.title, error }, 'a user of the endpoints of a target failed');
+    }
+  }
+}
+
+/** Instances that have not changed are the same objects. */
+function areSame(before: readonly Instance[], after: readonly Instance[]): boolean {
+  return before.length === after.length && before.every((instance, i) => instance === after[i]);
+}

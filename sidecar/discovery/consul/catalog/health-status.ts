@@ -1,0 +1,65 @@
+/** What the checks of one instance come to, as Consul itself sums them up: the worst one counts, node and service alike. */
+
+import type { Health } from '../../../core/discovery/eviction-guard.js';
+import { oneLine, textIn } from '../parser/json-fields.js';
+
+export interface Judgement {
+  readonly status: Health;
+  /** `NAME: first line of its output`, of the worst check, or of the one that it stands for; empty while passing. */
+  readonly why: string;
+}
+
+const MAX_WHY = 200;
+const PASSING: Judgement = { status: 'passing', why: '' };
+/** What a proxy's check says that stands for the checks of its service: the check that fails there, and its output. */
+const ALIASED = /^Aliased check "([^"]+)" failing: (?=\S)/;
+const NODE_MAINTENANCE = '_node_maintenance';
+const SERVICE_MAINTENANCE = '_service_maintenance';
+
+/** A check of a status that Consul does not have says nothing. Maintenance comes first in `why`, for it is a person's will. */
+export function checkUp(checks: readonly unknown[]): Judgement {
+  let worst: unknown;
+  let worstRank = 0;
+  for (const check of checks) {
+    const rank = rankOf(check);
+    if (rank > worstRank) {
+      worst = check;
+      worstRank = rank;
+    }
+  }
+  if (worstRank === 0) return PASSING;
+  return { status: worstRank === 1 ? 'warning' : 'critical', why: reasonOf(worst) };
+}
+
+function rankOf(check: unknown): number {
+  if (isMaintenance(check)) return 3;
+  switch (textIn(check, 'Status')) {
+    case 'critical':
+    case 'maintenance':
+      return 2;
+    case 'warning':
+      return 1;
+    default:
+      return 0;
+  }
+}
+
+function isMaintenance(check: unknown): boolean {
+  const id = textIn(check, 'CheckID');
+  const isOne =
+    id === NODE_MAINTENANCE || id === SERVICE_MAINTENANCE || id.startsWith(`${SERVICE_MAINTENANCE}:`);
+  return isOne && textIn(check, 'Status') !== 'passing';
+}
+
+function reasonOf(check: unknown): string {
+  const name = textIn(check, 'Name') || textIn(check, 'CheckID') || 'a check without a name';
+  const output = textIn(check, 'Output') || textIn(check, 'Notes');
+  const first =
+    output
+      .slice(0, MAX_WHY * 4)
+      .trimStart()
+      .split('\n', 1)[0] ?? '';
+  const aliased = ALIASED.exec(first);
+  if (aliased !== null) return oneLine(`${aliased[1]}: ${first.slice(aliased[0].length)}`, MAX_WHY);
+  return oneLine(first === '' ? name : `${name}: ${first}`, MAX_WHY);
+}

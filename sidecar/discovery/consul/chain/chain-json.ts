@@ -1,0 +1,106 @@
+/**
+ * A compiled discovery chain as Consul answers it (`/v1/discovery-chain/SERVICE`): which nodes there are, and that the
+ * answer hangs together. What its nodes say in detail is read by those who use it.
+ */
+
+import { type Json, objectIn, quote, textIn } from '../parser/json-fields.js';
+
+export type NodeType = 'router' | 'splitter' | 'resolver';
+
+export interface ChainNode {
+  readonly type: NodeType;
+  /** As Consul calls it: `v1.web.default.dc1`. */
+  readonly name: string;
+  readonly json: Json;
+}
+
+/** Where endpoints are read. */
+export interface ChainTarget {
+  readonly id: string;
+  readonly service: string;
+  readonly datacenter: string;
+  /** Empty: none. */
+  readonly subset: string;
+  readonly filter: string;
+  readonly onlyPassing: boolean;
+  readonly json: Json;
+}
+
+export interface Chain {
+  readonly service: string;
+  /** The one it was compiled in, which is the agent's. */
+  readonly datacenter: string;
+  readonly start: ChainNode;
+  /** @throws Error when the chain has no such node. */
+  node(key: string): ChainNode;
+  /** @throws Error when the chain has no such target. */
+  target(id: string): ChainTarget;
+}
+
+/** @throws Error that says what is missing; the chain is then not used at all. */
+export function parseChain(text: string): Chain {
+  const chain = objectIn(JSON.parse(text), 'Chain');
+  if (chain === undefined) throw new Error('not a discovery chain: it has no Chain');
+  const nodes = objectIn(chain, 'Nodes') ?? {};
+  const targets = objectIn(chain, 'Targets') ?? {};
+  const node = (key: string): ChainNode => nodeOf(key, objectIn(nodes, key));
+  return {
+    service: textIn(chain, 'ServiceName'),
+    datacenter: textIn(chain, 'Datacenter'),
+    start: node(textIn(chain, 'StartNode')),
+    node,
+    target: (id) => targetOf(id, objectIn(targets, id)),
+  };
+}
+
+function nodeOf(key: string, json: Json | undefined): ChainNode {
+  if (json === undefined) throw new Error(`the discovery chain has no node ${quote(key)}`);
+  const type = textIn(json, 'Type');
+  if (type !== 'router' && type !== 'splitter' && type !== 'resolver') {
+    const found = `found ${quote(type)}, expected router, splitter or resolver`;
+    throw new Error(`node ${quote(key)} of the discovery chain: Type: ${found}`);
+  }
+  return { type, name: textIn(json, 'Name'), json };
+}
+
+function targetOf(id: string, json: Json | undefined): ChainTarget {
+  const service = textIn(json, 'Service');
+  if (json === undefined || service === '') throw new Error(`the discovery chain has no target ${quote(id)}`);
+  const subset = objectIn(json, 'Subset');
+  return {
+    id,
+    service,
+    datacenter: textIn(json, 'Datacenter'),
+    subset: textIn(json, 'ServiceSubset'),
+    filter: textIn(subset, 'Filter'),
+    onlyPassing: subset?.['OnlyPassing'] === true,
+    json,
+  };
+}
+
+const UNITS_MS: Readonly<Record<string, number>> = {
+  ns: 1e-6,
+  us: 1e-3,
+  µs: 1e-3,
+  μs: 1e-3,
+  ms: 1,
+  s: 1_000,
+  m: 60_000,
+  h: 3_600_000,
+};
+
+/** A duration as Go writes it ("1m30s", "250ms"), in ms; undefined for zero and for what is none. */
+export function durationIn(json: Json | undefined, field: string): number | undefined {
+  const text = textIn(json, field);
+  if (!/^(\d+(\.\d+)?(ns|us|µs|μs|ms|s|m|h))+$/.test(text)) return undefined;
+  let ms = 0;
+  for (const [, amount, unit] of text.matchAll(/(\d+(?:\.\d+)?)([a-zµμ]+)/g))
+    ms += Number(amount) * UNITS_MS[unit!]!;
+  return ms > 0 ? ms : undefined;
+}
+
+/** A whole number above zero, or undefined. */
+export function countIn(json: Json | undefined, field: string): number | undefined {
+  const found = json?.[field];
+  return typeof found === 'number' && Number.isSafeInteger(found) && found > 0 ? found : undefined;
+}

@@ -1,0 +1,166 @@
+/**
+ * From a discovery chain to what the data plane needs: routes, and the clusters they lead to, each with its targets in
+ * the order of failover. What is not honoured is named in sentences. Consul 1.6 to 1.8 were tried; what came later
+ * (load balancer policies, RetryOn, case-insensitive paths) is read as documented.
+ */
+
+import { Status } from '../../../core/outcome/status.js';
+import type { TrafficRoute } from '../../../core/routing/route-match.js';
+import { MAIN_CLUSTER } from '../../snapshot.js';
+import { isSaid, type Json, listIn, objectIn, quote, textIn } from '../parser/json-fields.js';
+import { type Chain, type ChainNode, countIn, durationIn, parseChain } from './chain-json.js';
+import { type ClusterPlan, ClusterReader } from './resolver.js';
+import { matchOf } from './route-match.js';
+
+export type { ClusterPlan } from './resolver.js';
+
+export interface ChainPlan {
+  /** As for the data plane: the first match wins, the last one matches every call. */
+  readonly routes: readonly TrafficRoute[];
+  /** By the names that the routes use. The service's own default is the main one. */
+  readonly clusters: ReadonlyMap<string, ClusterPlan>;
+  /** Each one sentence that names the entry and the field. */
+  readonly notHonoured: readonly string[];
+}
+
+/** More is not a chain that anybody wrote. */
+const MAX_ROUTES = 1_000;
+const MAX_SPLITS = 1_000;
+const MAX_DEPTH = 16;
+
+/** @throws Error when the answer is no chain, or one that does not hang together: the one before it stays in force. */
+export function planOf(text: string): ChainPlan {
+  const chain = parseChain(text);
+  const notHonoured = new Set<string>();
+  const reader = new PlanReader(chain, (sentence) => notHonoured.add(sentence));
+  const routes = reader.routes();
+  return { routes, clusters: reader.clusters.plans, notHonoured: [...notHonoured] };
+}
+
+class PlanReader {
+  readonly clusters: ClusterReader;
+  private splits = 0;
+
+  constructor(
+    private readonly chain: Chain,
+    private readonly refuse: (sentence: string) => void,
+  ) {
+    this.clusters = new ClusterReader(chain, refuse);
+  }
+
+  routes(): TrafficRoute[] {
+    const { start } = this.chain;
+    if (start.type !== 'router') return [this.routeTo(start, {})];
+    const routes = listIn(start.json, 'Routes');
+    if (routes.length > MAX_ROUTES) throw new Error(`a router of ${routes.length} routes`);
+    const found: TrafficRoute[] = [];
+    routes.forEach((route, at) => {
+      const read = this.route(route, `service-router ${quote(this.chain.service)}, route ${at + 1}`);
+      if (read !== undefined) found.push(read);
+    });
+    // Consul ends every router with a route for all calls; without one, calls that match nothing have nowhere to go.
+    return found;
+  }
+
+  private route(route: unknown, where: string): TrafficRoute | undefined {
+    const definition = objectIn(route, 'Definition');
+    const destination = objectIn(definition, 'Destination');
+    const matched = matchOf(objectIn(definition, 'Match'));
+    if (matched.kind === 'never') {
+      this.refuse(`${where} is left out: ${matched.why}.`);
+      return undefined;
+    }
+    const timeoutMs = durationIn(destination, 'RequestTimeout');
+    const retry = this.retryOf(destination, where);
+    const rewrite = textIn(destination, 'PrefixRewrite');
+    for (const field of ['IdleTimeout', 'RequestHeaders', 'ResponseHeaders'])
+      if (isSaid(destination?.[field])) this.refuse(`${where}: Destination.${field} is not applied.`);
+    let { match } = matched;
+    if (rewrite !== '' && match?.exact === undefined && match?.prefix === undefined) {
+      if (match?.regex === undefined) match = { prefix: '/', headers: match?.headers ?? [] };
+      else this.refuse(`${where}: Destination.PrefixRewrite is not applied to a path that is a pattern.`);
+    }
+    const isRewritten = rewrite !== '' && match?.regex === undefined;
+    return this.routeTo(this.chain.node(textIn(route, 'NextNode')), {
+      ...(match === undefined ? {} : { match }),
+      ...(timeoutMs === undefined ? {} : { timeoutMs }),
+      ...(retry === undefined ? {} : { retry }),
+      ...(isRewritten ? { rewrite } : {}),
+    });
+  }
+
+  private routeTo(node: ChainNode, route: Omit<TrafficRoute, 'split'>): TrafficRoute {
+    this.splits = 0;
+    const split = this.split(node, 1, 0).filter(({ weight }) => weight > 0);
+    if (split.length === 0) throw new Error(`node ${quote(node.name)} of the discovery chain leads nowhere`);
+    const timeouts = new Set(split.map(({ cluster }) => this.clusters.plans.get(cluster)?.requestTimeoutMs));
+    const [timeoutMs] = timeouts;
+    if (timeouts.size > 1)
+      this.refuse(
+        `service-splitter ${quote(node.name)}: the RequestTimeouts of its resolvers differ and are not applied.`,
+      );
+    else if (timeoutMs !== undefined && route.timeoutMs === undefined) return { ...route, split, timeoutMs };
+    return { ...route, split };
+  }
+
+  /** Splitters below splitters are one split. */
+  private split(node: ChainNode, share: number, depth: number): { weight: number; cluster: string }[] {
+    this.splits += 1;
+    if (this.splits > MAX_SPLITS) throw new Error('the discovery chain splits without end');
+    if (depth > MAX_DEPTH) throw new Error('the discovery chain goes in a circle');
+    if (node.type === 'resolver') return [{ weight: share, cluster: this.clusters.read(node) }];
+    if (node.type === 'router') throw new Error('the discovery chain has a router behind another node');
+    return listIn(node.json, 'Splits').flatMap((split) => {
+      const weight = (split as Json | null)?.['Weight'];
+      if (typeof weight !== 'number' || !(weight > 0)) return [];
+      const definition = objectIn(split, 'Definition');
+      for (const field of ['RequestHeaders', 'ResponseHeaders'])
+        if (isSaid(definition?.[field]))
+          this.refuse(`service-splitter ${quote(node.name)}: Splits.${field} is not applied.`);
+      return this.split(this.chain.node(textIn(split, 'NextNode')), (share * weight) / 100, depth + 1);
+    });
+  }
+
+  /**
+   * Failures before anything was sent are tried again elsewhere whatever the rules say (RetryOnConnectFailure). Of HTTP
+   * status codes those count that gRPC takes for UNAVAILABLE: 429, 502, 503 and 504.
+   */
+  private retryOf(destination: Json | undefined, where: string): TrafficRoute['retry'] {
+    const on = new Set<number>();
+    for (const code of listIn(destination, 'RetryOnStatusCodes')) {
+      if (code === 429 || code === 502 || code === 503 || code === 504) on.add(Status.UNAVAILABLE);
+      else this.refuse(`${where}: RetryOnStatusCodes ${quote(String(code))} has no counterpart in gRPC.`);
+    }
+    for (const each of listIn(destination, 'RetryOn')) {
+      const status = RETRY_ON[String(each)];
+      if (status === undefined)
+        this.refuse(`${where}: RetryOn ${quote(String(each))} has no counterpart in gRPC.`);
+      else if (status >= 0) on.add(status);
+    }
+    if (on.size === 0) return undefined;
+    return { attempts: (countIn(destination, 'NumRetries') ?? 1) + 1, on: [...on] };
+  }
+}
+
+/** Envoy's conditions; −1: what is always so. */
+const RETRY_ON: Readonly<Record<string, number>> = {
+  '5xx': Status.UNAVAILABLE,
+  'gateway-error': Status.UNAVAILABLE,
+  reset: Status.UNAVAILABLE,
+  'connect-failure': -1,
+  'refused-stream': -1,
+  cancelled: Status.CANCELLED,
+  'deadline-exceeded': Status.DEADLINE_EXCEEDED,
+  internal: Status.INTERNAL,
+  'resource-exhausted': Status.RESOURCE_EXHAUSTED,
+  unavailable: Status.UNAVAILABLE,
+};
+
+/** The plan of a service without any entry, or whose entries are not to be read. */
+export function plainPlan(cluster: ClusterPlan): ChainPlan {
+  return {
+    routes: [{ split: [{ weight: 1, cluster: MAIN_CLUSTER }] }],
+    clusters: new Map([[MAIN_CLUSTER, cluster]]),
+    notHonoured: [],
+  };
+}

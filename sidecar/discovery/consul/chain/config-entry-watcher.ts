@@ -1,0 +1,109 @@
+/** The config entries and the discovery chain that say where calls to one service go, kept up. */
+
+import type { CacheFile } from '../cache/cache-file.js';
+import type { Queries } from '../catalog/endpoint-watcher.js';
+import type { ConsulDeps } from '../deps.js';
+import type { Watch } from '../query/query-registry.js';
+import { type QuerySpec, SMALL_ANSWER_BYTES } from '../query/query-spec.js';
+import { type ChainPlan, planOf } from './chain-plan.js';
+import { limitsOf, refusedDefaults, type UpstreamLimits } from './service-defaults.js';
+
+export interface RuleDeps extends ConsulDeps {
+  /** Our own service: its `service-defaults` say what its upstreams may cost. */
+  readonly service: string;
+  readonly cache?: CacheFile;
+}
+
+/** Told of each change. Nothing here is empty because it is not known yet: then nothing is told. */
+export interface RuleListener {
+  plan(plan: ChainPlan): void;
+  limits(limits: UpstreamLimits): void;
+  /** What `proxy-defaults` ask that is not applied, in sentences. */
+  refused(sentences: readonly string[]): void;
+}
+
+export class RuleWatch {
+  private readonly watches: Watch[] = [];
+  private isClosed = false;
+
+  /** @param upstream its name in the catalogue. */
+  constructor(
+    upstream: string,
+    private readonly queries: Queries,
+    private readonly deps: RuleDeps,
+    listener: RuleListener,
+  ) {
+    this.entry('service-defaults', deps.service, (text) => listener.limits(limitsOf(text, upstream)));
+    this.entry('proxy-defaults', 'global', (text) => listener.refused(refusedDefaults(text)));
+    this.chain(upstream, (plan) => listener.plan(plan));
+  }
+
+  close(): void {
+    this.isClosed = true;
+    for (const watch of this.watches) watch.close();
+  }
+
+  private chain(service: string, take: (plan: ChainPlan) => void): void {
+    const section = `chain ${service}`;
+    const { cache } = this.deps;
+    const path = `/discovery-chain/${encodeURIComponent(service)}`;
+    const spec: QuerySpec<{ readonly text: string; readonly plan: ChainPlan }> = {
+      key: path,
+      name: `rules of ${service}`,
+      path,
+      query: {},
+      maxBytes: SMALL_ANSWER_BYTES,
+      parse: (body) => {
+        const text = body.toString('utf8');
+        return { text, plan: planOf(text) };
+      },
+      ...(cache === undefined
+        ? {}
+        : {
+            cache: { load: () => loadChain(cache, section), save: ({ text }) => cache.save(section, text) },
+          }),
+    };
+    this.follow(spec, ({ plan }) => take(plan));
+  }
+
+  /** A config entry, which may not be there: then its text is empty. */
+  private entry(kind: string, name: string, take: (text: string) => void): void {
+    const path = `/config/${kind}/${encodeURIComponent(name)}`;
+    const spec: QuerySpec<string> = {
+      key: path,
+      name: `${kind} of ${name}`,
+      path,
+      query: {},
+      maxBytes: SMALL_ANSWER_BYTES,
+      parse: (body) => body.toString('utf8'),
+      absent: () => '',
+    };
+    this.follow(spec, (text) => {
+      try {
+        take(text);
+      } catch (error) {
+        // What was said before stays in force.
+        const problem = error instanceof Error ? error.message : String(error);
+        this.deps.logger.warn({ entry: `${kind} ${name}`, problem }, 'an entry of Consul makes no sense');
+      }
+    });
+  }
+
+  private follow<T>(spec: QuerySpec<T>, take: (value: T) => void): void {
+    const watch = this.queries.watch(spec, (value) => {
+      if (!this.isClosed) take(value);
+    });
+    this.watches.push(watch);
+  }
+}
+
+/** The chain of an earlier run; undefined when there is none that makes sense. */
+function loadChain(cache: CacheFile, section: string): { text: string; plan: ChainPlan } | undefined {
+  const text = cache.load(section);
+  if (typeof text !== 'string') return undefined;
+  try {
+    return { text, plan: planOf(text) };
+  } catch {
+    return undefined;
+  }
+}

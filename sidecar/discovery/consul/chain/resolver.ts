@@ -1,0 +1,111 @@
+/** The ends of a discovery chain: clusters, each with its targets in the order of failover. */
+
+import { MAIN_CLUSTER } from '../../snapshot.js';
+import type { Target } from '../catalog/target.js';
+import { type Json, listIn, objectIn, quote, textIn } from '../parser/json-fields.js';
+import { type Chain, type ChainNode, type ChainTarget, durationIn } from './chain-json.js';
+
+export interface ClusterPlan {
+  /** Used in this order, each while none before it has a healthy instance. */
+  readonly targets: readonly Target[];
+  /** Absent: as Consul's own default, which is not somebody's wish. */
+  readonly connectTimeoutMs?: number;
+  readonly requestTimeoutMs?: number;
+  /** Metadata key that calls stick by. */
+  readonly hashKey?: string;
+}
+
+/** What Consul says where nobody has said anything. */
+const DEFAULT_CONNECT_TIMEOUT_MS = 5_000;
+const MAX_TARGETS = 32;
+
+export class ClusterReader {
+  readonly plans = new Map<string, ClusterPlan>();
+
+  constructor(
+    private readonly chain: Chain,
+    private readonly refuse: (sentence: string) => void,
+  ) {}
+
+  /** The name of the cluster that a resolver is. */
+  read(node: ChainNode): string {
+    const resolver = objectIn(node.json, 'Resolver');
+    const target = this.chain.target(textIn(resolver, 'Target'));
+    const name = this.nameOf(target, node);
+    if (this.plans.has(name)) return name;
+    const where = `service-resolver ${quote(target.service)}`;
+    const failover = objectIn(resolver, 'Failover');
+    if (objectIn(failover, 'Policy') !== undefined)
+      this.refuse(`${where}: Failover.Policy is not applied, targets are used in their order.`);
+    const ids = listIn(failover, 'Targets').slice(0, MAX_TARGETS);
+    const targets = [target, ...ids.map((id) => this.chain.target(String(id)))];
+    const connectTimeoutMs = durationIn(resolver, 'ConnectTimeout') ?? DEFAULT_CONNECT_TIMEOUT_MS;
+    const requestTimeoutMs = durationIn(resolver, 'RequestTimeout');
+    const hashKey = this.hashKeyOf(objectIn(node.json, 'LoadBalancer'), where);
+    this.plans.set(name, {
+      targets: targets.filter((each) => this.isReachable(each)).map((each) => this.targetOf(each)),
+      ...(connectTimeoutMs === DEFAULT_CONNECT_TIMEOUT_MS ? {} : { connectTimeoutMs }),
+      ...(requestTimeoutMs === undefined ? {} : { requestTimeoutMs }),
+      ...(hashKey === undefined ? {} : { hashKey }),
+    });
+    return name;
+  }
+
+  /** The service itself, no subset, here: the cluster that is there without any rules, so that rules come and go without new connections. */
+  private nameOf(target: ChainTarget, node: ChainNode): string {
+    const isMain =
+      target.service === this.chain.service &&
+      target.datacenter === this.chain.datacenter &&
+      target.subset === '' &&
+      textIn(target.json, 'Peer') === '';
+    return isMain ? MAIN_CLUSTER : node.name;
+  }
+
+  private targetOf(target: ChainTarget): Target {
+    const isElsewhere = target.datacenter !== '' && target.datacenter !== this.chain.datacenter;
+    return {
+      service: target.service,
+      ...(isElsewhere ? { datacenter: target.datacenter } : {}),
+      ...(target.filter === '' ? {} : { filter: target.filter }),
+      ...(target.onlyPassing ? { onlyPassing: true } : {}),
+      ...(target.subset === '' ? {} : { subset: target.subset }),
+    };
+  }
+
+  /** Whether we can go there at all; names what is done differently. */
+  private isReachable(target: ChainTarget): boolean {
+    const where = `service-resolver ${quote(target.service)}, target ${quote(target.id)}`;
+    const namespace = textIn(target.json, 'Namespace');
+    const partition = textIn(target.json, 'Partition');
+    const peer = textIn(target.json, 'Peer');
+    if ((namespace || 'default') !== 'default' || (partition || 'default') !== 'default' || peer !== '') {
+      this.refuse(`${where} is left out: namespaces, partitions and cluster peers cannot be reached.`);
+      return false;
+    }
+    if (target.json['External'] === true)
+      this.refuse(`${where}: its ExternalSNI and terminating gateway are not used.`);
+    const mode = textIn(objectIn(target.json, 'MeshGateway'), 'Mode');
+    const isElsewhere = target.datacenter !== this.chain.datacenter;
+    if (isElsewhere && (mode === 'local' || mode === 'remote'))
+      this.refuse(`${where}: MeshGateway.Mode ${quote(mode)} is not applied, connections are direct.`);
+    return true;
+  }
+
+  private hashKeyOf(balancer: Json | undefined, where: string): string | undefined {
+    const policy = textIn(balancer, 'Policy');
+    if (policy === '' || policy === 'least_request') return undefined;
+    if (policy !== 'ring_hash' && policy !== 'maglev') {
+      this.refuse(
+        `${where}: LoadBalancer.Policy ${quote(policy)} is not applied, the sidecar's file says how.`,
+      );
+      return undefined;
+    }
+    let key: string | undefined;
+    for (const each of listIn(balancer, 'HashPolicies')) {
+      const header = textIn(each, 'Field') === 'header' ? textIn(each, 'FieldValue').toLowerCase() : '';
+      if (header !== '' && key === undefined) key = header;
+      else this.refuse(`${where}: of LoadBalancer.HashPolicies only the first header is applied.`);
+    }
+    return key;
+  }
+}

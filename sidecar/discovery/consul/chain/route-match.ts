@@ -1,0 +1,76 @@
+/** What a route of a service-router asks of a call, as far as calls of gRPC can have it. */
+
+import { Re2Pattern } from '../../../core/authorization/re2.js';
+import type { HeaderMatch, Pattern, TrafficMatch } from '../../../core/routing/route-match.js';
+import { isSaid, type Json, listIn, objectIn, quote, textIn } from '../parser/json-fields.js';
+
+/** `never`: no call of gRPC can match, for this reason. */
+export type Matched =
+  | { readonly kind: 'some'; readonly match: TrafficMatch | undefined }
+  | { readonly kind: 'never'; readonly why: string };
+
+type Path = Pick<TrafficMatch, 'exact' | 'prefix' | 'regex' | 'ignoreCase'>;
+
+class Unreadable extends Error {}
+
+/** @param match the route's `Match`; absent: every call. */
+export function matchOf(match: Json | undefined): Matched {
+  const http = objectIn(match, 'HTTP');
+  if (http === undefined) return { kind: 'some', match: undefined };
+  const methods = listIn(http, 'Methods');
+  if (methods.length > 0 && !methods.includes('POST')) return never('Match.HTTP.Methods is without POST');
+  if (listIn(http, 'QueryParam').length > 0)
+    return never('Match.HTTP.QueryParam asks for a query, which no call of gRPC has');
+  try {
+    const path = pathOf(http);
+    const headers = listIn(http, 'Header').map(headerOf);
+    const isEverything = Object.keys(path).length === 0 && headers.length === 0;
+    return { kind: 'some', match: isEverything ? undefined : { ...path, headers } };
+  } catch (error) {
+    if (error instanceof Unreadable) return never(error.message);
+    throw error;
+  }
+}
+
+function never(why: string): Matched {
+  return { kind: 'never', why };
+}
+
+function pathOf(http: Json): Path {
+  const exact = textIn(http, 'PathExact');
+  const prefix = textIn(http, 'PathPrefix');
+  const regex = textIn(http, 'PathRegex');
+  const ignoreCase = http['CaseInsensitive'] === true ? ({ ignoreCase: true } as const) : {};
+  if (regex !== '') return { regex: regexOf(regex, 'Match.HTTP.PathRegex') };
+  if (exact !== '') return { exact, ...ignoreCase };
+  return prefix === '' || prefix === '/' ? {} : { prefix, ...ignoreCase };
+}
+
+const HEADER_FIELDS = ['Name', 'Present', 'Exact', 'Prefix', 'Suffix', 'Regex', 'Invert'];
+
+function headerOf(header: unknown): HeaderMatch {
+  const name = textIn(header, 'Name').toLowerCase();
+  const invert = (header as Json | null)?.['Invert'] === true;
+  const exact = textIn(header, 'Exact');
+  const prefix = textIn(header, 'Prefix');
+  const suffix = textIn(header, 'Suffix');
+  const regex = textIn(header, 'Regex');
+  if (name === '') throw new Unreadable('Match.HTTP.Header is without a Name');
+  const where = `Match.HTTP.Header ${quote(name)}`;
+  for (const [field, said] of Object.entries(header as Json))
+    if (isSaid(said) && !HEADER_FIELDS.includes(field))
+      throw new Unreadable(`${where} asks for ${field}, which is not known here`);
+  if (exact !== '') return { name, exact, invert };
+  if (prefix !== '') return { name, prefix, invert };
+  if (suffix !== '') return { name, suffix, invert };
+  if (regex !== '') return { name, regex: regexOf(regex, where), invert };
+  if ((header as Json)['Present'] !== true) throw new Unreadable(`${where} says nothing of its value`);
+  return { name, present: true, invert };
+}
+
+/** RE2 as Envoy uses it: the whole value has to match. */
+function regexOf(source: string, where: string): Pattern {
+  const pattern = Re2Pattern.of(source);
+  if ('fault' in pattern) throw new Unreadable(`${where} ${quote(source)} has ${pattern.fault}`);
+  return pattern;
+}

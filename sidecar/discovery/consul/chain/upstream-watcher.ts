@@ -1,0 +1,261 @@
+/**
+ * Everything that Consul knows of one upstream, kept up: the rules (discovery chain, defaults), the targets they lead
+ * to, and the endpoints of those. Each change is told as a whole; what is not known yet is said to be so.
+ */
+
+import type { DiscoveryConfig, DiscoveryTarget, UpstreamConfig } from '../../../config/model.js';
+import type { Timer } from '../../../runtime/time/timers.js';
+import { DEFAULT_MAX_ENDPOINTS } from '../../endpoint-subset.js';
+import type { ClusterKnowledge, UpstreamKnowledge } from '../../snapshot.js';
+import { ClusterEndpoints, type TargetInstances } from '../catalog/cluster-endpoints.js';
+import type { Queries, TargetState, TargetWatch } from '../catalog/endpoint-watcher.js';
+import type { Instance } from '../catalog/instances.js';
+import { filterFor, keyOf, type Target } from '../catalog/target.js';
+import { type ChainPlan, type ClusterPlan, plainPlan } from './chain-plan.js';
+import { type RuleDeps, RuleWatch } from './config-entry-watcher.js';
+import type { UpstreamLimits } from './service-defaults.js';
+
+/** What is used of `Targets`. */
+export interface TargetSource {
+  watch(target: Target, onChange: (state: TargetState) => void): TargetWatch;
+}
+
+export interface UpstreamDeps extends RuleDeps {
+  /** What has been named in the log already; one for all upstreams, so that each sentence is said once. */
+  readonly named?: Set<string>;
+}
+
+/** A primary target that nobody can tell us about for this long gives way to those after it. */
+const PATIENCE_MS = 3_000;
+/** The file's connect timeout is somebody's wish unless it is this one. */
+const DEFAULT_CONNECT_TIMEOUT_MS = 1_000;
+
+interface Followed {
+  readonly target: Target;
+  readonly watch: TargetWatch;
+  instances: readonly Instance[] | undefined;
+}
+
+export class UpstreamWatch {
+  private rules: RuleWatch | undefined;
+  private plan: ChainPlan | undefined;
+  private limits: UpstreamLimits = { notHonoured: [] };
+  private refused: readonly string[] = [];
+  private readonly followed = new Map<string, Followed>();
+  private readonly endpoints = new Map<string, ClusterEndpoints>();
+  private readonly seed: number;
+  private patience: Timer | undefined;
+  private isPatient = true;
+  /** While changes are taken over together: whether there is something to tell. */
+  private untold: boolean | undefined;
+  private isClosed = false;
+
+  constructor(
+    private config: UpstreamConfig,
+    private readonly watches: Queries,
+    private readonly targets: TargetSource,
+    private readonly deps: UpstreamDeps,
+    private readonly onKnowledge: (knowledge: UpstreamKnowledge) => void,
+  ) {
+    this.seed = Math.floor(deps.random() * 0x1_0000_0000);
+    this.open();
+  }
+
+  /** Connections contradict what is known of a cluster's endpoints: they are read again. */
+  doubt(cluster: string, why: string): void {
+    for (const target of this.plan?.clusters.get(cluster)?.targets ?? [])
+      this.followed.get(keyOf(target))?.watch.doubt(why);
+  }
+
+  /** Rules of Consul that are not applied, each in one sentence. */
+  notHonoured(): readonly string[] {
+    return [...new Set([...(this.plan?.notHonoured ?? []), ...this.limits.notHonoured, ...this.refused])];
+  }
+
+  /** Takes over a changed file. What is known stays in force until Consul has said the new. */
+  update(config: UpstreamConfig): void {
+    const { discovery, tls } = this.config;
+    this.config = config;
+    if (JSON.stringify([config.discovery, config.tls]) === JSON.stringify([discovery, tls]))
+      return this.tell();
+    this.rules?.close();
+    this.rules = undefined;
+    this.open();
+  }
+
+  close(): void {
+    this.isClosed = true;
+    this.patience?.cancel();
+    this.rules?.close();
+    for (const { watch } of this.followed.values()) watch.close();
+    this.followed.clear();
+  }
+
+  // ---- rules ----
+
+  private open(): void {
+    const { discovery } = this.config;
+    if (discovery === undefined) return;
+    if (!this.deps.config.rules || saysWhere(discovery)) {
+      this.limits = { notHonoured: [] };
+      this.refused = [];
+      return this.follow(plainPlan(clusterOf(discovery)));
+    }
+    this.together(() => {
+      this.rules = new RuleWatch(discovery.service, this.watches, this.deps, {
+        plan: (plan) => this.follow(plan),
+        limits: (limits) => this.change(() => (this.limits = limits)),
+        refused: (sentences) => this.change(() => (this.refused = sentences)),
+      });
+    });
+  }
+
+  /** Changes that come while `work` is done are told together, after it. */
+  private together(work: () => void): void {
+    const isOuter = this.untold === undefined;
+    this.untold ??= false;
+    work();
+    if (!isOuter) return;
+    const { untold } = this;
+    this.untold = undefined;
+    if (untold) this.tell();
+  }
+
+  private change(how: () => void): void {
+    how();
+    this.name();
+    this.tell();
+  }
+
+  // ---- targets ----
+
+  /** Other targets from now on; those that stay are not asked anew, and the old ones are let go last. */
+  private follow(plan: ChainPlan): void {
+    if (this.isClosed) return;
+    const wanted = new Set<string>();
+    this.together(() => {
+      // Of a service outside the mesh there is no proxy to be found.
+      this.plan = this.config.tls === 'plaintext' ? withoutMesh(plan) : plan;
+      for (const target of [...this.plan.clusters.values()].flatMap(({ targets }) => targets)) {
+        const key = keyOf(target);
+        wanted.add(key);
+        if (!this.followed.has(key)) this.followTarget(key, target);
+      }
+      for (const name of this.endpoints.keys()) if (!plan.clusters.has(name)) this.endpoints.delete(name);
+      this.name();
+      this.tell();
+    });
+    for (const [key, { watch }] of this.followed) {
+      if (wanted.has(key)) continue;
+      watch.close();
+      this.followed.delete(key);
+    }
+  }
+
+  private followTarget(key: string, target: Target): void {
+    let known: readonly Instance[] | undefined;
+    const watch = this.targets.watch(target, ({ instances }) => {
+      known = instances;
+      const followed = this.followed.get(key);
+      if (followed === undefined || followed.watch !== watch) return;
+      followed.instances = instances;
+      this.tell();
+    });
+    this.followed.set(key, { target, watch, instances: known });
+  }
+
+  // ---- knowledge ----
+
+  private tell(): void {
+    const { plan } = this;
+    if (this.untold !== undefined) {
+      this.untold = true;
+      return;
+    }
+    if (plan === undefined || this.isClosed) return;
+    const clusters = new Map<string, ClusterKnowledge>();
+    for (const [name, cluster] of plan.clusters) clusters.set(name, this.clusterOf(name, cluster));
+    this.onKnowledge({ routes: plan.routes, clusters });
+  }
+
+  private clusterOf(name: string, plan: ClusterPlan): ClusterKnowledge {
+    const { pool, balance } = this.config;
+    const { maxInFlight } = this.limits;
+    const wished = this.limits.connectTimeoutMs ?? plan.connectTimeoutMs;
+    const isFilesWish = pool.connectTimeoutMs !== DEFAULT_CONNECT_TIMEOUT_MS;
+    return {
+      endpoints: this.endpointsOf(name, plan),
+      ...(wished === undefined || isFilesWish ? {} : { connectTimeoutMs: wished }),
+      ...(maxInFlight === undefined ? {} : { maxInFlight }),
+      ...(plan.hashKey === undefined || balance.kind !== 'least-loaded' ? {} : { hashKey: plan.hashKey }),
+    };
+  }
+
+  /** Undefined while the first target is not known: those after it are not to be taken for it. */
+  private endpointsOf(name: string, { targets }: ClusterPlan): ClusterKnowledge['endpoints'] {
+    const known: TargetInstances[] = targets.map((target) => ({
+      target,
+      instances: this.followed.get(keyOf(target))?.instances,
+    }));
+    const [first] = known;
+    if (first !== undefined && first.instances === undefined) {
+      if (known.every(({ instances }) => instances === undefined)) return undefined;
+      if (this.isPatient) {
+        this.patience ??= this.deps.timers.after(PATIENCE_MS, () => this.loseHope(), { unref: true });
+        return undefined;
+      }
+    }
+    let endpoints = this.endpoints.get(name);
+    if (endpoints === undefined) {
+      endpoints = new ClusterEndpoints(this.seed);
+      this.endpoints.set(name, endpoints);
+    }
+    return endpoints.of(known, this.config.pool.maxEndpoints ?? DEFAULT_MAX_ENDPOINTS);
+  }
+
+  private loseHope(): void {
+    this.isPatient = false;
+    this.tell();
+  }
+
+  /** Says once, for all upstreams, what is not applied. */
+  private name(): void {
+    const named = this.deps.named ?? this.ownNamed;
+    for (const sentence of this.notHonoured()) {
+      if (named.has(sentence)) continue;
+      named.add(sentence);
+      this.deps.logger.warn(
+        { upstream: this.config.name, rule: sentence },
+        'a rule of Consul is not applied',
+      );
+    }
+  }
+
+  private readonly ownNamed = new Set<string>();
+}
+
+/** Whether the file says itself where to go; the registry's rules are not asked then. */
+function saysWhere({ datacenter, tags, meta, failover }: DiscoveryConfig): boolean {
+  return datacenter !== undefined || tags.length > 0 || Object.keys(meta).length > 0 || failover.length > 0;
+}
+
+function withoutMesh(plan: ChainPlan): ChainPlan {
+  const clusters = [...plan.clusters].map(([name, cluster]): [string, ClusterPlan] => {
+    const targets = cluster.targets.map((target): Target => ({ ...target, via: 'plain' }));
+    return [name, { ...cluster, targets }];
+  });
+  return { ...plan, clusters: new Map(clusters) };
+}
+
+function clusterOf(discovery: DiscoveryConfig): ClusterPlan {
+  return { targets: [targetOf(discovery), ...discovery.failover.map(targetOf)] };
+}
+
+function targetOf({ service, datacenter, tags, meta }: DiscoveryTarget): Target {
+  const filter = filterFor(tags, meta);
+  return {
+    service,
+    ...(datacenter === undefined ? {} : { datacenter }),
+    ...(filter === undefined ? {} : { filter }),
+  };
+}

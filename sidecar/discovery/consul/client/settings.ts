@@ -1,0 +1,192 @@
+/**
+ * Where the Consul agent is and how to speak to it: from the file, else from the environment variables that Consul's
+ * own tools read. Files named here are read once, at the start, and a wrong one stops the start with one line that
+ * names it; the token file alone is read again whenever it changed.
+ */
+
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { ConsulConfig } from '../../../config/model.js';
+import { codeOf, type Environment, nonEmpty, readIfSmall, readSmall, wrong } from './settings-files.js';
+import { tokenSource } from './token.js';
+
+export type { Environment } from './settings-files.js';
+
+/** Where the agent listens. `path` is put before `/v1`; mostly empty. */
+export type AgentAddress =
+  | {
+      readonly kind: 'tcp';
+      readonly protocol: 'http:' | 'https:';
+      /** Without the brackets of an IPv6 address. */
+      readonly hostname: string;
+      readonly port: number;
+      readonly path: string;
+    }
+  | { readonly kind: 'unix'; readonly protocol: 'http:' | 'https:'; readonly socketPath: string };
+
+/** Contents of PEM files, not their names. */
+export interface AgentTls {
+  readonly ca?: readonly string[];
+  readonly cert?: string;
+  readonly key?: string;
+  readonly serverName?: string;
+  readonly verify: boolean;
+}
+
+export interface AgentSettings {
+  readonly address: AgentAddress;
+  readonly tls: AgentTls;
+  /** The ACL token to send with the next request; undefined: none. */
+  token(): string | undefined;
+}
+
+/** @throws Error with one line that names the option or variable, what it says and what was expected; never a token. */
+export function agentSettings(config: ConsulConfig, env: Environment): AgentSettings {
+  refuseEnterprise(env);
+  const ssl = flag(env, 'CONSUL_HTTP_SSL');
+  const address =
+    config.address === undefined
+      ? fromVariable(env['CONSUL_HTTP_ADDR'], ssl ?? false)
+      : parseAddress('consul.address', config.address, ssl ?? false);
+  return { address, tls: tlsOf(config, env), token: tokenSource(config, env) };
+}
+
+/** For people: `http://127.0.0.1:8500`, `unix:///run/consul.sock`. */
+export function describeAddress(address: AgentAddress): string {
+  if (address.kind === 'unix') return `unix://${address.socketPath}`;
+  const host = address.hostname.includes(':') ? `[${address.hostname}]` : address.hostname;
+  return `${address.protocol}//${host}:${address.port}${address.path}`;
+}
+
+function fromVariable(text: string | undefined, ssl: boolean): AgentAddress {
+  if (text === undefined || text === '') text = '127.0.0.1:8500';
+  const address = parseAddress('CONSUL_HTTP_ADDR', text, ssl);
+  // As Consul's tools: asked for by its own variable, TLS is not taken back by an address that says http.
+  return ssl ? { ...address, protocol: 'https:' } : address;
+}
+
+const EXPECTED_ADDRESS = 'http://host:port, https://host:port, unix:///path or host:port';
+
+function parseAddress(from: string, text: string, ssl: boolean): AgentAddress {
+  const protocol = ssl ? 'https:' : 'http:';
+  if (text.startsWith('unix://')) {
+    const socketPath = text.slice('unix://'.length);
+    if (!socketPath.startsWith('/')) throw new Error(wrong(from, text, 'unix:// and an absolute path'));
+    return { kind: 'unix', protocol, socketPath };
+  }
+  // An address with credentials in it is not quoted.
+  if (text.includes('@'))
+    throw new Error(`${from} must not hold a user or a password; expected ${EXPECTED_ADDRESS}`);
+  let url: URL;
+  try {
+    url = new URL(text.includes('://') ? text : `${protocol}//${text}`);
+  } catch {
+    throw new Error(wrong(from, text, EXPECTED_ADDRESS));
+  }
+  if (
+    (url.protocol !== 'http:' && url.protocol !== 'https:') ||
+    url.hostname === '' ||
+    url.port === '0' ||
+    url.search !== '' ||
+    url.hash !== ''
+  ) {
+    throw new Error(wrong(from, text, EXPECTED_ADDRESS));
+  }
+  return {
+    kind: 'tcp',
+    protocol: url.protocol,
+    hostname: url.hostname.replace(/^\[|\]$/g, ''),
+    port: url.port === '' ? (url.protocol === 'https:' ? 443 : 80) : Number(url.port),
+    path: url.pathname.replace(/\/+$/, ''),
+  };
+}
+
+/** Namespaces and partitions are not in the Consul that is free, and nothing here asks for them. */
+function refuseEnterprise(env: Environment): void {
+  for (const name of ['CONSUL_NAMESPACE', 'CONSUL_PARTITION']) {
+    const value = env[name];
+    if (value !== undefined && value !== '' && value !== 'default')
+      throw new Error(
+        wrong(
+          name,
+          value,
+          'it unset or "default": namespaces and partitions of Consul Enterprise are not supported',
+        ),
+      );
+  }
+}
+
+const TRUE = new Set(['1', 't', 'T', 'true', 'TRUE', 'True']);
+const FALSE = new Set(['0', 'f', 'F', 'false', 'FALSE', 'False']);
+
+/** The spellings that Consul's tools take. */
+function flag(env: Environment, name: string): boolean | undefined {
+  const value = env[name];
+  if (value === undefined || value === '') return undefined;
+  if (TRUE.has(value)) return true;
+  if (FALSE.has(value)) return false;
+  throw new Error(wrong(name, value, 'true or false'));
+}
+
+function tlsOf({ tls }: ConsulConfig, env: Environment): AgentTls {
+  const ca = authorities(tls.ca, env);
+  const cert = pem('consul.tls.cert', tls.cert, 'CONSUL_CLIENT_CERT', env, 'CERTIFICATE');
+  const key = pem('consul.tls.key', tls.key, 'CONSUL_CLIENT_KEY', env, 'PRIVATE KEY');
+  if ((cert === undefined) !== (key === undefined)) {
+    const [there, missing] = cert === undefined ? ['key', 'certificate'] : ['certificate', 'key'];
+    throw new Error(
+      `a client ${there} for the Consul agent is given and no client ${missing}; expected both or neither`,
+    );
+  }
+  const serverName = tls.serverName ?? nonEmpty(env['CONSUL_TLS_SERVER_NAME']);
+  return {
+    ...(ca === undefined ? {} : { ca }),
+    ...(cert === undefined || key === undefined ? {} : { cert, key }),
+    ...(serverName === undefined ? {} : { serverName }),
+    verify: tls.verify ?? flag(env, 'CONSUL_HTTP_SSL_VERIFY') ?? true,
+  };
+}
+
+function authorities(file: string | undefined, env: Environment): string[] | undefined {
+  const one = pem('consul.tls.ca', file, 'CONSUL_CACERT', env, 'CERTIFICATE');
+  if (one !== undefined) return [one];
+  const directory = nonEmpty(env['CONSUL_CAPATH']);
+  if (directory === undefined) return undefined;
+  let names: string[];
+  try {
+    names = readdirSync(directory).sort();
+  } catch (error) {
+    throw new Error(wrong('CONSUL_CAPATH', directory, `a directory of PEM files: ${codeOf(error)}`));
+  }
+  // Whatever else lies there is passed over, as by Consul's tools.
+  const found = names
+    .map((name) => readIfSmall(join(directory, name)))
+    .filter((text) => holds(text, 'CERTIFICATE'));
+  if (found.length === 0)
+    throw new Error(wrong('CONSUL_CAPATH', directory, 'a directory with at least one PEM certificate'));
+  return found;
+}
+
+function pem(
+  option: string,
+  path: string | undefined,
+  variable: string,
+  env: Environment,
+  what: string,
+): string | undefined {
+  const from = path === undefined ? variable : option;
+  const file = path ?? nonEmpty(env[variable]);
+  if (file === undefined) return undefined;
+  let text: string;
+  try {
+    text = readSmall(file);
+  } catch (error) {
+    throw new Error(wrong(from, file, `a readable PEM file: ${codeOf(error)}`));
+  }
+  if (!holds(text, what)) throw new Error(wrong(from, file, `a PEM file with a ${what.toLowerCase()} in it`));
+  return text;
+}
+
+function holds(text: string, what: string): boolean {
+  return new RegExp(`-----BEGIN ([A-Z0-9]+ )*${what}-----`).test(text);
+}

@@ -1,0 +1,100 @@
+/** What the agent says of Connect's CA: its roots, and our leaf. No message here quotes what was read: it may hold a key. */
+
+import { isFault } from '../../../identity/spiffe.js';
+import { createPeerTrust } from '../../../identity/tls/peer-verification.js';
+import { fieldIn, listIn, textIn } from '../parser/json-fields.js';
+
+export interface ConnectRoots {
+  readonly trustDomain: string;
+  /** All that are listed are trusted, in a rotation several; the active one first. */
+  readonly rootsPem: string;
+  /** Of the active root: an intermediate that signs leafs, or one that the root before it has signed. */
+  readonly intermediatesPem: string;
+  /** Roots left out, and why. */
+  readonly refused: readonly string[];
+}
+
+export interface ConnectLeaf {
+  /** Leaf first, then what Consul put behind it. */
+  readonly certPem: string;
+  readonly keyPem: string;
+}
+
+/** `/v1/agent/connect/ca/roots`. @throws Error */
+export function parseRootsAnswer(body: Buffer): ConnectRoots {
+  return readRoots(decode(body, 'the roots'));
+}
+
+function readRoots(answer: unknown): ConnectRoots {
+  const trustDomain = textIn(answer, 'TrustDomain');
+  if (trustDomain === '') throw new Error('the answer names no TrustDomain');
+  const listed = listIn(answer, 'Roots');
+  if (listed.length === 0) throw new Error('the answer lists no Roots');
+  const active = textIn(answer, 'ActiveRootID');
+  const isActive = (root: unknown): boolean =>
+    active === '' ? fieldIn(root, 'Active') === true : textIn(root, 'ID') === active;
+  const good: string[] = [];
+  const refused: string[] = [];
+  for (const root of [...listed.filter(isActive), ...listed.filter((each) => !isActive(each))]) {
+    const pem = textIn(root, 'RootCert');
+    const trust = createPeerTrust(trustDomain, pem);
+    if (isFault(trust)) refused.push(trust.fault);
+    else good.push(endLine(pem));
+  }
+  if (good.length === 0) throw new Error(`no root is usable: ${refused[0]}`);
+  return {
+    trustDomain,
+    rootsPem: good.join(''),
+    intermediatesPem: intermediatesOf(listed.find(isActive)),
+    refused,
+  };
+}
+
+/** `/v1/agent/connect/ca/leaf/<service>`. @throws Error */
+export function parseLeafAnswer(body: Buffer): ConnectLeaf {
+  return readLeaf(decode(body, 'the leaf'));
+}
+
+function readLeaf(answer: unknown): ConnectLeaf {
+  const certPem = textIn(answer, 'CertPEM');
+  const keyPem = textIn(answer, 'PrivateKeyPEM');
+  if (certPem === '') throw new Error('the answer has no CertPEM');
+  if (keyPem === '') throw new Error('the answer has no PrivateKeyPEM');
+  return { certPem: endLine(certPem), keyPem };
+}
+
+/** What lies in the cache was checked when it was saved; its shape is looked at all the same. */
+export function keptRoots(kept: unknown): ConnectRoots | undefined {
+  const roots = kept as Partial<ConnectRoots> | null | undefined;
+  const texts = [roots?.trustDomain, roots?.rootsPem, roots?.intermediatesPem];
+  return texts.every((text) => typeof text === 'string')
+    ? ({ ...roots, refused: [] } as unknown as ConnectRoots)
+    : undefined;
+}
+
+export function keptLeaf(kept: unknown): ConnectLeaf | undefined {
+  const leaf = kept as Partial<ConnectLeaf> | null | undefined;
+  return typeof leaf?.certPem === 'string' && typeof leaf.keyPem === 'string'
+    ? { certPem: leaf.certPem, keyPem: leaf.keyPem }
+    : undefined;
+}
+
+function intermediatesOf(root: unknown): string {
+  return listIn(root, 'IntermediateCerts')
+    .filter((pem) => typeof pem === 'string')
+    .map(endLine)
+    .join('');
+}
+
+/** The parser's own error would quote the text. */
+function decode(body: Buffer, what: string): unknown {
+  try {
+    return JSON.parse(body.toString('utf8')) as unknown;
+  } catch {
+    throw new Error(`${what}: the answer is not JSON (${body.length} bytes)`);
+  }
+}
+
+function endLine(pem: string): string {
+  return pem.endsWith('\n') ? pem : `${pem}\n`;
+}

@@ -1,0 +1,262 @@
+/**
+ * Our identity from Connect's CA: the agent gives leaf and roots by blocking query, and renews the leaf by itself. Both
+ * are put together here; a pair that does not fit is one half of a change, and waits for the other. Whatever Consul
+ * does, the last good identity serves until it expires.
+ *
+ * From half of the leaf's life on it is read again now and then, in case the watch has stalled (consul#10871).
+ */
+
+import { ageProblem, lifePhase, lookAfterMs, phaseEndsInMs } from '../../../identity/sources/expiry.js';
+import {
+  assembleIdentity,
+  type Identity,
+  type IdentitySource,
+  type IdentityStatus,
+} from '../../../identity/sources/identity-source.js';
+import { type Fault, isFault } from '../../../identity/spiffe.js';
+import type { Timer } from '../../../runtime/time/timers.js';
+import type { CacheFile } from '../cache/cache-file.js';
+import type { ConsulDeps } from '../deps.js';
+import type { Watch, Watches } from '../query/query-registry.js';
+import { SMALL_ANSWER_BYTES } from '../query/query-spec.js';
+import {
+  type ConnectLeaf,
+  type ConnectRoots,
+  keptLeaf,
+  keptRoots,
+  parseLeafAnswer,
+  parseRootsAnswer,
+} from './ca-response.js';
+
+export interface ConnectIdentityDeps extends ConsulDeps {
+  readonly service: string;
+  readonly cache?: CacheFile;
+  /** Called once for each new problem, in words for the log. */
+  onProblem(problem: string): void;
+}
+
+/** How long leaf and roots may not fit each other before that is a problem and not a change under way. */
+const SETTLE_MS = 5_000;
+/** The wall clock may jump: looked at this often at least. */
+const LOOK_MS = 60_000;
+const UNREF = { unref: true } as const;
+
+const ROOTS_SECTION = 'connect-roots';
+
+export class ConnectIdentity implements IdentitySource {
+  private roots: ConnectRoots | undefined;
+  private leaf: ConnectLeaf | undefined;
+  private identity: Identity | undefined;
+  /** Why the latest leaf and roots are not in use. */
+  private misfit: string | undefined;
+  private lastSaid: string | undefined;
+  private settle: Timer | undefined;
+  private look: Timer | undefined;
+  /** On the monotonic clock. */
+  private nextReadMs = Number.POSITIVE_INFINITY;
+  private readonly watches: readonly Watch[];
+  private readonly listeners = new Set<(identity: Identity) => void>();
+  private isClosed = false;
+
+  constructor(
+    watches: Watches,
+    private readonly deps: ConnectIdentityDeps,
+  ) {
+    const { service, cache, config } = deps;
+    if (config.cache?.keys !== true) cache?.remove(leafSection(service));
+    this.watches = [this.watchRoots(watches), this.watchLeaf(watches)];
+  }
+
+  current(): Identity | undefined {
+    return this.identity;
+  }
+
+  subscribe(listener: (identity: Identity) => void): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  /** That of the cluster; undefined until the roots are known. */
+  trustDomain(): string | undefined {
+    return this.roots?.trustDomain;
+  }
+
+  status(): IdentityStatus {
+    const problem = this.problem();
+    const notAfterMs = this.identity?.notAfterMs;
+    return {
+      ...(problem === undefined ? {} : { problem }),
+      ...(notAfterMs === undefined ? {} : { notAfterMs }),
+    };
+  }
+
+  close(): void {
+    this.isClosed = true;
+    this.settle?.cancel();
+    this.look?.cancel();
+    for (const watch of this.watches) watch.close();
+    this.listeners.clear();
+  }
+
+  private problem(): string | undefined {
+    const { identity, misfit } = this;
+    if (identity !== undefined) return this.ageProblem(identity) ?? misfit;
+    if (misfit !== undefined) return misfit;
+    const missing = this.leaf === undefined ? 'leaf' : 'roots';
+    const [roots, leaf] = this.watches.map((watch) => watch.status().problem);
+    const why = missing === 'leaf' ? leaf : roots;
+    return `Consul has given no ${missing} yet${why === undefined ? '' : `: ${why}`}`;
+  }
+
+  private ageProblem(identity: Identity): string | undefined {
+    return ageProblem(identity, this.deps.clock.wallNow(), 'Consul has given no new one');
+  }
+
+  private watchRoots(watches: Watches): Watch {
+    const path = '/agent/connect/ca/roots';
+    const { cache } = this.deps;
+    const spec = {
+      key: path,
+      name: 'roots',
+      path,
+      query: {},
+      maxBytes: SMALL_ANSWER_BYTES,
+      parse: parseRootsAnswer,
+      ...(cache === undefined
+        ? {}
+        : {
+            cache: {
+              load: () => keptRoots(cache.load(ROOTS_SECTION)),
+              save: (roots: ConnectRoots) => cache.save(ROOTS_SECTION, roots),
+            },
+          }),
+    };
+    return watches.watch(spec, (roots) => {
+      this.roots = roots;
+      for (const fault of roots.refused) this.say(`a root that Consul lists is not used: ${fault}`);
+      this.fit();
+    });
+  }
+
+  private watchLeaf(watches: Watches): Watch {
+    const { service, cache, config } = this.deps;
+    const path = `/agent/connect/ca/leaf/${encodeURIComponent(service)}`;
+    const section = leafSection(service);
+    const spec = {
+      key: path,
+      name: 'leaf',
+      path,
+      query: {},
+      maxBytes: SMALL_ANSWER_BYTES,
+      parse: parseLeafAnswer,
+      ...(cache === undefined || config.cache?.keys !== true
+        ? {}
+        : {
+            cache: {
+              load: () => keptLeaf(cache.load(section)),
+              save: (leaf: ConnectLeaf) => cache.save(section, leaf),
+            },
+          }),
+    };
+    return watches.watch(spec, (leaf) => {
+      this.leaf = leaf;
+      this.fit();
+    });
+  }
+
+  /** Takes the latest leaf and roots over when they make an identity. */
+  private fit(): void {
+    if (this.isClosed) return;
+    const made = this.assemble();
+    if (made === undefined) return;
+    if (isFault(made)) return this.wait(made.fault);
+    this.settle?.cancel();
+    this.settle = undefined;
+    this.misfit = undefined;
+    const before = this.identity;
+    this.identity = made;
+    if (before?.serial !== made.serial) this.nextReadMs = Number.POSITIVE_INFINITY;
+    this.sayAge();
+    this.lookAgain();
+    const isSame = before?.certChainPem === made.certChainPem && before.rootsPem === made.rootsPem;
+    if (!isSame) for (const listener of [...this.listeners]) listener(made);
+  }
+
+  private assemble(): Identity | Fault | undefined {
+    const { roots, leaf } = this;
+    if (roots === undefined || leaf === undefined) return undefined;
+    const expected = { trustDomain: roots.trustDomain, service: this.deps.service };
+    const wallNow = this.deps.clock.wallNow();
+    const parts = { certChainPem: leaf.certPem, keyPem: leaf.keyPem, rootsPem: roots.rootsPem };
+    const made = assembleIdentity(parts, expected, wallNow);
+    if (!isFault(made) || roots.intermediatesPem === '') return made;
+    // Consul puts intermediates behind the leaf; a CA provider that does not lists them with the root.
+    const longer = { ...parts, certChainPem: parts.certChainPem + roots.intermediatesPem };
+    const second = assembleIdentity(longer, expected, wallNow);
+    return isFault(second) ? made : second;
+  }
+
+  private wait(fault: string): void {
+    this.settle ??= this.deps.timers.after(SETTLE_MS, () => {
+      this.settle = undefined;
+      const made = this.assemble();
+      if (made === undefined || !isFault(made)) return this.fit();
+      const kept = this.identity === undefined ? '' : ', the one before stays in use';
+      this.misfit = `the leaf and roots from Consul are not usable${kept}: ${made.fault}`;
+      this.say(this.misfit);
+      this.reread('leaf and roots do not fit');
+      this.lookAgain();
+    });
+    this.deps.logger.debug({ fault }, 'leaf and roots from Consul do not fit each other yet');
+  }
+
+  /** Arms the timer for whatever comes next: a new phase of the leaf's life, or another read. */
+  private lookAgain(): void {
+    this.look?.cancel();
+    if (this.isClosed) return;
+    const { clock, timers, random } = this.deps;
+    const now = clock.now();
+    let delayMs = this.misfit === undefined ? Number.POSITIVE_INFINITY : SETTLE_MS;
+    if (this.identity !== undefined) {
+      const phase = lifePhase(this.identity, clock.wallNow());
+      const inMs = lookAfterMs(this.identity, phase, random);
+      this.nextReadMs = Math.min(this.nextReadMs, now + inMs);
+      delayMs = Math.min(delayMs, this.nextReadMs - now, phaseEndsInMs(this.identity, clock.wallNow()));
+    }
+    this.look = timers.after(Math.max(1, Math.min(delayMs, LOOK_MS)), () => this.lookNow(), UNREF);
+  }
+
+  private lookNow(): void {
+    if (!this.sayAge() && this.misfit === undefined) this.lastSaid = undefined;
+    if (this.misfit !== undefined) this.fit(); // its fault may have been the clock's
+    if (this.deps.clock.now() >= this.nextReadMs) {
+      this.nextReadMs = Number.POSITIVE_INFINITY;
+      this.reread('the certificate is due for renewal');
+    }
+    this.lookAgain();
+  }
+
+  /** Once in each phase of each leaf. True when there is a problem with its age. */
+  private sayAge(): boolean {
+    const { identity } = this;
+    const problem = identity && this.ageProblem(identity);
+    if (identity === undefined || problem === undefined) return false;
+    this.say(problem, `${identity.serial} ${lifePhase(identity, this.deps.clock.wallNow())}`);
+    return true;
+  }
+
+  private reread(why: string): void {
+    for (const watch of this.watches) watch.reread(why);
+  }
+
+  /** Once for each `key`: words that hold a time change while the problem does not. */
+  private say(problem: string, key = problem): void {
+    if (this.lastSaid === key) return;
+    this.lastSaid = key;
+    this.deps.onProblem(problem);
+  }
+}
+
+function leafSection(service: string): string {
+  return `connect-leaf-${service}`;
+}

@@ -1,0 +1,208 @@
+/**
+ * Who may call us, as Consul says: the intentions for this service and for `*`, and the default for everybody else.
+ *
+ * The list of intentions is watched, filtered by Consul. The endpoint made for proxies, `/v1/connect/intentions/match`,
+ * holds the same but gives no index (Consul 1.8), so that it cannot be waited for. But it refuses what the token may not
+ * read, where the list just leaves it out; therefore every new list is believed only once the match has been answered.
+ *
+ * Nothing is allowed until both are known. After that the last known stays in force, whatever becomes of Consul.
+ */
+
+import { type Action, IntentionTable } from '../../../core/authorization/intentions.js';
+import type { Timer } from '../../../runtime/time/timers.js';
+import type { CacheFile } from '../cache/cache-file.js';
+import type { AgentReader } from '../client/response.js';
+import type { ConsulDeps } from '../deps.js';
+import type { Watch, Watches } from '../query/query-registry.js';
+import { askDefault, type DefaultAnswer, NOBODY } from './default-policy.js';
+import { parseIntentionsAnswer, type Rules, readIntentions } from './intention-parser.js';
+
+export interface ConnectIntentionsDeps extends ConsulDeps {
+  readonly service: string;
+  readonly cache?: CacheFile;
+}
+
+/** A new list waits this long for the default; then it holds with the last known one. */
+const HOLD_MS = 1_000;
+/** After so many failures to learn the default, it is deny. */
+const FAILURES_UNTIL_DENY = 3;
+/** The default changes only with the configuration of the servers. */
+const ASK_AGAIN_MS = 60_000;
+const ASK_AFTER_FAILURE_MS = 2_000;
+const UNREF = { unref: true } as const;
+/** Different sentences that one process says; Consul could make more without end. */
+const MAX_SAID = 100;
+const UNTOLD =
+  'Consul does not tell the default policy while a wildcard speaks for everybody; calls that no permission matches are denied';
+
+interface Kept {
+  readonly answer: unknown;
+  readonly defaultAction: Action;
+}
+
+export class ConnectIntentions {
+  private current = IntentionTable.notLoaded(0);
+  private rules: Rules | undefined;
+  /** As last told; undefined: never, or not since a wildcard stood in the way. */
+  private defaultAction: Action | undefined;
+  private problem: string | undefined;
+  private failures = 0;
+  private isRefused = false;
+  /** What is in force, to tell a change. */
+  private fingerprint = '';
+  private round = 0;
+  private ask: Timer | undefined;
+  private hold: Timer | undefined;
+  private readonly said = new Set<string>();
+  private readonly watch: Watch;
+  private isClosed = false;
+
+  /** @param onChange called with each table that differs from the one before, perhaps before this returns. */
+  constructor(
+    watches: Watches,
+    private readonly agent: AgentReader,
+    private readonly deps: ConnectIntentionsDeps,
+    private readonly onChange: (table: IntentionTable) => void,
+  ) {
+    this.watch = this.begin(watches);
+  }
+
+  /** What is in force; denies everyone, and says that it is not loaded, until something is known. */
+  get table(): IntentionTable {
+    return this.current;
+  }
+
+  loaded(): boolean {
+    return this.current.isLoaded;
+  }
+
+  /** What is not held to as written, one sentence each. */
+  notHonoured(): readonly string[] {
+    return this.rules?.notes ?? [];
+  }
+
+  status(): { readonly problem?: string } {
+    const problem = this.problem ?? this.watch.status().problem;
+    return problem === undefined ? {} : { problem };
+  }
+
+  close(): void {
+    this.isClosed = true;
+    this.ask?.cancel();
+    this.hold?.cancel();
+    this.watch.close();
+  }
+
+  private begin(watches: Watches): Watch {
+    const { service, cache } = this.deps;
+    const filter = filterFor(service);
+    const path = '/connect/intentions';
+    const spec = {
+      key: `${path}?filter=${filter}`,
+      name: 'intentions',
+      path,
+      query: { filter },
+      parse: (body: Buffer) => parseIntentionsAnswer(body, service),
+      ...(cache === undefined ? {} : { cache: { load: () => this.fromCache(cache), save: () => {} } }),
+    };
+    return watches.watch<Rules>(spec, (rules, from) => this.learn(rules, from === 'cache'));
+  }
+
+  private learn(rules: Rules, isCached: boolean): void {
+    this.rules = rules;
+    for (const note of rules.notes) this.sayOnce(note);
+    if (isCached && this.defaultAction !== undefined) this.publish();
+    else this.hold ??= this.deps.timers.after(HOLD_MS, () => this.onHeld());
+    void this.askNow();
+  }
+
+  /** The default is late: it is what it was, most probably. Where it was not known, the table waits. */
+  private onHeld(): void {
+    this.hold = undefined;
+    if (this.defaultAction !== undefined && !this.isRefused) this.publish();
+  }
+
+  private async askNow(): Promise<void> {
+    this.round += 1;
+    const { round, rules } = this;
+    if (rules === undefined || this.isClosed) return;
+    this.ask?.cancel();
+    this.ask = undefined;
+    const { service } = this.deps;
+    const probe = new IntentionTable(rules.intentions, 'deny', 0);
+    const isCovered = probe.explain(NOBODY, service) !== undefined;
+    const answer = await askDefault(this.agent, this.deps.config.maxAnswerBytes, service, isCovered);
+    // A newer list has asked anew.
+    if (this.isClosed || round !== this.round) return;
+    this.take(answer);
+    const isGood = answer.kind === 'known' || answer.kind === 'untold';
+    const againMs = (isGood ? ASK_AGAIN_MS : ASK_AFTER_FAILURE_MS) * (0.9 + 0.2 * this.deps.random());
+    this.ask = this.deps.timers.after(againMs, () => void this.askNow(), UNREF);
+  }
+
+  private take(answer: DefaultAnswer): void {
+    this.problem = undefined;
+    this.isRefused = answer.kind === 'refused';
+    this.failures = answer.kind === 'failed' ? this.failures + 1 : 0;
+    switch (answer.kind) {
+      case 'known':
+        this.defaultAction = answer.action;
+        return this.publish();
+      case 'untold':
+        this.defaultAction = undefined;
+        if (this.rules!.intentions.some(({ permissions }) => permissions !== undefined)) this.sayOnce(UNTOLD);
+        return this.publish();
+      case 'refused':
+        // A list that may have holes replaces nothing.
+        this.problem = `Consul does not let us read the intentions of ${this.deps.service}: ${answer.problem}`;
+        return this.sayOnce(this.problem);
+      case 'failed':
+        this.problem = `the default of intentions is not known: ${answer.problem}`;
+        this.sayOnce(this.problem);
+        if (this.defaultAction !== undefined || this.failures >= FAILURES_UNTIL_DENY) this.publish();
+    }
+  }
+
+  private publish(): void {
+    this.hold?.cancel();
+    this.hold = undefined;
+    const rules = this.rules!;
+    const action = this.defaultAction ?? 'deny';
+    const fingerprint = JSON.stringify([action, rules.intentions]);
+    if (fingerprint === this.fingerprint && this.current.isLoaded) return;
+    this.fingerprint = fingerprint;
+    this.current = new IntentionTable(rules.intentions, action, this.current.version + 1);
+    const { cache, service, logger } = this.deps;
+    cache?.save(sectionOf(service), { answer: rules.raw, defaultAction: action } satisfies Kept);
+    logger.info(
+      { intentions: rules.intentions.length, otherwise: action },
+      'intentions from Consul are in force',
+    );
+    this.onChange(this.current);
+  }
+
+  private fromCache(cache: CacheFile): Rules | undefined {
+    const { service } = this.deps;
+    const kept = cache.load(sectionOf(service)) as Partial<Kept> | undefined;
+    if (kept?.defaultAction !== 'allow' && kept?.defaultAction !== 'deny') return undefined;
+    const rules = readIntentions(kept.answer, service);
+    this.defaultAction ??= kept.defaultAction;
+    return rules;
+  }
+
+  private sayOnce(problem: string): void {
+    if (this.said.has(problem) || this.said.size >= MAX_SAID) return;
+    this.said.add(problem);
+    this.deps.logger.warn({ problem }, 'intentions from Consul');
+  }
+}
+
+function sectionOf(service: string): string {
+  return `intentions-${service}`;
+}
+
+/** Consul's filter language has quotes without escapes, of two kinds. A name with both is not asked for by name. */
+function filterFor(service: string): string {
+  const quoted = /["\\]/.test(service) ? `\`${service}\`` : `"${service}"`;
+  return service.includes('`') ? '' : `DestinationName == ${quoted} or DestinationName == "*"`;
+}

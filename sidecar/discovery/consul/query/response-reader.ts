@@ -1,0 +1,66 @@
+/** What one answer to a blocking query is worth: its index, its value, whether it is the same as before. */
+
+import { createHash } from 'node:crypto';
+import { parseIndex } from '../../../core/discovery/blocking-index.js';
+import type { Timers } from '../../../runtime/time/timers.js';
+import { AgentError, type Answer } from '../client/response.js';
+import type { QuerySpec } from './query-spec.js';
+
+/** A parser that takes longer is given up on. */
+const PARSE_LIMIT_MS = 30_000;
+/** Larger bodies are not fingerprinted: it would hold up the event loop for longer than it saves. */
+const FINGERPRINT_BYTES = 256 * 1024;
+
+/** Consul's own way to say that there is no such thing; anybody's 404 has no index. */
+export function isAbsence(answer: Answer): boolean {
+  return answer.status === 404 && indexOf(answer) !== undefined;
+}
+
+/** Rejects when the parser throws, or takes longer than 30 s. */
+export function readValue<T>(answer: Answer, spec: QuerySpec<T>, timers: Timers): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const isAbsent = spec.absent !== undefined && isAbsence(answer);
+    const parsed = isAbsent ? spec.absent?.() : spec.parse(answer.body);
+    if (!(parsed instanceof Promise)) {
+      resolve(parsed as T);
+      return;
+    }
+    const limit = timers.after(PARSE_LIMIT_MS, () =>
+      reject(new Error(`the answer was not parsed within ${PARSE_LIMIT_MS} ms`)),
+    );
+    parsed.then(resolve, reject).finally(() => limit.cancel());
+  });
+}
+
+/** The header where there is one: exact beyond 2^53. */
+export function indexOf({ headers, index }: Answer): bigint | undefined {
+  const exact = parseIndex(headers['x-consul-index']);
+  if (exact !== undefined || index === undefined) return exact;
+  return Number.isSafeInteger(index) && index >= 0 ? BigInt(index) : undefined;
+}
+
+/** Undefined: too large to be worth one. */
+export function fingerprintOf({ status, body }: Answer): string | undefined {
+  if (body.length > FINGERPRINT_BYTES) return undefined;
+  return createHash('sha256').update(`${status} `).update(body).digest('base64');
+}
+
+/** The trouble is with the agent or its servers, and so concerns every query. */
+export function isAgents(error: unknown): boolean {
+  if (!(error instanceof AgentError)) return false;
+  return isSilence(error) || (error.status ?? 0) >= 500;
+}
+
+/** No answer came. */
+export function isSilence(error: unknown): boolean {
+  return error instanceof AgentError && (error.fault === 'unreachable' || error.fault === 'timeout');
+}
+
+/** One line. */
+export function problemOf(error: unknown): string {
+  if (error instanceof AgentError) return error.message;
+  // Its message quotes what it stumbled over, which may be a private key.
+  if (error instanceof SyntaxError) return 'the answer cannot be used: it is no valid JSON';
+  const text = error instanceof Error ? error.message : String(error);
+  return `the answer cannot be used: ${(text.split('\n', 1)[0] ?? '').slice(0, 200)}`;
+}

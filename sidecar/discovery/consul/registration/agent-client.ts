@@ -1,0 +1,100 @@
+/**
+ * What a registration asks of the agent: what it has of us, to take a definition, to take the state of a check, and to
+ * forget. Only requests and what their answers mean; when they are made is decided elsewhere.
+ */
+
+import { AgentError, type Answer, type GetOptions, type Query } from '../client/response.js';
+import { type AgentCheck, type AgentService, readChecks, readServices } from './agent-state.js';
+import type { Check, CheckState } from './checks.js';
+import type { Ids, ServiceDefinition } from './definition.js';
+
+/** The part of ConsulAgent that registration needs. */
+export interface RegistrationAgent {
+  readonly where: string;
+  get(path: string, query: Query, options: GetOptions): Promise<Answer>;
+  put(path: string, query: Query, body: unknown, options: GetOptions): Promise<Answer>;
+  deregisterService(id: string, options: GetOptions): Promise<Answer>;
+  updateCheck(id: string, status: CheckState['status'], output: string, options: GetOptions): Promise<Answer>;
+}
+
+export interface Held {
+  readonly services: ReadonlyMap<string, AgentService>;
+  readonly checks: ReadonlyMap<string, AgentCheck>;
+}
+
+const MAX_BYTES = 4 * 1024 * 1024;
+/** The agent is on this machine; what it takes longer for, it does not do. */
+const TIMEOUT_MS = 5_000;
+/** At the end nobody waits long. */
+const LAST_TIMEOUT_MS = 2_000;
+const USUAL: GetOptions = { timeoutMs: TIMEOUT_MS, maxBytes: MAX_BYTES };
+const LAST: GetOptions = { timeoutMs: LAST_TIMEOUT_MS, maxBytes: MAX_BYTES };
+/** Consul adds up to a sixteenth of the wait. */
+const WAIT_SLACK = 17 / 16;
+
+export class Desk {
+  constructor(
+    private readonly agent: RegistrationAgent,
+    private readonly ids: Ids,
+  ) {}
+
+  /** Ours among what the agent has. A token that may not read sees nothing, which reads as forgotten. */
+  async held(): Promise<Held> {
+    const { service, proxy } = this.ids;
+    const own = (field: string): Query => ({
+      filter: `${field} == ${JSON.stringify(service)} or ${field} == ${JSON.stringify(proxy)}`,
+    });
+    const services = await this.agent.get('/agent/services', own('ID'), USUAL);
+    const checks = await this.agent.get('/agent/checks', own('ServiceID'), USUAL);
+    return { services: readServices(services.body), checks: readChecks(checks.body) };
+  }
+
+  /**
+   * Checks that the agent knows already keep their state. `replace-existing-checks` is not asked for: it would take away
+   * the maintenance mode that an operator has put on the service.
+   */
+  async register(definition: ServiceDefinition): Promise<void> {
+    await this.agent.put('/agent/service/register', {}, definition, USUAL);
+  }
+
+  /** @throws AgentError; `isUnknown` says of it whether the check has been forgotten. */
+  async tell(check: Check, nowMs: number, isLast = false): Promise<void> {
+    const { state } = check;
+    await this.agent.updateCheck(check.id, state.status, state.output, isLast ? LAST : USUAL);
+    check.wasTold(state, nowMs);
+  }
+
+  /** One that is not there counts as done. */
+  async deregister(id: string): Promise<void> {
+    try {
+      await this.agent.deregisterService(id, LAST);
+    } catch (error) {
+      if (!isUnknown(error)) throw error;
+    }
+  }
+
+  /**
+   * The hash of a service's definition, waiting up to `waitMs` while it is still `hash`. Undefined where the agent has
+   * none to tell. @throws AgentError, with status 404 for a service that is gone.
+   */
+  async hashOf(
+    id: string,
+    hash: string | undefined,
+    waitMs: number,
+    signal: AbortSignal,
+  ): Promise<string | undefined> {
+    const isFirst = hash === undefined;
+    const { headers } = await this.agent.get(
+      `/agent/service/${encodeURIComponent(id)}`,
+      isFirst ? {} : { hash, wait: `${Math.round(waitMs)}ms` },
+      { timeoutMs: isFirst ? TIMEOUT_MS : waitMs * WAIT_SLACK + TIMEOUT_MS, maxBytes: MAX_BYTES, signal },
+    );
+    return headers['x-consul-contenthash'];
+  }
+}
+
+/** 1.8 answers 500 with one of these sentences, newer ones 404. */
+export function isUnknown(error: unknown): boolean {
+  if (!(error instanceof AgentError) || error.fault !== 'status') return false;
+  return error.status === 404 || /unknown (check|service)|not have associated TTL/i.test(error.message);
+}

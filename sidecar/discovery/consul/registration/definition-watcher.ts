@@ -1,0 +1,86 @@
+/**
+ * Hears at once when the agent no longer has what was registered: by a read that the agent holds open while the
+ * definition is the same, and that ends when somebody changes or removes it, or when the agent itself goes away. Without
+ * it a restarted agent would not be noticed before the next refresh.
+ */
+
+import type { Clock } from '../../../runtime/time/clock.js';
+import type { Timers } from '../../../runtime/time/timers.js';
+import { AgentError } from '../client/response.js';
+import type { Desk } from './agent-client.js';
+
+export interface DefinitionWatchDeps {
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly desk: Desk;
+  readonly waitMs: number;
+  /** What was registered is gone or different, or nobody knows. Called once for each `start`, if at all. */
+  onDoubt(): void;
+}
+
+/** An agent that does not hold the read open is asked no more often than this. */
+const MIN_PERIOD_MS = 1_000;
+/** Agents do not hold a read longer. */
+const MAX_WAIT_MS = 600_000;
+
+export class DefinitionWatch {
+  private running: AbortController | undefined;
+
+  constructor(private readonly deps: DefinitionWatchDeps) {}
+
+  /** Watches `id`, which has just been registered; does nothing when a watch runs already. */
+  start(id: string): void {
+    if (this.running !== undefined) return;
+    const running = new AbortController();
+    this.running = running;
+    void this.run(id, running.signal).then((isInDoubt) => {
+      if (this.running !== running) return;
+      this.running = undefined;
+      if (isInDoubt) this.deps.onDoubt();
+    });
+  }
+
+  stop(): void {
+    const { running } = this;
+    this.running = undefined;
+    running?.abort();
+  }
+
+  /** Ends with whether there is doubt; without, the agent cannot be watched this way. Never rejects. */
+  private async run(id: string, signal: AbortSignal): Promise<boolean> {
+    const { clock, desk } = this.deps;
+    const waitMs = Math.min(this.deps.waitMs, MAX_WAIT_MS);
+    const startedMs = clock.now();
+    let known: string | undefined;
+    for (;;) {
+      const askedMs = clock.now();
+      let hash: string | undefined;
+      try {
+        hash = await desk.hashOf(id, known, waitMs, signal);
+      } catch (error) {
+        if (!isGone(error)) return false;
+        // An agent whose answers contradict each other must not keep us busy.
+        await this.pause(MIN_PERIOD_MS - (clock.now() - startedMs));
+        return true;
+      }
+      if (hash === undefined || signal.aborted) return false;
+      if (known !== undefined && hash !== known) return true;
+      if (known !== undefined) await this.pause(MIN_PERIOD_MS - (clock.now() - askedMs));
+      if (signal.aborted) return false;
+      known = hash;
+    }
+  }
+
+  private pause(delayMs: number): Promise<void> {
+    if (delayMs <= 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.deps.timers.after(delayMs, resolve, { unref: true });
+    });
+  }
+}
+
+/** A refusal for other reasons than absence says nothing of what is registered. */
+function isGone(error: unknown): boolean {
+  if (!(error instanceof AgentError)) return false;
+  return error.fault === 'status' ? error.status === 404 : error.fault === 'unreachable';
+}

@@ -1,0 +1,301 @@
+/**
+ * What is registered for one instance, in the agent's spelling: the service, and its sidecar as `connect-proxy`, so
+ * that Consul and its UI draw them together; and whether what the agent has is still that.
+ *
+ * What a real Consul 1.8.7 asks for: a proxy needs a port, an upstream too, and no two upstreams may share an address or
+ * a service; keys of metadata are `[A-Za-z0-9_-]`, at most 64, their values at most 512 characters. What does not fit
+ * is left out or shortened rather than refused as a whole.
+ */
+
+import type { Address, RegistrationConfig } from '../../../config/model.js';
+import type { AgentService } from './agent-state.js';
+
+/** Whom a registration is for. Read anew each time, so that getters may tell what has changed since. */
+export interface Registrant {
+  readonly service: string;
+  readonly instance: string;
+  /** Outrider's. */
+  readonly version: string;
+  /** Where peers call; absent where the sidecar only calls others. */
+  readonly inbound?: Address | undefined;
+  /** Where the model service listens. */
+  readonly local?: Address | undefined;
+  readonly upstreams: readonly RegistrantUpstream[];
+  readonly models: readonly { readonly name: string; readonly version: string }[];
+  /**
+   * Whether the model answers (health/model/model-health.ts): taken at its word, so it has to be steady already. `ok` with a
+   * reason: of several models, some do, and the reason names those that do not.
+   */
+  model(): { readonly ok: boolean; readonly why: string };
+  /** Why the sidecar cannot serve; empty: it can. Judged here, against flapping. */
+  sidecar(): readonly string[];
+}
+
+export interface RegistrantUpstream {
+  readonly name: string;
+  readonly service: string;
+  readonly datacenter?: string | undefined;
+  readonly listen?: Address | undefined;
+}
+
+export interface ServiceDefinition {
+  readonly ID: string;
+  readonly Name: string;
+  readonly Kind?: 'connect-proxy';
+  /** Absent: the address of the agent's node. */
+  readonly Address?: string;
+  readonly Port?: number;
+  readonly Tags: readonly string[];
+  readonly Meta: Readonly<Record<string, string>>;
+  readonly Weights: { readonly Passing: number; readonly Warning: number };
+  readonly Proxy?: ProxyDefinition;
+  readonly Checks: readonly CheckDefinition[];
+}
+
+export interface ProxyDefinition {
+  readonly DestinationServiceName: string;
+  readonly DestinationServiceID: string;
+  readonly LocalServiceAddress?: string;
+  readonly LocalServicePort?: number;
+  readonly Upstreams: readonly UpstreamDefinition[];
+}
+
+export interface UpstreamDefinition {
+  readonly DestinationType: 'service';
+  readonly DestinationName: string;
+  readonly Datacenter?: string;
+  readonly LocalBindAddress: string;
+  readonly LocalBindPort: number;
+}
+
+/** `Status` counts only where the agent does not know the check yet: what it knows keeps its state. */
+export interface CheckDefinition {
+  readonly CheckID: string;
+  readonly Name: string;
+  readonly Status: CheckStatus;
+  readonly Notes?: string;
+  readonly TTL?: string;
+  readonly AliasService?: string;
+  readonly DeregisterCriticalServiceAfter?: string;
+}
+
+export type CheckStatus = 'passing' | 'warning' | 'critical';
+
+/** The checks' states at this moment, so that a new check does not begin critical. */
+export interface States {
+  readonly service: CheckStatus;
+  readonly proxy: CheckStatus;
+}
+
+export interface Definitions {
+  readonly service: ServiceDefinition;
+  /** Absent where there is no TCP port that it could be registered with. */
+  readonly proxy?: ServiceDefinition;
+}
+
+/** A check that we did not refresh for this long is critical. */
+export const TTL_MS = 30_000;
+
+/** Names and notes of the checks: what a person reads in Consul's UI. */
+interface Words {
+  readonly name: string;
+  readonly notes: string;
+}
+
+const MODEL: Words = {
+  name: 'model',
+  notes: 'Outrider: inferences are answered, or a probe while there are none',
+};
+const CALLER: Words = { name: 'caller', notes: 'Outrider: serves no model; as healthy as its sidecar' };
+const SIDECAR: Words = { name: 'sidecar', notes: 'Outrider: the sidecar can take calls' };
+
+const MAX_META = 64;
+const MAX_META_KEY = 128;
+const MAX_META_VALUE = 512;
+
+export interface Ids {
+  readonly service: string;
+  readonly proxy: string;
+  readonly serviceCheck: string;
+  readonly proxyCheck: string;
+  readonly aliasCheck: string;
+}
+
+/** `<service>-<instance>`, or the instance alone where it begins with the service. */
+export function idsOf({ service, instance }: Pick<Registrant, 'service' | 'instance'>): Ids {
+  const own =
+    instance === service || instance.startsWith(`${service}-`) ? instance : `${service}-${instance}`;
+  const proxy = `${own}-sidecar-proxy`;
+  return {
+    service: own,
+    proxy,
+    serviceCheck: `${own}:health`,
+    proxyCheck: `${proxy}:health`,
+    aliasCheck: `${proxy}:service`,
+  };
+}
+
+export function definitionsOf(
+  registrant: Registrant,
+  config: RegistrationConfig,
+  states: States,
+): Definitions {
+  const ids = idsOf(registrant);
+  const common = {
+    Tags: tagsOf(registrant, config),
+    Meta: metaOf(registrant, config),
+    Weights: { Passing: config.weights.passing, Warning: config.weights.warning },
+  };
+  const reach = reachOf(registrant, config);
+  const local = registrant.local?.kind === 'tcp' ? registrant.local : undefined;
+  const service: ServiceDefinition = {
+    ID: ids.service,
+    Name: registrant.service,
+    ...common,
+    ...(reach?.Address === undefined ? {} : { Address: reach.Address }),
+    ...(local === undefined ? {} : { Port: local.port }),
+    Checks: [ttlCheck(ids.serviceCheck, registrant.inbound ? MODEL : CALLER, states.service, config)],
+  };
+  if (reach === undefined) return { service };
+  const proxy: ServiceDefinition = {
+    ID: ids.proxy,
+    Name: `${registrant.service}-sidecar-proxy`,
+    Kind: 'connect-proxy',
+    ...reach,
+    ...common,
+    Proxy: {
+      DestinationServiceName: registrant.service,
+      DestinationServiceID: ids.service,
+      ...(local === undefined ? {} : { LocalServiceAddress: local.host, LocalServicePort: local.port }),
+      Upstreams: upstreamsOf(registrant),
+    },
+    Checks: [
+      ttlCheck(ids.proxyCheck, SIDECAR, states.proxy, config),
+      {
+        CheckID: ids.aliasCheck,
+        Name: 'service behind the sidecar',
+        AliasService: ids.service,
+        Status: states.service,
+      },
+    ],
+  };
+  return { service, proxy };
+}
+
+function ttlCheck(
+  id: string,
+  { name, notes }: Words,
+  status: CheckStatus,
+  config: RegistrationConfig,
+): CheckDefinition {
+  return {
+    CheckID: id,
+    Name: name,
+    Status: status,
+    Notes: notes,
+    TTL: `${TTL_MS}ms`,
+    DeregisterCriticalServiceAfter: `${config.deregisterAfterMs}ms`,
+  };
+}
+
+/**
+ * Where peers reach the sidecar. One that only calls has no such place, and Consul asks for a port all the same: it gets
+ * that of its first upstream's listener, on its own loopback address.
+ */
+function reachOf(
+  { inbound, upstreams }: Registrant,
+  config: RegistrationConfig,
+): { Address?: string; Port: number } | undefined {
+  if (inbound === undefined) {
+    const listener = upstreams.map(({ listen }) => listen).find(isTcp);
+    return listener && { Address: loopbackFor(listener.host), Port: listener.port };
+  }
+  if (!isTcp(inbound)) return undefined;
+  const address = config.address ?? (isWildcard(inbound.host) ? undefined : inbound.host);
+  return { ...(address === undefined ? {} : { Address: address }), Port: inbound.port };
+}
+
+/** Those that Consul can hold: the ones with a TCP listener of their own, each service once. */
+function upstreamsOf({ upstreams }: Registrant): UpstreamDefinition[] {
+  const seen = new Set<string>();
+  return upstreams.flatMap(({ service, datacenter, listen }) => {
+    const key = `${service} ${datacenter ?? ''}`;
+    if (!isTcp(listen) || seen.has(key)) return [];
+    seen.add(key);
+    const upstream: UpstreamDefinition = {
+      DestinationType: 'service',
+      DestinationName: service,
+      ...(datacenter === undefined ? {} : { Datacenter: datacenter }),
+      LocalBindAddress: listen.host,
+      LocalBindPort: listen.port,
+    };
+    return [upstream];
+  });
+}
+
+/** The operator's, then `outrider` and one for each model; only what DNS allows, else Consul warns of each. */
+function tagsOf({ models }: Registrant, { tags }: RegistrationConfig): string[] {
+  const ours = models.map(({ name }) => `model-${name.replace(/[^A-Za-z0-9-]/g, '-')}`);
+  return [...new Set([...tags, 'outrider', ...ours])];
+}
+
+/** The operator's wins over ours; `model-<name>` holds the version, for filters. */
+function metaOf({ version, models }: Registrant, { meta }: RegistrationConfig): Record<string, string> {
+  const all: Record<string, string> = {
+    ...meta,
+    ...absentFrom(meta, 'outrider', version),
+    ...absentFrom(meta, 'models', models.map((model) => `${model.name}:${model.version}`).join(' ')),
+  };
+  for (const { name, version: number } of models) {
+    const key = `model-${name.replace(/[^A-Za-z0-9_-]/g, '_')}`.slice(0, MAX_META_KEY);
+    if (Object.keys(all).length < MAX_META && !Object.hasOwn(all, key)) all[key] = number;
+  }
+  const shortened = Object.entries(all).map(([key, value]) => [key, value.slice(0, MAX_META_VALUE)]);
+  return Object.fromEntries(shortened.filter(([, value]) => value !== '').slice(0, MAX_META));
+}
+
+function absentFrom(meta: object, key: string, value: string): Record<string, string> {
+  return Object.hasOwn(meta, key) ? {} : { [key]: value };
+}
+
+function isTcp(address: Address | undefined): address is Extract<Address, { kind: 'tcp' }> {
+  return address?.kind === 'tcp' && address.port > 0;
+}
+
+function isWildcard(host: string): boolean {
+  return host === '' || host === '0.0.0.0' || host === '::';
+}
+
+function loopbackFor(host: string): string {
+  if (!isWildcard(host)) return host;
+  return host === '::' ? '::1' : '127.0.0.1';
+}
+
+/** Whether the agent has exactly this; what Consul adds by itself does not count. */
+export function isSame(wanted: ServiceDefinition, found: AgentService): boolean {
+  return JSON.stringify(essenceOf({ ...wanted, Service: wanted.Name })) === JSON.stringify(essenceOf(found));
+}
+
+function essenceOf(service: AgentService): unknown {
+  const proxy = service.Proxy;
+  const upstreams = (proxy?.Upstreams ?? []).map((upstream) =>
+    [
+      upstream.DestinationName,
+      upstream.Datacenter ?? '',
+      upstream.LocalBindAddress,
+      upstream.LocalBindPort,
+    ].join(' '),
+  );
+  return [
+    service.Service,
+    service.Kind ?? '',
+    service.Address ?? '',
+    service.Port ?? 0,
+    [...(service.Tags ?? [])].sort(),
+    Object.entries(service.Meta ?? {}).sort(([a], [b]) => (a < b ? -1 : 1)),
+    [service.Weights?.Passing ?? 1, service.Weights?.Warning ?? 1],
+    [proxy?.DestinationServiceName ?? '', proxy?.DestinationServiceID ?? ''],
+    [proxy?.LocalServiceAddress ?? '', proxy?.LocalServicePort ?? 0],
+    upstreams.sort(),
+  ];
+}

@@ -1,0 +1,207 @@
+/**
+ * Keeps one instance registered in Consul: the service, its sidecar as `connect-proxy`, and the checks of both.
+ *
+ * What the agent has is compared with what should be there after the start, every 15 s, and at once when a definition has
+ * changed or vanished. So an agent that lost everything has it again as soon as it is back, and nothing is ever there
+ * twice, because the ids stay the same. States of checks are told at once when they change and every 10 s otherwise,
+ * always with the same words. At the end: critical, wait until peers have heard, go, deregister.
+ */
+
+import type { Family } from '../../../admin/view.js';
+import type { RegistrationConfig } from '../../../config/model.js';
+import { saysTheSame } from '../../../core/health/hysteresis.js';
+import type { Timer } from '../../../runtime/time/timers.js';
+import { AgentError } from '../client/response.js';
+import type { ConsulDeps } from '../deps.js';
+import { registrationFamilies } from '../registration-report.js';
+import type { RegistrationAgent } from './agent-client.js';
+import type { Registrant } from './definition.js';
+import { QUARREL_PROBLEM, RegistrationSync } from './sync.js';
+
+export type { RegistrationAgent } from './agent-client.js';
+export type { Registrant, RegistrantUpstream } from './definition.js';
+
+export interface RegistrationStatus {
+  readonly registered: boolean;
+  /** One sentence; absent while all is well. */
+  readonly problem?: string;
+}
+
+/** The registrant is asked this often how it is. */
+const LOOK_MS = 2_000;
+const BACKOFF_BASE_MS = 250;
+/** While the agent is away, so that it is found soon after its return; and while it refuses. */
+const AWAY_BACKOFF_MS = 3_000;
+const REFUSED_BACKOFF_MS = 30_000;
+
+export class Registration {
+  private readonly settings: RegistrationConfig;
+  private readonly sync: RegistrationSync;
+  private timer: Timer | undefined;
+  /** Everything that speaks to the agent, one after the other. */
+  private line: Promise<unknown> = Promise.resolve();
+  private isStarted = false;
+  private isBusy = false;
+  private isClosed = false;
+  private leaving: Promise<void> | undefined;
+  private retryAtMs = 0;
+  /** Of the same kind, in a row. */
+  private failures = 0;
+  private lastFault = '';
+  private problem: string | undefined;
+  private isAnnounced = false;
+  private failed = 0;
+
+  /** Throws when `deps.config` has no registration. */
+  constructor(
+    agent: RegistrationAgent,
+    private readonly deps: ConsulDeps,
+    private readonly registrant: Registrant,
+  ) {
+    const settings = deps.config.registration;
+    if (settings === undefined) throw new Error('consul.registration: missing; expected its settings');
+    this.settings = settings;
+    this.sync = new RegistrationSync(agent, deps, registrant, settings, () => this.tick());
+  }
+
+  start(): void {
+    this.isStarted = true;
+    this.tick();
+  }
+
+  /** Something about the registrant may have changed: looks at once. */
+  changed(): void {
+    if (!this.isStarted) return;
+    this.sync.noteChange();
+    this.tick();
+  }
+
+  status(): RegistrationStatus {
+    const problem = this.problem ?? (this.sync.quarrels ? QUARREL_PROBLEM : undefined);
+    return { registered: this.sync.isConfirmed, ...(problem === undefined ? {} : { problem }) };
+  }
+
+  families(): Family[] {
+    const { isConfirmed, registrations, checks } = this.sync;
+    return registrationFamilies(isConfirmed, { registrations, failures: this.failed }, [
+      checks.service,
+      checks.proxy,
+    ]);
+  }
+
+  /**
+   * First step of a drain: both checks critical, then a wait until peers have heard of it. Never rejects; does not wait
+   * where there is nobody who could tell them, nor where there are no peers, because the sidecar only calls others.
+   */
+  leave(): Promise<void> {
+    this.leaving ??= this.leaveNow();
+    return this.leaving;
+  }
+
+  /** Last step: takes both out of the catalogue and ends. Never rejects; what fails here Consul removes later by itself. */
+  async deregister(): Promise<void> {
+    this.close();
+    if (this.sync.registrations === 0) return;
+    try {
+      await this.inLine(() => this.sync.deregister());
+    } catch (error) {
+      const { deregisterAfterMs } = this.settings;
+      this.deps.logger.warn(
+        { id: this.sync.ids.service, problem: messageOf(error), deregisterAfterMs },
+        'not deregistered; Consul does it once its checks were critical for long enough',
+      );
+    }
+  }
+
+  /** Ends without a word to the agent. */
+  close(): void {
+    this.isClosed = true;
+    this.timer?.cancel();
+    this.sync.end();
+  }
+
+  private tick(): void {
+    if (this.isClosed) return;
+    const nowMs = this.deps.clock.now();
+    this.sync.checks.look(nowMs);
+    if (!this.isBusy && nowMs >= this.retryAtMs && this.sync.isDue(nowMs)) void this.work();
+    else this.tickAgain(nowMs);
+  }
+
+  private tickAgain(nowMs: number): void {
+    const delayMs = this.failures > 0 ? Math.max(1, this.retryAtMs - nowMs) : LOOK_MS;
+    this.timer?.cancel();
+    this.timer = this.deps.timers.after(Math.min(LOOK_MS, delayMs), () => this.tick(), { unref: true });
+  }
+
+  private async work(): Promise<void> {
+    this.isBusy = true;
+    this.timer?.cancel();
+    try {
+      await this.inLine(() => this.sync.round());
+      this.succeeded();
+    } catch (error) {
+      this.noteFailure(error);
+    }
+    this.isBusy = false;
+    // What changed meanwhile is told without delay.
+    this.tick();
+  }
+
+  private inLine<T>(step: () => Promise<T>): Promise<T> {
+    const done = this.line.then(step);
+    this.line = done.catch(() => {});
+    return done;
+  }
+
+  private async leaveNow(): Promise<void> {
+    this.sync.beginLeaving();
+    if (this.sync.registrations === 0 || this.isClosed) return;
+    try {
+      await this.inLine(() => this.sync.leave());
+    } catch (error) {
+      this.deps.logger.warn({ problem: messageOf(error) }, 'Consul could not be told of the drain');
+      return;
+    }
+    if (this.registrant.inbound === undefined) return;
+    await new Promise<void>((resolve) => {
+      this.deps.timers.after(this.settings.propagationMs, resolve);
+    });
+  }
+
+  private succeeded(): void {
+    this.failures = 0;
+    this.retryAtMs = 0;
+    this.problem = undefined;
+    if (this.isAnnounced) return;
+    this.isAnnounced = true;
+    this.deps.logger.info({ id: this.sync.ids.service }, 'registered in Consul');
+  }
+
+  /** One line for each new problem, however often it comes back. */
+  private noteFailure(error: unknown): void {
+    if (this.isClosed) return;
+    const nowMs = this.deps.clock.now();
+    const fault = error instanceof AgentError ? `${error.fault} ${error.status ?? ''}` : 'other';
+    const isAway =
+      error instanceof AgentError && (error.fault === 'unreachable' || error.fault === 'timeout');
+    // A returning agent refuses at first: that does not go on from the waits for its return.
+    this.failures = fault === this.lastFault ? this.failures + 1 : 1;
+    this.lastFault = fault;
+    this.failed += 1;
+    this.sync.isConfirmed = false;
+    const mostMs = isAway ? AWAY_BACKOFF_MS : REFUSED_BACKOFF_MS;
+    const fullMs = Math.min(mostMs, BACKOFF_BASE_MS * 2 ** Math.min(this.failures - 1, 20));
+    this.retryAtMs = nowMs + fullMs * (0.5 + 0.5 * this.deps.random());
+    const problem = messageOf(error);
+    if (this.problem === undefined || !saysTheSame(problem, this.problem)) {
+      this.isAnnounced = false;
+      this.deps.logger.warn({ problem }, 'registration in Consul does not work; trying again');
+    }
+    this.problem = problem;
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

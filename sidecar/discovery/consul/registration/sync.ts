@@ -1,0 +1,219 @@
+/**
+ * One round of registration: what the agent has is compared with what should be there, what differs is put right, and
+ * states of checks that are news or would expire are told. When rounds happen is decided in registration.ts.
+ */
+
+import type { RegistrationConfig } from '../../../config/model.js';
+import type { ConsulDeps } from '../deps.js';
+import { Desk, type Held, isUnknown, type RegistrationAgent } from './agent-client.js';
+import { type Check, Checks } from './checks.js';
+import {
+  type Definitions,
+  definitionsOf,
+  type Ids,
+  idsOf,
+  isSame,
+  type Registrant,
+  type ServiceDefinition,
+} from './definition.js';
+import { DefinitionWatch } from './definition-watcher.js';
+
+const REFRESH_MS = 10_000;
+const COMPARE_MS = 15_000;
+const JITTER = 0.1;
+/** The agent keeps the token that a definition came with, so a new token needs a new registration. It wakes nobody. */
+const RENEW_MS = 600_000;
+/** Somebody else overwrote what we registered this often in a row: two processes quarrel about one id. */
+const QUARREL = 3;
+const QUARREL_COMPARE_MS = 60_000;
+
+export const QUARREL_PROBLEM =
+  'another process registers under the same id; give each a name of its own in `instance`';
+
+export class RegistrationSync {
+  readonly ids: Ids;
+  readonly checks: Checks;
+  /** The agent had everything when last asked. */
+  isConfirmed = false;
+  /** Definitions sent so far; one that we heard nothing of may have gone through. */
+  registrations = 0;
+  private readonly desk: Desk;
+  private readonly watch: DefinitionWatch;
+  private compareAtMs = 0;
+  private renewAtMs = 0;
+  private overwritten = 0;
+  private isLeaving = false;
+  private isEnded = false;
+  private readonly registered = new Map<string, string>();
+  private inUse: readonly Check[];
+
+  constructor(
+    agent: RegistrationAgent,
+    private readonly deps: ConsulDeps,
+    private readonly registrant: Registrant,
+    private readonly settings: RegistrationConfig,
+    onDoubt: () => void,
+  ) {
+    this.ids = idsOf(registrant);
+    this.checks = new Checks(registrant, this.ids);
+    this.inUse = [this.checks.service];
+    this.desk = new Desk(agent, this.ids);
+    this.watch = new DefinitionWatch({
+      clock: deps.clock,
+      timers: deps.timers,
+      desk: this.desk,
+      waitMs: deps.config.waitMs,
+      onDoubt: () => {
+        this.isConfirmed = false;
+        onDoubt();
+      },
+    });
+  }
+
+  /** Somebody else registers what we do, again and again: it is looked at less often then. */
+  get quarrels(): boolean {
+    return this.overwritten >= QUARREL;
+  }
+
+  /** The registrant is another by now: compares in the next round. */
+  noteChange(): void {
+    const { service, proxy } = this.definitions();
+    for (const definition of proxy === undefined ? [service] : [service, proxy]) {
+      const known = this.registered.get(definition.ID);
+      if (known !== undefined && known !== essence(definition)) this.isConfirmed = false;
+    }
+  }
+
+  isDue(nowMs: number): boolean {
+    return !this.isConfirmed || nowMs >= this.compareAtMs || this.due(nowMs).length > 0;
+  }
+
+  /** @throws AgentError, or an Error for an answer that is none. */
+  async round(): Promise<void> {
+    const nowMs = this.deps.clock.now();
+    if (!this.isConfirmed || nowMs >= this.compareAtMs) await this.compare();
+    for (const check of this.due(nowMs)) await this.tell(check);
+  }
+
+  /** Both checks critical; from now on nothing is registered any more. @throws AgentError */
+  async leave(): Promise<void> {
+    for (const check of [...this.inUse].reverse()) await this.desk.tell(check, this.deps.clock.now(), true);
+  }
+
+  /** Calls to come are the last. */
+  beginLeaving(): void {
+    this.isLeaving = true;
+    this.checks.leave();
+  }
+
+  /** The proxy first, because peers find the instance by it. @throws AgentError of the last that failed, both tried. */
+  async deregister(): Promise<void> {
+    let failure: unknown;
+    for (const id of [this.ids.proxy, this.ids.service]) {
+      try {
+        await this.desk.deregister(id);
+      } catch (error) {
+        failure = error;
+      }
+    }
+    if (failure !== undefined) throw failure;
+    this.isConfirmed = false;
+  }
+
+  end(): void {
+    this.isEnded = true;
+    this.watch.stop();
+  }
+
+  private due(nowMs: number): Check[] {
+    return this.inUse.filter((check) => check.isDue(nowMs, REFRESH_MS));
+  }
+
+  /** An agent that does not know the check has forgotten us: it is registered again, and then told. */
+  private async tell(check: Check): Promise<void> {
+    try {
+      await this.tellWords(check);
+    } catch (error) {
+      if (!isUnknown(error) || this.isLeaving) throw error;
+      await this.compare();
+      await this.tellWords(check);
+    }
+  }
+
+  /**
+   * Agents pass on other words for the same status only minutes later (`check_update_interval`), and with the next
+   * registration of the service at once: so that follows where the words alone are new.
+   */
+  private async tellWords(check: Check): Promise<void> {
+    const isOtherWords = check.isOtherWords;
+    await this.desk.tell(check, this.deps.clock.now());
+    if (!isOtherWords || this.isLeaving) return;
+    const { service, proxy } = this.definitions();
+    await this.register(check === this.checks.service ? service : (proxy ?? service));
+  }
+
+  private async compare(): Promise<void> {
+    const { clock } = this.deps;
+    const held = await this.desk.held();
+    const { service: serviceCheck, proxy: proxyCheck } = this.checks;
+    const { service, proxy } = this.definitions();
+    this.inUse = proxy === undefined ? [serviceCheck] : [serviceCheck, proxyCheck];
+    const isRenewal = clock.now() >= this.renewAtMs;
+    let wasOverwritten = false;
+    for (const definition of proxy === undefined ? [service] : [service, proxy]) {
+      if (this.isLeaving || (!isRenewal && isHeld(definition, held))) continue;
+      wasOverwritten ||= this.isOverwritten(definition, held);
+      await this.register(definition);
+    }
+    for (const check of this.inUse)
+      check.isHeldAs(held.checks.get(check.id) ?? { status: check.state.status, output: '' });
+    if (isRenewal) this.renewAtMs = clock.now() + this.jittered(RENEW_MS);
+    this.noteQuarrel(wasOverwritten);
+    this.compareAtMs = clock.now() + this.jittered(this.quarrels ? QUARREL_COMPARE_MS : COMPARE_MS);
+    this.isConfirmed = true;
+    if (!this.quarrels && !this.isLeaving && !this.isEnded) this.watch.start((proxy ?? service).ID);
+  }
+
+  private definitions(): Definitions {
+    return definitionsOf(this.registrant, this.settings, {
+      service: this.checks.service.state.status,
+      proxy: this.checks.proxy.state.status,
+    });
+  }
+
+  private async register(definition: ServiceDefinition): Promise<void> {
+    this.registrations += 1;
+    await this.desk.register(definition);
+    this.registered.set(definition.ID, essence(definition));
+  }
+
+  /** Somebody else's definition stands where the very same one of ours did. */
+  private isOverwritten(definition: ServiceDefinition, { services }: Held): boolean {
+    const found = services.get(definition.ID);
+    const isAnother = found !== undefined && !isSame(definition, found);
+    return isAnother && this.registered.get(definition.ID) === essence(definition);
+  }
+
+  private noteQuarrel(wasOverwritten: boolean): void {
+    const didQuarrel = this.quarrels;
+    this.overwritten = wasOverwritten ? this.overwritten + 1 : Math.max(0, this.overwritten - 1);
+    if (!this.quarrels || didQuarrel) return;
+    this.watch.stop();
+    this.deps.logger.warn({ id: this.ids.service }, QUARREL_PROBLEM);
+  }
+
+  private jittered(ms: number): number {
+    return ms * (1 - JITTER * this.deps.random());
+  }
+}
+
+function isHeld(definition: ServiceDefinition, { services, checks }: Held): boolean {
+  const found = services.get(definition.ID);
+  if (found === undefined || !isSame(definition, found)) return false;
+  return definition.Checks.every(({ CheckID }) => checks.has(CheckID));
+}
+
+/** A definition without the states of its checks. */
+function essence({ Checks: _, ...definition }: ServiceDefinition): string {
+  return JSON.stringify(definition);
+}

@@ -1,0 +1,228 @@
+/**
+ * Proves that the local model still computes what its maker says: the golden input of its card goes to it as an
+ * ordinary ModelInfer, and the answer must match. It goes straight to the model, past the queue, so a full queue does
+ * not look like a dead model.
+ */
+
+import { type Datatype, fromHalf, isDatatype } from '../../../proto/datatypes.js';
+import type { InferTensor } from '../../../proto/messages.js';
+import { decodeRaw, encodeRaw, fromContents, fromValues } from '../../../proto/tensors.js';
+import {
+  decodeInferResponse,
+  decodeMetadataResponse,
+  encodeInferRequest,
+  encodeMetadataRequest,
+  type InferAnswer,
+  MODEL_INFER,
+  MODEL_METADATA,
+} from '../../codec/inference.js';
+import { type GoldenCard, readGoldenCard } from '../../config/file/golden-card.js';
+import type { Address } from '../../config/model.js';
+import { Status, statusName } from '../../core/outcome/status.js';
+import type { Timers } from '../../runtime/time/timers.js';
+import { GrpcClient, type UnaryAnswer } from './grpc-client.js';
+import { type ListedModel, listModels } from './model-directory.js';
+import type { ModelProbe, ProbeAnswer } from './probe.js';
+
+const MAX_METADATA_BYTES = 1024 * 1024;
+const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
+const MAX_DETAILS = 200;
+
+/** The golden probe of one model. */
+export class GoldenProbe implements ModelProbe {
+  readonly name = 'the golden input';
+  private request: Buffer | undefined;
+
+  constructor(
+    private readonly client: GrpcClient,
+    private readonly model: string,
+    private readonly version: string,
+    private readonly card: GoldenCard,
+  ) {}
+
+  /** `timeoutMs` holds for each of two questions; the first, for the datatypes, is asked again only after a failure. */
+  async ask(timeoutMs: number): Promise<ProbeAnswer> {
+    if (this.request === undefined) {
+      const metadata = await this.client.call(
+        MODEL_METADATA,
+        encodeMetadataRequest(this.model, this.version),
+        { timeoutMs, maxBytes: MAX_METADATA_BYTES },
+      );
+      if (metadata.kind === 'silent') return metadata;
+      const problem = this.prepare(metadata);
+      if (problem !== undefined) return { kind: 'failed', why: problem };
+    }
+    const options = { timeoutMs, maxBytes: MAX_ANSWER_BYTES };
+    const answer = judge(await this.client.call(MODEL_INFER, this.request!, options), this.card);
+    if (answer.kind !== 'passed') this.request = undefined; // it may be another model by now
+    return answer;
+  }
+
+  close(): void {
+    this.client.close();
+  }
+
+  /** Encodes the request; a server that tells no datatypes gets FP32. The problem in one sentence, if there is one. */
+  private prepare(metadata: UnaryAnswer): string | undefined {
+    try {
+      const told = metadata.kind === 'message' ? decodeMetadataResponse(metadata.message).inputs : [];
+      const inputs = Object.entries(this.card.inputs).map(([name, { shape, values, datatype: said }]) => {
+        const datatype = said ?? told.find((input) => input.name === name)?.datatype ?? 'FP32';
+        if (!isDatatype(datatype)) throw new Error(`${name} has the datatype '${datatype}'`);
+        const data = fromValues(values, datatype, `golden input ${name}`);
+        return { name, datatype, shape, raw: encodeRaw({ datatype, dims: shape, data }) };
+      });
+      this.request = encodeInferRequest(this.model, this.version, inputs, Object.keys(this.card.outputs));
+      return undefined;
+    } catch (error) {
+      return `the golden input does not fit the model: ${messageOf(error)}`;
+    }
+  }
+}
+
+/**
+ * The golden probes of all models that one server serves, asked in turn. A model process that started again serves what
+ * is in the directory by then: after an answer that was none, the probes follow it.
+ */
+export class GoldenProbes implements ModelProbe {
+  readonly name = 'the golden input';
+  private models: readonly ListedModel[] = [];
+  private probes: ReadonlyMap<string, ModelProbe> = new Map();
+  private mayBeOthers = false;
+
+  private constructor(
+    private readonly directory: string,
+    private readonly client: GrpcClient,
+    /** Absent: all. */
+    private readonly only?: string,
+  ) {}
+
+  /**
+   * One for each model of `directory`, over one connection to `address`.
+   * Throws an Error of one line when the directory is unreadable, empty, or a card of it is missing or wrong.
+   */
+  static open(directory: string, address: Address, timers: Timers): GoldenProbes {
+    const opened = new GoldenProbes(directory, new GrpcClient(address, timers));
+    opened.read();
+    return opened;
+  }
+
+  /** For one model of `directory`. What is wrong with its card is what is wrong with the model. */
+  static ofModel(directory: string, model: string, address: Address, timers: Timers): GoldenProbes {
+    const made = new GoldenProbes(directory, new GrpcClient(address, timers), model);
+    made.mayBeOthers = true;
+    return made;
+  }
+
+  async ask(timeoutMs: number): Promise<ProbeAnswer> {
+    try {
+      if (this.mayBeOthers) this.read();
+    } catch (error) {
+      return { kind: 'failed', why: messageOf(error) };
+    }
+    this.mayBeOthers = false;
+    for (const [model, probe] of this.probes) {
+      const answer = await probe.ask(timeoutMs);
+      if (answer.kind === 'passed') continue;
+      this.mayBeOthers = answer.kind === 'failed';
+      const isOneOfMany = answer.kind !== 'silent' && this.probes.size > 1;
+      return isOneOfMany ? { ...answer, why: `${model}: ${answer.why}` } : answer;
+    }
+    return { kind: 'passed' };
+  }
+
+  close(): void {
+    this.client.close();
+  }
+
+  /** Cards may be large: they are read only where the directory has others than before. */
+  private read(): void {
+    const { only } = this;
+    const models = listModels(this.directory).filter(({ name }) => only === undefined || name === only);
+    if (models.length === 0)
+      throw new Error(
+        `${this.directory}: found no models, expected ${only ?? '<name>'}/<version>/model.yaml`,
+      );
+    if (JSON.stringify(models) === JSON.stringify(this.models)) return;
+    const probes = models.map(
+      ({ name, version, card }) =>
+        [name, new GoldenProbe(this.client, name, version, readGoldenCard(card))] as const,
+    );
+    this.probes = new Map(probes);
+    this.models = models;
+  }
+}
+
+function judge(answer: UnaryAnswer, card: GoldenCard): ProbeAnswer {
+  if (answer.kind === 'silent') return answer;
+  if (answer.kind === 'status') {
+    // The server's own clock may run out a moment before ours.
+    if (answer.status === Status.DEADLINE_EXCEEDED) return { kind: 'silent', why: 'no answer in time' };
+    const details = answer.message.replace(/\s+/g, ' ').slice(0, MAX_DETAILS);
+    const status = statusName(answer.status);
+    return { kind: 'failed', why: `the golden input got ${status}${details === '' ? '' : `: ${details}`}` };
+  }
+  try {
+    const problem = compare(decodeInferResponse(answer.message), card);
+    return problem === undefined ? { kind: 'passed' } : { kind: 'wrong', why: problem };
+  } catch (error) {
+    return { kind: 'wrong', why: `the golden output cannot be read: ${messageOf(error)}` };
+  }
+}
+
+type Element = number | bigint | string;
+
+/** The first difference in one sentence. Throws when the answer is not what the protocol says. */
+function compare({ outputs, raw }: InferAnswer, card: GoldenCard): string | undefined {
+  for (const [name, { values }] of Object.entries(card.outputs)) {
+    const at = outputs.findIndex((output) => output.name === name);
+    if (at < 0) return `golden output differs: ${name} is missing`;
+    const datatype = outputs[at]!.datatype;
+    if (!isDatatype(datatype)) throw new Error(`${name} has the datatype '${datatype}'`);
+    const found = elementsOf(outputs[at]!, raw[at], datatype);
+    const expected = readable([...fromValues(values, datatype, `golden output ${name}`)], datatype);
+    if (found.length !== expected.length)
+      return `golden output differs: ${name} has ${found.length} elements, expected ${expected.length}`;
+    const wrong = expected.findIndex((value, i) => !isNear(found[i]!, value, card.tolerance));
+    if (wrong >= 0) {
+      const [f, e] = distinct(found[wrong]!, expected[wrong]!);
+      return `golden output differs: ${name}[${wrong}] is ${f}, expected ${e}`;
+    }
+  }
+  return undefined;
+}
+
+function elementsOf(output: InferTensor, raw: Buffer | undefined, datatype: Datatype): Element[] {
+  const count = output.shape.reduce<number>((product, size) => product * Number(size), 1);
+  const elements =
+    raw === undefined
+      ? fromContents(output.contents ?? {}, datatype, count, output.name)
+      : decodeRaw(raw, datatype, count, output.name);
+  return readable([...elements], datatype);
+}
+
+function readable(elements: Element[], datatype: Datatype): Element[] {
+  return datatype === 'FP16' ? elements.map((bits) => fromHalf(bits as number)) : elements;
+}
+
+function isNear(found: Element, expected: Element, tolerance: number): boolean {
+  if (found === expected) return true;
+  if (typeof found !== 'number' || typeof expected !== 'number') return false;
+  if (Number.isNaN(found) && Number.isNaN(expected)) return true;
+  return Math.abs(found - expected) <= tolerance * Math.max(1, Math.abs(expected));
+}
+
+/** Both as text, with no more digits than it takes to tell them apart. */
+function distinct(found: Element, expected: Element): [string, string] {
+  if (typeof found !== 'number' || typeof expected !== 'number')
+    return [String(found).slice(0, MAX_DETAILS), String(expected).slice(0, MAX_DETAILS)];
+  for (let digits = 3; digits < 17; digits++) {
+    const pair = [found, expected].map((value) => String(Number(value.toPrecision(digits))));
+    if (pair[0] !== pair[1]) return [pair[0]!, pair[1]!];
+  }
+  return [String(found), String(expected)];
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,53 @@
+/**
+ * Answers peers that ask how the model is, from what is known of it: the model's own answer would wait behind its work,
+ * and a busy model is not a sick one. What is not known here, the model is asked.
+ */
+
+import { healthAnswer, readHealthQuestion } from '../../codec/health.js';
+import { makeField } from '../../http2/hpack/field.js';
+import { HeaderBlock, StableList } from '../../http2/hpack/header-list.js';
+import type { KeptAnswer } from '../../relay/call.js';
+import type { Pieces } from '../../transport/chunk-list.js';
+
+/** A question is a name: what is longer is passed on unread. */
+const MAX_QUESTION_BYTES = 4096;
+
+/** Whether the service of this name serves, or the server where the name is empty; undefined: not known here. */
+export type KnownHealth = (service: string) => boolean | undefined;
+
+export class HealthAnswers {
+  private readonly serving = keptAnswer(healthAnswer(true));
+  private readonly notServing = keptAnswer(healthAnswer(false));
+
+  constructor(private readonly known: KnownHealth) {}
+
+  /** @param question the whole request body. Undefined: the model is to be asked. */
+  answer(question: Pieces | null): KeptAnswer | undefined {
+    if (question === null || question.bytes > MAX_QUESTION_BYTES) return undefined;
+    const service = readHealthQuestion(question.whole());
+    const isServing = service === undefined ? undefined : this.known(service);
+    if (isServing === undefined) return undefined;
+    return isServing ? this.serving : this.notServing;
+  }
+}
+
+/** What ServerLive and ServerReady of the inference protocol answer: one bool, field 1. */
+export const YES: KeptAnswer = keptAnswer(Buffer.from([0, 0, 0, 0, 2, 0x08, 1]));
+export const NO: KeptAnswer = keptAnswer(Buffer.from([0, 0, 0, 0, 0]));
+
+function keptAnswer(body: Buffer): KeptAnswer {
+  return {
+    head: blockOf([
+      [':status', '200'],
+      ['content-type', 'application/grpc'],
+    ]),
+    body,
+    trailers: blockOf([['grpc-status', '0']]),
+  };
+}
+
+function blockOf(fields: readonly (readonly [string, string])[]): HeaderBlock {
+  let list = StableList.root();
+  for (const [name, value] of fields) list = list.with(makeField(name, value));
+  return new HeaderBlock(list, null, list.bytes, list.count, false, false);
+}

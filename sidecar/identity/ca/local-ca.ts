@@ -1,0 +1,136 @@
+/**
+ * The certificate authority of a mesh on one machine. Its roots live in memory and die with the process; leaves
+ * are short-lived, so nothing is ever revoked. A root is changed in three steps, so that at each moment every
+ * sidecar trusts whatever another may present: prepare, (all have the new roots), activate, (all have new
+ * leaves), retire.
+ */
+
+import type { IdentityParts } from '../sources/identity-source.js';
+import { formatSpiffeId, trustDomainUri } from '../spiffe.js';
+import {
+  type CaKey,
+  generateKeyPair,
+  type KeyPair,
+  mintCertificate,
+  privateKeyToPem,
+} from './certificate-builder.js';
+
+export interface LocalCaOptions {
+  readonly trustDomain: string;
+  readonly datacenter: string;
+  /** Epoch ms. */
+  readonly wallNow: () => number;
+  /** Default 10 years: the root does not outlive its process anyway. */
+  readonly rootLifetimeMs?: number;
+}
+
+/** Certificates start this much in the past, for clocks that are a little behind; as Consul does. */
+export const BACKDATE_MS = 60_000;
+const ROOT_LIFETIME_MS = 10 * 365 * 24 * 3_600_000;
+export const LEAF_LIFETIME_MS = 3_600_000;
+/** Short-lived leaves start less far in the past: by this share of their life, or they would look old from the start. */
+const BACKDATE_RATIO = 0.25;
+
+interface Root {
+  readonly commonName: string;
+  readonly keys: KeyPair;
+  readonly pem: string;
+}
+
+export interface IssuedLeaf extends IdentityParts {
+  readonly notAfterMs: number;
+}
+
+export class LocalCa {
+  private prepared: Root | undefined;
+  private retiring: readonly Root[] = [];
+  private made = 1;
+
+  private constructor(
+    private readonly options: LocalCaOptions,
+    private active: Root,
+  ) {}
+
+  static async create(options: LocalCaOptions): Promise<LocalCa> {
+    return new LocalCa(options, await makeRoot(options, 1));
+  }
+
+  get trustDomain(): string {
+    return this.options.trustDomain;
+  }
+
+  /** Every root to trust now, the signing one first. */
+  get rootsPem(): string {
+    const roots = [this.active, ...(this.prepared ? [this.prepared] : []), ...this.retiring];
+    return roots.map((root) => root.pem).join('');
+  }
+
+  /** A new key and leaf for a service, with the roots of this moment. `lifetimeMs`: default 1 h. */
+  async issueLeaf(service: string, lifetimeMs: number = LEAF_LIFETIME_MS): Promise<IssuedLeaf> {
+    const { trustDomain, datacenter, wallNow } = this.options;
+    const signer = this.active;
+    const keys = await generateKeyPair({ extractable: true });
+    // Certificates count in seconds.
+    const now = Math.floor(wallNow() / 1000) * 1000;
+    const notAfterMs = now + Math.ceil(lifetimeMs / 1000) * 1000;
+    const leaf = await mintCertificate({
+      commonName: service,
+      issuerCommonName: signer.commonName,
+      publicKey: keys.publicKey,
+      signingKey: signer.keys.privateKey,
+      issuerPublicKey: signer.keys.publicKey,
+      notBeforeMs: now - Math.min(BACKDATE_MS, Math.max(1000, lifetimeMs * BACKDATE_RATIO)),
+      notAfterMs,
+      uris: [formatSpiffeId({ trustDomain, datacenter, service })],
+      ca: false,
+      usages: ['digitalSignature'],
+      extendedUsages: ['clientAuth', 'serverAuth'],
+    });
+    return {
+      certChainPem: leaf.pem,
+      keyPem: await privateKeyToPem(keys.privateKey),
+      rootsPem: this.rootsPem,
+      notAfterMs,
+    };
+  }
+
+  /** Step 1: a new root that is trusted but does not sign yet. Does nothing when one is prepared already. */
+  async prepareRoot(): Promise<void> {
+    if (this.prepared) return;
+    this.made++;
+    this.prepared = await makeRoot(this.options, this.made);
+  }
+
+  /** Step 2: the prepared root signs from now on; the old one is still trusted. */
+  activateRoot(): void {
+    if (!this.prepared) throw new Error('no root is prepared');
+    this.retiring = [this.active, ...this.retiring];
+    this.active = this.prepared;
+    this.prepared = undefined;
+  }
+
+  /** Step 3: only the signing root (and a prepared one) is trusted from now on. */
+  retireRoots(): void {
+    this.retiring = [];
+  }
+}
+
+async function makeRoot(options: LocalCaOptions, ordinal: number): Promise<Root> {
+  const keys = await generateKeyPair({ extractable: false });
+  const commonName = `Outrider local CA root ${ordinal}`;
+  const now = Math.floor(options.wallNow() / 1000) * 1000;
+  const publicKey: CaKey = keys.publicKey;
+  const { pem } = await mintCertificate({
+    commonName,
+    issuerCommonName: commonName,
+    publicKey,
+    signingKey: keys.privateKey,
+    issuerPublicKey: publicKey,
+    notBeforeMs: now - BACKDATE_MS,
+    notAfterMs: now + (options.rootLifetimeMs ?? ROOT_LIFETIME_MS),
+    uris: [trustDomainUri(options.trustDomain)],
+    ca: true,
+    usages: ['digitalSignature', 'keyCertSign', 'cRLSign'],
+  });
+  return { commonName, keys, pem };
+}

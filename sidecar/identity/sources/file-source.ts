@@ -1,0 +1,177 @@
+/**
+ * The identity that lies in PEM files (our own `up`, cert-manager, SPIRE, Kubernetes secrets), kept current.
+ *
+ * Events of the file system only hasten what a poll does anyway, because events get lost (mounts, replaced
+ * directories). A set is taken over whole or not at all: one half of a change is simply inconsistent, and the old
+ * identity stays until the new set is complete; a set that stays bad is reported.
+ *
+ * The process that writes the files may also bring each set itself (`feed`), which then needs no room on the disk: the
+ * files count again when they change.
+ */
+
+import { type FSWatcher, watch } from 'node:fs';
+import { dirname } from 'node:path';
+import type { Clock } from '../../runtime/time/clock.js';
+import type { Timer, Timers } from '../../runtime/time/timers.js';
+import { type Fault, isFault } from '../spiffe.js';
+import { ageProblem } from './expiry.js';
+import {
+  assembleIdentity,
+  type Identity,
+  type IdentityFeed,
+  type IdentityParts,
+  type IdentitySource,
+  type IdentityStatus,
+} from './identity-source.js';
+import { type IdentityPaths, readIdentityFiles, sameParts } from './secret-files.js';
+
+export interface FileIdentityOptions {
+  readonly paths: IdentityPaths;
+  readonly trustDomain: string;
+  /** The service the certificate must name. */
+  readonly service: string;
+  readonly clock: Pick<Clock, 'wallNow'>;
+  readonly timers: Timers;
+  readonly feed?: IdentityFeed | undefined;
+  /** Called once for each new problem with new files, in words for the log. */
+  readonly onProblem?: (problem: string) => void;
+  /** How often the files are read without an event. Default 10 s. */
+  readonly pollMs?: number;
+  /** Quiet time after an event before the files are read. Default 100 ms. */
+  readonly debounceMs?: number;
+  /** How long a set may be inconsistent before that is a problem and not a write in progress. Default 2 s. */
+  readonly settleMs?: number;
+}
+
+const POLL_MS = 10_000;
+const DEBOUNCE_MS = 100;
+const SETTLE_MS = 2_000;
+
+/** The files at the start were not usable; the message says which and why. */
+export class IdentityFilesError extends Error {}
+
+/** Reads and checks the files, then watches them. Throws `IdentityFilesError`. */
+export function openIdentityFiles(options: FileIdentityOptions): FileIdentitySource {
+  return new FileIdentitySource(options);
+}
+
+export class FileIdentitySource implements IdentitySource {
+  private identity: Identity;
+  private seen: IdentityParts | Fault;
+  private problem: string | undefined;
+  private debounce: Timer | undefined;
+  private settle: Timer | undefined;
+  private readonly poll: Timer;
+  private readonly watchers: FSWatcher[] = [];
+  private readonly listeners = new Set<(identity: Identity) => void>();
+
+  constructor(private readonly options: FileIdentityOptions) {
+    this.seen = readIdentityFiles(options.paths);
+    const fed = options.feed?.current();
+    const identity = this.firstOf(fed === undefined ? [this.seen] : [fed, this.seen]);
+    if (isFault(identity)) throw new IdentityFilesError(`identity: ${identity.fault}`);
+    this.identity = identity;
+    options.feed?.subscribe((parts) => this.take(parts));
+    this.watchDirectories();
+    this.poll = options.timers.every(options.pollMs ?? POLL_MS, () => this.refresh());
+  }
+
+  current(): Identity {
+    return this.identity;
+  }
+
+  subscribe(listener: (identity: Identity) => void): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  status(): IdentityStatus {
+    const problem =
+      this.problem ?? ageProblem(this.identity, this.options.clock.wallNow(), 'its files hold no new one');
+    return { notAfterMs: this.identity.notAfterMs, ...(problem === undefined ? {} : { problem }) };
+  }
+
+  close(): void {
+    this.poll.cancel();
+    this.debounce?.cancel();
+    this.settle?.cancel();
+    for (const watcher of this.watchers) watcher.close();
+    this.listeners.clear();
+  }
+
+  /** Reads the files now. Events and the poll call this; SIGHUP may too. */
+  refresh(): void {
+    this.debounce?.cancel();
+    this.debounce = undefined;
+    const parts = readIdentityFiles(this.options.paths);
+    // The same bad set is checked again: its fault may have been the clock's.
+    if (sameParts(parts, this.seen) && !this.problem && !this.settle) return;
+    this.seen = parts;
+    const next = this.check(parts);
+    if (isFault(next)) this.doubt();
+    else this.accept(next);
+  }
+
+  /** A set that was brought. One that is not usable changes nothing: the files have their say as before. */
+  private take(parts: IdentityParts): void {
+    const next = this.check(parts);
+    if (isFault(next)) this.report(next.fault);
+    else this.accept(next);
+  }
+
+  /** The first usable set, or what is wrong with the last. */
+  private firstOf(sets: readonly (IdentityParts | Fault)[]): Identity | Fault {
+    const checked = sets.map((parts) => this.check(parts));
+    return checked.find((each) => !isFault(each)) ?? checked.at(-1)!;
+  }
+
+  private check(parts: IdentityParts | Fault): Identity | Fault {
+    if (isFault(parts)) return parts;
+    return assembleIdentity(parts, this.options, this.options.clock.wallNow());
+  }
+
+  private accept(next: Identity): void {
+    this.settle?.cancel();
+    this.settle = undefined;
+    this.problem = undefined;
+    if (sameParts(next, this.identity)) return;
+    this.identity = next;
+    for (const listener of [...this.listeners]) listener(next);
+  }
+
+  /** The set is bad now. If it still is after the settling time, say so. */
+  private doubt(): void {
+    this.settle ??= this.options.timers.after(this.options.settleMs ?? SETTLE_MS, () => {
+      const next = this.check(readIdentityFiles(this.options.paths));
+      this.settle = undefined;
+      if (isFault(next)) this.report(next.fault);
+      else this.accept(next);
+    });
+  }
+
+  private report(fault: string): void {
+    const problem = `new certificate files are not usable, the old ones stay in use: ${fault}`;
+    if (problem === this.problem) return;
+    this.problem = problem;
+    this.options.onProblem?.(problem);
+  }
+
+  private watchDirectories(): void {
+    const { cert, key, roots } = this.options.paths;
+    for (const directory of new Set([cert, key, roots].map((path) => dirname(path)))) {
+      try {
+        const watcher = watch(directory, { persistent: false }, () => this.hasten());
+        watcher.on('error', () => watcher.close());
+        this.watchers.push(watcher);
+      } catch {
+        // No watch to be had (their number is limited): the poll finds every change.
+      }
+    }
+  }
+
+  private hasten(): void {
+    this.debounce?.cancel();
+    const delayMs = this.options.debounceMs ?? DEBOUNCE_MS;
+    this.debounce = this.options.timers.after(delayMs, () => this.refresh());
+  }
+}

@@ -1,0 +1,104 @@
+/**
+ * What a sidecar's own identity is, wherever it comes from (files, Consul's agent), and the one check
+ * that every source runs before it hands a set out: the parts belong together and would be accepted by a peer.
+ */
+
+import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
+import { createSecureContext } from 'node:tls';
+import { type Fault, isFault, type SpiffeId } from '../spiffe.js';
+import { createPeerTrust, verifyPeer } from '../tls/peer-verification.js';
+import { readCertificate } from '../x509/certificate.js';
+import { certificatesFromPem } from '../x509/pem.js';
+
+/** A complete, checked set. Plain data; the key must never be logged. */
+export interface Identity {
+  readonly id: SpiffeId;
+  /** Leaf first, then intermediates. */
+  readonly certChainPem: string;
+  readonly keyPem: string;
+  readonly rootsPem: string;
+  readonly notBeforeMs: number;
+  readonly notAfterMs: number;
+  /** Lower-case hex. */
+  readonly serial: string;
+}
+
+export interface IdentitySource {
+  /** Undefined until the first set has arrived. An expired set stays current: peers refuse it, and `status` says so. */
+  current(): Identity | undefined;
+  /** Called with each new set, not with the present one. Returns the way to stop. */
+  subscribe(listener: (identity: Identity) => void): () => void;
+  status(): IdentityStatus;
+  close(): void;
+}
+
+export interface IdentityStatus {
+  /** What is wrong now, in one line; absent when all is well. */
+  readonly problem?: string;
+  readonly notAfterMs?: number;
+}
+
+export interface IdentityParts {
+  readonly certChainPem: string;
+  readonly keyPem: string;
+  readonly rootsPem: string;
+}
+
+/** Brings sets from the process that issues them, beside the files that hold them too, when they can be written. */
+export interface IdentityFeed {
+  /** The newest so far. */
+  current(): IdentityParts | undefined;
+  subscribe(listener: (parts: IdentityParts) => void): void;
+}
+
+/** Checks that the parts make an identity that peers of the same trust domain accept. `service`: whose it must be. */
+export function assembleIdentity(
+  parts: IdentityParts,
+  expected: { readonly trustDomain: string; readonly service: string },
+  wallNowMs: number,
+): Identity | Fault {
+  const trust = createPeerTrust(expected.trustDomain, parts.rootsPem);
+  if (isFault(trust)) return { fault: `roots: ${trust.fault}` };
+  const [leafDer, ...chainDer] = certificatesFromPem(parts.certChainPem);
+  if (!leafDer) return { fault: 'certificate: no certificate found' };
+  const facts = readCertificate(leafDer);
+  if (isFault(facts)) return { fault: `certificate: ${facts.fault}` };
+  const key = readKey(parts.keyPem);
+  if (isFault(key)) return key;
+  if (!new X509Certificate(leafDer).checkPrivateKey(key)) {
+    return { fault: 'key: does not belong to the certificate' };
+  }
+  const refusal = refusedByOpenSsl(parts);
+  if (refusal) return refusal;
+  const verdict = verifyPeer({ leafDer, chainDer }, trust, wallNowMs, expected.service);
+  if (verdict.kind === 'rejected') return { fault: `certificate: ${verdict.detail} (${verdict.reason})` };
+  return {
+    id: verdict.id,
+    certChainPem: parts.certChainPem,
+    keyPem: parts.keyPem,
+    rootsPem: parts.rootsPem,
+    notBeforeMs: facts.notBeforeMs,
+    notAfterMs: facts.notAfterMs,
+    serial: facts.serial,
+  };
+}
+
+function readKey(pem: string): KeyObject | Fault {
+  try {
+    return createPrivateKey(pem);
+  } catch {
+    // The cause is not passed on: it may quote what it read.
+    return { fault: 'key: not a private key in PEM form, or it needs a passphrase' };
+  }
+}
+
+/** Keys and signatures too weak for OpenSSL's security level show only here. */
+function refusedByOpenSsl(parts: IdentityParts): Fault | undefined {
+  try {
+    createSecureContext({ cert: parts.certChainPem, key: parts.keyPem, ca: parts.rootsPem });
+    return undefined;
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
+    return { fault: `certificate or key refused by OpenSSL (${code})` };
+  }
+}

@@ -1,0 +1,71 @@
+/**
+ * Reads the three PEM files of an identity, safely: regular files only, bounded in size, and a private key that
+ * others may read is refused, because it must be taken for known to them. The checks are on the open file, so
+ * nothing can be swapped in between.
+ */
+
+import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
+import { type Fault, isFault } from '../spiffe.js';
+import type { IdentityParts } from './identity-source.js';
+
+export interface IdentityPaths {
+  /** Leaf first, then intermediates. */
+  readonly cert: string;
+  readonly key: string;
+  readonly roots: string;
+}
+
+const MAX_FILE_BYTES = 1024 * 1024;
+/** Any permission at all for group or world. */
+const OTHERS = 0o077;
+
+export function readIdentityFiles(paths: IdentityPaths): IdentityParts | Fault {
+  const certChainPem = readBounded(paths.cert, { secret: false });
+  if (typeof certChainPem !== 'string') return certChainPem;
+  const keyPem = readBounded(paths.key, { secret: true });
+  if (typeof keyPem !== 'string') return keyPem;
+  const rootsPem = readBounded(paths.roots, { secret: false });
+  if (typeof rootsPem !== 'string') return rootsPem;
+  return { certChainPem, keyPem, rootsPem };
+}
+
+function readBounded(path: string, options: { readonly secret: boolean }): string | Fault {
+  let file: number;
+  try {
+    // Non-blocking, so that a FIFO in place of a file cannot hold up the process.
+    file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  } catch (error) {
+    return { fault: `${path}: ${errorCode(error)}` };
+  }
+  try {
+    const stat = fstatSync(file);
+    if (!stat.isFile()) return { fault: `${path}: not a regular file` };
+    if (stat.size > MAX_FILE_BYTES) return { fault: `${path}: larger than ${MAX_FILE_BYTES} bytes` };
+    if (options.secret && stat.mode & OTHERS) {
+      const mode = (stat.mode & 0o777).toString(8).padStart(4, '0');
+      return { fault: `${path}: the private key has mode ${mode}; others must not read it: chmod 600` };
+    }
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    return { fault: `${path}: ${errorCode(error)}` };
+  } finally {
+    closeSync(file);
+  }
+}
+
+const CODES: Readonly<Record<string, string>> = {
+  ENOENT: 'no such file',
+  EACCES: 'may not be read by this user',
+  EISDIR: 'not a regular file',
+};
+
+function errorCode(error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : 'unreadable';
+  return CODES[code] ?? code;
+}
+
+/** Whether two reads gave the same bytes. */
+export function sameParts(a: IdentityParts | Fault, b: IdentityParts | Fault): boolean {
+  if (isFault(a) || isFault(b)) return isFault(a) && isFault(b) && a.fault === b.fault;
+  return a.certChainPem === b.certChainPem && a.keyPem === b.keyPem && a.rootsPem === b.rootsPem;
+}

@@ -1,0 +1,188 @@
+/**
+ * Does a leaf lead to a root we trust? Path building and the checks on every signing certificate in the path
+ * (RFC 5280 section 6, without revocation, which Consul has not): CA flag, key usage, validity, path length,
+ * URI name constraints, signature. OpenSSL checks a fresh handshake too; this also holds for resumed ones.
+ *
+ * Work is bounded: a fixed number of signatures is verified however the certificates are arranged.
+ */
+
+import { X509Certificate } from 'node:crypto';
+import type { Fault } from '../spiffe.js';
+import { isFault, splitSpiffeUri } from '../spiffe.js';
+import { type CertificateFacts, KeyUsage, readCertificate } from './certificate.js';
+
+/** A certificate parsed both ways: by us for its facts, by OpenSSL for its key and signature. */
+export interface ParsedCertificate {
+  readonly x509: X509Certificate;
+  readonly facts: CertificateFacts;
+}
+
+export type PathResult =
+  | { readonly kind: 'trusted' }
+  | { readonly kind: 'untrusted'; readonly detail: string }
+  | { readonly kind: 'issuer-expired'; readonly detail: string }
+  | { readonly kind: 'issuer-not-yet-valid'; readonly detail: string };
+
+export const MAX_CHAIN_CERTIFICATES = 10;
+const MAX_SIGNATURES = 32;
+
+export function parseCertificate(der: Uint8Array): ParsedCertificate | Fault {
+  const facts = readCertificate(der);
+  if (isFault(facts)) return facts;
+  try {
+    return { x509: new X509Certificate(der), facts };
+  } catch {
+    return { fault: 'OpenSSL cannot read it' };
+  }
+}
+
+/** Searches a path from the leaf over `intermediates` to one of `roots`. `host` is the leaf's trust domain. */
+export function findPath(
+  leaf: ParsedCertificate,
+  pool: {
+    readonly intermediates: readonly ParsedCertificate[];
+    readonly roots: readonly ParsedCertificate[];
+  },
+  host: string,
+  wallNowMs: number,
+): PathResult {
+  return new PathSearch(pool, host, wallNowMs).run(leaf);
+}
+
+class PathSearch {
+  private signatures = 0;
+  private best: PathResult = {
+    kind: 'untrusted',
+    detail: 'no trusted root issued it, nor an intermediate it came with',
+  };
+
+  constructor(
+    private readonly pool: {
+      readonly intermediates: readonly ParsedCertificate[];
+      readonly roots: readonly ParsedCertificate[];
+    },
+    private readonly host: string,
+    private readonly wallNowMs: number,
+  ) {}
+
+  run(leaf: ParsedCertificate): PathResult {
+    return this.climb(leaf, []) ? { kind: 'trusted' } : this.best;
+  }
+
+  private climb(child: ParsedCertificate, below: readonly ParsedCertificate[]): boolean {
+    for (const root of this.pool.roots) {
+      if (this.mayIssue(root, child, below.length)) return true;
+    }
+    for (const issuer of this.pool.intermediates) {
+      if (issuer === child || below.includes(issuer)) continue;
+      if (this.mayIssue(issuer, child, below.length) && this.climb(issuer, [...below, issuer])) return true;
+    }
+    return false;
+  }
+
+  private mayIssue(issuer: ParsedCertificate, child: ParsedCertificate, intermediatesBelow: number): boolean {
+    if (this.signatures >= MAX_SIGNATURES) return false;
+    if (!named(child, issuer)) return false;
+    const { facts } = issuer;
+    if (!facts.isCa) return this.fail('untrusted', 'its issuer is not a CA');
+    const unfit = foreignId(facts, this.host);
+    if (unfit !== undefined) return this.fail('untrusted', unfit);
+    if (facts.keyUsage !== undefined && !(facts.keyUsage & KeyUsage.keyCertSign)) {
+      return this.fail('untrusted', 'its issuer may not sign certificates');
+    }
+    if (facts.unknownCritical.length > 0) {
+      return this.fail(
+        'untrusted',
+        `its issuer has an unknown critical extension ${facts.unknownCritical[0]}`,
+      );
+    }
+    if (facts.pathLength !== undefined && intermediatesBelow > facts.pathLength) {
+      return this.fail('untrusted', `longer than the path of ${facts.pathLength} its issuer allows`);
+    }
+    if (!hostAllowed(this.host, facts.uriConstraints)) {
+      return this.fail('untrusted', 'its issuer may not name this trust domain');
+    }
+    this.signatures++;
+    if (!signed(child, issuer)) return this.fail('untrusted', 'its signature is not of the issuer it names');
+    if (this.wallNowMs < facts.notBeforeMs) {
+      return this.fail('issuer-not-yet-valid', `its issuer is valid from ${isoTime(facts.notBeforeMs)}`);
+    }
+    if (this.wallNowMs > facts.notAfterMs) {
+      return this.fail('issuer-expired', `its issuer was valid until ${isoTime(facts.notAfterMs)}`);
+    }
+    return true;
+  }
+
+  private fail(kind: 'untrusted' | 'issuer-expired' | 'issuer-not-yet-valid', detail: string): false {
+    this.best = { kind, detail };
+    return false;
+  }
+}
+
+/**
+ * X509-SVID section 4: the SPIFFE id of a signing certificate has no path, and its trust domain is that of the leaf. What
+ * carries the id of a workload is one, whatever else it may do. Undefined: none, or fit.
+ */
+function foreignId(facts: CertificateFacts, host: string): string | undefined {
+  for (const uri of facts.uris) {
+    const id = splitSpiffeUri(uri);
+    if (isFault(id)) continue;
+    if (id.path !== '') return 'its issuer has the id of a workload, which may sign nothing';
+    if (id.trustDomain !== host.toLowerCase()) return `its issuer is of the trust domain ${id.trustDomain}`;
+  }
+  return undefined;
+}
+
+function named(child: ParsedCertificate, issuer: ParsedCertificate): boolean {
+  try {
+    return child.x509.checkIssued(issuer.x509);
+  } catch {
+    return false;
+  }
+}
+
+function signed(child: ParsedCertificate, issuer: ParsedCertificate): boolean {
+  try {
+    return child.x509.verify(issuer.x509.publicKey);
+  } catch {
+    return false;
+  }
+}
+
+/** RFC 5280 section 4.2.1.10: `.example` stands for every host below it, anything else for exactly that host. */
+function hostAllowed(host: string, constraints: CertificateFacts['uriConstraints']): boolean {
+  const matches = (subtree: string) => (subtree.startsWith('.') ? host.endsWith(subtree) : host === subtree);
+  if (constraints.excluded.some(matches)) return false;
+  return constraints.permitted.length === 0 || constraints.permitted.some(matches);
+}
+
+/**
+ * Reads the roots of one trust domain. A signing certificate that carries the SPIFFE id of another trust
+ * domain (as Consul's do) is no root of this one.
+ */
+export function parseRoots(
+  trustDomain: string,
+  ders: readonly Uint8Array[],
+): readonly ParsedCertificate[] | Fault {
+  if (ders.length === 0) return { fault: 'no root certificate found' };
+  const roots: ParsedCertificate[] = [];
+  for (const [index, der] of ders.entries()) {
+    const root = parseCertificate(der);
+    if (isFault(root)) return { fault: `root ${index + 1}: ${root.fault}` };
+    if (!root.facts.isCa) return { fault: `root ${index + 1}: not a CA certificate` };
+    for (const uri of root.facts.uris) {
+      const id = splitSpiffeUri(uri);
+      if (!isFault(id) && id.trustDomain !== trustDomain.toLowerCase()) {
+        return {
+          fault: `root ${index + 1}: belongs to the trust domain ${id.trustDomain}, not ${trustDomain}`,
+        };
+      }
+    }
+    roots.push(root);
+  }
+  return roots;
+}
+
+export function isoTime(ms: number): string {
+  return Number.isFinite(ms) && Math.abs(ms) < 8.64e15 ? new Date(ms).toISOString() : String(ms);
+}

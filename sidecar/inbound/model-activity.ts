@@ -1,0 +1,106 @@
+/** The calls that the local model has under way, and what those that ended say about it. */
+
+import { Ended } from '../core/outcome/outcome.js';
+import { Status } from '../core/outcome/status.js';
+import { factsOf } from '../http2/header-view.js';
+import { type InboundCall, isInference, isOneInference, type Ticket } from './call.js';
+
+/** What the local model's runs say about it, for whoever watches over it. Times are monotonic ms. */
+export interface ModelEvidence {
+  readonly inFlight: number;
+  /** Calls that the model had when their callers or their deadlines ended them, so far: it may still run them. */
+  readonly abandoned: number;
+  /** Of these, the ones before the last completion. */
+  readonly settled: number;
+  readonly completed: number;
+  /** Inferences that ended with OK: what proves that the model computes. */
+  readonly succeeded: number;
+  readonly lastCompletionMs: number;
+  /** The last that the model said of any call that is in flight or has completed; 0: nothing. */
+  readonly lastAnswerMs: number;
+  readonly oldestStartMs: number;
+  /** Latest deadline of those in flight, and of those abandoned since the last completion; Infinity: one has none. */
+  readonly lastDeadlineMs: number;
+  readonly usualMs: number;
+}
+
+export class InboundRuns {
+  private readonly running = new Set<Ticket>();
+  private abandoned = 0;
+  private settled = 0;
+  private abandonedDeadlineMs = 0;
+  private completed = 0;
+  private succeeded = 0;
+  private lastCompletionMs = 0;
+  private usualMs = 0;
+
+  begin(ticket: Ticket): void {
+    this.running.add(ticket);
+  }
+
+  /** A stream has fallen silent: it waits for its caller, or has all that it wants. False: it was not under way. */
+  rest(ticket: Ticket): boolean {
+    return this.running.delete(ticket);
+  }
+
+  /** The call has ended, by the model or without it. False: it was not under way. */
+  end(ticket: Ticket): boolean {
+    const wasRunning = this.running.delete(ticket);
+    if (wasRunning && isAbandoned(ticket.call)) {
+      this.abandoned++;
+      this.abandonedDeadlineMs = Math.max(this.abandonedDeadlineMs, ticket.call.deadlineMs);
+    }
+    return wasRunning;
+  }
+
+  /** The model has said how its call ended. */
+  answered(call: InboundCall, nowMs: number): void {
+    const { attempt } = call;
+    if (attempt === null || attempt.ended !== Ended.trailers) return;
+    this.completed++;
+    this.settled = this.abandoned;
+    this.abandonedDeadlineMs = 0;
+    this.lastCompletionMs = nowMs;
+    if (isOneInference(call)) this.learn(nowMs - attempt.startMs);
+    if (attempt.status === Status.OK && isInference(factsOf(call.block).path)) this.succeeded++;
+  }
+
+  evidence(): ModelEvidence {
+    let oldest = 0;
+    let lastDeadlineMs = this.abandonedDeadlineMs;
+    let lastAnswerMs = this.lastCompletionMs;
+    for (const { queueStartedMs, call } of this.running) {
+      // What it has sent of an answer shows that it works; what a caller sends does not.
+      const sinceMs = Math.max(queueStartedMs, call.answeredMs);
+      if (oldest === 0 || sinceMs < oldest) oldest = sinceMs;
+      if (call.isCommitted && call.answeredMs > lastAnswerMs) lastAnswerMs = call.answeredMs;
+      if (call.deadlineMs > lastDeadlineMs) lastDeadlineMs = call.deadlineMs;
+    }
+    return {
+      inFlight: this.running.size,
+      abandoned: this.abandoned,
+      settled: this.settled,
+      completed: this.completed,
+      succeeded: this.succeeded,
+      lastCompletionMs: this.lastCompletionMs,
+      oldestStartMs: oldest,
+      lastDeadlineMs,
+      lastAnswerMs,
+      usualMs: this.usualMs,
+    };
+  }
+
+  /** A slow average that jumps up at once: near the slowest of the recent runs. */
+  private learn(ranMs: number): void {
+    this.usualMs =
+      ranMs > this.usualMs
+        ? this.usualMs + (ranMs - this.usualMs) * 0.3
+        : this.usualMs * 0.995 + ranMs * 0.005;
+  }
+}
+
+/** The model had it, and it was ended from the caller's side: the model may still run it. */
+function isAbandoned({ attempt }: InboundCall): boolean {
+  if (attempt === null || attempt.stream === null) return false;
+  return attempt.ended === Ended.cancelled || attempt.ended === Ended.deadline;
+}

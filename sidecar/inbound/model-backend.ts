@@ -1,0 +1,63 @@
+/**
+ * One model behind the inbound side, or all of a server that is not asked which: how it is, the connections to its
+ * process, the line before it, and the calls it has under way.
+ */
+
+import type { InboundConfig } from '../config/model.js';
+import type { InboundQueue } from '../core/admission/queue.js';
+import { SilentStreams } from '../core/admission/silent-streams.js';
+import { type Field, makeField } from '../http2/hpack/field.js';
+import type { Relay } from '../transport/context.js';
+import type { Pool } from '../transport/pool.js';
+import { InboundLimits, type SharedLimits } from './admission.js';
+import type { Ticket } from './call.js';
+import { InboundRuns } from './model-activity.js';
+import { LostCalls } from './process-end-wait.js';
+
+export type ModelState =
+  | { readonly kind: 'ready' }
+  /** Not yet ready for the first time: calls wait in line for it. */
+  | { readonly kind: 'starting' }
+  /** It was ready and is not, or will not be: calls are turned away, so that the caller's sidecar tries another replica. */
+  | { readonly kind: 'away'; readonly why: string };
+
+/** Where a model is served. */
+export interface ServedModel {
+  /** Empty: whatever the server there serves, its calls are not asked for a name. */
+  readonly name: string;
+  /** Several models of one process share it. */
+  readonly pool: Pool;
+}
+
+export class ModelSlot {
+  readonly name: string;
+  /** Its attempts go there. */
+  readonly pool: Pool;
+  readonly limits: InboundLimits;
+  readonly runs = new InboundRuns();
+  readonly lost: LostCalls;
+  /** Its calls on which nothing moves; of all models behind the same connections. */
+  silent = new SilentStreams<Ticket>();
+  /** Said beside what befell this model only, so that callers do not hold it against others; null: there are none. */
+  readonly mark: Field | null;
+  state: ModelState = { kind: 'starting' };
+
+  constructor(
+    { name, pool }: ServedModel,
+    config: InboundConfig,
+    service: string,
+    relay: Relay,
+    shared: SharedLimits,
+    isOneOfMany: boolean,
+  ) {
+    this.name = name;
+    this.pool = pool;
+    this.mark = isOneOfMany ? makeField('outrider-model', encodeURIComponent(name)) : null;
+    this.lost = new LostCalls(service, this.mark);
+    this.limits = new InboundLimits(config, service, relay, shared);
+  }
+
+  get queue(): InboundQueue<Ticket> {
+    return this.limits.queue;
+  }
+}

@@ -1,0 +1,48 @@
+/**
+ * What a sidecar that is the front of several models makes of a method: whether its messages name a model, whether it
+ * asks about all of them, or about nothing that differs between their processes.
+ */
+
+import { HEALTH_CHECK, HEALTH_WATCH } from '../codec/health.js';
+
+/** What kind of name it is, and whether later messages may bring another. */
+export interface NamedMethod {
+  readonly kind: 'named';
+  readonly isHealth: boolean;
+  readonly isStream: boolean;
+}
+
+export type MethodTarget =
+  | NamedMethod
+  /** Whether the server is there, and whether it is ready: the sidecar says it for all of them. */
+  | { readonly kind: 'live' }
+  | { readonly kind: 'ready' }
+  /** Any of their processes says the same. */
+  | { readonly kind: 'any' }
+  /** It names no model that a sidecar can read. */
+  | { readonly kind: 'none' };
+
+const INFERENCE = '/inference.GRPCInferenceService/';
+const REFLECTION = ['/grpc.reflection.v1.ServerReflection/', '/grpc.reflection.v1alpha.ServerReflection/'];
+
+const UNARY: MethodTarget = { kind: 'named', isHealth: false, isStream: false };
+const STREAM: MethodTarget = { kind: 'named', isHealth: false, isStream: true };
+const HEALTH: MethodTarget = { kind: 'named', isHealth: true, isStream: false };
+const LIVE: MethodTarget = { kind: 'live' };
+const READY: MethodTarget = { kind: 'ready' };
+const ANY: MethodTarget = { kind: 'any' };
+const NONE: MethodTarget = { kind: 'none' };
+
+/** The protocol's methods about a model (`Model…`) have its name in field 1, those of the server (`Server…`) have none. */
+export function targetOf(path: string): MethodTarget {
+  if (path === HEALTH_CHECK || path === HEALTH_WATCH) return HEALTH;
+  if (path.startsWith(INFERENCE)) {
+    if (path.startsWith('ModelStream', INFERENCE.length)) return STREAM;
+    if (path.startsWith('Model', INFERENCE.length)) return UNARY;
+    if (path.endsWith('/ServerLive')) return LIVE;
+    if (path.endsWith('/ServerReady')) return READY;
+    return path.startsWith('Server', INFERENCE.length) ? ANY : NONE;
+  }
+  for (const prefix of REFLECTION) if (path.startsWith(prefix)) return ANY;
+  return NONE;
+}

@@ -1,0 +1,87 @@
+/**
+ * Which of several models a call is for. The first message says; where no model is asked for, any that is ready will do,
+ * or the sidecar answers for all. What goes to no model is answered here.
+ */
+
+import { ModelReasons, type Reason, reasonMessage } from '../core/outcome/local-reply-reason.js';
+import { NO, YES } from '../health/model/responder.js';
+import { factsOf } from '../http2/header-view.js';
+import type { HeaderBlock } from '../http2/hpack/header-list.js';
+import type { Stream } from '../http2/stream.js';
+import type { Relay } from '../transport/context.js';
+import type { Link } from '../transport/session.js';
+import { InboundCall } from './call.js';
+import type { ModelSlot } from './model-backend.js';
+import { targetOf } from './model-methods.js';
+import { NamedCall, type NamedStory } from './model-routed-call.js';
+
+/** What comes next for a call to the model at this place among the slots. */
+export type Enter = (call: InboundCall, at: number, path: string) => void;
+
+export class ModelFront {
+  private readonly places = new Map<string, number>();
+
+  constructor(
+    private readonly slots: readonly ModelSlot[],
+    private readonly service: string,
+    private readonly enter: Enter,
+  ) {
+    for (const [i, { name }] of slots.entries()) this.places.set(name, i);
+  }
+
+  /** A call that is looked at for names, where its method has any. */
+  makeCall(
+    relay: Relay,
+    story: NamedStory,
+    link: Link,
+    stream: Stream,
+    block: HeaderBlock,
+    ended: boolean,
+  ): InboundCall {
+    const target = targetOf(factsOf(block).path);
+    if (target.kind !== 'named') return new InboundCall(relay, story, link, stream, block, ended);
+    return new NamedCall(relay, story, link, stream, block, ended, target);
+  }
+
+  choose(call: InboundCall, path: string): void {
+    if (call instanceof NamedCall) {
+      call.isAwaited = true;
+      return void call.readName();
+    }
+    const target = targetOf(path);
+    if (target.kind === 'live') return call.answerWith(YES);
+    if (target.kind === 'ready') return call.answerWith(this.anyReady() < 0 ? NO : YES);
+    if (target.kind === 'any') return this.enterAny(call, path);
+    const values = { path, service: this.service };
+    call.answer(ModelReasons.noModelMethod, reasonMessage(ModelReasons.noModelMethod, values));
+  }
+
+  /** Its first message has been read as far as it could be. */
+  onNamed(call: NamedCall): void {
+    const { path } = factsOf(call.block);
+    const { problem, model, method } = call;
+    if (problem !== '') {
+      const reason = call.isMalformed ? ModelReasons.noMessage : ModelReasons.unreadable;
+      return call.answer(reason, reasonMessage(reason, { detail: problem }));
+    }
+    // The server as a whole, where that is not known here.
+    if (method.isHealth && model === '') return this.enterAny(call, path);
+    const at = this.places.get(model);
+    if (at !== undefined) return this.enter(call, at, path);
+    const reason: Reason = method.isHealth ? ModelReasons.unknownService : ModelReasons.unknownModel;
+    call.answer(reason, reasonMessage(reason, { model }));
+  }
+
+  onOtherModel(call: NamedCall, other: string): void {
+    const reason = ModelReasons.otherModel;
+    call.answer(reason, reasonMessage(reason, { model: call.model, other }));
+  }
+
+  private enterAny(call: InboundCall, path: string): void {
+    this.enter(call, Math.max(0, this.anyReady()), path);
+  }
+
+  private anyReady(): number {
+    return this.slots.findIndex(({ state }) => state.kind === 'ready');
+  }
+}

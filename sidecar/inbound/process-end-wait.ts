@@ -1,0 +1,68 @@
+/**
+ * Calls whose connection to the model broke. The break is often seen before the end of the model's process is, and the
+ * answer depends on that end: a call that ran in a process that crashed is not to be repeated. So such calls wait for it a
+ * moment, within their deadline.
+ */
+
+import { implicatesCalls, type ProcessEnd } from '../core/health/process-end.js';
+import { Reasons, reasonMessage } from '../core/outcome/local-reply-reason.js';
+import type { Field } from '../http2/hpack/field.js';
+import { failureAnswer } from '../relay/failure.js';
+import type { InboundCall } from './call.js';
+
+/** Its attempt brought no answer of the model's own, and no process is known to have died of it. */
+export function answerFailed(call: InboundCall, service: string, mark: Field | null): void {
+  const { reason, message } = failureAnswer(call.attempt!, service, 0);
+  call.answer(reason, message, mark ?? undefined);
+}
+
+/** Longest wait for the end of the process after the break of the connection, or the other way about. */
+const LONGEST_WAIT_MS = 250;
+
+export class LostCalls {
+  /** A supervisor tells how the process ends; without one nothing is waited for. */
+  isTold = false;
+  private readonly waiting = new Set<InboundCall>();
+  private last: ProcessEnd | null = null;
+  private lastMs = Number.NEGATIVE_INFINITY;
+
+  constructor(
+    private readonly service: string,
+    private readonly mark: Field | null,
+  ) {}
+
+  /** The connection under the call broke: it is answered now, or when the process has ended, or after a moment. */
+  lost(call: InboundCall, nowMs: number): void {
+    if (!this.isTold || call.ticket === null) return answerFailed(call, this.service, this.mark);
+    if (nowMs - this.lastMs <= LONGEST_WAIT_MS) return this.answer(call);
+    this.waiting.add(call);
+    call.resumeAt(nowMs + LONGEST_WAIT_MS);
+  }
+
+  /** The moment is over. */
+  waited(call: InboundCall): void {
+    if (this.waiting.delete(call)) answerFailed(call, this.service, this.mark);
+  }
+
+  /** The call ended meanwhile. */
+  forget(call: InboundCall): void {
+    this.waiting.delete(call);
+  }
+
+  /** The process of the model has ended. */
+  ended(end: ProcessEnd, nowMs: number): void {
+    this.last = end;
+    this.lastMs = nowMs;
+    for (const call of this.waiting) {
+      this.waiting.delete(call);
+      this.answer(call);
+    }
+  }
+
+  private answer(call: InboundCall): void {
+    const { last, service, mark } = this;
+    if (last === null || !implicatesCalls(last.class)) return answerFailed(call, service, mark);
+    const message = reasonMessage(Reasons.modelCrashed, { service, detail: last.how });
+    call.answer(Reasons.modelCrashed, message, mark ?? undefined);
+  }
+}

@@ -1,0 +1,156 @@
+/** A call of the local application and its attempts: what they remember beside what every call does. */
+
+import type { Upstream } from '../cluster/cluster.js';
+import type { Endpoint } from '../cluster/endpoint.js';
+import type { Reason } from '../core/outcome/local-reply-reason.js';
+import type { Breaker } from '../core/retry/circuit-breaker.js';
+import type { Lead } from '../core/retry/primary-breaker.js';
+import type { RetryState } from '../core/retry/retry.js';
+import type { Field } from '../http2/hpack/field.js';
+import type { HeaderBlock } from '../http2/hpack/header-list.js';
+import { Attempt } from '../relay/attempt.js';
+import { Call } from '../relay/call.js';
+import type { Match } from '../relay/route-table.js';
+import type { RouteCare } from './method-state.js';
+
+/** What was decided for a call by rules; most calls need none. */
+export interface Directed {
+  /** The rules it was directed by. */
+  readonly version: number;
+  /** Hash of what it sticks to; NO_KEY: nothing. */
+  readonly key: number;
+  /** The request as it came, whose path a rule may have changed. */
+  readonly original: HeaderBlock;
+}
+
+/** How a call failed, if nothing better can be had. */
+export interface Failure {
+  /** Null: the endpoint's own answer is passed on. */
+  readonly reason: Reason | null;
+  readonly message: string;
+  /** Null: there was none. */
+  readonly attempt: OutboundAttempt | null;
+}
+
+/** Whoever sent a call on its detour. */
+export interface DetourHome {
+  /** Where it was sent did not help. */
+  goOn(call: OutboundCall): void;
+  onRequestReady(call: OutboundCall): void;
+  onFinish(call: OutboundCall, status: number): void;
+}
+
+/** The way of a call that falls back, or that tries whether it still has to. */
+export class Detour {
+  /** The next step of the chain. */
+  step = 0;
+  /** Attempts before those of the upstream that has the call now. */
+  attemptsBefore = 0;
+  /** What the primary said; null while it has not been asked. */
+  failure: Failure | null = null;
+  why = '';
+  from = '';
+  /** Another upstream has the call. */
+  isAway = false;
+  /** All of the request is needed first. */
+  isWaiting = false;
+  /** What the trial showed has been told. */
+  isJudged = false;
+
+  constructor(
+    readonly lead: Lead,
+    readonly home: DetourHome,
+    readonly care: RouteCare,
+    readonly match: Match,
+    readonly upstream: Upstream,
+  ) {}
+}
+
+/** Told of what becomes of a call, beside its caller. */
+export interface Witness {
+  /** More of the request is here, or all of it. */
+  onRequest(call: OutboundCall): void;
+  /** The attempt still has what it holds of its answer. */
+  onAttemptEnd(call: OutboundCall, attempt: Attempt): void;
+  onFinish(call: OutboundCall, status: number): void;
+}
+
+export class OutboundCall extends Call {
+  match!: Match;
+  upstream!: Upstream;
+  retry: RetryState | null = null;
+  directed: Directed | null = null;
+  /** Null: its route neither hedges nor falls back. */
+  care: RouteCare | null = null;
+  detour: Detour | null = null;
+  witness: Witness | null = null;
+  /** It waits for the rest of its request, to be an ejected endpoint's trial; it has done so. */
+  isAwaiting = false;
+  hasAwaited = false;
+  /** The model that it names (model-view.ts), where that was noted before the request was let go. */
+  model: Uint8Array | null = null;
+  /** What it is known by where it may have crashed a model; empty: not made. */
+  fingerprint = '';
+  /** A model process crashed with it inside, or would: it goes nowhere else. */
+  hasCrashed = false;
+  /** Metadata that we add: to copies of other calls. */
+  mark: Field | null = null;
+  /** Where it is counted, and the extra attempts it is counted with; null: nowhere. */
+  breaker: Breaker | null = null;
+  extra = 0;
+
+  get isCopy(): boolean {
+    return this.mark !== null;
+  }
+
+  /** Attempts at the upstream that has the call now. */
+  get attemptsHere(): number {
+    return this.detour === null ? this.attempts : this.attempts - this.detour.attemptsBefore;
+  }
+
+  /** The request as it came. */
+  get original(): HeaderBlock {
+    return this.directed === null ? this.block : this.directed.original;
+  }
+
+  /** Whether all of the request, as far as it has come, could be sent again. */
+  get isWhole(): boolean {
+    return !this.isCommitted && (this.isReplayable || this.attempts === 0);
+  }
+
+  /** One more attempt is granted: it counts from now until it is observed. */
+  takeExtra(): void {
+    if (this.breaker === null) return;
+    this.breaker.retries++;
+    this.extra++;
+  }
+
+  giveExtra(): void {
+    if (this.extra === 0) return;
+    this.breaker!.retries--;
+    this.extra--;
+  }
+
+  leaveBreaker(): void {
+    if (this.breaker === null) return;
+    while (this.extra > 0) this.giveExtra();
+    this.breaker.leave();
+    this.breaker = null;
+  }
+}
+
+export class OutboundAttempt extends Attempt {
+  /** Attempts of the call before it, for `grpc-previous-rpc-attempts` (gRFC A6). */
+  readonly number: number;
+  /** Its endpoint knows its limit, which is earlier than the call's deadline. */
+  isLimitTold = false;
+
+  constructor(
+    call: OutboundCall,
+    readonly endpoint: Endpoint,
+    nowMs: number,
+  ) {
+    super(call, endpoint, nowMs);
+    this.number = call.attemptsHere;
+  }
+}

@@ -1,0 +1,99 @@
+/**
+ * What bounds the calls of one upstream: how many may be under way, how many may wait for a connection, and which wait
+ * until it is known where they can go. Who is over a bound is refused here.
+ */
+
+import type { Clusters } from '../cluster/upstream.js';
+import type { UpstreamConfig } from '../config/model.js';
+import { type Reason, Reasons, reasonMessage } from '../core/outcome/local-reply-reason.js';
+import { Breaker } from '../core/retry/circuit-breaker.js';
+import { MAX_WAIT_MS, WaitingCalls } from '../mesh/waiting-calls.js';
+import type { Relay } from '../transport/context.js';
+import type { OutboundCall } from './call.js';
+
+/** Answers a call that can go nowhere, unless something else can be done for it. */
+export type Refuse = (call: OutboundCall, reason: Reason, message: string) => void;
+
+export class Bounds {
+  /** Null: as many calls as may come. */
+  breaker: Breaker | null = null;
+  private readonly waiting: WaitingCalls<OutboundCall>;
+
+  constructor(
+    private readonly name: string,
+    private readonly clusters: Clusters,
+    private readonly relay: Relay,
+    private readonly refuse: Refuse,
+  ) {
+    this.waiting = new WaitingCalls(relay.memory);
+  }
+
+  /** Calls under way go on being counted where they were. */
+  configure({ breaker }: UpstreamConfig): void {
+    if (breaker === undefined) this.breaker = null;
+    else if (this.breaker === null) this.breaker = new Breaker(breaker);
+    else this.breaker.settings = breaker;
+  }
+
+  /** A call begins, and counts until it leaves. False: it is one too many, and has been refused. */
+  admits(call: OutboundCall): boolean {
+    const { breaker } = this;
+    if (breaker === null || breaker.enter()) {
+      call.breaker = breaker;
+      return true;
+    }
+    return this.refuseOver(call, breaker.settings.maxInFlight, 'calls in flight');
+  }
+
+  /** It cannot be sent at once. False: as many wait as may, and it has been refused. */
+  mayWait(call: OutboundCall): boolean {
+    const { breaker } = call;
+    if (breaker === null || breaker.mayWait(this.pending)) return true;
+    return this.refuseOver(call, breaker.settings.maxPending, 'calls waiting');
+  }
+
+  /** For what will come: endpoints from discovery, or our first identity. False: no room, or too late. */
+  wait(call: OutboundCall): boolean {
+    const untilMs = call.startMs + MAX_WAIT_MS;
+    if (this.relay.nowMs >= untilMs || !this.waiting.add(call)) return false;
+    call.resumeAt(untilMs);
+    return true;
+  }
+
+  /** Nobody has said yet where it could go: it waits, or is refused. */
+  waitForDiscovery(call: OutboundCall): void {
+    if (!this.mayWait(call) || this.wait(call)) return;
+    const isLate = this.relay.nowMs >= call.startMs + MAX_WAIT_MS;
+    const detail = isLate ? 'discovery has not answered' : 'too many calls wait for them';
+    const values = { upstream: this.name, detail };
+    this.refuse(call, Reasons.discoveryPending, reasonMessage(Reasons.discoveryPending, values));
+  }
+
+  /** It waits no more. False: it did not wait. */
+  leave(call: OutboundCall): boolean {
+    return this.waiting.delete(call);
+  }
+
+  /** Calls that wait until it is known where they can go. */
+  get waitingCalls(): number {
+    return this.waiting.size;
+  }
+
+  /** Those, in the order they came; none waits any more. */
+  takeWaiting(): readonly OutboundCall[] {
+    return this.waiting.takeAll();
+  }
+
+  /** Those, and the attempts that wait for a connection. */
+  private get pending(): number {
+    let n = this.waiting.size;
+    for (const { endpoints } of this.clusters.all) for (const { pool } of endpoints) n += pool.waitingCount;
+    return n;
+  }
+
+  private refuseOver(call: OutboundCall, limit: number, what: string): false {
+    const values = { upstream: this.name, limit, what };
+    this.refuse(call, Reasons.breakerOpen, reasonMessage(Reasons.breakerOpen, values));
+    return false;
+  }
+}

@@ -1,0 +1,80 @@
+/**
+ * Second copies of late calls, as far as a call is concerned: when one is due, whether and where it goes, and what is
+ * learnt from the two. Which rule grants it is core/retry/hedging.ts.
+ */
+
+import type { Endpoint } from '../cluster/endpoint.js';
+import { Ended, Outcome } from '../core/outcome/outcome.js';
+import { Status } from '../core/outcome/status.js';
+import { noteFailure, RetryState } from '../core/retry/retry.js';
+import { NEVER } from '../relay/call.js';
+import type { OutboundAttempt, OutboundCall } from './call.js';
+import { tookMsOf, UNTOLD } from './outcome-recorder.js';
+import { retryFacts } from './retry.js';
+
+/** When a second copy of the call is due, monotonic ms. First attempts only. */
+export function copyDueMs(call: OutboundCall, attempt: OutboundAttempt, nowMs: number): number {
+  const { hedging, hedge } = call.care!;
+  if (hedging === null || attempt.number > 0) return NEVER;
+  const latencies = call.care!.latenciesOf(call.upstream);
+  return nowMs + hedge.begin(hedging, latencies, call.deadlineMs - nowMs, nowMs);
+}
+
+/** Whether a copy that was due has to wait, because the caller took its time with the request: only the endpoint's time counts. */
+export function isPutOff(call: OutboundCall, first: OutboundAttempt, nowMs: number): boolean {
+  const { hedging, hedge } = call.care!;
+  const turnMs = call.turnMs(first);
+  if (hedging === null || turnMs === first.startMs) return false;
+  const latencies = call.care!.latenciesOf(call.upstream);
+  const delayMs = hedge.delayMs(hedging, latencies, call.deadlineMs - nowMs, nowMs);
+  // Whoever takes long is looked after less and less often.
+  const dueMs = turnMs === NEVER ? nowMs + Math.max(delayMs, (nowMs - first.startMs) / 2) : turnMs + delayMs;
+  if (dueMs <= nowMs) return false;
+  call.resumeMs = dueMs;
+  return true;
+}
+
+/** The first attempt is late: where another one goes, if it may. Takes from the budgets. */
+export function takeCopy(call: OutboundCall, first: OutboundAttempt, nowMs: number): Endpoint | undefined {
+  const { upstream, breaker } = call;
+  const { hedge } = call.care!;
+  const tried = [...(call.tried as Endpoint[]), first.endpoint];
+  const isRepeatable = call.requestEnded && call.isReplayable && !call.isCommitted;
+  const isOtherAvailable = !upstream.isRetired && upstream.hasUntried(tried);
+  if (!hedge.take({ isRepeatable, isOtherAvailable, breaker }, upstream.budget, nowMs)) return undefined;
+  const endpoint = upstream.pickAgain(tried, nowMs, call.directed?.key);
+  if (endpoint === undefined) return undefined;
+  call.tried = tried;
+  call.takeExtra();
+  return endpoint;
+}
+
+/** One of two copies has not succeeded, and the other one is waited for. False: this is the answer all the same. */
+export function leaveToOther(
+  call: OutboundCall,
+  attempt: OutboundAttempt,
+  outcome: Outcome,
+  nowMs: number,
+): boolean {
+  const { ended, status, endpoint } = attempt;
+  const isOfTime = status === Status.DEADLINE_EXCEEDED || status === Status.CANCELLED;
+  const isAskedAgain = call.match.plan.config.retry?.on.includes(status) === true;
+  if (outcome === Outcome.neutral && ended === Ended.trailers && !isOfTime && !isAskedAgain) return false;
+  call.retry ??= new RetryState();
+  noteFailure(call.retry, retryFacts(call, attempt, nowMs));
+  if (!call.tried.includes(endpoint)) call.tried = [...call.tried, endpoint];
+  return call.leaveTo(attempt);
+}
+
+/** An attempt succeeded. What copies took says nothing: they go where it is fast. */
+export function noteSuccess(call: OutboundCall, attempt: OutboundAttempt, nowMs: number): void {
+  const tookMs = tookMsOf(call, attempt, nowMs);
+  if (attempt.number === 0 && tookMs !== UNTOLD) call.care!.latenciesOf(call.upstream).record(tookMs, nowMs);
+}
+
+/** An attempt was overtaken by the other copy. */
+export function noteLoss(call: OutboundCall, loser: OutboundAttempt, nowMs: number): void {
+  const { hedging, hedge } = call.care!;
+  if (loser.number > 0 || hedging === null) return;
+  hedge.overtaken(hedging, call.care!.latenciesOf(call.upstream), tookMsOf(call, loser, nowMs), nowMs);
+}

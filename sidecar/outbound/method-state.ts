@@ -1,0 +1,136 @@
+/**
+ * What is remembered of the calls of one method whose route hedges or falls back: latencies, how the primary fares, and
+ * the last good answers. Routes that do neither need none of it.
+ */
+
+import type { Upstream } from '../cluster/cluster.js';
+import type { FallbackConfig, HedgeConfig, RouteConfig } from '../config/model.js';
+import { Hedge } from '../core/retry/hedging.js';
+import { WayBack } from '../core/retry/primary-breaker.js';
+import { Percentile } from '../core/stats/percentile.js';
+import { LastGood } from '../relay/response-cache/response-cache.js';
+import type { Match } from '../relay/route-table.js';
+import type { CallTally } from '../telemetry/call-stats.js';
+
+const NO_CHAIN: readonly FallbackConfig[] = [];
+
+export class RouteCare {
+  hedging: HedgeConfig | null = null;
+  readonly hedge = new Hedge();
+  chain: readonly FallbackConfig[] = NO_CHAIN;
+  readonly wayBack: WayBack;
+  /** Why the primary failed last. */
+  lastWhy = '';
+  lastGood: LastGood | null = null;
+  /** Degraded answers by `from` and why, as `from why`. */
+  readonly degraded = new Map<string, number>();
+  /** Calls whose caller wants no degraded answer, and that would have got one. */
+  declined = 0;
+  private config: RouteConfig | null = null;
+  private readonly latencies = new Map<Upstream, Percentile>();
+  private recent: Percentile | null = null;
+  private recentOf: Upstream | null = null;
+
+  constructor(
+    readonly tally: CallTally,
+    random: () => number,
+  ) {
+    this.wayBack = new WayBack(random);
+  }
+
+  /** Takes over the route as it is now. */
+  follow(config: RouteConfig, caches: Caches): void {
+    if (config === this.config) return;
+    this.config = config;
+    this.hedging = config.hedge ?? null;
+    this.chain = config.fallback ?? NO_CHAIN;
+    this.lastGood = caches.of(this.chain);
+  }
+
+  /** What calls of this method to one set of endpoints take. */
+  latenciesOf(upstream: Upstream): Percentile {
+    if (upstream === this.recentOf) return this.recent!;
+    let found = this.latencies.get(upstream);
+    if (found === undefined) {
+      for (const other of this.latencies.keys()) if (other.isRetired) this.latencies.delete(other);
+      found = new Percentile();
+      this.latencies.set(upstream, found);
+    }
+    this.recentOf = upstream;
+    this.recent = found;
+    return found;
+  }
+
+  answered(from: string, why: string): void {
+    const key = `${from} ${why}`;
+    this.degraded.set(key, (this.degraded.get(key) ?? 0) + 1);
+  }
+}
+
+/** The caches of last good answers: one for each route that asks for it. A route keeps its own over a reload. */
+class Caches {
+  private readonly byStep = new Map<FallbackConfig, LastGood>();
+  private byMethods = new Map<string, LastGood>();
+
+  get all(): Iterable<LastGood> {
+    return this.byMethods.values();
+  }
+
+  update(routes: readonly RouteConfig[]): void {
+    const before = this.byMethods;
+    this.byMethods = new Map();
+    this.byStep.clear();
+    for (const { methods, fallback } of routes) {
+      for (const step of fallback ?? NO_CHAIN) {
+        if (step.kind !== 'last-good') continue;
+        const key = methods.join(' ');
+        const cache = before.get(key) ?? new LastGood(step);
+        cache.configure(step);
+        this.byMethods.set(key, cache);
+        this.byStep.set(step, cache);
+      }
+    }
+  }
+
+  of(chain: readonly FallbackConfig[]): LastGood | null {
+    for (const step of chain) {
+      const cache = this.byStep.get(step);
+      if (cache !== undefined) return cache;
+    }
+    return null;
+  }
+}
+
+export class RouteCares {
+  private readonly byTally = new Map<CallTally, RouteCare>();
+  private readonly caches = new Caches();
+
+  constructor(
+    private readonly random: () => number,
+    routes: readonly RouteConfig[],
+  ) {
+    this.caches.update(routes);
+  }
+
+  get all(): Iterable<RouteCare> {
+    return this.byTally.values();
+  }
+
+  get lastGood(): Iterable<LastGood> {
+    return this.caches.all;
+  }
+
+  update(routes: readonly RouteConfig[]): void {
+    this.caches.update(routes);
+  }
+
+  of({ tally, plan }: Match): RouteCare {
+    let care = this.byTally.get(tally);
+    if (care === undefined) {
+      care = new RouteCare(tally, this.random);
+      this.byTally.set(tally, care);
+    }
+    care.follow(plan.config, this.caches);
+    return care;
+  }
+}

@@ -1,0 +1,208 @@
+/**
+ * A call that is copied, and its copy. The request is kept beside the call, within the budget of memory; when the call is
+ * over, its copy is made as a call of its own to the other upstream, whose caller is nobody: what comes back is kept until
+ * it has been compared. The call itself never waits for any of it.
+ */
+
+import { MODEL_INFER } from '../../codec/inference.js';
+import type { MirrorConfig } from '../../config/model.js';
+import { Status, statusName } from '../../core/outcome/status.js';
+import type { HeaderBlock } from '../../http2/hpack/header-list.js';
+import type { Attempt } from '../../relay/attempt.js';
+import type { Pieces } from '../../transport/chunk-list.js';
+import type { Memory } from '../../transport/context.js';
+import type { OutboundCall, Witness } from '../call.js';
+import { compareAnswers } from './response-diff.js';
+import type { MirrorDesk, MirrorTask } from './scheduler.js';
+import { CopyWitness, type MirrorPlace, makeCopy, sendCopy } from './shadow-call.js';
+import type { MirrorCounts } from './stats.js';
+
+/** Copies leave at least this share of the budget to calls. */
+const SHARE_FOR_CALLS = 0.5;
+const OVERHEAD_BYTES = 512;
+const NOTHING = Buffer.alloc(0);
+
+/** The call whose copy is to be made. */
+export class MirroredCall implements Witness, MirrorTask {
+  /** All of the request; null: it is empty, or not held. */
+  private request: Pieces | null = null;
+  private isHeld = false;
+  private heldBytes = 0;
+  /** Of the call; null: it is empty, or not whole. */
+  private answer: Pieces | null = null;
+  private answerBytes = 0;
+  private isWhole = false;
+  private status: number = Status.UNKNOWN;
+  private completeMs = 0;
+  private tookMs = 0;
+  private isShort = false;
+  private isDegraded = false;
+
+  constructor(
+    private readonly config: MirrorConfig,
+    private readonly counts: MirrorCounts,
+    private readonly desk: MirrorDesk,
+    private readonly place: MirrorPlace,
+    private readonly block: HeaderBlock,
+  ) {}
+
+  onRequest(call: OutboundCall): void {
+    if (this.isHeld || !call.requestEnded || !call.isReplayable) return;
+    this.completeMs = this.desk.relay.nowMs;
+    if (!this.hold(costOf(call.kept))) {
+      this.isShort = true;
+      return;
+    }
+    this.isHeld = true;
+    this.request = call.kept;
+  }
+
+  onAttemptEnd(call: OutboundCall, attempt: Attempt): void {
+    this.isWhole = !call.isCommitted && attempt.trailers !== null;
+    this.answer = this.isWhole ? attempt.kept : null;
+  }
+
+  onFinish(call: OutboundCall, status: number): void {
+    const { counts } = this;
+    const isCancelled = status === Status.CANCELLED && call.reason === '' && !this.isWhole;
+    if (!this.isHeld || isCancelled) {
+      this.letGo();
+      return counts.leaveOut(isCancelled ? 'cancelled' : this.isShort ? 'memory' : 'not-held');
+    }
+    this.status = status;
+    this.isDegraded = call.degraded !== '';
+    this.holdAnswer();
+    this.tookMs = this.desk.relay.nowMs - this.completeMs;
+    this.desk.send(this);
+  }
+
+  /** Sends the copy. */
+  run(): void {
+    const { counts, place, request } = this;
+    if (counts.inFlight >= this.config.maxInFlight) {
+      this.letGo();
+      this.letAnswerGo();
+      return counts.leaveOut('busy');
+    }
+    counts.sent++;
+    counts.inFlight++;
+    counts.tally.started++;
+    counts.tally.inFlight++;
+    const copy = makeCopy(this.desk.relay, place, this.block, counts.tally, request === null);
+    copy.witness = new CopyWitness((...end) => this.compare(copy, ...end));
+    // The copy counts what it keeps itself.
+    this.letGo();
+    for (let i = 0; request !== null && i < request.count; i++) {
+      const { buffer, start, end } = request.at(i);
+      copy.onData(copy.stream, buffer, start, end, i === request.count - 1);
+    }
+    sendCopy(copy, place);
+  }
+
+  drop(): void {
+    this.letGo();
+    this.letAnswerGo();
+    this.counts.leaveOut('cancelled');
+  }
+
+  private hold(bytes: number): boolean {
+    if (!isRoomIn(this.desk.relay.memory, bytes)) return false;
+    this.heldBytes = bytes;
+    return true;
+  }
+
+  private letGo(): void {
+    if (this.heldBytes > 0) this.desk.relay.memory.give(this.heldBytes);
+    this.heldBytes = 0;
+    this.request = null;
+  }
+
+  /** Until it is compared. What there is no room for is not compared. */
+  private holdAnswer(): void {
+    if (!this.isWhole || !this.isCompared) return;
+    const bytes = costOf(this.answer);
+    if (isRoomIn(this.desk.relay.memory, bytes)) {
+      this.answerBytes = bytes;
+      return;
+    }
+    this.isWhole = false;
+    this.isShort = true;
+    this.answer = null;
+  }
+
+  private letAnswerGo(): void {
+    if (this.answerBytes > 0) this.desk.relay.memory.give(this.answerBytes);
+    this.answerBytes = 0;
+  }
+
+  /** Whether its answer is one that can be compared. */
+  private get isCompared(): boolean {
+    return this.status === Status.OK && this.place.path === MODEL_INFER && !this.isDegraded;
+  }
+
+  /** The copy is over. `answer`: as of the call; `isWhole`: it is all there. */
+  private compare(copy: OutboundCall, status: number, answer: Pieces | null, isWhole: boolean): void {
+    const { counts, desk } = this;
+    const now = desk.relay.nowMs;
+    this.letAnswerGo();
+    counts.inFlight--;
+    counts.took(now - copy.startMs - this.tookMs);
+    if (this.isDegraded) return counts.skip('degraded');
+    if (status !== this.status) {
+      const reason = copy.reason === '' ? '' : ` (${copy.reason})`;
+      const why = `the copy ended with ${statusName(status)}${reason}, the call with ${statusName(this.status)}`;
+      return counts.disagree('status', why, now);
+    }
+    if (!this.isCompared) return counts.agree();
+    if (!this.isWhole || !isWhole) return counts.skip(this.isShort ? 'memory' : 'too-large');
+    const pair = new Pair(this.answer, answer, this.config.tolerance, counts, desk);
+    if (!isRoomIn(desk.relay.memory, pair.bytes)) return counts.skip('memory');
+    if (!desk.compare(pair)) pair.drop();
+  }
+}
+
+/** Two answers that are to be compared. */
+class Pair implements MirrorTask {
+  readonly bytes: number;
+
+  constructor(
+    private readonly call: Pieces | null,
+    private readonly copy: Pieces | null,
+    private readonly tolerance: number,
+    private readonly counts: MirrorCounts,
+    private readonly desk: MirrorDesk,
+  ) {
+    this.bytes = costOf(call) + costOf(copy);
+  }
+
+  run(): void {
+    const { counts, desk } = this;
+    desk.relay.memory.give(this.bytes);
+    const found = compareAnswers(
+      this.call?.whole() ?? NOTHING,
+      this.copy?.whole() ?? NOTHING,
+      this.tolerance,
+    );
+    if (found.kind === 'not-compared') return counts.skip(found.why);
+    if (found.argmax !== undefined) counts.argmax[found.argmax ? 'same' : 'other']++;
+    if (found.kind === 'same') counts.agree();
+    else counts.disagree(found.about, found.why, desk.relay.nowMs);
+  }
+
+  drop(): void {
+    this.desk.relay.memory.give(this.bytes);
+    this.counts.skip('busy');
+  }
+}
+
+/** Takes `bytes` of what copies may have of the budget. */
+function isRoomIn(memory: Memory, bytes: number): boolean {
+  return memory.held + bytes <= memory.limit * (1 - SHARE_FOR_CALLS) && memory.take(bytes);
+}
+
+/** What holding them costs: slices pin the reads they came from, or are copies. */
+function costOf(pieces: Pieces | null): number {
+  let bytes = OVERHEAD_BYTES;
+  for (let i = 0; pieces !== null && i < pieces.count; i++) bytes += pieces.at(i).buffer.buffer.byteLength;
+  return bytes;
+}

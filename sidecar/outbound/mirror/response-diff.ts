@@ -1,0 +1,139 @@
+/**
+ * Two answers of ModelInfer side by side: the same outputs, of the same shape, with the same numbers within a tolerance,
+ * and the same largest class in each row. What is said of a difference names outputs and sizes, never their values.
+ */
+
+import { type Datatype, fromHalf } from '../../../proto/datatypes.js';
+import { messageIn, type Output, outputOf, shown } from '../../cluster/output-check/infer-output.js';
+import { decodeInferResponse } from '../../codec/inference.js';
+import type { Disagreed } from './stats.js';
+
+/** `argmax`: whether the largest classes agree; undefined: there are no classes. */
+export type Comparison =
+  | { readonly kind: 'same'; readonly argmax?: boolean }
+  | { readonly kind: 'differs'; readonly about: Disagreed; readonly why: string; readonly argmax?: boolean }
+  /** `encoded`: compressed. `unreadable`: the call's own answer is no answer of ModelInfer. */
+  | { readonly kind: 'not-compared'; readonly why: 'encoded' | 'unreadable' };
+
+/** The bodies as they were sent, each one message of gRPC. Never throws. */
+export function compareAnswers(call: Buffer, copy: Buffer, tolerance: number): Comparison {
+  if (call[0] === 1 || copy[0] === 1) return { kind: 'not-compared', why: 'encoded' };
+  let expected: Read;
+  try {
+    expected = new Read(call);
+  } catch {
+    return { kind: 'not-compared', why: 'unreadable' };
+  }
+  try {
+    return compare(expected, new Read(copy), tolerance);
+  } catch {
+    return { kind: 'differs', about: 'unreadable', why: "the copy's answer cannot be read" };
+  }
+}
+
+/** An answer, its outputs by name. Throws when it is none. */
+class Read {
+  readonly outputs = new Map<string, Output>();
+
+  constructor(body: Buffer) {
+    const message = messageIn(body);
+    if (message === undefined) throw new RangeError('not one message');
+    const answer = decodeInferResponse(message);
+    for (const [i, output] of answer.outputs.entries())
+      this.outputs.set(output.name, outputOf(output, answer, i));
+  }
+}
+
+function compare(call: Read, copy: Read, tolerance: number): Comparison {
+  let argmax: boolean | undefined;
+  let problem: { readonly about: Disagreed; readonly why: string } | undefined;
+  for (const [name, expected] of call.outputs) {
+    const found = copy.outputs.get(name);
+    const misfit = found === undefined ? 'is missing in the copy' : misfitOf(expected, found);
+    if (found === undefined || misfit !== undefined) {
+      problem ??= { about: 'shape', why: `output ${shown(name)} ${misfit}` };
+      continue;
+    }
+    const rows = rowsOf(expected, found, tolerance);
+    if (rows !== undefined) argmax = (argmax ?? true) && rows.differing === 0;
+    const values = valuesOf(expected, found, tolerance);
+    if (values === '') continue;
+    const classes =
+      rows !== undefined && rows.differing > 0
+        ? `; ${rows.differing} of ${rows.count} largest classes are others`
+        : '';
+    problem ??= { about: 'values', why: `output ${shown(name)}: ${values}${classes}` };
+  }
+  const told = argmax === undefined ? {} : { argmax };
+  return problem === undefined ? { kind: 'same', ...told } : { kind: 'differs', ...problem, ...told };
+}
+
+function misfitOf(expected: Output, found: Output): string | undefined {
+  if (expected.datatype !== found.datatype)
+    return `is ${expected.datatype}, and ${found.datatype} in the copy`;
+  const [one, other] = [expected.shape.join('×'), found.shape.join('×')];
+  return one === other ? undefined : `has ${one || 'no'} elements, and ${other || 'no'} in the copy`;
+}
+
+/** How the values differ; empty: they do not. */
+function valuesOf(expected: Output, found: Output, tolerance: number): string {
+  const count = expected.data.length;
+  let differing = 0;
+  let largest = 0;
+  for (let i = 0; i < count; i++) {
+    const [a, b] = [valueAt(expected, i), valueAt(found, i)];
+    if (isNear(b, a, tolerance)) continue;
+    differing++;
+    if (typeof a === 'number' && typeof b === 'number') largest = Math.max(largest, Math.abs(a - b));
+  }
+  if (differing === 0) return '';
+  const by = largest > 0 ? `, by up to ${Number(largest.toPrecision(2))}` : '';
+  return `${differing} of ${count} elements differ${by}`;
+}
+
+/** Rows of classes, and those whose largest one is another; undefined: these are no classes. */
+function rowsOf(
+  expected: Output,
+  found: Output,
+  tolerance: number,
+): { readonly count: number; readonly differing: number } | undefined {
+  const classes = expected.shape.at(-1) ?? 0;
+  if (classes < 2 || !FRACTIONS.has(expected.datatype) || expected.data.length === 0) return undefined;
+  const count = expected.data.length / classes;
+  let differing = 0;
+  for (let row = 0; row < count; row++) {
+    const best = largestOf(expected, row * classes, classes);
+    const other = largestOf(found, row * classes, classes);
+    // Two that are alike are both the largest.
+    if (best !== other && !isNear(valueAt(expected, other), valueAt(expected, best), tolerance)) differing++;
+  }
+  return { count, differing };
+}
+
+function largestOf(output: Output, from: number, classes: number): number {
+  let best = from;
+  for (let i = from + 1; i < from + classes; i++) if (valueAt(output, i) > valueAt(output, best)) best = i;
+  return best;
+}
+
+const FRACTIONS: ReadonlySet<Datatype> = new Set(['FP16', 'BF16', 'FP32', 'FP64']);
+const scratch = new DataView(new ArrayBuffer(4));
+
+function valueAt({ datatype, data }: Output, i: number): number | bigint | string {
+  const value = data[i]!;
+  if (datatype === 'FP16') return fromHalf(value as number);
+  if (datatype !== 'BF16') return value;
+  scratch.setUint32(0, (value as number) << 16);
+  return scratch.getFloat32(0);
+}
+
+function isNear(
+  found: number | bigint | string,
+  expected: number | bigint | string,
+  tolerance: number,
+): boolean {
+  if (found === expected) return true;
+  if (typeof found !== 'number' || typeof expected !== 'number') return false;
+  if (Number.isNaN(found) && Number.isNaN(expected)) return true;
+  return Math.abs(found - expected) <= tolerance * Math.max(1, Math.abs(expected));
+}

@@ -1,0 +1,80 @@
+/**
+ * The copy of a call: a call of its own to the other upstream, whose caller is nobody. It is sent once, bounded in time,
+ * and what comes back is taken and goes nowhere.
+ */
+
+import { makeField } from '../../http2/hpack/field.js';
+import type { HeaderBlock } from '../../http2/hpack/header-list.js';
+import { Stream } from '../../http2/stream.js';
+import type { Shaped } from '../../mesh/shaping-target.js';
+import type { Attempt } from '../../relay/attempt.js';
+import { type Match, matchForCopy } from '../../relay/route-table.js';
+import type { CallTally } from '../../telemetry/call-stats.js';
+import type { Pieces } from '../../transport/chunk-list.js';
+import type { Relay } from '../../transport/context.js';
+import type { Link } from '../../transport/session.js';
+import { OutboundCall, type Witness } from '../call.js';
+
+const MARK = makeField('outrider-mirrored', '1');
+
+/** Where the copy goes. */
+export interface MirrorPlace {
+  readonly there: Shaped;
+  readonly match: Match;
+  readonly path: string;
+}
+
+/** The connection of a caller who is not there. What nobody reads is taken all the same, so that it ends. */
+const NOWHERE = {
+  identity: null,
+  connection: {
+    sendHeaders() {},
+    sendData(stream: Stream, _buffer: Buffer, start: number, end: number) {
+      stream.owner.onSent(stream, end - start);
+    },
+    sendTrailers() {},
+    credit() {},
+  },
+} as unknown as Link;
+
+const NOBODY = { onHeaders() {}, onData() {}, onTrailers() {}, onEnding() {}, onSent() {} };
+
+/** What is wanted of the copy when it is over. */
+export class CopyWitness implements Witness {
+  private answer: Pieces | null = null;
+  private isWhole = false;
+
+  constructor(private readonly onEnd: (status: number, answer: Pieces | null, isWhole: boolean) => void) {}
+
+  onRequest(): void {}
+
+  onAttemptEnd(call: OutboundCall, attempt: Attempt): void {
+    this.isWhole = !call.isCommitted && attempt.trailers !== null;
+    this.answer = this.isWhole ? attempt.kept : null;
+  }
+
+  onFinish(_call: OutboundCall, status: number): void {
+    this.onEnd(status, this.answer, this.isWhole);
+  }
+}
+
+/** All of its request goes to it first, then `sendCopy` runs it. */
+export function makeCopy(
+  relay: Relay,
+  { there, match }: MirrorPlace,
+  block: HeaderBlock,
+  tally: CallTally,
+  ended: boolean,
+): OutboundCall {
+  // No class of its own: all calls would be slower for what few of them are.
+  const copy = new OutboundCall(relay, there, NOWHERE, new Stream(NOBODY, 0, 0), block, ended);
+  copy.tally = tally;
+  copy.mark = MARK;
+  copy.plan = matchForCopy(match).plan;
+  return copy;
+}
+
+export function sendCopy(copy: OutboundCall, { there, match, path }: MirrorPlace): void {
+  there.take(copy, matchForCopy(match), path);
+  copy.forgetReplay();
+}

@@ -1,0 +1,77 @@
+/** What is counted of the copies that go from one upstream to another, and what their answers showed. */
+
+import { CallTally } from '../../telemetry/call-stats.js';
+
+/** Why a call was not copied. */
+export const LEFT_OUT = ['busy', 'not-held', 'memory', 'cancelled', 'no-route'] as const;
+export type LeftOut = (typeof LEFT_OUT)[number];
+
+/** Why two answers were not compared. */
+export const NOT_COMPARED = ['busy', 'memory', 'too-large', 'encoded', 'unreadable', 'degraded'] as const;
+export type NotCompared = (typeof NOT_COMPARED)[number];
+
+/** What they disagree about. */
+export const DISAGREED = ['status', 'unreadable', 'shape', 'values'] as const;
+export type Disagreed = (typeof DISAGREED)[number];
+
+/** Upper bounds of how much longer the copy took, ms; one more bucket takes the rest. */
+export const DIFFERENCE_BOUNDS_MS: readonly number[] = [
+  -1000, -250, -100, -25, -10, -2.5, -1, 0, 1, 2.5, 10, 25, 100, 250, 1000,
+];
+
+export class MirrorCounts {
+  sent = 0;
+  /** Copies under way. */
+  inFlight = 0;
+  compared = 0;
+  readonly leftOut: Record<LeftOut, number> = zeros(LEFT_OUT);
+  readonly notCompared: Record<NotCompared, number> = zeros(NOT_COMPARED);
+  readonly disagreed: Record<Disagreed, number> = zeros(DISAGREED);
+  /** Pairs of answers with a largest class, by whether it is the same. */
+  readonly argmax = { same: 0, other: 0 };
+  readonly differences = new Float64Array(DIFFERENCE_BOUNDS_MS.length + 1);
+  differenceSumMs = 0;
+  /** The last disagreement in one sentence, and when; empty: there was none. */
+  last = '';
+  lastMs = 0;
+  /** Of the copies as calls; not shown among those of the application. */
+  readonly tally: CallTally;
+
+  constructor(
+    readonly from: string,
+    readonly to: string,
+  ) {
+    this.tally = new CallTally('outbound', to, 'mirror');
+  }
+
+  leaveOut(why: LeftOut): void {
+    this.leftOut[why]++;
+  }
+
+  skip(why: NotCompared): void {
+    this.notCompared[why]++;
+  }
+
+  agree(): void {
+    this.compared++;
+  }
+
+  disagree(about: Disagreed, why: string, nowMs: number): void {
+    this.compared++;
+    this.disagreed[about]++;
+    this.last = why;
+    this.lastMs = nowMs;
+  }
+
+  /** Positive: the copy took longer. */
+  took(differenceMs: number): void {
+    this.differenceSumMs += differenceMs;
+    let i = 0;
+    while (i < DIFFERENCE_BOUNDS_MS.length && differenceMs > DIFFERENCE_BOUNDS_MS[i]!) i++;
+    this.differences[i]!++;
+  }
+}
+
+function zeros<Name extends string>(names: readonly Name[]): Record<Name, number> {
+  return Object.fromEntries(names.map((name) => [name, 0])) as Record<Name, number>;
+}

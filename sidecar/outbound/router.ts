@@ -1,0 +1,132 @@
+/**
+ * Where a call goes: its route, and the cluster of endpoints. Most upstreams have one cluster for all calls; traffic
+ * rules, several clusters, sticky calls and limits are looked at where there are any. Calls that cannot go anywhere are
+ * answered.
+ */
+
+import type { Clusters } from '../cluster/upstream.js';
+import type { UpstreamConfig } from '../config/model.js';
+import { NO_KEY } from '../core/balancing/balancer.js';
+import { keyOf } from '../core/balancing/ring-hash.js';
+import { Reasons, reasonMessage } from '../core/outcome/local-reply-reason.js';
+import { isValidPath } from '../core/routing/method.js';
+import { rewritePath } from '../core/routing/route-match.js';
+import { factsOf } from '../http2/header-view.js';
+import { headerValues } from '../relay/call-facts.js';
+import { metadataValue } from '../relay/header-rewrite.js';
+import { PathFields } from '../relay/rewrite-path.js';
+import { type Match, matchForCopy, type RoutePlan, Routes, timeAllowedMs } from '../relay/route-table.js';
+import type { Relay } from '../transport/context.js';
+import type { OutboundCall } from './call.js';
+import type { Refuse } from './circuit-breaker.js';
+
+export class Direction {
+  /** The file's. */
+  routes: Routes;
+  private readonly name: string;
+  private readonly paths = new PathFields();
+
+  constructor(
+    config: UpstreamConfig,
+    private readonly clusters: Clusters,
+    private readonly relay: Relay,
+    private readonly replayBytes: number,
+    private readonly refuse: Refuse,
+  ) {
+    this.name = config.name;
+    this.routes = this.makeRoutes(config);
+  }
+
+  /** Takes over a changed file. */
+  update(config: UpstreamConfig): void {
+    this.routes = this.makeRoutes(config, this.routes);
+  }
+
+  private makeRoutes(config: UpstreamConfig, before?: Routes): Routes {
+    const { name, routes, tls } = config;
+    return new Routes(
+      routes,
+      {
+        direction: 'outbound',
+        service: name,
+        replayBytes: this.replayBytes,
+        stripsResponse: tls !== 'mesh',
+      },
+      this.relay.tally,
+      before,
+    );
+  }
+
+  /** A call of ours, or that came to us. False: it can go nowhere, and has been answered. */
+  direct(call: OutboundCall, match: Match, path: string): boolean {
+    const { plain } = this.clusters;
+    call.match = match;
+    call.plan = match.plan;
+    if (plain !== null) call.upstream = plain;
+    else if (!this.follow(call, match, path)) return false;
+    call.plan = planOf(call);
+    return true;
+  }
+
+  /** Rules say where the call goes. */
+  private follow(call: OutboundCall, match: Match, path: string): boolean {
+    const { original } = call;
+    const rule = this.clusters.match(path, (name) => headerValues(original, name));
+    if (rule === undefined) return this.answerUnknownRoute(call, path);
+    const upstream = this.clusters.draw(rule, this.relay.random);
+    if (upstream === undefined) return this.answerNoEndpoint(call);
+    const rewritten = rewritePath(rule, path);
+    if (rewritten !== path && !isValidPath(rewritten)) return this.answerUnknownRoute(call, rewritten);
+    call.block = rewritten === path ? original : this.paths.rewritten(original, rewritten);
+    call.upstream = upstream;
+    call.match = this.routes.complete(match, rule);
+    const hashKey = this.clusters.hashKeyOf(upstream);
+    const value = hashKey === undefined ? undefined : metadataValue(original, hashKey);
+    const key = value === undefined ? NO_KEY : keyOf(value);
+    call.directed = { version: this.clusters.version, key, original };
+    if (upstream.inFlight < upstream.maxInFlight) return true;
+    const values = { upstream: this.name, limit: upstream.maxInFlight, what: 'calls in flight' };
+    this.refuse(call, Reasons.breakerOpen, reasonMessage(Reasons.breakerOpen, values));
+    return false;
+  }
+
+  /** What the call was directed by has changed, or it was directed by nothing yet. False: it has been answered. */
+  redirect(call: OutboundCall): boolean {
+    if (call.directed?.version === this.clusters.version && !call.upstream.isRetired) return true;
+    const { original } = call;
+    const { path } = factsOf(original);
+    const found = this.routes.match(path);
+    if (found === null) return this.answerUnknownRoute(call, path);
+    const match = call.match.plan.isOnce ? matchForCopy(found) : found;
+    const { plain } = this.clusters;
+    if (plain === null) {
+      if (!this.follow(call, match, path)) return false;
+    } else {
+      call.block = original;
+      call.directed = null;
+      call.match = match;
+      call.upstream = plain;
+    }
+    call.plan = planOf(call);
+    // What the rule allows counts from the call's arrival, and never adds to what it was told before.
+    const deadlineMs = call.startMs + timeAllowedMs(call.match.plan.config, call.block);
+    if (deadlineMs < call.deadlineMs) call.setDeadline(deadlineMs);
+    return true;
+  }
+
+  answerNoEndpoint(call: OutboundCall): false {
+    this.refuse(call, Reasons.noEndpoint, reasonMessage(Reasons.noEndpoint, { upstream: this.name }));
+    return false;
+  }
+
+  answerUnknownRoute(call: OutboundCall, path: string): false {
+    this.refuse(call, Reasons.unknownRoute, reasonMessage(Reasons.unknownRoute, { path }));
+    return false;
+  }
+}
+
+/** As its route says; of a call that came to us because another upstream failed it, we have to know how it ends. */
+function planOf({ match: { plan }, detour }: OutboundCall): RoutePlan {
+  if (plan.holdsResponse || detour === null || !detour.isAway) return plan;
+  return { ...plan, holdsResponse: true };
+}

@@ -1,0 +1,137 @@
+/**
+ * What a route does with its calls before anybody runs them: a fault put in for a drill, another upstream that takes its
+ * share of them, a copy that goes elsewhere. Only upstreams with such a route, or under a drill, have any of it looked at.
+ */
+
+import type { InjectedFaults } from '../app/fault-switch.js';
+import type { MirrorConfig, RouteConfig } from '../config/model.js';
+import { findFault } from '../core/routing/fault-rule.js';
+import { Split } from '../core/routing/traffic-split.js';
+import type { Shaped } from '../mesh/shaping-target.js';
+import { NEVER } from '../relay/call.js';
+import { strike } from '../relay/fault-injection.js';
+import { metadataValue } from '../relay/header-rewrite.js';
+import { type Match, timeAllowedMs } from '../relay/route-table.js';
+import type { Relay } from '../transport/context.js';
+import type { OutboundCall } from './call.js';
+import { MirroredCall } from './mirror/mirrored-call.js';
+import { MirrorDesk } from './mirror/scheduler.js';
+import { MirrorCounts } from './mirror/stats.js';
+
+interface Shape {
+  readonly split: Split | null;
+  readonly mirror: MirrorConfig | null;
+}
+
+export class Shaping {
+  private shapes = new Map<RouteConfig, Shape>();
+  private faults: InjectedFaults | null = null;
+  private readonly desk: MirrorDesk;
+  /** Calls of split routes, by where they went. */
+  readonly splits = new Map<string, { calls: number }>();
+  /** By where the copies go. */
+  readonly mirrors = new Map<string, MirrorCounts>();
+
+  constructor(
+    private readonly own: Shaped,
+    private readonly find: (name: string) => Shaped | undefined,
+    private readonly relay: Relay,
+  ) {
+    this.desk = new MirrorDesk(relay);
+  }
+
+  /** Whether calls have to pass here. */
+  get isNeeded(): boolean {
+    return this.shapes.size > 0 || this.faults !== null;
+  }
+
+  update(routes: readonly RouteConfig[]): void {
+    this.shapes = new Map();
+    for (const route of routes) {
+      const { split, mirror } = route;
+      if (split === undefined && mirror === undefined) continue;
+      this.shapes.set(route, {
+        split: split === undefined ? null : new Split(split),
+        mirror: mirror ?? null,
+      });
+    }
+  }
+
+  /** Null: no drill is on. */
+  setFaults(faults: InjectedFaults | null): void {
+    this.faults = faults;
+  }
+
+  stop(): void {
+    this.desk.stop();
+  }
+
+  /** A call arrives. True: it is seen to. */
+  takes(call: OutboundCall, match: Match, path: string): boolean {
+    const { faults, relay } = this;
+    if (faults !== null) {
+      const fault = findFault(faults.outbound, this.own.name, path, relay.nowMs, relay.random);
+      if (fault !== undefined) {
+        this.limit(call, match);
+        strike(call, fault, faults, () => {
+          if (!this.shape(call, match, path)) this.own.take(call, match, path);
+        });
+        return true;
+      }
+    }
+    return this.shape(call, match, path);
+  }
+
+  /** What is kept of a call that waits, and how long it may: as if it ran already. */
+  private limit(call: OutboundCall, { plan }: Match): void {
+    call.plan = plan;
+    const allowed = timeAllowedMs(plan.config, call.block);
+    if (allowed !== NEVER) call.setDeadline(call.startMs + allowed);
+  }
+
+  private shape(call: OutboundCall, match: Match, path: string): boolean {
+    const shape = this.shapes.get(match.plan.config);
+    if (shape === undefined) return false;
+    const { split, mirror } = shape;
+    const target = split === null ? this.own : this.targetOf(split, call);
+    if (mirror !== null && mirror.upstream !== target.name) this.mirror(call, mirror, path);
+    const there = target === this.own ? null : target.matchOf(path);
+    if (there === null) return false;
+    // From here on it is the other one's call, and is split no more.
+    call.story = target;
+    target.take(call, there, path);
+    return true;
+  }
+
+  /** One that is not there (a changed file is being taken over) leaves the call where it is. */
+  private targetOf(split: Split, call: OutboundCall): Shaped {
+    const to = split.choose(metadataValue, call.block, this.relay.random) ?? this.own.name;
+    const target = to === this.own.name ? this.own : (this.find(to) ?? this.own);
+    const count = this.splits.get(target.name);
+    if (count === undefined) this.splits.set(target.name, { calls: 1 });
+    else count.calls++;
+    return target;
+  }
+
+  private mirror(call: OutboundCall, config: MirrorConfig, path: string): void {
+    if (config.ratio < 1 && this.relay.random() >= config.ratio) return;
+    const counts = this.countsOf(config.upstream);
+    if (counts.inFlight >= config.maxInFlight) return counts.leaveOut('busy');
+    const there = this.find(config.upstream);
+    const match = there?.matchOf(path) ?? null;
+    if (there === undefined || match === null || !match.plan.holdsResponse)
+      return counts.leaveOut('no-route');
+    const mirrored = new MirroredCall(config, counts, this.desk, { there, match, path }, call.block);
+    call.witness = mirrored;
+    mirrored.onRequest(call);
+  }
+
+  private countsOf(upstream: string): MirrorCounts {
+    let counts = this.mirrors.get(upstream);
+    if (counts === undefined) {
+      counts = new MirrorCounts(this.own.name, upstream);
+      this.mirrors.set(upstream, counts);
+    }
+    return counts;
+  }
+}

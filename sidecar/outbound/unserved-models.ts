@@ -1,0 +1,40 @@
+/**
+ * Models that replicas lately said they do not serve. A call to one that no replica serves is not tried again:
+ * no retry could be answered, and what the retries of an upstream may spend is for calls that another replica can save.
+ */
+
+import type { Endpoint } from '../cluster/endpoint.js';
+
+/** A word counts for so long: a model that comes back is found by then. */
+const KEPT_MS = 2_000;
+/** Models remembered; of more, those that are new are not. */
+const MOST_MODELS = 256;
+
+export class ModelsOut {
+  /** By model: until when the word of each endpoint counts. */
+  private readonly byModel = new Map<string, Map<Endpoint, number>>();
+
+  /**
+   * `endpoint` has said that it does not serve `model`.
+   * @param endpoints all that the call could go to. True: each of them has said the same lately.
+   */
+  areAllOut(model: string, endpoint: Endpoint, endpoints: readonly Endpoint[], nowMs: number): boolean {
+    let words = this.byModel.get(model);
+    if (words === undefined) {
+      if (this.byModel.size >= MOST_MODELS) this.forgetOld(nowMs);
+      if (this.byModel.size >= MOST_MODELS) return false;
+      words = new Map();
+      this.byModel.set(model, words);
+    }
+    for (const [each, untilMs] of words) if (untilMs <= nowMs || each.isGone) words.delete(each);
+    // Not renewed while it counts: or else one replica's word would outlive a change at the others.
+    if (!words.has(endpoint)) words.set(endpoint, nowMs + KEPT_MS);
+    for (const each of endpoints) if (!words.has(each)) return false;
+    return true;
+  }
+
+  private forgetOld(nowMs: number): void {
+    for (const [model, words] of this.byModel)
+      if ([...words.values()].every((untilMs) => untilMs <= nowMs)) this.byModel.delete(model);
+  }
+}

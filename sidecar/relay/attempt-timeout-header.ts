@@ -1,0 +1,37 @@
+/**
+ * The limit of one attempt, as one sidecar tells it to another where `grpc-timeout` cannot: it counts from the end of a
+ * request that is still on its way when its headers are sent. Taken out before the model sees it.
+ */
+
+import { formatGrpcTimeout, parseGrpcTimeout } from '../core/deadline/grpc-timeout.js';
+import { type Field, makeField } from '../http2/hpack/field.js';
+import type { HeaderBlock } from '../http2/hpack/header-list.js';
+import { Token } from '../http2/hpack/tokens.js';
+import { NEVER } from './call.js';
+
+export const LIMIT_KEY = 'outrider-attempt-timeout';
+
+/** There are as many as routes say. */
+const fields = new Map<number, Field>();
+const MAX_FIELDS = 1_024;
+
+export function limitField(limitMs: number): Field {
+  let field = fields.get(limitMs);
+  if (field === undefined) {
+    // Never indexed: so it is no part of the list that is kept, and is found among the few fields beside it.
+    field = makeField(LIMIT_KEY, formatGrpcTimeout(limitMs), true);
+    if (fields.size < MAX_FIELDS) fields.set(limitMs, field);
+  }
+  return field;
+}
+
+/** What a block says of it, ms; NEVER: nothing. */
+export function limitIn({ extras }: HeaderBlock): number {
+  for (let i = 0; i < extras.length; i++) {
+    const field = extras[i]!;
+    if (field.token !== Token.outrider || field.name !== LIMIT_KEY) continue;
+    const limitMs = parseGrpcTimeout(field.value);
+    return limitMs >= 0 ? limitMs : NEVER;
+  }
+  return NEVER;
+}

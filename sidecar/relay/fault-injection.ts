@@ -1,0 +1,78 @@
+/** What a fault does to a call: it waits, it is aborted, or both. Its deadline and its caller's patience hold meanwhile. */
+
+import type { InjectedFaults } from '../app/fault-switch.js';
+import { injected, Reasons, reasonMessage } from '../core/outcome/local-reply-reason.js';
+import type { Fault } from '../core/routing/fault-rule.js';
+import type { HeaderBlock } from '../http2/hpack/header-list.js';
+import { StableList } from '../http2/hpack/header-list.js';
+import type { Call, Story } from './call.js';
+
+/** `goOn`: what comes next for a call that is only delayed. Its plan and its deadline are set. */
+export function strike(call: Call, fault: Fault, faults: InjectedFaults, goOn: () => void): void {
+  const { delayMs, abort } = fault.rule;
+  const then =
+    abort === undefined
+      ? goOn
+      : () => {
+          faults.count(fault, 'abort');
+          const reason = injected(abort);
+          call.answer(reason, reasonMessage(reason));
+        };
+  if (delayMs === 0) return then();
+  faults.count(fault, 'delay');
+  new Pause(call, then).start(delayMs);
+}
+
+/** Has a call while it waits; then the call is whose it was. */
+class Pause implements Story {
+  private readonly story: Story;
+
+  constructor(
+    private readonly call: Call,
+    private readonly then: () => void,
+  ) {
+    this.story = call.story;
+  }
+
+  start(delayMs: number): void {
+    this.call.story = this;
+    this.call.resumeAt(this.call.relay.nowMs + delayMs);
+  }
+
+  onResume(call: Call): void {
+    call.story = this.story;
+    this.then();
+  }
+
+  onRequestReady(): void {}
+
+  onDeadline(call: Call): void {
+    const limitMs = Math.round(call.deadlineMs - call.startMs);
+    call.answer(Reasons.deadlineExceeded, reasonMessage(Reasons.deadlineExceeded, { limitMs }));
+  }
+
+  onIdle(call: Call): void {
+    const limitMs = call.plan.idleTimeoutMs;
+    call.answer(Reasons.idleTimeout, reasonMessage(Reasons.idleTimeout, { limitMs }));
+  }
+
+  onCancelled(): void {}
+
+  onFinish(call: Call, status: number): void {
+    this.story.onFinish(call, status);
+  }
+
+  // Nothing has been sent anywhere.
+
+  requestHeaders(): StableList {
+    return StableList.root();
+  }
+
+  requestExtras(): HeaderBlock['extras'] {
+    return [];
+  }
+
+  onAttemptEnd(): void {}
+
+  onAttemptTimeout(): void {}
+}

@@ -1,0 +1,184 @@
+/**
+ * Header lists on their way through: which fields are dropped, replaced or added. Work on a stable list is done once
+ * and memoised on it; per call only the fields that vary are looked at.
+ */
+
+import { formatGrpcTimeout } from '../core/deadline/grpc-timeout.js';
+import { type Field, makeField } from '../http2/hpack/field.js';
+import { type HeaderBlock, StableList } from '../http2/hpack/header-list.js';
+import { Token } from '../http2/hpack/tokens.js';
+import { NO_FIELDS } from '../http2/stream.js';
+
+/** What one leg does to requests. Objects are compared by identity: make one per leg and keep it. */
+export interface RequestProfile {
+  readonly scheme: Field;
+  /** Replaces `:authority`; absent = passed on. */
+  readonly authority?: Field;
+  /**
+   * `forwarded` (RFC 7239) and `x-forwarded-client-cert` (Envoy) are dropped: they name the client of a proxy, and are
+   * worth nothing from a peer that proved itself by its own certificate only.
+   */
+  readonly dropsForwarded: boolean;
+}
+
+interface Memo {
+  readonly profile: RequestProfile | null;
+  readonly list: StableList;
+  readonly next: Memo | null;
+}
+
+export function requestProfile(scheme: 'http' | 'https', authority?: string): RequestProfile {
+  const field = makeField(':scheme', scheme);
+  return authority === undefined
+    ? { scheme: field, dropsForwarded: false }
+    : { scheme: field, authority: makeField(':authority', authority), dropsForwarded: false };
+}
+
+/** From a peer to the local model service. */
+export function inboundProfile(): RequestProfile {
+  return { scheme: makeField(':scheme', 'http'), dropsForwarded: true };
+}
+
+/** The stable part of a request as it goes on: `outrider-*` and what else the leg drops stripped, scheme and authority replaced. */
+export function forwardRequest(block: HeaderBlock, profile: RequestProfile): StableList {
+  if (hasPseudoExtras(block)) return forwardOddRequest(block, profile);
+  const list = block.stable;
+  for (let memo = list.slot as Memo | null; memo !== null; memo = memo.next) {
+    if (memo.profile === profile) return memo.list;
+  }
+  const forward = rewrite(list.toFields(), profile);
+  list.slot = { profile, list: forward, next: list.slot as Memo | null } satisfies Memo;
+  return forward;
+}
+
+function rewrite(fields: readonly Field[], profile: RequestProfile): StableList {
+  let list = StableList.root();
+  for (const field of fields) {
+    if (isDropped(field, profile)) continue;
+    if (field.token === Token.scheme) list = list.with(profile.scheme);
+    else if (field.token === Token.authority && profile.authority) list = list.with(profile.authority);
+    else list = list.with(field);
+  }
+  if (profile.authority && !fields.some((field) => field.token === Token.authority)) {
+    // Pseudo-headers come first (RFC 9113 section 8.3).
+    const rest = list.toFields();
+    list = StableList.root().with(profile.authority);
+    for (const field of rest) list = list.with(field);
+  }
+  return list;
+}
+
+function isDropped(field: Field, profile: RequestProfile): boolean {
+  switch (field.token) {
+    case Token.forwarded:
+    case Token.xForwardedClientCert:
+      return profile.dropsForwarded;
+    case Token.outrider:
+    case Token.grpcTimeout:
+    case Token.grpcPreviousRpcAttempts:
+      return true;
+    default:
+      return false;
+  }
+}
+
+/**
+ * The varying part of a request as it goes on, with what we add.
+ * @param leftMs time left; Infinity: no deadline.
+ * @param attempts of ours before this one; those of the caller before this call are added (gRFC A6).
+ */
+export function forwardExtras(
+  block: HeaderBlock,
+  profile: RequestProfile,
+  leftMs: number,
+  added: Field | null,
+  attempts: number,
+): readonly Field[] {
+  const extras: Field[] = [];
+  if (leftMs !== Number.POSITIVE_INFINITY) extras.push(timeoutField(leftMs));
+  let before = attempts;
+  for (const field of block.extras) {
+    if (!isDropped(field, profile)) {
+      if (!isPseudo(field)) extras.push(field);
+    } else if (field.token === Token.grpcPreviousRpcAttempts) before = attempts + attemptsIn(field.value);
+  }
+  if (added !== null) extras.push(added);
+  if (before > 0) extras.push(PREVIOUS_ATTEMPTS[Math.min(before, MAX_ATTEMPTS)]!);
+  return extras.length === 0 ? NO_FIELDS : extras;
+}
+
+function isPseudo({ token }: Field): boolean {
+  return token !== Token.other && token <= Token.scheme;
+}
+
+/** Pseudo-headers are partly among the extras: very long paths are. */
+function hasPseudoExtras({ extras }: HeaderBlock): boolean {
+  for (const field of extras) if (isPseudo(field)) return true;
+  return false;
+}
+
+/** The stable part for that rare case: every pseudo-header first. Nothing is memoised. */
+function forwardOddRequest(block: HeaderBlock, profile: RequestProfile): StableList {
+  const all = [...block.stable.toFields(), ...block.extras.filter(isPseudo)];
+  return rewrite([...all.filter(isPseudo), ...all.filter((field) => !isPseudo(field))], profile);
+}
+
+/** Response or trailers from outside the mesh: `outrider-*` is ours alone. */
+export function stripResponse(list: StableList): StableList {
+  if (list.slot !== null) return (list.slot as Memo).list;
+  let stripped = StableList.root();
+  let changed = false;
+  for (const field of list.toFields()) {
+    if (field.token === Token.outrider) changed = true;
+    else stripped = stripped.with(field);
+  }
+  const result = changed ? stripped : list;
+  list.slot = { profile: null, list: result, next: null } satisfies Memo;
+  return result;
+}
+
+export function stripExtras(extras: readonly Field[]): readonly Field[] {
+  for (const field of extras)
+    if (field.token === Token.outrider) return extras.filter((each) => each.token !== Token.outrider);
+  return extras;
+}
+
+/** Timeout fields by whole milliseconds: few values recur very often. */
+const TIMEOUTS: (Field | undefined)[] = new Array<Field | undefined>(16_384).fill(undefined);
+
+export function timeoutField(leftMs: number): Field {
+  if (leftMs >= 100 && leftMs < TIMEOUTS.length) {
+    const ms = Math.floor(leftMs);
+    const known = TIMEOUTS[ms];
+    if (known !== undefined) return known;
+    const field = makeField('grpc-timeout', formatGrpcTimeout(ms));
+    TIMEOUTS[ms] = field;
+    return field;
+  }
+  return makeField('grpc-timeout', formatGrpcTimeout(leftMs));
+}
+
+/** More than anybody makes; what is said beyond it is not believed. */
+const MAX_ATTEMPTS = 9;
+const PREVIOUS_ATTEMPTS: readonly Field[] = Array.from({ length: MAX_ATTEMPTS + 1 }, (_, n) =>
+  makeField('grpc-previous-rpc-attempts', String(n)),
+);
+
+/** One digit; anything else counts as none. */
+function attemptsIn(value: string): number {
+  const digit = value.length === 1 ? value.charCodeAt(0) - 48 : 0;
+  return digit >= 1 && digit <= MAX_ATTEMPTS ? digit : 0;
+}
+
+/** The value of a varying field, or undefined. */
+export function extraValue(block: HeaderBlock, token: number): string | undefined {
+  for (const field of block.extras) if (field.token === token) return field.value;
+  return undefined;
+}
+
+/** The value of any field by its name, in a block; for routing by metadata. */
+export function metadataValue(block: HeaderBlock, name: string): string | undefined {
+  for (const field of block.extras) if (field.name === name) return field.value;
+  for (const field of block.stable.toFields()) if (field.name === name) return field.value;
+  return undefined;
+}

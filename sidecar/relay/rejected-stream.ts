@@ -1,0 +1,43 @@
+/** Answers a request that is no gRPC request, once it has been read to its end: 415 and a sentence. */
+
+import type { Facts } from '../http2/header-view.js';
+import type { Stream, StreamOwner } from '../http2/stream.js';
+import { NO_FIELDS } from '../http2/stream.js';
+import { FIRST_WINDOW } from '../transport/context.js';
+import type { Link } from '../transport/session.js';
+import { NOT_GRPC_BODY, NOT_GRPC_HEADERS } from './local-reply.js';
+
+/** gRPC over HTTP/2: POST with content-type application/grpc. */
+export function isGrpcRequest(facts: Facts): boolean {
+  return facts.method === 'POST' && facts.isGrpc;
+}
+
+export class NotGrpc implements StreamOwner {
+  constructor(
+    private readonly link: Link,
+    stream: Stream,
+    ended: boolean,
+  ) {
+    stream.owner = this;
+    if (ended) this.answer(stream);
+  }
+
+  onHeaders(): void {}
+
+  onData(stream: Stream, _buffer: Buffer, start: number, end: number, ended: boolean): void {
+    if (ended) this.answer(stream);
+    else this.link.connection.credit(stream, end - start, FIRST_WINDOW);
+  }
+
+  onTrailers(stream: Stream): void {
+    this.answer(stream);
+  }
+
+  onEnding(): void {}
+  onSent(): void {}
+
+  private answer(stream: Stream): void {
+    this.link.connection.sendHeaders(stream, NOT_GRPC_HEADERS, NO_FIELDS, false);
+    this.link.connection.sendData(stream, NOT_GRPC_BODY, 0, NOT_GRPC_BODY.length, true);
+  }
+}

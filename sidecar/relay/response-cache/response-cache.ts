@@ -1,0 +1,68 @@
+/**
+ * The last good answers of a route, by what was asked. Bounded in octets and in age; the oldest make room. An answer
+ * that grew beyond what is held back of a unary answer is not kept.
+ */
+
+import type { Attempt } from '../attempt.js';
+import type { KeptAnswer } from '../call.js';
+import { type Asked, RequestKey } from './request-key.js';
+import { AnswerRing } from './ring-buffer.js';
+
+export interface LastGoodLimits {
+  readonly maxAgeMs: number;
+  readonly maxBytes: number;
+  /** Names of the metadata that tell requests apart; absent: all but tracing and timing. */
+  readonly vary?: readonly string[];
+}
+
+export class LastGood {
+  private ring: AnswerRing;
+  private key: RequestKey;
+
+  constructor(private limits: LastGoodLimits) {
+    this.ring = ringOf(limits);
+    this.key = new RequestKey(limits.vary);
+  }
+
+  get size(): number {
+    return this.ring.size;
+  }
+
+  get bytes(): number {
+    return this.ring.bytes;
+  }
+
+  /** With other bounds, or where other metadata tells requests apart, it begins anew. */
+  configure(limits: LastGoodLimits): void {
+    const { maxAgeMs, maxBytes, vary } = this.limits;
+    this.limits = limits;
+    const isSame = limits.maxBytes === maxBytes && limits.maxAgeMs === maxAgeMs;
+    if (isSame && limits.vary?.join() === vary?.join()) return;
+    this.ring = ringOf(limits);
+    this.key = new RequestKey(limits.vary);
+  }
+
+  /** Keeps a copy of what the attempt has of its answer, which must be all of it. */
+  store(asked: Asked, { head, trailers, kept }: Attempt, nowMs: number): void {
+    if (head === null || trailers === null) return;
+    this.key.read(asked);
+    this.ring.store(this.key, { head, trailers, body: kept }, nowMs);
+  }
+
+  /** The answer to the same request; undefined when there is none that is young enough. */
+  find(asked: Asked, nowMs: number): KeptAnswer | undefined {
+    this.key.read(asked);
+    const entry = this.ring.find(this.key);
+    if (entry === undefined) return undefined;
+    if (nowMs - entry.atMs > this.limits.maxAgeMs) {
+      this.ring.drop(entry);
+      return undefined;
+    }
+    return { head: entry.head!, trailers: entry.trailers!, body: entry.body };
+  }
+}
+
+/** Past half of its life an answer makes room for any other. */
+function ringOf({ maxAgeMs, maxBytes }: LastGoodLimits): AnswerRing {
+  return new AnswerRing(maxBytes, maxAgeMs / 2);
+}

@@ -1,0 +1,249 @@
+/**
+ * Answers by what was asked, in the order they came: new ones are written behind the last one, and the oldest make
+ * room; while those are young, only for what has been asked for before. All octets lie in large blocks that are written over, and what is known of an answer in objects that are used
+ * again, so that keeping the answer of every call leaves nothing to collect.
+ */
+
+import { SeenOnce } from '../../core/stats/doorkeeper.js';
+import { areSameOctets, copyOctets } from '../../http2/byte-ops.js';
+import { ENTRY_OVERHEAD } from '../../http2/hpack/field.js';
+import type { HeaderBlock } from '../../http2/hpack/header-list.js';
+import type { Pieces } from '../../transport/chunk-list.js';
+import type { RequestKey } from './request-key.js';
+
+/** An answer as it came, all of it. */
+export interface Answered {
+  readonly head: HeaderBlock;
+  readonly trailers: HeaderBlock;
+  readonly body: Pieces | null;
+}
+
+/** What an entry costs beside its octets. */
+export const ENTRY_BYTES = 192;
+/** Of all there may be, what entries may take; the octets have the rest. */
+const SHARE_OF_ENTRIES = 0.25;
+/** No more, however much there may be: entries lie in the heap. */
+const MAX_ENTRIES = 2 ** 18;
+const BLOCK_BYTES = 1024 * 1024;
+/** So many of the same bucket are looked at: whoever makes up requests of one hash gains nothing by it. */
+const MAX_LOOKS = 16;
+
+export class Entry {
+  text = '';
+  hash = 0;
+  head: HeaderBlock | null = null;
+  trailers: HeaderBlock | null = null;
+  atMs = 0;
+  /** Where its octets are: first those of the request, then those of the answer. */
+  block!: Buffer;
+  start = 0;
+  askedBytes = 0;
+  bodyBytes = 0;
+  /** Octets side by side that are its own. */
+  octets = 0;
+  /** Where it begins, counted on from the first octet ever written; and all that it takes there. */
+  position = 0;
+  room = 0;
+  /** How many there were before it. */
+  number = 0;
+  /** Others of its bucket. Null and null, and not the first: it is out of it. */
+  before: Entry | null = null;
+  after: Entry | null = null;
+  isLive = false;
+  /** The next younger one, or the next that is free. */
+  next: Entry | null = null;
+
+  get body(): Buffer {
+    const from = this.start + this.askedBytes;
+    return Buffer.from(this.block.subarray(from, from + this.bodyBytes));
+  }
+}
+
+export class AnswerRing {
+  /** Entries that can be found, and what they hold. */
+  size = 0;
+  bytes = 0;
+  private readonly capacity: number;
+  private readonly blockBytes: number;
+  private readonly blocks: Buffer[] = [];
+  private readonly maxEntries: number;
+  private readonly buckets: (Entry | null)[];
+  private head = 0;
+  private oldest: Entry | null = null;
+  private newest: Entry | null = null;
+  private entries = 0;
+  private number = 0;
+  private free: Entry | null = null;
+  private readonly asked: SeenOnce;
+
+  /** @param youngMs how old an answer may be without going first. */
+  constructor(
+    readonly maxBytes: number,
+    readonly youngMs: number,
+  ) {
+    this.maxEntries = Math.min(Math.floor((maxBytes * SHARE_OF_ENTRIES) / ENTRY_BYTES), MAX_ENTRIES);
+    const octets = maxBytes - this.maxEntries * ENTRY_BYTES;
+    this.blockBytes = Math.min(BLOCK_BYTES, octets);
+    this.capacity = octets - (octets % this.blockBytes);
+    this.asked = new SeenOnce(this.maxEntries);
+    const wanted = Math.max(2, this.maxEntries);
+    // Two to four for each: nearly every look finds what it looks for, or nothing.
+    this.buckets = new Array<Entry | null>(2 ** (33 - Math.clz32(wanted))).fill(null);
+  }
+
+  find(key: RequestKey): Entry | undefined {
+    let entry = this.buckets[key.hash & (this.buckets.length - 1)] ?? null;
+    for (let looks = 0; entry !== null && looks < MAX_LOOKS; looks++) {
+      if (entry.hash === key.hash && entry.text === key.text && isSame(entry, key.body)) return entry;
+      entry = entry.after;
+    }
+    return undefined;
+  }
+
+  /** Keeps a copy; an older answer to the same request is forgotten. */
+  store(key: RequestKey, answered: Answered, nowMs: number): void {
+    const before = this.find(key);
+    const bodyBytes = answered.body?.bytes ?? 0;
+    const askedBytes = key.body?.bytes ?? 0;
+    // What is written beside the blocks is counted as if it lay in them.
+    const octets = askedBytes + bodyBytes;
+    const room = octets + besides(key, answered);
+    if (before !== undefined) {
+      if (octets <= before.octets && room <= before.room && this.isYoung(before))
+        return write(before, answered, bodyBytes, nowMs);
+      this.drop(before);
+    }
+    if (room > this.blockBytes || this.maxEntries === 0) return;
+    if (before === undefined && !this.isWelcome(key, room, nowMs)) return;
+    const entry = this.append(octets, room);
+    entry.text = key.text;
+    entry.hash = key.hash;
+    entry.askedBytes = askedBytes;
+    if (key.body !== null) copy(key.body, entry.block, entry.start);
+    this.enter(entry);
+    write(entry, answered, bodyBytes, nowMs);
+  }
+
+  /** Nobody finds it any more. Its octets are free when its turn comes. */
+  drop(entry: Entry): void {
+    if (!entry.isLive) return;
+    entry.isLive = false;
+    const { before, after } = entry;
+    if (before === null) this.buckets[entry.hash & (this.buckets.length - 1)] = after;
+    else before.after = after;
+    if (after !== null) after.before = before;
+    entry.before = null;
+    entry.after = null;
+    entry.head = null;
+    entry.trailers = null;
+    entry.text = '';
+    this.size--;
+    this.bytes -= entry.room + ENTRY_BYTES;
+  }
+
+  /** It is not among those that go soon. */
+  private isYoung({ position, number }: Entry): boolean {
+    return this.head - position <= this.capacity / 2 && this.number - number <= this.maxEntries / 2;
+  }
+
+  /** What is asked for once, when all is full, would only drive out what may be asked for again. */
+  private isWelcome({ hash }: RequestKey, room: number, nowMs: number): boolean {
+    const { oldest } = this;
+    if (oldest === null || !oldest.isLive || !this.isInTheWay(oldest, room)) return true;
+    return this.asked.again(hash) || nowMs - oldest.atMs > this.youngMs;
+  }
+
+  /** Room for `octets` side by side, and for `room` in all. */
+  private append(octets: number, room: number): Entry {
+    const { blockBytes, capacity } = this;
+    let offset = this.head % blockBytes;
+    if (offset + octets > blockBytes) {
+      this.head += blockBytes - offset;
+      offset = 0;
+    }
+    while (this.oldest !== null && this.isInTheWay(this.oldest, room)) this.evict(this.oldest);
+    const entry = this.take();
+    entry.position = this.head;
+    entry.number = this.number++;
+    entry.octets = octets;
+    entry.room = room;
+    entry.start = offset;
+    const block = ((this.head % capacity) - offset) / blockBytes;
+    this.blocks[block] ??= Buffer.allocUnsafeSlow(blockBytes);
+    entry.block = this.blocks[block];
+    this.head += room;
+    return entry;
+  }
+
+  private isInTheWay({ position }: Entry, room: number): boolean {
+    return this.entries >= this.maxEntries || this.head + room - position > this.capacity;
+  }
+
+  private take(): Entry {
+    const entry = this.free ?? new Entry();
+    this.free = entry.next;
+    entry.next = null;
+    if (this.newest === null) this.oldest = entry;
+    else this.newest.next = entry;
+    this.newest = entry;
+    this.entries++;
+    return entry;
+  }
+
+  private evict(entry: Entry): void {
+    this.drop(entry);
+    this.oldest = entry.next;
+    if (this.oldest === null) this.newest = null;
+    entry.next = this.free;
+    this.free = entry;
+    this.entries--;
+  }
+
+  private enter(entry: Entry): void {
+    const bucket = entry.hash & (this.buckets.length - 1);
+    const first = this.buckets[bucket] ?? null;
+    entry.after = first;
+    if (first !== null) first.before = entry;
+    this.buckets[bucket] = entry;
+    entry.isLive = true;
+    this.size++;
+    this.bytes += entry.room + ENTRY_BYTES;
+  }
+}
+
+function write(entry: Entry, { head, trailers, body }: Answered, bodyBytes: number, nowMs: number): void {
+  entry.head = head;
+  entry.trailers = trailers;
+  entry.atMs = nowMs;
+  entry.bodyBytes = bodyBytes;
+  if (body !== null) copy(body, entry.block, entry.start + entry.askedBytes);
+}
+
+/** Texts and fields that only this entry holds; lists of fields that repeat are everybody's. */
+function besides({ text }: RequestKey, { head, trailers }: Answered): number {
+  let bytes = text.length;
+  for (const { size } of head.extras) bytes += size + ENTRY_OVERHEAD;
+  for (const { size } of trailers.extras) bytes += size + ENTRY_OVERHEAD;
+  return bytes;
+}
+
+function isSame({ block, start, askedBytes }: Entry, pieces: Pieces | null): boolean {
+  if (pieces === null) return askedBytes === 0;
+  if (pieces.bytes !== askedBytes) return false;
+  let at = start;
+  for (let i = 0; i < pieces.count; i++) {
+    const { buffer, start: from, end } = pieces.at(i);
+    if (!areSameOctets(buffer, from, end, block, at)) return false;
+    at += end - from;
+  }
+  return true;
+}
+
+function copy(pieces: Pieces, target: Buffer, start: number): void {
+  let at = start;
+  for (let i = 0; i < pieces.count; i++) {
+    const { buffer, start: from, end } = pieces.at(i);
+    copyOctets(buffer, from, end, target, at);
+    at += end - from;
+  }
+}

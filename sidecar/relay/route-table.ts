@@ -1,0 +1,183 @@
+/** Routes made ready for calls: the plan of each, and which one a path belongs to, remembered. */
+
+import type { RouteConfig } from '../config/model.js';
+import { defaultTimeoutMs } from '../config/route-defaults.js';
+import { allowedMs, UNLIMITED_MS } from '../core/deadline/deadline.js';
+import { parseGrpcTimeout } from '../core/deadline/grpc-timeout.js';
+import { type OutcomeTable, outcomesWith } from '../core/outcome/outcome.js';
+import { isKnownUnary, isValidPath, RouteTable } from '../core/routing/method.js';
+import type { TrafficRoute } from '../core/routing/route-match.js';
+import type { HeaderBlock } from '../http2/hpack/header-list.js';
+import { Token } from '../http2/hpack/tokens.js';
+import type { CallTally, Tally } from '../telemetry/call-stats.js';
+import type { CallPlan } from './call.js';
+import { extraValue } from './header-rewrite.js';
+
+export interface RoutePlan extends CallPlan {
+  readonly config: RouteConfig;
+  /** What the statuses of the service count as. */
+  readonly outcomes: OutcomeTable;
+  /** Of copies that nobody waits for: sent once and nowhere else, whatever rules say. */
+  readonly isOnce: boolean;
+}
+
+/** A path's route and the counters of its calls. There are few, whatever callers invent: what is kept for one is bounded. */
+export interface Match {
+  readonly plan: RoutePlan;
+  readonly tally: CallTally;
+}
+
+/** Paths remembered; callers that invent methods do not grow memory beyond this. */
+const REMEMBERED_PATHS = 1024;
+
+/** What a call is allowed, ms from its arrival, by its route and by what it asks for itself; Infinity: no limit. */
+export function timeAllowedMs({ timeoutMs, maxTimeoutMs }: RouteConfig, block: HeaderBlock): number {
+  const asked = extraValue(block, Token.grpcTimeout);
+  return allowedMs(asked === undefined ? UNLIMITED_MS : parseGrpcTimeout(asked), timeoutMs, maxTimeoutMs);
+}
+
+/** Whether that is what it asks for itself. */
+export function isTimeAsked(config: RouteConfig, block: HeaderBlock): boolean {
+  const asked = extraValue(block, Token.grpcTimeout);
+  return asked !== undefined && parseGrpcTimeout(asked) === timeAllowedMs(config, block);
+}
+
+export interface RoutesOptions {
+  readonly direction: 'inbound' | 'outbound';
+  readonly service: string;
+  readonly replayBytes: number;
+  readonly stripsResponse: boolean;
+  /** Absent: not watched. */
+  readonly quietAfterMs?: number;
+}
+
+/** Waits between attempts that the registry asked for, ms: as everywhere else by default. */
+const BACKOFF = { backoffBaseMs: 25, backoffMaxMs: 250 };
+
+export class Routes {
+  private readonly table: RouteTable<{ methods: readonly string[]; plan: RoutePlan }>;
+  private readonly remembered = new Map<string, Match | null>();
+  private readonly tallies = new Map<string, CallTally>();
+  private readonly matches = new Map<RoutePlan, Map<CallTally, Match>>();
+  private readonly variants = new Map<TrafficRoute, Map<Match, Match>>();
+
+  constructor(
+    routes: readonly RouteConfig[],
+    private readonly options: RoutesOptions,
+    private readonly tally: Tally,
+    before?: Routes,
+  ) {
+    this.table = new RouteTable(
+      routes.map((config) => ({ methods: config.methods, plan: planOf(config, options) })),
+    );
+    if (before !== undefined) for (const [method, each] of before.tallies) this.tallies.set(method, each);
+  }
+
+  /** The route of a path; null when the path is invalid or no route takes it. */
+  match(path: string): Match | null {
+    const known = this.remembered.get(path);
+    if (known !== undefined) return known;
+    const found = this.find(path);
+    if (this.remembered.size < REMEMBERED_PATHS) this.remembered.set(path, found);
+    return found;
+  }
+
+  /** The match as a traffic rule completes it: the rule speaks where the file's route says nothing. */
+  complete(match: Match, rule: TrafficRoute): Match {
+    if (rule.timeoutMs === undefined && rule.retry === undefined) return match;
+    let variants = this.variants.get(rule);
+    if (variants === undefined) {
+      variants = new Map();
+      this.variants.set(rule, variants);
+    }
+    let variant = variants.get(match);
+    if (variant === undefined) {
+      const { config, isOnce } = match.plan;
+      variant = { ...match, plan: planOf(completed(config, rule, isOnce), this.options, isOnce) };
+      variants.set(match, variant);
+    }
+    return variant;
+  }
+
+  /** The rules that were in force are not any more. */
+  forgetRules(): void {
+    this.variants.clear();
+  }
+
+  private find(path: string): Match | null {
+    if (!isValidPath(path)) return null;
+    const route = this.table.match(path);
+    if (route === undefined) return null;
+    const label = this.table.names(path) || isKnownUnary(path) ? path : 'other';
+    return this.matchOf(route.plan, this.tallyOf(label));
+  }
+
+  private matchOf(plan: RoutePlan, tally: CallTally): Match {
+    let byTally = this.matches.get(plan);
+    if (byTally === undefined) {
+      byTally = new Map();
+      this.matches.set(plan, byTally);
+    }
+    let match = byTally.get(tally);
+    if (match === undefined) {
+      match = { plan, tally };
+      byTally.set(tally, match);
+    }
+    return match;
+  }
+
+  /** Counters for a method; calls without a route count under `other`. */
+  tallyOf(method: string): CallTally {
+    let tally = this.tallies.get(method);
+    if (tally === undefined) {
+      tally = this.tally.call(this.options.direction, this.options.service, method);
+      this.tallies.set(method, tally);
+    }
+    return tally;
+  }
+}
+
+/** A copy whose route has no limit of its own ends after this long. */
+const LONGEST_COPY_MS = 60_000;
+
+const copyMatches = new WeakMap<Match, Match>();
+
+/** The same for a copy that nobody waits for: without what would send it again or elsewhere, and bounded in time. */
+export function matchForCopy(match: Match): Match {
+  let found = copyMatches.get(match);
+  if (found === undefined) {
+    const { retry, hedge, fallback, split, mirror, ...config } = match.plan.config;
+    const { maxTimeoutMs = 0 } = config;
+    const longest = maxTimeoutMs > 0 ? Math.min(maxTimeoutMs, LONGEST_COPY_MS) : LONGEST_COPY_MS;
+    const plan = { ...match.plan, config: { ...config, maxTimeoutMs: longest }, isOnce: true };
+    found = { ...match, plan };
+    copyMatches.set(match, found);
+  }
+  return found;
+}
+
+function completed(config: RouteConfig, rule: TrafficRoute, isOnce: boolean): RouteConfig {
+  const isTimeoutOurs = config.timeoutMs !== defaultTimeoutMs(config.kind);
+  return {
+    ...config,
+    ...(rule.timeoutMs === undefined || isTimeoutOurs ? {} : { timeoutMs: rule.timeoutMs }),
+    // Who asks for attempts after failures says that they do no harm.
+    ...(rule.retry === undefined || config.retry !== undefined || isOnce
+      ? {}
+      : { idempotent: true, retry: { ...rule.retry, ...BACKOFF } }),
+  };
+}
+
+function planOf(config: RouteConfig, options: RoutesOptions, isOnce = false): RoutePlan {
+  return {
+    config,
+    outcomes: outcomesWith(config.outcomes),
+    isOnce,
+    holdsResponse: config.kind === 'unary',
+    idleTimeoutMs: config.idleTimeoutMs,
+    attemptTimeoutMs: config.attemptTimeoutMs,
+    quietAfterMs: options.quietAfterMs ?? 0,
+    replayBytes: options.replayBytes,
+    stripsResponse: options.stripsResponse,
+  };
+}

@@ -1,0 +1,215 @@
+/**
+ * The log: JSON lines on stderr, written without blocking the event loop. The only importer of pino.
+ * Secrets are removed here, by the name of the field, so that no caller has to remember to.
+ */
+import { pino } from 'pino';
+import type { Clock } from '../time/clock.js';
+import { standardError } from './stderr-writer.js';
+
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
+export type LogFields = Readonly<Record<string, unknown>>;
+
+export interface Logger {
+  debug(fields: LogFields, message: string): void;
+  info(fields: LogFields, message: string): void;
+  warn(fields: LogFields, message: string): void;
+  error(fields: LogFields, message: string): void;
+  /** A logger that adds `fields` to every line. */
+  child(fields: LogFields): Logger;
+  /** Whether a line of this level would be written: ask before building expensive fields. */
+  writes(level: LogLevel): boolean;
+  setLevel(level: LogLevel): void;
+  /** Writes what is still in memory. For the end of the process. */
+  flush(): void;
+}
+
+export interface LogDestination {
+  write(line: string): void;
+}
+
+const MAX_DEPTH = 6;
+export const REDACTED = '[redacted]';
+
+const SECRET_EXACT = new Set(['authorization', 'cookie', 'key', 'pem', 'credentials']);
+const SECRET_PART = /token|secret|passw|private-?key|api-?key|authorization|(^|[-_])cookie|-bin$/i;
+
+/** Whether a field of this name must never be shown: credentials, keys, and binary metadata, which may hold either. */
+export function isSecretName(name: string): boolean {
+  return SECRET_EXACT.has(name.toLowerCase()) || SECRET_PART.test(name);
+}
+
+/** A copy of `value` without secrets, at most six levels deep and safe for JSON. */
+export function redact(value: unknown, depth = 0): unknown {
+  if (value === null || typeof value !== 'object') return typeof value === 'bigint' ? String(value) : value;
+  if (value instanceof Error) return describeError(value, depth);
+  if (depth >= MAX_DEPTH) return '[deep]';
+  if (value instanceof Uint8Array) return `[${value.byteLength} bytes]`;
+  if (Array.isArray(value)) return value.map((item) => redact(item, depth + 1));
+  const copy: Record<string, unknown> = {};
+  for (const [name, item] of Object.entries(value)) {
+    copy[name] = isSecretName(name) ? REDACTED : redact(item, depth + 1);
+  }
+  return copy;
+}
+
+function describeError(error: Error, depth: number): unknown {
+  const { name, message, stack, cause } = error;
+  const code = (error as NodeJS.ErrnoException).code;
+  return {
+    name,
+    message,
+    ...(code === undefined ? {} : { code }),
+    ...(stack === undefined ? {} : { stack }),
+    ...(cause === undefined || depth >= MAX_DEPTH ? {} : { cause: redact(cause, depth + 1) }),
+  };
+}
+
+class PinoLogger implements Logger {
+  constructor(private readonly inner: pino.Logger) {}
+
+  debug(fields: LogFields, message: string): void {
+    this.inner.debug(fields, message);
+  }
+  info(fields: LogFields, message: string): void {
+    this.inner.info(fields, message);
+  }
+  warn(fields: LogFields, message: string): void {
+    this.inner.warn(fields, message);
+  }
+  error(fields: LogFields, message: string): void {
+    this.inner.error(fields, message);
+  }
+  child(fields: LogFields): Logger {
+    return new PinoLogger(this.inner.child(redact(fields) as pino.Bindings));
+  }
+  writes(level: LogLevel): boolean {
+    return this.inner.isLevelEnabled(level);
+  }
+  setLevel(level: LogLevel): void {
+    this.inner.level = level;
+  }
+  flush(): void {
+    this.inner.flush();
+  }
+}
+
+export interface LoggerOptions {
+  readonly level: LogLevel;
+  /** Default: file descriptor 2. */
+  readonly destination?: LogDestination;
+  /** Added to every line, for example service and instance. */
+  readonly fields?: LogFields;
+}
+
+/** Where lines about calls go: nobody waits for it, and what it cannot take is counted. */
+export interface LineDestination extends LogDestination {
+  readonly written: number;
+  readonly dropped: number;
+  /** The file behind it was moved away. */
+  reopen(): void;
+  close(): Promise<void>;
+}
+
+/** Among the other lines, on standard error; what that drops is not told apart. */
+export class StandardErrorLines implements LineDestination {
+  written = 0;
+  private readonly out = standardError();
+  private readonly droppedBefore = this.out.dropped;
+
+  write(line: string): void {
+    this.written++;
+    this.out.write(line);
+  }
+
+  get dropped(): number {
+    return this.out.dropped - this.droppedBefore;
+  }
+
+  reopen(): void {}
+
+  async close(): Promise<void> {}
+}
+
+/**
+ * Writes records of one kind, a line each, that begin with that kind and the time. For many a second: nothing is looked
+ * for in them, so whoever makes them puts in only what may be shown.
+ */
+export function createLineWriter(
+  kind: string,
+  fields: LogFields,
+  destination: LogDestination,
+): (record: LogFields) => void {
+  const inner = pino(
+    {
+      base: redact(fields) as Record<string, unknown>,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: () => ({ log: kind }) },
+    },
+    destination,
+  );
+  return (record) => inner.info(record);
+}
+
+export function createLogger({ level, destination, fields = {} }: LoggerOptions): Logger {
+  const out = destination ?? standardError();
+  const inner = pino(
+    {
+      level,
+      base: redact(fields) as Record<string, unknown>,
+      messageKey: 'message',
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: {
+        level: (label) => ({ level: label }),
+        log: (line) => redact(line) as Record<string, unknown>,
+      },
+    },
+    out,
+  );
+  return new PinoLogger(inner);
+}
+
+/** A logger that writes nothing, for parts run without one. */
+export const silentLogger: Logger = {
+  debug() {},
+  info() {},
+  warn() {},
+  error() {},
+  child: () => silentLogger,
+  writes: () => false,
+  setLevel() {},
+  flush() {},
+};
+
+/**
+ * Lets one message of a kind through per period, for what a peer could otherwise repeat at will.
+ *
+ * `const held = gate.pass('handshake-failed'); if (held >= 0) logger.warn({ held }, '…')`
+ */
+export class OncePer {
+  private readonly kinds = new Map<string, { untilMs: number; held: number }>();
+
+  constructor(
+    private readonly clock: Clock,
+    private readonly periodMs = 10_000,
+    private readonly maxKinds = 1_000,
+  ) {}
+
+  /** How many of this kind were held back since the last one let through (≥ 0), or -1 when this one is held back too. */
+  pass(kind: string): number {
+    const nowMs = this.clock.now();
+    const seen = this.kinds.get(kind);
+    if (seen === undefined) {
+      if (this.kinds.size >= this.maxKinds) this.kinds.clear();
+      this.kinds.set(kind, { untilMs: nowMs + this.periodMs, held: 0 });
+      return 0;
+    }
+    if (nowMs < seen.untilMs) {
+      seen.held += 1;
+      return -1;
+    }
+    const held = seen.held;
+    seen.untilMs = nowMs + this.periodMs;
+    seen.held = 0;
+    return held;
+  }
+}

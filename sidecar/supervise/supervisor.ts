@@ -1,0 +1,263 @@
+/**
+ * The life of a process that is owned: started, awaited, watched, killed when it hangs, started again.
+ *
+ *   starting → ready → (unresponsive) → backoff or given-up → starting … ; stopping → stopped from anywhere
+ *
+ * A sidecar owns its model this way, and `up` its sidecars. Here lies the order of events and nothing else: what
+ * is started, how it is asked, what counts as a hang and how long to wait come in, and so do clock and timers.
+ */
+
+import type { ModelReport } from '../admin/view.js';
+import { classOfExit, EndClass, type ProcessEnd, type ProcessExit } from '../core/health/process-end.js';
+import type { GivenUp, RestartLimit } from '../core/health/restart-limit.js';
+import type { Health } from '../health/model/health-probe.js';
+import type { Clock } from '../runtime/time/clock.js';
+import type { Timer, Timers } from '../runtime/time/timers.js';
+
+/** The part of OwnedProcess that matters here. */
+export interface RunningProcess {
+  readonly pid: number | undefined;
+  signal(name: NodeJS.Signals): void;
+}
+
+export interface Probe {
+  check(timeoutMs: number): Promise<Health>;
+  close(): void;
+}
+
+/** What a watch may find, with one sentence about it; the first finding ends the watch. */
+export interface WatchEvents {
+  /** It gets nothing done; `end` is the class of its death when it is killed for that. */
+  onHang(why: string, end: EndClass): void;
+  /** It answers that it is not serving. */
+  onNotServing(why: string): void;
+}
+
+/** Watches a ready model until `stop`. */
+export interface Watch {
+  stop(): void;
+}
+
+export interface SupervisedLimits {
+  /** From start to ready; longer, and it is killed and started again. */
+  readonly startTimeoutMs: number;
+  /** From SIGTERM to SIGKILL. */
+  readonly stopTimeoutMs: number;
+}
+
+export interface SupervisedDeps {
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly probe: Probe;
+  /** Starts the process, never throws; `onExit` is called once, never within this call. */
+  start(onExit: (how: string, exit: ProcessExit) => void): RunningProcess;
+  watch(events: WatchEvents, pid: number | undefined): Watch;
+  /** Milliseconds until the next start of a process that had been ready for `readyForMs` (0: never). */
+  restartDelayMs(readyForMs: number): number;
+  /** Absent: it is started again however often it dies. */
+  readonly limit?: RestartLimit;
+  /** Whether the kernel has just killed something for want of memory. Default: never. */
+  isOutOfMemory?(): boolean;
+  /** Called for each process that ended, before the change of state that follows from it. */
+  onEnd?(end: ProcessEnd): void;
+  /** Called after every change of state. */
+  onChange(report: ModelReport): void;
+}
+
+type State =
+  | {
+      readonly kind: 'starting';
+      readonly process: RunningProcess;
+      readonly limit: Timer;
+      poll?: Timer;
+      lastAnswer: string;
+    }
+  | {
+      readonly kind: 'ready';
+      readonly process: RunningProcess;
+      readonly sinceMs: number;
+      readonly watch: Watch;
+    }
+  | {
+      readonly kind: 'unresponsive';
+      readonly process: RunningProcess;
+      readonly readyForMs: number;
+      readonly end: EndClass;
+    }
+  | { readonly kind: 'backoff' | 'given-up'; readonly timer: Timer }
+  | { readonly kind: 'stopping'; readonly process: RunningProcess; readonly limit: Timer }
+  | { readonly kind: 'stopped' };
+
+const FIRST_POLL_MS = 25;
+const LONGEST_POLL_MS = 500;
+const PROBE_TIMEOUT_MS = 1_000;
+
+export class SupervisedProcess {
+  private state: State = { kind: 'stopped' };
+  private why = 'not started yet';
+  private restarts = 0;
+  private readonly whenStopped: (() => void)[] = [];
+
+  constructor(
+    private readonly limits: SupervisedLimits,
+    private readonly deps: SupervisedDeps,
+  ) {}
+
+  /** Starts it for the first time. */
+  start(): void {
+    if (this.state.kind === 'stopped') this.launch('starting');
+  }
+
+  report(): ModelReport {
+    const pid = 'process' in this.state ? this.state.process.pid : undefined;
+    const { why, restarts } = this;
+    return { state: this.state.kind, why, restarts, ...(pid === undefined ? {} : { pid }) };
+  }
+
+  /** SIGTERM, and SIGKILL after the stop timeout. Resolves when the process is gone; safe to call twice. */
+  stop(): Promise<void> {
+    const stopped = new Promise<void>((resolve) => this.whenStopped.push(resolve));
+    if (!('process' in this.state)) this.finishStop('stopped');
+    else if (this.state.kind !== 'stopping') this.beginStop(this.state.process);
+    return stopped;
+  }
+
+  /** As `stop`, of a process that has been asked to end otherwise: no SIGTERM. */
+  ended(): Promise<void> {
+    const stopped = new Promise<void>((resolve) => this.whenStopped.push(resolve));
+    if (!('process' in this.state)) this.finishStop('stopped');
+    else if (this.state.kind !== 'stopping') this.awaitEnd(this.state.process);
+    return stopped;
+  }
+
+  /** SIGKILL at once, for an owner that has no time left. */
+  kill(): void {
+    if ('process' in this.state) this.state.process.signal('SIGKILL');
+  }
+
+  private launch(why: string): void {
+    this.deps.limit?.started(this.deps.clock.now());
+    const process = this.deps.start((how, exit) => this.exited(process, how, exit));
+    this.awaitReady(process, why);
+  }
+
+  /** Asks until it serves, or until the start timeout; the way in for a new process and for one that stopped serving. */
+  private awaitReady(process: RunningProcess, why: string): void {
+    const limit = this.deps.timers.after(this.limits.startTimeoutMs, () => this.startTimedOut(process));
+    this.enter({ kind: 'starting', process, limit, lastAnswer: 'no answer yet' }, why);
+    this.pollLater(process, FIRST_POLL_MS);
+  }
+
+  private pollLater(process: RunningProcess, delayMs: number): void {
+    if (this.state.kind !== 'starting' || this.state.process !== process) return;
+    this.state.poll = this.deps.timers.after(delayMs, () => void this.poll(process, delayMs));
+  }
+
+  private async poll(process: RunningProcess, delayMs: number): Promise<void> {
+    const health = await this.deps.probe.check(PROBE_TIMEOUT_MS);
+    if (this.state.kind !== 'starting' || this.state.process !== process) return;
+    if (health.kind === 'serving') this.becomeReady(process);
+    else {
+      this.state.lastAnswer = health.why;
+      this.pollLater(process, Math.min(LONGEST_POLL_MS, delayMs * 1.5));
+    }
+  }
+
+  private startTimedOut(process: RunningProcess): void {
+    const last = this.state.kind === 'starting' ? this.state.lastAnswer : '';
+    const why = `not ready within ${this.limits.startTimeoutMs / 1000} s (${last})`;
+    this.giveUp(process, why, EndClass.killedFrozen);
+  }
+
+  private becomeReady(process: RunningProcess): void {
+    const events: WatchEvents = {
+      onHang: (why, end) => this.giveUp(process, why, end),
+      onNotServing: (why) => {
+        if (this.state.kind === 'ready' && this.state.process === process) this.awaitReady(process, why);
+      },
+    };
+    const watch = this.deps.watch(events, process.pid);
+    this.deps.limit?.ready();
+    this.enter({ kind: 'ready', process, sinceMs: this.deps.clock.now(), watch }, '');
+  }
+
+  /** Kills a process that does not do what it should; its exit then leads to the restart. */
+  private giveUp(process: RunningProcess, why: string, end: EndClass): void {
+    if (!('process' in this.state) || this.state.process !== process || this.state.kind === 'stopping')
+      return;
+    this.enter({ kind: 'unresponsive', process, readyForMs: this.readyForMs(), end }, why);
+    process.signal('SIGKILL');
+  }
+
+  private exited(process: RunningProcess, how: string, exit: ProcessExit): void {
+    if (!('process' in this.state) || this.state.process !== process) return;
+    this.deps.probe.close();
+    const told = this.state.kind === 'unresponsive' ? `${this.why}, so it was killed` : how;
+    this.deps.onEnd?.({ class: this.classOf(exit), how: told });
+    if (this.state.kind === 'stopping') this.finishStop(how);
+    else this.backOff(told);
+  }
+
+  private classOf(exit: ProcessExit): EndClass {
+    if (this.state.kind === 'unresponsive') return this.state.end;
+    if (this.state.kind === 'stopping') return EndClass.ended;
+    return classOfExit(exit, this.deps.isOutOfMemory?.() ?? false);
+  }
+
+  private backOff(why: string): void {
+    const readyForMs = this.readyForMs();
+    const givenUp = this.deps.limit?.died(readyForMs, this.deps.clock.now()) ?? null;
+    const delayMs = givenUp?.retryAfterMs ?? this.deps.restartDelayMs(readyForMs);
+    const timer = this.deps.timers.after(delayMs, () => {
+      this.restarts++;
+      this.launch(`starting again: ${why}`);
+    });
+    const kind = givenUp === null ? 'backoff' : 'given-up';
+    const verdict = givenUp === null ? why : `${verdictOf(givenUp)}: ${why}`;
+    this.enter({ kind, timer }, `${verdict}; next start in ${secondsOf(delayMs)}`);
+  }
+
+  private readyForMs(): number {
+    const { state } = this;
+    if (state.kind === 'unresponsive') return state.readyForMs;
+    return state.kind === 'ready' ? this.deps.clock.now() - state.sinceMs : 0;
+  }
+
+  private awaitEnd(process: RunningProcess): void {
+    const limit = this.deps.timers.after(this.limits.stopTimeoutMs, () => process.signal('SIGKILL'));
+    this.enter({ kind: 'stopping', process, limit }, 'stopping');
+  }
+
+  private beginStop(process: RunningProcess): void {
+    this.awaitEnd(process);
+    process.signal('SIGTERM');
+    process.signal('SIGCONT'); // a frozen process must wake to end in good order
+  }
+
+  private finishStop(why: string): void {
+    this.enter({ kind: 'stopped' }, why);
+    for (const resolve of this.whenStopped.splice(0)) resolve();
+  }
+
+  /** Leaves the old state with everything that belonged to it, and says so. */
+  private enter(state: State, why: string): void {
+    const left = this.state;
+    if (left.kind === 'starting') {
+      left.limit.cancel();
+      left.poll?.cancel();
+    } else if (left.kind === 'ready') left.watch.stop();
+    else if (left.kind === 'backoff' || left.kind === 'given-up') left.timer.cancel();
+    else if (left.kind === 'stopping') left.limit.cancel();
+    this.state = state;
+    this.why = why;
+    this.deps.onChange(this.report());
+  }
+}
+
+function verdictOf({ starts, inMs }: GivenUp): string {
+  return `given up after ${starts} ${starts === 1 ? 'start' : 'starts'} in ${secondsOf(inMs)}`;
+}
+
+function secondsOf(ms: number): string {
+  return `${(ms / 1000).toFixed(1)} s`;
+}

@@ -1,0 +1,127 @@
+/**
+ * One line for each call that is over: who called what, how it ended and why, and every attempt on the way. Of what the
+ * call carried there is nothing but its size, and the id of its trace. All of it is put together here, once, when the
+ * call is over; what peers may choose freely is cut short.
+ */
+
+import { Ended, Outcome } from '../core/outcome/outcome.js';
+import { Status, statusName } from '../core/outcome/status.js';
+import { factsOf } from '../http2/header-view.js';
+import type { HeaderBlock } from '../http2/hpack/header-list.js';
+import { metadataValue } from '../relay/header-rewrite.js';
+import type { LogFields } from '../runtime/log/logger.js';
+import type { Relay } from '../transport/context.js';
+import type { EndedAttempt, EndedCall, Recorder } from './call-record.js';
+
+const MAX_METHOD = 200;
+/** Of more attempts the last ones are told. */
+const MAX_ATTEMPTS = 16;
+/** W3C Trace Context: version, trace id, parent id, flags; later versions may add to it. */
+const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(?:-|$)/;
+const MAX_TRACEPARENT = 100;
+const REASON = /^[a-z][a-z-]{0,39}$/;
+
+const ENDED_NAMES: readonly string[] = Object.keys(Ended).map((name) =>
+  name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`),
+);
+
+export class AccessLog implements Recorder {
+  constructor(
+    private readonly write: (record: LogFields) => void,
+    /** Share of the calls that got what they asked for; the others are all written. */
+    private readonly sampleRatio: number,
+    private readonly service: string,
+    private readonly relay: Relay,
+  ) {}
+
+  record(call: EndedCall, status: number): void {
+    const isPlain = call.degraded === '' && (status === Status.OK || isDeclaredSuccess(call, status));
+    if (isPlain && this.sampleRatio < 1 && this.relay.random() >= this.sampleRatio) return;
+    this.write(this.recordOf(call, status));
+  }
+
+  private recordOf(call: EndedCall, status: number): LogFields {
+    const now = this.relay.nowMs;
+    const direction = call.tally?.direction ?? 'inbound';
+    const isInbound = direction === 'inbound';
+    return {
+      direction,
+      [isInbound ? 'service' : 'upstream']: call.tally?.service,
+      method: methodOf(call.block),
+      mirrored: call.isCopy === true ? true : undefined,
+      caller: isInbound ? identityOf(call) : this.service,
+      status: statusName(status),
+      reason: reasonOf(call),
+      degraded: call.degraded === '' ? undefined : call.degraded.slice(0, MAX_METHOD),
+      ms: tenths(now - call.startMs),
+      requestBytes: call.requestBytes,
+      responseBytes: call.responseBytes,
+      deadlineLeftMs:
+        call.deadlineMs === Number.POSITIVE_INFINITY ? undefined : tenths(call.deadlineMs - now),
+      trace: traceOf(call.block),
+      ...attemptsOf(call, now),
+    };
+  }
+}
+
+/** Its route says that such an answer of the service is a success. */
+function isDeclaredSuccess(call: EndedCall, status: number): boolean {
+  if (call.reason !== '') return false;
+  for (let attempt = call.lastAttempt; attempt !== null; attempt = attempt.before)
+    if (attempt.outcome === Outcome.success && attempt.status === status) return true;
+  return false;
+}
+
+function attemptsOf(call: EndedCall, nowMs: number): LogFields {
+  const attempts: LogFields[] = [];
+  let count = 0;
+  for (let attempt = call.lastAttempt; attempt !== null; attempt = attempt.before) {
+    count++;
+    if (count <= MAX_ATTEMPTS) attempts.push(attemptOf(attempt, call, nowMs));
+  }
+  attempts.reverse();
+  return count > MAX_ATTEMPTS ? { attempts, attemptsBefore: count - MAX_ATTEMPTS } : { attempts };
+}
+
+/** `atMs`: after the call's arrival; what it waited for before, a line or a pause, lies between. */
+function attemptOf(attempt: EndedAttempt, { startMs, plan }: EndedCall, nowMs: number): LogFields {
+  return {
+    endpoint: attempt.target.label ?? 'local',
+    ended: attempt.ended < 0 ? 'unfinished' : ENDED_NAMES[attempt.ended],
+    status: attempt.status < 0 ? undefined : statusName(attempt.status),
+    reason: plan.stripsResponse ? undefined : peerReason(attempt),
+    atMs: tenths(attempt.startMs - startMs),
+    ms: tenths((attempt.endedMs === 0 ? nowMs : attempt.endedMs) - attempt.startMs),
+  };
+}
+
+/** Why: our own reason, else that of the sidecar which answered. */
+function reasonOf(call: EndedCall): string | undefined {
+  if (call.reason !== '') return call.reason;
+  return call.plan.stripsResponse || call.lastAttempt === null ? undefined : peerReason(call.lastAttempt);
+}
+
+function peerReason({ status, trailers }: EndedAttempt): string | undefined {
+  if (status === Status.OK || trailers === null) return undefined;
+  const reason = metadataValue(trailers, 'outrider-reason');
+  return reason !== undefined && REASON.test(reason) ? reason : undefined;
+}
+
+function identityOf({ link }: EndedCall): string | undefined {
+  return (link.identity as { readonly service?: string } | null)?.service;
+}
+
+/** Without what would follow a `?`, which is no part of a method. */
+function methodOf(block: HeaderBlock): string {
+  return factsOf(block).path.split('?', 1)[0]!.slice(0, MAX_METHOD);
+}
+
+function traceOf(block: HeaderBlock): string | undefined {
+  const value = metadataValue(block, 'traceparent');
+  if (value === undefined || value.length > MAX_TRACEPARENT) return undefined;
+  return TRACEPARENT.exec(value)?.[1];
+}
+
+function tenths(ms: number): number {
+  return Math.round(ms * 10) / 10;
+}

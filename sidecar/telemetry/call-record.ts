@@ -1,0 +1,45 @@
+/** Told of every call once it is over, for whoever writes calls down. */
+
+import type { HeaderBlock } from '../http2/hpack/header-list.js';
+import type { CallTally } from './call-stats.js';
+
+export interface Recorder {
+  /** Called in the middle of a turn: it must neither throw nor wait. */
+  record(call: EndedCall, status: number): void;
+}
+
+/** What a call is known by at its end. Times are monotonic ms. */
+export interface EndedCall {
+  readonly startMs: number;
+  /** Infinity: none. */
+  readonly deadlineMs: number;
+  readonly tally: CallTally | null;
+  /** The request's headers. */
+  readonly block: HeaderBlock;
+  readonly link: { readonly identity: unknown };
+  readonly plan: { readonly stripsResponse: boolean };
+  readonly requestBytes: number;
+  readonly responseBytes: number;
+  /** Name of our own answer's reason; empty: the endpoint answered. */
+  readonly reason: string;
+  /** Why the answer is not what the call asked for, and where it is from; empty: it is. */
+  readonly degraded: string;
+  /** It is a copy of another call, made by this sidecar. */
+  readonly isCopy?: boolean;
+  /** The last attempt, from which the others are reached; null: none was begun while calls were recorded. */
+  readonly lastAttempt: EndedAttempt | null;
+}
+
+export interface EndedAttempt {
+  readonly target: { readonly label?: string };
+  readonly startMs: number;
+  /** 0: with the call. */
+  readonly endedMs: number;
+  /** An `Ended` of core/outcome/outcome.ts; −1: it had not. */
+  readonly ended: number;
+  readonly status: number;
+  /** An `Outcome` of core/outcome/outcome.ts; −1: it was not classified. */
+  readonly outcome: number;
+  readonly trailers: HeaderBlock | null;
+  readonly before: EndedAttempt | null;
+}

@@ -1,0 +1,29 @@
+/** Sockets that connect, reading through a port. */
+
+import net from 'node:net';
+import tls from 'node:tls';
+import type { Address } from '../config/model.js';
+import { ReadPort, register } from './shared-read-buffer.js';
+
+type Target = { host: string; port: number; noDelay: true } | { path: string };
+
+function target(address: Address): Target {
+  if (address.kind === 'unix') return { path: address.path };
+  return { host: address.host, port: address.port, noDelay: true };
+}
+
+export function dialPlain(address: Address): net.Socket {
+  const port = new ReadPort();
+  const socket = net.connect({ ...target(address), onread: port.onread });
+  register(socket, port);
+  return socket;
+}
+
+export function dialTls(address: Address, options: tls.ConnectionOptions): tls.TLSSocket {
+  const port = new ReadPort();
+  // `onread` is documented for tls.connect and missing from its types.
+  const reading: object = { onread: port.onread };
+  const socket = tls.connect({ ...target(address), ...options, ...reading });
+  register(socket, port);
+  return socket;
+}

@@ -1,0 +1,89 @@
+/**
+ * Says which limit a peer met, with what was found and what is allowed: a peer that was cut off without a word in the log
+ * looks like a network that fails. Each limit has one line in ten seconds; the line says how many more there were.
+ */
+
+import type { Socket } from 'node:net';
+import type { ConnectionState } from '../http2/connection-state.js';
+import {
+  BLOCK_BYTES,
+  BLOCK_FRAMES,
+  INFORMATIONAL,
+  type LimitName,
+  UNREAD_CONTROL_BYTES,
+} from '../http2/limits.js';
+import type { Relay } from './context.js';
+
+const GAP_MS = 10_000;
+
+export interface LimitWords {
+  readonly found: string;
+  readonly allowed: string;
+  /** Where it is set; absent: nowhere. */
+  readonly option?: string;
+}
+
+/** A peer that was refused or cut off. `identity`: its SPIFFE id; empty where it has none. */
+export function logLimit(
+  relay: Relay,
+  limit: LimitName,
+  words: LimitWords,
+  socket: Socket,
+  identity: string,
+): void {
+  const now = relay.clock.now();
+  const lines = relay.tally.limitLines;
+  const line = lines.get(limit) ?? { loggedMs: Number.NEGATIVE_INFINITY, unlogged: 0 };
+  lines.set(limit, line);
+  if (now - line.loggedMs < GAP_MS) {
+    line.unlogged++;
+    return;
+  }
+  const more = line.unlogged > 0 ? { unloggedBefore: line.unlogged } : {};
+  line.loggedMs = now;
+  line.unlogged = 0;
+  const peer = { peer: addressOf(socket), ...(identity === '' ? {} : { identity }) };
+  relay.logger.warn({ limit, ...words, ...peer, ...more }, 'a peer went beyond a limit and was cut off');
+}
+
+/** What a connection was cut off for. */
+export function wordsOf(c: ConnectionState, limit: LimitName): LimitWords {
+  const meter = c.meters.of(limit);
+  if (meter !== undefined) {
+    const { burst, perSecond } = meter.bucket;
+    const forgiven = limit === 'pings' ? ', one more for each HEADERS or DATA written to the peer' : '';
+    const name = OPTIONS[limit];
+    return {
+      found: `${meter.count} in ${Math.round(c.nowMs - meter.firstMs)} ms`,
+      allowed: `${burst} at once, ${perSecond} a second${forgiven}`,
+      ...(name === undefined ? {} : { option: `limits.frames_per_second.${name}` }),
+    };
+  }
+  switch (limit) {
+    case 'header-block-frames':
+      return {
+        found: `${c.blockFrames} frames with ${c.blockBytes} octets`,
+        allowed: `${BLOCK_FRAMES} frames with ${BLOCK_BYTES} octets`,
+      };
+    case 'unread-output':
+      return { found: `${c.control.length} octets`, allowed: `${UNREAD_CONTROL_BYTES} octets` };
+    case 'informational':
+      return { found: 'more', allowed: `${INFORMATIONAL} to one request` };
+    default:
+      return { found: 'more', allowed: '' };
+  }
+}
+
+const OPTIONS: Partial<Readonly<Record<LimitName, string>>> = {
+  'rapid-resets': 'resets',
+  pings: 'pings',
+  settings: 'settings',
+  'window-updates': 'window_updates',
+  'empty-frames': 'empty',
+  'idle-frames': 'ignored',
+  violations: 'violations',
+};
+
+function addressOf({ remoteAddress, remotePort }: Socket): string {
+  return remoteAddress === undefined ? 'local' : `${remoteAddress}:${remotePort ?? 0}`;
+}

@@ -1,0 +1,152 @@
+/**
+ * The budget of memory that calls may use, one for the process. Three things count: what may be refused (a request kept
+ * for another attempt, a wide window: `take`, `promise`), what has come and waits to be passed on, and the records of open
+ * streams. First windows are not paid for in advance, as most calls use little of theirs: when half of the budget is in
+ * use they are made smaller (RFC 9113 section 6.9.2), and when all of it is, the connection that holds most loses calls,
+ * those first that cannot move. Nothing is ended for its age, and nothing while there is room.
+ */
+
+import { OctetCount } from '../http2/octet-count.js';
+import type { Flushable, Turn } from './flush-scheduler.js';
+
+/** Stream window given at first, and to a stream that has shown it needs more, in octets. */
+export const FIRST_WINDOW = 64 * 1024;
+export const WIDE_WINDOW = 1024 * 1024;
+/** First window while memory is short: two of the largest frames, so that small answers can still be held. */
+export const TIGHT_WINDOW = 32 * 1024;
+
+/** Shares of the budget: windows are tight from the first on, wide again below the second, and shedding ends at the third. */
+const TIGHT_SHARE = 1 / 2;
+const EASY_SHARE = 1 / 4;
+const SHED_TO_SHARE = 7 / 8;
+/** Windows stay tight for so long at least: each change is a SETTINGS frame on every connection. */
+const TIGHT_MS = 1_000;
+/** Connections shed from at one time, at most. */
+const SHED_ROUNDS = 64;
+
+/** A connection, as far as memory is concerned. */
+export interface Holder {
+  /** Octets the process holds for its peer's calls. Walks over its streams. */
+  heldBytes(): number;
+  /** What the peer may send at once on its streams. */
+  grantedBytes(): number;
+  /** Ends calls of its peer until about `bytes` are free, those first that cannot move, then the largest; what became free. */
+  shed(bytes: number): number;
+  /** What each stream of it may receive at first from now on. */
+  setFirstWindow(bytes: number): void;
+}
+
+export class Memory implements Flushable {
+  /** Reserved: what is kept for another attempt or a late status, and what wide windows promise. */
+  held = 0;
+  /** Of that, promises: room for octets that count themselves once they have come. */
+  promised = 0;
+  /** Payload that waits to be passed on, and open streams. */
+  readonly waiting = new OctetCount();
+  readonly holders = new Set<Holder>();
+  firstWindow = FIRST_WINDOW;
+
+  isEnlisted = false;
+  flushedIn = 0;
+  private turn: Turn | null = null;
+  private nowMs = 0;
+  private tightSinceMs = 0;
+  /** It was over the limit when a turn's writes had been made: what is still there cannot be written now. */
+  private wasOver = false;
+
+  private readonly tightAt: number;
+
+  constructor(readonly limit: number) {
+    this.tightAt = Math.floor(limit * TIGHT_SHARE);
+  }
+
+  /** Octets that are really held, those of open streams included. */
+  get used(): number {
+    return this.waiting.octets + this.held - this.promised;
+  }
+
+  /** Whether `bytes` more may be held; counts them when so. */
+  take(bytes: number): boolean {
+    if (this.held + this.waiting.octets + bytes > this.limit) return false;
+    this.held += bytes;
+    return true;
+  }
+
+  /** Counts what cannot be refused. */
+  force(bytes: number): void {
+    this.held += bytes;
+  }
+
+  give(bytes: number): void {
+    this.held -= bytes;
+  }
+
+  /** As `take`, for a window that grows by `bytes`. */
+  promise(bytes: number): boolean {
+    if (!this.take(bytes)) return false;
+    this.promised += bytes;
+    return true;
+  }
+
+  withdraw(bytes: number): void {
+    this.promised -= bytes;
+    this.held -= bytes;
+  }
+
+  /** The windows of all open streams. Walks over them. */
+  grantedBytes(): number {
+    let bytes = 0;
+    for (const holder of this.holders) bytes += holder.grantedBytes();
+    return bytes;
+  }
+
+  /** Whether `review` is due: more than half is used, or was a moment ago. */
+  get isAlarmed(): boolean {
+    return this.firstWindow !== FIRST_WINDOW || this.used > this.tightAt;
+  }
+
+  /** Looks at the end of this turn, when what can be written has been, what has to be done. */
+  review(turn: Turn, nowMs: number): void {
+    this.turn = turn;
+    this.nowMs = nowMs;
+    turn.enlist(this);
+  }
+
+  flush(): void {
+    const { used, limit } = this;
+    if (used > this.tightAt) this.setWindows(TIGHT_WINDOW);
+    else if (used < limit * EASY_SHARE && this.nowMs - this.tightSinceMs >= TIGHT_MS)
+      this.setWindows(FIRST_WINDOW);
+    if (used <= limit) {
+      this.wasOver = false;
+    } else if (this.wasOver) {
+      this.wasOver = false;
+      this.shed(used - limit * SHED_TO_SHARE);
+    } else {
+      this.wasOver = true;
+      this.turn!.enlist(this);
+    }
+  }
+
+  private setWindows(bytes: number): void {
+    if (bytes === this.firstWindow) return;
+    this.firstWindow = bytes;
+    this.tightSinceMs = this.nowMs;
+    for (const holder of this.holders) holder.setFirstWindow(bytes);
+  }
+
+  /** From the connection that holds most, half of what it holds at a time, until `bytes` are free. */
+  private shed(bytes: number): void {
+    const holds = [...this.holders].map((holder) => ({ holder, bytes: holder.heldBytes() }));
+    let left = bytes;
+    for (let round = 0; round < SHED_ROUNDS && left > 0; round++) {
+      let most = holds[0];
+      if (most === undefined) return;
+      for (const each of holds) if (each.bytes > most.bytes) most = each;
+      if (most.bytes === 0) return;
+      const freed = most.holder.shed(Math.min(left, most.bytes / 2));
+      left -= freed;
+      most.bytes = freed === 0 ? 0 : most.bytes - freed;
+    }
+  }
+}

@@ -1,0 +1,362 @@
+/**
+ * A socket and its HTTP/2 connection. Reads go into the connection; what the connection has to say goes out in one
+ * write per turn, bounded. Knows when the peer was last heard; what to do about silence is decided by its owner.
+ */
+
+import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
+import { Connection } from '../http2/connection.js';
+import type { ConnectionHandler, Role } from '../http2/connection-state.js';
+import { ErrorCode } from '../http2/constants.js';
+import type { HeaderBlock } from '../http2/hpack/header-list.js';
+import type { LimitName } from '../http2/limits.js';
+import { STREAM_BYTES } from '../http2/octet-count.js';
+import type { LocalSettings } from '../http2/settings.js';
+import type { Stream } from '../http2/stream.js';
+import { Output } from '../http2/write-buffer.js';
+import { WheelEntry } from '../runtime/time/timing-wheel.js';
+import type { Relay } from './context.js';
+import type { Flushable } from './flush-scheduler.js';
+import { logLimit, wordsOf } from './limit-log.js';
+import type { Holder } from './memory-budget.js';
+import { portOf } from './shared-read-buffer.js';
+import { socketErrorWords } from './socket-error.js';
+
+/** Octets handed to a socket and not yet taken by the kernel, at most (plus one flush). */
+const UNFLUSHED_BYTES = 256 * 1024;
+/** Octets one flush may write, so that one connection does not keep the others waiting. */
+const FLUSH_BYTES = 256 * 1024;
+/** How long the peer may take to close its side once it has been sent everything, or after it broke a rule, ms. */
+const LINGER_MS = 1000;
+/** How long a peer may take to read the last answers of a connection that is being closed, ms. */
+const LAST_READS_MS = 10_000;
+
+/** Whoever owns the link: a listener or a pool. */
+export interface LinkHost {
+  onStream(link: Link, stream: Stream, block: HeaderBlock, ended: boolean): void;
+  /** The peer's first SETTINGS arrived: it speaks HTTP/2 and is alive. */
+  onAlive(link: Link): void;
+  onGoaway(link: Link, code: number, debug: string): void;
+  /** A call ended, or the peer allows more. */
+  onRoom(link: Link): void;
+  /** The socket is gone; every stream has been told already. Called once. */
+  onDown(link: Link, reason: string): void;
+}
+
+const SAID_GOAWAY = 'the peer said GOAWAY';
+
+const OUT = new Output();
+
+interface AwaitedPing {
+  /** PINGs sent earlier whose answers have yet to come: they come in order. */
+  before: number;
+  readonly answered: () => void;
+}
+
+export class Link implements ConnectionHandler, Flushable, Holder {
+  readonly connection: Connection;
+  isEnlisted = false;
+  flushedIn = 0;
+  isAlive = false;
+  isDown = false;
+  /** No new calls: it is being replaced, or the peer said GOAWAY. */
+  isRetiring = false;
+  /** Monotonic ms of the last octets from the peer; at first, of the start. */
+  lastReadMs: number;
+  /** Calls in a row that the peer has reset without an answer, and answers that have begun; see refusals.ts. */
+  refusals = 0;
+  answers = 0;
+  /** Set by the owner: who the peer is, as far as it proved it. */
+  identity: unknown = null;
+  /** The peer's SPIFFE id; empty where it has none. */
+  subject = '';
+  /** Until when the peer's certificate is valid, wall-clock ms; Infinity where it has none. */
+  notAfterMs = Number.POSITIVE_INFINITY;
+  private readonly isTls: boolean;
+  private isBlocked = false;
+  /** Octets given to the socket that the kernel does not take. */
+  private stuckBytes = 0;
+  private isClosing = false;
+  private isEnded = false;
+  private reason = 'closed by the peer';
+  private farewell = '';
+  private linger: Linger | null = null;
+  /** Those who wait for an answer to a PING of theirs, in the order of sending. */
+  private pings: AwaitedPing[] = [];
+
+  constructor(
+    readonly socket: Socket,
+    role: Role,
+    local: LocalSettings,
+    private readonly host: LinkHost,
+    readonly relay: Relay,
+  ) {
+    const { memory } = relay;
+    const { firstWindow } = memory;
+    const settings = firstWindow < local.initialWindow ? { ...local, initialWindow: firstWindow } : local;
+    this.connection = new Connection(role, settings, this, memory.waiting);
+    memory.holders.add(this);
+    this.isTls = socket instanceof TLSSocket;
+    this.lastReadMs = relay.clock.now();
+    socket.setNoDelay?.(true);
+    const port = portOf(socket);
+    if (port === undefined) socket.on('data', (chunk: Buffer) => this.onRead(chunk));
+    socket.on('drain', () => this.onDrain());
+    socket.on('end', () => this.onEnd());
+    socket.on('error', (error: NodeJS.ErrnoException) => {
+      this.reason = socketErrorWords(error);
+    });
+    socket.on('close', () => this.onClose());
+    this.connection.start();
+    port?.deliver((chunk) => this.onRead(chunk));
+  }
+
+  /** Why it ended, or is about to. */
+  get lossWords(): string {
+    if (this.farewell !== '') return this.farewell;
+    return this.connection.state.goawayReceived ? SAID_GOAWAY : this.reason;
+  }
+
+  get inFlight(): number {
+    return this.connection.openStreams;
+  }
+
+  /** Whether it takes calls, stream limits aside. */
+  get isUsable(): boolean {
+    const { isOver, goawayReceived } = this.connection.state;
+    return this.isAlive && !(this.isDown || this.isRetiring || this.isClosing || isOver || goawayReceived);
+  }
+
+  /** How many more calls it can take now. */
+  get capacity(): number {
+    return this.isDown || this.isRetiring || this.isClosing ? 0 : this.connection.capacity;
+  }
+
+  flush(): void {
+    if (this.isDown) return;
+    const room = UNFLUSHED_BYTES - this.socket.writableLength;
+    if (room <= 0) {
+      this.isBlocked = true;
+      this.connection.holdOutput();
+      return;
+    }
+    const wasEmpty = this.socket.writableLength === 0;
+    OUT.begin();
+    this.connection.flush(OUT, Math.min(room, FLUSH_BYTES));
+    const parts = OUT.finish();
+    if (parts.length === 1) {
+      this.socket.write(parts[0]!);
+    } else if (parts.length > 1) {
+      this.socket.cork();
+      for (const part of parts) this.socket.write(part);
+      this.socket.uncork();
+    }
+    // A TLS socket encrypts, and so copies, before `write` returns.
+    OUT.settle(wasEmpty && !this.socket.connecting && (this.isTls || this.socket.writableLength === 0));
+    if (this.socket.writableNeedDrain) this.noteStuck(this.socket.writableLength);
+    if (this.connection.hasOutput) {
+      if (this.socket.writableLength >= UNFLUSHED_BYTES) this.isBlocked = true;
+      else this.relay.turn.enlist(this);
+    } else if (this.isClosing) {
+      this.end();
+    }
+  }
+
+  /** Sends what is queued, then closes. Streams still open are lost. A peer that does not read is not waited for long. */
+  close(reason: string): void {
+    this.closeWithin(LAST_READS_MS, reason);
+  }
+
+  /** Closes at once; every stream is lost. */
+  destroy(reason: string): void {
+    if (this.isDown) return;
+    this.reason = reason;
+    this.socket.destroy();
+    this.onClose();
+  }
+
+  /** Sends a PING. `answered` is called when it comes back, and never when the connection ends before. */
+  ping(answered: () => void): void {
+    this.connection.ping();
+    this.pings.push({ before: this.connection.state.pingsOutstanding - 1, answered });
+  }
+
+  // ---- ConnectionHandler ----
+
+  onStream(stream: Stream, block: HeaderBlock, ended: boolean): void {
+    this.host.onStream(this, stream, block, ended);
+  }
+
+  onPeerSettings(): void {
+    if (this.isAlive) return;
+    this.isAlive = true;
+    this.host.onAlive(this);
+  }
+
+  onPong(): void {
+    if (this.pings.length === 0) return;
+    const answered = this.pings.filter((ping) => ping.before-- === 0);
+    this.pings = this.pings.filter(({ before }) => before >= 0);
+    for (const ping of answered) ping.answered();
+  }
+
+  onGoaway(code: number, debug: string): void {
+    this.isRetiring = true;
+    this.farewell = goawayWords(code, debug);
+    this.host.onGoaway(this, code, debug);
+  }
+
+  onRoom(): void {
+    this.host.onRoom(this);
+  }
+
+  onDirty(): void {
+    this.relay.turn.enlist(this);
+  }
+
+  onLimit(name: LimitName): void {
+    this.relay.tally.limit(name);
+  }
+
+  onDefect(error: unknown): void {
+    this.relay.tally.defects++;
+    this.relay.logger.error({ error }, 'defect: a connection was given up');
+  }
+
+  onFatal(_code: number, message: string): void {
+    this.relay.tally.protocolErrors++;
+    const { state } = this.connection;
+    if (state.cutBy !== null)
+      logLimit(this.relay, state.cutBy, wordsOf(state, state.cutBy), this.socket, this.subject);
+    this.closeWithin(LINGER_MS, message);
+  }
+
+  // ---- the socket ----
+
+  private onRead(chunk: Buffer): void {
+    const now = this.relay.clock.now();
+    this.lastReadMs = now;
+    this.relay.nowMs = now;
+    this.connection.receive(chunk, now);
+    const { memory } = this.relay;
+    if (memory.firstWindow !== this.connection.state.initialWindow) this.setFirstWindow(memory.firstWindow);
+    if (memory.isAlarmed) memory.review(this.relay.turn, now);
+  }
+
+  private onDrain(): void {
+    this.noteStuck(0);
+    if (!this.isBlocked) return;
+    this.isBlocked = false;
+    this.relay.turn.enlist(this);
+  }
+
+  /** The peer will say nothing more. Calls that wait for it are lost; nobody half-closes a gRPC connection. */
+  private onEnd(): void {
+    this.relay.nowMs = this.relay.clock.now();
+    this.connection.abandon();
+    this.socket.end();
+  }
+
+  private noteStuck(bytes: number): void {
+    this.relay.memory.waiting.octets += bytes - this.stuckBytes;
+    this.stuckBytes = bytes;
+  }
+
+  // ---- Holder ----
+
+  heldBytes(): number {
+    let bytes = this.stuckBytes;
+    if (this.connection.state.role === 'server')
+      for (const stream of this.connection.state.table.all()) bytes += heldFor(stream);
+    return bytes;
+  }
+
+  grantedBytes(): number {
+    let bytes = 0;
+    for (const stream of this.connection.state.table.all())
+      if (!stream.remoteEnded) bytes += Math.max(0, stream.recvWindow);
+    return bytes;
+  }
+
+  shed(bytes: number): number {
+    if (this.connection.state.role === 'client') return 0;
+    const streams = this.connection.state.table.all().map((stream) => ({ stream, held: heldFor(stream) }));
+    // Calls are not to be lost for what the socket does not take.
+    const open = streams.reduce((sum, { held }) => sum + held, 0);
+    if (this.stuckBytes > open) {
+      const all = this.stuckBytes + open;
+      this.destroy('it does not read, and memory is short');
+      return all;
+    }
+    streams.sort((a, b) => Number(isStuck(b.stream)) - Number(isStuck(a.stream)) || b.held - a.held);
+    let freed = 0;
+    for (const { stream, held } of streams) {
+      if (freed >= bytes) break;
+      freed += held;
+      if (stream.owner.shed === undefined) this.connection.reset(stream, ErrorCode.enhanceYourCalm);
+      else stream.owner.shed(stream);
+    }
+    return freed;
+  }
+
+  setFirstWindow(bytes: number): void {
+    this.connection.setInitialWindow(bytes);
+  }
+
+  private closeWithin(ms: number, reason: string): void {
+    if (this.isDown) return;
+    const dueMs = this.relay.clock.now() + ms;
+    if (this.linger === null) this.linger = new Linger(this);
+    else if (this.linger.dueMs <= dueMs) return;
+    this.relay.wheel.add(this.linger, dueMs);
+    if (this.isClosing) return;
+    this.reason = reason;
+    this.isClosing = true;
+    this.relay.turn.enlist(this);
+  }
+
+  /** Half-closes, so that a GOAWAY is not lost to a reset, and gives the peer a moment to close as well. */
+  private end(): void {
+    if (this.isEnded) return;
+    this.isEnded = true;
+    this.relay.nowMs = this.relay.clock.now();
+    this.connection.abandon();
+    this.socket.end(() => this.closeWithin(LINGER_MS, this.reason));
+  }
+
+  private onClose(): void {
+    if (this.isDown) return;
+    this.isDown = true;
+    if (this.linger !== null) this.relay.wheel.cancel(this.linger);
+    // Perhaps nothing has been read for long, and what is lost now is judged by the time.
+    this.relay.nowMs = this.relay.clock.now();
+    this.connection.abandon();
+    this.noteStuck(0);
+    this.relay.memory.holders.delete(this);
+    this.host.onDown(this, this.reason);
+  }
+}
+
+function heldFor(stream: Stream): number {
+  return STREAM_BYTES + (stream.owner.heldFor?.(stream) ?? stream.pendingBytes);
+}
+
+/** Its answer waits for the peer's window, or its request for the rest of itself. */
+function isStuck(stream: Stream): boolean {
+  return (stream.pendingBytes > 0 && stream.sendWindow <= 0) || !stream.remoteEnded;
+}
+
+class Linger extends WheelEntry {
+  constructor(private readonly link: Link) {
+    super();
+  }
+  fire(): void {
+    this.link.socket.destroy();
+  }
+}
+
+/** An error code and what the peer says about it, printable ASCII only: it reaches callers and the log. */
+function goawayWords(code: number, debug: string): string {
+  if (code === ErrorCode.noError && debug === '') return SAID_GOAWAY;
+  return `${SAID_GOAWAY}, code ${code} ${JSON.stringify(debug.replaceAll(/[^ -~]/g, '?'))}`;
+}

@@ -1,0 +1,73 @@
+/**
+ * Connections of a TLS listener that have said nothing yet. They have cost no handshake and have no identity, so they count
+ * apart from all others: a crowd of them takes neither the connections nor the handshakes of peers that speak. When there
+ * are too many, the one that has been silent longest goes.
+ */
+
+import type net from 'node:net';
+import { WheelEntry } from '../runtime/time/timing-wheel.js';
+import type { Relay } from './context.js';
+
+export class Arrivals {
+  /** Oldest first. */
+  private readonly silent = new Map<net.Socket, Impatience>();
+
+  /** @param most silent connections at once. @param timeoutMs until the first octet, ms. */
+  constructor(
+    private readonly most: number,
+    private readonly timeoutMs: number,
+    private readonly relay: Relay,
+  ) {}
+
+  get size(): number {
+    return this.silent.size;
+  }
+
+  /** Waits for the first octet, which is told and stays in the socket, paused. A socket that ends before is let go. */
+  add(socket: net.Socket, onFirst: (octet: number) => void): void {
+    if (this.silent.size >= this.most) this.dropOldest();
+    const impatience = new Impatience(socket, this.relay);
+    this.silent.set(socket, impatience);
+    this.relay.wheel.add(impatience, this.relay.clock.now() + this.timeoutMs);
+    socket.once('close', () => this.remove(socket));
+    socket.once('data', (first: Buffer) => {
+      this.remove(socket);
+      socket.pause();
+      socket.unshift(first);
+      onFirst(first[0]!);
+    });
+  }
+
+  stop(): void {
+    for (const socket of this.silent.keys()) socket.destroy();
+  }
+
+  private remove(socket: net.Socket): void {
+    const impatience = this.silent.get(socket);
+    if (impatience === undefined) return;
+    this.relay.wheel.cancel(impatience);
+    this.silent.delete(socket);
+  }
+
+  private dropOldest(): void {
+    const [oldest] = this.silent.keys();
+    if (oldest === undefined) return;
+    this.relay.tally.limit('silent-connections');
+    this.remove(oldest);
+    oldest.destroy();
+  }
+}
+
+class Impatience extends WheelEntry {
+  constructor(
+    private readonly socket: net.Socket,
+    private readonly relay: Relay,
+  ) {
+    super();
+  }
+  fire(): void {
+    this.relay.tally.limit('handshake-timeout');
+    this.relay.tally.handshakeFailed('handshake-timeout');
+    this.socket.destroy();
+  }
+}

@@ -1,0 +1,236 @@
+/**
+ * What each decision on the way of a call costs, in nanoseconds: best of several rounds, after a warm-up. Together they
+ * must stay far below what one call costs the relay.
+ */
+
+import { ModelView } from '../../../sidecar/cluster/model-key.js';
+import { AdaptiveLimit } from '../../../sidecar/core/admission/gradient-limit.js';
+import { MemoryPressure } from '../../../sidecar/core/admission/memory-pressure.js';
+import { Priorities } from '../../../sidecar/core/admission/priority-class.js';
+import { InboundQueue, QueueEntry } from '../../../sidecar/core/admission/queue.js';
+import { RateLimits } from '../../../sidecar/core/admission/rate-limit.js';
+import { IntentionTable } from '../../../sidecar/core/authorization/intentions.js';
+import { EndpointLoad, LeastLoaded, RoundRobin } from '../../../sidecar/core/balancing/balancer.js';
+import { formatGrpcTimeout, parseGrpcTimeout } from '../../../sidecar/core/deadline/grpc-timeout.js';
+import { classify, Ended, Outcome, outcomesWith } from '../../../sidecar/core/outcome/outcome.js';
+import { CallKinds } from '../../../sidecar/core/outlier/call-class.js';
+import { Ejection } from '../../../sidecar/core/outlier/ejection.js';
+import { EjectionPool } from '../../../sidecar/core/outlier/ejection-pool.js';
+import { RetryBudget } from '../../../sidecar/core/retry/retry-budget.js';
+import { Fault, findFault } from '../../../sidecar/core/routing/fault-rule.js';
+import { RouteTable } from '../../../sidecar/core/routing/method.js';
+import { Split } from '../../../sidecar/core/routing/traffic-split.js';
+import { compareAnswers } from '../../../sidecar/outbound/mirror/response-diff.js';
+import { TimingWheel, WheelTimer } from '../../../sidecar/runtime/time/timing-wheel.js';
+import { anAnswer } from '../../kit/service/infer-answers.js';
+import { anInferRequest, kept } from '../../kit/service/infer-requests.js';
+import { PATHS } from '../load/protocol.js';
+import { type DecisionCost, measure, TIMES, type When } from './cost.js';
+import { benchRules } from './rules.js';
+
+function pool(size: number): EndpointLoad[] {
+  return Array.from({ length: size }, (_, i) => {
+    const endpoint = new EndpointLoad();
+    for (let n = 0; n < 20; n++) endpoint.latency.record(4 + i, n);
+    return endpoint;
+  });
+}
+
+function balancing(): DecisionCost[] {
+  const least = new LeastLoaded(Math.random);
+  const inTurn = new RoundRobin();
+  const [one, three, eight] = [pool(1), pool(3), pool(8)];
+  return [
+    measure('least-loaded, 1 endpoint', (call) => least.pick(one, [], call / 100), 'instead'),
+    measure('least-loaded, 3 endpoints', (call) => least.pick(three, [], call / 100)),
+    measure('least-loaded, 8 endpoints', (call) => least.pick(eight, [], call / 100), 'instead'),
+    measure('round-robin, 3 endpoints', (call) => inTurn.pick(three, [], call / 100), 'instead'),
+    measure('latency of one success', (call) => three[0]!.latency.record(4 + (call & 3), call / 100)),
+  ];
+}
+
+function judging(): DecisionCost[] {
+  const settings = {
+    mode: 'enforce',
+    consecutiveFaults: 5,
+    baseMs: 30_000,
+    maxMs: 300_000,
+    jitterRatio: 0.1,
+  } as const;
+  const ejections = new EjectionPool(settings, Math.random);
+  const members = [new Ejection(), new Ejection(), new Ejection()];
+  for (const member of members) ejections.add(member);
+  const budget = new RetryBudget({ ratio: 0.2, perSecond: 3 });
+  const declared = outcomesWith({ fault: [5], neutral: [13] });
+  return [
+    measure('outcome of one attempt', (call) => classify(Ended.trailers, call & 15, 5, 1000, 4)),
+    measure(
+      'outcome of one attempt, as its route says',
+      (call) => classify(Ended.trailers, call & 15, 5, 1000, 4, declared),
+      'instead',
+    ),
+    measure('ejection, one success', (call) =>
+      ejections.record(members[call % 3]!, Outcome.success, 0, call / 100, call / 100, 0),
+    ),
+    measure('ejection, one success, all detectors', withDetectors(), 'instead'),
+    measure('retry budget, one call', (call) => budget.deposit(call / 100)),
+  ];
+}
+
+const DETECTORS = {
+  successRatio: { mode: 'enforce', below: 0.8, minCalls: 5 },
+  successRate: { mode: 'enforce', factor: 1.9, minPeers: 5, minCalls: 100 },
+  failureRatio: { mode: 'observe', above: 0.85, minPeers: 5, minCalls: 50 },
+  latency: { mode: 'enforce', factor: 3, minCalls: 20 },
+  invalidOutput: { mode: 'enforce', above: 0.5, minSamples: 20 },
+} as const;
+
+/** What the end of an attempt brings where everything is watched. */
+function withDetectors(): (call: number) => unknown {
+  const times = { baseMs: 30_000, maxMs: 300_000, jitterRatio: 0.1 };
+  const settings = { mode: 'enforce', consecutiveFaults: 5, ...times, detectors: DETECTORS } as const;
+  const ejections = new EjectionPool(settings, Math.random);
+  const members = [new Ejection(), new Ejection(), new Ejection()];
+  for (const member of members) ejections.add(member);
+  const kinds = new CallKinds();
+  const view = new ModelView();
+  const request = kept(anInferRequest('digits'));
+  return (call) => {
+    const member = members[call % 3]!;
+    const nowMs = call / 10;
+    ejections.record(member, Outcome.success, 0, nowMs, 0, 0);
+    view.read(request);
+    const kind = kinds.numberOf(PATHS.unary, view.octets, view.length, 128 << (call & 3), nowMs);
+    member.latencies!.record(kind, 4 + (call & 7), nowMs);
+    return member;
+  };
+}
+
+function timing(): DecisionCost[] {
+  let nowMs = 0;
+  const never = { after: () => ({ cancel: () => {} }), every: () => ({ cancel: () => {} }) };
+  const wheel = new TimingWheel({ now: () => nowMs, wallNow: () => nowMs }, never);
+  const entries = Array.from({ length: 256 }, () => new WheelTimer(() => {}));
+  return [
+    measure('grpc-timeout, read', (call) => parseGrpcTimeout((call & 1) === 0 ? '9123456u' : '15S')),
+    measure('grpc-timeout, written', (call) => formatGrpcTimeout(9000 + (call & 511))),
+    measure('deadline, set and cancelled, 256 in flight', (call) => {
+      const entry = entries[call & 255]!;
+      nowMs = call / 100;
+      wheel.cancel(entry);
+      wheel.add(entry, nowMs + 15_000);
+      return entry;
+    }),
+  ];
+}
+
+function admitting(): DecisionCost[] {
+  const routes = new RouteTable([
+    { methods: [PATHS.stream] },
+    { methods: [PATHS.unary] },
+    { methods: ['*'] },
+  ]);
+  const table = new IntentionTable([{ source: 'caller', destination: 'echo', action: 'allow' }], 'deny', 1);
+  const queue = new InboundQueue<QueueEntry>({ concurrency: 2, maxWaiting: 128, maxWaitingBytes: 1 << 26 });
+  const entry = new QueueEntry();
+  return [
+    measure('route of a method', () => routes.match(PATHS.unary)),
+    measure('intention of a caller', () => table.decide('caller', 'echo')),
+    measure('queue, in and out', (call) => {
+      queue.offer(entry, 105, call + 1000, call);
+      queue.release(entry, call + 1);
+      return queue.next(call + 1);
+    }),
+  ];
+}
+
+/** What the inbound limits add where they are switched on. */
+function limiting(): DecisionCost[] {
+  const rates = new RateLimits([
+    { callers: ['batch'], methods: ['*'], perSecond: 10, burst: 10 },
+    { callers: ['*'], methods: [PATHS.unary], perSecond: 1e9, burst: 1e9 },
+  ]);
+  const classes = ['interactive', 'batch', 'background'];
+  const priorities = new Priorities({ key: 'x-class', classes, otherwise: 'batch' });
+  const adaptive = new AdaptiveLimit({ min: 1, max: 1_000 }, 8);
+  const memory = new MemoryPressure(() => ({ usedBytes: 1, limitBytes: 2 }));
+  return [
+    measure('rate limit of a caller', (call) => rates.take('caller', PATHS.unary, call / 100), 'option'),
+    measure('class of a call', (call) => priorities.classOf(classes[call % 3]!), 'option'),
+    measure('queue with classes and turns, 64 waiting', throughTheLine(), 'option'),
+    measure('adaptive limit, one run', (call) => adaptive.record(call / 100 - 5, call / 100, true), 'option'),
+    measure('memory pressure, one call', (call) => memory.at(call / 100)),
+  ];
+}
+
+/** What splits and drills add where they are switched on, and what comparing two answers costs beside the calls. */
+function shaping(): DecisionCost[] {
+  const weights = [
+    { upstream: 'digits', weight: 95 },
+    { upstream: 'canary', weight: 5 },
+  ];
+  const byWeight = new Split({ match: [], weights });
+  const sticky = new Split({ match: [], weights, stickyBy: 'x-user' });
+  const users = Array.from({ length: 64 }, (_, i) => `user-${i}`);
+  const lookup = (call: number): string | undefined => users[call & 63];
+  const rule = { side: 'outbound', who: 'digits', method: '*', delayMs: 0, abort: 14 } as const;
+  const faults = [0.1, 0.05].map((ratio, i) => new Fault(i, { ...rule, ratio }, 1e12));
+  const answer = anAnswer(Array.from({ length: 10 }, (_, i) => i / 45));
+  return [
+    measure('split by weight', (call) => byWeight.choose(lookup, call, Math.random), 'option'),
+    measure('split by a key', (call) => sticky.choose(lookup, call, Math.random), 'instead'),
+    measure(
+      'injected faults, two on',
+      (call) => findFault(faults, 'digits', PATHS.unary, call, Math.random),
+      'option',
+    ),
+    measure(
+      'two answers of 10 classes compared',
+      () => compareAnswers(answer, answer, 1e-4),
+      'beside',
+      TIMES / 10,
+    ),
+  ];
+}
+
+/** One comes, one ends, the next goes. */
+function throughTheLine(): (call: number) => unknown {
+  const queue = new InboundQueue<QueueEntry>({
+    ...{ concurrency: 2, maxWaiting: 128, maxWaitingBytes: 1 << 26, fair: true },
+  });
+  const make = (i: number): QueueEntry =>
+    Object.assign(new QueueEntry(), { lineClass: i % 3, lineCaller: `caller-${i % 5}` });
+  let running: QueueEntry | null = make(0);
+  queue.offer(running, 0, Number.POSITIVE_INFINITY, 0);
+  for (let i = 1; i < 66; i++) queue.offer(make(i), 105, Number.POSITIVE_INFINITY, 0);
+  return (call) => {
+    const gone = running!;
+    queue.release(gone, call);
+    running = queue.next(call);
+    queue.offer(gone, 105, Number.POSITIVE_INFINITY, call);
+    return running;
+  };
+}
+
+export function benchDecisions(): DecisionCost[] {
+  const parts = [balancing, judging, timing, admitting, limiting, shaping, benchRules];
+  return parts.flatMap((part) => part());
+}
+
+export function renderDecisions(costs: readonly DecisionCost[]): string {
+  const line = (name: string, ns: number): string => `${name.padEnd(46)} ${ns.toFixed(1).padStart(8)} ns`;
+  const group = (title: string, when: When): string[] => {
+    const rows = costs.filter((cost) => cost.when === when).map(({ name, ns }) => line(`  ${name}`, ns));
+    return rows.length === 0 ? [] : [title, ...rows, ''];
+  };
+  const total = (...whens: readonly When[]): number =>
+    costs.filter(({ when }) => whens.includes(when)).reduce((sum, { ns }) => sum + ns, 0);
+  return [
+    ...group('of every call', 'always'),
+    ...group('of every call where it is switched on', 'option'),
+    ...group('instead of one of these', 'instead'),
+    ...group('not on the way of a call', 'beside'),
+    line('total per call, as by default', total('always')),
+    line('total per call, with everything switched on', total('always', 'option')),
+  ].join('\n');
+}

@@ -1,0 +1,269 @@
+/** What rules of the registry, detectors, second copies, breakers, fallbacks and the access log add to a call. */
+
+import { ModelView } from '../../../sidecar/cluster/model-key.js';
+import { PermissionList } from '../../../sidecar/core/authorization/permissions.js';
+import { Re2Pattern } from '../../../sidecar/core/authorization/re2.js';
+import { EndpointLoad } from '../../../sidecar/core/balancing/balancer.js';
+import { hashText } from '../../../sidecar/core/balancing/hash.js';
+import { RingHash } from '../../../sidecar/core/balancing/ring-hash.js';
+import { SlowStart } from '../../../sidecar/core/balancing/slow-start.js';
+import { subsetOf } from '../../../sidecar/core/balancing/subset.js';
+import { type Health, learn, type Registry } from '../../../sidecar/core/discovery/eviction-guard.js';
+import { Ended } from '../../../sidecar/core/outcome/outcome.js';
+import { CallKinds } from '../../../sidecar/core/outlier/call-class.js';
+import { Traces } from '../../../sidecar/core/outlier/detectors.js';
+import { Latencies } from '../../../sidecar/core/outlier/latency.js';
+import { RingWindow } from '../../../sidecar/core/outlier/outcome-window.js';
+import { findSuspects } from '../../../sidecar/core/outlier/sweep.js';
+import { Breaker } from '../../../sidecar/core/retry/circuit-breaker.js';
+import { Hedge } from '../../../sidecar/core/retry/hedging.js';
+import { WayBack } from '../../../sidecar/core/retry/primary-breaker.js';
+import { decideRetry, NO_PUSHBACK, RetryState } from '../../../sidecar/core/retry/retry.js';
+import { RetryBudget } from '../../../sidecar/core/retry/retry-budget.js';
+import { drawCluster, matchRoute, type TrafficRoute } from '../../../sidecar/core/routing/route-match.js';
+import { Percentile } from '../../../sidecar/core/stats/percentile.js';
+import { makeField } from '../../../sidecar/http2/hpack/field.js';
+import { HeaderBlock, StableList } from '../../../sidecar/http2/hpack/header-list.js';
+import { createLineWriter } from '../../../sidecar/runtime/log/logger.js';
+import { AccessLog } from '../../../sidecar/telemetry/access-log.js';
+import type { EndedCall } from '../../../sidecar/telemetry/call-record.js';
+import { Tally } from '../../../sidecar/telemetry/call-stats.js';
+import type { Relay } from '../../../sidecar/transport/context.js';
+import { anInferRequest, kept } from '../../kit/service/infer-requests.js';
+import { PATHS } from '../load/protocol.js';
+import { type DecisionCost, measure, TIMES } from './cost.js';
+
+/** Work of microseconds needs no more to be told from noise. */
+const FEWER = TIMES / 30;
+const FEWEST = TIMES / 300;
+
+function endpoints(size: number): EndpointLoad[] {
+  return Array.from({ length: size }, (_, i) =>
+    Object.assign(new EndpointLoad(), { label: `10.0.${i >> 8}.${i & 255}:8080` }),
+  );
+}
+
+function ruling(): DecisionCost[] {
+  const ring = new RingHash(Math.random);
+  const three = endpoints(3);
+  const keys = Array.from({ length: 64 }, (_, i) => hashText(`user-${i}`));
+  const to = (cluster: string, weight: number) => ({ cluster, weight });
+  const canary = { name: 'x-user', regex: pattern('tester-[0-9]+'), invert: false };
+  const routes: TrafficRoute[] = [
+    { match: { exact: PATHS.stream, headers: [] }, split: [to('a', 1)] },
+    { match: { prefix: '/', headers: [canary] }, split: [to('b', 1)] },
+    { split: [to('a', 90), to('b', 10)] },
+  ];
+  const lookup = (): readonly string[] => ['user-12345'];
+  const permissions = new PermissionList(
+    [
+      { action: 'deny', pathPrefix: '/admin.' },
+      { action: 'deny', pathExact: PATHS.unary, headers: [header('x-tenant', 'exact', 'blocked')] },
+      { action: 'allow', pathPrefix: '/', methods: ['POST'] },
+    ],
+    'deny',
+  );
+  const facts = { method: 'POST', path: PATHS.unary, headers: () => ['acme'] };
+  return [
+    measure(
+      'ring hash, 3 endpoints',
+      (call) => ring.pick(three, [], call / 100, keys[call & 63]!),
+      'instead',
+    ),
+    measure(
+      'traffic route, the third with a pattern',
+      () => matchRoute(routes, PATHS.unary, lookup),
+      'option',
+    ),
+    measure('cluster by weight', () => drawCluster(routes[2]!, Math.random), 'option'),
+    measure('permissions of a call, 3 rules', () => permissions.decide(facts), 'option'),
+    measure('RE2 pattern, 10 characters', () => canary.regex.test('user-12345'), 'instead'),
+  ];
+}
+
+function pattern(source: string): Re2Pattern {
+  const made = Re2Pattern.of(source);
+  if ('fault' in made) throw new Error(made.fault);
+  return made;
+}
+
+function header(name: string, kind: 'exact', value: string) {
+  return { name, kind, value, invert: false, ignoreCase: false };
+}
+
+function again(): DecisionCost[] {
+  const budget = new RetryBudget({ ratio: 1, perSecond: 1e9 });
+  const route = {
+    idempotent: true,
+    retry: { attempts: 3, on: [14], backoffBaseMs: 10, backoffMaxMs: 100 },
+  } as const;
+  const failure = {
+    ...{ ended: Ended.trailers, status: 14, pushbackMs: NO_PUSHBACK, isMarkedUnprocessed: false },
+    ...{ isCommitted: false, isRequestHeld: true, isOtherAvailable: true, timeLeftMs: 10_000 },
+  } as const;
+  const state = new RetryState();
+  const latencies = new Percentile();
+  for (let i = 0; i < 1_000; i++) latencies.record(4 + (i & 7), 0);
+  const hedge = new Hedge();
+  const late = { percentile: 0.95, minDelayMs: 1, maxRatio: 0.1 } as const;
+  const breaker = new Breaker({ maxPending: 128, maxInFlight: 1024, maxRetries: 64 });
+  const wayBack = new WayBack(Math.random);
+  return [
+    measure(
+      'retry or not, after a failure',
+      (call) => {
+        state.reset();
+        state.attempts = 1;
+        return decideRetry(state, failure, route, budget, Math.random, call);
+      },
+      'instead',
+    ),
+    measure(
+      'when a second copy is due',
+      (call) => hedge.begin(late, latencies, 15_000, call / 100),
+      'option',
+    ),
+    measure('percentile, one latency', (call) => latencies.record(4 + (call & 7), call / 100), 'option'),
+    measure(
+      'breaker, in and out',
+      () => {
+        breaker.leave();
+        return breaker.enter();
+      },
+      'option',
+    ),
+    measure('fallback at once or not', (call) => wayBack.lead(call), 'option'),
+  ];
+}
+
+function finding(): DecisionCost[] {
+  const window = new RingWindow();
+  const latencies = new Latencies();
+  const kinds = new CallKinds();
+  const view = new ModelView();
+  const request = kept(anInferRequest('digits'));
+  const slow = new SlowStart({ minRatio: 0.1, convergedFactor: 1.5, minCalls: 1e9, maxMs: 1e12 }, 0);
+  const mode = 'enforce' as const;
+  const settings = {
+    successRatio: { mode, below: 0.8, minCalls: 5 },
+    successRate: { mode, factor: 1.9, minPeers: 5, minCalls: 100 },
+    failureRatio: { mode, above: 0.85, minPeers: 5, minCalls: 50 },
+    latency: { mode, factor: 3, minCalls: 20 },
+  };
+  const members = Array.from({ length: 8 }, () => {
+    const traces = new Traces();
+    traces.prepare(settings);
+    for (let i = 0; i < 200; i++) {
+      traces.window!.success(i);
+      traces.latencies!.record(0, 4 + (i & 3), i);
+    }
+    return traces;
+  });
+  return [
+    measure('success ratio, one success', (call) => window.success(call / 100)),
+    measure('latency by kind of call, one success', (call) => {
+      view.read(request);
+      const kind = kinds.numberOf(PATHS.unary, view.octets, view.length, request.bytes, call / 100);
+      latencies.record(kind, 4, call / 100);
+    }),
+    measure('slow start, one success', (call) => slow.record(5, 4, call / 100), 'option'),
+    measure('detectors over 8 endpoints', () => findSuspects(members, settings, 300), 'beside', FEWER),
+  ];
+}
+
+/** Discovery: once per answer of the registry. */
+function listing(): DecisionCost[] {
+  const instances = (size: number, status: Health) =>
+    Array.from({ length: size }, (_, i) => ({ key: `10.0.0.${i}:8080`, status }));
+  const all = instances(100, 'passing');
+  const fewer = all.slice(0, 40);
+  const many = endpoints(1_000);
+  const before = learn(undefined, all, () => true, 0, 60_000);
+  let after: Registry<(typeof all)[number]> = before;
+  return [
+    measure(
+      'registry, 100 instances',
+      (call) => {
+        after = learn(before, all, () => true, call, 60_000);
+        return after;
+      },
+      'beside',
+      FEWER,
+    ),
+    measure(
+      'registry, 60 of 100 lost at once',
+      (call) => learn(before, fewer, () => true, call & 1023, 60_000),
+      'beside',
+      FEWER,
+    ),
+    measure(
+      'subset, 128 of 1 000',
+      (call) => subsetOf(many, ({ label }) => label, 128, call),
+      'beside',
+      FEWEST,
+    ),
+  ];
+}
+
+/** Everything of a line but the disk. */
+function writing(): DecisionCost[] {
+  let octets = 0;
+  const destination = {
+    write: (line: string) => {
+      octets += line.length;
+    },
+  };
+  const relay = { nowMs: 1_004.2, random: Math.random } as Relay;
+  const always = new AccessLog(
+    createLineWriter('access', { instance: 'app-1' }, destination),
+    1,
+    'app',
+    relay,
+  );
+  const seldom = new AccessLog(
+    createLineWriter('access', { instance: 'app-1' }, destination),
+    0,
+    'app',
+    relay,
+  );
+  const call = endedCall();
+  return [
+    measure(
+      'access log, a line',
+      () => {
+        always.record(call, 0);
+        return octets;
+      },
+      'option',
+      FEWER,
+    ),
+    measure('access log, left out by the sample', () => seldom.record(call, 0), 'instead'),
+  ];
+}
+
+function endedCall(): EndedCall {
+  let stable = StableList.root();
+  for (const [name, value] of [
+    [':method', 'POST'],
+    [':scheme', 'http'],
+    [':path', PATHS.unary],
+    [':authority', 'localhost'],
+    ['content-type', 'application/grpc'],
+    ['te', 'trailers'],
+  ] as const)
+    stable = stable.with(makeField(name, value));
+  const attempt = {
+    ...{ target: { label: '10.0.0.1:8080' }, startMs: 1_000.1, endedMs: 1_004.1 },
+    ...{ ended: Ended.trailers, status: 0, outcome: 0, trailers: null, before: null },
+  };
+  return {
+    ...{ startMs: 1_000, deadlineMs: 16_000, tally: new Tally().call('outbound', 'digits', PATHS.unary) },
+    block: new HeaderBlock(stable, null, 250, 6, false, false),
+    ...{ link: { identity: null }, plan: { stripsResponse: false }, requestBytes: 3_200, responseBytes: 90 },
+    ...{ reason: '', degraded: '', lastAttempt: attempt },
+  };
+}
+
+export function benchRules(): DecisionCost[] {
+  return [...ruling(), ...again(), ...finding(), ...writing(), ...listing()];
+}

@@ -1,0 +1,227 @@
+/**
+ * What a sidecar does with an answer of Consul, from the socket to the endpoints that calls go to: agent client, blocking
+ * query, parse, grace, cache file, clusters, subset. In a process of its own, flagged as a sidecar is, that watches its
+ * own event loop. Nobody is at the endpoints; for picks they are declared well.
+ */
+
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Upstream } from '../../../sidecar/cluster/cluster.js';
+import { Clusters } from '../../../sidecar/cluster/upstream.js';
+import { parseSidecarFile } from '../../../sidecar/config/file/parse.js';
+import type { SidecarConfig, UpstreamConfig } from '../../../sidecar/config/model.js';
+import { CacheFile } from '../../../sidecar/discovery/consul/cache/cache-file.js';
+import { Targets, type TargetWatch } from '../../../sidecar/discovery/consul/catalog/endpoint-watcher.js';
+import { UpstreamWatch } from '../../../sidecar/discovery/consul/chain/upstream-watcher.js';
+import { ConsulAgent } from '../../../sidecar/discovery/consul/client/client.js';
+import { agentSettings } from '../../../sidecar/discovery/consul/client/settings.js';
+import type { ConsulDeps } from '../../../sidecar/discovery/consul/deps.js';
+import { Watches } from '../../../sidecar/discovery/consul/query/query-registry.js';
+import { DEFAULT_LOCAL_SETTINGS } from '../../../sidecar/http2/settings.js';
+import { deferToTurnEnd } from '../../../sidecar/runtime/defer.js';
+import { silentLogger } from '../../../sidecar/runtime/log/logger.js';
+import { systemRandom } from '../../../sidecar/runtime/random.js';
+import { systemClock } from '../../../sidecar/runtime/time/clock.js';
+import { systemTimers } from '../../../sidecar/runtime/time/timers.js';
+import { TimingWheel } from '../../../sidecar/runtime/time/timing-wheel.js';
+import { Tally } from '../../../sidecar/telemetry/call-stats.js';
+import { Memory, type Relay } from '../../../sidecar/transport/context.js';
+import { Turn } from '../../../sidecar/transport/flush-scheduler.js';
+import { LoopMeter } from './loop.js';
+import type { Applied, LoopWatch, SubjectRequest } from './protocol.js';
+
+/** What follows from an answer (the cache file, garbage) is watched too. */
+const AFTERMATH_MS = 150;
+const PICKS = 200_000;
+const ROUNDS = 8;
+
+const loop = new LoopMeter();
+
+const relay: Relay = {
+  clock: systemClock,
+  random: systemRandom,
+  logger: silentLogger,
+  wheel: new TimingWheel(systemClock, systemTimers),
+  turn: new Turn(deferToTurnEnd),
+  tally: new Tally(),
+  memory: new Memory(256 * 1024 * 1024),
+  recorder: null,
+  nowMs: systemClock.now(),
+  hasStalled: () => false,
+};
+
+/** All the discovery of one sidecar. */
+class Subject {
+  private readonly upstream: UpstreamConfig;
+  private readonly targets: Targets;
+  private readonly watches: Watches;
+  private readonly deps: ConsulDeps & { readonly cache: CacheFile };
+  private readonly followed = new Map<string, Followed>();
+  /** Bytes and time of the last answer that was read to its end. */
+  last = { bytes: 0, atMs: 0 };
+  applied = 0;
+
+  constructor(agentUrl: string, cacheDir: string) {
+    const sidecar = sidecarOn(agentUrl);
+    const config = sidecar.consul!;
+    this.upstream = sidecar.outbound!.upstreams[0]!;
+    const tools = { clock: systemClock, timers: systemTimers, random: systemRandom, logger: silentLogger };
+    this.deps = { ...tools, config, cache: CacheFile.open(cacheDir, silentLogger, systemTimers) };
+    const agent = new ConsulAgent(agentSettings(config, {}));
+    const reader = {
+      get: async (...asked: Parameters<ConsulAgent['get']>) => {
+        const answer = await agent.get(...asked);
+        this.last = { bytes: answer.body.length, atMs: performance.now() };
+        return answer;
+      },
+    };
+    this.watches = new Watches(reader, this.deps);
+    this.targets = new Targets(this.watches, { ...this.deps, isAnswering: () => true });
+  }
+
+  follow(service: string): Promise<Applied> {
+    this.leave(service);
+    loop.reset();
+    const discovery = { ...this.upstream.discovery!, service };
+    const config: UpstreamConfig = { ...this.upstream, name: service, discovery };
+    const followed = new Followed(this);
+    this.followed.set(service, followed);
+    const first = followed.next();
+    const clusters = new Clusters(
+      config,
+      (each, cluster) => new Upstream(each, relay, DEFAULT_LOCAL_SETTINGS, () => undefined, cluster),
+    );
+    followed.clusters = clusters;
+    followed.watch = new UpstreamWatch(
+      config,
+      this.watches,
+      this.targets,
+      { ...this.deps, service: 'bench' },
+      (knowledge) => clusters.learn(knowledge),
+    );
+    // Told after the one above, and also of changes that do not concern the endpoints it chose.
+    followed.target = this.targets.watch({ service, via: 'plain' }, ({ instances }) => {
+      if (instances !== undefined) followed.take(instances.length);
+    });
+    return first;
+  }
+
+  next(service: string): Promise<Applied> {
+    loop.reset();
+    return this.followed.get(service)!.next();
+  }
+
+  leave(service: string): void {
+    const followed = this.followed.get(service);
+    followed?.watch?.close();
+    followed?.target?.close();
+    for (const upstream of followed?.clusters?.all ?? []) upstream.stop();
+    this.followed.delete(service);
+  }
+
+  /** Nanoseconds of one pick, best of several rounds. */
+  picks(service: string): number {
+    const upstream = this.followed.get(service)!.clusters!.all[0]!;
+    // As after some traffic: each with an estimate that fades, of another age, and with calls under way.
+    upstream.active.forEach((endpoint, i) => {
+      endpoint.eligible = true;
+      endpoint.latency.record(5 + ((i * 7_919) % 50) / 10, performance.now() - (i % 1_000));
+      endpoint.inFlight = i % 3;
+    });
+    let best = Number.POSITIVE_INFINITY;
+    for (let round = 0; round < ROUNDS; round += 1) {
+      const fromMs = performance.now();
+      for (let call = 0; call < PICKS; call += 1) {
+        const picked = upstream.pick([], fromMs + call / 1000);
+        if (picked === undefined) throw new Error('nobody was picked');
+      }
+      best = Math.min(best, ((performance.now() - fromMs) * 1e6) / PICKS);
+    }
+    return best;
+  }
+}
+
+/** One upstream and whoever waits for its next answer. */
+class Followed {
+  watch: UpstreamWatch | undefined;
+  target: TargetWatch | undefined;
+  clusters: Clusters | undefined;
+  private waiting: ((applied: Applied) => void)[] = [];
+
+  constructor(private readonly subject: Subject) {}
+
+  next(): Promise<Applied> {
+    return new Promise((resolve) => this.waiting.push(resolve));
+  }
+
+  take(endpoints: number): void {
+    this.subject.applied += 1;
+    const { bytes, atMs } = this.subject.last;
+    const appliedMs = performance.now() - atMs;
+    const waiting = this.waiting;
+    this.waiting = [];
+    if (waiting.length === 0) return;
+    setTimeout(() => {
+      const applied = { endpoints, bytes, appliedMs, ...loop.read(), rssMb: residentMb() };
+      for (const resolve of waiting) resolve(applied);
+    }, AFTERMATH_MS);
+  }
+}
+
+function sidecarOn(agentUrl: string): SidecarConfig {
+  const text = `service: bench
+consul: { address: "${agentUrl}", rules: false, intentions: false }
+outbound:
+  upstreams:
+    echo: { listen: "127.0.0.1:0", tls: plaintext, consul: {} }
+`;
+  const read = parseSidecarFile(text, 'bench.yaml');
+  if (!read.ok) throw new Error(read.problems.map(({ message }) => message).join('; '));
+  return read.config;
+}
+
+function residentMb(): number {
+  return process.memoryUsage().rss / 1e6;
+}
+
+let subject: Subject;
+
+async function obey(request: SubjectRequest): Promise<unknown> {
+  switch (request.do) {
+    case 'start':
+      subject = new Subject(request.agent, request.cache);
+      return residentMb();
+    case 'follow':
+      return subject.follow(request.service);
+    case 'next':
+      return subject.next(request.service);
+    case 'leave':
+      return subject.leave(request.service);
+    case 'picks':
+      return subject.picks(request.service);
+    default:
+      return watch(request.forMs);
+  }
+}
+
+async function watch(forMs: number): Promise<LoopWatch> {
+  const { applied } = subject;
+  const cpu = process.cpuUsage();
+  loop.reset();
+  await sleep(forMs);
+  const used = process.cpuUsage(cpu);
+  return {
+    ...loop.read(),
+    cpu: (used.user + used.system) / 1000 / forMs,
+    rssMb: residentMb(),
+    applied: subject.applied - applied,
+  };
+}
+
+process.on('message', ({ id, request }: { id: number; request: SubjectRequest }) => {
+  obey(request).then(
+    (value) => process.send?.({ id, value }),
+    (error: unknown) => process.send?.({ id, error: error instanceof Error ? error.message : String(error) }),
+  );
+});
+process.on('disconnect', () => process.exit(0));
+process.send?.({ port: 0 });

@@ -1,0 +1,73 @@
+/** The comparison of faults as text, ready to be put into a document. */
+
+import type { Machine } from '../relay/machine.js';
+import { compare, type FaultSpreads, MEASURES, type Measure, verdictOf } from './figures.js';
+
+export interface FaultRowResult {
+  readonly name: string;
+  readonly title: string;
+  readonly subjects: readonly {
+    readonly name: string;
+    readonly spreads: FaultSpreads;
+    /** Runs that gave no figures. */
+    readonly problems: readonly string[];
+  }[];
+}
+
+export interface FaultReport {
+  readonly machine: Machine;
+  readonly date: string;
+  readonly versions: Readonly<Record<string, string>>;
+  readonly runs: number;
+  readonly rows: readonly FaultRowResult[];
+}
+
+const HEAD = ['row', 'subject', 'served', 'p99', 'attempts', 'left after', 'well after', 'ours is'];
+const SHOWN: Readonly<Record<Measure, (value: number) => string>> = {
+  served: (value) => `${(100 * value).toFixed(1)} %`,
+  p99Ms: (value) => (Number.isFinite(value) ? `${value.toFixed(0)} ms` : 'none'),
+  attempts: (value) => value.toFixed(2),
+  leftAfterMs: (value) => (Number.isFinite(value) ? `${(value / 1_000).toFixed(2)} s` : 'never'),
+  wellAfterMs: (value) => `${(value / 1_000).toFixed(2)} s`,
+};
+
+export function renderFaults(report: FaultReport): string {
+  const { machine, versions, runs, rows } = report;
+  const named = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
+  const lines = [HEAD, HEAD.map(() => '---'), ...rows.flatMap(rowsOf)];
+  const widths = HEAD.map((_, i) => Math.max(...lines.map((line) => line[i]!.length)));
+  const rule = (line: readonly string[]): string =>
+    `| ${line.map((cell, i) => (cell === '---' ? '-'.repeat(widths[i]!) : cell.padEnd(widths[i]!))).join(' | ')} |`;
+  const problems = rows.flatMap(({ name, subjects }) =>
+    subjects.flatMap((subject) =>
+      subject.problems.map((problem) => `INVALID ${name}, ${subject.name}: ${problem}`),
+    ),
+  );
+  return [
+    `${report.date}: ${machine.cpu}, ${machine.cores} cores, Linux ${machine.kernel}, node ${machine.node}`,
+    `${named.join(' · ')}; medians of ${runs} interleaved runs`,
+    '',
+    ...lines.map(rule),
+    ...(problems.length === 0 ? [] : ['', ...problems]),
+  ].join('\n');
+}
+
+function rowsOf({ name, subjects }: FaultRowResult): string[][] {
+  const ours = subjects[0];
+  return subjects.map((subject, i) => [
+    i === 0 ? name : '',
+    subject.name,
+    ...MEASURES.map((measure) => SHOWN[measure](subject.spreads[measure].median)),
+    i === 0 || ours === undefined ? '' : verdict(ours.spreads, subject.spreads),
+  ]);
+}
+
+/** With the measures that speak for the other. */
+function verdict(ours: FaultSpreads, theirs: FaultSpreads): string {
+  const words: Readonly<Record<Measure, string>> = {
+    ...{ served: 'served', p99Ms: 'p99', attempts: 'attempts', leftAfterMs: 'left', wellAfterMs: 'well' },
+  };
+  const worse = MEASURES.filter((measure) => compare(measure, ours[measure], theirs[measure]) === 'worse');
+  const but = worse.map((measure) => words[measure]).join(', ');
+  return `${verdictOf(ours, theirs)}${but === '' ? '' : ` (worse: ${but})`}`;
+}

@@ -1,0 +1,43 @@
+/** What the overload benchmark and its two processes, model and load, say to each other over their IPC channels. */
+
+import { PATHS } from '../load/protocol.js';
+
+export const UNARY = PATHS.unary;
+
+/** Metadata key that names a call's class, where there are classes. */
+export const CLASS_KEY = 'x-class';
+
+export interface ModelCounts {
+  readonly runs: number;
+  /** Runs whose caller had gone by their end. */
+  readonly vain: number;
+}
+
+export interface Phase {
+  readonly port: number;
+  readonly forMs: number;
+  readonly deadlineMs: number;
+  /** Calls at this mean rate, at Poisson-distributed times, whatever the answers do … */
+  readonly perSecond?: number;
+  /** … or so many in flight at once, each followed by the next. */
+  readonly inFlight?: number;
+  /** Every so many calls one is of the first class; 0: none says anything of a class. */
+  readonly firstClassEvery: number;
+  readonly seed: number;
+}
+
+/** One entry for each call, in the order in which they ended. */
+export interface PhaseCalls {
+  /** When it was due, from the beginning of the phase; how long it took counts from then too. */
+  readonly sentMs: readonly number[];
+  readonly tookMs: readonly number[];
+  /** gRPC status. */
+  readonly status: readonly number[];
+  readonly isFirstClass: readonly boolean[];
+}
+
+export type ModelReply = { readonly port: number } | { readonly counts: ModelCounts };
+export type LoadReply =
+  | { readonly ready: true }
+  | { readonly calls: PhaseCalls }
+  | { readonly error: string };

@@ -1,0 +1,189 @@
+/**
+ * The relay benchmark: for each mode all subjects are started, then measured in turn (A B C A B C …), so that what
+ * the machine does meanwhile falls on all of them, and stopped.
+ */
+
+import { writeCertificates } from '../certs.js';
+import { SMALL_MESSAGE_BYTES } from '../load/protocol.js';
+import type { LoadProcess } from '../load-process.js';
+import type { BenchOptions } from '../options.js';
+import { envoy, haproxy, nginx } from '../subjects/native.js';
+import { outrider, outriderBefore } from '../subjects/outrider.js';
+import { ALL, PLAIN } from '../subjects/outrider-config.js';
+import { grpcJs, nodeHttp2 } from '../subjects/plain-node.js';
+import type { Running, Subject } from '../subjects/subject.js';
+import { findTool } from '../subjects/tools.js';
+import { describeMachine } from './machine.js';
+import { type Figures, measure, type RunLength } from './measure.js';
+import { MODES, type Mode } from './modes.js';
+import { profilesIn, profilingFlags, renderProfile } from './profile.js';
+import { judge, type ModeResult, type Report, type SubjectResult, summarise } from './results.js';
+
+const FULL: RunLength = { warmMs: 1500, measureMs: 3000 };
+const QUICK: RunLength = { warmMs: 300, measureMs: 700 };
+/** A paced run needs enough calls behind its p99. */
+const PACED_MS = 6000;
+
+const NO_FIGURES = { cpuUs: 0, perSecond: 0, p50Us: 0, p99Us: 0, rssMb: 0, loadCpuUs: 0, calls: 0 };
+
+type Started = Running | { readonly problem: string };
+
+/** `profile`: folder in which our own processes leave CPU profiles. `before`: a clone with another build of ours. */
+export function allSubjects(profile?: string, before?: string): Subject[] {
+  const flags = profilingFlags(profile);
+  const ours = [outrider('plain', flags), outrider(ALL, flags)];
+  const others = [nginx(), haproxy(), envoy(), nodeHttp2(), grpcJs()];
+  if (before === undefined) return [...ours, ...others];
+  return [...ours, outriderBefore(before, 'plain'), outriderBefore(before, ALL), ...others];
+}
+
+/** Those of `only` that are names of `all`, or all of them. */
+export function chosen<T extends { readonly name: string }>(
+  all: readonly T[],
+  only: ReadonlySet<string>,
+): T[] {
+  const named = all.filter((item) => only.has(item.name));
+  return named.length > 0 ? named : [...all];
+}
+
+export async function benchRelay(
+  options: BenchOptions,
+  load: LoadProcess,
+  say: (line: string) => void,
+): Promise<Report> {
+  const flags = profilingFlags(options.profile);
+  const known = [
+    ...chosen(allSubjects(options.profile, options.before), options.only),
+    ...options.without.map((block) => outrider({ everythingBut: block }, flags)),
+  ];
+  for (const s of known) if ('missing' in s.version) say(`${s.name} is not here: ${s.version.missing}`);
+  const subjects = known.filter((s) => 'found' in s.version);
+  const bench = new RelayBench(options, load, subjects, await writeCertificates(), say);
+  const modes: ModeResult[] = [];
+  for (const mode of chosen(MODES, options.only)) {
+    if (mode.load === 'h2load' && findTool('h2load') === undefined)
+      say(`${mode.name}: h2load is not here, left out`);
+    else modes.push(await bench.mode(mode));
+  }
+  const versions = subjects.map((s) => [s.name, 'found' in s.version ? s.version.found : ''] as const);
+  return { machine: describeMachine(), versions: Object.fromEntries(versions), runs: options.runs, modes };
+}
+
+class RelayBench {
+  private seed = (Date.now() & 0x7fffffff) | 1;
+  /** Calls per second of the slowest peer under varying headers at 128 in flight, once known. */
+  private slowestPerSecond = 0;
+
+  constructor(
+    private readonly options: BenchOptions,
+    private readonly load: LoadProcess,
+    private readonly subjects: readonly Subject[],
+    private readonly certs: string,
+    private readonly say: (line: string) => void,
+  ) {}
+
+  async mode(mode: Mode): Promise<ModeResult> {
+    let rate: number | undefined;
+    if (mode.compares === 'paced-p99') {
+      if (this.slowestPerSecond === 0) await this.mode(MODES.find((m) => m.name === 'hop-128-varying')!);
+      if (this.slowestPerSecond === 0) return this.unmeasured(mode, 'no peer to take the rate from');
+      rate = this.slowestPerSecond / 2;
+    }
+    this.say(`${mode.name}: ${mode.title}`);
+    const able = this.subjects.filter((s) => isAble(mode, s));
+    const running = await this.startAll(mode, able);
+    try {
+      for (const r of running) if ('port' in r) await this.warmUp(mode, r);
+      const results = await this.interleave(mode, able, running, rate);
+      if (mode.name === 'hop-128-varying') this.slowestPerSecond = slowestPeer(results);
+      return judge(mode, results, rate);
+    } finally {
+      const before = new Set(this.options.profile === undefined ? [] : profilesIn(this.options.profile));
+      for (const r of running) if ('port' in r) await r.stop();
+      this.sayProfiles(before);
+    }
+  }
+
+  private unmeasured(mode: Mode, why: string): ModeResult {
+    this.say(`${mode.name}: ${why}, left out`);
+    return judge(mode, []);
+  }
+
+  private sayProfiles(before: ReadonlySet<string>): void {
+    const dir = this.options.profile;
+    if (dir === undefined) return;
+    for (const name of profilesIn(dir)) if (!before.has(name)) this.say(renderProfile(dir, name));
+  }
+
+  private async startAll(mode: Mode, subjects: readonly Subject[]): Promise<Started[]> {
+    const backendPort = mode.kind === 'stream' ? this.load.ports.stream : this.load.ports.unary;
+    const target = { backendPort, asidePort: this.load.ports.aside, kind: mode.kind, certs: this.certs };
+    const started: Started[] = [];
+    for (const s of subjects) {
+      try {
+        started.push(await (mode.shape === 'pair' ? s.startPair!(target) : s.start(target)));
+      } catch (error) {
+        started.push({ problem: error instanceof Error ? error.message : String(error) });
+      }
+    }
+    return started;
+  }
+
+  /** Many calls at once, whatever the mode: compilers and pools are to be where they stay before anything is measured. */
+  private async warmUp(mode: Mode, subject: Running): Promise<void> {
+    const inFlight = mode.requestBytes > SMALL_MESSAGE_BYTES || mode.kind === 'stream' ? mode.inFlight : 32;
+    const busy: Mode = { ...mode, load: 'generator', inFlight, connections: Math.min(4, mode.connections) };
+    const measureMs = this.options.quick ? 500 : 2000;
+    await measure({ mode: busy, subject, load: this.load, seed: this.nextSeed(), warmMs: 0, measureMs });
+  }
+
+  private async interleave(
+    mode: Mode,
+    subjects: readonly Subject[],
+    running: readonly Started[],
+    rate: number | undefined,
+  ): Promise<SubjectResult[]> {
+    const runs: Figures[][] = subjects.map(() => []);
+    for (let round = 0; round < this.options.runs; round++) {
+      for (const [i, subject] of subjects.entries()) {
+        const figures = await this.one(mode, running[i]!, rate);
+        runs[i]!.push(figures);
+        const spoilt = figures.problem === '' ? '' : `  INVALID: ${figures.problem}`;
+        const value =
+          mode.compares === 'cpu' ? `${figures.cpuUs.toFixed(1)} µs CPU` : `p99 ${figures.p99Us} µs`;
+        this.say(`  ${round + 1}/${this.options.runs} ${subject.name}: ${value}${spoilt}`);
+      }
+    }
+    return subjects.map((s, i) => summarise(s.name, s.isPeer, runs[i]!));
+  }
+
+  private async one(mode: Mode, subject: Started, rate: number | undefined): Promise<Figures> {
+    if (!('port' in subject)) return { ...NO_FIGURES, problem: subject.problem };
+    const length = this.options.quick ? QUICK : FULL;
+    return measure({
+      mode,
+      subject,
+      load: this.load,
+      seed: this.nextSeed(),
+      warmMs: length.warmMs,
+      measureMs: rate === undefined || this.options.quick ? length.measureMs : PACED_MS,
+      ...(rate === undefined ? {} : { ratePerSecond: rate }),
+    });
+  }
+
+  private nextSeed(): number {
+    this.seed += 0x1000;
+    return this.seed;
+  }
+}
+
+/** The plain Node pass-throughs cannot keep up with half of what the slowest peer can. */
+function isAble(mode: Mode, subject: Subject): boolean {
+  if (mode.shape === 'pair') return subject.startPair !== undefined;
+  return mode.compares === 'cpu' || subject.isPeer || subject.name.startsWith(PLAIN);
+}
+
+function slowestPeer(results: readonly SubjectResult[]): number {
+  const peers = results.filter((r) => r.isPeer && r.problems.length === 0).map((r) => r.perSecond.median);
+  return peers.length === 0 ? 0 : Math.min(...peers);
+}

@@ -1,0 +1,170 @@
+/** One run of one mode against one running subject, checked: what does not add up is not a figure. */
+
+import { spawn } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { cpuNs, residentBytes } from '../load/cpu.js';
+import type { LoadResult, LoadSpec } from '../load/protocol.js';
+import type { LoadProcess } from '../load-process.js';
+import { LOAD_CORE, type Running, scratch } from '../subjects/subject.js';
+import { findTool, toolEnvironment } from '../subjects/tools.js';
+import type { Mode } from './modes.js';
+
+export interface RunLength {
+  readonly warmMs: number;
+  readonly measureMs: number;
+}
+
+/** The figures of one run. `problem` is empty when executions = OK statuses = calls. */
+export interface Figures {
+  readonly cpuUs: number;
+  readonly perSecond: number;
+  /** 0 when the load does not tell (h2load). */
+  readonly p50Us: number;
+  readonly p99Us: number;
+  readonly rssMb: number;
+  /** Microseconds of the load process per request: high beside `cpuUs` means that the load was the bottleneck. */
+  readonly loadCpuUs: number;
+  readonly calls: number;
+  readonly problem: string;
+}
+
+export interface RunRequest extends RunLength {
+  readonly mode: Mode;
+  readonly subject: Running;
+  readonly load: LoadProcess;
+  readonly seed: number;
+  readonly ratePerSecond?: number;
+}
+
+export async function measure(request: RunRequest): Promise<Figures> {
+  const figures = await (request.mode.load === 'h2load'
+    ? measureWithH2load(request)
+    : measureWithGenerator(request));
+  const lastWords = request.subject.lastWords();
+  return lastWords === '' ? figures : { ...figures, problem: `${figures.problem}; it ended: ${lastWords}` };
+}
+
+async function measureWithGenerator(request: RunRequest): Promise<Figures> {
+  const { mode, subject } = request;
+  const spec: LoadSpec = {
+    port: subject.port,
+    kind: mode.kind,
+    connections: mode.connections,
+    inFlight: mode.inFlight,
+    requestBytes: mode.requestBytes,
+    varyingHeaders: mode.varyingHeaders,
+    warmMs: request.warmMs,
+    measureMs: request.measureMs,
+    seed: request.seed,
+    pids: subject.pids(),
+    ...(request.ratePerSecond === undefined ? {} : { ratePerSecond: request.ratePerSecond }),
+  };
+  const result = await request.load.run(spec);
+  const calls = Math.max(1, result.measured);
+  return {
+    cpuUs: result.cpuNs / 1000 / calls,
+    perSecond: result.seconds > 0 ? result.measured / result.seconds : 0,
+    p50Us: result.p50Us,
+    p99Us: result.p99Us,
+    rssMb: residentBytes(spec.pids, 'VmHWM') / 1e6,
+    loadCpuUs: result.loadCpuNs / 1000 / calls,
+    calls: result.issued,
+    problem: problemOf(result),
+  };
+}
+
+export function problemOf(result: LoadResult): string {
+  const failures = Object.entries(result.failures).map(([what, times]) => `${times} × ${what}`);
+  if (failures.length > 0) return failures.join(', ');
+  if (result.measured === 0) return 'nothing was measured';
+  if (result.ok + result.abandoned !== result.issued) return `${result.issued} calls, ${result.ok} OK`;
+  if (result.abandoned === 0 && result.executions !== result.ok) {
+    return `${result.executions} executions, ${result.ok} OK`;
+  }
+  return '';
+}
+
+/** h2load counts calls and not time, so two shorter runs first find the rate. */
+async function measureWithH2load(request: RunRequest): Promise<Figures> {
+  const { mode, subject, load } = request;
+  const pids = subject.pids();
+  const first = await runH2load(mode, subject.port, 20 * mode.connections * mode.inFlight);
+  const warm = await runH2load(mode, subject.port, callsFor(mode, first, request.warmMs));
+  const before = await load.executions();
+  const cpuBefore = cpuNs(pids);
+  const loadBefore = cpuNs([load.pid]);
+  const run = await runH2load(mode, subject.port, callsFor(mode, warm, request.measureMs));
+  const cpuUs = (cpuNs(pids) - cpuBefore) / 1000 / run.calls;
+  const executions = (await load.executions()) - before;
+  const adds = run.succeeded === run.calls && executions === run.calls;
+  return {
+    cpuUs,
+    perSecond: run.calls / run.seconds,
+    p50Us: 0,
+    p99Us: 0,
+    rssMb: residentBytes(pids, 'VmHWM') / 1e6,
+    loadCpuUs: (cpuNs([load.pid]) - loadBefore) / 1000 / run.calls,
+    calls: run.calls,
+    problem: adds ? '' : `${run.calls} calls, ${run.succeeded} of status 2xx, ${executions} executions`,
+  };
+}
+
+/** As many calls as take about `ms` at the rate of the run before. */
+function callsFor(mode: Mode, before: H2loadRun, ms: number): number {
+  const rate = before.seconds > 0 ? before.succeeded / before.seconds : 0;
+  return Math.max(Math.round((rate * ms) / 1000), 20 * mode.connections * mode.inFlight);
+}
+
+interface H2loadRun {
+  readonly calls: number;
+  readonly succeeded: number;
+  readonly seconds: number;
+}
+
+async function runH2load(mode: Mode, port: number, calls: number): Promise<H2loadRun> {
+  const path = findTool('h2load')!;
+  const body = join(scratch(), 'request');
+  const message = Buffer.alloc(mode.requestBytes);
+  message.writeUInt32BE(mode.requestBytes - 5, 1);
+  writeFileSync(body, message);
+  const shape = [
+    '-n',
+    String(calls),
+    '-c',
+    String(mode.connections),
+    '-m',
+    String(mode.inFlight),
+    '-d',
+    body,
+  ];
+  const headers = ['-H', 'te: trailers', '-H', 'content-type: application/grpc'];
+  const url = `http://127.0.0.1:${port}/outrider.bench.Echo/Unary`;
+  const text = await output(
+    ['taskset', '-c', String(LOAD_CORE), path, ...shape, ...headers, url],
+    toolEnvironment(path),
+  );
+  return {
+    calls,
+    succeeded: Number(/status codes: (\d+) 2xx/.exec(text)?.[1] ?? 0),
+    seconds: milliseconds(/finished in ([\d.]+\w+)/.exec(text)?.[1]) / 1000,
+  };
+}
+
+function milliseconds(text: string | undefined): number {
+  const found = /^([\d.]+)(us|ms|s|m)$/.exec(text ?? '');
+  if (found === null) return 0;
+  return Number(found[1]) * { us: 0.001, ms: 1, s: 1000, m: 60_000 }[found[2] as 'us' | 'ms' | 's' | 'm'];
+}
+
+function output(command: readonly string[], env: Readonly<Record<string, string>>): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command[0]!, command.slice(1), { env: { ...process.env, ...env } });
+    let text = '';
+    child.stdout.on('data', (chunk: Buffer) => {
+      text += chunk.toString();
+    });
+    child.on('error', reject);
+    child.on('close', () => resolve(text));
+  });
+}

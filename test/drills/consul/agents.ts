@@ -1,0 +1,94 @@
+/** Rows: agents and servers that die and come back. */
+
+import { setTimeout as delay } from 'node:timers/promises';
+import { until } from '../../kit/process/processes.js';
+import { measure, type Row, seconds, type Trial } from '../faults/row.js';
+import { busiestOf } from './reads.js';
+import { areCurrent, whyNotCurrent } from './seat.js';
+import { type ConsulWorld, SERVICE } from './world.js';
+
+/** After the agent's return, until every sidecar has everything from it again. */
+const RETURN_MS = 5_000;
+const RETURN_LIMIT_MS = 40_000;
+const FIRST_SECOND = 3;
+const FULL_OUTAGE_MS = 60_000;
+
+export const agentKilled: Row<ConsulWorld> = {
+  name: 'agent-killed',
+  fault: 'the agent is killed, and comes back with its state',
+  async run(world, trial) {
+    const outageMs = trial.pick(1_500, FULL_OUTAGE_MS);
+    await trial.unharmed(world.load, async () => {
+      await world.agent.kill();
+      await delay(outageMs);
+      const up = await Promise.all(world.seats.map((seat) => seat.process.metric('outrider_consul_up')));
+      trial.expect(
+        'meanwhile every sidecar says so (outrider_consul_up 0)',
+        up.every((v) => v === 0),
+        up.join(', '),
+      );
+      const ready = await Promise.all(world.seats.map(async (seat) => (await seat.readiness()).status));
+      trial.expect(
+        'and stays ready',
+        ready.every((status) => status === 200),
+        ready.join(', '),
+      );
+      await world.agent.restart({ state: 'kept', awaitLeader: false });
+      await returned(world, trial, performance.now());
+    });
+    trial.figure('outage', seconds(outageMs));
+  },
+};
+
+export const agentForgets: Row<ConsulWorld> = {
+  name: 'agent-forgets',
+  fault: 'the agent is restarted and has forgotten what was registered with it',
+  async run(world, trial) {
+    const before = await world.registered();
+    const peers = await world.peers(SERVICE);
+    await trial.unharmed(world.load, async () => {
+      await world.agent.restart({ state: 'forgotten', awaitLeader: false });
+      const fromMs = performance.now();
+      const same = async (read: () => Promise<string[]>, wanted: readonly string[]) =>
+        String(await read().catch(() => [])) === String(wanted);
+      const tookMs = await measure(() => same(() => world.registered(), before), RETURN_LIMIT_MS, fromMs);
+      trial.within('everything is registered again, once,', RETURN_MS, tookMs);
+      const shownMs = await measure(() => same(() => world.peers(SERVICE), peers), RETURN_LIMIT_MS, fromMs);
+      trial.within('and in the catalogue', RETURN_MS, shownMs);
+      await returned(world, trial, fromMs);
+    });
+  },
+};
+
+export const leaderKilled: Row<ConsulWorld> = {
+  name: 'leader-killed',
+  fault: 'the leader of three servers is killed, and comes back as a follower',
+  async run(world, trial) {
+    const { cluster } = world;
+    const leader = await cluster.leader();
+    await trial.unharmed(world.load, async () => {
+      const fromMs = performance.now();
+      await leader.kill();
+      await cluster.leader();
+      trial.figure('another leader after', seconds(performance.now() - fromMs));
+      await delay(trial.pick(0, 10_000));
+      await leader.restart({ state: 'kept', awaitLeader: false });
+      await returned(world, trial, performance.now());
+    });
+    await cluster.leader();
+  },
+};
+
+async function returned(world: ConsulWorld, trial: Trial, fromMs: number): Promise<void> {
+  const tookMs = await measure(() => areCurrent(world.seats), RETURN_LIMIT_MS, fromMs);
+  trial.within('every sidecar reads from Consul again', RETURN_MS, tookMs);
+  if (tookMs === undefined) throw new Error(await whyNotCurrent(world.seats));
+  const { query, reads } = busiestOf(world.seats, fromMs, fromMs + 1_000);
+  trial.expect(
+    `no query is read more than ${FIRST_SECOND} times in the first second`,
+    reads <= FIRST_SECOND,
+    `${reads} reads of ${query}`,
+  );
+  // The next row wants an agent whose own links are up again.
+  await until('the agent has a leader', () => world.agent.ready().then(() => true));
+}

@@ -1,0 +1,139 @@
+/**
+ * Rows: an agent that answers, and answers nonsense. Calls must not notice; and neither may the machine: CPU, memory
+ * and requests stay bounded while the nonsense lasts.
+ */
+
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Fault } from '../../kit/consul/consul-proxy.js';
+import { measure, type Row, seconds, type Trial } from '../faults/row.js';
+import { startUsage, type Usage } from '../faults/usage.js';
+import { busiestOf } from './reads.js';
+import { areCurrent, type Seat, whyNotCurrent } from './seat.js';
+import type { ConsulWorld } from './world.js';
+
+/** What nonsense may cost a sidecar beyond what calls cost it: percent of one core, over seconds and over one, and MB. */
+interface Cost {
+  readonly cpu: number;
+  readonly cpuShort: number;
+  readonly rssMb: number;
+}
+
+const LITTLE: Cost = { cpu: 5, cpuShort: 20, rssMb: 64 };
+/** Of the answer that lists instances, 32 MiB have to be read before it can be called too large, at each try. */
+const READING: Cost = { cpu: 20, cpuShort: 60, rssMb: 128 };
+/** Reads of one query: these at once, then so many a second. */
+const BURST = 5;
+const PER_SECOND = 1;
+/** The longest pause between two tries, and time to answer. */
+const RECOVERY_MS = 32_000;
+const RECOVERY_LIMIT_MS = 45_000;
+
+/** Longer than a blocking query may take: its wait, a sixteenth of it, and some slack. */
+const HANG_MS = 45_000;
+
+interface Nonsense {
+  readonly name: string;
+  readonly fault: string;
+  readonly spoil: Fault;
+  readonly cost?: Cost;
+}
+
+const NONSENSE: readonly Nonsense[] = [
+  {
+    name: 'status-500',
+    fault: 'every answer is 500, as without a leader',
+    spoil: { kind: 'status', status: 500, body: 'No cluster leader' },
+  },
+  {
+    name: 'status-403',
+    fault: 'every answer is 403',
+    spoil: { kind: 'status', status: 403, body: 'Permission denied' },
+  },
+  {
+    name: 'status-429',
+    fault: 'every answer is 429',
+    spoil: { kind: 'status', status: 429, body: 'Your IP is issuing too many concurrent connections' },
+  },
+  { name: 'garbage', fault: 'every answer is 200 and no JSON', spoil: { kind: 'garbage' } },
+  {
+    name: 'huge',
+    fault: 'every answer is a body of 50 MB',
+    spoil: { kind: 'bytes', bytes: 50_000_000 },
+    cost: READING,
+  },
+  { name: 'hanging', fault: 'no answer ever comes', spoil: { kind: 'hang' } },
+  {
+    name: 'index-looping',
+    fault: 'every blocking query returns at once with another index',
+    spoil: { kind: 'index', index: 'rising' },
+  },
+  {
+    name: 'index-falling',
+    fault: 'every blocking query returns at once with an index gone backwards',
+    spoil: { kind: 'index', index: 'falling' },
+  },
+  {
+    name: 'index-zero',
+    fault: 'every blocking query returns at once with index 0',
+    spoil: { kind: 'index', index: 'zero' },
+  },
+];
+
+export const spoiledAnswers: readonly Row<ConsulWorld>[] = NONSENSE.map((nonsense) => ({
+  name: nonsense.name,
+  fault: nonsense.fault,
+  run: (world, trial) => spoiled(world, trial, nonsense),
+}));
+
+async function spoiled(world: ConsulWorld, trial: Trial, { spoil, cost = LITTLE }: Nonsense): Promise<void> {
+  await trial.unharmed(world.load, async () => {
+    const calm = await usageOver(world.seats, trial.pick(200, 5_000));
+    const fromMs = performance.now();
+    await world.spoil(spoil);
+    // What hangs anyway would not notice an agent that has gone silent before its wait is over.
+    if (spoil.kind === 'hang') for (const { proxy } of world.seats) proxy.cut();
+    const busy = await usageOver(world.seats, trial.pick(800, spoil.kind === 'hang' ? HANG_MS : 12_000));
+    const lastedMs = performance.now() - fromMs;
+    judgeUsage(trial, cost, calm, busy);
+    judgeRequests(trial, world.seats, fromMs, lastedMs);
+    await world.spoil({ kind: 'none' });
+    const backMs = await measure(() => areCurrent(world.seats), RECOVERY_LIMIT_MS);
+    trial.within('once it is over, every sidecar has everything again', RECOVERY_MS, backMs);
+    if (backMs === undefined) throw new Error(await whyNotCurrent(world.seats));
+    trial.figure('lasted', seconds(lastedMs));
+    trial.figure('over after', seconds(backMs));
+  });
+  const leaks = world.leaks();
+  trial.expect('no token in any log', leaks.length === 0, leaks.length === 0 ? 'none' : leaks.join(', '));
+}
+
+async function usageOver(seats: readonly Seat[], ms: number): Promise<Usage[]> {
+  const usages = seats.map(({ pid }) => startUsage(pid));
+  await delay(ms);
+  return usages.map((read) => read());
+}
+
+function judgeUsage(trial: Trial, cost: Cost, calm: readonly Usage[], busy: readonly Usage[]): void {
+  const most = (of: (usage: Usage) => number) =>
+    Math.max(...busy.map((usage, i) => of(usage) - of(calm[i]!)));
+  const cpu = most(({ cpuPercent }) => cpuPercent);
+  const rss = most(({ rssMb }) => rssMb);
+  const bound = trial.pick(cost.cpuShort, cost.cpu);
+  const signed = (value: number) => (value > 0 ? `+${value.toFixed(1)}` : value.toFixed(1));
+  trial.expect(`no sidecar needs ${bound} % of a core more`, cpu < bound, `${signed(cpu)} %`);
+  trial.expect(`nor ${cost.rssMb} MB more`, rss < cost.rssMb, `${signed(rss)} MB`);
+  trial.figure('CPU', `${signed(cpu)} %`);
+  trial.figure('RSS', `${signed(rss)} MB`);
+}
+
+/** Each sidecar has a proxy of its own, so what is counted there is one sidecar's. */
+function judgeRequests(trial: Trial, seats: readonly Seat[], fromMs: number, lastedMs: number): void {
+  const allowed = Math.ceil(BURST + (PER_SECOND * 1.1 * lastedMs) / 1_000);
+  const busiest = busiestOf(seats, fromMs);
+  trial.expect(
+    `no query is read more than ${BURST} times and then once a second`,
+    busiest.reads <= allowed,
+    `${busiest.reads} reads of ${busiest.query} in ${seconds(lastedMs)}`,
+  );
+  trial.figure('busiest query', `${busiest.reads} reads`);
+}

@@ -1,0 +1,152 @@
+/** Rows: certificates change under load. */
+
+import { generateKeyPairSync } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import tls from 'node:tls';
+import { measure, type Row, seconds, type Trial } from '../faults/row.js';
+import type { Seat } from './seat.js';
+import { CALLER, type ConsulWorld, SERVICE } from './world.js';
+
+/** From the agent's having a new leaf to its being presented on new connections. */
+const IN_USE_MS = 2_000;
+/** An agent renews leaves at leisure after its authority's key has changed. */
+const RENEWAL_LIMIT_MS = 120_000;
+
+interface Leaf {
+  readonly SerialNumber: string;
+  readonly CertPEM: string;
+  readonly PrivateKeyPEM: string;
+}
+
+interface Roots {
+  readonly ActiveRootID: string;
+  readonly Roots: readonly { readonly ID: string; readonly RootCert: string }[];
+}
+
+export const leafRotation: Row<ConsulWorld> = {
+  name: 'leaf-rotation',
+  fault: 'all leaf certificates are replaced again and again',
+  async run(world, trial) {
+    const rotations = trial.pick(5, 20);
+    const everyMs = trial.pick(2_000, 3_000);
+    const visit = await visitor(world);
+    const slowest: number[] = [];
+    const serials = new Set<string>();
+    await trial.unharmed(world.load, async () => {
+      for (let i = 0; i < rotations; i++) {
+        const startMs = performance.now();
+        for (const { proxy } of world.seats) proxy.mintLeaves();
+        const took = await Promise.all(
+          world.mesh.replicas.map((seat) => untilPresented(seat, visit, serials)),
+        );
+        slowest.push(Math.max(...took.map((ms) => ms ?? Number.POSITIVE_INFINITY)));
+        if (i < rotations - 1) await delay(Math.max(0, everyMs - (performance.now() - startMs)));
+      }
+    });
+    const longest = Math.max(...slowest);
+    const tookMs = Number.isFinite(longest) ? longest : undefined;
+    trial.within('each new leaf is presented on new connections', IN_USE_MS, tookMs);
+    const wanted = rotations * world.mesh.replicas.length;
+    trial.expect(`${wanted} different leaves were seen`, serials.size === wanted, String(serials.size));
+    for (const seat of world.seats) {
+      const rotated = await seat.process.metric('outrider_identity_rotations_total');
+      trial.expect(`${seat.name} counted them`, rotated >= rotations, String(rotated));
+    }
+    trial.figure('rotations', `${rotations} in ${seconds(rotations * everyMs)}`);
+  },
+};
+
+export const rootRotation: Row<ConsulWorld> = {
+  name: 'root-rotation',
+  fault: "the authority's root is replaced",
+  async run(world, trial) {
+    const before = await roots(world);
+    await trial.unharmed(world.load, async () => {
+      const { Config } = await world.agent.api<{ Config: object }>('GET', '/connect/ca/configuration');
+      const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+      const PrivateKey = privateKey.export({ type: 'sec1', format: 'pem' });
+      const fromMs = performance.now();
+      await world.agent.api('PUT', '/connect/ca/configuration', {
+        Provider: 'consul',
+        Config: { ...Config, PrivateKey, RootCert: '' },
+      });
+      const after = await roots(world);
+      trial.expect('there is another root', after.ActiveRootID !== before.ActiveRootID, after.ActiveRootID);
+      const root = after.Roots.find(({ ID }) => ID === after.ActiveRootID)!.RootCert;
+      // In the full run agents renew by themselves, each when it likes; here one after another is made to.
+      if (trial.pace === 'short') await renewOneByOne(world);
+      await renewed(world, trial, root, fromMs);
+    });
+  },
+};
+
+async function renewOneByOne(world: ConsulWorld): Promise<void> {
+  for (const { proxy } of world.seats) {
+    await delay(400);
+    proxy.mintLeaves();
+  }
+}
+
+/** Until every replica presents a leaf of the new root. */
+async function renewed(world: ConsulWorld, trial: Trial, root: string, fromMs: number): Promise<void> {
+  const visit = await visitor(world);
+  const took = await Promise.all(
+    world.mesh.replicas.map((seat) =>
+      measure(async () => (await visit(seat, root)).isTrusted, RENEWAL_LIMIT_MS, fromMs),
+    ),
+  );
+  const last = took.includes(undefined) ? undefined : Math.max(...took.map(Number));
+  trial.within('every replica presents a leaf of it', RENEWAL_LIMIT_MS, last);
+}
+
+async function roots(world: ConsulWorld): Promise<Roots> {
+  return world.agent.api<Roots>('GET', '/agent/connect/ca/roots');
+}
+
+/** Time from now until a replica presents the leaf that the agent has for it. */
+async function untilPresented(seat: Seat, visit: Visit, serials: Set<string>): Promise<number | undefined> {
+  // Through its proxy, because agents keep a leaf for each token, and the proxy replaces that.
+  const answer = await fetch(`${seat.proxy.url}/v1/agent/connect/ca/leaf/${SERVICE}`);
+  const { SerialNumber } = (await answer.json()) as Leaf;
+  const wanted = SerialNumber.replaceAll(':', '').toUpperCase();
+  const tookMs = await measure(async () => isSame((await visit(seat)).serial, wanted), 2 * IN_USE_MS);
+  if (tookMs !== undefined) serials.add(wanted);
+  return tookMs;
+}
+
+/** Consul leaves out leading zeros that OpenSSL writes, or the other way round. */
+function isSame(a: string, b: string): boolean {
+  return BigInt(`0x${a}`) === BigInt(`0x${b}`);
+}
+
+interface Presented {
+  readonly serial: string;
+  /** Its chain ends at the root that was asked about. */
+  readonly isTrusted: boolean;
+}
+
+type Visit = (seat: Seat, root?: string) => Promise<Presented>;
+
+/** Makes a new connection to a replica, as the caller, and looks at its certificate. */
+async function visitor(world: ConsulWorld): Promise<Visit> {
+  const leaf = await world.agent.api<Leaf>('GET', `/agent/connect/ca/leaf/${CALLER}`);
+  return (seat, root) =>
+    new Promise((resolve, reject) => {
+      const socket = tls.connect({
+        host: '127.0.0.1',
+        port: seat.plan.inboundPort!,
+        cert: leaf.CertPEM,
+        key: leaf.PrivateKeyPEM,
+        ALPNProtocols: ['h2'],
+        rejectUnauthorized: false,
+        checkServerIdentity: () => undefined,
+        ...(root === undefined ? {} : { ca: root }),
+      });
+      socket.once('error', reject);
+      socket.once('secureConnect', () => {
+        const { serialNumber } = socket.getPeerCertificate();
+        resolve({ serial: serialNumber, isTrusted: socket.authorized });
+        socket.on('error', () => {}).destroy();
+      });
+    });
+}

@@ -1,0 +1,98 @@
+/** Row: who may call is changed under load. */
+
+import { setTimeout as delay } from 'node:timers/promises';
+import { OpenStreams } from '../faults/hold.js';
+import type { SentCall } from '../faults/load.js';
+import { measure, type Row, type Trial } from '../faults/row.js';
+import { CALLER, type ConsulWorld, SERVICE } from './world.js';
+
+const NOTICE_MS = 2_000;
+/** A call sent just before the answer to our request to Consul can already be refused. */
+const EARLY_MS = 100;
+const STREAMS = 4;
+const REFUSED = 'PERMISSION_DENIED not-allowed';
+
+/** One change from allowed to denied and back. */
+interface Flip {
+  readonly deniedMs: number;
+  readonly allowedMs: number;
+  /** When the last open stream ended; undefined when one did not. */
+  readonly streamsEndedMs: number | undefined;
+  readonly streamEndings: readonly string[];
+}
+
+export const intentionFlipped: Row<ConsulWorld> = {
+  name: 'intention-flipped',
+  fault: 'an intention is changed to deny and back to allow',
+  async run(world, trial) {
+    const flips: Flip[] = [];
+    const calls = await trial.under(world.load, async () => {
+      for (let i = 0; i < trial.pick(1, 5); i++) flips.push(await flip(world, trial));
+    });
+    judge(trial, calls, flips);
+  },
+};
+
+async function flip(world: ConsulWorld, trial: Trial): Promise<Flip> {
+  const streams = await OpenStreams.open(world.mesh.caller.target(SERVICE), STREAMS);
+  try {
+    await world.intend(CALLER, SERVICE, 'deny');
+    const deniedMs = performance.now();
+    const { endings } = streams;
+    const isOver = () => endings.length === STREAMS && world.load.since(deniedMs).failed > 0;
+    await measure(isOver, NOTICE_MS + 500);
+    await delay(trial.pick(300, 3_000));
+    const streamsEndedMs = endings.length === STREAMS ? endings.at(-1)!.atMs - deniedMs : undefined;
+    await world.intend(CALLER, SERVICE, 'allow');
+    const allowedMs = performance.now();
+    await measure(() => world.load.since(allowedMs).ok > 0, NOTICE_MS + 500);
+    await delay(trial.pick(300, 3_000));
+    return { deniedMs, allowedMs, streamsEndedMs, streamEndings: endings.map(({ what }) => what) };
+  } finally {
+    streams.close();
+    await world.intend(CALLER, SERVICE, 'allow');
+  }
+}
+
+function judge(trial: Trial, calls: readonly SentCall[], flips: readonly Flip[]): void {
+  const longest = (times: readonly (number | undefined)[]) =>
+    times.includes(undefined) ? undefined : Math.max(...times.map(Number));
+  trial.within('refusals begin', NOTICE_MS, longest(flips.map((one) => untilRefused(calls, one))));
+  trial.within('and end', NOTICE_MS, longest(flips.map((one, i) => untilServed(calls, one, flips[i + 1]))));
+  trial.within('open streams are ended', NOTICE_MS, longest(flips.map((one) => one.streamsEndedMs)));
+  const ended = flips.flatMap(({ streamEndings }) => streamEndings);
+  only(trial, `with ${REFUSED} only`, ended);
+  const failures = calls.flatMap(({ failure }) => failure ?? []);
+  only(trial, `calls too are refused with ${REFUSED} only`, failures);
+  const outside = calls.filter(({ sentMs }) => !flips.some((one) => isDuring(sentMs, one)));
+  trial.noneFailed('no call fails at another time', outside);
+}
+
+function only(trial: Trial, promise: string, found: readonly string[]): void {
+  const odd = [...new Set(found)].filter((what) => what !== REFUSED);
+  trial.expect(
+    promise,
+    found.length > 0 && odd.length === 0,
+    odd.length === 0 ? `all ${found.length}` : odd.join(', '),
+  );
+}
+
+/** Until the last call that was served although it should not have been. */
+function untilRefused(calls: readonly SentCall[], { deniedMs, allowedMs }: Flip): number | undefined {
+  const during = calls.filter(({ sentMs }) => sentMs >= deniedMs && sentMs < allowedMs);
+  const last = during.findLast(({ failure }) => failure === undefined);
+  if (!during.some(({ failure }) => failure !== undefined)) return undefined;
+  return last === undefined ? 0 : last.sentMs - deniedMs;
+}
+
+/** Until the last call that was refused although it should not have been. */
+function untilServed(calls: readonly SentCall[], { allowedMs }: Flip, next: Flip | undefined): number {
+  const endMs = next === undefined ? Number.POSITIVE_INFINITY : next.deniedMs - EARLY_MS;
+  const after = calls.filter(({ sentMs }) => sentMs >= allowedMs && sentMs < endMs);
+  const last = after.findLast(({ failure }) => failure !== undefined);
+  return last === undefined ? 0 : last.sentMs - allowedMs;
+}
+
+function isDuring(sentMs: number, { deniedMs, allowedMs }: Flip): boolean {
+  return sentMs >= deniedMs - EARLY_MS && sentMs <= allowedMs + NOTICE_MS;
+}

@@ -1,0 +1,36 @@
+/** The faults of Consul, and of what stands between it and a sidecar: none of them may cost a call. */
+
+import type { Suite } from '../faults/row.js';
+import { agentForgets, agentKilled, leaderKilled } from './agents.js';
+import { spoiledAnswers } from './answers.js';
+import { leafExpired } from './expiry.js';
+import { leafRotation, rootRotation } from './identity.js';
+import { intentionFlipped } from './intentions.js';
+import { agentEmptied, catalogueEmptied } from './registry.js';
+import { restartWithKeys, restartWithoutKeys } from './restarts.js';
+import { allCritical, replicaDeregistered, strangersEmptied } from './strangers.js';
+import { ConsulWorld } from './world.js';
+
+export const consulFaults: Suite<ConsulWorld> = {
+  name: 'consul',
+  title: 'Faults of Consul under 200 calls a second through two sidecars',
+  rows: [
+    agentKilled,
+    agentForgets,
+    leaderKilled,
+    agentEmptied,
+    catalogueEmptied,
+    ...spoiledAnswers,
+    replicaDeregistered,
+    allCritical,
+    strangersEmptied,
+    restartWithKeys,
+    restartWithoutKeys,
+    leafRotation,
+    rootRotation,
+    leafExpired,
+    intentionFlipped,
+  ],
+  open: (logs) => ConsulWorld.open(logs),
+  close: (world) => world.close(),
+};

@@ -1,0 +1,139 @@
+/**
+ * The world of the drills on Consul: a cluster of three servers and an agent without state of its own, as on a
+ * machine of a fleet; two replicas of `digits` and a caller `web`, each with a sidecar and a proxy before the agent;
+ * and 200 calls a second through them. Nobody may call anybody but as the intentions say.
+ */
+
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { ConsulServer } from '../../kit/consul/consul.js';
+import { ConsulCluster } from '../../kit/consul/consul-cluster.js';
+import type { Fault } from '../../kit/consul/consul-proxy.js';
+import type { Load } from '../faults/load.js';
+import { ConsulMesh } from './mesh.js';
+import type { Seat, SeatPlan } from './seat.js';
+
+export const SERVICE = 'digits';
+export const CALLER = 'web';
+/** A second mesh, for some rows: somebody else registers its replicas, and they are gone when they are gone. */
+export const STRANGER = 'vision';
+const STRANGER_CALLER = 'viewer';
+/** A blocking query is over after this long at the latest. */
+const WAIT = '30s';
+/** Removed with this process at the latest: they hold keys. */
+const folders = new Set<string>();
+process.on('exit', () => {
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+});
+/** Stands in for an ACL token: it must never be seen anywhere. */
+const TOKEN = 'b1946ac9-2492-4d23-8c6b-5e2f7a90cafe';
+
+export type Verb = 'allow' | 'deny';
+
+interface CatalogueEntry {
+  readonly ServiceID: string;
+}
+
+export class ConsulWorld {
+  mesh!: ConsulMesh;
+  load!: Load;
+  private others: ConsulMesh | undefined;
+  private readonly folder = mkdtempSync(join(tmpdir(), 'outrider-faults-'));
+  private readonly intentions = new Map<string, string>();
+
+  private constructor(
+    readonly cluster: ConsulCluster,
+    private readonly logs: string | undefined,
+  ) {}
+
+  /** Resolves when calls go through. */
+  static async open(logs?: string): Promise<ConsulWorld> {
+    const world = new ConsulWorld(await ConsulCluster.start(3), logs);
+    try {
+      folders.add(world.folder);
+      writeFileSync(join(world.folder, 'token'), TOKEN, { mode: 0o600 });
+      await world.intend('*', '*', 'deny');
+      world.mesh = await world.openMesh(SERVICE, CALLER, {});
+      await world.mesh.untilCurrent();
+      world.load = await world.mesh.startLoad();
+      return world;
+    } catch (error) {
+      await world.close();
+      throw error;
+    }
+  }
+
+  /** The agent on the machine of the sidecars. */
+  get agent(): ConsulServer {
+    return this.cluster.client;
+  }
+
+  get seats(): readonly Seat[] {
+    return this.mesh.seats;
+  }
+
+  /** The second mesh, started when it is first asked for; before anybody is told of its replicas, they can serve. `graceMs`: the same each time. */
+  async strangers(graceMs: number): Promise<ConsulMesh> {
+    const consul = { registration: 'none', grace: `${graceMs}ms` };
+    this.others ??= await this.openMesh(STRANGER, STRANGER_CALLER, consul);
+    await this.others.untilCurrent();
+    return this.others;
+  }
+
+  /** For all sidecars. */
+  async spoil(fault: Fault): Promise<void> {
+    await Promise.all(this.seats.map(({ proxy }) => proxy.set(fault)));
+  }
+
+  /** Writes an intention, or changes the one that is there. */
+  async intend(from: string, to: string, action: Verb): Promise<void> {
+    const body = { SourceName: from, DestinationName: to, SourceType: 'consul', Action: action };
+    const id = this.intentions.get(`${from} ${to}`);
+    const { agent } = this;
+    if (id !== undefined) await agent.api('PUT', `/connect/intentions/${id}`, body);
+    else {
+      const made = await agent.api<{ ID: string }>('POST', '/connect/intentions', body);
+      this.intentions.set(`${from} ${to}`, made.ID);
+    }
+  }
+
+  /** Ids of everything the agent has been told of, services and proxies. */
+  async registered(): Promise<string[]> {
+    const services = await this.agent.api<Record<string, unknown>>('GET', '/agent/services');
+    return Object.keys(services).sort();
+  }
+
+  /** Ids of the proxies of `service` that the catalogue gives to callers. */
+  async peers(service: string): Promise<string[]> {
+    const found = await this.agent.api<CatalogueEntry[]>('GET', `/catalog/connect/${service}`);
+    return found.map(({ ServiceID }) => ServiceID).sort();
+  }
+
+  /** Sidecars in whose log the secret can be seen that stands in for a token. */
+  leaks(): string[] {
+    return this.seats.filter(({ output }) => output.includes(TOKEN)).map(({ name }) => name);
+  }
+
+  async close(): Promise<void> {
+    await this.load?.stop().catch(() => {});
+    await Promise.all([this.mesh?.close('killed'), this.others?.close('killed')]);
+    await this.cluster.stop();
+    rmSync(this.folder, { recursive: true, force: true });
+    folders.delete(this.folder);
+  }
+
+  /** Its callers may call. `agent`: where its sidecars' proxies pass requests on to. */
+  async openMesh(
+    service: string,
+    caller: string,
+    consul: SeatPlan['consul'],
+    agent: { readonly address: string } = this.agent,
+  ): Promise<ConsulMesh> {
+    await this.intend(caller, service, 'allow');
+    const { folder, logs } = this;
+    const common = { wait: WAIT, token_file: join(folder, 'token') };
+    const plan = { service, caller, folder, agent, consul: { ...common, ...consul } };
+    return ConsulMesh.open({ ...plan, ...(logs && { logs }) });
+  }
+}

@@ -1,0 +1,88 @@
+/** Callers that make a sidecar hold what they do not take, beside one that calls as callers do. */
+
+import { setTimeout as delay } from 'node:timers/promises';
+import { Arena, type ArenaOptions, type Side } from '../../kit/attacks/arena.js';
+import { type Hoard, leaveAnswers, leaveRequests, peakDuring } from '../../kit/attacks/hoards.js';
+import type { Trial } from '../faults/row.js';
+import type { DecisionRow } from './drill.js';
+
+const MIB = 1 << 20;
+const MOST_RSS_MIB = 300;
+const CONCURRENCY = 5_000;
+/** The control calls a sidecar without other load: beyond this the machine is too busy to show anything, ms. */
+const BUSY_MS = 700;
+
+interface Burden {
+  readonly name: string;
+  readonly side: Side;
+  readonly hoard: Hoard;
+  readonly leave: (arena: Arena, side: Side, hoard: Hoard) => Promise<unknown>;
+  readonly options?: ArenaOptions;
+}
+
+function burdens(trial: Trial): readonly Burden[] {
+  const many = (connections: number): Hoard => ({ connections: trial.pick(12, connections), streams: 250 });
+  return [
+    { name: 'answers behind shut windows', side: 'outbound', hoard: many(60), leave: leaveAnswers },
+    { name: 'requests without an end', side: 'inbound', hoard: many(40), leave: leaveRequests },
+    {
+      name: 'silent calls at a model with 100 streams',
+      side: 'inbound',
+      hoard: { connections: 1, streams: 600 },
+      leave: leaveAnswers,
+      options: { streams: 100, limits: { max_concurrent_streams: 1_000 } },
+    },
+  ];
+}
+
+async function bear(trial: Trial, { name, side, hoard, leave, options = {} }: Burden): Promise<void> {
+  const arena = await Arena.open({ concurrency: CONCURRENCY, ...options });
+  let running = 0;
+  let isOver = false;
+  try {
+    const attack = async (): Promise<void> => {
+      await leave(arena, side, hoard);
+      await delay(trial.pick(2_000, 10_000));
+      isOver = true;
+    };
+    const watch = async (): Promise<void> => {
+      while (!isOver) {
+        running = Math.max(running, await arena.sidecar.metric('outrider_queue_running'));
+        await delay(100);
+      }
+    };
+    let reports: Awaited<ReturnType<Arena['beside']>> | undefined;
+    const peak = await peakDuring(
+      () => arena.rssBytes(),
+      async () => {
+        [reports] = await Promise.all([arena.beside(side, attack), watch()]);
+      },
+    );
+    const [canary, control] = reports!;
+    const size = `${hoard.connections} × ${hoard.streams} ${name}`;
+    const rss = Math.round(peak / MIB);
+    trial.figure(`${size}: RSS`, `${rss} MiB`);
+    trial.figure(`${size}: canary`, `${canary.failed} of ${canary.calls} lost`);
+    trial.figure(`${size}: running`, String(running));
+    trial.expect(`${name}: RSS stays under ${MOST_RSS_MIB} MiB`, rss < MOST_RSS_MIB, `${rss} MiB`);
+    const lost = `${canary.failed} of ${canary.calls}: ${canary.why}`;
+    trial.expect(`${name}: the canary loses no call`, canary.failed === 0 && canary.calls > 0, lost);
+    trial.expect(`${name}: no more run than may`, running <= CONCURRENCY, `${running}`);
+    if (control.p99Ms > BUSY_MS)
+      trial.disturbed ??= `calls of an idle sidecar take ${control.p99Ms.toFixed(0)} ms`;
+  } finally {
+    isOver = true;
+    await arena.dismiss();
+    await arena.close();
+  }
+}
+
+const hoard: DecisionRow = {
+  name: 'hoard',
+  fault: 'callers leave answers unread, requests unfinished, and calls silent, by the thousand',
+  run: async (_, trial) => {
+    for (const burden of burdens(trial)) await bear(trial, burden);
+  },
+};
+
+export const HOARD_ROWS: readonly DecisionRow[] = [hoard];

@@ -1,0 +1,224 @@
+/**
+ * A mesh of the drills: an application's sidecar, replicas of one model with a sidecar beside each, and a wire between
+ * them where one is asked for. Everything is a process of its own, started from files; each row of the table opens the
+ * mesh that it breaks.
+ */
+
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { EndpointReport } from '../../../sidecar/admin/view.js';
+import { SidecarBench, type SidecarFile, type SidecarProcess } from '../../kit/process/sidecars.js';
+import { Load, type LoadOptions } from '../faults/load.js';
+import { Model } from '../models/models.js';
+import { Wire } from './wire.js';
+
+export const INFER = '/inference.GRPCInferenceService/ModelInfer';
+export const MODEL = 'model';
+export const APP = 'app';
+/** What calls may fall back to. */
+export const STAND_IN = 'stand-in';
+
+/** Of most rows: safe to do twice, and one retry. */
+export const RETRIED = { methods: [INFER], idempotent: true, retry: { attempts: 2 } } as const;
+
+/** Of rows in which something hangs: an attempt ends before the call does. */
+export const IMPATIENT = {
+  ...RETRIED,
+  attempt_timeout: '400ms',
+  retry: { attempts: 2, on: ['unavailable', 'deadline_exceeded'] },
+} as const;
+
+const folders: string[] = [];
+process.on('exit', () => {
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+});
+
+export interface MeshPlan {
+  /** Default 3. */
+  readonly replicas?: number;
+  /** Default 20. */
+  readonly serviceMs?: number;
+  /** Calls each model works on at once; default any number. */
+  readonly places?: number;
+  /** Of the caller's upstream, beside its endpoints. Routes: `RETRIED` unless said. */
+  readonly upstream?: SidecarFile;
+  /** Of the `inbound` block beside each model. */
+  readonly inbound?: SidecarFile;
+  /** Of every sidecar. */
+  readonly limits?: SidecarFile;
+  /** Of the caller's sidecar, at the top. */
+  readonly caller?: SidecarFile;
+  /** Another model, which answers at once, as the caller's upstream `STAND_IN`. */
+  readonly hasStandIn?: boolean;
+  /** Of the environment of the first replica's sidecar. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** The way to each replica leads over a wire. */
+  readonly isWired?: boolean;
+}
+
+export interface Replica {
+  readonly model: Model;
+  readonly sidecar: SidecarProcess;
+  /** As the caller's sidecar calls it. */
+  readonly endpoint: string;
+  readonly wire: Wire | undefined;
+}
+
+export class DecisionMesh {
+  readonly replicas: Replica[] = [];
+  private readonly folder = DecisionMesh.scratch();
+  private readonly loads: Load[] = [];
+  private standIn: Replica | undefined;
+  private readonly callers: SidecarProcess[] = [];
+  /** What the callers announced; in a long drill it scrolls out of what is kept of their output. */
+  private readonly targets: string[] = [];
+
+  private constructor(
+    private readonly plan: MeshPlan,
+    readonly bench: SidecarBench,
+  ) {}
+
+  /** A directory that is gone when the drills are over. */
+  static scratch(): string {
+    const folder = mkdtempSync(join(tmpdir(), 'outrider-drill-'));
+    folders.push(folder);
+    return folder;
+  }
+
+  /** Resolves when every sidecar is ready. */
+  static async open(plan: MeshPlan): Promise<DecisionMesh> {
+    const mesh = new DecisionMesh(plan, await SidecarBench.open());
+    try {
+      const identity = await mesh.bench.identity(MODEL);
+      const indices = Array.from({ length: plan.replicas ?? 3 }, (_, i) => i);
+      mesh.replicas.push(...(await Promise.all(indices.map((i) => mesh.startReplica(i, identity)))));
+      if (plan.hasStandIn === true) {
+        const other = await mesh.bench.identity(STAND_IN);
+        mesh.standIn = await mesh.startReplica(indices.length, other, STAND_IN);
+      }
+      await mesh.startCaller();
+      return mesh;
+    } catch (error) {
+      await mesh.close();
+      throw error;
+    }
+  }
+
+  get caller(): SidecarProcess {
+    return this.callers[0]!;
+  }
+
+  get models(): readonly Model[] {
+    return this.replicas.map(({ model }) => model);
+  }
+
+  /** Where an application calls. */
+  get target(): string {
+    return this.targets[0]!;
+  }
+
+  /** Another application's sidecar, before the same replicas, or those at the addresses. */
+  async startCaller(endpoints = this.replicas.map(({ endpoint }) => endpoint)): Promise<SidecarProcess> {
+    const { upstream, limits, caller } = this.plan;
+    const { standIn } = this;
+    const name = this.callers.length === 0 ? APP : `${APP}-${this.callers.length}`;
+    const sidecar = await this.bench.start(name, {
+      service: APP,
+      identity: await this.bench.identity(APP),
+      ...(limits && { limits }),
+      ...caller,
+      outbound: {
+        upstreams: {
+          [MODEL]: { listen: '127.0.0.1:0', routes: [RETRIED], ...upstream, endpoints },
+          ...(standIn && { [STAND_IN]: { listen: '127.0.0.1:0', endpoints: [standIn.endpoint] } }),
+        },
+      },
+    });
+    this.callers.push(sidecar);
+    this.targets.push(targetOf(sidecar));
+    await sidecar.ready();
+    return sidecar;
+  }
+
+  /** Calls to the caller's sidecar; ends with the mesh. */
+  async load(options: Partial<LoadOptions> = {}): Promise<Load> {
+    const load = await Load.start({ target: this.target, perSecond: 300, deadlineMs: 1_000, ...options });
+    this.loads.push(load);
+    return load;
+  }
+
+  /** As the caller's sidecar sees them, in the order of `replicas`. */
+  async endpoints(caller = this.caller): Promise<readonly EndpointReport[]> {
+    const { endpoints } = JSON.parse((await caller.page('/endpoints')).text);
+    return this.replicas.map(({ endpoint }) => {
+      const found = (endpoints as EndpointReport[]).find(({ address }) => address === endpoint);
+      if (found === undefined) throw new Error(`${endpoint} is not in /endpoints`);
+      return found;
+    });
+  }
+
+  async ejected(): Promise<number> {
+    return (await this.endpoints()).filter(({ state }) => state === 'ejected' || state === 'probing').length;
+  }
+
+  /** Ejections so far, all endpoints together. */
+  ejections(): Promise<number> {
+    return this.caller.metric('outrider_ejections_total');
+  }
+
+  /** How often a detector has tripped so far, also where so many were out already that the endpoint stayed in. */
+  convictions(caller = this.caller): Promise<number> {
+    return caller.metric('outrider_ejections_detected_total');
+  }
+
+  /** Runs of each model in a stretch of time. */
+  shares(fromMs: number, toMs = Number.POSITIVE_INFINITY): readonly number[] {
+    return this.models.map((model) => model.events('ran', fromMs, toMs).length);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.loads.map((load) => load.stop().catch(() => {})));
+    for (const { model, sidecar } of this.replicas) {
+      if (sidecar.isRunning) process.kill(sidecar.pid, 'SIGCONT');
+      await model.kill();
+    }
+    await this.standIn?.model.kill();
+    await this.bench.close();
+    await Promise.all(this.replicas.map(({ wire }) => wire?.close()));
+  }
+
+  private async startReplica(
+    i: number,
+    identity: Awaited<ReturnType<SidecarBench['identity']>>,
+    service = MODEL,
+  ): Promise<Replica> {
+    const { serviceMs = 20, places, inbound, limits } = this.plan;
+    const log = join(this.folder, `model-${i}.log`);
+    const model = await Model.start({ serviceMs, log, ...(places && { places }) });
+    const file = {
+      service,
+      identity,
+      ...(limits && { limits }),
+      inbound: {
+        listen: '127.0.0.1:0',
+        local: `127.0.0.1:${model.port}`,
+        intentions: [{ from: APP, to: service, action: 'allow' }],
+        queue: { concurrency: 256, max_waiting: 256 },
+        ...inbound,
+      },
+    };
+    const sidecar = await this.bench.start(`${service}-${i}`, file, i === 0 ? this.plan.env : {});
+    await sidecar.ready();
+    const address = sidecar.address('inbound');
+    if (address.kind !== 'tcp') throw new Error('the sidecar is expected on TCP');
+    const wire = this.plan.isWired === true ? await Wire.open(address) : undefined;
+    return { model, sidecar, wire, endpoint: `127.0.0.1:${wire?.port ?? address.port}` };
+  }
+}
+
+export function targetOf(caller: SidecarProcess, upstream = MODEL): string {
+  const address = caller.address(`upstream ${upstream}`);
+  if (address.kind !== 'tcp') throw new Error('the listener is expected on TCP');
+  return `${address.host}:${address.port}`;
+}

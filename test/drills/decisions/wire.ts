@@ -1,0 +1,186 @@
+/**
+ * The wire between two sidecars, as a proxy in user space that does to connections what firewalls and bad lines do:
+ * nothing arrives, one end is forgotten, little fits through, pieces come late. It sees only ciphertext.
+ */
+
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import { seeded } from '../../kit/time/seeded-random.js';
+
+export type Fault =
+  | { readonly kind: 'none' }
+  /** Nothing passes, on old connections or new ones; nobody is told. */
+  | { readonly kind: 'dark' }
+  /** Octets per second, of each direction of each connection. */
+  | { readonly kind: 'narrow'; readonly bytesPerSecond: number }
+  /** So many of a hundred pieces have to be sent again, as TCP does it: what follows waits for them. */
+  | { readonly kind: 'lossy'; readonly percent: number };
+
+/** A lost piece is sent again after about a round trip, as what follows it tells the sender. */
+const RESEND_MS = 20;
+const TICK_MS = 20;
+
+export class Wire {
+  /** Connections that were taken so far. */
+  accepted = 0;
+  private fault: Fault = { kind: 'none' };
+  private readonly pairs = new Set<Pair>();
+  private readonly random = seeded(7);
+
+  private constructor(
+    private readonly server: Server,
+    private readonly to: { readonly host: string; readonly port: number },
+  ) {}
+
+  static async open(to: { readonly host: string; readonly port: number }): Promise<Wire> {
+    const server = createServer({ allowHalfOpen: true });
+    const wire = new Wire(server, to);
+    server.on('connection', (socket) => wire.take(socket));
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    return wire;
+  }
+
+  get port(): number {
+    const address = this.server.address();
+    if (address === null || typeof address === 'string') throw new Error('the wire is closed');
+    return address.port;
+  }
+
+  set(fault: Fault): void {
+    this.fault = fault;
+    for (const pair of this.pairs) pair.changed();
+  }
+
+  /** The far end of every connection is gone, and the near end is never told; new connections work. */
+  forget(): void {
+    for (const pair of this.pairs) pair.forget();
+  }
+
+  async close(): Promise<void> {
+    for (const pair of this.pairs) pair.end();
+    await new Promise((resolve) => this.server.close(resolve));
+  }
+
+  private take(near: Socket): void {
+    this.accepted += 1;
+    const pair = new Pair(near, connect({ ...this.to, allowHalfOpen: true }), {
+      fault: () => this.fault,
+      isLost: (percent) => this.random() * 100 < percent,
+    });
+    this.pairs.add(pair);
+    near.once('close', () => {
+      pair.end();
+      this.pairs.delete(pair);
+    });
+  }
+}
+
+interface Weather {
+  fault(): Fault;
+  isLost(percent: number): boolean;
+}
+
+/** Two sockets that are one connection. */
+class Pair {
+  private isForgotten = false;
+  private readonly flows: readonly Flow[];
+
+  constructor(
+    private readonly near: Socket,
+    private readonly far: Socket,
+    weather: Weather,
+  ) {
+    for (const socket of [near, far]) socket.setNoDelay(true).on('error', () => {});
+    this.flows = [new Flow(near, far, weather), new Flow(far, near, weather)];
+    far.once('close', () => {
+      if (!this.isForgotten) near.destroy();
+    });
+  }
+
+  changed(): void {
+    for (const flow of this.flows) flow.pump();
+  }
+
+  forget(): void {
+    this.isForgotten = true;
+    this.far.destroy();
+    for (const flow of this.flows) flow.lose();
+  }
+
+  end(): void {
+    for (const flow of this.flows) flow.end();
+    this.near.destroy();
+    this.far.destroy();
+  }
+}
+
+/** One direction. Reads only what the fault lets through, so that the sender feels it. */
+class Flow {
+  private timer: NodeJS.Timeout | undefined;
+  private pausedUntilMs = 0;
+  private allowance = 0;
+  private filledMs = performance.now();
+  private isOver = false;
+  private isLosing = false;
+
+  constructor(
+    private readonly from: Socket,
+    private readonly to: Socket,
+    private readonly weather: Weather,
+  ) {
+    from.on('readable', () => this.pump());
+    from.once('end', () => to.end());
+    to.on('drain', () => this.pump());
+  }
+
+  pump(): void {
+    if (this.isLosing) while (this.from.read() !== null);
+    if (this.isOver || this.isLosing || this.to.destroyed || this.to.writableNeedDrain) return;
+    const fault = this.weather.fault();
+    if (fault.kind === 'dark') return;
+    const waitMs = this.pausedUntilMs - performance.now();
+    if (waitMs > 0) return this.later(waitMs);
+    const size = fault.kind === 'narrow' ? this.fill(fault.bytesPerSecond) : undefined;
+    if (size === 0) return this.later(TICK_MS);
+    const piece: Buffer | null =
+      size === undefined ? this.from.read() : this.from.read(Math.min(size, this.from.readableLength));
+    if (piece === null || piece.length === 0) return;
+    this.allowance -= piece.length;
+    if (fault.kind === 'lossy' && this.weather.isLost(fault.percent)) {
+      this.pausedUntilMs = performance.now() + RESEND_MS;
+      this.from.unshift(piece);
+      return this.later(RESEND_MS);
+    }
+    this.to.write(piece);
+    if (fault.kind !== 'none' || this.from.readableLength > 0) this.later(0);
+  }
+
+  /** What is sent from now on is taken and goes nowhere. */
+  lose(): void {
+    this.isLosing = true;
+    this.pump();
+  }
+
+  end(): void {
+    this.isOver = true;
+    clearTimeout(this.timer);
+  }
+
+  private fill(bytesPerSecond: number): number {
+    const nowMs = performance.now();
+    const most = (bytesPerSecond * TICK_MS * 2) / 1_000;
+    this.allowance = Math.min(
+      most,
+      Math.max(0, this.allowance) + ((nowMs - this.filledMs) * bytesPerSecond) / 1_000,
+    );
+    this.filledMs = nowMs;
+    return Math.floor(this.allowance);
+  }
+
+  private later(ms: number): void {
+    if (this.timer !== undefined) return;
+    this.timer = setTimeout(() => {
+      this.timer = undefined;
+      this.pump();
+    }, ms);
+  }
+}

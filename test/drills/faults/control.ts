@@ -1,0 +1,54 @@
+/**
+ * How the machine treats calls that do not go through the mesh: a model called directly, beside every drill. Only what
+ * goes wrong here excuses a drill; what the mesh does to its own calls never does.
+ */
+
+import { Load, type SentCall, tally } from './load.js';
+import { type ModelProcess, startModel } from './model-process.js';
+
+const SERVICE_MS = 20;
+const PER_SECOND = 50;
+const DEADLINE_MS = 1_000;
+/** A slower call to a model that nobody breaks says that the machine had no time for the drill. */
+const CALM_MS = 250;
+
+export class Control {
+  private constructor(
+    private readonly model: ModelProcess,
+    private readonly load: Load,
+  ) {}
+
+  static async open(): Promise<Control> {
+    const model = await startModel(SERVICE_MS);
+    const target = `127.0.0.1:${model.port}`;
+    const options = { target, perSecond: PER_SECOND, deadlineMs: DEADLINE_MS };
+    const load = await Load.start(options).catch((error: Error) => {
+      model.process.signal('SIGKILL');
+      throw error;
+    });
+    return new Control(model, load);
+  }
+
+  /** What has been wrong with the machine since then; undefined: nothing that these calls could see. */
+  async since(fromMs: number): Promise<string | undefined> {
+    return disturbance(await this.load.between(fromMs, performance.now()));
+  }
+
+  /** How late the slowest hundredth of its answers was in a stretch of time: what the machine and we ourselves add to a call, ms. */
+  async latenessMs(fromMs: number, toMs: number): Promise<number> {
+    return Math.max(0, tally(await this.load.between(fromMs, toMs)).p99Ms - SERVICE_MS);
+  }
+
+  async close(): Promise<void> {
+    await this.load.stop().catch(() => {});
+    this.model.process.signal('SIGKILL');
+  }
+}
+
+/** What calls without the mesh tell of the machine. */
+export function disturbance(calls: readonly SentCall[]): string | undefined {
+  const { failed, slowestMs } = tally(calls);
+  if (failed > 0) return `${failed} calls without the mesh failed`;
+  if (slowestMs > CALM_MS) return `a call without the mesh took ${slowestMs.toFixed(0)} ms`;
+  return undefined;
+}

@@ -1,0 +1,26 @@
+/** What excuses a drill, and what does not. */
+
+import assert from 'node:assert/strict';
+import { disturbance } from './control.js';
+import type { Load, SentCall } from './load.js';
+import { Trial } from './row.js';
+
+const call = (tookMs: number, failure?: string): SentCall => ({ sentMs: 0, tookMs, failure });
+
+describe('a trial of the fault drills', () => {
+  it('is excused by calls that go without the mesh, and late or failed', () => {
+    assert.equal(disturbance([call(21), call(249)]), undefined);
+    assert.equal(disturbance([call(21), call(260)]), 'a call without the mesh took 260 ms');
+    assert.equal(disturbance([call(21), call(5, 'UNAVAILABLE')]), '1 calls without the mesh failed');
+  });
+
+  it('is not kept when calls through the mesh fail before anything is broken', async () => {
+    const load = { between: async () => [call(21), call(900, 'UNAVAILABLE')] } as unknown as Load;
+    const trial = new Trial('short');
+    await trial.under(load, async () => {});
+    assert.deepEqual(
+      trial.criteria.map(({ promise, kept }) => [promise, kept]),
+      [['no call fails before anything is broken', false]],
+    );
+  });
+});

@@ -1,0 +1,148 @@
+/**
+ * One row of a table of faults: what is broken, under load, and what was promised meanwhile. A row breaks and heals
+ * its world and tells its trial what it found; the trial judges and keeps the figures.
+ */
+
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Control } from './control.js';
+import { type Load, type SentCall, type Tally, tally } from './load.js';
+
+export interface Row<World> {
+  /** For `--only`. */
+  readonly name: string;
+  /** What goes wrong, for people. */
+  readonly fault: string;
+  run(world: World, trial: Trial): Promise<void>;
+}
+
+/** Rows, and the world they share. Each row leaves it as it found it. */
+export interface Suite<World> {
+  readonly name: string;
+  readonly title: string;
+  readonly rows: readonly Row<World>[];
+  /** `logs`: a directory for what its processes write, for whoever looks for a cause. */
+  open(logs?: string): Promise<World>;
+  close(world: World): Promise<void>;
+}
+
+/** `short`: enough to show that a promise holds, for the test suite. `full`: the times the promises speak of. */
+export type Pace = 'short' | 'full';
+
+export interface Criterion {
+  /** In words, with its bound. */
+  readonly promise: string;
+  readonly kept: boolean;
+  readonly found: string;
+}
+
+export interface Verdict {
+  readonly row: string;
+  readonly fault: string;
+  readonly tookMs: number;
+  readonly load: Tally;
+  /** The figures that people compare. */
+  readonly figures: Readonly<Record<string, string>>;
+  readonly criteria: readonly Criterion[];
+  /** What was not right with the machine meanwhile, seen without the mesh, so that the row proves nothing. */
+  readonly disturbed?: string;
+}
+
+/** A longer one is worth a word: calls that we sent or read late say nothing about the mesh. */
+const OWN_STALL_MS = 200;
+
+export class Trial {
+  readonly figures: Record<string, string> = {};
+  readonly criteria: Criterion[] = [];
+  load: Tally = tally([]);
+  /** Why this trial proves nothing: the machine, not the mesh. */
+  disturbed: string | undefined;
+  /** Runs since before the mesh of the row was started, so that its own start disturbs nothing. */
+  control: Control | undefined;
+
+  constructor(readonly pace: Pace) {}
+
+  pick<T>(short: T, full: T): T {
+    return this.pace === 'short' ? short : full;
+  }
+
+  figure(name: string, value: string): void {
+    this.figures[name] = value;
+  }
+
+  /** Judges one promise. */
+  expect(promise: string, kept: boolean, found: string): void {
+    this.criteria.push({ promise, kept, found });
+  }
+
+  /** A promise about a time. Undefined: it did not happen. Returns whether it is kept. */
+  within(promise: string, limitMs: number, tookMs: number | undefined): boolean {
+    const kept = tookMs !== undefined && tookMs <= limitMs;
+    const found = tookMs === undefined ? 'it did not happen' : seconds(tookMs);
+    this.expect(`${promise} within ${seconds(limitMs)}`, kept, found);
+    return kept;
+  }
+
+  /** Steady load, what `work` does, steady load; the calls of all that time. */
+  async under(load: Load, work: () => Promise<void>): Promise<readonly SentCall[]> {
+    const steadyMs = this.pick(250, 3_000);
+    const fromMs = performance.now();
+    const loop = monitorEventLoopDelay({ resolution: 10 });
+    loop.enable();
+    try {
+      await delay(steadyMs);
+      const steady = await load.between(fromMs, performance.now());
+      this.noneFailed('no call fails before anything is broken', steady);
+      await work();
+    } finally {
+      await delay(steadyMs);
+      loop.disable();
+      this.disturbed ??= await this.control?.since(fromMs);
+      if (loop.max / 1e6 > OWN_STALL_MS) {
+        this.figure('our own longest stall', seconds(loop.max / 1e6));
+        this.disturbed ??= `we stood still for ${seconds(loop.max / 1e6)}`;
+      }
+      const calls = await load.between(fromMs, performance.now());
+      this.load = tally(calls, fromMs);
+      this.calls = calls;
+    }
+    return this.calls;
+  }
+
+  /** As `under`, with the promise of most rows. */
+  async unharmed(load: Load, work: () => Promise<void>): Promise<void> {
+    const calls = await this.under(load, work);
+    this.noneFailed('no call fails', calls);
+  }
+
+  noneFailed(promise: string, calls: readonly SentCall[]): void {
+    const found = tally(calls);
+    this.expect(promise, found.failed === 0 && found.sent > 0, failuresOf(found));
+  }
+
+  private calls: readonly SentCall[] = [];
+}
+
+export function failuresOf({ sent, failed, failures }: Tally): string {
+  const kinds = failures.map(
+    ({ what, count, firstMs, lastMs }) => `${count} ${what} (${seconds(firstMs)} to ${seconds(lastMs)})`,
+  );
+  return [`${failed} of ${sent}`, ...kinds].join('; ');
+}
+
+/** Time until `happened`; undefined when it does not within the limit. */
+export async function measure(
+  happened: () => boolean | Promise<boolean>,
+  limitMs: number,
+  fromMs = performance.now(),
+): Promise<number | undefined> {
+  while (!(await happened())) {
+    if (performance.now() - fromMs > limitMs) return undefined;
+    await delay(10);
+  }
+  return performance.now() - fromMs;
+}
+
+export function seconds(ms: number): string {
+  return `${(ms / 1_000).toFixed(ms < 10_000 ? 2 : 1)} s`;
+}

@@ -1,0 +1,50 @@
+/** Verdicts as text: the table, and beneath it every promise in words with what was found. */
+
+import { type Palette, table } from '../../../sidecar/cli/terminal.js';
+import { isKept, type Report } from './run.js';
+
+const HEAD = ['', 'sent', 'ok', 'failed', 'p99', 'slowest', 'took', ''];
+
+export function renderFaults(report: Report, palette: Palette): string {
+  const rows = report.rows.map((verdict) => {
+    const { sent, ok, failed, p99Ms, slowestMs } = verdict.load;
+    return [
+      verdict.row,
+      ...[sent, ok, failed].map(String),
+      ...[p99Ms, slowestMs].map((ms) => `${ms.toFixed(0)} ms`),
+      `${(verdict.tookMs / 1_000).toFixed(1)} s`,
+      isKept(verdict) ? palette.green('pass') : palette.red('MISSED'),
+    ];
+  });
+  const runs = report.runs === 1 ? 'one run' : `worst of ${report.runs} runs`;
+  return [
+    palette.bold(`${report.title} (${report.pace}, ${runs})`),
+    '',
+    table(HEAD, rows, palette),
+    '',
+    ...report.rows.flatMap((verdict) => [...details(verdict, palette), '']),
+    conclusion(report),
+  ].join('\n');
+}
+
+function details(
+  { row, fault, figures, criteria, disturbed }: Report['rows'][number],
+  palette: Palette,
+): string[] {
+  const numbers = Object.entries(figures).map(([name, value]) => `${name} ${value}`);
+  return [
+    `${palette.bold(row)}: ${fault}`,
+    ...(numbers.length === 0 ? [] : [`    ${numbers.join(', ')}`]),
+    ...(disturbed === undefined ? [] : [`    disturbed by the machine: ${disturbed}`]),
+    ...criteria.map(({ promise, kept, found }) => {
+      const line = `  ${kept ? 'kept  ' : 'MISSED'} ${promise}: ${found}`;
+      return kept ? line : palette.red(line);
+    }),
+  ];
+}
+
+function conclusion({ suite, rows }: Report): string {
+  const missed = rows.filter((verdict) => !isKept(verdict)).map(({ row }) => row);
+  if (missed.length === 0) return `faults ${suite}: ${rows.length} rows, every promise kept`;
+  return `faults ${suite}: ${rows.length} rows, promises missed in ${missed.join(', ')}`;
+}

@@ -1,0 +1,26 @@
+/** What processes cost over a stretch of time: CPU and memory. Linux. */
+
+import { readFileSync } from 'node:fs';
+import { cpuTimeNs, isRunning } from '../../kit/process/processes.js';
+
+export interface Usage {
+  /** Percent of one core. */
+  readonly cpuPercent: number;
+  readonly rssMb: number;
+}
+
+/** Starts measuring; the answer gives the mean CPU since then, and the memory now. A process must live all the time. */
+export function startUsage(pid: number): () => Usage {
+  const startMs = performance.now();
+  const startNs = cpuTimeNs(pid);
+  return () => {
+    const spentMs = (cpuTimeNs(pid) - startNs) / 1e6;
+    return { cpuPercent: (100 * spentMs) / (performance.now() - startMs), rssMb: rssMb(pid) };
+  };
+}
+
+export function rssMb(pid: number): number {
+  if (!isRunning(pid)) return 0;
+  const kilobytes = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
+  return Number(kilobytes ?? 0) / 1024;
+}

@@ -1,0 +1,61 @@
+/**
+ * `npm run faults -- SUITE`: breaks things on purpose under load, and says which promises were kept. Exit codes: 0 all
+ * kept or help, 1 not all, 2 the command line was wrong.
+ */
+
+import { writeFileSync } from 'node:fs';
+import { paletteFor } from '../../sidecar/cli/terminal.js';
+import { tellEnd } from '../kit/process/command-line.js';
+import { consulFaults } from './consul/main.js';
+import { decisionFaults } from './decisions/rows.js';
+import { type FaultOptions, readOptions } from './faults/options.js';
+import type { Suite } from './faults/row.js';
+import { isKept, type Report, type RunOptions, runSuite } from './faults/run.js';
+import { renderFaults } from './faults/table.js';
+
+/** A suite whose kind of world is its own business. */
+interface Entry {
+  readonly rows: readonly string[];
+  run(options: RunOptions): Promise<Report>;
+}
+
+const SUITES: Readonly<Record<string, Entry>> = {
+  consul: entry(consulFaults),
+  decisions: entry(decisionFaults),
+};
+
+function entry<World>(suite: Suite<World>): Entry {
+  return { rows: suite.rows.map(({ name }) => name), run: (options) => runSuite(suite, options) };
+}
+
+function say(line: string): void {
+  process.stderr.write(`${line}\n`);
+}
+
+async function drill({ suite, only, runs, quick, json, output, logs }: FaultOptions): Promise<number> {
+  const report = await SUITES[suite]!.run({
+    pace: quick ? 'short' : 'full',
+    only,
+    runs,
+    say,
+    ...(logs && { logs }),
+  });
+  const text = `${JSON.stringify(report, null, 2)}\n`;
+  if (output !== undefined) writeFileSync(output, text);
+  const palette = paletteFor(process.stdout, process.env);
+  process.stdout.write(json ? text : `${renderFaults(report, palette)}\n`);
+  return report.rows.every(isKept) ? 0 : 1;
+}
+
+async function main(args: readonly string[]): Promise<number> {
+  const rows = Object.entries(SUITES).map(([name, suite]) => [name, suite.rows] as const);
+  return drill(readOptions(args, Object.fromEntries(rows)));
+}
+
+// Ended from outside: leave through `exit`, where what runs is stopped.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
+
+main(process.argv.slice(2)).then(
+  (code) => process.exit(code),
+  (error: unknown) => process.exit(tellEnd('faults', error)),
+);

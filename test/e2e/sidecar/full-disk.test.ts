@@ -1,0 +1,96 @@
+/**
+ * A mesh whose run directory has no room left: a file system of its own, in memory and small, is filled to the last
+ * octet while calls run, and leaves live for ten seconds. Needs the right to mount.
+ */
+
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Load } from '../../drills/demo/load.js';
+import { meshFile } from '../../kit/config/mesh-file.js';
+import { admin, Mesh, Scratch, type UpFacts } from '../../kit/process/outrider.js';
+import { until } from '../../kit/process/processes.js';
+
+/** Least that the mesh file takes. */
+const LEAF_MS = 10_000;
+
+describe('outrider up on a full disk', function () {
+  this.timeout(90_000);
+
+  let scratch: Scratch;
+  let folder: string;
+  let mesh: Mesh | undefined;
+
+  before(function () {
+    scratch = new Scratch();
+    folder = join(scratch.path, 'small');
+    mkdirSync(folder);
+    const { status } = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=2m', 'tmpfs', folder]);
+    if (status === 0) return;
+    process.stderr.write('\nSKIPPING a full disk: this user may not mount one\n');
+    scratch.remove();
+    this.skip();
+  });
+
+  after(async () => {
+    await mesh?.discard();
+    spawnSync('umount', [folder]);
+    scratch.remove();
+  });
+
+  it('renews leaves all the same, for a sidecar that starts again too, and writes them when there is room', async () => {
+    const run = `run_dir: ${join(folder, 'run')}\nleaf_lifetime: ${LEAF_MS / 1000}s\n`;
+    mesh = Mesh.start(meshFile({ more: run }));
+    const facts = await mesh.ready();
+    const replica = facts.sidecars.find((sidecar) => sidecar.role === 'replica')!;
+    const ballast = join(folder, 'ballast');
+    fill(ballast);
+    const load = new Load({ target: facts.call['digits']!, perSecond: 50, deadlineMs: 2_000 });
+    await delay(1.5 * LEAF_MS);
+    await load.stop();
+    assert.deepEqual(load.failures, [], `of ${load.sent}`);
+
+    process.kill(replica.pid, 'SIGKILL');
+    let last = '';
+    await until(
+      'another is ready, with a leaf that its files do not hold',
+      async () => {
+        const reply = await admin(replica.admin, '/ready').catch((error: Error) => ({
+          status: 0,
+          body: `${error}`,
+        }));
+        last = `${reply.status} ${reply.body}`;
+        return reply.status === 200;
+      },
+      45_000,
+    ).catch((error: Error) => {
+      const events = mesh!.events.slice(-12).map((event) => JSON.stringify(event));
+      throw new Error(`${error.message}; last: ${last}\n${events.join('\n')}`);
+    });
+    rmSync(ballast);
+    const old = leavesOnDisk(facts);
+    await until('the files follow', () => leavesOnDisk(facts).every((leaf, i) => leaf !== old[i]), 30_000);
+    mesh.signal('SIGTERM');
+    const { stderr } = await mesh.outcome;
+    assert.match(stderr, /new certificate of digits-1 cannot be written and is kept in memory: ENOSPC/);
+  });
+});
+
+/** Until nothing more goes in. */
+function fill(path: string): void {
+  const file = openSync(path, 'w');
+  const block = Buffer.alloc(4096);
+  try {
+    for (;;) writeSync(file, block);
+  } catch (error) {
+    assert.equal((error as NodeJS.ErrnoException).code, 'ENOSPC');
+  } finally {
+    closeSync(file);
+  }
+}
+
+function leavesOnDisk({ runDirectory, sidecars }: UpFacts): string[] {
+  return sidecars.map(({ name }) => readFileSync(join(runDirectory, 'identity', name, 'cert.pem'), 'utf8'));
+}

@@ -1,0 +1,104 @@
+/**
+ * Active health checks between real sidecars: a peer sidecar that is stopped is found without any traffic, one that
+ * goes on is back within an interval, and the peer's sidecar answers for its model.
+ */
+import assert from 'node:assert/strict';
+import { writeAddress } from '../../../sidecar/config/codecs/address.js';
+import { until } from '../../kit/process/processes.js';
+import { SidecarBench, type SidecarProcess } from '../../kit/process/sidecars.js';
+import { startTestService, type TestService } from '../../kit/service/test-service.js';
+
+const INTERVAL_MS = 1000;
+const TIMEOUT_MS = 300;
+
+interface Report {
+  readonly address: string;
+  readonly state: string;
+  readonly why: string;
+}
+
+describe('Health checks between sidecars', function () {
+  this.timeout(60_000);
+
+  let bench: SidecarBench;
+  let model: TestService;
+  let peers: SidecarProcess[];
+  let caller: SidecarProcess;
+
+  before(async () => {
+    model = await startTestService();
+    bench = await SidecarBench.open();
+    const identity = await bench.identity('testing');
+    const start = (name: string): Promise<SidecarProcess> =>
+      bench.start(name, {
+        service: 'testing',
+        identity,
+        inbound: {
+          listen: '127.0.0.1:0',
+          local: writeAddress(model.address),
+          intentions: [{ from: 'app', to: 'testing', action: 'allow' }],
+        },
+      });
+    peers = [await start('one'), await start('two')];
+    caller = await bench.start('caller', {
+      service: 'app',
+      identity: await bench.identity('app'),
+      outbound: {
+        upstreams: {
+          testing: {
+            listen: '127.0.0.1:0',
+            endpoints: peers.map((peer) => writeAddress(peer.address('inbound'))),
+            health: { interval: `${INTERVAL_MS}ms`, timeout: `${TIMEOUT_MS}ms` },
+          },
+        },
+      },
+    });
+    for (const each of [...peers, caller]) await each.ready();
+  });
+
+  after(async () => {
+    if (peers !== undefined) process.kill(peers[0]!.pid, 'SIGCONT');
+    await bench?.close();
+    model?.close();
+  });
+
+  const reportOf = async (i: number): Promise<Report> => {
+    const { text } = await caller.page('/endpoints');
+    const at = writeAddress(peers[i]!.address('inbound'));
+    const parsed = JSON.parse(text) as { endpoints?: Report[] } | Report[];
+    const found = (Array.isArray(parsed) ? parsed : (parsed.endpoints ?? [])).find(
+      ({ address }) => address === at,
+    );
+    assert.ok(found, text);
+    return found;
+  };
+  const state = async (i: number): Promise<string> => (await reportOf(i)).state;
+
+  it('pass without traffic, answered by the peers', async () => {
+    await until('both have been asked twice', async () => {
+      const passed = await caller.metric('outrider_health_checks_total', { result: 'passed' });
+      return passed >= 4;
+    });
+    assert.deepEqual([await state(0), await state(1)], ['eligible', 'eligible']);
+    assert.equal(await caller.metric('outrider_endpoint_healthy'), 2);
+    assert.equal(await peers[0]!.metric('outrider_model_answers'), 1);
+  });
+
+  it('find a frozen sidecar without traffic, and find it well within an interval after it goes on', async () => {
+    process.kill(peers[0]!.pid, 'SIGSTOP');
+    const frozenMs = performance.now();
+    await until('it is unhealthy', async () => (await state(0)) !== 'eligible');
+    const tookMs = performance.now() - frozenMs;
+    const { state: found, why } = await reportOf(0);
+    assert.equal(found, 'unhealthy', why);
+    assert.match(why, /no answer to a health check in 300 ms/);
+    // One interval until it is asked, two questions, the second a second later at the latest.
+    assert.ok(tookMs < 1.1 * INTERVAL_MS + 1000 + TIMEOUT_MS + 1500, `${tookMs}`);
+    assert.equal(await state(1), 'eligible');
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+    process.kill(peers[0]!.pid, 'SIGCONT');
+    const thawedMs = performance.now();
+    await until('it is back', async () => (await state(0)) === 'eligible');
+    assert.ok(performance.now() - thawedMs < INTERVAL_MS + 500, `${performance.now() - thawedMs}`);
+  });
+});

@@ -1,0 +1,302 @@
+/**
+ * A real model service behind a real sidecar: what gets it killed, what does not, and what its calls are told. The model
+ * counts as far as it is told, which takes a microsecond a step: its usual run is short, and any run can be long.
+ */
+
+import assert from 'node:assert/strict';
+import type { ChildProcess } from 'node:child_process';
+import { readdirSync } from 'node:fs';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Client, credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
+import type { ModelReport } from '../../../sidecar/admin/view.js';
+import {
+  admin,
+  OUTRIDER,
+  type Outcome,
+  outcomeOf,
+  Scratch,
+  startOutrider,
+} from '../../kit/process/outrider.js';
+import { isRunning, until } from '../../kit/process/processes.js';
+import { TestClient } from '../../kit/service/model-server.js';
+import { putLoopModel } from '../../kit/service/tiny-models.js';
+
+/** Longer than anything that was ever suspicious: ten usual runs, a second, two unanswered health checks. */
+const LONG_MS = 7_000;
+
+const TINY = fileURLToPath(
+  new URL(
+    `../../kit/service/tiny-model-process.${import.meta.url.endsWith('.ts') ? 'ts' : 'js'}`,
+    import.meta.url,
+  ),
+);
+
+describe('a model service behind its sidecar', function () {
+  this.timeout(90_000);
+
+  let scratch: Scratch;
+  let child: ChildProcess;
+  let outcome: Promise<Outcome>;
+  let address: string;
+  let client: TestClient;
+  let log: string;
+
+  before(async () => {
+    scratch = new Scratch();
+    putLoopModel(join(scratch.path, 'models'));
+  });
+  after(() => scratch.remove());
+
+  const socket = () => join(scratch.path, 'model.sock');
+
+  beforeEach(async () => {
+    const file = {
+      service: 'loop',
+      admin: '127.0.0.1:0',
+      inbound: {
+        listen: '127.0.0.1:0',
+        mtls: 'off',
+        local: `unix:${socket()}`,
+        intentions: [{ from: '*', to: 'loop', action: 'allow' }],
+        routes: [{ methods: ['*'], kind: 'unary', timeout: '120s' }],
+      },
+    };
+    const path = scratch.write('sidecar.yaml', JSON.stringify(file));
+    const serve = [...OUTRIDER, 'serve', '--models', join(scratch.path, 'models'), '--exit-with-stdin'];
+    child = startOutrider(['sidecar', '-c', path, '--', ...serve]);
+    outcome = outcomeOf(child);
+    log = '';
+    child.stdout!.on('data', (part: string) => {
+      log += part;
+    });
+    child.stderr!.on('data', (part: string) => {
+      log += part;
+    });
+    address = await until('it listens', () => /admin on (127\.0\.0\.1:\d+)/.exec(log)?.[1]);
+    client = new TestClient(/inbound on (127\.0\.0\.1:\d+)/.exec(log)![1]!);
+    await untilReady();
+  });
+
+  afterEach(async () => {
+    client.close();
+    child.kill('SIGTERM');
+    const forced = setTimeout(() => child.kill('SIGKILL'), 15_000);
+    await outcome;
+    clearTimeout(forced);
+    assert.deepEqual(
+      readdirSync(scratch.path).sort(),
+      ['models', 'sidecar.yaml'],
+      'no socket is left behind',
+    );
+  });
+
+  const model = async (): Promise<ModelReport> => JSON.parse((await admin(address, '/endpoints')).body).model;
+  const untilReady = () => until('the model is ready', async () => (await model()).state === 'ready', 30_000);
+
+  async function count(steps: number, deadlineMs = 60_000): Promise<void> {
+    const raw = Buffer.alloc(8);
+    raw.writeBigInt64LE(BigInt(Math.round(steps)));
+    const inputs = [{ name: 'n', datatype: 'INT64', shape: [] }];
+    await client.infer(
+      { model_name: 'loop', inputs, raw_input_contents: [raw] },
+      { deadline: Date.now() + deadlineMs },
+    );
+  }
+
+  /** Steps that take so long here and now, and many short runs before: the model's usual run is a millisecond. */
+  async function stepsFor(ms: number): Promise<number> {
+    for (let i = 0; i < 50; i++) await count(500);
+    const probe = 300_000;
+    const fromMs = performance.now();
+    await count(probe);
+    return (probe * ms) / (performance.now() - fromMs);
+  }
+
+  const failureOf = (call: Promise<unknown>): Promise<ServiceError> =>
+    call.then(
+      () => assert.fail('the call succeeded'),
+      (error: ServiceError) => error,
+    );
+  const reasonOf = (error: ServiceError) => error.metadata.get('outrider-reason')[0];
+
+  it('is not killed for a long run among short ones, whose watcher thread beats meanwhile', async () => {
+    const steps = await stepsFor(LONG_MS);
+    const { pid } = await model();
+    const fromMs = performance.now();
+    const long = count(steps);
+    const beats = await listen(`${socket()}.w`, 5);
+    await long;
+    const tookMs = performance.now() - fromMs;
+    assert.ok(tookMs > 5_000, `the run took ${tookMs.toFixed(0)} ms, too short to show anything`);
+    const { pid: after, restarts, state } = await model();
+    assert.deepEqual([after, restarts, state], [pid, 0, 'ready']);
+    const running = beats.filter((beat) => beat.running !== null);
+    assert.ok(running.length >= 3, JSON.stringify(beats));
+    assert.ok(running.at(-1)!.running!.forMs > running[0]!.running!.forMs);
+    assert.ok(running[0]!.running!.deadlineInMs! > 50_000);
+  });
+
+  for (const when of ['idle', 'at work'] as const) {
+    it(`is replaced soon when it is stopped while ${when}, and no call is implicated`, async () => {
+      const steps = await stepsFor(1_000);
+      const { pid } = await model();
+      const call = when === 'idle' ? undefined : failureOf(count(20 * steps));
+      if (call !== undefined) await until('it runs', async () => (await running()) > 0);
+      process.kill(pid!, 'SIGSTOP');
+      const fromMs = performance.now();
+      await until('it is killed', () => !isRunning(pid!), 20_000);
+      const killedMs = performance.now() - fromMs;
+      await until('it is said', () => /the process has been stopped \(state T\) for \d\.\d s/.test(log));
+      if (call !== undefined) assert.equal(reasonOf(await call), 'connection-lost');
+      await untilReady();
+      console.log(`      killed after ${(killedMs / 1000).toFixed(1)} s`);
+      assert.ok(killedMs < (when === 'idle' ? 9_000 : 7_000), `killed after ${killedMs.toFixed(0)} ms`);
+    });
+  }
+
+  for (const [signal, reason] of [
+    ['SIGSEGV', 'model-crashed'],
+    ['SIGKILL', 'connection-lost'],
+  ] as const) {
+    it(`tells a call that ran when ${signal} ended the process: ${reason}`, async () => {
+      const steps = await stepsFor(1_000);
+      const { pid } = await model();
+      const call = failureOf(count(20 * steps));
+      await until('it runs', async () => (await running()) > 0);
+      process.kill(pid!, signal);
+      const failure = await call;
+      assert.equal(reasonOf(failure), reason);
+      assert.equal(failure.metadata.get('outrider-unprocessed').length, 0);
+      await untilReady();
+    });
+  }
+
+  async function running(): Promise<number> {
+    return JSON.parse((await admin(address, '/endpoints')).body).queue.running;
+  }
+});
+
+/** One thread, no watcher, and a health service that answers when that thread has time: most servers are like that. */
+describe('a foreign server behind its sidecar', function () {
+  this.timeout(90_000);
+
+  let scratch: Scratch;
+  let child: ChildProcess;
+  let outcome: Promise<Outcome>;
+  let address: string;
+  let client: Client;
+  let log: string;
+
+  beforeEach(() => {
+    scratch = new Scratch();
+    log = '';
+  });
+
+  afterEach(async () => {
+    client.close();
+    child.kill('SIGKILL');
+    await outcome;
+    scratch.remove();
+  });
+
+  const model = async (): Promise<ModelReport> => JSON.parse((await admin(address, '/endpoints')).body).model;
+
+  async function start(more: object = {}): Promise<void> {
+    const file = {
+      service: 'tiny',
+      admin: '127.0.0.1:0',
+      inbound: {
+        listen: '127.0.0.1:0',
+        mtls: 'off',
+        local: `unix:${join(scratch.path, 's')}`,
+        intentions: [{ from: '*', to: 'tiny', action: 'allow' }],
+        routes: [{ methods: ['*'], kind: 'unary', timeout: '120s' }],
+      },
+      model: more,
+    };
+    const path = scratch.write('sidecar.yaml', JSON.stringify(file));
+    child = startOutrider(['sidecar', '-c', path, '--', process.execPath, ...process.execArgv, TINY]);
+    outcome = outcomeOf(child);
+    for (const stream of [child.stdout!, child.stderr!])
+      stream.on('data', (part: string) => {
+        log += part;
+      });
+    address = await until('it listens', () => /admin on (127\.0\.0\.1:\d+)/.exec(log)?.[1]);
+    client = new Client(/inbound on (127\.0\.0\.1:\d+)/.exec(log)![1]!, credentials.createInsecure());
+    await until('the model is ready', async () => (await model()).state === 'ready');
+    for (let i = 0; i < 20; i++) await call(0, 'rest', 10_000);
+  }
+
+  function call(blockMs: number, by: 'rest' | 'cpu', deadlineMs: number): Promise<void> {
+    const metadata = new Metadata();
+    metadata.set('x-block-ms', String(blockMs));
+    metadata.set('x-block-by', by);
+    const deadline = Date.now() + deadlineMs;
+    const bytes = (each: Buffer) => each;
+    return new Promise((resolve, reject) => {
+      const done = (error: ServiceError | null) => (error === null ? resolve() : reject(error));
+      client.makeUnaryRequest('/tiny.Tiny/Do', bytes, bytes, Buffer.alloc(0), metadata, { deadline }, done);
+    });
+  }
+
+  it('is not killed for 8 s without CPU, as on a GPU, nor for 8 s with CPU, within the deadline', async () => {
+    await start();
+    const { pid } = await model();
+    await call(8_000, 'rest', 60_000);
+    await call(8_000, 'cpu', 60_000);
+    const { pid: after, restarts } = await model();
+    assert.deepEqual([after, restarts], [pid, 0]);
+  });
+
+  it('is replaced when all deadlines have passed and no CPU is used', async () => {
+    await start();
+    const { pid } = await model();
+    await assert.rejects(call(600_000, 'rest', 2_000), /DEADLINE_EXCEEDED/);
+    const fromMs = performance.now();
+    await until('it is killed', () => !isRunning(pid!), 30_000);
+    console.log(`      killed ${((performance.now() - fromMs) / 1000).toFixed(1)} s after the deadline`);
+    await until('it is said', () =>
+      /the deadline of all calls under way passed \d+\.\d s ago, no CPU was used for/.test(log),
+    );
+    await until('the model is ready again', async () => (await model()).state === 'ready');
+  });
+
+  it('is left alone while it burns CPU after the deadline, until longest_run, and then that is said', async () => {
+    await start({ longest_run: '9s' });
+    const { pid } = await model();
+    const long = call(600_000, 'cpu', 60_000).then(
+      () => assert.fail('the call succeeded'),
+      (error: ServiceError) => error,
+    );
+    await assert.rejects(call(0, 'rest', 1_000), /DEADLINE_EXCEEDED/);
+    const error = await long;
+    assert.deepEqual(error.metadata.get('outrider-reason'), ['model-crashed'], log);
+    await until('it is said', () =>
+      /no result for (9|1\d)\.\d s, longer than longest_run \(9\.0 s\)/.test(log),
+    );
+    assert.equal(isRunning(pid!), false);
+  });
+});
+
+interface Beat {
+  readonly runs: number;
+  readonly running: { readonly forMs: number; readonly deadlineInMs: number | null } | null;
+}
+
+/** So many beats of a watcher thread. */
+function listen(path: string, count: number): Promise<Beat[]> {
+  return new Promise((resolve, reject) => {
+    let text = '';
+    const socket = connect(path).setEncoding('utf8');
+    socket.on('error', reject);
+    socket.on('data', (part: string) => {
+      text += part;
+      const lines = text.split('\n').slice(0, -1);
+      if (lines.length < count) return;
+      socket.destroy();
+      resolve(lines.map((line) => JSON.parse(line) as Beat));
+    });
+  });
+}

@@ -1,0 +1,328 @@
+/**
+ * A sidecar before an application is followed by another process under load: by its admin port, by SIGUSR2, and under a
+ * service manager that holds its sockets.
+ */
+
+import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { Client, credentials } from '@grpc/grpc-js';
+import { protocols } from '../../../proto/load.js';
+import { HOLD } from '../../drills/faults/hold.js';
+import { Load, REQUEST, type SentCall } from '../../drills/faults/load.js';
+import { Model } from '../../drills/models/models.js';
+import { callByGo, MODEL_INFER, type Outcome } from '../../kit/interop/go.js';
+import { admin, OUTRIDER, outrider, Scratch } from '../../kit/process/outrider.js';
+import { isRunning, processesWith, until } from '../../kit/process/processes.js';
+import { toolOrSkip } from '../../kit/process/tools.js';
+
+const PER_SECOND = 200;
+
+describe('a sidecar that another takes over from', function () {
+  this.timeout(60_000);
+
+  let scratch: Scratch;
+  let model: Model;
+  let load: Load | undefined;
+  let adminPort: number;
+  const pids = new Set<number>();
+
+  beforeEach(async () => {
+    scratch = new Scratch();
+    adminPort = await freePort();
+    model = await Model.start({ serviceMs: 5, log: join(scratch.path, 'model.log') });
+  });
+
+  afterEach(async () => {
+    await load?.stop();
+    load = undefined;
+    for (const pid of pids) if (isRunning(pid)) process.kill(pid, 'SIGKILL');
+    pids.clear();
+    await model.kill();
+    scratch.remove();
+  });
+
+  const write = (listen: string, more = ''): string =>
+    scratch.write(
+      'sidecar.yaml',
+      `service: web
+admin: 127.0.0.1:${adminPort}
+outbound:
+  upstreams:
+    far: { listen: "${listen}", tls: plaintext, endpoints: ["127.0.0.1:${model.port}"] }
+${more}`,
+    );
+
+  /** Starts one with `command` before it; resolves with where it listens. */
+  async function start(
+    listen = '127.0.0.1:0',
+    command: readonly string[] = [],
+  ): Promise<{ pid: number; admin: string; far: string }> {
+    const file = write(listen);
+    const [program, ...rest] = [...command, ...OUTRIDER, 'sidecar', '-c', file];
+    const child = spawn(program!, rest, { stdio: ['ignore', 'pipe', 'ignore'] });
+    pids.add(child.pid!);
+    let said = '';
+    child.stdout!.setEncoding('utf8').on('data', (part: string) => {
+      said += part;
+    });
+    const at = (what: string) => new RegExp(`${what} on (\\S+?)[,\\s]`).exec(said)?.[1];
+    const far = await until(
+      'it says where it listens',
+      () => at('admin') !== undefined && at('upstream far'),
+    );
+    return { pid: child.pid!, admin: at('admin')!, far: far as string };
+  }
+
+  const ownerOf = (pid: number, before: number): Promise<true> =>
+    until(`process ${before} has ended`, () => !isRunning(before) && isRunning(pid));
+  const pidIn = (text: string): number => {
+    const pid = Number(/process (\d+) accepts/.exec(text)?.[1]);
+    pids.add(pid);
+    return pid;
+  };
+
+  const begin = async (target: string): Promise<Load> => {
+    load = await Load.start({ target, perSecond: PER_SECOND, deadlineMs: 10_000, isStock: true });
+    return load;
+  };
+
+  it('loses no call of 200 a second, ten times in a row', async () => {
+    const first = await start();
+    const calls = await begin(first.far);
+    const fromMs = performance.now();
+    let before = first.pid;
+    for (let i = 0; i < 10; i++) {
+      const { status, body } = await admin(first.admin, '/takeover', 'POST');
+      assert.equal(status, 200, body);
+      const pid = pidIn(body);
+      await ownerOf(pid, before);
+      before = pid;
+    }
+    assertNoneFailed(await calls.between(fromMs, performance.now()));
+  });
+
+  it('finishes a stream that is open, as long as that lasts', async () => {
+    const first = await start();
+    const client = new Client(first.far, credentials.createInsecure());
+    const { path, requestSerialize, responseDeserialize } = HOLD;
+    const stream = client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize);
+    let echoes = 0;
+    let ending: number | undefined;
+    stream.on('data', () => echoes++).on('error', () => {});
+    stream.on('status', ({ code }) => {
+      ending = code;
+    });
+    stream.write(Buffer.from('before'));
+    await until('it is open', () => echoes === 1);
+    const { body } = await admin(first.admin, '/takeover', 'POST');
+    const successor = pidIn(body);
+    stream.write(Buffer.from('meanwhile'));
+    await until('it goes on', () => echoes === 2);
+    await begin(first.far);
+    assert.ok(isRunning(first.pid), 'the predecessor waits for it');
+    stream.end();
+    await until('it ends', () => ending !== undefined);
+    assert.equal(ending, 0);
+    await ownerOf(successor, first.pid);
+    client.close();
+  });
+
+  it('loses no call of a Python client', async function () {
+    const python = await toolOrSkip(this, 'python');
+    const first = await start();
+    const { requestSerialize } = protocols().inference.ModelInfer;
+    const request = requestSerialize(REQUEST).toString('base64');
+    const child = spawn(python, ['-c', PYTHON_CALLER, first.far, request], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
+    pids.add(child.pid!);
+    let said = '';
+    child.stdout.setEncoding('utf8').on('data', (part: string) => {
+      said += part;
+    });
+    await until('it calls', () => said.includes('calling'));
+    let before = first.pid;
+    for (let i = 0; i < 3; i++) {
+      const { body } = await admin(first.admin, '/takeover', 'POST');
+      const pid = pidIn(body);
+      await ownerOf(pid, before);
+      before = pid;
+    }
+    child.stdin.end('enough\n');
+    const [, sent, failed] = await until('it is done', () => /(\d+) sent, (\d+) failed/.exec(said));
+    assert.ok(Number(sent) > 50, said);
+    assert.equal(failed, '0', said);
+  });
+
+  it('loses no call of a Go client with eight in flight', async function () {
+    const go = await toolOrSkip(this, 'go-client');
+    const first = await start();
+    const target = { kind: 'tcp', host: '127.0.0.1', port: Number(first.far.split(':')[1]) } as const;
+    const run = { method: MODEL_INFER, calls: 6_000, width: 8, floats: 64 };
+    let outcome: Outcome | undefined;
+    const called = callByGo(go, target, run, 40_000).then((found) => {
+      outcome = found;
+    });
+    let before = first.pid;
+    let takeovers = 0;
+    while (outcome === undefined && takeovers < 20) {
+      const { body } = await admin(first.admin, '/takeover', 'POST');
+      const pid = pidIn(body);
+      await ownerOf(pid, before);
+      before = pid;
+      takeovers++;
+    }
+    await called;
+    assert.deepEqual(
+      outcome!.byCode,
+      { OK: 6_000 },
+      `${takeovers} takeovers: ${outcome!.samples.join('; ')}`,
+    );
+    assert.ok(takeovers >= 2);
+  });
+
+  it('is asked by the command line, and by SIGUSR2; a Unix socket keeps its path', async () => {
+    const path = join(scratch.path, 'far.sock');
+    const first = await start(`unix:${path}`);
+    const calls = await begin(`unix:${path}`);
+    const fromMs = performance.now();
+    const { code, stdout, stderr } = await outrider([
+      'sidecar',
+      '-c',
+      join(scratch.path, 'sidecar.yaml'),
+      '--takeover',
+    ]);
+    assert.equal(code, 0, stderr);
+    const second = pidIn(stdout);
+    await ownerOf(second, first.pid);
+    process.kill(second, 'SIGUSR2');
+    const third = await until('a third runs', () => sidecars().find((pid) => pid !== second));
+    pids.add(third);
+    await ownerOf(third, second);
+    assertNoneFailed(await calls.between(fromMs, performance.now()));
+  });
+
+  it('goes on when its successor cannot, and says why', async () => {
+    const first = await start();
+    const calls = await begin(first.far);
+    const fromMs = performance.now();
+    write('127.0.0.1:0', 'colour: blue\n');
+    const { status, body } = await admin(first.admin, '/takeover', 'POST');
+    assert.deepEqual([status, body], [503, 'the successor ended with 1; its log says why\n']);
+    assert.deepEqual(sidecars(), [first.pid]);
+    write('127.0.0.1:0');
+    const again = await admin(first.admin, '/takeover', 'POST');
+    assert.equal(again.status, 200, again.body);
+    await ownerOf(pidIn(again.body), first.pid);
+    assertNoneFailed(await calls.between(fromMs, performance.now()));
+  });
+
+  it('leaves a socket whose address has changed, and its successor listens at the new one', async () => {
+    const first = await start();
+    const port = await freePort();
+    write(`127.0.0.1:${port}`);
+    const { body } = await admin(first.admin, '/takeover', 'POST');
+    await ownerOf(pidIn(body), first.pid);
+    await begin(`127.0.0.1:${port}`);
+    await assert.rejects(fetch(`http://${first.far}/`), (error: Error) =>
+      /ECONNREFUSED/.test(String((error.cause as Error | undefined)?.message)),
+    );
+  });
+
+  it('takes its sockets from a service manager, and is followed by another there', async function () {
+    const activate = 'systemd-socket-activate';
+    if (spawnSync(activate, ['--version']).status !== 0) {
+      process.stderr.write(`\nSKIPPING sockets of a service manager: there is no ${activate}\n`);
+      this.skip();
+    }
+    const port = await freePort();
+    const target = `127.0.0.1:${port}`;
+    const pass = [activate, '-l', target, '-l', `127.0.0.1:${adminPort}`, '--fdname=upstream.far:admin'];
+    const started = start('127.0.0.1:9', pass); // its own address is not looked at
+    // It starts the program at the first connection, which waits meanwhile.
+    const early = await until('the first call is answered', () => begin(target).catch(() => undefined));
+    const first = await started;
+    assert.equal(first.far, target);
+    const fromMs = performance.now();
+    const { status, body } = await admin(first.admin, '/takeover', 'POST');
+    assert.equal(status, 200, body);
+    await ownerOf(pidIn(body), first.pid);
+    assertNoneFailed(await early.between(fromMs, performance.now()));
+  });
+
+  it('tells systemd which process the service is now', async function () {
+    const python = spawnSync('python3', ['--version']).status === 0;
+    if (!python || spawnSync('systemd-notify', ['--version']).status !== 0) {
+      process.stderr.write('\nSKIPPING what systemd is told: there is no systemd-notify\n');
+      this.skip();
+    }
+    const path = join(scratch.path, 'notify');
+    const manager = spawn('python3', ['-c', PYTHON_MANAGER, path], { stdio: ['ignore', 'pipe', 'inherit'] });
+    pids.add(manager.pid!);
+    let heard = '';
+    manager.stdout.setEncoding('utf8').on('data', (part: string) => {
+      heard += part;
+    });
+    await until('the manager listens', () => heard.includes('listening'));
+    const first = await start('127.0.0.1:0', ['env', `NOTIFY_SOCKET=${path}`]);
+    await until('it is ready', () => new RegExp(`READY=1 MAINPID=${first.pid}$`, 'm').test(heard));
+    const { body } = await admin(first.admin, '/takeover', 'POST');
+    const successor = pidIn(body);
+    await until('the successor is', () => new RegExp(`READY=1 MAINPID=${successor}$`, 'm').test(heard));
+    await ownerOf(successor, first.pid);
+  });
+
+  /** Those that run from this test's file. */
+  function sidecars(): number[] {
+    return processesWith(join(scratch.path, 'sidecar.yaml'));
+  }
+});
+
+/** Calls as fast as one thread does until a line comes on standard input. */
+const PYTHON_CALLER = `
+import base64, sys, threading, grpc
+channel = grpc.insecure_channel(sys.argv[1])
+infer = channel.unary_unary('/inference.GRPCInferenceService/ModelInfer')
+request = base64.b64decode(sys.argv[2])
+enough = threading.Event()
+threading.Thread(target=lambda: (sys.stdin.readline(), enough.set()), daemon=True).start()
+sent, failures = 0, []
+while not enough.is_set():
+    sent += 1
+    try:
+        infer(request, timeout=5)
+    except grpc.RpcError as error:
+        failures.append(error.details())
+    if sent == 5: print('calling', flush=True)
+print(f'{sent} sent, {len(failures)} failed', failures[:3], flush=True)
+`;
+
+/** Prints what comes to a notification socket, in one line each. */
+const PYTHON_MANAGER = `
+import socket, sys
+manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+manager.bind(sys.argv[1])
+print('listening', flush=True)
+while True:
+    print(' '.join(manager.recv(4096).decode().split()), flush=True)
+`;
+
+function freePort(): Promise<number> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as { port: number };
+      server.close(() => resolve(port));
+    });
+  });
+}
+
+function assertNoneFailed(calls: readonly SentCall[]): void {
+  const failed = calls.filter(({ failure }) => failure !== undefined);
+  const first = failed
+    .slice(0, 3)
+    .map(({ failure, sentMs, tookMs }) => `${failure} at ${sentMs} after ${tookMs}`);
+  assert.equal(failed.length, 0, `${failed.length} of ${calls.length} failed: ${first.join('; ')}`);
+}

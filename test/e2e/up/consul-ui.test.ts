@@ -1,0 +1,142 @@
+/** What a person sees of a running mesh in Consul's own UI, in a real browser. */
+
+import assert from 'node:assert/strict';
+import { consulOrSkip } from '../../kit/consul/consul.js';
+import { browserOrSkip, type TestBrowser, type TestPage } from '../../kit/process/browser.js';
+import {
+  allPassing,
+  allWell,
+  CHECKS,
+  FrozenModel,
+  follow,
+  INSTANCES,
+  INTENTIONS,
+  MESH_FILE,
+  type Row,
+  rowsOnce,
+  SERVICES,
+  type UiFacts,
+} from '../../kit/process/consul-ui.js';
+import { Mesh } from '../../kit/process/outrider.js';
+import { until } from '../../kit/process/processes.js';
+
+const FROZEN_LIMIT_MS = 50_000;
+const SILENT =
+  /Output (the model has not answered for \d+ s: no inference completed and the golden input got no answer|the process has been stopped \(state T\) for \d)/;
+
+describe("a mesh in Consul's UI", function () {
+  this.timeout(90_000);
+  let mesh: Mesh;
+  let facts: UiFacts;
+  let browser: TestBrowser;
+  let page: TestPage;
+
+  before(async function () {
+    await consulOrSkip(this);
+    browser = await browserOrSkip(this);
+    this.timeout(90_000);
+    mesh = Mesh.start(MESH_FILE, ['--consul', 'dev']);
+    facts = (await mesh.ready()) as UiFacts;
+    await allPassing(facts);
+  });
+
+  beforeEach(async () => {
+    page = await browser.open(facts.consul.ui);
+    await page.shows(['Services']);
+  });
+
+  afterEach(async () => {
+    assert.deepEqual(page.problems, []);
+    await page.close();
+  });
+
+  after(async () => {
+    await Promise.allSettled([browser?.close(), mesh?.discard()]);
+  });
+
+  it('has the services on one page: instances, tags, and that all are well', async () => {
+    const services = await rowsOnce(page, SERVICES, allWell(3));
+    assert.deepEqual(services, [
+      { text: 'Health client 1 Instance connected with proxy outrider', mark: 'passing' },
+      { text: 'Health consul 1 Instance', mark: 'passing' },
+      {
+        text: 'Health digits 2 Instances connected with proxy handwriting model-digits outrider',
+        mark: 'passing',
+      },
+    ]);
+  });
+
+  it('says of an instance what is checked, that it passes, and which models it serves', async () => {
+    await page.click('digits');
+    const instances = await rowsOnce(page, INSTANCES, allWell(2));
+    for (const [i, { text, mark }] of instances.entries()) {
+      const wanted = `^digits-${i + 1} All service checks passing All node checks passing connected with proxy `;
+      assert.match(text, new RegExp(wanted));
+      assert.equal(mark, 'passing');
+    }
+    await page.click('digits-1');
+    const [model] = await rowsOnce(page, CHECKS, allWell(2));
+    assert.equal(model!.mark, 'passing');
+    assert.match(model!.text, /^model ServiceName digits CheckID digits-1:health /);
+    assert.match(model!.text, /Notes Outrider: inferences are answered, or a probe while there are none /);
+    assert.match(model!.text, /Output the model answers$/);
+    await page.click('Tags & Meta');
+    await page.shows(['handwriting', 'outrider', 'size large', 'models digits:1']);
+  });
+
+  it('draws the sidecar of an instance with it: its health, and whom it calls from where', async () => {
+    await page.click('client');
+    await follow(page, 'client');
+    await page.click('Proxy Info');
+    await page.shows(['Upstreams', `digits ${facts.call['digits']}`, 'Proxy health']);
+    const checks = await rowsOnce(page, CHECKS, allWell(3));
+    const texts = checks.map(({ text }) => text).join('\n');
+    assert.match(texts, /^sidecar .*Output the sidecar can take calls$/m);
+    assert.match(texts, /^service behind the sidecar .*Output All checks passing\.$/m);
+  });
+
+  it('has the rules of the mesh file as intentions', async () => {
+    await page.click('Intentions');
+    const intentions = await rowsOnce(page, INTENTIONS, (all) => all.length === 2);
+    const rules = intentions.map(({ text }) => text.replace(/ default\b/g, '').replace(/ \d+ More.*$/, ''));
+    assert.deepEqual(rules, ['client allow digits', 'All Services (*) deny All Services (*)']);
+  });
+
+  it('shows which model stopped answering, says why, and takes it back when it answers again', async () => {
+    const replica = facts.sidecars.find(({ name }) => name === 'digits-2')!;
+    const model = new FrozenModel(mesh, replica);
+    await page.click('digits');
+    const held = (selector: string, isWanted: (all: readonly Row[]) => boolean) =>
+      rowsOnce(page, selector, isWanted, FROZEN_LIMIT_MS);
+    // Its successor is frozen as well, as long as the page is looked at.
+    const holding = setInterval(() => model.hold(), 50);
+    try {
+      const instances = await held(INSTANCES, (all) => all.some(({ mark }) => mark === 'critical'));
+      assert.deepEqual(instances.map(({ text, mark }) => `${text.split(' All node')[0]}: ${mark}`).sort(), [
+        'digits-1 All service checks passing: passing',
+        'digits-2 All service checks failing: critical',
+      ]);
+      await page.click('digits-2');
+      const [check] = await held(CHECKS, (all) => SILENT.test(all[0]?.text ?? ''));
+      assert.equal(check!.mark, 'critical');
+      // The page of the proxy does not follow: it is opened anew.
+      await until(
+        'the check that follows the model fails',
+        async () => {
+          await page.click('Health Checks');
+          await page.click('Proxy Info');
+          const text = await page.shows(['service behind the sidecar']);
+          return /Aliased check "model" failing: the (model has not answered|process has been stopped)/.test(
+            text,
+          );
+        },
+        FROZEN_LIMIT_MS,
+      );
+    } finally {
+      clearInterval(holding);
+      model.release();
+    }
+    await page.click('Health Checks');
+    await rowsOnce(page, CHECKS, ([check]) => /Output the model answers/.test(check?.text ?? ''));
+  });
+});

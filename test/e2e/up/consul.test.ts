@@ -1,0 +1,294 @@
+/** `outrider up` on Consul: with an agent of its own, and with one that was there before. */
+
+import assert from 'node:assert/strict';
+import { cpSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { meshFile } from '../../kit/config/mesh-file.js';
+import { ConsulServer, consulOrSkip } from '../../kit/consul/consul.js';
+import {
+  DIGITS_MODELS,
+  Mesh,
+  type Outcome,
+  outrider,
+  REPOSITORY,
+  Scratch,
+  type UpFacts,
+} from '../../kit/process/outrider.js';
+import { isRunning, until } from '../../kit/process/processes.js';
+
+const SEVEN = join(REPOSITORY, 'services/digits/samples/seven.png');
+
+interface ConsulFacts {
+  readonly address: string;
+  readonly ui?: string;
+  readonly pid?: number;
+}
+
+type Facts = UpFacts & { readonly consul: ConsulFacts };
+
+interface Check {
+  readonly ServiceName: string;
+  readonly ServiceID: string;
+  readonly Status: string;
+}
+
+async function ask<T>(url: string, path: string): Promise<T> {
+  const response = await fetch(`${url}/v1${path}`, { signal: AbortSignal.timeout(5_000) });
+  return (await response.json()) as T;
+}
+
+const services = async (url: string) => Object.keys(await ask<object>(url, '/agent/services')).sort();
+const checks = async (url: string) => Object.values(await ask<Record<string, Check>>(url, '/agent/checks'));
+
+function infer(facts: Facts): Promise<Outcome> {
+  const target = facts.call['digits']!;
+  return outrider(['infer', 'digits', '--input', `@${SEVEN}`, '--target', target, '--deadline', '5s']);
+}
+
+describe('models that cannot be served, on Consul', function () {
+  this.timeout(90_000);
+  let scratch: Scratch;
+  let mesh: Mesh;
+  let facts: Facts;
+
+  before(async function () {
+    await consulOrSkip(this);
+    scratch = new Scratch();
+    const broken = (folder: string): string => {
+      const models = join(scratch.path, folder);
+      cpSync(join(DIGITS_MODELS, 'digits'), join(models, 'broken'), { recursive: true });
+      writeFileSync(join(models, 'broken/1/model.onnx'), 'not a model');
+      return models;
+    };
+    const mine = broken('mine');
+    cpSync(DIGITS_MODELS, mine, { recursive: true });
+    mesh = Mesh.start(
+      `
+services: { digits: { models: ${mine} }, dead: { models: ${broken('dead')} } }
+caller:
+  name: client
+  admin: 127.0.0.1:0
+  upstreams: { digits: { listen: 127.0.0.1:0 }, dead: { listen: 127.0.0.1:0 } }
+intentions: [{ from: client, to: '*', action: allow }]
+`,
+      ['--consul', 'dev'],
+    );
+    facts = (await mesh.ready()) as Facts;
+  });
+  after(async () => {
+    await mesh?.discard();
+    scratch?.remove();
+  });
+
+  it('are a warning beside others that are, which names them, and critical alone', async () => {
+    type Told = Check & { readonly CheckID: string; readonly Output: string };
+    const told = async (id: string): Promise<Told | undefined> =>
+      Object.values(await ask<Record<string, Told>>(facts.consul.address, '/agent/checks')).find(
+        ({ CheckID }) => CheckID === id,
+      );
+    const is = (id: string, status: string, words: RegExp) =>
+      until(`${id} is ${status}`, async () => {
+        const check = await told(id);
+        return check?.Status === status && words.test(check.Output);
+      });
+    await is('digits-1:health', 'warning', /^not served: broken \(.*sha256/);
+    await is('digits-1-sidecar-proxy:service', 'warning', /./);
+    await is('dead-1:health', 'critical', /sha256/);
+  });
+
+  it('do not keep the mesh from serving the others', async () => {
+    await until('a call is answered', async () => /^7 /.test((await infer(facts)).stdout));
+    const target = facts.call['dead']!;
+    const refused = await outrider(['infer', 'broken', '--input', `@${SEVEN}`, '--target', target]);
+    assert.match(refused.stderr, /UNAVAILABLE/);
+  });
+});
+
+describe('outrider up --consul dev', function () {
+  this.timeout(90_000);
+  let mesh: Mesh;
+  let facts: Facts;
+
+  before(async function () {
+    await consulOrSkip(this);
+    mesh = Mesh.start(meshFile({ replicas: 2 }), ['--consul', 'dev']);
+    facts = (await mesh.ready()) as Facts;
+  });
+
+  after(() => mesh?.discard());
+
+  const life = () =>
+    mesh.events.flatMap(({ event, process }) =>
+      event === 'consul' ? [(process as { state: string }).state] : [],
+    );
+  const sevens = async () => {
+    const answer = await infer(facts);
+    assert.equal(answer.stderr, '');
+    assert.match(answer.stdout, /^7 /);
+  };
+
+  it('says where Consul is, with its UI', async () => {
+    const { address, ui, pid } = facts.consul;
+    assert.match(address, /^http:\/\/127\.0\.0\.1:\d+$/);
+    assert.equal(ui, `${address}/ui/`);
+    assert.ok(isRunning(pid!));
+    assert.equal((await fetch(ui)).status, 200);
+  });
+
+  it('registers every replica beside its sidecar, and the caller, all of them passing', async () => {
+    const { address } = facts.consul;
+    const names = ['client', 'digits-1', 'digits-2'];
+    const expected = names.flatMap((name) => [name, `${name}-sidecar-proxy`]);
+    await until('all have registered', async () => {
+      const found = await services(address);
+      return expected.every((id) => found.includes(id)) && found.length === expected.length;
+    });
+    await until('all checks pass', async () => {
+      const found = await checks(address);
+      return found.length >= expected.length && found.every(({ Status }) => Status === 'passing');
+    });
+  });
+
+  it('reads a handwritten seven through sidecars that found each other in Consul', sevens);
+
+  it('lets Consul say who may call', async () => {
+    const { address } = facts.consul;
+    type Intention = { ID: string; SourceName: string; DestinationName: string; Action: string };
+    const all = await ask<Intention[]>(address, '/connect/intentions');
+    assert.deepEqual(
+      all.map(({ SourceName, DestinationName, Action }) => `${SourceName} ${DestinationName} ${Action}`),
+      ['client digits allow', '* * deny'],
+    );
+    const change = (Action: string) => {
+      const { ID, ...intention } = all[0]!;
+      const body = JSON.stringify({ ...intention, Action });
+      return fetch(`${address}/v1/connect/intentions/${ID}`, { method: 'PUT', body });
+    };
+    await change('deny');
+    await until('the call is refused', async () => /PERMISSION_DENIED/.test((await infer(facts)).stderr));
+    await change('allow');
+    await until('the call is answered', async () => (await infer(facts)).code === 0);
+  });
+
+  it('keeps a sidecar registered and passing while another takes it over', async () => {
+    const { address } = facts.consul;
+    const caller = facts.sidecars.find(({ role }) => role === 'caller')!;
+    const told = () => mesh.events.some(({ event }) => event === 'takeover');
+    const seen: string[] = [];
+    const look = async (): Promise<boolean> => {
+      const found = await services(address);
+      const states = (await checks(address)).filter(({ ServiceID }) => ServiceID.startsWith(caller.name));
+      seen.push(`${found.includes(caller.name)} ${[...new Set(states.map(({ Status }) => Status))]}`);
+      return !isRunning(caller.pid) && told();
+    };
+    process.kill(caller.pid, 'SIGTERM');
+    await until('another has taken over, and the first is gone', look);
+    // It says goodbye at its very end, if it does.
+    const lastMs = performance.now() + 1_000;
+    await until('it has had time for a goodbye', async () => (await look()) && performance.now() > lastMs);
+    assert.deepEqual([...new Set(seen)], ['true passing']);
+    await sevens();
+  });
+
+  it('starts an agent again that died, and says so; calls go on meanwhile', async () => {
+    const { address, pid } = facts.consul;
+    const before = await services(address);
+    process.kill(pid!, 'SIGKILL');
+    await sevens();
+    await until('the agent is back', () => life().at(-1) === 'ready' && life().includes('backoff'));
+    assert.deepEqual(await services(address), before);
+    assert.equal((await ask<unknown[]>(address, '/connect/intentions')).length, 2);
+    await sevens();
+  });
+
+  it('ends Consul last, after all have said goodbye to it', async () => {
+    const { address } = facts.consul;
+    const started = mesh.processes();
+    mesh.signal('SIGTERM');
+    let last: string[] = [];
+    await until('Consul is gone', async () => {
+      const found = await services(address).catch(() => undefined);
+      if (found !== undefined) last = found;
+      return found === undefined;
+    });
+    assert.deepEqual(last, [], 'somebody was still registered');
+    const { code, stderr } = await mesh.outcome;
+    assert.deepEqual([code, stderr], [0, '']);
+    assert.deepEqual(started.filter(isRunning), []);
+  });
+});
+
+describe('outrider up --consul dev, killed', function () {
+  this.timeout(90_000);
+
+  it('takes its agent along', async function () {
+    await consulOrSkip(this);
+    const mesh = Mesh.start(meshFile(), ['--consul', 'dev']);
+    try {
+      const { consul } = (await mesh.ready()) as Facts;
+      mesh.signal('SIGKILL');
+      await mesh.outcome;
+      await until('everything is gone', () => !isRunning(consul.pid!) && mesh.processes().length === 0);
+    } finally {
+      await mesh.discard();
+    }
+  });
+});
+
+describe('outrider up on a Consul that was there before', function () {
+  this.timeout(90_000);
+  let consul: ConsulServer | undefined;
+  let mesh: Mesh | undefined;
+
+  afterEach(async () => {
+    await mesh?.discard();
+    await consul?.stop();
+  });
+
+  it('registers there, writes nothing else, says so, and leaves nothing behind', async function () {
+    await consulOrSkip(this);
+    consul = await ConsulServer.start();
+    mesh = Mesh.start(meshFile({ more: `consul: { address: "${consul.url}" }` }));
+    const facts = (await mesh.ready()) as Facts;
+    assert.deepEqual(facts.consul, { address: consul.url });
+    assert.equal((await infer(facts)).code, 0, 'without ACLs Consul allows what no intention names');
+    assert.deepEqual(await consul.api('GET', '/connect/intentions'), []);
+    assert.ok((await services(consul.url)).includes('digits-1'));
+    mesh.signal('SIGTERM');
+    const { code, stderr } = await mesh.outcome;
+    assert.equal(code, 0);
+    assert.match(stderr, /^outrider: the intentions in the mesh file have no effect/);
+    assert.deepEqual(await services(consul.url), []);
+  });
+});
+
+describe('outrider up --consul, refused', () => {
+  it('knows only dev', async () => {
+    const { code, stderr } = await outrider(['up', '--consul', 'prod']);
+    assert.equal(code, 2);
+    assert.match(stderr, /--consul/);
+  });
+
+  it('says at once that nobody answers where the file says', async () => {
+    const mesh = Mesh.start(meshFile({ more: 'consul: { address: "http://127.0.0.1:1" }' }));
+    try {
+      await until('the sidecars are started', () => mesh.events.length > 0);
+      mesh.signal('SIGTERM');
+      const { stderr } = await mesh.outcome;
+      assert.match(
+        stderr,
+        /no Consul agent at http:\/\/127\.0\.0\.1:1 \(.*ECONNREFUSED.*\): sidecars wait for it/,
+      );
+    } finally {
+      await mesh.discard();
+    }
+  });
+
+  it('says in one line that a named Consul is none', async () => {
+    const { code, stdout, stderr } = await outrider(['up', '--consul', 'dev'], {
+      CONSUL_BIN: '/nowhere/consul',
+    });
+    assert.deepEqual([code, stdout], [1, '']);
+    assert.equal(stderr, 'outrider: CONSUL_BIN: /nowhere/consul is not a Consul program that runs here\n');
+  });
+});

@@ -1,0 +1,43 @@
+/** A mesh without Consul whose caller checks a model by its name: the sidecar answers for it, from its golden input. */
+import assert from 'node:assert/strict';
+import { meshFile } from '../../kit/config/mesh-file.js';
+import { admin, Mesh, type UpFacts } from '../../kit/process/outrider.js';
+import { until } from '../../kit/process/processes.js';
+
+describe('outrider up, and a health check by the name of a model', function () {
+  this.timeout(60_000);
+
+  let mesh: Mesh;
+  let facts: UpFacts;
+
+  before(async () => {
+    const health = 'health: { service: digits, interval: 200ms }';
+    mesh = Mesh.start(meshFile().replace('      routes:', `      ${health}\n      routes:`));
+    facts = await mesh.ready();
+  });
+
+  after(() => mesh.discard());
+
+  const sum = async (role: 'caller' | 'replica', sample: RegExp): Promise<number> => {
+    const { body } = await admin(facts.sidecars.find((each) => each.role === role)!.admin, '/metrics');
+    const lines = body.split('\n').filter((line) => sample.test(line));
+    return lines.reduce((total, line) => total + Number(line.split(' ').at(-1)), 0);
+  };
+
+  it('is answered by the sidecar, which sent the golden input less often than it was asked', async () => {
+    const passed = /^outrider_health_checks_total\{.*result="passed"/;
+    await until('it has been checked', async () => (await sum('caller', passed)) >= 4);
+    assert.equal(await sum('caller', /^outrider_endpoint_healthy\{/), 1);
+    assert.equal(await sum('replica', /^outrider_model_answers /), 1);
+    const asked = await sum('replica', /^outrider_model_probes_total\{.*result="passed"/);
+    assert.ok(asked >= 1 && asked < (await sum('caller', passed)), `${asked}`);
+  });
+
+  it('is no while the model is gone, though nobody calls', async () => {
+    const { modelPid } = facts.sidecars.find(({ role }) => role === 'replica')!;
+    process.kill(modelPid!, 'SIGKILL');
+    const failed = /^outrider_health_checks_total\{.*result="failed"/;
+    await until('a check says so', async () => (await sum('caller', failed)) > 0);
+    await until('it is back', async () => (await sum('caller', /^outrider_endpoint_healthy\{/)) === 1);
+  });
+});

@@ -1,0 +1,111 @@
+/** The mesh file changes while the mesh runs: `up` takes it over, by itself and on SIGHUP, and an application notices nothing. */
+
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Load } from '../../drills/demo/load.js';
+import { meshFile } from '../../kit/config/mesh-file.js';
+import { admin, Mesh, outrider, REPOSITORY, type UpFacts } from '../../kit/process/outrider.js';
+import { childrenOf, isRunning, until } from '../../kit/process/processes.js';
+
+const SEVEN = join(REPOSITORY, 'services/digits/samples/seven.png');
+
+describe('outrider up, when its file changes', function () {
+  this.timeout(90_000);
+
+  let mesh: Mesh;
+  let facts: UpFacts;
+  /** Attempts may take long: what is tested is not how fast this machine is. */
+  const text = meshFile({ replicas: 1 }).replace('attempt_timeout: 500ms', 'attempt_timeout: 4s');
+
+  before(async () => {
+    mesh = Mesh.start(text);
+    facts = await mesh.ready();
+  });
+  after(() => mesh.discard());
+
+  const file = (): string => join(mesh.temporary, 'mesh.yaml');
+  const outcomes = (): Record<string, unknown>[] =>
+    mesh.events.filter(({ event }) => event === 'mesh-taken' || event === 'mesh-refused');
+
+  /** Resolves with what `up` said of it. */
+  async function change(next: string): Promise<Record<string, unknown>> {
+    const before = outcomes().length;
+    writeFileSync(file(), next);
+    return until('up has looked at it', () => outcomes()[before], 40_000);
+  }
+
+  async function infer(): Promise<string> {
+    const { stdout, stderr } = await outrider([
+      ...['infer', 'digits', '--input', `@${SEVEN}`],
+      ...['--target', facts.call['digits']!, '--deadline', '3s'],
+    ]);
+    return stdout.startsWith('7 ') ? 'seven' : stderr;
+  }
+
+  it('lets the next call obey: an intention that denies, and one that allows again', async () => {
+    assert.equal(await infer(), 'seven');
+    const denied = await change(text.replace('action: allow', 'action: deny'));
+    assert.deepEqual([denied['event'], denied['changed']], ['mesh-taken', ['digits-1: reloaded']]);
+    assert.match(await infer(), /PERMISSION_DENIED/);
+    await change(text);
+    assert.equal(await infer(), 'seven');
+  });
+
+  it('goes on at SIGHUP, which reads the file too', async () => {
+    const before = outcomes().length;
+    mesh.signal('SIGHUP');
+    const outcome = await until('it is read', () => outcomes()[before]);
+    assert.deepEqual([outcome['event'], outcome['changed']], ['mesh-taken', []]);
+    assert.equal(await infer(), 'seven');
+  });
+
+  it('changes nothing for a file that is wrong, and says what is', async () => {
+    const refused = await change(`${text}\ncolour: blue\n`);
+    assert.equal(refused['event'], 'mesh-refused');
+    assert.match(String(refused['problem']), /colour: unknown option/);
+    assert.equal(await infer(), 'seven');
+    const again = await change(text);
+    assert.deepEqual(again['changed'], []);
+  });
+
+  it('starts a replica and ends it again, and no call fails', async () => {
+    const load = new Load({ target: facts.call['digits']!, perSecond: 20, deadlineMs: 5_000, isStock: true });
+    const added = await change(text.replace('replicas: 1', 'replicas: 2'));
+    assert.deepEqual(added['changed'], ['digits-2: started', 'client: reloaded']);
+    const endpoints = async () =>
+      JSON.parse((await admin(facts.admin, '/endpoints')).body).endpoints as {
+        endpoint: string;
+        state: string;
+      }[];
+    await until('it is called', async () => {
+      const second = (await endpoints()).find(({ endpoint }) => endpoint === 'digits-2');
+      return second?.state === 'eligible';
+    });
+    const removed = await change(text);
+    assert.deepEqual(removed['changed'], ['client: reloaded', 'digits-2: ended']);
+    assert.equal((await endpoints()).length, 1);
+    await load.stop();
+    assert.deepEqual(load.failures, [], `of ${load.sent}`);
+  });
+
+  it('restarts the caller for what only a restart takes over, and no call fails', async () => {
+    const load = new Load({ target: facts.call['digits']!, perSecond: 20, deadlineMs: 5_000, isStock: true });
+    const processes = childrenOf(mesh.pid).filter(isRunning);
+    const outcome = await change(
+      text.replace('name: client', 'name: client\n  shared: { listen: 127.0.0.1:0, by: authority }'),
+    );
+    assert.deepEqual(outcome['changed'], ['client: followed by a new process']);
+    await until('one is gone, another there', () => {
+      const now = childrenOf(mesh.pid).filter(isRunning);
+      return now.length === processes.length && now.some((pid) => !processes.includes(pid));
+    });
+    await load.stop();
+    assert.deepEqual(load.failures, [], `of ${load.sent}`);
+  });
+
+  it('names what it cannot take over', async () => {
+    const outcome = await change(`${text}\nleaf_lifetime: 2h\n`);
+    assert.deepEqual(outcome['needsRestart'], ['leaf_lifetime']);
+  });
+});

@@ -1,0 +1,133 @@
+/**
+ * The example of everything, run as it stands but for its ports: it comes up, its decisions are seen at work, and what
+ * its sidecars say in numbers is what the page of metrics says, in both directions.
+ */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Load } from '../../drills/demo/load.js';
+import { metricsPage, scraped } from '../../kit/process/metrics-page.js';
+import {
+  admin,
+  Mesh,
+  outrider,
+  REPOSITORY,
+  type SidecarFacts,
+  type UpFacts,
+} from '../../kit/process/outrider.js';
+import { until } from '../../kit/process/processes.js';
+
+const SEVEN = join(REPOSITORY, 'services/digits/samples/seven.png');
+
+/** What belongs to sidecars that read Consul, or whose peers ask how the model is in general. */
+const ELSEWHERE = /^outrider_(?:consul_|model_)/;
+
+function example(): string {
+  const text = readFileSync(join(REPOSITORY, 'mesh-config/resilient.yaml'), 'utf8');
+  return text
+    .replaceAll(/127\.0\.0\.1:\d+/g, '127.0.0.1:0')
+    .replaceAll('../services/', `${REPOSITORY}/services/`);
+}
+
+describe('mesh-config/resilient.yaml', function () {
+  this.timeout(120_000);
+
+  let mesh: Mesh;
+  let facts: UpFacts;
+  let caller: SidecarFacts;
+
+  before(async () => {
+    mesh = Mesh.start(example());
+    facts = await mesh.ready();
+    caller = facts.sidecars.find(({ role }) => role === 'caller')!;
+  });
+  after(() => mesh.discard());
+
+  const infer = (...more: string[]) =>
+    outrider(['infer', 'digits', '--input', `@${SEVEN}`, '--target', facts.call['digits']!, ...more]);
+  const metrics = async (sidecar = caller) => (await admin(sidecar.admin, '/metrics')).body;
+  /** The sum over the samples whose labels hold all of `parts`. */
+  const total = (text: string, name: string, ...parts: string[]): number =>
+    text
+      .split('\n')
+      .filter((line) => line.startsWith(`${name}{`) && parts.every((part) => line.includes(part)))
+      .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0);
+
+  it('comes up and reads a seven', async () => {
+    const answer = await infer();
+    assert.match(answer.stdout, /^7 /, answer.stderr);
+  });
+
+  it('sends those who ask for it to the next version', async () => {
+    assert.equal((await infer('--metadata', 'x-canary=yes')).code, 0);
+    assert.ok(total(await metrics(), 'outrider_split_total', 'to="digits-next"') >= 1);
+  });
+
+  it('aborts calls while a drill lasts, and no longer', async () => {
+    const started = await admin(caller.admin, '/faults?upstream=digits&abort=unavailable', 'POST');
+    assert.equal(started.status, 201, started.body);
+    const { code, stderr } = await infer();
+    assert.equal(code === 0, false);
+    assert.match(stderr, /fault-injected/);
+    await admin(caller.admin, '/faults', 'DELETE');
+    assert.equal((await infer()).code, 0);
+  });
+
+  it('says of each endpoint how it is', async () => {
+    const { endpoints } = JSON.parse((await admin(caller.admin, '/endpoints')).body);
+    assert.deepEqual(
+      endpoints.map(({ endpoint }: { endpoint: string }) => endpoint),
+      ['digits-1', 'digits-2', 'digits-3', 'digits-lite-1', 'digits-next-1'],
+    );
+    for (const each of endpoints) {
+      const { state, why, sinceMs, ewmaMs, inFlight, recentCalls } = each;
+      const types = [state, why, sinceMs, ewmaMs, inFlight, recentCalls].map((value) => typeof value);
+      assert.deepEqual(types, ['string', 'string', 'number', 'number', 'number', 'number']);
+    }
+  });
+
+  it('sends copies of some calls to the smaller model, and compares the answers', async () => {
+    const load = new Load({ target: facts.call['digits']!, perSecond: 50, deadlineMs: 5_000 });
+    try {
+      await until(
+        'a copy was compared',
+        async () => total(await metrics(), 'outrider_mirror_compared_total') >= 1,
+      );
+    } finally {
+      await load.stop();
+    }
+    assert.deepEqual(load.failures, []);
+  });
+
+  it('answers from the smaller model while the replicas are frozen', async () => {
+    const replicas = facts.sidecars.filter(({ service }) => service === 'digits');
+    const stop = (signal: NodeJS.Signals) => {
+      for (const { pid } of replicas) process.kill(pid, signal);
+    };
+    const load = new Load({ target: facts.call['digits']!, perSecond: 20, deadlineMs: 5_000 });
+    stop('SIGSTOP');
+    try {
+      await until(
+        'the small one answers',
+        async () => total(await metrics(), 'outrider_degraded_answers_total', 'from="digits-lite"') >= 5,
+      );
+    } finally {
+      stop('SIGCONT');
+      await load.stop();
+    }
+    assert.ok(load.answered > 5, JSON.stringify(load.failures.slice(0, 3)));
+  });
+
+  it('has the numbers that the page of metrics describes, and no others', async () => {
+    const page = metricsPage();
+    const live = scraped(await Promise.all(facts.sidecars.map(metrics)));
+    for (const [name, { kind, help, labels }] of live) {
+      const said = page.get(name);
+      assert.ok(said !== undefined, `${name} is not on the page`);
+      assert.deepEqual([said.kind, said.help], [kind, help], name);
+      for (const label of labels) assert.ok(said.labels.includes(label), `${name} has a label ${label}`);
+    }
+    const missing = [...page.keys()].filter((name) => !live.has(name) && !ELSEWHERE.test(name));
+    assert.deepEqual(missing, []);
+  });
+});

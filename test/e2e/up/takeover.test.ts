@@ -1,0 +1,105 @@
+/** The caller's sidecar of a whole mesh ends in every way while an application calls: `up` holds the socket it listens on. */
+
+import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { Load } from '../../drills/demo/load.js';
+import { meshFile } from '../../kit/config/mesh-file.js';
+import { admin, Mesh, type SidecarFacts, type UpFacts } from '../../kit/process/outrider.js';
+import { childrenOf, isRunning, until } from '../../kit/process/processes.js';
+
+describe('outrider up, when the sidecar of the caller ends', function () {
+  this.timeout(90_000);
+
+  let mesh: Mesh;
+  let facts: UpFacts;
+  let caller: SidecarFacts;
+  let replica: SidecarFacts;
+  let load: Load;
+
+  before(async () => {
+    // Everything may take long: what is tested is not how fast this machine is.
+    const patient = meshFile({ replicas: 1 })
+      .replace('attempt_timeout: 500ms', 'attempt_timeout: 8s')
+      .replace('timeout: 5s', 'timeout: 10s')
+      .replace('      routes:', '      pool: { connect_timeout: 10s }\n      routes:');
+    mesh = Mesh.start(patient);
+    facts = await mesh.ready();
+    caller = facts.sidecars.find((sidecar) => sidecar.role === 'caller')!;
+    replica = facts.sidecars.find((sidecar) => sidecar.role === 'replica')!;
+  });
+  after(() => mesh.discard());
+
+  beforeEach(() => {
+    load = new Load({ target: facts.call['digits']!, perSecond: 40, deadlineMs: 10_000, isStock: true });
+  });
+
+  const pids = (): number[] => childrenOf(mesh.pid).filter(isRunning);
+
+  it('on SIGTERM: a successor accepts before it drains, and no call fails', async () => {
+    for (let i = 0; i < 3; i++) {
+      const before = pids();
+      const old = last(before);
+      process.kill(old, 'SIGTERM');
+      await until('it is gone', () => !isRunning(old));
+      assert.equal(pids().length, before.length);
+    }
+    await load.stop();
+    assert.deepEqual(load.failures, [], `of ${load.sent}`);
+    assert.equal(told('has taken over'), 3);
+  });
+
+  it('on POST /takeover: the same', async () => {
+    const old = last(pids());
+    const { status, body } = await admin(caller.admin, '/takeover', 'POST');
+    assert.equal(status, 200, body);
+    assert.match(body, new RegExp(`^process ${last(pids())} accepts`));
+    await until('the predecessor is gone', () => !isRunning(old));
+    await load.stop();
+    assert.deepEqual(load.failures, [], `of ${load.sent}`);
+  });
+
+  it('of the only replica, on POST /takeover: a model of its own is ready before the first one ends', async () => {
+    const report = async () => JSON.parse((await admin(replica.admin, '/endpoints')).body);
+    for (let i = 0; i < 2; i++) {
+      const { pid } = (await report()).model;
+      const { status, body } = await admin(replica.admin, '/takeover', 'POST');
+      assert.equal(status, 200, body);
+      const after = await until('the successor answers', async () => {
+        const { model } = await report();
+        return model.pid !== pid && model.state === 'ready' && model;
+      });
+      assert.ok(isRunning(after.pid));
+      await until('the first model has ended', () => !isRunning(pid));
+    }
+    await load.stop();
+    assert.deepEqual(load.failures, [], `of ${load.sent}`);
+    const sockets = readdirSync(join(facts.runDirectory, replica.name)).filter((name) => /sock/.test(name));
+    assert.deepEqual(
+      sockets.filter((name) => !name.startsWith('model.sock.3')),
+      [],
+    );
+  });
+
+  it('on SIGKILL: new calls wait in the backlog, only those in flight fail', async () => {
+    await until('calls run', () => load.answered > 20);
+    const old = last(pids());
+    const inFlight = load.sent - load.answered - load.failures.length;
+    const atMs = load.elapsedMs;
+    process.kill(old, 'SIGKILL');
+    await until('another is there', () => pids().some((pid) => pid > old) && load.answered > 100);
+    await load.stop();
+    const late = load.failures.filter((failure) => failure.atMs > atMs + 100);
+    assert.deepEqual(late, [], `of ${load.sent}`);
+    assert.ok(load.failures.length <= inFlight + 10, `${load.failures.length} failed, ${inFlight} in flight`);
+  });
+
+  function told(text: string): number {
+    return mesh.events.filter((event) => String(event['text']).includes(text)).length;
+  }
+});
+
+/** The newest process. */
+function last(pids: readonly number[]): number {
+  return Math.max(...pids);
+}

@@ -1,0 +1,172 @@
+import assert from 'node:assert/strict';
+import { readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { meshFile } from '../../kit/config/mesh-file.js';
+import {
+  admin,
+  Mesh,
+  outrider,
+  REPOSITORY,
+  type SidecarFacts,
+  type UpFacts,
+} from '../../kit/process/outrider.js';
+import { cpuTimeNs, isRunning, isStopped, until } from '../../kit/process/processes.js';
+
+const SEVEN = join(REPOSITORY, 'services/digits/samples/seven.png');
+
+describe('outrider up', function () {
+  this.timeout(60_000);
+
+  let mesh: Mesh;
+  let facts: UpFacts;
+  let caller: SidecarFacts;
+  let replicas: readonly SidecarFacts[];
+
+  before(async () => {
+    mesh = Mesh.start(meshFile({ replicas: 2 }));
+    facts = await mesh.ready();
+    caller = facts.sidecars.find((sidecar) => sidecar.role === 'caller')!;
+    replicas = facts.sidecars.filter((sidecar) => sidecar.role === 'replica');
+  });
+
+  after(() => mesh.discard());
+
+  async function report(sidecar: SidecarFacts): Promise<{
+    ready: boolean;
+    notReady: string[];
+    model: { state: string; why: string; pid?: number; restarts: number };
+    endpoints: { endpoint: string }[];
+  }> {
+    return JSON.parse((await admin(sidecar.admin, '/endpoints')).body);
+  }
+
+  function infer(...more: string[]): ReturnType<typeof outrider> {
+    return outrider(['infer', 'digits', '--input', `@${SEVEN}`, '--target', facts.call['digits']!, ...more]);
+  }
+
+  it('reads a handwritten seven through two sidecars', async () => {
+    const answer = await infer();
+    assert.equal(answer.stderr, '');
+    assert.match(answer.stdout, /^7 {2}\(\d+\.\d %\)/);
+    assert.equal(answer.code, 0);
+  });
+
+  it('finds the running mesh by itself when infer and status are given no address', async () => {
+    const here = { TMPDIR: mesh.temporary };
+    const answer = await outrider(['infer', 'digits', '--input', `@${SEVEN}`], here);
+    assert.match(answer.stdout, /^7 /);
+    const status = await outrider(['status'], here);
+    assert.equal(status.code, 0);
+    for (const name of ['digits-1', 'digits-2', 'client', 'eligible'])
+      assert.ok(status.stdout.includes(name), status.stdout);
+    const json = JSON.parse((await outrider(['status', '--json', '--admin', caller.admin])).stdout);
+    assert.equal(json[0].endpoints.length, 2);
+    const page = await admin(caller.admin, '/');
+    assert.equal(page.status, 200);
+    assert.match(page.body, /digits-1[\s\S]*eligible/);
+  });
+
+  it('keeps its files from everyone else', async () => {
+    const modes: string[] = [];
+    const walk = (folder: string) => {
+      modes.push(`${folder} ${(statSync(folder).mode & 0o077).toString(8)}`);
+      for (const entry of readdirSync(folder, { withFileTypes: true })) {
+        const path = join(folder, entry.name);
+        if (entry.isDirectory()) walk(path);
+        else if (entry.isFile()) modes.push(`${path} ${(statSync(path).mode & 0o077).toString(8)}`);
+      }
+    };
+    walk(facts.runDirectory);
+    assert.deepEqual(
+      modes.filter((mode) => !mode.endsWith(' 0')),
+      [],
+    );
+  });
+
+  it('uses at most 0.2 % of a core per sidecar while nothing happens', async () => {
+    // Windows, because what a process still has to do after its start (compiling, one collection of garbage) is not idleness.
+    const windowMs = 4_000;
+    const best = facts.sidecars.map(() => 1);
+    for (let window = 0; window < 6 && best.some((share) => share > 0.002); window++) {
+      const before = facts.sidecars.map((sidecar) => cpuTimeNs(sidecar.pid));
+      await delay(windowMs);
+      facts.sidecars.forEach((sidecar, i) => {
+        best[i] = Math.min(best[i]!, (cpuTimeNs(sidecar.pid) - before[i]!) / 1e6 / windowMs);
+      });
+    }
+    const shares = best.map((share) => `${(share * 100).toFixed(2)} %`).join(', ');
+    assert.ok(
+      best.every((share) => share <= 0.002),
+      `shares of a core: ${shares}`,
+    );
+  });
+
+  it('starts a model again that was killed, is not ready meanwhile, and loses no call', async () => {
+    const [replica] = replicas;
+    const before = (await report(replica!)).model;
+    process.kill(before.pid!, 'SIGKILL');
+    const down = await until('the sidecar is not ready', async () => {
+      const reply = await admin(replica!.admin, '/ready');
+      return reply.status === 503 && reply.body;
+    });
+    assert.match(down, /model: .*(killed by SIGKILL|starting again)/);
+    assert.equal((await admin(replica!.admin, '/live')).status, 200);
+    assert.equal((await infer()).code, 0);
+    await until(
+      'the replica is ready again',
+      async () => (await admin(replica!.admin, '/ready')).status === 200,
+    );
+    const after = (await report(replica!)).model;
+    assert.equal(after.restarts, before.restarts + 1);
+    assert.notEqual(after.pid, before.pid);
+    assert.ok(mesh.events.some((event) => event['event'] === 'model' && event['name'] === replica!.name));
+  });
+
+  it('kills a model that froze and starts it again', async () => {
+    const replica = replicas[1]!;
+    await until('its run time is known', async () => {
+      await infer();
+      const { body } = await admin(replica.admin, '/metrics');
+      return /^outrider_calls_total\{direction="inbound".*ModelInfer.*grpc_status="OK"\} [1-9]/m.test(body);
+    });
+    const before = (await report(replica)).model;
+    process.kill(before.pid!, 'SIGSTOP');
+    await until('the frozen model is gone', () => !isRunning(before.pid!), 20_000);
+    const after = await until('another one is ready', async () => {
+      const { model } = await report(replica);
+      return model.state === 'ready' && model;
+    });
+    assert.equal(after.restarts, before.restarts + 1);
+  });
+
+  it('starts a sidecar again that was killed, and its model with it', async () => {
+    const [replica] = replicas;
+    const modelPid = (await report(replica!)).model.pid!;
+    process.kill(replica!.pid, 'SIGKILL');
+    await until('the model died with its sidecar', () => !isRunning(modelPid));
+    await until('both are back', async () => {
+      const reply = await admin(replica!.admin, '/ready').catch(() => undefined);
+      return reply?.status === 200;
+    });
+    assert.equal((await infer()).code, 0);
+  });
+
+  it('drains on Ctrl-C and leaves nothing, though a model and a sidecar are frozen', async () => {
+    const model = (await report(replicas[1]!)).model.pid!;
+    process.kill(model, 'SIGSTOP');
+    process.kill(caller.pid, 'SIGSTOP');
+    await until('both are frozen', () => isStopped(model) && isStopped(caller.pid));
+    mesh.signal('SIGINT');
+    const outcome = await mesh.outcome;
+    assert.equal(outcome.code, 0, outcome.stderr);
+    assert.equal(outcome.stderr, '');
+    assert.deepEqual(mesh.processes(), []);
+    assert.deepEqual(runDirectories(mesh.temporary), []);
+  });
+});
+
+/** What `up` has left of its run directories. */
+function runDirectories(temporary: string): string[] {
+  return readdirSync(temporary).filter((name) => name.startsWith('outrider-up-'));
+}

@@ -1,0 +1,258 @@
+/**
+ * A real sidecar under attack, a bystander beside it, and the three assertions every attack test makes: the attacker
+ * is cut off or bounded, everyone else is unharmed, and the right counter counts exactly.
+ */
+
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { Worker } from 'node:worker_threads';
+import { writeAddress } from '../../../sidecar/config/codecs/address.js';
+import type { Address } from '../../../sidecar/config/model.js';
+import { ErrorCode, errorCodeOf, FrameType } from '../http2/h2-frames.js';
+import { type RawClientOptions, rawClient, type TlsMaterial } from '../http2/raw-client.js';
+import type { RawPeer } from '../http2/raw-peer.js';
+import { SidecarBench, type SidecarProcess } from '../process/sidecars.js';
+import type { BystanderOptions, CanaryReport, Reply, Request, UpstreamStats } from './bystander.js';
+
+/** `outbound`: cleartext, from the local application. `inbound`: mutual TLS, from peers. */
+export type Side = 'outbound' | 'inbound';
+export const SIDES: readonly Side[] = ['outbound', 'inbound'];
+
+/**
+ * The machine's two cores also run the attacker, the upstream and whatever else; so the canary is compared with a second
+ * one that calls a sidecar nobody attacks, at the same moments. An attack may cost this much more at p99, which with some
+ * fifty calls is the slowest one.
+ */
+const CANARY_P99_MS = 200;
+/** How much of the control's own p99 is taken for noise. */
+const NOISE = 3;
+const CANARY_EVERY_MS = 5;
+const LEAST_CANARY_MS = 250;
+const LEAST_CANARY_CALLS = 10;
+
+export interface ArenaOptions {
+  readonly limits?: Readonly<Record<string, unknown>>;
+  /** Calls that one connection to the upstream may have open. */
+  readonly streams?: number;
+  /** Of the sidecar's inbound queue. */
+  readonly concurrency?: number;
+  /** Files that the sidecar may have open. */
+  readonly descriptors?: number;
+}
+
+export class Arena {
+  readonly #attackers: RawPeer[] = [];
+
+  private constructor(
+    private readonly bench: SidecarBench,
+    private readonly worker: Worker,
+    readonly sidecar: SidecarProcess,
+    private readonly control: SidecarProcess,
+    private readonly tls: TlsMaterial,
+  ) {}
+
+  /** One sidecar with both listeners; what comes in on either ends at the bystander's upstream. */
+  static async open(options: ArenaOptions = {}): Promise<Arena> {
+    const worker = new Worker(new URL('./bystander.js', import.meta.url), {
+      workerData: { streams: options.streams } satisfies BystanderOptions,
+    });
+    const bench = await SidecarBench.open();
+    try {
+      const upstream = writeAddress((await reply(worker)) as Address);
+      const file = {
+        service: 'target',
+        identity: await bench.identity('target'),
+        limits: options.limits ?? {},
+        inbound: {
+          listen: '127.0.0.1:0',
+          local: upstream,
+          default_intention: 'allow',
+          // Wide open: these tests are about connections, and calls that never end would fill any queue.
+          queue: { concurrency: options.concurrency ?? 4096 },
+        },
+        outbound: {
+          upstreams: { upstream: { listen: '127.0.0.1:0', tls: 'plaintext', endpoints: [upstream] } },
+        },
+      };
+      const sidecar = await bench.start('target', file, {}, options.descriptors);
+      const control = await bench.start('control', file);
+      return new Arena(bench, worker, sidecar, control, await bench.material('attacker'));
+    } catch (error) {
+      await bench.close();
+      await worker.terminate();
+      throw error;
+    }
+  }
+
+  address(side: Side, of: SidecarProcess = this.sidecar): Address {
+    return of.address(side === 'inbound' ? 'inbound' : 'upstream upstream');
+  }
+
+  /** A connection for the attacker. */
+  async attacker(side: Side, options: RawClientOptions = {}): Promise<RawPeer> {
+    const peer = await rawClient(
+      this.address(side),
+      side === 'inbound' ? { tls: this.tls, ...options } : options,
+    );
+    this.#attackers.push(peer);
+    return peer;
+  }
+
+  /** Another identity for attackers, whose leaf expires after `lifetimeMs`, whole seconds. */
+  material(service: string, lifetimeMs: number): Promise<TlsMaterial> {
+    return this.bench.material(service, ['h2'], lifetimeMs);
+  }
+
+  /** Hangs up on behalf of every attacker, so that the next test starts without them. */
+  async dismiss(): Promise<void> {
+    const peers = this.#attackers.splice(0);
+    for (const peer of peers) peer.close();
+    await Promise.all(peers.map((peer) => peer.closed));
+  }
+
+  /** The upstream hangs up on everybody; calls in flight are lost. */
+  async dropUpstream(): Promise<void> {
+    await this.#ask({ kind: 'drop' });
+  }
+
+  stats(): Promise<UpstreamStats> {
+    return this.#ask<UpstreamStats>({ kind: 'stats' });
+  }
+
+  /** Resident memory of the sidecar, bytes. */
+  rssBytes(): number {
+    const status = readFileSync(`/proc/${this.sidecar.pid}/status`, 'utf8');
+    return Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1]) * 1024;
+  }
+
+  /** CPU time the sidecar has used, ms. */
+  cpuMs(): number {
+    const fields = readFileSync(`/proc/${this.sidecar.pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
+    return (Number(fields[11]) + Number(fields[12])) * 10;
+  }
+
+  /**
+   * Runs an attack beside a canary on a connection of its own to the same listener. Fails when one of the canary's
+   * calls failed, its connection was lost, its p99 was `allowedMs` above the control's, or the sidecar died.
+   */
+  async underAttack(
+    side: Side,
+    attack: () => Promise<void>,
+    allowedMs = CANARY_P99_MS,
+  ): Promise<CanaryReport> {
+    const [canary, control] = await this.beside(side, attack);
+    assert.ok(this.sidecar.isRunning, `the sidecar died:\n${this.sidecar.output}`);
+    assert.equal(canary.failed, 0, `canary: ${canary.failed} of ${canary.calls} failed: ${canary.why}`);
+    assert.equal(canary.connections, 1, 'the canary lost its connection');
+    assert.ok(canary.calls >= LEAST_CANARY_CALLS, `the canary made only ${canary.calls} calls`);
+    const boundMs = allowedMs + NOISE * control.p99Ms;
+    assert.ok(
+      canary.p99Ms < boundMs,
+      `canary p99 ${canary.p99Ms.toFixed(1)} ms, beside ${control.p99Ms.toFixed(1)} ms without an attack`,
+    );
+    return canary;
+  }
+
+  /** As `underAttack`, and judges nothing: what the canary and the control found. */
+  async beside(side: Side, attack: () => Promise<void>): Promise<readonly [CanaryReport, CanaryReport]> {
+    await this.#ask({ kind: 'reset stats' });
+    const tls = side === 'inbound' ? this.tls : undefined;
+    const targets = [this.sidecar, this.control].map((of) => ({ address: this.address(side, of), tls }));
+    await this.#ask({ kind: 'start canaries', targets, everyMs: CANARY_EVERY_MS });
+    const startedMs = performance.now();
+    let reports: readonly CanaryReport[] = [];
+    try {
+      await attack();
+      const restMs = LEAST_CANARY_MS - (performance.now() - startedMs);
+      if (restMs > 0) await new Promise((resolve) => setTimeout(resolve, restMs));
+    } finally {
+      reports = await this.#ask<readonly CanaryReport[]>({
+        kind: 'stop canaries',
+        leastCalls: LEAST_CANARY_CALLS,
+      });
+    }
+    return reports as [CanaryReport, CanaryReport];
+  }
+
+  /** Runs `body` and returns by how much each limit's counter rose; limits that did not count are left out. */
+  async hitsDuring(body: () => Promise<void>): Promise<Record<string, number>> {
+    const before = await this.#hits();
+    await body();
+    const after = await this.#hits();
+    const rose: Record<string, number> = {};
+    for (const [limit, value] of after) {
+      const by = value - (before.get(limit) ?? 0);
+      if (by !== 0) rose[limit] = by;
+    }
+    return rose;
+  }
+
+  async close(): Promise<void> {
+    await this.bench.close();
+    await this.worker.terminate();
+  }
+
+  async #hits(): Promise<Map<string, number>> {
+    const { text } = await this.sidecar.page('/metrics');
+    const hits = new Map<string, number>();
+    for (const [, limit, value] of text.matchAll(
+      /^outrider_limit_hits_total\{.*?limit="([^"]+)".*?\} (\S+)/gm,
+    )) {
+      hits.set(limit as string, (hits.get(limit as string) ?? 0) + Number(value));
+    }
+    return hits;
+  }
+
+  async #ask<T = null>(request: Request): Promise<T> {
+    const answered = reply(this.worker);
+    this.worker.postMessage(request);
+    return (await answered) as T;
+  }
+}
+
+function reply(worker: Worker): Promise<Reply> {
+  return new Promise((resolve, reject) => {
+    const onMessage = (message: Reply): void => {
+      worker.off('error', onError);
+      resolve(message);
+    };
+    const onError = (error: Error): void => {
+      worker.off('message', onMessage);
+      reject(error);
+    };
+    worker.once('message', onMessage);
+    worker.once('error', onError);
+  });
+}
+
+/** Sends `one` up to `times`, a few hundred per write, as fast as the peer reads and until it hangs up. Returns how many. */
+export async function flood(peer: RawPeer, one: Buffer, times: number, limitMs = 5000): Promise<number> {
+  const perWrite = Math.max(1, Math.min(500, Math.floor(65_536 / one.length), times));
+  const block = Buffer.concat(Array.from({ length: perWrite }, () => one));
+  const endMs = performance.now() + limitMs;
+  let sent = 0;
+  while (sent < times && performance.now() < endMs) {
+    if (!(await peer.sendAll(block))) break;
+    sent += perWrite;
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  return sent;
+}
+
+/** The connection ends within `limitMs`, and with ENHANCE_YOUR_CALM (or one of `codes`) if the peer still heard why. */
+export async function assertCut(
+  peer: RawPeer,
+  codes: readonly number[] = [ErrorCode.enhanceYourCalm],
+  limitMs = 3000,
+): Promise<void> {
+  assert.ok(await peer.closesWithin(limitMs), `the attacker is still connected; got ${peer.describe()}`);
+  const goaway = peer.frames.findLast((frame) => frame.type === FrameType.goaway);
+  if (goaway === undefined) return;
+  assert.ok(codes.includes(errorCodeOf(goaway)), `GOAWAY with code ${errorCodeOf(goaway)}`);
+}
+
+/** How many resets with `code` arrived. */
+export function resetsWith(peer: RawPeer, code: number): number {
+  return peer.frames.filter((frame) => frame.type === FrameType.rstStream && errorCodeOf(frame) === code)
+    .length;
+}

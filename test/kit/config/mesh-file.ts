@@ -1,0 +1,38 @@
+/** A small mesh file for tests: digits on free ports, called by one application. */
+
+import { DIGITS_MODELS } from '../process/outrider.js';
+
+export interface MeshFileOptions {
+  readonly replicas?: number;
+  /** `host:port` of the upstream's listener; default a free port. */
+  readonly listen?: string;
+  readonly models?: string;
+  /** More top-level text. */
+  readonly more?: string;
+}
+
+export function meshFile({
+  replicas = 1,
+  listen = '127.0.0.1:0',
+  models = DIGITS_MODELS,
+  more = '',
+}: MeshFileOptions = {}): string {
+  return `
+services:
+  digits: { models: ${models}, replicas: ${replicas} }
+caller:
+  name: client
+  admin: 127.0.0.1:0
+  upstreams:
+    digits:
+      listen: ${listen}
+      routes:
+        - methods: [/inference.GRPCInferenceService/ModelInfer]
+          idempotent: true
+          timeout: 5s
+          attempt_timeout: 500ms
+          retry: { attempts: 2, on: [unavailable] }
+intentions:
+  - { from: client, to: digits, action: allow }
+${more}`;
+}

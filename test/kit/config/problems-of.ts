@@ -1,0 +1,63 @@
+/**
+ * The problems and warnings of a piece of YAML, as the lines a person would read, without the file's name.
+ */
+import assert from 'node:assert/strict';
+import { type ParseResult, parseMeshFile, parseSidecarFile } from '../../../sidecar/config/file/parse.js';
+import { formatProblems } from '../../../sidecar/config/file/problem.js';
+import type { MeshConfig } from '../../../sidecar/config/mesh-model.js';
+import type { SidecarConfig } from '../../../sidecar/config/model.js';
+
+export const FILE = '/etc/mesh/file.yaml';
+
+export function sidecarProblems(text: string): string[] {
+  return problemsIn(parseSidecarFile(text, FILE));
+}
+
+export function meshProblems(text: string): string[] {
+  return problemsIn(parseMeshFile(text, FILE));
+}
+
+export function sidecarConfig(text: string): SidecarConfig {
+  return accepted(parseSidecarFile(text, FILE)).config;
+}
+
+export function meshConfig(text: string): MeshConfig {
+  return accepted(parseMeshFile(text, FILE)).config;
+}
+
+export function warningsIn(result: ParseResult<unknown>): string[] {
+  return lines(accepted(result).warnings);
+}
+
+/** Problems of a sidecar file with this upstream block, and lines that begin below it. */
+export function upstreamProblems(block: string): string[] {
+  const all = sidecarProblems(`${IDENTITY}\noutbound: {upstreams: {u: ${block}}}`);
+  return all.map((line) => line.replace(/^\d+: outbound\.upstreams\.u\.?/, ''));
+}
+
+/** A complete upstream but for what `more` says. */
+export function upstreamWith(more: string): string {
+  return `{listen: "127.0.0.1:1", endpoints: ["10.0.0.1:1"], ${more}}`;
+}
+
+export const IDENTITY = 'service: s\nidentity: {cert: c, key: k, roots: r}';
+
+function problemsIn(result: ParseResult<unknown>): string[] {
+  assert.ok(!result.ok, 'was accepted');
+  return lines(result.problems);
+}
+
+function accepted<T>(result: ParseResult<T>): {
+  readonly config: T;
+  readonly warnings: Parameters<typeof lines>[0];
+} {
+  assert.ok(result.ok, result.ok ? '' : formatProblems(result.problems));
+  return result;
+}
+
+function lines(problems: Parameters<typeof formatProblems>[0]): string[] {
+  if (problems.length === 0) return [];
+  return formatProblems(problems)
+    .split('\n')
+    .map((line) => line.replace(`${FILE}:`, ''));
+}

@@ -1,0 +1,49 @@
+/** The parts of the Consul side on a real agent, with real time. */
+
+import { ConsulAgent } from '../../../sidecar/discovery/consul/client/client.js';
+import { agentSettings } from '../../../sidecar/discovery/consul/client/settings.js';
+import type { ConsulDeps } from '../../../sidecar/discovery/consul/deps.js';
+import { Watches } from '../../../sidecar/discovery/consul/query/query-registry.js';
+import { createLogger } from '../../../sidecar/runtime/log/logger.js';
+import { systemClock } from '../../../sidecar/runtime/time/clock.js';
+import { systemTimers } from '../../../sidecar/runtime/time/timers.js';
+import { seeded } from '../time/seeded-random.js';
+import type { ConsulServer } from './consul.js';
+import { CONFIG } from './scripted-agent.js';
+
+export interface RealKit {
+  readonly agent: ConsulAgent;
+  readonly watches: Watches;
+  readonly deps: ConsulDeps;
+  /** Lines as they were written, at every level. */
+  readonly log: string[];
+  close(): void;
+}
+
+/** @param token default: the server's own, which may do everything. */
+export function realKit(server: ConsulServer, token = server.token): RealKit {
+  const log: string[] = [];
+  const logger = createLogger({
+    level: 'debug',
+    destination: { write: (line: string) => void log.push(line) },
+  });
+  const config = { ...CONFIG, address: server.url };
+  const env = token === undefined ? {} : { CONSUL_HTTP_TOKEN: token };
+  const agent = new ConsulAgent(agentSettings(config, env));
+  const deps = { config, clock: systemClock, timers: systemTimers, random: seeded(7), logger };
+  const watches = new Watches(agent, deps);
+  const close = (): void => {
+    watches.close();
+    agent.close();
+  };
+  return { agent, watches, deps, log, close };
+}
+
+/** A token that may be a service and nothing more, as an operator would give it to a sidecar. */
+export async function serviceToken(server: ConsulServer, service: string): Promise<string> {
+  const Rules = `service "${service}" { policy = "write" } service_prefix "" { policy = "read" intentions = "deny" } node_prefix "" { policy = "read" }`;
+  const Name = `only-${service}`;
+  await server.api('PUT', '/acl/policy', { Name, Rules });
+  const { SecretID } = await server.api<{ SecretID: string }>('PUT', '/acl/token', { Policies: [{ Name }] });
+  return SecretID;
+}

@@ -1,0 +1,61 @@
+/** A registrant whose state the test sets, a log that can be read, and settings with all their defaults. */
+
+import type { ConsulConfig, RegistrationConfig } from '../../../sidecar/config/model.js';
+import type { Registrant } from '../../../sidecar/discovery/consul/registration/registration.js';
+import { type Logger, silentLogger } from '../../../sidecar/runtime/log/logger.js';
+
+export const SETTINGS: RegistrationConfig = {
+  tags: [],
+  meta: {},
+  weights: { passing: 1, warning: 1 },
+  deregisterAfterMs: 600_000,
+  propagationMs: 2_000,
+};
+
+export function consulConfig(registration: Partial<RegistrationConfig> = {}): ConsulConfig {
+  return {
+    tls: {},
+    stale: true,
+    waitMs: 300_000,
+    graceMs: 60_000,
+    maxAnswerBytes: 32 << 20,
+    intentions: true,
+    rules: true,
+    registration: { ...SETTINGS, ...registration },
+  };
+}
+
+export class TestRegistrant implements Registrant {
+  service = 'digits';
+  instance = '1';
+  version = '0.1.0';
+  inbound: Registrant['inbound'] = { kind: 'tcp', host: '127.0.0.1', port: 8001 };
+  local: Registrant['local'] = { kind: 'tcp', host: '127.0.0.1', port: 7001 };
+  upstreams: Registrant['upstreams'] = [];
+  models: Registrant['models'] = [{ name: 'digits', version: '1' }];
+  answers = { ok: true, why: '' };
+  reasons: string[] = [];
+
+  model(): { ok: boolean; why: string } {
+    return this.answers;
+  }
+
+  sidecar(): readonly string[] {
+    return this.reasons;
+  }
+}
+
+export class LogLines {
+  readonly lines: string[] = [];
+
+  readonly logger: Logger = {
+    ...silentLogger,
+    info: (fields, message) => this.add('info', fields, message),
+    warn: (fields, message) => this.add('warn', fields, message),
+    error: (fields, message) => this.add('error', fields, message),
+  };
+
+  private add(level: string, fields: object, message: string): void {
+    this.lines.push(`${level} ${message} ${JSON.stringify(fields)}`);
+  }
+}

@@ -1,0 +1,290 @@
+/**
+ * What RFC 9113 lets an endpoint do about a frame: nothing, an error of the stream, or an error of the connection.
+ * Plain and slow on purpose; it shares nothing with the engine. One judgement for each frame, before the engine sees it.
+ */
+import { ErrorCode as E, Flag, type Frame, FrameType as T } from '../h2-frames.js';
+import type { Field } from '../hpack-lite.js';
+import { contentLength, isRequest, isTrailers, listBytes, statusOf } from './lists.js';
+import type { View, WireState } from './wire-state.js';
+
+export interface Verdict {
+  /** Nothing is said against it. */
+  readonly ok: boolean;
+  /** Codes with which the stream may be reset. */
+  readonly stream: readonly number[];
+  /** Codes with which the connection may end. */
+  readonly connection: readonly number[];
+}
+
+const FINE: Verdict = { ok: true, stream: [], connection: [] };
+const stream = (...codes: number[]): Verdict => ({ ok: false, stream: codes, connection: [] });
+const connection = (...codes: number[]): Verdict => ({ ok: false, stream: [], connection: codes });
+
+const MAX = 0x7fffffff;
+
+export class Judge {
+  private block: {
+    id: number;
+    flags: number;
+    parts: Buffer[];
+    selfDependent: boolean;
+    suspect: boolean;
+  } | null = null;
+
+  constructor(private readonly w: WireState) {}
+
+  /** `suspect`: the fuzzer has tampered with its octets, so that HPACK may find a fault that a lenient decoder passes. */
+  judge(frame: Frame, suspect: boolean): Verdict {
+    const { w } = this;
+    const { type, streamId: id, payload } = frame;
+    if (!w.gotSettings && (type !== T.settings || frame.flags & Flag.ack))
+      return connection(E.protocol, E.frameSize);
+    if (this.block !== null && (type !== T.continuation || id !== this.block.id))
+      return connection(E.protocol, E.frameSize);
+    switch (type) {
+      case T.data:
+        return this.data(frame);
+      case T.headers:
+        return this.headers(frame, suspect);
+      case T.continuation:
+        return this.continuation(frame, suspect);
+      case T.priority:
+        return this.priority(frame);
+      case T.rstStream:
+        return this.reset(id, payload);
+      case T.settings:
+        return this.settings(frame);
+      case T.pushPromise:
+        return connection(E.protocol);
+      case T.ping:
+        if (id !== 0) return connection(E.protocol);
+        if (payload.length !== 8) return connection(E.frameSize);
+        if (!(frame.flags & Flag.ack)) w.pongsOwed.push(payload.toString('hex'));
+        return FINE;
+      case T.goaway:
+        return this.goaway(id, payload);
+      case T.windowUpdate:
+        return this.windowUpdate(id, payload);
+      default:
+        return FINE;
+    }
+  }
+
+  get isInBlock(): boolean {
+    return this.block !== null;
+  }
+
+  private late(id: number): Verdict {
+    if (this.w.isForgotten(id)) return FINE;
+    const view = this.w.views.get(id);
+    if (view === undefined) return connection(E.protocol);
+    if (view.closed === 'reset by us') return FINE;
+    return view.closed === 'reset by them' ? stream(E.streamClosed) : connection(E.streamClosed);
+  }
+
+  private data({ flags, streamId: id, payload }: Frame): Verdict {
+    const { w } = this;
+    if (id === 0) return connection(E.protocol);
+    w.theirWindow -= payload.length;
+    if (w.theirWindow < 0) return connection(E.flowControl);
+    let n = payload.length;
+    if (flags & Flag.padded) {
+      if (n === 0) return connection(E.frameSize, E.protocol, E.streamClosed);
+      n -= 1 + payload[0]!;
+      if (n < 0) return connection(E.protocol, E.streamClosed);
+    }
+    if (w.isIdle(id)) return connection(E.protocol);
+    const view = w.openView(id);
+    if (view === null) return this.late(id);
+    if (view.theyEnded) return stream(E.streamClosed);
+    if (!view.theirHeaders) return stream(E.protocol);
+    if (payload.length > view.theirWindow) return stream(E.flowControl);
+    view.theirWindow -= payload.length;
+    const received = view.received + n;
+    const ends = (flags & Flag.endStream) !== 0;
+    if (view.expected >= 0 && (received > view.expected || (ends && received < view.expected)))
+      return stream(E.protocol);
+    view.received = received;
+    if (ends) this.end(view);
+    return FINE;
+  }
+
+  private end(view: View): void {
+    view.theyEnded = true;
+    this.w.closeIfDone(view);
+  }
+
+  private headers({ flags, streamId: id, payload }: Frame, suspect: boolean): Verdict {
+    if (id === 0) return connection(E.protocol);
+    let at = 0;
+    let to = payload.length;
+    if (flags & Flag.padded) {
+      if (to === 0) return connection(E.frameSize, E.protocol);
+      to -= payload[0]!;
+      at = 1;
+    }
+    let selfDependent = false;
+    if (flags & Flag.priority) {
+      if (payload.length - at < 5) return connection(E.frameSize, E.protocol);
+      selfDependent = (payload.readUInt32BE(at) & MAX) === id;
+      at += 5;
+    }
+    if (to < at) return connection(E.protocol);
+    this.block = { id, flags, parts: [payload.subarray(at, to)], selfDependent, suspect };
+    return flags & Flag.endHeaders ? this.whole() : FINE;
+  }
+
+  private continuation({ flags, payload }: Frame, suspect: boolean): Verdict {
+    if (this.block === null) return connection(E.protocol);
+    this.block.parts.push(payload);
+    this.block.suspect ||= suspect;
+    return flags & Flag.endHeaders ? this.whole() : FINE;
+  }
+
+  private whole(): Verdict {
+    const { id, flags, parts, selfDependent, suspect } = this.block!;
+    this.block = null;
+    let fields: Field[];
+    try {
+      fields = this.w.theirTable.decode(Buffer.concat(parts));
+    } catch {
+      return connection(E.compression);
+    }
+    const verdict = this.list(id, fields, (flags & Flag.endStream) !== 0, selfDependent);
+    return suspect ? { ...verdict, connection: [...verdict.connection, E.compression] } : verdict;
+  }
+
+  private list(id: number, fields: Field[], ends: boolean, selfDependent: boolean): Verdict {
+    const { w } = this;
+    const isOver = listBytes(fields) > w.limits.maxHeaderBytes || fields.length > w.limits.maxHeaderFields;
+    const view = w.openView(id);
+    if (view === null) {
+      if (w.role === 'server' && id > w.lastTheirId)
+        return this.request(id, fields, ends, selfDependent, isOver);
+      return w.isIdle(id) ? connection(E.protocol) : this.late(id);
+    }
+    if (selfDependent) return stream(E.protocol);
+    if (view.theyEnded) return stream(E.streamClosed);
+    if (isOver) return stream(E.enhanceYourCalm);
+    if (!view.theirHeaders) return this.response(view, fields, ends);
+    if (!ends || !isTrailers(fields) || (view.expected >= 0 && view.expected !== view.received))
+      return stream(E.protocol);
+    this.end(view);
+    return FINE;
+  }
+
+  private request(
+    id: number,
+    fields: Field[],
+    ends: boolean,
+    selfDependent: boolean,
+    isOver: boolean,
+  ): Verdict {
+    const { w } = this;
+    if (id % 2 === 0) return connection(E.protocol);
+    w.lastTheirId = id;
+    if (id > w.goawaySaid || w.openCount >= w.limits.maxStreams) return stream(E.refusedStream);
+    if (isOver) return stream(E.enhanceYourCalm);
+    if (selfDependent || !isRequest(fields) || (ends && contentLength(fields) > 0)) return stream(E.protocol);
+    const view = w.open(id);
+    view.theirHeaders = true;
+    view.expected = contentLength(fields);
+    if (ends) this.end(view);
+    return FINE;
+  }
+
+  private response(view: View, fields: Field[], ends: boolean): Verdict {
+    const status = statusOf(fields);
+    if (status === 0) return stream(E.protocol);
+    if (status < 200) {
+      if (ends || status === 101) return stream(E.protocol);
+      view.informational++;
+      return FINE;
+    }
+    if (ends && contentLength(fields) > 0 && status !== 304) return stream(E.protocol);
+    view.theirHeaders = true;
+    view.expected = contentLength(fields);
+    if (ends) this.end(view);
+    return FINE;
+  }
+
+  private priority({ streamId: id, payload }: Frame): Verdict {
+    if (id === 0) return connection(E.protocol);
+    const view = this.w.openView(id);
+    if (payload.length !== 5) return view === null ? connection(E.frameSize) : stream(E.frameSize);
+    if ((payload.readUInt32BE(0) & MAX) !== id) return FINE;
+    if (view !== null) return stream(E.protocol);
+    return this.w.isIdle(id) ? connection(E.protocol) : FINE;
+  }
+
+  private reset(id: number, payload: Buffer): Verdict {
+    if (id === 0) return connection(E.protocol);
+    if (payload.length !== 4) return connection(E.frameSize);
+    if (this.w.isIdle(id)) return connection(E.protocol);
+    if (this.w.openView(id) !== null) this.w.close(id, 'reset by them');
+    return FINE;
+  }
+
+  private settings({ flags, streamId, payload }: Frame): Verdict {
+    const { w } = this;
+    if (streamId !== 0) return connection(E.protocol);
+    if (flags & Flag.ack) {
+      if (payload.length !== 0) return connection(E.frameSize);
+      w.settingsAcked = true;
+      return FINE;
+    }
+    if (payload.length % 6 !== 0) return connection(E.frameSize);
+    const before = w.them.initialWindow;
+    for (let at = 0; at < payload.length; at += 6) {
+      const [id, value] = [payload.readUInt16BE(at), payload.readUInt32BE(at + 2)];
+      if (id === 2 && value > (w.role === 'server' ? 1 : 0)) return connection(E.protocol);
+      if (id === 3) w.them.maxStreams = value;
+      if (id === 4) {
+        if (value > MAX) return connection(E.flowControl);
+        w.them.initialWindow = value;
+      }
+      if (id === 5) {
+        if (value < 16_384 || value > 0xffffff) return connection(E.protocol);
+        w.them.maxFrame = value;
+      }
+    }
+    for (const view of w.openViews()) {
+      view.ourWindow += w.them.initialWindow - before;
+      if (view.ourWindow > MAX) return connection(E.flowControl);
+    }
+    w.gotSettings = true;
+    w.acksOwed++;
+    return FINE;
+  }
+
+  private goaway(id: number, payload: Buffer): Verdict {
+    const { w } = this;
+    if (id !== 0) return connection(E.protocol);
+    if (payload.length < 8) return connection(E.frameSize);
+    w.goawayHeard = true;
+    if (w.role === 'client') {
+      const last = payload.readUInt32BE(0) & MAX;
+      // What they will not process is closed for us too; nothing is said of it.
+      for (const view of w.openViews()) if (view.id > last) w.close(view.id, 'reset by us');
+    }
+    return FINE;
+  }
+
+  private windowUpdate(id: number, payload: Buffer): Verdict {
+    const { w } = this;
+    if (payload.length !== 4) return connection(E.frameSize);
+    const increment = payload.readUInt32BE(0) & MAX;
+    if (id === 0) {
+      if (increment === 0) return connection(E.protocol);
+      w.ourWindow += increment;
+      return w.ourWindow > MAX ? connection(E.flowControl) : FINE;
+    }
+    if (w.isIdle(id)) return connection(E.protocol);
+    const view = w.openView(id);
+    if (view === null) return FINE;
+    if (increment === 0) return stream(E.protocol);
+    if (view.ourWindow + increment > MAX) return stream(E.flowControl);
+    view.ourWindow += increment;
+    return FINE;
+  }
+}

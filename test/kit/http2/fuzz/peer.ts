@@ -1,0 +1,357 @@
+/**
+ * The peer of the engine under test: it speaks mostly valid HTTP/2, knows the state of every stream, and now and then
+ * does something wrong: a frame with a wrong id, type, flag or length, a list that means nothing, HPACK that is none,
+ * a window overrun, octets at random.
+ */
+import {
+  continuation,
+  data,
+  frame,
+  goaway,
+  headers,
+  paddedData,
+  ping,
+  priority,
+  pushPromise,
+  rstStream,
+  settings,
+  settingsAck,
+  windowUpdate,
+} from '../h2-frames.js';
+import type { Field } from '../hpack-lite.js';
+import { BlockWriter } from './block-writer.js';
+import type { Dice } from './dice.js';
+import { BAD_FIELDS, EXTRA_FIELDS, REQUESTS, RESPONSES, TRAILER_LISTS } from './lists.js';
+import type { View, WireState } from './wire-state.js';
+
+export interface Bytes {
+  readonly octets: Buffer;
+  /** Tampered with: HPACK may find a fault in it that a lenient decoder passes. */
+  readonly suspect: boolean;
+}
+
+const PAYLOAD = Buffer.alloc(16_384, 0x2e);
+
+export class Peer {
+  private readonly writer: BlockWriter;
+  private last: Buffer = settings();
+  private isTampering = false;
+
+  /** `malice`: how likely a frame is to be wrong. */
+  constructor(
+    private readonly w: WireState,
+    private readonly dice: Dice,
+    private readonly malice: number,
+  ) {
+    this.writer = new BlockWriter(dice);
+  }
+
+  next(): Bytes {
+    const bad = this.dice.chance(this.malice);
+    const octets = bad ? this.bad() : this.good();
+    const suspect = this.isTampering || bad;
+    this.isTampering = false;
+    this.last = octets;
+    return { octets, suspect };
+  }
+
+  /** A request that is well formed, on the next id: something that must work whatever happened before. */
+  wellFormedRequest(): Buffer {
+    return this.block(this.nextId(), [], 1, this.writer.plain(this.dice.pick(REQUESTS)), true);
+  }
+
+  wellFormedResponse(id: number): Buffer {
+    return this.block(id, [], 1, this.writer.plain(this.dice.pick(RESPONSES)), true);
+  }
+
+  /** Ids are running out: nothing can be promised any more. */
+  get isWorn(): boolean {
+    return this.w.lastTheirId > 0x7fffffff - 4000;
+  }
+
+  private nextId(): number {
+    if (this.isWorn) return Math.min(0x7fffffff, this.w.lastTheirId + 2);
+    return (
+      this.w.lastTheirId +
+      (this.w.lastTheirId === 0 ? 1 : this.dice.chance(0.95) ? 2 : 2 * this.dice.between(1, 600))
+    );
+  }
+
+  private good(): Buffer {
+    const { dice, w } = this;
+    const open = w.openViews();
+    const sending = open.filter((view) => !view.theyEnded);
+    const one = sending.length > 0 ? dice.pick(sending) : null;
+    const isServer = w.role === 'server';
+    const what = dice.weighted([
+      [isServer ? (open.length < 30 ? 6 : 2) : 0, 'request'],
+      [10, one === null ? 'ping' : one.theirHeaders ? 'data' : 'response'],
+      [1.5, one?.theirHeaders ? 'trailers' : 'request'],
+      [4, 'window'],
+      [0.6, 'settings'],
+      [0.3, 'ack'],
+      [0.6, 'ping'],
+      [0.8, open.length > 0 ? 'reset' : 'ping'],
+      [0.4, 'priority'],
+      [0.3, 'unknown'],
+      [0.02, 'goaway'],
+    ] as const);
+    switch (what) {
+      case 'request':
+        return isServer ? this.request() : ping(dice.octets(8));
+      case 'response':
+        return this.response(one!);
+      case 'data':
+        return this.data(one!);
+      case 'trailers':
+        return this.block(
+          one!.id,
+          dice.pick(TRAILER_LISTS),
+          one!.expected >= 0 && one!.expected !== one!.received ? 0 : 1,
+        );
+      case 'window':
+        return this.window(open);
+      case 'settings':
+        return this.settings();
+      case 'ack':
+        return settingsAck();
+      case 'ping':
+        return ping(dice.octets(8), dice.chance(0.2) ? 1 : 0);
+      case 'reset':
+        return rstStream(dice.pick(open).id, dice.pick([0, 2, 7, 8, 99]));
+      case 'priority':
+        return priority(dice.between(1, 500) * 2 + 1, 0, dice.below(256));
+      case 'unknown':
+        return frame(
+          dice.between(10, 255),
+          dice.below(256),
+          dice.below(1 << 20),
+          dice.octets(dice.below(40)),
+        );
+      default:
+        return goaway(
+          isServer ? 0 : dice.pick([0x7fffffff, w.nextOurId - 2, Math.max(0, w.nextOurId - 12)]),
+          0,
+          'bye',
+        );
+    }
+  }
+
+  private request(): Buffer {
+    const { dice } = this;
+    const list: Field[] = [...dice.pick(REQUESTS)];
+    for (let n = dice.below(4); n > 0; n--) list.push(dice.pick(EXTRA_FIELDS));
+    const ends = dice.chance(0.4) ? 1 : 0;
+    if (dice.chance(0.1)) list.push(['content-length', ends ? '0' : String(dice.below(2000))]);
+    return this.block(this.nextId(), list, ends);
+  }
+
+  private response(view: View): Buffer {
+    const { dice } = this;
+    if (dice.chance(0.1)) return this.block(view.id, [[':status', dice.pick(['100', '103'])]], 0);
+    return this.block(view.id, dice.pick(RESPONSES), dice.chance(0.2) ? 1 : 0);
+  }
+
+  /** A header block with or without padding, priority and CONTINUATION. */
+  private block(
+    id: number,
+    fields: readonly Field[],
+    flags: number,
+    octets = this.writer.clean(fields),
+    isHonest = false,
+  ): Buffer {
+    const { dice } = this;
+    let body = octets;
+    let all = flags;
+    const cut = dice.chance(0.1) ? dice.below(body.length + 1) : body.length;
+    const rest = body.subarray(cut);
+    body = body.subarray(0, cut);
+    if (dice.chance(0.1)) {
+      const on = Buffer.alloc(5, dice.below(256));
+      on.writeUInt32BE(isHonest || !dice.chance(this.malice) ? 0 : id);
+      body = Buffer.concat([on, body]);
+      all |= 0x20;
+    }
+    if (dice.chance(0.1)) {
+      const padding = dice.below(60);
+      body = Buffer.concat([Buffer.from([padding]), body, Buffer.alloc(padding)]);
+      all |= 8;
+    }
+    if (rest.length === 0 && cut === octets.length && dice.chance(0.95)) return headers(id, body, all | 4);
+    const middle = dice.below(rest.length + 1);
+    return Buffer.concat([
+      headers(id, body, all),
+      continuation(id, rest.subarray(0, middle)),
+      continuation(id, rest.subarray(middle), 4),
+    ]);
+  }
+
+  /** Small frames of one stream in a row, all valid, which the engine may take together; null when there is no stream for it. */
+  run(): Buffer[] | null {
+    const { dice, w } = this;
+    const able = w.openViews().filter((view) => view.theirHeaders && !view.theyEnded && view.expected < 0);
+    if (able.length === 0) return null;
+    const view = dice.pick(able);
+    let room = Math.min(view.theirWindow, w.theirWindow);
+    const frames: Buffer[] = [];
+    for (let n = dice.between(2, 30); n > 0 && room > 0; n--) {
+      const size = Math.min(room, dice.pick([1, 2, 3, 4, 5, 105, 1023, 1024, 1025, dice.below(1100) + 1]));
+      room -= size;
+      frames.push(data(view.id, dice.octets(size)));
+    }
+    return frames.length === 0 ? null : frames;
+  }
+
+  private data(view: View): Buffer {
+    const { dice, w } = this;
+    let n = Math.max(0, Math.min(dice.size(16_384), view.theirWindow, w.theirWindow));
+    const left = view.expected < 0 ? n : view.expected - view.received;
+    n = Math.min(n, left);
+    const ends = (view.expected < 0 ? dice.chance(0.15) : n === left) ? 1 : 0;
+    const room = Math.min(view.theirWindow, w.theirWindow, 16_384) - n - 1;
+    if (dice.chance(0.15) && room >= 0)
+      return paddedData(view.id, PAYLOAD.subarray(0, n), Math.min(room, dice.below(256)), ends);
+    return data(view.id, PAYLOAD.subarray(0, n), ends);
+  }
+
+  private window(open: readonly View[]): Buffer {
+    const { dice, w } = this;
+    const most = 0x7fffffff;
+    if (open.length === 0 || dice.chance(0.4))
+      return windowUpdate(0, Math.max(1, Math.min(most - w.ourWindow, dice.size(100_000))));
+    const view = dice.pick(open);
+    return windowUpdate(view.id, Math.max(1, Math.min(most - view.ourWindow, dice.size(100_000))));
+  }
+
+  private settings(): Buffer {
+    const { dice } = this;
+    const values: [number, number][] = [];
+    for (let n = dice.below(4); n > 0; n--) {
+      values.push(
+        dice.pick<[number, number]>([
+          [1, dice.pick([0, 100, 4096, 65_536])],
+          [3, dice.pick([0, 1, 5, 100, 0xffffffff])],
+          [4, dice.pick([0, 1, 1000, 65_535, 300_000])],
+          [5, dice.pick([16_384, 20_000, 0xffffff])],
+          [6, dice.below(1 << 20)],
+          [dice.between(7, 99), dice.below(1 << 30)],
+          [2, 0],
+        ]),
+      );
+    }
+    return settings(values);
+  }
+
+  // ---- what is wrong ----
+
+  private bad(): Buffer {
+    const { dice, w } = this;
+    const open = w.openViews();
+    const someId = dice.pick([
+      0,
+      1,
+      2,
+      3,
+      w.lastTheirId,
+      w.nextOurId,
+      Math.max(1, w.nextOurId - 2),
+      dice.below(4000),
+      ...open.slice(-5).map(({ id }) => id),
+    ]);
+    switch (dice.below(20)) {
+      case 18: {
+        const n = dice.below(5);
+        return frame(
+          dice.below(2),
+          8 + dice.pick([0, 1, 4, 5]),
+          someId,
+          Buffer.concat([Buffer.from([n + dice.between(-1, 2)]), Buffer.alloc(n)]),
+        );
+      }
+      case 19:
+        return Buffer.concat(
+          Array.from({ length: dice.between(2, 14) }, () =>
+            headers(someId, Buffer.from('0803313033', 'hex'), 4),
+          ),
+        );
+      case 0:
+      case 1:
+        return this.malformed(someId);
+      case 2:
+      case 3:
+        this.isTampering = true;
+        return this.block(
+          w.role === 'server' ? this.nextId() : someId,
+          [],
+          dice.below(2),
+          this.writer.tampered(dice.pick([...REQUESTS, ...RESPONSES])),
+        );
+      case 4:
+        return data(someId, PAYLOAD.subarray(0, dice.size(16_384)), dice.below(2));
+      case 5:
+        return windowUpdate(someId, dice.pick([0, 0, 1, 0x7fffffff]));
+      case 6:
+        return rstStream(someId, dice.below(20));
+      case 7:
+        return priority(someId, someId);
+      case 8:
+        return settings([
+          dice.pick<[number, number]>([
+            [2, 1],
+            [2, 2],
+            [4, 0x80000000],
+            [4, 0x7fffffff],
+            [5, 16_383],
+            [5, 0x1000000],
+          ]),
+        ]);
+      case 9:
+        return pushPromise(someId, 2, Buffer.from([0x82]));
+      case 10:
+        return frame(dice.below(11), dice.below(256), someId, dice.octets(dice.below(30)));
+      case 11:
+        return this.flip(this.good());
+      case 12:
+        return this.flip(this.last);
+      case 13:
+        return this.last;
+      case 14:
+        return frame(
+          dice.below(10),
+          dice.below(256),
+          someId,
+          Buffer.alloc(0),
+          dice.pick([16_385, 0xffffff, 1 << 20]),
+        );
+      case 15: {
+        const good = this.good();
+        return good.subarray(0, dice.below(good.length + 1));
+      }
+      case 16:
+        return dice.octets(dice.between(1, 30));
+      default:
+        return this.block(
+          w.role === 'server' ? this.nextId() : someId,
+          [...dice.pick(REQUESTS), ['x-large', 'y'.repeat(dice.pick([3000, 17_000]))]],
+          1,
+          undefined,
+        );
+    }
+  }
+
+  private malformed(someId: number): Buffer {
+    const { dice, w } = this;
+    const list = [...dice.pick([...REQUESTS, ...RESPONSES, ...TRAILER_LISTS])];
+    if (dice.chance(0.7)) list.splice(dice.below(list.length + 1), 0, dice.pick(BAD_FIELDS));
+    else if (list.length > 0) list.splice(dice.below(list.length), 1);
+    return this.block(w.role === 'server' && dice.chance(0.7) ? this.nextId() : someId, list, dice.below(2));
+  }
+
+  /** One octet of the frame's header or payload is another. */
+  private flip(octets: Buffer): Buffer {
+    this.isTampering = true;
+    const copy = Buffer.from(octets);
+    if (copy.length > 0) copy[this.dice.below(Math.min(copy.length, 40))]! ^= 1 << this.dice.below(8);
+    return copy;
+  }
+}

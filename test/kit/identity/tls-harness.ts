@@ -1,0 +1,151 @@
+/** Real TLS sockets for the identity tests: one handshake at a time, every socket and server closed at the end. */
+
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import tls from 'node:tls';
+import type { PeerVerdict } from '../../../sidecar/identity/tls/peer-verification.js';
+import { handshakeFault } from '../../../sidecar/identity/tls/tls-options.js';
+
+export type Version = 'TLSv1.2' | 'TLSv1.3';
+export const VERSIONS: readonly Version[] = ['TLSv1.2', 'TLSv1.3'];
+
+/** What one side saw: its verdict on the peer, or the name of the fault that ended the handshake. */
+export type Seen = { readonly service: string } | { readonly reason: string };
+
+export interface Handshake {
+  readonly server: Seen;
+  readonly client: Seen;
+  readonly resumed: { readonly server: boolean; readonly client: boolean };
+  readonly alpn: string | false | null;
+  readonly protocol: string | null;
+  readonly cipher: string | undefined;
+  readonly servername: string | false | null;
+  /** To be given to another handshake. */
+  readonly session: Buffer | undefined;
+}
+
+export interface Sides {
+  readonly server: tls.TlsOptions;
+  readonly client: tls.ConnectionOptions;
+  /** How each side judges a socket; default: takes anyone. */
+  readonly judgeClient?: (socket: tls.TLSSocket) => PeerVerdict;
+  readonly judgeServer?: (socket: tls.TLSSocket) => PeerVerdict;
+}
+
+const ANYONE: Seen = { service: 'anyone' };
+
+export class TlsHarness {
+  private readonly open = new Set<{ destroy(): void } | tls.Server>();
+
+  /** Closes everything that was opened since the last time. */
+  async close(): Promise<void> {
+    const closing = [...this.open].map((item) => {
+      if (!(item instanceof tls.Server)) return item.destroy();
+      return item.listening ? once(item.close(), 'close') : undefined;
+    });
+    this.open.clear();
+    await Promise.all(closing);
+  }
+
+  async listen(options: tls.TlsOptions): Promise<tls.Server> {
+    const server = tls.createServer({ noDelay: true, ...options });
+    server.on('secureConnection', (socket) => this.track(socket));
+    server.on('tlsClientError', () => {});
+    server.listen(0, '127.0.0.1');
+    this.open.add(server);
+    await once(server, 'listening');
+    return server;
+  }
+
+  connect(server: tls.Server, options: tls.ConnectionOptions): tls.TLSSocket {
+    const { port } = server.address() as AddressInfo;
+    return this.track(tls.connect({ ...options, host: '127.0.0.1', port }).setNoDelay(true));
+  }
+
+  /** One connection to a server of its own (or to `at`), seen from both sides. */
+  async handshake(sides: Sides, at?: tls.Server): Promise<Handshake> {
+    const server = at ?? (await this.listen(sides.server));
+    const accepted = serverSide(server, sides.judgeClient);
+    const client = this.connect(server, sides.client);
+    const sessions: Buffer[] = [];
+    client.on('session', (session) => sessions.push(session));
+    const connected = clientSide(client, sides.judgeServer);
+    const [atServer, atClient] = await Promise.all([accepted, connected]);
+    if (atServer.socket && atClient.socket) await exchange(atServer.socket, client);
+    const result: Handshake = {
+      server: atServer.seen,
+      client: atClient.seen,
+      resumed: {
+        server: atServer.socket?.isSessionReused() ?? false,
+        client: client.isSessionReused() ?? false,
+      },
+      alpn: client.alpnProtocol,
+      protocol: atServer.socket?.getProtocol() ?? null,
+      cipher: atServer.socket?.getCipher()?.name,
+      servername: (atServer.socket as { servername?: string | false } | undefined)?.servername ?? null,
+      session: sessions.at(-1),
+    };
+    client.destroy();
+    atServer.socket?.destroy();
+    return result;
+  }
+
+  private track<T extends tls.TLSSocket>(socket: T): T {
+    socket.on('error', () => {});
+    this.open.add(socket);
+    socket.on('close', () => this.open.delete(socket));
+    return socket;
+  }
+}
+
+/** There and back twice: by then the server's tickets have come and been announced. */
+async function exchange(server: tls.TLSSocket, client: tls.TLSSocket): Promise<void> {
+  for (let i = 0; i < 2; i++) {
+    const there = once(client, 'data');
+    server.write('.');
+    await there;
+    const back = once(server, 'data');
+    client.write('.');
+    await back;
+  }
+}
+
+interface Side {
+  readonly seen: Seen;
+  readonly socket: tls.TLSSocket | undefined;
+}
+
+function judged(socket: tls.TLSSocket, judge: ((socket: tls.TLSSocket) => PeerVerdict) | undefined): Seen {
+  const verdict = judge?.(socket);
+  if (!verdict) return ANYONE;
+  return verdict.kind === 'accepted' ? { service: verdict.id.service } : { reason: verdict.reason };
+}
+
+function serverSide(server: tls.Server, judge: Sides['judgeClient']): Promise<Side> {
+  return new Promise((resolve) => {
+    const secured = (socket: tls.TLSSocket) => {
+      server.off('tlsClientError', failed);
+      resolve({ seen: judged(socket, judge), socket });
+    };
+    const failed = (error: Error, socket: tls.TLSSocket) => {
+      server.off('secureConnection', secured);
+      resolve({ seen: { reason: handshakeFault(error, socket) ?? errorName(error) }, socket: undefined });
+    };
+    server.once('secureConnection', secured);
+    server.once('tlsClientError', failed);
+  });
+}
+
+function clientSide(socket: tls.TLSSocket, judge: Sides['judgeServer']): Promise<Side> {
+  return new Promise((resolve) => {
+    socket.once('secureConnect', () => resolve({ seen: judged(socket, judge), socket }));
+    socket.once('error', (error) => {
+      resolve({ seen: { reason: handshakeFault(error, undefined) ?? errorName(error) }, socket: undefined });
+    });
+    socket.once('close', () => resolve({ seen: { reason: 'closed' }, socket: undefined }));
+  });
+}
+
+function errorName(error: Error & { code?: string }): string {
+  return error.code ?? error.message;
+}

@@ -1,0 +1,58 @@
+/**
+ * Consul's built-in proxy, `consul connect proxy`: TLS with Connect certificates around plain TCP. It fetches leaf,
+ * roots, peers and intentions from the agent by itself, names no server in its hello, and knows nothing of HTTP/2.
+ */
+
+import type { Address } from '../../../sidecar/config/model.js';
+import type { ConnectMesh } from './mesh.js';
+import { accepts, freePort, loopback, Program, portOf } from './programs.js';
+
+export interface BuiltinProxy {
+  /** Where its own application reaches the upstream; mutual TLS from there. */
+  readonly upstream: Address;
+  stop(): Promise<void>;
+}
+
+/** The client role: what comes in plainly for `upstream` goes to a peer of it that the catalogue names, as `service`. */
+export async function builtinClient(
+  mesh: ConnectMesh,
+  service: string,
+  upstream: string,
+): Promise<BuiltinProxy> {
+  const port = await freePort();
+  const program = await start(mesh, service, [`-upstream=${upstream}:127.0.0.1:${port}`], port);
+  return { upstream: loopback(port), stop: () => program.stop() };
+}
+
+export interface BuiltinServer {
+  /** Where it listens for peers. */
+  readonly inbound: Address;
+  stop(): Promise<void>;
+}
+
+/** The server role: lets in whom the intentions allow to call `service`, and passes it on to `local`. */
+export async function builtinServer(
+  mesh: ConnectMesh,
+  service: string,
+  local: Address,
+  listen?: number,
+): Promise<BuiltinServer> {
+  const port = listen ?? (await freePort());
+  const args = [`-service-addr=127.0.0.1:${portOf(local)}`, `-listen=127.0.0.1:${port}`];
+  const program = await start(mesh, service, args, port);
+  return { inbound: loopback(port), stop: () => program.stop() };
+}
+
+async function start(
+  mesh: ConnectMesh,
+  service: string,
+  args: readonly string[],
+  port: number,
+): Promise<Program> {
+  const command = [mesh.consulBinary, 'connect', 'proxy', `-service=${service}`, ...args] as const;
+  const program = mesh.own(
+    new Program(`built-in proxy of ${service}`, [...command], mesh.consulEnvironment()),
+  );
+  await program.started('it listens', () => accepts(port));
+  return program;
+}

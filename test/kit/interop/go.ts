@@ -1,0 +1,107 @@
+/** grpc-go and ghz as the interop tests use them: a server to stand behind a sidecar, and callers that count by status. */
+
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { encodeInferRequest } from '../../../sidecar/codec/inference.js';
+import { readAddress, writeAddress } from '../../../sidecar/config/codecs/address.js';
+import type { Address } from '../../../sidecar/config/model.js';
+import { ROOT } from '../process/tools.js';
+
+export const MODEL_INFER = 'inference.GRPCInferenceService/ModelInfer';
+export const SERVER_READY = 'inference.GRPCInferenceService/ServerReady';
+export const HEALTH_CHECK = 'grpc.health.v1.Health/Check';
+
+/** A run of calls: so many, so many of them in flight, each with so many floats of input. */
+export interface Run {
+  readonly method: string;
+  readonly calls: number;
+  readonly width: number;
+  readonly floats: number;
+}
+
+/** How many calls ended with which status, by its name in Go (`OK`, `Unavailable`), and the words of some that failed. */
+export interface Outcome {
+  readonly calls: number;
+  readonly byCode: Readonly<Record<string, number>>;
+  readonly samples: readonly string[];
+}
+
+export interface GoServer {
+  readonly address: Address;
+  stop(): Promise<void>;
+}
+
+/** A server on grpc-go: ModelInfer answers with its input, every other method says yes. */
+export async function startGoServer(binary: string): Promise<GoServer> {
+  const child = spawn(binary, ['serve', '127.0.0.1:0'], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const [line] = (await once(child.stdout, 'data')) as [Buffer];
+  const address = readAddress(line.toString('utf8').trim());
+  if (!address.ok) throw new Error(`the Go server said: ${line.toString('utf8')}`);
+  return {
+    address: address.value,
+    async stop() {
+      const ended = once(child, 'exit');
+      child.stdin.end();
+      await ended;
+    },
+  };
+}
+
+/** Our own client: one channel, `width` goroutines. */
+export async function callByGo(binary: string, target: Address, run: Run, limitMs: number): Promise<Outcome> {
+  const numbers = ['-n', run.calls, '-c', run.width, '-floats', run.floats].map(String);
+  const args = ['call', '-method', `/${run.method}`, ...numbers, writeAddress(target)];
+  return JSON.parse(await output(binary, args, limitMs)) as Outcome;
+}
+
+/** `ghz`, with the request in a file, because a large one is no argument. */
+export async function callByGhz(
+  binary: string,
+  target: Address,
+  run: Run,
+  directory: string,
+  limitMs: number,
+): Promise<Outcome> {
+  const proto = run.method === HEALTH_CHECK ? 'health.proto' : 'inference.proto';
+  const file = path.join(directory, `request-${run.method.replace('/', '-')}-${run.floats}.bin`);
+  await writeFile(file, run.method === MODEL_INFER ? inferRequest(run.floats) : AN_EMPTY_NAME);
+  const report = JSON.parse(
+    await output(
+      binary,
+      [
+        ...['--insecure', '--proto', path.join(ROOT, 'proto', proto), '--call', run.method, '-B', file],
+        ...['-n', run.calls, '-c', run.width, '-t', '60s', '-O', 'json'].map(String),
+        writeAddress(target),
+      ],
+      limitMs,
+    ),
+  ) as Report;
+  const samples = Object.keys(report.errorDistribution ?? {});
+  return { calls: report.count, byCode: report.statusCodeDistribution, samples };
+}
+
+interface Report {
+  readonly count: number;
+  readonly statusCodeDistribution: Record<string, number>;
+  readonly errorDistribution?: Record<string, number>;
+}
+
+/** Field 1 with no octets: ghz cannot send a message of none. */
+const AN_EMPTY_NAME = Buffer.from([0x0a, 0]);
+
+function inferRequest(floats: number): Buffer {
+  const raw = Buffer.alloc(4 * floats);
+  return encodeInferRequest('echo', '1', [{ name: 'input', datatype: 'FP32', shape: [1, floats], raw }], []);
+}
+
+/** What it wrote on its standard output; fails with what it wrote on the other when it fails. */
+function output(command: string, args: readonly string[], timeout: number): Promise<string> {
+  return new Promise((resolve, reject) => {
+    execFile(command, args, { timeout, maxBuffer: 64 << 20 }, (error, stdout, stderr) => {
+      if (error === null) resolve(stdout);
+      else reject(new Error(`${path.basename(command)}: ${error.message}\n${stderr}`));
+    });
+  });
+}

@@ -1,0 +1,204 @@
+/** The program as a user runs it, in tests: one command and its outcome, or a whole mesh with its events. */
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { isRunning, processesWith, until } from './processes.js';
+
+const HERE = dirname(fileURLToPath(import.meta.url));
+const ENTRY = ['../../../sidecar/main.js', '../../../sidecar/main.ts']
+  .map((path) => join(HERE, path))
+  .find(existsSync)!;
+
+/** The clone; relative paths of commands start here. */
+export const REPOSITORY = ((): string => {
+  let folder = HERE;
+  while (!existsSync(join(folder, 'package.json'))) folder = dirname(folder);
+  return folder;
+})();
+
+export const DIGITS_MODELS = join(REPOSITORY, 'services/digits/models');
+
+/** argv that runs the program from this build. */
+export const OUTRIDER = [
+  process.execPath,
+  ...process.execArgv.filter((arg) => !arg.startsWith('--test')),
+  ENTRY,
+];
+
+export interface Outcome {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export function startOutrider(
+  args: readonly string[],
+  env: Record<string, string> = {},
+  cwd = REPOSITORY,
+): ChildProcess {
+  const [command, ...rest] = [...OUTRIDER, ...args];
+  return spawn(command!, rest, {
+    cwd,
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+}
+
+/** Runs one command to its end. */
+export function outrider(args: readonly string[], env: Record<string, string> = {}): Promise<Outcome> {
+  return outcomeOf(startOutrider(args, env));
+}
+
+export function outcomeOf(child: ChildProcess): Promise<Outcome> {
+  let stdout = '';
+  let stderr = '';
+  child.stdout?.setEncoding('utf8').on('data', (part: string) => {
+    stdout += part;
+  });
+  child.stderr?.setEncoding('utf8').on('data', (part: string) => {
+    stderr += part;
+  });
+  return new Promise((resolve) =>
+    child.on('close', (code, signal) => resolve({ code, signal, stdout, stderr })),
+  );
+}
+
+export interface SidecarFacts {
+  readonly name: string;
+  readonly service: string;
+  readonly role: 'replica' | 'caller';
+  readonly pid: number;
+  readonly modelPid?: number;
+  readonly inbound?: string;
+  readonly admin: string;
+  readonly log: string;
+}
+
+/** What `up --json` says once everything is ready. */
+export interface UpFacts {
+  readonly runDirectory: string;
+  readonly call: Readonly<Record<string, string>>;
+  readonly admin: string;
+  readonly sidecars: readonly SidecarFacts[];
+}
+
+/** A temporary directory of its own, so that what a command leaves behind can be seen. */
+export class Scratch {
+  readonly path = mkdtempSync(join(tmpdir(), 'outrider-test-'));
+
+  write(name: string, text: string): string {
+    const file = join(this.path, name);
+    writeFileSync(file, text);
+    return file;
+  }
+
+  remove(): void {
+    rmSync(this.path, { recursive: true, force: true });
+  }
+}
+
+/** One `outrider up --json`, from start to end. */
+export class Mesh {
+  readonly outcome: Promise<Outcome>;
+  readonly events: Record<string, unknown>[] = [];
+  private ended = false;
+  private rest = '';
+
+  private constructor(
+    private readonly child: ChildProcess,
+    private readonly scratch: Scratch,
+  ) {
+    child.stdout!.setEncoding('utf8').on('data', (part: string) => this.read(part));
+    this.outcome = outcomeOf(child);
+    void this.outcome.then(() => {
+      this.ended = true;
+    });
+  }
+
+  /** `file`: the text of a mesh file; `more`: further options. Does not wait until it is ready. */
+  static start(file: string, more: readonly string[] = [], env: Record<string, string> = {}): Mesh {
+    const scratch = new Scratch();
+    const path = scratch.write('mesh.yaml', file);
+    return new Mesh(
+      startOutrider(['up', path, '--json', ...more], { ...env, TMPDIR: scratch.path }),
+      scratch,
+    );
+  }
+
+  /** The same of a file as it lies there; relative paths of the command line start in the clone. */
+  static open(path: string, more: readonly string[] = [], env: Record<string, string> = {}): Mesh {
+    const scratch = new Scratch();
+    return new Mesh(
+      startOutrider(['up', path, '--json', ...more], { ...env, TMPDIR: scratch.path }),
+      scratch,
+    );
+  }
+
+  /** `up` without a file, in a folder with nothing in it. */
+  static elsewhere(): Mesh {
+    const scratch = new Scratch();
+    return new Mesh(startOutrider(['up', '--json'], { TMPDIR: scratch.path }, scratch.path), scratch);
+  }
+
+  get pid(): number {
+    return this.child.pid!;
+  }
+
+  /** Where `up` makes its run directory. */
+  get temporary(): string {
+    return this.scratch.path;
+  }
+
+  async ready(): Promise<UpFacts> {
+    const up = await until('the mesh is ready', () => this.ended || this.event('up'), 60_000);
+    if (up === true) throw new Error(`up ended: ${JSON.stringify(await this.outcome)}`);
+    return up as unknown as UpFacts;
+  }
+
+  /** Everything that runs for this mesh, `up` aside. */
+  processes(): number[] {
+    return processesWith(this.scratch.path).filter((pid) => pid !== this.pid);
+  }
+
+  signal(name: NodeJS.Signals): void {
+    this.child.kill(name);
+  }
+
+  /** Ends it whatever its state, and removes what it left. */
+  async discard(): Promise<void> {
+    if (!this.ended) {
+      this.child.kill('SIGCONT');
+      this.child.kill('SIGTERM');
+      await Promise.race([
+        this.outcome,
+        until('it ends', () => this.ended, 20_000).catch(() => this.child.kill('SIGKILL')),
+      ]);
+    }
+    for (const pid of this.processes()) if (isRunning(pid)) process.kill(pid, 'SIGKILL');
+    this.scratch.remove();
+  }
+
+  private event(name: string): Record<string, unknown> | undefined {
+    return this.events.find((event) => event['event'] === name);
+  }
+
+  private read(part: string): void {
+    const lines = (this.rest + part).split('\n');
+    this.rest = lines.pop()!;
+    for (const line of lines) this.events.push(JSON.parse(line));
+  }
+}
+
+export interface AdminReply {
+  readonly status: number;
+  readonly body: string;
+}
+
+export async function admin(address: string, path: string, method = 'GET'): Promise<AdminReply> {
+  const response = await fetch(`http://${address}${path}`, { method });
+  return { status: response.status, body: await response.text() };
+}

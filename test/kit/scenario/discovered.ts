@@ -1,0 +1,111 @@
+/** An upstream whose endpoints a registry finds: what it says is told by hand, on a manual clock. */
+import type { EndpointConfig } from '../../../sidecar/config/model.js';
+import type { TrafficRoute } from '../../../sidecar/core/routing/route-match.js';
+import {
+  type ClusterKnowledge,
+  CRITICAL_PRIORITY,
+  MAIN_CLUSTER,
+} from '../../../sidecar/discovery/snapshot.js';
+import type { PeerStream } from '../http2/scripted-peer.js';
+import {
+  type App,
+  addressOf,
+  anUpstream,
+  type Backend,
+  type CallOptions,
+  type OutboundStack,
+  Stack,
+  type UpstreamOptions,
+} from '../stack/stack.js';
+
+/** `a`: an endpoint of priority 0; `a@1`: of another; `a!`: one that the registry calls critical. */
+export function endpoint(spec: string): EndpointConfig {
+  const [, name = '', priority = '0', critical] = /^(\w+)(?:@(\d+))?(!)?$/.exec(spec) ?? [];
+  const at = Number(priority);
+  return {
+    address: addressOf(name),
+    id: name,
+    weight: 1,
+    priority: critical === undefined ? at : at + CRITICAL_PRIORITY,
+    ...(critical === undefined ? {} : { critical: 'check "model answers" says no' }),
+  };
+}
+
+export class Discovered {
+  readonly stack: Stack;
+  readonly out: OutboundStack;
+  readonly app: App;
+  readonly sent: PeerStream[] = [];
+  readonly doubts: string[] = [];
+
+  constructor(over: UpstreamOptions = {}, seed = 1) {
+    this.stack = new Stack({ seed });
+    const discovery = { service: 'digits', tags: [], meta: {}, failover: [] };
+    this.out = this.stack.outbound(anUpstream([], { discovery, ...over }));
+    this.out.outbound.clusters.setDoubt(
+      (cluster, why) => void this.doubts.push(`${cluster || 'main'}: ${why}`),
+    );
+    this.app = this.stack.app(this.out.listener);
+  }
+
+  /** A place where an endpoint answers with its name. */
+  backend(name: string): Backend {
+    const backend = this.stack.backend(name);
+    backend.answer = (stream) => stream.reply(Buffer.from(name));
+    return backend;
+  }
+
+  /** What the registry says: endpoints as `endpoint` spells them, undefined for "not known yet". */
+  tell(specs: readonly string[] | undefined): void {
+    this.learn({ [MAIN_CLUSTER]: { endpoints: specs?.map(endpoint) } });
+  }
+
+  learn(
+    clusters: Readonly<Record<string, ClusterKnowledge>>,
+    routes: readonly TrafficRoute[] = [{ split: [{ weight: 1, cluster: MAIN_CLUSTER }] }],
+  ): void {
+    for (const { endpoints } of Object.values(clusters)) {
+      for (const { id } of endpoints ?? []) {
+        const backend = this.stack.backend(id);
+        backend.answer = (stream) => stream.reply(Buffer.from(id));
+      }
+    }
+    this.out.outbound.learn({ routes, clusters: new Map(Object.entries(clusters)) });
+    this.stack.run();
+  }
+
+  call(options: CallOptions = {}): PeerStream {
+    const stream = this.app.call(options);
+    this.sent.push(stream);
+    this.stack.run();
+    return stream;
+  }
+
+  /** `count` calls one after the other, and who answered how many; failures as `status reason`. */
+  calls(count: number, options: CallOptions = {}, everyMs = 1): Record<string, number> {
+    const found: Record<string, number> = {};
+    for (let i = 0; i < count; i++) {
+      const stream = this.call(options);
+      this.stack.advance(everyMs);
+      const key =
+        stream.status === 0 ? stream.body.toString() : `${stream.status} ${stream.reason ?? ''}`.trim();
+      found[key] = (found[key] ?? 0) + 1;
+    }
+    return found;
+  }
+
+  /** The process is gone: connections break, and nobody listens. */
+  kill(name: string): void {
+    const backend = this.stack.backend(name);
+    backend.mode = 'refuses';
+    for (const peer of backend.open) peer.socket.break();
+  }
+
+  revive(name: string): void {
+    this.stack.backend(name).mode = 'accepts';
+  }
+
+  close(): void {
+    this.stack.close();
+  }
+}

@@ -1,0 +1,182 @@
+/**
+ * A whole mesh on a manual clock: an application, its sidecar, and replicas that are each a sidecar with a model
+ * behind it. Real stories and real HTTP/2 on every leg; only the sockets and the model are the test's.
+ */
+import assert from 'node:assert/strict';
+import { labelOf } from '../../../sidecar/cluster/endpoint.js';
+import { HEALTH_CHECK, healthAnswer } from '../../../sidecar/codec/health.js';
+import type { PoolConfig, QueueConfig, RouteConfig } from '../../../sidecar/config/model.js';
+import { Caller as Identity } from '../../../sidecar/inbound/authorization.js';
+import type { PeerStream } from '../http2/scripted-peer.js';
+import type { MemorySocket, Place } from '../stack/memory-net.js';
+import {
+  type App,
+  addressOf,
+  anInbound,
+  anUpstream,
+  aSafeRoute,
+  type Backend,
+  type CallOptions,
+  type InboundStack,
+  type OutboundStack,
+  Stack,
+} from '../stack/stack.js';
+
+/** How long a model takes, ms. */
+const MODEL_MS = 5;
+
+/** One replica: a sidecar, and the model behind it. */
+export class Replica {
+  readonly side: InboundStack;
+  readonly model: Backend;
+  readonly sockets: MemorySocket[] = [];
+  readonly place: Place;
+
+  constructor(
+    private readonly stack: Stack,
+    readonly name: string,
+    routes: readonly RouteConfig[],
+    queue: Partial<QueueConfig>,
+  ) {
+    const local = addressOf(`model-of-${name}`);
+    this.side = stack.inbound(anInbound({ local, routes, queue }));
+    this.model = this.side.model;
+    this.model.answer = (stream) => {
+      const answer = stream.header(':path') === HEALTH_CHECK ? healthAnswer(true) : Buffer.from(name);
+      stack.clock.after(MODEL_MS, () => stream.reply(answer));
+    };
+    this.place = { mode: 'accepts', onSocket: (socket) => this.onSocket(socket) };
+    stack.net.declare(labelOf(addressOf(name)), this.place);
+  }
+
+  private onSocket(socket: MemorySocket): void {
+    this.sockets.push(socket);
+    this.side.listener.accept(socket as never, new Identity('app'));
+  }
+
+  /** SIGKILL of the sidecar: connections break, and nobody listens. */
+  kill(): void {
+    this.place.mode = 'refuses';
+    for (const socket of this.sockets) socket.break();
+    this.stack.run();
+  }
+
+  /** SIGSTOP of the sidecar: the kernel holds what comes, nobody answers. */
+  freeze(): void {
+    this.place.mode = 'silent';
+    for (const socket of this.sockets) socket.isCut = true;
+  }
+
+  thaw(): void {
+    this.place.mode = 'accepts';
+    for (const socket of this.sockets) socket.heal();
+    this.stack.run();
+  }
+
+  /** The listener stops and tells everyone; another one takes its place at once, when `returns`. */
+  drain(): void {
+    this.place.mode = 'refuses';
+    void this.side.listener.drain();
+    this.stack.run();
+  }
+}
+
+export interface MeshOptions {
+  readonly replicas?: number;
+  readonly routes?: readonly RouteConfig[];
+  readonly queue?: Partial<QueueConfig>;
+  readonly pool?: Partial<PoolConfig>;
+  readonly balance?: 'round-robin' | 'least-loaded';
+  readonly seed?: number;
+}
+
+/** A call and when it began and ended. */
+interface Sent {
+  readonly stream: PeerStream;
+  readonly startMs: number;
+  endMs: number;
+}
+
+export class Mesh {
+  readonly stack: Stack;
+  readonly replicas: readonly Replica[];
+  readonly out: OutboundStack;
+  readonly app: App;
+  readonly sent: Sent[] = [];
+
+  constructor(options: MeshOptions = {}) {
+    this.stack = new Stack(options.seed === undefined ? {} : { seed: options.seed });
+    const routes = options.routes ?? [aSafeRoute({ attemptTimeoutMs: 300 })];
+    const names = Array.from({ length: options.replicas ?? 3 }, (_, i) => `r${i + 1}`);
+    this.replicas = names.map(
+      (name) => new Replica(this.stack, name, routes, { concurrency: 8, ...options.queue }),
+    );
+    // The names are the replicas' already: the upstream's own ids must not declare them again.
+    const config = anUpstream([], { routes, balance: { kind: options.balance ?? 'least-loaded' } });
+    this.out = this.stack.outbound({
+      ...config,
+      pool: { ...config.pool, ...options.pool },
+      endpoints: names.map((name) => ({ address: addressOf(name), weight: 1, id: `of-${name}` })),
+    });
+    this.app = this.stack.app(this.out.listener);
+  }
+
+  call(options: CallOptions = {}): PeerStream {
+    const stream = this.app.call(options);
+    this.sent.push({ stream, startMs: this.stack.clock.now(), endMs: 0 });
+    return stream;
+  }
+
+  /** A call every `everyMs`, open loop, for `forMs`. */
+  load(forMs: number, everyMs = 10, options: CallOptions = { timeout: '1S' }): void {
+    for (let ms = 0; ms < forMs; ms += everyMs) {
+      this.call(options);
+      this.advance(everyMs);
+    }
+  }
+
+  /** The end of a call is noted to within 20 ms. */
+  advance(ms: number): void {
+    for (let left = ms; left > 0; left -= 20) this.step(Math.min(left, 20));
+  }
+
+  private step(ms: number): void {
+    this.stack.advance(ms);
+    const now = this.stack.clock.now();
+    for (let i = this.sent.length - 1; i >= 0 && i >= this.sent.length - 400; i--) {
+      const each = this.sent[i]!;
+      if (each.endMs === 0 && each.stream.isOver) each.endMs = now;
+    }
+  }
+
+  /** Calls that ended otherwise than OK, those that have not ended included; as `status reason`, with their number. */
+  failures(from = 0): Record<string, number> {
+    const found: Record<string, number> = {};
+    for (const { stream } of this.sent.slice(from)) {
+      if (stream.status === 0) continue;
+      const key = stream.isOver ? `${stream.status} ${stream.reason ?? ''}`.trim() : 'not ended';
+      found[key] = (found[key] ?? 0) + 1;
+    }
+    return found;
+  }
+
+  /** By the replica that answered, of the last `n` calls. */
+  shares(n: number): Record<string, number> {
+    const shares: Record<string, number> = {};
+    for (const { stream } of this.sent.slice(-n)) {
+      const by = stream.body.toString();
+      shares[by] = (shares[by] ?? 0) + 1;
+    }
+    return shares;
+  }
+
+  endpoint(i: number): OutboundStack['upstream']['endpoints'][number] {
+    const endpoint = this.out.upstream.endpoints[i];
+    assert.ok(endpoint);
+    return endpoint;
+  }
+
+  close(): void {
+    this.stack.close();
+  }
+}

@@ -1,0 +1,138 @@
+/**
+ * An upstream whose instances Consul knows, on one manual clock: real queries, real registry and real calls; the agent
+ * answers, and endpoints are there, as the test says.
+ */
+import assert from 'node:assert/strict';
+import { Targets } from '../../../sidecar/discovery/consul/catalog/endpoint-watcher.js';
+import { UpstreamWatch } from '../../../sidecar/discovery/consul/chain/upstream-watcher.js';
+import type { ConsulDeps } from '../../../sidecar/discovery/consul/deps.js';
+import { families } from '../../../sidecar/discovery/consul/metrics.js';
+import { type QueryStatus, Watches } from '../../../sidecar/discovery/consul/query/query-registry.js';
+import { createLogger } from '../../../sidecar/runtime/log/logger.js';
+import { entryOf } from '../consul/answers.js';
+import { CONFIG, type Read, ScriptedAgent } from '../consul/scripted-agent.js';
+import { type App, anUpstream, type OutboundStack, Stack } from '../stack/stack.js';
+import { constant } from '../time/seeded-random.js';
+
+const STEP_MS = 50;
+
+export class Registered {
+  readonly stack = new Stack();
+  readonly agent: ScriptedAgent;
+  readonly out: OutboundStack;
+  readonly app: App;
+  private readonly watches: Watches;
+  private readonly targets: Targets;
+  private readonly watch: UpstreamWatch;
+
+  constructor(options: Partial<typeof CONFIG> = {}) {
+    const { clock } = this.stack;
+    const discovery = { service: 'digits', tags: [], meta: {}, failover: [] };
+    const config = anUpstream([], { discovery, tls: 'mesh', balance: { kind: 'round-robin' } });
+    this.agent = new ScriptedAgent(clock);
+    this.out = this.stack.outbound(config);
+    this.app = this.stack.app(this.out.listener);
+    const deps: ConsulDeps = {
+      config: { ...CONFIG, rules: false, ...options },
+      clock,
+      timers: clock,
+      random: constant(0.5),
+      logger: createLogger({ level: 'error', destination: { write() {} } }),
+    };
+    const { outbound } = this.out;
+    this.watches = new Watches(this.agent, deps);
+    this.targets = new Targets(this.watches, {
+      ...deps,
+      isAnswering: (address) => outbound.clusters.isAnswering(address),
+    });
+    this.watch = new UpstreamWatch(
+      config,
+      this.watches,
+      this.targets,
+      { ...deps, service: 'app' },
+      (knowledge) => {
+        outbound.learn(knowledge);
+        this.stack.run();
+      },
+    );
+  }
+
+  /** From now on the agent knows these instances, at this index, and whoever waits for news is told. `a!`: critical. */
+  async says(index: number, ...names: readonly string[]): Promise<void> {
+    const body = names.map((spec) => {
+      const host = spec.replace('!', '');
+      this.stack.backend(host).answer = (stream) => stream.reply(Buffer.from(host));
+      const status = spec.endsWith('!') ? 'critical' : 'passing';
+      return entryOf(host.charCodeAt(0), { host, port: 1, status });
+    });
+    const isNews = (read: Read): boolean => read.index === undefined || read.index !== String(index);
+    this.agent.onRead = (read) => {
+      if (isNews(read)) void read.answer(index, body);
+    };
+    for (const read of this.agent.open) if (isNews(read)) await read.answer(index, body);
+    await this.stack.clock.settle();
+    this.stack.run();
+  }
+
+  /** Nobody can reach the agent. */
+  async away(): Promise<void> {
+    this.agent.onRead = (read) => void read.break('unreachable', 'ECONNREFUSED');
+    for (const read of this.agent.open) await read.break('unreachable', 'ECONNRESET');
+  }
+
+  /** The read that waits for an answer. */
+  get read(): Read {
+    return this.agent.one;
+  }
+
+  get status(): QueryStatus {
+    const [only, ...others] = this.watches.statuses();
+    assert.ok(only !== undefined && others.length === 0, 'one query');
+    return only;
+  }
+
+  /** A metric of the queries; they have one label set each. */
+  metric(name: string): number | undefined {
+    const all = [...families(this.watches.statuses()), ...this.targets.families()];
+    const sample = all.find((family) => family.name === name)?.samples[0];
+    return sample !== undefined && 'value' in sample ? sample.value : undefined;
+  }
+
+  /** Time passes for calls and queries alike. */
+  async pass(ms: number): Promise<void> {
+    for (let left = ms; left > 0; left -= STEP_MS) {
+      this.stack.advance(Math.min(left, STEP_MS));
+      await new Promise(setImmediate);
+    }
+    this.stack.run();
+  }
+
+  /** A call each `everyMs`; who answered how many, failures as `status reason`. */
+  async calls(count: number, everyMs = STEP_MS): Promise<Record<string, number>> {
+    const found: Record<string, number> = {};
+    for (let i = 0; i < count; i++) {
+      const stream = this.app.call();
+      await this.pass(everyMs);
+      const key =
+        stream.status === 0 ? stream.body.toString() : `${stream.status} ${stream.reason ?? ''}`.trim();
+      found[key] = (found[key] ?? 0) + 1;
+    }
+    return found;
+  }
+
+  /** The process is gone: connections break, and nobody listens. */
+  kill(name: string): void {
+    const backend = this.stack.backend(name);
+    backend.mode = 'refuses';
+    for (const peer of backend.open) peer.socket.break();
+    this.stack.run();
+  }
+
+  async close(): Promise<void> {
+    this.watch.close();
+    this.targets.close();
+    this.watches.close();
+    await this.stack.clock.settle();
+    this.stack.close();
+  }
+}

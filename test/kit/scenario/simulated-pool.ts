@@ -1,0 +1,156 @@
+/**
+ * A pool without sockets: the real decisions (classify, balance, eject, retry, budget) wired as the outbound
+ * story wires them, over endpoints whose behaviour a test scripts. Time is a plain number that calls move on.
+ */
+import {
+  type Balancer,
+  EndpointLoad,
+  hasUntried,
+  LeastLoaded,
+  RoundRobin,
+} from '../../../sidecar/core/balancing/balancer.js';
+import { classify, Ended, Outcome } from '../../../sidecar/core/outcome/outcome.js';
+import { Status } from '../../../sidecar/core/outcome/status.js';
+import {
+  Ejection,
+  type EjectionSettings,
+  Evidence,
+  NO_PROBE,
+  Verdict,
+} from '../../../sidecar/core/outlier/ejection.js';
+import { EjectionPool } from '../../../sidecar/core/outlier/ejection-pool.js';
+import { decideRetry, NO_PUSHBACK, type RetryRoute, RetryState } from '../../../sidecar/core/retry/retry.js';
+import { RetryBudget } from '../../../sidecar/core/retry/retry-budget.js';
+import { seeded } from '../time/seeded-random.js';
+
+export const EJECTION: EjectionSettings = {
+  mode: 'enforce',
+  consecutiveFaults: 5,
+  baseMs: 30_000,
+  maxMs: 300_000,
+  jitterRatio: 0,
+};
+
+export interface Answer {
+  readonly ended: Ended;
+  readonly status: Status;
+  readonly afterMs: number;
+}
+
+export const ok = (afterMs = 10): Answer => ({ ended: Ended.trailers, status: Status.OK, afterMs });
+export const failure = (status: Status, afterMs = 1): Answer => ({ ended: Ended.trailers, status, afterMs });
+export const ended = (how: Ended, afterMs = 1): Answer => ({ ended: how, status: Status.UNKNOWN, afterMs });
+
+export class SimulatedEndpoint extends EndpointLoad {
+  readonly ejection = new Ejection();
+  attempts = 0;
+  constructor(
+    readonly name: string,
+    public answer: (nowMs: number) => Answer,
+  ) {
+    super();
+  }
+}
+
+export interface Settings {
+  readonly ejection?: Partial<EjectionSettings>;
+  /** Default `least-loaded`. */
+  readonly balance?: 'least-loaded' | 'round-robin';
+  readonly route?: RetryRoute;
+  readonly ratio?: number;
+  readonly perSecond?: number;
+  readonly seed?: number;
+}
+
+export class SimulatedPool {
+  nowMs = 0;
+  readonly endpoints: readonly SimulatedEndpoint[];
+  readonly ejections: EjectionPool;
+  readonly budget: RetryBudget;
+  readonly verdicts: Verdict[] = [];
+  private readonly random: () => number;
+  private readonly balancer: Balancer;
+  private readonly route: RetryRoute;
+
+  constructor(
+    names: readonly string[],
+    { ejection, balance, route, ratio = 0.2, perSecond = 3, seed = 1 }: Settings = {},
+  ) {
+    this.random = seeded(seed);
+    this.balancer = balance === 'round-robin' ? new RoundRobin() : new LeastLoaded(this.random);
+    this.ejections = new EjectionPool({ ...EJECTION, ...ejection }, this.random);
+    this.budget = new RetryBudget({ ratio, perSecond });
+    this.route = route ?? { idempotent: false };
+    this.endpoints = names.map((name) => new SimulatedEndpoint(name, () => ok()));
+    for (const { ejection: member } of this.endpoints) this.ejections.add(member);
+  }
+
+  get(name: string): SimulatedEndpoint {
+    return this.endpoints.find((endpoint) => endpoint.name === name)!;
+  }
+
+  /** Attempts that ended in an ejection, and those that were kept from it, in order. */
+  get notable(): readonly Verdict[] {
+    return this.verdicts.filter((verdict) => verdict !== Verdict.nothing);
+  }
+
+  get attempts(): number {
+    return this.endpoints.reduce((sum, { attempts }) => sum + attempts, 0);
+  }
+
+  wait(ms: number): void {
+    this.nowMs += ms;
+  }
+
+  /** One call, with all its attempts, allowed 5 s. The final status, or UNAVAILABLE when nobody could take it. */
+  call(allowedMs = 5_000): Status {
+    const deadlineMs = this.nowMs + allowedMs;
+    const state = new RetryState();
+    const tried: SimulatedEndpoint[] = [];
+    this.budget.deposit(this.nowMs);
+    for (;;) {
+      const due = this.ejections.takeProbe(this.nowMs);
+      const probed = due && this.endpoints.find(({ ejection }) => ejection === due);
+      const endpoint = probed ?? this.balancer.pick(this.endpoints, tried, this.nowMs);
+      if (endpoint === undefined) return Status.UNAVAILABLE;
+      tried.push(endpoint);
+      state.attempts += 1;
+      const answer = this.attempt(
+        endpoint,
+        probed === undefined ? NO_PROBE : endpoint.ejection.probe,
+        deadlineMs,
+      );
+      const facts = {
+        ...answer,
+        pushbackMs: NO_PUSHBACK,
+        isMarkedUnprocessed: false,
+        isCommitted: false,
+        isRequestHeld: true,
+        isOtherAvailable: hasUntried(this.endpoints, tried),
+        timeLeftMs: deadlineMs - this.nowMs,
+      };
+      const delayMs = decideRetry(state, facts, this.route, this.budget, this.random, this.nowMs);
+      if (delayMs < 0) return answer.ended === Ended.trailers ? answer.status : Status.UNAVAILABLE;
+      this.wait(delayMs);
+    }
+  }
+
+  private attempt(endpoint: SimulatedEndpoint, probe: number, deadlineMs: number): Answer {
+    const { latency, ejection } = endpoint;
+    const startedMs = this.nowMs;
+    const answer = endpoint.answer(startedMs);
+    endpoint.attempts += 1;
+    this.wait(answer.afterMs);
+    const allowedMs = deadlineMs - startedMs;
+    const outcome = classify(answer.ended, answer.status, answer.afterMs, allowedMs, endpoint.usualMs);
+    if (outcome === Outcome.success) latency.record(answer.afterMs, this.nowMs);
+    else if (outcome === Outcome.fault) latency.recordFault(answer.afterMs, endpoint.usualMs, this.nowMs);
+    if (outcome === Outcome.overload) latency.recordRefusal(this.nowMs);
+    else latency.recordAccepted(this.nowMs);
+    this.verdicts.push(
+      this.ejections.record(ejection, outcome, startedMs, this.nowMs, probe, Evidence.sound),
+    );
+    for (const other of this.endpoints) other.eligible = this.ejections.mayCall(other.ejection);
+    return answer;
+  }
+}

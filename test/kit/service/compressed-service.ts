@@ -1,0 +1,171 @@
+/**
+ * The compression half of the interoperability TestService, on Node's own HTTP/2 with our own message framing.
+ *
+ * grpc-js servers neither send compressed messages nor tell a handler whether one came compressed; these cases are
+ * about exactly that flag, so this service reads and writes it itself (gRPC over HTTP/2, "Length-Prefixed-Message").
+ */
+
+import http2 from 'node:http2';
+import type { AddressInfo } from 'node:net';
+import { gunzipSync, gzipSync, inflateSync } from 'node:zlib';
+import type { MethodDefinition } from '@grpc/proto-loader';
+import type { Address } from '../../../sidecar/config/model.js';
+import { grpcMessage } from '../http2/h2-frames.js';
+import {
+  type SimpleRequest,
+  type SimpleResponse,
+  type StreamingInputCallRequest,
+  type StreamingOutputCallRequest,
+  testProto,
+} from './test-proto.js';
+
+/** One message as it stood on the wire. */
+export interface WireMessage {
+  readonly compressed: boolean;
+  readonly body: Buffer;
+}
+
+/** Splits a stream's bytes into messages; the rest stays for the next push. */
+export class MessageReader {
+  #pending: Buffer = Buffer.alloc(0);
+
+  push(chunk: Buffer): WireMessage[] {
+    this.#pending = Buffer.concat([this.#pending, chunk]);
+    const out: WireMessage[] = [];
+    while (this.#pending.length >= 5) {
+      const length = this.#pending.readUInt32BE(1);
+      if (this.#pending.length < 5 + length) break;
+      out.push({ compressed: this.#pending[0] === 1, body: this.#pending.subarray(5, 5 + length) });
+      this.#pending = this.#pending.subarray(5 + length);
+    }
+    return out;
+  }
+}
+
+export function inflate(message: WireMessage, encoding: string | undefined): Buffer {
+  if (!message.compressed) return message.body;
+  if (encoding === 'gzip') return gunzipSync(message.body);
+  if (encoding === 'deflate') return inflateSync(message.body);
+  throw new Error(`compressed message under grpc-encoding ${encoding}`);
+}
+
+export const wire = (body: Buffer, compressed: boolean): Buffer =>
+  compressed ? grpcMessage(gzipSync(body), undefined, 1) : grpcMessage(body);
+
+interface Failure {
+  readonly code: number;
+  readonly message: string;
+}
+
+const INVALID_ARGUMENT = 3;
+const UNIMPLEMENTED = 12;
+const MAX_BODY = 65_536;
+
+/** A method of the loaded definition, with its serialisers typed. */
+export function methodOf<Request, Response>(
+  name: string,
+): {
+  path: string;
+  requestSerialize(m: Request): Buffer;
+  requestDeserialize(b: Buffer): Request;
+  responseSerialize(m: Response): Buffer;
+  responseDeserialize(b: Buffer): Response;
+} {
+  return testProto().service[name] as unknown as MethodDefinition<object, object> & {
+    requestSerialize(m: Request): Buffer;
+    requestDeserialize(b: Buffer): Request;
+    responseSerialize(m: Response): Buffer;
+    responseDeserialize(b: Buffer): Response;
+  };
+}
+
+/** The answer to the complete list of request messages. */
+function answerTo(
+  path: string,
+  messages: readonly WireMessage[],
+  encoding: string | undefined,
+): Buffer | Failure {
+  const check = (expected: { readonly value: boolean } | null | undefined, message: WireMessage): boolean =>
+    !expected || expected.value === message.compressed;
+  const mismatch: Failure = {
+    code: INVALID_ARGUMENT,
+    message: 'compressed flag is not what the message announced',
+  };
+  const first = messages[0];
+  if (first === undefined) return { code: INVALID_ARGUMENT, message: 'no message' };
+  if (path.endsWith('/UnaryCall')) {
+    const method = methodOf<SimpleRequest, SimpleResponse>('UnaryCall');
+    const request = method.requestDeserialize(inflate(first, encoding));
+    if (!check(request.expect_compressed, first)) return mismatch;
+    const body = method.responseSerialize({ payload: { body: Buffer.alloc(request.response_size ?? 0) } });
+    return wire(body, request.response_compressed?.value === true);
+  }
+  if (path.endsWith('/StreamingInputCall')) {
+    const method = methodOf<StreamingInputCallRequest, { aggregated_payload_size: number }>(
+      'StreamingInputCall',
+    );
+    let size = 0;
+    for (const message of messages) {
+      const request = method.requestDeserialize(inflate(message, encoding));
+      if (!check(request.expect_compressed, message)) return mismatch;
+      size += request.payload?.body.length ?? 0;
+    }
+    return wire(method.responseSerialize({ aggregated_payload_size: size }), false);
+  }
+  if (path.endsWith('/StreamingOutputCall')) {
+    const method = methodOf<StreamingOutputCallRequest, { payload: { body: Buffer } }>('StreamingOutputCall');
+    const request = method.requestDeserialize(inflate(first, encoding));
+    return Buffer.concat(
+      request.response_parameters.map((one) =>
+        wire(
+          method.responseSerialize({ payload: { body: Buffer.alloc(Math.min(one.size, MAX_BODY * 4)) } }),
+          one.compressed?.value === true,
+        ),
+      ),
+    );
+  }
+  return { code: UNIMPLEMENTED, message: path };
+}
+
+export async function startCompressedService(): Promise<{ address: Address; close(): void }> {
+  const sessions = new Set<http2.ServerHttp2Session>();
+  const server = http2.createServer({ settings: { initialWindowSize: 1 << 20 } });
+  server.on('sessionError', () => {});
+  server.on('session', (session) => {
+    sessions.add(session);
+    session.on('close', () => sessions.delete(session));
+  });
+  server.on('stream', (stream, fields) => {
+    stream.on('error', () => {});
+    const reader = new MessageReader();
+    const messages: WireMessage[] = [];
+    stream.on('data', (chunk: Buffer) => messages.push(...reader.push(chunk)));
+    stream.on('end', () => {
+      const answer = answerTo(
+        String(fields[':path']),
+        messages,
+        fields['grpc-encoding'] as string | undefined,
+      );
+      const failure = Buffer.isBuffer(answer) ? undefined : answer;
+      stream.respond(
+        { ':status': 200, 'content-type': 'application/grpc', 'grpc-encoding': 'gzip' },
+        { waitForTrailers: true },
+      );
+      stream.on('wantTrailers', () =>
+        stream.sendTrailers({
+          'grpc-status': String(failure?.code ?? 0),
+          'grpc-message': encodeURIComponent(failure?.message ?? ''),
+        }),
+      );
+      stream.end(Buffer.isBuffer(answer) ? answer : undefined);
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    address: { kind: 'tcp', host: '127.0.0.1', port: (server.address() as AddressInfo).port },
+    close: () => {
+      for (const session of sessions) session.destroy();
+      server.close();
+    },
+  };
+}

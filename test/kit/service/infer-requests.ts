@@ -1,0 +1,18 @@
+/** Requests of ModelInfer as a client would send them, one message of gRPC each. */
+
+import { encodeInferRequest } from '../../../sidecar/codec/inference.js';
+import { Pieces } from '../../../sidecar/transport/chunk-list.js';
+import { grpcMessage } from '../http2/h2-frames.js';
+
+/** @param bytes of its one input. */
+export function anInferRequest(model: string, bytes = 28): Buffer {
+  const input = { name: 'pixels', datatype: 'UINT8' as const, shape: [1, bytes], raw: Buffer.alloc(bytes) };
+  return grpcMessage(encodeInferRequest(model, '1', [input], ['scores']));
+}
+
+/** As a call keeps it. @param frame octets that come at a time. */
+export function kept(body: Buffer, frame = 16_384): Pieces {
+  const pieces = new Pieces();
+  for (let at = 0; at < body.length; at += frame) pieces.add(body, at, Math.min(body.length, at + frame));
+  return pieces;
+}

@@ -1,0 +1,173 @@
+/**
+ * A real model server on a Unix socket in a temporary directory, and a stock gRPC client that calls it.
+ */
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import {
+  type CallOptions,
+  type ChannelOptions,
+  Client,
+  credentials,
+  type Metadata,
+  type ServiceError,
+} from '@grpc/grpc-js';
+import { type Method, protocols } from '../../../proto/load.js';
+import type { ModelInferRequest, ModelInferResponse } from '../../../proto/messages.js';
+import { type ModelServer, startModelServer } from '../../../services/model-server/server.js';
+
+export const packageRoot = rootAbove(dirname(fileURLToPath(import.meta.url)));
+
+export class TestClient {
+  readonly client: Client;
+  /** Trailing metadata of the last call. */
+  trailers: Metadata | undefined;
+
+  constructor(target: string, options: ChannelOptions = {}) {
+    this.client = new Client(target, credentials.createInsecure(), {
+      'grpc.max_send_message_length': -1,
+      'grpc.max_receive_message_length': -1,
+      'grpc.use_local_subchannel_pool': 1,
+      ...options,
+    });
+  }
+
+  call<Request, Response>(
+    method: Method<Request, Response>,
+    request: Request,
+    options: CallOptions = {},
+  ): Promise<Response> {
+    return this.bytes(method, method.requestSerialize(request), options) as Promise<Response>;
+  }
+
+  /** The request exactly as given, be it a message or not. */
+  bytes(
+    method: Pick<Method<never, unknown>, 'path' | 'responseDeserialize'>,
+    bytes: Buffer,
+    options: CallOptions = {},
+  ): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      const call = this.client.makeUnaryRequest(
+        method.path,
+        (b: Buffer) => b,
+        method.responseDeserialize,
+        bytes,
+        options,
+        (error, response) => (error === null ? resolve(response) : reject(error)),
+      );
+      call.on('status', (s) => {
+        this.trailers = s.metadata;
+      });
+    });
+  }
+
+  infer(request: ModelInferRequest, options: CallOptions = {}): Promise<ModelInferResponse> {
+    return this.call(protocols().inference.ModelInfer, request, options);
+  }
+
+  close(): void {
+    this.client.close();
+  }
+}
+
+export interface Harness {
+  readonly server: ModelServer;
+  readonly client: TestClient;
+  readonly log: string[];
+  stop(): Promise<void>;
+}
+
+/** A server over `models`, or those of them that `only` names, loaded. */
+export async function startHarness(models: string, only: readonly string[] = []): Promise<Harness> {
+  const directory = temporaryDirectory();
+  const log: string[] = [];
+  const server = await startModelServer({
+    modelsDirectory: models,
+    only,
+    listen: { kind: 'unix', path: join(directory, 's') },
+    version: '0.0.0',
+    log: (line) => log.push(line),
+    wallNow: Date.now,
+    runNow: () => performance.now(),
+  });
+  await server.loaded;
+  const client = new TestClient(server.target);
+  const stop = async () => {
+    client.close();
+    await server.stop();
+    rmSync(directory, { recursive: true });
+  };
+  return { server, client, log, stop };
+}
+
+export function temporaryDirectory(): string {
+  return mkdtempSync(join(tmpdir(), 'outrider-'));
+}
+
+export interface ServiceProcess {
+  readonly child: ChildProcess;
+  readonly stderr: () => string;
+  readonly exited: Promise<number | null>;
+}
+
+/** A real `serve` process. */
+/** @param stderr a descriptor in place of the pipe that `stderr()` reads. */
+export function spawnService(
+  args: readonly string[],
+  stdin: 'ignore' | 'pipe' = 'ignore',
+  stderr: 'pipe' | number = 'pipe',
+): ServiceProcess {
+  const sources = import.meta.url.endsWith('.ts');
+  const main = fileURLToPath(
+    new URL(`../../../services/model-server/main.${sources ? 'ts' : 'js'}`, import.meta.url),
+  );
+  const child = spawn(process.execPath, [...(sources ? ['--import', 'tsx'] : []), main, ...args], {
+    cwd: packageRoot,
+    stdio: [stdin, 'ignore', stderr],
+  });
+  let text = '';
+  child.stderr?.setEncoding('utf8').on('data', (chunk: string) => {
+    text += chunk;
+  });
+  const exited = once(child, 'close').then(([code]) => code as number | null);
+  return { child, stderr: () => text, exited };
+}
+
+/** Resolves when `service` is SERVING at `target`; a Watch, so nothing sleeps. */
+export async function untilServing(client: TestClient, service = ''): Promise<void> {
+  const { Watch } = protocols().health;
+  for (;;) {
+    const stream = client.client.makeServerStreamRequest(
+      Watch.path,
+      Watch.requestSerialize,
+      Watch.responseDeserialize,
+      { service },
+      { waitForReady: true } as CallOptions,
+    );
+    const serving = await new Promise<boolean>((resolve) => {
+      stream.on('data', ({ status }) => status === 'SERVING' && resolve(true));
+      stream.on('error', () => resolve(false));
+    });
+    stream.cancel();
+    if (serving) return;
+  }
+}
+
+/** The status of a call that must fail. */
+export async function failure(call: Promise<unknown>): Promise<{ code: number; details: string }> {
+  try {
+    await call;
+  } catch (error) {
+    const { code, details } = error as ServiceError;
+    return { code, details };
+  }
+  throw new Error('the call succeeded');
+}
+
+function rootAbove(directory: string): string {
+  return existsSync(join(directory, 'package.json')) ? directory : rootAbove(dirname(directory));
+}

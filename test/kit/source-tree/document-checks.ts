@@ -1,0 +1,91 @@
+/**
+ * Whether a document tells the truth: its commands exist, its links lead somewhere, its YAML is what the parser takes.
+ */
+import { posix } from 'node:path';
+import { parseAnyFile } from '../../../sidecar/config/file/parse.js';
+import { formatProblem } from '../../../sidecar/config/file/problem.js';
+import { readYaml } from '../../../sidecar/config/file/yaml-document.js';
+import type { Document, Found } from './document.js';
+
+/** Commands of the program, each with its long and short options. */
+export type Commands = ReadonlyMap<string, readonly string[]>;
+
+export interface World {
+  readonly commands: Commands;
+  /** Names of the scripts in package.json. */
+  readonly scripts: readonly string[];
+  exists(path: string): boolean;
+  /** Anchors of another document, when it is one. */
+  anchorsOf(path: string): readonly string[] | undefined;
+}
+
+/** Scripts that npm has without being told. */
+const NPM_OWN = ['ci', 'install', 'i', 'exec', 'pack', 'link', 'view', 'update', 'audit'];
+/** Placeholders in usage lines: FILE, ADDR, NAME=VALUE, [options]. */
+const PLACEHOLDER = /^[[<]|^[A-Z][A-Z_=|@]*…?$|…/;
+
+export function wrongCommands(document: Document, world: World): string[] {
+  return document.commands.flatMap((found) => {
+    const wrong = wrongCommand(
+      found.text.split(/\s+/).filter((word) => word !== 'npx'),
+      world,
+    );
+    return wrong === undefined ? [] : [at(document, found, wrong)];
+  });
+}
+
+function wrongCommand(words: readonly string[], world: World): string | undefined {
+  return words[0] === 'npm' ? wrongScript(words, world) : wrongOutrider(words.slice(1), world);
+}
+
+function wrongScript([, verb = '', ...rest]: readonly string[], { scripts }: World): string | undefined {
+  if (NPM_OWN.includes(verb) || PLACEHOLDER.test(verb)) return undefined;
+  const name = verb === 'run' ? rest.find((word) => !word.startsWith('-')) : verb;
+  if (name === undefined || PLACEHOLDER.test(name) || scripts.includes(name)) return undefined;
+  return `there is no script "${name}" in package.json`;
+}
+
+function wrongOutrider(words: readonly string[], { commands, exists }: World): string | undefined {
+  const [command = '', ...rest] = words;
+  if (PLACEHOLDER.test(command) || ['--help', '-h', '--version', '-v'].includes(command)) return undefined;
+  const options = commands.get(command.replace(/[,.:]$/, ''));
+  if (options === undefined) return `there is no command "outrider ${command}"`;
+  const own = rest.includes('--') ? rest.slice(0, rest.indexOf('--')) : rest;
+  const unknown = own.find((word) => /^--?[a-z]/.test(word) && !options.includes(word.split('=')[0]!));
+  if (unknown !== undefined) return `"outrider ${command}" has no option ${unknown}`;
+  const missing = own
+    .filter((_, at) => own[at - 1] !== '--out') // what a command writes
+    .map((word) => word.replace(/^(\w+=)?@/, ''))
+    .find((word) => /^(mesh-config|services|sidecar)\//.test(word) && !exists(word));
+  return missing === undefined ? undefined : `there is no file ${missing}`;
+}
+
+export function brokenLinks(document: Document, world: World): string[] {
+  return document.links.flatMap((found) => {
+    if (/^([a-z][a-z0-9+.-]*:|\/\/)/i.test(found.text)) return [];
+    const [file = '', anchor] = found.text.split('#');
+    const target =
+      file === '' ? document.path : posix.join(posix.dirname(document.path), decodeURIComponent(file));
+    if (file !== '' && !world.exists(target))
+      return [at(document, found, `the link ${found.text} leads to nothing`)];
+    const anchors = file === '' ? document.anchors : world.anchorsOf(target);
+    if (anchor === undefined || anchors === undefined || anchors.includes(anchor)) return [];
+    return [at(document, found, `the link ${found.text} leads to no heading`)];
+  });
+}
+
+/** A block that is a whole file has to be a valid one; a part of a file has to be YAML. */
+export function wrongYaml(document: Document): string[] {
+  return document.yaml.flatMap((found) => {
+    const { kind, result } = parseAnyFile(found.text, document.path);
+    if (kind === undefined) {
+      const yaml = readYaml(found.text, document.path);
+      return yaml.ok ? [] : yaml.problems.map((problem) => at(document, found, formatProblem(problem)));
+    }
+    return result.ok ? [] : result.problems.map((problem) => at(document, found, formatProblem(problem)));
+  });
+}
+
+function at(document: Document, { line }: Found, message: string): string {
+  return `${document.path}:${line}: ${message}`;
+}

@@ -1,0 +1,127 @@
+/** A sidecar as `startSidecar` builds it, on real sockets and a manual clock, with scripted peers on both sides. */
+import assert from 'node:assert/strict';
+import net from 'node:net';
+import { type Sidecar, startSidecar } from '../../../sidecar/app/sidecar.js';
+import type { Address, SidecarConfig } from '../../../sidecar/config/model.js';
+import type { Logger } from '../../../sidecar/runtime/log/logger.js';
+import { ManualClock } from '../time/manual-clock.js';
+import { seeded } from '../time/seeded-random.js';
+import { App, Backend } from './stack.js';
+
+const QUIET: Logger = {
+  debug() {},
+  info() {},
+  warn() {},
+  error() {},
+  child: () => QUIET,
+  writes: () => false,
+  setLevel() {},
+  flush() {},
+};
+
+export const ANY: Address = { kind: 'tcp', host: '127.0.0.1', port: 0 };
+
+export function aConfig(over: Partial<SidecarConfig> = {}): SidecarConfig {
+  return {
+    service: 'digits',
+    instance: 'digits-1',
+    trustDomain: 'outrider.local',
+    datacenter: 'dc1',
+    identity: { kind: 'none' },
+    limits: {
+      maxConnections: 1024,
+      maxConcurrentStreams: 256,
+      maxHeaderBytes: 16_384,
+      maxHeaderFields: 100,
+      handshakeTimeoutMs: 5000,
+      handshakesPerSecond: 500,
+      framesPerSecond: {
+        pings: 100,
+        resets: 2_000,
+        settings: 20,
+        windowUpdates: 50_000,
+        empty: 10,
+        ignored: 2_000,
+        violations: 10,
+      },
+      memoryBudgetBytes: 256 * 1024 * 1024,
+      replayBytesPerCall: 1024 * 1024,
+    },
+    drainTimeoutMs: 30_000,
+    log: { level: 'error' },
+    ...over,
+  };
+}
+
+/** Turns of the event loop until `what` is so; the clock stands still meanwhile. */
+export async function until(what: string, isSo: () => boolean): Promise<void> {
+  const endMs = performance.now() + 5000;
+  while (!isSo()) {
+    if (performance.now() > endMs) assert.fail(`never: ${what}`);
+    await new Promise(setImmediate);
+  }
+}
+
+/** What a test opened; everything is closed with it. */
+export class Bench {
+  readonly clock = new ManualClock();
+  private readonly sidecars: Sidecar[] = [];
+  private readonly servers: net.Server[] = [];
+  private readonly sockets = new Set<net.Socket>();
+
+  async sidecar(config: SidecarConfig): Promise<Sidecar> {
+    const { clock } = this;
+    const deps = { clock, timers: clock, random: seeded(1), logger: QUIET, version: '0', env: {} };
+    const sidecar = await startSidecar(config, deps);
+    this.sidecars.push(sidecar);
+    return sidecar;
+  }
+
+  /** A scripted server on a port of its own. */
+  async server(name: string): Promise<{ backend: Backend; address: Address; server: net.Server }> {
+    const backend = new Backend(name);
+    backend.answer = (stream) => stream.reply(Buffer.from(name));
+    const server = net.createServer((socket) => {
+      this.keep(socket);
+      backend.onSocket(socket as never);
+    });
+    this.servers.push(server);
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    return { backend, server, address: addressOf(server) };
+  }
+
+  async app(address: Address): Promise<App> {
+    assert.equal(address.kind, 'tcp');
+    const { host, port } = address as { host: string; port: number };
+    const socket = this.keep(net.connect({ host, port }));
+    const app = new App(socket as never);
+    await new Promise((resolve) => socket.once('connect', resolve));
+    return app;
+  }
+
+  /** An address that is taken. */
+  async taken(): Promise<Address> {
+    const server = net.createServer();
+    this.servers.push(server);
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    return addressOf(server);
+  }
+
+  private keep(socket: net.Socket): net.Socket {
+    this.sockets.add(socket);
+    socket.on('error', () => {});
+    socket.on('close', () => this.sockets.delete(socket));
+    return socket;
+  }
+
+  async close(): Promise<void> {
+    for (const sidecar of this.sidecars) await sidecar.stop();
+    for (const socket of this.sockets) socket.destroy();
+    for (const server of this.servers) await new Promise((resolve) => server.close(resolve));
+  }
+}
+
+function addressOf(server: net.Server): Address {
+  const { address, port } = server.address() as net.AddressInfo;
+  return { kind: 'tcp', host: address, port };
+}

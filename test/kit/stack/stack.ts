@@ -1,0 +1,437 @@
+/**
+ * The real stories on a manual clock and a network in memory: listeners, pools and calls as in production, scripted
+ * endpoints behind them and scripted callers before them. `run` is one or more whole turns of the event loop.
+ */
+import assert from 'node:assert/strict';
+import { Upstream } from '../../../sidecar/cluster/cluster.js';
+import { labelOf } from '../../../sidecar/cluster/endpoint.js';
+import type { MakeUpstream } from '../../../sidecar/cluster/upstream.js';
+import type {
+  Address,
+  EjectionConfig,
+  InboundConfig,
+  IntentionConfig,
+  PoolConfig,
+  QueueConfig,
+  RouteConfig,
+  UpstreamConfig,
+} from '../../../sidecar/config/model.js';
+import type { MemoryReading } from '../../../sidecar/core/admission/memory-pressure.js';
+import { IntentionTable } from '../../../sidecar/core/authorization/intentions.js';
+import { EndpointHealth } from '../../../sidecar/health/endpoints/checker.js';
+import { DEFAULT_LOCAL_SETTINGS } from '../../../sidecar/http2/settings.js';
+import { Caller as Identity } from '../../../sidecar/inbound/authorization.js';
+import { Inbound } from '../../../sidecar/inbound.js';
+import { Outbound } from '../../../sidecar/outbound.js';
+import type { Logger } from '../../../sidecar/runtime/log/logger.js';
+import { TimingWheel } from '../../../sidecar/runtime/time/timing-wheel.js';
+import { Tally } from '../../../sidecar/telemetry/call-stats.js';
+import { Memory, type Relay } from '../../../sidecar/transport/context.js';
+import { Turn } from '../../../sidecar/transport/flush-scheduler.js';
+import { Listener } from '../../../sidecar/transport/listener.js';
+import { Pool } from '../../../sidecar/transport/pool.js';
+import { Flag, grpcMessage } from '../http2/h2-frames.js';
+import type { Field } from '../http2/hpack-lite.js';
+import { type PeerOptions, type PeerStream, ScriptedPeer } from '../http2/scripted-peer.js';
+import { ManualClock } from '../time/manual-clock.js';
+import { seeded } from '../time/seeded-random.js';
+import { MemoryNet, type MemorySocket } from './memory-net.js';
+
+export const MESSAGE = grpcMessage(Buffer.from('question'));
+
+/** Replay bytes of one call, as by default. */
+const REPLAY_BYTES = 1024 * 1024;
+const LIMITS = { maxConnections: 1024, handshakeTimeoutMs: 5000, handshakesPerSecond: 500 };
+
+export function aRoute(over: Partial<RouteConfig> = {}): RouteConfig {
+  return {
+    methods: ['*'],
+    kind: 'unary',
+    idempotent: false,
+    timeoutMs: 15_000,
+    idleTimeoutMs: 0,
+    attemptTimeoutMs: 0,
+    ...over,
+  };
+}
+
+/** A unary route that is safe to repeat, and repeated once. No backoff unless asked for. */
+export function aSafeRoute(over: Partial<RouteConfig> = {}): RouteConfig {
+  const retry = { attempts: 2, on: [14], backoffBaseMs: 0, backoffMaxMs: 0 };
+  return aRoute({ idempotent: true, retry, ...over });
+}
+
+export function aStreamRoute(over: Partial<RouteConfig> = {}): RouteConfig {
+  return aRoute({ kind: 'streaming', timeoutMs: 0, idleTimeoutMs: 300_000, ...over });
+}
+
+export interface UpstreamOptions extends Partial<Omit<UpstreamConfig, 'pool' | 'ejection'>> {
+  readonly pool?: Partial<PoolConfig>;
+  readonly ejection?: Partial<EjectionConfig>;
+}
+
+export function addressOf(name: string): Address {
+  return { kind: 'tcp', host: name, port: 1 };
+}
+
+/** An upstream of the named endpoints. */
+export function anUpstream(names: readonly string[], over: UpstreamOptions = {}): UpstreamConfig {
+  return {
+    name: 'digits',
+    tls: 'mesh',
+    endpoints: names.map((name) => ({ address: addressOf(name), weight: 1, id: name })),
+    balance: { kind: 'round-robin' },
+    budget: { ratio: 0.2, perSecond: 3 },
+    routes: [aRoute()],
+    ...over,
+    pool: {
+      connections: 1,
+      connectTimeoutMs: 1000,
+      pingIntervalMs: 10_000,
+      pingTimeoutMs: 5000,
+      maxAgeMs: 0,
+      ...over.pool,
+    },
+    ejection: {
+      mode: 'enforce',
+      consecutiveFaults: 5,
+      baseMs: 30_000,
+      maxMs: 300_000,
+      jitterRatio: 0,
+      ...over.ejection,
+    },
+  };
+}
+
+export interface InboundOptions extends Partial<Omit<InboundConfig, 'queue'>> {
+  readonly queue?: Partial<QueueConfig>;
+}
+
+export function anInbound(over: InboundOptions = {}): InboundConfig {
+  return {
+    listen: addressOf('inbound'),
+    mtls: 'strict',
+    local: addressOf('model'),
+    intentions: [{ source: 'app', destination: 'digits', action: 'allow' }],
+    defaultIntention: 'deny',
+    routes: [aRoute()],
+    ...over,
+    queue: { concurrency: 2, maxWaiting: 128, maxWaitingBytes: 64 * 1024 * 1024, ...over.queue },
+  };
+}
+
+/** A place where endpoints answer: all its connections and requests, in order. */
+export class Backend {
+  readonly peers: ScriptedPeer[] = [];
+  readonly requests: PeerStream[] = [];
+  mode: 'accepts' | 'refuses' | 'silent' = 'accepts';
+  refusal = 'ECONNREFUSED';
+  peerOptions: Omit<PeerOptions, 'role'> = {};
+  /** What to do once a request has ended. Default: nothing, the test answers by hand. */
+  answer: (stream: PeerStream) => void = () => {};
+
+  constructor(readonly name: string) {}
+
+  onSocket(socket: MemorySocket): void {
+    const peer = new ScriptedPeer(socket, { role: 'server', ...this.peerOptions });
+    peer.onRequest = (stream) => void this.requests.push(stream);
+    peer.onComplete = (stream) => this.answer(stream);
+    this.peers.push(peer);
+  }
+
+  /** The newest connection. */
+  get peer(): ScriptedPeer {
+    const peer = this.peers.at(-1);
+    assert.ok(peer, `nobody connected to ${this.name}`);
+    return peer;
+  }
+  get last(): PeerStream {
+    const stream = this.requests.at(-1);
+    assert.ok(stream, `no request reached ${this.name}`);
+    return stream;
+  }
+  get open(): ScriptedPeer[] {
+    return this.peers.filter((peer) => !peer.isClosed);
+  }
+}
+
+export interface CallOptions {
+  readonly path?: string;
+  readonly timeout?: string;
+  readonly metadata?: readonly Field[];
+  /** Null: the request is left open. */
+  readonly body?: Buffer | null;
+  readonly authority?: string;
+  readonly contentType?: string;
+  readonly method?: string;
+}
+
+export const PATH = '/inference.GRPCInferenceService/ModelInfer';
+
+/** An application (or a peer's sidecar) on one connection. */
+export class App extends ScriptedPeer {
+  constructor(socket: MemorySocket, options: Omit<PeerOptions, 'role'> = {}) {
+    super(socket, { ...options, role: 'client' });
+  }
+
+  call(options: CallOptions = {}): PeerStream {
+    const fields: Field[] = [
+      [':method', options.method ?? 'POST'],
+      [':scheme', 'http'],
+      [':path', options.path ?? PATH],
+      [':authority', options.authority ?? 'localhost:50051'],
+      ['content-type', options.contentType ?? 'application/grpc'],
+      ['te', 'trailers'],
+    ];
+    if (options.timeout !== undefined) fields.push(['grpc-timeout', options.timeout]);
+    const stream = this.request([...fields, ...(options.metadata ?? [])]);
+    if (options.body !== null) stream.data(options.body ?? MESSAGE, Flag.endStream);
+    return stream;
+  }
+}
+
+const QUIET: Logger = {
+  debug() {},
+  info() {},
+  warn() {},
+  error(fields) {
+    throw fields['error'] ?? new Error(JSON.stringify(fields));
+  },
+  child: () => QUIET,
+  writes: () => false,
+  setLevel() {},
+  flush() {},
+};
+
+export interface OutboundStack {
+  readonly outbound: Outbound;
+  readonly upstream: Upstream;
+  readonly listener: Listener;
+}
+
+export interface InboundStackOptions {
+  /** Default true. */
+  readonly ready?: boolean;
+  /** Names of models, each at a backend `model NAME`. Absent: one without a name, at `config.local`. */
+  readonly models?: readonly string[];
+  readonly readMemory?: () => MemoryReading;
+}
+
+export interface InboundStack {
+  readonly inbound: Inbound;
+  readonly listener: Listener;
+  /** Of the only model, or of the first. */
+  readonly pool: Pool;
+  readonly pools: readonly Pool[];
+  readonly model: Backend;
+  intentions(list: readonly IntentionConfig[]): IntentionTable;
+}
+
+export class Stack {
+  readonly clock = new ManualClock();
+  readonly net = new MemoryNet();
+  readonly relay: Relay;
+  /** Asks the endpoints of upstreams whose configuration says so. */
+  readonly health: EndpointHealth;
+  stalled = false;
+  /** False: there is no identity to connect with. */
+  isArmed = true;
+  private deferred: (() => void)[] = [];
+  private readonly backends = new Map<string, Backend>();
+  private readonly apps: App[] = [];
+  private readonly outbounds: OutboundStack[] = [];
+  private readonly inbounds: InboundStack[] = [];
+  private intentionsVersion = 0;
+
+  constructor(options: { readonly seed?: number; readonly memoryBytes?: number } = {}) {
+    const { clock } = this;
+    this.relay = {
+      clock,
+      random: seeded(options.seed ?? 1),
+      logger: QUIET,
+      wheel: new TimingWheel(clock, clock),
+      turn: new Turn((fn) => void this.deferred.push(fn)),
+      tally: new Tally(),
+      memory: new Memory(options.memoryBytes ?? 256 * 1024 * 1024),
+      recorder: null,
+      nowMs: clock.now(),
+      hasStalled: () => this.stalled,
+    };
+    const connect = (address: Address) => this.net.dial(labelOf(address));
+    this.health = new EndpointHealth({ relay: this.relay, timers: clock, connect });
+  }
+
+  /** Declares an address where endpoints answer. */
+  backend(name: string): Backend {
+    const known = this.backends.get(name);
+    if (known !== undefined) return known;
+    const backend = new Backend(name);
+    this.backends.set(name, backend);
+    this.net.declare(labelOf(addressOf(name)), backend);
+    return backend;
+  }
+
+  outbound(config: UpstreamConfig): OutboundStack {
+    for (const { id } of config.endpoints) this.backend(id);
+    const { relay } = this;
+    const dial = (address: Address) => (this.isArmed ? this.net.dial(labelOf(address)) : undefined);
+    this.health.configure(config);
+    const make: MakeUpstream = (each, cluster) => {
+      const upstream = new Upstream(each, relay, DEFAULT_LOCAL_SETTINGS, dial, cluster);
+      this.health.follow(upstream);
+      return upstream;
+    };
+    const find = (name: string): Outbound | undefined =>
+      this.outbounds.map((each) => each.outbound).find((each) => each.name === name);
+    const outbound = new Outbound(config, make, relay, REPLAY_BYTES, find);
+    const listener = this.listen((link, stream, block, ended) => outbound.accept(link, stream, block, ended));
+    const stack: OutboundStack = {
+      outbound,
+      listener,
+      get upstream() {
+        return outbound.upstream;
+      },
+    };
+    this.outbounds.push(stack);
+    this.run();
+    return stack;
+  }
+
+  inbound(config: InboundConfig, options: InboundStackOptions = {}): InboundStack {
+    const { relay } = this;
+    const places = options.models?.map((name) => ({ name, local: addressOf(`model ${name}`) }));
+    const served = (places ?? [{ name: '', local: config.local }]).map(({ name, local }) => ({
+      name,
+      model: this.backend(local.kind === 'tcp' ? local.host : local.path),
+      pool: this.localPool(local),
+    }));
+    const [{ model, pool }] = served as [(typeof served)[number]];
+    const intentions = (list: readonly IntentionConfig[]): IntentionTable =>
+      new IntentionTable(list, config.defaultIntention, ++this.intentionsVersion);
+    const inbound = new Inbound(
+      config,
+      'digits',
+      served,
+      intentions(config.intentions),
+      relay,
+      REPLAY_BYTES,
+      options.readMemory,
+    );
+    for (const each of served) each.pool.start();
+    const listener = this.listen((link, stream, block, ended) => inbound.accept(link, stream, block, ended));
+    const pools = served.map((each) => each.pool);
+    const stack = { inbound, listener, pool, pools, model, intentions };
+    this.inbounds.push(stack);
+    this.run();
+    if (options.ready !== false) for (const slot of inbound.slots) inbound.setModel({ kind: 'ready' }, slot);
+    return stack;
+  }
+
+  private localPool(local: Address): Pool {
+    return new Pool(
+      {
+        config: { connections: 1, connectTimeoutMs: 5000, pingIntervalMs: 0, pingTimeoutMs: 0, maxAgeMs: 0 },
+        settings: DEFAULT_LOCAL_SETTINGS,
+        dial: () => this.net.dial(labelOf(local)),
+        onChange: () => {},
+      },
+      this.relay,
+    );
+  }
+
+  private listen(onStream: Listener['onStream']): Listener {
+    const settings = DEFAULT_LOCAL_SETTINGS;
+    return new Listener({ address: addressOf('here'), settings, limits: LIMITS, onStream }, this.relay);
+  }
+
+  /** An application on a connection of its own. `service`: the identity its handshake proved; absent: none. */
+  app(listener: Listener, service?: string, options: Omit<PeerOptions, 'role'> = {}): App {
+    const [near, far] = this.net.pair();
+    listener.accept(far as never, service === undefined ? null : new Identity(service));
+    const app = new App(near, options);
+    this.apps.push(app);
+    this.run();
+    return app;
+  }
+
+  // ---- time ----
+
+  /** One turn: everything that was written is read, then the turn's flush. False when nothing happened. */
+  turn(): boolean {
+    const moved = this.net.deliver();
+    const due = this.deferred;
+    this.deferred = [];
+    for (const fn of due) fn();
+    return moved || due.length > 0;
+  }
+
+  /** Turns until nothing moves. */
+  run(): void {
+    for (let i = 0; this.turn(); i++) assert.ok(i < 100_000, 'the network never comes to rest');
+  }
+
+  /** Moves the clock on; after each timer that fires, turns until nothing moves. */
+  advance(ms: number): void {
+    this.run();
+    const untilMs = this.clock.now() + ms;
+    while (this.clock.nextDueMs() <= untilMs) {
+      this.clock.advance(Math.max(0, this.clock.nextDueMs() - this.clock.now()));
+      this.run();
+    }
+    this.clock.advance(untilMs - this.clock.now());
+    this.run();
+  }
+
+  // ---- ends ----
+
+  /** Nothing is under way any more, and nothing is held for it. */
+  assertIdle(): void {
+    const { memory, tally } = this.relay;
+    assert.equal(memory.held, 0, 'bytes are still held');
+    assert.equal(memory.promised, 0, 'windows are still promised');
+    for (const call of tally.calls) {
+      assert.equal(call.inFlight, 0, `${call.direction} ${call.method}: calls in flight`);
+      const finished = call.byStatus.reduce((sum, n) => sum + n, 0);
+      assert.equal(finished, call.started, `${call.direction} ${call.method}: calls started and finished`);
+    }
+    for (const { outbound } of this.outbounds) {
+      const { breaker } = outbound.bounds;
+      assert.deepEqual([breaker?.inFlight ?? 0, breaker?.retries ?? 0], [0, 0], 'counted by the breaker');
+      for (const endpoint of outbound.upstreams.flatMap(({ endpoints }) => endpoints)) {
+        assert.equal(endpoint.inFlight, 0, `${endpoint.label}: attempts in flight`);
+        for (const link of endpoint.pool.links) assert.equal(link.inFlight, 0, `${endpoint.label}: streams`);
+      }
+    }
+    for (const { inbound } of this.inbounds) {
+      for (const { queue, runs } of inbound.slots) {
+        const { running, waiting, waitingBytes } = queue;
+        assert.deepEqual({ running, waiting, waitingBytes }, { running: 0, waiting: 0, waitingBytes: 0 });
+        assert.equal(runs.evidence().inFlight, 0, 'runs of the model in flight');
+      }
+    }
+    assert.equal(tally.defects, 0, 'defects');
+  }
+
+  /** Ends everything; nothing may be left in the wheel. */
+  close(): void {
+    for (const app of this.apps) app.socket.destroy();
+    this.run();
+    this.health.stop();
+    this.run();
+    this.assertIdle();
+    for (const { outbound, listener } of this.outbounds) {
+      listener.stop();
+      outbound.stop();
+    }
+    for (const { pools, listener } of this.inbounds) {
+      listener.stop();
+      for (const pool of pools) pool.stop();
+    }
+    this.run();
+    this.advance(60_000);
+    assert.equal(this.relay.memory.waiting.octets, 0, 'octets are still counted');
+    assert.equal(this.relay.memory.holders.size, 0, 'connections are still counted');
+    assert.equal(this.relay.wheel.size, 0, 'timers are left');
+    assert.equal(this.clock.pending(), 0, 'system timers are left');
+  }
+}

@@ -1,0 +1,369 @@
+/**
+ * The layout of the design as a test: who may import whom, where vendors and ambient things may be touched.
+ */
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { packageRoot } from '../kit/process/package-root.js';
+import {
+  type AmbientException,
+  type Complaints,
+  hasNoCycles,
+  hasNoDefaultExports,
+  importsOnlyItself,
+  importsVendorsInOnePlace,
+  importsWhatExists,
+  longFiles,
+  neverImports,
+  unusedExceptions,
+  unusedVendors,
+  usesAmbientThingsOnlyIn,
+  type VendorTable,
+} from '../kit/source-tree/rules.js';
+import { COMPUTED, readSourceFile, type SourceFile } from '../kit/source-tree/source-file.js';
+
+const ROOTS = ['proto', 'services', 'sidecar', 'test', 'tools'];
+
+const VENDORS: VendorTable = {
+  // `outrider serve` starts the model service, a program of its own, by its path, as a shell would.
+  [COMPUTED]: ['sidecar/cli/serve.ts'],
+  '@grpc/grpc-js': ['services/model-server/', 'sidecar/cli/infer/client.ts'],
+  '@grpc/proto-loader': ['proto/load.ts', 'proto/reflection.ts'],
+  '@grpc/reflection': ['services/model-server/server.ts'],
+  '@peculiar/x509': ['sidecar/identity/ca/certificate-builder.ts'],
+  commander: ['sidecar/cli/program.ts'],
+  consul: ['sidecar/discovery/consul/client/client.ts'],
+  'onnx-proto': ['services/digits/'],
+  'onnxruntime-node': ['services/model-server/session.ts'],
+  pino: ['sidecar/runtime/log/logger.ts'],
+  pngjs: ['sidecar/cli/infer/image.ts'],
+  'prom-client': ['sidecar/admin/exposition.ts'],
+  'reflect-metadata': ['sidecar/identity/ca/certificate-builder.ts'],
+  yaml: ['services/model-server/card.ts', 'sidecar/config/'],
+  zod: ['services/model-server/card.ts', 'sidecar/config/', 'tools/'],
+};
+
+/** Clocks, chance, timers, the process and its console: the rest of the sidecar gets them passed in. */
+const AMBIENT_PLACES = ['sidecar/runtime/', 'sidecar/main.ts', 'sidecar/cli/'];
+const AMBIENT_EXCEPTIONS: readonly AmbientException[] = [
+  {
+    file: 'sidecar/supervise/child-process.ts',
+    names: ['process', 'setImmediate'],
+    because: 'It is the one file that starts and signals processes of the operating system.',
+  },
+];
+
+/** A habit, not a law: files beyond it are reported. */
+const LONG_FILE = 250;
+/** Beyond this a file is certainly more than one idea. */
+const TOO_LONG_FILE = 650;
+
+const files = readTree();
+
+function readTree(): SourceFile[] {
+  return ROOTS.flatMap((root) =>
+    readdirSync(join(packageRoot, root), { recursive: true, encoding: 'utf8' })
+      .filter((name) => name.endsWith('.ts') && !name.includes('node_modules'))
+      .map((name) => `${root}/${name.replaceAll('\\', '/')}`)
+      .sort()
+      .map((path) => readSourceFile(path, readFileSync(join(packageRoot, path), 'utf8'))),
+  );
+}
+
+function none(complaints: Complaints): void {
+  if (complaints.length > 0) assert.fail(`\n${complaints.join('\n')}`);
+}
+
+describe('the architecture', () => {
+  it('is read from the sources', () => {
+    for (const root of ROOTS)
+      assert.ok(
+        files.some(({ path }) => path.startsWith(`${root}/`)),
+        root,
+      );
+    assert.ok(files.flatMap(({ imports }) => imports).length > files.length);
+  });
+
+  it('has every file that is imported', () => none(importsWhatExists(files)));
+  it('keeps decisions to themselves: core/ imports only core/', () =>
+    none(importsOnlyItself(files, 'sidecar/core/')));
+  it('keeps the protocol engine to itself: http2/ imports only http2/', () =>
+    none(importsOnlyItself(files, 'sidecar/http2/')));
+  it('keeps models and mesh apart: services/ never imports sidecar/', () =>
+    none(neverImports(files, 'services/', 'sidecar/')));
+  it('keeps models and mesh apart: sidecar/ never imports services/', () =>
+    none(neverImports(files, 'sidecar/', 'services/')));
+  it('lets nothing depend on tests', () => {
+    none(
+      ['sidecar/', 'services/', 'proto/', 'tools/'].flatMap((folder) => neverImports(files, folder, 'test/')),
+    );
+  });
+  it('keeps the contracts below everything: proto/ imports nothing of ours', () => {
+    none(['sidecar/', 'services/'].flatMap((folder) => neverImports(files, 'proto/', folder)));
+  });
+  it('touches each vendor in one place', () => none(importsVendorsInOnePlace(files, VENDORS)));
+  it('lists no vendor that is not used', () => none(unusedVendors(files, VENDORS)));
+  it('reads clocks, chance and the process only at its edge', () =>
+    none(usesAmbientThingsOnlyIn(files, AMBIENT_PLACES, AMBIENT_EXCEPTIONS)));
+  it('excuses nobody without need', () => none(unusedExceptions(files, AMBIENT_EXCEPTIONS)));
+  it('has no default exports', () => {
+    // Mocha asks its reporter for one.
+    none(hasNoDefaultExports(files.filter(({ path }) => path !== 'test/kit/mocha/reporter.ts')));
+  });
+  it('has no files that import each other', () => none(hasNoCycles(files)));
+  it('has no barrels: no file is called index.ts', () =>
+    none(files.filter(({ path }) => path.endsWith('/index.ts')).map(({ path }) => path)));
+  it('has files of one idea each', function () {
+    const long = longFiles(files, LONG_FILE);
+    const first = long.slice(0, 5).join(', ');
+    if (long.length > 0) this.test!.title += ` (${long.length} over ${LONG_FILE} lines: ${first} …)`;
+    none(longFiles(files, TOO_LONG_FILE));
+  });
+
+  it('depends on the packages it imports, and on no others', () => {
+    const { dependencies, optionalDependencies } = JSON.parse(
+      readFileSync(join(packageRoot, 'package.json'), 'utf8'),
+    ) as Record<'dependencies' | 'optionalDependencies', Record<string, string>>;
+    // Only needed to make models, by whoever trains them; and what is no package.
+    const others = ['onnx-proto', COMPUTED];
+    assert.deepEqual(
+      Object.keys({ ...dependencies, ...optionalDependencies }).sort(),
+      Object.keys(VENDORS)
+        .filter((name) => !others.includes(name))
+        .sort(),
+    );
+  });
+});
+
+/** Keeps `${` out of sources that stand in strings here. */
+const DOLLAR = '$';
+
+describe('the architecture test, on a tree that breaks the rules', () => {
+  const tree = (sources: Record<string, string>): SourceFile[] =>
+    Object.entries(sources).map(([path, source]) => readSourceFile(path, source));
+
+  const imports = (source: string): string[] =>
+    readSourceFile('sidecar/x/a.ts', source).imports.map(({ target }) => target);
+
+  it('sees every way to import', () => {
+    assert.deepEqual(
+      imports(
+        [
+          `import a from './a1.js';`,
+          `import type { B } from '../b/b1.js';`,
+          `import * as c from 'c1';`,
+          `import d, { type E as F } from "d1";`,
+          `import {\n  g, // from 'not-this'\n  h,\n} from 'g1';`,
+          `import 'i1';`,
+          `export { j } from 'j1';`,
+          `export type { K } from 'k1';`,
+          `export * from 'l1';`,
+          `export * as m from 'm1';`,
+          `const n = await import('n1');`,
+          `type O = import('o1').O;`,
+          `const p = require('p1');`,
+        ].join('\n'),
+      ),
+      [
+        'sidecar/x/a1.ts',
+        'sidecar/b/b1.ts',
+        'c1',
+        'd1',
+        'g1',
+        'i1',
+        'j1',
+        'k1',
+        'l1',
+        'm1',
+        'n1',
+        'o1',
+        'p1',
+      ],
+    );
+  });
+
+  it('does not take for an import what only looks like one', () => {
+    assert.deepEqual(
+      imports(
+        [
+          `// import a from 'a';`,
+          `/* import b from 'b';\n import c from 'c'; */`,
+          `const d = "import e from 'e'";`,
+          `const f = \`import g from 'g' ${DOLLAR}{h("import i from 'i'")} import j from 'j'\`;`,
+          `const k = /import l from 'l'/;`,
+          `x.import('m');`,
+          `const url = import.meta.url;`,
+          `export const from = 'n';`,
+          `export { o };\nconst q = 'q';`,
+          `export function from2() { return from; }`,
+        ].join('\n'),
+      ),
+      [],
+    );
+  });
+
+  it('sees an import inside a template and after a pattern or a division', () => {
+    assert.deepEqual(
+      imports(`const a = \`${DOLLAR}{await import('b')} ${DOLLAR}{\`${DOLLAR}{{ c: 1 }.c}\`}\`; import 'd';`),
+      ['b', 'd'],
+    );
+    assert.deepEqual(imports(`const a = b / c; import 'd'; const e = f / g;`), ['d']);
+    assert.deepEqual(imports(`if (x) y = /[/'"]\\//; import 'd';`), ['d']);
+    assert.deepEqual(imports(`const n = (1) / 2; const s = 'a'; import 'd';`), ['d']);
+  });
+
+  it('says that an import of a computed path cannot be judged', () => {
+    assert.deepEqual(imports('await import(path);'), ['a computed path']);
+  });
+
+  it('complains when core/ imports anything else, Node included', () => {
+    const files = tree({
+      'sidecar/core/a.ts': `import './b.js';\nimport type { X } from '../relay/x.js';\nimport 'node:fs';\nimport { z } from 'zod';`,
+    });
+    assert.deepEqual(importsOnlyItself(files, 'sidecar/core/'), [
+      'sidecar/core/a.ts:2: imports sidecar/relay/x.ts; sidecar/core/ imports only sidecar/core/',
+      'sidecar/core/a.ts:3: imports node:fs; sidecar/core/ imports only sidecar/core/',
+      'sidecar/core/a.ts:4: imports zod; sidecar/core/ imports only sidecar/core/',
+    ]);
+  });
+
+  it('complains when services and sidecar meet', () => {
+    const files = tree({
+      'services/a.ts': `import type { X } from '../sidecar/x.js';`,
+      'sidecar/x.ts': `export * from '../services/a.js';`,
+    });
+    assert.equal(neverImports(files, 'services/', 'sidecar/').length, 1);
+    assert.equal(neverImports(files, 'sidecar/', 'services/').length, 1);
+  });
+
+  it('complains about a vendor in a second place, about an unknown one, and about a row that is not needed', () => {
+    const table = { zod: ['sidecar/config/'], '@scope/p': ['sidecar/a.ts'], yaml: ['sidecar/config/y.ts'] };
+    const files = tree({
+      'sidecar/config/z.ts': `import { z } from 'zod/v4';`,
+      'sidecar/a.ts': `import { z } from 'zod';\nimport '@scope/p/deep';\nimport 'left-pad';`,
+      'test/a.test.ts': `import 'left-pad';`,
+    });
+    assert.deepEqual(importsVendorsInOnePlace(files, table), [
+      'sidecar/a.ts:1: imports zod; only sidecar/config/ may',
+      'sidecar/a.ts:3: imports left-pad; it is not in the table of packages',
+    ]);
+    assert.deepEqual(unusedVendors(files, table), [
+      'the table says that sidecar/config/y.ts imports yaml, and it does not',
+    ]);
+  });
+
+  it('complains about an import of nothing', () => {
+    assert.deepEqual(importsWhatExists(tree({ 'test/a.ts': `import './gone.js';` })), [
+      'test/a.ts:1: imports test/gone.ts, which is not there',
+    ]);
+  });
+
+  it('complains about files that import each other, even through types alone', () => {
+    const files = tree({
+      'sidecar/a.ts': `import type { B } from './b.js';`,
+      'sidecar/b.ts': `export type { C } from './c.js';`,
+      'sidecar/c.ts': `import { a } from './a.js';`,
+      'sidecar/d.ts': `import './d.js';`,
+      'sidecar/e.ts': `import './a.js';\nimport './b.js';`,
+    });
+    assert.deepEqual(hasNoCycles(files), [
+      'sidecar/a.ts → sidecar/b.ts → sidecar/c.ts → sidecar/a.ts: files that import each other',
+      'sidecar/d.ts → sidecar/d.ts: files that import each other',
+    ]);
+  });
+
+  it('does not take a diamond for a circle', () => {
+    const files = tree({
+      'a.ts': `import './b.js';\nimport './c.js';`,
+      'b.ts': `import './d.js';`,
+      'c.ts': `import './d.js';`,
+      'd.ts': '',
+    });
+    assert.deepEqual(hasNoCycles(files), []);
+  });
+
+  it('complains about default exports in both spellings', () => {
+    const files = tree({
+      'a.ts': 'export default 5;',
+      'b.ts': 'const x = 1;\nexport { x as default };',
+      'c.ts': 'import { x as default2 } from "y"; switch (a) { default: }',
+    });
+    assert.deepEqual(
+      hasNoDefaultExports(files).map((line) => line.split(': ')[0]),
+      ['a.ts:1', 'b.ts:2'],
+    );
+  });
+
+  const ambient = (source: string): string[] =>
+    readSourceFile('sidecar/x.ts', source).ambient.map(({ name }) => name);
+
+  for (const [source, names] of [
+    ['const now = Date.now();', ['Date.now']],
+    ['const now = new Date();', ['Date()']],
+    ['const now = new Date;', ['Date()']],
+    ['const now = Date();', ['Date()']],
+    ['performance.now();', ['performance']],
+    [
+      'setTimeout(f, 1); setInterval(f, 1); setImmediate(f); queueMicrotask(f);',
+      ['setTimeout', 'setInterval', 'setImmediate', 'queueMicrotask'],
+    ],
+    ['const later = setTimeout;', ['setTimeout']],
+    ['globalThis.x = a ? process : b;', ['process']],
+    ['const r = Math.random();', ['Math.random']],
+    ['process.exit(1); f(process); ({ process });', ['process', 'process', 'process']],
+    ['console.log("x");', ['console']],
+    [`const s = \`${DOLLAR}{process.pid} ${DOLLAR}{Date.now()}\`;`, ['process', 'Date.now']],
+    [`import { performance as p } from 'node:perf_hooks';`, ['performance', 'node:perf_hooks']],
+    [`import { setTimeout as sleep } from 'node:timers/promises';`, ['setTimeout', 'node:timers/promises']],
+    [`import p from 'node:process';`, ['node:process']],
+  ] as const) {
+    it(`sees ${names.join(', ')} in ${source}`, () => assert.deepEqual(ambient(source), names));
+  }
+
+  for (const source of [
+    'const at = new Date(ms).toISOString(); Date.parse(text); Date.UTC(1, 2);',
+    'let date: Date;',
+    'socket.setTimeout(5); deps.timers?.setTimeout(5); this.process.kill();',
+    'interface A { process: B; readonly console?: C }',
+    'const a = { process: b, performance: c };',
+    'const process = start(); process.signal("SIGTERM");',
+    'function stop(process: Running) { process.kill(); }',
+    '// Date.now() and process.exit()\nconst a = "console.log";',
+    'const Mathematics = Math.max(1, 2);',
+  ]) {
+    it(`sees nothing ambient in ${source}`, () => assert.deepEqual(ambient(source), []));
+  }
+
+  it('complains about ambient things outside their places, unless excused', () => {
+    const files = tree({
+      'sidecar/relay/a.ts': 'Date.now();\nprocess.exit();',
+      'sidecar/runtime/b.ts': 'Date.now();',
+      'sidecar/cli/c.ts': 'process.exit();',
+      'sidecar/main.ts': 'console.log();',
+      'sidecar/supervise/d.ts': 'process.kill(1);\nconsole.log();',
+      'services/e.ts': 'Date.now();',
+    });
+    const excuses = [{ file: 'sidecar/supervise/d.ts', names: ['process', 'Date.now'], because: 'it must' }];
+    const complaints = usesAmbientThingsOnlyIn(
+      files,
+      ['sidecar/runtime/', 'sidecar/cli/', 'sidecar/main.ts'],
+      excuses,
+    );
+    assert.deepEqual(
+      complaints.map((line) => line.split(';')[0]),
+      [
+        'sidecar/relay/a.ts:1: uses Date.now',
+        'sidecar/relay/a.ts:2: uses process',
+        'sidecar/supervise/d.ts:2: uses console',
+      ],
+    );
+    assert.deepEqual(unusedExceptions(files, excuses), [
+      'sidecar/supervise/d.ts is excused for Date.now, and does not use it',
+    ]);
+  });
+
+  it('reports long files, the longest first', () => {
+    const files = tree({ 'a.ts': 'x\n'.repeat(3), 'b.ts': 'x\n'.repeat(5), 'c.ts': 'x\n'.repeat(2) });
+    assert.deepEqual(longFiles(files, 2), ['b.ts: 5 lines', 'a.ts: 3 lines']);
+  });
+});

@@ -1,0 +1,238 @@
+/**
+ * Endpoints of several priorities: the first that has anybody takes all calls, the next stands ready, and comes in
+ * without a failed call.
+ */
+import assert from 'node:assert/strict';
+import { reportOf } from '../../../sidecar/app/endpoint-report.js';
+import { Discovered } from '../../kit/scenario/discovered.js';
+import { familiesIn } from '../../kit/stack/metrics.js';
+import { aRoute, aSafeRoute } from '../../kit/stack/stack.js';
+
+const SAFE = [aSafeRoute({ retry: { attempts: 3, on: [14], backoffBaseMs: 0, backoffMaxMs: 0 } })];
+
+describe('Scenario: failover', () => {
+  let mesh: Discovered;
+  afterEach(() => mesh.close());
+
+  const connected = (name: string): boolean => mesh.stack.backend(name).open.length > 0;
+  const report = () => {
+    const now = mesh.stack.clock.now();
+    const { upstream } = mesh.out;
+    return Object.fromEntries(
+      upstream.endpoints.map((each) => {
+        const { endpoint, state, why } = reportOf(upstream, each, now);
+        return [endpoint, why === '' ? state : `${state}: ${why}`];
+      }),
+    );
+  };
+
+  it('keeps connections to the next priority, and not beyond', () => {
+    mesh = new Discovered();
+    mesh.tell(['a', 'b', 'c@1', 'd@2']);
+    mesh.stack.advance(100);
+    assert.ok(connected('a') && connected('b') && connected('c'));
+    assert.ok(!connected('d'));
+    assert.deepEqual(mesh.calls(20), { a: 10, b: 10 });
+  });
+
+  it('serves from the next priority when all of the first die, and from the first when one returns', () => {
+    mesh = new Discovered({ routes: SAFE });
+    mesh.tell(['a', 'b', 'c@1', 'd@2']);
+    assert.deepEqual(mesh.calls(10), { a: 5, b: 5 });
+    mesh.kill('a');
+    mesh.kill('b');
+    // Calls that come before anybody has noticed are among them.
+    assert.deepEqual(mesh.calls(50, {}, 10), { c: 50 });
+    assert.ok(connected('d'), 'the one after it stands ready now');
+    mesh.revive('b');
+    mesh.stack.advance(6000);
+    assert.deepEqual(mesh.calls(10), { b: 10 });
+    mesh.kill('b');
+    mesh.kill('c');
+    assert.deepEqual(mesh.calls(10), { d: 10 });
+  });
+
+  it('fails no call that was under way when the whole first priority died', () => {
+    mesh = new Discovered({ routes: SAFE, balance: { kind: 'least-loaded' } });
+    mesh.tell(['a', 'b', 'c@1']);
+    mesh.calls(4);
+    for (const name of ['a', 'b']) mesh.stack.backend(name).answer = () => {};
+    const under = Array.from({ length: 20 }, () => mesh.app.call());
+    mesh.stack.run();
+    mesh.kill('a');
+    mesh.kill('b');
+    mesh.stack.advance(1000);
+    const ends = under.map(({ status, body }) => `${status} ${body.toString()}`);
+    assert.deepEqual(new Set(ends), new Set(['0 c']));
+  });
+
+  it('does not start at the second because the first needs a moment longer to connect', () => {
+    mesh = new Discovered();
+    mesh.stack.backend('a').peerOptions = { settings: null };
+    mesh.tell(['a', 'b@1']);
+    const call = mesh.call();
+    mesh.stack.advance(500);
+    assert.ok(!call.isOver, 'waits for the first');
+    mesh.stack.advance(600);
+    assert.equal(call.status, 0, 'whose connect timeout has passed');
+    assert.equal(call.body.toString(), 'b');
+  });
+
+  it('does not wait for a newcomer of the first when the second serves already', () => {
+    mesh = new Discovered();
+    mesh.tell(['a', 'b@1']);
+    mesh.kill('a');
+    mesh.calls(3);
+    mesh.stack.backend('x').mode = 'silent';
+    mesh.tell(['a', 'x', 'b@1']);
+    assert.deepEqual(mesh.calls(5), { b: 5 });
+  });
+
+  it('tries the second for a call that has failed at all of the first', () => {
+    mesh = new Discovered({ routes: SAFE });
+    mesh.tell(['a', 'b@1']);
+    mesh.stack.backend('a').answer = (stream) => stream.fail(14);
+    assert.equal(mesh.call().body.toString(), 'b');
+  });
+
+  it('takes an only endpoint out that fails all calls, for there are others, and tries it again later', () => {
+    mesh = new Discovered({ routes: [aRoute()] });
+    mesh.tell(['a', 'b@1']);
+    mesh.stack.backend('a').answer = (stream) => stream.fail(14);
+    assert.deepEqual(mesh.calls(20), { '14': 5, b: 15 });
+    assert.match(report()['a'] ?? '', /^ejected: 5 faults in a row, last: status 14/);
+    mesh.backend('a');
+    mesh.stack.advance(31_000);
+    mesh.calls(1);
+    assert.deepEqual(mesh.calls(10), { a: 10 });
+    assert.deepEqual(report(), {
+      a: 'eligible',
+      b: 'standby: endpoints of a lower priority number take the traffic',
+    });
+  });
+
+  it('ejects within each priority by its own numbers', () => {
+    mesh = new Discovered({ routes: [aRoute()] });
+    mesh.tell(['a@1', 'b@1', 'c@1', 'd@1']);
+    for (const name of ['a', 'b', 'c']) mesh.stack.backend(name).answer = (stream) => stream.fail(14);
+    mesh.calls(60);
+    const states = Object.values(report()).map((text) => text.split(':')[0]);
+    assert.equal(
+      states.filter((state) => state === 'ejected').length,
+      2,
+      'half of four, and no other priority',
+    );
+  });
+
+  it('says in the metrics who has which priority', () => {
+    mesh = new Discovered();
+    mesh.tell(['a', 'b@1']);
+    const families = familiesIn(mesh.stack, { outbounds: [mesh.out.outbound] });
+    const samples = (name: string) => families.find((each) => each.name === name)?.samples;
+    assert.deepEqual(samples('outrider_endpoint_priority'), [
+      { labels: { upstream: 'digits', endpoint: 'a:1' }, value: 0 },
+      { labels: { upstream: 'digits', endpoint: 'b:1' }, value: 1 },
+    ]);
+    assert.deepEqual(samples('outrider_calls_waiting_for_discovery'), [
+      { labels: { upstream: 'digits' }, value: 0 },
+    ]);
+  });
+
+  it('an endpoint that changes its priority keeps its connection', () => {
+    mesh = new Discovered();
+    mesh.tell(['a', 'b@1']);
+    mesh.calls(2);
+    mesh.tell(['a@1', 'b']);
+    assert.deepEqual(mesh.calls(5), { b: 5 });
+    assert.equal(mesh.stack.backend('a').peers.length, 1);
+    assert.equal(mesh.stack.backend('b').peers.length, 1);
+  });
+});
+
+describe('Scenario: the registry calls an instance critical', () => {
+  let mesh: Discovered;
+  afterEach(() => mesh.close());
+
+  it('gets no calls while another exists', () => {
+    mesh = new Discovered();
+    mesh.tell(['a!', 'b']);
+    assert.deepEqual(mesh.calls(20), { b: 20 });
+    mesh.stack.backend('b').answer = (stream) => stream.fail(14);
+    mesh.calls(20);
+    assert.equal(mesh.stack.backend('a').requests.length, 0, 'not even where the other one fails');
+  });
+
+  it('gets them when it is alone, and when nobody else can be reached', () => {
+    mesh = new Discovered({ routes: SAFE });
+    mesh.tell(['a!']);
+    assert.deepEqual(mesh.calls(5), { a: 5 });
+    mesh.tell(['a!', 'b']);
+    assert.deepEqual(mesh.calls(5), { b: 5 });
+    mesh.kill('b');
+    assert.deepEqual(mesh.calls(5, {}, 100), { a: 5 });
+  });
+
+  it('comes after the failover of the others', () => {
+    mesh = new Discovered({ routes: SAFE });
+    mesh.tell(['a!', 'b@1', 'c@1!']);
+    assert.deepEqual(mesh.calls(5), { b: 5 });
+    assert.ok(
+      mesh.stack.backend('a').open.length === 0,
+      'no reserve is made of whom the registry counsels against',
+    );
+    mesh.kill('b');
+    assert.deepEqual(mesh.calls(5, {}, 100), { a: 5 });
+  });
+
+  it('loses its calls when it becomes critical, and gets them back', () => {
+    mesh = new Discovered();
+    mesh.tell(['a', 'b']);
+    mesh.calls(2);
+    mesh.tell(['a!', 'b']);
+    assert.deepEqual(mesh.calls(6), { b: 6 });
+    const { upstream } = mesh.out;
+    const now = mesh.stack.clock.now();
+    const said = upstream.endpoints
+      .map((each) => reportOf(upstream, each, now))
+      .find(({ endpoint }) => endpoint === 'a');
+    assert.equal(said?.state, 'standby');
+    assert.equal(said?.why, 'critical in the registry: check "model answers" says no');
+    assert.equal(said?.priority, 1000);
+    mesh.tell(['a', 'b']);
+    assert.deepEqual(mesh.calls(6), { a: 3, b: 3 });
+    assert.equal(mesh.stack.backend('a').peers.length, 1, 'on the connection it had');
+  });
+});
+
+describe('Scenario: connections contradict the registry', () => {
+  let mesh: Discovered;
+  afterEach(() => mesh.close());
+
+  it('is said at once when nobody can be reached, then ever less often', () => {
+    mesh = new Discovered();
+    for (const name of ['a', 'b']) mesh.stack.backend(name).mode = 'refuses';
+    mesh.tell(['a', 'b']);
+    mesh.stack.advance(1000);
+    assert.equal(mesh.doubts.length, 1);
+    assert.match(mesh.doubts[0]!, /^main: [ab]:1: /);
+    mesh.stack.advance(600_000);
+    assert.ok(mesh.doubts.length > 4 && mesh.doubts.length < 12, `${mesh.doubts.length}`);
+  });
+
+  it('is said of one that refuses again and again while others answer', () => {
+    mesh = new Discovered();
+    mesh.stack.backend('b').mode = 'refuses';
+    mesh.tell(['a', 'b']);
+    mesh.stack.advance(2000);
+    assert.equal(mesh.doubts.length, 1);
+    assert.match(mesh.doubts[0]!, /b:1/);
+  });
+
+  it('is not said of instances that the registry does not vouch for', () => {
+    mesh = new Discovered();
+    mesh.stack.backend('b').mode = 'refuses';
+    mesh.tell(['a', 'b!']);
+    mesh.stack.advance(60_000);
+    assert.deepEqual(mesh.doubts, []);
+  });
+});

@@ -1,0 +1,377 @@
+/**
+ * Several models behind one inbound side, each with a process of its own: calls go to the one they name, and what befalls
+ * one is no matter of the others.
+ */
+import assert from 'node:assert/strict';
+import { deflateSync, gzipSync } from 'node:zlib';
+import fc from 'fast-check';
+import { healthQuestion } from '../../../sidecar/codec/health.js';
+import { encodeMetadataRequest } from '../../../sidecar/codec/inference.js';
+import { HealthAnswers } from '../../../sidecar/health/model/responder.js';
+import { Flag, grpcMessage } from '../../kit/http2/h2-frames.js';
+import type { PeerStream } from '../../kit/http2/scripted-peer.js';
+import { anInferRequest } from '../../kit/service/infer-requests.js';
+import {
+  type App,
+  anInbound,
+  aRoute,
+  aStreamRoute,
+  type Backend,
+  type CallOptions,
+  type InboundOptions,
+  type InboundStack,
+  PATH,
+  Stack,
+} from '../../kit/stack/stack.js';
+
+const INFERENCE = '/inference.GRPCInferenceService';
+const STREAM = `${INFERENCE}/ModelStreamInfer`;
+const HEALTH = '/grpc.health.v1.Health';
+const SERVING = '00000000020801';
+
+describe('Scenario: the front of several models', () => {
+  let stack: Stack;
+  let side: InboundStack;
+  let peer: App;
+
+  const open = (models: readonly string[] = ['digits', 'slow'], over: InboundOptions = {}): void => {
+    stack = new Stack();
+    side = stack.inbound(
+      anInbound({
+        queue: { concurrency: 1, maxWaiting: 4 },
+        routes: [aStreamRoute({ methods: [STREAM] }), aRoute()],
+        ...over,
+      }),
+      { models },
+    );
+    for (const name of models) model(name).answer = (stream) => stream.reply(Buffer.from(name));
+    peer = stack.app(side.listener, 'app');
+  };
+  afterEach(() => stack.close());
+
+  const model = (name: string): Backend => stack.backend(`model ${name}`);
+  const slot = (name: string) => side.inbound.slots.find((each) => each.name === name)!;
+  const ask = (options: CallOptions): PeerStream => {
+    const stream = peer.call(options);
+    stack.run();
+    return stream;
+  };
+  const infer = (name: string, options: CallOptions = {}): PeerStream =>
+    ask({ body: anInferRequest(name), ...options });
+  const seen = (): number[] => ['digits', 'slow'].map((name) => model(name).requests.length);
+  /** A message of these fields: [number, wire type, payload] as they come. */
+  const message = (...fields: readonly (readonly [number, Buffer])[]): Buffer =>
+    grpcMessage(
+      Buffer.concat(
+        fields.map(([number, value]) => Buffer.concat([varint(number * 8 + 2), varint(value.length), value])),
+      ),
+    );
+  const said = (stream: PeerStream): string => decodeURIComponent(stream.trailer('grpc-message') ?? '');
+
+  it('each call goes to the model that it names, and the answer is that model’s', () => {
+    open();
+    for (const name of ['digits', 'slow', 'digits']) {
+      const call = infer(name);
+      assert.deepEqual([call.status, call.body.toString()], [0, name]);
+    }
+    const about = ask({
+      path: `${INFERENCE}/ModelMetadata`,
+      body: grpcMessage(encodeMetadataRequest('slow', '1')),
+    });
+    assert.equal(about.body.toString(), 'slow');
+    assert.deepEqual(seen(), [2, 2]);
+    assert.deepEqual(model('digits').last.body, anInferRequest('digits'), 'as it was sent');
+  });
+
+  it('a model that is busy holds up nobody else', () => {
+    open();
+    model('slow').answer = () => {};
+    const held = [infer('slow'), infer('slow'), infer('slow')];
+    assert.deepEqual([slot('slow').queue.running, slot('slow').queue.waiting], [1, 2]);
+    for (let i = 0; i < 20; i++) assert.equal(infer('digits').status, 0);
+    assert.deepEqual(
+      held.map((call) => call.isOver),
+      [false, false, false],
+    );
+    model('slow').answer = (stream) => stream.reply();
+    model('slow').last.reply();
+    stack.run();
+    assert.ok(held.every(({ status }) => status === 0));
+  });
+
+  it('a model that is away turns away its own calls, with a word that keeps the others', () => {
+    open();
+    side.inbound.setModel({ kind: 'away', why: 'model.onnx is broken' }, slot('slow'));
+    const away = infer('slow');
+    assert.deepEqual([away.status, away.reason], [14, 'model-not-ready']);
+    assert.equal(away.trailer('outrider-unprocessed'), 'true');
+    assert.equal(away.trailer('outrider-model'), 'slow');
+    assert.equal(said(away), "model 'slow' of digits is not ready: model.onnx is broken");
+    assert.equal(infer('digits').status, 0);
+    side.inbound.setModel({ kind: 'away', why: 'it was killed' }, slot('digits'));
+    for (const name of ['slow', 'digits'])
+      assert.equal(infer(name).reason, 'model-unavailable', 'nothing is served');
+    assert.deepEqual(seen(), [1, 0]);
+  });
+
+  it('calls wait for a model that starts, while others are answered', () => {
+    open();
+    side.inbound.setModel({ kind: 'starting' }, slot('slow'));
+    const waiting = infer('slow');
+    assert.equal(infer('digits').status, 0);
+    assert.equal(waiting.isOver, false);
+    side.inbound.setModel({ kind: 'ready' }, slot('slow'));
+    stack.run();
+    assert.equal(waiting.body.toString(), 'slow');
+  });
+
+  it('a model that is not there is NOT_FOUND in the protocol’s words, and no process is asked', () => {
+    open();
+    for (const name of ['letters', '', 'digit', 'digitsdigits']) {
+      const call = infer(name);
+      assert.deepEqual([call.status, call.reason], [5, 'unknown-model']);
+      assert.equal(said(call), `Request for unknown model: '${name}' is not found`);
+    }
+    const asked = ask({ path: `${HEALTH}/Watch`, body: healthQuestion('letters') });
+    assert.deepEqual([asked.status, said(asked)], [5, "unknown service 'letters'"]);
+    assert.deepEqual(seen(), [0, 0]);
+  });
+
+  it('the name is read however the request is cut, and wherever it stands among the first 64 KiB', () => {
+    open();
+    const body = anInferRequest('slow', 3000);
+    for (const at of [1, 3, 5, 6, 7, 8, 9, 10, 11, 12, 60, 2900]) {
+      const call = peer.call({ body: null });
+      call.data(body.subarray(0, at), 0);
+      stack.run();
+      call.data(body.subarray(at), Flag.endStream);
+      stack.run();
+      assert.equal(call.body.toString(), 'slow', `cut at ${at}`);
+    }
+    const late = message([7, Buffer.alloc(50_000)], [2, Buffer.from('1')], [1, Buffer.from('slow')]);
+    assert.equal(ask({ body: late }).body.toString(), 'slow');
+    const tooLate = ask({ body: message([7, Buffer.alloc(70_000)], [1, Buffer.from('slow')]) });
+    assert.deepEqual([tooLate.status, tooLate.reason], [12, 'no-model-name']);
+    assert.equal(ask({ body: message([7, Buffer.alloc(70_000)]) }).status, 5, 'there is none');
+    assert.equal(ask({ body: message([1, Buffer.alloc(300, 0x61)]) }).status, 5, 'longer than any');
+  });
+
+  it('a large request is passed on whole', () => {
+    open();
+    const body = anInferRequest('slow', 602_112);
+    const call = peer.call({ body: null });
+    for (let at = 0; at < body.length; at += 16_000) {
+      call.data(body.subarray(at, at + 16_000), at + 16_000 >= body.length ? Flag.endStream : 0);
+      stack.run();
+    }
+    assert.equal(call.body.toString(), 'slow');
+    assert.deepEqual(model('slow').last.body, body);
+  });
+
+  it('what is no message is INVALID_ARGUMENT, and no process is asked', () => {
+    open();
+    const bodies = [
+      Buffer.alloc(0),
+      Buffer.from([0, 0, 0]),
+      Buffer.from([7, 0, 0, 0, 1, 0]),
+      grpcMessage(Buffer.from([0x0a, 0x40, 0x61])),
+      grpcMessage(Buffer.from([0x0b])),
+      grpcMessage(Buffer.alloc(11, 0xff)),
+      grpcMessage(Buffer.from([0x0a]), 3),
+    ];
+    for (const body of bodies) {
+      const call = ask({ body });
+      assert.deepEqual([call.status, call.reason], [3, 'no-model-name'], body.toString('hex'));
+    }
+    assert.deepEqual(seen(), [0, 0]);
+  });
+
+  describe('compressed', () => {
+    const compressed = (name: string, bytes: number, how: 'gzip' | 'deflate'): CallOptions => {
+      const plain = anInferRequest(name, bytes).subarray(5);
+      const packed = how === 'gzip' ? gzipSync(plain) : deflateSync(plain);
+      return { body: grpcMessage(packed, packed.length, 1), metadata: [['grpc-encoding', how]] };
+    };
+
+    it('requests are inflated as far as their name, and passed on as they came', () => {
+      open();
+      for (const how of ['gzip', 'deflate'] as const)
+        for (const bytes of [28, 20_000, 5_000_000]) {
+          const options = compressed('slow', bytes, how);
+          const call = ask(options);
+          assert.equal(call.body.toString(), 'slow', `${how} ${bytes}`);
+          assert.deepEqual(model('slow').last.body, options.body);
+          assert.equal(model('slow').last.header('grpc-encoding'), how);
+        }
+    });
+
+    it('what cannot be read is refused with the reason', () => {
+      open();
+      const hidden = gzipSync(message([7, Buffer.alloc(70_000)], [1, Buffer.from('slow')]).subarray(5));
+      const refused: [Buffer, string, number, RegExp][] = [
+        [hidden, 'gzip', 12, /not within the first 65536 octets/],
+        [Buffer.from('abc'), 'snappy', 12, /compressed as 'snappy'; gzip and deflate can be read/],
+        [Buffer.from('abc'), 'gzip', 3, /not compressed as 'gzip'/],
+      ];
+      for (const [packed, how, status, words] of refused) {
+        const body = grpcMessage(packed, packed.length, 1);
+        const call = ask({ body, metadata: [['grpc-encoding', how]] });
+        assert.equal(call.status, status);
+        assert.match(said(call), words);
+      }
+      assert.deepEqual(seen(), [0, 0]);
+    });
+
+    it('where there is one model, nothing is looked into', () => {
+      open(['slow']);
+      const body = grpcMessage(Buffer.from('abc'), 3, 1);
+      assert.equal(ask({ body, metadata: [['grpc-encoding', 'snappy']] }).body.toString(), 'slow');
+      assert.equal(infer('letters').body.toString(), 'slow', 'the model says itself what it does not know');
+    });
+  });
+
+  describe('a stream', () => {
+    const echo = (name: string): void => {
+      model(name).answer = (stream) => stream.reply(Buffer.from(name));
+    };
+    const stream = (): PeerStream => peer.call({ path: STREAM, body: null });
+    const sends = (call: PeerStream, body: Buffer, flags = 0): void => {
+      call.data(body, flags);
+      stack.run();
+    };
+
+    it('goes where its first message says, as soon as that has come', () => {
+      open();
+      echo('slow');
+      const call = stream();
+      stack.run();
+      assert.deepEqual(seen(), [0, 0]);
+      sends(call, anInferRequest('slow'));
+      assert.deepEqual(seen(), [0, 1]);
+      sends(call, anInferRequest('slow', 40_000));
+      sends(call, message([2, Buffer.from('1')]));
+      sends(call, anInferRequest('slow'), Flag.endStream);
+      assert.deepEqual([call.status, call.body.toString()], [0, 'slow']);
+    });
+
+    it('ends with INVALID_ARGUMENT where a later message names another', () => {
+      open();
+      for (const cut of [0, 1, 5, 8, 11]) {
+        const call = stream();
+        sends(call, anInferRequest('slow'));
+        const other = anInferRequest('digits');
+        if (cut > 0) sends(call, other.subarray(0, cut));
+        sends(call, other.subarray(cut));
+        assert.deepEqual([call.status, call.reason], [3, 'other-model'], `cut at ${cut}`);
+        assert.match(said(call), /'slow'.*'digits'/);
+      }
+      const both = stream();
+      sends(both, Buffer.concat([anInferRequest('slow'), anInferRequest('digits')]));
+      assert.equal(both.reason, 'other-model');
+    });
+  });
+
+  it('questions without a name are answered for all, or by any that is ready', () => {
+    open();
+    const known: Record<string, boolean | undefined> = { '': true, digits: true, slow: false };
+    side.inbound.health = new HealthAnswers((name) => known[name]);
+    side.inbound.setModel({ kind: 'away', why: 'it is broken' }, slot('digits'));
+    const server = (method: string): PeerStream =>
+      ask({ path: `${INFERENCE}/${method}`, body: grpcMessage(Buffer.alloc(0)) });
+    for (const method of ['ServerLive', 'ServerReady'])
+      assert.equal(server(method).body.toString('hex'), '00000000020801', method);
+    assert.deepEqual(seen(), [0, 0]);
+    assert.equal(server('ServerMetadata').body.toString(), 'slow');
+    assert.equal(
+      ask({ path: '/grpc.reflection.v1.ServerReflection/ServerReflectionInfo' }).body.toString(),
+      'slow',
+    );
+    assert.equal(ask({ path: `${HEALTH}/Watch`, body: healthQuestion('') }).body.toString(), 'slow');
+    assert.equal(ask({ path: `${HEALTH}/Check`, body: healthQuestion('') }).body.toString('hex'), SERVING);
+    known[''] = undefined;
+    assert.equal(ask({ path: `${HEALTH}/Check`, body: healthQuestion('') }).body.toString(), 'slow');
+    known['slow'] = undefined;
+    assert.equal(ask({ path: `${HEALTH}/Check`, body: healthQuestion('slow') }).body.toString(), 'slow');
+    side.inbound.setModel({ kind: 'away', why: 'it is broken too' }, slot('slow'));
+    assert.equal(server('ServerLive').body.toString('hex'), '00000000020801');
+    assert.equal(server('ServerReady').body.toString('hex'), '0000000000');
+    assert.equal(server('ServerMetadata').reason, 'model-unavailable');
+  });
+
+  it('a method from which no model can be told is UNIMPLEMENTED, and says why', () => {
+    open();
+    const call = ask({ path: '/custom.Predictor/Predict' });
+    assert.deepEqual([call.status, call.reason], [12, 'no-model-name']);
+    assert.match(said(call), /each model of digits has a process of its own/);
+    assert.deepEqual(seen(), [0, 0]);
+  });
+
+  it('whatever is sent, each call ends, and nothing is held for it', () => {
+    const body = fc.oneof(
+      fc.uint8Array({ maxLength: 300 }).map((bytes) => Buffer.from(bytes)),
+      fc.uint8Array({ maxLength: 300 }).map((bytes) => grpcMessage(bytes)),
+      fc.uint8Array({ maxLength: 300 }).map((bytes) => grpcMessage(bytes, bytes.length, 1)),
+      fc.constantFrom('digits', 'slow', 'letters', '').map((name) => anInferRequest(name)),
+      fc.constantFrom('digits', 'slow').map((name) => {
+        const packed = gzipSync(anInferRequest(name).subarray(5));
+        return grpcMessage(packed, packed.length, 1);
+      }),
+    );
+    const methods = [
+      PATH,
+      STREAM,
+      `${HEALTH}/Check`,
+      `${HEALTH}/Watch`,
+      `${INFERENCE}/ServerReady`,
+      '/x.Y/Z',
+    ];
+    const calls = fc.array(
+      fc.record({
+        path: fc.constantFrom(...methods),
+        bodies: fc.array(body, { maxLength: 3 }),
+        cut: fc.integer({ min: 1, max: 400 }),
+        isEnded: fc.boolean(),
+        isGone: fc.boolean(),
+        encoding: fc.constantFrom('gzip', 'deflate', 'snappy'),
+      }),
+      { minLength: 1, maxLength: 8 },
+    );
+    fc.assert(
+      fc.property(calls, fc.boolean(), (all, isAway) => {
+        open();
+        if (isAway) side.inbound.setModel({ kind: 'away', why: 'it is broken' }, slot('slow'));
+        const streams = all.map(({ path, bodies, cut, isEnded, isGone, encoding }) => {
+          const options = { path, timeout: '2S', metadata: [['grpc-encoding', encoding]] as const };
+          const call = peer.call({ ...options, body: null });
+          const bytes = Buffer.concat(bodies);
+          for (let at = 0; at < bytes.length && !call.isOver; at += cut) {
+            call.data(bytes.subarray(at, at + cut), 0);
+            stack.run();
+          }
+          if (isGone && !call.isOver) call.reset(8);
+          else if (isEnded && !call.isOver) call.data(Buffer.alloc(0), Flag.endStream);
+          stack.run();
+          return { call, isGone };
+        });
+        stack.advance(3_000);
+        for (const { call, isGone } of streams) assert.ok(isGone || call.isOver);
+        stack.close();
+      }),
+      { numRuns: 150 },
+    );
+    open();
+  });
+
+  it('the rate of a caller counts over all models', () => {
+    open(['digits', 'slow'], { rateLimits: [{ callers: ['app'], methods: ['*'], perSecond: 1, burst: 2 }] });
+    const reasons = ['digits', 'slow', 'digits', 'slow'].map((name) => infer(name).reason);
+    assert.deepEqual(reasons, [undefined, undefined, 'rate-limited', 'rate-limited']);
+  });
+});
+
+function varint(value: number): Buffer {
+  const octets: number[] = [];
+  let left = value;
+  for (; left >= 0x80; left = Math.floor(left / 128)) octets.push((left % 128) | 0x80);
+  return Buffer.from([...octets, left]);
+}

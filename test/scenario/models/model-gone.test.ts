@@ -1,0 +1,161 @@
+/** The model of one replica is gone, and its sidecar says so: nobody has to be failed five times to believe it. */
+import assert from 'node:assert/strict';
+import { reportOf } from '../../../sidecar/app/endpoint-report.js';
+import { healthAnswer } from '../../../sidecar/codec/health.js';
+import type { PeerStream } from '../../kit/http2/scripted-peer.js';
+import {
+  type App,
+  anUpstream,
+  type OutboundStack,
+  Stack,
+  type UpstreamOptions,
+} from '../../kit/stack/stack.js';
+
+const CHECK = '/grpc.health.v1.Health/Check';
+const isCheck = (stream: PeerStream): boolean => stream.header(':path') === CHECK;
+
+describe('Scenario: a sidecar says that its model cannot serve', () => {
+  let stack: Stack;
+  let out: OutboundStack;
+  let app: App;
+
+  const start = (names: readonly string[], over: UpstreamOptions = {}): void => {
+    stack = new Stack();
+    out = stack.outbound(anUpstream(names, over));
+    app = stack.app(out.listener);
+    for (const name of names) well(name);
+  };
+  const well = (name: string): void => {
+    stack.backend(name).answer = (stream) =>
+      void stream.reply(isCheck(stream) ? healthAnswer(true) : Buffer.from(name));
+  };
+  const gone = (...names: string[]): void => {
+    for (const name of names)
+      stack.backend(name).answer = (stream) =>
+        isCheck(stream) ? void stream.reply(healthAnswer(false)) : refuse(stream);
+  };
+  const refuse = (stream: PeerStream): void =>
+    void stream.fail(14, [
+      ['outrider-reason', 'model-unavailable'],
+      ['outrider-unprocessed', '1'],
+    ]);
+  const call = (): PeerStream => {
+    const stream = app.call({});
+    stack.run();
+    return stream;
+  };
+  /** Who answered each of so many calls; failures by their status. */
+  const calls = (count: number): string[] =>
+    Array.from({ length: count }, () => {
+      const { status, body } = call();
+      return status === 0 ? body.toString() : `${status}`;
+    });
+  const asked = (name: string): number =>
+    stack.backend(name).requests.filter((each) => !isCheck(each)).length;
+  const checked = (name: string): number => stack.backend(name).requests.filter(isCheck).length;
+
+  afterEach(() => stack.close());
+
+  it('gets no call after the first one, which is answered elsewhere', () => {
+    start(['a', 'b', 'c']);
+    gone('a');
+    assert.deepEqual([...new Set(calls(60))].sort(), ['b', 'c']);
+    assert.equal(asked('a'), 1);
+    const { ejection } = out.outbound.upstream.endpoints[0]!;
+    assert.match(ejection.why, /its sidecar says that its model cannot serve/);
+  });
+
+  it('has its trial as soon as it says that it serves, and takes its share with the first answer', () => {
+    start(['a', 'b', 'c']);
+    gone('a');
+    calls(6);
+    stack.advance(20_000);
+    assert.ok(!calls(6).includes('a'));
+    const { state, untilMs } = reportOf(out.upstream, out.upstream.endpoints[0]!, stack.clock.now());
+    assert.deepEqual([state, untilMs], ['ejected', undefined], 'nobody knows for how long');
+    well('a');
+    stack.advance(600);
+    assert.equal(calls(30).filter((name) => name === 'a').length, 10);
+    const before = checked('a');
+    stack.advance(60_000);
+    assert.equal(checked('a'), before, 'nobody is asked who serves');
+    stack.assertIdle();
+  });
+
+  it('costs no further call while it says no, and about two questions a second', () => {
+    start(['a', 'b', 'c']);
+    gone('a');
+    for (let ms = 0; ms < 20_000; ms += 50) {
+      assert.notEqual(calls(1)[0], '14');
+      stack.advance(50);
+    }
+    assert.equal(asked('a'), 1);
+    assert.ok(checked('a') >= 33 && checked('a') <= 50, String(checked('a')));
+    const family = stack.health.families().find(({ name }) => name === 'outrider_recovery_checks_total');
+    const failed = family?.samples.find(({ labels }) => labels['result'] === 'failed');
+    assert.deepEqual(failed, { labels: { upstream: 'digits', result: 'failed' }, value: checked('a') });
+  });
+
+  it('is asked no more once its upstream is gone', () => {
+    start(['a', 'b', 'c']);
+    gone('a');
+    calls(6);
+    stack.advance(5_000);
+    out.outbound.retire();
+    stack.advance(5_000);
+    const { size } = stack.relay.wheel;
+    const before = checked('a');
+    stack.advance(60_000);
+    assert.equal(checked('a'), before);
+    assert.ok(
+      stack.relay.wheel.size <= size && stack.relay.wheel.size <= 1,
+      `${stack.relay.wheel.size} timers`,
+    );
+  });
+
+  it('is asked less often when it says that it serves and does not', () => {
+    start(['a', 'b', 'c']);
+    gone('a');
+    stack.backend('a').answer = (stream) =>
+      isCheck(stream) ? void stream.reply(healthAnswer(true)) : refuse(stream);
+    for (let ms = 0; ms < 20_000; ms += 50) {
+      assert.notEqual(calls(1)[0], '14');
+      stack.advance(50);
+    }
+    assert.ok(asked('a') >= 5 && asked('a') <= 10, String(asked('a')));
+  });
+
+  it('has trials of their own accord, ever rarer, when nobody answers for it', () => {
+    start(['a', 'b', 'c']);
+    gone('a');
+    stack.backend('a').answer = (stream) => (isCheck(stream) ? undefined : refuse(stream));
+    for (let ms = 0; ms < 15_000; ms += 50) {
+      assert.notEqual(calls(1)[0], '14');
+      stack.advance(50);
+    }
+    assert.equal(asked('a'), 1 + 4, 'after 0.5, 1.5, 3.5 and 7.5 s; the next one comes at 15.5 s');
+  });
+
+  it('does so though most of the pool goes: one that can serve is enough', () => {
+    start(['a', 'b', 'c', 'd']);
+    gone('a', 'b', 'c');
+    calls(12);
+    assert.deepEqual([...new Set(calls(40))], ['d']);
+    assert.deepEqual([asked('a'), asked('b'), asked('c')], [1, 1, 1]);
+  });
+
+  it('gives its callers the truth when there is nobody else', () => {
+    start(['a']);
+    gone('a');
+    assert.deepEqual(calls(3), ['14', '14', '14']);
+    well('a');
+    assert.deepEqual(calls(3), ['a', 'a', 'a']);
+  });
+
+  it('is believed within the mesh only', () => {
+    start(['a', 'b', 'c'], { tls: 'plaintext' });
+    gone('a');
+    calls(12);
+    assert.equal(asked('a'), 4, 'which counts four faults in a row of the five it takes');
+  });
+});

@@ -1,0 +1,135 @@
+/**
+ * Endpoints that serve models of different speed, or methods, in different proportions. All are well, so none is slow; one
+ * that is slow for its model is found among those that serve the same.
+ */
+import assert from 'node:assert/strict';
+import { protocols } from '../../../proto/load.js';
+import { reportsOf } from '../../../sidecar/app/endpoint-report.js';
+import { WatchedPool } from '../../kit/scenario/watched.js';
+import { anInferRequest } from '../../kit/service/infer-requests.js';
+import type { CallOptions, UpstreamOptions } from '../../kit/stack/stack.js';
+
+const METADATA = '/inference.GRPCInferenceService/ModelMetadata';
+const MIB = 1024 * 1024;
+
+describe('Scenario: several models behind one upstream', () => {
+  let pool: WatchedPool;
+  afterEach(() => pool.close());
+
+  /** `ms` by model, of all endpoints; at one endpoint other times than that. */
+  const open = (
+    ms: Record<string, number>,
+    over: UpstreamOptions & { readonly at?: Record<string, Record<string, number>> } = {},
+    answer = (name: string): Buffer => Buffer.from(name),
+  ): void => {
+    const { at = {}, ...options } = over;
+    pool = new WatchedPool(['a', 'b', 'c'], options);
+    for (const name of pool.names)
+      pool.stack.backend(name).answer = (stream) => {
+        const { model_name: model } = protocols().inference.ModelInfer.requestDeserialize(
+          stream.body.subarray(5),
+        );
+        const key = stream.header(':path') === METADATA ? 'metadata' : model;
+        pool.stack.clock.after(at[name]?.[key] ?? ms[key]!, () => stream.reply(answer(name)));
+      };
+  };
+  const call = (model: string, options: CallOptions = {}): CallOptions => ({
+    body: anInferRequest(model),
+    ...options,
+  });
+  /** These calls in turn. */
+  const load = (count: number, calls: readonly CallOptions[], everyMs = 20): void => {
+    for (let i = 0; i < count; i++) pool.load(1, everyMs, calls[i % calls.length]!);
+  };
+  /** Calls of one model go to one endpoint. */
+  const keysOf = (): Record<string, string> => {
+    const keys: Record<string, string> = {};
+    for (let i = 0; i < 40; i++) {
+      const [name] = Object.keys(pool.load(1, 150, call('quick', { metadata: [['x-model', `m${i}`]] })));
+      keys[name!] ??= `m${i}`;
+    }
+    pool.stack.advance(11_000);
+    return keys;
+  };
+  const ratios = (): (string | undefined)[] =>
+    reportsOf(pool.out.upstream, pool.stack.clock.now()).map((each) => each.latencyRatio?.toFixed(1));
+  const states = (): string => pool.states.join(' ');
+  const ALL_IN = 'eligible eligible eligible';
+
+  it('each at an endpoint of its own, by ring hash: the slower model is nobody’s fault', () => {
+    open({ quick: 20, slow: 100 }, { balance: { kind: 'ring-hash', key: 'x-model' } });
+    const { a, b, c } = keysOf();
+    const to = (model: string, key: string | undefined): CallOptions =>
+      call(model, { metadata: [['x-model', key!]] });
+    load(300, [to('quick', a), to('slow', b), to('quick', c)], 60);
+    assert.equal(states(), ALL_IN);
+    for (const ratio of ratios()) assert.equal(ratio ?? '1.0', '1.0');
+  });
+
+  it('in turn, where the turns of models and of endpoints coincide: nobody is out', () => {
+    open({ quick: 10, slow: 100, slowest: 200 });
+    load(450, [call('quick'), call('slow'), call('slowest')]);
+    assert.equal(states(), ALL_IN);
+  });
+
+  it('beside a method that is far quicker, each at its endpoint: nobody is out', () => {
+    open({ digits: 100, metadata: 5 });
+    const about = { path: METADATA, body: anInferRequest('digits') };
+    load(450, [call('digits'), about, about]);
+    assert.equal(states(), ALL_IN);
+  });
+
+  it('is slow for one of them, which most of its calls are for: out, and nobody else', () => {
+    open({ quick: 10, slow: 60 }, { at: { b: { slow: 300 } } });
+    load(600, [call('slow'), call('slow'), call('slow'), call('quick')]);
+    assert.equal(states(), 'eligible ejected eligible');
+    assert.match(pool.report('b').why, /^median latency [23]\d\d\.\d ms over \d+ calls, [45]\.\d times/);
+  });
+
+  it('is slow for the quick one, though no slower than others are for the slow one: out', () => {
+    open({ quick: 10, slow: 60 }, { at: { c: { quick: 60 } } });
+    load(600, [call('quick'), call('quick'), call('quick'), call('slow')]);
+    assert.equal(states(), 'eligible eligible ejected');
+  });
+
+  for (const [what, body, answer] of [
+    ['requests larger than what is kept', anInferRequest('slow', MIB + 9), 'short'],
+    ['answers larger than what is held', anInferRequest('slow'), 'long'],
+  ] as const) {
+    it(`with ${what}: their model was noted before`, () => {
+      open({ quick: 10, slow: 60 }, { at: { b: { slow: 300 } } }, (name) =>
+        answer === 'long' ? Buffer.alloc(70_000) : Buffer.from(name),
+      );
+      load(75, [{ body }], 100);
+      assert.equal(states(), 'eligible ejected eligible');
+    });
+  }
+
+  it('each at its own, with large requests and large answers: nobody is out', () => {
+    open({ quick: 10, slow: 100, slowest: 200 }, {}, () => Buffer.alloc(70_000));
+    const large = (model: string): CallOptions => ({ body: anInferRequest(model, MIB + 9) });
+    load(75, [large('quick'), large('slow'), large('slowest')], 100);
+    load(75, [call('quick'), call('slow'), call('slowest')], 100);
+    assert.equal(states(), ALL_IN);
+  });
+
+  it('compressed, so that none can be told: calls of one method and size are compared, as of one model', () => {
+    open({});
+    const compressed = Buffer.from(anInferRequest('slow'));
+    compressed[0] = 1;
+    for (const name of pool.names) pool.works(name, name === 'b' ? 60 : 10);
+    load(150, [{ body: compressed }]);
+    assert.equal(states(), 'eligible ejected eligible');
+  });
+
+  it('requests of which nothing was kept: they might be for any, and nobody is compared', () => {
+    open({ quick: 10, slow: 100, slowest: 200 });
+    const { memory } = pool.stack.relay;
+    const taken = memory.limit - memory.held;
+    memory.take(taken);
+    load(450, [call('quick'), call('slow'), call('slowest')]);
+    assert.equal(states(), ALL_IN);
+    assert.deepEqual(new Set(ratios()), new Set([undefined]));
+    memory.give(taken);
+  });
+});

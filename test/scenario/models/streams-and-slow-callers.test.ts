@@ -1,0 +1,259 @@
+/**
+ * Time that passed without the endpoint being able to help it: streams that last as long as they may, callers that take
+ * long to send their request, a stream that fails after a long life. None of it is held against whoever answered; an
+ * endpoint that is silent when it is its turn is found out as ever.
+ */
+import assert from 'node:assert/strict';
+import { Status } from '../../../sidecar/core/outcome/status.js';
+import { Flag } from '../../kit/http2/h2-frames.js';
+import type { PeerStream } from '../../kit/http2/scripted-peer.js';
+import { WatchedPool } from '../../kit/scenario/watched.js';
+import { aRoute, aSafeRoute, aStreamRoute, type CallOptions, MESSAGE } from '../../kit/stack/stack.js';
+
+const TALK = '/speech.Speech/Talk';
+const STREAMS = aStreamRoute({ methods: [TALK] });
+const MINUTE_MS = 60_000;
+
+describe('Scenario: streams that last as long as they may', () => {
+  let pool: WatchedPool;
+  let streams: PeerStream[];
+  afterEach(() => pool.close());
+
+  /** Twelve streams over two endpoints, which answer by hand. */
+  const open = (route: Parameters<typeof aStreamRoute>[0], options: CallOptions = {}): void => {
+    pool = new WatchedPool(['a', 'b'], { routes: [aStreamRoute({ methods: [TALK], ...route }), aRoute()] });
+    for (const name of pool.names) pool.stack.backend(name).answer = () => {};
+    streams = [];
+    for (let i = 0; i < 12; i++) {
+      const stream = pool.app.call({ path: TALK, body: null, ...options });
+      if (options.body === undefined) stream.data(MESSAGE);
+      streams.push(stream);
+      pool.stack.run();
+    }
+  };
+  const requests = (): PeerStream[] => pool.names.flatMap((name) => pool.stack.backend(name).requests);
+  const begin = (): void => {
+    for (const request of requests()) request.begin();
+    pool.stack.run();
+  };
+  /** Every stream answers once a second. */
+  const talk = (forMs: number): void => {
+    for (let ms = 0; ms < forMs; ms += 1000) {
+      for (const request of requests()) if (!request.isOver) request.data(MESSAGE);
+      pool.stack.advance(1000);
+    }
+  };
+  const assertNobodyBlamed = (status: number, reason: string | undefined): void => {
+    for (const stream of streams) {
+      assert.equal(stream.status, status);
+      assert.equal(stream.reason, reason);
+    }
+    assert.deepEqual(pool.states, ['eligible', 'eligible']);
+    for (const name of pool.names) assert.equal(pool.endpoint(name).outcomes[1], 0, `faults of ${name}`);
+  };
+
+  it('a longest life', () => {
+    open({ maxTimeoutMs: MINUTE_MS });
+    begin();
+    talk(MINUTE_MS + 1000);
+    assertNobodyBlamed(Status.DEADLINE_EXCEEDED, 'deadline-exceeded');
+  });
+
+  it('a deadline of their callers', () => {
+    open({}, { timeout: '30S' });
+    begin();
+    talk(31_000);
+    assertNobodyBlamed(Status.DEADLINE_EXCEEDED, 'deadline-exceeded');
+  });
+
+  it('a longest life without a word, for nobody said when one was due', () => {
+    open({ maxTimeoutMs: MINUTE_MS }, { body: MESSAGE });
+    pool.stack.advance(MINUTE_MS + 1000);
+    assertNobodyBlamed(Status.DEADLINE_EXCEEDED, 'deadline-exceeded');
+  });
+
+  it('a longest idle time, whether or not they have answered', () => {
+    for (const answers of [true, false]) {
+      open({}, { body: MESSAGE });
+      if (answers) begin();
+      pool.stack.advance(301_000);
+      assertNobodyBlamed(Status.DEADLINE_EXCEEDED, 'idle-timeout');
+      if (answers) pool.close();
+    }
+  });
+
+  it('the same limits, kept by the sidecars of their endpoints', () => {
+    for (const answers of [true, false]) {
+      open({}, { body: MESSAGE });
+      if (answers) begin();
+      for (const request of requests()) {
+        const why: [string, string] = ['outrider-reason', 'idle-timeout'];
+        if (answers) request.trailers(Status.DEADLINE_EXCEEDED, [why]);
+        else request.fail(Status.DEADLINE_EXCEEDED, [why]);
+      }
+      pool.stack.run();
+      assertNobodyBlamed(Status.DEADLINE_EXCEEDED, 'idle-timeout');
+      if (answers) pool.close();
+    }
+  });
+
+  it('silence until the deadline of callers who have sent all of their request is another matter', () => {
+    open({}, { body: MESSAGE, timeout: '5S' });
+    pool.stack.advance(6000);
+    assert.equal(pool.states.filter((state) => state === 'ejected').length, 1);
+  });
+
+  it('but not while they may still have something to say', () => {
+    open({}, { timeout: '5S' });
+    pool.stack.advance(6000);
+    assertNobodyBlamed(Status.DEADLINE_EXCEEDED, 'deadline-exceeded');
+  });
+
+  it('nor are they blamed by an attempt timeout meanwhile, though another endpoint is tried', () => {
+    open({ attemptTimeoutMs: 500, idempotent: true, retry: aSafeRoute().retry! });
+    pool.stack.advance(2000);
+    assertNobodyBlamed(Status.DEADLINE_EXCEEDED, 'attempt-timeout');
+    assert.ok(pool.out.outbound.retries > 0);
+  });
+});
+
+describe('Scenario: a stream that fails after a long life', () => {
+  it('says nothing of how slow its endpoint is', () => {
+    const pool = new WatchedPool(['a', 'b', 'c'], {
+      balance: { kind: 'least-loaded' },
+      routes: [STREAMS, aRoute()],
+    });
+    for (const name of pool.names) pool.stack.backend(name).answer = () => {};
+    pool.app.call({ path: TALK, body: null }).data(MESSAGE);
+    pool.stack.run();
+    const name = pool.names.find((each) => pool.stack.backend(each).requests.length > 0)!;
+    const stream = pool.stack.backend(name).last.begin();
+    for (let i = 0; i < 600; i++) {
+      stream.data(MESSAGE);
+      pool.stack.advance(1000);
+    }
+    for (const each of pool.names) pool.works(each, 20);
+    pool.load(90, 30);
+    stream.trailers(Status.INTERNAL);
+    pool.stack.run();
+    // Several calls at once: to a single one, any fault makes the others look better.
+    const share = pool.load(600, 5)[name] ?? 0;
+    assert.ok(share > 60, `${share} of 600 calls`);
+    pool.close();
+  });
+});
+
+describe('Scenario: callers that take long to send their request', () => {
+  let pool: WatchedPool;
+  afterEach(() => pool.close());
+
+  /** A request that is begun, and ended after `ms`. */
+  const slowly = (ms: number, options: CallOptions = {}): PeerStream => {
+    const stream = pool.app.call({ body: null, ...options });
+    stream.data(MESSAGE.subarray(0, 5));
+    pool.stack.advance(ms);
+    stream.data(MESSAGE.subarray(5), Flag.endStream);
+    pool.stack.run();
+    return stream;
+  };
+  const faults = (): number => pool.names.reduce((sum, name) => sum + pool.endpoint(name).outcomes[1]!, 0);
+
+  it('and never end: their deadlines blame nobody', () => {
+    pool = new WatchedPool(['a', 'b', 'c']);
+    pool.load(60);
+    for (let i = 0; i < 15; i++) pool.app.call({ body: null, timeout: '3S' });
+    pool.stack.advance(3100);
+    assert.deepEqual(pool.states, ['eligible', 'eligible', 'eligible']);
+    assert.equal(faults(), 0);
+  });
+
+  it('nor does one that leaves the endpoint no time', () => {
+    pool = new WatchedPool(['a', 'b', 'c']);
+    for (const name of pool.names) pool.works(name, 100);
+    pool.load(30, 110);
+    for (let i = 0; i < 15; i++) {
+      assert.equal(slowly(2950, { timeout: '3S' }).status, -1);
+      pool.stack.advance(200);
+    }
+    assert.equal(faults(), 0);
+  });
+
+  it('need no second attempt, for the time of one begins with the endpoint’s turn', () => {
+    pool = new WatchedPool(['a', 'b', 'c'], { routes: [aSafeRoute({ attemptTimeoutMs: 250 })] });
+    for (let i = 0; i < 12; i++) assert.equal(slowly(400).status, 0);
+    assert.equal(pool.out.outbound.attempts, 12);
+    assert.equal(faults(), 0);
+  });
+
+  it('and get one when the endpoint is silent then', () => {
+    pool = new WatchedPool(['a', 'b'], { routes: [aSafeRoute({ attemptTimeoutMs: 250 })] });
+    pool.stack.backend('a').answer = () => {};
+    const stream = slowly(1000);
+    pool.stack.advance(240);
+    assert.equal(stream.status, -1);
+    pool.stack.advance(20);
+    assert.equal(stream.status, 0);
+    assert.equal(stream.body.toString(), 'b');
+    assert.equal(pool.endpoint('a').outcomes[1], 1);
+  });
+
+  it('or when it does not take what there is of the request', () => {
+    pool = new WatchedPool(['a', 'b'], { routes: [aSafeRoute({ attemptTimeoutMs: 250 })] });
+    pool.stack.backend('a').peer.socket.isCut = true;
+    const stream = pool.app.call({ body: null });
+    stream.data(Buffer.alloc(600_000), Flag.endStream);
+    pool.stack.advance(240);
+    assert.equal(stream.status, -1);
+    pool.stack.advance(50);
+    assert.equal(stream.body.toString(), 'b');
+    assert.equal(pool.endpoint('a').outcomes[1], 1);
+  });
+
+  it('do not make their endpoint look slow', () => {
+    pool = new WatchedPool(['a', 'b', 'c'], { balance: { kind: 'least-loaded' } });
+    for (const name of pool.names) pool.works(name, 10);
+    pool.load(90, 20);
+    for (let i = 0; i < 3; i++) slowly(3000);
+    pool.stack.advance(100);
+    for (const name of pool.names) assert.ok(pool.endpoint(name).latency.peakMs < 20, name);
+    const shares = pool.load(90, 20);
+    for (const name of pool.names) assert.ok(shares[name]! > 15, JSON.stringify(shares));
+  });
+
+  it('do not get it ejected for being slower than its peers', () => {
+    pool = new WatchedPool(['a', 'b']);
+    for (const name of pool.names) pool.works(name, 10);
+    // In turn: every slow one goes to the same endpoint.
+    for (let i = 0; i < 60; i++) {
+      pool.app.call();
+      pool.stack.run();
+      slowly(90);
+      pool.stack.advance(20);
+    }
+    assert.equal(pool.endpoint('a').attempts, 60);
+    assert.deepEqual(pool.states, ['eligible', 'eligible']);
+  });
+
+  it('get a second copy as late after the end of their request as others do', () => {
+    const hedge = { percentile: 0.95, minDelayMs: 1, maxRatio: 0.5 };
+    pool = new WatchedPool(['a', 'b'], {
+      routes: [aRoute({ idempotent: true, hedge })],
+      budget: { ratio: 1, perSecond: 100 },
+    });
+    for (const name of pool.names) pool.works(name, 40);
+    pool.load(30, 50);
+    for (let i = 0; i < 30; i++) {
+      slowly(300);
+      pool.stack.advance(50);
+    }
+    assert.equal(pool.out.outbound.attempts, 60, 'nobody was late');
+    for (const name of pool.names) pool.stack.backend(name).answer = () => {};
+    const stream = slowly(90);
+    pool.stack.advance(35);
+    assert.equal(pool.out.outbound.attempts, 61);
+    pool.stack.advance(30);
+    assert.equal(pool.out.outbound.attempts, 62);
+    stream.reset();
+    pool.stack.run();
+  });
+});

@@ -1,0 +1,229 @@
+/**
+ * Streams and unary calls at one model. A stream lasts as long as it likes: its life says nothing about how long an
+ * inference takes, and while nothing moves on it, it keeps nobody out.
+ */
+import assert from 'node:assert/strict';
+import type { PeerStream } from '../../kit/http2/scripted-peer.js';
+import {
+  type App,
+  anInbound,
+  aRoute,
+  aStreamRoute,
+  type CallOptions,
+  type InboundOptions,
+  type InboundStack,
+  MESSAGE,
+  Stack,
+} from '../../kit/stack/stack.js';
+
+const TALK = '/talk.Service/Talk';
+const RUN_MS = 5;
+
+describe('Scenario: streams at a model', () => {
+  let stack: Stack;
+  let side: InboundStack;
+  let app: App;
+
+  const start = (over: InboundOptions = {}): void => {
+    stack = new Stack();
+    const routes = [aStreamRoute({ methods: ['/talk.Service/*'] }), aRoute()];
+    side = stack.inbound(anInbound({ routes, ...over }));
+    app = stack.app(side.listener, 'app');
+    side.model.answer = (stream) => void stack.clock.after(RUN_MS, () => stream.reply());
+  };
+  const call = (options: CallOptions = {}): PeerStream => {
+    const stream = app.call({ timeout: '1S', ...options });
+    stack.run();
+    return stream;
+  };
+  /** A stream in both directions that has said something: the caller’s end and the model’s. */
+  const talk = (): readonly [PeerStream, PeerStream] => {
+    const near = app.call({ path: TALK, body: null });
+    near.data(MESSAGE);
+    stack.run();
+    const far = side.model.last;
+    far.begin();
+    stack.run();
+    return [near, far];
+  };
+  const end = (near: PeerStream, far: PeerStream): void => {
+    far.trailers(0);
+    near.end();
+    stack.run();
+  };
+  /** Unary calls, one every `everyMs`; by status. */
+  const load = (count: number, everyMs: number): Record<number, number> => {
+    const calls: PeerStream[] = [];
+    for (let i = 0; i < count; i++) {
+      calls.push(call());
+      stack.advance(everyMs);
+    }
+    stack.advance(2_000);
+    const found: Record<number, number> = {};
+    for (const { status } of calls) found[status] = (found[status] ?? 0) + 1;
+    return found;
+  };
+  afterEach(() => stack.close());
+
+  it('a long one teaches nobody how long an inference takes', () => {
+    start();
+    load(50, RUN_MS + 1);
+    const [near, far] = talk();
+    for (let i = 0; i < 600; i++) {
+      far.data(MESSAGE);
+      stack.advance(1_000);
+    }
+    end(near, far);
+    const { serviceMs } = side.inbound.queue;
+    const { usualMs } = side.inbound.evidence();
+    assert.ok(serviceMs <= RUN_MS && usualMs <= RUN_MS, `${serviceMs} and ${usualMs} ms`);
+    // More than the places there are, so that some have to wait; none is told that it would wait too long.
+    assert.deepEqual(load(60, 2), { 0: 60 });
+  });
+
+  describe('on which nothing moves', () => {
+    const running = (): number => side.inbound.queue.running;
+
+    it('keep nobody waiting, however many', () => {
+      start();
+      const talks = [talk(), talk()];
+      assert.equal(running(), 2);
+      const first = call({ timeout: '5S' });
+      stack.advance(980);
+      assert.deepEqual([first.isOver, running()], [false, 2], 'not before a second is over');
+      stack.advance(30);
+      assert.deepEqual([first.status, running()], [0, 0]);
+      assert.deepEqual(load(10, 100), { 0: 10 });
+      for (const [near, far] of talks) end(near, far);
+      assert.equal(running(), 0);
+      assert.equal(side.inbound.queue.admittedTotal, 13, 'each is let through once');
+    });
+
+    it('wait for a place when the caller goes on and none is free, and go before the next in line', () => {
+      start({ queue: { concurrency: 1 } });
+      const [near, far] = talk();
+      stack.advance(1_010);
+      side.model.answer = () => {};
+      const [one, other] = [call({ timeout: '30S' }), call({ timeout: '30S' })];
+      const atModel = side.model.last;
+      assert.deepEqual([running(), side.inbound.queue.waiting], [1, 1]);
+      near.data(MESSAGE);
+      stack.run();
+      near.data(MESSAGE);
+      stack.run();
+      assert.deepEqual([running(), far.bytes], [1, MESSAGE.length], 'no more than may run');
+      far.data(MESSAGE);
+      stack.run();
+      assert.equal(near.bytes, MESSAGE.length, 'what the model says is passed on');
+      atModel.reply();
+      stack.run();
+      assert.deepEqual([one.status, running(), side.inbound.queue.waiting], [0, 1, 1]);
+      assert.equal(far.bytes, 3 * MESSAGE.length);
+      stack.advance(1_010);
+      assert.deepEqual([running(), side.inbound.queue.waiting], [1, 0], 'silent again');
+      side.model.last.reply();
+      stack.run();
+      assert.equal(other.status, 0);
+      end(near, far);
+    });
+
+    it('take it too when the model goes on', () => {
+      start();
+      const [near, far] = talk();
+      stack.advance(1_010);
+      assert.equal(running(), 0);
+      far.data(MESSAGE);
+      stack.run();
+      assert.equal(running(), 1);
+      end(near, far);
+      assert.equal(running(), 0);
+    });
+
+    it('may end, be given up or pass their deadline', () => {
+      start();
+      const [ended, left, late] = [talk(), talk(), app.call({ path: TALK, body: null, timeout: '5S' })];
+      stack.advance(1_010);
+      assert.equal(running(), 1, 'the third one waited for its place until now');
+      stack.advance(1_010);
+      assert.equal(running(), 0);
+      end(...ended);
+      left[0].reset();
+      stack.advance(5_000);
+      assert.equal(late.status, 4);
+      stack.assertIdle();
+    });
+
+    it('are ended after their idle time all the same', () => {
+      start({ routes: [aStreamRoute({ idleTimeoutMs: 3_000 })] });
+      const [near] = talk();
+      stack.advance(2_990);
+      assert.equal(near.isOver, false);
+      stack.advance(20);
+      assert.equal(near.reason, 'idle-timeout');
+    });
+  });
+
+  it('that bring something all along keep their place', () => {
+    start();
+    const [near, far] = talk();
+    for (let i = 0; i < 20; i++) {
+      stack.advance(900);
+      assert.equal(side.inbound.queue.running, 1);
+      far.data(MESSAGE);
+      stack.run();
+    }
+    end(near, far);
+  });
+
+  it('whose whole request waits for the first of the answer are at work', () => {
+    start();
+    side.model.answer = () => {};
+    const stream = app.call({ path: TALK });
+    stack.advance(20_000);
+    assert.equal(side.inbound.queue.running, 1);
+    side.model.last.begin().data(MESSAGE);
+    stack.advance(990);
+    assert.equal(side.inbound.queue.running, 1);
+    stack.advance(20);
+    assert.equal(side.inbound.queue.running, 0);
+    side.model.last.trailers(0);
+    stack.run();
+    assert.equal(stream.status, 0);
+  });
+
+  describe('in the eyes of who watches the model', () => {
+    it('are no runs while they are silent, and new ones when they go on', () => {
+      start();
+      const [near, far] = talk();
+      assert.equal(side.inbound.evidence().inFlight, 1);
+      stack.advance(60_000);
+      const silent = side.inbound.evidence();
+      assert.deepEqual([silent.inFlight, silent.oldestStartMs, silent.completed], [0, 0, 0]);
+      assert.equal(silent.abandoned, 0);
+      near.data(MESSAGE);
+      stack.run();
+      const now = stack.clock.now();
+      const { inFlight, abandoned, oldestStartMs } = side.inbound.evidence();
+      assert.deepEqual([inFlight, abandoned, oldestStartMs], [1, 0, now]);
+      end(near, far);
+    });
+
+    it('are as fresh as the last of their answer, whatever the caller sends', () => {
+      start();
+      const [near, far] = talk();
+      for (let i = 0; i < 10; i++) {
+        stack.advance(500);
+        far.data(MESSAGE);
+        stack.run();
+      }
+      const toldMs = stack.clock.now();
+      for (let i = 0; i < 10; i++) {
+        stack.advance(500);
+        near.data(MESSAGE);
+        stack.run();
+      }
+      assert.equal(side.inbound.evidence().oldestStartMs, toldMs);
+      end(near, far);
+    });
+  });
+});

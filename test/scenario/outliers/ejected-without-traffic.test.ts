@@ -1,0 +1,119 @@
+/**
+ * An endpoint is ejected, and then there are no calls, so that none can be its trial. A check that passes ends the
+ * ejection, a while after its time is over; one that fails, or is not answered, does not.
+ */
+import assert from 'node:assert/strict';
+import { healthAnswer } from '../../../sidecar/codec/health.js';
+import { Outcome } from '../../../sidecar/core/outcome/outcome.js';
+import { EjectionState } from '../../../sidecar/core/outlier/ejection.js';
+import type { PeerStream } from '../../kit/http2/scripted-peer.js';
+import { type App, anUpstream, type OutboundStack, Stack } from '../../kit/stack/stack.js';
+
+const CHECK = '/grpc.health.v1.Health/Check';
+const OUT_MS = 30_000;
+
+describe('Scenario: an ejected endpoint without traffic', () => {
+  let stack: Stack;
+  let out: OutboundStack;
+  let app: App;
+  let answersCall: (stream: PeerStream) => void;
+  let answersCheck: (stream: PeerStream) => void;
+  let checks: number;
+
+  const fails = (stream: PeerStream): void => void stream.fail(13);
+  const isGone = (stream: PeerStream): void =>
+    void stream.fail(14, [['outrider-reason', 'model-unavailable']]);
+  const replies = (stream: PeerStream): void => void stream.reply();
+  const says = (serving: boolean) => (stream: PeerStream) => void stream.reply(healthAnswer(serving));
+
+  beforeEach(() => {
+    stack = new Stack();
+    [answersCall, answersCheck, checks] = [fails, says(true), 0];
+    for (const name of ['a', 'b', 'c'])
+      stack.backend(name).answer = (stream) => {
+        const isCheck = stream.header(':path') === CHECK;
+        if (name !== 'a') return isCheck ? says(true)(stream) : replies(stream);
+        if (isCheck) checks++;
+        return (isCheck ? answersCheck : answersCall)(stream);
+      };
+    out = stack.outbound(anUpstream(['a', 'b', 'c']));
+    app = stack.app(out.listener);
+    stack.advance(10);
+  });
+  afterEach(() => stack.close());
+
+  const load = (forMs: number): void => {
+    for (let ms = 0; ms < forMs; ms += 50) {
+      app.call();
+      stack.advance(50);
+    }
+  };
+  const ejection = () => out.upstream.endpoints[0]!.ejection;
+  const faults = (): number => out.upstream.endpoints[0]!.outcomes[Outcome.fault]!;
+  const isOut = (): boolean => ejection().state !== EjectionState.admitted;
+  const eject = (): void => {
+    load(1500);
+    assert.ok(isOut(), 'ejected');
+  };
+
+  it('is back soon after its time is over, when a check passes', () => {
+    eject();
+    answersCall = replies;
+    stack.advance(OUT_MS * 0.8);
+    assert.ok(isOut() && checks === 0, 'its time is not over, and it is not asked');
+    stack.advance(OUT_MS * 0.5 + 8_000);
+    assert.ok(!isOut(), 'back');
+    const before = checks;
+    stack.advance(120_000);
+    assert.equal(checks, before, 'and is asked no more');
+    stack.assertIdle();
+  });
+
+  it('is back within seconds when its sidecar said that the model was gone, and says now that it serves', () => {
+    [answersCall, answersCheck] = [isGone, says(false)];
+    eject();
+    stack.advance(60_000);
+    assert.ok(isOut(), 'while it says no');
+    [answersCall, answersCheck] = [replies, says(true)];
+    stack.advance(10_000);
+    assert.ok(!isOut(), 'back');
+  });
+
+  it('is ejected again by its first fault, for a check says less than a call', () => {
+    eject();
+    stack.advance(OUT_MS * 1.2 + 8_000);
+    assert.ok(!isOut(), 'its check passes, though its calls would fail');
+    const before = { ejections: ejection().ejections, faults: faults() };
+    load(1_000);
+    assert.ok(isOut());
+    assert.deepEqual([ejection().ejections, faults()], [before.ejections + 1, before.faults + 1]);
+  });
+
+  it('stays out while its check fails, and while nothing answers it', () => {
+    eject();
+    answersCall = replies;
+    for (const answer of [says(false), () => {}]) {
+      answersCheck = answer;
+      stack.advance(300_000);
+      assert.ok(isOut());
+    }
+    assert.ok(checks >= 20 && checks <= 110, `${checks} checks in ten minutes`);
+    answersCheck = says(true);
+    stack.advance(10_000);
+    assert.ok(!isOut());
+  });
+
+  it('is not asked where calls are its trials, and stays out while those fail', () => {
+    eject();
+    load(120_000);
+    assert.ok(isOut());
+    assert.equal(checks, 0);
+  });
+
+  it('is back when it has no health service: it answers, and the next call decides', () => {
+    eject();
+    answersCheck = (stream) => void stream.fail(12);
+    stack.advance(OUT_MS * 1.2 + 8_000);
+    assert.ok(!isOut());
+  });
+});

@@ -1,0 +1,32 @@
+/**
+ * A replica begins to fail while many calls are under way. It is out with the fifth answer that fails, whatever else is
+ * in flight: what follows are the calls it had by then, and none of them is charged a second time.
+ */
+import assert from 'node:assert/strict';
+import type { PeerStream } from '../../kit/http2/scripted-peer.js';
+import { WatchedPool } from '../../kit/scenario/watched.js';
+
+const IN_FLIGHT = 120;
+
+describe('Scenario: an endpoint fails under concurrency', () => {
+  let pool: WatchedPool;
+  afterEach(() => pool.close());
+
+  it('is out with the fifth failure, with a hundred calls in flight, and gets no further one', () => {
+    pool = new WatchedPool(['a', 'b', 'c']);
+    const held: PeerStream[] = [];
+    pool.stack.backend('b').answer = (stream) => void held.push(stream);
+    for (let i = 0; i < IN_FLIGHT; i++) pool.app.call();
+    pool.stack.run();
+    assert.equal(held.length, IN_FLIGHT / 3);
+    for (const [i, stream] of held.entries()) {
+      assert.equal(pool.report('b').state, i < 5 ? 'eligible' : 'ejected', `after ${i} failures`);
+      stream.fail(14);
+      pool.stack.run();
+    }
+    const found = pool.load(300, 10);
+    assert.equal(found['b'], undefined);
+    assert.equal(held.length, IN_FLIGHT / 3);
+    assert.deepEqual([pool.endpoint('b').ejection.ejections, pool.out.upstream.ejections.detected], [1, 1]);
+  });
+});

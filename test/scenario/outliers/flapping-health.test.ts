@@ -1,0 +1,60 @@
+/**
+ * An endpoint's health check says yes and no by turns. It takes as many bad answers in a row as the threshold says to
+ * take it out of use, and as many good ones to bring it back; one odd answer changes nothing.
+ */
+import assert from 'node:assert/strict';
+import { healthAnswer } from '../../../sidecar/codec/health.js';
+import { anUpstream, type OutboundStack, Stack } from '../../kit/stack/stack.js';
+
+describe('Scenario: flapping health', () => {
+  let stack: Stack;
+  let out: OutboundStack;
+  let answered: boolean[];
+  let changes: number;
+  afterEach(() => stack.close());
+
+  /** `answers` are given by turns, for ever. */
+  const open = (answers: string, thresholds: { unhealthy: number; healthy: number }): void => {
+    stack = new Stack();
+    answered = [];
+    const backend = stack.backend('a');
+    stack.backend('b').answer = (stream) => stream.reply(healthAnswer(true));
+    backend.answer = (stream) => {
+      const isGood = answers[answered.length % answers.length] === '+';
+      answered.push(isGood);
+      stream.reply(healthAnswer(isGood));
+    };
+    const times = { intervalMs: 5000, timeoutMs: 1000 };
+    const health = { kind: 'grpc', service: '', ...times, ...thresholds } as const;
+    out = stack.outbound(anUpstream(['a', 'b'], { health }));
+    changes = 0;
+    let was = '';
+    for (let i = 0; i < 12_000; i++) {
+      stack.advance(50);
+      const now = out.upstream.endpoints[0]!.unhealthy;
+      if ((now === '') !== (was === '')) changes++;
+      was = now;
+    }
+  };
+
+  it('of every other answer changes nothing, though it is asked again sooner', () => {
+    open('+-', { unhealthy: 2, healthy: 1 });
+    assert.equal(changes, 0);
+    assert.ok(answered.length > 150 && answered.length < 260, `${answered.length}`);
+  });
+
+  it('of two bad answers in a row takes it out, and of one good one brings it back', () => {
+    open('++--', { unhealthy: 2, healthy: 1 });
+    assert.ok(changes > 20, `${changes}`);
+  });
+
+  it('is damped by higher thresholds', () => {
+    open('++--', { unhealthy: 3, healthy: 3 });
+    assert.equal(changes, 0);
+  });
+
+  it('keeps it out until as many good answers have come as it takes', () => {
+    open('+---+-+-+-', { unhealthy: 3, healthy: 2 });
+    assert.equal(changes, 1, 'out once, and never two good ones in a row');
+  });
+});

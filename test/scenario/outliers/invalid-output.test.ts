@@ -1,0 +1,132 @@
+/**
+ * One replica answers with NaN. Its answers are sampled, the same requests are put to a peer, and when that one does
+ * better the replica is charged and ejected. When it is the input that is bad, nobody is.
+ */
+import assert from 'node:assert/strict';
+import { reportOf } from '../../../sidecar/app/endpoint-report.js';
+import type { DetectorsConfig } from '../../../sidecar/config/model.js';
+import { grpcMessage } from '../../kit/http2/h2-frames.js';
+import { anAnswer } from '../../kit/service/infer-answers.js';
+import {
+  type App,
+  anUpstream,
+  aRoute,
+  aSafeRoute,
+  type OutboundStack,
+  Stack,
+  type UpstreamOptions,
+} from '../../kit/stack/stack.js';
+
+const GOOD = anAnswer([0.1, 0.9]);
+const BAD = anAnswer([Number.NaN, 0.9]);
+const SHORT = anAnswer([0.1]);
+
+describe('Scenario: invalid output', () => {
+  let stack: Stack;
+  let out: OutboundStack;
+  let app: App;
+  afterEach(() => stack.close());
+
+  const open = (over: UpstreamOptions = {}, mode: 'enforce' | 'observe' = 'enforce'): void => {
+    stack = new Stack();
+    const detectors: DetectorsConfig = {
+      invalidOutput: { mode, above: 0.5, minSamples: 20, sampleRatio: 1 },
+    };
+    const routes = [aSafeRoute()];
+    out = stack.outbound(anUpstream(['a', 'b', 'c'], { routes, ...over, ejection: { detectors } }));
+    app = stack.app(out.listener);
+    for (const name of ['a', 'b', 'c']) answerWith(name, GOOD);
+  };
+  const answerWith = (name: string, body: Buffer): void => {
+    stack.backend(name).answer = (stream) => stream.reply(body);
+  };
+  const load = (count: number, everyMs = 100): void => {
+    for (let i = 0; i < count; i++) {
+      const call = app.call();
+      stack.advance(everyMs);
+      assert.equal(call.status, 0);
+    }
+  };
+  const states = (): string[] =>
+    out.upstream.endpoints.map((each) => reportOf(out.upstream, each, stack.clock.now()).state);
+  const counts = () => out.upstream.scrutiny!.inspector!.counts;
+
+  it('ejects the one whose answers are none, by the word of its peers', () => {
+    open();
+    answerWith('b', BAD);
+    load(90);
+    assert.deepEqual(states(), ['eligible', 'ejected', 'eligible']);
+    const { why } = reportOf(out.upstream, out.upstream.endpoints[1]!, stack.clock.now());
+    assert.match(
+      why,
+      /^\d+ of \d+ sampled answers in 60 s are invalid.*last: output "scores": 1 of 2 numbers/,
+    );
+    assert.ok(counts().charged >= 20 && counts().acquitted === 0);
+    assert.ok(counts().inOrder >= 40);
+  });
+
+  it('ejects the one whose answers have another form', () => {
+    open();
+    answerWith('c', SHORT);
+    load(90);
+    assert.deepEqual(states(), ['eligible', 'eligible', 'ejected']);
+  });
+
+  it('ejects nobody for inputs that everybody answers so', () => {
+    open();
+    for (const name of ['a', 'b', 'c']) answerWith(name, BAD);
+    load(120);
+    assert.deepEqual(states(), ['eligible', 'eligible', 'eligible']);
+    assert.ok(counts().acquitted >= 100);
+    assert.equal(counts().charged, 0);
+  });
+
+  it('charges nothing that may not be sent again', () => {
+    open({ routes: [aRoute()] });
+    answerWith('b', BAD);
+    load(90);
+    assert.deepEqual(states(), ['eligible', 'eligible', 'eligible']);
+    assert.equal(counts().unproven, 30);
+    assert.equal(stack.backend('a').requests.length, 30, 'and nothing has been');
+  });
+
+  it('passes on what it cannot read, and counts it', () => {
+    open();
+    const bodies = [grpcMessage(Buffer.from('no message')), grpcMessage(Buffer.alloc(0)), GOOD];
+    for (const [i, name] of ['a', 'b', 'c'].entries()) answerWith(name, bodies[i]!);
+    const seen = new Set<string>();
+    for (let i = 0; i < 30; i++) {
+      const call = app.call();
+      stack.advance(100);
+      assert.equal(call.status, 0);
+      seen.add(call.body.toString('hex'));
+    }
+    assert.deepEqual([...seen].sort(), bodies.map((body) => body.toString('hex')).sort(), 'to the octet');
+    assert.ok(counts().unreadable >= 10);
+    assert.deepEqual(states(), ['eligible', 'eligible', 'eligible']);
+  });
+
+  it('looks at a few answers a second, however many there are', () => {
+    open();
+    load(2_000, 1);
+    const { inOrder, charged, acquitted, unproven, unreadable } = counts();
+    const seen = inOrder + charged + acquitted + unproven + unreadable;
+    assert.ok(seen > 20 && seen <= 61, `${seen}`);
+    stack.advance(100);
+    assert.equal(stack.relay.memory.held, 0);
+  });
+
+  it('gives up on a peer that does not answer', () => {
+    open();
+    answerWith('b', BAD);
+    stack.backend('a').answer = (stream) => {
+      if (stack.backend('a').requests.length % 2 === 1) stream.reply(GOOD);
+    };
+    for (let i = 0; i < 30; i++) {
+      app.call({ timeout: '1S' });
+      stack.advance(200);
+    }
+    stack.advance(30_000);
+    assert.ok(counts().unproven > 0);
+  });
+});

@@ -1,0 +1,86 @@
+/** What is shown, and done, before the first check of an endpoint has passed: a model that starts is not one that failed. */
+import assert from 'node:assert/strict';
+import { endpointWord } from '../../../sidecar/admin/endpoint-tone.js';
+import { reportOf } from '../../../sidecar/app/endpoint-report.js';
+import { healthAnswer } from '../../../sidecar/codec/health.js';
+import type { PeerStream } from '../../kit/http2/scripted-peer.js';
+import { type App, anUpstream, type OutboundStack, Stack } from '../../kit/stack/stack.js';
+
+const CHECK = '/grpc.health.v1.Health/Check';
+
+describe('Scenario: an endpoint whose check has not passed yet', () => {
+  let stack: Stack;
+  let out: OutboundStack;
+  let app: App;
+  let answersCheck: (stream: PeerStream) => void;
+  let checks: number;
+
+  const start = (answer: (stream: PeerStream) => void): void => {
+    stack = new Stack();
+    [answersCheck, checks] = [answer, 0];
+    stack.backend('a').answer = (stream) => {
+      if (stream.header(':path') !== CHECK) return void stream.reply();
+      checks++;
+      return answersCheck(stream);
+    };
+    const health = {
+      kind: 'grpc',
+      service: '',
+      intervalMs: 5000,
+      timeoutMs: 1000,
+      unhealthy: 2,
+      healthy: 1,
+    } as const;
+    out = stack.outbound(anUpstream(['a'], { health }));
+    app = stack.app(out.listener);
+    stack.advance(10);
+  };
+  afterEach(() => stack.close());
+
+  const says = (serving: boolean) => (stream: PeerStream) => void stream.reply(healthAnswer(serving));
+  const shown = (): [string, string] => {
+    const report = reportOf(out.upstream, out.upstream.endpoints[0]!, stack.clock.now());
+    return [endpointWord(report), report.why];
+  };
+
+  it('gets calls, and is shown as not checked', () => {
+    start(() => {});
+    assert.deepEqual(shown(), ['eligible', 'not checked yet; calls go there']);
+    const call = app.call();
+    stack.run();
+    assert.equal(call.status, 0);
+  });
+
+  it('is starting while its check fails, and called within a second of the check that passes', () => {
+    start(says(false));
+    stack.advance(3_000);
+    const [state, why] = shown();
+    assert.equal(state, 'starting');
+    assert.match(why, /says NOT_SERVING; calls go there all the same/);
+    answersCheck = says(true);
+    stack.advance(1_000);
+    assert.equal(shown()[0], 'eligible');
+  });
+
+  it('is unhealthy when it has passed before', () => {
+    start(says(true));
+    stack.advance(2_000);
+    answersCheck = says(false);
+    stack.advance(12_000);
+    assert.equal(shown()[0], 'unhealthy');
+  });
+
+  it('is unhealthy, not starting, when it answers anything but that it does not serve', () => {
+    start((stream) => void stream.reset());
+    stack.advance(3_000);
+    assert.equal(shown()[0], 'unhealthy');
+  });
+
+  it('is asked at its interval when it does not pass for a minute', () => {
+    start(says(false));
+    stack.advance(70_000);
+    const before = checks;
+    stack.advance(60_000);
+    assert.ok(checks - before <= 14, `${checks - before} checks in a minute at 5 s`);
+  });
+});

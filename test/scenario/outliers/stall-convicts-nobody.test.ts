@@ -1,0 +1,55 @@
+/**
+ * Our own process stands still, for a moment or for long, again and again, with checks of every endpoint under way and
+ * their timeouts passing meanwhile. Nobody is found unhealthy for it; who is really frozen is found all the same.
+ */
+import assert from 'node:assert/strict';
+import { healthAnswer } from '../../../sidecar/codec/health.js';
+import { anUpstream, type OutboundStack, Stack } from '../../kit/stack/stack.js';
+
+const NAMES = Array.from({ length: 20 }, (_, i) => `e${i}`);
+
+for (const kind of ['grpc', 'ping', 'tcp'] as const) {
+  describe(`Scenario: a stall of our own convicts nobody (${kind})`, () => {
+    let stack: Stack;
+    let out: OutboundStack;
+
+    beforeEach(() => {
+      stack = new Stack({ seed: 5 });
+      for (const name of NAMES)
+        stack.backend(name).answer = (stream) =>
+          void stack.clock.after(60, () => stream.reply(healthAnswer(true)));
+      const times = { intervalMs: 500, timeoutMs: 200, unhealthy: 1, healthy: 1 };
+      const health = { kind, service: '', ...times };
+      out = stack.outbound(anUpstream(NAMES, { health, pool: { pingIntervalMs: 0 } }));
+      stack.advance(3000);
+    });
+    afterEach(() => stack.close());
+
+    const unhealthy = (): string[] =>
+      out.upstream.endpoints.filter((each) => each.unhealthy !== '').map(({ label }) => label);
+
+    for (const stallMs of [150, 250, 500, 3000]) {
+      it(`of ${stallMs} ms, twenty times`, () => {
+        for (let i = 0; i < 20; i++) {
+          stack.advance(137);
+          stack.clock.stall(stallMs);
+          stack.run();
+          assert.deepEqual(unhealthy(), [], `stall ${i}`);
+          stack.advance(300);
+          assert.deepEqual(unhealthy(), [], `after stall ${i}`);
+        }
+      });
+    }
+
+    it('and the one that is frozen is found between them', () => {
+      const backend = stack.backend('e7');
+      backend.mode = 'silent';
+      backend.peer.socket.isCut = true;
+      for (let i = 0; i < 5; i++) {
+        stack.clock.stall(300);
+        stack.advance(3000);
+      }
+      assert.deepEqual(unhealthy(), ['e7:1']);
+    });
+  });
+}

@@ -1,0 +1,279 @@
+/** More is asked of an upstream than may be under way at once: what is over is refused at once, and told apart. */
+import assert from 'node:assert/strict';
+import { detourFamilies } from '../../../sidecar/app/metrics/resilience.js';
+import type { BreakerConfig } from '../../../sidecar/config/model.js';
+import type { UpstreamKnowledge } from '../../../sidecar/discovery/snapshot.js';
+import { Setting } from '../../kit/http2/h2-frames.js';
+import type { PeerStream } from '../../kit/http2/scripted-peer.js';
+import {
+  type App,
+  addressOf,
+  anUpstream,
+  aRoute,
+  aSafeRoute,
+  aStreamRoute,
+  type OutboundStack,
+  Stack,
+  type UpstreamOptions,
+} from '../../kit/stack/stack.js';
+
+const OPEN: BreakerConfig = { maxConnections: 0, maxPending: 0, maxInFlight: 0, maxRetries: 0 };
+
+describe('Scenario: a breaker opens', () => {
+  let stack: Stack;
+  let out: OutboundStack;
+  let app: App;
+  const start = (breaker: Partial<BreakerConfig>, over: UpstreamOptions = {}, names = ['a', 'b']): void => {
+    stack = new Stack();
+    for (const name of names) stack.backend(name).peerOptions = {};
+    out = stack.outbound(anUpstream(names, { breaker: { ...OPEN, ...breaker }, ...over }));
+    app = stack.app(out.listener);
+  };
+  const call = (): PeerStream => {
+    const stream = app.call();
+    stack.run();
+    return stream;
+  };
+  const all = (): PeerStream[] => ['a', 'b'].flatMap((name) => stack.backend(name).requests);
+  const hits = (limit: string): number => {
+    const family = detourFamilies([out.outbound]).find(({ name }) => name === 'outrider_breaker_open_total');
+    assert.ok(family?.kind === 'counter');
+    return family.samples.find(({ labels }) => labels['limit'] === limit)!.value;
+  };
+  afterEach(() => stack.close());
+
+  it('for calls in flight: the next one waits for nobody', () => {
+    start({ maxInFlight: 3 });
+    const running = [call(), call(), call()];
+    const refused = call();
+    assert.deepEqual(
+      [
+        refused.status,
+        refused.reason,
+        refused.trailer('grpc-message'),
+        refused.trailer('outrider-unprocessed'),
+      ],
+      [8, 'breaker-open', 'digits has 3 calls in flight already', 'true'],
+    );
+    assert.equal(hits('in-flight'), 1);
+    all()[0]!.reply();
+    stack.run();
+    assert.equal(call().isOver, false);
+    for (const each of all().filter((_, i) => i > 0)) each.reply();
+    stack.run();
+    for (const each of running) assert.equal(each.status, 0);
+    stack.assertIdle();
+  });
+
+  it('and counts a call once, however it ends', () => {
+    start({ maxInFlight: 2 }, { routes: [aSafeRoute({ timeoutMs: 500, attemptTimeoutMs: 100 })] });
+    for (let i = 0; i < 20; i++) {
+      const [one, two] = [call(), call()];
+      assert.equal(call().status, 8);
+      if (i % 4 === 0) one!.reset();
+      else if (i % 4 === 1) all().at(-1)!.fail(14);
+      else if (i % 4 === 2) all().at(-1)!.reply();
+      stack.advance(600);
+      assert.equal(out.outbound.bounds.breaker!.inFlight, 0);
+      assert.ok(one!.isOver || one!.resetCode === undefined);
+      assert.ok(two!.isOver);
+    }
+  });
+
+  it('for calls that wait for a connection', () => {
+    start({ maxPending: 2 });
+    for (const name of ['a', 'b']) {
+      stack.backend(name).mode = 'silent';
+      for (const peer of stack.backend(name).peers) peer.socket.break();
+    }
+    stack.run();
+    const waiting = [call(), call()];
+    const refused = call();
+    assert.deepEqual(
+      [refused.status, refused.reason, refused.trailer('grpc-message')],
+      [8, 'breaker-open', 'digits has 2 calls waiting already'],
+    );
+    for (const each of waiting) each.reset();
+    stack.run();
+    const next = call();
+    assert.equal(next.isOver, false);
+    assert.equal(hits('pending'), 1);
+    next.reset();
+    for (const name of ['a', 'b']) stack.backend(name).mode = 'accepts';
+    stack.advance(5000);
+  });
+
+  it('for calls that wait for a free stream', () => {
+    stack = new Stack();
+    for (const name of ['a', 'b'])
+      stack.backend(name).peerOptions = { settings: [[Setting.maxConcurrentStreams, 0]] };
+    out = stack.outbound(anUpstream(['a', 'b'], { breaker: { ...OPEN, maxPending: 1 } }));
+    app = stack.app(out.listener);
+    const waiting = call();
+    assert.equal(call().reason, 'breaker-open');
+    waiting.reset();
+    stack.run();
+  });
+
+  it('for calls that wait for discovery', () => {
+    const discovery = { service: 'digits', tags: [], meta: {}, failover: [] };
+    start({ maxPending: 2 }, { discovery, endpoints: [] });
+    stack.backend('x').answer = (each) => void each.reply();
+    const waiting = [call(), call()];
+    assert.equal(call().reason, 'breaker-open');
+    const endpoints = [{ address: addressOf('x'), weight: 1, id: 'x' }];
+    const knowledge: UpstreamKnowledge = {
+      routes: [{ split: [{ weight: 1, cluster: '' }] }],
+      clusters: new Map([['', { endpoints }]]),
+    };
+    out.outbound.learn(knowledge);
+    stack.run();
+    for (const each of waiting) assert.equal(each.status, 0);
+  });
+
+  it('and who has waited for it long enough does not count against itself', () => {
+    const discovery = { service: 'digits', tags: [], meta: {}, failover: [] };
+    start({ maxPending: 2 }, { discovery, endpoints: [], routes: [aStreamRoute()] });
+    const waiting = [call(), call()];
+    stack.advance(15_100);
+    for (const each of waiting) assert.equal(each.reason, 'discovery-pending');
+    assert.equal(out.outbound.bounds.waitingCalls, 0);
+    assert.equal(hits('pending'), 0);
+    stack.assertIdle();
+  });
+
+  it('for attempts after failures: the failure is the answer', () => {
+    const retry = { ...aSafeRoute().retry!, backoffBaseMs: 50, backoffMaxMs: 50 };
+    start({ maxRetries: 1 }, { routes: [aSafeRoute({ retry })], ejection: { mode: 'observe' } });
+    const [first, second] = [call(), call()];
+    for (const each of all()) each.fail(14, [['grpc-message', 'broken']]);
+    stack.run();
+    assert.deepEqual([first!.isOver, second!.isOver].sort(), [false, true], 'one of them is tried again');
+    assert.equal(hits('retries'), 1);
+    stack.advance(60);
+    assert.equal(all().length, 3);
+    all()
+      .find((each) => each.header('grpc-previous-rpc-attempts') === '1')!
+      .reply();
+    stack.run();
+    assert.deepEqual([first!.status, second!.status].sort(), [0, 14]);
+    assert.equal(out.outbound.bounds.breaker!.retries, 0);
+  });
+
+  it('an attempt that is still to come counts, and not when its caller has left', () => {
+    const retry = { ...aSafeRoute().retry!, backoffBaseMs: 5000, backoffMaxMs: 5000 };
+    start({ maxRetries: 1 }, { routes: [aSafeRoute({ retry })], ejection: { mode: 'observe' } });
+    const stream = call();
+    all()[0]!.fail(14);
+    stack.run();
+    assert.equal(out.outbound.bounds.breaker!.retries, 1);
+    stream.reset();
+    stack.run();
+    stack.assertIdle();
+  });
+
+  it('for connections: no more are made, and calls go where there are some', () => {
+    start({ maxConnections: 2 }, { pool: { connections: 1 } }, ['a', 'b', 'c', 'd']);
+    const open = (): number =>
+      ['a', 'b', 'c', 'd'].reduce((n, name) => n + stack.backend(name).open.length, 0);
+    assert.equal(open(), 2);
+    for (const name of ['a', 'b', 'c', 'd']) stack.backend(name).answer = (each) => void each.reply();
+    for (let i = 0; i < 10; i++) assert.equal(call().status, 0);
+    assert.ok(hits('connections') >= 2);
+    // One goes: another endpoint, or the same, takes its place.
+    const [gone] = ['a', 'b', 'c', 'd'].filter((name) => stack.backend(name).open.length > 0);
+    stack.backend(gone!).mode = 'refuses';
+    stack.backend(gone!).open[0]!.socket.break();
+    stack.advance(10_000);
+    assert.equal(open(), 2);
+    for (let i = 0; i < 10; i++) assert.equal(call().status, 0);
+  });
+
+  it('for connections: one that could once not be reached has its turn again', () => {
+    start({ maxConnections: 1 }, { pool: { connections: 1 } });
+    const open = (): string[] => ['a', 'b'].filter((name) => stack.backend(name).open.length > 0);
+    const fail = (name: string): void => {
+      stack.backend(name).mode = 'refuses';
+      for (const { socket } of stack.backend(name).open) socket.break();
+      stack.advance(10_000);
+    };
+    const [first] = open();
+    const second = first === 'a' ? 'b' : 'a';
+    fail(first!);
+    assert.deepEqual(open(), [second]);
+    stack.backend(first!).mode = 'accepts';
+    fail(second);
+    assert.deepEqual(open(), [first]);
+  });
+
+  it('connections are replaced all the same, make before break', () => {
+    start({ maxConnections: 2 });
+    out.upstream.refreshConnections();
+    stack.run();
+    assert.deepEqual(
+      ['a', 'b'].map((name) => stack.backend(name).peers.length),
+      [2, 2],
+    );
+    for (const name of ['a', 'b']) assert.equal(stack.backend(name).open.length, 1);
+  });
+
+  it('and there is something to fall back to', () => {
+    stack = new Stack();
+    const small = stack.outbound(anUpstream(['s'], { name: 'small' }));
+    const routes = [aRoute({ fallback: [{ kind: 'upstream', upstream: 'small' }] })];
+    out = stack.outbound(anUpstream(['a'], { routes, breaker: { ...OPEN, maxInFlight: 1 } }));
+    app = stack.app(out.listener);
+    stack.backend('s').answer = (each) => void each.reply();
+    const running = call();
+    for (let i = 0; i < 20; i++) {
+      const stream = call();
+      assert.deepEqual([stream.status, stream.header('outrider-degraded')], [0, 'breaker-open; from=small']);
+    }
+    assert.equal(small.upstream.inFlight, 0);
+    stack.backend('a').last.reply();
+    stack.run();
+    assert.equal(running.status, 0);
+    stack.backend('a').answer = (each) => void each.reply();
+    assert.equal(
+      call().header('outrider-degraded'),
+      undefined,
+      'its own bound is no failure of the upstream',
+    );
+  });
+
+  it('a call counts where it is: it leaves one upstream for another', () => {
+    stack = new Stack();
+    const breaker = { ...OPEN, maxInFlight: 1 };
+    const small = stack.outbound(anUpstream(['s'], { name: 'small', breaker }));
+    const routes = [aRoute({ fallback: [{ kind: 'upstream', upstream: 'small' }] })];
+    out = stack.outbound(anUpstream(['a'], { routes, breaker, ejection: { mode: 'observe' } }));
+    app = stack.app(out.listener);
+    stack.backend('a').answer = (each) => void each.fail(14);
+    const one = call();
+    assert.deepEqual(
+      [out.outbound.bounds.breaker!.inFlight, small.outbound.bounds.breaker!.inFlight],
+      [0, 1],
+    );
+    const two = call();
+    assert.equal(two.status, 14, 'the other one is full: the first failure is the answer');
+    stack.backend('s').last.reply();
+    stack.run();
+    assert.equal(one.status, 0);
+    stack.assertIdle();
+  });
+
+  it('new bounds hold from now on, and none when they are taken away', () => {
+    start({ maxInFlight: 1 });
+    const running = [call()];
+    assert.equal(call().status, 8);
+    out.outbound.update(anUpstream(['a', 'b'], { breaker: { ...OPEN, maxInFlight: 2 } }));
+    running.push(call());
+    assert.equal(call().status, 8);
+    out.outbound.update(anUpstream(['a', 'b']));
+    running.push(call(), call());
+    for (const each of all()) each.reply();
+    stack.run();
+    for (const each of running) assert.equal(each.status, 0);
+    stack.assertIdle();
+  });
+});

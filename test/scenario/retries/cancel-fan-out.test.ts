@@ -1,0 +1,48 @@
+/**
+ * The caller leaves. Every attempt, every place in a line, every timer and every octet held for the call is released,
+ * through both sidecars, before the next thing happens.
+ */
+import assert from 'node:assert/strict';
+import { Mesh } from '../../kit/scenario/mesh-in-memory.js';
+
+describe('Scenario: the caller leaves', () => {
+  let mesh: Mesh;
+  afterEach(() => mesh.close());
+
+  it('frees running and waiting calls on all replicas at once', () => {
+    mesh = new Mesh({ queue: { concurrency: 1 } });
+    for (const { model } of mesh.replicas) model.answer = () => {};
+    const timersBefore = mesh.stack.relay.wheel.size;
+    for (let i = 0; i < 30; i++) mesh.call({ body: Buffer.alloc(20_000), timeout: '10S' });
+    mesh.stack.run();
+    assert.equal(
+      mesh.replicas.reduce((sum, { side }) => sum + side.inbound.queue.waiting, 0),
+      27,
+    );
+    assert.ok(mesh.stack.relay.memory.held > 0);
+    const nowMs = mesh.stack.clock.now();
+    mesh.app.socket.destroy();
+    mesh.stack.run();
+    assert.equal(mesh.stack.clock.now(), nowMs, 'without any time passing');
+    mesh.stack.assertIdle();
+    for (const { model } of mesh.replicas) {
+      assert.deepEqual(
+        model.requests.map(({ resetCode }) => resetCode),
+        [8],
+      );
+    }
+    // Three connections that had calls have a PING timer left, which finds nothing to watch.
+    mesh.advance(30_000);
+    assert.ok(mesh.stack.relay.wheel.size <= timersBefore);
+  });
+
+  it('frees a call between two attempts', () => {
+    mesh = new Mesh();
+    for (const { model } of mesh.replicas) model.answer = (stream) => stream.reset(2);
+    const call = mesh.call();
+    mesh.stack.run();
+    call.reset();
+    mesh.advance(5000);
+    mesh.stack.assertIdle();
+  });
+});

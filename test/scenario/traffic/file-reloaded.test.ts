@@ -1,0 +1,86 @@
+/** The file of a running sidecar changes how an upstream is found: no call notices. */
+import assert from 'node:assert/strict';
+import { Discovered } from '../../kit/scenario/discovered.js';
+import { addressOf, anUpstream } from '../../kit/stack/stack.js';
+
+const DISCOVERY = { service: 'digits', tags: [], meta: {}, failover: [] };
+
+describe('Scenario: how an upstream is found changes with the file', () => {
+  let mesh: Discovered;
+  beforeEach(() => {
+    mesh = new Discovered();
+  });
+  afterEach(() => mesh.close());
+
+  const fixed = (...names: string[]) => {
+    for (const name of names) mesh.backend(name);
+    return anUpstream(names);
+  };
+
+  it('from the registry to the file', () => {
+    mesh.tell(['a']);
+    assert.deepEqual(mesh.calls(2), { a: 2 });
+    mesh.out.outbound.update(fixed('a', 'b'));
+    mesh.stack.run();
+    assert.deepEqual(mesh.calls(4), { a: 2, b: 2 });
+    assert.equal(mesh.stack.backend('a').peers.length, 1, 'on the connection there was');
+    mesh.tell(['c']);
+    assert.deepEqual(mesh.calls(4), { a: 2, b: 2 }, 'an answer that was still on its way changes nothing');
+  });
+
+  it('from the file to the registry: the old endpoints serve until it has answered', () => {
+    mesh.out.outbound.update(fixed('a'));
+    mesh.stack.run();
+    assert.deepEqual(mesh.calls(2), { a: 2 });
+    mesh.out.outbound.update(anUpstream([], { discovery: DISCOVERY }));
+    mesh.stack.run();
+    assert.deepEqual(mesh.calls(2), { a: 2 });
+    mesh.tell(['b']);
+    assert.deepEqual(mesh.calls(2), { b: 2 });
+  });
+
+  it('while calls wait: they go where the file says', () => {
+    const call = mesh.call();
+    mesh.out.outbound.update(fixed('a'));
+    mesh.stack.run();
+    assert.equal(call.body.toString(), 'a');
+  });
+
+  it('in other points: what the registry said stays in force', () => {
+    mesh.tell(['a', 'b@1']);
+    mesh.out.outbound.update(anUpstream([], { discovery: DISCOVERY, pool: { connections: 2 } }));
+    mesh.stack.run();
+    assert.deepEqual(mesh.calls(2), { a: 2 });
+    assert.equal(mesh.stack.backend('a').open.length, 2);
+  });
+
+  it('in who must prove itself: the scheme of the next call says so', () => {
+    mesh.out.outbound.update(fixed('a'));
+    mesh.stack.run();
+    mesh.call();
+    mesh.out.outbound.update({ ...fixed('a'), tls: 'plaintext' });
+    mesh.stack.run();
+    mesh.call();
+    assert.deepEqual(
+      mesh.stack.backend('a').requests.map((request) => request.header(':scheme')),
+      ['https', 'http'],
+    );
+  });
+
+  it('so that it is gone: calls that wait are answered', () => {
+    const call = mesh.call();
+    mesh.out.outbound.retire();
+    mesh.stack.run();
+    assert.equal(call.reason, 'no-endpoint');
+  });
+
+  it('and knows whose word its connections back up', () => {
+    const isAnswering = (name: string) => mesh.out.outbound.clusters.isAnswering(addressOf(name));
+    mesh.tell(['a', 'b@1', 'c@2']);
+    assert.ok(isAnswering('a') && isAnswering('b'));
+    assert.ok(!isAnswering('c') && !isAnswering('d'));
+    mesh.kill('a');
+    mesh.stack.run();
+    assert.ok(!isAnswering('a'));
+  });
+});

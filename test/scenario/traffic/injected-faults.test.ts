@@ -1,0 +1,194 @@
+/** Faults put in for a drill: who is struck, how often, for how long, and that calls stay calls meanwhile. */
+import assert from 'node:assert/strict';
+import { FaultSwitch } from '../../../sidecar/app/fault-switch.js';
+import { faultFamilies } from '../../../sidecar/app/metrics/traffic-shift.js';
+import type { FaultRule } from '../../../sidecar/core/routing/fault-rule.js';
+import type { PeerStream } from '../../kit/http2/scripted-peer.js';
+import {
+  type App,
+  anInbound,
+  anUpstream,
+  aRoute,
+  type CallOptions,
+  type InboundStack,
+  MESSAGE,
+  type OutboundStack,
+  Stack,
+} from '../../kit/stack/stack.js';
+
+const HEALTH = '/grpc.health.v1.Health/Check';
+
+function aRule(over: Partial<FaultRule> = {}): FaultRule {
+  return { side: 'outbound', method: '*', ratio: 1, delayMs: 0, ...over };
+}
+
+describe('Scenario: injected faults', () => {
+  let stack: Stack;
+  let out: OutboundStack;
+  let into: InboundStack;
+  let app: App;
+  let faults: FaultSwitch;
+
+  beforeEach(() => {
+    stack = new Stack();
+    out = stack.outbound(anUpstream(['a']));
+    into = stack.inbound(anInbound({ defaultIntention: 'allow' }));
+    faults = new FaultSwitch(
+      true,
+      stack.relay,
+      () => ['digits'],
+      (on) => {
+        out.outbound.setFaults(on);
+        into.inbound.setFaults(on);
+      },
+    );
+    stack.backend('a').answer = (stream) => stream.reply();
+    into.model.answer = (stream) => stream.reply();
+    app = stack.app(out.listener);
+  });
+
+  afterEach(() => {
+    faults.stop();
+    stack.close();
+  });
+
+  function call(options: CallOptions = {}, by = app): PeerStream {
+    const stream = by.call(options);
+    stack.run();
+    return stream;
+  }
+
+  function statuses(n: number, options: CallOptions = {}, by = app): Record<number, number> {
+    const found: Record<number, number> = {};
+    for (let i = 0; i < n; i++) {
+      const { status } = call(options, by);
+      found[status] = (found[status] ?? 0) + 1;
+    }
+    return found;
+  }
+
+  it('abort calls to an upstream with the status asked for, and say that it was a drill', () => {
+    faults.switchOn(aRule({ who: 'digits', abort: 5 }), 60_000);
+    const struck = call();
+    assert.deepEqual([struck.status, struck.reason], [5, 'fault-injected']);
+    assert.equal(struck.trailer('outrider-unprocessed'), undefined);
+    assert.equal(stack.backend('a').requests.length, 0);
+    assert.equal(out.outbound.upstream.endpoints[0]!.outcomes[0], 0);
+  });
+
+  it('strike a share, of the method that is meant', () => {
+    faults.switchOn(aRule({ ratio: 0.25, abort: 14, method: '/inference.GRPCInferenceService/*' }), 60_000);
+    const found = statuses(1000);
+    // Four standard deviations.
+    assert.ok(Math.abs(found[14]! - 250) < 55, JSON.stringify(found));
+    assert.deepEqual(statuses(50, { path: HEALTH }), { 0: 50 });
+    assert.equal(faults.list()[0]!.struck, found[14]);
+    const [family] = faultFamilies(faults);
+    assert.deepEqual(family!.samples, [
+      { labels: { direction: 'outbound', kind: 'abort' }, value: found[14] },
+    ]);
+  });
+
+  it('spare upstreams and callers that are not meant', () => {
+    faults.switchOn(aRule({ who: 'other', abort: 14 }), 60_000);
+    faults.switchOn(aRule({ side: 'inbound', who: 'batch', abort: 14 }), 60_000);
+    assert.deepEqual(statuses(5), { 0: 5 });
+    assert.deepEqual(statuses(5, {}, stack.app(into.listener, 'web')), { 0: 5 });
+    assert.deepEqual(statuses(5, {}, stack.app(into.listener, 'batch')), { 14: 5 });
+    assert.deepEqual(statuses(1, {}, stack.app(into.listener)), { 16: 1 });
+  });
+
+  it('end by themselves, and then cost nothing', () => {
+    const timers = stack.relay.wheel.size;
+    faults.switchOn(aRule({ abort: 14 }), 5000);
+    assert.equal(stack.relay.wheel.size, timers + 1);
+    stack.advance(4900);
+    assert.deepEqual(statuses(1), { 14: 1 });
+    assert.equal(faults.list().length, 1);
+    stack.advance(110);
+    assert.deepEqual(statuses(1), { 0: 1 });
+    assert.deepEqual(faults.list(), []);
+    assert.equal(out.outbound.shapes.isNeeded, false);
+    assert.equal(stack.relay.wheel.size, timers);
+  });
+
+  it('are cleared one by one or at once', () => {
+    const first = faults.switchOn(aRule({ who: 'other', abort: 14 }), 60_000);
+    faults.switchOn(aRule({ abort: 14 }), 60_000);
+    assert.equal(first.kind, 'on');
+    assert.equal(faults.switchOff(99), 0);
+    assert.equal(faults.switchOff(first.kind === 'on' ? first.fault.id : 0), 1);
+    assert.deepEqual(statuses(1), { 14: 1 });
+    assert.equal(faults.switchOff(), 1);
+    assert.deepEqual(statuses(1), { 0: 1 });
+  });
+
+  it('delay calls, and abort them after that where both are asked for', () => {
+    faults.switchOn(aRule({ who: 'digits', delayMs: 200, method: HEALTH, abort: 14 }), 60_000);
+    faults.switchOn(aRule({ delayMs: 200 }), 60_000);
+    const [plain, both] = [call(), call({ path: HEALTH })];
+    stack.advance(190);
+    assert.ok(!plain.isOver && !both.isOver);
+    stack.advance(20);
+    assert.deepEqual([plain.status, both.status, both.reason], [0, 14, 'fault-injected']);
+    assert.equal(stack.backend('a').last.body.toString(), MESSAGE.toString());
+  });
+
+  it('hold no call beyond its deadline, nor beyond its caller’s patience', () => {
+    faults.switchOn(aRule({ delayMs: 10_000 }), 60_000);
+    faults.switchOn(aRule({ side: 'inbound', delayMs: 10_000 }), 60_000);
+    const late = [call({ timeout: '300m' }), call({ timeout: '300m' }, stack.app(into.listener, 'web'))];
+    const left = call();
+    stack.advance(310);
+    for (const each of late) assert.deepEqual([each.status, each.reason], [4, 'deadline-exceeded']);
+    left.reset();
+    stack.run();
+    stack.assertIdle();
+    assert.equal(stack.backend('a').requests.length, 0);
+  });
+
+  it('delay peers before they hold a place, while their request is still coming', () => {
+    faults.switchOn(aRule({ side: 'inbound', who: 'web', delayMs: 100 }), 60_000);
+    const web = stack.app(into.listener, 'web');
+    const whole = call({}, web);
+    const open = call({ body: null }, web);
+    open.data(Buffer.alloc(40_000));
+    stack.advance(50);
+    assert.equal(into.inbound.queue.running, 0);
+    assert.deepEqual(statuses(1, {}, stack.app(into.listener, 'other')), { 0: 1 });
+    stack.advance(60);
+    assert.equal(whole.status, 0);
+    // It may send on: what came meanwhile has been credited.
+    open.data(Buffer.alloc(100_000)).end();
+    stack.run();
+    assert.equal(open.status, 0);
+    assert.equal(into.model.last.bytes, 140_000);
+  });
+
+  it('stream calls wait and go on', () => {
+    out.outbound.update(anUpstream(['a'], { routes: [aRoute({ kind: 'streaming', timeoutMs: 0 })] }));
+    faults.switchOn(aRule({ delayMs: 100 }), 60_000);
+    const open = call({ body: null });
+    open.data(MESSAGE);
+    stack.advance(110);
+    open.data(MESSAGE).end();
+    stack.run();
+    assert.equal(open.status, 0);
+    assert.equal(stack.backend('a').last.bytes, 2 * MESSAGE.length);
+  });
+
+  it('are refused where the file does not allow them, and beyond a number', () => {
+    const closed = new FaultSwitch(
+      false,
+      stack.relay,
+      () => [],
+      () => assert.fail('it was switched on'),
+    );
+    assert.equal(closed.switchOn(aRule({ abort: 14 }), 1000).kind, 'refused');
+    for (let i = 0; i < 32; i++) assert.equal(faults.switchOn(aRule({ abort: 14 }), 1000).kind, 'on');
+    assert.deepEqual(faults.switchOn(aRule({ abort: 14 }), 1000), {
+      kind: 'refused',
+      why: '32 faults are on already',
+    });
+  });
+});

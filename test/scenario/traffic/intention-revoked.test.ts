@@ -1,0 +1,40 @@
+/**
+ * An intention is revoked while its caller is connected. The next call on the open connection is refused, the streams
+ * that are open end, and when it is allowed again the same connection serves.
+ */
+import assert from 'node:assert/strict';
+import { Mesh } from '../../kit/scenario/mesh-in-memory.js';
+import { anInbound, aStreamRoute } from '../../kit/stack/stack.js';
+
+describe('Scenario: an intention is revoked', () => {
+  it('for calls to come and for streams that are open, on the connection there is', () => {
+    const mesh = new Mesh({ replicas: 1, routes: [aStreamRoute()] });
+    const { side, model, sockets } = mesh.replicas[0]!;
+    model.answer = (stream) => stream.reply();
+    const open = mesh.call({ body: null });
+    mesh.stack.run();
+    model.last.begin().data(Buffer.from('until now'));
+    mesh.stack.run();
+
+    const set = (action: 'allow' | 'deny'): void => {
+      const config = anInbound({
+        routes: [aStreamRoute()],
+        intentions: [{ source: 'app', destination: 'digits', action }],
+      });
+      side.inbound.update(config, side.intentions(config.intentions), side.listener.links);
+      mesh.stack.run();
+    };
+    set('deny');
+    assert.deepEqual([open.status, open.reason, open.body.toString()], [7, 'not-allowed', 'until now']);
+    const refused = mesh.call();
+    mesh.stack.run();
+    assert.deepEqual([refused.status, refused.reason], [7, 'not-allowed']);
+    assert.equal(mesh.endpoint(0).ejection.consecutiveFaults, 0, 'that is no fault of the endpoint');
+    set('allow');
+    const allowed = mesh.call();
+    mesh.stack.run();
+    assert.equal(allowed.status, 0);
+    assert.equal(sockets.length, 1);
+    mesh.close();
+  });
+});

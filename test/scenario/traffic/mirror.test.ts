@@ -1,0 +1,306 @@
+/** Calls that are copied elsewhere: whatever becomes of the copy, the call notices nothing, and what differed is told. */
+import assert from 'node:assert/strict';
+import { mirrorReports, shapingFamilies } from '../../../sidecar/app/metrics/traffic-shift.js';
+import type { MirrorConfig } from '../../../sidecar/config/model.js';
+import { grpcMessage } from '../../kit/http2/h2-frames.js';
+import type { PeerStream } from '../../kit/http2/scripted-peer.js';
+import { endpoint } from '../../kit/scenario/discovered.js';
+import { anAnswer } from '../../kit/service/infer-answers.js';
+import {
+  type App,
+  anUpstream,
+  aRoute,
+  aStreamRoute,
+  type CallOptions,
+  MESSAGE,
+  type OutboundStack,
+  Stack,
+} from '../../kit/stack/stack.js';
+
+const SCORES = anAnswer([0.1, 0.7, 0.2]);
+
+interface Options {
+  readonly mirror?: Partial<MirrorConfig>;
+  readonly memoryBytes?: number;
+}
+
+describe('Scenario: a mirror', () => {
+  let stack: Stack;
+  let out: OutboundStack;
+  let shadow: OutboundStack;
+  let app: App;
+
+  function start({ mirror = {}, memoryBytes }: Options = {}): void {
+    stack = new Stack(memoryBytes === undefined ? {} : { memoryBytes });
+    const config = { upstream: 'shadow', ratio: 1, maxInFlight: 8, tolerance: 1e-4, ...mirror };
+    out = stack.outbound(anUpstream(['a'], { routes: [aRoute({ mirror: config })] }));
+    shadow = stack.outbound(anUpstream(['b'], { name: 'shadow' }));
+    stack.backend('a').answer = (stream) => stream.reply(SCORES);
+    stack.backend('b').answer = (stream) => stream.reply(SCORES);
+    app = stack.app(out.listener);
+  }
+
+  function call(options: CallOptions = {}): PeerStream {
+    const stream = app.call(options);
+    stack.run();
+    return stream;
+  }
+
+  /** Long enough for a copy to be sent, answered and compared. */
+  function settle(ms = 50): void {
+    stack.advance(ms);
+  }
+
+  const counts = () => out.outbound.shapes.mirrors.get('shadow')!;
+  const copies = () => stack.backend('b').requests;
+
+  afterEach(() => {
+    settle(120_000);
+    assert.equal(counts()?.inFlight ?? 0, 0);
+    stack.close();
+  });
+
+  it('sends the request again once the call is over, marked, and compares the answers', () => {
+    start();
+    const answered = call({ timeout: '2S', metadata: [['x-user', 'u1']] });
+    assert.equal(answered.status, 0);
+    assert.equal(copies().length, 0);
+    settle();
+    const [copy] = copies();
+    assert.equal(copy!.body.toString(), MESSAGE.toString());
+    assert.deepEqual(
+      ['outrider-mirrored', 'x-user', ':authority', 'grpc-previous-rpc-attempts'].map((name) =>
+        copy!.header(name),
+      ),
+      ['1', 'u1', 'shadow', undefined],
+    );
+    assert.match(copy!.header('grpc-timeout')!, /^(1\d{3}|2000)m$|^[12]S$|u$/);
+    assert.equal(stack.backend('a').last.header('outrider-mirrored'), undefined);
+    const { sent, compared, disagreed, argmax } = counts();
+    assert.deepEqual([sent, compared, disagreed.values, argmax], [1, 1, 0, { same: 1, other: 0 }]);
+    assert.deepEqual(mirrorReports([out.outbound], 0), [
+      { upstream: 'digits', to: 'shadow', sent: 1, inFlight: 0, leftOut: 0, compared: 1, disagreed: 0 },
+    ]);
+    // Copies are nobody's calls.
+    assert.ok(stack.relay.tally.calls.every(({ service, started }) => service === 'digits' || started === 0));
+  });
+
+  it('is written down as the copy that it is', () => {
+    start();
+    const written: (boolean | undefined)[] = [];
+    stack.relay.recorder = { record: (each) => void written.push(each.isCopy) };
+    call();
+    settle();
+    assert.deepEqual(written, [false, true]);
+  });
+
+  const shadows: Record<string, (stream: PeerStream) => void> = {
+    'never answers': () => {},
+    fails: (stream) => void stream.fail(14),
+    'answers slowly': (stream) => void stack.clock.after(700, () => stream.reply(SCORES)),
+    'answers garbage': (stream) => void stream.reply(Buffer.from('garbage')),
+    'answers nothing but an end': (stream) => void stream.begin().trailers(0),
+    'breaks off': (stream) => void stream.begin().data(SCORES.subarray(0, 3)).reset(2),
+    'resets at once': (stream) => void stream.reset(7),
+    'answers with very much': (stream) => void stream.reply(grpcMessage(Buffer.alloc(300_000))),
+    'answers differently': (stream) => void stream.reply(anAnswer([9, 0, 0])),
+    'speaks HTTP': (stream) => void stream.headers([[':status', '503']]).end(),
+    'goes away': (stream) => void stream.peer.socket.destroy(),
+  };
+
+  for (const [what, answer] of Object.entries(shadows)) {
+    it(`does its calls no harm when the other upstream ${what}`, () => {
+      start();
+      stack.backend('b').answer = answer;
+      for (let i = 0; i < 40; i++) {
+        const startMs = stack.clock.now();
+        const each = call();
+        assert.deepEqual([each.status, each.body.toString('hex')], [0, SCORES.toString('hex')]);
+        assert.equal(stack.clock.now(), startMs);
+        stack.advance(5);
+      }
+      settle(20_000);
+      const { sent, leftOut, compared, notCompared } = counts();
+      const skipped = Object.values(notCompared).reduce((sum, n) => sum + n, 0);
+      assert.equal(sent + leftOut.busy, 40);
+      assert.equal(compared + skipped, sent);
+      assert.equal(counts().inFlight, 0);
+      stack.assertIdle();
+    });
+  }
+
+  it('does its calls no harm when nobody is there', () => {
+    start();
+    stack.backend('b').mode = 'refuses';
+    for (const peer of stack.backend('b').peers) peer.socket.destroy();
+    stack.run();
+    for (let i = 0; i < 5; i++) assert.equal(call().status, 0);
+    settle(20_000);
+    assert.equal(counts().disagreed.status, 5);
+    assert.match(
+      counts().last,
+      /^the copy ended with UNAVAILABLE \((no-endpoint|connect-failed)\), the call with OK$/,
+    );
+  });
+
+  it('is not tried again, whatever the other upstream’s route says', () => {
+    start();
+    const retry = { attempts: 3, on: [14], backoffBaseMs: 0, backoffMaxMs: 0 };
+    shadow.outbound.update(
+      anUpstream(['b'], { name: 'shadow', routes: [aRoute({ idempotent: true, retry })] }),
+    );
+    stack.backend('b').answer = (stream) => stream.fail(14);
+    call();
+    settle();
+    assert.equal(copies().length, 1);
+  });
+
+  it('has no more than so many copies under way', () => {
+    start({ mirror: { maxInFlight: 3 } });
+    stack.backend('b').answer = () => {};
+    for (let i = 0; i < 10; i++) {
+      call();
+      settle(5);
+    }
+    const { sent, leftOut, inFlight } = counts();
+    assert.deepEqual([sent, leftOut.busy, inFlight, copies().length], [3, 7, 3, 3]);
+    settle(16_000);
+    assert.equal(counts().disagreed.status, 3);
+    assert.match(counts().last, /DEADLINE_EXCEEDED \(deadline-exceeded\), the call with OK/);
+  });
+
+  it('copies a share', () => {
+    start({ mirror: { ratio: 0.2 } });
+    for (let i = 0; i < 500; i++) call();
+    settle();
+    const { sent, leftOut } = counts();
+    const taken = sent + leftOut.busy;
+    assert.ok(Math.abs(taken - 100) < 36, `${taken} of 500`);
+  });
+
+  it('leaves out what is not held whole, what memory has no room for, and what nobody waits for any more', () => {
+    start();
+    call({ body: grpcMessage(Buffer.alloc(1_200_000)) });
+    assert.equal(counts().leftOut['not-held'], 1);
+    stack.backend('a').answer = () => {};
+    const left = call();
+    left.reset(8);
+    stack.run();
+    assert.equal(counts().leftOut.cancelled, 1);
+    settle();
+    assert.deepEqual([counts().sent, copies().length], [0, 0]);
+    stack.close();
+
+    start({ memoryBytes: 400_000 });
+    call({ body: grpcMessage(Buffer.alloc(250_000)) });
+    settle();
+    assert.equal(counts().leftOut.memory, 1);
+    stack.assertIdle();
+  });
+
+  it('leaves out what the other upstream cannot take as a whole', () => {
+    start();
+    shadow.outbound.update(anUpstream(['b'], { name: 'shadow', routes: [aStreamRoute()] }));
+    assert.equal(call().status, 0);
+    settle();
+    assert.deepEqual([counts().sent, counts().leftOut['no-route']], [0, 1]);
+  });
+
+  it('tells what differed last, without the values', () => {
+    start();
+    stack.backend('b').answer = (stream) => stream.reply(anAnswer([0.6, 0.3, 0.1]));
+    call();
+    settle();
+    const [report] = mirrorReports([out.outbound], stack.clock.now() + 1000);
+    assert.equal(report!.disagreed, 1);
+    assert.equal(
+      report!.last,
+      'output "scores": 3 of 3 elements differ, by up to 0.5; 1 of 1 largest classes are others',
+    );
+    assert.ok(report!.lastAgoMs! >= 1000);
+    const families = new Map(shapingFamilies([out.outbound]).map((family) => [family.name, family]));
+    const numberOf = (name: string, labels: Record<string, string>) =>
+      families
+        .get(name)!
+        .samples.map((sample) => ('value' in sample ? sample : assert.fail()))
+        .find((sample) => Object.entries(labels).every(([key, value]) => sample.labels[key] === value))!
+        .value;
+    assert.equal(numberOf('outrider_mirror_sent_total', { upstream: 'digits', to: 'shadow' }), 1);
+    assert.equal(numberOf('outrider_mirror_disagreed_total', { about: 'values' }), 1);
+    assert.equal(numberOf('outrider_mirror_largest_class_total', { class: 'other' }), 1);
+  });
+
+  it('tells of an answer that cannot be read, and of none', () => {
+    start();
+    for (const body of [Buffer.from('garbage'), Buffer.alloc(0)]) {
+      stack.backend('b').answer = (stream) => stream.reply(body);
+      call();
+      settle();
+    }
+    assert.equal(counts().disagreed.unreadable, 2);
+    assert.equal(counts().last, "the copy's answer cannot be read");
+    stack.backend('a').answer = (stream) => stream.reply(Buffer.from('garbage'));
+    call();
+    settle();
+    assert.equal(counts().notCompared.unreadable, 1);
+  });
+
+  it('tells how much longer the copies took', () => {
+    start();
+    stack.backend('a').answer = (stream) => void stack.clock.after(20, () => stream.reply(SCORES));
+    stack.backend('b').answer = (stream) => void stack.clock.after(120, () => stream.reply(SCORES));
+    call();
+    settle(200);
+    assert.ok(Math.abs(counts().differenceSumMs - 100) < 5, String(counts().differenceSumMs));
+  });
+
+  it('agrees where both fail alike, and compares no answers of other methods', () => {
+    start();
+    for (const name of ['a', 'b']) stack.backend(name).answer = (stream) => stream.fail(3);
+    call();
+    settle();
+    assert.deepEqual([counts().compared, counts().last], [1, '']);
+    stack.backend('a').answer = (stream) => stream.reply(Buffer.from('one'));
+    stack.backend('b').answer = (stream) => stream.reply(Buffer.from('other'));
+    call({ path: '/a.B/C' });
+    settle();
+    assert.deepEqual([counts().compared, counts().last], [2, '']);
+  });
+
+  it('of a split call goes to the other upstream too, unless the call itself went there', () => {
+    start();
+    const mirror = { upstream: 'shadow', ratio: 1, maxInFlight: 8, tolerance: 0 };
+    const all = (upstream: string) => ({ match: [], weights: [{ upstream, weight: 1 }] });
+    stack.outbound(anUpstream(['c'], { name: 'canary' }));
+    stack.backend('c').answer = (stream) => stream.reply(SCORES);
+    out.outbound.update(anUpstream(['a'], { routes: [aRoute({ mirror, split: all('canary') })] }));
+    call();
+    settle();
+    assert.deepEqual([stack.backend('c').requests.length, copies().length, counts().sent], [1, 1, 1]);
+    out.outbound.update(anUpstream(['a'], { routes: [aRoute({ mirror, split: all('shadow') })] }));
+    call();
+    settle();
+    assert.deepEqual([copies().length, counts().sent], [2, 1]);
+  });
+
+  it('is sent once, even where a rule of the registry asks for more', () => {
+    start({ mirror: { upstream: 'found' } });
+    const discovery = { service: 'found', tags: [], meta: {}, failover: [] };
+    const found = stack.outbound(anUpstream([], { name: 'found', discovery }));
+    for (const name of ['b', 'c']) stack.backend(name).answer = (stream) => stream.fail(14);
+    const sent = () => copies().length + stack.backend('c').requests.length;
+    // The first one waits until it is known where it can go.
+    call();
+    settle(500);
+    const rule = { split: [{ weight: 1, cluster: '' }], retry: { attempts: 3, on: [14] } };
+    const endpoints = [endpoint('b'), endpoint('c')];
+    found.outbound.learn({ routes: [rule], clusters: new Map([['', { endpoints }]]) });
+    settle(500);
+    assert.equal(sent(), 1);
+    for (let i = 0; i < 5; i++) {
+      call();
+      settle(500);
+    }
+    assert.equal(sent(), 6);
+  });
+});

@@ -1,0 +1,231 @@
+/**
+ * Certificates rotate while calls are under way: streams that are open go on to their end, new connections show the new
+ * leaf on both sides, and once a root is taken away nobody gets in with a leaf of the old one. Real TLS on loopback
+ * between two sidecars; the clock, the application and the model are the test's.
+ */
+import assert from 'node:assert/strict';
+import type { TLSSocket } from 'node:tls';
+import type { Parts } from '../../../sidecar/app/context.js';
+import { OwnIdentity } from '../../../sidecar/app/tls-identity.js';
+import { Upstream } from '../../../sidecar/cluster/cluster.js';
+import type { Address } from '../../../sidecar/config/model.js';
+import { DEFAULT_LOCAL_SETTINGS } from '../../../sidecar/http2/settings.js';
+import type { Identity } from '../../../sidecar/identity/sources/identity-source.js';
+import { Outbound } from '../../../sidecar/outbound.js';
+import { Listener } from '../../../sidecar/transport/listener.js';
+import type { Link } from '../../../sidecar/transport/session.js';
+import { identityOf, TestAuthority } from '../../kit/identity/certificates.js';
+import { ManualSource } from '../../kit/identity/manual-source.js';
+import { until } from '../../kit/stack/sidecar-in-memory.js';
+import { type App, anInbound, anUpstream, aStreamRoute, type Backend, Stack } from '../../kit/stack/stack.js';
+
+const LIMITS = { maxConnections: 16, handshakeTimeoutMs: 5000, handshakesPerSecond: 500 };
+const LOOPBACK: Address = { kind: 'tcp', host: '127.0.0.1', port: 0 };
+
+/** A caller's sidecar and a model's, each with an identity that the test changes. */
+class TwoSidecars {
+  readonly stack = new Stack();
+  readonly caller: ManualSource;
+  readonly model: ManualSource;
+  readonly app: App;
+  readonly backend: Backend;
+  readonly outbound: Outbound;
+  readonly inbound: Listener;
+  private readonly near: Listener;
+  private readonly identities: readonly OwnIdentity[];
+
+  private constructor(
+    address: Address,
+    inbound: {
+      readonly listener: Listener;
+      readonly backend: Backend;
+      readonly source: ManualSource;
+      readonly own: OwnIdentity;
+    },
+    stack: Stack,
+    caller: Identity,
+  ) {
+    this.stack = stack;
+    this.inbound = inbound.listener;
+    this.backend = inbound.backend;
+    this.model = inbound.source;
+    this.caller = new ManualSource(caller);
+    const { relay } = stack;
+    const own = new OwnIdentity(this.caller, partsOf(stack));
+    this.identities = [own, inbound.own];
+    const config = anUpstream([], {
+      endpoints: [{ address, weight: 1, id: 'digits' }],
+      routes: [aStreamRoute({ idleTimeoutMs: 0 })],
+    });
+    this.outbound = new Outbound(
+      config,
+      (each, cluster) =>
+        new Upstream(each, relay, DEFAULT_LOCAL_SETTINGS, (to, peer) => own.dial(to, peer), cluster),
+      relay,
+      1024 * 1024,
+      () => undefined,
+    );
+    own.onRotated(() => this.outbound.refreshConnections());
+    this.near = new Listener(
+      {
+        address: LOOPBACK,
+        settings: DEFAULT_LOCAL_SETTINGS,
+        limits: LIMITS,
+        onStream: (...of) => this.outbound.accept(...of),
+      },
+      relay,
+    );
+    this.app = stack.app(this.near);
+  }
+
+  static async open(caller: Identity, model: Identity): Promise<TwoSidecars> {
+    const stack = new Stack();
+    const side = stack.inbound(anInbound({ routes: [aStreamRoute({ idleTimeoutMs: 0 })] }));
+    const source = new ManualSource(model);
+    const own = new OwnIdentity(source, partsOf(stack));
+    const listener = new Listener(
+      {
+        address: LOOPBACK,
+        settings: DEFAULT_LOCAL_SETTINGS,
+        limits: LIMITS,
+        tls: own.serverTls(false),
+        onStream: (...of) => side.inbound.accept(...of),
+      },
+      stack.relay,
+    );
+    own.onRotated(({ rootsChanged }) => {
+      if (rootsChanged) listener.review((link) => own.stillTrusts(link));
+    });
+    const address = await listener.listen();
+    const both = new TwoSidecars(address, { listener, backend: side.model, source, own }, stack, caller);
+    await both.until('they are connected', () => both.pool.isConnected);
+    return both;
+  }
+
+  get pool() {
+    return this.outbound.upstreams[0]!.endpoints[0]!.pool;
+  }
+
+  /** Sockets move by themselves; everything else when it is told to. */
+  until(what: string, isSo: () => boolean): Promise<void> {
+    return until(what, () => {
+      this.stack.run();
+      return isSo();
+    });
+  }
+
+  async close(): Promise<void> {
+    this.near.stop();
+    this.outbound.stop();
+    this.inbound.stop();
+    await this.until('no connection is left', () => this.inbound.links.size === 0);
+    for (const own of this.identities) own.close();
+    this.stack.close();
+  }
+}
+
+function partsOf({ clock, relay }: Stack): Parts {
+  const { random, logger } = relay;
+  // Certificates are made for today.
+  const today = { now: () => clock.now(), wallNow: () => Date.now() };
+  return {
+    deps: { clock: today, timers: clock, random, logger, version: 'test', env: {} },
+    relay,
+    settings: DEFAULT_LOCAL_SETTINGS,
+    limits: LIMITS as unknown as Parts['limits'],
+  };
+}
+
+/** Of the peer's certificate. */
+function serialsOf(links: Iterable<Link>): string[] {
+  return [...links].map(({ socket }) =>
+    // There is none before the handshake is over.
+    ((socket as TLSSocket).getPeerCertificate()?.serialNumber ?? '').toLowerCase(),
+  );
+}
+
+describe('Scenario: certificates rotate', () => {
+  let old: TestAuthority;
+  let next: TestAuthority;
+  let mesh: TwoSidecars;
+  before(async () => {
+    old = await TestAuthority.root();
+    next = await TestAuthority.root({ commonName: 'Next root' });
+  });
+  afterEach(() => mesh.close());
+
+  /** A leaf of `by`, whose holder believes all of `roots`. */
+  const leaf = async (service: string, by: TestAuthority, ...roots: TestAuthority[]): Promise<Identity> => {
+    const parts = await by.leaf({ service });
+    return identityOf({ ...parts, rootsPem: roots.map(({ pem }) => pem).join('') }, service);
+  };
+
+  it('a stream goes on over its connection, and the next call takes one with the new leaves', async () => {
+    mesh = await TwoSidecars.open(await leaf('app', old, old), await leaf('digits', old, old));
+    const open = mesh.app.call({ body: null });
+    await mesh.until('it has begun', () => mesh.backend.requests.length === 1);
+    const stream = mesh.backend.last.begin().data(Buffer.from('before, '));
+
+    const [app, digits] = [await leaf('app', old, old), await leaf('digits', old, old)];
+    mesh.model.set(digits);
+    mesh.caller.set(app);
+    await mesh.until('another connection', () => serialsOf(mesh.pool.links).includes(digits.serial));
+    await mesh.until('the old one takes no more calls', () => mesh.pool.links[0]!.isRetiring);
+    assert.equal(mesh.pool.links.length, 2, 'the stream keeps the old one');
+    assert.ok(serialsOf(mesh.inbound.links).includes(app.serial));
+
+    mesh.backend.answer = (each) => each.reply();
+    const call = mesh.app.call();
+    await mesh.until('it is answered', () => call.isOver);
+    assert.equal(call.status, 0);
+
+    stream.data(Buffer.from('and after')).trailers(0);
+    await mesh.until('the stream ends', () => open.isOver);
+    assert.deepEqual([open.status, open.body.toString()], [0, 'before, and after']);
+    await mesh.until('the old connection is gone', () => mesh.pool.links.length === 1);
+    assert.deepEqual(serialsOf(mesh.pool.links), [digits.serial]);
+    assert.deepEqual(serialsOf(mesh.inbound.links), [app.serial]);
+  });
+
+  it('twenty times under calls: none fails', async () => {
+    mesh = await TwoSidecars.open(await leaf('app', old, old), await leaf('digits', old, old));
+    mesh.backend.answer = (each) => each.reply();
+    for (let i = 0; i < 20; i++) {
+      const calls = Array.from({ length: 8 }, () => mesh.app.call());
+      if (i % 2 === 0) mesh.caller.set(await leaf('app', old, old));
+      else mesh.model.set(await leaf('digits', old, old));
+      calls.push(...Array.from({ length: 8 }, () => mesh.app.call()));
+      await mesh.until('all are answered', () => calls.every(({ isOver }) => isOver));
+      for (const { status } of calls) assert.equal(status, 0);
+    }
+  });
+
+  it('root and all: who believes both is served all the time, who shows the old one is let in no more', async () => {
+    mesh = await TwoSidecars.open(await leaf('app', old, old, next), await leaf('digits', old, old, next));
+    mesh.backend.answer = (each) => each.reply();
+    const serves = async (): Promise<void> => {
+      const call = mesh.app.call();
+      await mesh.until('it is answered', () => call.isOver);
+      assert.equal(call.status, 0);
+    };
+    await serves();
+    mesh.model.set(await leaf('digits', next, old, next));
+    await serves();
+
+    mesh.model.set(await leaf('digits', next, next));
+    await mesh.until('the old connection is closed', () => mesh.inbound.links.size === 0);
+    mesh.stack.advance(5_000);
+    const late = mesh.app.call();
+    await mesh.until('it is refused', () => {
+      mesh.stack.advance(10);
+      return late.isOver;
+    });
+    assert.deepEqual([late.status, late.reason], [14, 'connect-failed']);
+    assert.equal(mesh.inbound.links.size, 0);
+
+    mesh.caller.set(await leaf('app', next, next));
+    mesh.stack.advance(5_000);
+    await mesh.until('the new leaf lets it in', () => mesh.pool.isConnected);
+    await serves();
+  });
+});

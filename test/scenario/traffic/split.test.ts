@@ -1,0 +1,173 @@
+/** Calls of one upstream shared between several: by metadata, by weight, sticky, once; run as calls of whoever gets them. */
+import assert from 'node:assert/strict';
+import { shapingFamilies } from '../../../sidecar/app/metrics/traffic-shift.js';
+import type { SplitConfig } from '../../../sidecar/config/model.js';
+import type { PeerStream } from '../../kit/http2/scripted-peer.js';
+import {
+  type App,
+  anUpstream,
+  aRoute,
+  aSafeRoute,
+  type CallOptions,
+  type OutboundStack,
+  Stack,
+} from '../../kit/stack/stack.js';
+
+const CANARY: SplitConfig = {
+  match: [{ key: 'x-canary', value: 'yes', upstream: 'canary' }],
+  weights: [
+    { upstream: 'digits', weight: 90 },
+    { upstream: 'canary', weight: 10 },
+  ],
+};
+
+describe('Scenario: a split', () => {
+  let stack: Stack;
+  let stable: OutboundStack;
+  let canary: OutboundStack;
+  let app: App;
+
+  function start(split: SplitConfig, seed = 1): void {
+    stack = new Stack({ seed });
+    stable = stack.outbound(anUpstream(['s'], { routes: [aRoute({ split })] }));
+    canary = stack.outbound(anUpstream(['c'], { name: 'canary' }));
+    for (const name of ['s', 'c', 'o'])
+      stack.backend(name).answer = (stream) => stream.reply(Buffer.from(name));
+    app = stack.app(stable.listener);
+  }
+
+  function call(options: CallOptions = {}): PeerStream {
+    const stream = app.call(options);
+    stack.run();
+    return stream;
+  }
+
+  function shares(n: number, options: (i: number) => CallOptions = () => ({})): Record<string, number> {
+    const found: Record<string, number> = {};
+    for (let i = 0; i < n; i++) {
+      const by = call(options(i)).body.toString();
+      found[by] = (found[by] ?? 0) + 1;
+    }
+    return found;
+  }
+
+  afterEach(() => stack.close());
+
+  for (const seed of [1, 2]) {
+    it(`gives each its weight (seed ${seed})`, () => {
+      start(CANARY, seed);
+      const found = shares(500);
+      // Four standard deviations of 500 draws at 0.1.
+      assert.ok(Math.abs(found['c']! - 50) < 27, JSON.stringify(found));
+      assert.equal(found['s']! + found['c']!, 500);
+      const [family] = shapingFamilies([stable.outbound, canary.outbound]);
+      assert.equal(family!.name, 'outrider_split_total');
+      assert.deepEqual(
+        new Map(family!.samples.map((sample) => [sample.labels['to'], 'value' in sample && sample.value])),
+        new Map([
+          ['digits', found['s']],
+          ['canary', found['c']],
+        ]),
+      );
+    });
+  }
+
+  it('goes by metadata first', () => {
+    start(CANARY);
+    assert.deepEqual(
+      shares(20, () => ({ metadata: [['x-canary', 'yes']] })),
+      { c: 20 },
+    );
+  });
+
+  it('sticks to a key', () => {
+    start({ ...CANARY, stickyBy: 'x-user' });
+    const of = (user: number) => call({ metadata: [['x-user', `u${user}`]] }).body.toString();
+    const first = Array.from({ length: 60 }, (_, i) => of(i));
+    assert.ok(first.includes('c') && first.includes('s'));
+    for (let round = 0; round < 3; round++)
+      assert.deepEqual(
+        first.map((_, i) => of(i)),
+        first,
+      );
+  });
+
+  it('is a call of the other upstream: its authority, endpoints, retries, time and bounds', () => {
+    start({ match: [], weights: [{ upstream: 'canary', weight: 1 }] });
+    canary.outbound.update(
+      anUpstream(['c', 'o'], {
+        name: 'canary',
+        routes: [aSafeRoute({ timeoutMs: 700 })],
+        breaker: { maxConnections: 0, maxPending: 0, maxInFlight: 2, maxRetries: 0 },
+      }),
+    );
+    stack.run();
+    stack.backend('c').answer = (stream) => stream.fail(14);
+    for (let i = 0; i < 2; i++) assert.equal(call().body.toString(), 'o');
+    assert.equal(stack.backend('c').last.header(':authority'), 'canary');
+    assert.equal(canary.outbound.retries, 1);
+    assert.equal(stable.outbound.attempts, 0);
+    for (const name of ['c', 'o']) stack.backend(name).answer = () => {};
+    const late = [call(), call()];
+    assert.equal(call().reason, 'breaker-open');
+    stack.advance(710);
+    for (const each of late) assert.deepEqual([each.status, each.reason], [4, 'deadline-exceeded']);
+    // The application called `digits`: there its calls are counted.
+    const tallies = stack.relay.tally.calls.filter(({ started }) => started > 0);
+    assert.deepEqual(
+      tallies.map(({ service, started }) => [service, started]),
+      [['digits', 5]],
+    );
+  });
+
+  it('is made once, however the others split', () => {
+    start({ match: [], weights: [{ upstream: 'canary', weight: 1 }] });
+    const back = { match: [], weights: [{ upstream: 'digits', weight: 1 }] };
+    canary.outbound.update(anUpstream(['c'], { name: 'canary', routes: [aRoute({ split: back })] }));
+    stack.run();
+    assert.deepEqual(shares(5), { c: 5 });
+    // Made to the other one, they go the other way.
+    app = stack.app(canary.listener);
+    assert.deepEqual(shares(5), { s: 5 });
+  });
+
+  it('leaves calls where they are while the other upstream is not there, or has no route for them', () => {
+    start({ match: [], weights: [{ upstream: 'nobody', weight: 1 }] });
+    assert.deepEqual(shares(2), { s: 2 });
+    stable.outbound.update(
+      anUpstream(['s'], {
+        routes: [aRoute({ split: { match: [], weights: [{ upstream: 'canary', weight: 1 }] } })],
+      }),
+    );
+    canary.outbound.update(anUpstream(['c'], { name: 'canary', routes: [aRoute({ methods: ['/a.B/C'] })] }));
+    stack.run();
+    assert.deepEqual(shares(2), { s: 2 });
+  });
+
+  it('may fall back to where it came from', () => {
+    start({ match: [], weights: [{ upstream: 'canary', weight: 1 }] });
+    const fallback = [{ kind: 'upstream', upstream: 'digits' }] as const;
+    canary.outbound.update(anUpstream(['c'], { name: 'canary', routes: [aRoute({ fallback })] }));
+    stack.run();
+    stack.backend('c').answer = (stream) => stream.fail(14);
+    const answered = call();
+    assert.deepEqual([answered.status, answered.body.toString()], [0, 's']);
+    assert.match(answered.header('outrider-degraded')!, /from=digits$/);
+  });
+
+  it('ends and begins with the file', () => {
+    start({ match: [], weights: [{ upstream: 'canary', weight: 1 }] });
+    assert.deepEqual(shares(2), { c: 2 });
+    stable.outbound.update(anUpstream(['s']));
+    assert.deepEqual(shares(2), { s: 2 });
+  });
+
+  it('does not believe what an upstream outside the mesh says in our name', () => {
+    start({ match: [], weights: [{ upstream: 'canary', weight: 1 }] });
+    canary.outbound.update(anUpstream(['c'], { name: 'canary', tls: 'plaintext' }));
+    stack.run();
+    stack.backend('c').answer = (stream) =>
+      stream.reply(Buffer.from('c'), 0, [['outrider-reason', 'overloaded']]);
+    assert.equal(call().reason, undefined);
+  });
+});

@@ -1,0 +1,248 @@
+/** The sidecar as a whole: what it builds from a configuration, what a reload changes, how it ends. */
+import assert from 'node:assert/strict';
+import type { Address, SidecarConfig, UpstreamConfig } from '../../../sidecar/config/model.js';
+import { ANY, aConfig, Bench, until } from '../../kit/stack/sidecar-in-memory.js';
+import { anInbound, anUpstream, aRoute, aStreamRoute, type UpstreamOptions } from '../../kit/stack/stack.js';
+
+describe('The sidecar', () => {
+  let bench: Bench;
+  beforeEach(() => {
+    bench = new Bench();
+  });
+  afterEach(() => bench.close());
+
+  const upstream = (name: string, address: Address, over: UpstreamOptions = {}): UpstreamConfig => ({
+    ...anUpstream([], { name, tls: 'plaintext', listen: ANY, ...over }),
+    endpoints: [{ address, weight: 1, id: name }],
+  });
+  const withUpstreams = (...upstreams: UpstreamConfig[]): SidecarConfig =>
+    aConfig({ outbound: { upstreams } });
+  const shared = (by: 'authority' | 'metadata') => ({ listen: ANY, by, metadataKey: 'x-upstream' });
+
+  describe('routes calls', () => {
+    it('of a listener to its upstream', async () => {
+      const one = await bench.server('one');
+      const two = await bench.server('two');
+      const sidecar = await bench.sidecar(
+        withUpstreams(upstream('one', one.address), upstream('two', two.address)),
+      );
+      for (const name of ['one', 'two']) {
+        const call = (await bench.app(sidecar.addresses.upstreams[name]!)).call();
+        await until('an answer', () => call.isOver);
+        assert.equal(call.body.toString(), name);
+      }
+      assert.deepEqual(sidecar.notReady(), []);
+    });
+
+    it('of the shared listener by their authority', async () => {
+      const { address } = await bench.server('one');
+      const sidecar = await bench.sidecar(
+        aConfig({ outbound: { upstreams: [upstream('one', address)], shared: shared('authority') } }),
+      );
+      const app = await bench.app(sidecar.addresses.shared!);
+      for (const authority of ['one', 'one:9000', 'one.mesh', 'one.mesh.local:80']) {
+        const call = app.call({ authority });
+        await until('an answer', () => call.isOver);
+        assert.equal(call.status, 0, authority);
+      }
+      for (const authority of ['two', 'on', 'one-more', '']) {
+        const call = app.call({ authority });
+        await until('an answer', () => call.isOver);
+        assert.deepEqual([call.status, call.reason], [12, 'unknown-route'], authority);
+      }
+    });
+
+    it('of the shared listener by metadata', async () => {
+      const { address } = await bench.server('one');
+      const sidecar = await bench.sidecar(
+        aConfig({ outbound: { upstreams: [upstream('one', address)], shared: shared('metadata') } }),
+      );
+      const app = await bench.app(sidecar.addresses.shared!);
+      const [named, unnamed] = [app.call({ metadata: [['x-upstream', 'one']] }), app.call()];
+      await until('answers', () => named.isOver && unnamed.isOver);
+      assert.deepEqual([named.status, unnamed.status], [0, 12]);
+    });
+  });
+
+  describe('does not start', () => {
+    it('at an address that is taken, and leaves nothing behind', async () => {
+      const { address, backend } = await bench.server('one');
+      const config = withUpstreams(
+        upstream('one', address),
+        upstream('two', address, { listen: await bench.taken() }),
+      );
+      await assert.rejects(bench.sidecar(config), /EADDRINUSE/);
+      await until('its connections are closed', () => backend.peers.every(({ isClosed }) => isClosed));
+      bench.clock.advance(60_000);
+      assert.equal(bench.clock.pending(), 0);
+    });
+  });
+
+  describe('reloads', () => {
+    it('upstreams that come and go, and lets calls of the gone end', async () => {
+      const one = await bench.server('one');
+      const two = await bench.server('two');
+      const outbound = { upstreams: [upstream('one', one.address)], shared: shared('authority') };
+      const sidecar = await bench.sidecar(aConfig({ outbound }));
+      const app = await bench.app(sidecar.addresses.shared!);
+      one.backend.answer = () => {};
+      const slow = app.call({ authority: 'one' });
+      await until('it is there', () => one.backend.requests.length === 1);
+      await sidecar.reload(aConfig({ outbound: { ...outbound, upstreams: [upstream('two', two.address)] } }));
+      const [gone, fresh] = [app.call({ authority: 'one' }), app.call({ authority: 'two' })];
+      await until('answers', () => gone.isOver && fresh.isOver);
+      assert.deepEqual([gone.status, fresh.status], [12, 0]);
+      one.backend.last.reply();
+      await until('an answer', () => slow.isOver);
+      assert.equal(slow.status, 0);
+      await until('no connection is left', () => one.backend.open.length === 0);
+    });
+
+    it('nothing when one new listener cannot be opened', async () => {
+      const { address } = await bench.server('one');
+      const before = withUpstreams(upstream('one', address));
+      const sidecar = await bench.sidecar(before);
+      const app = await bench.app(sidecar.addresses.upstreams['one']!);
+      const next = [
+        upstream('one', address, { routes: [aRoute({ methods: ['/none.S/M'] })] }),
+        upstream('two', address),
+        upstream('three', address, { listen: await bench.taken() }),
+      ];
+      await assert.rejects(sidecar.reload(withUpstreams(...next)), /EADDRINUSE/);
+      assert.deepEqual(Object.keys(sidecar.addresses.upstreams), ['one']);
+      assert.deepEqual(sidecar.config(), before);
+      const call = app.call();
+      await until('an answer', () => call.isOver);
+      assert.equal(call.status, 0);
+      await sidecar.reload(withUpstreams(upstream('one', address), upstream('two', address)));
+      assert.deepEqual(Object.keys(sidecar.addresses.upstreams), ['one', 'two']);
+    });
+
+    it('an upstream’s new name at its old address', async () => {
+      const { address } = await bench.server('one');
+      const sidecar = await bench.sidecar(withUpstreams(upstream('one', address)));
+      const listen = sidecar.addresses.upstreams['one']!;
+      await sidecar.reload(withUpstreams(upstream('one', address, { listen })));
+      const renamed = upstream('uno', address, { listen });
+      const impossible = upstream('two', address, { listen: await bench.taken() });
+      await assert.rejects(sidecar.reload(withUpstreams(renamed, impossible)), /EADDRINUSE/);
+      assert.deepEqual(sidecar.addresses.upstreams, { one: listen });
+      await sidecar.reload(withUpstreams(renamed));
+      const call = (await bench.app(listen)).call();
+      await until('an answer', () => call.isOver);
+      assert.equal(call.status, 0);
+    });
+
+    it('and says what only a restart takes over', async () => {
+      const { address } = await bench.server('one');
+      const config = withUpstreams(upstream('one', address));
+      const sidecar = await bench.sidecar(config);
+      assert.deepEqual((await sidecar.reload(config)).needsRestart, []);
+      const next = { ...config, service: 'other', limits: { ...config.limits, maxConnections: 1 } };
+      assert.deepEqual((await sidecar.reload(next)).needsRestart, ['service', 'limits']);
+    });
+
+    it('intentions: a stream that is no longer allowed ends', async () => {
+      const { address, backend } = await bench.server('model');
+      backend.answer = () => {};
+      const inbound = anInbound({
+        mtls: 'off',
+        listen: ANY,
+        local: address,
+        intentions: [],
+        defaultIntention: 'allow',
+        routes: [aStreamRoute()],
+      });
+      const sidecar = await bench.sidecar(aConfig({ inbound }));
+      const app = await bench.app(sidecar.addresses.inbound!);
+      const call = app.call({ body: null });
+      await until('it is there', () => backend.requests.length === 1);
+      await sidecar.reload(aConfig({ inbound: { ...inbound, defaultIntention: 'deny' } }));
+      await until('an answer', () => call.isOver);
+      assert.deepEqual([call.status, call.reason], [7, 'not-allowed']);
+      await until('a reset', () => backend.last.resetCode !== undefined);
+    });
+  });
+
+  describe('with a model that nobody supervises', () => {
+    const start = async () => {
+      const model = await bench.server('model');
+      const inbound = anInbound({
+        mtls: 'off',
+        listen: ANY,
+        local: model.address,
+        defaultIntention: 'allow',
+      });
+      const sidecar = await bench.sidecar(aConfig({ inbound }));
+      const app = await bench.app(sidecar.addresses.inbound!);
+      await until('it is ready', () => sidecar.notReady().length === 0);
+      return { ...model, sidecar, app };
+    };
+
+    it('is ready when it can be reached, and not when it cannot', async () => {
+      const { sidecar, server, backend, app } = await start();
+      server.close();
+      backend.peer.socket.destroy();
+      await until('it is away', () => sidecar.notReady().length > 0);
+      assert.match(sidecar.notReady()[0]!, /^model: ECONNREFUSED/);
+      const call = app.call();
+      await until('an answer', () => call.isOver);
+      assert.deepEqual([call.status, call.reason], [14, 'model-unavailable']);
+    });
+
+    it('stays ready while a connection is replaced', async () => {
+      const { sidecar, backend, app } = await start();
+      backend.peer.goaway(0);
+      await until('a second connection', () => backend.peers.length === 2);
+      assert.deepEqual(sidecar.notReady(), []);
+      const call = app.call();
+      await until('an answer', () => call.isOver);
+      assert.equal(call.status, 0);
+    });
+  });
+
+  describe('drains', () => {
+    it('until the last call has ended, and is not ready meanwhile', async () => {
+      const { address, backend } = await bench.server('one');
+      const sidecar = await bench.sidecar(withUpstreams(upstream('one', address)));
+      const app = await bench.app(sidecar.addresses.upstreams['one']!);
+      backend.answer = () => {};
+      const call = app.call();
+      await until('it is there', () => backend.requests.length === 1);
+      let isOver = false;
+      void sidecar.drain().then(() => {
+        isOver = true;
+      });
+      assert.deepEqual(sidecar.notReady(), ['draining']);
+      await until('GOAWAY', () => app.goaways.length === 1);
+      assert.equal(isOver, false);
+      backend.last.reply();
+      await until('an answer', () => call.isOver);
+      bench.clock.advance(300);
+      await until('the drain is over', () => isOver);
+      assert.equal(call.status, 0);
+    });
+
+    it('no longer than its timeout', async () => {
+      const { address, backend } = await bench.server('one');
+      const sidecar = await bench.sidecar({
+        ...withUpstreams(upstream('one', address)),
+        drainTimeoutMs: 2000,
+      });
+      const app = await bench.app(sidecar.addresses.upstreams['one']!);
+      backend.answer = () => {};
+      app.call();
+      await until('it is there', () => backend.requests.length === 1);
+      let isOver = false;
+      void sidecar.drain().then(() => {
+        isOver = true;
+      });
+      await until('GOAWAY', () => app.goaways.length === 1);
+      bench.clock.advance(1990);
+      await new Promise(setImmediate);
+      assert.equal(isOver, false);
+      bench.clock.advance(20);
+      await until('the drain is over', () => isOver);
+    });
+  });
+});

@@ -1,0 +1,149 @@
+/** Targets, the filters and the grace time against a real Consul. */
+
+import assert from 'node:assert/strict';
+import {
+  filterFor,
+  type Target,
+  type TargetState,
+  Targets,
+} from '../../../sidecar/discovery/consul/catalog/endpoint-watcher.js';
+import { ConsulAgent } from '../../../sidecar/discovery/consul/client/client.js';
+import { agentSettings } from '../../../sidecar/discovery/consul/client/settings.js';
+import { Watches } from '../../../sidecar/discovery/consul/query/query-registry.js';
+import { silentLogger } from '../../../sidecar/runtime/log/logger.js';
+import { systemRandom } from '../../../sidecar/runtime/random.js';
+import { systemClock } from '../../../sidecar/runtime/time/clock.js';
+import { systemTimers } from '../../../sidecar/runtime/time/timers.js';
+import { ConsulServer, consulOrSkip } from '../../kit/consul/consul.js';
+import { CONFIG } from '../../kit/consul/scripted-agent.js';
+import { until } from '../../kit/process/processes.js';
+
+const GRACE_MS = 2_000;
+
+describe('the endpoints of a target, from a real Consul', () => {
+  let server: ConsulServer;
+  let agent: ConsulAgent;
+  let watches: Watches;
+  let targets: Targets;
+  let silent: Set<number>;
+
+  before(async function () {
+    await consulOrSkip(this);
+    server = await ConsulServer.start();
+  });
+  after(async () => {
+    await server?.stop();
+  });
+  beforeEach(() => {
+    const config = { ...CONFIG, address: server.url, graceMs: GRACE_MS };
+    const tools = {
+      clock: systemClock,
+      timers: systemTimers,
+      random: systemRandom,
+      logger: silentLogger,
+      config,
+    };
+    silent = new Set();
+    agent = new ConsulAgent(agentSettings(config, {}));
+    watches = new Watches(agent, tools);
+    targets = new Targets(watches, {
+      ...tools,
+      isAnswering: (address) => address.kind === 'tcp' && !silent.has(address.port),
+    });
+  });
+  afterEach(async () => {
+    targets.close();
+    watches.close();
+    agent.close();
+    for (const id of Object.keys(await server.api<object>('GET', '/agent/services'))) await deregister(id);
+  });
+
+  const register = (port: number, more: object = {}): Promise<unknown> =>
+    server.api('PUT', '/agent/service/register', {
+      Kind: 'connect-proxy',
+      Name: 'digits-sidecar-proxy',
+      ID: `digits-${port}`,
+      Address: '127.0.0.1',
+      Port: port,
+      Proxy: { DestinationServiceName: 'digits' },
+      Check: { CheckID: `check-${port}`, Name: 'can serve', TTL: '60s', Status: 'passing' },
+      ...more,
+    });
+  const deregister = (id: string): Promise<unknown> =>
+    server.api('PUT', `/agent/service/deregister/${encodeURIComponent(id)}`);
+  const check = (port: number, status: string, output = ''): Promise<unknown> =>
+    server.api('PUT', `/agent/check/update/check-${port}`, { Status: status, Output: output });
+
+  /** What was told last, as `9001 9002:critical`. */
+  const follow = (target: Target): (() => string) => {
+    let state: TargetState | undefined;
+    targets.watch(target, (now) => {
+      state = now;
+    });
+    return () =>
+      (state?.instances ?? [])
+        .map(({ port, status }) => (status === 'passing' ? `${port}` : `${port}:${status}`))
+        .sort()
+        .join(' ');
+  };
+  const shows = (what: () => string, expected: string): Promise<unknown> =>
+    until(`endpoints are ${expected}`, () => what() === expected).catch((error: unknown) => {
+      assert.equal(what(), expected, String(error));
+    });
+
+  it('come, turn critical with a reason, and go', async () => {
+    const digits = follow({ service: 'digits' });
+    for (const port of [9001, 9002, 9003]) await register(port);
+    await shows(digits, '9001 9002 9003');
+    await check(9002, 'critical', 'the model does not answer');
+    await shows(digits, '9001 9002:critical 9003');
+    await deregister('digits-9002');
+    await shows(digits, '9001 9003');
+  });
+
+  it('count as critical in maintenance, of the service and of the node', async () => {
+    const digits = follow({ service: 'digits' });
+    for (const port of [9001, 9002]) await register(port);
+    await shows(digits, '9001 9002');
+    await server.api('PUT', '/agent/service/maintenance/digits-9001?enable=true&reason=new%20disk');
+    await shows(digits, '9001:critical 9002');
+    await server.api('PUT', '/agent/service/maintenance/digits-9001?enable=false');
+    await shows(digits, '9001 9002');
+    silent = new Set([9001, 9002]);
+    await server.api('PUT', '/agent/maintenance?enable=true');
+    await shows(digits, '9001:critical 9002:critical');
+    await server.api('PUT', '/agent/maintenance?enable=false');
+    await shows(digits, '9001 9002');
+  });
+
+  it('that answer are kept for the grace time when an operator empties the registry', async () => {
+    const digits = follow({ service: 'digits' });
+    for (const port of [9001, 9002, 9003, 9004]) await register(port);
+    await shows(digits, '9001 9002 9003 9004');
+    silent = new Set([9004]);
+    // All at once and behind the agent's back, which puts them back when it looks again, in a minute or more.
+    const { Node } = (await server.api<{ Node: string }[]>('GET', '/catalog/nodes'))[0]!;
+    const removal = (port: number): object => ({
+      Service: { Verb: 'delete', Node, Service: { ID: `digits-${port}`, Service: 'digits-sidecar-proxy' } },
+    });
+    await server.api('PUT', '/txn', [9001, 9002, 9003, 9004].map(removal));
+    await shows(digits, '9001 9002 9003');
+    await shows(digits, '');
+  });
+
+  it('are filtered by tags and metadata, whatever letters are in them', async () => {
+    const odd = ['plain', 'a"b', 'c`d"e', 'f\\g', 'h\ni', 'ü 😀', '" or "" in Service.Tags or "'];
+    for (const [i, text] of odd.entries()) {
+      await register(9100 + i, { Tags: [text, 'all'], Meta: { 'my-key': text } });
+    }
+    for (const [i, text] of odd.entries()) {
+      const filter = filterFor([text, 'all'], { 'my-key': text });
+      await shows(follow({ service: 'digits', ...(filter === undefined ? {} : { filter }) }), `${9100 + i}`);
+    }
+  });
+
+  it('outside the mesh are those of the service itself', async () => {
+    await server.api('PUT', '/agent/service/register', { Name: 'plain', ID: 'plain-1', Port: 9200 });
+    await shows(follow({ service: 'plain', via: 'plain' }), '9200');
+  });
+});

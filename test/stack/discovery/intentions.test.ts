@@ -1,0 +1,226 @@
+/**
+ * Our verdict against Consul's own, for every pair of services, while intentions of every precedence come, flip and go.
+ * Consul is asked both ways it has: the check of its servers, and what its agent tells proxies.
+ */
+import assert from 'node:assert/strict';
+import { ConnectIntentions } from '../../../sidecar/discovery/consul/connect/intentions.js';
+import { ConsulServer, consulOrSkip } from '../../kit/consul/consul.js';
+import { type RealKit, realKit, serviceToken } from '../../kit/consul/real-agent.js';
+import { until } from '../../kit/process/processes.js';
+import { seeded } from '../../kit/time/seeded-random.js';
+
+const DESTINATIONS = ['digits', 'other'];
+const SOURCES = ['web', 'api', 'digits', 'nobody-knows'];
+const PAIRS = DESTINATIONS.flatMap((destination) => SOURCES.map((source) => [source, destination] as const));
+/** Everything that intentions speak of, the most specific first. */
+const ENDS: readonly (readonly [string, string])[] = [
+  ...PAIRS.slice(0, 6),
+  ['*', 'digits'],
+  ['*', 'other'],
+  ['web', '*'],
+  ['api', '*'],
+  ['*', '*'],
+];
+const LIMIT_MS = 10_000;
+const STEPS = 30;
+
+interface Listed {
+  readonly ID: string;
+  readonly SourceName: string;
+  readonly DestinationName: string;
+  readonly Action: string;
+}
+
+class Oracle {
+  private readonly kits: RealKit[] = [];
+  private readonly ours = new Map<string, ConnectIntentions>();
+
+  constructor(readonly server: ConsulServer) {}
+
+  async start(): Promise<void> {
+    for (const service of DESTINATIONS) {
+      const { server } = this;
+      const kit = realKit(
+        server,
+        server.token === undefined ? undefined : await serviceToken(server, service),
+      );
+      const { watches, agent, deps } = kit;
+      this.kits.push(kit);
+      this.ours.set(service, new ConnectIntentions(watches, agent, { ...deps, service }, () => {}));
+    }
+  }
+
+  close(): void {
+    for (const each of this.ours.values()) each.close();
+    for (const kit of this.kits) kit.close();
+  }
+
+  get output(): string {
+    return this.kits.flatMap(({ log }) => log).join('');
+  }
+
+  /** Makes the intention, changes it, or takes it away. */
+  async set(
+    [source, destination]: readonly [string, string],
+    action: 'allow' | 'deny' | null,
+  ): Promise<void> {
+    const { server } = this;
+    const all = await server.api<Listed[]>('GET', '/connect/intentions');
+    const one = all.find((each) => each.SourceName === source && each.DestinationName === destination);
+    const body = { SourceName: source, DestinationName: destination, SourceType: 'consul', Action: action };
+    if (one !== undefined && action === null) await server.api('DELETE', `/connect/intentions/${one.ID}`);
+    else if (one !== undefined) await server.api('PUT', `/connect/intentions/${one.ID}`, body);
+    else if (action !== null) await server.api('POST', '/connect/intentions', body);
+  }
+
+  verdicts(): string {
+    return PAIRS.map(([source, destination]) =>
+      said(source, destination, this.ours.get(destination)!.table.allows(source, destination)),
+    ).join('\n');
+  }
+
+  async check(): Promise<string> {
+    const lines = PAIRS.map(async ([source, destination]) => {
+      const path = `/connect/intentions/check?source=${source}&destination=${destination}`;
+      return said(source, destination, (await this.server.api<{ Allowed: boolean }>('GET', path)).Allowed);
+    });
+    return (await Promise.all(lines)).join('\n');
+  }
+
+  async authorize(trustDomain: string): Promise<string> {
+    const lines = PAIRS.map(async ([source, Target]) => {
+      const ClientCertURI = `spiffe://${trustDomain}/ns/default/dc/dc1/svc/${source}`;
+      const body = { Target, ClientCertURI, ClientCertSerial: '04' };
+      const { Authorized } = await this.server.api<{ Authorized: boolean }>(
+        'POST',
+        '/agent/connect/authorize',
+        body,
+      );
+      return said(source, Target, Authorized);
+    });
+    return (await Promise.all(lines)).join('\n');
+  }
+
+  async agree(why: string): Promise<void> {
+    const expected = await this.check();
+    const settled = async () => this.verdicts() === expected;
+    await until('our verdicts are those of Consul', settled, LIMIT_MS).catch(() => {});
+    assert.equal(this.verdicts(), expected, why);
+  }
+}
+
+function said(source: string, destination: string, allowed: boolean): string {
+  return `${source} → ${destination}: ${allowed ? 'allow' : 'deny'}`;
+}
+
+for (const acl of [false, true]) {
+  describe(`Intentions of a real Consul, ${acl ? 'ACLs on, default deny' : 'ACLs off'}`, function () {
+    this.timeout(120_000);
+    let server: ConsulServer;
+    let oracle: Oracle;
+    let trustDomain: string;
+
+    before(async function () {
+      await consulOrSkip(this);
+      server = await ConsulServer.start({ acl });
+      oracle = new Oracle(server);
+      await oracle.start();
+      ({ TrustDomain: trustDomain } = await server.api<{ TrustDomain: string }>(
+        'GET',
+        '/agent/connect/ca/roots',
+      ));
+    });
+    after(async () => {
+      oracle?.close();
+      await server?.stop();
+    });
+
+    it('without any, the default decides', async () => {
+      await oracle.agree('no intentions');
+      assert.equal(oracle.verdicts().includes(acl ? 'allow' : 'deny'), false);
+    });
+
+    it('every precedence, from the least specific up, each time contradicting the one below', async () => {
+      let action: 'allow' | 'deny' = acl ? 'allow' : 'deny';
+      for (const ends of [
+        ['*', '*'],
+        ['web', '*'],
+        ['*', 'digits'],
+        ['web', 'digits'],
+      ] as const) {
+        await oracle.set(ends, action);
+        await oracle.agree(`${ends.join(' → ')} ${action}`);
+        action = action === 'allow' ? 'deny' : 'allow';
+      }
+      for (const ends of [
+        ['web', 'digits'],
+        ['*', 'digits'],
+        ['*', '*'],
+        ['web', '*'],
+      ] as const) {
+        await oracle.set(ends, null);
+        await oracle.agree(`${ends.join(' → ')} taken away`);
+      }
+    });
+
+    it('any order of coming, flipping and going', async () => {
+      const random = seeded(acl ? 3 : 4);
+      const one = <T>(from: readonly T[]): T => from[Math.floor(random() * from.length)]!;
+      const done: string[] = [];
+      for (let i = 0; i < STEPS; i++) {
+        const ends = one(ENDS);
+        const action = one(['allow', 'deny', null] as const);
+        await oracle.set(ends, action);
+        done.push(`${ends.join(' → ')} ${action}`);
+        await oracle.agree(done.join(', '));
+      }
+    });
+
+    it('the agent tells proxies the same', async () => {
+      const expected = oracle.verdicts();
+      const same = async () => (await oracle.authorize(trustDomain)) === expected;
+      await until('the agent has heard of the last change', same, LIMIT_MS).catch(() => {});
+      assert.equal(await oracle.authorize(trustDomain), expected);
+    });
+
+    it('a flip is in force within 2 s', async () => {
+      await oracle.set(['web', 'digits'], 'allow');
+      await oracle.agree('before the flips');
+      for (const action of ['deny', 'allow'] as const) {
+        await oracle.set(['web', 'digits'], action);
+        const expected = said('web', 'digits', action === 'allow');
+        await until('the flip is in force', async () => oracle.verdicts().includes(expected), 2_000);
+      }
+    });
+
+    it('no token is in what was written', () => {
+      assert.ok(oracle.output.length > 0);
+      assert.equal(oracle.output.includes(server.token ?? 'x-consul-token'), false);
+    });
+  });
+}
+
+describe('Intentions of a real Consul, with a token that may not read them', function () {
+  this.timeout(60_000);
+  let server: ConsulServer;
+
+  before(async function () {
+    await consulOrSkip(this);
+    server = await ConsulServer.start({ acl: true });
+  });
+  after(() => server?.stop());
+
+  it('are not loaded, although Consul answers with an empty list', async () => {
+    const kit = realKit(server, await serviceToken(server, 'web'));
+    const { watches, agent, deps } = kit;
+    const intentions = new ConnectIntentions(watches, agent, { ...deps, service: 'digits' }, () => {});
+    try {
+      await until('Consul refuses', async () => intentions.status().problem !== undefined, 10_000);
+      assert.match(intentions.status().problem!, /does not let us read the intentions of digits: 403/);
+      assert.equal(intentions.loaded(), false);
+    } finally {
+      intentions.close();
+      kit.close();
+    }
+  });
+});

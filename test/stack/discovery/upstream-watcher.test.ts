@@ -1,0 +1,238 @@
+/** Each kind of config entry, written to a real Consul, changes what the data plane is told, without a restart. */
+import assert from 'node:assert/strict';
+import { Targets } from '../../../sidecar/discovery/consul/catalog/endpoint-watcher.js';
+import { UpstreamWatch } from '../../../sidecar/discovery/consul/chain/upstream-watcher.js';
+import { ConsulAgent } from '../../../sidecar/discovery/consul/client/client.js';
+import { agentSettings } from '../../../sidecar/discovery/consul/client/settings.js';
+import { Watches } from '../../../sidecar/discovery/consul/query/query-registry.js';
+import type { UpstreamKnowledge } from '../../../sidecar/discovery/snapshot.js';
+import { type Logger, silentLogger } from '../../../sidecar/runtime/log/logger.js';
+import { systemRandom } from '../../../sidecar/runtime/random.js';
+import { systemClock } from '../../../sidecar/runtime/time/clock.js';
+import { systemTimers } from '../../../sidecar/runtime/time/timers.js';
+import { ConsulServer, consulOrSkip } from '../../kit/consul/consul.js';
+import { CONFIG } from '../../kit/consul/scripted-agent.js';
+import { until } from '../../kit/process/processes.js';
+import { anUpstream } from '../../kit/stack/stack.js';
+
+type Json = Readonly<Record<string, unknown>>;
+
+describe('rules of a real Consul', () => {
+  let server: ConsulServer;
+  let agent: ConsulAgent;
+  let watches: Watches;
+  let targets: Targets;
+  let watch: UpstreamWatch;
+  let latest: UpstreamKnowledge | undefined;
+  let warnings: string[];
+
+  before(async function () {
+    await consulOrSkip(this);
+    server = await ConsulServer.start();
+    for (const [id, version, status] of [
+      ['web-1', '1', 'passing'],
+      ['web-2', '2', 'passing'],
+      ['web-3', '2', 'warning'],
+      ['other-1', '1', 'passing'],
+    ] as const)
+      await register(id, version, status);
+    for (const Name of ['web', 'other']) await write({ Kind: 'service-defaults', Name, Protocol: 'grpc' });
+  });
+  after(async () => {
+    await server?.stop();
+  });
+  beforeEach(() => {
+    latest = undefined;
+    warnings = [];
+    const config = { ...CONFIG, address: server.url };
+    const logger: Logger = { ...silentLogger, warn: (fields) => void warnings.push(String(fields['rule'])) };
+    const tools = { clock: systemClock, timers: systemTimers, random: systemRandom, logger, config };
+    agent = new ConsulAgent(agentSettings(config, {}));
+    watches = new Watches(agent, tools);
+    targets = new Targets(watches, { ...tools, isAnswering: () => true });
+    const discovery = { service: 'web', tags: [], meta: {}, failover: [] };
+    const upstream = anUpstream([], { name: 'web', discovery, balance: { kind: 'least-loaded' } });
+    watch = new UpstreamWatch(upstream, watches, targets, { ...tools, service: 'app' }, (knowledge) => {
+      latest = knowledge;
+    });
+  });
+  afterEach(async () => {
+    watch.close();
+    targets.close();
+    watches.close();
+    agent.close();
+    for (const kind of ['service-router', 'service-splitter', 'service-resolver'])
+      await server.request('DELETE', `/config/${kind}/web`);
+    await server.request('DELETE', '/config/proxy-defaults/global');
+  });
+
+  const write = (entry: Json) => server.api('PUT', '/config', entry);
+
+  async function register(id: string, version: string, status: string): Promise<void> {
+    const [service] = id.split('-');
+    const port = 20_000 + Number(id.at(-1)) + (service === 'web' ? 0 : 100);
+    await server.api('PUT', '/agent/service/register', {
+      ID: id,
+      Name: `${service}-sidecar-proxy`,
+      Kind: 'connect-proxy',
+      Address: '127.0.0.1',
+      Port: port,
+      Meta: { version },
+      Proxy: { DestinationServiceName: service },
+      Check: { CheckID: `check:${id}`, Name: 'model answers', TTL: '1h', Status: status },
+    });
+  }
+
+  /** `id@priority` of a cluster's endpoints; undefined while they are not known. */
+  const endpoints = (name = '') =>
+    latest?.clusters
+      .get(name)
+      ?.endpoints?.map(({ id, priority }) => `${id}@${priority}`)
+      .sort();
+
+  const become = (what: string, wanted: () => unknown, expected: unknown) =>
+    until(`${what}: ${JSON.stringify(wanted())}`, () => {
+      try {
+        assert.deepEqual(wanted(), expected);
+        return true;
+      } catch {
+        return false;
+      }
+    });
+  const ALL = ['web-1@0', 'web-2@0', 'web-3@0'];
+
+  it('none: all instances', () => become('endpoints', endpoints, ALL));
+
+  it('service-resolver: subsets, only those that pass, failover, connect timeout, redirect', async () => {
+    await become('endpoints', endpoints, ALL);
+    await write({
+      Kind: 'service-resolver',
+      Name: 'web',
+      DefaultSubset: 'v2',
+      ConnectTimeout: '3s',
+      Subsets: { v2: { Filter: 'Service.Meta.version == 2', OnlyPassing: true } },
+      Failover: { '*': { Service: 'other' } },
+    });
+    const v2 = 'v2.web.default.dc1';
+    await become('v2', () => endpoints(v2), ['other-1@1', 'web-2@0', 'web-3@1000']);
+    assert.equal(latest?.clusters.get(v2)?.connectTimeoutMs, 3000);
+    assert.equal(latest?.clusters.get(v2)?.endpoints?.find(({ id }) => id === 'web-2')?.subset, 'v2');
+    await write({ Kind: 'service-resolver', Name: 'web', Redirect: { Service: 'other' } });
+    await become('redirected', () => endpoints('other.default.dc1'), ['other-1@0']);
+    await server.api('DELETE', '/config/service-resolver/web');
+    await become('as before', endpoints, ALL);
+  });
+
+  it('service-splitter: weights, which change while they are in force', async () => {
+    const Subsets = {
+      v1: { Filter: 'Service.Meta.version == 1' },
+      v2: { Filter: 'Service.Meta.version == 2' },
+    };
+    await write({ Kind: 'service-resolver', Name: 'web', Subsets });
+    for (const [one, two] of [
+      [90, 10],
+      [50, 50],
+    ] as const) {
+      const Splits = [
+        { Weight: one, ServiceSubset: 'v1' },
+        { Weight: two, ServiceSubset: 'v2' },
+      ];
+      await write({ Kind: 'service-splitter', Name: 'web', Splits });
+      await become('split', () => latest?.routes, [
+        {
+          split: [
+            { weight: one / 100, cluster: 'v1.web.default.dc1' },
+            { weight: two / 100, cluster: 'v2.web.default.dc1' },
+          ],
+        },
+      ]);
+    }
+    await become('v1', () => endpoints('v1.web.default.dc1'), ['web-1@0']);
+    await become('v2', () => endpoints('v2.web.default.dc1'), ['web-2@0', 'web-3@0']);
+  });
+
+  it('service-router: path, metadata, timeout, retries; and names once what is in vain', async () => {
+    const Destination = {
+      Service: 'other',
+      RequestTimeout: '2s',
+      NumRetries: 2,
+      RetryOnStatusCodes: [503, 500],
+    };
+    const Routes = [
+      {
+        Match: {
+          HTTP: {
+            PathPrefix: '/inference.GRPCInferenceService/',
+            Header: [{ Name: 'x-canary', Exact: 'yes' }],
+          },
+        },
+        Destination,
+      },
+      { Match: { HTTP: { PathRegex: '/a.B/.*', Methods: ['GET'] } } },
+    ];
+    await write({ Kind: 'service-router', Name: 'web', Routes });
+    await become('routes', () => latest?.routes, [
+      {
+        match: {
+          prefix: '/inference.GRPCInferenceService/',
+          headers: [{ name: 'x-canary', exact: 'yes', invert: false }],
+        },
+        timeoutMs: 2000,
+        retry: { attempts: 3, on: [14] },
+        split: [{ weight: 1, cluster: 'other.default.dc1' }],
+      },
+      { split: [{ weight: 1, cluster: '' }] },
+    ]);
+    await become('both', () => [endpoints('other.default.dc1'), endpoints()], [['other-1@0'], ALL]);
+    const sentences = [
+      'service-router "web", route 1: RetryOnStatusCodes "500" has no counterpart in gRPC.',
+      'service-router "web", route 2 is left out: Match.HTTP.Methods is without POST.',
+    ];
+    assert.deepEqual(watch.notHonoured(), sentences);
+    await write({
+      Kind: 'service-router',
+      Name: 'web',
+      Routes: [...Routes, { Match: { HTTP: { PathExact: '/c.D/E' } } }],
+    });
+    await become('one more', () => latest?.routes.length, 3);
+    assert.deepEqual(warnings, sentences, 'once, though the rules were read twice');
+  });
+
+  it('proxy-defaults: named, as far as they concern Envoy; gateways where they would matter', async () => {
+    await become('endpoints', endpoints, ALL);
+    await write({
+      Kind: 'proxy-defaults',
+      Name: 'global',
+      Config: { local_connect_timeout_ms: 1000 },
+      MeshGateway: { Mode: 'local' },
+    });
+    await become('named', () => watch.notHonoured(), [
+      'proxy-defaults: Config "local_connect_timeout_ms" is not applied.',
+    ]);
+    await write({ Kind: 'service-resolver', Name: 'web', Failover: { '*': { Datacenters: ['dc9'] } } });
+    await become('both', () => watch.notHonoured().length, 2);
+    assert.match(
+      watch.notHonoured().join(' '),
+      /MeshGateway.Mode "local" is not applied, connections are direct/,
+    );
+    await become('the near ones serve, though the far datacenter is unknown', endpoints, ALL);
+  });
+
+  it('service-defaults: limits of upstreams where this version has them', async () => {
+    await become('endpoints', endpoints, ALL);
+    const UpstreamConfig = { Defaults: { Limits: { MaxConcurrentRequests: 9 } } };
+    const entry = { Kind: 'service-defaults', Name: 'app', Protocol: 'grpc' };
+    const { status } = await server.request('PUT', '/config', { ...entry, UpstreamConfig });
+    // Consul 1.8 knows no such field and refuses it; 1.9 and later take it.
+    if (status !== 200) await write(entry);
+    const wanted = status === 200 ? 9 : undefined;
+    const answers = () =>
+      watches.statuses().find(({ name }) => name === 'service-defaults of app')?.answers ?? 0;
+    await until('the entry is read', () => answers() >= 2);
+    await become('the limit', () => latest?.clusters.get('')?.maxInFlight, wanted);
+    await server.api('DELETE', '/config/service-defaults/app');
+    await until('it is gone', () => answers() >= 3);
+    await become('no limit', () => latest?.clusters.get('')?.maxInFlight, undefined);
+    assert.deepEqual(warnings, []);
+  });
+});

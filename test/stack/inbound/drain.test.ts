@@ -1,0 +1,216 @@
+/** A listener that drains, and the limits of those that come in. */
+import assert from 'node:assert/strict';
+import { FrameType } from '../../kit/http2/h2-frames.js';
+import { type App, anUpstream, aStreamRoute, type OutboundStack, Stack } from '../../kit/stack/stack.js';
+
+const MAX_ID = 0x7fffffff;
+
+describe('A drain', () => {
+  let stack: Stack;
+  let out: OutboundStack;
+  let app: App;
+  let isDrained: boolean;
+
+  beforeEach(() => {
+    stack = new Stack();
+    out = stack.outbound(anUpstream(['a'], { routes: [aStreamRoute()] }));
+    app = stack.app(out.listener);
+    isDrained = false;
+  });
+  afterEach(() => stack.close());
+
+  const drain = (): void => {
+    void out.listener.drain().then(() => {
+      isDrained = true;
+    });
+    stack.run();
+  };
+  const lastIds = (): number[] => app.goaways.map(({ payload }) => payload.readUInt32BE(0) & MAX_ID);
+  const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+  it('says GOAWAY twice: first that the end comes, then which calls it took', () => {
+    const call = app.call({ body: null });
+    stack.run();
+    drain();
+    assert.deepEqual(lastIds(), [MAX_ID]);
+    const late = app.call({ body: null });
+    stack.run();
+    assert.equal(stack.backend('a').requests.length, 2, 'what crossed the first one is served');
+    stack.advance(260);
+    assert.deepEqual(lastIds(), [MAX_ID, late.id]);
+    assert.equal(call.isOver || late.isOver, false);
+  });
+
+  it('waits with the second for a client that stands still: what it opens unknowing is served', () => {
+    app.call({ body: null });
+    stack.run();
+    app.socket.pause();
+    drain();
+    stack.advance(1_000);
+    const late = app.call({ body: null });
+    stack.run();
+    app.socket.resume();
+    stack.advance(10);
+    assert.deepEqual(lastIds(), [MAX_ID, late.id]);
+    assert.equal(late.resetCode, undefined);
+    assert.equal(stack.backend('a').requests.length, 2);
+  });
+
+  it('does not wait for ever for a client that answers no PING', () => {
+    app = stack.app(out.listener, undefined, { answersPings: false });
+    const call = app.call({ body: null });
+    stack.run();
+    drain();
+    stack.advance(2_900);
+    assert.deepEqual(lastIds(), [MAX_ID]);
+    stack.advance(200);
+    assert.deepEqual(lastIds(), [MAX_ID, call.id]);
+  });
+
+  it('of the connections alone leaves the listener open: who is told to go comes back', () => {
+    const call = app.call({ body: null });
+    stack.run();
+    out.listener.renew();
+    stack.run();
+    stack.advance(260);
+    assert.deepEqual(lastIds(), [MAX_ID, call.id]);
+    const again = stack.app(out.listener);
+    const next = again.call();
+    stack.run();
+    assert.equal(next.isOver, false);
+    assert.equal(stack.backend('a').requests.length, 2);
+  });
+
+  it('refuses what comes after the second as never processed', () => {
+    app.call({ body: null });
+    stack.run();
+    drain();
+    stack.advance(260);
+    const late = app.call();
+    stack.run();
+    assert.equal(late.resetCode, 7);
+    assert.equal(stack.backend('a').requests.length, 1);
+  });
+
+  it('lets calls under way finish, then closes, and is over', async () => {
+    const call = app.call({ body: null });
+    stack.run();
+    drain();
+    stack.advance(60_000);
+    await settle();
+    assert.deepEqual([isDrained, app.isClosed], [false, false]);
+    call.end();
+    stack.backend('a').last.begin().data(Buffer.from('done')).trailers(0);
+    stack.run();
+    assert.deepEqual([call.status, call.body.toString()], [0, 'done']);
+    await settle();
+    assert.deepEqual([isDrained, app.isClosed], [true, true]);
+  });
+
+  it('of an idle connection is over after the second GOAWAY', async () => {
+    drain();
+    stack.advance(300);
+    await settle();
+    assert.deepEqual([isDrained, app.isClosed], [true, true]);
+    assert.equal(app.goaways.length, 2);
+  });
+
+  it('of nothing is over at once', async () => {
+    app.socket.destroy();
+    stack.run();
+    drain();
+    await settle();
+    assert.equal(isDrained, true);
+  });
+
+  it('twice is the same drain', async () => {
+    drain();
+    drain();
+    stack.advance(300);
+    await settle();
+    assert.equal(app.goaways.length, 2);
+    assert.equal(isDrained, true);
+  });
+
+  it('that has lasted long enough is stopped: what is left is lost, and counted so', () => {
+    const call = app.call({ body: null });
+    stack.run();
+    drain();
+    stack.advance(1000);
+    out.listener.stop();
+    stack.run();
+    assert.equal(app.isClosed, true);
+    assert.equal(call.isOver, false);
+    assert.equal(stack.backend('a').last.resetCode, 8);
+    stack.assertIdle();
+  });
+
+  it('loses no call of a sidecar before it', () => {
+    const stacked = new Stack();
+    const behind = stacked.outbound(anUpstream(['a'], { name: 'behind' }));
+    const net = stacked.net;
+    net.declare('front:1', {
+      mode: 'accepts',
+      onSocket: (socket) => behind.listener.accept(socket as never, null),
+    });
+    stacked.backend('a').answer = (stream) => stream.reply();
+    const config = anUpstream([], { name: 'front' });
+    const front = stacked.outbound({
+      ...config,
+      endpoints: [{ address: { kind: 'tcp', host: 'front', port: 1 }, weight: 1, id: 'other' }],
+    });
+    const caller = stacked.app(front.listener);
+    const made = [];
+    for (let i = 0; i < 50; i++) {
+      made.push(caller.call());
+      // Calls are under way in every phase of the drain.
+      if (i === 20) for (const link of behind.listener.links) void link.connection.announceGoaway();
+      if (i === 30) for (const link of behind.listener.links) void link.connection.finalGoaway();
+      stacked.turn();
+    }
+    stacked.advance(1000);
+    for (const call of made) assert.equal(call.status, 0);
+    stacked.close();
+  });
+
+  it('of a caller that says GOAWAY itself closes when its calls have ended', () => {
+    const call = app.call({ body: null });
+    stack.run();
+    app.goaway(0);
+    stack.run();
+    assert.equal(app.isClosed, false);
+    call.end();
+    stack.backend('a').last.fail(0);
+    stack.run();
+    assert.equal(call.status, 0);
+    assert.equal(app.isClosed, true);
+  });
+});
+
+describe('A newcomer', () => {
+  let stack: Stack;
+  let out: OutboundStack;
+  beforeEach(() => {
+    stack = new Stack();
+    out = stack.outbound(anUpstream(['a']));
+  });
+  afterEach(() => stack.close());
+
+  it('that says nothing is let go after the handshake time', () => {
+    const [near, far] = stack.net.pair();
+    out.listener.accept(far as never, null);
+    stack.advance(4990);
+    assert.equal(near.destroyed, false);
+    stack.advance(20);
+    assert.equal(near.destroyed, true);
+    assert.equal(stack.relay.tally.limits.get('handshake-timeout'), 1);
+    assert.equal(stack.relay.tally.connectionsOpen, 0);
+  });
+
+  it('that stays idle for an hour keeps its connection, and costs no PING', () => {
+    const app = stack.app(out.listener);
+    stack.advance(3_600_000);
+    assert.equal(app.isClosed, false);
+    assert.equal(app.count(FrameType.ping), 0);
+  });
+});

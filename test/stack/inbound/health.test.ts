@@ -1,0 +1,106 @@
+/** Peers ask the inbound side how its model is: what is known is answered here, what is not, by the model. */
+import assert from 'node:assert/strict';
+import { healthQuestion } from '../../../sidecar/codec/health.js';
+import { HealthAnswers } from '../../../sidecar/health/model/responder.js';
+import { Flag } from '../../kit/http2/h2-frames.js';
+import type { PeerStream } from '../../kit/http2/scripted-peer.js';
+import { type App, anInbound, type InboundStack, Stack } from '../../kit/stack/stack.js';
+
+const CHECK = '/grpc.health.v1.Health/Check';
+const WATCH = '/grpc.health.v1.Health/Watch';
+const SERVING = '00000000020801';
+const NOT_SERVING = '00000000020802';
+
+describe('Questions about health, inbound,', () => {
+  let stack: Stack;
+  let side: InboundStack;
+  let peer: App;
+  let known: Record<string, boolean | undefined>;
+
+  beforeEach(() => {
+    stack = new Stack();
+    side = stack.inbound(anInbound({ queue: { concurrency: 1, maxWaiting: 1 } }));
+    known = { '': true, digits: true };
+    side.inbound.health = new HealthAnswers((service) => known[service]);
+    side.model.answer = (stream) => stream.reply(Buffer.from('the model'));
+    peer = stack.app(side.listener, 'app');
+  });
+  afterEach(() => stack.close());
+
+  const ask = (service: string, path = CHECK): PeerStream => {
+    const asked = peer.call({ path, body: healthQuestion(service) });
+    stack.run();
+    return asked;
+  };
+  const model = (): PeerStream[] => side.model.requests;
+
+  it('are answered from what is known, and the model is not asked', () => {
+    for (const service of ['', 'digits']) {
+      const asked = ask(service);
+      assert.equal(asked.status, 0);
+      assert.equal(asked.body.toString('hex'), SERVING);
+      assert.equal(asked.header('content-type'), 'application/grpc');
+    }
+    known['digits'] = false;
+    assert.equal(ask('digits').body.toString('hex'), NOT_SERVING);
+    assert.equal(model().length, 0);
+    const tally = stack.relay.tally.calls.reduce((sum, { started }) => sum + started, 0);
+    assert.equal(tally, 3, 'they are calls of peers like others');
+  });
+
+  it('are passed on where nothing is known, to be watched, and when they cannot be read', () => {
+    assert.equal(ask('letters').body.toString(), 'the model');
+    assert.equal(ask('digits', WATCH).body.toString(), 'the model');
+    const odd = peer.call({ path: CHECK, body: Buffer.from([1, 0, 0, 0, 0]) });
+    const empty = peer.call({ path: CHECK, body: Buffer.alloc(0) });
+    const large = peer.call({ path: CHECK, body: Buffer.alloc(40_000, 1) });
+    stack.run();
+    for (const each of [odd, empty, large]) assert.equal(each.body.toString(), 'the model');
+    assert.deepEqual(
+      model().map(({ body }) => body.length),
+      [healthQuestion('letters').length, healthQuestion('digits').length, 5, 0, 40_000],
+    );
+  });
+
+  it('are answered however they are cut', () => {
+    const asked = peer.call({ path: CHECK, body: null });
+    const bytes = healthQuestion('digits');
+    for (let i = 0; i < bytes.length; i++) {
+      asked.data(bytes.subarray(i, i + 1), i === bytes.length - 1 ? Flag.endStream : 0);
+      stack.run();
+    }
+    assert.equal(asked.body.toString('hex'), SERVING);
+    const begun = peer.call({ path: CHECK, body: null, timeout: '1S' });
+    stack.advance(1100);
+    assert.equal(begun.status, 4, 'a question that is never asked');
+  });
+
+  it('are answered for a busy model, past its line', () => {
+    side.model.answer = () => {};
+    const calls = [peer.call(), peer.call()];
+    stack.run();
+    assert.equal(ask('').body.toString('hex'), SERVING);
+    for (const each of model()) each.reply();
+    stack.run();
+    for (const each of model()) if (each.lists.length > 0 && each.chunks.length > 0) each.reply();
+    stack.advance(20_000);
+    assert.ok(calls.every(({ isOver }) => isOver));
+  });
+
+  it('are answered for a model that is away or not there yet', () => {
+    known[''] = false;
+    side.inbound.setModel({ kind: 'away', why: 'it crashed' });
+    assert.equal(ask('').body.toString('hex'), NOT_SERVING);
+    const asked = ask('letters');
+    assert.deepEqual([asked.status, asked.reason], [14, 'model-unavailable']);
+    side.inbound.setModel({ kind: 'starting' });
+    assert.equal(ask('').body.toString('hex'), NOT_SERVING);
+  });
+
+  it('are asked by those who may call, and by nobody else', () => {
+    const stranger = stack.app(side.listener, 'stranger');
+    const asked = stranger.call({ path: CHECK, body: healthQuestion('') });
+    stack.run();
+    assert.deepEqual([asked.status, asked.reason], [7, 'not-allowed']);
+  });
+});

@@ -1,0 +1,104 @@
+/** The model's process ends while calls run in it: what they are told depends on how it ended. */
+import assert from 'node:assert/strict';
+import { EndClass } from '../../../sidecar/core/health/process-end.js';
+import { type App, anInbound, type InboundStack, Stack } from '../../kit/stack/stack.js';
+
+describe('Inbound, when the process of the model ends', () => {
+  let stack: Stack;
+  let side: InboundStack;
+  let peer: App;
+
+  beforeEach(() => {
+    stack = new Stack();
+    side = stack.inbound(anInbound(), { ready: true });
+    side.inbound.slots[0]!.lost.isTold = true;
+    peer = stack.app(side.listener, 'app');
+  });
+  afterEach(() => {
+    stack.assertIdle();
+    stack.close();
+  });
+
+  const running = () => {
+    const call = peer.call();
+    stack.run();
+    assert.equal(side.model.requests.length > 0, true);
+    return call;
+  };
+  const breakConnection = (): void => {
+    side.model.peer.socket.break();
+    stack.run();
+  };
+  const end = (of: EndClass, how = 'killed by SIGSEGV'): void => {
+    side.inbound.modelEnded({ class: of, how });
+    stack.run();
+  };
+
+  for (const of of [EndClass.crashed, EndClass.killedBusy]) {
+    it(`says that the call ran in a process that is ${of}, and does not mark it as unprocessed`, () => {
+      const call = running();
+      breakConnection();
+      stack.advance(200);
+      assert.equal(call.isEnded, false, 'the end of the process is waited for');
+      end(of);
+      assert.deepEqual([call.status, call.reason], [14, 'model-crashed']);
+      assert.equal(call.trailer('outrider-unprocessed'), undefined);
+      assert.match(call.trailer('grpc-message')!, /ended while the call ran in it: killed by SIGSEGV/);
+    });
+  }
+
+  for (const of of [EndClass.ended, EndClass.killedFrozen]) {
+    it(`implicates no call when the process is ${of}`, () => {
+      const call = running();
+      breakConnection();
+      end(of);
+      assert.deepEqual([call.status, call.reason], [14, 'connection-lost']);
+    });
+  }
+
+  it('knows the end that was told before the break was seen', () => {
+    const call = running();
+    end(EndClass.crashed);
+    side.inbound.setModel({ kind: 'away', why: 'killed by SIGSEGV' });
+    breakConnection();
+    assert.deepEqual([call.status, call.reason], [14, 'model-crashed']);
+  });
+
+  it('blames no end that is longer ago for a connection that breaks', () => {
+    end(EndClass.crashed);
+    stack.advance(300);
+    const call = running();
+    breakConnection();
+    stack.advance(300);
+    assert.deepEqual([call.status, call.reason], [14, 'connection-lost']);
+  });
+
+  it('waits a quarter of a second at most', () => {
+    const call = running();
+    breakConnection();
+    stack.advance(240);
+    assert.equal(call.isEnded, false);
+    stack.advance(40);
+    assert.deepEqual([call.status, call.reason], [14, 'connection-lost']);
+    end(EndClass.crashed);
+  });
+
+  it('does not wait beyond the deadline of the call, nor after its caller has gone', () => {
+    const short = peer.call({ metadata: [['grpc-timeout', '100m']] });
+    const cancelled = peer.call();
+    stack.run();
+    breakConnection();
+    cancelled.reset();
+    stack.advance(120);
+    assert.equal(short.status, 4);
+    end(EndClass.crashed);
+    assert.deepEqual([short.status, short.reason], [4, 'deadline-exceeded']);
+  });
+
+  it('waits for nothing of a model that is not supervised', () => {
+    side.inbound.slots[0]!.lost.isTold = false;
+    const call = running();
+    breakConnection();
+    assert.deepEqual([call.status, call.reason], [14, 'connection-lost']);
+  });
+});

@@ -1,0 +1,142 @@
+/** What active checks say of endpoints, and what comes of it. */
+import assert from 'node:assert/strict';
+import { reportOf } from '../../../sidecar/app/endpoint-report.js';
+import {
+  type App,
+  anUpstream,
+  type OutboundStack,
+  Stack,
+  type UpstreamOptions,
+} from '../../kit/stack/stack.js';
+
+describe('Endpoints and their health checks', () => {
+  let stack: Stack;
+  let out: OutboundStack;
+  let app: App;
+  beforeEach(() => {
+    stack = new Stack();
+  });
+  afterEach(() => stack.close());
+
+  const open = (names: readonly string[], over: UpstreamOptions = {}): void => {
+    out = stack.outbound(anUpstream(names, over));
+    app = stack.app(out.listener);
+    for (const name of names) stack.backend(name).answer = (stream) => stream.reply(Buffer.from(name));
+  };
+  const endpoint = (name: string) => out.upstream.endpoints.find(({ id }) => id === name)!;
+  const say = (name: string, healthy: boolean, why = 'the check says no'): void =>
+    out.upstream.endpointHealthy(endpoint(name), healthy, why);
+  const calls = (count: number): Record<string, number> => {
+    const found: Record<string, number> = {};
+    for (let i = 0; i < count; i++) {
+      const call = app.call();
+      stack.run();
+      const key = call.status === 0 ? call.body.toString() : `${call.status}`;
+      found[key] = (found[key] ?? 0) + 1;
+    }
+    return found;
+  };
+  const report = (name: string) => reportOf(out.upstream, endpoint(name), stack.clock.now());
+
+  it('an unhealthy one gets no calls while another answers, and says why', () => {
+    open(['a', 'b']);
+    say('a', false);
+    assert.deepEqual(calls(4), { b: 4 });
+    assert.deepEqual([report('a').state, report('a').why], ['unhealthy', 'the check says no']);
+    say('a', true);
+    assert.deepEqual(calls(4), { a: 2, b: 2 });
+    assert.deepEqual([report('a').state, report('a').why], ['eligible', '']);
+  });
+
+  it('all unhealthy are better than nobody, and one that is well better than all of them', () => {
+    open(['a', 'b', 'c']);
+    for (const name of ['a', 'b', 'c']) say(name, false);
+    assert.deepEqual(calls(6), { a: 2, b: 2, c: 2 });
+    assert.match(report('a').why, /calls go there all the same/);
+    say('b', true);
+    assert.deepEqual(calls(6), { b: 6 });
+  });
+
+  it('panic brings back the ejected before the unhealthy', () => {
+    open(['a', 'b', 'c']);
+    stack.backend('a').answer = (stream) => stream.fail(14);
+    calls(15);
+    assert.equal(report('a').state, 'ejected');
+    say('b', false);
+    say('c', false);
+    assert.deepEqual(calls(5), { '14': 5 });
+    assert.ok(out.upstream.ejections.isPanicking);
+  });
+
+  it('other priorities go before the unhealthy', () => {
+    open(['a', 'b']);
+    const config = anUpstream(['a', 'b']);
+    const endpoints = config.endpoints.map((each, i) => ({ ...each, priority: i }));
+    out.outbound.update({ ...config, endpoints });
+    stack.run();
+    assert.deepEqual(calls(3), { a: 3 });
+    say('a', false);
+    assert.deepEqual(calls(3), { b: 3 });
+    say('b', false);
+    assert.deepEqual(calls(3), { a: 3 });
+  });
+
+  it('one that becomes healthy again is tried at once after an ejection, and one that was all along is not', () => {
+    open(['a', 'b', 'c']);
+    stack.backend('a').answer = (stream) => stream.fail(14);
+    calls(15);
+    say('a', true);
+    assert.deepEqual(calls(4), { b: 2, c: 2 });
+    say('a', false);
+    stack.advance(60_000);
+    assert.equal(calls(4)['14'], undefined, 'and not while it is unhealthy, though its time is over');
+    stack.backend('a').answer = (stream) => stream.reply(Buffer.from('a'));
+    say('a', true);
+    assert.deepEqual(calls(6), { a: 2, b: 2, c: 2 });
+  });
+
+  it('one that becomes healthy again costs what its peers do, whatever its calls took before', () => {
+    open(['a', 'b'], { balance: { kind: 'least-loaded' } });
+    for (const name of ['a', 'b']) stack.backend(name).answer = () => {};
+    endpoint('a').latency.record(60_000, stack.clock.now());
+    endpoint('b').latency.record(20, stack.clock.now());
+    const inFlight = (): readonly number[] => ['a', 'b'].map((name) => endpoint(name).inFlight);
+    const send = (count: number): void => {
+      for (let i = 0; i < count; i++) app.call();
+      stack.run();
+    };
+    send(10);
+    assert.deepEqual(inFlight(), [0, 10]);
+    say('a', false);
+    say('a', true);
+    send(10);
+    const [a = 0, b = 0] = inFlight();
+    assert.ok(a >= 5 && a + b === 20, `${a} of ${a + b} calls`);
+  });
+
+  it('one that fails its trial is out again, and flapping checks bring no more than one call each', () => {
+    open(['a', 'b', 'c']);
+    stack.backend('a').answer = (stream) => stream.fail(14);
+    calls(15);
+    for (let i = 0; i < 3; i++) {
+      say('a', false);
+      say('a', true);
+      assert.equal(calls(10)['14'], 1);
+    }
+    assert.equal(endpoint('a').ejection.ejections, 4);
+  });
+
+  it('a verdict does not outlive the check, and outlives a connection', () => {
+    open(['a', 'b']);
+    say('a', false);
+    stack.backend('a').mode = 'refuses';
+    stack.backend('a').peer.socket.break();
+    stack.run();
+    assert.equal(report('a').state, 'disconnected');
+    stack.backend('a').mode = 'accepts';
+    stack.advance(1_000);
+    assert.equal(report('a').state, 'unhealthy');
+    out.outbound.update(anUpstream(['a', 'b']));
+    assert.deepEqual(calls(4), { a: 2, b: 2 });
+  });
+});

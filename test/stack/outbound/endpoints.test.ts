@@ -1,0 +1,440 @@
+/** The outbound story and its endpoints: ejection and the way back, outages, and a set that changes under load. */
+import assert from 'node:assert/strict';
+import { EjectionState } from '../../../sidecar/core/outlier/ejection.js';
+import { ErrorCode } from '../../kit/http2/h2-frames.js';
+import type { PeerStream } from '../../kit/http2/scripted-peer.js';
+import {
+  type App,
+  anUpstream,
+  aRoute,
+  aSafeRoute,
+  type OutboundStack,
+  Stack,
+  type UpstreamOptions,
+} from '../../kit/stack/stack.js';
+
+describe('Outbound: endpoints', () => {
+  let stack: Stack;
+  let out: OutboundStack;
+  let app: App;
+
+  const start = (names: readonly string[], over: UpstreamOptions = {}): void => {
+    stack = new Stack();
+    for (const name of names) answers(name);
+    out = stack.outbound(anUpstream(names, over));
+    app = stack.app(out.listener);
+  };
+  const answers = (name: string): void => {
+    stack.backend(name).answer = (stream) => stream.reply(Buffer.from(name));
+  };
+  const fails = (name: string, status = 14): void => {
+    stack.backend(name).answer = (stream) => stream.fail(status);
+  };
+  const hangs = (name: string): void => {
+    stack.backend(name).answer = () => {};
+  };
+  const calls = (n: number, options = {}): PeerStream[] => {
+    const made = Array.from({ length: n }, () => app.call(options));
+    stack.run();
+    return made;
+  };
+  const endpoint = (name: string) => out.upstream.endpoints.find(({ id }) => id === name)!;
+  const stateOf = (name: string) => endpoint(name).ejection.state;
+  const seen = (name: string): number => stack.backend(name).requests.length;
+  afterEach(() => stack.close());
+
+  it('are chosen by the hash of a key from the first call on, where the file says so', () => {
+    const names = ['a', 'b', 'c', 'd'];
+    start(names, { balance: { kind: 'ring-hash', key: 'x-session' } });
+    const homes = new Set<string>();
+    for (let i = 0; i < 12; i++) {
+      const options = { metadata: [['x-session', `s${i}`]] };
+      const answered = Array.from({ length: 5 }, () => calls(1, options)[0]!.body.toString());
+      assert.equal(new Set(answered).size, 1, `${answered}`);
+      homes.add(answered[0]!);
+    }
+    assert.ok(homes.size >= 3, 'they are spread');
+    assert.ok(new Set(calls(40).map(({ body }) => body.toString())).size === 4, 'without the key, anywhere');
+  });
+
+  describe('that fail', () => {
+    it('five times in a row are ejected, and get nothing until their time is over', () => {
+      start(['a', 'b']);
+      fails('a', 13);
+      calls(8);
+      assert.equal(stateOf('a'), EjectionState.admitted);
+      calls(2);
+      assert.equal(stateOf('a'), EjectionState.ejected);
+      const before = seen('a');
+      calls(20);
+      stack.advance(29_000);
+      calls(20);
+      assert.equal(seen('a'), before);
+    });
+
+    it('keep their connection while they are ejected', () => {
+      start(['a', 'b']);
+      fails('a', 13);
+      calls(10);
+      assert.equal(stack.backend('a').open.length, 1);
+    });
+
+    it('come back through one single probing call', () => {
+      start(['a', 'b']);
+      fails('a', 13);
+      calls(10);
+      stack.advance(30_000);
+      hangs('a');
+      const before = seen('a');
+      calls(10);
+      assert.equal(seen('a'), before + 1, 'one probe, however many calls');
+      assert.equal(stateOf('a'), EjectionState.probing);
+      stack.backend('a').last.reply();
+      stack.run();
+      assert.equal(stateOf('a'), EjectionState.admitted);
+      answers('a');
+      calls(4);
+      assert.equal(seen('a'), before + 3);
+    });
+
+    it('stay out twice as long when the probe fails', () => {
+      start(['a', 'b']);
+      fails('a', 13);
+      calls(10);
+      stack.advance(30_000);
+      calls(2);
+      assert.equal(stateOf('a'), EjectionState.ejected);
+      const before = seen('a');
+      stack.advance(59_000);
+      calls(2);
+      assert.equal(seen('a'), before);
+      answers('a');
+      stack.advance(2000);
+      calls(2);
+      assert.equal(stateOf('a'), EjectionState.admitted);
+    });
+
+    it('are probed again when the probing call’s caller leaves, or its deadline passes', () => {
+      start(['a', 'b']);
+      fails('a', 13);
+      calls(10);
+      stack.advance(30_000);
+      hangs('a');
+      const [left] = calls(1);
+      assert.equal(stateOf('a'), EjectionState.probing);
+      left!.reset();
+      stack.run();
+      assert.equal(stateOf('a'), EjectionState.ejected);
+      calls(1, { timeout: '50m' });
+      assert.equal(stateOf('a'), EjectionState.probing);
+      stack.advance(60);
+      assert.equal(stateOf('a'), EjectionState.ejected);
+      answers('a');
+      calls(1);
+      assert.equal(stateOf('a'), EjectionState.admitted);
+    });
+
+    it('are probed by a call that may be tried again, when there are such', () => {
+      const routes = [aSafeRoute({ methods: ['/p.S/Safe'] }), aRoute()];
+      start(['a', 'b'], { routes });
+      fails('a', 13);
+      calls(10);
+      stack.advance(30_000);
+      const before = seen('a');
+      calls(5);
+      assert.equal(seen('a'), before, 'the others are spared');
+      answers('a');
+      calls(1, { path: '/p.S/Safe' });
+      assert.equal(stateOf('a'), EjectionState.admitted);
+    });
+
+    it('are probed by any call when no safe one comes for a while', () => {
+      const routes = [aSafeRoute({ methods: ['/p.S/Safe'] }), aRoute()];
+      start(['a', 'b'], { routes });
+      fails('a', 13);
+      calls(10);
+      answers('a');
+      stack.advance(36_000);
+      calls(1);
+      assert.equal(stateOf('a'), EjectionState.admitted);
+    });
+
+    it('are not judged by calls that began before the ejection', () => {
+      start(['a', 'b']);
+      hangs('a');
+      const slow = calls(4).filter((call) => !call.isOver);
+      assert.equal(slow.length, 2);
+      const old = stack.backend('a').requests.slice();
+      stack.advance(10); // A call's time is told apart from the ejection's only when they differ.
+      fails('a', 13);
+      calls(10);
+      assert.equal(stateOf('a'), EjectionState.ejected);
+      old[0]!.reply();
+      old[1]!.fail(13);
+      stack.run();
+      assert.equal(stateOf('a'), EjectionState.ejected, 'a late success re-admits nobody');
+      assert.equal(endpoint('a').ejection.ejections, 1);
+    });
+
+    it('are not ejected for what callers did wrong, nor for being full', () => {
+      for (const status of [1, 3, 5, 6, 7, 8, 9, 10, 11, 12, 16]) {
+        start(['a', 'b']);
+        fails('a', status);
+        calls(40);
+        assert.equal(stateOf('a'), EjectionState.admitted, `status ${status}`);
+        stack.close();
+      }
+      start(['a', 'b']);
+    });
+
+    it('are not ejected for time that passed while we ourselves stood still', () => {
+      start(['a', 'b'], { routes: [aRoute({ timeoutMs: 2000 })] });
+      hangs('a');
+      calls(20);
+      stack.stalled = true;
+      stack.advance(2100);
+      assert.equal(stateOf('a'), EjectionState.admitted);
+      stack.stalled = false;
+      calls(20);
+      stack.advance(2100);
+      assert.equal(stateOf('a'), EjectionState.ejected);
+    });
+
+    it('never all of them: one of two stays, and all calls go there', () => {
+      start(['a', 'b']);
+      fails('a', 13);
+      fails('b', 13);
+      calls(200);
+      assert.deepEqual([stateOf('a'), stateOf('b')].filter((state) => state !== 0).length, 1);
+      for (const call of calls(20)) assert.equal(call.status, 13, 'not "no endpoint"');
+    });
+
+    it('serve again in a panic, when those that did not fail are gone', () => {
+      start(['a', 'b', 'c', 'd']);
+      for (const name of ['a', 'b']) fails(name, 13);
+      calls(40);
+      assert.equal(out.upstream.ejections.ejected, 2);
+      for (const name of ['c', 'd']) {
+        stack.backend(name).mode = 'refuses';
+        stack.backend(name).peer.socket.break();
+      }
+      stack.run();
+      for (const name of ['a', 'b']) answers(name);
+      for (const call of calls(10)) assert.equal(call.status, 0);
+      assert.equal(out.upstream.panics, 1);
+    });
+  });
+
+  describe('that are not connected', () => {
+    const everyoneLeaves = (): void => {
+      for (const name of ['a', 'b']) {
+        stack.backend(name).mode = 'refuses';
+        for (const peer of stack.backend(name).open) peer.socket.break();
+      }
+      stack.run();
+    };
+
+    it('get no calls while another one is', () => {
+      start(['a', 'b']);
+      stack.backend('a').mode = 'refuses';
+      stack.backend('a').peer.socket.break();
+      stack.run();
+      for (const call of calls(10)) assert.equal(call.body.toString(), 'b');
+    });
+
+    it('all of them: calls fail at once; when they are back, calls succeed at once', () => {
+      start(['a', 'b']);
+      everyoneLeaves();
+      const [lost] = calls(1);
+      stack.advance(300);
+      assert.deepEqual([lost!.status, lost!.reason], [14, 'connect-failed']);
+      for (const name of ['a', 'b']) stack.backend(name).mode = 'accepts';
+      stack.advance(25);
+      for (const call of calls(10)) {
+        stack.advance(25);
+        assert.equal(call.status, 0);
+      }
+      stack.advance(10_000);
+      assert.equal(out.upstream.ejections.ejected, 0);
+      assert.deepEqual(
+        out.upstream.endpoints.map(({ eligible }) => eligible),
+        [true, true],
+      );
+    });
+
+    it('are waited for by the first calls', () => {
+      stack = new Stack();
+      for (const name of ['a', 'b']) {
+        answers(name);
+        stack.backend(name).peerOptions = { settings: null };
+      }
+      out = stack.outbound(anUpstream(['a', 'b']));
+      app = stack.app(out.listener);
+      const made = calls(6);
+      stack.advance(300);
+      assert.equal(
+        made.some(({ isOver }) => isOver),
+        false,
+      );
+      for (const name of ['a', 'b']) stack.backend(name).peer.announce([]);
+      stack.run();
+      for (const call of made) assert.equal(call.status, 0);
+    });
+
+    it('and never will be: calls go elsewhere once the connect has failed', () => {
+      stack = new Stack();
+      for (const name of ['a', 'b']) answers(name);
+      stack.backend('a').mode = 'silent';
+      stack.backend('b').peerOptions = { settings: null };
+      out = stack.outbound(anUpstream(['a', 'b']));
+      app = stack.app(out.listener);
+      const made = calls(4);
+      stack.backend('b').peer.announce([]);
+      stack.advance(1100);
+      for (const call of made) assert.deepEqual([call.status, call.body.toString()], [0, 'b']);
+    });
+
+    it('do not stay in anybody’s way: a lost connection is replaced at once', () => {
+      start(['a']);
+      calls(1);
+      stack.backend('a').peer.socket.break();
+      stack.run();
+      const [call] = calls(1);
+      assert.equal(call!.status, 0);
+      assert.equal(stack.backend('a').peers.length, 2);
+    });
+  });
+
+  describe('that change under load', () => {
+    const update = (names: readonly string[], over: UpstreamOptions = {}): void => {
+      for (const name of names) stack.backend(name);
+      out.outbound.update(anUpstream(names, over));
+      stack.run();
+    };
+
+    it('keep their connections and what is known of them', () => {
+      start(['a', 'b']);
+      fails('a', 13);
+      calls(10);
+      const kept = endpoint('b');
+      answers('c');
+      stack.backend('c').answer = (stream) => stream.reply(Buffer.from('c'));
+      update(['b', 'a', 'c']);
+      assert.equal(endpoint('b'), kept);
+      assert.equal(stateOf('a'), EjectionState.ejected);
+      assert.deepEqual([stack.backend('a').peers.length, stack.backend('b').peers.length], [1, 1]);
+      assert.deepEqual(
+        calls(4)
+          .map((call) => call.body.toString())
+          .sort(),
+        ['b', 'b', 'c', 'c'],
+      );
+    });
+
+    it('finish what they have when they are taken away, and get nothing new', () => {
+      start(['a', 'b']);
+      hangs('a');
+      const slow = calls(2).find((call) => !call.isOver)!;
+      update(['b']);
+      for (const call of calls(4)) assert.equal(call.body.toString(), 'b');
+      assert.equal(stack.backend('a').open.length, 1);
+      stack.backend('a').last.reply(Buffer.from('late'));
+      stack.run();
+      assert.deepEqual([slow.status, slow.body.toString()], [0, 'late']);
+      assert.equal(stack.backend('a').open.length, 0);
+      stack.assertIdle();
+    });
+
+    it('no longer count when they fail after they were taken away', () => {
+      start(['a', 'b', 'c']);
+      hangs('a');
+      calls(30);
+      assert.equal(endpoint('a').inFlight, 10);
+      update(['b', 'c']);
+      for (const stream of stack.backend('a').requests) stream.fail(13);
+      stack.run();
+      const { ejections } = out.upstream;
+      assert.deepEqual([ejections.size, ejections.ejected, ejections.eligible], [2, 0, 2]);
+    });
+
+    it('no longer count when they were on trial', () => {
+      start(['a', 'b', 'c']);
+      fails('a', 13);
+      calls(15);
+      stack.advance(30_000);
+      hangs('a');
+      calls(1);
+      assert.equal(stateOf('a'), EjectionState.probing);
+      update(['b', 'c']);
+      stack.backend('a').last.reply();
+      stack.run();
+      const { ejections } = out.upstream;
+      assert.deepEqual([ejections.size, ejections.ejected, ejections.eligible], [2, 0, 2]);
+    });
+
+    it('take over calls that waited for one that was taken away', () => {
+      stack = new Stack();
+      stack.backend('a').mode = 'silent';
+      out = stack.outbound(anUpstream(['a']));
+      app = stack.app(out.listener);
+      const [call] = calls(1);
+      answers('b');
+      update(['b']);
+      stack.advance(30);
+      assert.deepEqual([call!.status, call!.body.toString()], [0, 'b']);
+    });
+
+    it('share calls by their weights, and get none with weight zero', () => {
+      start(['a', 'b']);
+      const config = anUpstream(['a', 'b']);
+      out.outbound.update({
+        ...config,
+        endpoints: config.endpoints.map((each, i) => ({ ...each, weight: i === 0 ? 3 : 1 })),
+      });
+      calls(40);
+      assert.deepEqual([seen('a'), seen('b')], [30, 10]);
+      out.outbound.update({
+        ...config,
+        endpoints: config.endpoints.map((each, i) => ({ ...each, weight: i })),
+      });
+      calls(10);
+      assert.deepEqual([seen('a'), seen('b')], [30, 20]);
+    });
+
+    it('may all be taken away: then there is no endpoint, until there is one again', () => {
+      start(['a']);
+      update([]);
+      const [none] = calls(1);
+      assert.deepEqual([none!.status, none!.reason], [14, 'no-endpoint']);
+      update(['a']);
+      const [call] = calls(1);
+      assert.equal(call!.status, 0);
+    });
+
+    it('follow new routes and detectors at once', () => {
+      start(['a', 'b']);
+      fails('a');
+      update(['a', 'b'], { routes: [aSafeRoute()], ejection: { consecutiveFaults: 2 } });
+      for (const call of calls(8)) assert.equal(call.status, 0);
+      assert.equal(stateOf('a'), EjectionState.ejected);
+      update(['a', 'b'], { ejection: { mode: 'observe' } });
+      assert.equal(stateOf('a'), EjectionState.admitted);
+    });
+  });
+
+  it('are judged by the attempt and not by the call, when a call needs two', () => {
+    start(['a', 'b'], { routes: [aSafeRoute()] });
+    fails('a');
+    for (const call of calls(10)) assert.equal(call.status, 0);
+    assert.equal(stateOf('a'), EjectionState.ejected);
+    assert.equal(endpoint('b').ejection.consecutiveFaults, 0);
+  });
+
+  it('that reset are told apart: refused is no fault, anything else is', () => {
+    start(['a', 'b']);
+    stack.backend('a').answer = (stream) => stream.reset(ErrorCode.internal);
+    calls(10);
+    assert.equal(stateOf('a'), EjectionState.ejected);
+    assert.match(endpoint('a').lastFault, /reset with code 2/);
+  });
+});

@@ -1,0 +1,617 @@
+/** The outbound story over several attempts: what is tried again, where, and what must never be. */
+import assert from 'node:assert/strict';
+import { parseGrpcTimeout } from '../../../sidecar/core/deadline/grpc-timeout.js';
+import { FIRST_WINDOW, WIDE_WINDOW } from '../../../sidecar/transport/context.js';
+import { ErrorCode, Flag } from '../../kit/http2/h2-frames.js';
+import type { PeerStream } from '../../kit/http2/scripted-peer.js';
+import {
+  type App,
+  anUpstream,
+  aRoute,
+  aSafeRoute,
+  aStreamRoute,
+  MESSAGE,
+  type OutboundStack,
+  Stack,
+} from '../../kit/stack/stack.js';
+
+describe('Outbound: another attempt', () => {
+  let stack: Stack;
+  let out: OutboundStack;
+  let app: App;
+
+  const start = (routes = [aSafeRoute()], over = {}, memoryBytes?: number): void => {
+    stack = new Stack(memoryBytes === undefined ? {} : { memoryBytes });
+    out = stack.outbound(anUpstream(['a', 'b'], { routes, ...over }));
+    app = stack.app(out.listener);
+  };
+  /** The endpoint that got the first attempt, and the other one. */
+  const first = (): PeerStream => stack.backend('a').last;
+  const second = (): PeerStream => stack.backend('b').last;
+  const timeTold = (stream: PeerStream): number => parseGrpcTimeout(stream.header('grpc-timeout')!);
+  const wasRetried = (): boolean => stack.backend('b').requests.length > 0;
+  afterEach(() => stack.close());
+
+  for (const [said, sent] of [
+    ['2', '3'],
+    ['9', '9'],
+    ['12', '1'],
+  ] as const) {
+    it(`is attempt ${sent} after a caller’s that says ${said}`, () => {
+      start();
+      const call = app.call({ metadata: [['grpc-previous-rpc-attempts', said]] });
+      stack.run();
+      first().fail(14);
+      stack.run();
+      assert.equal(second().header('grpc-previous-rpc-attempts'), sent);
+      second().reply();
+      stack.run();
+      assert.equal(call.status, 0);
+    });
+  }
+
+  it('follows UNAVAILABLE in trailers after headers and data, and nothing of the first leaks', () => {
+    start();
+    const call = app.call();
+    stack.run();
+    first()
+      .begin([['x-from', 'first']])
+      .data(Buffer.from('half an ans'))
+      .trailers(14, [['x-late', 'first']]);
+    stack.run();
+    assert.equal(call.lists.length, 0);
+    assert.deepEqual(second().body, MESSAGE);
+    assert.equal(second().header('grpc-previous-rpc-attempts'), '1');
+    second().reply(Buffer.from('whole'), 0, [['x-from', 'second']]);
+    stack.run();
+    assert.deepEqual([call.status, call.body.toString(), call.trailer('x-from')], [0, 'whole', 'second']);
+    assert.ok(!JSON.stringify(call.lists).includes('first'));
+    stack.assertIdle();
+  });
+
+  it('follows a trailers-only UNAVAILABLE', () => {
+    start();
+    const call = app.call();
+    stack.run();
+    first().fail(14);
+    stack.run();
+    second().reply();
+    stack.run();
+    assert.equal(call.status, 0);
+    assert.equal(out.outbound.retries, 1);
+  });
+
+  it('passes the last failure on as it came when it is the last one', () => {
+    start();
+    const call = app.call();
+    stack.run();
+    first().fail(14, [['grpc-message', 'one']]);
+    stack.run();
+    second()
+      .begin([['x-two', '2']])
+      .trailers(14, [['grpc-message', 'two']]);
+    stack.run();
+    assert.deepEqual([call.status, call.trailer('grpc-message'), call.header('x-two')], [14, 'two', '2']);
+  });
+
+  for (const status of [2, 3, 4, 5, 8, 13]) {
+    it(`does not follow status ${status}, which the route does not name`, () => {
+      start();
+      const call = app.call();
+      stack.run();
+      first().fail(status);
+      stack.run();
+      assert.equal(call.status, status);
+      assert.equal(wasRetried(), false);
+    });
+  }
+
+  it('follows a status that the route names', () => {
+    start([aSafeRoute({ retry: { attempts: 2, on: [13], backoffBaseMs: 0, backoffMaxMs: 0 } })]);
+    app.call();
+    stack.run();
+    first().fail(13);
+    stack.run();
+    assert.equal(wasRetried(), true);
+  });
+
+  it('does not follow UNAVAILABLE on a route that is not idempotent', () => {
+    start([aRoute()]);
+    const call = app.call();
+    stack.run();
+    first().fail(14);
+    stack.run();
+    assert.equal(call.status, 14);
+    assert.equal(wasRetried(), false);
+  });
+
+  it('follows a reset and a lost connection on an idempotent route only', () => {
+    for (const how of ['reset', 'lost'] as const) {
+      for (const isSafe of [true, false]) {
+        start([isSafe ? aSafeRoute() : aRoute()]);
+        const call = app.call();
+        stack.run();
+        if (how === 'reset') first().reset(ErrorCode.internal);
+        else stack.backend('a').peer.socket.break();
+        stack.run();
+        assert.equal(wasRetried(), isSafe, `${how}, ${isSafe}`);
+        if (isSafe) second().reply();
+        stack.run();
+        assert.equal(call.status, isSafe ? 0 : how === 'reset' ? 13 : 14);
+        stack.close();
+      }
+    }
+    start();
+  });
+
+  describe('of a call that was never processed, whatever the route', () => {
+    for (const isSafe of [true, false]) {
+      it(`follows REFUSED_STREAM (idempotent: ${isSafe})`, () => {
+        start([isSafe ? aSafeRoute() : aRoute()]);
+        const call = app.call();
+        stack.run();
+        first().reset(ErrorCode.refusedStream);
+        stack.run();
+        second().reply();
+        stack.run();
+        assert.equal(call.status, 0);
+        assert.equal(out.upstream.budget.granted, 0, 'it costs no budget');
+      });
+
+      it(`follows a GOAWAY that leaves the stream out (idempotent: ${isSafe})`, () => {
+        start([isSafe ? aSafeRoute() : aRoute()]);
+        const call = app.call();
+        stack.run();
+        stack.backend('a').peer.goaway(0);
+        stack.run();
+        second().reply();
+        stack.run();
+        assert.equal(call.status, 0);
+      });
+
+      it(`follows a connect that fails (idempotent: ${isSafe})`, () => {
+        start([isSafe ? aSafeRoute() : aRoute()]);
+        for (const name of ['a', 'b']) stack.backend(name).mode = 'refuses';
+        for (const name of ['a', 'b']) stack.backend(name).peer.socket.break();
+        const call = app.call();
+        stack.backend('b').mode = 'accepts';
+        stack.advance(200);
+        second().reply();
+        stack.run();
+        assert.equal(call.status, 0);
+      });
+    }
+
+    it('goes to every other endpoint once, then back to none more than once', () => {
+      start([aRoute()]);
+      for (const name of ['a', 'b'])
+        stack.backend(name).answer = (stream) => stream.reset(ErrorCode.refusedStream);
+      const call = app.call();
+      stack.advance(300);
+      assert.deepEqual([call.status, call.reason], [14, 'upstream-reset']);
+      const attempts = stack.backend('a').requests.length + stack.backend('b').requests.length;
+      assert.equal(attempts, 3);
+      stack.assertIdle();
+    });
+
+    it('is no fault of the endpoint', () => {
+      start([aRoute()]);
+      stack.backend('a').answer = (stream) => stream.reset(ErrorCode.refusedStream);
+      stack.backend('b').answer = (stream) => stream.reply();
+      for (let i = 0; i < 20; i++) app.call();
+      stack.run();
+      const { endpoints } = out.upstream;
+      assert.deepEqual(
+        endpoints.map(({ ejection }) => [ejection.state, ejection.consecutiveFaults]),
+        [
+          [0, 0],
+          [0, 0],
+        ],
+      );
+    });
+
+    it('follows a refusal that says so, once, within the budget', () => {
+      start([aRoute()], { budget: { ratio: 0, perSecond: 0.1 } });
+      const shed = (stream: PeerStream): void => {
+        stream.fail(8, [
+          ['outrider-reason', 'overloaded'],
+          ['outrider-unprocessed', 'true'],
+          ['grpc-retry-pushback-ms', '5000'],
+        ]);
+      };
+      stack.backend('a').answer = shed;
+      stack.backend('b').answer = shed;
+      const call = app.call();
+      stack.run();
+      assert.deepEqual([call.status, call.reason], [8, 'overloaded']);
+      assert.equal(stack.backend('a').requests.length + stack.backend('b').requests.length, 2);
+      app.call();
+      stack.run();
+      assert.equal(
+        stack.backend('a').requests.length + stack.backend('b').requests.length,
+        3,
+        'no budget left',
+      );
+    });
+
+    for (const [pushback, attempts] of [
+      ['999999999', 1],
+      ['9'.repeat(200), 1],
+      ['1e9', 1],
+      ['Infinity', 1],
+      ['-9007199254740993', 1],
+      ['', 1],
+      ['0x10', 1],
+      ['0', 2],
+    ] as const) {
+      it(`waits for no absurd pushback, and ends: "${pushback.slice(0, 20)}"`, () => {
+        start([aSafeRoute({ timeoutMs: 1_000 })], { endpoints: anUpstream(['a']).endpoints });
+        const a = stack.backend('a');
+        a.answer = (stream) => stream.fail(14, [['grpc-retry-pushback-ms', pushback]]);
+        const call = app.call();
+        stack.advance(5);
+        assert.equal(call.status, 14, 'answered at once');
+        assert.equal(a.requests.length, attempts);
+        stack.assertIdle();
+      });
+    }
+
+    it('does not believe such a mark from outside the mesh', () => {
+      start([aRoute()], { tls: 'plaintext' });
+      stack.backend('a').answer = (stream) => stream.fail(14, [['outrider-unprocessed', 'true']]);
+      app.call();
+      stack.run();
+      assert.equal(wasRetried(), false);
+    });
+  });
+
+  describe('after an attempt timeout', () => {
+    it('goes to another endpoint with the time that is left, and the first is reset', () => {
+      start([aSafeRoute({ attemptTimeoutMs: 300, timeoutMs: 500 })]);
+      const call = app.call();
+      stack.advance(310);
+      assert.equal(first().resetCode, 8);
+      const left = timeTold(second());
+      assert.ok(left <= 200 && left > 180, `${left}`);
+      first().reply(Buffer.from('late'));
+      second().reply(Buffer.from('in time'));
+      stack.run();
+      assert.deepEqual([call.status, call.body.toString()], [0, 'in time']);
+      stack.assertIdle();
+    });
+
+    for (const [what, answer] of [
+      ['DEADLINE_EXCEEDED', (stream: PeerStream) => void stream.fail(4)],
+      ['CANCELLED', (stream: PeerStream) => void stream.fail(1)],
+      ['a reset', (stream: PeerStream) => void stream.reset(8)],
+    ] as const) {
+      it(`goes on as after its own when ${what} of the endpoint comes first`, () => {
+        start([aSafeRoute({ attemptTimeoutMs: 300 })]);
+        const call = app.call();
+        stack.advance(288);
+        answer(first());
+        stack.run();
+        assert.equal(wasRetried(), true, 'whatever `on` says');
+        assert.equal(out.upstream.endpoints[0]!.ejection.consecutiveFaults, 1);
+        stack.advance(320);
+        assert.deepEqual([call.status, call.reason], [4, 'attempt-timeout']);
+        stack.assertIdle();
+      });
+
+      it(`takes ${what} that comes much earlier for the endpoint’s own word`, () => {
+        start([aSafeRoute({ attemptTimeoutMs: 300 })]);
+        app.call();
+        stack.advance(270);
+        answer(first());
+        stack.run();
+        assert.equal(wasRetried(), what === 'a reset');
+      });
+    }
+
+    it('holds nothing against a replica in whose line it passed, and repeats there what is never done twice', () => {
+      start([aRoute({ attemptTimeoutMs: 300 })]);
+      const call = app.call();
+      stack.advance(299);
+      first().fail(4, [
+        ['outrider-unprocessed', 'true'],
+        ['outrider-reason', 'queue-expired'],
+      ]);
+      stack.run();
+      second().reply();
+      stack.run();
+      assert.equal(call.status, 0);
+      assert.equal(out.upstream.endpoints[0]!.ejection.consecutiveFaults, 0);
+    });
+
+    it('is the answer when no attempt is left', () => {
+      start([aSafeRoute({ attemptTimeoutMs: 300 })]);
+      const call = app.call();
+      stack.advance(650);
+      assert.deepEqual([call.status, call.reason], [4, 'attempt-timeout']);
+      assert.match(call.trailer('grpc-message')!, /b:1 exceeded 300 ms/);
+      assert.equal(second().resetCode, 8);
+      stack.assertIdle();
+    });
+
+    it('does not count from the call but from the attempt, and never beyond the deadline', () => {
+      start([aSafeRoute({ attemptTimeoutMs: 300, timeoutMs: 500 })]);
+      const call = app.call();
+      stack.advance(510);
+      assert.deepEqual([call.status, call.reason], [4, 'deadline-exceeded']);
+      stack.assertIdle();
+    });
+
+    it('does not end an answer that has begun to flow', () => {
+      start([aStreamRoute({ attemptTimeoutMs: 300, idempotent: true })]);
+      const call = app.call();
+      stack.run();
+      first().begin().data(Buffer.from('one'));
+      stack.advance(1000);
+      first().data(Buffer.from('two')).trailers(0);
+      stack.run();
+      assert.deepEqual([call.status, call.body.toString()], [0, 'onetwo']);
+    });
+  });
+
+  describe('tells the endpoint its limit', () => {
+    it('of a whole request, which may come in one read with its headers', () => {
+      start([aSafeRoute({ attemptTimeoutMs: 300 })]);
+      app.call({ timeout: '5S' });
+      app.call();
+      stack.run();
+      assert.deepEqual([timeTold(first()), timeTold(second())], [300, 300]);
+    });
+
+    it('of a request that was here before the connection', () => {
+      start([aSafeRoute({ attemptTimeoutMs: 300 })]);
+      for (const name of ['a', 'b']) for (const peer of stack.backend(name).peers) peer.socket.break();
+      app.call({ timeout: '5S' });
+      stack.run();
+      stack.advance(50);
+      const { requests } = stack.backend('a');
+      const told = timeTold(requests.at(-1) ?? stack.backend('b').last);
+      assert.ok(told <= 300 && told >= 250, `${told}`);
+    });
+
+    it('unless the call has less time', () => {
+      start([aSafeRoute({ attemptTimeoutMs: 300 })]);
+      app.call({ timeout: '200m' });
+      stack.run();
+      assert.equal(timeTold(first()), 200);
+    });
+
+    it('of a copy, from when the copy is sent', () => {
+      const hedge = { percentile: 0.9, minDelayMs: 1, maxRatio: 0.5 };
+      start([aSafeRoute({ attemptTimeoutMs: 300, hedge })]);
+      for (const name of ['a', 'b']) stack.backend(name).answer = (stream) => void stream.reply();
+      for (let i = 0; i < 60; i++) {
+        app.call();
+        stack.advance(5);
+      }
+      for (const name of ['a', 'b']) stack.backend(name).answer = () => {};
+      const before = stack.backend('a').requests.length + stack.backend('b').requests.length;
+      app.call({ timeout: '5S' });
+      stack.advance(20);
+      assert.equal(stack.backend('a').requests.length + stack.backend('b').requests.length, before + 2);
+      assert.deepEqual([timeTold(first()), timeTold(second())], [300, 300]);
+    });
+
+    it('but not while the request is under way, for its time has not begun', () => {
+      start([aSafeRoute({ attemptTimeoutMs: 300 })]);
+      const call = app.call({ timeout: '5S', body: null });
+      stack.run();
+      call.data(MESSAGE).end();
+      stack.run();
+      assert.equal(timeTold(first()), 5000);
+      assert.equal(parseGrpcTimeout(first().header('outrider-attempt-timeout')!), 300, 'from its end');
+      stack.advance(310);
+      assert.equal(first().resetCode, 8, 'it hears of it when it is over');
+    });
+
+    it('in a word of ours to sidecars only, and only where it is of use', () => {
+      start([aSafeRoute({ attemptTimeoutMs: 300 })], { tls: 'plaintext' });
+      app.call({ timeout: '5S', body: null });
+      app.call({ timeout: '5S' });
+      stack.run();
+      for (const stream of [first(), second()])
+        assert.equal(stream.header('outrider-attempt-timeout'), undefined);
+      assert.deepEqual([timeTold(first()), timeTold(second())], [5000, 300]);
+    });
+
+    it('and believes no application that says so', () => {
+      start([aSafeRoute()]);
+      app.call({ body: null, metadata: [['outrider-attempt-timeout', '1m']] });
+      stack.run();
+      assert.equal(first().header('outrider-attempt-timeout'), undefined);
+    });
+
+    it('nor of a stream, which it is over for with the beginning of the answer', () => {
+      start([aStreamRoute({ attemptTimeoutMs: 300, idempotent: true })]);
+      app.call({ timeout: '5S' });
+      stack.run();
+      assert.equal(timeTold(first()), 5000);
+    });
+  });
+
+  describe('is not made once octets have been passed on', () => {
+    it('of a stream, which commits with its headers', () => {
+      start([aStreamRoute({ idempotent: true, retry: aSafeRoute().retry! })]);
+      const call = app.call();
+      stack.run();
+      first().begin();
+      stack.run();
+      assert.equal(call.lists.length, 1);
+      first().trailers(14);
+      stack.run();
+      assert.equal(call.status, 14);
+      assert.equal(wasRetried(), false);
+    });
+
+    it('of a unary answer of 64 KiB, which commits there', () => {
+      start();
+      const call = app.call();
+      stack.run();
+      first()
+        .begin()
+        .data(Buffer.alloc(64 * 1024 - 1));
+      stack.run();
+      assert.equal(call.bytes, 0, 'held so far');
+      first().data(Buffer.alloc(1));
+      stack.run();
+      assert.equal(call.bytes, 64 * 1024);
+      first().trailers(14);
+      stack.run();
+      assert.equal(call.status, 14);
+      assert.equal(wasRetried(), false);
+    });
+
+    it('and a reset after that ends the answer in its trailers', () => {
+      start();
+      const call = app.call();
+      stack.run();
+      first()
+        .begin()
+        .data(Buffer.alloc(65 * 1024));
+      stack.run();
+      first().reset(ErrorCode.internal);
+      stack.run();
+      assert.deepEqual([call.status, call.reason, call.bytes], [13, 'upstream-reset', 65 * 1024]);
+      assert.equal(wasRetried(), false);
+    });
+  });
+
+  describe('of a request', () => {
+    const MIB = 1024 * 1024;
+
+    it('of up to 1 MiB sends all of it again', () => {
+      start();
+      const body = Buffer.alloc(MIB, 'x');
+      const call = app.call({ body });
+      stack.run();
+      assert.equal(first().bytes, MIB);
+      assert.ok(stack.relay.memory.held >= MIB);
+      first().fail(14);
+      stack.run();
+      assert.deepEqual(second().body, body);
+      second().reply();
+      stack.run();
+      assert.equal(call.status, 0);
+      stack.assertIdle();
+    });
+
+    it('of more than 1 MiB is not made, and nothing is kept', () => {
+      start();
+      const call = app.call({ body: Buffer.alloc(MIB + 1) });
+      stack.run();
+      assert.equal(first().bytes, MIB + 1);
+      assert.equal(stack.relay.memory.held, WIDE_WINDOW - FIRST_WINDOW, 'the promise of a wide window only');
+      first().fail(14);
+      stack.run();
+      assert.equal(call.status, 14);
+      assert.equal(wasRetried(), false);
+    });
+
+    it('is not made when the process has no memory to keep it', () => {
+      start([aSafeRoute()], {}, 100_000);
+      const call = app.call({ body: Buffer.alloc(200_000) });
+      stack.run();
+      assert.equal(first().bytes, 200_000);
+      first().fail(14);
+      stack.run();
+      assert.equal(call.status, 14);
+      assert.equal(wasRetried(), false);
+      stack.assertIdle();
+    });
+
+    it('that is still being sent has what was sent, then the rest', () => {
+      start();
+      const call = app.call({ body: null });
+      call.data(Buffer.from('begin '));
+      stack.run();
+      first().reset(ErrorCode.internal);
+      stack.run();
+      assert.deepEqual([second().body.toString(), second().isEnded], ['begin ', false]);
+      call.data(Buffer.from('end'), Flag.endStream);
+      stack.run();
+      assert.deepEqual([second().body.toString(), second().isEnded], ['begin end', true]);
+      second().reply();
+      stack.run();
+      assert.equal(call.status, 0);
+    });
+
+    it('that grows beyond 1 MiB between two attempts is sent whole', () => {
+      start([aSafeRoute({ retry: { attempts: 2, on: [14], backoffBaseMs: 200, backoffMaxMs: 200 } })]);
+      const call = app.call({ body: null });
+      const size = MIB - 100_000;
+      call.data(Buffer.alloc(size, 'x'));
+      stack.run();
+      first().fail(14);
+      stack.run();
+      call.data(Buffer.alloc(200_000, 'y'), Flag.endStream);
+      stack.advance(300);
+      assert.equal(second().bytes, size + 200_000);
+      assert.equal(
+        second()
+          .body.subarray(0, size)
+          .every((octet) => octet === 0x78),
+        true,
+      );
+      second().reply();
+      stack.run();
+      assert.equal(call.status, 0);
+      stack.assertIdle();
+    });
+  });
+
+  it('waits for its backoff, and the deadline ends the wait', () => {
+    start([
+      aSafeRoute({
+        timeoutMs: 1000,
+        retry: { attempts: 2, on: [14], backoffBaseMs: 400, backoffMaxMs: 400 },
+      }),
+    ]);
+    const call = app.call();
+    stack.run();
+    first().fail(14);
+    stack.run();
+    assert.equal(wasRetried(), false);
+    stack.advance(410);
+    assert.equal(wasRetried(), true);
+    stack.advance(600);
+    assert.equal(call.status, 4);
+    stack.assertIdle();
+  });
+
+  it('is called off when the caller leaves during the backoff', () => {
+    start([aSafeRoute({ retry: { attempts: 2, on: [14], backoffBaseMs: 400, backoffMaxMs: 400 } })]);
+    const call = app.call();
+    stack.run();
+    first().fail(14);
+    stack.run();
+    call.reset();
+    stack.advance(1000);
+    assert.equal(wasRetried(), false);
+    stack.assertIdle();
+  });
+
+  it('is not made for lack of budget', () => {
+    start([aSafeRoute()], { budget: { ratio: 0, perSecond: 0 } });
+    const call = app.call();
+    stack.run();
+    first().fail(14);
+    stack.run();
+    assert.equal(call.status, 14);
+    assert.equal(wasRetried(), false);
+    assert.equal(out.upstream.budget.refused, 1);
+  });
+
+  it('is told the time that is left when a connection breaks long after the last octet came', () => {
+    start([aSafeRoute({ timeoutMs: 10_000 })]);
+    app.call();
+    stack.advance(4000);
+    stack.backend('a').peer.socket.break();
+    stack.run();
+    const left = parseGrpcTimeout(second().header('grpc-timeout')!);
+    assert.ok(left <= 6000, `${left} ms were promised`);
+  });
+});

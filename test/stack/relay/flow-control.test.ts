@@ -1,0 +1,226 @@
+/** Large payloads and slow readers: what is held is bounded, and neighbours do not wait. */
+import assert from 'node:assert/strict';
+import { contentOf, data, Flag, FrameType, paddedData, Setting } from '../../kit/http2/h2-frames.js';
+import type { PeerStream } from '../../kit/http2/scripted-peer.js';
+import {
+  anUpstream,
+  aRoute,
+  aSafeRoute,
+  aStreamRoute,
+  type OutboundStack,
+  Stack,
+} from '../../kit/stack/stack.js';
+
+const MIB = 1024 * 1024;
+const HEAD = { type: FrameType.data, streamId: 0 } as const;
+const BODY = Buffer.alloc(64 * MIB, 'z');
+
+describe('Flow', () => {
+  let stack: Stack;
+  let out: OutboundStack;
+  const start = (routes = [aRoute({ timeoutMs: 0 })]): void => {
+    stack = new Stack();
+    out = stack.outbound(anUpstream(['a'], { routes, pool: { pingIntervalMs: 0 } }));
+  };
+  /** Octets that have left one side and not reached the other. */
+  const heldBetween = (sent: number, received: number): number => sent - received;
+  afterEach(() => stack.close());
+
+  it('of a 64 MiB answer to a caller that does not read holds at most the windows', () => {
+    start();
+    const app = stack.app(out.listener);
+    const call = app.call();
+    stack.run();
+    const { last, peer } = stack.backend('a');
+    app.socket.pause();
+    last.begin().data(BODY);
+    stack.run();
+    stack.advance(1000);
+    const taken = peer.socket.delivered;
+    assert.ok(taken < 3 * MIB, `${taken} octets were taken from the endpoint`);
+    assert.equal(call.bytes, 0);
+    app.socket.resume();
+    stack.run();
+    last.trailers(0);
+    stack.run();
+    assert.deepEqual([call.status, call.bytes], [0, BODY.length]);
+    stack.assertIdle();
+  }).timeout(10_000);
+
+  it('of a 64 MiB answer to a caller that gives no window holds at most the windows', () => {
+    start();
+    const app = stack.app(out.listener, undefined, { replenishes: false });
+    const call = app.call();
+    stack.run();
+    const { last, peer } = stack.backend('a');
+    last.begin().data(BODY);
+    stack.run();
+    assert.ok(peer.socket.delivered < 3 * MIB);
+    assert.equal(call.bytes, 65_535);
+    call.reset();
+    stack.run();
+    assert.equal(last.resetCode, 8);
+    stack.assertIdle();
+  });
+
+  it('of many such answers holds the sum of their windows, and leaves other callers alone', () => {
+    start();
+    const slow = stack.app(out.listener, undefined, { replenishes: false });
+    const made = Array.from({ length: 20 }, () => slow.call());
+    stack.run();
+    const { requests, peer } = stack.backend('a');
+    for (const request of requests) request.begin().data(BODY.subarray(0, 4 * MIB));
+    stack.run();
+    const held = heldBetween(
+      peer.socket.delivered,
+      made.reduce((sum, call) => sum + call.bytes, 0),
+    );
+    assert.ok(held < 20 * 1.3 * MIB, `${held}`);
+    const quick = stack.app(out.listener).call();
+    stack.run();
+    stack.backend('a').last.reply();
+    stack.run();
+    assert.equal(quick.status, 0);
+  });
+
+  describe('of a held answer of 100 KB goes on', () => {
+    const frames: Record<string, (id: number, bytes: number) => Buffer> = {
+      'in frames of 1,000 octets': (id, bytes) => data(id, Buffer.alloc(Math.min(bytes, 1000))),
+      'in frames of 16,384 octets': (id, bytes) => data(id, Buffer.alloc(Math.min(bytes, 16_384))),
+      'in frames with more padding than payload': (id, bytes) =>
+        paddedData(id, Buffer.alloc(Math.min(bytes, 100)), 255),
+    };
+    for (const memoryBytes of [256 * MIB, 110 * 1024]) {
+      for (const [name, next] of Object.entries(frames)) {
+        it(`${name}, ${memoryBytes < MIB ? 'without a budget' : 'within the budget'}`, () => {
+          stack = new Stack({ memoryBytes });
+          out = stack.outbound(anUpstream(['a'], { routes: [aRoute()] }));
+          const call = stack.app(out.listener).call();
+          stack.run();
+          const { last, peer } = stack.backend('a');
+          last.begin();
+          for (let sent = 0; sent < 100_000; ) {
+            const each = next(last.id, 100_000 - sent);
+            peer.queue(last.id, each);
+            sent += contentOf({ ...HEAD, flags: each[4]!, payload: each.subarray(9) }).length;
+          }
+          last.trailers(0);
+          stack.run();
+          assert.deepEqual([call.status, call.bytes], [0, 100_000]);
+          stack.assertIdle();
+        });
+      }
+    }
+  });
+
+  it('of a 64 MiB request to an endpoint that does not read holds at most the windows and the replay', () => {
+    start([aSafeRoute({ timeoutMs: 0 })]);
+    const a = stack.backend('a');
+    a.peerOptions = { replenishes: false };
+    a.peer.socket.destroy();
+    stack.run();
+    const app = stack.app(out.listener);
+    const call = app.call({ body: BODY });
+    stack.run();
+    assert.ok(app.socket.delivered < 3 * MIB, `${app.socket.delivered} octets were taken from the caller`);
+    assert.ok(stack.relay.memory.held <= MIB * 1.1);
+    call.reset();
+    stack.run();
+    stack.assertIdle();
+  });
+
+  it('of a 64 MiB request that waits for a connection takes no more than may be kept', () => {
+    stack = new Stack();
+    stack.backend('a').peerOptions = { settings: null };
+    out = stack.outbound(anUpstream(['a'], { pool: { connectTimeoutMs: 60_000 } }));
+    const app = stack.app(out.listener);
+    const call = app.call({ body: BODY, timeout: '1H' });
+    stack.run();
+    assert.ok(app.socket.delivered < MIB);
+    stack.backend('a').peer.announce([[Setting.initialWindowSize, MIB]]);
+    stack.run();
+    const { last } = stack.backend('a');
+    assert.equal(last.bytes, BODY.length);
+    last.reply();
+    stack.run();
+    assert.equal(call.status, 0);
+    stack.assertIdle();
+  }).timeout(10_000);
+
+  it('passes 64 MiB both ways, octet by octet the same', () => {
+    start();
+    const app = stack.app(out.listener);
+    const body = Buffer.from(BODY);
+    for (let i = 0; i < body.length; i += 4096) body.writeUInt32LE(i, i);
+    const call = app.call({ body });
+    stack.run();
+    const { last } = stack.backend('a');
+    assert.ok(last.body.equals(body));
+    last.reply(body);
+    stack.run();
+    assert.equal(call.status, 0);
+    assert.ok(call.body.equals(body));
+    stack.assertIdle();
+  }).timeout(10_000);
+
+  it('of a small call beside a 64 MiB one on the same connection waits for a few frames of it', () => {
+    start();
+    const app = stack.app(out.listener);
+    const small = (): { call: PeerStream; largeBefore: number } => {
+      const largeBefore = stack.backend('a').requests[0]!.bytes;
+      const call = app.call({ path: '/p.S/Small' });
+      return { call, largeBefore };
+    };
+    app.call({ body: BODY });
+    for (let i = 0; i < 20; i++) stack.turn();
+    const { largeBefore } = small();
+    const a = stack.backend('a');
+    while (a.requests.length < 2) assert.ok(stack.turn(), 'the small call never came');
+    const between = a.requests[0]!.bytes - largeBefore;
+    assert.ok(between <= 2.2 * MIB, `${between} octets of the large call came first`);
+    stack.run();
+    assert.equal(a.requests[0]!.bytes, BODY.length);
+    for (const request of a.requests) request.reply();
+    stack.run();
+    stack.assertIdle();
+  }).timeout(10_000);
+
+  it('of answers side by side goes in turn, a quantum each', () => {
+    start([aStreamRoute()]);
+    const app = stack.app(out.listener, undefined, { settings: [[Setting.initialWindowSize, MIB]] });
+    const made = Array.from({ length: 4 }, () => app.call());
+    stack.run();
+    for (const request of stack.backend('a').requests) request.begin().data(BODY.subarray(0, MIB / 2));
+    while (made.every((call) => call.bytes < MIB / 8)) stack.turn();
+    const got = made.map((call) => call.bytes);
+    assert.ok(Math.max(...got) - Math.min(...got) <= 256 * 1024, `${got}`);
+    stack.run();
+    for (const request of stack.backend('a').requests) request.trailers(0);
+    stack.run();
+    for (const call of made) assert.deepEqual([call.status, call.bytes], [0, MIB / 2]);
+  });
+
+  it('obeys a peer that takes frames and windows away', () => {
+    start();
+    const app = stack.app(out.listener, undefined, { settings: [[Setting.initialWindowSize, 1]] });
+    const call = app.call();
+    stack.run();
+    stack.backend('a').last.reply(Buffer.from('0123456789'));
+    stack.run();
+    assert.equal(call.body.toString(), '0123456789');
+    assert.equal(call.status, 0);
+  });
+
+  it('of messages without octets passes an END_STREAM alone', () => {
+    start([aStreamRoute()]);
+    const app = stack.app(out.listener);
+    const call = app.call({ body: null });
+    stack.run();
+    call.data(Buffer.alloc(0), Flag.endStream);
+    stack.run();
+    assert.equal(stack.backend('a').last.isEnded, true);
+    stack.backend('a').last.begin().trailers(0);
+    stack.run();
+    assert.equal(call.status, 0);
+  });
+});

@@ -1,0 +1,62 @@
+/** Peers that begin a frame or a header block and let it trickle. */
+import assert from 'node:assert/strict';
+import { continuation, Flag, headers, ping } from '../../kit/http2/h2-frames.js';
+import { encode, literal } from '../../kit/http2/hpack-lite.js';
+import { type App, anUpstream, aStreamRoute, type OutboundStack, Stack } from '../../kit/stack/stack.js';
+
+const PIECE = literal('a', 'b');
+
+describe('A peer that trickles', () => {
+  let stack: Stack;
+  let out: OutboundStack;
+  let app: App;
+
+  beforeEach(() => {
+    stack = new Stack();
+    out = stack.outbound(anUpstream(['a'], { routes: [aStreamRoute()] }));
+    app = stack.app(out.listener);
+    stack.run();
+  });
+  afterEach(() => stack.close());
+
+  const stalls = (): number => stack.relay.tally.limits.get('stalled-frame') ?? 0;
+
+  it('a header block, a frame every half second, is cut off; a call of its own does not save it', () => {
+    app.call({ body: null });
+    stack.run();
+    app.send(headers(101, encode([[':method', 'POST']]), 0));
+    for (let i = 0; i < 30 && !app.isClosed; i++) {
+      stack.advance(500);
+      if (!app.isClosed) app.send(continuation(101, PIECE));
+      stack.run();
+    }
+    assert.equal(app.isClosed, true);
+    assert.equal(stalls(), 1);
+  });
+
+  it('a small frame, an octet every two seconds, is cut off', () => {
+    app.call({ body: null });
+    stack.run();
+    const octets = ping();
+    for (let at = 0; at < octets.length - 1 && !app.isClosed; at++) {
+      app.send(octets.subarray(at, at + 1));
+      stack.advance(2000);
+    }
+    assert.equal(app.isClosed, true);
+    assert.equal(stalls(), 1);
+  });
+
+  it('payload is left alone as long as it comes', () => {
+    const call = app.call({ body: null });
+    stack.run();
+    const frame = Buffer.concat([Buffer.from([0, 0, 200, 0, 0, 0, 0, 0, call.id]), Buffer.alloc(200)]);
+    for (let at = 0; at < frame.length; at += 10) {
+      app.send(frame.subarray(at, at + 10));
+      stack.advance(900);
+    }
+    call.data(Buffer.alloc(0), Flag.endStream);
+    stack.run();
+    assert.deepEqual([app.isClosed, stalls()], [false, 0]);
+    assert.equal(stack.backend('a').last.body.length, 200);
+  });
+});

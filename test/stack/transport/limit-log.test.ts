@@ -1,0 +1,62 @@
+/** What the log says of peers that were cut off. */
+import assert from 'node:assert/strict';
+import type { LogFields, Logger } from '../../../sidecar/runtime/log/logger.js';
+import { ping } from '../../kit/http2/h2-frames.js';
+import { type App, anUpstream, aRoute, Stack } from '../../kit/stack/stack.js';
+
+describe('The log of limits', () => {
+  let stack: Stack;
+  let lines: LogFields[];
+  let flood: (pings: number) => App;
+
+  beforeEach(() => {
+    stack = new Stack();
+    lines = [];
+    const quiet = stack.relay.logger;
+    const warn = (fields: LogFields): void => void lines.push(fields);
+    (stack.relay as { logger: Logger }).logger = { ...quiet, warn };
+    stack.backend('a').answer = (stream) => stream.reply();
+    const { listener } = stack.outbound(anUpstream(['a'], { routes: [aRoute()] }));
+    flood = (pings) => {
+      const app = stack.app(listener);
+      for (let i = 0; i < pings; i++) app.send(ping());
+      stack.run();
+      return app;
+    };
+  });
+  afterEach(() => stack.close());
+
+  it('says which one, what was found and what is allowed, of whom, and how to set it', () => {
+    flood(501);
+    assert.equal(lines.length, 1);
+    const { limit, found, allowed, option, peer } = lines[0]!;
+    assert.deepEqual(
+      [limit, found, allowed, option, typeof peer],
+      [
+        'pings',
+        '501 in 0 ms',
+        '500 at once, 100 a second, one more for each HEADERS or DATA written to the peer',
+        'limits.frames_per_second.pings',
+        'string',
+      ],
+    );
+  });
+
+  it('says nothing of peers that keep to them', () => {
+    const app = flood(500);
+    app.call();
+    stack.run();
+    assert.deepEqual(lines, []);
+  });
+
+  it('has one line in ten seconds, and says then how many there were', () => {
+    for (let i = 0; i < 20; i++) flood(501);
+    assert.equal(lines.length, 1);
+    stack.advance(10_000);
+    flood(501);
+    assert.deepEqual(
+      lines.map((line) => line['unloggedBefore']),
+      [undefined, 19],
+    );
+  });
+});

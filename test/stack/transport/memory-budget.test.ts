@@ -1,0 +1,312 @@
+/** The budget of memory: which connection loses calls when it is used up, and when none does. */
+import assert from 'node:assert/strict';
+import { FIRST_WINDOW } from '../../../sidecar/transport/context.js';
+import { Turn } from '../../../sidecar/transport/flush-scheduler.js';
+import { type Holder, Memory } from '../../../sidecar/transport/memory-budget.js';
+import { data, Flag, FrameType, Setting, settingsOf } from '../../kit/http2/h2-frames.js';
+import type { PeerStream } from '../../kit/http2/scripted-peer.js';
+import {
+  type App,
+  anInbound,
+  anUpstream,
+  aRoute,
+  aStreamRoute,
+  type OutboundStack,
+  Stack,
+} from '../../kit/stack/stack.js';
+
+const MIB = 1024 * 1024;
+
+class Fake implements Holder {
+  lost = 0;
+  window = FIRST_WINDOW;
+  constructor(
+    private readonly memory: Memory,
+    public bytes: number,
+  ) {
+    memory.holders.add(this);
+    memory.waiting.octets += bytes;
+  }
+  heldBytes(): number {
+    return this.bytes;
+  }
+  grantedBytes(): number {
+    return 0;
+  }
+  shed(bytes: number): number {
+    const freed = Math.min(this.bytes, Math.ceil(bytes));
+    this.bytes -= freed;
+    this.lost += freed;
+    this.memory.waiting.octets -= freed;
+    return freed;
+  }
+  setFirstWindow(bytes: number): void {
+    this.window = bytes;
+  }
+}
+
+describe('The budget of memory', () => {
+  const deferred: (() => void)[] = [];
+  const turn = new Turn((fn) => void deferred.push(fn));
+  const review = (memory: Memory, nowMs = 0): void => {
+    if (memory.isAlarmed) memory.review(turn, nowMs);
+    while (deferred.length > 0) deferred.shift()!();
+  };
+
+  it('takes from the connection that holds most, and only what is needed', () => {
+    const memory = new Memory(1000);
+    const [small, large, other] = [100, 800, 300].map((bytes) => new Fake(memory, bytes));
+    review(memory);
+    assert.deepEqual([small!.lost, large!.lost, other!.lost], [0, 325, 0]);
+    assert.equal(memory.used, 875);
+  });
+
+  it('takes from the two largest where one is not enough', () => {
+    const memory = new Memory(1000);
+    const [small, large, other] = [100, 1200, 900].map((bytes) => new Fake(memory, bytes));
+    review(memory);
+    assert.equal(small!.lost, 0);
+    assert.ok(large!.lost > other!.lost && other!.lost > 0, `${large!.lost}, ${other!.lost}`);
+    assert.ok(memory.used <= 875, `${memory.used}`);
+  });
+
+  it('takes nothing at its limit, and nothing for what a turn’s writes take away', () => {
+    const memory = new Memory(1000);
+    const at = new Fake(memory, 1000);
+    review(memory);
+    memory.waiting.octets += 500;
+    memory.review(turn, 0);
+    deferred.shift()!();
+    memory.waiting.octets -= 500;
+    while (deferred.length > 0) deferred.shift()!();
+    assert.equal(at.lost, 0);
+  });
+
+  it('does not count promises twice', () => {
+    const memory = new Memory(1000);
+    assert.equal(memory.promise(900), true);
+    const holder = new Fake(memory, 900);
+    review(memory);
+    assert.equal(holder.lost, 0);
+    assert.equal(memory.take(1), false);
+    memory.withdraw(900);
+    assert.equal(memory.take(1), true);
+  });
+
+  it('makes windows small from half on, and large again below a quarter, a second later', () => {
+    const memory = new Memory(1000);
+    const holder = new Fake(memory, 501);
+    review(memory);
+    const tight = holder.window;
+    assert.ok(tight < FIRST_WINDOW);
+    holder.shed(200);
+    review(memory, 5000);
+    assert.equal(holder.window, tight, 'above a quarter');
+    holder.shed(100);
+    review(memory, 900);
+    assert.equal(holder.window, tight, 'too soon');
+    review(memory, 1000);
+    assert.equal(holder.window, FIRST_WINDOW);
+    assert.equal(holder.lost, 300);
+  });
+});
+
+describe('Memory that is short', () => {
+  let stack: Stack;
+  let out: OutboundStack;
+  const start = (memoryBytes: number, routes = [aRoute({ timeoutMs: 0 })]): void => {
+    stack = new Stack({ memoryBytes });
+    out = stack.outbound(anUpstream(['a'], { routes, pool: { pingIntervalMs: 0 } }));
+  };
+  afterEach(() => stack.close());
+
+  const SHUT = { settings: [[Setting.initialWindowSize, 0]] } as const;
+  /** Answers of `bytes` to calls of `app`, as far as the windows let them come. */
+  const answers = (app: App, n: number, bytes: number): PeerStream[] => {
+    const calls = Array.from({ length: n }, () => app.call());
+    stack.run();
+    for (const request of stack.backend('a').requests.slice(-n))
+      request.begin().data(Buffer.alloc(bytes)).trailers(0);
+    stack.run();
+    return calls;
+  };
+  const ended = (calls: readonly PeerStream[]): number => calls.filter((call) => call.isOver).length;
+
+  it('ends calls of the caller that takes no answers, and none of others', () => {
+    start(4 * MIB);
+    const modest = stack.app(out.listener, undefined, SHUT);
+    const few = answers(modest, 5, 60_000);
+    const hoarder = stack.app(out.listener, undefined, SHUT);
+    const many: PeerStream[] = [];
+    for (let i = 0; i < 20; i++) many.push(...answers(hoarder, 10, 60_000));
+    assert.ok(stack.relay.memory.used <= 4 * MIB, `${stack.relay.memory.used}`);
+    assert.ok(ended(many) > 50, `${ended(many)} of 200 ended`);
+    for (const call of many) if (call.isOver) assert.equal(call.resetCode, 11);
+    assert.equal(ended(few), 0);
+    assert.equal(stack.relay.tally.shedCalls, ended(many));
+    for (const call of few) call.credit(100_000);
+    stack.run();
+    for (const call of few) assert.equal(call.bytes, 60_000);
+  });
+
+  it('ends no call while there is room', () => {
+    start(4 * MIB);
+    const hoarder = stack.app(out.listener, undefined, SHUT);
+    const many = answers(hoarder, 50, 60_000);
+    stack.advance(600_000);
+    assert.equal(ended(many), 0);
+  });
+
+  it('ends requests that come to no end, with a reason, and leaves a unary call beside them alone', () => {
+    stack = new Stack({ memoryBytes: 4 * MIB });
+    const side = stack.inbound(anInbound({ routes: [aRoute({ timeoutMs: 0 })], queue: { concurrency: 8 } }));
+    side.model.answer = (stream) => stream.reply();
+    const hoarder = stack.app(side.listener, 'app');
+    const begun: PeerStream[] = [];
+    for (let i = 0; i < 20; i++) {
+      for (let k = 0; k < 10; k++) begun.push(hoarder.call({ body: null }).data(Buffer.alloc(60_000)));
+      stack.run();
+    }
+    assert.ok(stack.relay.memory.used <= 4 * MIB, `${stack.relay.memory.used}`);
+    const over = begun.filter((call) => call.isOver);
+    assert.ok(over.length > 50, `${over.length} of 200 ended`);
+    for (const call of over) assert.deepEqual([call.status, call.reason], [8, 'memory-budget']);
+    assert.equal(side.model.requests.length, 0, 'none of them took a place at the model');
+    const canary = stack.app(side.listener, 'app').call();
+    stack.run();
+    assert.equal(canary.status, 0);
+  });
+
+  describe('for requests that are collected', () => {
+    const REQUEST = 512 * 1024;
+    /** A message of `REQUEST` octets, with its prefix. */
+    const message = Buffer.alloc(REQUEST);
+    message.writeUInt32BE(REQUEST - 5, 1);
+    const startInbound = (concurrency = 4) => {
+      stack = new Stack({ memoryBytes: 12 * MIB });
+      const queue = { concurrency, maxWaiting: 1000, maxWaitingBytes: 64 * MIB };
+      const side = stack.inbound(anInbound({ routes: [aRoute({ timeoutMs: 0 })], queue }));
+      side.model.answer = (stream) => stream.reply();
+      return side;
+    };
+
+    it('makes those wait that do not fit, and loses none', () => {
+      const side = startInbound();
+      const app = stack.app(side.listener, 'app');
+      const calls = Array.from({ length: 40 }, () => app.call({ body: null }).data(message, Flag.endStream));
+      for (let i = 0; i < 200 && calls.some(({ isOver }) => !isOver); i++) {
+        stack.run();
+        stack.advance(10);
+      }
+      assert.deepEqual(
+        [...new Set(calls.map(({ status, reason }) => `${status} ${reason}`))],
+        ['0 undefined'],
+      );
+      assert.equal(stack.relay.tally.shedCalls, 0);
+    });
+
+    it('ends those that have room and send nothing, once another waits for it', () => {
+      const side = startInbound();
+      const hoarder = stack.app(side.listener, 'app');
+      const begun = Array.from({ length: 20 }, () =>
+        hoarder.call({ body: null }).data(message.subarray(0, 40_000)),
+      );
+      stack.run();
+      stack.advance(600);
+      const canary = stack.app(side.listener, 'app').call({ body: null }).data(message, Flag.endStream);
+      stack.run();
+      for (let i = 0; i < 60; i++) stack.advance(100);
+      assert.equal(canary.status, 0);
+      for (const call of begun.filter(({ isOver }) => isOver))
+        assert.deepEqual([call.status, call.reason], [8, 'memory-budget']);
+    });
+
+    it('ends none of those that send nothing while there is room for all', () => {
+      const side = startInbound();
+      const slow = stack.app(side.listener, 'app');
+      const begun = Array.from({ length: 4 }, () =>
+        slow.call({ body: null }).data(message.subarray(0, 40_000)),
+      );
+      stack.run();
+      stack.advance(600_000);
+      assert.ok(begun.every(({ isOver }) => !isOver));
+      for (const call of begun) call.data(message.subarray(40_000), Flag.endStream);
+      stack.run();
+      stack.advance(100);
+      assert.deepEqual(
+        begun.map(({ status }) => status),
+        [0, 0, 0, 0],
+      );
+    });
+
+    it('ends none that goes on slowly, though others wait', () => {
+      const side = startInbound();
+      const slow = stack.app(side.listener, 'app');
+      const begun = Array.from({ length: 20 }, () =>
+        slow.call({ body: null }).data(message.subarray(0, 40_000)),
+      );
+      stack.run();
+      for (let at = 40_000; at < REQUEST; at += 8_000) {
+        for (const call of begun) {
+          const end = Math.min(REQUEST, at + 8_000);
+          call.data(message.subarray(at, end), end === REQUEST ? Flag.endStream : 0);
+        }
+        stack.run();
+        stack.advance(1_000);
+      }
+      for (let i = 0; i < 100; i++) {
+        stack.run();
+        stack.advance(100);
+      }
+      assert.deepEqual(
+        [...new Set(begun.map(({ status, reason }) => `${status} ${reason}`))],
+        ['0 undefined'],
+      );
+    });
+  });
+
+  it('is told to peers as a smaller window, which holds from their acknowledgement on', () => {
+    start(4 * MIB, [aStreamRoute({ idleTimeoutMs: 0 })]);
+    const windows = (app: App): (number | undefined)[] =>
+      app.frames
+        .filter(({ type, flags }) => type === FrameType.settings && (flags & Flag.ack) === 0)
+        .map((each) => settingsOf(each).get(Setting.initialWindowSize));
+    const app = stack.app(out.listener);
+    const open = app.call({ body: null });
+    stack.run();
+    const hoarder = stack.app(out.listener, undefined, SHUT);
+    const calls = answers(hoarder, 40, 60_000);
+    assert.deepEqual(windows(app), [65_536, 32_768]);
+    assert.deepEqual(windows(stack.app(out.listener)), [32_768]);
+    open.data(Buffer.alloc(200_000), Flag.endStream);
+    stack.run();
+    assert.equal(stack.backend('a').requests[0]!.bytes, 200_000);
+    for (const call of calls) call.reset();
+    stack.advance(2000);
+    app.call({ body: null }).reset();
+    stack.run();
+    assert.deepEqual(windows(app), [65_536, 32_768, 65_536]);
+  });
+
+  it('is no reason to break off a peer that still sends by the larger window', () => {
+    start(4 * MIB, [aStreamRoute({ idleTimeoutMs: 0 })]);
+    stack.backend('a').peerOptions = { replenishes: false, settings: [[Setting.initialWindowSize, 0]] };
+    stack.backend('a').peer.socket.destroy();
+    stack.run();
+    const app = stack.app(out.listener);
+    const open = app.call({ body: null });
+    stack.run();
+    const hoarder = stack.app(out.listener, undefined, SHUT);
+    app.socket.pause();
+    answers(hoarder, 40, 60_000);
+    app.send(Buffer.concat([1, 2, 3].map(() => data(open.id, Buffer.alloc(16_000)))));
+    stack.run();
+    // 48,000 octets of 32,768: its window is below zero, and the next octet breaks the rule.
+    app.socket.resume();
+    stack.run();
+    assert.equal(open.isOver, false);
+    app.send(data(open.id, Buffer.alloc(1)));
+    stack.run();
+    assert.equal(open.resetCode, 3);
+  });
+});

@@ -1,0 +1,524 @@
+/** Connections to an endpoint: proved, watched, replaced, waited for. */
+import assert from 'node:assert/strict';
+import { labelOf } from '../../../sidecar/cluster/endpoint.js';
+import { DEFAULT_LOCAL_SETTINGS } from '../../../sidecar/http2/settings.js';
+import { Pool } from '../../../sidecar/transport/pool.js';
+import { ErrorCode, FrameType, goaway, Setting, settings } from '../../kit/http2/h2-frames.js';
+import type { PeerStream } from '../../kit/http2/scripted-peer.js';
+import {
+  type App,
+  addressOf,
+  anUpstream,
+  aRoute,
+  aStreamRoute,
+  type Backend,
+  type OutboundStack,
+  Stack,
+  type UpstreamOptions,
+} from '../../kit/stack/stack.js';
+
+describe('The pool', () => {
+  let stack: Stack;
+  let out: OutboundStack;
+  let app: App;
+  let a: Backend;
+
+  const prepare = (): void => {
+    stack = new Stack();
+    a = stack.backend('a');
+  };
+  const open = (over: UpstreamOptions = {}): void => {
+    out = stack.outbound(anUpstream(['a'], over));
+    app = stack.app(out.listener);
+  };
+  const pool = () => out.upstream.endpoints[0]!.pool;
+  const call = (options = {}): PeerStream => {
+    const made = app.call(options);
+    stack.run();
+    return made;
+  };
+  beforeEach(prepare);
+  afterEach(() => stack.close());
+
+  describe('connects', () => {
+    it('before there is a call', () => {
+      open({ pool: { connections: 3 } });
+      assert.equal(a.open.length, 3);
+      assert.equal(pool().connectionCount, 3);
+    });
+
+    it('again within the time that its owner says', () => {
+      const none = { connectTimeoutMs: 5000, pingIntervalMs: 0, pingTimeoutMs: 0, maxAgeMs: 0 };
+      const at: number[] = [];
+      const dial = () => {
+        at.push(stack.clock.now());
+        return stack.net.dial(labelOf(addressOf('a')));
+      };
+      const settings = DEFAULT_LOCAL_SETTINGS;
+      const config = { connections: 1, ...none };
+      a.mode = 'refuses';
+      const local = new Pool({ config, settings, dial, backoffMaxMs: 250, onChange: () => {} }, stack.relay);
+      local.start();
+      stack.advance(20_000);
+      const gaps = at.slice(1).map((ms, i) => ms - at[i]!);
+      assert.ok(gaps.length > 50 && Math.max(...gaps) <= 250 * 1.2 + 5, `${gaps}`);
+      local.stop();
+    });
+
+    it('again after a failure, later each time, within five seconds and a fifth', () => {
+      a.mode = 'refuses';
+      open();
+      const at: number[] = [];
+      let dialled = stack.net.dialled;
+      for (let i = 0; i < 30_000; i++) {
+        stack.advance(1);
+        if (stack.net.dialled > dialled) at.push(stack.clock.now());
+        dialled = stack.net.dialled;
+      }
+      const gaps = at.slice(1).map((ms, i) => ms - at[i]!);
+      assert.ok(gaps[0]! >= 60 && gaps[0]! < 120, `${gaps}`);
+      assert.ok(gaps.at(-1)! > 3900 && gaps.at(-1)! < 6100, `${gaps}`);
+      assert.equal(stack.relay.wheel.size, 2, 'the next connect, and the guard of the caller');
+    });
+
+    it('sooner when a call waits for it', () => {
+      a.mode = 'refuses';
+      open();
+      stack.advance(20_000);
+      a.mode = 'accepts';
+      a.answer = (stream) => stream.reply();
+      const waiting = call();
+      stack.advance(30);
+      assert.equal(waiting.status, 0);
+    });
+
+    it('all it needs once the first connect has worked again', () => {
+      a.mode = 'refuses';
+      open({ pool: { connections: 3 } });
+      stack.advance(100);
+      a.mode = 'accepts';
+      stack.advance(10_000);
+      assert.equal(a.open.length, 3);
+    });
+
+    it('no longer than the connect timeout, when nobody answers', () => {
+      a.mode = 'silent';
+      open({ pool: { connectTimeoutMs: 700 } });
+      const waiting = call();
+      stack.advance(690);
+      assert.equal(waiting.isOver, false);
+      stack.advance(20);
+      assert.equal(pool().problem, 'connect timeout');
+      stack.advance(800);
+      assert.deepEqual([waiting.status, waiting.reason], [14, 'connect-failed']);
+    });
+
+    it('to none that does not send its SETTINGS in time', () => {
+      a.peerOptions = { settings: null };
+      open();
+      stack.advance(990);
+      assert.equal(pool().isConnected, false);
+      assert.equal(a.open.length, 1);
+      stack.advance(20);
+      assert.equal(a.peers[0]!.isClosed, true);
+      assert.equal(pool().problem, 'connect timeout');
+    });
+  });
+
+  describe('watches', () => {
+    it('with a PING after a silence with a call under way, and keeps what answers', () => {
+      open();
+      call();
+      stack.advance(9990);
+      assert.equal(a.peer.pings, 0);
+      stack.advance(20);
+      assert.equal(a.peer.pings, 1);
+      stack.advance(10_010);
+      assert.equal(a.peer.pings, 1, 'the call has ended at its deadline: nothing is under way');
+      assert.equal(a.open.length, 1);
+    });
+
+    it('again and again as long as the silence lasts', () => {
+      open({ routes: [aStreamRoute()] });
+      call({ body: null });
+      stack.advance(60_000);
+      assert.ok(a.peer.pings >= 5 && a.peer.pings <= 6, `${a.peer.pings}`);
+      assert.equal(a.open.length, 1);
+    });
+
+    it('and gives up a connection whose peer lost its state, within 16 s', () => {
+      open({ routes: [aStreamRoute()] });
+      const lost = call({ body: null });
+      a.peer.socket.isCut = true;
+      stack.advance(15_100);
+      assert.deepEqual([lost.status, lost.reason], [14, 'connection-lost']);
+      assert.match(lost.trailer('grpc-message')!, /was lost: no answer to a PING$/);
+      assert.equal(a.peers.length, 2);
+      a.answer = (stream) => stream.reply();
+      assert.equal(call().status, 0);
+    });
+
+    it('also when the only call gave up long before the PING was due', () => {
+      open();
+      stack.advance(5);
+      a.peer.socket.isCut = true;
+      const lost = call({ metadata: [['grpc-timeout', '1S']] });
+      stack.advance(1_010);
+      assert.equal(lost.status, 4);
+      stack.advance(14_200);
+      assert.equal(a.peers.length, 2, 'replaced within 16 s');
+      assert.equal(pool().isConnected, true);
+    });
+
+    it('but not for silence that passed while we stood still ourselves', () => {
+      open({ routes: [aStreamRoute()] });
+      const kept = call({ body: null });
+      a.peer.socket.isCut = true;
+      stack.stalled = true;
+      stack.advance(15_500);
+      assert.equal(kept.isOver, false);
+      stack.stalled = false;
+      stack.advance(10);
+      assert.equal(kept.status, 14);
+    });
+
+    it('nothing while it is idle: no timer is left', () => {
+      open();
+      a.answer = (stream) => stream.reply();
+      call();
+      stack.advance(30_000);
+      assert.equal(a.peer.pings, 0);
+      assert.equal(stack.relay.wheel.size, 1, 'the guard of the caller’s connection alone');
+    });
+  });
+
+  describe('replaces', () => {
+    it('a connection whose peer says GOAWAY, before the calls on it have ended', () => {
+      open();
+      const old = call();
+      const [first] = a.peers;
+      first!.goaway(first!.streams.size * 2 - 1);
+      stack.run();
+      assert.equal(a.open.length, 2);
+      const fresh = call();
+      assert.equal(a.last.peer, a.peers[1]);
+      a.requests[0]!.reply();
+      a.requests[1]!.reply();
+      stack.run();
+      assert.deepEqual([old.status, fresh.status], [0, 0]);
+      assert.equal(first!.isClosed, true);
+      assert.equal(a.open.length, 1);
+    });
+
+    it('with one new connection, however many calls the GOAWAY left out', () => {
+      open();
+      const made = Array.from({ length: 20 }, () => app.call());
+      stack.run();
+      a.answer = (stream) => stream.reply();
+      a.peer.goaway(0);
+      stack.advance(300);
+      assert.equal(a.peers.length, 2);
+      for (const each of made) assert.equal(each.status, 0);
+    });
+
+    describe('one that says GOAWAY before the call that waits for it is written', () => {
+      const leaveAtOnce = (): void => {
+        a.peer.send(Buffer.concat([settings([]), goaway(0x7fffffff, ErrorCode.noError)]));
+        stack.run();
+      };
+      const openMute = (): void => {
+        a.peerOptions = { settings: null };
+        open();
+      };
+
+      it('and the next, and the next: the call goes on, as its first attempt', () => {
+        openMute();
+        const made = call({ body: Buffer.from('question') });
+        for (let i = 0; i < 5; i++) leaveAtOnce();
+        assert.equal(a.requests.length, 0);
+        a.answer = (stream) => stream.reply();
+        a.peer.announce([]);
+        stack.run();
+        assert.equal(made.status, 0);
+        assert.equal(a.last.body.toString(), 'question');
+        assert.equal(a.last.header('grpc-previous-rpc-attempts'), undefined);
+        assert.equal(out.upstream.endpoints[0]!.attempts, 1);
+        stack.assertIdle();
+      });
+
+      it('for ever: the call ends', () => {
+        openMute();
+        const made = call();
+        for (let i = 0; i < 40 && !made.isOver; i++) {
+          leaveAtOnce();
+          stack.advance(1);
+        }
+        assert.deepEqual([made.status, made.reason], [14, 'connection-lost']);
+        assert.match(made.trailer('grpc-message')!, /was lost: the peer said GOAWAY$/);
+        assert.equal(a.requests.length, 0);
+      });
+    });
+
+    it('a connection at its age, make before break, without failing a call', () => {
+      open({ pool: { maxAgeMs: 60_000 }, routes: [aStreamRoute({ idleTimeoutMs: 0 })] });
+      const long = call({ body: null });
+      stack.advance(67_000);
+      assert.equal(a.peers.length, 2);
+      assert.equal(a.open.length, 2, 'the old one has a call yet');
+      call({ body: null }).reset();
+      stack.run();
+      assert.equal(a.last.peer, a.peers[1]);
+      a.requests[0]!.begin().trailers(0);
+      stack.run();
+      assert.equal(long.status, 0);
+      assert.equal(a.peers[0]!.isClosed, true);
+    });
+
+    describe('one on which the peer resets every call', () => {
+      const CALM = ErrorCode.enhanceYourCalm;
+      /** How many of `n` calls, one every `everyMs`, were answered. */
+      const answered = (n: number, everyMs = 10): number => {
+        let good = 0;
+        for (let i = 0; i < n; i++) {
+          const made = call();
+          if (made.status === 0) good++;
+          stack.advance(everyMs);
+        }
+        return good;
+      };
+      const open1 = (over: UpstreamOptions = {}): void =>
+        open({ ...over, ejection: { consecutiveFaults: 1000 } });
+
+      for (const code of [CALM, ErrorCode.internal, ErrorCode.refusedStream]) {
+        it(`with code ${code}, while a new one works`, () => {
+          open1();
+          a.answer = (stream) => (stream.peer === a.peers[0] ? stream.reset(code) : stream.reply());
+          const good = answered(100);
+          assert.ok(good >= 90, `${good} of 100 calls were answered`);
+          assert.equal(a.open.length, 1);
+          assert.equal(stack.relay.tally.connectionsConvicted, 1);
+        });
+      }
+
+      it('not while it serves others as well', () => {
+        open1();
+        let n = 0;
+        a.answer = (stream) => (++n % 5 === 0 ? stream.reply() : stream.reset(CALM));
+        assert.equal(answered(200), 40);
+        assert.equal(a.peers.length, 1);
+      });
+
+      it('not when the peer is at its capacity and refuses what is beyond', () => {
+        open1({ routes: [aRoute({ timeoutMs: 0 })] });
+        a.answer = (stream) => void (stream.id > 1 && stream.reset(ErrorCode.refusedStream));
+        const served = call();
+        answered(200);
+        assert.equal(a.peers.length, 1);
+        a.requests[0]!.reply();
+        stack.run();
+        assert.equal(served.status, 0);
+      });
+
+      it('a few times only when the peer refuses everywhere', () => {
+        open1();
+        a.answer = (stream) => stream.reset(CALM);
+        assert.equal(answered(2400, 50), 0);
+        assert.ok(a.peers.length >= 3 && a.peers.length <= 9, `${a.peers.length} connections in two minutes`);
+        assert.equal(a.open.length, 1);
+      });
+
+      it('and lets the calls end that it serves', () => {
+        open1({ routes: [aStreamRoute({ idleTimeoutMs: 0 })] });
+        const long = call({ body: null });
+        a.last.begin();
+        stack.run();
+        a.answer = (stream) => (stream.peer === a.peers[0] ? stream.reset(CALM) : stream.reply());
+        assert.ok(answered(20) >= 15);
+        a.requests[0]!.data(Buffer.from('late')).trailers(0);
+        stack.run();
+        assert.deepEqual([long.status, long.body.toString()], [0, 'late']);
+      });
+    });
+
+    describe('before its callers have cancelled more calls on it than a server bears', () => {
+      /** What nghttp2 takes at once, and Node's servers with it; our own listeners take five times as many. */
+      const BORNE = 1000;
+      const cancelled = (calls: number, everyMs: number): void => {
+        for (let i = 0; i < calls; i++) {
+          call().reset();
+          stack.advance(everyMs);
+        }
+      };
+      const resets = (): number[] => a.peers.map((peer) => peer.count(FrameType.rstStream));
+
+      it('and calls beside them do not notice', () => {
+        open({ routes: [aStreamRoute({ idleTimeoutMs: 0 })] });
+        const long = call({ body: null });
+        a.last.begin();
+        cancelled(5000, 0);
+        assert.ok(Math.max(...resets()) < BORNE, `${resets()} resets on the connections`);
+        assert.ok(a.peers.length <= 11, `${a.peers.length} connections for 5,000 cancels`);
+        a.answer = (stream) => stream.reply();
+        assert.equal(call().status, 0);
+        a.requests[0]!.data(Buffer.from('late')).trailers(0);
+        stack.run();
+        assert.deepEqual([long.status, long.body.toString()], [0, 'late']);
+        assert.equal(a.open.length, 1, 'what was replaced has gone');
+      });
+
+      it('not for cancels that go on for ever at a rate that every server bears', () => {
+        open();
+        cancelled(10_000, 50);
+        assert.equal(a.peers.length, 1);
+      });
+
+      it('not for calls that end', () => {
+        a.answer = (stream) => stream.reply();
+        open();
+        for (let i = 0; i < 3000; i++) call();
+        assert.equal(a.peers.length, 1);
+      });
+
+      it('and keeps it while no other can be had, without a storm of connects', () => {
+        open();
+        a.mode = 'refuses';
+        const before = stack.net.dialled;
+        cancelled(3000, 1);
+        assert.ok(stack.net.dialled - before < 20, `${stack.net.dialled - before} connects in 3 s`);
+        a.answer = (stream) => stream.reply();
+        assert.equal(call().status, 0);
+      });
+    });
+
+    it('not before the new one is alive, and tries again when that fails', () => {
+      open({ pool: { maxAgeMs: 60_000 } });
+      a.mode = 'refuses';
+      stack.advance(67_000);
+      assert.equal(pool().isConnected, true);
+      assert.equal(pool().problem, '');
+      a.answer = (stream) => stream.reply();
+      assert.equal(call().status, 0);
+      a.mode = 'accepts';
+      stack.advance(6000);
+      assert.equal(a.peers.length, 2);
+      assert.equal(a.peers[0]!.isClosed, true);
+    });
+
+    it('everything when a new identity is to be presented', () => {
+      open({ pool: { connections: 2 } });
+      const under = call();
+      out.upstream.refreshConnections();
+      stack.run();
+      assert.equal(a.peers.length, 4);
+      assert.equal(a.open.length, 3, 'one has a call yet');
+      a.last.reply();
+      stack.run();
+      assert.equal(under.status, 0);
+      assert.equal(a.open.length, 2);
+    });
+  });
+
+  describe('lets go', () => {
+    it('of connections made with an identity that is over: nothing new on them, calls on them end', () => {
+      open({ pool: { connections: 2 } });
+      const under = call();
+      a.mode = 'refuses';
+      out.upstream.expireConnections();
+      stack.run();
+      assert.equal(pool().isConnected, false);
+      assert.equal(a.open.length, 1, 'one has a call yet');
+      a.last.reply();
+      stack.run();
+      assert.equal(under.status, 0);
+      assert.equal(a.open.length, 0);
+      a.mode = 'accepts';
+      out.upstream.refreshConnections();
+      stack.advance(100);
+      assert.equal(pool().connectionCount, 2);
+    });
+  });
+
+  describe('and the peer’s limit of streams', () => {
+    const limit = (n: number): void => {
+      a.peerOptions = { settings: [[Setting.maxConcurrentStreams, n]] };
+    };
+
+    it('of one: more connections are made, up to three more, and calls wait for their turn', () => {
+      limit(1);
+      open();
+      const made = Array.from({ length: 10 }, () => call());
+      assert.equal(a.peers.length, 4);
+      assert.equal(a.requests.length, 4);
+      for (let i = 0; i < 10; i++) {
+        const running = a.requests.slice(i).map(({ peer }) => peer);
+        assert.equal(new Set(running).size, running.length, 'never two on one connection');
+        a.requests[i]!.reply(Buffer.from(String(i)));
+        stack.run();
+      }
+      assert.deepEqual(
+        made.map((each) => each.body.toString()),
+        [...'0123456789'],
+      );
+      stack.assertIdle();
+    });
+
+    it('of one: calls that come in one turn have their connections one after the other', () => {
+      limit(1);
+      open();
+      for (let i = 0; i < 10; i++) app.call();
+      stack.run();
+      assert.equal(a.peers.length, 4);
+      assert.equal(a.requests.length, 4);
+    });
+
+    it('lets extra connections go at their age', () => {
+      limit(1);
+      open({ pool: { maxAgeMs: 60_000 } });
+      a.answer = (stream) => stream.reply();
+      for (let i = 0; i < 10; i++) app.call();
+      stack.run();
+      assert.ok(a.open.length > 1);
+      stack.advance(70_000);
+      assert.equal(a.open.length, 1);
+      assert.equal(call().status, 0);
+    });
+
+    it('of none: calls wait, within their deadline, until it is raised', () => {
+      limit(0);
+      open();
+      a.answer = (stream) => stream.reply();
+      const hasty = call({ timeout: '300m' });
+      const patient = call({ timeout: '5S' });
+      stack.advance(310);
+      assert.equal(hasty.status, 4);
+      a.peers[0]!.announce([[Setting.maxConcurrentStreams, 10]]);
+      stack.run();
+      assert.equal(patient.status, 0);
+      stack.assertIdle();
+    });
+
+    it('raised while calls wait: they go on at once', () => {
+      limit(1);
+      open({ pool: { connections: 1 } });
+      for (let i = 0; i < 20; i++) app.call();
+      stack.run();
+      const before = a.requests.length;
+      for (const peer of a.peers) peer.announce([[Setting.maxConcurrentStreams, 100]]);
+      stack.run();
+      assert.equal(a.requests.length, 20);
+      assert.ok(before < 20);
+    });
+
+    it('a waiting call goes with the others when the connection is lost', () => {
+      limit(1);
+      open({ routes: [aRoute()] });
+      const made = Array.from({ length: 6 }, () => call());
+      a.peerOptions = {};
+      a.answer = (stream) => stream.reply();
+      for (const peer of a.peers.slice()) peer.socket.break();
+      stack.advance(100);
+      assert.deepEqual(made.map(({ status }) => status).sort(), [0, 0, 14, 14, 14, 14]);
+      stack.assertIdle();
+    });
+  });
+});

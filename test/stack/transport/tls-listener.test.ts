@@ -1,0 +1,291 @@
+/** A TLS listener on real sockets: how many connections it takes, and what becomes of handshakes under way. */
+import assert from 'node:assert/strict';
+import net from 'node:net';
+import tls from 'node:tls';
+import type { Address } from '../../../sidecar/config/model.js';
+import { DEFAULT_LOCAL_SETTINGS } from '../../../sidecar/http2/settings.js';
+import type { Stream } from '../../../sidecar/http2/stream.js';
+import { serverTlsOptions } from '../../../sidecar/identity/tls/tls-options.js';
+import { Turn } from '../../../sidecar/transport/flush-scheduler.js';
+import { EXPIRED_CALLS_MS, EXPIRY_LEEWAY_MS, Listener } from '../../../sidecar/transport/listener.js';
+import { ErrorCode, FrameType, PREFACE, settings } from '../../kit/http2/h2-frames.js';
+import { openRequest } from '../../kit/http2/raw-client.js';
+import { RawPeer } from '../../kit/http2/raw-peer.js';
+import { TestAuthority } from '../../kit/identity/certificates.js';
+import { until } from '../../kit/stack/sidecar-in-memory.js';
+import { Stack } from '../../kit/stack/stack.js';
+
+/** The head of a TLS record that holds a hello, which does not follow. */
+const HELLO_BEGINS = Buffer.from([0x16, 3, 1, 1, 0]);
+
+const PER_SECOND = 5;
+/** Connections at once, and beside them those that say nothing. */
+const MOST = 3;
+const SILENT = MOST;
+const NOBODY = {
+  onHeaders(): void {},
+  onData(): void {},
+  onTrailers(): void {},
+  onEnding(): void {},
+  onSent(): void {},
+};
+
+describe('A TLS listener', () => {
+  const sockets: net.Socket[] = [];
+  let stack: Stack;
+  let listener: Listener;
+  let address: Address & { kind: 'tcp' };
+  let options: tls.TlsOptions;
+  let credentials: tls.ConnectionOptions;
+  /** What is said of the next peer's certificate. */
+  let validForMs: number;
+  let subject: string;
+  let isPermissive: boolean;
+  const streams: Stream[] = [];
+
+  before(async () => {
+    const authority = await TestAuthority.root();
+    options = serverTlsOptions(await authority.identity('digits'));
+    const leaf = await authority.leaf({ service: 'app' });
+    credentials = {
+      cert: leaf.certChainPem,
+      key: leaf.keyPem,
+      rejectUnauthorized: false,
+      ALPNProtocols: ['h2'],
+    };
+  });
+
+  beforeEach(async () => {
+    stack = new Stack();
+    validForMs = Number.POSITIVE_INFINITY;
+    subject = 'spiffe://test/ns/default/dc/dc1/svc/app';
+    isPermissive = false;
+    streams.length = 0;
+    const limits = { maxConnections: MOST, handshakeTimeoutMs: 5000, handshakesPerSecond: PER_SECOND };
+    const secure = {
+      options,
+      attach: () => () => {},
+      admit: () => ({ identity: null, subject, notAfterMs: stack.clock.wallNow() + validForMs }),
+      fault: () => 'tls-error',
+      get alsoPlaintext() {
+        return isPermissive;
+      },
+    };
+    listener = new Listener(
+      {
+        address: { kind: 'tcp', host: '127.0.0.1', port: 0 },
+        settings: DEFAULT_LOCAL_SETTINGS,
+        limits,
+        tls: secure,
+        onStream(_link, stream) {
+          stream.owner = NOBODY;
+          streams.push(stream);
+        },
+      },
+      { ...stack.relay, turn: new Turn((fn) => void setImmediate(fn)) },
+    );
+    address = (await listener.listen()) as typeof address;
+  });
+
+  afterEach(() => {
+    listener.stop();
+    for (const socket of sockets.splice(0)) socket.destroy();
+  });
+
+  const keep = <S extends net.Socket>(socket: S): S => {
+    sockets.push(socket);
+    socket.on('error', () => {});
+    return socket;
+  };
+  const secureClient = (): tls.TLSSocket =>
+    keep(tls.connect({ ...credentials, host: address.host, port: address.port }));
+  const silentClient = (): net.Socket => keep(net.connect(address.port, address.host));
+
+  const connected = async (socket: net.Socket = secureClient()): Promise<RawPeer> => {
+    const before = [...listener.links];
+    const peer = new RawPeer(socket, { role: 'client' });
+    peer.send(PREFACE, settings());
+    await until('it is in and has said so', () =>
+      [...listener.links].some((link) => !before.includes(link) && link.connection.state.settingsAcked),
+    );
+    return peer;
+  };
+
+  it('takes as many connections as its limit says, and one more when one has gone', async () => {
+    for (let i = 1; i <= 3; i++) {
+      secureClient();
+      await until(`connection ${i}`, () => listener.links.size === i);
+    }
+    const refused = secureClient();
+    await until('it is refused', () => refused.destroyed);
+    assert.equal(stack.relay.tally.limits.get('connections'), 1);
+    sockets[0]!.destroy();
+    await until('one is gone', () => listener.links.size === 2);
+    secureClient();
+    await until('another one comes', () => listener.links.size === 3);
+  });
+
+  it('counts those whose handshake has begun', async () => {
+    const begun = [silentClient(), silentClient(), silentClient()];
+    for (const socket of begun) socket.write(HELLO_BEGINS);
+    await until('they have begun', () => begun.every(({ bytesWritten }) => bytesWritten > 0));
+    for (let i = 0; i < 20; i++) await new Promise(setImmediate);
+    const refused = secureClient();
+    await until('it is refused', () => refused.destroyed);
+    assert.equal(listener.links.size, 0);
+    assert.equal(stack.relay.tally.limits.get('connections'), 1);
+  });
+
+  describe('beside connections that say nothing', () => {
+    const CROWD = 4 * SILENT;
+
+    it('takes peers, whose handshakes and places they do not use up; the oldest of too many go', async () => {
+      const crowd = Array.from({ length: CROWD }, silentClient);
+      await until(
+        'there are too many',
+        () => crowd.filter((each) => each.destroyed).length === CROWD - SILENT,
+      );
+      for (let i = 1; i <= 3; i++) {
+        await connected();
+        assert.equal(listener.links.size, i);
+      }
+      assert.deepEqual([...stack.relay.tally.limits], [['silent-connections', CROWD - SILENT + 1]]);
+      stack.clock.advance(5010);
+      await until('the others have gone', () => crowd.every((each) => each.destroyed));
+      assert.equal(stack.relay.tally.limits.get('handshake-timeout'), SILENT - 1);
+      assert.equal(listener.links.size, 3);
+    });
+
+    it('refuses handshakes beyond the rate, as they begin', async () => {
+      for (let i = 0; i < PER_SECOND; i++) {
+        const one = secureClient();
+        await until(`peer ${i} is in`, () => listener.links.size === 1);
+        one.destroy();
+        await until(`peer ${i} is gone`, () => listener.links.size === 0);
+      }
+      const refused = secureClient();
+      await until('one too many is refused', () => refused.destroyed);
+      assert.deepEqual([...stack.relay.tally.limits], [['handshake-rate', 1]]);
+    });
+  });
+
+  describe('when the certificate of a peer expires', () => {
+    const LIFE_MS = 60_000;
+    const call = async (peer: RawPeer, id: number): Promise<Stream> => {
+      const before = streams.length;
+      peer.send(openRequest(id, '/a.B/C'));
+      await until('the call is in', () => streams.length > before);
+      return streams.at(-1)!;
+    };
+    /** Nothing of what was sent is still on its way. */
+    const settled = async (): Promise<void> => {
+      for (let i = 0; i < 50; i++) await new Promise(setImmediate);
+    };
+    const goaways = (peer: RawPeer): number => peer.count(FrameType.goaway);
+
+    it('ends the connection, with a GOAWAY before and no call after it', async () => {
+      validForMs = LIFE_MS;
+      const peer = await connected();
+      stack.clock.advance(LIFE_MS + EXPIRY_LEEWAY_MS - 100);
+      await call(peer, 1);
+      assert.equal(goaways(peer), 0);
+      stack.clock.advance(200);
+      await until('it is told', () => goaways(peer) === 1);
+      stack.clock.advance(300);
+      await until('it is told for good', () => goaways(peer) === 2);
+      peer.send(openRequest(3, '/a.B/C'));
+      await peer.waitFor(
+        'the refusal',
+        (frame) => frame.type === FrameType.rstStream && frame.streamId === 3,
+      );
+      assert.equal(streams.length, 1);
+      stack.clock.advance(EXPIRED_CALLS_MS + 10);
+      stack.clock.advance(EXPIRED_CALLS_MS + 10);
+      await until('it is closed', () => peer.isClosed);
+      assert.equal(stack.relay.tally.limits.get('expired-certificate'), 1);
+    });
+
+    it('lets the calls in flight end, and the connection with the last of them', async () => {
+      validForMs = LIFE_MS;
+      const peer = await connected();
+      const stream = await call(peer, 1);
+      stack.clock.advance(LIFE_MS + EXPIRY_LEEWAY_MS + 1000);
+      await settled();
+      assert.equal(peer.isClosed, false);
+      const [link] = listener.links;
+      link!.connection.reset(stream, ErrorCode.noError);
+      link!.flush();
+      await until('it is closed', () => peer.isClosed);
+    });
+
+    it('keeps the calls of a peer that is here with a new one, and takes no new ones on the old connection', async () => {
+      validForMs = LIFE_MS;
+      const old = await connected();
+      await call(old, 1);
+      validForMs = 10 * LIFE_MS;
+      const renewed = await connected();
+      stack.clock.advance(LIFE_MS + EXPIRY_LEEWAY_MS + 300);
+      await until('the old one is told', () => goaways(old) >= 1);
+      for (let i = 0; i < 10; i++) stack.clock.advance(EXPIRED_CALLS_MS);
+      await settled();
+      assert.deepEqual([old.isClosed, renewed.isClosed, goaways(renewed)], [false, false, 0]);
+      old.send(openRequest(3, '/a.B/C'));
+      await old.waitFor('the refusal', (frame) => frame.type === FrameType.rstStream && frame.streamId === 3);
+      await call(renewed, 1);
+      renewed.close();
+      await until('it is alone', () => listener.links.size === 1);
+      stack.clock.advance(2 * EXPIRED_CALLS_MS);
+      await until('it is closed', () => old.isClosed);
+    });
+
+    it('does not take another peer for it', async () => {
+      validForMs = LIFE_MS;
+      const old = await connected();
+      await call(old, 1);
+      subject = 'spiffe://test/ns/default/dc/dc1/svc/other';
+      validForMs = 10 * LIFE_MS;
+      const other = await connected();
+      stack.clock.advance(LIFE_MS + EXPIRY_LEEWAY_MS + 300);
+      for (let i = 0; i < 3; i++) stack.clock.advance(EXPIRED_CALLS_MS);
+      await until('it is closed', () => old.isClosed);
+      assert.equal(other.isClosed, false);
+    });
+
+    it('leaves alone who has none, or one for long', async () => {
+      const plain = await connected();
+      validForMs = 1000 * LIFE_MS;
+      const long = await connected();
+      await call(long, 1);
+      for (let i = 0; i < 100; i++) stack.clock.advance(LIFE_MS);
+      await settled();
+      assert.deepEqual([plain.isClosed, long.isClosed, goaways(plain) + goaways(long)], [false, false, 0]);
+    });
+  });
+
+  it('lets nobody in whose handshake ends after the drain began', async () => {
+    const late = silentClient();
+    await until('it is connected', () => !late.pending);
+    await new Promise(setImmediate);
+    await listener.drain();
+    const secured = keep(tls.connect({ ...credentials, socket: late }));
+    await until('it is let go', () => secured.destroyed);
+    assert.equal(listener.links.size, 0);
+  });
+
+  it('in migration mode takes peers with and without TLS', async () => {
+    isPermissive = true;
+    for (const [i, client] of [silentClient, secureClient].entries()) {
+      const peer = await connected(client());
+      peer.send(openRequest(1, '/a.B/C'));
+      await until('its call is in', () => streams.length === i + 1);
+    }
+  });
+
+  it('when stopped ends handshakes under way too', async () => {
+    const silent = silentClient();
+    await until('it is connected', () => !silent.pending);
+    await new Promise(setImmediate);
+    listener.stop();
+    await until('it is let go', () => silent.destroyed);
+  });
+});

@@ -1,0 +1,230 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { request } from 'node:http';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type AdminServer, startAdmin } from '../../../sidecar/admin/server.js';
+import { anEndpoint, FakeView } from '../../kit/stack/admin-view.js';
+
+interface Reply {
+  status: number;
+  headers: NodeJS.Dict<string | string[]>;
+  body: string;
+}
+
+describe('admin server', () => {
+  let view: FakeView;
+  let admin: AdminServer;
+  let port: number;
+
+  beforeEach(async () => {
+    view = new FakeView();
+    admin = await startAdmin({ kind: 'tcp', host: '127.0.0.1', port: 0 }, view);
+    assert.equal(admin.address.kind, 'tcp');
+    port = admin.address.kind === 'tcp' ? admin.address.port : 0;
+  });
+
+  afterEach(() => admin.close());
+
+  function ask(
+    path: string,
+    options: { method?: string; headers?: Record<string, string> } = {},
+  ): Promise<Reply> {
+    return new Promise((resolve, reject) => {
+      const asked = request({ host: '127.0.0.1', port, path, agent: false, ...options }, (response) => {
+        let body = '';
+        response.setEncoding('utf8');
+        response.on('data', (part: string) => {
+          body += part;
+        });
+        response.on('end', () =>
+          resolve({ status: response.statusCode ?? 0, headers: response.headers, body }),
+        );
+      });
+      asked.on('error', reject);
+      asked.end();
+    });
+  }
+
+  it('is live whatever the state', async () => {
+    view.reasons = ['the model is starting'];
+    assert.equal((await ask('/live')).status, 200);
+  });
+
+  it('is ready only without reasons, and otherwise says each of them', async () => {
+    assert.deepEqual(await ask('/ready').then((r) => [r.status, r.body]), [200, 'ready\n']);
+    view.reasons = ['the model is starting', 'no certificate yet'];
+    assert.deepEqual(await ask('/ready').then((r) => [r.status, r.body]), [
+      503,
+      'the model is starting\nno certificate yet\n',
+    ]);
+  });
+
+  it('exposes the families of the view and the numbers of the process', async () => {
+    view.metricFamilies = [
+      { kind: 'counter', name: 'outrider_calls_total', help: 'Calls.', samples: [{ labels: {}, value: 3 }] },
+    ];
+    const reply = await ask('/metrics');
+    assert.match(String(reply.headers['content-type']), /^text\/plain; version=0\.0\.4/);
+    assert.match(reply.body, /^outrider_calls_total 3$/m);
+    for (const name of [
+      'process_cpu_seconds_total',
+      'process_resident_memory_bytes',
+      'process_event_loop_lag_seconds',
+    ]) {
+      assert.match(reply.body, new RegExp(`^${name} [0-9.e+-]+$`, 'm'));
+    }
+  });
+
+  it('reports endpoints, queue, model and readiness as JSON', async () => {
+    view.rows = [anEndpoint({ state: 'ejected', why: '5 faults in a row' })];
+    view.modelReport = { state: 'ready', why: '', pid: 12, restarts: 1 };
+    const report = JSON.parse((await ask('/endpoints')).body);
+    assert.equal(report.ready, true);
+    assert.equal(report.endpoints[0].why, '5 faults in a row');
+    assert.deepEqual(report.model, { state: 'ready', why: '', pid: 12, restarts: 1 });
+    assert.deepEqual(JSON.parse((await ask('/config')).body), { service: 'digits' });
+  });
+
+  it('shows the configuration without what may be secret in it', async () => {
+    view.config = () => ({
+      service: 'digits',
+      model: { command: ['serve'], env: { HF_TOKEN: 'hunter2', LANG: 'C' } },
+      apiKey: 'hunter2',
+      identity: { cert: 'cert.pem', key: 'hunter2' },
+      balance: { kind: 'ring-hash', key: 'x-session' },
+    });
+    const { body } = await ask('/config');
+    assert.doesNotMatch(body, /hunter2/);
+    assert.deepEqual(JSON.parse(body), {
+      service: 'digits',
+      model: { command: ['serve'], env: { HF_TOKEN: '[redacted]', LANG: '[redacted]' } },
+      apiKey: '[redacted]',
+      identity: { cert: 'cert.pem', key: '[redacted]' },
+      balance: { kind: 'ring-hash', key: 'x-session' },
+    });
+  });
+
+  it('answers a drain at once, or when it is done if asked to wait', async () => {
+    assert.equal((await ask('/drain', { method: 'POST' })).status, 202);
+    let done = false;
+    const waiting = ask('/drain?wait', { method: 'POST' }).then((reply) => {
+      done = true;
+      return reply;
+    });
+    assert.equal((await ask('/live')).status, 200);
+    assert.equal(done, false);
+    view.endDrain();
+    assert.deepEqual(await waiting.then((r) => [r.status, r.body]), [200, 'drained\n']);
+    assert.equal(view.drains, 2);
+  });
+
+  it('does not drain on a GET, and says which method it takes', async () => {
+    const reply = await ask('/drain');
+    assert.equal(reply.status, 405);
+    assert.equal(reply.headers['allow'], 'POST');
+    assert.equal(view.drains, 0);
+  });
+
+  it('answers HEAD with the headers of GET and no body', async () => {
+    const reply = await ask('/ready', { method: 'HEAD' });
+    assert.deepEqual([reply.status, reply.body, reply.headers['content-length']], [200, '', '6']);
+  });
+
+  it('lists what exists when asked for what does not', async () => {
+    for (const path of ['/nothing', '/__proto__', '/constructor', '//live']) {
+      const reply = await ask(path);
+      assert.equal(reply.status, 404, path);
+      assert.match(reply.body, /GET {4}\/metrics/);
+    }
+  });
+
+  it('refuses names in the Host header, which is how a page reaches loopback by DNS rebinding', async () => {
+    for (const host of [
+      'evil.example',
+      'evil.example:80',
+      '127.0.0.1.evil.example',
+      'localhost.evil.example',
+      '[',
+    ]) {
+      assert.equal((await ask('/config', { headers: { host } })).status, 403, host);
+    }
+    for (const host of ['127.0.0.1', `localhost:${port}`, '[::1]:80', '10.1.2.3:4401']) {
+      assert.equal((await ask('/config', { headers: { host } })).status, 200, host);
+    }
+  });
+
+  it('refuses a drain that another site posts through a browser', async () => {
+    const foreign = [
+      { origin: 'http://evil.example' },
+      { origin: 'null' },
+      { 'sec-fetch-site': 'cross-site' },
+    ];
+    for (const headers of foreign) {
+      assert.equal(
+        (await ask('/drain', { method: 'POST', headers: headers as unknown as Record<string, string> }))
+          .status,
+        403,
+      );
+    }
+    assert.equal(view.drains, 0);
+    const own = { origin: `http://127.0.0.1:${port}`, 'sec-fetch-site': 'same-origin' };
+    assert.equal((await ask('/drain', { method: 'POST', headers: own })).status, 202);
+  });
+
+  it('never allows another origin to read an answer, and lets the page run only its own script', async () => {
+    const reply = await ask('/', { headers: { origin: 'http://evil.example' } });
+    assert.equal(reply.headers['access-control-allow-origin'], undefined);
+    const policy = String(reply.headers['content-security-policy']);
+    const nonce = /script-src 'nonce-([^']+)'/.exec(policy)?.[1];
+    assert.match(policy, /default-src 'none'/);
+    assert.ok(nonce !== undefined && reply.body.includes(`<script nonce="${nonce}">`));
+    assert.notEqual((await ask('/')).headers['content-security-policy'], policy);
+  });
+
+  it('answers 500 without detail when the view fails, and lives on', async () => {
+    view.endpoints = () => {
+      throw new Error('secret detail');
+    };
+    const reply = await ask('/endpoints');
+    assert.equal(reply.status, 500);
+    assert.doesNotMatch(reply.body, /secret/);
+    assert.equal((await ask('/live')).status, 200);
+  });
+
+  it('refuses oversized headers and garbage without harm to others', async () => {
+    assert.equal((await ask('/live', { headers: { 'x-big': 'x'.repeat(20_000) } })).status, 431);
+    await new Promise<void>((resolve) => {
+      const socket = connect(port, '127.0.0.1', () => socket.end('\x16\x03\x01 garbage\r\n\r\n'));
+      socket.on('error', () => {});
+      socket.on('close', () => resolve());
+      socket.resume();
+    });
+    assert.equal((await ask('/live')).status, 200);
+  });
+
+  it('says why it cannot listen', async () => {
+    await assert.rejects(startAdmin({ kind: 'tcp', host: '127.0.0.1', port }, view), { code: 'EADDRINUSE' });
+  });
+
+  it('listens on a Unix socket too', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'outrider-test-'));
+    const path = join(folder, 'admin.sock');
+    const other = await startAdmin({ kind: 'unix', path }, view);
+    try {
+      const status = await new Promise((resolve, reject) => {
+        request({ socketPath: path, path: '/live', agent: false }, (r) => {
+          r.resume();
+          resolve(r.statusCode);
+        })
+          .on('error', reject)
+          .end();
+      });
+      assert.equal(status, 200);
+    } finally {
+      await other.close();
+      rmSync(folder, { recursive: true });
+    }
+  });
+});

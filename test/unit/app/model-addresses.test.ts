@@ -1,0 +1,61 @@
+/** Where models are served: by one process that is not asked which, by one for all of them, or by one for each. */
+import assert from 'node:assert/strict';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { modelPlaces } from '../../../sidecar/app/model-addresses.js';
+import { Scratch } from '../../kit/process/outrider.js';
+
+describe('the places of models', () => {
+  let scratch: Scratch;
+  const local = { kind: 'unix', path: '/run/model.sock' } as const;
+  const put = (...folders: string[]): void => {
+    for (const folder of folders) mkdirSync(join(scratch.path, folder), { recursive: true });
+  };
+  const places = (isolation?: 'process' | 'shared') =>
+    modelPlaces({ local, golden: { models: scratch.path, intervalMs: 1_000 } }, isolation).map(
+      ({ address, models, only }) => [
+        address.kind === 'unix' ? address.path : '',
+        models.map(({ name, version }) => `${name}:${version}`),
+        only,
+      ],
+    );
+  beforeEach(() => {
+    scratch = new Scratch();
+  });
+  afterEach(() => scratch.remove());
+
+  it('are one, without names, where nothing is said', () => {
+    put('a/1', 'b/1');
+    assert.deepEqual(places(), [['/run/model.sock', [], undefined]]);
+    assert.deepEqual(modelPlaces({ local }, 'process'), [{ address: local, models: [] }]);
+  });
+
+  it('are one with the names of all where they share a process', () => {
+    put('a/1', 'b/9', 'b/10');
+    assert.deepEqual(places('shared'), [['/run/model.sock', ['a:1', 'b:10'], undefined]]);
+  });
+
+  it('are sockets beside the one that is named, a process at each', () => {
+    put('b/1', 'a/2', '.hidden/1');
+    assert.deepEqual(places('process'), [
+      ['/run/model.sock.1', ['a:2'], 'a'],
+      ['/run/model.sock.2', ['b:1'], 'b'],
+    ]);
+  });
+
+  it('are that socket itself for a single model, whose process is told its name all the same', () => {
+    put('a/1');
+    assert.deepEqual(places('process'), [['/run/model.sock', ['a:1'], 'a']]);
+  });
+
+  it('are there for a folder without a version too, so that it is said why it is not served', () => {
+    put('a/1', 'b');
+    assert.deepEqual(places('process')[1], ['/run/model.sock.2', ['b:'], 'b']);
+  });
+
+  it('are refused in one line where there is no model', () => {
+    assert.throws(() => places('process'), /found no models, expected <name>\/<version>\/model.yaml$/);
+    put('b');
+    assert.throws(() => places('shared'), /found no models/);
+  });
+});

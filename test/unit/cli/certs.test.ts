@@ -1,0 +1,65 @@
+import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { outrider, Scratch } from '../../kit/process/outrider.js';
+
+describe('outrider certs', function () {
+  this.timeout(30_000);
+  let scratch: Scratch;
+  let out: string;
+  beforeEach(() => {
+    scratch = new Scratch();
+    out = join(scratch.path, 'certs');
+  });
+  afterEach(() => scratch.remove());
+
+  const read = (name: string): string => readFileSync(join(out, name), 'utf8');
+
+  it('makes a certificate for each service, signed by one root, with keys that only their owner reads', async () => {
+    const { code, stdout, stderr } = await outrider([
+      ...['certs', 'digits', 'web', '--out', out],
+      ...['--trust-domain', 'mine.example', '--datacenter', 'lab', '--days', '7'],
+    ]);
+    assert.deepEqual([code, stderr], [0, '']);
+    assert.match(stdout, /digits\.crt {2}spiffe:\/\/mine\.example\/ns\/default\/dc\/lab\/svc\/digits\n/);
+    assert.deepEqual(readdirSync(out).sort(), [
+      'digits.crt',
+      'digits.key',
+      'roots.crt',
+      'web.crt',
+      'web.key',
+    ]);
+    const root = new X509Certificate(read('roots.crt'));
+    for (const service of ['digits', 'web']) {
+      const leaf = new X509Certificate(read(`${service}.crt`));
+      assert.ok(leaf.verify(root.publicKey));
+      assert.equal(leaf.subjectAltName, `URI:spiffe://mine.example/ns/default/dc/lab/svc/${service}`);
+      const days = (Date.parse(leaf.validTo) - Date.now()) / 86_400_000;
+      assert.ok(days > 6.9 && days <= 7, String(days));
+      assert.equal(statSync(join(out, `${service}.key`)).mode & 0o777, 0o600);
+    }
+  });
+
+  it('overwrites nothing', async () => {
+    await outrider(['certs', 'digits', '--out', out]);
+    const before = read('digits.key');
+    const { code, stderr } = await outrider(['certs', 'web', '--out', out]);
+    assert.equal(code, 1);
+    assert.match(stderr, /certs\/roots\.crt is there already; remove it, or choose another --out/);
+    assert.equal(read('digits.key'), before);
+    assert.ok(!readdirSync(out).includes('web.key'));
+  });
+
+  for (const [args, problem] of [
+    [['Digits'], /found "Digits"; expected the name of a service/],
+    [['../x'], /expected the name of a service/],
+    [['digits', '--days', '0'], /--days: expected a whole number from 1 to 3650/],
+  ] as const) {
+    it(`refuses ${args.join(' ')}`, async () => {
+      const { code, stderr } = await outrider(['certs', ...args, '--out', out]);
+      assert.equal(code, 2);
+      assert.match(stderr, problem);
+    });
+  }
+});

@@ -1,0 +1,119 @@
+/** The agent of `up --consul dev`, with a real Consul. */
+
+import assert from 'node:assert/strict';
+import { mkdirSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { DevAgent } from '../../../../sidecar/cli/consul/dev-agent.js';
+import { writeIntentions } from '../../../../sidecar/cli/consul/write-intentions.js';
+import { PortBook } from '../../../../sidecar/cli/up/port-allocator.js';
+import { systemRandom } from '../../../../sidecar/runtime/random.js';
+import { systemClock } from '../../../../sidecar/runtime/time/clock.js';
+import { systemTimers } from '../../../../sidecar/runtime/time/timers.js';
+import { consulBinary, consulOrSkip } from '../../../kit/consul/consul.js';
+import { Scratch } from '../../../kit/process/outrider.js';
+import { isRunning, until } from '../../../kit/process/processes.js';
+
+describe('a Consul agent beside a mesh', function () {
+  this.timeout(60_000);
+  let scratch: Scratch;
+  let agent: DevAgent | undefined;
+  let states: string[];
+
+  before(async function () {
+    await consulOrSkip(this);
+  });
+
+  beforeEach(() => {
+    scratch = new Scratch();
+    states = [];
+  });
+
+  afterEach(async () => {
+    await agent?.stop();
+    agent = undefined;
+    scratch.remove();
+  });
+
+  async function start(http?: number): Promise<DevAgent> {
+    const book = new PortBook();
+    const find = () => book.find('127.0.0.1');
+    const ports = { http: http ?? (await find()), serfLan: await find(), rpc: await find() };
+    await book.release();
+    const folder = join(scratch.path, '_consul');
+    mkdirSync(folder);
+    const onChange = ({ state }: { state: string }) => states.push(state);
+    const time = { clock: systemClock, random: systemRandom, timers: systemTimers };
+    agent = new DevAgent({
+      binary: await consulBinary(),
+      folder,
+      ports,
+      datacenter: 'dc1',
+      ...time,
+      onChange,
+    });
+    agent.start();
+    return agent;
+  }
+
+  const get = async (path: string) => JSON.parse((await agent!.api.ask('GET', path)).body);
+
+  it('has a leader, an authority and a UI', async () => {
+    const { ready, ui } = await start();
+    await ready;
+    assert.match(await get('/status/leader'), /^127\.0\.0\.1:/);
+    const page = await fetch(ui);
+    assert.equal(page.status, 200);
+    assert.match(await page.text(), /Consul/);
+  });
+
+  it('comes back after a kill with the same port, authority and intentions', async () => {
+    const { ready, url } = await start();
+    await ready;
+    const intentions = [{ source: 'client', destination: 'digits', action: 'allow' as const }];
+    await writeIntentions(agent!.api, { intentions, defaultIntention: 'deny' });
+    const root = (await get('/agent/connect/ca/roots')).ActiveRootID;
+    const { pid } = agent!.report();
+    process.kill(pid!, 'SIGKILL');
+    await until('it is ready again', () => states.includes('backoff') && agent!.report().state === 'ready');
+    assert.equal(agent!.url, url);
+    assert.equal((await get('/agent/connect/ca/roots')).ActiveRootID, root);
+    const after = (await get('/connect/intentions')) as { SourceName: string; Action: string }[];
+    assert.deepEqual(
+      after.map(({ SourceName, Action }) => [SourceName, Action]),
+      [
+        ['client', 'allow'],
+        ['*', 'deny'],
+      ],
+    );
+  });
+
+  it('ends when it is told to', async () => {
+    const { ready } = await start();
+    await ready;
+    const { pid } = agent!.report();
+    await agent!.stop();
+    assert.equal(isRunning(pid!), false);
+    assert.equal(states.at(-1), 'stopped');
+  });
+
+  it('says in one line why it cannot start', async () => {
+    const server = createServer().listen(0, '127.0.0.1');
+    await until('the port is taken', () => server.listening);
+    const { port } = server.address() as { port: number };
+    try {
+      await assert.rejects((await start(port)).ready, /^CommandFailure: consul: .*address already in use$/);
+    } finally {
+      server.close();
+    }
+  });
+
+  it('says what Consul did not take', async () => {
+    await (await start()).ready;
+    const bad = [{ source: 'a', destination: 'b', action: 'maybe' as 'allow' }];
+    await assert.rejects(
+      writeIntentions(agent!.api, { intentions: bad, defaultIntention: 'allow' }),
+      /^CommandFailure: consul did not take the intention a → b \(maybe\): \d+ /,
+    );
+  });
+});

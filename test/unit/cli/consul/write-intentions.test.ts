@@ -1,0 +1,26 @@
+import assert from 'node:assert/strict';
+import { intentionsToWrite } from '../../../../sidecar/cli/consul/write-intentions.js';
+
+describe('intentions of a mesh file in Consul', () => {
+  const allow = (source: string, destination: string) => ({ source, destination, action: 'allow' }) as const;
+  const deny = (source: string, destination: string) => ({ source, destination, action: 'deny' }) as const;
+
+  it('get one for everyone when the file denies by default', () => {
+    const intentions = [allow('client', 'digits')];
+    assert.deepEqual(intentionsToWrite({ intentions, defaultIntention: 'deny' }), [
+      allow('client', 'digits'),
+      deny('*', '*'),
+    ]);
+    assert.deepEqual(intentionsToWrite({ intentions, defaultIntention: 'allow' }), intentions);
+  });
+
+  it('keep what the file itself says about everyone', () => {
+    const intentions = [allow('*', '*'), deny('client', 'digits')];
+    assert.deepEqual(intentionsToWrite({ intentions, defaultIntention: 'deny' }), intentions);
+  });
+
+  it('say one thing about a pair, and deny wins', () => {
+    const intentions = [allow('a', 'b'), deny('a', 'b'), allow('a', 'b')];
+    assert.deepEqual(intentionsToWrite({ intentions, defaultIntention: 'allow' }), [deny('a', 'b')]);
+  });
+});

@@ -1,0 +1,317 @@
+import assert from 'node:assert/strict';
+import { rmSync, writeFileSync } from 'node:fs';
+import { createServer, type Socket, type Server as TcpServer } from 'node:net';
+import { join } from 'node:path';
+import { Metadata, Server, ServerCredentials, type ServiceDefinition, status } from '@grpc/grpc-js';
+import { protocols } from '../../../../proto/load.js';
+import { heldOut } from '../../../../services/digits/dataset.js';
+import { renderDigit } from '../../../../services/digits/render.js';
+import { type InferOptions, inferCommand } from '../../../../sidecar/cli/infer/infer.js';
+import {
+  type Harness,
+  packageRoot,
+  startHarness,
+  temporaryDirectory,
+} from '../../../kit/service/model-server.js';
+import { arithmeticModel, identityModel, putLoopModel, putModel } from '../../../kit/service/tiny-models.js';
+
+async function run(options: Partial<InferOptions> & Pick<InferOptions, 'model' | 'inputs'>) {
+  let [out, err] = ['', ''];
+  const code = await inferCommand({
+    stdin: (async function* () {})(),
+    stdout: { write: (text: string) => (out += text) },
+    stderr: { write: (text: string) => (err += text) },
+    ...options,
+  });
+  return { code, out, err };
+}
+
+/** An .npy file, version 1. */
+function npy(descr: string, shape: string, data: Uint8Array): Buffer {
+  const header = `{'descr': '${descr}', 'fortran_order': False, 'shape': (${shape}), }\n`;
+  const prefix = Buffer.from([0x93, ...Buffer.from('NUMPY'), 1, 0, header.length, 0]);
+  return Buffer.concat([prefix, Buffer.from(header), data]);
+}
+
+describe('outrider infer with the digits model', () => {
+  let harness: Harness;
+  const samples = join(packageRoot, 'services/digits/samples');
+
+  before(async () => {
+    harness = await startHarness(join(packageRoot, 'services/digits/models'));
+  });
+  after(() => harness.stop());
+  const digits = (inputs: string[], more: Partial<InferOptions> = {}) =>
+    run({ model: 'digits', inputs, target: harness.server.target, ...more });
+
+  it('prints the digit and its probability for each sample picture', async () => {
+    const names = ['zero', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine'];
+    for (const [digit, name] of names.entries()) {
+      const { code, out, err } = await digits([`@${samples}/${name}.png`]);
+      assert.deepEqual([code, err], [0, '']);
+      assert.match(out, new RegExp(`^${digit}  \\(\\d+\\.\\d %\\)\\n$`));
+    }
+  });
+
+  it('prints JSON for programs', async () => {
+    const { code, out } = await digits([`pixels=@${samples}/seven.png`], { json: true });
+    assert.equal(code, 0);
+    const { model, version, guesses, outputs } = JSON.parse(out);
+    assert.deepEqual([model, version, guesses.length, guesses[0].label], ['digits', '1', 1, '7']);
+    assert.equal(outputs[0].name, 'probabilities');
+    assert.deepEqual(outputs[0].shape, [1, 10]);
+    assert.equal(guesses[0].score, Math.max(...outputs[0].data));
+  });
+
+  it('takes the picture from standard input, and rows of numbers: one answer for each row', async () => {
+    const [first, second] = heldOut();
+    const picture = renderDigit(first!, { scale: 2, left: 9, top: 3, right: 3, bottom: 3, ink: 'dark' });
+    const piped = await digits(['@-'], {
+      stdin: (async function* () {
+        yield picture.subarray(0, 100);
+        yield picture.subarray(100);
+      })(),
+    });
+    assert.match(piped.out, /^\d {2}\(\d/);
+    const rows = [first!, second!].map((d) => [...d.pixels]);
+    const { out } = await digits([`pixels=${JSON.stringify(rows)}`]);
+    assert.equal(out.trim().split('\n').length, 2);
+  });
+
+  it('reads rendered pictures of any size about as well as the data set itself', async () => {
+    const directory = temporaryDirectory();
+    try {
+      const file = join(directory, 'd.png');
+      const some = heldOut().slice(0, 60);
+      let right = 0;
+      for (const [i, digit] of some.entries()) {
+        const scale = 0.8 + (i % 12);
+        writeFileSync(
+          file,
+          renderDigit(digit, {
+            scale,
+            left: i,
+            top: 60 - i,
+            right: 5,
+            bottom: 17,
+            ink: i % 2 ? 'dark' : 'light',
+          }),
+        );
+        const { out } = await digits([`@${file}`]);
+        if (out.startsWith(`${digit.label} `)) right++;
+      }
+      assert.ok(right >= 56, `${right} of 60`);
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
+  });
+
+  it('says in one line what is wrong with an input, and exits 2 for the command line, 1 for a file', async () => {
+    const directory = temporaryDirectory();
+    writeFileSync(
+      join(directory, 'bad.png'),
+      Buffer.concat([Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'), Buffer.alloc(40)]),
+    );
+    writeFileSync(join(directory, 'bad.npy'), npy('>f4', '1, 784', Buffer.alloc(3136)));
+    const wrong: [string[], number, RegExp][] = [
+      [[], 2, /--input is missing for pixels \(FP32 \[-1,784\]\)/],
+      [['pixel=1'], 2, /found input 'pixel', expected pixels \(FP32 \[-1,784\]\)/],
+      [['pixels'], 2, /expected NAME=VALUE or @FILE/],
+      [['pixels=seven'], 2, /found seven, expected JSON/],
+      [['pixels=[1,2]'], 2, /found 2 values in shape \[2\], expected shape \[-1,784\]/],
+      [['pixels=[[1,2],[3]]'], 2, /rows of different lengths/],
+      [['pixels={"a":1}'], 2, /expected numbers, text, true or false/],
+      [
+        [`pixels=${JSON.stringify(new Array(784).fill('x'))}`],
+        2,
+        /FP32 element 0: found x, expected a number/,
+      ],
+      [[`@${samples}/seven.png`, `@${samples}/seven.png`], 2, /given twice for pixels/],
+      [[`@${directory}/none.png`], 1, /none.png does not exist/],
+      [[`@${directory}`], 1, /cannot be read: EISDIR/],
+      [[`@${directory}/bad.png`], 1, /bad.png: .*PNG/],
+      [[`@${directory}/bad.npy`], 1, /bad.npy: found dtype '>f4', expected FP32/],
+    ];
+    for (const [inputs, code, says] of wrong) {
+      const result = await digits(inputs);
+      assert.equal(result.code, code, result.err);
+      assert.match(result.err, says);
+      assert.match(result.err, /^outrider infer: [^\n]*\n$/);
+      assert.equal(result.out, '');
+    }
+    rmSync(directory, { recursive: true });
+  });
+
+  it('names the status and the reason when the call fails, and what to do when nobody answers', async () => {
+    const unknown = await run({ model: 'nobody', inputs: [], target: harness.server.target });
+    assert.deepEqual(
+      [unknown.code, unknown.err],
+      [1, "outrider infer: NOT_FOUND: Request for unknown model: 'nobody' is not found\n"],
+    );
+    const version = await digits([], { version: '9' });
+    assert.match(version.err, /NOT_FOUND: Request for unknown model: 'digits' version 9/);
+    const nowhere = await run({ model: 'digits', inputs: [], target: 'unix:/nowhere.sock' });
+    assert.equal(nowhere.code, 1);
+    assert.match(
+      nowhere.err,
+      /^outrider infer: UNAVAILABLE: nothing answers at unix:\/nowhere.sock \(ENOENT\): is `outrider up` running\?.*\n$/,
+    );
+  });
+
+  it('refuses metadata and deadlines that are none', async () => {
+    for (const metadata of ['novalue', '=x', 'a b=c', 'key=\u0000']) {
+      const { code, err } = await digits([], { metadata: [metadata] });
+      assert.equal(code, 2, err);
+      assert.match(err, /--metadata/);
+    }
+    assert.equal((await digits([], { deadlineMs: 0 })).code, 2);
+    assert.equal((await digits([], { deadlineMs: Number.NaN })).code, 2);
+  });
+});
+
+describe('outrider infer with any model', () => {
+  let models: string;
+  let harness: Harness;
+
+  before(async () => {
+    models = temporaryDirectory();
+    putLoopModel(models);
+    const row = { shape: [1, 2], values: [1, 2] };
+    putModel(models, 'pair', arithmeticModel(), {
+      golden: { inputs: { a: row, b: row }, outputs: { sum: { values: [2, 4] } } },
+    });
+    for (const [name, datatype, value] of [
+      ['long', 'INT64', 1],
+      ['text', 'BYTES', 't'],
+      ['half', 'FP16', 1],
+      ['flag', 'BOOL', true],
+    ] as const) {
+      const golden = { inputs: { x: { shape: [1], values: [value] } }, outputs: { y: { values: [value] } } };
+      putModel(models, name, identityModel(datatype), { golden });
+    }
+    putModel(models, 'broken', Buffer.from('x'), { golden: {} });
+    harness = await startHarness(models);
+  });
+  after(async () => {
+    await harness.stop();
+    rmSync(models, { recursive: true });
+  });
+  const infer = (model: string, inputs: string[], more: Partial<InferOptions> = {}) =>
+    run({ model, inputs, target: harness.server.target, ...more });
+
+  it('prints the tensors when there are no labels', async () => {
+    assert.deepEqual(
+      (await infer('pair', ['a=[1,2.5]', 'b=[[3,4]]'])).out,
+      'sum FP32 [1,2]: 4 6.5\nproduct FP32 [1,2]: 3 10\n',
+    );
+    assert.equal((await infer('loop', ['n=12'])).out, 'count INT64 []: 12\n');
+    assert.equal((await infer('text', ['x=plain words'])).out, 'y BYTES [1]: plain words\n');
+    assert.equal((await infer('text', ['x=["a","ü"]'])).out, 'y BYTES [2]: a ü\n');
+    assert.equal((await infer('half', ['x=[0.5,65504]'])).out, 'y FP16 [2]: 0.5 65504\n');
+    assert.equal((await infer('flag', ['x=[true,false]'])).out, 'y BOOL [2]: 1 0\n');
+    const many = await infer('long', [`x=[${new Array(100).fill(1).join()}]`]);
+    assert.match(many.out, /… \(36 more; --json prints all\)\n$/);
+  });
+
+  it('loses no bit of a 64-bit integer on the way there and back', async () => {
+    const { out } = await infer('long', ['x=[9223372036854775807, -9007199254740993, 5]'], { json: true });
+    assert.deepEqual(JSON.parse(out).outputs[0].data, ['9223372036854775807', '-9007199254740993', 5]);
+  });
+
+  it('reads .npy, raw and JSON files', async () => {
+    const directory = temporaryDirectory();
+    const longs = new Uint8Array(new BigInt64Array([7n, -1n]).buffer);
+    writeFileSync(join(directory, 'x.npy'), npy('<i8', '2,', longs));
+    writeFileSync(join(directory, 'x.raw'), longs);
+    writeFileSync(join(directory, 'x.json'), '[7, -1]\n');
+    for (const file of ['x.npy', 'x.raw', 'x.json']) {
+      assert.equal((await infer('long', [`@${join(directory, file)}`])).out, 'y INT64 [2]: 7 -1\n', file);
+    }
+    writeFileSync(join(directory, 'x.npy'), npy('<i8', '3,', longs));
+    assert.match(
+      (await infer('long', [`@${join(directory, 'x.npy')}`])).err,
+      /found 16 bytes of data, expected 24/,
+    );
+    writeFileSync(join(directory, 'x.npy'), npy('<i8', '2,', longs).subarray(0, 9));
+    assert.match((await infer('long', [`@${join(directory, 'x.npy')}`])).err, /the .npy header is cut off/);
+    rmSync(directory, { recursive: true });
+  });
+
+  it('says why a model is not ready, and that a model takes no pictures', async () => {
+    const broken = await infer('broken', []);
+    assert.equal(broken.code, 1);
+    assert.match(broken.err, /^outrider infer: model 'broken' is FAILED: model.yaml: /);
+    const picture = await infer('long', [`@${join(packageRoot, 'services/digits/samples/one.png')}`]);
+    assert.match(picture.err, /does not say that input 'x' is a grey picture/);
+    assert.match((await infer('pair', ['@x'])).err, /the model has 2 inputs, expected NAME=@x/);
+  });
+});
+
+describe('outrider infer through something that is no model server', () => {
+  let server: Server;
+  let target: string;
+  let silent: TcpServer | undefined;
+  const sockets: Socket[] = [];
+  const failing = (code: status, details: string, reason: string) => {
+    const metadata = new Metadata();
+    metadata.set('outrider-reason', reason);
+    return { code, details, metadata };
+  };
+  let answer: object;
+
+  before(async () => {
+    server = new Server();
+    const { inference } = protocols();
+    server.addService({ ModelMetadata: inference.ModelMetadata } as unknown as ServiceDefinition, {
+      ModelMetadata: (_call: unknown, callback: (error: object) => void) => callback(answer),
+    });
+    const port = await new Promise<number>((resolve, reject) =>
+      server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (e, p) =>
+        e ? reject(e) : resolve(p),
+      ),
+    );
+    target = `127.0.0.1:${port}`;
+  });
+  after(() => server.forceShutdown());
+  afterEach(() => {
+    silent?.close();
+    for (const socket of sockets) socket.destroy();
+  });
+
+  it('repeats the mesh’s reason and says what to do about it', async () => {
+    const cases: [object, RegExp][] = [
+      [
+        failing(status.PERMISSION_DENIED, 'caller may not', 'not-allowed'),
+        /PERMISSION_DENIED: caller may not \(outrider-reason: not-allowed\); an intention must allow/,
+      ],
+      [
+        failing(status.RESOURCE_EXHAUSTED, 'queue full', 'overloaded'),
+        /RESOURCE_EXHAUSTED: queue full \(outrider-reason: overloaded\); .*try again/,
+      ],
+      [
+        failing(status.UNAVAILABLE, 'no endpoint', 'no-endpoint'),
+        /\(outrider-reason: no-endpoint\); `outrider status`/,
+      ],
+      [
+        { code: status.UNIMPLEMENTED, details: 'no such method' },
+        /UNIMPLEMENTED: no such method; does .* speak the Open Inference Protocol\?/,
+      ],
+      [{ code: status.INTERNAL, details: 'two\nlines' }, /^outrider infer: INTERNAL: two lines\n$/],
+    ];
+    for (const [error, says] of cases) {
+      answer = error;
+      const { code, err } = await run({ model: 'm', inputs: [], target });
+      assert.equal(code, 1);
+      assert.match(err, says);
+    }
+  });
+
+  it('gives up at its deadline', async () => {
+    silent = createServer((socket) => sockets.push(socket));
+    await new Promise<void>((resolve) => silent?.listen(0, '127.0.0.1', resolve));
+    const { port } = silent.address() as { port: number };
+    const { code, err } = await run({ model: 'm', inputs: [], target: `127.0.0.1:${port}`, deadlineMs: 50 });
+    assert.equal(code, 1);
+    assert.match(err, /^outrider infer: DEADLINE_EXCEEDED: no answer from 127.0.0.1:\d+ within 50 ms .*\n$/);
+  });
+});

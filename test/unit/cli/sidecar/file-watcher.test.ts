@@ -1,0 +1,88 @@
+import assert from 'node:assert/strict';
+import { renameSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type FileWatch, watchFile } from '../../../../sidecar/cli/sidecar/file-watcher.js';
+import { systemTimers } from '../../../../sidecar/runtime/time/timers.js';
+import { Scratch } from '../../../kit/process/outrider.js';
+import { until } from '../../../kit/process/processes.js';
+
+describe('file watch', () => {
+  let scratch: Scratch;
+  let watch: FileWatch;
+  let changes: number;
+
+  beforeEach(() => {
+    scratch = new Scratch();
+    changes = 0;
+  });
+
+  afterEach(() => {
+    watch.close();
+    scratch.remove();
+  });
+
+  function follow(file: string): void {
+    watch = watchFile(
+      file,
+      systemTimers,
+      () => changes++,
+      (error) => assert.fail(error),
+    );
+  }
+
+  it('sees a file that is written in place, once per change', async () => {
+    const file = scratch.write('a.yaml', 'one');
+    follow(file);
+    writeFileSync(file, 'two');
+    await until('the change is seen', () => changes === 1);
+    writeFileSync(file, 'three');
+    await until('the next one too', () => changes === 2);
+  });
+
+  it('sees a file that another one is renamed over, again and again', async () => {
+    const file = scratch.write('a.yaml', 'one');
+    follow(file);
+    for (const text of ['two', 'three']) {
+      renameSync(scratch.write('a.yaml.new', text), file);
+      const before = changes;
+      await until('the change is seen', () => changes > before);
+    }
+  });
+
+  it('sees a link that is turned to another file, as Kubernetes does it', async () => {
+    scratch.write('..one', 'one');
+    scratch.write('..two', 'two');
+    const link = (to: string, at: string) => symlinkSync(join(scratch.path, to), join(scratch.path, at));
+    link('..one', '..data');
+    link('..data', 'a.yaml');
+    follow(join(scratch.path, 'a.yaml'));
+    link('..two', '..data-new');
+    renameSync(join(scratch.path, '..data-new'), join(scratch.path, '..data'));
+    await until('the change is seen', () => changes === 1);
+  });
+
+  it('is not moved by other files, by the same content again, or by an absence', async () => {
+    const file = scratch.write('a.yaml', 'one');
+    follow(file);
+    scratch.write('b.yaml', 'other');
+    writeFileSync(file, 'one');
+    unlinkSync(file);
+    writeFileSync(file, 'one');
+    writeFileSync(file, 'two'); // the marker: everything before it has been looked at by then
+    await until('only the marker is seen', () => changes > 0);
+    assert.equal(changes, 1);
+  });
+
+  it('says when a place cannot be watched', () => {
+    let problem: Error | undefined;
+    watch = watchFile(
+      '/no/such/folder/a.yaml',
+      systemTimers,
+      () => {},
+      (error) => {
+        problem = error;
+      },
+    );
+    assert.match(problem?.message ?? '', /ENOENT/);
+  });
+});

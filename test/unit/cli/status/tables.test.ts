@@ -1,0 +1,141 @@
+import assert from 'node:assert/strict';
+import { type StatusReport, statusOf } from '../../../../sidecar/admin/status.js';
+import { type SeenSidecar, statusTables } from '../../../../sidecar/cli/status/tables.js';
+import { paletteFor } from '../../../../sidecar/cli/terminal.js';
+import { anEndpoint, FakeView } from '../../../kit/stack/admin-view.js';
+
+const PLAIN = paletteFor({ write: () => true }, {});
+
+describe('the tables of outrider status', () => {
+  const seen = (view: FakeView): SeenSidecar => ({
+    name: 'x',
+    report: statusOf(view) satisfies StatusReport,
+  });
+  /** Cells of each line; columns are two spaces apart. */
+  const cells = (...sidecars: SeenSidecar[]): string[][] =>
+    statusTables(sidecars, PLAIN)
+      .split('\n')
+      .map((line) => line.split(/ {2,}/).filter((cell) => cell !== ''));
+
+  it('has a line for a sidecar, and one for a sidecar that does not answer', () => {
+    const view = new FakeView();
+    view.reasons = ['the model is starting'];
+    assert.deepEqual(cells(seen(view), { name: '127.0.0.1:1', problem: 'connection refused' }).slice(1), [
+      ['digits-1', 'digits', 'not ready', 'the model is starting'],
+      ['127.0.0.1:1', 'no answer', 'connection refused'],
+    ]);
+  });
+
+  it('leaves out columns that would say nothing', () => {
+    const view = new FakeView();
+    view.rows = [anEndpoint({})];
+    const [header] = cells(seen(view)).slice(3);
+    assert.deepEqual(header, [
+      'caller',
+      'upstream',
+      'endpoint',
+      'state',
+      'in flight',
+      'latency',
+      'attempts',
+      'faults',
+      'ejections',
+      'why',
+    ]);
+  });
+
+  it('has no latency and no share of no calls, and tells restarts of the sidecar from those of its model', () => {
+    const view = new FakeView();
+    view.rows = [anEndpoint({ attempts: 0, ewmaMs: 0, recentCalls: 0 })];
+    view.restarts = 2;
+    view.modelReport = { state: 'ready', why: '', restarts: 3 };
+    const [titles, sidecar, , header, endpoint] = cells(seen(view));
+    assert.deepEqual(sidecar, ['digits-1', 'digits', 'ready', '2', 'ready', '3']);
+    assert.deepEqual(titles?.slice(3, 6), ['restarts', 'model', 'model restarts']);
+    const under = (title: string) => endpoint?.[header?.indexOf(title) ?? -1];
+    assert.deepEqual([under('latency'), under('success')], ['–', '–']);
+  });
+
+  it('has a line for each model where a sidecar serves several', () => {
+    const view = new FakeView();
+    view.modelReport = { state: 'ready', why: '', restarts: 1 };
+    view.modelReports = [
+      { name: 'broken', state: 'failed', why: 'no such graph', pid: 7, restarts: 0 },
+      { name: 'digits', state: 'ready', why: '', pid: 8, restarts: 1 },
+    ];
+    assert.deepEqual(cells(seen(view)).slice(3), [
+      ['sidecar', 'model', 'state', 'process', 'restarts', 'why'],
+      ['digits-1', 'broken', 'failed', '7', '0', 'no such graph'],
+      ['digits-1', 'digits', 'ready', '8', '1'],
+    ]);
+    view.modelReports.pop();
+    assert.equal(cells(seen(view)).length, 2, 'one is in the line of its sidecar');
+  });
+
+  it('colours an endpoint by its state and by how its calls go', () => {
+    const view = new FakeView();
+    const paint = (name: string) => (text: string) => `<${name}>${text}`;
+    const palette = { ...PLAIN, green: paint('g'), yellow: paint('y'), red: paint('r') };
+    view.rows = [
+      anEndpoint({ endpoint: 'a', recentCalls: 9, successRatio: 0 }),
+      anEndpoint({ endpoint: 'b', recentCalls: 9, successRatio: 0.7 }),
+      anEndpoint({ endpoint: 'c', state: 'unhealthy', mayBeStarting: true }),
+      anEndpoint({ endpoint: 'd', state: 'unhealthy' }),
+      anEndpoint({ endpoint: 'e' }),
+    ];
+    const text = statusTables([seen(view)], palette);
+    for (const part of [
+      /a +<r>eligible/,
+      /b +<y>eligible/,
+      /c +<y>starting/,
+      /d +<r>unhealthy/,
+      /e +<g>eligible/,
+    ])
+      assert.match(text, part);
+  });
+
+  it('says which endpoints go first, what they take, and why one does not', () => {
+    const view = new FakeView();
+    view.rows = [
+      anEndpoint({ endpoint: 'a', successRatio: 1, share: 0.5, latencyRatio: 3.14 }),
+      anEndpoint({ endpoint: 'b', priority: 1, state: 'standby', why: 'others go first' }),
+      anEndpoint({ endpoint: 'c', priority: 1000, why: 'critical in the registry: disk' }),
+      anEndpoint({ endpoint: 'd', state: 'ejected', untilMs: 12_300, why: 'faults in a row' }),
+    ];
+    const text = statusTables([seen(view)], PLAIN);
+    for (const part of [
+      /priority +state/,
+      /latency +to peers +success/,
+      /a +eligible +50 % .* 2\.3 ms +3\.1 × +100 %/,
+      /b +1 +standby .*others go first/,
+      /c +1000 +eligible .*critical in the registry: disk/,
+      /d +ejected, 13 s to go .*faults in a row/,
+    ])
+      assert.match(text, part);
+  });
+
+  it('says how Consul is read, what it does not answer, and what of it is not applied', () => {
+    const view = new FakeView();
+    view.registryReport = {
+      where: 'http://127.0.0.1:8500',
+      registered: false,
+      problem: 'the agent answered 403',
+      queries: [
+        { name: 'roots', state: 'current', ageMs: 5 },
+        { name: 'instances of digits', state: 'failing', ageMs: 12_000, problem: 'no leader' },
+      ],
+      notHonoured: ['service-router digits: PrefixRewrite is not applied'],
+    };
+    const text = statusTables([seen(view)], PLAIN);
+    assert.match(text, /http:\/\/127\.0\.0\.1:8500 +not registered +1 of 2 +the agent answered 403/);
+    assert.match(text, /instances of digits +failing +no leader/);
+    assert.match(text, /digits-1: service-router digits: PrefixRewrite is not applied$/);
+  });
+
+  it('says what became of copies', () => {
+    const view = new FakeView();
+    const counts = { sent: 70, inFlight: 0, leftOut: 5, compared: 60, disagreed: 3 };
+    view.mirrorReports = [{ upstream: 'digits', to: 'canary', ...counts, last: 'output 1 differs' }];
+    assert.match(statusTables([seen(view)], PLAIN), /digits +canary +70 +5 +60 +3 +output 1 differs/);
+  });
+});

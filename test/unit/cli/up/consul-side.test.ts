@@ -1,0 +1,84 @@
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { agentPorts, cacheFolder, consulOf, withoutEffect } from '../../../../sidecar/cli/up/consul-side.js';
+import { PortBook } from '../../../../sidecar/cli/up/port-allocator.js';
+import { parseMeshFile } from '../../../../sidecar/config/file/parse.js';
+import type { MeshConfig } from '../../../../sidecar/config/mesh-model.js';
+import { meshFile } from '../../../kit/config/mesh-file.js';
+
+const OURS = 'http://127.0.0.1:18500';
+
+describe('the Consul of a mesh', () => {
+  function mesh(options: Parameters<typeof meshFile>[0] = {}): MeshConfig {
+    const parsed = parseMeshFile(meshFile(options), 'mesh.yaml');
+    assert.ok(parsed.ok, JSON.stringify(parsed));
+    return parsed.config;
+  }
+
+  function implied(): MeshConfig {
+    const parsed = parseMeshFile('services: { digits: { models: m } }\nconsul: {}', 'mesh.yaml');
+    assert.ok(parsed.ok, JSON.stringify(parsed));
+    return parsed.config;
+  }
+
+  it('is none unless the file or the command line says otherwise', () => {
+    assert.equal(consulOf(mesh(), undefined), undefined);
+    assert.equal(consulOf(mesh({ more: 'consul: {}' }), undefined)?.waitMs, 300_000);
+    assert.equal(consulOf(mesh(), OURS)?.address, OURS);
+  });
+
+  it('is our own with --consul dev, which gets no token and no certificates of the other one', () => {
+    const more =
+      'consul: { address: "https://consul.invalid:8501", token_file: /t, tls: { ca: /ca.pem }, grace: 5s }';
+    const consul = consulOf(mesh({ more }), OURS);
+    assert.equal(consul?.address, OURS);
+    assert.equal(consul.tokenFile, undefined);
+    assert.deepEqual(consul.tls, {});
+    assert.equal(consul.graceMs, 5_000, 'what else the file says holds');
+  });
+
+  it('says what of the file has no effect', () => {
+    const elsewhere = mesh({ more: 'consul: { address: "http://127.0.0.1:9" }' });
+    assert.match(withoutEffect(elsewhere, true)[0]!, /http:\/\/127\.0\.0\.1:9 is not asked/);
+    assert.match(withoutEffect(elsewhere, false)[0]!, /^the intentions in the mesh file have no effect/);
+    assert.deepEqual(withoutEffect(mesh({ more: 'consul: {}' }), true), []);
+    assert.deepEqual(withoutEffect(mesh({ more: 'consul: { intentions: false }' }), false), []);
+    assert.deepEqual(withoutEffect(mesh(), false), []);
+    assert.deepEqual(withoutEffect(implied(), false), [], 'the file has not said any');
+  });
+
+  it('gets ports that the mesh does not want itself', async () => {
+    const book = new PortBook();
+    try {
+      const { http, serfLan, rpc } = await agentPorts(mesh({ listen: '127.0.0.1:8500' }), book);
+      assert.notEqual(http, 8500);
+      assert.equal(new Set([http, serfLan, rpc]).size, 3);
+      await assert.rejects(book.claim('127.0.0.1', http, 'somebody else'), /already taken/);
+    } finally {
+      await book.release();
+    }
+  });
+
+  it('takes port 8500 when it is free, and another when it is not', async () => {
+    const first = new PortBook();
+    const second = new PortBook();
+    try {
+      await first.tryClaim('127.0.0.1', 8500);
+      const { http } = await agentPorts(mesh(), second);
+      assert.notEqual(http, 8500);
+      await second.release();
+      await first.release();
+      const isFree = await first.tryClaim('127.0.0.1', 8500);
+      await first.release();
+      assert.equal((await agentPorts(mesh(), second)).http === 8500, isFree);
+    } finally {
+      await first.release();
+      await second.release();
+    }
+  });
+
+  it('is brought into the clone', () => {
+    assert.ok(existsSync(join(dirname(cacheFolder()), 'package.json')));
+  });
+});

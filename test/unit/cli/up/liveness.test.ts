@@ -1,0 +1,70 @@
+import assert from 'node:assert/strict';
+import { watchLive } from '../../../../sidecar/cli/up/liveness.js';
+import type { Watch } from '../../../../sidecar/supervise/supervisor.js';
+import { FakeProbe, SERVING, SILENT } from '../../../kit/process/fake-process.js';
+import { ManualClock } from '../../../kit/time/manual-clock.js';
+
+describe('live watch of a sidecar', () => {
+  let time: ManualClock;
+  let probe: FakeProbe;
+  let hangs: string[];
+  let watch: Watch;
+
+  beforeEach(() => {
+    time = new ManualClock();
+    probe = new FakeProbe();
+    hangs = [];
+    const events = {
+      onHang: (why: string) => hangs.push(why),
+      onNotServing: () => assert.fail('a sidecar cannot say so'),
+    };
+    watch = watchLive(probe, events, time, time);
+  });
+
+  afterEach(() => {
+    watch.stop();
+    assert.equal(time.pending(), 0);
+  });
+
+  /** One question that is asked and then answered after `tookMs`. */
+  async function ask(tookMs: number, health: typeof SERVING): Promise<void> {
+    probe.health = 'wait';
+    await time.settle(5_000);
+    await time.settle(tookMs);
+    probe.release(health);
+    await time.settle(0);
+  }
+
+  it('leaves a sidecar alone that answers', async () => {
+    probe.health = SERVING;
+    await time.settle(600_000);
+    assert.ok(probe.asked >= 100);
+    assert.deepEqual(hangs, []);
+  });
+
+  it('forgives one silence, and convicts at the second in a row', async () => {
+    await ask(10_000, SILENT);
+    await ask(100, SERVING);
+    await ask(10_000, SILENT);
+    assert.deepEqual(hangs, []);
+    await ask(10_000, SILENT);
+    assert.equal(hangs.length, 1);
+    assert.match(hangs[0]!, /admin server has not answered 2 times/);
+  });
+
+  it('forgets silences that its own process slept through', async () => {
+    for (let i = 0; i < 10; i++) await ask(60_000, SILENT);
+    assert.deepEqual(hangs, []);
+  });
+
+  it('says nothing after it was stopped', async () => {
+    await ask(10_000, SILENT);
+    probe.health = 'wait';
+    await time.settle(5_000);
+    watch.stop();
+    await time.settle(10_000);
+    probe.release(SILENT);
+    await time.settle(60_000);
+    assert.deepEqual(hangs, []);
+  });
+});

@@ -1,0 +1,253 @@
+import assert from 'node:assert/strict';
+import { rmSync, statSync } from 'node:fs';
+import { dirname } from 'node:path';
+import {
+  adminAddress,
+  callAddresses,
+  callerOf,
+  inboundAddress,
+} from '../../../../sidecar/cli/up/addresses.js';
+import { consulOf } from '../../../../sidecar/cli/up/consul-side.js';
+import { planMesh, type Seat } from '../../../../sidecar/cli/up/plan.js';
+import { PortBook } from '../../../../sidecar/cli/up/port-allocator.js';
+import { RunDirectory } from '../../../../sidecar/cli/up/run-directory.js';
+import { parseMeshFile, parseSidecarFile } from '../../../../sidecar/config/file/parse.js';
+import { stringifySidecar } from '../../../../sidecar/config/stringify.js';
+import { meshFile } from '../../../kit/config/mesh-file.js';
+import { DIGITS_MODELS, Scratch } from '../../../kit/process/outrider.js';
+
+const FOREIGN = `
+services:
+  echo: { command: [serve-echo, --at, "{address}", --number, "{replica}"], replicas: 2, model: { env: { PORT: "{port}" } } }
+caller: { name: client, upstreams: { echo: { listen: "127.0.0.1:0" } } }
+`;
+
+/** Where the system tells, the holder is named: this very process, with the command line of the tests. */
+function takenByUs(start: string): RegExp {
+  const by = process.platform === 'linux' ? ` by process ${process.pid} \\(.+\\)` : '';
+  return new RegExp(`^${start.replaceAll('.', '\\.')}${by}$`);
+}
+
+/** Whether another program left us 8800 and 8890. */
+async function usualPortsFree(): Promise<{ call: boolean; admin: boolean }> {
+  const book = new PortBook();
+  const found = {
+    call: await book.tryClaim('127.0.0.1', 8800),
+    admin: await book.tryClaim('127.0.0.1', 8890),
+  };
+  await book.release();
+  return found;
+}
+
+describe('plan of a mesh', () => {
+  let scratch: Scratch;
+  let ports: PortBook;
+
+  beforeEach(() => {
+    scratch = new Scratch();
+    ports = new PortBook();
+  });
+
+  afterEach(async () => {
+    await ports.release();
+    scratch.remove();
+  });
+
+  function plan(text: string, agentUrl?: string): Promise<Seat[]> {
+    const parsed = parseMeshFile(text, 'mesh.yaml');
+    assert.ok(parsed.ok, JSON.stringify(parsed));
+    const run = RunDirectory.create(`${scratch.path}/run`);
+    const issue = async (_: string, instance: string) => ({
+      cert: `/${instance}/c`,
+      key: `/${instance}/k`,
+      roots: '/r',
+    });
+    const consul = consulOf(parsed.config, agentUrl);
+    const whom = consul === undefined ? {} : { consul };
+    return planMesh({ mesh: parsed.config, run, ports, issue, self: ['node', 'main.js'], ...whom });
+  }
+
+  it('gives a caller that the file does not have the usual ports, and others where those are taken', async () => {
+    const text = `services: { a: { models: ${DIGITS_MODELS} }, b: { models: ${DIGITS_MODELS} } }`;
+    const isFree = await usualPortsFree();
+    await ports.tryClaim('127.0.0.1', 8801);
+    const caller = callerOf(await plan(text));
+    const { a, b } = callAddresses(caller);
+    if (isFree.call) assert.equal(a, '127.0.0.1:8800');
+    assert.match(b!, /^127\.0\.0\.1:(?!8801)\d+$/);
+    if (isFree.admin) assert.equal(adminAddress(caller), '127.0.0.1:8890');
+  });
+
+  it('gives every replica and the caller a seat, and tells the caller where all replicas are', async () => {
+    const seats = await plan(meshFile({ replicas: 3 }));
+    assert.deepEqual(
+      seats.map((seat) => [seat.name, seat.service, seat.role]),
+      [
+        ['digits-1', 'digits', 'replica'],
+        ['digits-2', 'digits', 'replica'],
+        ['digits-3', 'digits', 'replica'],
+        ['client', 'client', 'caller'],
+      ],
+    );
+    const upstream = callerOf(seats).config.outbound!.upstreams[0]!;
+    assert.deepEqual(
+      upstream.endpoints.map((endpoint) => endpoint.id),
+      ['digits-1', 'digits-2', 'digits-3'],
+    );
+    const everywhere = seats
+      .flatMap((seat) => [inboundAddress(seat), adminAddress(seat)])
+      .filter((a) => a !== undefined);
+    everywhere.push(...Object.values(callAddresses(callerOf(seats))));
+    assert.equal(new Set(everywhere).size, 8, 'an address is given twice');
+    assert.ok(
+      everywhere.every((address) => !address.endsWith(':0')),
+      'a port is left open',
+    );
+  });
+
+  it('runs our own model server on a socket that only this user can reach', async () => {
+    const [seat] = await plan(meshFile());
+    const { inbound, model } = seat!.config;
+    assert.equal(inbound!.local.kind, 'unix');
+    const path = inbound!.local.kind === 'unix' ? inbound!.local.path : '';
+    assert.equal(statSync(dirname(path)).mode & 0o777, 0o700);
+    assert.deepEqual(model!.command.slice(0, 3), ['node', 'main.js', 'serve']);
+    assert.equal(model!.isolation, 'process');
+    assert.deepEqual(model!.command.slice(5), [
+      '--model',
+      '{model}',
+      '--listen',
+      '{socket}',
+      '--exit-with-stdin',
+    ]);
+    rmSync(`${scratch.path}/run`, { recursive: true });
+    const [shared] = await plan(meshFile().replace('replicas: 1', 'replicas: 1, isolation: shared'));
+    assert.equal(shared!.config.model!.isolation, 'shared');
+    assert.ok(!shared!.config.model!.command.includes('{model}'));
+    assert.equal(inbound!.mtls, 'strict');
+    assert.equal(inbound!.defaultIntention, 'deny');
+  });
+
+  it('gives our own servers the golden inputs of their cards, with Consul and without, and foreign ones none', async () => {
+    const golden = async (text: string, agentUrl?: string): Promise<unknown> => {
+      const [seat] = await plan(text, agentUrl);
+      rmSync(`${scratch.path}/run`, { recursive: true });
+      return seat!.config.inbound!.golden;
+    };
+    for (const agentUrl of [undefined, 'http://127.0.0.1:8500']) {
+      const expected = { models: DIGITS_MODELS, intervalMs: 10_000 };
+      assert.deepEqual(await golden(meshFile(), agentUrl), expected);
+      assert.equal(await golden(FOREIGN, agentUrl), undefined);
+    }
+  });
+
+  it('tells a foreign server where to listen, by argument and environment', async () => {
+    const seats = await plan(FOREIGN);
+    for (const [i, seat] of seats.slice(0, 2).entries()) {
+      const { local } = seat.config.inbound!;
+      assert.equal(local.kind, 'tcp');
+      const port = local.kind === 'tcp' ? local.port : 0;
+      assert.deepEqual(seat.config.model!.command, [
+        'serve-echo',
+        '--at',
+        `127.0.0.1:${port}`,
+        '--number',
+        String(i + 1),
+      ]);
+      assert.deepEqual(seat.config.model!.env, { PORT: String(port) });
+    }
+  });
+
+  it('writes sidecar files that read back as planned', async () => {
+    for (const seat of await plan(meshFile({ replicas: 2 }))) {
+      const back = parseSidecarFile(stringifySidecar(seat.config), seat.file);
+      assert.ok(back.ok, JSON.stringify(back));
+      assert.deepEqual(back.config, seat.config);
+    }
+  });
+
+  describe('on Consul', () => {
+    const AGENT = 'http://127.0.0.1:8500';
+
+    it('tells sidecars the agent, in place of certificates, endpoints and intentions', async () => {
+      const seats = await plan(meshFile({ replicas: 2 }), AGENT);
+      for (const { config } of seats) {
+        assert.deepEqual(config.identity, { kind: 'consul' });
+        assert.equal(config.consul?.address, AGENT);
+        assert.ok(config.consul.registration, 'it registers');
+      }
+      const { inbound } = seats[0]!.config;
+      assert.deepEqual([inbound!.intentions, inbound!.defaultIntention], [[], 'deny']);
+      assert.deepEqual(inbound!.golden, { models: DIGITS_MODELS, intervalMs: 10_000 });
+      const [upstream] = callerOf(seats).config.outbound!.upstreams;
+      assert.deepEqual(upstream!.endpoints, []);
+      assert.deepEqual(upstream!.discovery, { service: 'digits', tags: [], meta: {}, failover: [] });
+    });
+
+    it('registers replicas with what the file says of their service, each with a cache of its own', async () => {
+      const labels = 'replicas: 2, tags: [gpu], meta: { team: vision }';
+      const more = 'consul: { cache: { dir: /var/cache/mesh } }';
+      const file = meshFile({ replicas: 2, more }).replace('replicas: 2', labels);
+      const seats = await plan(file);
+      const [first, second, caller] = seats.map((seat) => seat.config.consul!);
+      assert.deepEqual([first!.registration!.tags, first!.registration!.meta], [['gpu'], { team: 'vision' }]);
+      assert.deepEqual(caller!.registration!.tags, []);
+      assert.deepEqual(
+        [first!.cache!.dir, second!.cache!.dir],
+        ['/var/cache/mesh/digits-1', '/var/cache/mesh/digits-2'],
+      );
+      assert.equal(first!.address, undefined, 'the agent is the one that the variables name');
+    });
+
+    it('lets the file say who may call when it shall', async () => {
+      const [seat] = await plan(meshFile({ more: 'consul: { intentions: false }' }), AGENT);
+      assert.equal(seat!.config.inbound!.intentions.length, 1);
+      assert.equal(seat!.config.consul!.intentions, false);
+    });
+
+    it('writes sidecar files that read back as planned, without a golden probe for a foreign server', async () => {
+      for (const text of [meshFile({ replicas: 2 }), FOREIGN]) {
+        for (const seat of await plan(text, AGENT)) {
+          const back = parseSidecarFile(stringifySidecar(seat.config), seat.file);
+          assert.ok(back.ok, JSON.stringify(back));
+          assert.deepEqual(back.config, seat.config);
+          assert.equal(seat.config.inbound?.golden === undefined, seat.service !== 'digits');
+        }
+        rmSync(`${scratch.path}/run`, { recursive: true });
+      }
+    });
+  });
+
+  it('gives fixed ports in order when the file names a base', async () => {
+    const base = await freePair();
+    const text = meshFile().replace('replicas: 1', `replicas: 1, port_base: ${base}`);
+    const [seat] = await plan(text);
+    assert.deepEqual(
+      [inboundAddress(seat!), adminAddress(seat!)],
+      [`127.0.0.1:${base}`, `127.0.0.1:${base + 1}`],
+    );
+  });
+
+  it('refuses a port that is taken, naming who needed it', async () => {
+    const port = await ports.find('127.0.0.1');
+    await assert.rejects(plan(meshFile({ listen: `127.0.0.1:${port}` })), {
+      message: takenByUs(`upstream digits: cannot listen on 127.0.0.1:${port}: the port is already taken`),
+    });
+  });
+
+  /** A free port whose neighbour is free too. */
+  async function freePair(): Promise<number> {
+    for (;;) {
+      const book = new PortBook();
+      try {
+        const port = await book.find('127.0.0.1');
+        await book.claim('127.0.0.1', port + 1, 'test');
+        return port;
+      } catch {
+        // taken: try another pair
+      } finally {
+        await book.release();
+      }
+    }
+  }
+});

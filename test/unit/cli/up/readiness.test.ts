@@ -1,0 +1,133 @@
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import type { ModelReport } from '../../../../sidecar/admin/view.js';
+import type { SeatState } from '../../../../sidecar/cli/up/fleet.js';
+import type { Seat } from '../../../../sidecar/cli/up/plan.js';
+import { type ReadyWait, untilReady } from '../../../../sidecar/cli/up/readiness.js';
+import { Scratch } from '../../../kit/process/outrider.js';
+import { ManualClock } from '../../../kit/time/manual-clock.js';
+
+const report = (state: ModelReport['state'], why = '', restarts = 0): ModelReport => ({
+  state,
+  why,
+  restarts,
+});
+
+describe('waiting for a mesh to be ready', () => {
+  let scratch: Scratch;
+  let time: ManualClock;
+  let wait: ReadyWait;
+
+  beforeEach(() => {
+    scratch = new Scratch();
+    time = new ManualClock();
+    wait = untilReady(time);
+  });
+
+  afterEach(() => {
+    wait.cancel();
+    assert.equal(time.pending(), 0);
+    scratch.remove();
+  });
+
+  function state(overrides: Partial<SeatState>): SeatState {
+    const seat = { name: 'digits-1', role: 'replica', folder: scratch.path } as Seat;
+    return { seat, process: report('ready'), model: report('ready'), models: [], notReady: [], ...overrides };
+  }
+
+  it('ends when every sidecar is ready', async () => {
+    wait.check([state({}), state({ notReady: ['model: starting'] })]);
+    wait.check([state({}), state({})]);
+    assert.equal(await wait.done, undefined);
+  });
+
+  it('fails with the words of a sidecar that could not start', async () => {
+    scratch.write('log', '{"level":"info"}\noutrider: cannot listen on 127.0.0.1:1: not permitted\n');
+    wait.check([state({ process: report('backoff', 'exited with code 1; next start in 0.1 s') })]);
+    await assert.rejects(wait.done, { message: 'digits-1: cannot listen on 127.0.0.1:1: not permitted' });
+  });
+
+  it('fails with how a process ended that said nothing', async () => {
+    wait.check([state({ process: report('backoff', 'killed by SIGSEGV; next start in 0.1 s') })]);
+    await assert.rejects(wait.done, { message: 'digits-1: killed by SIGSEGV' });
+  });
+
+  it('lets a model die twice before it gives up', async () => {
+    wait.check([
+      state({ model: report('backoff', 'exited with code 3; next start in 0.1 s', 1), notReady: ['x'] }),
+    ]);
+    wait.check([state({ model: report('starting', '', 2), notReady: ['x'] })]);
+    wait.check([
+      state({ model: report('backoff', 'exited with code 3; next start in 0.1 s', 2), notReady: ['x'] }),
+    ]);
+    await assert.rejects(wait.done, { message: 'model of digits-1: exited with code 3' });
+  });
+
+  it('fails as soon as a model server says that a model will not become ready', async () => {
+    wait.check([state({ model: report('starting'), notReady: ['model: starting'] })]);
+    time.advance(2_000);
+    writeFileSync(
+      `${scratch.path}/log`,
+      'outrider serve: digits version 1: NOT READY: golden output differs\noutrider serve: serving 0 of 1 models\n',
+    );
+    time.advance(500);
+    await assert.rejects(wait.done, {
+      message: 'model of digits-1: digits version 1: NOT READY: golden output differs',
+    });
+  });
+
+  const named = (name: string, state: ModelReport['state'], why = ''): ModelReport => ({
+    ...report(state, why),
+    name,
+  });
+  const seatOf = (name: string, service: string, role: Seat['role'] = 'replica'): Seat =>
+    ({ name, service, role, folder: scratch.path }) as Seat;
+
+  it('does not wait for a model that will not be served beside one that is', async () => {
+    const models = [named('broken', 'failed', 'no model'), named('digits', 'starting')];
+    wait.check([state({ model: report('failed'), models, notReady: ['model digits: starting'] })]);
+    time.advance(1_000);
+    wait.check([state({ models: [models[0]!, named('digits', 'ready')] })]);
+    assert.equal(await wait.done, undefined);
+  });
+
+  it('does not wait for a service of which nothing can be served, as long as another one serves', async () => {
+    const dead = state({
+      seat: seatOf('broken-1', 'broken'),
+      model: report('failed', 'no model'),
+      models: [named('broken', 'failed', 'no model')],
+      notReady: ['model: no model'],
+    });
+    const caller = (notReady: string[]): SeatState =>
+      state({ seat: seatOf('app', 'app', 'caller'), model: undefined, notReady });
+    const other = state({ seat: seatOf('digits-1', 'digits') });
+    wait.check([dead, { ...other, notReady: ['model: starting'] }, caller([])]);
+    wait.check([dead, other, caller(['upstream digits: no endpoint is connected yet'])]);
+    let isOver = false;
+    void wait.done.then(() => {
+      isOver = true;
+    });
+    await new Promise(setImmediate);
+    assert.equal(isOver, false);
+    wait.check([dead, other, caller(['upstream broken: no endpoint is connected yet'])]);
+    assert.equal(await wait.done, undefined);
+  });
+
+  it('fails where nothing of the whole mesh can be served', async () => {
+    const models = [named('broken', 'failed', 'no model')];
+    wait.check([state({ model: report('failed', 'no model'), models, notReady: ['model: no model'] })]);
+    await assert.rejects(wait.done, { message: 'model of digits-1: no model' });
+  });
+
+  it('gives up after a minute and a half, and says who was waited for and why', async () => {
+    wait.check([
+      state({}),
+      state({ notReady: ['model: starting'] }),
+      state({ notReady: undefined, model: undefined }),
+    ]);
+    time.advance(90_000);
+    await assert.rejects(wait.done, {
+      message: 'not ready within 90 s: digits-1 (model: starting), digits-1',
+    });
+  });
+});

@@ -1,0 +1,95 @@
+import assert from 'node:assert/strict';
+import type { ModelReport } from '../../../../sidecar/admin/view.js';
+import { paletteFor } from '../../../../sidecar/cli/terminal.js';
+import type { SeatState } from '../../../../sidecar/cli/up/fleet.js';
+import { UpReport } from '../../../../sidecar/cli/up/report.js';
+
+describe('what up shows of Consul', () => {
+  const UI = 'http://127.0.0.1:8500/ui/';
+  const process: ModelReport = { state: 'ready', why: '', restarts: 0, pid: 7 };
+  const caller = {
+    seat: {
+      name: 'client',
+      service: 'client',
+      role: 'caller',
+      folder: '/f',
+      admin: { host: 'h', port: 1 },
+      config: {},
+    },
+    process,
+    model: undefined,
+    models: [],
+    notReady: [],
+  } as unknown as SeatState;
+
+  function shown(json: boolean): { report: UpReport; lines: () => string[] } {
+    let text = '';
+    const out = { write: (part: string) => (text += part) };
+    const report = new UpReport({ out, json, palette: paletteFor(out, {}), wallNow: () => 0 });
+    return { report, lines: () => text.split('\n').slice(0, -1) };
+  }
+
+  it('is where its UI is, once the mesh is ready', () => {
+    const { report, lines } = shown(false);
+    report.ready([caller], '/run', { address: 'http://127.0.0.1:8500', ui: UI, pid: 9 });
+    assert.ok(
+      lines().some((line) => line.includes(UI)),
+      lines().join('\n'),
+    );
+    const other = shown(false);
+    other.report.ready([caller], '/run', { address: 'http://10.0.0.1:8500' });
+    assert.ok(other.lines().includes('registered with Consul at http://10.0.0.1:8500'));
+    const none = shown(false);
+    none.report.ready([caller], '/run');
+    assert.ok(!none.lines().join().includes('onsul'));
+  });
+
+  it('is a line when the agent dies and one when it is back', () => {
+    const { report, lines } = shown(false);
+    report.consul(process);
+    assert.deepEqual(lines(), [], 'nothing before the mesh is ready');
+    const named = { ...caller, seat: { ...caller.seat, name: 'demo-client' } };
+    report.ready([named], '/run', { address: 'a', ui: UI });
+    const before = lines().length;
+    report.consul({ state: 'backoff', why: 'killed by SIGKILL; next start in 0.1 s', restarts: 0 });
+    report.consul({ state: 'starting', why: '', restarts: 1, pid: 8 });
+    report.consul({ state: 'ready', why: '', restarts: 1, pid: 8 });
+    const said = lines().slice(before);
+    assert.equal(said.length, 2);
+    assert.match(said[0]!, /consul {7}agent down: killed by SIGKILL; next start in 0\.1 s$/);
+    assert.match(said[1]!, /consul {7}agent ready \(process 8\)$/);
+  });
+
+  it('is an object per event as JSON', () => {
+    const { report, lines } = shown(true);
+    report.consul(process);
+    report.ready([caller], '/run', { address: 'a', ui: UI, pid: 9 });
+    const [first, second] = lines().map((line) => JSON.parse(line));
+    assert.deepEqual(first, { event: 'consul', process });
+    assert.deepEqual(second.consul, { address: 'a', ui: UI, pid: 9 });
+  });
+
+  it('names each model of a replica, and says loudly what is not served', () => {
+    const { report, lines } = shown(false);
+    const model = (name: string, state: ModelReport['state'], why: string, pid: number): ModelReport => ({
+      ...{ name, state, why, pid },
+      restarts: 0,
+    });
+    const models = [
+      model('broken', 'failed', 'model.onnx: no such graph', 8),
+      model('digits', 'ready', '', 9),
+    ];
+    const seat = { ...caller.seat, name: 'mine-1', service: 'mine', role: 'replica' } as SeatState['seat'];
+    const state: SeatState = { ...caller, seat, models, model: { state: 'ready', why: '', restarts: 0 } };
+    report.ready([state, caller], '/run');
+    const text = lines();
+    assert.ok(
+      text.some((line) => /mine-1 .*broken 8, digits 9/.test(line)),
+      text.join('\n'),
+    );
+    assert.ok(text.includes('NOT SERVED: model broken of mine-1: model.onnx: no such graph'));
+    const again = model('broken', 'ready', '', 10);
+    report.news({ kind: 'model', state: { ...state, models: [again, models[1]!] }, changed: [again] }, []);
+    assert.match(lines().at(-1)!, /mine-1 +model broken ready \(process 10\)$/);
+  });
+});

@@ -1,0 +1,84 @@
+import assert from 'node:assert/strict';
+import { existsSync, mkdirSync, readdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { RunDirectory, runningMeshes } from '../../../../sidecar/cli/up/run-directory.js';
+import { Scratch } from '../../../kit/process/outrider.js';
+
+describe('run directory', () => {
+  let scratch: Scratch;
+  let before: string | undefined;
+
+  beforeEach(() => {
+    scratch = new Scratch();
+    before = process.env['TMPDIR'];
+    process.env['TMPDIR'] = scratch.path;
+  });
+
+  afterEach(() => {
+    if (before === undefined) delete process.env['TMPDIR'];
+    else process.env['TMPDIR'] = before;
+    scratch.remove();
+  });
+
+  const note = (pid: number) => ({ pid, meshFile: '/mesh.yaml', admin: { a: '127.0.0.1:1' }, call: {} });
+
+  it('is private, and gone when it is removed, however often', () => {
+    const run = RunDirectory.create(undefined);
+    assert.equal(statSync(run.path).mode & 0o777, 0o700);
+    assert.equal(statSync(run.folder('digits-1')).mode & 0o777, 0o700);
+    run.remove();
+    run.remove();
+    assert.equal(existsSync(run.path), false);
+  });
+
+  it('keeps a directory that was named, and empties it', () => {
+    const named = join(scratch.path, 'named');
+    const run = RunDirectory.create(named);
+    writeFileSync(join(run.folder('a'), 'key.pem'), '');
+    run.remove();
+    assert.deepEqual(readdirSync(named), []);
+  });
+
+  it('refuses a named directory that holds something, and touches nothing in it', () => {
+    const named = join(scratch.path, 'named');
+    mkdirSync(named);
+    writeFileSync(join(named, 'thesis.tex'), '');
+    assert.throws(() => RunDirectory.create(named), { message: `run directory ${named} is not empty` });
+    assert.deepEqual(readdirSync(named), ['thesis.tex']);
+  });
+
+  it('refuses a path that no socket could have', () => {
+    const run = RunDirectory.create(join(scratch.path, 'x'.repeat(80)));
+    assert.throws(() => run.socket(run.folder('digits-1'), 'model.sock'), /too long for a Unix socket/);
+  });
+
+  it('removes what an ended one left, and neither a living one nor anything else', () => {
+    const living = RunDirectory.create(undefined);
+    living.note(note(process.pid));
+    const nobody = 2 ** 22 + 1; // above the greatest process id of Linux
+    const like = (pid: number) => living.path.replace(`-${process.pid}-`, `-${pid}-`);
+    const ended = like(nobody);
+    mkdirSync(ended);
+    const elsewhere = ended.replace(/outrider-up-\w+-/, 'outrider-up-abc-'); // another container's
+    mkdirSync(elsewhere);
+    const other = join(scratch.path, 'outrider-up-to-date');
+    mkdirSync(other);
+    const link = like(nobody + 1);
+    symlinkSync(other, link);
+    RunDirectory.create(undefined).remove();
+    assert.deepEqual([living.path, ended, elsewhere, other, link].map(existsSync), [
+      true,
+      false,
+      true,
+      true,
+      true,
+    ]);
+  });
+
+  it('knows the meshes that run here', () => {
+    const run = RunDirectory.create(undefined);
+    run.note(note(process.pid));
+    writeFileSync(join(RunDirectory.create(undefined).path, 'up.json'), 'not JSON');
+    assert.deepEqual(runningMeshes(), [note(process.pid)]);
+  });
+});

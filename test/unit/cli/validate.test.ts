@@ -1,0 +1,91 @@
+/** `outrider validate`. */
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { validateCommand } from '../../../sidecar/cli/validate.js';
+
+describe('outrider validate', () => {
+  let dir = '';
+  let good = '';
+  let warned = '';
+  let bad = '';
+  before(() => {
+    dir = mkdtempSync(join(tmpdir(), 'outrider-validate-'));
+    const write = (name: string, text: string): string => {
+      writeFileSync(join(dir, name), text);
+      return join(dir, name);
+    };
+    const inbound = 'inbound: {listen: "127.0.0.1:1", local: "unix:/m"';
+    good = write(
+      'good.yaml',
+      `service: s\nidentity: {cert: c, key: k, roots: r}\n${inbound}, default_intention: allow}\n`,
+    );
+    warned = write('warned.yaml', `service: s\nidentity: {cert: c, key: k, roots: r}\n${inbound}}\n`);
+    bad = write('bad.yaml', `service: s\n${inbound}, mtls: offf}\nlimit: {}\n`);
+  });
+  after(() => rmSync(dir, { recursive: true, force: true }));
+
+  function run(files: readonly string[], json: boolean): { code: number; out: string[]; error: string[] } {
+    const out: string[] = [];
+    const error: string[] = [];
+    const code = validateCommand(
+      files,
+      { json },
+      { out: (line) => out.push(line), error: (line) => error.push(line) },
+    );
+    return { code, out, error };
+  }
+
+  it('says ok for each good file and ends with 0', () => {
+    assert.deepEqual(run([good, good], false), { code: 0, out: [`ok ${good}`, `ok ${good}`], error: [] });
+  });
+
+  it('says warnings aside and still ends with 0', () => {
+    const { code, out, error } = run([warned], false);
+    assert.deepEqual([code, out], [0, [`ok ${warned}`]]);
+    assert.deepEqual(error, [`warning: ${warned}:3: inbound.intentions: no intention lets anyone call s`]);
+  });
+
+  it('says every problem of every bad file and ends with 1', () => {
+    const missing = join(dir, 'none.yaml');
+    const { code, out, error } = run([bad, good, missing], false);
+    assert.equal(code, 1);
+    assert.deepEqual(out, [`ok ${good}`]);
+    assert.equal(error.length, 3);
+    assert.equal(
+      error[0],
+      `${bad}:2: inbound.mtls: found "offf"; expected one of strict, permissive, off; did you mean "off"?`,
+    );
+    assert.ok(
+      error[1]!.startsWith(`${bad}:3: limit: unknown option; `) &&
+        error[1]!.endsWith('did you mean "limits"?'),
+    );
+    assert.equal(error[2], `${missing}: no such file`);
+  });
+
+  it('says the same as one JSON document for programs', () => {
+    const { code, out, error } = run([good, bad, dir], true);
+    assert.equal(code, 1);
+    assert.deepEqual(error, []);
+    const { files } = JSON.parse(out.join('\n')) as { files: Record<string, unknown>[] };
+    assert.deepEqual(files[0], { file: good, ok: true, kind: 'sidecar', problems: [], warnings: [] });
+    assert.equal(files[1]!['ok'], false);
+    assert.deepEqual((files[1]!['problems'] as object[])[0], {
+      file: bad,
+      line: 2,
+      path: 'inbound.mtls',
+      message: 'found "offf"; expected one of strict, permissive, off; did you mean "off"?',
+    });
+    assert.deepEqual(files[2], {
+      file: dir,
+      ok: false,
+      problems: [{ file: dir, path: '', message: 'is a directory; expected a file' }],
+      warnings: [],
+    });
+  });
+
+  it('ends with 1 when no file is given, as nothing was found good', () => {
+    assert.equal(run([], false).code, 1);
+  });
+});

@@ -1,0 +1,141 @@
+/** Whom an upstream connects to, as what, and what stays when the registry says something new. */
+import assert from 'node:assert/strict';
+import { Upstream } from '../../../sidecar/cluster/cluster.js';
+import { labelOf, type Peer } from '../../../sidecar/cluster/endpoint.js';
+import type { EndpointConfig, UpstreamConfig } from '../../../sidecar/config/model.js';
+import { DEFAULT_LOCAL_SETTINGS } from '../../../sidecar/http2/settings.js';
+import { addressOf, anUpstream, Stack } from '../../kit/stack/stack.js';
+
+describe('An upstream', () => {
+  let stack: Stack;
+  let upstream: Upstream;
+  let dialled: { readonly to: string; readonly peer: Peer }[];
+  beforeEach(() => {
+    stack = new Stack();
+    dialled = [];
+  });
+  afterEach(() => {
+    upstream.stop();
+    stack.close();
+  });
+
+  const config = (endpoints: readonly Partial<EndpointConfig>[], over = {}): UpstreamConfig => ({
+    ...anUpstream([], over),
+    endpoints: endpoints.map((each, i) => ({ address: addressOf(`e${i}`), weight: 1, id: `e${i}`, ...each })),
+  });
+  const open = (endpoints: readonly Partial<EndpointConfig>[], over = {}): void => {
+    for (let i = 0; i < endpoints.length; i++) stack.backend(`e${i}`);
+    upstream = new Upstream(config(endpoints, over), stack.relay, DEFAULT_LOCAL_SETTINGS, (address, peer) => {
+      dialled.push({ to: labelOf(address), peer });
+      return stack.net.dial(labelOf(address));
+    });
+    stack.run();
+  };
+
+  it('connects to each endpoint as the service that it is to be', () => {
+    open([{}, { service: 'other', datacenter: 'dc2', subset: 'v1' }]);
+    assert.deepEqual(dialled, [
+      { to: 'e0:1', peer: { service: 'digits' } },
+      { to: 'e1:1', peer: { service: 'other', datacenter: 'dc2', subset: 'v1' } },
+    ]);
+  });
+
+  it('connects anew to an address that is another service now', () => {
+    open([{}]);
+    const [before] = upstream.endpoints;
+    upstream.update(config([{ id: 'renamed', weight: 3 }]));
+    assert.equal(upstream.endpoints[0], before);
+    assert.equal(before?.id, 'renamed');
+    upstream.update(config([{ service: 'other' }]));
+    stack.run();
+    assert.notEqual(upstream.endpoints[0], before);
+    assert.deepEqual(dialled.at(-1), { to: 'e0:1', peer: { service: 'other' } });
+    assert.equal(dialled.length, 2);
+  });
+
+  it('keeps its connections when their limits change, makes more when more are wanted, and all anew for TLS', () => {
+    open([{}]);
+    upstream.update(config([{}], { pool: { connectTimeoutMs: 300, pingIntervalMs: 50 } }));
+    stack.run();
+    assert.equal(dialled.length, 1);
+    upstream.update(config([{}], { pool: { connections: 3 } }));
+    stack.run();
+    assert.equal(dialled.length, 3);
+    assert.equal(upstream.endpoints[0]?.pool.connectionCount, 3);
+    stack.backend('e1').mode = 'silent';
+    upstream.update(config([{}, {}], { pool: { connectTimeoutMs: 300 } }));
+    stack.advance(310);
+    assert.match(upstream.endpoints[1]?.pool.problem ?? '', /timeout/);
+    upstream.update(config([{}], { tls: 'plaintext' }));
+    stack.run();
+    assert.equal(upstream.endpoints[0]?.pool.connects, 1);
+  });
+
+  it('says why it cannot connect', () => {
+    upstream = new Upstream(
+      config([{}]),
+      stack.relay,
+      DEFAULT_LOCAL_SETTINGS,
+      () => undefined,
+      'v1',
+      () => 'the certificate has expired',
+    );
+    assert.equal(upstream.endpoints[0]?.pool.problem, 'the certificate has expired');
+    assert.equal(upstream.cluster, 'v1');
+  });
+
+  it('keeps what is known of an ejected endpoint whose priority changes', () => {
+    open([{}, {}, {}]);
+    const [moved] = upstream.endpoints;
+    const { ejections, ejection } = moved!;
+    for (let i = 0; i < 5; i++) ejections.record(ejection, 1, 2000, 2000, 0, 0);
+    upstream.refresh();
+    assert.equal(upstream.ejections.ejected, 1);
+    upstream.update(config([{ priority: 1 }, {}, {}]));
+    assert.equal(upstream.ejections.ejected, 0);
+    assert.equal(
+      upstream.allEjections.reduce((sum, { ejected }) => sum + ejected, 0),
+      1,
+    );
+    assert.equal(
+      upstream.allEjections.reduce((sum, { enforced }) => sum + enforced, 0),
+      1,
+    );
+    assert.equal(moved?.ejection.state, 1);
+  });
+
+  it('has an order, whatever the order of the list', () => {
+    open([{ priority: 1002 }, { priority: 2 }, { priority: 0 }]);
+    assert.deepEqual(
+      upstream.endpoints.map(({ priority }) => priority),
+      [0, 2, 1002],
+    );
+    assert.deepEqual(
+      dialled.map(({ to }) => to),
+      ['e2:1', 'e1:1'],
+    );
+  });
+
+  it('does not connect to very many in one turn, but to one that a call needs at once', () => {
+    open(Array.from({ length: 40 }, () => ({})));
+    assert.equal(dialled.length, 8);
+    const last = upstream.endpoints[39]!;
+    last.pool.wait({ holder: {}, onLink() {}, onConnectFailed() {} });
+    stack.advance(8);
+    assert.ok(dialled.some(({ to }) => to === 'e39:1'));
+    stack.advance(40);
+    assert.equal(dialled.length, 40);
+    assert.equal(upstream.endpoints.filter(({ eligible }) => eligible).length, 40);
+  });
+
+  it('makes its connections anew when the identity they were made with is over', () => {
+    open([{}, { priority: 1 }]);
+    upstream.expireConnections();
+    stack.advance(100);
+    assert.deepEqual(
+      dialled.map(({ to }) => to),
+      ['e0:1', 'e1:1', 'e0:1', 'e1:1'],
+    );
+    assert.ok(upstream.active[0]?.eligible);
+  });
+});

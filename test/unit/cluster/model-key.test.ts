@@ -1,0 +1,194 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { protocols } from '../../../proto/load.js';
+import type { ModelInferRequest } from '../../../proto/messages.js';
+import { LONGEST_NAME, LONGEST_VERSION, ModelView, VIEW_BYTES } from '../../../sidecar/cluster/model-key.js';
+import { encodeInferRequest } from '../../../sidecar/codec/inference.js';
+import { MessageWriter } from '../../../sidecar/codec/protobuf.js';
+import { Pieces } from '../../../sidecar/transport/chunk-list.js';
+import { grpcMessage } from '../../kit/http2/h2-frames.js';
+
+const { ModelInfer } = protocols().inference;
+const view = new ModelView();
+
+/** As it came in reads of so many octets, the last number for all that follow. */
+function inPieces(body: Buffer, sizes: readonly number[] = [body.length]): Pieces {
+  const pieces = new Pieces();
+  for (let at = 0, i = 0; at < body.length; i++) {
+    const end = Math.min(body.length, at + Math.max(1, sizes[Math.min(i, sizes.length - 1)]!));
+    pieces.add(body, at, end);
+    at = end;
+  }
+  return pieces;
+}
+
+/** `name version`; empty: none. */
+function seen(body: Buffer, sizes?: readonly number[]): string {
+  if (!view.read(inPieces(body, sizes))) return 'cut off';
+  if (view.length === 0) return '';
+  const octets = Buffer.from(view.copy());
+  const nameEnd = 1 + octets[0]!;
+  return `${octets.toString('utf8', 1, nameEnd)} ${octets.toString('utf8', nameEnd)}`;
+}
+
+const message = (): MessageWriter => new MessageWriter();
+const of = (writer: MessageWriter): Buffer => grpcMessage(writer.finish());
+const raw = (...bytes: number[]): Buffer => grpcMessage(Buffer.from(bytes));
+/** A field of `bytes` in all. */
+const filler = (bytes: number): Buffer =>
+  message()
+    .bytes(9, Buffer.alloc(bytes - (bytes > 130 ? 3 : 2)))
+    .finish();
+const joined = (...parts: Uint8Array[]): Buffer => grpcMessage(Buffer.concat(parts));
+const named = (name: string): Buffer => message().text(1, name).finish();
+
+const USUAL = encodeInferRequest(
+  'digits',
+  '3',
+  [{ name: 'pixels', datatype: 'UINT8', shape: [1, 28, 28], raw: Buffer.alloc(784, 10) }],
+  ['scores'],
+);
+
+describe('The model that a request names', () => {
+  for (const [what, body, expected] of [
+    ['name and version', grpcMessage(USUAL), 'digits 3'],
+    ['a name alone', of(message().text(1, 'digits')), 'digits '],
+    ['a version alone', of(message().text(2, '3')), ' 3'],
+    ['neither', of(message().text(3, 'an id')), ''],
+    ['nothing at all', of(message()), ''],
+    ['a name in any script', of(message().text(1, 'Ziffern·数字').text(2, 'ü')), 'Ziffern·数字 ü'],
+    ['the version first', of(message().text(2, '3').text(1, 'digits')), 'digits 3'],
+    ['a number before it', raw(0x40, 0xff, 0x01, 0x0a, 1, 0x61), 'a '],
+    ['a negative number before it', raw(0x40, ...Array(9).fill(0xff), 0x01, 0x0a, 1, 0x61), 'a '],
+    ['eight octets before it', raw(0x41, 0x0a, 1, 2, 3, 4, 5, 6, 7, 0x0a, 1, 0x61), 'a '],
+    ['four octets before it', raw(0x45, 0x0a, 1, 2, 3, 0x0a, 1, 0x61), 'a '],
+    ['octets that look like a name', of(message().bytes(4, named('not me')).text(1, 'me')), 'me '],
+    ['the field of the name with a number in it', raw(0x08, 5, 0x0a, 1, 0x61), 'a '],
+    ['two names: the last one', of(message().text(1, 'one').text(3, 'id').text(1, 'two')), 'two '],
+    ['two names, the last one empty', joined(named('one'), Buffer.from([0x0a, 0])), ''],
+    ['the longest names', of(message().text(1, 'n'.repeat(LONGEST_NAME))), `${'n'.repeat(LONGEST_NAME)} `],
+    ['a name too long', of(message().text(1, 'n'.repeat(LONGEST_NAME + 1))), ''],
+    [
+      'a version too long',
+      of(
+        message()
+          .text(1, 'a')
+          .text(2, '1'.repeat(LONGEST_VERSION + 1)),
+      ),
+      '',
+    ],
+    ['a compressed message', grpcMessage(USUAL, USUAL.length, 1), ''],
+    ['a flag that nobody knows', grpcMessage(USUAL, USUAL.length, 2), ''],
+    ['a group', raw(0x0a, 1, 0x61, 0x43, 0x44), ''],
+    ['a wire type that is none', raw(0x0a, 1, 0x61, 0x46), ''],
+    ['a field longer than the message', raw(0x0a, 1, 0x61, 0x12, 2, 0x33), ''],
+    ['four octets of which two are there', raw(0x0a, 1, 0x61, 0x45, 1, 2), ''],
+    ['a number without an end', raw(0x0a, 1, 0x61, ...Array(11).fill(0xff)), ''],
+    ['a number that the message ends in', raw(0x0a, 1, 0x61, 0x40, 0x80), ''],
+    ['a length beyond all bounds', raw(0x0a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f), ''],
+    ['what comes after the message', Buffer.concat([raw(0x0a, 1, 0x61), raw(0x0a, 1, 0x62)]), 'a '],
+    ['a name at the end of what is looked at', joined(filler(VIEW_BYTES - 8), named('a'), filler(9)), 'a '],
+    ['a name across that end', joined(filler(VIEW_BYTES - 7), named('a'), filler(9)), ''],
+    ['a name beyond that end', joined(filler(VIEW_BYTES), named('a')), ''],
+    ['one name before that end, one across it', joined(named('a'), filler(VIEW_BYTES - 10), named('b')), ''],
+    ['a field across that end', joined(named('a'), filler(2 * VIEW_BYTES)), 'a '],
+    ['a tag across that end', joined(named('a'), filler(VIEW_BYTES - 9), Buffer.alloc(3, 0x80)), 'a '],
+    ['a large request', joined(named('a'), filler(600_000)), 'a '],
+  ] as const) {
+    it(`is found: ${what}`, () => {
+      assert.equal(seen(body), expected);
+      assert.equal(seen(body, [1]), expected, 'octet by octet');
+      assert.equal(seen(body, [5, 4_000, 20_000]), expected, 'the prefix alone');
+    });
+  }
+
+  it('is not told from less than the whole message, wherever it is cut off', () => {
+    const body = grpcMessage(USUAL);
+    for (let length = 0; length < body.length; length++) {
+      assert.equal(seen(body.subarray(0, length)), 'cut off', `${length}`);
+      assert.equal(seen(body.subarray(0, length), [1]), 'cut off', `${length}`);
+    }
+  });
+
+  it('is told of a large one from as much as is looked at, and from no less', () => {
+    const body = joined(named('a'), filler(600_000));
+    assert.equal(seen(body.subarray(0, VIEW_BYTES)), 'a ');
+    assert.equal(seen(body.subarray(0, VIEW_BYTES - 1)), 'cut off');
+  });
+
+  it('forgets the one before', () => {
+    assert.equal(seen(of(message().text(1, 'one').text(2, '1'))), 'one 1');
+    assert.equal(seen(of(message().text(2, '2'))), ' 2');
+    assert.equal(seen(of(message())), '');
+  });
+
+  const name = fc.string({ unit: 'grapheme', maxLength: 12 });
+  const version = fc.string({ maxLength: 8 });
+  const sizes = fc.array(fc.nat({ max: 2_000 }), { minLength: 1, maxLength: 8 });
+  const told = ({ model_name, model_version = '' }: ModelInferRequest): string =>
+    model_name === '' && model_version === '' ? '' : `${model_name} ${model_version}`;
+
+  it('is what the library wrote, however it comes in', () => {
+    const request = fc.record({
+      model_name: name,
+      model_version: version,
+      id: fc.string({ maxLength: 40 }),
+      parameters: fc.dictionary(
+        fc.string({ maxLength: 9 }),
+        fc.record({ string_param: fc.string({ maxLength: 40 }) }),
+        { maxKeys: 4 },
+      ),
+      inputs: fc.array(
+        fc.record({
+          name: fc.string(),
+          datatype: fc.constant('FP32'),
+          shape: fc.array(fc.nat(), { maxLength: 4 }),
+        }),
+        { maxLength: 3 },
+      ),
+      raw_input_contents: fc.array(fc.uint8Array({ maxLength: 6_000 }), { maxLength: 3 }),
+    });
+    fc.assert(
+      fc.property(request, sizes, (fields, pieces) => {
+        const body = grpcMessage(ModelInfer.requestSerialize(fields as ModelInferRequest));
+        assert.equal(seen(body, pieces), told(fields as ModelInferRequest));
+      }),
+    );
+  });
+
+  it('is what the library reads, whatever fields in whatever order', () => {
+    const field = fc.oneof(
+      name.map((text) => message().bytes(1, Buffer.from(text)).finish()),
+      version.map((text) => message().bytes(2, Buffer.from(text)).finish()),
+      fc.string({ maxLength: 300 }).map((text) => message().bytes(3, Buffer.from(text)).finish()),
+      fc
+        .tuple(fc.integer({ min: 8, max: 15 }), fc.uint8Array({ minLength: 8, maxLength: 8 }))
+        .map(([number, bytes]) => Buffer.from([number * 8 + 1, ...bytes])),
+      fc.integer({ min: 8, max: 15 }).map((number) => Buffer.from([number * 8, 0x80, 0x01])),
+      fc.integer({ min: 8, max: 15 }).map((number) => Buffer.from([number * 8 + 5, 10, 1, 97, 0])),
+    );
+    fc.assert(
+      fc.property(fc.array(field, { maxLength: 12 }), sizes, (fields, pieces) => {
+        const bytes = Buffer.concat(fields);
+        assert.ok(bytes.length < VIEW_BYTES);
+        assert.equal(seen(grpcMessage(bytes), pieces), told(ModelInfer.requestDeserialize(bytes)));
+      }),
+    );
+  });
+
+  it('is the same however it comes in, and nothing throws, whatever the octets', () => {
+    const octet = fc.oneof(fc.constantFrom(0, 1, 2, 0x0a, 0x12, 0x08, 0x80, 0xff), fc.nat({ max: 255 }));
+    fc.assert(
+      fc.property(
+        fc.array(octet, { maxLength: 60 }),
+        fc.nat({ max: 70 }),
+        sizes,
+        (octets, length, pieces) => {
+          const body = grpcMessage(Buffer.from(octets), length);
+          assert.equal(seen(body, pieces), seen(body));
+        },
+      ),
+      { numRuns: 1_000 },
+    );
+  });
+});

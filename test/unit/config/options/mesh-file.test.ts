@@ -1,0 +1,264 @@
+/** What a mesh file says, and what is wrong with it. */
+import assert from 'node:assert/strict';
+import { fillPlaces } from '../../../../sidecar/config/command-placeholders.js';
+import { parseMeshFile } from '../../../../sidecar/config/file/parse.js';
+import { FILE, meshConfig, meshProblems, warningsIn } from '../../../kit/config/problems-of.js';
+
+const SERVICES = 'services: {digits: {models: ../models}}';
+const CALLER = 'caller: {name: app, upstreams: {digits: {listen: "127.0.0.1:8500"}}}';
+const ALLOW = 'intentions: [{from: app, to: digits, action: allow}]';
+
+const services = (block: string) => `services: {digits: ${block}}\n${CALLER}\n${ALLOW}`;
+
+describe('a mesh file', () => {
+  it('needs services; everything else has its default', () => {
+    const config = meshConfig(`${SERVICES}\n${CALLER}\nintentions: []`);
+    const [digits] = config.services;
+    assert.equal(config.services.length, 1);
+    assert.deepEqual(
+      { ...digits, routes: digits!.routes.map(({ kind }) => kind) },
+      {
+        name: 'digits',
+        server: { kind: 'models', dir: '/etc/models', isolation: 'process' },
+        replicas: 1,
+        queue: { concurrency: 2, maxWaiting: 128, maxWaitingBytes: 67_108_864 },
+        routes: ['unary', 'streaming'],
+        tags: [],
+        meta: {},
+        process: {
+          env: {},
+          inherit: [],
+          startTimeoutMs: 60_000,
+          longestRunMs: 300_000,
+          restartBaseMs: 100,
+          restartMaxMs: 30_000,
+          restartLimit: { starts: 5, withinMs: 60_000 },
+          restartRetryAfterMs: 300_000,
+          stopTimeoutMs: 10_000,
+        },
+      },
+    );
+    const { trustDomain, datacenter, intentions, defaultIntention, leafLifetimeMs, drainTimeoutMs, log } =
+      config;
+    assert.deepEqual(
+      { trustDomain, datacenter, intentions, defaultIntention, leafLifetimeMs, drainTimeoutMs, log },
+      {
+        trustDomain: 'outrider.local',
+        datacenter: 'dc1',
+        intentions: [],
+        defaultIntention: 'deny',
+        leafLifetimeMs: 3_600_000,
+        drainTimeoutMs: 30_000,
+        log: { level: 'info' },
+      },
+    );
+    assert.ok(!('runDir' in config) && !('admin' in config.caller) && !('shared' in config.caller));
+    assert.ok(!('endpoints' in config.caller.upstreams[0]!));
+  });
+
+  it('keeps the order of its services and resolves paths from where it lies', () => {
+    const config = meshConfig(
+      `services: {b: {models: b}, a: {command: [./serve.py, "{port}"]}, c: {command: [python3, "./x {address}"]}}\nrun_dir: run\ncaller: {name: app, upstreams: {a: {listen: "unix:a.sock"}}}`,
+    );
+    assert.deepEqual(
+      config.services.map(({ name }) => name),
+      ['b', 'a', 'c'],
+    );
+    assert.deepEqual(
+      config.services.map(({ server }) => server),
+      [
+        { kind: 'models', dir: '/etc/mesh/b', isolation: 'process' },
+        { kind: 'command', command: ['/etc/mesh/serve.py', '{port}'] },
+        { kind: 'command', command: ['python3', './x {address}'] },
+      ],
+    );
+    assert.equal(config.runDir, '/etc/mesh/run');
+    assert.deepEqual(config.caller.upstreams[0]!.listen, { kind: 'unix', path: '/etc/mesh/a.sock' });
+  });
+
+  it('needs no caller: one is implied, which may call each service and has a name of its own', () => {
+    const { caller, intentions, defaultIntention } = meshConfig('services: {a: {models: m}, b: {models: m}}');
+    assert.deepEqual([caller.name, caller.isImplied, caller.admin], ['client', true, undefined]);
+    assert.deepEqual(
+      caller.upstreams.map(({ name, listen }) => [name, listen]),
+      ['a', 'b'].map((name) => [name, { kind: 'tcp', host: '127.0.0.1', port: 0 }]),
+    );
+    assert.deepEqual(
+      intentions,
+      ['a', 'b'].map((destination) => ({ source: 'client', destination, action: 'allow' })),
+    );
+    assert.equal(defaultIntention, 'deny', 'whatever else calls is refused');
+    assert.equal(meshConfig('services: {client: {models: m}}').caller.name, 'caller');
+  });
+
+  it('lets its caller call its upstreams and nothing else, unless it says who may call', () => {
+    const two = `services: {digits: {models: m}, other: {models: m}}\n${CALLER}`;
+    assert.deepEqual(meshConfig(two).intentions, [{ source: 'app', destination: 'digits', action: 'allow' }]);
+    for (const said of ['intentions: []', 'default_intention: deny'])
+      assert.deepEqual(meshConfig(`${two}\n${said}`).intentions, [], said);
+    const own = 'intentions: [{from: client, to: digits, action: deny}]';
+    assert.equal(meshConfig(`${SERVICES}\n${own}`).intentions.length, 1, 'the implied caller has a name');
+  });
+
+  it('names the other command when a sidecar file is given', () => {
+    assert.deepEqual(meshProblems('service: s\ninbound: {}'), [
+      '1: found a sidecar file; expected a mesh file; for one sidecar use "outrider sidecar -c"',
+    ]);
+  });
+
+  const cases: readonly (readonly [what: string, text: string, problem: RegExp])[] = [
+    ['no service', `services: {}\ncaller: {name: app, upstreams: {}}`, /services: found none/],
+    ['a service that is nothing', services('{}'), /services\.digits: found neither models nor command/],
+    [
+      'a service that is two things',
+      services('{models: a, command: [x, "{port}"]}'),
+      /command: found beside models/,
+    ],
+    [
+      'a command that cannot know where to listen',
+      services('{command: [python3, serve.py]}'),
+      /command: found neither \{port\} nor \{address\}/,
+    ],
+    [
+      'an isolation of what is one process',
+      services('{command: [x, "{port}"], isolation: process}'),
+      /isolation: found without models; expected with models only/,
+    ],
+    [
+      'a command in one string',
+      services('{command: "python3 serve.py"}'),
+      /command: found "python3 serve\.py"; expected a list of words/,
+    ],
+    [
+      'a command without a program',
+      services('{command: ["", "{port}"]}'),
+      /command: the first word is empty; expected a program/,
+    ],
+    [
+      'no replica',
+      services('{models: a, replicas: 0}'),
+      /replicas: found 0; expected a whole number from 1 to 64/,
+    ],
+    ['too many replicas', services('{models: a, replicas: 65}'), /replicas: found 65/],
+    [
+      'a name that is no name',
+      `services: {Digits: {models: a}, digits: {models: a}}\n${CALLER}`,
+      /services\.Digits: found this as a name; expected the name of a service/,
+    ],
+    [
+      'ports beyond the last',
+      services('{models: a, replicas: 3, port_base: 65533}'),
+      /port_base: found 65533, with which the last replica would need port 65538; expected at most 65530/,
+    ],
+    [
+      'ports of replicas that meet the caller',
+      services('{models: a, replicas: 2, port_base: 8497}'),
+      /port_base: found 127\.0\.0\.1:8500, which caller\.upstreams\.digits\.listen takes already/,
+    ],
+    [
+      'an upstream that is no service',
+      `${SERVICES}\ncaller: {name: app, upstreams: {digist: {listen: "127.0.0.1:1"}}}`,
+      /upstreams\.digist: found no service of that name; expected one of digits; did you mean "digits"\?/,
+    ],
+    [
+      'endpoints, which the mesh knows better',
+      `${SERVICES}\ncaller: {name: app, upstreams: {digits: {listen: "127.0.0.1:1", endpoints: []}}}`,
+      /endpoints: unknown option/,
+    ],
+    [
+      'a caller with the name of a service',
+      `${SERVICES}\ncaller: {name: digits, upstreams: {digits: {listen: "127.0.0.1:1"}}}`,
+      /caller\.name: found "digits", which is also a service/,
+    ],
+    [
+      'an intention about nobody',
+      `${SERVICES}\n${CALLER}\nintentions: [{from: apps, to: "*", action: deny}]`,
+      /intentions\[0\]\.from: found "apps", which is nobody in this mesh; .*; did you mean "app"\?/,
+    ],
+    [
+      'an admin page that no browser opens',
+      `${SERVICES}\ncaller: {name: app, admin: "unix:/a", upstreams: {digits: {listen: "127.0.0.1:1"}}}`,
+      /admin: found a socket/,
+    ],
+    [
+      'certificates that are over before they are used',
+      `${SERVICES}\n${CALLER}\nleaf_lifetime: 1s`,
+      /leaf_lifetime: found "1s"; expected 10s to 8760h/,
+    ],
+    [
+      'restarts that wait longest first',
+      services('{models: a, model: {restart: {base: 1m}}}'),
+      /restart\.max: found 30s; expected at least base \(1m\)/,
+    ],
+    [
+      'a name of a variable that is none',
+      services('{models: a, model: {env: {"A=B": x}}}'),
+      /\["A=B"\]: found this as a name; expected an environment variable/,
+    ],
+    [
+      'a variable to inherit that is no name',
+      services('{models: a, model: {inherit: ["*"]}}'),
+      /model\.inherit\[0\]: found "\*"; expected the name of an environment variable/,
+    ],
+    [
+      'a limit of no starts at all',
+      services('{models: a, model: {restart: {limit: {starts: 0}}}}'),
+      /restart\.limit\.starts: found 0; expected a whole number from 1 to 1000, or none/,
+    ],
+    [
+      'a command for our own server',
+      services('{models: a, model: {command: [x]}}'),
+      /model\.command: unknown option/,
+    ],
+  ];
+  for (const [what, text, problem] of cases) {
+    it(`refuses ${what}`, () => {
+      assert.match(meshProblems(text).join('\n'), problem);
+    });
+  }
+
+  it('says once that ranges of ports meet, not once for every port', () => {
+    const text = `services: {a: {models: x, replicas: 20, port_base: 9000}, b: {models: x, replicas: 20, port_base: 9002}}\ncaller: {name: app, upstreams: {a: {listen: "127.0.0.1:1"}}}`;
+    assert.equal(meshProblems(text).length, 1);
+  });
+
+  it('lets a service listen where its environment says', () => {
+    meshConfig(services('{command: [serve], model: {env: {PORT: "{port}"}}}'));
+  });
+});
+
+describe('warnings about a mesh file', () => {
+  const warnings = (more: string) => warningsIn(parseMeshFile(`${SERVICES}\n${CALLER}\n${more}`, FILE));
+
+  it('says which service the caller may not call', () => {
+    assert.deepEqual(warnings(''), [], 'it says nothing of intentions');
+    assert.deepEqual(warnings('intentions: []'), [
+      '2: caller.upstreams.digits: no intention lets app call it; every call will be answered with PERMISSION_DENIED',
+    ]);
+  });
+
+  it('is content with an intention, a wildcard or an open default', () => {
+    for (const more of [
+      ALLOW,
+      'intentions: [{from: "*", to: "*", action: allow}]',
+      'default_intention: allow',
+    ]) {
+      assert.deepEqual(warnings(more), [], more);
+    }
+  });
+
+  it('reads intentions as the sidecar does: the more specific decides', () => {
+    const deny = 'intentions: [{from: "*", to: "*", action: allow}, {from: app, to: digits, action: deny}]';
+    assert.equal(warnings(deny).length, 1);
+  });
+});
+
+describe('places in a command', () => {
+  it('are filled wherever they stand, and nothing else is touched', () => {
+    const places = { address: '127.0.0.1:7001', port: 7001, replica: 2 };
+    assert.equal(
+      fillPlaces('--at={address} {port}/{port} #{replica} {other} {{port}}', places),
+      '--at=127.0.0.1:7001 7001/7001 #2 {other} {7001}',
+    );
+  });
+});

@@ -1,0 +1,235 @@
+/** Routes: what is inferred, what is refused, and what follows at the end. */
+import assert from 'node:assert/strict';
+import { isCovered } from '../../../../sidecar/config/methods.js';
+import type { RouteConfig } from '../../../../sidecar/config/model.js';
+import {
+  IDENTITY,
+  sidecarConfig,
+  sidecarProblems,
+  upstreamProblems,
+  upstreamWith,
+} from '../../../kit/config/problems-of.js';
+
+const INFER = '/inference.GRPCInferenceService/ModelInfer';
+
+function routesOf(routes: string): readonly RouteConfig[] {
+  const config = sidecarConfig(
+    `${IDENTITY}\noutbound: {upstreams: {u: ${upstreamWith(`routes: ${routes}`)}}}`,
+  );
+  return config.outbound!.upstreams[0]!.routes;
+}
+
+function problemsWith(routes: string): string[] {
+  return upstreamProblems(upstreamWith(`routes: ${routes}`));
+}
+
+describe('the end of a list of routes', () => {
+  it('takes every method that no route names: known unary ones first, then everything as streams', () => {
+    const routes = routesOf('[{methods: [/my.Service/Do]}]');
+    assert.deepEqual(
+      routes.map(({ kind, methods }) => [kind, methods.length]),
+      [
+        ['streaming', 1],
+        ['unary', 9],
+        ['unary', 1],
+        ['streaming', 1],
+      ],
+    );
+    assert.deepEqual(routes.at(-1)!.methods, ['*']);
+    const [, reading, ...others] = routes;
+    assert.ok(others.every(({ idempotent, retry }) => !idempotent && retry === undefined));
+    assert.deepEqual(
+      [reading!.idempotent, reading!.retry],
+      [true, { attempts: 3, on: [14], backoffBaseMs: 25, backoffMaxMs: 250 }],
+    );
+    assert.ok(!reading!.methods.includes(INFER));
+  });
+
+  it('does not name a known method again that a route takes', () => {
+    const routes = routesOf(`[{methods: [${INFER}]}]`);
+    assert.equal(routes[1]!.methods.length, 9);
+    assert.ok(!routes[1]!.methods.includes(INFER));
+  });
+
+  it('names none when routes take all of them', () => {
+    const routes = routesOf('[{methods: [/inference.GRPCInferenceService/*, /grpc.health.v1.Health/*]}]');
+    assert.deepEqual(
+      routes.map(({ methods }) => methods.length),
+      [2, 1],
+    );
+  });
+
+  it('is left alone when a route takes every method', () => {
+    assert.equal(routesOf('[{methods: ["*"]}]').length, 1);
+  });
+});
+
+describe('what a route leaves unsaid', () => {
+  it('is unary with 15 s when every method is known to be', () => {
+    const [route] = routesOf(`[{methods: [${INFER}, /grpc.health.v1.Health/Check]}]`);
+    assert.deepEqual([route!.kind, route!.timeoutMs, route!.idleTimeoutMs], ['unary', 15_000, 0]);
+  });
+
+  it('is streaming with an idle limit when one of them is not', () => {
+    for (const methods of [`[${INFER}, /a.B/C]`, '[/inference.GRPCInferenceService/*]', '["*"]']) {
+      const [route] = routesOf(`[{methods: ${methods}}]`);
+      assert.deepEqual([route!.kind, route!.timeoutMs, route!.idleTimeoutMs], ['streaming', 0, 300_000]);
+    }
+  });
+
+  it('follows the kind that is said', () => {
+    const [unary] = routesOf('[{methods: [/a.B/C], kind: unary}]');
+    assert.deepEqual([unary!.timeoutMs, unary!.idleTimeoutMs], [15_000, 0]);
+    const [stream] = routesOf(`[{methods: [${INFER}], kind: streaming}]`);
+    assert.deepEqual([stream!.timeoutMs, stream!.idleTimeoutMs], [0, 300_000]);
+  });
+
+  it('takes none as no limit', () => {
+    const [route] = routesOf(`[{methods: [${INFER}], timeout: none, attempt_timeout: none}]`);
+    assert.deepEqual([route!.timeoutMs, route!.attemptTimeoutMs], [0, 0]);
+  });
+
+  it('retries twice on UNAVAILABLE when the block is there', () => {
+    const [route] = routesOf(`[{methods: [${INFER}], idempotent: true, retry: {}}]`);
+    assert.deepEqual(route!.retry, { attempts: 2, on: [14], backoffBaseMs: 25, backoffMaxMs: 250 });
+  });
+});
+
+describe('a route of methods that only read', () => {
+  const READY = '/inference.GRPCInferenceService/ModelReady';
+  const asked = (more: string) => {
+    const [route] = routesOf(`[{methods: [${READY}, /grpc.health.v1.Health/Check]${more}}]`);
+    return [route!.idempotent, route!.retry?.attempts];
+  };
+
+  it('may be asked again where it says nothing of that, and is as it says where it does', () => {
+    assert.deepEqual(asked(''), [true, 3]);
+    assert.deepEqual(asked(', retry: {attempts: 2}'), [true, 2]);
+    assert.deepEqual(asked(', idempotent: true'), [true, undefined]);
+    assert.deepEqual(asked(', idempotent: false'), [false, undefined]);
+    assert.deepEqual(asked(', hedge: {}'), [true, 3]);
+  });
+
+  it('is none with one method among them that may do something', () => {
+    const [route] = routesOf(`[{methods: [${READY}, ${INFER}]}]`);
+    assert.deepEqual([route!.idempotent, route!.retry], [false, undefined]);
+    const problems = problemsWith(`[{methods: [${READY}, ${INFER}], retry: {}}]`);
+    assert.match(problems[0]!, /found unavailable on a route that is not idempotent/);
+  });
+});
+
+describe('routes that are refused', () => {
+  const cases: readonly (readonly [what: string, routes: string, problem: RegExp])[] = [
+    ['no method', '[{methods: []}]', /methods: found an empty list; expected at least one method/],
+    [
+      'a method without its slash',
+      '[{methods: [a.B/C]}]',
+      /found "a\.B\/C"; expected .*; did you mean "\/a\.B\/C"\?/,
+    ],
+    ['a method with two', '[{methods: [/a/b/c]}]', /found "\/a\/b\/c"; expected/],
+    ['a pattern inside a name', '[{methods: [/a.B/Get*]}]', /expected "\/package\.Service\/Method"/],
+    [
+      'an attempt longer than its call',
+      '[{methods: ["*"], timeout: 1s, attempt_timeout: 2s}]',
+      /attempt_timeout: found 2s; expected at most timeout \(1s\)/,
+    ],
+    [
+      'an attempt longer than the default of its call',
+      `[{methods: [${INFER}], attempt_timeout: 20s}]`,
+      /found 20s; expected at most timeout \(15s by default\)/,
+    ],
+    [
+      'a retry of what may not be done twice',
+      '[{methods: ["*"], retry: {}}]',
+      /retry\.on: found unavailable on a route that is not idempotent; expected "idempotent: true" .* or "on: \[\]"/,
+    ],
+    [
+      'one attempt as a retry',
+      '[{methods: ["*"], idempotent: true, retry: {attempts: 1}}]',
+      /attempts: found 1; expected a whole number from 2 to 5/,
+    ],
+    [
+      'a status that another attempt cannot change',
+      '[{methods: ["*"], idempotent: true, retry: {on: [not_found]}}]',
+      /on\[0\]: found "not_found"; expected one of unknown/,
+    ],
+    [
+      'a status in the spelling of the protocol',
+      '[{methods: ["*"], idempotent: true, retry: {on: [UNAVAILABLE]}}]',
+      /did you mean "unavailable"\?/,
+    ],
+    [
+      'a wait that is longest before it is shortest',
+      '[{methods: ["*"], idempotent: true, retry: {backoff: {base: 2s, max: 1s}}}]',
+      /backoff\.max: found 1s; expected at least base \(2s\)/,
+    ],
+    [
+      'a method that an earlier route takes',
+      `[{methods: [/inference.GRPCInferenceService/*]}, {methods: [${INFER}]}]`,
+      /routes\[1\]\.methods\[0\]: found "\/inference.*", which is never reached; routes\[0\] already takes "\/inference\.GRPCInferenceService\/\*"/,
+    ],
+    [
+      'a route after one for everything',
+      '[{methods: ["*"]}, {methods: [/a.B/C]}]',
+      /never reached; routes\[0\] already takes "\*"/,
+    ],
+    ['a method twice', '[{methods: [/a.B/C]}, {methods: [/a.B/C]}]', /never reached/],
+    [
+      'a known stream as unary',
+      '[{methods: [/grpc.health.v1.Health/Watch], kind: unary}]',
+      /found "\/grpc\.health\.v1\.Health\/Watch" in a unary route; expected kind streaming/,
+    ],
+  ];
+  for (const [what, routes, problem] of cases) {
+    it(`refuses ${what}`, () => {
+      assert.equal(problemsWith(routes).length, 1, problemsWith(routes).join('\n'));
+      assert.match(problemsWith(routes)[0]!, problem);
+    });
+  }
+
+  it('does not compare a limit that is wrong in itself', () => {
+    for (const wrong of ['20000', '5e-324', '-1', '"20 s"']) {
+      const problems = problemsWith(`[{methods: ["*"], timeout: 1s, attempt_timeout: ${wrong}}]`);
+      assert.equal(problems.length, 1, problems.join('\n'));
+      assert.match(problems[0]!, /expected a duration with its unit/);
+    }
+  });
+
+  it('allows retries of what was never begun on any route', () => {
+    assert.deepEqual(routesOf('[{methods: ["*"], retry: {on: []}}]')[0]!.retry!.on, []);
+  });
+
+  it('allows an attempt exactly as long as its call', () => {
+    assert.equal(
+      routesOf('[{methods: ["*"], timeout: 1s, attempt_timeout: 1s}]')[0]!.attemptTimeoutMs,
+      1_000,
+    );
+  });
+
+  it('knows no retries on the side of the model', () => {
+    const problems = sidecarProblems(
+      `${IDENTITY}\ninbound: {listen: "127.0.0.1:1", local: "unix:/m", routes: [{methods: ["*"], retry: {}, idempotent: true}]}`,
+    );
+    assert.deepEqual(
+      problems.map((line) => line.split(';')[0]),
+      ['3: inbound.routes[0].retry: unknown option', '3: inbound.routes[0].idempotent: unknown option'],
+    );
+  });
+});
+
+describe('covering', () => {
+  for (const [pattern, by, covered] of [
+    ['/a.B/C', '*', true],
+    ['*', '*', true],
+    ['/a.B/*', '*', true],
+    ['/a.B/C', '/a.B/*', true],
+    ['/a.B/*', '/a.B/*', true],
+    ['/a.B/C', '/a.B/C', true],
+    ['/a.BC/D', '/a.B/*', false],
+    ['/a.B/*', '/a.B/C', false],
+    ['*', '/a.B/*', false],
+  ] as const) {
+    it(`${pattern} is ${covered ? '' : 'not '}covered by ${by}`, () =>
+      assert.equal(isCovered(pattern, by), covered));
+  }
+});

@@ -1,0 +1,457 @@
+/** Decisions: what their blocks mean when they say nothing, and which contradictions are refused. */
+import assert from 'node:assert/strict';
+import type { RouteConfig, UpstreamConfig } from '../../../../sidecar/config/model.js';
+import {
+  IDENTITY,
+  meshConfig,
+  meshProblems,
+  sidecarConfig,
+  sidecarProblems,
+  upstreamProblems,
+  upstreamWith,
+} from '../../../kit/config/problems-of.js';
+
+const INFER = '/inference.GRPCInferenceService/ModelInfer';
+
+/** `others` are upstreams beside `u`, which has the `more`. */
+function upstreams(more: string, others = ''): string {
+  const lite = '{listen: "127.0.0.1:2", endpoints: ["10.0.0.2:1"]}';
+  return `${IDENTITY}\noutbound: {upstreams: {u: ${upstreamWith(more)}, lite: ${lite}${others}}}`;
+}
+
+const route = (more: string) => `routes: [{methods: [${INFER}], ${more}}]`;
+
+function upstreamOf(more: string): UpstreamConfig {
+  return sidecarConfig(upstreams(more)).outbound!.upstreams[0]!;
+}
+
+function routeOf(more: string): RouteConfig {
+  return upstreamOf(route(more)).routes[0]!;
+}
+
+function inbound(more: string): string {
+  return `${IDENTITY}\ninbound: {listen: "127.0.0.1:1", local: "unix:/m", ${more}}`;
+}
+
+const queueOf = (block: string) => sidecarConfig(inbound(`queue: ${block}`)).inbound!.queue;
+
+describe('an empty block about a decision', () => {
+  it('of health asks the server as a whole, by gRPC', () => {
+    assert.deepEqual(upstreamOf('health: {}').health, {
+      kind: 'grpc',
+      service: '',
+      intervalMs: 5_000,
+      unhealthy: 2,
+      healthy: 1,
+    });
+  });
+
+  it('of health leaves it open how long an answer may take, with short intervals too', () => {
+    assert.ok(!('timeoutMs' in upstreamOf('health: {interval: 200ms}').health!));
+    assert.equal(upstreamOf('health: {timeout: 3s}').health!.timeoutMs, 3_000);
+  });
+
+  it('of a breaker bounds what can grow, and not the connections, which are bounded', () => {
+    assert.deepEqual(upstreamOf('breaker: {}').breaker, {
+      maxConnections: 0,
+      maxPending: 128,
+      maxInFlight: 1_024,
+      maxRetries: 64,
+    });
+    assert.equal(upstreamOf('breaker: {max_in_flight: none}').breaker!.maxInFlight, 0);
+  });
+
+  it('of slow start, a locality and a hedge takes the defaults of the design', () => {
+    const { slowStart, locality } = upstreamOf('slow_start: {}, locality: {own: dc1}');
+    assert.deepEqual(slowStart, { minRatio: 0.1, convergedFactor: 1.5, minCalls: 20, maxMs: 60_000 });
+    assert.deepEqual(locality, { own: 'dc1', spillBelow: 0.7 });
+    const { hedge } = routeOf('idempotent: true, hedge: {}');
+    assert.deepEqual(hedge, { percentile: 0.95, minDelayMs: 1, maxRatio: 0.05 });
+  });
+
+  it('of a fallback and a mirror needs what only its author knows', () => {
+    const { fallback, mirror } = routeOf(
+      'idempotent: true, fallback: [{kind: upstream, upstream: lite}, {kind: last-good, vary: [x-tenant]}], mirror: {upstream: lite}',
+    );
+    assert.deepEqual(fallback, [
+      { kind: 'upstream', upstream: 'lite' },
+      { kind: 'last-good', maxAgeMs: 300_000, maxBytes: 16_777_216, vary: ['x-tenant'] },
+    ]);
+    assert.deepEqual(mirror, { upstream: 'lite', ratio: 1, maxInFlight: 8, tolerance: 1e-4 });
+  });
+
+  it('of a queue leaves the number, the order and the turns as they are', () => {
+    assert.deepEqual(queueOf('{}'), { concurrency: 2, maxWaiting: 128, maxWaitingBytes: 67_108_864 });
+    assert.deepEqual(queueOf('{adaptive: {}, fair: true}'), {
+      concurrency: 2,
+      maxWaiting: 128,
+      maxWaitingBytes: 67_108_864,
+      adaptive: { min: 1, max: 1_000 },
+      fair: true,
+    });
+  });
+
+  it('of an access log writes every call to standard error', () => {
+    const config = sidecarConfig(`${inbound('mtls: strict')}\naccess_log: {}\nfault_injection: true`);
+    assert.deepEqual(config.accessLog, { sampleRatio: 1 });
+    assert.equal(config.faultInjection, true);
+    const plain = sidecarConfig(`${inbound('mtls: strict')}\nfault_injection: false`);
+    assert.ok(!('accessLog' in plain) && !('faultInjection' in plain));
+  });
+});
+
+describe('what decisions leave unsaid', () => {
+  it('is off: an upstream has no care and a route no detours', () => {
+    const upstream = upstreamOf(route('timeout: 1s'));
+    for (const key of ['health', 'breaker', 'slowStart', 'locality']) assert.ok(!(key in upstream), key);
+    for (const key of ['hedge', 'fallback', 'split', 'mirror', 'maxTimeoutMs'])
+      assert.ok(!(key in upstream.routes[0]!), key);
+  });
+
+  it('keeps the other detectors at their defaults', () => {
+    const { latency, successRatio } = upstreamOf('ejection: {detectors: {latency: {mode: off}}}').ejection
+      .detectors!;
+    assert.deepEqual(latency, { mode: 'off', factor: 3, minCalls: 20 });
+    assert.equal(successRatio!.mode, 'enforce');
+  });
+
+  it('puts a call without a class into the last one, and calls that no match takes into the upstream itself', () => {
+    assert.equal(queueOf('{priority: {key: p, classes: [high, low]}}').priority!.otherwise, 'low');
+    const { split } = routeOf('split: {match: [{key: k, value: "yes", upstream: lite}]}');
+    assert.deepEqual(split!.weights, [{ upstream: 'u', weight: 1 }]);
+  });
+
+  it('lets come at once what a second allows', () => {
+    const limits = sidecarConfig(inbound('rate_limits: [{per_second: 2.5}]'));
+    assert.deepEqual(limits.inbound!.rateLimits, [
+      { callers: ['*'], methods: ['*'], perSecond: 2.5, burst: 3 },
+    ]);
+  });
+
+  it('takes none as no bound on deadlines, and a path from where the file lies', () => {
+    assert.ok(!('maxTimeoutMs' in routeOf('max_timeout: none')));
+    assert.equal(routeOf('max_timeout: 15s').maxTimeoutMs, 15_000);
+    const log = sidecarConfig(`${inbound('mtls: strict')}\naccess_log: {path: calls.log, sample: 0.5}`);
+    assert.deepEqual(log.accessLog, { path: '/etc/mesh/calls.log', sampleRatio: 0.5 });
+  });
+});
+
+describe('contradictions in a route', () => {
+  const cases: readonly (readonly [what: string, route: string, problem: RegExp])[] = [
+    [
+      'a hedge that may not be',
+      'hedge: {}',
+      /hedge: found on a route that is not idempotent; expected "idemp/,
+    ],
+    [
+      'the last good answer to what is new each time',
+      'fallback: [{kind: last-good}]',
+      /fallback\[0\]\.kind: found last-good on a route that is not idempotent/,
+    ],
+    [
+      'a hedge of a stream',
+      'kind: streaming, idempotent: true, hedge: {}',
+      /hedge: found on a route which is streaming; expected "kind: unary"/,
+    ],
+    [
+      'a fallback of a stream',
+      'kind: streaming, fallback: [{kind: upstream, upstream: lite}]',
+      /fallback: found on a route which is streaming/,
+    ],
+    ['a mirror of a stream', 'kind: streaming, mirror: {upstream: lite}', /mirror: found on a route which/],
+    [
+      'a copy after the end',
+      'idempotent: true, timeout: 1s, hedge: {min_delay: 1s}',
+      /min_delay: found 1s; expected less than timeout \(1s\), or a copy would never go/,
+    ],
+    [
+      'a copy after the attempt',
+      'idempotent: true, attempt_timeout: 50ms, hedge: {min_delay: 80ms}',
+      /min_delay: found 80ms; expected less than attempt_timeout \(50ms\)/,
+    ],
+    [
+      'a grant below what is granted anyway',
+      'max_timeout: 10s',
+      /max_timeout: found 10s; expected at least timeout \(15s by default\)/,
+    ],
+    [
+      'a copy of every other call',
+      'idempotent: true, hedge: {percentile: 0.5}',
+      /percentile: found 0\.5; expected a percentile above 0\.5, at most 0\.999/,
+    ],
+    [
+      'a percentile in percent',
+      'idempotent: true, hedge: {percentile: 95}',
+      /percentile: found 95; expected a percentile/,
+    ],
+    ['no fallback in a list of them', 'fallback: []', /fallback: found an empty list; expected at least one/],
+    ['a fallback to nobody', 'fallback: [{kind: upstream}]', /fallback\[0\]\.upstream: missing/],
+    [
+      'a fallback that is two things',
+      'idempotent: true, fallback: [{kind: last-good, upstream: lite}]',
+      /upstream: found with last-good, which calls nobody/,
+    ],
+    [
+      'metadata that tells nothing apart',
+      'idempotent: true, fallback: [{kind: upstream, upstream: lite, vary: [x-tenant]}]',
+      /vary: found with upstream, which keeps nothing; expected "kind: last-good"/,
+    ],
+    [
+      'metadata in upper case',
+      'idempotent: true, fallback: [{kind: last-good, vary: [X-Tenant]}]',
+      /vary\[0\]: found "X-Tenant"; expected a metadata key: .*; did you mean "x-tenant"\?/,
+    ],
+    [
+      'an age of what is not kept',
+      'fallback: [{kind: upstream, upstream: lite, max_age: 1m}]',
+      /max_age: found with upstream, which keeps nothing/,
+    ],
+    [
+      'a fallback twice',
+      'fallback: [{kind: upstream, upstream: lite}, {kind: upstream, upstream: lite}]',
+      /fallback\[1\]: found "lite" again, as in fallback\[0\]/,
+    ],
+    [
+      'a fallback of a kind that is none',
+      'fallback: [{kind: last_good}]',
+      /kind: found "last_good"; expected one of upstream, last-good; did you mean "last-good"\?/,
+    ],
+    [
+      'a fallback to an upstream that does not exist',
+      'fallback: [{kind: upstream, upstream: lit}]',
+      /upstream: found "lit", which is no upstream of this file; expected one of lite; did you mean "lite"\?/,
+    ],
+    [
+      'a fallback to itself',
+      'fallback: [{kind: upstream, upstream: u}]',
+      /upstream: found "u" itself; expected another upstream/,
+    ],
+    ['a mirror of itself', 'mirror: {upstream: u}', /mirror\.upstream: found "u" itself/],
+    ['a mirror nowhere', 'mirror: {upstream: x}', /mirror\.upstream: found "x", which is no upstream/],
+    [
+      'weights for an upstream that does not exist',
+      'split: {weights: {u: 95, liet: 5}}',
+      /split\.weights\.liet: found "liet", which is no upstream of this file; .*did you mean "lite"\?/,
+    ],
+    [
+      'a match that leads nowhere',
+      'split: {match: [{key: k, value: v, upstream: x}]}',
+      /match\[0\]\.upstream: found "x", which is no upstream of this file; expected one of u, lite/,
+    ],
+    ['weights of nothing', 'split: {weights: {u: 0, lite: 0}}', /weights: found only weights of 0/],
+    ['no weights', 'split: {weights: {}}', /weights: found none; expected the weight of at least one/],
+    ['a negative weight', 'split: {weights: {u: 2, lite: -1}}', /lite: found -1; expected a number from 0/],
+    ['an empty split', 'split: {}', /split: found neither match nor weights/],
+    [
+      'a split by a reserved key',
+      'split: {weights: {u: 1}, sticky_by: grpc-timeout}',
+      /sticky_by: .*does not begin with "grpc-"/,
+    ],
+    [
+      'a mirror of nothing',
+      'mirror: {upstream: lite, ratio: 0}',
+      /ratio: found 0; expected a ratio from 0\.0001/,
+    ],
+  ];
+  for (const [what, more, problem] of cases) {
+    it(`refuses ${what}`, () => {
+      const problems = sidecarProblems(upstreams(route(more)));
+      assert.equal(problems.length, 1, problems.join('\n'));
+      assert.match(problems[0]!, problem);
+    });
+  }
+
+  it('says both when a stream that is not idempotent is hedged', () => {
+    assert.equal(sidecarProblems(upstreams(route('kind: streaming, hedge: {}'))).length, 2);
+  });
+
+  it('says where it is a stream only because nothing else is said', () => {
+    const text = upstreams('routes: [{methods: ["*"], idempotent: true, hedge: {}}]');
+    assert.match(sidecarProblems(text)[0]!, /which is streaming by default; expected "kind: unary"/);
+  });
+
+  it('lets a deadline be bounded on a stream, which has no timeout', () => {
+    const text = upstreams('routes: [{methods: ["*"], max_timeout: 1h}]');
+    assert.equal(sidecarConfig(text).outbound!.upstreams[0]!.routes[0]!.maxTimeoutMs, 3_600_000);
+  });
+
+  it('lets a split keep a share, and two upstreams split to each other', () => {
+    const both = 'split: {weights: {u: 1, v: 1}}';
+    sidecarConfig(
+      upstreams(route(both), `, v: {listen: "127.0.0.1:3", endpoints: ["10.0.0.3:1"], ${route(both)}}`),
+    );
+  });
+});
+
+describe('circles of fallbacks', () => {
+  const to = (name: string) => route(`fallback: [{kind: upstream, upstream: ${name}}]`);
+  const other = (name: string, port: number, next: string) =>
+    `, ${name}: {listen: "127.0.0.1:${port}", endpoints: ["10.0.0.9:${port}"], ${to(next)}}`;
+
+  it('are refused where they close, with the way round', () => {
+    const problems = sidecarProblems(upstreams(to('v'), other('v', 3, 'w') + other('w', 4, 'u')));
+    assert.equal(problems.length, 1);
+    assert.match(
+      problems[0]!,
+      /upstreams\.w\.routes\[0\]\.fallback\[0\]\.upstream: found "u", which leads back here: w → u → v → w; expected fallbacks that come to an end/,
+    );
+  });
+
+  it('are refused in a mesh file too', () => {
+    const upstream = (port: number, next: string) => `{listen: "127.0.0.1:${port}", ${to(next)}}`;
+    const problems = meshProblems(
+      `services: {a: {models: x}, b: {models: x}}\ncaller: {name: app, upstreams: {a: ${upstream(1, 'b')}, b: ${upstream(2, 'a')}}}`,
+    );
+    assert.equal(problems.length, 1);
+    assert.match(problems[0]!, /caller\.upstreams\.b\.routes\[0\].*leads back here: b → a → b/);
+  });
+
+  it('are not seen where two ways lead to the same end', () => {
+    sidecarConfig(upstreams(to('v'), other('v', 3, 'lite') + other('w', 4, 'lite')));
+  });
+});
+
+describe('contradictions of an upstream', () => {
+  const cases: readonly (readonly [what: string, more: string, problem: RegExp])[] = [
+    [
+      'a share of nothing at the begin',
+      'slow_start: {min_ratio: 0}',
+      /min_ratio: found 0; expected a ratio from 0\.01/,
+    ],
+    ['a begin that never ends', 'slow_start: {max: 2h}', /slow_start\.max: found "2h"; expected 100ms to 1h/],
+    [
+      'faster than its peers',
+      'slow_start: {converged_factor: 0.5}',
+      /converged_factor: found 0\.5; expected a number/,
+    ],
+    ['no place', 'locality: {}', /locality\.own: missing; expected the name of a place/],
+    [
+      'a check that outlasts its interval',
+      'health: {interval: 500ms, timeout: 1s}',
+      /timeout: found 1s; expected at most interval \(500ms\)/,
+    ],
+    [
+      'a service for a ping',
+      'health: {kind: ping, service: digits}',
+      /service: found with ping, which asks for no service/,
+    ],
+    ['a kind without its block', 'health: grpc', /health: found "grpc"; .*; did you mean \{ kind: grpc \}\?/],
+    [
+      'a breaker that lets nothing through',
+      'breaker: {max_in_flight: 0}',
+      /max_in_flight: found 0; expected a whole number from 1 to 1000000, or none/,
+    ],
+    ['a bound in words', 'breaker: {max_pending: many}', /max_pending: found "many"; expected/],
+    [
+      'a mode that is none',
+      'ejection: {detectors: {latency: {mode: on}}}',
+      /mode: found "on"; expected one of enforce, observe, off/,
+    ],
+    [
+      'a ratio that ejects everyone',
+      'ejection: {detectors: {success_ratio: {below: 1}}}',
+      /below: found 1; expected a ratio from 0\.01 to 0\.999/,
+    ],
+    ['an unknown detector', 'ejection: {detectors: {success: {}}}', /detectors\.success: unknown option/],
+  ];
+  for (const [what, more, problem] of cases) {
+    it(`refuses ${what}`, () => {
+      const problems = upstreamProblems(upstreamWith(more));
+      assert.equal(problems.length, 1, problems.join('\n'));
+      assert.match(problems[0]!, problem);
+    });
+  }
+});
+
+describe('contradictions before the model', () => {
+  const cases: readonly (readonly [what: string, more: string, problem: RegExp])[] = [
+    [
+      'bounds the wrong way round',
+      'queue: {adaptive: {min: 9, max: 3}}',
+      /adaptive\.min: found 9; expected at most max \(3\)/,
+    ],
+    [
+      'a beginning outside its bounds',
+      'queue: {adaptive: {min: 4, max: 8}}',
+      /concurrency: found 2; expected adaptive\.min to adaptive\.max \(4 to 8\)/,
+    ],
+    [
+      'a class twice',
+      'queue: {priority: {key: p, classes: [a, b, a]}}',
+      /classes\[2\]: found "a" again, as in classes\[0\]/,
+    ],
+    [
+      'one class',
+      'queue: {priority: {key: p, classes: [a]}}',
+      /classes: found a list; expected at least two classes/,
+    ],
+    [
+      'a class for the rest that is none',
+      'queue: {priority: {key: p, classes: [high, low], otherwise: lo}}',
+      /otherwise: found "lo"; expected one of the classes high, low; did you mean "low"\?/,
+    ],
+    [
+      'a rate of nothing',
+      'rate_limits: [{per_second: 0}]',
+      /per_second: found 0; expected a number from 0\.001/,
+    ],
+    ['a limit without a rate', 'rate_limits: [{callers: [web]}]', /per_second: missing/],
+    [
+      'a burst of nothing',
+      'rate_limits: [{per_second: 1, burst: 0}]',
+      /burst: found 0; expected a whole number from 1/,
+    ],
+    [
+      'a limit that never holds',
+      'rate_limits: [{per_second: 1}, {callers: [web], per_second: 9}]',
+      /rate_limits\[1\]: found a limit that is never reached: rate_limits\[0\] already takes all/,
+    ],
+    ['a line of one byte', 'queue: {max_waiting_bytes: 1B}', /max_waiting_bytes: found "1B"; expected 64KiB/],
+    [
+      'a grant below its timeout',
+      'routes: [{methods: ["*"], timeout: 2s, max_timeout: 1s}]',
+      /max_timeout: found 1s; expected at least timeout \(2s\)/,
+    ],
+  ];
+  for (const [what, more, problem] of cases) {
+    it(`refuses ${what}`, () => {
+      const problems = sidecarProblems(inbound(more));
+      assert.equal(problems.length, 1, problems.join('\n'));
+      assert.match(problems[0]!, problem);
+    });
+  }
+
+  it('lets a wider limit follow a narrower one', () => {
+    const limits = 'rate_limits: [{callers: [web], per_second: 9}, {per_second: 1}]';
+    assert.equal(sidecarConfig(inbound(limits)).inbound!.rateLimits!.length, 2);
+  });
+});
+
+describe('decisions in a mesh file', () => {
+  const mesh = (service: string, more = '') =>
+    `services: {digits: {models: m, ${service}}}\ncaller: {name: app, upstreams: {digits: {listen: "127.0.0.1:1"}}}\n${more}`;
+
+  it('stand with the service, the upstream and the mesh', () => {
+    const config = meshConfig(
+      mesh(
+        'rate_limits: [{callers: [app], per_second: 5}], queue: {fair: true}',
+        'access_log: {path: calls.log}\nfault_injection: true',
+      ),
+    );
+    const [digits] = config.services;
+    assert.deepEqual(digits!.rateLimits, [{ callers: ['app'], methods: ['*'], perSecond: 5, burst: 5 }]);
+    assert.equal(digits!.queue.fair, true);
+    assert.deepEqual(config.accessLog, { path: '/etc/mesh/calls.log', sampleRatio: 1 });
+    assert.equal(config.faultInjection, true);
+    assert.equal(config.caller.upstreams[0]!.ejection.detectors!.latency!.mode, 'enforce');
+  });
+
+  it('limit somebody, unless Consul knows others', () => {
+    const limited = mesh('rate_limits: [{callers: [ap], per_second: 5}]');
+    assert.match(
+      meshProblems(limited).join('\n'),
+      /services\.digits\.rate_limits\[0\]\.callers\[0\]: found "ap", which is nobody in this mesh; .*did you mean "app"\?/,
+    );
+    meshConfig(`${limited}\nconsul: {}`);
+  });
+});

@@ -1,0 +1,33 @@
+import assert from 'node:assert/strict';
+import { Priorities } from '../../../../sidecar/core/admission/priority-class.js';
+
+describe('Priorities', () => {
+  const classes = ['interactive', 'batch', 'background'];
+  const priorities = new Priorities({ key: 'x-class', classes, otherwise: 'batch' });
+
+  for (const [value, lineClass] of [
+    ['interactive', 0],
+    ['batch', 1],
+    ['background', 2],
+    ['', 1],
+    ['Interactive', 1],
+    [' interactive', 1],
+    ['interactive,batch', 1],
+    ['0', 1],
+    ['-1', 1],
+    ['__proto__', 1],
+    ['constructor', 1],
+    ['\u0000\u00ff', 1],
+    ['x'.repeat(100_000), 1],
+  ] as const) {
+    it(`takes ${JSON.stringify(value.slice(0, 20))} for class ${lineClass}`, () => {
+      assert.equal(priorities.classOf(value), lineClass);
+    });
+  }
+
+  it('knows how long a name may be', () => assert.equal(priorities.longest, 'interactive'.length));
+
+  it('takes calls for the least important where the configured class does not exist', () => {
+    assert.equal(new Priorities({ key: 'k', classes, otherwise: 'nothing' }).classOf(''), 2);
+  });
+});

@@ -1,0 +1,113 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import {
+  type Action,
+  type Intention,
+  IntentionTable,
+} from '../../../../sidecar/core/authorization/intentions.js';
+
+const of = (source: string, destination: string, action: Action): Intention => ({
+  source,
+  destination,
+  action,
+});
+const table = (intentions: readonly Intention[], otherwise: Action = 'deny'): IntentionTable =>
+  new IntentionTable(intentions, otherwise, 1);
+
+/** From the most to the least specific; Consul's 9, 8, 6 and 5. */
+const LADDER = [
+  ['web', 'digits'],
+  ['*', 'digits'],
+  ['web', '*'],
+  ['*', '*'],
+] as const;
+
+describe('IntentionTable', () => {
+  it('denies what no intention names, and allows it when the default says so', () => {
+    assert.equal(table([]).allows('web', 'digits'), false);
+    assert.equal(table([], 'allow').allows('web', 'digits'), true);
+    assert.equal(table([of('api', 'digits', 'allow')]).allows('web', 'digits'), false);
+    assert.equal(table([of('web', 'other', 'allow')]).allows('web', 'digits'), false);
+  });
+
+  for (let high = 0; high < LADDER.length; high += 1) {
+    for (let low = high + 1; low < LADDER.length; low += 1) {
+      const [a, b] = [LADDER[high]!, LADDER[low]!];
+      it(`lets ${a.join(' → ')} decide over ${b.join(' → ')}, in either order and either way`, () => {
+        for (const action of ['allow', 'deny'] as const) {
+          const other = action === 'allow' ? 'deny' : 'allow';
+          const intentions = [of(a[0], a[1], action), of(b[0], b[1], other)];
+          for (const list of [intentions, intentions.toReversed()]) {
+            assert.equal(table(list, other).decide('web', 'digits'), action);
+            assert.deepEqual(table(list, other).explain('web', 'digits'), of(a[0], a[1], action));
+          }
+        }
+      });
+    }
+  }
+
+  for (const [source, destination] of LADDER) {
+    it(`lets deny win between two for ${source} → ${destination}`, () => {
+      const both = [of(source, destination, 'deny'), of(source, destination, 'allow')];
+      assert.equal(table(both, 'allow').allows('web', 'digits'), false);
+      assert.equal(table(both.toReversed(), 'allow').allows('web', 'digits'), false);
+    });
+  }
+
+  it('speaks of a caller without identity only by wildcard and default', () => {
+    assert.equal(table([of('web', 'digits', 'allow')]).allows('', 'digits'), false);
+    assert.equal(table([of('*', 'digits', 'allow')]).allows('', 'digits'), true);
+    assert.equal(table([of('*', 'digits', 'deny')], 'allow').allows('', 'digits'), false);
+  });
+
+  it('tells names apart exactly', () => {
+    const only = table([of('web', 'digits', 'allow')]);
+    for (const source of ['Web', 'web ', 'web2', 'we', '__proto__', 'constructor', '*x']) {
+      assert.equal(only.allows(source, 'digits'), false, source);
+    }
+  });
+
+  it('says that the default decided by naming no intention', () => {
+    assert.equal(table([]).explain('web', 'digits'), undefined);
+  });
+
+  for (const name of ['', 'web*', '*web', '**', 'we*b']) {
+    it(`refuses the name "${name}"`, () => {
+      assert.throws(() => table([of(name, 'digits', 'deny')]), RangeError);
+      assert.throws(() => table([of('web', name, 'deny')]), RangeError);
+    });
+  }
+
+  it('agrees with a search through the list by precedence', () => {
+    const name = fc.constantFrom('*', 'a', 'b', 'c');
+    const intention = fc.record({
+      source: name,
+      destination: name,
+      action: fc.constantFrom('allow' as const, 'deny' as const),
+    });
+    const precedence = ({ source, destination }: Intention): number =>
+      (destination === '*' ? 0 : 2) + (source === '*' ? 0 : 1);
+    fc.assert(
+      fc.property(
+        fc.array(intention),
+        fc.constantFrom('a', 'b', 'd'),
+        fc.constantFrom('a', 'b', 'd'),
+        (list, from, to) => {
+          const matching = list.filter(
+            ({ source, destination }) =>
+              (source === '*' || source === from) && (destination === '*' || destination === to),
+          );
+          const best = Math.max(...matching.map(precedence));
+          const deciding = matching.filter((candidate) => precedence(candidate) === best);
+          const expected =
+            deciding.length === 0
+              ? 'deny'
+              : deciding.some(({ action }) => action === 'deny')
+                ? 'deny'
+                : 'allow';
+          assert.equal(table(list).decide(from, to), expected);
+        },
+      ),
+    );
+  });
+});

@@ -1,0 +1,271 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { IntentionTable } from '../../../../sidecar/core/authorization/intentions.js';
+import {
+  type Action,
+  type CallFacts,
+  type HeaderMatch,
+  notHonoured,
+  type Permission,
+  PermissionList,
+} from '../../../../sidecar/core/authorization/permissions.js';
+
+const INFER = '/inference.GRPCInferenceService/ModelInfer';
+const READY = '/inference.GRPCInferenceService/ModelReady';
+
+type Headers = Readonly<Record<string, readonly string[]>>;
+
+const call = (path = INFER, headers: Headers = {}): CallFacts => ({
+  method: 'POST',
+  path,
+  headers: (name) => headers[name] ?? [],
+});
+const allow = (permission: Partial<Permission> = {}): Permission => ({ action: 'allow', ...permission });
+const deny = (permission: Partial<Permission> = {}): Permission => ({ action: 'deny', ...permission });
+const header = (over: Partial<HeaderMatch>): HeaderMatch => ({
+  name: 'x-role',
+  kind: 'exact',
+  value: 'admin',
+  invert: false,
+  ignoreCase: false,
+  ...over,
+});
+
+describe('PermissionList', () => {
+  const paths: [string, Permission, boolean, boolean][] = [
+    ['every path, where none is named', allow(), true, true],
+    ['the exact path', allow({ pathExact: INFER }), true, false],
+    ['a path that only begins like it', allow({ pathExact: INFER.slice(0, -1) }), false, false],
+    ['the prefix of a service', allow({ pathPrefix: '/inference.GRPCInferenceService/' }), true, true],
+    ['the prefix of a method', allow({ pathPrefix: `${INFER.slice(0, -3)}` }), true, false],
+    ['an expression', allow({ pathRegex: '/inference\\..*/Model(Infer|Load)' }), true, false],
+    ['an expression that a part matches only', allow({ pathRegex: 'ModelInfer' }), false, false],
+    ['an expression we do not take', allow({ pathRegex: '\\pL' }), false, false],
+    ['the method POST', allow({ methods: ['GET', 'post'] }), true, true],
+    ['other methods', allow({ methods: ['GET'] }), false, false],
+    ['what is not known here', allow({ isForeign: true }), false, false],
+  ];
+  for (const [what, permission, infer, ready] of paths) {
+    it(`allows by ${what}`, () => {
+      const list = new PermissionList([permission], 'deny');
+      assert.deepEqual(
+        [INFER, READY].map((path) => list.decide(call(path)) === 'allow'),
+        [infer, ready],
+      );
+    });
+  }
+
+  it('denies what cannot be told', () => {
+    for (const permission of [deny({ pathRegex: '\\pL' }), deny({ isForeign: true })]) {
+      assert.equal(new PermissionList([permission], 'allow').decide(call()), 'deny');
+    }
+    const elsewhere = deny({ isForeign: true, pathExact: READY });
+    assert.equal(new PermissionList([elsewhere], 'allow').decide(call()), 'allow');
+  });
+
+  it('lets the first that matches decide, and the default what none matches', () => {
+    const permissions = [deny({ pathExact: READY }), allow({ pathPrefix: '/' }), deny()];
+    const list = new PermissionList(permissions, 'deny');
+    assert.deepEqual([list.decide(call(INFER)), list.decide(call(READY))], ['allow', 'deny']);
+    assert.equal(new PermissionList([...permissions].reverse(), 'allow').decide(call()), 'deny');
+    for (const otherwise of ['allow', 'deny'] as const) {
+      assert.equal(new PermissionList([allow({ pathExact: READY })], otherwise).decide(call()), otherwise);
+      assert.equal(new PermissionList([], otherwise).decide(call()), otherwise);
+    }
+  });
+
+  const disguises = [
+    '',
+    '/',
+    '//a.B/C',
+    '/a.B//C',
+    '/a.B/C/',
+    '/a.B/C?x',
+    '/a.B/C#x',
+    '/a.B/%43',
+    '/a.B/../C',
+    '/./B',
+    '/../B',
+    '/.a/B',
+    '/a./B',
+    '/a..b/C',
+    '/a.B',
+    'a.B/C',
+    '/a.B/C\u0000',
+    '/a.B/C\n',
+    '/a B/C',
+    '/a.B/C.D',
+    '/a.B/é',
+    'http://x/a.B/C',
+  ];
+  for (const path of disguises) {
+    it(`denies the path ${JSON.stringify(path)}, whatever is allowed`, () => {
+      assert.equal(new PermissionList([allow()], 'allow').decide(call(path)), 'deny');
+    });
+  }
+
+  // What an allow and what a deny with this header match: [no value, admin, other, both].
+  const NONE: Headers = {};
+  const ONE: Headers = { 'x-role': ['admin'] };
+  const OTHER: Headers = { 'x-role': ['guest'] };
+  const BOTH: Headers = { 'x-role': ['admin', 'guest'] };
+  const headers: [string, Partial<HeaderMatch>, boolean[], boolean[]][] = [
+    ['present', { kind: 'present' }, [false, true, true, true], [false, true, true, true]],
+    [
+      'not present',
+      { kind: 'present', invert: true },
+      [true, false, false, false],
+      [true, false, false, false],
+    ],
+    ['exact', {}, [false, true, false, false], [false, true, false, true]],
+    ['not exact', { invert: true }, [false, false, true, false], [true, false, true, true]],
+    ['prefix', { kind: 'prefix', value: 'ad' }, [false, true, false, false], [false, true, false, true]],
+    ['suffix', { kind: 'suffix', value: 'min' }, [false, true, false, false], [false, true, false, true]],
+    ['contains', { kind: 'contains', value: 'dmi' }, [false, true, false, false], [false, true, false, true]],
+    ['regex', { kind: 'regex', value: 'a.*n|x' }, [false, true, false, false], [false, true, false, true]],
+    [
+      'a regex we do not take',
+      { kind: 'regex', value: '\\C' },
+      [false, false, false, false],
+      [false, true, true, true],
+    ],
+    [
+      'not a regex we do not take',
+      { kind: 'regex', value: '\\C', invert: true },
+      [false, false, false, false],
+      [true, true, true, true],
+    ],
+    ['the case apart', { value: 'ADMIN' }, [false, false, false, false], [false, false, false, false]],
+    [
+      'any case',
+      { value: 'ADMIN', ignoreCase: true },
+      [false, true, false, false],
+      [false, true, false, true],
+    ],
+    [
+      'a regex, whose case is its own business',
+      { kind: 'regex', value: 'ADMIN', ignoreCase: true },
+      [false, false, false, false],
+      [false, false, false, false],
+    ],
+    ['a name in any case', { name: 'X-Role' }, [false, true, false, false], [false, true, false, true]],
+  ];
+  for (const [what, match, allowed, denied] of headers) {
+    it(`compares a header: ${what}`, () => {
+      const decide = (action: Action): boolean[] =>
+        [NONE, ONE, OTHER, BOTH].map(
+          (values) =>
+            new PermissionList(
+              [{ action, headers: [header(match)] }],
+              action === 'allow' ? 'deny' : 'allow',
+            ).decide(call(INFER, values)) === action,
+        );
+      assert.deepEqual([decide('allow'), decide('deny')], [allowed, denied]);
+    });
+  }
+
+  it('wants every header, and the path too', () => {
+    const both = allow({ pathExact: INFER, headers: [header({}), header({ name: 'x-team', value: 'a' })] });
+    const list = new PermissionList([both], 'deny');
+    const all = { 'x-role': ['admin'], 'x-team': ['a'] };
+    assert.equal(list.decide(call(INFER, all)), 'allow');
+    assert.equal(list.decide(call(READY, all)), 'deny');
+    assert.equal(list.decide(call(INFER, ONE)), 'deny');
+  });
+
+  it('does not let a value too long to judge through, either way', () => {
+    const long = { 'x-role': ['a'.repeat(5000)] };
+    const match = header({ kind: 'regex', value: 'b' });
+    assert.equal(new PermissionList([allow({ headers: [match] })], 'deny').decide(call(INFER, long)), 'deny');
+    assert.equal(new PermissionList([deny({ headers: [match] })], 'allow').decide(call(INFER, long)), 'deny');
+  });
+
+  it('a deny in front only ever takes away', () => {
+    const permission = fc.record({
+      action: fc.constantFrom('allow' as const, 'deny' as const),
+      headers: fc.array(
+        fc.record({
+          name: fc.constant('x-role'),
+          kind: fc.constantFrom('present' as const, 'exact' as const, 'prefix' as const, 'regex' as const),
+          value: fc.constantFrom('admin', 'a', 'a.*', '(', ''),
+          invert: fc.boolean(),
+          ignoreCase: fc.boolean(),
+        }),
+        { maxLength: 2 },
+      ),
+    });
+    const values = fc.array(fc.constantFrom('admin', 'a', 'guest', ''), { maxLength: 3 });
+    fc.assert(
+      fc.property(fc.array(permission, { maxLength: 3 }), permission, values, (list, first, role) => {
+        const facts = call(INFER, { 'x-role': role });
+        const before = new PermissionList(list, 'deny').decide(facts);
+        const after = new PermissionList([{ ...first, action: 'deny' }, ...list], 'deny').decide(facts);
+        assert.ok(before === 'allow' || after === 'deny');
+      }),
+    );
+  });
+});
+
+describe('what of permissions is not honoured', () => {
+  it('is said once each, with what happens instead', () => {
+    assert.deepEqual(
+      notHonoured([
+        allow({ pathExact: INFER, headers: [header({})] }),
+        allow({ pathRegex: '\\pL' }),
+        deny({ headers: [header({ kind: 'regex', value: '(' })] }),
+        deny({ isForeign: true }),
+      ]),
+      [
+        'permission 2: PathRegex has the escape "\\p" at character 3; it allows nothing',
+        'permission 3: Regex of header "x-role" has a "(" without ")" at character 2; it denies whatever else it matches',
+        'permission 4: asks for what is not known here; it denies whatever else it matches',
+      ],
+    );
+  });
+});
+
+describe('an intention with permissions', () => {
+  const permissions = [allow({ pathExact: INFER })];
+  const of = (source: string, destination: string, rest: object): never =>
+    ({ source, destination, action: 'deny', ...rest }) as never;
+
+  it('decides call by call, and is a deny for whoever knows only the connection', () => {
+    const table = new IntentionTable([of('web', 'digits', { permissions })], 'deny', 1);
+    const verdict = table.verdict('web', 'digits');
+    assert.ok(verdict instanceof PermissionList);
+    assert.deepEqual([verdict.decide(call(INFER)), verdict.decide(call(READY))], ['allow', 'deny']);
+    assert.equal(table.decide('web', 'digits'), 'deny');
+    assert.equal(table.allows('web', 'digits'), false);
+    assert.deepEqual(table.explain('web', 'digits'), of('web', 'digits', {}));
+  });
+
+  it('leaves what it does not match to the default, not to the next intention', () => {
+    const list = [of('web', 'digits', { permissions }), of('*', 'digits', { action: 'allow' })];
+    for (const otherwise of ['allow', 'deny'] as const) {
+      const verdict = new IntentionTable(list, otherwise, 1).verdict('web', 'digits');
+      assert.ok(verdict instanceof PermissionList);
+      assert.equal(verdict.decide(call(READY)), otherwise);
+    }
+  });
+
+  it('stands between a deny and an allow of the same two', () => {
+    for (const [action, isList] of [
+      ['allow', true],
+      ['deny', false],
+    ] as const) {
+      const list = [of('web', 'digits', { permissions }), of('web', 'digits', { action })];
+      for (const each of [list, list.toReversed()]) {
+        const verdict = new IntentionTable(each, 'allow', 1).verdict('web', 'digits');
+        assert.equal(verdict instanceof PermissionList, isList);
+      }
+    }
+  });
+});
+
+describe('a table that is not loaded', () => {
+  it('denies everyone and says what it is', () => {
+    const table = IntentionTable.notLoaded(3);
+    assert.deepEqual([table.isLoaded, table.version, table.allows('web', 'digits')], [false, 3, false]);
+    assert.equal(new IntentionTable([], 'allow', 4).isLoaded, true);
+  });
+});

@@ -1,0 +1,151 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { compileRe2, MAX_TEXT_CHARS, Re2Pattern } from '../../../../sidecar/core/authorization/re2.js';
+
+function matches(pattern: string, text: string): boolean | undefined {
+  const compiled = compileRe2(pattern);
+  if ('fault' in compiled) assert.fail(`${pattern}: ${compiled.fault}`);
+  return compiled.matches(text);
+}
+
+/** Pattern, texts that match as a whole, texts that do not. */
+const TABLE: readonly [string, readonly string[], readonly string[]][] = [
+  ['', [''], ['a']],
+  ['/inference.v2.GRPC/.*', ['/inference.v2.GRPC/X', '/inferenceXv2.GRPC/'], ['x/inference.v2.GRPC/X']],
+  ['a|b|', ['a', 'b', ''], ['ab', 'c']],
+  ['(ab)+c?', ['ab', 'ababc'], ['', 'abcab']],
+  ['a{2}', ['aa'], ['a', 'aaa']],
+  ['a{2,}', ['aa', 'aaaa'], ['a']],
+  ['a{1,3}b', ['ab', 'aaab'], ['b', 'aaaab']],
+  ['a{,3}', ['a{,3}'], ['aaa']],
+  ['a{x', ['a{x'], []],
+  ['a*?b+?c??', ['aabb', 'bc'], ['a']],
+  ['[a-c_-]+', ['a-b_c'], ['d', '']],
+  ['[^a-c]', ['d', '\u00e9'], ['a']],
+  ['[]x]+', [']x'], ['y']],
+  ['[[:alpha:][:digit:]]+', ['aZ9'], ['_', 'a b']],
+  ['[[:^digit:]]', ['x'], ['1']],
+  ['[\\d\\-x]+', ['1-x'], ['y']],
+  ['\\d\\D\\w\\W\\s\\S', ['1xa! y'], ['11a! y']],
+  ['\\.\\/\\$\\x41\\x{42}\\t', ['./$AB\t'], []],
+  ['(?i)abC', ['abc', 'ABC'], ['abd']],
+  ['(?i:a)b', ['Ab', 'ab'], ['aB']],
+  ['(?i)[a-c][^x]', ['By', 'cY'], ['dx', 'aX']],
+  ['((?i)a)b', ['Ab'], ['AB']],
+  ['(?i)a(?-i)b', ['Ab'], ['AB']],
+  ['(?P<name>a)(?<other>b)(?:c)', ['abc'], ['ab']],
+  ['^a$', ['a'], ['ba']],
+  ['\\Aa\\z', ['a'], ['ab']],
+  ['a^b', [], ['ab', 'a^b']],
+  ['foo\\b.*', ['foo', 'foo-x'], ['foox']],
+  ['foo\\B.*', ['foox'], ['foo', 'foo-x']],
+  ['.', ['a', '\r'], ['\n', '']],
+  ['(?s).', ['\n'], ['']],
+  ['(a*)*', ['', 'aaa'], ['b']],
+  ['(a|b|ab)*c', ['ababc', 'c'], ['abab']],
+  ['()*x(|y)', ['x', 'xy'], ['y']],
+];
+
+const FAULTS: readonly [string, RegExp][] = [
+  ['(', /end too early|without "\)"/],
+  [')', /without "\("/],
+  ['a)b', /without "\("/],
+  ['*', /nothing to repeat at character 1/],
+  ['a|+', /nothing to repeat/],
+  ['a**', /repetition of a repetition/],
+  ['a{3,2}', /ends before it begins/],
+  ['a{1001}', /more than 1000 times/],
+  ['(a{100}){100}', /more than 1000 steps/],
+  ['((((){1000}){1000}){1000}){1000}', /too many repetitions/],
+  ['[', /end too early/],
+  ['[b-a]', /ends before/],
+  ['[[:nope:]]', /the class "nope"/],
+  ['\\', /end too early/],
+  ['\\pN', /the escape "\\p"/],
+  ['\\1', /the escape "\\1"/],
+  ['\\Qa.b\\E', /\\Q/],
+  ['(?=a)', /RE2 does not know/],
+  ['(?<!a)', /RE2 does not know/],
+  ['(?x)a', /the flag "x"/],
+  ['é', /outside ASCII/],
+  ['('.repeat(200), /more than 100 deep/],
+  ['a'.repeat(1025), /longer than 1024/],
+];
+
+describe('a regular expression of RE2', () => {
+  for (const [pattern, yes, no] of TABLE) {
+    it(`/${pattern}/ takes ${JSON.stringify(yes)} and not ${JSON.stringify(no)}`, () => {
+      for (const text of yes) assert.equal(matches(pattern, text), true, JSON.stringify(text));
+      for (const text of no) assert.equal(matches(pattern, text), false, JSON.stringify(text));
+    });
+  }
+
+  for (const [pattern, fault] of FAULTS) {
+    it(`/${pattern.slice(0, 40)}/ is a fault`, () => {
+      const compiled = compileRe2(pattern);
+      assert.ok('fault' in compiled);
+      assert.match(compiled.fault, fault);
+    });
+  }
+
+  it('takes linear time where others take exponential', () => {
+    const text = `${'a'.repeat(MAX_TEXT_CHARS - 1)}!`;
+    assert.equal(matches('(a+)+', text), false);
+    assert.equal(matches('(a|a)*(a|aa)+', text), false);
+    assert.equal(matches('a+', `${text}a`), undefined);
+  });
+
+  it('agrees with JavaScript on what both know', () => {
+    const atom = fc.constantFrom('a', 'b', '.', '[ab]', '[^a]', '\\w', '\\b', '^', '$', '\\d');
+    const { pattern } = fc.letrec<{ pattern: string }>((tie) => ({
+      pattern: fc.oneof(
+        { maxDepth: 4, withCrossShrink: true },
+        atom,
+        fc.tuple(tie('pattern'), tie('pattern')).map(([a, b]) => a + b),
+        fc.tuple(tie('pattern'), tie('pattern')).map(([a, b]) => `(?:${a}|${b})`),
+        fc
+          .tuple(tie('pattern'), fc.constantFrom('*', '+', '?', '{2}', '{0,2}', '{1,}'))
+          .map(([a, suffix]) => `(?:${a})${suffix}`),
+      ),
+    }));
+    const text = fc.string({ unit: fc.constantFrom('a', 'b', '1', '-', ' '), maxLength: 6 });
+    fc.assert(
+      fc.property(pattern, text, (source, sample) => {
+        const expected = new RegExp(`^(?:${source})$`).test(sample);
+        assert.equal(matches(source, sample), expected, `${source} on ${JSON.stringify(sample)}`);
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  it('never throws, whatever it is given', () => {
+    const noise = fc.string({ unit: fc.constantFrom(...'ab()[]{}*+?|\\^$.-:,19iPQpx<>=!&é'), maxLength: 24 });
+    fc.assert(
+      fc.property(noise, noise, (pattern, text) => {
+        const compiled = compileRe2(pattern);
+        if (!('fault' in compiled)) compiled.matches(text);
+      }),
+      { numRuns: 5000 },
+    );
+  });
+});
+
+describe('A pattern of RE2', () => {
+  it('matches whole texts, and no text that is too long to judge', () => {
+    const pattern = Re2Pattern.of('(?i)a+');
+    assert.ok(!('fault' in pattern));
+    assert.equal(pattern.source, '(?i)a+');
+    assert.ok(pattern.test('aAa'));
+    assert.ok(!pattern.test('aab'));
+    assert.ok(!pattern.test('a'.repeat(MAX_TEXT_CHARS + 1)));
+  });
+
+  it('equals another of the same source', () => {
+    assert.deepEqual(Re2Pattern.of('a+'), Re2Pattern.of('a+'));
+    assert.notDeepEqual(Re2Pattern.of('a+'), Re2Pattern.of('a*'));
+  });
+
+  it('says what it does not take', () => {
+    assert.deepEqual(Re2Pattern.of('(a'), { fault: 'a "(" without ")" at character 3' });
+  });
+});

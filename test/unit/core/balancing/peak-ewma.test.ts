@@ -1,0 +1,193 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import {
+  DECAY_MS,
+  MAX_PENALTY_MS,
+  PeakEwma,
+  STALE_MS,
+} from '../../../../sidecar/core/balancing/peak-ewma.js';
+
+const near = (actual: number, expected: number): void =>
+  assert.ok(Math.abs(actual - expected) < 1e-6, `${actual}, not ${expected}`);
+
+describe('PeakEwma', () => {
+  it('is neutral while it has no sample', () => near(new PeakEwma().estimate(42, 1e6), 42));
+
+  it('forgets what was seen when told to, but for what the endpoint usually needs', () => {
+    const ewma = new PeakEwma();
+    ewma.record(10, 0);
+    ewma.recordFault(5_000, 10, 1);
+    ewma.forgetPeak();
+    near(ewma.estimate(12, 2), 12);
+    near(ewma.meanMs, 10);
+    ewma.record(20, 3);
+    near(ewma.estimate(12, 3), 20);
+  });
+
+  it('jumps up to a peak at once', () => {
+    const ewma = new PeakEwma();
+    ewma.record(10, 0);
+    ewma.record(500, 1);
+    near(ewma.estimate(10, 1), 500);
+  });
+
+  it('comes down over ten seconds where calls are few, and over some hundred calls where they are many', () => {
+    const [few, many, crowd] = [new PeakEwma(), new PeakEwma(), new PeakEwma()];
+    for (const ewma of [few, many, crowd]) {
+      ewma.record(10, 0);
+      ewma.record(100, 0);
+    }
+    few.record(10, DECAY_MS / 2);
+    // As few as make no difference: what one of them takes away, time would have.
+    for (let i = 1; i <= 30; i += 1) many.record(10, (DECAY_MS * i) / 30 / 2);
+    near(few.peakMs, 10 + 90 / Math.sqrt(Math.E));
+    near(many.peakMs, 10 + 90 / Math.sqrt(Math.E));
+    for (let i = 1; i <= 64; i += 1) crowd.record(10, i);
+    near(crowd.peakMs, 10 + 90 * (63 / 64) ** 64);
+  });
+
+  it('fades towards what a peer costs when no call comes, from above and from below', () => {
+    const ewma = new PeakEwma();
+    ewma.record(1_000, 0);
+    near(ewma.estimate(10, DECAY_MS / 2), 10 + 990 / Math.sqrt(Math.E));
+    near(ewma.estimate(5_000, DECAY_MS / 2), 5_000 - 4_000 / Math.sqrt(Math.E));
+    near(ewma.estimate(10, STALE_MS - 1), 10 + 990 * Math.exp(-(STALE_MS - 1) / DECAY_MS));
+    near(ewma.estimate(10, STALE_MS), 10);
+  });
+
+  it('fades by the exponential of the age, whatever the age', () => {
+    const ewma = new PeakEwma();
+    ewma.record(1, 0);
+    for (let ageMs = 0; ageMs < STALE_MS; ageMs += 0.73) {
+      const found = ewma.estimate(0, ageMs);
+      assert.ok(Math.abs(found - Math.exp(-ageMs / DECAY_MS)) < 1e-8, `${found} after ${ageMs} ms`);
+    }
+    near(ewma.estimate(0, -1), 1);
+  });
+
+  it('does not bring a stale peak back with the first call after it', () => {
+    const ewma = new PeakEwma();
+    ewma.record(5_000, 0);
+    ewma.record(3, STALE_MS);
+    near(ewma.estimate(10, STALE_MS), 3);
+  });
+
+  it('and learns from a call that was given up, however high the peak was before it', () => {
+    const ewma = new PeakEwma();
+    ewma.record(20, 0);
+    ewma.record(5_000, 0);
+    ewma.recordAtLeast(1, STALE_MS);
+    near(ewma.estimate(10, STALE_MS), 10);
+    ewma.recordAtLeast(45, STALE_MS);
+    near(ewma.estimate(10, STALE_MS), 45);
+  });
+
+  it('keeps a plain mean of successes, which one peak does not govern', () => {
+    const ewma = new PeakEwma();
+    for (let i = 0; i < 100; i += 1) ewma.record(10, i * 100);
+    ewma.record(1_000, 10_000);
+    assert.ok(ewma.meanMs > 10 && ewma.meanMs < 25, `${ewma.meanMs}`);
+    near(ewma.peakMs, 1_000);
+  });
+
+  it('records a fast failure as three times as slow as usual', () => {
+    const ewma = new PeakEwma();
+    ewma.record(10, 0);
+    ewma.recordFault(0.1, 10, 1);
+    near(ewma.peakMs, 30);
+    near(ewma.meanMs, 10);
+  });
+
+  it('compounds failures in a row up to five seconds', () => {
+    const ewma = new PeakEwma();
+    ewma.record(10, 0);
+    for (let i = 0; i < 50; i += 1) ewma.recordFault(0.1, 10, 1);
+    near(ewma.peakMs, MAX_PENALTY_MS);
+  });
+
+  it('records a failure that took longer than any penalty as it was', () => {
+    const ewma = new PeakEwma();
+    ewma.record(10, 0);
+    ewma.recordFault(15_000, 10, 1);
+    near(ewma.peakMs, 15_000);
+  });
+
+  it('takes the first failure of an unknown endpoint for slower than its peers', () => {
+    const ewma = new PeakEwma();
+    ewma.recordFault(0.1, 20, 1);
+    near(ewma.estimate(20, 1), 60);
+  });
+
+  it('raises the estimate by a call given up, and never lowers it', () => {
+    const ewma = new PeakEwma();
+    ewma.record(100, 0);
+    ewma.recordAtLeast(50, 5_000);
+    near(ewma.peakMs, 100);
+    ewma.recordAtLeast(900, 5_000);
+    near(ewma.peakMs, 900);
+    near(ewma.meanMs, 100);
+  });
+
+  it('leaves the latency as it is when a call is turned away, however fast and however often', () => {
+    const ewma = new PeakEwma();
+    ewma.record(10, 0);
+    for (let i = 0; i < 50; i += 1) ewma.recordRefusal(1);
+    near(ewma.estimate(10, 1), 10);
+    near(ewma.meanMs, 10);
+  });
+
+  it('costs more by the share of calls that are turned away, and no more than fifty times', () => {
+    const ewma = new PeakEwma();
+    ewma.record(10, 0);
+    near(ewma.cost(10, 1), 10);
+    for (let i = 0; i < 200; i += 1) {
+      ewma.recordRefusal(1);
+      ewma.recordAccepted(1);
+    }
+    assert.ok(ewma.cost(10, 1) > 18 && ewma.cost(10, 1) < 22, `${ewma.cost(10, 1)}`);
+    for (let i = 0; i < 200; i += 1) ewma.recordRefusal(1);
+    near(ewma.cost(10, 1), 500);
+  });
+
+  it('costs what its calls take again when calls are let in, when told to forget, and in time', () => {
+    const turnedAway = (): PeakEwma => {
+      const ewma = new PeakEwma();
+      ewma.record(10, 0);
+      for (let i = 0; i < 100; i += 1) ewma.recordRefusal(0);
+      return ewma;
+    };
+    const letIn = turnedAway();
+    for (let i = 0; i < 40; i += 1) letIn.recordAccepted(1);
+    near(letIn.cost(10, 1), 10);
+    const forgotten = turnedAway();
+    forgotten.forgetPeak();
+    near(forgotten.cost(10, 1), 10);
+    const later = turnedAway().cost(10, 2 * DECAY_MS);
+    assert.ok(later < 12, `${later}`);
+  });
+
+  it('stays between the smallest and the largest sample of successes', () => {
+    const samples = fc.array(
+      fc.tuple(fc.double({ min: 0.01, max: 1e4, noNaN: true }), fc.double({ min: 0, max: 3e4, noNaN: true })),
+      {
+        minLength: 1,
+        maxLength: 50,
+      },
+    );
+    fc.assert(
+      fc.property(samples, (calls) => {
+        const ewma = new PeakEwma();
+        let nowMs = 0;
+        for (const [elapsedMs, gapMs] of calls) {
+          nowMs += gapMs;
+          ewma.record(elapsedMs, nowMs);
+        }
+        const times = calls.map(([elapsedMs]) => elapsedMs);
+        const low = Math.min(...times) - 1e-6;
+        const high = Math.max(...times) + 1e-6;
+        assert.ok(ewma.peakMs >= low && ewma.peakMs <= high);
+        assert.ok(ewma.meanMs >= low && ewma.meanMs <= high);
+      }),
+    );
+  });
+});

@@ -1,0 +1,94 @@
+/** Sticky calls: one key, one endpoint, within bounds. */
+import assert from 'node:assert/strict';
+import { EndpointLoad, NO_KEY } from '../../../../sidecar/core/balancing/balancer.js';
+import { keyOf, RingHash } from '../../../../sidecar/core/balancing/ring-hash.js';
+import { seeded } from '../../../kit/time/seeded-random.js';
+
+function endpoints(count: number): EndpointLoad[] {
+  return Array.from({ length: count }, (_, i) => {
+    const endpoint = new EndpointLoad();
+    endpoint.label = `10.0.0.${i}:8443`;
+    return endpoint;
+  });
+}
+
+const KEYS = Array.from({ length: 4000 }, (_, i) => keyOf(`session-${i}`));
+
+describe('Ring hash', () => {
+  const ring = () => new RingHash(seeded(1));
+
+  it('sends one key to one endpoint, in every process alike', () => {
+    const [one, other] = [ring(), ring()];
+    const pool = endpoints(5);
+    const twins = endpoints(5);
+    for (const key of KEYS.slice(0, 200)) {
+      const picked = one.pick(pool, [], 0, key)!;
+      assert.equal(one.pick(pool, [], 1, key), picked);
+      assert.equal(other.pick(twins, [], 0, key)!.label, picked.label);
+    }
+  });
+
+  it('gives each endpoint about its share by weight, and none to one without', () => {
+    const pool = endpoints(5);
+    pool[0]!.weight = 2;
+    pool[4]!.weight = 0;
+    const balancer = ring();
+    const counts = new Map<EndpointLoad, number>();
+    for (const key of KEYS) {
+      const picked = balancer.pick(pool, [], 0, key)!;
+      counts.set(picked, (counts.get(picked) ?? 0) + 1);
+    }
+    assert.equal(counts.get(pool[4]!), undefined);
+    for (const endpoint of pool.slice(0, 4)) {
+      const share = (counts.get(endpoint) ?? 0) / KEYS.length;
+      assert.ok(Math.abs(share - endpoint.weight / 5) < 0.3 * (endpoint.weight / 5), `${share}`);
+    }
+  });
+
+  it('moves only the keys of an endpoint that leaves, or cannot take calls', () => {
+    const pool = endpoints(10);
+    const balancer = ring();
+    const before = KEYS.map((key) => balancer.pick(pool, [], 0, key)!);
+    pool[3]!.eligible = false;
+    KEYS.forEach((key, i) => {
+      const now = balancer.pick(pool, [], 0, key)!;
+      if (before[i] === pool[3]) assert.notEqual(now, pool[3]);
+      else assert.equal(now, before[i]);
+    });
+    pool[3]!.eligible = true;
+    const rest = pool.filter((_, i) => i !== 3);
+    KEYS.forEach((key, i) => {
+      if (before[i] !== pool[3]) assert.equal(balancer.pick(rest, [], 0, key), before[i]);
+    });
+  });
+
+  it('passes a popular key on when its endpoint has a quarter more than its share', () => {
+    const pool = endpoints(4);
+    const balancer = ring();
+    const key = keyOf('popular');
+    for (let i = 0; i < 400; i++) balancer.pick(pool, [], 0, key)!.inFlight++;
+    for (const { inFlight } of pool)
+      assert.ok(inFlight <= 126, `${inFlight} of 400 in flight at one of four`);
+  });
+
+  it('does not return to one that was tried while there is another', () => {
+    const pool = endpoints(3);
+    const balancer = ring();
+    const first = balancer.pick(pool, [], 0, KEYS[0]!)!;
+    const second = balancer.pick(pool, [first], 0, KEYS[0]!)!;
+    assert.notEqual(second, first);
+    const third = balancer.pick(pool, [first, second], 0, KEYS[0]!)!;
+    assert.ok(third !== first && third !== second);
+    assert.ok(balancer.pick(pool, pool, 0, KEYS[0]!), 'when all were tried, any is better than none');
+  });
+
+  it('balances calls without a key, and says when there is nobody', () => {
+    const pool = endpoints(3);
+    const balancer = ring();
+    const used = new Set(Array.from({ length: 50 }, () => balancer.pick(pool, [], 0, NO_KEY)));
+    assert.equal(used.size, 3);
+    assert.equal(balancer.pick([], [], 0, KEYS[0]!), undefined);
+    for (const endpoint of pool) endpoint.eligible = false;
+    assert.equal(balancer.pick(pool, [], 0, KEYS[0]!), undefined);
+  });
+});

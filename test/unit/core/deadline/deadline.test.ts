@@ -1,0 +1,41 @@
+import assert from 'node:assert/strict';
+import {
+  allowedMs,
+  isAttemptTimeoutFirst,
+  UNLIMITED_MS,
+} from '../../../../sidecar/core/deadline/deadline.js';
+
+describe('allowedMs', () => {
+  for (const [callerMs, routeMs, expected] of [
+    [1_000, 15_000, 1_000],
+    [15_000, 15_000, 15_000],
+    [15_001, 15_000, 15_000],
+    [UNLIMITED_MS, 15_000, 15_000],
+    [1_000, 0, 1_000],
+    [UNLIMITED_MS, 0, UNLIMITED_MS],
+    [0, 15_000, 0],
+    [0, 0, 0],
+    [Number.NaN, 15_000, 15_000],
+    [Number.NaN, 0, UNLIMITED_MS],
+  ] as const) {
+    it(`allows ${expected} ms when the caller says ${callerMs} and the route ${routeMs}`, () => {
+      assert.equal(allowedMs(callerMs, routeMs), expected);
+    });
+  }
+});
+
+describe('isAttemptTimeoutFirst', () => {
+  for (const [attemptMs, leftMs, isFirst] of [
+    [250, 1_000, true],
+    [1_000, 1_000, false],
+    [1_000, 999, false],
+    [0, 1_000, false],
+    [0, UNLIMITED_MS, false],
+    [250, UNLIMITED_MS, true],
+    [250, 0, false],
+  ] as const) {
+    it(`is ${isFirst} with a limit of ${attemptMs} and ${leftMs} left`, () => {
+      assert.equal(isAttemptTimeoutFirst(attemptMs, leftMs), isFirst);
+    });
+  }
+});

@@ -1,0 +1,62 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { Steady, saysTheSame } from '../../../../sidecar/core/health/hysteresis.js';
+
+describe('a steady verdict', () => {
+  it('turns bad at the second bad sample in a row, and good at the first good one', () => {
+    const verdict = new Steady(true);
+    assert.equal(verdict.sample(false), false);
+    assert.ok(verdict.isGood && verdict.isInDoubt);
+    assert.equal(verdict.sample(false), true);
+    assert.ok(!verdict.isGood);
+    assert.equal(verdict.sample(false), false);
+    assert.equal(verdict.sample(true), true);
+    assert.ok(verdict.isGood);
+  });
+
+  it('starts to count anew after a sample that agrees, and after a stall', () => {
+    const verdict = new Steady(true);
+    verdict.sample(false);
+    verdict.sample(true);
+    verdict.sample(false);
+    verdict.forget();
+    assert.equal(verdict.sample(false), false);
+    assert.ok(verdict.isGood);
+  });
+
+  it('believes at once what is certain', () => {
+    const verdict = new Steady(true);
+    assert.equal(verdict.settle(false), true);
+    assert.equal(verdict.settle(false), false);
+    assert.ok(!verdict.isGood && !verdict.isInDoubt);
+  });
+
+  it('never changes faster than its thresholds, whatever comes', () => {
+    const thresholds = fc.record({
+      badInARow: fc.integer({ min: 1, max: 4 }),
+      goodInARow: fc.integer({ min: 1, max: 4 }),
+    });
+    fc.assert(
+      fc.property(thresholds, fc.boolean(), fc.array(fc.boolean()), (settings, start, samples) => {
+        const verdict = new Steady(start, settings);
+        samples.forEach((sample, i) => {
+          if (!verdict.sample(sample)) return;
+          const needed = sample ? settings.goodInARow : settings.badInARow;
+          const last = samples.slice(i + 1 - needed, i + 1);
+          assert.equal(last.length, needed);
+          assert.ok(last.every((each) => each === sample));
+          assert.equal(verdict.isGood, sample);
+        });
+      }),
+    );
+  });
+});
+
+describe('what a sentence says', () => {
+  it('is the same when only its numbers differ', () => {
+    assert.ok(saysTheSame('no answer for 3 s', 'no answer for 12.5 s'));
+    assert.ok(saysTheSame('', ''));
+    assert.ok(!saysTheSame('no answer for 3 s', 'no answer'));
+    assert.ok(!saysTheSame('draining', 'NOT_SERVING'));
+  });
+});

@@ -1,0 +1,291 @@
+import assert from 'node:assert/strict';
+import {
+  classify,
+  Ended,
+  isCancelAtDeadline,
+  isNeverProcessed,
+  OUTCOME_NAMES,
+  Outcome,
+  type OutcomeOverrides,
+  outcomesWith,
+  restsOnElapsedTime,
+  type TimeFacts,
+  timeGivenMs,
+  USUAL_OUTCOMES,
+  whyNotDeclarable,
+} from '../../../../sidecar/core/outcome/outcome.js';
+import { Status, statusName } from '../../../../sidecar/core/outcome/status.js';
+
+const NONE = Number.POSITIVE_INFINITY;
+const name = (outcome: number): string => OUTCOME_NAMES[outcome]!;
+
+describe('classify, by the final status', () => {
+  const expected: Record<keyof typeof Status, keyof typeof Outcome> = {
+    OK: 'success',
+    CANCELLED: 'neutral',
+    UNKNOWN: 'fault',
+    INVALID_ARGUMENT: 'neutral',
+    DEADLINE_EXCEEDED: 'fault',
+    NOT_FOUND: 'neutral',
+    ALREADY_EXISTS: 'neutral',
+    PERMISSION_DENIED: 'neutral',
+    RESOURCE_EXHAUSTED: 'overload',
+    FAILED_PRECONDITION: 'neutral',
+    ABORTED: 'neutral',
+    OUT_OF_RANGE: 'neutral',
+    UNIMPLEMENTED: 'neutral',
+    INTERNAL: 'fault',
+    UNAVAILABLE: 'fault',
+    DATA_LOSS: 'fault',
+    UNAUTHENTICATED: 'neutral',
+  };
+  for (const [status, outcome] of Object.entries(expected)) {
+    it(`${status} is ${outcome}`, () => {
+      const code = Status[status as keyof typeof Status];
+      assert.equal(name(classify(Ended.trailers, code, 20, 5_000, 10)), outcome);
+    });
+  }
+  for (const code of [17, 99, -1]) {
+    it(`${code}, which gRPC does not define, is a fault`, () => {
+      assert.equal(classify(Ended.trailers, code, 20, 5_000, 10), Outcome.fault);
+    });
+  }
+});
+
+describe('classify, by how the attempt ended', () => {
+  for (const [ended, outcome] of [
+    ['reset', 'fault'],
+    ['refusedStream', 'refusal'],
+    ['goawayUnprocessed', 'refusal'],
+    ['connectError', 'fault'],
+    ['unconnected', 'refusal'],
+    ['connectionLost', 'fault'],
+    ['attemptTimeout', 'fault'],
+    ['deadline', 'fault'],
+    ['cancelled', 'cancelled'],
+    ['missingTrailers', 'fault'],
+    ['protocolError', 'fault'],
+    ['superseded', 'cancelled'],
+  ] as const) {
+    it(`${ended} is ${outcome}`, () => {
+      assert.equal(name(classify(Ended[ended], Status.INTERNAL, 20, 5_000, 10)), outcome);
+    });
+  }
+});
+
+describe('classify, where time decides', () => {
+  // ended, status, elapsed, allowed, usual → outcome
+  const { trailers, deadline, cancelled, reset } = Ended;
+  const DE = Status.DEADLINE_EXCEEDED;
+  for (const [what, ended, status, elapsedMs, allowedMs, usualMs, outcome] of [
+    ['a deadline longer than usual blames the endpoint', deadline, 0, 101, 101, 100, 'fault'],
+    ['a deadline of exactly the usual time does not', deadline, 0, 100, 100, 100, 'neutral'],
+    ['nor does one shorter than usual', deadline, 0, 50, 50, 100, 'neutral'],
+    ['the status says the same, longer', trailers, DE, 101, 101, 100, 'fault'],
+    ['the status says the same, shorter', trailers, DE, 50, 50, 100, 'neutral'],
+    ['with nothing known, one second proves nothing', deadline, 0, 1_000, 1_000, 0, 'neutral'],
+    ['with nothing known, more than a second does', deadline, 0, 1_001, 1_001, 0, 'fault'],
+    ['a cancel 10 ms before the deadline is the deadline', cancelled, 0, 90, 100, 50, 'fault'],
+    ['a cancel 11 ms before it is a cancel', cancelled, 0, 89, 100, 50, 'cancelled'],
+    ['a cancel within 5 % of a long deadline is the deadline', cancelled, 0, 950, 1_000, 50, 'fault'],
+    ['a cancel earlier than that is a cancel', cancelled, 0, 949, 1_000, 50, 'cancelled'],
+    ['a cancel after the deadline is the deadline', cancelled, 0, 130, 100, 50, 'fault'],
+    ['a cancel at a deadline shorter than usual blames nobody', cancelled, 0, 100, 100, 500, 'neutral'],
+    ['a cancel without a deadline is a cancel', cancelled, 0, 1e9, NONE, 50, 'cancelled'],
+    [
+      'the status CANCELLED at the deadline is the deadline',
+      trailers,
+      Status.CANCELLED,
+      99,
+      100,
+      50,
+      'fault',
+    ],
+    ['the status CANCELLED before it is neutral', trailers, Status.CANCELLED, 50, 100, 50, 'neutral'],
+    [
+      'the status CANCELLED without a deadline is neutral',
+      trailers,
+      Status.CANCELLED,
+      50,
+      NONE,
+      50,
+      'neutral',
+    ],
+    [
+      'a reset with CANCEL at a short deadline blames nobody',
+      reset,
+      Status.CANCELLED,
+      99,
+      100,
+      500,
+      'neutral',
+    ],
+    ['a reset with CANCEL before it is a fault', reset, Status.CANCELLED, 50, 1_000, 10, 'fault'],
+    [
+      'a reset with ENHANCE_YOUR_CALM is overload',
+      reset,
+      Status.RESOURCE_EXHAUSTED,
+      50,
+      1_000,
+      10,
+      'overload',
+    ],
+  ] as const) {
+    it(what, () => assert.equal(name(classify(ended, status, elapsedMs, allowedMs, usualMs)), outcome));
+  }
+
+  it('knows no deadline to be near when there is none', () =>
+    assert.equal(isCancelAtDeadline(1e9, NONE), false));
+});
+
+describe('classify, where the endpoint had less than the time allowed', () => {
+  // ended, status, elapsed, allowed, usual, given → outcome
+  const { trailers, deadline, cancelled, reset, attemptTimeout } = Ended;
+  const { CANCELLED, DEADLINE_EXCEEDED, INTERNAL } = Status;
+  for (const [what, ended, status, elapsedMs, allowedMs, usualMs, givenMs, outcome] of [
+    ['enough of it at the deadline is a fault', deadline, 0, 5_000, 5_000, 100, 101, 'fault'],
+    ['less than usual is not', deadline, 0, 5_000, 5_000, 100, 100, 'neutral'],
+    ['none is not', deadline, 0, 5_000, 5_000, 100, 0, 'neutral'],
+    ['nor where nothing is known of what is usual', deadline, 0, 5_000, 5_000, 0, 0, 'neutral'],
+    ['nor when the status says so', trailers, DEADLINE_EXCEEDED, 4_990, 5_000, 100, 0, 'neutral'],
+    ['or says so early', trailers, DEADLINE_EXCEEDED, 20, 5_000, 10, 0, 'neutral'],
+    ['nor when the caller gives up in time', cancelled, 0, 4_990, 5_000, 100, 0, 'neutral'],
+    ['nor when the endpoint does', reset, CANCELLED, 4_990, 5_000, 100, 0, 'neutral'],
+    ['a time limit of one attempt is a fault', attemptTimeout, 0, 250, 5_000, 100, 1, 'fault'],
+    ['but not where it had none of it', attemptTimeout, 0, 250, 5_000, 100, 0, 'neutral'],
+    ['what it says itself stays what it says', trailers, INTERNAL, 20, 5_000, 10, 0, 'fault'],
+    ['so does a lost connection', Ended.connectionLost, 0, 20, 5_000, 10, 0, 'fault'],
+  ] as const) {
+    it(what, () =>
+      assert.equal(
+        name(classify(ended, status, elapsedMs, allowedMs, usualMs, USUAL_OUTCOMES, givenMs)),
+        outcome,
+      ),
+    );
+  }
+});
+
+describe('timeGivenMs', () => {
+  const UNARY: TimeFacts = {
+    isStream: false,
+    isCommitted: false,
+    isDue: false,
+    turnMs: 1_000,
+    deadlineMs: 6_000,
+  };
+  for (const [what, over, expected] of [
+    ['a unary call: from when it was the endpoint’s turn', {}, 5_000],
+    ['without a deadline', { deadlineMs: NONE }, NONE],
+    ['the caller had more to send', { turnMs: NONE }, 0],
+    ['the same without a deadline', { turnMs: NONE, deadlineMs: NONE }, 0],
+    ['the answer had begun', { isCommitted: true }, 0],
+    ['a stream that may be silent', { isStream: true }, 0],
+    ['a stream of which an answer was due', { isStream: true, isDue: true }, 5_000],
+    ['but not before its caller has sent all', { isStream: true, isDue: true, turnMs: NONE }, 0],
+    ['and not once it answers', { isStream: true, isDue: true, isCommitted: true }, 0],
+  ] as const) {
+    it(what, () => assert.equal(timeGivenMs({ ...UNARY, ...over }), expected));
+  }
+});
+
+describe('classify, where a route says what statuses count as', () => {
+  const { DEADLINE_EXCEEDED, CANCELLED, INTERNAL, NOT_FOUND, OK, RESOURCE_EXHAUSTED, UNAVAILABLE } = Status;
+  const everything: OutcomeOverrides = {
+    success: [NOT_FOUND],
+    fault: [RESOURCE_EXHAUSTED, CANCELLED],
+    neutral: [INTERNAL, DEADLINE_EXCEEDED],
+    overload: [UNAVAILABLE],
+  };
+  // ended, status, elapsed, allowed, usual → outcome
+  for (const [what, ended, status, elapsedMs, allowedMs, usualMs, outcome] of [
+    ['a success', Ended.trailers, NOT_FOUND, 20, 5_000, 10, 'success'],
+    ['a fault', Ended.trailers, RESOURCE_EXHAUSTED, 20, 5_000, 10, 'fault'],
+    ['neutral', Ended.trailers, INTERNAL, 20, 5_000, 10, 'neutral'],
+    ['overload', Ended.trailers, UNAVAILABLE, 20, 5_000, 10, 'overload'],
+    ['OK stays a success', Ended.trailers, OK, 20, 5_000, 10, 'success'],
+    ['what it does not name stays as it is', Ended.trailers, Status.DATA_LOSS, 20, 5_000, 10, 'fault'],
+    ['what gRPC does not define stays a fault', Ended.trailers, 99, 20, 5_000, 10, 'fault'],
+    ['a time limit of the service', Ended.trailers, DEADLINE_EXCEEDED, 20, 5_000, 10, 'neutral'],
+    ['but not the deadline', Ended.trailers, DEADLINE_EXCEEDED, 4_990, 5_000, 10, 'fault'],
+    ['a cancel of the service', Ended.trailers, CANCELLED, 20, 5_000, 10, 'fault'],
+    ['but not one at a short deadline', Ended.trailers, CANCELLED, 20, 20, 100, 'neutral'],
+    ['not our own deadline', Ended.deadline, DEADLINE_EXCEEDED, 5_000, 5_000, 10, 'fault'],
+    ['not our attempt timeout', Ended.attemptTimeout, INTERNAL, 20, 5_000, 10, 'fault'],
+    ['not a reset', Ended.reset, INTERNAL, 20, 5_000, 10, 'fault'],
+    ['not a reset for being full', Ended.reset, RESOURCE_EXHAUSTED, 20, 5_000, 10, 'overload'],
+    ['not a failed connect', Ended.connectError, UNAVAILABLE, 20, 5_000, 10, 'fault'],
+    ['not a lost connection', Ended.connectionLost, UNAVAILABLE, 20, 5_000, 10, 'fault'],
+    ['not missing trailers', Ended.missingTrailers, INTERNAL, 20, 5_000, 10, 'fault'],
+    ['not a refused stream', Ended.refusedStream, UNAVAILABLE, 20, 5_000, 10, 'refusal'],
+    ['not a cancel of the caller', Ended.cancelled, CANCELLED, 20, 5_000, 10, 'cancelled'],
+  ] as const) {
+    it(what, () => {
+      const table = outcomesWith(everything);
+      assert.equal(name(classify(ended, status, elapsedMs, allowedMs, usualMs, table)), outcome);
+    });
+  }
+
+  it('leaves the usual table as it was', () => {
+    const before = [...USUAL_OUTCOMES];
+    outcomesWith(everything);
+    assert.deepEqual([...USUAL_OUTCOMES], before);
+    assert.equal(outcomesWith(undefined), USUAL_OUTCOMES, 'one for all routes that say nothing');
+  });
+
+  it('knows what can be declared', () => {
+    const possible = (outcome: 'success' | 'fault' | 'neutral' | 'overload') =>
+      Object.entries(Status)
+        .filter(([, code]) => whyNotDeclarable(code, outcome) === undefined)
+        .map(([status]) => status);
+    const all = Object.keys(Status).filter((status) => status !== 'OK');
+    assert.deepEqual(possible('fault'), all);
+    assert.deepEqual(possible('neutral'), all);
+    assert.deepEqual(
+      possible('overload'),
+      all.filter((status) => status !== 'CANCELLED' && status !== 'DEADLINE_EXCEEDED'),
+    );
+    assert.deepEqual(possible('success'), [
+      'INVALID_ARGUMENT',
+      'NOT_FOUND',
+      'ALREADY_EXISTS',
+      'PERMISSION_DENIED',
+      'FAILED_PRECONDITION',
+      'ABORTED',
+      'OUT_OF_RANGE',
+      'UNIMPLEMENTED',
+      'UNAUTHENTICATED',
+    ]);
+  });
+});
+
+describe('restsOnElapsedTime', () => {
+  it('is so for exactly the ends that only a clock tells', () => {
+    const told: string[] = [];
+    for (const [ended, code] of Object.entries(Ended)) {
+      for (const status of Object.values(Status)) {
+        if (restsOnElapsedTime(code, status) && (ended === 'trailers' || ended === 'reset'))
+          told.push(`${ended} ${statusName(status)}`);
+        else if (restsOnElapsedTime(code, status) && !told.includes(ended)) told.push(ended);
+      }
+    }
+    assert.deepEqual(told, [
+      'trailers CANCELLED',
+      'trailers DEADLINE_EXCEEDED',
+      'reset CANCELLED',
+      'attemptTimeout',
+      'deadline',
+      'cancelled',
+      'superseded',
+    ]);
+  });
+});
+
+describe('isNeverProcessed', () => {
+  it('is so for refused streams, GOAWAY and where there was no connection only', () => {
+    const never = Object.entries(Ended).filter(([, code]) => isNeverProcessed(code));
+    assert.deepEqual(
+      never.map(([ended]) => ended),
+      ['refusedStream', 'goawayUnprocessed', 'connectError', 'unconnected'],
+    );
+  });
+});

@@ -1,0 +1,166 @@
+import assert from 'node:assert/strict';
+import {
+  FAILURES,
+  FIRST_REST_MS,
+  Lead,
+  LONGEST_REST_MS,
+  WayBack,
+} from '../../../../sidecar/core/retry/primary-breaker.js';
+import { seeded } from '../../../kit/time/seeded-random.js';
+
+describe('WayBack', () => {
+  let way: WayBack;
+  let now = 0;
+  /** Each call goes where it is led, and the primary does what `isUp` says. */
+  const call = (isUp: boolean): Lead => {
+    const lead = way.lead(now);
+    if (lead === Lead.fallback) return lead;
+    if (isUp) way.succeeded(lead, now, now);
+    else way.failed(lead, now, now);
+    return lead;
+  };
+  const fail = (n: number): void => {
+    for (let i = 0; i < n; i++) call(false);
+  };
+  beforeEach(() => {
+    way = new WayBack(() => 0);
+    now = 1000;
+  });
+
+  it('goes to the primary until it has failed several times in a row', () => {
+    for (let i = 0; i < 50; i++) {
+      fail(FAILURES - 1);
+      assert.equal(call(true), Lead.primary);
+    }
+    fail(FAILURES - 1);
+    assert.equal(way.isAway, false);
+    fail(1);
+    assert.equal(way.isAway, true);
+    assert.equal(way.lead(now), Lead.fallback);
+  });
+
+  it('tries with one call at a time, and comes back with the first that is answered', () => {
+    fail(FAILURES);
+    now += FIRST_REST_MS - 1;
+    assert.equal(way.lead(now), Lead.fallback);
+    now += 1;
+    const lead = way.lead(now);
+    assert.equal(lead, Lead.trial);
+    for (let i = 0; i < 10; i++) assert.equal(way.lead(now), Lead.fallback);
+    way.succeeded(lead, now, now + 20);
+    assert.equal(way.lead(now + 20), Lead.primary);
+  });
+
+  it('waits twice as long after each trial that failed, up to a bound', () => {
+    fail(FAILURES);
+    for (const rest of [1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000]) {
+      assert.ok(rest <= LONGEST_REST_MS);
+      now += rest - 1;
+      assert.equal(call(false), Lead.fallback, `after ${rest - 1}`);
+      now += 1;
+      assert.equal(call(false), Lead.trial, `after ${rest}`);
+    }
+  });
+
+  it('spreads trials over a fifth of the rest', () => {
+    const random = seeded(3);
+    for (let i = 0; i < 50; i++) {
+      way = new WayBack(random);
+      now = 1000;
+      fail(FAILURES);
+      assert.equal(way.lead(now + FIRST_REST_MS - 1), Lead.fallback);
+      assert.equal(way.lead(now + FIRST_REST_MS * 1.2), Lead.trial);
+    }
+  });
+
+  it('gives the next call the trial when one showed nothing', () => {
+    fail(FAILURES);
+    now += FIRST_REST_MS;
+    way.undecided(way.lead(now));
+    assert.equal(way.lead(now), Lead.trial);
+  });
+
+  it('is tried less and less while it comes and goes', () => {
+    let trials = 0;
+    let failures = 0;
+    for (const untilMs = now + 600_000; now < untilMs; now += 10) {
+      // It answers one call, then fails for two seconds.
+      const isUp = trials > 0 && failures === 0;
+      const lead = call(isUp);
+      if (lead === Lead.trial) trials++;
+      if (lead !== Lead.fallback) failures = isUp ? failures : failures + 1;
+    }
+    assert.ok(trials < 30, `${trials} trials in ten minutes`);
+  });
+
+  it('forgets a spell once the primary has held for as long as it was left alone', () => {
+    fail(FAILURES);
+    now += FIRST_REST_MS;
+    call(false);
+    now += 2 * FIRST_REST_MS;
+    call(true);
+    now += 2 * FIRST_REST_MS;
+    call(true);
+    fail(FAILURES);
+    now += FIRST_REST_MS;
+    assert.equal(way.lead(now), Lead.trial);
+  });
+
+  it('grows on when it fails again sooner', () => {
+    fail(FAILURES);
+    now += FIRST_REST_MS;
+    call(true);
+    now += 10;
+    fail(FAILURES);
+    now += FIRST_REST_MS;
+    assert.equal(way.lead(now), Lead.fallback);
+    now += FIRST_REST_MS;
+    assert.equal(way.lead(now), Lead.trial);
+  });
+
+  it('learns nothing from calls that began before the last change', () => {
+    const oldMs = now;
+    now += 10;
+    fail(FAILURES);
+    way.succeeded(Lead.primary, oldMs, now);
+    assert.equal(way.isAway, true);
+    now += FIRST_REST_MS;
+    const lead = way.lead(now);
+    way.succeeded(lead, now, now + 5);
+    for (let i = 0; i < 50; i++) way.failed(Lead.primary, oldMs, now + 6);
+    assert.equal(way.isAway, false);
+  });
+
+  it('comes back with any call that was answered, such as one whose caller wants no other', () => {
+    fail(FAILURES);
+    now += 10;
+    way.failed(Lead.primary, now, now);
+    assert.equal(way.isAway, true);
+    way.succeeded(Lead.primary, now, now + 1);
+    assert.equal(way.isAway, false);
+  });
+
+  it('always has a way back, whatever happens', () => {
+    const random = seeded(11);
+    way = new WayBack(random);
+    const open: { lead: Lead; atMs: number }[] = [];
+    for (let i = 0; i < 20_000; i++) {
+      now += random() * 300;
+      const lead = way.lead(now);
+      if (lead !== Lead.fallback) open.push({ lead, atMs: now });
+      assert.ok(open.filter((each) => each.lead === Lead.trial).length <= 1, 'one trial at a time');
+      if (open.length === 0 || random() < 0.3) continue;
+      const [ended] = open.splice(Math.floor(random() * open.length), 1);
+      const how = random();
+      if (how < 0.6) way.failed(ended!.lead, ended!.atMs, now);
+      else if (how < 0.8) way.succeeded(ended!.lead, ended!.atMs, now);
+      else way.undecided(ended!.lead);
+    }
+    for (const { lead } of open) way.undecided(lead);
+    now += LONGEST_REST_MS * 2;
+    const lead = way.lead(now);
+    assert.notEqual(lead, Lead.fallback);
+    way.succeeded(lead, now, now);
+    assert.equal(way.lead(now), Lead.primary);
+  });
+});

@@ -1,0 +1,152 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { Outcome } from '../../../../sidecar/core/outcome/outcome.js';
+import { RetryBudget, WINDOW_MS } from '../../../../sidecar/core/retry/retry-budget.js';
+
+function drain(budget: RetryBudget, nowMs: number): number {
+  let taken = 0;
+  while (budget.withdraw(nowMs)) taken += 1;
+  return taken;
+}
+
+describe('RetryBudget', () => {
+  it('grants a fifth of the calls', () => {
+    const budget = new RetryBudget({ ratio: 0.2, perSecond: 0 });
+    for (let i = 0; i < 4; i += 1) budget.deposit(0);
+    assert.equal(budget.withdraw(0), false);
+    budget.deposit(0);
+    assert.equal(budget.withdraw(0), true);
+    assert.equal(budget.withdraw(0), false);
+    for (let i = 0; i < 1_000; i += 1) budget.deposit(0);
+    assert.equal(drain(budget, 0), 200);
+  });
+
+  it('has ten seconds of reserve at first, and gains it by the second', () => {
+    const budget = new RetryBudget({ ratio: 0.2, perSecond: 3 });
+    assert.equal(drain(budget, 5_000), 30);
+    assert.equal(drain(budget, 5_300), 0);
+    assert.equal(drain(budget, 5_340), 1);
+    assert.equal(drain(budget, 6_340), 3);
+    assert.equal(drain(budget, 1_000_000), 30);
+  });
+
+  it('forgets calls after ten seconds of silence', () => {
+    const budget = new RetryBudget({ ratio: 0.2, perSecond: 0 });
+    for (let i = 0; i < 100; i += 1) budget.deposit(500);
+    assert.ok(Math.abs(budget.balance(9_999) - 20) < 1e-9);
+    assert.equal(budget.balance(10_000), 0);
+    assert.equal(budget.withdraw(10_000), false);
+  });
+
+  it('forgets them second by second, the spent ones first', () => {
+    const budget = new RetryBudget({ ratio: 0.5, perSecond: 0 });
+    for (let i = 0; i < 10; i += 1) budget.deposit(0);
+    for (let i = 0; i < 10; i += 1) budget.deposit(5_000);
+    for (let i = 0; i < 5; i += 1) assert.ok(budget.withdraw(5_000));
+    assert.equal(budget.balance(9_000), 5);
+    assert.equal(budget.balance(10_000), 5);
+    assert.equal(budget.balance(15_000), 0);
+  });
+
+  describe('when extra attempts come to nothing', () => {
+    const PER_SECOND = 300;
+    let budget: RetryBudget;
+
+    /** A second of calls of which every one asks for an extra attempt, which ends as said. What was granted. */
+    function second(startMs: number, outcome: Outcome): number {
+      let granted = 0;
+      for (let i = 0; i < PER_SECOND; i += 1) {
+        const nowMs = startMs + (i * 1_000) / PER_SECOND;
+        budget.deposit(nowMs);
+        if (!budget.withdraw(nowMs)) continue;
+        granted += 1;
+        budget.learn(outcome, nowMs);
+      }
+      return granted;
+    }
+
+    beforeEach(() => {
+      budget = new RetryBudget({ ratio: 0.2, perSecond: 3 });
+      for (let i = 0; i < 10 * PER_SECOND; i += 1) budget.deposit((i * 1_000) / PER_SECOND);
+    });
+
+    it('spends no savings, only what each second brings', () => {
+      const granted = [10_000, 11_000, 12_000].map((startMs) => second(startMs, Outcome.fault));
+      assert.deepEqual(granted, [63, 63, 63]);
+      assert.ok(budget.balance(12_999) > 500, `${budget.balance(12_999)}`);
+    });
+
+    it('is less than a quarter of the calls, counted over any five seconds', () => {
+      const granted = Array.from({ length: 20 }, (_, i) => second(10_000 + i * 1_000, Outcome.overload));
+      for (let from = 0; from <= 15; from += 1) {
+        const sum = granted.slice(from, from + 5).reduce((all, each) => all + each, 0);
+        assert.ok(sum <= 0.25 * 5 * PER_SECOND, `${sum} from second ${from} on`);
+      }
+    });
+
+    it('spends them while a part of the upstream succeeds', () => {
+      assert.equal(second(10_000, Outcome.success), PER_SECOND);
+    });
+
+    it('spends them again after one success', () => {
+      second(10_000, Outcome.fault);
+      budget.learn(Outcome.success, 11_000);
+      assert.equal(second(11_000, Outcome.success), PER_SECOND);
+    });
+
+    it('does not think so of what callers broke off', () => {
+      for (let i = 0; i < 100; i += 1) budget.learn(Outcome.cancelled, 10_000);
+      for (let i = 0; i < 100; i += 1) budget.learn(Outcome.neutral, 10_000);
+      assert.equal(second(10_000, Outcome.success), PER_SECOND);
+    });
+
+    it('forgets it after ten seconds without any', () => {
+      for (let i = 0; i < 100; i += 1) budget.learn(Outcome.fault, 1_000);
+      assert.equal(second(10_000, Outcome.neutral), 63);
+      assert.equal(second(11_000, Outcome.neutral), PER_SECOND);
+    });
+  });
+
+  it('grants nothing at 0 and 0', () => {
+    const budget = new RetryBudget({ ratio: 0, perSecond: 0 });
+    for (let i = 0; i < 1_000; i += 1) budget.deposit(i * 10);
+    assert.equal(drain(budget, 10_000), 0);
+    assert.deepEqual([budget.granted, budget.refused], [0, 1]);
+  });
+
+  it('lets go of reserve above new settings', () => {
+    const budget = new RetryBudget({ ratio: 0, perSecond: 3 });
+    budget.configure({ ratio: 0, perSecond: 1 });
+    assert.equal(drain(budget, 0), 10);
+  });
+
+  it('is never negative, and never grants more than ratio × calls + reserve', () => {
+    const step = fc.oneof(
+      { weight: 5, arbitrary: fc.record({ kind: fc.constant('call'), times: fc.nat(50) }) },
+      { weight: 5, arbitrary: fc.record({ kind: fc.constant('retry'), times: fc.nat(50) }) },
+      { weight: 2, arbitrary: fc.record({ kind: fc.constant('wait'), times: fc.nat(15_000) }) },
+    );
+    const ratio = fc.constantFrom(0, 0.05, 0.2, 0.33, 1);
+    const perSecond = fc.constantFrom(0, 0.5, 3, 10);
+    fc.assert(
+      fc.property(ratio, perSecond, fc.array(step, { maxLength: 80 }), (ratioOfCalls, reserve, steps) => {
+        const budget = new RetryBudget({ ratio: ratioOfCalls, perSecond: reserve });
+        let nowMs = 12_345;
+        const startMs = nowMs;
+        let calls = 0;
+        for (const { kind, times } of steps) {
+          if (kind === 'wait') nowMs += times;
+          for (let i = 0; i < times && kind === 'call'; i += 1) budget.deposit(nowMs);
+          if (kind === 'call') calls += times;
+          for (let i = 0; i < times && kind === 'retry'; i += 1) budget.withdraw(nowMs);
+          const saved = (reserve * (WINDOW_MS + nowMs - startMs)) / 1_000;
+          assert.ok(budget.balance(nowMs) >= 0);
+          assert.ok(
+            budget.granted <= ratioOfCalls * calls + saved + 1e-6,
+            `${budget.granted} of ${calls} calls`,
+          );
+        }
+      }),
+    );
+  });
+});

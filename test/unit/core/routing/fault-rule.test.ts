@@ -1,0 +1,59 @@
+import assert from 'node:assert/strict';
+import { Fault, type FaultRule, findFault } from '../../../../sidecar/core/routing/fault-rule.js';
+import { seeded } from '../../../kit/time/seeded-random.js';
+
+const INFER = '/inference.GRPCInferenceService/ModelInfer';
+const HEALTH = '/grpc.health.v1.Health/Check';
+
+function fault(over: Partial<FaultRule> = {}, untilMs = 1000, id = 1): Fault {
+  return new Fault(id, { side: 'inbound', method: '*', ratio: 1, delayMs: 0, abort: 14, ...over }, untilMs);
+}
+
+const find = (faults: readonly Fault[], who = 'web', path = INFER, nowMs = 0, random = () => 0) =>
+  findFault(faults, who, path, nowMs, random)?.id;
+
+describe('Faults that are injected', () => {
+  for (const [what, rule, who, path, strikes] of [
+    ['every call', {}, 'web', INFER, true],
+    ['a caller without identity', {}, '', INFER, true],
+    ['the caller that is named', { who: 'web' }, 'web', INFER, true],
+    ['no other caller', { who: 'web' }, 'batch', INFER, false],
+    ['nobody without identity where one is named', { who: 'web' }, '', INFER, false],
+    ['the method', { method: INFER }, 'web', INFER, true],
+    ['no other method', { method: INFER }, 'web', HEALTH, false],
+    ['the methods of a service', { method: '/grpc.health.v1.Health/*' }, 'web', HEALTH, true],
+  ] as const) {
+    it(`${strikes ? 'strike' : 'spare'} ${what}`, () => {
+      const each = fault(rule);
+      assert.equal(find([each], who, path), strikes ? 1 : undefined);
+      assert.equal(each.struck, strikes ? 1 : 0);
+    });
+  }
+
+  it('end by themselves', () => {
+    const each = fault({}, 1000);
+    assert.equal(find([each], 'web', INFER, 999.9), 1);
+    assert.equal(find([each], 'web', INFER, 1000), undefined);
+  });
+
+  it('strike a share of the calls, and ask chance for no others', () => {
+    const each = fault({ ratio: 0.1, who: 'web' });
+    const random = seeded(7);
+    for (let i = 0; i < 5000; i++) find([each], 'web', INFER, 0, random);
+    // Four standard deviations.
+    assert.ok(Math.abs(each.struck - 500) < 85, `${each.struck} of 5000`);
+    find([each], 'batch', INFER, 0, () => assert.fail('chance was asked'));
+  });
+
+  it('have a chance each, in their order', () => {
+    const faults = [fault({ ratio: 0.5 }, 1000, 1), fault({ ratio: 0.5, delayMs: 10 }, 1000, 2)];
+    const draws = [0.9, 0.2, 0.9, 0.9, 0.1];
+    const random = () => draws.shift()!;
+    const found = Array.from({ length: 3 }, () => find(faults, 'web', INFER, 0, random));
+    assert.deepEqual(found, [2, undefined, 1]);
+    assert.deepEqual(
+      faults.map(({ struck }) => struck),
+      [1, 1],
+    );
+  });
+});

@@ -1,0 +1,56 @@
+/** Instances as endpoints: how many of very many, and which. */
+import assert from 'node:assert/strict';
+import { ClusterEndpoints } from '../../../../../sidecar/discovery/consul/catalog/cluster-endpoints.js';
+import type { Instance } from '../../../../../sidecar/discovery/consul/catalog/instances.js';
+
+function instances(count: number, over: (i: number) => Partial<Instance> = () => ({})): Instance[] {
+  return Array.from({ length: count }, (_, i) => ({
+    key: `10.0.${i >> 8}.${i & 255}:8443`,
+    id: `i${i}`,
+    node: 'n',
+    address: `10.0.${i >> 8}.${i & 255}`,
+    port: 8443,
+    weight: 1,
+    status: 'passing',
+    why: '',
+    service: 'web',
+    datacenter: 'dc1',
+    tags: [],
+    meta: {},
+    ...over(i),
+  }));
+}
+
+const target = { service: 'web' };
+
+describe('Endpoints of a cluster', () => {
+  it('are all instances when they are few', () => {
+    const endpoints = new ClusterEndpoints(1).of([{ target, instances: instances(5) }], 5);
+    assert.equal(endpoints.length, 5);
+  });
+
+  it('are a stable subset of very many, of each priority its own', () => {
+    const all = instances(1000, (i) => (i % 4 === 0 ? { status: 'critical', why: 'no' } : {}));
+    const made = new ClusterEndpoints(1);
+    const first = made.of([{ target, instances: all }], 20);
+    const of = (priority: number) => first.filter((each) => each.priority === priority).length;
+    assert.deepEqual([first.length, of(0), of(1000)], [40, 20, 20]);
+    const [gone] = first;
+    const rest = all.filter(({ id }) => id !== gone!.id);
+    const second = made.of([{ target, instances: rest }], 20);
+    assert.equal(second.filter((each) => !first.includes(each)).length, 1, 'only the gap is filled');
+    const others = new ClusterEndpoints(2).of([{ target, instances: all }], 20);
+    const ids = new Set(first.map(({ id }) => id));
+    assert.ok(
+      others.some(({ id }) => !ids.has(id)),
+      'another sidecar has others',
+    );
+  });
+
+  it('give no place to those without weight, when there are too many', () => {
+    const all = instances(100, (i) => (i % 2 === 0 ? { weight: 0 } : {}));
+    const endpoints = new ClusterEndpoints(1).of([{ target, instances: all }], 20);
+    assert.equal(endpoints.length, 20);
+    assert.ok(endpoints.every(({ weight }) => weight > 0));
+  });
+});

@@ -1,0 +1,343 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Address, ConsulConfig } from '../../../../../sidecar/config/model.js';
+import { CacheFile } from '../../../../../sidecar/discovery/consul/cache/cache-file.js';
+import {
+  filterFor,
+  type Target,
+  type TargetState,
+  Targets,
+  type TargetWatch,
+} from '../../../../../sidecar/discovery/consul/catalog/endpoint-watcher.js';
+import type { Logger } from '../../../../../sidecar/runtime/log/logger.js';
+import { silentLogger } from '../../../../../sidecar/runtime/log/logger.js';
+import { seeded } from '../../../../../sidecar/runtime/random.js';
+import { answerOf, type EntryOptions, entryOf } from '../../../../kit/consul/answers.js';
+import { FakeQueries } from '../../../../kit/consul/fake-queries.js';
+import { ManualClock } from '../../../../kit/time/manual-clock.js';
+
+const GRACE_MS = 60_000;
+const CONFIG: ConsulConfig = {
+  tls: {},
+  stale: true,
+  waitMs: 300_000,
+  graceMs: GRACE_MS,
+  maxAnswerBytes: 32 * 1024 * 1024,
+  intentions: true,
+  rules: true,
+};
+
+/** Instances `1 2! 3?`: the second is critical, the third warns. */
+function answer(text: string, options: EntryOptions = {}): Buffer {
+  const words = text.split(' ').filter((word) => word !== '');
+  return answerOf(
+    words.map((word) => {
+      const status = word.endsWith('!') ? 'critical' : word.endsWith('?') ? 'warning' : 'passing';
+      return entryOf(Number.parseInt(word, 10), { status, ...options });
+    }),
+  );
+}
+
+function shown(state: TargetState | undefined): string {
+  if (state?.instances === undefined) return 'unknown';
+  return state.instances
+    .map(
+      ({ address, status }) =>
+        `${address.split('.')[3]}${{ passing: '', critical: '!', warning: '?' }[status]}`,
+    )
+    .join(' ');
+}
+
+describe('the endpoints of a target', () => {
+  let clock: ManualClock;
+  let queries: FakeQueries;
+  let log: string[];
+  let silent: Set<string>;
+  let targets: Targets;
+  let dir: string;
+  let logger: Logger;
+
+  beforeEach(() => {
+    clock = new ManualClock();
+    queries = new FakeQueries();
+    log = [];
+    silent = new Set();
+    dir = mkdtempSync(join(tmpdir(), 'outrider-targets-'));
+    const keep =
+      (level: string) =>
+      (_: unknown, message: string): void =>
+        void log.push(`${level}: ${message}`);
+    logger = { ...silentLogger, info: keep('info'), warn: keep('warn'), error: keep('error') };
+    targets = build();
+  });
+  afterEach(() => {
+    targets.close();
+    rmSync(dir, { recursive: true });
+  });
+
+  function build(cache?: CacheFile): Targets {
+    const isAnswering = (address: Address): boolean =>
+      address.kind === 'tcp' && !silent.has(address.host.split('.')[3]!);
+    return new Targets(queries, {
+      config: CONFIG,
+      clock,
+      timers: clock,
+      random: seeded(1),
+      logger,
+      datacenter: () => 'dc1',
+      isAnswering,
+      ...(cache === undefined ? {} : { cache }),
+    });
+  }
+
+  /** A user of a target and all it was told. */
+  function use(target: Target = { service: 'digits' }, from = targets): TargetWatch & { told: string[] } {
+    const told: string[] = [];
+    const watch = from.watch(target, (state) => void told.push(shown(state)));
+    return { ...watch, told };
+  }
+
+  const metric = (name: string): number[] =>
+    targets
+      .families()
+      .filter((family) => family.name === name)
+      .flatMap((family) => (family.kind === 'histogram' ? [] : family.samples.map(({ value }) => value)));
+
+  it('are asked of Consul without a filter of its own on health', () => {
+    use();
+    assert.equal(queries.only.path, '/health/connect/digits');
+    assert.deepEqual(queries.only.query, {});
+    assert.equal(queries.only.name, 'instances of digits');
+  });
+
+  it('are asked of another datacenter, with a filter, by a name with odd letters', () => {
+    use({ service: 'a/b ü', datacenter: 'dc2', filter: '"v1" in Service.Tags' });
+    assert.equal(queries.only.path, '/health/connect/a%2Fb%20%C3%BC');
+    assert.deepEqual(queries.only.query, { dc: 'dc2', filter: '"v1" in Service.Tags' });
+  });
+
+  it('outside the mesh are asked of the service itself', () => {
+    use({ service: 'digits', via: 'plain' });
+    assert.equal(queries.only.path, '/health/service/digits');
+  });
+
+  it('are told when they are known and when they change, not when they do not', async () => {
+    const { told } = use();
+    assert.deepEqual(told, []);
+    await queries.answer(answer('1 2'));
+    await queries.answer(answer('1 2', { output: 'another output of a passing check' }));
+    await queries.answer(answer('1 2! 3?'));
+    assert.deepEqual(told, ['1 2', '1 2! 3?']);
+    await queries.answer(answer(''));
+    assert.deepEqual(metric('outrider_consul_parses_total'), [4, 0]);
+  });
+
+  it('are one query however many users, who are told at once what is known', async () => {
+    const first = use();
+    await queries.answer(answer('1 2'));
+    const second = use({ service: 'digits', subset: 'v1' });
+    assert.deepEqual(second.told, ['1 2']);
+    first.close();
+    first.close();
+    await queries.answer(answer('1 2 3'));
+    assert.deepEqual(first.told, ['1 2']);
+    assert.deepEqual(second.told, ['1 2', '1 2 3']);
+    second.close();
+    assert.equal(queries.open.size, 0);
+    const third = use();
+    assert.deepEqual(third.told, []);
+  });
+
+  it('are read again when they are in doubt', () => {
+    const watch = use();
+    watch.doubt('every connection is refused');
+    watch.close();
+    watch.doubt('too late');
+    assert.deepEqual(queries.rereads, ['every connection is refused']);
+  });
+
+  it('are not taken away by a sudden empty answer until the grace time is over', async () => {
+    const { told } = use();
+    await queries.answer(answer('1 2 3'));
+    await queries.answer(answer(''));
+    await queries.answer(answer(''));
+    assert.deepEqual(queries.rereads, ['it took away most of a working set at once']);
+    assert.deepEqual(metric('outrider_consul_kept_instances'), [3]);
+    assert.deepEqual(metric('outrider_consul_holds_total'), [1]);
+    clock.advance(GRACE_MS - 1);
+    assert.deepEqual(told, ['1 2 3', '1 2 3']);
+    clock.advance(1);
+    assert.deepEqual(told, ['1 2 3', '1 2 3', '']);
+    assert.deepEqual(metric('outrider_consul_kept_instances'), [0]);
+    assert.equal(clock.pending(), 0);
+    assert.deepEqual(log, [
+      'warn: Consul took away most of a working set at once: 3 of 3 instances stay in use for now',
+      'warn: Consul is believed again: the grace time is over',
+    ]);
+  });
+
+  it('say until when they are kept', async () => {
+    let state: TargetState | undefined;
+    targets.watch({ service: 'digits' }, (now) => {
+      state = now;
+    });
+    await queries.answer(answer('1 2 3'));
+    assert.equal(state?.graceUntilMs, undefined);
+    await queries.answer(answer(''));
+    assert.equal(state?.graceUntilMs, clock.now() + GRACE_MS);
+    await queries.answer(answer('1 2 3'));
+    assert.equal(state?.graceUntilMs, undefined);
+    assert.equal(log.at(-1), 'info: Consul is believed again: it lists enough instances');
+  });
+
+  it('that are kept go when they do not answer any more', async () => {
+    const { told } = use();
+    await queries.answer(answer('1 2 3'));
+    await queries.answer(answer('1! 2! 3!'));
+    silent = new Set(['2']);
+    clock.advance(3_000);
+    assert.equal(told.at(-1), '1 2 3');
+    clock.advance(1_000);
+    assert.equal(told.at(-1), '1 2! 3');
+    silent = new Set(['1', '2', '3']);
+    clock.advance(4_000);
+    assert.equal(told.at(-1), '1! 2! 3!');
+    assert.equal(
+      log.at(-1),
+      'warn: Consul is believed again: the instances it took away do not answer any more',
+    );
+  });
+
+  it('that are deregistered one at a time go at once', async () => {
+    const { told } = use();
+    await queries.answer(answer('1 2 3'));
+    await queries.answer(answer('1 3'));
+    assert.deepEqual(told, ['1 2 3', '1 3']);
+    assert.deepEqual(log, []);
+  });
+
+  it('may have to pass every check', async () => {
+    const all = use();
+    const strict = use({ service: 'digits', onlyPassing: true });
+    await queries.answer(answer('1 2? 3?'));
+    await queries.answer(answer('1 2? 3?', { output: 'slow' }));
+    await queries.answer(answer('1 2? 3?', { output: 'slow' }));
+    assert.deepEqual(strict.told, ['1 2! 3!', '1 2! 3!']);
+    assert.deepEqual(all.told, ['1 2? 3?', '1 2? 3?']);
+    assert.equal(queries.open.size, 1);
+  });
+
+  it('in another datacenter are reached at their wan address', async () => {
+    let state: TargetState | undefined;
+    targets.watch({ service: 'digits', datacenter: 'dc2' }, (now) => {
+      state = now;
+    });
+    const entry = entryOf(1);
+    Object.assign(entry.Service, { TaggedAddresses: { wan: { Address: '198.51.100.1', Port: 444 } } });
+    await queries.answer(answerOf([entry]));
+    assert.equal(state?.instances?.[0]?.key, '198.51.100.1:444');
+  });
+
+  it('that make no sense are left out with one warning', async () => {
+    const { told } = use();
+    for (const port of [99_999, 99_999, 88_888]) {
+      const bad = entryOf(2);
+      Object.assign(bad.Service, { Port: port });
+      await queries.answer(answerOf([entryOf(1), bad]));
+    }
+    assert.deepEqual(told, ['1']);
+    assert.deepEqual(log, [
+      'warn: entries of an answer of Consul make no sense and are left out',
+      'warn: entries of an answer of Consul make no sense and are left out',
+    ]);
+    assert.deepEqual(metric('outrider_consul_skipped_entries'), [1]);
+  });
+
+  it('outlive garbage', async () => {
+    const { told } = use();
+    await queries.answer(answer('1 2'));
+    await assert.rejects(queries.answer(Buffer.from('{"errors":1}')));
+    assert.deepEqual(told, ['1 2']);
+  });
+
+  it('reach every user though one of them fails', async () => {
+    targets.watch({ service: 'digits' }, () => {
+      throw new Error('a defect');
+    });
+    const { told } = use();
+    await queries.answer(answer('1'));
+    assert.deepEqual(told, ['1']);
+    assert.deepEqual(log, ['error: a user of the endpoints of a target failed']);
+  });
+
+  it('are counted by status', async () => {
+    use();
+    await queries.answer(answer('1 2? 3! 4'));
+    assert.deepEqual(metric('outrider_consul_instances'), [2, 1, 1]);
+  });
+
+  describe('with a cache', () => {
+    const cacheOf = (): CacheFile => CacheFile.open(dir, logger, clock);
+
+    it('are known to a later process while Consul is away, and then replaced', async () => {
+      const cache = cacheOf();
+      const before = build(cache);
+      use({ service: 'digits' }, before);
+      await queries.answer(answer('1 2 3!'));
+      before.close();
+      cache.close();
+      targets = build(cacheOf());
+      const { told } = use();
+      queries.useCache();
+      assert.deepEqual(told, ['1 2 3!']);
+      await queries.answer(answer('4 5'));
+      assert.deepEqual(told, ['1 2 3!', '4 5']);
+    });
+
+    it('are kept as they were when an answer is doubted', async () => {
+      const cache = cacheOf();
+      const before = build(cache);
+      use({ service: 'digits' }, before);
+      await queries.answer(answer('1 2 3'));
+      await queries.answer(answer(''));
+      before.close();
+      cache.close();
+      targets = build(cacheOf());
+      const { told } = use();
+      queries.useCache();
+      assert.deepEqual(told, ['1 2 3']);
+    });
+
+    it('are not taken from a cache that holds something else', () => {
+      const cache = cacheOf();
+      for (const kept of [{}, 'x', [1], [{ key: 'a' }], [null]]) {
+        cache.save('endpoints /health/connect/digits?', kept);
+        targets = build(cache);
+        use();
+        assert.throws(() => queries.useCache(), /expected a list of instances/);
+        targets.close();
+      }
+    });
+  });
+});
+
+describe('a filter for tags and metadata', () => {
+  for (const [name, tags, meta, expected] of [
+    ['nothing', [], {}, undefined],
+    ['a tag', ['v1'], {}, '"v1" in Service.Tags'],
+    ['a meta value', [], { 'my-key': 'a b' }, 'Service.Meta["my-key"] == "a b"'],
+    [
+      'several, in an order of its own',
+      ['v2', 'a', 'v2'],
+      { z: '1', b: '2' },
+      '"a" in Service.Tags and "v2" in Service.Tags and Service.Meta["b"] == "2" and Service.Meta["z"] == "1"',
+    ],
+    ['quotes', ['a"b`c\\"'], {}, '"a\\x22b`c\\\\\\x22" in Service.Tags'],
+    ['what would end it', ['x" or "y'], {}, '"x\\x22 or \\x22y" in Service.Tags'],
+    ['controls', ['a\nb\u0001'], {}, '"a\\nb\\u0001" in Service.Tags'],
+  ] as const) {
+    it(`asks for ${name}`, () => assert.equal(filterFor(tags, meta), expected));
+  }
+});

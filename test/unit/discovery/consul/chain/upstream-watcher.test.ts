@@ -1,0 +1,416 @@
+/** All that is known of one upstream: which questions are asked, and what is made of the answers, in any order. */
+import assert from 'node:assert/strict';
+import type { UpstreamConfig } from '../../../../../sidecar/config/model.js';
+import type { CacheFile } from '../../../../../sidecar/discovery/consul/cache/cache-file.js';
+import type {
+  Queries,
+  TargetState,
+} from '../../../../../sidecar/discovery/consul/catalog/endpoint-watcher.js';
+import type { Instance } from '../../../../../sidecar/discovery/consul/catalog/instances.js';
+import type { Target } from '../../../../../sidecar/discovery/consul/catalog/target.js';
+import {
+  type TargetSource,
+  UpstreamWatch,
+} from '../../../../../sidecar/discovery/consul/chain/upstream-watcher.js';
+import type { QuerySpec, QueryStatus } from '../../../../../sidecar/discovery/consul/query/query-spec.js';
+import type { UpstreamKnowledge } from '../../../../../sidecar/discovery/snapshot.js';
+import type { Logger } from '../../../../../sidecar/runtime/log/logger.js';
+import { chain, idOf, resolver, splitter } from '../../../../kit/consul/chains.js';
+import { CONFIG } from '../../../../kit/consul/scripted-agent.js';
+import { anUpstream } from '../../../../kit/stack/stack.js';
+import { ManualClock } from '../../../../kit/time/manual-clock.js';
+import { seeded } from '../../../../kit/time/seeded-random.js';
+
+function instance(id: string, over: Partial<Instance> = {}): Instance {
+  return {
+    key: `${id}:8443`,
+    id,
+    node: 'n1',
+    address: id,
+    port: 8443,
+    weight: 1,
+    status: 'passing',
+    why: '',
+    service: 'web',
+    datacenter: 'dc1',
+    tags: [],
+    meta: {},
+    ...over,
+  };
+}
+
+/** Answers by path; a target by its service, subset and datacenter. */
+class Registry {
+  readonly specs = new Map<string, QuerySpec<unknown>>();
+  private readonly told = new Map<string, (value: never) => void>();
+  readonly targets = new Map<string, (state: TargetState) => void>();
+  readonly doubts: string[] = [];
+  /** What a target is known to have before anybody watches it. */
+  known: Record<string, readonly Instance[]> = {};
+
+  readonly queries: Queries = {
+    watch: (spec, onValue) => {
+      this.specs.set(spec.path, spec as QuerySpec<unknown>);
+      this.told.set(spec.path, onValue as unknown as (value: never) => void);
+      return {
+        status: () => ({}) as QueryStatus,
+        reread() {},
+        close: () => void this.specs.delete(spec.path),
+      };
+    },
+  };
+
+  readonly source: TargetSource = {
+    watch: (target, onChange) => {
+      const key = nameOf(target);
+      assert.ok(!this.targets.has(key), `${key} is watched twice`);
+      this.targets.set(key, onChange);
+      const known = this.known[key];
+      if (known !== undefined) onChange({ instances: known });
+      return {
+        doubt: (why) => void this.doubts.push(`${key}: ${why}`),
+        close: () => void this.targets.delete(key),
+      };
+    },
+  };
+
+  async answer(path: string, text: string): Promise<void> {
+    const spec = this.specs.get(path);
+    assert.ok(spec, `nobody asks for ${path}`);
+    this.told.get(path)?.((await spec.parse(Buffer.from(text))) as never);
+  }
+
+  absent(path: string): void {
+    this.told.get(path)?.(this.specs.get(path)?.absent?.() as never);
+  }
+
+  find(key: string, ...instances: Instance[]): void {
+    const onChange = this.targets.get(key);
+    assert.ok(onChange, `nobody asks for ${key}; but for ${[...this.targets.keys()].join(', ')}`);
+    onChange({ instances });
+  }
+}
+
+function nameOf({ service, datacenter, filter, via }: Target): string {
+  const parts = [
+    via === 'plain' ? `plain ${service}` : service,
+    datacenter && `@${datacenter}`,
+    filter && `[${filter}]`,
+  ];
+  return parts.filter((part) => part !== undefined).join('');
+}
+
+const CHAIN = '/discovery-chain/web';
+
+describe('What Consul knows of an upstream', () => {
+  let clock: ManualClock;
+  let registry: Registry;
+  let warnings: Record<string, unknown>[];
+  let told: UpstreamKnowledge[];
+  let named: Set<string>;
+  let open: UpstreamWatch[];
+  beforeEach(() => {
+    clock = new ManualClock();
+    registry = new Registry();
+    warnings = [];
+    told = [];
+    named = new Set();
+    open = [];
+  });
+  afterEach(() => {
+    for (const watch of open) watch.close();
+    assert.equal(registry.specs.size + registry.targets.size, 0, 'questions are left');
+    assert.equal(clock.pending(), 0, 'timers are left');
+  });
+
+  const upstream = (over: Partial<UpstreamConfig> = {}): UpstreamConfig =>
+    anUpstream([], {
+      name: 'web',
+      discovery: { service: 'web', tags: [], meta: {}, failover: [] },
+      balance: { kind: 'least-loaded' },
+      ...over,
+    } as never);
+  const kept: Record<string, unknown> = {};
+  const cache = {
+    load: (section: string) => kept[section],
+    save: (section: string, value: unknown) => {
+      kept[section] = value;
+    },
+  } as unknown as CacheFile;
+  const watch = (config = upstream(), rules = true): UpstreamWatch => {
+    const logger = { ...silent, warn: (fields: object) => void warnings.push(fields as never) };
+    const deps = {
+      config: { ...CONFIG, rules },
+      clock,
+      timers: clock,
+      random: seeded(1),
+      logger,
+      service: 'app',
+      named,
+      cache,
+    };
+    const made = new UpstreamWatch(config, registry.queries, registry.source, deps, (knowledge) =>
+      told.push(knowledge),
+    );
+    open.push(made);
+    return made;
+  };
+  const cluster = (name = '') => told.at(-1)?.clusters.get(name);
+  const found = (name = '') =>
+    cluster(name)?.endpoints?.map(
+      ({ id, priority, critical }) => `${id}@${priority}${critical === undefined ? '' : ` ${critical}`}`,
+    );
+
+  it('is nothing until the rules are known, and unknown until the endpoints are', async () => {
+    watch();
+    assert.deepEqual([...registry.specs.keys()].sort(), [
+      '/config/proxy-defaults/global',
+      '/config/service-defaults/app',
+      CHAIN,
+    ]);
+    assert.deepEqual(told, []);
+    registry.absent('/config/service-defaults/app');
+    assert.deepEqual(told, []);
+    await registry.answer(CHAIN, chain([resolver('web')]));
+    assert.equal(told.length, 1);
+    assert.deepEqual(cluster(), { endpoints: undefined });
+    registry.find(
+      'web',
+      instance('a'),
+      instance('b', { status: 'critical', why: 'check "x": timeout', weight: 3 }),
+    );
+    assert.deepEqual(found(), ['a@0', 'b@1000 check "x": timeout']);
+    assert.deepEqual(cluster()?.endpoints?.[1], {
+      address: { kind: 'tcp', host: 'b', port: 8443 },
+      id: 'b',
+      weight: 3,
+      priority: 1000,
+      service: 'web',
+      datacenter: 'dc1',
+      locality: 'dc1',
+      critical: 'check "x": timeout',
+    });
+    registry.find('web');
+    assert.deepEqual(found(), []);
+  });
+
+  it('gives failover targets their priorities, and an address to the first that names it', async () => {
+    watch();
+    await registry.answer(
+      CHAIN,
+      chain([resolver('v1.web', { failover: ['web', 'web.dc2'] })], {
+        'v1.web': { Filter: 'v1' },
+        web: {},
+        'web.dc2': {},
+      }),
+    );
+    registry.find('web', instance('a'), instance('b'));
+    registry.find('web@dc2', instance('c', { datacenter: 'dc2' }));
+    registry.find('web[v1]', instance('a', { status: 'critical', why: 'no' }), instance('d'));
+    assert.deepEqual(found('v1.web.default.dc1')?.sort(), ['a@1', 'b@1', 'c@2', 'd@0']);
+    assert.equal(cluster('v1.web.default.dc1')?.endpoints?.find(({ id }) => id === 'd')?.subset, 'v1');
+  });
+
+  it('waits for the first target before it uses the next, but not for ever', async () => {
+    watch();
+    await registry.answer(
+      CHAIN,
+      chain([resolver('web.dc2', { failover: ['web'] })], { 'web.dc2': {}, web: {} }),
+    );
+    registry.find('web', instance('a'));
+    assert.equal(found('web.default.dc2'), undefined);
+    clock.advance(3000);
+    assert.deepEqual(found('web.default.dc2'), ['a@1']);
+    registry.find('web@dc2', instance('b', { datacenter: 'dc2' }));
+    assert.deepEqual(found('web.default.dc2'), ['b@0', 'a@1']);
+  });
+
+  it('keeps the questions that other rules ask too, and lets the others go', async () => {
+    watch();
+    await registry.answer(CHAIN, chain([resolver('web')]));
+    registry.find('web', instance('a'));
+    registry.known['other'] = [instance('o')];
+    await registry.answer(
+      CHAIN,
+      chain(
+        [
+          splitter('web', { [`resolver:${idOf('web')}`]: 50, [`resolver:${idOf('other')}`]: 50 }),
+          resolver('web'),
+          resolver('other'),
+        ],
+        { web: {}, other: {} },
+      ),
+    );
+    assert.deepEqual(found(), ['a@0']);
+    assert.deepEqual(found('other.default.dc1'), ['o@0']);
+    assert.equal(told.length, 3, 'one change is told once');
+    await registry.answer(CHAIN, chain([resolver('other')], { other: {} }));
+    assert.deepEqual([...registry.targets.keys()], ['other']);
+    assert.equal(cluster(), undefined);
+  });
+
+  it('keeps what was when an answer makes no sense', async () => {
+    watch();
+    await registry.answer(CHAIN, chain([resolver('web')]));
+    await assert.rejects(registry.answer(CHAIN, '{"Chain":{}}'));
+    await registry.answer('/config/service-defaults/app', '{"Kind":"service-router"}');
+    assert.equal(warnings.length, 1);
+    registry.find('web', instance('a'));
+    assert.deepEqual(found(), ['a@0']);
+  });
+
+  it('limits calls as our own defaults say', async () => {
+    watch();
+    await registry.answer(
+      CHAIN,
+      chain([
+        resolver('web', {
+          connectTimeout: '2s',
+          loadBalancer: { Policy: 'maglev', HashPolicies: [{ Field: 'header', FieldValue: 'x-user' }] },
+        }),
+      ]),
+    );
+    assert.deepEqual(cluster(), { endpoints: undefined, connectTimeoutMs: 2000, hashKey: 'x-user' });
+    const UpstreamConfig = {
+      Overrides: [{ Name: 'web', ConnectTimeoutMs: 300, Limits: { MaxConcurrentRequests: 7 } }],
+    };
+    await registry.answer(
+      '/config/service-defaults/app',
+      JSON.stringify({ Kind: 'service-defaults', Name: 'app', UpstreamConfig }),
+    );
+    assert.deepEqual(cluster(), {
+      endpoints: undefined,
+      connectTimeoutMs: 300,
+      maxInFlight: 7,
+      hashKey: 'x-user',
+    });
+    registry.absent('/config/service-defaults/app');
+    assert.deepEqual(cluster(), { endpoints: undefined, connectTimeoutMs: 2000, hashKey: 'x-user' });
+  });
+
+  it('gives way to the file', async () => {
+    const config = upstream({ balance: { kind: 'round-robin' } });
+    watch({ ...config, pool: { ...config.pool, connectTimeoutMs: 400 } });
+    await registry.answer(
+      CHAIN,
+      chain([
+        resolver('web', {
+          connectTimeout: '2s',
+          loadBalancer: { Policy: 'maglev', HashPolicies: [{ Field: 'header', FieldValue: 'x-user' }] },
+        }),
+      ]),
+    );
+    assert.deepEqual(cluster(), { endpoints: undefined });
+  });
+
+  it('asks for no rules where the file says where to go, or wants none', () => {
+    const discovery = {
+      service: 'web',
+      tags: ['gpu'],
+      meta: { version: '2' },
+      failover: [{ service: 'web', datacenter: 'dc2', tags: [], meta: {} }],
+    };
+    watch(upstream({ discovery }));
+    assert.equal(registry.specs.size, 0);
+    const [first, second] = [...registry.targets.keys()];
+    assert.match(first ?? '', /^web\[.*gpu.*\]$/);
+    assert.equal(second, 'web@dc2');
+    registry.find(first!, instance('a'));
+    registry.find('web@dc2', instance('b'));
+    assert.deepEqual(found(), ['a@0', 'b@1']);
+    open.pop()!.close();
+    watch(upstream(), false);
+    assert.deepEqual([...registry.targets.keys()], ['web']);
+  });
+
+  it('asks for the service itself where there is no mesh', async () => {
+    watch(upstream({ tls: 'plaintext' }));
+    await registry.answer(CHAIN, chain([resolver('web')]));
+    assert.deepEqual([...registry.targets.keys()], ['plain web']);
+  });
+
+  it('names each rule that is not applied once, whoever meets it', async () => {
+    const one = watch();
+    const limited = chain([resolver('web', { loadBalancer: { Policy: 'random' } })]);
+    await registry.answer(CHAIN, limited);
+    await registry.answer(CHAIN, limited);
+    const defaults = '{"Kind":"proxy-defaults","Name":"global","Config":{"local_connect_timeout_ms":5}}';
+    await registry.answer('/config/proxy-defaults/global', defaults);
+    const sentences = [
+      'service-resolver "web": LoadBalancer.Policy "random" is not applied, the sidecar\'s file says how.',
+      'proxy-defaults: Config "local_connect_timeout_ms" is not applied.',
+    ];
+    assert.deepEqual(
+      warnings.map(({ rule }) => rule),
+      sentences,
+    );
+    assert.deepEqual(one.notHonoured(), sentences);
+    one.close();
+    open.pop();
+    const two = watch(upstream({ name: 'again' }));
+    await registry.answer(CHAIN, limited);
+    assert.equal(warnings.length, 2);
+    assert.deepEqual(two.notHonoured(), sentences.slice(0, 1));
+    await registry.answer(CHAIN, chain([resolver('web')]));
+    assert.deepEqual(two.notHonoured(), []);
+  });
+
+  it('is read again where connections contradict it', async () => {
+    const watching = watch();
+    await registry.answer(CHAIN, chain([resolver('web', { failover: ['other'] })], { web: {}, other: {} }));
+    watching.doubt('', 'a: ECONNREFUSED');
+    watching.doubt('unheard of', 'x');
+    assert.deepEqual(registry.doubts, ['web: a: ECONNREFUSED', 'other: a: ECONNREFUSED']);
+  });
+
+  it('takes over a changed file, and keeps what is known until Consul has said the new', async () => {
+    const watching = watch();
+    await registry.answer(CHAIN, chain([resolver('web')]));
+    registry.find('web', instance('a'));
+    watching.update(upstream({ pool: { ...upstream().pool, connections: 2 } }));
+    assert.deepEqual(found(), ['a@0']);
+    const count = told.length;
+    watching.update(upstream({ discovery: { service: 'next', tags: [], meta: {}, failover: [] } }));
+    assert.equal(told.length, count);
+    assert.ok(registry.specs.has('/discovery-chain/next') && !registry.specs.has(CHAIN));
+    assert.ok(registry.targets.has('web'));
+    await registry.answer('/discovery-chain/next', chain([resolver('next')], { next: {} }, 'next'));
+    assert.deepEqual([...registry.targets.keys()], ['next']);
+    registry.find('next', instance('n'));
+    assert.deepEqual(found(), ['n@0']);
+  });
+
+  it('keeps the rules for a restart without Consul, and does not believe what is damaged', async () => {
+    watch();
+    const spec = registry.specs.get(CHAIN)!;
+    const value = await spec.parse(Buffer.from(chain([resolver('web')])));
+    assert.equal(spec.cache?.load(), undefined);
+    spec.cache?.save(value);
+    assert.deepEqual(spec.cache?.load(), value);
+    for (const damaged of [5, '{"Chain":{}}', 'nonsense', null]) {
+      kept['chain web'] = damaged;
+      assert.equal(spec.cache?.load(), undefined);
+    }
+  });
+
+  it('gives the same endpoint for an instance that has not changed', async () => {
+    watch();
+    await registry.answer(CHAIN, chain([resolver('web')]));
+    const [a, b] = [instance('a'), instance('b')];
+    registry.find('web', a, b);
+    const before = cluster()?.endpoints;
+    registry.find('web', a);
+    assert.equal(cluster()?.endpoints?.[0], before?.[0]);
+  });
+});
+
+const silent: Logger = {
+  debug() {},
+  info() {},
+  warn() {},
+  error() {},
+  child: () => silent,
+  writes: () => false,
+  setLevel() {},
+  flush() {},
+};

@@ -1,0 +1,295 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { inspect } from 'node:util';
+import { AgentError, type GetOptions } from '../../../../../sidecar/discovery/consul/client/client.js';
+import { LoopbackAgent } from '../../../../kit/consul/loopback-agent.js';
+import { until } from '../../../../kit/process/processes.js';
+
+const TOKEN = '5ec4e7-70ce-4-marker';
+const OPTIONS: GetOptions = { timeoutMs: 10_000, maxBytes: 1_000_000 };
+
+async function failure(promise: Promise<unknown>): Promise<AgentError> {
+  try {
+    await promise;
+  } catch (error) {
+    assert.ok(error instanceof AgentError, String(error));
+    assert.ok(!error.message.includes('\n'));
+    assert.ok(!error.message.includes(TOKEN));
+    return error;
+  }
+  throw new Error('it succeeded');
+}
+
+describe('ConsulAgent', () => {
+  let loopback: LoopbackAgent;
+  let folder: string;
+  beforeEach(async () => {
+    loopback = await LoopbackAgent.start();
+    folder = mkdtempSync(join(tmpdir(), 'outrider-agent-'));
+  });
+  afterEach(async () => {
+    await loopback.stop();
+    rmSync(folder, { recursive: true });
+  });
+
+  it('asks for a path with its query, and hands back status, index, headers and the bytes as they came', async () => {
+    loopback.handler = (_request, response) => {
+      response.setHeader('x-consul-index', '42').setHeader('x-consul-knownleader', 'true');
+      response.end('{"a":\xff}', 'latin1');
+    };
+    const client = loopback.client();
+    assert.equal(client.where, `http://127.0.0.1:${loopback.port}`);
+    const answer = await client.get(
+      '/health/connect/a%2Fb',
+      { index: '7', filter: 'x == "y z"', stale: '' },
+      OPTIONS,
+    );
+    assert.equal(answer.status, 200);
+    assert.equal(answer.index, 42);
+    assert.equal(answer.headers['x-consul-knownleader'], 'true');
+    assert.deepEqual([...answer.body], [...Buffer.from('{"a":\xff}', 'latin1')]);
+    const { method, url, headers } = loopback.asked[0]!;
+    assert.equal(method, 'GET');
+    assert.equal(url, '/v1/health/connect/a%2Fb?index=7&filter=x%20%3D%3D%20%22y%20z%22&stale=');
+    assert.equal(headers['x-consul-token'], undefined);
+  });
+
+  it('has no index where there is no header for it, or no number in it', async () => {
+    const client = loopback.client();
+    for (const [header, index] of [
+      [undefined, undefined],
+      ['soon', undefined],
+      ['0', 0],
+    ] as const) {
+      loopback.handler = (_request, response) => {
+        if (header !== undefined) response.setHeader('x-consul-index', header);
+        response.end();
+      };
+      assert.equal((await client.get('/kv/a', {}, OPTIONS)).index, index);
+    }
+  });
+
+  it('sends the token with each request, and reads its file again when it changed', async () => {
+    const path = join(folder, 'token');
+    writeFileSync(path, `${TOKEN}\n`);
+    const client = loopback.client({ CONSUL_HTTP_TOKEN_FILE: path });
+    await client.get('/kv/a', {}, OPTIONS);
+    writeFileSync(path, 'another-one');
+    await client.put('/kv/a', {}, undefined, OPTIONS);
+    writeFileSync(path, '');
+    await client.deregisterService('a', OPTIONS);
+    rmSync(path);
+    await client.get('/agent/services', {}, OPTIONS);
+    assert.deepEqual(
+      loopback.asked.map(({ headers }) => headers['x-consul-token']),
+      [TOKEN, 'another-one', 'another-one', 'another-one'],
+    );
+  });
+
+  it('puts JSON, and nothing where there is nothing', async () => {
+    const client = loopback.client();
+    await client.put('/config', { cas: '3' }, { Kind: 'service-router' }, OPTIONS);
+    await client.put('/agent/leave', {}, undefined, OPTIONS);
+    assert.deepEqual(
+      loopback.asked.map(({ method, url, body }) => [method, url, body]),
+      [
+        ['PUT', '/v1/config?cas=3', '{"Kind":"service-router"}'],
+        ['PUT', '/v1/agent/leave', ''],
+      ],
+    );
+  });
+
+  it('deregisters services and sets checks, whatever their names', async () => {
+    const client = loopback.client();
+    await client.deregisterService('digits/1 a', OPTIONS);
+    await client.updateCheck('check:1', 'warning', 'it is slow', OPTIONS);
+    assert.deepEqual(
+      loopback.asked.map(({ method, url, body }) => [method, url, body]),
+      [
+        ['PUT', '/v1/agent/service/deregister/digits%2F1%20a', ''],
+        ['PUT', '/v1/agent/check/update/check%3A1', '{"Status":"warning","Output":"it is slow"}'],
+      ],
+    );
+  });
+
+  it('rejects every status but 2xx with what was said, in one line and without the token', async () => {
+    const client = loopback.client({ CONSUL_HTTP_TOKEN: TOKEN });
+    for (const [status, body, message] of [
+      [403, 'Permission denied', '403 Permission denied'],
+      [404, '', '404'],
+      [
+        429,
+        'Your IP is issuing too many requests\nreally',
+        '429 Your IP is issuing too many requests really',
+      ],
+      [500, `token ${TOKEN} is\u0007 bad`, '500 token [token] is? bad'],
+      [301, 'Moved', '301 Moved'],
+    ] as const) {
+      loopback.handler = (_request, response) =>
+        response.writeHead(status, { 'x-consul-index': '9' }).end(body);
+      for (const ask of [
+        () => client.get('/kv/a', {}, OPTIONS),
+        () => client.deregisterService('a', OPTIONS),
+      ]) {
+        const error = await failure(ask());
+        assert.equal(error.fault, 'status');
+        assert.equal(error.status, status);
+        assert.equal(error.message, message);
+        assert.equal(error.answer?.index, 9);
+      }
+    }
+  });
+
+  it('keeps little of a large refusal', async () => {
+    loopback.handler = (_request, response) => response.writeHead(500).end('x'.repeat(900_000));
+    const error = await failure(loopback.client().get('/kv/a', {}, OPTIONS));
+    assert.equal(error.fault, 'status');
+    assert.equal(error.answer?.body.length, 4_096);
+    assert.ok(error.message.length < 250);
+  });
+
+  for (const [how, headers] of [
+    ['announced by its length', { 'content-length': '50000000' }],
+    ['in chunks', {}],
+  ] as const) {
+    it(`cuts off an answer of 50 MB ${how}, without having taken it`, async () => {
+      let written = 0;
+      loopback.handler = (request, response) => {
+        response.writeHead(200, headers);
+        const chunk = Buffer.alloc(50_000, 'x');
+        const pump = (): void => {
+          while (written < 50_000_000 && !response.destroyed) {
+            written += chunk.length;
+            if (!response.write(chunk)) return;
+          }
+        };
+        response.on('drain', pump);
+        request.socket.on('close', () => response.destroy());
+        pump();
+      };
+      const error = await failure(loopback.client().get('/kv/a', {}, OPTIONS));
+      assert.equal(error.fault, 'too-large');
+      assert.match(error.message, /larger than 1000000 bytes/);
+      await until('the connection is closed', () => loopback.sockets.size === 0);
+      assert.ok(written < 25_000_000, `${written} bytes were written`);
+    });
+  }
+
+  it('takes an answer of exactly the bound, and of many pieces', async () => {
+    const body = Buffer.from(Array.from({ length: 1_000_000 }, (_, i) => i % 251));
+    loopback.handler = (_request, response) => {
+      for (let at = 0; at < body.length; at += 10_007) response.write(body.subarray(at, at + 10_007));
+      response.end();
+    };
+    assert.ok((await loopback.client().get('/kv/a', {}, OPTIONS)).body.equals(body));
+  });
+
+  it('says so at once when the connection breaks within the answer', async () => {
+    loopback.handler = (request, response) => {
+      response.write('[1, 2');
+      setImmediate(() => request.socket.destroy());
+    };
+    const error = await failure(loopback.client().get('/kv/a', {}, { ...OPTIONS, timeoutMs: 60_000 }));
+    assert.equal(error.fault, 'unreachable');
+    assert.match(error.message, /broke within the answer/);
+  });
+
+  it('says so when the connection breaks before the answer, when nobody listens, and when it is no HTTP', async () => {
+    loopback.handler = (request) => request.socket.destroy();
+    assert.equal((await failure(loopback.client().get('/kv/a', {}, OPTIONS))).fault, 'unreachable');
+
+    const gone = await LoopbackAgent.start();
+    const client = loopback.client({}, `http://127.0.0.1:${gone.port}`);
+    await gone.stop();
+    const error = await failure(client.get('/kv/a', {}, OPTIONS));
+    assert.equal(error.fault, 'unreachable');
+    assert.equal(error.message, `${client.where}: ECONNREFUSED`);
+
+    const other = createServer((socket) => socket.on('error', () => {}).end('220 smtp.example.org\r\n'));
+    await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
+    const { port } = other.address() as { port: number };
+    const parse = await failure(loopback.client({}, `http://127.0.0.1:${port}`).get('/kv/a', {}, OPTIONS));
+    assert.equal(parse.fault, 'unreachable');
+    other.close();
+  });
+
+  for (const [when, begin] of [
+    ['before', () => {}],
+    ['within', (write: () => void) => write()],
+  ] as const) {
+    it(`times out ${when} the answer`, async () => {
+      loopback.handler = (_request, response) => begin(() => response.write('[1,'));
+      const error = await failure(loopback.client().get('/kv/a', {}, { ...OPTIONS, timeoutMs: 50 }));
+      assert.equal(error.fault, 'timeout');
+      assert.match(error.message, /did not answer within 50 ms/);
+      await until('the connection is closed', () => loopback.sockets.size === 0);
+    });
+  }
+
+  it('ends at the signal, and leaves no connection behind', async () => {
+    loopback.handler = () => {};
+    const abort = new AbortController();
+    const read = loopback.client().get('/kv/a', {}, { ...OPTIONS, signal: abort.signal });
+    await until('the read has begun', () => loopback.asked.length === 1);
+    abort.abort();
+    assert.equal((await failure(read)).fault, 'cancelled');
+    await until('the connection is closed', () => loopback.sockets.size === 0);
+    const late = loopback.client().get('/kv/a', {}, { ...OPTIONS, signal: abort.signal });
+    assert.equal((await failure(late)).fault, 'cancelled');
+    assert.equal(loopback.asked.length, 1);
+  });
+
+  it('ends what is under way when closed, and begins nothing after', async () => {
+    loopback.handler = () => {};
+    const client = loopback.client();
+    const reads = [1, 2, 3].map(() => failure(client.get('/kv/a', {}, OPTIONS)));
+    await until('the reads have begun', () => loopback.asked.length === 3);
+    client.close();
+    for (const read of reads) assert.equal((await read).fault, 'cancelled');
+    assert.equal((await failure(client.get('/kv/a', {}, OPTIONS))).fault, 'cancelled');
+    await until('the connections are closed', () => loopback.sockets.size === 0);
+  });
+
+  it('uses a connection again, and keeps few of them', async () => {
+    const client = loopback.client();
+    for (let i = 0; i < 5; i++) await client.get('/kv/a', {}, OPTIONS);
+    assert.equal(loopback.sockets.size, 1);
+    const held: (() => void)[] = [];
+    loopback.handler = (_request, response) => held.push(() => response.end('[]'));
+    const reads = Array.from({ length: 20 }, () => client.get('/kv/a', {}, OPTIONS));
+    await until('all are there', () => held.length === 20);
+    for (const release of held) release();
+    await Promise.all(reads);
+    await until('most are closed', () => loopback.sockets.size <= 4);
+  });
+
+  it('speaks through a Unix socket, to an IPv6 address, and under a path', async () => {
+    const path = join(folder, 'consul.sock');
+    const unix = await LoopbackAgent.start({ path });
+    await unix.client({}, `unix://${path}`).get('/kv/a', {}, OPTIONS);
+    assert.equal(unix.asked[0]?.url, '/v1/kv/a');
+    await unix.stop();
+
+    const six = await LoopbackAgent.start({ host: '::1', port: 0 }).catch(() => undefined);
+    if (six !== undefined) {
+      const client = six.client({}, `http://[::1]:${six.port}`);
+      assert.equal(client.where, `http://[::1]:${six.port}`);
+      await client.get('/kv/a', {}, OPTIONS);
+      assert.equal(six.asked[0]?.headers.host, `[::1]:${six.port}`);
+      await six.stop();
+    }
+
+    await loopback.client({}, `http://127.0.0.1:${loopback.port}/consul/`).get('/kv/a', {}, OPTIONS);
+    assert.equal(loopback.asked.at(-1)?.url, '/consul/v1/kv/a');
+  });
+
+  it('shows no token when it is printed', () => {
+    const client = loopback.client({ CONSUL_HTTP_TOKEN: TOKEN });
+    const shown = inspect(client, { depth: 20, showHidden: true });
+    assert.ok(shown.includes('127.0.0.1'));
+    assert.ok(!shown.includes(TOKEN));
+  });
+});

@@ -1,0 +1,198 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { ConsulConfig } from '../../../../../sidecar/config/model.js';
+import {
+  agentSettings,
+  describeAddress,
+  type Environment,
+} from '../../../../../sidecar/discovery/consul/client/settings.js';
+import { CONFIG } from '../../../../kit/consul/scripted-agent.js';
+
+const TOKEN = '5ec4e7-70ce-4-marker';
+const CERT = '-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n';
+const KEY = '-----BEGIN EC PRIVATE KEY-----\nMHcC\n-----END EC PRIVATE KEY-----\n';
+
+const settings = (config: Partial<ConsulConfig>, env: Environment = {}) =>
+  agentSettings({ ...CONFIG, ...config }, env);
+const where = (config: Partial<ConsulConfig>, env: Environment = {}) =>
+  describeAddress(settings(config, env).address);
+
+function refused(expected: RegExp, config: Partial<ConsulConfig>, env: Environment = {}): void {
+  assert.throws(
+    () => settings(config, env),
+    ({ message }: Error) => {
+      assert.match(message, expected);
+      assert.ok(!message.includes('\n'));
+      assert.ok(!message.includes(TOKEN));
+      return true;
+    },
+  );
+}
+
+describe('the address of the agent', () => {
+  for (const [address, variable, ssl, expected] of [
+    [undefined, undefined, undefined, 'http://127.0.0.1:8500'],
+    [undefined, '', '', 'http://127.0.0.1:8500'],
+    [undefined, undefined, 'true', 'https://127.0.0.1:8500'],
+    [undefined, '10.0.0.1:8501', undefined, 'http://10.0.0.1:8501'],
+    [undefined, 'consul.example:8501', '1', 'https://consul.example:8501'],
+    [undefined, 'http://consul.example:8501', 'T', 'https://consul.example:8501'],
+    [undefined, 'https://consul.example:8501', 'false', 'https://consul.example:8501'],
+    [undefined, 'https://consul.example', undefined, 'https://consul.example:443'],
+    [undefined, 'unix:///run/consul.sock', undefined, 'unix:///run/consul.sock'],
+    [undefined, '[::1]:8500', undefined, 'http://[::1]:8500'],
+    ['http://10.0.0.2:8500', '10.0.0.1:8500', undefined, 'http://10.0.0.2:8500'],
+    ['http://10.0.0.2:8500', undefined, 'true', 'http://10.0.0.2:8500'],
+    ['10.0.0.2:8500', undefined, 'true', 'https://10.0.0.2:8500'],
+    ['unix:///run/consul.sock', '10.0.0.1:8500', undefined, 'unix:///run/consul.sock'],
+    ['http://gateway:80/consul/', undefined, undefined, 'http://gateway:80/consul'],
+  ] as const) {
+    it(`is ${expected} for ${address} in the file, ${variable} and SSL ${ssl} in the environment`, () => {
+      const env = { CONSUL_HTTP_ADDR: variable, CONSUL_HTTP_SSL: ssl };
+      assert.equal(where(address === undefined ? {} : { address }, env), expected);
+    });
+  }
+
+  for (const address of [
+    'ftp://a:21',
+    'http://',
+    'a b',
+    'http://a:0',
+    'http://a:99999',
+    'http://a?x=1',
+    'unix://run',
+  ]) {
+    it(`refuses ${address}`, () => {
+      refused(/^consul\.address is ".*"; expected /, { address });
+      refused(/^CONSUL_HTTP_ADDR is ".*"; expected /, {}, { CONSUL_HTTP_ADDR: address });
+    });
+  }
+
+  it('quotes no address with credentials in it', () => {
+    refused(/^CONSUL_HTTP_ADDR must not hold a user/, {}, { CONSUL_HTTP_ADDR: `http://u:${TOKEN}@a:8500` });
+    refused(/^consul\.address must not hold a user/, { address: `http://u:${TOKEN}@:no` });
+  });
+});
+
+describe('the environment of the agent', () => {
+  it('must not ask for what only Consul Enterprise has', () => {
+    refused(
+      /^CONSUL_NAMESPACE is "team-a"; expected it unset or "default"/,
+      {},
+      { CONSUL_NAMESPACE: 'team-a' },
+    );
+    refused(/^CONSUL_PARTITION is "p"/, {}, { CONSUL_PARTITION: 'p' });
+    settings({}, { CONSUL_NAMESPACE: 'default', CONSUL_PARTITION: '' });
+  });
+
+  it('takes the booleans of Consul, and no others', () => {
+    for (const [text, value] of [
+      ['0', false],
+      ['FALSE', false],
+      ['f', false],
+      ['1', true],
+      ['True', true],
+    ] as const)
+      assert.equal(settings({}, { CONSUL_HTTP_SSL_VERIFY: text }).tls.verify, value);
+    refused(/^CONSUL_HTTP_SSL_VERIFY is "no"; expected true or false/, {}, { CONSUL_HTTP_SSL_VERIFY: 'no' });
+    refused(/^CONSUL_HTTP_SSL is "yes"/, {}, { CONSUL_HTTP_SSL: 'yes' });
+  });
+});
+
+describe('the token and the certificates for the agent', () => {
+  let folder: string;
+  const file = (name: string, text: string): string => {
+    const path = join(folder, name);
+    writeFileSync(path, text);
+    return path;
+  };
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'outrider-settings-'));
+  });
+  afterEach(() => rmSync(folder, { recursive: true }));
+
+  it('come from the file, else from the variable for a file, else from the variable', () => {
+    const env = { CONSUL_HTTP_TOKEN: ' c ', CONSUL_HTTP_TOKEN_FILE: file('b', 'b\n') };
+    assert.equal(settings({ tokenFile: file('a', 'a\n') }, env).token(), 'a');
+    assert.equal(settings({}, env).token(), 'b');
+    assert.equal(settings({}, { CONSUL_HTTP_TOKEN: ' c ' }).token(), 'c');
+    assert.equal(settings({}, { CONSUL_HTTP_TOKEN: '' }).token(), undefined);
+    assert.equal(settings({}).token(), undefined);
+  });
+
+  it('name what is wrong with a token without quoting it', () => {
+    refused(/^consul\.token_file is ".*"; expected a file that holds a token: ENOENT/, {
+      tokenFile: join(folder, 'no'),
+    });
+    refused(/^CONSUL_HTTP_TOKEN_FILE holds no token/, {}, { CONSUL_HTTP_TOKEN_FILE: file('empty', ' \n') });
+    refused(/^consul\.token_file is ".*": not a regular file|not a regular file/, { tokenFile: folder });
+    refused(/^CONSUL_HTTP_TOKEN holds something else/, {}, { CONSUL_HTTP_TOKEN: `${TOKEN}\n${TOKEN}` });
+    refused(/larger than 1 MiB/, { tokenFile: file('large', 'x'.repeat(2 ** 20 + 1)) });
+  });
+
+  it('do not hang on a FIFO', () => {
+    const path = join(folder, 'fifo');
+    execFileSync('mkfifo', [path]);
+    refused(/not a regular file/, { tokenFile: path });
+    refused(/not a regular file/, { tls: { ca: path } });
+  });
+
+  it('are read from the files named, the file before the environment, part by part', () => {
+    const env = {
+      CONSUL_CACERT: file('ca2.pem', `${CERT}2`),
+      CONSUL_CLIENT_CERT: file('cert.pem', CERT),
+      CONSUL_CLIENT_KEY: file('key.pem', KEY),
+      CONSUL_TLS_SERVER_NAME: 'server.dc1.consul',
+      CONSUL_HTTP_SSL_VERIFY: 'false',
+    };
+    const all = { ca: [`${CERT}2`], cert: CERT, key: KEY, serverName: 'server.dc1.consul', verify: false };
+    assert.deepEqual(settings({}, env).tls, all);
+    const tls = { ca: file('ca.pem', CERT), serverName: 'other', verify: true };
+    assert.deepEqual(settings({ tls }, env).tls, { ...all, ca: [CERT], serverName: 'other', verify: true });
+    assert.deepEqual(settings({}).tls, { verify: true });
+  });
+
+  it('take every certificate of a directory of authorities, and pass over what is none', () => {
+    const path = join(folder, 'authorities');
+    mkdirSync(join(path, 'deeper'), { recursive: true });
+    file('authorities/b.pem', `${CERT}b`);
+    file('authorities/a.pem', `${CERT}a`);
+    file('authorities/README', 'read me');
+    assert.deepEqual(settings({}, { CONSUL_CAPATH: path }).tls.ca, [`${CERT}a`, `${CERT}b`]);
+    refused(
+      /^CONSUL_CAPATH is ".*"; expected a directory with at least one PEM/,
+      {},
+      {
+        CONSUL_CAPATH: join(path, 'deeper'),
+      },
+    );
+    refused(
+      /^CONSUL_CAPATH is ".*"; expected a directory of PEM files: ENOENT/,
+      {},
+      {
+        CONSUL_CAPATH: join(path, 'none'),
+      },
+    );
+  });
+
+  it('name a file that is not what it should be', () => {
+    refused(/^consul\.tls\.ca is ".*"; expected a readable PEM file: ENOENT/, {
+      tls: { ca: join(folder, 'no') },
+    });
+    refused(
+      /^CONSUL_CACERT is ".*"; expected a PEM file with a certificate in it/,
+      {},
+      {
+        CONSUL_CACERT: file('ca', KEY),
+      },
+    );
+    refused(/^consul\.tls\.key is ".*"; expected a PEM file with a private key in it/, {
+      tls: { cert: file('c', CERT), key: file('k', CERT) },
+    });
+    refused(/client key .* no client certificate/, { tls: { key: file('k2', KEY) } });
+    refused(/client certificate .* no client key/, {}, { CONSUL_CLIENT_CERT: file('c2', CERT) });
+  });
+});

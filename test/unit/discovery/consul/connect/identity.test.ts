@@ -1,0 +1,318 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { ConsulConfig } from '../../../../../sidecar/config/model.js';
+import { CacheFile } from '../../../../../sidecar/discovery/consul/cache/cache-file.js';
+import { ConnectIdentity } from '../../../../../sidecar/discovery/consul/connect/identity.js';
+import { Watches } from '../../../../../sidecar/discovery/consul/query/query-registry.js';
+import type { Identity } from '../../../../../sidecar/identity/sources/identity-source.js';
+import { leafAnswer, rootsAnswer } from '../../../../kit/consul/connect-answers.js';
+import { type Kit, kit, type Read } from '../../../../kit/consul/scripted-agent.js';
+import { TestAuthority, TRUST_DOMAIN } from '../../../../kit/identity/certificates.js';
+
+const ROOTS = '/agent/connect/ca/roots';
+const LEAF = '/agent/connect/ca/leaf/digits';
+const HOUR = 3_600_000;
+
+interface Rig extends Kit {
+  readonly identity: ConnectIdentity;
+  readonly watches: Watches;
+  readonly told: Identity[];
+  readonly problems: string[];
+  /** The read of a path that is open. */
+  at(path: string): Read;
+  close(): void;
+}
+
+function rig(config: Partial<ConsulConfig> = {}): Rig {
+  const base = kit(config);
+  const { deps, agent } = base;
+  const watches = new Watches(agent, deps);
+  const problems: string[] = [];
+  const cache = config.cache && CacheFile.open(config.cache.dir, deps.logger, deps.timers);
+  const identity = new ConnectIdentity(watches, {
+    ...deps,
+    service: 'digits',
+    ...(cache === undefined ? {} : { cache }),
+    onProblem: (problem) => problems.push(problem),
+  });
+  const told: Identity[] = [];
+  identity.subscribe((next) => told.push(next));
+  const at = (path: string): Read => {
+    const open = agent.open.filter((read) => read.path === path);
+    assert.equal(open.length, 1, `${open.length} reads of ${path} are open`);
+    return open[0]!;
+  };
+  const close = (): void => {
+    identity.close();
+    watches.close();
+    cache?.close();
+  };
+  return { ...base, watches, identity, told, problems, at, close };
+}
+
+describe('ConnectIdentity', () => {
+  let root: TestAuthority;
+  let next: TestAuthority;
+  let open: Rig | undefined;
+  let dir: string;
+  /** Of `hours` from the manual clock's beginning. */
+  const leafOf = (from: TestAuthority, hours = 10, service = 'digits') => {
+    const start = Date.UTC(2026, 0, 1);
+    return from.leaf({ service, notBeforeMs: start - 1000, notAfterMs: start + hours * HOUR - 1000 });
+  };
+  const started = (config: Partial<ConsulConfig> = {}): Rig => {
+    open = rig(config);
+    return open;
+  };
+
+  before(async () => {
+    const long = { notBeforeMs: Date.UTC(2025, 0, 1), notAfterMs: Date.UTC(2036, 0, 1) };
+    root = await TestAuthority.root({ commonName: 'First root', ...long });
+    next = await TestAuthority.root({ commonName: 'Next root', ...long });
+  });
+  beforeEach(() => {
+    dir = mkdtempSync(join(tmpdir(), 'outrider-connect-'));
+  });
+  afterEach(() => {
+    open?.close();
+    open = undefined;
+    rmSync(dir, { recursive: true, force: true });
+  });
+
+  it('is there when leaf and roots are, in either order', async () => {
+    const leaf = await leafOf(root);
+    for (const order of [
+      [LEAF, ROOTS],
+      [ROOTS, LEAF],
+    ]) {
+      const { at, identity, told, close } = rig();
+      assert.equal(identity.current(), undefined);
+      assert.match(identity.status().problem!, /^Consul has given no leaf yet$/);
+      for (const path of order)
+        await at(path).answer(7, path === LEAF ? leafAnswer(leaf) : rootsAnswer([root]));
+      const made = identity.current()!;
+      assert.equal(made.id.service, 'digits');
+      assert.deepEqual([told.length, told[0]], [1, made]);
+      assert.equal(identity.trustDomain(), TRUST_DOMAIN);
+      assert.deepEqual(identity.status(), { notAfterMs: made.notAfterMs });
+      close();
+    }
+  });
+
+  it('trusts every root that is listed, the active one first', async () => {
+    const { at, identity } = started();
+    await at(ROOTS).answer(7, rootsAnswer([root, next], { ActiveRootID: 'root-1' }));
+    await at(LEAF).answer(7, leafAnswer(await leafOf(root)));
+    assert.equal(identity.current()!.rootsPem, next.pem + root.pem);
+  });
+
+  it('follows a rotation of the root step by step, and never hands out what does not fit', async () => {
+    const { at, identity, told, problems } = started();
+    await at(ROOTS).answer(7, rootsAnswer([root]));
+    await at(LEAF).answer(7, leafAnswer(await leafOf(root)));
+    const before = identity.current()!;
+    // The leaf of the new root overtakes the new list of roots.
+    const cross = await leafOf(next);
+    await at(LEAF).answer(9, leafAnswer(cross));
+    assert.equal(identity.current(), before);
+    await at(ROOTS).answer(9, rootsAnswer([next, root]));
+    assert.equal(identity.current()!.certChainPem, cross.certChainPem);
+    assert.equal(identity.current()!.rootsPem, next.pem + root.pem);
+    await at(ROOTS).answer(12, rootsAnswer([next]));
+    assert.equal(identity.current()!.rootsPem, next.pem);
+    assert.deepEqual([told.length, problems], [3, []]);
+  });
+
+  it('says so when the two do not fit for long, keeps what there was, and is well when they do', async () => {
+    const { at, identity, clock, problems } = started();
+    await at(ROOTS).answer(7, rootsAnswer([root]));
+    await at(LEAF).answer(7, leafAnswer(await leafOf(root)));
+    const before = identity.current()!;
+    await at(LEAF).answer(9, leafAnswer(await leafOf(next)));
+    await clock.settle(4_900);
+    assert.deepEqual(problems, []);
+    await clock.settle(200);
+    assert.equal(problems.length, 1);
+    assert.match(
+      problems[0]!,
+      /^the leaf and roots from Consul are not usable, the one before stays in use: /,
+    );
+    assert.equal(identity.status().problem, problems[0]);
+    assert.equal(identity.current(), before);
+    assert.equal(at(ROOTS).index, undefined, 'read afresh');
+    await at(ROOTS).answer(9, rootsAnswer([next, root]));
+    assert.equal(identity.status().problem, undefined);
+    assert.notEqual(identity.current(), before);
+  });
+
+  const refusals: [string, () => Promise<object>, RegExp][] = [
+    [
+      'of another service',
+      async () => leafAnswer(await leafOf(root, 10, 'web')),
+      /expected the service "digits"/,
+    ],
+    ['that is over', async () => leafAnswer(await leafOf(root, 0)), /clock-expired/],
+    [
+      'with the key of another',
+      async () => leafAnswer(await leafOf(root), { PrivateKeyPEM: (await leafOf(root)).keyPem }),
+      /key: does not belong to the certificate/,
+    ],
+  ];
+  for (const [what, answer, problem] of refusals) {
+    it(`does not take a leaf ${what}`, async () => {
+      const { at, identity, clock } = started();
+      await at(ROOTS).answer(7, rootsAnswer([root]));
+      await at(LEAF).answer(7, await answer());
+      await clock.settle(6_000);
+      assert.equal(identity.current(), undefined);
+      assert.match(identity.status().problem!, problem);
+    });
+  }
+
+  it('takes an intermediate from the list of roots where the leaf comes without', async () => {
+    const issuer = await root.intermediate({
+      notAfterMs: Date.UTC(2036, 0, 1),
+      notBeforeMs: Date.UTC(2025, 0, 1),
+    });
+    const leaf = await leafOf(issuer);
+    const bare = leaf.certChainPem.slice(0, leaf.certChainPem.indexOf('-----END CERTIFICATE-----') + 26);
+    const { at, identity } = started();
+    const answer = rootsAnswer([root]) as { Roots: { IntermediateCerts: unknown }[] };
+    answer.Roots[0]!.IntermediateCerts = [issuer.pem];
+    await at(ROOTS).answer(7, answer);
+    await at(LEAF).answer(7, leafAnswer(leaf, { CertPEM: bare }));
+    assert.equal(identity.current()!.certChainPem, bare + issuer.pem);
+  });
+
+  it('leaves out a root that cannot be used, and says which', async () => {
+    const { at, identity, problems } = started();
+    const answer = rootsAnswer([root, next]) as { Roots: { RootCert: string }[] };
+    answer.Roots[1]!.RootCert = 'nonsense';
+    await at(ROOTS).answer(7, answer);
+    await at(LEAF).answer(7, leafAnswer(await leafOf(root)));
+    assert.equal(identity.current()!.rootsPem, root.pem);
+    assert.deepEqual(problems, ['a root that Consul lists is not used: no root certificate found']);
+  });
+
+  it('keeps what it has through garbage, and quotes none of it', async () => {
+    const { at, identity, clock, log } = started();
+    const leaf = await leafOf(root);
+    await at(ROOTS).answer(7, rootsAnswer([root]));
+    await at(LEAF).answer(7, leafAnswer(leaf));
+    const before = identity.current();
+    const garbage = [
+      `${leaf.keyPem}`,
+      'null',
+      '[]',
+      '{}',
+      '{"CertPEM":1,"PrivateKeyPEM":{}}',
+      '{"Roots":[]}',
+      '',
+    ];
+    for (const path of [LEAF, ROOTS]) {
+      for (const [i, body] of garbage.entries()) {
+        await at(path).answer(100 + i, body);
+        await clock.settle(31_000);
+      }
+    }
+    assert.equal(identity.current(), before);
+    const secret = leaf.keyPem.split('\n')[1]!.slice(0, 10);
+    assert.equal(JSON.stringify(log).includes(secret), false);
+    assert.ok(JSON.stringify(log).includes('the leaf: the answer is not JSON'));
+  });
+
+  it('is read again from half of its life on, aloud from a fifth, and serves until its end', async () => {
+    const { at, agent, identity, watches, clock, problems } = started();
+    await at(ROOTS).answer(7, rootsAnswer([root]));
+    await at(LEAF).answer(7, leafAnswer(await leafOf(root)));
+    const { certChainPem: CertPEM, keyPem: PrivateKeyPEM } = identity.current()!;
+    const bodies: Record<string, object> = {
+      [LEAF]: { CertPEM, PrivateKeyPEM },
+      [ROOTS]: rootsAnswer([root]),
+    };
+    // The agent has nothing new, and says so at once to whoever asks afresh.
+    agent.onRead = (read) => {
+      if (read.index === undefined) void read.answer(7, bodies[read.path]!);
+    };
+    const rereads = (): number => watches.statuses().find(({ name }) => name === 'leaf')!.rereads;
+    const settled = async (ms: number): Promise<number> => {
+      const from = rereads();
+      for (let i = 0; i < ms / 60_000; i++) await clock.settle(60_000);
+      return rereads() - from;
+    };
+    const fresh = await settled(4.9 * HOUR);
+    const renewing = await settled(2.9 * HOUR);
+    assert.deepEqual(problems, []);
+    const low = await settled(2.1 * HOUR);
+    assert.equal(problems.length, 1);
+    assert.match(problems[0]!, /^our certificate expires in \d+ s; Consul has given no new one$/);
+    assert.notEqual(identity.current(), undefined);
+    const expired = await settled(0.2 * HOUR);
+    assert.equal(problems.length, 2);
+    assert.match(problems[1]!, /^our certificate expired at 2026-01-01T.*Z; Consul has given no new one$/);
+    assert.equal(identity.status().problem, problems[1]);
+    assert.ok(fresh === 0 && renewing >= 4 && renewing <= 8, `${fresh} fresh, ${renewing} renewing`);
+    assert.ok(low >= 15 && low <= 30, `${low} low`);
+    assert.ok(expired >= 100, `${expired} expired`);
+    agent.onRead = undefined;
+    const renewed = await leafOf(root, 20);
+    await at(LEAF).answer(20, leafAnswer(renewed));
+    assert.equal(identity.current()!.certChainPem, renewed.certChainPem);
+    assert.deepEqual(Object.keys(identity.status()), ['notAfterMs']);
+  });
+
+  it('says at once that a leaf comes with little of its life left', async () => {
+    const { at, problems, identity } = started();
+    const start = Date.UTC(2026, 0, 1);
+    const old = await root.leaf({
+      service: 'digits',
+      notBeforeMs: start - 9 * HOUR,
+      notAfterMs: start + HOUR,
+    });
+    await at(ROOTS).answer(7, rootsAnswer([root]));
+    await at(LEAF).answer(7, leafAnswer(old));
+    assert.deepEqual(problems, ['our certificate expires in 3599 s; Consul has given no new one']);
+    assert.equal(identity.status().problem, problems[0]);
+  });
+
+  it('outlives a restart with its key only where the file says so', async () => {
+    const leaf = await leafOf(root);
+    for (const keys of [true, false]) {
+      const cache = { dir: join(dir, String(keys)), keys };
+      const first = rig({ cache });
+      await first.at(ROOTS).answer(7, rootsAnswer([root]));
+      await first.at(LEAF).answer(7, leafAnswer(leaf));
+      first.close();
+      const files = readdirSync(cache.dir).map((file) => readFileSync(join(cache.dir, file), 'utf8'));
+      assert.equal(
+        files.some((text) => text.includes('PRIVATE KEY')),
+        keys,
+      );
+      const second = rig({ cache });
+      for (const path of [ROOTS, LEAF]) await second.at(path).break('unreachable', 'connection refused');
+      assert.equal(second.identity.current()?.certChainPem, keys ? leaf.certChainPem : undefined);
+      assert.equal(second.identity.trustDomain(), TRUST_DOMAIN);
+      if (!keys) assert.match(second.identity.status().problem!, /no leaf yet: .*connection refused/);
+      second.close();
+    }
+    // Taken back: the key leaves the disk at once.
+    rig({ cache: { dir: join(dir, 'true'), keys: false } }).close();
+    const left = readdirSync(join(dir, 'true')).map((file) => readFileSync(join(dir, 'true', file), 'utf8'));
+    assert.equal(
+      left.some((text) => text.includes('PRIVATE KEY')),
+      false,
+    );
+  });
+
+  it('leaves nothing behind when closed', async () => {
+    const { at, identity, watches, clock } = started();
+    await at(ROOTS).answer(7, rootsAnswer([root]));
+    await at(LEAF).answer(7, leafAnswer(await leafOf(next)));
+    identity.close();
+    watches.close();
+    await clock.settle();
+    assert.equal(clock.pending(), 0);
+  });
+});

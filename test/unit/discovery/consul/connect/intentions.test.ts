@@ -1,0 +1,302 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { ConsulConfig } from '../../../../../sidecar/config/model.js';
+import type { IntentionTable } from '../../../../../sidecar/core/authorization/intentions.js';
+import { CacheFile } from '../../../../../sidecar/discovery/consul/cache/cache-file.js';
+import { configuredAction } from '../../../../../sidecar/discovery/consul/connect/default-policy.js';
+import { ConnectIntentions } from '../../../../../sidecar/discovery/consul/connect/intentions.js';
+import { Watches } from '../../../../../sidecar/discovery/consul/query/query-registry.js';
+import { type Kit, kit, type Read } from '../../../../kit/consul/scripted-agent.js';
+
+const LIST = '/connect/intentions';
+const MATCH = '/connect/intentions/match';
+const CHECK = '/connect/intentions/check';
+const SELF = '/agent/self';
+
+type Rule = readonly [source: string, destination: string, action: string, permissions?: readonly object[]];
+const list = (...rules: readonly Rule[]): object[] =>
+  rules.map(([SourceName, DestinationName, Action, Permissions]) => ({
+    SourceName,
+    DestinationName,
+    Action,
+    ...(Permissions === undefined ? {} : { Permissions }),
+  }));
+const INFER = { Action: 'allow', HTTP: { PathExact: '/inference.GRPCInferenceService/ModelInfer' } };
+
+interface Rig extends Kit {
+  readonly intentions: ConnectIntentions;
+  readonly told: IntentionTable[];
+  at(path: string): Read;
+  isAsking(path: string): boolean;
+  allows(source: string): boolean;
+  close(): void;
+}
+
+/** @param mayMatch the token may read the intentions of this service. */
+function rig(config: Partial<ConsulConfig> = {}, service = 'digits', mayMatch = true): Rig {
+  const base = kit(config);
+  const { deps, agent } = base;
+  const watches = new Watches(agent, deps);
+  const cache = config.cache && CacheFile.open(config.cache.dir, deps.logger, deps.timers);
+  const told: IntentionTable[] = [];
+  const intentions = new ConnectIntentions(
+    watches,
+    agent,
+    { ...deps, service, ...(cache === undefined ? {} : { cache }) },
+    (table) => told.push(table),
+  );
+  agent.onRead = (read) => {
+    if (read.path === MATCH && mayMatch) void read.answer(undefined, { [service]: null });
+  };
+  const reads = (path: string): Read[] => agent.open.filter((read) => read.path === path);
+  const at = (path: string): Read => {
+    assert.equal(reads(path).length, 1, `${reads(path).length} reads of ${path} are open`);
+    return reads(path)[0]!;
+  };
+  const close = (): void => {
+    intentions.close();
+    watches.close();
+    cache?.close();
+  };
+  return {
+    ...base,
+    intentions,
+    told,
+    at,
+    isAsking: (path) => reads(path).length > 0,
+    allows: (source) => intentions.table.allows(source, service),
+    close,
+  };
+}
+
+describe('ConnectIntentions', () => {
+  let open: Rig | undefined;
+  const started = (...args: Parameters<typeof rig>): Rig => {
+    open = rig(...args);
+    return open;
+  };
+  afterEach(() => {
+    open?.close();
+    open = undefined;
+  });
+
+  it('asks for what concerns this service, by a filter that any name fits into', () => {
+    const filterOf = (service: string): string | undefined => {
+      const { at, close } = rig({}, service);
+      const { filter } = at(LIST).query;
+      close();
+      return filter;
+    };
+    assert.equal(filterOf('digits'), 'DestinationName == "digits" or DestinationName == "*"');
+    assert.equal(filterOf('a"b\\'), 'DestinationName == `a"b\\` or DestinationName == "*"');
+    assert.equal(filterOf('a`b'), '');
+  });
+
+  it('denies everyone until list and default are known', async () => {
+    const { at, intentions, allows, told } = started();
+    assert.deepEqual([intentions.loaded(), intentions.table.isLoaded, allows('web')], [false, false, false]);
+    await at(LIST).answer(7, list(['web', 'digits', 'allow']));
+    assert.deepEqual([intentions.loaded(), told.length], [false, 0]);
+    assert.equal(at(CHECK).query['destination'], 'digits');
+    await at(CHECK).answer(undefined, { Allowed: false });
+    assert.deepEqual([intentions.loaded(), allows('web'), allows('api')], [true, true, false]);
+    assert.equal(told.length, 1);
+    assert.equal(told[0], intentions.table);
+  });
+
+  it('takes the default from Consul: allow', async () => {
+    const { at, allows } = started();
+    await at(LIST).answer(7, list(['web', 'digits', 'deny']));
+    await at(CHECK).answer(undefined, { Allowed: true });
+    assert.deepEqual([allows('web'), allows('api')], [false, true]);
+  });
+
+  it('follows the list, each table with a version of its own, and is silent about the same', async () => {
+    const { at, allows, told, clock } = started();
+    for (const [i, action] of ['allow', 'deny', 'allow'].entries()) {
+      await at(LIST).answer(7 + i, list(['web', 'digits', action]));
+      await at(CHECK).answer(undefined, { Allowed: false });
+      assert.equal(allows('web'), action === 'allow');
+    }
+    assert.deepEqual(
+      told.map(({ version }) => version),
+      [1, 2, 3],
+    );
+    await at(LIST).answer(20, [...list(['web', 'digits', 'allow']), ...list(['web', 'other', 'deny'])]);
+    await at(CHECK).answer(undefined, { Allowed: false });
+    await clock.settle(61_000);
+    await at(CHECK).answer(undefined, { Allowed: false });
+    assert.equal(told.length, 3);
+  });
+
+  it('looks after the default about once a minute', async () => {
+    const { at, allows, clock, isAsking } = started();
+    await at(LIST).answer(7, []);
+    await at(CHECK).answer(undefined, { Allowed: false });
+    await clock.settle(53_000);
+    assert.equal(isAsking(CHECK), false);
+    await clock.settle(14_000);
+    await at(CHECK).answer(undefined, { Allowed: true });
+    assert.equal(allows('api'), true);
+  });
+
+  it('holds a new list back for the default, a second at most', async () => {
+    const { at, allows, clock } = started();
+    await at(LIST).answer(7, list(['web', 'digits', 'allow']));
+    await at(CHECK).answer(undefined, { Allowed: false });
+    await at(LIST).answer(8, list(['web', 'digits', 'deny']));
+    await clock.settle(900);
+    assert.equal(allows('web'), true);
+    await clock.settle(200);
+    assert.equal(allows('web'), false);
+  });
+
+  it('keeps what is in force through failures, garbage and an agent that is away', async () => {
+    const { at, allows, told, clock, intentions, isAsking } = started();
+    await at(LIST).answer(7, list(['web', 'digits', 'allow']));
+    await at(CHECK).answer(undefined, { Allowed: false });
+    await at(LIST).answer(8, 'no JSON');
+    await clock.settle(31_000);
+    await at(LIST).answer(9, [{ SourceName: 7 }]);
+    await clock.settle(31_000);
+    await at(LIST).refuse(500, 'no leader');
+    await clock.settle(31_000);
+    while (!isAsking(CHECK)) await clock.settle(100);
+    await at(CHECK).break('unreachable', 'connection refused');
+    assert.deepEqual([allows('web'), told.length], [true, 1]);
+    assert.match(intentions.status().problem!, /connection refused|500/);
+  });
+
+  describe('while a wildcard speaks for everybody', () => {
+    it('the default is nobody’s business, and asked for anew when the wildcard goes', async () => {
+      const { at, allows, clock } = started();
+      await at(LIST).answer(7, list(['*', '*', 'allow']));
+      await at(CHECK).answer(undefined, { Allowed: true });
+      await at(SELF).refuse(403, 'Permission denied');
+      assert.equal(allows('api'), true);
+      await at(LIST).answer(8, []);
+      await clock.settle(1_500);
+      assert.equal(allows('api'), true, 'the default is not known: what was known stays');
+      await at(CHECK).answer(undefined, { Allowed: false });
+      assert.equal(allows('api'), false);
+    });
+
+    it('permissions need it all the same: from the agent, else deny', async () => {
+      const rules = list(['*', 'digits', 'deny'], ['web', 'digits', '', [INFER]]);
+      const other = { method: 'POST', path: '/a.B/C', headers: () => [] };
+      for (const [refused, decision] of [
+        [false, 'allow'],
+        [true, 'deny'],
+      ] as const) {
+        const { at, intentions, log, close } = rig();
+        await at(LIST).answer(7, rules);
+        await at(CHECK).answer(undefined, { Allowed: false });
+        if (refused) await at(SELF).refuse(403, 'Permission denied');
+        else await at(SELF).answer(undefined, { DebugConfig: { ACLsEnabled: false } });
+        const verdict = intentions.table.verdict('web', 'digits');
+        assert.ok(typeof verdict === 'object');
+        assert.equal(verdict.decide(other), decision);
+        assert.equal(verdict.decide({ ...other, path: INFER.HTTP.PathExact }), 'allow');
+        assert.equal(JSON.stringify(log).includes('does not tell the default policy'), refused);
+        close();
+      }
+    });
+  });
+
+  it('does not believe a list that the token cannot read whole', async () => {
+    const { at, allows, clock, intentions, log } = started({}, 'digits', false);
+    await at(LIST).answer(7, list(['web', 'digits', 'deny']));
+    assert.deepEqual(at(MATCH).query, { by: 'destination', name: 'digits' });
+    await at(MATCH).answer(undefined, { digits: [] });
+    await at(CHECK).answer(undefined, { Allowed: true });
+    assert.equal(allows('web'), false);
+    await at(LIST).answer(8, []);
+    await at(MATCH).refuse(403, 'Permission denied');
+    await clock.settle(1_500);
+    assert.equal(allows('web'), false);
+    assert.match(intentions.status().problem!, /does not let us read the intentions of digits: 403/);
+    assert.ok(JSON.stringify(log).includes('does not let us read the intentions of digits'));
+    await clock.settle(1_000);
+    await at(MATCH).answer(undefined, { digits: null });
+    await at(CHECK).answer(undefined, { Allowed: true });
+    assert.deepEqual([allows('web'), intentions.status()], [true, {}]);
+  });
+
+  it('is not loaded while the default is not known, and denies after three failures', async () => {
+    const { at, allows, clock, intentions } = started();
+    await at(LIST).answer(7, list(['web', 'digits', 'allow']));
+    for (const answer of [{}, { Allowed: 'yes' }, 'no JSON']) {
+      assert.equal(intentions.loaded(), false);
+      await at(CHECK).answer(undefined, answer);
+      if (!intentions.loaded()) await clock.settle(2_500);
+    }
+    assert.deepEqual([allows('web'), allows('api')], [true, false]);
+    assert.match(intentions.status().problem!, /^the default of intentions is not known: /);
+  });
+
+  it('names once what it does not hold to', async () => {
+    const { at, intentions, log } = started();
+    const foreign = { Action: 'allow', HTTP: { PathRegex: '\\pL' } };
+    for (const index of [7, 8]) {
+      await at(LIST).answer(
+        index,
+        list(['web', 'digits', '', [foreign]], ['w', 'digits', index === 7 ? 'allow' : 'deny']),
+      );
+      await at(CHECK).answer(undefined, { Allowed: false });
+    }
+    const notes = [
+      'intention web → digits: permission 1: PathRegex has the escape "\\p" at character 3; it allows nothing',
+    ];
+    assert.deepEqual(intentions.notHonoured(), notes);
+    assert.deepEqual(
+      log.filter(({ level }) => level === 'warn').map(({ problem }) => problem),
+      notes,
+    );
+  });
+
+  it('starts from what an earlier process kept, and follows Consul as soon as it is there', async () => {
+    const dir = mkdtempSync(join(tmpdir(), 'outrider-intentions-'));
+    try {
+      const cache = { dir: join(dir, 'cache'), keys: false };
+      const first = rig({ cache });
+      await first.at(LIST).answer(7, list(['web', 'digits', 'deny'], ['api', 'digits', '', [INFER]]));
+      await first.at(CHECK).answer(undefined, { Allowed: true });
+      first.close();
+      const { at, allows, intentions } = started({ cache });
+      await at(LIST).break('unreachable', 'connection refused');
+      assert.deepEqual([intentions.loaded(), allows('web'), allows('x')], [true, false, true]);
+      assert.equal(typeof intentions.table.verdict('api', 'digits'), 'object');
+    } finally {
+      open?.close();
+      rmSync(dir, { recursive: true, force: true });
+    }
+  });
+
+  it('leaves nothing behind when closed', async () => {
+    const { at, close, clock } = rig();
+    await at(LIST).answer(7, []);
+    close();
+    await at(CHECK).answer(undefined, { Allowed: true });
+    assert.equal(clock.pending(), 0);
+  });
+});
+
+describe('the default action that an agent is configured with', () => {
+  const table: [string, unknown, 'allow' | 'deny' | undefined][] = [
+    ['1.8 without ACLs', { ACLsEnabled: false, ACLDefaultPolicy: 'deny' }, 'allow'],
+    ['1.8, allow', { ACLsEnabled: true, ACLDefaultPolicy: 'allow' }, 'allow'],
+    ['1.8, deny', { ACLsEnabled: true, ACLDefaultPolicy: 'deny' }, 'deny'],
+    ['later', { ACLsEnabled: true, ACLResolverSettings: { ACLDefaultPolicy: 'allow' } }, 'allow'],
+    ['later, deny', { ACLResolverSettings: { ACLsEnabled: true, ACLDefaultPolicy: 'deny' } }, 'deny'],
+    ['1.17', { ACLsEnabled: true, ACLDefaultPolicy: 'deny', DefaultIntentionPolicy: 'allow' }, 'allow'],
+    ['a policy nobody knows', { ACLsEnabled: true, ACLDefaultPolicy: 'maybe' }, 'deny'],
+    ['ACLs, and no policy', { ACLsEnabled: true }, undefined],
+    ['nothing', {}, undefined],
+    ['no object', null, undefined],
+  ];
+  for (const [what, debug, action] of table) {
+    it(`${what}: ${action}`, () => assert.equal(configuredAction(debug), action));
+  }
+});

@@ -1,0 +1,258 @@
+import assert from 'node:assert/strict';
+import {
+  type Instance,
+  type InstanceList,
+  readInstances,
+} from '../../../../../sidecar/discovery/consul/catalog/instances.js';
+import type { FromWorker, ToWorker } from '../../../../../sidecar/discovery/consul/parser/messages.js';
+import { ParseDesk, SLICE } from '../../../../../sidecar/discovery/consul/parser/parse-task.js';
+import {
+  LARGE_BYTES,
+  ParsePool,
+  type ParseThread,
+} from '../../../../../sidecar/discovery/consul/parser/parser-pool.js';
+import { systemTimers } from '../../../../../sidecar/runtime/time/timers.js';
+import { type AnswerEntry, answerOf, entryOf } from '../../../../kit/consul/answers.js';
+import { ManualClock } from '../../../../kit/time/manual-clock.js';
+
+const NEAR = { wan: false };
+
+/** The desk of the worker without its thread; every message is kept. */
+class FakeThread implements ParseThread {
+  readonly sent: FromWorker[] = [];
+  readonly got: ToWorker[] = [];
+  isTerminated = false;
+  isDeaf = false;
+  private onMessage: (message: FromWorker) => void = () => {};
+  private onError: (error: Error) => void = () => {};
+  private readonly desk = new ParseDesk((message) => {
+    this.sent.push(message);
+    setImmediate(() => this.onMessage(message));
+  });
+
+  postMessage(message: ToWorker): void {
+    this.got.push(message);
+    if (!this.isDeaf) this.desk.take(message);
+  }
+  on(event: string, listener: never): void {
+    if (event === 'message') this.onMessage = listener;
+    if (event === 'error') this.onError = listener;
+  }
+  unref(): void {}
+  async terminate(): Promise<void> {
+    this.isTerminated = true;
+  }
+  fail(message: string): void {
+    this.onError(new Error(message));
+  }
+  /** Rows that crossed. */
+  rows(): number {
+    return this.sent.reduce(
+      (sum, message) => sum + (message.kind === 'slice' ? (JSON.parse(message.text) as unknown[]).length : 0),
+      0,
+    );
+  }
+}
+
+const COUNT = 500;
+const fleet = (): AnswerEntry[] => Array.from({ length: COUNT }, (_, i) => entryOf(i));
+/** A copy, because a parse takes its body over. */
+const bodyOf = (entries: readonly unknown[]): Buffer => answerOf(entries);
+const plainly = (entries: readonly unknown[]): readonly Instance[] =>
+  readInstances(answerOf(entries), NEAR).instances;
+
+describe('the parse pool', () => {
+  let threads: FakeThread[];
+  let clock: ManualClock;
+  let pool: ParsePool;
+  beforeEach(() => {
+    threads = [];
+    clock = new ManualClock();
+    pool = new ParsePool(clock, () => {
+      threads.push(new FakeThread());
+      return threads.at(-1)!;
+    });
+  });
+
+  /** Lets the fake thread answer and the slices be taken. */
+  const settled = async <T>(work: T | Promise<T>): Promise<T> => {
+    let done = false;
+    const result = Promise.resolve(work).finally(() => {
+      done = true;
+    });
+    result.catch(() => {});
+    for (let i = 0; i < 1_000 && !done; i += 1) await clock.settle(1);
+    return result;
+  };
+
+  it('parses a small answer at once', () => {
+    const list = pool.stream(NEAR).read(bodyOf([entryOf(1)]));
+    assert.ok(!(list instanceof Promise));
+    assert.deepEqual(list.instances, plainly([entryOf(1)]));
+    assert.equal(threads.length, 0);
+  });
+
+  it('throws at once for a small one that is garbage', () =>
+    assert.throws(() => pool.stream(NEAR).read(Buffer.from('{')), /expected a JSON array/));
+
+  it('gives of small answers the same objects for what has not changed', () => {
+    const stream = pool.stream(NEAR);
+    const first = stream.read(bodyOf([entryOf(1), entryOf(2)])) as { instances: readonly Instance[] };
+    const second = stream.read(bodyOf([entryOf(2), entryOf(1, { status: 'warning' })])) as typeof first;
+    assert.equal(second.instances[0], first.instances[1]);
+    assert.equal(second.instances[1]!.status, 'warning');
+  });
+
+  it('has a large answer parsed elsewhere, and takes it in slices', async () => {
+    const list = await settled(pool.stream(NEAR).read(bodyOf(fleet())));
+    assert.deepEqual(list, { instances: plainly(fleet()), skipped: 0, problem: undefined });
+    assert.equal(threads[0]!.sent.filter(({ kind }) => kind === 'slice').length, Math.ceil(COUNT / SLICE));
+  });
+
+  it('brings over only what changed, and keeps the objects of the rest', async () => {
+    const stream = pool.stream(NEAR);
+    const first = await settled(stream.read(bodyOf(fleet())));
+    const next = fleet();
+    next[3] = entryOf(3, { status: 'critical' });
+    next.splice(10, 1);
+    next.unshift(entryOf(1000));
+    const second = await settled(stream.read(bodyOf(next)));
+    assert.deepEqual(second.instances, plainly(next));
+    assert.equal(threads[0]!.rows(), COUNT + 2);
+    assert.equal(second.instances[1], first.instances[0]);
+    assert.notEqual(second.instances[4], first.instances[3]);
+  });
+
+  it('keeps the lists of several queries apart', async () => {
+    const [one, other] = [pool.stream(NEAR), pool.stream(NEAR)];
+    const letters = fleet().map((_, i) => entryOf(i, { service: 'letters' }));
+    const [a, b] = await settled(Promise.all([one.read(bodyOf(fleet())), other.read(bodyOf(letters))]));
+    assert.deepEqual(a.instances, plainly(fleet()));
+    assert.deepEqual(b.instances, plainly(letters));
+    assert.equal(threads.length, 1);
+    assert.deepEqual((await settled(one.read(bodyOf(fleet())))).instances, a.instances);
+    assert.equal(threads[0]!.rows(), 2 * COUNT);
+  });
+
+  it('starts from the whole list after a small answer in between', async () => {
+    const stream = pool.stream(NEAR);
+    await settled(stream.read(bodyOf(fleet())));
+    await stream.read(bodyOf([entryOf(1)]));
+    const list = await settled(stream.read(bodyOf(fleet())));
+    assert.deepEqual(list.instances, plainly(fleet()));
+    assert.equal(threads[0]!.rows(), 2 * COUNT);
+  });
+
+  it('is not confused by a large answer that a small one has overtaken', async () => {
+    const stream = pool.stream(NEAR);
+    await settled(stream.read(bodyOf(fleet())));
+    const next = [entryOf(1000), ...fleet()];
+    const overtaken = stream.read(bodyOf(next));
+    assert.deepEqual((stream.read(bodyOf([entryOf(1)])) as InstanceList).instances, plainly([entryOf(1)]));
+    assert.deepEqual((await settled(overtaken)).instances, plainly(next));
+    const small = stream.read(bodyOf([entryOf(2)])) as InstanceList;
+    assert.deepEqual(small.instances, plainly([entryOf(2)]));
+    assert.deepEqual((await settled(stream.read(bodyOf(fleet())))).instances, plainly(fleet()));
+  });
+
+  it('rejects a large answer that is garbage, and goes on with the list before', async () => {
+    const stream = pool.stream(NEAR);
+    await settled(stream.read(bodyOf(fleet())));
+    await assert.rejects(async () => settled(stream.read(Buffer.alloc(LARGE_BYTES + 1, '['))), {
+      message: `found an end after ${LARGE_BYTES + 1} bytes, within an element; expected a JSON array`,
+    });
+    assert.deepEqual((await settled(stream.read(bodyOf(fleet())))).instances, plainly(fleet()));
+    assert.equal(threads[0]!.rows(), COUNT);
+    assert.equal(pool.counts.failures, 1);
+  });
+
+  it('fails the parse when the thread fails, and starts another for the next', async () => {
+    const stream = pool.stream(NEAR);
+    await settled(stream.read(bodyOf(fleet())));
+    threads[0]!.isDeaf = true;
+    const reading = stream.read(bodyOf(fleet()));
+    threads[0]!.fail('Worker terminated due to reaching memory limit');
+    await assert.rejects(async () => settled(reading), {
+      message: 'the answer was not parsed: Worker terminated due to reaching memory limit',
+    });
+    assert.deepEqual((await settled(stream.read(bodyOf(fleet())))).instances, plainly(fleet()));
+    assert.equal(threads.length, 2);
+  });
+
+  it('gives up on a thread that takes too long', async () => {
+    const stream = pool.stream(NEAR);
+    await settled(stream.read(bodyOf(fleet())));
+    threads[0]!.isDeaf = true;
+    const reading = stream.read(bodyOf(fleet()));
+    clock.advance(20_000);
+    await assert.rejects(async () => reading, /it took longer than 20000 ms/);
+    assert.equal(threads[0]!.isTerminated, true);
+  });
+
+  it('fails the parse when a thread cannot be started', async () => {
+    const broken = new ParsePool(clock, () => {
+      throw new Error('no memory');
+    });
+    await assert.rejects(async () => broken.stream(NEAR).read(bodyOf(fleet())), /not parsed: no memory/);
+  });
+
+  it('ends a thread that has had nothing to do for a minute', async () => {
+    const stream = pool.stream(NEAR);
+    await settled(stream.read(bodyOf(fleet())));
+    clock.advance(50_000);
+    await settled(stream.read(bodyOf(fleet())));
+    clock.advance(59_000);
+    assert.equal(threads[0]!.isTerminated, false);
+    clock.advance(1_000);
+    assert.equal(threads[0]!.isTerminated, true);
+    assert.deepEqual((await settled(stream.read(bodyOf(fleet())))).instances, plainly(fleet()));
+    assert.equal(threads.length, 2);
+  });
+
+  it('fails what is under way when it is closed', async () => {
+    const reading = pool.stream(NEAR).read(bodyOf(fleet()));
+    pool.close();
+    await assert.rejects(async () => reading, /the sidecar stops/);
+    assert.equal(clock.pending(), 0);
+  });
+
+  it('has the worker forget a query that has ended', async () => {
+    const stream = pool.stream(NEAR);
+    await settled(stream.read(bodyOf(fleet())));
+    stream.close();
+    assert.equal(threads[0]!.got.at(-1)!.kind, 'forget');
+  });
+});
+
+describe('the parse thread', () => {
+  it('is found beside this program, parses, and ends', async function () {
+    this.timeout(60_000);
+    const pool = new ParsePool(systemTimers);
+    try {
+      const stream = pool.stream(NEAR);
+      assert.deepEqual((await stream.read(bodyOf(fleet()))).instances, plainly(fleet()));
+      const next = fleet();
+      next[5] = entryOf(5, { status: 'critical', output: 'dead' });
+      const { instances } = await stream.read(bodyOf(next));
+      assert.equal(instances[5]!.why, 'Sidecar can serve: dead');
+      await assert.rejects(async () => stream.read(Buffer.alloc(LARGE_BYTES + 1, ' ')), /found nothing/);
+      assert.equal(pool.counts.threads, 1);
+    } finally {
+      pool.close();
+    }
+  });
+
+  it('lives on after megabytes of garbage', async function () {
+    this.timeout(60_000);
+    const pool = new ParsePool(systemTimers);
+    try {
+      const stream = pool.stream(NEAR);
+      const huge = Buffer.alloc(LARGE_BYTES * 64, '{"a":[');
+      huge[0] = 0x5b;
+      await assert.rejects(async () => stream.read(huge), /expected a JSON array|not parsed/);
+      assert.equal((await stream.read(bodyOf(fleet()))).instances.length, COUNT);
+    } finally {
+      pool.close();
+    }
+  });
+});

@@ -1,0 +1,183 @@
+import assert from 'node:assert/strict';
+import {
+  definitionsOf,
+  idsOf,
+  isSame,
+  type States,
+} from '../../../../../sidecar/discovery/consul/registration/definition.js';
+import { SETTINGS, TestRegistrant } from '../../../../kit/consul/registration-kit.js';
+
+const PASSING: States = { service: 'passing', proxy: 'passing' };
+
+describe('registration, what is registered', () => {
+  let registrant: TestRegistrant;
+
+  beforeEach(() => {
+    registrant = new TestRegistrant();
+  });
+
+  const definitions = (settings: Partial<typeof SETTINGS> = {}) =>
+    definitionsOf(registrant, { ...SETTINGS, ...settings }, PASSING);
+
+  it('is a service and its proxy, with checks that Consul ends after a bounded time', () => {
+    assert.deepEqual(definitions({ tags: ['eu'], meta: { team: 'ml' } }), {
+      service: {
+        ID: 'digits-1',
+        Name: 'digits',
+        Address: '127.0.0.1',
+        Port: 7001,
+        Tags: ['eu', 'outrider', 'model-digits'],
+        Meta: { team: 'ml', outrider: '0.1.0', models: 'digits:1', 'model-digits': '1' },
+        Weights: { Passing: 1, Warning: 1 },
+        Checks: [
+          {
+            CheckID: 'digits-1:health',
+            Name: 'model',
+            Status: 'passing',
+            Notes: 'Outrider: inferences are answered, or a probe while there are none',
+            TTL: '30000ms',
+            DeregisterCriticalServiceAfter: '600000ms',
+          },
+        ],
+      },
+      proxy: {
+        ID: 'digits-1-sidecar-proxy',
+        Name: 'digits-sidecar-proxy',
+        Kind: 'connect-proxy',
+        Address: '127.0.0.1',
+        Port: 8001,
+        Tags: ['eu', 'outrider', 'model-digits'],
+        Meta: { team: 'ml', outrider: '0.1.0', models: 'digits:1', 'model-digits': '1' },
+        Weights: { Passing: 1, Warning: 1 },
+        Proxy: {
+          DestinationServiceName: 'digits',
+          DestinationServiceID: 'digits-1',
+          LocalServiceAddress: '127.0.0.1',
+          LocalServicePort: 7001,
+          Upstreams: [],
+        },
+        Checks: [
+          {
+            CheckID: 'digits-1-sidecar-proxy:health',
+            Name: 'sidecar',
+            Status: 'passing',
+            Notes: 'Outrider: the sidecar can take calls',
+            TTL: '30000ms',
+            DeregisterCriticalServiceAfter: '600000ms',
+          },
+          {
+            CheckID: 'digits-1-sidecar-proxy:service',
+            Name: 'service behind the sidecar',
+            AliasService: 'digits-1',
+            Status: 'passing',
+          },
+        ],
+      },
+    });
+  });
+
+  it('has ids that do not say the service twice', () => {
+    const id = (instance: string) => idsOf({ service: 'digits', instance }).service;
+    assert.deepEqual(['2', 'digits-2', 'digits', 'digits2', 'host-a'].map(id), [
+      'digits-2',
+      'digits-2',
+      'digits',
+      'digits-digits2',
+      'digits-host-a',
+    ]);
+  });
+
+  it('is reached where the file says, where it listens, or at the address of the node', () => {
+    const address = (host: string, said?: string) => {
+      registrant.inbound = { kind: 'tcp', host, port: 8001 };
+      const { proxy } = definitions(said === undefined ? {} : ({ address: said } as object));
+      return proxy!.Address;
+    };
+    assert.equal(address('10.0.0.5'), '10.0.0.5');
+    assert.equal(address('0.0.0.0'), undefined);
+    assert.equal(address('::'), undefined);
+    assert.equal(address('0.0.0.0', '192.0.2.1'), '192.0.2.1');
+    assert.equal(address('10.0.0.5', 'digits.example'), 'digits.example');
+  });
+
+  it('leaves out ports where the model listens on a socket file', () => {
+    registrant.local = { kind: 'unix', path: '/run/model.sock' };
+    const { service, proxy } = definitions();
+    assert.equal(service.Port, undefined);
+    assert.equal(proxy!.Proxy!.LocalServicePort, undefined);
+  });
+
+  it('is a service alone where peers come by a socket file', () => {
+    registrant.inbound = { kind: 'unix', path: '/run/in.sock' };
+    assert.equal(definitions().proxy, undefined);
+  });
+
+  it('gives a sidecar that only calls the port of its first listener, and draws its upstreams', () => {
+    registrant.inbound = undefined;
+    registrant.local = undefined;
+    registrant.models = [];
+    registrant.upstreams = [
+      { name: 'a', service: 'a', listen: { kind: 'unix', path: '/run/a' } },
+      { name: 'b', service: 'bb', datacenter: 'dc2', listen: { kind: 'tcp', host: '0.0.0.0', port: 9002 } },
+      { name: 'c', service: 'c', listen: { kind: 'tcp', host: '127.0.0.1', port: 9003 } },
+      { name: 'c-again', service: 'c', listen: { kind: 'tcp', host: '127.0.0.1', port: 9004 } },
+      { name: 'd', service: 'd' },
+    ];
+    const { service, proxy } = definitions();
+    assert.deepEqual(
+      service.Checks.map(({ Name }) => Name),
+      ['caller'],
+    );
+    assert.equal(service.Meta['models'], undefined);
+    assert.deepEqual([proxy!.Address, proxy!.Port], ['127.0.0.1', 9002]);
+    const drawn = proxy!.Proxy!.Upstreams.map((u) => [u.DestinationName, u.Datacenter, u.LocalBindPort]);
+    assert.deepEqual(drawn, [
+      ['bb', 'dc2', 9002],
+      ['c', undefined, 9003],
+    ]);
+    registrant.upstreams = [];
+    assert.equal(definitions().proxy, undefined);
+  });
+
+  it('keeps to what Consul allows of tags and metadata', () => {
+    registrant.models = Array.from({ length: 100 }, (_, i) => ({ name: `my.model_${i}`, version: '1' }));
+    const { service } = definitions({ meta: { outrider: 'mine' } });
+    assert.equal(Object.keys(service.Meta).length, 64);
+    assert.equal(service.Meta['outrider'], 'mine');
+    assert.equal(service.Meta['model-my_model_0'], '1');
+    for (const [key, value] of Object.entries(service.Meta)) {
+      assert.match(key, /^[A-Za-z0-9_-]{1,128}$/);
+      assert.ok(value.length <= 512);
+    }
+    for (const tag of service.Tags) assert.match(tag, /^[A-Za-z0-9-]+$/);
+  });
+
+  it('is the same whatever the agent adds, and another when anything of ours differs', () => {
+    registrant.upstreams = [
+      { name: 'a', service: 'a', listen: { kind: 'tcp', host: '127.0.0.1', port: 9001 } },
+    ];
+    const wanted = definitions().proxy!;
+    const { Name, ...rest } = wanted;
+    const found = {
+      ...rest,
+      Service: Name,
+      Tags: [...wanted.Tags].reverse(),
+      EnableTagOverride: false,
+      ContentHash: '72ece93ee3036102',
+      Proxy: { ...wanted.Proxy!, MeshGateway: {}, Expose: {} },
+    };
+    assert.ok(isSame(wanted, found));
+    for (const other of [
+      { ...found, Port: 1 },
+      { ...found, Tags: [] },
+      { ...found, Meta: {} },
+      { ...found, Kind: '' },
+      { ...found, Address: '' },
+      { ...found, Weights: { Passing: 2, Warning: 1 } },
+      { ...found, Proxy: { ...found.Proxy, Upstreams: null } },
+      { ...found, Proxy: { ...found.Proxy, DestinationServiceID: 'digits-2' } },
+      { ...found, Proxy: { ...found.Proxy, LocalServicePort: 1 } },
+    ])
+      assert.ok(!isSame(wanted, other), JSON.stringify(other));
+  });
+});

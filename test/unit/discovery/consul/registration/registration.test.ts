@@ -1,0 +1,329 @@
+import assert from 'node:assert/strict';
+import { AgentError } from '../../../../../sidecar/discovery/consul/client/response.js';
+import { Registration } from '../../../../../sidecar/discovery/consul/registration/registration.js';
+import { seeded } from '../../../../../sidecar/runtime/random.js';
+import { FakeAgent } from '../../../../kit/consul/registration-agent.js';
+import { consulConfig, LogLines, TestRegistrant } from '../../../../kit/consul/registration-kit.js';
+import { ManualClock } from '../../../../kit/time/manual-clock.js';
+
+const SERVICE = 'digits-1:health';
+const PROXY = 'digits-1-sidecar-proxy:health';
+const BOTH = `deregister digits-1-sidecar-proxy\nderegister digits-1`;
+
+describe('registration', () => {
+  let clock: ManualClock;
+  let agent: FakeAgent;
+  let registrant: TestRegistrant;
+  let log: LogLines;
+  let registration: Registration;
+
+  beforeEach(() => {
+    clock = new ManualClock();
+    agent = new FakeAgent();
+    registrant = new TestRegistrant();
+    log = new LogLines();
+    registration = make();
+  });
+
+  afterEach(() => registration.close());
+
+  function make(): Registration {
+    const deps = { config: consulConfig(), clock, timers: clock, random: seeded(1), logger: log.logger };
+    return new Registration(agent, deps, registrant);
+  }
+
+  async function started(): Promise<void> {
+    registration.start();
+    await clock.settle();
+  }
+
+  const registrations = () => agent.log.filter((line) => line.startsWith('register')).length;
+
+  it('registers the service, then its sidecar, and tells both checks', async () => {
+    await started();
+    assert.deepEqual(agent.log, [
+      'register digits-1 {}',
+      'register digits-1-sidecar-proxy {}',
+      `${SERVICE} passing the model answers`,
+      'register digits-1 {}',
+      `${PROXY} passing the sidecar can take calls`,
+      'register digits-1-sidecar-proxy {}',
+    ]);
+    assert.deepEqual(registration.status(), { registered: true });
+    assert.equal(log.lines.length, 1);
+    assert.match(log.lines[0]!, /registered in Consul/);
+  });
+
+  it('begins with the state of the moment, so that nothing flaps through critical', async () => {
+    registrant.answers = { ok: false, why: 'the model is starting' };
+    await started();
+    const initial = [...agent.checks.values()].map(({ definition }) => [
+      definition.CheckID,
+      definition.Status,
+    ]);
+    assert.deepEqual(initial, [
+      [SERVICE, 'critical'],
+      [PROXY, 'passing'],
+      ['digits-1-sidecar-proxy:service', 'critical'],
+    ]);
+    assert.equal(agent.checks.get(SERVICE)!.output, 'the model is starting');
+  });
+
+  it('refreshes the checks every 10 s with the same words, and changes nothing else', async () => {
+    await started();
+    agent.log.length = 0;
+    await clock.settle(61_000);
+    const told = agent.log.filter((line) => line.startsWith(SERVICE));
+    assert.ok(told.length >= 5 && told.length <= 7, String(told.length));
+    assert.equal(new Set(agent.log).size, 2);
+  });
+
+  it('tells a transition at once, and the reason once', async () => {
+    await started();
+    agent.log.length = 0;
+    registrant.answers = { ok: false, why: 'the model has not answered for 12 s' };
+    registration.changed();
+    await clock.settle();
+    assert.deepEqual(agent.log, [`${SERVICE} critical the model has not answered for 12 s`]);
+    registrant.answers = { ok: false, why: 'the model has not answered for 14 s' };
+    registration.changed();
+    await clock.settle(30_000);
+    assert.deepEqual(new Set(agent.log.filter((line) => line.startsWith(SERVICE))).size, 1);
+    registrant.answers = { ok: true, why: '' };
+    registration.changed();
+    await clock.settle();
+    assert.equal(agent.checks.get(SERVICE)!.status, 'passing');
+  });
+
+  it('is a warning, and no more, that one of several models is not served', async () => {
+    await started();
+    agent.log.length = 0;
+    registrant.answers = { ok: true, why: 'not served: broken (model.onnx: no such graph)' };
+    registration.changed();
+    await clock.settle();
+    assert.deepEqual(agent.log, [`${SERVICE} warning not served: broken (model.onnx: no such graph)`]);
+    registrant.answers = { ok: true, why: '' };
+    registration.changed();
+    await clock.settle();
+    assert.equal(agent.log.at(-1), `${SERVICE} passing the model answers`);
+  });
+
+  it('has other words for the same state passed on at once, which agents put off for minutes', async () => {
+    registrant.answers = { ok: false, why: 'the model is starting' };
+    await started();
+    agent.log.length = 0;
+    registrant.answers = { ok: false, why: 'NOT_SERVING' };
+    registration.changed();
+    await clock.settle();
+    assert.deepEqual(agent.log, [`${SERVICE} critical NOT_SERVING`, 'register digits-1 {}']);
+  });
+
+  it('believes a bad sidecar at the second look, a good one at the first', async () => {
+    await started();
+    registrant.reasons = ['identity: expired'];
+    registration.changed();
+    registration.changed();
+    await clock.settle();
+    assert.equal(agent.checks.get(PROXY)!.status, 'passing');
+    await clock.settle(2_000);
+    assert.equal(agent.checks.get(PROXY)!.status, 'critical');
+    assert.equal(agent.checks.get(PROXY)!.output, 'identity: expired');
+    registrant.reasons = [];
+    registration.changed();
+    await clock.settle();
+    assert.equal(agent.checks.get(PROXY)!.status, 'passing');
+  });
+
+  it('is back at once when the agent has forgotten everything, and only once', async () => {
+    await started();
+    agent.log.length = 0;
+    agent.forget();
+    await clock.settle(2_000);
+    assert.deepEqual([...agent.services.keys()], ['digits-1', 'digits-1-sidecar-proxy']);
+    assert.equal(registrations(), 4);
+    assert.equal(agent.checks.get(SERVICE)!.output, 'the model answers');
+  });
+
+  it('is back within 3 s of the return of an agent that was away for an hour', async () => {
+    await started();
+    agent.fault = new AgentError('unreachable', 'http://127.0.0.1:8500: ECONNREFUSED');
+    agent.forget();
+    const before = agent.requests;
+    await clock.settle(3_600_000);
+    assert.ok(agent.requests - before < 3_600, String(agent.requests - before));
+    assert.equal(registration.status().registered, false);
+    agent.fault = undefined;
+    await clock.settle(3_000);
+    assert.equal(agent.services.size, 2);
+    const [, lost, back] = log.lines;
+    assert.match(lost!, /does not work; trying again.*ECONNREFUSED/);
+    assert.match(back!, /registered in Consul/);
+    assert.equal(log.lines.length, 3);
+  });
+
+  it('registers again when the refresh finds the check unknown, without a held read', async () => {
+    await started();
+    agent.services.clear();
+    agent.checks.clear();
+    await clock.settle(10_100);
+    assert.equal(agent.services.size, 2);
+  });
+
+  it('puts right within 15 s what an operator took away: one check, one service', async () => {
+    await started();
+    agent.checks.delete(PROXY);
+    await clock.settle(15_000);
+    assert.equal(agent.checks.get(PROXY)!.status, 'passing');
+    agent.meddle('digits-1-sidecar-proxy');
+    await clock.settle(1_000);
+    assert.ok(agent.services.has('digits-1-sidecar-proxy'));
+  });
+
+  it('says once that somebody else uses its id, and stops running in circles', async () => {
+    await started();
+    const theirs = () => ({ ...agent.services.get('digits-1-sidecar-proxy')!, Port: 9999 });
+    for (let i = 0; i < 100; i++) {
+      agent.meddle('digits-1-sidecar-proxy', theirs());
+      await clock.settle(1_000);
+    }
+    assert.ok(registrations() < 12, String(registrations()));
+    assert.equal(log.lines.filter((line) => /another process registers/.test(line)).length, 1);
+    assert.match(registration.status().problem!, /another process/);
+  });
+
+  it('follows a change of what is registered, at once when told of it', async () => {
+    await started();
+    registrant.models = [{ name: 'digits', version: '2' }];
+    registration.changed();
+    await clock.settle();
+    assert.equal(agent.services.get('digits-1')!.Meta['model-digits'], '2');
+    registrant.upstreams = [
+      { name: 'ocr', service: 'ocr', listen: { kind: 'tcp', host: '127.0.0.1', port: 9 } },
+    ];
+    await clock.settle(18_000);
+    assert.equal(agent.services.get('digits-1-sidecar-proxy')!.Proxy!.Upstreams.length, 1);
+  });
+
+  it('registers every ten minutes in any case, for the sake of the token that the agent keeps', async () => {
+    await started();
+    await clock.settle(620_000);
+    assert.equal(registrations(), 6);
+  });
+
+  it('logs a refusal once, tries on with growing waits, and is there when it is granted', async () => {
+    agent.fault = new AgentError('status', '403 Permission denied: Missing service:write on digits', 403);
+    await started();
+    await clock.settle(600_000);
+    assert.equal(log.lines.length, 1);
+    assert.match(log.lines[0]!, /403 Permission denied: Missing service:write on digits/);
+    assert.ok(agent.requests > 20 && agent.requests < 60, String(agent.requests));
+    agent.fault = undefined;
+    await clock.settle(30_000);
+    assert.deepEqual(registration.status(), { registered: true });
+  });
+
+  for (const garbage of ['', 'null', '[]', '{', '{"digits-1": 5}', '{"digits-1":{"Tags":7,"Meta":8}}']) {
+    it(`survives ${JSON.stringify(garbage)} for a list`, async () => {
+      agent.garbage = garbage;
+      await started();
+      await clock.settle(10_000);
+      agent.garbage = undefined;
+      await clock.settle(60_000);
+      assert.deepEqual(registration.status(), { registered: true });
+      assert.equal(agent.services.size, 2);
+    });
+  }
+
+  it('leaves in order: critical, a wait for those who watch, deregistered', async () => {
+    await started();
+    agent.log.length = 0;
+    let isDone = false;
+    void registration.leave().then(() => {
+      isDone = true;
+    });
+    await clock.settle(1_999);
+    assert.deepEqual(agent.log, [`${PROXY} critical draining`, `${SERVICE} critical draining`]);
+    assert.equal(isDone, false);
+    await clock.settle(1);
+    assert.equal(isDone, true);
+    await clock.settle(20_000);
+    assert.deepEqual(new Set(agent.log).size, 2, 'still critical while calls finish');
+    agent.log.length = 0;
+    await registration.deregister();
+    assert.equal(agent.log.join('\n'), BOTH);
+    await clock.settle(60_000);
+    assert.equal(agent.log.join('\n'), BOTH);
+    assert.equal(clock.pending(), 0);
+  });
+
+  it('leaves without a wait where nobody calls it', async () => {
+    registrant.inbound = undefined;
+    registrant.upstreams = [
+      { name: 'ocr', service: 'ocr', listen: { kind: 'tcp', host: '127.0.0.1', port: 9001 } },
+    ];
+    await started();
+    agent.log.length = 0;
+    await registration.leave();
+    assert.deepEqual(agent.log, [`${PROXY} critical draining`, `${SERVICE} critical draining`]);
+  });
+
+  it('does not come back while it leaves', async () => {
+    await started();
+    await Promise.all([registration.leave(), clock.settle(2_000)]);
+    agent.forget();
+    await clock.settle(60_000);
+    assert.equal(agent.services.size, 0);
+    await registration.deregister();
+    assert.equal(log.lines.filter((line) => /not deregistered/.test(line)).length, 0);
+  });
+
+  it('does not wait for an agent that is away, and says so', async () => {
+    await started();
+    agent.fault = new AgentError('unreachable', 'ECONNREFUSED');
+    await registration.leave();
+    await registration.deregister();
+    assert.deepEqual(
+      log.lines.slice(1).map((line) => line.split(' {')[0]),
+      [
+        'warn Consul could not be told of the drain',
+        'warn not deregistered; Consul does it once its checks were critical for long enough',
+      ],
+    );
+  });
+
+  it('has nothing to take back when it never registered', async () => {
+    await registration.leave();
+    await registration.deregister();
+    assert.equal(agent.requests, 0);
+  });
+
+  it('leaves no timer and no held read behind when closed', async () => {
+    await started();
+    registration.close();
+    await clock.settle();
+    assert.equal(clock.pending(), 0);
+    await clock.settle(60_000);
+    assert.equal(registrations(), 4);
+  });
+
+  it('refuses to be made without settings', () => {
+    const { registration: _, ...config } = consulConfig();
+    const deps = { config, clock, timers: clock, random: seeded(1), logger: log.logger };
+    assert.throws(() => new Registration(agent, deps, registrant), /consul.registration: missing/);
+  });
+
+  it('tells metrics', async () => {
+    await started();
+    const families = registration.families();
+    const values = families.map(({ name, samples }) => [
+      name,
+      ...samples.map((s) => ('value' in s ? s.value : s)),
+    ]);
+    assert.deepEqual(values, [
+      ['outrider_consul_registered', 1],
+      ['outrider_consul_registrations_total', 4],
+      ['outrider_consul_registration_failures_total', 0],
+      ['outrider_consul_check_passing', 1, 1],
+    ]);
+  });
+});

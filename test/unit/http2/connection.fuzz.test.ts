@@ -1,0 +1,18 @@
+/**
+ * The engine against a peer that speaks mostly valid HTTP/2 and sometimes lies, in both roles. The judge, the onlooker
+ * and the peer share nothing with the engine; see support/fuzz. The long run is `npm run fuzz`.
+ */
+import assert from 'node:assert/strict';
+import { noFigures, Session } from '../../kit/http2/fuzz/session.js';
+
+const SESSIONS = 800;
+const STEPS = 300;
+
+describe('the engine under a fuzzer', () => {
+  it(`holds in ${SESSIONS} sessions: nothing throws, memory is bounded, an error costs what the RFC says and no more`, () => {
+    const figures = noFigures();
+    for (let seed = 1; seed <= SESSIONS; seed++) new Session(seed, figures).run(STEPS);
+    assert.ok(figures.framesIn > 50_000, `${figures.framesIn} frames`);
+    assert.ok(figures.streamErrors > 500 && figures.connectionErrors > 200 && figures.canaries > 100);
+  }).timeout(60_000);
+});

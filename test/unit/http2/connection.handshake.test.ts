@@ -1,0 +1,267 @@
+import assert from 'node:assert/strict';
+import { listOf, NONE, Side } from '../../kit/http2/connection-pair.js';
+import { Raw, rawClient, rawServer, request, response } from '../../kit/http2/connection-under-test.js';
+import { frame, headers, PREFACE, ping, Setting, settings, settingsAck } from '../../kit/http2/h2-frames.js';
+import { encode, tableSizeUpdate } from '../../kit/http2/hpack-lite.js';
+import { SPLITS, WHOLE } from '../../kit/http2/splits.js';
+
+for (const [how, split] of SPLITS) {
+  const newServer = (): Raw => new Raw(new Side('server'), split, false);
+  const newClient = (): Raw => new Raw(new Side('client'), split, true);
+
+  describe(`the start of a connection, ${how}`, () => {
+    it('a server says SETTINGS and its window first, and acknowledges the client', () => {
+      const raw = newServer();
+      assert.deepEqual(raw.said(), ['SETTINGS', `WINDOW_UPDATE 0 ${16 * 1024 * 1024 - 65_535}`]);
+      raw.send(PREFACE, settings());
+      assert.deepEqual(raw.said(), ['SETTINGS ack']);
+      assert.equal(raw.side.settingsSeen, 1);
+    });
+
+    it('a client says its preface, then SETTINGS', () => {
+      const raw = newClient();
+      const octets = raw.side.take();
+      assert.ok(octets.subarray(0, PREFACE.length).equals(PREFACE));
+      assert.deepEqual(
+        raw.reader.push(octets).map((each) => each.type),
+        [4, 8],
+      );
+      raw.send(settings());
+      assert.deepEqual(raw.said(), ['SETTINGS ack']);
+    });
+
+    it('is refused when it is not HTTP/2, at the first octet that differs', () => {
+      for (const text of ['GET / HTTP/1.1\r\n\r\n', 'PRI * HTTP/2.0\r\n\r\nSX\r\n\r\n', '\x16\x03\x01']) {
+        const raw = newServer();
+        raw.frames();
+        raw.send(Buffer.from(text, 'latin1'));
+        assert.deepEqual(raw.said(), ['GOAWAY 0 PROTOCOL'], text);
+        assert.equal(raw.side.fatal.length, 1);
+      }
+    });
+
+    it('is refused when the first frame is not SETTINGS, or only their acknowledgement', () => {
+      for (const first of [ping(), request(1), settingsAck(), frame(0, 0, 1), frame(99, 0, 0)]) {
+        const raw = newServer();
+        raw.frames();
+        raw.send(PREFACE, first);
+        assert.deepEqual(raw.said(), ['GOAWAY 0 PROTOCOL']);
+        const client = newClient();
+        client.frames();
+        client.send(first);
+        assert.deepEqual(client.said(), ['GOAWAY 0 PROTOCOL']);
+      }
+    });
+
+    it('nothing is read after the connection is over, and nothing is said', () => {
+      const raw = newServer();
+      raw.frames();
+      raw.send(PREFACE, ping(), settings(), request(1));
+      assert.deepEqual(raw.said(), ['GOAWAY 0 PROTOCOL']);
+      raw.send(settings(), request(3));
+      assert.deepEqual(raw.said(), []);
+      assert.deepEqual([raw.side.told.length, raw.side.fatal.length, raw.side.settingsSeen], [0, 1, 0]);
+    });
+  });
+
+  describe(`SETTINGS, ${how}`, () => {
+    it('are refused with values that RFC 9113 forbids, and taken at their edges', () => {
+      const cases: [number, number, string][] = [
+        [Setting.enablePush, 2, 'PROTOCOL'],
+        [Setting.initialWindowSize, 0x80000000, 'FLOW_CONTROL'],
+        [Setting.maxFrameSize, 16_383, 'PROTOCOL'],
+        [Setting.maxFrameSize, 0x1000000, 'PROTOCOL'],
+        [Setting.enablePush, 0, ''],
+        [Setting.initialWindowSize, 0x7fffffff, ''],
+        [Setting.initialWindowSize, 0, ''],
+        [Setting.maxFrameSize, 16_384, ''],
+        [Setting.maxFrameSize, 0xffffff, ''],
+        [Setting.maxConcurrentStreams, 0xffffffff, ''],
+        [Setting.headerTableSize, 0xffffffff, ''],
+        [Setting.maxHeaderListSize, 0, ''],
+        [0x4242, 0xffffffff, ''],
+      ];
+      for (const [id, value, error] of cases) {
+        const said = error === '' ? ['SETTINGS ack'] : [`GOAWAY 0 ${error}`];
+        assert.deepEqual(
+          rawClient({}, split)
+            .send(settings([[id, value]]))
+            .said(),
+          said,
+          `${id} ${value}`,
+        );
+        assert.deepEqual(
+          rawServer({}, split)
+            .send(settings([[id, value]]))
+            .said(),
+          said,
+          `${id} ${value}`,
+        );
+      }
+    });
+
+    it('a client may offer push, a server may not', () => {
+      const offer = settings([[Setting.enablePush, 1]]);
+      assert.deepEqual(rawClient({}, split).send(offer).said(), ['SETTINGS ack']);
+      assert.deepEqual(rawServer({}, split).send(offer).said(), ['GOAWAY 0 PROTOCOL']);
+    });
+
+    it('of the wrong shape end the connection', () => {
+      const cases: [Buffer, string][] = [
+        [frame(4, 0, 0, Buffer.alloc(5)), 'FRAME_SIZE'],
+        [frame(4, 0, 0, Buffer.alloc(7)), 'FRAME_SIZE'],
+        [frame(4, 1, 0, Buffer.alloc(6)), 'FRAME_SIZE'],
+        [frame(4, 0, 1, Buffer.alloc(0)), 'PROTOCOL'],
+        [frame(4, 1, 1, Buffer.alloc(0)), 'PROTOCOL'],
+      ];
+      for (const [octets, error] of cases)
+        assert.deepEqual(rawClient({}, split).send(octets).said(), [`GOAWAY 0 ${error}`]);
+    });
+
+    it('a table made smaller and larger again in one frame is told by two updates (RFC 7541 section 4.2)', () => {
+      const raw = rawClient({ onStream: (told, side) => side.respond(told, undefined, 'end') }, split);
+      raw.send(
+        settings([
+          [Setting.headerTableSize, 0],
+          [Setting.headerTableSize, 4096],
+        ]),
+      );
+      raw.send(request(1));
+      const [, answer] = raw.frames();
+      const updates = Buffer.concat([tableSizeUpdate(0), tableSizeUpdate(4096)]);
+      assert.deepEqual(answer!.payload.subarray(0, updates.length), updates);
+    });
+  });
+}
+
+describe('a header table', () => {
+  it('offered smaller is kept to, offered larger is not taken up', () => {
+    for (const [size, update] of [
+      [0, tableSizeUpdate(0)],
+      [100, tableSizeUpdate(100)],
+      [1 << 20, Buffer.alloc(0)],
+    ] as const) {
+      const raw = rawClient({ onStream: (told, side) => side.respond(told, undefined, 'end') });
+      raw.send(settings([[Setting.headerTableSize, size]]), request(1));
+      const [, answer] = raw.frames();
+      assert.deepEqual(answer!.payload.subarray(0, update.length), update);
+      if (update.length === 0) assert.notEqual(answer!.payload[0]! & 0xe0, 0x20);
+    }
+  });
+});
+
+describe('PING', () => {
+  it('is answered with its own octets; its own answers are counted once each', () => {
+    const raw = rawClient();
+    raw.send(ping(Buffer.from('01020304 05060708'.replace(' ', ''), 'hex')));
+    assert.deepEqual(raw.said(), ['PING ack 0102030405060708']);
+    raw.send(ping(Buffer.alloc(8), 1));
+    assert.equal(raw.side.pongs, 0);
+    raw.side.connection.ping();
+    assert.equal(raw.frames().length, 1);
+    raw.send(ping(Buffer.alloc(8), 1), ping(Buffer.alloc(8), 1));
+    assert.equal(raw.side.pongs, 1);
+  });
+
+  it('of the wrong shape ends the connection', () => {
+    assert.deepEqual(
+      rawClient()
+        .send(frame(6, 0, 0, Buffer.alloc(7)))
+        .said(),
+      ['GOAWAY 0 FRAME_SIZE'],
+    );
+    assert.deepEqual(
+      rawClient()
+        .send(frame(6, 0, 1, Buffer.alloc(8)))
+        .said(),
+      ['GOAWAY 0 PROTOCOL'],
+    );
+  });
+});
+
+describe('a server that never says SETTINGS', () => {
+  it('shows no sign of life; requests go out, and are lost with the connection', () => {
+    const raw = new Raw(new Side('client'), WHOLE, true);
+    const told = raw.side.open();
+    const unsent = raw.side.open();
+    assert.deepEqual(raw.said().slice(2), [
+      'HEADERS 1 /test.Service/Call end',
+      'HEADERS 3 /test.Service/Call end',
+    ]);
+    const late = raw.side.open();
+    assert.equal(raw.side.settingsSeen, 0);
+    raw.side.connection.abandon();
+    assert.deepEqual([told.ending, unsent.ending, late.ending], ['lost 2', 'lost 2', 'unprocessed 7']);
+  });
+
+  it('may not answer before it does', () => {
+    const raw = new Raw(new Side('client'), WHOLE, true);
+    const told = raw.side.open();
+    raw.frames();
+    raw.send(response(1, 'end'));
+    assert.deepEqual(raw.said(), ['GOAWAY 0 PROTOCOL']);
+    assert.equal(told.ending, 'lost 2');
+  });
+});
+
+describe('padding and priority of HEADERS', () => {
+  const block = encode([
+    [':method', 'POST'],
+    [':scheme', 'http'],
+    [':path', '/a/b'],
+  ]);
+  const priority = Buffer.from([0x80, 0, 0, 0, 7]);
+  const padded = (padding: number, body: Buffer, flags: number): Buffer =>
+    headers(
+      1,
+      Buffer.concat([Buffer.from([padding]), body, Buffer.alloc(Math.min(padding, 255))]),
+      flags | 8,
+    );
+
+  it('are taken off', () => {
+    for (const octets of [
+      headers(1, Buffer.concat([priority, block]), 0x25),
+      padded(0, block, 5),
+      padded(255, block, 5),
+      padded(9, Buffer.concat([priority, block]), 0x25),
+    ]) {
+      const raw = rawClient().send(octets);
+      assert.deepEqual(raw.said(), []);
+      assert.equal(raw.side.told[0]?.headers?.[2]?.[1], '/a/b');
+    }
+  });
+
+  it('that do not fit end the connection', () => {
+    const cases: [Buffer, string][] = [
+      [headers(1, Buffer.alloc(0), 0xd), 'FRAME_SIZE'],
+      [headers(1, Buffer.from([1]), 0xd), 'PROTOCOL'],
+      [headers(1, Buffer.from([0, 0, 0, 0]), 0x25), 'FRAME_SIZE'],
+      [headers(1, Buffer.concat([Buffer.from([200]), block]), 0xd), 'PROTOCOL'],
+    ];
+    for (const [octets, error] of cases)
+      assert.deepEqual(rawClient().send(octets).said(), [`GOAWAY 0 ${error}`]);
+  });
+});
+
+describe('sending on a connection', () => {
+  it('of a stream that was reset before its turn leaves no trace on the wire', () => {
+    const raw = rawServer();
+    const gone = raw.side.open();
+    const kept = raw.side.open();
+    raw.side.reset(gone);
+    assert.deepEqual(raw.said(), ['HEADERS 1 /test.Service/Call end']);
+    assert.equal(kept.stream.id, 1);
+    assert.deepEqual([gone.ending, gone.stream.id], ['', 0]);
+  });
+
+  it('of data before headers waits for the headers', () => {
+    const raw = rawServer();
+    const told = raw.side.open(undefined, 'more');
+    raw.side.reset(told);
+    const early = raw.side.connection.openStream(told);
+    raw.side.connection.sendData(early, Buffer.from('abc'), 0, 3, true);
+    assert.deepEqual(raw.said(), []);
+    raw.side.connection.sendHeaders(early, listOf([[':method', 'GET']]), NONE, false);
+    assert.deepEqual(raw.said(), ['HEADERS 1 1 fields', 'DATA 1 3 end']);
+  });
+});

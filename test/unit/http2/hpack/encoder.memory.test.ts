@@ -1,0 +1,195 @@
+// Identity of lists, and the bounds on everything that outlives a block: hostile input must not make it grow.
+
+import assert from 'node:assert/strict';
+import v8 from 'node:v8';
+import vm from 'node:vm';
+import { Encoder } from '../../../../sidecar/http2/hpack/encoder.js';
+import { makeField } from '../../../../sidecar/http2/hpack/field.js';
+import { fieldCache, nameCache, OctetCache } from '../../../../sidecar/http2/hpack/field-cache.js';
+import { MAX_TRIE_NODES, StableList } from '../../../../sidecar/http2/hpack/header-list.js';
+import { decode, listOf, literal, newDecoder } from '../../../kit/http2/hpack-blocks.js';
+
+const A = makeField('x-a', '1');
+const B = makeField('x-b', '2');
+const C = makeField('x-c', '3');
+
+describe('a stable list', () => {
+  it('is one object for one sequence of fields', () => {
+    const list = listOf([A, B]);
+    assert.equal(listOf([A, B]), list);
+    assert.equal(listOf([A, C]), listOf([A, C]));
+    assert.equal(listOf([A, B]), list);
+    assert.notEqual(listOf([B, A]), list);
+    assert.equal(list.with(C), listOf([A, B, C]));
+    assert.equal(list.with(C).parent, list);
+  });
+
+  it('knows its fields, their number and their size', () => {
+    const list = listOf([A, B, A]);
+    assert.deepEqual(list.toFields(), [A, B, A]);
+    assert.equal(list.toFields(), list.toFields());
+    assert.equal(list.count, 3);
+    assert.equal(list.bytes, A.size * 2 + B.size);
+    assert.equal(StableList.root().count, 0);
+    assert.deepEqual(StableList.root().toFields(), []);
+  });
+
+  it('has empty slots for those who memoise on it', () => {
+    const list = listOf([C, makeField('x-unique', 'slots')]);
+    assert.equal(list.facts, null);
+    assert.equal(list.slot, null);
+  });
+});
+
+describe('the trie of lists', () => {
+  it('begins anew when it is full, and old lists go on working without keeping it alive', () => {
+    const old = listOf([A, B]);
+    const oldRoot = old.parent!.parent!;
+    const before = StableList.root();
+    for (let at = 0; StableList.root() === before; at++) {
+      assert.ok(at <= MAX_TRIE_NODES);
+      StableList.root().with(makeField('x-fill', `${at}`));
+    }
+    assert.notEqual(oldRoot, StableList.root());
+    const again = listOf([A, B]);
+    assert.notEqual(again, old);
+    assert.deepEqual(again.toFields(), old.toFields());
+    assert.notEqual(old.with(C), old.with(C), 'nothing is added to a trie that was given up');
+    assert.deepEqual(old.with(C).toFields(), [A, B, C]);
+    assert.equal(listOf([A, B]), again);
+  });
+
+  it('lets go of the lists of before', async () => {
+    const registry: WeakRef<StableList>[] = [];
+    (() => {
+      for (let at = 0; at < 50; at++) registry.push(new WeakRef(listOf([A, makeField('x-weak', `${at}`)])));
+    })();
+    const root = StableList.root();
+    for (let at = 0; StableList.root() === root; at++) root.with(makeField('x-fill', `again ${at}`));
+    await collect();
+    const alive = registry.filter((ref) => ref.deref() !== undefined).length;
+    assert.ok(alive <= 1, `${alive} alive`);
+  });
+});
+
+describe('hostile input', () => {
+  it('leaves the caches, the trie and the tables within their bounds', async () => {
+    const decoder = newDecoder({ maxListBytes: 16_384, maxFields: 100 });
+    const encoder = new Encoder();
+    const out = Buffer.alloc(65_536);
+    let serial = 0;
+    const flood = (blocks: number) => {
+      for (let block = 0; block < blocks; block++) {
+        const parts: Buffer[] = [
+          literal({ first: 0x00, name: ':path', value: `/${serial}/${'p'.repeat(200)}` }),
+        ];
+        for (let field = 0; field < 20; field++) {
+          serial++;
+          const value = `${serial} ${'v'.repeat(200)}`;
+          const one = literal({
+            first: field % 2 === 0 ? 0x40 : 0x00,
+            name: `x-${serial % 7000}`,
+            value,
+            huffman: field % 3 === 0,
+          });
+          parts.push(one, one);
+        }
+        const octets = Buffer.concat(parts);
+        for (let round = 0; round < 2; round++) {
+          const got = decode(decoder, octets);
+          encoder.encode(got.stable, got.extras, out, 0);
+        }
+      }
+    };
+    flood(500);
+    await collect();
+    const before = process.memoryUsage();
+    flood(1000);
+    await collect();
+    const after = process.memoryUsage();
+    const grown = after.heapUsed + after.arrayBuffers - before.heapUsed - before.arrayBuffers;
+    assert.ok(grown < 3_000_000, `${grown} octets more`);
+    assert.ok(fieldCache.size <= 4096);
+    assert.ok(nameCache.size <= 512);
+    assert.ok(decoder.table.bytes <= 4096);
+    assert.ok(encoder.usage.memoBytes <= 131_072);
+    assert.ok(encoder.usage.tableBytes <= 4096);
+  }).timeout(20_000);
+
+  it('does not push fields that repeat out of the cache', () => {
+    // A cache of its own, of the size of the process’s: what other tests left in that one would have its say.
+    const cache = new OctetCache<{ path: string }>({ sets: 1024, maxOctets: 64 });
+    const ask = (path: string) => {
+      const octets = Buffer.from(path);
+      const known = cache.find(1, octets, 0, octets.length);
+      if (known !== null) return known;
+      const item = { path };
+      cache.add(1, octets, 0, octets.length, item);
+      return item;
+    };
+    const steady = Array.from({ length: 40 }, (_, at) => `/steady/${at}`);
+    const first = steady.map(ask);
+    let kept = 0;
+    for (let round = 0; round < 200; round++) {
+      for (let other = 0; other < 100; other++) ask(`/flood/${round}/${other}`);
+      kept = steady.filter((path, at) => ask(path) === first[at]).length;
+    }
+    assert.equal(kept, steady.length);
+  });
+
+  it('does not push them out of a cache that was full before they came', () => {
+    const cache = new OctetCache<string>({ sets: 1024, maxOctets: 64 });
+    const ask = (path: string) => {
+      const octets = Buffer.from(path);
+      if (cache.find(1, octets, 0, octets.length) !== null) return true;
+      cache.add(1, octets, 0, octets.length, path);
+      return false;
+    };
+    for (let other = 0; other < 20_000; other++) ask(`/before/${other}`);
+    const steady = Array.from({ length: 40 }, (_, at) => `/steady/${at}`);
+    let kept = 0;
+    for (let round = 0; round < 200; round++) {
+      for (let other = 0; other < 100; other++) ask(`/flood/${round}/${other}`);
+      kept = steady.filter(ask).length;
+    }
+    assert.ok(kept >= 38, `${kept} of 40 kept`);
+  });
+
+  it('never gets a secret into the cache', () => {
+    const decoder = newDecoder();
+    const before = fieldCache.size;
+    for (const name of ['authorization', 'cookie', 'set-cookie', 'proxy-authorization', 'x-other']) {
+      const first = name === 'x-other' ? 0x10 : 0x40;
+      for (let round = 0; round < 3; round++)
+        decode(decoder, literal({ first, name, value: `secret ${name}` }));
+    }
+    assert.equal(fieldCache.size, before);
+  });
+});
+
+describe('a decoder between two blocks', () => {
+  it('holds none of the fields that vary', async () => {
+    const decoder = newDecoder();
+    const octets = literal({
+      first: 0x00,
+      name: 'authorization',
+      value: 'Bearer of a secret',
+      huffman: true,
+    });
+    const held = (() => new WeakRef(decode(decoder, octets).extras[0]!))();
+    await collect();
+    assert.equal(held.deref(), undefined);
+    assert.equal(decode(decoder, octets).extras.length, 1);
+  });
+});
+
+/** A full collection, without asking whoever runs the tests for a flag. */
+async function collect(): Promise<void> {
+  v8.setFlagsFromString('--expose-gc');
+  const gc = vm.runInNewContext('gc') as () => void;
+  // WeakRefs hold their targets until the turn ends.
+  for (let pass = 0; pass < 2; pass++) {
+    await new Promise((resolve) => setImmediate(resolve));
+    gc();
+  }
+}

@@ -1,0 +1,258 @@
+import assert from 'node:assert/strict';
+import { Encoder, MAX_TABLE_BYTES, MISSES_BEFORE_RESTART } from '../../../../sidecar/http2/hpack/encoder.js';
+import { type Field, makeField } from '../../../../sidecar/http2/hpack/field.js';
+import type { StableList } from '../../../../sidecar/http2/hpack/header-list.js';
+import { decode, hex, listOf, literal, newDecoder } from '../../../kit/http2/hpack-blocks.js';
+import { ModelDecoder } from '../../../kit/http2/hpack-model.js';
+
+/** An encoder and, behind it, the model of a peer. */
+class Wire {
+  readonly encoder = new Encoder();
+  readonly model = new ModelDecoder(MAX_TABLE_BYTES);
+  octets: Buffer = Buffer.alloc(0);
+
+  send(stable: StableList, extras: readonly Field[] = []): string[] {
+    const out = Buffer.alloc(this.encoder.bound(stable, extras));
+    this.octets = out.subarray(0, this.encoder.encode(stable, extras, out, 0));
+    return this.model.decode(this.octets).map((field) => `${field.name}: ${field.value}`);
+  }
+
+  setTable(bytes: number): void {
+    this.encoder.setMaxTableBytes(bytes);
+    this.model.maxTableBytes = bytes;
+  }
+}
+
+function lines(fields: readonly Field[]): string[] {
+  return fields.map((field) => `${field.name}: ${field.value}`);
+}
+
+const EMPTY = listOf([]);
+const POST = makeField(':method', 'POST');
+const PATH = makeField(':path', '/package.Service/Method');
+const TE = makeField('te', 'trailers');
+const REQUEST = listOf([POST, PATH, TE]);
+
+describe('an encoder that sends the same list again', () => {
+  it('writes indexes only, from the second time, and the same octets from then on', () => {
+    const wire = new Wire();
+    assert.deepEqual(wire.send(REQUEST), lines(REQUEST.toFields()));
+    assert.deepEqual(wire.send(REQUEST), lines(REQUEST.toFields()));
+    const second = wire.octets.toString('hex');
+    assert.equal(second, '83bfbe');
+    assert.deepEqual(wire.send(REQUEST), lines(REQUEST.toFields()));
+    assert.equal(wire.octets.toString('hex'), second);
+    assert.equal(wire.encoder.usage.memos, 1);
+  });
+
+  it('is not misled by what was inserted since', () => {
+    const wire = new Wire();
+    for (let round = 0; round < 3; round++) wire.send(REQUEST);
+    const other = listOf([POST, makeField('x-tenant', 'a')]);
+    for (let round = 0; round < 3; round++) {
+      assert.deepEqual(wire.send(other), lines(other.toFields()));
+      assert.deepEqual(wire.send(REQUEST), lines(REQUEST.toFields()));
+    }
+    assert.equal(wire.octets.toString('hex'), '83c0bf');
+  });
+
+  it('is not misled by names inserted for the sake of extras', () => {
+    const wire = new Wire();
+    for (let round = 0; round < 3; round++) wire.send(REQUEST);
+    for (const timeout of ['1S', '2S', '3S']) {
+      const extras = [makeField('grpc-timeout', timeout)];
+      assert.deepEqual(wire.send(REQUEST, extras), lines([...REQUEST.toFields(), ...extras]));
+    }
+    assert.equal(wire.octets.toString('hex'), '83c0bf0f2f023353');
+  });
+
+  it('does not keep what a field seen only once was written as', () => {
+    const wire = new Wire();
+    const decoder = newDecoder();
+    const octets = literal({ first: 0x00, name: 4, value: '/seen.Once/Method' });
+    const list = decode(decoder, octets).stable;
+    for (let round = 0; round < 3; round++) assert.deepEqual(wire.send(list), [':path: /seen.Once/Method']);
+    assert.equal(wire.model.table.entries.length, 0);
+    assert.equal(decode(decoder, octets).stable, list);
+    wire.send(list);
+    wire.send(list);
+    assert.equal(wire.octets.toString('hex'), 'be');
+  });
+
+  it('writes a large number of lists in turn, each as it is', () => {
+    const wire = new Wire();
+    const lists = Array.from({ length: 500 }, (_, at) =>
+      listOf([POST, makeField('x-shard', `number ${at}`)]),
+    );
+    for (let round = 0; round < 4; round++)
+      for (const list of lists) assert.deepEqual(wire.send(list), lines(list.toFields()));
+    assert.ok(wire.encoder.usage.memoBytes <= 131_072);
+  });
+});
+
+describe('an encoder whose table is full', () => {
+  const lists = Array.from({ length: 200 }, (_, at) => listOf([makeField('x-shard', `number ${at}`)]));
+
+  it('evicts nothing that it still counts on, and begins anew after enough misses', () => {
+    const wire = new Wire();
+    for (const list of lists) wire.send(list);
+    const full = wire.encoder.usage;
+    assert.ok(full.tableBytes <= MAX_TABLE_BYTES && full.tableBytes > MAX_TABLE_BYTES - 60);
+    const late = lists.at(-1)!;
+    wire.send(late);
+    assert.ok(wire.octets.length > 2, 'a literal, for want of room');
+    let sent = 0;
+    while (wire.encoder.usage.entries >= full.entries) {
+      assert.deepEqual(wire.send(late), lines(late.toFields()));
+      assert.ok(++sent <= MISSES_BEFORE_RESTART);
+    }
+    for (let round = 0; round < 2; round++) assert.deepEqual(wire.send(late), lines(late.toFields()));
+    assert.equal(wire.octets.toString('hex'), 'be');
+    for (const list of lists) assert.deepEqual(wire.send(list), lines(list.toFields()));
+    assert.deepEqual(wire.send(late), lines(late.toFields()));
+  });
+
+  it('does not count fields that no table could hold as misses', () => {
+    const wire = new Wire();
+    const list = listOf([PATH, makeField('x-large', 'l'.repeat(5000))]);
+    assert.deepEqual(wire.send(list), lines(list.toFields()));
+    const out = Buffer.alloc(wire.encoder.bound(list, []));
+    for (let round = 0; round < MISSES_BEFORE_RESTART + 10; round++) wire.encoder.encode(list, [], out, 0);
+    assert.equal(wire.encoder.usage.entries, 1);
+    assert.deepEqual(wire.send(list), lines(list.toFields()));
+  });
+});
+
+describe('an encoder whose peer changes the size of the table', () => {
+  it('says nothing while the size it uses stays the same', () => {
+    const wire = new Wire();
+    wire.setTable(65_536);
+    wire.setTable(4096);
+    wire.send(REQUEST);
+    assert.deepEqual(wire.model.updates, []);
+  });
+
+  it('tells a smaller size, and uses no more', () => {
+    const wire = new Wire();
+    for (let round = 0; round < 3; round++) wire.send(REQUEST);
+    wire.setTable(60);
+    assert.deepEqual(wire.send(REQUEST), lines(REQUEST.toFields()));
+    assert.deepEqual(wire.model.updates, [60]);
+    assert.ok(wire.model.table.bytes <= 60);
+    assert.deepEqual(wire.send(REQUEST), lines(REQUEST.toFields()));
+    assert.deepEqual(wire.model.updates, []);
+  });
+
+  it('tells the smallest and the last of several', () => {
+    const wire = new Wire();
+    for (const bytes of [1000, 0, 200, 3000]) wire.setTable(bytes);
+    wire.send(REQUEST);
+    assert.deepEqual(wire.model.updates, [0, 3000]);
+    for (let round = 0; round < 3; round++) assert.deepEqual(wire.send(REQUEST), lines(REQUEST.toFields()));
+    assert.equal(wire.octets.length, 3);
+  });
+
+  it('tells a larger size before it uses it', () => {
+    const wire = new Wire();
+    wire.setTable(0);
+    wire.send(REQUEST);
+    wire.setTable(8192);
+    wire.send(REQUEST);
+    assert.deepEqual(wire.model.updates, [4096]);
+    wire.send(REQUEST);
+    assert.equal(wire.octets.length, 3);
+  });
+
+  it('works with a table of nothing', () => {
+    const wire = new Wire();
+    wire.setTable(0);
+    const extras = [makeField('grpc-timeout', '1S')];
+    for (let round = 0; round < 4; round++)
+      assert.deepEqual(wire.send(REQUEST, extras), lines([...REQUEST.toFields(), ...extras]));
+    assert.equal(wire.model.table.entries.length, 0);
+  });
+});
+
+describe('the extras of a block', () => {
+  it('are written without indexing, never-indexed ones as such, in the stable list too', () => {
+    const wire = new Wire();
+    const secret = makeField('x-secret', 'a', true);
+    for (let round = 0; round < 3; round++) {
+      wire.send(listOf([secret]), [
+        secret,
+        makeField('cookie', 'c=1'),
+        makeField('authorization', 'Basic x', true),
+      ]);
+      const fields = wire.model.decode(wire.octets);
+      assert.deepEqual(
+        fields.map((field) => field.neverIndexed),
+        [true, true, false, true],
+      );
+    }
+    assert.equal(wire.model.table.entries.length, 0);
+  });
+
+  it('put pseudo-headers in front of everything regular', () => {
+    const wire = new Wire();
+    const long = makeField(':path', `/${'p'.repeat(300)}`);
+    const trace = makeField('traceparent', '00-1');
+    assert.deepEqual(wire.send(listOf([POST, TE]), [long, trace]), lines([long, POST, TE, trace]));
+  });
+
+  it('pass on the octets of a value as they came, unless they are longer than it', () => {
+    const wire = new Wire();
+    const decoder = newDecoder();
+    for (const huffman of [true, false]) {
+      const octets = literal({ first: 0x00, name: 32, value: 'session=0123456789', huffman });
+      wire.send(EMPTY, decode(decoder, octets).extras);
+      assert.equal(wire.octets.toString('hex'), octets.toString('hex'));
+    }
+    const padded = literal({ first: 0x00, name: 'cookie', value: '\x01\x02\x03', huffman: true });
+    assert.deepEqual(wire.send(EMPTY, decode(decoder, padded).extras), ['cookie: \x01\x02\x03']);
+    assert.equal(wire.octets.toString('hex'), '0f1103010203');
+  });
+
+  it('are coded the same every time a constant is sent', () => {
+    const wire = new Wire();
+    for (const constant of [
+      makeField('cookie', 'constant value'),
+      makeField('cookie', '\x01\x02'),
+      makeField('cookie', ''),
+    ]) {
+      const sent = new Set<string>();
+      for (let round = 0; round < 4; round++) {
+        assert.deepEqual(wire.send(EMPTY, [constant]), lines([constant]));
+        sent.add(wire.octets.toString('hex'));
+      }
+      assert.equal(sent.size, 1);
+    }
+  });
+
+  it('of names that calls carry take one table entry each, and the index of its name', () => {
+    const wire = new Wire();
+    for (const id of ['a', 'b', 'c']) {
+      const extras = [
+        makeField('traceparent', `00-${id}`),
+        makeField('x-request-id', id),
+        makeField('baggage', `k=${id}`),
+      ];
+      assert.deepEqual(wire.send(EMPTY, extras), lines(extras));
+    }
+    assert.deepEqual(
+      wire.model.table.entries.map((entry) => entry.name),
+      ['x-request-id', 'traceparent'],
+    );
+  });
+});
+
+describe('an empty block', () => {
+  it('is no octets, or the update that is owed', () => {
+    const wire = new Wire();
+    assert.deepEqual(wire.send(EMPTY), []);
+    assert.equal(wire.octets.length, 0);
+    wire.setTable(0);
+    wire.send(EMPTY);
+    assert.deepEqual(wire.octets, hex('20'));
+    assert.equal(decode(newDecoder(), Buffer.alloc(0)).count, 0);
+  });
+});

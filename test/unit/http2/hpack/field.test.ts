@@ -1,0 +1,136 @@
+import assert from 'node:assert/strict';
+import { type Field, FieldFault, makeField } from '../../../../sidecar/http2/hpack/field.js';
+import { STATIC_FIELDS } from '../../../../sidecar/http2/hpack/static-table.js';
+import { TOKEN_BY_NAME, TOKEN_COUNT, Token, tokenOf } from '../../../../sidecar/http2/hpack/tokens.js';
+import { decode, fieldsOf, literal, newDecoder } from '../../../kit/http2/hpack-blocks.js';
+
+/** The same field by every way there is: made, and decoded as each kind of literal. */
+function everyWay(name: string, value: string): Field[] {
+  const decoded = [0x00, 0x10, 0x40].flatMap((first) =>
+    [false, true].map(
+      (huffman) => fieldsOf(decode(newDecoder(), literal({ first, name, value, huffman })))[0]!,
+    ),
+  );
+  return [makeField(name, value), makeField(name, value, true), ...decoded];
+}
+
+function assertFault(name: string, value: string, fault: number): void {
+  for (const field of everyWay(name, value)) {
+    assert.equal(field.fault, fault, `${JSON.stringify(name)}: ${JSON.stringify(value)}`);
+    assert.equal(field.name, name);
+    assert.equal(field.value, value);
+    assert.equal(field.size, name.length + value.length + 32);
+  }
+}
+
+describe('the faults of a field', () => {
+  it('are none for good ones', () => {
+    for (const [name, value] of [
+      ['x-plain', ''],
+      ['x-plain', 'a b\tc'],
+      ['x_under.score-bin', 'AAEC'],
+      ["!#$%&'*+-.^_`|~09az", '\x01\x7f\x80\xff'],
+      ['te', 'trailers'],
+      [':path', '/a/b'],
+      ['traceparent', '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01'],
+    ] as const)
+      assertFault(name, value, FieldFault.ok);
+  });
+
+  it('name every octet that no header name may hold', () => {
+    const allowed = new Set("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz");
+    for (let octet = 0; octet < 256; octet++) {
+      const char = String.fromCharCode(octet);
+      const field = makeField(`x${char}y`, 'v');
+      assert.equal(field.fault, allowed.has(char) ? FieldFault.ok : FieldFault.name, `octet ${octet}`);
+    }
+    for (const name of ['', 'Te', 'x:y', 'x y', 'ab\0', '\xe9', 'TE'])
+      assertFault(name, 'v', FieldFault.name);
+  });
+
+  it('name NUL, CR and LF anywhere in a value, also in one that varies', () => {
+    for (const name of ['x-plain', 'authorization', 'traceparent', 'user-agent']) {
+      for (const char of '\0\r\n') {
+        for (const value of [char, `a${char}`, `${char}a`, `a${char}b`, ` ${char}`])
+          assertFault(name, value, FieldFault.value);
+      }
+    }
+  });
+
+  it('name blanks at either end of a value', () => {
+    for (const name of ['x-plain', 'authorization', 'tracestate'])
+      for (const value of [' ', '\t', ' a', 'a ', '\ta', 'a\t', 'a'.repeat(300).concat(' ')])
+        assertFault(name, value, FieldFault.whitespace);
+  });
+
+  it('name fields about an HTTP/1 connection, and te other than trailers', () => {
+    for (const name of ['connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade'])
+      assertFault(name, 'x', FieldFault.connection);
+    for (const value of ['', 'gzip', 'Trailers', 'trailers, gzip', 't'.repeat(400)])
+      assertFault('te', value, FieldFault.te);
+  });
+
+  it('name pseudo-headers that nobody defined', () => {
+    for (const name of [':', ':protocol', ':Path', ':path ', '::path'])
+      assertFault(name, 'x', FieldFault.pseudo);
+  });
+});
+
+describe('making a field', () => {
+  it('refuses what is not octets', () => {
+    assert.throws(() => makeField('x-plain', '\u0100'), RangeError);
+    assert.throws(() => makeField('x-\u20ac', 'a'), RangeError);
+  });
+
+  it('keeps the never-indexed mark', () => {
+    assert.equal(makeField('x-secret', 'a', true).neverIndexed, true);
+    assert.equal(makeField('x-secret', 'a').neverIndexed, false);
+  });
+});
+
+describe('tokens', () => {
+  it('are one for each known name, and one for all that begin with outrider-', () => {
+    const tokens = [...TOKEN_BY_NAME.values()];
+    assert.equal(new Set(tokens).size, tokens.length);
+    for (const token of tokens) assert.ok(token > 0 && token < TOKEN_COUNT);
+    assert.equal(tokenOf('grpc-timeout'), Token.grpcTimeout);
+    assert.equal(tokenOf('outrider-reason'), Token.outrider);
+    assert.equal(tokenOf('outrider'), Token.other);
+    assert.equal(tokenOf('Te'), Token.other);
+    assert.equal(Object.keys(Token).length, TOKEN_COUNT);
+  });
+
+  it('come with decoded fields', () => {
+    for (const [name, token] of TOKEN_BY_NAME) {
+      const field = fieldsOf(
+        decode(newDecoder(), literal({ first: 0, name, value: 'v', huffman: true })),
+      )[0]!;
+      assert.equal(field.token, token);
+    }
+  });
+});
+
+describe('the static table', () => {
+  it('has the entries of appendix A at their places', () => {
+    assert.equal(STATIC_FIELDS.length, 62);
+    for (const [index, name, value] of [
+      [1, ':authority', ''],
+      [2, ':method', 'GET'],
+      [3, ':method', 'POST'],
+      [7, ':scheme', 'https'],
+      [8, ':status', '200'],
+      [14, ':status', '500'],
+      [16, 'accept-encoding', 'gzip, deflate'],
+      [23, 'authorization', ''],
+      [28, 'content-length', ''],
+      [31, 'content-type', ''],
+      [32, 'cookie', ''],
+      [50, 'range', ''],
+      [58, 'user-agent', ''],
+      [61, 'www-authenticate', ''],
+    ] as const) {
+      assert.equal(STATIC_FIELDS[index]!.name, name);
+      assert.equal(STATIC_FIELDS[index]!.value, value);
+    }
+  });
+});

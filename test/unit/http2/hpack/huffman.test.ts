@@ -1,0 +1,111 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import {
+  huffmanDecode,
+  huffmanEncode,
+  huffmanLength,
+  huffmanOctets,
+} from '../../../../sidecar/http2/hpack/huffman.js';
+import { hex } from '../../../kit/http2/hpack-blocks.js';
+
+function coded(text: string): Buffer {
+  const out = Buffer.alloc(text.length * 4 + 4);
+  return out.subarray(0, huffmanEncode(text, out, 0));
+}
+
+function decoded(octets: Uint8Array): string | null {
+  const length = huffmanDecode(octets, 0, octets.length);
+  return length < 0 ? null : huffmanOctets().toString('latin1', 0, length >> 1);
+}
+
+/** Bits of one symbol's code: eight of them fill exactly that many octets. */
+function codeLength(symbol: number): number {
+  return huffmanLength(String.fromCharCode(symbol).repeat(8));
+}
+
+describe('the Huffman code', () => {
+  it('is complete: the Kraft sum with the 30 bits of EOS is 1', () => {
+    let sum = 2 ** -30;
+    for (let symbol = 0; symbol < 256; symbol++) sum += 2 ** -codeLength(symbol);
+    assert.equal(sum, 1);
+  });
+
+  it('has the codes of appendix B', () => {
+    const codes: [string, string, number][] = [
+      ['0', '00', 5],
+      ['t', '48', 5],
+      [' ', '50', 6],
+      ['&', 'f8', 8],
+      ['\0', 'ffc0', 13],
+      ['|', 'ff80', 11],
+      ['<', 'fff8', 15],
+      ['\\', 'fffe00', 19],
+      ['\x80', 'fffe60', 20],
+      ['\xff', 'fffffb80', 26],
+      ['\x01', 'ffffb0', 23],
+      ['\x02', 'fffffe20', 28],
+      ['\n', 'fffffff0', 30],
+      ['\r', 'fffffff4', 30],
+      ['\x16', 'fffffff8', 30],
+    ];
+    for (const [symbol, octets, bits] of codes) {
+      const padding = Buffer.from(octets, 'hex');
+      padding[padding.length - 1]! |= 0xff >>> (bits % 8 === 0 ? 8 : bits % 8);
+      assert.equal(coded(symbol).toString('hex'), padding.toString('hex'), JSON.stringify(symbol));
+      assert.equal(codeLength(symbol.charCodeAt(0)), bits);
+    }
+  });
+
+  it('brings back each of the 256 octets, alone and between others', () => {
+    for (let symbol = 0; symbol < 256; symbol++) {
+      const char = String.fromCharCode(symbol);
+      for (const text of [char, `a${char}`, `${char}~`, `<${char}\0${char}0`]) {
+        assert.equal(coded(text).length, huffmanLength(text));
+        assert.equal(decoded(coded(text)), text);
+      }
+    }
+  });
+
+  it('brings back any string', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 300 }), (octets) => {
+        const text = Buffer.from(octets).toString('latin1');
+        assert.equal(decoded(coded(text)), text);
+      }),
+    );
+  });
+
+  it('flags NUL, CR and LF, and nothing else', () => {
+    for (let symbol = 0; symbol < 256; symbol++) {
+      const octets = coded(`a${String.fromCharCode(symbol)}b`);
+      assert.equal(
+        huffmanDecode(octets, 0, octets.length) & 1,
+        symbol === 0 || symbol === 10 || symbol === 13 ? 1 : 0,
+      );
+    }
+  });
+
+  it('refuses EOS, wherever it stands', () => {
+    assert.equal(decoded(hex('ffff ffff')), null);
+    assert.equal(decoded(hex('07ff fffff f')), null);
+    assert.equal(decoded(Buffer.concat([hex('ffff fffc'), coded('aaaa')])), null);
+  });
+
+  it('refuses padding that is not all ones', () => {
+    assert.equal(decoded(hex('18')), null); // "a" is 00011, then 000
+    assert.equal(decoded(hex('1e')), null);
+    assert.equal(decoded(hex('1f')), 'a');
+  });
+
+  it('refuses padding of more than seven bits', () => {
+    assert.equal(decoded(hex('1fff')), null);
+    assert.equal(decoded(hex('ff')), null);
+    assert.equal(decoded(hex('f8')), '&');
+    assert.equal(decoded(hex('f8ff')), null);
+    assert.equal(decoded(hex('fe')), null); // the beginning of a longer code
+  });
+
+  it('takes the empty string', () => {
+    assert.equal(decoded(Buffer.alloc(0)), '');
+  });
+});

@@ -1,0 +1,179 @@
+// Which fields of a block end up in the stable list, and which beside it.
+
+import assert from 'node:assert/strict';
+import { MAX_STEADY_VALUES } from '../../../../sidecar/http2/hpack/name.js';
+import { decode, hex, literal, newDecoder, pair, pairsOf } from '../../../kit/http2/hpack-blocks.js';
+
+function plain(name: string, value: string): Buffer {
+  return literal({ first: 0x00, name, value });
+}
+
+function stableOf(octets: Uint8Array, decoder = newDecoder()): string[] {
+  return decode(decoder, octets)
+    .stable.toFields()
+    .map((field) => `${field.name}: ${field.value}`);
+}
+
+let unique = 0;
+function fresh(name: string): string {
+  return `${name}-${++unique}`;
+}
+
+describe('fields that are stable from the first time', () => {
+  it('are pseudo-headers and the steady names of gRPC', () => {
+    const steady: [string, string][] = [
+      [':method', 'POST'],
+      [':path', `/${fresh('service')}/Method`],
+      [':authority', fresh('host')],
+      ['te', 'trailers'],
+      ['content-type', 'application/grpc+proto'],
+      ['user-agent', fresh('agent')],
+      ['grpc-encoding', 'identity'],
+      ['grpc-accept-encoding', 'identity,gzip'],
+      ['grpc-status', '0'],
+      ['grpc-message', ''],
+    ];
+    const block = decode(newDecoder(), Buffer.concat(steady.map(([name, value]) => plain(name, value))));
+    assert.deepEqual(block.stable.toFields().map(pair), steady);
+    assert.deepEqual(block.extras, []);
+  });
+
+  it('give the same list each time, whichever way they are represented', () => {
+    const path = `/${fresh('service')}/Method`;
+    const decoder = newDecoder();
+    const first = decode(decoder, Buffer.concat([hex('83'), literal({ first: 0x40, name: 4, value: path })]));
+    const second = decode(decoder, hex('83be'));
+    const third = decode(
+      newDecoder(),
+      Buffer.concat([hex('83'), literal({ first: 0x00, name: 4, value: path })]),
+    );
+    const fourth = decode(newDecoder(), Buffer.concat([plain(':method', 'POST'), plain(':path', path)]));
+    assert.equal(second.stable, first.stable);
+    assert.equal(third.stable, first.stable);
+    assert.equal(fourth.stable, first.stable);
+    assert.equal(second, third, 'a block without extras is one object');
+  });
+});
+
+describe('fields that vary', () => {
+  it('are always extras, however often they come', () => {
+    const names = [
+      'grpc-timeout',
+      'traceparent',
+      'tracestate',
+      'baggage',
+      'authorization',
+      'cookie',
+      'x-request-id',
+      'content-length',
+      'grpc-previous-rpc-attempts',
+      'date',
+    ];
+    const decoder = newDecoder();
+    for (const name of names) {
+      const octets = literal({ first: 0x40, name, value: 'same' });
+      for (let round = 0; round < 3; round++)
+        assert.deepEqual(pairsOf(decode(decoder, octets)), [[name, 'same']]);
+      assert.equal(decode(decoder, hex('be')).stable.count, 0);
+      assert.equal(decode(decoder, hex('be')).extras.length, 1);
+    }
+  });
+
+  it('are values of more than 256 octets, even of steady names, and names of more than 64', () => {
+    const decoder = newDecoder();
+    const long = plain('user-agent', 'u'.repeat(257));
+    const named = plain('x'.repeat(65), '1');
+    for (let round = 0; round < 3; round++) {
+      assert.equal(decode(decoder, long).extras.length, 1);
+      assert.equal(decode(decoder, named).extras.length, 1);
+    }
+    const kept = plain('user-agent', 'u'.repeat(256));
+    assert.equal(decode(decoder, kept).stable.count, 1);
+  });
+
+  it('are grpc-messages that say something', () => {
+    const decoder = newDecoder();
+    for (let round = 0; round < 3; round++)
+      assert.equal(decode(decoder, plain('grpc-message', 'why')).extras.length, 1);
+  });
+});
+
+describe('other fields', () => {
+  it('are extras the first time and stable from the second', () => {
+    const decoder = newDecoder();
+    const octets = plain(fresh('x-tenant'), 'a');
+    assert.equal(decode(decoder, octets).extras.length, 1);
+    assert.equal(decode(decoder, octets).stable.count, 1);
+    assert.equal(decode(newDecoder(), octets).stable.count, 1, 'also on another connection');
+  });
+
+  it('are counted when they come by index too', () => {
+    const decoder = newDecoder();
+    const octets = literal({ first: 0x40, name: fresh('x-tenant'), value: 'a' });
+    assert.equal(decode(decoder, octets).extras.length, 1);
+    assert.equal(decode(decoder, hex('be')).stable.count, 1);
+  });
+
+  it('keep the order of their name: after an extra of it come only extras', () => {
+    const decoder = newDecoder();
+    const name = fresh('x-hop');
+    for (let round = 0; round < 2; round++) decode(decoder, plain(name, 'known'));
+    const block = decode(
+      decoder,
+      Buffer.concat([
+        plain(name, 'known'),
+        plain(name, 'new'),
+        plain(name, 'known'),
+        plain('te', 'trailers'),
+      ]),
+    );
+    assert.deepEqual(block.stable.toFields().map(pair), [
+      [name, 'known'],
+      ['te', 'trailers'],
+    ]);
+    assert.deepEqual(block.extras.map(pair), [
+      [name, 'new'],
+      [name, 'known'],
+    ]);
+  });
+
+  it('vary once their name has had too many stable values, still in order', () => {
+    const decoder = newDecoder();
+    const name = fresh('x-user');
+    for (let user = 0; user < MAX_STEADY_VALUES; user++) {
+      decode(decoder, plain(name, `${user}`));
+      assert.deepEqual(stableOf(plain(name, `${user}`), decoder), [`${name}: ${user}`]);
+    }
+    for (let round = 0; round < 4; round++) {
+      const block = decode(decoder, Buffer.concat([plain(name, 'a'), plain(name, '1'), plain(name, 'b')]));
+      assert.deepEqual(
+        pairsOf(block).map(([, value]) => value),
+        ['a', '1', 'b'],
+      );
+    }
+    for (let round = 0; round < 3; round++) assert.deepEqual(stableOf(plain(name, 'another'), decoder), []);
+  });
+});
+
+describe('a pseudo-header behind a regular field', () => {
+  const path = literal({ first: 0x00, name: 4, value: '/late/Path' });
+  const long = literal({ first: 0x00, name: 4, value: `/${'p'.repeat(300)}` });
+
+  it('is told, whichever of the two is an extra', () => {
+    const te = plain('te', 'trailers');
+    const trace = plain('traceparent', '00-1');
+    for (const [octets, misordered] of [
+      [[te, path], true],
+      [[te, long], true],
+      [[trace, path], true],
+      [[trace, long], true],
+      [[hex('83'), trace, hex('86')], true],
+      [[path, te], false],
+      [[long, te], false],
+      [[hex('83'), long, hex('86'), te, trace], false],
+      [[trace, te, trace], false],
+    ] as const) {
+      assert.equal(decode(newDecoder(), Buffer.concat(octets)).misordered, misordered);
+    }
+  });
+});

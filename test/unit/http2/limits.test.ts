@@ -1,0 +1,477 @@
+import assert from 'node:assert/strict';
+import {
+  BLOCK_BYTES,
+  BLOCK_FRAMES,
+  BUCKETS,
+  type Bucket,
+  bucketsOf,
+  INFORMATIONAL,
+  LIMIT_NAMES,
+  Meter,
+  RESETS_SENT,
+  UNREAD_CONTROL_BYTES,
+} from '../../../sidecar/http2/limits.js';
+import { REQUEST } from '../../kit/http2/connection-pair.js';
+import { type Raw, rawClient, rawServer, request, response } from '../../kit/http2/connection-under-test.js';
+import {
+  continuation,
+  data,
+  frame,
+  goaway,
+  headers,
+  ping,
+  priority,
+  rstStream,
+  Setting,
+  settings,
+  settingsAck,
+  windowUpdate,
+} from '../../kit/http2/h2-frames.js';
+import { encode, integer, literal } from '../../kit/http2/hpack-lite.js';
+
+/** One thing that is counted: how it is done once, and how often it has been done before the test begins. */
+interface Counted {
+  readonly name: keyof typeof BUCKETS;
+  readonly what: string;
+  readonly raw: () => Raw;
+  readonly once: (raw: Raw, i: number) => void;
+  readonly before?: number;
+}
+
+const withStream = (raw: Raw): Raw => raw.send(request(1, 'more'));
+const withCall = (): Raw => {
+  const raw = rawServer();
+  raw.side.open();
+  raw.frames();
+  return raw;
+};
+const odd = (i: number): number => 2 * i + 3;
+
+const COUNTED: readonly Counted[] = [
+  {
+    name: 'rapid-resets',
+    what: 'streams opened and reset',
+    raw: rawClient,
+    once: (raw, i) => raw.send(request(odd(i)), rstStream(odd(i))),
+  },
+  {
+    name: 'violations',
+    what: 'requests that are malformed',
+    raw: rawClient,
+    once: (raw, i) => raw.send(headers(odd(i), Buffer.from([0x82]), 5)),
+  },
+  {
+    name: 'violations',
+    what: 'windows of 0 on open streams',
+    raw: rawClient,
+    once: (raw, i) => raw.send(request(odd(i), 'more'), windowUpdate(odd(i), 0)),
+  },
+  {
+    name: 'violations',
+    what: 'payload after the end',
+    raw: rawClient,
+    once: (raw, i) => raw.send(request(odd(i)), data(odd(i), Buffer.alloc(1))),
+  },
+  {
+    name: 'violations',
+    what: 'streams that depend on themselves',
+    raw: rawClient,
+    once: (raw, i) => raw.send(request(odd(i), 'more'), priority(odd(i), odd(i))),
+  },
+  { name: 'settings', what: 'SETTINGS', raw: rawClient, once: (raw) => raw.send(settings()), before: 1 },
+  {
+    name: 'settings',
+    what: 'SETTINGS of a server',
+    raw: rawServer,
+    once: (raw) => raw.send(settings()),
+    before: 1,
+  },
+  { name: 'goaways', what: 'GOAWAY', raw: rawServer, once: (raw) => raw.send(goaway(0x7fffffff)) },
+  { name: 'pings', what: 'PING', raw: rawClient, once: (raw) => raw.send(ping()) },
+  { name: 'pings', what: 'PING of a server', raw: rawServer, once: (raw) => raw.send(ping()) },
+  {
+    name: 'empty-frames',
+    what: 'DATA of nothing',
+    raw: () => withStream(rawClient()),
+    once: (raw) => raw.send(data(1, Buffer.alloc(0))),
+  },
+  {
+    name: 'empty-frames',
+    what: 'HEADERS of nothing that end nothing',
+    raw: rawClient,
+    once: (raw, i) =>
+      raw.send(
+        headers(odd(i), Buffer.alloc(0), 1),
+        continuation(odd(i), encode(REQUEST), 4),
+        rstStream(odd(i)),
+      ),
+  },
+  { name: 'idle-frames', what: 'PRIORITY', raw: rawClient, once: (raw) => raw.send(priority(5, 3)) },
+  { name: 'idle-frames', what: 'unknown frames', raw: rawClient, once: (raw) => raw.send(frame(0xfe, 0, 0)) },
+  {
+    name: 'idle-frames',
+    what: 'acknowledgements of nothing',
+    raw: rawClient,
+    once: (raw) => raw.send(settingsAck()),
+  },
+  {
+    name: 'idle-frames',
+    what: 'answers to no PING',
+    raw: rawClient,
+    once: (raw) => raw.send(ping(Buffer.alloc(8), 1)),
+  },
+  {
+    name: 'idle-frames',
+    what: 'resets of closed streams by a server',
+    raw: () => withCall().send(rstStream(1)),
+    once: (raw) => raw.send(rstStream(1)),
+  },
+  {
+    name: 'window-updates',
+    what: 'WINDOW_UPDATE',
+    raw: rawClient,
+    once: (raw) => raw.send(windowUpdate(0, 1)),
+  },
+  {
+    name: 'header-list',
+    what: 'header lists that are too long',
+    raw: () => rawClient({ local: { maxHeaderBytes: 300 } }),
+    once: (raw, i) => raw.send(request(odd(i), 'end', [['x', 'y'.repeat(300)]])),
+  },
+];
+
+describe('what a peer may do at once', () => {
+  for (const { name, what, raw: make, once, before = 0 } of COUNTED) {
+    it(`${what}: as often as the bucket "${name}" holds, and not once more`, () => {
+      const raw = make();
+      const { burst } = BUCKETS[name];
+      let quiet = 0;
+      for (let i = before; i < burst; i++) {
+        once(raw, i);
+        // Acknowledgements and resets are read, so that only this limit is met.
+        if (++quiet % 64 === 0) raw.side.take();
+      }
+      assert.deepEqual([raw.side.fatal, raw.side.limits.filter((each) => each !== 'header-list')], [[], []]);
+      const before0 = raw.side.limits.length;
+      once(raw, burst);
+      assert.deepEqual(raw.side.fatal, [{ code: 11, message: name === 'pings' ? 'too_many_pings' : name }]);
+      assert.deepEqual(raw.side.limits.slice(before0), [name]);
+      const last = raw.frames().at(-1)!;
+      assert.deepEqual([last.type, last.payload.readUInt32BE(4)], [7, 11]);
+      once(raw, burst + 1);
+      assert.deepEqual([raw.side.fatal.length, raw.side.take().length], [1, 0]);
+    });
+  }
+
+  it('a client that cancels 1,000 calls a second for twenty seconds keeps its connection', () => {
+    const raw = rawClient();
+    for (let ms = 0; ms < 20_000; ms++) {
+      raw.side.nowMs = 1000 + ms;
+      raw.send(request(2 * ms + 1), rstStream(2 * ms + 1));
+      raw.side.take();
+    }
+    assert.deepEqual([raw.side.fatal, raw.side.limits, raw.side.told.length], [[], [], 20_000]);
+    assert.equal(raw.side.connection.openStreams, 0);
+  });
+});
+
+describe('PINGs of a peer', () => {
+  const PAST = 20 * BUCKETS.pings.burst;
+
+  /** Two frames: the header list, and the payload with the end. */
+  const answer = (raw: Raw): void => {
+    const call = raw.side.told.at(-1)!;
+    raw.side.respond(call);
+    raw.side.send(call, Buffer.alloc(16), 'end');
+    raw.side.take();
+    raw.send(windowUpdate(0, 16));
+  };
+
+  /** As grpc-go measures bandwidth: a call, its answer, and a PING for the DATA of it. */
+  const callAndPing = (raw: Raw, i: number): void => {
+    raw.send(request(odd(i)));
+    answer(raw);
+    raw.send(ping());
+    raw.side.take();
+  };
+
+  it('are forgiven one for each frame of a call that we wrote: a client that pings once for each answer goes on for ever', () => {
+    const raw = rawClient();
+    for (let i = 0; i < PAST; i++) callAndPing(raw, i);
+    assert.deepEqual([raw.side.fatal, raw.side.limits], [[], []]);
+  });
+
+  it('are forgiven on the side of the client as well: a server that pings once for each request goes on for ever', () => {
+    const raw = rawServer();
+    for (let i = 0; i < PAST; i++) {
+      raw.side.send(raw.side.open(REQUEST, 'more'), Buffer.alloc(16), 'end');
+      raw.side.take();
+      raw.send(ping(), response(2 * i + 1, 'end'), windowUpdate(0, 16));
+      raw.side.take();
+    }
+    assert.deepEqual([raw.side.fatal, raw.side.limits], [[], []]);
+  });
+
+  it('are not forgiven ahead: after any number of calls, as many at once as ever, and not one more', () => {
+    const raw = rawClient();
+    for (let i = 0; i < 1000; i++) {
+      raw.send(request(odd(i)));
+      answer(raw);
+    }
+    for (let i = 0; i < BUCKETS.pings.burst; i++) {
+      raw.send(ping());
+      raw.side.take();
+    }
+    assert.deepEqual(raw.side.fatal, []);
+    raw.send(ping());
+    assert.deepEqual(raw.side.limits, ['pings']);
+  });
+
+  it('are not forgiven for what only the peer sends: streams that are reset, and payload of one octet', () => {
+    for (const each of [
+      (i: number) => Buffer.concat([request(odd(i), 'more'), rstStream(odd(i))]),
+      () => data(1, Buffer.alloc(1)),
+    ]) {
+      const raw = rawClient();
+      raw.send(request(1, 'more'));
+      let pings = 0;
+      for (; pings < PAST && raw.side.fatal.length === 0; pings++) {
+        raw.send(each(pings), ping());
+        raw.side.take();
+      }
+      assert.deepEqual([pings, raw.side.limits], [BUCKETS.pings.burst + 1, ['pings']]);
+    }
+  });
+
+  it('are bought with windows of one octet one for one, and as many as WINDOW_UPDATEs are allowed', () => {
+    const updates = 100;
+    const buckets = { ...BUCKETS, 'window-updates': { burst: updates, perSecond: 1 } };
+    const raw = rawClient({ local: { buckets } });
+    raw.send(settings([[Setting.initialWindowSize, 0]]), request(1));
+    const call = raw.side.told.at(-1)!;
+    raw.side.respond(call);
+    raw.side.send(call, Buffer.alloc(10_000), 'end');
+    raw.side.take();
+    let pings = 0;
+    for (; raw.side.fatal.length === 0; pings++) {
+      raw.send(windowUpdate(1, 1));
+      raw.side.take();
+      raw.send(ping(), ping());
+      raw.side.take();
+    }
+    assert.ok(pings <= updates + 1, `${pings} rounds`);
+    assert.deepEqual(raw.side.limits, ['window-updates']);
+  });
+
+  it('more of them than one for each frame we wrote are cut', () => {
+    const raw = rawClient();
+    let calls = 0;
+    for (; calls < PAST && raw.side.fatal.length === 0; calls++) {
+      callAndPing(raw, calls);
+      for (let more = 0; more < 4; more++) raw.send(ping());
+      raw.side.take();
+    }
+    assert.ok(calls < BUCKETS.pings.burst, `${calls} calls`);
+    assert.deepEqual(raw.side.limits, ['pings']);
+  });
+});
+
+describe('resets that a client sends', () => {
+  const cancel = (raw: Raw, calls: number): void => {
+    for (let i = 0; i < calls; i++) {
+      const call = raw.side.open(REQUEST, 'more');
+      raw.side.take();
+      raw.side.reset(call);
+      raw.side.take();
+    }
+  };
+
+  it('wear its connection out, long before a server ends it', () => {
+    const raw = rawServer();
+    cancel(raw, RESETS_SENT.burst);
+    assert.equal(raw.side.connection.isWorn, false);
+    cancel(raw, 1);
+    assert.equal(raw.side.connection.isWorn, true);
+    assert.ok(2 * RESETS_SENT.burst <= 1000 && RESETS_SENT.perSecond < 33, 'what nghttp2 bears');
+  });
+
+  it('do not when they are few a second, or when the call was never written', () => {
+    const raw = rawServer();
+    for (let second = 1; second < 300; second++) {
+      raw.side.nowMs = 1000 * second;
+      raw.send(ping());
+      cancel(raw, RESETS_SENT.perSecond);
+    }
+    for (let i = 0; i < 3000; i++) raw.side.reset(raw.side.open(REQUEST, 'more'));
+    assert.equal(raw.side.connection.isWorn, false);
+  });
+});
+
+describe('a bucket', () => {
+  const bucket: Bucket = { burst: 10, perSecond: 5 };
+
+  it('lets its rate through for ever, and no more', () => {
+    const meter = new Meter(bucket);
+    let taken = 0;
+    for (let ms = 0; ms < 100_000; ms += 10) if (meter.take(ms)) taken++;
+    assert.ok(taken >= 500 && taken <= 511, String(taken));
+  });
+
+  it('never lets through more than its burst twice over beyond its rate, whatever the times', () => {
+    for (const gap of [0, 1, 50, 199, 200, 201, 1000, 10_000]) {
+      const meter = new Meter(bucket);
+      let taken = 0;
+      let now = 5;
+      for (let i = 0; i < 1000; i++) {
+        if (meter.take(now)) taken++;
+        now += i % 25 === 24 ? gap : 0;
+      }
+      assert.ok(taken <= 2 * bucket.burst + (now / 1000) * bucket.perSecond, `${gap}: ${taken}`);
+      assert.ok(taken >= bucket.burst);
+    }
+  });
+
+  it('that is full leaks, and takes one more for each that leaked', () => {
+    const meter = new Meter(bucket);
+    for (let i = 0; i < 10; i++) assert.equal(meter.take(1000), true);
+    assert.equal(meter.take(1000), false);
+    assert.equal(meter.take(1200), true);
+    assert.equal(meter.take(1200), false);
+    assert.equal(meter.take(1600), true);
+    assert.equal(meter.take(1600), true);
+    assert.equal(meter.take(1600), false);
+  });
+
+  it('grows and shrinks with its rate, and the others stay', () => {
+    const buckets = bucketsOf({ pings: 20, 'rapid-resets': 4000 });
+    assert.deepEqual(buckets.pings, { burst: 100, perSecond: 20 });
+    assert.deepEqual(buckets['rapid-resets'], { burst: 10_000, perSecond: 4000 });
+    assert.deepEqual(buckets.settings, BUCKETS.settings);
+    const raw = rawClient({ local: { buckets } });
+    for (let i = 0; i < 100; i++) raw.send(ping());
+    assert.deepEqual(raw.side.limits, []);
+    raw.send(ping());
+    assert.deepEqual(raw.side.limits, ['pings']);
+  });
+
+  it('every one has a counter', () => {
+    for (const name of Object.keys(BUCKETS)) assert.ok((LIMIT_NAMES as readonly string[]).includes(name));
+    assert.equal(new Set(LIMIT_NAMES).size, LIMIT_NAMES.length);
+  });
+});
+
+describe('a header block', () => {
+  const block = (frames: number): Buffer[] => {
+    const whole = encode(REQUEST);
+    const middle = Array.from({ length: frames - 2 }, () => continuation(1, literal('a', '')));
+    return [headers(1, whole, 1), ...middle, continuation(1, literal('b', ''), 4)];
+  };
+
+  it(`may come in ${BLOCK_FRAMES} frames, not in more`, () => {
+    assert.deepEqual(
+      rawClient()
+        .send(...block(BLOCK_FRAMES))
+        .said(),
+      [],
+    );
+    const raw = rawClient().send(...block(BLOCK_FRAMES + 1));
+    assert.deepEqual([raw.said(), raw.side.limits], [['GOAWAY 0 CALM'], ['header-block-frames']]);
+  });
+
+  it('may be 64 KiB long, not longer, whatever it holds', () => {
+    const parts = (bytes: number): Buffer[] => {
+      const value = bytes - encode(REQUEST).length - 8;
+      const whole = Buffer.concat([
+        encode(REQUEST),
+        Buffer.from([0, 1, 0x61]),
+        integer(value, 7),
+        Buffer.alloc(value, 0x62),
+      ]);
+      assert.ok(Math.abs(whole.length - bytes) <= 2);
+      const exact = Buffer.concat([whole, Buffer.alloc(2, 0x88)]).subarray(0, bytes);
+      const cut: Buffer[] = [];
+      for (let at = 0; at < bytes; at += 16_384) cut.push(exact.subarray(at, at + 16_384));
+      return cut.map((part, i) =>
+        i === 0 ? headers(1, part, 1) : continuation(1, part, i === cut.length - 1 ? 4 : 0),
+      );
+    };
+    const raw = rawClient({ local: { maxHeaderBytes: 1 << 20 } }).send(...parts(BLOCK_BYTES - 2));
+    assert.deepEqual(raw.side.fatal, []);
+    const over = rawClient({ local: { maxHeaderBytes: 1 << 20 } }).send(...parts(BLOCK_BYTES + 1));
+    assert.deepEqual([over.said(), over.side.limits], [['GOAWAY 0 CALM'], ['header-block-frames']]);
+  });
+
+  it('that never ends is cut off, with nothing kept of it', () => {
+    const raw = rawClient().send(headers(1, encode(REQUEST), 1));
+    for (let i = 0; i < 1000; i++) raw.send(continuation(1, Buffer.alloc(1000, 0x88)));
+    assert.deepEqual([raw.said(), raw.side.limits], [['GOAWAY 0 CALM'], ['header-block-frames']]);
+  });
+});
+
+describe('the limit on streams a client may open', () => {
+  it('is exact; one more is refused, counted, and does no harm', () => {
+    const raw = rawClient({ local: { maxConcurrentStreams: 3 } });
+    raw.send(request(1, 'more'), request(3), request(5, 'more'));
+    assert.deepEqual(raw.said(), []);
+    raw.send(request(7, 'more'), data(7, Buffer.alloc(10)), request(9));
+    assert.deepEqual(raw.said(), ['RST_STREAM 7 REFUSED', 'RST_STREAM 9 REFUSED']);
+    assert.deepEqual(raw.side.limits, ['concurrent-streams', 'concurrent-streams']);
+    raw.side.respond(raw.side.told[1]!, undefined, 'end');
+    assert.deepEqual(raw.said(), ['HEADERS 3 200 end']);
+    raw.send(request(11));
+    assert.equal(raw.side.told.at(-1)!.stream.id, 11);
+  });
+
+  it('counts a stream that a client has reset as closed, and one we answered early too', () => {
+    const raw = rawClient({
+      local: { maxConcurrentStreams: 1 },
+      onStream: (told, side) => side.respond(told, undefined, 'end'),
+    });
+    for (let id = 1; id < 200; id += 2) {
+      raw.send(request(id, id % 4 === 1 ? 'more' : 'end'));
+      assert.equal(raw.frames()[0]!.type, 1);
+    }
+    for (let id = 201; id < 401; id += 2) raw.send(request(id, 'more'), rstStream(id));
+    assert.deepEqual(raw.side.limits, []);
+  });
+});
+
+describe('control octets that are not read', () => {
+  const settle = (raw: Raw, bytes: number): void => {
+    // PING is answered in 17 octets; the bucket is left out of it by letting time pass.
+    while (raw.side.state.control.length + 17 <= bytes) {
+      raw.side.nowMs += 1000;
+      raw.send(ping());
+    }
+  };
+
+  it(`may be ${UNREAD_CONTROL_BYTES}, not more`, () => {
+    const raw = rawClient();
+    settle(raw, UNREAD_CONTROL_BYTES);
+    assert.deepEqual(raw.side.fatal, []);
+    raw.side.nowMs += 1000;
+    raw.send(ping());
+    assert.deepEqual([raw.said().at(-1), raw.side.limits], ['GOAWAY 0 CALM', ['unread-output']]);
+  });
+
+  it('are let go when they are read', () => {
+    const raw = rawClient();
+    for (let i = 0; i < 5; i++) {
+      settle(raw, UNREAD_CONTROL_BYTES);
+      assert.ok(raw.side.take().length > UNREAD_CONTROL_BYTES - 17);
+      assert.equal(raw.side.state.control.length, 0);
+    }
+    assert.deepEqual(raw.side.fatal, []);
+  });
+});
+
+describe('informational answers', () => {
+  const early = headers(1, encode([[':status', '103']]), 4);
+
+  it(`may be ${INFORMATIONAL} to one request, not more`, () => {
+    const raw = withCall().send(...Array.from({ length: INFORMATIONAL }, () => early), response(1, 'end'));
+    assert.deepEqual([raw.said(), raw.side.told[0]!.ends], [[], 1]);
+    const over = withCall().send(...Array.from({ length: INFORMATIONAL + 1 }, () => early));
+    assert.deepEqual([over.said(), over.side.limits], [['GOAWAY 0 CALM'], ['informational']]);
+  });
+});

@@ -1,0 +1,81 @@
+import assert from 'node:assert/strict';
+import { FrameType } from '../../../sidecar/http2/constants.js';
+import { ControlQueue, Output } from '../../../sidecar/http2/write-buffer.js';
+import { FrameReader, frame } from '../../kit/http2/h2-frames.js';
+import { seeded } from '../../kit/time/seeded-random.js';
+
+describe('the output', () => {
+  it('holds what was put into it, in order, and nothing that is still referenced is written over', () => {
+    for (let seed = 1; seed <= 20; seed++) {
+      const random = seeded(seed);
+      const pick = (most: number): number => Math.floor(random() * most);
+      const outputs = [new Output(), new Output()];
+      const kept: { parts: Buffer[]; expected: Buffer }[] = [];
+      for (let flush = 0; flush < 200; flush++) {
+        const out = outputs[pick(2)]!;
+        const expected: Buffer[] = [];
+        out.begin();
+        for (let n = pick(12); n > 0; n--) {
+          const source = Buffer.allocUnsafeSlow(30_000).fill(pick(256));
+          for (let i = 0; i < 64; i++) source[pick(30_000)] = pick(256);
+          const start = pick(9000);
+          const end = start + [pick(5), pick(40), pick(600), pick(5000), pick(20_000)][pick(5)]!;
+          if (random() < 0.5) {
+            out.frameHeader(end - start, FrameType.data, flush & 1, n);
+            expected.push(frame(FrameType.data, flush & 1, n, Buffer.alloc(0), end - start));
+          }
+          out.payload(source, start, end);
+          expected.push(Buffer.from(source.subarray(start, end)));
+        }
+        const parts = out.finish();
+        const whole = Buffer.concat(expected);
+        assert.ok(Buffer.concat(parts).equals(whole), `seed ${seed}`);
+        assert.equal(out.bytes, whole.length);
+        const isWritten = random() < 0.7;
+        out.settle(isWritten);
+        if (!isWritten) kept.push({ parts: [...parts], expected: whole });
+      }
+      for (const { parts, expected } of kept)
+        assert.ok(Buffer.concat(parts).equals(expected), `seed ${seed}`);
+    }
+  });
+
+  it('makes room for more than it usually has', () => {
+    const out = new Output();
+    out.begin();
+    out.frameHeader(1, 2, 3, 4);
+    out.reserve(200_000);
+    out.buffer.fill(5, out.at, out.at + 200_000);
+    out.advance(out.at + 200_000);
+    out.frameHeader(0, 6, 0, 0x7fffffff);
+    const octets = Buffer.concat(out.finish());
+    assert.equal(octets.length, 200_018);
+    assert.ok(octets.subarray(9, 200_009).every((octet) => octet === 5));
+    assert.equal(octets.toString('hex', 200_009), '00000006007fffffff');
+  });
+});
+
+describe('the queue of control frames', () => {
+  it('gives them back in order, and is small again when it has been large', () => {
+    const queue = new ControlQueue();
+    const reader = new FrameReader();
+    const out = new Output();
+    for (const count of [1, 10, 5000, 1]) {
+      for (let i = 0; i < count; i++) {
+        queue.word(FrameType.windowUpdate, i, 0xffffffff - i);
+        queue.frame(FrameType.ping, 1, 0, Buffer.alloc(8, i));
+      }
+      assert.equal(queue.length, count * 30);
+      out.begin();
+      queue.drainTo(out);
+      assert.equal(queue.length, 0);
+      const frames = reader.push(Buffer.concat(out.finish()));
+      assert.equal(frames.length, 2 * count);
+      frames.forEach(({ type, streamId, payload }, i) => {
+        if (i % 2 === 0)
+          assert.deepEqual([type, streamId, payload.readUInt32BE(0)], [8, i / 2, 0xffffffff - i / 2]);
+        else assert.deepEqual([type, payload[7]], [6, (i >> 1) & 255]);
+      });
+    }
+  });
+});

@@ -1,0 +1,203 @@
+import assert from 'node:assert/strict';
+import { lstatSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { LocalIssuer } from '../../../../sidecar/identity/ca/leaf-renewal.js';
+import { LocalCa } from '../../../../sidecar/identity/ca/local-ca.js';
+import { openIdentityFiles } from '../../../../sidecar/identity/sources/file-source.js';
+import type { Identity } from '../../../../sidecar/identity/sources/identity-source.js';
+import type { IdentityPaths } from '../../../../sidecar/identity/sources/secret-files.js';
+import { isFault } from '../../../../sidecar/identity/spiffe.js';
+import { createPeerTrust, verifyPeer } from '../../../../sidecar/identity/tls/peer-verification.js';
+import { certificatesFromPem } from '../../../../sidecar/identity/x509/pem.js';
+import { seeded } from '../../../../sidecar/runtime/random.js';
+import { ManualClock } from '../../../kit/time/manual-clock.js';
+
+const TRUST_DOMAIN = 'local.outrider';
+const HOUR_MS = 3_600_000;
+
+describe('the local issuer', () => {
+  let directory: string;
+  let clock: ManualClock;
+  let ca: LocalCa;
+  let issuer: LocalIssuer;
+  let problems: string[];
+
+  beforeEach(async () => {
+    directory = mkdtempSync(join(tmpdir(), 'issuer-'));
+    clock = new ManualClock(0, Date.UTC(2027, 0, 1));
+    problems = [];
+    ca = await LocalCa.create({
+      trustDomain: TRUST_DOMAIN,
+      datacenter: 'dc1',
+      wallNow: () => clock.wallNow(),
+    });
+    issuer = new LocalIssuer({
+      ca,
+      directory: join(directory, 'identity'),
+      clock,
+      timers: clock,
+      random: seeded(7),
+      onProblem: (problem) => problems.push(problem),
+    });
+  });
+  afterEach(async () => {
+    await issuer.close();
+    assert.equal(clock.pending(), 0);
+    rmSync(directory, { recursive: true, force: true });
+  });
+
+  function open(paths: IdentityPaths, service = 'digits') {
+    return openIdentityFiles({ paths, trustDomain: TRUST_DOMAIN, service, clock, timers: clock });
+  }
+
+  /** Turns of the event loop until the condition holds: files are written by the operating system, not by the clock. */
+  async function until(condition: () => boolean): Promise<void> {
+    while (!condition()) await new Promise(setImmediate);
+  }
+
+  it('writes a set that a sidecar accepts, for nobody else to read', async () => {
+    const paths = await issuer.add('digits', 'digits-1');
+    const source = open(paths);
+    assert.equal(source.current().id.service, 'digits');
+    source.close();
+    const mode = (path: string) => statSync(path).mode & 0o777;
+    assert.deepEqual([paths.cert, paths.key, paths.roots].map(mode), [0o600, 0o600, 0o600]);
+    const folder = join(directory, 'identity');
+    assert.deepEqual([folder, join(folder, 'digits-1')].map(mode), [0o700, 0o700]);
+    assert.ok(lstatSync(join(folder, 'digits-1', '..data')).isSymbolicLink());
+  });
+
+  it('renews at 50 to 70 % of the life of a leaf, not all at once', async () => {
+    const added: { paths: IdentityPaths; first: string; renewedAtMs: number }[] = [];
+    for (let i = 0; i < 8; i++) {
+      const paths = await issuer.add('digits', `digits-${i}`);
+      added.push({ paths, first: readFileSync(paths.cert, 'utf8'), renewedAtMs: 0 });
+    }
+    for (let left = added.length; left > 0; left--) {
+      clock.advance(clock.nextDueMs() - clock.now());
+      const renewed = () =>
+        added.find((one) => !one.renewedAtMs && readFileSync(one.paths.cert, 'utf8') !== one.first);
+      await until(() => renewed() !== undefined);
+      renewed()!.renewedAtMs = clock.now();
+    }
+    const times = added.map((one) => one.renewedAtMs / HOUR_MS);
+    assert.ok(
+      times.every((time) => time >= 0.5 && time <= 0.7),
+      `${times}`,
+    );
+    assert.ok(new Set(times).size > 4);
+  });
+
+  it('issues a leaf of ten seconds that is not taken for one that runs out', async () => {
+    const brief = new LocalIssuer({
+      ca,
+      directory: join(directory, 'brief'),
+      clock,
+      timers: clock,
+      random: seeded(7),
+      leafLifetimeMs: 10_000,
+    });
+    const source = open(await brief.add('digits', 'digits-1'));
+    clock.advance(6_900); // renewal comes at 70 % at the latest
+    assert.equal(source.status().problem, undefined);
+    source.close();
+    await brief.close();
+  });
+
+  it('is followed by a watching source, leaf after leaf', async () => {
+    const source = open(await issuer.add('digits', 'digits-1'));
+    const serials: string[] = [source.current().serial];
+    source.subscribe((identity: Identity) => serials.push(identity.serial));
+    for (let i = 0; i < 5; i++) {
+      await issuer.renewAll();
+      source.refresh();
+    }
+    assert.equal(new Set(serials).size, 6);
+    assert.equal(source.status().problem, undefined);
+    source.close();
+  });
+
+  it('keeps two sets on disk and no more', async () => {
+    await issuer.add('digits', 'digits-1');
+    for (let i = 0; i < 5; i++) await issuer.renewAll();
+    const names = readdirSync(join(directory, 'identity', 'digits-1')).sort();
+    assert.deepEqual(names, ['..data', '..set-5', '..set-6', 'cert.pem', 'key.pem', 'roots.pem']);
+  });
+
+  it('rotates the root while every pair of holders keeps trusting each other', async () => {
+    const paths = [await issuer.add('a', 'a-1'), await issuer.add('b', 'b-1')];
+    const assertMutualTrust = () => {
+      for (const one of paths) {
+        for (const other of paths) {
+          const trust = createPeerTrust(TRUST_DOMAIN, readFileSync(other.roots, 'utf8'));
+          if (isFault(trust)) throw new Error(trust.fault);
+          const [leafDer] = certificatesFromPem(readFileSync(one.cert, 'utf8'));
+          const verdict = verifyPeer({ leafDer: leafDer!, chainDer: [] }, trust, clock.wallNow());
+          assert.equal(verdict.kind, 'accepted');
+        }
+      }
+    };
+    const oldRoots = ca.rootsPem;
+    const rootsIn = () => paths.map((one) => certificatesFromPem(readFileSync(one.roots, 'utf8')).length);
+    const rotation = issuer.rotateRoot();
+    await until(() => rootsIn().every((count) => count === 2) && clock.nextDueMs() - clock.now() <= 30_000);
+    assertMutualTrust();
+    clock.advance(30_000);
+    await until(() => clock.nextDueMs() - clock.now() <= 30_000);
+    assertMutualTrust();
+    clock.advance(30_000);
+    await rotation;
+    assert.deepEqual(rootsIn(), [1, 1]);
+    assertMutualTrust();
+    assert.notEqual(readFileSync(paths[0]!.roots, 'utf8'), oldRoots);
+  });
+
+  it('keeps a set that cannot be written, tells it at once, says so once, and writes it with backoff', async () => {
+    const paths = await issuer.add('digits', 'digits-1');
+    const before = readFileSync(paths.cert, 'utf8');
+    const told: string[] = [];
+    issuer.onSet((instance, { certChainPem }) => told.push(`${instance} ${certChainPem}`));
+    // Files where the next two sets would have to go.
+    for (const name of ['..set-2', '..set-3'])
+      writeFileSync(join(directory, 'identity', 'digits-1', name), '');
+    await issuer.renewAll();
+    const kept = issuer.current('digits-1')!.certChainPem;
+    assert.notEqual(kept, before);
+    assert.deepEqual(told, [`digits-1 ${kept}`]);
+    assert.match(problems[0] ?? '', /new certificate of digits-1 cannot be written and is kept .*: EEXIST/);
+    assert.equal(readFileSync(paths.cert, 'utf8'), before);
+    const firstWaitMs = clock.nextDueMs() - clock.now();
+    assert.ok(firstWaitMs >= 500 && firstWaitMs <= 1_000, `${firstWaitMs}`);
+    clock.advance(firstWaitMs);
+    await until(() => clock.pending() === 2);
+    const secondWaitMs = clock.nextDueMs() - clock.now();
+    assert.ok(secondWaitMs >= 1_000 && secondWaitMs <= 2_000, `${secondWaitMs}`);
+    assert.equal(readFileSync(paths.cert, 'utf8'), before);
+    clock.advance(secondWaitMs);
+    await until(() => readFileSync(paths.cert, 'utf8') !== before);
+    assert.equal(readFileSync(paths.cert, 'utf8'), kept);
+    assert.equal(problems.length, 1);
+    assert.equal(told.length, 1);
+  });
+
+  it('says when a leaf cannot be issued, and tries again with backoff', async () => {
+    const paths = await issuer.add('digits', 'digits-1');
+    const before = readFileSync(paths.cert, 'utf8');
+    const issue = ca.issueLeaf.bind(ca);
+    ca.issueLeaf = () => Promise.reject(new Error('no entropy'));
+    await issuer.renewAll();
+    assert.deepEqual(problems, ['certificate of digits was not renewed: no entropy']);
+    ca.issueLeaf = issue;
+    clock.advance(clock.nextDueMs() - clock.now());
+    await until(() => readFileSync(paths.cert, 'utf8') !== before);
+  });
+
+  it('refuses a name that would leave its directory, and the same name twice', async () => {
+    for (const name of ['../x', 'a/b', '', '..', '.hidden']) {
+      await assert.rejects(issuer.add('digits', name), /not a directory name/, name);
+    }
+    await issuer.add('digits', 'digits-1');
+    await assert.rejects(issuer.add('digits', 'digits-1'), /issued twice/);
+  });
+});

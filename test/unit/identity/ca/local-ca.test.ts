@@ -1,0 +1,118 @@
+import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
+import { LocalCa } from '../../../../sidecar/identity/ca/local-ca.js';
+import type { IdentityParts } from '../../../../sidecar/identity/sources/identity-source.js';
+import { isFault } from '../../../../sidecar/identity/spiffe.js';
+import {
+  createPeerTrust,
+  type PeerVerdict,
+  verifyPeer,
+} from '../../../../sidecar/identity/tls/peer-verification.js';
+import { readCertificate } from '../../../../sidecar/identity/x509/certificate.js';
+import { certificatesFromPem } from '../../../../sidecar/identity/x509/pem.js';
+
+const TRUST_DOMAIN = 'local.outrider';
+const NOW_MS = Date.UTC(2027, 0, 1);
+
+function create(): Promise<LocalCa> {
+  return LocalCa.create({ trustDomain: TRUST_DOMAIN, datacenter: 'dc1', wallNow: () => NOW_MS });
+}
+
+/** What a sidecar with these roots says of that leaf. */
+function verdict(leaf: IdentityParts, rootsPem: string, wallNowMs = NOW_MS): PeerVerdict {
+  const trust = createPeerTrust(TRUST_DOMAIN, rootsPem);
+  if (isFault(trust)) throw new Error(trust.fault);
+  const [leafDer, ...chainDer] = certificatesFromPem(leaf.certChainPem);
+  return verifyPeer({ leafDer: leafDer!, chainDer }, trust, wallNowMs);
+}
+
+describe('the local CA', () => {
+  it('issues leaves that pass every check of ours and of OpenSSL', async () => {
+    const ca = await create();
+    const leaf = await ca.issueLeaf('digits');
+    assert.equal(verdict(leaf, ca.rootsPem).kind, 'accepted');
+    const [openssl, root] = [new X509Certificate(leaf.certChainPem), new X509Certificate(ca.rootsPem)];
+    assert.ok(openssl.verify(root.publicKey) && openssl.checkIssued(root));
+    assert.match(
+      openssl.subjectAltName ?? '',
+      /^URI:spiffe:\/\/local\.outrider\/ns\/default\/dc\/dc1\/svc\/digits$/,
+    );
+    assert.match(root.subjectAltName ?? '', /^URI:spiffe:\/\/local\.outrider$/);
+  });
+
+  it('gives a leaf its lifetime to the second, an hour when not told, and a minute of the past', async () => {
+    const ca = await create();
+    assert.equal((await ca.issueLeaf('web')).notAfterMs, NOW_MS + 3_600_000);
+    const short = await ca.issueLeaf('web', 240_000);
+    const accepted = (ms: number) => verdict(short, ca.rootsPem, ms).kind === 'accepted';
+    assert.deepEqual(
+      [
+        accepted(NOW_MS - 60_000),
+        accepted(NOW_MS + 240_000),
+        accepted(NOW_MS + 240_001),
+        accepted(NOW_MS - 60_001),
+      ],
+      [true, true, false, false],
+    );
+  });
+
+  it('gives each leaf a key and a serial of its own', async () => {
+    const ca = await create();
+    const leaves = await Promise.all(Array.from({ length: 20 }, () => ca.issueLeaf('web')));
+    const serials = leaves.map((leaf) => {
+      const facts = readCertificate(certificatesFromPem(leaf.certChainPem)[0]!);
+      if (isFault(facts)) throw new Error(facts.fault);
+      assert.equal(facts.serial.length, 32);
+      return facts.serial;
+    });
+    assert.equal(new Set(serials).size, 20);
+    assert.equal(new Set(leaves.map((leaf) => leaf.keyPem)).size, 20);
+  });
+
+  it('names services with unusual characters so that they come back the same', async () => {
+    const ca = await create();
+    for (const service of ['web/admin', 'größe', 'a b', 'x'.repeat(200)]) {
+      const result = verdict(await ca.issueLeaf(service), ca.rootsPem);
+      assert.equal(result.kind === 'accepted' && result.id.service, service);
+    }
+  });
+
+  it('changes its root so that at every step everyone trusts everyone', async () => {
+    const ca = await create();
+    const holders = [await ca.issueLeaf('a'), await ca.issueLeaf('b')];
+    const assertMutualTrust = (step: string) => {
+      for (const one of holders) {
+        for (const other of holders) assert.equal(verdict(one, other.rootsPem).kind, 'accepted', step);
+      }
+    };
+    const first = ca.rootsPem;
+    await ca.prepareRoot();
+    for (const [index, holder] of holders.entries()) {
+      holders[index] = { ...holder, rootsPem: ca.rootsPem };
+      assertMutualTrust(`prepare ${index}`);
+    }
+    ca.activateRoot();
+    for (const [index, service] of ['a', 'b'].entries()) {
+      holders[index] = await ca.issueLeaf(service);
+      assertMutualTrust(`activate ${index}`);
+    }
+    ca.retireRoots();
+    for (const [index, holder] of holders.entries()) {
+      holders[index] = { ...holder, rootsPem: ca.rootsPem };
+      assertMutualTrust(`retire ${index}`);
+    }
+    assert.equal(certificatesFromPem(ca.rootsPem).length, 1);
+    assert.equal(verdict(holders[0]!, first).kind, 'rejected');
+  });
+
+  it('does not sign with a root that was not prepared', async () => {
+    const ca = await create();
+    assert.throws(() => ca.activateRoot(), /no root is prepared/);
+  });
+
+  it('is a stranger to another CA of the same name', async () => {
+    const [one, other] = [await create(), await create()];
+    const result = verdict(await one.issueLeaf('web'), other.rootsPem);
+    assert.equal(result.kind === 'rejected' && result.reason, 'untrusted');
+  });
+});

@@ -1,0 +1,53 @@
+import assert from 'node:assert/strict';
+import {
+  ageProblem,
+  type LifePhase,
+  lifePhase,
+  lookAfterMs,
+  phaseEndsInMs,
+} from '../../../../sidecar/identity/sources/expiry.js';
+
+const HOUR = 3_600_000;
+const START = Date.UTC(2026, 0, 1);
+const life = { notBeforeMs: START, notAfterMs: START + 10 * HOUR };
+
+describe("a certificate's life", () => {
+  const phases: [number, LifePhase, number][] = [
+    [-1, 'fresh', 6 * HOUR + 1],
+    [0, 'fresh', 5 * HOUR + 1],
+    [5, 'fresh', 1],
+    [5.5, 'renewing', 2.5 * HOUR + 1],
+    [8, 'renewing', 1],
+    [8.5, 'low', 1.5 * HOUR + 1],
+    [10, 'low', 1],
+    [10.001, 'expired', Number.POSITIVE_INFINITY],
+    [Number.NaN, 'expired', Number.POSITIVE_INFINITY],
+  ];
+  for (const [hours, phase, endsInMs] of phases) {
+    it(`after ${hours} of 10 hours is ${phase}`, () => {
+      const now = START + hours * HOUR;
+      assert.equal(lifePhase(life, now), phase);
+      assert.equal(phaseEndsInMs(life, now), endsInMs);
+    });
+  }
+
+  it('is looked at never, sometimes, often, all the time', () => {
+    const middle = () => 0.5;
+    const each = (['fresh', 'renewing', 'low', 'expired'] as const).map((phase) =>
+      lookAfterMs(life, phase, middle),
+    );
+    assert.deepEqual(each, [Number.POSITIVE_INFINITY, HOUR / 2, HOUR / 10, 3_000]);
+    const short = { notBeforeMs: 0, notAfterMs: 60_000 };
+    assert.deepEqual(
+      [lookAfterMs(short, 'renewing', () => 0), Math.round(lookAfterMs(short, 'low', () => 1))],
+      [4_000, 6_000],
+    );
+  });
+
+  it('is a problem from 20 % left on', () => {
+    const at = (hours: number) => ageProblem(life, START + hours * HOUR, 'nobody cares');
+    assert.equal(at(7.9), undefined);
+    assert.equal(at(9), 'our certificate expires in 3600 s; nobody cares');
+    assert.equal(at(11), 'our certificate expired at 2026-01-01T10:00:00.000Z; nobody cares');
+  });
+});

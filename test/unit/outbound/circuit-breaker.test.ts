@@ -1,0 +1,120 @@
+/** Which calls of an upstream may begin, which may wait, and what the others are told. */
+import assert from 'node:assert/strict';
+import { Upstream } from '../../../sidecar/cluster/cluster.js';
+import { Clusters } from '../../../sidecar/cluster/upstream.js';
+import type { BreakerConfig } from '../../../sidecar/config/model.js';
+import { DEFAULT_LOCAL_SETTINGS } from '../../../sidecar/http2/settings.js';
+import { MAX_WAIT_MS } from '../../../sidecar/mesh/waiting-calls.js';
+import type { OutboundCall } from '../../../sidecar/outbound/call.js';
+import { Bounds } from '../../../sidecar/outbound/circuit-breaker.js';
+import { anUpstream, Stack } from '../../kit/stack/stack.js';
+
+const NONE: BreakerConfig = { maxConnections: 0, maxPending: 0, maxInFlight: 0, maxRetries: 0 };
+
+describe('The bounds of an upstream', () => {
+  let stack: Stack;
+  let clusters: Clusters;
+  let bounds: Bounds;
+  let refused: string[];
+  const configure = (breaker?: Partial<BreakerConfig>): void =>
+    bounds.configure(anUpstream([], breaker === undefined ? {} : { breaker: { ...NONE, ...breaker } }));
+
+  /** As much of a call as its bounds look at. */
+  const aCall = (): OutboundCall => {
+    const call = { startMs: stack.relay.nowMs, breaker: null, resumeMs: 0 };
+    return Object.assign(call, {
+      resumeAt: (atMs: number): void => {
+        call.resumeMs = atMs;
+      },
+    }) as unknown as OutboundCall;
+  };
+  const begun = (): OutboundCall => {
+    const call = aCall();
+    assert.ok(bounds.admits(call));
+    return call;
+  };
+
+  beforeEach(() => {
+    stack = new Stack();
+    refused = [];
+    stack.backend('a').mode = 'silent';
+    clusters = new Clusters(
+      anUpstream(['a']),
+      // Nobody can be reached: attempts wait for their connection.
+      (config, cluster) =>
+        new Upstream(config, stack.relay, DEFAULT_LOCAL_SETTINGS, () => stack.net.dial('a:1'), cluster),
+    );
+    bounds = new Bounds(
+      'digits',
+      clusters,
+      stack.relay,
+      (_call, reason, message) => void refused.push(`${reason.name}: ${message}`),
+    );
+  });
+  afterEach(() => {
+    bounds.takeWaiting();
+    for (const upstream of clusters.all) upstream.stop();
+    stack.close();
+  });
+
+  it('are none unless configured', () => {
+    const calls = Array.from({ length: 100 }, begun);
+    assert.ok(calls.every((call) => call.breaker === null && bounds.mayWait(call)));
+    assert.deepEqual(refused, []);
+  });
+
+  it('count a call from when it begins; one that is refused was never counted', () => {
+    configure({ maxInFlight: 1 });
+    const call = begun();
+    const over = aCall();
+    assert.equal(bounds.admits(over), false);
+    assert.equal(over.breaker, null);
+    assert.equal(call.breaker, bounds.breaker);
+    assert.equal(bounds.breaker?.inFlight, 1);
+    assert.deepEqual(refused, ['breaker-open: digits has 1 calls in flight already']);
+  });
+
+  it('may change while calls are under way, which go on being counted', () => {
+    configure({ maxInFlight: 1 });
+    const { breaker } = begun();
+    configure({ maxInFlight: 2 });
+    assert.equal(bounds.breaker, breaker);
+    begun();
+    assert.equal(bounds.admits(aCall()), false);
+    configure();
+    assert.equal(bounds.breaker, null);
+    assert.equal(begun().breaker, null);
+  });
+
+  it('count those that wait for discovery together with those that wait for a connection', () => {
+    configure({ maxPending: 2 });
+    const call = begun();
+    assert.ok(bounds.mayWait(call));
+    assert.ok(bounds.wait(aCall()));
+    assert.ok(bounds.mayWait(call));
+    clusters.all[0]!.endpoints[0]!.pool.wait({ holder: {}, onLink() {}, onConnectFailed() {} });
+    assert.equal(bounds.mayWait(call), false);
+    assert.deepEqual(refused, ['breaker-open: digits has 2 calls waiting already']);
+  });
+
+  it('let a call wait so long and no longer, counted from its arrival', () => {
+    const call = aCall();
+    bounds.waitForDiscovery(call);
+    assert.equal(call.resumeMs, call.startMs + MAX_WAIT_MS);
+    assert.equal(bounds.waitingCalls, 1);
+    assert.ok(bounds.leave(call));
+    assert.equal(bounds.leave(call), false);
+    stack.relay.nowMs += MAX_WAIT_MS;
+    bounds.waitForDiscovery(call);
+    assert.equal(bounds.waitingCalls, 0);
+    assert.match(refused[0]!, /^discovery-pending: .*discovery has not answered/);
+  });
+
+  it('give back all that wait, in the order they came', () => {
+    const calls = [aCall(), aCall(), aCall()];
+    for (const call of calls) bounds.waitForDiscovery(call);
+    assert.deepEqual(bounds.takeWaiting(), calls);
+    assert.equal(bounds.waitingCalls, 0);
+    assert.equal(stack.relay.memory.held, 0);
+  });
+});

@@ -1,0 +1,188 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { toHalf } from '../../../../proto/datatypes.js';
+import { type Comparison, compareAnswers } from '../../../../sidecar/outbound/mirror/response-diff.js';
+import { grpcMessage } from '../../../kit/http2/h2-frames.js';
+import { anAnswer, anAnswerOf } from '../../../kit/service/infer-answers.js';
+
+const TOLERANCE = 1e-3;
+
+function compare(call: Buffer, copy: Buffer, tolerance = TOLERANCE): Comparison {
+  return compareAnswers(call, copy, tolerance);
+}
+
+function bytesOf(array: ArrayBufferView): Uint8Array {
+  return new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
+}
+
+describe('Two answers of ModelInfer', () => {
+  for (const [what, call, copy, expected] of [
+    ['the same', [0.1, 0.9], [0.1, 0.9], { kind: 'same', argmax: true }],
+    ['within the tolerance', [0.1, 0.9], [0.1009, 0.9], { kind: 'same', argmax: true }],
+    ['within it, relative beyond 1', [1000, 2000], [1000.9, 2001], { kind: 'same', argmax: true }],
+    ['both no number', [Number.NaN, 1], [Number.NaN, 1], { kind: 'same', argmax: true }],
+    [
+      'both infinite',
+      [Number.POSITIVE_INFINITY, 1],
+      [Number.POSITIVE_INFINITY, 1],
+      { kind: 'same', argmax: true },
+    ],
+    ['two classes alike, in the other order', [0.5, 0.5001], [0.5001, 0.5], { kind: 'same', argmax: true }],
+    ['one class only', [3], [3], { kind: 'same' }],
+    [
+      'a number that differs',
+      [0.1, 0.9],
+      [0.2, 0.9],
+      {
+        kind: 'differs',
+        about: 'values',
+        why: 'output "scores": 1 of 2 elements differ, by up to 0.1',
+        argmax: true,
+      },
+    ],
+    [
+      'another largest class',
+      [0.1, 0.9],
+      [0.9, 0.1],
+      {
+        kind: 'differs',
+        about: 'values',
+        why: 'output "scores": 2 of 2 elements differ, by up to 0.8; 1 of 1 largest classes are others',
+        argmax: false,
+      },
+    ],
+    [
+      'no number where there was one',
+      [0.1, 0.9],
+      [0.1, Number.NaN],
+      {
+        kind: 'differs',
+        about: 'values',
+        why: 'output "scores": 1 of 2 elements differ; 1 of 1 largest classes are others',
+        argmax: false,
+      },
+    ],
+    [
+      'another number of classes',
+      [0.1, 0.9],
+      [0.1, 0.8, 0.1],
+      { kind: 'differs', about: 'shape', why: 'output "scores" has 1×2 elements, and 1×3 in the copy' },
+    ],
+  ] as const) {
+    it(`with ${what}`, () => {
+      assert.deepEqual(compare(anAnswer(call), anAnswer(copy)), expected);
+    });
+  }
+
+  it('have their largest classes by row', () => {
+    const shape = [2, 2];
+    const found = compare(anAnswer([0, 1, 1, 0], { shape }), anAnswer([0, 1, 0, 1], { shape }));
+    assert.ok(found.kind === 'differs');
+    assert.match(found.why, /1 of 2 largest classes are others$/);
+  });
+
+  it('are told apart by output, in any order, with outputs that only the copy has', () => {
+    const [one, two] = [
+      { name: 'one', datatype: 'INT64', shape: [2] },
+      { name: 'two', datatype: 'BYTES', shape: [1], contents: { bytes_contents: [Buffer.from('seven')] } },
+    ];
+    const labels = { ...one!, contents: { int64_contents: ['9007199254740993', '1'] } };
+    const others = { ...one!, contents: { int64_contents: ['9007199254740992', '1'] } };
+    assert.deepEqual(compare(anAnswerOf([labels, two!]), anAnswerOf([two!, labels])), { kind: 'same' });
+    assert.deepEqual(compare(anAnswerOf([labels]), anAnswerOf([two!, labels])), { kind: 'same' });
+    assert.deepEqual(compare(anAnswerOf([labels, two!]), anAnswerOf([labels])), {
+      kind: 'differs',
+      about: 'shape',
+      why: 'output "two" is missing in the copy',
+    });
+    assert.deepEqual(compare(anAnswerOf([labels]), anAnswerOf([others])), {
+      kind: 'differs',
+      about: 'values',
+      why: 'output "one": 1 of 2 elements differ',
+    });
+  });
+
+  it('may be raw or typed, and are not alike in another datatype', () => {
+    const shape = [1, 2];
+    const typed = anAnswerOf([
+      { name: 'scores', datatype: 'FP32', shape, contents: { fp32_contents: [0.1, 0.9] } },
+    ]);
+    assert.deepEqual(compare(anAnswer([0.1, 0.9]), typed), { kind: 'same', argmax: true });
+    const wide = anAnswerOf(
+      [{ name: 'scores', datatype: 'FP64', shape }],
+      [bytesOf(Float64Array.from([0.1, 0.9]))],
+    );
+    assert.deepEqual(compare(anAnswer([0.1, 0.9]), wide), {
+      kind: 'differs',
+      about: 'shape',
+      why: 'output "scores" is FP32, and FP64 in the copy',
+    });
+  });
+
+  it('may be of half precision', () => {
+    const half = (...values: number[]) =>
+      anAnswerOf(
+        [{ name: 'x', datatype: 'FP16', shape: [values.length] }],
+        [bytesOf(Uint16Array.from(values, toHalf))],
+      );
+    const brain = (...bits: number[]) =>
+      anAnswerOf([{ name: 'x', datatype: 'BF16', shape: [bits.length] }], [bytesOf(Uint16Array.from(bits))]);
+    assert.deepEqual(compare(half(1, 2), half(1, 2)), { kind: 'same', argmax: true });
+    const found = compare(half(1, 2), half(3, 2));
+    assert.ok(found.kind === 'differs' && found.argmax === false);
+    assert.match(found.why, /by up to 2;/);
+    // 1.0 and 2.0, then −1.0 and 2.0.
+    const other = compare(brain(0x3f80, 0x4000), brain(0xbf80, 0x4000));
+    assert.ok(other.kind === 'differs' && other.argmax === true);
+    assert.match(other.why, /1 of 2 elements differ, by up to 2$/);
+  });
+
+  it('are not compared when compressed, or when the call’s own is none', () => {
+    const answer = anAnswer([1, 2]);
+    const packed = Buffer.from(answer);
+    packed[0] = 1;
+    assert.deepEqual(compare(packed, answer), { kind: 'not-compared', why: 'encoded' });
+    assert.deepEqual(compare(answer, packed), { kind: 'not-compared', why: 'encoded' });
+    assert.deepEqual(compare(Buffer.from('garbage'), answer), { kind: 'not-compared', why: 'unreadable' });
+  });
+
+  it('say nothing dangerous of a hostile name', () => {
+    const hostile = anAnswerOf([
+      { name: `a"\n${'x'.repeat(5000)}`, datatype: 'INT32', shape: [1], contents: { int_contents: [1] } },
+    ]);
+    const found = compare(hostile, anAnswerOf([]));
+    assert.ok(found.kind === 'differs');
+    assert.ok(found.why.length < 120 && !/[\n\r]/.test(found.why));
+  });
+
+  it('never throw, whatever they are', () => {
+    const valid = anAnswer([0.1, 0.9]);
+    const damaged = fc.tuple(fc.nat(valid.length - 1), fc.nat(255)).map(([at, octet]) => {
+      const copy = Buffer.from(valid);
+      copy[at] = octet;
+      return copy;
+    });
+    const noise = fc.uint8Array({ maxLength: 40 }).map((bytes) => grpcMessage(Buffer.from(bytes)));
+    const any = fc.oneof(
+      damaged,
+      noise,
+      fc.uint8Array({ maxLength: 10 }).map((bytes) => Buffer.from(bytes)),
+    );
+    fc.assert(
+      fc.property(any, any, (call, copy) => {
+        compare(call, copy);
+      }),
+      { numRuns: 2000 },
+    );
+    const huge = anAnswerOf([
+      { name: 'x', datatype: 'FP32', shape: ['4294967296', '4294967296'], contents: {} },
+      { name: 'y', datatype: 'BYTES', shape: ['9007199254740991'] },
+      { name: 'z', datatype: 'FP32', shape: ['-1'] },
+    ]);
+    assert.deepEqual(compare(valid, huge), {
+      kind: 'differs',
+      about: 'unreadable',
+      why: "the copy's answer cannot be read",
+    });
+  });
+});

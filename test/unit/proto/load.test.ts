@@ -1,0 +1,165 @@
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { protocols, protoFile } from '../../../proto/load.js';
+
+interface Descriptor {
+  readonly name: string;
+  readonly field: readonly { readonly name: string; readonly number: number }[];
+  readonly nestedType?: readonly Descriptor[];
+}
+
+const fields = (name: string, nested?: string): Record<string, number> => {
+  const definition = protocols().definitions[name] as unknown as { type: Descriptor };
+  const found =
+    nested === undefined ? definition.type : definition.type.nestedType?.find((n) => n.name === nested);
+  return Object.fromEntries(found!.field.map((f) => [f.name, f.number]));
+};
+
+describe('the protocol definitions', () => {
+  it('are read from the files beside the sources, from wherever this runs', () => {
+    for (const name of ['inference.proto', 'health.proto'] as const) assert.ok(existsSync(protoFile(name)));
+    assert.equal(protocols(), protocols());
+  });
+
+  it('keep the names and numbers that other servers and clients of the protocol use', () => {
+    assert.deepEqual(
+      Object.values(protocols().inference).map((m) => m.path),
+      ['ServerLive', 'ServerReady', 'ModelReady', 'ServerMetadata', 'ModelMetadata', 'ModelInfer'].map(
+        (n) => `/inference.GRPCInferenceService/${n}`,
+      ),
+    );
+    assert.deepEqual(fields('inference.ModelInferRequest'), {
+      model_name: 1,
+      model_version: 2,
+      id: 3,
+      parameters: 4,
+      inputs: 5,
+      outputs: 6,
+      raw_input_contents: 7,
+    });
+    const tensor = { name: 1, datatype: 2, shape: 3, parameters: 4, contents: 5 };
+    assert.deepEqual(fields('inference.ModelInferRequest', 'InferInputTensor'), tensor);
+    assert.deepEqual(fields('inference.ModelInferResponse', 'InferOutputTensor'), tensor);
+    assert.deepEqual(fields('inference.ModelInferRequest', 'InferRequestedOutputTensor'), {
+      name: 1,
+      parameters: 2,
+    });
+    assert.deepEqual(fields('inference.ModelInferResponse'), {
+      model_name: 1,
+      model_version: 2,
+      id: 3,
+      parameters: 4,
+      outputs: 5,
+      raw_output_contents: 6,
+    });
+    assert.deepEqual(fields('inference.InferParameter'), {
+      bool_param: 1,
+      int64_param: 2,
+      string_param: 3,
+      double_param: 4,
+      uint64_param: 5,
+    });
+    assert.deepEqual(fields('inference.InferTensorContents'), {
+      bool_contents: 1,
+      int_contents: 2,
+      int64_contents: 3,
+      uint_contents: 4,
+      uint64_contents: 5,
+      fp32_contents: 6,
+      fp64_contents: 7,
+      bytes_contents: 8,
+    });
+    assert.deepEqual(fields('inference.ModelMetadataResponse'), {
+      name: 1,
+      versions: 2,
+      platform: 3,
+      inputs: 4,
+      outputs: 5,
+      properties: 6,
+    });
+    assert.deepEqual(fields('inference.ModelMetadataResponse', 'TensorMetadata'), {
+      name: 1,
+      datatype: 2,
+      shape: 3,
+    });
+    assert.deepEqual(fields('grpc.health.v1.HealthCheckRequest'), { service: 1 });
+    assert.deepEqual(fields('grpc.health.v1.HealthCheckResponse'), { status: 1 });
+    const { Check, Watch } = protocols().health;
+    assert.deepEqual([Check.path, Check.responseStream], ['/grpc.health.v1.Health/Check', false]);
+    assert.deepEqual([Watch.path, Watch.responseStream], ['/grpc.health.v1.Health/Watch', true]);
+  });
+
+  it('give reflection the names that protoc gives', () => {
+    const { definitions } = protocols();
+    const inference = definitions['inference.ModelInferRequest'] as { fileDescriptorProtos: Buffer[] };
+    const files = inference.fileDescriptorProtos.map((bytes) => bytes.toString('latin1'));
+    // A name in a descriptor follows its tag (`\\n` for a type, `2` for a field's type) and its length.
+    for (const entry of ['\n\x0fPropertiesEntry', '\n\x0fParametersEntry'])
+      assert.ok(files.some((file) => file.includes(entry)));
+    // json_name: field 10.
+    for (const json of ['R\x09modelName', 'R\x11rawOutputContents'])
+      assert.ok(files.some((file) => file.includes(json)));
+    for (const wrong of ['\n\nProperties', '\n\nParameters', '2\nProperties', '2\nParameters'])
+      assert.ok(files.every((file) => !file.includes(wrong)));
+  });
+
+  it('lose no bit of a 64-bit integer', () => {
+    const { ModelInfer } = protocols().inference;
+    const int64 = ['9223372036854775807', '-9223372036854775808', '9007199254740993'];
+    const uint64 = ['18446744073709551615', '0'];
+    const bytes = ModelInfer.requestSerialize({
+      model_name: 'm',
+      inputs: [
+        {
+          name: 'x',
+          datatype: 'INT64',
+          shape: int64,
+          contents: { int64_contents: int64, uint64_contents: uint64 },
+          parameters: { p: { uint64_param: uint64[0]! } },
+        },
+      ],
+    });
+    const read = ModelInfer.requestDeserialize(bytes).inputs?.[0];
+    assert.deepEqual(read?.shape, int64);
+    assert.deepEqual(read?.contents?.int64_contents, BigInt64Array.from(int64.map(BigInt)));
+    assert.deepEqual(read?.contents?.uint64_contents, BigUint64Array.from(uint64.map(BigInt)));
+    assert.equal(read?.parameters?.['p']?.uint64_param, uint64[0]);
+  });
+
+  it('refuse every truncation that does not fall between two fields', () => {
+    const { ModelInfer } = protocols().inference;
+    const bytes = ModelInfer.requestSerialize({
+      model_name: 'model',
+      id: 'identifier',
+      raw_input_contents: [Buffer.alloc(300)],
+    });
+    const whole: number[] = [];
+    for (let length = 0; length < bytes.length; length++) {
+      try {
+        ModelInfer.requestDeserialize(bytes.subarray(0, length));
+        whole.push(length);
+      } catch (error) {
+        assert.ok(error instanceof Error);
+      }
+    }
+    assert.deepEqual(whole, [0, 7, 19]);
+  });
+
+  it('read numbers of any fixed or varying width that they do not know, and refuse groups', () => {
+    const { ModelReady } = protocols().inference;
+    const unknown = Buffer.from([
+      0x78, 0xff, 0xff, 0x03, 0x7d, 1, 2, 3, 4, 0x79, 1, 2, 3, 4, 5, 6, 7, 8, 0x0a, 1, 0x6d,
+    ]);
+    assert.deepEqual(ModelReady.requestDeserialize(unknown), { name: 'm', version: '' });
+    for (const wrong of [
+      [0x7b],
+      [0x7e, 1],
+      [0x7d, 1, 2],
+      [0x79, 1],
+      [0x78, ...new Array(11).fill(0x80)],
+      [0x78],
+    ]) {
+      assert.throws(() => ModelReady.requestDeserialize(Buffer.from(wrong)), `${wrong}`);
+    }
+  });
+});

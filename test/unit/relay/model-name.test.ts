@@ -1,0 +1,116 @@
+/** The name of the model is found in any message, however it is cut; what is no message is not taken for one. */
+import assert from 'node:assert/strict';
+import { gzipSync } from 'node:zlib';
+import fc from 'fast-check';
+import { protocols } from '../../../proto/load.js';
+import { inflatedHeads, MOST_INFLATED } from '../../../sidecar/relay/inflate-prefix.js';
+import { NameReader, Naming } from '../../../sidecar/relay/model-name.js';
+import { grpcMessage } from '../../kit/http2/h2-frames.js';
+
+const { ModelInfer } = protocols().inference;
+
+/** In pieces of these lengths, in turn. */
+function read(reader: NameReader, bytes: Buffer, cuts: readonly number[]): void {
+  for (let at = 0, i = 0; at < bytes.length; i++) {
+    const end = Math.min(bytes.length, at + (cuts[i % cuts.length] ?? bytes.length));
+    for (let from = at; from < end && reader.naming === Naming.reading; )
+      from = reader.feed(bytes, from, end);
+    at = end;
+  }
+}
+
+describe('the name of a model', () => {
+  const name = fc.string({ unit: 'grapheme', maxLength: 80 });
+  const cuts = fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1, maxLength: 8 });
+
+  it('is what the library that encoded the message put there, however it is cut', () => {
+    const request = fc.record({
+      model_name: name,
+      model_version: name,
+      id: name,
+      raw_input_contents: fc.array(
+        fc.uint8Array({ maxLength: 300 }).map((bytes) => Buffer.from(bytes)),
+        { maxLength: 5 },
+      ),
+    });
+    fc.assert(
+      fc.property(request, cuts, (each, lengths) => {
+        const reader = new NameReader();
+        read(reader, grpcMessage(ModelInfer.requestSerialize({ ...each, inputs: [] })), lengths);
+        assert.equal(reader.name, each.model_name);
+        // An empty name may be said or left out.
+        if (each.model_name !== '') assert.equal(reader.naming, Naming.found);
+        else assert.ok(reader.naming === Naming.found || reader.naming === Naming.absent);
+      }),
+    );
+  });
+
+  it('is read of each message of a body in its turn', () => {
+    const names = fc.uniqueArray(fc.string({ unit: 'grapheme', minLength: 1, maxLength: 80 }), {
+      minLength: 1,
+      maxLength: 6,
+    });
+    fc.assert(
+      fc.property(names, cuts, (all, lengths) => {
+        const encoded = all.map((each) =>
+          grpcMessage(ModelInfer.requestSerialize({ model_name: each, inputs: [], raw_input_contents: [] })),
+        );
+        const body = Buffer.concat(encoded);
+        const reader = new NameReader();
+        const seen = new Set<string>();
+        for (let at = 0, i = 0; at < body.length; i++) {
+          const end = Math.min(body.length, at + lengths[i % lengths.length]!);
+          while (at < end) {
+            at = reader.feed(body, at, end);
+            if (reader.naming === Naming.found) seen.add(reader.name);
+          }
+        }
+        assert.deepEqual([...seen], all);
+      }),
+    );
+  });
+
+  it('is not found in octets that are no message, and nothing is thrown', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 200 }), cuts, (bytes, lengths) => {
+        const reader = new NameReader();
+        const body = grpcMessage(bytes);
+        read(reader, body, lengths);
+        let decoded: string | undefined;
+        try {
+          decoded = ModelInfer.requestDeserialize(Buffer.from(bytes)).model_name;
+        } catch {
+          return; // it may be found in what comes before the fault
+        }
+        if (reader.naming === Naming.malformed || decoded === undefined) return;
+        assert.ok(reader.naming === Naming.found || reader.naming === Naming.absent);
+      }),
+    );
+  });
+});
+
+describe('the head of a compressed message', () => {
+  it('is never more than may be inflated, and ends with all of a message that is less', () => {
+    const filler = fc.oneof(fc.constant(0), fc.integer({ min: 1, max: 255 }));
+    fc.assert(
+      fc.property(filler, fc.integer({ min: 0, max: 300_000 }), fc.boolean(), (fill, length, isMixed) => {
+        const plain = Buffer.alloc(length, fill);
+        if (isMixed) for (let i = 0; i < length; i++) plain[i] = (i * 2_654_435_761) >>> 24;
+        const packed = gzipSync(plain);
+        let last: Buffer = Buffer.alloc(0);
+        let tries = 0;
+        let isWhole = false;
+        for (const head of inflatedHeads('gzip', packed.subarray(0, 65_536), packed.length <= 65_536)) {
+          tries++;
+          isWhole = head.isWhole;
+          assert.ok(head.octets.length <= MOST_INFLATED);
+          assert.ok(plain.subarray(0, head.octets.length).equals(head.octets));
+          last = head.octets;
+        }
+        assert.ok(tries <= 8, `${tries} tries`);
+        if (length < 1_000) assert.ok(isWhole && last.length === length);
+      }),
+      { numRuns: 60 },
+    );
+  });
+});

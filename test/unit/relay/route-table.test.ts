@@ -1,0 +1,87 @@
+/** What is remembered of routes stays small, whatever callers invent and however many copies are made. */
+import assert from 'node:assert/strict';
+import type { TrafficRoute } from '../../../sidecar/core/routing/route-match.js';
+import { type Match, matchForCopy, Routes } from '../../../sidecar/relay/route-table.js';
+import { Tally } from '../../../sidecar/telemetry/call-stats.js';
+import { aRoute, aSafeRoute } from '../../kit/stack/stack.js';
+
+const OPTIONS = { direction: 'outbound', service: 'digits', replayBytes: 1, stripsResponse: true } as const;
+const split = [{ weight: 1, cluster: '' }];
+const RETRY = { attempts: 3, on: [14] };
+const RULE: TrafficRoute = { split, timeoutMs: 5_000, retry: RETRY };
+
+function routesOf(...routes: Parameters<typeof aRoute>[0][]): Routes {
+  return new Routes(routes.map(aRoute), OPTIONS, new Tally());
+}
+
+describe('Routes', () => {
+  it('make one match for all invented paths, and one variant of it', () => {
+    const routes = routesOf({ methods: ['/a.B/*'] }, {});
+    const matches = new Set<Match | null>();
+    const variants = new Set<Match>();
+    for (let i = 0; i < 3_000; i++) {
+      const match = routes.match(`/invented.S/M${i}`)!;
+      matches.add(match);
+      variants.add(routes.complete(match, RULE));
+    }
+    assert.deepEqual([matches.size, variants.size], [1, 1]);
+    assert.notEqual(routes.match('/a.B/C'), [...matches][0], 'another route is another match');
+  });
+
+  it('keep the counters of known methods apart', () => {
+    const routes = routesOf({});
+    const [infer, check, other] = [
+      '/inference.GRPCInferenceService/ModelInfer',
+      '/grpc.health.v1.Health/Check',
+      '/a.B/C',
+    ].map((path) => routes.match(path)!);
+    assert.equal(new Set([infer, check, other]).size, 3);
+    assert.deepEqual(
+      [infer, check, other].map((match) => match!.tally.method),
+      ['/inference.GRPCInferenceService/ModelInfer', '/grpc.health.v1.Health/Check', 'other'],
+    );
+  });
+
+  it('make variants anew when the rules change', () => {
+    const routes = routesOf({});
+    const match = routes.match('/a.B/C')!;
+    const before = routes.complete(match, RULE);
+    routes.forgetRules();
+    assert.notEqual(routes.complete(match, RULE), before);
+  });
+
+  it('leave a match alone that the rule has nothing to say of', () => {
+    const routes = routesOf({});
+    const match = routes.match('/a.B/C')!;
+    assert.equal(routes.complete(match, { split }), match);
+  });
+});
+
+describe('The match of a copy', () => {
+  const hedge = { percentile: 0.9, minDelayMs: 1, maxRatio: 0.1 };
+  const match = (over: Parameters<typeof aRoute>[0]) => routesOf(over).match('/a.B/C')!;
+
+  it('is one for all copies', () => {
+    const routes = routesOf({});
+    const of = routes.match('/a.B/C')!;
+    assert.equal(matchForCopy(of), matchForCopy(of));
+    const completed = routes.complete(matchForCopy(of), RULE);
+    assert.equal(routes.complete(matchForCopy(of), RULE), completed);
+  });
+
+  it('has nothing that would send it again or elsewhere, and an end', () => {
+    const { config, isOnce } = matchForCopy(match({ ...aSafeRoute(), hedge })).plan;
+    assert.deepEqual(
+      [isOnce, config.retry, config.hedge, config.maxTimeoutMs],
+      [true, undefined, undefined, 60_000],
+    );
+    assert.equal(matchForCopy(match({ maxTimeoutMs: 10 })).plan.config.maxTimeoutMs, 10);
+  });
+
+  it('gets nothing of it back from a rule, only its time', () => {
+    const routes = routesOf({});
+    const { plan } = routes.complete(matchForCopy(routes.match('/a.B/C')!), RULE);
+    assert.deepEqual([plan.isOnce, plan.config.retry, plan.config.timeoutMs], [true, undefined, 5_000]);
+    assert.equal(routes.complete(routes.match('/a.B/C')!, RULE).plan.config.retry?.attempts, 3);
+  });
+});

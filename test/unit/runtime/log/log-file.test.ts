@@ -1,0 +1,314 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import {
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { LineFile, type LineFileSystem } from '../../../../sidecar/runtime/log/log-file.js';
+import { createLogger, silentLogger } from '../../../../sidecar/runtime/log/logger.js';
+import { systemClock } from '../../../../sidecar/runtime/time/clock.js';
+import { systemTimers } from '../../../../sidecar/runtime/time/timers.js';
+import { until } from '../../../kit/process/processes.js';
+import { ManualClock } from '../../../kit/time/manual-clock.js';
+
+/** A disk of a script: room for so many octets, and what goes wrong. */
+class Disk implements LineFileSystem {
+  content = '';
+  room = Number.POSITIVE_INFINITY;
+  identity = 'first';
+  opened = 0;
+  closed = 0;
+  isStuck = false;
+  openFault: string | undefined;
+  fault = 'ENOSPC';
+  private readonly stuck: (() => void)[] = [];
+
+  async open() {
+    if (this.openFault !== undefined) throw faultOf(this.openFault);
+    this.opened++;
+    const { identity } = this;
+    return {
+      identity,
+      write: (buffer: Buffer, start: number) => this.write(buffer, start),
+      close: async () => {
+        this.closed++;
+      },
+    };
+  }
+
+  async identityOf() {
+    return this.identity;
+  }
+
+  release(): void {
+    this.isStuck = false;
+    for (const go of this.stuck.splice(0)) go();
+  }
+
+  private async write(buffer: Buffer, start: number): Promise<number> {
+    if (this.isStuck) await new Promise<void>((resolve) => this.stuck.push(resolve));
+    const n = Math.min(this.room, buffer.length - start);
+    if (n === 0) throw faultOf(this.fault);
+    this.room -= n;
+    this.content += buffer.toString('utf8', start, start + n);
+    return n;
+  }
+}
+
+function faultOf(code: string): Error {
+  return Object.assign(new Error(`${code}: it does not go`), { code });
+}
+
+describe('LineFile', () => {
+  let clock: ManualClock;
+  let disk: Disk;
+  let file: LineFile;
+  let logged: string[];
+
+  beforeEach(() => {
+    clock = new ManualClock();
+    disk = new Disk();
+    logged = [];
+    const destination = { write: (line: string) => void logged.push(line) };
+    const logger = createLogger({ level: 'info', destination });
+    file = new LineFile('/log/calls', { clock, timers: clock, logger, system: disk });
+  });
+
+  /** Promises that are due, one after another. */
+  const settle = async (): Promise<void> => {
+    for (let i = 0; i < 50; i++) await Promise.resolve();
+  };
+  const pass = async (ms: number): Promise<void> => {
+    clock.advance(ms);
+    await settle();
+  };
+  const counts = (): number[] => [file.written, file.dropped];
+
+  it('gathers lines for a moment, and writes them in order', async () => {
+    file.write('one\n');
+    file.write('two\n');
+    await settle();
+    assert.equal(disk.content, '');
+    await pass(100);
+    assert.equal(disk.content, 'one\ntwo\n');
+    file.write('three\n');
+    await pass(100);
+    assert.deepEqual([disk.content, disk.opened], ['one\ntwo\nthree\n', 1]);
+    assert.deepEqual(counts(), [3, 0]);
+  });
+
+  it('writes at once when much has come', async () => {
+    for (let i = 0; i < 700; i++) file.write(`${'x'.repeat(99)}\n`);
+    await settle();
+    assert.equal(disk.content.length, 70_000);
+    assert.deepEqual(counts(), [700, 0]);
+    await pass(1_000);
+    assert.equal(clock.pending(), 0);
+  });
+
+  it('drops and counts when the disk is full, and goes on when it is not', async () => {
+    disk.room = 6;
+    for (const line of ['one\n', 'two\n', 'three\n']) file.write(line);
+    await pass(100);
+    assert.equal(disk.content, 'one\ntw');
+    assert.deepEqual(counts(), [1, 1]);
+    file.write('four\n');
+    assert.deepEqual(counts(), [1, 2]);
+    await pass(1_000);
+    file.write('five\n');
+    await pass(100);
+    assert.deepEqual(counts(), [1, 3]);
+    disk.room = Number.POSITIVE_INFINITY;
+    await pass(1_000);
+    file.write('six\n');
+    await pass(100);
+    // The line that was torn is whole.
+    assert.equal(disk.content, 'one\ntwo\nsix\n');
+    assert.deepEqual(counts(), [3, 3]);
+    assert.equal(disk.closed, 2);
+    assert.deepEqual(
+      logged.map((line) => (JSON.parse(line) as { message: string }).message),
+      ['lines of the access log are dropped; calls go on', 'the access log is written again'],
+    );
+    assert.match(logged[0]!, /ENOSPC/);
+  });
+
+  it('leaves the rest of a torn line out of another file', async () => {
+    disk.room = 6;
+    file.write('one\n');
+    file.write('two\n');
+    await pass(100);
+    disk.room = Number.POSITIVE_INFINITY;
+    disk.identity = 'second';
+    disk.content = '';
+    await pass(1_000);
+    file.write('three\n');
+    await pass(100);
+    assert.equal(disk.content, 'three\n');
+    assert.deepEqual(counts(), [2, 1]);
+  });
+
+  it('holds no more than its bound while the disk hangs', async () => {
+    disk.isStuck = true;
+    const line = `${'x'.repeat(1_023)}\n`;
+    for (let i = 0; i < 5_000; i++) {
+      file.write(line);
+      if (i % 100 === 0) await settle();
+    }
+    assert.ok(file.dropped > 3_800 && file.dropped < 4_000, `dropped ${file.dropped}`);
+    assert.equal(file.written, 0);
+    disk.release();
+    for (let i = 0; i < 50; i++) await settle();
+    assert.equal(file.written + file.dropped, 5_000);
+    assert.equal(disk.content.length, file.written * 1_024);
+  });
+
+  it('waits for a pipe whose reader is slow, and forgets nothing it took', async () => {
+    disk.room = 2;
+    disk.fault = 'EAGAIN';
+    file.write('one\n');
+    await pass(100);
+    assert.equal(disk.content, 'on');
+    disk.room = 100;
+    await pass(50);
+    assert.equal(disk.content, 'one\n');
+    assert.deepEqual(counts(), [1, 0]);
+  });
+
+  it('drops while the file cannot be opened', async () => {
+    disk.openFault = 'ENXIO';
+    for (let i = 0; i < 20; i++) {
+      file.write('line\n');
+      await pass(100);
+    }
+    assert.ok(file.dropped > 10);
+    assert.equal(file.written, 0);
+    disk.openFault = undefined;
+    await pass(2_000);
+    file.write('last\n');
+    await pass(100);
+    assert.ok(disk.content.endsWith('last\n'));
+    assert.equal(file.written + file.dropped, 21);
+  });
+
+  it('opens the file anew when it was moved away, and when it is told to', async () => {
+    file.write('one\n');
+    await pass(100);
+    disk.identity = 'second';
+    await pass(2_000);
+    file.write('two\n');
+    await pass(100);
+    assert.deepEqual([disk.opened, disk.closed], [2, 1]);
+    file.reopen();
+    file.write('three\n');
+    await pass(100);
+    assert.deepEqual([disk.opened, disk.closed], [3, 2]);
+    assert.deepEqual(counts(), [3, 0]);
+  });
+
+  it('names a disk that is full again and again once a minute', async () => {
+    for (let i = 0; i < 100; i++) {
+      disk.room = i % 2 === 0 ? 0 : 100;
+      file.write('line\n');
+      await pass(1_100);
+    }
+    assert.ok(logged.length <= 6, `${logged.length} lines`);
+  });
+
+  it('writes what it holds when it is closed, and nothing after', async () => {
+    file.write('one\n');
+    await file.close();
+    assert.equal(disk.content, 'one\n');
+    file.write('two\n');
+    assert.deepEqual(counts(), [1, 1]);
+    assert.equal(disk.closed, 1);
+    assert.equal(clock.pending(), 0);
+  });
+
+  it('is not kept from ending by a disk that hangs', async () => {
+    disk.isStuck = true;
+    file.write('one\n');
+    let isDone = false;
+    const closed = file.close().then(() => {
+      isDone = true;
+    });
+    await settle();
+    assert.equal(isDone, false);
+    await pass(1_000);
+    await closed;
+    assert.equal(isDone, true);
+  });
+
+  describe('on a real file system', () => {
+    let directory: string;
+    let path: string;
+    let real: LineFile;
+
+    beforeEach(() => {
+      directory = mkdtempSync(join(tmpdir(), 'outrider-lines-'));
+      path = join(directory, 'calls.log');
+      real = new LineFile(path, { clock: systemClock, timers: systemTimers, logger: silentLogger });
+    });
+    afterEach(async () => {
+      await real.close();
+      rmSync(directory, { recursive: true });
+    });
+
+    const content = (): string => (existsSync(path) ? readFileSync(path, 'utf8') : '');
+
+    it('adds to what is there, for its owner and group only', async () => {
+      writeFileSync(path, 'before\n');
+      real.write('after\n');
+      await until('it is written', () => content() === 'before\nafter\n');
+      unlinkSync(path);
+      real.reopen();
+      real.write('new\n');
+      await until('it is written', () => content() === 'new\n');
+      assert.equal(statSync(path).mode & 0o027, 0);
+    });
+
+    it('follows a rotation by itself', async () => {
+      real.write('one\n');
+      await until('it is written', () => content() === 'one\n');
+      renameSync(path, `${path}.1`);
+      await until('a new file is made', () => {
+        real.write('two\n');
+        return content().endsWith('two\n');
+      });
+      assert.match(readFileSync(`${path}.1`, 'utf8'), /^one\n(two\n)*$/);
+    });
+
+    it('outlives a full disk', async () => {
+      symlinkSync('/dev/full', path);
+      await until('lines are dropped', () => {
+        real.write('line\n');
+        return real.dropped > 5;
+      });
+      assert.equal(real.written, 0);
+      unlinkSync(path);
+      await until('lines are written again', () => {
+        real.write('line\n');
+        return content().length > 0;
+      });
+      assert.match(content(), /^(line\n)+$/);
+    });
+
+    it('does not wait for the reader of a pipe', async () => {
+      execFileSync('mkfifo', [path]);
+      await until('lines are dropped', () => {
+        real.write('line\n');
+        return real.dropped > 5;
+      });
+      assert.equal(real.written, 0);
+    });
+  });
+});

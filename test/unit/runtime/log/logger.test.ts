@@ -1,0 +1,148 @@
+import assert from 'node:assert/strict';
+import {
+  createLogger,
+  isSecretName,
+  OncePer,
+  redact,
+  silentLogger,
+} from '../../../../sidecar/runtime/log/logger.js';
+import { ManualClock } from '../../../kit/time/manual-clock.js';
+
+function setUp(level: 'debug' | 'info' | 'warn' | 'error' = 'info') {
+  const lines: Record<string, unknown>[] = [];
+  const destination = {
+    write: (line: string) => void lines.push(JSON.parse(line) as Record<string, unknown>),
+  };
+  const logger = createLogger({ level, destination, fields: { service: 'digits', token: 's3cret' } });
+  return { lines, logger };
+}
+
+describe('createLogger', () => {
+  it('writes one JSON object a line, with level, ISO time, fields and message', () => {
+    const { lines, logger } = setUp();
+    logger.warn({ endpoint: 'a' }, 'ejected');
+    assert.equal(lines.length, 1);
+    const { time, ...rest } = lines[0]!;
+    assert.deepEqual(rest, {
+      level: 'warn',
+      service: 'digits',
+      token: '[redacted]',
+      endpoint: 'a',
+      message: 'ejected',
+    });
+    assert.match(String(time), /^\d{4}-\d\d-\d\dT.*Z$/);
+  });
+
+  it('writes nothing below its level, and follows a change of level', () => {
+    const { lines, logger } = setUp('warn');
+    logger.info({}, 'quiet');
+    assert.equal(logger.writes('info'), false);
+    assert.equal(logger.writes('error'), true);
+    logger.setLevel('debug');
+    logger.debug({}, 'loud');
+    assert.deepEqual(
+      lines.map(({ message }) => message),
+      ['loud'],
+    );
+  });
+
+  it('never shows authorization, tokens, keys or binary metadata, at any depth', () => {
+    const { lines, logger } = setUp();
+    logger.info(
+      {
+        headers: {
+          Authorization: 'Bearer s3cret',
+          'trace-bin': 's3cret',
+          'x-api-key': 's3cret',
+          cookie: 's3cret',
+        },
+        list: [{ accessToken: 's3cret' }],
+        key: 's3cret',
+        body: Buffer.from('s3cret'),
+        'set-cookie': 's3cret',
+        password: 's3cret',
+      },
+      'request',
+    );
+    assert.doesNotMatch(JSON.stringify(lines), /s3cret/);
+    assert.match(JSON.stringify(lines), /\[6 bytes\]/);
+  });
+
+  it('redacts the fields of a child', () => {
+    const { lines, logger } = setUp();
+    logger.child({ upstream: 'digits', secret: 's3cret' }).error({}, 'failed');
+    assert.equal(lines[0]!['upstream'], 'digits');
+    assert.equal(lines[0]!['secret'], '[redacted]');
+  });
+
+  it('describes an error with its code and cause', () => {
+    const { lines, logger } = setUp();
+    const cause = Object.assign(new Error('refused'), { code: 'ECONNREFUSED' });
+    logger.error({ error: new Error('no endpoint', { cause }) }, 'failed');
+    const error = lines[0]!['error'] as { message: string; cause: { code: string } };
+    assert.equal(error.message, 'no endpoint');
+    assert.equal(error.cause.code, 'ECONNREFUSED');
+  });
+
+  it('survives a value that refers to itself, and a bigint', () => {
+    const { lines, logger } = setUp();
+    const loop: Record<string, unknown> = {};
+    loop['self'] = loop;
+    logger.info({ loop, big: 10n }, 'odd');
+    assert.equal(lines[0]!['big'], '10');
+  });
+});
+
+describe('isSecretName', () => {
+  for (const name of [
+    'authorization',
+    'Proxy-Authorization',
+    'token',
+    'consulToken',
+    'privateKey',
+    'private-key',
+    'x-bin',
+    'KEY',
+  ]) {
+    it(`holds ${name} for a secret`, () => assert.equal(isSecretName(name), true));
+  }
+  for (const name of ['endpoint', 'monkey', 'keys', 'binary', 'metadataKey', 'combine']) {
+    it(`does not hold ${name} for a secret`, () => assert.equal(isSecretName(name), false));
+  }
+});
+
+describe('redact', () => {
+  it('leaves what it is given as it was', () => {
+    const fields = { token: 's3cret' };
+    assert.deepEqual(redact(fields), { token: '[redacted]' });
+    assert.deepEqual(fields, { token: 's3cret' });
+  });
+});
+
+describe('OncePer', () => {
+  it('lets one of a kind through per period, and says how many it held back', () => {
+    const clock = new ManualClock();
+    const gate = new OncePer(clock, 1_000);
+    assert.equal(gate.pass('a'), 0);
+    assert.equal(gate.pass('a'), -1);
+    assert.equal(gate.pass('a'), -1);
+    assert.equal(gate.pass('b'), 0);
+    clock.advance(999);
+    assert.equal(gate.pass('a'), -1);
+    clock.advance(1);
+    assert.equal(gate.pass('a'), 3);
+    assert.equal(gate.pass('a'), -1);
+  });
+
+  it('remembers a bounded number of kinds', () => {
+    const gate = new OncePer(new ManualClock(), 1_000, 10);
+    for (let i = 0; i < 10_000; i += 1) assert.equal(gate.pass(`kind ${i}`), 0);
+  });
+});
+
+describe('silentLogger', () => {
+  it('writes nothing and says so', () => {
+    assert.equal(silentLogger.writes('error'), false);
+    silentLogger.child({}).error({}, 'unheard');
+  });
+});

@@ -1,0 +1,138 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { openSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { StandardError, type Writing } from '../../../../sidecar/runtime/log/stderr-writer.js';
+import { until } from '../../../kit/process/processes.js';
+
+/** A system that answers when it is told to. */
+class Slow implements Writing {
+  content = '';
+  fault: string | undefined;
+  room = Number.POSITIVE_INFINITY;
+  private pending: (() => void) | undefined;
+
+  write(...[buffer, start, done]: Parameters<Writing['write']>): void {
+    assert.equal(this.pending, undefined, 'one write at a time');
+    this.pending = () => {
+      this.pending = undefined;
+      try {
+        done(null, this.writeSync(buffer, start));
+      } catch (error) {
+        done(error as Error, 0);
+      }
+    };
+  }
+
+  writeSync(buffer: Buffer, start: number): number {
+    if (this.fault !== undefined) throw Object.assign(new Error(this.fault), { code: this.fault });
+    const n = Math.min(this.room, buffer.length - start);
+    this.content += buffer.toString('utf8', start, start + n);
+    return n;
+  }
+
+  /** Answers what was asked, and what is asked then. */
+  go(): void {
+    while (this.pending !== undefined) this.pending();
+  }
+}
+
+describe('StandardError', () => {
+  let system: Slow;
+  let out: StandardError;
+
+  beforeEach(() => {
+    system = new Slow();
+    out = new StandardError(system);
+  });
+
+  it('writes lines in order, however little is taken at once', () => {
+    system.room = 3;
+    for (const line of ['one\n', 'two\n', 'three\n']) out.write(line);
+    system.go();
+    assert.equal(system.content, 'one\ntwo\nthree\n');
+    assert.equal(out.dropped, 0);
+  });
+
+  it('holds no more than its bound', () => {
+    const line = `${'x'.repeat(1_023)}\n`;
+    for (let i = 0; i < 3_000; i++) out.write(line);
+    assert.ok(out.dropped > 1_900 && out.dropped < 2_000, `dropped ${out.dropped}`);
+    system.go();
+    assert.equal(system.content.length, (3_000 - out.dropped) * 1_024);
+  });
+
+  for (const fault of ['ENOSPC', 'EPIPE', 'EIO']) {
+    it(`drops and counts what ${fault} keeps from being written, and goes on after`, () => {
+      system.fault = fault;
+      for (let i = 0; i < 10; i++) out.write('lost\n');
+      system.go();
+      assert.equal(out.dropped, 10);
+      out.flush();
+      system.fault = undefined;
+      out.write('kept\n');
+      system.go();
+      assert.equal(system.content, 'kept\n');
+    });
+  }
+
+  it('waits for a pipe that is full', async () => {
+    system.fault = 'EAGAIN';
+    out.write('one\n');
+    system.go();
+    out.write('two\n');
+    system.fault = undefined;
+    await until('it was tried again', () => {
+      system.go();
+      return system.content === 'one\ntwo\n';
+    });
+    assert.equal(out.dropped, 0);
+  });
+
+  it('writes what is held at the end, without what the system has already', () => {
+    out.write('begun\n');
+    out.write('held\n');
+    out.flush();
+    assert.equal(system.content, 'held\n');
+    system.go();
+    assert.equal(system.content, 'held\nbegun\n');
+    out.write('after\n');
+    system.go();
+    assert.equal(system.content, 'held\nbegun\nafter\n');
+  });
+
+  it('gives up at the end when nothing is taken', () => {
+    system.fault = 'EAGAIN';
+    out.write('one\n');
+    system.go();
+    out.flush();
+    system.fault = 'ENOSPC';
+    out.flush();
+    assert.equal(system.content, '');
+  });
+
+  it('keeps no process from ending whose disk is full, and does not end it either', () => {
+    const logger = new URL('../../../../sidecar/runtime/log/logger.', import.meta.url);
+    const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
+    const program = `
+      const { createLogger } = await import(${JSON.stringify(`${logger}${extension}`)});
+      const logger = createLogger({ level: 'info' });
+      for (let i = 0; i < 20; i++) {
+        logger.info({}, 'lost');
+        await new Promise((resolve) => setTimeout(resolve, 5));
+      }
+      logger.info({}, 'lost at the end');
+      logger.flush();
+      process.stdout.write('reached the end');`;
+    const { status, stdout } = spawnSync(
+      process.execPath,
+      [...process.execArgv, '--input-type=module', '--eval', program],
+      {
+        stdio: ['ignore', 'pipe', openSync('/dev/full', 'w')],
+        timeout: 15_000,
+        cwd: fileURLToPath(new URL('.', import.meta.url)),
+      },
+    );
+    assert.deepEqual([status, String(stdout)], [0, 'reached the end']);
+  });
+});

@@ -1,0 +1,127 @@
+import assert from 'node:assert/strict';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { connect, createServer, type Server } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import {
+  inheriting,
+  ListenSockets,
+  withoutSockets,
+} from '../../../../sidecar/runtime/process/listen-sockets.js';
+
+const ANY = { kind: 'tcp', host: '127.0.0.1', port: 0 } as const;
+
+function freePort(): Promise<number> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as { port: number };
+      server.close(() => resolve(port));
+    });
+  });
+}
+
+describe('listening sockets by name', () => {
+  let folder: string;
+  const servers: Server[] = [];
+
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'sockets-'));
+  });
+  afterEach(() => {
+    for (const server of servers.splice(0)) server.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  /** A server that says its name to each connection. */
+  function named(name: string): Server {
+    const server = createServer((socket) => socket.end(name));
+    servers.push(server);
+    return server;
+  }
+
+  function answerAt(path: string): Promise<string> {
+    return new Promise((resolve, reject) => {
+      connect(path)
+        .on('data', (data) => resolve(data.toString()))
+        .on('error', reject);
+    });
+  }
+
+  it('are made where none was inherited, and can be handed on with where they are', async () => {
+    const sockets = new ListenSockets();
+    const at = await sockets.listen('admin', named('a'), ANY);
+    assert.ok(at.kind === 'tcp' && at.port > 0);
+    const all = sockets.all();
+    assert.deepEqual(
+      all.map(({ name, at: where }) => [name, where]),
+      [['admin', at]],
+    );
+    const { env, fds } = inheriting(all, { holdBack: true, generation: 2, tells: true });
+    assert.deepEqual(
+      fds,
+      all.map(({ fd }) => fd),
+    );
+    const successor = ListenSockets.fromEnvironment(env, process.pid);
+    assert.equal(successor.isSuccessor, true);
+    assert.equal(successor.tell, 4);
+    assert.equal(successor.generation, 2);
+  });
+
+  it('of a successor are not accepted on before it says so, and say where they are', async () => {
+    const at = { kind: 'unix', path: join(folder, 's') } as const;
+    const server = named('late');
+    const before = named('early');
+    await new ListenSockets().listen('admin', before, at);
+    const fd = (before as unknown as { _handle: { fd: number } })._handle.fd;
+    const sockets = new ListenSockets({ holdBack: true, sockets: { admin: { fd, at } } });
+    assert.deepEqual(await sockets.listen('admin', server, at), at);
+    assert.equal(server.listening, false);
+    assert.deepEqual(sockets.names, []);
+  });
+
+  it('are not taken where the listener is to be elsewhere now, unless a service manager chose', async () => {
+    const at = { kind: 'tcp', host: '127.0.0.1', port: 9 } as const;
+    const elsewhere = new ListenSockets({ holdBack: true, sockets: { admin: { fd: 99, at } } });
+    const bound = await elsewhere.listen('admin', named('a'), { ...at, port: await freePort() });
+    assert.ok(bound.kind === 'tcp' && bound.port !== 9);
+    assert.deepEqual(elsewhere.names, ['admin']);
+    const given = new ListenSockets({ holdBack: true, sockets: { admin: { fd: 99, at, isGiven: true } } });
+    assert.deepEqual(await given.listen('admin', named('b'), ANY), at);
+  });
+
+  it('leave the path of a Unix socket behind when a successor listens there, else not', async () => {
+    const path = join(folder, 's');
+    for (const keeps of [false, true]) {
+      const sockets = new ListenSockets();
+      const server = named('mine');
+      await sockets.listen('admin', server, { kind: 'unix', path });
+      assert.equal(await answerAt(path), 'mine');
+      if (keeps) sockets.keepPaths();
+      sockets.close(server);
+      assert.equal(existsSync(path), keeps);
+      assert.deepEqual(sockets.all(), []);
+    }
+  });
+
+  it('come from a service manager by name, to the process it meant', () => {
+    const env = { LISTEN_FDS: '2', LISTEN_PID: '77', LISTEN_FDNAMES: 'upstream.digits:admin' };
+    const sockets = ListenSockets.fromEnvironment(env, 77);
+    assert.equal(sockets.isSuccessor, false);
+    assert.deepEqual(sockets.names, ['upstream.digits', 'admin']);
+    assert.deepEqual(ListenSockets.fromEnvironment(env, 78).names, []);
+    assert.deepEqual(Object.keys(withoutSockets({ ...env, PATH: '/bin' })), ['PATH']);
+  });
+
+  it('without a name of their own are refused', () => {
+    const env = { LISTEN_FDS: '2', LISTEN_PID: '77', LISTEN_FDNAMES: 'a:a' };
+    assert.throws(
+      () => ListenSockets.fromEnvironment(env, 77),
+      /LISTEN_FDNAMES=a:a: each of 2 sockets needs a name of its own/,
+    );
+    assert.throws(
+      () => ListenSockets.fromEnvironment({ LISTEN_FDS: '1', LISTEN_PID: '77' }, 77),
+      /FileDescriptorName/,
+    );
+  });
+});

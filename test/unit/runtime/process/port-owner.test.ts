@@ -1,0 +1,31 @@
+import assert from 'node:assert/strict';
+import net from 'node:net';
+import { inodesIn, portHolder } from '../../../../sidecar/runtime/process/port-owner.js';
+
+describe('the holder of a port', () => {
+  it('is read from the table of the kernel: those that listen, on that port only', () => {
+    const table = `  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 0100007F:2260 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 4242 1 0 100 0 0 10 0
+   1: 0100007F:2261 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 4243 1 0 100 0 0 10 0
+   2: 0100007F:2260 0100007F:D431 01 00000000:00000000 00:00000000 00000000  1000        0 4244 1 0 20 4 30 10 -1`;
+    assert.deepEqual(inodesIn(table, 0x2260), ['4242']);
+    assert.deepEqual(inodesIn(table, 0x226), []);
+    assert.deepEqual(inodesIn('', 1), []);
+  });
+
+  it('is a process with its command, and nobody once the port is free', async function () {
+    if (process.platform !== 'linux') this.skip();
+    for (const host of ['127.0.0.1', '::1']) {
+      const server = net.createServer();
+      const isThere = await new Promise<boolean>((resolve) => {
+        server.once('error', () => resolve(false));
+        server.listen({ host, port: 0 }, () => resolve(true));
+      });
+      if (!isThere) continue;
+      const { port } = server.address() as net.AddressInfo;
+      assert.match(portHolder(port) ?? '', new RegExp(`^process ${process.pid} \\(.*node.*\\)$`));
+      await new Promise((resolve) => server.close(resolve));
+      assert.equal(portHolder(port), undefined);
+    }
+  });
+});

@@ -1,0 +1,527 @@
+import assert from 'node:assert/strict';
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { status } from '@grpc/grpc-js';
+import type { Tensor } from '../../../../proto/datatypes.js';
+import { protocols } from '../../../../proto/load.js';
+import { heldOut } from '../../../../services/digits/dataset.js';
+import { InferenceQueue, type Job, type Runner } from '../../../../services/model-server/batch.js';
+import type { RpcError } from '../../../../services/model-server/rpc.js';
+import {
+  failure,
+  type Harness,
+  packageRoot,
+  startHarness,
+  temporaryDirectory,
+} from '../../../kit/service/model-server.js';
+import { putLoopModel } from '../../../kit/service/tiny-models.js';
+
+/** Notes its runs in order with those of other models; each takes its time on the bench's clock. */
+class TimedRunner implements Runner {
+  readonly maxBatch = 1;
+  readonly outputCount = 1;
+
+  constructor(
+    readonly name: string,
+    private readonly bench: Bench,
+    private readonly runMs: number,
+    private readonly order: string[],
+    private readonly then: () => void = () => {},
+  ) {}
+
+  async run(inputs: readonly Tensor[]): Promise<Tensor[]> {
+    this.order.push(this.name);
+    this.bench.runMs += this.runMs;
+    this.then();
+    return [...inputs];
+  }
+}
+
+/** Doubles its rows; a run lasts until it is released. */
+class ScriptedRunner implements Runner {
+  readonly name = 'scripted';
+  readonly outputCount = 1;
+  /** Rows of each run, in order. */
+  readonly runs: number[][] = [];
+  private readonly releases: (() => void)[] = [];
+
+  constructor(
+    readonly maxBatch: number,
+    private readonly held = false,
+  ) {}
+
+  async run(inputs: readonly Tensor[]): Promise<Tensor[]> {
+    const { dims, data } = inputs[0]!;
+    const values = Array.from(data as Float32Array);
+    this.runs.push(values);
+    if (this.held) await new Promise<void>((resolve) => this.releases.push(resolve));
+    if (values.includes(-1)) throw new Error('minus one');
+    return [{ datatype: 'FP32', dims, data: Float32Array.from(values, (v) => 2 * v) }];
+  }
+
+  release(): void {
+    this.releases.shift()?.();
+  }
+}
+
+interface Ended {
+  error: RpcError | undefined;
+  values: number[];
+}
+
+class Bench {
+  now = 1000;
+  /** The clock by which runs are measured. */
+  runMs = 0;
+  readonly queue = new InferenceQueue(
+    () => this.now,
+    () => this.runMs,
+  );
+
+  job(
+    runner: Runner,
+    values: number[],
+    deadlineMs = Number.POSITIVE_INFINITY,
+    shape = [values.length, 1],
+  ): Job & { ended: Promise<Ended> } {
+    let resolve: (ended: Ended) => void = () => undefined;
+    const ended = new Promise<Ended>((r) => {
+      resolve = r;
+    });
+    const inputs: Tensor[] = [{ datatype: 'FP32', dims: shape, data: Float32Array.from(values) }];
+    const done: Job['done'] = (error, outputs) =>
+      resolve({ error, values: outputs.flatMap((o) => Array.from(o.data as Float32Array)) });
+    const job = { runner, inputs, wanted: [0], deadlineMs, done, ended };
+    this.queue.submit(job);
+    return job;
+  }
+
+  /** Until everything that could run has begun to. */
+  async settle(): Promise<void> {
+    for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+describe('the inference queue', () => {
+  it('runs one at a time, in order of arrival, when the model declares no batch', async () => {
+    const bench = new Bench();
+    const runner = new ScriptedRunner(1);
+    const jobs = [1, 2, 3].map((v) => bench.job(runner, [v]));
+    assert.deepEqual(
+      (await Promise.all(jobs.map((j) => j.ended))).map((e) => e.values),
+      [[2], [4], [6]],
+    );
+    assert.deepEqual(runner.runs, [[1], [2], [3]]);
+  });
+
+  it('runs together what waited while another ran, and gives each caller its own rows', async () => {
+    const bench = new Bench();
+    const runner = new ScriptedRunner(8, true);
+    const first = bench.job(runner, [1]);
+    await bench.settle();
+    const later = [[2], [3, 4], [5]].map((values) => bench.job(runner, values));
+    runner.release();
+    await first.ended;
+    await bench.settle();
+    runner.release();
+    assert.deepEqual(
+      (await Promise.all(later.map((j) => j.ended))).map((e) => e.values),
+      [[4], [6, 8], [10]],
+    );
+    assert.deepEqual(runner.runs, [[1], [2, 3, 4, 5]]);
+    assert.deepEqual(bench.queue.counters, { runs: 2, jobs: 4, expired: 0, withdrawn: 0 });
+  });
+
+  it('waits for turns of the event loop that bring more, and stops at the first that brings none', async () => {
+    const bench = new Bench();
+    const runner = new ScriptedRunner(8);
+    const jobs = [bench.job(runner, [1])];
+    // One more in each of the next three turns, then silence.
+    for (let turn = 2; turn <= 4; turn++) {
+      await new Promise<void>((resolve) => process.nextTick(resolve));
+      jobs.push(bench.job(runner, [turn]));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await Promise.all(jobs.map((j) => j.ended));
+    assert.equal(runner.runs.length, 1);
+    assert.deepEqual(runner.runs[0], [1, 2, 3, 4]);
+  });
+
+  it('never combines more rows than max_batch, nor other shapes or other models', async () => {
+    const bench = new Bench();
+    const runner = new ScriptedRunner(3);
+    const other = new ScriptedRunner(3);
+    const jobs = [
+      bench.job(runner, [1, 2]),
+      bench.job(runner, [3, 4]),
+      bench.job(runner, [5]),
+      bench.job(runner, [6, 7], undefined, [1, 2]),
+      bench.job(other, [8]),
+      bench.job(runner, [9, 10, 11, 12]),
+    ];
+    await Promise.all(jobs.map((j) => j.ended));
+    assert.deepEqual(runner.runs, [
+      [1, 2, 5],
+      [3, 4],
+      [6, 7],
+      [9, 10, 11, 12],
+    ]);
+    assert.deepEqual(other.runs, [[8]]);
+  });
+
+  it('does not run a job whose deadline passed while it waited', async () => {
+    const bench = new Bench();
+    const runner = new ScriptedRunner(8, true);
+    const first = bench.job(runner, [1]);
+    await bench.settle();
+    const late = bench.job(runner, [2], 1050);
+    const patient = bench.job(runner, [3], 2000);
+    bench.now = 1050;
+    runner.release();
+    await first.ended;
+    const { error } = await late.ended;
+    assert.equal(error?.code, status.DEADLINE_EXCEEDED);
+    assert.match(error!.message, /not run/);
+    await bench.settle();
+    runner.release();
+    assert.deepEqual((await patient.ended).values, [6]);
+    assert.deepEqual(runner.runs, [[1], [3]]);
+    assert.equal(bench.queue.counters.expired, 1);
+  });
+
+  it('checks deadlines again before each single run after a batch failed', async () => {
+    const bench = new Bench();
+    const runner = new ScriptedRunner(8, true);
+    const jobs = [bench.job(runner, [-1]), bench.job(runner, [2], 1050)];
+    await bench.settle();
+    runner.release(); // the batch fails
+    await bench.settle();
+    bench.now = 1060;
+    runner.release(); // the first alone fails
+    const [bad, late] = await Promise.all(jobs.map((j) => j.ended));
+    assert.equal(bad!.error?.code, status.INTERNAL);
+    assert.equal(late!.error?.code, status.DEADLINE_EXCEEDED);
+    assert.deepEqual(runner.runs, [[-1, 2], [-1]]);
+  });
+
+  it('forgets a job that was withdrawn, and lets one that runs finish', async () => {
+    const bench = new Bench();
+    const runner = new ScriptedRunner(1, true);
+    const running = bench.job(runner, [1]);
+    const waiting = bench.job(runner, [2]);
+    const last = bench.job(runner, [3]);
+    await bench.settle();
+    bench.queue.withdraw(waiting);
+    bench.queue.withdraw(running);
+    runner.release();
+    await running.ended;
+    await bench.settle();
+    runner.release();
+    await last.ended;
+    assert.deepEqual(runner.runs, [[1], [3]]);
+    assert.equal(bench.queue.counters.withdrawn, 1);
+  });
+
+  it('hears of a cancellation that arrived during a run before it chooses the next job', async () => {
+    const bench = new Bench();
+    const runner = new ScriptedRunner(1, true);
+    const running = bench.job(runner, [1]);
+    const gone = bench.job(runner, [2]);
+    await bench.settle();
+    runner.release();
+    // As a reset read in the turn after the run is.
+    setImmediate(() => bench.queue.withdraw(gone));
+    await running.ended;
+    await bench.settle();
+    assert.deepEqual(runner.runs, [[1]]);
+  });
+});
+
+describe('a batch of several callers', () => {
+  /** `y` has a row for each row of `x` that is positive, so that rows depend on values. */
+  class FilteringRunner extends ScriptedRunner {
+    override async run(inputs: readonly Tensor[]): Promise<Tensor[]> {
+      const { data } = inputs[0]!;
+      this.runs.push(Array.from(data as Float32Array));
+      const kept = Array.from(data as Float32Array).filter((value) => value > 0);
+      return [{ datatype: 'FP32', dims: [kept.length, 1], data: Float32Array.from(kept) }];
+    }
+  }
+
+  it('gives no caller the rows of another when another number of rows comes out than went in', async () => {
+    const bench = new Bench();
+    const runner = new FilteringRunner(8);
+    const jobs = [[-1], [2], [3]].map((values) => bench.job(runner, values));
+    const ended = await Promise.all(jobs.map((j) => j.ended));
+    assert.deepEqual(
+      ended.map((e) => e.values),
+      [[], [2], [3]],
+    );
+    assert.deepEqual(runner.runs, [[-1, 2, 3], [-1], [2], [3]]);
+  });
+
+  it('combines no request whose inputs have different numbers of rows', async () => {
+    const bench = new Bench();
+    const seen: number[][] = [];
+    const runner: Runner = {
+      ...{ name: 'two', maxBatch: 8, outputCount: 1 },
+      async run(inputs) {
+        seen.push(inputs.map((tensor) => tensor.dims[0]!));
+        return [inputs[0]!];
+      },
+    };
+    const tensor = (rows: number): Tensor => ({
+      ...{ datatype: 'FP32', dims: [rows, 1] },
+      data: new Float32Array(rows),
+    });
+    const ended = [
+      [1, 1],
+      [2, 1],
+      [1, 1],
+    ].map(
+      ([first, second]) =>
+        new Promise<void>((resolve) => {
+          bench.queue.submit({
+            ...{ runner, inputs: [tensor(first!), tensor(second!)], wanted: [0] },
+            ...{ deadlineMs: Number.POSITIVE_INFINITY, done: () => resolve() },
+          });
+        }),
+    );
+    await Promise.all(ended);
+    assert.deepEqual(seen, [
+      [2, 2],
+      [2, 1],
+    ]);
+  });
+
+  it('does not run a job again alone whose caller has gone while the batch failed', async () => {
+    const bench = new Bench();
+    const runner = new ScriptedRunner(8, true);
+    const bad = bench.job(runner, [-1]);
+    const gone = bench.job(runner, [2]);
+    const last = bench.job(runner, [3]);
+    await bench.settle();
+    bench.queue.withdraw(gone);
+    runner.release(); // the batch fails
+    await bench.settle();
+    runner.release();
+    await bad.ended;
+    await bench.settle();
+    runner.release();
+    assert.deepEqual((await last.ended).values, [6]);
+    assert.deepEqual(runner.runs, [[-1, 2, 3], [-1], [3]]);
+  });
+
+  it('goes on when an answer cannot be sent, and says so to its caller', async () => {
+    const bench = new Bench();
+    const runner = new ScriptedRunner(1);
+    const errors: (RpcError | undefined)[] = [];
+    bench.queue.submit({
+      ...{ runner, wanted: [0], deadlineMs: Number.POSITIVE_INFINITY },
+      inputs: [{ datatype: 'FP32', dims: [1, 1], data: Float32Array.of(1) }],
+      done: (error) => {
+        errors.push(error);
+        if (error === undefined) throw new RangeError('too long');
+      },
+    });
+    const next = bench.job(runner, [2]);
+    assert.deepEqual((await next.ended).values, [4]);
+    assert.equal(errors[1]?.code, status.INTERNAL);
+    assert.match(errors[1]!.message, /model 'scripted': its answer cannot be sent: too long/);
+  });
+});
+
+describe('turns of several models in one process', () => {
+  it('gives one run at most of a slow model between two of another that waits', async () => {
+    const bench = new Bench();
+    const order: string[] = [];
+    const slow = new TimedRunner('S', bench, 1000, order);
+    const quick = new TimedRunner('q', bench, 3, order);
+    const jobs = Array.from({ length: 8 }, () => bench.job(slow, [0]));
+    for (let i = 0; i < 8; i++) jobs.push(bench.job(quick, [0]));
+    await Promise.all(jobs.map((j) => j.ended));
+    // The slow one was first; then the other has its eight, which take less than one run of it.
+    assert.equal(order.join(''), 'SqqqqqqqqSSSSSSS');
+  });
+
+  it('alternates with a caller that sends one call after the other', async () => {
+    const bench = new Bench();
+    const order: string[] = [];
+    let left = 4;
+    const quick: Runner = new TimedRunner('q', bench, 3, order, () => {
+      if (--left > 0) setImmediate(() => ended.push(bench.job(quick, [0]).ended));
+    });
+    const slow = new TimedRunner('S', bench, 1000, order);
+    const jobs = Array.from({ length: 6 }, () => bench.job(slow, [0]));
+    const ended = [bench.job(quick, [0]).ended];
+    await Promise.all(jobs.map((j) => j.ended));
+    await Promise.all(ended);
+    assert.ok(!/SS.*q/.test(order.join('')), order.join(''));
+    assert.equal(order.filter((name) => name === 'q').length, 4);
+  });
+
+  it('gives models of equal runs equal turns, and one that was idle no more than that', async () => {
+    const bench = new Bench();
+    const order: string[] = [];
+    const [a, b] = ['a', 'b'].map((name) => new TimedRunner(name, bench, 10, order));
+    const alone = Array.from({ length: 5 }, () => bench.job(a!, [0]));
+    await Promise.all(alone.map((j) => j.ended));
+    const both = [0, 0, 0, 0].flatMap(() => [bench.job(a!, [0]), bench.job(b!, [0])]);
+    await Promise.all(both.map((j) => j.ended));
+    assert.ok(!/aaa|bbb/.test(order.slice(5).join('')), order.join(''));
+    assert.equal(order.slice(5, 9).filter((name) => name === 'a').length, 2);
+  });
+
+  it('ends a turn by runs too short for the clock', async () => {
+    const bench = new Bench();
+    const order: string[] = [];
+    const [a, b] = ['a', 'b'].map((name) => new TimedRunner(name, bench, 0, order));
+    const jobs = [0, 0, 0].map(() => bench.job(a!, [0]));
+    for (let i = 0; i < 3; i++) jobs.push(bench.job(b!, [0]));
+    await Promise.all(jobs.map((j) => j.ended));
+    assert.equal(order.join(''), 'ababab');
+  });
+
+  it('gives the others their turn between the single runs after a batch that failed', async () => {
+    const bench = new Bench();
+    const order: string[] = [];
+    const failing = new ScriptedRunner(8);
+    const quick = new TimedRunner('q', bench, 1, order, () => order.push(String(failing.runs.length)));
+    const jobs = [-1, 2, 3].map((value) => bench.job(failing, [value]));
+    const others = [0, 0, 0].map(() => bench.job(quick, [0]));
+    const ended = await Promise.all(jobs.map((j) => j.ended));
+    await Promise.all(others.map((j) => j.ended));
+    assert.deepEqual(failing.runs, [[-1, 2, 3], [-1], [2], [3]]);
+    assert.equal(ended[0]!.error?.code, status.INTERNAL);
+    assert.deepEqual(
+      ended.slice(1).map((e) => e.values),
+      [[4], [6]],
+    );
+    assert.ok(
+      order.includes('1'),
+      `after how many runs of the batch the other model ran: ${order.join(' ')}`,
+    );
+  });
+
+  it('does not run what expires while its batch is gathered', async () => {
+    const bench = new Bench();
+    const runner = new ScriptedRunner(8);
+    const late = bench.job(runner, [1], 1050);
+    const patient = bench.job(runner, [2]);
+    bench.now = 1050; // while the queue reads turns of the event loop for more
+    assert.equal((await late.ended).error?.code, status.DEADLINE_EXCEEDED);
+    assert.deepEqual((await patient.ended).values, [4]);
+    assert.deepEqual(runner.runs, [[2]]);
+  });
+});
+
+describe('batches and deadlines of a real server', () => {
+  let models: string;
+  let harness: Harness;
+
+  before(async () => {
+    models = temporaryDirectory();
+    putLoopModel(models);
+  });
+  after(() => rmSync(models, { recursive: true }));
+  afterEach(() => harness.stop());
+
+  const count = (n: number, deadlineMs?: number) => {
+    const raw = Buffer.alloc(8);
+    raw.writeBigInt64LE(BigInt(n));
+    const request = {
+      model_name: 'loop',
+      inputs: [{ name: 'n', datatype: 'INT64', shape: [] }],
+      raw_input_contents: [raw],
+    };
+    return harness.client.infer(
+      request,
+      deadlineMs === undefined ? {} : { deadline: Date.now() + deadlineMs },
+    );
+  };
+
+  it('does not run what expired behind a slow run', async () => {
+    harness = await startHarness(models);
+    const slow = count(200_000); // about a quarter of a second
+    const expired = await Promise.all([1, 2, 3].map((ms) => failure(count(1, 20 + ms))));
+    await slow;
+    assert.deepEqual(
+      expired.map((e) => e.code),
+      [4, 4, 4],
+    );
+    assert.equal(harness.server.counters.jobs, 1);
+  });
+
+  it('gives a quick model its turn after one run of a slow one', async () => {
+    const shared = temporaryDirectory();
+    for (const name of ['slow', 'quick']) putLoopModel(shared, name);
+    harness = await startHarness(shared);
+    const order: string[] = [];
+    const call = async (model: string, n: number) => {
+      const raw = Buffer.alloc(8);
+      raw.writeBigInt64LE(BigInt(n));
+      const inputs = [{ name: 'n', datatype: 'INT64', shape: [] }];
+      await harness.client.infer({ model_name: model, inputs, raw_input_contents: [raw] });
+      order.push(model);
+    };
+    // All on one connection, so that they arrive in this order.
+    const calls = Array.from({ length: 4 }, () => call('slow', 100_000));
+    for (let i = 0; i < 4; i++) calls.push(call('quick', 10));
+    await Promise.all(calls);
+    rmSync(shared, { recursive: true });
+    // Calls are read a few per turn of the event loop: the first slow run may end before the quick ones are in.
+    assert.ok(order.lastIndexOf('quick') <= 5, order.join(' '));
+  });
+
+  it('drops a call from the queue when its caller cancels it', async () => {
+    harness = await startHarness(models);
+    const { ModelInfer } = protocols().inference;
+    const raw = Buffer.alloc(8);
+    raw.writeBigInt64LE(5n);
+    const slow = [count(100_000), count(100_000)];
+    const cancelled = Array.from({ length: 3 }, () => {
+      const request = {
+        model_name: 'loop',
+        inputs: [{ name: 'n', datatype: 'INT64', shape: [] }],
+        raw_input_contents: [raw],
+      };
+      return new Promise<number>((resolve) => {
+        const call = harness.client.client.makeUnaryRequest(
+          ModelInfer.path,
+          ModelInfer.requestSerialize,
+          ModelInfer.responseDeserialize,
+          request,
+          (error) => resolve(error?.code ?? 0),
+        );
+        // The slow runs hold the thread before and after the cancellations arrive.
+        setImmediate(() => setImmediate(() => call.cancel()));
+      });
+    });
+    assert.deepEqual(await Promise.all(cancelled), [1, 1, 1]);
+    await Promise.all(slow);
+    await count(1);
+    assert.equal(harness.server.counters.jobs, 3);
+  });
+
+  it('answers batched requests with exactly what single ones get', async () => {
+    harness = await startHarness(join(packageRoot, 'services/digits/models'));
+    const digits = heldOut().slice(0, 256);
+    const ask = async (pixels: Float32Array) => {
+      const answer = await harness.client.infer({
+        model_name: 'digits',
+        inputs: [{ name: 'pixels', datatype: 'FP32', shape: [1, 784] }],
+        raw_input_contents: [new Uint8Array(pixels.buffer, pixels.byteOffset, pixels.byteLength)],
+      });
+      return Buffer.from(answer.raw_output_contents[0]!).toString('hex');
+    };
+    const singles: string[] = [];
+    for (const { pixels } of digits) singles.push(await ask(pixels));
+    const alone = { ...harness.server.counters };
+    assert.equal(alone.runs, 256);
+    const together = await Promise.all(digits.map(({ pixels }) => ask(pixels)));
+    const { runs, jobs } = harness.server.counters;
+    assert.equal(jobs - alone.jobs, 256);
+    assert.ok(runs - alone.runs < 64, `${runs - alone.runs} runs for 256 requests`);
+    assert.deepEqual(together, singles);
+  });
+});

@@ -1,0 +1,111 @@
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { describeExit, OwnedProcess } from '../../../sidecar/supervise/child-process.js';
+import { childrenOf, isRunning, isStopped, sessionOf, until } from '../../kit/process/processes.js';
+
+const OWNER = fileURLToPath(
+  new URL(
+    `../../kit/process/child-process-owner.${import.meta.url.endsWith('.ts') ? 'ts' : 'js'}`,
+    import.meta.url,
+  ),
+);
+const SLEEP_FOREVER = [process.execPath, '-e', 'setInterval(() => {}, 1000)'];
+const END_WITH_INPUT = [process.execPath, '-e', "process.stdin.on('end', () => process.exit()).resume()"];
+
+describe('owned process', () => {
+  const left: ChildProcess[] = [];
+  const pids: number[] = [];
+
+  afterEach(() => {
+    for (const child of left.splice(0)) child.kill('SIGKILL');
+    for (const pid of pids.splice(0)) if (isRunning(pid)) process.kill(pid, 'SIGKILL');
+  });
+
+  function start(argv: readonly string[]): { child: OwnedProcess; exit: Promise<string> } {
+    let child: OwnedProcess | undefined;
+    const exit = new Promise<string>((resolve) => {
+      child = new OwnedProcess(argv, { env: process.env, stdout: 2, stderr: 2, onExit: resolve });
+    });
+    if (child!.pid !== undefined) pids.push(child!.pid);
+    return { child: child!, exit };
+  }
+
+  /** Starts a process that owns `argv`; resolves with both process ids. */
+  async function startOwner(argv: readonly string[]): Promise<{ owner: ChildProcess; pid: number }> {
+    const owner = spawn(process.execPath, [...process.execArgv, OWNER, ...argv], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    left.push(owner);
+    let output = '';
+    owner.stdout!.setEncoding('utf8').on('data', (part: string) => {
+      output += part;
+    });
+    const pid = await until('the owner names its child', () => Number(/pid (\d+)/.exec(output)?.[1]));
+    pids.push(pid);
+    await until('the child runs', () => isRunning(pid));
+    return { owner, pid };
+  }
+
+  it('says in one sentence how a process ended', async () => {
+    assert.equal(await start([process.execPath, '-e', 'process.exit(3)']).exit, 'exited with code 3');
+    const killed = start(SLEEP_FOREVER);
+    killed.child.signal('SIGKILL');
+    assert.equal(await killed.exit, 'killed by SIGKILL');
+    assert.equal(killed.child.alive, false);
+    assert.equal(describeExit(0, null), 'exited with code 0');
+  });
+
+  it('says so when the command cannot be started', async () => {
+    for (const command of ['/no/such/program', 'no-such-program-anywhere', '/etc/passwd']) {
+      assert.equal(
+        await start([command]).exit,
+        `could not be started: command not found or not executable: ${command}`,
+      );
+    }
+    assert.match(await start([]).exit, /the command is empty/);
+    assert.equal(start(['/no/such/program']).child.pid, undefined);
+  });
+
+  it('runs in a session of its own, so that the terminal signals only the owner', async () => {
+    const { child, exit } = start(SLEEP_FOREVER);
+    const session = await until('it runs', () => sessionOf(child.pid!));
+    assert.equal(session, child.pid);
+    child.signal('SIGKILL');
+    await exit;
+  });
+
+  it('takes what its process started along, when it is killed and when it ends by itself', async () => {
+    const { child, exit } = start(['sh', '-c', 'sleep 61 & exec sleep 62']);
+    const grandchild = await until('the grandchild runs', () => childrenOf(child.pid!)[0]);
+    child.signal('SIGKILL');
+    await exit;
+    await until('the grandchild is gone', () => !isRunning(grandchild));
+
+    const ending = start(['sh', '-c', 'sleep 63 & sleep 0.3']);
+    const orphan = await until('the grandchild runs', () => childrenOf(ending.child.pid!)[0]);
+    assert.equal(await ending.exit, 'exited with code 0');
+    await until('the orphan is gone', () => !isRunning(orphan));
+  });
+
+  it('dies with an owner that was killed', async () => {
+    const { owner, pid } = await startOwner(SLEEP_FOREVER);
+    owner.kill('SIGKILL');
+    await until('the child is gone', () => !isRunning(pid));
+  });
+
+  it('dies with its owner even while it is frozen', async () => {
+    const { owner, pid } = await startOwner(SLEEP_FOREVER);
+    process.kill(pid, 'SIGSTOP');
+    await until('it is stopped', () => isStopped(pid));
+    owner.kill('SIGKILL');
+    await until('the child is gone', () => !isRunning(pid));
+  });
+
+  it('ends its input when the owner ends, for systems where the kernel does not help', async () => {
+    const { owner, pid } = await startOwner(END_WITH_INPUT);
+    assert.equal(isRunning(pid), true);
+    owner.kill('SIGKILL');
+    await until('the child is gone', () => !isRunning(pid));
+  });
+});

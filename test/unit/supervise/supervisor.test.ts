@@ -1,0 +1,286 @@
+import assert from 'node:assert/strict';
+import type { ModelReport } from '../../../sidecar/admin/view.js';
+import { EndClass, type ProcessEnd } from '../../../sidecar/core/health/process-end.js';
+import { RestartLimit } from '../../../sidecar/core/health/restart-limit.js';
+import { SupervisedProcess, type WatchEvents } from '../../../sidecar/supervise/supervisor.js';
+import { FakeProbe, FakeProcess, SERVING } from '../../kit/process/fake-process.js';
+import { ManualClock } from '../../kit/time/manual-clock.js';
+
+describe('supervised process', () => {
+  let time: ManualClock;
+  let probe: FakeProbe;
+  let processes: FakeProcess[];
+  let reports: ModelReport[];
+  let watches: { events: WatchEvents; stopped: boolean }[];
+  let readyTimes: number[];
+  let ends: ProcessEnd[];
+  let isOutOfMemory: boolean;
+  let supervised: SupervisedProcess;
+
+  beforeEach(() => {
+    time = new ManualClock();
+    probe = new FakeProbe();
+    processes = [];
+    reports = [];
+    watches = [];
+    readyTimes = [];
+    ends = [];
+    isOutOfMemory = false;
+    supervised = new SupervisedProcess(
+      { startTimeoutMs: 60_000, stopTimeoutMs: 10_000 },
+      {
+        clock: time,
+        timers: time,
+        probe,
+        start: (onExit) => {
+          const process = new FakeProcess(100 + processes.length, onExit);
+          processes.push(process);
+          return process;
+        },
+        watch: (events) => {
+          const watch = { events, stopped: false };
+          watches.push(watch);
+          return {
+            stop: () => {
+              watch.stopped = true;
+            },
+          };
+        },
+        restartDelayMs: (readyForMs) => {
+          readyTimes.push(readyForMs);
+          return 200;
+        },
+        limit: new RestartLimit({ starts: 5, withinMs: 60_000, retryAfterMs: 300_000 }),
+        isOutOfMemory: () => isOutOfMemory,
+        onEnd: (end) => ends.push(end),
+        onChange: (report) => reports.push(report),
+      },
+    );
+  });
+
+  const state = () => supervised.report().state;
+
+  async function becomeReady(): Promise<void> {
+    probe.health = SERVING;
+    await time.settle(1_000);
+    assert.equal(state(), 'ready');
+  }
+
+  it('is starting until the probe says serving, then ready and watched', async () => {
+    supervised.start();
+    await time.settle(5_000);
+    assert.equal(state(), 'starting');
+    assert.equal(supervised.report().pid, 100);
+    await becomeReady();
+    assert.equal(watches.length, 1);
+    assert.deepEqual(
+      reports.map((r) => r.state),
+      ['starting', 'ready'],
+    );
+  });
+
+  it('asks less often the longer a start takes', async () => {
+    supervised.start();
+    await time.settle(1_000);
+    const early = probe.asked;
+    await time.settle(10_000);
+    const perSecond = (probe.asked - early) / 10;
+    assert.ok(early >= 5, `${early} questions in the first second`);
+    assert.ok(perSecond <= 2.1, `${perSecond} questions per second later`);
+  });
+
+  it('says how the process ended, waits, and starts it again', async () => {
+    supervised.start();
+    await becomeReady();
+    processes[0]!.exit('killed by SIGKILL');
+    assert.equal(state(), 'backoff');
+    assert.equal(supervised.report().why, 'killed by SIGKILL; next start in 0.2 s');
+    assert.equal(watches[0]!.stopped, true);
+    await time.settle(199);
+    assert.equal(processes.length, 1);
+    await time.settle(1);
+    assert.equal(processes.length, 2);
+    assert.equal(supervised.report().restarts, 1);
+    await becomeReady();
+  });
+
+  it('tells the backoff how long the process had been ready', async () => {
+    supervised.start();
+    processes[0]!.exit('exited with code 1');
+    await time.settle(200);
+    await becomeReady();
+    await time.settle(70_000);
+    processes[1]!.exit('exited with code 1');
+    assert.equal(readyTimes[0], 0);
+    assert.ok(readyTimes[1]! >= 70_000, String(readyTimes[1]));
+  });
+
+  it('gives up a process that only ever dies, says so, and tries again now and then', async () => {
+    for (let start = 0; start < 200 && state() !== 'given-up'; start++) {
+      if (start === 0) supervised.start();
+      processes.at(-1)!.exit('exited with code 3');
+      await time.settle(200);
+    }
+    assert.equal(processes.length, 5);
+    assert.equal(
+      supervised.report().why,
+      'given up after 5 starts in 0.8 s: exited with code 3; next start in 300.0 s',
+    );
+    await time.settle(299_000);
+    assert.equal(processes.length, 5);
+    await time.settle(1_000);
+    assert.equal(processes.length, 6);
+    processes.at(-1)!.exit('exited with code 3');
+    assert.equal(state(), 'given-up');
+    assert.match(supervised.report().why, /^given up after 6 starts in 30\d\.\d s: /);
+    await time.settle(300_000);
+    await becomeReady();
+    processes.at(-1)!.exit('killed by SIGKILL');
+    assert.equal(state(), 'backoff', 'a slow retry that became ready has the whole limit again');
+  });
+
+  it('does not give up a process that dies now and then with healthy runs between', async () => {
+    supervised.start();
+    for (let death = 0; death < 50; death++) {
+      await becomeReady();
+      await time.settle(60_000);
+      processes.at(-1)!.exit('killed by SIGSEGV');
+      assert.equal(state(), 'backoff');
+      await time.settle(200);
+    }
+  });
+
+  it('starts a process that was given up no more once it was told to stop', async () => {
+    supervised.start();
+    for (let start = 0; start < 5; start++) {
+      processes.at(-1)!.exit('exited with code 3');
+      await time.settle(200);
+    }
+    assert.equal(state(), 'given-up');
+    await supervised.stop();
+    assert.equal(state(), 'stopped');
+    assert.equal(time.pending(), 0);
+  });
+
+  it('kills a process that hangs, and starts another when it is gone', async () => {
+    supervised.start();
+    await becomeReady();
+    watches[0]!.events.onHang('no result for 3 s', EndClass.killedFrozen);
+    assert.equal(state(), 'unresponsive');
+    assert.deepEqual(processes[0]!.signals, ['SIGKILL']);
+    processes[0]!.exit('killed by SIGKILL');
+    assert.match(supervised.report().why, /^no result for 3 s, so it was killed; next start in/);
+    await time.settle(200);
+    assert.equal(processes.length, 2);
+  });
+
+  it('says of each end whether calls may have caused it', async () => {
+    supervised.start();
+    const endBy = async (how: string): Promise<void> => {
+      await becomeReady();
+      await time.settle(60_000);
+      processes.at(-1)!.exit(how);
+      await time.settle(200);
+    };
+    for (const how of ['killed by SIGSEGV', 'exited with code 1', 'killed by SIGKILL', 'exited with code 0'])
+      await endBy(how);
+    isOutOfMemory = true;
+    await endBy('killed by SIGKILL');
+    await becomeReady();
+    watches.at(-1)!.events.onHang('runs for 301 s', EndClass.killedBusy);
+    processes.at(-1)!.exit('killed by SIGKILL');
+    assert.deepEqual(ends, [
+      { class: 'crashed', how: 'killed by SIGSEGV' },
+      { class: 'crashed', how: 'exited with code 1' },
+      { class: 'ended', how: 'killed by SIGKILL' },
+      { class: 'ended', how: 'exited with code 0' },
+      { class: 'crashed', how: 'killed by SIGKILL' },
+      { class: 'killed-busy', how: 'runs for 301 s, so it was killed' },
+    ]);
+  });
+
+  it('kills a process that is not ready in time, and says what it answered last', async () => {
+    supervised.start();
+    probe.health = { kind: 'not-serving', why: 'the model reports NOT_SERVING' };
+    await time.settle(59_999);
+    assert.equal(state(), 'starting');
+    await time.settle(1);
+    assert.equal(state(), 'unresponsive');
+    assert.equal(supervised.report().why, 'not ready within 60 s (the model reports NOT_SERVING)');
+    assert.deepEqual(processes[0]!.signals, ['SIGKILL']);
+  });
+
+  it('goes back to starting when a ready model says it is not serving, without killing it', async () => {
+    supervised.start();
+    await becomeReady();
+    probe.health = { kind: 'not-serving', why: 'the model reports NOT_SERVING' };
+    watches[0]!.events.onNotServing('the model reports NOT_SERVING');
+    await time.settle(1_000);
+    assert.equal(state(), 'starting');
+    assert.deepEqual(processes[0]!.signals, []);
+    await becomeReady();
+    assert.equal(processes.length, 1);
+  });
+
+  it('asks a stopping process politely, wakes it if it is frozen, and kills it when it takes too long', async () => {
+    supervised.start();
+    await becomeReady();
+    let stopped = false;
+    const done = supervised.stop().then(() => {
+      stopped = true;
+    });
+    assert.deepEqual(processes[0]!.signals, ['SIGTERM', 'SIGCONT']);
+    await time.settle(9_999);
+    assert.deepEqual(processes[0]!.signals, ['SIGTERM', 'SIGCONT']);
+    await time.settle(1);
+    assert.deepEqual(processes[0]!.signals, ['SIGTERM', 'SIGCONT', 'SIGKILL']);
+    assert.equal(stopped, false);
+    processes[0]!.exit('killed by SIGKILL');
+    await done;
+    assert.equal(state(), 'stopped');
+    assert.equal(time.pending(), 0);
+  });
+
+  it('starts nothing again once it was told to stop', async () => {
+    for (const prepare of [
+      async () => {},
+      becomeReady,
+      async () => processes.at(-1)!.exit('exited with code 1'),
+    ]) {
+      processes.length = 0;
+      supervised.start();
+      await prepare();
+      const done = Promise.all([supervised.stop(), supervised.stop()]);
+      processes[0]!.exit('exited with code 0');
+      await done;
+      await time.settle(120_000);
+      assert.equal(processes.length, 1);
+      assert.equal(state(), 'stopped');
+      assert.equal(time.pending(), 0);
+      probe.health = { kind: 'silent', why: '' };
+    }
+  });
+
+  it('ignores an answer that belongs to a process that has ended', async () => {
+    supervised.start();
+    probe.health = 'wait';
+    await time.settle(25);
+    processes[0]!.exit('exited with code 1');
+    probe.release(SERVING);
+    await time.settle(0);
+    assert.equal(state(), 'backoff');
+    assert.equal(watches.length, 0);
+  });
+
+  it('ignores a late verdict on a process that has ended', async () => {
+    supervised.start();
+    await becomeReady();
+    processes[0]!.exit('exited with code 1');
+    watches[0]!.events.onHang('too late', EndClass.killedFrozen);
+    assert.equal(state(), 'backoff');
+    await time.settle(200);
+    watches[0]!.events.onHang('too late', EndClass.killedFrozen);
+    assert.equal(state(), 'starting');
+    assert.deepEqual(processes[1]!.signals, []);
+  });
+});

@@ -1,0 +1,332 @@
+/** The line that the two stories leave of each call. */
+import assert from 'node:assert/strict';
+import { createLineWriter } from '../../../sidecar/runtime/log/logger.js';
+import { AccessLog } from '../../../sidecar/telemetry/access-log.js';
+import type { Field } from '../../kit/http2/hpack-lite.js';
+import {
+  type App,
+  anInbound,
+  anUpstream,
+  aRoute,
+  aSafeRoute,
+  aStreamRoute,
+  type InboundStack,
+  MESSAGE,
+  PATH,
+  Stack,
+} from '../../kit/stack/stack.js';
+
+const TRACE = '0af7651916cd43dd8448eb211c80319c';
+
+interface Attempt {
+  readonly endpoint: string;
+  readonly ended: string;
+  readonly status?: string;
+  readonly reason?: string;
+  readonly atMs: number;
+  readonly ms: number;
+}
+
+interface Line {
+  readonly [name: string]: unknown;
+  readonly attempts: readonly Attempt[];
+}
+
+describe('the access log', () => {
+  let stack: Stack;
+  let texts: string[];
+
+  const record = (sampleRatio = 1): void => {
+    stack = new Stack();
+    texts = [];
+    const write = createLineWriter(
+      'access',
+      { instance: 'app-1' },
+      { write: (text) => void texts.push(text) },
+    );
+    stack.relay.recorder = new AccessLog(write, sampleRatio, 'app', stack.relay);
+  };
+  const lines = (): Line[] => texts.map((text) => JSON.parse(text) as Line);
+  const only = (): Line => {
+    assert.equal(texts.length, 1, texts.join(''));
+    return lines()[0]!;
+  };
+  afterEach(() => stack.close());
+
+  describe('outbound', () => {
+    let app: App;
+    const start = (routes = [aRoute()], sampleRatio = 1, over = {}): void => {
+      record(sampleRatio);
+      app = stack.app(stack.outbound(anUpstream(['a', 'b'], { routes, ...over })).listener);
+    };
+    const last = (name: string) => stack.backend(name).last;
+
+    it('says who called what, how it ended, how long it took and how large it was', () => {
+      start();
+      app.call({ timeout: '2S', metadata: [['traceparent', `00-${TRACE}-b7ad6b7169203331-01`]] });
+      stack.advance(25);
+      last('a').reply(Buffer.from('answer'));
+      stack.run();
+      const { time, ...rest } = only();
+      assert.match(String(time), /^\d{4}-\d\d-\d\dT.*Z$/);
+      assert.deepEqual(rest, {
+        log: 'access',
+        instance: 'app-1',
+        direction: 'outbound',
+        upstream: 'digits',
+        method: PATH,
+        caller: 'app',
+        status: 'OK',
+        ms: 25,
+        requestBytes: MESSAGE.length,
+        responseBytes: 6,
+        deadlineLeftMs: 1_975,
+        trace: TRACE,
+        attempts: [{ endpoint: 'a:1', ended: 'trailers', status: 'OK', atMs: 0, ms: 25 }],
+      });
+    });
+
+    it('tells every attempt, when it began and how it ended', () => {
+      start([aSafeRoute()]);
+      app.call();
+      stack.advance(10);
+      last('a').fail(14, [['outrider-reason', 'model-unavailable']]);
+      stack.advance(5);
+      last('b').reply();
+      stack.run();
+      assert.deepEqual(only().attempts, [
+        {
+          endpoint: 'a:1',
+          ended: 'trailers',
+          status: 'UNAVAILABLE',
+          reason: 'model-unavailable',
+          atMs: 0,
+          ms: 10,
+        },
+        { endpoint: 'b:1', ended: 'trailers', status: 'OK', atMs: 10, ms: 5 },
+      ]);
+    });
+
+    it('tells attempts that our own timeout ended', () => {
+      start([
+        aSafeRoute({
+          attemptTimeoutMs: 100,
+          retry: { attempts: 2, on: [4, 14], backoffBaseMs: 0, backoffMaxMs: 0 },
+        }),
+      ]);
+      app.call();
+      stack.advance(150);
+      last('b').reply();
+      stack.run();
+      const [first] = only().attempts;
+      assert.equal(first?.ended, 'attempt-timeout');
+      assert.ok(first.ms >= 100 && first.ms < 150, `${first.ms} ms`);
+    });
+
+    it('names the reason of an answer of our own, and that of the sidecar that gave it', () => {
+      start();
+      const call = app.call();
+      stack.run();
+      last('a').peer.socket.destroy();
+      stack.run();
+      app.call();
+      stack.run();
+      last('b').fail(8, [['outrider-reason', 'overloaded']]);
+      stack.run();
+      assert.equal(call.status, 14);
+      assert.deepEqual(
+        lines().map(({ status, reason, attempts }) => [status, reason, attempts[0]?.ended]),
+        [
+          ['UNAVAILABLE', 'connection-lost', 'connection-lost'],
+          ['RESOURCE_EXHAUSTED', 'overloaded', 'trailers'],
+        ],
+      );
+    });
+
+    it('believes no reason from outside the mesh, and none that is not one', () => {
+      start([aRoute()], 1, { tls: 'plaintext' });
+      app.call();
+      stack.run();
+      last('a').fail(14, [['outrider-reason', 'overloaded']]);
+      stack.run();
+      assert.equal(only()['reason'], undefined);
+      stack.close();
+      start();
+      app.call();
+      stack.run();
+      last('a').fail(14, [['outrider-reason', 'Bearer s3cret']]);
+      stack.run();
+      assert.equal(only()['reason'], undefined);
+    });
+
+    it('tells a call that its caller gave up, and one whose deadline passed', () => {
+      start();
+      const call = app.call();
+      stack.run();
+      call.reset(8);
+      app.call({ timeout: '50m' });
+      stack.advance(60);
+      const [cancelled, late] = lines();
+      assert.deepEqual([cancelled!['status'], cancelled!.attempts[0]?.ended], ['CANCELLED', 'cancelled']);
+      assert.deepEqual(
+        [late!['status'], late!['reason'], late!.attempts[0]?.ended],
+        ['DEADLINE_EXCEEDED', 'deadline-exceeded', 'deadline'],
+      );
+      assert.ok(Number(late!['deadlineLeftMs']) <= 0);
+    });
+
+    it('writes one line for a stream, at its end', () => {
+      start([aStreamRoute()]);
+      app.call();
+      stack.run();
+      const stream = last('a').begin([]);
+      for (let i = 0; i < 3; i++) {
+        stream.data(Buffer.alloc(1_000));
+        stack.advance(10);
+      }
+      assert.equal(texts.length, 0);
+      stream.trailers(0);
+      stack.run();
+      assert.deepEqual(
+        [only()['responseBytes'], only()['ms'], only()['deadlineLeftMs']],
+        [3_000, 30, undefined],
+      );
+    });
+
+    it('shows nothing of what the call carried', () => {
+      start();
+      const metadata: Field[] = [
+        ['authorization', 'Bearer s3cret'],
+        ['x-anything', 's3cret'],
+        ['traceparent', `00-${TRACE}-b7ad6b7169203331-01-s3cret${'x'.repeat(200)}`],
+      ];
+      app.call({ metadata, body: Buffer.from('\0\0\0\0\x06s3cret', 'latin1') });
+      stack.run();
+      last('a').fail(13, [
+        ['grpc-message', 's3cret'],
+        ['x-answer', 's3cret'],
+      ]);
+      stack.run();
+      assert.equal(only()['method'], PATH);
+      assert.equal(only()['trace'], undefined);
+      app.call({ path: `${PATH}?token=s3cret` });
+      stack.run();
+      assert.equal(lines()[1]!['method'], PATH);
+      assert.ok(!texts.join('').includes('s3cret'), texts.join(''));
+    });
+
+    it('is bounded whatever the path is', () => {
+      start();
+      app.call({ path: `/${'a'.repeat(5_000)}/x"` });
+      stack.run();
+      only();
+      assert.ok(texts[0]!.length < 1_000);
+    });
+
+    it('samples what went well, and nothing else', () => {
+      start([aRoute()], 0.25);
+      for (let i = 0; i < 400; i++) {
+        app.call();
+        stack.run();
+        last(i % 2 === 0 ? 'a' : 'b').reply();
+        stack.run();
+      }
+      assert.ok(texts.length > 60 && texts.length < 140, `${texts.length} lines`);
+      texts = [];
+      for (let i = 0; i < 20; i++) {
+        app.call();
+        stack.run();
+        last(i % 2 === 0 ? 'a' : 'b').fail(3);
+        stack.run();
+      }
+      assert.equal(texts.length, 20);
+    });
+
+    it('takes for well what its route says is a success, and nothing that we or a sidecar say', () => {
+      start([aRoute({ outcomes: { success: [5] } })], 0);
+      const answered = (reasons: Field[] = []): void => {
+        for (const name of ['a', 'b']) stack.backend(name).answer = (stream) => stream.fail(5, reasons);
+        app.call();
+        stack.run();
+      };
+      answered();
+      assert.deepEqual(texts, []);
+      answered([['outrider-reason', 'unknown-route']]);
+      assert.equal(only()['status'], 'NOT_FOUND');
+    });
+
+    it('writes every call whose answer is a degraded one', () => {
+      start([aRoute()], 0);
+      app.call();
+      stack.run();
+      const { recorder } = stack.relay;
+      stack.relay.recorder = {
+        record: (call, status) =>
+          recorder!.record(
+            Object.assign(Object.create(call), { degraded: 'fallback; from=digits-small' }),
+            status,
+          ),
+      };
+      last('a').reply();
+      stack.run();
+      assert.equal(only()['degraded'], 'fallback; from=digits-small');
+    });
+
+    it('keeps nothing of a call when nobody writes calls down', () => {
+      start([aSafeRoute()]);
+      stack.relay.recorder = null;
+      app.call();
+      stack.run();
+      last('a').fail(14);
+      stack.run();
+      last('b').reply();
+      stack.run();
+      assert.equal(texts.length, 0);
+    });
+  });
+
+  describe('inbound', () => {
+    let side: InboundStack;
+    let peer: App;
+    const start = (over = {}): void => {
+      record();
+      side = stack.inbound(anInbound(over));
+      peer = stack.app(side.listener, 'app');
+    };
+
+    it('names the caller by its certificate, and what it waited for in line', () => {
+      start({ queue: { concurrency: 1 } });
+      peer.call();
+      stack.run();
+      peer.call();
+      stack.advance(30);
+      side.model.requests[0]!.reply();
+      stack.advance(20);
+      side.model.requests[1]!.reply();
+      stack.run();
+      const [, second] = lines();
+      assert.deepEqual(
+        [second!['direction'], second!['service'], second!['caller'], second!['ms']],
+        ['inbound', 'digits', 'app', 50],
+      );
+      assert.deepEqual(second!.attempts, [
+        { endpoint: 'local', ended: 'trailers', status: 'OK', atMs: 30, ms: 20 },
+      ]);
+    });
+
+    it('tells calls that never reached the model', () => {
+      start({ intentions: [] });
+      peer.call();
+      stack.run();
+      const { status, reason, attempts } = only();
+      assert.deepEqual([status, reason, attempts], ['PERMISSION_DENIED', 'not-allowed', []]);
+    });
+
+    it('names nobody who proved nothing', () => {
+      start();
+      stack.app(side.listener).call();
+      stack.run();
+      assert.deepEqual([only()['caller'], only()['reason']], [undefined, 'no-identity']);
+    });
+  });
+});

@@ -1,0 +1,58 @@
+import assert from 'node:assert/strict';
+import { Pieces } from '../../../sidecar/transport/chunk-list.js';
+
+function whole(pieces: Pieces): Buffer {
+  const parts: Buffer[] = [];
+  for (let i = 0; i < pieces.count; i++) {
+    const { buffer, start, end } = pieces.at(i);
+    parts.push(buffer.subarray(start, end));
+  }
+  return Buffer.concat(parts);
+}
+
+describe('pieces of payload', () => {
+  it('come out as they went in, whatever their sizes', () => {
+    const pieces = new Pieces();
+    const expected: Buffer[] = [];
+    for (const size of [1, 5, 4095, 4096, 1, 1, 70_000, 3, 2000, 2000, 2000, 9, 65_536, 1]) {
+      const read = Buffer.alloc(size + 7, size & 0xff);
+      pieces.add(read, 3, 3 + size);
+      expected.push(read.subarray(3, 3 + size));
+    }
+    assert.deepEqual(whole(pieces), Buffer.concat(expected));
+    assert.equal(pieces.bytes, Buffer.concat(expected).length);
+  });
+
+  it('of one octet are gathered: their number does not follow their count', () => {
+    const pieces = new Pieces();
+    let cost = 0;
+    const read = Buffer.alloc(64, 'x');
+    for (let i = 0; i < 262_144; i++) {
+      cost += pieces.cost(read, 9, 10);
+      pieces.add(read, 9, 10);
+    }
+    assert.equal(whole(pieces).length, 262_144);
+    assert.ok(pieces.count < 20, `${pieces.count} pieces`);
+    assert.ok(cost >= 2 * 262_144 && cost < 4 * 262_144, `counted as ${cost}`);
+  });
+
+  it('that were handed out stay as they are when more is added', () => {
+    const pieces = new Pieces();
+    pieces.add(Buffer.from('a'), 0, 1);
+    pieces.add(Buffer.from('b'), 0, 1);
+    const { buffer, start, end } = pieces.at(1);
+    pieces.add(Buffer.from('c'), 0, 1);
+    assert.equal(buffer.toString('latin1', start, end), 'b');
+    assert.equal(whole(pieces).toString(), 'abc');
+  });
+
+  it('of a large read do not pin it, unless they are most of it', () => {
+    const read = Buffer.alloc(100_000);
+    const small = new Pieces();
+    small.add(read, 0, 5000);
+    assert.equal(small.at(0).buffer.length, 5000);
+    const large = new Pieces();
+    large.add(read, 0, 60_000);
+    assert.equal(large.at(0).buffer, read);
+  });
+});

@@ -1,0 +1,56 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { Waiters } from '../../../sidecar/transport/connection-waiters.js';
+
+describe('Those that wait for a connection', () => {
+  const [a, b, c] = [{}, {}, {}];
+
+  it('go by turns of their callers, and of each in the order in which they came', () => {
+    const waiters = new Waiters<{ holder: object; name: string }>();
+    for (const [holder, name] of [
+      [a, 'a1'],
+      [a, 'a2'],
+      [a, 'a3'],
+      [b, 'b1'],
+      [c, 'c1'],
+      [c, 'c2'],
+    ] as const)
+      waiters.add({ holder, name });
+    const order = waiters.clear().map(({ name }) => name);
+    assert.deepEqual(order, ['a1', 'b1', 'c1', 'a2', 'c2', 'a3']);
+    assert.equal(waiters.take(), undefined);
+  });
+
+  it('are each taken once, unless they leave', () => {
+    fc.assert(
+      fc.property(fc.array(fc.tuple(fc.nat(3), fc.nat(20)), { maxLength: 200 }), (steps) => {
+        const waiters = new Waiters<{ holder: object; n: number }>();
+        const holders = [a, b, c];
+        const inside = new Set<{ holder: object; n: number }>();
+        for (const [what, n] of steps) {
+          if (what < 2) {
+            const waiter = { holder: holders[n % 3]!, n };
+            waiters.add(waiter);
+            inside.add(waiter);
+          } else if (what === 2) {
+            const taken = waiters.take();
+            assert.equal(taken === undefined, inside.size === 0);
+            if (taken !== undefined) assert.ok(inside.delete(taken));
+          } else {
+            const [one] = inside;
+            if (one === undefined) continue;
+            waiters.remove(one);
+            waiters.remove(one);
+            inside.delete(one);
+          }
+          assert.equal(waiters.size, inside.size);
+          for (const holder of holders)
+            assert.equal(
+              waiters.hasOthersThan(holder),
+              [...inside].some((each) => each.holder !== holder),
+            );
+        }
+      }),
+    );
+  });
+});

@@ -1,0 +1,118 @@
+import assert from 'node:assert/strict';
+import type { Socket } from 'node:net';
+import { Duplex } from 'node:stream';
+import { DEFAULT_LOCAL_SETTINGS } from '../../../sidecar/http2/settings.js';
+import type { Logger } from '../../../sidecar/runtime/log/logger.js';
+import { TimingWheel } from '../../../sidecar/runtime/time/timing-wheel.js';
+import { Tally } from '../../../sidecar/telemetry/call-stats.js';
+import { Memory, type Relay } from '../../../sidecar/transport/context.js';
+import { Turn } from '../../../sidecar/transport/flush-scheduler.js';
+import { Link, type LinkHost } from '../../../sidecar/transport/session.js';
+import { PREFACE, ping, settings } from '../../kit/http2/h2-frames.js';
+import { ManualClock } from '../../kit/time/manual-clock.js';
+
+const SILENT: Logger = {
+  debug() {},
+  info() {},
+  warn() {},
+  error() {},
+  child: () => SILENT,
+  writes: () => false,
+  setLevel() {},
+  flush() {},
+};
+
+/** A socket whose peer reads as much as a test lets it. */
+class Pipe extends Duplex {
+  taken = 0;
+  private waiting: (() => void) | null = null;
+
+  constructor(public reads: boolean) {
+    super({ allowHalfOpen: false });
+  }
+  override _read(): void {}
+  override _write(chunk: Buffer, _encoding: string, done: () => void): void {
+    this.taken += chunk.length;
+    if (this.reads) done();
+    else this.waiting = done;
+  }
+  resumeReading(): void {
+    this.reads = true;
+    this.waiting?.();
+    this.waiting = null;
+  }
+}
+
+function newLink(pipe: Pipe): { clock: ManualClock; link: Link; downs: string[] } {
+  const clock = new ManualClock();
+  const downs: string[] = [];
+  const host: LinkHost = {
+    onStream() {},
+    onAlive() {},
+    onGoaway() {},
+    onRoom() {},
+    onDown: (_link, reason) => downs.push(reason),
+  };
+  const relay: Relay = {
+    clock,
+    random: () => 0.5,
+    wheel: new TimingWheel(clock, clock),
+    turn: new Turn((fn) => void clock.after(0, fn)),
+    tally: new Tally(),
+    logger: SILENT,
+    memory: new Memory(1 << 20),
+    recorder: null,
+    nowMs: clock.now(),
+    hasStalled: () => false,
+  };
+  const link = new Link(pipe as unknown as Socket, 'server', DEFAULT_LOCAL_SETTINGS, host, relay);
+  return { clock, link, downs };
+}
+
+describe('closing a link', () => {
+  it('after a broken rule says GOAWAY and waits a second for the peer to close', async () => {
+    const pipe = new Pipe(true);
+    const { clock, downs } = newLink(pipe);
+    pipe.push(Buffer.concat([PREFACE, ping()]));
+    await clock.settle(900);
+    assert.deepEqual(downs, []);
+    assert.equal(pipe.writableEnded, true);
+    await clock.settle(200);
+    assert.deepEqual(downs, ['the first frame is not SETTINGS']);
+  });
+
+  it('after a broken rule does not wait for a peer that reads nothing', async () => {
+    const pipe = new Pipe(false);
+    const { clock, downs } = newLink(pipe);
+    await clock.settle(10);
+    pipe.push(Buffer.concat([PREFACE, ping()]));
+    await clock.settle(900);
+    assert.deepEqual(downs, []);
+    await clock.settle(200);
+    assert.equal(downs.length, 1);
+  });
+
+  it('in peace gives a slow peer ten seconds to read the last of it, then a second to close', async () => {
+    const pipe = new Pipe(false);
+    const { clock, link, downs } = newLink(pipe);
+    pipe.push(Buffer.concat([PREFACE, settings()]));
+    await clock.settle(10);
+    link.close('drained');
+    await clock.settle(5000);
+    assert.deepEqual(downs, []);
+    pipe.resumeReading();
+    await clock.settle(900);
+    assert.deepEqual(downs, []);
+    await clock.settle(200);
+    assert.deepEqual(downs, ['drained']);
+
+    const never = new Pipe(false);
+    const other = newLink(never);
+    await other.clock.settle(10);
+    other.link.close('drained');
+    await other.clock.settle(9900);
+    assert.deepEqual(other.downs, []);
+    await other.clock.settle(200);
+    assert.deepEqual(other.downs, ['drained']);
+  });
+});

@@ -1,0 +1,30 @@
+/**
+ * Writes the generated files of mesh-config/. Run by `npm run generate`; a test fails when they are out of date.
+ */
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { generatedFiles } from './generated-files.js';
+import { declaredFamilies, metricsReference } from './metrics-reference.js';
+
+const root = packageRoot(dirname(fileURLToPath(import.meta.url)));
+const target = join(root, 'mesh-config');
+for (const { name, content } of generatedFiles()) writeFileSync(join(target, name), content);
+writeFileSync(join(target, 'METRICS.md'), metricsReference(declaredFamilies(sources())));
+
+/** Where metric families are made. */
+function sources(): string[] {
+  const folder = join(root, 'sidecar');
+  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.ts'))
+    .sort()
+    .map((name) => readFileSync(join(folder, name), 'utf8'));
+}
+
+/** The same from the sources and from dist/. */
+function packageRoot(directory: string): string {
+  if (existsSync(join(directory, 'package.json'))) return directory;
+  const parent = dirname(directory);
+  if (parent === directory) throw new Error('no package.json above this file');
+  return packageRoot(parent);
+}

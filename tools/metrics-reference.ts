@@ -1,0 +1,285 @@
+/**
+ * The page of all metrics, mesh-config/METRICS.md. Names, kinds and helps are read where the families are made; what the
+ * labels are, and in what order a person wants to read, is said here. A family that is missing on either side is an
+ * error, so the page can neither lack one nor keep one that is gone.
+ */
+
+export interface DeclaredFamily {
+  readonly kind: string;
+  readonly name: string;
+  readonly help: string;
+}
+
+interface Group {
+  readonly title: string;
+  readonly about: string;
+  /** Labels of each family, by its name. */
+  readonly families: Readonly<Record<string, readonly string[]>>;
+}
+
+const CALL = ['direction', 'service', 'method'];
+const ENDPOINT = ['upstream', 'cluster', 'endpoint'];
+const UPSTREAM = ['upstream', 'cluster'];
+const MIRROR = ['upstream', 'to'];
+const ROUTE = ['upstream', 'method'];
+
+const GROUPS: readonly Group[] = [
+  {
+    title: 'Calls',
+    about:
+      'Of both directions: from peers to the local model, and from the local application to its upstreams.',
+    families: {
+      outrider_calls_started_total: CALL,
+      outrider_calls_total: [...CALL, 'grpc_status'],
+      outrider_own_answers_total: [...CALL, 'reason'],
+      outrider_calls_in_flight: CALL,
+      outrider_call_seconds: CALL,
+      outrider_retries_total: CALL,
+      outrider_access_log_lines_total: [],
+      outrider_access_log_dropped_total: [],
+    },
+  },
+  {
+    title: 'Endpoints',
+    about: 'Every endpoint of every upstream, and what its calls, checks and detectors say of it.',
+    families: {
+      outrider_attempts_total: ENDPOINT,
+      outrider_attempt_outcomes_total: [...ENDPOINT, 'outcome'],
+      outrider_endpoint_in_flight: ENDPOINT,
+      outrider_endpoint_eligible: ENDPOINT,
+      outrider_endpoint_healthy: ENDPOINT,
+      outrider_endpoint_share: ENDPOINT,
+      outrider_endpoint_ewma_seconds: ENDPOINT,
+      outrider_endpoint_connections: ENDPOINT,
+      outrider_endpoint_priority: ENDPOINT,
+      outrider_endpoint_ejected: ENDPOINT,
+      outrider_ejections_total: [...ENDPOINT, 'detector'],
+      outrider_ejections_detected_total: [...UPSTREAM, 'detector'],
+      outrider_ejections_not_enforced_total: [...UPSTREAM, 'detector', 'reason'],
+      outrider_outputs_inspected_total: [...UPSTREAM, 'result'],
+      outrider_panics_total: UPSTREAM,
+      outrider_health_checks_total: ['upstream', 'endpoint', 'result'],
+      outrider_recovery_checks_total: ['upstream', 'result'],
+      outrider_health_check_seconds: ['upstream', 'endpoint'],
+      outrider_health_check_timeout_seconds: ['upstream', 'endpoint'],
+    },
+  },
+  {
+    title: 'Retries, hedging, breakers and fallbacks',
+    about:
+      'What is done when an attempt fails or is late, and what keeps that from making an overload worse.',
+    families: {
+      outrider_retry_budget_refused_total: UPSTREAM,
+      outrider_calls_waiting_for_discovery: ['upstream'],
+      outrider_hedges_total: ROUTE,
+      outrider_hedges_won_total: ROUTE,
+      outrider_hedges_not_sent_total: [...ROUTE, 'reason'],
+      outrider_breaker_open_total: ['upstream', 'limit'],
+      outrider_breaker_in_flight: ['upstream'],
+      outrider_degraded_answers_total: [...ROUTE, 'from', 'why'],
+      outrider_degraded_declined_total: ROUTE,
+      outrider_fallback_active: ROUTE,
+      outrider_last_good_bytes: ['upstream'],
+      outrider_last_good_answers: ['upstream'],
+      outrider_crashed_attempts_total: ['upstream'],
+    },
+  },
+  {
+    title: 'Splits, mirrors and drills',
+    about: 'Present once they have been used.',
+    families: {
+      outrider_split_total: MIRROR,
+      outrider_mirror_sent_total: MIRROR,
+      outrider_mirror_left_out_total: [...MIRROR, 'reason'],
+      outrider_mirror_compared_total: MIRROR,
+      outrider_mirror_not_compared_total: [...MIRROR, 'reason'],
+      outrider_mirror_disagreed_total: [...MIRROR, 'about'],
+      outrider_mirror_largest_class_total: [...MIRROR, 'class'],
+      outrider_mirror_extra_seconds: MIRROR,
+      outrider_faults_injected_total: ['direction', 'kind'],
+    },
+  },
+  {
+    title: 'The line before the model',
+    about: 'Of a sidecar beside a model; those of limits that are not configured are absent.',
+    families: {
+      outrider_queue_concurrency: ['model'],
+      outrider_queue_running: ['model'],
+      outrider_queue_waiting: ['model'],
+      outrider_queue_waiting_bytes: ['model'],
+      outrider_queue_class_waiting: ['model', 'class'],
+      outrider_queue_admitted_total: ['model'],
+      outrider_queue_expired_total: ['model'],
+      outrider_queue_evicted_total: ['model'],
+      outrider_queue_unloaded_seconds: ['model'],
+      outrider_rate_limited_total: [],
+      outrider_memory_used_ratio: [],
+      outrider_memory_pressure_total: ['level'],
+      outrider_model_probes_total: ['model', 'result'],
+      outrider_model_answers: ['model'],
+    },
+  },
+  {
+    title: 'Connections, identity and configuration',
+    about: 'The sidecar itself.',
+    families: {
+      outrider_connections_accepted_total: [],
+      outrider_connections_open: [],
+      outrider_connections_convicted_total: [],
+      outrider_handshake_failures_total: ['reason'],
+      outrider_limit_hits_total: ['limit'],
+      outrider_protocol_errors_total: [],
+      outrider_defects_total: [],
+      outrider_held_bytes: [],
+      outrider_waiting_bytes: [],
+      outrider_granted_bytes: [],
+      outrider_shed_calls_total: [],
+      outrider_identity_rotations_total: [],
+      outrider_identity_expires_seconds: [],
+      outrider_config_reloads_rejected_total: [],
+    },
+  },
+  {
+    title: 'Consul',
+    about: 'Of a sidecar that reads a Consul agent.',
+    families: {
+      outrider_consul_up: [],
+      outrider_consul_query_failing: ['query'],
+      outrider_consul_age_seconds: ['query'],
+      outrider_consul_answers_total: ['query'],
+      outrider_consul_failures_total: ['query'],
+      outrider_consul_index_resets_total: ['query'],
+      outrider_consul_rereads_total: ['query'],
+      outrider_consul_bytes_total: ['query'],
+      outrider_consul_instances: ['target', 'status'],
+      outrider_consul_kept_instances: ['target'],
+      outrider_consul_holds_total: ['target'],
+      outrider_consul_skipped_entries: ['target'],
+      outrider_consul_parses_total: ['where'],
+      outrider_consul_parse_failures_total: [],
+      outrider_consul_registered: [],
+      outrider_consul_registrations_total: [],
+      outrider_consul_registration_failures_total: [],
+      outrider_consul_check_passing: ['check'],
+    },
+  },
+  {
+    title: 'The process',
+    about: 'As the operating system and the runtime see it, read when it is asked for.',
+    families: {
+      process_cpu_seconds_total: [],
+      process_resident_memory_bytes: [],
+      process_heap_bytes: [],
+      process_external_memory_bytes: [],
+      process_start_time_seconds: [],
+      process_event_loop_active_seconds_total: [],
+      process_event_loop_idle_seconds_total: [],
+      process_event_loop_lag_seconds: [],
+      process_open_fds: [],
+    },
+  },
+];
+
+const LABELS: Readonly<Record<string, string>> = {
+  about: 'What differed between the two answers.',
+  check: 'Id of a check in the catalogue.',
+  class:
+    'Of the line: a class of `inbound.queue.priority`. Of a mirror: whether the largest class of both answers is the same.',
+  cluster: 'Where traffic rules make several clusters of one upstream: which. Else absent.',
+  detector: 'What found the endpoint out, as under `ejection`.',
+  direction: '`inbound`: from peers. `outbound`: from the local application.',
+  endpoint: 'Its address.',
+  from: 'What answered instead.',
+  grpc_status: 'Name of the status that the caller got.',
+  kind: '`delay` or `abort`.',
+  level: '`high` or `critical`.',
+  limit: 'The bound that was hit.',
+  method: 'A method that a route names; `other`: one that none does.',
+  model: 'Where one sidecar serves several models: which. Else absent.',
+  outcome: 'What the end of an attempt says about its endpoint.',
+  query: 'What is read from the agent, in words.',
+  reason: 'Why; of answers of our own, the `outrider-reason`.',
+  result: 'What came of it.',
+  service: 'The service that was called.',
+  status: 'As Consul has it: `passing`, `warning` or `critical`.',
+  target: 'A service, with datacenter and filter where there are any.',
+  to: 'The upstream that got the call or its copy.',
+  upstream: 'Name of the upstream, as in the file.',
+  where: '`main` thread, or a `thread` of its own.',
+  why: 'The word after `outrider-degraded:`.',
+};
+
+/** A name, and a help in either quotes, as arguments or as properties. */
+const AS_ARGUMENTS =
+  /\b(counter|gauge)\(\s*'((?:outrider|process)_\w+)',\s*('(?:[^'\\\n]|\\.)*'|"[^"\\\n]*")/g;
+const AS_OBJECT =
+  /\bkind: '(\w+)',\s*name: '((?:outrider|process)_\w+)',\s*help:\s*('(?:[^'\\\n]|\\.)*'|"[^"\\\n]*")/g;
+
+/** The families that sources make, in the order found; one that is made in two places stands there once. */
+export function declaredFamilies(sources: Iterable<string>): DeclaredFamily[] {
+  const found = new Map<string, DeclaredFamily>();
+  for (const source of sources) {
+    for (const pattern of [AS_ARGUMENTS, AS_OBJECT]) {
+      for (const [, kind, name, help] of source.matchAll(pattern)) {
+        if (found.has(name!)) continue;
+        found.set(name!, { kind: kind!, name: name!, help: help!.slice(1, -1).replaceAll(/\\(.)/g, '$1') });
+      }
+    }
+  }
+  return [...found.values()];
+}
+
+/** @throws Error when a family has no place on the page, or the page one for a family that is not made. */
+export function metricsReference(families: readonly DeclaredFamily[]): string {
+  const byName = new Map(families.map((family) => [family.name, family]));
+  const placed = new Set(GROUPS.flatMap((group) => Object.keys(group.families)));
+  const homeless = families.filter(({ name }) => !placed.has(name)).map(({ name }) => name);
+  if (homeless.length > 0)
+    throw new Error(`tools/metrics-reference.ts gives no labels of ${homeless.join(', ')}`);
+  const gone = [...placed].filter((name) => !byName.has(name));
+  if (gone.length > 0)
+    throw new Error(`tools/metrics-reference.ts names what nothing makes: ${gone.join(', ')}`);
+  return [INTRO, ...GROUPS.map((group) => renderGroup(group, byName)), renderLabels()].join('\n');
+}
+
+const INTRO = `# Metrics
+
+Generated by \`npm run generate\` from the metric families in \`sidecar/\`. Do not edit.
+
+A sidecar answers \`GET /metrics\` on its admin address in the Prometheus text format. Label values come from the
+configuration, from discovery and from methods that a route names, never from what calls carry, so their number is
+bounded. Counters begin at 0 with the process. All durations are in seconds.
+`;
+
+function renderGroup({ title, about, families }: Group, byName: ReadonlyMap<string, DeclaredFamily>): string {
+  const rows = Object.entries(families).map(([name, labels]) => {
+    const { kind, help } = byName.get(name)!;
+    const cells = [
+      `\`${name}\``,
+      kind,
+      unitOf(name, help),
+      labels.map((label) => `\`${label}\``).join(', '),
+      help,
+    ];
+    return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
+  });
+  return `## ${title}\n\n${about}\n\n| Name | Type | Unit | Labels | Meaning |\n| --- | --- | --- | --- | --- |\n${rows.join('\n')}\n`;
+}
+
+function renderLabels(): string {
+  const rows = Object.entries(LABELS).map(([label, meaning]) => `| \`${label}\` | ${meaning} |`);
+  return `## Labels\n\n| Label | Meaning |\n| --- | --- |\n${rows.join('\n')}\n`;
+}
+
+function unitOf(name: string, help: string): string {
+  if (/^[01] (?:while|when) /.test(help)) return '0 or 1';
+  const unit = /_(seconds|bytes|ratio)(?:_total)?$/.exec(name)?.[1];
+  return unit === undefined ? 'number' : unit === 'ratio' ? '0 to 1' : unit;
+}
+
+/** Labels of a family by its name, and the labels that are explained. */
+export function documentedLabels(name: string): readonly string[] | undefined {
+  return GROUPS.find(({ families }) => Object.hasOwn(families, name))?.families[name];
+}
+
+export const LABEL_NAMES: readonly string[] = Object.keys(LABELS);
