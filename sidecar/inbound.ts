@@ -1,12 +1,3 @@
-/**
- * STORY 1: what happens to a call from a peer, in order.
- *
- *   measure → identify → authorize → route → deadline → model → limits → queue → answer of its process
- *
- * Read `accept`, `admit` and `onAttemptEnd`; the rest is what they say in detail.
- */
-
-import type { InjectedFaults } from './app/fault-switch.js';
 import { HEALTH_CHECK } from './codec/health.js';
 import type { InboundConfig } from './config/model.js';
 import type { MemoryReading } from './core/admission/memory-pressure.js';
@@ -33,6 +24,7 @@ import { Attempt } from './relay/attempt.js';
 import { limitIn } from './relay/attempt-timeout-header.js';
 import { BufferAdmission } from './relay/buffer-admission.js';
 import { type Call, NEVER } from './relay/call.js';
+import type { InjectedFaults } from './relay/fault-injection.js';
 import { strike } from './relay/fault-injection.js';
 import { forwardExtras, forwardRequest, inboundProfile } from './relay/header-rewrite.js';
 import { isGrpcRequest, NotGrpc } from './relay/rejected-stream.js';

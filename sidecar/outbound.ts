@@ -1,14 +1,3 @@
-/**
- * STORY 2: what happens to a call from the local application, in order.
- *
- *   measure → route → deadline → (per attempt: pick endpoint → attempt timeout → send → observe → again?) → answer
- *
- * Read `accept`, `next` and `onAttemptEnd`; the rest is what they say in detail. A call that is late may be sent a second
- * time (`sendCopy`); one that failed may go on elsewhere (outbound/fallback.ts). Where rules or several clusters leave
- * something to decide, outbound/router.ts does; where discovery has not answered yet, `wait` holds the call until it has.
- */
-
-import type { InjectedFaults } from './app/fault-switch.js';
 import type { Upstream } from './cluster/cluster.js';
 import type { Endpoint } from './cluster/endpoint.js';
 import { Clusters, type MakeUpstream } from './cluster/upstream.js';
@@ -24,8 +13,8 @@ import { factsOf } from './http2/header-view.js';
 import type { Field } from './http2/hpack/field.js';
 import type { HeaderBlock, StableList } from './http2/hpack/header-list.js';
 import type { Stream } from './http2/stream.js';
-import type { Shaped } from './mesh/shaping-target.js';
 import { noteLimit, retimed, timeToldMs, withLimit } from './outbound/attempt-timeout.js';
+import type { Shaped } from './outbound/call.js';
 import { type Failure, OutboundAttempt, OutboundCall } from './outbound/call.js';
 import { Bounds } from './outbound/circuit-breaker.js';
 import { Trials } from './outbound/ejection-probe.js';
@@ -38,13 +27,14 @@ import { retryFacts } from './outbound/retry.js';
 import { Direction } from './outbound/router.js';
 import { Shaping } from './outbound/traffic-shift.js';
 import { type Call, NEVER } from './relay/call.js';
-import { failureAnswer } from './relay/failure.js';
+import type { InjectedFaults } from './relay/fault-injection.js';
 import {
   forwardExtras,
   forwardRequest,
   type RequestProfile,
   requestProfile,
 } from './relay/header-rewrite.js';
+import { failureAnswer } from './relay/local-reply.js';
 import { isGrpcRequest, NotGrpc } from './relay/rejected-stream.js';
 import { type Match, timeAllowedMs } from './relay/route-table.js';
 import type { Relay } from './transport/context.js';

@@ -1,6 +1,4 @@
-/** How an endpoint is shown at a glance: the colour of its state, on the page and in a terminal. */
-
-import type { EndpointReport } from './view.js';
+import type { EndpointReport } from '../telemetry/reports.js';
 
 export type Tone = 'good' | 'warn' | 'bad';
 

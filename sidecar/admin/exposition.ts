@@ -6,7 +6,7 @@
  */
 
 import { type Metric, Registry } from 'prom-client';
-import type { Family, HistogramSample } from './view.js';
+import type { Family, HistogramSample } from '../telemetry/metric.js';
 
 interface ExposedValue {
   labels: Readonly<Record<string, string | number>>;

@@ -5,9 +5,15 @@
  * one renderer, and the page also works without scripts. Every value is escaped where it is written.
  */
 
+import type {
+  EndpointReport,
+  MirrorReport,
+  ModelReport,
+  QueueReport,
+  RegistryReport,
+} from '../telemetry/reports.js';
 import { endpointTone, endpointWord } from './endpoint-tone.js';
 import type { StatusReport } from './status.js';
-import type { EndpointReport, MirrorReport, ModelReport, QueueReport, RegistryReport } from './view.js';
 
 const STYLE = `
 :root { color-scheme: light dark; --line: #8884; --good: #1a7f37; --warn: #9a6700; --bad: #cf222e; }

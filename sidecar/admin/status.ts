@@ -9,8 +9,8 @@ import type {
   PoisonReport,
   QueueReport,
   RegistryReport,
-  SidecarView,
-} from './view.js';
+} from '../telemetry/reports.js';
+import type { SidecarView } from './view.js';
 
 export interface StatusReport {
   readonly service: string;

@@ -1,11 +1,9 @@
-/** Whether and where calls are written down; follows the configuration. */
-
-import type { Family } from '../admin/view.js';
 import type { AccessLogConfig } from '../config/model.js';
-import { counter } from '../mesh/family.js';
 import { LineFile } from '../runtime/log/log-file.js';
 import { createLineWriter, type LineDestination, StandardErrorLines } from '../runtime/log/logger.js';
 import { AccessLog } from '../telemetry/access-log.js';
+import type { Family } from '../telemetry/metric.js';
+import { counter } from '../telemetry/metric.js';
 import type { Parts } from './context.js';
 
 export class CallLog {

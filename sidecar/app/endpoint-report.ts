@@ -1,6 +1,3 @@
-/** Endpoints and queue as people see them: states in words, with the reason. */
-
-import type { EndpointReport, PoisonReport, QueueReport } from '../admin/view.js';
 import type { Upstream } from '../cluster/cluster.js';
 import { type Endpoint, whyEjected } from '../cluster/endpoint.js';
 import { PRESSURE_NAMES } from '../core/admission/memory-pressure.js';
@@ -12,6 +9,7 @@ import { callsIn, successRatio } from '../core/outlier/success-rate.js';
 import { DEADLY, type PoisonTable, REMEMBERED_MS } from '../core/retry/poison-requests.js';
 import type { InboundLimits } from '../inbound/admission.js';
 import { shownFingerprint } from '../relay/response-cache/request-key.js';
+import type { EndpointReport, PoisonReport, QueueReport } from '../telemetry/reports.js';
 
 /** All endpoints of an upstream, each beside its peers. */
 export function reportsOf(upstream: Upstream, nowMs: number): EndpointReport[] {

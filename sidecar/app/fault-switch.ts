@@ -6,17 +6,9 @@
 import type { FaultDesk, FaultReport, SwitchedOn } from '../admin/faults.js';
 import { statusName } from '../core/outcome/status.js';
 import { Fault, type FaultRule, MAX_FAULTS } from '../core/routing/fault-rule.js';
+import type { FaultKind, InjectedFaults } from '../relay/fault-injection.js';
 import { WheelTimer } from '../runtime/time/timing-wheel.js';
 import type { Relay } from '../transport/context.js';
-
-export type FaultKind = 'delay' | 'abort';
-
-/** What calls are struck by; each side has its own. */
-export interface InjectedFaults {
-  readonly inbound: readonly Fault[];
-  readonly outbound: readonly Fault[];
-  count(fault: Fault, kind: FaultKind): void;
-}
 
 export class FaultSwitch implements FaultDesk, InjectedFaults {
   inbound: readonly Fault[] = [];

@@ -1,14 +1,9 @@
-/**
- * The side of the peers: their listener, and the one connection to the local model service behind it. Who may call is
- * said by the file, or by the registry; then nobody may until that has been heard.
- */
-
-import type { ModelReport } from '../admin/view.js';
 import type { Address, InboundConfig, ModelProcessConfig } from '../config/model.js';
 import { IntentionTable } from '../core/authorization/intentions.js';
 import { HealthAnswers } from '../health/model/responder.js';
 import { Inbound } from '../inbound.js';
 import { SOCKET_NAMES } from '../runtime/process/listen-sockets.js';
+import type { ModelReport } from '../telemetry/reports.js';
 import type { Listener } from '../transport/listener.js';
 import { openListener, type Parts } from './context.js';
 import { modelPlaces } from './model-addresses.js';

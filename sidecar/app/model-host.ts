@@ -1,10 +1,3 @@
-/**
- * A process in which models are served: the connections to it, how it is, and what that means for each of its models.
- * A server whose models are known by name is asked about those that are not ready: one that did not load is said to be
- * out, with the reason, and the others go on.
- */
-
-import type { ModelReport } from '../admin/view.js';
 import type { Address } from '../config/model.js';
 import type { ProcessEnd } from '../core/health/process-end.js';
 import { GrpcClient } from '../health/model/grpc-client.js';
@@ -13,6 +6,7 @@ import type { ModelEvidence } from '../inbound/model-activity.js';
 import type { ModelSlot, ModelState, ServedModel } from '../inbound/model-backend.js';
 import type { Inbound } from '../inbound.js';
 import type { Timer } from '../runtime/time/timers.js';
+import type { ModelReport } from '../telemetry/reports.js';
 import { dialPlain } from '../transport/dial.js';
 import { Pool } from '../transport/pool.js';
 import { evidenceOfAll } from './combined-activity.js';

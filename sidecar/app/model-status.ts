@@ -1,15 +1,10 @@
-/**
- * Whether the local models answer, as the registry's entry and peers that check this endpoint are told.
- * Nothing is watched before somebody does.
- */
-
-import type { Family } from '../admin/view.js';
 import type { InboundConfig } from '../config/model.js';
 import { GoldenProbes } from '../health/model/golden-probe.js';
 import { type ListedModel, listModels } from '../health/model/model-directory.js';
 import { ModelHealth, type ModelHealthCounts, type ModelVerdict } from '../health/model/model-health.js';
 import { healthProbe, type ModelProbe } from '../health/model/probe.js';
 import type { ModelSlot } from '../inbound/model-backend.js';
+import type { Family } from '../telemetry/metric.js';
 import type { Parts } from './context.js';
 import type { ModelHost } from './model-host.js';
 

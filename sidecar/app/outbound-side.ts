@@ -5,14 +5,13 @@ import type { Address, OutboundConfig, UpstreamConfig } from '../config/model.js
 import { PoisonTable } from '../core/retry/poison-requests.js';
 import type { Discovering, Discovery } from '../discovery/snapshot.js';
 import { EndpointHealth } from '../health/endpoints/checker.js';
-import { factsOf } from '../http2/header-view.js';
+import { factsOf, metadataValue } from '../http2/header-view.js';
 import { Outbound } from '../outbound.js';
-import { metadataValue } from '../relay/header-rewrite.js';
-import { NoUpstream } from '../relay/no-upstream.js';
+import type { InjectedFaults } from '../relay/fault-injection.js';
+import { NoUpstream } from '../relay/rejected-stream.js';
 import { SOCKET_NAMES } from '../runtime/process/listen-sockets.js';
 import type { Listener } from '../transport/listener.js';
 import { openListener, type Parts } from './context.js';
-import type { InjectedFaults } from './fault-switch.js';
 
 /** What lies outside this side. */
 export interface OutboundTies {

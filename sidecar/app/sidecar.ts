@@ -8,17 +8,19 @@
 
 import type { FaultDesk } from '../admin/faults.js';
 import { type AdminServer, startAdmin } from '../admin/server.js';
-import type { ModelReport, SidecarView, TakeoverAnswer } from '../admin/view.js';
+import type { SidecarView, TakeoverAnswer } from '../admin/view.js';
 import type { Address, InboundConfig, SidecarConfig } from '../config/model.js';
 import { Consul } from '../discovery/consul/consul.js';
 import { DEFAULT_LOCAL_SETTINGS } from '../http2/settings.js';
-import { deferToTurnEnd } from '../runtime/defer.js';
 import { LoopWatch } from '../runtime/process/event-loop-monitor.js';
 import { TimingWheel } from '../runtime/time/timing-wheel.js';
+import { deferToTurnEnd } from '../runtime/time/turn-end.js';
 import { Tally } from '../telemetry/call-stats.js';
-import { Memory, type Relay } from '../transport/context.js';
+import type { ModelReport } from '../telemetry/reports.js';
+import type { Relay } from '../transport/context.js';
 import { dialPlain } from '../transport/dial.js';
 import { Turn } from '../transport/flush-scheduler.js';
+import { Memory } from '../transport/memory-budget.js';
 import { CallLog } from './access-log-sink.js';
 import { type Deps, frameBuckets, type Parts } from './context.js';
 import { poisonReports, queueReportOfAll, reportsOf } from './endpoint-report.js';

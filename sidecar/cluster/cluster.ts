@@ -5,25 +5,27 @@
  */
 
 import type { Socket } from 'node:net';
+import { labelOf } from '../config/codecs/address.js';
+import { DEFAULT_MAX_ENDPOINTS } from '../config/defaults.js';
 import type { Address, EndpointConfig, UpstreamConfig } from '../config/model.js';
 import { type Balancer, hasUntried, LeastLoaded, RoundRobin } from '../core/balancing/balancer.js';
 import { RingHash } from '../core/balancing/ring-hash.js';
 import { NO_PROBE, Verdict } from '../core/outlier/ejection.js';
 import type { EjectionPool } from '../core/outlier/ejection-pool.js';
 import { RetryBudget } from '../core/retry/retry-budget.js';
-import { DEFAULT_MAX_ENDPOINTS, ownEndpoints } from '../discovery/endpoint-subset.js';
+import { ownEndpoints } from '../discovery/endpoint-subset.js';
 import { MAIN_CLUSTER } from '../discovery/snapshot.js';
 import type { LocalSettings } from '../http2/settings.js';
-import { ModelsOut } from '../outbound/unserved-models.js';
 import { OncePer } from '../runtime/log/logger.js';
 import type { Relay } from '../transport/context.js';
 import { Pool } from '../transport/pool.js';
 import { Starter } from './connection-warmer.js';
-import { Endpoint, type EndpointEjection, labelOf, type Peer, whyEjected } from './endpoint.js';
+import { Endpoint, type EndpointEjection, type Peer, whyEjected } from './endpoint.js';
 import { needsScrutiny, Scrutiny, type Watched } from './outlier-sweep.js';
 import type { PriorityGroup } from './priority-level.js';
 import { PriorityGroups } from './priority-set.js';
 import { Doubt } from './stale-discovery.js';
+import { ModelsOut } from './unserved-models.js';
 
 /** As long as what calls show is remembered. */
 const FORGIVEN_AFTER_MS = 10_000;

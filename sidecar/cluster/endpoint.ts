@@ -1,5 +1,6 @@
 /** One instance of an upstream: what balancing and ejection know of it, and its connections. */
 
+import { labelOf } from '../config/codecs/address.js';
 import type { Address, EndpointConfig, PoolConfig } from '../config/model.js';
 import { EndpointLoad } from '../core/balancing/balancer.js';
 import type { SlowStart } from '../core/balancing/slow-start.js';
@@ -117,11 +118,6 @@ function peerOf(config: EndpointConfig, upstream: string): Peer {
     ...(config.datacenter === undefined ? {} : { datacenter: config.datacenter }),
     ...(config.subset === undefined ? {} : { subset: config.subset }),
   };
-}
-
-export function labelOf(address: Address): string {
-  if (address.kind === 'unix') return `unix:${address.path}`;
-  return address.host.includes(':') ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`;
 }
 
 /** Why it was ejected, or would have been, in one sentence. */

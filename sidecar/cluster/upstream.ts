@@ -3,12 +3,12 @@
  * there is one, and calls look no further (`plain`).
  */
 
+import { labelOf } from '../config/codecs/address.js';
 import type { Address, UpstreamConfig } from '../config/model.js';
 import { EjectionState } from '../core/outlier/ejection.js';
 import { drawCluster, type Lookup, matchRoute, type TrafficRoute } from '../core/routing/route-match.js';
 import { type ClusterKnowledge, MAIN_CLUSTER, type UpstreamKnowledge } from '../discovery/snapshot.js';
 import type { Upstream } from './cluster.js';
-import { labelOf } from './endpoint.js';
 
 /** Makes the upstream of one cluster. `config` has the cluster's endpoints and limits. */
 export type MakeUpstream = (config: UpstreamConfig, cluster: string) => Upstream;

@@ -2,3 +2,6 @@
 
 export const DEFAULT_TRUST_DOMAIN = 'outrider.local';
 export const DEFAULT_DATACENTER = 'dc1';
+
+/** Endpoints of one priority, where the configuration does not say. */
+export const DEFAULT_MAX_ENDPOINTS = 128;

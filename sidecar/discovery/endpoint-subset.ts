@@ -1,11 +1,6 @@
-/** Of very many endpoints, those that this sidecar keeps connections to. */
-
-import { labelOf } from '../cluster/endpoint.js';
+import { labelOf } from '../config/codecs/address.js';
 import type { EndpointConfig } from '../config/model.js';
 import { subsetOf } from '../core/balancing/subset.js';
-
-/** Endpoints of one priority, where the configuration does not say. */
-export const DEFAULT_MAX_ENDPOINTS = 128;
 
 /** At most `limit` of each priority; of more, the ones that `seed` chooses. Those without weight do not take up a place. */
 export function ownEndpoints(

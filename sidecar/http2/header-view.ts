@@ -153,3 +153,16 @@ function add(facts: Facts, field: Field): void {
       break;
   }
 }
+
+/** The value of a varying field, or undefined. */
+export function extraValue(block: HeaderBlock, token: number): string | undefined {
+  for (const field of block.extras) if (field.token === token) return field.value;
+  return undefined;
+}
+
+/** The value of any field by its name, in a block; for routing by metadata. */
+export function metadataValue(block: HeaderBlock, name: string): string | undefined {
+  for (const field of block.extras) if (field.name === name) return field.value;
+  for (const field of block.stable.toFields()) if (field.name === name) return field.value;
+  return undefined;
+}

@@ -3,10 +3,10 @@
  * it is for. Where there is one model only, no call is one of these.
  */
 
+import { metadataValue } from '../http2/header-view.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import type { Stream } from '../http2/stream.js';
 import type { Story } from '../relay/call.js';
-import { metadataValue } from '../relay/header-rewrite.js';
 import { canInflate, inflatedHeads, MOST_INFLATED } from '../relay/inflate-prefix.js';
 import { MOST_OCTETS, NameReader, Naming } from '../relay/model-name.js';
 import type { Pieces } from '../transport/chunk-list.js';

@@ -7,7 +7,7 @@
 import { implicatesCalls, type ProcessEnd } from '../core/health/process-end.js';
 import { Reasons, reasonMessage } from '../core/outcome/local-reply-reason.js';
 import type { Field } from '../http2/hpack/field.js';
-import { failureAnswer } from '../relay/failure.js';
+import { failureAnswer } from '../relay/local-reply.js';
 import type { InboundCall } from './call.js';
 
 /** Its attempt brought no answer of the model's own, and no process is known to have died of it. */

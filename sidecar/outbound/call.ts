@@ -9,6 +9,7 @@ import type { RetryState } from '../core/retry/retry.js';
 import type { Field } from '../http2/hpack/field.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import { Attempt } from '../relay/attempt.js';
+import type { Story } from '../relay/call.js';
 import { Call } from '../relay/call.js';
 import type { Match } from '../relay/route-table.js';
 import type { RouteCare } from './method-state.js';
@@ -153,4 +154,12 @@ export class OutboundAttempt extends Attempt {
     super(call, endpoint, nowMs);
     this.number = call.attemptsHere;
   }
+}
+
+export interface Shaped extends Story {
+  readonly name: string;
+  /** Its route for calls of this path; null: it has none. */
+  matchOf(path: string): Match | null;
+  /** Runs a call, whoever it was made to. */
+  take(call: OutboundCall, match: Match, path: string): void;
 }

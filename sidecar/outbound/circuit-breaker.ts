@@ -7,8 +7,9 @@ import type { Clusters } from '../cluster/upstream.js';
 import type { UpstreamConfig } from '../config/model.js';
 import { type Reason, Reasons, reasonMessage } from '../core/outcome/local-reply-reason.js';
 import { Breaker } from '../core/retry/circuit-breaker.js';
-import { MAX_WAIT_MS, WaitingCalls } from '../mesh/waiting-calls.js';
+import type { Call } from '../relay/call.js';
 import type { Relay } from '../transport/context.js';
+import { FIRST_WINDOW, type Memory } from '../transport/memory-budget.js';
 import type { OutboundCall } from './call.js';
 
 /** Answers a call that can go nowhere, unless something else can be done for it. */
@@ -95,5 +96,43 @@ export class Bounds {
     const values = { upstream: this.name, limit, what };
     this.refuse(call, Reasons.breakerOpen, reasonMessage(Reasons.breakerOpen, values));
     return false;
+  }
+}
+
+/** Calls that may wait for one upstream. */
+const MAX_CALLS = 1024;
+
+/** Longest wait of a call whose deadline is later or that has none, ms. */
+export const MAX_WAIT_MS = 15_000;
+
+export class WaitingCalls<C extends Call> {
+  private readonly calls = new Set<C>();
+
+  constructor(private readonly memory: Memory) {}
+
+  get size(): number {
+    return this.calls.size;
+  }
+
+  /** False: there is no room. A caller may send one window before anybody takes it, so that much is reserved for it. */
+  add(call: C): boolean {
+    if (this.calls.has(call)) return true;
+    if (this.calls.size >= MAX_CALLS || !this.memory.take(FIRST_WINDOW)) return false;
+    this.calls.add(call);
+    return true;
+  }
+
+  /** It waits no more. False: it did not wait. */
+  delete(call: C): boolean {
+    if (!this.calls.delete(call)) return false;
+    this.memory.give(FIRST_WINDOW);
+    return true;
+  }
+
+  /** All of them, in the order they came; none waits any more. */
+  takeAll(): C[] {
+    const all = [...this.calls];
+    for (const call of all) this.delete(call);
+    return all;
   }
 }

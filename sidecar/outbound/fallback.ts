@@ -9,8 +9,8 @@ import { Reasons } from '../core/outcome/local-reply-reason.js';
 import { Outcome } from '../core/outcome/outcome.js';
 import { Status, statusName } from '../core/outcome/status.js';
 import { Lead } from '../core/retry/primary-breaker.js';
+import { metadataValue } from '../http2/header-view.js';
 import { NEVER, type Story } from '../relay/call.js';
-import { metadataValue } from '../relay/header-rewrite.js';
 import { Detour, type DetourHome, type Failure, type OutboundAttempt, type OutboundCall } from './call.js';
 
 /** Another upstream of this sidecar. */

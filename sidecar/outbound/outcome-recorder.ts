@@ -14,9 +14,9 @@ import {
 } from '../core/outcome/outcome.js';
 import { Status } from '../core/outcome/status.js';
 import { Evidence } from '../core/outlier/ejection.js';
+import { metadataValue } from '../http2/header-view.js';
 import type { Attempt } from '../relay/attempt.js';
 import { NEVER } from '../relay/call.js';
-import { metadataValue } from '../relay/header-rewrite.js';
 import { isTimeAsked } from '../relay/route-table.js';
 import type { Relay } from '../transport/context.js';
 import type { OutboundAttempt, OutboundCall } from './call.js';

@@ -3,9 +3,9 @@
 import type { Endpoint } from '../cluster/endpoint.js';
 import type { Ended } from '../core/outcome/outcome.js';
 import { NO_PUSHBACK, parsePushback, type RetryFacts } from '../core/retry/retry.js';
+import { extraValue } from '../http2/header-view.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import { Token } from '../http2/hpack/tokens.js';
-import { extraValue } from '../relay/header-rewrite.js';
 import type { OutboundAttempt, OutboundCall } from './call.js';
 
 export function retryFacts(call: OutboundCall, attempt: OutboundAttempt, nowMs: number): RetryFacts {

@@ -1,19 +1,13 @@
-/**
- * What a route does with its calls before anybody runs them: a fault put in for a drill, another upstream that takes its
- * share of them, a copy that goes elsewhere. Only upstreams with such a route, or under a drill, have any of it looked at.
- */
-
-import type { InjectedFaults } from '../app/fault-switch.js';
 import type { MirrorConfig, RouteConfig } from '../config/model.js';
 import { findFault } from '../core/routing/fault-rule.js';
 import { Split } from '../core/routing/traffic-split.js';
-import type { Shaped } from '../mesh/shaping-target.js';
+import { metadataValue } from '../http2/header-view.js';
 import { NEVER } from '../relay/call.js';
+import type { InjectedFaults } from '../relay/fault-injection.js';
 import { strike } from '../relay/fault-injection.js';
-import { metadataValue } from '../relay/header-rewrite.js';
 import { type Match, timeAllowedMs } from '../relay/route-table.js';
 import type { Relay } from '../transport/context.js';
-import type { OutboundCall } from './call.js';
+import type { OutboundCall, Shaped } from './call.js';
 import { MirroredCall } from './mirror/mirrored-call.js';
 import { MirrorDesk } from './mirror/scheduler.js';
 import { MirrorCounts } from './mirror/stats.js';

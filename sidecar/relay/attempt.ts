@@ -10,7 +10,7 @@ import { factsOf } from '../http2/header-view.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import { Ending, type Stream, type StreamOwner } from '../http2/stream.js';
 import { Pieces } from '../transport/chunk-list.js';
-import { FIRST_WINDOW, WIDE_WINDOW } from '../transport/context.js';
+import { FIRST_WINDOW, WIDE_WINDOW } from '../transport/memory-budget.js';
 import type { Pool, Waiter } from '../transport/pool.js';
 import type { Link } from '../transport/session.js';
 

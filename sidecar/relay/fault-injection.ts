@@ -1,6 +1,3 @@
-/** What a fault does to a call: it waits, it is aborted, or both. Its deadline and its caller's patience hold meanwhile. */
-
-import type { InjectedFaults } from '../app/fault-switch.js';
 import { injected, Reasons, reasonMessage } from '../core/outcome/local-reply-reason.js';
 import type { Fault } from '../core/routing/fault-rule.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
@@ -75,4 +72,13 @@ class Pause implements Story {
   onAttemptEnd(): void {}
 
   onAttemptTimeout(): void {}
+}
+
+export type FaultKind = 'delay' | 'abort';
+
+/** What calls are struck by; each side has its own. */
+export interface InjectedFaults {
+  readonly inbound: readonly Fault[];
+  readonly outbound: readonly Fault[];
+  count(fault: Fault, kind: FaultKind): void;
 }

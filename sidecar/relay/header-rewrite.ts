@@ -5,7 +5,7 @@
 
 import { formatGrpcTimeout } from '../core/deadline/grpc-timeout.js';
 import { type Field, makeField } from '../http2/hpack/field.js';
-import { type HeaderBlock, StableList } from '../http2/hpack/header-list.js';
+import { HeaderBlock, StableList } from '../http2/hpack/header-list.js';
 import { Token } from '../http2/hpack/tokens.js';
 import { NO_FIELDS } from '../http2/stream.js';
 
@@ -170,15 +170,28 @@ function attemptsIn(value: string): number {
   return digit >= 1 && digit <= MAX_ATTEMPTS ? digit : 0;
 }
 
-/** The value of a varying field, or undefined. */
-export function extraValue(block: HeaderBlock, token: number): string | undefined {
-  for (const field of block.extras) if (field.token === token) return field.value;
-  return undefined;
-}
+/** Paths remembered as fields: the same one recurs with every call of its method. */
+const REMEMBERED_PATHS = 1024;
 
-/** The value of any field by its name, in a block; for routing by metadata. */
-export function metadataValue(block: HeaderBlock, name: string): string | undefined {
-  for (const field of block.extras) if (field.name === name) return field.value;
-  for (const field of block.stable.toFields()) if (field.name === name) return field.value;
-  return undefined;
+export class PathFields {
+  private readonly fields = new Map<string, Field>();
+
+  /** The same request with another `:path`. */
+  rewritten(block: HeaderBlock, path: string): HeaderBlock {
+    const field = this.fieldOf(path);
+    const change = (each: Field): Field => (each.token === Token.path ? field : each);
+    let list = StableList.root();
+    for (const each of block.stable.toFields()) list = list.with(change(each));
+    const extras = block.extras.map(change);
+    return new HeaderBlock(list, extras, block.bytes, block.count, block.overLimit, block.misordered);
+  }
+
+  private fieldOf(path: string): Field {
+    let field = this.fields.get(path);
+    if (field === undefined) {
+      field = makeField(':path', path);
+      if (this.fields.size < REMEMBERED_PATHS) this.fields.set(path, field);
+    }
+    return field;
+  }
 }

@@ -4,8 +4,12 @@
  */
 
 import type { Reason } from '../core/outcome/local-reply-reason.js';
+import { Reasons, reasonMessage } from '../core/outcome/local-reply-reason.js';
+import { Ended } from '../core/outcome/outcome.js';
+import { Status } from '../core/outcome/status.js';
 import { type Field, makeField } from '../http2/hpack/field.js';
 import { StableList } from '../http2/hpack/header-list.js';
+import type { Attempt } from './attempt.js';
 
 const STATUS_200 = makeField(':status', '200');
 const GRPC = makeField('content-type', 'application/grpc');
@@ -71,3 +75,54 @@ export const NOT_GRPC_BODY = Buffer.from(
   'This port speaks gRPC: POST with content-type application/grpc.\n',
   'latin1',
 );
+
+export interface FailureAnswer {
+  readonly reason: Reason;
+  readonly message: string;
+}
+
+/** `limitMs`: the attempt timeout that was in force, for the message. */
+export function failureAnswer(attempt: Attempt, endpoint: string, limitMs: number): FailureAnswer {
+  const detail = attempt.reason;
+  const text = (reason: Reason, values: Record<string, string | number>): FailureAnswer => ({
+    reason,
+    message: reasonMessage(reason, { endpoint, peer: endpoint, ...values }),
+  });
+  switch (attempt.ended) {
+    case Ended.connectError:
+    case Ended.unconnected:
+      return text(Reasons.connectFailed, { detail });
+    case Ended.connectionLost:
+    case Ended.goawayUnprocessed:
+      return text(Reasons.connectionLost, { detail });
+    case Ended.refusedStream:
+      return text(Reasons.upstreamReset, { detail: 'REFUSED_STREAM' });
+    case Ended.reset:
+      return text(withStatus(Reasons.upstreamReset, attempt.status), { detail });
+    case Ended.attemptTimeout:
+      return text(Reasons.attemptTimeout, { limitMs });
+    case Ended.trailers:
+      return text(withStatus(Reasons.protocolError, attempt.status), { detail });
+    case Ended.missingTrailers:
+      return text(Reasons.protocolError, { detail: 'the response ended without a grpc-status' });
+    case Ended.protocolError:
+      return text(Reasons.protocolError, { detail: detail === '' ? 'invalid HTTP/2' : detail });
+    default:
+      return text(Reasons.internal, {});
+  }
+}
+
+const variants = new Map<string, Reason>();
+
+/** The same reason with the status that the peer's own code maps to. At most 17 of each. */
+function withStatus(reason: Reason, status: number): Reason {
+  const code = status > 0 && status <= 16 ? status : Status.UNKNOWN;
+  if (code === reason.status) return reason;
+  const key = `${reason.name} ${code}`;
+  let variant = variants.get(key);
+  if (variant === undefined) {
+    variant = { ...reason, status: code as Status };
+    variants.set(key, variant);
+  }
+  return variant;
+}

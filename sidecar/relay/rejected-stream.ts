@@ -1,11 +1,16 @@
 /** Answers a request that is no gRPC request, once it has been read to its end: 415 and a sentence. */
 
+import { Reasons, reasonMessage } from '../core/outcome/local-reply-reason.js';
 import type { Facts } from '../http2/header-view.js';
+import { factsOf } from '../http2/header-view.js';
+import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import type { Stream, StreamOwner } from '../http2/stream.js';
 import { NO_FIELDS } from '../http2/stream.js';
-import { FIRST_WINDOW } from '../transport/context.js';
+import type { CallTally } from '../telemetry/call-stats.js';
+import type { Relay } from '../transport/context.js';
+import { FIRST_WINDOW } from '../transport/memory-budget.js';
 import type { Link } from '../transport/session.js';
-import { NOT_GRPC_BODY, NOT_GRPC_HEADERS } from './local-reply.js';
+import { answerHeaders, messageField, NOT_GRPC_BODY, NOT_GRPC_HEADERS } from './local-reply.js';
 
 /** gRPC over HTTP/2: POST with content-type application/grpc. */
 export function isGrpcRequest(facts: Facts): boolean {
@@ -41,3 +46,25 @@ export class NotGrpc implements StreamOwner {
     this.link.connection.sendData(stream, NOT_GRPC_BODY, 0, NOT_GRPC_BODY.length, true);
   }
 }
+
+export class NoUpstream {
+  private tally: CallTally | undefined;
+
+  constructor(private readonly relay: Relay) {}
+
+  accept(link: Link, stream: Stream, block: HeaderBlock, ended: boolean, name: string): void {
+    if (!isGrpcRequest(factsOf(block))) return void new NotGrpc(link, stream, ended);
+    stream.owner = IGNORE;
+    this.tally ??= this.relay.tally.call('outbound', 'none', 'other');
+    this.tally.started++;
+    this.tally.inFlight++;
+    const message = messageField(
+      reasonMessage(Reasons.unknownRoute, { path: `upstream "${name.slice(0, 100)}"` }),
+    );
+    link.connection.sendHeaders(stream, answerHeaders(Reasons.unknownRoute), [message], true);
+    this.tally.reason(Reasons.unknownRoute.name);
+    this.tally.finished(Reasons.unknownRoute.status, 0);
+  }
+}
+
+const IGNORE = { onHeaders() {}, onData() {}, onTrailers() {}, onEnding() {}, onSent() {} };

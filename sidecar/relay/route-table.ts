@@ -7,11 +7,11 @@ import { parseGrpcTimeout } from '../core/deadline/grpc-timeout.js';
 import { type OutcomeTable, outcomesWith } from '../core/outcome/outcome.js';
 import { isKnownUnary, isValidPath, RouteTable } from '../core/routing/method.js';
 import type { TrafficRoute } from '../core/routing/route-match.js';
+import { extraValue } from '../http2/header-view.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import { Token } from '../http2/hpack/tokens.js';
 import type { CallTally, Tally } from '../telemetry/call-stats.js';
 import type { CallPlan } from './call.js';
-import { extraValue } from './header-rewrite.js';
 
 export interface RoutePlan extends CallPlan {
   readonly config: RouteConfig;

@@ -4,7 +4,6 @@
 
 import { mkdirSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
-import type { ModelReport } from '../admin/view.js';
 import type { Address, ModelProcessConfig } from '../config/model.js';
 import type { ProcessEnd } from '../core/health/process-end.js';
 import { RestartLimit } from '../core/health/restart-limit.js';
@@ -13,6 +12,7 @@ import { HealthProbe } from '../health/model/health-probe.js';
 import type { Random } from '../runtime/random.js';
 import type { Clock } from '../runtime/time/clock.js';
 import type { Timers } from '../runtime/time/timers.js';
+import type { ModelReport } from '../telemetry/reports.js';
 import { OwnedProcess } from './child-process.js';
 import { HangDetector, type ModelWork } from './hang-detector.js';
 import { modelEnvironment } from './model-environment.js';

@@ -1,18 +1,9 @@
-/**
- * The life of a process that is owned: started, awaited, watched, killed when it hangs, started again.
- *
- *   starting → ready → (unresponsive) → backoff or given-up → starting … ; stopping → stopped from anywhere
- *
- * A sidecar owns its model this way, and `up` its sidecars. Here lies the order of events and nothing else: what
- * is started, how it is asked, what counts as a hang and how long to wait come in, and so do clock and timers.
- */
-
-import type { ModelReport } from '../admin/view.js';
 import { classOfExit, EndClass, type ProcessEnd, type ProcessExit } from '../core/health/process-end.js';
 import type { GivenUp, RestartLimit } from '../core/health/restart-limit.js';
 import type { Health } from '../health/model/health-probe.js';
 import type { Clock } from '../runtime/time/clock.js';
 import type { Timer, Timers } from '../runtime/time/timers.js';
+import type { ModelReport } from '../telemetry/reports.js';
 
 /** The part of OwnedProcess that matters here. */
 export interface RunningProcess {

@@ -6,11 +6,10 @@
 
 import { Ended, Outcome } from '../core/outcome/outcome.js';
 import { Status, statusName } from '../core/outcome/status.js';
-import { factsOf } from '../http2/header-view.js';
+import { factsOf, metadataValue } from '../http2/header-view.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
-import { metadataValue } from '../relay/header-rewrite.js';
 import type { LogFields } from '../runtime/log/logger.js';
-import type { Relay } from '../transport/context.js';
+import type { Random } from '../runtime/random.js';
 import type { EndedAttempt, EndedCall, Recorder } from './call-record.js';
 
 const MAX_METHOD = 200;
@@ -25,23 +24,29 @@ const ENDED_NAMES: readonly string[] = Object.keys(Ended).map((name) =>
   name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`),
 );
 
+/** What a record takes from its surroundings: the time of the read being handled, monotonic ms, and a uniform number in [0, 1). */
+export interface CallClock {
+  readonly nowMs: number;
+  readonly random: Random;
+}
+
 export class AccessLog implements Recorder {
   constructor(
     private readonly write: (record: LogFields) => void,
     /** Share of the calls that got what they asked for; the others are all written. */
     private readonly sampleRatio: number,
     private readonly service: string,
-    private readonly relay: Relay,
+    private readonly source: CallClock,
   ) {}
 
   record(call: EndedCall, status: number): void {
     const isPlain = call.degraded === '' && (status === Status.OK || isDeclaredSuccess(call, status));
-    if (isPlain && this.sampleRatio < 1 && this.relay.random() >= this.sampleRatio) return;
+    if (isPlain && this.sampleRatio < 1 && this.source.random() >= this.sampleRatio) return;
     this.write(this.recordOf(call, status));
   }
 
   private recordOf(call: EndedCall, status: number): LogFields {
-    const now = this.relay.nowMs;
+    const now = this.source.nowMs;
     const direction = call.tally?.direction ?? 'inbound';
     const isInbound = direction === 'inbound';
     return {

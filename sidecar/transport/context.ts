@@ -9,9 +9,7 @@ import type { TimingWheel } from '../runtime/time/timing-wheel.js';
 import type { Recorder } from '../telemetry/call-record.js';
 import type { Tally } from '../telemetry/call-stats.js';
 import type { Turn } from './flush-scheduler.js';
-import { FIRST_WINDOW, Memory, WIDE_WINDOW } from './memory-budget.js';
-
-export { FIRST_WINDOW, Memory, WIDE_WINDOW };
+import type { Memory } from './memory-budget.js';
 
 export interface Relay {
   readonly clock: Clock;

@@ -1,9 +1,7 @@
-/** The line before the local model and its limits as metric families. Labels are names from the configuration. */
-
-import type { Family, Sample } from '../../admin/view.js';
 import type { ModelSlot } from '../../inbound/model-backend.js';
 import type { Inbound } from '../../inbound.js';
-import { counter, gauge } from '../../mesh/family.js';
+import type { Family, Sample } from '../../telemetry/metric.js';
+import { counter, gauge } from '../../telemetry/metric.js';
 
 /** Where there are several models, each has a line of its own, and its name is a label. */
 export function queueFamilies(inbound: Inbound | undefined): Family[] {

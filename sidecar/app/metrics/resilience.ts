@@ -1,11 +1,9 @@
-/** What hedging, falling back and the breakers did, as metric families. */
-
-import type { Family, Sample } from '../../admin/view.js';
 import { BREAKER_LIMITS } from '../../core/retry/circuit-breaker.js';
 import { HEDGE_REFUSALS } from '../../core/retry/hedging.js';
-import { counter, gauge } from '../../mesh/family.js';
 import type { RouteCare } from '../../outbound/method-state.js';
 import type { Outbound } from '../../outbound.js';
+import type { Family, Sample } from '../../telemetry/metric.js';
+import { counter, gauge } from '../../telemetry/metric.js';
 
 interface Row {
   readonly labels: Record<string, string>;

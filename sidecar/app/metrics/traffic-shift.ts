@@ -1,9 +1,8 @@
-/** Splits, mirrors and injected faults as metric families. Labels are names from the configuration. */
-
-import type { Family, HistogramSample, MirrorReport, Sample } from '../../admin/view.js';
-import { counter } from '../../mesh/family.js';
 import { DIFFERENCE_BOUNDS_MS, type MirrorCounts } from '../../outbound/mirror/stats.js';
 import type { Shaping } from '../../outbound/traffic-shift.js';
+import type { Family, HistogramSample, Sample } from '../../telemetry/metric.js';
+import { counter } from '../../telemetry/metric.js';
+import type { MirrorReport } from '../../telemetry/reports.js';
 import type { FaultSwitch } from '../fault-switch.js';
 
 /** An upstream and how it shapes its calls. */

@@ -1,6 +1,3 @@
-/** The data plane's counters as metric families, read at scrape time. Names and labels are documented by their help. */
-
-import type { Family, HistogramSample, Sample } from '../../admin/view.js';
 import type { Upstream } from '../../cluster/cluster.js';
 import { OUTCOME_NAMES } from '../../core/outcome/outcome.js';
 import { statusName } from '../../core/outcome/status.js';
@@ -9,10 +6,11 @@ import { EjectionState } from '../../core/outlier/ejection.js';
 import type { EjectionPool } from '../../core/outlier/ejection-pool.js';
 import { LIMIT_NAMES } from '../../http2/limits.js';
 import type { Inbound } from '../../inbound.js';
-import { counter, gauge } from '../../mesh/family.js';
 import type { Outbound } from '../../outbound.js';
 import { type CallTally, LATENCY_BOUNDS_MS, type Tally } from '../../telemetry/call-stats.js';
-import type { Memory } from '../../transport/context.js';
+import type { Family, HistogramSample, Sample } from '../../telemetry/metric.js';
+import { counter, gauge } from '../../telemetry/metric.js';
+import type { Memory } from '../../transport/memory-budget.js';
 import { queueFamilies } from './admission.js';
 import { detourFamilies } from './resilience.js';
 

@@ -7,7 +7,6 @@
 
 import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { ModelReport } from '../../admin/view.js';
 import { RestartBackoff } from '../../core/retry/backoff.js';
 import type { Health } from '../../health/model/health-probe.js';
 import type { Random } from '../../runtime/random.js';
@@ -15,8 +14,9 @@ import type { Clock } from '../../runtime/time/clock.js';
 import type { Timers } from '../../runtime/time/timers.js';
 import { OwnedProcess, type OwnedProcessOptions } from '../../supervise/child-process.js';
 import { type Probe, SupervisedProcess } from '../../supervise/supervisor.js';
+import type { ModelReport } from '../../telemetry/reports.js';
 import { CommandFailure, oneLine } from '../failure.js';
-import { watchAnswers } from '../up/liveness.js';
+import { watchAnswers } from '../liveness.js';
 import { AgentApi } from './agent-api.js';
 import { type AgentFileInput, agentFile } from './agent-file.js';
 import type { ConsulBinary } from './binary.js';

@@ -5,8 +5,9 @@
  * A parent that is stopped (Ctrl-Z) reads nothing; the sidecar then drops news rather than wait for it.
  */
 
-import type { ModelReport, TakeoverAnswer } from '../../admin/view.js';
+import type { TakeoverAnswer } from '../../admin/view.js';
 import type { IdentityFeed, IdentityParts } from '../../identity/sources/identity-source.js';
+import type { ModelReport } from '../../telemetry/reports.js';
 
 export type SidecarEvent =
   | { readonly event: 'listening'; readonly addresses: unknown }

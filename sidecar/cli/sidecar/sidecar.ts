@@ -7,7 +7,6 @@
 
 import { rmSync } from 'node:fs';
 import { resolve } from 'node:path';
-import type { ModelReport } from '../../admin/view.js';
 import { type Addresses, type OwnedModel, type Sidecar, startSidecar } from '../../app/sidecar.js';
 import { writeAddress } from '../../config/codecs/address.js';
 import type { Address, ModelProcessConfig, SidecarConfig } from '../../config/model.js';
@@ -22,6 +21,7 @@ import { systemClock } from '../../runtime/time/clock.js';
 import { systemTimers, type Timer } from '../../runtime/time/timers.js';
 import { modelProcess } from '../../supervise/model-process.js';
 import type { SupervisedProcess } from '../../supervise/supervisor.js';
+import type { ModelReport } from '../../telemetry/reports.js';
 import { CommandFailure, oneLine } from '../failure.js';
 import { tellServiceManager } from '../service-manager.js';
 import { readSidecarFile } from '../settings.js';

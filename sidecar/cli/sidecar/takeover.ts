@@ -4,9 +4,9 @@
  */
 
 import { writeAddress } from '../../config/codecs/address.js';
+import { askAdmin } from '../admin-client.js';
 import { CommandFailure, oneLine } from '../failure.js';
 import { readSidecarFile } from '../settings.js';
-import { askAdmin } from '../status/admin-client.js';
 import { withCommand } from './command-override.js';
 import { answerLimitMs } from './succession.js';
 

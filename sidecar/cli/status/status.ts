@@ -8,11 +8,11 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { StatusReport } from '../../admin/status.js';
 import { readAddress } from '../../config/codecs/address.js';
 import type { Address } from '../../config/model.js';
+import { askAdmin } from '../admin-client.js';
 import { CommandFailure, oneLine } from '../failure.js';
 import { endRequests } from '../signals.js';
 import { type Palette, paletteFor } from '../terminal.js';
 import { runningMeshes } from '../up/run-directory.js';
-import { askAdmin } from './admin-client.js';
 import { type SeenSidecar, statusTables } from './tables.js';
 
 export interface StatusOptions {

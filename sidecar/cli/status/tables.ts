@@ -2,7 +2,7 @@
 
 import { endpointTone, endpointWord } from '../../admin/endpoint-tone.js';
 import type { StatusReport } from '../../admin/status.js';
-import type { EndpointReport } from '../../admin/view.js';
+import type { EndpointReport } from '../../telemetry/reports.js';
 import { type Palette, table } from '../terminal.js';
 
 export type SeenSidecar = { readonly name: string } & (

@@ -4,8 +4,9 @@
  * It knows how each one is and says what changes, as news; how news look on a screen is not its business.
  */
 
-import type { ModelReport, TakeoverAnswer } from '../../admin/view.js';
+import type { TakeoverAnswer } from '../../admin/view.js';
 import type { IdentityParts } from '../../identity/sources/identity-source.js';
+import type { ModelReport } from '../../telemetry/reports.js';
 import { ownsModel } from '../sidecar/command-override.js';
 import type { SidecarEvent } from '../sidecar/parent-channel.js';
 import { readyLimitMs, takeoverImpediment } from '../sidecar/succession.js';

@@ -1,15 +1,8 @@
-/**
- * `up --consul dev`: a Consul agent of our own, from its ports to the mesh file's intentions in it.
- *
- * It is there before the first sidecar and gone after the last. When it dies in between it is started again by itself,
- * with everything it knew, intentions included.
- */
-
-import type { ModelReport } from '../../admin/view.js';
 import type { MeshConfig } from '../../config/mesh-model.js';
 import type { Random } from '../../runtime/random.js';
 import type { Clock } from '../../runtime/time/clock.js';
 import type { Timers } from '../../runtime/time/timers.js';
+import type { ModelReport } from '../../telemetry/reports.js';
 import type { ConsulBinary } from '../consul/binary.js';
 import { DevAgent } from '../consul/dev-agent.js';
 import { writeIntentions } from '../consul/write-intentions.js';

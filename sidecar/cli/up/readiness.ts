@@ -5,8 +5,8 @@
  */
 
 import { readFileSync } from 'node:fs';
-import type { ModelReport } from '../../admin/view.js';
 import type { Timers } from '../../runtime/time/timers.js';
+import type { ModelReport } from '../../telemetry/reports.js';
 import { CommandFailure } from '../failure.js';
 import { isReady, type SeatState } from './fleet.js';
 import type { Seat } from './plan.js';

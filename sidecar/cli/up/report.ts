@@ -1,10 +1,4 @@
-/**
- * What `up` shows: progress while the mesh starts, the table when it is ready, then one line per change.
- *
- * As JSON (`--json`) the same things are one object per line. Colour and progress only on a terminal.
- */
-
-import type { ModelReport } from '../../admin/view.js';
+import type { ModelReport } from '../../telemetry/reports.js';
 import { packageFile } from '../package-file.js';
 import { type OutputStream, type Palette, ProgressLine, table } from '../terminal.js';
 import { adminAddress, callAddresses, callerOf, inboundAddress } from './addresses.js';

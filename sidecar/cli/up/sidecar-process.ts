@@ -7,7 +7,6 @@
 
 import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
-import type { ModelReport } from '../../admin/view.js';
 import { RestartBackoff } from '../../core/retry/backoff.js';
 import type { IdentityParts } from '../../identity/sources/identity-source.js';
 import { inheriting, withoutSockets } from '../../runtime/process/listen-sockets.js';
@@ -16,6 +15,8 @@ import type { Clock } from '../../runtime/time/clock.js';
 import type { Timers } from '../../runtime/time/timers.js';
 import { OwnedProcess, type OwnedProcessOptions } from '../../supervise/child-process.js';
 import { SupervisedProcess } from '../../supervise/supervisor.js';
+import type { ModelReport } from '../../telemetry/reports.js';
+import { liveProbe, watchLive } from '../liveness.js';
 import {
   IDENTITY_MARK,
   PARENT_MARK,
@@ -26,7 +27,6 @@ import {
   tellSidecar,
 } from '../sidecar/parent-channel.js';
 import type { HeldSockets } from './listen-sockets.js';
-import { liveProbe, watchLive } from './liveness.js';
 import type { Seat } from './plan.js';
 
 export interface SeatDeps {

@@ -8,7 +8,6 @@
 
 import { statSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import type { ModelReport } from '../../admin/view.js';
 import type { MeshConfig } from '../../config/mesh-model.js';
 import { stringifySidecar } from '../../config/stringify.js';
 import { LocalIssuer } from '../../identity/ca/leaf-renewal.js';
@@ -16,6 +15,7 @@ import { LocalCa } from '../../identity/ca/local-ca.js';
 import { systemRandom } from '../../runtime/random.js';
 import { systemClock } from '../../runtime/time/clock.js';
 import { systemTimers } from '../../runtime/time/timers.js';
+import type { ModelReport } from '../../telemetry/reports.js';
 import { type ConsulBinary, findConsul } from '../consul/binary.js';
 import { type DevAgent, withoutConsulVariables } from '../consul/dev-agent.js';
 import { CommandFailure } from '../failure.js';

@@ -112,3 +112,8 @@ function hint(text: string): string {
   if (isIP(text) !== 0 || HOST.test(text)) return '; the port is missing';
   return '';
 }
+
+export function labelOf(address: Address): string {
+  if (address.kind === 'unix') return `unix:${address.path}`;
+  return address.host.includes(':') ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`;
+}

@@ -1,13 +1,9 @@
-/**
- * A sidecar's whole dealing with Consul, put together: one agent, one set of watches, and on them endpoints and rules
- * of the upstreams, our identity, who may call us, and our own entry in the catalogue.
- */
-
-import type { Family, RegistryReport } from '../../admin/view.js';
 import type { Address, ConsulConfig, SidecarConfig, UpstreamConfig } from '../../config/model.js';
 import type { IntentionTable } from '../../core/authorization/intentions.js';
 import type { IdentitySource } from '../../identity/sources/identity-source.js';
 import type { Logger } from '../../runtime/log/logger.js';
+import type { Family } from '../../telemetry/metric.js';
+import type { RegistryReport } from '../../telemetry/reports.js';
 import type { Discovering, Discovery, UpstreamKnowledge } from '../snapshot.js';
 import { CacheFile } from './cache/cache-file.js';
 import { Targets } from './catalog/endpoint-watcher.js';
@@ -16,9 +12,9 @@ import { ConsulAgent } from './client/client.js';
 import { agentSettings, type Environment } from './client/settings.js';
 import { ConnectIdentity } from './connect/identity.js';
 import { ConnectIntentions } from './connect/intentions.js';
-import type { ConsulDeps } from './deps.js';
 import { families } from './metrics.js';
 import { Watches } from './query/query-registry.js';
+import type { ConsulDeps } from './query/query-spec.js';
 import { type Registrant, Registration } from './registration/registration.js';
 
 export interface ConsulOptions extends Omit<ConsulDeps, 'config'> {

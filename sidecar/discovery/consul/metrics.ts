@@ -1,7 +1,7 @@
-/** The blocking queries as metric families. Labels are the names of queries, which come from configuration. */
-
-import type { Family, Sample } from '../../admin/view.js';
+import type { Health, Listed } from '../../core/discovery/eviction-guard.js';
+import type { Family, Sample } from '../../telemetry/metric.js';
 import type { QueryStatus } from './query/query-spec.js';
+import type { Check } from './registration/checks.js';
 
 /** @param extra families of other parts of the Consul side, put after these. */
 export function families(statuses: readonly QueryStatus[], extra: readonly Family[] = []): Family[] {
@@ -86,4 +86,112 @@ function merge(a: QueryStatus, b: QueryStatus): QueryStatus {
     rereads: a.rereads + b.rereads,
     bytes: a.bytes + b.bytes,
   };
+}
+
+export function registrationFamilies(
+  isRegistered: boolean,
+  counts: { readonly registrations: number; readonly failures: number },
+  checks: readonly Check[],
+): Family[] {
+  const only = (value: number) => [{ labels: {}, value }];
+  return [
+    {
+      kind: 'gauge',
+      name: 'outrider_consul_registered',
+      help: '1 while the agent had this instance and its checks when last asked.',
+      samples: only(isRegistered ? 1 : 0),
+    },
+    {
+      kind: 'counter',
+      name: 'outrider_consul_registrations_total',
+      help: 'Definitions sent to the agent; more than a few an hour mean that it keeps forgetting them.',
+      samples: only(counts.registrations),
+    },
+    {
+      kind: 'counter',
+      name: 'outrider_consul_registration_failures_total',
+      help: 'Rounds of registration, comparison or refresh that failed.',
+      samples: only(counts.failures),
+    },
+    {
+      kind: 'gauge',
+      name: 'outrider_consul_check_passing',
+      help: 'What each check tells Consul: 1 passing, 0 critical, or a warning that one of several models is not served.',
+      samples: checks.map(({ id, state }) => ({
+        labels: { check: id },
+        value: state.status === 'passing' ? 1 : 0,
+      })),
+    },
+  ];
+}
+
+export interface TargetReport {
+  readonly title: string;
+  readonly members: readonly Listed[];
+  /** In use although Consul took them away. */
+  readonly kept: number;
+  /** Entries of the last answer that made no sense. */
+  readonly skipped: number;
+  readonly holds: number;
+}
+
+export interface ParseCounts {
+  readonly inPlace: number;
+  readonly inThread: number;
+  readonly threads: number;
+  readonly failures: number;
+}
+
+const STATUSES: readonly Health[] = ['passing', 'warning', 'critical'];
+
+export function targetFamilies(targets: readonly TargetReport[], parses: ParseCounts): Family[] {
+  const each = (value: (target: TargetReport) => number): Sample[] =>
+    targets.map((target) => ({ labels: { target: target.title }, value: value(target) }));
+  return [
+    {
+      kind: 'gauge',
+      name: 'outrider_consul_instances',
+      help: 'Instances in use by target and by the status that counts.',
+      samples: targets.flatMap(byStatus),
+    },
+    {
+      kind: 'gauge',
+      name: 'outrider_consul_kept_instances',
+      help: 'Instances in use although Consul took them away, because too many went at once.',
+      samples: each(({ kept }) => kept),
+    },
+    {
+      kind: 'counter',
+      name: 'outrider_consul_holds_total',
+      help: 'Times Consul took away most of a working set at once and was not believed for the grace time.',
+      samples: each(({ holds }) => holds),
+    },
+    {
+      kind: 'gauge',
+      name: 'outrider_consul_skipped_entries',
+      help: 'Entries of the last answer that make no sense and are left out.',
+      samples: each(({ skipped }) => skipped),
+    },
+    {
+      kind: 'counter',
+      name: 'outrider_consul_parses_total',
+      help: 'Answers about instances that were parsed, on the main thread or in a thread of its own.',
+      samples: [
+        { labels: { where: 'main' }, value: parses.inPlace },
+        { labels: { where: 'thread' }, value: parses.inThread },
+      ],
+    },
+    {
+      kind: 'counter',
+      name: 'outrider_consul_parse_failures_total',
+      help: 'Answers that the parse thread could not parse.',
+      samples: [{ labels: {}, value: parses.failures }],
+    },
+  ];
+}
+
+function byStatus({ title, members }: TargetReport): Sample[] {
+  const counts: Record<Health, number> = { passing: 0, warning: 0, critical: 0 };
+  for (const { status } of members) counts[status] += 1;
+  return STATUSES.map((status) => ({ labels: { target: title, status }, value: counts[status] }));
 }

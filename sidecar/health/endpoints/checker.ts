@@ -7,14 +7,14 @@
  */
 
 import type { Socket } from 'node:net';
-import type { Family, Sample } from '../../admin/view.js';
 import type { Upstream } from '../../cluster/cluster.js';
 import type { Endpoint } from '../../cluster/endpoint.js';
 import type { Address, UpstreamConfig } from '../../config/model.js';
-import { counter, gauge } from '../../mesh/family.js';
 import { LoopWatch } from '../../runtime/process/event-loop-monitor.js';
 import type { Timers } from '../../runtime/time/timers.js';
 import { WheelEntry } from '../../runtime/time/timing-wheel.js';
+import type { Family, Sample } from '../../telemetry/metric.js';
+import { counter, gauge } from '../../telemetry/metric.js';
 import type { Relay } from '../../transport/context.js';
 import { dialPlain } from '../../transport/dial.js';
 import { type Member, Prober, type ProberTies } from './prober.js';

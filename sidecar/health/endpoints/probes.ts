@@ -9,12 +9,13 @@ import { HEALTH_CHECK, healthQuestion, readHealthAnswer, Serving, servingName } 
 import type { CheckResult } from '../../core/health/health-check.js';
 import { Ended } from '../../core/outcome/outcome.js';
 import { Status, statusName } from '../../core/outcome/status.js';
+import { extraValue } from '../../http2/header-view.js';
 import { makeField } from '../../http2/hpack/field.js';
 import { StableList } from '../../http2/hpack/header-list.js';
 import { Token } from '../../http2/hpack/tokens.js';
 import type { Stream } from '../../http2/stream.js';
 import { Attempt, type AttemptOwner } from '../../relay/attempt.js';
-import { extraValue, timeoutField } from '../../relay/header-rewrite.js';
+import { timeoutField } from '../../relay/header-rewrite.js';
 import type { Pool } from '../../transport/pool.js';
 import type { Link } from '../../transport/session.js';
 import { socketErrorWords } from '../../transport/socket-error.js';

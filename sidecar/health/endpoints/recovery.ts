@@ -1,19 +1,11 @@
-/**
- * Checks of ejected endpoints, whether or not a file asks for health checks. An endpoint that is out because its own
- * sidecar says that its model cannot serve is asked until it can: that sidecar is there, and answers for its model from
- * evidence (golden inputs, while there are no calls). Its first good word makes the trial call due at once; while it
- * says no, no call has to find that out. Any ejected endpoint is asked when its trial has been due for a while and no
- * call came to be it: an ejection that no traffic can end is ended by a check that passes. Others are not asked.
- */
-
-import type { Family } from '../../admin/view.js';
 import type { Upstream } from '../../cluster/cluster.js';
 import type { Endpoint } from '../../cluster/endpoint.js';
 import type { UpstreamConfig } from '../../config/model.js';
 import type { CheckResult } from '../../core/health/health-check.js';
 import { EjectionState } from '../../core/outlier/ejection.js';
-import { counter } from '../../mesh/family.js';
 import { WheelEntry } from '../../runtime/time/timing-wheel.js';
+import type { Family } from '../../telemetry/metric.js';
+import { counter } from '../../telemetry/metric.js';
 import type { Relay } from '../../transport/context.js';
 import { HealthCalls, type Question } from './probes.js';
 

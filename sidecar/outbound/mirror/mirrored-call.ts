@@ -10,7 +10,7 @@ import { Status, statusName } from '../../core/outcome/status.js';
 import type { HeaderBlock } from '../../http2/hpack/header-list.js';
 import type { Attempt } from '../../relay/attempt.js';
 import type { Pieces } from '../../transport/chunk-list.js';
-import type { Memory } from '../../transport/context.js';
+import type { Memory } from '../../transport/memory-budget.js';
 import type { OutboundCall, Witness } from '../call.js';
 import { compareAnswers } from './response-diff.js';
 import type { MirrorDesk, MirrorTask } from './scheduler.js';

@@ -6,13 +6,13 @@
 import { makeField } from '../../http2/hpack/field.js';
 import type { HeaderBlock } from '../../http2/hpack/header-list.js';
 import { Stream } from '../../http2/stream.js';
-import type { Shaped } from '../../mesh/shaping-target.js';
 import type { Attempt } from '../../relay/attempt.js';
 import { type Match, matchForCopy } from '../../relay/route-table.js';
 import type { CallTally } from '../../telemetry/call-stats.js';
 import type { Pieces } from '../../transport/chunk-list.js';
 import type { Relay } from '../../transport/context.js';
 import type { Link } from '../../transport/session.js';
+import type { Shaped } from '../call.js';
 import { OutboundCall, type Witness } from '../call.js';
 
 const MARK = makeField('outrider-mirrored', '1');

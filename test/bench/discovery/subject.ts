@@ -14,18 +14,19 @@ import { Targets, type TargetWatch } from '../../../sidecar/discovery/consul/cat
 import { UpstreamWatch } from '../../../sidecar/discovery/consul/chain/upstream-watcher.js';
 import { ConsulAgent } from '../../../sidecar/discovery/consul/client/client.js';
 import { agentSettings } from '../../../sidecar/discovery/consul/client/settings.js';
-import type { ConsulDeps } from '../../../sidecar/discovery/consul/deps.js';
 import { Watches } from '../../../sidecar/discovery/consul/query/query-registry.js';
+import type { ConsulDeps } from '../../../sidecar/discovery/consul/query/query-spec.js';
 import { DEFAULT_LOCAL_SETTINGS } from '../../../sidecar/http2/settings.js';
-import { deferToTurnEnd } from '../../../sidecar/runtime/defer.js';
 import { silentLogger } from '../../../sidecar/runtime/log/logger.js';
 import { systemRandom } from '../../../sidecar/runtime/random.js';
 import { systemClock } from '../../../sidecar/runtime/time/clock.js';
 import { systemTimers } from '../../../sidecar/runtime/time/timers.js';
 import { TimingWheel } from '../../../sidecar/runtime/time/timing-wheel.js';
+import { deferToTurnEnd } from '../../../sidecar/runtime/time/turn-end.js';
 import { Tally } from '../../../sidecar/telemetry/call-stats.js';
-import { Memory, type Relay } from '../../../sidecar/transport/context.js';
+import type { Relay } from '../../../sidecar/transport/context.js';
 import { Turn } from '../../../sidecar/transport/flush-scheduler.js';
+import { Memory } from '../../../sidecar/transport/memory-budget.js';
 import { LoopMeter } from './loop.js';
 import type { Applied, LoopWatch, SubjectRequest } from './protocol.js';
 

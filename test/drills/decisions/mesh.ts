@@ -7,7 +7,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { EndpointReport } from '../../../sidecar/admin/view.js';
+import type { EndpointReport } from '../../../sidecar/telemetry/reports.js';
 import { SidecarBench, type SidecarFile, type SidecarProcess } from '../../kit/process/sidecars.js';
 import { Load, type LoadOptions } from '../faults/load.js';
 import { Model } from '../models/models.js';

@@ -1,7 +1,7 @@
 /** Replicas that die, hang, are slow or fail. */
 
 import { setTimeout as delay } from 'node:timers/promises';
-import type { EndpointReport } from '../../../sidecar/admin/view.js';
+import type { EndpointReport } from '../../../sidecar/telemetry/reports.js';
 import { REQUEST, tally } from '../faults/load.js';
 import { measure, seconds, type Trial } from '../faults/row.js';
 import { type Form, fails, POISON, WELL } from '../models/protocol.js';

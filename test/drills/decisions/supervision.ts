@@ -6,7 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Client, credentials, type ServiceError } from '@grpc/grpc-js';
 import { protocols } from '../../../proto/load.js';
 import type { ModelInferRequest, ModelInferResponse } from '../../../proto/messages.js';
-import type { ModelReport } from '../../../sidecar/admin/view.js';
+import type { ModelReport } from '../../../sidecar/telemetry/reports.js';
 import { admin, Mesh, OUTRIDER, Scratch, type UpFacts } from '../../kit/process/outrider.js';
 import { putLoopModel } from '../../kit/service/tiny-models.js';
 import { LOCAL_CHANNEL } from '../faults/call.js';

@@ -5,8 +5,8 @@
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { EndpointReport, ModelReport } from '../../../sidecar/admin/view.js';
 import { OwnedProcess } from '../../../sidecar/supervise/child-process.js';
+import type { EndpointReport, ModelReport } from '../../../sidecar/telemetry/reports.js';
 import {
   admin,
   OUTRIDER,

@@ -10,7 +10,7 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Client, credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
-import type { ModelReport } from '../../../sidecar/admin/view.js';
+import type { ModelReport } from '../../../sidecar/telemetry/reports.js';
 import {
   admin,
   OUTRIDER,

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { cpSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { StatusReport } from '../../../sidecar/admin/status.js';
-import type { ModelReport } from '../../../sidecar/admin/view.js';
+import type { ModelReport } from '../../../sidecar/telemetry/reports.js';
 import {
   admin,
   DIGITS_MODELS,

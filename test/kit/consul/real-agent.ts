@@ -2,8 +2,8 @@
 
 import { ConsulAgent } from '../../../sidecar/discovery/consul/client/client.js';
 import { agentSettings } from '../../../sidecar/discovery/consul/client/settings.js';
-import type { ConsulDeps } from '../../../sidecar/discovery/consul/deps.js';
 import { Watches } from '../../../sidecar/discovery/consul/query/query-registry.js';
+import type { ConsulDeps } from '../../../sidecar/discovery/consul/query/query-spec.js';
 import { createLogger } from '../../../sidecar/runtime/log/logger.js';
 import { systemClock } from '../../../sidecar/runtime/time/clock.js';
 import { systemTimers } from '../../../sidecar/runtime/time/timers.js';

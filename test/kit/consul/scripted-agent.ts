@@ -11,7 +11,7 @@ import {
   type GetOptions,
   type Query,
 } from '../../../sidecar/discovery/consul/client/response.js';
-import type { ConsulDeps } from '../../../sidecar/discovery/consul/deps.js';
+import type { ConsulDeps } from '../../../sidecar/discovery/consul/query/query-spec.js';
 import { createLogger } from '../../../sidecar/runtime/log/logger.js';
 import type { Random } from '../../../sidecar/runtime/random.js';
 import { ManualClock } from '../time/manual-clock.js';

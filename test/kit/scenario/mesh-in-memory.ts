@@ -3,8 +3,8 @@
  * behind it. Real stories and real HTTP/2 on every leg; only the sockets and the model are the test's.
  */
 import assert from 'node:assert/strict';
-import { labelOf } from '../../../sidecar/cluster/endpoint.js';
 import { HEALTH_CHECK, healthAnswer } from '../../../sidecar/codec/health.js';
+import { labelOf } from '../../../sidecar/config/codecs/address.js';
 import type { PoolConfig, QueueConfig, RouteConfig } from '../../../sidecar/config/model.js';
 import { Caller as Identity } from '../../../sidecar/inbound/authorization.js';
 import type { PeerStream } from '../http2/scripted-peer.js';

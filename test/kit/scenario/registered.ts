@@ -5,9 +5,9 @@
 import assert from 'node:assert/strict';
 import { Targets } from '../../../sidecar/discovery/consul/catalog/endpoint-watcher.js';
 import { UpstreamWatch } from '../../../sidecar/discovery/consul/chain/upstream-watcher.js';
-import type { ConsulDeps } from '../../../sidecar/discovery/consul/deps.js';
 import { families } from '../../../sidecar/discovery/consul/metrics.js';
 import { type QueryStatus, Watches } from '../../../sidecar/discovery/consul/query/query-registry.js';
+import type { ConsulDeps } from '../../../sidecar/discovery/consul/query/query-spec.js';
 import { createLogger } from '../../../sidecar/runtime/log/logger.js';
 import { entryOf } from '../consul/answers.js';
 import { CONFIG, type Read, ScriptedAgent } from '../consul/scripted-agent.js';

@@ -1,17 +1,16 @@
 /** A view whose every answer the test sets by hand. */
 
 import type { FaultDesk } from '../../../sidecar/admin/faults.js';
+import type { SidecarView, TakeoverAnswer } from '../../../sidecar/admin/view.js';
+import type { Family } from '../../../sidecar/telemetry/metric.js';
 import type {
   EndpointReport,
-  Family,
   MirrorReport,
   ModelReport,
   PoisonReport,
   QueueReport,
   RegistryReport,
-  SidecarView,
-  TakeoverAnswer,
-} from '../../../sidecar/admin/view.js';
+} from '../../../sidecar/telemetry/reports.js';
 
 export class FakeView implements SidecarView {
   readonly service = 'digits';

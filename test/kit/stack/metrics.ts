@@ -1,7 +1,5 @@
-/** The metrics of a stack: what is not said is idle. */
-
-import type { Family } from '../../../sidecar/admin/view.js';
 import { familiesOf } from '../../../sidecar/app/metrics/traffic.js';
+import type { Family } from '../../../sidecar/telemetry/metric.js';
 import type { Stack } from './stack.js';
 
 export function familiesIn(

@@ -4,8 +4,8 @@
  */
 import assert from 'node:assert/strict';
 import { Upstream } from '../../../sidecar/cluster/cluster.js';
-import { labelOf } from '../../../sidecar/cluster/endpoint.js';
 import type { MakeUpstream } from '../../../sidecar/cluster/upstream.js';
+import { labelOf } from '../../../sidecar/config/codecs/address.js';
 import type {
   Address,
   EjectionConfig,
@@ -26,9 +26,10 @@ import { Outbound } from '../../../sidecar/outbound.js';
 import type { Logger } from '../../../sidecar/runtime/log/logger.js';
 import { TimingWheel } from '../../../sidecar/runtime/time/timing-wheel.js';
 import { Tally } from '../../../sidecar/telemetry/call-stats.js';
-import { Memory, type Relay } from '../../../sidecar/transport/context.js';
+import type { Relay } from '../../../sidecar/transport/context.js';
 import { Turn } from '../../../sidecar/transport/flush-scheduler.js';
 import { Listener } from '../../../sidecar/transport/listener.js';
+import { Memory } from '../../../sidecar/transport/memory-budget.js';
 import { Pool } from '../../../sidecar/transport/pool.js';
 import { Flag, grpcMessage } from '../http2/h2-frames.js';
 import type { Field } from '../http2/hpack-lite.js';

@@ -1,7 +1,7 @@
 /** The outbound story over several attempts: what is tried again, where, and what must never be. */
 import assert from 'node:assert/strict';
 import { parseGrpcTimeout } from '../../../sidecar/core/deadline/grpc-timeout.js';
-import { FIRST_WINDOW, WIDE_WINDOW } from '../../../sidecar/transport/context.js';
+import { FIRST_WINDOW, WIDE_WINDOW } from '../../../sidecar/transport/memory-budget.js';
 import { ErrorCode, Flag } from '../../kit/http2/h2-frames.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
 import {

@@ -1,8 +1,7 @@
 /** The budget of memory: which connection loses calls when it is used up, and when none does. */
 import assert from 'node:assert/strict';
-import { FIRST_WINDOW } from '../../../sidecar/transport/context.js';
 import { Turn } from '../../../sidecar/transport/flush-scheduler.js';
-import { type Holder, Memory } from '../../../sidecar/transport/memory-budget.js';
+import { FIRST_WINDOW, type Holder, Memory } from '../../../sidecar/transport/memory-budget.js';
 import { data, Flag, FrameType, Setting, settingsOf } from '../../kit/http2/h2-frames.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
 import {

@@ -1,6 +1,6 @@
 /** Connections to an endpoint: proved, watched, replaced, waited for. */
 import assert from 'node:assert/strict';
-import { labelOf } from '../../../sidecar/cluster/endpoint.js';
+import { labelOf } from '../../../sidecar/config/codecs/address.js';
 import { DEFAULT_LOCAL_SETTINGS } from '../../../sidecar/http2/settings.js';
 import { Pool } from '../../../sidecar/transport/pool.js';
 import { ErrorCode, FrameType, goaway, Setting, settings } from '../../kit/http2/h2-frames.js';

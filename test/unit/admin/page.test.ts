@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { escapeHtml, renderPage } from '../../../sidecar/admin/page.js';
 import { statusOf } from '../../../sidecar/admin/status.js';
-import type { EndpointReport } from '../../../sidecar/admin/view.js';
+import type { EndpointReport } from '../../../sidecar/telemetry/reports.js';
 import { anEndpoint, FakeView } from '../../kit/stack/admin-view.js';
 
 describe('admin page', () => {

@@ -1,7 +1,8 @@
 /** Whom an upstream connects to, as what, and what stays when the registry says something new. */
 import assert from 'node:assert/strict';
 import { Upstream } from '../../../sidecar/cluster/cluster.js';
-import { labelOf, type Peer } from '../../../sidecar/cluster/endpoint.js';
+import type { Peer } from '../../../sidecar/cluster/endpoint.js';
+import { labelOf } from '../../../sidecar/config/codecs/address.js';
 import type { EndpointConfig, UpstreamConfig } from '../../../sidecar/config/model.js';
 import { DEFAULT_LOCAL_SETTINGS } from '../../../sidecar/http2/settings.js';
 import { addressOf, anUpstream, Stack } from '../../kit/stack/stack.js';

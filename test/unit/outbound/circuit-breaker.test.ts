@@ -4,9 +4,8 @@ import { Upstream } from '../../../sidecar/cluster/cluster.js';
 import { Clusters } from '../../../sidecar/cluster/upstream.js';
 import type { BreakerConfig } from '../../../sidecar/config/model.js';
 import { DEFAULT_LOCAL_SETTINGS } from '../../../sidecar/http2/settings.js';
-import { MAX_WAIT_MS } from '../../../sidecar/mesh/waiting-calls.js';
 import type { OutboundCall } from '../../../sidecar/outbound/call.js';
-import { Bounds } from '../../../sidecar/outbound/circuit-breaker.js';
+import { Bounds, MAX_WAIT_MS } from '../../../sidecar/outbound/circuit-breaker.js';
 import { anUpstream, Stack } from '../../kit/stack/stack.js';
 
 const NONE: BreakerConfig = { maxConnections: 0, maxPending: 0, maxInFlight: 0, maxRetries: 0 };

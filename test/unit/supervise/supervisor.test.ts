@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import type { ModelReport } from '../../../sidecar/admin/view.js';
 import { EndClass, type ProcessEnd } from '../../../sidecar/core/health/process-end.js';
 import { RestartLimit } from '../../../sidecar/core/health/restart-limit.js';
 import { SupervisedProcess, type WatchEvents } from '../../../sidecar/supervise/supervisor.js';
+import type { ModelReport } from '../../../sidecar/telemetry/reports.js';
 import { FakeProbe, FakeProcess, SERVING } from '../../kit/process/fake-process.js';
 import { ManualClock } from '../../kit/time/manual-clock.js';
 

@@ -1,19 +1,13 @@
-/**
- * The endpoints behind each target, kept up: one query per target however many use it. What Consul answers goes through
- * core/discovery/eviction-guard.ts, so that a sudden empty answer does not empty a working set, and to disk, so that a restart without
- * Consul still knows the peers.
- */
-
-import type { Family } from '../../../admin/view.js';
 import type { Address } from '../../../config/model.js';
 import { learn, type Registry, review } from '../../../core/discovery/eviction-guard.js';
 import type { Timer } from '../../../runtime/time/timers.js';
+import type { Family } from '../../../telemetry/metric.js';
 import type { CacheFile } from '../cache/cache-file.js';
-import type { ConsulDeps } from '../deps.js';
+import { targetFamilies } from '../metrics.js';
 import { type InstanceStream, ParsePool } from '../parser/parser-pool.js';
 import type { QuerySpec, Source } from '../query/blocking-query.js';
 import type { Watch } from '../query/query-registry.js';
-import { targetFamilies } from '../target-families.js';
+import type { ConsulDeps } from '../query/query-spec.js';
 import { cachedInstances } from './cached-instances.js';
 import { holdBegins, holdEnds } from './eviction-log.js';
 import type { Instance, InstanceList } from './instances.js';

@@ -2,8 +2,8 @@
 
 import type { CacheFile } from '../cache/cache-file.js';
 import type { Queries } from '../catalog/endpoint-watcher.js';
-import type { ConsulDeps } from '../deps.js';
 import type { Watch } from '../query/query-registry.js';
+import type { ConsulDeps } from '../query/query-spec.js';
 import { type QuerySpec, SMALL_ANSWER_BYTES } from '../query/query-spec.js';
 import { type ChainPlan, planOf } from './chain-plan.js';
 import { limitsOf, refusedDefaults, type UpstreamLimits } from './service-defaults.js';

@@ -3,9 +3,9 @@
  * to, and the endpoints of those. Each change is told as a whole; what is not known yet is said to be so.
  */
 
+import { DEFAULT_MAX_ENDPOINTS } from '../../../config/defaults.js';
 import type { DiscoveryConfig, DiscoveryTarget, UpstreamConfig } from '../../../config/model.js';
 import type { Timer } from '../../../runtime/time/timers.js';
-import { DEFAULT_MAX_ENDPOINTS } from '../../endpoint-subset.js';
 import type { ClusterKnowledge, UpstreamKnowledge } from '../../snapshot.js';
 import { ClusterEndpoints, type TargetInstances } from '../catalog/cluster-endpoints.js';
 import type { Queries, TargetState, TargetWatch } from '../catalog/endpoint-watcher.js';

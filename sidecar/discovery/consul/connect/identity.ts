@@ -16,8 +16,8 @@ import {
 import { type Fault, isFault } from '../../../identity/spiffe.js';
 import type { Timer } from '../../../runtime/time/timers.js';
 import type { CacheFile } from '../cache/cache-file.js';
-import type { ConsulDeps } from '../deps.js';
 import type { Watch, Watches } from '../query/query-registry.js';
+import type { ConsulDeps } from '../query/query-spec.js';
 import { SMALL_ANSWER_BYTES } from '../query/query-spec.js';
 import {
   type ConnectLeaf,

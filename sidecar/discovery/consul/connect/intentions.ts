@@ -12,8 +12,8 @@ import { type Action, IntentionTable } from '../../../core/authorization/intenti
 import type { Timer } from '../../../runtime/time/timers.js';
 import type { CacheFile } from '../cache/cache-file.js';
 import type { AgentReader } from '../client/response.js';
-import type { ConsulDeps } from '../deps.js';
 import type { Watch, Watches } from '../query/query-registry.js';
+import type { ConsulDeps } from '../query/query-spec.js';
 import { askDefault, type DefaultAnswer, NOBODY } from './default-policy.js';
 import { parseIntentionsAnswer, type Rules, readIntentions } from './intention-parser.js';
 

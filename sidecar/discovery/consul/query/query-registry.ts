@@ -5,9 +5,8 @@
 
 import { OncePer } from '../../../runtime/log/logger.js';
 import type { AgentReader } from '../client/response.js';
-import type { ConsulDeps } from '../deps.js';
 import { BlockingQuery } from './blocking-query.js';
-import type { QuerySpec, QueryStatus, Source } from './query-spec.js';
+import type { ConsulDeps, QuerySpec, QueryStatus, Source } from './query-spec.js';
 import { isAgents } from './response-reader.js';
 
 export type { QuerySpec, QueryStatus, Source } from './query-spec.js';

@@ -1,3 +1,9 @@
+import type { ConsulConfig } from '../../../config/model.js';
+import type { Logger } from '../../../runtime/log/logger.js';
+import type { Random } from '../../../runtime/random.js';
+import type { Clock } from '../../../runtime/time/clock.js';
+import type { Timers } from '../../../runtime/time/timers.js';
+
 /** What is asked by a blocking query, and how it stands. */
 
 export type Source = 'agent' | 'cache';
@@ -62,4 +68,12 @@ export interface QueryEvents<T> {
   problem(problem: string, error: unknown): void;
   /** A read succeeded after one that failed, or the first of all. */
   answered(wasFailing: boolean): void;
+}
+
+export interface ConsulDeps {
+  readonly config: ConsulConfig;
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly random: Random;
+  readonly logger: Logger;
 }

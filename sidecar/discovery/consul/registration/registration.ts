@@ -1,19 +1,10 @@
-/**
- * Keeps one instance registered in Consul: the service, its sidecar as `connect-proxy`, and the checks of both.
- *
- * What the agent has is compared with what should be there after the start, every 15 s, and at once when a definition has
- * changed or vanished. So an agent that lost everything has it again as soon as it is back, and nothing is ever there
- * twice, because the ids stay the same. States of checks are told at once when they change and every 10 s otherwise,
- * always with the same words. At the end: critical, wait until peers have heard, go, deregister.
- */
-
-import type { Family } from '../../../admin/view.js';
 import type { RegistrationConfig } from '../../../config/model.js';
 import { saysTheSame } from '../../../core/health/hysteresis.js';
 import type { Timer } from '../../../runtime/time/timers.js';
+import type { Family } from '../../../telemetry/metric.js';
 import { AgentError } from '../client/response.js';
-import type { ConsulDeps } from '../deps.js';
-import { registrationFamilies } from '../registration-report.js';
+import { registrationFamilies } from '../metrics.js';
+import type { ConsulDeps } from '../query/query-spec.js';
 import type { RegistrationAgent } from './agent-client.js';
 import type { Registrant } from './definition.js';
 import { QUARREL_PROBLEM, RegistrationSync } from './sync.js';

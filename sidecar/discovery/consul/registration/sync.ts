@@ -4,7 +4,7 @@
  */
 
 import type { RegistrationConfig } from '../../../config/model.js';
-import type { ConsulDeps } from '../deps.js';
+import type { ConsulDeps } from '../query/query-spec.js';
 import { Desk, type Held, isUnknown, type RegistrationAgent } from './agent-client.js';
 import { type Check, Checks } from './checks.js';
 import {

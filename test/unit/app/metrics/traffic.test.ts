@@ -1,7 +1,7 @@
 /** What `/metrics` says after calls: every number from where it is kept, every label from configuration. */
 import assert from 'node:assert/strict';
-import type { Family } from '../../../../sidecar/admin/view.js';
 import { queueReport, reportOf } from '../../../../sidecar/app/endpoint-report.js';
+import type { Family } from '../../../../sidecar/telemetry/metric.js';
 import { familiesIn } from '../../../kit/stack/metrics.js';
 import { anInbound, anUpstream, aRoute, aSafeRoute, Stack } from '../../../kit/stack/stack.js';
 

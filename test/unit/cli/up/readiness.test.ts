@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
-import type { ModelReport } from '../../../../sidecar/admin/view.js';
 import type { SeatState } from '../../../../sidecar/cli/up/fleet.js';
 import type { Seat } from '../../../../sidecar/cli/up/plan.js';
 import { type ReadyWait, untilReady } from '../../../../sidecar/cli/up/readiness.js';
+import type { ModelReport } from '../../../../sidecar/telemetry/reports.js';
 import { Scratch } from '../../../kit/process/outrider.js';
 import { ManualClock } from '../../../kit/time/manual-clock.js';
 

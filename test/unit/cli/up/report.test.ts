@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import type { ModelReport } from '../../../../sidecar/admin/view.js';
 import { paletteFor } from '../../../../sidecar/cli/terminal.js';
 import type { SeatState } from '../../../../sidecar/cli/up/fleet.js';
 import { UpReport } from '../../../../sidecar/cli/up/report.js';
+import type { ModelReport } from '../../../../sidecar/telemetry/reports.js';
 
 describe('what up shows of Consul', () => {
   const UI = 'http://127.0.0.1:8500/ui/';

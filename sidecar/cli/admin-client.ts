@@ -1,7 +1,7 @@
 /** Asks an admin server over HTTP; bounded in time and size. Used by `up` and `status`. */
 
 import { type Agent, request } from 'node:http';
-import type { Address } from '../../config/model.js';
+import type { Address } from '../config/model.js';
 
 export interface AdminAnswer {
   readonly status: number;

@@ -6,14 +6,14 @@
  */
 
 import { Agent } from 'node:http';
-import type { Address } from '../../config/model.js';
-import { EndClass } from '../../core/health/process-end.js';
-import type { Health } from '../../health/model/health-probe.js';
-import type { Clock } from '../../runtime/time/clock.js';
-import type { Timer, Timers } from '../../runtime/time/timers.js';
-import type { Probe, Watch, WatchEvents } from '../../supervise/supervisor.js';
-import { oneLine } from '../failure.js';
-import { askAdmin } from '../status/admin-client.js';
+import type { Address } from '../config/model.js';
+import { EndClass } from '../core/health/process-end.js';
+import type { Health } from '../health/model/health-probe.js';
+import type { Clock } from '../runtime/time/clock.js';
+import type { Timer, Timers } from '../runtime/time/timers.js';
+import type { Probe, Watch, WatchEvents } from '../supervise/supervisor.js';
+import { askAdmin } from './admin-client.js';
+import { oneLine } from './failure.js';
 
 const PERIOD_MS = 5_000;
 const SILENCE_MS = 10_000;

@@ -3,7 +3,7 @@
  * no retry could be answered, and what the retries of an upstream may spend is for calls that another replica can save.
  */
 
-import type { Endpoint } from '../cluster/endpoint.js';
+import type { Endpoint } from './endpoint.js';
 
 /** A word counts for so long: a model that comes back is found by then. */
 const KEPT_MS = 2_000;

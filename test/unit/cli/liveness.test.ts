@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import { watchLive } from '../../../../sidecar/cli/up/liveness.js';
-import type { Watch } from '../../../../sidecar/supervise/supervisor.js';
-import { FakeProbe, SERVING, SILENT } from '../../../kit/process/fake-process.js';
-import { ManualClock } from '../../../kit/time/manual-clock.js';
+import { watchLive } from '../../../sidecar/cli/liveness.js';
+import type { Watch } from '../../../sidecar/supervise/supervisor.js';
+import { FakeProbe, SERVING, SILENT } from '../../kit/process/fake-process.js';
+import { ManualClock } from '../../kit/time/manual-clock.js';
 
 describe('live watch of a sidecar', () => {
   let time: ManualClock;

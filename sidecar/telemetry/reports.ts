@@ -1,0 +1,136 @@
+export interface EndpointReport {
+  readonly upstream: string;
+  /** Where traffic rules make several clusters of one upstream: which. */
+  readonly cluster?: string;
+  /** Lower goes first; absent: 0. From 1000 on the registry calls the endpoint critical. */
+  readonly priority?: number;
+  readonly endpoint: string;
+  readonly address: string;
+  /** `standby`: ready, and others are to be used first. `unhealthy`: connected, and its health check fails. */
+  readonly state:
+    | 'eligible'
+    | 'standby'
+    | 'ejected'
+    | 'probing'
+    | 'unhealthy'
+    | 'disconnected'
+    | 'connecting';
+  /** One sentence: why the endpoint is in this state. Empty while eligible, unless the registry counsels against it. */
+  readonly why: string;
+  /** It is unhealthy because it says NOT_SERVING, and has never passed a check: its model may be starting. */
+  readonly mayBeStarting?: true;
+  /** Milliseconds since the state began, and until an ejection ends (absent when it is not ejected, and when it lasts until the model serves). */
+  readonly sinceMs: number;
+  readonly untilMs?: number;
+  readonly connections: number;
+  readonly inFlight: number;
+  /** 0: not known yet. */
+  readonly ewmaMs: number;
+  readonly weight: number;
+  readonly attempts: number;
+  readonly faults: number;
+  readonly consecutiveFaults: number;
+  readonly ejections: number;
+  /** Where it is, if that is known. */
+  readonly locality?: string;
+  /** What it takes of its weight now, when that is not all: it warms up, is full, or is far away. */
+  readonly share?: number;
+  /** Calls that succeeded or failed in the last 10 s, and the share of successes among them; absent where they are not counted, the share also where there were none. */
+  readonly recentCalls?: number;
+  readonly successRatio?: number;
+  /**
+   * Its median latency over that of its peers, at the same method, model and size of request: what the latency detector
+   * holds against its `factor`. Absent where that is off, where it or all of its peers have fewer than `min_calls` such
+   * calls in the last 5 s to 10 s, and while it is ejected or warms up.
+   */
+  readonly latencyRatio?: number;
+}
+
+/** Copies of calls that go from one upstream to another. */
+export interface MirrorReport {
+  readonly upstream: string;
+  readonly to: string;
+  readonly sent: number;
+  readonly inFlight: number;
+  /** Calls that were to be copied and were not. */
+  readonly leftOut: number;
+  readonly compared: number;
+  readonly disagreed: number;
+  /** What differed last, in one sentence that says nothing of the payload, and how long ago; absent: nothing did. */
+  readonly last?: string;
+  readonly lastAgoMs?: number;
+}
+
+export interface QueueReport {
+  readonly running: number;
+  readonly waiting: number;
+  readonly waitingBytes: number;
+  /** Calls let through at once: as configured, or as found; 0 while the model is not ready. */
+  readonly concurrency: number;
+  /** Best latency of late, ms, where concurrency is found by measuring; 0: not known yet. */
+  readonly unloadedMs?: number;
+  /** Those that wait, by class from the most to the least important. */
+  readonly classes?: readonly { readonly name: string; readonly waiting: number }[];
+  /** Calls whose deadline passed in line, and those that gave way to others, since the start. */
+  readonly expired?: number;
+  readonly evicted?: number;
+  /** Calls over a caller's rate since the start; absent without rate limits. */
+  readonly rateLimited?: number;
+  /** Whether memory runs short; absent where nobody looks. */
+  readonly pressure?: 'none' | 'high' | 'critical';
+}
+
+export interface ModelReport {
+  /** Where the sidecar knows its models by name. */
+  readonly name?: string;
+  /**
+   * `given-up`: it died too often; a single start tries again now and then. `failed`: its process is there, and could not
+   * load it.
+   */
+  readonly state:
+    | 'starting'
+    | 'ready'
+    | 'unresponsive'
+    | 'backoff'
+    | 'given-up'
+    | 'failed'
+    | 'stopping'
+    | 'stopped'
+    | 'foreign';
+  readonly why: string;
+  readonly pid?: number;
+  readonly restarts: number;
+}
+
+/** How the registry is read, and what came of it. */
+export interface RegistryReport {
+  /** Where its agent is. */
+  readonly where: string;
+  /** Whether this instance stands in the catalogue as it should; absent when it is not to be registered. */
+  readonly registered?: boolean;
+  /** Why it does not. */
+  readonly problem?: string;
+  readonly queries: readonly RegistryQueryReport[];
+  /** Rules of the registry that are not applied, each in one sentence. */
+  readonly notHonoured: readonly string[];
+}
+
+export interface RegistryQueryReport {
+  readonly name: string;
+  /** `waiting`: no answer yet. `cached`: none yet, what an earlier run wrote down serves. `failing`: the last good answer serves. */
+  readonly state: 'waiting' | 'current' | 'cached' | 'failing';
+  /** Since the last good answer; absent before the first. */
+  readonly ageMs?: number;
+  readonly problem?: string;
+}
+
+/** A request that was in model processes as they crashed. */
+export interface PoisonReport {
+  /** 16 hexadecimal digits; of this process only. */
+  readonly fingerprint: string;
+  readonly upstream: string;
+  readonly crashes: number;
+  readonly isRefused: boolean;
+  /** Until it is forgotten. */
+  readonly forMs: number;
+}
