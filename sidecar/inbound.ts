@@ -5,35 +5,35 @@ import { Admission, type InboundQueue, QueueState } from './core/admission/queue
 import type { IntentionTable } from './core/authorization/intentions.js';
 import type { ProcessEnd } from './core/health/process-end.js';
 import { Reasons, reasonMessage } from './core/outcome/local-reply-reason.js';
-import { Ended, isNeverProcessed } from './core/outcome/outcome.js';
+import { AttemptEnd, isNeverProcessed } from './core/outcome/outcome.js';
 import { findFault } from './core/routing/fault-rule.js';
 import type { HealthAnswers } from './health/model/responder.js';
-import { factsOf } from './http2/header-view.js';
+import { headerViewOf } from './http2/header-view.js';
 import type { Field } from './http2/hpack/field.js';
 import type { HeaderBlock, StableList } from './http2/hpack/header-list.js';
 import type { Stream } from './http2/stream.js';
-import { type InboundLimits, SharedLimits } from './inbound/admission.js';
+import { type InboundAdmission, SharedLimits } from './inbound/admission.js';
 import { type Caller, InboundAccess } from './inbound/authorization.js';
 import { InboundCall, type Ticket } from './inbound/call.js';
-import type { ModelEvidence } from './inbound/model-activity.js';
-import { ModelSlot, type ModelState, type ServedModel } from './inbound/model-backend.js';
-import type { NamedCall, NamedStory } from './inbound/model-routed-call.js';
+import type { ActivityReport } from './inbound/model-activity.js';
+import { ModelBackend, type ModelState, type ServedModel } from './inbound/model-backend.js';
+import type { ModelRoutedCall, NamedStory } from './inbound/model-routed-call.js';
 import { type Enter, ModelFront } from './inbound/model-router.js';
 import { answerFailed } from './inbound/process-end-wait.js';
 import { Attempt } from './relay/attempt.js';
 import { limitIn } from './relay/attempt-timeout-header.js';
 import { BufferAdmission } from './relay/buffer-admission.js';
 import { type Call, NEVER } from './relay/call.js';
-import type { InjectedFaults } from './relay/fault-injection.js';
-import { strike } from './relay/fault-injection.js';
+import type { ActiveFaults } from './relay/fault-injection.js';
+import { injectFault } from './relay/fault-injection.js';
 import { forwardExtras, forwardRequest, inboundProfile } from './relay/header-rewrite.js';
-import { isGrpcRequest, NotGrpc } from './relay/rejected-stream.js';
+import { isGrpcRequest, RejectedStream } from './relay/rejected-stream.js';
 import { Routes, timeAllowedMs } from './relay/route-table.js';
-import type { Relay } from './transport/context.js';
-import type { Link } from './transport/session.js';
+import type { DataPlaneContext } from './transport/context.js';
+import type { Session } from './transport/session.js';
 
 /** Services about the server rather than the model: they hold no place in the model's line, and pass whatever its limits. */
-const ASIDE = [
+const BYPASS_SERVICES = [
   '/grpc.health.v1.Health/',
   '/grpc.reflection.v1.ServerReflection/',
   '/grpc.reflection.v1alpha.ServerReflection/',
@@ -44,88 +44,92 @@ const QUIET_AFTER_MS = 1_000;
 
 export class Inbound implements NamedStory {
   /** The models, at least one. */
-  readonly slots: readonly ModelSlot[];
+  readonly backends: readonly ModelBackend[];
   /** Null: there is one model, and calls are not asked for a name. */
-  private readonly front: ModelFront | null;
+  private readonly router: ModelFront | null;
   private readonly shared: SharedLimits;
-  private readonly access: InboundAccess;
+  private readonly authorization: InboundAccess;
   private routes: Routes;
   private readonly profile = inboundProfile();
   /** Requests that are collected before they join the line. */
   private readonly buffers: BufferAdmission;
   /** Null: questions about health go to the model. */
   health: HealthAnswers | null = null;
-  private faults: InjectedFaults | null = null;
+  private faults: ActiveFaults | null = null;
 
   constructor(
     private config: InboundConfig,
     private readonly service: string,
     models: readonly ServedModel[],
     intentions: IntentionTable,
-    private readonly relay: Relay,
+    private readonly context: DataPlaneContext,
     private readonly replayBytes: number,
     /** Absent: memory is not looked after. */
     readMemory?: () => MemoryReading,
   ) {
     this.shared = new SharedLimits(config, readMemory);
-    this.buffers = new BufferAdmission(relay, replayBytes);
+    this.buffers = new BufferAdmission(context, replayBytes);
     const isMany = models.length > 1;
-    this.slots = models.map((model) => new ModelSlot(model, config, service, relay, this.shared, isMany));
-    for (const slot of this.slots) {
-      slot.silent = this.slots.find(({ pool }) => pool === slot.pool)!.silent;
+    this.backends = models.map(
+      (model) => new ModelBackend(model, config, service, context, this.shared, isMany),
+    );
+    for (const slot of this.backends) {
+      slot.silent = this.backends.find(({ pool }) => pool === slot.pool)!.silent;
       slot.pool.onShort = () => this.makeWay(slot);
     }
     const enter: Enter = (call, at, path) => this.enterAt(call, at, path);
-    this.front = isMany ? new ModelFront(this.slots, service, enter) : null;
-    this.access = new InboundAccess(intentions, service);
+    this.router = isMany ? new ModelFront(this.backends, service, enter) : null;
+    this.authorization = new InboundAccess(intentions, service);
     this.routes = this.makeRoutes(config);
   }
 
   /** As `setIntentions`, with a changed configuration. */
-  update(config: InboundConfig, intentions: IntentionTable, links: Iterable<Link>): void {
+  update(config: InboundConfig, intentions: IntentionTable, links: Iterable<Session>): void {
     this.config = config;
     this.routes = this.makeRoutes(config, this.routes);
     this.shared.update(config);
-    for (const slot of this.slots) slot.limits.update(config);
+    for (const slot of this.backends) slot.limits.update(config);
     this.setIntentions(intentions, links);
-    for (const slot of this.slots) this.pump(slot);
+    for (const slot of this.backends) this.pump(slot);
   }
 
   /** `links`: the open connections of peers; calls on them that are no longer allowed are ended. */
-  setIntentions(intentions: IntentionTable, links: Iterable<Link>): void {
-    this.relay.nowMs = this.relay.clock.now();
-    this.access.intentions = intentions;
+  setIntentions(intentions: IntentionTable, links: Iterable<Session>): void {
+    this.context.nowMs = this.context.clock.now();
+    this.authorization.intentions = intentions;
     for (const link of links) {
       const caller = link.identity as Caller | null;
-      if (this.access.isAllowed(caller)) continue;
+      if (this.authorization.isAllowed(caller)) continue;
       for (const { owner } of link.connection.state.table.all()) {
-        if (owner instanceof InboundCall && !this.access.permits(caller, owner.block)) this.refuse(owner);
+        if (owner instanceof InboundCall && !this.authorization.permits(caller, owner.block))
+          this.refuse(owner);
       }
     }
   }
 
   // ---- the story ----
 
-  accept(link: Link, stream: Stream, block: HeaderBlock, ended: boolean): void {
-    const facts = factsOf(block);
-    if (!isGrpcRequest(facts)) return void new NotGrpc(link, stream, ended);
+  accept(link: Session, stream: Stream, block: HeaderBlock, ended: boolean): void {
+    const facts = headerViewOf(block);
+    if (!isGrpcRequest(facts)) return void new RejectedStream(link, stream, ended);
     const call =
-      this.front === null
-        ? new InboundCall(this.relay, this, link, stream, block, ended)
-        : this.front.makeCall(this.relay, this, link, stream, block, ended);
+      this.router === null
+        ? new InboundCall(this.context, this, link, stream, block, ended)
+        : this.router.makeCall(this.context, this, link, stream, block, ended);
     const match = this.routes.match(facts.path);
-    call.tally = match === null ? this.routes.tallyOf('other') : match.tally;
-    call.tally.started++;
-    call.tally.inFlight++;
+    call.stats = match === null ? this.routes.tallyOf('other') : match.tally;
+    call.stats.started++;
+    call.stats.inFlight++;
 
     const caller = link.identity as Caller | null;
     call.caller = caller;
     if (caller === null && this.config.mtls === 'strict') {
-      return call.answer(Reasons.noIdentity, reasonMessage(Reasons.noIdentity));
+      return call.localReply(Reasons.noIdentity, reasonMessage(Reasons.noIdentity));
     }
-    if (!this.access.isAllowed(caller) && !this.access.permits(caller, block)) return this.refuse(call);
+    if (!this.authorization.isAllowed(caller) && !this.authorization.permits(caller, block))
+      return this.refuse(call);
     if (match === null)
-      return call.answer(Reasons.unknownRoute, reasonMessage(Reasons.unknownRoute, { path: facts.path }));
+      return call.localReply(Reasons.unknownRoute, reasonMessage(Reasons.unknownRoute, { path: facts.path }));
     call.match = match;
     call.plan = match.plan;
 
@@ -142,37 +146,37 @@ export class Inbound implements NamedStory {
       call.asksHealth = true;
       return call.requestEnded ? this.answerHealth(call) : undefined;
     }
-    if (this.front !== null) return this.front.choose(call, path);
+    if (this.router !== null) return this.router.choose(call, path);
     this.enterAt(call, 0, path);
   }
 
-  onNamed(call: NamedCall): void {
-    this.front!.onNamed(call);
+  onNamed(call: ModelRoutedCall): void {
+    this.router!.onNamed(call);
   }
 
-  onOtherModel(call: NamedCall, other: string): void {
-    this.front!.onOtherModel(call, other);
+  onOtherModel(call: ModelRoutedCall, other: string): void {
+    this.router!.onOtherModel(call, other);
   }
 
   /** A call whose model is known. */
   private enterAt(call: InboundCall, at: number, path: string): void {
     call.slot = at;
-    const { state, limits } = this.slots[at]!;
+    const { state, limits } = this.backends[at]!;
     if (state.kind === 'away') return this.turnAway(call, state.why);
     if (isAside(path)) return this.start(call);
-    if (limits.turnsAway(call, path)) return;
+    if (limits.rejects(call, path)) return;
     // A unary call joins the line when its request is complete: a slow uploader holds no place. What would be refused
     // is not waited for.
     if (call.requestEnded || !call.plan.holdsResponse) this.admit(call);
-    else limits.foresees(call);
+    else limits.wouldReject(call);
   }
 
   /** Whether a fault was put in for a drill; then it is seen to. */
-  private isStruck(faults: InjectedFaults, call: InboundCall, path: string): boolean {
-    const { nowMs, random } = this.relay;
+  private isStruck(faults: ActiveFaults, call: InboundCall, path: string): boolean {
+    const { nowMs, random } = this.context;
     const fault = findFault(faults.inbound, call.caller?.service ?? '', path, nowMs, random);
     if (fault === undefined) return false;
-    strike(call, fault, faults, () => {
+    injectFault(call, fault, faults, () => {
       this.enter(call, path);
       // Nobody listened meanwhile.
       if (!call.requestEnded) this.onRequestReady(call);
@@ -181,14 +185,14 @@ export class Inbound implements NamedStory {
   }
 
   /** Calls are struck by these; null: by none. */
-  setFaults(faults: InjectedFaults | null): void {
+  setFaults(faults: ActiveFaults | null): void {
     this.faults = faults;
   }
 
   onRequestReady(call: InboundCall): void {
     if (call.match === undefined || call.isOffered || call.attempt !== null || call.isFinished) return;
     if (call.asksHealth) return this.answerHealth(call);
-    if (call.slot < 0 && !(call as NamedCall).readName()) return call.onSentUp(call.requestBytes);
+    if (call.slot < 0 && !(call as ModelRoutedCall).readName()) return call.onSentUp(call.requestBytes);
     if (call.isOffered || call.attempt !== null || call.isFinished) return;
     // The rest is waited for outside the line, as far as there is memory for it.
     if (call.requestEnded || !call.isReplayable) this.admit(call);
@@ -197,67 +201,67 @@ export class Inbound implements NamedStory {
 
   /** From what is known of the model. What is not known, it is asked itself. */
   private answerHealth(call: InboundCall): void {
-    const answer = call.requestEnded ? this.health?.answer(call.kept) : undefined;
+    const answer = call.requestEnded ? this.health?.answer(call.buffered) : undefined;
     if (answer !== undefined) return call.answerWith(answer);
     call.asksHealth = false;
-    if (this.front !== null) this.front.choose(call, HEALTH_CHECK);
+    if (this.router !== null) this.router.choose(call, HEALTH_CHECK);
     else this.enterAt(call, 0, HEALTH_CHECK);
   }
 
   private admit(call: InboundCall): void {
     call.isOffered = true;
     if (call.requestEnded && call.plan.holdsResponse) this.limit(call);
-    if (this.slots[call.slot]!.limits.admits(call)) this.start(call);
+    if (this.backends[call.slot]!.limits.admits(call)) this.start(call);
   }
 
   /** Its caller waits no longer than this from the end of the request. */
   private limit(call: InboundCall): void {
-    const untilMs = this.relay.nowMs + limitIn(call.block);
+    const untilMs = this.context.nowMs + limitIn(call.block);
     if (untilMs < call.deadlineMs) call.setDeadline(untilMs);
   }
 
   private start(call: InboundCall): void {
-    const slot = this.slots[call.slot]!;
+    const slot = this.backends[call.slot]!;
     if (call.ticket !== null) slot.runs.begin(call.ticket);
-    call.begin(new Attempt(call, slot, this.relay.nowMs), NEVER);
+    call.begin(new Attempt(call, slot, this.context.nowMs), NEVER);
     // There is one model: nothing is kept for another attempt.
-    call.forgetReplay();
+    call.disableReplay();
     this.buffers.release(call);
   }
 
   onAttemptEnd(call: InboundCall, attempt: Attempt): void {
-    if (call.ticket !== null) this.slots[call.slot]!.runs.answered(call, this.relay.nowMs);
+    if (call.ticket !== null) this.backends[call.slot]!.runs.answered(call, this.context.nowMs);
     if (attempt.trailers !== null) call.finishWith(attempt);
-    else if (isNeverProcessed(attempt.ended as Ended) && !call.isCommitted) {
+    else if (isNeverProcessed(attempt.ended as AttemptEnd) && !call.isCommitted) {
       this.turnAway(call, attempt.reason === '' ? 'it refused the call' : attempt.reason);
-    } else if (attempt.ended === Ended.connectionLost) {
-      this.slots[call.slot]!.lost.lost(call, this.relay.nowMs);
+    } else if (attempt.ended === AttemptEnd.connectionLost) {
+      this.backends[call.slot]!.lost.lost(call, this.context.nowMs);
     } else answerFailed(call, this.service, null);
   }
 
   // ---- in detail ----
 
   private refuse(call: InboundCall): void {
-    if (!this.access.intentions.isLoaded && call.attempt === null) {
+    if (!this.authorization.intentions.isLoaded && call.attempt === null) {
       const message = reasonMessage(Reasons.notLoaded, { service: this.service });
-      return call.answer(Reasons.notLoaded, message);
+      return call.localReply(Reasons.notLoaded, message);
     }
     const names = { source: call.caller?.service ?? 'a caller without identity', destination: this.service };
-    call.answer(Reasons.notAllowed, reasonMessage(Reasons.notAllowed, names));
+    call.localReply(Reasons.notAllowed, reasonMessage(Reasons.notAllowed, names));
   }
 
   /** Where other models of this service are or will be served, it says so, so that their calls still come here. */
   private turnAway(call: InboundCall, detail: string): void {
-    const isAll = this.front === null || this.slots.every(({ state }) => state.kind === 'away');
+    const isAll = this.router === null || this.backends.every(({ state }) => state.kind === 'away');
     const reason = isAll ? Reasons.modelUnavailable : Reasons.modelNotReady;
-    const { name: model, mark } = this.slots[call.slot]!;
+    const { name: model, mark } = this.backends[call.slot]!;
     const message = reasonMessage(reason, { service: this.service, model, detail });
-    call.answer(reason, message, isAll ? undefined : (mark ?? undefined));
+    call.localReply(reason, message, isAll ? undefined : (mark ?? undefined));
   }
 
   /** The model came, went, or is expected. */
-  setModel(state: ModelState, slot = this.slots[0]!): void {
-    this.relay.nowMs = this.relay.clock.now();
+  setModel(state: ModelState, slot = this.backends[0]!): void {
+    this.context.nowMs = this.context.clock.now();
     slot.state = state;
     slot.limits.open(state.kind === 'ready');
     if (state.kind === 'ready') return this.pump(slot);
@@ -269,28 +273,28 @@ export class Inbound implements NamedStory {
   }
 
   /** The process of the model has ended. */
-  modelEnded(end: ProcessEnd, slot = this.slots[0]!): void {
-    this.relay.nowMs = this.relay.clock.now();
-    slot.lost.ended(end, this.relay.nowMs);
+  modelEnded(end: ProcessEnd, slot = this.backends[0]!): void {
+    this.context.nowMs = this.context.clock.now();
+    slot.lost.ended(end, this.context.nowMs);
   }
 
   // Of the only model, or of the first of several.
 
-  get limits(): InboundLimits {
-    return this.slots[0]!.limits;
+  get limits(): InboundAdmission {
+    return this.backends[0]!.limits;
   }
 
   get queue(): InboundQueue<Ticket> {
-    return this.slots[0]!.queue;
+    return this.backends[0]!.queue;
   }
 
-  evidence(): ModelEvidence {
-    return this.slots[0]!.runs.evidence();
+  activity(): ActivityReport {
+    return this.backends[0]!.runs.activity();
   }
 
   /** Lets the next ones in line through. */
-  private pump({ queue, limits, runs }: ModelSlot): void {
-    const now = this.relay.nowMs;
+  private pump({ queue, limits, runs }: ModelBackend): void {
+    const now = this.context.nowMs;
     for (;;) {
       const woken = queue.nextWaking(now);
       if (woken !== null) {
@@ -310,7 +314,7 @@ export class Inbound implements NamedStory {
   }
 
   private expire(call: InboundCall): void {
-    call.answer(Reasons.queueExpired, reasonMessage(Reasons.queueExpired, { service: this.service }));
+    call.localReply(Reasons.queueExpired, reasonMessage(Reasons.queueExpired, { service: this.service }));
   }
 
   requestHeaders(call: Call): StableList {
@@ -318,12 +322,12 @@ export class Inbound implements NamedStory {
   }
 
   requestExtras(call: InboundCall): readonly Field[] {
-    const leftMs = call.deadlineMs - this.relay.nowMs;
+    const leftMs = call.deadlineMs - this.context.nowMs;
     return forwardExtras(call.block, this.profile, leftMs, call.caller?.field ?? null, 0);
   }
 
   onResume(call: InboundCall): void {
-    this.slots[call.slot]!.lost.waited(call);
+    this.backends[call.slot]!.lost.waited(call);
   }
 
   onAttemptTimeout(): void {}
@@ -331,14 +335,14 @@ export class Inbound implements NamedStory {
   onDeadline(call: InboundCall): void {
     if (call.ticket?.queueState === QueueState.waiting) return this.expire(call);
     const limitMs = Math.round(call.deadlineMs - call.startMs);
-    call.answer(
+    call.localReply(
       Reasons.deadlineExceeded,
       reasonMessage(Reasons.deadlineExceeded, { limitMs: Number.isFinite(limitMs) ? limitMs : 0 }),
     );
   }
 
   onIdle(call: InboundCall): void {
-    call.answer(
+    call.localReply(
       Reasons.idleTimeout,
       reasonMessage(Reasons.idleTimeout, { limitMs: call.plan.idleTimeoutMs }),
     );
@@ -348,36 +352,36 @@ export class Inbound implements NamedStory {
    * A call that is silent holds no place: the model waits for its caller, or is done with all it had. Where it owes the
    * first of the answer to a whole request, it is at work.
    */
-  onQuiet(call: InboundCall): void {
+  onInactive(call: InboundCall): void {
     const { ticket } = call;
     const isAtWork = call.requestEnded && !call.isCommitted;
     if (ticket === null || isAtWork) return;
-    const slot = this.slots[call.slot]!;
+    const slot = this.backends[call.slot]!;
     if (!slot.runs.rest(ticket)) return;
-    slot.queue.rest(ticket, this.relay.nowMs);
+    slot.queue.suspend(ticket, this.context.nowMs);
     slot.silent.add(ticket);
     this.makeWay(slot);
     this.pump(slot);
   }
 
   /** Calls wait for a stream to the model, and there are no more to be had: silent ones of callers with too many end. */
-  private makeWay({ pool, silent }: ModelSlot): void {
+  private makeWay({ pool, silent }: ModelBackend): void {
     while (pool.isShort) {
       const ticket = silent.excess(pool.inFlight);
       if (ticket === null || !pool.hasWaitersBesides(ticket.holder)) return;
       silent.delete(ticket);
       const { silentStream } = Reasons;
-      ticket.call.giveUp(silentStream, reasonMessage(silentStream, { service: this.service }));
+      ticket.call.fail(silentStream, reasonMessage(silentStream, { service: this.service }));
     }
   }
 
   /** Its place has been given away: what its caller sends waits for another one, what the model sends is passed on. */
-  onStir(call: InboundCall): void {
+  onActive(call: InboundCall): void {
     const { ticket } = call;
-    if (ticket?.queueState !== QueueState.resting) return;
-    const slot = this.slots[call.slot]!;
+    if (ticket?.queueState !== QueueState.suspended) return;
+    const slot = this.backends[call.slot]!;
     slot.silent.delete(ticket);
-    if (slot.queue.wake(ticket, this.relay.nowMs)) slot.runs.begin(ticket);
+    if (slot.queue.resume(ticket, this.context.nowMs)) slot.runs.begin(ticket);
     else call.holdBack();
   }
 
@@ -385,12 +389,12 @@ export class Inbound implements NamedStory {
 
   /** However the call ended, its place is free. */
   onFinish(call: InboundCall, status: number): void {
-    const now = this.relay.nowMs;
-    call.tally?.finished(status, now - call.startMs);
+    const now = this.context.nowMs;
+    call.stats?.finished(status, now - call.startMs);
     this.buffers.release(call);
     const { ticket } = call;
     if (ticket === null) return;
-    const slot = this.slots[call.slot]!;
+    const slot = this.backends[call.slot]!;
     slot.lost.forget(call);
     slot.silent.delete(ticket);
     if (slot.runs.end(ticket)) {
@@ -411,13 +415,13 @@ export class Inbound implements NamedStory {
         stripsResponse: true,
         quietAfterMs: QUIET_AFTER_MS,
       },
-      this.relay.tally,
+      this.context.stats,
       before,
     );
   }
 }
 
 function isAside(path: string): boolean {
-  for (const prefix of ASIDE) if (path.startsWith(prefix)) return true;
+  for (const prefix of BYPASS_SERVICES) if (path.startsWith(prefix)) return true;
   return false;
 }

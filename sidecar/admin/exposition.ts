@@ -5,8 +5,8 @@
  * registered, incremented or allocated between scrapes.
  */
 
-import { type Metric, Registry } from 'prom-client';
-import type { Family, HistogramSample } from '../telemetry/metric.js';
+import { type Metric as ExposedMetric, Registry } from 'prom-client';
+import type { HistogramSample, Metric } from '../telemetry/metric.js';
 
 interface ExposedValue {
   labels: Readonly<Record<string, string | number>>;
@@ -17,7 +17,7 @@ interface ExposedValue {
 export const EXPOSITION_CONTENT_TYPE = Registry.PROMETHEUS_CONTENT_TYPE;
 
 /** One exposition of every family, in the order given. A family named twice keeps its first occurrence. */
-export async function expose(families: Iterable<Family>): Promise<string> {
+export async function expose(families: Iterable<Metric>): Promise<string> {
   const registry = new Registry();
   const seen = new Set<string>();
   for (const family of families) {
@@ -29,7 +29,7 @@ export async function expose(families: Iterable<Family>): Promise<string> {
 }
 
 /** prom-client asks a metric only for `get()` when it writes the exposition; the numbers are already ours. */
-function asMetric(family: Family): Metric {
+function asMetric(family: Metric): ExposedMetric {
   const metric = {
     name: family.name,
     help: family.help,
@@ -45,7 +45,7 @@ function asMetric(family: Family): Metric {
           : family.samples,
     }),
   };
-  return metric as unknown as Metric;
+  return metric as unknown as ExposedMetric;
 }
 
 /** `_bucket` lines, whose counts are cumulative already, then `_sum` and `_count`, as the text format wants them. */

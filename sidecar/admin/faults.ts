@@ -25,14 +25,14 @@ export interface FaultReport {
   /** It ends by itself. */
   readonly leftMs: number;
   /** Calls it has struck. */
-  readonly struck: number;
+  readonly injected: number;
 }
 
 export type SwitchedOn =
   | { readonly kind: 'on'; readonly fault: FaultReport }
   | { readonly kind: 'refused'; readonly why: string };
 
-export interface FaultDesk {
+export interface FaultAdmin {
   /** `fault_injection: true` is in the file. */
   readonly isAllowed: boolean;
   /** What an outbound fault may be about. */
@@ -58,11 +58,11 @@ const EXAMPLE = 'POST /faults?upstream=digits&abort=unavailable&ratio=0.1&for=60
 
 class Mistake extends Error {}
 
-export function listFaults(desk: FaultDesk): FaultAnswer {
+export function listFaults(desk: FaultAdmin): FaultAnswer {
   return { status: 200, body: { allowed: desk.isAllowed, faults: desk.list() } };
 }
 
-export function addFault(desk: FaultDesk, query: URLSearchParams): FaultAnswer {
+export function addFault(desk: FaultAdmin, query: URLSearchParams): FaultAnswer {
   if (!desk.isAllowed) return notAllowed();
   return orMistake(() => {
     const { rule, forMs } = readFault(query, desk.upstreams);
@@ -72,7 +72,7 @@ export function addFault(desk: FaultDesk, query: URLSearchParams): FaultAnswer {
 }
 
 /** With `?id=`: that one. */
-export function clearFaults(desk: FaultDesk, query: URLSearchParams): FaultAnswer {
+export function clearFaults(desk: FaultAdmin, query: URLSearchParams): FaultAnswer {
   if (!desk.isAllowed) return notAllowed();
   return orMistake(() => {
     refuseStrangers(query, ['id']);

@@ -113,7 +113,7 @@ function registry(report: RegistryReport | undefined): string {
     registered === undefined
       ? ''
       : ` · <span class="${registered ? 'good">registered' : 'bad">not registered'}</span>`;
-  const lines = [...(problem === undefined ? [] : [problem]), ...report.notHonoured];
+  const lines = [...(problem === undefined ? [] : [problem]), ...report.unsupported];
   const rows = report.queries.map(({ name, state: how, ageMs, problem: why }) => {
     const age = ageMs === undefined ? '' : `${(ageMs / 1000).toFixed(0)} s ago`;
     return `<tr><td>${escapeHtml(name)}</td><td>${state(how)}</td><td class="n">${age}</td><td>${escapeHtml(why ?? '')}</td></tr>`;
@@ -161,7 +161,7 @@ function mirrors(rows: readonly MirrorReport[]): string {
   const body = rows.map((row) => {
     const last = row.last === undefined ? '' : `${escapeHtml(row.last)}, ${seconds(row.lastAgoMs ?? 0)} ago`;
     return `<tr><td>${escapeHtml(row.upstream)}</td><td>${escapeHtml(row.to)}</td><td class="n">${row.sent}</td>
-<td class="n">${row.leftOut}</td><td class="n">${row.compared}</td><td class="n">${row.disagreed}</td><td>${last}</td></tr>`;
+<td class="n">${row.skipped}</td><td class="n">${row.compared}</td><td class="n">${row.mismatched}</td><td>${last}</td></tr>`;
   });
   return `<h2>Mirrors</h2><table><thead><tr><th>calls of</th><th>copied to</th><th class="n">copies</th><th class="n">left out</th>
 <th class="n">compared</th><th class="n">other answers</th><th>the last one</th></tr></thead><tbody>${body.join('\n')}</tbody></table>`;

@@ -11,7 +11,7 @@ import type { Address } from '../config/model.js';
 import { isSecretName, REDACTED } from '../runtime/log/logger.js';
 import { ListenSockets, SOCKET_NAMES } from '../runtime/process/listen-sockets.js';
 import { processStats } from '../runtime/process/stats.js';
-import { addFault, clearFaults, type FaultAnswer, type FaultDesk, listFaults } from './faults.js';
+import { addFault, clearFaults, type FaultAdmin, type FaultAnswer, listFaults } from './faults.js';
 import { refusal } from './guard.js';
 import { renderPage } from './page.js';
 import { statusOf } from './status.js';
@@ -177,7 +177,7 @@ function ready(view: SidecarView): Answer {
 /** prom-client is loaded by the first scrape, so that a sidecar nobody scrapes starts faster and stays smaller. */
 async function metrics(view: SidecarView): Promise<Answer> {
   const { expose, EXPOSITION_CONTENT_TYPE } = await import('./exposition.js');
-  const body = await expose([...view.families(), ...(await processStats())]);
+  const body = await expose([...view.metrics(), ...(await processStats())]);
   return { status: 200, type: EXPOSITION_CONTENT_TYPE, body };
 }
 
@@ -198,7 +198,7 @@ async function takeOver(view: SidecarView): Promise<Answer> {
 
 function faults(
   view: SidecarView,
-  does: (desk: FaultDesk, query: URLSearchParams) => FaultAnswer,
+  does: (desk: FaultAdmin, query: URLSearchParams) => FaultAnswer,
   query = new URLSearchParams(),
 ): Answer {
   const { status, body } = does(view.faults(), query);

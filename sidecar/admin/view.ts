@@ -2,7 +2,7 @@
  * What the admin server may see of a running sidecar. The app implements it; nothing here touches sockets.
  */
 
-import type { Family } from '../telemetry/metric.js';
+import type { Metric } from '../telemetry/metric.js';
 import type {
   EndpointReport,
   MirrorReport,
@@ -11,7 +11,7 @@ import type {
   QueueReport,
   RegistryReport,
 } from '../telemetry/reports.js';
-import type { FaultDesk } from './faults.js';
+import type { FaultAdmin } from './faults.js';
 
 export type TakeoverAnswer =
   | { readonly ok: true; readonly pid: number }
@@ -32,13 +32,13 @@ export interface SidecarView {
   /** Empty where no model has crashed lately. */
   poison(): readonly PoisonReport[];
   /** Faults for drills. */
-  faults(): FaultDesk;
+  faults(): FaultAdmin;
   /** Of all models together. */
   model(): ModelReport | undefined;
   models(): readonly ModelReport[];
   /** Undefined when there is none: everything is in the file. */
   registry(): RegistryReport | undefined;
-  families(): readonly Family[];
+  metrics(): readonly Metric[];
   /** The configuration in force, without secrets, ready for JSON. */
   config(): unknown;
   /** Resolves once calls in flight have finished or the drain timeout has passed. Calling it twice is the same drain. */

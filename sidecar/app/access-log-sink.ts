@@ -1,12 +1,12 @@
 import type { AccessLogConfig } from '../config/model.js';
-import { LineFile } from '../runtime/log/log-file.js';
+import { LogFile } from '../runtime/log/log-file.js';
 import { createLineWriter, type LineDestination, StandardErrorLines } from '../runtime/log/logger.js';
 import { AccessLog } from '../telemetry/access-log.js';
-import type { Family } from '../telemetry/metric.js';
+import type { Metric } from '../telemetry/metric.js';
 import { counter } from '../telemetry/metric.js';
-import type { Parts } from './context.js';
+import type { AppContext } from './context.js';
 
-export class CallLog {
+export class AccessLogSink {
   private config: AccessLogConfig | undefined;
   private destination: LineDestination | undefined;
   /** Destinations that were in use before and write their last lines, and what the others counted. */
@@ -16,7 +16,7 @@ export class CallLog {
 
   constructor(
     private readonly names: { readonly service: string; readonly instance: string },
-    private readonly parts: Pick<Parts, 'relay' | 'deps'>,
+    private readonly parts: Pick<AppContext, 'deps' | 'dataPlane'>,
   ) {}
 
   /** Takes over what the file says now. Nothing here can fail: a file that cannot be opened costs lines. */
@@ -25,20 +25,20 @@ export class CallLog {
     this.config = config;
     const isSame = before !== undefined && before.path === config?.path;
     if (!isSame || config === undefined) this.letGo();
-    const { relay } = this.parts;
+    const { dataPlane } = this.parts;
     if (config === undefined) {
-      relay.recorder = null;
+      dataPlane.recorder = null;
       return;
     }
     this.destination ??= this.open(config);
     const { service, instance } = this.names;
     const write = createLineWriter('access', { instance }, this.destination);
-    relay.recorder = new AccessLog(write, config.sampleRatio, service, relay);
+    dataPlane.recorder = new AccessLog(write, config.sampleRatio, service, dataPlane);
   }
 
   private open({ path }: AccessLogConfig): LineDestination {
     if (path === undefined) return new StandardErrorLines();
-    return new LineFile(path, this.parts.deps);
+    return new LogFile(path, this.parts.deps);
   }
 
   /** The file was moved away. */
@@ -46,7 +46,7 @@ export class CallLog {
     this.destination?.reopen();
   }
 
-  families(): Family[] {
+  metrics(): Metric[] {
     const { destination, ending } = this;
     if (this.config === undefined && ending.size === 0 && this.written === 0) return [];
     const all = [...ending, ...(destination === undefined ? [] : [destination])];
@@ -69,7 +69,7 @@ export class CallLog {
 
   /** What is held is written, as far as that is quick. */
   async close(): Promise<void> {
-    this.parts.relay.recorder = null;
+    this.parts.dataPlane.recorder = null;
     await this.destination?.close();
   }
 

@@ -1,8 +1,8 @@
 /** What the runs of several models say about the one process in which they are. */
 
-import type { ModelEvidence } from '../inbound/model-activity.js';
+import type { ActivityReport } from '../inbound/model-activity.js';
 
-export function evidenceOfAll(all: readonly ModelEvidence[]): ModelEvidence {
+export function evidenceOfAll(all: readonly ActivityReport[]): ActivityReport {
   const [first, ...others] = all;
   return others.reduce(
     (a, b) => ({

@@ -10,7 +10,7 @@ import type { ListenSockets } from '../runtime/process/listen-sockets.js';
 import type { Random } from '../runtime/random.js';
 import type { Clock } from '../runtime/time/clock.js';
 import type { Timers } from '../runtime/time/timers.js';
-import type { Relay } from '../transport/context.js';
+import type { DataPlaneContext } from '../transport/context.js';
 import { Listener, type ListenerOptions } from '../transport/listener.js';
 
 export interface Deps {
@@ -33,9 +33,9 @@ export interface Deps {
   readonly sockets?: ListenSockets;
 }
 
-export interface Parts {
+export interface AppContext {
   readonly deps: Deps;
-  readonly relay: Relay;
+  readonly dataPlane: DataPlaneContext;
   readonly settings: LocalSettings;
   readonly limits: SidecarConfig['limits'];
 }
@@ -55,7 +55,7 @@ export function frameBuckets(rates: FrameRates): Buckets {
 }
 
 export function openListener(
-  parts: Parts,
+  parts: AppContext,
   name: string,
   options: Pick<ListenerOptions, 'address' | 'tls' | 'onStream'>,
 ): Listener {
@@ -63,5 +63,5 @@ export function openListener(
   const socket = sockets === undefined ? {} : { socket: { name, from: sockets } };
   const limits =
     firstReservedDescriptor === undefined ? parts.limits : { ...parts.limits, firstReservedDescriptor };
-  return new Listener({ ...options, ...socket, settings: parts.settings, limits }, parts.relay);
+  return new Listener({ ...options, ...socket, settings: parts.settings, limits }, parts.dataPlane);
 }

@@ -1,4 +1,4 @@
-import type { Upstream } from '../cluster/cluster.js';
+import type { Cluster } from '../cluster/cluster.js';
 import { type Endpoint, whyEjected } from '../cluster/endpoint.js';
 import { PRESSURE_NAMES } from '../core/admission/memory-pressure.js';
 import type { SlowStart } from '../core/balancing/slow-start.js';
@@ -7,12 +7,12 @@ import { EjectionState } from '../core/outlier/ejection.js';
 import type { RingWindow } from '../core/outlier/outcome-window.js';
 import { callsIn, successRatio } from '../core/outlier/success-rate.js';
 import { DEADLY, type PoisonTable, REMEMBERED_MS } from '../core/retry/poison-requests.js';
-import type { InboundLimits } from '../inbound/admission.js';
+import type { InboundAdmission } from '../inbound/admission.js';
 import { shownFingerprint } from '../relay/response-cache/request-key.js';
 import type { EndpointReport, PoisonReport, QueueReport } from '../telemetry/reports.js';
 
 /** All endpoints of an upstream, each beside its peers. */
-export function reportsOf(upstream: Upstream, nowMs: number): EndpointReport[] {
+export function reportsOf(upstream: Cluster, nowMs: number): EndpointReport[] {
   const ratios = new Map(upstream.allEjections.flatMap((pool) => [...pool.latencyRatios(nowMs)]));
   return upstream.endpoints.map((endpoint) => {
     const latencyRatio = ratios.get(endpoint.ejection);
@@ -23,7 +23,7 @@ export function reportsOf(upstream: Upstream, nowMs: number): EndpointReport[] {
   });
 }
 
-export function reportOf(upstream: Upstream, endpoint: Endpoint, nowMs: number): EndpointReport {
+export function reportOf(upstream: Cluster, endpoint: Endpoint, nowMs: number): EndpointReport {
   const { ejection, pool } = endpoint;
   const { window } = ejection;
   window?.moveTo(nowMs);
@@ -42,7 +42,7 @@ export function reportOf(upstream: Upstream, endpoint: Endpoint, nowMs: number):
     consecutiveFaults: ejection.consecutiveFaults,
     ejections: ejection.ejections,
     ...(endpoint.locality === '' ? {} : { locality: endpoint.locality }),
-    ...(endpoint.damping === 1 ? {} : { share: endpoint.damping }),
+    ...(endpoint.weightFactor === 1 ? {} : { share: endpoint.weightFactor }),
     ...(window === null ? {} : recent(window)),
   };
   if (!pool.isConnected) {
@@ -59,7 +59,11 @@ export function reportOf(upstream: Upstream, endpoint: Endpoint, nowMs: number):
     const sinceMs = nowMs - Math.max(endpoint.availableSinceMs, ejection.sinceMs);
     const standby = upstream.isStandby(endpoint);
     if (standby === '') {
-      const early = endpoint.isUntested ? UNTESTED : endpoint.warmUp === null ? '' : warming(endpoint.warmUp);
+      const early = endpoint.isUntested
+        ? UNTESTED
+        : endpoint.slowStart === null
+          ? ''
+          : warming(endpoint.slowStart);
       const why = both(early, criticalOf(endpoint));
       return { ...base, state: 'eligible', why, sinceMs };
     }
@@ -98,7 +102,7 @@ function both(one: string, other: string): string {
   return one === '' || other === '' ? one || other : `${one}; ${other}`;
 }
 
-export function queueReport(limits: InboundLimits, nowMs: number): QueueReport {
+export function queueReport(limits: InboundAdmission, nowMs: number): QueueReport {
   const { queue, adaptive, priorities } = limits;
   const { rates, memory } = limits.shared;
   const { running, waiting, waitingBytes, concurrency, expiredTotal, evictedTotal } = queue;
@@ -113,7 +117,7 @@ export function queueReport(limits: InboundLimits, nowMs: number): QueueReport {
 }
 
 /** The lines before several models, added up; what each has found or decided for itself is left out. */
-export function queueReportOfAll(all: readonly InboundLimits[], nowMs: number): QueueReport {
+export function queueReportOfAll(all: readonly InboundAdmission[], nowMs: number): QueueReport {
   const reports = all.map((limits) => queueReport(limits, nowMs));
   const [first] = reports as [QueueReport];
   if (reports.length === 1) return first;

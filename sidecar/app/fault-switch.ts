@@ -3,28 +3,28 @@
  * asked nothing.
  */
 
-import type { FaultDesk, FaultReport, SwitchedOn } from '../admin/faults.js';
+import type { FaultAdmin, FaultReport, SwitchedOn } from '../admin/faults.js';
 import { statusName } from '../core/outcome/status.js';
 import { Fault, type FaultRule, MAX_FAULTS } from '../core/routing/fault-rule.js';
-import type { FaultKind, InjectedFaults } from '../relay/fault-injection.js';
+import type { ActiveFaults, FaultKind } from '../relay/fault-injection.js';
 import { WheelTimer } from '../runtime/time/timing-wheel.js';
-import type { Relay } from '../transport/context.js';
+import type { DataPlaneContext } from '../transport/context.js';
 
-export class FaultSwitch implements FaultDesk, InjectedFaults {
+export class FaultController implements FaultAdmin, ActiveFaults {
   inbound: readonly Fault[] = [];
   outbound: readonly Fault[] = [];
   /** Calls struck since the start, as `side kind`. */
-  readonly struck = new Map<string, number>();
+  readonly injected = new Map<string, number>();
   private faults: readonly Fault[] = [];
   private lastId = 0;
   private readonly timer = new WheelTimer(() => this.expire());
 
   constructor(
     readonly isAllowed: boolean,
-    private readonly relay: Relay,
+    private readonly relay: DataPlaneContext,
     private readonly names: () => readonly string[],
     /** Told with each change; null: none is on. */
-    private readonly onChange: (faults: InjectedFaults | null) => void,
+    private readonly onChange: (faults: ActiveFaults | null) => void,
   ) {}
 
   get upstreams(): readonly string[] {
@@ -33,7 +33,7 @@ export class FaultSwitch implements FaultDesk, InjectedFaults {
 
   count({ rule }: Fault, kind: FaultKind): void {
     const key = `${rule.side} ${kind}`;
-    this.struck.set(key, (this.struck.get(key) ?? 0) + 1);
+    this.injected.set(key, (this.injected.get(key) ?? 0) + 1);
   }
 
   list(): readonly FaultReport[] {
@@ -85,7 +85,7 @@ export class FaultSwitch implements FaultDesk, InjectedFaults {
   }
 }
 
-function reportOf({ id, rule, untilMs, struck }: Fault, nowMs: number): FaultReport {
+function reportOf({ id, rule, untilMs, injected }: Fault, nowMs: number): FaultReport {
   const { side, who, method, ratio, delayMs, abort } = rule;
   return {
     id,
@@ -96,6 +96,6 @@ function reportOf({ id, rule, untilMs, struck }: Fault, nowMs: number): FaultRep
     ...(delayMs === 0 ? {} : { delayMs }),
     ...(abort === undefined ? {} : { abort: statusName(abort) }),
     leftMs: Math.max(0, Math.round(untilMs - nowMs)),
-    struck,
+    injected,
   };
 }

@@ -5,17 +5,17 @@ import { Inbound } from '../inbound.js';
 import { SOCKET_NAMES } from '../runtime/process/listen-sockets.js';
 import type { ModelReport } from '../telemetry/reports.js';
 import type { Listener } from '../transport/listener.js';
-import { openListener, type Parts } from './context.js';
+import { type AppContext, openListener } from './context.js';
 import { modelPlaces } from './model-addresses.js';
 import { ModelHost } from './model-host.js';
-import { ModelWatches } from './model-status.js';
-import type { OwnIdentity } from './tls-identity.js';
+import { ModelStatuses } from './model-status.js';
+import type { TlsIdentity } from './tls-identity.js';
 
 export class InboundSide {
   readonly inbound: Inbound;
   /** The processes of the models, at least one. */
   readonly hosts: readonly ModelHost[];
-  readonly watch: ModelWatches;
+  readonly watch: ModelStatuses;
   /** The state of a model changed. */
   onModel: () => void = () => {};
   address: Address | undefined;
@@ -26,12 +26,12 @@ export class InboundSide {
   constructor(
     private config: InboundConfig,
     service: string,
-    private readonly identity: OwnIdentity | undefined,
-    private readonly parts: Parts,
+    private readonly identity: TlsIdentity | undefined,
+    private readonly parts: AppContext,
     private readonly intentionsFrom: 'file' | 'registry',
     isolation?: ModelProcessConfig['isolation'],
   ) {
-    const { relay, limits, deps } = parts;
+    const { dataPlane, limits, deps } = parts;
     const places = modelPlaces(config, isolation);
     this.hosts = places.map((place) => new ModelHost(place, parts, places.length > 1));
     this.intentions = intentionsFrom === 'file' ? this.tableOf(config) : IntentionTable.notLoaded(0);
@@ -40,12 +40,12 @@ export class InboundSide {
       service,
       this.hosts.flatMap((host) => host.served()),
       this.intentions,
-      relay,
+      dataPlane,
       limits.replayBytesPerCall,
       deps.readMemory,
     );
     this.attachHosts();
-    this.watch = new ModelWatches(config, this.hosts, parts);
+    this.watch = new ModelStatuses(config, this.hosts, parts);
     this.inbound.health = new HealthAnswers((service) => this.watch.serving(service));
     identity?.onRotated(({ rootsChanged }) => {
       if (rootsChanged) this.listener?.review((link) => identity.stillTrusts(link));
@@ -57,7 +57,7 @@ export class InboundSide {
     let at = 0;
     for (const host of this.hosts) {
       const end = at + host.served().length;
-      host.attach(this.inbound, this.inbound.slots.slice(at, end));
+      host.attach(this.inbound, this.inbound.backends.slice(at, end));
       host.onChange = (slot) => {
         this.watch.changed(slot);
         this.onModel();
@@ -118,11 +118,11 @@ export class InboundSide {
 
   /** While one model is served, those that are known not to be are no reason; those that still start are. */
   notReady(): string[] {
-    const { slots } = this.inbound;
-    const isServing = slots.some(({ state }) => state.kind === 'ready');
-    return slots.flatMap(({ name, state }) => {
+    const { backends } = this.inbound;
+    const isServing = backends.some(({ state }) => state.kind === 'ready');
+    return backends.flatMap(({ name, state }) => {
       if (state.kind === 'ready' || (isServing && state.kind === 'away')) return [];
-      const model = slots.length === 1 ? 'model' : `model ${name}`;
+      const model = backends.length === 1 ? 'model' : `model ${name}`;
       return [`${model}: ${state.kind === 'away' ? state.why : 'starting'}`];
     });
   }

@@ -2,15 +2,15 @@ import type { Address } from '../config/model.js';
 import type { ProcessEnd } from '../core/health/process-end.js';
 import { GrpcClient } from '../health/model/grpc-client.js';
 import { askModel, type ModelAnswer } from '../health/model/readiness-query.js';
-import type { ModelEvidence } from '../inbound/model-activity.js';
-import type { ModelSlot, ModelState, ServedModel } from '../inbound/model-backend.js';
+import type { ActivityReport } from '../inbound/model-activity.js';
+import type { ModelBackend, ModelState, ServedModel } from '../inbound/model-backend.js';
 import type { Inbound } from '../inbound.js';
 import type { Timer } from '../runtime/time/timers.js';
 import type { ModelReport } from '../telemetry/reports.js';
 import { dialPlain } from '../transport/dial.js';
 import { Pool } from '../transport/pool.js';
 import { evidenceOfAll } from './combined-activity.js';
-import type { Parts } from './context.js';
+import type { AppContext } from './context.js';
 import type { ModelPlace } from './model-addresses.js';
 
 /** A connect on this machine costs next to nothing, and calls wait for it: at most this between two. */
@@ -24,7 +24,7 @@ const HOPELESS_RESTARTS = 2;
 
 export class ModelHost {
   readonly pool: Pool;
-  slots: readonly ModelSlot[] = [];
+  slots: readonly ModelBackend[] = [];
   private inbound: Inbound | undefined;
   private supervisor: (() => ModelReport) | undefined;
   private isReady = false;
@@ -35,15 +35,15 @@ export class ModelHost {
   private isAsking = false;
   private isStopped = false;
   /** The state of one of its models changed. */
-  onChange: (slot: ModelSlot) => void = () => {};
+  onChange: (slot: ModelBackend) => void = () => {};
 
   constructor(
     private readonly place: ModelPlace,
-    private readonly parts: Parts,
+    private readonly parts: AppContext,
     /** There are other hosts. */
     private readonly hasCompany: boolean,
   ) {
-    const { settings, relay, deps } = parts;
+    const { settings, dataPlane, deps } = parts;
     this.client = new GrpcClient(place.address, deps.timers);
     this.pool = new Pool(
       {
@@ -53,7 +53,7 @@ export class ModelHost {
         backoffMaxMs: LOCAL_BACKOFF_MS,
         onChange: () => this.onConnection(),
       },
-      relay,
+      dataPlane,
     );
   }
 
@@ -66,7 +66,7 @@ export class ModelHost {
     return this.place.only;
   }
 
-  whyFailed({ name }: ModelSlot): string | undefined {
+  whyFailed({ name }: ModelBackend): string | undefined {
     return this.failures.get(name);
   }
 
@@ -76,13 +76,13 @@ export class ModelHost {
     return models.length === 0 ? [{ name: '', pool }] : models.map(({ name }) => ({ name, pool }));
   }
 
-  attach(inbound: Inbound, slots: readonly ModelSlot[]): void {
+  attach(inbound: Inbound, slots: readonly ModelBackend[]): void {
     this.inbound = inbound;
     this.slots = slots;
   }
 
-  evidence(): ModelEvidence {
-    return evidenceOfAll(this.slots.map(({ runs }) => runs.evidence()));
+  activity(): ActivityReport {
+    return evidenceOfAll(this.slots.map(({ runs }) => runs.activity()));
   }
 
   // ---- how it is ----
@@ -130,12 +130,12 @@ export class ModelHost {
     else void this.ask();
   }
 
-  private becameReady(slot: ModelSlot): void {
+  private becameReady(slot: ModelBackend): void {
     this.failures.delete(slot.name);
     if (slot.state.kind !== 'ready') this.set(slot, { kind: 'ready' });
   }
 
-  private set(slot: ModelSlot, state: ModelState): void {
+  private set(slot: ModelBackend, state: ModelState): void {
     this.inbound?.setModel(state, slot);
     this.onChange(slot);
   }
@@ -161,7 +161,7 @@ export class ModelHost {
     this.askLater(areKnown ? ASK_AGAIN_MS : ASK_MS);
   }
 
-  private heard(slot: ModelSlot, answer: ModelAnswer): void {
+  private heard(slot: ModelBackend, answer: ModelAnswer): void {
     if (this.isStopped || answer.kind === 'unknown') return;
     if (answer.kind === 'ready') {
       // The supervisor has its own opinion of when a process is ready.

@@ -1,27 +1,27 @@
 import type { InboundConfig } from '../config/model.js';
 import { GoldenProbes } from '../health/model/golden-probe.js';
 import { type ListedModel, listModels } from '../health/model/model-directory.js';
-import { ModelHealth, type ModelHealthCounts, type ModelVerdict } from '../health/model/model-health.js';
+import { ModelHealth, type ModelHealthCounts, type ModelStatusReport } from '../health/model/model-health.js';
 import { healthProbe, type ModelProbe } from '../health/model/probe.js';
-import type { ModelSlot } from '../inbound/model-backend.js';
-import type { Family } from '../telemetry/metric.js';
-import type { Parts } from './context.js';
+import type { ModelBackend } from '../inbound/model-backend.js';
+import type { Metric } from '../telemetry/metric.js';
+import type { AppContext } from './context.js';
 import type { ModelHost } from './model-host.js';
 
 /** How often a model without golden cards is asked, while no inference went through. */
 const HEALTH_INTERVAL_MS = 10_000;
 
 /** One model, or a server that is not asked which. */
-class ModelWatch {
+class ModelStatus {
   private readonly health: ModelHealth;
   private isStarted = false;
 
   constructor(
-    readonly slot: ModelSlot,
+    readonly slot: ModelBackend,
     private readonly whyFailed: () => string | undefined,
     probe: ModelProbe,
     intervalMs: number,
-    parts: Parts,
+    parts: AppContext,
     onChange: () => void,
   ) {
     const { clock, timers } = parts.deps;
@@ -31,7 +31,7 @@ class ModelWatch {
       probe,
       intervalMs,
       signs: () => {
-        const { succeeded, inFlight, usualMs, lastDeadlineMs } = slot.runs.evidence();
+        const { succeeded, inFlight, usualMs, lastDeadlineMs } = slot.runs.activity();
         return { inferences: succeeded, inFlight, usualMs, lastDeadlineMs };
       },
       phase: () => slot.state,
@@ -54,7 +54,7 @@ class ModelWatch {
     this.health.changed();
   }
 
-  verdict(): ModelVerdict {
+  verdict(): ModelStatusReport {
     const verdict = this.health.verdict();
     const why = verdict.ok ? undefined : this.whyFailed();
     return why === undefined ? verdict : { ok: false, why };
@@ -66,7 +66,7 @@ class ModelWatch {
     if (this.slot.state.kind !== 'ready') return false;
     if (this.health.isJudged) return this.health.verdict().ok;
     // Its own answer would come after its work: while there is some, it has the benefit of the doubt.
-    return this.slot.runs.evidence().inFlight > 0 ? true : undefined;
+    return this.slot.runs.activity().inFlight > 0 ? true : undefined;
   }
 
   probes(): ModelHealthCounts {
@@ -78,19 +78,19 @@ class ModelWatch {
   }
 }
 
-export class ModelWatches {
+export class ModelStatuses {
   /** Known by their cards. */
   readonly models: readonly ListedModel[];
   /** Called after every change of a verdict. */
   onChange: () => void = () => {};
-  private readonly watches: readonly ModelWatch[];
+  private readonly watches: readonly ModelStatus[];
 
   /** @throws Error of one line when the golden cards cannot be read. */
-  constructor({ golden, local }: InboundConfig, hosts: readonly ModelHost[], parts: Parts) {
+  constructor({ golden, local }: InboundConfig, hosts: readonly ModelHost[], parts: AppContext) {
     const { timers } = parts.deps;
     this.models = golden === undefined ? [] : listModels(golden.models);
     const intervalMs = golden?.intervalMs ?? HEALTH_INTERVAL_MS;
-    const probeOf = ({ name }: ModelSlot, host: ModelHost): ModelProbe => {
+    const probeOf = ({ name }: ModelBackend, host: ModelHost): ModelProbe => {
       if (golden === undefined) return healthProbe(local, timers);
       if (name === '') return GoldenProbes.open(golden.models, local, timers);
       return GoldenProbes.ofModel(golden.models, name, host.address, timers);
@@ -98,7 +98,7 @@ export class ModelWatches {
     this.watches = hosts.flatMap((host) =>
       host.slots.map(
         (slot) =>
-          new ModelWatch(
+          new ModelStatus(
             slot,
             () => host.whyFailed(slot),
             probeOf(slot, host),
@@ -115,12 +115,12 @@ export class ModelWatches {
   }
 
   /** A model's process, or the connection to it, came or went. */
-  changed(slot: ModelSlot): void {
+  changed(slot: ModelBackend): void {
     for (const watch of this.watches) if (watch.slot === slot) watch.changed();
   }
 
   /** As good as the best of them; those that are not served are named all the same. */
-  verdict(): ModelVerdict {
+  verdict(): ModelStatusReport {
     const verdicts = this.watches.map((watch) => ({ name: watch.slot.name, ...watch.verdict() }));
     const out = verdicts.filter(({ ok }) => !ok);
     if (out.length === 0) return { ok: true, why: '' };
@@ -146,10 +146,10 @@ export class ModelWatches {
     return answers.includes(undefined) || answers.length === 0 ? undefined : false;
   }
 
-  families(): Family[] {
+  metrics(): Metric[] {
     const watches = this.watches.filter(({ isWatching }) => isWatching);
     if (watches.length === 0) return [];
-    const labelsOf = ({ slot }: ModelWatch): Readonly<Record<string, string>> =>
+    const labelsOf = ({ slot }: ModelStatus): Readonly<Record<string, string>> =>
       this.watches.length === 1 ? {} : { model: slot.name };
     return [
       {
@@ -166,7 +166,7 @@ export class ModelWatches {
       },
       {
         kind: 'gauge',
-        name: 'outrider_model_answers',
+        name: 'outrider_model_up',
         help: '1 while inferences or the golden input show that the model answers.',
         samples: watches.map((watch) => ({ labels: labelsOf(watch), value: watch.verdict().ok ? 1 : 0 })),
       },

@@ -1,20 +1,20 @@
 /** The side of the local application: one listener per upstream, perhaps a shared one, and the upstreams behind them. */
 
-import { type Dial, Upstream } from '../cluster/cluster.js';
+import { Cluster, type Dial } from '../cluster/cluster.js';
 import type { Address, OutboundConfig, UpstreamConfig } from '../config/model.js';
 import { PoisonTable } from '../core/retry/poison-requests.js';
-import type { Discovering, Discovery } from '../discovery/snapshot.js';
+import type { Discovery, DiscoverySubscription } from '../discovery/snapshot.js';
 import { EndpointHealth } from '../health/endpoints/checker.js';
-import { factsOf, metadataValue } from '../http2/header-view.js';
+import { headerViewOf, metadataValue } from '../http2/header-view.js';
 import { Outbound } from '../outbound.js';
-import type { InjectedFaults } from '../relay/fault-injection.js';
-import { NoUpstream } from '../relay/rejected-stream.js';
+import type { ActiveFaults } from '../relay/fault-injection.js';
+import { UnroutedStream } from '../relay/rejected-stream.js';
 import { SOCKET_NAMES } from '../runtime/process/listen-sockets.js';
 import type { Listener } from '../transport/listener.js';
-import { openListener, type Parts } from './context.js';
+import { type AppContext, openListener } from './context.js';
 
 /** What lies outside this side. */
-export interface OutboundTies {
+export interface OutboundDeps {
   readonly dial: Dial;
   /** Why `dial` gave nothing, for people. */
   whyNot(): string;
@@ -36,18 +36,18 @@ export class OutboundSide {
   readonly poison = new PoisonTable();
   private readonly byName = new Map<string, Outbound>();
   private readonly listenerOf = new Map<string, Listener>();
-  private readonly discovering = new Map<string, Discovering>();
+  private readonly discovering = new Map<string, DiscoverySubscription>();
   private shared: Listener | undefined;
-  private faults: InjectedFaults | null = null;
-  private readonly noUpstream: NoUpstream;
+  private faults: ActiveFaults | null = null;
+  private readonly noUpstream: UnroutedStream;
 
   constructor(
     private config: OutboundConfig,
-    private readonly ties: OutboundTies,
-    private readonly parts: Parts,
+    private readonly ties: OutboundDeps,
+    private readonly parts: AppContext,
   ) {
-    this.noUpstream = new NoUpstream(parts.relay);
-    this.health = new EndpointHealth({ relay: parts.relay, timers: parts.deps.timers });
+    this.noUpstream = new UnroutedStream(parts.dataPlane);
+    this.health = new EndpointHealth({ relay: parts.dataPlane, timers: parts.deps.timers });
   }
 
   async start(): Promise<void> {
@@ -77,14 +77,14 @@ export class OutboundSide {
   }
 
   /** For drills; null: none. */
-  setFaults(faults: InjectedFaults | null): void {
+  setFaults(faults: ActiveFaults | null): void {
     this.faults = faults;
     for (const outbound of this.byName.values()) outbound.setFaults(faults);
   }
 
   /** Whether any upstream has a connection to this address that calls could use. */
   isAnswering(address: Address): boolean {
-    for (const outbound of this.byName.values()) if (outbound.clusters.isAnswering(address)) return true;
+    for (const outbound of this.byName.values()) if (outbound.target.isAnswering(address)) return true;
     return false;
   }
 
@@ -92,7 +92,7 @@ export class OutboundSide {
   notReady(): string[] {
     const reasons: string[] = [];
     for (const [name, outbound] of this.byName) {
-      const why = outbound.clusters.notReady();
+      const why = outbound.target.notReady();
       if (why !== undefined) reasons.push(`upstream ${name}: ${why}`);
     }
     return reasons;
@@ -145,18 +145,18 @@ export class OutboundSide {
   }
 
   private async add(config: UpstreamConfig): Promise<void> {
-    const { relay, settings, limits } = this.parts;
+    const { dataPlane, settings, limits } = this.parts;
     const { dial } = this.ties;
     const whyNot = (): string => this.ties.whyNot();
     this.health.configure(config);
     const outbound = new Outbound(
       config,
       (each, cluster) => {
-        const upstream = new Upstream(each, relay, settings, dial, cluster, whyNot);
+        const upstream = new Cluster(each, dataPlane, settings, dial, cluster, whyNot);
         this.health.follow(upstream);
         return upstream;
       },
-      relay,
+      dataPlane,
       limits.replayBytesPerCall,
       (name) => this.byName.get(name),
       this.poison,
@@ -190,9 +190,9 @@ export class OutboundSide {
       return;
     }
     if (before !== undefined) return before.update(config);
-    const watch = this.ties.discovery.watchUpstream(config, (knowledge) => outbound.learn(knowledge));
+    const watch = this.ties.discovery.watchUpstream(config, (knowledge) => outbound.apply(knowledge));
     this.discovering.set(name, watch);
-    outbound.clusters.setDoubt((cluster, why) => watch.doubt(cluster, why));
+    outbound.target.setDoubt((cluster, why) => watch.doubt(cluster, why));
   }
 
   private remove(name: string): void {
@@ -214,7 +214,7 @@ export class OutboundSide {
     const shared = this.config.shared!;
     const name =
       shared.by === 'authority'
-        ? hostOf(factsOf(block).authority)
+        ? hostOf(headerViewOf(block).authority)
         : (metadataValue(block, shared.metadataKey) ?? '');
     const outbound = this.byName.get(name) ?? this.byName.get(name.split('.', 1)[0]!);
     if (outbound !== undefined) outbound.accept(link, stream, block, ended);

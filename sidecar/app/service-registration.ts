@@ -4,12 +4,12 @@
  */
 
 import type { Address, SidecarConfig, UpstreamConfig } from '../config/model.js';
-import type { Registrant, RegistrantUpstream } from '../discovery/consul/registration/registration.js';
+import type { RegistrantUpstream, ServiceInstance } from '../discovery/consul/registration/registration.js';
 import type { ListedModel } from '../health/model/model-directory.js';
-import type { Parts } from './context.js';
+import type { AppContext } from './context.js';
 import type { InboundSide } from './inbound-side.js';
 
-export interface EntryTies {
+export interface RegistrationDeps {
   readonly inbound: InboundSide | undefined;
   /** As they are configured now. */
   upstreams(): readonly UpstreamConfig[];
@@ -20,7 +20,7 @@ export interface EntryTies {
   onChange(): void;
 }
 
-export class CatalogueEntry implements Registrant {
+export class ServiceRegistration implements ServiceInstance {
   readonly service: string;
   readonly instance: string;
   readonly version: string;
@@ -28,8 +28,8 @@ export class CatalogueEntry implements Registrant {
 
   constructor(
     private readonly config: SidecarConfig,
-    private readonly ties: EntryTies,
-    parts: Parts,
+    private readonly ties: RegistrationDeps,
+    parts: AppContext,
   ) {
     this.service = config.service;
     this.instance = config.instance;
@@ -61,7 +61,7 @@ export class CatalogueEntry implements Registrant {
     }));
   }
 
-  model(): ReturnType<Registrant['model']> {
+  model(): ReturnType<ServiceInstance['model']> {
     return this.ties.inbound?.watch.verdict() ?? { ok: true, why: '' };
   }
 

@@ -6,33 +6,33 @@
  * The end: leave the catalogue's healthy ones → GOAWAY → calls finish → leave the catalogue → close.
  */
 
-import type { FaultDesk } from '../admin/faults.js';
+import type { FaultAdmin } from '../admin/faults.js';
 import { type AdminServer, startAdmin } from '../admin/server.js';
 import type { SidecarView, TakeoverAnswer } from '../admin/view.js';
 import type { Address, InboundConfig, SidecarConfig } from '../config/model.js';
 import { Consul } from '../discovery/consul/consul.js';
 import { DEFAULT_LOCAL_SETTINGS } from '../http2/settings.js';
-import { LoopWatch } from '../runtime/process/event-loop-monitor.js';
+import { EventLoopMonitor } from '../runtime/process/event-loop-monitor.js';
 import { TimingWheel } from '../runtime/time/timing-wheel.js';
 import { deferToTurnEnd } from '../runtime/time/turn-end.js';
-import { Tally } from '../telemetry/call-stats.js';
+import { StatsRegistry } from '../telemetry/call-stats.js';
 import type { ModelReport } from '../telemetry/reports.js';
-import type { Relay } from '../transport/context.js';
+import type { DataPlaneContext } from '../transport/context.js';
 import { dialPlain } from '../transport/dial.js';
-import { Turn } from '../transport/flush-scheduler.js';
-import { Memory } from '../transport/memory-budget.js';
-import { CallLog } from './access-log-sink.js';
-import { type Deps, frameBuckets, type Parts } from './context.js';
+import { FlushScheduler } from '../transport/flush-scheduler.js';
+import { MemoryBudget } from '../transport/memory-budget.js';
+import { AccessLogSink } from './access-log-sink.js';
+import { type AppContext, type Deps, frameBuckets } from './context.js';
 import { poisonReports, queueReportOfAll, reportsOf } from './endpoint-report.js';
-import { FaultSwitch } from './fault-switch.js';
+import { FaultController } from './fault-switch.js';
 import { InboundSide } from './inbound-side.js';
-import { familiesOf } from './metrics/traffic.js';
-import { faultFamilies, mirrorReports, shapingFamilies } from './metrics/traffic-shift.js';
+import { metricsOf } from './metrics/traffic.js';
+import { faultMetrics, mirrorReports, trafficShiftMetrics } from './metrics/traffic-shift.js';
 import type { ModelHost } from './model-host.js';
 import { OutboundSide } from './outbound-side.js';
 import { restartPaths } from './restart-required.js';
-import { CatalogueEntry } from './service-registration.js';
-import { OwnIdentity } from './tls-identity.js';
+import { ServiceRegistration } from './service-registration.js';
+import { TlsIdentity } from './tls-identity.js';
 
 export interface Addresses {
   readonly inbound?: Address;
@@ -52,10 +52,10 @@ const STALL_MEMORY_MS = 1000;
 /** A process of models, as its supervisor needs it. */
 export type OwnedModel = Pick<
   ModelHost,
-  'model' | 'address' | 'evidence' | 'changed' | 'ended' | 'superviseBy' | 'report'
+  'model' | 'address' | 'activity' | 'changed' | 'ended' | 'superviseBy' | 'report'
 >;
 
-export interface Sidecar extends SidecarView {
+export interface RunningSidecar extends SidecarView {
   readonly addresses: Addresses;
   reload(config: SidecarConfig): Promise<ReloadResult>;
   /** A changed configuration was refused; counted only. */
@@ -76,8 +76,8 @@ export interface Sidecar extends SidecarView {
 }
 
 /** Starts everything; rejects, with nothing left running, when an address is taken or a file is unusable. */
-export async function startSidecar(config: SidecarConfig, deps: Deps): Promise<Sidecar> {
-  const app = new App(config, deps);
+export async function startSidecar(config: SidecarConfig, deps: Deps): Promise<RunningSidecar> {
+  const app = new Sidecar(config, deps);
   try {
     await app.start();
   } catch (error) {
@@ -87,22 +87,22 @@ export async function startSidecar(config: SidecarConfig, deps: Deps): Promise<S
   return app;
 }
 
-class App implements Sidecar {
+class Sidecar implements RunningSidecar {
   readonly service: string;
   readonly instance: string;
   readonly version: string;
   readonly restarts: number | undefined;
 
-  private readonly parts: Parts;
-  private readonly loopWatch: LoopWatch;
+  private readonly parts: AppContext;
+  private readonly loopWatch: EventLoopMonitor;
   private consul: Consul | undefined;
-  private identity: OwnIdentity | undefined;
-  private readonly callLog: CallLog;
+  private identity: TlsIdentity | undefined;
+  private readonly callLog: AccessLogSink;
   private readonly outbound: OutboundSide;
-  private readonly injected: FaultSwitch;
+  private readonly injected: FaultController;
   private inbound: InboundSide | undefined;
   private admin: AdminServer | undefined;
-  private entry: CatalogueEntry | undefined;
+  private entry: ServiceRegistration | undefined;
   private rejected = 0;
   private draining: Promise<void> | undefined;
   private isStopped = false;
@@ -117,8 +117,8 @@ class App implements Sidecar {
     this.instance = current.instance;
     this.version = deps.version;
     this.restarts = deps.restarts;
-    this.loopWatch = new LoopWatch(deps.clock, deps.timers, {
-      isBusy: () => this.parts.relay.tally.calls.some((kind) => kind.inFlight > 0),
+    this.loopWatch = new EventLoopMonitor(deps.clock, deps.timers, {
+      isBusy: () => this.parts.dataPlane.stats.calls.some((kind) => kind.inFlight > 0),
     });
     const { limits } = current;
     const settings = {
@@ -128,13 +128,13 @@ class App implements Sidecar {
       maxHeaderFields: limits.maxHeaderFields,
       buckets: frameBuckets(limits.framesPerSecond),
     };
-    this.parts = { deps, relay: this.makeRelay(), settings, limits };
-    this.callLog = new CallLog(current, this.parts);
+    this.parts = { deps, dataPlane: this.makeRelay(), settings, limits };
+    this.callLog = new AccessLogSink(current, this.parts);
     this.callLog.update(current.accessLog);
     this.outbound = this.makeOutbound();
-    this.injected = new FaultSwitch(
+    this.injected = new FaultController(
       current.faultInjection === true,
-      this.parts.relay,
+      this.parts.dataPlane,
       () => this.outbound.outbounds.map(({ name }) => name),
       (faults) => {
         this.outbound.setFaults(faults);
@@ -143,19 +143,19 @@ class App implements Sidecar {
     );
   }
 
-  private makeRelay(): Relay {
+  private makeRelay(): DataPlaneContext {
     const { clock, random, timers, logger } = this.deps;
     return {
       clock,
       random,
       logger,
       wheel: new TimingWheel(clock, timers),
-      turn: new Turn((flush) => {
+      flushes: new FlushScheduler((flush) => {
         this.loopWatch.wake(); // there is something to send, so there is work
         deferToTurnEnd(flush);
       }),
-      tally: new Tally(),
-      memory: new Memory(this.current.limits.memoryBudgetBytes),
+      stats: new StatsRegistry(),
+      memory: new MemoryBudget(this.current.limits.memoryBudgetBytes),
       recorder: null,
       nowMs: clock.now(),
       hasStalled: () => this.loopWatch.hasStalled(STALL_MEMORY_MS),
@@ -198,8 +198,8 @@ class App implements Sidecar {
     const source = this.consul?.identity;
     this.identity =
       source === undefined
-        ? OwnIdentity.fromFiles(this.current, this.parts)
-        : new OwnIdentity(source, this.parts);
+        ? TlsIdentity.fromFiles(this.current, this.parts)
+        : new TlsIdentity(source, this.parts);
     this.identity?.onRotated(() => this.outbound.refreshConnections());
     this.identity?.onExpiry(() => this.outbound.expireConnections());
   }
@@ -222,7 +222,7 @@ class App implements Sidecar {
   private enterCatalogue(): void {
     const { consul } = this;
     if (consul === undefined || this.current.consul?.registration === undefined) return;
-    this.entry = new CatalogueEntry(
+    this.entry = new ServiceRegistration(
       this.current,
       {
         inbound: this.inbound,
@@ -360,7 +360,7 @@ class App implements Sidecar {
   }
 
   queue(): ReturnType<SidecarView['queue']> {
-    const slots = this.inbound?.inbound.slots;
+    const slots = this.inbound?.inbound.backends;
     return (
       slots &&
       queueReportOfAll(
@@ -378,7 +378,7 @@ class App implements Sidecar {
     return poisonReports(this.outbound.poison, this.deps.clock.now());
   }
 
-  faults(): FaultDesk {
+  faults(): FaultAdmin {
     return this.injected;
   }
 
@@ -394,10 +394,10 @@ class App implements Sidecar {
     return this.consul?.report();
   }
 
-  families(): ReturnType<SidecarView['families']> {
-    const { tally, memory } = this.parts.relay;
-    const own = familiesOf({
-      tally,
+  metrics(): ReturnType<SidecarView['metrics']> {
+    const { stats, memory } = this.parts.dataPlane;
+    const own = metricsOf({
+      stats,
       memory,
       outbounds: [...this.outbound.outbounds],
       inbound: this.inbound?.inbound,
@@ -405,13 +405,13 @@ class App implements Sidecar {
       rotations: this.identity?.rotations ?? 0,
       leafSecondsLeft: this.identity?.secondsLeft,
     });
-    const registry = [...(this.consul?.families() ?? []), ...(this.inbound?.watch.families() ?? [])];
-    const shaping = [...shapingFamilies(this.outbound.outbounds), ...faultFamilies(this.injected)];
-    return [...own, ...shaping, ...this.outbound.health.families(), ...this.callLog.families(), ...registry];
+    const registry = [...(this.consul?.metrics() ?? []), ...(this.inbound?.watch.metrics() ?? [])];
+    const shaping = [...trafficShiftMetrics(this.outbound.outbounds), ...faultMetrics(this.injected)];
+    return [...own, ...shaping, ...this.outbound.health.metrics(), ...this.callLog.metrics(), ...registry];
   }
 
   config(): unknown {
     if (this.consul === undefined) return this.current;
-    return { ...this.current, notHonoured: this.consul.report().notHonoured };
+    return { ...this.current, unsupported: this.consul.report().unsupported };
   }
 }

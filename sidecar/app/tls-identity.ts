@@ -15,15 +15,15 @@ import { serverTlsOptions } from '../identity/tls/tls-options.js';
 import { Caller } from '../inbound/authorization.js';
 import { dialTls } from '../transport/dial.js';
 import type { ListenerTls } from '../transport/listener.js';
-import type { Link } from '../transport/session.js';
-import type { Parts } from './context.js';
+import type { Session } from '../transport/session.js';
+import type { AppContext } from './context.js';
 
-export class OwnIdentity {
+export class TlsIdentity {
   private readonly rotation: TlsRotation;
 
   constructor(
     private readonly source: IdentitySource,
-    private readonly parts: Parts,
+    private readonly parts: AppContext,
   ) {
     const { clock, logger } = parts.deps;
     this.rotation = new TlsRotation(source, () => clock.wallNow(), parts.deps.timers);
@@ -36,7 +36,7 @@ export class OwnIdentity {
   }
 
   /** The identity that lies in files; undefined where the configuration names none. */
-  static fromFiles(config: SidecarConfig, parts: Parts): OwnIdentity | undefined {
+  static fromFiles(config: SidecarConfig, parts: AppContext): TlsIdentity | undefined {
     const { identity, trustDomain, service } = config;
     if (identity.kind !== 'files') return undefined;
     const { clock, timers, logger, identityFeed } = parts.deps;
@@ -50,7 +50,7 @@ export class OwnIdentity {
       onProblem: (problem) =>
         logger.error({ problem }, 'identity files are not usable; the last good identity stays'),
     });
-    return new OwnIdentity(source, parts);
+    return new TlsIdentity(source, parts);
   }
 
   onRotated(listener: (change: { identity: Identity; rootsChanged: boolean }) => void): void {
@@ -75,7 +75,7 @@ export class OwnIdentity {
     socket.once('error', (error) => {
       const reason = this.rotation.handshakeFault(error, socket);
       if (reason === undefined) return;
-      this.parts.relay.tally.handshakeFailed(reason);
+      this.parts.dataPlane.stats.handshakeFailed(reason);
       this.parts.deps.logger.warn({ ...peer, reason, detail: error.message }, 'endpoint refused');
     });
     return socket;
@@ -105,7 +105,7 @@ export class OwnIdentity {
   }
 
   /** Whether a peer that was let in would be let in now. */
-  stillTrusts(link: Link): boolean {
+  stillTrusts(link: Session): boolean {
     const { trust } = this.rotation;
     if (trust === undefined || !(link.socket instanceof tls.TLSSocket)) return true;
     return verifyPeerSocket(link.socket, trust, this.parts.deps.clock.wallNow()).kind === 'accepted';

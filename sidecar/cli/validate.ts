@@ -15,7 +15,7 @@ export interface ValidateOutput {
   error(line: string): void;
 }
 
-interface Verdict {
+interface ValidationResult {
   readonly file: string;
   readonly ok: boolean;
   /** What the file is; absent when it could not be read. */
@@ -41,14 +41,14 @@ export function validateCommand(
   return verdicts.length > 0 && verdicts.every(({ ok }) => ok) ? 0 : 1;
 }
 
-function judge(file: string): Verdict {
+function judge(file: string): ValidationResult {
   const { kind, result } = loadAnyFile(file);
   const known = kind === undefined ? {} : { kind };
   if (!result.ok) return { file, ok: false, ...known, problems: result.problems, warnings: [] };
   return { file, ok: true, ...known, problems: [], warnings: result.warnings };
 }
 
-function say(verdict: Verdict, output: ValidateOutput): void {
+function say(verdict: ValidationResult, output: ValidateOutput): void {
   for (const warning of verdict.warnings) output.error(`warning: ${formatProblem(warning)}`);
   for (const problem of verdict.problems) output.error(formatProblem(problem));
   if (verdict.ok) output.out(`ok ${verdict.file}`);

@@ -10,21 +10,21 @@ import { DEFAULT_MAX_ENDPOINTS } from '../config/defaults.js';
 import type { Address, EndpointConfig, UpstreamConfig } from '../config/model.js';
 import { type Balancer, hasUntried, LeastLoaded, RoundRobin } from '../core/balancing/balancer.js';
 import { RingHash } from '../core/balancing/ring-hash.js';
-import { NO_PROBE, Verdict } from '../core/outlier/ejection.js';
+import { EjectionEvent, NO_PROBE } from '../core/outlier/ejection.js';
 import type { EjectionPool } from '../core/outlier/ejection-pool.js';
 import { RetryBudget } from '../core/retry/retry-budget.js';
 import { ownEndpoints } from '../discovery/endpoint-subset.js';
 import { MAIN_CLUSTER } from '../discovery/snapshot.js';
 import type { LocalSettings } from '../http2/settings.js';
-import { OncePer } from '../runtime/log/logger.js';
-import type { Relay } from '../transport/context.js';
+import { LogThrottle } from '../runtime/log/logger.js';
+import type { DataPlaneContext } from '../transport/context.js';
 import { Pool } from '../transport/pool.js';
-import { Starter } from './connection-warmer.js';
+import { ConnectionWarmer } from './connection-warmer.js';
 import { Endpoint, type EndpointEjection, type Peer, whyEjected } from './endpoint.js';
-import { needsScrutiny, Scrutiny, type Watched } from './outlier-sweep.js';
-import type { PriorityGroup } from './priority-level.js';
-import { PriorityGroups } from './priority-set.js';
-import { Doubt } from './stale-discovery.js';
+import { needsScrutiny, OutlierSweep, type SweepTarget } from './outlier-sweep.js';
+import type { PriorityLevel } from './priority-level.js';
+import { PrioritySet } from './priority-set.js';
+import { StaleDiscovery } from './stale-discovery.js';
 import { ModelsOut } from './unserved-models.js';
 
 /** As long as what calls show is remembered. */
@@ -33,7 +33,7 @@ const FORGIVEN_AFTER_MS = 10_000;
 /** Opens a socket to an endpoint; undefined while there is no identity to present. */
 export type Dial = (address: Address, peer: Peer, tls: 'mesh' | 'plaintext') => Socket | undefined;
 
-export class Upstream implements Watched {
+export class Cluster implements SweepTarget {
   readonly name: string;
   /** All endpoints, in the order of their priorities. */
   endpoints: readonly Endpoint[] = [];
@@ -44,7 +44,7 @@ export class Upstream implements Watched {
   /** False: nobody has said yet which endpoints there are. */
   isKnown = true;
   /** There has been something to connect with. Until then nobody can be reached, and it is nobody's fault. */
-  isArmed = false;
+  hasIdentity = false;
   isRetired = false;
   /** Calls in flight beyond this are refused. */
   maxInFlight = Number.POSITIVE_INFINITY;
@@ -52,16 +52,16 @@ export class Upstream implements Watched {
   panics = 0;
   /** Connections that were not made because there are as many as may be. */
   connectionsRefused = 0;
-  readonly doubt = new Doubt();
+  readonly doubt = new StaleDiscovery();
   /** A detector that trips and may eject nobody does so at every further fault. */
-  private readonly oncePer: OncePer;
+  private readonly oncePer: LogThrottle;
   /** Told of every change of endpoints, of their connections and of who may receive traffic; it must not call back. */
-  onChange: ((upstream: Upstream) => void) | null = null;
+  onChange: ((upstream: Cluster) => void) | null = null;
   /** Looks at the endpoints while there is traffic; null where nothing asks for that. */
-  scrutiny: Scrutiny | null = null;
+  scrutiny: OutlierSweep | null = null;
   private byLabel = new Map<string, Endpoint>();
-  private readonly starter: Starter;
-  private readonly groups: PriorityGroups;
+  private readonly starter: ConnectionWarmer;
+  private readonly groups: PrioritySet;
   private balancer: Balancer;
   private hadEndpoints = false;
   /** Which subset of too many endpoints is ours; drawn when it is first needed. */
@@ -70,7 +70,7 @@ export class Upstream implements Watched {
   /** @param cluster its name among the clusters of the upstream. */
   constructor(
     private config: UpstreamConfig,
-    private readonly relay: Relay,
+    private readonly context: DataPlaneContext,
     private readonly settings: LocalSettings,
     private readonly dial: Dial,
     readonly cluster: string = MAIN_CLUSTER,
@@ -79,22 +79,22 @@ export class Upstream implements Watched {
   ) {
     this.name = config.name;
     this.budget = new RetryBudget(config.budget);
-    this.oncePer = new OncePer(relay.clock);
-    this.balancer = balancerOf(config, relay);
-    this.starter = new Starter(relay.wheel, relay.clock);
-    this.groups = new PriorityGroups(config.ejection, relay.random, this.starter);
+    this.oncePer = new LogThrottle(context.clock);
+    this.balancer = balancerOf(config, context);
+    this.starter = new ConnectionWarmer(context.wheel, context.clock);
+    this.groups = new PrioritySet(config.ejection, context.random, this.starter);
     this.scrutinize(config);
     this.setEndpoints(config);
   }
 
   /** Takes over a new configuration. Endpoints that stay keep their connections and what is known of them. */
   update(config: UpstreamConfig): void {
-    this.groups.configure(config.ejection, this.relay.clock.now());
+    this.groups.configure(config.ejection, this.context.clock.now());
     this.budget.configure(config.budget);
     if (config.health === undefined)
       for (const endpoint of this.endpoints)
         this.endpointHealthy(endpoint, true, 'nobody checks it any more');
-    if (config.balance.kind !== this.config.balance.kind) this.balancer = balancerOf(config, this.relay);
+    if (config.balance.kind !== this.config.balance.kind) this.balancer = balancerOf(config, this.context);
     this.scrutinize(config);
     const isSameProtocol = config.tls === this.config.tls;
     this.config = config;
@@ -108,21 +108,21 @@ export class Upstream implements Watched {
     const { slowStart, locality } = config;
     this.groups.locality = locality;
     const isWanted = needsScrutiny(config);
-    if (isWanted) this.scrutiny ??= new Scrutiny(this.relay, this);
+    if (isWanted) this.scrutiny ??= new OutlierSweep(this.context, this);
     else this.scrutiny?.stop();
     if (!isWanted) this.scrutiny = null;
     this.scrutiny?.configure(config);
     for (const endpoint of this.endpoints) {
-      if (slowStart === undefined) endpoint.warmUp = null;
-      if (!isWanted) endpoint.fullness = 0;
-      if (locality === undefined) endpoint.nearness = 1;
-      endpoint.reshare();
+      if (slowStart === undefined) endpoint.slowStart = null;
+      if (!isWanted) endpoint.overloadFactor = 0;
+      if (locality === undefined) endpoint.localityFactor = 1;
+      endpoint.updateEffectiveWeight();
     }
     this.balancer.reweighed?.();
   }
 
   /** Every priority there has been. */
-  get allGroups(): readonly PriorityGroup[] {
+  get allGroups(): readonly PriorityLevel[] {
     return this.groups.all;
   }
 
@@ -131,7 +131,7 @@ export class Upstream implements Watched {
   }
 
   peerOf(endpoint: Endpoint): Endpoint | undefined {
-    const peer = this.balancer.pick(this.active, [endpoint], this.relay.clock.now());
+    const peer = this.balancer.pick(this.active, [endpoint], this.context.clock.now());
     return peer === endpoint ? undefined : peer;
   }
 
@@ -139,7 +139,7 @@ export class Upstream implements Watched {
     this.balancer.reweighed?.();
   }
 
-  onVerdict(verdict: Verdict, endpoint: Endpoint): void {
+  onVerdict(verdict: EjectionEvent, endpoint: Endpoint): void {
     this.refreshAfter(verdict, endpoint);
   }
 
@@ -202,7 +202,7 @@ export class Upstream implements Watched {
 
   /** The same for a further attempt, which may go beyond those whose turn it is when it has tried them all. */
   pickAgain(tried: readonly Endpoint[], nowMs: number, key?: number): Endpoint | undefined {
-    return this.spare(tried) ?? this.pick(tried, nowMs, key);
+    return this.failover(tried) ?? this.pick(tried, nowMs, key);
   }
 
   /** The endpoint of this address, as `labelOf` writes it. */
@@ -212,27 +212,28 @@ export class Upstream implements Watched {
 
   /** Whether an attempt could go to an endpoint that the call has not tried. */
   hasUntried(tried: readonly Endpoint[]): boolean {
-    return hasUntried(this.active, tried) || this.spare(tried) !== undefined;
+    return hasUntried(this.active, tried) || this.failover(tried) !== undefined;
   }
 
   /** For a call that has tried all whose turn it is: one of the next priority that could take over. */
-  private spare(tried: readonly Endpoint[]): Endpoint | undefined {
-    if (!this.groups.hasReserve || hasUntried(this.active, tried)) return undefined;
-    return this.groups.spare(tried);
+  private failover(tried: readonly Endpoint[]): Endpoint | undefined {
+    if (!this.groups.hasFailover || hasUntried(this.active, tried)) return undefined;
+    return this.groups.failover(tried);
   }
 
   /** Tells ejection what came of an attempt; true when that changed who is eligible. */
-  refreshAfter(verdict: Verdict, endpoint: Endpoint): void {
-    if (verdict === Verdict.nothing) return;
+  refreshAfter(verdict: EjectionEvent, endpoint: Endpoint): void {
+    if (verdict === EjectionEvent.nothing) return;
     // What it cost while it failed is over, as for one that was away.
-    if (verdict === Verdict.mended) return endpoint.latency.forgetPeak();
+    if (verdict === EjectionEvent.recovered) return endpoint.latency.forgetPeak();
     this.refresh();
-    if (verdict === Verdict.readmitted) this.scrutiny?.begin(endpoint);
-    const { logger } = this.relay;
+    if (verdict === EjectionEvent.readmitted) this.scrutiny?.begin(endpoint);
+    const { logger } = this.context;
     const why = whyEjected(endpoint);
     const fields = { upstream: this.name, endpoint: endpoint.label, why };
-    if (verdict === Verdict.ejected || verdict === Verdict.reEjected) logger.warn(fields, 'endpoint ejected');
-    else if (verdict === Verdict.readmitted) logger.info(fields, 'endpoint readmitted');
+    if (verdict === EjectionEvent.ejected || verdict === EjectionEvent.reEjected)
+      logger.warn(fields, 'endpoint ejected');
+    else if (verdict === EjectionEvent.readmitted) logger.info(fields, 'endpoint readmitted');
     else {
       const held = this.oncePer.pass(`${endpoint.label} ${verdict}`);
       if (held >= 0) logger.warn({ ...fields, verdict, held }, 'endpoint would have been ejected');
@@ -250,27 +251,27 @@ export class Upstream implements Watched {
     const wasHealthy = endpoint.unhealthy === '';
     endpoint.unhealthy = healthy ? '' : why || 'its health check failed';
     if (wasHealthy === healthy || endpoint.isGone) return;
-    const now = this.relay.clock.now();
+    const now = this.context.clock.now();
     endpoint.availableSinceMs = now;
     if (healthy) {
       endpoint.ejections.tryNow(endpoint.ejection, now);
-      this.comesBack(endpoint);
+      this.onRecovered(endpoint);
     }
     const fields = { upstream: this.name, endpoint: endpoint.label, why };
-    if (healthy) this.relay.logger.info(fields, 'endpoint is healthy again');
-    else this.relay.logger.warn(fields, 'endpoint is unhealthy');
+    if (healthy) this.context.logger.info(fields, 'endpoint is healthy again');
+    else this.context.logger.warn(fields, 'endpoint is unhealthy');
     this.setAvailable(endpoint);
   }
 
   /** The time of an ejection was over, no call came to be the trial, and a check has passed. */
   readmitUntried(endpoint: Endpoint): void {
-    endpoint.ejections.readmitUntried(endpoint.ejection, this.relay.clock.now());
-    this.refreshAfter(Verdict.readmitted, endpoint);
+    endpoint.ejections.readmitUntried(endpoint.ejection, this.context.clock.now());
+    this.refreshAfter(EjectionEvent.readmitted, endpoint);
   }
 
   /** The time in which it was away, or not well, must not go on speaking against it. */
-  private comesBack(endpoint: Endpoint): void {
-    const now = this.relay.clock.now();
+  private onRecovered(endpoint: Endpoint): void {
+    const now = this.context.clock.now();
     endpoint.latency.forgetPeak();
     // Who goes again right after it came is not forgiven each time: such a one is only ever seen to fail.
     if (now - endpoint.backSinceMs >= FORGIVEN_AFTER_MS) endpoint.ejections.forgive(endpoint.ejection);
@@ -287,7 +288,7 @@ export class Upstream implements Watched {
   /** Recomputes whose turn it is and who may receive traffic. */
   refresh(): void {
     const { groups } = this;
-    const { logger } = this.relay;
+    const { logger } = this.context;
     const before = groups.active;
     const panics = groups.refresh();
     if (groups.active !== before && this.hadEndpoints && groups.active.endpoints.length > 0) {
@@ -325,7 +326,7 @@ export class Upstream implements Watched {
 
   private setEndpoints(config: UpstreamConfig, keepPools = true): void {
     const before = this.byLabel;
-    const now = this.relay.clock.now();
+    const now = this.context.clock.now();
     const chosen = this.choose(config.endpoints).map((each) => {
       const known = keepPools ? before.get(labelOf(each.address)) : undefined;
       if (known === undefined || !known.isFor(each, this.name)) {
@@ -345,7 +346,7 @@ export class Upstream implements Watched {
       gone.isGone = true;
       gone.ejections.remove(gone.ejection, now);
       gone.eligible = false;
-      gone.warmUp = null;
+      gone.slowStart = null;
       this.scrutiny?.inspector?.forget(gone);
       gone.pool.retire();
     }
@@ -357,7 +358,7 @@ export class Upstream implements Watched {
   private choose(endpoints: readonly EndpointConfig[]): readonly EndpointConfig[] {
     const limit = this.config.pool.maxEndpoints ?? DEFAULT_MAX_ENDPOINTS;
     if (endpoints.length <= limit) return endpoints;
-    this.seed ??= Math.floor(this.relay.random() * 0x1_0000_0000);
+    this.seed ??= Math.floor(this.context.random() * 0x1_0000_0000);
     return ownEndpoints(endpoints, limit, this.seed);
   }
 
@@ -367,7 +368,7 @@ export class Upstream implements Watched {
     endpoint.ejection.probe = NO_PROBE;
     endpoint.eligible = false;
     endpoint.isNew = !this.hadEndpoints;
-    endpoint.availableSinceMs = this.relay.clock.now();
+    endpoint.availableSinceMs = this.context.clock.now();
     endpoint.limits = {
       config: this.config.pool,
       settings: this.settings,
@@ -376,7 +377,7 @@ export class Upstream implements Watched {
       onChange: () => this.onConnection(endpoint),
       ...(this.whyNot === undefined ? {} : { whyNot: this.whyNot }),
     };
-    endpoint.pool = new Pool(endpoint.limits, this.relay);
+    endpoint.pool = new Pool(endpoint.limits, this.context);
     return endpoint;
   }
 
@@ -406,19 +407,19 @@ export class Upstream implements Watched {
 
   private dialTo({ address, peer }: Endpoint): Socket | undefined {
     const socket = this.dial(address, peer, this.config.tls);
-    if (socket !== undefined) this.isArmed = true;
+    if (socket !== undefined) this.hasIdentity = true;
     return socket;
   }
 
   private onConnection(endpoint: Endpoint): void {
     const isConnected = endpoint.pool.isConnected;
     // Who is there from the beginning is no colder than the others.
-    if (isConnected && !endpoint.isConnected && !endpoint.isNew) this.comesBack(endpoint);
+    if (isConnected && !endpoint.isConnected && !endpoint.isNew) this.onRecovered(endpoint);
     if (isConnected || endpoint.pool.failures > 0) endpoint.isNew = false;
     if (endpoint.isConnected !== isConnected) {
       endpoint.isConnected = isConnected;
-      endpoint.availableSinceMs = this.relay.clock.now();
-      this.relay.logger.info(
+      endpoint.availableSinceMs = this.context.clock.now();
+      this.context.logger.info(
         { upstream: this.name, endpoint: endpoint.label, why: endpoint.pool.problem },
         isConnected ? 'endpoint connected' : 'endpoint disconnected',
       );
@@ -432,7 +433,7 @@ export class Upstream implements Watched {
   private doubtFrom(endpoint: Endpoint): void {
     const vouchedFor = this.endpoints.filter(({ critical }) => critical === '').map(({ pool }) => pool);
     const why = `${endpoint.label}: ${endpoint.pool.problem}`;
-    this.doubt.onFailure(endpoint.pool, vouchedFor, why, this.relay.clock.now());
+    this.doubt.onFailure(endpoint.pool, vouchedFor, why, this.context.clock.now());
   }
 }
 
@@ -440,7 +441,7 @@ function isStarted({ isPrepared, isQueued }: Endpoint): boolean {
   return isPrepared && !isQueued;
 }
 
-function balancerOf(config: UpstreamConfig, relay: Relay): Balancer {
+function balancerOf(config: UpstreamConfig, relay: DataPlaneContext): Balancer {
   switch (config.balance.kind) {
     case 'round-robin':
       return new RoundRobin();

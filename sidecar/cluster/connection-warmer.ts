@@ -11,7 +11,7 @@ import type { Endpoint } from './endpoint.js';
 const AT_ONCE = 8;
 const PAUSE_MS = 4;
 
-export class Starter extends WheelEntry {
+export class ConnectionWarmer extends WheelEntry {
   private queue: Endpoint[] = [];
   private begun = 0;
 

@@ -55,13 +55,13 @@ export class Endpoint extends EndpointLoad {
   /** When it last came back, or became well again. */
   backSinceMs = Number.NEGATIVE_INFINITY;
   /** While it is new or back: how warm it is. */
-  warmUp: SlowStart | null = null;
+  slowStart: SlowStart | null = null;
   /** What its warm peers usually need, ms, as of the last look; only kept while it warms up. 0 = unknown. */
-  peersMs = 0;
+  peerLatencyMs = 0;
   /** Share of its calls that it lately turned away for being full, where that lowers its weight. */
-  fullness = 0;
+  overloadFactor = 0;
   /** What its locality leaves of its weight. */
-  nearness = 1;
+  localityFactor = 1;
   /** What its health check found; empty: nothing against it. */
   unhealthy = '';
   /** It is checked, and no check has passed yet. */
@@ -87,9 +87,9 @@ export class Endpoint extends EndpointLoad {
   }
 
   /** What it takes of its weight has changed. */
-  reshare(): void {
-    const warmth = this.warmUp === null ? 1 : this.warmUp.ratio;
-    this.damping = warmth * this.nearness * (1 - this.fullness);
+  updateEffectiveWeight(): void {
+    const warmth = this.slowStart === null ? 1 : this.slowStart.ratio;
+    this.weightFactor = warmth * this.localityFactor * (1 - this.overloadFactor);
   }
 
   /** What may change while its connections stay. */

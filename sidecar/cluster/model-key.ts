@@ -4,7 +4,7 @@
  * are those of proto/inference.proto.
  */
 
-import type { Pieces } from '../transport/chunk-list.js';
+import type { ChunkList } from '../transport/chunk-list.js';
 
 /** Octets of a request that are looked at. */
 export const VIEW_BYTES = 4096;
@@ -33,7 +33,7 @@ export class ModelView {
    * Reads a body as it was sent, from its first octet on. A compressed or malformed message names no model, nor does one
    * that has a name too long or beyond what is looked at. False: the body is cut off before that is clear.
    */
-  read(kept: Pieces): boolean {
+  read(kept: ChunkList): boolean {
     this.length = 0;
     if (kept.count === 0) return false;
     const { buffer, start, end } = kept.at(0);
@@ -46,7 +46,7 @@ export class ModelView {
     return this.octets.slice(0, this.length);
   }
 
-  private gather(kept: Pieces): number {
+  private gather(kept: ChunkList): number {
     let n = 0;
     for (let i = 0; i < kept.count && n < VIEW_BYTES; i++) {
       const { buffer, start, end } = kept.at(i);

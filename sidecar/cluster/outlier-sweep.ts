@@ -7,18 +7,18 @@ import { MODEL_INFER } from '../codec/inference.js';
 import type { DetectorsConfig, SlowStartConfig, UpstreamConfig } from '../config/model.js';
 import { SlowStart } from '../core/balancing/slow-start.js';
 import { CallTimes } from '../core/health/probe-timeout.js';
-import { CallKinds, NO_MODEL } from '../core/outlier/call-class.js';
+import { CallClasses, NO_MODEL } from '../core/outlier/call-class.js';
 import { isOn } from '../core/outlier/detectors.js';
-import { EjectionState, type Verdict } from '../core/outlier/ejection.js';
-import { factsOf } from '../http2/header-view.js';
+import { type EjectionEvent, EjectionState } from '../core/outlier/ejection.js';
+import { headerViewOf } from '../http2/header-view.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import { WheelEntry } from '../runtime/time/timing-wheel.js';
-import type { Pieces } from '../transport/chunk-list.js';
-import type { Relay } from '../transport/context.js';
+import type { ChunkList } from '../transport/chunk-list.js';
+import type { DataPlaneContext } from '../transport/context.js';
 import type { Endpoint } from './endpoint.js';
 import { ModelView } from './model-key.js';
 import { OutputInspector } from './output-check/sampler.js';
-import type { PriorityGroup } from './priority-level.js';
+import type { PriorityLevel } from './priority-level.js';
 
 const EVERY_MS = 1_000;
 /** After this many looks without a call all windows are empty. */
@@ -29,24 +29,24 @@ const LEAST_WHEN_FULL = 0.1;
 const view = new ModelView();
 
 /** What the upstream has to do with it. */
-export interface Watched {
+export interface SweepTarget {
   readonly endpoints: readonly Endpoint[];
-  readonly allGroups: readonly PriorityGroup[];
+  readonly allGroups: readonly PriorityLevel[];
   /** Full endpoints get fewer calls by the balancer's own doing. */
   readonly feelsLoad: boolean;
   /** Another one that answers, to compare with. */
   peerOf(endpoint: Endpoint): Endpoint | undefined;
-  onVerdict(verdict: Verdict, endpoint: Endpoint): void;
+  onVerdict(verdict: EjectionEvent, endpoint: Endpoint): void;
   /** Shares of endpoints have changed all at once. */
   onReweighed(): void;
 }
 
 /** A unary call, as far as it says what kind of call it is. */
-export interface Asked {
+export interface RequestSample {
   readonly block: HeaderBlock;
   readonly requestBytes: number;
   /** The request from its first octet on; null: nothing is kept. */
-  readonly kept: Pieces | null;
+  readonly buffered: ChunkList | null;
   /** Noted while the request was still kept; null: it was not. */
   model: Uint8Array | null;
 }
@@ -61,7 +61,7 @@ function isTimedByCalls(health: UpstreamConfig['health']): boolean {
   return health?.kind === 'grpc' && health.timeoutMs === undefined;
 }
 
-export class Scrutiny extends WheelEntry {
+export class OutlierSweep extends WheelEntry {
   /** Null: endpoints get their share at once. */
   private slowStart: SlowStartConfig | null = null;
   /** Null: nobody looks at answers. */
@@ -71,11 +71,11 @@ export class Scrutiny extends WheelEntry {
   private quietLooks = 0;
   private sawStall = false;
   private comparesTimes = false;
-  private readonly kinds = new CallKinds();
+  private readonly kinds = new CallClasses();
 
   constructor(
-    private readonly relay: Relay,
-    private readonly watched: Watched,
+    private readonly relay: DataPlaneContext,
+    private readonly watched: SweepTarget,
   ) {
     super();
   }
@@ -99,38 +99,39 @@ export class Scrutiny extends WheelEntry {
   }
 
   /** A unary call that began at `startMs` has succeeded; the endpoint took `tookMs` for it. */
-  onSuccess(endpoint: Endpoint, startMs: number, tookMs: number, call: Asked, nowMs: number): void {
-    const { ejection, warmUp } = endpoint;
+  onSuccess(endpoint: Endpoint, startMs: number, tookMs: number, call: RequestSample, nowMs: number): void {
+    const { ejection, slowStart } = endpoint;
     this.callTimes?.record(tookMs, nowMs);
     if (
       ejection.latencies !== null &&
       // Who warms up is slow, and gets less for it already.
-      warmUp === null &&
+      slowStart === null &&
       ejection.state === EjectionState.admitted &&
       startMs >= ejection.sinceMs
     ) {
       const kind = this.kindOf(call, nowMs);
       if (kind >= 0) ejection.latencies.record(kind, tookMs, nowMs);
     }
-    if (warmUp !== null) this.warm(endpoint, warmUp, tookMs, nowMs);
+    if (slowStart !== null) this.warm(endpoint, slowStart, tookMs, nowMs);
   }
 
   /** −1: it is compared with no other. */
-  private kindOf(call: Asked, nowMs: number): number {
+  private kindOf(call: RequestSample, nowMs: number): number {
     const { kinds } = this;
-    const { requestBytes, model, kept } = call;
-    const { path } = factsOf(call.block);
+    const { requestBytes, model, buffered } = call;
+    const { path } = headerViewOf(call.block);
     if (path !== MODEL_INFER) return kinds.numberOf(path, NO_MODEL, 0, requestBytes, nowMs);
     if (model !== null) return kinds.numberOf(path, model, model.length, requestBytes, nowMs);
     // Whoever names no model is compared with his like; whoever could not be asked might be of any.
-    if (kept === null || !view.read(kept)) return -1;
+    if (buffered === null || !view.read(buffered)) return -1;
     return kinds.numberOf(path, view.octets, view.length, requestBytes, nowMs);
   }
 
   /** What is kept of its request is let go before its end. */
-  noteModel(call: Asked): void {
-    if (!this.comparesTimes || call.kept === null || factsOf(call.block).path !== MODEL_INFER) return;
-    if (view.read(call.kept)) call.model = view.copy();
+  noteModel(call: RequestSample): void {
+    if (!this.comparesTimes || call.buffered === null || headerViewOf(call.block).path !== MODEL_INFER)
+      return;
+    if (view.read(call.buffered)) call.model = view.copy();
   }
 
   /** A call ended, whatever came of it. */
@@ -143,9 +144,9 @@ export class Scrutiny extends WheelEntry {
   begin(endpoint: Endpoint): void {
     this.compareAnew();
     if (this.slowStart === null) return;
-    endpoint.warmUp = new SlowStart(this.slowStart, this.relay.clock.now());
-    endpoint.peersMs = this.peersMs(endpoint);
-    endpoint.reshare();
+    endpoint.slowStart = new SlowStart(this.slowStart, this.relay.clock.now());
+    endpoint.peerLatencyMs = this.peerLatencyMs(endpoint);
+    endpoint.updateEffectiveWeight();
     this.watched.onReweighed();
   }
 
@@ -157,11 +158,11 @@ export class Scrutiny extends WheelEntry {
   fire(): void {
     const now = this.relay.clock.now();
     this.quietLooks += 1;
-    this.look(now);
+    this.sweep(now);
     if (this.quietLooks < LAST_LOOKS && !this.isScheduled) this.relay.wheel.add(this, now + EVERY_MS);
   }
 
-  private look(now: number): void {
+  private sweep(now: number): void {
     const { endpoints, allGroups } = this.watched;
     if (this.isAfterStall()) {
       // What was measured while we stood still, or of all that had piled up, says nothing about anybody.
@@ -174,7 +175,7 @@ export class Scrutiny extends WheelEntry {
           if (endpoint !== undefined) this.watched.onVerdict(verdict, endpoint);
         });
     }
-    for (const endpoint of endpoints) this.weigh(endpoint, now);
+    for (const endpoint of endpoints) this.updateWeight(endpoint, now);
   }
 
   /** Or one look after that: the first may come before what had piled up has been worked off. */
@@ -184,32 +185,32 @@ export class Scrutiny extends WheelEntry {
     return before || this.sawStall;
   }
 
-  private weigh(endpoint: Endpoint, now: number): void {
-    const { warmUp, ejection } = endpoint;
-    const before = endpoint.damping;
-    if (warmUp !== null) {
-      warmUp.check(now);
-      if (warmUp.isOver) this.isWarm(endpoint);
-      else endpoint.peersMs = this.peersMs(endpoint);
+  private updateWeight(endpoint: Endpoint, now: number): void {
+    const { slowStart, ejection } = endpoint;
+    const before = endpoint.weightFactor;
+    if (slowStart !== null) {
+      slowStart.check(now);
+      if (slowStart.isOver) this.isWarm(endpoint);
+      else endpoint.peerLatencyMs = this.peerLatencyMs(endpoint);
     }
     if (!this.watched.feelsLoad && ejection.window !== null) {
       ejection.window.moveTo(now);
       const { overloads, successes, faults } = ejection.window;
       const refused = overloads === 0 ? 0 : overloads / (overloads + successes + faults);
-      endpoint.fullness = Math.min(refused, 1 - LEAST_WHEN_FULL);
+      endpoint.overloadFactor = Math.min(refused, 1 - LEAST_WHEN_FULL);
     }
-    endpoint.reshare();
-    if (endpoint.damping !== before) this.watched.onReweighed();
+    endpoint.updateEffectiveWeight();
+    if (endpoint.weightFactor !== before) this.watched.onReweighed();
   }
 
   private warm(endpoint: Endpoint, warmUp: SlowStart, tookMs: number, now: number): void {
-    warmUp.record(tookMs, endpoint.peersMs, now);
+    warmUp.record(tookMs, endpoint.peerLatencyMs, now);
     if (warmUp.isOver) this.isWarm(endpoint);
-    endpoint.reshare();
+    endpoint.updateEffectiveWeight();
   }
 
   private isWarm(endpoint: Endpoint): void {
-    endpoint.warmUp = null;
+    endpoint.slowStart = null;
     this.compareAnew();
   }
 
@@ -222,11 +223,12 @@ export class Scrutiny extends WheelEntry {
   }
 
   /** What the warm ones that serve usually need: the median; 0 = unknown. */
-  private peersMs(of: Endpoint): number {
+  private peerLatencyMs(of: Endpoint): number {
     const known: number[] = [];
     for (const endpoint of this.watched.endpoints) {
       const { meanMs } = endpoint.latency;
-      if (endpoint !== of && endpoint.warmUp === null && endpoint.eligible && meanMs > 0) known.push(meanMs);
+      if (endpoint !== of && endpoint.slowStart === null && endpoint.eligible && meanMs > 0)
+        known.push(meanMs);
     }
     known.sort((a, b) => a - b);
     return known.length === 0 ? 0 : known[(known.length - 1) >> 1]!;

@@ -10,7 +10,7 @@ import { EjectionPool } from '../core/outlier/ejection-pool.js';
 import { CRITICAL_PRIORITY } from '../discovery/snapshot.js';
 import type { Endpoint } from './endpoint.js';
 
-export class PriorityGroup {
+export class PriorityLevel {
   endpoints: readonly Endpoint[] = [];
   readonly ejections: EjectionPool;
   private isPanicking = false;
@@ -77,8 +77,8 @@ export class PriorityGroup {
     for (const endpoint of this.endpoints) {
       const nearness = endpoint.locality === own ? near : far;
       if (nearness === 0) endpoint.eligible = false;
-      endpoint.nearness = nearness === 0 ? 1 : nearness;
-      endpoint.reshare();
+      endpoint.localityFactor = nearness === 0 ? 1 : nearness;
+      endpoint.updateEffectiveWeight();
     }
   }
 
@@ -101,7 +101,7 @@ export class PriorityGroup {
   }
 
   /** An endpoint that may take an attempt though calls go elsewhere by rule: the one with the least to do. */
-  spare(tried: readonly Endpoint[]): Endpoint | undefined {
+  failover(tried: readonly Endpoint[]): Endpoint | undefined {
     let best: Endpoint | undefined;
     for (const endpoint of this.endpoints) {
       if (endpoint.weight <= 0 || tried.includes(endpoint)) continue;

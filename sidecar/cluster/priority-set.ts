@@ -7,36 +7,36 @@
 import type { LocalityConfig } from '../config/model.js';
 import type { EjectionSettings } from '../core/outlier/ejection.js';
 import type { EjectionPool } from '../core/outlier/ejection-pool.js';
-import type { Starter } from './connection-warmer.js';
+import type { ConnectionWarmer } from './connection-warmer.js';
 import type { Endpoint, EndpointEjection } from './endpoint.js';
-import { PriorityGroup } from './priority-level.js';
+import { PriorityLevel } from './priority-level.js';
 
-export class PriorityGroups {
+export class PrioritySet {
   /** Those that calls go to. */
-  active: PriorityGroup;
+  active: PriorityLevel;
   /** There may be somebody to take a call beyond those whose turn it is. */
-  hasReserve = false;
+  hasFailover = false;
   /** Absent: all localities are alike. */
   locality: LocalityConfig | undefined;
   /** The ejections of the only group; null when there are several. */
   onlyEjections: EjectionPool | null = null;
-  private groups: readonly PriorityGroup[];
+  private groups: readonly PriorityLevel[];
   /** When endpoints came or went that nobody has counted yet; −1: not since the last refresh. */
   private joinedMs = -1;
   /** A group stays what it is, and keeps its counters, though it may be empty for a while. */
-  private readonly known = new Map<number, PriorityGroup>();
+  private readonly known = new Map<number, PriorityLevel>();
 
   constructor(
     private settings: EjectionSettings,
     private readonly random: () => number,
-    private readonly starter: Starter,
+    private readonly starter: ConnectionWarmer,
   ) {
     this.active = this.groupOf(0);
     this.groups = [this.active];
   }
 
   /** Every priority there has been. */
-  get all(): readonly PriorityGroup[] {
+  get all(): readonly PriorityLevel[] {
     return [...this.known.values()];
   }
 
@@ -54,7 +54,7 @@ export class PriorityGroups {
     const priorities = [...new Set(endpoints.map(({ priority }) => priority))].sort((a, b) => a - b);
     this.groups = (priorities.length === 0 ? [0] : priorities).map((priority) => this.groupOf(priority));
     this.joinedMs = nowMs;
-    this.hasReserve = this.groups.length > 1 || this.locality !== undefined;
+    this.hasFailover = this.groups.length > 1 || this.locality !== undefined;
     this.onlyEjections = this.groups.length === 1 ? this.groups[0]!.ejections : null;
     for (const group of this.known.values()) {
       group.endpoints = endpoints.filter(({ priority }) => priority === group.priority);
@@ -116,10 +116,10 @@ export class PriorityGroups {
   }
 
   /** One that could take over: of another locality, or of another priority. */
-  spare(tried: readonly Endpoint[]): Endpoint | undefined {
+  failover(tried: readonly Endpoint[]): Endpoint | undefined {
     for (const group of this.groups) {
       if ((group === this.active && this.locality === undefined) || group.isCritical) continue;
-      const spare = group.spare(tried);
+      const spare = group.failover(tried);
       if (spare !== undefined) return spare;
     }
     return undefined;
@@ -134,10 +134,10 @@ export class PriorityGroups {
     return tried.length === 0 ? undefined : this.active.bestUnconnected([]);
   }
 
-  private groupOf(priority: number): PriorityGroup {
+  private groupOf(priority: number): PriorityLevel {
     let group = this.known.get(priority);
     if (group === undefined) {
-      group = new PriorityGroup(priority, this.settings, this.random);
+      group = new PriorityLevel(priority, this.settings, this.random);
       this.known.set(priority, group);
     }
     return group;
@@ -145,7 +145,7 @@ export class PriorityGroups {
 }
 
 /** Judged among those of its priority from now on; what is known of it goes with it. */
-function join(endpoint: Endpoint, group: PriorityGroup, nowMs: number): void {
+function join(endpoint: Endpoint, group: PriorityLevel, nowMs: number): void {
   if (endpoint.ejections === group.ejections) return;
   endpoint.ejections?.remove(endpoint.ejection, nowMs);
   endpoint.ejections = group.ejections;

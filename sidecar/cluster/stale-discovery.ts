@@ -15,7 +15,7 @@ export interface Reached {
   readonly failures: number;
 }
 
-export class Doubt {
+export class StaleDiscovery {
   /** Who wants to hear of it; absent while nobody does. */
   listener: ((why: string) => void) | undefined;
   private nextMs = Number.NEGATIVE_INFINITY;

@@ -7,22 +7,22 @@ import { labelOf } from '../config/codecs/address.js';
 import type { Address, UpstreamConfig } from '../config/model.js';
 import { EjectionState } from '../core/outlier/ejection.js';
 import { drawCluster, type Lookup, matchRoute, type TrafficRoute } from '../core/routing/route-match.js';
-import { type ClusterKnowledge, MAIN_CLUSTER, type UpstreamKnowledge } from '../discovery/snapshot.js';
-import type { Upstream } from './cluster.js';
+import { type ClusterKnowledge, MAIN_CLUSTER, type UpstreamSnapshot } from '../discovery/snapshot.js';
+import type { Cluster } from './cluster.js';
 
 /** Makes the upstream of one cluster. `config` has the cluster's endpoints and limits. */
-export type MakeUpstream = (config: UpstreamConfig, cluster: string) => Upstream;
+export type MakeUpstream = (config: UpstreamConfig, cluster: string) => Cluster;
 
 const ONE_ROUTE: readonly TrafficRoute[] = [{ split: [{ weight: 1, cluster: MAIN_CLUSTER }] }];
 
-export class Clusters {
+export class Upstream {
   /** Where every call goes, when nothing has to be decided for it. */
-  plain: Upstream | null;
+  plain: Cluster | null;
   /** Metadata key that calls stick by, by cluster. */
-  private hashKeys = new Map<Upstream, string>();
-  private byName: ReadonlyMap<string, Upstream>;
+  private hashKeys = new Map<Cluster, string>();
+  private byName: ReadonlyMap<string, Cluster>;
   private routes: readonly TrafficRoute[] = ONE_ROUTE;
-  private knowledge: UpstreamKnowledge | undefined;
+  private knowledge: UpstreamSnapshot | undefined;
   private hasConnected = false;
   private doubt: ((cluster: string, why: string) => void) | undefined;
 
@@ -38,7 +38,7 @@ export class Clusters {
   }
 
   /** Every cluster, the one of most calls first. */
-  get all(): readonly Upstream[] {
+  get all(): readonly Cluster[] {
     return [...this.byName.values()];
   }
 
@@ -46,10 +46,10 @@ export class Clusters {
   version = 0;
 
   /** Takes over what discovery found out, whole. */
-  learn(knowledge: UpstreamKnowledge): void {
+  apply(knowledge: UpstreamSnapshot): void {
     this.knowledge = knowledge;
     const before = new Map(this.byName);
-    const next = new Map<string, Upstream>();
+    const next = new Map<string, Cluster>();
     for (const [name, cluster] of knowledge.clusters) {
       next.set(name, this.take(before.get(name), name, cluster));
       before.delete(name);
@@ -66,10 +66,10 @@ export class Clusters {
     this.config = config;
     if (config.discovery === undefined) {
       const { endpoints } = config;
-      this.learn({ routes: ONE_ROUTE, clusters: new Map([[MAIN_CLUSTER, { endpoints }]]) });
+      this.apply({ routes: ONE_ROUTE, clusters: new Map([[MAIN_CLUSTER, { endpoints }]]) });
       this.knowledge = undefined;
     } else if (this.knowledge !== undefined) {
-      this.learn(this.knowledge);
+      this.apply(this.knowledge);
     } else {
       // Nothing found out so far. Endpoints that the file named until now go on serving meanwhile.
       for (const main of this.byName.values()) {
@@ -80,7 +80,7 @@ export class Clusters {
     }
   }
 
-  private take(known: Upstream | undefined, name: string, cluster: ClusterKnowledge): Upstream {
+  private take(known: Cluster | undefined, name: string, cluster: ClusterKnowledge): Cluster {
     let upstream = known;
     if (cluster.endpoints === undefined && upstream !== undefined) {
       // Not known at the moment: what it had is better than nothing.
@@ -119,7 +119,7 @@ export class Clusters {
     this.wire();
   }
 
-  private findPlain(): Upstream | null {
+  private findPlain(): Cluster | null {
     const [route] = this.routes;
     if (route === undefined || this.routes.length > 1 || route.split.length > 1) return null;
     if (route.match !== undefined || route.timeoutMs !== undefined || route.retry !== undefined) return null;
@@ -140,12 +140,12 @@ export class Clusters {
   }
 
   /** One of the route's clusters; undefined when what it names is not there. */
-  draw(route: TrafficRoute, random: () => number): Upstream | undefined {
+  draw(route: TrafficRoute, random: () => number): Cluster | undefined {
     return this.byName.get(drawCluster(route, random));
   }
 
   /** The metadata key that calls of `upstream` stick by. */
-  hashKeyOf(upstream: Upstream): string | undefined {
+  hashKeyOf(upstream: Cluster): string | undefined {
     return this.hashKeys.get(upstream);
   }
 
@@ -183,7 +183,7 @@ export class Clusters {
   }
 }
 
-function configOf(endpoint: Upstream['endpoints'][number]): UpstreamConfig['endpoints'][number] {
+function configOf(endpoint: Cluster['endpoints'][number]): UpstreamConfig['endpoints'][number] {
   const { address, weight, id, priority, critical, locality, peer } = endpoint;
   return {
     ...{ address, weight, id, priority, ...peer },

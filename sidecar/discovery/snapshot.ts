@@ -7,7 +7,7 @@ import type { EndpointConfig, UpstreamConfig } from '../config/model.js';
 import type { TrafficRoute } from '../core/routing/route-match.js';
 
 /** Everything about one upstream. */
-export interface UpstreamKnowledge {
+export interface UpstreamSnapshot {
   /** First match wins; the last one matches every call. */
   readonly routes: readonly TrafficRoute[];
   /** By the names that the routes use. */
@@ -34,11 +34,14 @@ export const MAIN_CLUSTER = '';
 /** Whoever finds the endpoints of upstreams that name none. */
 export interface Discovery {
   /** @param onKnowledge called with every change, perhaps before this returns. */
-  watchUpstream(config: UpstreamConfig, onKnowledge: (knowledge: UpstreamKnowledge) => void): Discovering;
+  watchUpstream(
+    config: UpstreamConfig,
+    onKnowledge: (knowledge: UpstreamSnapshot) => void,
+  ): DiscoverySubscription;
 }
 
 /** The discovery of one upstream, until it is closed. */
-export interface Discovering {
+export interface DiscoverySubscription {
   /** Takes over what a changed file asks for. */
   update(config: UpstreamConfig): void;
   /** Connections contradict what was told. */

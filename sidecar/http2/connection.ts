@@ -10,7 +10,7 @@ import { Closed, type ConnectionHandler, ConnectionState, type Role } from './co
 import { ConnectionError, ErrorCode, FrameType, MAX_STREAM_ID, PREFACE } from './constants.js';
 import { FrameReader, type FrameReceiver } from './frame-reader.js';
 import { meter } from './frame-rules.js';
-import { loseAll, queueGoaway } from './goaway.js';
+import { failAllStreams, queueGoaway } from './goaway.js';
 import type { Field } from './hpack/field.js';
 import type { StableList } from './hpack/header-list.js';
 import { UNREAD_CONTROL_BYTES } from './limits.js';
@@ -243,7 +243,7 @@ export class Connection implements FrameReceiver {
     if (c.isOver) return;
     c.isOver = true;
     this.reader.stopped = true;
-    loseAll(c);
+    failAllStreams(c);
   }
 
   // ---- FrameReceiver ----

@@ -40,7 +40,7 @@ export function streamError(c: ConnectionState, id: number, stream: Stream | nul
 }
 
 /** A frame on a closed stream: harmless when it crossed our reset on the wire, else as RFC 9113 section 5.1 says. */
-export function late(c: ConnectionState, id: number, what: string): void {
+export function onClosedStreamFrame(c: ConnectionState, id: number, what: string): void {
   const how = c.closedAs(id);
   if (how === Closed.resetByUs) return;
   if (how === Closed.resetByPeer) return streamError(c, id, null, ErrorCode.streamClosed);

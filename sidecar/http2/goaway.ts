@@ -21,7 +21,7 @@ export function queueGoaway(c: ConnectionState, lastId: number, code: number, me
 }
 
 /** Every stream is lost; those that were never written are known to be unprocessed. */
-export function loseAll(c: ConnectionState): void {
+export function failAllStreams(c: ConnectionState): void {
   const queued: Stream[] = [...c.unopened];
   for (const first of [c.firstSmall, c.firstReady]) {
     for (let stream = first; stream !== null; stream = stream.nextReady) {

@@ -8,7 +8,7 @@ import type { HeaderBlock, StableList } from './hpack/header-list.js';
 import { Token } from './hpack/tokens.js';
 
 /** Facts of one list of fields. Strings are empty, numbers -1, when the field is absent. */
-export class Facts {
+export class HeaderView {
   method = '';
   scheme = '';
   authority = '';
@@ -48,7 +48,7 @@ function isGrpcType(type: string): boolean {
 }
 
 /** Facts of the whole block; those of its stable part alone are memoised on it. */
-export function factsOf(block: HeaderBlock): Facts {
+export function headerViewOf(block: HeaderBlock): HeaderView {
   const stable = stableFacts(block.stable);
   if (block.misordered) return completeFacts(stable, block);
   const { extras } = block;
@@ -91,8 +91,8 @@ function saysMore(field: Field): boolean {
 
 const LENGTH = /^[0-9]{1,15}$/;
 
-function completeFacts(stable: Facts, block: HeaderBlock): Facts {
-  const facts = Object.assign(new Facts(), stable);
+function completeFacts(stable: HeaderView, block: HeaderBlock): HeaderView {
+  const facts = Object.assign(new HeaderView(), stable);
   if (block.misordered) facts.malformed = true;
   let length = '';
   for (const field of block.extras) {
@@ -104,15 +104,15 @@ function completeFacts(stable: Facts, block: HeaderBlock): Facts {
   return facts;
 }
 
-function stableFacts(list: StableList): Facts {
-  if (list.facts !== null) return list.facts as Facts;
-  const facts = new Facts();
+function stableFacts(list: StableList): HeaderView {
+  if (list.facts !== null) return list.facts as HeaderView;
+  const facts = new HeaderView();
   for (const field of list.toFields()) add(facts, field);
   list.facts = facts;
   return facts;
 }
 
-function add(facts: Facts, field: Field): void {
+function add(facts: HeaderView, field: Field): void {
   if (field.fault !== 0) facts.malformed = true;
   switch (field.token) {
     case Token.method:

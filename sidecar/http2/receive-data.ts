@@ -5,7 +5,7 @@
 
 import type { ConnectionState } from './connection-state.js';
 import { ConnectionError, ErrorCode, Flag, FrameType } from './constants.js';
-import { checkOrder, closeIfDone, late, meter, streamError } from './frame-rules.js';
+import { checkOrder, closeIfDone, meter, onClosedStreamFrame, streamError } from './frame-rules.js';
 import type { Stream } from './stream.js';
 
 export function receiveDataStart(c: ConnectionState, flags: number, id: number, length: number): void {
@@ -22,7 +22,7 @@ export function receiveDataStart(c: ConnectionState, flags: number, id: number, 
   const stream = c.table.get(id);
   if (stream === null) {
     if (c.isIdle(id)) throw new ConnectionError(ErrorCode.protocolError, 'DATA on an idle stream');
-    return late(c, id, 'DATA');
+    return onClosedStreamFrame(c, id, 'DATA');
   }
   if (stream.remoteEnded) return streamError(c, id, stream, ErrorCode.streamClosed);
   if (!stream.gotHeaders) return streamError(c, id, stream, ErrorCode.protocolError);

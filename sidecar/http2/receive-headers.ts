@@ -6,8 +6,8 @@
 
 import { Closed, type ConnectionState } from './connection-state.js';
 import { ConnectionError, DEFAULT_WINDOW, ErrorCode, Flag, FrameType } from './constants.js';
-import { closeIfDone, late, meter, streamError } from './frame-rules.js';
-import { contentLengthOf, factsOf } from './header-view.js';
+import { closeIfDone, meter, onClosedStreamFrame, streamError } from './frame-rules.js';
+import { contentLengthOf, headerViewOf } from './header-view.js';
 import { HpackError } from './hpack/errors.js';
 import type { HeaderBlock } from './hpack/header-list.js';
 import { BLOCK_BYTES, BLOCK_FRAMES, INFORMATIONAL } from './limits.js';
@@ -123,7 +123,7 @@ function receiveRequest(
     return refuse(c, id);
   }
   if (block.overLimit) return refuseList(c, id, null);
-  const facts = factsOf(block);
+  const facts = headerViewOf(block);
   if (selfDependent || !facts.isRequest() || (ended && contentLengthOf(block) > 0)) {
     return streamError(c, id, null, ErrorCode.protocolError);
   }
@@ -152,7 +152,7 @@ function refuseList(c: ConnectionState, id: number, stream: Stream | null): void
 }
 
 function receiveResponse(c: ConnectionState, stream: Stream, block: HeaderBlock, ended: boolean): void {
-  const facts = factsOf(block);
+  const facts = headerViewOf(block);
   if (!facts.isResponse()) return streamError(c, stream.id, stream, ErrorCode.protocolError);
   if (facts.status < 200) {
     if (ended || facts.status === 101) return streamError(c, stream.id, stream, ErrorCode.protocolError);
@@ -173,7 +173,7 @@ function receiveResponse(c: ConnectionState, stream: Stream, block: HeaderBlock,
 
 function receiveTrailers(c: ConnectionState, stream: Stream, block: HeaderBlock, ended: boolean): void {
   const short = stream.expectedBytes >= 0 && stream.receivedBytes !== stream.expectedBytes;
-  if (!ended || short || !factsOf(block).isTrailers()) {
+  if (!ended || short || !headerViewOf(block).isTrailers()) {
     return streamError(c, stream.id, stream, ErrorCode.protocolError);
   }
   stream.remoteEnded = true;
@@ -184,7 +184,7 @@ function receiveTrailers(c: ConnectionState, stream: Stream, block: HeaderBlock,
 /** HEADERS on a stream that is not open. The block has been decoded, so the table is in step. */
 function receiveLateBlock(c: ConnectionState, id: number): void {
   if (c.isIdle(id)) throw new ConnectionError(ErrorCode.protocolError, 'HEADERS on an idle stream');
-  late(c, id, 'HEADERS');
+  onClosedStreamFrame(c, id, 'HEADERS');
 }
 
 /** Stands in until the handler has set an owner. */

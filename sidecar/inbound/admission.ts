@@ -10,12 +10,12 @@ import { MemoryPressure, type MemoryReading, Pressure } from '../core/admission/
 import { Priorities } from '../core/admission/priority-class.js';
 import { Admission, InboundQueue } from '../core/admission/queue.js';
 import { RateLimits } from '../core/admission/rate-limit.js';
-import { type Reason, Reasons, reasonMessage } from '../core/outcome/local-reply-reason.js';
-import { Ended } from '../core/outcome/outcome.js';
+import { type LocalReplyReason, Reasons, reasonMessage } from '../core/outcome/local-reply-reason.js';
+import { AttemptEnd } from '../core/outcome/outcome.js';
 import { Status } from '../core/outcome/status.js';
 import { ENTRY_OVERHEAD, type Field, makeField } from '../http2/hpack/field.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
-import type { Relay } from '../transport/context.js';
+import type { DataPlaneContext } from '../transport/context.js';
 import { type InboundCall, isOneInference, Ticket } from './call.js';
 
 /** Longest time that a caller is told to stay away. */
@@ -41,7 +41,7 @@ export class SharedLimits {
   }
 }
 
-export class InboundLimits {
+export class InboundAdmission {
   readonly queue: InboundQueue<Ticket>;
   priorities: Priorities | null = null;
   /** Null: the number of calls at once is the configured one. */
@@ -55,7 +55,7 @@ export class InboundLimits {
   constructor(
     private config: InboundConfig,
     private readonly service: string,
-    private readonly relay: Relay,
+    private readonly context: DataPlaneContext,
     readonly shared: SharedLimits,
   ) {
     this.queue = new InboundQueue({ ...config.queue, concurrency: 0 });
@@ -83,9 +83,9 @@ export class InboundLimits {
   // ---- arrivals ----
 
   /** Before anything of the request is kept. True: it was refused. */
-  turnsAway(call: InboundCall, path: string): boolean {
+  rejects(call: InboundCall, path: string): boolean {
     const { memory, rates } = this.shared;
-    if (memory !== null && memory.at(this.relay.nowMs) !== Pressure.none && this.isShed(memory, call)) {
+    if (memory !== null && memory.at(this.context.nowMs) !== Pressure.none && this.isShed(memory, call)) {
       this.refuse(call, Reasons.memoryPressure, { service: this.service }, MEMORY_PUSHBACK_MS);
       return true;
     }
@@ -93,17 +93,17 @@ export class InboundLimits {
   }
 
   /** Before all of its request is here: what the line would not take now need not be sent. */
-  foresees(call: InboundCall): void {
+  wouldReject(call: InboundCall): void {
     // Where a place is free, nobody is refused.
     if (!this.queue.isFull) return;
     const ticket = this.ticketOf(call);
-    this.refuseAs(this.queue.foresee(ticket, call.deadlineMs, this.relay.nowMs), ticket);
+    this.refuseAs(this.queue.foresee(ticket, call.deadlineMs, this.context.nowMs), ticket);
   }
 
   /** Into the line, or away at once. True: its run may begin. */
   admits(call: InboundCall): boolean {
     const ticket = call.ticket ?? this.ticketOf(call);
-    const { nowMs } = this.relay;
+    const { nowMs } = this.context;
     const verdict = this.queue.offer(ticket, call.requestBytes, call.deadlineMs, nowMs, this.evict);
     this.refuseAs(verdict, ticket);
     return verdict === Admission.admitted;
@@ -128,14 +128,14 @@ export class InboundLimits {
   }
 
   private isShed(memory: MemoryPressure, call: InboundCall): boolean {
-    if (memory.at(this.relay.nowMs) === Pressure.critical) return true;
+    if (memory.at(this.context.nowMs) === Pressure.critical) return true;
     if (this.priorities !== null) return classOf(call.block, this.priorities) > 0;
     // Without classes nobody is less important than others: then it is those who would wait long.
     return this.queue.isFull && this.queue.isHalfFull;
   }
 
   private isOverRate(rates: RateLimits, call: InboundCall, path: string): boolean {
-    const waitMs = rates.take(call.caller?.service ?? '', path, this.relay.nowMs);
+    const waitMs = rates.take(call.caller?.service ?? '', path, this.context.nowMs);
     if (waitMs <= 0) return false;
     const source = call.caller?.service ?? 'a caller without identity';
     this.refuse(call, Reasons.rateLimited, { source, service: this.service }, waitMs);
@@ -149,11 +149,11 @@ export class InboundLimits {
 
   private refuse(
     call: InboundCall,
-    reason: Reason,
+    reason: LocalReplyReason,
     values: Readonly<Record<string, string>>,
     waitMs: number,
   ): void {
-    call.answer(reason, reasonMessage(reason, values), pushback(waitMs));
+    call.localReply(reason, reasonMessage(reason, values), pushback(waitMs));
   }
 
   // ---- ends ----
@@ -162,18 +162,18 @@ export class InboundLimits {
   release(call: InboundCall, ticket: Ticket, nowMs: number): void {
     const isTelling = isOneInference(call);
     if (isTelling && this.adaptive !== null) this.learn(this.adaptive, call, ticket, nowMs);
-    if (isTelling && call.attempt?.ended === Ended.trailers) this.queue.release(ticket, nowMs);
-    else this.queue.forfeit(ticket, nowMs);
+    if (isTelling && call.attempt?.ended === AttemptEnd.trailers) this.queue.release(ticket, nowMs);
+    else this.queue.releaseWithoutSample(ticket, nowMs);
   }
 
   private learn(adaptive: AdaptiveLimit, call: InboundCall, ticket: Ticket, nowMs: number): void {
     const { attempt } = call;
     if (attempt === null) return;
     const { isFull } = this.queue;
-    const isGivenUp = attempt.ended === Ended.cancelled || attempt.ended === Ended.deadline;
+    const isGivenUp = attempt.ended === AttemptEnd.cancelled || attempt.ended === AttemptEnd.deadline;
     const isNews = isGivenUp
       ? adaptive.recordGivenUp(ticket.queueStartedMs, nowMs, isFull)
-      : attempt.ended === Ended.trailers &&
+      : attempt.ended === AttemptEnd.trailers &&
         attempt.status === Status.OK &&
         adaptive.record(ticket.queueStartedMs, nowMs, isFull);
     if (isNews) this.configureQueue();

@@ -1,6 +1,6 @@
 /** Who may call: what intentions say of a caller, remembered on its connection, and of one call where that matters. */
 
-import type { IntentionTable, Verdict } from '../core/authorization/intentions.js';
+import type { AuthorizationDecision, IntentionTable } from '../core/authorization/intentions.js';
 import type { PermissionList } from '../core/authorization/permissions.js';
 import { type Field, makeField } from '../http2/hpack/field.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
@@ -46,6 +46,6 @@ export class InboundAccess {
   }
 }
 
-function listIn(verdict: Verdict): PermissionList | null {
+function listIn(verdict: AuthorizationDecision): PermissionList | null {
   return typeof verdict === 'string' ? null : verdict;
 }

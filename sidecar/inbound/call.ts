@@ -1,7 +1,7 @@
 /** A call of a peer, and its place in the line before the model. */
 
 import { QueueEntry } from '../core/admission/queue.js';
-import { factsOf } from '../http2/header-view.js';
+import { headerViewOf } from '../http2/header-view.js';
 import { BufferState } from '../relay/buffer-admission.js';
 import { Call } from '../relay/call.js';
 import type { Match } from '../relay/route-table.js';
@@ -14,7 +14,7 @@ export class Ticket extends QueueEntry {
   }
 
   get holder(): object {
-    return this.call.link;
+    return this.call.session;
   }
 }
 
@@ -44,5 +44,5 @@ export function isInference(path: string): boolean {
 
 /** Only whole inferences of one answer tell how busy the model is: a stream lasts as long as it likes. */
 export function isOneInference({ plan, block }: InboundCall): boolean {
-  return plan.holdsResponse && isInference(factsOf(block).path);
+  return plan.holdsResponse && isInference(headerViewOf(block).path);
 }

@@ -1,12 +1,12 @@
 /** The calls that the local model has under way, and what those that ended say about it. */
 
-import { Ended } from '../core/outcome/outcome.js';
+import { AttemptEnd } from '../core/outcome/outcome.js';
 import { Status } from '../core/outcome/status.js';
-import { factsOf } from '../http2/header-view.js';
+import { headerViewOf } from '../http2/header-view.js';
 import { type InboundCall, isInference, isOneInference, type Ticket } from './call.js';
 
 /** What the local model's runs say about it, for whoever watches over it. Times are monotonic ms. */
-export interface ModelEvidence {
+export interface ActivityReport {
   readonly inFlight: number;
   /** Calls that the model had when their callers or their deadlines ended them, so far: it may still run them. */
   readonly abandoned: number;
@@ -24,7 +24,7 @@ export interface ModelEvidence {
   readonly usualMs: number;
 }
 
-export class InboundRuns {
+export class ModelActivity {
   private readonly running = new Set<Ticket>();
   private abandoned = 0;
   private settled = 0;
@@ -56,16 +56,16 @@ export class InboundRuns {
   /** The model has said how its call ended. */
   answered(call: InboundCall, nowMs: number): void {
     const { attempt } = call;
-    if (attempt === null || attempt.ended !== Ended.trailers) return;
+    if (attempt === null || attempt.ended !== AttemptEnd.trailers) return;
     this.completed++;
     this.settled = this.abandoned;
     this.abandonedDeadlineMs = 0;
     this.lastCompletionMs = nowMs;
     if (isOneInference(call)) this.learn(nowMs - attempt.startMs);
-    if (attempt.status === Status.OK && isInference(factsOf(call.block).path)) this.succeeded++;
+    if (attempt.status === Status.OK && isInference(headerViewOf(call.block).path)) this.succeeded++;
   }
 
-  evidence(): ModelEvidence {
+  activity(): ActivityReport {
     let oldest = 0;
     let lastDeadlineMs = this.abandonedDeadlineMs;
     let lastAnswerMs = this.lastCompletionMs;
@@ -102,5 +102,5 @@ export class InboundRuns {
 /** The model had it, and it was ended from the caller's side: the model may still run it. */
 function isAbandoned({ attempt }: InboundCall): boolean {
   if (attempt === null || attempt.stream === null) return false;
-  return attempt.ended === Ended.cancelled || attempt.ended === Ended.deadline;
+  return attempt.ended === AttemptEnd.cancelled || attempt.ended === AttemptEnd.deadline;
 }

@@ -7,11 +7,11 @@ import type { InboundConfig } from '../config/model.js';
 import type { InboundQueue } from '../core/admission/queue.js';
 import { SilentStreams } from '../core/admission/silent-streams.js';
 import { type Field, makeField } from '../http2/hpack/field.js';
-import type { Relay } from '../transport/context.js';
+import type { DataPlaneContext } from '../transport/context.js';
 import type { Pool } from '../transport/pool.js';
-import { InboundLimits, type SharedLimits } from './admission.js';
+import { InboundAdmission, type SharedLimits } from './admission.js';
 import type { Ticket } from './call.js';
-import { InboundRuns } from './model-activity.js';
+import { ModelActivity } from './model-activity.js';
 import { LostCalls } from './process-end-wait.js';
 
 export type ModelState =
@@ -29,12 +29,12 @@ export interface ServedModel {
   readonly pool: Pool;
 }
 
-export class ModelSlot {
+export class ModelBackend {
   readonly name: string;
   /** Its attempts go there. */
   readonly pool: Pool;
-  readonly limits: InboundLimits;
-  readonly runs = new InboundRuns();
+  readonly limits: InboundAdmission;
+  readonly runs = new ModelActivity();
   readonly lost: LostCalls;
   /** Its calls on which nothing moves; of all models behind the same connections. */
   silent = new SilentStreams<Ticket>();
@@ -46,7 +46,7 @@ export class ModelSlot {
     { name, pool }: ServedModel,
     config: InboundConfig,
     service: string,
-    relay: Relay,
+    relay: DataPlaneContext,
     shared: SharedLimits,
     isOneOfMany: boolean,
   ) {
@@ -54,7 +54,7 @@ export class ModelSlot {
     this.pool = pool;
     this.mark = isOneOfMany ? makeField('outrider-model', encodeURIComponent(name)) : null;
     this.lost = new LostCalls(service, this.mark);
-    this.limits = new InboundLimits(config, service, relay, shared);
+    this.limits = new InboundAdmission(config, service, relay, shared);
   }
 
   get queue(): InboundQueue<Ticket> {

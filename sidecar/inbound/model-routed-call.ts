@@ -6,26 +6,26 @@
 import { metadataValue } from '../http2/header-view.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import type { Stream } from '../http2/stream.js';
-import type { Story } from '../relay/call.js';
+import type { CallHandler } from '../relay/call.js';
 import { canInflate, inflatedHeads, MOST_INFLATED } from '../relay/inflate-prefix.js';
 import { MOST_OCTETS, NameReader, Naming } from '../relay/model-name.js';
-import type { Pieces } from '../transport/chunk-list.js';
-import type { Relay } from '../transport/context.js';
-import type { Link } from '../transport/session.js';
+import type { ChunkList } from '../transport/chunk-list.js';
+import type { DataPlaneContext } from '../transport/context.js';
+import type { Session } from '../transport/session.js';
 import { InboundCall } from './call.js';
 import type { NamedMethod } from './model-methods.js';
 
 /** The story of such calls. */
-export interface NamedStory extends Story {
+export interface NamedStory extends CallHandler {
   /** Its first message can be read now, or is over. */
-  onNamed(call: NamedCall): void;
+  onNamed(call: ModelRoutedCall): void;
   /** A later message of a stream names `other` than the first did. */
-  onOtherModel(call: NamedCall, other: string): void;
+  onOtherModel(call: ModelRoutedCall, other: string): void;
 }
 
 const PREFIX_BYTES = 5;
 
-export class NamedCall extends InboundCall {
+export class ModelRoutedCall extends InboundCall {
   private readonly reader = new NameReader();
   /** The story wants to hear of its name. */
   isAwaited = false;
@@ -39,9 +39,9 @@ export class NamedCall extends InboundCall {
   isMalformed = false;
 
   constructor(
-    relay: Relay,
+    relay: DataPlaneContext,
     private readonly namedStory: NamedStory,
-    link: Link,
+    link: Session,
     stream: Stream,
     block: HeaderBlock,
     ended: boolean,
@@ -101,16 +101,16 @@ export class NamedCall extends InboundCall {
 
   /** False: what has come of it is not enough yet. */
   private readCompressed(): boolean {
-    const { kept, reader } = this;
+    const { buffered, reader } = this;
     const bytes = Math.min(PREFIX_BYTES + reader.length, PREFIX_BYTES + MOST_INFLATED);
-    const has = kept === null ? 0 : kept.bytes;
+    const has = buffered === null ? 0 : buffered.bytes;
     if (has < bytes && !this.requestEnded) return false;
     const encoding = metadataValue(this.block, 'grpc-encoding') ?? 'identity';
     if (!canInflate(encoding)) {
       this.problem = `the message is compressed as '${encoding.slice(0, 40)}'; gzip and deflate can be read`;
       return true;
     }
-    const head = kept === null ? EMPTY : firstOf(kept, bytes).subarray(PREFIX_BYTES);
+    const head = buffered === null ? EMPTY : firstOf(buffered, bytes).subarray(PREFIX_BYTES);
     const isAll = head.length === reader.length;
     const inner = new NameReader();
     let isHead = false;
@@ -142,7 +142,7 @@ const EMPTY = Buffer.alloc(0);
 const TOO_LATE = `it is not within the first ${MOST_OCTETS} octets of the message`;
 
 /** The first `bytes` octets, or as many as there are. */
-function firstOf(kept: Pieces, bytes: number): Buffer {
+function firstOf(kept: ChunkList, bytes: number): Buffer {
   const parts: Buffer[] = [];
   let left = bytes;
   for (let i = 0; i < kept.count && left > 0; i++) {

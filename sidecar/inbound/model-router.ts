@@ -3,17 +3,17 @@
  * or the sidecar answers for all. What goes to no model is answered here.
  */
 
-import { ModelReasons, type Reason, reasonMessage } from '../core/outcome/local-reply-reason.js';
+import { type LocalReplyReason, ModelReasons, reasonMessage } from '../core/outcome/local-reply-reason.js';
 import { NO, YES } from '../health/model/responder.js';
-import { factsOf } from '../http2/header-view.js';
+import { headerViewOf } from '../http2/header-view.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import type { Stream } from '../http2/stream.js';
-import type { Relay } from '../transport/context.js';
-import type { Link } from '../transport/session.js';
+import type { DataPlaneContext } from '../transport/context.js';
+import type { Session } from '../transport/session.js';
 import { InboundCall } from './call.js';
-import type { ModelSlot } from './model-backend.js';
+import type { ModelBackend } from './model-backend.js';
 import { targetOf } from './model-methods.js';
-import { NamedCall, type NamedStory } from './model-routed-call.js';
+import { ModelRoutedCall, type NamedStory } from './model-routed-call.js';
 
 /** What comes next for a call to the model at this place among the slots. */
 export type Enter = (call: InboundCall, at: number, path: string) => void;
@@ -22,7 +22,7 @@ export class ModelFront {
   private readonly places = new Map<string, number>();
 
   constructor(
-    private readonly slots: readonly ModelSlot[],
+    private readonly slots: readonly ModelBackend[],
     private readonly service: string,
     private readonly enter: Enter,
   ) {
@@ -31,20 +31,20 @@ export class ModelFront {
 
   /** A call that is looked at for names, where its method has any. */
   makeCall(
-    relay: Relay,
+    relay: DataPlaneContext,
     story: NamedStory,
-    link: Link,
+    link: Session,
     stream: Stream,
     block: HeaderBlock,
     ended: boolean,
   ): InboundCall {
-    const target = targetOf(factsOf(block).path);
+    const target = targetOf(headerViewOf(block).path);
     if (target.kind !== 'named') return new InboundCall(relay, story, link, stream, block, ended);
-    return new NamedCall(relay, story, link, stream, block, ended, target);
+    return new ModelRoutedCall(relay, story, link, stream, block, ended, target);
   }
 
   choose(call: InboundCall, path: string): void {
-    if (call instanceof NamedCall) {
+    if (call instanceof ModelRoutedCall) {
       call.isAwaited = true;
       return void call.readName();
     }
@@ -53,28 +53,30 @@ export class ModelFront {
     if (target.kind === 'ready') return call.answerWith(this.anyReady() < 0 ? NO : YES);
     if (target.kind === 'any') return this.enterAny(call, path);
     const values = { path, service: this.service };
-    call.answer(ModelReasons.noModelMethod, reasonMessage(ModelReasons.noModelMethod, values));
+    call.localReply(ModelReasons.noModelMethod, reasonMessage(ModelReasons.noModelMethod, values));
   }
 
   /** Its first message has been read as far as it could be. */
-  onNamed(call: NamedCall): void {
-    const { path } = factsOf(call.block);
+  onNamed(call: ModelRoutedCall): void {
+    const { path } = headerViewOf(call.block);
     const { problem, model, method } = call;
     if (problem !== '') {
       const reason = call.isMalformed ? ModelReasons.noMessage : ModelReasons.unreadable;
-      return call.answer(reason, reasonMessage(reason, { detail: problem }));
+      return call.localReply(reason, reasonMessage(reason, { detail: problem }));
     }
     // The server as a whole, where that is not known here.
     if (method.isHealth && model === '') return this.enterAny(call, path);
     const at = this.places.get(model);
     if (at !== undefined) return this.enter(call, at, path);
-    const reason: Reason = method.isHealth ? ModelReasons.unknownService : ModelReasons.unknownModel;
-    call.answer(reason, reasonMessage(reason, { model }));
+    const reason: LocalReplyReason = method.isHealth
+      ? ModelReasons.unknownService
+      : ModelReasons.unknownModel;
+    call.localReply(reason, reasonMessage(reason, { model }));
   }
 
-  onOtherModel(call: NamedCall, other: string): void {
+  onOtherModel(call: ModelRoutedCall, other: string): void {
     const reason = ModelReasons.otherModel;
-    call.answer(reason, reasonMessage(reason, { model: call.model, other }));
+    call.localReply(reason, reasonMessage(reason, { model: call.model, other }));
   }
 
   private enterAny(call: InboundCall, path: string): void {

@@ -7,13 +7,13 @@
 import { implicatesCalls, type ProcessEnd } from '../core/health/process-end.js';
 import { Reasons, reasonMessage } from '../core/outcome/local-reply-reason.js';
 import type { Field } from '../http2/hpack/field.js';
-import { failureAnswer } from '../relay/local-reply.js';
+import { localReplyFor } from '../relay/local-reply.js';
 import type { InboundCall } from './call.js';
 
 /** Its attempt brought no answer of the model's own, and no process is known to have died of it. */
 export function answerFailed(call: InboundCall, service: string, mark: Field | null): void {
-  const { reason, message } = failureAnswer(call.attempt!, service, 0);
-  call.answer(reason, message, mark ?? undefined);
+  const { reason, message } = localReplyFor(call.attempt!, service, 0);
+  call.localReply(reason, message, mark ?? undefined);
 }
 
 /** Longest wait for the end of the process after the break of the connection, or the other way about. */
@@ -63,6 +63,6 @@ export class LostCalls {
     const { last, service, mark } = this;
     if (last === null || !implicatesCalls(last.class)) return answerFailed(call, service, mark);
     const message = reasonMessage(Reasons.modelCrashed, { service, detail: last.how });
-    call.answer(Reasons.modelCrashed, message, mark ?? undefined);
+    call.localReply(Reasons.modelCrashed, message, mark ?? undefined);
   }
 }

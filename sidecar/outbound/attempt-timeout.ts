@@ -5,7 +5,7 @@
  * stream's limit is over with the beginning of its answer, which no header can say.
  */
 
-import { Ended, endsAtLimit } from '../core/outcome/outcome.js';
+import { AttemptEnd, endsAtLimit } from '../core/outcome/outcome.js';
 import type { Field } from '../http2/hpack/field.js';
 import { Token } from '../http2/hpack/tokens.js';
 import { LIMIT_KEY, limitField } from '../relay/attempt-timeout-header.js';
@@ -64,6 +64,6 @@ function limitOf(call: Call, attempt: OutboundAttempt, nowMs: number): number {
 export function noteLimit(call: Call, attempt: OutboundAttempt, nowMs: number): void {
   if (!attempt.isLimitTold || call.isCommitted) return;
   const tookMs = nowMs - call.turnMs(attempt);
-  if (endsAtLimit(attempt.ended as Ended, attempt.status, tookMs, call.plan.attemptTimeoutMs))
-    attempt.ended = Ended.attemptTimeout;
+  if (endsAtLimit(attempt.ended as AttemptEnd, attempt.status, tookMs, call.plan.attemptTimeoutMs))
+    attempt.ended = AttemptEnd.attemptTimeout;
 }

@@ -1,21 +1,21 @@
 /** A call of the local application and its attempts: what they remember beside what every call does. */
 
-import type { Upstream } from '../cluster/cluster.js';
+import type { Cluster } from '../cluster/cluster.js';
 import type { Endpoint } from '../cluster/endpoint.js';
-import type { Reason } from '../core/outcome/local-reply-reason.js';
-import type { Breaker } from '../core/retry/circuit-breaker.js';
-import type { Lead } from '../core/retry/primary-breaker.js';
+import type { LocalReplyReason } from '../core/outcome/local-reply-reason.js';
+import type { CircuitBreakerLimits } from '../core/retry/circuit-breaker.js';
+import type { PrimaryRoute } from '../core/retry/primary-breaker.js';
 import type { RetryState } from '../core/retry/retry.js';
 import type { Field } from '../http2/hpack/field.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import { Attempt } from '../relay/attempt.js';
-import type { Story } from '../relay/call.js';
+import type { CallHandler } from '../relay/call.js';
 import { Call } from '../relay/call.js';
 import type { Match } from '../relay/route-table.js';
-import type { RouteCare } from './method-state.js';
+import type { MethodState } from './method-state.js';
 
 /** What was decided for a call by rules; most calls need none. */
-export interface Directed {
+export interface RouteDecision {
   /** The rules it was directed by. */
   readonly version: number;
   /** Hash of what it sticks to; NO_KEY: nothing. */
@@ -27,22 +27,22 @@ export interface Directed {
 /** How a call failed, if nothing better can be had. */
 export interface Failure {
   /** Null: the endpoint's own answer is passed on. */
-  readonly reason: Reason | null;
+  readonly reason: LocalReplyReason | null;
   readonly message: string;
   /** Null: there was none. */
   readonly attempt: OutboundAttempt | null;
 }
 
 /** Whoever sent a call on its detour. */
-export interface DetourHome {
+export interface FallbackOwner {
   /** Where it was sent did not help. */
-  goOn(call: OutboundCall): void;
+  nextStep(call: OutboundCall): void;
   onRequestReady(call: OutboundCall): void;
   onFinish(call: OutboundCall, status: number): void;
 }
 
 /** The way of a call that falls back, or that tries whether it still has to. */
-export class Detour {
+export class FallbackState {
   /** The next step of the chain. */
   step = 0;
   /** Attempts before those of the upstream that has the call now. */
@@ -59,16 +59,16 @@ export class Detour {
   isJudged = false;
 
   constructor(
-    readonly lead: Lead,
-    readonly home: DetourHome,
-    readonly care: RouteCare,
+    readonly lead: PrimaryRoute,
+    readonly owner: FallbackOwner,
+    readonly methodState: MethodState,
     readonly match: Match,
-    readonly upstream: Upstream,
+    readonly upstream: Cluster,
   ) {}
 }
 
 /** Told of what becomes of a call, beside its caller. */
-export interface Witness {
+export interface CallObserver {
   /** More of the request is here, or all of it. */
   onRequest(call: OutboundCall): void;
   /** The attempt still has what it holds of its answer. */
@@ -78,13 +78,13 @@ export interface Witness {
 
 export class OutboundCall extends Call {
   match!: Match;
-  upstream!: Upstream;
+  upstream!: Cluster;
   retry: RetryState | null = null;
-  directed: Directed | null = null;
+  directed: RouteDecision | null = null;
   /** Null: its route neither hedges nor falls back. */
-  care: RouteCare | null = null;
-  detour: Detour | null = null;
-  witness: Witness | null = null;
+  methodState: MethodState | null = null;
+  fallback: FallbackState | null = null;
+  witness: CallObserver | null = null;
   /** It waits for the rest of its request, to be an ejected endpoint's trial; it has done so. */
   isAwaiting = false;
   hasAwaited = false;
@@ -97,7 +97,7 @@ export class OutboundCall extends Call {
   /** Metadata that we add: to copies of other calls. */
   mark: Field | null = null;
   /** Where it is counted, and the extra attempts it is counted with; null: nowhere. */
-  breaker: Breaker | null = null;
+  breaker: CircuitBreakerLimits | null = null;
   extra = 0;
 
   get isCopy(): boolean {
@@ -106,7 +106,7 @@ export class OutboundCall extends Call {
 
   /** Attempts at the upstream that has the call now. */
   get attemptsHere(): number {
-    return this.detour === null ? this.attempts : this.attempts - this.detour.attemptsBefore;
+    return this.fallback === null ? this.attempts : this.attempts - this.fallback.attemptsBefore;
   }
 
   /** The request as it came. */
@@ -156,7 +156,7 @@ export class OutboundAttempt extends Attempt {
   }
 }
 
-export interface Shaped extends Story {
+export interface ShiftTarget extends CallHandler {
   readonly name: string;
   /** Its route for calls of this path; null: it has none. */
   matchOf(path: string): Match | null;

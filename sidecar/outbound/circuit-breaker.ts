@@ -3,27 +3,27 @@
  * until it is known where they can go. Who is over a bound is refused here.
  */
 
-import type { Clusters } from '../cluster/upstream.js';
+import type { Upstream } from '../cluster/upstream.js';
 import type { UpstreamConfig } from '../config/model.js';
-import { type Reason, Reasons, reasonMessage } from '../core/outcome/local-reply-reason.js';
-import { Breaker } from '../core/retry/circuit-breaker.js';
+import { type LocalReplyReason, Reasons, reasonMessage } from '../core/outcome/local-reply-reason.js';
+import { CircuitBreakerLimits } from '../core/retry/circuit-breaker.js';
 import type { Call } from '../relay/call.js';
-import type { Relay } from '../transport/context.js';
-import { FIRST_WINDOW, type Memory } from '../transport/memory-budget.js';
+import type { DataPlaneContext } from '../transport/context.js';
+import { FIRST_WINDOW, type MemoryBudget } from '../transport/memory-budget.js';
 import type { OutboundCall } from './call.js';
 
 /** Answers a call that can go nowhere, unless something else can be done for it. */
-export type Refuse = (call: OutboundCall, reason: Reason, message: string) => void;
+export type Refuse = (call: OutboundCall, reason: LocalReplyReason, message: string) => void;
 
-export class Bounds {
+export class CircuitBreaker {
   /** Null: as many calls as may come. */
-  breaker: Breaker | null = null;
+  breaker: CircuitBreakerLimits | null = null;
   private readonly waiting: WaitingCalls<OutboundCall>;
 
   constructor(
     private readonly name: string,
-    private readonly clusters: Clusters,
-    private readonly relay: Relay,
+    private readonly clusters: Upstream,
+    private readonly relay: DataPlaneContext,
     private readonly refuse: Refuse,
   ) {
     this.waiting = new WaitingCalls(relay.memory);
@@ -32,7 +32,7 @@ export class Bounds {
   /** Calls under way go on being counted where they were. */
   configure({ breaker }: UpstreamConfig): void {
     if (breaker === undefined) this.breaker = null;
-    else if (this.breaker === null) this.breaker = new Breaker(breaker);
+    else if (this.breaker === null) this.breaker = new CircuitBreakerLimits(breaker);
     else this.breaker.settings = breaker;
   }
 
@@ -47,9 +47,9 @@ export class Bounds {
   }
 
   /** It cannot be sent at once. False: as many wait as may, and it has been refused. */
-  mayWait(call: OutboundCall): boolean {
+  mayQueue(call: OutboundCall): boolean {
     const { breaker } = call;
-    if (breaker === null || breaker.mayWait(this.pending)) return true;
+    if (breaker === null || breaker.mayQueue(this.pending)) return true;
     return this.refuseOver(call, breaker.settings.maxPending, 'calls waiting');
   }
 
@@ -63,7 +63,7 @@ export class Bounds {
 
   /** Nobody has said yet where it could go: it waits, or is refused. */
   waitForDiscovery(call: OutboundCall): void {
-    if (!this.mayWait(call) || this.wait(call)) return;
+    if (!this.mayQueue(call) || this.wait(call)) return;
     const isLate = this.relay.nowMs >= call.startMs + MAX_WAIT_MS;
     const detail = isLate ? 'discovery has not answered' : 'too many calls wait for them';
     const values = { upstream: this.name, detail };
@@ -108,7 +108,7 @@ export const MAX_WAIT_MS = 15_000;
 export class WaitingCalls<C extends Call> {
   private readonly calls = new Set<C>();
 
-  constructor(private readonly memory: Memory) {}
+  constructor(private readonly memory: MemoryBudget) {}
 
   get size(): number {
     return this.calls.size;
@@ -117,7 +117,7 @@ export class WaitingCalls<C extends Call> {
   /** False: there is no room. A caller may send one window before anybody takes it, so that much is reserved for it. */
   add(call: C): boolean {
     if (this.calls.has(call)) return true;
-    if (this.calls.size >= MAX_CALLS || !this.memory.take(FIRST_WINDOW)) return false;
+    if (this.calls.size >= MAX_CALLS || !this.memory.reserve(FIRST_WINDOW)) return false;
     this.calls.add(call);
     return true;
   }
@@ -125,7 +125,7 @@ export class WaitingCalls<C extends Call> {
   /** It waits no more. False: it did not wait. */
   delete(call: C): boolean {
     if (!this.calls.delete(call)) return false;
-    this.memory.give(FIRST_WINDOW);
+    this.memory.release(FIRST_WINDOW);
     return true;
   }
 

@@ -13,7 +13,7 @@ import { areReadOnly } from '../core/routing/method.js';
 import type { OutboundAttempt, OutboundCall } from './call.js';
 
 /** How long a trial waits for a call of the best kind, ms. */
-const PATIENCE_MS = 5_000;
+const PREFERRED_PROBE_WAIT_MS = 5_000;
 /** How long a call that could be the trial waits for the rest of its request, ms. */
 const REQUEST_MS = 500;
 /** A stream that has brought nothing for so long gives the trial to another call. */
@@ -27,7 +27,7 @@ function rankOf({ kind, idempotent, retry }: RouteConfig): number {
   return (kind === 'unary' ? UNARY : 0) + (idempotent && retry !== undefined ? SAFE : 0);
 }
 
-export class Trials {
+export class EjectionProbes {
   /** Of all routes. */
   private best = 0;
 
@@ -74,6 +74,6 @@ export class Trials {
 
   /** Trials that are due at this time are the call's. */
   private asOfMs(rank: number, nowMs: number): number {
-    return rank >= this.best ? nowMs : nowMs - PATIENCE_MS;
+    return rank >= this.best ? nowMs : nowMs - PREFERRED_PROBE_WAIT_MS;
   }
 }

@@ -8,26 +8,32 @@
 import { Reasons } from '../core/outcome/local-reply-reason.js';
 import { Outcome } from '../core/outcome/outcome.js';
 import { Status, statusName } from '../core/outcome/status.js';
-import { Lead } from '../core/retry/primary-breaker.js';
+import { PrimaryRoute } from '../core/retry/primary-breaker.js';
 import { metadataValue } from '../http2/header-view.js';
-import { NEVER, type Story } from '../relay/call.js';
-import { Detour, type DetourHome, type Failure, type OutboundAttempt, type OutboundCall } from './call.js';
+import { type CallHandler, NEVER } from '../relay/call.js';
+import {
+  type Failure,
+  type FallbackOwner,
+  FallbackState,
+  type OutboundAttempt,
+  type OutboundCall,
+} from './call.js';
 
 /** Another upstream of this sidecar. */
-export interface Refuge {
+export interface FallbackTarget {
   /** Takes over a call that is not its own. False: it has no route for it. */
   adopt(call: OutboundCall): boolean;
 }
 
 /** The upstream whose calls these are. */
-export interface Primary extends Story {
+export interface Primary extends CallHandler {
   /** It is tried after all. */
   begin(call: OutboundCall): void;
   giveUp(call: OutboundCall, failure: Failure): void;
 }
 
 /** Answers of our own that something else may be better than. */
-const MENDABLE: ReadonlySet<string> = new Set(
+const FALLBACK_REASONS: ReadonlySet<string> = new Set(
   [
     Reasons.noEndpoint,
     Reasons.discoveryPending,
@@ -40,30 +46,30 @@ const MENDABLE: ReadonlySet<string> = new Set(
   ].map(({ name }) => name),
 );
 
-export class Detours implements DetourHome {
+export class FallbackChain implements FallbackOwner {
   constructor(
     private readonly primary: Primary,
-    private readonly find: (name: string) => Refuge | undefined,
+    private readonly find: (name: string) => FallbackTarget | undefined,
     private readonly now: () => number,
   ) {}
 
   /** A call arrives. True: it goes elsewhere, for the primary keeps failing. */
-  leads(call: OutboundCall): boolean {
-    const care = call.care!;
+  divert(call: OutboundCall): boolean {
+    const care = call.methodState!;
     const lead = care.wayBack.lead(this.now());
-    if (lead === Lead.primary) return false;
-    if (lead === Lead.fallback && isDeclined(call)) return false;
-    const detour = new Detour(lead, this, care, call.match, call.upstream);
-    call.detour = detour;
-    if (lead === Lead.trial) return false;
+    if (lead === PrimaryRoute.primary) return false;
+    if (lead === PrimaryRoute.fallback && isDeclined(call)) return false;
+    const detour = new FallbackState(lead, this, care, call.match, call.upstream);
+    call.fallback = detour;
+    if (lead === PrimaryRoute.trial) return false;
     detour.why = care.lastWhy;
-    this.goOn(call);
+    this.nextStep(call);
     return true;
   }
 
   /** The primary answered well. */
   answered(call: OutboundCall, attempt: OutboundAttempt): void {
-    const { lastGood } = call.care!;
+    const { lastGood } = call.methodState!;
     this.succeeded(call);
     if (lastGood !== null && attempt.status === Status.OK && call.requestEnded && call.isWhole)
       lastGood.store(call, attempt, this.now());
@@ -71,29 +77,29 @@ export class Detours implements DetourHome {
 
   /** The primary answers a stream: as long as that lasts, it shall not keep others away. */
   began(call: OutboundCall): void {
-    if (!call.detour!.isJudged) this.succeeded(call);
+    if (!call.fallback!.isJudged) this.succeeded(call);
   }
 
   /** The primary answered. */
   private succeeded(call: OutboundCall): void {
-    const { detour } = call;
-    if (detour !== null) detour.isJudged = true;
-    call.care!.wayBack.succeeded(detour?.lead ?? Lead.primary, call.startMs, this.now());
+    const { fallback } = call;
+    if (fallback !== null) fallback.isJudged = true;
+    call.methodState!.wayBack.succeeded(fallback?.lead ?? PrimaryRoute.primary, call.startMs, this.now());
   }
 
   /** The primary failed a call that is past helping. */
   failed(call: OutboundCall): void {
-    const { detour } = call;
-    if (detour !== null) detour.isJudged = true;
-    call.care!.wayBack.failed(detour?.lead ?? Lead.primary, call.startMs, this.now());
+    const { fallback } = call;
+    if (fallback !== null) fallback.isJudged = true;
+    call.methodState!.wayBack.failed(fallback?.lead ?? PrimaryRoute.primary, call.startMs, this.now());
   }
 
   /** A call of the primary's has failed for good there. True: it is not answered yet. */
   takes(call: OutboundCall, failure: Failure, outcome: Outcome): boolean {
-    const care = call.care!;
+    const care = call.methodState!;
     if (outcome === Outcome.neutral || outcome === Outcome.cancelled || !isMendable(failure)) {
       // A word of the endpoint's own: it answers.
-      if (call.detour !== null && failure.reason === null) this.succeeded(call);
+      if (call.fallback !== null && failure.reason === null) this.succeeded(call);
       return false;
     }
     const why = whyOf(failure);
@@ -101,30 +107,34 @@ export class Detours implements DetourHome {
       care.lastWhy = why;
       this.failed(call);
     }
-    const { detour } = call;
+    const { fallback } = call;
     // Its chain is at its end already: the primary was the last resort.
-    if (detour !== null && detour.step > 0) return false;
+    if (fallback !== null && fallback.step > 0) return false;
     if (care.chain.length === 0 || !call.isWhole) return false;
     if (isDeclined(call)) {
       care.declined++;
       return false;
     }
-    call.detour ??= new Detour(Lead.primary, this, care, call.match, call.upstream);
-    call.detour.failure = failure;
-    call.detour.why = why;
-    this.goOn(call);
+    call.fallback ??= new FallbackState(PrimaryRoute.primary, this, care, call.match, call.upstream);
+    call.fallback.failure = failure;
+    call.fallback.why = why;
+    this.nextStep(call);
     return true;
   }
 
   /** The next step, or the end of the chain. */
-  goOn(call: OutboundCall): void {
-    const detour = call.detour!;
-    const { chain } = detour.care;
+  nextStep(call: OutboundCall): void {
+    const detour = call.fallback!;
+    const { chain } = detour.methodState;
     while (detour.step < chain.length && call.isWhole) {
       const step = chain[detour.step]!;
       detour.step++;
       // What has crashed one model may crash another.
-      if (step.kind === 'last-good' ? this.repeats(call, detour) : this.sends(call, detour, step.upstream))
+      if (
+        step.kind === 'last-good'
+          ? this.serveCached(call, detour)
+          : this.forwardTo(call, detour, step.upstream)
+      )
         return;
     }
     this.return(call, detour);
@@ -132,7 +142,7 @@ export class Detours implements DetourHome {
     else this.primary.begin(call);
   }
 
-  private sends(call: OutboundCall, detour: Detour, upstream: string): boolean {
+  private forwardTo(call: OutboundCall, detour: FallbackState, upstream: string): boolean {
     const refuge = call.hasCrashed ? undefined : this.find(upstream);
     if (refuge === undefined) return false;
     detour.isAway = true;
@@ -142,8 +152,8 @@ export class Detours implements DetourHome {
   }
 
   /** True: the call has been answered, or waits until all of the request is here. */
-  private repeats(call: OutboundCall, detour: Detour): boolean {
-    const { lastGood } = detour.care;
+  private serveCached(call: OutboundCall, detour: FallbackState): boolean {
+    const { lastGood } = detour.methodState;
     if (lastGood === null || lastGood.size === 0) return false;
     this.return(call, detour);
     if (!call.requestEnded) {
@@ -159,23 +169,23 @@ export class Detours implements DetourHome {
     return true;
   }
 
-  private marks(call: OutboundCall, detour: Detour, from: string): void {
+  private marks(call: OutboundCall, detour: FallbackState, from: string): void {
     detour.from = from;
     call.degraded = `${detour.why}; from=${from}`;
   }
 
   /** The call is its own upstream's again. */
-  private return(call: OutboundCall, detour: Detour): void {
+  private return(call: OutboundCall, detour: FallbackState): void {
     call.degraded = '';
     if (!detour.isAway) return;
     detour.isAway = false;
     detour.attemptsBefore = call.attempts;
     call.leaveBreaker();
-    call.story = this.primary;
+    call.handler = this.primary;
     call.match = detour.match;
     call.plan = detour.match.plan;
     call.upstream = detour.upstream;
-    call.care = detour.care;
+    call.methodState = detour.methodState;
     call.block = call.original;
     call.directed = null;
     call.retry = null;
@@ -183,17 +193,17 @@ export class Detours implements DetourHome {
   }
 
   onRequestReady(call: OutboundCall): void {
-    const detour = call.detour!;
+    const detour = call.fallback!;
     if (!detour.isWaiting) return;
     if (!call.requestEnded && call.isWhole) return call.onSentUp(call.requestBytes);
     detour.isWaiting = false;
-    this.goOn(call);
+    this.nextStep(call);
   }
 
   onFinish(call: OutboundCall, status: number): void {
-    const detour = call.detour!;
-    if (!detour.isJudged) detour.care.wayBack.undecided(detour.lead);
-    if (call.degraded !== '' && status === 0) detour.care.answered(detour.from, detour.why);
+    const detour = call.fallback!;
+    if (!detour.isJudged) detour.methodState.wayBack.undecided(detour.lead);
+    if (call.degraded !== '' && status === 0) detour.methodState.answered(detour.from, detour.why);
   }
 }
 
@@ -202,7 +212,7 @@ function isDeclined(call: OutboundCall): boolean {
 }
 
 function isMendable({ reason }: Failure): boolean {
-  return reason === null || MENDABLE.has(reason.name);
+  return reason === null || FALLBACK_REASONS.has(reason.name);
 }
 
 /** In one word: the reason of our own answer, or the status of the endpoint's. */

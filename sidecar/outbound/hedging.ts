@@ -4,28 +4,28 @@
  */
 
 import type { Endpoint } from '../cluster/endpoint.js';
-import { Ended, Outcome } from '../core/outcome/outcome.js';
+import { AttemptEnd, Outcome } from '../core/outcome/outcome.js';
 import { Status } from '../core/outcome/status.js';
 import { noteFailure, RetryState } from '../core/retry/retry.js';
 import { NEVER } from '../relay/call.js';
 import type { OutboundAttempt, OutboundCall } from './call.js';
-import { tookMsOf, UNTOLD } from './outcome-recorder.js';
+import { tookMsOf, UNKNOWN_DURATION } from './outcome-recorder.js';
 import { retryFacts } from './retry.js';
 
 /** When a second copy of the call is due, monotonic ms. First attempts only. */
-export function copyDueMs(call: OutboundCall, attempt: OutboundAttempt, nowMs: number): number {
-  const { hedging, hedge } = call.care!;
+export function hedgeDueMs(call: OutboundCall, attempt: OutboundAttempt, nowMs: number): number {
+  const { hedging, hedge } = call.methodState!;
   if (hedging === null || attempt.number > 0) return NEVER;
-  const latencies = call.care!.latenciesOf(call.upstream);
+  const latencies = call.methodState!.latenciesOf(call.upstream);
   return nowMs + hedge.begin(hedging, latencies, call.deadlineMs - nowMs, nowMs);
 }
 
 /** Whether a copy that was due has to wait, because the caller took its time with the request: only the endpoint's time counts. */
-export function isPutOff(call: OutboundCall, first: OutboundAttempt, nowMs: number): boolean {
-  const { hedging, hedge } = call.care!;
+export function postponeHedge(call: OutboundCall, first: OutboundAttempt, nowMs: number): boolean {
+  const { hedging, hedge } = call.methodState!;
   const turnMs = call.turnMs(first);
   if (hedging === null || turnMs === first.startMs) return false;
-  const latencies = call.care!.latenciesOf(call.upstream);
+  const latencies = call.methodState!.latenciesOf(call.upstream);
   const delayMs = hedge.delayMs(hedging, latencies, call.deadlineMs - nowMs, nowMs);
   // Whoever takes long is looked after less and less often.
   const dueMs = turnMs === NEVER ? nowMs + Math.max(delayMs, (nowMs - first.startMs) / 2) : turnMs + delayMs;
@@ -35,9 +35,9 @@ export function isPutOff(call: OutboundCall, first: OutboundAttempt, nowMs: numb
 }
 
 /** The first attempt is late: where another one goes, if it may. Takes from the budgets. */
-export function takeCopy(call: OutboundCall, first: OutboundAttempt, nowMs: number): Endpoint | undefined {
+export function takeHedge(call: OutboundCall, first: OutboundAttempt, nowMs: number): Endpoint | undefined {
   const { upstream, breaker } = call;
-  const { hedge } = call.care!;
+  const { hedge } = call.methodState!;
   const tried = [...(call.tried as Endpoint[]), first.endpoint];
   const isRepeatable = call.requestEnded && call.isReplayable && !call.isCommitted;
   const isOtherAvailable = !upstream.isRetired && upstream.hasUntried(tried);
@@ -59,22 +59,24 @@ export function leaveToOther(
   const { ended, status, endpoint } = attempt;
   const isOfTime = status === Status.DEADLINE_EXCEEDED || status === Status.CANCELLED;
   const isAskedAgain = call.match.plan.config.retry?.on.includes(status) === true;
-  if (outcome === Outcome.neutral && ended === Ended.trailers && !isOfTime && !isAskedAgain) return false;
+  if (outcome === Outcome.neutral && ended === AttemptEnd.trailers && !isOfTime && !isAskedAgain)
+    return false;
   call.retry ??= new RetryState();
   noteFailure(call.retry, retryFacts(call, attempt, nowMs));
   if (!call.tried.includes(endpoint)) call.tried = [...call.tried, endpoint];
-  return call.leaveTo(attempt);
+  return call.dropAttempt(attempt);
 }
 
 /** An attempt succeeded. What copies took says nothing: they go where it is fast. */
 export function noteSuccess(call: OutboundCall, attempt: OutboundAttempt, nowMs: number): void {
   const tookMs = tookMsOf(call, attempt, nowMs);
-  if (attempt.number === 0 && tookMs !== UNTOLD) call.care!.latenciesOf(call.upstream).record(tookMs, nowMs);
+  if (attempt.number === 0 && tookMs !== UNKNOWN_DURATION)
+    call.methodState!.latenciesOf(call.upstream).record(tookMs, nowMs);
 }
 
 /** An attempt was overtaken by the other copy. */
-export function noteLoss(call: OutboundCall, loser: OutboundAttempt, nowMs: number): void {
-  const { hedging, hedge } = call.care!;
+export function recordLoss(call: OutboundCall, loser: OutboundAttempt, nowMs: number): void {
+  const { hedging, hedge } = call.methodState!;
   if (loser.number > 0 || hedging === null) return;
-  hedge.overtaken(hedging, call.care!.latenciesOf(call.upstream), tookMsOf(call, loser, nowMs), nowMs);
+  hedge.overtaken(hedging, call.methodState!.latenciesOf(call.upstream), tookMsOf(call, loser, nowMs), nowMs);
 }

@@ -3,39 +3,39 @@
  * the last good answers. Routes that do neither need none of it.
  */
 
-import type { Upstream } from '../cluster/cluster.js';
+import type { Cluster } from '../cluster/cluster.js';
 import type { FallbackConfig, HedgeConfig, RouteConfig } from '../config/model.js';
 import { Hedge } from '../core/retry/hedging.js';
-import { WayBack } from '../core/retry/primary-breaker.js';
+import { PrimaryBreaker } from '../core/retry/primary-breaker.js';
 import { Percentile } from '../core/stats/percentile.js';
-import { LastGood } from '../relay/response-cache/response-cache.js';
+import { ResponseCache } from '../relay/response-cache/response-cache.js';
 import type { Match } from '../relay/route-table.js';
-import type { CallTally } from '../telemetry/call-stats.js';
+import type { CallStats } from '../telemetry/call-stats.js';
 
 const NO_CHAIN: readonly FallbackConfig[] = [];
 
-export class RouteCare {
+export class MethodState {
   hedging: HedgeConfig | null = null;
   readonly hedge = new Hedge();
   chain: readonly FallbackConfig[] = NO_CHAIN;
-  readonly wayBack: WayBack;
+  readonly wayBack: PrimaryBreaker;
   /** Why the primary failed last. */
   lastWhy = '';
-  lastGood: LastGood | null = null;
+  lastGood: ResponseCache | null = null;
   /** Degraded answers by `from` and why, as `from why`. */
   readonly degraded = new Map<string, number>();
   /** Calls whose caller wants no degraded answer, and that would have got one. */
   declined = 0;
   private config: RouteConfig | null = null;
-  private readonly latencies = new Map<Upstream, Percentile>();
+  private readonly latencies = new Map<Cluster, Percentile>();
   private recent: Percentile | null = null;
-  private recentOf: Upstream | null = null;
+  private recentOf: Cluster | null = null;
 
   constructor(
-    readonly tally: CallTally,
+    readonly tally: CallStats,
     random: () => number,
   ) {
-    this.wayBack = new WayBack(random);
+    this.wayBack = new PrimaryBreaker(random);
   }
 
   /** Takes over the route as it is now. */
@@ -48,7 +48,7 @@ export class RouteCare {
   }
 
   /** What calls of this method to one set of endpoints take. */
-  latenciesOf(upstream: Upstream): Percentile {
+  latenciesOf(upstream: Cluster): Percentile {
     if (upstream === this.recentOf) return this.recent!;
     let found = this.latencies.get(upstream);
     if (found === undefined) {
@@ -69,10 +69,10 @@ export class RouteCare {
 
 /** The caches of last good answers: one for each route that asks for it. A route keeps its own over a reload. */
 class Caches {
-  private readonly byStep = new Map<FallbackConfig, LastGood>();
-  private byMethods = new Map<string, LastGood>();
+  private readonly byStep = new Map<FallbackConfig, ResponseCache>();
+  private byMethods = new Map<string, ResponseCache>();
 
-  get all(): Iterable<LastGood> {
+  get all(): Iterable<ResponseCache> {
     return this.byMethods.values();
   }
 
@@ -84,7 +84,7 @@ class Caches {
       for (const step of fallback ?? NO_CHAIN) {
         if (step.kind !== 'last-good') continue;
         const key = methods.join(' ');
-        const cache = before.get(key) ?? new LastGood(step);
+        const cache = before.get(key) ?? new ResponseCache(step);
         cache.configure(step);
         this.byMethods.set(key, cache);
         this.byStep.set(step, cache);
@@ -92,7 +92,7 @@ class Caches {
     }
   }
 
-  of(chain: readonly FallbackConfig[]): LastGood | null {
+  of(chain: readonly FallbackConfig[]): ResponseCache | null {
     for (const step of chain) {
       const cache = this.byStep.get(step);
       if (cache !== undefined) return cache;
@@ -101,8 +101,8 @@ class Caches {
   }
 }
 
-export class RouteCares {
-  private readonly byTally = new Map<CallTally, RouteCare>();
+export class MethodStates {
+  private readonly byTally = new Map<CallStats, MethodState>();
   private readonly caches = new Caches();
 
   constructor(
@@ -112,11 +112,11 @@ export class RouteCares {
     this.caches.update(routes);
   }
 
-  get all(): Iterable<RouteCare> {
+  get all(): Iterable<MethodState> {
     return this.byTally.values();
   }
 
-  get lastGood(): Iterable<LastGood> {
+  get lastGood(): Iterable<ResponseCache> {
     return this.caches.all;
   }
 
@@ -124,10 +124,10 @@ export class RouteCares {
     this.caches.update(routes);
   }
 
-  of({ tally, plan }: Match): RouteCare {
+  of({ tally, plan }: Match): MethodState {
     let care = this.byTally.get(tally);
     if (care === undefined) {
-      care = new RouteCare(tally, this.random);
+      care = new MethodState(tally, this.random);
       this.byTally.set(tally, care);
     }
     care.follow(plan.config, this.caches);

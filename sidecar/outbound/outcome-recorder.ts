@@ -3,8 +3,8 @@
 import type { PeakEwma } from '../core/balancing/peak-ewma.js';
 import { Reasons } from '../core/outcome/local-reply-reason.js';
 import {
+  AttemptEnd,
   classify,
-  Ended,
   isCancelAtDeadline,
   Outcome,
   type OutcomeTable,
@@ -18,19 +18,23 @@ import { metadataValue } from '../http2/header-view.js';
 import type { Attempt } from '../relay/attempt.js';
 import { NEVER } from '../relay/call.js';
 import { isTimeAsked } from '../relay/route-table.js';
-import type { Relay } from '../transport/context.js';
+import type { DataPlaneContext } from '../transport/context.js';
 import type { OutboundAttempt, OutboundCall } from './call.js';
 
 /** Names the one of several models that an answer of a sidecar is about. */
 const ONE_MODEL = 'outrider-model';
 
 /** The one classification of the attempt's end, and everyone who learns from it. Once only: neutral after that. */
-export function observe(call: OutboundCall, attempt: OutboundAttempt, relay: Relay): Outcome {
+export function recordOutcome(
+  call: OutboundCall,
+  attempt: OutboundAttempt,
+  relay: DataPlaneContext,
+): Outcome {
   if (attempt.outcome >= 0) return Outcome.neutral;
   if (attempt.number > 0) call.giveExtra();
   const now = relay.nowMs;
   const { endpoint } = attempt;
-  const ended = attempt.ended as Ended;
+  const ended = attempt.ended as AttemptEnd;
   const restsOnTime = restsOnElapsedTime(ended, attempt.status);
   endpoint.inFlight--;
   const turnedAway = turnedAwayAs(call, attempt);
@@ -43,14 +47,14 @@ export function observe(call: OutboundCall, attempt: OutboundAttempt, relay: Rel
       call.deadlineMs - attempt.startMs,
       endpoint.usualMs,
       outcomesFor(call, attempt),
-      restsOnTime ? givenMs(call, attempt, now) : 0,
+      restsOnTime ? allowedMs(call, attempt, now) : 0,
     );
   attempt.outcome = outcome;
   endpoint.outcomes[outcome]!++;
   if (attempt.number > 0) call.upstream.budget.learn(outcome, now);
   // What is known only from time that passed proves nothing when we stood still meanwhile.
   const doubtful = outcome !== Outcome.success && restsOnTime && relay.hasStalled();
-  const tookMs = call.plan.holdsResponse ? tookMsOf(call, attempt, now) : UNTOLD;
+  const tookMs = call.plan.holdsResponse ? tookMsOf(call, attempt, now) : UNKNOWN_DURATION;
   if (!doubtful) learn(endpoint.latency, outcome, tookMs, endpoint.usualMs, now);
   if (!doubtful && outcome === Outcome.fault) endpoint.lastFault = describe(attempt);
   const evidence = doubtful ? Evidence.doubtful : evidenceOf(attempt);
@@ -64,7 +68,7 @@ export function observe(call: OutboundCall, attempt: OutboundAttempt, relay: Rel
   if (scrutiny !== null) {
     scrutiny.onEnd(now);
     if (outcome === Outcome.success && call.plan.holdsResponse) {
-      if (tookMs !== UNTOLD) scrutiny.onSuccess(endpoint, attempt.startMs, tookMs, call, now);
+      if (tookMs !== UNKNOWN_DURATION) scrutiny.onSuccess(endpoint, attempt.startMs, tookMs, call, now);
       if (scrutiny.inspector !== null && attempt.status === Status.OK)
         scrutiny.inspector.offer(call, attempt, endpoint, call.match.plan.config.idempotent);
     }
@@ -73,20 +77,20 @@ export function observe(call: OutboundCall, attempt: OutboundAttempt, relay: Rel
 }
 
 /** How long it took says nothing: the caller had not sent all of its request, or it is a stream, which lasts as long as it likes. */
-export const UNTOLD = -1;
+export const UNKNOWN_DURATION = -1;
 
 /** What the endpoint needed since it was its turn, ms: what its caller took to send the request is not its doing. */
 export function tookMsOf(call: OutboundCall, attempt: OutboundAttempt, nowMs: number): number {
   const turnMs = call.turnMs(attempt);
-  return turnMs === NEVER ? UNTOLD : nowMs - turnMs;
+  return turnMs === NEVER ? UNKNOWN_DURATION : nowMs - turnMs;
 }
 
 function evidenceOf({ ended, stream }: OutboundAttempt): Evidence {
-  if (ended === Ended.superseded) return Evidence.slow;
+  if (ended === AttemptEnd.superseded) return Evidence.slow;
   return stream === null ? Evidence.doubtful : Evidence.sound;
 }
 
-function givenMs(call: OutboundCall, attempt: OutboundAttempt, nowMs: number): number {
+function allowedMs(call: OutboundCall, attempt: OutboundAttempt, nowMs: number): number {
   return timeGivenMs({
     isStream: !call.plan.holdsResponse,
     isCommitted: call.isCommitted,
@@ -98,11 +102,11 @@ function givenMs(call: OutboundCall, attempt: OutboundAttempt, nowMs: number): n
 
 /** Whether anyone has said when an answer was due, and it was: a stream's idle time and its longest life do not say that. */
 function isAnswerDue(call: OutboundCall, attempt: OutboundAttempt, nowMs: number): boolean {
-  if (attempt.ended === Ended.attemptTimeout) return true;
+  if (attempt.ended === AttemptEnd.attemptTimeout) return true;
   if (isCancelAtDeadline(nowMs - attempt.startMs, call.deadlineMs - attempt.startMs))
     return isTimeAsked(call.match.plan.config, call.block);
   // The service itself gave up. A sidecar between us does that for the same limits of a stream as we do.
-  return attempt.ended === Ended.trailers && sidecarsReason(call, attempt) === undefined;
+  return attempt.ended === AttemptEnd.trailers && sidecarsReason(call, attempt) === undefined;
 }
 
 /**
@@ -148,17 +152,17 @@ function learn(latency: PeakEwma, outcome: Outcome, tookMs: number, usualMs: num
   switch (outcome) {
     case Outcome.success:
       latency.recordAccepted(nowMs);
-      if (tookMs !== UNTOLD) latency.record(tookMs, nowMs);
+      if (tookMs !== UNKNOWN_DURATION) latency.record(tookMs, nowMs);
       return;
     case Outcome.neutral:
       return latency.recordAccepted(nowMs);
     case Outcome.cancelled:
-      if (tookMs !== UNTOLD) latency.recordAtLeast(tookMs, nowMs);
+      if (tookMs !== UNKNOWN_DURATION) latency.recordAtLeast(tookMs, nowMs);
       return;
     case Outcome.overload:
       return latency.recordRefusal(nowMs);
     case Outcome.fault:
-      return latency.recordFault(tookMs === UNTOLD ? 0 : tookMs, usualMs, nowMs);
+      return latency.recordFault(tookMs === UNKNOWN_DURATION ? 0 : tookMs, usualMs, nowMs);
   }
 }
 
@@ -174,7 +178,7 @@ function outcomesFor(call: OutboundCall, attempt: OutboundAttempt): OutcomeTable
 }
 
 function describe(attempt: Attempt): string {
-  if (attempt.ended === Ended.trailers) return `status ${attempt.status}`;
-  const names = Object.entries(Ended).find(([, value]) => value === attempt.ended);
+  if (attempt.ended === AttemptEnd.trailers) return `status ${attempt.status}`;
+  const names = Object.entries(AttemptEnd).find(([, value]) => value === attempt.ended);
   return attempt.reason === '' ? (names?.[0] ?? '') : `${names?.[0]}: ${attempt.reason}`;
 }

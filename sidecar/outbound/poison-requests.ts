@@ -6,7 +6,7 @@
 
 import { Status } from '../core/outcome/status.js';
 import type { PoisonTable } from '../core/retry/poison-requests.js';
-import { factsOf } from '../http2/header-view.js';
+import { headerViewOf } from '../http2/header-view.js';
 import { NEVER } from '../relay/call.js';
 import { fingerprintOf } from '../relay/response-cache/request-key.js';
 import type { OutboundAttempt, OutboundCall } from './call.js';
@@ -70,8 +70,8 @@ export class PoisonWatch {
   }
 
   private make(call: OutboundCall): string {
-    const { kept, plan, requestEnded, requestBytes } = call;
-    if (!plan.holdsResponse || !requestEnded || (kept?.bytes ?? 0) !== requestBytes) return '';
-    return fingerprintOf(this.upstream, factsOf(call.original).path, kept);
+    const { buffered, plan, requestEnded, requestBytes } = call;
+    if (!plan.holdsResponse || !requestEnded || (buffered?.bytes ?? 0) !== requestBytes) return '';
+    return fingerprintOf(this.upstream, headerViewOf(call.original).path, buffered);
   }
 }

@@ -1,7 +1,7 @@
 /** What is true of a call and of the attempt that just ended, for the decision whether there shall be another. */
 
 import type { Endpoint } from '../cluster/endpoint.js';
-import type { Ended } from '../core/outcome/outcome.js';
+import type { AttemptEnd } from '../core/outcome/outcome.js';
 import { NO_PUSHBACK, parsePushback, type RetryFacts } from '../core/retry/retry.js';
 import { extraValue } from '../http2/header-view.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
@@ -12,7 +12,7 @@ export function retryFacts(call: OutboundCall, attempt: OutboundAttempt, nowMs: 
   const { trailers } = attempt;
   const pushback = trailers === null ? undefined : fieldValue(trailers, Token.grpcRetryPushbackMs);
   return {
-    ended: attempt.ended as Ended,
+    ended: attempt.ended as AttemptEnd,
     status: attempt.status,
     pushbackMs: pushback === undefined ? NO_PUSHBACK : parsePushback(pushback),
     // Only a sidecar's word counts: what is outside the mesh may say anything.

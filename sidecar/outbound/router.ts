@@ -4,22 +4,22 @@
  * answered.
  */
 
-import type { Clusters } from '../cluster/upstream.js';
+import type { Upstream } from '../cluster/upstream.js';
 import type { UpstreamConfig } from '../config/model.js';
 import { NO_KEY } from '../core/balancing/balancer.js';
 import { keyOf } from '../core/balancing/ring-hash.js';
 import { Reasons, reasonMessage } from '../core/outcome/local-reply-reason.js';
 import { isValidPath } from '../core/routing/method.js';
 import { rewritePath } from '../core/routing/route-match.js';
-import { factsOf, metadataValue } from '../http2/header-view.js';
+import { headerViewOf, metadataValue } from '../http2/header-view.js';
 import { headerValues } from '../relay/call-facts.js';
 import { PathFields } from '../relay/header-rewrite.js';
 import { type Match, matchForCopy, type RoutePlan, Routes, timeAllowedMs } from '../relay/route-table.js';
-import type { Relay } from '../transport/context.js';
+import type { DataPlaneContext } from '../transport/context.js';
 import type { OutboundCall } from './call.js';
 import type { Refuse } from './circuit-breaker.js';
 
-export class Direction {
+export class Router {
   /** The file's. */
   routes: Routes;
   private readonly name: string;
@@ -27,8 +27,8 @@ export class Direction {
 
   constructor(
     config: UpstreamConfig,
-    private readonly clusters: Clusters,
-    private readonly relay: Relay,
+    private readonly clusters: Upstream,
+    private readonly relay: DataPlaneContext,
     private readonly replayBytes: number,
     private readonly refuse: Refuse,
   ) {
@@ -51,24 +51,24 @@ export class Direction {
         replayBytes: this.replayBytes,
         stripsResponse: tls !== 'mesh',
       },
-      this.relay.tally,
+      this.relay.stats,
       before,
     );
   }
 
   /** A call of ours, or that came to us. False: it can go nowhere, and has been answered. */
-  direct(call: OutboundCall, match: Match, path: string): boolean {
+  route(call: OutboundCall, match: Match, path: string): boolean {
     const { plain } = this.clusters;
     call.match = match;
     call.plan = match.plan;
     if (plain !== null) call.upstream = plain;
-    else if (!this.follow(call, match, path)) return false;
+    else if (!this.applyRules(call, match, path)) return false;
     call.plan = planOf(call);
     return true;
   }
 
   /** Rules say where the call goes. */
-  private follow(call: OutboundCall, match: Match, path: string): boolean {
+  private applyRules(call: OutboundCall, match: Match, path: string): boolean {
     const { original } = call;
     const rule = this.clusters.match(path, (name) => headerValues(original, name));
     if (rule === undefined) return this.answerUnknownRoute(call, path);
@@ -90,16 +90,16 @@ export class Direction {
   }
 
   /** What the call was directed by has changed, or it was directed by nothing yet. False: it has been answered. */
-  redirect(call: OutboundCall): boolean {
+  reroute(call: OutboundCall): boolean {
     if (call.directed?.version === this.clusters.version && !call.upstream.isRetired) return true;
     const { original } = call;
-    const { path } = factsOf(original);
+    const { path } = headerViewOf(original);
     const found = this.routes.match(path);
     if (found === null) return this.answerUnknownRoute(call, path);
     const match = call.match.plan.isOnce ? matchForCopy(found) : found;
     const { plain } = this.clusters;
     if (plain === null) {
-      if (!this.follow(call, match, path)) return false;
+      if (!this.applyRules(call, match, path)) return false;
     } else {
       call.block = original;
       call.directed = null;
@@ -125,7 +125,7 @@ export class Direction {
 }
 
 /** As its route says; of a call that came to us because another upstream failed it, we have to know how it ends. */
-function planOf({ match: { plan }, detour }: OutboundCall): RoutePlan {
-  if (plan.holdsResponse || detour === null || !detour.isAway) return plan;
+function planOf({ match: { plan }, fallback }: OutboundCall): RoutePlan {
+  if (plan.holdsResponse || fallback === null || !fallback.isAway) return plan;
   return { ...plan, holdsResponse: true };
 }

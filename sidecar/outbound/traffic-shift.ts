@@ -3,13 +3,13 @@ import { findFault } from '../core/routing/fault-rule.js';
 import { Split } from '../core/routing/traffic-split.js';
 import { metadataValue } from '../http2/header-view.js';
 import { NEVER } from '../relay/call.js';
-import type { InjectedFaults } from '../relay/fault-injection.js';
-import { strike } from '../relay/fault-injection.js';
+import type { ActiveFaults } from '../relay/fault-injection.js';
+import { injectFault } from '../relay/fault-injection.js';
 import { type Match, timeAllowedMs } from '../relay/route-table.js';
-import type { Relay } from '../transport/context.js';
-import type { OutboundCall, Shaped } from './call.js';
+import type { DataPlaneContext } from '../transport/context.js';
+import type { OutboundCall, ShiftTarget } from './call.js';
 import { MirroredCall } from './mirror/mirrored-call.js';
-import { MirrorDesk } from './mirror/scheduler.js';
+import { MirrorScheduler } from './mirror/scheduler.js';
 import { MirrorCounts } from './mirror/stats.js';
 
 interface Shape {
@@ -17,21 +17,21 @@ interface Shape {
   readonly mirror: MirrorConfig | null;
 }
 
-export class Shaping {
+export class TrafficShift {
   private shapes = new Map<RouteConfig, Shape>();
-  private faults: InjectedFaults | null = null;
-  private readonly desk: MirrorDesk;
+  private faults: ActiveFaults | null = null;
+  private readonly desk: MirrorScheduler;
   /** Calls of split routes, by where they went. */
   readonly splits = new Map<string, { calls: number }>();
   /** By where the copies go. */
   readonly mirrors = new Map<string, MirrorCounts>();
 
   constructor(
-    private readonly own: Shaped,
-    private readonly find: (name: string) => Shaped | undefined,
-    private readonly relay: Relay,
+    private readonly own: ShiftTarget,
+    private readonly find: (name: string) => ShiftTarget | undefined,
+    private readonly relay: DataPlaneContext,
   ) {
-    this.desk = new MirrorDesk(relay);
+    this.desk = new MirrorScheduler(relay);
   }
 
   /** Whether calls have to pass here. */
@@ -52,7 +52,7 @@ export class Shaping {
   }
 
   /** Null: no drill is on. */
-  setFaults(faults: InjectedFaults | null): void {
+  setFaults(faults: ActiveFaults | null): void {
     this.faults = faults;
   }
 
@@ -67,7 +67,7 @@ export class Shaping {
       const fault = findFault(faults.outbound, this.own.name, path, relay.nowMs, relay.random);
       if (fault !== undefined) {
         this.limit(call, match);
-        strike(call, fault, faults, () => {
+        injectFault(call, fault, faults, () => {
           if (!this.shape(call, match, path)) this.own.take(call, match, path);
         });
         return true;
@@ -92,13 +92,13 @@ export class Shaping {
     const there = target === this.own ? null : target.matchOf(path);
     if (there === null) return false;
     // From here on it is the other one's call, and is split no more.
-    call.story = target;
+    call.handler = target;
     target.take(call, there, path);
     return true;
   }
 
   /** One that is not there (a changed file is being taken over) leaves the call where it is. */
-  private targetOf(split: Split, call: OutboundCall): Shaped {
+  private targetOf(split: Split, call: OutboundCall): ShiftTarget {
     const to = split.choose(metadataValue, call.block, this.relay.random) ?? this.own.name;
     const target = to === this.own.name ? this.own : (this.find(to) ?? this.own);
     const count = this.splits.get(target.name);

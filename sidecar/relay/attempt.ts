@@ -3,16 +3,16 @@
  * It relays; whether its end is the call's end is for the call's story to say.
  */
 
-import { Ended } from '../core/outcome/outcome.js';
+import { AttemptEnd } from '../core/outcome/outcome.js';
 import { statusFromHttp, statusFromReset } from '../core/outcome/status.js';
 import { ErrorCode } from '../http2/constants.js';
-import { factsOf } from '../http2/header-view.js';
+import { headerViewOf } from '../http2/header-view.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import { Ending, type Stream, type StreamOwner } from '../http2/stream.js';
-import { Pieces } from '../transport/chunk-list.js';
+import { ChunkList } from '../transport/chunk-list.js';
 import { FIRST_WINDOW, WIDE_WINDOW } from '../transport/memory-budget.js';
 import type { Pool, Waiter } from '../transport/pool.js';
-import type { Link } from '../transport/session.js';
+import type { Session } from '../transport/session.js';
 
 /** A held response commits at this size: the caller is not kept waiting for the rest. */
 const HELD_RESPONSE_BYTES = 64 * 1024;
@@ -36,18 +36,18 @@ export interface AttemptOwner {
   /** All of the request so far is kept, so that it can be written again. */
   readonly isReplayable: boolean;
   /** The attempt has its stream: the request, as far as it is known, goes onto it. */
-  writeRequest(attempt: Attempt, link: Link, stream: Stream): void;
+  writeRequest(attempt: Attempt, link: Session, stream: Stream): void;
   /** `sent` octets of the request have been passed on. */
   onSentUp(sent: number): void;
   commit(attempt: Attempt): void;
   passOn(buffer: Buffer, start: number, end: number): void;
   onAttemptEnd(attempt: Attempt): void;
   /** Whether the memory budget allows windows of this call to grow by `bytes`; they are the call's until its end. */
-  promise(bytes: number): boolean;
+  reserveWideWindow(bytes: number): boolean;
 }
 
 export class Attempt implements StreamOwner, Waiter {
-  link: Link | null = null;
+  link: Session | null = null;
   stream: Stream | null = null;
   readonly startMs: number;
   /** Request octets taken into the socket so far. */
@@ -55,7 +55,7 @@ export class Attempt implements StreamOwner, Waiter {
 
   /** The response so far, while nothing of it has been passed on. */
   head: HeaderBlock | null = null;
-  private held: Pieces | null = null;
+  private held: ChunkList | null = null;
   /** Of these, octets in the count of what waits. */
   heldBytes = 0;
   private moves = 0;
@@ -103,7 +103,7 @@ export class Attempt implements StreamOwner, Waiter {
     return this.owner.holder;
   }
 
-  onLink(link: Link): void {
+  onLink(link: Session): void {
     if (this.isOver) return;
     this.link = link;
     const stream = link.connection.openStream(this);
@@ -113,7 +113,7 @@ export class Attempt implements StreamOwner, Waiter {
 
   onConnectFailed(reason: string, whose: 'theirs' | 'ours'): void {
     this.reason = reason;
-    this.finish(whose === 'ours' ? Ended.unconnected : Ended.connectError, -1);
+    this.finish(whose === 'ours' ? AttemptEnd.unconnected : AttemptEnd.connectError, -1);
   }
 
   // ---- StreamOwner: what the endpoint says ----
@@ -123,7 +123,7 @@ export class Attempt implements StreamOwner, Waiter {
     const link = this.link!;
     link.refusals = 0;
     link.answers++;
-    const facts = factsOf(block);
+    const facts = headerViewOf(block);
     if (ended) {
       this.isTrailersOnly = true;
       if (facts.grpcStatus >= 0) this.trailers = block;
@@ -133,7 +133,7 @@ export class Attempt implements StreamOwner, Waiter {
       this.reason = `HTTP status ${facts.status}, content-type "${facts.contentType.slice(0, 40)}"`;
       link.connection.reset(this.stream!, ErrorCode.cancel);
       return this.finish(
-        Ended.trailers,
+        AttemptEnd.trailers,
         facts.grpcStatus > 0 ? facts.grpcStatus : statusFromHttp(facts.status),
       );
     }
@@ -146,13 +146,13 @@ export class Attempt implements StreamOwner, Waiter {
     if (this.owner.isCommitted) {
       this.owner.passOn(buffer, start, end);
     } else if (end > start) {
-      if (this.held === null) this.held = new Pieces();
+      if (this.held === null) this.held = new ChunkList();
       this.held.add(buffer, start, end);
       this.heldBytes += end - start;
       this.link!.relay.memory.waiting.octets += end - start;
       if (this.held.bytes >= HELD_RESPONSE_BYTES || !this.hasWindow()) this.owner.commit(this);
     }
-    if (ended) this.finish(Ended.missingTrailers, -1);
+    if (ended) this.finish(AttemptEnd.missingTrailers, -1);
   }
 
   /**
@@ -164,7 +164,7 @@ export class Attempt implements StreamOwner, Waiter {
     const { connection } = this.link!;
     const stream = this.stream!;
     if (!connection.isNearlyClosed(stream)) return true;
-    if (this.isWidened || !this.owner.promise(HELD_RESPONSE_BYTES)) return false;
+    if (this.isWidened || !this.owner.reserveWideWindow(HELD_RESPONSE_BYTES)) return false;
     this.isWidened = true;
     connection.widen(stream, HELD_RESPONSE_BYTES);
     return true;
@@ -173,21 +173,24 @@ export class Attempt implements StreamOwner, Waiter {
   onTrailers(_stream: Stream, block: HeaderBlock): void {
     if (this.isOver) return;
     this.trailers = block;
-    this.finishBy(factsOf(block).grpcStatus, 200);
+    this.finishBy(headerViewOf(block).grpcStatus, 200);
   }
 
   onEnding(_stream: Stream, ending: number, code: number): void {
     if (this.isOver) return;
     if (ending === Ending.unprocessed && this.mayMove) return this.move();
     if (ending === Ending.unprocessed || ending === Ending.lost) {
-      this.reason = this.link!.lossWords;
-      return this.finish(ending === Ending.lost ? Ended.connectionLost : Ended.goawayUnprocessed, -1);
+      this.reason = this.link!.closeReason;
+      return this.finish(
+        ending === Ending.lost ? AttemptEnd.connectionLost : AttemptEnd.goawayUnprocessed,
+        -1,
+      );
     }
-    if (ending === Ending.violation) return this.finish(Ended.protocolError, -1);
+    if (ending === Ending.violation) return this.finish(AttemptEnd.protocolError, -1);
     if (this.head === null) this.target.pool.noteRefusal(this.link!, code);
-    if (code === ErrorCode.refusedStream) return this.finish(Ended.refusedStream, -1);
+    if (code === ErrorCode.refusedStream) return this.finish(AttemptEnd.refusedStream, -1);
     this.reason = `reset with code ${code}`;
-    this.finish(Ended.reset, statusFromReset(code));
+    this.finish(AttemptEnd.reset, statusFromReset(code));
   }
 
   /** The connection ended before anything was written on it: that is no attempt yet (gRFC A6, transparent retries). */
@@ -210,12 +213,12 @@ export class Attempt implements StreamOwner, Waiter {
   // ---- ends ----
 
   /** The response octets that are held back now. */
-  get kept(): Pieces | null {
+  get kept(): ChunkList | null {
     return this.held;
   }
 
   /** The response octets held back, once. */
-  takeHeld(): Pieces | null {
+  takeHeld(): ChunkList | null {
     const held = this.held;
     this.held = null;
     if (this.heldBytes > 0) this.uncount();
@@ -231,7 +234,7 @@ export class Attempt implements StreamOwner, Waiter {
   credit(bytes: number): void {
     if (this.stream !== null && !this.stream.closed) {
       if (!this.isWide && this.stream.receivedBytes > FIRST_WINDOW >>> 1)
-        this.isWide = this.owner.promise(WIDE_WINDOW - FIRST_WINDOW);
+        this.isWide = this.owner.reserveWideWindow(WIDE_WINDOW - FIRST_WINDOW);
       this.link!.connection.credit(this.stream, bytes, this.isWide ? WIDE_WINDOW : 0);
     }
   }
@@ -246,12 +249,12 @@ export class Attempt implements StreamOwner, Waiter {
   }
 
   private finishBy(grpcStatus: number, httpStatus: number): void {
-    if (grpcStatus >= 0) return this.finish(Ended.trailers, grpcStatus > 16 ? 2 : grpcStatus);
+    if (grpcStatus >= 0) return this.finish(AttemptEnd.trailers, grpcStatus > 16 ? 2 : grpcStatus);
     if (httpStatus !== 200) {
       this.reason = `HTTP status ${httpStatus}`;
-      return this.finish(Ended.trailers, statusFromHttp(httpStatus));
+      return this.finish(AttemptEnd.trailers, statusFromHttp(httpStatus));
     }
-    this.finish(Ended.missingTrailers, -1);
+    this.finish(AttemptEnd.missingTrailers, -1);
   }
 
   private finish(ended: number, status: number): void {

@@ -9,8 +9,8 @@
  */
 
 import { WheelEntry } from '../runtime/time/timing-wheel.js';
-import type { Pieces } from '../transport/chunk-list.js';
-import type { Relay } from '../transport/context.js';
+import type { ChunkList } from '../transport/chunk-list.js';
+import type { DataPlaneContext } from '../transport/context.js';
 import type { Flushable } from '../transport/flush-scheduler.js';
 
 /** Share of the memory budget up to which requests are let in; what has begun to wait has the rest. */
@@ -33,7 +33,7 @@ export interface BufferedRequest {
   readonly isFinished: boolean;
   /** Octets that have come. */
   readonly requestBytes: number;
-  readonly kept: Pieces | null;
+  readonly buffered: ChunkList | null;
   /** The connection it comes by. */
   readonly holder: object;
   bufferState: BufferState;
@@ -69,7 +69,7 @@ export class BufferAdmission extends WheelEntry implements Flushable {
   private isSecondFlush = false;
 
   constructor(
-    private readonly relay: Relay,
+    private readonly relay: DataPlaneContext,
     /** Longest request that is collected, octets. */
     private readonly longest: number,
   ) {
@@ -85,7 +85,7 @@ export class BufferAdmission extends WheelEntry implements Flushable {
       this.forget(request);
       request.bufferLimit = this.longest;
     } else {
-      request.bufferLimit = Math.min(announcedBytes(request.kept) ?? this.longest, this.longest);
+      request.bufferLimit = Math.min(announcedBytes(request.buffered) ?? this.longest, this.longest);
     }
     const peer = this.peerOf(request.holder);
     if (this.waiting === 0 && this.hasRoom(toCome(request))) {
@@ -106,13 +106,13 @@ export class BufferAdmission extends WheelEntry implements Flushable {
 
   /** Memory may have become free. */
   wake(): void {
-    if (this.waiting > 0) this.relay.turn.enlist(this);
+    if (this.waiting > 0) this.relay.flushes.schedule(this);
   }
 
   /** What goes on is written at the end of a turn: in the second pass there is as much room as this turn brings. */
   flush(): void {
     this.isSecondFlush = !this.isSecondFlush;
-    if (this.isSecondFlush) this.relay.turn.enlist(this);
+    if (this.isSecondFlush) this.relay.flushes.schedule(this);
     else this.letIn();
   }
 
@@ -220,8 +220,8 @@ function toCome({ bufferLimit, requestBytes }: BufferedRequest): number {
 }
 
 /** Length of a request of one message, with its prefix; undefined: too little of it is here. */
-function announcedBytes(kept: Pieces | null): number | undefined {
-  if (kept === null || kept.count === 0) return undefined;
-  const { buffer, start, end } = kept.at(0);
+function announcedBytes(buffered: ChunkList | null): number | undefined {
+  if (buffered === null || buffered.count === 0) return undefined;
+  const { buffer, start, end } = buffered.at(0);
   return end - start < PREFIX_BYTES ? undefined : PREFIX_BYTES + buffer.readUInt32BE(start + 1);
 }

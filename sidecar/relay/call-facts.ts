@@ -1,11 +1,11 @@
 /** What permissions and traffic rules may look at in the header list of a call. Made only where there are any. */
 
 import type { CallFacts } from '../core/authorization/permissions.js';
-import { factsOf } from '../http2/header-view.js';
+import { headerViewOf } from '../http2/header-view.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 
 export function callFacts(block: HeaderBlock): CallFacts {
-  const { method, path } = factsOf(block);
+  const { method, path } = headerViewOf(block);
   return {
     method,
     path,
@@ -16,7 +16,7 @@ export function callFacts(block: HeaderBlock): CallFacts {
 
 /** Every value of a header: those that may be indexed in their order, then those that may not. */
 export function headerValues(block: HeaderBlock, name: string): string[] {
-  const { method, path, authority, hasAuthority } = factsOf(block);
+  const { method, path, authority, hasAuthority } = headerViewOf(block);
   if (name === ':path') return [path];
   if (name === ':method') return [method];
   const own = hasAuthority ? [authority] : [];

@@ -4,19 +4,19 @@
  */
 
 import type { EndpointLoad } from '../core/balancing/balancer.js';
-import { type Reason, Reasons, reasonMessage } from '../core/outcome/local-reply-reason.js';
-import { Ended } from '../core/outcome/outcome.js';
+import { type LocalReplyReason, Reasons, reasonMessage } from '../core/outcome/local-reply-reason.js';
+import { AttemptEnd } from '../core/outcome/outcome.js';
 import { Status } from '../core/outcome/status.js';
 import { ErrorCode } from '../http2/constants.js';
 import type { Field } from '../http2/hpack/field.js';
 import type { HeaderBlock, StableList } from '../http2/hpack/header-list.js';
 import type { Stream, StreamOwner } from '../http2/stream.js';
 import { WheelEntry } from '../runtime/time/timing-wheel.js';
-import type { CallTally } from '../telemetry/call-stats.js';
-import { Pieces } from '../transport/chunk-list.js';
-import type { Relay } from '../transport/context.js';
+import type { CallStats } from '../telemetry/call-stats.js';
+import { ChunkList } from '../transport/chunk-list.js';
+import type { DataPlaneContext } from '../transport/context.js';
 import { FIRST_WINDOW, WIDE_WINDOW } from '../transport/memory-budget.js';
-import type { Link } from '../transport/session.js';
+import type { Session } from '../transport/session.js';
 import type { Attempt, AttemptOwner } from './attempt.js';
 import { stripExtras, stripResponse } from './header-rewrite.js';
 import { answerHeaders, answerTrailers, degradedField, messageField } from './local-reply.js';
@@ -38,7 +38,7 @@ export interface CallPlan {
 }
 
 /** The decisions of one side, told what happens to its calls. */
-export interface Story {
+export interface CallHandler {
   /** The caller has sent all of the request, or as much as may be held. */
   onRequestReady(call: Call): void;
   /** Adds or takes headers and sends the request on `stream`. */
@@ -49,7 +49,7 @@ export interface Story {
   onResume(call: Call): void;
   onAttemptTimeout(call: Call, attempt: Attempt): void;
   /** What is kept of the request is let go while its last attempt runs: nobody can look at it afterwards. */
-  onForget?(call: Call): void;
+  onBufferReleased?(call: Call): void;
   /** The answer of a stream begins; its end may be far away. */
   onStreaming?(call: Call, attempt: Attempt): void;
   /** An attempt has been stopped, for whatever reason: `attempt.ended` says why. Only for who has to know what became of each. */
@@ -57,8 +57,8 @@ export interface Story {
   onDeadline(call: Call): void;
   onIdle(call: Call): void;
   /** As its plan asks; only for who asks. */
-  onQuiet?(call: Call): void;
-  onStir?(call: Call): void;
+  onInactive?(call: Call): void;
+  onActive?(call: Call): void;
   /** The caller went away. */
   onCancelled(call: Call): void;
   /** The call is over with this gRPC status. */
@@ -68,7 +68,7 @@ export interface Story {
 export const NEVER = Number.POSITIVE_INFINITY;
 
 /** A second copy of the call under way, and when its own time is up. */
-export interface Rival {
+export interface HedgedAttempt {
   readonly attempt: Attempt;
   readonly dueMs: number;
 }
@@ -82,7 +82,7 @@ export interface KeptAnswer {
 
 export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
   plan: CallPlan = NO_PLAN;
-  tally: CallTally | null = null;
+  stats: CallStats | null = null;
   readonly startMs: number;
   deadlineMs = NEVER;
   attemptDueMs = NEVER;
@@ -96,7 +96,7 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
 
   attempt: Attempt | null = null;
   /** Beside it, for a while: the first good answer wins. Only with the whole request here and kept. */
-  rival: Rival | null = null;
+  hedge: HedgedAttempt | null = null;
   attempts = 0;
   /** As `attempt`, while calls are written down; the others hang on it. */
   lastAttempt: Attempt | null = null;
@@ -111,7 +111,7 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
   degraded = '';
 
   /** The request body as far as it is kept. While `isReplayable`, all of it. */
-  private body: Pieces | null = null;
+  private body: ChunkList | null = null;
   isReplayable = true;
   /** What the caller sends is kept for now, and not passed on. */
   private isHeldBack = false;
@@ -124,22 +124,22 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
   private forced = 0;
   /** The caller's window is wide; octets of the budget that wide windows of this call hold. */
   private isWide = false;
-  private promised = 0;
+  private reservedBytes = 0;
 
   constructor(
-    readonly relay: Relay,
+    readonly context: DataPlaneContext,
     /** Another upstream's, once a call has fallen back to it. */
-    public story: Story,
-    readonly link: Link,
+    public handler: CallHandler,
+    readonly session: Session,
     readonly stream: Stream,
     /** The request's headers; a rule may replace them before the first attempt. */
     public block: HeaderBlock,
     ended: boolean,
   ) {
     super();
-    this.startMs = relay.nowMs;
-    this.askedMs = relay.nowMs;
-    this.answeredMs = relay.nowMs;
+    this.startMs = context.nowMs;
+    this.askedMs = context.nowMs;
+    this.answeredMs = context.nowMs;
     this.requestEnded = ended;
     stream.owner = this;
   }
@@ -153,34 +153,34 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
     const n = end - start;
     this.requestBytes += n;
     this.requestEnded = ended;
-    this.askedMs = this.relay.nowMs;
-    if (this.isQuiet) this.stir();
+    this.askedMs = this.context.nowMs;
+    if (this.isQuiet) this.markActive();
     const attempt = this.attempt;
     const open = attempt !== null && attempt.stream !== null && !attempt.isOver && !this.isHeldBack;
-    if (n > 0 && (this.isReplayable || !open)) this.keep(buffer, start, end, open);
+    if (n > 0 && (this.isReplayable || !open)) this.buffer(buffer, start, end, open);
     if (open) attempt.link!.connection.sendData(attempt.stream!, buffer, start, end, ended);
     // Half a window, so that the largest frame fits into the rest: not every sender divides its frames.
-    if (ended || this.requestBytes - this.credited >= this.relay.memory.firstWindow >>> 1)
-      this.story.onRequestReady(this);
+    if (ended || this.requestBytes - this.credited >= this.context.memory.firstWindow >>> 1)
+      this.handler.onRequestReady(this);
   }
 
   /** Request trailers say nothing in gRPC: they only end the request. */
   onTrailers(): void {
     if (this.isFinished) return;
     this.requestEnded = true;
-    this.askedMs = this.relay.nowMs;
-    if (this.isQuiet) this.stir();
+    this.askedMs = this.context.nowMs;
+    if (this.isQuiet) this.markActive();
     const attempt = this.attempt;
     if (attempt !== null && attempt.stream !== null && !attempt.isOver && !this.isHeldBack) {
       attempt.link!.connection.sendData(attempt.stream, EMPTY, 0, 0, true);
     }
-    this.story.onRequestReady(this);
+    this.handler.onRequestReady(this);
   }
 
   onEnding(): void {
     if (this.isFinished) return;
-    this.stop(Ended.cancelled);
-    this.story.onCancelled(this);
+    this.stop(AttemptEnd.cancelled);
+    this.handler.onCancelled(this);
     this.close(Status.CANCELLED);
   }
 
@@ -189,27 +189,27 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
   }
 
   heldFor(stream: Stream): number {
-    const { attempt, rival } = this;
+    const { attempt, hedge } = this;
     let bytes = stream.pendingBytes + this.counted + this.forced;
     if (attempt !== null) bytes += attempt.heldBytes + (attempt.stream?.pendingBytes ?? 0);
-    if (rival !== null) bytes += rival.attempt.heldBytes;
+    if (hedge !== null) bytes += hedge.attempt.heldBytes;
     return bytes;
   }
 
   shed(): void {
-    this.relay.tally.shedCalls++;
-    this.giveUp(Reasons.memoryBudget, reasonMessage(Reasons.memoryBudget));
+    this.context.stats.shedCalls++;
+    this.fail(Reasons.memoryBudget, reasonMessage(Reasons.memoryBudget));
   }
 
   /**
    * Ends the call and lets go of what waits for its caller. Trailers would wait behind that, perhaps for ever: such a
    * stream is reset with ENHANCE_YOUR_CALM, which gRPC reads as RESOURCE_EXHAUSTED.
    */
-  giveUp(reason: Reason, message: string): void {
-    if (!this.isFinished && this.stream.pendingBytes === 0) return this.answer(reason, message);
-    this.link.connection.reset(this.stream, ErrorCode.enhanceYourCalm);
+  fail(reason: LocalReplyReason, message: string): void {
+    if (!this.isFinished && this.stream.pendingBytes === 0) return this.localReply(reason, message);
+    this.session.connection.reset(this.stream, ErrorCode.enhanceYourCalm);
     if (this.isFinished) return;
-    this.tally?.reason(reason.name);
+    this.stats?.reason(reason.name);
     this.reason = reason.name;
     this.close(reason.status);
   }
@@ -217,7 +217,7 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
   // ---- towards the endpoint ----
 
   get holder(): object {
-    return this.link;
+    return this.session;
   }
 
   get holdsResponse(): boolean {
@@ -225,8 +225,8 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
   }
 
   onAttemptEnd(attempt: Attempt): void {
-    if (this.relay.recorder !== null) attempt.endedMs = this.relay.nowMs;
-    this.story.onAttemptEnd(this, attempt);
+    if (this.context.recorder !== null) attempt.endedMs = this.context.nowMs;
+    this.handler.onAttemptEnd(this, attempt);
   }
 
   /** Starts an attempt; none runs now. `onResume` comes at `resumeMs`, if it still runs then. */
@@ -235,55 +235,55 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
     this.attempts++;
     this.attemptDueMs = attemptDueMs;
     this.resumeMs = resumeMs;
-    this.askedMs = this.relay.nowMs;
+    this.askedMs = this.context.nowMs;
     this.isQuiet = false;
-    if (this.relay.recorder !== null) this.remember(attempt);
+    if (this.context.recorder !== null) this.remember(attempt);
     this.arm();
     attempt.start();
   }
 
   /** Starts a second copy beside the attempt that runs. */
-  race(attempt: Attempt, dueMs: number): void {
-    this.rival = { attempt, dueMs };
+  startHedge(attempt: Attempt, dueMs: number): void {
+    this.hedge = { attempt, dueMs };
     this.attempts++;
-    if (this.relay.recorder !== null) this.remember(attempt);
+    if (this.context.recorder !== null) this.remember(attempt);
     this.arm();
     attempt.start();
   }
 
   /** One of two copies has failed: the call is the other one's. False: there is no other. */
-  leaveTo(failed: Attempt): boolean {
-    const { rival } = this;
-    if (rival === null) return false;
-    this.rival = null;
+  dropAttempt(failed: Attempt): boolean {
+    const { hedge } = this;
+    if (hedge === null) return false;
+    this.hedge = null;
     if (failed !== this.attempt) return true;
-    this.attempt = rival.attempt;
-    this.attemptDueMs = rival.dueMs;
+    this.attempt = hedge.attempt;
+    this.attemptDueMs = hedge.dueMs;
     this.arm();
     return true;
   }
 
   /** One of two copies answers, well or not: the other one is stopped. */
-  prevail(winner: Attempt): void {
-    const { rival } = this;
-    if (rival === null) return;
-    const loser = rival.attempt === winner ? this.attempt! : rival.attempt;
-    this.leaveTo(loser);
-    this.halt(loser, Ended.superseded);
+  settleOn(winner: Attempt): void {
+    const { hedge } = this;
+    if (hedge === null) return;
+    const loser = hedge.attempt === winner ? this.attempt! : hedge.attempt;
+    this.dropAttempt(loser);
+    this.abortAttempt(loser, AttemptEnd.superseded);
   }
 
   /** Whatever runs is stopped. */
-  stop(ended: Ended): void {
-    if (this.attempt !== null) this.halt(this.attempt, ended);
-    if (this.rival !== null) this.halt(this.rival.attempt, ended);
+  stop(ended: AttemptEnd): void {
+    if (this.attempt !== null) this.abortAttempt(this.attempt, ended);
+    if (this.hedge !== null) this.abortAttempt(this.hedge.attempt, ended);
   }
 
   /** The one way to stop an attempt, so that the story hears of the end of each that it began. */
-  private halt(attempt: Attempt, ended: Ended): void {
+  private abortAttempt(attempt: Attempt, ended: AttemptEnd): void {
     if (attempt.isOver) return;
     attempt.abort(ended);
-    if (this.relay.recorder !== null) attempt.endedMs = this.relay.nowMs;
-    this.story.onStopped?.(this, attempt);
+    if (this.context.recorder !== null) attempt.endedMs = this.context.nowMs;
+    this.handler.onStopped?.(this, attempt);
   }
 
   private remember(attempt: Attempt): void {
@@ -295,23 +295,23 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
   }
 
   /** The attempt has its stream: all that is known of the request goes onto it. */
-  writeRequest(attempt: Attempt, link: Link, stream: Stream): void {
+  writeRequest(attempt: Attempt, link: Session, stream: Stream): void {
     const body = this.body;
     const connection = link.connection;
     const isEmpty = body === null || body.count === 0;
-    const headers = this.story.requestHeaders(this, attempt);
+    const headers = this.handler.requestHeaders(this, attempt);
     connection.sendHeaders(
       stream,
       headers,
-      this.story.requestExtras(this, attempt),
+      this.handler.requestExtras(this, attempt),
       isEmpty && this.requestEnded,
     );
     if (isEmpty) return;
     this.writeBody(body, link, stream);
-    if (!this.isReplayable) this.letGo();
+    if (!this.isReplayable) this.releaseBuffer();
   }
 
-  private writeBody(body: Pieces, { connection }: Link, stream: Stream): void {
+  private writeBody(body: ChunkList, { connection }: Session, stream: Stream): void {
     const last = body.count - 1;
     for (let i = 0; i <= last; i++) {
       const piece = body.at(i);
@@ -341,43 +341,43 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
     if (more <= 0 || this.isFinished) return;
     this.credited = sent;
     if (!this.isWide && this.requestBytes > FIRST_WINDOW >>> 1)
-      this.isWide = this.promise(WIDE_WINDOW - FIRST_WINDOW);
-    this.link.connection.credit(this.stream, more, this.isWide ? WIDE_WINDOW : 0);
+      this.isWide = this.reserveWideWindow(WIDE_WINDOW - FIRST_WINDOW);
+    this.session.connection.credit(this.stream, more, this.isWide ? WIDE_WINDOW : 0);
   }
 
-  promise(bytes: number): boolean {
-    if (this.isFinished || !this.relay.memory.promise(bytes)) return false;
-    this.promised += bytes;
+  reserveWideWindow(bytes: number): boolean {
+    if (this.isFinished || !this.context.memory.reserveWindow(bytes)) return false;
+    this.reservedBytes += bytes;
     return true;
   }
 
   /** Nothing may be sent twice from here on; what was kept for that is let go. */
-  forgetReplay(): void {
+  disableReplay(): void {
     if (!this.isReplayable) return;
     this.isReplayable = false;
     const attempt = this.attempt;
     // Between two attempts, or before a connection, it is still to be sent.
-    if (attempt !== null && attempt.stream !== null && !attempt.isOver) this.letGo();
+    if (attempt !== null && attempt.stream !== null && !attempt.isOver) this.releaseBuffer();
   }
 
-  private keep(buffer: Buffer, start: number, end: number, open: boolean): void {
-    this.body ??= new Pieces();
+  private buffer(buffer: Buffer, start: number, end: number, open: boolean): void {
+    this.body ??= new ChunkList();
     const cost = this.body.cost(buffer, start, end);
     if (
       this.isReplayable &&
-      (this.body.bytes + end - start > this.plan.replayBytes || !this.mayKeep(cost, open))
+      (this.body.bytes + end - start > this.plan.replayBytes || !this.mayBuffer(cost, open))
     ) {
       // Too much to keep: this attempt is the last that can have it all.
-      this.forgetReplay();
+      this.disableReplay();
       if (open) return;
     } else if (this.isReplayable) {
       this.counted += cost;
     }
     if (!this.isReplayable) {
       this.forced += end - start;
-      this.relay.memory.waiting.octets += end - start;
+      this.context.memory.waiting.octets += end - start;
     }
-    this.body ??= new Pieces();
+    this.body ??= new ChunkList();
     this.body.add(buffer, start, end);
   }
 
@@ -385,26 +385,26 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
    * What is kept for another attempt only may be refused. Before the first attempt the request is kept in any case, as far
    * as one may be: to send it on instead would give its caller a place at the endpoint for want of memory.
    */
-  private mayKeep(cost: number, open: boolean): boolean {
-    const { memory } = this.relay;
-    if (open || this.attempts > 0) return memory.take(cost);
+  private mayBuffer(cost: number, open: boolean): boolean {
+    const { memory } = this.context;
+    if (open || this.attempts > 0) return memory.reserve(cost);
     memory.force(cost);
     return true;
   }
 
   /** The request as far as it is kept; null: nothing is. */
-  get kept(): Pieces | null {
+  get buffered(): ChunkList | null {
     return this.body;
   }
 
-  private letGo(): void {
-    if (this.body !== null) this.story.onForget?.(this);
+  private releaseBuffer(): void {
+    if (this.body !== null) this.handler.onBufferReleased?.(this);
     this.dropBody();
   }
 
   private dropBody(): void {
-    if (this.counted > 0) this.relay.memory.give(this.counted);
-    this.relay.memory.waiting.octets -= this.forced;
+    if (this.counted > 0) this.context.memory.release(this.counted);
+    this.context.memory.waiting.octets -= this.forced;
     this.counted = 0;
     this.forced = 0;
     this.body = null;
@@ -414,16 +414,16 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
 
   /** The answer begins to flow: from here on this attempt is the call's. */
   commit(attempt: Attempt): void {
-    if (this.rival !== null) this.prevail(attempt);
+    if (this.hedge !== null) this.settleOn(attempt);
     this.isCommitted = true;
-    this.answeredMs = this.relay.nowMs;
-    if (this.isQuiet) this.stir();
-    if (!this.plan.holdsResponse) this.story.onStreaming?.(this, attempt);
-    this.forgetReplay();
+    this.answeredMs = this.context.nowMs;
+    if (this.isQuiet) this.markActive();
+    if (!this.plan.holdsResponse) this.handler.onStreaming?.(this, attempt);
+    this.disableReplay();
     const head = attempt.head!;
     const list = this.plan.stripsResponse ? stripResponse(head.stable) : head.stable;
     const extras = this.plan.stripsResponse ? stripExtras(head.extras) : head.extras;
-    const connection = this.link.connection;
+    const connection = this.session.connection;
     connection.sendHeaders(this.stream, list, this.marked(extras), false);
     const held = attempt.takeHeld();
     if (held === null) return;
@@ -435,25 +435,25 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
   }
 
   passOn(buffer: Buffer, start: number, end: number): void {
-    this.answeredMs = this.relay.nowMs;
-    if (this.isQuiet) this.stir();
+    this.answeredMs = this.context.nowMs;
+    if (this.isQuiet) this.markActive();
     if (end === start) return;
     this.responseBytes += end - start;
-    this.link.connection.sendData(this.stream, buffer, start, end, false);
+    this.session.connection.sendData(this.stream, buffer, start, end, false);
   }
 
   /** Ends the call with what the endpoint answered. */
   finishWith(attempt: Attempt): void {
     const trailers = attempt.trailers;
     if (trailers === null || this.isFinished) return;
-    if (this.rival !== null) this.prevail(attempt);
+    if (this.hedge !== null) this.settleOn(attempt);
     const list = this.plan.stripsResponse ? stripResponse(trailers.stable) : trailers.stable;
     const extras = this.plan.stripsResponse ? stripExtras(trailers.extras) : trailers.extras;
     if (attempt.isTrailersOnly) {
-      this.link.connection.sendHeaders(this.stream, list, this.marked(extras), true);
+      this.session.connection.sendHeaders(this.stream, list, this.marked(extras), true);
     } else {
       if (!this.isCommitted) this.commit(attempt);
-      this.link.connection.sendTrailers(this.stream, list, extras);
+      this.session.connection.sendTrailers(this.stream, list, extras);
     }
     this.close(attempt.status);
   }
@@ -461,7 +461,7 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
   /** Ends the call with an answer that was kept. */
   answerWith({ head, body, trailers }: KeptAnswer): void {
     if (this.isFinished) return;
-    const { connection } = this.link;
+    const { connection } = this.session;
     connection.sendHeaders(this.stream, head.stable, this.marked(head.extras), false);
     if (body.length > 0) connection.sendData(this.stream, body, 0, body.length, false);
     this.responseBytes += body.length;
@@ -475,12 +475,12 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
   }
 
   /** Ends the call with an answer of our own. */
-  answer(reason: Reason, message: string, hint?: Field): void {
+  localReply(reason: LocalReplyReason, message: string, hint?: Field): void {
     if (this.isFinished) return;
     const extras = hint === undefined ? [messageField(message)] : [messageField(message), hint];
-    if (this.isCommitted) this.link.connection.sendTrailers(this.stream, answerTrailers(reason), extras);
-    else this.link.connection.sendHeaders(this.stream, answerHeaders(reason), extras, true);
-    this.tally?.reason(reason.name);
+    if (this.isCommitted) this.session.connection.sendTrailers(this.stream, answerTrailers(reason), extras);
+    else this.session.connection.sendHeaders(this.stream, answerHeaders(reason), extras, true);
+    this.stats?.reason(reason.name);
     this.reason = reason.name;
     this.close(reason.status);
   }
@@ -488,12 +488,12 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
   private close(status: number): void {
     if (this.isFinished) return;
     this.isFinished = true;
-    this.relay.wheel.cancel(this);
-    this.stop(Ended.cancelled);
+    this.context.wheel.cancel(this);
+    this.stop(AttemptEnd.cancelled);
     if (this.counted > 0 || this.body !== null) this.dropBody();
-    if (this.promised > 0) this.relay.memory.withdraw(this.promised);
-    this.story.onFinish(this, status);
-    if (this.relay.recorder !== null) this.relay.recorder.record(this, status);
+    if (this.reservedBytes > 0) this.context.memory.withdraw(this.reservedBytes);
+    this.handler.onFinish(this, status);
+    if (this.context.recorder !== null) this.context.recorder.record(this, status);
   }
 
   // ---- time ----
@@ -525,38 +525,38 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
   }
 
   /** Something moves again. */
-  private stir(): void {
+  private markActive(): void {
     this.isQuiet = false;
     this.arm();
-    this.story.onStir?.(this);
+    this.handler.onActive?.(this);
   }
 
   /** One entry in the wheel for all of them; it may be early, never late. */
   private arm(): void {
     let due = Math.min(this.deadlineMs, this.attemptDueMs, this.resumeMs);
-    if (this.rival !== null) due = Math.min(due, this.rival.dueMs);
+    if (this.hedge !== null) due = Math.min(due, this.hedge.dueMs);
     const { idleTimeoutMs, quietAfterMs } = this.plan;
     if (idleTimeoutMs > 0) due = Math.min(due, this.movedMs + idleTimeoutMs);
     if (quietAfterMs > 0 && !this.isQuiet) due = Math.min(due, this.movedMs + quietAfterMs);
     if (due === NEVER || (this.isScheduled && this.dueMs <= due)) return;
-    this.relay.wheel.add(this, due);
+    this.context.wheel.add(this, due);
   }
 
   fire(): void {
     if (this.isFinished) return;
-    const now = this.relay.clock.now();
-    this.relay.nowMs = now;
+    const now = this.context.clock.now();
+    this.context.nowMs = now;
     if (now >= this.deadlineMs) {
-      this.stop(Ended.deadline);
-      this.story.onDeadline(this);
+      this.stop(AttemptEnd.deadline);
+      this.handler.onDeadline(this);
     } else if (now >= this.attemptDueMs) {
       this.attemptDueMs = this.putOff(this.attempt, now);
       if (this.attemptDueMs === NEVER) this.timeOut(this.attempt, now);
-    } else if (this.rival !== null && now >= this.rival.dueMs) {
-      this.timeOut(this.rival.attempt, now);
+    } else if (this.hedge !== null && now >= this.hedge.dueMs) {
+      this.timeOut(this.hedge.attempt, now);
     } else if (now >= this.resumeMs) {
       this.resumeMs = NEVER;
-      this.story.onResume(this);
+      this.handler.onResume(this);
     } else this.lookForSilence(now);
     if (!this.isFinished) this.arm();
   }
@@ -575,17 +575,17 @@ export class Call extends WheelEntry implements StreamOwner, AttemptOwner {
   private lookForSilence(nowMs: number): void {
     const { idleTimeoutMs, quietAfterMs } = this.plan;
     const silentMs = nowMs - this.movedMs;
-    if (idleTimeoutMs > 0 && silentMs >= idleTimeoutMs) return this.story.onIdle(this);
+    if (idleTimeoutMs > 0 && silentMs >= idleTimeoutMs) return this.handler.onIdle(this);
     if (quietAfterMs === 0 || this.isQuiet || silentMs < quietAfterMs) return;
     this.isQuiet = true;
-    this.story.onQuiet?.(this);
+    this.handler.onInactive?.(this);
   }
 
   private timeOut(attempt: Attempt | null, nowMs: number): void {
     if (attempt === null || attempt.isOver || this.isCommitted) return;
-    attempt.abort(Ended.attemptTimeout);
+    attempt.abort(AttemptEnd.attemptTimeout);
     attempt.endedMs = nowMs;
-    this.story.onAttemptTimeout(this, attempt);
+    this.handler.onAttemptTimeout(this, attempt);
   }
 }
 

@@ -2,10 +2,10 @@ import { injected, Reasons, reasonMessage } from '../core/outcome/local-reply-re
 import type { Fault } from '../core/routing/fault-rule.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import { StableList } from '../http2/hpack/header-list.js';
-import type { Call, Story } from './call.js';
+import type { Call, CallHandler } from './call.js';
 
-/** `goOn`: what comes next for a call that is only delayed. Its plan and its deadline are set. */
-export function strike(call: Call, fault: Fault, faults: InjectedFaults, goOn: () => void): void {
+/** `nextStep`: what comes next for a call that is only delayed. Its plan and its deadline are set. */
+export function injectFault(call: Call, fault: Fault, faults: ActiveFaults, goOn: () => void): void {
   const { delayMs, abort } = fault.rule;
   const then =
     abort === undefined
@@ -13,31 +13,31 @@ export function strike(call: Call, fault: Fault, faults: InjectedFaults, goOn: (
       : () => {
           faults.count(fault, 'abort');
           const reason = injected(abort);
-          call.answer(reason, reasonMessage(reason));
+          call.localReply(reason, reasonMessage(reason));
         };
   if (delayMs === 0) return then();
   faults.count(fault, 'delay');
-  new Pause(call, then).start(delayMs);
+  new DelayedCall(call, then).start(delayMs);
 }
 
 /** Has a call while it waits; then the call is whose it was. */
-class Pause implements Story {
-  private readonly story: Story;
+class DelayedCall implements CallHandler {
+  private readonly story: CallHandler;
 
   constructor(
     private readonly call: Call,
     private readonly then: () => void,
   ) {
-    this.story = call.story;
+    this.story = call.handler;
   }
 
   start(delayMs: number): void {
-    this.call.story = this;
-    this.call.resumeAt(this.call.relay.nowMs + delayMs);
+    this.call.handler = this;
+    this.call.resumeAt(this.call.context.nowMs + delayMs);
   }
 
   onResume(call: Call): void {
-    call.story = this.story;
+    call.handler = this.story;
     this.then();
   }
 
@@ -45,12 +45,12 @@ class Pause implements Story {
 
   onDeadline(call: Call): void {
     const limitMs = Math.round(call.deadlineMs - call.startMs);
-    call.answer(Reasons.deadlineExceeded, reasonMessage(Reasons.deadlineExceeded, { limitMs }));
+    call.localReply(Reasons.deadlineExceeded, reasonMessage(Reasons.deadlineExceeded, { limitMs }));
   }
 
   onIdle(call: Call): void {
     const limitMs = call.plan.idleTimeoutMs;
-    call.answer(Reasons.idleTimeout, reasonMessage(Reasons.idleTimeout, { limitMs }));
+    call.localReply(Reasons.idleTimeout, reasonMessage(Reasons.idleTimeout, { limitMs }));
   }
 
   onCancelled(): void {}
@@ -77,7 +77,7 @@ class Pause implements Story {
 export type FaultKind = 'delay' | 'abort';
 
 /** What calls are struck by; each side has its own. */
-export interface InjectedFaults {
+export interface ActiveFaults {
   readonly inbound: readonly Fault[];
   readonly outbound: readonly Fault[];
   count(fault: Fault, kind: FaultKind): void;

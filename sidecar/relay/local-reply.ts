@@ -3,9 +3,9 @@
  * a message and `outrider-reason`. What is no gRPC request gets 415 and a sentence (gRPC over HTTP/2, "Responses").
  */
 
-import type { Reason } from '../core/outcome/local-reply-reason.js';
+import type { LocalReplyReason } from '../core/outcome/local-reply-reason.js';
 import { Reasons, reasonMessage } from '../core/outcome/local-reply-reason.js';
-import { Ended } from '../core/outcome/outcome.js';
+import { AttemptEnd } from '../core/outcome/outcome.js';
 import { Status } from '../core/outcome/status.js';
 import { type Field, makeField } from '../http2/hpack/field.js';
 import { StableList } from '../http2/hpack/header-list.js';
@@ -20,9 +20,9 @@ interface Lists {
   readonly trailers: StableList;
 }
 
-const lists = new Map<Reason, Lists>();
+const lists = new Map<LocalReplyReason, Lists>();
 
-function listsOf(answer: Reason): Lists {
+function listsOf(answer: LocalReplyReason): Lists {
   const known = lists.get(answer);
   if (known !== undefined) return known;
   const fields = [makeField('grpc-status', String(answer.status)), makeField('outrider-reason', answer.name)];
@@ -38,11 +38,11 @@ function listOf(fields: readonly Field[]): StableList {
   return list;
 }
 
-export function answerHeaders(answer: Reason): StableList {
+export function answerHeaders(answer: LocalReplyReason): StableList {
   return listsOf(answer).headers;
 }
 
-export function answerTrailers(answer: Reason): StableList {
+export function answerTrailers(answer: LocalReplyReason): StableList {
   return listsOf(answer).trailers;
 }
 
@@ -76,46 +76,46 @@ export const NOT_GRPC_BODY = Buffer.from(
   'latin1',
 );
 
-export interface FailureAnswer {
-  readonly reason: Reason;
+export interface LocalReply {
+  readonly reason: LocalReplyReason;
   readonly message: string;
 }
 
 /** `limitMs`: the attempt timeout that was in force, for the message. */
-export function failureAnswer(attempt: Attempt, endpoint: string, limitMs: number): FailureAnswer {
+export function localReplyFor(attempt: Attempt, endpoint: string, limitMs: number): LocalReply {
   const detail = attempt.reason;
-  const text = (reason: Reason, values: Record<string, string | number>): FailureAnswer => ({
+  const text = (reason: LocalReplyReason, values: Record<string, string | number>): LocalReply => ({
     reason,
     message: reasonMessage(reason, { endpoint, peer: endpoint, ...values }),
   });
   switch (attempt.ended) {
-    case Ended.connectError:
-    case Ended.unconnected:
+    case AttemptEnd.connectError:
+    case AttemptEnd.unconnected:
       return text(Reasons.connectFailed, { detail });
-    case Ended.connectionLost:
-    case Ended.goawayUnprocessed:
+    case AttemptEnd.connectionLost:
+    case AttemptEnd.goawayUnprocessed:
       return text(Reasons.connectionLost, { detail });
-    case Ended.refusedStream:
+    case AttemptEnd.refusedStream:
       return text(Reasons.upstreamReset, { detail: 'REFUSED_STREAM' });
-    case Ended.reset:
+    case AttemptEnd.reset:
       return text(withStatus(Reasons.upstreamReset, attempt.status), { detail });
-    case Ended.attemptTimeout:
+    case AttemptEnd.attemptTimeout:
       return text(Reasons.attemptTimeout, { limitMs });
-    case Ended.trailers:
+    case AttemptEnd.trailers:
       return text(withStatus(Reasons.protocolError, attempt.status), { detail });
-    case Ended.missingTrailers:
+    case AttemptEnd.missingTrailers:
       return text(Reasons.protocolError, { detail: 'the response ended without a grpc-status' });
-    case Ended.protocolError:
+    case AttemptEnd.protocolError:
       return text(Reasons.protocolError, { detail: detail === '' ? 'invalid HTTP/2' : detail });
     default:
       return text(Reasons.internal, {});
   }
 }
 
-const variants = new Map<string, Reason>();
+const variants = new Map<string, LocalReplyReason>();
 
 /** The same reason with the status that the peer's own code maps to. At most 17 of each. */
-function withStatus(reason: Reason, status: number): Reason {
+function withStatus(reason: LocalReplyReason, status: number): LocalReplyReason {
   const code = status > 0 && status <= 16 ? status : Status.UNKNOWN;
   if (code === reason.status) return reason;
   const key = `${reason.name} ${code}`;

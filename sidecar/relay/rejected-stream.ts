@@ -1,25 +1,25 @@
 /** Answers a request that is no gRPC request, once it has been read to its end: 415 and a sentence. */
 
 import { Reasons, reasonMessage } from '../core/outcome/local-reply-reason.js';
-import type { Facts } from '../http2/header-view.js';
-import { factsOf } from '../http2/header-view.js';
+import type { HeaderView } from '../http2/header-view.js';
+import { headerViewOf } from '../http2/header-view.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import type { Stream, StreamOwner } from '../http2/stream.js';
 import { NO_FIELDS } from '../http2/stream.js';
-import type { CallTally } from '../telemetry/call-stats.js';
-import type { Relay } from '../transport/context.js';
+import type { CallStats } from '../telemetry/call-stats.js';
+import type { DataPlaneContext } from '../transport/context.js';
 import { FIRST_WINDOW } from '../transport/memory-budget.js';
-import type { Link } from '../transport/session.js';
+import type { Session } from '../transport/session.js';
 import { answerHeaders, messageField, NOT_GRPC_BODY, NOT_GRPC_HEADERS } from './local-reply.js';
 
 /** gRPC over HTTP/2: POST with content-type application/grpc. */
-export function isGrpcRequest(facts: Facts): boolean {
+export function isGrpcRequest(facts: HeaderView): boolean {
   return facts.method === 'POST' && facts.isGrpc;
 }
 
-export class NotGrpc implements StreamOwner {
+export class RejectedStream implements StreamOwner {
   constructor(
-    private readonly link: Link,
+    private readonly link: Session,
     stream: Stream,
     ended: boolean,
   ) {
@@ -47,15 +47,15 @@ export class NotGrpc implements StreamOwner {
   }
 }
 
-export class NoUpstream {
-  private tally: CallTally | undefined;
+export class UnroutedStream {
+  private tally: CallStats | undefined;
 
-  constructor(private readonly relay: Relay) {}
+  constructor(private readonly relay: DataPlaneContext) {}
 
-  accept(link: Link, stream: Stream, block: HeaderBlock, ended: boolean, name: string): void {
-    if (!isGrpcRequest(factsOf(block))) return void new NotGrpc(link, stream, ended);
+  accept(link: Session, stream: Stream, block: HeaderBlock, ended: boolean, name: string): void {
+    if (!isGrpcRequest(headerViewOf(block))) return void new RejectedStream(link, stream, ended);
     stream.owner = IGNORE;
-    this.tally ??= this.relay.tally.call('outbound', 'none', 'other');
+    this.tally ??= this.relay.stats.call('outbound', 'none', 'other');
     this.tally.started++;
     this.tally.inFlight++;
     const message = messageField(

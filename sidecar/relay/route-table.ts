@@ -10,7 +10,7 @@ import type { TrafficRoute } from '../core/routing/route-match.js';
 import { extraValue } from '../http2/header-view.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import { Token } from '../http2/hpack/tokens.js';
-import type { CallTally, Tally } from '../telemetry/call-stats.js';
+import type { CallStats, StatsRegistry } from '../telemetry/call-stats.js';
 import type { CallPlan } from './call.js';
 
 export interface RoutePlan extends CallPlan {
@@ -24,7 +24,7 @@ export interface RoutePlan extends CallPlan {
 /** A path's route and the counters of its calls. There are few, whatever callers invent: what is kept for one is bounded. */
 export interface Match {
   readonly plan: RoutePlan;
-  readonly tally: CallTally;
+  readonly tally: CallStats;
 }
 
 /** Paths remembered; callers that invent methods do not grow memory beyond this. */
@@ -57,14 +57,14 @@ const BACKOFF = { backoffBaseMs: 25, backoffMaxMs: 250 };
 export class Routes {
   private readonly table: RouteTable<{ methods: readonly string[]; plan: RoutePlan }>;
   private readonly remembered = new Map<string, Match | null>();
-  private readonly tallies = new Map<string, CallTally>();
-  private readonly matches = new Map<RoutePlan, Map<CallTally, Match>>();
+  private readonly tallies = new Map<string, CallStats>();
+  private readonly matches = new Map<RoutePlan, Map<CallStats, Match>>();
   private readonly variants = new Map<TrafficRoute, Map<Match, Match>>();
 
   constructor(
     routes: readonly RouteConfig[],
     private readonly options: RoutesOptions,
-    private readonly tally: Tally,
+    private readonly tally: StatsRegistry,
     before?: Routes,
   ) {
     this.table = new RouteTable(
@@ -112,7 +112,7 @@ export class Routes {
     return this.matchOf(route.plan, this.tallyOf(label));
   }
 
-  private matchOf(plan: RoutePlan, tally: CallTally): Match {
+  private matchOf(plan: RoutePlan, tally: CallStats): Match {
     let byTally = this.matches.get(plan);
     if (byTally === undefined) {
       byTally = new Map();
@@ -127,7 +127,7 @@ export class Routes {
   }
 
   /** Counters for a method; calls without a route count under `other`. */
-  tallyOf(method: string): CallTally {
+  tallyOf(method: string): CallStats {
     let tally = this.tallies.get(method);
     if (tally === undefined) {
       tally = this.tally.call(this.options.direction, this.options.service, method);

@@ -26,7 +26,7 @@ export interface OwnedProcessOptions {
 const NOT_STARTED: ProcessExit = { code: null, signal: null };
 
 /** Starts `argv`. Never throws: a command that cannot be started exits at once, and says why. */
-export class OwnedProcess {
+export class ChildProcessHandle {
   /** Undefined when the process could not be started. */
   readonly pid: number | undefined;
   private readonly child: ChildProcess | undefined;

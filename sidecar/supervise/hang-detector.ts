@@ -31,7 +31,7 @@ export interface HangDetectorDeps {
   readonly watcher: Pick<WatcherClient, 'open' | 'close' | 'signs' | 'stalled' | 'thread'> | undefined;
   /** Longest time a run may take, ms. */
   readonly longestRunMs: number;
-  evidence(): ModelWork;
+  activity(): ModelWork;
 }
 
 const TICK_MS = 500;
@@ -59,7 +59,7 @@ export class HangDetector implements Watch {
   ) {
     const nowMs = deps.clock.now();
     this.lastProbeMs = nowMs;
-    this.judge = new HangJudge(deps.longestRunMs, deps.evidence(), nowMs);
+    this.judge = new HangJudge(deps.longestRunMs, deps.activity(), nowMs);
     deps.watcher?.open();
     this.tickIn(IDLE_TICK_MS, nowMs);
   }
@@ -78,7 +78,7 @@ export class HangDetector implements Watch {
   private tick(): void {
     const nowMs = this.deps.clock.now();
     if (nowMs - this.nextTickMs > OWN_STALL_MS) this.stalled(nowMs);
-    const work = this.deps.evidence();
+    const work = this.deps.activity();
     const isInDoubt = this.judge.isInDoubt(work, nowMs);
     const conviction = this.judge.judge(work, this.look(isInDoubt), nowMs);
     if (conviction !== null) {
@@ -126,7 +126,7 @@ export class HangDetector implements Watch {
       else this.missed();
       return;
     }
-    this.judge.answered(this.deps.evidence(), nowMs);
+    this.judge.answered(this.deps.activity(), nowMs);
     if (health.kind === 'not-serving') {
       this.stop();
       this.events.onNotServing(health.why);
@@ -140,7 +140,7 @@ export class HangDetector implements Watch {
   }
 
   private stalled(nowMs: number): void {
-    this.judge.stalled(this.deps.evidence(), nowMs);
+    this.judge.stalled(this.deps.activity(), nowMs);
     this.deps.watcher?.stalled();
   }
 }

@@ -13,12 +13,12 @@ import type { Random } from '../runtime/random.js';
 import type { Clock } from '../runtime/time/clock.js';
 import type { Timers } from '../runtime/time/timers.js';
 import type { ModelReport } from '../telemetry/reports.js';
-import { OwnedProcess } from './child-process.js';
+import { ChildProcessHandle } from './child-process.js';
 import { HangDetector, type ModelWork } from './hang-detector.js';
 import { modelEnvironment } from './model-environment.js';
 import { OomKills } from './oom-kills.js';
 import { ProcessSigns } from './process-state.js';
-import { SupervisedProcess } from './supervisor.js';
+import { Supervisor } from './supervisor.js';
 import { WatcherClient } from './watcher-client.js';
 
 export interface ModelProcessDeps {
@@ -32,7 +32,7 @@ export interface ModelProcessDeps {
   readonly stderr: number;
   /** Takes the place of `{model}` in the command. */
   readonly model?: string | undefined;
-  evidence(): ModelWork;
+  activity(): ModelWork;
   onChange(report: ModelReport): void;
   onEnd(end: ProcessEnd): void;
   /** Called once, before the first start: names of variables that the model does not get. */
@@ -44,7 +44,7 @@ export function modelProcess(
   config: ModelProcessConfig,
   address: Address,
   deps: ModelProcessDeps,
-): SupervisedProcess {
+): Supervisor {
   const { clock, timers } = deps;
   const probe = new HealthProbe(address, timers);
   const backoff = new RestartBackoff(
@@ -65,24 +65,24 @@ export function modelProcess(
   });
   if (withheld.length > 0) deps.onWithheld(withheld);
   const oomKills = new OomKills(clock.now());
-  const evidence = (): ModelWork => {
+  const activity = (): ModelWork => {
     oomKills.look(clock.now());
-    return deps.evidence();
+    return deps.activity();
   };
-  return new SupervisedProcess(config, {
+  return new Supervisor(config, {
     clock,
     timers,
     probe,
     start: (onExit) => {
       makeRoomForSocket(address);
       if (watcherPath !== undefined) rmSync(watcherPath, { force: true });
-      return new OwnedProcess(argv, { env, stdout: deps.stdout, stderr: deps.stderr, onExit });
+      return new ChildProcessHandle(argv, { env, stdout: deps.stdout, stderr: deps.stderr, onExit });
     },
     watch: (events, pid) => {
       const signs = pid === undefined ? undefined : new ProcessSigns(pid);
       const watcher = watcherPath === undefined ? undefined : new WatcherClient(watcherPath, clock);
       const { longestRunMs } = config;
-      return new HangDetector({ clock, timers, probe, signs, watcher, longestRunMs, evidence }, events);
+      return new HangDetector({ clock, timers, probe, signs, watcher, longestRunMs, activity }, events);
     },
     restartDelayMs: (readyForMs) => backoff.next(readyForMs),
     ...(limit === undefined ? {} : { limit }),

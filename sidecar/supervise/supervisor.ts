@@ -5,7 +5,7 @@ import type { Clock } from '../runtime/time/clock.js';
 import type { Timer, Timers } from '../runtime/time/timers.js';
 import type { ModelReport } from '../telemetry/reports.js';
 
-/** The part of OwnedProcess that matters here. */
+/** The part of ChildProcessHandle that matters here. */
 export interface RunningProcess {
   readonly pid: number | undefined;
   signal(name: NodeJS.Signals): void;
@@ -83,7 +83,7 @@ const FIRST_POLL_MS = 25;
 const LONGEST_POLL_MS = 500;
 const PROBE_TIMEOUT_MS = 1_000;
 
-export class SupervisedProcess {
+export class Supervisor {
   private state: State = { kind: 'stopped' };
   private why = 'not started yet';
   private restarts = 0;

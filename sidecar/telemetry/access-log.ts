@@ -4,9 +4,9 @@
  * call is over; what peers may choose freely is cut short.
  */
 
-import { Ended, Outcome } from '../core/outcome/outcome.js';
+import { AttemptEnd, Outcome } from '../core/outcome/outcome.js';
 import { Status, statusName } from '../core/outcome/status.js';
-import { factsOf, metadataValue } from '../http2/header-view.js';
+import { headerViewOf, metadataValue } from '../http2/header-view.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import type { LogFields } from '../runtime/log/logger.js';
 import type { Random } from '../runtime/random.js';
@@ -20,7 +20,7 @@ const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-
 const MAX_TRACEPARENT = 100;
 const REASON = /^[a-z][a-z-]{0,39}$/;
 
-const ENDED_NAMES: readonly string[] = Object.keys(Ended).map((name) =>
+const ENDED_NAMES: readonly string[] = Object.keys(AttemptEnd).map((name) =>
   name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`),
 );
 
@@ -47,11 +47,11 @@ export class AccessLog implements Recorder {
 
   private recordOf(call: EndedCall, status: number): LogFields {
     const now = this.source.nowMs;
-    const direction = call.tally?.direction ?? 'inbound';
+    const direction = call.stats?.direction ?? 'inbound';
     const isInbound = direction === 'inbound';
     return {
       direction,
-      [isInbound ? 'service' : 'upstream']: call.tally?.service,
+      [isInbound ? 'service' : 'upstream']: call.stats?.service,
       method: methodOf(call.block),
       mirrored: call.isCopy === true ? true : undefined,
       caller: isInbound ? identityOf(call) : this.service,
@@ -112,13 +112,13 @@ function peerReason({ status, trailers }: EndedAttempt): string | undefined {
   return reason !== undefined && REASON.test(reason) ? reason : undefined;
 }
 
-function identityOf({ link }: EndedCall): string | undefined {
-  return (link.identity as { readonly service?: string } | null)?.service;
+function identityOf({ session }: EndedCall): string | undefined {
+  return (session.identity as { readonly service?: string } | null)?.service;
 }
 
 /** Without what would follow a `?`, which is no part of a method. */
 function methodOf(block: HeaderBlock): string {
-  return factsOf(block).path.split('?', 1)[0]!.slice(0, MAX_METHOD);
+  return headerViewOf(block).path.split('?', 1)[0]!.slice(0, MAX_METHOD);
 }
 
 function traceOf(block: HeaderBlock): string | undefined {

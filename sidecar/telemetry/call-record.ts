@@ -1,7 +1,7 @@
 /** Told of every call once it is over, for whoever writes calls down. */
 
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
-import type { CallTally } from './call-stats.js';
+import type { CallStats } from './call-stats.js';
 
 export interface Recorder {
   /** Called in the middle of a turn: it must neither throw nor wait. */
@@ -13,10 +13,10 @@ export interface EndedCall {
   readonly startMs: number;
   /** Infinity: none. */
   readonly deadlineMs: number;
-  readonly tally: CallTally | null;
+  readonly stats: CallStats | null;
   /** The request's headers. */
   readonly block: HeaderBlock;
-  readonly link: { readonly identity: unknown };
+  readonly session: { readonly identity: unknown };
   readonly plan: { readonly stripsResponse: boolean };
   readonly requestBytes: number;
   readonly responseBytes: number;

@@ -11,7 +11,7 @@ export const LATENCY_BOUNDS_MS: readonly number[] = [
 ];
 
 /** Calls of one kind: direction × service × method. */
-export class CallTally {
+export class CallStats {
   started = 0;
   inFlight = 0;
   /** By gRPC status code 0–16. */
@@ -49,8 +49,8 @@ export interface LimitLine {
   unlogged: number;
 }
 
-export class Tally {
-  readonly calls: CallTally[] = [];
+export class StatsRegistry {
+  readonly calls: CallStats[] = [];
   readonly limits = new Map<LimitName, number>();
   /** What has been logged of them. */
   readonly limitLines = new Map<LimitName, LimitLine>();
@@ -64,8 +64,8 @@ export class Tally {
   connectionsConvicted = 0;
   handshakeFailures = new Map<string, number>();
 
-  call(direction: 'inbound' | 'outbound', service: string, method: string): CallTally {
-    const tally = new CallTally(direction, service, method);
+  call(direction: 'inbound' | 'outbound', service: string, method: string): CallStats {
+    const tally = new CallStats(direction, service, method);
     this.calls.push(tally);
     return tally;
   }

@@ -1,8 +1,8 @@
-export function counter(name: string, help: string, samples: Sample[]): Family {
+export function counter(name: string, help: string, samples: Sample[]): Metric {
   return { kind: 'counter', name, help, samples };
 }
 
-export function gauge(name: string, help: string, samples: Sample[]): Family {
+export function gauge(name: string, help: string, samples: Sample[]): Metric {
   return { kind: 'gauge', name, help, samples };
 }
 
@@ -21,7 +21,7 @@ export interface HistogramSample {
 }
 
 /** One metric family, read at scrape time from plain numbers. */
-export type Family =
+export type Metric =
   | {
       readonly kind: 'counter' | 'gauge';
       readonly name: string;

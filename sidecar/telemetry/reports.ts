@@ -53,9 +53,9 @@ export interface MirrorReport {
   readonly sent: number;
   readonly inFlight: number;
   /** Calls that were to be copied and were not. */
-  readonly leftOut: number;
+  readonly skipped: number;
   readonly compared: number;
-  readonly disagreed: number;
+  readonly mismatched: number;
   /** What differed last, in one sentence that says nothing of the payload, and how long ago; absent: nothing did. */
   readonly last?: string;
   readonly lastAgoMs?: number;
@@ -112,7 +112,7 @@ export interface RegistryReport {
   readonly problem?: string;
   readonly queries: readonly RegistryQueryReport[];
   /** Rules of the registry that are not applied, each in one sentence. */
-  readonly notHonoured: readonly string[];
+  readonly unsupported: readonly string[];
 }
 
 export interface RegistryQueryReport {

@@ -24,7 +24,7 @@ export class Piece {
   ) {}
 }
 
-export class Pieces {
+export class ChunkList {
   /** Octets of payload. */
   bytes = 0;
   /** Most calls have one piece: it needs no array. */

@@ -7,18 +7,18 @@ import type { Random } from '../runtime/random.js';
 import type { Clock } from '../runtime/time/clock.js';
 import type { TimingWheel } from '../runtime/time/timing-wheel.js';
 import type { Recorder } from '../telemetry/call-record.js';
-import type { Tally } from '../telemetry/call-stats.js';
-import type { Turn } from './flush-scheduler.js';
-import type { Memory } from './memory-budget.js';
+import type { StatsRegistry } from '../telemetry/call-stats.js';
+import type { FlushScheduler } from './flush-scheduler.js';
+import type { MemoryBudget } from './memory-budget.js';
 
-export interface Relay {
+export interface DataPlaneContext {
   readonly clock: Clock;
   readonly random: Random;
   readonly wheel: TimingWheel;
-  readonly turn: Turn;
-  readonly tally: Tally;
+  readonly flushes: FlushScheduler;
+  readonly stats: StatsRegistry;
   readonly logger: Logger;
-  readonly memory: Memory;
+  readonly memory: MemoryBudget;
   /** Null: nobody writes calls down. */
   recorder: Recorder | null;
   /** Monotonic ms of the read being handled; fresh enough for everything but measuring. */

@@ -3,7 +3,7 @@
 import net from 'node:net';
 import tls from 'node:tls';
 import type { Address } from '../config/model.js';
-import { ReadPort, register } from './shared-read-buffer.js';
+import { register, SharedReadBuffer } from './shared-read-buffer.js';
 
 type Target = { host: string; port: number; noDelay: true } | { path: string };
 
@@ -13,14 +13,14 @@ function target(address: Address): Target {
 }
 
 export function dialPlain(address: Address): net.Socket {
-  const port = new ReadPort();
+  const port = new SharedReadBuffer();
   const socket = net.connect({ ...target(address), onread: port.onread });
   register(socket, port);
   return socket;
 }
 
 export function dialTls(address: Address, options: tls.ConnectionOptions): tls.TLSSocket {
-  const port = new ReadPort();
+  const port = new SharedReadBuffer();
   // `onread` is documented for tls.connect and missing from its types.
   const reading: object = { onread: port.onread };
   const socket = tls.connect({ ...target(address), ...options, ...reading });

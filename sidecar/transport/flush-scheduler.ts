@@ -11,7 +11,7 @@ export interface Flushable {
   flush(): void;
 }
 
-export class Turn {
+export class FlushScheduler {
   private list: Flushable[] = [];
   private isScheduled = false;
   private passes = 0;
@@ -20,7 +20,7 @@ export class Turn {
   /** `defer` runs a function after this turn's reads (setImmediate). */
   constructor(private readonly defer: (fn: () => void) => void) {}
 
-  enlist(link: Flushable): void {
+  schedule(link: Flushable): void {
     if (link.isEnlisted) return;
     link.isEnlisted = true;
     this.list.push(link);

@@ -12,7 +12,7 @@ import {
   type LimitName,
   UNREAD_CONTROL_BYTES,
 } from '../http2/limits.js';
-import type { Relay } from './context.js';
+import type { DataPlaneContext } from './context.js';
 
 const GAP_MS = 10_000;
 
@@ -25,14 +25,14 @@ export interface LimitWords {
 
 /** A peer that was refused or cut off. `identity`: its SPIFFE id; empty where it has none. */
 export function logLimit(
-  relay: Relay,
+  relay: DataPlaneContext,
   limit: LimitName,
   words: LimitWords,
   socket: Socket,
   identity: string,
 ): void {
   const now = relay.clock.now();
-  const lines = relay.tally.limitLines;
+  const lines = relay.stats.limitLines;
   const line = lines.get(limit) ?? { loggedMs: Number.NEGATIVE_INFINITY, unlogged: 0 };
   lines.set(limit, line);
   if (now - line.loggedMs < GAP_MS) {

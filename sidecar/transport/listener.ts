@@ -12,9 +12,9 @@ import type { LocalSettings } from '../http2/settings.js';
 import type { Stream } from '../http2/stream.js';
 import { ListenSockets } from '../runtime/process/listen-sockets.js';
 import { WheelEntry } from '../runtime/time/timing-wheel.js';
-import type { Relay } from './context.js';
+import type { DataPlaneContext } from './context.js';
 import { logLimit } from './limit-log.js';
-import { Link, type LinkHost } from './session.js';
+import { Session, type SessionHandler } from './session.js';
 import { withPort } from './shared-read-buffer.js';
 import { Arrivals } from './silent-connections.js';
 
@@ -54,7 +54,7 @@ export interface ListenerOptions {
   readonly tls?: ListenerTls;
   /** Where its socket may come from, and by which name. Absent: it makes one. */
   readonly socket?: { readonly name: string; readonly from: ListenSockets };
-  onStream(link: Link, stream: Stream, block: HeaderBlock, ended: boolean): void;
+  onStream(link: Session, stream: Stream, block: HeaderBlock, ended: boolean): void;
 }
 
 /** A frame or header block that has begun must be whole after this long. */
@@ -76,13 +76,13 @@ export const EXPIRY_LEEWAY_MS = 2_000;
 /** How long the calls in flight on the connection of an expired certificate may take to end. */
 export const EXPIRED_CALLS_MS = 10_000;
 
-export class Listener implements LinkHost {
-  readonly links = new Set<Link>();
+export class Listener implements SessionHandler {
+  readonly links = new Set<Session>();
   private readonly plain: net.Server;
   private readonly sockets: ListenSockets;
   private readonly secure: tls.Server | undefined;
   private readonly detach: (() => void) | undefined;
-  private readonly guards = new Map<Link, Guard>();
+  private readonly guards = new Map<Session, Guard>();
   private readonly handshakes: Meter;
   /** Sockets of a TLS listener from accept to close: those that are still to say who they are, and those under links. */
   private readonly raw = new Set<net.Socket>();
@@ -94,7 +94,7 @@ export class Listener implements LinkHost {
 
   constructor(
     private readonly options: ListenerOptions,
-    private readonly relay: Relay,
+    private readonly relay: DataPlaneContext,
   ) {
     const { handshakesPerSecond: perSecond, maxConnections, handshakeTimeoutMs } = options.limits;
     this.arrivals = new Arrivals(maxConnections, handshakeTimeoutMs, relay);
@@ -124,7 +124,7 @@ export class Listener implements LinkHost {
   }
 
   /** Judges every connection again; those that `keep` refuses are closed. */
-  review(keep: (link: Link) => boolean): void {
+  review(keep: (link: Session) => boolean): void {
     for (const link of [...this.links]) if (!keep(link)) link.close('no longer trusted');
   }
 
@@ -159,32 +159,32 @@ export class Listener implements LinkHost {
     for (const socket of this.raw) socket.destroy();
   }
 
-  // ---- LinkHost ----
+  // ---- SessionHandler ----
 
-  onStream(link: Link, stream: Stream, block: HeaderBlock, ended: boolean): void {
+  onStream(link: Session, stream: Stream, block: HeaderBlock, ended: boolean): void {
     this.options.onStream(link, stream, block, ended);
   }
 
-  onAlive(_link: Link): void {}
+  onAlive(_link: Session): void {}
 
-  onGoaway(link: Link): void {
+  onGoaway(link: Session): void {
     // A client that is leaving: nothing to do but to let its calls end.
     if (link.inFlight === 0) link.close('the client said GOAWAY');
   }
 
-  onRoom(link: Link): void {
+  onRoom(link: Session): void {
     if (link.isRetiring && link.inFlight === 0 && !link.isDown) {
       const guard = this.guards.get(link);
       if (guard === undefined || guard.phase !== 'goaway') link.close('drained');
     }
   }
 
-  onDown(link: Link, _reason: string): void {
+  onDown(link: Session, _reason: string): void {
     this.links.delete(link);
     const guard = this.guards.get(link);
     if (guard !== undefined) this.relay.wheel.cancel(guard);
     this.guards.delete(link);
-    this.relay.tally.connectionsOpen--;
+    this.relay.stats.connectionsOpen--;
     if (this.links.size === 0) this.onEmpty?.();
   }
 
@@ -228,7 +228,7 @@ export class Listener implements LinkHost {
   }
 
   private refuse(socket: net.Socket, limit: 'connections' | 'handshake-rate'): void {
-    this.relay.tally.limit(limit);
+    this.relay.stats.limit(limit);
     const { maxConnections, handshakesPerSecond } = this.options.limits;
     const words =
       limit === 'connections'
@@ -241,7 +241,7 @@ export class Listener implements LinkHost {
   /** Those inside keep what they have, and so do our own connections. */
   private refuseForShortage(socket: net.Socket): void {
     socket.destroy();
-    this.relay.tally.limit('descriptors');
+    this.relay.stats.limit('descriptors');
     const now = this.relay.clock.now();
     if (now < this.shortageToldMs + SHORTAGE_GAP_MS) return;
     this.shortageToldMs = now;
@@ -255,7 +255,7 @@ export class Listener implements LinkHost {
     socket.on('error', ignore);
     const verdict = this.options.tls!.admit(socket);
     if ('refused' in verdict) {
-      this.relay.tally.handshakeFailed(verdict.refused);
+      this.relay.stats.handshakeFailed(verdict.refused);
       this.relay.logger.info({ reason: verdict.refused }, 'peer refused');
       socket.destroy();
       return;
@@ -266,8 +266,8 @@ export class Listener implements LinkHost {
   private onTlsError(error: Error, socket: tls.TLSSocket): void {
     socket.on('error', ignore);
     const reason = this.options.tls!.fault(error, socket);
-    this.relay.tally.handshakeFailed(reason);
-    if (reason === 'handshake-timeout') this.relay.tally.limit('handshake-timeout');
+    this.relay.stats.handshakeFailed(reason);
+    if (reason === 'handshake-timeout') this.relay.stats.limit('handshake-timeout');
     socket.destroy();
   }
 
@@ -276,22 +276,22 @@ export class Listener implements LinkHost {
     if (socket.destroyed) return;
     // Its handshake took until the drain had begun.
     if (this.isDraining) return void socket.destroy();
-    const link = new Link(socket, 'server', this.options.settings, this, this.relay);
+    const link = new Session(socket, 'server', this.options.settings, this, this.relay);
     link.identity = identity;
     if (certificate !== undefined) {
       link.subject = certificate.subject;
       link.notAfterMs = certificate.notAfterMs;
     }
     this.links.add(link);
-    this.relay.tally.connectionsAccepted++;
-    this.relay.tally.connectionsOpen++;
+    this.relay.stats.connectionsAccepted++;
+    this.relay.stats.connectionsOpen++;
     const guard = new Guard(link, this);
     this.guards.set(link, guard);
     guard.handshakeByMs = this.relay.clock.now() + this.options.limits.handshakeTimeoutMs;
     guard.wakeBy(guard.handshakeByMs);
   }
 
-  private retire(link: Link): void {
+  private retire(link: Session): void {
     if (link.isDown) return;
     link.isRetiring = true;
     link.connection.announceGoaway();
@@ -318,7 +318,7 @@ export class Listener implements LinkHost {
     if (guard.phase === 'handshake') {
       if (now < guard.handshakeByMs && !this.isExpired(link)) return guard.wakeBy(guard.handshakeByMs);
       if (!connection.state.gotSettings || !connection.state.settingsAcked) {
-        this.relay.tally.limit('handshake-timeout');
+        this.relay.stats.limit('handshake-timeout');
         link.destroy('no preface, SETTINGS or acknowledgement in time');
         return;
       }
@@ -336,7 +336,7 @@ export class Listener implements LinkHost {
     else guard.look(now);
   }
 
-  private isExpired(link: Link): boolean {
+  private isExpired(link: Session): boolean {
     return this.relay.clock.wallNow() >= link.notAfterMs + EXPIRY_LEEWAY_MS;
   }
 
@@ -348,7 +348,7 @@ export class Listener implements LinkHost {
     const { link } = guard;
     if (guard.phase === 'watch') {
       const { subject: peer, notAfterMs } = link;
-      this.relay.tally.limit('expired-certificate');
+      this.relay.stats.limit('expired-certificate');
       this.relay.logger.info(
         { peer, notAfter: new Date(notAfterMs).toISOString() },
         'the certificate of a peer has expired: its connection ends',
@@ -370,7 +370,7 @@ export class Listener implements LinkHost {
   }
 
   /** Whether the same peer, from the same address, is here with a certificate that has not expired. */
-  private hasRenewed(link: Link): boolean {
+  private hasRenewed(link: Session): boolean {
     const wallNow = this.relay.clock.wallNow();
     for (const other of this.links) {
       const isSame = other.subject === link.subject && addressOf(other) === addressOf(link);
@@ -380,8 +380,8 @@ export class Listener implements LinkHost {
   }
 
   /** @internal A frame has been standing half-read. */
-  stalled(link: Link): void {
-    this.relay.tally.limit('stalled-frame');
+  stalled(link: Session): void {
+    this.relay.stats.limit('stalled-frame');
     link.destroy('a frame was begun and not finished');
   }
 }
@@ -401,7 +401,7 @@ class Guard extends WheelEntry {
   private midFrameSinceMs = 0;
 
   constructor(
-    readonly link: Link,
+    readonly link: Session,
     private readonly listener: Listener,
   ) {
     super();
@@ -435,7 +435,7 @@ class Guard extends WheelEntry {
   }
 }
 
-function addressOf(link: Link): string | undefined {
+function addressOf(link: Session): string | undefined {
   return link.socket.remoteAddress;
 }
 

@@ -7,7 +7,7 @@
  */
 
 import { OctetCount } from '../http2/octet-count.js';
-import type { Flushable, Turn } from './flush-scheduler.js';
+import type { Flushable, FlushScheduler } from './flush-scheduler.js';
 
 /** Stream window given at first, and to a stream that has shown it needs more, in octets. */
 export const FIRST_WINDOW = 64 * 1024;
@@ -36,11 +36,11 @@ export interface Holder {
   setFirstWindow(bytes: number): void;
 }
 
-export class Memory implements Flushable {
+export class MemoryBudget implements Flushable {
   /** Reserved: what is kept for another attempt or a late status, and what wide windows promise. */
   held = 0;
   /** Of that, promises: room for octets that count themselves once they have come. */
-  promised = 0;
+  reservedBytes = 0;
   /** Payload that waits to be passed on, and open streams. */
   readonly waiting = new OctetCount();
   readonly holders = new Set<Holder>();
@@ -48,7 +48,7 @@ export class Memory implements Flushable {
 
   isEnlisted = false;
   flushedIn = 0;
-  private turn: Turn | null = null;
+  private turn: FlushScheduler | null = null;
   private nowMs = 0;
   private tightSinceMs = 0;
   /** It was over the limit when a turn's writes had been made: what is still there cannot be written now. */
@@ -62,11 +62,11 @@ export class Memory implements Flushable {
 
   /** Octets that are really held, those of open streams included. */
   get used(): number {
-    return this.waiting.octets + this.held - this.promised;
+    return this.waiting.octets + this.held - this.reservedBytes;
   }
 
   /** Whether `bytes` more may be held; counts them when so. */
-  take(bytes: number): boolean {
+  reserve(bytes: number): boolean {
     if (this.held + this.waiting.octets + bytes > this.limit) return false;
     this.held += bytes;
     return true;
@@ -77,19 +77,19 @@ export class Memory implements Flushable {
     this.held += bytes;
   }
 
-  give(bytes: number): void {
+  release(bytes: number): void {
     this.held -= bytes;
   }
 
   /** As `take`, for a window that grows by `bytes`. */
-  promise(bytes: number): boolean {
-    if (!this.take(bytes)) return false;
-    this.promised += bytes;
+  reserveWindow(bytes: number): boolean {
+    if (!this.reserve(bytes)) return false;
+    this.reservedBytes += bytes;
     return true;
   }
 
   withdraw(bytes: number): void {
-    this.promised -= bytes;
+    this.reservedBytes -= bytes;
     this.held -= bytes;
   }
 
@@ -106,10 +106,10 @@ export class Memory implements Flushable {
   }
 
   /** Looks at the end of this turn, when what can be written has been, what has to be done. */
-  review(turn: Turn, nowMs: number): void {
+  review(turn: FlushScheduler, nowMs: number): void {
     this.turn = turn;
     this.nowMs = nowMs;
-    turn.enlist(this);
+    turn.schedule(this);
   }
 
   flush(): void {
@@ -124,7 +124,7 @@ export class Memory implements Flushable {
       this.shed(used - limit * SHED_TO_SHARE);
     } else {
       this.wasOver = true;
-      this.turn!.enlist(this);
+      this.turn!.schedule(this);
     }
   }
 

@@ -12,9 +12,9 @@ import type { LocalSettings } from '../http2/settings.js';
 import type { Stream } from '../http2/stream.js';
 import { WheelEntry } from '../runtime/time/timing-wheel.js';
 import { type Held, Waiters } from './connection-waiters.js';
-import type { Relay } from './context.js';
+import type { DataPlaneContext } from './context.js';
 import { Refusals } from './refused-streams.js';
-import { Link, type LinkHost } from './session.js';
+import { Session, type SessionHandler } from './session.js';
 import { isOwnShortage } from './socket-error.js';
 
 /** Waits between failed connects: ±20 % around 50 ms × 1.6ⁿ, at most 4 s (gRPC's connection backoff, faster at first). */
@@ -29,7 +29,7 @@ const EXTRA_CONNECTIONS = 3;
 
 /** An attempt that needs a connection. Exactly one of the two is called, once. */
 export interface Waiter extends Held {
-  onLink(link: Link): void;
+  onLink(link: Session): void;
   /** @param whose whether it says something about the endpoint. */
   onConnectFailed(reason: string, whose: 'theirs' | 'ours'): void;
 }
@@ -49,14 +49,14 @@ export interface PoolOptions {
   readonly onChange: () => void;
 }
 
-export class Pool implements LinkHost {
-  readonly links: Link[] = [];
+export class Pool implements SessionHandler {
+  readonly links: Session[] = [];
   /** Why there is no connection, in a few words; empty while there is one. */
   problem = 'not connected yet';
   failures = 0;
   connects = 0;
   private readonly waiters = new Waiters<Waiter>();
-  private readonly watches = new Map<Link, Watch>();
+  private readonly watches = new Map<Session, Watch>();
   private readonly reconnect: Reconnect;
   private readonly refusals = new Refusals();
   private lastFailureMs = Number.NEGATIVE_INFINITY;
@@ -66,7 +66,7 @@ export class Pool implements LinkHost {
 
   constructor(
     private readonly options: PoolOptions,
-    private readonly relay: Relay,
+    private readonly relay: DataPlaneContext,
   ) {
     this.reconnect = new Reconnect(this);
   }
@@ -93,8 +93,8 @@ export class Pool implements LinkHost {
   }
 
   /** The live connection with the fewest calls, or null. */
-  acquire(): Link | null {
-    let best: Link | null = null;
+  acquire(): Session | null {
+    let best: Session | null = null;
     for (const link of this.links) {
       if (!link.isAlive || link.capacity <= 0) continue;
       if (best === null || link.inFlight < best.inFlight) best = link;
@@ -203,11 +203,11 @@ export class Pool implements LinkHost {
     for (const link of [...this.links]) link.destroy('stopped');
   }
 
-  // ---- LinkHost ----
+  // ---- SessionHandler ----
 
-  onStream(_link: Link, _stream: Stream, _block: HeaderBlock, _ended: boolean): void {}
+  onStream(_link: Session, _stream: Stream, _block: HeaderBlock, _ended: boolean): void {}
 
-  onAlive(link: Link): void {
+  onAlive(link: Session): void {
     this.failures = 0;
     this.problem = '';
     this.connects++;
@@ -227,19 +227,19 @@ export class Pool implements LinkHost {
     this.options.onChange();
   }
 
-  onGoaway(link: Link): void {
+  onGoaway(link: Session): void {
     this.replace(link);
     if (link.inFlight === 0) link.close('the peer said GOAWAY');
     this.options.onChange();
   }
 
-  onRoom(link: Link): void {
+  onRoom(link: Session): void {
     if (link.isRetiring && link.inFlight === 0) return link.close('retired');
     if (this.waiters.size > 0) this.serve();
     if (link.connection.isWorn && !link.isRetiring && !this.isBackingOff) this.replace(link);
   }
 
-  onDown(link: Link, reason: string): void {
+  onDown(link: Session, reason: string): void {
     this.links.splice(this.links.indexOf(link), 1);
     const watch = this.watches.get(link)!;
     this.relay.wheel.cancel(watch);
@@ -306,7 +306,7 @@ export class Pool implements LinkHost {
   }
 
   /** @internal Opens a replacement; the old connection is let go when the new one is alive. */
-  replace(link: Link): void {
+  replace(link: Session): void {
     if (this.isStopped) return;
     for (const watch of this.watches.values()) if (watch.replaces === link) return;
     const fresh = this.open();
@@ -314,39 +314,39 @@ export class Pool implements LinkHost {
   }
 
   /** @internal Its age has come: replaced, or let go when it was one too many. */
-  outlived(link: Link): void {
+  outlived(link: Session): void {
     if (this.current > this.options.config.connections) this.letGo(link);
     else this.replace(link);
   }
 
   /** The replacement did not come about. */
-  private replaceLater(link: Link): void {
+  private replaceLater(link: Session): void {
     const watch = this.watches.get(link);
     if (watch === undefined || !link.isUsable) return;
     this.relay.wheel.add(watch.age, this.relay.clock.now() + BACKOFF_MAX_MS);
   }
 
   /** The peer has reset a call on `link` with `code` before any answer: a connection that only refuses is replaced. */
-  noteRefusal(link: Link, code: number): void {
+  noteRefusal(link: Session, code: number): void {
     if (link.isRetiring || link.isDown || !this.refusals.note(link, code, this.relay.nowMs)) return;
-    this.relay.tally.connectionsConvicted++;
+    this.relay.stats.connectionsConvicted++;
     this.relay.logger.warn({ code }, 'the peer resets every call on a connection, which is being replaced');
     this.replace(link);
   }
 
-  private letGo(link: Link): void {
+  private letGo(link: Session): void {
     link.isRetiring = true;
     if (link.inFlight === 0) link.close('replaced');
   }
 
-  private open(): Link | undefined {
+  private open(): Session | undefined {
     const socket = this.options.dial();
     if (socket === undefined) {
       this.problem = this.options.whyNot?.() ?? 'no identity to connect with yet';
       this.failWaiters(this.problem);
       return undefined;
     }
-    const link = new Link(socket, 'client', this.options.settings, this, this.relay);
+    const link = new Session(socket, 'client', this.options.settings, this, this.relay);
     this.links.push(link);
     const watch = new Watch(link, this);
     this.watches.set(link, watch);
@@ -384,11 +384,11 @@ class Watch extends WheelEntry {
   /** When the last call took it. */
   usedMs = 0;
   /** The connection this one stands in for once it is alive. */
-  replaces: Link | null = null;
+  replaces: Session | null = null;
   readonly age: Age;
 
   constructor(
-    readonly link: Link,
+    readonly link: Session,
     private readonly pool: Pool,
   ) {
     super();
@@ -401,7 +401,7 @@ class Watch extends WheelEntry {
 
 class Age extends WheelEntry {
   constructor(
-    private readonly link: Link,
+    private readonly link: Session,
     private readonly pool: Pool,
   ) {
     super();

@@ -15,7 +15,7 @@ import type { LocalSettings } from '../http2/settings.js';
 import type { Stream } from '../http2/stream.js';
 import { Output } from '../http2/write-buffer.js';
 import { WheelEntry } from '../runtime/time/timing-wheel.js';
-import type { Relay } from './context.js';
+import type { DataPlaneContext } from './context.js';
 import type { Flushable } from './flush-scheduler.js';
 import { logLimit, wordsOf } from './limit-log.js';
 import type { Holder } from './memory-budget.js';
@@ -32,15 +32,15 @@ const LINGER_MS = 1000;
 const LAST_READS_MS = 10_000;
 
 /** Whoever owns the link: a listener or a pool. */
-export interface LinkHost {
-  onStream(link: Link, stream: Stream, block: HeaderBlock, ended: boolean): void;
+export interface SessionHandler {
+  onStream(link: Session, stream: Stream, block: HeaderBlock, ended: boolean): void;
   /** The peer's first SETTINGS arrived: it speaks HTTP/2 and is alive. */
-  onAlive(link: Link): void;
-  onGoaway(link: Link, code: number, debug: string): void;
+  onAlive(link: Session): void;
+  onGoaway(link: Session, code: number, debug: string): void;
   /** A call ended, or the peer allows more. */
-  onRoom(link: Link): void;
+  onRoom(link: Session): void;
   /** The socket is gone; every stream has been told already. Called once. */
-  onDown(link: Link, reason: string): void;
+  onDown(link: Session, reason: string): void;
 }
 
 const SAID_GOAWAY = 'the peer said GOAWAY';
@@ -53,7 +53,7 @@ interface AwaitedPing {
   readonly answered: () => void;
 }
 
-export class Link implements ConnectionHandler, Flushable, Holder {
+export class Session implements ConnectionHandler, Flushable, Holder {
   readonly connection: Connection;
   isEnlisted = false;
   flushedIn = 0;
@@ -79,7 +79,7 @@ export class Link implements ConnectionHandler, Flushable, Holder {
   private isClosing = false;
   private isEnded = false;
   private reason = 'closed by the peer';
-  private farewell = '';
+  private goawayReason = '';
   private linger: Linger | null = null;
   /** Those who wait for an answer to a PING of theirs, in the order of sending. */
   private pings: AwaitedPing[] = [];
@@ -88,8 +88,8 @@ export class Link implements ConnectionHandler, Flushable, Holder {
     readonly socket: Socket,
     role: Role,
     local: LocalSettings,
-    private readonly host: LinkHost,
-    readonly relay: Relay,
+    private readonly host: SessionHandler,
+    readonly relay: DataPlaneContext,
   ) {
     const { memory } = relay;
     const { firstWindow } = memory;
@@ -112,8 +112,8 @@ export class Link implements ConnectionHandler, Flushable, Holder {
   }
 
   /** Why it ended, or is about to. */
-  get lossWords(): string {
-    if (this.farewell !== '') return this.farewell;
+  get closeReason(): string {
+    if (this.goawayReason !== '') return this.goawayReason;
     return this.connection.state.goawayReceived ? SAID_GOAWAY : this.reason;
   }
 
@@ -156,7 +156,7 @@ export class Link implements ConnectionHandler, Flushable, Holder {
     if (this.socket.writableNeedDrain) this.noteStuck(this.socket.writableLength);
     if (this.connection.hasOutput) {
       if (this.socket.writableLength >= UNFLUSHED_BYTES) this.isBlocked = true;
-      else this.relay.turn.enlist(this);
+      else this.relay.flushes.schedule(this);
     } else if (this.isClosing) {
       this.end();
     }
@@ -202,7 +202,7 @@ export class Link implements ConnectionHandler, Flushable, Holder {
 
   onGoaway(code: number, debug: string): void {
     this.isRetiring = true;
-    this.farewell = goawayWords(code, debug);
+    this.goawayReason = goawayWords(code, debug);
     this.host.onGoaway(this, code, debug);
   }
 
@@ -211,20 +211,20 @@ export class Link implements ConnectionHandler, Flushable, Holder {
   }
 
   onDirty(): void {
-    this.relay.turn.enlist(this);
+    this.relay.flushes.schedule(this);
   }
 
   onLimit(name: LimitName): void {
-    this.relay.tally.limit(name);
+    this.relay.stats.limit(name);
   }
 
   onDefect(error: unknown): void {
-    this.relay.tally.defects++;
+    this.relay.stats.defects++;
     this.relay.logger.error({ error }, 'defect: a connection was given up');
   }
 
   onFatal(_code: number, message: string): void {
-    this.relay.tally.protocolErrors++;
+    this.relay.stats.protocolErrors++;
     const { state } = this.connection;
     if (state.cutBy !== null)
       logLimit(this.relay, state.cutBy, wordsOf(state, state.cutBy), this.socket, this.subject);
@@ -240,14 +240,14 @@ export class Link implements ConnectionHandler, Flushable, Holder {
     this.connection.receive(chunk, now);
     const { memory } = this.relay;
     if (memory.firstWindow !== this.connection.state.initialWindow) this.setFirstWindow(memory.firstWindow);
-    if (memory.isAlarmed) memory.review(this.relay.turn, now);
+    if (memory.isAlarmed) memory.review(this.relay.flushes, now);
   }
 
   private onDrain(): void {
     this.noteStuck(0);
     if (!this.isBlocked) return;
     this.isBlocked = false;
-    this.relay.turn.enlist(this);
+    this.relay.flushes.schedule(this);
   }
 
   /** The peer will say nothing more. Calls that wait for it are lost; nobody half-closes a gRPC connection. */
@@ -312,7 +312,7 @@ export class Link implements ConnectionHandler, Flushable, Holder {
     if (this.isClosing) return;
     this.reason = reason;
     this.isClosing = true;
-    this.relay.turn.enlist(this);
+    this.relay.flushes.schedule(this);
   }
 
   /** Half-closes, so that a GOAWAY is not lost to a reset, and gives the peer a moment to close as well. */
@@ -347,7 +347,7 @@ function isStuck(stream: Stream): boolean {
 }
 
 class Linger extends WheelEntry {
-  constructor(private readonly link: Link) {
+  constructor(private readonly link: Session) {
     super();
   }
   fire(): void {

@@ -12,7 +12,7 @@ const READ_BYTES = 64 * 1024;
 const SHELF_BYTES = 16 * 1024;
 
 const incoming = Buffer.allocUnsafeSlow(READ_BYTES);
-let shelf = Buffer.allocUnsafeSlow(SHELF_BYTES);
+let slab = Buffer.allocUnsafeSlow(SHELF_BYTES);
 let shelfAt = 0;
 
 /** Octets `[0, n)` of `source`, as a buffer that stays valid when `source` is read into again. */
@@ -23,17 +23,17 @@ function keep(source: Buffer, n: number): Buffer {
     return own;
   }
   if (shelfAt + n > SHELF_BYTES) {
-    shelf = Buffer.allocUnsafeSlow(SHELF_BYTES);
+    slab = Buffer.allocUnsafeSlow(SHELF_BYTES);
     shelfAt = 0;
   }
-  const kept = shelf.subarray(shelfAt, shelfAt + n);
+  const kept = slab.subarray(shelfAt, shelfAt + n);
   kept.set(source.subarray(0, n));
   shelfAt += n;
   return kept;
 }
 
 /** Where a socket's octets go: made before the socket, given to it as `onread`, and to the link as its source. */
-export class ReadPort {
+export class SharedReadBuffer {
   private take: ((chunk: Buffer) => void) | undefined;
   private early: Buffer[] = [];
   /** A buffer of this socket's alone, while it reads in bulk; what is read into it is handed on where it lies. */
@@ -73,13 +73,13 @@ export class ReadPort {
 }
 
 /** Sockets that read through a port. */
-const ports = new WeakMap<net.Socket, ReadPort>();
+const ports = new WeakMap<net.Socket, SharedReadBuffer>();
 
-export function portOf(socket: net.Socket): ReadPort | undefined {
+export function portOf(socket: net.Socket): SharedReadBuffer | undefined {
   return ports.get(socket);
 }
 
-export function register(socket: net.Socket, port: ReadPort): void {
+export function register(socket: net.Socket, port: SharedReadBuffer): void {
   ports.set(socket, port);
 }
 
@@ -99,7 +99,7 @@ export function withPort(accepted: net.Socket): net.Socket {
     accepted.resume();
     return accepted;
   }
-  const port = new ReadPort();
+  const port = new SharedReadBuffer();
   const options = { handle, onread: port.onread } as unknown as net.SocketConstructorOpts;
   const socket = new net.Socket(options);
   holder._handle = null;

@@ -6,7 +6,7 @@
 
 import type net from 'node:net';
 import { WheelEntry } from '../runtime/time/timing-wheel.js';
-import type { Relay } from './context.js';
+import type { DataPlaneContext } from './context.js';
 
 export class Arrivals {
   /** Oldest first. */
@@ -16,7 +16,7 @@ export class Arrivals {
   constructor(
     private readonly most: number,
     private readonly timeoutMs: number,
-    private readonly relay: Relay,
+    private readonly relay: DataPlaneContext,
   ) {}
 
   get size(): number {
@@ -52,7 +52,7 @@ export class Arrivals {
   private dropOldest(): void {
     const [oldest] = this.silent.keys();
     if (oldest === undefined) return;
-    this.relay.tally.limit('silent-connections');
+    this.relay.stats.limit('silent-connections');
     this.remove(oldest);
     oldest.destroy();
   }
@@ -61,13 +61,13 @@ export class Arrivals {
 class Impatience extends WheelEntry {
   constructor(
     private readonly socket: net.Socket,
-    private readonly relay: Relay,
+    private readonly relay: DataPlaneContext,
   ) {
     super();
   }
   fire(): void {
-    this.relay.tally.limit('handshake-timeout');
-    this.relay.tally.handshakeFailed('handshake-timeout');
+    this.relay.stats.limit('handshake-timeout');
+    this.relay.stats.handshakeFailed('handshake-timeout');
     this.socket.destroy();
   }
 }

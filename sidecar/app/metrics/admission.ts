@@ -1,17 +1,17 @@
-import type { ModelSlot } from '../../inbound/model-backend.js';
+import type { ModelBackend } from '../../inbound/model-backend.js';
 import type { Inbound } from '../../inbound.js';
-import type { Family, Sample } from '../../telemetry/metric.js';
+import type { Metric, Sample } from '../../telemetry/metric.js';
 import { counter, gauge } from '../../telemetry/metric.js';
 
 /** Where there are several models, each has a line of its own, and its name is a label. */
-export function queueFamilies(inbound: Inbound | undefined): Family[] {
+export function queueMetrics(inbound: Inbound | undefined): Metric[] {
   if (inbound === undefined) return [];
-  const { slots } = inbound;
-  const labelsOf = ({ name }: ModelSlot): Labels => (slots.length === 1 ? {} : { model: name });
-  const each = (of: (queue: ModelSlot['queue']) => number): Sample[] =>
-    slots.map((slot) => ({ labels: labelsOf(slot), value: of(slot.queue) }));
+  const { backends } = inbound;
+  const labelsOf = ({ name }: ModelBackend): Labels => (backends.length === 1 ? {} : { model: name });
+  const each = (of: (queue: ModelBackend['queue']) => number): Sample[] =>
+    backends.map((slot) => ({ labels: labelsOf(slot), value: of(slot.queue) }));
   return [
-    ...limitFamilies(slots, labelsOf),
+    ...limitMetrics(backends, labelsOf),
     gauge(
       'outrider_queue_concurrency',
       'Calls the local model may hold: as configured or as found; 0 while it is not ready.',
@@ -53,7 +53,7 @@ export function queueFamilies(inbound: Inbound | undefined): Family[] {
 type Labels = Readonly<Record<string, string>>;
 
 /** Only of what is configured. */
-function limitFamilies(slots: readonly ModelSlot[], labelsOf: (slot: ModelSlot) => Labels): Family[] {
+function limitMetrics(slots: readonly ModelBackend[], labelsOf: (slot: ModelBackend) => Labels): Metric[] {
   const { rates, memory } = slots[0]!.limits.shared;
   const unloaded = slots.flatMap((slot) => {
     const { adaptive } = slot.limits;

@@ -1,37 +1,37 @@
 import { BREAKER_LIMITS } from '../../core/retry/circuit-breaker.js';
 import { HEDGE_REFUSALS } from '../../core/retry/hedging.js';
-import type { RouteCare } from '../../outbound/method-state.js';
+import type { MethodState } from '../../outbound/method-state.js';
 import type { Outbound } from '../../outbound.js';
-import type { Family, Sample } from '../../telemetry/metric.js';
+import type { Metric, Sample } from '../../telemetry/metric.js';
 import { counter, gauge } from '../../telemetry/metric.js';
 
 interface Row {
   readonly labels: Record<string, string>;
-  readonly care: RouteCare;
+  readonly care: MethodState;
 }
 
-export function detourFamilies(outbounds: readonly Outbound[]): Family[] {
+export function resilienceMetrics(outbounds: readonly Outbound[]): Metric[] {
   return [
-    ...hedgeFamilies(rowsOf(outbounds)),
-    ...fallbackFamilies(outbounds),
-    ...breakerFamilies(outbounds),
+    ...hedgeMetrics(rowsOf(outbounds)),
+    ...fallbackMetrics(outbounds),
+    ...breakerMetrics(outbounds),
     counter(
       'outrider_crashed_attempts_total',
-      'Attempts that ran in a model process as it crashed: they are not tried again. Requests that were in two crashes are refused for a while (outrider_own_answers_total, reason poison).',
+      'Attempts that ran in a model process as it crashed: they are not tried again. Requests that were in two crashes are refused for a while (outrider_local_replies_total, reason poison).',
       outbounds.map(({ name, poison }) => ({ labels: { upstream: name }, value: poison.crashes })),
     ),
   ];
 }
 
 function rowsOf(outbounds: readonly Outbound[]): Row[] {
-  return outbounds.flatMap(({ name, cares }) =>
-    [...cares.all].map((care) => ({ labels: { upstream: name, method: care.tally.method }, care })),
+  return outbounds.flatMap(({ name, methodStates }) =>
+    [...methodStates.all].map((care) => ({ labels: { upstream: name, method: care.tally.method }, care })),
   );
 }
 
-function hedgeFamilies(rows: readonly Row[]): Family[] {
+function hedgeMetrics(rows: readonly Row[]): Metric[] {
   const hedging = rows.filter(({ care }) => care.hedging !== null);
-  const each = (read: (care: RouteCare) => number): Sample[] =>
+  const each = (read: (care: MethodState) => number): Sample[] =>
     hedging.map(({ labels, care }) => ({ labels, value: read(care) }));
   const refused = hedging.flatMap(({ labels, care }) =>
     HEDGE_REFUSALS.map((reason) => ({ labels: { ...labels, reason }, value: care.hedge.refused[reason] })),
@@ -55,7 +55,7 @@ function hedgeFamilies(rows: readonly Row[]): Family[] {
   ];
 }
 
-function fallbackFamilies(outbounds: readonly Outbound[]): Family[] {
+function fallbackMetrics(outbounds: readonly Outbound[]): Metric[] {
   const rows = rowsOf(outbounds).filter(({ care }) => care.chain.length > 0);
   const degraded = rows.flatMap(({ labels, care }) =>
     [...care.degraded].map(([key, value]) => {
@@ -63,8 +63,8 @@ function fallbackFamilies(outbounds: readonly Outbound[]): Family[] {
       return { labels: { ...labels, from, why }, value };
     }),
   );
-  const cached = outbounds.flatMap(({ name, cares }) => {
-    const caches = [...cares.lastGood];
+  const cached = outbounds.flatMap(({ name, methodStates }) => {
+    const caches = [...methodStates.lastGood];
     if (caches.length === 0) return [];
     const sum = (read: (cache: (typeof caches)[number]) => number): number =>
       caches.reduce((total, cache) => total + read(cache), 0);
@@ -87,20 +87,20 @@ function fallbackFamilies(outbounds: readonly Outbound[]): Family[] {
       rows.map(({ labels, care }) => ({ labels, value: Number(care.wayBack.isAway) })),
     ),
     gauge(
-      'outrider_last_good_bytes',
+      'outrider_response_cache_bytes',
       'Octets of answers kept for the same request.',
       cached.map(({ labels, bytes }) => ({ labels, value: bytes })),
     ),
     gauge(
-      'outrider_last_good_answers',
+      'outrider_response_cache_entries',
       'Answers kept for the same request.',
       cached.map(({ labels, size }) => ({ labels, value: size })),
     ),
   ];
 }
 
-function breakerFamilies(outbounds: readonly Outbound[]): Family[] {
-  const broken = outbounds.flatMap(({ name, bounds: { breaker }, upstreams }) =>
+function breakerMetrics(outbounds: readonly Outbound[]): Metric[] {
+  const broken = outbounds.flatMap(({ name, breaker: { breaker }, upstreams }) =>
     breaker === null ? [] : [{ labels: { upstream: name }, breaker, upstreams }],
   );
   const hits = broken.flatMap(({ labels, breaker, upstreams }) => [

@@ -1,14 +1,14 @@
 import { DIFFERENCE_BOUNDS_MS, type MirrorCounts } from '../../outbound/mirror/stats.js';
-import type { Shaping } from '../../outbound/traffic-shift.js';
-import type { Family, HistogramSample, Sample } from '../../telemetry/metric.js';
+import type { TrafficShift } from '../../outbound/traffic-shift.js';
+import type { HistogramSample, Metric, Sample } from '../../telemetry/metric.js';
 import { counter } from '../../telemetry/metric.js';
 import type { MirrorReport } from '../../telemetry/reports.js';
-import type { FaultSwitch } from '../fault-switch.js';
+import type { FaultController } from '../fault-switch.js';
 
 /** An upstream and how it shapes its calls. */
 export interface ShapedUpstream {
   readonly name: string;
-  readonly shapes: Shaping;
+  readonly shapes: TrafficShift;
 }
 
 function countsIn(upstreams: readonly ShapedUpstream[]): MirrorCounts[] {
@@ -16,18 +16,18 @@ function countsIn(upstreams: readonly ShapedUpstream[]): MirrorCounts[] {
 }
 
 /** Only of what is configured and was used. */
-export function shapingFamilies(upstreams: readonly ShapedUpstream[]): Family[] {
+export function trafficShiftMetrics(upstreams: readonly ShapedUpstream[]): Metric[] {
   const splits = upstreams.flatMap(({ name, shapes }) =>
     [...shapes.splits].map(([to, { calls }]) => ({ labels: { upstream: name, to }, value: calls })),
   );
   const families = [
     counter('outrider_split_total', 'Calls of split routes, by the upstream that got them.', splits),
-    ...mirrorFamilies(countsIn(upstreams)),
+    ...mirrorMetrics(countsIn(upstreams)),
   ];
   return families.filter(({ samples }) => samples.length > 0);
 }
 
-function mirrorFamilies(mirrors: readonly MirrorCounts[]): Family[] {
+function mirrorMetrics(mirrors: readonly MirrorCounts[]): Metric[] {
   const each = (read: (counts: MirrorCounts) => number): Sample[] =>
     mirrors.map((counts) => ({ labels: labelsOf(counts), value: read(counts) }));
   const by = (label: string, read: (counts: MirrorCounts) => Readonly<Record<string, number>>): Sample[] =>
@@ -44,9 +44,9 @@ function mirrorFamilies(mirrors: readonly MirrorCounts[]): Family[] {
       each(({ sent }) => sent),
     ),
     counter(
-      'outrider_mirror_left_out_total',
+      'outrider_mirror_skipped_total',
       'Calls that were to be copied and were not, by reason.',
-      by('reason', ({ leftOut }) => leftOut),
+      by('reason', ({ skipped }) => skipped),
     ),
     counter(
       'outrider_mirror_compared_total',
@@ -59,9 +59,9 @@ function mirrorFamilies(mirrors: readonly MirrorCounts[]): Family[] {
       by('reason', ({ notCompared }) => notCompared),
     ),
     counter(
-      'outrider_mirror_disagreed_total',
+      'outrider_mirror_mismatched_total',
       'Copies that ended otherwise than their call, by what differed.',
-      by('about', ({ disagreed }) => disagreed),
+      by('about', ({ mismatched }) => mismatched),
     ),
     counter(
       'outrider_mirror_largest_class_total',
@@ -94,9 +94,9 @@ function differencesOf(counts: MirrorCounts): HistogramSample {
   };
 }
 
-export function faultFamilies({ struck }: FaultSwitch): Family[] {
-  if (struck.size === 0) return [];
-  const samples = [...struck].map(([key, value]) => {
+export function faultMetrics({ injected }: FaultController): Metric[] {
+  if (injected.size === 0) return [];
+  const samples = [...injected].map(([key, value]) => {
     const [direction = '', kind = ''] = key.split(' ');
     return { labels: { direction, kind }, value };
   });
@@ -112,15 +112,15 @@ export function faultFamilies({ struck }: FaultSwitch): Family[] {
 /** For `/endpoints`. */
 export function mirrorReports(upstreams: readonly ShapedUpstream[], nowMs: number): MirrorReport[] {
   return countsIn(upstreams).map((counts) => {
-    const { from, to, sent, inFlight, compared, leftOut, disagreed, last, lastMs } = counts;
+    const { from, to, sent, inFlight, compared, skipped, mismatched, last, lastMs } = counts;
     return {
       upstream: from,
       to,
       sent,
       inFlight,
-      leftOut: sumOf(leftOut),
+      skipped: sumOf(skipped),
       compared,
-      disagreed: sumOf(disagreed),
+      mismatched: sumOf(mismatched),
       ...(last === '' ? {} : { last, lastAgoMs: Math.round(nowMs - lastMs) }),
     };
   });

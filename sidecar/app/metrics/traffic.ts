@@ -1,4 +1,4 @@
-import type { Upstream } from '../../cluster/cluster.js';
+import type { Cluster } from '../../cluster/cluster.js';
 import { OUTCOME_NAMES } from '../../core/outcome/outcome.js';
 import { statusName } from '../../core/outcome/status.js';
 import { DETECTOR_NAMES } from '../../core/outlier/detectors.js';
@@ -7,16 +7,16 @@ import type { EjectionPool } from '../../core/outlier/ejection-pool.js';
 import { LIMIT_NAMES } from '../../http2/limits.js';
 import type { Inbound } from '../../inbound.js';
 import type { Outbound } from '../../outbound.js';
-import { type CallTally, LATENCY_BOUNDS_MS, type Tally } from '../../telemetry/call-stats.js';
-import type { Family, HistogramSample, Sample } from '../../telemetry/metric.js';
+import { type CallStats, LATENCY_BOUNDS_MS, type StatsRegistry } from '../../telemetry/call-stats.js';
+import type { HistogramSample, Metric, Sample } from '../../telemetry/metric.js';
 import { counter, gauge } from '../../telemetry/metric.js';
-import type { Memory } from '../../transport/memory-budget.js';
-import { queueFamilies } from './admission.js';
-import { detourFamilies } from './resilience.js';
+import type { MemoryBudget } from '../../transport/memory-budget.js';
+import { queueMetrics } from './admission.js';
+import { resilienceMetrics } from './resilience.js';
 
 export interface FamilySources {
-  readonly tally: Tally;
-  readonly memory: Memory;
+  readonly stats: StatsRegistry;
+  readonly memory: MemoryBudget;
   readonly outbounds: readonly Outbound[];
   readonly inbound: Inbound | undefined;
   readonly reloadsRejected: number;
@@ -25,21 +25,21 @@ export interface FamilySources {
   readonly leafSecondsLeft: number | undefined;
 }
 
-export function familiesOf(sources: FamilySources): Family[] {
+export function metricsOf(sources: FamilySources): Metric[] {
   return [
-    ...callFamilies(sources.tally.calls),
-    ...upstreamFamilies(sources.outbounds),
-    ...detourFamilies(sources.outbounds),
-    ...queueFamilies(sources.inbound),
-    ...connectionFamilies(sources),
+    ...callMetrics(sources.stats.calls),
+    ...upstreamMetrics(sources.outbounds),
+    ...resilienceMetrics(sources.outbounds),
+    ...queueMetrics(sources.inbound),
+    ...connectionMetrics(sources),
   ];
 }
 
-function labelsOf(call: CallTally): Record<string, string> {
+function labelsOf(call: CallStats): Record<string, string> {
   return { direction: call.direction, service: call.service, method: call.method };
 }
 
-function callFamilies(calls: readonly CallTally[]): Family[] {
+function callMetrics(calls: readonly CallStats[]): Metric[] {
   const finished: Sample[] = [];
   const answers: Sample[] = [];
   const seconds: HistogramSample[] = [];
@@ -61,7 +61,7 @@ function callFamilies(calls: readonly CallTally[]): Family[] {
       sum: call.latencySumMs / 1000,
     });
   }
-  const each = (read: (call: CallTally) => number): Sample[] =>
+  const each = (read: (call: CallStats) => number): Sample[] =>
     calls.map((call) => ({ labels: labelsOf(call), value: read(call) }));
   return [
     counter(
@@ -70,7 +70,11 @@ function callFamilies(calls: readonly CallTally[]): Family[] {
       each((call) => call.started),
     ),
     counter('outrider_calls_total', 'Calls that ended, by the gRPC status the caller got.', finished),
-    counter('outrider_own_answers_total', 'Calls the sidecar answered itself, by outrider-reason.', answers),
+    counter(
+      'outrider_local_replies_total',
+      'Calls the sidecar answered itself, by outrider-reason.',
+      answers,
+    ),
     gauge(
       'outrider_calls_in_flight',
       'Calls that have arrived and not ended.',
@@ -91,15 +95,15 @@ function callFamilies(calls: readonly CallTally[]): Family[] {
 }
 
 /** An upstream without traffic rules has one cluster, which needs no name. */
-function upstreamLabels({ name, cluster }: Upstream): Record<string, string> {
+function upstreamLabels({ name, cluster }: Cluster): Record<string, string> {
   return cluster === '' ? { upstream: name } : { upstream: name, cluster };
 }
 
-function sumOf(upstream: Upstream, read: (ejections: EjectionPool) => number): number {
+function sumOf(upstream: Cluster, read: (ejections: EjectionPool) => number): number {
   return upstream.allEjections.reduce((sum, each) => sum + read(each), 0);
 }
 
-function upstreamFamilies(outbounds: readonly Outbound[]): Family[] {
+function upstreamMetrics(outbounds: readonly Outbound[]): Metric[] {
   const upstreams = outbounds.flatMap((outbound) => outbound.upstreams);
   const rows = upstreams.flatMap((upstream) =>
     upstream.endpoints.map((endpoint) => ({
@@ -109,7 +113,7 @@ function upstreamFamilies(outbounds: readonly Outbound[]): Family[] {
   );
   const each = (read: (row: (typeof rows)[number]) => number): Sample[] =>
     rows.map((row) => ({ labels: row.labels, value: read(row) }));
-  const perUpstream = (read: (upstream: Upstream) => number): Sample[] =>
+  const perUpstream = (read: (upstream: Cluster) => number): Sample[] =>
     upstreams.map((upstream) => ({ labels: upstreamLabels(upstream), value: read(upstream) }));
   const outcomes = rows.flatMap(({ endpoint, labels }) =>
     OUTCOME_NAMES.map((outcome, i) => ({ labels: { ...labels, outcome }, value: endpoint.outcomes[i]! })),
@@ -165,7 +169,7 @@ function upstreamFamilies(outbounds: readonly Outbound[]): Family[] {
     gauge(
       'outrider_endpoint_share',
       'What the endpoint takes of its weight: less than 1 while it warms up, is full or is far away.',
-      each(({ endpoint }) => endpoint.damping),
+      each(({ endpoint }) => endpoint.weightFactor),
     ),
     gauge(
       'outrider_endpoint_ewma_seconds',
@@ -216,34 +220,34 @@ function upstreamFamilies(outbounds: readonly Outbound[]): Family[] {
     gauge(
       'outrider_calls_waiting_for_discovery',
       'Calls that wait until the endpoints of their upstream are known.',
-      outbounds.map(({ name, bounds }) => ({ labels: { upstream: name }, value: bounds.waitingCalls })),
+      outbounds.map(({ name, breaker }) => ({ labels: { upstream: name }, value: breaker.waitingCalls })),
     ),
   ];
 }
 
-function connectionFamilies(sources: FamilySources): Family[] {
-  const { tally } = sources;
+function connectionMetrics(sources: FamilySources): Metric[] {
+  const { stats } = sources;
   const one = (value: number): Sample[] => [{ labels: {}, value }];
-  const limits = LIMIT_NAMES.map((limit) => ({ labels: { limit }, value: tally.limits.get(limit) ?? 0 }));
-  const failures = [...tally.handshakeFailures].map(([reason, value]) => ({ labels: { reason }, value }));
+  const limits = LIMIT_NAMES.map((limit) => ({ labels: { limit }, value: stats.limits.get(limit) ?? 0 }));
+  const failures = [...stats.handshakeFailures].map(([reason, value]) => ({ labels: { reason }, value }));
   const families = [
     counter('outrider_limit_hits_total', 'Times a bound against hostile peers was hit.', limits),
     counter(
       'outrider_protocol_errors_total',
       'Connections ended for breaking HTTP/2.',
-      one(tally.protocolErrors),
+      one(stats.protocolErrors),
     ),
-    counter('outrider_defects_total', 'Errors of our own that ended a connection.', one(tally.defects)),
-    counter('outrider_connections_accepted_total', 'Connections accepted.', one(tally.connectionsAccepted)),
-    gauge('outrider_connections_open', 'Accepted connections that are open.', one(tally.connectionsOpen)),
+    counter('outrider_defects_total', 'Errors of our own that ended a connection.', one(stats.defects)),
+    counter('outrider_connections_accepted_total', 'Connections accepted.', one(stats.connectionsAccepted)),
+    gauge('outrider_connections_open', 'Accepted connections that are open.', one(stats.connectionsOpen)),
     counter(
       'outrider_connections_convicted_total',
       'Connections to endpoints or to the model that were replaced because the peer reset every call on them.',
-      one(tally.connectionsConvicted),
+      one(stats.connectionsConvicted),
     ),
     counter('outrider_handshake_failures_total', 'TLS peers refused, by reason.', failures),
     gauge(
-      'outrider_held_bytes',
+      'outrider_buffered_bytes',
       'Payload held for another attempt, and promised by wide stream windows.',
       one(sources.memory.held),
     ),
@@ -260,7 +264,7 @@ function connectionFamilies(sources: FamilySources): Family[] {
     counter(
       'outrider_shed_calls_total',
       'Calls ended for want of memory, on the connections that held most.',
-      one(tally.shedCalls),
+      one(stats.shedCalls),
     ),
     counter(
       'outrider_config_reloads_rejected_total',

@@ -12,8 +12,8 @@ import type { Health } from '../../health/model/health-probe.js';
 import type { Random } from '../../runtime/random.js';
 import type { Clock } from '../../runtime/time/clock.js';
 import type { Timers } from '../../runtime/time/timers.js';
-import { OwnedProcess, type OwnedProcessOptions } from '../../supervise/child-process.js';
-import { type Probe, SupervisedProcess } from '../../supervise/supervisor.js';
+import { ChildProcessHandle, type OwnedProcessOptions } from '../../supervise/child-process.js';
+import { type Probe, Supervisor } from '../../supervise/supervisor.js';
 import type { ModelReport } from '../../telemetry/reports.js';
 import { CommandFailure, oneLine } from '../failure.js';
 import { watchAnswers } from '../liveness.js';
@@ -35,7 +35,7 @@ const RESTART = { baseMs: 100, maxMs: 5_000 };
 
 export class DevAgent {
   readonly api: AgentApi;
-  private readonly process: SupervisedProcess;
+  private readonly process: Supervisor;
   private readonly file: string;
   private readonly logFile: string;
   private settle!: { resolve(): void; reject(error: Error): void };
@@ -57,7 +57,7 @@ export class DevAgent {
     this.ready.catch(() => {}); // whoever waits sees it; an end request may come first
     const backoff = new RestartBackoff(RESTART, input.random);
     const probe = leaderProbe(this.api);
-    this.process = new SupervisedProcess(LIMITS, {
+    this.process = new Supervisor(LIMITS, {
       ...{ clock, timers, probe },
       start: (onExit) => this.launch(onExit),
       watch: (events) => watchAnswers(probe, events, clock, timers),
@@ -93,10 +93,10 @@ export class DevAgent {
     this.process.kill();
   }
 
-  private launch(onExit: OwnedProcessOptions['onExit']): OwnedProcess {
+  private launch(onExit: OwnedProcessOptions['onExit']): ChildProcessHandle {
     const log = openSync(this.logFile, 'a', 0o600);
     const argv = [this.input.binary.path, 'agent', '-ui', '-config-file', this.file];
-    const child = new OwnedProcess(argv, {
+    const child = new ChildProcessHandle(argv, {
       env: withoutConsulVariables(process.env),
       stdout: log,
       stderr: log,

@@ -46,7 +46,7 @@ const MAX_LINE_BYTES = 65_536;
 /** For the identity that was promised; afterwards what the files hold must do. */
 const IDENTITY_WAIT_MS = 5_000;
 
-export class ParentLink {
+export class ParentChannel {
   readonly identity = new Feed();
   /** Called when the successor accepts. */
   onHandOver: () => void = () => {};
@@ -67,8 +67,8 @@ export class ParentLink {
   }
 
   /** Undefined when no parent asked for it. */
-  static open(env: Readonly<Record<string, string | undefined>>): ParentLink | undefined {
-    return env[PARENT_MARK] === '1' ? new ParentLink(env[IDENTITY_MARK] === '1') : undefined;
+  static open(env: Readonly<Record<string, string | undefined>>): ParentChannel | undefined {
+    return env[PARENT_MARK] === '1' ? new ParentChannel(env[IDENTITY_MARK] === '1') : undefined;
   }
 
   /** How often the parent has started this sidecar again. */

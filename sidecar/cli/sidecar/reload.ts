@@ -5,7 +5,7 @@
  * counter say so. Changes that only a restart can take over are named.
  */
 
-import type { Sidecar } from '../../app/sidecar.js';
+import type { RunningSidecar } from '../../app/sidecar.js';
 import { loadSidecarFile } from '../../config/file/load.js';
 import type { Logger } from '../../runtime/log/logger.js';
 import { systemTimers } from '../../runtime/time/timers.js';
@@ -13,15 +13,15 @@ import { oneLine } from '../failure.js';
 import { problemsText } from '../settings.js';
 import { ofGeneration, withCommand } from './command-override.js';
 import { watchFile } from './file-watcher.js';
-import type { ParentLink } from './parent-channel.js';
+import type { ParentChannel } from './parent-channel.js';
 
 export interface FollowOptions {
   readonly file: string;
-  readonly sidecar: Sidecar;
+  readonly sidecar: RunningSidecar;
   readonly logger: Logger;
   /** The model's command from the command line, which a file does not change. */
   readonly command: readonly string[];
-  readonly link: ParentLink | undefined;
+  readonly link: ParentChannel | undefined;
   /** Of this process: `ofGeneration`. */
   readonly generation: number;
 }

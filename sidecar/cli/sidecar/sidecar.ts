@@ -7,12 +7,12 @@
 
 import { rmSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { type Addresses, type OwnedModel, type Sidecar, startSidecar } from '../../app/sidecar.js';
+import { type Addresses, type OwnedModel, type RunningSidecar, startSidecar } from '../../app/sidecar.js';
 import { writeAddress } from '../../config/codecs/address.js';
 import type { Address, ModelProcessConfig, SidecarConfig } from '../../config/model.js';
 import { createLogger, type Logger } from '../../runtime/log/logger.js';
 import { descriptorLimit, firstReserved } from '../../runtime/process/descriptors.js';
-import { keepHeapTop, lastToTheLimit } from '../../runtime/process/heap-tuning.js';
+import { lastToTheLimit, raiseTrimThreshold } from '../../runtime/process/heap-tuning.js';
 import { ListenSockets } from '../../runtime/process/listen-sockets.js';
 import { processMemory } from '../../runtime/process/memory.js';
 import { portHolder } from '../../runtime/process/port-owner.js';
@@ -20,7 +20,7 @@ import { systemRandom } from '../../runtime/random.js';
 import { systemClock } from '../../runtime/time/clock.js';
 import { systemTimers, type Timer } from '../../runtime/time/timers.js';
 import { modelProcess } from '../../supervise/model-process.js';
-import type { SupervisedProcess } from '../../supervise/supervisor.js';
+import type { Supervisor } from '../../supervise/supervisor.js';
 import type { ModelReport } from '../../telemetry/reports.js';
 import { CommandFailure, oneLine } from '../failure.js';
 import { tellServiceManager } from '../service-manager.js';
@@ -28,7 +28,7 @@ import { readSidecarFile } from '../settings.js';
 import { type EndRequests, endRequests } from '../signals.js';
 import { packageVersion } from '../version.js';
 import { ofGeneration, withCommand } from './command-override.js';
-import { IDENTITY_MARK, PARENT_MARK, ParentLink, RESTARTS_MARK } from './parent-channel.js';
+import { IDENTITY_MARK, PARENT_MARK, ParentChannel, RESTARTS_MARK } from './parent-channel.js';
 import { followConfiguration } from './reload.js';
 import { acceptWhenReady, Succession } from './succession.js';
 
@@ -37,11 +37,11 @@ const READINESS_MS = { starting: 100, later: 2_000 };
 
 /** Resolves with the exit code: 0 drained, 1 ended before that. */
 export async function sidecarCommand(file: string, command: readonly string[]): Promise<number> {
-  keepHeapTop();
+  raiseTrimThreshold();
   lastToTheLimit();
   const ends = endRequests(['SIGHUP']);
   const sockets = socketsOf(process.env);
-  const link = ParentLink.open(process.env);
+  const link = ParentChannel.open(process.env);
   const warnings: string[] = [];
   const { generation } = sockets;
   const said = withCommand(
@@ -97,7 +97,7 @@ export async function sidecarCommand(file: string, command: readonly string[]): 
 }
 
 /** Those of models that have ended, at which no other will listen. */
-function removeSockets({ hosts }: Sidecar): void {
+function removeSockets({ hosts }: RunningSidecar): void {
   for (const { address } of hosts) if (address.kind === 'unix') rmSync(address.path, { force: true });
 }
 
@@ -117,9 +117,9 @@ function socketsOf(env: NodeJS.ProcessEnv): ListenSockets {
 async function start(
   config: SidecarConfig,
   logger: Logger,
-  link: ParentLink | undefined,
+  link: ParentChannel | undefined,
   sockets: ListenSockets,
-): Promise<Sidecar> {
+): Promise<RunningSidecar> {
   const deps = {
     clock: systemClock,
     random: systemRandom,
@@ -157,7 +157,7 @@ function listenProblem(error: unknown): string {
 }
 
 /** Nothing when the model service is started by somebody else. */
-function ownModels(config: SidecarConfig, sidecar: Sidecar, logger: Logger): SupervisedProcess[] {
+function ownModels(config: SidecarConfig, sidecar: RunningSidecar, logger: Logger): Supervisor[] {
   const { model, inbound } = config;
   if (model === undefined || model.command.length === 0 || inbound === undefined) return [];
   const withheld = withheldOnce(logger);
@@ -169,7 +169,7 @@ function ownModel(
   host: OwnedModel,
   logger: Logger,
   onWithheld: (names: readonly string[]) => void,
-): SupervisedProcess {
+): Supervisor {
   const {
     [PARENT_MARK]: _mark,
     [IDENTITY_MARK]: _identity,
@@ -184,7 +184,7 @@ function ownModel(
     stdout: process.env[PARENT_MARK] === undefined ? 1 : 2, // with a parent, standard output carries events
     stderr: 2,
     model: host.model,
-    evidence: () => host.evidence(),
+    activity: () => host.activity(),
     onChange: (report) => {
       host.changed(report);
       logChange(report, host.model, logger);
@@ -222,8 +222,8 @@ function logChange(
 }
 
 async function end(
-  sidecar: Sidecar,
-  models: readonly SupervisedProcess[],
+  sidecar: RunningSidecar,
+  models: readonly Supervisor[],
   ends: EndRequests,
 ): Promise<number> {
   const orderly = sidecar
@@ -238,9 +238,9 @@ async function end(
 }
 
 function announce(
-  { addresses, instance, version }: Sidecar,
+  { addresses, instance, version }: RunningSidecar,
   logger: Logger,
-  link: ParentLink | undefined,
+  link: ParentChannel | undefined,
 ): void {
   logger.info({ addresses: spelled(addresses), version }, 'listening');
   if (link === undefined) process.stdout.write(`outrider ${version} ${instance}: ${describe(addresses)}\n`);
@@ -266,7 +266,7 @@ function spelled({ inbound, upstreams, shared, admin }: Addresses): Record<strin
 }
 
 /** The parent hears of every change of a model, and of all of them each time. */
-function tellModels(sidecar: Sidecar, link: ParentLink, onTold: () => void): void {
+function tellModels(sidecar: RunningSidecar, link: ParentChannel, onTold: () => void): void {
   let told = '';
   sidecar.onModel(() => {
     const report = sidecar.model();
@@ -281,7 +281,7 @@ function tellModels(sidecar: Sidecar, link: ParentLink, onTold: () => void): voi
 }
 
 /** Readiness has many causes, and none of them calls: it is looked at, often only until it is reached. */
-function tellReadiness(sidecar: Sidecar, link: ParentLink): { tell(): void; cancel(): void } {
+function tellReadiness(sidecar: RunningSidecar, link: ParentChannel): { tell(): void; cancel(): void } {
   let told = 'nothing yet';
   let timer: Timer;
   const tell = () => {

@@ -10,7 +10,7 @@ import { spawn } from 'node:child_process';
 import { writeSync } from 'node:fs';
 import type { Readable } from 'node:stream';
 import type { TakeoverAnswer } from '../../admin/view.js';
-import type { Sidecar } from '../../app/sidecar.js';
+import type { RunningSidecar } from '../../app/sidecar.js';
 import { writeAddress } from '../../config/codecs/address.js';
 import type { SidecarConfig } from '../../config/model.js';
 import type { Logger } from '../../runtime/log/logger.js';
@@ -19,12 +19,12 @@ import { systemTimers, type Timer } from '../../runtime/time/timers.js';
 import { oneLine } from '../failure.js';
 import type { EndRequests } from '../signals.js';
 import { ownsModel } from './command-override.js';
-import type { ParentLink } from './parent-channel.js';
+import type { ParentChannel } from './parent-channel.js';
 
 export interface SuccessionOptions {
-  readonly sidecar: Sidecar;
+  readonly sidecar: RunningSidecar;
   readonly sockets: ListenSockets;
-  readonly link: ParentLink | undefined;
+  readonly link: ParentChannel | undefined;
   readonly ends: EndRequests;
   readonly logger: Logger;
   /** As the file has it. */
@@ -159,7 +159,7 @@ export class Succession {
 }
 
 /** A successor begins to accept once it is ready: `then` follows. Does nothing in a process that accepts already. */
-export function acceptWhenReady(sidecar: Sidecar, sockets: ListenSockets, then: () => void): void {
+export function acceptWhenReady(sidecar: RunningSidecar, sockets: ListenSockets, then: () => void): void {
   if (!sockets.isSuccessor) return;
   const look = (): void => {
     if (sidecar.notReady().length > 0) {

@@ -31,7 +31,7 @@ export function statusTables(seen: readonly SeenSidecar[], palette: Palette): st
     registryTable(reports, palette),
   ];
   const notes = reports.flatMap(({ instance, registry }) =>
-    (registry?.notHonoured ?? []).map((note) => `${instance}: ${note}`),
+    (registry?.unsupported ?? []).map((note) => `${instance}: ${note}`),
   );
   return [...tables, notes.join('\n')].filter((text) => text !== '').join('\n\n');
 }
@@ -135,9 +135,9 @@ function mirrorTable(reports: readonly StatusReport[], palette: Palette): string
       { title: 'upstream', cell: ({ upstream }) => upstream },
       { title: 'copied to', cell: ({ to }) => to },
       { title: 'sent', cell: ({ sent }) => String(sent) },
-      { title: 'left out', cell: ({ leftOut }) => String(leftOut) },
+      { title: 'left out', cell: ({ skipped }) => String(skipped) },
       { title: 'compared', cell: ({ compared }) => String(compared) },
-      { title: 'disagreed', cell: ({ disagreed }) => String(disagreed) },
+      { title: 'mismatched', cell: ({ mismatched }) => String(mismatched) },
       { title: 'last', cell: ({ last }) => last ?? '' },
     ],
     palette,

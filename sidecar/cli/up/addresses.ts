@@ -1,10 +1,10 @@
 /** Where the sidecars of a planned mesh are found, as text. */
 
 import { writeAddress } from '../../config/codecs/address.js';
-import type { Seat } from './plan.js';
+import type { SidecarSpec } from './plan.js';
 
 /** Where the application calls each upstream, by name. */
-export function callAddresses(caller: Seat): Record<string, string> {
+export function callAddresses(caller: SidecarSpec): Record<string, string> {
   const { upstreams = [], shared } = caller.config.outbound ?? {};
   const own = upstreams.flatMap((u) =>
     u.listen === undefined ? [] : [[u.name, writeAddress(u.listen)] as const],
@@ -14,15 +14,15 @@ export function callAddresses(caller: Seat): Record<string, string> {
   return Object.fromEntries([...own, ...all]);
 }
 
-export function adminAddress({ admin }: Seat): string {
+export function adminAddress({ admin }: SidecarSpec): string {
   return writeAddress({ kind: 'tcp', ...admin });
 }
 
 /** Absent beside a caller. */
-export function inboundAddress({ config }: Seat): string | undefined {
+export function inboundAddress({ config }: SidecarSpec): string | undefined {
   return config.inbound === undefined ? undefined : writeAddress(config.inbound.listen);
 }
 
-export function callerOf(seats: readonly Seat[]): Seat {
+export function callerOf(seats: readonly SidecarSpec[]): SidecarSpec {
   return seats.find((seat) => seat.role === 'caller')!;
 }

@@ -12,7 +12,7 @@ import { plainConsul } from '../../config/build-consul.js';
 import type { MeshConfig } from '../../config/mesh-model.js';
 import type { Address, ConsulConfig } from '../../config/model.js';
 import type { AgentPorts } from '../consul/agent-file.js';
-import type { PortBook } from './port-allocator.js';
+import type { PortAllocator } from './port-allocator.js';
 
 const HOST = '127.0.0.1';
 /** Where people and programs look for an agent first. */
@@ -44,7 +44,7 @@ export function withoutEffect(
 }
 
 /** Free ports, held by `ports`; the API's is 8500 unless that is taken or the mesh wants it. */
-export async function agentPorts(mesh: MeshConfig, ports: PortBook): Promise<AgentPorts> {
+export async function agentPorts(mesh: MeshConfig, ports: PortAllocator): Promise<AgentPorts> {
   const wanted = namedPorts(mesh);
   const usual = !wanted.has(USUAL_PORT) && (await ports.tryClaim(HOST, USUAL_PORT));
   const find = async (): Promise<number> => {

@@ -11,12 +11,12 @@ import { ownsModel } from '../sidecar/command-override.js';
 import type { SidecarEvent } from '../sidecar/parent-channel.js';
 import { readyLimitMs, takeoverImpediment } from '../sidecar/succession.js';
 import { listenersOf } from './listen-sockets.js';
-import type { Seat } from './plan.js';
+import type { SidecarSpec } from './plan.js';
 import { type SeatDeps, SeatProcess } from './sidecar-process.js';
 
 /** How one sidecar is, and its model, as far as it has said. */
 export interface SeatState {
-  seat: Seat;
+  seat: SidecarSpec;
   process: ModelReport;
   model: ModelReport | undefined;
   /** Each of its models; `model` is all of them together. */
@@ -25,7 +25,7 @@ export interface SeatState {
   notReady: readonly string[] | undefined;
 }
 
-export type News =
+export type FleetEvent =
   | { readonly kind: 'sidecar'; readonly state: SeatState }
   /** `changed`: of its models. */
   | { readonly kind: 'model'; readonly state: SeatState; readonly changed: readonly ModelReport[] }
@@ -58,9 +58,9 @@ export class Fleet {
   private isStopping = false;
 
   constructor(
-    seats: readonly Seat[],
+    seats: readonly SidecarSpec[],
     deps: Omit<SeatDeps, 'onProcess' | 'onEvent'>,
-    private readonly onNews: (news: News) => void,
+    private readonly onNews: (news: FleetEvent) => void,
   ) {
     this.deps = {
       ...deps,
@@ -72,7 +72,7 @@ export class Fleet {
     }
   }
 
-  private take(seat: Seat): Member {
+  private take(seat: SidecarSpec): Member {
     const process = new SeatProcess(seat, this.deps);
     const member: Member = { process, state: newState(process), successor: undefined, reloaded: undefined };
     this.members.set(seat.name, member);
@@ -88,7 +88,7 @@ export class Fleet {
   }
 
   /** One more sidecar; it starts. */
-  add(seat: Seat): void {
+  add(seat: SidecarSpec): void {
     this.take(seat).process.start();
   }
 
@@ -105,7 +105,7 @@ export class Fleet {
    * A changed seat, whose file `write` writes: its sidecar reloads it, or is restarted where that takes over what has
    * changed. Resolves with what has been done, in words.
    */
-  async update(seat: Seat, write: () => void): Promise<string> {
+  async update(seat: SidecarSpec, write: () => void): Promise<string> {
     const member = this.members.get(seat.name)!;
     if (!isSameListeners(member.state.seat, seat)) {
       member.process.tell({ tell: 'ignore-file' });
@@ -139,7 +139,7 @@ export class Fleet {
   }
 
   /** Restarts a sidecar: make before break, unless that took the memory of its models twice. */
-  private async renew(member: Member, seat: Seat): Promise<string> {
+  private async renew(member: Member, seat: SidecarSpec): Promise<string> {
     if (!ownsModel(seat.config)) {
       const answer = await this.replace(seat.name, seat);
       if (answer.ok) return 'followed by a new process';
@@ -189,7 +189,7 @@ export class Fleet {
     }
   }
 
-  private async stopRole(role: Seat['role']): Promise<void> {
+  private async stopRole(role: SidecarSpec['role']): Promise<void> {
     const members = [...this.members.values()].filter((member) => member.state.seat.role === role);
     await Promise.all(members.map((member) => member.process.stop()));
   }
@@ -198,7 +198,7 @@ export class Fleet {
    * Starts a successor of a sidecar; once that accepts, the sidecar drains and ends. It stays when the successor does not
    * get ready, and where two cannot be at once.
    */
-  async replace(name: string, seat?: Seat): Promise<TakeoverAnswer> {
+  async replace(name: string, seat?: SidecarSpec): Promise<TakeoverAnswer> {
     const member = this.members.get(name)!;
     const why = this.whyNotReplaced(member);
     if (why !== undefined) return { ok: false, why };
@@ -302,7 +302,11 @@ function newState(process: SeatProcess): SeatState {
   return { seat: process.seat, process: process.report(), model: undefined, models: [], notReady: undefined };
 }
 
-function newsOf(state: SeatState, event: SidecarEvent, before: readonly ModelReport[]): News | undefined {
+function newsOf(
+  state: SeatState,
+  event: SidecarEvent,
+  before: readonly ModelReport[],
+): FleetEvent | undefined {
   switch (event.event) {
     case 'readiness':
       return { kind: 'readiness', state };
@@ -326,7 +330,7 @@ function isSame(one: ModelReport): (other: ModelReport) => boolean {
     name === one.name && state === one.state && why === one.why && pid === one.pid;
 }
 
-function isSameListeners(one: Seat, other: Seat): boolean {
+function isSameListeners(one: SidecarSpec, other: SidecarSpec): boolean {
   return JSON.stringify(listenersOf(one.config)) === JSON.stringify(listenersOf(other.config));
 }
 

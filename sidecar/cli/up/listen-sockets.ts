@@ -10,7 +10,7 @@ import net, { isIP, isIPv6 } from 'node:net';
 import { writeAddress } from '../../config/codecs/address.js';
 import type { Address, SidecarConfig } from '../../config/model.js';
 import { type NamedSocket, SOCKET_NAMES } from '../../runtime/process/listen-sockets.js';
-import type { Seat } from './plan.js';
+import type { SidecarSpec } from './plan.js';
 
 interface Handle {
   readonly fd: number;
@@ -43,7 +43,7 @@ export class HeldSockets {
    * The sockets of a seat; those it did not have yet are bound, those it has no more are let go. What cannot be bound now
    * (it is taken, or named by a host name) is left out: the sidecar makes it itself, or says why it cannot.
    */
-  of(seat: Seat): readonly NamedSocket[] {
+  of(seat: SidecarSpec): readonly NamedSocket[] {
     const before = this.bySeat.get(seat.name) ?? [];
     const wanted = listenersOf(seat.config);
     const isWanted = (held: NamedSocket) =>

@@ -14,17 +14,17 @@ import { stringifySidecar } from '../../config/stringify.js';
 import { oneLine } from '../failure.js';
 import { problemsText } from '../settings.js';
 import type { Fleet } from './fleet.js';
-import type { Seat } from './plan.js';
+import type { SidecarSpec } from './plan.js';
 
 export interface MeshReloadOptions {
   readonly file: string;
   readonly fleet: Fleet;
   /** Seats of a changed mesh: those that stay keep their names, ports and folders. Throws when a port is not to be had. */
-  plan(mesh: MeshConfig): Promise<readonly Seat[]>;
+  plan(mesh: MeshConfig): Promise<readonly SidecarSpec[]>;
   /** Throws when models are not there. */
   check(mesh: MeshConfig): void;
   /** Another set of seats runs now. */
-  onSeats(seats: readonly Seat[]): void;
+  onSeats(seats: readonly SidecarSpec[]): void;
   report(outcome: MeshReloadOutcome): void;
 }
 
@@ -61,7 +61,7 @@ export class MeshReload {
     this.options.onSeats(seats);
   }
 
-  private async apply(seats: readonly Seat[]): Promise<string[]> {
+  private async apply(seats: readonly SidecarSpec[]): Promise<string[]> {
     const { fleet } = this.options;
     const running = new Map(fleet.states.map(({ seat }) => [seat.name, seat]));
     const said: string[] = [];
@@ -114,12 +114,12 @@ function withWhatStays(before: MeshConfig, next: MeshConfig): { mesh: MeshConfig
   return { mesh, needsRestart };
 }
 
-function textOf(seat: Seat): string {
+function textOf(seat: SidecarSpec): string {
   return stringifySidecar(seat.config);
 }
 
 /** Whole or not at all: its sidecar watches the file. */
-function write(seat: Seat): void {
+function write(seat: SidecarSpec): void {
   const next = `${seat.file}.next`;
   writeFileSync(next, textOf(seat), { mode: 0o600 });
   renameSync(next, seat.file);

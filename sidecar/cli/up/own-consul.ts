@@ -7,7 +7,7 @@ import type { ConsulBinary } from '../consul/binary.js';
 import { DevAgent } from '../consul/dev-agent.js';
 import { writeIntentions } from '../consul/write-intentions.js';
 import { agentPorts } from './consul-side.js';
-import { PortBook } from './port-allocator.js';
+import { PortAllocator } from './port-allocator.js';
 import type { RunDirectory } from './run-directory.js';
 
 export interface OwnConsulInput {
@@ -25,7 +25,7 @@ const FOLDER = '_consul';
 
 /** Started, not ready yet: see `settled`. */
 export async function startConsul(input: OwnConsulInput): Promise<DevAgent> {
-  const book = new PortBook();
+  const book = new PortAllocator();
   try {
     const ports = await agentPorts(input.mesh, book);
     const { datacenter } = input.mesh;

@@ -19,14 +19,14 @@ import type {
   SidecarConfig,
   UpstreamConfig,
 } from '../../config/model.js';
-import type { PortBook } from './port-allocator.js';
+import type { PortAllocator } from './port-allocator.js';
 import type { RunDirectory } from './run-directory.js';
 
 const HOST = '127.0.0.1';
 const GOLDEN_INTERVAL_MS = 10_000;
 
 /** One sidecar of the mesh. */
-export interface Seat {
+export interface SidecarSpec {
   /** Also the sidecar's instance name. */
   readonly name: string;
   readonly service: string;
@@ -46,7 +46,7 @@ const USUAL_ADMIN_PORT = 8890;
 export interface PlanInput {
   readonly mesh: MeshConfig;
   readonly run: RunDirectory;
-  readonly ports: PortBook;
+  readonly ports: PortAllocator;
   /**
    * Present: sidecars find each other, prove who they are and learn who may call through this agent. Replaces what the
    * mesh file says of Consul.
@@ -59,8 +59,8 @@ export interface PlanInput {
 }
 
 /** Every seat, replicas in the order of the file and the caller last. Throws a CommandFailure for a port in use. */
-export async function planMesh(input: PlanInput): Promise<Seat[]> {
-  const replicas: Seat[] = [];
+export async function planMesh(input: PlanInput): Promise<SidecarSpec[]> {
+  const replicas: SidecarSpec[] = [];
   for (const service of input.mesh.services) {
     for (let replica = 1; replica <= service.replicas; replica++)
       replicas.push(await replicaSeat(input, service, replica));
@@ -68,7 +68,11 @@ export async function planMesh(input: PlanInput): Promise<Seat[]> {
   return [...replicas, await callerSeat(input, replicas)];
 }
 
-async function replicaSeat(input: PlanInput, service: MeshServiceConfig, replica: number): Promise<Seat> {
+async function replicaSeat(
+  input: PlanInput,
+  service: MeshServiceConfig,
+  replica: number,
+): Promise<SidecarSpec> {
   const name = `${service.name}-${replica}`;
   const base = service.portBase === undefined ? undefined : service.portBase + 2 * (replica - 1);
   const inbound = await port(input, HOST, base, name);
@@ -144,7 +148,7 @@ async function modelOf(
   };
 }
 
-async function callerSeat(input: PlanInput, replicas: readonly Seat[]): Promise<Seat> {
+async function callerSeat(input: PlanInput, replicas: readonly SidecarSpec[]): Promise<SidecarSpec> {
   const { caller } = input.mesh;
   const folder = input.run.folder(caller.name);
   const upstreams: UpstreamConfig[] = [];
@@ -175,7 +179,7 @@ async function callerSeat(input: PlanInput, replicas: readonly Seat[]): Promise<
 function whereabouts(
   { consul, mesh }: PlanInput,
   { name, discovery }: MeshConfig['caller']['upstreams'][number],
-  replicas: readonly Seat[],
+  replicas: readonly SidecarSpec[],
 ): Pick<UpstreamConfig, 'endpoints' | 'discovery'> {
   if (consul !== undefined) return { endpoints: [], discovery: discovery ?? plainDiscovery(name) };
   const { datacenter } = mesh;
@@ -184,7 +188,7 @@ function whereabouts(
   };
 }
 
-function endpointOf(seat: Seat, datacenter: string): EndpointConfig {
+function endpointOf(seat: SidecarSpec, datacenter: string): EndpointConfig {
   return { address: seat.config.inbound!.listen, weight: 1, id: seat.name, locality: datacenter };
 }
 
@@ -218,10 +222,10 @@ async function port(
 async function seat(
   input: PlanInput,
   folder: string,
-  who: Pick<Seat, 'name' | 'service' | 'role' | 'admin'>,
+  who: Pick<SidecarSpec, 'name' | 'service' | 'role' | 'admin'>,
   parts: Pick<SidecarConfig, 'inbound' | 'outbound' | 'model'>,
   labels: Pick<MeshServiceConfig, 'tags' | 'meta'> = {},
-): Promise<Seat> {
+): Promise<SidecarSpec> {
   const { trustDomain, datacenter, limits, drainTimeoutMs, log, accessLog, faultInjection } = input.mesh;
   const config: SidecarConfig = {
     service: who.service,
@@ -243,7 +247,7 @@ async function seat(
 /** Whom the sidecar believes: the authority of this mesh, or Consul. */
 async function trust(
   { consul, issue }: PlanInput,
-  { service, name }: Pick<Seat, 'name' | 'service'>,
+  { service, name }: Pick<SidecarSpec, 'name' | 'service'>,
   { tags = [], meta = {} }: Pick<MeshServiceConfig, 'tags' | 'meta'>,
 ): Promise<Pick<SidecarConfig, 'identity' | 'consul'>> {
   if (consul === undefined) return { identity: { kind: 'files', ...(await issue(service, name)) } };

@@ -2,29 +2,29 @@
 
 import type { MeshConfig } from '../../config/mesh-model.js';
 import type { ConsulConfig } from '../../config/model.js';
-import type { LocalIssuer } from '../../identity/ca/leaf-renewal.js';
+import type { LeafRenewal } from '../../identity/ca/leaf-renewal.js';
 import type { IdentityPaths } from '../../identity/sources/secret-files.js';
-import { planMesh, type Seat } from './plan.js';
-import { PortBook } from './port-allocator.js';
+import { planMesh, type SidecarSpec } from './plan.js';
+import { PortAllocator } from './port-allocator.js';
 import type { RunDirectory } from './run-directory.js';
 
 export interface PlannerOptions {
   readonly run: RunDirectory;
   readonly consul?: ConsulConfig;
   /** Absent where Consul issues certificates. */
-  readonly issuer: LocalIssuer | undefined;
+  readonly issuer: LeafRenewal | undefined;
   /** argv that runs this program. */
   readonly self: readonly string[];
 }
 
 export class Planner {
-  private readonly ports = new PortBook();
+  private readonly ports = new PortAllocator();
   private readonly issued = new Map<string, Promise<IdentityPaths>>();
 
   constructor(private readonly options: PlannerOptions) {}
 
   /** Ports that it found or claimed are free again when this resolves, and soon in use. Throws when one is taken. */
-  async plan(mesh: MeshConfig): Promise<Seat[]> {
+  async plan(mesh: MeshConfig): Promise<SidecarSpec[]> {
     const { run, consul, self } = this.options;
     try {
       const issue = (service: string, instance: string) => this.issue(service, instance);

@@ -18,7 +18,7 @@ const LOWEST = 18_000;
 const USUAL_EPHEMERAL_START = 32_768;
 const TRIES = 200;
 
-export class PortBook {
+export class PortAllocator {
   private readonly held: Server[] = [];
   /** Found, by what they are for. */
   private readonly found = new Map<string, number>();

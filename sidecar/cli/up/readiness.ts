@@ -9,7 +9,7 @@ import type { Timers } from '../../runtime/time/timers.js';
 import type { ModelReport } from '../../telemetry/reports.js';
 import { CommandFailure } from '../failure.js';
 import { isReady, type SeatState } from './fleet.js';
-import type { Seat } from './plan.js';
+import type { SidecarSpec } from './plan.js';
 import { logFileOf } from './sidecar-process.js';
 
 export interface ReadyWait {
@@ -104,14 +104,14 @@ function tooLate(states: readonly SeatState[]): CommandFailure {
 }
 
 /** The last line that one of our own programs wrote for people. */
-function lastComplaint(seat: Seat): string | undefined {
+function lastComplaint(seat: SidecarSpec): string | undefined {
   const line = logOf(seat)
     .split('\n')
     .findLast((text) => /^outrider( \w+)?: /.test(text));
   return line?.replace(/^outrider( \w+)?: /, '');
 }
 
-function logOf(seat: Seat): string {
+function logOf(seat: SidecarSpec): string {
   try {
     return readFileSync(logFileOf(seat), 'utf8');
   } catch {

@@ -2,9 +2,9 @@ import type { ModelReport } from '../../telemetry/reports.js';
 import { packageFile } from '../package-file.js';
 import { type OutputStream, type Palette, ProgressLine, table } from '../terminal.js';
 import { adminAddress, callAddresses, callerOf, inboundAddress } from './addresses.js';
-import { isReady, type News, type SeatState } from './fleet.js';
+import { type FleetEvent, isReady, type SeatState } from './fleet.js';
 import type { MeshReloadOutcome } from './mesh-reload.js';
-import type { Seat } from './plan.js';
+import type { SidecarSpec } from './plan.js';
 import { isHopeless } from './readiness.js';
 
 export interface ReportOptions {
@@ -38,7 +38,7 @@ export class UpReport {
   }
 
   /** While the mesh starts this draws progress; later it prints what a reader must know. */
-  news(news: News, states: readonly SeatState[]): void {
+  news(news: FleetEvent, states: readonly SeatState[]): void {
     if (this.options.json) this.line(JSON.stringify(asJson(news)));
     else if (!this.announced) this.showProgress(states);
     else {
@@ -91,7 +91,7 @@ export class UpReport {
     );
   }
 
-  private tint(news: News, text: string): string {
+  private tint(news: FleetEvent, text: string): string {
     if ('text' in news) return text;
     if (news.kind === 'sidecar') return this.coloured(news.state.process, text);
     const bad = news.kind === 'model' ? news.changed.find(({ state }) => state !== 'ready') : undefined;
@@ -131,7 +131,7 @@ function reloadTexts(outcome: MeshReloadOutcome): string[] {
 }
 
 /** Undefined when the change is a step on the way that tells a reader nothing. */
-function sentence(news: News): string | undefined {
+function sentence(news: FleetEvent): string | undefined {
   if ('text' in news) return news.text;
   if (news.kind === 'readiness') return undefined;
   if (news.kind === 'sidecar') return lifeOf('sidecar', news.state.process);
@@ -157,7 +157,7 @@ function lifeOf(what: string, of: ModelReport | undefined): string | undefined {
   }
 }
 
-function asJson(news: News): unknown {
+function asJson(news: FleetEvent): unknown {
   const { seat, process, model, models, notReady } = news.state;
   const text = 'text' in news ? { text: news.text } : {};
   return {
@@ -256,7 +256,7 @@ function consulLine(consul: ConsulFacts | undefined): string[] {
 const SAMPLE = 'services/digits/samples/seven.png';
 
 /** The line that can be pasted: only for a mesh that serves our digits. */
-function inferLine(caller: Seat): string[] {
+function inferLine(caller: SidecarSpec): string[] {
   const address = callAddresses(caller)['digits'];
   if (address === undefined) return [];
   return ['try it:', `  npx outrider infer digits --input @${packageFile(SAMPLE)} --target ${address}`];

@@ -13,8 +13,8 @@ import { inheriting, withoutSockets } from '../../runtime/process/listen-sockets
 import type { Random } from '../../runtime/random.js';
 import type { Clock } from '../../runtime/time/clock.js';
 import type { Timers } from '../../runtime/time/timers.js';
-import { OwnedProcess, type OwnedProcessOptions } from '../../supervise/child-process.js';
-import { SupervisedProcess } from '../../supervise/supervisor.js';
+import { ChildProcessHandle, type OwnedProcessOptions } from '../../supervise/child-process.js';
+import { Supervisor } from '../../supervise/supervisor.js';
 import type { ModelReport } from '../../telemetry/reports.js';
 import { liveProbe, watchLive } from '../liveness.js';
 import {
@@ -27,7 +27,7 @@ import {
   tellSidecar,
 } from '../sidecar/parent-channel.js';
 import type { HeldSockets } from './listen-sockets.js';
-import type { Seat } from './plan.js';
+import type { SidecarSpec } from './plan.js';
 
 export interface SeatDeps {
   readonly clock: Clock;
@@ -37,7 +37,7 @@ export interface SeatDeps {
   /** What sidecars find in their environment. */
   readonly env: Readonly<Record<string, string | undefined>>;
   /** The newest identity of a seat; undefined where sidecars get theirs elsewhere. */
-  identityOf(seat: Seat): IdentityParts | undefined;
+  identityOf(seat: SidecarSpec): IdentityParts | undefined;
   /** Undefined: sidecars make their own. */
   readonly sockets: HeldSockets | undefined;
   onProcess(process: SeatProcess, report: ModelReport): void;
@@ -51,18 +51,18 @@ const STOP_SLACK_MS = 2_000;
 const CONSUL_SLACK_MS = 5_000;
 
 /** Where a sidecar and its model write their log. */
-export function logFileOf(seat: Seat): string {
+export function logFileOf(seat: SidecarSpec): string {
   return join(seat.folder, 'log');
 }
 
 export class SeatProcess {
-  private readonly supervised: SupervisedProcess;
-  private child: OwnedProcess | undefined;
+  private readonly supervised: Supervisor;
+  private child: ChildProcessHandle | undefined;
   private holdsBack: boolean;
 
   /** Not started yet. `generation`: above 1 for a successor, which accepts nothing, the first time, before it is ready. */
   constructor(
-    public seat: Seat,
+    public seat: SidecarSpec,
     private readonly deps: SeatDeps,
     readonly generation = 1,
   ) {
@@ -71,7 +71,7 @@ export class SeatProcess {
     const probe = liveProbe({ kind: 'tcp', ...seat.admin });
     const backoff = new RestartBackoff(RESTART, deps.random);
     const stopModelMs = seat.config.model?.stopTimeoutMs ?? 0;
-    this.supervised = new SupervisedProcess(
+    this.supervised = new Supervisor(
       {
         startTimeoutMs: START_TIMEOUT_MS,
         stopTimeoutMs: seat.config.drainTimeoutMs + stopModelMs + leaveMs(seat) + STOP_SLACK_MS,
@@ -114,7 +114,7 @@ export class SeatProcess {
     tellSidecar(this.child?.input, message);
   }
 
-  private launch(onExit: OwnedProcessOptions['onExit']): OwnedProcess {
+  private launch(onExit: OwnedProcessOptions['onExit']): ChildProcessHandle {
     const { seat, deps } = this;
     const identity = deps.identityOf(seat);
     const sockets = inheriting(deps.sockets?.of(seat) ?? [], {
@@ -123,7 +123,7 @@ export class SeatProcess {
     });
     this.holdsBack = false;
     const log = openSync(logFileOf(seat), 'a', 0o600);
-    const child = new OwnedProcess([...deps.self, 'sidecar', '-c', seat.file], {
+    const child = new ChildProcessHandle([...deps.self, 'sidecar', '-c', seat.file], {
       env: {
         ...withoutSockets(deps.env),
         [PARENT_MARK]: '1',
@@ -145,6 +145,6 @@ export class SeatProcess {
 }
 
 /** Longest time it may take to tell Consul that this instance goes, and then that it is gone. */
-function leaveMs({ config: { consul } }: Seat): number {
+function leaveMs({ config: { consul } }: SidecarSpec): number {
   return consul?.registration === undefined ? 0 : consul.registration.propagationMs + CONSUL_SLACK_MS;
 }

@@ -10,7 +10,7 @@ import { statSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { MeshConfig } from '../../config/mesh-model.js';
 import { stringifySidecar } from '../../config/stringify.js';
-import { LocalIssuer } from '../../identity/ca/leaf-renewal.js';
+import { LeafRenewal } from '../../identity/ca/leaf-renewal.js';
 import { LocalCa } from '../../identity/ca/local-ca.js';
 import { systemRandom } from '../../runtime/random.js';
 import { systemClock } from '../../runtime/time/clock.js';
@@ -32,7 +32,7 @@ import { askForeignConsul } from './foreign-consul.js';
 import { HeldSockets } from './listen-sockets.js';
 import { MeshReload } from './mesh-reload.js';
 import { settled, startConsul } from './own-consul.js';
-import type { Seat } from './plan.js';
+import type { SidecarSpec } from './plan.js';
 import { Planner } from './planner.js';
 import { untilReady } from './readiness.js';
 import { type ConsulFacts, UpReport } from './report.js';
@@ -111,7 +111,7 @@ async function runMesh(up: Up, agent?: DevAgent): Promise<number> {
     const planner = new Planner({ run, issuer, self: SELF, ...(consul === undefined ? {} : { consul }) });
     const seats = await planner.plan(mesh);
     for (const seat of seats) writeFileSync(seat.file, stringifySidecar(seat.config), { mode: 0o600 });
-    const note = (all: readonly Seat[]) =>
+    const note = (all: readonly SidecarSpec[]) =>
       run.note({
         pid: process.pid,
         meshFile: resolve(file),
@@ -146,9 +146,9 @@ function bringConsul(): Promise<ConsulBinary> {
 }
 
 /** Certificates for a mesh that has no Consul to sign them. */
-async function localIssuer(mesh: MeshConfig, run: RunDirectory): Promise<LocalIssuer> {
+async function localIssuer(mesh: MeshConfig, run: RunDirectory): Promise<LeafRenewal> {
   const { trustDomain, datacenter, leafLifetimeMs } = mesh;
-  return new LocalIssuer({
+  return new LeafRenewal({
     ca: await LocalCa.create({ trustDomain, datacenter, wallNow: systemClock.wallNow }),
     directory: run.folder('identity'),
     leafLifetimeMs,
@@ -158,17 +158,17 @@ async function localIssuer(mesh: MeshConfig, run: RunDirectory): Promise<LocalIs
 }
 
 async function runFleet(
-  seats: readonly Seat[],
+  seats: readonly SidecarSpec[],
   { file, run, ends, hangup, report, foreign }: Up,
   agent: DevAgent | undefined,
-  issuer: LocalIssuer | undefined,
+  issuer: LeafRenewal | undefined,
   follow: (fleet: Fleet) => MeshReload,
 ): Promise<number> {
   const ready = untilReady(systemTimers);
   const sockets = HeldSockets.create();
   if (sockets === undefined)
     say('this Node cannot hold listening sockets: new calls fail while a sidecar starts again');
-  const identityOf = ({ name }: Seat) => issuer?.current(name);
+  const identityOf = ({ name }: SidecarSpec) => issuer?.current(name);
   const env = agent === undefined ? process.env : withoutConsulVariables(process.env);
   const fleet: Fleet = new Fleet(seats, { ...TIME, self: SELF, env, identityOf, sockets }, (news) => {
     report.news(news, fleet.states);

@@ -3,15 +3,15 @@
  * counted nowhere but where it runs, and it ends early rather than cost much.
  */
 
-import { Ended } from '../../core/outcome/outcome.js';
+import { AttemptEnd } from '../../core/outcome/outcome.js';
 import { Status } from '../../core/outcome/status.js';
 import type { Field } from '../../http2/hpack/field.js';
 import type { StableList } from '../../http2/hpack/header-list.js';
 import type { Stream } from '../../http2/stream.js';
 import { Attempt, type AttemptOwner } from '../../relay/attempt.js';
 import { WheelTimer } from '../../runtime/time/timing-wheel.js';
-import type { Relay } from '../../transport/context.js';
-import type { Link } from '../../transport/session.js';
+import type { DataPlaneContext } from '../../transport/context.js';
+import type { Session } from '../../transport/session.js';
 import type { Endpoint } from '../endpoint.js';
 
 /** A peer that is not done by then says nothing. */
@@ -37,7 +37,7 @@ export class Replay implements AttemptOwner {
   constructor(
     private readonly request: ReplayRequest,
     private readonly endpoint: Endpoint,
-    private readonly relay: Relay,
+    private readonly relay: DataPlaneContext,
     private readonly onAnswer: (body: Buffer | null) => void,
   ) {}
 
@@ -54,7 +54,7 @@ export class Replay implements AttemptOwner {
     this.end(null);
   }
 
-  writeRequest(_attempt: Attempt, link: Link, stream: Stream): void {
+  writeRequest(_attempt: Attempt, link: Session, stream: Stream): void {
     const { headers, extras, body } = this.request;
     link.connection.sendHeaders(stream, headers, extras, false);
     link.connection.sendData(stream, body, 0, body.length, true);
@@ -70,12 +70,12 @@ export class Replay implements AttemptOwner {
   passOn(): void {}
 
   /** For as much as is looked at; there are few of these at a time. */
-  promise(): boolean {
+  reserveWideWindow(): boolean {
     return true;
   }
 
   onAttemptEnd(attempt: Attempt): void {
-    const isGood = attempt.ended === Ended.trailers && attempt.status === Status.OK;
+    const isGood = attempt.ended === AttemptEnd.trailers && attempt.status === Status.OK;
     const kept = isGood ? attempt.takeHeld() : null;
     this.end(kept === null ? null : kept.whole());
   }
@@ -85,7 +85,7 @@ export class Replay implements AttemptOwner {
     this.isOver = true;
     this.relay.wheel.cancel(this.timer);
     this.endpoint.inFlight--;
-    this.attempt!.abort(Ended.superseded);
+    this.attempt!.abort(AttemptEnd.superseded);
     this.onAnswer(body);
   }
 }

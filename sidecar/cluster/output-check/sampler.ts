@@ -6,13 +6,13 @@
 
 import { MODEL_INFER } from '../../codec/inference.js';
 import { EjectionState } from '../../core/outlier/ejection.js';
-import { Forms, type InspectedAnswer, isChargeable } from '../../core/outlier/invalid-output.js';
-import { factsOf } from '../../http2/header-view.js';
+import { type InspectedAnswer, isChargeable, ResponseShapes } from '../../core/outlier/invalid-output.js';
+import { headerViewOf } from '../../http2/header-view.js';
 import type { Attempt } from '../../relay/attempt.js';
 import type { Call } from '../../relay/call.js';
 import { WheelEntry } from '../../runtime/time/timing-wheel.js';
-import type { Pieces } from '../../transport/chunk-list.js';
-import type { Relay } from '../../transport/context.js';
+import type { ChunkList } from '../../transport/chunk-list.js';
+import type { DataPlaneContext } from '../../transport/context.js';
 import type { Endpoint } from '../endpoint.js';
 import { inspectAnswer } from './inspect.js';
 import { Replay, type ReplayRequest } from './replay.js';
@@ -43,14 +43,14 @@ interface Sample {
 
 export class OutputInspector extends WheelEntry {
   readonly counts: OutputCounts = { inOrder: 0, charged: 0, acquitted: 0, unproven: 0, unreadable: 0 };
-  private readonly forms = new Forms<Endpoint>();
+  private readonly forms = new ResponseShapes<Endpoint>();
   private readonly waiting: Sample[] = [];
   private replay: Replay | null = null;
   private left = PER_SECOND;
   private second = 0;
 
   constructor(
-    private readonly relay: Relay,
+    private readonly relay: DataPlaneContext,
     public ratio: number,
     private readonly peerOf: (endpoint: Endpoint) => Endpoint | undefined,
   ) {
@@ -61,12 +61,13 @@ export class OutputInspector extends WheelEntry {
   offer(call: Call, attempt: Attempt, endpoint: Endpoint, isIdempotent: boolean): void {
     if (this.relay.random() >= this.ratio || this.waiting.length >= MAX_WAITING) return;
     const { kept } = attempt;
-    if (kept === null || call.isCommitted || factsOf(call.block).path !== MODEL_INFER) return;
+    if (kept === null || call.isCommitted || headerViewOf(call.block).path !== MODEL_INFER) return;
     if (!this.hasRoom(this.relay.nowMs)) return;
     const isSendable = isIdempotent && call.requestEnded && call.isReplayable;
-    const held = isSendable && call.kept !== null && call.kept.bytes <= MAX_REQUEST_BYTES ? call.kept : null;
+    const held =
+      isSendable && call.buffered !== null && call.buffered.bytes <= MAX_REQUEST_BYTES ? call.buffered : null;
     const bytes = kept.bytes + (held?.bytes ?? 0);
-    if (!this.relay.memory.take(bytes)) return;
+    if (!this.relay.memory.reserve(bytes)) return;
     const request = held === null ? null : requestOf(call, attempt, held);
     const answer = Buffer.from(kept.whole());
     this.waiting.push({ endpoint, startMs: attempt.startMs, answer, request, bytes });
@@ -88,7 +89,7 @@ export class OutputInspector extends WheelEntry {
 
   stop(): void {
     this.relay.wheel.cancel(this);
-    for (const { bytes } of this.waiting.splice(0)) this.relay.memory.give(bytes);
+    for (const { bytes } of this.waiting.splice(0)) this.relay.memory.release(bytes);
     this.replay?.stop();
     this.relay.wheel.cancel(this);
   }
@@ -148,7 +149,7 @@ export class OutputInspector extends WheelEntry {
   }
 
   private done({ bytes }: Sample): void {
-    this.relay.memory.give(bytes);
+    this.relay.memory.release(bytes);
   }
 }
 
@@ -157,10 +158,10 @@ function isCounted({ endpoint: { ejection }, startMs }: Sample): boolean {
   return ejection.state === EjectionState.admitted && startMs >= ejection.sinceMs;
 }
 
-function requestOf(call: Call, attempt: Attempt, held: Pieces): ReplayRequest {
+function requestOf(call: Call, attempt: Attempt, held: ChunkList): ReplayRequest {
   return {
-    headers: call.story.requestHeaders(call, attempt),
-    extras: call.story.requestExtras(call, attempt),
+    headers: call.handler.requestHeaders(call, attempt),
+    extras: call.handler.requestExtras(call, attempt),
     body: Buffer.from(held.whole()),
   };
 }

@@ -5,21 +5,21 @@
  */
 
 /** One place in the line. Fields are the line's to change. */
-export class LineEntry {
+export class QueueNode {
   /** Class, 0 the most important. */
   lineClass = 0;
   /** Whose it is; only read where callers take turns. */
   lineCaller = '';
   /** @internal */
-  lineLane: Lane<LineEntry> | null = null;
+  lineLane: Lane<QueueNode> | null = null;
   /** @internal */
-  lineNext: LineEntry | null = null;
+  lineNext: QueueNode | null = null;
   /** @internal */
-  linePrev: LineEntry | null = null;
+  linePrev: QueueNode | null = null;
 }
 
 /** Entries in order of arrival: of a class, or of one caller in it. */
-class Lane<E extends LineEntry> {
+class Lane<E extends QueueNode> {
   first: E | null = null;
   last: E | null = null;
   length = 0;
@@ -30,7 +30,7 @@ class Lane<E extends LineEntry> {
   constructor(readonly caller: string) {}
 
   append(entry: E): void {
-    entry.lineLane = this as unknown as Lane<LineEntry>;
+    entry.lineLane = this as unknown as Lane<QueueNode>;
     entry.linePrev = this.last;
     entry.lineNext = null;
     if (this.last === null) this.first = entry;
@@ -54,7 +54,7 @@ class Lane<E extends LineEntry> {
 }
 
 /** Everyone of one class. */
-class Tier<E extends LineEntry> {
+class Tier<E extends QueueNode> {
   length = 0;
   /** Whose turn it is; null while nobody waits. */
   head: Lane<E> | null = null;
@@ -134,7 +134,7 @@ class Tier<E extends LineEntry> {
   }
 }
 
-export class Line<E extends LineEntry> {
+export class FairQueue<E extends QueueNode> {
   private tiers: Tier<E>[] = [new Tier()];
   length = 0;
 

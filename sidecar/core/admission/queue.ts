@@ -3,10 +3,10 @@
  * measuring, classes and turns where they are asked for. Refuses on arrival what could not be served in time, and never
  * lets expired work through. Decides only; the relay answers the refused and starts the admitted.
  */
-import { Line, LineEntry } from './fair-queue.js';
+import { FairQueue, QueueNode } from './fair-queue.js';
 
 /** `resting`: it ran and will go on, and holds no place meanwhile. `late`: its turn came, and its run would not be over in time. */
-export const QueueState = { idle: 0, waiting: 1, running: 2, expired: 3, resting: 4, late: 5 } as const;
+export const QueueState = { idle: 0, waiting: 1, running: 2, expired: 3, suspended: 4, late: 5 } as const;
 export type QueueState = (typeof QueueState)[keyof typeof QueueState];
 
 /** What became of an arrival. From `tooMany` on: refused, for this reason. */
@@ -24,7 +24,7 @@ export const Admission = {
 export type Admission = (typeof Admission)[keyof typeof Admission];
 
 /** One call in the line. Extend it or own one; fields are the queue's to change, but for class and caller, set before it is offered. */
-export class QueueEntry extends LineEntry {
+export class QueueEntry extends QueueNode {
   queueState: QueueState = QueueState.idle;
   /** Request bytes counted while waiting. */
   queueBytes = 0;
@@ -51,7 +51,7 @@ const CAUTION = 1.2;
 const IDLE_HALF_LIFE_MS = 10_000;
 
 export class InboundQueue<E extends QueueEntry> {
-  private readonly line: Line<E>;
+  private readonly line: FairQueue<E>;
   /** Those that rested and would go on, in the order in which they asked. */
   private readonly waking = new Set<E>();
   /** The last place went to one of them: the next is the line's. */
@@ -72,7 +72,7 @@ export class InboundQueue<E extends QueueEntry> {
   evictedTotal = 0;
 
   constructor(private settings: QueueSettings) {
-    this.line = new Line(settings.fair === true);
+    this.line = new FairQueue(settings.fair === true);
   }
 
   get waiting(): number {
@@ -161,11 +161,11 @@ export class InboundQueue<E extends QueueEntry> {
     // The first ones count alike, or the very first, which had the model to itself, would count for too long.
     if (this.served * SERVICE_WEIGHT < 1) this.served += 1;
     this.serviceMs += (nowMs - entry.queueStartedMs - this.serviceMs) / this.served;
-    this.forfeit(entry, nowMs);
+    this.releaseWithoutSample(entry, nowMs);
   }
 
   /** A running entry gave up its place without finishing, so its time says nothing. Then call `next` until it returns null. */
-  forfeit(entry: E, nowMs: number): void {
+  releaseWithoutSample(entry: E, nowMs: number): void {
     if (entry.queueState !== QueueState.running) return;
     entry.queueState = QueueState.idle;
     this.running -= 1;
@@ -173,18 +173,18 @@ export class InboundQueue<E extends QueueEntry> {
   }
 
   /** A running entry pauses, and somebody else may have its place. Then call `next` until it returns null. */
-  rest(entry: E, nowMs: number): void {
+  suspend(entry: E, nowMs: number): void {
     if (entry.queueState !== QueueState.running) return;
-    this.forfeit(entry, nowMs);
-    entry.queueState = QueueState.resting;
+    this.releaseWithoutSample(entry, nowMs);
+    entry.queueState = QueueState.suspended;
   }
 
   /**
    * It would go on: true when it holds a place, at once where one is free. Otherwise it waits for one, by turns with those
    * in line; `nextWaking` tells when it has come.
    */
-  wake(entry: E, nowMs: number): boolean {
-    if (entry.queueState !== QueueState.resting) return entry.queueState === QueueState.running;
+  resume(entry: E, nowMs: number): boolean {
+    if (entry.queueState !== QueueState.suspended) return entry.queueState === QueueState.running;
     if (this.running >= this.settings.concurrency) {
       this.waking.add(entry);
       return false;

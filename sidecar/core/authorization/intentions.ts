@@ -20,7 +20,7 @@ export interface Intention {
 }
 
 /** For all calls of a caller alike, or a list to ask for each. */
-export type Verdict = Action | PermissionList;
+export type AuthorizationDecision = Action | PermissionList;
 
 export interface TableOptions {
   /** False: the intentions are not known yet. The table denies everything, and whoever refuses may say why. Default true. */
@@ -32,8 +32,8 @@ const ANY = '*';
 /** The intentions in force at one time, immutable. */
 export class IntentionTable {
   /** By destination, `*` included; then by source, `*` included. */
-  private readonly verdicts = new Map<string, Map<string, Verdict>>();
-  private readonly anyDestination: ReadonlyMap<string, Verdict> | undefined;
+  private readonly verdicts = new Map<string, Map<string, AuthorizationDecision>>();
+  private readonly anyDestination: ReadonlyMap<string, AuthorizationDecision> | undefined;
   readonly isLoaded: boolean;
 
   /**
@@ -79,7 +79,7 @@ export class IntentionTable {
     return this.allows(source, destination) ? 'allow' : 'deny';
   }
 
-  verdict(source: string, destination: string): Verdict {
+  verdict(source: string, destination: string): AuthorizationDecision {
     const exact = this.verdicts.get(destination);
     return (
       exact?.get(source) ??
@@ -102,7 +102,7 @@ export class IntentionTable {
     return undefined;
   }
 
-  private verdictOf({ action, permissions }: Intention): Verdict {
+  private verdictOf({ action, permissions }: Intention): AuthorizationDecision {
     return permissions === undefined ? action : new PermissionList(permissions, this.defaultAction);
   }
 }

@@ -155,7 +155,7 @@ function valueTest({ kind, value, ignoreCase }: HeaderMatch): (value: string) =>
 }
 
 /** What of the permissions cannot be held to as written, one sentence each; for the log, once. */
-export function notHonoured(permissions: readonly Permission[]): string[] {
+export function unsupported(permissions: readonly Permission[]): string[] {
   const found: string[] = [];
   permissions.forEach((permission, i) => {
     const say = (what: string): void => {

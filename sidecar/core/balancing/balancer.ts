@@ -18,7 +18,7 @@ export class EndpointLoad {
    * What it takes of its weight now, above 0, at most 1: less while it warms up, while it says that it is full, and where
    * nearer ones take most of the traffic. Tell the balancer (`reweighed`) when it falls all at once.
    */
-  damping = 1;
+  weightFactor = 1;
   /** May receive traffic: discovered, connected, healthy, not ejected. */
   eligible = true;
   /** @internal Smooth round-robin's running credit. */
@@ -29,7 +29,7 @@ export class EndpointLoad {
 
   /** Its weight as it counts now. */
   get share(): number {
-    return this.weight * this.damping;
+    return this.weight * this.weightFactor;
   }
 
   /** What this endpoint usually needs, ms: by its own successes, else what its peers cost; 0 = unknown. */
@@ -144,7 +144,7 @@ export class LeastLoaded implements Balancer {
 
   /** Of two, in the order in which they were drawn. */
   private better<E extends EndpointLoad>(one: E, other: E, nowMs: number): E {
-    if (one.damping !== other.damping) return isForDrawn(one, other) ? one : other;
+    if (one.weightFactor !== other.weightFactor) return isForDrawn(one, other) ? one : other;
     return this.cost(other, nowMs) < this.cost(one, nowMs) * CLEARLY_CHEAPER ? other : one;
   }
 
@@ -235,7 +235,7 @@ export class LeastLoaded implements Balancer {
  * nothing beyond that.
  */
 function isForDrawn(one: EndpointLoad, other: EndpointLoad): boolean {
-  if (one.damping > other.damping) return true;
+  if (one.weightFactor > other.weightFactor) return true;
   return one.inFlight * other.share <= (other.inFlight + 1) * one.share;
 }
 

@@ -73,7 +73,7 @@ export class RingHash implements Balancer {
     for (let step = 0; step < points.length; step += 1) {
       const endpoint = endpoints[owners[(from + step) % points.length]!]!;
       if (!mayTake(endpoint, tried)) continue;
-      if (!isLastRound && endpoint.damping < 1 && !takesKey(endpoint, key)) continue;
+      if (!isLastRound && endpoint.weightFactor < 1 && !takesKey(endpoint, key)) continue;
       const bound = Math.ceil((BOUND * inFlight * endpoint.share) / eligible);
       if (endpoint.inFlight < bound) return endpoint;
     }
@@ -82,8 +82,8 @@ export class RingHash implements Balancer {
 }
 
 /** A damped endpoint takes a part of its keys, always the same ones, and more of them as it is damped less. */
-function takesKey({ label, damping }: EndpointLoad, key: number): boolean {
-  return mix(key ^ hashText(label)) < damping * 0x1_0000_0000;
+function takesKey({ label, weightFactor }: EndpointLoad, key: number): boolean {
+  return mix(key ^ hashText(label)) < weightFactor * 0x1_0000_0000;
 }
 
 /** A key's place on the ring. */

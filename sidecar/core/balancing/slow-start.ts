@@ -36,7 +36,7 @@ export class SlowStart {
 
   /**
    * A call that succeeded. Faults warm nothing.
-   * @param peersMs what its peers usually need; 0 = unknown, and then the number of calls alone decides.
+   * @param peerLatencyMs what its peers usually need; 0 = unknown, and then the number of calls alone decides.
    */
   record(elapsedMs: number, peersMs: number, nowMs: number): void {
     if (this.isOver) return;

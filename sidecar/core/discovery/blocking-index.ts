@@ -53,7 +53,7 @@ export interface Patience {
  * How long a blocking read asks for and is given. The agent adds up to a sixteenth of `wait` by itself, though not
  * for what it answers from its own cache, so up to a sixteenth is taken off here, and queries begun together part.
  */
-export function patience(waitMs: number, slackMs: number, random: () => number): Patience {
+export function readTimeout(waitMs: number, slackMs: number, random: () => number): Patience {
   const asked = Math.max(1_000, Math.round(waitMs * (1 - random() / 16)));
   return { waitMs: asked, timeoutMs: asked + asked / 16 + slackMs };
 }

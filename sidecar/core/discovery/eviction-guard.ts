@@ -26,7 +26,7 @@ interface Kept<I> {
   readonly wasCalledCritical: boolean;
 }
 
-export interface Hold<I> {
+export interface EvictionGuard<I> {
   readonly sinceMs: number;
   /** Never moved while the hold lasts, whatever the registry says meanwhile. */
   readonly untilMs: number;
@@ -42,7 +42,7 @@ export interface Registry<I extends Listed> {
   readonly members: readonly I[];
   /** Members that are not critical. */
   readonly usable: number;
-  readonly hold: Hold<I> | undefined;
+  readonly hold: EvictionGuard<I> | undefined;
   /** Set by the one step that ended a hold. */
   readonly ended: HoldEnd | undefined;
   /** Answers of the last moments, the larger ones: "at once" covers a loss in several steps. */
@@ -61,7 +61,7 @@ export const SILENT_MS = 3_000;
  * The registry after an answer. Also for looking again at the evidence and the clock, with the answer as it was
  * (`review`). A `graceMs` of 0 believes every answer at once.
  */
-export function learn<I extends Listed>(
+export function apply<I extends Listed>(
   before: Registry<I> | undefined,
   answer: readonly I[],
   isAnswering: IsAnswering<I>,
@@ -81,13 +81,13 @@ export function learn<I extends Listed>(
 }
 
 /** Looks again at a hold: call it about every second while there is one. */
-export function review<I extends Listed>(
+export function reevaluate<I extends Listed>(
   before: Registry<I>,
   isAnswering: IsAnswering<I>,
   nowMs: number,
   graceMs: number,
 ): Registry<I> {
-  return learn(before, before.answer, isAnswering, nowMs, graceMs);
+  return apply(before, before.answer, isAnswering, nowMs, graceMs);
 }
 
 function believed<I extends Listed>(
@@ -121,7 +121,7 @@ function doubted<I extends Listed>(
   usable: number,
   nowMs: number,
   graceMs: number,
-): Hold<I> | undefined {
+): EvictionGuard<I> | undefined {
   let size = before.usable;
   for (const peak of recentPeaks(before, nowMs)) size = Math.max(size, peak.usable);
   if (usable * 2 >= size || before.usable === 0 || !(graceMs > 0)) return undefined;
@@ -137,7 +137,7 @@ function onlyUsable<I extends Listed>({ members }: Registry<I>): string | undefi
 /** Who, of those usable before, stays although the answer does not have them. */
 function keep<I extends Listed>(
   before: Registry<I>,
-  hold: Hold<I>,
+  hold: EvictionGuard<I>,
   answer: readonly I[],
   isAnswering: IsAnswering<I>,
   nowMs: number,
@@ -161,7 +161,7 @@ function keep<I extends Listed>(
   return kept;
 }
 
-function held<I extends Listed>(answer: readonly I[], hold: Hold<I>): Registry<I> {
+function held<I extends Listed>(answer: readonly I[], hold: EvictionGuard<I>): Registry<I> {
   const members: I[] = [];
   const unlisted = new Map(hold.kept);
   for (const item of answer) {

@@ -5,7 +5,7 @@
  *
  * Until it has been asked an endpoint is taken for well: its connection stands, and nobody has said otherwise.
  */
-import { Steady, saysTheSame } from './hysteresis.js';
+import { Hysteresis, saysTheSame } from './hysteresis.js';
 
 export interface HealthSettings {
   /** Time between the starts of two checks, ± 10 %. */
@@ -44,7 +44,7 @@ export class CheckedHealth {
   /** Why it is unhealthy, one sentence; empty while it is not. It keeps its words while only numbers in them change. */
   why = '';
   sinceMs: number;
-  private readonly steady: Steady;
+  private readonly steady: Hysteresis;
   /** Nothing has been heard of it since it was connected: the first word counts at once. */
   private isFresh = true;
   /** One check at least has passed since the start. */
@@ -59,7 +59,7 @@ export class CheckedHealth {
     nowMs: number,
   ) {
     const { unhealthy, healthy } = settings;
-    this.steady = new Steady(true, { badInARow: unhealthy, goodInARow: healthy });
+    this.steady = new Hysteresis(true, { failureStreak: unhealthy, successStreak: healthy });
     this.sinceMs = nowMs;
   }
 

@@ -4,26 +4,26 @@
  * themselves (TTL), so they are kept here.
  */
 
-export interface SteadySettings {
+export interface HysteresisSettings {
   /** Bad samples in a row until the verdict is bad. Default 2. */
-  readonly badInARow?: number;
+  readonly failureStreak?: number;
   /** Good samples in a row until it is good again. Default 1. */
-  readonly goodInARow?: number;
+  readonly successStreak?: number;
 }
 
-export class Steady {
-  private readonly badInARow: number;
-  private readonly goodInARow: number;
+export class Hysteresis {
+  private readonly failureStreak: number;
+  private readonly successStreak: number;
   /** Samples in a row that speak against the verdict. */
   private against = 0;
 
   /** @param isGood the verdict before the first sample. */
   constructor(
     public isGood: boolean,
-    settings: SteadySettings = {},
+    settings: HysteresisSettings = {},
   ) {
-    this.badInARow = settings.badInARow ?? 2;
-    this.goodInARow = settings.goodInARow ?? 1;
+    this.failureStreak = settings.failureStreak ?? 2;
+    this.successStreak = settings.successStreak ?? 1;
   }
 
   /** Whether samples speak against the verdict, though not yet enough of them. */
@@ -38,7 +38,7 @@ export class Steady {
       return false;
     }
     this.against += 1;
-    return this.against >= (isGood ? this.goodInARow : this.badInARow) && this.settle(isGood);
+    return this.against >= (isGood ? this.successStreak : this.failureStreak) && this.settle(isGood);
   }
 
   /** What needs no second sample: the process is dead. True when it changed the verdict. */

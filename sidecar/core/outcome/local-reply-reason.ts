@@ -5,7 +5,7 @@
  */
 import { Status } from './status.js';
 
-export interface Reason {
+export interface LocalReplyReason {
   readonly name: string;
   readonly status: Status;
   /** Text with `{placeholders}`, filled in by `reasonMessage`. */
@@ -14,11 +14,11 @@ export interface Reason {
   readonly isUnprocessed: boolean;
 }
 
-function reason(name: string, status: Status, template: string): Reason {
+function reason(name: string, status: Status, template: string): LocalReplyReason {
   return { name, status, template, isUnprocessed: false };
 }
 
-function unprocessed(name: string, status: Status, template: string): Reason {
+function unprocessed(name: string, status: Status, template: string): LocalReplyReason {
   return { name, status, template, isUnprocessed: true };
 }
 
@@ -112,7 +112,7 @@ export const Reasons = {
   faultInjected: reason('fault-injected', Status.UNAVAILABLE, 'a fault was injected for a drill'),
   protocolError: reason('protocol-error', Status.INTERNAL, '{peer} broke the protocol: {detail}'),
   internal: reason('internal', Status.INTERNAL, 'internal error of the sidecar'),
-} as const satisfies Record<string, Reason>;
+} as const satisfies Record<string, LocalReplyReason>;
 
 /**
  * Answers of a sidecar that is the front of several models, in the place of the model server that the call did not come
@@ -141,14 +141,14 @@ export const ModelReasons = {
     Status.UNIMPLEMENTED,
     '{path} names no model, and each model of {service} has a process of its own',
   ),
-} as const satisfies Record<string, Reason>;
+} as const satisfies Record<string, LocalReplyReason>;
 
 export const REASON_NAMES: readonly string[] = Object.values(Reasons).map(({ name }) => name);
 
-const injectedReasons = new Map<Status, Reason>();
+const injectedReasons = new Map<Status, LocalReplyReason>();
 
 /** `faultInjected` with another status; the same object for the same one. */
-export function injected(status: Status): Reason {
+export function injected(status: Status): LocalReplyReason {
   let made = injectedReasons.get(status);
   if (made === undefined) {
     made = { ...Reasons.faultInjected, status };
@@ -159,7 +159,7 @@ export function injected(status: Status): Reason {
 
 /** The reason's text with `values` filled in; placeholders without a value are left out as `?`. */
 export function reasonMessage(
-  { template }: Reason,
+  { template }: LocalReplyReason,
   values: Readonly<Record<string, string | number>> = {},
 ): string {
   return template.replaceAll(/\{(\w+)\}/g, (_, name: string) => String(values[name] ?? '?'));

@@ -5,7 +5,7 @@
 import { Status } from './status.js';
 
 /** How an attempt came to its end. */
-export const Ended = {
+export const AttemptEnd = {
   /** With a `grpc-status`, in trailers or trailers-only. */
   trailers: 0,
   /** RST_STREAM by the peer, other than REFUSED_STREAM. */
@@ -33,7 +33,7 @@ export const Ended = {
   /** No connection was tried, or none could be, for want of something of our own: never processed. */
   unconnected: 12,
 } as const;
-export type Ended = (typeof Ended)[keyof typeof Ended];
+export type AttemptEnd = (typeof AttemptEnd)[keyof typeof AttemptEnd];
 
 export const Outcome = {
   success: 0,
@@ -69,9 +69,11 @@ export function isCancelAtDeadline(elapsedMs: number, allowedMs: number): boolea
  * Whether the peer ended an attempt at the limit of `limitMs` that it was told: by DEADLINE_EXCEEDED or CANCELLED in an
  * answer, or by a reset with CANCEL, within max(10 ms, 5 %) of it.
  */
-export function endsAtLimit(ended: Ended, status: number, elapsedMs: number, limitMs: number): boolean {
+export function endsAtLimit(ended: AttemptEnd, status: number, elapsedMs: number, limitMs: number): boolean {
   const isGivenUp =
-    ended === Ended.trailers ? isOfTime(status) : ended === Ended.reset && status === Status.CANCELLED;
+    ended === AttemptEnd.trailers
+      ? isOfTime(status)
+      : ended === AttemptEnd.reset && status === Status.CANCELLED;
   return isGivenUp && isCancelAtDeadline(elapsedMs, limitMs);
 }
 
@@ -133,10 +135,10 @@ export function whyNotDeclarable(status: Status, outcome: Declarable): string | 
  * @param usualMs what this endpoint usually needs (`EndpointLoad.usualMs`); 0 = unknown.
  * @param outcomes what statuses count as where the endpoint itself sent them. What happens at the call's deadline is
  * judged by time alone: whether our timer or the endpoint's answer came first is chance.
- * @param givenMs how much of `allowedMs` the endpoint had for its answer (`timeGivenMs`); 0: time says nothing about it.
+ * @param allowedMs how much of `allowedMs` the endpoint had for its answer (`timeGivenMs`); 0: time says nothing about it.
  */
 export function classify(
-  ended: Ended,
+  ended: AttemptEnd,
   status: number,
   elapsedMs: number,
   allowedMs: number,
@@ -145,22 +147,22 @@ export function classify(
   givenMs = allowedMs,
 ): Outcome {
   switch (ended) {
-    case Ended.trailers:
+    case AttemptEnd.trailers:
       if (isOfTime(status) && isCancelAtDeadline(elapsedMs, allowedMs)) return judgeTime(givenMs, usualMs);
-      return outcomeOf(outcomes[status] ?? Outcome.fault, givenMs, usualMs); // Not one of gRPC's codes: UNKNOWN.
-    case Ended.refusedStream:
-    case Ended.goawayUnprocessed:
-    case Ended.unconnected:
+      return outcomeOf(outcomes[status] ?? Outcome.fault, allowedMs, usualMs); // Not one of gRPC's codes: UNKNOWN.
+    case AttemptEnd.refusedStream:
+    case AttemptEnd.goawayUnprocessed:
+    case AttemptEnd.unconnected:
       return Outcome.refusal;
-    case Ended.attemptTimeout:
+    case AttemptEnd.attemptTimeout:
       return givenMs > 0 ? Outcome.fault : Outcome.neutral;
-    case Ended.deadline:
+    case AttemptEnd.deadline:
       return judgeTime(givenMs, usualMs);
-    case Ended.cancelled:
+    case AttemptEnd.cancelled:
       return isCancelAtDeadline(elapsedMs, allowedMs) ? judgeTime(givenMs, usualMs) : Outcome.cancelled;
-    case Ended.superseded:
+    case AttemptEnd.superseded:
       return Outcome.cancelled;
-    case Ended.reset:
+    case AttemptEnd.reset:
       if (status === Status.RESOURCE_EXHAUSTED) return Outcome.overload;
       // A server whose own timer saw the deadline first resets with CANCEL.
       if (status === Status.CANCELLED && isCancelAtDeadline(elapsedMs, allowedMs))
@@ -205,20 +207,21 @@ export function timeGivenMs({ isStream, isCommitted, isDue, turnMs, deadlineMs }
  * Whether such an end is known only from time that passed, so that it may not count when our own event loop
  * stood still meanwhile.
  */
-export function restsOnElapsedTime(ended: Ended, status: number): boolean {
-  if (ended === Ended.attemptTimeout || ended === Ended.deadline) return true;
-  if (ended === Ended.cancelled || ended === Ended.superseded) return true;
-  if (ended === Ended.trailers) return status === Status.DEADLINE_EXCEEDED || status === Status.CANCELLED;
-  return ended === Ended.reset && status === Status.CANCELLED;
+export function restsOnElapsedTime(ended: AttemptEnd, status: number): boolean {
+  if (ended === AttemptEnd.attemptTimeout || ended === AttemptEnd.deadline) return true;
+  if (ended === AttemptEnd.cancelled || ended === AttemptEnd.superseded) return true;
+  if (ended === AttemptEnd.trailers)
+    return status === Status.DEADLINE_EXCEEDED || status === Status.CANCELLED;
+  return ended === AttemptEnd.reset && status === Status.CANCELLED;
 }
 
 /** Whether the peer certainly did nothing for the attempt, so that another is always safe. */
-export function isNeverProcessed(ended: Ended): boolean {
+export function isNeverProcessed(ended: AttemptEnd): boolean {
   switch (ended) {
-    case Ended.refusedStream:
-    case Ended.goawayUnprocessed:
-    case Ended.connectError:
-    case Ended.unconnected:
+    case AttemptEnd.refusedStream:
+    case AttemptEnd.goawayUnprocessed:
+    case AttemptEnd.connectError:
+    case AttemptEnd.unconnected:
       return true;
     default:
       return false;

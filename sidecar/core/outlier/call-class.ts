@@ -30,7 +30,7 @@ class CallKind {
   }
 }
 
-export class CallKinds {
+export class CallClasses {
   private readonly kinds: CallKind[] = [];
 
   /**

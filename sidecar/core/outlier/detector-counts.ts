@@ -1,6 +1,6 @@
 /** How often each detector tripped, and what came of it. */
 import { DETECTOR_NAMES, type Detector } from './detectors.js';
-import { Verdict } from './ejection.js';
+import { EjectionEvent } from './ejection.js';
 
 export class DetectorCounts {
   /** It tripped, whether or not that led to an ejection. */
@@ -28,16 +28,16 @@ export class EjectionCounts {
     return { observed: sum('observed'), overCap: sum('overCap'), lastEligible: sum('lastEligible') };
   }
 
-  tripped(detector: Detector, verdict: Verdict): void {
+  tripped(detector: Detector, verdict: EjectionEvent): void {
     this.by[detector]!.detected += 1;
     this.refused(detector, verdict);
   }
 
   /** A verdict that ejected nobody. */
-  refused(detector: Detector, verdict: Verdict): void {
+  refused(detector: Detector, verdict: EjectionEvent): void {
     const { notEnforced } = this.by[detector]!;
-    if (verdict === Verdict.observed) notEnforced.observed += 1;
-    else if (verdict === Verdict.overCap) notEnforced.overCap += 1;
-    else if (verdict === Verdict.lastEligible) notEnforced.lastEligible += 1;
+    if (verdict === EjectionEvent.observed) notEnforced.observed += 1;
+    else if (verdict === EjectionEvent.overCap) notEnforced.overCap += 1;
+    else if (verdict === EjectionEvent.lastEligible) notEnforced.lastEligible += 1;
   }
 }

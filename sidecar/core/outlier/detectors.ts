@@ -58,7 +58,7 @@ export function needsWindow(settings: DetectorSettings | undefined): boolean {
 }
 
 /** What detectors beside the faults in a row go by; each part null while none needs it. */
-export class Traces {
+export class DetectorState {
   window: RingWindow | null = null;
   latencies: Latencies | null = null;
   outputs: RingWindow | null = null;

@@ -12,13 +12,13 @@ import { EjectionCounts } from './detector-counts.js';
 import { Detector } from './detectors.js';
 import {
   type Ejection,
+  EjectionEvent,
   type EjectionSettings,
   EjectionState,
   Evidence,
   NO_PROBE,
-  Verdict,
 } from './ejection.js';
-import { EjectionRoster } from './ejection-set.js';
+import { EjectionSet } from './ejection-set.js';
 import { findSuspects, latencyRatios } from './sweep.js';
 
 /** Wait before the next probe when one proved nothing and would perhaps have gone no better for the next call. */
@@ -31,7 +31,7 @@ const DOWN_MS = 500;
 /** Whoever could not be ejected, and then answers so many calls well, is judged by what comes: an outage of all is over. */
 const MENDED_AFTER = 5;
 
-export class EjectionPool extends EjectionRoster {
+export class EjectionPool extends EjectionSet {
   readonly counts = new EjectionCounts();
 
   constructor(
@@ -77,36 +77,36 @@ export class EjectionPool extends EjectionRoster {
     nowMs: number,
     probe: number,
     evidence: Evidence,
-  ): Verdict {
+  ): EjectionEvent {
     if (member.state !== EjectionState.admitted) {
       if (probe === NO_PROBE || member.state !== EjectionState.probing || probe !== member.probe)
-        return Verdict.nothing;
+        return EjectionEvent.nothing;
       return this.endProbe(member, outcome, startedMs, nowMs, evidence);
     }
-    if (startedMs < member.sinceMs || evidence === Evidence.doubtful) return Verdict.nothing;
+    if (startedMs < member.sinceMs || evidence === Evidence.doubtful) return EjectionEvent.nothing;
     if (outcome === Outcome.success) {
       member.consecutiveFaults = 0;
       member.window?.success(nowMs);
-      return member.isKept ? this.answersAgain(member) : Verdict.nothing;
+      return member.ejectionSuppressed ? this.answersAgain(member) : EjectionEvent.nothing;
     }
     if (outcome === Outcome.overload) member.window?.overload(nowMs);
-    if (outcome !== Outcome.fault) return Verdict.nothing;
+    if (outcome !== Outcome.fault) return EjectionEvent.nothing;
     member.window?.fault(nowMs);
     member.consecutiveFaults += 1;
-    member.goodInARow = 0;
+    member.successStreak = 0;
     // Equality, and a reset at the trip: it is reported once, not again at every further fault.
-    if (member.consecutiveFaults < this.settings.consecutiveFaults) return Verdict.nothing;
+    if (member.consecutiveFaults < this.settings.consecutiveFaults) return EjectionEvent.nothing;
     member.consecutiveFaults = 0;
     // Calls of an endpoint that discovery took away may still end.
-    if (!this.members.has(member)) return Verdict.nothing;
+    if (!this.members.has(member)) return EjectionEvent.nothing;
     const { mode, detectors } = this.settings;
     const own = detectors?.consecutive?.mode ?? 'enforce';
-    if (own === 'off') return Verdict.nothing;
+    if (own === 'off') return EjectionEvent.nothing;
     const verdict = this.verdictOn(member, mode === 'observe' ? mode : own);
     this.counts.tripped(Detector.consecutive, verdict);
     this.note(member, Detector.consecutive, `${this.settings.consecutiveFaults} faults in a row`);
     keepIf(member, verdict);
-    if (verdict === Verdict.ejected) this.convict(member, nowMs);
+    if (verdict === EjectionEvent.ejected) this.convict(member, nowMs);
     return verdict;
   }
 
@@ -115,7 +115,7 @@ export class EjectionPool extends EjectionRoster {
    * serve. It goes at once, whatever the cap says, unless it is the last one that could take a call; one that was
    * ejected on statistics comes back rather than that.
    */
-  recordDown(member: Ejection, startedMs: number, nowMs: number, probe: number): Verdict {
+  recordDown(member: Ejection, startedMs: number, nowMs: number, probe: number): EjectionEvent {
     const { mode, detectors } = this.settings;
     const own = detectors?.modelUnavailable?.mode ?? 'enforce';
     if (own === 'off' || member.state !== EjectionState.admitted) {
@@ -125,23 +125,23 @@ export class EjectionPool extends EjectionRoster {
       }
       return this.record(member, Outcome.fault, startedMs, nowMs, probe, Evidence.sound);
     }
-    if (startedMs < member.sinceMs || !this.members.has(member)) return Verdict.nothing;
+    if (startedMs < member.sinceMs || !this.members.has(member)) return EjectionEvent.nothing;
     const verdict = this.downVerdict(member, mode === 'observe' ? mode : own, nowMs);
     keepIf(member, verdict);
     const before = member.standing[Detector.modelUnavailable];
     if (verdict !== before) {
       member.standing[Detector.modelUnavailable] = verdict;
-      if (before === Verdict.nothing) this.counts.tripped(Detector.modelUnavailable, verdict);
+      if (before === EjectionEvent.nothing) this.counts.tripped(Detector.modelUnavailable, verdict);
       else this.counts.refused(Detector.modelUnavailable, verdict);
       this.note(member, Detector.modelUnavailable, WHY_DOWN);
     }
-    if (verdict === Verdict.ejected) {
+    if (verdict === EjectionEvent.ejected) {
       member.isDown = true;
       this.convict(member, nowMs);
       return verdict;
     }
     const other = this.record(member, Outcome.fault, startedMs, nowMs, probe, Evidence.sound);
-    return other === Verdict.nothing && verdict !== before ? verdict : other;
+    return other === EjectionEvent.nothing && verdict !== before ? verdict : other;
   }
 
   /** One that is down says so itself: no call need find that out for as long as an ejection lasts. */
@@ -160,22 +160,22 @@ export class EjectionPool extends EjectionRoster {
     member.consecutiveFaults = this.settings.consecutiveFaults - 1;
   }
 
-  private downVerdict(member: Ejection, mode: 'enforce' | 'observe', nowMs: number): Verdict {
-    if (mode === 'observe') return Verdict.observed;
-    if (this.hasAlternative || this.othersThan(member) > 0) return Verdict.ejected;
+  private downVerdict(member: Ejection, mode: 'enforce' | 'observe', nowMs: number): EjectionEvent {
+    if (mode === 'observe') return EjectionEvent.observed;
+    if (this.hasAlternative || this.othersThan(member) > 0) return EjectionEvent.ejected;
     for (const other of this.members) {
       if (other.state === EjectionState.admitted || other.isDown || !other.isAvailable) continue;
       this.admit(other, nowMs);
-      return Verdict.ejected;
+      return EjectionEvent.ejected;
     }
-    return Verdict.lastEligible;
+    return EjectionEvent.lastEligible;
   }
 
   /**
    * Lets the detectors look that need more than a row of faults; to be called about once a second while there is
    * traffic. `onVerdict` hears of every change: what stands and ejects nobody is told and counted once.
    */
-  sweep(nowMs: number, onVerdict: (member: Ejection, verdict: Verdict) => void): void {
+  sweep(nowMs: number, onVerdict: (member: Ejection, verdict: EjectionEvent) => void): void {
     const { detectors, mode } = this.settings;
     if (detectors === undefined) return;
     const { admitted } = this;
@@ -183,24 +183,24 @@ export class EjectionPool extends EjectionRoster {
     for (const member of admitted) {
       const { standing } = member;
       for (let detector = 0; detector < standing.length; detector += 1) {
-        if (standing[detector] === Verdict.nothing) continue;
+        if (standing[detector] === EjectionEvent.nothing) continue;
         if (!suspects.some((each) => each.member === member && each.detector === detector))
-          standing[detector] = Verdict.nothing;
+          standing[detector] = EjectionEvent.nothing;
       }
     }
     for (const { member, detector, mode: own, why } of suspects) {
       if (member.state !== EjectionState.admitted) continue;
       // Kept so far, and answering: what comes next decides.
-      if (member.isKept && member.goodInARow > 0 && isOfFaults(detector)) continue;
+      if (member.ejectionSuppressed && member.successStreak > 0 && isOfFaults(detector)) continue;
       const verdict = this.verdictOn(member, mode === 'observe' ? mode : own);
       if (isOfFaults(detector)) keepIf(member, verdict);
       const before = member.standing[detector];
       if (verdict === before) continue;
-      if (before === Verdict.nothing) this.counts.tripped(detector, verdict);
+      if (before === EjectionEvent.nothing) this.counts.tripped(detector, verdict);
       else this.counts.refused(detector, verdict);
       member.standing[detector] = verdict;
       this.note(member, detector, why);
-      if (verdict === Verdict.ejected) this.convict(member, nowMs);
+      if (verdict === EjectionEvent.ejected) this.convict(member, nowMs);
       onVerdict(member, verdict);
     }
   }
@@ -216,18 +216,18 @@ export class EjectionPool extends EjectionRoster {
   }
 
   /** One that would have been ejected answers again: that is the trial it could not be given. */
-  private answersAgain(member: Ejection): Verdict {
-    member.goodInARow += 1;
-    if (member.goodInARow < MENDED_AFTER) return Verdict.nothing;
+  private answersAgain(member: Ejection): EjectionEvent {
+    member.successStreak += 1;
+    if (member.successStreak < MENDED_AFTER) return EjectionEvent.nothing;
     member.forgetFaults();
-    return Verdict.mended;
+    return EjectionEvent.recovered;
   }
 
   /** What comes of a detector's finding. */
-  private verdictOn(member: Ejection, mode: 'enforce' | 'observe'): Verdict {
-    if (mode === 'observe') return Verdict.observed;
-    if (this.othersThan(member) < 1 && !this.hasAlternative) return Verdict.lastEligible;
-    return this.hasRoom ? Verdict.ejected : Verdict.overCap;
+  private verdictOn(member: Ejection, mode: 'enforce' | 'observe'): EjectionEvent {
+    if (mode === 'observe') return EjectionEvent.observed;
+    if (this.othersThan(member) < 1 && !this.hasAlternative) return EjectionEvent.lastEligible;
+    return this.hasRoom ? EjectionEvent.ejected : EjectionEvent.overCap;
   }
 
   private note(member: Ejection, detector: Detector, why: string): void {
@@ -249,23 +249,23 @@ export class EjectionPool extends EjectionRoster {
     startedMs: number,
     nowMs: number,
     evidence: Evidence,
-  ): Verdict {
-    if (!this.members.has(member)) return Verdict.nothing;
+  ): EjectionEvent {
+    if (!this.members.has(member)) return EjectionEvent.nothing;
     if (outcome === Outcome.success) {
       this.admit(member, nowMs);
-      return Verdict.readmitted;
+      return EjectionEvent.readmitted;
     }
     if (outcome === Outcome.fault && evidence === Evidence.sound) {
       member.failedTrials += 1;
       this.eject(member, nowMs);
-      return Verdict.reEjected;
+      return EjectionEvent.reEjected;
     }
     member.state = EjectionState.ejected;
     const isTurnedAway = outcome === Outcome.refusal || outcome === Outcome.overload;
     const isGivenUp = outcome === Outcome.cancelled && nowMs - startedMs >= LONG_ENOUGH_MS;
     const isBad = isTurnedAway || evidence === Evidence.slow || (isGivenUp && evidence === Evidence.sound);
     this.outUntil(member, isBad ? nowMs + PROBE_AGAIN_MS : nowMs);
-    return Verdict.nothing;
+    return EjectionEvent.nothing;
   }
 
   private eject(member: Ejection, nowMs: number): void {
@@ -292,8 +292,12 @@ function isOfFaults(detector: Detector): boolean {
   return detector !== Detector.latency && detector !== Detector.invalidOutput;
 }
 
-function keepIf(member: Ejection, verdict: Verdict): void {
-  if (member.isKept || (verdict !== Verdict.lastEligible && verdict !== Verdict.overCap)) return;
-  member.isKept = true;
-  member.goodInARow = 0;
+function keepIf(member: Ejection, verdict: EjectionEvent): void {
+  if (
+    member.ejectionSuppressed ||
+    (verdict !== EjectionEvent.lastEligible && verdict !== EjectionEvent.overCap)
+  )
+    return;
+  member.ejectionSuppressed = true;
+  member.successStreak = 0;
 }

@@ -4,7 +4,7 @@
  */
 import { type Ejection, EjectionState, NO_PROBE } from './ejection.js';
 
-export class EjectionRoster {
+export class EjectionSet {
   protected readonly members = new Set<Ejection>();
   /** Ejected on statistics, and those that are certain to be down. */
   private ejectedCount = 0;

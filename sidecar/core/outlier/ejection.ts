@@ -2,7 +2,7 @@
  * The words of outlier ejection and what is remembered of one endpoint: admitted → ejected → probing (one call)
  * → admitted. Who moves an endpoint from one state to another is the pool's decision (ejection-pool.ts).
  */
-import { DETECTOR_NAMES, Detector, type DetectorSettings, Traces } from './detectors.js';
+import { DETECTOR_NAMES, Detector, type DetectorSettings, DetectorState } from './detectors.js';
 
 export interface EjectionSettings {
   /** Beside the faults in a row. Absent: none. */
@@ -32,7 +32,7 @@ export type Evidence = (typeof Evidence)[keyof typeof Evidence];
  * What came of one recorded outcome. `observed`, `overCap`, `lastEligible`: the detector tripped, and nothing was ejected, for
  * this reason. `mended`: one that was kept for such a reason has shown that it is well.
  */
-export const Verdict = {
+export const EjectionEvent = {
   nothing: 0,
   ejected: 1,
   reEjected: 2,
@@ -40,15 +40,15 @@ export const Verdict = {
   observed: 4,
   overCap: 5,
   lastEligible: 6,
-  mended: 7,
+  recovered: 7,
 } as const;
-export type Verdict = (typeof Verdict)[keyof typeof Verdict];
+export type EjectionEvent = (typeof EjectionEvent)[keyof typeof EjectionEvent];
 
 /** An attempt that is not a probe. */
 export const NO_PROBE = 0;
 
 /** One endpoint in the eyes of its pool. Fields are for reading; only the pool changes them. */
-export class Ejection extends Traces {
+export class Ejection extends DetectorState {
   state: EjectionState = EjectionState.admitted;
   /** Connected, healthy and discovered, as the mesh says. Change it with `EjectionPool.setAvailable`. */
   isAvailable = true;
@@ -70,9 +70,9 @@ export class Ejection extends Traces {
   /** Trials that failed since then. */
   failedTrials = 0;
   /** A detector of faults has found it out, and it stays for want of others. */
-  isKept = false;
+  ejectionSuppressed = false;
   /** Successes since its last fault, while it is kept. */
-  goodInARow = 0;
+  successStreak = 0;
   /** @internal By `Detector`: the verdict that stands, while a detector keeps finding what ejected nobody. */
   readonly standing = new Uint8Array(DETECTOR_NAMES.length);
   /** @internal Number of the probe under way. */
@@ -81,14 +81,14 @@ export class Ejection extends Traces {
   /** What its faults have shown counts no longer. */
   forgetFaults(): void {
     this.window?.clear();
-    this.isKept = false;
+    this.ejectionSuppressed = false;
   }
 
   /** What was seen so far counts no longer. */
   override forget(): void {
     super.forget();
     this.consecutiveFaults = 0;
-    this.isKept = false;
+    this.ejectionSuppressed = false;
     this.standing.fill(0);
   }
 }

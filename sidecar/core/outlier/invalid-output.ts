@@ -38,7 +38,7 @@ export function judgeOutputs({ successes, faults }: RingWindow, settings: Output
 }
 
 /** What each endpoint last answered for each model. */
-export class Forms<Member> {
+export class ResponseShapes<Member> {
   private readonly byModel = new Map<string, Map<Member, string>>();
 
   /** Why the answer is suspicious; empty: it is not. */

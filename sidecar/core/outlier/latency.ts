@@ -50,7 +50,7 @@ export class Latencies {
 /** One endpoint beside its peers, at calls of one kind. */
 export interface Slowness {
   readonly medianMs: number;
-  readonly peersMs: number;
+  readonly peerLatencyMs: number;
   readonly calls: number;
 }
 
@@ -65,7 +65,8 @@ export function judgeLatencies(
 ): readonly (Slowness | undefined)[] {
   return compare(all, minCalls, nowMs).map((kinds) => {
     const slow = kinds.filter(
-      ({ medianMs, peersMs }) => medianMs > peersMs * factor && medianMs - peersMs >= MIN_EXCESS_MS,
+      ({ medianMs, peerLatencyMs }) =>
+        medianMs > peerLatencyMs * factor && medianMs - peerLatencyMs >= MIN_EXCESS_MS,
     );
     if (callsOf(slow) * 2 <= callsOf(kinds)) return undefined;
     return slow.reduce((worst, each) => (each.calls > worst.calls ? each : worst));
@@ -107,7 +108,7 @@ function compare(all: readonly Latencies[], minCalls: number, nowMs: number): Sl
     if (known.length < 2) continue;
     const sorted = known.map(({ medianMs }) => medianMs).sort((a, b) => a - b);
     for (const { i, calls, medianMs } of known) {
-      found[i]!.push({ calls, medianMs, peersMs: medianWithout(sorted, sorted.indexOf(medianMs)) });
+      found[i]!.push({ calls, medianMs, peerLatencyMs: medianWithout(sorted, sorted.indexOf(medianMs)) });
     }
   }
   return found;
@@ -117,8 +118,8 @@ function callsOf(kinds: readonly Slowness[]): number {
   return kinds.reduce((sum, { calls }) => sum + calls, 0);
 }
 
-function ratioOf({ medianMs, peersMs }: Slowness): number {
-  return medianMs / Math.max(peersMs, 1 / PER_MS);
+function ratioOf({ medianMs, peerLatencyMs }: Slowness): number {
+  return medianMs / Math.max(peerLatencyMs, 1 / PER_MS);
 }
 
 /** In words. */

@@ -3,7 +3,7 @@
  * detector and why. Pure: who is ejected in the end is the pool's decision (ejection-pool.ts).
  */
 
-import { Detector, type DetectorSettings, type Traces } from './detectors.js';
+import { Detector, type DetectorSettings, type DetectorState } from './detectors.js';
 import { judgeOutputs } from './invalid-output.js';
 import { judgeLatencies, ratiosToPeers, slownessIn } from './latency.js';
 import type { RingWindow } from './outcome-window.js';
@@ -16,7 +16,7 @@ import {
   thresholdOf,
 } from './success-rate.js';
 
-export interface Suspect<Member extends Traces = Traces> {
+export interface Suspect<Member extends DetectorState = DetectorState> {
   readonly member: Member;
   readonly detector: Detector;
   readonly mode: 'enforce' | 'observe';
@@ -25,13 +25,13 @@ export interface Suspect<Member extends Traces = Traces> {
   readonly severity: number;
 }
 
-interface Judged<Member extends Traces> {
+interface Judged<Member extends DetectorState> {
   readonly member: Member;
   readonly window: RingWindow;
 }
 
 /** @param members the admitted ones: the ejected are neither judged nor measured by. */
-export function findSuspects<Member extends Traces>(
+export function findSuspects<Member extends DetectorState>(
   members: readonly Member[],
   settings: DetectorSettings,
   nowMs: number,
@@ -53,7 +53,7 @@ export function findSuspects<Member extends Traces>(
   return suspects.sort((a, b) => a.detector - b.detector || b.severity - a.severity);
 }
 
-function suspectsOf<Member extends Traces>(
+function suspectsOf<Member extends DetectorState>(
   judged: readonly Judged<Member>[],
   detector: Detector,
   mode: 'enforce' | 'observe',
@@ -67,7 +67,7 @@ function suspectsOf<Member extends Traces>(
   return found;
 }
 
-function bySuccessRatio<Member extends Traces>(
+function bySuccessRatio<Member extends DetectorState>(
   judged: readonly Judged<Member>[],
   settings: DetectorSettings['successRatio'],
 ): readonly Suspect<Member>[] {
@@ -77,7 +77,7 @@ function bySuccessRatio<Member extends Traces>(
   );
 }
 
-function bySuccessRate<Member extends Traces>(
+function bySuccessRate<Member extends DetectorState>(
   judged: readonly Judged<Member>[],
   settings: DetectorSettings['successRate'],
 ): readonly Suspect<Member>[] {
@@ -89,7 +89,7 @@ function bySuccessRate<Member extends Traces>(
   );
 }
 
-function byFailureRatio<Member extends Traces>(
+function byFailureRatio<Member extends DetectorState>(
   judged: readonly Judged<Member>[],
   settings: DetectorSettings['failureRatio'],
 ): readonly Suspect<Member>[] {
@@ -100,7 +100,7 @@ function byFailureRatio<Member extends Traces>(
   );
 }
 
-function byLatency<Member extends Traces>(
+function byLatency<Member extends DetectorState>(
   members: readonly Member[],
   settings: DetectorSettings['latency'],
   nowMs: number,
@@ -116,13 +116,13 @@ function byLatency<Member extends Traces>(
   return known.flatMap(({ member }, i) => {
     const slowness = found[i];
     if (slowness === undefined) return [];
-    const severity = slowness.medianMs / slowness.peersMs;
+    const severity = slowness.medianMs / slowness.peerLatencyMs;
     return [{ member, detector: Detector.latency, mode, why: slownessIn(slowness), severity }];
   });
 }
 
 /** The same in numbers, for people: of those that have a peer to be compared with, how many times as long they take. */
-export function latencyRatios<Member extends Traces>(
+export function latencyRatios<Member extends DetectorState>(
   members: readonly Member[],
   settings: DetectorSettings['latency'],
   nowMs: number,
@@ -137,13 +137,13 @@ export function latencyRatios<Member extends Traces>(
   return found;
 }
 
-function timed<Member extends Traces>(members: readonly Member[]) {
+function timed<Member extends DetectorState>(members: readonly Member[]) {
   return members.flatMap((member) =>
     member.latencies === null ? [] : [{ member, latencies: member.latencies }],
   );
 }
 
-function byOutput<Member extends Traces>(
+function byOutput<Member extends DetectorState>(
   members: readonly Member[],
   settings: DetectorSettings['invalidOutput'],
   nowMs: number,

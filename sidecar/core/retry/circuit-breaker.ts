@@ -17,7 +17,7 @@ export interface BreakerSettings {
 export const BREAKER_LIMITS = ['pending', 'in-flight', 'retries'] as const;
 export type BreakerLimit = (typeof BREAKER_LIMITS)[number];
 
-export class Breaker {
+export class CircuitBreakerLimits {
   inFlight = 0;
   retries = 0;
   /** Times a bound was hit. */
@@ -38,7 +38,7 @@ export class Breaker {
   }
 
   /** Whether one more call may wait beside `pending` others. */
-  mayWait(pending: number): boolean {
+  mayQueue(pending: number): boolean {
     const { maxPending } = this.settings;
     return maxPending === 0 || pending < maxPending || this.hit('pending');
   }

@@ -5,7 +5,7 @@
  */
 
 import { type Percentile, UNKNOWN } from '../stats/percentile.js';
-import type { Breaker } from './circuit-breaker.js';
+import type { CircuitBreakerLimits } from './circuit-breaker.js';
 import type { RetryBudget } from './retry-budget.js';
 
 export interface HedgeSettings {
@@ -28,7 +28,7 @@ export interface HedgeFacts {
   /** An eligible endpoint is left that this call has not tried. */
   readonly isOtherAvailable: boolean;
   /** Bounds extra attempts. Null: no bound. */
-  readonly breaker: Breaker | null;
+  readonly breaker: CircuitBreakerLimits | null;
 }
 
 export const HEDGE_REFUSALS = ['request', 'endpoint', 'ratio', 'budget', 'breaker'] as const;

@@ -13,7 +13,7 @@ export const LONGEST_REST_MS = 30_000;
 /** Rests are up to this much longer, so that many callers do not come back at once. */
 const JITTER_RATIO = 0.2;
 
-export const Lead = {
+export const PrimaryRoute = {
   /** To the primary, as always. */
   primary: 0,
   /** To the primary, and the others wait for what comes of it: tell `succeeded`, `failed` or `undecided`. */
@@ -21,9 +21,9 @@ export const Lead = {
   /** Not to the primary. */
   fallback: 2,
 } as const;
-export type Lead = (typeof Lead)[keyof typeof Lead];
+export type PrimaryRoute = (typeof PrimaryRoute)[keyof typeof PrimaryRoute];
 
-export class WayBack {
+export class PrimaryBreaker {
   private failures = 0;
   /** Rests of the present spell and those that count from before; 0: none. */
   private rests = 0;
@@ -43,16 +43,16 @@ export class WayBack {
   }
 
   /** Where a call that arrives goes. */
-  lead(nowMs: number): Lead {
-    if (!this.isResting) return Lead.primary;
-    if (this.isTrying || nowMs < this.untilMs) return Lead.fallback;
+  lead(nowMs: number): PrimaryRoute {
+    if (!this.isResting) return PrimaryRoute.primary;
+    if (this.isTrying || nowMs < this.untilMs) return PrimaryRoute.fallback;
     this.isTrying = true;
-    return Lead.trial;
+    return PrimaryRoute.trial;
   }
 
   /** The primary answered a call that began at `startMs`. */
-  succeeded(lead: Lead, startMs: number, nowMs: number): void {
-    if (lead === Lead.trial) this.isTrying = false;
+  succeeded(lead: PrimaryRoute, startMs: number, nowMs: number): void {
+    if (lead === PrimaryRoute.trial) this.isTrying = false;
     if (startMs < this.sinceMs) return;
     this.failures = 0;
     if (this.isResting) {
@@ -64,10 +64,10 @@ export class WayBack {
   }
 
   /** The primary failed a call that began at `startMs`, whatever became of the call then. */
-  failed(lead: Lead, startMs: number, nowMs: number): void {
-    if (lead === Lead.trial) {
+  failed(lead: PrimaryRoute, startMs: number, nowMs: number): void {
+    if (lead === PrimaryRoute.trial) {
       this.isTrying = false;
-      if (this.isResting) return this.rest(nowMs);
+      if (this.isResting) return this.open(nowMs);
     }
     if (startMs < this.sinceMs || this.isResting) return;
     this.failures++;
@@ -75,15 +75,15 @@ export class WayBack {
     this.failures = 0;
     this.sinceMs = nowMs;
     this.isResting = true;
-    this.rest(nowMs);
+    this.open(nowMs);
   }
 
   /** A trial ended and showed nothing: its caller went away. The next call is a trial. */
-  undecided(lead: Lead): void {
-    if (lead === Lead.trial) this.isTrying = false;
+  undecided(lead: PrimaryRoute): void {
+    if (lead === PrimaryRoute.trial) this.isTrying = false;
   }
 
-  private rest(nowMs: number): void {
+  private open(nowMs: number): void {
     this.restMs = Math.min(FIRST_REST_MS * 2 ** this.rests, LONGEST_REST_MS);
     // Beyond this it only overflows.
     this.rests = Math.min(this.rests + 1, 16);

@@ -4,10 +4,10 @@
  * rest, which need a route that is idempotent and asks for retries.
  */
 
-import { Ended, isNeverProcessed } from '../outcome/outcome.js';
+import { AttemptEnd, isNeverProcessed } from '../outcome/outcome.js';
 import { Status } from '../outcome/status.js';
 import { fullJitterMs } from './backoff.js';
-import type { Breaker } from './circuit-breaker.js';
+import type { CircuitBreakerLimits } from './circuit-breaker.js';
 import type { RetryBudget } from './retry-budget.js';
 
 /** Attempts of one call in all, whatever their kind. */
@@ -56,7 +56,7 @@ export interface RetryRoute {
 
 /** What is true of the call and the attempt that just ended. The relay's own objects may carry it: nothing here is kept. */
 export interface RetryFacts {
-  readonly ended: Ended;
+  readonly ended: AttemptEnd;
   /** Final status of the attempt; for resets the one its code maps to. */
   readonly status: number;
   /** `parsePushback` of the trailer, NO_PUSHBACK without one. */
@@ -72,7 +72,7 @@ export interface RetryFacts {
   /** Until the call's deadline; Infinity without one. */
   readonly timeLeftMs: number;
   /** Bounds extra attempts; asked last, so that it counts only what it prevents. Null or absent: no bound. */
-  readonly breaker?: Breaker | null;
+  readonly breaker?: CircuitBreakerLimits | null;
 }
 
 /** What a call remembers of its attempts. One per call; may be reused after `reset`. */
@@ -125,12 +125,13 @@ export function decideRetry(
   if (facts.isCommitted) return NoRetry.committed;
   if (isNeverProcessed(facts.ended)) return afterNeverProcessed(state, facts, random);
   state.processed += 1;
-  if (facts.ended === Ended.trailers && facts.status === Status.OK) return NoRetry.notRetryable;
-  if (facts.ended === Ended.cancelled || facts.ended === Ended.deadline) return NoRetry.notRetryable;
+  if (facts.ended === AttemptEnd.trailers && facts.status === Status.OK) return NoRetry.notRetryable;
+  if (facts.ended === AttemptEnd.cancelled || facts.ended === AttemptEnd.deadline)
+    return NoRetry.notRetryable;
   if (state.isForbidden || !(facts.pushbackMs >= 0)) return NoRetry.pushback;
   if (
     facts.isMarkedUnprocessed &&
-    (facts.ended === Ended.trailers || facts.ended === Ended.attemptTimeout) &&
+    (facts.ended === AttemptEnd.trailers || facts.ended === AttemptEnd.attemptTimeout) &&
     facts.isOtherAvailable &&
     state.refusals === 0
   ) {
@@ -182,7 +183,7 @@ function afterFailure(
 ): number {
   const { retry } = route;
   if (retry === undefined || !route.idempotent) return NoRetry.notRetryable;
-  if (facts.ended === Ended.trailers && !retry.on.includes(facts.status)) return NoRetry.notRetryable;
+  if (facts.ended === AttemptEnd.trailers && !retry.on.includes(facts.status)) return NoRetry.notRetryable;
   if (!facts.isRequestHeld) return NoRetry.notHeld;
   if (state.processed >= retry.attempts || state.attempts >= MAX_ATTEMPTS) return NoRetry.exhausted;
   const backoffMs = fullJitterMs(state.processed, retry.backoffBaseMs, retry.backoffMaxMs, random);

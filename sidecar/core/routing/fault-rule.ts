@@ -26,7 +26,7 @@ export interface FaultRule {
 /** One that is on. */
 export class Fault {
   /** Calls it has struck. */
-  struck = 0;
+  injected = 0;
 
   constructor(
     readonly id: number,
@@ -55,7 +55,7 @@ export function findFault(
 ): Fault | undefined {
   for (const fault of faults) {
     if (!fault.strikes(who, path, nowMs, random)) continue;
-    fault.struck++;
+    fault.injected++;
     return fault;
   }
   return undefined;

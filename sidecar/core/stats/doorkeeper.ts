@@ -3,7 +3,7 @@
  * takes for seen may have been something else, one time in eight or so; what it takes for new is new. A doorkeeper
  * (Einziger, Friedman and Manes, "TinyLFU", 2017): a cache that is full keeps out with it what is asked for only once.
  */
-export class SeenOnce {
+export class Doorkeeper {
   private readonly bits: Uint32Array;
   private readonly shift: number;
   private left: number;

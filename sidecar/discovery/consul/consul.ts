@@ -2,20 +2,20 @@ import type { Address, ConsulConfig, SidecarConfig, UpstreamConfig } from '../..
 import type { IntentionTable } from '../../core/authorization/intentions.js';
 import type { IdentitySource } from '../../identity/sources/identity-source.js';
 import type { Logger } from '../../runtime/log/logger.js';
-import type { Family } from '../../telemetry/metric.js';
+import type { Metric } from '../../telemetry/metric.js';
 import type { RegistryReport } from '../../telemetry/reports.js';
-import type { Discovering, Discovery, UpstreamKnowledge } from '../snapshot.js';
+import type { Discovery, DiscoverySubscription, UpstreamSnapshot } from '../snapshot.js';
 import { CacheFile } from './cache/cache-file.js';
 import { Targets } from './catalog/endpoint-watcher.js';
-import { UpstreamWatch } from './chain/upstream-watcher.js';
+import { UpstreamWatcher } from './chain/upstream-watcher.js';
 import { ConsulAgent } from './client/client.js';
 import { agentSettings, type Environment } from './client/settings.js';
 import { ConnectIdentity } from './connect/identity.js';
 import { ConnectIntentions } from './connect/intentions.js';
-import { families } from './metrics.js';
-import { Watches } from './query/query-registry.js';
+import { metrics } from './metrics.js';
+import { QueryRegistry } from './query/query-registry.js';
 import type { ConsulDeps } from './query/query-spec.js';
-import { type Registrant, Registration } from './registration/registration.js';
+import { Registration, type ServiceInstance } from './registration/registration.js';
 
 export interface ConsulOptions extends Omit<ConsulDeps, 'config'> {
   readonly env: Environment;
@@ -27,11 +27,11 @@ export class Consul implements Discovery {
   /** Undefined where certificates come from elsewhere. */
   readonly identity: IdentitySource | undefined;
   private readonly agent: ConsulAgent;
-  private readonly watches: Watches;
+  private readonly watches: QueryRegistry;
   private readonly targets: Targets;
   private readonly cache: CacheFile | undefined;
   private readonly deps: ConsulDeps & { readonly cache?: CacheFile };
-  private readonly upstreams = new Set<UpstreamWatch>();
+  private readonly upstreams = new Set<UpstreamWatcher>();
   /** Rules that are not honoured and have been named in the log. */
   private readonly named = new Set<string>();
   private intentions: ConnectIntentions | undefined;
@@ -45,7 +45,7 @@ export class Consul implements Discovery {
   ) {
     const deps: ConsulDeps = { ...tools, config: consul };
     this.agent = new ConsulAgent(agentSettings(consul, env));
-    this.watches = new Watches(this.agent, deps);
+    this.watches = new QueryRegistry(this.agent, deps);
     this.cache = consul.cache && CacheFile.open(consul.cache.dir, deps.logger, deps.timers);
     this.deps = this.cache === undefined ? deps : { ...deps, cache: this.cache };
     this.identity = config.identity.kind === 'consul' ? this.connectIdentity(deps.logger) : undefined;
@@ -66,10 +66,13 @@ export class Consul implements Discovery {
     });
   }
 
-  watchUpstream(config: UpstreamConfig, onKnowledge: (knowledge: UpstreamKnowledge) => void): Discovering {
+  watchUpstream(
+    config: UpstreamConfig,
+    onKnowledge: (knowledge: UpstreamSnapshot) => void,
+  ): DiscoverySubscription {
     const { service } = this.config;
     const deps = { ...this.deps, service, named: this.named };
-    const watch = new UpstreamWatch(config, this.watches, this.targets, deps, onKnowledge);
+    const watch = new UpstreamWatcher(config, this.watches, this.targets, deps, onKnowledge);
     this.upstreams.add(watch);
     return {
       update: (next) => watch.update(next),
@@ -90,7 +93,7 @@ export class Consul implements Discovery {
   }
 
   /** Our own entry in the catalogue, if it is wanted. */
-  register(registrant: Registrant): void {
+  register(registrant: ServiceInstance): void {
     if (this.deps.config.registration === undefined) return;
     this.registration = new Registration(this.agent, this.deps, registrant);
     this.registration.start();
@@ -130,18 +133,18 @@ export class Consul implements Discovery {
         ...(Number.isFinite(ageMs) ? { ageMs: Math.round(ageMs) } : {}),
         ...(problem === undefined ? {} : { problem }),
       })),
-      notHonoured: this.notHonoured(),
+      unsupported: this.unsupported(),
     };
   }
 
-  private notHonoured(): string[] {
-    const ofUpstreams = [...this.upstreams].flatMap((watch) => watch.notHonoured());
-    return [...new Set([...ofUpstreams, ...(this.intentions?.notHonoured() ?? [])])];
+  private unsupported(): string[] {
+    const ofUpstreams = [...this.upstreams].flatMap((watch) => watch.unsupported());
+    return [...new Set([...ofUpstreams, ...(this.intentions?.unsupported() ?? [])])];
   }
 
-  families(): Family[] {
-    const extra = [...this.targets.families(), ...(this.registration?.families() ?? [])];
-    return families(this.watches.statuses(), extra);
+  metrics(): Metric[] {
+    const extra = [...this.targets.metrics(), ...(this.registration?.metrics() ?? [])];
+    return metrics(this.watches.statuses(), extra);
   }
 
   close(): void {

@@ -1,10 +1,10 @@
 import type { Health, Listed } from '../../core/discovery/eviction-guard.js';
-import type { Family, Sample } from '../../telemetry/metric.js';
+import type { Metric, Sample } from '../../telemetry/metric.js';
 import type { QueryStatus } from './query/query-spec.js';
 import type { Check } from './registration/checks.js';
 
 /** @param extra families of other parts of the Consul side, put after these. */
-export function families(statuses: readonly QueryStatus[], extra: readonly Family[] = []): Family[] {
+export function metrics(statuses: readonly QueryStatus[], extra: readonly Metric[] = []): Metric[] {
   const queries = byName(statuses);
   const each = (of: (status: QueryStatus) => number): Sample[] =>
     queries
@@ -58,7 +58,7 @@ export function families(statuses: readonly QueryStatus[], extra: readonly Famil
   ];
 }
 
-function counter(name: string, help: string, samples: Sample[]): Family {
+function counter(name: string, help: string, samples: Sample[]): Metric {
   return { kind: 'counter', name, help, samples };
 }
 
@@ -88,11 +88,11 @@ function merge(a: QueryStatus, b: QueryStatus): QueryStatus {
   };
 }
 
-export function registrationFamilies(
+export function registrationMetrics(
   isRegistered: boolean,
   counts: { readonly registrations: number; readonly failures: number },
   checks: readonly Check[],
-): Family[] {
+): Metric[] {
   const only = (value: number) => [{ labels: {}, value }];
   return [
     {
@@ -144,7 +144,7 @@ export interface ParseCounts {
 
 const STATUSES: readonly Health[] = ['passing', 'warning', 'critical'];
 
-export function targetFamilies(targets: readonly TargetReport[], parses: ParseCounts): Family[] {
+export function targetMetrics(targets: readonly TargetReport[], parses: ParseCounts): Metric[] {
   const each = (value: (target: TargetReport) => number): Sample[] =>
     targets.map((target) => ({ labels: { target: target.title }, value: value(target) }));
   return [

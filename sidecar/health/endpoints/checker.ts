@@ -7,26 +7,26 @@
  */
 
 import type { Socket } from 'node:net';
-import type { Upstream } from '../../cluster/cluster.js';
+import type { Cluster } from '../../cluster/cluster.js';
 import type { Endpoint } from '../../cluster/endpoint.js';
 import type { Address, UpstreamConfig } from '../../config/model.js';
-import { LoopWatch } from '../../runtime/process/event-loop-monitor.js';
+import { EventLoopMonitor } from '../../runtime/process/event-loop-monitor.js';
 import type { Timers } from '../../runtime/time/timers.js';
 import { WheelEntry } from '../../runtime/time/timing-wheel.js';
-import type { Family, Sample } from '../../telemetry/metric.js';
+import type { Metric, Sample } from '../../telemetry/metric.js';
 import { counter, gauge } from '../../telemetry/metric.js';
-import type { Relay } from '../../transport/context.js';
+import type { DataPlaneContext } from '../../transport/context.js';
 import { dialPlain } from '../../transport/dial.js';
-import { type Member, Prober, type ProberTies } from './prober.js';
-import { askByConnecting, askByPing, HealthCalls, type Hear, type Question } from './probes.js';
-import { Recoveries } from './recovery.js';
+import { type Member, Prober, type ProberDeps } from './prober.js';
+import { askByConnecting, askByPing, HealthCalls, type Probe, type ProbeCallback } from './probes.js';
+import { RecoveryProbes } from './recovery.js';
 
 /** Checks begun in one turn, and how long until the next. */
 const AT_ONCE = 8;
 const PAUSE_MS = 4;
 
 export interface EndpointHealthOptions {
-  readonly relay: Relay;
+  readonly relay: DataPlaneContext;
   readonly timers: Timers;
   /** Default: plain sockets. */
   readonly connect?: (address: Address) => Socket;
@@ -40,21 +40,21 @@ interface Joined {
 
 export class EndpointHealth extends WheelEntry {
   private readonly configs = new Map<string, UpstreamConfig>();
-  private readonly joined = new Map<Upstream, Joined>();
+  private readonly joined = new Map<Cluster, Joined>();
   private readonly probers = new Map<string, Prober>();
   private readonly keys = new Map<Prober, string>();
   private readonly calls = new Map<Prober, HealthCalls>();
-  private readonly loopWatch: LoopWatch;
-  private readonly ties: ProberTies;
-  private readonly recoveries: Recoveries;
+  private readonly loopWatch: EventLoopMonitor;
+  private readonly ties: ProberDeps;
+  private readonly recoveries: RecoveryProbes;
   private queue: Prober[] = [];
   private begun = 0;
 
   constructor(private readonly options: EndpointHealthOptions) {
     super();
     const { relay, timers } = options;
-    this.recoveries = new Recoveries(relay);
-    this.loopWatch = new LoopWatch(relay.clock, timers, {
+    this.recoveries = new RecoveryProbes(relay);
+    this.loopWatch = new EventLoopMonitor(relay.clock, timers, {
       isBusy: () => [...this.probers.values()].some(({ isAsking }) => isAsking),
     });
     this.ties = {
@@ -71,7 +71,7 @@ export class EndpointHealth extends WheelEntry {
   }
 
   /** Follows the endpoints of a new upstream, or cluster of one. */
-  follow(upstream: Upstream): void {
+  follow(upstream: Cluster): void {
     upstream.onChange = (changed) => this.look(changed);
     this.look(upstream);
   }
@@ -93,7 +93,7 @@ export class EndpointHealth extends WheelEntry {
   }
 
   /** Endpoints or connections changed. */
-  private look(upstream: Upstream): void {
+  private look(upstream: Cluster): void {
     if (this.joined.size > 0) this.leaveRetired();
     const config = this.configs.get(upstream.name);
     if (config !== undefined && !upstream.isRetired) this.recoveries.look(upstream, config);
@@ -149,7 +149,7 @@ export class EndpointHealth extends WheelEntry {
     this.calls.delete(prober);
   }
 
-  private leaveAll(upstream: Upstream): void {
+  private leaveAll(upstream: Cluster): void {
     const joined = this.joined.get(upstream);
     if (joined === undefined) return;
     this.joined.delete(upstream);
@@ -181,7 +181,7 @@ export class EndpointHealth extends WheelEntry {
     this.queue.shift()?.begin();
   }
 
-  private ask(prober: Prober, hear: Hear): Question | undefined {
+  private ask(prober: Prober, hear: ProbeCallback): Probe | undefined {
     const { check, address, members } = prober;
     const { relay, connect = dialPlain } = this.options;
     if (check.kind === 'tcp') return askByConnecting(connect(address), hear);
@@ -199,8 +199,8 @@ export class EndpointHealth extends WheelEntry {
 
   // ---- reports ----
 
-  families(): Family[] {
-    if (this.probers.size === 0) return this.recoveries.families();
+  metrics(): Metric[] {
+    if (this.probers.size === 0) return this.recoveries.metrics();
     const checks: Sample[] = [];
     const healthy: Sample[] = [];
     const seconds: Sample[] = [];
@@ -228,7 +228,7 @@ export class EndpointHealth extends WheelEntry {
         'How long the last answer to a check was waited for at most.',
         timeouts,
       ),
-      ...this.recoveries.families(),
+      ...this.recoveries.metrics(),
     ];
   }
 }

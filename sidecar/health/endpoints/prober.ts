@@ -6,31 +6,31 @@
  * before what has arrived meanwhile has been read.
  */
 
-import type { Upstream } from '../../cluster/cluster.js';
+import type { Cluster } from '../../cluster/cluster.js';
 import type { Endpoint } from '../../cluster/endpoint.js';
 import type { ActiveHealthConfig, Address } from '../../config/model.js';
 import { CheckedHealth, type CheckResult } from '../../core/health/health-check.js';
 import { checkTimeoutMs } from '../../core/health/probe-timeout.js';
 import { Outcome } from '../../core/outcome/outcome.js';
-import type { LoopWatch } from '../../runtime/process/event-loop-monitor.js';
+import type { EventLoopMonitor } from '../../runtime/process/event-loop-monitor.js';
 import { WheelEntry } from '../../runtime/time/timing-wheel.js';
-import type { Relay } from '../../transport/context.js';
-import { type Hear, type Question, SAYS_NOT_SERVING } from './probes.js';
+import type { DataPlaneContext } from '../../transport/context.js';
+import { type Probe, type ProbeCallback, SAYS_NOT_SERVING } from './probes.js';
 
 /** An endpoint as one upstream has it. */
 export interface Member {
-  readonly upstream: Upstream;
+  readonly upstream: Cluster;
   readonly endpoint: Endpoint;
 }
 
-export interface ProberTies {
-  readonly relay: Relay;
+export interface ProberDeps {
+  readonly relay: DataPlaneContext;
   /** Sees our own stalls while answers are waited for. */
-  readonly loopWatch: LoopWatch;
+  readonly loopWatch: EventLoopMonitor;
   /** Its turn to ask has come: `begin` is called as soon as not too many others begin. */
   enqueue(prober: Prober): void;
   /** Undefined: nobody is connected to ask over. */
-  ask(prober: Prober, hear: Hear): Question | undefined;
+  ask(prober: Prober, hear: ProbeCallback): Probe | undefined;
 }
 
 /** What silence is called, by kind. */
@@ -55,14 +55,14 @@ export class Prober extends WheelEntry {
   private askedMs = 0;
   /** When the question that is open was asked: perhaps before the present check. */
   private questionMs = 0;
-  private question: Question | undefined;
+  private question: Probe | undefined;
   /** Moves with every question and its end: answers to others are not heard. */
   private asked = 0;
 
   constructor(
     readonly check: ActiveHealthConfig,
     readonly address: Address,
-    private readonly ties: ProberTies,
+    private readonly ties: ProberDeps,
   ) {
     super();
     this.health = new CheckedHealth(check, ties.relay.clock.now());

@@ -7,7 +7,7 @@
 import type { Socket } from 'node:net';
 import { HEALTH_CHECK, healthQuestion, readHealthAnswer, Serving, servingName } from '../../codec/health.js';
 import type { CheckResult } from '../../core/health/health-check.js';
-import { Ended } from '../../core/outcome/outcome.js';
+import { AttemptEnd } from '../../core/outcome/outcome.js';
 import { Status, statusName } from '../../core/outcome/status.js';
 import { extraValue } from '../../http2/header-view.js';
 import { makeField } from '../../http2/hpack/field.js';
@@ -17,7 +17,7 @@ import type { Stream } from '../../http2/stream.js';
 import { Attempt, type AttemptOwner } from '../../relay/attempt.js';
 import { timeoutField } from '../../relay/header-rewrite.js';
 import type { Pool } from '../../transport/pool.js';
-import type { Link } from '../../transport/session.js';
+import type { Session } from '../../transport/session.js';
 import { socketErrorWords } from '../../transport/socket-error.js';
 
 const MAX_DETAILS = 200;
@@ -27,9 +27,9 @@ const NOTHING = Buffer.alloc(0);
 export const SAYS_NOT_SERVING = `the health check says ${servingName(Serving.NOT_SERVING)}`;
 
 /** `why`: one sentence when it did not pass. */
-export type Hear = (result: CheckResult, why: string) => void;
+export type ProbeCallback = (result: CheckResult, why: string) => void;
 
-export interface Question {
+export interface Probe {
   /**
    * Whether an answer may still come and would be as good as one to a new question: its connection stands, and nothing
    * has come over it since. A frozen peer is not asked again and again.
@@ -67,7 +67,7 @@ export class HealthCalls {
   }
 
   /** Undefined: no connection takes a call now. */
-  ask(pool: Pool, nowMs: number, timeoutMs: number, hear: Hear): Question | undefined {
+  ask(pool: Pool, nowMs: number, timeoutMs: number, hear: ProbeCallback): Probe | undefined {
     const link = pool.acquire();
     if (link === null) return undefined;
     const call = new HealthCall(pool, link, nowMs, hear, this.options.service);
@@ -80,7 +80,7 @@ export class HealthCalls {
   }
 }
 
-class HealthCall implements AttemptOwner, Question {
+class HealthCall implements AttemptOwner, Probe {
   readonly holder = this;
   readonly holdsResponse = true;
   readonly isCommitted = false;
@@ -91,9 +91,9 @@ class HealthCall implements AttemptOwner, Question {
 
   constructor(
     pool: Pool,
-    private readonly link: Link,
+    private readonly link: Session,
     private readonly askedMs: number,
-    private readonly hear: Hear,
+    private readonly hear: ProbeCallback,
     private readonly service: string,
   ) {
     this.attempt = new Attempt(this, { pool }, askedMs);
@@ -109,12 +109,12 @@ class HealthCall implements AttemptOwner, Question {
   }
 
   cancel(): void {
-    this.attempt.abort(Ended.cancelled);
+    this.attempt.abort(AttemptEnd.cancelled);
   }
 
   // ---- AttemptOwner ----
 
-  writeRequest(_attempt: Attempt, _link: Link, stream: Stream): void {
+  writeRequest(_attempt: Attempt, _link: Session, stream: Stream): void {
     this.write(stream);
   }
 
@@ -123,28 +123,28 @@ class HealthCall implements AttemptOwner, Question {
   passOn(): void {}
 
   /** For as much as is looked at; there are few of these at a time. */
-  promise(): boolean {
+  reserveWideWindow(): boolean {
     return true;
   }
 
   /** So much is no answer to this question. */
   commit(): void {
-    this.attempt.abort(Ended.protocolError);
+    this.attempt.abort(AttemptEnd.protocolError);
     this.hear('failed', 'the health check got an answer that is far too long');
   }
 
   onAttemptEnd(attempt: Attempt): void {
     switch (attempt.ended) {
-      case Ended.trailers:
+      case AttemptEnd.trailers:
         return this.judge(attempt);
-      case Ended.refusedStream:
-      case Ended.goawayUnprocessed:
-      case Ended.connectionLost:
+      case AttemptEnd.refusedStream:
+      case AttemptEnd.goawayUnprocessed:
+      case AttemptEnd.connectionLost:
         // Connections are somebody else's business.
         return this.hear('void', '');
-      case Ended.reset:
+      case AttemptEnd.reset:
         return this.hear('failed', `the health check was ${attempt.reason}`);
-      case Ended.missingTrailers:
+      case AttemptEnd.missingTrailers:
         return this.hear('failed', 'the health check ended without a status');
       default:
         return this.hear('failed', 'the answer to the health check broke the protocol');
@@ -192,7 +192,7 @@ function detailsOf({ trailers }: Attempt): string {
 }
 
 /** An HTTP/2 PING on a connection. Undefined: there is none. */
-export function askByPing(pool: Pool, nowMs: number, hear: Hear): Question | undefined {
+export function askByPing(pool: Pool, nowMs: number, hear: ProbeCallback): Probe | undefined {
   const link = pool.links.find(({ isUsable }) => isUsable);
   if (link === undefined) return undefined;
   let isCancelled = false;
@@ -210,7 +210,7 @@ export function askByPing(pool: Pool, nowMs: number, hear: Hear): Question | und
 }
 
 /** A connection of its own, which is closed at once. */
-export function askByConnecting(socket: Socket, hear: Hear): Question {
+export function askByConnecting(socket: Socket, hear: ProbeCallback): Probe {
   let isOver = false;
   const end = (): boolean => {
     const isFirst = !isOver;

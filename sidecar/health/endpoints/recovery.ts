@@ -1,13 +1,13 @@
-import type { Upstream } from '../../cluster/cluster.js';
+import type { Cluster } from '../../cluster/cluster.js';
 import type { Endpoint } from '../../cluster/endpoint.js';
 import type { UpstreamConfig } from '../../config/model.js';
 import type { CheckResult } from '../../core/health/health-check.js';
 import { EjectionState } from '../../core/outlier/ejection.js';
 import { WheelEntry } from '../../runtime/time/timing-wheel.js';
-import type { Family } from '../../telemetry/metric.js';
+import type { Metric } from '../../telemetry/metric.js';
 import { counter } from '../../telemetry/metric.js';
-import type { Relay } from '../../transport/context.js';
-import { HealthCalls, type Question } from './probes.js';
+import type { DataPlaneContext } from '../../transport/context.js';
+import { HealthCalls, type Probe } from './probes.js';
 
 /** Between two questions; twice as long after each trial that failed all the same, up to eight times. */
 const INTERVAL_MS = 500;
@@ -20,15 +20,15 @@ const JITTER = 0.2;
 /** What usually comes of a question. */
 const RESULTS: readonly CheckResult[] = ['passed', 'failed', 'silent'];
 
-export class Recoveries {
+export class RecoveryProbes {
   /** What came of the questions, by upstream and result. */
   private readonly counts = new Map<string, Map<CheckResult, number>>();
   private readonly watches = new Map<Endpoint, Recovery>();
 
-  constructor(private readonly relay: Relay) {}
+  constructor(private readonly relay: DataPlaneContext) {}
 
   /** Endpoints may have gone down, or come back. */
-  look(upstream: Upstream, { name, tls }: UpstreamConfig): void {
+  look(upstream: Cluster, { name, tls }: UpstreamConfig): void {
     // A counter that begins at 0 shows its first step.
     if (!this.counts.has(name)) this.counts.set(name, new Map(RESULTS.map((result) => [result, 0])));
     if (!upstream.allEjections.some(({ ejected }) => ejected > 0)) return;
@@ -41,7 +41,7 @@ export class Recoveries {
       }
       const scheme = tls === 'mesh' ? 'https' : 'http';
       const calls = new HealthCalls({ scheme, authority: name, service: '' });
-      const ties: RecoveryTies = {
+      const ties: RecoveryDeps = {
         relay: this.relay,
         onAnswer: (result) => this.count(name, result),
         onOver: () => void this.watches.delete(endpoint),
@@ -52,7 +52,7 @@ export class Recoveries {
     }
   }
 
-  families(): Family[] {
+  metrics(): Metric[] {
     if (this.counts.size === 0) return [];
     const samples = [...this.counts].flatMap(([upstream, results]) =>
       [...results].map(([result, value]) => ({ labels: { upstream, result }, value })),
@@ -86,8 +86,8 @@ export class Recoveries {
   }
 }
 
-interface RecoveryTies {
-  readonly relay: Relay;
+interface RecoveryDeps {
+  readonly relay: DataPlaneContext;
   onAnswer(result: CheckResult): void;
   onOver(): void;
 }
@@ -107,15 +107,15 @@ function isUntried(endpoint: Endpoint, nowMs: number): boolean {
 }
 
 class Recovery extends WheelEntry {
-  private question: Question | undefined;
+  private question: Probe | undefined;
   /** Its next question was planned while it was so. */
   private wasDown = false;
 
   constructor(
-    private readonly upstream: Upstream,
+    private readonly upstream: Cluster,
     private readonly endpoint: Endpoint,
     private readonly calls: HealthCalls,
-    private readonly ties: RecoveryTies,
+    private readonly ties: RecoveryDeps,
   ) {
     super();
   }

@@ -6,13 +6,13 @@
  * Nobody is judged while the model starts, nor from the silence of a time in which our own process stood still.
  */
 
-import { Steady, saysTheSame } from '../../core/health/hysteresis.js';
+import { Hysteresis, saysTheSame } from '../../core/health/hysteresis.js';
 import { answerTimeoutMs } from '../../core/health/probe-timeout.js';
 import type { Clock } from '../../runtime/time/clock.js';
 import type { Timer, Timers } from '../../runtime/time/timers.js';
 import type { ModelProbe, ProbeAnswer } from './probe.js';
 
-export interface ModelVerdict {
+export interface ModelStatusReport {
   readonly ok: boolean;
   /** One sentence when not; it stays the same while the verdict does. */
   readonly why: string;
@@ -44,7 +44,7 @@ export interface ModelHealthDeps {
   signs(): ModelSigns;
   phase(): ModelPhase;
   /** Called after every change of the verdict. */
-  onChange(verdict: ModelVerdict): void;
+  onChange(verdict: ModelStatusReport): void;
 }
 
 const LONGEST_TICK_MS = 2_500;
@@ -67,7 +67,7 @@ export interface ModelHealthCounts {
 }
 
 export class ModelHealth {
-  private readonly steady = new Steady(false);
+  private readonly steady = new Hysteresis(false);
   private why = 'the model is starting';
   private isReady = false;
   /** False: the model is ready, and has neither proved itself nor failed to. */
@@ -100,7 +100,7 @@ export class ModelHealth {
     this.deps.probe.close();
   }
 
-  verdict(): ModelVerdict {
+  verdict(): ModelStatusReport {
     return { ok: this.steady.isGood, why: this.steady.isGood ? '' : this.why };
   }
 

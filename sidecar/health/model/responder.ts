@@ -7,7 +7,7 @@ import { healthAnswer, readHealthQuestion } from '../../codec/health.js';
 import { makeField } from '../../http2/hpack/field.js';
 import { HeaderBlock, StableList } from '../../http2/hpack/header-list.js';
 import type { KeptAnswer } from '../../relay/call.js';
-import type { Pieces } from '../../transport/chunk-list.js';
+import type { ChunkList } from '../../transport/chunk-list.js';
 
 /** A question is a name: what is longer is passed on unread. */
 const MAX_QUESTION_BYTES = 4096;
@@ -22,7 +22,7 @@ export class HealthAnswers {
   constructor(private readonly known: KnownHealth) {}
 
   /** @param question the whole request body. Undefined: the model is to be asked. */
-  answer(question: Pieces | null): KeptAnswer | undefined {
+  answer(question: ChunkList | null): KeptAnswer | undefined {
     if (question === null || question.bytes > MAX_QUESTION_BYTES) return undefined;
     const service = readHealthQuestion(question.whole());
     const isServing = service === undefined ? undefined : this.known(service);

@@ -8,7 +8,7 @@ import type { StableList } from './header-list.js';
 import { writeInteger } from './integer.js';
 import { fieldLiteral, Representation } from './literal-writer.js';
 import type { Name } from './name.js';
-import { Steadiness } from './name.js';
+import { Volatility } from './name.js';
 import { STATIC_COUNT, staticIndexOf } from './static-table.js';
 
 /** What we use of the table the peer offers, in octets. Also what both sides begin with (RFC 9113 6.5.2). */
@@ -118,7 +118,7 @@ export class Encoder {
     for (const field of fields) {
       const index = this.#indexOf(field);
       if (index > 0) end = writeInteger(out, end, 0x80, 0x7f, index);
-      else if (field.neverIndexed || field.steadiness === Steadiness.varying)
+      else if (field.neverIndexed || field.steadiness === Volatility.varying)
         end = this.#writeExtra(field, out, end);
       else if (field.seen < SEEN_ENOUGH) {
         settled = false;

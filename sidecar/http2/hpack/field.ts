@@ -4,7 +4,7 @@
 
 import { HpackError } from './errors.js';
 import { huffmanDecode, huffmanOctets } from './huffman.js';
-import { FieldFault, type Name, recentName, Steadiness } from './name.js';
+import { FieldFault, type Name, recentName, Volatility } from './name.js';
 import { sliceOctets, writeOctets } from './octets.js';
 import { Token } from './tokens.js';
 
@@ -77,9 +77,9 @@ export class Field {
   /** Counts one decoding, and says whether the field belongs into the stable list. */
   settle(): boolean {
     if (this.settled) return true;
-    if (this.steadiness === Steadiness.varying) return false;
+    if (this.steadiness === Volatility.varying) return false;
     if (this.seen < SEEN_ENOUGH) this.seen++;
-    const steady = this.steadiness === Steadiness.steady;
+    const steady = this.steadiness === Volatility.steady;
     if (this.seen < SEEN_ENOUGH) return steady;
     this.settled = steady || this.info.takeSteadyPlace();
     return this.settled;
@@ -97,8 +97,8 @@ export class Field {
 }
 
 function steadinessOf(info: Name, length: number, neverIndexed: boolean): number {
-  if (neverIndexed || length > MAX_KEPT_VALUE_OCTETS) return Steadiness.varying;
-  if (length === 0 && info.token === Token.grpcMessage) return Steadiness.steady;
+  if (neverIndexed || length > MAX_KEPT_VALUE_OCTETS) return Volatility.varying;
+  if (length === 0 && info.token === Token.grpcMessage) return Volatility.steady;
   return info.steadiness;
 }
 

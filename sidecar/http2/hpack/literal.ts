@@ -6,7 +6,7 @@ import { Field, FieldFault, isBlank, isUnsafe, MAX_KEPT_VALUE_OCTETS, textFault 
 import { fieldCache, nameCache } from './field-cache.js';
 import { huffmanDecode, huffmanOctets } from './huffman.js';
 import { type Cursor, readInteger } from './integer.js';
-import { MAX_KEPT_NAME_OCTETS, type Name, nameOf, Steadiness } from './name.js';
+import { MAX_KEPT_NAME_OCTETS, type Name, nameOf, Volatility } from './name.js';
 import { sliceOctets } from './octets.js';
 import { STATIC_FIELDS, staticIndexOf } from './static-table.js';
 import { Token } from './tokens.js';
@@ -43,7 +43,7 @@ export function readValue(
   const start = cursor.at;
   if (length > end - start) throw new HpackError('truncated value');
   cursor.at = start + length;
-  const varies = name.steadiness === Steadiness.varying && length > 0;
+  const varies = name.steadiness === Volatility.varying && length > 0;
   if (neverIndexed || varies || length > MAX_KEPT_VALUE_OCTETS)
     return varyingField(buffer, start, start + length, name, huffman, neverIndexed);
   const context = name.id * 2 + (huffman ? 1 : 0);

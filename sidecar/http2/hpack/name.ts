@@ -4,7 +4,7 @@
 import { Token, tokenOf } from './tokens.js';
 
 /** How often the values of a name repeat; decides between the stable list and the extras of a block. */
-export const Steadiness = {
+export const Volatility = {
   /** stable from the first time */
   steady: 0,
   /** stable once the same field has been seen twice */
@@ -111,9 +111,9 @@ export class Name {
 
   /** Whether one more field of this name may become stable. When there are too many, the name varies from then on. */
   takeSteadyPlace(): boolean {
-    if (this.#steadyValues === MAX_STEADY_VALUES) this.#steadiness = Steadiness.varying;
+    if (this.#steadyValues === MAX_STEADY_VALUES) this.#steadiness = Volatility.varying;
     else this.#steadyValues++;
-    return this.#steadiness === Steadiness.earned;
+    return this.#steadiness === Volatility.earned;
   }
 }
 
@@ -126,10 +126,10 @@ const EARNED: ReadonlySet<number> = new Set<number>([
 ]);
 
 function steadinessOf(text: string, token: number, fault: number): number {
-  if (text.length > MAX_KEPT_NAME_OCTETS || fault !== FieldFault.ok) return Steadiness.varying;
-  if (VARYING.has(token) || VARYING_NAMES.has(text)) return Steadiness.varying;
-  if (EARNED.has(token)) return Steadiness.earned;
-  return Steadiness.steady;
+  if (text.length > MAX_KEPT_NAME_OCTETS || fault !== FieldFault.ok) return Volatility.varying;
+  if (VARYING.has(token) || VARYING_NAMES.has(text)) return Volatility.varying;
+  if (EARNED.has(token)) return Volatility.earned;
+  return Volatility.steady;
 }
 
 function nameFault(text: string, token: number): number {

@@ -40,7 +40,7 @@ export interface CertificateSpec {
   }>;
 }
 
-export interface Minted {
+export interface IssuedCertificate {
   readonly der: Buffer;
   readonly pem: string;
 }
@@ -60,7 +60,7 @@ export async function privateKeyToPem(key: CaKey): Promise<string> {
   return `-----BEGIN PRIVATE KEY-----\n${lines.join('\n')}\n-----END PRIVATE KEY-----\n`;
 }
 
-export async function mintCertificate(spec: CertificateSpec): Promise<Minted> {
+export async function issueCertificate(spec: CertificateSpec): Promise<IssuedCertificate> {
   const certificate = await x509.X509CertificateGenerator.create({
     serialNumber: randomSerial(),
     subject: [{ CN: [spec.commonName.slice(0, MAX_COMMON_NAME)] }],

@@ -51,7 +51,7 @@ interface Holder {
   work: Promise<void>;
 }
 
-export class LocalIssuer {
+export class LeafRenewal {
   private readonly names = new Set<string>();
   private readonly holders: Holder[] = [];
   private readonly waits = new Map<Timer, () => void>();

@@ -10,8 +10,8 @@ import { formatSpiffeId, trustDomainUri } from '../spiffe.js';
 import {
   type CaKey,
   generateKeyPair,
+  issueCertificate,
   type KeyPair,
-  mintCertificate,
   privateKeyToPem,
 } from './certificate-builder.js';
 
@@ -73,7 +73,7 @@ export class LocalCa {
     // Certificates count in seconds.
     const now = Math.floor(wallNow() / 1000) * 1000;
     const notAfterMs = now + Math.ceil(lifetimeMs / 1000) * 1000;
-    const leaf = await mintCertificate({
+    const leaf = await issueCertificate({
       commonName: service,
       issuerCommonName: signer.commonName,
       publicKey: keys.publicKey,
@@ -120,7 +120,7 @@ async function makeRoot(options: LocalCaOptions, ordinal: number): Promise<Root>
   const commonName = `Outrider local CA root ${ordinal}`;
   const now = Math.floor(options.wallNow() / 1000) * 1000;
   const publicKey: CaKey = keys.publicKey;
-  const { pem } = await mintCertificate({
+  const { pem } = await issueCertificate({
     commonName,
     issuerCommonName: commonName,
     publicKey,

@@ -7,7 +7,7 @@ import { isoTime } from '../x509/chain.js';
 export type LifePhase = 'fresh' | 'renewing' | 'low' | 'expired';
 
 /** Of an `Identity`, or of anything else that is valid for a time. */
-export interface Life {
+export interface Validity {
   readonly notBeforeMs: number;
   readonly notAfterMs: number;
 }
@@ -20,7 +20,7 @@ const LOOKS_PER_LIFE = { fresh: 0, renewing: 20, low: 100, expired: 0 } as const
 const LOOK_MIN_MS = 5_000;
 const EXPIRED_LOOK_MS = 3_000;
 
-export function lifePhase(life: Life, wallNowMs: number): LifePhase {
+export function lifePhase(life: Validity, wallNowMs: number): LifePhase {
   const left = life.notAfterMs - wallNowMs;
   const whole = life.notAfterMs - life.notBeforeMs;
   // Written so that a clock that is no number counts as late.
@@ -30,7 +30,7 @@ export function lifePhase(life: Life, wallNowMs: number): LifePhase {
 }
 
 /** How long to wait until the next look for a new certificate, ms, ± 20 %. Infinity while it is fresh. */
-export function lookAfterMs(life: Life, phase: LifePhase, random: () => number): number {
+export function nextCheckMs(life: Validity, phase: LifePhase, random: () => number): number {
   if (phase === 'fresh') return Number.POSITIVE_INFINITY;
   const whole = life.notAfterMs - life.notBeforeMs;
   const base = phase === 'expired' ? EXPIRED_LOOK_MS : Math.max(LOOK_MIN_MS, whole / LOOKS_PER_LIFE[phase]);
@@ -38,14 +38,14 @@ export function lookAfterMs(life: Life, phase: LifePhase, random: () => number):
 }
 
 /** From now to the next change of phase, ms, at least 1; Infinity after the end. */
-export function phaseEndsInMs(life: Life, wallNowMs: number): number {
+export function phaseEndsInMs(life: Validity, wallNowMs: number): number {
   const whole = life.notAfterMs - life.notBeforeMs;
   const ends = [RENEWING_RATIO, LOW_RATIO, 0].map((ratio) => life.notAfterMs - ratio * whole - wallNowMs + 1);
   return Math.max(1, Math.min(...ends.filter((ms) => ms > 0)));
 }
 
 /** The problem that our certificate has by age alone; `want`: what should have come, in words to end the sentence. */
-export function ageProblem(life: Life, wallNowMs: number, want: string): string | undefined {
+export function expiryWarning(life: Validity, wallNowMs: number, want: string): string | undefined {
   const phase = lifePhase(life, wallNowMs);
   if (phase === 'expired') {
     return `our certificate expired at ${isoTime(life.notAfterMs)}; ${want}`;

@@ -14,7 +14,7 @@ import { dirname } from 'node:path';
 import type { Clock } from '../../runtime/time/clock.js';
 import type { Timer, Timers } from '../../runtime/time/timers.js';
 import { type Fault, isFault } from '../spiffe.js';
-import { ageProblem } from './expiry.js';
+import { expiryWarning } from './expiry.js';
 import {
   assembleIdentity,
   type Identity,
@@ -87,7 +87,7 @@ export class FileIdentitySource implements IdentitySource {
 
   status(): IdentityStatus {
     const problem =
-      this.problem ?? ageProblem(this.identity, this.options.clock.wallNow(), 'its files hold no new one');
+      this.problem ?? expiryWarning(this.identity, this.options.clock.wallNow(), 'its files hold no new one');
     return { notAfterMs: this.identity.notAfterMs, ...(problem === undefined ? {} : { problem }) };
   }
 

@@ -9,12 +9,12 @@ import type { MirrorConfig } from '../../config/model.js';
 import { Status, statusName } from '../../core/outcome/status.js';
 import type { HeaderBlock } from '../../http2/hpack/header-list.js';
 import type { Attempt } from '../../relay/attempt.js';
-import type { Pieces } from '../../transport/chunk-list.js';
-import type { Memory } from '../../transport/memory-budget.js';
-import type { OutboundCall, Witness } from '../call.js';
+import type { ChunkList } from '../../transport/chunk-list.js';
+import type { MemoryBudget } from '../../transport/memory-budget.js';
+import type { CallObserver, OutboundCall } from '../call.js';
 import { compareAnswers } from './response-diff.js';
-import type { MirrorDesk, MirrorTask } from './scheduler.js';
-import { CopyWitness, type MirrorPlace, makeCopy, sendCopy } from './shadow-call.js';
+import type { MirrorScheduler, MirrorTask } from './scheduler.js';
+import { type MirrorPlace, makeShadow, ShadowObserver, sendCopy } from './shadow-call.js';
 import type { MirrorCounts } from './stats.js';
 
 /** Copies leave at least this share of the budget to calls. */
@@ -23,13 +23,13 @@ const OVERHEAD_BYTES = 512;
 const NOTHING = Buffer.alloc(0);
 
 /** The call whose copy is to be made. */
-export class MirroredCall implements Witness, MirrorTask {
+export class MirroredCall implements CallObserver, MirrorTask {
   /** All of the request; null: it is empty, or not held. */
-  private request: Pieces | null = null;
+  private request: ChunkList | null = null;
   private isHeld = false;
   private heldBytes = 0;
   /** Of the call; null: it is empty, or not whole. */
-  private answer: Pieces | null = null;
+  private answer: ChunkList | null = null;
   private answerBytes = 0;
   private isWhole = false;
   private status: number = Status.UNKNOWN;
@@ -41,7 +41,7 @@ export class MirroredCall implements Witness, MirrorTask {
   constructor(
     private readonly config: MirrorConfig,
     private readonly counts: MirrorCounts,
-    private readonly desk: MirrorDesk,
+    private readonly desk: MirrorScheduler,
     private readonly place: MirrorPlace,
     private readonly block: HeaderBlock,
   ) {}
@@ -49,12 +49,12 @@ export class MirroredCall implements Witness, MirrorTask {
   onRequest(call: OutboundCall): void {
     if (this.isHeld || !call.requestEnded || !call.isReplayable) return;
     this.completeMs = this.desk.relay.nowMs;
-    if (!this.hold(costOf(call.kept))) {
+    if (!this.hold(costOf(call.buffered))) {
       this.isShort = true;
       return;
     }
     this.isHeld = true;
-    this.request = call.kept;
+    this.request = call.buffered;
   }
 
   onAttemptEnd(call: OutboundCall, attempt: Attempt): void {
@@ -88,8 +88,8 @@ export class MirroredCall implements Witness, MirrorTask {
     counts.inFlight++;
     counts.tally.started++;
     counts.tally.inFlight++;
-    const copy = makeCopy(this.desk.relay, place, this.block, counts.tally, request === null);
-    copy.witness = new CopyWitness((...end) => this.compare(copy, ...end));
+    const copy = makeShadow(this.desk.relay, place, this.block, counts.tally, request === null);
+    copy.witness = new ShadowObserver((...end) => this.compare(copy, ...end));
     // The copy counts what it keeps itself.
     this.letGo();
     for (let i = 0; request !== null && i < request.count; i++) {
@@ -112,7 +112,7 @@ export class MirroredCall implements Witness, MirrorTask {
   }
 
   private letGo(): void {
-    if (this.heldBytes > 0) this.desk.relay.memory.give(this.heldBytes);
+    if (this.heldBytes > 0) this.desk.relay.memory.release(this.heldBytes);
     this.heldBytes = 0;
     this.request = null;
   }
@@ -131,7 +131,7 @@ export class MirroredCall implements Witness, MirrorTask {
   }
 
   private letAnswerGo(): void {
-    if (this.answerBytes > 0) this.desk.relay.memory.give(this.answerBytes);
+    if (this.answerBytes > 0) this.desk.relay.memory.release(this.answerBytes);
     this.answerBytes = 0;
   }
 
@@ -141,7 +141,7 @@ export class MirroredCall implements Witness, MirrorTask {
   }
 
   /** The copy is over. `answer`: as of the call; `isWhole`: it is all there. */
-  private compare(copy: OutboundCall, status: number, answer: Pieces | null, isWhole: boolean): void {
+  private compare(copy: OutboundCall, status: number, answer: ChunkList | null, isWhole: boolean): void {
     const { counts, desk } = this;
     const now = desk.relay.nowMs;
     this.letAnswerGo();
@@ -166,18 +166,18 @@ class Pair implements MirrorTask {
   readonly bytes: number;
 
   constructor(
-    private readonly call: Pieces | null,
-    private readonly copy: Pieces | null,
+    private readonly call: ChunkList | null,
+    private readonly copy: ChunkList | null,
     private readonly tolerance: number,
     private readonly counts: MirrorCounts,
-    private readonly desk: MirrorDesk,
+    private readonly desk: MirrorScheduler,
   ) {
     this.bytes = costOf(call) + costOf(copy);
   }
 
   run(): void {
     const { counts, desk } = this;
-    desk.relay.memory.give(this.bytes);
+    desk.relay.memory.release(this.bytes);
     const found = compareAnswers(
       this.call?.whole() ?? NOTHING,
       this.copy?.whole() ?? NOTHING,
@@ -190,18 +190,18 @@ class Pair implements MirrorTask {
   }
 
   drop(): void {
-    this.desk.relay.memory.give(this.bytes);
+    this.desk.relay.memory.release(this.bytes);
     this.counts.skip('busy');
   }
 }
 
 /** Takes `bytes` of what copies may have of the budget. */
-function isRoomIn(memory: Memory, bytes: number): boolean {
-  return memory.held + bytes <= memory.limit * (1 - SHARE_FOR_CALLS) && memory.take(bytes);
+function isRoomIn(memory: MemoryBudget, bytes: number): boolean {
+  return memory.held + bytes <= memory.limit * (1 - SHARE_FOR_CALLS) && memory.reserve(bytes);
 }
 
 /** What holding them costs: slices pin the reads they came from, or are copies. */
-function costOf(pieces: Pieces | null): number {
+function costOf(pieces: ChunkList | null): number {
   let bytes = OVERHEAD_BYTES;
   for (let i = 0; pieces !== null && i < pieces.count; i++) bytes += pieces.at(i).buffer.buffer.byteLength;
   return bytes;

@@ -5,7 +5,7 @@
  */
 
 import { WheelTimer } from '../../runtime/time/timing-wheel.js';
-import type { Relay } from '../../transport/context.js';
+import type { DataPlaneContext } from '../../transport/context.js';
 
 /** Something to be done later. */
 export interface MirrorTask {
@@ -22,14 +22,14 @@ const MAX_WAITING = 64;
 /** A copy begins this long after the call it is a copy of. */
 const PAUSE_MS = 1;
 
-export class MirrorDesk {
+export class MirrorScheduler {
   private sending: MirrorTask[] = [];
   private comparing: MirrorTask[] = [];
   private leftMs = COMPARE_MS_PER_S;
   private filledMs = 0;
   private readonly timer = new WheelTimer(() => this.work());
 
-  constructor(readonly relay: Relay) {}
+  constructor(readonly relay: DataPlaneContext) {}
 
   send(task: MirrorTask): void {
     this.sending.push(task);

@@ -8,18 +8,18 @@ import type { HeaderBlock } from '../../http2/hpack/header-list.js';
 import { Stream } from '../../http2/stream.js';
 import type { Attempt } from '../../relay/attempt.js';
 import { type Match, matchForCopy } from '../../relay/route-table.js';
-import type { CallTally } from '../../telemetry/call-stats.js';
-import type { Pieces } from '../../transport/chunk-list.js';
-import type { Relay } from '../../transport/context.js';
-import type { Link } from '../../transport/session.js';
-import type { Shaped } from '../call.js';
-import { OutboundCall, type Witness } from '../call.js';
+import type { CallStats } from '../../telemetry/call-stats.js';
+import type { ChunkList } from '../../transport/chunk-list.js';
+import type { DataPlaneContext } from '../../transport/context.js';
+import type { Session } from '../../transport/session.js';
+import type { ShiftTarget } from '../call.js';
+import { type CallObserver, OutboundCall } from '../call.js';
 
 const MARK = makeField('outrider-mirrored', '1');
 
 /** Where the copy goes. */
 export interface MirrorPlace {
-  readonly there: Shaped;
+  readonly there: ShiftTarget;
   readonly match: Match;
   readonly path: string;
 }
@@ -35,16 +35,16 @@ const NOWHERE = {
     sendTrailers() {},
     credit() {},
   },
-} as unknown as Link;
+} as unknown as Session;
 
 const NOBODY = { onHeaders() {}, onData() {}, onTrailers() {}, onEnding() {}, onSent() {} };
 
 /** What is wanted of the copy when it is over. */
-export class CopyWitness implements Witness {
-  private answer: Pieces | null = null;
+export class ShadowObserver implements CallObserver {
+  private answer: ChunkList | null = null;
   private isWhole = false;
 
-  constructor(private readonly onEnd: (status: number, answer: Pieces | null, isWhole: boolean) => void) {}
+  constructor(private readonly onEnd: (status: number, answer: ChunkList | null, isWhole: boolean) => void) {}
 
   onRequest(): void {}
 
@@ -59,16 +59,16 @@ export class CopyWitness implements Witness {
 }
 
 /** All of its request goes to it first, then `sendCopy` runs it. */
-export function makeCopy(
-  relay: Relay,
+export function makeShadow(
+  relay: DataPlaneContext,
   { there, match }: MirrorPlace,
   block: HeaderBlock,
-  tally: CallTally,
+  tally: CallStats,
   ended: boolean,
 ): OutboundCall {
   // No class of its own: all calls would be slower for what few of them are.
   const copy = new OutboundCall(relay, there, NOWHERE, new Stream(NOBODY, 0, 0), block, ended);
-  copy.tally = tally;
+  copy.stats = tally;
   copy.mark = MARK;
   copy.plan = matchForCopy(match).plan;
   return copy;
@@ -76,5 +76,5 @@ export function makeCopy(
 
 export function sendCopy(copy: OutboundCall, { there, match, path }: MirrorPlace): void {
   there.take(copy, matchForCopy(match), path);
-  copy.forgetReplay();
+  copy.disableReplay();
 }

@@ -1,6 +1,6 @@
 /** What is counted of the copies that go from one upstream to another, and what their answers showed. */
 
-import { CallTally } from '../../telemetry/call-stats.js';
+import { CallStats } from '../../telemetry/call-stats.js';
 
 /** Why a call was not copied. */
 export const LEFT_OUT = ['busy', 'not-held', 'memory', 'cancelled', 'no-route'] as const;
@@ -24,9 +24,9 @@ export class MirrorCounts {
   /** Copies under way. */
   inFlight = 0;
   compared = 0;
-  readonly leftOut: Record<LeftOut, number> = zeros(LEFT_OUT);
+  readonly skipped: Record<LeftOut, number> = zeros(LEFT_OUT);
   readonly notCompared: Record<NotCompared, number> = zeros(NOT_COMPARED);
-  readonly disagreed: Record<Disagreed, number> = zeros(DISAGREED);
+  readonly mismatched: Record<Disagreed, number> = zeros(DISAGREED);
   /** Pairs of answers with a largest class, by whether it is the same. */
   readonly argmax = { same: 0, other: 0 };
   readonly differences = new Float64Array(DIFFERENCE_BOUNDS_MS.length + 1);
@@ -35,17 +35,17 @@ export class MirrorCounts {
   last = '';
   lastMs = 0;
   /** Of the copies as calls; not shown among those of the application. */
-  readonly tally: CallTally;
+  readonly tally: CallStats;
 
   constructor(
     readonly from: string,
     readonly to: string,
   ) {
-    this.tally = new CallTally('outbound', to, 'mirror');
+    this.tally = new CallStats('outbound', to, 'mirror');
   }
 
   leaveOut(why: LeftOut): void {
-    this.leftOut[why]++;
+    this.skipped[why]++;
   }
 
   skip(why: NotCompared): void {
@@ -58,7 +58,7 @@ export class MirrorCounts {
 
   disagree(about: Disagreed, why: string, nowMs: number): void {
     this.compared++;
-    this.disagreed[about]++;
+    this.mismatched[about]++;
     this.last = why;
     this.lastMs = nowMs;
   }

@@ -6,18 +6,18 @@
 
 import * as crypto from 'node:crypto';
 import { mix, OctetHash } from '../../http2/byte-ops.js';
-import { factsOf } from '../../http2/header-view.js';
+import { headerViewOf } from '../../http2/header-view.js';
 import type { Field } from '../../http2/hpack/field.js';
 import type { HeaderBlock, StableList } from '../../http2/hpack/header-list.js';
 import { Token } from '../../http2/hpack/tokens.js';
-import type { Pieces } from '../../transport/chunk-list.js';
+import type { ChunkList } from '../../transport/chunk-list.js';
 
 /** A call, as far as its request goes. */
 export interface Asked {
   /** The headers as they came. */
   readonly original: HeaderBlock;
   /** All of the body. */
-  readonly kept: Pieces | null;
+  readonly buffered: ChunkList | null;
 }
 
 /** Requests up to this size are kept whole. */
@@ -81,7 +81,7 @@ export class RequestKey {
   /** All of it that is not in `body`. */
   text = '';
   /** Compared octet by octet; null: there is none, or `text` stands for it. */
-  body: Pieces | null = null;
+  body: ChunkList | null = null;
   hash = 0;
   private readonly vary: ReadonlySet<string> | null;
   /** Most calls in a row have the same list of headers, and there are few lists. */
@@ -94,18 +94,18 @@ export class RequestKey {
     this.vary = vary === undefined ? null : new Set(vary);
   }
 
-  read({ original, kept }: Asked): void {
+  read({ original, buffered }: Asked): void {
     const { text, hash } = this.headersOf(original);
     this.text = text;
     this.hash = hash;
-    this.body = kept;
-    if (kept === null) return;
-    if (kept.bytes <= WHOLE_BYTES) {
-      this.hash = hashOfPieces(kept, this.hash);
+    this.body = buffered;
+    if (buffered === null) return;
+    if (buffered.bytes <= WHOLE_BYTES) {
+      this.hash = hashOfPieces(buffered, this.hash);
       return;
     }
     this.body = null;
-    const digest = digestOf(kept);
+    const digest = digestOf(buffered);
     this.text += `\0${digest}`;
     this.hash = hashOfText(digest, this.hash);
   }
@@ -130,7 +130,7 @@ export class RequestKey {
   }
 
   private make(block: HeaderBlock, fields: readonly Field[]): ListKey {
-    const { path } = factsOf(block);
+    const { path } = headerViewOf(block);
     const metadata = writtenOut(fields.filter((field) => this.counts(field)));
     const text = metadata === '' ? path : `${path}\0${sha256(metadata)}`;
     return { text, hash: hashOfText(text, 0) };
@@ -168,7 +168,7 @@ const NONCE = Buffer.alloc(12);
  * GMAC (NIST SP 800-38D): a universal hash with a secret, so that nobody can make up two requests with one digest, at a
  * quarter of what SHA-256 costs for an image.
  */
-function digestOf(pieces: Pieces): string {
+function digestOf(pieces: ChunkList): string {
   const mac = crypto.createCipheriv('aes-128-gcm', SECRET, NONCE);
   for (let i = 0; i < pieces.count; i++) {
     const { buffer, start, end } = pieces.at(i);
@@ -179,7 +179,7 @@ function digestOf(pieces: Pieces): string {
 }
 
 /** Of a request to an upstream: not to be made up, and to be shown by `shownFingerprint` only. */
-export function fingerprintOf(upstream: string, path: string, body: Pieces | null): string {
+export function fingerprintOf(upstream: string, path: string, body: ChunkList | null): string {
   const mac = crypto.createCipheriv('aes-128-gcm', SECRET, NONCE);
   mac.setAAD(Buffer.from(`${upstream}\0${path}\0`, 'latin1'));
   for (let i = 0; i < (body?.count ?? 0); i++) {
@@ -203,7 +203,7 @@ function hashOfText(text: string, seed: number): number {
 
 const octets = new OctetHash();
 
-function hashOfPieces(pieces: Pieces, seed: number): number {
+function hashOfPieces(pieces: ChunkList, seed: number): number {
   octets.begin(mix(seed, pieces.bytes));
   for (let i = 0; i < pieces.count; i++) {
     const { buffer, start, end } = pieces.at(i);

@@ -6,7 +6,7 @@
 import type { Attempt } from '../attempt.js';
 import type { KeptAnswer } from '../call.js';
 import { type Asked, RequestKey } from './request-key.js';
-import { AnswerRing } from './ring-buffer.js';
+import { ResponseRing } from './ring-buffer.js';
 
 export interface LastGoodLimits {
   readonly maxAgeMs: number;
@@ -15,8 +15,8 @@ export interface LastGoodLimits {
   readonly vary?: readonly string[];
 }
 
-export class LastGood {
-  private ring: AnswerRing;
+export class ResponseCache {
+  private ring: ResponseRing;
   private key: RequestKey;
 
   constructor(private limits: LastGoodLimits) {
@@ -63,6 +63,6 @@ export class LastGood {
 }
 
 /** Past half of its life an answer makes room for any other. */
-function ringOf({ maxAgeMs, maxBytes }: LastGoodLimits): AnswerRing {
-  return new AnswerRing(maxBytes, maxAgeMs / 2);
+function ringOf({ maxAgeMs, maxBytes }: LastGoodLimits): ResponseRing {
+  return new ResponseRing(maxBytes, maxAgeMs / 2);
 }

@@ -4,18 +4,18 @@
  * again, so that keeping the answer of every call leaves nothing to collect.
  */
 
-import { SeenOnce } from '../../core/stats/doorkeeper.js';
+import { Doorkeeper } from '../../core/stats/doorkeeper.js';
 import { areSameOctets, copyOctets } from '../../http2/byte-ops.js';
 import { ENTRY_OVERHEAD } from '../../http2/hpack/field.js';
 import type { HeaderBlock } from '../../http2/hpack/header-list.js';
-import type { Pieces } from '../../transport/chunk-list.js';
+import type { ChunkList } from '../../transport/chunk-list.js';
 import type { RequestKey } from './request-key.js';
 
 /** An answer as it came, all of it. */
 export interface Answered {
   readonly head: HeaderBlock;
   readonly trailers: HeaderBlock;
-  readonly body: Pieces | null;
+  readonly body: ChunkList | null;
 }
 
 /** What an entry costs beside its octets. */
@@ -59,7 +59,7 @@ export class Entry {
   }
 }
 
-export class AnswerRing {
+export class ResponseRing {
   /** Entries that can be found, and what they hold. */
   size = 0;
   bytes = 0;
@@ -74,7 +74,7 @@ export class AnswerRing {
   private entries = 0;
   private number = 0;
   private free: Entry | null = null;
-  private readonly asked: SeenOnce;
+  private readonly asked: Doorkeeper;
 
   /** @param youngMs how old an answer may be without going first. */
   constructor(
@@ -85,7 +85,7 @@ export class AnswerRing {
     const octets = maxBytes - this.maxEntries * ENTRY_BYTES;
     this.blockBytes = Math.min(BLOCK_BYTES, octets);
     this.capacity = octets - (octets % this.blockBytes);
-    this.asked = new SeenOnce(this.maxEntries);
+    this.asked = new Doorkeeper(this.maxEntries);
     const wanted = Math.max(2, this.maxEntries);
     // Two to four for each: nearly every look finds what it looks for, or nothing.
     this.buckets = new Array<Entry | null>(2 ** (33 - Math.clz32(wanted))).fill(null);
@@ -227,7 +227,7 @@ function besides({ text }: RequestKey, { head, trailers }: Answered): number {
   return bytes;
 }
 
-function isSame({ block, start, askedBytes }: Entry, pieces: Pieces | null): boolean {
+function isSame({ block, start, askedBytes }: Entry, pieces: ChunkList | null): boolean {
   if (pieces === null) return askedBytes === 0;
   if (pieces.bytes !== askedBytes) return false;
   let at = start;
@@ -239,7 +239,7 @@ function isSame({ block, start, askedBytes }: Entry, pieces: Pieces | null): boo
   return true;
 }
 
-function copy(pieces: Pieces, target: Buffer, start: number): void {
+function copy(pieces: ChunkList, target: Buffer, start: number): void {
   let at = start;
   for (let i = 0; i < pieces.count; i++) {
     const { buffer, start: from, end } = pieces.at(i);

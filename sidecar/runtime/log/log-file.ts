@@ -8,7 +8,7 @@ import { constants } from 'node:fs';
 import { open, stat } from 'node:fs/promises';
 import type { Clock } from '../time/clock.js';
 import type { Timer, Timers } from '../time/timers.js';
-import { type LineDestination, type Logger, OncePer } from './logger.js';
+import { type LineDestination, type Logger, LogThrottle } from './logger.js';
 
 /** Characters held for a disk that is slow. */
 const MAX_HELD = 1024 * 1024;
@@ -54,7 +54,7 @@ interface Chunk {
   lines: number;
 }
 
-export class LineFile implements LineDestination {
+export class LogFile implements LineDestination {
   /** Lines since the start. */
   written = 0;
   dropped = 0;
@@ -71,7 +71,7 @@ export class LineFile implements LineDestination {
   private lookedMs: number;
   private timer: Timer | undefined;
   private readonly system: LineFileSystem;
-  private readonly named: OncePer;
+  private readonly named: LogThrottle;
 
   constructor(
     readonly path: string,
@@ -79,7 +79,7 @@ export class LineFile implements LineDestination {
   ) {
     this.system = options.system ?? SYSTEM;
     this.lookedMs = options.clock.now();
-    this.named = new OncePer(options.clock, NAMED_MS);
+    this.named = new LogThrottle(options.clock, NAMED_MS);
   }
 
   /** Takes one line with its newline. Returns at once. */

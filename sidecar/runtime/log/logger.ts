@@ -185,7 +185,7 @@ export const silentLogger: Logger = {
  *
  * `const held = gate.pass('handshake-failed'); if (held >= 0) logger.warn({ held }, '…')`
  */
-export class OncePer {
+export class LogThrottle {
   private readonly kinds = new Map<string, { untilMs: number; held: number }>();
 
   constructor(

@@ -26,7 +26,7 @@ export interface Writing {
   writeSync(buffer: Buffer, start: number): number;
 }
 
-export class StandardError {
+export class StderrWriter {
   dropped = 0;
   private readonly chunks: string[] = [];
   private held = 0;
@@ -103,12 +103,12 @@ const SYSTEM: Writing = {
   writeSync: (buffer, start) => writeSync(FD, buffer, start),
 };
 
-let shared: StandardError | undefined;
+let shared: StderrWriter | undefined;
 
 /** The same for everybody, so that no line begins within another. */
-export function standardError(): StandardError {
+export function standardError(): StderrWriter {
   if (shared !== undefined) return shared;
-  const made = new StandardError();
+  const made = new StderrWriter();
   process.on('exit', () => made.flush());
   shared = made;
   return made;

@@ -15,7 +15,7 @@ export interface LoopWatchOptions {
   readonly isBusy?: () => boolean;
 }
 
-export class LoopWatch {
+export class EventLoopMonitor {
   private readonly stallMs: number;
   private readonly beatMs: number;
   private readonly isBusy: () => boolean;

@@ -15,7 +15,7 @@ const LARGE_BYTES = 2 * 1024 * 1024;
 export const YOUNG_HEAP_FLAG = '--max-semi-space-size=4';
 
 /** Once, at start. The block is returned when its buffer has been collected; its pages are never touched. */
-export function keepHeapTop(): void {
+export function raiseTrimThreshold(): void {
   Buffer.allocUnsafeSlow(LARGE_BYTES);
 }
 

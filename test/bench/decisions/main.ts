@@ -12,8 +12,8 @@ import { RateLimits } from '../../../sidecar/core/admission/rate-limit.js';
 import { IntentionTable } from '../../../sidecar/core/authorization/intentions.js';
 import { EndpointLoad, LeastLoaded, RoundRobin } from '../../../sidecar/core/balancing/balancer.js';
 import { formatGrpcTimeout, parseGrpcTimeout } from '../../../sidecar/core/deadline/grpc-timeout.js';
-import { classify, Ended, Outcome, outcomesWith } from '../../../sidecar/core/outcome/outcome.js';
-import { CallKinds } from '../../../sidecar/core/outlier/call-class.js';
+import { AttemptEnd, classify, Outcome, outcomesWith } from '../../../sidecar/core/outcome/outcome.js';
+import { CallClasses } from '../../../sidecar/core/outlier/call-class.js';
 import { Ejection } from '../../../sidecar/core/outlier/ejection.js';
 import { EjectionPool } from '../../../sidecar/core/outlier/ejection-pool.js';
 import { RetryBudget } from '../../../sidecar/core/retry/retry-budget.js';
@@ -63,10 +63,10 @@ function judging(): DecisionCost[] {
   const budget = new RetryBudget({ ratio: 0.2, perSecond: 3 });
   const declared = outcomesWith({ fault: [5], neutral: [13] });
   return [
-    measure('outcome of one attempt', (call) => classify(Ended.trailers, call & 15, 5, 1000, 4)),
+    measure('outcome of one attempt', (call) => classify(AttemptEnd.trailers, call & 15, 5, 1000, 4)),
     measure(
       'outcome of one attempt, as its route says',
-      (call) => classify(Ended.trailers, call & 15, 5, 1000, 4, declared),
+      (call) => classify(AttemptEnd.trailers, call & 15, 5, 1000, 4, declared),
       'instead',
     ),
     measure('ejection, one success', (call) =>
@@ -92,7 +92,7 @@ function withDetectors(): (call: number) => unknown {
   const ejections = new EjectionPool(settings, Math.random);
   const members = [new Ejection(), new Ejection(), new Ejection()];
   for (const member of members) ejections.add(member);
-  const kinds = new CallKinds();
+  const kinds = new CallClasses();
   const view = new ModelView();
   const request = kept(anInferRequest('digits'));
   return (call) => {

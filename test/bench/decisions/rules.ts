@@ -8,16 +8,16 @@ import { hashText } from '../../../sidecar/core/balancing/hash.js';
 import { RingHash } from '../../../sidecar/core/balancing/ring-hash.js';
 import { SlowStart } from '../../../sidecar/core/balancing/slow-start.js';
 import { subsetOf } from '../../../sidecar/core/balancing/subset.js';
-import { type Health, learn, type Registry } from '../../../sidecar/core/discovery/eviction-guard.js';
-import { Ended } from '../../../sidecar/core/outcome/outcome.js';
-import { CallKinds } from '../../../sidecar/core/outlier/call-class.js';
-import { Traces } from '../../../sidecar/core/outlier/detectors.js';
+import { apply, type Health, type Registry } from '../../../sidecar/core/discovery/eviction-guard.js';
+import { AttemptEnd } from '../../../sidecar/core/outcome/outcome.js';
+import { CallClasses } from '../../../sidecar/core/outlier/call-class.js';
+import { DetectorState } from '../../../sidecar/core/outlier/detectors.js';
 import { Latencies } from '../../../sidecar/core/outlier/latency.js';
 import { RingWindow } from '../../../sidecar/core/outlier/outcome-window.js';
 import { findSuspects } from '../../../sidecar/core/outlier/sweep.js';
-import { Breaker } from '../../../sidecar/core/retry/circuit-breaker.js';
+import { CircuitBreakerLimits } from '../../../sidecar/core/retry/circuit-breaker.js';
 import { Hedge } from '../../../sidecar/core/retry/hedging.js';
-import { WayBack } from '../../../sidecar/core/retry/primary-breaker.js';
+import { PrimaryBreaker } from '../../../sidecar/core/retry/primary-breaker.js';
 import { decideRetry, NO_PUSHBACK, RetryState } from '../../../sidecar/core/retry/retry.js';
 import { RetryBudget } from '../../../sidecar/core/retry/retry-budget.js';
 import { drawCluster, matchRoute, type TrafficRoute } from '../../../sidecar/core/routing/route-match.js';
@@ -27,8 +27,8 @@ import { HeaderBlock, StableList } from '../../../sidecar/http2/hpack/header-lis
 import { createLineWriter } from '../../../sidecar/runtime/log/logger.js';
 import { AccessLog } from '../../../sidecar/telemetry/access-log.js';
 import type { EndedCall } from '../../../sidecar/telemetry/call-record.js';
-import { Tally } from '../../../sidecar/telemetry/call-stats.js';
-import type { Relay } from '../../../sidecar/transport/context.js';
+import { StatsRegistry } from '../../../sidecar/telemetry/call-stats.js';
+import type { DataPlaneContext } from '../../../sidecar/transport/context.js';
 import { anInferRequest, kept } from '../../kit/service/infer-requests.js';
 import { PATHS } from '../load/protocol.js';
 import { type DecisionCost, measure, TIMES } from './cost.js';
@@ -98,7 +98,7 @@ function again(): DecisionCost[] {
     retry: { attempts: 3, on: [14], backoffBaseMs: 10, backoffMaxMs: 100 },
   } as const;
   const failure = {
-    ...{ ended: Ended.trailers, status: 14, pushbackMs: NO_PUSHBACK, isMarkedUnprocessed: false },
+    ...{ ended: AttemptEnd.trailers, status: 14, pushbackMs: NO_PUSHBACK, isMarkedUnprocessed: false },
     ...{ isCommitted: false, isRequestHeld: true, isOtherAvailable: true, timeLeftMs: 10_000 },
   } as const;
   const state = new RetryState();
@@ -106,8 +106,8 @@ function again(): DecisionCost[] {
   for (let i = 0; i < 1_000; i++) latencies.record(4 + (i & 7), 0);
   const hedge = new Hedge();
   const late = { percentile: 0.95, minDelayMs: 1, maxRatio: 0.1 } as const;
-  const breaker = new Breaker({ maxPending: 128, maxInFlight: 1024, maxRetries: 64 });
-  const wayBack = new WayBack(Math.random);
+  const breaker = new CircuitBreakerLimits({ maxPending: 128, maxInFlight: 1024, maxRetries: 64 });
+  const wayBack = new PrimaryBreaker(Math.random);
   return [
     measure(
       'retry or not, after a failure',
@@ -139,7 +139,7 @@ function again(): DecisionCost[] {
 function finding(): DecisionCost[] {
   const window = new RingWindow();
   const latencies = new Latencies();
-  const kinds = new CallKinds();
+  const kinds = new CallClasses();
   const view = new ModelView();
   const request = kept(anInferRequest('digits'));
   const slow = new SlowStart({ minRatio: 0.1, convergedFactor: 1.5, minCalls: 1e9, maxMs: 1e12 }, 0);
@@ -151,7 +151,7 @@ function finding(): DecisionCost[] {
     latency: { mode, factor: 3, minCalls: 20 },
   };
   const members = Array.from({ length: 8 }, () => {
-    const traces = new Traces();
+    const traces = new DetectorState();
     traces.prepare(settings);
     for (let i = 0; i < 200; i++) {
       traces.window!.success(i);
@@ -178,13 +178,13 @@ function listing(): DecisionCost[] {
   const all = instances(100, 'passing');
   const fewer = all.slice(0, 40);
   const many = endpoints(1_000);
-  const before = learn(undefined, all, () => true, 0, 60_000);
+  const before = apply(undefined, all, () => true, 0, 60_000);
   let after: Registry<(typeof all)[number]> = before;
   return [
     measure(
       'registry, 100 instances',
       (call) => {
-        after = learn(before, all, () => true, call, 60_000);
+        after = apply(before, all, () => true, call, 60_000);
         return after;
       },
       'beside',
@@ -192,7 +192,7 @@ function listing(): DecisionCost[] {
     ),
     measure(
       'registry, 60 of 100 lost at once',
-      (call) => learn(before, fewer, () => true, call & 1023, 60_000),
+      (call) => apply(before, fewer, () => true, call & 1023, 60_000),
       'beside',
       FEWER,
     ),
@@ -213,7 +213,7 @@ function writing(): DecisionCost[] {
       octets += line.length;
     },
   };
-  const relay = { nowMs: 1_004.2, random: Math.random } as Relay;
+  const relay = { nowMs: 1_004.2, random: Math.random } as DataPlaneContext;
   const always = new AccessLog(
     createLineWriter('access', { instance: 'app-1' }, destination),
     1,
@@ -254,12 +254,21 @@ function endedCall(): EndedCall {
     stable = stable.with(makeField(name, value));
   const attempt = {
     ...{ target: { label: '10.0.0.1:8080' }, startMs: 1_000.1, endedMs: 1_004.1 },
-    ...{ ended: Ended.trailers, status: 0, outcome: 0, trailers: null, before: null },
+    ...{ ended: AttemptEnd.trailers, status: 0, outcome: 0, trailers: null, before: null },
   };
   return {
-    ...{ startMs: 1_000, deadlineMs: 16_000, tally: new Tally().call('outbound', 'digits', PATHS.unary) },
+    ...{
+      startMs: 1_000,
+      deadlineMs: 16_000,
+      stats: new StatsRegistry().call('outbound', 'digits', PATHS.unary),
+    },
     block: new HeaderBlock(stable, null, 250, 6, false, false),
-    ...{ link: { identity: null }, plan: { stripsResponse: false }, requestBytes: 3_200, responseBytes: 90 },
+    ...{
+      session: { identity: null },
+      plan: { stripsResponse: false },
+      requestBytes: 3_200,
+      responseBytes: 90,
+    },
     ...{ reason: '', degraded: '', lastAttempt: attempt },
   };
 }

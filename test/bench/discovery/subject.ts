@@ -5,16 +5,16 @@
  */
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Upstream } from '../../../sidecar/cluster/cluster.js';
-import { Clusters } from '../../../sidecar/cluster/upstream.js';
+import { Cluster } from '../../../sidecar/cluster/cluster.js';
+import { Upstream } from '../../../sidecar/cluster/upstream.js';
 import { parseSidecarFile } from '../../../sidecar/config/file/parse.js';
 import type { SidecarConfig, UpstreamConfig } from '../../../sidecar/config/model.js';
 import { CacheFile } from '../../../sidecar/discovery/consul/cache/cache-file.js';
 import { Targets, type TargetWatch } from '../../../sidecar/discovery/consul/catalog/endpoint-watcher.js';
-import { UpstreamWatch } from '../../../sidecar/discovery/consul/chain/upstream-watcher.js';
+import { UpstreamWatcher } from '../../../sidecar/discovery/consul/chain/upstream-watcher.js';
 import { ConsulAgent } from '../../../sidecar/discovery/consul/client/client.js';
 import { agentSettings } from '../../../sidecar/discovery/consul/client/settings.js';
-import { Watches } from '../../../sidecar/discovery/consul/query/query-registry.js';
+import { QueryRegistry } from '../../../sidecar/discovery/consul/query/query-registry.js';
 import type { ConsulDeps } from '../../../sidecar/discovery/consul/query/query-spec.js';
 import { DEFAULT_LOCAL_SETTINGS } from '../../../sidecar/http2/settings.js';
 import { silentLogger } from '../../../sidecar/runtime/log/logger.js';
@@ -23,10 +23,10 @@ import { systemClock } from '../../../sidecar/runtime/time/clock.js';
 import { systemTimers } from '../../../sidecar/runtime/time/timers.js';
 import { TimingWheel } from '../../../sidecar/runtime/time/timing-wheel.js';
 import { deferToTurnEnd } from '../../../sidecar/runtime/time/turn-end.js';
-import { Tally } from '../../../sidecar/telemetry/call-stats.js';
-import type { Relay } from '../../../sidecar/transport/context.js';
-import { Turn } from '../../../sidecar/transport/flush-scheduler.js';
-import { Memory } from '../../../sidecar/transport/memory-budget.js';
+import { StatsRegistry } from '../../../sidecar/telemetry/call-stats.js';
+import type { DataPlaneContext } from '../../../sidecar/transport/context.js';
+import { FlushScheduler } from '../../../sidecar/transport/flush-scheduler.js';
+import { MemoryBudget } from '../../../sidecar/transport/memory-budget.js';
 import { LoopMeter } from './loop.js';
 import type { Applied, LoopWatch, SubjectRequest } from './protocol.js';
 
@@ -37,14 +37,14 @@ const ROUNDS = 8;
 
 const loop = new LoopMeter();
 
-const relay: Relay = {
+const relay: DataPlaneContext = {
   clock: systemClock,
   random: systemRandom,
   logger: silentLogger,
   wheel: new TimingWheel(systemClock, systemTimers),
-  turn: new Turn(deferToTurnEnd),
-  tally: new Tally(),
-  memory: new Memory(256 * 1024 * 1024),
+  flushes: new FlushScheduler(deferToTurnEnd),
+  stats: new StatsRegistry(),
+  memory: new MemoryBudget(256 * 1024 * 1024),
   recorder: null,
   nowMs: systemClock.now(),
   hasStalled: () => false,
@@ -54,7 +54,7 @@ const relay: Relay = {
 class Subject {
   private readonly upstream: UpstreamConfig;
   private readonly targets: Targets;
-  private readonly watches: Watches;
+  private readonly watches: QueryRegistry;
   private readonly deps: ConsulDeps & { readonly cache: CacheFile };
   private readonly followed = new Map<string, Followed>();
   /** Bytes and time of the last answer that was read to its end. */
@@ -75,7 +75,7 @@ class Subject {
         return answer;
       },
     };
-    this.watches = new Watches(reader, this.deps);
+    this.watches = new QueryRegistry(reader, this.deps);
     this.targets = new Targets(this.watches, { ...this.deps, isAnswering: () => true });
   }
 
@@ -87,17 +87,17 @@ class Subject {
     const followed = new Followed(this);
     this.followed.set(service, followed);
     const first = followed.next();
-    const clusters = new Clusters(
+    const clusters = new Upstream(
       config,
-      (each, cluster) => new Upstream(each, relay, DEFAULT_LOCAL_SETTINGS, () => undefined, cluster),
+      (each, cluster) => new Cluster(each, relay, DEFAULT_LOCAL_SETTINGS, () => undefined, cluster),
     );
     followed.clusters = clusters;
-    followed.watch = new UpstreamWatch(
+    followed.watch = new UpstreamWatcher(
       config,
       this.watches,
       this.targets,
       { ...this.deps, service: 'bench' },
-      (knowledge) => clusters.learn(knowledge),
+      (knowledge) => clusters.apply(knowledge),
     );
     // Told after the one above, and also of changes that do not concern the endpoints it chose.
     followed.target = this.targets.watch({ service, via: 'plain' }, ({ instances }) => {
@@ -143,9 +143,9 @@ class Subject {
 
 /** One upstream and whoever waits for its next answer. */
 class Followed {
-  watch: UpstreamWatch | undefined;
+  watch: UpstreamWatcher | undefined;
   target: TargetWatch | undefined;
-  clusters: Clusters | undefined;
+  clusters: Upstream | undefined;
   private waiting: ((applied: Applied) => void)[] = [];
 
   constructor(private readonly subject: Subject) {}

@@ -1,6 +1,6 @@
 /** Two replicas of a service and a caller of it, each with a sidecar that knows everything from Consul; and load for them. */
 
-import { PortBook } from '../../../sidecar/cli/up/port-allocator.js';
+import { PortAllocator } from '../../../sidecar/cli/up/port-allocator.js';
 import { Load } from '../faults/load.js';
 import { Seat, type SeatPlan, untilCurrent } from './seat.js';
 
@@ -70,7 +70,7 @@ export class ConsulMesh {
 
 /** The caller first. */
 async function plansOf({ service, caller, folder, agent, consul, logs }: MeshPlan): Promise<SeatPlan[]> {
-  const ports = new PortBook();
+  const ports = new PortAllocator();
   const find = () => ports.find('127.0.0.1');
   const callerPort = await find();
   const inboundPorts = await Promise.all(Array.from({ length: REPLICAS }, find));

@@ -7,7 +7,7 @@ import { spawn } from 'node:child_process';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { StatusReport } from '../../../sidecar/admin/status.js';
-import type { OwnedProcess } from '../../../sidecar/supervise/child-process.js';
+import type { ChildProcessHandle } from '../../../sidecar/supervise/child-process.js';
 import { FaultProxy } from '../../kit/consul/consul-proxy.js';
 import { OUTRIDER, REPOSITORY } from '../../kit/process/outrider.js';
 import { until } from '../../kit/process/processes.js';
@@ -39,7 +39,7 @@ const STOP_LIMIT_MS = 10_000;
 
 export class Seat {
   private current: SidecarProcess | undefined;
-  private model: OwnedProcess | undefined;
+  private model: ChildProcessHandle | undefined;
   private modelPort: number | undefined;
   /** What earlier processes of this seat wrote. */
   private written = '';

@@ -5,7 +5,7 @@
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { OwnedProcess } from '../../../sidecar/supervise/child-process.js';
+import { ChildProcessHandle } from '../../../sidecar/supervise/child-process.js';
 import type { EndpointReport, ModelReport } from '../../../sidecar/telemetry/reports.js';
 import {
   admin,
@@ -25,7 +25,7 @@ export class DemoMesh {
   private rest = '';
 
   private constructor(
-    private readonly process: OwnedProcess,
+    private readonly process: ChildProcessHandle,
     private readonly scratch: Scratch,
   ) {}
 
@@ -37,7 +37,7 @@ export class DemoMesh {
       onFreePorts(readFileSync(join(REPOSITORY, 'mesh-config/demo.yaml'), 'utf8')),
     );
     let mesh: DemoMesh | undefined;
-    const child = new OwnedProcess([...OUTRIDER, 'up', file, '--json'], {
+    const child = new ChildProcessHandle([...OUTRIDER, 'up', file, '--json'], {
       env: { ...process.env, TMPDIR: scratch.path },
       stdout: 'pipe',
       stderr: 2,

@@ -3,14 +3,14 @@
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { OwnedProcess } from '../../../sidecar/supervise/child-process.js';
+import { ChildProcessHandle } from '../../../sidecar/supervise/child-process.js';
 import { until } from '../../kit/process/processes.js';
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const PROGRAM = ['model.js', 'model.ts'].map((name) => join(HERE, name)).find(existsSync)!;
 
 export interface ModelProcess {
-  readonly process: OwnedProcess;
+  readonly process: ChildProcessHandle;
   readonly port: number;
 }
 
@@ -19,7 +19,7 @@ export async function startModel(serviceMs: number, port = 0): Promise<ModelProc
   let said = '';
   let ended: string | undefined;
   const argv = [process.execPath, ...process.execArgv, PROGRAM, `127.0.0.1:${port}`, String(serviceMs)];
-  const model = new OwnedProcess(argv, {
+  const model = new ChildProcessHandle(argv, {
     env: process.env,
     stdout: 'pipe',
     stderr: 2,

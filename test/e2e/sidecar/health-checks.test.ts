@@ -81,7 +81,7 @@ describe('Health checks between sidecars', function () {
     });
     assert.deepEqual([await state(0), await state(1)], ['eligible', 'eligible']);
     assert.equal(await caller.metric('outrider_endpoint_healthy'), 2);
-    assert.equal(await peers[0]!.metric('outrider_model_answers'), 1);
+    assert.equal(await peers[0]!.metric('outrider_model_up'), 1);
   });
 
   it('find a frozen sidecar without traffic, and find it well within an interval after it goes on', async () => {

@@ -28,7 +28,7 @@ describe('outrider up, and a health check by the name of a model', function () {
     const passed = /^outrider_health_checks_total\{.*result="passed"/;
     await until('it has been checked', async () => (await sum('caller', passed)) >= 4);
     assert.equal(await sum('caller', /^outrider_endpoint_healthy\{/), 1);
-    assert.equal(await sum('replica', /^outrider_model_answers /), 1);
+    assert.equal(await sum('replica', /^outrider_model_up /), 1);
     const asked = await sum('replica', /^outrider_model_probes_total\{.*result="passed"/);
     assert.ok(asked >= 1 && asked < (await sum('caller', passed)), `${asked}`);
   });

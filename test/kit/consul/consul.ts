@@ -14,8 +14,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type ConsulBinary, findConsul } from '../../../sidecar/cli/consul/binary.js';
 import { withoutConsulVariables } from '../../../sidecar/cli/consul/dev-agent.js';
-import { PortBook } from '../../../sidecar/cli/up/port-allocator.js';
-import { OwnedProcess } from '../../../sidecar/supervise/child-process.js';
+import { PortAllocator } from '../../../sidecar/cli/up/port-allocator.js';
+import { ChildProcessHandle } from '../../../sidecar/supervise/child-process.js';
 import { until } from '../process/processes.js';
 import { ROOT } from '../process/tools.js';
 import {
@@ -63,7 +63,7 @@ process.on('exit', () => {
 });
 
 export class ConsulServer {
-  private process: OwnedProcess | undefined;
+  private process: ChildProcessHandle | undefined;
   private exited: Promise<string> = Promise.resolve('never started');
   private readonly folder = mkdtempSync(path.join(tmpdir(), 'outrider-consul-'));
   private readonly nodeId = randomUUID();
@@ -246,7 +246,7 @@ export class ConsulServer {
     const log = openSync(path.join(folder, 'log'), 'a', 0o600);
     this.exited = new Promise((resolve) => {
       const argv = [this.binary.path, 'agent', ...mode, '-config-file', file];
-      this.process = new OwnedProcess(argv, {
+      this.process = new ChildProcessHandle(argv, {
         env: withoutConsulVariables(process.env),
         stdout: log,
         stderr: log,
@@ -288,7 +288,7 @@ export interface Restart {
 }
 
 async function freePorts(): Promise<AgentPorts> {
-  const book = new PortBook();
+  const book = new PortAllocator();
   try {
     const find = () => book.find(HOST);
     return { api: await find(), serfLan: await find(), serfWan: await find(), rpc: await find() };

@@ -2,7 +2,7 @@
 
 import { ConsulAgent } from '../../../sidecar/discovery/consul/client/client.js';
 import { agentSettings } from '../../../sidecar/discovery/consul/client/settings.js';
-import { Watches } from '../../../sidecar/discovery/consul/query/query-registry.js';
+import { QueryRegistry } from '../../../sidecar/discovery/consul/query/query-registry.js';
 import type { ConsulDeps } from '../../../sidecar/discovery/consul/query/query-spec.js';
 import { createLogger } from '../../../sidecar/runtime/log/logger.js';
 import { systemClock } from '../../../sidecar/runtime/time/clock.js';
@@ -13,7 +13,7 @@ import { CONFIG } from './scripted-agent.js';
 
 export interface RealKit {
   readonly agent: ConsulAgent;
-  readonly watches: Watches;
+  readonly watches: QueryRegistry;
   readonly deps: ConsulDeps;
   /** Lines as they were written, at every level. */
   readonly log: string[];
@@ -31,7 +31,7 @@ export function realKit(server: ConsulServer, token = server.token): RealKit {
   const env = token === undefined ? {} : { CONSUL_HTTP_TOKEN: token };
   const agent = new ConsulAgent(agentSettings(config, env));
   const deps = { config, clock: systemClock, timers: systemTimers, random: seeded(7), logger };
-  const watches = new Watches(agent, deps);
+  const watches = new QueryRegistry(agent, deps);
   const close = (): void => {
     watches.close();
     agent.close();

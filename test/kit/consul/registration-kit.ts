@@ -1,7 +1,7 @@
 /** A registrant whose state the test sets, a log that can be read, and settings with all their defaults. */
 
 import type { ConsulConfig, RegistrationConfig } from '../../../sidecar/config/model.js';
-import type { Registrant } from '../../../sidecar/discovery/consul/registration/registration.js';
+import type { ServiceInstance } from '../../../sidecar/discovery/consul/registration/registration.js';
 import { type Logger, silentLogger } from '../../../sidecar/runtime/log/logger.js';
 
 export const SETTINGS: RegistrationConfig = {
@@ -25,14 +25,14 @@ export function consulConfig(registration: Partial<RegistrationConfig> = {}): Co
   };
 }
 
-export class TestRegistrant implements Registrant {
+export class TestRegistrant implements ServiceInstance {
   service = 'digits';
   instance = '1';
   version = '0.1.0';
-  inbound: Registrant['inbound'] = { kind: 'tcp', host: '127.0.0.1', port: 8001 };
-  local: Registrant['local'] = { kind: 'tcp', host: '127.0.0.1', port: 7001 };
-  upstreams: Registrant['upstreams'] = [];
-  models: Registrant['models'] = [{ name: 'digits', version: '1' }];
+  inbound: ServiceInstance['inbound'] = { kind: 'tcp', host: '127.0.0.1', port: 8001 };
+  local: ServiceInstance['local'] = { kind: 'tcp', host: '127.0.0.1', port: 7001 };
+  upstreams: ServiceInstance['upstreams'] = [];
+  models: ServiceInstance['models'] = [{ name: 'digits', version: '1' }];
   answers = { ok: true, why: '' };
   reasons: string[] = [];
 

@@ -6,8 +6,8 @@
 import {
   type CaKey,
   generateKeyPair,
+  issueCertificate,
   type KeyPair,
-  mintCertificate,
   privateKeyToPem,
 } from '../../../sidecar/identity/ca/certificate-builder.js';
 import {
@@ -24,9 +24,9 @@ export const DATACENTER = 'dc1';
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 
-type Usages = Parameters<typeof mintCertificate>[0]['usages'];
-type ExtendedUsages = NonNullable<Parameters<typeof mintCertificate>[0]['extendedUsages']>;
-type Extra = NonNullable<Parameters<typeof mintCertificate>[0]['extra']>;
+type Usages = Parameters<typeof issueCertificate>[0]['usages'];
+type ExtendedUsages = NonNullable<Parameters<typeof issueCertificate>[0]['extendedUsages']>;
+type Extra = NonNullable<Parameters<typeof issueCertificate>[0]['extra']>;
 
 export interface LeafOptions {
   readonly service?: string;
@@ -141,7 +141,7 @@ export class TestAuthority {
     const signer: { readonly commonName: string; readonly keys: KeyPair } = parent
       ? { commonName: parent.commonName, keys: parent.keys }
       : { commonName, keys };
-    const minted = await mintCertificate({
+    const minted = await issueCertificate({
       commonName,
       issuerCommonName: signer.commonName,
       publicKey: keys.publicKey,
@@ -209,7 +209,7 @@ async function mintLeaf(
 ) {
   const service = options.service ?? 'web';
   const extendedUsages = options.extendedUsages ?? ['clientAuth', 'serverAuth'];
-  return mintCertificate({
+  return issueCertificate({
     commonName: service,
     issuerCommonName: options.issuerCommonName ?? issuer.commonName,
     publicKey: keys.publicKey,

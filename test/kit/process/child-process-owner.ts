@@ -3,9 +3,9 @@
  * Arguments: the child's argv.
  */
 
-import { OwnedProcess } from '../../../sidecar/supervise/child-process.js';
+import { ChildProcessHandle } from '../../../sidecar/supervise/child-process.js';
 
-const child = new OwnedProcess(process.argv.slice(2), {
+const child = new ChildProcessHandle(process.argv.slice(2), {
   env: process.env,
   stdout: 2,
   stderr: 2,

@@ -12,7 +12,7 @@ export class FakeProcess implements RunningProcess {
     private readonly onExit: (how: string, exit: ProcessExit) => void,
   ) {}
 
-  /** `how` as OwnedProcess says it; code and signal are read from it. */
+  /** `how` as ChildProcessHandle says it; code and signal are read from it. */
   exit(how: string): void {
     const code = /exited with code (\d+)/.exec(how)?.[1];
     this.onExit(how, {

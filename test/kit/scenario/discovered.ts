@@ -42,7 +42,7 @@ export class Discovered {
     this.stack = new Stack({ seed });
     const discovery = { service: 'digits', tags: [], meta: {}, failover: [] };
     this.out = this.stack.outbound(anUpstream([], { discovery, ...over }));
-    this.out.outbound.clusters.setDoubt(
+    this.out.outbound.target.setDoubt(
       (cluster, why) => void this.doubts.push(`${cluster || 'main'}: ${why}`),
     );
     this.app = this.stack.app(this.out.listener);
@@ -70,7 +70,7 @@ export class Discovered {
         backend.answer = (stream) => stream.reply(Buffer.from(id));
       }
     }
-    this.out.outbound.learn({ routes, clusters: new Map(Object.entries(clusters)) });
+    this.out.outbound.apply({ routes, clusters: new Map(Object.entries(clusters)) });
     this.stack.run();
   }
 

@@ -4,9 +4,9 @@
  */
 import assert from 'node:assert/strict';
 import { Targets } from '../../../sidecar/discovery/consul/catalog/endpoint-watcher.js';
-import { UpstreamWatch } from '../../../sidecar/discovery/consul/chain/upstream-watcher.js';
-import { families } from '../../../sidecar/discovery/consul/metrics.js';
-import { type QueryStatus, Watches } from '../../../sidecar/discovery/consul/query/query-registry.js';
+import { UpstreamWatcher } from '../../../sidecar/discovery/consul/chain/upstream-watcher.js';
+import { metrics } from '../../../sidecar/discovery/consul/metrics.js';
+import { QueryRegistry, type QueryStatus } from '../../../sidecar/discovery/consul/query/query-registry.js';
 import type { ConsulDeps } from '../../../sidecar/discovery/consul/query/query-spec.js';
 import { createLogger } from '../../../sidecar/runtime/log/logger.js';
 import { entryOf } from '../consul/answers.js';
@@ -21,9 +21,9 @@ export class Registered {
   readonly agent: ScriptedAgent;
   readonly out: OutboundStack;
   readonly app: App;
-  private readonly watches: Watches;
+  private readonly watches: QueryRegistry;
   private readonly targets: Targets;
-  private readonly watch: UpstreamWatch;
+  private readonly watch: UpstreamWatcher;
 
   constructor(options: Partial<typeof CONFIG> = {}) {
     const { clock } = this.stack;
@@ -40,18 +40,18 @@ export class Registered {
       logger: createLogger({ level: 'error', destination: { write() {} } }),
     };
     const { outbound } = this.out;
-    this.watches = new Watches(this.agent, deps);
+    this.watches = new QueryRegistry(this.agent, deps);
     this.targets = new Targets(this.watches, {
       ...deps,
-      isAnswering: (address) => outbound.clusters.isAnswering(address),
+      isAnswering: (address) => outbound.target.isAnswering(address),
     });
-    this.watch = new UpstreamWatch(
+    this.watch = new UpstreamWatcher(
       config,
       this.watches,
       this.targets,
       { ...deps, service: 'app' },
       (knowledge) => {
-        outbound.learn(knowledge);
+        outbound.apply(knowledge);
         this.stack.run();
       },
     );
@@ -93,7 +93,7 @@ export class Registered {
 
   /** A metric of the queries; they have one label set each. */
   metric(name: string): number | undefined {
-    const all = [...families(this.watches.statuses()), ...this.targets.families()];
+    const all = [...metrics(this.watches.statuses()), ...this.targets.metrics()];
     const sample = all.find((family) => family.name === name)?.samples[0];
     return sample !== undefined && 'value' in sample ? sample.value : undefined;
   }

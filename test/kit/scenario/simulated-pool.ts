@@ -9,14 +9,14 @@ import {
   LeastLoaded,
   RoundRobin,
 } from '../../../sidecar/core/balancing/balancer.js';
-import { classify, Ended, Outcome } from '../../../sidecar/core/outcome/outcome.js';
+import { AttemptEnd, classify, Outcome } from '../../../sidecar/core/outcome/outcome.js';
 import { Status } from '../../../sidecar/core/outcome/status.js';
 import {
   Ejection,
+  EjectionEvent,
   type EjectionSettings,
   Evidence,
   NO_PROBE,
-  Verdict,
 } from '../../../sidecar/core/outlier/ejection.js';
 import { EjectionPool } from '../../../sidecar/core/outlier/ejection-pool.js';
 import { decideRetry, NO_PUSHBACK, type RetryRoute, RetryState } from '../../../sidecar/core/retry/retry.js';
@@ -32,14 +32,22 @@ export const EJECTION: EjectionSettings = {
 };
 
 export interface Answer {
-  readonly ended: Ended;
+  readonly ended: AttemptEnd;
   readonly status: Status;
   readonly afterMs: number;
 }
 
-export const ok = (afterMs = 10): Answer => ({ ended: Ended.trailers, status: Status.OK, afterMs });
-export const failure = (status: Status, afterMs = 1): Answer => ({ ended: Ended.trailers, status, afterMs });
-export const ended = (how: Ended, afterMs = 1): Answer => ({ ended: how, status: Status.UNKNOWN, afterMs });
+export const ok = (afterMs = 10): Answer => ({ ended: AttemptEnd.trailers, status: Status.OK, afterMs });
+export const failure = (status: Status, afterMs = 1): Answer => ({
+  ended: AttemptEnd.trailers,
+  status,
+  afterMs,
+});
+export const ended = (how: AttemptEnd, afterMs = 1): Answer => ({
+  ended: how,
+  status: Status.UNKNOWN,
+  afterMs,
+});
 
 export class SimulatedEndpoint extends EndpointLoad {
   readonly ejection = new Ejection();
@@ -67,7 +75,7 @@ export class SimulatedPool {
   readonly endpoints: readonly SimulatedEndpoint[];
   readonly ejections: EjectionPool;
   readonly budget: RetryBudget;
-  readonly verdicts: Verdict[] = [];
+  readonly verdicts: EjectionEvent[] = [];
   private readonly random: () => number;
   private readonly balancer: Balancer;
   private readonly route: RetryRoute;
@@ -90,8 +98,8 @@ export class SimulatedPool {
   }
 
   /** Attempts that ended in an ejection, and those that were kept from it, in order. */
-  get notable(): readonly Verdict[] {
-    return this.verdicts.filter((verdict) => verdict !== Verdict.nothing);
+  get notable(): readonly EjectionEvent[] {
+    return this.verdicts.filter((verdict) => verdict !== EjectionEvent.nothing);
   }
 
   get attempts(): number {
@@ -130,7 +138,7 @@ export class SimulatedPool {
         timeLeftMs: deadlineMs - this.nowMs,
       };
       const delayMs = decideRetry(state, facts, this.route, this.budget, this.random, this.nowMs);
-      if (delayMs < 0) return answer.ended === Ended.trailers ? answer.status : Status.UNAVAILABLE;
+      if (delayMs < 0) return answer.ended === AttemptEnd.trailers ? answer.status : Status.UNAVAILABLE;
       this.wait(delayMs);
     }
   }

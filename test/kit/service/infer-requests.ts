@@ -1,7 +1,7 @@
 /** Requests of ModelInfer as a client would send them, one message of gRPC each. */
 
 import { encodeInferRequest } from '../../../sidecar/codec/inference.js';
-import { Pieces } from '../../../sidecar/transport/chunk-list.js';
+import { ChunkList } from '../../../sidecar/transport/chunk-list.js';
 import { grpcMessage } from '../http2/h2-frames.js';
 
 /** @param bytes of its one input. */
@@ -11,8 +11,8 @@ export function anInferRequest(model: string, bytes = 28): Buffer {
 }
 
 /** As a call keeps it. @param frame octets that come at a time. */
-export function kept(body: Buffer, frame = 16_384): Pieces {
-  const pieces = new Pieces();
+export function kept(body: Buffer, frame = 16_384): ChunkList {
+  const pieces = new ChunkList();
   for (let at = 0; at < body.length; at += frame) pieces.add(body, at, Math.min(body.length, at + frame));
   return pieces;
 }

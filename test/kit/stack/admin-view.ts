@@ -1,8 +1,8 @@
 /** A view whose every answer the test sets by hand. */
 
-import type { FaultDesk } from '../../../sidecar/admin/faults.js';
+import type { FaultAdmin } from '../../../sidecar/admin/faults.js';
 import type { SidecarView, TakeoverAnswer } from '../../../sidecar/admin/view.js';
-import type { Family } from '../../../sidecar/telemetry/metric.js';
+import type { Metric } from '../../../sidecar/telemetry/metric.js';
 import type {
   EndpointReport,
   MirrorReport,
@@ -23,9 +23,9 @@ export class FakeView implements SidecarView {
   modelReport: ModelReport | undefined;
   modelReports: ModelReport[] = [];
   registryReport: RegistryReport | undefined;
-  metricFamilies: Family[] = [];
+  metricFamilies: Metric[] = [];
   mirrorReports: MirrorReport[] = [];
-  faultDesk: FaultDesk = {
+  faultDesk: FaultAdmin = {
     isAllowed: false,
     upstreams: [],
     list: () => [],
@@ -53,7 +53,7 @@ export class FakeView implements SidecarView {
   mirrors(): readonly MirrorReport[] {
     return this.mirrorReports;
   }
-  faults(): FaultDesk {
+  faults(): FaultAdmin {
     return this.faultDesk;
   }
   model(): ModelReport | undefined {
@@ -65,7 +65,7 @@ export class FakeView implements SidecarView {
   registry(): RegistryReport | undefined {
     return this.registryReport;
   }
-  families(): readonly Family[] {
+  metrics(): readonly Metric[] {
     return this.metricFamilies;
   }
   config(): unknown {

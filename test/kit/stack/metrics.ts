@@ -1,13 +1,13 @@
-import { familiesOf } from '../../../sidecar/app/metrics/traffic.js';
-import type { Family } from '../../../sidecar/telemetry/metric.js';
+import { metricsOf } from '../../../sidecar/app/metrics/traffic.js';
+import type { Metric } from '../../../sidecar/telemetry/metric.js';
 import type { Stack } from './stack.js';
 
 export function familiesIn(
   { relay }: Stack,
-  over: Partial<Parameters<typeof familiesOf>[0]> = {},
-): readonly Family[] {
-  return familiesOf({
-    tally: relay.tally,
+  over: Partial<Parameters<typeof metricsOf>[0]> = {},
+): readonly Metric[] {
+  return metricsOf({
+    stats: relay.stats,
     memory: relay.memory,
     outbounds: [],
     inbound: undefined,

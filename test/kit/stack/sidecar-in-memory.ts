@@ -1,7 +1,7 @@
 /** A sidecar as `startSidecar` builds it, on real sockets and a manual clock, with scripted peers on both sides. */
 import assert from 'node:assert/strict';
 import net from 'node:net';
-import { type Sidecar, startSidecar } from '../../../sidecar/app/sidecar.js';
+import { type RunningSidecar, startSidecar } from '../../../sidecar/app/sidecar.js';
 import type { Address, SidecarConfig } from '../../../sidecar/config/model.js';
 import type { Logger } from '../../../sidecar/runtime/log/logger.js';
 import { ManualClock } from '../time/manual-clock.js';
@@ -65,11 +65,11 @@ export async function until(what: string, isSo: () => boolean): Promise<void> {
 /** What a test opened; everything is closed with it. */
 export class Bench {
   readonly clock = new ManualClock();
-  private readonly sidecars: Sidecar[] = [];
+  private readonly sidecars: RunningSidecar[] = [];
   private readonly servers: net.Server[] = [];
   private readonly sockets = new Set<net.Socket>();
 
-  async sidecar(config: SidecarConfig): Promise<Sidecar> {
+  async sidecar(config: SidecarConfig): Promise<RunningSidecar> {
     const { clock } = this;
     const deps = { clock, timers: clock, random: seeded(1), logger: QUIET, version: '0', env: {} };
     const sidecar = await startSidecar(config, deps);

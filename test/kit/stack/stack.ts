@@ -3,7 +3,7 @@
  * endpoints behind them and scripted callers before them. `run` is one or more whole turns of the event loop.
  */
 import assert from 'node:assert/strict';
-import { Upstream } from '../../../sidecar/cluster/cluster.js';
+import { Cluster } from '../../../sidecar/cluster/cluster.js';
 import type { MakeUpstream } from '../../../sidecar/cluster/upstream.js';
 import { labelOf } from '../../../sidecar/config/codecs/address.js';
 import type {
@@ -25,11 +25,11 @@ import { Inbound } from '../../../sidecar/inbound.js';
 import { Outbound } from '../../../sidecar/outbound.js';
 import type { Logger } from '../../../sidecar/runtime/log/logger.js';
 import { TimingWheel } from '../../../sidecar/runtime/time/timing-wheel.js';
-import { Tally } from '../../../sidecar/telemetry/call-stats.js';
-import type { Relay } from '../../../sidecar/transport/context.js';
-import { Turn } from '../../../sidecar/transport/flush-scheduler.js';
+import { StatsRegistry } from '../../../sidecar/telemetry/call-stats.js';
+import type { DataPlaneContext } from '../../../sidecar/transport/context.js';
+import { FlushScheduler } from '../../../sidecar/transport/flush-scheduler.js';
 import { Listener } from '../../../sidecar/transport/listener.js';
-import { Memory } from '../../../sidecar/transport/memory-budget.js';
+import { MemoryBudget } from '../../../sidecar/transport/memory-budget.js';
 import { Pool } from '../../../sidecar/transport/pool.js';
 import { Flag, grpcMessage } from '../http2/h2-frames.js';
 import type { Field } from '../http2/hpack-lite.js';
@@ -206,7 +206,7 @@ const QUIET: Logger = {
 
 export interface OutboundStack {
   readonly outbound: Outbound;
-  readonly upstream: Upstream;
+  readonly upstream: Cluster;
   readonly listener: Listener;
 }
 
@@ -231,7 +231,7 @@ export interface InboundStack {
 export class Stack {
   readonly clock = new ManualClock();
   readonly net = new MemoryNet();
-  readonly relay: Relay;
+  readonly relay: DataPlaneContext;
   /** Asks the endpoints of upstreams whose configuration says so. */
   readonly health: EndpointHealth;
   stalled = false;
@@ -251,9 +251,9 @@ export class Stack {
       random: seeded(options.seed ?? 1),
       logger: QUIET,
       wheel: new TimingWheel(clock, clock),
-      turn: new Turn((fn) => void this.deferred.push(fn)),
-      tally: new Tally(),
-      memory: new Memory(options.memoryBytes ?? 256 * 1024 * 1024),
+      flushes: new FlushScheduler((fn) => void this.deferred.push(fn)),
+      stats: new StatsRegistry(),
+      memory: new MemoryBudget(options.memoryBytes ?? 256 * 1024 * 1024),
       recorder: null,
       nowMs: clock.now(),
       hasStalled: () => this.stalled,
@@ -278,7 +278,7 @@ export class Stack {
     const dial = (address: Address) => (this.isArmed ? this.net.dial(labelOf(address)) : undefined);
     this.health.configure(config);
     const make: MakeUpstream = (each, cluster) => {
-      const upstream = new Upstream(each, relay, DEFAULT_LOCAL_SETTINGS, dial, cluster);
+      const upstream = new Cluster(each, relay, DEFAULT_LOCAL_SETTINGS, dial, cluster);
       this.health.follow(upstream);
       return upstream;
     };
@@ -324,7 +324,8 @@ export class Stack {
     const stack = { inbound, listener, pool, pools, model, intentions };
     this.inbounds.push(stack);
     this.run();
-    if (options.ready !== false) for (const slot of inbound.slots) inbound.setModel({ kind: 'ready' }, slot);
+    if (options.ready !== false)
+      for (const slot of inbound.backends) inbound.setModel({ kind: 'ready' }, slot);
     return stack;
   }
 
@@ -387,16 +388,16 @@ export class Stack {
 
   /** Nothing is under way any more, and nothing is held for it. */
   assertIdle(): void {
-    const { memory, tally } = this.relay;
+    const { memory, stats } = this.relay;
     assert.equal(memory.held, 0, 'bytes are still held');
-    assert.equal(memory.promised, 0, 'windows are still promised');
-    for (const call of tally.calls) {
+    assert.equal(memory.reservedBytes, 0, 'windows are still promised');
+    for (const call of stats.calls) {
       assert.equal(call.inFlight, 0, `${call.direction} ${call.method}: calls in flight`);
       const finished = call.byStatus.reduce((sum, n) => sum + n, 0);
       assert.equal(finished, call.started, `${call.direction} ${call.method}: calls started and finished`);
     }
     for (const { outbound } of this.outbounds) {
-      const { breaker } = outbound.bounds;
+      const { breaker } = outbound.breaker;
       assert.deepEqual([breaker?.inFlight ?? 0, breaker?.retries ?? 0], [0, 0], 'counted by the breaker');
       for (const endpoint of outbound.upstreams.flatMap(({ endpoints }) => endpoints)) {
         assert.equal(endpoint.inFlight, 0, `${endpoint.label}: attempts in flight`);
@@ -404,13 +405,13 @@ export class Stack {
       }
     }
     for (const { inbound } of this.inbounds) {
-      for (const { queue, runs } of inbound.slots) {
+      for (const { queue, runs } of inbound.backends) {
         const { running, waiting, waitingBytes } = queue;
         assert.deepEqual({ running, waiting, waitingBytes }, { running: 0, waiting: 0, waitingBytes: 0 });
-        assert.equal(runs.evidence().inFlight, 0, 'runs of the model in flight');
+        assert.equal(runs.activity().inFlight, 0, 'runs of the model in flight');
       }
     }
-    assert.equal(tally.defects, 0, 'defects');
+    assert.equal(stats.defects, 0, 'defects');
   }
 
   /** Ends everything; nothing may be left in the wheel. */

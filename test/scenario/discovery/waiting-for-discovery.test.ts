@@ -12,12 +12,12 @@ describe('Scenario: calls before discovery has answered', () => {
     const calls = [mesh.call({ timeout: '5S' }), mesh.call()];
     mesh.stack.advance(3000);
     for (const { isOver } of calls) assert.ok(!isOver);
-    assert.equal(mesh.out.outbound.bounds.waitingCalls, 2);
-    assert.equal(mesh.out.outbound.clusters.notReady(), 'its endpoints are not known yet');
+    assert.equal(mesh.out.outbound.breaker.waitingCalls, 2);
+    assert.equal(mesh.out.outbound.target.notReady(), 'its endpoints are not known yet');
     mesh.tell(['a', 'b']);
     for (const { status } of calls) assert.equal(status, 0);
-    assert.equal(mesh.out.outbound.bounds.waitingCalls, 0);
-    assert.equal(mesh.out.outbound.clusters.notReady(), undefined);
+    assert.equal(mesh.out.outbound.breaker.waitingCalls, 0);
+    assert.equal(mesh.out.outbound.target.notReady(), undefined);
     assert.equal(mesh.stack.relay.memory.held, 0);
   });
 
@@ -37,7 +37,7 @@ describe('Scenario: calls before discovery has answered', () => {
     assert.equal(call.status, 4);
     assert.equal(call.reason, 'deadline-exceeded');
     assert.match(call.trailer('grpc-message') ?? '', /while waiting for the endpoints of digits/);
-    assert.equal(mesh.out.outbound.bounds.waitingCalls, 0);
+    assert.equal(mesh.out.outbound.breaker.waitingCalls, 0);
     assert.equal(mesh.stack.relay.memory.held, 0);
   });
 
@@ -45,7 +45,7 @@ describe('Scenario: calls before discovery has answered', () => {
     mesh = new Discovered({ routes: [aStreamRoute()] });
     const call = mesh.call({ body: null });
     mesh.stack.advance(14_900);
-    assert.equal(mesh.out.outbound.bounds.waitingCalls, 1);
+    assert.equal(mesh.out.outbound.breaker.waitingCalls, 1);
     mesh.stack.advance(200);
     assert.equal(call.status, 14);
     assert.equal(call.reason, 'discovery-pending');
@@ -57,7 +57,7 @@ describe('Scenario: calls before discovery has answered', () => {
     const call = mesh.call({ body: null });
     call.reset(8);
     mesh.stack.run();
-    assert.equal(mesh.out.outbound.bounds.waitingCalls, 0);
+    assert.equal(mesh.out.outbound.breaker.waitingCalls, 0);
     mesh.tell(['a']);
     assert.equal(mesh.stack.backend('a').requests.length, 0);
   });
@@ -67,7 +67,7 @@ describe('Scenario: calls before discovery has answered', () => {
     const apps = Array.from({ length: 9 }, () => mesh.stack.app(mesh.out.listener));
     const calls = apps.flatMap((app) => Array.from({ length: 128 }, () => app.call({ timeout: '5S' })));
     mesh.stack.run();
-    assert.equal(mesh.out.outbound.bounds.waitingCalls, 1024);
+    assert.equal(mesh.out.outbound.breaker.waitingCalls, 1024);
     const refused = calls.filter(({ isOver }) => isOver);
     assert.equal(refused.length, 128);
     assert.ok(refused.every(({ reason, status }) => reason === 'discovery-pending' && status === 14));
@@ -83,7 +83,7 @@ describe('Scenario: calls before discovery has answered', () => {
     assert.equal(call.status, 14);
     assert.equal(call.reason, 'no-endpoint');
     assert.equal(mesh.call().reason, 'no-endpoint');
-    assert.equal(mesh.out.outbound.clusters.notReady(), 'it has no endpoint');
+    assert.equal(mesh.out.outbound.target.notReady(), 'it has no endpoint');
   });
 
   it('go by the rules that come with the answer, which may allow them less', () => {
@@ -116,7 +116,7 @@ describe('Scenario: calls before discovery has answered', () => {
       mesh.tell(['a', 'b']);
       mesh.stack.advance(1000);
       assert.ok(!call.isOver);
-      assert.equal(mesh.out.outbound.bounds.waitingCalls, 1);
+      assert.equal(mesh.out.outbound.breaker.waitingCalls, 1);
       mesh.stack.isArmed = true;
       mesh.out.outbound.refreshConnections();
       mesh.stack.advance(100);
@@ -135,7 +135,7 @@ describe('Scenario: calls before discovery has answered', () => {
       mesh.stack.advance(15_000);
       assert.equal(late.status, 14);
       assert.equal(late.reason, 'connect-failed');
-      assert.equal(mesh.out.outbound.bounds.waitingCalls, 0);
+      assert.equal(mesh.out.outbound.breaker.waitingCalls, 0);
     });
 
     it('but fail at once when we had one and have none any more', () => {

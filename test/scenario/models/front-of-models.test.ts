@@ -50,7 +50,7 @@ describe('Scenario: the front of several models', () => {
   afterEach(() => stack.close());
 
   const model = (name: string): Backend => stack.backend(`model ${name}`);
-  const slot = (name: string) => side.inbound.slots.find((each) => each.name === name)!;
+  const slot = (name: string) => side.inbound.backends.find((each) => each.name === name)!;
   const ask = (options: CallOptions): PeerStream => {
     const stream = peer.call(options);
     stack.run();

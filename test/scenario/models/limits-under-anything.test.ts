@@ -76,7 +76,7 @@ describe('Scenario: the limits under anything', () => {
 
       stack.advance(6_000);
       for (const stream of calls) assert.ok(stream.isOver, 'a call has been forgotten');
-      for (const { byReason } of stack.relay.tally.calls)
+      for (const { byReason } of stack.relay.stats.calls)
         for (const reason of byReason.keys()) reasons.add(reason);
       stack.assertIdle();
       stack.close();

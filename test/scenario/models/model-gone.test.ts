@@ -91,7 +91,7 @@ describe('Scenario: a sidecar says that its model cannot serve', () => {
     }
     assert.equal(asked('a'), 1);
     assert.ok(checked('a') >= 33 && checked('a') <= 50, String(checked('a')));
-    const family = stack.health.families().find(({ name }) => name === 'outrider_recovery_checks_total');
+    const family = stack.health.metrics().find(({ name }) => name === 'outrider_recovery_checks_total');
     const failed = family?.samples.find(({ labels }) => labels['result'] === 'failed');
     assert.deepEqual(failed, { labels: { upstream: 'digits', result: 'failed' }, value: checked('a') });
   });

@@ -126,10 +126,10 @@ describe('Scenario: several models behind one upstream', () => {
     open({ quick: 10, slow: 100, slowest: 200 });
     const { memory } = pool.stack.relay;
     const taken = memory.limit - memory.held;
-    memory.take(taken);
+    memory.reserve(taken);
     load(450, [call('quick'), call('slow'), call('slowest')]);
     assert.equal(states(), ALL_IN);
     assert.deepEqual(new Set(ratios()), new Set([undefined]));
-    memory.give(taken);
+    memory.release(taken);
   });
 });

@@ -75,7 +75,7 @@ describe('Scenario: streams at a model', () => {
     }
     end(near, far);
     const { serviceMs } = side.inbound.queue;
-    const { usualMs } = side.inbound.evidence();
+    const { usualMs } = side.inbound.activity();
     assert.ok(serviceMs <= RUN_MS && usualMs <= RUN_MS, `${serviceMs} and ${usualMs} ms`);
     // More than the places there are, so that some have to wait; none is told that it would wait too long.
     assert.deepEqual(load(60, 2), { 0: 60 });
@@ -195,15 +195,15 @@ describe('Scenario: streams at a model', () => {
     it('are no runs while they are silent, and new ones when they go on', () => {
       start();
       const [near, far] = talk();
-      assert.equal(side.inbound.evidence().inFlight, 1);
+      assert.equal(side.inbound.activity().inFlight, 1);
       stack.advance(60_000);
-      const silent = side.inbound.evidence();
+      const silent = side.inbound.activity();
       assert.deepEqual([silent.inFlight, silent.oldestStartMs, silent.completed], [0, 0, 0]);
       assert.equal(silent.abandoned, 0);
       near.data(MESSAGE);
       stack.run();
       const now = stack.clock.now();
-      const { inFlight, abandoned, oldestStartMs } = side.inbound.evidence();
+      const { inFlight, abandoned, oldestStartMs } = side.inbound.activity();
       assert.deepEqual([inFlight, abandoned, oldestStartMs], [1, 0, now]);
       end(near, far);
     });
@@ -222,7 +222,7 @@ describe('Scenario: streams at a model', () => {
         near.data(MESSAGE);
         stack.run();
       }
-      assert.equal(side.inbound.evidence().oldestStartMs, toldMs);
+      assert.equal(side.inbound.activity().oldestStartMs, toldMs);
       end(near, far);
     });
   });

@@ -4,11 +4,11 @@
  */
 import assert from 'node:assert/strict';
 import { Status } from '../../../sidecar/core/outcome/status.js';
-import { Verdict } from '../../../sidecar/core/outlier/ejection.js';
+import { EjectionEvent } from '../../../sidecar/core/outlier/ejection.js';
 import { failure, ok, SimulatedPool } from '../../kit/scenario/simulated-pool.js';
 
 /** The verdicts at the only endpoint that a script of answers (true = OK) goes to, with `gapMs` between them. */
-function play(script: readonly boolean[], gapMs: number): readonly Verdict[] {
+function play(script: readonly boolean[], gapMs: number): readonly EjectionEvent[] {
   const pool = new SimulatedPool(['a', 'b', 'c']);
   const [a, ...others] = pool.endpoints;
   for (const other of others) other.weight = 0;
@@ -30,7 +30,7 @@ describe('Scenario: burst equals trickle', () => {
   for (const [what, script] of Object.entries(scripts)) {
     it(`decides the same for ${what}, at once, each second and each hour`, () => {
       const burst = play(script, 0);
-      assert.equal(burst.includes(Verdict.ejected), /five/.test(what));
+      assert.equal(burst.includes(EjectionEvent.ejected), /five/.test(what));
       assert.deepEqual(play(script, 1_000), burst);
       assert.deepEqual(play(script, 3_600_000), burst);
     });

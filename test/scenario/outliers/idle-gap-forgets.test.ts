@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { Status } from '../../../sidecar/core/outcome/status.js';
-import { Verdict } from '../../../sidecar/core/outlier/ejection.js';
+import { EjectionEvent } from '../../../sidecar/core/outlier/ejection.js';
 import { failure, ok, SimulatedPool } from '../../kit/scenario/simulated-pool.js';
 
 describe('Scenario: an idle gap forgets', () => {
@@ -47,7 +47,7 @@ describe('Scenario: an idle gap forgets', () => {
     const comeBack = (): void => {
       pool.wait(400_000);
       pool.call();
-      assert.equal(pool.notable.at(-1), Verdict.readmitted);
+      assert.equal(pool.notable.at(-1), EjectionEvent.readmitted);
     };
     assert.equal(eject(), 30_000);
     comeBack();

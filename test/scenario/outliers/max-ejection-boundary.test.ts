@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { Status } from '../../../sidecar/core/outcome/status.js';
-import { EjectionState, Verdict } from '../../../sidecar/core/outlier/ejection.js';
+import { EjectionEvent, EjectionState } from '../../../sidecar/core/outlier/ejection.js';
 import { failure, SimulatedPool } from '../../kit/scenario/simulated-pool.js';
 
 const NAMES = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'];
@@ -37,7 +37,9 @@ describe('Scenario: the boundary of ejections', () => {
       assert.equal(beyond.ejections.ejected, cap);
       assert.ok(beyond.ejections.notEnforced.overCap + beyond.ejections.notEnforced.lastEligible > 0);
       assert.ok(
-        beyond.notable.some((verdict) => verdict === Verdict.overCap || verdict === Verdict.lastEligible),
+        beyond.notable.some(
+          (verdict) => verdict === EjectionEvent.overCap || verdict === EjectionEvent.lastEligible,
+        ),
       );
     });
   }

@@ -3,9 +3,9 @@
  * time, is probed by one call while still broken, stays out twice as long, is probed again and is back.
  */
 import assert from 'node:assert/strict';
-import { Ended } from '../../../sidecar/core/outcome/outcome.js';
+import { AttemptEnd } from '../../../sidecar/core/outcome/outcome.js';
 import { Status } from '../../../sidecar/core/outcome/status.js';
-import { EjectionState, Verdict } from '../../../sidecar/core/outlier/ejection.js';
+import { EjectionEvent, EjectionState } from '../../../sidecar/core/outlier/ejection.js';
 import { ended, failure, ok, SimulatedPool } from '../../kit/scenario/simulated-pool.js';
 
 const IDEMPOTENT = {
@@ -50,7 +50,11 @@ describe('Scenario: one endpoint fails', () => {
     pool.wait(1_000);
     pool.call();
     assert.equal(broken.ejection.state, EjectionState.admitted);
-    assert.deepEqual(pool.notable, [Verdict.ejected, Verdict.reEjected, Verdict.readmitted]);
+    assert.deepEqual(pool.notable, [
+      EjectionEvent.ejected,
+      EjectionEvent.reEjected,
+      EjectionEvent.readmitted,
+    ]);
     for (let i = 0; i < 2_000; i += 1) pool.call();
     assert.ok(broken.attempts - before > 100, 'gets no share after its return');
   });
@@ -65,9 +69,9 @@ describe('Scenario: one endpoint fails', () => {
     ] as const) {
       const pool = new SimulatedPool(['a', 'b', 'c'], { route: IDEMPOTENT });
       for (let i = 0; i < 100; i += 1) pool.call();
-      pool.get('b').answer = () => ended(Ended[how]);
+      pool.get('b').answer = () => ended(AttemptEnd[how]);
       for (let i = 0; i < 20_000; i += 1) assert.equal(pool.call(), Status.OK, how);
-      assert.ok(pool.notable.includes(Verdict.ejected), how);
+      assert.ok(pool.notable.includes(EjectionEvent.ejected), how);
     }
   });
 
@@ -85,7 +89,7 @@ describe('Scenario: one endpoint fails', () => {
   it('costs no call on any route while it refuses connections or streams', () => {
     for (const how of ['connectError', 'refusedStream', 'goawayUnprocessed'] as const) {
       const pool = new SimulatedPool(['a', 'b', 'c'], { ratio: 0, perSecond: 0 });
-      pool.get('b').answer = () => ended(Ended[how]);
+      pool.get('b').answer = () => ended(AttemptEnd[how]);
       for (let i = 0; i < 2_000; i += 1) assert.equal(pool.call(), Status.OK, how);
     }
   });

@@ -1,8 +1,8 @@
 /** More is asked of an upstream than may be under way at once: what is over is refused at once, and told apart. */
 import assert from 'node:assert/strict';
-import { detourFamilies } from '../../../sidecar/app/metrics/resilience.js';
+import { resilienceMetrics } from '../../../sidecar/app/metrics/resilience.js';
 import type { BreakerConfig } from '../../../sidecar/config/model.js';
-import type { UpstreamKnowledge } from '../../../sidecar/discovery/snapshot.js';
+import type { UpstreamSnapshot } from '../../../sidecar/discovery/snapshot.js';
 import { Setting } from '../../kit/http2/h2-frames.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
 import {
@@ -36,7 +36,9 @@ describe('Scenario: a breaker opens', () => {
   };
   const all = (): PeerStream[] => ['a', 'b'].flatMap((name) => stack.backend(name).requests);
   const hits = (limit: string): number => {
-    const family = detourFamilies([out.outbound]).find(({ name }) => name === 'outrider_breaker_open_total');
+    const family = resilienceMetrics([out.outbound]).find(
+      ({ name }) => name === 'outrider_breaker_open_total',
+    );
     assert.ok(family?.kind === 'counter');
     return family.samples.find(({ labels }) => labels['limit'] === limit)!.value;
   };
@@ -74,7 +76,7 @@ describe('Scenario: a breaker opens', () => {
       else if (i % 4 === 1) all().at(-1)!.fail(14);
       else if (i % 4 === 2) all().at(-1)!.reply();
       stack.advance(600);
-      assert.equal(out.outbound.bounds.breaker!.inFlight, 0);
+      assert.equal(out.outbound.breaker.breaker!.inFlight, 0);
       assert.ok(one!.isOver || one!.resetCode === undefined);
       assert.ok(two!.isOver);
     }
@@ -122,11 +124,11 @@ describe('Scenario: a breaker opens', () => {
     const waiting = [call(), call()];
     assert.equal(call().reason, 'breaker-open');
     const endpoints = [{ address: addressOf('x'), weight: 1, id: 'x' }];
-    const knowledge: UpstreamKnowledge = {
+    const knowledge: UpstreamSnapshot = {
       routes: [{ split: [{ weight: 1, cluster: '' }] }],
       clusters: new Map([['', { endpoints }]]),
     };
-    out.outbound.learn(knowledge);
+    out.outbound.apply(knowledge);
     stack.run();
     for (const each of waiting) assert.equal(each.status, 0);
   });
@@ -137,7 +139,7 @@ describe('Scenario: a breaker opens', () => {
     const waiting = [call(), call()];
     stack.advance(15_100);
     for (const each of waiting) assert.equal(each.reason, 'discovery-pending');
-    assert.equal(out.outbound.bounds.waitingCalls, 0);
+    assert.equal(out.outbound.breaker.waitingCalls, 0);
     assert.equal(hits('pending'), 0);
     stack.assertIdle();
   });
@@ -157,7 +159,7 @@ describe('Scenario: a breaker opens', () => {
       .reply();
     stack.run();
     assert.deepEqual([first!.status, second!.status].sort(), [0, 14]);
-    assert.equal(out.outbound.bounds.breaker!.retries, 0);
+    assert.equal(out.outbound.breaker.breaker!.retries, 0);
   });
 
   it('an attempt that is still to come counts, and not when its caller has left', () => {
@@ -166,7 +168,7 @@ describe('Scenario: a breaker opens', () => {
     const stream = call();
     all()[0]!.fail(14);
     stack.run();
-    assert.equal(out.outbound.bounds.breaker!.retries, 1);
+    assert.equal(out.outbound.breaker.breaker!.retries, 1);
     stream.reset();
     stack.run();
     stack.assertIdle();
@@ -251,7 +253,7 @@ describe('Scenario: a breaker opens', () => {
     stack.backend('a').answer = (each) => void each.fail(14);
     const one = call();
     assert.deepEqual(
-      [out.outbound.bounds.breaker!.inFlight, small.outbound.bounds.breaker!.inFlight],
+      [out.outbound.breaker.breaker!.inFlight, small.outbound.breaker.breaker!.inFlight],
       [0, 1],
     );
     const two = call();

@@ -54,7 +54,7 @@ describe('Scenario: what statuses count as is declared', () => {
     pool.load(300);
     assert.equal(pool.report('b').state, 'eligible');
     assert.equal(counted('b', Outcome.fault), 0);
-    assert.ok(pool.endpoint('b').fullness > 0.3, `${pool.endpoint('b').fullness}`);
+    assert.ok(pool.endpoint('b').overloadFactor > 0.3, `${pool.endpoint('b').overloadFactor}`);
   });
 
   it('as a success: it ends a row of faults, and the detectors count it as an answer', () => {

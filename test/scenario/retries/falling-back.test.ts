@@ -81,7 +81,7 @@ describe('Scenario: a call falls back', () => {
   const smallAsked = (): number => stack.backend('s').requests.length;
   const why = (stream: PeerStream): string | undefined => stream.header('outrider-degraded');
   const seen = (stream: PeerStream) => [stream.status, stream.body.toString(), why(stream)];
-  const care = () => [...big.outbound.cares.all][0]!;
+  const care = () => [...big.outbound.methodStates.all][0]!;
   afterEach(() => stack.close());
 
   describe('to another upstream', () => {
@@ -240,7 +240,7 @@ describe('Scenario: a call falls back', () => {
       const stream = call();
       assert.equal(stream.isOver, false, 'it waits');
       const endpoints = [{ address: addressOf('s'), id: 's', weight: 1, priority: 0 }];
-      small.outbound.learn({
+      small.outbound.apply({
         routes: [{ split: [{ weight: 1, cluster: MAIN_CLUSTER }] }],
         clusters: new Map([[MAIN_CLUSTER, { endpoints }]]),
       });
@@ -395,7 +395,7 @@ describe('Scenario: a call falls back', () => {
       const bodies = ['1', '2', '3', '4'].map((text) => Buffer.from(text));
       for (const body of bodies.slice(0, 3)) call({ body });
       for (let i = 0; i < 2; i++) call({ body: bodies[3]! });
-      const [cache] = big.outbound.cares.lastGood;
+      const [cache] = big.outbound.methodStates.lastGood;
       assert.ok(cache!.bytes <= 36_000 && cache!.size === 3);
       bigSays(fails());
       assert.deepEqual(
@@ -408,11 +408,11 @@ describe('Scenario: a call falls back', () => {
       start([{ ...LAST_GOOD, maxBytes: 1000 } as FallbackConfig]);
       bigSays((each) => void each.reply(Buffer.alloc(2000)));
       call();
-      assert.equal([...big.outbound.cares.lastGood][0]!.size, 0);
+      assert.equal([...big.outbound.methodStates.lastGood][0]!.size, 0);
       big.outbound.update(bigConfig([LAST_GOOD]));
       bigSays((each) => void each.reply(Buffer.alloc(90_000)));
       call();
-      assert.equal([...big.outbound.cares.lastGood][0]!.size, 0);
+      assert.equal([...big.outbound.methodStates.lastGood][0]!.size, 0);
     });
 
     it('waits for the request to be all here', () => {

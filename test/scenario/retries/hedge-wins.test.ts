@@ -70,7 +70,7 @@ describe('Scenario: a late call is sent a second time', () => {
   };
   const endpointOf = ({ peer }: PeerStream) =>
     out.upstream.endpoints.find(({ label }) => stack.backend(label.split(':')[0]!).peers.includes(peer))!;
-  const hedge = () => [...out.outbound.cares.all][0]!.hedge;
+  const hedge = () => [...out.outbound.methodStates.all][0]!.hedge;
   afterEach(() => stack.close());
 
   it('at exactly the delay, to another endpoint, marked as a further attempt', () => {

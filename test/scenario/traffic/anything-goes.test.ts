@@ -240,7 +240,7 @@ describe('Scenario: anything goes', () => {
         if (chaos.chance(0.7)) stack.turn();
         if (chaos.chance(0.5)) stack.advance(chaos.below(80));
       }
-      const cares = [...out.outbound.cares.all];
+      const cares = [...out.outbound.methodStates.all];
       assert.ok(cares.some((care) => care.hedge.sent > 0 && care.hedge.won > 0));
       assert.ok(cares.some((care) => care.degraded.size > 0));
       for (const name of [...NAMES, ...spare]) {

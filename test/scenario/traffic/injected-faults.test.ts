@@ -1,7 +1,7 @@
 /** Faults put in for a drill: who is struck, how often, for how long, and that calls stay calls meanwhile. */
 import assert from 'node:assert/strict';
-import { FaultSwitch } from '../../../sidecar/app/fault-switch.js';
-import { faultFamilies } from '../../../sidecar/app/metrics/traffic-shift.js';
+import { FaultController } from '../../../sidecar/app/fault-switch.js';
+import { faultMetrics } from '../../../sidecar/app/metrics/traffic-shift.js';
 import type { FaultRule } from '../../../sidecar/core/routing/fault-rule.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
 import {
@@ -27,13 +27,13 @@ describe('Scenario: injected faults', () => {
   let out: OutboundStack;
   let into: InboundStack;
   let app: App;
-  let faults: FaultSwitch;
+  let faults: FaultController;
 
   beforeEach(() => {
     stack = new Stack();
     out = stack.outbound(anUpstream(['a']));
     into = stack.inbound(anInbound({ defaultIntention: 'allow' }));
-    faults = new FaultSwitch(
+    faults = new FaultController(
       true,
       stack.relay,
       () => ['digits'],
@@ -82,8 +82,8 @@ describe('Scenario: injected faults', () => {
     // Four standard deviations.
     assert.ok(Math.abs(found[14]! - 250) < 55, JSON.stringify(found));
     assert.deepEqual(statuses(50, { path: HEALTH }), { 0: 50 });
-    assert.equal(faults.list()[0]!.struck, found[14]);
-    const [family] = faultFamilies(faults);
+    assert.equal(faults.list()[0]!.injected, found[14]);
+    const [family] = faultMetrics(faults);
     assert.deepEqual(family!.samples, [
       { labels: { direction: 'outbound', kind: 'abort' }, value: found[14] },
     ]);
@@ -178,7 +178,7 @@ describe('Scenario: injected faults', () => {
   });
 
   it('are refused where the file does not allow them, and beyond a number', () => {
-    const closed = new FaultSwitch(
+    const closed = new FaultController(
       false,
       stack.relay,
       () => [],

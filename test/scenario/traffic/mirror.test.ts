@@ -1,6 +1,6 @@
 /** Calls that are copied elsewhere: whatever becomes of the copy, the call notices nothing, and what differed is told. */
 import assert from 'node:assert/strict';
-import { mirrorReports, shapingFamilies } from '../../../sidecar/app/metrics/traffic-shift.js';
+import { mirrorReports, trafficShiftMetrics } from '../../../sidecar/app/metrics/traffic-shift.js';
 import type { MirrorConfig } from '../../../sidecar/config/model.js';
 import { grpcMessage } from '../../kit/http2/h2-frames.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
@@ -76,13 +76,13 @@ describe('Scenario: a mirror', () => {
     );
     assert.match(copy!.header('grpc-timeout')!, /^(1\d{3}|2000)m$|^[12]S$|u$/);
     assert.equal(stack.backend('a').last.header('outrider-mirrored'), undefined);
-    const { sent, compared, disagreed, argmax } = counts();
-    assert.deepEqual([sent, compared, disagreed.values, argmax], [1, 1, 0, { same: 1, other: 0 }]);
+    const { sent, compared, mismatched, argmax } = counts();
+    assert.deepEqual([sent, compared, mismatched.values, argmax], [1, 1, 0, { same: 1, other: 0 }]);
     assert.deepEqual(mirrorReports([out.outbound], 0), [
-      { upstream: 'digits', to: 'shadow', sent: 1, inFlight: 0, leftOut: 0, compared: 1, disagreed: 0 },
+      { upstream: 'digits', to: 'shadow', sent: 1, inFlight: 0, skipped: 0, compared: 1, mismatched: 0 },
     ]);
     // Copies are nobody's calls.
-    assert.ok(stack.relay.tally.calls.every(({ service, started }) => service === 'digits' || started === 0));
+    assert.ok(stack.relay.stats.calls.every(({ service, started }) => service === 'digits' || started === 0));
   });
 
   it('is written down as the copy that it is', () => {
@@ -120,10 +120,10 @@ describe('Scenario: a mirror', () => {
         stack.advance(5);
       }
       settle(20_000);
-      const { sent, leftOut, compared, notCompared } = counts();
-      const skipped = Object.values(notCompared).reduce((sum, n) => sum + n, 0);
-      assert.equal(sent + leftOut.busy, 40);
-      assert.equal(compared + skipped, sent);
+      const { sent, skipped, compared, notCompared } = counts();
+      const uncompared = Object.values(notCompared).reduce((sum, n) => sum + n, 0);
+      assert.equal(sent + skipped.busy, 40);
+      assert.equal(compared + uncompared, sent);
       assert.equal(counts().inFlight, 0);
       stack.assertIdle();
     });
@@ -136,7 +136,7 @@ describe('Scenario: a mirror', () => {
     stack.run();
     for (let i = 0; i < 5; i++) assert.equal(call().status, 0);
     settle(20_000);
-    assert.equal(counts().disagreed.status, 5);
+    assert.equal(counts().mismatched.status, 5);
     assert.match(
       counts().last,
       /^the copy ended with UNAVAILABLE \((no-endpoint|connect-failed)\), the call with OK$/,
@@ -162,10 +162,10 @@ describe('Scenario: a mirror', () => {
       call();
       settle(5);
     }
-    const { sent, leftOut, inFlight } = counts();
-    assert.deepEqual([sent, leftOut.busy, inFlight, copies().length], [3, 7, 3, 3]);
+    const { sent, skipped, inFlight } = counts();
+    assert.deepEqual([sent, skipped.busy, inFlight, copies().length], [3, 7, 3, 3]);
     settle(16_000);
-    assert.equal(counts().disagreed.status, 3);
+    assert.equal(counts().mismatched.status, 3);
     assert.match(counts().last, /DEADLINE_EXCEEDED \(deadline-exceeded\), the call with OK/);
   });
 
@@ -173,20 +173,20 @@ describe('Scenario: a mirror', () => {
     start({ mirror: { ratio: 0.2 } });
     for (let i = 0; i < 500; i++) call();
     settle();
-    const { sent, leftOut } = counts();
-    const taken = sent + leftOut.busy;
+    const { sent, skipped } = counts();
+    const taken = sent + skipped.busy;
     assert.ok(Math.abs(taken - 100) < 36, `${taken} of 500`);
   });
 
   it('leaves out what is not held whole, what memory has no room for, and what nobody waits for any more', () => {
     start();
     call({ body: grpcMessage(Buffer.alloc(1_200_000)) });
-    assert.equal(counts().leftOut['not-held'], 1);
+    assert.equal(counts().skipped['not-held'], 1);
     stack.backend('a').answer = () => {};
     const left = call();
     left.reset(8);
     stack.run();
-    assert.equal(counts().leftOut.cancelled, 1);
+    assert.equal(counts().skipped.cancelled, 1);
     settle();
     assert.deepEqual([counts().sent, copies().length], [0, 0]);
     stack.close();
@@ -194,7 +194,7 @@ describe('Scenario: a mirror', () => {
     start({ memoryBytes: 400_000 });
     call({ body: grpcMessage(Buffer.alloc(250_000)) });
     settle();
-    assert.equal(counts().leftOut.memory, 1);
+    assert.equal(counts().skipped.memory, 1);
     stack.assertIdle();
   });
 
@@ -203,7 +203,7 @@ describe('Scenario: a mirror', () => {
     shadow.outbound.update(anUpstream(['b'], { name: 'shadow', routes: [aStreamRoute()] }));
     assert.equal(call().status, 0);
     settle();
-    assert.deepEqual([counts().sent, counts().leftOut['no-route']], [0, 1]);
+    assert.deepEqual([counts().sent, counts().skipped['no-route']], [0, 1]);
   });
 
   it('tells what differed last, without the values', () => {
@@ -212,13 +212,13 @@ describe('Scenario: a mirror', () => {
     call();
     settle();
     const [report] = mirrorReports([out.outbound], stack.clock.now() + 1000);
-    assert.equal(report!.disagreed, 1);
+    assert.equal(report!.mismatched, 1);
     assert.equal(
       report!.last,
       'output "scores": 3 of 3 elements differ, by up to 0.5; 1 of 1 largest classes are others',
     );
     assert.ok(report!.lastAgoMs! >= 1000);
-    const families = new Map(shapingFamilies([out.outbound]).map((family) => [family.name, family]));
+    const families = new Map(trafficShiftMetrics([out.outbound]).map((family) => [family.name, family]));
     const numberOf = (name: string, labels: Record<string, string>) =>
       families
         .get(name)!
@@ -226,7 +226,7 @@ describe('Scenario: a mirror', () => {
         .find((sample) => Object.entries(labels).every(([key, value]) => sample.labels[key] === value))!
         .value;
     assert.equal(numberOf('outrider_mirror_sent_total', { upstream: 'digits', to: 'shadow' }), 1);
-    assert.equal(numberOf('outrider_mirror_disagreed_total', { about: 'values' }), 1);
+    assert.equal(numberOf('outrider_mirror_mismatched_total', { about: 'values' }), 1);
     assert.equal(numberOf('outrider_mirror_largest_class_total', { class: 'other' }), 1);
   });
 
@@ -237,7 +237,7 @@ describe('Scenario: a mirror', () => {
       call();
       settle();
     }
-    assert.equal(counts().disagreed.unreadable, 2);
+    assert.equal(counts().mismatched.unreadable, 2);
     assert.equal(counts().last, "the copy's answer cannot be read");
     stack.backend('a').answer = (stream) => stream.reply(Buffer.from('garbage'));
     call();
@@ -294,7 +294,7 @@ describe('Scenario: a mirror', () => {
     settle(500);
     const rule = { split: [{ weight: 1, cluster: '' }], retry: { attempts: 3, on: [14] } };
     const endpoints = [endpoint('b'), endpoint('c')];
-    found.outbound.learn({ routes: [rule], clusters: new Map([['', { endpoints }]]) });
+    found.outbound.apply({ routes: [rule], clusters: new Map([['', { endpoints }]]) });
     settle(500);
     assert.equal(sent(), 1);
     for (let i = 0; i < 5; i++) {

@@ -5,15 +5,15 @@
  */
 import assert from 'node:assert/strict';
 import type { TLSSocket } from 'node:tls';
-import type { Parts } from '../../../sidecar/app/context.js';
-import { OwnIdentity } from '../../../sidecar/app/tls-identity.js';
-import { Upstream } from '../../../sidecar/cluster/cluster.js';
+import type { AppContext } from '../../../sidecar/app/context.js';
+import { TlsIdentity } from '../../../sidecar/app/tls-identity.js';
+import { Cluster } from '../../../sidecar/cluster/cluster.js';
 import type { Address } from '../../../sidecar/config/model.js';
 import { DEFAULT_LOCAL_SETTINGS } from '../../../sidecar/http2/settings.js';
 import type { Identity } from '../../../sidecar/identity/sources/identity-source.js';
 import { Outbound } from '../../../sidecar/outbound.js';
 import { Listener } from '../../../sidecar/transport/listener.js';
-import type { Link } from '../../../sidecar/transport/session.js';
+import type { Session } from '../../../sidecar/transport/session.js';
 import { identityOf, TestAuthority } from '../../kit/identity/certificates.js';
 import { ManualSource } from '../../kit/identity/manual-source.js';
 import { until } from '../../kit/stack/sidecar-in-memory.js';
@@ -32,7 +32,7 @@ class TwoSidecars {
   readonly outbound: Outbound;
   readonly inbound: Listener;
   private readonly near: Listener;
-  private readonly identities: readonly OwnIdentity[];
+  private readonly identities: readonly TlsIdentity[];
 
   private constructor(
     address: Address,
@@ -40,7 +40,7 @@ class TwoSidecars {
       readonly listener: Listener;
       readonly backend: Backend;
       readonly source: ManualSource;
-      readonly own: OwnIdentity;
+      readonly own: TlsIdentity;
     },
     stack: Stack,
     caller: Identity,
@@ -51,7 +51,7 @@ class TwoSidecars {
     this.model = inbound.source;
     this.caller = new ManualSource(caller);
     const { relay } = stack;
-    const own = new OwnIdentity(this.caller, partsOf(stack));
+    const own = new TlsIdentity(this.caller, partsOf(stack));
     this.identities = [own, inbound.own];
     const config = anUpstream([], {
       endpoints: [{ address, weight: 1, id: 'digits' }],
@@ -60,7 +60,7 @@ class TwoSidecars {
     this.outbound = new Outbound(
       config,
       (each, cluster) =>
-        new Upstream(each, relay, DEFAULT_LOCAL_SETTINGS, (to, peer) => own.dial(to, peer), cluster),
+        new Cluster(each, relay, DEFAULT_LOCAL_SETTINGS, (to, peer) => own.dial(to, peer), cluster),
       relay,
       1024 * 1024,
       () => undefined,
@@ -82,7 +82,7 @@ class TwoSidecars {
     const stack = new Stack();
     const side = stack.inbound(anInbound({ routes: [aStreamRoute({ idleTimeoutMs: 0 })] }));
     const source = new ManualSource(model);
-    const own = new OwnIdentity(source, partsOf(stack));
+    const own = new TlsIdentity(source, partsOf(stack));
     const listener = new Listener(
       {
         address: LOOPBACK,
@@ -124,20 +124,20 @@ class TwoSidecars {
   }
 }
 
-function partsOf({ clock, relay }: Stack): Parts {
+function partsOf({ clock, relay }: Stack): AppContext {
   const { random, logger } = relay;
   // Certificates are made for today.
   const today = { now: () => clock.now(), wallNow: () => Date.now() };
   return {
     deps: { clock: today, timers: clock, random, logger, version: 'test', env: {} },
-    relay,
+    dataPlane: relay,
     settings: DEFAULT_LOCAL_SETTINGS,
-    limits: LIMITS as unknown as Parts['limits'],
+    limits: LIMITS as unknown as AppContext['limits'],
   };
 }
 
 /** Of the peer's certificate. */
-function serialsOf(links: Iterable<Link>): string[] {
+function serialsOf(links: Iterable<Session>): string[] {
   return [...links].map(({ socket }) =>
     // There is none before the handshake is over.
     ((socket as TLSSocket).getPeerCertificate()?.serialNumber ?? '').toLowerCase(),

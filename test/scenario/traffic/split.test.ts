@@ -1,6 +1,6 @@
 /** Calls of one upstream shared between several: by metadata, by weight, sticky, once; run as calls of whoever gets them. */
 import assert from 'node:assert/strict';
-import { shapingFamilies } from '../../../sidecar/app/metrics/traffic-shift.js';
+import { trafficShiftMetrics } from '../../../sidecar/app/metrics/traffic-shift.js';
 import type { SplitConfig } from '../../../sidecar/config/model.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
 import {
@@ -60,7 +60,7 @@ describe('Scenario: a split', () => {
       // Four standard deviations of 500 draws at 0.1.
       assert.ok(Math.abs(found['c']! - 50) < 27, JSON.stringify(found));
       assert.equal(found['s']! + found['c']!, 500);
-      const [family] = shapingFamilies([stable.outbound, canary.outbound]);
+      const [family] = trafficShiftMetrics([stable.outbound, canary.outbound]);
       assert.equal(family!.name, 'outrider_split_total');
       assert.deepEqual(
         new Map(family!.samples.map((sample) => [sample.labels['to'], 'value' in sample && sample.value])),
@@ -113,7 +113,7 @@ describe('Scenario: a split', () => {
     stack.advance(710);
     for (const each of late) assert.deepEqual([each.status, each.reason], [4, 'deadline-exceeded']);
     // The application called `digits`: there its calls are counted.
-    const tallies = stack.relay.tally.calls.filter(({ started }) => started > 0);
+    const tallies = stack.relay.stats.calls.filter(({ started }) => started > 0);
     assert.deepEqual(
       tallies.map(({ service, started }) => [service, started]),
       [['digits', 5]],

@@ -1,7 +1,7 @@
 /** What peers are told of the model, by a whole sidecar: nothing is watched before somebody asks. */
 import assert from 'node:assert/strict';
 import type { Server } from 'node:net';
-import type { Sidecar } from '../../../sidecar/app/sidecar.js';
+import type { RunningSidecar } from '../../../sidecar/app/sidecar.js';
 import { healthAnswer, healthQuestion, readHealthAnswer } from '../../../sidecar/codec/health.js';
 import type { Address } from '../../../sidecar/config/model.js';
 import { ANY, aConfig, Bench, until } from '../../kit/stack/sidecar-in-memory.js';
@@ -11,7 +11,7 @@ const CHECK = '/grpc.health.v1.Health/Check';
 
 describe('What peers are told of the model', () => {
   let bench: Bench;
-  let sidecar: Sidecar;
+  let sidecar: RunningSidecar;
   let peer: App;
   let model: Backend;
   let local: Address;
@@ -40,7 +40,7 @@ describe('What peers are told of the model', () => {
   };
   const checks = (): number => model.requests.filter((each) => each.header(':path') === CHECK).length;
   const probes = (): number => {
-    const family = sidecar.families().find(({ name }) => name === 'outrider_model_probes_total');
+    const family = sidecar.metrics().find(({ name }) => name === 'outrider_model_probes_total');
     return (family?.samples ?? []).reduce((sum, sample) => sum + ('value' in sample ? sample.value : 0), 0);
   };
 

@@ -37,7 +37,7 @@ describe('The sidecar shapes traffic', () => {
     assert.equal((await call(app)).body.toString(), 'two');
     await sidecar.reload(aConfig({ outbound: { upstreams: [first] } }));
     assert.equal((await call(app)).body.toString(), 'one');
-    const family = sidecar.families().find(({ name }) => name === 'outrider_split_total');
+    const family = sidecar.metrics().find(({ name }) => name === 'outrider_split_total');
     assert.deepEqual(family?.samples, [
       { labels: { upstream: 'one', to: 'one' }, value: 2 },
       { labels: { upstream: 'one', to: 'two' }, value: 1 },
@@ -67,7 +67,7 @@ describe('The sidecar shapes traffic', () => {
     bench.clock.advance(10);
     await until('it is compared', () => sidecar.mirrors()[0]!.compared === 1);
     const [report] = sidecar.mirrors();
-    assert.deepEqual([report!.upstream, report!.to, report!.disagreed], ['one', 'two', 1]);
+    assert.deepEqual([report!.upstream, report!.to, report!.mismatched], ['one', 'two', 1]);
     assert.match(report!.last!, /^output "scores": 2 of 2 elements differ/);
   });
 
@@ -98,7 +98,7 @@ describe('The sidecar shapes traffic', () => {
     }
     bench.clock.advance(1100);
     for (const by of [peer, app]) assert.equal((await call(by)).status, 0);
-    const family = sidecar.families().find(({ name }) => name === 'outrider_faults_injected_total');
+    const family = sidecar.metrics().find(({ name }) => name === 'outrider_faults_injected_total');
     assert.equal(family?.samples.length, 2);
   });
 });

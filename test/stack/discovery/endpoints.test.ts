@@ -9,7 +9,7 @@ import {
 } from '../../../sidecar/discovery/consul/catalog/endpoint-watcher.js';
 import { ConsulAgent } from '../../../sidecar/discovery/consul/client/client.js';
 import { agentSettings } from '../../../sidecar/discovery/consul/client/settings.js';
-import { Watches } from '../../../sidecar/discovery/consul/query/query-registry.js';
+import { QueryRegistry } from '../../../sidecar/discovery/consul/query/query-registry.js';
 import { silentLogger } from '../../../sidecar/runtime/log/logger.js';
 import { systemRandom } from '../../../sidecar/runtime/random.js';
 import { systemClock } from '../../../sidecar/runtime/time/clock.js';
@@ -23,7 +23,7 @@ const GRACE_MS = 2_000;
 describe('the endpoints of a target, from a real Consul', () => {
   let server: ConsulServer;
   let agent: ConsulAgent;
-  let watches: Watches;
+  let watches: QueryRegistry;
   let targets: Targets;
   let silent: Set<number>;
 
@@ -45,7 +45,7 @@ describe('the endpoints of a target, from a real Consul', () => {
     };
     silent = new Set();
     agent = new ConsulAgent(agentSettings(config, {}));
-    watches = new Watches(agent, tools);
+    watches = new QueryRegistry(agent, tools);
     targets = new Targets(watches, {
       ...tools,
       isAnswering: (address) => address.kind === 'tcp' && !silent.has(address.port),

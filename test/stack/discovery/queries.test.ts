@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import type { ConsulConfig } from '../../../sidecar/config/model.js';
 import { AgentError, ConsulAgent } from '../../../sidecar/discovery/consul/client/client.js';
 import { agentSettings } from '../../../sidecar/discovery/consul/client/settings.js';
-import { type Source, Watches } from '../../../sidecar/discovery/consul/query/query-registry.js';
+import { QueryRegistry, type Source } from '../../../sidecar/discovery/consul/query/query-registry.js';
 import { silentLogger } from '../../../sidecar/runtime/log/logger.js';
 import { systemRandom } from '../../../sidecar/runtime/random.js';
 import { systemClock } from '../../../sidecar/runtime/time/clock.js';
@@ -27,14 +27,14 @@ interface Told {
 
 class Side {
   readonly agent: ConsulAgent;
-  readonly watches: Watches;
+  readonly watches: QueryRegistry;
   readonly told: Told[] = [];
 
   constructor(config: Partial<ConsulConfig>) {
     const all = { ...CONFIG, ...config };
     this.agent = new ConsulAgent(agentSettings(all, {}));
     const ambient = { clock: systemClock, timers: systemTimers, random: systemRandom };
-    this.watches = new Watches(this.agent, { config: all, ...ambient, logger: silentLogger });
+    this.watches = new QueryRegistry(this.agent, { config: all, ...ambient, logger: silentLogger });
   }
 
   watch(service: string): this {

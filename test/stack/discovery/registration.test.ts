@@ -307,7 +307,7 @@ describe('registration with a real Consul', () => {
       assert.equal(log.lines.length, 1);
       await own.api('PUT', `/acl/policy/${policy.ID}`, rules('service_prefix "digits" { policy = "write" }'));
       await until('it is registered', () => registration.status().registered, 60_000);
-      const told = JSON.stringify([log.lines, registration.status(), registration.families()]);
+      const told = JSON.stringify([log.lines, registration.status(), registration.metrics()]);
       assert.ok(!told.includes(token));
       await Promise.all(seats.splice(0).map((each) => each.end()));
       assert.deepEqual(await own.api('GET', '/catalog/service/digits'), []);
@@ -317,7 +317,7 @@ describe('registration with a real Consul', () => {
   });
 
   function failuresOf(registration: Registration): number {
-    const family = registration.families().find(({ name }) => name.endsWith('registration_failures_total'))!;
+    const family = registration.metrics().find(({ name }) => name.endsWith('registration_failures_total'))!;
     return family.kind === 'counter' ? family.samples[0]!.value : 0;
   }
 });

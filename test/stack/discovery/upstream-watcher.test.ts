@@ -1,11 +1,11 @@
 /** Each kind of config entry, written to a real Consul, changes what the data plane is told, without a restart. */
 import assert from 'node:assert/strict';
 import { Targets } from '../../../sidecar/discovery/consul/catalog/endpoint-watcher.js';
-import { UpstreamWatch } from '../../../sidecar/discovery/consul/chain/upstream-watcher.js';
+import { UpstreamWatcher } from '../../../sidecar/discovery/consul/chain/upstream-watcher.js';
 import { ConsulAgent } from '../../../sidecar/discovery/consul/client/client.js';
 import { agentSettings } from '../../../sidecar/discovery/consul/client/settings.js';
-import { Watches } from '../../../sidecar/discovery/consul/query/query-registry.js';
-import type { UpstreamKnowledge } from '../../../sidecar/discovery/snapshot.js';
+import { QueryRegistry } from '../../../sidecar/discovery/consul/query/query-registry.js';
+import type { UpstreamSnapshot } from '../../../sidecar/discovery/snapshot.js';
 import { type Logger, silentLogger } from '../../../sidecar/runtime/log/logger.js';
 import { systemRandom } from '../../../sidecar/runtime/random.js';
 import { systemClock } from '../../../sidecar/runtime/time/clock.js';
@@ -20,10 +20,10 @@ type Json = Readonly<Record<string, unknown>>;
 describe('rules of a real Consul', () => {
   let server: ConsulServer;
   let agent: ConsulAgent;
-  let watches: Watches;
+  let watches: QueryRegistry;
   let targets: Targets;
-  let watch: UpstreamWatch;
-  let latest: UpstreamKnowledge | undefined;
+  let watch: UpstreamWatcher;
+  let latest: UpstreamSnapshot | undefined;
   let warnings: string[];
 
   before(async function () {
@@ -48,11 +48,11 @@ describe('rules of a real Consul', () => {
     const logger: Logger = { ...silentLogger, warn: (fields) => void warnings.push(String(fields['rule'])) };
     const tools = { clock: systemClock, timers: systemTimers, random: systemRandom, logger, config };
     agent = new ConsulAgent(agentSettings(config, {}));
-    watches = new Watches(agent, tools);
+    watches = new QueryRegistry(agent, tools);
     targets = new Targets(watches, { ...tools, isAnswering: () => true });
     const discovery = { service: 'web', tags: [], meta: {}, failover: [] };
     const upstream = anUpstream([], { name: 'web', discovery, balance: { kind: 'least-loaded' } });
-    watch = new UpstreamWatch(upstream, watches, targets, { ...tools, service: 'app' }, (knowledge) => {
+    watch = new UpstreamWatcher(upstream, watches, targets, { ...tools, service: 'app' }, (knowledge) => {
       latest = knowledge;
     });
   });
@@ -188,7 +188,7 @@ describe('rules of a real Consul', () => {
       'service-router "web", route 1: RetryOnStatusCodes "500" has no counterpart in gRPC.',
       'service-router "web", route 2 is left out: Match.HTTP.Methods is without POST.',
     ];
-    assert.deepEqual(watch.notHonoured(), sentences);
+    assert.deepEqual(watch.unsupported(), sentences);
     await write({
       Kind: 'service-router',
       Name: 'web',
@@ -206,13 +206,13 @@ describe('rules of a real Consul', () => {
       Config: { local_connect_timeout_ms: 1000 },
       MeshGateway: { Mode: 'local' },
     });
-    await become('named', () => watch.notHonoured(), [
+    await become('named', () => watch.unsupported(), [
       'proxy-defaults: Config "local_connect_timeout_ms" is not applied.',
     ]);
     await write({ Kind: 'service-resolver', Name: 'web', Failover: { '*': { Datacenters: ['dc9'] } } });
-    await become('both', () => watch.notHonoured().length, 2);
+    await become('both', () => watch.unsupported().length, 2);
     assert.match(
-      watch.notHonoured().join(' '),
+      watch.unsupported().join(' '),
       /MeshGateway.Mode "local" is not applied, connections are direct/,
     );
     await become('the near ones serve, though the far datacenter is unknown', endpoints, ALL);

@@ -203,8 +203,8 @@ describe('A newcomer', () => {
     assert.equal(near.destroyed, false);
     stack.advance(20);
     assert.equal(near.destroyed, true);
-    assert.equal(stack.relay.tally.limits.get('handshake-timeout'), 1);
-    assert.equal(stack.relay.tally.connectionsOpen, 0);
+    assert.equal(stack.relay.stats.limits.get('handshake-timeout'), 1);
+    assert.equal(stack.relay.stats.connectionsOpen, 0);
   });
 
   it('that stays idle for an hour keeps its connection, and costs no PING', () => {

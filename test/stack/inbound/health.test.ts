@@ -44,7 +44,7 @@ describe('Questions about health, inbound,', () => {
     known['digits'] = false;
     assert.equal(ask('digits').body.toString('hex'), NOT_SERVING);
     assert.equal(model().length, 0);
-    const tally = stack.relay.tally.calls.reduce((sum, { started }) => sum + started, 0);
+    const tally = stack.relay.stats.calls.reduce((sum, { started }) => sum + started, 0);
     assert.equal(tally, 3, 'they are calls of peers like others');
   });
 

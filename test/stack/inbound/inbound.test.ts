@@ -574,18 +574,18 @@ describe('Inbound', () => {
       stack.advance(10);
       side.model.last.reply();
       stack.run();
-      assert.equal(side.inbound.evidence().completed, 0);
+      assert.equal(side.inbound.activity().completed, 0);
       peer.call();
       stack.run();
       const startMs = stack.clock.now();
       stack.advance(40);
       assert.deepEqual(
-        [side.inbound.evidence().inFlight, side.inbound.evidence().oldestStartMs],
+        [side.inbound.activity().inFlight, side.inbound.activity().oldestStartMs],
         [1, startMs],
       );
       side.model.last.reply();
       stack.run();
-      const { completed, lastCompletionMs, usualMs, inFlight } = side.inbound.evidence();
+      const { completed, lastCompletionMs, usualMs, inFlight } = side.inbound.activity();
       assert.deepEqual([completed, lastCompletionMs, inFlight], [1, startMs + 40, 0]);
       assert.ok(usualMs > 0);
     });

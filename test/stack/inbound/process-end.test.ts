@@ -11,7 +11,7 @@ describe('Inbound, when the process of the model ends', () => {
   beforeEach(() => {
     stack = new Stack();
     side = stack.inbound(anInbound(), { ready: true });
-    side.inbound.slots[0]!.lost.isTold = true;
+    side.inbound.backends[0]!.lost.isTold = true;
     peer = stack.app(side.listener, 'app');
   });
   afterEach(() => {
@@ -96,7 +96,7 @@ describe('Inbound, when the process of the model ends', () => {
   });
 
   it('waits for nothing of a model that is not supervised', () => {
-    side.inbound.slots[0]!.lost.isTold = false;
+    side.inbound.backends[0]!.lost.isTold = false;
     const call = running();
     breakConnection();
     assert.deepEqual([call.status, call.reason], [14, 'connection-lost']);

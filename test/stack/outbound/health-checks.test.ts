@@ -56,7 +56,7 @@ describe('Health checks', () => {
     backends[i]!.requests.filter((request) => request.header(':path') === CHECK);
   const report = (i: number) => reportOf(out.upstream, out.upstream.endpoints[i]!, stack.clock.now());
   const metric = (name: string, labels: Record<string, string>): number | undefined => {
-    const samples = stack.health.families().find((family) => family.name === name)?.samples ?? [];
+    const samples = stack.health.metrics().find((family) => family.name === name)?.samples ?? [];
     const found = samples.find(({ labels: has }) =>
       Object.entries(labels).every(([key, value]) => has[key] === value),
     );
@@ -86,7 +86,7 @@ describe('Health checks', () => {
     app = stack.app(out.listener);
     stack.advance(60_000);
     assert.equal(checksOf(0).length, 0);
-    assert.ok(!stack.health.families().some(({ name }) => name === 'outrider_health_checks_total'));
+    assert.ok(!stack.health.metrics().some(({ name }) => name === 'outrider_health_checks_total'));
   });
 
   it('ask again at intervals, and are no calls: nothing counts them', () => {
@@ -102,7 +102,7 @@ describe('Health checks', () => {
     );
     assert.equal(out.outbound.attempts, 0);
     assert.equal(
-      stack.relay.tally.calls.reduce((sum, { started }) => sum + started, 0),
+      stack.relay.stats.calls.reduce((sum, { started }) => sum + started, 0),
       0,
     );
     assert.equal(metric('outrider_health_checks_total', { endpoint: endpoint!.label, result: 'passed' }), n);
@@ -472,7 +472,7 @@ describe('Health checks', () => {
     const asked = checksOf(1).length;
     stack.advance(30_000);
     assert.equal(checksOf(1).length, asked);
-    assert.ok(!stack.health.families().some(({ name }) => name === 'outrider_health_checks_total'));
+    assert.ok(!stack.health.metrics().some(({ name }) => name === 'outrider_health_checks_total'));
   });
 
   it('leave endpoints alone that nobody connects to', () => {

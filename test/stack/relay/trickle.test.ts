@@ -19,7 +19,7 @@ describe('A peer that trickles', () => {
   });
   afterEach(() => stack.close());
 
-  const stalls = (): number => stack.relay.tally.limits.get('stalled-frame') ?? 0;
+  const stalls = (): number => stack.relay.stats.limits.get('stalled-frame') ?? 0;
 
   it('a header block, a frame every half second, is cut off; a call of its own does not save it', () => {
     app.call({ body: null });

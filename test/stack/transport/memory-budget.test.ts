@@ -1,7 +1,7 @@
 /** The budget of memory: which connection loses calls when it is used up, and when none does. */
 import assert from 'node:assert/strict';
-import { Turn } from '../../../sidecar/transport/flush-scheduler.js';
-import { FIRST_WINDOW, type Holder, Memory } from '../../../sidecar/transport/memory-budget.js';
+import { FlushScheduler } from '../../../sidecar/transport/flush-scheduler.js';
+import { FIRST_WINDOW, type Holder, MemoryBudget } from '../../../sidecar/transport/memory-budget.js';
 import { data, Flag, FrameType, Setting, settingsOf } from '../../kit/http2/h2-frames.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
 import {
@@ -20,7 +20,7 @@ class Fake implements Holder {
   lost = 0;
   window = FIRST_WINDOW;
   constructor(
-    private readonly memory: Memory,
+    private readonly memory: MemoryBudget,
     public bytes: number,
   ) {
     memory.holders.add(this);
@@ -46,14 +46,14 @@ class Fake implements Holder {
 
 describe('The budget of memory', () => {
   const deferred: (() => void)[] = [];
-  const turn = new Turn((fn) => void deferred.push(fn));
-  const review = (memory: Memory, nowMs = 0): void => {
+  const turn = new FlushScheduler((fn) => void deferred.push(fn));
+  const review = (memory: MemoryBudget, nowMs = 0): void => {
     if (memory.isAlarmed) memory.review(turn, nowMs);
     while (deferred.length > 0) deferred.shift()!();
   };
 
   it('takes from the connection that holds most, and only what is needed', () => {
-    const memory = new Memory(1000);
+    const memory = new MemoryBudget(1000);
     const [small, large, other] = [100, 800, 300].map((bytes) => new Fake(memory, bytes));
     review(memory);
     assert.deepEqual([small!.lost, large!.lost, other!.lost], [0, 325, 0]);
@@ -61,7 +61,7 @@ describe('The budget of memory', () => {
   });
 
   it('takes from the two largest where one is not enough', () => {
-    const memory = new Memory(1000);
+    const memory = new MemoryBudget(1000);
     const [small, large, other] = [100, 1200, 900].map((bytes) => new Fake(memory, bytes));
     review(memory);
     assert.equal(small!.lost, 0);
@@ -70,7 +70,7 @@ describe('The budget of memory', () => {
   });
 
   it('takes nothing at its limit, and nothing for what a turn’s writes take away', () => {
-    const memory = new Memory(1000);
+    const memory = new MemoryBudget(1000);
     const at = new Fake(memory, 1000);
     review(memory);
     memory.waiting.octets += 500;
@@ -82,18 +82,18 @@ describe('The budget of memory', () => {
   });
 
   it('does not count promises twice', () => {
-    const memory = new Memory(1000);
-    assert.equal(memory.promise(900), true);
+    const memory = new MemoryBudget(1000);
+    assert.equal(memory.reserveWindow(900), true);
     const holder = new Fake(memory, 900);
     review(memory);
     assert.equal(holder.lost, 0);
-    assert.equal(memory.take(1), false);
+    assert.equal(memory.reserve(1), false);
     memory.withdraw(900);
-    assert.equal(memory.take(1), true);
+    assert.equal(memory.reserve(1), true);
   });
 
   it('makes windows small from half on, and large again below a quarter, a second later', () => {
-    const memory = new Memory(1000);
+    const memory = new MemoryBudget(1000);
     const holder = new Fake(memory, 501);
     review(memory);
     const tight = holder.window;
@@ -142,7 +142,7 @@ describe('Memory that is short', () => {
     assert.ok(ended(many) > 50, `${ended(many)} of 200 ended`);
     for (const call of many) if (call.isOver) assert.equal(call.resetCode, 11);
     assert.equal(ended(few), 0);
-    assert.equal(stack.relay.tally.shedCalls, ended(many));
+    assert.equal(stack.relay.stats.shedCalls, ended(many));
     for (const call of few) call.credit(100_000);
     stack.run();
     for (const call of few) assert.equal(call.bytes, 60_000);
@@ -201,7 +201,7 @@ describe('Memory that is short', () => {
         [...new Set(calls.map(({ status, reason }) => `${status} ${reason}`))],
         ['0 undefined'],
       );
-      assert.equal(stack.relay.tally.shedCalls, 0);
+      assert.equal(stack.relay.stats.shedCalls, 0);
     });
 
     it('ends those that have room and send nothing, once another waits for it', () => {

@@ -6,7 +6,7 @@ import type { Address } from '../../../sidecar/config/model.js';
 import { DEFAULT_LOCAL_SETTINGS } from '../../../sidecar/http2/settings.js';
 import type { Stream } from '../../../sidecar/http2/stream.js';
 import { serverTlsOptions } from '../../../sidecar/identity/tls/tls-options.js';
-import { Turn } from '../../../sidecar/transport/flush-scheduler.js';
+import { FlushScheduler } from '../../../sidecar/transport/flush-scheduler.js';
 import { EXPIRED_CALLS_MS, EXPIRY_LEEWAY_MS, Listener } from '../../../sidecar/transport/listener.js';
 import { ErrorCode, FrameType, PREFACE, settings } from '../../kit/http2/h2-frames.js';
 import { openRequest } from '../../kit/http2/raw-client.js';
@@ -82,7 +82,7 @@ describe('A TLS listener', () => {
           streams.push(stream);
         },
       },
-      { ...stack.relay, turn: new Turn((fn) => void setImmediate(fn)) },
+      { ...stack.relay, flushes: new FlushScheduler((fn) => void setImmediate(fn)) },
     );
     address = (await listener.listen()) as typeof address;
   });
@@ -118,7 +118,7 @@ describe('A TLS listener', () => {
     }
     const refused = secureClient();
     await until('it is refused', () => refused.destroyed);
-    assert.equal(stack.relay.tally.limits.get('connections'), 1);
+    assert.equal(stack.relay.stats.limits.get('connections'), 1);
     sockets[0]!.destroy();
     await until('one is gone', () => listener.links.size === 2);
     secureClient();
@@ -133,7 +133,7 @@ describe('A TLS listener', () => {
     const refused = secureClient();
     await until('it is refused', () => refused.destroyed);
     assert.equal(listener.links.size, 0);
-    assert.equal(stack.relay.tally.limits.get('connections'), 1);
+    assert.equal(stack.relay.stats.limits.get('connections'), 1);
   });
 
   describe('beside connections that say nothing', () => {
@@ -149,10 +149,10 @@ describe('A TLS listener', () => {
         await connected();
         assert.equal(listener.links.size, i);
       }
-      assert.deepEqual([...stack.relay.tally.limits], [['silent-connections', CROWD - SILENT + 1]]);
+      assert.deepEqual([...stack.relay.stats.limits], [['silent-connections', CROWD - SILENT + 1]]);
       stack.clock.advance(5010);
       await until('the others have gone', () => crowd.every((each) => each.destroyed));
-      assert.equal(stack.relay.tally.limits.get('handshake-timeout'), SILENT - 1);
+      assert.equal(stack.relay.stats.limits.get('handshake-timeout'), SILENT - 1);
       assert.equal(listener.links.size, 3);
     });
 
@@ -165,7 +165,7 @@ describe('A TLS listener', () => {
       }
       const refused = secureClient();
       await until('one too many is refused', () => refused.destroyed);
-      assert.deepEqual([...stack.relay.tally.limits], [['handshake-rate', 1]]);
+      assert.deepEqual([...stack.relay.stats.limits], [['handshake-rate', 1]]);
     });
   });
 
@@ -202,7 +202,7 @@ describe('A TLS listener', () => {
       stack.clock.advance(EXPIRED_CALLS_MS + 10);
       stack.clock.advance(EXPIRED_CALLS_MS + 10);
       await until('it is closed', () => peer.isClosed);
-      assert.equal(stack.relay.tally.limits.get('expired-certificate'), 1);
+      assert.equal(stack.relay.stats.limits.get('expired-certificate'), 1);
     });
 
     it('lets the calls in flight end, and the connection with the last of them', async () => {

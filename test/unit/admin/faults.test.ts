@@ -3,8 +3,8 @@ import fc from 'fast-check';
 import {
   addFault,
   clearFaults,
+  type FaultAdmin,
   type FaultAnswer,
-  type FaultDesk,
   type FaultReport,
   listFaults,
   type SwitchedOn,
@@ -13,7 +13,7 @@ import { type AdminServer, startAdmin } from '../../../sidecar/admin/server.js';
 import type { FaultRule } from '../../../sidecar/core/routing/fault-rule.js';
 import { FakeView } from '../../kit/stack/admin-view.js';
 
-class Desk implements FaultDesk {
+class Desk implements FaultAdmin {
   isAllowed = true;
   readonly upstreams = ['digits', 'digits-small'];
   readonly on: { rule: FaultRule; forMs: number }[] = [];
@@ -27,7 +27,7 @@ class Desk implements FaultDesk {
       method: rule.method,
       ratio: rule.ratio,
       leftMs: forMs,
-      struck: 0,
+      injected: 0,
     }));
   }
   switchOn(rule: FaultRule, forMs: number): SwitchedOn {

@@ -69,7 +69,7 @@ describe('admin page', () => {
     const view = new FakeView();
     assert.ok(!renderPage(statusOf(view), 'n').includes('Mirrors'));
     assert.ok(!('mirrors' in statusOf(view)));
-    const counts = { sent: 41, inFlight: 1, leftOut: 7, compared: 40, disagreed: 2 };
+    const counts = { sent: 41, inFlight: 1, skipped: 7, compared: 40, mismatched: 2 };
     const last = 'output "<b>": 1 of 2 elements differ';
     view.mirrorReports = [{ upstream: 'digits', to: 'digits-new', ...counts, last, lastAgoMs: 61_000 }];
     const html = renderPage(statusOf(view), 'n');
@@ -102,7 +102,7 @@ describe('admin page', () => {
       registered: false,
       problem: 'the agent answered 403',
       queries: [{ name: 'instances of digits', state: 'failing', ageMs: 12_000, problem: 'no leader' }],
-      notHonoured: ['service-router digits: PrefixRewrite is not applied'],
+      unsupported: ['service-router digits: PrefixRewrite is not applied'],
     };
     const html = renderPage(statusOf(view), 'n');
     for (const part of [

@@ -1,6 +1,6 @@
 /** Whom an upstream connects to, as what, and what stays when the registry says something new. */
 import assert from 'node:assert/strict';
-import { Upstream } from '../../../sidecar/cluster/cluster.js';
+import { Cluster } from '../../../sidecar/cluster/cluster.js';
 import type { Peer } from '../../../sidecar/cluster/endpoint.js';
 import { labelOf } from '../../../sidecar/config/codecs/address.js';
 import type { EndpointConfig, UpstreamConfig } from '../../../sidecar/config/model.js';
@@ -9,7 +9,7 @@ import { addressOf, anUpstream, Stack } from '../../kit/stack/stack.js';
 
 describe('An upstream', () => {
   let stack: Stack;
-  let upstream: Upstream;
+  let upstream: Cluster;
   let dialled: { readonly to: string; readonly peer: Peer }[];
   beforeEach(() => {
     stack = new Stack();
@@ -26,7 +26,7 @@ describe('An upstream', () => {
   });
   const open = (endpoints: readonly Partial<EndpointConfig>[], over = {}): void => {
     for (let i = 0; i < endpoints.length; i++) stack.backend(`e${i}`);
-    upstream = new Upstream(config(endpoints, over), stack.relay, DEFAULT_LOCAL_SETTINGS, (address, peer) => {
+    upstream = new Cluster(config(endpoints, over), stack.relay, DEFAULT_LOCAL_SETTINGS, (address, peer) => {
       dialled.push({ to: labelOf(address), peer });
       return stack.net.dial(labelOf(address));
     });
@@ -73,7 +73,7 @@ describe('An upstream', () => {
   });
 
   it('says why it cannot connect', () => {
-    upstream = new Upstream(
+    upstream = new Cluster(
       config([{}]),
       stack.relay,
       DEFAULT_LOCAL_SETTINGS,

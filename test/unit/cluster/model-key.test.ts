@@ -5,15 +5,15 @@ import type { ModelInferRequest } from '../../../proto/messages.js';
 import { LONGEST_NAME, LONGEST_VERSION, ModelView, VIEW_BYTES } from '../../../sidecar/cluster/model-key.js';
 import { encodeInferRequest } from '../../../sidecar/codec/inference.js';
 import { MessageWriter } from '../../../sidecar/codec/protobuf.js';
-import { Pieces } from '../../../sidecar/transport/chunk-list.js';
+import { ChunkList } from '../../../sidecar/transport/chunk-list.js';
 import { grpcMessage } from '../../kit/http2/h2-frames.js';
 
 const { ModelInfer } = protocols().inference;
 const view = new ModelView();
 
 /** As it came in reads of so many octets, the last number for all that follow. */
-function inPieces(body: Buffer, sizes: readonly number[] = [body.length]): Pieces {
-  const pieces = new Pieces();
+function inPieces(body: Buffer, sizes: readonly number[] = [body.length]): ChunkList {
+  const pieces = new ChunkList();
   for (let at = 0, i = 0; at < body.length; i++) {
     const end = Math.min(body.length, at + Math.max(1, sizes[Math.min(i, sizes.length - 1)]!));
     pieces.add(body, at, end);

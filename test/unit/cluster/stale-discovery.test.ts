@@ -1,15 +1,15 @@
 /** When connections say otherwise than the registry. */
 import assert from 'node:assert/strict';
-import { Doubt } from '../../../sidecar/cluster/stale-discovery.js';
+import { StaleDiscovery } from '../../../sidecar/cluster/stale-discovery.js';
 
 const dead = (failures: number) => ({ isConnected: false, failures });
 const ALIVE = { isConnected: true, failures: 0 };
 
 describe('Doubt of the registry', () => {
-  let doubt: Doubt;
+  let doubt: StaleDiscovery;
   let heard: string[];
   beforeEach(() => {
-    doubt = new Doubt();
+    doubt = new StaleDiscovery();
     heard = [];
     doubt.listener = (why) => void heard.push(why);
   });

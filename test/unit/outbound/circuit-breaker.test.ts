@@ -1,19 +1,19 @@
 /** Which calls of an upstream may begin, which may wait, and what the others are told. */
 import assert from 'node:assert/strict';
-import { Upstream } from '../../../sidecar/cluster/cluster.js';
-import { Clusters } from '../../../sidecar/cluster/upstream.js';
+import { Cluster } from '../../../sidecar/cluster/cluster.js';
+import { Upstream } from '../../../sidecar/cluster/upstream.js';
 import type { BreakerConfig } from '../../../sidecar/config/model.js';
 import { DEFAULT_LOCAL_SETTINGS } from '../../../sidecar/http2/settings.js';
 import type { OutboundCall } from '../../../sidecar/outbound/call.js';
-import { Bounds, MAX_WAIT_MS } from '../../../sidecar/outbound/circuit-breaker.js';
+import { CircuitBreaker, MAX_WAIT_MS } from '../../../sidecar/outbound/circuit-breaker.js';
 import { anUpstream, Stack } from '../../kit/stack/stack.js';
 
 const NONE: BreakerConfig = { maxConnections: 0, maxPending: 0, maxInFlight: 0, maxRetries: 0 };
 
 describe('The bounds of an upstream', () => {
   let stack: Stack;
-  let clusters: Clusters;
-  let bounds: Bounds;
+  let clusters: Upstream;
+  let bounds: CircuitBreaker;
   let refused: string[];
   const configure = (breaker?: Partial<BreakerConfig>): void =>
     bounds.configure(anUpstream([], breaker === undefined ? {} : { breaker: { ...NONE, ...breaker } }));
@@ -37,13 +37,13 @@ describe('The bounds of an upstream', () => {
     stack = new Stack();
     refused = [];
     stack.backend('a').mode = 'silent';
-    clusters = new Clusters(
+    clusters = new Upstream(
       anUpstream(['a']),
       // Nobody can be reached: attempts wait for their connection.
       (config, cluster) =>
-        new Upstream(config, stack.relay, DEFAULT_LOCAL_SETTINGS, () => stack.net.dial('a:1'), cluster),
+        new Cluster(config, stack.relay, DEFAULT_LOCAL_SETTINGS, () => stack.net.dial('a:1'), cluster),
     );
-    bounds = new Bounds(
+    bounds = new CircuitBreaker(
       'digits',
       clusters,
       stack.relay,
@@ -58,7 +58,7 @@ describe('The bounds of an upstream', () => {
 
   it('are none unless configured', () => {
     const calls = Array.from({ length: 100 }, begun);
-    assert.ok(calls.every((call) => call.breaker === null && bounds.mayWait(call)));
+    assert.ok(calls.every((call) => call.breaker === null && bounds.mayQueue(call)));
     assert.deepEqual(refused, []);
   });
 
@@ -88,11 +88,11 @@ describe('The bounds of an upstream', () => {
   it('count those that wait for discovery together with those that wait for a connection', () => {
     configure({ maxPending: 2 });
     const call = begun();
-    assert.ok(bounds.mayWait(call));
+    assert.ok(bounds.mayQueue(call));
     assert.ok(bounds.wait(aCall()));
-    assert.ok(bounds.mayWait(call));
+    assert.ok(bounds.mayQueue(call));
     clusters.all[0]!.endpoints[0]!.pool.wait({ holder: {}, onLink() {}, onConnectFailed() {} });
-    assert.equal(bounds.mayWait(call), false);
+    assert.equal(bounds.mayQueue(call), false);
     assert.deepEqual(refused, ['breaker-open: digits has 2 calls waiting already']);
   });
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import type { TrafficRoute } from '../../../sidecar/core/routing/route-match.js';
 import { type Match, matchForCopy, Routes } from '../../../sidecar/relay/route-table.js';
-import { Tally } from '../../../sidecar/telemetry/call-stats.js';
+import { StatsRegistry } from '../../../sidecar/telemetry/call-stats.js';
 import { aRoute, aSafeRoute } from '../../kit/stack/stack.js';
 
 const OPTIONS = { direction: 'outbound', service: 'digits', replayBytes: 1, stripsResponse: true } as const;
@@ -11,7 +11,7 @@ const RETRY = { attempts: 3, on: [14] };
 const RULE: TrafficRoute = { split, timeoutMs: 5_000, retry: RETRY };
 
 function routesOf(...routes: Parameters<typeof aRoute>[0][]): Routes {
-  return new Routes(routes.map(aRoute), OPTIONS, new Tally());
+  return new Routes(routes.map(aRoute), OPTIONS, new StatsRegistry());
 }
 
 describe('Routes', () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { describeExit, OwnedProcess } from '../../../sidecar/supervise/child-process.js';
+import { ChildProcessHandle, describeExit } from '../../../sidecar/supervise/child-process.js';
 import { childrenOf, isRunning, isStopped, sessionOf, until } from '../../kit/process/processes.js';
 
 const OWNER = fileURLToPath(
@@ -22,10 +22,10 @@ describe('owned process', () => {
     for (const pid of pids.splice(0)) if (isRunning(pid)) process.kill(pid, 'SIGKILL');
   });
 
-  function start(argv: readonly string[]): { child: OwnedProcess; exit: Promise<string> } {
-    let child: OwnedProcess | undefined;
+  function start(argv: readonly string[]): { child: ChildProcessHandle; exit: Promise<string> } {
+    let child: ChildProcessHandle | undefined;
     const exit = new Promise<string>((resolve) => {
-      child = new OwnedProcess(argv, { env: process.env, stdout: 2, stderr: 2, onExit: resolve });
+      child = new ChildProcessHandle(argv, { env: process.env, stdout: 2, stderr: 2, onExit: resolve });
     });
     if (child!.pid !== undefined) pids.push(child!.pid);
     return { child: child!, exit };

@@ -118,7 +118,7 @@ describe('hang detector', () => {
         signs: kernel,
         watcher,
         longestRunMs: LONGEST_RUN_MS,
-        evidence: () => work,
+        activity: () => work,
       },
       {
         onHang: (why, end) => hangs.push({ why, end, afterMs: time.now() - beganMs }),

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { mkdirSync, rmdirSync, writeFileSync } from 'node:fs';
 import { classOfExit, type ProcessExit } from '../../../sidecar/core/health/process-end.js';
-import { OwnedProcess } from '../../../sidecar/supervise/child-process.js';
+import { ChildProcessHandle } from '../../../sidecar/supervise/child-process.js';
 import { OomKills } from '../../../sidecar/supervise/oom-kills.js';
 import { ProcessSigns, parseStat } from '../../../sidecar/supervise/process-state.js';
 import { childrenOf, until } from '../../kit/process/processes.js';
@@ -9,9 +9,14 @@ import { childrenOf, until } from '../../kit/process/processes.js';
 const SPIN = `const until = Date.now() + 60000; while (Date.now() < until);`;
 
 describe('signs of a process', () => {
-  const started: OwnedProcess[] = [];
+  const started: ChildProcessHandle[] = [];
   const start = (...argv: string[]): ProcessSigns & { readonly of: number } => {
-    const process_ = new OwnedProcess(argv, { env: process.env, stdout: 2, stderr: 2, onExit: () => {} });
+    const process_ = new ChildProcessHandle(argv, {
+      env: process.env,
+      stdout: 2,
+      stderr: 2,
+      onExit: () => {},
+    });
     started.push(process_);
     return Object.assign(new ProcessSigns(process_.pid!), { of: process_.pid! });
   };
@@ -68,7 +73,7 @@ describe('kills for want of memory', () => {
   it('are told from a kill by others, as the kernel counts them', async function () {
     const exitOf = (argv: readonly string[]) =>
       new Promise<ProcessExit>((resolve) => {
-        const child = new OwnedProcess(argv, {
+        const child = new ChildProcessHandle(argv, {
           env: process.env,
           stdout: 2,
           stderr: 2,

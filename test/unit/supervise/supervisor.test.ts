@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { EndClass, type ProcessEnd } from '../../../sidecar/core/health/process-end.js';
 import { RestartLimit } from '../../../sidecar/core/health/restart-limit.js';
-import { SupervisedProcess, type WatchEvents } from '../../../sidecar/supervise/supervisor.js';
+import { Supervisor, type WatchEvents } from '../../../sidecar/supervise/supervisor.js';
 import type { ModelReport } from '../../../sidecar/telemetry/reports.js';
 import { FakeProbe, FakeProcess, SERVING } from '../../kit/process/fake-process.js';
 import { ManualClock } from '../../kit/time/manual-clock.js';
@@ -15,7 +15,7 @@ describe('supervised process', () => {
   let readyTimes: number[];
   let ends: ProcessEnd[];
   let isOutOfMemory: boolean;
-  let supervised: SupervisedProcess;
+  let supervised: Supervisor;
 
   beforeEach(() => {
     time = new ManualClock();
@@ -26,7 +26,7 @@ describe('supervised process', () => {
     readyTimes = [];
     ends = [];
     isOutOfMemory = false;
-    supervised = new SupervisedProcess(
+    supervised = new Supervisor(
       { startTimeoutMs: 60_000, stopTimeoutMs: 10_000 },
       {
         clock: time,

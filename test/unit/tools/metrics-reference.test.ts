@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { familiesOf } from '../../../sidecar/app/metrics/traffic.js';
+import { metricsOf } from '../../../sidecar/app/metrics/traffic.js';
 import {
   declaredFamilies,
   documentedLabels,
@@ -52,10 +52,10 @@ describe('mesh-config/METRICS.md', () => {
     const { inbound } = stack.inbound(anInbound());
     stack.app(listener).call({ path: '/nobody/knows' });
     stack.run();
-    const { tally, memory } = stack.relay;
-    tally.handshakeFailed('no-identity');
+    const { stats, memory } = stack.relay;
+    stats.handshakeFailed('no-identity');
     const counts = { reloadsRejected: 0, rotations: 0, leafSecondsLeft: 1 };
-    const live = familiesOf({ tally, memory, outbounds: [outbound], inbound, ...counts });
+    const live = metricsOf({ stats, memory, outbounds: [outbound], inbound, ...counts });
     let samples = 0;
     for (const { name, samples: each } of live) {
       for (const { labels } of each) {

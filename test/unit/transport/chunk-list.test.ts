@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { Pieces } from '../../../sidecar/transport/chunk-list.js';
+import { ChunkList } from '../../../sidecar/transport/chunk-list.js';
 
-function whole(pieces: Pieces): Buffer {
+function whole(pieces: ChunkList): Buffer {
   const parts: Buffer[] = [];
   for (let i = 0; i < pieces.count; i++) {
     const { buffer, start, end } = pieces.at(i);
@@ -12,7 +12,7 @@ function whole(pieces: Pieces): Buffer {
 
 describe('pieces of payload', () => {
   it('come out as they went in, whatever their sizes', () => {
-    const pieces = new Pieces();
+    const pieces = new ChunkList();
     const expected: Buffer[] = [];
     for (const size of [1, 5, 4095, 4096, 1, 1, 70_000, 3, 2000, 2000, 2000, 9, 65_536, 1]) {
       const read = Buffer.alloc(size + 7, size & 0xff);
@@ -24,7 +24,7 @@ describe('pieces of payload', () => {
   });
 
   it('of one octet are gathered: their number does not follow their count', () => {
-    const pieces = new Pieces();
+    const pieces = new ChunkList();
     let cost = 0;
     const read = Buffer.alloc(64, 'x');
     for (let i = 0; i < 262_144; i++) {
@@ -37,7 +37,7 @@ describe('pieces of payload', () => {
   });
 
   it('that were handed out stay as they are when more is added', () => {
-    const pieces = new Pieces();
+    const pieces = new ChunkList();
     pieces.add(Buffer.from('a'), 0, 1);
     pieces.add(Buffer.from('b'), 0, 1);
     const { buffer, start, end } = pieces.at(1);
@@ -48,10 +48,10 @@ describe('pieces of payload', () => {
 
   it('of a large read do not pin it, unless they are most of it', () => {
     const read = Buffer.alloc(100_000);
-    const small = new Pieces();
+    const small = new ChunkList();
     small.add(read, 0, 5000);
     assert.equal(small.at(0).buffer.length, 5000);
-    const large = new Pieces();
+    const large = new ChunkList();
     large.add(read, 0, 60_000);
     assert.equal(large.at(0).buffer, read);
   });

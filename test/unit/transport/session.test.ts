@@ -4,11 +4,11 @@ import { Duplex } from 'node:stream';
 import { DEFAULT_LOCAL_SETTINGS } from '../../../sidecar/http2/settings.js';
 import type { Logger } from '../../../sidecar/runtime/log/logger.js';
 import { TimingWheel } from '../../../sidecar/runtime/time/timing-wheel.js';
-import { Tally } from '../../../sidecar/telemetry/call-stats.js';
-import type { Relay } from '../../../sidecar/transport/context.js';
-import { Turn } from '../../../sidecar/transport/flush-scheduler.js';
-import { Memory } from '../../../sidecar/transport/memory-budget.js';
-import { Link, type LinkHost } from '../../../sidecar/transport/session.js';
+import { StatsRegistry } from '../../../sidecar/telemetry/call-stats.js';
+import type { DataPlaneContext } from '../../../sidecar/transport/context.js';
+import { FlushScheduler } from '../../../sidecar/transport/flush-scheduler.js';
+import { MemoryBudget } from '../../../sidecar/transport/memory-budget.js';
+import { Session, type SessionHandler } from '../../../sidecar/transport/session.js';
 import { PREFACE, ping, settings } from '../../kit/http2/h2-frames.js';
 import { ManualClock } from '../../kit/time/manual-clock.js';
 
@@ -44,29 +44,29 @@ class Pipe extends Duplex {
   }
 }
 
-function newLink(pipe: Pipe): { clock: ManualClock; link: Link; downs: string[] } {
+function newLink(pipe: Pipe): { clock: ManualClock; link: Session; downs: string[] } {
   const clock = new ManualClock();
   const downs: string[] = [];
-  const host: LinkHost = {
+  const host: SessionHandler = {
     onStream() {},
     onAlive() {},
     onGoaway() {},
     onRoom() {},
     onDown: (_link, reason) => downs.push(reason),
   };
-  const relay: Relay = {
+  const relay: DataPlaneContext = {
     clock,
     random: () => 0.5,
     wheel: new TimingWheel(clock, clock),
-    turn: new Turn((fn) => void clock.after(0, fn)),
-    tally: new Tally(),
+    flushes: new FlushScheduler((fn) => void clock.after(0, fn)),
+    stats: new StatsRegistry(),
     logger: SILENT,
-    memory: new Memory(1 << 20),
+    memory: new MemoryBudget(1 << 20),
     recorder: null,
     nowMs: clock.now(),
     hasStalled: () => false,
   };
-  const link = new Link(pipe as unknown as Socket, 'server', DEFAULT_LOCAL_SETTINGS, host, relay);
+  const link = new Session(pipe as unknown as Socket, 'server', DEFAULT_LOCAL_SETTINGS, host, relay);
   return { clock, link, downs };
 }
 

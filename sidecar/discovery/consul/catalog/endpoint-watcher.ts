@@ -1,9 +1,9 @@
 import type { Address } from '../../../config/model.js';
-import { learn, type Registry, review } from '../../../core/discovery/eviction-guard.js';
+import { apply, type Registry, reevaluate } from '../../../core/discovery/eviction-guard.js';
 import type { Timer } from '../../../runtime/time/timers.js';
-import type { Family } from '../../../telemetry/metric.js';
+import type { Metric } from '../../../telemetry/metric.js';
 import type { CacheFile } from '../cache/cache-file.js';
-import { targetFamilies } from '../metrics.js';
+import { targetMetrics } from '../metrics.js';
 import { type InstanceStream, ParsePool } from '../parser/parser-pool.js';
 import type { QuerySpec, Source } from '../query/blocking-query.js';
 import type { Watch } from '../query/query-registry.js';
@@ -78,9 +78,9 @@ export class Targets {
     };
   }
 
-  families(): Family[] {
+  metrics(): Metric[] {
     const targets = [...this.entries.values()].map((entry) => entry.report());
-    return targetFamilies(targets, this.pool.counts);
+    return targetMetrics(targets, this.pool.counts);
   }
 
   close(): void {
@@ -176,7 +176,7 @@ class Entry {
     const answer =
       this.target.onlyPassing === true ? instances.map((each) => this.strictly(each)) : instances;
     const { config, clock } = this.deps;
-    this.step(learn(this.registry, answer, this.isAnswering, clock.now(), config.graceMs), from);
+    this.step(apply(this.registry, answer, this.isAnswering, clock.now(), config.graceMs), from);
   }
 
   /** The same instance, critical unless it passes. One object for one object, so that what has not changed is seen. */
@@ -194,7 +194,7 @@ class Entry {
     this.reviewTimer = undefined;
     if (this.registry?.hold === undefined) return;
     const { config, clock } = this.deps;
-    this.step(review(this.registry, this.isAnswering, clock.now(), config.graceMs), 'agent');
+    this.step(reevaluate(this.registry, this.isAnswering, clock.now(), config.graceMs), 'agent');
   }
 
   private step(after: Registry<Instance>, from: Source): void {

@@ -1,12 +1,12 @@
 /** What is said when Consul is not believed, and when it is again: one line each. */
 
-import type { Hold, HoldEnd, Listed } from '../../../core/discovery/eviction-guard.js';
+import type { EvictionGuard, HoldEnd, Listed } from '../../../core/discovery/eviction-guard.js';
 import type { Logger } from '../../../runtime/log/logger.js';
 
 export function holdBegins<I extends Listed>(
   logger: Logger,
   target: string,
-  hold: Hold<I>,
+  hold: EvictionGuard<I>,
   answer: readonly I[],
 ): void {
   const listed = answer.filter(({ status }) => status !== 'critical').length;

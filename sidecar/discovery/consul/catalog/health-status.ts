@@ -3,21 +3,21 @@
 import type { Health } from '../../../core/discovery/eviction-guard.js';
 import { oneLine, textIn } from '../parser/json-fields.js';
 
-export interface Judgement {
+export interface AggregateStatus {
   readonly status: Health;
   /** `NAME: first line of its output`, of the worst check, or of the one that it stands for; empty while passing. */
   readonly why: string;
 }
 
 const MAX_WHY = 200;
-const PASSING: Judgement = { status: 'passing', why: '' };
+const PASSING: AggregateStatus = { status: 'passing', why: '' };
 /** What a proxy's check says that stands for the checks of its service: the check that fails there, and its output. */
 const ALIASED = /^Aliased check "([^"]+)" failing: (?=\S)/;
 const NODE_MAINTENANCE = '_node_maintenance';
 const SERVICE_MAINTENANCE = '_service_maintenance';
 
 /** A check of a status that Consul does not have says nothing. Maintenance comes first in `why`, for it is a person's will. */
-export function checkUp(checks: readonly unknown[]): Judgement {
+export function aggregateStatus(checks: readonly unknown[]): AggregateStatus {
   let worst: unknown;
   let worstRank = 0;
   for (const check of checks) {

@@ -8,7 +8,7 @@ import { isIP } from 'node:net';
 import type { Health } from '../../../core/discovery/eviction-guard.js';
 import { jsonElements } from '../parser/array-scanner.js';
 import { type Json, listIn, objectIn, oneLine, quote, textIn } from '../parser/json-fields.js';
-import { checkUp, type Judgement } from './health-status.js';
+import { type AggregateStatus, aggregateStatus } from './health-status.js';
 
 export interface Instance {
   /** `host:port` or `[ipv6]:port`, in lower case: its address is what makes an instance. */
@@ -144,11 +144,11 @@ function readEntry(entry: Json, options: ReadOptions): Instance | string {
   if (!Number.isInteger(place.port) || place.port < 1 || place.port > 65_535) {
     return `${title}: found the port ${shown(place.said)}; expected 1 to 65535`;
   }
-  const judgement = checkUp(listIn(entry, 'Checks'));
+  const judgement = aggregateStatus(listIn(entry, 'Checks'));
   return build(node, service, place, judgement, name);
 }
 
-function build(node: Json, service: Json, place: Place, judgement: Judgement, name: string): Instance {
+function build(node: Json, service: Json, place: Place, judgement: AggregateStatus, name: string): Instance {
   const { host, port } = place;
   const meta = metaOf(service);
   const version = meta['version'];

@@ -20,7 +20,7 @@ export interface ChainPlan {
   /** By the names that the routes use. The service's own default is the main one. */
   readonly clusters: ReadonlyMap<string, ClusterPlan>;
   /** Each one sentence that names the entry and the field. */
-  readonly notHonoured: readonly string[];
+  readonly unsupported: readonly string[];
 }
 
 /** More is not a chain that anybody wrote. */
@@ -31,10 +31,10 @@ const MAX_DEPTH = 16;
 /** @throws Error when the answer is no chain, or one that does not hang together: the one before it stays in force. */
 export function planOf(text: string): ChainPlan {
   const chain = parseChain(text);
-  const notHonoured = new Set<string>();
-  const reader = new PlanReader(chain, (sentence) => notHonoured.add(sentence));
+  const unsupported = new Set<string>();
+  const reader = new PlanReader(chain, (sentence) => unsupported.add(sentence));
   const routes = reader.routes();
-  return { routes, clusters: reader.clusters.plans, notHonoured: [...notHonoured] };
+  return { routes, clusters: reader.clusters.plans, unsupported: [...unsupported] };
 }
 
 class PlanReader {
@@ -161,6 +161,6 @@ export function plainPlan(cluster: ClusterPlan): ChainPlan {
   return {
     routes: [{ split: [{ weight: 1, cluster: MAIN_CLUSTER }] }],
     clusters: new Map([[MAIN_CLUSTER, cluster]]),
-    notHonoured: [],
+    unsupported: [],
   };
 }

@@ -22,7 +22,7 @@ export interface RuleListener {
   refused(sentences: readonly string[]): void;
 }
 
-export class RuleWatch {
+export class ConfigEntryWatcher {
   private readonly watches: Watch[] = [];
   private isClosed = false;
 

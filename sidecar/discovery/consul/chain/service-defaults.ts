@@ -10,10 +10,10 @@ export interface UpstreamLimits {
   readonly maxInFlight?: number;
   readonly connectTimeoutMs?: number;
   /** Each one sentence that names the entry and the field. */
-  readonly notHonoured: readonly string[];
+  readonly unsupported: readonly string[];
 }
 
-const NOTHING: UpstreamLimits = { notHonoured: [] };
+const NOTHING: UpstreamLimits = { unsupported: [] };
 
 /** Settings of Envoy and of balancing that have no counterpart here, or one in the sidecar's file. */
 const REFUSED = [
@@ -35,24 +35,24 @@ export function limitsOf(text: string, upstream: string): UpstreamLimits {
     | Json
     | undefined;
   const defaults = objectIn(config, 'Defaults');
-  const notHonoured: string[] = [];
+  const unsupported: string[] = [];
   for (const [said, where] of [
     [override, `Overrides ${quote(upstream)}`],
     [defaults, 'Defaults'],
   ] as const) {
     const name = `service-defaults ${quote(service)}: UpstreamConfig.${where}`;
     for (const field of REFUSED)
-      if (isSaid(said?.[field])) notHonoured.push(`${name}.${field} is not applied.`);
+      if (isSaid(said?.[field])) unsupported.push(`${name}.${field} is not applied.`);
     for (const field of REFUSED_LIMITS)
       if (isSaid(objectIn(said, 'Limits')?.[field]))
-        notHonoured.push(`${name}.Limits.${field} is not applied.`);
+        unsupported.push(`${name}.Limits.${field} is not applied.`);
   }
   const first = (read: (said: Json | undefined) => number | undefined): number | undefined =>
     read(override) ?? read(defaults);
   const maxInFlight = first((said) => countIn(objectIn(said, 'Limits'), 'MaxConcurrentRequests'));
   const connectTimeoutMs = first((said) => countIn(said, 'ConnectTimeoutMs'));
   return {
-    notHonoured,
+    unsupported,
     ...(maxInFlight === undefined ? {} : { maxInFlight }),
     ...(connectTimeoutMs === undefined ? {} : { connectTimeoutMs }),
   };

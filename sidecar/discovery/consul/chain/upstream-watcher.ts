@@ -6,13 +6,13 @@
 import { DEFAULT_MAX_ENDPOINTS } from '../../../config/defaults.js';
 import type { DiscoveryConfig, DiscoveryTarget, UpstreamConfig } from '../../../config/model.js';
 import type { Timer } from '../../../runtime/time/timers.js';
-import type { ClusterKnowledge, UpstreamKnowledge } from '../../snapshot.js';
+import type { ClusterKnowledge, UpstreamSnapshot } from '../../snapshot.js';
 import { ClusterEndpoints, type TargetInstances } from '../catalog/cluster-endpoints.js';
 import type { Queries, TargetState, TargetWatch } from '../catalog/endpoint-watcher.js';
 import type { Instance } from '../catalog/instances.js';
 import { filterFor, keyOf, type Target } from '../catalog/target.js';
 import { type ChainPlan, type ClusterPlan, plainPlan } from './chain-plan.js';
-import { type RuleDeps, RuleWatch } from './config-entry-watcher.js';
+import { ConfigEntryWatcher, type RuleDeps } from './config-entry-watcher.js';
 import type { UpstreamLimits } from './service-defaults.js';
 
 /** What is used of `Targets`. */
@@ -36,10 +36,10 @@ interface Followed {
   instances: readonly Instance[] | undefined;
 }
 
-export class UpstreamWatch {
-  private rules: RuleWatch | undefined;
+export class UpstreamWatcher {
+  private rules: ConfigEntryWatcher | undefined;
   private plan: ChainPlan | undefined;
-  private limits: UpstreamLimits = { notHonoured: [] };
+  private limits: UpstreamLimits = { unsupported: [] };
   private refused: readonly string[] = [];
   private readonly followed = new Map<string, Followed>();
   private readonly endpoints = new Map<string, ClusterEndpoints>();
@@ -55,7 +55,7 @@ export class UpstreamWatch {
     private readonly watches: Queries,
     private readonly targets: TargetSource,
     private readonly deps: UpstreamDeps,
-    private readonly onKnowledge: (knowledge: UpstreamKnowledge) => void,
+    private readonly onKnowledge: (knowledge: UpstreamSnapshot) => void,
   ) {
     this.seed = Math.floor(deps.random() * 0x1_0000_0000);
     this.open();
@@ -68,8 +68,8 @@ export class UpstreamWatch {
   }
 
   /** Rules of Consul that are not applied, each in one sentence. */
-  notHonoured(): readonly string[] {
-    return [...new Set([...(this.plan?.notHonoured ?? []), ...this.limits.notHonoured, ...this.refused])];
+  unsupported(): readonly string[] {
+    return [...new Set([...(this.plan?.unsupported ?? []), ...this.limits.unsupported, ...this.refused])];
   }
 
   /** Takes over a changed file. What is known stays in force until Consul has said the new. */
@@ -97,12 +97,12 @@ export class UpstreamWatch {
     const { discovery } = this.config;
     if (discovery === undefined) return;
     if (!this.deps.config.rules || saysWhere(discovery)) {
-      this.limits = { notHonoured: [] };
+      this.limits = { unsupported: [] };
       this.refused = [];
       return this.follow(plainPlan(clusterOf(discovery)));
     }
     this.together(() => {
-      this.rules = new RuleWatch(discovery.service, this.watches, this.deps, {
+      this.rules = new ConfigEntryWatcher(discovery.service, this.watches, this.deps, {
         plan: (plan) => this.follow(plan),
         limits: (limits) => this.change(() => (this.limits = limits)),
         refused: (sentences) => this.change(() => (this.refused = sentences)),
@@ -221,7 +221,7 @@ export class UpstreamWatch {
   /** Says once, for all upstreams, what is not applied. */
   private name(): void {
     const named = this.deps.named ?? this.ownNamed;
-    for (const sentence of this.notHonoured()) {
+    for (const sentence of this.unsupported()) {
       if (named.has(sentence)) continue;
       named.add(sentence);
       this.deps.logger.warn(

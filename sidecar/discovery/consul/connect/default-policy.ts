@@ -20,7 +20,7 @@ export type DefaultAnswer =
   | { readonly kind: 'refused' | 'failed'; readonly problem: string };
 
 /** A source no intention names. */
-export const NOBODY = 'outrider-asks-for-the-default';
+export const PROBE_SOURCE = 'outrider-asks-for-the-default';
 
 const TIMEOUT_MS = 5_000;
 
@@ -35,7 +35,7 @@ export async function askDefault(
   // Of the endpoints about intentions only this one refuses what the token may not read (Consul 1.8).
   const match = await read(agent, options, '/connect/intentions/match', { by: 'destination', name: service });
   if ('problem' in match) return { kind: match.isRefusal ? 'refused' : 'failed', problem: match.problem };
-  const query = { source: NOBODY, destination: service };
+  const query = { source: PROBE_SOURCE, destination: service };
   const check = await read(agent, options, '/connect/intentions/check', query);
   if ('problem' in check) return { kind: check.isRefusal ? 'refused' : 'failed', problem: check.problem };
   const allowed = fieldIn(check.value, 'Allowed');

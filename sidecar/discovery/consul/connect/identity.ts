@@ -6,7 +6,7 @@
  * From half of the leaf's life on it is read again now and then, in case the watch has stalled (consul#10871).
  */
 
-import { ageProblem, lifePhase, lookAfterMs, phaseEndsInMs } from '../../../identity/sources/expiry.js';
+import { expiryWarning, lifePhase, nextCheckMs, phaseEndsInMs } from '../../../identity/sources/expiry.js';
 import {
   assembleIdentity,
   type Identity,
@@ -16,7 +16,7 @@ import {
 import { type Fault, isFault } from '../../../identity/spiffe.js';
 import type { Timer } from '../../../runtime/time/timers.js';
 import type { CacheFile } from '../cache/cache-file.js';
-import type { Watch, Watches } from '../query/query-registry.js';
+import type { QueryRegistry, Watch } from '../query/query-registry.js';
 import type { ConsulDeps } from '../query/query-spec.js';
 import { SMALL_ANSWER_BYTES } from '../query/query-spec.js';
 import {
@@ -59,7 +59,7 @@ export class ConnectIdentity implements IdentitySource {
   private isClosed = false;
 
   constructor(
-    watches: Watches,
+    watches: QueryRegistry,
     private readonly deps: ConnectIdentityDeps,
   ) {
     const { service, cache, config } = deps;
@@ -109,10 +109,10 @@ export class ConnectIdentity implements IdentitySource {
   }
 
   private ageProblem(identity: Identity): string | undefined {
-    return ageProblem(identity, this.deps.clock.wallNow(), 'Consul has given no new one');
+    return expiryWarning(identity, this.deps.clock.wallNow(), 'Consul has given no new one');
   }
 
-  private watchRoots(watches: Watches): Watch {
+  private watchRoots(watches: QueryRegistry): Watch {
     const path = '/agent/connect/ca/roots';
     const { cache } = this.deps;
     const spec = {
@@ -138,7 +138,7 @@ export class ConnectIdentity implements IdentitySource {
     });
   }
 
-  private watchLeaf(watches: Watches): Watch {
+  private watchLeaf(watches: QueryRegistry): Watch {
     const { service, cache, config } = this.deps;
     const path = `/agent/connect/ca/leaf/${encodeURIComponent(service)}`;
     const section = leafSection(service);
@@ -219,7 +219,7 @@ export class ConnectIdentity implements IdentitySource {
     let delayMs = this.misfit === undefined ? Number.POSITIVE_INFINITY : SETTLE_MS;
     if (this.identity !== undefined) {
       const phase = lifePhase(this.identity, clock.wallNow());
-      const inMs = lookAfterMs(this.identity, phase, random);
+      const inMs = nextCheckMs(this.identity, phase, random);
       this.nextReadMs = Math.min(this.nextReadMs, now + inMs);
       delayMs = Math.min(delayMs, this.nextReadMs - now, phaseEndsInMs(this.identity, clock.wallNow()));
     }

@@ -12,9 +12,9 @@ import { type Action, IntentionTable } from '../../../core/authorization/intenti
 import type { Timer } from '../../../runtime/time/timers.js';
 import type { CacheFile } from '../cache/cache-file.js';
 import type { AgentReader } from '../client/response.js';
-import type { Watch, Watches } from '../query/query-registry.js';
+import type { QueryRegistry, Watch } from '../query/query-registry.js';
 import type { ConsulDeps } from '../query/query-spec.js';
-import { askDefault, type DefaultAnswer, NOBODY } from './default-policy.js';
+import { askDefault, type DefaultAnswer, PROBE_SOURCE } from './default-policy.js';
 import { parseIntentionsAnswer, type Rules, readIntentions } from './intention-parser.js';
 
 export interface ConnectIntentionsDeps extends ConsulDeps {
@@ -59,7 +59,7 @@ export class ConnectIntentions {
 
   /** @param onChange called with each table that differs from the one before, perhaps before this returns. */
   constructor(
-    watches: Watches,
+    watches: QueryRegistry,
     private readonly agent: AgentReader,
     private readonly deps: ConnectIntentionsDeps,
     private readonly onChange: (table: IntentionTable) => void,
@@ -77,7 +77,7 @@ export class ConnectIntentions {
   }
 
   /** What is not held to as written, one sentence each. */
-  notHonoured(): readonly string[] {
+  unsupported(): readonly string[] {
     return this.rules?.notes ?? [];
   }
 
@@ -93,7 +93,7 @@ export class ConnectIntentions {
     this.watch.close();
   }
 
-  private begin(watches: Watches): Watch {
+  private begin(watches: QueryRegistry): Watch {
     const { service, cache } = this.deps;
     const filter = filterFor(service);
     const path = '/connect/intentions';
@@ -130,7 +130,7 @@ export class ConnectIntentions {
     this.ask = undefined;
     const { service } = this.deps;
     const probe = new IntentionTable(rules.intentions, 'deny', 0);
-    const isCovered = probe.explain(NOBODY, service) !== undefined;
+    const isCovered = probe.explain(PROBE_SOURCE, service) !== undefined;
     const answer = await askDefault(this.agent, this.deps.config.maxAnswerBytes, service, isCovered);
     // A newer list has asked anew.
     if (this.isClosed || round !== this.round) return;

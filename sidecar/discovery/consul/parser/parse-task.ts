@@ -16,7 +16,7 @@ interface Known {
   readonly places: ReadonlyMap<string, number>;
 }
 
-export class ParseDesk {
+export class ParseTask {
   private readonly known = new Map<number, Known>();
   /** Rows that have not been asked for yet, by job. */
   private readonly waiting = new Map<number, string[]>();

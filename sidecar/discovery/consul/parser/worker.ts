@@ -3,7 +3,7 @@
 import { platform, setPriority } from 'node:os';
 import { parentPort } from 'node:worker_threads';
 import type { ToWorker } from './messages.js';
-import { ParseDesk } from './parse-task.js';
+import { ParseTask } from './parse-task.js';
 
 /** Calls go first where both want the same core. */
 const NICE = 15;
@@ -12,6 +12,6 @@ if (platform() === 'linux') setPriority(NICE);
 
 const port = parentPort;
 if (port !== null) {
-  const desk = new ParseDesk((message) => port.postMessage(message));
+  const desk = new ParseTask((message) => port.postMessage(message));
   port.on('message', (message: ToWorker) => desk.take(message));
 }

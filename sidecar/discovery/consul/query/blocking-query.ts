@@ -11,9 +11,9 @@ import {
   afterAnswer,
   FRESH,
   isSuspect,
-  patience,
   ReadBucket,
   readBackoffMs,
+  readTimeout,
   SLACK_MS,
   SUSPECT_WAIT_MS,
 } from '../../../core/discovery/blocking-index.js';
@@ -153,7 +153,7 @@ export class BlockingQuery<T> {
   private async ask(asked: bigint, signal: AbortSignal): Promise<Answer> {
     const { config, random } = this.deps;
     const { isDoubted, isSuspect } = this;
-    const { query, timeoutMs } = question(this.spec, { asked, isDoubted, isSuspect }, config, random);
+    const { query, timeoutMs } = nextQuery(this.spec, { asked, isDoubted, isSuspect }, config, random);
     this.isDoubted = false;
     try {
       const maxBytes = Math.min(config.maxAnswerBytes, this.spec.maxBytes ?? config.maxAnswerBytes);
@@ -266,7 +266,7 @@ export class BlockingQuery<T> {
   }
 }
 
-export interface Circumstances {
+export interface QueryContext {
   /** The index it waits on; 0: it does not wait. */
   readonly asked: bigint;
   /** It goes to the leader, so that a lagging server cannot confirm what is doubted. */
@@ -275,9 +275,9 @@ export interface Circumstances {
   readonly isSuspect: boolean;
 }
 
-export function question(
+export function nextQuery(
   spec: Pick<QuerySpec<unknown>, 'path' | 'query' | 'timeoutSlackMs'>,
-  { asked, isDoubted, isSuspect }: Circumstances,
+  { asked, isDoubted, isSuspect }: QueryContext,
   config: ConsulConfig,
   random: () => number,
 ): { readonly query: Record<string, string>; readonly timeoutMs: number } {
@@ -288,6 +288,6 @@ export function question(
   const slackMs = spec.timeoutSlackMs ?? SLACK_MS;
   if (asked === FRESH) return { query, timeoutMs: slackMs };
   const longestMs = isSuspect ? Math.min(config.waitMs, SUSPECT_WAIT_MS) : config.waitMs;
-  const { waitMs, timeoutMs } = patience(longestMs, slackMs, random);
+  const { waitMs, timeoutMs } = readTimeout(longestMs, slackMs, random);
   return { query: { ...query, index: String(asked), wait: `${waitMs}ms` }, timeoutMs };
 }

@@ -3,7 +3,7 @@
  * known. When one query finds the agent back, the others that wait for it hurry.
  */
 
-import { OncePer } from '../../../runtime/log/logger.js';
+import { LogThrottle } from '../../../runtime/log/logger.js';
 import type { AgentReader } from '../client/response.js';
 import { BlockingQuery } from './blocking-query.js';
 import type { ConsulDeps, QuerySpec, QueryStatus, Source } from './query-spec.js';
@@ -32,15 +32,15 @@ const LOG_PERIOD_MS = 30_000;
 /** The reads that waited for the agent's return are spread over this long. */
 const RETURN_SPREAD_MS = 500;
 
-export class Watches {
+export class QueryRegistry {
   private readonly shared = new Map<string, Shared>();
-  private readonly oncePer: OncePer;
+  private readonly oncePer: LogThrottle;
 
   constructor(
     private readonly agent: AgentReader,
     private readonly deps: ConsulDeps,
   ) {
-    this.oncePer = new OncePer(deps.clock, LOG_PERIOD_MS);
+    this.oncePer = new LogThrottle(deps.clock, LOG_PERIOD_MS);
   }
 
   /** @param onValue called for every new value, synchronously with the last one when one is known already. */

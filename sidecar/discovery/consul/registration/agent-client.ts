@@ -32,7 +32,7 @@ const LAST: GetOptions = { timeoutMs: LAST_TIMEOUT_MS, maxBytes: MAX_BYTES };
 /** Consul adds up to a sixteenth of the wait. */
 const WAIT_SLACK = 17 / 16;
 
-export class Desk {
+export class RegistrationClient {
   constructor(
     private readonly agent: RegistrationAgent,
     private readonly ids: Ids,

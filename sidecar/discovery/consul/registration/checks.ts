@@ -3,9 +3,9 @@
  * stays as it is while the state does, because every change of it wakes all who watch the service.
  */
 
-import { Steady, saysTheSame } from '../../../core/health/hysteresis.js';
+import { Hysteresis, saysTheSame } from '../../../core/health/hysteresis.js';
 import type { AgentCheck } from './agent-state.js';
-import type { CheckStatus, Ids, Registrant } from './definition.js';
+import type { CheckStatus, Ids, ServiceInstance } from './definition.js';
 
 export interface CheckState {
   /** A warning: calls are taken, and not for all models. */
@@ -66,12 +66,12 @@ export class Checks {
   readonly service: Check;
   readonly proxy: Check;
   /** Undefined before the first look, which is taken at its word. */
-  private serves: Steady | undefined;
+  private serves: Hysteresis | undefined;
   private lastBadMs = Number.NEGATIVE_INFINITY;
   private isLeaving = false;
 
   constructor(
-    private readonly registrant: Registrant,
+    private readonly registrant: ServiceInstance,
     ids: Ids,
   ) {
     this.service = new Check(ids.serviceCheck);
@@ -105,7 +105,7 @@ export class Checks {
   private lookAtSidecar(nowMs: number): void {
     const reasons = this.registrant.sidecar();
     const isGood = reasons.length === 0;
-    this.serves ??= new Steady(isGood);
+    this.serves ??= new Hysteresis(isGood);
     if (isGood) this.serves.sample(true);
     else if (nowMs - this.lastBadMs >= SAMPLE_MS) {
       this.lastBadMs = nowMs;

@@ -7,12 +7,12 @@
 import type { Clock } from '../../../runtime/time/clock.js';
 import type { Timers } from '../../../runtime/time/timers.js';
 import { AgentError } from '../client/response.js';
-import type { Desk } from './agent-client.js';
+import type { RegistrationClient } from './agent-client.js';
 
 export interface DefinitionWatchDeps {
   readonly clock: Clock;
   readonly timers: Timers;
-  readonly desk: Desk;
+  readonly desk: RegistrationClient;
   readonly waitMs: number;
   /** What was registered is gone or different, or nobody knows. Called once for each `start`, if at all. */
   onDoubt(): void;

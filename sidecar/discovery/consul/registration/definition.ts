@@ -11,7 +11,7 @@ import type { Address, RegistrationConfig } from '../../../config/model.js';
 import type { AgentService } from './agent-state.js';
 
 /** Whom a registration is for. Read anew each time, so that getters may tell what has changed since. */
-export interface Registrant {
+export interface ServiceInstance {
   readonly service: string;
   readonly instance: string;
   /** Outrider's. */
@@ -122,7 +122,7 @@ export interface Ids {
 }
 
 /** `<service>-<instance>`, or the instance alone where it begins with the service. */
-export function idsOf({ service, instance }: Pick<Registrant, 'service' | 'instance'>): Ids {
+export function idsOf({ service, instance }: Pick<ServiceInstance, 'service' | 'instance'>): Ids {
   const own =
     instance === service || instance.startsWith(`${service}-`) ? instance : `${service}-${instance}`;
   const proxy = `${own}-sidecar-proxy`;
@@ -136,7 +136,7 @@ export function idsOf({ service, instance }: Pick<Registrant, 'service' | 'insta
 }
 
 export function definitionsOf(
-  registrant: Registrant,
+  registrant: ServiceInstance,
   config: RegistrationConfig,
   states: States,
 ): Definitions {
@@ -203,7 +203,7 @@ function ttlCheck(
  * that of its first upstream's listener, on its own loopback address.
  */
 function reachOf(
-  { inbound, upstreams }: Registrant,
+  { inbound, upstreams }: ServiceInstance,
   config: RegistrationConfig,
 ): { Address?: string; Port: number } | undefined {
   if (inbound === undefined) {
@@ -216,7 +216,7 @@ function reachOf(
 }
 
 /** Those that Consul can hold: the ones with a TCP listener of their own, each service once. */
-function upstreamsOf({ upstreams }: Registrant): UpstreamDefinition[] {
+function upstreamsOf({ upstreams }: ServiceInstance): UpstreamDefinition[] {
   const seen = new Set<string>();
   return upstreams.flatMap(({ service, datacenter, listen }) => {
     const key = `${service} ${datacenter ?? ''}`;
@@ -234,13 +234,13 @@ function upstreamsOf({ upstreams }: Registrant): UpstreamDefinition[] {
 }
 
 /** The operator's, then `outrider` and one for each model; only what DNS allows, else Consul warns of each. */
-function tagsOf({ models }: Registrant, { tags }: RegistrationConfig): string[] {
+function tagsOf({ models }: ServiceInstance, { tags }: RegistrationConfig): string[] {
   const ours = models.map(({ name }) => `model-${name.replace(/[^A-Za-z0-9-]/g, '-')}`);
   return [...new Set([...tags, 'outrider', ...ours])];
 }
 
 /** The operator's wins over ours; `model-<name>` holds the version, for filters. */
-function metaOf({ version, models }: Registrant, { meta }: RegistrationConfig): Record<string, string> {
+function metaOf({ version, models }: ServiceInstance, { meta }: RegistrationConfig): Record<string, string> {
   const all: Record<string, string> = {
     ...meta,
     ...absentFrom(meta, 'outrider', version),

@@ -1,16 +1,16 @@
 import type { RegistrationConfig } from '../../../config/model.js';
 import { saysTheSame } from '../../../core/health/hysteresis.js';
 import type { Timer } from '../../../runtime/time/timers.js';
-import type { Family } from '../../../telemetry/metric.js';
+import type { Metric } from '../../../telemetry/metric.js';
 import { AgentError } from '../client/response.js';
-import { registrationFamilies } from '../metrics.js';
+import { registrationMetrics } from '../metrics.js';
 import type { ConsulDeps } from '../query/query-spec.js';
 import type { RegistrationAgent } from './agent-client.js';
-import type { Registrant } from './definition.js';
-import { QUARREL_PROBLEM, RegistrationSync } from './sync.js';
+import type { ServiceInstance } from './definition.js';
+import { CONFLICT_PROBLEM, RegistrationSync } from './sync.js';
 
 export type { RegistrationAgent } from './agent-client.js';
-export type { Registrant, RegistrantUpstream } from './definition.js';
+export type { RegistrantUpstream, ServiceInstance } from './definition.js';
 
 export interface RegistrationStatus {
   readonly registered: boolean;
@@ -47,7 +47,7 @@ export class Registration {
   constructor(
     agent: RegistrationAgent,
     private readonly deps: ConsulDeps,
-    private readonly registrant: Registrant,
+    private readonly registrant: ServiceInstance,
   ) {
     const settings = deps.config.registration;
     if (settings === undefined) throw new Error('consul.registration: missing; expected its settings');
@@ -68,13 +68,13 @@ export class Registration {
   }
 
   status(): RegistrationStatus {
-    const problem = this.problem ?? (this.sync.quarrels ? QUARREL_PROBLEM : undefined);
+    const problem = this.problem ?? (this.sync.quarrels ? CONFLICT_PROBLEM : undefined);
     return { registered: this.sync.isConfirmed, ...(problem === undefined ? {} : { problem }) };
   }
 
-  families(): Family[] {
+  metrics(): Metric[] {
     const { isConfirmed, registrations, checks } = this.sync;
-    return registrationFamilies(isConfirmed, { registrations, failures: this.failed }, [
+    return registrationMetrics(isConfirmed, { registrations, failures: this.failed }, [
       checks.service,
       checks.proxy,
     ]);

@@ -5,7 +5,7 @@
 
 import type { RegistrationConfig } from '../../../config/model.js';
 import type { ConsulDeps } from '../query/query-spec.js';
-import { Desk, type Held, isUnknown, type RegistrationAgent } from './agent-client.js';
+import { type Held, isUnknown, type RegistrationAgent, RegistrationClient } from './agent-client.js';
 import { type Check, Checks } from './checks.js';
 import {
   type Definitions,
@@ -13,8 +13,8 @@ import {
   type Ids,
   idsOf,
   isSame,
-  type Registrant,
   type ServiceDefinition,
+  type ServiceInstance,
 } from './definition.js';
 import { DefinitionWatch } from './definition-watcher.js';
 
@@ -24,10 +24,10 @@ const JITTER = 0.1;
 /** The agent keeps the token that a definition came with, so a new token needs a new registration. It wakes nobody. */
 const RENEW_MS = 600_000;
 /** Somebody else overwrote what we registered this often in a row: two processes quarrel about one id. */
-const QUARREL = 3;
-const QUARREL_COMPARE_MS = 60_000;
+const CONFLICT = 3;
+const CONFLICT_COMPARE_MS = 60_000;
 
-export const QUARREL_PROBLEM =
+export const CONFLICT_PROBLEM =
   'another process registers under the same id; give each a name of its own in `instance`';
 
 export class RegistrationSync {
@@ -37,7 +37,7 @@ export class RegistrationSync {
   isConfirmed = false;
   /** Definitions sent so far; one that we heard nothing of may have gone through. */
   registrations = 0;
-  private readonly desk: Desk;
+  private readonly desk: RegistrationClient;
   private readonly watch: DefinitionWatch;
   private compareAtMs = 0;
   private renewAtMs = 0;
@@ -50,14 +50,14 @@ export class RegistrationSync {
   constructor(
     agent: RegistrationAgent,
     private readonly deps: ConsulDeps,
-    private readonly registrant: Registrant,
+    private readonly registrant: ServiceInstance,
     private readonly settings: RegistrationConfig,
     onDoubt: () => void,
   ) {
     this.ids = idsOf(registrant);
     this.checks = new Checks(registrant, this.ids);
     this.inUse = [this.checks.service];
-    this.desk = new Desk(agent, this.ids);
+    this.desk = new RegistrationClient(agent, this.ids);
     this.watch = new DefinitionWatch({
       clock: deps.clock,
       timers: deps.timers,
@@ -72,7 +72,7 @@ export class RegistrationSync {
 
   /** Somebody else registers what we do, again and again: it is looked at less often then. */
   get quarrels(): boolean {
-    return this.overwritten >= QUARREL;
+    return this.overwritten >= CONFLICT;
   }
 
   /** The registrant is another by now: compares in the next round. */
@@ -169,7 +169,7 @@ export class RegistrationSync {
       check.isHeldAs(held.checks.get(check.id) ?? { status: check.state.status, output: '' });
     if (isRenewal) this.renewAtMs = clock.now() + this.jittered(RENEW_MS);
     this.noteQuarrel(wasOverwritten);
-    this.compareAtMs = clock.now() + this.jittered(this.quarrels ? QUARREL_COMPARE_MS : COMPARE_MS);
+    this.compareAtMs = clock.now() + this.jittered(this.quarrels ? CONFLICT_COMPARE_MS : COMPARE_MS);
     this.isConfirmed = true;
     if (!this.quarrels && !this.isLeaving && !this.isEnded) this.watch.start((proxy ?? service).ID);
   }
@@ -199,7 +199,7 @@ export class RegistrationSync {
     this.overwritten = wasOverwritten ? this.overwritten + 1 : Math.max(0, this.overwritten - 1);
     if (!this.quarrels || didQuarrel) return;
     this.watch.stop();
-    this.deps.logger.warn({ id: this.ids.service }, QUARREL_PROBLEM);
+    this.deps.logger.warn({ id: this.ids.service }, CONFLICT_PROBLEM);
   }
 
   private jittered(ms: number): number {

@@ -1,7 +1,7 @@
 /** What `/metrics` says after calls: every number from where it is kept, every label from configuration. */
 import assert from 'node:assert/strict';
 import { queueReport, reportOf } from '../../../../sidecar/app/endpoint-report.js';
-import type { Family } from '../../../../sidecar/telemetry/metric.js';
+import type { Metric } from '../../../../sidecar/telemetry/metric.js';
 import { familiesIn } from '../../../kit/stack/metrics.js';
 import { anInbound, anUpstream, aRoute, aSafeRoute, Stack } from '../../../kit/stack/stack.js';
 
@@ -12,7 +12,7 @@ describe('The numbers of the mesh', () => {
   });
   afterEach(() => stack.close());
 
-  const read = (families: readonly Family[], name: string, labels: Record<string, string> = {}): number => {
+  const read = (families: readonly Metric[], name: string, labels: Record<string, string> = {}): number => {
     const family = families.find((each) => each.name === name);
     assert.ok(family && family.kind !== 'histogram', name);
     const wanted = Object.entries(labels);
@@ -32,7 +32,7 @@ describe('The numbers of the mesh', () => {
     const families = familiesIn(stack, { outbounds: [out.outbound] });
     assert.equal(read(families, 'outrider_calls_total', { method: '/p.S/Named', grpc_status: 'OK' }), 10);
     assert.equal(read(families, 'outrider_calls_total', { method: 'other' }), 1);
-    assert.equal(read(families, 'outrider_own_answers_total', { reason: 'unknown-route' }), 1);
+    assert.equal(read(families, 'outrider_local_replies_total', { reason: 'unknown-route' }), 1);
     assert.equal(read(families, 'outrider_retries_total'), 5);
     assert.equal(read(families, 'outrider_attempts_total', { endpoint: 'a:1' }), 5);
     assert.equal(read(families, 'outrider_attempt_outcomes_total', { endpoint: 'a:1', outcome: 'fault' }), 5);

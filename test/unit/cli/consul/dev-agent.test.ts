@@ -6,7 +6,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { DevAgent } from '../../../../sidecar/cli/consul/dev-agent.js';
 import { writeIntentions } from '../../../../sidecar/cli/consul/write-intentions.js';
-import { PortBook } from '../../../../sidecar/cli/up/port-allocator.js';
+import { PortAllocator } from '../../../../sidecar/cli/up/port-allocator.js';
 import { systemRandom } from '../../../../sidecar/runtime/random.js';
 import { systemClock } from '../../../../sidecar/runtime/time/clock.js';
 import { systemTimers } from '../../../../sidecar/runtime/time/timers.js';
@@ -36,7 +36,7 @@ describe('a Consul agent beside a mesh', function () {
   });
 
   async function start(http?: number): Promise<DevAgent> {
-    const book = new PortBook();
+    const book = new PortAllocator();
     const find = () => book.find('127.0.0.1');
     const ports = { http: http ?? (await find()), serfLan: await find(), rpc: await find() };
     await book.release();

@@ -124,7 +124,7 @@ describe('the tables of outrider status', () => {
         { name: 'roots', state: 'current', ageMs: 5 },
         { name: 'instances of digits', state: 'failing', ageMs: 12_000, problem: 'no leader' },
       ],
-      notHonoured: ['service-router digits: PrefixRewrite is not applied'],
+      unsupported: ['service-router digits: PrefixRewrite is not applied'],
     };
     const text = statusTables([seen(view)], PLAIN);
     assert.match(text, /http:\/\/127\.0\.0\.1:8500 +not registered +1 of 2 +the agent answered 403/);
@@ -134,7 +134,7 @@ describe('the tables of outrider status', () => {
 
   it('says what became of copies', () => {
     const view = new FakeView();
-    const counts = { sent: 70, inFlight: 0, leftOut: 5, compared: 60, disagreed: 3 };
+    const counts = { sent: 70, inFlight: 0, skipped: 5, compared: 60, mismatched: 3 };
     view.mirrorReports = [{ upstream: 'digits', to: 'canary', ...counts, last: 'output 1 differs' }];
     assert.match(statusTables([seen(view)], PLAIN), /digits +canary +70 +5 +60 +3 +output 1 differs/);
   });

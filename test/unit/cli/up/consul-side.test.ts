@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { agentPorts, cacheFolder, consulOf, withoutEffect } from '../../../../sidecar/cli/up/consul-side.js';
-import { PortBook } from '../../../../sidecar/cli/up/port-allocator.js';
+import { PortAllocator } from '../../../../sidecar/cli/up/port-allocator.js';
 import { parseMeshFile } from '../../../../sidecar/config/file/parse.js';
 import type { MeshConfig } from '../../../../sidecar/config/mesh-model.js';
 import { meshFile } from '../../../kit/config/mesh-file.js';
@@ -49,7 +49,7 @@ describe('the Consul of a mesh', () => {
   });
 
   it('gets ports that the mesh does not want itself', async () => {
-    const book = new PortBook();
+    const book = new PortAllocator();
     try {
       const { http, serfLan, rpc } = await agentPorts(mesh({ listen: '127.0.0.1:8500' }), book);
       assert.notEqual(http, 8500);
@@ -61,8 +61,8 @@ describe('the Consul of a mesh', () => {
   });
 
   it('takes port 8500 when it is free, and another when it is not', async () => {
-    const first = new PortBook();
-    const second = new PortBook();
+    const first = new PortAllocator();
+    const second = new PortAllocator();
     try {
       await first.tryClaim('127.0.0.1', 8500);
       const { http } = await agentPorts(mesh(), second);

@@ -8,8 +8,8 @@ import {
   inboundAddress,
 } from '../../../../sidecar/cli/up/addresses.js';
 import { consulOf } from '../../../../sidecar/cli/up/consul-side.js';
-import { planMesh, type Seat } from '../../../../sidecar/cli/up/plan.js';
-import { PortBook } from '../../../../sidecar/cli/up/port-allocator.js';
+import { planMesh, type SidecarSpec } from '../../../../sidecar/cli/up/plan.js';
+import { PortAllocator } from '../../../../sidecar/cli/up/port-allocator.js';
 import { RunDirectory } from '../../../../sidecar/cli/up/run-directory.js';
 import { parseMeshFile, parseSidecarFile } from '../../../../sidecar/config/file/parse.js';
 import { stringifySidecar } from '../../../../sidecar/config/stringify.js';
@@ -30,7 +30,7 @@ function takenByUs(start: string): RegExp {
 
 /** Whether another program left us 8800 and 8890. */
 async function usualPortsFree(): Promise<{ call: boolean; admin: boolean }> {
-  const book = new PortBook();
+  const book = new PortAllocator();
   const found = {
     call: await book.tryClaim('127.0.0.1', 8800),
     admin: await book.tryClaim('127.0.0.1', 8890),
@@ -41,11 +41,11 @@ async function usualPortsFree(): Promise<{ call: boolean; admin: boolean }> {
 
 describe('plan of a mesh', () => {
   let scratch: Scratch;
-  let ports: PortBook;
+  let ports: PortAllocator;
 
   beforeEach(() => {
     scratch = new Scratch();
-    ports = new PortBook();
+    ports = new PortAllocator();
   });
 
   afterEach(async () => {
@@ -53,7 +53,7 @@ describe('plan of a mesh', () => {
     scratch.remove();
   });
 
-  function plan(text: string, agentUrl?: string): Promise<Seat[]> {
+  function plan(text: string, agentUrl?: string): Promise<SidecarSpec[]> {
     const parsed = parseMeshFile(text, 'mesh.yaml');
     assert.ok(parsed.ok, JSON.stringify(parsed));
     const run = RunDirectory.create(`${scratch.path}/run`);
@@ -238,7 +238,7 @@ describe('plan of a mesh', () => {
   /** A free port whose neighbour is free too. */
   async function freePair(): Promise<number> {
     for (;;) {
-      const book = new PortBook();
+      const book = new PortAllocator();
       try {
         const port = await book.find('127.0.0.1');
         await book.claim('127.0.0.1', port + 1, 'test');

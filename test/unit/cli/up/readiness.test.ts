@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import type { SeatState } from '../../../../sidecar/cli/up/fleet.js';
-import type { Seat } from '../../../../sidecar/cli/up/plan.js';
+import type { SidecarSpec } from '../../../../sidecar/cli/up/plan.js';
 import { type ReadyWait, untilReady } from '../../../../sidecar/cli/up/readiness.js';
 import type { ModelReport } from '../../../../sidecar/telemetry/reports.js';
 import { Scratch } from '../../../kit/process/outrider.js';
@@ -31,7 +31,7 @@ describe('waiting for a mesh to be ready', () => {
   });
 
   function state(overrides: Partial<SeatState>): SeatState {
-    const seat = { name: 'digits-1', role: 'replica', folder: scratch.path } as Seat;
+    const seat = { name: 'digits-1', role: 'replica', folder: scratch.path } as SidecarSpec;
     return { seat, process: report('ready'), model: report('ready'), models: [], notReady: [], ...overrides };
   }
 
@@ -80,8 +80,8 @@ describe('waiting for a mesh to be ready', () => {
     ...report(state, why),
     name,
   });
-  const seatOf = (name: string, service: string, role: Seat['role'] = 'replica'): Seat =>
-    ({ name, service, role, folder: scratch.path }) as Seat;
+  const seatOf = (name: string, service: string, role: SidecarSpec['role'] = 'replica'): SidecarSpec =>
+    ({ name, service, role, folder: scratch.path }) as SidecarSpec;
 
   it('does not wait for a model that will not be served beside one that is', async () => {
     const models = [named('broken', 'failed', 'no model'), named('digits', 'starting')];

@@ -126,14 +126,14 @@ describe('InboundQueue, pauses', () => {
     queue.offer(stream, 0, NEVER, 0);
     queue.offer(other, 0, NEVER, 0);
     queue.offer(third, 0, NEVER, 0);
-    queue.rest(stream, 1_000);
+    queue.suspend(stream, 1_000);
     assert.deepEqual([queue.running, queue.serviceMs, queue.next(1_000)], [0, 0, other]);
-    assert.equal(queue.wake(stream, 1_500), false);
+    assert.equal(queue.resume(stream, 1_500), false);
     assert.deepEqual([queue.running, queue.nextWaking(1_500), queue.next(1_500)], [1, null, null]);
     queue.release(other, 1_600);
     assert.equal(queue.nextWaking(1_600), stream);
     assert.deepEqual([stream.queueStartedMs, queue.next(1_600)], [1_600, null]);
-    queue.rest(stream, 2_500);
+    queue.suspend(stream, 2_500);
     assert.equal(queue.next(2_500), third);
     assert.deepEqual([queue.running, queue.admittedTotal], [1, 3]);
   });
@@ -143,17 +143,17 @@ describe('InboundQueue, pauses', () => {
     const streams = ['a', 'b', 'c'].map((name) => {
       const stream = work(name);
       queue.offer(stream, 0, NEVER, 0);
-      queue.rest(stream, 0);
+      queue.suspend(stream, 0);
       return stream;
     });
     const running = ['x', 'y'].map((name) => work(name));
     const waiting = ['1', '2'].map((name) => work(name));
     for (const each of [...running, ...waiting]) queue.offer(each, 0, NEVER, 0);
-    for (const stream of streams) assert.equal(queue.wake(stream, 0), false);
+    for (const stream of streams) assert.equal(queue.resume(stream, 0), false);
     const order: unknown[] = [];
     let busy = running[0]!;
     for (let i = 0; i < 5; i++) {
-      queue.forfeit(busy, 0);
+      queue.releaseWithoutSample(busy, 0);
       busy = (queue.nextWaking(0) ?? queue.next(0))!;
       order.push(busy);
       assert.equal(queue.running, 2);
@@ -175,9 +175,9 @@ describe('InboundQueue, pauses', () => {
             const fresh = work('w');
             all.push(fresh);
             queue.offer(fresh, 0, NEVER, 0);
-          } else if (what === 1) queue.rest(one, 0);
-          else if (what <= 3) queue.wake(one, 0);
-          else if (what === 4) queue.forfeit(one, 0);
+          } else if (what === 1) queue.suspend(one, 0);
+          else if (what <= 3) queue.resume(one, 0);
+          else if (what === 4) queue.releaseWithoutSample(one, 0);
           else queue.remove(one);
           pump();
           assert.ok(queue.running <= 3);
@@ -195,13 +195,13 @@ describe('InboundQueue, pauses', () => {
     const [running, waiting, idle] = [work('running'), work('waiting'), work('idle')];
     queue.offer(running, 0, NEVER, 0);
     queue.offer(waiting, 0, NEVER, 0);
-    for (const each of [waiting, idle]) queue.rest(each, 0);
-    for (const each of [running, waiting, idle]) queue.wake(each, 0);
+    for (const each of [waiting, idle]) queue.suspend(each, 0);
+    for (const each of [running, waiting, idle]) queue.resume(each, 0);
     assert.deepEqual([queue.running, queue.waiting], [1, 1]);
-    queue.rest(running, 0);
-    queue.rest(running, 0);
+    queue.suspend(running, 0);
+    queue.suspend(running, 0);
     assert.equal(queue.remove(running), false);
-    queue.forfeit(running, 0);
+    queue.releaseWithoutSample(running, 0);
     queue.release(running, 10);
     assert.deepEqual([queue.running, queue.serviceMs], [0, 0]);
   });
@@ -279,7 +279,7 @@ describe('InboundQueue, departures', () => {
     queue.offer(a, 1, NEVER, 0);
     queue.release(a, 10);
     queue.release(a, 10);
-    queue.forfeit(a, 0);
+    queue.releaseWithoutSample(a, 0);
     assert.equal(queue.running, 0);
   });
 
@@ -287,7 +287,7 @@ describe('InboundQueue, departures', () => {
     const { queue, work } = setUp();
     const a = work('a');
     queue.offer(a, 1, NEVER, 0);
-    queue.forfeit(a, 0);
+    queue.releaseWithoutSample(a, 0);
     assert.equal(queue.serviceMs, 0);
     queue.offer(a, 1, NEVER, 0);
     queue.release(a, 100);
@@ -342,7 +342,16 @@ describe('InboundQueue, departures', () => {
 describe('InboundQueue, under anything', () => {
   it('agrees with a plain list, and never passes a limit', () => {
     const step = fc.record({
-      kind: fc.constantFrom('offer', 'offer', 'offer', 'release', 'forfeit', 'remove', 'wait', 'next'),
+      kind: fc.constantFrom(
+        'offer',
+        'offer',
+        'offer',
+        'release',
+        'releaseWithoutSample',
+        'remove',
+        'wait',
+        'next',
+      ),
       bytes: fc.nat(40),
       leftMs: fc.oneof(fc.constant(NEVER), fc.nat(200)),
       pick: fc.nat(),
@@ -423,7 +432,7 @@ describe('InboundQueue, classes and turns', () => {
     const order: string[] = [];
     for (let entry = queue.next(0); entry !== null; entry = queue.next(0)) {
       order.push(entry.name);
-      queue.forfeit(entry, 0);
+      queue.releaseWithoutSample(entry, 0);
     }
     return order;
   };
@@ -440,7 +449,7 @@ describe('InboundQueue, classes and turns', () => {
       ['e2', 2],
     ] as const)
       queue.offer(Object.assign(work(name), { lineClass }), 0, NEVER, 0);
-    queue.forfeit(running, 0);
+    queue.releaseWithoutSample(running, 0);
     assert.deepEqual(names(queue), ['b0', 'd0', 'c1', 'a2', 'e2']);
   });
 
@@ -450,7 +459,7 @@ describe('InboundQueue, classes and turns', () => {
     queue.offer(running, 0, NEVER, 0);
     for (const name of ['a1', 'a2', 'a3', 'b1', 'a4', 'c1', 'b2'])
       queue.offer(Object.assign(work(name), { lineCaller: name[0] }), 0, NEVER, 0);
-    queue.forfeit(running, 0);
+    queue.releaseWithoutSample(running, 0);
     assert.deepEqual(names(queue), ['a1', 'b1', 'c1', 'a2', 'b2', 'a3', 'a4']);
   });
 
@@ -555,11 +564,11 @@ describe('InboundQueue, classes and turns', () => {
           for (const { entry, leaves } of waiting) if (leaves) assert.equal(queue.remove(entry), true);
           const left = waiting.filter(({ leaves }) => !leaves).map(({ entry }) => entry);
           assert.deepEqual([queue.waiting, queue.waitingBytes], [left.length, left.length]);
-          queue.forfeit(running, 0);
+          queue.releaseWithoutSample(running, 0);
           const order: Work[] = [];
           for (let entry = queue.next(0); entry !== null; entry = queue.next(0)) {
             order.push(entry);
-            queue.forfeit(entry, 0);
+            queue.releaseWithoutSample(entry, 0);
           }
           assert.deepEqual(new Set(order), new Set(left));
           const classes = order.map(({ lineClass }) => lineClass);

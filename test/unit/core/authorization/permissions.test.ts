@@ -5,9 +5,9 @@ import {
   type Action,
   type CallFacts,
   type HeaderMatch,
-  notHonoured,
   type Permission,
   PermissionList,
+  unsupported,
 } from '../../../../sidecar/core/authorization/permissions.js';
 
 const INFER = '/inference.GRPCInferenceService/ModelInfer';
@@ -209,7 +209,7 @@ describe('PermissionList', () => {
 describe('what of permissions is not honoured', () => {
   it('is said once each, with what happens instead', () => {
     assert.deepEqual(
-      notHonoured([
+      unsupported([
         allow({ pathExact: INFER, headers: [header({})] }),
         allow({ pathRegex: '\\pL' }),
         deny({ headers: [header({ kind: 'regex', value: '(' })] }),

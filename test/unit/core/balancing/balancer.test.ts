@@ -32,7 +32,7 @@ function endpoint({
   load.weight = weight;
   load.eligible = eligible;
   load.inFlight = inFlight;
-  load.damping = damping;
+  load.weightFactor = damping;
   load.label = `e${labels++}`;
   if (latencyMs !== undefined) load.latency.record(latencyMs, 0);
   return load;

@@ -4,9 +4,9 @@ import {
   afterAnswer,
   isSuspect,
   parseIndex,
-  patience,
   ReadBucket,
   readBackoffMs,
+  readTimeout,
 } from '../../../../sidecar/core/discovery/blocking-index.js';
 import { constant } from '../../../kit/time/seeded-random.js';
 
@@ -55,14 +55,17 @@ describe('afterAnswer', () => {
 
 describe('patience', () => {
   it('asks for up to a sixteenth less, and waits a sixteenth and the slack longer', () => {
-    assert.deepEqual(patience(300_000, 10_000, constant(0)), { waitMs: 300_000, timeoutMs: 328_750 });
-    assert.deepEqual(patience(300_000, 10_000, constant(0.5)), { waitMs: 290_625, timeoutMs: 318_789.0625 });
+    assert.deepEqual(readTimeout(300_000, 10_000, constant(0)), { waitMs: 300_000, timeoutMs: 328_750 });
+    assert.deepEqual(readTimeout(300_000, 10_000, constant(0.5)), {
+      waitMs: 290_625,
+      timeoutMs: 318_789.0625,
+    });
   });
 
   it('never gives up before the agent may answer', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 600_000 }), draw, (ms, chance) => {
-        const { waitMs, timeoutMs } = patience(ms, 1_000, constant(chance));
+        const { waitMs, timeoutMs } = readTimeout(ms, 1_000, constant(chance));
         assert.ok(waitMs >= 1_000 && waitMs <= Math.max(1_000, ms));
         assert.ok(timeoutMs >= waitMs + waitMs / 16 + 1_000);
       }),

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import {
+  apply,
   type Health,
   type Listed,
-  learn,
   type Registry,
-  review,
+  reevaluate,
   SILENT_MS,
   SUDDEN_MS,
 } from '../../../../sidecar/core/discovery/eviction-guard.js';
@@ -41,11 +41,11 @@ class Story {
   constructor(private readonly graceMs = GRACE_MS) {}
 
   says(text: string): string {
-    return this.become(learn(this.state, answer(text), this.evidence, this.nowMs, this.graceMs));
+    return this.become(apply(this.state, answer(text), this.evidence, this.nowMs, this.graceMs));
   }
   later(ms: number): string {
     this.nowMs += ms;
-    return this.become(review(this.state!, this.evidence, this.nowMs, this.graceMs));
+    return this.become(reevaluate(this.state!, this.evidence, this.nowMs, this.graceMs));
   }
   get isHolding(): boolean {
     return this.state?.hold !== undefined;
@@ -256,7 +256,7 @@ describe('the registry, whatever happens', () => {
           nowMs += afterMs;
           const before = state;
           const evidence = ({ key }: Listed): boolean => answering.includes(key);
-          state = learn(before, said ?? before?.answer ?? [], evidence, nowMs, GRACE_MS);
+          state = apply(before, said ?? before?.answer ?? [], evidence, nowMs, GRACE_MS);
           look(before, state, nowMs);
         }
       }),

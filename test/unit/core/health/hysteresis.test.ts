@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { Steady, saysTheSame } from '../../../../sidecar/core/health/hysteresis.js';
+import { Hysteresis, saysTheSame } from '../../../../sidecar/core/health/hysteresis.js';
 
 describe('a steady verdict', () => {
   it('turns bad at the second bad sample in a row, and good at the first good one', () => {
-    const verdict = new Steady(true);
+    const verdict = new Hysteresis(true);
     assert.equal(verdict.sample(false), false);
     assert.ok(verdict.isGood && verdict.isInDoubt);
     assert.equal(verdict.sample(false), true);
@@ -15,7 +15,7 @@ describe('a steady verdict', () => {
   });
 
   it('starts to count anew after a sample that agrees, and after a stall', () => {
-    const verdict = new Steady(true);
+    const verdict = new Hysteresis(true);
     verdict.sample(false);
     verdict.sample(true);
     verdict.sample(false);
@@ -25,7 +25,7 @@ describe('a steady verdict', () => {
   });
 
   it('believes at once what is certain', () => {
-    const verdict = new Steady(true);
+    const verdict = new Hysteresis(true);
     assert.equal(verdict.settle(false), true);
     assert.equal(verdict.settle(false), false);
     assert.ok(!verdict.isGood && !verdict.isInDoubt);
@@ -33,15 +33,15 @@ describe('a steady verdict', () => {
 
   it('never changes faster than its thresholds, whatever comes', () => {
     const thresholds = fc.record({
-      badInARow: fc.integer({ min: 1, max: 4 }),
-      goodInARow: fc.integer({ min: 1, max: 4 }),
+      failureStreak: fc.integer({ min: 1, max: 4 }),
+      successStreak: fc.integer({ min: 1, max: 4 }),
     });
     fc.assert(
       fc.property(thresholds, fc.boolean(), fc.array(fc.boolean()), (settings, start, samples) => {
-        const verdict = new Steady(start, settings);
+        const verdict = new Hysteresis(start, settings);
         samples.forEach((sample, i) => {
           if (!verdict.sample(sample)) return;
-          const needed = sample ? settings.goodInARow : settings.badInARow;
+          const needed = sample ? settings.successStreak : settings.failureStreak;
           const last = samples.slice(i + 1 - needed, i + 1);
           assert.equal(last.length, needed);
           assert.ok(last.every((each) => each === sample));

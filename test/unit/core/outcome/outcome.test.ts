@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import {
+  AttemptEnd,
   classify,
-  Ended,
   isCancelAtDeadline,
   isNeverProcessed,
   OUTCOME_NAMES,
@@ -42,12 +42,12 @@ describe('classify, by the final status', () => {
   for (const [status, outcome] of Object.entries(expected)) {
     it(`${status} is ${outcome}`, () => {
       const code = Status[status as keyof typeof Status];
-      assert.equal(name(classify(Ended.trailers, code, 20, 5_000, 10)), outcome);
+      assert.equal(name(classify(AttemptEnd.trailers, code, 20, 5_000, 10)), outcome);
     });
   }
   for (const code of [17, 99, -1]) {
     it(`${code}, which gRPC does not define, is a fault`, () => {
-      assert.equal(classify(Ended.trailers, code, 20, 5_000, 10), Outcome.fault);
+      assert.equal(classify(AttemptEnd.trailers, code, 20, 5_000, 10), Outcome.fault);
     });
   }
 });
@@ -68,14 +68,14 @@ describe('classify, by how the attempt ended', () => {
     ['superseded', 'cancelled'],
   ] as const) {
     it(`${ended} is ${outcome}`, () => {
-      assert.equal(name(classify(Ended[ended], Status.INTERNAL, 20, 5_000, 10)), outcome);
+      assert.equal(name(classify(AttemptEnd[ended], Status.INTERNAL, 20, 5_000, 10)), outcome);
     });
   }
 });
 
 describe('classify, where time decides', () => {
   // ended, status, elapsed, allowed, usual → outcome
-  const { trailers, deadline, cancelled, reset } = Ended;
+  const { trailers, deadline, cancelled, reset } = AttemptEnd;
   const DE = Status.DEADLINE_EXCEEDED;
   for (const [what, ended, status, elapsedMs, allowedMs, usualMs, outcome] of [
     ['a deadline longer than usual blames the endpoint', deadline, 0, 101, 101, 100, 'fault'],
@@ -140,7 +140,7 @@ describe('classify, where time decides', () => {
 
 describe('classify, where the endpoint had less than the time allowed', () => {
   // ended, status, elapsed, allowed, usual, given → outcome
-  const { trailers, deadline, cancelled, reset, attemptTimeout } = Ended;
+  const { trailers, deadline, cancelled, reset, attemptTimeout } = AttemptEnd;
   const { CANCELLED, DEADLINE_EXCEEDED, INTERNAL } = Status;
   for (const [what, ended, status, elapsedMs, allowedMs, usualMs, givenMs, outcome] of [
     ['enough of it at the deadline is a fault', deadline, 0, 5_000, 5_000, 100, 101, 'fault'],
@@ -154,7 +154,7 @@ describe('classify, where the endpoint had less than the time allowed', () => {
     ['a time limit of one attempt is a fault', attemptTimeout, 0, 250, 5_000, 100, 1, 'fault'],
     ['but not where it had none of it', attemptTimeout, 0, 250, 5_000, 100, 0, 'neutral'],
     ['what it says itself stays what it says', trailers, INTERNAL, 20, 5_000, 10, 0, 'fault'],
-    ['so does a lost connection', Ended.connectionLost, 0, 20, 5_000, 10, 0, 'fault'],
+    ['so does a lost connection', AttemptEnd.connectionLost, 0, 20, 5_000, 10, 0, 'fault'],
   ] as const) {
     it(what, () =>
       assert.equal(
@@ -198,26 +198,26 @@ describe('classify, where a route says what statuses count as', () => {
   };
   // ended, status, elapsed, allowed, usual → outcome
   for (const [what, ended, status, elapsedMs, allowedMs, usualMs, outcome] of [
-    ['a success', Ended.trailers, NOT_FOUND, 20, 5_000, 10, 'success'],
-    ['a fault', Ended.trailers, RESOURCE_EXHAUSTED, 20, 5_000, 10, 'fault'],
-    ['neutral', Ended.trailers, INTERNAL, 20, 5_000, 10, 'neutral'],
-    ['overload', Ended.trailers, UNAVAILABLE, 20, 5_000, 10, 'overload'],
-    ['OK stays a success', Ended.trailers, OK, 20, 5_000, 10, 'success'],
-    ['what it does not name stays as it is', Ended.trailers, Status.DATA_LOSS, 20, 5_000, 10, 'fault'],
-    ['what gRPC does not define stays a fault', Ended.trailers, 99, 20, 5_000, 10, 'fault'],
-    ['a time limit of the service', Ended.trailers, DEADLINE_EXCEEDED, 20, 5_000, 10, 'neutral'],
-    ['but not the deadline', Ended.trailers, DEADLINE_EXCEEDED, 4_990, 5_000, 10, 'fault'],
-    ['a cancel of the service', Ended.trailers, CANCELLED, 20, 5_000, 10, 'fault'],
-    ['but not one at a short deadline', Ended.trailers, CANCELLED, 20, 20, 100, 'neutral'],
-    ['not our own deadline', Ended.deadline, DEADLINE_EXCEEDED, 5_000, 5_000, 10, 'fault'],
-    ['not our attempt timeout', Ended.attemptTimeout, INTERNAL, 20, 5_000, 10, 'fault'],
-    ['not a reset', Ended.reset, INTERNAL, 20, 5_000, 10, 'fault'],
-    ['not a reset for being full', Ended.reset, RESOURCE_EXHAUSTED, 20, 5_000, 10, 'overload'],
-    ['not a failed connect', Ended.connectError, UNAVAILABLE, 20, 5_000, 10, 'fault'],
-    ['not a lost connection', Ended.connectionLost, UNAVAILABLE, 20, 5_000, 10, 'fault'],
-    ['not missing trailers', Ended.missingTrailers, INTERNAL, 20, 5_000, 10, 'fault'],
-    ['not a refused stream', Ended.refusedStream, UNAVAILABLE, 20, 5_000, 10, 'refusal'],
-    ['not a cancel of the caller', Ended.cancelled, CANCELLED, 20, 5_000, 10, 'cancelled'],
+    ['a success', AttemptEnd.trailers, NOT_FOUND, 20, 5_000, 10, 'success'],
+    ['a fault', AttemptEnd.trailers, RESOURCE_EXHAUSTED, 20, 5_000, 10, 'fault'],
+    ['neutral', AttemptEnd.trailers, INTERNAL, 20, 5_000, 10, 'neutral'],
+    ['overload', AttemptEnd.trailers, UNAVAILABLE, 20, 5_000, 10, 'overload'],
+    ['OK stays a success', AttemptEnd.trailers, OK, 20, 5_000, 10, 'success'],
+    ['what it does not name stays as it is', AttemptEnd.trailers, Status.DATA_LOSS, 20, 5_000, 10, 'fault'],
+    ['what gRPC does not define stays a fault', AttemptEnd.trailers, 99, 20, 5_000, 10, 'fault'],
+    ['a time limit of the service', AttemptEnd.trailers, DEADLINE_EXCEEDED, 20, 5_000, 10, 'neutral'],
+    ['but not the deadline', AttemptEnd.trailers, DEADLINE_EXCEEDED, 4_990, 5_000, 10, 'fault'],
+    ['a cancel of the service', AttemptEnd.trailers, CANCELLED, 20, 5_000, 10, 'fault'],
+    ['but not one at a short deadline', AttemptEnd.trailers, CANCELLED, 20, 20, 100, 'neutral'],
+    ['not our own deadline', AttemptEnd.deadline, DEADLINE_EXCEEDED, 5_000, 5_000, 10, 'fault'],
+    ['not our attempt timeout', AttemptEnd.attemptTimeout, INTERNAL, 20, 5_000, 10, 'fault'],
+    ['not a reset', AttemptEnd.reset, INTERNAL, 20, 5_000, 10, 'fault'],
+    ['not a reset for being full', AttemptEnd.reset, RESOURCE_EXHAUSTED, 20, 5_000, 10, 'overload'],
+    ['not a failed connect', AttemptEnd.connectError, UNAVAILABLE, 20, 5_000, 10, 'fault'],
+    ['not a lost connection', AttemptEnd.connectionLost, UNAVAILABLE, 20, 5_000, 10, 'fault'],
+    ['not missing trailers', AttemptEnd.missingTrailers, INTERNAL, 20, 5_000, 10, 'fault'],
+    ['not a refused stream', AttemptEnd.refusedStream, UNAVAILABLE, 20, 5_000, 10, 'refusal'],
+    ['not a cancel of the caller', AttemptEnd.cancelled, CANCELLED, 20, 5_000, 10, 'cancelled'],
   ] as const) {
     it(what, () => {
       const table = outcomesWith(everything);
@@ -261,7 +261,7 @@ describe('classify, where a route says what statuses count as', () => {
 describe('restsOnElapsedTime', () => {
   it('is so for exactly the ends that only a clock tells', () => {
     const told: string[] = [];
-    for (const [ended, code] of Object.entries(Ended)) {
+    for (const [ended, code] of Object.entries(AttemptEnd)) {
       for (const status of Object.values(Status)) {
         if (restsOnElapsedTime(code, status) && (ended === 'trailers' || ended === 'reset'))
           told.push(`${ended} ${statusName(status)}`);
@@ -282,7 +282,7 @@ describe('restsOnElapsedTime', () => {
 
 describe('isNeverProcessed', () => {
   it('is so for refused streams, GOAWAY and where there was no connection only', () => {
-    const never = Object.entries(Ended).filter(([, code]) => isNeverProcessed(code));
+    const never = Object.entries(AttemptEnd).filter(([, code]) => isNeverProcessed(code));
     assert.deepEqual(
       never.map(([ended]) => ended),
       ['refusedStream', 'goawayUnprocessed', 'connectError', 'unconnected'],

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
-import { CallKinds, NO_MODEL, sizeOf } from '../../../../sidecar/core/outlier/call-class.js';
+import { CallClasses, NO_MODEL, sizeOf } from '../../../../sidecar/core/outlier/call-class.js';
 import { KINDS, Latencies, SPAN_MS } from '../../../../sidecar/core/outlier/latency.js';
 
 const INFER = '/inference.GRPCInferenceService/ModelInfer';
 
 /** What the calls are asked: method, model, size, when. */
 function numbersOf(
-  kinds: CallKinds,
+  kinds: CallClasses,
   calls: readonly (readonly [method: string, model: string, bytes: number, atMs?: number])[],
 ): number[] {
   return calls.map(([method, model, bytes, atMs = 0]) => {
@@ -24,7 +24,7 @@ describe('Kinds of calls', () => {
   });
 
   it('are by method, model and size, and numbered as they turn up', () => {
-    const kinds = new CallKinds();
+    const kinds = new CallClasses();
     assert.deepEqual(
       numbersOf(kinds, [
         [INFER, 'digits', 100],
@@ -43,7 +43,7 @@ describe('Kinds of calls', () => {
   });
 
   it('keep a name of their own: the octets it came in are read into again', () => {
-    const kinds = new CallKinds();
+    const kinds = new CallClasses();
     const octets = Buffer.from('one');
     assert.equal(kinds.numberOf(INFER, octets, 3, 9, 0), 0);
     octets.write('two');
@@ -52,14 +52,14 @@ describe('Kinds of calls', () => {
     assert.equal(kinds.numberOf(INFER, octets, 3, 9, 0), 0);
   });
 
-  const fill = (kinds: CallKinds, atMs: number): number[] =>
+  const fill = (kinds: CallClasses, atMs: number): number[] =>
     numbersOf(
       kinds,
       Array.from({ length: KINDS }, (_, i) => [INFER, `model ${i}`, 100, atMs] as const),
     );
 
   it('have no number when there are too many of them at once', () => {
-    const kinds = new CallKinds();
+    const kinds = new CallClasses();
     assert.deepEqual(
       fill(kinds, 0),
       Array.from({ length: KINDS }, (_, i) => i),
@@ -75,7 +75,7 @@ describe('Kinds of calls', () => {
   });
 
   it('give their number away when no time of theirs counts any more', () => {
-    const kinds = new CallKinds();
+    const kinds = new CallClasses();
     fill(kinds, 0);
     assert.deepEqual(
       numbersOf(kinds, [

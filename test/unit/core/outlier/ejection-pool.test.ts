@@ -4,10 +4,10 @@ import { Outcome } from '../../../../sidecar/core/outcome/outcome.js';
 import { Detector } from '../../../../sidecar/core/outlier/detectors.js';
 import {
   Ejection,
+  EjectionEvent,
   EjectionState,
   Evidence,
   NO_PROBE,
-  Verdict,
 } from '../../../../sidecar/core/outlier/ejection.js';
 import { EjectionPool } from '../../../../sidecar/core/outlier/ejection-pool.js';
 import { constant, seeded } from '../../../kit/time/seeded-random.js';
@@ -27,8 +27,8 @@ function setUp(count: number) {
   return { pool, members };
 }
 
-function fail(pool: EjectionPool, member: Ejection, nowMs = 0): Verdict {
-  let verdict: Verdict = Verdict.nothing;
+function fail(pool: EjectionPool, member: Ejection, nowMs = 0): EjectionEvent {
+  let verdict: EjectionEvent = EjectionEvent.nothing;
   for (let i = 0; i < 5; i += 1)
     verdict = pool.record(member, Outcome.fault, nowMs, nowMs, NO_PROBE, Evidence.sound);
   return verdict;
@@ -46,7 +46,7 @@ describe('EjectionPool, the guard', () => {
     it(`ejects at most ${most} of ${count}, however many fail`, () => {
       const { pool, members } = setUp(count);
       const verdicts = members.map((member) => fail(pool, member));
-      assert.equal(verdicts.filter((verdict) => verdict === Verdict.ejected).length, most);
+      assert.equal(verdicts.filter((verdict) => verdict === EjectionEvent.ejected).length, most);
       assert.equal(pool.ejected, most);
       assert.equal(pool.detected, count);
       assert.equal(pool.notEnforced.overCap + pool.notEnforced.lastEligible, count - most);
@@ -59,10 +59,10 @@ describe('EjectionPool, the guard', () => {
     pool.setAvailable(b, 'unavailable');
     pool.setAvailable(c, 'unavailable');
     pool.setAvailable(d, 'unavailable');
-    assert.equal(fail(pool, a), Verdict.lastEligible);
+    assert.equal(fail(pool, a), EjectionEvent.lastEligible);
     pool.setAvailable(d, 'available');
-    assert.equal(fail(pool, a), Verdict.ejected);
-    assert.equal(fail(pool, d), Verdict.lastEligible);
+    assert.equal(fail(pool, a), EjectionEvent.ejected);
+    assert.equal(fail(pool, d), EjectionEvent.lastEligible);
   });
 
   it('re-admits those ejected when discovery takes the others away', () => {
@@ -121,14 +121,14 @@ describe('EjectionPool, panic', () => {
 });
 
 describe('EjectionPool, of one whose sidecar says that it is down', () => {
-  const down = (pool: EjectionPool, member: Ejection, nowMs = 0, probe = NO_PROBE): Verdict =>
+  const down = (pool: EjectionPool, member: Ejection, nowMs = 0, probe = NO_PROBE): EjectionEvent =>
     pool.recordDown(member, nowMs, nowMs, probe);
 
   it('ejects it at once, beyond the cap, and does not bring it back in a panic', () => {
     const { pool, members } = setUp(4);
     const [a, b, c, d] = members as [Ejection, Ejection, Ejection, Ejection];
-    for (const member of [a, b, c]) assert.equal(down(pool, member), Verdict.ejected);
-    assert.equal(down(pool, d), Verdict.lastEligible);
+    for (const member of [a, b, c]) assert.equal(down(pool, member), EjectionEvent.ejected);
+    assert.equal(down(pool, d), EjectionEvent.lastEligible);
     assert.deepEqual([pool.ejected, pool.eligible], [3, 1]);
     assert.deepEqual(
       members.map((member) => pool.mayCall(member)),
@@ -143,17 +143,17 @@ describe('EjectionPool, of one whose sidecar says that it is down', () => {
     const { pool, members } = setUp(4);
     const [a, b, c] = members as [Ejection, Ejection, Ejection];
     down(pool, a);
-    assert.equal(fail(pool, b), Verdict.ejected);
-    assert.equal(fail(pool, c), Verdict.ejected);
+    assert.equal(fail(pool, b), EjectionEvent.ejected);
+    assert.equal(fail(pool, c), EjectionEvent.ejected);
   });
 
   it('brings one back that was ejected on statistics rather than keep it as the last one', () => {
     const { pool, members } = setUp(2);
     const [a, b] = members as [Ejection, Ejection];
     fail(pool, a);
-    assert.equal(down(pool, b), Verdict.ejected);
+    assert.equal(down(pool, b), EjectionEvent.ejected);
     assert.deepEqual([pool.mayCall(a), pool.mayCall(b), pool.eligible], [true, false, 1]);
-    assert.equal(down(pool, a), Verdict.lastEligible, 'which is the last one then');
+    assert.equal(down(pool, a), EjectionEvent.lastEligible, 'which is the last one then');
   });
 
   it('tries it after half a second, then after twice as long, up to the base, and takes it back with one success', () => {
@@ -166,13 +166,16 @@ describe('EjectionPool, of one whose sidecar says that it is down', () => {
       assert.equal(pool.takeProbe(nowMs + waitMs - 1), undefined);
       nowMs += waitMs;
       assert.equal(pool.takeProbe(nowMs), a);
-      assert.equal(down(pool, a, nowMs, a.probe), Verdict.reEjected);
+      assert.equal(down(pool, a, nowMs, a.probe), EjectionEvent.reEjected);
     }
     assert.equal(pool.takeProbe(nowMs + 30_000), a);
     nowMs += 30_000;
-    assert.equal(pool.record(a, Outcome.success, nowMs, nowMs, a.probe, Evidence.sound), Verdict.readmitted);
+    assert.equal(
+      pool.record(a, Outcome.success, nowMs, nowMs, a.probe, Evidence.sound),
+      EjectionEvent.readmitted,
+    );
     assert.equal(a.count, 0, 'it counts for no longer ejection another time');
-    assert.equal(down(pool, a, nowMs), Verdict.ejected);
+    assert.equal(down(pool, a, nowMs), EjectionEvent.ejected);
     assert.equal(a.untilMs, nowMs + 500);
   });
 
@@ -181,10 +184,10 @@ describe('EjectionPool, of one whose sidecar says that it is down', () => {
     const [a, b] = members as [Ejection, Ejection];
     fail(pool, a);
     assert.equal(pool.takeProbe(30_000), a);
-    assert.equal(down(pool, a, 30_000, a.probe), Verdict.reEjected);
+    assert.equal(down(pool, a, 30_000, a.probe), EjectionEvent.reEjected);
     assert.ok(a.isDown);
     assert.equal(a.untilMs, 31_000);
-    assert.equal(fail(pool, b, 30_000), Verdict.lastEligible);
+    assert.equal(fail(pool, b, 30_000), EjectionEvent.lastEligible);
   });
 
   it('leaves the last one in, says so once, and goes on counting its faults', () => {
@@ -192,7 +195,13 @@ describe('EjectionPool, of one whose sidecar says that it is down', () => {
     const [a] = members as [Ejection];
     assert.deepEqual(
       [1, 2, 3, 4, 5].map(() => down(pool, a)),
-      [Verdict.lastEligible, Verdict.nothing, Verdict.nothing, Verdict.nothing, Verdict.lastEligible],
+      [
+        EjectionEvent.lastEligible,
+        EjectionEvent.nothing,
+        EjectionEvent.nothing,
+        EjectionEvent.nothing,
+        EjectionEvent.lastEligible,
+      ],
     );
   });
 
@@ -207,7 +216,10 @@ describe('EjectionPool, of one whose sidecar says that it is down', () => {
       );
       const members = [new Ejection(), new Ejection(), new Ejection()];
       for (const member of members) pool.add(member);
-      assert.equal(down(pool, members[0]!), mode === 'observe' ? Verdict.observed : Verdict.nothing);
+      assert.equal(
+        down(pool, members[0]!),
+        mode === 'observe' ? EjectionEvent.observed : EjectionEvent.nothing,
+      );
       assert.equal(pool.ejected, ejected);
       for (let i = 0; i < 4; i += 1) down(pool, members[0]!);
       assert.equal(pool.ejected, 1, 'by faults in a row');
@@ -253,7 +265,7 @@ describe('EjectionPool, under anything', () => {
           for (const { kind, who, outcome, waitMs } of steps) {
             const member = members[who % count]!;
             const eligibleBefore = pool.eligible;
-            let verdict: Verdict = Verdict.nothing;
+            let verdict: EjectionEvent = EjectionEvent.nothing;
             if (kind === 'wait') nowMs += waitMs;
             else if (kind === 'remove') {
               pool.remove(member, nowMs);
@@ -303,7 +315,7 @@ describe('EjectionPool, under anything', () => {
             const most = Math.max(1, Math.floor(present.size / 2));
             assert.ok(out - down <= most, `${out} of ${present.size} ejected, ${down} of them down`);
             assert.ok(out < present.size || out === 0, 'everyone is out');
-            if (verdict === Verdict.ejected)
+            if (verdict === EjectionEvent.ejected)
               assert.ok(eligible >= 1, `the last of ${eligibleBefore} was ejected`);
           }
         },
@@ -317,7 +329,7 @@ describe('EjectionPool beside one that could take over', () => {
   it('ejects everyone, and does not panic', () => {
     const { pool, members } = setUp(2);
     pool.hasAlternative = true;
-    for (const member of members) assert.equal(fail(pool, member), Verdict.ejected);
+    for (const member of members) assert.equal(fail(pool, member), EjectionEvent.ejected);
     assert.equal(pool.ejected, 2);
     assert.ok(!pool.isPanicking);
     for (const member of members) assert.ok(!pool.mayCall(member));

@@ -3,11 +3,11 @@ import { Outcome } from '../../../../sidecar/core/outcome/outcome.js';
 import { Detector } from '../../../../sidecar/core/outlier/detectors.js';
 import {
   Ejection,
+  EjectionEvent,
   type EjectionSettings,
   EjectionState,
   Evidence,
   NO_PROBE,
-  Verdict,
 } from '../../../../sidecar/core/outlier/ejection.js';
 import { EjectionPool } from '../../../../sidecar/core/outlier/ejection-pool.js';
 import { constant } from '../../../kit/time/seeded-random.js';
@@ -36,12 +36,12 @@ function end(
   outcome: Outcome,
   nowMs: number,
   startedMs = nowMs,
-): Verdict {
+): EjectionEvent {
   return pool.record(member, outcome, startedMs, nowMs, NO_PROBE, Evidence.sound);
 }
 
-function fail(pool: EjectionPool, member: Ejection, nowMs: number, times = 5): Verdict {
-  let verdict: Verdict = Verdict.nothing;
+function fail(pool: EjectionPool, member: Ejection, nowMs: number, times = 5): EjectionEvent {
+  let verdict: EjectionEvent = EjectionEvent.nothing;
   for (let i = 0; i < times; i += 1) verdict = end(pool, member, Outcome.fault, nowMs);
   return verdict;
 }
@@ -52,7 +52,7 @@ function probe(
   outcome: Outcome,
   nowMs: number,
   evidence: Evidence = Evidence.sound,
-): Verdict {
+): EjectionEvent {
   assert.equal(pool.takeProbe(nowMs), member, 'no probe was due');
   return pool.record(member, outcome, nowMs, nowMs, member.probe, evidence);
 }
@@ -60,9 +60,9 @@ function probe(
 describe('EjectionPool, what ejects', () => {
   it('the fifth fault in a row, not the fourth', () => {
     const { pool, member } = setUp(3);
-    assert.equal(fail(pool, member, 1_000, 4), Verdict.nothing);
+    assert.equal(fail(pool, member, 1_000, 4), EjectionEvent.nothing);
     assert.equal(pool.mayCall(member), true);
-    assert.equal(end(pool, member, Outcome.fault, 1_000), Verdict.ejected);
+    assert.equal(end(pool, member, Outcome.fault, 1_000), EjectionEvent.ejected);
     assert.equal(pool.mayCall(member), false);
     assert.deepEqual([pool.detected, pool.enforced, pool.ejected, pool.eligible], [1, 1, 1, 2]);
   });
@@ -71,17 +71,18 @@ describe('EjectionPool, what ejects', () => {
     const { pool, member } = setUp(3);
     fail(pool, member, 0, 4);
     end(pool, member, Outcome.success, 0);
-    assert.equal(fail(pool, member, 0, 4), Verdict.nothing);
-    assert.equal(end(pool, member, Outcome.fault, 0), Verdict.ejected);
+    assert.equal(fail(pool, member, 0, 4), EjectionEvent.nothing);
+    assert.equal(end(pool, member, Outcome.fault, 0), EjectionEvent.ejected);
   });
 
   for (const outcome of ['neutral', 'refusal', 'cancelled', 'overload'] as const) {
     it(`${outcome} neither raises nor resets the count`, () => {
       const { pool, member } = setUp(3);
-      for (let i = 0; i < 100; i += 1) assert.equal(end(pool, member, Outcome[outcome], 0), Verdict.nothing);
+      for (let i = 0; i < 100; i += 1)
+        assert.equal(end(pool, member, Outcome[outcome], 0), EjectionEvent.nothing);
       fail(pool, member, 0, 4);
       end(pool, member, Outcome[outcome], 0);
-      assert.equal(end(pool, member, Outcome.fault, 0), Verdict.ejected);
+      assert.equal(end(pool, member, Outcome.fault, 0), EjectionEvent.ejected);
     });
   }
 
@@ -89,7 +90,10 @@ describe('EjectionPool, what ejects', () => {
     const { pool, member } = setUp(3);
     fail(pool, member, 0, 4);
     for (let i = 0; i < 20; i += 1) {
-      assert.equal(pool.record(member, Outcome.fault, 0, 0, NO_PROBE, Evidence.doubtful), Verdict.nothing);
+      assert.equal(
+        pool.record(member, Outcome.fault, 0, 0, NO_PROBE, Evidence.doubtful),
+        EjectionEvent.nothing,
+      );
     }
     assert.equal(member.consecutiveFaults, 4);
   });
@@ -105,7 +109,7 @@ describe('EjectionPool, how long', () => {
       lengths.push(member.untilMs - nowMs);
       assert.equal(pool.takeProbe(member.untilMs - 1), undefined);
       nowMs = member.untilMs;
-      assert.equal(probe(pool, member, Outcome.fault, nowMs), Verdict.reEjected);
+      assert.equal(probe(pool, member, Outcome.fault, nowMs), EjectionEvent.reEjected);
     }
     assert.deepEqual(
       lengths,
@@ -169,11 +173,11 @@ describe('EjectionPool, the way back', () => {
   it('a success re-admits, and clears every counter', () => {
     const { pool, member } = setUp(3);
     fail(pool, member, 0);
-    assert.equal(probe(pool, member, Outcome.success, 30_000), Verdict.readmitted);
+    assert.equal(probe(pool, member, Outcome.success, 30_000), EjectionEvent.readmitted);
     assert.equal(pool.mayCall(member), true);
     assert.equal(member.consecutiveFaults, 0);
     assert.deepEqual([pool.ejected, pool.eligible], [0, 3]);
-    assert.equal(fail(pool, member, 30_000, 4), Verdict.nothing);
+    assert.equal(fail(pool, member, 30_000, 4), EjectionEvent.nothing);
   });
 
   for (const [outcome, lastedMs, evidence, waitMs] of [
@@ -194,17 +198,17 @@ describe('EjectionPool, the way back', () => {
       const endMs = 30_000 + lastedMs;
       assert.equal(pool.takeProbe(30_000), member);
       const verdict = pool.record(member, Outcome[outcome], 30_000, endMs, member.probe, Evidence[evidence]);
-      assert.equal(verdict, Verdict.nothing);
+      assert.equal(verdict, EjectionEvent.nothing);
       assert.equal(member.count, 1);
       if (waitMs > 0) assert.equal(pool.takeProbe(endMs + waitMs - 1), undefined);
-      assert.equal(probe(pool, member, Outcome.success, endMs + waitMs), Verdict.readmitted);
+      assert.equal(probe(pool, member, Outcome.success, endMs + waitMs), EjectionEvent.readmitted);
     });
   }
 
   it('a fault that our own stall may explain proves nothing either', () => {
     const { pool, member } = setUp(3);
     fail(pool, member, 0);
-    assert.equal(probe(pool, member, Outcome.fault, 30_000, Evidence.doubtful), Verdict.nothing);
+    assert.equal(probe(pool, member, Outcome.fault, 30_000, Evidence.doubtful), EjectionEvent.nothing);
     assert.equal(pool.takeProbe(30_000), member);
   });
 
@@ -220,7 +224,7 @@ describe('EjectionPool, the way back', () => {
     assert.equal(member.state, EjectionState.probing);
     pool.record(member, Outcome.success, 31_000, 31_010, number, Evidence.sound);
     for (let i = 0; i < 20; i += 1)
-      assert.equal(end(pool, member, Outcome.fault, 32_000, 500), Verdict.nothing);
+      assert.equal(end(pool, member, Outcome.fault, 32_000, 500), EjectionEvent.nothing);
     assert.equal(member.consecutiveFaults, 0);
   });
 
@@ -231,11 +235,11 @@ describe('EjectionPool, the way back', () => {
     const { probe: first } = member;
     assert.deepEqual([pool.isProbeDue(59_999), pool.takeProbe(59_999)], [false, undefined]);
     assert.deepEqual([pool.isProbeDue(60_000), pool.takeProbe(60_000)], [true, member]);
-    const end = (probe: number): Verdict =>
+    const end = (probe: number): EjectionEvent =>
       pool.record(member, Outcome.success, 30_000, 60_010, probe, Evidence.sound);
-    assert.equal(end(first), Verdict.nothing);
+    assert.equal(end(first), EjectionEvent.nothing);
     assert.equal(member.state, EjectionState.probing);
-    assert.equal(end(member.probe), Verdict.readmitted);
+    assert.equal(end(member.probe), EjectionEvent.readmitted);
   });
 
   it('to ask whether one is due takes none', () => {
@@ -256,7 +260,10 @@ describe('EjectionPool, the way back', () => {
     assert.equal(pool.mayCall(member), true);
     fail(pool, member, 31_000);
     pool.takeProbe(1e9);
-    assert.equal(pool.record(member, Outcome.success, 30_000, 1e9, stale, Evidence.sound), Verdict.nothing);
+    assert.equal(
+      pool.record(member, Outcome.success, 30_000, 1e9, stale, Evidence.sound),
+      EjectionEvent.nothing,
+    );
     assert.equal(member.state, EjectionState.probing);
   });
 });
@@ -264,9 +271,9 @@ describe('EjectionPool, the way back', () => {
 describe('EjectionPool, observing', () => {
   it('counts what would be ejected, and ejects nobody', () => {
     const { pool, member } = setUp(3, { mode: 'observe' });
-    assert.equal(fail(pool, member, 0), Verdict.observed);
-    assert.equal(fail(pool, member, 0, 4), Verdict.nothing);
-    assert.equal(end(pool, member, Outcome.fault, 0), Verdict.observed);
+    assert.equal(fail(pool, member, 0), EjectionEvent.observed);
+    assert.equal(fail(pool, member, 0, 4), EjectionEvent.nothing);
+    assert.equal(end(pool, member, Outcome.fault, 0), EjectionEvent.observed);
     assert.equal(pool.mayCall(member), true);
     assert.deepEqual([pool.detected, pool.enforced, pool.notEnforced.observed], [2, 0, 2]);
   });
@@ -274,14 +281,14 @@ describe('EjectionPool, observing', () => {
   it('concerns faults in a row alone where only they observe, and finds none where they are off', () => {
     const detectors = (mode: 'observe' | 'off') => ({ consecutive: { mode } });
     const { pool, member } = setUp(3, { detectors: detectors('observe') });
-    assert.equal(fail(pool, member, 0), Verdict.observed);
+    assert.equal(fail(pool, member, 0), EjectionEvent.observed);
     const counts = pool.counts.by[Detector.consecutive]!;
     assert.deepEqual([counts.detected, counts.enforced, counts.notEnforced.observed], [1, 0, 1]);
     pool.configure({ ...SETTINGS, detectors: detectors('off') }, 0);
-    assert.equal(fail(pool, member, 0, 50), Verdict.nothing);
+    assert.equal(fail(pool, member, 0, 50), EjectionEvent.nothing);
     assert.equal(counts.detected, 1);
     pool.configure(SETTINGS, 0);
-    assert.equal(fail(pool, member, 0), Verdict.ejected);
+    assert.equal(fail(pool, member, 0), EjectionEvent.ejected);
   });
 
   it('re-admits everyone when it is switched on', () => {

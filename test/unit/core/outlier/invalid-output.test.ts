@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import {
-  Forms,
   type InspectedAnswer,
   isChargeable,
   judgeOutputs,
   outputWindow,
+  ResponseShapes,
 } from '../../../../sidecar/core/outlier/invalid-output.js';
 
 const answer = (over: Partial<InspectedAnswer> = {}): InspectedAnswer => ({
@@ -16,12 +16,12 @@ const answer = (over: Partial<InspectedAnswer> = {}): InspectedAnswer => ({
 
 describe('Invalid output', () => {
   it('is suspected where an answer is flawed, whatever the others say', () => {
-    const forms = new Forms<string>();
+    const forms = new ResponseShapes<string>();
     assert.equal(forms.suspicion('a', answer({ flaw: 'output "y" holds NaN' })), 'output "y" holds NaN');
   });
 
   it('is suspected where the peers agree on another form, two of them at least', () => {
-    const forms = new Forms<string>();
+    const forms = new ResponseShapes<string>();
     const odd = answer({ form: 'y FP32[9]' });
     assert.equal(forms.suspicion('a', answer()), '');
     assert.equal(forms.suspicion('b', odd), '', 'of two nobody can say who is right');
@@ -33,7 +33,7 @@ describe('Invalid output', () => {
   });
 
   it('compares answers of one model and version only', () => {
-    const forms = new Forms<string>();
+    const forms = new ResponseShapes<string>();
     for (const who of ['a', 'b', 'c']) forms.suspicion(who, answer());
     assert.equal(forms.suspicion('d', answer({ model: 'digits 2', form: 'y FP32[9]' })), '');
   });

@@ -163,7 +163,7 @@ describe('Latency against peers', () => {
       const ms = 0.25 * 2 ** (random() * 16);
       const found = judgeLatencies([of([[0, ms, 20]]), of([[0, ms * 4 + 4, 20]])], SETTINGS, 0)[1];
       assert.ok(found !== undefined, `${ms}`);
-      assert.ok(Math.abs(found.peersMs / ms - 1) < 0.26, `${found.peersMs} for ${ms}`);
+      assert.ok(Math.abs(found.peerLatencyMs / ms - 1) < 0.26, `${found.peerLatencyMs} for ${ms}`);
     }
   });
 });

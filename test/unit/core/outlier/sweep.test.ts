@@ -5,10 +5,10 @@ import { Outcome } from '../../../../sidecar/core/outcome/outcome.js';
 import { Detector, type DetectorSettings } from '../../../../sidecar/core/outlier/detectors.js';
 import {
   Ejection,
+  EjectionEvent,
   EjectionState,
   Evidence,
   NO_PROBE,
-  Verdict,
 } from '../../../../sidecar/core/outlier/ejection.js';
 import { EjectionPool } from '../../../../sidecar/core/outlier/ejection-pool.js';
 import { constant, seeded } from '../../../kit/time/seeded-random.js';
@@ -43,8 +43,8 @@ function feed(pool: EjectionPool, member: Ejection, pattern: string, nowMs = 0):
   }
 }
 
-function sweep(pool: EjectionPool, nowMs: number): Verdict[] {
-  const verdicts: Verdict[] = [];
+function sweep(pool: EjectionPool, nowMs: number): EjectionEvent[] {
+  const verdicts: EjectionEvent[] = [];
   pool.sweep(nowMs, (_member, verdict) => void verdicts.push(verdict));
   return verdicts;
 }
@@ -56,18 +56,18 @@ describe('EjectionPool, one that is kept for want of others', () => {
     const [gone, kept] = members as [Ejection, Ejection];
     feed(pool, gone, '+---'.repeat(20));
     feed(pool, kept, '+---'.repeat(10));
-    assert.deepEqual(sweep(pool, 1_000), [Verdict.ejected, Verdict.lastEligible]);
+    assert.deepEqual(sweep(pool, 1_000), [EjectionEvent.ejected, EjectionEvent.lastEligible]);
     assert.equal(gone.state, EjectionState.ejected);
     return { pool, gone, kept };
   };
-  const succeed = (pool: EjectionPool, member: Ejection): Verdict =>
+  const succeed = (pool: EjectionPool, member: Ejection): EjectionEvent =>
     pool.record(member, Outcome.success, 1_000, 1_000, NO_PROBE, Evidence.sound);
 
   it('is mended by five good answers in a row, and not ejected for what it was when the others are back', () => {
     const { pool, gone, kept } = outage();
-    for (let i = 1; i < 5; i++) assert.equal(succeed(pool, kept), Verdict.nothing);
-    assert.equal(succeed(pool, kept), Verdict.mended);
-    assert.equal(succeed(pool, kept), Verdict.nothing, 'once');
+    for (let i = 1; i < 5; i++) assert.equal(succeed(pool, kept), EjectionEvent.nothing);
+    assert.equal(succeed(pool, kept), EjectionEvent.recovered);
+    assert.equal(succeed(pool, kept), EjectionEvent.nothing, 'once');
     pool.readmit(gone, 1_000);
     feed(pool, gone, '+'.repeat(30), 1_000);
     assert.deepEqual(sweep(pool, 2_000), []);
@@ -78,14 +78,14 @@ describe('EjectionPool, one that is kept for want of others', () => {
     const { pool, gone, kept } = outage();
     feed(pool, kept, '++++-'.repeat(4), 1_000);
     pool.readmit(gone, 1_000);
-    assert.deepEqual(sweep(pool, 2_000), [Verdict.ejected]);
+    assert.deepEqual(sweep(pool, 2_000), [EjectionEvent.ejected]);
     assert.equal(kept.state, EjectionState.ejected);
   });
 
   it('and who failed, and was not found out while nobody else was there, is ejected as ever', () => {
     const { pool, members } = setUp(3);
     feed(pool, members[0]!, '+--'.repeat(10) + '+'.repeat(4));
-    assert.deepEqual(sweep(pool, 1_000), [Verdict.ejected]);
+    assert.deepEqual(sweep(pool, 1_000), [EjectionEvent.ejected]);
   });
 });
 
@@ -94,7 +94,7 @@ describe('EjectionPool, a look at everybody', () => {
     const { pool, members } = setUp(3);
     feed(pool, members[0]!, '+--'.repeat(10));
     feed(pool, members[1]!, '+'.repeat(30));
-    assert.deepEqual(sweep(pool, 1_000), [Verdict.ejected]);
+    assert.deepEqual(sweep(pool, 1_000), [EjectionEvent.ejected]);
     const [bad] = members;
     assert.equal(bad!.state, EjectionState.ejected);
     assert.equal(bad!.why, 'success ratio 0.33 over 30 calls in 10 s');
@@ -109,7 +109,7 @@ describe('EjectionPool, a look at everybody', () => {
     for (const everyMs of [0, 900]) {
       const { pool, members } = setUp(3);
       for (let i = 0; i < 10; i += 1) feed(pool, members[0]!, i % 3 === 0 ? '-' : '+', i * everyMs);
-      assert.deepEqual(sweep(pool, 9 * everyMs), [Verdict.ejected]);
+      assert.deepEqual(sweep(pool, 9 * everyMs), [EjectionEvent.ejected]);
     }
   });
 
@@ -129,7 +129,7 @@ describe('EjectionPool, a look at everybody', () => {
     feed(pool, bad!, '----', 200);
     assert.deepEqual([bad!.consecutiveFaults, sweep(pool, 200)], [4, []], 'four calls are too few');
     feed(pool, bad!, '+', 200);
-    assert.deepEqual(sweep(pool, 300), [Verdict.ejected]);
+    assert.deepEqual(sweep(pool, 300), [EjectionEvent.ejected]);
   });
 
   it('does not count what began before a readmission', () => {
@@ -157,13 +157,13 @@ describe('EjectionPool, a look at everybody', () => {
     const [bad, worse] = members;
     feed(pool, bad!, '+-+-+-');
     feed(pool, worse!, '--+--');
-    assert.deepEqual(sweep(pool, 0), [Verdict.ejected, Verdict.overCap]);
+    assert.deepEqual(sweep(pool, 0), [EjectionEvent.ejected, EjectionEvent.overCap]);
     assert.equal(worse!.state, EjectionState.ejected);
     assert.deepEqual(sweep(pool, 1_000), []);
     const counts = pool.counts.by[Detector.successRatio]!;
     assert.deepEqual([counts.detected, counts.enforced, counts.notEnforced.overCap], [2, 1, 1]);
     pool.readmit(worse!, 2_000);
-    assert.deepEqual(sweep(pool, 2_000), [Verdict.ejected]);
+    assert.deepEqual(sweep(pool, 2_000), [EjectionEvent.ejected]);
     assert.deepEqual([counts.detected, counts.enforced], [2, 2]);
     assert.equal(bad!.state, EjectionState.ejected);
   });
@@ -172,18 +172,18 @@ describe('EjectionPool, a look at everybody', () => {
     const { pool, members } = setUp(2);
     pool.setAvailable(members[1]!, 'unavailable');
     feed(pool, members[0]!, '--+--');
-    assert.deepEqual(sweep(pool, 0), [Verdict.lastEligible]);
+    assert.deepEqual(sweep(pool, 0), [EjectionEvent.lastEligible]);
     assert.equal(pool.counts.by[Detector.successRatio]!.notEnforced.lastEligible, 1);
   });
 
   it('only counts what a detector that observes finds, again when it comes again', () => {
     const { pool, members } = setUp(3, { successRatio: { ...ALL.successRatio, mode: 'observe' } });
     feed(pool, members[0]!, '--+--');
-    assert.deepEqual(sweep(pool, 0), [Verdict.observed]);
+    assert.deepEqual(sweep(pool, 0), [EjectionEvent.observed]);
     assert.deepEqual(sweep(pool, 1_000), []);
     assert.deepEqual(sweep(pool, 20_000), []);
     feed(pool, members[0]!, '+--+--', 20_000);
-    assert.deepEqual(sweep(pool, 20_000), [Verdict.observed]);
+    assert.deepEqual(sweep(pool, 20_000), [EjectionEvent.observed]);
     assert.deepEqual([pool.detected, pool.enforced, pool.notEnforced.observed], [2, 0, 2]);
   });
 
@@ -206,7 +206,7 @@ describe('EjectionPool, a look at everybody', () => {
       for (let i = 0; i < 30; i += 1) member.latencies!.record(0, member === members[0] ? 90 : 10, 0);
     }
     for (let i = 0; i < 20; i += 1) members[1]!.outputs!.fault(0);
-    assert.deepEqual(sweep(pool, 0), [Verdict.ejected, Verdict.ejected]);
+    assert.deepEqual(sweep(pool, 0), [EjectionEvent.ejected, EjectionEvent.ejected]);
     assert.match(members[0]!.why, /^median latency 8\d\.\d ms over 30 calls/);
     assert.match(members[1]!.why, /^20 of 20 sampled answers/);
   });
@@ -219,7 +219,7 @@ describe('EjectionPool, a look at everybody', () => {
     assert.equal(pool.takeProbe(30_000), bad);
     assert.equal(
       pool.record(bad!, Outcome.fault, 30_000, 30_001, bad!.probe, Evidence.sound),
-      Verdict.reEjected,
+      EjectionEvent.reEjected,
     );
     assert.match(bad!.why, /^success ratio/);
     assert.deepEqual([bad!.failedTrials, bad!.ejectionsBy[Detector.successRatio]], [1, 2]);
@@ -269,7 +269,8 @@ describe('EjectionPool, all detectors under anything', () => {
                 pool.record(due, Outcome.success, nowMs, nowMs, due.probe, Evidence.sound);
             } else {
               pool.sweep(nowMs, (_each, verdict) => {
-                if (verdict === Verdict.ejected) assert.ok(pool.eligible >= 1, 'the last one was ejected');
+                if (verdict === EjectionEvent.ejected)
+                  assert.ok(pool.eligible >= 1, 'the last one was ejected');
               });
             }
             const out = members.filter(({ state }) => state !== EjectionState.admitted).length;

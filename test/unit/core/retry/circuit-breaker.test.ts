@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { Breaker } from '../../../../sidecar/core/retry/circuit-breaker.js';
+import { CircuitBreakerLimits } from '../../../../sidecar/core/retry/circuit-breaker.js';
 
 describe('Breaker', () => {
   it('lets in as many calls as may be in flight, and one more when one has left', () => {
-    const breaker = new Breaker({ maxInFlight: 2, maxPending: 0, maxRetries: 0 });
+    const breaker = new CircuitBreakerLimits({ maxInFlight: 2, maxPending: 0, maxRetries: 0 });
     assert.deepEqual([breaker.enter(), breaker.enter(), breaker.enter()], [true, true, false]);
     assert.equal(breaker.hits['in-flight'], 1);
     breaker.leave();
@@ -12,8 +12,8 @@ describe('Breaker', () => {
   });
 
   it('bounds what waits and what is tried again', () => {
-    const breaker = new Breaker({ maxInFlight: 0, maxPending: 3, maxRetries: 1 });
-    assert.deepEqual([breaker.mayWait(2), breaker.mayWait(3)], [true, false]);
+    const breaker = new CircuitBreakerLimits({ maxInFlight: 0, maxPending: 3, maxRetries: 1 });
+    assert.deepEqual([breaker.mayQueue(2), breaker.mayQueue(3)], [true, false]);
     assert.equal(breaker.mayRetry(), true);
     breaker.retries = 1;
     assert.equal(breaker.mayRetry(), false);
@@ -21,13 +21,13 @@ describe('Breaker', () => {
   });
 
   it('bounds nothing where the bound is 0', () => {
-    const breaker = new Breaker({ maxInFlight: 0, maxPending: 0, maxRetries: 0 });
+    const breaker = new CircuitBreakerLimits({ maxInFlight: 0, maxPending: 0, maxRetries: 0 });
     breaker.retries = 1e6;
-    for (let i = 0; i < 10_000; i++) assert.ok(breaker.enter() && breaker.mayWait(i) && breaker.mayRetry());
+    for (let i = 0; i < 10_000; i++) assert.ok(breaker.enter() && breaker.mayQueue(i) && breaker.mayRetry());
   });
 
   it('follows new bounds at once', () => {
-    const breaker = new Breaker({ maxInFlight: 10, maxPending: 0, maxRetries: 0 });
+    const breaker = new CircuitBreakerLimits({ maxInFlight: 10, maxPending: 0, maxRetries: 0 });
     for (let i = 0; i < 10; i++) breaker.enter();
     breaker.settings = { maxInFlight: 5, maxPending: 0, maxRetries: 0 };
     for (let i = 0; i < 5; i++) {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { Breaker } from '../../../../sidecar/core/retry/circuit-breaker.js';
+import { CircuitBreakerLimits } from '../../../../sidecar/core/retry/circuit-breaker.js';
 import { Hedge, type HedgeFacts } from '../../../../sidecar/core/retry/hedging.js';
 import { RetryBudget } from '../../../../sidecar/core/retry/retry-budget.js';
 import { Percentile } from '../../../../sidecar/core/stats/percentile.js';
@@ -74,7 +74,7 @@ describe('Hedge', () => {
 
   it('takes nothing from any budget where the breaker is open, which hears only of copies that would be sent', () => {
     const hedge = new Hedge();
-    const breaker = new Breaker({ maxInFlight: 0, maxPending: 0, maxRetries: 1 });
+    const breaker = new CircuitBreakerLimits({ maxInFlight: 0, maxPending: 0, maxRetries: 1 });
     breaker.retries = 1;
     const budget = RICH();
     for (const over of [{ isRepeatable: false }, { isOtherAvailable: false }, {}])

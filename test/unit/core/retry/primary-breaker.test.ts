@@ -2,19 +2,19 @@ import assert from 'node:assert/strict';
 import {
   FAILURES,
   FIRST_REST_MS,
-  Lead,
   LONGEST_REST_MS,
-  WayBack,
+  PrimaryBreaker,
+  PrimaryRoute,
 } from '../../../../sidecar/core/retry/primary-breaker.js';
 import { seeded } from '../../../kit/time/seeded-random.js';
 
 describe('WayBack', () => {
-  let way: WayBack;
+  let way: PrimaryBreaker;
   let now = 0;
   /** Each call goes where it is led, and the primary does what `isUp` says. */
-  const call = (isUp: boolean): Lead => {
+  const call = (isUp: boolean): PrimaryRoute => {
     const lead = way.lead(now);
-    if (lead === Lead.fallback) return lead;
+    if (lead === PrimaryRoute.fallback) return lead;
     if (isUp) way.succeeded(lead, now, now);
     else way.failed(lead, now, now);
     return lead;
@@ -23,32 +23,32 @@ describe('WayBack', () => {
     for (let i = 0; i < n; i++) call(false);
   };
   beforeEach(() => {
-    way = new WayBack(() => 0);
+    way = new PrimaryBreaker(() => 0);
     now = 1000;
   });
 
   it('goes to the primary until it has failed several times in a row', () => {
     for (let i = 0; i < 50; i++) {
       fail(FAILURES - 1);
-      assert.equal(call(true), Lead.primary);
+      assert.equal(call(true), PrimaryRoute.primary);
     }
     fail(FAILURES - 1);
     assert.equal(way.isAway, false);
     fail(1);
     assert.equal(way.isAway, true);
-    assert.equal(way.lead(now), Lead.fallback);
+    assert.equal(way.lead(now), PrimaryRoute.fallback);
   });
 
   it('tries with one call at a time, and comes back with the first that is answered', () => {
     fail(FAILURES);
     now += FIRST_REST_MS - 1;
-    assert.equal(way.lead(now), Lead.fallback);
+    assert.equal(way.lead(now), PrimaryRoute.fallback);
     now += 1;
     const lead = way.lead(now);
-    assert.equal(lead, Lead.trial);
-    for (let i = 0; i < 10; i++) assert.equal(way.lead(now), Lead.fallback);
+    assert.equal(lead, PrimaryRoute.trial);
+    for (let i = 0; i < 10; i++) assert.equal(way.lead(now), PrimaryRoute.fallback);
     way.succeeded(lead, now, now + 20);
-    assert.equal(way.lead(now + 20), Lead.primary);
+    assert.equal(way.lead(now + 20), PrimaryRoute.primary);
   });
 
   it('waits twice as long after each trial that failed, up to a bound', () => {
@@ -56,20 +56,20 @@ describe('WayBack', () => {
     for (const rest of [1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000]) {
       assert.ok(rest <= LONGEST_REST_MS);
       now += rest - 1;
-      assert.equal(call(false), Lead.fallback, `after ${rest - 1}`);
+      assert.equal(call(false), PrimaryRoute.fallback, `after ${rest - 1}`);
       now += 1;
-      assert.equal(call(false), Lead.trial, `after ${rest}`);
+      assert.equal(call(false), PrimaryRoute.trial, `after ${rest}`);
     }
   });
 
   it('spreads trials over a fifth of the rest', () => {
     const random = seeded(3);
     for (let i = 0; i < 50; i++) {
-      way = new WayBack(random);
+      way = new PrimaryBreaker(random);
       now = 1000;
       fail(FAILURES);
-      assert.equal(way.lead(now + FIRST_REST_MS - 1), Lead.fallback);
-      assert.equal(way.lead(now + FIRST_REST_MS * 1.2), Lead.trial);
+      assert.equal(way.lead(now + FIRST_REST_MS - 1), PrimaryRoute.fallback);
+      assert.equal(way.lead(now + FIRST_REST_MS * 1.2), PrimaryRoute.trial);
     }
   });
 
@@ -77,7 +77,7 @@ describe('WayBack', () => {
     fail(FAILURES);
     now += FIRST_REST_MS;
     way.undecided(way.lead(now));
-    assert.equal(way.lead(now), Lead.trial);
+    assert.equal(way.lead(now), PrimaryRoute.trial);
   });
 
   it('is tried less and less while it comes and goes', () => {
@@ -87,8 +87,8 @@ describe('WayBack', () => {
       // It answers one call, then fails for two seconds.
       const isUp = trials > 0 && failures === 0;
       const lead = call(isUp);
-      if (lead === Lead.trial) trials++;
-      if (lead !== Lead.fallback) failures = isUp ? failures : failures + 1;
+      if (lead === PrimaryRoute.trial) trials++;
+      if (lead !== PrimaryRoute.fallback) failures = isUp ? failures : failures + 1;
     }
     assert.ok(trials < 30, `${trials} trials in ten minutes`);
   });
@@ -103,7 +103,7 @@ describe('WayBack', () => {
     call(true);
     fail(FAILURES);
     now += FIRST_REST_MS;
-    assert.equal(way.lead(now), Lead.trial);
+    assert.equal(way.lead(now), PrimaryRoute.trial);
   });
 
   it('grows on when it fails again sooner', () => {
@@ -113,42 +113,42 @@ describe('WayBack', () => {
     now += 10;
     fail(FAILURES);
     now += FIRST_REST_MS;
-    assert.equal(way.lead(now), Lead.fallback);
+    assert.equal(way.lead(now), PrimaryRoute.fallback);
     now += FIRST_REST_MS;
-    assert.equal(way.lead(now), Lead.trial);
+    assert.equal(way.lead(now), PrimaryRoute.trial);
   });
 
   it('learns nothing from calls that began before the last change', () => {
     const oldMs = now;
     now += 10;
     fail(FAILURES);
-    way.succeeded(Lead.primary, oldMs, now);
+    way.succeeded(PrimaryRoute.primary, oldMs, now);
     assert.equal(way.isAway, true);
     now += FIRST_REST_MS;
     const lead = way.lead(now);
     way.succeeded(lead, now, now + 5);
-    for (let i = 0; i < 50; i++) way.failed(Lead.primary, oldMs, now + 6);
+    for (let i = 0; i < 50; i++) way.failed(PrimaryRoute.primary, oldMs, now + 6);
     assert.equal(way.isAway, false);
   });
 
   it('comes back with any call that was answered, such as one whose caller wants no other', () => {
     fail(FAILURES);
     now += 10;
-    way.failed(Lead.primary, now, now);
+    way.failed(PrimaryRoute.primary, now, now);
     assert.equal(way.isAway, true);
-    way.succeeded(Lead.primary, now, now + 1);
+    way.succeeded(PrimaryRoute.primary, now, now + 1);
     assert.equal(way.isAway, false);
   });
 
   it('always has a way back, whatever happens', () => {
     const random = seeded(11);
-    way = new WayBack(random);
-    const open: { lead: Lead; atMs: number }[] = [];
+    way = new PrimaryBreaker(random);
+    const open: { lead: PrimaryRoute; atMs: number }[] = [];
     for (let i = 0; i < 20_000; i++) {
       now += random() * 300;
       const lead = way.lead(now);
-      if (lead !== Lead.fallback) open.push({ lead, atMs: now });
-      assert.ok(open.filter((each) => each.lead === Lead.trial).length <= 1, 'one trial at a time');
+      if (lead !== PrimaryRoute.fallback) open.push({ lead, atMs: now });
+      assert.ok(open.filter((each) => each.lead === PrimaryRoute.trial).length <= 1, 'one trial at a time');
       if (open.length === 0 || random() < 0.3) continue;
       const [ended] = open.splice(Math.floor(random() * open.length), 1);
       const how = random();
@@ -159,8 +159,8 @@ describe('WayBack', () => {
     for (const { lead } of open) way.undecided(lead);
     now += LONGEST_REST_MS * 2;
     const lead = way.lead(now);
-    assert.notEqual(lead, Lead.fallback);
+    assert.notEqual(lead, PrimaryRoute.fallback);
     way.succeeded(lead, now, now);
-    assert.equal(way.lead(now), Lead.primary);
+    assert.equal(way.lead(now), PrimaryRoute.primary);
   });
 });

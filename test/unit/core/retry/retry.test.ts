@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { Ended } from '../../../../sidecar/core/outcome/outcome.js';
+import { AttemptEnd } from '../../../../sidecar/core/outcome/outcome.js';
 import { Status } from '../../../../sidecar/core/outcome/status.js';
-import { Breaker } from '../../../../sidecar/core/retry/circuit-breaker.js';
+import { CircuitBreakerLimits } from '../../../../sidecar/core/retry/circuit-breaker.js';
 import {
   decideRetry,
   LONGEST_PUSHBACK_MS,
@@ -24,7 +24,7 @@ const IDEMPOTENT: RetryRoute = {
 
 /** A failure of the first attempt, that a retry at another endpoint could better. */
 const FAILED: RetryFacts = {
-  ended: Ended.trailers,
+  ended: AttemptEnd.trailers,
   status: Status.UNAVAILABLE,
   pushbackMs: NO_PUSHBACK,
   isMarkedUnprocessed: false,
@@ -65,12 +65,12 @@ describe('decideRetry, on an idempotent route that asks for it', () => {
     'protocolError',
   ] as const) {
     it(`tries again after ${ended}`, () =>
-      assert.ok(decide({ facts: { ended: Ended[ended], status: Status.INTERNAL } }) >= 0));
+      assert.ok(decide({ facts: { ended: AttemptEnd[ended], status: Status.INTERNAL } }) >= 0));
   }
 
   for (const ended of ['cancelled', 'deadline'] as const) {
     it(`does not after ${ended}`, () =>
-      assert.equal(decide({ facts: { ended: Ended[ended] } }), NoRetry.notRetryable));
+      assert.equal(decide({ facts: { ended: AttemptEnd[ended] } }), NoRetry.notRetryable));
   }
 
   for (const [name, status] of Object.entries(Status)) {
@@ -122,7 +122,7 @@ describe('decideRetry, whatever the route', () => {
     assert.equal(decide({ route: { ...IDEMPOTENT, idempotent: false } }), NoRetry.notRetryable);
   });
 
-  for (const ended of Object.values(Ended)) {
+  for (const ended of Object.values(AttemptEnd)) {
     it(`tries nothing again once bytes have reached the caller, nor when the request is gone (end ${ended})`, () => {
       assert.equal(decide({ facts: { ended, isCommitted: true } }), NoRetry.committed);
       assert.ok(decide({ facts: { ended, isRequestHeld: false } }) < 0);
@@ -137,7 +137,7 @@ describe('decideRetry, whatever the route', () => {
 
 describe('decideRetry, for what was never processed', () => {
   for (const ended of ['refusedStream', 'goawayUnprocessed', 'connectError'] as const) {
-    const facts = { ended: Ended[ended] };
+    const facts = { ended: AttemptEnd[ended] };
     it(`${ended}: at once at another endpoint, on any route, free of the budget`, () => {
       assert.equal(decide({ facts, route: PLAIN, budget: EMPTY() }), 0);
     });
@@ -236,12 +236,12 @@ describe('decideRetry, and pushback', () => {
 describe('decideRetry, with a breaker that lets no more attempts through', () => {
   const cases: readonly [string, Partial<RetryFacts>][] = [
     ['a failure', {}],
-    ['a call that was never processed', { ended: Ended.refusedStream }],
-    ['the same at the only endpoint', { ended: Ended.refusedStream, isOtherAvailable: false }],
+    ['a call that was never processed', { ended: AttemptEnd.refusedStream }],
+    ['the same at the only endpoint', { ended: AttemptEnd.refusedStream, isOtherAvailable: false }],
     ['a marked refusal', { isMarkedUnprocessed: true, status: Status.RESOURCE_EXHAUSTED }],
   ];
-  const open = (): Breaker => {
-    const breaker = new Breaker({ maxInFlight: 0, maxPending: 0, maxRetries: 1 });
+  const open = (): CircuitBreakerLimits => {
+    const breaker = new CircuitBreakerLimits({ maxInFlight: 0, maxPending: 0, maxRetries: 1 });
     breaker.retries = 1;
     return breaker;
   };

@@ -26,7 +26,7 @@ describe('Faults that are injected', () => {
     it(`${strikes ? 'strike' : 'spare'} ${what}`, () => {
       const each = fault(rule);
       assert.equal(find([each], who, path), strikes ? 1 : undefined);
-      assert.equal(each.struck, strikes ? 1 : 0);
+      assert.equal(each.injected, strikes ? 1 : 0);
     });
   }
 
@@ -41,7 +41,7 @@ describe('Faults that are injected', () => {
     const random = seeded(7);
     for (let i = 0; i < 5000; i++) find([each], 'web', INFER, 0, random);
     // Four standard deviations.
-    assert.ok(Math.abs(each.struck - 500) < 85, `${each.struck} of 5000`);
+    assert.ok(Math.abs(each.injected - 500) < 85, `${each.injected} of 5000`);
     find([each], 'batch', INFER, 0, () => assert.fail('chance was asked'));
   });
 
@@ -52,7 +52,7 @@ describe('Faults that are injected', () => {
     const found = Array.from({ length: 3 }, () => find(faults, 'web', INFER, 0, random));
     assert.deepEqual(found, [2, undefined, 1]);
     assert.deepEqual(
-      faults.map(({ struck }) => struck),
+      faults.map(({ injected }) => injected),
       [1, 1],
     );
   });

@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import {
   type Action,
-  notHonoured,
   type Permission,
   PermissionList,
+  unsupported,
 } from '../../../../sidecar/core/authorization/permissions.js';
 import { matchRoute } from '../../../../sidecar/core/routing/route-match.js';
 import { matchOf } from '../../../../sidecar/discovery/consul/chain/route-match.js';
@@ -148,7 +148,7 @@ describe('A header match of a permission', () => {
   }
 
   it('says where it denies more than Envoy', () => {
-    assert.deepEqual(notHonoured([permissionOf('deny', { Exact: 'blue', Invert: true })]), [
+    assert.deepEqual(unsupported([permissionOf('deny', { Exact: 'blue', Invert: true })]), [
       'permission 1: it also denies calls without the header "X-Kind", which Envoy lets pass',
     ]);
     for (const permission of [
@@ -156,6 +156,6 @@ describe('A header match of a permission', () => {
       permissionOf('deny', { Present: true, Invert: true }),
       permissionOf('allow', { Exact: 'blue', Invert: true }),
     ])
-      assert.deepEqual(notHonoured([permission]), []);
+      assert.deepEqual(unsupported([permission]), []);
   });
 });

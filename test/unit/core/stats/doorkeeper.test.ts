@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { SeenOnce } from '../../../../sidecar/core/stats/doorkeeper.js';
+import { Doorkeeper } from '../../../../sidecar/core/stats/doorkeeper.js';
 
 /** Bits all over. */
 function hashOf(i: number): number {
@@ -9,7 +9,7 @@ function hashOf(i: number): number {
 
 describe('what was seen before', () => {
   it('is known the second time', () => {
-    const seen = new SeenOnce(1000);
+    const seen = new Doorkeeper(1000);
     for (let i = 0; i < 1000; i++) {
       seen.again(hashOf(i));
       assert.equal(seen.again(hashOf(i)), true);
@@ -17,14 +17,14 @@ describe('what was seen before', () => {
   });
 
   it('is seldom taken for something else', () => {
-    const seen = new SeenOnce(1000);
+    const seen = new Doorkeeper(1000);
     let wrong = 0;
     for (let i = 0; i < 1000; i++) if (seen.again(hashOf(i))) wrong++;
     assert.ok(wrong < 250, String(wrong));
   });
 
   it('is forgotten in time', () => {
-    const seen = new SeenOnce(100);
+    const seen = new Doorkeeper(100);
     for (let i = 0; i < 1000; i++) seen.again(hashOf(i));
     let known = 0;
     for (let i = 0; i < 20; i++) if (seen.again(hashOf(i))) known++;
@@ -32,7 +32,7 @@ describe('what was seen before', () => {
   });
 
   it('is told apart however few there are', () => {
-    const seen = new SeenOnce(0);
+    const seen = new Doorkeeper(0);
     assert.deepEqual([seen.again(1 << 30), seen.again(1 << 31), seen.again(1 << 30)], [false, false, true]);
   });
 });

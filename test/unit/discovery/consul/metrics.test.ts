@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { families } from '../../../../sidecar/discovery/consul/metrics.js';
+import { metrics } from '../../../../sidecar/discovery/consul/metrics.js';
 import type { QueryStatus } from '../../../../sidecar/discovery/consul/query/query-spec.js';
 
 const status = (name: string, more: Partial<QueryStatus> = {}): QueryStatus => ({
@@ -16,7 +16,7 @@ const status = (name: string, more: Partial<QueryStatus> = {}): QueryStatus => (
 });
 
 function samples(statuses: readonly QueryStatus[], name: string): unknown {
-  const family = families(statuses).find((each) => each.name === name);
+  const family = metrics(statuses).find((each) => each.name === name);
   assert.ok(family !== undefined && family.kind !== 'histogram');
   return family.samples.map(({ labels, value }) => [labels['query'], value]);
 }
@@ -44,7 +44,7 @@ describe('the metrics of blocking queries', () => {
       ['outrider_consul_bytes_total', 7, 100],
     ] as const)
       assert.deepEqual(samples(statuses, name), [row('roots', roots), row('leaf', leaf)], name);
-    assert.ok(!JSON.stringify(families(statuses)).includes('Permission'));
+    assert.ok(!JSON.stringify(metrics(statuses)).includes('Permission'));
   });
 
   it('say that Consul is up while any query succeeds', () => {
@@ -75,6 +75,6 @@ describe('the metrics of blocking queries', () => {
 
   it('are followed by those of others', () => {
     const extra = { kind: 'gauge', name: 'x', help: 'x', samples: [] } as const;
-    assert.equal(families([], [extra]).at(-1), extra);
+    assert.equal(metrics([], [extra]).at(-1), extra);
   });
 });

@@ -13,7 +13,7 @@ import { decodeInferResponse, decodeMetadataResponse } from '../../../../sidecar
 import type { Address } from '../../../../sidecar/config/model.js';
 import { GoldenProbes } from '../../../../sidecar/health/model/golden-probe.js';
 import { listModels } from '../../../../sidecar/health/model/model-directory.js';
-import { ModelHealth, type ModelVerdict } from '../../../../sidecar/health/model/model-health.js';
+import { ModelHealth, type ModelStatusReport } from '../../../../sidecar/health/model/model-health.js';
 import type { ProbeAnswer } from '../../../../sidecar/health/model/probe.js';
 import { systemClock } from '../../../../sidecar/runtime/time/clock.js';
 import { systemTimers } from '../../../../sidecar/runtime/time/timers.js';
@@ -197,7 +197,7 @@ describe('golden probe', () => {
       return performance.now() - startMs;
     };
     const usualMs = await run();
-    const verdicts: ModelVerdict[] = [];
+    const verdicts: ModelStatusReport[] = [];
     const health = new ModelHealth({
       clock: systemClock,
       timers: systemTimers,

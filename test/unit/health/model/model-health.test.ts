@@ -3,7 +3,7 @@ import {
   ModelHealth,
   type ModelPhase,
   type ModelSigns,
-  type ModelVerdict,
+  type ModelStatusReport,
 } from '../../../../sidecar/health/model/model-health.js';
 import type { ModelProbe, ProbeAnswer } from '../../../../sidecar/health/model/probe.js';
 import { ManualClock } from '../../../kit/time/manual-clock.js';
@@ -45,7 +45,7 @@ describe('model health', () => {
   let probe: FakeProbe;
   let signs: { -readonly [K in keyof ModelSigns]: ModelSigns[K] };
   let phase: ModelPhase;
-  let told: ModelVerdict[];
+  let told: ModelStatusReport[];
   let health: ModelHealth;
 
   beforeEach(() => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { lstatSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { LocalIssuer } from '../../../../sidecar/identity/ca/leaf-renewal.js';
+import { LeafRenewal } from '../../../../sidecar/identity/ca/leaf-renewal.js';
 import { LocalCa } from '../../../../sidecar/identity/ca/local-ca.js';
 import { openIdentityFiles } from '../../../../sidecar/identity/sources/file-source.js';
 import type { Identity } from '../../../../sidecar/identity/sources/identity-source.js';
@@ -20,7 +20,7 @@ describe('the local issuer', () => {
   let directory: string;
   let clock: ManualClock;
   let ca: LocalCa;
-  let issuer: LocalIssuer;
+  let issuer: LeafRenewal;
   let problems: string[];
 
   beforeEach(async () => {
@@ -32,7 +32,7 @@ describe('the local issuer', () => {
       datacenter: 'dc1',
       wallNow: () => clock.wallNow(),
     });
-    issuer = new LocalIssuer({
+    issuer = new LeafRenewal({
       ca,
       directory: join(directory, 'identity'),
       clock,
@@ -90,7 +90,7 @@ describe('the local issuer', () => {
   });
 
   it('issues a leaf of ten seconds that is not taken for one that runs out', async () => {
-    const brief = new LocalIssuer({
+    const brief = new LeafRenewal({
       ca,
       directory: join(directory, 'brief'),
       clock,

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import {
-  ageProblem,
+  expiryWarning,
   type LifePhase,
   lifePhase,
-  lookAfterMs,
+  nextCheckMs,
   phaseEndsInMs,
 } from '../../../../sidecar/identity/sources/expiry.js';
 
@@ -34,18 +34,18 @@ describe("a certificate's life", () => {
   it('is looked at never, sometimes, often, all the time', () => {
     const middle = () => 0.5;
     const each = (['fresh', 'renewing', 'low', 'expired'] as const).map((phase) =>
-      lookAfterMs(life, phase, middle),
+      nextCheckMs(life, phase, middle),
     );
     assert.deepEqual(each, [Number.POSITIVE_INFINITY, HOUR / 2, HOUR / 10, 3_000]);
     const short = { notBeforeMs: 0, notAfterMs: 60_000 };
     assert.deepEqual(
-      [lookAfterMs(short, 'renewing', () => 0), Math.round(lookAfterMs(short, 'low', () => 1))],
+      [nextCheckMs(short, 'renewing', () => 0), Math.round(nextCheckMs(short, 'low', () => 1))],
       [4_000, 6_000],
     );
   });
 
   it('is a problem from 20 % left on', () => {
-    const at = (hours: number) => ageProblem(life, START + hours * HOUR, 'nobody cares');
+    const at = (hours: number) => expiryWarning(life, START + hours * HOUR, 'nobody cares');
     assert.equal(at(7.9), undefined);
     assert.equal(at(9), 'our certificate expires in 3600 s; nobody cares');
     assert.equal(at(11), 'our certificate expired at 2026-01-01T10:00:00.000Z; nobody cares');

@@ -1,15 +1,15 @@
 import assert from 'node:assert/strict';
-import { MirrorDesk, type MirrorTask } from '../../../../sidecar/outbound/mirror/scheduler.js';
+import { MirrorScheduler, type MirrorTask } from '../../../../sidecar/outbound/mirror/scheduler.js';
 import { Stack } from '../../../kit/stack/stack.js';
 
 describe('The desk of a mirror', () => {
   let stack: Stack;
-  let desk: MirrorDesk;
+  let desk: MirrorScheduler;
   let done: string[];
 
   beforeEach(() => {
     stack = new Stack();
-    desk = new MirrorDesk(stack.relay);
+    desk = new MirrorScheduler(stack.relay);
     done = [];
   });
   afterEach(() => {

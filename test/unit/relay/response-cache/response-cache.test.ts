@@ -3,9 +3,9 @@ import { makeField } from '../../../../sidecar/http2/hpack/field.js';
 import { HeaderBlock, StableList } from '../../../../sidecar/http2/hpack/header-list.js';
 import type { Attempt } from '../../../../sidecar/relay/attempt.js';
 import { type Asked, RequestKey, WHOLE_BYTES } from '../../../../sidecar/relay/response-cache/request-key.js';
-import { LastGood } from '../../../../sidecar/relay/response-cache/response-cache.js';
+import { ResponseCache } from '../../../../sidecar/relay/response-cache/response-cache.js';
 import { ENTRY_BYTES } from '../../../../sidecar/relay/response-cache/ring-buffer.js';
-import { Pieces } from '../../../../sidecar/transport/chunk-list.js';
+import { ChunkList } from '../../../../sidecar/transport/chunk-list.js';
 
 const PATH = '/a.B/C';
 const MIB = 1 << 20;
@@ -19,14 +19,14 @@ function block(fields: Readonly<Record<string, string>>, extras: Readonly<Record
 
 const ANSWER = block({ 'content-type': 'application/grpc' });
 
-function pieces(...parts: readonly Buffer[]): Pieces {
-  const all = new Pieces();
+function pieces(...parts: readonly Buffer[]): ChunkList {
+  const all = new ChunkList();
   for (const part of parts) all.add(part, 0, part.length);
   return all;
 }
 
-function asked(body: string | Pieces, original = block({ ':path': PATH })): Asked {
-  return { original, kept: typeof body === 'string' ? pieces(Buffer.from(body)) : body };
+function asked(body: string | ChunkList, original = block({ ':path': PATH })): Asked {
+  return { original, buffered: typeof body === 'string' ? pieces(Buffer.from(body)) : body };
 }
 
 function answer(...parts: readonly Buffer[]): Attempt {
@@ -48,7 +48,7 @@ function seeded(): (n: number) => number {
 
 describe('the last good answers', () => {
   it('gives back every octet, whatever the size and the pieces', () => {
-    const cache = new LastGood({ maxAgeMs: 1000, maxBytes: MIB });
+    const cache = new ResponseCache({ maxAgeMs: 1000, maxBytes: MIB });
     for (const sizes of [[0], [1], [300], [200, 100], [4095], [4096], [20_000, 30_000]]) {
       const parts = sizes.map((n) => octets(n));
       cache.store(asked('key'), answer(...parts), 0);
@@ -58,7 +58,7 @@ describe('the last good answers', () => {
   });
 
   it('is not changed by what is read into the same buffer later', () => {
-    const cache = new LastGood({ maxAgeMs: 1000, maxBytes: MIB });
+    const cache = new ResponseCache({ maxAgeMs: 1000, maxBytes: MIB });
     for (const size of [100, 5000]) {
       const [question, read] = [octets(size, 1), octets(size)];
       cache.store(asked(pieces(question)), answer(read), 0);
@@ -69,7 +69,7 @@ describe('the last good answers', () => {
   });
 
   it('gives an answer away that later answers do not change', () => {
-    const cache = new LastGood({ maxAgeMs: 1000, maxBytes: MIB });
+    const cache = new ResponseCache({ maxAgeMs: 1000, maxBytes: MIB });
     cache.store(asked('key'), answer(octets(100)), 0);
     const found = cache.find(asked('key'), 0);
     cache.store(asked('key'), answer(octets(100, 9)), 1);
@@ -79,7 +79,7 @@ describe('the last good answers', () => {
 
   it('forgets what is too old, and the oldest for what is asked for again', () => {
     // Room for four entries, and for many more octets than those have.
-    const cache = new LastGood({ maxAgeMs: 1000, maxBytes: 16 * ENTRY_BYTES });
+    const cache = new ResponseCache({ maxAgeMs: 1000, maxBytes: 16 * ENTRY_BYTES });
     for (const [i, key] of ['a', 'b', 'c', 'd', 'e'].entries()) cache.store(asked(key), answer(octets(8)), i);
     assert.equal(cache.find(asked('e'), 5), undefined, 'asked once, it drives out nobody');
     cache.store(asked('e'), answer(octets(8)), 5);
@@ -91,7 +91,7 @@ describe('the last good answers', () => {
   });
 
   it('keeps the newest of all once those that it has are past half of their life', () => {
-    const cache = new LastGood({ maxAgeMs: 1000, maxBytes: 16 * ENTRY_BYTES });
+    const cache = new ResponseCache({ maxAgeMs: 1000, maxBytes: 16 * ENTRY_BYTES });
     for (let i = 0; i < 4; i++) cache.store(asked(`old ${i}`), answer(octets(8)), 0);
     cache.store(asked('early'), answer(octets(8)), 500);
     cache.store(asked('late'), answer(octets(8)), 501);
@@ -100,7 +100,7 @@ describe('the last good answers', () => {
   });
 
   it('keeps what is answered again and again, though others come and go', () => {
-    const cache = new LastGood({ maxAgeMs: 1e9, maxBytes: 64 * 1024 });
+    const cache = new ResponseCache({ maxAgeMs: 1e9, maxBytes: 64 * 1024 });
     for (let i = 0; i < 5000; i++) {
       cache.store(asked(`other ${i}`), answer(octets(100)), i);
       if (i % 20 === 0) cache.store(asked('often'), answer(octets(100, i & 255)), i);
@@ -110,7 +110,7 @@ describe('the last good answers', () => {
   });
 
   it('begins anew with other bounds, and keeps what it has with the same', () => {
-    const cache = new LastGood({ maxAgeMs: 1000, maxBytes: MIB });
+    const cache = new ResponseCache({ maxAgeMs: 1000, maxBytes: MIB });
     cache.store(asked('key'), answer(octets(8)), 0);
     cache.configure({ maxAgeMs: 1000, maxBytes: MIB });
     assert.notEqual(cache.find(asked('key'), 1), undefined);
@@ -127,13 +127,13 @@ describe('the last good answers', () => {
   });
 
   it('takes nothing before it has something to keep, however much it may', () => {
-    const cache = new LastGood({ maxAgeMs: 1000, maxBytes: 16 * 2 ** 30 });
+    const cache = new ResponseCache({ maxAgeMs: 1000, maxBytes: 16 * 2 ** 30 });
     cache.store(asked('key'), answer(octets(8)), 0);
     assert.equal(cache.find(asked('key'), 1)?.body.length, 8);
   });
 
   it('keeps no answer that is larger than all of its room, and forgets the older one', () => {
-    const cache = new LastGood({ maxAgeMs: 1000, maxBytes: 64 * 1024 });
+    const cache = new ResponseCache({ maxAgeMs: 1000, maxBytes: 64 * 1024 });
     cache.store(asked('key'), answer(octets(8)), 0);
     cache.store(asked('key'), answer(octets(60_000)), 1);
     assert.equal(cache.find(asked('key'), 1), undefined);
@@ -145,7 +145,7 @@ describe('the last good answers', () => {
     ['of several blocks', 4 * MIB, 60_000],
   ] as const) {
     it(`never gives a wrong answer, and holds no more than it may, in a ring ${name}`, () => {
-      const cache = new LastGood({ maxAgeMs: 1e9, maxBytes });
+      const cache = new ResponseCache({ maxAgeMs: 1e9, maxBytes });
       const random = seeded();
       const expected = new Map<string, Buffer>();
       let found = 0;
@@ -170,7 +170,7 @@ describe('the last good answers', () => {
   }
 
   it('tells requests of the same hash apart', () => {
-    const cache = new LastGood({ maxAgeMs: 1000, maxBytes: 64 * 1024 });
+    const cache = new ResponseCache({ maxAgeMs: 1000, maxBytes: 64 * 1024 });
     const byHash = new Map<number, string>();
     const key = new RequestKey();
     // Among so few bits two are alike soon; the ring itself is asked, so that they are alike in all of them.

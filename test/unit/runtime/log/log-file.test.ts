@@ -13,7 +13,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { LineFile, type LineFileSystem } from '../../../../sidecar/runtime/log/log-file.js';
+import { type LineFileSystem, LogFile } from '../../../../sidecar/runtime/log/log-file.js';
 import { createLogger, silentLogger } from '../../../../sidecar/runtime/log/logger.js';
 import { systemClock } from '../../../../sidecar/runtime/time/clock.js';
 import { systemTimers } from '../../../../sidecar/runtime/time/timers.js';
@@ -71,7 +71,7 @@ function faultOf(code: string): Error {
 describe('LineFile', () => {
   let clock: ManualClock;
   let disk: Disk;
-  let file: LineFile;
+  let file: LogFile;
   let logged: string[];
 
   beforeEach(() => {
@@ -80,7 +80,7 @@ describe('LineFile', () => {
     logged = [];
     const destination = { write: (line: string) => void logged.push(line) };
     const logger = createLogger({ level: 'info', destination });
-    file = new LineFile('/log/calls', { clock, timers: clock, logger, system: disk });
+    file = new LogFile('/log/calls', { clock, timers: clock, logger, system: disk });
   });
 
   /** Promises that are due, one after another. */
@@ -251,12 +251,12 @@ describe('LineFile', () => {
   describe('on a real file system', () => {
     let directory: string;
     let path: string;
-    let real: LineFile;
+    let real: LogFile;
 
     beforeEach(() => {
       directory = mkdtempSync(join(tmpdir(), 'outrider-lines-'));
       path = join(directory, 'calls.log');
-      real = new LineFile(path, { clock: systemClock, timers: systemTimers, logger: silentLogger });
+      real = new LogFile(path, { clock: systemClock, timers: systemTimers, logger: silentLogger });
     });
     afterEach(async () => {
       await real.close();

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import {
   createLogger,
   isSecretName,
-  OncePer,
+  LogThrottle,
   redact,
   silentLogger,
 } from '../../../../sidecar/runtime/log/logger.js';
@@ -122,7 +122,7 @@ describe('redact', () => {
 describe('OncePer', () => {
   it('lets one of a kind through per period, and says how many it held back', () => {
     const clock = new ManualClock();
-    const gate = new OncePer(clock, 1_000);
+    const gate = new LogThrottle(clock, 1_000);
     assert.equal(gate.pass('a'), 0);
     assert.equal(gate.pass('a'), -1);
     assert.equal(gate.pass('a'), -1);
@@ -135,7 +135,7 @@ describe('OncePer', () => {
   });
 
   it('remembers a bounded number of kinds', () => {
-    const gate = new OncePer(new ManualClock(), 1_000, 10);
+    const gate = new LogThrottle(new ManualClock(), 1_000, 10);
     for (let i = 0; i < 10_000; i += 1) assert.equal(gate.pass(`kind ${i}`), 0);
   });
 });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { openSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { StandardError, type Writing } from '../../../../sidecar/runtime/log/stderr-writer.js';
+import { StderrWriter, type Writing } from '../../../../sidecar/runtime/log/stderr-writer.js';
 import { until } from '../../../kit/process/processes.js';
 
 /** A system that answers when it is told to. */
@@ -39,11 +39,11 @@ class Slow implements Writing {
 
 describe('StandardError', () => {
   let system: Slow;
-  let out: StandardError;
+  let out: StderrWriter;
 
   beforeEach(() => {
     system = new Slow();
-    out = new StandardError(system);
+    out = new StderrWriter(system);
   });
 
   it('writes lines in order, however little is taken at once', () => {

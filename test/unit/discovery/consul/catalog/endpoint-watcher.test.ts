@@ -101,7 +101,7 @@ describe('the endpoints of a target', () => {
 
   const metric = (name: string): number[] =>
     targets
-      .families()
+      .metrics()
       .filter((family) => family.name === name)
       .flatMap((family) => (family.kind === 'histogram' ? [] : family.samples.map(({ value }) => value)));
 

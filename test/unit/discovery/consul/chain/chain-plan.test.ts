@@ -15,7 +15,7 @@ describe('A discovery chain', () => {
     const plan = planOf(chain([resolver('web')]));
     assert.deepEqual(plan.routes, [MAIN]);
     assert.deepEqual([...plan.clusters], [['', { targets: [{ service: 'web' }] }]]);
-    assert.deepEqual(plan.notHonoured, []);
+    assert.deepEqual(plan.unsupported, []);
   });
 
   it('with a redirect reads the endpoints of another service, there', () => {
@@ -124,7 +124,7 @@ describe('A discovery chain', () => {
       { ...MAIN, match: { prefix: '/a.B', ignoreCase: true, headers: [] } },
       MAIN,
     ]);
-    assert.deepEqual(plan.notHonoured, []);
+    assert.deepEqual(plan.unsupported, []);
   });
 
   it('matches patterns in linear time', () => {
@@ -143,7 +143,7 @@ describe('A discovery chain', () => {
     const plan = planOf(
       chain([router('web', [{ match, destination: said, next: node('web') }], node('web')), resolver('web')]),
     );
-    return { route: plan.routes[0], notHonoured: plan.notHonoured };
+    return { route: plan.routes[0], unsupported: plan.unsupported };
   };
 
   it('limits, repeats and rewrites', () => {
@@ -154,11 +154,11 @@ describe('A discovery chain', () => {
       RetryOnStatusCodes: [503],
       PrefixRewrite: '/c.D/',
     };
-    const { route, notHonoured } = destination(said);
+    const { route, unsupported } = destination(said);
     assert.equal(route?.timeoutMs, 90_000);
     assert.deepEqual(route?.retry, { attempts: 4, on: [14] });
     assert.equal(route?.rewrite, '/c.D/');
-    assert.deepEqual(notHonoured, []);
+    assert.deepEqual(unsupported, []);
     assert.deepEqual(destination({ RetryOnStatusCodes: [502] }).route?.retry, { attempts: 2, on: [14] });
     assert.deepEqual(
       destination({ RetryOn: ['unavailable', 'resource-exhausted', 'connect-failure'] }).route?.retry,
@@ -183,9 +183,9 @@ describe('A discovery chain', () => {
       [{ ResponseHeaders: { Remove: ['a'] } }, `${where}: Destination.ResponseHeaders is not applied.`],
       [{ IdleTimeout: '3s' }, `${where}: Destination.IdleTimeout is not applied.`],
     ] as const) {
-      assert.deepEqual(destination(said).notHonoured, [sentence]);
+      assert.deepEqual(destination(said).unsupported, [sentence]);
     }
-    assert.deepEqual(destination({ PrefixRewrite: '/x/' }, { PathRegex: '.*' }).notHonoured, [
+    assert.deepEqual(destination({ PrefixRewrite: '/x/' }, { PathRegex: '.*' }).unsupported, [
       `${where}: Destination.PrefixRewrite is not applied to a path that is a pattern.`,
     ]);
   });
@@ -204,9 +204,9 @@ describe('A discovery chain', () => {
       ],
       [{ Header: [{ Exact: 'a' }] }, 'Match.HTTP.Header is without a Name'],
     ] as const) {
-      const { route, notHonoured } = destination({}, match);
+      const { route, unsupported } = destination({}, match);
       assert.deepEqual(route, MAIN);
-      assert.deepEqual(notHonoured, [`service-router "web", route 1 is left out: ${why}.`]);
+      assert.deepEqual(unsupported, [`service-router "web", route 1 is left out: ${why}.`]);
     }
   });
 
@@ -217,7 +217,7 @@ describe('A discovery chain', () => {
       [splitter('web', { [node('web')]: 50, [node('other')]: 50 }), slow, resolver('other')],
       { web: {}, other: {} },
     );
-    assert.match(planOf(mixed).notHonoured[0]!, /RequestTimeouts of its resolvers differ/);
+    assert.match(planOf(mixed).unsupported[0]!, /RequestTimeouts of its resolvers differ/);
   });
 
   it('sticks by the first header of a hash policy', () => {
@@ -233,11 +233,11 @@ describe('A discovery chain', () => {
       HashPolicies: [{ Field: 'cookie', FieldValue: 'c' }, header, { SourceIP: true }],
     });
     assert.equal(more.clusters.get('')?.hashKey, 'x-session');
-    assert.deepEqual(more.notHonoured, [
+    assert.deepEqual(more.unsupported, [
       'service-resolver "web": of LoadBalancer.HashPolicies only the first header is applied.',
     ]);
-    assert.deepEqual(balanced({ Policy: 'least_request' }).notHonoured, []);
-    assert.match(balanced({ Policy: 'round_robin' }).notHonoured[0]!, /Policy "round_robin" is not applied/);
+    assert.deepEqual(balanced({ Policy: 'least_request' }).unsupported, []);
+    assert.match(balanced({ Policy: 'round_robin' }).unsupported[0]!, /Policy "round_robin" is not applied/);
   });
 
   it('leaves out targets that cannot be reached, and names gateways', () => {
@@ -262,18 +262,18 @@ describe('A discovery chain', () => {
       plan.clusters.get('')?.targets.map(({ service }) => service),
       ['web', 'web', 'outside'],
     );
-    assert.equal(plan.notHonoured.length, 5);
-    assert.match(plan.notHonoured.join(' '), /Failover.Policy is not applied/);
+    assert.equal(plan.unsupported.length, 5);
+    assert.match(plan.unsupported.join(' '), /Failover.Policy is not applied/);
     assert.match(
-      plan.notHonoured.join(' '),
+      plan.unsupported.join(' '),
       /"web.default.dc2": MeshGateway.Mode "local" is not applied, connections are direct/,
     );
-    assert.match(plan.notHonoured.join(' '), /"outside.default.dc1": its ExternalSNI/);
+    assert.match(plan.unsupported.join(' '), /"outside.default.dc1": its ExternalSNI/);
   });
 
   it('does not mind a gateway mode where it makes no difference', () => {
     assert.deepEqual(
-      planOf(chain([resolver('web')], { web: { MeshGateway: { Mode: 'local' } } })).notHonoured,
+      planOf(chain([resolver('web')], { web: { MeshGateway: { Mode: 'local' } } })).unsupported,
       [],
     );
   });

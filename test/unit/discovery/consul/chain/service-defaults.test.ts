@@ -7,9 +7,9 @@ const entry = (UpstreamConfig: unknown) =>
 
 describe('Defaults of Consul for outbound calls', () => {
   it('are nothing where there is no entry, or one that says nothing of upstreams', () => {
-    assert.deepEqual(limitsOf('', 'digits'), { notHonoured: [] });
+    assert.deepEqual(limitsOf('', 'digits'), { unsupported: [] });
     assert.deepEqual(limitsOf('{"Kind":"service-defaults","Name":"app","Protocol":"grpc"}', 'digits'), {
-      notHonoured: [],
+      unsupported: [],
     });
     assert.deepEqual(refusedDefaults(''), []);
     assert.deepEqual(
@@ -23,8 +23,8 @@ describe('Defaults of Consul for outbound calls', () => {
       Overrides: [{ Name: 'digits', Limits: { MaxConcurrentRequests: 5 } }],
       Defaults: { ConnectTimeoutMs: 700, Limits: { MaxConcurrentRequests: 50 } },
     });
-    assert.deepEqual(limitsOf(text, 'digits'), { maxInFlight: 5, connectTimeoutMs: 700, notHonoured: [] });
-    assert.deepEqual(limitsOf(text, 'other'), { maxInFlight: 50, connectTimeoutMs: 700, notHonoured: [] });
+    assert.deepEqual(limitsOf(text, 'digits'), { maxInFlight: 5, connectTimeoutMs: 700, unsupported: [] });
+    assert.deepEqual(limitsOf(text, 'other'), { maxInFlight: 50, connectTimeoutMs: 700, unsupported: [] });
   });
 
   it('name what is not applied', () => {
@@ -34,7 +34,7 @@ describe('Defaults of Consul for outbound calls', () => {
       ],
       Defaults: { EnvoyClusterJSON: '{}', Limits: { MaxConnections: 9 } },
     });
-    assert.deepEqual(limitsOf(text, 'digits').notHonoured, [
+    assert.deepEqual(limitsOf(text, 'digits').unsupported, [
       'service-defaults "app": UpstreamConfig.Overrides "digits".PassiveHealthCheck is not applied.',
       'service-defaults "app": UpstreamConfig.Overrides "digits".Limits.MaxPendingRequests is not applied.',
       'service-defaults "app": UpstreamConfig.Defaults.EnvoyClusterJSON is not applied.',
@@ -60,6 +60,6 @@ describe('Defaults of Consul for outbound calls', () => {
       Overrides: [null, 5, { Name: 'digits', Limits: { MaxConcurrentRequests: '5' } }],
       Defaults: [],
     });
-    assert.deepEqual(limitsOf(odd, 'digits'), { notHonoured: [] });
+    assert.deepEqual(limitsOf(odd, 'digits'), { unsupported: [] });
   });
 });

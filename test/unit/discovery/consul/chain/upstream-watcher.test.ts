@@ -10,10 +10,10 @@ import type { Instance } from '../../../../../sidecar/discovery/consul/catalog/i
 import type { Target } from '../../../../../sidecar/discovery/consul/catalog/target.js';
 import {
   type TargetSource,
-  UpstreamWatch,
+  UpstreamWatcher,
 } from '../../../../../sidecar/discovery/consul/chain/upstream-watcher.js';
 import type { QuerySpec, QueryStatus } from '../../../../../sidecar/discovery/consul/query/query-spec.js';
-import type { UpstreamKnowledge } from '../../../../../sidecar/discovery/snapshot.js';
+import type { UpstreamSnapshot } from '../../../../../sidecar/discovery/snapshot.js';
 import type { Logger } from '../../../../../sidecar/runtime/log/logger.js';
 import { chain, idOf, resolver, splitter } from '../../../../kit/consul/chains.js';
 import { CONFIG } from '../../../../kit/consul/scripted-agent.js';
@@ -106,9 +106,9 @@ describe('What Consul knows of an upstream', () => {
   let clock: ManualClock;
   let registry: Registry;
   let warnings: Record<string, unknown>[];
-  let told: UpstreamKnowledge[];
+  let told: UpstreamSnapshot[];
   let named: Set<string>;
-  let open: UpstreamWatch[];
+  let open: UpstreamWatcher[];
   beforeEach(() => {
     clock = new ManualClock();
     registry = new Registry();
@@ -137,7 +137,7 @@ describe('What Consul knows of an upstream', () => {
       kept[section] = value;
     },
   } as unknown as CacheFile;
-  const watch = (config = upstream(), rules = true): UpstreamWatch => {
+  const watch = (config = upstream(), rules = true): UpstreamWatcher => {
     const logger = { ...silent, warn: (fields: object) => void warnings.push(fields as never) };
     const deps = {
       config: { ...CONFIG, rules },
@@ -149,7 +149,7 @@ describe('What Consul knows of an upstream', () => {
       named,
       cache,
     };
-    const made = new UpstreamWatch(config, registry.queries, registry.source, deps, (knowledge) =>
+    const made = new UpstreamWatcher(config, registry.queries, registry.source, deps, (knowledge) =>
       told.push(knowledge),
     );
     open.push(made);
@@ -344,15 +344,15 @@ describe('What Consul knows of an upstream', () => {
       warnings.map(({ rule }) => rule),
       sentences,
     );
-    assert.deepEqual(one.notHonoured(), sentences);
+    assert.deepEqual(one.unsupported(), sentences);
     one.close();
     open.pop();
     const two = watch(upstream({ name: 'again' }));
     await registry.answer(CHAIN, limited);
     assert.equal(warnings.length, 2);
-    assert.deepEqual(two.notHonoured(), sentences.slice(0, 1));
+    assert.deepEqual(two.unsupported(), sentences.slice(0, 1));
     await registry.answer(CHAIN, chain([resolver('web')]));
-    assert.deepEqual(two.notHonoured(), []);
+    assert.deepEqual(two.unsupported(), []);
   });
 
   it('is read again where connections contradict it', async () => {

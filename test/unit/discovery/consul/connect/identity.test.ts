@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { ConsulConfig } from '../../../../../sidecar/config/model.js';
 import { CacheFile } from '../../../../../sidecar/discovery/consul/cache/cache-file.js';
 import { ConnectIdentity } from '../../../../../sidecar/discovery/consul/connect/identity.js';
-import { Watches } from '../../../../../sidecar/discovery/consul/query/query-registry.js';
+import { QueryRegistry } from '../../../../../sidecar/discovery/consul/query/query-registry.js';
 import type { Identity } from '../../../../../sidecar/identity/sources/identity-source.js';
 import { leafAnswer, rootsAnswer } from '../../../../kit/consul/connect-answers.js';
 import { type Kit, kit, type Read } from '../../../../kit/consul/scripted-agent.js';
@@ -17,7 +17,7 @@ const HOUR = 3_600_000;
 
 interface Rig extends Kit {
   readonly identity: ConnectIdentity;
-  readonly watches: Watches;
+  readonly watches: QueryRegistry;
   readonly told: Identity[];
   readonly problems: string[];
   /** The read of a path that is open. */
@@ -28,7 +28,7 @@ interface Rig extends Kit {
 function rig(config: Partial<ConsulConfig> = {}): Rig {
   const base = kit(config);
   const { deps, agent } = base;
-  const watches = new Watches(agent, deps);
+  const watches = new QueryRegistry(agent, deps);
   const problems: string[] = [];
   const cache = config.cache && CacheFile.open(config.cache.dir, deps.logger, deps.timers);
   const identity = new ConnectIdentity(watches, {

@@ -7,7 +7,7 @@ import type { IntentionTable } from '../../../../../sidecar/core/authorization/i
 import { CacheFile } from '../../../../../sidecar/discovery/consul/cache/cache-file.js';
 import { configuredAction } from '../../../../../sidecar/discovery/consul/connect/default-policy.js';
 import { ConnectIntentions } from '../../../../../sidecar/discovery/consul/connect/intentions.js';
-import { Watches } from '../../../../../sidecar/discovery/consul/query/query-registry.js';
+import { QueryRegistry } from '../../../../../sidecar/discovery/consul/query/query-registry.js';
 import { type Kit, kit, type Read } from '../../../../kit/consul/scripted-agent.js';
 
 const LIST = '/connect/intentions';
@@ -38,7 +38,7 @@ interface Rig extends Kit {
 function rig(config: Partial<ConsulConfig> = {}, service = 'digits', mayMatch = true): Rig {
   const base = kit(config);
   const { deps, agent } = base;
-  const watches = new Watches(agent, deps);
+  const watches = new QueryRegistry(agent, deps);
   const cache = config.cache && CacheFile.open(config.cache.dir, deps.logger, deps.timers);
   const told: IntentionTable[] = [];
   const intentions = new ConnectIntentions(
@@ -249,7 +249,7 @@ describe('ConnectIntentions', () => {
     const notes = [
       'intention web → digits: permission 1: PathRegex has the escape "\\p" at character 3; it allows nothing',
     ];
-    assert.deepEqual(intentions.notHonoured(), notes);
+    assert.deepEqual(intentions.unsupported(), notes);
     assert.deepEqual(
       log.filter(({ level }) => level === 'warn').map(({ problem }) => problem),
       notes,

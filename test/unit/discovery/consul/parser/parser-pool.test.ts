@@ -5,7 +5,7 @@ import {
   readInstances,
 } from '../../../../../sidecar/discovery/consul/catalog/instances.js';
 import type { FromWorker, ToWorker } from '../../../../../sidecar/discovery/consul/parser/messages.js';
-import { ParseDesk, SLICE } from '../../../../../sidecar/discovery/consul/parser/parse-task.js';
+import { ParseTask, SLICE } from '../../../../../sidecar/discovery/consul/parser/parse-task.js';
 import {
   LARGE_BYTES,
   ParsePool,
@@ -25,7 +25,7 @@ class FakeThread implements ParseThread {
   isDeaf = false;
   private onMessage: (message: FromWorker) => void = () => {};
   private onError: (error: Error) => void = () => {};
-  private readonly desk = new ParseDesk((message) => {
+  private readonly desk = new ParseTask((message) => {
     this.sent.push(message);
     setImmediate(() => this.onMessage(message));
   });

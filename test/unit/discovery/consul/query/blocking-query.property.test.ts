@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { Watches } from '../../../../../sidecar/discovery/consul/query/query-registry.js';
+import { QueryRegistry } from '../../../../../sidecar/discovery/consul/query/query-registry.js';
 import { kit, type Read } from '../../../../kit/consul/scripted-agent.js';
 import { seeded } from '../../../../kit/time/seeded-random.js';
 
@@ -67,7 +67,7 @@ describe('a blocking query, whatever the agent does', () => {
     await fc.assert(
       fc.asyncProperty(steps, fc.boolean(), fc.integer(), async (script, hasCache, seed) => {
         const { agent, deps, clock } = kit({}, seeded(seed));
-        const watches = new Watches(agent, deps);
+        const watches = new QueryRegistry(agent, deps);
         const given = new Set<string>(hasCache ? ['["kept"]'] : []);
         const told: { value: string; from: string }[] = [];
         const cache = { load: () => ['kept'], save: () => {} };

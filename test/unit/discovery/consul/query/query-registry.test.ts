@@ -1,16 +1,16 @@
 import assert from 'node:assert/strict';
 import {
+  QueryRegistry,
   type QuerySpec,
   type Source,
   type Watch,
-  Watches,
 } from '../../../../../sidecar/discovery/consul/query/query-registry.js';
 import { type Kit, kit } from '../../../../kit/consul/scripted-agent.js';
 
 type Value = readonly string[];
 
 interface Rig extends Kit {
-  readonly watches: Watches;
+  readonly watches: QueryRegistry;
   readonly watch: Watch;
   readonly told: [Value, Source][];
   /** Bodies that were parsed. */
@@ -21,7 +21,7 @@ const KEY = { key: '/health/connect/digits', name: 'instances of digits', path: 
 
 function rig(spec: Partial<QuerySpec<Value>> = {}, config: Parameters<typeof kit>[0] = {}): Rig {
   const base = kit(config);
-  const watches = new Watches(base.agent, base.deps);
+  const watches = new QueryRegistry(base.agent, base.deps);
   const parsed: string[] = [];
   const told: [Value, Source][] = [];
   const parse = (body: Buffer) => {
@@ -501,7 +501,7 @@ describe('Watches', () => {
 
   it('stops reading when its only user leaves while it is told', async () => {
     const { agent, deps, clock } = kit();
-    const watches = new Watches(agent, deps);
+    const watches = new QueryRegistry(agent, deps);
     const watch: Watch = watches.watch<Value>({ ...KEY, query: {}, parse }, () => watch.close());
     await agent.one.answer(5, ['a']);
     assert.equal(agent.open.length, 0);
@@ -510,7 +510,7 @@ describe('Watches', () => {
 
   it('says of an agent that is away once, not once a query, and hurries all queries when it is back', async () => {
     const { agent, deps, clock, log } = kit();
-    const watches = new Watches(agent, deps);
+    const watches = new QueryRegistry(agent, deps);
     for (let i = 0; i < 20; i++)
       watches.watch<Value>({ key: `${i}`, name: `query ${i}`, path: `/kv/${i}`, query: {}, parse }, () => {});
     let isAway = true;

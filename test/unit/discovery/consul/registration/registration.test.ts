@@ -314,7 +314,7 @@ describe('registration', () => {
 
   it('tells metrics', async () => {
     await started();
-    const families = registration.families();
+    const families = registration.metrics();
     const values = families.map(({ name, samples }) => [
       name,
       ...samples.map((s) => ('value' in s ? s.value : s)),
