@@ -4,7 +4,7 @@ import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import { StableList } from '../http2/hpack/header-list.js';
 import type { Call, CallHandler } from './call.js';
 
-/** `nextStep`: what comes next for a call that is only delayed. Its plan and its deadline are set. */
+/** `goOn`: what comes next for a call that is only delayed. Its plan and its deadline are set. */
 export function injectFault(call: Call, fault: Fault, faults: ActiveFaults, goOn: () => void): void {
   const { delayMs, abort } = fault.rule;
   const then =

@@ -135,7 +135,7 @@ export function whyNotDeclarable(status: Status, outcome: Declarable): string | 
  * @param usualMs what this endpoint usually needs (`EndpointLoad.usualMs`); 0 = unknown.
  * @param outcomes what statuses count as where the endpoint itself sent them. What happens at the call's deadline is
  * judged by time alone: whether our timer or the endpoint's answer came first is chance.
- * @param allowedMs how much of `allowedMs` the endpoint had for its answer (`timeGivenMs`); 0: time says nothing about it.
+ * @param givenMs how much of `allowedMs` the endpoint had for its answer (`timeGivenMs`); 0: time says nothing about it.
  */
 export function classify(
   ended: AttemptEnd,
@@ -149,7 +149,7 @@ export function classify(
   switch (ended) {
     case AttemptEnd.trailers:
       if (isOfTime(status) && isCancelAtDeadline(elapsedMs, allowedMs)) return judgeTime(givenMs, usualMs);
-      return outcomeOf(outcomes[status] ?? Outcome.fault, allowedMs, usualMs); // Not one of gRPC's codes: UNKNOWN.
+      return outcomeOf(outcomes[status] ?? Outcome.fault, givenMs, usualMs); // Not one of gRPC's codes: UNKNOWN.
     case AttemptEnd.refusedStream:
     case AttemptEnd.goawayUnprocessed:
     case AttemptEnd.unconnected:
