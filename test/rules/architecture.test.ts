@@ -38,6 +38,7 @@ const VENDORS: VendorTable = {
   pino: ['sidecar/runtime/log/logger.ts'],
   pngjs: ['sidecar/cli/infer/image.ts'],
   'prom-client': ['sidecar/admin/exposition.ts'],
+  re2js: ['sidecar/discovery/re2-pattern.ts'],
   'reflect-metadata': ['sidecar/identity/ca/certificate-builder.ts'],
   yaml: ['services/model-server/card.ts', 'sidecar/config/'],
   zod: ['services/model-server/card.ts', 'sidecar/config/', 'tools/'],

@@ -6,6 +6,7 @@
  * An intention that has permissions (Consul 1.9 and later) decides call by call; one that none of them matches is the
  * default's, not the next intention's.
  */
+import type { CompilePattern } from '../routing/route-match.js';
 import { type Action, type Permission, PermissionList } from './permissions.js';
 
 export type { Action };
@@ -25,7 +26,11 @@ export type AuthorizationDecision = Action | PermissionList;
 export interface TableOptions {
   /** False: the intentions are not known yet. The table denies everything, and whoever refuses may say why. Default true. */
   readonly isLoaded?: boolean;
+  /** For expressions in permissions. Default: none is taken, so an allow with one allows nothing. */
+  readonly compile?: CompilePattern;
 }
+
+const TAKES_NONE: CompilePattern = () => ({ fault: 'no compiler' });
 
 const ANY = '*';
 
@@ -35,6 +40,7 @@ export class IntentionTable {
   private readonly verdicts = new Map<string, Map<string, AuthorizationDecision>>();
   private readonly anyDestination: ReadonlyMap<string, AuthorizationDecision> | undefined;
   readonly isLoaded: boolean;
+  private readonly compile: CompilePattern;
 
   /**
    * @param version grows with every new table; verdicts kept elsewhere are good for the version they were made under.
@@ -48,6 +54,7 @@ export class IntentionTable {
     options: TableOptions = {},
   ) {
     this.isLoaded = options.isLoaded ?? true;
+    this.compile = options.compile ?? TAKES_NONE;
     for (const intention of intentions) {
       const { source, destination } = intention;
       checkName(source);
@@ -103,7 +110,9 @@ export class IntentionTable {
   }
 
   private verdictOf({ action, permissions }: Intention): AuthorizationDecision {
-    return permissions === undefined ? action : new PermissionList(permissions, this.defaultAction);
+    return permissions === undefined
+      ? action
+      : new PermissionList(permissions, this.defaultAction, this.compile);
   }
 }
 

@@ -5,11 +5,11 @@
  *
  * Headers are compared as Envoy's `config.route.v3.HeaderMatcher` documents it (decision 43 has the table), and where
  * that would let a caller walk around a rule, the narrower reading holds: an allow matches only what certainly does, a
- * deny also what cannot be told. That is so for expressions we do not take (`re2.ts`), for a header that comes several
+ * deny also what cannot be told. That is so for expressions that the compiler passed in does not take, for a header that comes several
  * times (an allow must hold for each value and, as in Envoy before 1.40, for all of them joined by commas; a deny for
  * any), and for an inverted deny of a header that is absent, which in Envoy does not match.
  */
-import { compileRe2 } from './re2.js';
+import type { CompilePattern } from '../routing/route-match.js';
 
 export type Action = 'allow' | 'deny';
 
@@ -56,12 +56,16 @@ const GRPC_PATH = /^\/\w+(?:\.\w+)*\/\w+$/;
 export class PermissionList {
   private readonly rules: readonly Rule[];
 
-  /** `otherwise`: for calls that none matches. */
+  /**
+   * @param otherwise for calls that none matches
+   * @param compile for expressions of RE2
+   */
   constructor(
     permissions: readonly Permission[],
     private readonly otherwise: Action,
+    compile: CompilePattern,
   ) {
-    this.rules = permissions.map((permission) => new Rule(permission));
+    this.rules = permissions.map((permission) => new Rule(permission, compile));
   }
 
   decide(call: CallFacts): Action {
@@ -77,12 +81,15 @@ class Rule {
   private readonly methods: ReadonlySet<string> | undefined;
   private readonly headers: readonly HeaderRule[];
 
-  constructor(private readonly permission: Permission) {
+  constructor(
+    private readonly permission: Permission,
+    compile: CompilePattern,
+  ) {
     this.action = permission.action;
-    this.path = pathTest(permission);
+    this.path = pathTest(permission, compile);
     const { methods = [], headers = [] } = permission;
     this.methods = methods.length === 0 ? undefined : new Set(methods.map((each) => each.toUpperCase()));
-    this.headers = headers.map((header) => new HeaderRule(header, permission.action));
+    this.headers = headers.map((header) => new HeaderRule(header, permission.action, compile));
   }
 
   matches(call: CallFacts): boolean {
@@ -94,16 +101,19 @@ class Rule {
   }
 }
 
-function pathTest({ pathExact, pathPrefix, pathRegex }: Permission): (path: string) => Told {
+function pathTest(
+  { pathExact, pathPrefix, pathRegex }: Permission,
+  compile: CompilePattern,
+): (path: string) => Told {
   if (pathExact !== undefined) return (path) => path === pathExact;
   if (pathPrefix !== undefined) return (path) => path.startsWith(pathPrefix);
-  if (pathRegex !== undefined) return regexTest(pathRegex);
+  if (pathRegex !== undefined) return regexTest(pathRegex, compile);
   return () => true;
 }
 
-function regexTest(pattern: string): (text: string) => Told {
-  const compiled = compileRe2(pattern);
-  return 'fault' in compiled ? () => undefined : compiled.matches;
+function regexTest(source: string, compile: CompilePattern): (text: string) => Told {
+  const pattern = compile(source);
+  return 'fault' in pattern ? () => undefined : (text) => pattern.test(text);
 }
 
 class HeaderRule {
@@ -113,9 +123,10 @@ class HeaderRule {
   constructor(
     private readonly match: HeaderMatch,
     private readonly action: Action,
+    compile: CompilePattern,
   ) {
     this.name = match.name.toLowerCase();
-    this.test = valueTest(match);
+    this.test = valueTest(match, compile);
   }
 
   matches(call: CallFacts): boolean {
@@ -136,8 +147,11 @@ class HeaderRule {
   }
 }
 
-function valueTest({ kind, value, ignoreCase }: HeaderMatch): (value: string) => Told {
-  if (kind === 'regex') return regexTest(value);
+function valueTest(
+  { kind, value, ignoreCase }: HeaderMatch,
+  compile: CompilePattern,
+): (value: string) => Told {
+  if (kind === 'regex') return regexTest(value, compile);
   const fold = (text: string): string => (ignoreCase ? text.toLowerCase() : text);
   const want = fold(value);
   switch (kind) {
@@ -155,7 +169,7 @@ function valueTest({ kind, value, ignoreCase }: HeaderMatch): (value: string) =>
 }
 
 /** What of the permissions cannot be held to as written, one sentence each; for the log, once. */
-export function unsupported(permissions: readonly Permission[]): string[] {
+export function unsupported(permissions: readonly Permission[], compile: CompilePattern): string[] {
   const found: string[] = [];
   permissions.forEach((permission, i) => {
     const say = (what: string): void => {
@@ -178,7 +192,7 @@ export function unsupported(permissions: readonly Permission[]): string[] {
     ] as const;
     for (const [what, pattern] of patterns) {
       if (pattern === undefined) continue;
-      const compiled = compileRe2(pattern);
+      const compiled = compile(pattern);
       if ('fault' in compiled) say(`${what} has ${compiled.fault}`);
     }
   });

@@ -12,6 +12,14 @@ export interface Pattern {
   test(text: string): boolean | undefined;
 }
 
+/** Why an expression is not taken: what was found in it, or which bound it is over; fit for "Regex has …". */
+export interface PatternFault {
+  readonly fault: string;
+}
+
+/** Makes a pattern of an expression; passed in, so that decisions need no engine of their own. */
+export type CompilePattern = (source: string) => Pattern | PatternFault;
+
 /** Holds when one of the values does (Envoy 1.40; before, all of them were one text, joined by commas). */
 export interface HeaderMatch {
   readonly name: string;

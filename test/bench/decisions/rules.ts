@@ -2,7 +2,6 @@
 
 import { ModelView } from '../../../sidecar/cluster/model-key.js';
 import { PermissionList } from '../../../sidecar/core/authorization/permissions.js';
-import { Re2Pattern } from '../../../sidecar/core/authorization/re2.js';
 import { EndpointLoad } from '../../../sidecar/core/balancing/balancer.js';
 import { hashText } from '../../../sidecar/core/balancing/hash.js';
 import { RingHash } from '../../../sidecar/core/balancing/ring-hash.js';
@@ -22,6 +21,7 @@ import { decideRetry, NO_PUSHBACK, RetryState } from '../../../sidecar/core/retr
 import { RetryBudget } from '../../../sidecar/core/retry/retry-budget.js';
 import { drawCluster, matchRoute, type TrafficRoute } from '../../../sidecar/core/routing/route-match.js';
 import { Percentile } from '../../../sidecar/core/stats/percentile.js';
+import { compileRe2, type Re2Pattern } from '../../../sidecar/discovery/re2-pattern.js';
 import { makeField } from '../../../sidecar/http2/hpack/field.js';
 import { HeaderBlock, StableList } from '../../../sidecar/http2/hpack/header-list.js';
 import { createLineWriter } from '../../../sidecar/runtime/log/logger.js';
@@ -62,6 +62,7 @@ function ruling(): DecisionCost[] {
       { action: 'allow', pathPrefix: '/', methods: ['POST'] },
     ],
     'deny',
+    compileRe2,
   );
   const facts = { method: 'POST', path: PATHS.unary, headers: () => ['acme'] };
   return [
@@ -82,7 +83,7 @@ function ruling(): DecisionCost[] {
 }
 
 function pattern(source: string): Re2Pattern {
-  const made = Re2Pattern.of(source);
+  const made = compileRe2(source);
   if ('fault' in made) throw new Error(made.fault);
   return made;
 }

@@ -1,7 +1,7 @@
 /** What a route of a service-router asks of a call, as far as calls of gRPC can have it. */
 
-import { Re2Pattern } from '../../../core/authorization/re2.js';
 import type { HeaderMatch, Pattern, TrafficMatch } from '../../../core/routing/route-match.js';
+import { compileRe2 } from '../../re2-pattern.js';
 import { isSaid, type Json, listIn, objectIn, quote, textIn } from '../parser/json-fields.js';
 
 /** `never`: no call of gRPC can match, for this reason. */
@@ -70,7 +70,7 @@ function headerOf(header: unknown): HeaderMatch {
 
 /** RE2 as Envoy uses it: the whole value has to match. */
 function regexOf(source: string, where: string): Pattern {
-  const pattern = Re2Pattern.of(source);
+  const pattern = compileRe2(source);
   if ('fault' in pattern) throw new Unreadable(`${where} ${quote(source)} has ${pattern.fault}`);
   return pattern;
 }

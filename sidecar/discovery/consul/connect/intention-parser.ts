@@ -6,6 +6,7 @@
 
 import type { Intention } from '../../../core/authorization/intentions.js';
 import { type HeaderMatch, type Permission, unsupported } from '../../../core/authorization/permissions.js';
+import { compileRe2 } from '../../re2-pattern.js';
 import { fieldIn, textIn } from '../parser/json-fields.js';
 
 export interface Rules {
@@ -64,7 +65,7 @@ function whatOf(entry: unknown, notes: string[]): Pick<Intention, 'action' | 'pe
   const listed = fieldIn(entry, 'Permissions');
   if (Array.isArray(listed) && listed.length > 0) {
     const permissions = listed.map((each) => readPermission(each, doubts.length > 0));
-    notes.push(...doubts, ...unsupported(permissions));
+    notes.push(...doubts, ...unsupported(permissions, compileRe2));
     return { action: 'deny', permissions };
   }
   const action = textIn(entry, 'Action');

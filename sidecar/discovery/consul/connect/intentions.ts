@@ -10,6 +10,7 @@
 
 import { type Action, IntentionTable } from '../../../core/authorization/intentions.js';
 import type { Timer } from '../../../runtime/time/timers.js';
+import { compileRe2 } from '../../re2-pattern.js';
 import type { CacheFile } from '../cache/cache-file.js';
 import type { AgentReader } from '../client/response.js';
 import type { QueryRegistry, Watch } from '../query/query-registry.js';
@@ -171,7 +172,9 @@ export class ConnectIntentions {
     const fingerprint = JSON.stringify([action, rules.intentions]);
     if (fingerprint === this.fingerprint && this.current.isLoaded) return;
     this.fingerprint = fingerprint;
-    this.current = new IntentionTable(rules.intentions, action, this.current.version + 1);
+    this.current = new IntentionTable(rules.intentions, action, this.current.version + 1, {
+      compile: compileRe2,
+    });
     const { cache, service, logger } = this.deps;
     cache?.save(sectionOf(service), { answer: rules.raw, defaultAction: action } satisfies Kept);
     logger.info(

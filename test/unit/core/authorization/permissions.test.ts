@@ -9,6 +9,7 @@ import {
   PermissionList,
   unsupported,
 } from '../../../../sidecar/core/authorization/permissions.js';
+import { compileRe2 } from '../../../../sidecar/discovery/re2-pattern.js';
 
 const INFER = '/inference.GRPCInferenceService/ModelInfer';
 const READY = '/inference.GRPCInferenceService/ModelReady';
@@ -20,6 +21,8 @@ const call = (path = INFER, headers: Headers = {}): CallFacts => ({
   path,
   headers: (name) => headers[name] ?? [],
 });
+const permissionList = (permissions: readonly Permission[], otherwise: Action): PermissionList =>
+  new PermissionList(permissions, otherwise, compileRe2);
 const allow = (permission: Partial<Permission> = {}): Permission => ({ action: 'allow', ...permission });
 const deny = (permission: Partial<Permission> = {}): Permission => ({ action: 'deny', ...permission });
 const header = (over: Partial<HeaderMatch>): HeaderMatch => ({
@@ -47,7 +50,7 @@ describe('PermissionList', () => {
   ];
   for (const [what, permission, infer, ready] of paths) {
     it(`allows by ${what}`, () => {
-      const list = new PermissionList([permission], 'deny');
+      const list = permissionList([permission], 'deny');
       assert.deepEqual(
         [INFER, READY].map((path) => list.decide(call(path)) === 'allow'),
         [infer, ready],
@@ -57,20 +60,20 @@ describe('PermissionList', () => {
 
   it('denies what cannot be told', () => {
     for (const permission of [deny({ pathRegex: '\\pL' }), deny({ isForeign: true })]) {
-      assert.equal(new PermissionList([permission], 'allow').decide(call()), 'deny');
+      assert.equal(permissionList([permission], 'allow').decide(call()), 'deny');
     }
     const elsewhere = deny({ isForeign: true, pathExact: READY });
-    assert.equal(new PermissionList([elsewhere], 'allow').decide(call()), 'allow');
+    assert.equal(permissionList([elsewhere], 'allow').decide(call()), 'allow');
   });
 
   it('lets the first that matches decide, and the default what none matches', () => {
     const permissions = [deny({ pathExact: READY }), allow({ pathPrefix: '/' }), deny()];
-    const list = new PermissionList(permissions, 'deny');
+    const list = permissionList(permissions, 'deny');
     assert.deepEqual([list.decide(call(INFER)), list.decide(call(READY))], ['allow', 'deny']);
-    assert.equal(new PermissionList([...permissions].reverse(), 'allow').decide(call()), 'deny');
+    assert.equal(permissionList([...permissions].reverse(), 'allow').decide(call()), 'deny');
     for (const otherwise of ['allow', 'deny'] as const) {
-      assert.equal(new PermissionList([allow({ pathExact: READY })], otherwise).decide(call()), otherwise);
-      assert.equal(new PermissionList([], otherwise).decide(call()), otherwise);
+      assert.equal(permissionList([allow({ pathExact: READY })], otherwise).decide(call()), otherwise);
+      assert.equal(permissionList([], otherwise).decide(call()), otherwise);
     }
   });
 
@@ -100,7 +103,7 @@ describe('PermissionList', () => {
   ];
   for (const path of disguises) {
     it(`denies the path ${JSON.stringify(path)}, whatever is allowed`, () => {
-      assert.equal(new PermissionList([allow()], 'allow').decide(call(path)), 'deny');
+      assert.equal(permissionList([allow()], 'allow').decide(call(path)), 'deny');
     });
   }
 
@@ -155,7 +158,7 @@ describe('PermissionList', () => {
       const decide = (action: Action): boolean[] =>
         [NONE, ONE, OTHER, BOTH].map(
           (values) =>
-            new PermissionList(
+            permissionList(
               [{ action, headers: [header(match)] }],
               action === 'allow' ? 'deny' : 'allow',
             ).decide(call(INFER, values)) === action,
@@ -166,7 +169,7 @@ describe('PermissionList', () => {
 
   it('wants every header, and the path too', () => {
     const both = allow({ pathExact: INFER, headers: [header({}), header({ name: 'x-team', value: 'a' })] });
-    const list = new PermissionList([both], 'deny');
+    const list = permissionList([both], 'deny');
     const all = { 'x-role': ['admin'], 'x-team': ['a'] };
     assert.equal(list.decide(call(INFER, all)), 'allow');
     assert.equal(list.decide(call(READY, all)), 'deny');
@@ -176,8 +179,8 @@ describe('PermissionList', () => {
   it('does not let a value too long to judge through, either way', () => {
     const long = { 'x-role': ['a'.repeat(5000)] };
     const match = header({ kind: 'regex', value: 'b' });
-    assert.equal(new PermissionList([allow({ headers: [match] })], 'deny').decide(call(INFER, long)), 'deny');
-    assert.equal(new PermissionList([deny({ headers: [match] })], 'allow').decide(call(INFER, long)), 'deny');
+    assert.equal(permissionList([allow({ headers: [match] })], 'deny').decide(call(INFER, long)), 'deny');
+    assert.equal(permissionList([deny({ headers: [match] })], 'allow').decide(call(INFER, long)), 'deny');
   });
 
   it('a deny in front only ever takes away', () => {
@@ -198,8 +201,8 @@ describe('PermissionList', () => {
     fc.assert(
       fc.property(fc.array(permission, { maxLength: 3 }), permission, values, (list, first, role) => {
         const facts = call(INFER, { 'x-role': role });
-        const before = new PermissionList(list, 'deny').decide(facts);
-        const after = new PermissionList([{ ...first, action: 'deny' }, ...list], 'deny').decide(facts);
+        const before = permissionList(list, 'deny').decide(facts);
+        const after = permissionList([{ ...first, action: 'deny' }, ...list], 'deny').decide(facts);
         assert.ok(before === 'allow' || after === 'deny');
       }),
     );
@@ -209,15 +212,18 @@ describe('PermissionList', () => {
 describe('what of permissions is not honoured', () => {
   it('is said once each, with what happens instead', () => {
     assert.deepEqual(
-      unsupported([
-        allow({ pathExact: INFER, headers: [header({})] }),
-        allow({ pathRegex: '\\pL' }),
-        deny({ headers: [header({ kind: 'regex', value: '(' })] }),
-        deny({ isForeign: true }),
-      ]),
+      unsupported(
+        [
+          allow({ pathExact: INFER, headers: [header({})] }),
+          allow({ pathRegex: '\\pL' }),
+          deny({ headers: [header({ kind: 'regex', value: '(' })] }),
+          deny({ isForeign: true }),
+        ],
+        compileRe2,
+      ),
       [
-        'permission 2: PathRegex has the escape "\\p" at character 3; it allows nothing',
-        'permission 3: Regex of header "x-role" has a "(" without ")" at character 2; it denies whatever else it matches',
+        'permission 2: PathRegex has invalid escape sequence at "\\\\p"; it allows nothing',
+        'permission 3: Regex of header "x-role" has missing closing ) at "("; it denies whatever else it matches',
         'permission 4: asks for what is not known here; it denies whatever else it matches',
       ],
     );

@@ -247,7 +247,7 @@ describe('ConnectIntentions', () => {
       await at(CHECK).answer(undefined, { Allowed: false });
     }
     const notes = [
-      'intention web → digits: permission 1: PathRegex has the escape "\\p" at character 3; it allows nothing',
+      'intention web → digits: permission 1: PathRegex has invalid escape sequence at "\\\\p"; it allows nothing',
     ];
     assert.deepEqual(intentions.unsupported(), notes);
     assert.deepEqual(
