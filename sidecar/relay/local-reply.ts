@@ -76,18 +76,29 @@ export const NOT_GRPC_BODY = Buffer.from(
   'latin1',
 );
 
+/** The sidecar's own answer to a call, ready to be sent; what refuses a call returns one. */
 export interface LocalReply {
   readonly reason: LocalReplyReason;
+  /** `grpc-message`, not encoded yet. */
   readonly message: string;
+  /** One more field of the trailers, such as `grpc-retry-pushback-ms`; null: none. */
+  readonly metadata: Field | null;
 }
 
-/** `limitMs`: the attempt timeout that was in force, for the message. */
+/** A reply whose message is the template of its reason, filled with `values`. */
+export function makeLocalReply(
+  reason: LocalReplyReason,
+  values: Readonly<Record<string, string | number>> = {},
+  metadata: Field | null = null,
+): LocalReply {
+  return { reason, message: reasonMessage(reason, values), metadata };
+}
+
+/** The reply for an attempt that brought no answer of the endpoint's. `limitMs`: the attempt timeout in force, for the message. */
 export function localReplyFor(attempt: Attempt, endpoint: string, limitMs: number): LocalReply {
   const detail = attempt.reason;
-  const text = (reason: LocalReplyReason, values: Record<string, string | number>): LocalReply => ({
-    reason,
-    message: reasonMessage(reason, { endpoint, peer: endpoint, ...values }),
-  });
+  const text = (reason: LocalReplyReason, values: Record<string, string | number>): LocalReply =>
+    makeLocalReply(reason, { endpoint, peer: endpoint, ...values });
   switch (attempt.ended) {
     case AttemptEnd.connectError:
     case AttemptEnd.unconnected:
