@@ -6,21 +6,39 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { packageRoot } from '../kit/process/package-root.js';
 import {
+  ADMIN_IMPORTERS,
+  FOUNDATIONS,
+  LAYERS,
+  NARROW_LAYERS,
+  PROTO_IMPORTERS,
+  ROOT_IMPORTS,
+} from '../kit/source-tree/import-rules.js';
+import {
   type AmbientException,
   type Complaints,
   hasNoCycles,
   hasNoDefaultExports,
+  hasNoMutualFolders,
+  importsAllowedRoots,
+  importsDownwards,
   importsOnlyItself,
   importsVendorsInOnePlace,
   importsWhatExists,
+  largeFolders,
   longFiles,
-  neverImports,
   unusedExceptions,
   unusedVendors,
   usesAmbientThingsOnlyIn,
   type VendorTable,
 } from '../kit/source-tree/rules.js';
 import { COMPUTED, readSourceFile, type SourceFile } from '../kit/source-tree/source-file.js';
+
+const RULES = {
+  layers: LAYERS,
+  foundations: FOUNDATIONS,
+  narrowLayers: NARROW_LAYERS,
+  adminImporters: ADMIN_IMPORTERS,
+};
 
 const ROOTS = ['proto', 'services', 'sidecar', 'test', 'tools'];
 
@@ -52,6 +70,19 @@ const AMBIENT_EXCEPTIONS: readonly AmbientException[] = [
     names: ['process', 'setImmediate'],
     because: 'It is the one file that starts and signals processes of the operating system.',
   },
+];
+
+/** Pairs of folders that still import each other. */
+const PENDING_PAIRS: readonly string[] = [
+  'sidecar/config/file and sidecar/config/lint',
+  'sidecar/config/file and sidecar/config/options',
+  'sidecar/discovery/consul/catalog and sidecar/discovery/consul/parser',
+  'sidecar/identity/sources and sidecar/identity/tls',
+  'test/bench and test/kit',
+  'test/drills and test/kit',
+  'test/kit/consul and test/kit/process',
+  'test/kit/http2 and test/kit/service',
+  'test/kit/http2 and test/kit/stack',
 ];
 
 /** A habit, not a law: files beyond it are reported. */
@@ -90,18 +121,12 @@ describe('the architecture', () => {
     none(importsOnlyItself(files, 'sidecar/core/')));
   it('keeps the protocol engine to itself: http2/ imports only http2/', () =>
     none(importsOnlyItself(files, 'sidecar/http2/')));
-  it('keeps models and mesh apart: services/ never imports sidecar/', () =>
-    none(neverImports(files, 'services/', 'sidecar/')));
-  it('keeps models and mesh apart: sidecar/ never imports services/', () =>
-    none(neverImports(files, 'sidecar/', 'services/')));
-  it('lets nothing depend on tests', () => {
-    none(
-      ['sidecar/', 'services/', 'proto/', 'tools/'].flatMap((folder) => neverImports(files, folder, 'test/')),
-    );
-  });
-  it('keeps the contracts below everything: proto/ imports nothing of ours', () => {
-    none(['sidecar/', 'services/'].flatMap((folder) => neverImports(files, 'proto/', folder)));
-  });
+  it('lets a file of sidecar/ import only from the layers below its own', () =>
+    none(importsDownwards(files, RULES)));
+  it('lets a root import another only where the import rules say so', () =>
+    none(importsAllowedRoots(files, ROOT_IMPORTS, { 'sidecar proto': PROTO_IMPORTERS })));
+  it('has no two folders that import each other', () =>
+    none(hasNoMutualFolders(files).filter((each) => !PENDING_PAIRS.some((pair) => each.startsWith(pair)))));
   it('touches each vendor in one place', () => none(importsVendorsInOnePlace(files, VENDORS)));
   it('lists no vendor that is not used', () => none(unusedVendors(files, VENDORS)));
   it('reads clocks, chance and the process only at its edge', () =>
@@ -228,13 +253,51 @@ describe('the architecture test, on a tree that breaks the rules', () => {
     ]);
   });
 
-  it('complains when services and sidecar meet', () => {
+  it('complains when an import points upwards, sideways or into a foundation that is closed to it', () => {
+    const files = tree({
+      'sidecar/relay/a.ts': `import '../transport/t.js';\nimport '../cluster/c.js';\nimport '../discovery/d.js';\nimport '../core/o.js';`,
+      'sidecar/outbound.ts': `import './outbound/o.js';\nimport './cluster/c.js';\nimport './admin/v.js';`,
+      'sidecar/config/a.ts': `import '../core/a.js';\nimport '../runtime/r.js';`,
+      'sidecar/telemetry/a.ts': `import '../http2/h.js';\nimport '../config/c.js';`,
+      'sidecar/elsewhere/a.ts': '',
+    });
+    assert.deepEqual(importsDownwards(files, RULES), [
+      'sidecar/elsewhere/a.ts: its folder stands in no row of the import rules',
+      'sidecar/relay/a.ts:2: imports sidecar/cluster/c.ts; relay must not import cluster',
+      'sidecar/relay/a.ts:3: imports sidecar/discovery/d.ts; relay must not import discovery',
+      'sidecar/outbound.ts:3: imports sidecar/admin/v.ts; outbound must not import admin',
+      'sidecar/config/a.ts:2: imports sidecar/runtime/r.ts; config must not import runtime',
+      'sidecar/telemetry/a.ts:2: imports sidecar/config/c.ts; telemetry must not import config',
+    ]);
+  });
+
+  it('complains when services and sidecar meet, or production code imports a test', () => {
     const files = tree({
       'services/a.ts': `import type { X } from '../sidecar/x.js';`,
-      'sidecar/x.ts': `export * from '../services/a.js';`,
+      'sidecar/x.ts': `export * from '../services/a.js';\nimport '../test/kit/k.js';\nimport '../proto/p.js';`,
     });
-    assert.equal(neverImports(files, 'services/', 'sidecar/').length, 1);
-    assert.equal(neverImports(files, 'sidecar/', 'services/').length, 1);
+    assert.deepEqual(importsAllowedRoots(files, ROOT_IMPORTS, { 'sidecar proto': ['sidecar/codec/'] }), [
+      'services/a.ts:1: imports sidecar/x.ts; services/ must not import sidecar/',
+      'sidecar/x.ts:1: imports services/a.ts; sidecar/ must not import services/',
+      'sidecar/x.ts:2: imports test/kit/k.ts; sidecar/ must not import test/',
+      'sidecar/x.ts:3: imports proto/p.ts; only sidecar/codec/ may',
+    ]);
+  });
+
+  it('complains about two folders whose files import each other, and not about a folder and its own subfolder', () => {
+    const files = tree({
+      'a/b/one.ts': `import '../c/d/two.js';`,
+      'a/c/three.ts': `import '../b/four.js';\nimport './d/two.js';`,
+      'a/c/d/two.ts': `import '../three.js';`,
+    });
+    assert.deepEqual(hasNoMutualFolders(files), [
+      'a/b and a/c import each other: a/b/one.ts imports a/c/d/two.ts, a/c/three.ts imports a/b/four.ts',
+    ]);
+  });
+
+  it('complains about a folder of too many files', () => {
+    const files = tree({ 'a/b.ts': '', 'a/c.ts': '', 'a/d/e.ts': '' });
+    assert.deepEqual(largeFolders(files, 1), ['a: 2 files, expected at most 1']);
   });
 
   it('complains about a vendor in a second place, about an unknown one, and about a row that is not needed', () => {

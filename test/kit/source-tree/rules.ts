@@ -33,13 +33,6 @@ export function importsOnlyItself(files: readonly SourceFile[], folder: string):
   );
 }
 
-export function neverImports(files: readonly SourceFile[], from: string, to: string): Complaints {
-  return complain(
-    files.filter((file) => file.path.startsWith(from)),
-    ({ target }) => (target.startsWith(to) ? `imports ${target}; ${from} never imports ${to}` : undefined),
-  );
-}
-
 /** Every relative import leads to a file of the tree. */
 export function importsWhatExists(files: readonly SourceFile[]): Complaints {
   const known = new Set(files.map(({ path }) => path));
@@ -47,6 +40,92 @@ export function importsWhatExists(files: readonly SourceFile[]): Complaints {
     if (!isRelative || known.has(target) || target.endsWith('.json')) return undefined;
     return `imports ${target}, which is not there`;
   });
+}
+
+/** Which folder may import which, as data; see import-rules.ts. */
+export interface LayerRules {
+  readonly layers: readonly (readonly string[])[];
+  readonly foundations: Readonly<Record<string, readonly string[]>>;
+  readonly narrowLayers: Readonly<Record<string, readonly string[]>>;
+  readonly adminImporters: readonly string[];
+}
+
+/** Files of `sidecar/` import from layers below their own, and from the foundations that their row allows. */
+export function importsDownwards(files: readonly SourceFile[], rules: LayerRules): Complaints {
+  const layerOf = (folder: string): number => rules.layers.findIndex((layer) => layer.includes(folder));
+  const isAllowed = (from: string, to: string): boolean => {
+    const foundation = rules.foundations[from];
+    if (foundation !== undefined) return foundation.includes(to);
+    if (rules.foundations[to] === undefined) return layerOf(to) > layerOf(from);
+    if (to === 'admin') return rules.adminImporters.includes(from);
+    return rules.narrowLayers[from]?.includes(to) ?? true;
+  };
+  const isKnown = (folder: string): boolean =>
+    rules.foundations[folder] !== undefined || layerOf(folder) !== -1;
+  const own = files.filter(({ path }) => path.startsWith('sidecar/'));
+  const strangers = own
+    .filter(({ path }) => !isKnown(layerNameOf(path)))
+    .map(({ path }) => `${path}: its folder stands in no row of the import rules`);
+  const wrong = complain(own, ({ target, isRelative }, { path }) => {
+    const [from, to] = [layerNameOf(path), layerNameOf(target)];
+    if (!isRelative || !target.startsWith('sidecar/') || from === to || !isKnown(from)) return undefined;
+    return isAllowed(from, to) ? undefined : `imports ${target}; ${from} must not import ${to}`;
+  });
+  return [...strangers, ...wrong];
+}
+
+/** The folder below `sidecar/` that a file belongs to; `outbound.ts` belongs to the layer of `outbound/`. */
+function layerNameOf(path: string): string {
+  const name = path.split('/')[1] ?? path;
+  return name === 'inbound.ts' || name === 'outbound.ts' ? name.slice(0, -3) : name;
+}
+
+/** Files of one root import from another only where its row allows it; `importers`: the only ones that may, of a root. */
+export function importsAllowedRoots(
+  files: readonly SourceFile[],
+  roots: Readonly<Record<string, readonly string[]>>,
+  importers: Readonly<Record<string, readonly string[]>>,
+): Complaints {
+  return complain(files, ({ target, isRelative }, { path }) => {
+    const [from, to] = [path.split('/')[0]!, target.split('/')[0]!];
+    const allowed = roots[from];
+    if (!isRelative || from === to || allowed === undefined) return undefined;
+    if (!allowed.includes(to)) return `imports ${target}; ${from}/ must not import ${to}/`;
+    const only = importers[`${from} ${to}`];
+    if (only === undefined || isInOneOf(path, only)) return undefined;
+    return `imports ${target}; only ${only.join(', ')} may`;
+  });
+}
+
+/** Pairs of folders with one parent whose files import each other, however deep they lie. */
+export function hasNoMutualFolders(files: readonly SourceFile[]): Complaints {
+  const examples = new Map<string, string>();
+  for (const { path, imports } of files)
+    for (const { target, isRelative } of imports) {
+      const [from, to] = [path.split('/'), target.split('/')];
+      let depth = 0;
+      while (depth < from.length && from[depth] === to[depth]) depth++;
+      if (!isRelative || from.length - 1 <= depth || to.length - 1 <= depth) continue;
+      const pair = `${from.slice(0, depth + 1).join('/')} ${to.slice(0, depth + 1).join('/')}`;
+      if (!examples.has(pair)) examples.set(pair, `${path} imports ${target}`);
+    }
+  return [...examples].flatMap(([pair, example]) => {
+    const [a, b] = pair.split(' ') as [string, string];
+    const back = examples.get(`${b} ${a}`);
+    return a < b && back !== undefined ? [`${a} and ${b} import each other: ${example}, ${back}`] : [];
+  });
+}
+
+/** Folders with more than `limit` source files of their own. */
+export function largeFolders(files: readonly SourceFile[], limit: number): Complaints {
+  const counts = new Map<string, number>();
+  for (const { path } of files) {
+    const folder = path.slice(0, path.lastIndexOf('/'));
+    counts.set(folder, (counts.get(folder) ?? 0) + 1);
+  }
+  return [...counts]
+    .filter(([, count]) => count > limit)
+    .map(([folder, count]) => `${folder}: ${count} files, expected at most ${limit}`);
 }
 
 /** Packages in production code stand in the table, and are imported only where it says. */
