@@ -117,7 +117,7 @@ export class Outbound implements Primary, FallbackTarget, ShiftTarget {
   /** Takes over what discovery found out, whole; calls that waited for it go on. */
   apply(knowledge: UpstreamSnapshot): void {
     // A reload may have ended discovery while an answer was on its way.
-    if (this.config.discovery === undefined) return;
+    if (this.config.consul === undefined) return;
     this.router.routes.forgetRules();
     this.target.apply(knowledge);
     this.settle();

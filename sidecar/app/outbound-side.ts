@@ -184,7 +184,7 @@ export class OutboundSide {
   private discover(config: UpstreamConfig, outbound: Outbound): void {
     const { name } = config;
     const before = this.discovering.get(name);
-    if (config.discovery === undefined || this.ties.discovery === undefined) {
+    if (config.consul === undefined || this.ties.discovery === undefined) {
       before?.close();
       this.discovering.delete(name);
       return;

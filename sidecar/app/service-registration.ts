@@ -53,10 +53,10 @@ export class ServiceRegistration implements ServiceInstance {
   }
 
   get upstreams(): readonly RegistrantUpstream[] {
-    return this.ties.upstreams().map(({ name, discovery }) => ({
+    return this.ties.upstreams().map(({ name, consul }) => ({
       name,
-      service: discovery?.service ?? name,
-      datacenter: discovery?.datacenter,
+      service: consul?.service ?? name,
+      datacenter: consul?.datacenter,
       listen: this.ties.listeners[name],
     }));
   }

@@ -31,7 +31,7 @@ export class Upstream {
     private readonly make: MakeUpstream,
   ) {
     const main = make(config, MAIN_CLUSTER);
-    main.isKnown = config.discovery === undefined;
+    main.isKnown = config.consul === undefined;
     this.byName = new Map([[MAIN_CLUSTER, main]]);
     this.plain = null;
     this.settle();
@@ -62,9 +62,9 @@ export class Upstream {
 
   /** Takes over a changed file. What discovery found out stays in force until it says otherwise. */
   update(config: UpstreamConfig): void {
-    const wasFound = this.config.discovery !== undefined;
+    const wasFound = this.config.consul !== undefined;
     this.config = config;
-    if (config.discovery === undefined) {
+    if (config.consul === undefined) {
       const { endpoints } = config;
       this.apply({ routes: ONE_ROUTE, clusters: new Map([[MAIN_CLUSTER, { endpoints }]]) });
       this.knowledge = undefined;

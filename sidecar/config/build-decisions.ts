@@ -51,7 +51,7 @@ export function buildObservation(
 function buildAccessLog(said: NonNullable<z.output<typeof accessLog>>, baseDir: string): AccessLogConfig {
   return {
     ...present('path', said.path === undefined ? undefined : pathFrom(baseDir, said.path)),
-    sampleRatio: said.sample,
+    sampleRatio: said.sample_ratio,
   };
 }
 
@@ -69,9 +69,9 @@ export function buildQueue(said: z.output<typeof queue>): QueueConfig {
 function buildPriority({
   key,
   classes,
-  otherwise,
+  default_class: defaultClass,
 }: NonNullable<z.output<typeof queue>['priority']>): NonNullable<QueueConfig['priority']> {
-  return { key, classes: [...classes], otherwise: otherwise ?? classes.at(-1) ?? '' };
+  return { key, classes: [...classes], defaultClass: defaultClass ?? classes.at(-1) ?? '' };
 }
 
 export function buildRateLimits(said: z.output<typeof rateLimits>): readonly RateLimitConfig[] | undefined {
@@ -118,8 +118,8 @@ function buildHealth(said: NonNullable<SaidUpstream['health']>): ActiveHealthCon
     service: said.service ?? '',
     intervalMs: said.interval,
     ...present('timeoutMs', said.timeout),
-    unhealthy: said.unhealthy,
-    healthy: said.healthy,
+    unhealthyThreshold: said.unhealthy_threshold,
+    healthyThreshold: said.healthy_threshold,
   };
 }
 
@@ -188,10 +188,9 @@ function buildFallback(said: NonNullable<SaidRoute['fallback']>[number]): Fallba
 }
 
 function buildSplit(upstream: string, said: NonNullable<SaidRoute['split']>): SplitConfig {
-  const weights = Object.entries(said.weights ?? { [upstream]: 1 });
   return {
     match: said.match.map(({ key, value, upstream: to }) => ({ key, value, upstream: to })),
-    weights: weights.map(([to, weight]) => ({ upstream: to, weight })),
+    weights: { ...(said.weights ?? { [upstream]: 1 }) },
     ...present('stickyBy', said.sticky_by),
   };
 }

@@ -77,7 +77,7 @@ function buildCaller(
     ...(isImplied ? { isImplied } : {}),
     upstreams: Object.entries(said.upstreams).map(([name, upstream]) => {
       const built = buildUpstream(name, upstream, baseDir);
-      return onConsul ? { discovery: plainDiscovery(name), ...built } : built;
+      return onConsul ? { consul: plainDiscovery(name), ...built } : built;
     }),
     ...present('shared', buildShared(said.shared, baseDir)),
     ...present('admin', said.admin && addressFrom(baseDir, said.admin)),

@@ -37,7 +37,7 @@ import {
 export type SpelledIntentions = NonNullable<z.output<typeof intentions>>;
 
 export function buildIntentions(said: SpelledIntentions): IntentionConfig[] {
-  return said.map(({ from, to, action }) => ({ source: from, destination: to, action }));
+  return said.map(({ from, to, action }) => ({ from, to, action }));
 }
 
 export function buildLimits(said: z.output<typeof limits>): LimitsConfig {
@@ -70,10 +70,12 @@ export function buildModelProcess(
     inherit: said.inherit,
     startTimeoutMs: said.start_timeout,
     longestRunMs: said.longest_run,
-    restartBaseMs: said.restart.base,
-    restartMaxMs: said.restart.max,
-    ...present('restartLimit', buildRestartLimit(said.restart.limit)),
-    restartRetryAfterMs: said.restart.retry_after,
+    restart: {
+      baseMs: said.restart.base,
+      maxMs: said.restart.max,
+      limit: { starts: said.restart.limit.starts, withinMs: said.restart.limit.within },
+      retryAfterMs: said.restart.retry_after,
+    },
     stopTimeoutMs: said.stop_timeout,
   };
 }
@@ -81,12 +83,6 @@ export function buildModelProcess(
 /** What a file says that says nothing of the model process. */
 export function defaultModelProcess(): Omit<ModelProcessConfig, 'command'> {
   return buildModelProcess(meshModelProcess.parse({}));
-}
-
-function buildRestartLimit(
-  said: z.output<typeof meshModelProcess>['restart']['limit'],
-): ModelProcessConfig['restartLimit'] {
-  return said.starts === 0 ? undefined : { starts: said.starts, withinMs: said.within };
 }
 
 export function buildInboundRoutes(said: readonly z.output<typeof inboundRoute>[]): RouteConfig[] {
@@ -143,8 +139,7 @@ function buildRetry(said: z.output<typeof outboundRoute>['retry']): RetryConfig 
   return {
     attempts: said.attempts,
     on: said.on.map(retryableCode),
-    backoffBaseMs: said.backoff.base,
-    backoffMaxMs: said.backoff.max,
+    backoff: { baseMs: said.backoff.base, maxMs: said.backoff.max },
   };
 }
 
@@ -157,7 +152,7 @@ export function buildUpstream(
     name,
     ...present('listen', said.listen && addressFrom(baseDir, said.listen)),
     tls: said.tls,
-    ...present('discovery', said.consul && buildDiscovery(name, said.consul)),
+    ...present('consul', said.consul && buildDiscovery(name, said.consul)),
     balance: buildBalance(said.balance),
     ...buildCare(said),
     ejection: buildEjection(said.ejection),
@@ -185,7 +180,7 @@ function buildEjection(said: z.output<typeof meshUpstream>['ejection']): Ejectio
     consecutiveFaults: said.consecutive_faults,
     baseMs: said.base,
     maxMs: said.max,
-    jitterRatio: said.jitter,
+    jitter: said.jitter,
     detectors: buildDetectors(said.detectors),
   };
 }

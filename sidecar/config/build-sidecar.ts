@@ -81,7 +81,7 @@ function buildOutbound(
   if (said === undefined) return undefined;
   return {
     upstreams: Object.entries(said.upstreams).map(([name, upstream]) => ({
-      ...(onConsul && upstream.endpoints === undefined ? { discovery: plainDiscovery(name) } : {}),
+      ...(onConsul && upstream.endpoints === undefined ? { consul: plainDiscovery(name) } : {}),
       ...buildUpstream(name, upstream, baseDir),
       endpoints: (upstream.endpoints ?? []).map((endpoint) => buildEndpoint(endpoint, baseDir)),
     })),

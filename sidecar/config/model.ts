@@ -118,8 +118,8 @@ export interface RateLimitConfig {
 
 /** Consul's form: `*` is a wildcard on either side; precedence by specificity, deny wins a tie. */
 export interface IntentionConfig {
-  readonly source: string;
-  readonly destination: string;
+  readonly from: string;
+  readonly to: string;
   readonly action: 'allow' | 'deny';
 }
 
@@ -147,7 +147,7 @@ export interface QueueConfig {
   readonly priority?: {
     readonly key: string;
     readonly classes: readonly string[];
-    readonly otherwise: string;
+    readonly defaultClass: string;
   };
   /** Callers take turns within a class, however many calls each has waiting. Absent: first come, first served. */
   readonly fair?: boolean;
@@ -172,7 +172,7 @@ export interface UpstreamConfig {
   /** Empty where `discovery` finds them. */
   readonly endpoints: readonly EndpointConfig[];
   /** Absent: `endpoints` are all there are. */
-  readonly discovery?: DiscoveryConfig;
+  readonly consul?: DiscoveryConfig;
   readonly balance: BalanceConfig;
   /** Absent: an endpoint is taken for well while it is connected and not ejected. */
   readonly health?: ActiveHealthConfig;
@@ -223,11 +223,13 @@ export interface ModelProcessConfig {
   readonly startTimeoutMs: number;
   /** Longest time one run of the model may take, whatever deadlines callers give. Default 5 min. */
   readonly longestRunMs: number;
-  readonly restartBaseMs: number; // 100
-  readonly restartMaxMs: number; // 30 000
-  /** Given up after so many starts within so long; then one start each `restartRetryAfterMs`. Absent: never. */
-  readonly restartLimit?: { readonly starts: number; readonly withinMs: number }; // 5 in 60 000
-  readonly restartRetryAfterMs: number; // 300 000
+  readonly restart: {
+    readonly baseMs: number; // 100
+    readonly maxMs: number; // 30 000
+    /** Given up after so many starts within so long; then one start each `retryAfterMs`. 0 starts: never. */
+    readonly limit: { readonly starts: number; readonly withinMs: number }; // 5 in 60 000
+    readonly retryAfterMs: number; // 300 000
+  };
   /** Longest time a SIGTERM may take before SIGKILL. Default 10 s. */
   readonly stopTimeoutMs: number;
 }

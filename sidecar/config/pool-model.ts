@@ -10,8 +10,8 @@ export interface ActiveHealthConfig {
   /** Absent: 1 s, and with `grpc` as long as the model's calls make likely. */
   readonly timeoutMs?: number;
   /** In a row. */
-  readonly unhealthy: number; // 2
-  readonly healthy: number; // 1
+  readonly unhealthyThreshold: number; // 2
+  readonly healthyThreshold: number; // 1
 }
 
 /** Bounds of one upstream; what is over them is refused at once with RESOURCE_EXHAUSTED. 0 = no bound. */
@@ -91,7 +91,7 @@ export interface EjectionConfig {
   readonly consecutiveFaults: number; // 5
   readonly baseMs: number; // 30 000
   readonly maxMs: number; // 300 000
-  readonly jitterRatio: number; // 0.1
+  readonly jitter: number; // 0.1
 }
 
 export interface PoolConfig {

@@ -34,8 +34,7 @@ export function defaultIdleTimeoutMs(kind: RouteKind): number {
 export const READ_ONLY_RETRY: RetryConfig = {
   attempts: 3,
   on: [Status.UNAVAILABLE],
-  backoffBaseMs: 25,
-  backoffMaxMs: 250,
+  backoff: { baseMs: 25, maxMs: 250 },
 };
 
 /**

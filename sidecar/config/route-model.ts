@@ -56,7 +56,7 @@ export interface SplitConfig {
   /** First match wins: calls whose metadata `key` has `value` all go there. The upstream itself may be named, here and below. */
   readonly match: readonly { readonly key: string; readonly value: string; readonly upstream: string }[];
   /** Weights ≥ 0, their sum > 0. */
-  readonly weights: readonly { readonly upstream: string; readonly weight: number }[];
+  readonly weights: Readonly<Record<string, number>>;
   /** Calls with the same value of this metadata key go to the same one. Absent: by chance. */
   readonly stickyBy?: string;
 }
@@ -76,6 +76,5 @@ export interface RetryConfig {
   readonly attempts: number;
   /** gRPC status codes that are worth another attempt. Default UNAVAILABLE (14). */
   readonly on: readonly number[];
-  readonly backoffBaseMs: number; // 25
-  readonly backoffMaxMs: number; // 250
+  readonly backoff: { readonly baseMs: number; readonly maxMs: number }; // 25, 250
 }

@@ -27,7 +27,7 @@ export function spellObservation({
   return {
     ...present(
       'access_log',
-      accessLog && { ...present('path', accessLog.path), sample: accessLog.sampleRatio },
+      accessLog && { ...present('path', accessLog.path), sample_ratio: accessLog.sampleRatio },
     ),
     fault_injection: faultInjection === true,
   };
@@ -39,9 +39,13 @@ export function spellQueue(queue: QueueConfig): Record<string, unknown> {
     max_waiting: queue.maxWaiting,
     max_waiting_bytes: writeSize(queue.maxWaitingBytes),
     ...present('adaptive', queue.adaptive),
-    ...present('priority', queue.priority),
+    ...present('priority', queue.priority && spellPriority(queue.priority)),
     fair: queue.fair === true,
   };
+}
+
+function spellPriority({ key, classes, defaultClass }: NonNullable<QueueConfig['priority']>) {
+  return { key, classes, default_class: defaultClass };
 }
 
 export function spellRateLimit(limit: RateLimitConfig): Record<string, unknown> {
@@ -73,8 +77,8 @@ function spellHealth(health: ActiveHealthConfig): Record<string, unknown> {
     ...(health.kind === 'grpc' ? { service: health.service } : {}),
     interval: writeDuration(health.intervalMs),
     ...present('timeout', health.timeoutMs === undefined ? undefined : writeDuration(health.timeoutMs)),
-    unhealthy: health.unhealthy,
-    healthy: health.healthy,
+    unhealthy_threshold: health.unhealthyThreshold,
+    healthy_threshold: health.healthyThreshold,
   };
 }
 
@@ -97,7 +101,7 @@ export function spellEjection(ejection: EjectionConfig): Record<string, unknown>
     consecutive_faults: ejection.consecutiveFaults,
     base: writeDuration(ejection.baseMs),
     max: writeDuration(ejection.maxMs),
-    jitter: ejection.jitterRatio,
+    jitter: ejection.jitter,
     detectors: spellDetectors(ejection.detectors ?? {}),
   };
 }
@@ -190,7 +194,7 @@ function spellFallback(fallback: FallbackConfig): Record<string, unknown> {
 function spellSplit({ match, weights, stickyBy }: SplitConfig): Record<string, unknown> {
   return {
     match,
-    weights: Object.fromEntries(weights.map(({ upstream, weight }) => [upstream, weight])),
+    weights,
     ...present('sticky_by', stickyBy),
   };
 }

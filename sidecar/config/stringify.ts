@@ -101,9 +101,9 @@ function spellInbound(inbound: InboundConfig, consulSays: boolean): Record<strin
 
 function spellIntentions(inbound: InboundConfig): Record<string, unknown> {
   return {
-    intentions: inbound.intentions.map(({ source, destination, action }) => ({
-      from: source,
-      to: destination,
+    intentions: inbound.intentions.map(({ from, to, action }) => ({
+      from: from,
+      to: to,
       action,
     })),
     default_intention: inbound.defaultIntention,
@@ -128,13 +128,13 @@ function spellOutbound(outbound: OutboundConfig): Record<string, unknown> {
 }
 
 function spellUpstream(upstream: UpstreamConfig): Record<string, unknown> {
-  const { discovery, pool, budget } = upstream;
+  const { consul, pool, budget } = upstream;
   return {
     ...present('listen', upstream.listen && writeAddress(upstream.listen)),
     tls: upstream.tls,
-    ...(discovery === undefined
+    ...(consul === undefined
       ? { endpoints: upstream.endpoints.map(spellEndpoint) }
-      : { consul: spellDiscovery(discovery) }),
+      : { consul: spellDiscovery(consul) }),
     balance: upstream.balance,
     ...spellCare(upstream),
     ejection: spellEjection(upstream.ejection),
@@ -180,7 +180,7 @@ function spellRetry(retry: RetryConfig): Record<string, unknown> {
   return {
     attempts: retry.attempts,
     on: retry.on.map(retryableName),
-    backoff: { base: writeDuration(retry.backoffBaseMs), max: writeDuration(retry.backoffMaxMs) },
+    backoff: { base: writeDuration(retry.backoff.baseMs), max: writeDuration(retry.backoff.maxMs) },
   };
 }
 
@@ -193,19 +193,17 @@ function spellModel(model: ModelProcessConfig): Record<string, unknown> {
     start_timeout: writeDuration(model.startTimeoutMs),
     longest_run: writeDuration(model.longestRunMs),
     restart: {
-      base: writeDuration(model.restartBaseMs),
-      max: writeDuration(model.restartMaxMs),
-      limit: spellRestartLimit(model.restartLimit),
-      retry_after: writeDuration(model.restartRetryAfterMs),
+      base: writeDuration(model.restart.baseMs),
+      max: writeDuration(model.restart.maxMs),
+      limit: spellRestartLimit(model.restart.limit),
+      retry_after: writeDuration(model.restart.retryAfterMs),
     },
     stop_timeout: writeDuration(model.stopTimeoutMs),
   };
 }
 
-function spellRestartLimit(limit: ModelProcessConfig['restartLimit']): unknown {
-  return limit === undefined
-    ? { starts: 'none' }
-    : { starts: limit.starts, within: writeDuration(limit.withinMs) };
+function spellRestartLimit({ starts, withinMs }: ModelProcessConfig['restart']['limit']): unknown {
+  return { starts: starts === 0 ? 'none' : starts, within: writeDuration(withinMs) };
 }
 
 function writeDurationOrNone(ms: number): string {

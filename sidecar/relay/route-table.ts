@@ -52,7 +52,7 @@ export interface RoutesOptions {
 }
 
 /** Waits between attempts that the registry asked for, ms: as everywhere else by default. */
-const BACKOFF = { backoffBaseMs: 25, backoffMaxMs: 250 };
+const BACKOFF = { backoff: { baseMs: 25, maxMs: 250 } };
 
 export class Routes {
   private readonly table: RouteTable<{ methods: readonly string[]; plan: RoutePlan }>;

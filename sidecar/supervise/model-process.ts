@@ -47,14 +47,9 @@ export function modelProcess(
 ): Supervisor {
   const { clock, timers } = deps;
   const probe = new HealthProbe(address, timers);
-  const backoff = new RestartBackoff(
-    { baseMs: config.restartBaseMs, maxMs: config.restartMaxMs },
-    deps.random,
-  );
-  const limit =
-    config.restartLimit === undefined
-      ? undefined
-      : new RestartLimit({ ...config.restartLimit, retryAfterMs: config.restartRetryAfterMs });
+  const { baseMs, maxMs, limit: given, retryAfterMs } = config.restart;
+  const backoff = new RestartBackoff({ baseMs, maxMs }, deps.random);
+  const limit = given.starts === 0 ? undefined : new RestartLimit({ ...given, retryAfterMs });
   const argv = config.command.map((part) =>
     part.replaceAll('{socket}', addressText(address)).replaceAll('{model}', deps.model ?? ''),
   );

@@ -20,23 +20,23 @@ const DESCRIPTION = 'from the mesh file';
 export function intentionsToWrite({ intentions, defaultIntention }: MeshIntentions): IntentionConfig[] {
   const byPair = new Map<string, IntentionConfig>();
   const add = (intention: IntentionConfig) => {
-    const pair = `${intention.source} ${intention.destination}`;
+    const pair = `${intention.from} ${intention.to}`;
     if (byPair.get(pair)?.action !== 'deny') byPair.set(pair, intention);
   };
   for (const intention of intentions) add(intention);
   if (defaultIntention === 'deny' && !byPair.has(`${ANYONE} ${ANYONE}`))
-    add({ source: ANYONE, destination: ANYONE, action: 'deny' });
+    add({ from: ANYONE, to: ANYONE, action: 'deny' });
   return [...byPair.values()];
 }
 
 /** Throws a CommandFailure that names the first one that Consul did not take. */
 export async function writeIntentions(api: AgentApi, mesh: MeshIntentions): Promise<void> {
-  for (const { source, destination, action } of intentionsToWrite(mesh)) {
+  for (const { from, to, action } of intentionsToWrite(mesh)) {
     const failed = (why: string) =>
-      new CommandFailure(`consul did not take the intention ${source} → ${destination} (${action}): ${why}`);
+      new CommandFailure(`consul did not take the intention ${from} → ${to} (${action}): ${why}`);
     const body = {
-      SourceName: source,
-      DestinationName: destination,
+      SourceName: from,
+      DestinationName: to,
       SourceType: 'consul',
       Action: action,
       Description: DESCRIPTION,

@@ -178,10 +178,10 @@ async function callerSeat(input: PlanInput, replicas: readonly SidecarSpec[]): P
 /** With Consul, what to ask it; else the replicas themselves. */
 function whereabouts(
   { consul, mesh }: PlanInput,
-  { name, discovery }: MeshConfig['caller']['upstreams'][number],
+  { name, consul: asked }: MeshConfig['caller']['upstreams'][number],
   replicas: readonly SidecarSpec[],
-): Pick<UpstreamConfig, 'endpoints' | 'discovery'> {
-  if (consul !== undefined) return { endpoints: [], discovery: discovery ?? plainDiscovery(name) };
+): Pick<UpstreamConfig, 'endpoints' | 'consul'> {
+  if (consul !== undefined) return { endpoints: [], consul: asked ?? plainDiscovery(name) };
   const { datacenter } = mesh;
   return {
     endpoints: replicas.filter((seat) => seat.service === name).map((seat) => endpointOf(seat, datacenter)),

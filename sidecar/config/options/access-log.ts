@@ -12,12 +12,12 @@ const common = (meaning: string) =>
         otherwise: 'standard error, with the other lines',
         why: 'Whoever collects the other lines gets these too.',
       }),
-      sample: option(ratio().prefault(1), {
+      sample_ratio: option(ratio().prefault(1), {
         meaning: 'Share of the successful calls that is written. Every other call always is.',
         why: 'Whoever asks for a log expects to find the call in it.',
       }),
     },
-    'a block with path and sample',
+    'a block with path and sample_ratio',
   );
 
 const PRESENT =

@@ -43,11 +43,11 @@ const activeHealth = withRules(
           '1s, or `interval` if that is shorter; with `grpc` three times the time that 99 % of the unary calls to the upstream that succeeded in the last 30 s to 60 s stayed below, if that is longer, and 60s at most. It may outlast `interval`: the next check is later then',
         why: 'Health answers wait behind the work of the model: busy is not sick.',
       }),
-      unhealthy: option(wholeNumber({ min: 1, max: 100 }).prefault(2), {
+      unhealthy_threshold: option(wholeNumber({ min: 1, max: 100 }).prefault(2), {
         meaning: 'Failed checks in a row after which an endpoint gets no traffic.',
         why: 'One lost answer is no verdict.',
       }),
-      healthy: option(wholeNumber({ min: 1, max: 100 }).prefault(1), {
+      healthy_threshold: option(wholeNumber({ min: 1, max: 100 }).prefault(1), {
         meaning: 'Passed checks in a row after which it gets traffic again.',
         why: 'What answers, works.',
       }),

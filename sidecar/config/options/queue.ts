@@ -44,13 +44,13 @@ const priority = withRules(
           why: 'Only the application knows what matters.',
         },
       ),
-      otherwise: option(name('the name of a class').optional(), {
+      default_class: option(name('the name of a class').optional(), {
         meaning: 'The class of calls that name none, or one that is not in the list.',
         otherwise: 'the last one',
         why: 'Importance has to be claimed.',
       }),
     },
-    'a block with key, classes and otherwise',
+    'a block with key, classes and default_class',
   ),
   refuseBadClasses,
 );
@@ -65,13 +65,13 @@ function refuseBadClasses(found: Loose, report: Report): void {
       `found "${each}" again, as in classes[${before}]; expected each once, or its importance would be unclear`,
     );
   }
-  const otherwise = text(found['otherwise']);
+  const otherwise = text(found['default_class']);
   const known = classes.filter((each) => typeof each === 'string');
   if (otherwise === undefined || known.length === 0 || known.length !== classes.length) return;
   if (known.includes(otherwise)) return;
   const meant = nearest(otherwise, known);
   const hint = meant === undefined ? '' : `; did you mean "${meant}"?`;
-  report(['otherwise'], `found "${otherwise}"; expected one of the classes ${known.join(', ')}${hint}`);
+  report(['default_class'], `found "${otherwise}"; expected one of the classes ${known.join(', ')}${hint}`);
 }
 
 export const queue = option(

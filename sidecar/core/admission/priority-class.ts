@@ -8,7 +8,7 @@ export interface PrioritySettings {
   /** From the most to the least important. */
   readonly classes: readonly string[];
   /** One of them. */
-  readonly otherwise: string;
+  readonly defaultClass: string;
 }
 
 export class Priorities {
@@ -20,12 +20,12 @@ export class Priorities {
   /** Class of a call that names none: the least important one, should the configured one not exist. */
   readonly otherwise: number;
 
-  constructor({ key, classes, otherwise }: PrioritySettings) {
+  constructor({ key, classes, defaultClass }: PrioritySettings) {
     this.key = key;
     this.names = classes;
     this.longest = classes.reduce((longest, name) => Math.max(longest, name.length), 0);
     this.byName = new Map(classes.map((name, i) => [name, i]));
-    this.otherwise = this.byName.get(otherwise) ?? Math.max(0, classes.length - 1);
+    this.otherwise = this.byName.get(defaultClass) ?? Math.max(0, classes.length - 1);
   }
 
   /** 0 is the most important. */

@@ -13,8 +13,8 @@ export type { Action };
 
 export interface Intention {
   /** A mesh service, or `*` for all. */
-  readonly source: string;
-  readonly destination: string;
+  readonly from: string;
+  readonly to: string;
   /** Of no account where there are permissions. */
   readonly action: Action;
   readonly permissions?: readonly Permission[];
@@ -56,17 +56,17 @@ export class IntentionTable {
     this.isLoaded = options.isLoaded ?? true;
     this.compile = options.compile ?? TAKES_NONE;
     for (const intention of intentions) {
-      const { source, destination } = intention;
-      checkName(source);
-      checkName(destination);
-      let bySource = this.verdicts.get(destination);
+      const { from, to } = intention;
+      checkName(from);
+      checkName(to);
+      let bySource = this.verdicts.get(to);
       if (bySource === undefined) {
         bySource = new Map();
-        this.verdicts.set(destination, bySource);
+        this.verdicts.set(to, bySource);
       }
-      const before = bySource.get(source);
+      const before = bySource.get(from);
       if (before === 'deny' || (before instanceof PermissionList && intention.action === 'allow')) continue;
-      bySource.set(source, this.verdictOf(intention));
+      bySource.set(from, this.verdictOf(intention));
     }
     this.anyDestination = this.verdicts.get(ANY);
   }
@@ -103,7 +103,7 @@ export class IntentionTable {
       for (const from of [source, ANY]) {
         const verdict = this.verdicts.get(to)?.get(from);
         if (verdict !== undefined)
-          return { source: from, destination: to, action: verdict === 'allow' ? 'allow' : 'deny' };
+          return { from: from, to: to, action: verdict === 'allow' ? 'allow' : 'deny' };
       }
     }
     return undefined;

@@ -11,9 +11,9 @@ export interface HealthSettings {
   /** Time between the starts of two checks, ± 10 %. */
   readonly intervalMs: number;
   /** Bad answers in a row until it is unhealthy. */
-  readonly unhealthy: number;
+  readonly unhealthyThreshold: number;
   /** Good ones in a row until it is healthy again. */
-  readonly healthy: number;
+  readonly healthyThreshold: number;
 }
 
 /** What came of one check. */
@@ -58,8 +58,11 @@ export class CheckedHealth {
     private readonly settings: HealthSettings,
     nowMs: number,
   ) {
-    const { unhealthy, healthy } = settings;
-    this.steady = new Hysteresis(true, { failureStreak: unhealthy, successStreak: healthy });
+    const { unhealthyThreshold, healthyThreshold } = settings;
+    this.steady = new Hysteresis(true, {
+      failureStreak: unhealthyThreshold,
+      successStreak: healthyThreshold,
+    });
     this.sinceMs = nowMs;
   }
 

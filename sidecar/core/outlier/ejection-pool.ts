@@ -269,7 +269,7 @@ export class EjectionPool extends EjectionSet {
   }
 
   private eject(member: Ejection, nowMs: number): void {
-    const { baseMs, maxMs, jitterRatio } = this.settings;
+    const { baseMs, maxMs, jitter } = this.settings;
     this.counts.by[member.detector]!.enforced += 1;
     member.ejections += 1;
     member.ejectionsBy[member.detector]! += 1;
@@ -281,7 +281,7 @@ export class EjectionPool extends EjectionSet {
     const durationMs = member.isDown
       ? Math.min(DOWN_MS * 2 ** member.failedTrials, baseMs)
       : Math.min(baseMs * member.count, maxMs);
-    this.outUntil(member, nowMs + durationMs * (1 + jitterRatio * (2 * this.random() - 1)));
+    this.outUntil(member, nowMs + durationMs * (1 + jitter * (2 * this.random() - 1)));
   }
 }
 

@@ -14,7 +14,7 @@ export interface EjectionSettings {
   readonly baseMs: number;
   readonly maxMs: number;
   /** The time out is varied by ± this share, so that a pool does not come back in one instant. */
-  readonly jitterRatio: number;
+  readonly jitter: number;
 }
 
 export const EjectionState = { admitted: 0, ejected: 1, probing: 2 } as const;

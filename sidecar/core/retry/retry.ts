@@ -49,8 +49,7 @@ export interface RetryRoute {
     /** Attempts in all, the first included. */
     readonly attempts: number;
     readonly on: readonly number[];
-    readonly backoffBaseMs: number;
-    readonly backoffMaxMs: number;
+    readonly backoff: { readonly baseMs: number; readonly maxMs: number };
   };
 }
 
@@ -186,7 +185,7 @@ function afterFailure(
   if (facts.ended === AttemptEnd.trailers && !retry.on.includes(facts.status)) return NoRetry.notRetryable;
   if (!facts.isRequestHeld) return NoRetry.notHeld;
   if (state.processed >= retry.attempts || state.attempts >= MAX_ATTEMPTS) return NoRetry.exhausted;
-  const backoffMs = fullJitterMs(state.processed, retry.backoffBaseMs, retry.backoffMaxMs, random);
+  const backoffMs = fullJitterMs(state.processed, retry.backoff.baseMs, retry.backoff.maxMs, random);
   const isBound = facts.pushbackMs !== NO_PUSHBACK && !facts.isOtherAvailable;
   const delayMs = isBound ? facts.pushbackMs : backoffMs;
   if (delayMs >= facts.timeLeftMs) return NoRetry.noTime;

@@ -8,8 +8,8 @@ import { hashText, mix } from '../balancing/hash.js';
 export interface SplitSettings {
   /** First match wins. */
   readonly match: readonly { readonly key: string; readonly value: string; readonly upstream: string }[];
-  /** Weights ≥ 0. */
-  readonly weights: readonly { readonly upstream: string; readonly weight: number }[];
+  /** By upstream, each ≥ 0. */
+  readonly weights: Readonly<Record<string, number>>;
   /** Calls with the same value of this metadata key go to the same one. */
   readonly stickyBy?: string;
 }
@@ -23,9 +23,9 @@ export class Split {
   private readonly total: number;
 
   constructor(private readonly settings: SplitSettings) {
-    const taken = settings.weights.filter(({ weight }) => weight > 0);
-    this.names = taken.map(({ upstream }) => upstream);
-    this.weights = Float64Array.from(taken, ({ weight }) => weight);
+    const taken = Object.entries(settings.weights).filter(([, weight]) => weight > 0);
+    this.names = taken.map(([upstream]) => upstream);
+    this.weights = Float64Array.from(taken, ([, weight]) => weight);
     this.seeds = Uint32Array.from(this.names, (name) => hashText(name));
     this.total = this.weights.reduce((sum, weight) => sum + weight, 0);
   }

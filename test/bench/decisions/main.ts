@@ -55,7 +55,7 @@ function judging(): DecisionCost[] {
     consecutiveFaults: 5,
     baseMs: 30_000,
     maxMs: 300_000,
-    jitterRatio: 0.1,
+    jitter: 0.1,
   } as const;
   const ejections = new EjectionPool(settings, Math.random);
   const members = [new Ejection(), new Ejection(), new Ejection()];
@@ -87,7 +87,7 @@ const DETECTORS = {
 
 /** What the end of an attempt brings where everything is watched. */
 function withDetectors(): (call: number) => unknown {
-  const times = { baseMs: 30_000, maxMs: 300_000, jitterRatio: 0.1 };
+  const times = { baseMs: 30_000, maxMs: 300_000, jitter: 0.1 };
   const settings = { mode: 'enforce', consecutiveFaults: 5, ...times, detectors: DETECTORS } as const;
   const ejections = new EjectionPool(settings, Math.random);
   const members = [new Ejection(), new Ejection(), new Ejection()];
@@ -130,7 +130,7 @@ function admitting(): DecisionCost[] {
     { methods: [PATHS.unary] },
     { methods: ['*'] },
   ]);
-  const table = new IntentionTable([{ source: 'caller', destination: 'echo', action: 'allow' }], 'deny', 1);
+  const table = new IntentionTable([{ from: 'caller', to: 'echo', action: 'allow' }], 'deny', 1);
   const queue = new InboundQueue<QueueEntry>({ concurrency: 2, maxWaiting: 128, maxWaitingBytes: 1 << 26 });
   const entry = new QueueEntry();
   return [
@@ -151,7 +151,7 @@ function limiting(): DecisionCost[] {
     { callers: ['*'], methods: [PATHS.unary], perSecond: 1e9, burst: 1e9 },
   ]);
   const classes = ['interactive', 'batch', 'background'];
-  const priorities = new Priorities({ key: 'x-class', classes, otherwise: 'batch' });
+  const priorities = new Priorities({ key: 'x-class', classes, defaultClass: 'batch' });
   const adaptive = new AdaptiveLimit({ min: 1, max: 1_000 }, 8);
   const memory = new MemoryPressure(() => ({ usedBytes: 1, limitBytes: 2 }));
   return [
@@ -165,10 +165,7 @@ function limiting(): DecisionCost[] {
 
 /** What splits and drills add where they are switched on, and what comparing two answers costs beside the calls. */
 function shaping(): DecisionCost[] {
-  const weights = [
-    { upstream: 'digits', weight: 95 },
-    { upstream: 'canary', weight: 5 },
-  ];
+  const weights = { digits: 95, canary: 5 };
   const byWeight = new Split({ match: [], weights });
   const sticky = new Split({ match: [], weights, stickyBy: 'x-user' });
   const users = Array.from({ length: 64 }, (_, i) => `user-${i}`);

@@ -96,7 +96,7 @@ function again(): DecisionCost[] {
   const budget = new RetryBudget({ ratio: 1, perSecond: 1e9 });
   const route = {
     idempotent: true,
-    retry: { attempts: 3, on: [14], backoffBaseMs: 10, backoffMaxMs: 100 },
+    retry: { attempts: 3, on: [14], backoff: { baseMs: 10, maxMs: 100 } },
   } as const;
   const failure = {
     ...{ ended: AttemptEnd.trailers, status: 14, pushbackMs: NO_PUSHBACK, isMarkedUnprocessed: false },

@@ -82,8 +82,8 @@ class Subject {
   follow(service: string): Promise<Applied> {
     this.leave(service);
     loop.reset();
-    const discovery = { ...this.upstream.discovery!, service };
-    const config: UpstreamConfig = { ...this.upstream, name: service, discovery };
+    const consul = { ...this.upstream.consul!, service };
+    const config: UpstreamConfig = { ...this.upstream, name: service, consul };
     const followed = new Followed(this);
     this.followed.set(service, followed);
     const first = followed.next();

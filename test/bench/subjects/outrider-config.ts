@@ -61,13 +61,13 @@ const DETECTORS = {
 };
 
 const PROCESS_BLOCKS = {
-  access_log: '{ path: calls.log, sample: 0.01 }',
+  access_log: '{ path: calls.log, sample_ratio: 0.01 }',
   fault_injection: 'true',
 };
 
 const QUEUE_BLOCKS = {
   adaptive: '{ min: 2, max: 512 }',
-  priority: '{ key: x-priority, classes: [interactive, ordinary, batch], otherwise: ordinary }',
+  priority: '{ key: x-priority, classes: [interactive, ordinary, batch], default_class: ordinary }',
   fair: 'true',
 };
 

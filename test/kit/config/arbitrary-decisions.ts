@@ -43,8 +43,8 @@ export const detectors = some({
 const rhythm = {
   interval: duration(60_000, HOUR_MS),
   timeout: duration(10, 60_000),
-  unhealthy: count(1, 100),
-  healthy: count(1, 100),
+  unhealthy_threshold: count(1, 100),
+  healthy_threshold: count(1, 100),
 };
 
 /** What an upstream may say about its endpoints. */
@@ -79,7 +79,7 @@ const adaptive = fc
 const priority = fc
   .tuple(metadataKey, fc.uniqueArray(label, { minLength: 2, maxLength: 16 }), fc.option(fc.nat()))
   .map(([key, classes, at]) => ({
-    priority: { key, classes, ...(at === null ? {} : { otherwise: classes[at % classes.length] }) },
+    priority: { key, classes, ...(at === null ? {} : { default_class: classes[at % classes.length] }) },
   }));
 
 /** What a queue may say beyond its bounds. */
@@ -108,7 +108,7 @@ export const rateLimits = fc
 
 export const accessLog = some({
   path: fc.stringMatching(/^\/[a-z0-9 _-]{1,20}$/),
-  sample: real(0, 1),
+  sample_ratio: real(0, 1),
 });
 
 /** Stands for the name of an upstream of the same file, by its place in the order. */

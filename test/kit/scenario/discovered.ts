@@ -40,8 +40,8 @@ export class Discovered {
 
   constructor(over: UpstreamOptions = {}, seed = 1) {
     this.stack = new Stack({ seed });
-    const discovery = { service: 'digits', tags: [], meta: {}, failover: [] };
-    this.out = this.stack.outbound(anUpstream([], { discovery, ...over }));
+    const consul = { service: 'digits', tags: [], meta: {}, failover: [] };
+    this.out = this.stack.outbound(anUpstream([], { consul, ...over }));
     this.out.outbound.target.setDoubt(
       (cluster, why) => void this.doubts.push(`${cluster || 'main'}: ${why}`),
     );

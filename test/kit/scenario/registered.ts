@@ -27,8 +27,8 @@ export class Registered {
 
   constructor(options: Partial<typeof CONFIG> = {}) {
     const { clock } = this.stack;
-    const discovery = { service: 'digits', tags: [], meta: {}, failover: [] };
-    const config = anUpstream([], { discovery, tls: 'mesh', balance: { kind: 'round-robin' } });
+    const consul = { service: 'digits', tags: [], meta: {}, failover: [] };
+    const config = anUpstream([], { consul, tls: 'mesh', balance: { kind: 'round-robin' } });
     this.agent = new ScriptedAgent(clock);
     this.out = this.stack.outbound(config);
     this.app = this.stack.app(this.out.listener);

@@ -28,7 +28,7 @@ export const EJECTION: EjectionSettings = {
   consecutiveFaults: 5,
   baseMs: 30_000,
   maxMs: 300_000,
-  jitterRatio: 0,
+  jitter: 0,
 };
 
 export interface Answer {

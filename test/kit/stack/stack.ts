@@ -58,7 +58,7 @@ export function aRoute(over: Partial<RouteConfig> = {}): RouteConfig {
 
 /** A unary route that is safe to repeat, and repeated once. No backoff unless asked for. */
 export function aSafeRoute(over: Partial<RouteConfig> = {}): RouteConfig {
-  const retry = { attempts: 2, on: [14], backoffBaseMs: 0, backoffMaxMs: 0 };
+  const retry = { attempts: 2, on: [14], backoff: { baseMs: 0, maxMs: 0 } };
   return aRoute({ idempotent: true, retry, ...over });
 }
 
@@ -98,7 +98,7 @@ export function anUpstream(names: readonly string[], over: UpstreamOptions = {})
       consecutiveFaults: 5,
       baseMs: 30_000,
       maxMs: 300_000,
-      jitterRatio: 0,
+      jitter: 0,
       ...over.ejection,
     },
   };
@@ -113,7 +113,7 @@ export function anInbound(over: InboundOptions = {}): InboundConfig {
     listen: addressOf('inbound'),
     mtls: 'strict',
     local: addressOf('model'),
-    intentions: [{ source: 'app', destination: 'digits', action: 'allow' }],
+    intentions: [{ from: 'app', to: 'digits', action: 'allow' }],
     defaultIntention: 'deny',
     routes: [aRoute()],
     ...over,

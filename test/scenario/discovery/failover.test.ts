@@ -8,7 +8,7 @@ import { Discovered } from '../../kit/scenario/discovered.js';
 import { familiesIn } from '../../kit/stack/metrics.js';
 import { aRoute, aSafeRoute } from '../../kit/stack/stack.js';
 
-const SAFE = [aSafeRoute({ retry: { attempts: 3, on: [14], backoffBaseMs: 0, backoffMaxMs: 0 } })];
+const SAFE = [aSafeRoute({ retry: { attempts: 3, on: [14], backoff: { baseMs: 0, maxMs: 0 } } })];
 
 describe('Scenario: failover', () => {
   let mesh: Discovered;

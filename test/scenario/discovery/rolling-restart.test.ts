@@ -37,7 +37,7 @@ describe('Scenario: a rolling restart', () => {
       name: 'digits',
       tls: 'mesh',
       balance: { kind: 'round-robin' },
-      ejection: { mode: 'enforce', consecutiveFaults: 5, baseMs: 30_000, maxMs: 300_000, jitterRatio: 0 },
+      ejection: { mode: 'enforce', consecutiveFaults: 5, baseMs: 30_000, maxMs: 300_000, jitter: 0 },
       pool: {
         connections: 1,
         connectTimeoutMs: 1000,

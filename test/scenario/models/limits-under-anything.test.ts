@@ -8,7 +8,7 @@ import type { PeerStream } from '../../kit/http2/scripted-peer.js';
 import { type App, anInbound, aRoute, type InboundOptions, Stack } from '../../kit/stack/stack.js';
 import { seeded } from '../../kit/time/seeded-random.js';
 
-const EVERYONE = [{ source: '*', destination: 'digits', action: 'allow' }] as const;
+const EVERYONE = [{ from: '*', to: 'digits', action: 'allow' }] as const;
 const STEPS = 400;
 
 describe('Scenario: the limits under anything', () => {
@@ -103,7 +103,7 @@ function limits(upTo: (n: number) => number): {
       maxWaitingBytes: 1_000 + upTo(10_000),
       fair: upTo(2) === 0,
       ...(upTo(2) === 0 ? {} : { adaptive: { min: 1, max: 8 } }),
-      ...(upTo(2) === 0 ? {} : { priority: { key: 'x-class', classes, otherwise: classes.at(-1)! } }),
+      ...(upTo(2) === 0 ? {} : { priority: { key: 'x-class', classes, defaultClass: classes.at(-1)! } }),
     },
     ...(upTo(2) === 0
       ? {}

@@ -21,7 +21,7 @@ const RUN_MS = 20;
 /** Of a request that comes slowly. */
 const UPLOAD_MS = 100;
 const CAPACITY_PER_SECOND = (PLACES * 1_000) / RUN_MS;
-const EVERYONE = [{ source: '*', destination: 'digits', action: 'allow' }] as const;
+const EVERYONE = [{ from: '*', to: 'digits', action: 'allow' }] as const;
 
 interface Sent {
   readonly stream: PeerStream;
@@ -192,7 +192,7 @@ describe('Scenario: overload', () => {
   });
 
   it('calls of the first class do not notice, as long as they alone are not too many', () => {
-    const priority = { key: 'x-class', classes: ['now', 'later'], otherwise: 'later' };
+    const priority = { key: 'x-class', classes: ['now', 'later'], defaultClass: 'later' };
     world = new World({ concurrency: PLACES, maxWaiting: 2 * PLACES, priority });
     const web = world.app('web');
     const now: CallOptions = { timeout: '1S', metadata: [['x-class', 'now']] };

@@ -14,7 +14,10 @@ describe('Scenario: flapping health', () => {
   afterEach(() => stack.close());
 
   /** `answers` are given by turns, for ever. */
-  const open = (answers: string, thresholds: { unhealthy: number; healthy: number }): void => {
+  const open = (
+    answers: string,
+    thresholds: { unhealthyThreshold: number; healthyThreshold: number },
+  ): void => {
     stack = new Stack();
     answered = [];
     const backend = stack.backend('a');
@@ -38,23 +41,23 @@ describe('Scenario: flapping health', () => {
   };
 
   it('of every other answer changes nothing, though it is asked again sooner', () => {
-    open('+-', { unhealthy: 2, healthy: 1 });
+    open('+-', { unhealthyThreshold: 2, healthyThreshold: 1 });
     assert.equal(changes, 0);
     assert.ok(answered.length > 150 && answered.length < 260, `${answered.length}`);
   });
 
   it('of two bad answers in a row takes it out, and of one good one brings it back', () => {
-    open('++--', { unhealthy: 2, healthy: 1 });
+    open('++--', { unhealthyThreshold: 2, healthyThreshold: 1 });
     assert.ok(changes > 20, `${changes}`);
   });
 
   it('is damped by higher thresholds', () => {
-    open('++--', { unhealthy: 3, healthy: 3 });
+    open('++--', { unhealthyThreshold: 3, healthyThreshold: 3 });
     assert.equal(changes, 0);
   });
 
   it('keeps it out until as many good answers have come as it takes', () => {
-    open('+---+-+-+-', { unhealthy: 3, healthy: 2 });
+    open('+---+-+-+-', { unhealthyThreshold: 3, healthyThreshold: 2 });
     assert.equal(changes, 1, 'out once, and never two good ones in a row');
   });
 });

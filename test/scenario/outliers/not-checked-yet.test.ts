@@ -28,8 +28,8 @@ describe('Scenario: an endpoint whose check has not passed yet', () => {
       service: '',
       intervalMs: 5000,
       timeoutMs: 1000,
-      unhealthy: 2,
-      healthy: 1,
+      unhealthyThreshold: 2,
+      healthyThreshold: 1,
     } as const;
     out = stack.outbound(anUpstream(['a'], { health }));
     app = stack.app(out.listener);

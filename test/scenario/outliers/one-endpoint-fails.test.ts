@@ -10,7 +10,7 @@ import { ended, failure, ok, SimulatedPool } from '../../kit/scenario/simulated-
 
 const IDEMPOTENT = {
   idempotent: true,
-  retry: { attempts: 2, on: [Status.UNAVAILABLE], backoffBaseMs: 25, backoffMaxMs: 250 },
+  retry: { attempts: 2, on: [Status.UNAVAILABLE], backoff: { baseMs: 25, maxMs: 250 } },
 };
 
 /** Calls until `name` has changed its state, and the number it took. */

@@ -38,8 +38,8 @@ describe('Scenario: probe ok, traffic bad', () => {
       service: '',
       intervalMs: 5000,
       timeoutMs: 1000,
-      unhealthy: 2,
-      healthy: 1,
+      unhealthyThreshold: 2,
+      healthyThreshold: 1,
     } as const;
     out = stack.outbound(anUpstream(['a', 'b', 'c'], { health, routes: [aSafeRoute()] }));
     app = stack.app(out.listener);

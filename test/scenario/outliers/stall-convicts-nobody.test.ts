@@ -18,7 +18,7 @@ for (const kind of ['grpc', 'ping', 'tcp'] as const) {
       for (const name of NAMES)
         stack.backend(name).answer = (stream) =>
           void stack.clock.after(60, () => stream.reply(healthAnswer(true)));
-      const times = { intervalMs: 500, timeoutMs: 200, unhealthy: 1, healthy: 1 };
+      const times = { intervalMs: 500, timeoutMs: 200, unhealthyThreshold: 1, healthyThreshold: 1 };
       const health = { kind, service: '', ...times };
       out = stack.outbound(anUpstream(NAMES, { health, pool: { pingIntervalMs: 0 } }));
       stack.advance(3000);

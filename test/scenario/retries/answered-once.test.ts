@@ -38,7 +38,7 @@ class Arena {
   constructor(attempts: number) {
     const { stack } = this;
     const hedge = { percentile: 0.6, minDelayMs: 1, maxRatio: 0.5 };
-    const retry = { attempts, on: [14], backoffBaseMs: 0, backoffMaxMs: 0 };
+    const retry = { attempts, on: [14], backoff: { baseMs: 0, maxMs: 0 } };
     const routes = [aRoute({ idempotent: true, hedge, retry, timeoutMs: 1000 })];
     const ejection = { mode: 'observe' } as const;
     this.out = stack.outbound(

@@ -118,8 +118,8 @@ describe('Scenario: a breaker opens', () => {
   });
 
   it('for calls that wait for discovery', () => {
-    const discovery = { service: 'digits', tags: [], meta: {}, failover: [] };
-    start({ maxPending: 2 }, { discovery, endpoints: [] });
+    const consul = { service: 'digits', tags: [], meta: {}, failover: [] };
+    start({ maxPending: 2 }, { consul, endpoints: [] });
     stack.backend('x').answer = (each) => void each.reply();
     const waiting = [call(), call()];
     assert.equal(call().reason, 'breaker-open');
@@ -134,8 +134,8 @@ describe('Scenario: a breaker opens', () => {
   });
 
   it('and who has waited for it long enough does not count against itself', () => {
-    const discovery = { service: 'digits', tags: [], meta: {}, failover: [] };
-    start({ maxPending: 2 }, { discovery, endpoints: [], routes: [aStreamRoute()] });
+    const consul = { service: 'digits', tags: [], meta: {}, failover: [] };
+    start({ maxPending: 2 }, { consul, endpoints: [], routes: [aStreamRoute()] });
     const waiting = [call(), call()];
     stack.advance(15_100);
     for (const each of waiting) assert.equal(each.reason, 'discovery-pending');
@@ -145,7 +145,7 @@ describe('Scenario: a breaker opens', () => {
   });
 
   it('for attempts after failures: the failure is the answer', () => {
-    const retry = { ...aSafeRoute().retry!, backoffBaseMs: 50, backoffMaxMs: 50 };
+    const retry = { ...aSafeRoute().retry!, backoff: { baseMs: 50, maxMs: 50 } };
     start({ maxRetries: 1 }, { routes: [aSafeRoute({ retry })], ejection: { mode: 'observe' } });
     const [first, second] = [call(), call()];
     for (const each of all()) each.fail(14, [['grpc-message', 'broken']]);
@@ -163,7 +163,7 @@ describe('Scenario: a breaker opens', () => {
   });
 
   it('an attempt that is still to come counts, and not when its caller has left', () => {
-    const retry = { ...aSafeRoute().retry!, backoffBaseMs: 5000, backoffMaxMs: 5000 };
+    const retry = { ...aSafeRoute().retry!, backoff: { baseMs: 5000, maxMs: 5000 } };
     start({ maxRetries: 1 }, { routes: [aSafeRoute({ retry })], ejection: { mode: 'observe' } });
     const stream = call();
     all()[0]!.fail(14);

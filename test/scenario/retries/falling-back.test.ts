@@ -233,8 +233,8 @@ describe('Scenario: a call falls back', () => {
     });
 
     it('also when that one did not know its endpoints yet', () => {
-      const discovery = { service: 'small', tags: [], meta: {}, failover: [] };
-      start([TO_SMALL], {}, {}, { discovery, endpoints: [], routes: [aStreamRoute()] });
+      const consul = { service: 'small', tags: [], meta: {}, failover: [] };
+      start([TO_SMALL], {}, {}, { consul, endpoints: [], routes: [aStreamRoute()] });
       bigSays((each) => void each.fail(14, [['grpc-message', 'broken']]));
       smallSays((each) => void each.begin().trailers(13));
       const stream = call();

@@ -11,7 +11,7 @@ import { aSafeRoute } from '../../kit/stack/stack.js';
 
 const RUN_MS = 20;
 const PLACES = 4;
-const RETRIED = aSafeRoute({ retry: { attempts: 2, on: [8, 14], backoffBaseMs: 25, backoffMaxMs: 250 } });
+const RETRIED = aSafeRoute({ retry: { attempts: 2, on: [8, 14], backoff: { baseMs: 25, maxMs: 250 } } });
 
 /** A mesh whose models have places, and how often each began to run. */
 function busyMesh(options: MeshOptions): { readonly mesh: Mesh; readonly runs: number[] } {

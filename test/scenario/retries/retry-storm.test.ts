@@ -8,7 +8,7 @@ import { failure, SimulatedPool } from '../../kit/scenario/simulated-pool.js';
 
 const ROUTE = {
   idempotent: true,
-  retry: { attempts: 5, on: [Status.UNAVAILABLE], backoffBaseMs: 25, backoffMaxMs: 250 },
+  retry: { attempts: 5, on: [Status.UNAVAILABLE], backoff: { baseMs: 25, maxMs: 250 } },
 };
 
 describe('Scenario: retry storm', () => {

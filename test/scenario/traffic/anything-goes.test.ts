@@ -26,7 +26,7 @@ const ROUTES = [
   aStreamRoute({ methods: ['/p.S/Stream'], timeoutMs: 5000, idleTimeoutMs: 700 }),
   aSafeRoute({
     timeoutMs: 3000,
-    retry: { attempts: 3, on: [14, 13], backoffBaseMs: 50, backoffMaxMs: 200 },
+    retry: { attempts: 3, on: [14, 13], backoff: { baseMs: 50, maxMs: 200 } },
   }),
 ];
 const PATHS = ['/p.S/Safe', '/p.S/Once', '/p.S/Stream', '/p.S/Other', '/none'];
@@ -274,7 +274,7 @@ describe('Scenario: anything goes', () => {
         anInbound({
           routes: ROUTES,
           queue: { ...queue, concurrency: 1 + chaos.below(4) },
-          intentions: chaos.chance(0.8) ? [{ source: '*', destination: 'digits', action: 'allow' }] : [],
+          intentions: chaos.chance(0.8) ? [{ from: '*', to: 'digits', action: 'allow' }] : [],
         });
       const side = stack.inbound(config());
       side.model.answer = (stream) => chaos.respond(stream);

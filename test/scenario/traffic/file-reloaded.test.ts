@@ -32,7 +32,7 @@ describe('Scenario: how an upstream is found changes with the file', () => {
     mesh.out.outbound.update(fixed('a'));
     mesh.stack.run();
     assert.deepEqual(mesh.calls(2), { a: 2 });
-    mesh.out.outbound.update(anUpstream([], { discovery: DISCOVERY }));
+    mesh.out.outbound.update(anUpstream([], { consul: DISCOVERY }));
     mesh.stack.run();
     assert.deepEqual(mesh.calls(2), { a: 2 });
     mesh.tell(['b']);
@@ -48,7 +48,7 @@ describe('Scenario: how an upstream is found changes with the file', () => {
 
   it('in other points: what the registry said stays in force', () => {
     mesh.tell(['a', 'b@1']);
-    mesh.out.outbound.update(anUpstream([], { discovery: DISCOVERY, pool: { connections: 2 } }));
+    mesh.out.outbound.update(anUpstream([], { consul: DISCOVERY, pool: { connections: 2 } }));
     mesh.stack.run();
     assert.deepEqual(mesh.calls(2), { a: 2 });
     assert.equal(mesh.stack.backend('a').open.length, 2);

@@ -19,7 +19,7 @@ describe('Scenario: an intention is revoked', () => {
     const set = (action: 'allow' | 'deny'): void => {
       const config = anInbound({
         routes: [aStreamRoute()],
-        intentions: [{ source: 'app', destination: 'digits', action }],
+        intentions: [{ from: 'app', to: 'digits', action }],
       });
       side.inbound.update(config, side.intentions(config.intentions), side.listener.links);
       mesh.stack.run();

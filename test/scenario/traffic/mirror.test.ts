@@ -145,7 +145,7 @@ describe('Scenario: a mirror', () => {
 
   it('is not tried again, whatever the other upstream’s route says', () => {
     start();
-    const retry = { attempts: 3, on: [14], backoffBaseMs: 0, backoffMaxMs: 0 };
+    const retry = { attempts: 3, on: [14], backoff: { baseMs: 0, maxMs: 0 } };
     shadow.outbound.update(
       anUpstream(['b'], { name: 'shadow', routes: [aRoute({ idempotent: true, retry })] }),
     );
@@ -270,7 +270,7 @@ describe('Scenario: a mirror', () => {
   it('of a split call goes to the other upstream too, unless the call itself went there', () => {
     start();
     const mirror = { upstream: 'shadow', ratio: 1, maxInFlight: 8, tolerance: 0 };
-    const all = (upstream: string) => ({ match: [], weights: [{ upstream, weight: 1 }] });
+    const all = (upstream: string) => ({ match: [], weights: { [upstream]: 1 } });
     stack.outbound(anUpstream(['c'], { name: 'canary' }));
     stack.backend('c').answer = (stream) => stream.reply(SCORES);
     out.outbound.update(anUpstream(['a'], { routes: [aRoute({ mirror, split: all('canary') })] }));
@@ -285,8 +285,8 @@ describe('Scenario: a mirror', () => {
 
   it('is sent once, even where a rule of the registry asks for more', () => {
     start({ mirror: { upstream: 'found' } });
-    const discovery = { service: 'found', tags: [], meta: {}, failover: [] };
-    const found = stack.outbound(anUpstream([], { name: 'found', discovery }));
+    const consul = { service: 'found', tags: [], meta: {}, failover: [] };
+    const found = stack.outbound(anUpstream([], { name: 'found', consul }));
     for (const name of ['b', 'c']) stack.backend(name).answer = (stream) => stream.fail(14);
     const sent = () => copies().length + stack.backend('c').requests.length;
     // The first one waits until it is known where it can go.

@@ -15,10 +15,7 @@ import {
 
 const CANARY: SplitConfig = {
   match: [{ key: 'x-canary', value: 'yes', upstream: 'canary' }],
-  weights: [
-    { upstream: 'digits', weight: 90 },
-    { upstream: 'canary', weight: 10 },
-  ],
+  weights: { digits: 90, canary: 10 },
 };
 
 describe('Scenario: a split', () => {
@@ -93,7 +90,7 @@ describe('Scenario: a split', () => {
   });
 
   it('is a call of the other upstream: its authority, endpoints, retries, time and bounds', () => {
-    start({ match: [], weights: [{ upstream: 'canary', weight: 1 }] });
+    start({ match: [], weights: { canary: 1 } });
     canary.outbound.update(
       anUpstream(['c', 'o'], {
         name: 'canary',
@@ -121,8 +118,8 @@ describe('Scenario: a split', () => {
   });
 
   it('is made once, however the others split', () => {
-    start({ match: [], weights: [{ upstream: 'canary', weight: 1 }] });
-    const back = { match: [], weights: [{ upstream: 'digits', weight: 1 }] };
+    start({ match: [], weights: { canary: 1 } });
+    const back = { match: [], weights: { digits: 1 } };
     canary.outbound.update(anUpstream(['c'], { name: 'canary', routes: [aRoute({ split: back })] }));
     stack.run();
     assert.deepEqual(shares(5), { c: 5 });
@@ -132,11 +129,11 @@ describe('Scenario: a split', () => {
   });
 
   it('leaves calls where they are while the other upstream is not there, or has no route for them', () => {
-    start({ match: [], weights: [{ upstream: 'nobody', weight: 1 }] });
+    start({ match: [], weights: { nobody: 1 } });
     assert.deepEqual(shares(2), { s: 2 });
     stable.outbound.update(
       anUpstream(['s'], {
-        routes: [aRoute({ split: { match: [], weights: [{ upstream: 'canary', weight: 1 }] } })],
+        routes: [aRoute({ split: { match: [], weights: { canary: 1 } } })],
       }),
     );
     canary.outbound.update(anUpstream(['c'], { name: 'canary', routes: [aRoute({ methods: ['/a.B/C'] })] }));
@@ -145,7 +142,7 @@ describe('Scenario: a split', () => {
   });
 
   it('may fall back to where it came from', () => {
-    start({ match: [], weights: [{ upstream: 'canary', weight: 1 }] });
+    start({ match: [], weights: { canary: 1 } });
     const fallback = [{ kind: 'upstream', upstream: 'digits' }] as const;
     canary.outbound.update(anUpstream(['c'], { name: 'canary', routes: [aRoute({ fallback })] }));
     stack.run();
@@ -156,14 +153,14 @@ describe('Scenario: a split', () => {
   });
 
   it('ends and begins with the file', () => {
-    start({ match: [], weights: [{ upstream: 'canary', weight: 1 }] });
+    start({ match: [], weights: { canary: 1 } });
     assert.deepEqual(shares(2), { c: 2 });
     stable.outbound.update(anUpstream(['s']));
     assert.deepEqual(shares(2), { s: 2 });
   });
 
   it('does not believe what an upstream outside the mesh says in our name', () => {
-    start({ match: [], weights: [{ upstream: 'canary', weight: 1 }] });
+    start({ match: [], weights: { canary: 1 } });
     canary.outbound.update(anUpstream(['c'], { name: 'canary', tls: 'plaintext' }));
     stack.run();
     stack.backend('c').answer = (stream) =>

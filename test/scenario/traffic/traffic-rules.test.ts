@@ -192,7 +192,7 @@ describe('Scenario: traffic rules', () => {
     mesh.close();
     mesh = new Discovered({
       routes: [
-        aRoute({ idempotent: true, retry: { attempts: 2, on: [14], backoffBaseMs: 100, backoffMaxMs: 100 } }),
+        aRoute({ idempotent: true, retry: { attempts: 2, on: [14], backoff: { baseMs: 100, maxMs: 100 } } }),
       ],
     });
     mesh.learn({ v1: cluster('a') }, [to('v1')]);
@@ -205,7 +205,7 @@ describe('Scenario: traffic rules', () => {
 
   it('rewrite nothing any more once they are gone, whatever the call had become', () => {
     mesh.close();
-    const retry = { attempts: 2, on: [14], backoffBaseMs: 100, backoffMaxMs: 100 };
+    const retry = { attempts: 2, on: [14], backoff: { baseMs: 100, maxMs: 100 } };
     mesh = new Discovered({ routes: [aRoute({ idempotent: true, retry })] });
     mesh.learn({ v1: cluster('a') }, [
       to('v1', { match: { prefix: '/old.S/', headers: [] }, rewrite: '/new.S/' }),

@@ -17,7 +17,7 @@ describe('The sidecar shapes traffic', () => {
     ...anUpstream([], { name, tls: 'plaintext', listen: ANY, routes }),
     endpoints: [{ address, weight: 1, id: name }],
   });
-  const all = (to: string) => ({ match: [], weights: [{ upstream: to, weight: 1 }] });
+  const all = (to: string) => ({ match: [], weights: { [to]: 1 } });
 
   async function call(app: App): Promise<PeerStream> {
     const stream = app.call();

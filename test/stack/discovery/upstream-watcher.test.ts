@@ -50,8 +50,8 @@ describe('rules of a real Consul', () => {
     agent = new ConsulAgent(agentSettings(config, {}));
     watches = new QueryRegistry(agent, tools);
     targets = new Targets(watches, { ...tools, isAnswering: () => true });
-    const discovery = { service: 'web', tags: [], meta: {}, failover: [] };
-    const upstream = anUpstream([], { name: 'web', discovery, balance: { kind: 'least-loaded' } });
+    const consul = { service: 'web', tags: [], meta: {}, failover: [] };
+    const upstream = anUpstream([], { name: 'web', consul, balance: { kind: 'least-loaded' } });
     watch = new UpstreamWatcher(upstream, watches, targets, { ...tools, service: 'app' }, (knowledge) => {
       latest = knowledge;
     });

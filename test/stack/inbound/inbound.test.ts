@@ -98,7 +98,7 @@ describe('Inbound', () => {
     });
 
     it('is judged by intentions for everyone where identity is optional', () => {
-      start({ mtls: 'permissive', intentions: [{ source: '*', destination: 'digits', action: 'allow' }] });
+      start({ mtls: 'permissive', intentions: [{ from: '*', to: 'digits', action: 'allow' }] });
       side.model.answer = (stream) => stream.reply();
       const call = stack.app(side.listener).call({ metadata: [['outrider-caller', 'root']] });
       stack.run();
@@ -115,13 +115,13 @@ describe('Inbound', () => {
   });
 
   describe('a revoked intention', () => {
-    const revoked = { source: 'app', destination: 'digits', action: 'deny' } as const;
+    const revoked = { from: 'app', to: 'digits', action: 'deny' } as const;
     const revoke = (): void => {
       const config = anInbound({ routes: [aStreamRoute()], intentions: [revoked, OTHER] });
       side.inbound.update(config, side.intentions(config.intentions), side.listener.links);
       stack.run();
     };
-    const OTHER = { source: 'other', destination: 'digits', action: 'allow' } as const;
+    const OTHER = { from: 'other', to: 'digits', action: 'allow' } as const;
 
     it('refuses the next call on an open connection', () => {
       start();
@@ -139,7 +139,7 @@ describe('Inbound', () => {
       start({
         routes: [aStreamRoute()],
         queue: { concurrency: 2 },
-        intentions: [{ source: '*', destination: 'digits', action: 'allow' }],
+        intentions: [{ from: '*', to: 'digits', action: 'allow' }],
       });
       const other = stack.app(side.listener, 'other');
       const flowing = peer.call({ body: null });
@@ -176,7 +176,7 @@ describe('Inbound', () => {
     let version = 100;
 
     const permit = (permissions: readonly Permission[], source = 'app', otherwise: Action = 'deny'): void => {
-      const intention = { source, destination: 'digits', action: 'deny', permissions } as const;
+      const intention = { from: source, to: 'digits', action: 'deny', permissions } as const;
       const table = new IntentionTable([intention], otherwise, ++version);
       side.inbound.setIntentions(table, side.listener.links);
       stack.run();

@@ -17,8 +17,8 @@ import {
 
 const CHECK = '/grpc.health.v1.Health/Check';
 const READY = '/inference.GRPCInferenceService/ModelReady';
-const EVERYONE = [{ source: '*', destination: 'digits', action: 'allow' }] as const;
-const PRIORITY = { key: 'x-class', classes: ['now', 'soon', 'later'], otherwise: 'soon' };
+const EVERYONE = [{ from: '*', to: 'digits', action: 'allow' }] as const;
+const PRIORITY = { key: 'x-class', classes: ['now', 'soon', 'later'], defaultClass: 'soon' };
 const MIB = 1024 * 1024;
 
 describe('Inbound limits', () => {

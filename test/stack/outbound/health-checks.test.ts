@@ -20,7 +20,7 @@ const SERVING = Buffer.from([0, 0, 0, 0, 2, 8, 1]);
 const NOT_SERVING = Buffer.from([0, 0, 0, 0, 2, 8, 2]);
 
 function aCheck(over: Partial<ActiveHealthConfig> = {}): ActiveHealthConfig {
-  const times = { intervalMs: 5000, timeoutMs: 1000, unhealthy: 2, healthy: 1 };
+  const times = { intervalMs: 5000, timeoutMs: 1000, unhealthyThreshold: 2, healthyThreshold: 1 };
   return { kind: 'grpc', service: '', ...times, ...over };
 }
 
@@ -241,8 +241,8 @@ describe('Health checks', () => {
       kind: 'grpc',
       service: '',
       intervalMs: 5000,
-      unhealthy: 2,
-      healthy: 1,
+      unhealthyThreshold: 2,
+      healthyThreshold: 1,
     };
     /** `b` answers checks late; calls go on all the time, of `count` in 100 s. */
     const work = (health: ActiveHealthConfig, count: number, perCallMs = 2000): void => {

@@ -107,7 +107,7 @@ describe('Outbound: another attempt', () => {
   }
 
   it('follows a status that the route names', () => {
-    start([aSafeRoute({ retry: { attempts: 2, on: [13], backoffBaseMs: 0, backoffMaxMs: 0 } })]);
+    start([aSafeRoute({ retry: { attempts: 2, on: [13], backoff: { baseMs: 0, maxMs: 0 } } })]);
     app.call();
     stack.run();
     first().fail(13);
@@ -540,7 +540,7 @@ describe('Outbound: another attempt', () => {
     });
 
     it('that grows beyond 1 MiB between two attempts is sent whole', () => {
-      start([aSafeRoute({ retry: { attempts: 2, on: [14], backoffBaseMs: 200, backoffMaxMs: 200 } })]);
+      start([aSafeRoute({ retry: { attempts: 2, on: [14], backoff: { baseMs: 200, maxMs: 200 } } })]);
       const call = app.call({ body: null });
       const size = MIB - 100_000;
       call.data(Buffer.alloc(size, 'x'));
@@ -567,7 +567,7 @@ describe('Outbound: another attempt', () => {
     start([
       aSafeRoute({
         timeoutMs: 1000,
-        retry: { attempts: 2, on: [14], backoffBaseMs: 400, backoffMaxMs: 400 },
+        retry: { attempts: 2, on: [14], backoff: { baseMs: 400, maxMs: 400 } },
       }),
     ]);
     const call = app.call();
@@ -583,7 +583,7 @@ describe('Outbound: another attempt', () => {
   });
 
   it('is called off when the caller leaves during the backoff', () => {
-    start([aSafeRoute({ retry: { attempts: 2, on: [14], backoffBaseMs: 400, backoffMaxMs: 400 } })]);
+    start([aSafeRoute({ retry: { attempts: 2, on: [14], backoff: { baseMs: 400, maxMs: 400 } } })]);
     const call = app.call();
     stack.run();
     first().fail(14);

@@ -88,10 +88,7 @@ function modelWith(env: Record<string, string>) {
     inherit: [],
     startTimeoutMs: 60_000,
     longestRunMs: 300_000,
-    restartBaseMs: 100,
-    restartMaxMs: 30_000,
-    restartLimit: { starts: 5, withinMs: 60_000 },
-    restartRetryAfterMs: 300_000,
+    restart: { baseMs: 100, maxMs: 30_000, limit: { starts: 5, withinMs: 60_000 }, retryAfterMs: 300_000 },
     stopTimeoutMs: 10_000,
   };
 }

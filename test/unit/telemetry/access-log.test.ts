@@ -111,7 +111,7 @@ describe('the access log', () => {
       start([
         aSafeRoute({
           attemptTimeoutMs: 100,
-          retry: { attempts: 2, on: [4, 14], backoffBaseMs: 0, backoffMaxMs: 0 },
+          retry: { attempts: 2, on: [4, 14], backoff: { baseMs: 0, maxMs: 0 } },
         }),
       ]);
       app.call();

@@ -74,10 +74,9 @@ export class UpstreamWatcher {
 
   /** Takes over a changed file. What is known stays in force until Consul has said the new. */
   update(config: UpstreamConfig): void {
-    const { discovery, tls } = this.config;
+    const { consul, tls } = this.config;
     this.config = config;
-    if (JSON.stringify([config.discovery, config.tls]) === JSON.stringify([discovery, tls]))
-      return this.tell();
+    if (JSON.stringify([config.consul, config.tls]) === JSON.stringify([consul, tls])) return this.tell();
     this.rules?.close();
     this.rules = undefined;
     this.open();
@@ -94,15 +93,15 @@ export class UpstreamWatcher {
   // ---- rules ----
 
   private open(): void {
-    const { discovery } = this.config;
-    if (discovery === undefined) return;
-    if (!this.deps.config.rules || saysWhere(discovery)) {
+    const { consul } = this.config;
+    if (consul === undefined) return;
+    if (!this.deps.config.rules || saysWhere(consul)) {
       this.limits = { unsupported: [] };
       this.refused = [];
-      return this.follow(plainPlan(clusterOf(discovery)));
+      return this.follow(plainPlan(clusterOf(consul)));
     }
     this.together(() => {
-      this.rules = new ConfigEntryWatcher(discovery.service, this.watches, this.deps, {
+      this.rules = new ConfigEntryWatcher(consul.service, this.watches, this.deps, {
         plan: (plan) => this.follow(plan),
         limits: (limits) => this.change(() => (this.limits = limits)),
         refused: (sentences) => this.change(() => (this.refused = sentences)),

@@ -41,7 +41,7 @@ export function readIntentions(answer: unknown, service: string): Rules {
     const source = nameIn(entry, 'SourceName');
     if (!isOurs(entry, 'Destination') || !isOurs(entry, 'Source')) continue;
     const found: string[] = [];
-    intentions.push({ source, destination, ...whatOf(entry, found) });
+    intentions.push({ from: source, to: destination, ...whatOf(entry, found) });
     notes.push(...found.map((what) => `intention ${source} → ${destination}: ${what}`));
   }
   return { intentions, notes, raw };

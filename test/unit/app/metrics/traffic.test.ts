@@ -89,7 +89,7 @@ describe('The numbers of the mesh', () => {
 
     const queue = {
       adaptive: { min: 1, max: 10 },
-      priority: { key: 'x-class', classes: ['now', 'later'], otherwise: 'later' },
+      priority: { key: 'x-class', classes: ['now', 'later'], defaultClass: 'later' },
     };
     const rateLimits = [{ callers: ['app'], methods: ['*'], perSecond: 1, burst: 1 }];
     const local = { kind: 'tcp', host: 'other-model', port: 1 } as const;

@@ -70,7 +70,7 @@ describe('a Consul agent beside a mesh', function () {
   it('comes back after a kill with the same port, authority and intentions', async () => {
     const { ready, url } = await start();
     await ready;
-    const intentions = [{ source: 'client', destination: 'digits', action: 'allow' as const }];
+    const intentions = [{ from: 'client', to: 'digits', action: 'allow' as const }];
     await writeIntentions(agent!.api, { intentions, defaultIntention: 'deny' });
     const root = (await get('/agent/connect/ca/roots')).ActiveRootID;
     const { pid } = agent!.report();
@@ -110,7 +110,7 @@ describe('a Consul agent beside a mesh', function () {
 
   it('says what Consul did not take', async () => {
     await (await start()).ready;
-    const bad = [{ source: 'a', destination: 'b', action: 'maybe' as 'allow' }];
+    const bad = [{ from: 'a', to: 'b', action: 'maybe' as 'allow' }];
     await assert.rejects(
       writeIntentions(agent!.api, { intentions: bad, defaultIntention: 'allow' }),
       /^CommandFailure: consul did not take the intention a → b \(maybe\): \d+ /,

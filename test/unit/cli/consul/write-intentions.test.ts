@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { intentionsToWrite } from '../../../../sidecar/cli/consul/write-intentions.js';
 
 describe('intentions of a mesh file in Consul', () => {
-  const allow = (source: string, destination: string) => ({ source, destination, action: 'allow' }) as const;
-  const deny = (source: string, destination: string) => ({ source, destination, action: 'deny' }) as const;
+  const allow = (from: string, to: string) => ({ from, to, action: 'allow' }) as const;
+  const deny = (from: string, to: string) => ({ from, to, action: 'deny' }) as const;
 
   it('get one for everyone when the file denies by default', () => {
     const intentions = [allow('client', 'digits')];

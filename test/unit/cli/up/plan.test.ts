@@ -181,7 +181,7 @@ describe('plan of a mesh', () => {
       assert.deepEqual(inbound!.golden, { models: DIGITS_MODELS, intervalMs: 10_000 });
       const [upstream] = callerOf(seats).config.outbound!.upstreams;
       assert.deepEqual(upstream!.endpoints, []);
-      assert.deepEqual(upstream!.discovery, { service: 'digits', tags: [], meta: {}, failover: [] });
+      assert.deepEqual(upstream!.consul, { service: 'digits', tags: [], meta: {}, failover: [] });
     });
 
     it('registers replicas with what the file says of their service, each with a cache of its own', async () => {

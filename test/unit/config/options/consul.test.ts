@@ -43,7 +43,7 @@ describe('a sidecar on Consul', () => {
     assert.deepEqual(config.consul, DEFAULTS);
     assert.deepEqual(config.consul, plainConsul());
     assert.deepEqual(config.identity, { kind: 'consul' });
-    assert.deepEqual(config.outbound!.upstreams[0]!.discovery, plainDiscovery('u'));
+    assert.deepEqual(config.outbound!.upstreams[0]!.consul, plainDiscovery('u'));
     assert.deepEqual(config.outbound!.upstreams[0]!.endpoints, []);
     assert.deepEqual([config.inbound!.intentions, config.inbound!.defaultIntention], [[], 'deny']);
     assert.deepEqual(warningsIn(parseSidecarFile(withBlock('{}'), FILE)), []);
@@ -131,7 +131,7 @@ outbound: {upstreams: {u: {listen: "127.0.0.1:1", endpoints: ["10.0.0.1:1"]}}}`,
       ),
     ).outbound!.upstreams;
     const subset = { tags: ['v2'], meta: { tier: 'gold' } };
-    assert.deepEqual(upstream!.discovery, {
+    assert.deepEqual(upstream!.consul, {
       service: 'digits',
       datacenter: 'dc1',
       ...subset,
@@ -414,7 +414,7 @@ describe('a mesh on Consul', () => {
     const config = meshConfig(mesh('{}'));
     assert.deepEqual(config.consul, DEFAULTS);
     assert.deepEqual([config.services[0]!.tags, config.services[0]!.meta], [['v1'], { team: 'vision' }]);
-    assert.deepEqual(config.caller.upstreams[0]!.discovery, plainDiscovery('digits'));
+    assert.deepEqual(config.caller.upstreams[0]!.consul, plainDiscovery('digits'));
     assert.deepEqual(warningsIn(parseMeshFile(mesh('{}'), FILE)), []);
   });
 
@@ -426,7 +426,7 @@ describe('a mesh on Consul', () => {
         'intentions: [{from: app, to: faces, action: allow}]',
       ),
     );
-    assert.equal(config.caller.upstreams[0]!.discovery!.datacenter, 'dc2');
+    assert.equal(config.caller.upstreams[0]!.consul!.datacenter, 'dc2');
   });
 
   it('leaves upstreams without discovery where there is no Consul', () => {

@@ -30,10 +30,12 @@ describe('a mesh file', () => {
           inherit: [],
           startTimeoutMs: 60_000,
           longestRunMs: 300_000,
-          restartBaseMs: 100,
-          restartMaxMs: 30_000,
-          restartLimit: { starts: 5, withinMs: 60_000 },
-          restartRetryAfterMs: 300_000,
+          restart: {
+            baseMs: 100,
+            maxMs: 30_000,
+            limit: { starts: 5, withinMs: 60_000 },
+            retryAfterMs: 300_000,
+          },
           stopTimeoutMs: 10_000,
         },
       },
@@ -85,7 +87,7 @@ describe('a mesh file', () => {
     );
     assert.deepEqual(
       intentions,
-      ['a', 'b'].map((destination) => ({ source: 'client', destination, action: 'allow' })),
+      ['a', 'b'].map((to) => ({ from: 'client', to, action: 'allow' })),
     );
     assert.equal(defaultIntention, 'deny', 'whatever else calls is refused');
     assert.equal(meshConfig('services: {client: {models: m}}').caller.name, 'caller');
@@ -93,7 +95,7 @@ describe('a mesh file', () => {
 
   it('lets its caller call its upstreams and nothing else, unless it says who may call', () => {
     const two = `services: {digits: {models: m}, other: {models: m}}\n${CALLER}`;
-    assert.deepEqual(meshConfig(two).intentions, [{ source: 'app', destination: 'digits', action: 'allow' }]);
+    assert.deepEqual(meshConfig(two).intentions, [{ from: 'app', to: 'digits', action: 'allow' }]);
     for (const said of ['intentions: []', 'default_intention: deny'])
       assert.deepEqual(meshConfig(`${two}\n${said}`).intentions, [], said);
     const own = 'intentions: [{from: client, to: digits, action: deny}]';

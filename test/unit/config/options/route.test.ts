@@ -40,7 +40,7 @@ describe('the end of a list of routes', () => {
     assert.ok(others.every(({ idempotent, retry }) => !idempotent && retry === undefined));
     assert.deepEqual(
       [reading!.idempotent, reading!.retry],
-      [true, { attempts: 3, on: [14], backoffBaseMs: 25, backoffMaxMs: 250 }],
+      [true, { attempts: 3, on: [14], backoff: { baseMs: 25, maxMs: 250 } }],
     );
     assert.ok(!reading!.methods.includes(INFER));
   });
@@ -91,7 +91,7 @@ describe('what a route leaves unsaid', () => {
 
   it('retries twice on UNAVAILABLE when the block is there', () => {
     const [route] = routesOf(`[{methods: [${INFER}], idempotent: true, retry: {}}]`);
-    assert.deepEqual(route!.retry, { attempts: 2, on: [14], backoffBaseMs: 25, backoffMaxMs: 250 });
+    assert.deepEqual(route!.retry, { attempts: 2, on: [14], backoff: { baseMs: 25, maxMs: 250 } });
   });
 });
 

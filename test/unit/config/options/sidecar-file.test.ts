@@ -69,7 +69,7 @@ describe('a sidecar file', () => {
         consecutiveFaults: 5,
         baseMs: 30_000,
         maxMs: 300_000,
-        jitterRatio: 0.1,
+        jitter: 0.1,
         detectors: {
           consecutive: { mode: 'enforce' },
           modelUnavailable: { mode: 'enforce' },
@@ -100,10 +100,7 @@ describe('a sidecar file', () => {
       inherit: [],
       startTimeoutMs: 60_000,
       longestRunMs: 300_000,
-      restartBaseMs: 100,
-      restartMaxMs: 30_000,
-      restartLimit: { starts: 5, withinMs: 60_000 },
-      restartRetryAfterMs: 300_000,
+      restart: { baseMs: 100, maxMs: 30_000, limit: { starts: 5, withinMs: 60_000 }, retryAfterMs: 300_000 },
       stopTimeoutMs: 10_000,
     });
   });
@@ -481,7 +478,7 @@ function defaultRoutes(side: 'inbound' | 'outbound'): RouteConfig[] {
   const reading = questions.map((name) => `/inference.GRPCInferenceService/${name}`);
   reading.push('/grpc.health.v1.Health/Check');
   const infer = '/inference.GRPCInferenceService/ModelInfer';
-  const retry = { attempts: 3, on: [14], backoffBaseMs: 25, backoffMaxMs: 250 };
+  const retry = { attempts: 3, on: [14], backoff: { baseMs: 25, maxMs: 250 } };
   return [
     ...(side === 'inbound'
       ? [{ methods: [...reading, infer], idempotent: false, ...unary }]

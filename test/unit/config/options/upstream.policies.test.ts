@@ -41,8 +41,8 @@ describe('an empty block about a decision', () => {
       kind: 'grpc',
       service: '',
       intervalMs: 5_000,
-      unhealthy: 2,
-      healthy: 1,
+      unhealthyThreshold: 2,
+      healthyThreshold: 1,
     });
   });
 
@@ -116,9 +116,9 @@ describe('what decisions leave unsaid', () => {
   });
 
   it('puts a call without a class into the last one, and calls that no match takes into the upstream itself', () => {
-    assert.equal(queueOf('{priority: {key: p, classes: [high, low]}}').priority!.otherwise, 'low');
+    assert.equal(queueOf('{priority: {key: p, classes: [high, low]}}').priority!.defaultClass, 'low');
     const { split } = routeOf('split: {match: [{key: k, value: "yes", upstream: lite}]}');
-    assert.deepEqual(split!.weights, [{ upstream: 'u', weight: 1 }]);
+    assert.deepEqual(split!.weights, { u: 1 });
   });
 
   it('lets come at once what a second allows', () => {
@@ -131,7 +131,7 @@ describe('what decisions leave unsaid', () => {
   it('takes none as no bound on deadlines, and a path from where the file lies', () => {
     assert.ok(!('maxTimeoutMs' in routeOf('max_timeout: none')));
     assert.equal(routeOf('max_timeout: 15s').maxTimeoutMs, 15_000);
-    const log = sidecarConfig(`${inbound('mtls: strict')}\naccess_log: {path: calls.log, sample: 0.5}`);
+    const log = sidecarConfig(`${inbound('mtls: strict')}\naccess_log: {path: calls.log, sample_ratio: 0.5}`);
     assert.deepEqual(log.accessLog, { path: '/etc/mesh/calls.log', sampleRatio: 0.5 });
   });
 });
@@ -387,8 +387,8 @@ describe('contradictions before the model', () => {
     ],
     [
       'a class for the rest that is none',
-      'queue: {priority: {key: p, classes: [high, low], otherwise: lo}}',
-      /otherwise: found "lo"; expected one of the classes high, low; did you mean "low"\?/,
+      'queue: {priority: {key: p, classes: [high, low], default_class: lo}}',
+      /default_class: found "lo"; expected one of the classes high, low; did you mean "low"\?/,
     ],
     [
       'a rate of nothing',

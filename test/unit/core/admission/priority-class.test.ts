@@ -3,7 +3,7 @@ import { Priorities } from '../../../../sidecar/core/admission/priority-class.js
 
 describe('Priorities', () => {
   const classes = ['interactive', 'batch', 'background'];
-  const priorities = new Priorities({ key: 'x-class', classes, otherwise: 'batch' });
+  const priorities = new Priorities({ key: 'x-class', classes, defaultClass: 'batch' });
 
   for (const [value, lineClass] of [
     ['interactive', 0],
@@ -28,6 +28,6 @@ describe('Priorities', () => {
   it('knows how long a name may be', () => assert.equal(priorities.longest, 'interactive'.length));
 
   it('takes calls for the least important where the configured class does not exist', () => {
-    assert.equal(new Priorities({ key: 'k', classes, otherwise: 'nothing' }).classOf(''), 2);
+    assert.equal(new Priorities({ key: 'k', classes, defaultClass: 'nothing' }).classOf(''), 2);
   });
 });

@@ -6,9 +6,9 @@ import {
   IntentionTable,
 } from '../../../../sidecar/core/authorization/intentions.js';
 
-const of = (source: string, destination: string, action: Action): Intention => ({
-  source,
-  destination,
+const of = (from: string, to: string, action: Action): Intention => ({
+  from,
+  to,
   action,
 });
 const table = (intentions: readonly Intention[], otherwise: Action = 'deny'): IntentionTable =>
@@ -81,12 +81,11 @@ describe('IntentionTable', () => {
   it('agrees with a search through the list by precedence', () => {
     const name = fc.constantFrom('*', 'a', 'b', 'c');
     const intention = fc.record({
-      source: name,
-      destination: name,
+      from: name,
+      to: name,
       action: fc.constantFrom('allow' as const, 'deny' as const),
     });
-    const precedence = ({ source, destination }: Intention): number =>
-      (destination === '*' ? 0 : 2) + (source === '*' ? 0 : 1);
+    const precedence = ({ from, to }: Intention): number => (to === '*' ? 0 : 2) + (from === '*' ? 0 : 1);
     fc.assert(
       fc.property(
         fc.array(intention),
@@ -94,8 +93,7 @@ describe('IntentionTable', () => {
         fc.constantFrom('a', 'b', 'd'),
         (list, from, to) => {
           const matching = list.filter(
-            ({ source, destination }) =>
-              (source === '*' || source === from) && (destination === '*' || destination === to),
+            (each) => (each.from === '*' || each.from === from) && (each.to === '*' || each.to === to),
           );
           const best = Math.max(...matching.map(precedence));
           const deciding = matching.filter((candidate) => precedence(candidate) === best);

@@ -232,8 +232,8 @@ describe('what of permissions is not honoured', () => {
 
 describe('an intention with permissions', () => {
   const permissions = [allow({ pathExact: INFER })];
-  const of = (source: string, destination: string, rest: object): never =>
-    ({ source, destination, action: 'deny', ...rest }) as never;
+  const of = (from: string, to: string, rest: object): never =>
+    ({ from, to, action: 'deny', ...rest }) as never;
 
   it('decides call by call, and is a deny for whoever knows only the connection', () => {
     const table = new IntentionTable([of('web', 'digits', { permissions })], 'deny', 1);

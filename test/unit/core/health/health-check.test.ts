@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { CheckedHealth, type CheckResult } from '../../../../sidecar/core/health/health-check.js';
 import { seeded } from '../../../kit/time/seeded-random.js';
 
-const SETTINGS = { intervalMs: 5000, unhealthy: 2, healthy: 1 };
+const SETTINGS = { intervalMs: 5000, unhealthyThreshold: 2, healthyThreshold: 1 };
 
 /** P passed, F failed, S silent, V void. */
 function healthAfter(letters: string, settings = SETTINGS): CheckedHealth {
@@ -32,7 +32,7 @@ describe('The health of an endpoint', () => {
   }
 
   it('comes back after as many good answers as it takes', () => {
-    const settings = { ...SETTINGS, unhealthy: 1, healthy: 3 };
+    const settings = { ...SETTINGS, unhealthyThreshold: 1, healthyThreshold: 3 };
     assert.equal(healthAfter('PFPP', settings).isHealthy, false);
     assert.equal(healthAfter('PFPPFPP', settings).isHealthy, false);
     assert.equal(healthAfter('PFPPP', settings).isHealthy, true);
@@ -64,7 +64,7 @@ describe('The health of an endpoint', () => {
     assert.equal(well.isHealthy, true);
     well.take('failed', 'it is starting', 9);
     assert.equal(well.isHealthy, false);
-    const slow = healthAfter('PF', { ...SETTINGS, healthy: 3 });
+    const slow = healthAfter('PF', { ...SETTINGS, healthyThreshold: 3 });
     slow.renew();
     slow.take('silent', 'no answer', 9);
     assert.equal(slow.isHealthy, true, 'what came before the connection counts no more');

@@ -17,7 +17,7 @@ const SETTINGS = {
   consecutiveFaults: 5,
   baseMs: 30_000,
   maxMs: 300_000,
-  jitterRatio: 0.1,
+  jitter: 0.1,
 } as const;
 
 function setUp(count: number) {

@@ -17,7 +17,7 @@ const SETTINGS: EjectionSettings = {
   consecutiveFaults: 5,
   baseMs: 30_000,
   maxMs: 300_000,
-  jitterRatio: 0.1,
+  jitter: 0.1,
 };
 /** Half of the range: no jitter at all. */
 const NO_JITTER = constant(0.5);

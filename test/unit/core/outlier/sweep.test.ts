@@ -25,7 +25,7 @@ const ALL: Required<DetectorSettings> = {
 
 function setUp(count: number, detectors: DetectorSettings = ALL, over = {}, random = constant(0.5)) {
   const settings = {
-    ...{ mode: 'enforce', consecutiveFaults: 5, baseMs: 30_000, maxMs: 300_000, jitterRatio: 0 },
+    ...{ mode: 'enforce', consecutiveFaults: 5, baseMs: 30_000, maxMs: 300_000, jitter: 0 },
     ...over,
     detectors,
   } as const;

@@ -19,7 +19,7 @@ import { constant } from '../../../kit/time/seeded-random.js';
 const PLAIN: RetryRoute = { idempotent: false };
 const IDEMPOTENT: RetryRoute = {
   idempotent: true,
-  retry: { attempts: 2, on: [Status.UNAVAILABLE], backoffBaseMs: 25, backoffMaxMs: 250 },
+  retry: { attempts: 2, on: [Status.UNAVAILABLE], backoff: { baseMs: 25, maxMs: 250 } },
 };
 
 /** A failure of the first attempt, that a retry at another endpoint could better. */

@@ -8,8 +8,7 @@ const lookup = (call: Metadata, key: string): string | undefined => call[key];
 const USERS = Array.from({ length: 4000 }, (_, i) => `user-${i}`);
 
 function weigh(weights: Readonly<Record<string, number>>, over: Partial<SplitSettings> = {}): Split {
-  const list = Object.entries(weights).map(([upstream, weight]) => ({ upstream, weight }));
-  return new Split({ match: [], weights: list, ...over });
+  return new Split({ match: [], weights, ...over });
 }
 
 function shares(split: Split, calls: readonly Metadata[], seed = 1): Record<string, number> {

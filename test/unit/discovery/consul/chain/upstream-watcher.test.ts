@@ -126,7 +126,7 @@ describe('What Consul knows of an upstream', () => {
   const upstream = (over: Partial<UpstreamConfig> = {}): UpstreamConfig =>
     anUpstream([], {
       name: 'web',
-      discovery: { service: 'web', tags: [], meta: {}, failover: [] },
+      consul: { service: 'web', tags: [], meta: {}, failover: [] },
       balance: { kind: 'least-loaded' },
       ...over,
     } as never);
@@ -304,13 +304,13 @@ describe('What Consul knows of an upstream', () => {
   });
 
   it('asks for no rules where the file says where to go, or wants none', () => {
-    const discovery = {
+    const consul = {
       service: 'web',
       tags: ['gpu'],
       meta: { version: '2' },
       failover: [{ service: 'web', datacenter: 'dc2', tags: [], meta: {} }],
     };
-    watch(upstream({ discovery }));
+    watch(upstream({ consul }));
     assert.equal(registry.specs.size, 0);
     const [first, second] = [...registry.targets.keys()];
     assert.match(first ?? '', /^web\[.*gpu.*\]$/);
@@ -370,7 +370,7 @@ describe('What Consul knows of an upstream', () => {
     watching.update(upstream({ pool: { ...upstream().pool, connections: 2 } }));
     assert.deepEqual(found(), ['a@0']);
     const count = told.length;
-    watching.update(upstream({ discovery: { service: 'next', tags: [], meta: {}, failover: [] } }));
+    watching.update(upstream({ consul: { service: 'next', tags: [], meta: {}, failover: [] } }));
     assert.equal(told.length, count);
     assert.ok(registry.specs.has('/discovery-chain/next') && !registry.specs.has(CHAIN));
     assert.ok(registry.targets.has('web'));

@@ -34,9 +34,9 @@ describe('the list of intentions', () => {
       entry({ DestinationName: 'other' }),
     );
     assert.deepEqual(intentions, [
-      { source: 'web', destination: 'digits', action: 'allow' },
-      { source: '*', destination: 'digits', action: 'deny' },
-      { source: 'web', destination: '*', action: 'allow' },
+      { from: 'web', to: 'digits', action: 'allow' },
+      { from: '*', to: 'digits', action: 'deny' },
+      { from: 'web', to: '*', action: 'allow' },
     ]);
     assert.deepEqual(notes, []);
   });
@@ -89,8 +89,8 @@ describe('the list of intentions', () => {
       }),
     );
     assert.deepEqual(found, {
-      source: 'web',
-      destination: 'digits',
+      from: 'web',
+      to: 'digits',
       action: 'deny',
       permissions: [
         {
