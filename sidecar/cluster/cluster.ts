@@ -8,8 +8,8 @@ import type { Socket } from 'node:net';
 import { labelOf } from '../config/codecs/address.js';
 import { DEFAULT_MAX_ENDPOINTS } from '../config/defaults.js';
 import type { Address, EndpointConfig, UpstreamConfig } from '../config/model.js';
-import { type Balancer, hasUntried, LeastLoaded, RoundRobin } from '../core/balancing/balancer.js';
-import { RingHash } from '../core/balancing/ring-hash.js';
+import { type Balancer, hasUntried } from '../core/balancing/balancer.js';
+import { makeBalancer } from '../core/balancing/balancers.js';
 import { EjectionEvent, NO_PROBE } from '../core/outlier/ejection.js';
 import type { EjectionPool } from '../core/outlier/ejection-pool.js';
 import { RetryBudget } from '../core/retry/retry-budget.js';
@@ -80,7 +80,7 @@ export class Cluster implements SweepTarget {
     this.name = config.name;
     this.budget = new RetryBudget(config.budget);
     this.oncePer = new LogThrottle(context.clock);
-    this.balancer = balancerOf(config, context);
+    this.balancer = makeBalancer(config.balance.kind, context.random);
     this.starter = new ConnectionWarmer(context.wheel, context.clock);
     this.groups = new PrioritySet(config.ejection, context.random, this.starter);
     this.scrutinize(config);
@@ -94,7 +94,8 @@ export class Cluster implements SweepTarget {
     if (config.health === undefined)
       for (const endpoint of this.endpoints)
         this.endpointHealthy(endpoint, true, 'nobody checks it any more');
-    if (config.balance.kind !== this.config.balance.kind) this.balancer = balancerOf(config, this.context);
+    if (config.balance.kind !== this.config.balance.kind)
+      this.balancer = makeBalancer(config.balance.kind, this.context.random);
     this.scrutinize(config);
     const isSameProtocol = config.tls === this.config.tls;
     this.config = config;
@@ -439,15 +440,4 @@ export class Cluster implements SweepTarget {
 
 function isStarted({ isPrepared, isQueued }: Endpoint): boolean {
   return isPrepared && !isQueued;
-}
-
-function balancerOf(config: UpstreamConfig, relay: DataPlaneContext): Balancer {
-  switch (config.balance.kind) {
-    case 'round-robin':
-      return new RoundRobin();
-    case 'ring-hash':
-      return new RingHash(relay.random);
-    default:
-      return new LeastLoaded(relay.random);
-  }
 }

@@ -1,16 +1,15 @@
 /**
  * How the endpoint of an attempt is chosen.
  */
+import { BALANCER_KINDS } from '../../core/balancing/balancers.js';
 import { metadataKey } from './metadata-key.js';
 import { block, option, withRules } from './option.js';
 import { choice } from './values.js';
 
-export const BALANCE_KINDS = ['least-loaded', 'round-robin', 'ring-hash'] as const;
-
 export const balance = withRules(
   block(
     {
-      kind: option(choice(BALANCE_KINDS), {
+      kind: option(choice(BALANCER_KINDS), {
         meaning:
           '`least-loaded`: the better of two endpoints drawn at random, by recent latency times calls in flight. `round-robin`: in turn. `ring-hash`: calls with the same value of the metadata key below go to the same endpoint as long as it is not overloaded, and few of them move when endpoints come and go.',
         why: 'A block `balance` is there to name it.',
@@ -21,13 +20,13 @@ export const balance = withRules(
         why: 'Only the application knows what belongs together.',
       }),
     },
-    `a block such as { kind: ${BALANCE_KINDS[0]} }`,
+    `a block such as { kind: ${BALANCER_KINDS[0]} }`,
   ),
   (found, report) => {
     const { kind, key } = found;
     if (kind === 'ring-hash' && key === undefined)
       report(['key'], 'missing; expected a metadata key, by which ring-hash chooses');
-    if (key !== undefined && (kind === 'least-loaded' || kind === 'round-robin'))
+    if (key !== undefined && kind !== 'ring-hash' && BALANCER_KINDS.some((each) => each === kind))
       report(['key'], `found with ${kind}, which does not read it; expected "kind: ring-hash"`);
   },
 );

@@ -1,10 +1,12 @@
 /**
  * Upstreams: the mesh services that the local application may call, and how.
  */
+
 import { z } from 'zod';
+import { BALANCER_KINDS } from '../../core/balancing/balancers.js';
 import { isSamePlace, writeAddress } from '../codecs/address.js';
 import type { Address } from '../model.js';
-import { BALANCE_KINDS, balance } from './balance.js';
+import { balance } from './balance.js';
 import { discovery } from './discovery.js';
 import { ejection } from './ejection.js';
 import { breaker, health, locality, localityName, slowStart } from './endpoint-policies.js';
@@ -124,7 +126,7 @@ const common = {
       '`mesh`: mutual TLS, and the peer has to prove that it is this service. `plaintext`: for services outside the mesh.',
     why: 'Nothing leaves in the clear by accident.',
   }),
-  balance: option(balance.prefault({ kind: BALANCE_KINDS[0] }), {
+  balance: option(balance.prefault({ kind: BALANCER_KINDS[0] }), {
     meaning: 'How the endpoint of an attempt is chosen.',
     why: '`least-loaded` steers around a slow replica before anything has failed.',
   }),

@@ -1,16 +1,12 @@
-/**
- * Calls with the same key go to the same endpoint: consistent hashing on a ring, so that an endpoint that comes or
- * goes moves only its own share of the keys, with bounded loads (Mirrokni, Thorup and Zadimoghaddam 2016), so that a
- * popular key cannot drown its endpoint: one that holds a quarter more than its share passes the call on to the next.
- */
-import { type Balancer, type EndpointLoad, LeastLoaded, mayTake, NO_KEY } from './balancer.js';
+import { type Balancer, canPick, type EndpointLoad, NO_KEY } from './balancer.js';
 import { hashText, mix } from './hash.js';
+import { LeastLoaded } from './least-loaded.js';
 
 /** Points of an endpoint of mean weight: shares differ by about a tenth. */
 const POINTS = 128;
 /** Points of the whole ring, at most. */
 const MAX_POINTS = 65_536;
-/** Of more, nobody can be told apart on the ring; subsets keep far below. */
+/** Owners are 16-bit indexes; larger pools fall back to least-loaded. Subsetting keeps pools far below. */
 const MAX_ENDPOINTS = 65_536;
 /** An endpoint takes keyed calls up to this many times the mean number in flight, rounded up. */
 const BOUND = 1.25;
@@ -22,13 +18,18 @@ interface Ring {
   readonly owners: Uint16Array;
 }
 
+/**
+ * Calls with the same key go to the same endpoint: consistent hashing on a ring (Envoy's ring hash), so that an endpoint
+ * that comes or goes moves only its own share of the keys, with bounded loads (Mirrokni, Thorup and Zadimoghaddam 2016):
+ * an endpoint with a quarter more calls in flight than its share passes the call on to the next one on the ring.
+ */
 export class RingHash implements Balancer {
-  private readonly anywhere: LeastLoaded;
+  private readonly keyless: LeastLoaded;
   private ring: Ring | undefined;
 
-  /** @param random for the calls without a key, which go to the less loaded of two. */
+  /** @param random for calls without a key, which go to the less loaded of two. */
   constructor(random: () => number) {
-    this.anywhere = new LeastLoaded(random);
+    this.keyless = new LeastLoaded(random);
   }
 
   pick<E extends EndpointLoad>(
@@ -37,19 +38,18 @@ export class RingHash implements Balancer {
     nowMs: number,
     key: number = NO_KEY,
   ): E | undefined {
-    if (key === NO_KEY || endpoints.length > MAX_ENDPOINTS)
-      return this.anywhere.pick(endpoints, tried, nowMs);
+    if (key === NO_KEY || endpoints.length > MAX_ENDPOINTS) return this.keyless.pick(endpoints, tried, nowMs);
     if (this.ring?.of !== endpoints) this.ring = makeRing(endpoints);
-    // The second round is for keys that only a damped endpoint could take.
+    // The second round is for keys that only an endpoint with a lowered weight could take.
     return (
       this.walk(this.ring, endpoints, tried, key, false) ??
       this.walk(this.ring, endpoints, tried, key, true) ??
-      this.anywhere.pick(endpoints, tried, nowMs)
+      this.keyless.pick(endpoints, tried, nowMs)
     );
   }
 
   reweighed(): void {
-    this.anywhere.reweighed();
+    this.keyless.reweighed();
   }
 
   /** From the key's point on: the first endpoint that may take the attempt and has room. */
@@ -72,7 +72,7 @@ export class RingHash implements Balancer {
     const from = firstAtOrAfter(points, key);
     for (let step = 0; step < points.length; step += 1) {
       const endpoint = endpoints[owners[(from + step) % points.length]!]!;
-      if (!mayTake(endpoint, tried)) continue;
+      if (!canPick(endpoint, tried)) continue;
       if (!isLastRound && endpoint.weightFactor < 1 && !takesKey(endpoint, key)) continue;
       const bound = Math.ceil((BOUND * inFlight * endpoint.share) / eligible);
       if (endpoint.inFlight < bound) return endpoint;
@@ -81,12 +81,12 @@ export class RingHash implements Balancer {
   }
 }
 
-/** A damped endpoint takes a part of its keys, always the same ones, and more of them as it is damped less. */
+/** Whether an endpoint with a weight factor below 1 takes this key: a fixed part of its keys, which grows with the factor. */
 function takesKey({ label, weightFactor }: EndpointLoad, key: number): boolean {
   return mix(key ^ hashText(label)) < weightFactor * 0x1_0000_0000;
 }
 
-/** A key's place on the ring. */
+/** Position on the ring of a sticky value: 0 to 2³² − 1. */
 export function keyOf(value: string): number {
   return hashText(value);
 }

@@ -2,13 +2,8 @@
  * A pool without sockets: the real decisions (classify, balance, eject, retry, budget) wired as the outbound
  * story wires them, over endpoints whose behaviour a test scripts. Time is a plain number that calls move on.
  */
-import {
-  type Balancer,
-  EndpointLoad,
-  hasUntried,
-  LeastLoaded,
-  RoundRobin,
-} from '../../../sidecar/core/balancing/balancer.js';
+import { type Balancer, EndpointLoad, hasUntried } from '../../../sidecar/core/balancing/balancer.js';
+import { type BalancerKind, makeBalancer } from '../../../sidecar/core/balancing/balancers.js';
 import { AttemptEnd, classify, Outcome } from '../../../sidecar/core/outcome/outcome.js';
 import { Status } from '../../../sidecar/core/outcome/status.js';
 import {
@@ -63,7 +58,7 @@ export class SimulatedEndpoint extends EndpointLoad {
 export interface Settings {
   readonly ejection?: Partial<EjectionSettings>;
   /** Default `least-loaded`. */
-  readonly balance?: 'least-loaded' | 'round-robin';
+  readonly balance?: BalancerKind;
   readonly route?: RetryRoute;
   readonly ratio?: number;
   readonly perSecond?: number;
@@ -82,10 +77,10 @@ export class SimulatedPool {
 
   constructor(
     names: readonly string[],
-    { ejection, balance, route, ratio = 0.2, perSecond = 3, seed = 1 }: Settings = {},
+    { ejection, balance = 'least-loaded', route, ratio = 0.2, perSecond = 3, seed = 1 }: Settings = {},
   ) {
     this.random = seeded(seed);
-    this.balancer = balance === 'round-robin' ? new RoundRobin() : new LeastLoaded(this.random);
+    this.balancer = makeBalancer(balance, this.random);
     this.ejections = new EjectionPool({ ...EJECTION, ...ejection }, this.random);
     this.budget = new RetryBudget({ ratio, perSecond });
     this.route = route ?? { idempotent: false };

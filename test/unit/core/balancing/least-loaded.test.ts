@@ -1,0 +1,121 @@
+import assert from 'node:assert/strict';
+import { LeastLoaded } from '../../../../sidecar/core/balancing/least-loaded.js';
+import { about, endpoint, shares } from '../../../kit/core/endpoints.js';
+import { seeded, sequence } from '../../../kit/time/seeded-random.js';
+
+describe('LeastLoaded', () => {
+  it('prefers the less loaded of two equals', () => {
+    const [idle, busy] = [endpoint({ latencyMs: 10 }), endpoint({ latencyMs: 10, inFlight: 1 })];
+    assert.deepEqual(shares(new LeastLoaded(seeded(1)), [idle, busy], 200), [1, 0]);
+  });
+
+  it('compares two different endpoints, each as often as any other', () => {
+    for (const position of [0, 1, 2]) {
+      const pool = [0, 1, 2].map((i) => endpoint({ latencyMs: 10, inFlight: i === position ? 0 : 5 }));
+      about(shares(new LeastLoaded(seeded(4)), pool, 20_000)[position]!, 2 / 3, 0.02);
+    }
+  });
+
+  it('draws every pair as often as any other, with some out of the pool too', () => {
+    for (const out of [[], [4], [0, 3, 7, 9, 10, 11]]) {
+      const pool = Array.from({ length: 12 }, (_, i) =>
+        endpoint({ latencyMs: 2 ** i, eligible: !out.includes(i) }),
+      );
+      const inOrder = pool.map((_, i) => i).filter((i) => !out.includes(i));
+      const n = inOrder.length;
+      const picks = 60_000;
+      const found = shares(new LeastLoaded(seeded(17)), pool, picks);
+      // The better of two: the k-th best wins against the n − 1 − k behind it.
+      const chiSquare = inOrder.reduce((sum, i, k) => {
+        const expected = (2 * (n - 1 - k)) / (n * (n - 1));
+        return expected === 0 ? sum : sum + (picks * (found[i]! - expected) ** 2) / expected;
+      }, 0);
+      assert.equal(found[inOrder[n - 1]!], 0, 'an endpoint is not compared with itself');
+      assert.ok(chiSquare < 31, `${chiSquare} of ${n - 2} degrees of freedom`);
+    }
+  });
+
+  it('draws from any first state, and asks for chance only once', () => {
+    for (const first of [0, 0.25, 1 - 2 ** -53]) {
+      const pool = [endpoint(), endpoint(), endpoint(), endpoint()];
+      for (const share of shares(new LeastLoaded(sequence(first)), pool, 10_000)) about(share, 0.25);
+    }
+  });
+
+  it('prefers the faster of two idle ones, and leaves near equals to chance', () => {
+    const of = (ms: number): number =>
+      shares(
+        new LeastLoaded(seeded(1)),
+        [endpoint({ latencyMs: 10 }), endpoint({ latencyMs: ms })],
+        2_000,
+      )[0]!;
+    assert.equal(of(20), 1);
+    about(of(11), 0.5, 0.05);
+  });
+
+  it('compares latency × (in flight + 1)', () => {
+    const balancer = new LeastLoaded(seeded(1));
+    const [fast, slow] = [endpoint({ latencyMs: 10, inFlight: 5 }), endpoint({ latencyMs: 40 })];
+    balancer.pick([fast, slow], [], 0);
+    assert.equal(balancer.cost(fast, 0), 60);
+    assert.equal(balancer.cost(slow, 0), 40);
+  });
+
+  it('keeps the load in proportion to weight under load', () => {
+    const pool = [endpoint({ weight: 1, latencyMs: 10 }), endpoint({ weight: 3, latencyMs: 10 })];
+    const balancer = new LeastLoaded(seeded(5));
+    for (let i = 0; i < 400; i += 1) balancer.pick(pool, [], 0)!.inFlight += 1;
+    about(pool[1]!.inFlight / 400, 0.75, 0.05);
+  });
+
+  it('neither floods nor starves a new endpoint among peers', () => {
+    const pool = [endpoint({ latencyMs: 40 }), endpoint({ latencyMs: 50 }), endpoint()];
+    const balancer = new LeastLoaded(seeded(3));
+    for (let i = 0; i < 90; i += 1) balancer.pick(pool, [], 0)!.inFlight += 1;
+    const fresh = pool[2]!.inFlight;
+    assert.ok(fresh >= 20 && fresh <= 40, `${fresh} of 90`);
+  });
+
+  it('does not let one slow peer make a new endpoint look fast or slow', () => {
+    const pool = [endpoint({ latencyMs: 10 }), endpoint({ latencyMs: 5_000 }), endpoint()];
+    const balancer = new LeastLoaded(seeded(3));
+    balancer.pick(pool, [], 0);
+    assert.ok(balancer.neutral > 10 && balancer.neutral < 30, `${balancer.neutral}`);
+  });
+
+  it('gives an endpoint that fails fast less traffic, not more', () => {
+    const pool = [endpoint({ latencyMs: 10 }), endpoint({ latencyMs: 10 })];
+    const balancer = new LeastLoaded(seeded(3));
+    balancer.pick(pool, [], 0);
+    pool[0]!.latency.recordFault(0.2, balancer.neutral, 0);
+    assert.deepEqual(shares(balancer, pool, 100), [0, 1]);
+  });
+
+  it('gives a new endpoint whose first call fails fast less traffic than its peers', () => {
+    const pool = [endpoint({ latencyMs: 20 }), endpoint()];
+    const balancer = new LeastLoaded(seeded(3));
+    assert.equal(pool[1]!.usualMs, 0);
+    balancer.pick(pool, [], 0);
+    assert.equal(pool[1]!.usualMs, 20);
+    pool[1]!.latency.recordFault(0.2, pool[1]!.usualMs, 0);
+    assert.deepEqual(shares(balancer, pool, 100), [1, 0]);
+  });
+
+  it('comes back to an endpoint it has shunned, in time', () => {
+    const pool = [endpoint({ latencyMs: 10 }), endpoint({ latencyMs: 5_000 })];
+    const balancer = new LeastLoaded(seeded(3));
+    let firstMs = 0;
+    for (let nowMs = 0; nowMs < 300_000 && firstMs === 0; nowMs += 100) {
+      const picked = balancer.pick(pool, [], nowMs)!;
+      if (picked === pool[1]) firstMs = nowMs;
+      else picked.latency.record(10, nowMs);
+    }
+    assert.ok(firstMs > 10_000 && firstMs < 120_000, `after ${firstMs} ms`);
+  });
+
+  it('sends most calls to the fast ones when one of three is slow', () => {
+    const pool = [endpoint({ latencyMs: 10 }), endpoint({ latencyMs: 10 }), endpoint({ latencyMs: 100 })];
+    const [, , slow] = shares(new LeastLoaded(seeded(9)), pool, 5_000);
+    assert.equal(slow, 0);
+  });
+});
