@@ -7,7 +7,7 @@ import type { ProcessEnd } from './core/health/process-end.js';
 import { Reasons, reasonMessage } from './core/outcome/local-reply-reason.js';
 import { AttemptEnd, isNeverProcessed } from './core/outcome/outcome.js';
 import { findFault } from './core/routing/fault-rule.js';
-import type { HealthAnswers } from './health/model/responder.js';
+import type { HealthResponder } from './health/model/responder.js';
 import { headerViewOf } from './http2/header-view.js';
 import type { Field } from './http2/hpack/field.js';
 import type { HeaderBlock, StableList } from './http2/hpack/header-list.js';
@@ -54,7 +54,7 @@ export class Inbound implements NamedStory {
   /** Requests that are collected before they join the line. */
   private readonly buffers: BufferAdmission;
   /** Null: questions about health go to the model. */
-  health: HealthAnswers | null = null;
+  health: HealthResponder | null = null;
   private faults: ActiveFaults | null = null;
 
   constructor(

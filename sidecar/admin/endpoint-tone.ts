@@ -16,7 +16,7 @@ export function endpointTone({ state, mayBeStarting, successRatio = 1, priority 
 }
 
 /** Its state in one word. */
-export function endpointWord({ state, mayBeStarting }: EndpointReport): string {
+export function endpointState({ state, mayBeStarting }: EndpointReport): string {
   return mayBeStarting ? 'starting' : state;
 }
 

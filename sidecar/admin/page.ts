@@ -12,7 +12,7 @@ import type {
   QueueReport,
   RegistryReport,
 } from '../telemetry/reports.js';
-import { endpointTone, endpointWord } from './endpoint-tone.js';
+import { endpointState, endpointTone } from './endpoint-tone.js';
 import type { StatusReport } from './status.js';
 
 const STYLE = `
@@ -144,7 +144,7 @@ function endpointRow(row: EndpointReport, hasPriorities: boolean): string {
   const toPeers = latencyRatio === undefined ? '' : `, ${latencyRatio.toFixed(1)} × its peers`;
   const number = hasPriorities ? `<td class="n">${priority ?? 0}</td>` : '';
   return `<tr><td>${escapeHtml(upstream)}</td><td title="${escapeHtml(row.address)}">${escapeHtml(row.endpoint)}</td>${number}
-<td>${toned(endpointWord(row), endpointTone(row))}${notes.map((note) => `, ${note}`).join('')}</td><td class="n">${row.inFlight}</td><td class="n">${row.ewmaMs === 0 ? '–' : `${row.ewmaMs.toFixed(1)} ms`}${toPeers}</td>
+<td>${toned(endpointState(row), endpointTone(row))}${notes.map((note) => `, ${note}`).join('')}</td><td class="n">${row.inFlight}</td><td class="n">${row.ewmaMs === 0 ? '–' : `${row.ewmaMs.toFixed(1)} ms`}${toPeers}</td>
 <td class="n">${row.attempts}</td><td class="n">${row.faults}</td><td class="n">${row.ejections}</td><td>${escapeHtml(row.why)}</td></tr>`;
 }
 

@@ -10,13 +10,13 @@ export class AccessLogSink {
   private config: AccessLogConfig | undefined;
   private destination: LineDestination | undefined;
   /** Destinations that were in use before and write their last lines, and what the others counted. */
-  private readonly ending = new Set<LineDestination>();
+  private readonly closing = new Set<LineDestination>();
   private written = 0;
   private dropped = 0;
 
   constructor(
     private readonly names: { readonly service: string; readonly instance: string },
-    private readonly parts: Pick<AppContext, 'deps' | 'dataPlane'>,
+    private readonly context: Pick<AppContext, 'deps' | 'dataPlane'>,
   ) {}
 
   /** Takes over what the file says now. Nothing here can fail: a file that cannot be opened costs lines. */
@@ -24,8 +24,8 @@ export class AccessLogSink {
     const before = this.config;
     this.config = config;
     const isSame = before !== undefined && before.path === config?.path;
-    if (!isSame || config === undefined) this.letGo();
-    const { dataPlane } = this.parts;
+    if (!isSame || config === undefined) this.retireDestination();
+    const { dataPlane } = this.context;
     if (config === undefined) {
       dataPlane.recorder = null;
       return;
@@ -38,7 +38,7 @@ export class AccessLogSink {
 
   private open({ path }: AccessLogConfig): LineDestination {
     if (path === undefined) return new StandardErrorLines();
-    return new LogFile(path, this.parts.deps);
+    return new LogFile(path, this.context.deps);
   }
 
   /** The file was moved away. */
@@ -47,9 +47,9 @@ export class AccessLogSink {
   }
 
   metrics(): Metric[] {
-    const { destination, ending } = this;
-    if (this.config === undefined && ending.size === 0 && this.written === 0) return [];
-    const all = [...ending, ...(destination === undefined ? [] : [destination])];
+    const { destination, closing } = this;
+    if (this.config === undefined && closing.size === 0 && this.written === 0) return [];
+    const all = [...closing, ...(destination === undefined ? [] : [destination])];
     const sum = (before: number, read: (each: LineDestination) => number) => [
       { labels: {}, value: all.reduce((total, each) => total + read(each), before) },
     ];
@@ -69,17 +69,17 @@ export class AccessLogSink {
 
   /** What is held is written, as far as that is quick. */
   async close(): Promise<void> {
-    this.parts.dataPlane.recorder = null;
+    this.context.dataPlane.recorder = null;
     await this.destination?.close();
   }
 
-  private letGo(): void {
+  private retireDestination(): void {
     const { destination } = this;
     if (destination === undefined) return;
     this.destination = undefined;
-    this.ending.add(destination);
+    this.closing.add(destination);
     void destination.close().then(() => {
-      this.ending.delete(destination);
+      this.closing.delete(destination);
       this.written += destination.written;
       this.dropped += destination.dropped;
     });

@@ -2,7 +2,7 @@
 
 import type { ActivityReport } from '../inbound/model-activity.js';
 
-export function evidenceOfAll(all: readonly ActivityReport[]): ActivityReport {
+export function combineActivity(all: readonly ActivityReport[]): ActivityReport {
   const [first, ...others] = all;
   return others.reduce(
     (a, b) => ({

@@ -55,13 +55,13 @@ export function frameBuckets(rates: FrameRates): Buckets {
 }
 
 export function openListener(
-  parts: AppContext,
+  context: AppContext,
   name: string,
   options: Pick<ListenerOptions, 'address' | 'tls' | 'onStream'>,
 ): Listener {
-  const { firstReservedDescriptor, sockets } = parts.deps;
+  const { firstReservedDescriptor, sockets } = context.deps;
   const socket = sockets === undefined ? {} : { socket: { name, from: sockets } };
   const limits =
-    firstReservedDescriptor === undefined ? parts.limits : { ...parts.limits, firstReservedDescriptor };
-  return new Listener({ ...options, ...socket, settings: parts.settings, limits }, parts.dataPlane);
+    firstReservedDescriptor === undefined ? context.limits : { ...context.limits, firstReservedDescriptor };
+  return new Listener({ ...options, ...socket, settings: context.settings, limits }, context.dataPlane);
 }

@@ -21,14 +21,14 @@ export class FaultController implements FaultAdmin, ActiveFaults {
 
   constructor(
     readonly isAllowed: boolean,
-    private readonly relay: DataPlaneContext,
-    private readonly names: () => readonly string[],
+    private readonly dataPlane: DataPlaneContext,
+    private readonly upstreamNames: () => readonly string[],
     /** Told with each change; null: none is on. */
     private readonly onChange: (faults: ActiveFaults | null) => void,
   ) {}
 
   get upstreams(): readonly string[] {
-    return this.names();
+    return this.upstreamNames();
   }
 
   count({ rule }: Fault, kind: FaultKind): void {
@@ -37,18 +37,18 @@ export class FaultController implements FaultAdmin, ActiveFaults {
   }
 
   list(): readonly FaultReport[] {
-    const now = this.relay.clock.now();
+    const now = this.dataPlane.clock.now();
     return this.faults.filter(({ untilMs }) => now < untilMs).map((fault) => reportOf(fault, now));
   }
 
   switchOn(rule: FaultRule, forMs: number): SwitchedOn {
     if (!this.isAllowed) return { kind: 'refused', why: 'fault injection is not allowed' };
-    const now = this.relay.clock.now();
+    const now = this.dataPlane.clock.now();
     if (this.faults.length >= MAX_FAULTS)
       return { kind: 'refused', why: `${MAX_FAULTS} faults are on already` };
     const fault = new Fault(++this.lastId, rule, now + forMs);
     const report = reportOf(fault, now);
-    this.relay.logger.warn({ fault: report }, 'a fault is injected');
+    this.dataPlane.logger.warn({ fault: report }, 'a fault is injected');
     this.set([...this.faults, fault]);
     return { kind: 'on', fault: report };
   }
@@ -57,20 +57,20 @@ export class FaultController implements FaultAdmin, ActiveFaults {
     const left = id === undefined ? [] : this.faults.filter((fault) => fault.id !== id);
     const gone = this.faults.length - left.length;
     if (gone === 0) return 0;
-    this.relay.logger.warn({ gone, left: left.length }, 'injected faults were cleared');
+    this.dataPlane.logger.warn({ gone, left: left.length }, 'injected faults were cleared');
     this.set(left);
     return gone;
   }
 
   stop(): void {
-    this.relay.wheel.cancel(this.timer);
+    this.dataPlane.wheel.cancel(this.timer);
   }
 
   private expire(): void {
-    const now = this.relay.clock.now();
+    const now = this.dataPlane.clock.now();
     const left = this.faults.filter(({ untilMs }) => now < untilMs);
     const gone = this.faults.length - left.length;
-    if (gone > 0) this.relay.logger.info({ gone, left: left.length }, 'injected faults are over');
+    if (gone > 0) this.dataPlane.logger.info({ gone, left: left.length }, 'injected faults are over');
     this.set(left);
   }
 
@@ -78,7 +78,7 @@ export class FaultController implements FaultAdmin, ActiveFaults {
     this.faults = faults;
     this.inbound = faults.filter(({ rule }) => rule.side === 'inbound');
     this.outbound = faults.filter(({ rule }) => rule.side === 'outbound');
-    const { wheel } = this.relay;
+    const { wheel } = this.dataPlane;
     wheel.cancel(this.timer);
     if (faults.length > 0) wheel.add(this.timer, Math.min(...faults.map(({ untilMs }) => untilMs)));
     this.onChange(faults.length === 0 ? null : this);

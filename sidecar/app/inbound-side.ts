@@ -1,12 +1,12 @@
 import type { Address, InboundConfig, ModelProcessConfig } from '../config/model.js';
 import { IntentionTable } from '../core/authorization/intentions.js';
-import { HealthAnswers } from '../health/model/responder.js';
+import { HealthResponder } from '../health/model/responder.js';
 import { Inbound } from '../inbound.js';
 import { SOCKET_NAMES } from '../runtime/process/listen-sockets.js';
 import type { ModelReport } from '../telemetry/reports.js';
 import type { Listener } from '../transport/listener.js';
 import { type AppContext, openListener } from './context.js';
-import { modelPlaces } from './model-addresses.js';
+import { modelServers } from './model-addresses.js';
 import { ModelHost } from './model-host.js';
 import { ModelStatuses } from './model-status.js';
 import type { TlsIdentity } from './tls-identity.js';
@@ -15,7 +15,7 @@ export class InboundSide {
   readonly inbound: Inbound;
   /** The processes of the models, at least one. */
   readonly hosts: readonly ModelHost[];
-  readonly watch: ModelStatuses;
+  readonly statuses: ModelStatuses;
   /** The state of a model changed. */
   onModel: () => void = () => {};
   address: Address | undefined;
@@ -27,13 +27,13 @@ export class InboundSide {
     private config: InboundConfig,
     service: string,
     private readonly identity: TlsIdentity | undefined,
-    private readonly parts: AppContext,
+    private readonly context: AppContext,
     private readonly intentionsFrom: 'file' | 'registry',
     isolation?: ModelProcessConfig['isolation'],
   ) {
-    const { dataPlane, limits, deps } = parts;
-    const places = modelPlaces(config, isolation);
-    this.hosts = places.map((place) => new ModelHost(place, parts, places.length > 1));
+    const { dataPlane, limits, deps } = context;
+    const places = modelServers(config, isolation);
+    this.hosts = places.map((place) => new ModelHost(place, context, places.length > 1));
     this.intentions = intentionsFrom === 'file' ? this.tableOf(config) : IntentionTable.notLoaded(0);
     this.inbound = new Inbound(
       config,
@@ -45,10 +45,10 @@ export class InboundSide {
       deps.readMemory,
     );
     this.attachHosts();
-    this.watch = new ModelStatuses(config, this.hosts, parts);
-    this.inbound.health = new HealthAnswers((service) => this.watch.serving(service));
+    this.statuses = new ModelStatuses(config, this.hosts, context);
+    this.inbound.health = new HealthResponder((service) => this.statuses.serving(service));
     identity?.onRotated(({ rootsChanged }) => {
-      if (rootsChanged) this.listener?.review((link) => identity.stillTrusts(link));
+      if (rootsChanged) this.listener?.review((session) => identity.stillTrusts(session));
     });
     identity?.onExpiry(() => this.listener?.renew());
   }
@@ -58,8 +58,8 @@ export class InboundSide {
     for (const host of this.hosts) {
       const end = at + host.served().length;
       host.attach(this.inbound, this.inbound.backends.slice(at, end));
-      host.onChange = (slot) => {
-        this.watch.changed(slot);
+      host.onChange = (backend) => {
+        this.statuses.changed(backend);
         this.onModel();
       };
       at = end;
@@ -70,10 +70,10 @@ export class InboundSide {
     for (const host of this.hosts) host.start();
     const { mtls, listen } = this.config;
     const tls = mtls === 'off' ? undefined : this.identity?.serverTls(mtls === 'permissive');
-    this.listener = openListener(this.parts, SOCKET_NAMES.inbound, {
+    this.listener = openListener(this.context, SOCKET_NAMES.inbound, {
       address: listen,
       ...(tls === undefined ? {} : { tls }),
-      onStream: (link, stream, block, ended) => this.inbound.accept(link, stream, block, ended),
+      onStream: (session, stream, block, ended) => this.inbound.accept(session, stream, block, ended),
     });
     this.address = await this.listener.listen();
   }
@@ -133,7 +133,7 @@ export class InboundSide {
 
   stop(): void {
     this.listener?.stop();
-    this.watch.close();
+    this.statuses.close();
     for (const host of this.hosts) host.stop();
   }
 }

@@ -3,7 +3,7 @@
 import type { Address, InboundConfig, ModelProcessConfig } from '../config/model.js';
 import { type ListedModel, listModelFolders } from '../health/model/model-directory.js';
 
-export interface ModelPlace {
+export interface ModelServerSpec {
   readonly address: Address;
   /** Empty: a server that is not asked which models it has. */
   readonly models: readonly ListedModel[];
@@ -12,10 +12,10 @@ export interface ModelPlace {
 }
 
 /** @throws Error of one line when the directory of models cannot be read, or has none. */
-export function modelPlaces(
+export function modelServers(
   { local, golden }: Pick<InboundConfig, 'local' | 'golden'>,
   isolation: ModelProcessConfig['isolation'],
-): readonly ModelPlace[] {
+): readonly ModelServerSpec[] {
   if (isolation === undefined || golden === undefined) return [{ address: local, models: [] }];
   const models = listModelFolders(golden.models);
   if (!models.some(({ version }) => version !== ''))

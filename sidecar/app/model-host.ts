@@ -1,7 +1,7 @@
 import type { Address } from '../config/model.js';
 import type { ProcessEnd } from '../core/health/process-end.js';
 import { GrpcClient } from '../health/model/grpc-client.js';
-import { askModel, type ModelAnswer } from '../health/model/readiness-query.js';
+import { type ModelAnswer, queryModel } from '../health/model/readiness-query.js';
 import type { ActivityReport } from '../inbound/model-activity.js';
 import type { ModelBackend, ModelState, ServedModel } from '../inbound/model-backend.js';
 import type { Inbound } from '../inbound.js';
@@ -9,9 +9,9 @@ import type { Timer } from '../runtime/time/timers.js';
 import type { ModelReport } from '../telemetry/reports.js';
 import { dialPlain } from '../transport/dial.js';
 import { Pool } from '../transport/pool.js';
-import { evidenceOfAll } from './combined-activity.js';
+import { combineActivity } from './combined-activity.js';
 import type { AppContext } from './context.js';
-import type { ModelPlace } from './model-addresses.js';
+import type { ModelServerSpec } from './model-addresses.js';
 
 /** A connect on this machine costs next to nothing, and calls wait for it: at most this between two. */
 const LOCAL_BACKOFF_MS = 250;
@@ -24,7 +24,7 @@ const HOPELESS_RESTARTS = 2;
 
 export class ModelHost {
   readonly pool: Pool;
-  slots: readonly ModelBackend[] = [];
+  backends: readonly ModelBackend[] = [];
   private inbound: Inbound | undefined;
   private supervisor: (() => ModelReport) | undefined;
   private isReady = false;
@@ -35,21 +35,21 @@ export class ModelHost {
   private isAsking = false;
   private isStopped = false;
   /** The state of one of its models changed. */
-  onChange: (slot: ModelBackend) => void = () => {};
+  onChange: (backend: ModelBackend) => void = () => {};
 
   constructor(
-    private readonly place: ModelPlace,
-    private readonly parts: AppContext,
+    private readonly server: ModelServerSpec,
+    private readonly context: AppContext,
     /** There are other hosts. */
-    private readonly hasCompany: boolean,
+    private readonly hasOthers: boolean,
   ) {
-    const { settings, dataPlane, deps } = parts;
-    this.client = new GrpcClient(place.address, deps.timers);
+    const { settings, dataPlane, deps } = context;
+    this.client = new GrpcClient(server.address, deps.timers);
     this.pool = new Pool(
       {
         config: { connections: 1, connectTimeoutMs: 5000, pingIntervalMs: 0, pingTimeoutMs: 0, maxAgeMs: 0 },
         settings,
-        dial: () => dialPlain(place.address),
+        dial: () => dialPlain(server.address),
         backoffMaxMs: LOCAL_BACKOFF_MS,
         onChange: () => this.onConnection(),
       },
@@ -58,12 +58,12 @@ export class ModelHost {
   }
 
   get address(): Address {
-    return this.place.address;
+    return this.server.address;
   }
 
   /** The name of the one model that a process of its own serves; undefined: it serves all there are. */
   get model(): string | undefined {
-    return this.place.only;
+    return this.server.only;
   }
 
   whyFailed({ name }: ModelBackend): string | undefined {
@@ -72,44 +72,44 @@ export class ModelHost {
 
   served(): readonly ServedModel[] {
     const { pool } = this;
-    const { models } = this.place;
+    const { models } = this.server;
     return models.length === 0 ? [{ name: '', pool }] : models.map(({ name }) => ({ name, pool }));
   }
 
-  attach(inbound: Inbound, slots: readonly ModelBackend[]): void {
+  attach(inbound: Inbound, backends: readonly ModelBackend[]): void {
     this.inbound = inbound;
-    this.slots = slots;
+    this.backends = backends;
   }
 
   activity(): ActivityReport {
-    return evidenceOfAll(this.slots.map(({ runs }) => runs.activity()));
+    return combineActivity(this.backends.map(({ runs }) => runs.activity()));
   }
 
   // ---- how it is ----
 
   superviseBy(report: () => ModelReport): void {
     this.supervisor = report;
-    for (const { lost } of this.slots) lost.isTold = true;
+    for (const { lost } of this.backends) lost.isTold = true;
   }
 
   /** From a supervisor: the process has ended, and so have the calls in it. */
-  ended(end: ProcessEnd): void {
-    for (const slot of this.slots) this.inbound?.modelEnded(end, slot);
+  processEnded(end: ProcessEnd): void {
+    for (const backend of this.backends) this.inbound?.modelEnded(end, backend);
   }
 
   /** From a supervisor: the process came, went or is on its way. One that is given up is not waited for any more. */
-  changed({ state, why, restarts }: ModelReport): void {
+  processChanged({ state, why, restarts }: ModelReport): void {
     this.isReady = state === 'ready';
     if (state === 'ready') this.serves();
     else {
       const isOver =
-        state === 'given-up' || (this.hasCompany && state === 'backoff' && restarts >= HOPELESS_RESTARTS);
-      for (const slot of this.slots)
-        if (isOver || slot.state.kind !== 'starting')
-          this.set(slot, { kind: 'away', why: this.failures.get(slot.name) ?? why });
+        state === 'given-up' || (this.hasOthers && state === 'backoff' && restarts >= HOPELESS_RESTARTS);
+      for (const backend of this.backends)
+        if (isOver || backend.state.kind !== 'starting')
+          this.set(backend, { kind: 'away', why: this.failures.get(backend.name) ?? why });
     }
     if (state === 'starting') this.askLater(ASK_MS);
-    for (const slot of this.slots) this.onChange(slot);
+    for (const backend of this.backends) this.onChange(backend);
   }
 
   /** A model that is not supervised is ready when it can be reached. */
@@ -119,60 +119,61 @@ export class ModelHost {
     this.isReady = pool.isConnected;
     if (pool.isConnected) return this.serves();
     if (pool.isConnecting) return;
-    for (const slot of this.slots)
-      if (slot.state.kind === 'ready') this.set(slot, { kind: 'away', why: pool.problem });
+    for (const backend of this.backends)
+      if (backend.state.kind === 'ready') this.set(backend, { kind: 'away', why: pool.problem });
   }
 
   /** A process that serves is one that serves its only model; of several it has to say which. */
   private serves(): void {
-    const [first] = this.slots;
-    if (this.slots.length === 1) this.becameReady(first!);
+    const [first] = this.backends;
+    if (this.backends.length === 1) this.becameReady(first!);
     else void this.ask();
   }
 
-  private becameReady(slot: ModelBackend): void {
-    this.failures.delete(slot.name);
-    if (slot.state.kind !== 'ready') this.set(slot, { kind: 'ready' });
+  private becameReady(backend: ModelBackend): void {
+    this.failures.delete(backend.name);
+    if (backend.state.kind !== 'ready') this.set(backend, { kind: 'ready' });
   }
 
-  private set(slot: ModelBackend, state: ModelState): void {
-    this.inbound?.setModel(state, slot);
-    this.onChange(slot);
+  private set(backend: ModelBackend, state: ModelState): void {
+    this.inbound?.setModel(state, backend);
+    this.onChange(backend);
   }
 
   // ---- questions about models ----
 
   private askLater(delayMs: number): void {
-    if (this.place.models.length === 0 || this.isStopped) return;
+    if (this.server.models.length === 0 || this.isStopped) return;
     this.timer?.cancel();
-    this.timer = this.parts.deps.timers.after(delayMs, () => void this.ask(), { unref: true });
+    this.timer = this.context.deps.timers.after(delayMs, () => void this.ask(), { unref: true });
   }
 
   /** Until each model is ready or known not to be; after that now and then, for what did not load may load later. */
   private async ask(): Promise<void> {
     if (this.isAsking) return;
     this.isAsking = true;
-    for (const slot of this.slots)
-      if (slot.state.kind !== 'ready') this.heard(slot, await askModel(this.client, slot.name, ANSWER_MS));
+    for (const backend of this.backends)
+      if (backend.state.kind !== 'ready')
+        this.onAnswer(backend, await queryModel(this.client, backend.name, ANSWER_MS));
     this.isAsking = false;
-    const open = this.slots.filter(({ state }) => state.kind !== 'ready');
+    const open = this.backends.filter(({ state }) => state.kind !== 'ready');
     if (open.length === 0) return this.client.close();
     const areKnown = open.every(({ name }) => this.failures.has(name));
     this.askLater(areKnown ? ASK_AGAIN_MS : ASK_MS);
   }
 
-  private heard(slot: ModelBackend, answer: ModelAnswer): void {
+  private onAnswer(backend: ModelBackend, answer: ModelAnswer): void {
     if (this.isStopped || answer.kind === 'unknown') return;
     if (answer.kind === 'ready') {
       // The supervisor has its own opinion of when a process is ready.
-      if (this.isReady) this.becameReady(slot);
+      if (this.isReady) this.becameReady(backend);
       return;
     }
     const { why } = answer;
-    const isNews = this.failures.get(slot.name) !== why;
-    this.failures.set(slot.name, why);
-    if (isNews) this.parts.deps.logger.error({ model: slot.name, why }, 'model is not served');
-    if (isNews || slot.state.kind !== 'away') this.set(slot, { kind: 'away', why });
+    const isNews = this.failures.get(backend.name) !== why;
+    this.failures.set(backend.name, why);
+    if (isNews) this.context.deps.logger.error({ model: backend.name, why }, 'model is not served');
+    if (isNews || backend.state.kind !== 'away') this.set(backend, { kind: 'away', why });
   }
 
   // ---- reports ----
@@ -186,7 +187,7 @@ export class ModelHost {
   /** Of each of its models. */
   reports(): readonly ModelReport[] {
     const report = this.report();
-    return this.slots.map(({ name, state }) => {
+    return this.backends.map(({ name, state }) => {
       const failure = this.failures.get(name);
       const named = { ...(name === '' ? {} : { name }), ...report };
       const isUp = report.state === 'ready' || report.state === 'starting' || report.state === 'foreign';

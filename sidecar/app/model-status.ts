@@ -17,24 +17,24 @@ class ModelStatus {
   private isStarted = false;
 
   constructor(
-    readonly slot: ModelBackend,
+    readonly backend: ModelBackend,
     private readonly whyFailed: () => string | undefined,
     probe: ModelProbe,
     intervalMs: number,
-    parts: AppContext,
+    context: AppContext,
     onChange: () => void,
   ) {
-    const { clock, timers } = parts.deps;
+    const { clock, timers } = context.deps;
     this.health = new ModelHealth({
       clock,
       timers,
       probe,
       intervalMs,
-      signs: () => {
-        const { succeeded, inFlight, usualMs, lastDeadlineMs } = slot.runs.activity();
+      activity: () => {
+        const { succeeded, inFlight, usualMs, lastDeadlineMs } = backend.runs.activity();
         return { inferences: succeeded, inFlight, usualMs, lastDeadlineMs };
       },
-      phase: () => slot.state,
+      phase: () => backend.state,
       onChange,
     });
   }
@@ -46,7 +46,7 @@ class ModelStatus {
     this.health.start();
   }
 
-  get isWatching(): boolean {
+  get hasStarted(): boolean {
     return this.isStarted;
   }
 
@@ -54,8 +54,8 @@ class ModelStatus {
     this.health.changed();
   }
 
-  verdict(): ModelStatusReport {
-    const verdict = this.health.verdict();
+  report(): ModelStatusReport {
+    const verdict = this.health.report();
     const why = verdict.ok ? undefined : this.whyFailed();
     return why === undefined ? verdict : { ok: false, why };
   }
@@ -63,10 +63,10 @@ class ModelStatus {
   /** Undefined: nothing is known of it yet. */
   serving(): boolean | undefined {
     this.start();
-    if (this.slot.state.kind !== 'ready') return false;
-    if (this.health.isJudged) return this.health.verdict().ok;
+    if (this.backend.state.kind !== 'ready') return false;
+    if (this.health.isKnown) return this.health.report().ok;
     // Its own answer would come after its work: while there is some, it has the benefit of the doubt.
-    return this.slot.runs.activity().inFlight > 0 ? true : undefined;
+    return this.backend.runs.activity().inFlight > 0 ? true : undefined;
   }
 
   probes(): ModelHealthCounts {
@@ -83,11 +83,11 @@ export class ModelStatuses {
   readonly models: readonly ListedModel[];
   /** Called after every change of a verdict. */
   onChange: () => void = () => {};
-  private readonly watches: readonly ModelStatus[];
+  private readonly statuses: readonly ModelStatus[];
 
   /** @throws Error of one line when the golden cards cannot be read. */
-  constructor({ golden, local }: InboundConfig, hosts: readonly ModelHost[], parts: AppContext) {
-    const { timers } = parts.deps;
+  constructor({ golden, local }: InboundConfig, hosts: readonly ModelHost[], context: AppContext) {
+    const { timers } = context.deps;
     this.models = golden === undefined ? [] : listModels(golden.models);
     const intervalMs = golden?.intervalMs ?? HEALTH_INTERVAL_MS;
     const probeOf = ({ name }: ModelBackend, host: ModelHost): ModelProbe => {
@@ -95,15 +95,15 @@ export class ModelStatuses {
       if (name === '') return GoldenProbes.open(golden.models, local, timers);
       return GoldenProbes.ofModel(golden.models, name, host.address, timers);
     };
-    this.watches = hosts.flatMap((host) =>
-      host.slots.map(
-        (slot) =>
+    this.statuses = hosts.flatMap((host) =>
+      host.backends.map(
+        (backend) =>
           new ModelStatus(
-            slot,
-            () => host.whyFailed(slot),
-            probeOf(slot, host),
+            backend,
+            () => host.whyFailed(backend),
+            probeOf(backend, host),
             intervalMs,
-            parts,
+            context,
             () => this.onChange(),
           ),
       ),
@@ -111,17 +111,17 @@ export class ModelStatuses {
   }
 
   start(): void {
-    for (const watch of this.watches) watch.start();
+    for (const watch of this.statuses) watch.start();
   }
 
   /** A model's process, or the connection to it, came or went. */
-  changed(slot: ModelBackend): void {
-    for (const watch of this.watches) if (watch.slot === slot) watch.changed();
+  changed(backend: ModelBackend): void {
+    for (const watch of this.statuses) if (watch.backend === backend) watch.changed();
   }
 
   /** As good as the best of them; those that are not served are named all the same. */
-  verdict(): ModelStatusReport {
-    const verdicts = this.watches.map((watch) => ({ name: watch.slot.name, ...watch.verdict() }));
+  report(): ModelStatusReport {
+    const verdicts = this.statuses.map((watch) => ({ name: watch.backend.name, ...watch.report() }));
     const out = verdicts.filter(({ ok }) => !ok);
     if (out.length === 0) return { ok: true, why: '' };
     const why =
@@ -138,8 +138,8 @@ export class ModelStatuses {
    */
   serving(service: string): boolean | undefined {
     if (service !== '' && !this.models.some(({ name }) => name === service)) return undefined;
-    const asked = this.watches.filter(
-      ({ slot }) => service === '' || slot.name === '' || slot.name === service,
+    const asked = this.statuses.filter(
+      ({ backend }) => service === '' || backend.name === '' || backend.name === service,
     );
     const answers = asked.map((watch) => watch.serving());
     if (answers.includes(true)) return true;
@@ -147,10 +147,10 @@ export class ModelStatuses {
   }
 
   metrics(): Metric[] {
-    const watches = this.watches.filter(({ isWatching }) => isWatching);
+    const watches = this.statuses.filter(({ hasStarted }) => hasStarted);
     if (watches.length === 0) return [];
-    const labelsOf = ({ slot }: ModelStatus): Readonly<Record<string, string>> =>
-      this.watches.length === 1 ? {} : { model: slot.name };
+    const labelsOf = ({ backend }: ModelStatus): Readonly<Record<string, string>> =>
+      this.statuses.length === 1 ? {} : { model: backend.name };
     return [
       {
         kind: 'counter',
@@ -168,12 +168,12 @@ export class ModelStatuses {
         kind: 'gauge',
         name: 'outrider_model_up',
         help: '1 while inferences or the golden input show that the model answers.',
-        samples: watches.map((watch) => ({ labels: labelsOf(watch), value: watch.verdict().ok ? 1 : 0 })),
+        samples: watches.map((watch) => ({ labels: labelsOf(watch), value: watch.report().ok ? 1 : 0 })),
       },
     ];
   }
 
   close(): void {
-    for (const watch of this.watches) watch.close();
+    for (const watch of this.statuses) watch.close();
   }
 }

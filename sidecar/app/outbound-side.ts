@@ -4,7 +4,7 @@ import { Cluster, type Dial } from '../cluster/cluster.js';
 import type { Address, OutboundConfig, UpstreamConfig } from '../config/model.js';
 import { PoisonTable } from '../core/retry/poison-requests.js';
 import type { Discovery, DiscoverySubscription } from '../discovery/snapshot.js';
-import { EndpointHealth } from '../health/endpoints/checker.js';
+import { HealthChecker } from '../health/endpoints/checker.js';
 import { headerViewOf, metadataValue } from '../http2/header-view.js';
 import { Outbound } from '../outbound.js';
 import type { ActiveFaults } from '../relay/fault-injection.js';
@@ -17,7 +17,7 @@ import { type AppContext, openListener } from './context.js';
 export interface OutboundDeps {
   readonly dial: Dial;
   /** Why `dial` gave nothing, for people. */
-  whyNot(): string;
+  whyNoDial(): string;
   /** Undefined: every upstream names its endpoints. */
   readonly discovery: Discovery | undefined;
 }
@@ -25,37 +25,37 @@ export interface OutboundDeps {
 interface Added {
   readonly config: UpstreamConfig;
   /** Those whose address it takes over. */
-  readonly instead: readonly UpstreamConfig[];
+  readonly replaces: readonly UpstreamConfig[];
 }
 
 export class OutboundSide {
   readonly addresses: Record<string, Address> = {};
   sharedAddress: Address | undefined;
-  readonly health: EndpointHealth;
+  readonly health: HealthChecker;
   /** Requests that crash models. */
   readonly poison = new PoisonTable();
   private readonly byName = new Map<string, Outbound>();
   private readonly listenerOf = new Map<string, Listener>();
-  private readonly discovering = new Map<string, DiscoverySubscription>();
+  private readonly subscriptions = new Map<string, DiscoverySubscription>();
   private shared: Listener | undefined;
   private faults: ActiveFaults | null = null;
-  private readonly noUpstream: UnroutedStream;
+  private readonly unrouted: UnroutedStream;
 
   constructor(
     private config: OutboundConfig,
-    private readonly ties: OutboundDeps,
-    private readonly parts: AppContext,
+    private readonly deps: OutboundDeps,
+    private readonly context: AppContext,
   ) {
-    this.noUpstream = new UnroutedStream(parts.dataPlane);
-    this.health = new EndpointHealth({ relay: parts.dataPlane, timers: parts.deps.timers });
+    this.unrouted = new UnroutedStream(context.dataPlane);
+    this.health = new HealthChecker({ context: context.dataPlane, timers: context.deps.timers });
   }
 
   async start(): Promise<void> {
     for (const upstream of this.config.upstreams) await this.add(upstream);
     if (this.config.shared === undefined) return;
-    this.shared = openListener(this.parts, SOCKET_NAMES.shared, {
+    this.shared = openListener(this.context, SOCKET_NAMES.shared, {
       address: this.config.shared.listen,
-      onStream: (link, stream, block, ended) => this.route(link, stream, block, ended),
+      onStream: (session, stream, block, ended) => this.route(session, stream, block, ended),
     });
     this.sharedAddress = await this.shared.listen();
   }
@@ -112,8 +112,8 @@ export class OutboundSide {
     );
     const added = upstreams
       .filter(({ name }) => !this.byName.has(name))
-      .map((config) => ({ config, instead: free.filter((each) => isSameAddress(each, config)) }));
-    await this.addAll(added.sort((a, b) => a.instead.length - b.instead.length));
+      .map((config) => ({ config, replaces: free.filter((each) => isSameAddress(each, config)) }));
+    await this.addAll(added.sort((a, b) => a.replaces.length - b.replaces.length));
   }
 
   apply(next: OutboundConfig | undefined): void {
@@ -133,8 +133,8 @@ export class OutboundSide {
   private async addAll(added: readonly Added[]): Promise<void> {
     const done: UpstreamConfig[] = [];
     try {
-      for (const { config, instead } of added) {
-        for (const { name } of instead) this.remove(name);
+      for (const { config, replaces } of added) {
+        for (const { name } of replaces) this.remove(name);
         await this.add(config);
         done.push(config);
       }
@@ -145,15 +145,15 @@ export class OutboundSide {
   }
 
   private async add(config: UpstreamConfig): Promise<void> {
-    const { dataPlane, settings, limits } = this.parts;
-    const { dial } = this.ties;
-    const whyNot = (): string => this.ties.whyNot();
+    const { dataPlane, settings, limits } = this.context;
+    const { dial } = this.deps;
+    const whyNot = (): string => this.deps.whyNoDial();
     this.health.configure(config);
     const outbound = new Outbound(
       config,
       (each, cluster) => {
         const upstream = new Cluster(each, dataPlane, settings, dial, cluster, whyNot);
-        this.health.follow(upstream);
+        this.health.addCluster(upstream);
         return upstream;
       },
       dataPlane,
@@ -162,14 +162,14 @@ export class OutboundSide {
       this.poison,
     );
     if (config.listen !== undefined) {
-      const listener = openListener(this.parts, SOCKET_NAMES.upstream(config.name), {
+      const listener = openListener(this.context, SOCKET_NAMES.upstream(config.name), {
         address: config.listen,
-        onStream: (link, stream, block, ended) => outbound.accept(link, stream, block, ended),
+        onStream: (session, stream, block, ended) => outbound.accept(session, stream, block, ended),
       });
       try {
         this.addresses[config.name] = await listener.listen();
       } catch (error) {
-        this.health.forget(config.name);
+        this.health.removeUpstream(config.name);
         outbound.stop();
         throw error;
       }
@@ -183,15 +183,15 @@ export class OutboundSide {
   /** Begins, changes or ends the discovery of an upstream, as its configuration asks. */
   private discover(config: UpstreamConfig, outbound: Outbound): void {
     const { name } = config;
-    const before = this.discovering.get(name);
-    if (config.consul === undefined || this.ties.discovery === undefined) {
+    const before = this.subscriptions.get(name);
+    if (config.consul === undefined || this.deps.discovery === undefined) {
       before?.close();
-      this.discovering.delete(name);
+      this.subscriptions.delete(name);
       return;
     }
     if (before !== undefined) return before.update(config);
-    const watch = this.ties.discovery.watchUpstream(config, (knowledge) => outbound.apply(knowledge));
-    this.discovering.set(name, watch);
+    const watch = this.deps.discovery.watchUpstream(config, (knowledge) => outbound.apply(knowledge));
+    this.subscriptions.set(name, watch);
     outbound.target.setDoubt((cluster, why) => watch.doubt(cluster, why));
   }
 
@@ -199,9 +199,9 @@ export class OutboundSide {
     const outbound = this.byName.get(name);
     if (outbound === undefined) return;
     this.byName.delete(name);
-    this.health.forget(name);
-    this.discovering.get(name)?.close();
-    this.discovering.delete(name);
+    this.health.removeUpstream(name);
+    this.subscriptions.get(name)?.close();
+    this.subscriptions.delete(name);
     const listener = this.listenerOf.get(name);
     this.listenerOf.delete(name);
     delete this.addresses[name];
@@ -210,20 +210,20 @@ export class OutboundSide {
   }
 
   /** The shared listener: which upstream a call names. */
-  private route(...[link, stream, block, ended]: Parameters<Outbound['accept']>): void {
+  private route(...[session, stream, block, ended]: Parameters<Outbound['accept']>): void {
     const shared = this.config.shared!;
     const name =
       shared.by === 'authority'
         ? hostOf(headerViewOf(block).authority)
         : (metadataValue(block, shared.metadataKey) ?? '');
     const outbound = this.byName.get(name) ?? this.byName.get(name.split('.', 1)[0]!);
-    if (outbound !== undefined) outbound.accept(link, stream, block, ended);
-    else this.noUpstream.accept(link, stream, block, ended, name);
+    if (outbound !== undefined) outbound.accept(session, stream, block, ended);
+    else this.unrouted.accept(session, stream, block, ended, name);
   }
 
   stop(): void {
     this.health.stop();
-    for (const watch of this.discovering.values()) watch.close();
+    for (const watch of this.subscriptions.values()) watch.close();
     for (const listener of this.listeners) listener.stop();
     for (const outbound of this.byName.values()) outbound.stop();
   }

@@ -28,24 +28,24 @@ export class ServiceRegistration implements ServiceInstance {
 
   constructor(
     private readonly config: SidecarConfig,
-    private readonly ties: RegistrationDeps,
-    parts: AppContext,
+    private readonly deps: RegistrationDeps,
+    context: AppContext,
   ) {
     this.service = config.service;
     this.instance = config.instance;
-    this.version = parts.deps.version;
-    this.models = ties.inbound?.watch.models ?? [];
+    this.version = context.deps.version;
+    this.models = deps.inbound?.statuses.models ?? [];
   }
 
   start(): void {
-    const { inbound, onChange } = this.ties;
+    const { inbound, onChange } = this.deps;
     if (inbound === undefined) return;
-    inbound.watch.onChange = onChange;
-    inbound.watch.start();
+    inbound.statuses.onChange = onChange;
+    inbound.statuses.start();
   }
 
   get inbound(): Address | undefined {
-    return this.ties.inbound?.address;
+    return this.deps.inbound?.address;
   }
 
   get local(): Address | undefined {
@@ -53,19 +53,19 @@ export class ServiceRegistration implements ServiceInstance {
   }
 
   get upstreams(): readonly RegistrantUpstream[] {
-    return this.ties.upstreams().map(({ name, consul }) => ({
+    return this.deps.upstreams().map(({ name, consul }) => ({
       name,
       service: consul?.service ?? name,
       datacenter: consul?.datacenter,
-      listen: this.ties.listeners[name],
+      listen: this.deps.listeners[name],
     }));
   }
 
   model(): ReturnType<ServiceInstance['model']> {
-    return this.ties.inbound?.watch.verdict() ?? { ok: true, why: '' };
+    return this.deps.inbound?.statuses.report() ?? { ok: true, why: '' };
   }
 
   sidecar(): readonly string[] {
-    return this.ties.sidecar();
+    return this.deps.sidecar();
   }
 }

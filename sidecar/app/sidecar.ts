@@ -52,7 +52,7 @@ const STALL_MEMORY_MS = 1000;
 /** A process of models, as its supervisor needs it. */
 export type OwnedModel = Pick<
   ModelHost,
-  'model' | 'address' | 'activity' | 'changed' | 'ended' | 'superviseBy' | 'report'
+  'model' | 'address' | 'activity' | 'processChanged' | 'processEnded' | 'superviseBy' | 'report'
 >;
 
 export interface RunningSidecar extends SidecarView {
@@ -93,21 +93,24 @@ class Sidecar implements RunningSidecar {
   readonly version: string;
   readonly restarts: number | undefined;
 
-  private readonly parts: AppContext;
-  private readonly loopWatch: EventLoopMonitor;
+  private readonly context: AppContext;
+  private readonly loopMonitor: EventLoopMonitor;
   private consul: Consul | undefined;
   private identity: TlsIdentity | undefined;
-  private readonly callLog: AccessLogSink;
+  private readonly accessLog: AccessLogSink;
   private readonly outbound: OutboundSide;
-  private readonly injected: FaultController;
+  private readonly faultController: FaultController;
   private inbound: InboundSide | undefined;
   private admin: AdminServer | undefined;
-  private entry: ServiceRegistration | undefined;
-  private rejected = 0;
+  private registration: ServiceRegistration | undefined;
+  private rejectedReloads = 0;
   private draining: Promise<void> | undefined;
   private isStopped = false;
   private isHandedOver = false;
-  private succession: () => Promise<TakeoverAnswer> = async () => ({ ok: false, why: 'not possible here' });
+  private startTakeover: () => Promise<TakeoverAnswer> = async () => ({
+    ok: false,
+    why: 'not possible here',
+  });
 
   constructor(
     private current: SidecarConfig,
@@ -117,8 +120,8 @@ class Sidecar implements RunningSidecar {
     this.instance = current.instance;
     this.version = deps.version;
     this.restarts = deps.restarts;
-    this.loopWatch = new EventLoopMonitor(deps.clock, deps.timers, {
-      isBusy: () => this.parts.dataPlane.stats.calls.some((kind) => kind.inFlight > 0),
+    this.loopMonitor = new EventLoopMonitor(deps.clock, deps.timers, {
+      isBusy: () => this.context.dataPlane.stats.calls.some((kind) => kind.inFlight > 0),
     });
     const { limits } = current;
     const settings = {
@@ -128,13 +131,13 @@ class Sidecar implements RunningSidecar {
       maxHeaderFields: limits.maxHeaderFields,
       buckets: frameBuckets(limits.framesPerSecond),
     };
-    this.parts = { deps, dataPlane: this.makeRelay(), settings, limits };
-    this.callLog = new AccessLogSink(current, this.parts);
-    this.callLog.update(current.accessLog);
+    this.context = { deps, dataPlane: this.makeRelay(), settings, limits };
+    this.accessLog = new AccessLogSink(current, this.context);
+    this.accessLog.update(current.accessLog);
     this.outbound = this.makeOutbound();
-    this.injected = new FaultController(
+    this.faultController = new FaultController(
       current.faultInjection === true,
-      this.parts.dataPlane,
+      this.context.dataPlane,
       () => this.outbound.outbounds.map(({ name }) => name),
       (faults) => {
         this.outbound.setFaults(faults);
@@ -151,14 +154,14 @@ class Sidecar implements RunningSidecar {
       logger,
       wheel: new TimingWheel(clock, timers),
       flushes: new FlushScheduler((flush) => {
-        this.loopWatch.wake(); // there is something to send, so there is work
+        this.loopMonitor.start(); // there is something to send, so there is work
         deferToTurnEnd(flush);
       }),
       stats: new StatsRegistry(),
       memory: new MemoryBudget(this.current.limits.memoryBudgetBytes),
       recorder: null,
       nowMs: clock.now(),
-      hasStalled: () => this.loopWatch.hasStalled(STALL_MEMORY_MS),
+      hasStalled: () => this.loopMonitor.hasStalled(STALL_MEMORY_MS),
     };
   }
 
@@ -169,12 +172,12 @@ class Sidecar implements RunningSidecar {
       {
         dial: (address, peer, mode) =>
           mode === 'mesh' ? this.identity?.dial(address, peer) : dialPlain(address),
-        whyNot: () => this.identity?.whyNot() ?? 'this sidecar has no identity',
+        whyNoDial: () => this.identity?.whyNoDial() ?? 'this sidecar has no identity',
         get discovery() {
           return app.consul;
         },
       },
-      this.parts,
+      this.context,
     );
   }
 
@@ -191,15 +194,15 @@ class Sidecar implements RunningSidecar {
     await this.outbound.start();
     if (inbound) await this.startInbound(inbound);
     if (admin) this.admin = await startAdmin(admin, this, this.deps.sockets);
-    if (this.deps.sockets?.isSuccessor !== true) this.enterCatalogue();
+    if (this.deps.sockets?.isSuccessor !== true) this.register();
   }
 
   private openIdentity(): void {
     const source = this.consul?.identity;
     this.identity =
       source === undefined
-        ? TlsIdentity.fromFiles(this.current, this.parts)
-        : new TlsIdentity(source, this.parts);
+        ? TlsIdentity.fromFiles(this.current, this.context)
+        : new TlsIdentity(source, this.context);
     this.identity?.onRotated(() => this.outbound.refreshConnections());
     this.identity?.onExpiry(() => this.outbound.expireConnections());
   }
@@ -210,7 +213,7 @@ class Sidecar implements RunningSidecar {
       config,
       this.service,
       this.identity,
-      this.parts,
+      this.context,
       from,
       this.current.model?.isolation,
     );
@@ -219,22 +222,22 @@ class Sidecar implements RunningSidecar {
     this.consul?.watchIntentions((table) => side.setIntentions(table));
   }
 
-  private enterCatalogue(): void {
+  private register(): void {
     const { consul } = this;
     if (consul === undefined || this.current.consul?.registration === undefined) return;
-    this.entry = new ServiceRegistration(
+    this.registration = new ServiceRegistration(
       this.current,
       {
         inbound: this.inbound,
         upstreams: () => this.current.outbound?.upstreams ?? [],
         listeners: this.outbound.addresses,
-        sidecar: () => this.reasonsOfOwn(),
+        sidecar: () => this.ownReasons(),
         onChange: () => consul.changed(),
       },
-      this.parts,
+      this.context,
     );
-    this.entry.start();
-    consul.register(this.entry);
+    this.registration.start();
+    consul.register(this.registration);
   }
 
   get addresses(): Addresses {
@@ -257,17 +260,17 @@ class Sidecar implements RunningSidecar {
     this.current = { ...next, ...(before.admin ? { admin: before.admin } : {}), limits: before.limits };
     if (next.inbound) this.inbound?.update(next.inbound);
     this.outbound.apply(next.outbound);
-    this.callLog.update(next.accessLog);
+    this.accessLog.update(next.accessLog);
     this.consul?.changed();
     return { needsRestart: restartPaths(before, next) };
   }
 
   reloadRejected(): void {
-    this.rejected++;
+    this.rejectedReloads++;
   }
 
   reopenLogs(): void {
-    this.callLog.reopen();
+    this.accessLog.reopen();
   }
 
   get hosts(): readonly OwnedModel[] {
@@ -282,7 +285,7 @@ class Sidecar implements RunningSidecar {
 
   accept(): void {
     this.deps.sockets?.accept();
-    this.enterCatalogue();
+    this.register();
   }
 
   handOver(): void {
@@ -293,11 +296,11 @@ class Sidecar implements RunningSidecar {
   }
 
   setTakeover(takeOver: () => Promise<TakeoverAnswer>): void {
-    this.succession = takeOver;
+    this.startTakeover = takeOver;
   }
 
   takeOver(): Promise<TakeoverAnswer> {
-    return this.succession();
+    return this.startTakeover();
   }
 
   // ---- stop ----
@@ -324,14 +327,14 @@ class Sidecar implements RunningSidecar {
   async stop(): Promise<void> {
     if (this.isStopped) return;
     this.isStopped = true;
-    this.injected.stop();
+    this.faultController.stop();
     this.outbound.stop();
     this.inbound?.stop();
     this.identity?.close();
     this.consul?.close();
-    this.loopWatch.rest();
+    this.loopMonitor.stop();
     await this.admin?.close();
-    await this.callLog.close();
+    await this.accessLog.close();
   }
 
   // ---- SidecarView ----
@@ -340,14 +343,14 @@ class Sidecar implements RunningSidecar {
     const draining = this.draining ? ['draining'] : [];
     return [
       ...draining,
-      ...this.reasonsOfOwn(),
+      ...this.ownReasons(),
       ...(this.inbound?.notReady() ?? []),
       ...this.outbound.notReady(),
     ];
   }
 
   /** What keeps the sidecar itself from serving, whatever its model and its upstreams do. */
-  private reasonsOfOwn(): string[] {
+  private ownReasons(): string[] {
     const problem = this.identity?.problem;
     return [...(problem === undefined ? [] : [`identity: ${problem}`]), ...(this.consul?.notReady() ?? [])];
   }
@@ -360,11 +363,11 @@ class Sidecar implements RunningSidecar {
   }
 
   queue(): ReturnType<SidecarView['queue']> {
-    const slots = this.inbound?.inbound.backends;
+    const backends = this.inbound?.inbound.backends;
     return (
-      slots &&
+      backends &&
       queueReportOfAll(
-        slots.map(({ limits }) => limits),
+        backends.map(({ limits }) => limits),
         this.deps.clock.now(),
       )
     );
@@ -379,7 +382,7 @@ class Sidecar implements RunningSidecar {
   }
 
   faults(): FaultAdmin {
-    return this.injected;
+    return this.faultController;
   }
 
   model(): ModelReport | undefined {
@@ -395,19 +398,19 @@ class Sidecar implements RunningSidecar {
   }
 
   metrics(): ReturnType<SidecarView['metrics']> {
-    const { stats, memory } = this.parts.dataPlane;
+    const { stats, memory } = this.context.dataPlane;
     const own = metricsOf({
       stats,
       memory,
       outbounds: [...this.outbound.outbounds],
       inbound: this.inbound?.inbound,
-      reloadsRejected: this.rejected,
+      rejectedReloads: this.rejectedReloads,
       rotations: this.identity?.rotations ?? 0,
       leafSecondsLeft: this.identity?.secondsLeft,
     });
-    const registry = [...(this.consul?.metrics() ?? []), ...(this.inbound?.watch.metrics() ?? [])];
-    const shaping = [...trafficShiftMetrics(this.outbound.outbounds), ...faultMetrics(this.injected)];
-    return [...own, ...shaping, ...this.outbound.health.metrics(), ...this.callLog.metrics(), ...registry];
+    const registry = [...(this.consul?.metrics() ?? []), ...(this.inbound?.statuses.metrics() ?? [])];
+    const shaping = [...trafficShiftMetrics(this.outbound.outbounds), ...faultMetrics(this.faultController)];
+    return [...own, ...shaping, ...this.outbound.health.metrics(), ...this.accessLog.metrics(), ...registry];
   }
 
   config(): unknown {

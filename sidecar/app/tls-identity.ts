@@ -23,10 +23,10 @@ export class TlsIdentity {
 
   constructor(
     private readonly source: IdentitySource,
-    private readonly parts: AppContext,
+    private readonly context: AppContext,
   ) {
-    const { clock, logger } = parts.deps;
-    this.rotation = new TlsRotation(source, () => clock.wallNow(), parts.deps.timers);
+    const { clock, logger } = context.deps;
+    this.rotation = new TlsRotation(source, () => clock.wallNow(), context.deps.timers);
     this.onRotated(({ rootsChanged, identity }) =>
       logger.info({ serial: identity.serial, rootsChanged }, 'identity rotated'),
     );
@@ -36,10 +36,10 @@ export class TlsIdentity {
   }
 
   /** The identity that lies in files; undefined where the configuration names none. */
-  static fromFiles(config: SidecarConfig, parts: AppContext): TlsIdentity | undefined {
+  static fromFiles(config: SidecarConfig, context: AppContext): TlsIdentity | undefined {
     const { identity, trustDomain, service } = config;
     if (identity.kind !== 'files') return undefined;
-    const { clock, timers, logger, identityFeed } = parts.deps;
+    const { clock, timers, logger, identityFeed } = context.deps;
     const source = openIdentityFiles({
       paths: identity,
       trustDomain,
@@ -50,7 +50,7 @@ export class TlsIdentity {
       onProblem: (problem) =>
         logger.error({ problem }, 'identity files are not usable; the last good identity stays'),
     });
-    return new TlsIdentity(source, parts);
+    return new TlsIdentity(source, context);
   }
 
   onRotated(listener: (change: { identity: Identity; rootsChanged: boolean }) => void): void {
@@ -63,7 +63,7 @@ export class TlsIdentity {
   }
 
   /** Why `dial` gives nothing. */
-  whyNot(): string {
+  whyNoDial(): string {
     return this.problem ?? 'no identity to connect with yet';
   }
 
@@ -73,10 +73,10 @@ export class TlsIdentity {
     if (options === undefined) return undefined;
     const socket = dialTls(address, options);
     socket.once('error', (error) => {
-      const reason = this.rotation.handshakeFault(error, socket);
+      const reason = this.rotation.handshakeFailure(error, socket);
       if (reason === undefined) return;
-      this.parts.dataPlane.stats.handshakeFailed(reason);
-      this.parts.deps.logger.warn({ ...peer, reason, detail: error.message }, 'endpoint refused');
+      this.context.dataPlane.stats.handshakeFailed(reason);
+      this.context.deps.logger.warn({ ...peer, reason, detail: error.message }, 'endpoint refused');
     });
     return socket;
   }
@@ -90,7 +90,7 @@ export class TlsIdentity {
       admit: (socket) => {
         const { trust } = rotation;
         if (trust === undefined) return { refused: 'no-identity' };
-        const verdict = verifyPeerSocket(socket, trust, this.parts.deps.clock.wallNow());
+        const verdict = verifyPeerSocket(socket, trust, this.context.deps.clock.wallNow());
         return verdict.kind === 'accepted'
           ? {
               identity: new Caller(verdict.id.service),
@@ -99,16 +99,16 @@ export class TlsIdentity {
             }
           : { refused: verdict.reason };
       },
-      fault: (error, socket) => rotation.handshakeFault(error, socket) ?? handshakeErrorName(error),
+      fault: (error, socket) => rotation.handshakeFailure(error, socket) ?? handshakeErrorName(error),
       alsoPlaintext,
     };
   }
 
   /** Whether a peer that was let in would be let in now. */
-  stillTrusts(link: Session): boolean {
+  stillTrusts(session: Session): boolean {
     const { trust } = this.rotation;
-    if (trust === undefined || !(link.socket instanceof tls.TLSSocket)) return true;
-    return verifyPeerSocket(link.socket, trust, this.parts.deps.clock.wallNow()).kind === 'accepted';
+    if (trust === undefined || !(session.socket instanceof tls.TLSSocket)) return true;
+    return verifyPeerSocket(session.socket, trust, this.context.deps.clock.wallNow()).kind === 'accepted';
   }
 
   get problem(): string | undefined {
@@ -122,7 +122,7 @@ export class TlsIdentity {
   /** Seconds until the certificate expires; undefined while there is none. */
   get secondsLeft(): number | undefined {
     const { notAfterMs } = this.source.status();
-    return notAfterMs === undefined ? undefined : (notAfterMs - this.parts.deps.clock.wallNow()) / 1000;
+    return notAfterMs === undefined ? undefined : (notAfterMs - this.context.deps.clock.wallNow()) / 1000;
   }
 
   close(): void {

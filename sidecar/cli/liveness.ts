@@ -11,7 +11,7 @@ import { EndClass } from '../core/health/process-end.js';
 import type { Health } from '../health/model/health-probe.js';
 import type { Clock } from '../runtime/time/clock.js';
 import type { Timer, Timers } from '../runtime/time/timers.js';
-import type { Probe, Watch, WatchEvents } from '../supervise/supervisor.js';
+import type { Monitor, MonitorEvents, Probe } from '../supervise/supervisor.js';
 import { askAdmin } from './admin-client.js';
 import { oneLine } from './failure.js';
 
@@ -40,18 +40,18 @@ export function liveProbe(admin: Address): Probe {
 }
 
 /** Asks while a sidecar runs; see the header for what it concludes. */
-export function watchLive(probe: Probe, events: WatchEvents, clock: Clock, timers: Timers): Watch {
-  return watchAnswers(probe, events, clock, timers, 'its admin server');
+export function monitorSidecar(probe: Probe, events: MonitorEvents, clock: Clock, timers: Timers): Monitor {
+  return monitorAnswers(probe, events, clock, timers, 'its admin server');
 }
 
 /** `who`: whose silence it is, at the beginning of a sentence. */
-export function watchAnswers(
+export function monitorAnswers(
   probe: Probe,
-  events: WatchEvents,
+  events: MonitorEvents,
   clock: Clock,
   timers: Timers,
   who = 'it',
-): Watch {
+): Monitor {
   let silences = 0;
   let stopped = false;
   let timer: Timer;

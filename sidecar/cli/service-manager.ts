@@ -9,7 +9,7 @@ import { spawnSync } from 'node:child_process';
 const LIMIT_MS = 2_000;
 
 /** This process is the service now, and ready. Returns what went wrong, in one line; undefined also without systemd. */
-export function tellServiceManager(env: Readonly<Record<string, string | undefined>>): string | undefined {
+export function notifyServiceManager(env: Readonly<Record<string, string | undefined>>): string | undefined {
   if (env['NOTIFY_SOCKET'] === undefined) return undefined;
   const told = spawnSync('systemd-notify', ['--ready', `--pid=${process.pid}`], {
     stdio: ['ignore', 'ignore', 'pipe'],

@@ -18,12 +18,12 @@ export interface SpiffeId {
 }
 
 /** What was wrong, in words fit for a log. Never holds key material. */
-export interface Fault {
-  readonly fault: string;
+export interface IdentityProblem {
+  readonly problem: string;
 }
 
-export function isFault<T>(value: T | Fault): value is Fault {
-  return typeof value === 'object' && value !== null && 'fault' in value;
+export function isProblem<T>(value: T | IdentityProblem): value is IdentityProblem {
+  return typeof value === 'object' && value !== null && 'problem' in value;
 }
 
 const SCHEME = 'spiffe://';
@@ -43,38 +43,38 @@ const OTHER_KINDS: ReadonlyArray<readonly [RegExp, string]> = [
 ];
 
 /** Everything that separates the authority from the path, before any meaning is given to either. */
-export function splitSpiffeUri(uri: string): { trustDomain: string; path: string } | Fault {
-  if (uri.length > MAX_ID_BYTES) return { fault: `longer than ${MAX_ID_BYTES} bytes` };
-  if (!uri.startsWith(SCHEME)) return { fault: 'the scheme is not "spiffe"' };
+export function splitSpiffeUri(uri: string): { trustDomain: string; path: string } | IdentityProblem {
+  if (uri.length > MAX_ID_BYTES) return { problem: `longer than ${MAX_ID_BYTES} bytes` };
+  if (!uri.startsWith(SCHEME)) return { problem: 'the scheme is not "spiffe"' };
   const slash = uri.indexOf('/', SCHEME.length);
   const authority = slash < 0 ? uri.slice(SCHEME.length) : uri.slice(SCHEME.length, slash);
   const path = slash < 0 ? '' : uri.slice(slash);
-  if (uri.includes('?')) return { fault: 'has a query' };
-  if (uri.includes('#')) return { fault: 'has a fragment' };
-  if (authority.includes('@')) return { fault: 'has user information' };
-  if (authority.includes(':')) return { fault: 'has a port' };
+  if (uri.includes('?')) return { problem: 'has a query' };
+  if (uri.includes('#')) return { problem: 'has a fragment' };
+  if (authority.includes('@')) return { problem: 'has user information' };
+  if (authority.includes(':')) return { problem: 'has a port' };
   const trustDomain = authority.toLowerCase();
   if (trustDomain.length > MAX_TRUST_DOMAIN_BYTES) {
-    return { fault: `the trust domain is longer than ${MAX_TRUST_DOMAIN_BYTES} bytes` };
+    return { problem: `the trust domain is longer than ${MAX_TRUST_DOMAIN_BYTES} bytes` };
   }
   if (!TRUST_DOMAIN.test(trustDomain))
-    return { fault: 'the trust domain is empty or has illegal characters' };
+    return { problem: 'the trust domain is empty or has illegal characters' };
   return { trustDomain, path };
 }
 
 /** Parses the id of a service; every other kind, and every malformed id, is a fault. */
-export function parseSpiffeId(uri: string): SpiffeId | Fault {
+export function parseSpiffeId(uri: string): SpiffeId | IdentityProblem {
   const split = splitSpiffeUri(uri);
-  if (isFault(split)) return split;
+  if (isProblem(split)) return split;
   const match = SERVICE_PATH.exec(split.path);
   if (!match) {
     const other = OTHER_KINDS.find(([pattern]) => pattern.test(split.path));
-    return { fault: other ? `names ${other[1]}, not a service` : 'the path does not name a service' };
+    return { problem: other ? `names ${other[1]}, not a service` : 'the path does not name a service' };
   }
   const segments: string[] = [];
   for (const raw of [match[1] ?? 'default', match[2]!, match[3]!, match[4]!]) {
     const segment = unescapeSegment(raw);
-    if (segment === undefined) return { fault: 'a path segment has illegal characters or escapes' };
+    if (segment === undefined) return { problem: 'a path segment has illegal characters or escapes' };
     segments.push(segment);
   }
   const [partition, namespace, datacenter, service] = segments as [string, string, string, string];

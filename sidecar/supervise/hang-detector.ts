@@ -12,7 +12,7 @@ import { answerTimeoutMs } from '../core/health/probe-timeout.js';
 import type { Clock } from '../runtime/time/clock.js';
 import type { Timer, Timers } from '../runtime/time/timers.js';
 import type { ProcessSigns } from './process-state.js';
-import type { Probe, Watch, WatchEvents } from './supervisor.js';
+import type { Monitor, MonitorEvents, Probe } from './supervisor.js';
 import type { WatcherClient } from './watcher-client.js';
 
 /** The relay's evidence. */
@@ -28,7 +28,7 @@ export interface HangDetectorDeps {
   /** What the kernel says; undefined: the process could not be started. */
   readonly signs: Pick<ProcessSigns, 'state' | 'cpuMs' | 'isStarved'> | undefined;
   /** Undefined: a server of this kind has none. */
-  readonly watcher: Pick<WatcherClient, 'open' | 'close' | 'signs' | 'stalled' | 'thread'> | undefined;
+  readonly watcher: Pick<WatcherClient, 'open' | 'close' | 'signs' | 'forgiveStall' | 'thread'> | undefined;
   /** Longest time a run may take, ms. */
   readonly longestRunMs: number;
   activity(): ModelWork;
@@ -45,7 +45,7 @@ const UNKNOWN_PROBE_TIMEOUT_MS = 6_000;
 /** A timer later than this was held up by our own process, which then judges nothing. */
 const OWN_STALL_MS = 750;
 
-export class HangDetector implements Watch {
+export class HangDetector implements Monitor {
   private readonly judge: HangJudge;
   private timer!: Timer;
   private nextTickMs = 0;
@@ -55,7 +55,7 @@ export class HangDetector implements Watch {
 
   constructor(
     private readonly deps: HangDetectorDeps,
-    private readonly events: WatchEvents,
+    private readonly events: MonitorEvents,
   ) {
     const nowMs = deps.clock.now();
     this.lastProbeMs = nowMs;
@@ -77,10 +77,10 @@ export class HangDetector implements Watch {
 
   private tick(): void {
     const nowMs = this.deps.clock.now();
-    if (nowMs - this.nextTickMs > OWN_STALL_MS) this.stalled(nowMs);
+    if (nowMs - this.nextTickMs > OWN_STALL_MS) this.onOwnStall(nowMs);
     const work = this.deps.activity();
     const isInDoubt = this.judge.isInDoubt(work, nowMs);
-    const conviction = this.judge.judge(work, this.look(isInDoubt), nowMs);
+    const conviction = this.judge.judge(work, this.readSigns(isInDoubt), nowMs);
     if (conviction !== null) {
       this.stop();
       this.events.onHang(conviction.why, conviction.end);
@@ -90,7 +90,7 @@ export class HangDetector implements Watch {
     if (this.wantsProbe(isInDoubt, nowMs)) void this.ask(work.usualMs);
   }
 
-  private look(isInDoubt: boolean): Signs {
+  private readSigns(isInDoubt: boolean): Signs {
     const { signs, watcher } = this.deps;
     const state = signs?.state() ?? '';
     if (!isInDoubt) {
@@ -122,8 +122,8 @@ export class HangDetector implements Watch {
     if (this.isStopped) return;
     const nowMs = this.deps.clock.now();
     if (health.kind === 'silent') {
-      if (nowMs - askedMs - timeoutMs > OWN_STALL_MS) this.stalled(nowMs);
-      else this.missed();
+      if (nowMs - askedMs - timeoutMs > OWN_STALL_MS) this.onOwnStall(nowMs);
+      else this.onMissedProbe();
       return;
     }
     this.judge.answered(this.deps.activity(), nowMs);
@@ -133,14 +133,14 @@ export class HangDetector implements Watch {
     }
   }
 
-  private missed(): void {
+  private onMissedProbe(): void {
     this.judge.missed();
     this.timer.cancel();
     this.tick();
   }
 
-  private stalled(nowMs: number): void {
+  private onOwnStall(nowMs: number): void {
     this.judge.stalled(this.deps.activity(), nowMs);
-    this.deps.watcher?.stalled();
+    this.deps.watcher?.forgiveStall();
   }
 }

@@ -61,7 +61,7 @@ export function modelProcess(
   if (withheld.length > 0) deps.onWithheld(withheld);
   const oomKills = new OomKills(clock.now());
   const activity = (): ModelWork => {
-    oomKills.look(clock.now());
+    oomKills.update(clock.now());
     return deps.activity();
   };
   return new Supervisor(config, {
@@ -73,7 +73,7 @@ export function modelProcess(
       if (watcherPath !== undefined) rmSync(watcherPath, { force: true });
       return new ChildProcessHandle(argv, { env, stdout: deps.stdout, stderr: deps.stderr, onExit });
     },
-    watch: (events, pid) => {
+    monitor: (events, pid) => {
       const signs = pid === undefined ? undefined : new ProcessSigns(pid);
       const watcher = watcherPath === undefined ? undefined : new WatcherClient(watcherPath, clock);
       const { longestRunMs } = config;

@@ -12,7 +12,7 @@ const LATE_MS = 5_000;
 export class OomKills {
   private before: number;
   private last: number;
-  private lastMs: number;
+  private lastReadMs: number;
 
   constructor(
     nowMs: number,
@@ -20,15 +20,15 @@ export class OomKills {
   ) {
     this.last = read();
     this.before = this.last;
-    this.lastMs = nowMs;
+    this.lastReadMs = nowMs;
   }
 
   /** What was killed more than five seconds before is forgotten. */
-  look(nowMs: number): void {
-    if (nowMs - this.lastMs < LATE_MS) return;
+  update(nowMs: number): void {
+    if (nowMs - this.lastReadMs < LATE_MS) return;
     this.before = this.last;
     this.last = this.read();
-    this.lastMs = nowMs;
+    this.lastReadMs = nowMs;
   }
 
   /** Whether something was killed within the last five seconds or, at most, since the look before. */

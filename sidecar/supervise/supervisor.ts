@@ -17,7 +17,7 @@ export interface Probe {
 }
 
 /** What a watch may find, with one sentence about it; the first finding ends the watch. */
-export interface WatchEvents {
+export interface MonitorEvents {
   /** It gets nothing done; `end` is the class of its death when it is killed for that. */
   onHang(why: string, end: EndClass): void;
   /** It answers that it is not serving. */
@@ -25,24 +25,24 @@ export interface WatchEvents {
 }
 
 /** Watches a ready model until `stop`. */
-export interface Watch {
+export interface Monitor {
   stop(): void;
 }
 
-export interface SupervisedLimits {
+export interface SupervisorLimits {
   /** From start to ready; longer, and it is killed and started again. */
   readonly startTimeoutMs: number;
   /** From SIGTERM to SIGKILL. */
   readonly stopTimeoutMs: number;
 }
 
-export interface SupervisedDeps {
+export interface SupervisorDeps {
   readonly clock: Clock;
   readonly timers: Timers;
   readonly probe: Probe;
   /** Starts the process, never throws; `onExit` is called once, never within this call. */
   start(onExit: (how: string, exit: ProcessExit) => void): RunningProcess;
-  watch(events: WatchEvents, pid: number | undefined): Watch;
+  monitor(events: MonitorEvents, pid: number | undefined): Monitor;
   /** Milliseconds until the next start of a process that had been ready for `readyForMs` (0: never). */
   restartDelayMs(readyForMs: number): number;
   /** Absent: it is started again however often it dies. */
@@ -67,7 +67,7 @@ type State =
       readonly kind: 'ready';
       readonly process: RunningProcess;
       readonly sinceMs: number;
-      readonly watch: Watch;
+      readonly watch: Monitor;
     }
   | {
       readonly kind: 'unresponsive';
@@ -90,8 +90,8 @@ export class Supervisor {
   private readonly whenStopped: (() => void)[] = [];
 
   constructor(
-    private readonly limits: SupervisedLimits,
-    private readonly deps: SupervisedDeps,
+    private readonly limits: SupervisorLimits,
+    private readonly deps: SupervisorDeps,
   ) {}
 
   /** Starts it for the first time. */
@@ -114,10 +114,10 @@ export class Supervisor {
   }
 
   /** As `stop`, of a process that has been asked to end otherwise: no SIGTERM. */
-  ended(): Promise<void> {
+  awaitExit(): Promise<void> {
     const stopped = new Promise<void>((resolve) => this.whenStopped.push(resolve));
     if (!('process' in this.state)) this.finishStop('stopped');
-    else if (this.state.kind !== 'stopping') this.awaitEnd(this.state.process);
+    else if (this.state.kind !== 'stopping') this.enterStopping(this.state.process);
     return stopped;
   }
 
@@ -157,23 +157,23 @@ export class Supervisor {
   private startTimedOut(process: RunningProcess): void {
     const last = this.state.kind === 'starting' ? this.state.lastAnswer : '';
     const why = `not ready within ${this.limits.startTimeoutMs / 1000} s (${last})`;
-    this.giveUp(process, why, EndClass.killedFrozen);
+    this.killUnresponsive(process, why, EndClass.killedFrozen);
   }
 
   private becomeReady(process: RunningProcess): void {
-    const events: WatchEvents = {
-      onHang: (why, end) => this.giveUp(process, why, end),
+    const events: MonitorEvents = {
+      onHang: (why, end) => this.killUnresponsive(process, why, end),
       onNotServing: (why) => {
         if (this.state.kind === 'ready' && this.state.process === process) this.awaitReady(process, why);
       },
     };
-    const watch = this.deps.watch(events, process.pid);
+    const watch = this.deps.monitor(events, process.pid);
     this.deps.limit?.ready();
     this.enter({ kind: 'ready', process, sinceMs: this.deps.clock.now(), watch }, '');
   }
 
   /** Kills a process that does not do what it should; its exit then leads to the restart. */
-  private giveUp(process: RunningProcess, why: string, end: EndClass): void {
+  private killUnresponsive(process: RunningProcess, why: string, end: EndClass): void {
     if (!('process' in this.state) || this.state.process !== process || this.state.kind === 'stopping')
       return;
     this.enter({ kind: 'unresponsive', process, readyForMs: this.readyForMs(), end }, why);
@@ -214,13 +214,13 @@ export class Supervisor {
     return state.kind === 'ready' ? this.deps.clock.now() - state.sinceMs : 0;
   }
 
-  private awaitEnd(process: RunningProcess): void {
+  private enterStopping(process: RunningProcess): void {
     const limit = this.deps.timers.after(this.limits.stopTimeoutMs, () => process.signal('SIGKILL'));
     this.enter({ kind: 'stopping', process, limit }, 'stopping');
   }
 
   private beginStop(process: RunningProcess): void {
-    this.awaitEnd(process);
+    this.enterStopping(process);
     process.signal('SIGTERM');
     process.signal('SIGCONT'); // a frozen process must wake to end in good order
   }

@@ -55,7 +55,7 @@ export class WatcherClient {
     this.text = '';
     // What ran when it was last heard says nothing of now.
     if (this.last !== null) this.last = { runs: this.last.runs, running: null };
-    this.begin();
+    this.restartSilence();
     socket.setEncoding('latin1');
     socket.on('data', (part: string) => this.read(socket, part));
     socket.on('error', () => {}); // `close` follows
@@ -71,8 +71,8 @@ export class WatcherClient {
   }
 
   /** Our own process had stood still: the silence begins anew. */
-  stalled(): void {
-    this.begin();
+  forgiveStall(): void {
+    this.restartSilence();
   }
 
   get mayExist(): boolean {
@@ -99,7 +99,7 @@ export class WatcherClient {
     };
   }
 
-  private begin(): void {
+  private restartSilence(): void {
     this.accrual.pause();
     this.lastMs = this.clock.now();
     this.lookedMs = this.lastMs;
@@ -111,10 +111,10 @@ export class WatcherClient {
     const lines = (this.text + part).split('\n');
     this.text = lines.pop() ?? '';
     if (this.text.length > LONGEST_LINE) return this.close();
-    for (const line of lines) this.heard(line);
+    for (const line of lines) this.readLine(line);
   }
 
-  private heard(line: string): void {
+  private readLine(line: string): void {
     const beat = parseBeat(line);
     if (beat === undefined) return this.close();
     const nowMs = this.clock.now();

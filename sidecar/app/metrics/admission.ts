@@ -9,7 +9,7 @@ export function queueMetrics(inbound: Inbound | undefined): Metric[] {
   const { backends } = inbound;
   const labelsOf = ({ name }: ModelBackend): Labels => (backends.length === 1 ? {} : { model: name });
   const each = (of: (queue: ModelBackend['queue']) => number): Sample[] =>
-    backends.map((slot) => ({ labels: labelsOf(slot), value: of(slot.queue) }));
+    backends.map((backend) => ({ labels: labelsOf(backend), value: of(backend.queue) }));
   return [
     ...limitMetrics(backends, labelsOf),
     gauge(
@@ -53,16 +53,19 @@ export function queueMetrics(inbound: Inbound | undefined): Metric[] {
 type Labels = Readonly<Record<string, string>>;
 
 /** Only of what is configured. */
-function limitMetrics(slots: readonly ModelBackend[], labelsOf: (slot: ModelBackend) => Labels): Metric[] {
-  const { rates, memory } = slots[0]!.limits.shared;
-  const unloaded = slots.flatMap((slot) => {
-    const { adaptive } = slot.limits;
-    return adaptive === null ? [] : [{ labels: labelsOf(slot), value: adaptive.unloadedMs / 1000 }];
+function limitMetrics(
+  backends: readonly ModelBackend[],
+  labelsOf: (backend: ModelBackend) => Labels,
+): Metric[] {
+  const { rates, memory } = backends[0]!.limits.shared;
+  const unloaded = backends.flatMap((backend) => {
+    const { adaptive } = backend.limits;
+    return adaptive === null ? [] : [{ labels: labelsOf(backend), value: adaptive.unloadedMs / 1000 }];
   });
-  const classes = slots.flatMap((slot) =>
-    (slot.limits.priorities?.names ?? []).map((name, i) => ({
-      labels: { ...labelsOf(slot), class: name },
-      value: slot.queue.waitingOf(i),
+  const classes = backends.flatMap((backend) =>
+    (backend.limits.priorities?.names ?? []).map((name, i) => ({
+      labels: { ...labelsOf(backend), class: name },
+      value: backend.queue.waitingOf(i),
     })),
   );
   const entered = memory === null ? [] : Object.entries(memory.entered);

@@ -7,7 +7,7 @@ import { counter, gauge } from '../../telemetry/metric.js';
 
 interface Row {
   readonly labels: Record<string, string>;
-  readonly care: MethodState;
+  readonly state: MethodState;
 }
 
 export function resilienceMetrics(outbounds: readonly Outbound[]): Metric[] {
@@ -25,16 +25,19 @@ export function resilienceMetrics(outbounds: readonly Outbound[]): Metric[] {
 
 function rowsOf(outbounds: readonly Outbound[]): Row[] {
   return outbounds.flatMap(({ name, methodStates }) =>
-    [...methodStates.all].map((care) => ({ labels: { upstream: name, method: care.tally.method }, care })),
+    [...methodStates.all].map((state) => ({
+      labels: { upstream: name, method: state.tally.method },
+      state,
+    })),
   );
 }
 
 function hedgeMetrics(rows: readonly Row[]): Metric[] {
-  const hedging = rows.filter(({ care }) => care.hedging !== null);
+  const hedging = rows.filter(({ state }) => state.hedging !== null);
   const each = (read: (care: MethodState) => number): Sample[] =>
-    hedging.map(({ labels, care }) => ({ labels, value: read(care) }));
-  const refused = hedging.flatMap(({ labels, care }) =>
-    HEDGE_REFUSALS.map((reason) => ({ labels: { ...labels, reason }, value: care.hedge.refused[reason] })),
+    hedging.map(({ labels, state }) => ({ labels, value: read(state) }));
+  const refused = hedging.flatMap(({ labels, state }) =>
+    HEDGE_REFUSALS.map((reason) => ({ labels: { ...labels, reason }, value: state.hedge.refused[reason] })),
   );
   return [
     counter(
@@ -56,9 +59,9 @@ function hedgeMetrics(rows: readonly Row[]): Metric[] {
 }
 
 function fallbackMetrics(outbounds: readonly Outbound[]): Metric[] {
-  const rows = rowsOf(outbounds).filter(({ care }) => care.chain.length > 0);
-  const degraded = rows.flatMap(({ labels, care }) =>
-    [...care.degraded].map(([key, value]) => {
+  const rows = rowsOf(outbounds).filter(({ state }) => state.chain.length > 0);
+  const degraded = rows.flatMap(({ labels, state }) =>
+    [...state.degraded].map(([key, value]) => {
       const [from, why] = key.split(' ') as [string, string];
       return { labels: { ...labels, from, why }, value };
     }),
@@ -79,12 +82,12 @@ function fallbackMetrics(outbounds: readonly Outbound[]): Metric[] {
     counter(
       'outrider_degraded_declined_total',
       'Failed calls whose caller accepts no degraded answer.',
-      rows.map(({ labels, care }) => ({ labels, value: care.declined })),
+      rows.map(({ labels, state }) => ({ labels, value: state.declined })),
     ),
     gauge(
       'outrider_fallback_active',
       '1 while calls go to the fallback at once, because the primary keeps failing.',
-      rows.map(({ labels, care }) => ({ labels, value: Number(care.wayBack.isAway) })),
+      rows.map(({ labels, state }) => ({ labels, value: Number(state.wayBack.isAway) })),
     ),
     gauge(
       'outrider_response_cache_bytes',

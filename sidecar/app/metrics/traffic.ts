@@ -14,18 +14,18 @@ import type { MemoryBudget } from '../../transport/memory-budget.js';
 import { queueMetrics } from './admission.js';
 import { resilienceMetrics } from './resilience.js';
 
-export interface FamilySources {
+export interface MetricSources {
   readonly stats: StatsRegistry;
   readonly memory: MemoryBudget;
   readonly outbounds: readonly Outbound[];
   readonly inbound: Inbound | undefined;
-  readonly reloadsRejected: number;
+  readonly rejectedReloads: number;
   readonly rotations: number;
   /** Seconds until the leaf expires; undefined without one. */
   readonly leafSecondsLeft: number | undefined;
 }
 
-export function metricsOf(sources: FamilySources): Metric[] {
+export function metricsOf(sources: MetricSources): Metric[] {
   return [
     ...callMetrics(sources.stats.calls),
     ...upstreamMetrics(sources.outbounds),
@@ -225,7 +225,7 @@ function upstreamMetrics(outbounds: readonly Outbound[]): Metric[] {
   ];
 }
 
-function connectionMetrics(sources: FamilySources): Metric[] {
+function connectionMetrics(sources: MetricSources): Metric[] {
   const { stats } = sources;
   const one = (value: number): Sample[] => [{ labels: {}, value }];
   const limits = LIMIT_NAMES.map((limit) => ({ labels: { limit }, value: stats.limits.get(limit) ?? 0 }));
@@ -269,7 +269,7 @@ function connectionMetrics(sources: FamilySources): Metric[] {
     counter(
       'outrider_config_reloads_rejected_total',
       'Changed configurations that were not taken over.',
-      one(sources.reloadsRejected),
+      one(sources.rejectedReloads),
     ),
     counter(
       'outrider_identity_rotations_total',

@@ -16,7 +16,7 @@ import { ChildProcessHandle, type OwnedProcessOptions } from '../../supervise/ch
 import { type Probe, Supervisor } from '../../supervise/supervisor.js';
 import type { ModelReport } from '../../telemetry/reports.js';
 import { CommandFailure, oneLine } from '../failure.js';
-import { watchAnswers } from '../liveness.js';
+import { monitorAnswers } from '../liveness.js';
 import { AgentApi } from './agent-api.js';
 import { type AgentFileInput, agentFile } from './agent-file.js';
 import type { ConsulBinary } from './binary.js';
@@ -60,7 +60,7 @@ export class DevAgent {
     this.process = new Supervisor(LIMITS, {
       ...{ clock, timers, probe },
       start: (onExit) => this.launch(onExit),
-      watch: (events) => watchAnswers(probe, events, clock, timers),
+      monitor: (events) => monitorAnswers(probe, events, clock, timers),
       restartDelayMs: (readyForMs) => backoff.next(readyForMs),
       onChange: (report) => this.changed(report),
     });

@@ -57,7 +57,7 @@ export class ParentChannel {
   private whenGone: (() => void) | undefined;
 
   private constructor(private readonly bringsIdentity: boolean) {
-    readLines<ParentMessage>(process.stdin, '{"tell":', (message) => this.told(message));
+    readLines<ParentMessage>(process.stdin, '{"tell":', (message) => this.onMessage(message));
     const over = (): void => {
       this.gone = true;
       this.whenGone?.();
@@ -77,7 +77,7 @@ export class ParentChannel {
   }
 
   /** Resolves when the parent has brought the identity that it promised, if it did. */
-  settled(): Promise<void> {
+  identityArrived(): Promise<void> {
     if (!this.bringsIdentity || this.identity.current() !== undefined) return Promise.resolve();
     return new Promise((resolve) => {
       const limit = setTimeout(resolve, IDENTITY_WAIT_MS);
@@ -112,7 +112,7 @@ export class ParentChannel {
     if (this.gone) fn();
   }
 
-  private told(message: ParentMessage): void {
+  private onMessage(message: ParentMessage): void {
     if (message.tell === 'identity') this.identity.push(message.parts);
     if (message.tell === 'ignore-file') this.onFile(true);
     if (message.tell === 'stay') {
@@ -146,7 +146,7 @@ class Feed implements IdentityFeed {
 }
 
 /** Tells a sidecar; without effect when it has closed its standard input. */
-export function tellSidecar(input: NodeJS.WritableStream | undefined, message: ParentMessage): void {
+export function sendToSidecar(input: NodeJS.WritableStream | undefined, message: ParentMessage): void {
   input?.write(`${JSON.stringify(message)}\n`);
 }
 

@@ -15,7 +15,7 @@ import { ofGeneration, withCommand } from './command-override.js';
 import { watchFile } from './file-watcher.js';
 import type { ParentChannel } from './parent-channel.js';
 
-export interface FollowOptions {
+export interface ReloadOptions {
   readonly file: string;
   readonly sidecar: RunningSidecar;
   readonly logger: Logger;
@@ -26,7 +26,7 @@ export interface FollowOptions {
   readonly generation: number;
 }
 
-export function followConfiguration(options: FollowOptions): { close(): void } {
+export function watchConfiguration(options: ReloadOptions): { close(): void } {
   const { sidecar } = options;
   let work = Promise.resolve();
   let isIgnored = false;
@@ -61,7 +61,7 @@ export function followConfiguration(options: FollowOptions): { close(): void } {
 }
 
 /** Never rejects. */
-async function reloadNow(options: FollowOptions): Promise<void> {
+async function reloadNow(options: ReloadOptions): Promise<void> {
   const { file, sidecar, logger, command, link } = options;
   const refuse = (problem: string) => {
     sidecar.reloadRejected();

@@ -12,10 +12,10 @@ import { writeAddress } from '../../config/codecs/address.js';
 import type { Address, ModelProcessConfig, SidecarConfig } from '../../config/model.js';
 import { createLogger, type Logger } from '../../runtime/log/logger.js';
 import { descriptorLimit, firstReserved } from '../../runtime/process/descriptors.js';
-import { lastToTheLimit, raiseTrimThreshold } from '../../runtime/process/heap-tuning.js';
+import { disableIneffectiveGcCheck, raiseTrimThreshold } from '../../runtime/process/heap-tuning.js';
 import { ListenSockets } from '../../runtime/process/listen-sockets.js';
 import { processMemory } from '../../runtime/process/memory.js';
-import { portHolder } from '../../runtime/process/port-owner.js';
+import { portOwner } from '../../runtime/process/port-owner.js';
 import { systemRandom } from '../../runtime/random.js';
 import { systemClock } from '../../runtime/time/clock.js';
 import { systemTimers, type Timer } from '../../runtime/time/timers.js';
@@ -23,14 +23,14 @@ import { modelProcess } from '../../supervise/model-process.js';
 import type { Supervisor } from '../../supervise/supervisor.js';
 import type { ModelReport } from '../../telemetry/reports.js';
 import { CommandFailure, oneLine } from '../failure.js';
-import { tellServiceManager } from '../service-manager.js';
+import { notifyServiceManager } from '../service-manager.js';
 import { readSidecarFile } from '../settings.js';
 import { type EndRequests, endRequests } from '../signals.js';
 import { packageVersion } from '../version.js';
 import { ofGeneration, withCommand } from './command-override.js';
 import { IDENTITY_MARK, PARENT_MARK, ParentChannel, RESTARTS_MARK } from './parent-channel.js';
-import { followConfiguration } from './reload.js';
-import { acceptWhenReady, Succession } from './succession.js';
+import { watchConfiguration } from './reload.js';
+import { acceptWhenReady, Takeover } from './succession.js';
 
 /** How soon a change of readiness is told to a parent that waits for it, and later. */
 const READINESS_MS = { starting: 100, later: 2_000 };
@@ -38,7 +38,7 @@ const READINESS_MS = { starting: 100, later: 2_000 };
 /** Resolves with the exit code: 0 drained, 1 ended before that. */
 export async function sidecarCommand(file: string, command: readonly string[]): Promise<number> {
   raiseTrimThreshold();
-  lastToTheLimit();
+  disableIneffectiveGcCheck();
   const ends = endRequests(['SIGHUP']);
   const sockets = socketsOf(process.env);
   const link = ParentChannel.open(process.env);
@@ -55,13 +55,13 @@ export async function sidecarCommand(file: string, command: readonly string[]): 
     fields: { service: config.service, instance: config.instance },
   });
   for (const warning of warnings) logger.warn({}, warning);
-  await link?.settled();
+  await link?.identityArrived();
   const sidecar = await start(config, logger, link, sockets);
   const readiness = link === undefined ? undefined : tellReadiness(sidecar, link);
   if (link !== undefined) tellModels(sidecar, link, () => readiness?.tell());
   const models = ownModels(config, sidecar, logger);
-  const follow = followConfiguration({ file: resolve(file), sidecar, logger, command, link, generation });
-  const succession = new Succession({
+  const follow = watchConfiguration({ file: resolve(file), sidecar, logger, command, link, generation });
+  const succession = new Takeover({
     sidecar,
     sockets,
     link,
@@ -102,7 +102,7 @@ function removeSockets({ hosts }: RunningSidecar): void {
 }
 
 function tellManager(logger: Logger): void {
-  const problem = tellServiceManager(process.env);
+  const problem = notifyServiceManager(process.env);
   if (problem !== undefined) logger.warn({ problem }, 'the service manager could not be told');
 }
 
@@ -149,7 +149,7 @@ function listenProblem(error: unknown): string {
   };
   const where = port === undefined || port < 0 ? address : `${address}:${port}`;
   if (code === 'EADDRINUSE') {
-    const holder = port === undefined || port < 0 ? undefined : portHolder(port);
+    const holder = port === undefined || port < 0 ? undefined : portOwner(port);
     return `cannot listen on ${where}: already taken${holder === undefined ? '' : ` by ${holder}`}`;
   }
   if (code === 'EACCES') return `cannot listen on ${where}: not permitted`;
@@ -186,10 +186,10 @@ function ownModel(
     model: host.model,
     activity: () => host.activity(),
     onChange: (report) => {
-      host.changed(report);
+      host.processChanged(report);
       logChange(report, host.model, logger);
     },
-    onEnd: (end) => host.ended(end),
+    onEnd: (end) => host.processEnded(end),
     onWithheld,
   });
   host.superviseBy(() => model.report());

@@ -21,7 +21,7 @@ import type { EndRequests } from '../signals.js';
 import { ownsModel } from './command-override.js';
 import type { ParentChannel } from './parent-channel.js';
 
-export interface SuccessionOptions {
+export interface TakeoverOptions {
   readonly sidecar: RunningSidecar;
   readonly sockets: ListenSockets;
   readonly link: ParentChannel | undefined;
@@ -37,7 +37,7 @@ const ANSWER_SLACK_MS = 5_000;
 const READY_LOOK_MS = 25;
 
 /** Why a sidecar cannot be followed by another while it runs: its models need an address each. Undefined: it can. */
-export function takeoverImpediment(config: SidecarConfig): string | undefined {
+export function takeoverObstacle(config: SidecarConfig): string | undefined {
   const { model, inbound } = config;
   if (!ownsModel(config)) return undefined;
   const again = 'end it and start it again';
@@ -59,12 +59,12 @@ export function answerLimitMs(config: SidecarConfig): number {
   return readyLimitMs(config) + ANSWER_SLACK_MS;
 }
 
-export class Succession {
+export class Takeover {
   private asked: Promise<TakeoverAnswer> | undefined;
   isHandedOver = false;
   private isEnding = false;
 
-  constructor(private readonly options: SuccessionOptions) {
+  constructor(private readonly options: TakeoverOptions) {
     const { link, sidecar } = options;
     if (link !== undefined) link.onHandOver = () => this.handOver();
     sidecar.setTakeover(() => this.ask());
@@ -94,7 +94,7 @@ export class Succession {
 
   private async askNow(): Promise<TakeoverAnswer> {
     const { link, logger, config } = this.options;
-    const impediment = takeoverImpediment(config);
+    const impediment = takeoverObstacle(config);
     if (impediment !== undefined) return { ok: false, why: impediment };
     if (link !== undefined) return link.ask({ event: 'takeover' }, answerLimitMs(config));
     const answer = await this.startSuccessor();
@@ -168,7 +168,7 @@ export function acceptWhenReady(sidecar: RunningSidecar, sockets: ListenSockets,
     }
     sidecar.accept();
     then();
-    if (sockets.tell !== undefined) writeTo(sockets.tell);
+    if (sockets.readyFd !== undefined) writeTo(sockets.readyFd);
   };
   look();
 }

@@ -13,7 +13,7 @@ import { CommandFailure, oneLine } from '../failure.js';
 import { endRequests } from '../signals.js';
 import { type Palette, paletteFor } from '../terminal.js';
 import { runningMeshes } from '../up/run-directory.js';
-import { type SeenSidecar, statusTables } from './tables.js';
+import { type SidecarStatus, statusTables } from './tables.js';
 
 export interface StatusOptions {
   /** Empty: every mesh that `up` runs here. */
@@ -97,7 +97,7 @@ function asJson(seen: Seen): unknown {
 }
 
 function asText(seen: readonly Seen[], palette: Palette): string {
-  const named = seen.map((each): SeenSidecar => {
+  const named = seen.map((each): SidecarStatus => {
     const { name } = each.target;
     return 'report' in each ? { name, report: each.report } : { name, problem: each.problem };
   });

@@ -1,11 +1,11 @@
 /** What `outrider status` prints: a table for each kind of thing there is. A column that would say nothing is left out. */
 
-import { endpointTone, endpointWord } from '../../admin/endpoint-tone.js';
+import { endpointState, endpointTone } from '../../admin/endpoint-tone.js';
 import type { StatusReport } from '../../admin/status.js';
 import type { EndpointReport } from '../../telemetry/reports.js';
 import { type Palette, table } from '../terminal.js';
 
-export type SeenSidecar = { readonly name: string } & (
+export type SidecarStatus = { readonly name: string } & (
   | { readonly report: StatusReport }
   | { readonly problem: string }
 );
@@ -17,7 +17,7 @@ interface Column<Row> {
   readonly isOptional?: boolean;
 }
 
-export function statusTables(seen: readonly SeenSidecar[], palette: Palette): string {
+export function statusTables(seen: readonly SidecarStatus[], palette: Palette): string {
   const reports = seen.flatMap((each) => ('report' in each ? [each.report] : []));
   const tables = [
     table(
@@ -36,7 +36,7 @@ export function statusTables(seen: readonly SeenSidecar[], palette: Palette): st
   return [...tables, notes.join('\n')].filter((text) => text !== '').join('\n\n');
 }
 
-function sidecarRow(seen: SeenSidecar, palette: Palette): string[] {
+function sidecarRow(seen: SidecarStatus, palette: Palette): string[] {
   if (!('report' in seen)) return [seen.name, '', palette.red('no answer'), '', '', '', '', '', seen.problem];
   const { instance, service, ready, notReady, restarts, model, queue } = seen.report;
   const state = ready ? palette.green('ready') : palette.yellow('not ready');
@@ -92,7 +92,7 @@ function endpointColumns(palette: Palette): Column<EndpointRow>[] {
     { title: 'cluster', cell: ({ cluster }) => cluster ?? '', isOptional: true },
     { title: 'endpoint', cell: ({ endpoint }) => endpoint },
     { title: 'priority', cell: ({ priority }) => priorityOf(priority), isOptional: true },
-    { title: 'state', cell: (row) => endpointState(row, palette) },
+    { title: 'state', cell: (row) => stateCell(row, palette) },
     { title: 'share', cell: ({ share }) => percent(share), isOptional: true },
     { title: 'in flight', cell: ({ inFlight }) => String(inFlight) },
     { title: 'latency', cell: ({ ewmaMs }) => (ewmaMs === 0 ? NONE : `${ewmaMs.toFixed(1)} ms`) },
@@ -110,9 +110,9 @@ function priorityOf(priority: number | undefined): string {
   return priority === undefined ? '' : String(priority);
 }
 
-function endpointState(row: EndpointReport, palette: Palette): string {
+function stateCell(row: EndpointReport, palette: Palette): string {
   const { untilMs } = row;
-  const state = endpointWord(row);
+  const state = endpointState(row);
   const text = untilMs === undefined ? state : `${state}, ${Math.ceil(untilMs / 1000)} s to go`;
   return { good: palette.green, warn: palette.yellow, bad: palette.red }[endpointTone(row)](text);
 }

@@ -23,6 +23,6 @@ export function inboundAddress({ config }: SidecarSpec): string | undefined {
   return config.inbound === undefined ? undefined : writeAddress(config.inbound.listen);
 }
 
-export function callerOf(seats: readonly SidecarSpec[]): SidecarSpec {
-  return seats.find((seat) => seat.role === 'caller')!;
+export function callerOf(specs: readonly SidecarSpec[]): SidecarSpec {
+  return specs.find((spec) => spec.role === 'caller')!;
 }

@@ -18,7 +18,7 @@ const HOST = '127.0.0.1';
 /** Where people and programs look for an agent first. */
 const USUAL_PORT = 8500;
 
-/** What every seat is told; `agentUrl` is that of an agent of our own. Undefined: the mesh does without Consul. */
+/** What every spec is told; `agentUrl` is that of an agent of our own. Undefined: the mesh does without Consul. */
 export function consulOf(mesh: MeshConfig, agentUrl: string | undefined): ConsulConfig | undefined {
   if (agentUrl === undefined) return mesh.consul;
   const { tokenFile: _, ...said } = mesh.consul ?? plainConsul();

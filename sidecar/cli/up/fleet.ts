@@ -9,14 +9,14 @@ import type { IdentityParts } from '../../identity/sources/identity-source.js';
 import type { ModelReport } from '../../telemetry/reports.js';
 import { ownsModel } from '../sidecar/command-override.js';
 import type { SidecarEvent } from '../sidecar/parent-channel.js';
-import { readyLimitMs, takeoverImpediment } from '../sidecar/succession.js';
+import { readyLimitMs, takeoverObstacle } from '../sidecar/succession.js';
 import { listenersOf } from './listen-sockets.js';
 import type { SidecarSpec } from './plan.js';
-import { type SeatDeps, SeatProcess } from './sidecar-process.js';
+import { SidecarProcess, type SidecarProcessDeps } from './sidecar-process.js';
 
 /** How one sidecar is, and its model, as far as it has said. */
-export interface SeatState {
-  seat: SidecarSpec;
+export interface SidecarState {
+  spec: SidecarSpec;
   process: ModelReport;
   model: ModelReport | undefined;
   /** Each of its models; `model` is all of them together. */
@@ -26,19 +26,19 @@ export interface SeatState {
 }
 
 export type FleetEvent =
-  | { readonly kind: 'sidecar'; readonly state: SeatState }
+  | { readonly kind: 'sidecar'; readonly state: SidecarState }
   /** `changed`: of its models. */
-  | { readonly kind: 'model'; readonly state: SeatState; readonly changed: readonly ModelReport[] }
-  | { readonly kind: 'readiness'; readonly state: SeatState }
-  | { readonly kind: 'configuration' | 'takeover'; readonly state: SeatState; readonly text: string };
+  | { readonly kind: 'model'; readonly state: SidecarState; readonly changed: readonly ModelReport[] }
+  | { readonly kind: 'readiness'; readonly state: SidecarState }
+  | { readonly kind: 'configuration' | 'takeover'; readonly state: SidecarState; readonly text: string };
 
 /** For a sidecar's word about its changed file, which it watches. */
 const RELOAD_LIMIT_MS = 10_000;
 const READY_LOOK_MS = 100;
 
 interface Member {
-  state: SeatState;
-  process: SeatProcess;
+  state: SidecarState;
+  process: SidecarProcess;
   successor: Successor | undefined;
   /** Waits for what the sidecar says of its changed file. */
   reloaded: ((said: Extract<SidecarEvent, { event: 'reloaded' | 'reload-refused' }>) => void) | undefined;
@@ -46,40 +46,40 @@ interface Member {
 
 /** A process that is to follow the one of its member. */
 interface Successor {
-  readonly state: SeatState;
-  readonly process: SeatProcess;
+  readonly state: SidecarState;
+  readonly process: SidecarProcess;
   /** Undefined: it accepts. */
   settle(why: string | undefined): void;
 }
 
 export class Fleet {
   private readonly members = new Map<string, Member>();
-  private readonly deps: SeatDeps;
+  private readonly deps: SidecarProcessDeps;
   private isStopping = false;
 
   constructor(
-    seats: readonly SidecarSpec[],
-    deps: Omit<SeatDeps, 'onProcess' | 'onEvent'>,
-    private readonly onNews: (news: FleetEvent) => void,
+    specs: readonly SidecarSpec[],
+    deps: Omit<SidecarProcessDeps, 'onProcess' | 'onEvent'>,
+    private readonly report: (news: FleetEvent) => void,
   ) {
     this.deps = {
       ...deps,
       onProcess: (process, report) => this.processChanged(process, report),
-      onEvent: (process, event) => this.heard(process, event),
+      onEvent: (process, event) => this.onEvent(process, event),
     };
-    for (const seat of seats) {
-      this.take(seat);
+    for (const spec of specs) {
+      this.addMember(spec);
     }
   }
 
-  private take(seat: SidecarSpec): Member {
-    const process = new SeatProcess(seat, this.deps);
+  private addMember(spec: SidecarSpec): Member {
+    const process = new SidecarProcess(spec, this.deps);
     const member: Member = { process, state: newState(process), successor: undefined, reloaded: undefined };
-    this.members.set(seat.name, member);
+    this.members.set(spec.name, member);
     return member;
   }
 
-  get states(): readonly SeatState[] {
+  get states(): readonly SidecarState[] {
     return [...this.members.values()].map((member) => member.state);
   }
 
@@ -88,8 +88,8 @@ export class Fleet {
   }
 
   /** One more sidecar; it starts. */
-  add(seat: SidecarSpec): void {
-    this.take(seat).process.start();
+  add(spec: SidecarSpec): void {
+    this.addMember(spec).process.start();
   }
 
   /** One sidecar fewer: it drains and ends. */
@@ -102,24 +102,24 @@ export class Fleet {
   }
 
   /**
-   * A changed seat, whose file `write` writes: its sidecar reloads it, or is restarted where that takes over what has
+   * A changed spec, whose file `write` writes: its sidecar reloads it, or is restarted where that takes over what has
    * changed. Resolves with what has been done, in words.
    */
-  async update(seat: SidecarSpec, write: () => void): Promise<string> {
-    const member = this.members.get(seat.name)!;
-    if (!isSameListeners(member.state.seat, seat)) {
-      member.process.tell({ tell: 'ignore-file' });
+  async update(spec: SidecarSpec, write: () => void): Promise<string> {
+    const member = this.members.get(spec.name)!;
+    if (!isSameListeners(member.state.spec, spec)) {
+      member.process.send({ tell: 'ignore-file' });
       write();
-      return this.renew(member, seat);
+      return this.restart(member, spec);
     }
     const answer = this.reloadedAnswer(member);
     write();
-    member.state.seat = seat;
-    member.process.seat = seat;
+    member.state.spec = spec;
+    member.process.spec = spec;
     const said = await answer;
     if (said?.event === 'reload-refused') return `refused: ${said.problem}`;
     if (said === undefined || said.changes.length === 0) return 'reloaded';
-    return `${await this.renew(member, seat)}, for ${said.changes.join(', ')}`;
+    return `${await this.restart(member, spec)}, for ${said.changes.join(', ')}`;
   }
 
   /** Undefined: it does not run, or does not answer; when it starts it reads the file. */
@@ -139,17 +139,17 @@ export class Fleet {
   }
 
   /** Restarts a sidecar: make before break, unless that took the memory of its models twice. */
-  private async renew(member: Member, seat: SidecarSpec): Promise<string> {
-    if (!ownsModel(seat.config)) {
-      const answer = await this.replace(seat.name, seat);
+  private async restart(member: Member, spec: SidecarSpec): Promise<string> {
+    if (!ownsModel(spec.config)) {
+      const answer = await this.replace(spec.name, spec);
       if (answer.ok) return 'followed by a new process';
-      member.process.tell({ tell: 'stay', why: answer.why });
+      member.process.send({ tell: 'stay', why: answer.why });
       return `not restarted: ${answer.why}`;
     }
     await member.process.stop();
     if (this.isStopping) return 'ended';
-    this.take(seat).process.start();
-    await this.untilReady(seat.name);
+    this.addMember(spec).process.start();
+    await this.untilReady(spec.name);
     return 'restarted';
   }
 
@@ -157,7 +157,7 @@ export class Fleet {
   private untilReady(name: string): Promise<void> {
     return new Promise((resolve) => {
       const since = this.deps.clock.now();
-      const limitMs = readyLimitMs(this.members.get(name)!.state.seat.config);
+      const limitMs = readyLimitMs(this.members.get(name)!.state.spec.config);
       const look = (): void => {
         const member = this.members.get(name);
         const isOver = member === undefined || isReady(member.state) || this.isStopping;
@@ -169,8 +169,8 @@ export class Fleet {
   }
 
   /** A new identity for one sidecar, which its files may not hold yet. */
-  bringIdentity(name: string, parts: IdentityParts): void {
-    this.members.get(name)?.process.tell({ tell: 'identity', parts });
+  sendIdentity(name: string, parts: IdentityParts): void {
+    this.members.get(name)?.process.send({ tell: 'identity', parts });
   }
 
   /** The caller stops accepting first and finishes its calls; then the replicas, which by then have none. */
@@ -190,7 +190,7 @@ export class Fleet {
   }
 
   private async stopRole(role: SidecarSpec['role']): Promise<void> {
-    const members = [...this.members.values()].filter((member) => member.state.seat.role === role);
+    const members = [...this.members.values()].filter((member) => member.state.spec.role === role);
     await Promise.all(members.map((member) => member.process.stop()));
   }
 
@@ -198,12 +198,12 @@ export class Fleet {
    * Starts a successor of a sidecar; once that accepts, the sidecar drains and ends. It stays when the successor does not
    * get ready, and where two cannot be at once.
    */
-  async replace(name: string, seat?: SidecarSpec): Promise<TakeoverAnswer> {
+  async replace(name: string, spec?: SidecarSpec): Promise<TakeoverAnswer> {
     const member = this.members.get(name)!;
     const why = this.whyNotReplaced(member);
     if (why !== undefined) return { ok: false, why };
     const { generation } = member.process;
-    const process = new SeatProcess(seat ?? member.state.seat, this.deps, generation + 1);
+    const process = new SidecarProcess(spec ?? member.state.spec, this.deps, generation + 1);
     const problem = await this.accepting(member, process);
     if (problem !== undefined) {
       process.kill();
@@ -211,27 +211,27 @@ export class Fleet {
       return { ok: false, why: problem };
     }
     const { pid = 0 } = process.report();
-    member.process.tell({ tell: 'hand-over', pid });
-    const gone = member.process.ended();
+    member.process.send({ tell: 'hand-over', pid });
+    const gone = member.process.awaitExit();
     member.process = process;
     member.state = member.successor!.state;
     member.successor = undefined;
-    this.onNews({ kind: 'takeover', state: member.state, text: `process ${pid} has taken over` });
+    this.report({ kind: 'takeover', state: member.state, text: `process ${pid} has taken over` });
     await gone;
     return { ok: true, pid };
   }
 
-  private whyNotReplaced({ state: { seat }, successor }: Member): string | undefined {
+  private whyNotReplaced({ state: { spec }, successor }: Member): string | undefined {
     if (this.isStopping) return 'up is ending';
     if (successor !== undefined) return 'a successor is on its way already';
     if (this.deps.sockets === undefined) return 'this Node cannot hand sockets over';
-    return takeoverImpediment(seat.config);
+    return takeoverObstacle(spec.config);
   }
 
   /** Starts the process beside the one of its member; resolves with why it does not accept, or nothing when it does. */
-  private accepting(member: Member, process: SeatProcess): Promise<string | undefined> {
+  private accepting(member: Member, process: SidecarProcess): Promise<string | undefined> {
     return new Promise((resolve) => {
-      const limitMs = readyLimitMs(process.seat.config);
+      const limitMs = readyLimitMs(process.spec.config);
       const tooLate = `the successor was not ready within ${limitMs / 1000} s`;
       const limit = this.deps.timers.after(limitMs, () => member.successor?.settle(tooLate));
       let isSettled = false;
@@ -247,7 +247,7 @@ export class Fleet {
     });
   }
 
-  private processChanged(process: SeatProcess, report: ModelReport): void {
+  private processChanged(process: SidecarProcess, report: ModelReport): void {
     const found = this.find(process);
     if (found === undefined) return;
     const { state, successor } = found;
@@ -258,11 +258,11 @@ export class Fleet {
       state.model = undefined;
       state.models = [];
     }
-    if (successor === undefined) this.onNews({ kind: 'sidecar', state });
+    if (successor === undefined) this.report({ kind: 'sidecar', state });
     else if (isDown) successor.settle(`the successor ended: ${report.why.replace(/; next start in .*/, '')}`);
   }
 
-  private heard(process: SeatProcess, event: SidecarEvent): void {
+  private onEvent(process: SidecarProcess, event: SidecarEvent): void {
     const found = this.find(process);
     if (found === undefined) return;
     const { state, successor } = found;
@@ -273,37 +273,39 @@ export class Fleet {
       state.models = event.models;
     }
     if (event.event === 'reloaded' || event.event === 'reload-refused')
-      this.members.get(process.seat.name)?.reloaded?.(event);
-    if (event.event === 'takeover' || event.event === 'ending') void this.succeed(process);
+      this.members.get(process.spec.name)?.reloaded?.(event);
+    if (event.event === 'takeover' || event.event === 'ending') void this.answerTakeover(process);
     if (event.event === 'accepting') successor?.settle(undefined);
     const news = successor === undefined ? newsOf(state, event, before) : undefined;
-    if (news !== undefined) this.onNews(news);
+    if (news !== undefined) this.report(news);
   }
 
   /** A sidecar asked for a successor. One that is to end gets none. */
-  private async succeed(process: SeatProcess): Promise<void> {
+  private async answerTakeover(process: SidecarProcess): Promise<void> {
     const isEnding = process.report().state === 'stopping';
     const answer: TakeoverAnswer = isEnding
       ? { ok: false, why: 'up has told it to end' }
-      : await this.replace(process.seat.name);
-    if (!answer.ok) process.tell({ tell: 'stay', why: answer.why });
+      : await this.replace(process.spec.name);
+    if (!answer.ok) process.send({ tell: 'stay', why: answer.why });
   }
 
   /** The state of a process, and itself where it is a successor; undefined for one that has handed over. */
-  private find(process: SeatProcess): { state: SeatState; successor: Successor | undefined } | undefined {
-    const member = this.members.get(process.seat.name);
+  private find(
+    process: SidecarProcess,
+  ): { state: SidecarState; successor: Successor | undefined } | undefined {
+    const member = this.members.get(process.spec.name);
     if (member?.process === process) return { state: member.state, successor: undefined };
     const successor = member?.successor;
     return successor?.process === process ? { state: successor.state, successor } : undefined;
   }
 }
 
-function newState(process: SeatProcess): SeatState {
-  return { seat: process.seat, process: process.report(), model: undefined, models: [], notReady: undefined };
+function newState(process: SidecarProcess): SidecarState {
+  return { spec: process.spec, process: process.report(), model: undefined, models: [], notReady: undefined };
 }
 
 function newsOf(
-  state: SeatState,
+  state: SidecarState,
   event: SidecarEvent,
   before: readonly ModelReport[],
 ): FleetEvent | undefined {
@@ -335,6 +337,6 @@ function isSameListeners(one: SidecarSpec, other: SidecarSpec): boolean {
 }
 
 /** Ready as a whole: the process answers and has no reason against it. */
-export function isReady(state: SeatState): boolean {
+export function isReady(state: SidecarState): boolean {
   return state.process.state === 'ready' && state.notReady?.length === 0;
 }

@@ -25,7 +25,7 @@ interface Held extends NamedSocket {
 }
 
 export class HeldSockets {
-  private readonly bySeat = new Map<string, readonly Held[]>();
+  private readonly bySidecar = new Map<string, readonly Held[]>();
 
   private constructor(private readonly bind: Bind) {}
 
@@ -40,29 +40,29 @@ export class HeldSockets {
   }
 
   /**
-   * The sockets of a seat; those it did not have yet are bound, those it has no more are let go. What cannot be bound now
+   * The sockets of a spec; those it did not have yet are bound, those it has no more are let go. What cannot be bound now
    * (it is taken, or named by a host name) is left out: the sidecar makes it itself, or says why it cannot.
    */
-  of(seat: SidecarSpec): readonly NamedSocket[] {
-    const before = this.bySeat.get(seat.name) ?? [];
-    const wanted = listenersOf(seat.config);
+  forSidecar(spec: SidecarSpec): readonly NamedSocket[] {
+    const before = this.bySidecar.get(spec.name) ?? [];
+    const wanted = listenersOf(spec.config);
     const isWanted = (held: NamedSocket) =>
       wanted.some(({ name, at }) => name === held.name && writeAddress(at) === writeAddress(held.at));
     const kept = before.filter(isWanted);
     for (const held of before) if (!kept.includes(held)) held.handle.close();
     const missing = wanted.filter(({ name }) => !kept.some((held) => held.name === name));
     const all = [...kept, ...missing.flatMap(({ name, at }) => this.tryBind(name, at))];
-    this.bySeat.set(seat.name, all);
+    this.bySidecar.set(spec.name, all);
     return all;
   }
 
-  release(seat: string): void {
-    for (const { handle } of this.bySeat.get(seat) ?? []) handle.close();
-    this.bySeat.delete(seat);
+  release(spec: string): void {
+    for (const { handle } of this.bySidecar.get(spec) ?? []) handle.close();
+    this.bySidecar.delete(spec);
   }
 
   releaseAll(): void {
-    for (const seat of [...this.bySeat.keys()]) this.release(seat);
+    for (const spec of [...this.bySidecar.keys()]) this.release(spec);
   }
 
   private tryBind(name: string, at: Address): Held[] {

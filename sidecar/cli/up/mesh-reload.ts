@@ -19,12 +19,12 @@ import type { SidecarSpec } from './plan.js';
 export interface MeshReloadOptions {
   readonly file: string;
   readonly fleet: Fleet;
-  /** Seats of a changed mesh: those that stay keep their names, ports and folders. Throws when a port is not to be had. */
+  /** Specs of a changed mesh: those that stay keep their names, ports and folders. Throws when a port is not to be had. */
   plan(mesh: MeshConfig): Promise<readonly SidecarSpec[]>;
   /** Throws when models are not there. */
   check(mesh: MeshConfig): void;
-  /** Another set of seats runs now. */
-  onSeats(seats: readonly SidecarSpec[]): void;
+  /** Another set of specs runs now. */
+  onSpecs(specs: readonly SidecarSpec[]): void;
   report(outcome: MeshReloadOutcome): void;
 }
 
@@ -55,27 +55,27 @@ export class MeshReload {
     if (!loaded.ok) return report({ kind: 'refused', problem: problemsText(loaded.problems) });
     const { mesh, needsRestart } = withWhatStays(this.mesh, loaded.config);
     check(mesh);
-    const seats = await plan(mesh);
+    const specs = await plan(mesh);
     this.mesh = mesh;
-    report({ kind: 'taken', changed: await this.apply(seats), needsRestart });
-    this.options.onSeats(seats);
+    report({ kind: 'taken', changed: await this.apply(specs), needsRestart });
+    this.options.onSpecs(specs);
   }
 
-  private async apply(seats: readonly SidecarSpec[]): Promise<string[]> {
+  private async apply(specs: readonly SidecarSpec[]): Promise<string[]> {
     const { fleet } = this.options;
-    const running = new Map(fleet.states.map(({ seat }) => [seat.name, seat]));
+    const running = new Map(fleet.states.map(({ spec }) => [spec.name, spec]));
     const said: string[] = [];
-    for (const seat of seats.filter(({ name }) => !running.has(name))) {
-      write(seat);
-      fleet.add(seat);
-      said.push(`${seat.name}: started`);
+    for (const spec of specs.filter(({ name }) => !running.has(name))) {
+      write(spec);
+      fleet.add(spec);
+      said.push(`${spec.name}: started`);
     }
-    for (const seat of seats) {
-      const before = running.get(seat.name);
-      if (before === undefined || textOf(before) === textOf(seat)) continue;
-      said.push(`${seat.name}: ${await fleet.update(seat, () => write(seat))}`);
+    for (const spec of specs) {
+      const before = running.get(spec.name);
+      if (before === undefined || textOf(before) === textOf(spec)) continue;
+      said.push(`${spec.name}: ${await fleet.update(spec, () => write(spec))}`);
     }
-    const wanted = new Set(seats.map(({ name }) => name));
+    const wanted = new Set(specs.map(({ name }) => name));
     for (const name of [...running.keys()].filter((each) => !wanted.has(each))) {
       await fleet.remove(name);
       said.push(`${name}: ended`);
@@ -114,13 +114,13 @@ function withWhatStays(before: MeshConfig, next: MeshConfig): { mesh: MeshConfig
   return { mesh, needsRestart };
 }
 
-function textOf(seat: SidecarSpec): string {
-  return stringifySidecar(seat.config);
+function textOf(spec: SidecarSpec): string {
+  return stringifySidecar(spec.config);
 }
 
 /** Whole or not at all: its sidecar watches the file. */
-function write(seat: SidecarSpec): void {
-  const next = `${seat.file}.next`;
-  writeFileSync(next, textOf(seat), { mode: 0o600 });
-  renameSync(next, seat.file);
+function write(spec: SidecarSpec): void {
+  const next = `${spec.file}.next`;
+  writeFileSync(next, textOf(spec), { mode: 0o600 });
+  renameSync(next, spec.file);
 }

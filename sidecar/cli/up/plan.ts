@@ -1,5 +1,5 @@
 /**
- * From a mesh file to the sidecars of one machine: a seat for every replica, one for the caller, and what each gets
+ * From a mesh file to the sidecars of one machine: a spec for every replica, one for the caller, and what each gets
  * to know of the others.
  *
  * Ports are held by the port book until everything has one; files are only named here, not written.
@@ -58,17 +58,17 @@ export interface PlanInput {
   readonly self: readonly string[];
 }
 
-/** Every seat, replicas in the order of the file and the caller last. Throws a CommandFailure for a port in use. */
+/** Every spec, replicas in the order of the file and the caller last. Throws a CommandFailure for a port in use. */
 export async function planMesh(input: PlanInput): Promise<SidecarSpec[]> {
   const replicas: SidecarSpec[] = [];
   for (const service of input.mesh.services) {
     for (let replica = 1; replica <= service.replicas; replica++)
-      replicas.push(await replicaSeat(input, service, replica));
+      replicas.push(await replicaSpec(input, service, replica));
   }
-  return [...replicas, await callerSeat(input, replicas)];
+  return [...replicas, await callerSpec(input, replicas)];
 }
 
-async function replicaSeat(
+async function replicaSpec(
   input: PlanInput,
   service: MeshServiceConfig,
   replica: number,
@@ -81,7 +81,7 @@ async function replicaSeat(
   const { local, model } = await modelOf(input, service, replica, folder);
   const { queue, routes } = service;
   const listen: Address = { kind: 'tcp', host: HOST, port: inbound };
-  return seat(
+  return sidecarSpec(
     input,
     folder,
     { name, service: service.name, role: 'replica', admin: { host: HOST, port: admin } },
@@ -148,7 +148,7 @@ async function modelOf(
   };
 }
 
-async function callerSeat(input: PlanInput, replicas: readonly SidecarSpec[]): Promise<SidecarSpec> {
+async function callerSpec(input: PlanInput, replicas: readonly SidecarSpec[]): Promise<SidecarSpec> {
   const { caller } = input.mesh;
   const folder = input.run.folder(caller.name);
   const upstreams: UpstreamConfig[] = [];
@@ -156,7 +156,7 @@ async function callerSeat(input: PlanInput, replicas: readonly SidecarSpec[]): P
     const listen = caller.isImplied
       ? await usualPort(input, USUAL_CALL_PORT + i)
       : await settle(input, upstream.listen, `upstream ${upstream.name}`);
-    const found = whereabouts(input, upstream, replicas);
+    const found = endpointSource(input, upstream, replicas);
     upstreams.push({ ...upstream, ...found, ...(listen === undefined ? {} : { listen }) });
   }
   const sharedListen = await settle(input, caller.shared?.listen, 'the shared listener');
@@ -165,7 +165,7 @@ async function callerSeat(input: PlanInput, replicas: readonly SidecarSpec[]): P
   const admin = caller.isImplied
     ? await usualPort(input, USUAL_ADMIN_PORT)
     : { host: wanted.host, port: await port(input, wanted.host, wanted.port, `${caller.name} (admin)`) };
-  return seat(
+  return sidecarSpec(
     input,
     folder,
     { name: caller.name, service: caller.name, role: 'caller', admin },
@@ -176,7 +176,7 @@ async function callerSeat(input: PlanInput, replicas: readonly SidecarSpec[]): P
 }
 
 /** With Consul, what to ask it; else the replicas themselves. */
-function whereabouts(
+function endpointSource(
   { consul, mesh }: PlanInput,
   { name, consul: asked }: MeshConfig['caller']['upstreams'][number],
   replicas: readonly SidecarSpec[],
@@ -184,12 +184,12 @@ function whereabouts(
   if (consul !== undefined) return { endpoints: [], consul: asked ?? plainDiscovery(name) };
   const { datacenter } = mesh;
   return {
-    endpoints: replicas.filter((seat) => seat.service === name).map((seat) => endpointOf(seat, datacenter)),
+    endpoints: replicas.filter((spec) => spec.service === name).map((spec) => endpointOf(spec, datacenter)),
   };
 }
 
-function endpointOf(seat: SidecarSpec, datacenter: string): EndpointConfig {
-  return { address: seat.config.inbound!.listen, weight: 1, id: seat.name, locality: datacenter };
+function endpointOf(spec: SidecarSpec, datacenter: string): EndpointConfig {
+  return { address: spec.config.inbound!.listen, weight: 1, id: spec.name, locality: datacenter };
 }
 
 /** For a caller of which the file says nothing: the same from one start to the next, as far as it is free. */
@@ -219,7 +219,7 @@ async function port(
   return wanted;
 }
 
-async function seat(
+async function sidecarSpec(
   input: PlanInput,
   folder: string,
   who: Pick<SidecarSpec, 'name' | 'service' | 'role' | 'admin'>,

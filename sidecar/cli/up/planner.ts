@@ -31,7 +31,7 @@ export class Planner {
       const whom = consul === undefined ? {} : { consul };
       return await planMesh({ mesh, run, ports: this.ports, issue, self, ...whom });
     } catch (error) {
-      this.ports.forget();
+      this.ports.discard();
       throw error;
     } finally {
       await this.ports.release();

@@ -11,7 +11,7 @@
 import { randomInt } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
-import { portHolder } from '../../runtime/process/port-owner.js';
+import { portOwner } from '../../runtime/process/port-owner.js';
 import { CommandFailure } from '../failure.js';
 
 const LOWEST = 18_000;
@@ -23,7 +23,7 @@ export class PortAllocator {
   /** Found, by what they are for. */
   private readonly found = new Map<string, number>();
   /** Given before the last release, `host port`: the mesh itself listens there. */
-  private readonly ours = new Set<string>();
+  private readonly assigned = new Set<string>();
   private readonly fresh = new Set<string>();
 
   /** Holds exactly this port. Throws one clear line when that is impossible. */
@@ -54,7 +54,7 @@ export class PortAllocator {
   }
 
   private isOurs(host: string, port: number): boolean {
-    return this.ours.has(`${host} ${port}`);
+    return this.assigned.has(`${host} ${port}`);
   }
 
   private async findAny(host: string): Promise<number> {
@@ -73,13 +73,13 @@ export class PortAllocator {
   }
 
   /** What was given since the last release was for nothing. */
-  forget(): void {
+  discard(): void {
     this.fresh.clear();
   }
 
   /** Gives all ports back, for those they were found for. */
   async release(): Promise<void> {
-    for (const each of this.fresh) this.ours.add(each);
+    for (const each of this.fresh) this.assigned.add(each);
     this.fresh.clear();
     await Promise.all(this.held.splice(0).map((server) => new Promise((resolve) => server.close(resolve))));
   }
@@ -102,7 +102,7 @@ function reason(error: unknown, port: number): string {
 }
 
 function takenBy(port: number): string {
-  const holder = portHolder(port);
+  const holder = portOwner(port);
   return holder === undefined ? 'the port is already taken' : `the port is already taken by ${holder}`;
 }
 

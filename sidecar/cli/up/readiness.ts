@@ -8,7 +8,7 @@ import { readFileSync } from 'node:fs';
 import type { Timers } from '../../runtime/time/timers.js';
 import type { ModelReport } from '../../telemetry/reports.js';
 import { CommandFailure } from '../failure.js';
-import { isReady, type SeatState } from './fleet.js';
+import { isReady, type SidecarState } from './fleet.js';
 import type { SidecarSpec } from './plan.js';
 import { logFileOf } from './sidecar-process.js';
 
@@ -16,7 +16,7 @@ export interface ReadyWait {
   /** Resolves with nothing when all are ready; rejects with a CommandFailure. */
   readonly done: Promise<undefined>;
   /** To be called whenever something has changed. */
-  check(states: readonly SeatState[]): void;
+  check(states: readonly SidecarState[]): void;
   cancel(): void;
 }
 
@@ -26,22 +26,22 @@ const LOOK_PERIOD_MS = 500;
 const MODEL_FAILED = /^outrider serve: (.*: NOT READY: .*|no model in .*)$/m;
 const NOTHING_SERVED = /^outrider serve: (serving 0 of |no model in )/m;
 /** A model that has died this often before it was ever ready will not get ready. */
-const HOPELESS_RESTARTS = 2;
+const MAX_FAILED_STARTS = 2;
 
 export function untilReady(timers: Timers): ReadyWait {
   let settle: { resolve(value: undefined): void; reject(error: Error): void };
-  let last: readonly SeatState[] = [];
+  let last: readonly SidecarState[] = [];
   const done = new Promise<undefined>((resolve, reject) => {
     settle = { resolve, reject };
   });
   done.catch(() => {}); // whoever waits sees it; an end request may come first
   const limit = timers.after(LIMIT_MS, () => settle.reject(tooLate(last)));
-  const check = (states: readonly SeatState[]): void => {
+  const check = (states: readonly SidecarState[]): void => {
     last = states;
     const broken = states.find(({ process }) => process.state === 'backoff');
     if (broken !== undefined) return settle.reject(failureOf(broken));
-    const replicas = states.filter(({ seat }) => seat.role === 'replica');
-    const hopeless = replicas.filter(isHopeless);
+    const replicas = states.filter(({ spec }) => spec.role === 'replica');
+    const hopeless = replicas.filter(cannotServe);
     // A mesh that serves something starts, and says what it does not serve.
     if (hopeless.length > 0 && hopeless.length === replicas.length)
       return settle.reject(failureOf(hopeless[0]!));
@@ -61,59 +61,59 @@ export function untilReady(timers: Timers): ReadyWait {
   };
 }
 
-function servicesOf(states: readonly SeatState[], except: readonly SeatState[] = []): string[] {
-  return states.filter((state) => !except.includes(state)).map(({ seat }) => seat.service);
+function servicesOf(states: readonly SidecarState[], except: readonly SidecarState[] = []): string[] {
+  return states.filter((state) => !except.includes(state)).map(({ spec }) => spec.service);
 }
 
 /** A caller that is ready but for services of which no replica serves anything. */
-function awaitsOnly({ seat, process, notReady }: SeatState, gone: readonly string[]): boolean {
-  if (seat.role !== 'caller' || process.state !== 'ready' || notReady === undefined) return false;
+function awaitsOnly({ spec, process, notReady }: SidecarState, gone: readonly string[]): boolean {
+  if (spec.role !== 'caller' || process.state !== 'ready' || notReady === undefined) return false;
   return notReady.every((reason) => gone.some((name) => reason.startsWith(`upstream ${name}:`)));
 }
 
 /** Its sidecar is there, and none of its models will be. */
-export function isHopeless(state: SeatState): boolean {
-  const { seat, model, models, process } = state;
+export function cannotServe(state: SidecarState): boolean {
+  const { spec, model, models, process } = state;
   if (process.state !== 'ready' || model === undefined) return false;
   const isNamed = models.some(({ name }) => name !== undefined);
   if (isNamed) return models.every(isOut);
-  return isOut(model) || (model.state === 'starting' && NOTHING_SERVED.test(logOf(seat)));
+  return isOut(model) || (model.state === 'starting' && NOTHING_SERVED.test(logOf(spec)));
 }
 
 function isOut({ state, restarts }: ModelReport): boolean {
-  return state === 'given-up' || state === 'failed' || (state === 'backoff' && restarts >= HOPELESS_RESTARTS);
+  return state === 'given-up' || state === 'failed' || (state === 'backoff' && restarts >= MAX_FAILED_STARTS);
 }
 
-function failureOf(state: SeatState): CommandFailure {
-  const { seat, process, model } = state;
-  const failed = process.state === 'backoff' ? undefined : MODEL_FAILED.exec(logOf(seat))?.[1];
-  if (failed !== undefined) return new CommandFailure(`model of ${seat.name}: ${failed}`);
+function failureOf(state: SidecarState): CommandFailure {
+  const { spec, process, model } = state;
+  const failed = process.state === 'backoff' ? undefined : MODEL_FAILED.exec(logOf(spec))?.[1];
+  if (failed !== undefined) return new CommandFailure(`model of ${spec.name}: ${failed}`);
   const [who, why] = process.state === 'backoff' ? ['', process.why] : ['model of ', model?.why ?? ''];
-  const said = lastComplaint(seat);
-  return new CommandFailure(`${who}${seat.name}: ${said ?? why.replace(/; next start in .*/, '')}`);
+  const said = lastComplaint(spec);
+  return new CommandFailure(`${who}${spec.name}: ${said ?? why.replace(/; next start in .*/, '')}`);
 }
 
-function tooLate(states: readonly SeatState[]): CommandFailure {
+function tooLate(states: readonly SidecarState[]): CommandFailure {
   const waiting = states
     .filter((state) => !isReady(state))
-    .map(({ seat, process, model, notReady }) => {
+    .map(({ spec, process, model, notReady }) => {
       const why = notReady?.[0] ?? model?.why ?? process.why;
-      return why ? `${seat.name} (${why})` : seat.name;
+      return why ? `${spec.name} (${why})` : spec.name;
     });
   return new CommandFailure(`not ready within ${LIMIT_MS / 1000} s: ${waiting.join(', ')}`);
 }
 
 /** The last line that one of our own programs wrote for people. */
-function lastComplaint(seat: SidecarSpec): string | undefined {
-  const line = logOf(seat)
+function lastComplaint(spec: SidecarSpec): string | undefined {
+  const line = logOf(spec)
     .split('\n')
     .findLast((text) => /^outrider( \w+)?: /.test(text));
   return line?.replace(/^outrider( \w+)?: /, '');
 }
 
-function logOf(seat: SidecarSpec): string {
+function logOf(spec: SidecarSpec): string {
   try {
-    return readFileSync(logFileOf(seat), 'utf8');
+    return readFileSync(logFileOf(spec), 'utf8');
   } catch {
     return '';
   }

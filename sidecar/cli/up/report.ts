@@ -2,10 +2,10 @@ import type { ModelReport } from '../../telemetry/reports.js';
 import { packageFile } from '../package-file.js';
 import { type OutputStream, type Palette, ProgressLine, table } from '../terminal.js';
 import { adminAddress, callAddresses, callerOf, inboundAddress } from './addresses.js';
-import { type FleetEvent, isReady, type SeatState } from './fleet.js';
+import { type FleetEvent, isReady, type SidecarState } from './fleet.js';
 import type { MeshReloadOutcome } from './mesh-reload.js';
 import type { SidecarSpec } from './plan.js';
-import { isHopeless } from './readiness.js';
+import { cannotServe } from './readiness.js';
 
 export interface ReportOptions {
   readonly out: OutputStream;
@@ -24,7 +24,7 @@ export interface ConsulFacts {
   readonly pid?: number;
 }
 
-/** How the agent of our own is called where others have the names of their seats. */
+/** How the agent of our own is called where others have the names of their specs. */
 const CONSUL = 'consul';
 
 export class UpReport {
@@ -38,12 +38,12 @@ export class UpReport {
   }
 
   /** While the mesh starts this draws progress; later it prints what a reader must know. */
-  news(news: FleetEvent, states: readonly SeatState[]): void {
+  event(news: FleetEvent, states: readonly SidecarState[]): void {
     if (this.options.json) this.line(JSON.stringify(asJson(news)));
     else if (!this.announced) this.showProgress(states);
     else {
       const text = sentence(news);
-      if (text !== undefined) this.told(news.state.seat.name, this.tint(news, text));
+      if (text !== undefined) this.printChange(news.state.spec.name, this.tint(news, text));
     }
   }
 
@@ -53,14 +53,14 @@ export class UpReport {
     else if (!this.announced) this.progress.show('starting: consul');
     else {
       const text = lifeOf('agent', report);
-      if (text !== undefined) this.told(CONSUL, this.coloured(report, text));
+      if (text !== undefined) this.printChange(CONSUL, this.coloured(report, text));
     }
   }
 
-  ready(states: readonly SeatState[], runDirectory: string, consul?: ConsulFacts): void {
+  ready(states: readonly SidecarState[], runDirectory: string, consul?: ConsulFacts): void {
     this.progress.clear();
     this.announced = true;
-    this.nameWidth = Math.max(CONSUL.length, ...states.map((state) => state.seat.name.length));
+    this.nameWidth = Math.max(CONSUL.length, ...states.map((state) => state.spec.name.length));
     if (this.options.json)
       this.line(JSON.stringify({ event: 'up', runDirectory, ...summary(states), consul }));
     else this.line(readyText(states, consul, this.options.palette));
@@ -70,7 +70,7 @@ export class UpReport {
   reloaded(outcome: MeshReloadOutcome): void {
     const { kind, ...rest } = outcome;
     if (this.options.json) return this.line(JSON.stringify({ event: `mesh-${kind}`, ...rest }));
-    for (const text of reloadTexts(outcome)) this.told('up', text);
+    for (const text of reloadTexts(outcome)) this.printChange('up', text);
   }
 
   draining(): void {
@@ -83,9 +83,9 @@ export class UpReport {
     this.progress.clear();
   }
 
-  private showProgress(states: readonly SeatState[]): void {
+  private showProgress(states: readonly SidecarState[]): void {
     const done = states.filter(isReady).length;
-    const waiting = states.filter((state) => !isReady(state)).map((state) => state.seat.name);
+    const waiting = states.filter((state) => !isReady(state)).map((state) => state.spec.name);
     this.progress.show(
       `starting: ${done} of ${states.length} ready${waiting.length > 0 ? `, waiting for ${waiting.join(', ')}` : ''}`,
     );
@@ -104,7 +104,7 @@ export class UpReport {
     return of?.state === 'starting' ? yellow(text) : red(text);
   }
 
-  private told(name: string, text: string): void {
+  private printChange(name: string, text: string): void {
     this.line(`${this.stamp()}  ${name.padEnd(this.nameWidth)}  ${text}`);
   }
 
@@ -158,12 +158,12 @@ function lifeOf(what: string, of: ModelReport | undefined): string | undefined {
 }
 
 function asJson(news: FleetEvent): unknown {
-  const { seat, process, model, models, notReady } = news.state;
+  const { spec, process, model, models, notReady } = news.state;
   const text = 'text' in news ? { text: news.text } : {};
   return {
     event: news.kind,
-    name: seat.name,
-    service: seat.service,
+    name: spec.name,
+    service: spec.service,
     process,
     model,
     ...(models.length < 2 ? {} : { models }),
@@ -173,38 +173,42 @@ function asJson(news: FleetEvent): unknown {
   };
 }
 
-function summary(states: readonly SeatState[]): object {
-  const caller = callerOf(states.map((state) => state.seat));
+function summary(states: readonly SidecarState[]): object {
+  const caller = callerOf(states.map((state) => state.spec));
   return {
     call: callAddresses(caller),
     admin: adminAddress(caller),
-    sidecars: states.map(({ seat, process, model, models }) => ({
-      name: seat.name,
-      service: seat.service,
-      role: seat.role,
+    sidecars: states.map(({ spec, process, model, models }) => ({
+      name: spec.name,
+      service: spec.service,
+      role: spec.role,
       pid: process.pid,
       modelPid: model?.pid,
       ...(models.length < 2 ? {} : { models }),
-      inbound: inboundAddress(seat),
-      admin: adminAddress(seat),
-      log: `${seat.folder}/log`,
+      inbound: inboundAddress(spec),
+      admin: adminAddress(spec),
+      log: `${spec.folder}/log`,
     })),
   };
 }
 
-function readyText(states: readonly SeatState[], consul: ConsulFacts | undefined, palette: Palette): string {
+function readyText(
+  states: readonly SidecarState[],
+  consul: ConsulFacts | undefined,
+  palette: Palette,
+): string {
   const rows = states.map((state) => {
-    const { seat } = state;
+    const { spec } = state;
     return [
-      seat.service,
-      seat.role === 'caller' ? 'caller' : seat.name,
+      spec.service,
+      spec.role === 'caller' ? 'caller' : spec.name,
       stateOf(state, palette),
-      inboundAddress(seat) ?? '',
-      `http://${adminAddress(seat)}/`,
+      inboundAddress(spec) ?? '',
+      `http://${adminAddress(spec)}/`,
       processesOf(state),
     ];
   });
-  const caller = callerOf(states.map((state) => state.seat));
+  const caller = callerOf(states.map((state) => state.spec));
   const call = Object.entries(callAddresses(caller));
   const lines = [
     table(['service', 'replica', 'state', 'inbound', 'admin', 'model process'], rows, palette),
@@ -222,26 +226,26 @@ function readyText(states: readonly SeatState[], consul: ConsulFacts | undefined
   return lines.join('\n');
 }
 
-function stateOf(state: SeatState, palette: Palette): string {
+function stateOf(state: SidecarState, palette: Palette): string {
   if (isReady(state)) return palette.green('ready');
-  if (isHopeless(state)) return palette.red('serves nothing');
+  if (cannotServe(state)) return palette.red('serves nothing');
   return palette.yellow(state.process.state);
 }
 
 /** The process of the model; of several, with the name of each, unless one process serves them all. */
-function processesOf({ model, models }: SeatState): string {
+function processesOf({ model, models }: SidecarState): string {
   if (model?.pid !== undefined || models.length < 2) return model?.pid === undefined ? '' : String(model.pid);
   return models.flatMap(({ name, pid }) => (pid === undefined ? [] : [`${name} ${pid}`])).join(', ');
 }
 
 /** What a replica was to serve and does not, a line each. */
-function notServed({ seat, model, models }: SeatState): string[] {
+function notServed({ spec, model, models }: SidecarState): string[] {
   const all = models.length === 0 && model !== undefined ? [model] : models;
   return all
     .filter(({ state }) => state === 'failed' || state === 'given-up' || state === 'backoff')
     .map(
       ({ name, why }) =>
-        `NOT SERVED: ${name === undefined ? 'the model' : `model ${name}`} of ${seat.name}: ${why}`,
+        `NOT SERVED: ${name === undefined ? 'the model' : `model ${name}`} of ${spec.name}: ${why}`,
     );
 }
 

@@ -16,7 +16,7 @@ import type { Timers } from '../../runtime/time/timers.js';
 import { ChildProcessHandle, type OwnedProcessOptions } from '../../supervise/child-process.js';
 import { Supervisor } from '../../supervise/supervisor.js';
 import type { ModelReport } from '../../telemetry/reports.js';
-import { liveProbe, watchLive } from '../liveness.js';
+import { liveProbe, monitorSidecar } from '../liveness.js';
 import {
   IDENTITY_MARK,
   PARENT_MARK,
@@ -24,24 +24,24 @@ import {
   RESTARTS_MARK,
   readEvents,
   type SidecarEvent,
-  tellSidecar,
+  sendToSidecar,
 } from '../sidecar/parent-channel.js';
 import type { HeldSockets } from './listen-sockets.js';
 import type { SidecarSpec } from './plan.js';
 
-export interface SeatDeps {
+export interface SidecarProcessDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly timers: Timers;
   readonly self: readonly string[];
   /** What sidecars find in their environment. */
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** The newest identity of a seat; undefined where sidecars get theirs elsewhere. */
-  identityOf(seat: SidecarSpec): IdentityParts | undefined;
+  /** The newest identity of a spec; undefined where sidecars get theirs elsewhere. */
+  identityOf(spec: SidecarSpec): IdentityParts | undefined;
   /** Undefined: sidecars make their own. */
   readonly sockets: HeldSockets | undefined;
-  onProcess(process: SeatProcess, report: ModelReport): void;
-  onEvent(process: SeatProcess, event: SidecarEvent): void;
+  onProcess(process: SidecarProcess, report: ModelReport): void;
+  onEvent(process: SidecarProcess, event: SidecarEvent): void;
 }
 
 const START_TIMEOUT_MS = 20_000;
@@ -51,37 +51,37 @@ const STOP_SLACK_MS = 2_000;
 const CONSUL_SLACK_MS = 5_000;
 
 /** Where a sidecar and its model write their log. */
-export function logFileOf(seat: SidecarSpec): string {
-  return join(seat.folder, 'log');
+export function logFileOf(spec: SidecarSpec): string {
+  return join(spec.folder, 'log');
 }
 
-export class SeatProcess {
-  private readonly supervised: Supervisor;
+export class SidecarProcess {
+  private readonly supervisor: Supervisor;
   private child: ChildProcessHandle | undefined;
   private holdsBack: boolean;
 
   /** Not started yet. `generation`: above 1 for a successor, which accepts nothing, the first time, before it is ready. */
   constructor(
-    public seat: SidecarSpec,
-    private readonly deps: SeatDeps,
+    public spec: SidecarSpec,
+    private readonly deps: SidecarProcessDeps,
     readonly generation = 1,
   ) {
     const { clock, timers } = deps;
     this.holdsBack = generation > 1;
-    const probe = liveProbe({ kind: 'tcp', ...seat.admin });
+    const probe = liveProbe({ kind: 'tcp', ...spec.admin });
     const backoff = new RestartBackoff(RESTART, deps.random);
-    const stopModelMs = seat.config.model?.stopTimeoutMs ?? 0;
-    this.supervised = new Supervisor(
+    const stopModelMs = spec.config.model?.stopTimeoutMs ?? 0;
+    this.supervisor = new Supervisor(
       {
         startTimeoutMs: START_TIMEOUT_MS,
-        stopTimeoutMs: seat.config.drainTimeoutMs + stopModelMs + leaveMs(seat) + STOP_SLACK_MS,
+        stopTimeoutMs: spec.config.drainTimeoutMs + stopModelMs + leaveMs(spec) + STOP_SLACK_MS,
       },
       {
         clock,
         timers,
         probe,
         start: (onExit) => this.launch(onExit),
-        watch: (events) => watchLive(probe, events, clock, timers),
+        monitor: (events) => monitorSidecar(probe, events, clock, timers),
         restartDelayMs: (readyForMs) => backoff.next(readyForMs),
         onChange: (report) => deps.onProcess(this, report),
       },
@@ -89,41 +89,41 @@ export class SeatProcess {
   }
 
   start(): void {
-    this.supervised.start();
+    this.supervisor.start();
   }
 
   report(): ModelReport {
-    return this.supervised.report();
+    return this.supervisor.report();
   }
 
   stop(): Promise<void> {
-    return this.supervised.stop();
+    return this.supervisor.stop();
   }
 
   /** Has been told to end: it is not started again. Resolves when it is gone. */
-  ended(): Promise<void> {
-    return this.supervised.ended();
+  awaitExit(): Promise<void> {
+    return this.supervisor.awaitExit();
   }
 
   kill(): void {
-    this.supervised.kill();
+    this.supervisor.kill();
   }
 
   /** Without effect while it does not run. */
-  tell(message: ParentMessage): void {
-    tellSidecar(this.child?.input, message);
+  send(message: ParentMessage): void {
+    sendToSidecar(this.child?.input, message);
   }
 
   private launch(onExit: OwnedProcessOptions['onExit']): ChildProcessHandle {
-    const { seat, deps } = this;
-    const identity = deps.identityOf(seat);
-    const sockets = inheriting(deps.sockets?.of(seat) ?? [], {
+    const { spec, deps } = this;
+    const identity = deps.identityOf(spec);
+    const sockets = inheriting(deps.sockets?.forSidecar(spec) ?? [], {
       holdBack: this.holdsBack,
       generation: this.generation,
     });
     this.holdsBack = false;
-    const log = openSync(logFileOf(seat), 'a', 0o600);
-    const child = new ChildProcessHandle([...deps.self, 'sidecar', '-c', seat.file], {
+    const log = openSync(logFileOf(spec), 'a', 0o600);
+    const child = new ChildProcessHandle([...deps.self, 'sidecar', '-c', spec.file], {
       env: {
         ...withoutSockets(deps.env),
         [PARENT_MARK]: '1',
@@ -138,7 +138,7 @@ export class SeatProcess {
     });
     closeSync(log);
     this.child = child;
-    if (identity !== undefined) this.tell({ tell: 'identity', parts: identity });
+    if (identity !== undefined) this.send({ tell: 'identity', parts: identity });
     if (child.output !== undefined) readEvents(child.output, (event) => deps.onEvent(this, event));
     return child;
   }

@@ -109,26 +109,26 @@ async function runMesh(up: Up, agent?: DevAgent): Promise<number> {
   const issuer = consul === undefined ? await localIssuer(mesh, run) : undefined;
   try {
     const planner = new Planner({ run, issuer, self: SELF, ...(consul === undefined ? {} : { consul }) });
-    const seats = await planner.plan(mesh);
-    for (const seat of seats) writeFileSync(seat.file, stringifySidecar(seat.config), { mode: 0o600 });
+    const specs = await planner.plan(mesh);
+    for (const spec of specs) writeFileSync(spec.file, stringifySidecar(spec.config), { mode: 0o600 });
     const note = (all: readonly SidecarSpec[]) =>
       run.note({
         pid: process.pid,
         meshFile: resolve(file),
-        admin: Object.fromEntries(all.map((seat) => [seat.name, adminAddress(seat)])),
+        admin: Object.fromEntries(all.map((spec) => [spec.name, adminAddress(spec)])),
         call: callAddresses(callerOf(all)),
       });
-    note(seats);
+    note(specs);
     const follow = (fleet: Fleet) =>
       new MeshReload(mesh, {
         file,
         fleet,
         plan: (next) => planner.plan(next),
         check: requireModels,
-        onSeats: note,
+        onSpecs: note,
         report: (outcome) => up.report.reloaded(outcome),
       });
-    return await runFleet(seats, up, agent, issuer, follow);
+    return await runFleet(specs, up, agent, issuer, follow);
   } finally {
     await issuer?.close();
   }
@@ -158,7 +158,7 @@ async function localIssuer(mesh: MeshConfig, run: RunDirectory): Promise<LeafRen
 }
 
 async function runFleet(
-  seats: readonly SidecarSpec[],
+  specs: readonly SidecarSpec[],
   { file, run, ends, hangup, report, foreign }: Up,
   agent: DevAgent | undefined,
   issuer: LeafRenewal | undefined,
@@ -170,11 +170,11 @@ async function runFleet(
     say('this Node cannot hold listening sockets: new calls fail while a sidecar starts again');
   const identityOf = ({ name }: SidecarSpec) => issuer?.current(name);
   const env = agent === undefined ? process.env : withoutConsulVariables(process.env);
-  const fleet: Fleet = new Fleet(seats, { ...TIME, self: SELF, env, identityOf, sockets }, (news) => {
-    report.news(news, fleet.states);
+  const fleet: Fleet = new Fleet(specs, { ...TIME, self: SELF, env, identityOf, sockets }, (news) => {
+    report.event(news, fleet.states);
     ready.check(fleet.states);
   });
-  issuer?.onSet((name, parts) => fleet.bringIdentity(name, parts));
+  issuer?.onSet((name, parts) => fleet.sendIdentity(name, parts));
   const killAll = () => fleet.kill();
   process.on('exit', killAll);
   try {

@@ -25,41 +25,41 @@ import { RecoveryProbes } from './recovery.js';
 const AT_ONCE = 8;
 const PAUSE_MS = 4;
 
-export interface EndpointHealthOptions {
-  readonly relay: DataPlaneContext;
+export interface HealthCheckerOptions {
+  readonly context: DataPlaneContext;
   readonly timers: Timers;
   /** Default: plain sockets. */
   readonly connect?: (address: Address) => Socket;
 }
 
 /** The probers of one upstream's endpoints, and the configuration they were chosen by. */
-interface Joined {
+interface CheckedCluster {
   readonly probers: Map<Endpoint, Prober>;
   config: UpstreamConfig;
 }
 
-export class EndpointHealth extends WheelEntry {
+export class HealthChecker extends WheelEntry {
   private readonly configs = new Map<string, UpstreamConfig>();
-  private readonly joined = new Map<Cluster, Joined>();
+  private readonly clusters = new Map<Cluster, CheckedCluster>();
   private readonly probers = new Map<string, Prober>();
   private readonly keys = new Map<Prober, string>();
   private readonly calls = new Map<Prober, HealthCalls>();
-  private readonly loopWatch: EventLoopMonitor;
-  private readonly ties: ProberDeps;
+  private readonly loopMonitor: EventLoopMonitor;
+  private readonly deps: ProberDeps;
   private readonly recoveries: RecoveryProbes;
   private queue: Prober[] = [];
   private begun = 0;
 
-  constructor(private readonly options: EndpointHealthOptions) {
+  constructor(private readonly options: HealthCheckerOptions) {
     super();
-    const { relay, timers } = options;
-    this.recoveries = new RecoveryProbes(relay);
-    this.loopWatch = new EventLoopMonitor(relay.clock, timers, {
+    const { context, timers } = options;
+    this.recoveries = new RecoveryProbes(context);
+    this.loopMonitor = new EventLoopMonitor(context.clock, timers, {
       isBusy: () => [...this.probers.values()].some(({ isAsking }) => isAsking),
     });
-    this.ties = {
-      relay,
-      loopWatch: this.loopWatch,
+    this.deps = {
+      context,
+      loopMonitor: this.loopMonitor,
       enqueue: (prober) => this.enqueue(prober),
       ask: (prober, hear) => this.ask(prober, hear),
     };
@@ -71,51 +71,51 @@ export class EndpointHealth extends WheelEntry {
   }
 
   /** Follows the endpoints of a new upstream, or cluster of one. */
-  follow(upstream: Cluster): void {
-    upstream.onChange = (changed) => this.look(changed);
-    this.look(upstream);
+  addCluster(cluster: Cluster): void {
+    cluster.onChange = (changed) => this.update(changed);
+    this.update(cluster);
   }
 
   /** The upstream is gone, with all its clusters. */
-  forget(name: string): void {
+  removeUpstream(name: string): void {
     this.configs.delete(name);
-    this.recoveries.forget(name);
-    for (const upstream of [...this.joined.keys()]) if (upstream.name === name) this.leaveAll(upstream);
+    this.recoveries.removeUpstream(name);
+    for (const cluster of [...this.clusters.keys()]) if (cluster.name === name) this.leaveAll(cluster);
   }
 
   stop(): void {
     this.configs.clear();
-    for (const upstream of [...this.joined.keys()]) this.leaveAll(upstream);
+    for (const cluster of [...this.clusters.keys()]) this.leaveAll(cluster);
     this.recoveries.stop();
     this.queue = [];
-    this.options.relay.wheel.cancel(this);
-    this.loopWatch.rest();
+    this.options.context.wheel.cancel(this);
+    this.loopMonitor.stop();
   }
 
   /** Endpoints or connections changed. */
-  private look(upstream: Cluster): void {
-    if (this.joined.size > 0) this.leaveRetired();
-    const config = this.configs.get(upstream.name);
-    if (config !== undefined && !upstream.isRetired) this.recoveries.look(upstream, config);
-    if (config?.health === undefined || upstream.isRetired) return this.leaveAll(upstream);
-    let joined = this.joined.get(upstream);
-    if (joined === undefined) {
-      joined = { probers: new Map(), config };
-      this.joined.set(upstream, joined);
+  private update(cluster: Cluster): void {
+    if (this.clusters.size > 0) this.leaveRetired();
+    const config = this.configs.get(cluster.name);
+    if (config !== undefined && !cluster.isRetired) this.recoveries.update(cluster, config);
+    if (config?.health === undefined || cluster.isRetired) return this.leaveAll(cluster);
+    let checked = this.clusters.get(cluster);
+    if (checked === undefined) {
+      checked = { probers: new Map(), config };
+      this.clusters.set(cluster, checked);
     }
-    for (const endpoint of [...joined.probers.keys()])
-      if (endpoint.isGone) this.leave(joined.probers, endpoint);
-    const isChanged = joined.config !== config;
-    joined.config = config;
-    for (const endpoint of upstream.endpoints) {
+    for (const endpoint of [...checked.probers.keys()])
+      if (endpoint.isGone) this.leave(checked.probers, endpoint);
+    const isChanged = checked.config !== config;
+    checked.config = config;
+    for (const endpoint of cluster.endpoints) {
       if (!endpoint.isPrepared) continue;
-      const prober = joined.probers.get(endpoint);
-      if (prober === undefined || isChanged) this.join(joined, { upstream, endpoint });
-      joined.probers.get(endpoint)!.look();
+      const prober = checked.probers.get(endpoint);
+      if (prober === undefined || isChanged) this.join(checked, { cluster, endpoint });
+      checked.probers.get(endpoint)!.connectionsChanged();
     }
   }
 
-  private join({ probers, config }: Joined, member: Member): void {
+  private join({ probers, config }: CheckedCluster, member: Member): void {
     const { endpoint } = member;
     const key = keyOf(endpoint, config);
     const before = probers.get(endpoint);
@@ -132,7 +132,7 @@ export class EndpointHealth extends WheelEntry {
   }
 
   private makeProber({ address }: Endpoint, { name, tls, health }: UpstreamConfig): Prober {
-    const prober = new Prober(health!, address, this.ties);
+    const prober = new Prober(health!, address, this.deps);
     if (health!.kind === 'grpc') {
       const scheme = tls === 'mesh' ? 'https' : 'http';
       this.calls.set(prober, new HealthCalls({ ...health!, scheme, authority: name }));
@@ -149,15 +149,15 @@ export class EndpointHealth extends WheelEntry {
     this.calls.delete(prober);
   }
 
-  private leaveAll(upstream: Cluster): void {
-    const joined = this.joined.get(upstream);
-    if (joined === undefined) return;
-    this.joined.delete(upstream);
-    for (const endpoint of [...joined.probers.keys()]) this.leave(joined.probers, endpoint);
+  private leaveAll(cluster: Cluster): void {
+    const checked = this.clusters.get(cluster);
+    if (checked === undefined) return;
+    this.clusters.delete(cluster);
+    for (const endpoint of [...checked.probers.keys()]) this.leave(checked.probers, endpoint);
   }
 
   private leaveRetired(): void {
-    for (const upstream of this.joined.keys()) if (upstream.isRetired) this.leaveAll(upstream);
+    for (const cluster of this.clusters.keys()) if (cluster.isRetired) this.leaveAll(cluster);
   }
 
   // ---- asking ----
@@ -165,7 +165,7 @@ export class EndpointHealth extends WheelEntry {
   private enqueue(prober: Prober): void {
     this.queue.push(prober);
     if (this.begun < AT_ONCE) this.beginNext();
-    if (!this.isScheduled) this.options.relay.wheel.add(this, this.options.relay.clock.now() + PAUSE_MS);
+    if (!this.isScheduled) this.options.context.wheel.add(this, this.options.context.clock.now() + PAUSE_MS);
   }
 
   /** A new turn. */
@@ -173,7 +173,7 @@ export class EndpointHealth extends WheelEntry {
     this.begun = 0;
     this.leaveRetired();
     while (this.begun < AT_ONCE && this.queue.length > 0) this.beginNext();
-    if (this.begun > 0) this.options.relay.wheel.add(this, this.options.relay.clock.now() + PAUSE_MS);
+    if (this.begun > 0) this.options.context.wheel.add(this, this.options.context.clock.now() + PAUSE_MS);
   }
 
   private beginNext(): void {
@@ -183,9 +183,9 @@ export class EndpointHealth extends WheelEntry {
 
   private ask(prober: Prober, hear: ProbeCallback): Probe | undefined {
     const { check, address, members } = prober;
-    const { relay, connect = dialPlain } = this.options;
+    const { context, connect = dialPlain } = this.options;
     if (check.kind === 'tcp') return askByConnecting(connect(address), hear);
-    const now = relay.clock.now();
+    const now = context.clock.now();
     for (const { endpoint } of members) {
       const { pool } = endpoint;
       if (!pool.isConnected) continue;
@@ -206,7 +206,7 @@ export class EndpointHealth extends WheelEntry {
     const seconds: Sample[] = [];
     const timeouts: Sample[] = [];
     for (const prober of this.probers.values()) {
-      for (const upstream of new Set(prober.members.map((member) => member.upstream.name))) {
+      for (const upstream of new Set(prober.members.map((member) => member.cluster.name))) {
         const labels = { upstream, endpoint: prober.members[0]!.endpoint.label };
         for (const [result, value] of Object.entries(prober.counts))
           checks.push({ labels: { ...labels, result }, value });

@@ -19,14 +19,14 @@ import { type Probe, type ProbeCallback, SAYS_NOT_SERVING } from './probes.js';
 
 /** An endpoint as one upstream has it. */
 export interface Member {
-  readonly upstream: Cluster;
+  readonly cluster: Cluster;
   readonly endpoint: Endpoint;
 }
 
 export interface ProberDeps {
-  readonly relay: DataPlaneContext;
+  readonly context: DataPlaneContext;
   /** Sees our own stalls while answers are waited for. */
-  readonly loopWatch: EventLoopMonitor;
+  readonly loopMonitor: EventLoopMonitor;
   /** Its turn to ask has come: `begin` is called as soon as not too many others begin. */
   enqueue(prober: Prober): void;
   /** Undefined: nobody is connected to ask over. */
@@ -54,18 +54,18 @@ export class Prober extends WheelEntry {
   private wasUp = false;
   private askedMs = 0;
   /** When the question that is open was asked: perhaps before the present check. */
-  private questionMs = 0;
-  private question: Probe | undefined;
+  private probeMs = 0;
+  private probe: Probe | undefined;
   /** Moves with every question and its end: answers to others are not heard. */
   private asked = 0;
 
   constructor(
     readonly check: ActiveHealthConfig,
     readonly address: Address,
-    private readonly ties: ProberDeps,
+    private readonly deps: ProberDeps,
   ) {
     super();
-    this.health = new CheckedHealth(check, ties.relay.clock.now());
+    this.health = new CheckedHealth(check, deps.context.clock.now());
   }
 
   join(member: Member): void {
@@ -86,17 +86,17 @@ export class Prober extends WheelEntry {
   }
 
   /** Connections came or went: a new one is asked at once. */
-  look(): void {
+  connectionsChanged(): void {
     const isUp = this.check.kind === 'tcp' || this.members.some(({ endpoint }) => endpoint.pool.isConnected);
     if (isUp === this.wasUp) return;
     this.wasUp = isUp;
     if (!isUp) return this.stop();
     this.health.renew();
-    this.plan(this.ties.relay.clock.now());
+    this.plan(this.deps.context.clock.now());
   }
 
   stop(): void {
-    this.ties.relay.wheel.cancel(this);
+    this.deps.context.wheel.cancel(this);
     this.drop();
     this.phase = 'resting';
   }
@@ -106,117 +106,117 @@ export class Prober extends WheelEntry {
   }
 
   fire(): void {
-    const { relay } = this.ties;
-    const now = relay.clock.now();
-    relay.nowMs = now;
+    const { context } = this.deps;
+    const now = context.clock.now();
+    context.nowMs = now;
     if (this.phase === 'asking') {
       // The answer may have arrived and not been read: it is in the next turn.
       this.phase = 'late';
-      relay.wheel.add(this, now + 1);
-    } else if (this.phase === 'late') this.missed(now);
+      context.wheel.add(this, now + 1);
+    } else if (this.phase === 'late') this.onTimeout(now);
     else if (this.health.isShownBy(this.calls())) {
       this.counts.skipped++;
       this.askedMs = now;
       this.planNext(now);
     } else {
       this.phase = 'queued';
-      this.ties.enqueue(this);
+      this.deps.enqueue(this);
     }
   }
 
   /** Asks, unless an earlier question is as good. */
   begin(): void {
     if (this.phase !== 'queued') return;
-    const { relay, loopWatch } = this.ties;
-    const now = relay.clock.now();
-    relay.nowMs = now;
+    const { context, loopMonitor } = this.deps;
+    const now = context.clock.now();
+    context.nowMs = now;
     this.askedMs = now;
     this.timeoutMs = this.check.timeoutMs ?? checkTimeoutMs(this.usualMs(now), this.check.intervalMs);
-    loopWatch.wake();
+    loopMonitor.start();
     this.phase = 'asking';
-    if (this.question?.isPending !== true) {
+    if (this.probe?.isPending !== true) {
       this.drop();
-      this.questionMs = now;
+      this.probeMs = now;
       if (!this.ask()) return;
     }
     // All its connections may be full: that is no silence.
-    if (this.question === undefined) this.planNext(now);
-    else relay.wheel.add(this, now + this.timeoutMs);
+    if (this.probe === undefined) this.planNext(now);
+    else context.wheel.add(this, now + this.timeoutMs);
   }
 
   /** False: it has been answered already. */
   private ask(): boolean {
     const number = ++this.asked;
-    const question = this.ties.ask(this, (result, why) => {
-      if (number === this.asked) this.heard(result, why);
+    const question = this.deps.ask(this, (result, why) => {
+      if (number === this.asked) this.onAnswer(result, why);
     });
     if (number !== this.asked) return false;
-    this.question = question;
+    this.probe = question;
     return true;
   }
 
-  private heard(result: CheckResult, why: string): void {
-    this.question = undefined;
+  private onAnswer(result: CheckResult, why: string): void {
+    this.probe = undefined;
     this.asked++;
-    const now = this.ties.relay.clock.now();
-    const isInTime = this.questionMs === this.askedMs || now - this.questionMs <= this.timeoutMs;
+    const now = this.deps.context.clock.now();
+    const isInTime = this.probeMs === this.askedMs || now - this.probeMs <= this.timeoutMs;
     if (this.isAsking && isInTime) {
-      if (result === 'passed') this.answerMs = now - this.questionMs;
-      return this.take(result, why, now);
+      if (result === 'passed') this.answerMs = now - this.probeMs;
+      return this.record(result, why, now);
     }
     if (this.phase === 'queued') return;
     // Too late to count, and a sign of life: whoever is back need not wait for its turn.
-    const dueMs = Math.max(now, this.questionMs + Math.min(LATE_PAUSE_MS, this.check.intervalMs));
+    const dueMs = Math.max(now, this.probeMs + Math.min(LATE_PAUSE_MS, this.check.intervalMs));
     if (this.isAsking || (this.isScheduled && dueMs < this.dueMs)) this.plan(dueMs);
   }
 
-  private missed(now: number): void {
-    const { relay, loopWatch } = this.ties;
-    const isOurs = loopWatch.hasStalled(now - this.askedMs) || relay.hasStalled();
-    const isLost = this.question?.isPending !== true && this.check.kind !== 'tcp' && !this.isConnected;
-    if (this.question?.isPending !== true) this.drop();
-    if (isOurs || isLost) this.take('void', '', now);
-    else this.take('silent', `${SILENCE[this.check.kind]} in ${this.timeoutMs} ms`, now);
+  private onTimeout(now: number): void {
+    const { context, loopMonitor } = this.deps;
+    const isOurs = loopMonitor.hasStalled(now - this.askedMs) || context.hasStalled();
+    const isLost = this.probe?.isPending !== true && this.check.kind !== 'tcp' && !this.isConnected;
+    if (this.probe?.isPending !== true) this.drop();
+    if (isOurs || isLost) this.record('void', '', now);
+    else this.record('silent', `${SILENCE[this.check.kind]} in ${this.timeoutMs} ms`, now);
   }
 
   private get isConnected(): boolean {
     return this.members.some(({ endpoint }) => endpoint.pool.isConnected);
   }
 
-  private take(result: CheckResult, why: string, now: number): void {
+  private record(result: CheckResult, why: string, now: number): void {
     this.counts[result]++;
     this.health.take(result, why, now);
     this.planNext(now);
     if (result === 'void') return;
-    for (const { upstream, endpoint } of [...this.members]) {
+    for (const { cluster, endpoint } of [...this.members]) {
       endpoint.isUntested = !this.health.hasPassed;
       endpoint.mayBeStarting = !this.health.hasPassed && this.health.why === SAYS_NOT_SERVING;
-      upstream.endpointHealthy(endpoint, this.health.isHealthy, this.health.why);
+      cluster.endpointHealthy(endpoint, this.health.isHealthy, this.health.why);
     }
   }
 
   private planNext(now: number): void {
-    this.plan(Math.max(now, this.askedMs + this.health.delayMs(this.ties.relay.random)));
+    this.plan(Math.max(now, this.askedMs + this.health.delayMs(this.deps.context.random)));
   }
 
   private plan(dueMs: number): void {
     this.phase = 'resting';
-    this.ties.relay.wheel.add(this, dueMs);
+    this.deps.context.wheel.add(this, dueMs);
   }
 
   /** What the answer may have to wait for; 0: nothing, or nobody knows. */
   private usualMs(now: number): number {
     // A sidecar or a kernel answers these, whatever its model does.
     if (this.check.kind !== 'grpc') return 0;
-    const times = this.members.map(({ upstream }) => upstream.scrutiny?.callTimes?.p99Ms(now) ?? 0);
+    const times = this.members.map(({ cluster }) => cluster.scrutiny?.callTimes?.p99Ms(now) ?? 0);
     return Math.max(0, ...times);
   }
 
   private drop(): void {
-    const { question } = this;
-    this.question = undefined;
+    const { probe } = this;
+    this.probe = undefined;
     this.asked++;
-    question?.cancel();
+    probe?.cancel();
   }
 
   /** What all its calls came to. */

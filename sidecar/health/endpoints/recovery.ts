@@ -23,18 +23,18 @@ const RESULTS: readonly CheckResult[] = ['passed', 'failed', 'silent'];
 export class RecoveryProbes {
   /** What came of the questions, by upstream and result. */
   private readonly counts = new Map<string, Map<CheckResult, number>>();
-  private readonly watches = new Map<Endpoint, Recovery>();
+  private readonly byEndpoint = new Map<Endpoint, RecoveryProbe>();
 
-  constructor(private readonly relay: DataPlaneContext) {}
+  constructor(private readonly context: DataPlaneContext) {}
 
   /** Endpoints may have gone down, or come back. */
-  look(upstream: Cluster, { name, tls }: UpstreamConfig): void {
+  update(upstream: Cluster, { name, tls }: UpstreamConfig): void {
     // A counter that begins at 0 shows its first step.
     if (!this.counts.has(name)) this.counts.set(name, new Map(RESULTS.map((result) => [result, 0])));
     if (!upstream.allEjections.some(({ ejected }) => ejected > 0)) return;
     for (const endpoint of upstream.endpoints) {
       if (!isOut(endpoint)) continue;
-      const watch = this.watches.get(endpoint);
+      const watch = this.byEndpoint.get(endpoint);
       if (watch !== undefined) {
         watch.look();
         continue;
@@ -42,12 +42,12 @@ export class RecoveryProbes {
       const scheme = tls === 'mesh' ? 'https' : 'http';
       const calls = new HealthCalls({ scheme, authority: name, service: '' });
       const ties: RecoveryDeps = {
-        relay: this.relay,
+        context: this.context,
         onAnswer: (result) => this.count(name, result),
-        onOver: () => void this.watches.delete(endpoint),
+        onOver: () => void this.byEndpoint.delete(endpoint),
       };
-      const recovery = new Recovery(upstream, endpoint, calls, ties);
-      this.watches.set(endpoint, recovery);
+      const recovery = new RecoveryProbe(upstream, endpoint, calls, ties);
+      this.byEndpoint.set(endpoint, recovery);
       recovery.plan();
     }
   }
@@ -67,7 +67,7 @@ export class RecoveryProbes {
   }
 
   /** The upstream is gone. */
-  forget(name: string): void {
+  removeUpstream(name: string): void {
     this.counts.delete(name);
   }
 
@@ -81,13 +81,13 @@ export class RecoveryProbes {
   }
 
   stop(): void {
-    for (const recovery of this.watches.values()) recovery.stop();
-    this.watches.clear();
+    for (const recovery of this.byEndpoint.values()) recovery.stop();
+    this.byEndpoint.clear();
   }
 }
 
 interface RecoveryDeps {
-  readonly relay: DataPlaneContext;
+  readonly context: DataPlaneContext;
   onAnswer(result: CheckResult): void;
   onOver(): void;
 }
@@ -106,16 +106,16 @@ function isUntried(endpoint: Endpoint, nowMs: number): boolean {
   return ejection.state === EjectionState.ejected && unhealthy === '' && nowMs >= untriedFromMs(endpoint);
 }
 
-class Recovery extends WheelEntry {
-  private question: Probe | undefined;
+class RecoveryProbe extends WheelEntry {
+  private probe: Probe | undefined;
   /** Its next question was planned while it was so. */
   private wasDown = false;
 
   constructor(
-    private readonly upstream: Cluster,
+    private readonly cluster: Cluster,
     private readonly endpoint: Endpoint,
     private readonly calls: HealthCalls,
-    private readonly ties: RecoveryDeps,
+    private readonly deps: RecoveryDeps,
   ) {
     super();
   }
@@ -123,35 +123,35 @@ class Recovery extends WheelEntry {
   /** One that turns out to be down is asked soon. */
   look(): void {
     if (this.wasDown || !this.endpoint.ejection.isDown) return;
-    this.ties.relay.wheel.cancel(this);
+    this.deps.context.wheel.cancel(this);
     this.plan();
   }
 
   plan(): void {
-    const { relay } = this.ties;
-    const now = relay.clock.now();
+    const { context } = this.deps;
+    const now = context.clock.now();
     const { failedTrials, isDown } = this.endpoint.ejection;
     this.wasDown = isDown;
-    const jitter = 1 + JITTER * (2 * relay.random() - 1);
+    const jitter = 1 + JITTER * (2 * context.random() - 1);
     const intervalMs = INTERVAL_MS * 2 ** Math.min(failedTrials, MOST_DOUBLINGS);
     const dueMs = isDown ? now : Math.max(now + UNTRIED_MS, untriedFromMs(this.endpoint)) - intervalMs;
-    relay.wheel.add(this, dueMs + intervalMs * jitter);
+    context.wheel.add(this, dueMs + intervalMs * jitter);
   }
 
   stop(): void {
-    this.ties.relay.wheel.cancel(this);
+    this.deps.context.wheel.cancel(this);
     this.drop();
   }
 
   fire(): void {
-    if (this.upstream.isRetired || !isOut(this.endpoint)) {
+    if (this.cluster.isRetired || !isOut(this.endpoint)) {
       this.drop();
-      return this.ties.onOver();
+      return this.deps.onOver();
     }
-    const now = this.ties.relay.clock.now();
-    this.ties.relay.nowMs = now;
+    const now = this.deps.context.clock.now();
+    this.deps.context.nowMs = now;
     const { isDown } = this.endpoint.ejection;
-    if ((isDown || isUntried(this.endpoint, now)) && this.question?.isPending !== true) this.ask(now);
+    if ((isDown || isUntried(this.endpoint, now)) && this.probe?.isPending !== true) this.ask(now);
     this.plan();
   }
 
@@ -159,20 +159,20 @@ class Recovery extends WheelEntry {
     this.drop();
     const { ejection, ejections, pool } = this.endpoint;
     const timeoutMs = INTERVAL_MS * 2;
-    this.question = this.calls.ask(pool, nowMs, timeoutMs, (result) => {
-      this.question = undefined;
-      this.ties.onAnswer(result);
+    this.probe = this.calls.ask(pool, nowMs, timeoutMs, (result) => {
+      this.probe = undefined;
+      this.deps.onAnswer(result);
       if (!isOut(this.endpoint)) return;
-      const now = this.ties.relay.clock.now();
+      const now = this.deps.context.clock.now();
       if (result === 'failed') ejections.staysDown(ejection, now);
       if (result !== 'passed') return;
-      if (isUntried(this.endpoint, now)) this.upstream.readmitUntried(this.endpoint);
+      if (isUntried(this.endpoint, now)) this.cluster.readmitUntried(this.endpoint);
       else ejections.tryNow(ejection, now);
     });
   }
 
   private drop(): void {
-    this.question?.cancel();
-    this.question = undefined;
+    this.probe?.cancel();
+    this.probe = undefined;
   }
 }

@@ -88,7 +88,7 @@ export class GoldenProbes implements ModelProbe {
   readonly name = 'the golden input';
   private models: readonly ListedModel[] = [];
   private probes: ReadonlyMap<string, ModelProbe> = new Map();
-  private mayBeOthers = false;
+  private isStale = false;
 
   private constructor(
     private readonly directory: string,
@@ -110,21 +110,21 @@ export class GoldenProbes implements ModelProbe {
   /** For one model of `directory`. What is wrong with its card is what is wrong with the model. */
   static ofModel(directory: string, model: string, address: Address, timers: Timers): GoldenProbes {
     const made = new GoldenProbes(directory, new GrpcClient(address, timers), model);
-    made.mayBeOthers = true;
+    made.isStale = true;
     return made;
   }
 
   async ask(timeoutMs: number): Promise<ProbeAnswer> {
     try {
-      if (this.mayBeOthers) this.read();
+      if (this.isStale) this.read();
     } catch (error) {
       return { kind: 'failed', why: messageOf(error) };
     }
-    this.mayBeOthers = false;
+    this.isStale = false;
     for (const [model, probe] of this.probes) {
       const answer = await probe.ask(timeoutMs);
       if (answer.kind === 'passed') continue;
-      this.mayBeOthers = answer.kind === 'failed';
+      this.isStale = answer.kind === 'failed';
       const isOneOfMany = answer.kind !== 'silent' && this.probes.size > 1;
       return isOneOfMany ? { ...answer, why: `${model}: ${answer.why}` } : answer;
     }

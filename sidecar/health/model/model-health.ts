@@ -41,7 +41,7 @@ export interface ModelHealthDeps {
   readonly probe: ModelProbe;
   /** Proof is wanted once in this time. */
   readonly intervalMs: number;
-  signs(): ModelSigns;
+  activity(): ModelSigns;
   phase(): ModelPhase;
   /** Called after every change of the verdict. */
   onChange(verdict: ModelStatusReport): void;
@@ -67,11 +67,11 @@ export interface ModelHealthCounts {
 }
 
 export class ModelHealth {
-  private readonly steady = new Hysteresis(false);
+  private readonly hysteresis = new Hysteresis(false);
   private why = 'the model is starting';
   private isReady = false;
   /** False: the model is ready, and has neither proved itself nor failed to. */
-  isJudged = false;
+  isKnown = false;
   /** The model computed something wrong: no inference, only a right answer, clears it. */
   private isWrong = false;
   private inferences = 0;
@@ -84,7 +84,7 @@ export class ModelHealth {
   private timer: Timer | undefined;
   private isProbing = false;
   /** A probe of an earlier life of the model says nothing about this one. */
-  private life = 0;
+  private generation = 0;
   private isClosed = false;
   private readonly counts = { passed: 0, failed: 0, void: 0 };
 
@@ -100,8 +100,8 @@ export class ModelHealth {
     this.deps.probe.close();
   }
 
-  verdict(): ModelStatusReport {
-    return { ok: this.steady.isGood, why: this.steady.isGood ? '' : this.why };
+  report(): ModelStatusReport {
+    return { ok: this.hysteresis.isGood, why: this.hysteresis.isGood ? '' : this.why };
   }
 
   probes(): ModelHealthCounts {
@@ -123,7 +123,7 @@ export class ModelHealth {
       this.noteInferences(nowMs);
       if (this.wantsProbe(nowMs)) void this.ask();
     }
-    const dueMs = this.steady.isInDoubt || !this.steady.isGood ? DOUBT_MS : this.deps.intervalMs;
+    const dueMs = this.hysteresis.isInDoubt || !this.hysteresis.isGood ? DOUBT_MS : this.deps.intervalMs;
     const delayMs = Math.min(dueMs, LONGEST_TICK_MS);
     this.timer = this.deps.timers.after(delayMs, () => this.tick(), { unref: true });
   }
@@ -132,44 +132,44 @@ export class ModelHealth {
   private notReady(phase: Exclude<ModelPhase, { kind: 'ready' }>): void {
     const why = phase.kind === 'starting' ? 'the model is starting' : phase.why;
     const isNews = this.isReady || !saysTheSame(why, this.why);
-    if (this.isReady) this.life += 1;
+    if (this.isReady) this.generation += 1;
     this.isReady = false;
-    this.isJudged = true;
+    this.isKnown = true;
     if (!isNews) return;
     this.why = why;
-    this.steady.settle(false);
-    this.tell();
+    this.hysteresis.settle(false);
+    this.notify();
   }
 
   /** Another process perhaps: it has to prove itself anew, and is asked at once. */
   private becameReady(nowMs: number): void {
     this.isReady = true;
-    this.isJudged = false;
+    this.isKnown = false;
     this.isWrong = false;
-    this.inferences = this.deps.signs().inferences;
+    this.inferences = this.deps.activity().inferences;
     this.lastProofMs = nowMs;
     this.busyUntilMs = 0;
     this.lastProbeMs = Number.NEGATIVE_INFINITY;
   }
 
   private noteInferences(nowMs: number): void {
-    const { inferences } = this.deps.signs();
+    const { inferences } = this.deps.activity();
     const went = inferences !== this.inferences;
     this.inferences = inferences;
-    if (went && !this.isWrong) this.prove(nowMs);
+    if (went && !this.isWrong) this.markProven(nowMs);
   }
 
   private wantsProbe(nowMs: number): boolean {
     if (this.isProbing) return false;
     const { intervalMs } = this.deps;
-    if (!this.steady.isGood || this.steady.isInDoubt)
+    if (!this.hysteresis.isGood || this.hysteresis.isInDoubt)
       return nowMs - this.lastProbeMs >= Math.min(DOUBT_MS, intervalMs);
     return nowMs - Math.max(this.lastProofMs, this.lastProbeMs) >= intervalMs;
   }
 
   private async ask(): Promise<void> {
     const { clock, timers, probe } = this.deps;
-    const { life } = this;
+    const { generation } = this;
     const askedMs = clock.now();
     const proofMs = this.lastProofMs;
     this.lastProbeMs = askedMs;
@@ -186,29 +186,30 @@ export class ModelHealth {
     beats.cancel();
     beat();
     this.isProbing = false;
-    if (!this.isClosed && life === this.life && this.isReady) this.judge(answer, isHeldUp, askedMs, proofMs);
+    if (!this.isClosed && generation === this.generation && this.isReady)
+      this.onProbeEnd(answer, isHeldUp, askedMs, proofMs);
   }
 
   /** @param proofMs the last proof there was when it was asked: an inference meanwhile speaks for the model. */
-  private judge(answer: ProbeAnswer, isHeldUp: boolean, askedMs: number, proofMs: number): void {
+  private onProbeEnd(answer: ProbeAnswer, isHeldUp: boolean, askedMs: number, proofMs: number): void {
     const nowMs = this.deps.clock.now();
     this.noteInferences(nowMs);
     if (answer.kind === 'passed') {
       this.counts.passed += 1;
       this.isWrong = false;
       this.probeMs = nowMs - askedMs;
-      this.prove(nowMs);
+      this.markProven(nowMs);
     } else if (answer.kind === 'silent' && this.isBusy(nowMs)) {
       this.counts.void += 1;
     } else if (answer.kind === 'silent' && isHeldUp) {
       this.counts.void += 1;
-      this.steady.forget();
+      this.hysteresis.forget();
       this.lastProofMs = nowMs;
     } else if (answer.kind === 'wrong' || this.lastProofMs === proofMs) {
       this.counts.failed += 1;
       if (answer.kind === 'wrong') this.isWrong = true;
-      const wasGood = this.steady.isGood;
-      if (this.steady.sample(false) || !wasGood) this.condemn(this.sentence(answer, nowMs));
+      const wasGood = this.hysteresis.isGood;
+      if (this.hysteresis.sample(false) || !wasGood) this.markFailed(this.sentence(answer, nowMs));
     }
     this.tick();
   }
@@ -218,7 +219,7 @@ export class ModelHealth {
    * began, the latest deadline. Calls that come later do not make it longer.
    */
   private isBusy(nowMs: number): boolean {
-    const { inFlight, lastDeadlineMs } = this.deps.signs();
+    const { inFlight, lastDeadlineMs } = this.deps.activity();
     if (inFlight === 0 && lastDeadlineMs <= nowMs) return false;
     if (this.busyUntilMs === 0) this.busyUntilMs = Math.min(lastDeadlineMs, nowMs + LONGEST_BUSY_MS);
     return nowMs < this.busyUntilMs;
@@ -230,28 +231,28 @@ export class ModelHealth {
     return `the model has not answered for ${seconds} s: no inference completed and ${this.deps.probe.name} got no answer`;
   }
 
-  private condemn(why: string): void {
-    this.isJudged = true;
+  private markFailed(why: string): void {
+    this.isKnown = true;
     if (saysTheSame(why, this.why)) return;
     this.why = why;
-    this.tell();
+    this.notify();
   }
 
-  private prove(nowMs: number): void {
+  private markProven(nowMs: number): void {
     this.lastProofMs = nowMs;
     this.busyUntilMs = 0;
-    this.isJudged = true;
-    if (!this.steady.sample(true)) return;
+    this.isKnown = true;
+    if (!this.hysteresis.sample(true)) return;
     this.why = '';
-    this.tell();
+    this.notify();
   }
 
-  private tell(): void {
-    this.deps.onChange(this.verdict());
+  private notify(): void {
+    this.deps.onChange(this.report());
   }
 
   private timeoutMs(): number {
-    const { inFlight, usualMs } = this.deps.signs();
+    const { inFlight, usualMs } = this.deps.activity();
     const knownMs = inFlight > 0 ? usualMs : Math.max(usualMs, this.probeMs);
     if (knownMs <= 0) return inFlight > 0 ? UNKNOWN_BUSY_TIMEOUT_MS : UNKNOWN_TIMEOUT_MS;
     return answerTimeoutMs(knownMs);

@@ -17,7 +17,7 @@ export type ModelAnswer =
 const MAX_BYTES = 1024 * 1024;
 
 /** Never rejects. */
-export async function askModel(client: GrpcClient, name: string, timeoutMs: number): Promise<ModelAnswer> {
+export async function queryModel(client: GrpcClient, name: string, timeoutMs: number): Promise<ModelAnswer> {
   const question = encodeMetadataRequest(name, '');
   return judge(await client.call(MODEL_METADATA, question, { timeoutMs, maxBytes: MAX_BYTES }));
 }

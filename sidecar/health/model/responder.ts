@@ -15,7 +15,7 @@ const MAX_QUESTION_BYTES = 4096;
 /** Whether the service of this name serves, or the server where the name is empty; undefined: not known here. */
 export type KnownHealth = (service: string) => boolean | undefined;
 
-export class HealthAnswers {
+export class HealthResponder {
   private readonly serving = keptAnswer(healthAnswer(true));
   private readonly notServing = keptAnswer(healthAnswer(false));
 

@@ -17,7 +17,7 @@ import type { IdentityPaths } from '../sources/secret-files.js';
 import { CertificateDirectory } from './certificate-directory.js';
 import { type IssuedLeaf, LEAF_LIFETIME_MS, type LocalCa } from './local-ca.js';
 
-export interface LocalIssuerOptions {
+export interface LeafRenewalOptions {
   readonly ca: LocalCa;
   /** Gets one directory per instance; made with mode 0700. */
   readonly directory: string;
@@ -56,9 +56,9 @@ export class LeafRenewal {
   private readonly holders: Holder[] = [];
   private readonly waits = new Map<Timer, () => void>();
   private closed = false;
-  private tell: ((instance: string, parts: IdentityParts) => void) | undefined;
+  private listener: ((instance: string, parts: IdentityParts) => void) | undefined;
 
-  constructor(private readonly options: LocalIssuerOptions) {}
+  constructor(private readonly options: LeafRenewalOptions) {}
 
   /** Issues for one sidecar and keeps that current. `instance` names the directory: letters, digits, `.`, `_`, `-`. */
   async add(service: string, instance: string): Promise<IdentityPaths> {
@@ -92,7 +92,7 @@ export class LeafRenewal {
 
   /** From now on `listener` gets each set before it is written, and also when it cannot be. */
   onSet(listener: (instance: string, parts: IdentityParts) => void): void {
-    this.tell = listener;
+    this.listener = listener;
   }
 
   /** New leaves for everyone now. */
@@ -154,7 +154,7 @@ export class LeafRenewal {
       try {
         holder.leaf = await make();
         holder.failures = 0;
-        this.tell?.(holder.instance, holder.leaf);
+        this.listener?.(holder.instance, holder.leaf);
         await this.write(holder);
       } catch (error) {
         holder.failures++;

@@ -4,7 +4,7 @@
  */
 import { isoTime } from '../x509/chain.js';
 
-export type LifePhase = 'fresh' | 'renewing' | 'low' | 'expired';
+export type ValidityPhase = 'fresh' | 'renewing' | 'low' | 'expired';
 
 /** Of an `Identity`, or of anything else that is valid for a time. */
 export interface Validity {
@@ -20,7 +20,7 @@ const LOOKS_PER_LIFE = { fresh: 0, renewing: 20, low: 100, expired: 0 } as const
 const LOOK_MIN_MS = 5_000;
 const EXPIRED_LOOK_MS = 3_000;
 
-export function lifePhase(life: Validity, wallNowMs: number): LifePhase {
+export function validityPhase(life: Validity, wallNowMs: number): ValidityPhase {
   const left = life.notAfterMs - wallNowMs;
   const whole = life.notAfterMs - life.notBeforeMs;
   // Written so that a clock that is no number counts as late.
@@ -30,7 +30,7 @@ export function lifePhase(life: Validity, wallNowMs: number): LifePhase {
 }
 
 /** How long to wait until the next look for a new certificate, ms, ± 20 %. Infinity while it is fresh. */
-export function nextCheckMs(life: Validity, phase: LifePhase, random: () => number): number {
+export function nextCheckMs(life: Validity, phase: ValidityPhase, random: () => number): number {
   if (phase === 'fresh') return Number.POSITIVE_INFINITY;
   const whole = life.notAfterMs - life.notBeforeMs;
   const base = phase === 'expired' ? EXPIRED_LOOK_MS : Math.max(LOOK_MIN_MS, whole / LOOKS_PER_LIFE[phase]);
@@ -46,7 +46,7 @@ export function phaseEndsInMs(life: Validity, wallNowMs: number): number {
 
 /** The problem that our certificate has by age alone; `want`: what should have come, in words to end the sentence. */
 export function expiryWarning(life: Validity, wallNowMs: number, want: string): string | undefined {
-  const phase = lifePhase(life, wallNowMs);
+  const phase = validityPhase(life, wallNowMs);
   if (phase === 'expired') {
     return `our certificate expired at ${isoTime(life.notAfterMs)}; ${want}`;
   }

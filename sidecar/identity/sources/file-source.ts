@@ -13,7 +13,7 @@ import { type FSWatcher, watch } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Clock } from '../../runtime/time/clock.js';
 import type { Timer, Timers } from '../../runtime/time/timers.js';
-import { type Fault, isFault } from '../spiffe.js';
+import { type IdentityProblem, isProblem } from '../spiffe.js';
 import { expiryWarning } from './expiry.js';
 import {
   assembleIdentity,
@@ -57,7 +57,7 @@ export function openIdentityFiles(options: FileIdentityOptions): FileIdentitySou
 
 export class FileIdentitySource implements IdentitySource {
   private identity: Identity;
-  private seen: IdentityParts | Fault;
+  private seen: IdentityParts | IdentityProblem;
   private problem: string | undefined;
   private debounce: Timer | undefined;
   private settle: Timer | undefined;
@@ -69,9 +69,9 @@ export class FileIdentitySource implements IdentitySource {
     this.seen = readIdentityFiles(options.paths);
     const fed = options.feed?.current();
     const identity = this.firstOf(fed === undefined ? [this.seen] : [fed, this.seen]);
-    if (isFault(identity)) throw new IdentityFilesError(`identity: ${identity.fault}`);
+    if (isProblem(identity)) throw new IdentityFilesError(`identity: ${identity.problem}`);
     this.identity = identity;
-    options.feed?.subscribe((parts) => this.take(parts));
+    options.feed?.subscribe((parts) => this.takeFed(parts));
     this.watchDirectories();
     this.poll = options.timers.every(options.pollMs ?? POLL_MS, () => this.refresh());
   }
@@ -108,25 +108,25 @@ export class FileIdentitySource implements IdentitySource {
     if (sameParts(parts, this.seen) && !this.problem && !this.settle) return;
     this.seen = parts;
     const next = this.check(parts);
-    if (isFault(next)) this.doubt();
+    if (isProblem(next)) this.awaitConsistency();
     else this.accept(next);
   }
 
   /** A set that was brought. One that is not usable changes nothing: the files have their say as before. */
-  private take(parts: IdentityParts): void {
+  private takeFed(parts: IdentityParts): void {
     const next = this.check(parts);
-    if (isFault(next)) this.report(next.fault);
+    if (isProblem(next)) this.report(next.problem);
     else this.accept(next);
   }
 
   /** The first usable set, or what is wrong with the last. */
-  private firstOf(sets: readonly (IdentityParts | Fault)[]): Identity | Fault {
+  private firstOf(sets: readonly (IdentityParts | IdentityProblem)[]): Identity | IdentityProblem {
     const checked = sets.map((parts) => this.check(parts));
-    return checked.find((each) => !isFault(each)) ?? checked.at(-1)!;
+    return checked.find((each) => !isProblem(each)) ?? checked.at(-1)!;
   }
 
-  private check(parts: IdentityParts | Fault): Identity | Fault {
-    if (isFault(parts)) return parts;
+  private check(parts: IdentityParts | IdentityProblem): Identity | IdentityProblem {
+    if (isProblem(parts)) return parts;
     return assembleIdentity(parts, this.options, this.options.clock.wallNow());
   }
 
@@ -140,11 +140,11 @@ export class FileIdentitySource implements IdentitySource {
   }
 
   /** The set is bad now. If it still is after the settling time, say so. */
-  private doubt(): void {
+  private awaitConsistency(): void {
     this.settle ??= this.options.timers.after(this.options.settleMs ?? SETTLE_MS, () => {
       const next = this.check(readIdentityFiles(this.options.paths));
       this.settle = undefined;
-      if (isFault(next)) this.report(next.fault);
+      if (isProblem(next)) this.report(next.problem);
       else this.accept(next);
     });
   }
@@ -160,7 +160,7 @@ export class FileIdentitySource implements IdentitySource {
     const { cert, key, roots } = this.options.paths;
     for (const directory of new Set([cert, key, roots].map((path) => dirname(path)))) {
       try {
-        const watcher = watch(directory, { persistent: false }, () => this.hasten());
+        const watcher = watch(directory, { persistent: false }, () => this.refreshSoon());
         watcher.on('error', () => watcher.close());
         this.watchers.push(watcher);
       } catch {
@@ -169,7 +169,7 @@ export class FileIdentitySource implements IdentitySource {
     }
   }
 
-  private hasten(): void {
+  private refreshSoon(): void {
     this.debounce?.cancel();
     const delayMs = this.options.debounceMs ?? DEBOUNCE_MS;
     this.debounce = this.options.timers.after(delayMs, () => this.refresh());

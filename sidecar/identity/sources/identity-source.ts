@@ -5,7 +5,7 @@
 
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { createSecureContext } from 'node:tls';
-import { type Fault, isFault, type SpiffeId } from '../spiffe.js';
+import { type IdentityProblem, isProblem, type SpiffeId } from '../spiffe.js';
 import { createPeerTrust, verifyPeer } from '../tls/peer-verification.js';
 import { readCertificate } from '../x509/certificate.js';
 import { certificatesFromPem } from '../x509/pem.js';
@@ -56,22 +56,22 @@ export function assembleIdentity(
   parts: IdentityParts,
   expected: { readonly trustDomain: string; readonly service: string },
   wallNowMs: number,
-): Identity | Fault {
+): Identity | IdentityProblem {
   const trust = createPeerTrust(expected.trustDomain, parts.rootsPem);
-  if (isFault(trust)) return { fault: `roots: ${trust.fault}` };
+  if (isProblem(trust)) return { problem: `roots: ${trust.problem}` };
   const [leafDer, ...chainDer] = certificatesFromPem(parts.certChainPem);
-  if (!leafDer) return { fault: 'certificate: no certificate found' };
+  if (!leafDer) return { problem: 'certificate: no certificate found' };
   const facts = readCertificate(leafDer);
-  if (isFault(facts)) return { fault: `certificate: ${facts.fault}` };
+  if (isProblem(facts)) return { problem: `certificate: ${facts.problem}` };
   const key = readKey(parts.keyPem);
-  if (isFault(key)) return key;
+  if (isProblem(key)) return key;
   if (!new X509Certificate(leafDer).checkPrivateKey(key)) {
-    return { fault: 'key: does not belong to the certificate' };
+    return { problem: 'key: does not belong to the certificate' };
   }
   const refusal = refusedByOpenSsl(parts);
   if (refusal) return refusal;
   const verdict = verifyPeer({ leafDer, chainDer }, trust, wallNowMs, expected.service);
-  if (verdict.kind === 'rejected') return { fault: `certificate: ${verdict.detail} (${verdict.reason})` };
+  if (verdict.kind === 'rejected') return { problem: `certificate: ${verdict.detail} (${verdict.reason})` };
   return {
     id: verdict.id,
     certChainPem: parts.certChainPem,
@@ -83,22 +83,22 @@ export function assembleIdentity(
   };
 }
 
-function readKey(pem: string): KeyObject | Fault {
+function readKey(pem: string): KeyObject | IdentityProblem {
   try {
     return createPrivateKey(pem);
   } catch {
     // The cause is not passed on: it may quote what it read.
-    return { fault: 'key: not a private key in PEM form, or it needs a passphrase' };
+    return { problem: 'key: not a private key in PEM form, or it needs a passphrase' };
   }
 }
 
 /** Keys and signatures too weak for OpenSSL's security level show only here. */
-function refusedByOpenSsl(parts: IdentityParts): Fault | undefined {
+function refusedByOpenSsl(parts: IdentityParts): IdentityProblem | undefined {
   try {
     createSecureContext({ cert: parts.certChainPem, key: parts.keyPem, ca: parts.rootsPem });
     return undefined;
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
-    return { fault: `certificate or key refused by OpenSSL (${code})` };
+    return { problem: `certificate or key refused by OpenSSL (${code})` };
   }
 }

@@ -5,7 +5,7 @@
  */
 
 import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
-import { type Fault, isFault } from '../spiffe.js';
+import { type IdentityProblem, isProblem } from '../spiffe.js';
 import type { IdentityParts } from './identity-source.js';
 
 export interface IdentityPaths {
@@ -19,7 +19,7 @@ const MAX_FILE_BYTES = 1024 * 1024;
 /** Any permission at all for group or world. */
 const OTHERS = 0o077;
 
-export function readIdentityFiles(paths: IdentityPaths): IdentityParts | Fault {
+export function readIdentityFiles(paths: IdentityPaths): IdentityParts | IdentityProblem {
   const certChainPem = readBounded(paths.cert, { secret: false });
   if (typeof certChainPem !== 'string') return certChainPem;
   const keyPem = readBounded(paths.key, { secret: true });
@@ -29,25 +29,25 @@ export function readIdentityFiles(paths: IdentityPaths): IdentityParts | Fault {
   return { certChainPem, keyPem, rootsPem };
 }
 
-function readBounded(path: string, options: { readonly secret: boolean }): string | Fault {
+function readBounded(path: string, options: { readonly secret: boolean }): string | IdentityProblem {
   let file: number;
   try {
     // Non-blocking, so that a FIFO in place of a file cannot hold up the process.
     file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (error) {
-    return { fault: `${path}: ${errorCode(error)}` };
+    return { problem: `${path}: ${errorCode(error)}` };
   }
   try {
     const stat = fstatSync(file);
-    if (!stat.isFile()) return { fault: `${path}: not a regular file` };
-    if (stat.size > MAX_FILE_BYTES) return { fault: `${path}: larger than ${MAX_FILE_BYTES} bytes` };
+    if (!stat.isFile()) return { problem: `${path}: not a regular file` };
+    if (stat.size > MAX_FILE_BYTES) return { problem: `${path}: larger than ${MAX_FILE_BYTES} bytes` };
     if (options.secret && stat.mode & OTHERS) {
       const mode = (stat.mode & 0o777).toString(8).padStart(4, '0');
-      return { fault: `${path}: the private key has mode ${mode}; others must not read it: chmod 600` };
+      return { problem: `${path}: the private key has mode ${mode}; others must not read it: chmod 600` };
     }
     return readFileSync(file, 'utf8');
   } catch (error) {
-    return { fault: `${path}: ${errorCode(error)}` };
+    return { problem: `${path}: ${errorCode(error)}` };
   } finally {
     closeSync(file);
   }
@@ -65,7 +65,7 @@ function errorCode(error: unknown): string {
 }
 
 /** Whether two reads gave the same bytes. */
-export function sameParts(a: IdentityParts | Fault, b: IdentityParts | Fault): boolean {
-  if (isFault(a) || isFault(b)) return isFault(a) && isFault(b) && a.fault === b.fault;
+export function sameParts(a: IdentityParts | IdentityProblem, b: IdentityParts | IdentityProblem): boolean {
+  if (isProblem(a) || isProblem(b)) return isProblem(a) && isProblem(b) && a.problem === b.problem;
   return a.certChainPem === b.certChainPem && a.keyPem === b.keyPem && a.rootsPem === b.rootsPem;
 }

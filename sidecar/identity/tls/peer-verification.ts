@@ -5,7 +5,7 @@
  */
 
 import type { DetailedPeerCertificate, TLSSocket } from 'node:tls';
-import { type Fault, isFault, parseSpiffeId, type SpiffeId } from '../spiffe.js';
+import { type IdentityProblem, isProblem, parseSpiffeId, type SpiffeId } from '../spiffe.js';
 import { type CertificateFacts, ExtendedKeyUsage, KeyUsage } from '../x509/certificate.js';
 import {
   findPath,
@@ -18,7 +18,7 @@ import {
 import { certificatesFromPem } from '../x509/pem.js';
 
 /** Stable short names, for metrics and logs. */
-export type PeerFault =
+export type PeerRejection =
   | 'no-certificate'
   | 'malformed'
   | 'critical-extension'
@@ -37,9 +37,9 @@ export type PeerFault =
   | 'wrong-datacenter'
   | 'wrong-protocol';
 
-export type PeerVerdict =
+export type PeerVerification =
   | { readonly kind: 'accepted'; readonly id: SpiffeId; readonly notAfterMs: number }
-  | { readonly kind: 'rejected'; readonly reason: PeerFault; readonly detail: string };
+  | { readonly kind: 'rejected'; readonly reason: PeerRejection; readonly detail: string };
 
 export interface PeerChain {
   readonly leafDer: Uint8Array;
@@ -59,9 +59,9 @@ export interface PeerTrust {
   readonly roots: readonly ParsedCertificate[];
 }
 
-export function createPeerTrust(trustDomain: string, rootsPem: string): PeerTrust | Fault {
+export function createPeerTrust(trustDomain: string, rootsPem: string): PeerTrust | IdentityProblem {
   const roots = parseRoots(trustDomain, certificatesFromPem(rootsPem));
-  return isFault(roots) ? roots : { trustDomain: trustDomain.toLowerCase(), roots };
+  return isProblem(roots) ? roots : { trustDomain: trustDomain.toLowerCase(), roots };
 }
 
 /**
@@ -74,9 +74,9 @@ export function verifyPeer(
   trust: PeerTrust,
   wallNowMs: number,
   expected?: ExpectedPeer | string,
-): PeerVerdict {
+): PeerVerification {
   const leaf = parseCertificate(chain.leafDer);
-  if (isFault(leaf)) return reject('malformed', `the certificate cannot be read: ${leaf.fault}`);
+  if (isProblem(leaf)) return reject('malformed', `the certificate cannot be read: ${leaf.problem}`);
   const purpose = checkPurpose(leaf.facts);
   if (purpose) return purpose;
   const id = checkId(leaf.facts, trust.trustDomain);
@@ -90,7 +90,7 @@ export function verifyPeer(
   return { kind: 'accepted', id, notAfterMs: leaf.facts.notAfterMs };
 }
 
-function checkExpected(id: SpiffeId, expected: ExpectedPeer | string): PeerVerdict | undefined {
+function checkExpected(id: SpiffeId, expected: ExpectedPeer | string): PeerVerification | undefined {
   const { service, datacenter } =
     typeof expected === 'string' ? { service: expected, datacenter: undefined } : expected;
   if (id.service !== service) {
@@ -111,7 +111,7 @@ export function verifyPeerSocket(
   trust: PeerTrust,
   wallNowMs: number,
   expected?: ExpectedPeer | string,
-): PeerVerdict {
+): PeerVerification {
   const alpn = socket.alpnProtocol;
   if (typeof alpn === 'string' && alpn !== 'h2') {
     return reject('wrong-protocol', `agreed on the protocol ${quote(alpn)}, not h2`);
@@ -146,7 +146,7 @@ export function chainOf(certificate: Partial<DetailedPeerCertificate> | undefine
 }
 
 /** May this certificate stand for a workload at all? X509-SVID sections 4.1 to 4.4. */
-function checkPurpose(facts: CertificateFacts): PeerVerdict | undefined {
+function checkPurpose(facts: CertificateFacts): PeerVerification | undefined {
   if (facts.unknownCritical.length > 0) {
     return reject('critical-extension', `unknown critical extension ${facts.unknownCritical[0]}`);
   }
@@ -171,13 +171,13 @@ function checkPurpose(facts: CertificateFacts): PeerVerdict | undefined {
 function checkId(
   facts: CertificateFacts,
   trustDomain: string,
-): SpiffeId | Extract<PeerVerdict, { kind: 'rejected' }> {
+): SpiffeId | Extract<PeerVerification, { kind: 'rejected' }> {
   if (facts.uris.length === 0) return reject('no-uri', 'it has no URI name');
   if (facts.uris.length > 1)
     return reject('several-uris', `it has ${facts.uris.length} URI names, exactly one is allowed`);
   const uri = facts.uris[0]!;
   const id = parseSpiffeId(uri);
-  if (isFault(id)) return reject('bad-spiffe-id', `${quote(uri)}: ${id.fault}`);
+  if (isProblem(id)) return reject('bad-spiffe-id', `${quote(uri)}: ${id.problem}`);
   if (id.trustDomain !== trustDomain.toLowerCase()) {
     return reject('wrong-trust-domain', `${quote(uri)} is not of the trust domain ${trustDomain}`);
   }
@@ -187,7 +187,7 @@ function checkId(
   return id;
 }
 
-function checkValidity(facts: CertificateFacts, wallNowMs: number): PeerVerdict | undefined {
+function checkValidity(facts: CertificateFacts, wallNowMs: number): PeerVerification | undefined {
   if (wallNowMs < facts.notBeforeMs) {
     return reject(
       'clock-not-yet-valid',
@@ -206,14 +206,14 @@ function checkPath(
   chainDer: readonly Uint8Array[],
   trust: PeerTrust,
   wallNowMs: number,
-): PeerVerdict | undefined {
+): PeerVerification | undefined {
   if (chainDer.length > MAX_CHAIN_CERTIFICATES) {
     return reject('chain-too-long', `more than ${MAX_CHAIN_CERTIFICATES} certificates above the leaf`);
   }
   // An unreadable certificate in the chain is no reason to refuse a leaf that another path vouches for.
   const intermediates = chainDer
     .map(parseCertificate)
-    .filter((parsed): parsed is ParsedCertificate => !isFault(parsed));
+    .filter((parsed): parsed is ParsedCertificate => !isProblem(parsed));
   const path = findPath(leaf, { intermediates, roots: trust.roots }, trust.trustDomain, wallNowMs);
   switch (path.kind) {
     case 'trusted':
@@ -236,6 +236,6 @@ function quote(text: string): string {
   return JSON.stringify(text.length > 200 ? `${text.slice(0, 200)}…` : text);
 }
 
-function reject(reason: PeerFault, detail: string): Extract<PeerVerdict, { kind: 'rejected' }> {
+function reject(reason: PeerRejection, detail: string): Extract<PeerVerification, { kind: 'rejected' }> {
   return { kind: 'rejected', reason, detail };
 }

@@ -6,12 +6,12 @@
 import type { ConnectionOptions, Server, TLSSocket } from 'node:tls';
 import type { Timer, Timers } from '../../runtime/time/timers.js';
 import type { Identity, IdentitySource } from '../sources/identity-source.js';
-import type { PeerFault, PeerTrust } from './peer-verification.js';
+import type { PeerRejection, PeerTrust } from './peer-verification.js';
 import {
   type ClientCredentials,
   clientConnectOptions,
   clientCredentials,
-  handshakeFault,
+  handshakeFailure,
   type PeerName,
   serverTlsOptions,
 } from './tls-options.js';
@@ -31,7 +31,7 @@ export class TlsRotation {
   private readonly listeners = new Set<(change: Rotated) => void>();
   private readonly unsubscribe: () => void;
   private count = 0;
-  private lastFault: string | undefined;
+  private lastProblem: string | undefined;
   private readonly expiryListeners = new Set<(identity: Identity) => void>();
   private expiry: Timer | undefined;
 
@@ -64,7 +64,7 @@ export class TlsRotation {
 
   /** Why the last identity was not taken over; the one before it stays in use. */
   get problem(): string | undefined {
-    return this.lastFault;
+    return this.lastProblem;
   }
 
   /** From now on the server presents the current identity. Returns the way to stop. */
@@ -91,12 +91,12 @@ export class TlsRotation {
   }
 
   /** Why a handshake failed, ours to blame included; undefined when it was about neither side's certificate. */
-  handshakeFault(
+  handshakeFailure(
     error: (Error & { readonly code?: string }) | undefined,
     socket: TLSSocket | undefined,
-  ): PeerFault | 'no-identity' | undefined {
+  ): PeerRejection | 'no-identity' | undefined {
     if (this.credentials === undefined) return 'no-identity';
-    return handshakeFault(error, socket);
+    return handshakeFailure(error, socket);
   }
 
   /** Called after each rotation, servers included. */
@@ -146,11 +146,11 @@ export class TlsRotation {
       const options = serverTlsOptions(identity);
       for (const server of this.servers) server.setSecureContext(options);
     } catch (error) {
-      this.lastFault = error instanceof Error ? error.message : String(error);
+      this.lastProblem = error instanceof Error ? error.message : String(error);
       return;
     }
     this.credentials = next;
-    this.lastFault = undefined;
+    this.lastProblem = undefined;
     this.watchExpiry();
     if (before) this.count++;
     const change = {

@@ -7,12 +7,12 @@
 import { constants } from 'node:crypto';
 import tls from 'node:tls';
 import type { Identity } from '../sources/identity-source.js';
-import { isFault } from '../spiffe.js';
+import { isProblem } from '../spiffe.js';
 import {
   chainOf,
   createPeerTrust,
   type ExpectedPeer,
-  type PeerFault,
+  type PeerRejection,
   type PeerTrust,
   verifyPeer,
 } from './peer-verification.js';
@@ -44,7 +44,7 @@ export class PeerRejectedError extends Error {
   readonly code = 'OUTRIDER_PEER_REJECTED';
 
   constructor(
-    readonly reason: PeerFault,
+    readonly reason: PeerRejection,
     detail: string,
   ) {
     super(`peer refused: ${detail}`);
@@ -54,7 +54,7 @@ export class PeerRejectedError extends Error {
 /** The trust that goes with an identity. An identity was checked when it was made, so a fault here is a defect. */
 export function trustOf(identity: Identity): PeerTrust {
   const trust = createPeerTrust(identity.id.trustDomain, identity.rootsPem);
-  if (isFault(trust)) throw new Error(`roots: ${trust.fault}`);
+  if (isProblem(trust)) throw new Error(`roots: ${trust.problem}`);
   return trust;
 }
 
@@ -157,10 +157,10 @@ function checkServer(
  * `tlsClientError` event of a server, which gets the socket (closed by then, with only OpenSSL's verdict left on
  * it), and the `error` event of a client.
  */
-export function handshakeFault(
+export function handshakeFailure(
   error: (Error & { readonly code?: string }) | undefined,
   socket: tls.TLSSocket | undefined,
-): PeerFault | undefined {
+): PeerRejection | undefined {
   if (error instanceof PeerRejectedError) return error.reason;
   // Typed as an Error, it is the code of OpenSSL's verdict.
   const verdict: unknown = socket?.authorizationError;
@@ -168,7 +168,7 @@ export function handshakeFault(
   return code === undefined ? undefined : OPENSSL_FAULTS.get(code);
 }
 
-const OPENSSL_FAULTS: ReadonlyMap<string, PeerFault> = new Map([
+const OPENSSL_FAULTS: ReadonlyMap<string, PeerRejection> = new Map([
   ['CERT_HAS_EXPIRED', 'clock-expired'],
   ['CERT_NOT_YET_VALID', 'clock-not-yet-valid'],
   // What Node reports when there is no certificate at all.

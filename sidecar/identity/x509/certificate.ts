@@ -2,10 +2,10 @@
  * The facts of one certificate that SPIFFE's rules are about, read from its DER by our own code: Node exposes
  * neither the basic key usage nor the SANs as a list. Reads only; what the facts mean is decided in peer.ts.
  *
- * `readCertificate` never throws and never takes more than one pass: bad input is a `Fault`.
+ * `readCertificate` never throws and never takes more than one pass: bad input is a value that names the problem.
  */
 
-import type { Fault } from '../spiffe.js';
+import type { IdentityProblem } from '../spiffe.js';
 import {
   DerError,
   DerReader,
@@ -65,12 +65,12 @@ const NAME_URI = 0x86;
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
-export function readCertificate(der: Uint8Array): CertificateFacts | Fault {
-  if (der.length > MAX_CERTIFICATE_BYTES) return { fault: `larger than ${MAX_CERTIFICATE_BYTES} bytes` };
+export function readCertificate(der: Uint8Array): CertificateFacts | IdentityProblem {
+  if (der.length > MAX_CERTIFICATE_BYTES) return { problem: `larger than ${MAX_CERTIFICATE_BYTES} bytes` };
   try {
     return read(der);
   } catch (error) {
-    return { fault: error instanceof DerError ? error.message : 'unreadable' };
+    return { problem: error instanceof DerError ? error.message : 'unreadable' };
   }
 }
 

@@ -7,8 +7,8 @@
  */
 
 import { X509Certificate } from 'node:crypto';
-import type { Fault } from '../spiffe.js';
-import { isFault, splitSpiffeUri } from '../spiffe.js';
+import type { IdentityProblem } from '../spiffe.js';
+import { isProblem, splitSpiffeUri } from '../spiffe.js';
 import { type CertificateFacts, KeyUsage, readCertificate } from './certificate.js';
 
 /** A certificate parsed both ways: by us for its facts, by OpenSSL for its key and signature. */
@@ -26,13 +26,13 @@ export type PathResult =
 export const MAX_CHAIN_CERTIFICATES = 10;
 const MAX_SIGNATURES = 32;
 
-export function parseCertificate(der: Uint8Array): ParsedCertificate | Fault {
+export function parseCertificate(der: Uint8Array): ParsedCertificate | IdentityProblem {
   const facts = readCertificate(der);
-  if (isFault(facts)) return facts;
+  if (isProblem(facts)) return facts;
   try {
     return { x509: new X509Certificate(der), facts };
   } catch {
-    return { fault: 'OpenSSL cannot read it' };
+    return { problem: 'OpenSSL cannot read it' };
   }
 }
 
@@ -126,7 +126,7 @@ class PathSearch {
 function foreignId(facts: CertificateFacts, host: string): string | undefined {
   for (const uri of facts.uris) {
     const id = splitSpiffeUri(uri);
-    if (isFault(id)) continue;
+    if (isProblem(id)) continue;
     if (id.path !== '') return 'its issuer has the id of a workload, which may sign nothing';
     if (id.trustDomain !== host.toLowerCase()) return `its issuer is of the trust domain ${id.trustDomain}`;
   }
@@ -163,18 +163,18 @@ function hostAllowed(host: string, constraints: CertificateFacts['uriConstraints
 export function parseRoots(
   trustDomain: string,
   ders: readonly Uint8Array[],
-): readonly ParsedCertificate[] | Fault {
-  if (ders.length === 0) return { fault: 'no root certificate found' };
+): readonly ParsedCertificate[] | IdentityProblem {
+  if (ders.length === 0) return { problem: 'no root certificate found' };
   const roots: ParsedCertificate[] = [];
   for (const [index, der] of ders.entries()) {
     const root = parseCertificate(der);
-    if (isFault(root)) return { fault: `root ${index + 1}: ${root.fault}` };
-    if (!root.facts.isCa) return { fault: `root ${index + 1}: not a CA certificate` };
+    if (isProblem(root)) return { problem: `root ${index + 1}: ${root.problem}` };
+    if (!root.facts.isCa) return { problem: `root ${index + 1}: not a CA certificate` };
     for (const uri of root.facts.uris) {
       const id = splitSpiffeUri(uri);
-      if (!isFault(id) && id.trustDomain !== trustDomain.toLowerCase()) {
+      if (!isProblem(id) && id.trustDomain !== trustDomain.toLowerCase()) {
         return {
-          fault: `root ${index + 1}: belongs to the trust domain ${id.trustDomain}, not ${trustDomain}`,
+          problem: `root ${index + 1}: belongs to the trust domain ${id.trustDomain}, not ${trustDomain}`,
         };
       }
     }

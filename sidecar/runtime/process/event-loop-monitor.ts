@@ -6,7 +6,7 @@
 import type { Clock } from '../time/clock.js';
 import type { Timer, Timers } from '../time/timers.js';
 
-export interface LoopWatchOptions {
+export interface EventLoopMonitorOptions {
   /** A turn that comes this much later than it was due is a stall. Default 100 ms. */
   readonly stallMs?: number;
   /** Time between beats while awake. Default 50 ms. */
@@ -31,26 +31,26 @@ export class EventLoopMonitor {
   constructor(
     private readonly clock: Clock,
     private readonly timers: Timers,
-    options: LoopWatchOptions = {},
+    options: EventLoopMonitorOptions = {},
   ) {
     this.stallMs = options.stallMs ?? 100;
     this.beatMs = options.beatMs ?? 50;
     this.isBusy = options.isBusy ?? (() => true);
   }
 
-  get isAwake(): boolean {
+  get isRunning(): boolean {
     return this.timer !== undefined;
   }
 
   /** Begins to watch. Call it when work begins; calling it again does nothing. */
-  wake(): void {
+  start(): void {
     if (this.timer !== undefined) return;
     this.lastBeatMs = this.clock.now();
     this.timer = this.timers.every(this.beatMs, () => this.onBeat(), { unref: true });
   }
 
   /** Stops watching, with no timer left. Stalls already seen are remembered. */
-  rest(): void {
+  stop(): void {
     if (this.timer === undefined) return;
     this.beat();
     this.timer.cancel();
@@ -68,7 +68,7 @@ export class EventLoopMonitor {
 
   private onBeat(): void {
     if (this.isBusy()) this.beat();
-    else this.rest();
+    else this.stop();
   }
 
   private beat(): number {

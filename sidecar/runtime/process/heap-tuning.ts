@@ -24,6 +24,6 @@ export function raiseTrimThreshold(): void {
  * (Heap::CheckIneffectiveMarkCompact): below the level at which calls are shed, and though the rest would last. A sidecar
  * sheds instead; at the limit itself it still ends.
  */
-export function lastToTheLimit(): void {
+export function disableIneffectiveGcCheck(): void {
   setFlagsFromString('--no-detect-ineffective-gcs-near-heap-limit');
 }

@@ -108,7 +108,7 @@ export class ListenSockets {
   }
 
   /** Where the news that this process accepts is to be written. */
-  get tell(): number | undefined {
+  get readyFd(): number | undefined {
     return this.handed.tell;
   }
 

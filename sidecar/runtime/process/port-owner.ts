@@ -10,7 +10,7 @@ const MAX_PROCESSES = 20_000;
 const MAX_COMMAND_CHARS = 160;
 
 /** `process 4711 (consul agent -dev)`; undefined: not known. */
-export function portHolder(port: number): string | undefined {
+export function portOwner(port: number): string | undefined {
   const sockets = new Set(
     ['/proc/net/tcp', '/proc/net/tcp6'].flatMap((table) => inodesIn(read(table), port)).map(linkOf),
   );

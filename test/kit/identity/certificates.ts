@@ -15,7 +15,7 @@ import {
   type Identity,
   type IdentityParts,
 } from '../../../sidecar/identity/sources/identity-source.js';
-import { formatSpiffeId, isFault, trustDomainUri } from '../../../sidecar/identity/spiffe.js';
+import { formatSpiffeId, isProblem, trustDomainUri } from '../../../sidecar/identity/spiffe.js';
 import { createPeerTrust, type PeerTrust } from '../../../sidecar/identity/tls/peer-verification.js';
 
 export const TRUST_DOMAIN = '11111111-2222-3333-4444-555555555555.consul';
@@ -182,7 +182,7 @@ export async function selfSignedLeaf(asked: LeafOptions = {}): Promise<TestLeaf>
 /** Checks the parts as the product does. Throws when they are not an identity. */
 export function identityOf(parts: IdentityParts, service: string): Identity {
   const identity = assembleIdentity(parts, { trustDomain: TRUST_DOMAIN, service }, Date.now());
-  if (isFault(identity)) throw new Error(identity.fault);
+  if (isProblem(identity)) throw new Error(identity.problem);
   return identity;
 }
 
@@ -229,6 +229,6 @@ async function mintLeaf(
 /** Trust in these roots for the test trust domain. */
 export function trustIn(...roots: readonly TestAuthority[]): PeerTrust {
   const trust = createPeerTrust(TRUST_DOMAIN, roots.map((root) => root.pem).join(''));
-  if (isFault(trust)) throw new Error(trust.fault);
+  if (isProblem(trust)) throw new Error(trust.problem);
   return trust;
 }

@@ -4,15 +4,15 @@
  */
 
 import { generateKeyPair } from '../../../sidecar/identity/ca/certificate-builder.js';
-import type { PeerFault } from '../../../sidecar/identity/tls/peer-verification.js';
+import type { PeerRejection } from '../../../sidecar/identity/tls/peer-verification.js';
 import { selfSignedLeaf, spiffeUri, TestAuthority, type TestLeaf, TRUST_DOMAIN } from './certificates.js';
 
 export interface LeafKind {
   readonly name: string;
   readonly leaf: TestLeaf;
-  readonly expected: { readonly service: string } | { readonly reason: PeerFault };
+  readonly expected: { readonly service: string } | { readonly reason: PeerRejection };
   /** When a session is resumed only the leaf is known, so a chain over intermediates cannot be shown again. */
-  readonly resumed?: PeerFault;
+  readonly resumed?: PeerRejection;
   /** OpenSSL trusts it: only our own verdict, after the handshake, refuses it. */
   readonly isOurs?: true;
 }
@@ -85,7 +85,7 @@ function upperHost(): string {
 
 async function badIds(root: TestAuthority): Promise<LeafKind[]> {
   const base = spiffeUri('web');
-  const ids: ReadonlyArray<readonly [string, readonly string[], PeerFault]> = [
+  const ids: ReadonlyArray<readonly [string, readonly string[], PeerRejection]> = [
     ['wrong trust domain', [spiffeUri('web', 'other.consul')], 'wrong-trust-domain'],
     ['trust domain as a suffix', [spiffeUri('web', `evil.${TRUST_DOMAIN}`)], 'wrong-trust-domain'],
     ['two URI names', [base, spiffeUri('api')], 'several-uris'],
@@ -125,7 +125,7 @@ async function badIds(root: TestAuthority): Promise<LeafKind[]> {
 async function badPurposes(root: TestAuthority): Promise<LeafKind[]> {
   const now = Date.now();
   const usages = ['digitalSignature', 'keyCertSign'] as const;
-  const kinds: ReadonlyArray<readonly [string, Parameters<TestAuthority['leaf']>[0], PeerFault]> = [
+  const kinds: ReadonlyArray<readonly [string, Parameters<TestAuthority['leaf']>[0], PeerRejection]> = [
     ['CA:TRUE', { ca: true, usages }, 'signing-certificate'],
     ['CA:TRUE without keyCertSign', { ca: true }, 'signing-certificate'],
     ['keyCertSign', { usages }, 'signing-certificate'],
@@ -169,7 +169,7 @@ async function badPaths(root: TestAuthority): Promise<LeafKind[]> {
     chainDer: [],
     certChainPem: lonely.certChainPem.split(/(?<=END CERTIFICATE-----\n)/)[0]!,
   };
-  const paths: ReadonlyArray<readonly [string, TestLeaf, PeerFault, PeerFault?]> = [
+  const paths: ReadonlyArray<readonly [string, TestLeaf, PeerRejection, PeerRejection?]> = [
     ['other CA', await other.leaf(), 'untrusted'],
     ['other CA of the same name', await sameName.leaf(), 'untrusted'],
     ['self-signed', await selfSignedLeaf(), 'untrusted'],

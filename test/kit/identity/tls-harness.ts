@@ -3,8 +3,8 @@
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import tls from 'node:tls';
-import type { PeerVerdict } from '../../../sidecar/identity/tls/peer-verification.js';
-import { handshakeFault } from '../../../sidecar/identity/tls/tls-options.js';
+import type { PeerVerification } from '../../../sidecar/identity/tls/peer-verification.js';
+import { handshakeFailure } from '../../../sidecar/identity/tls/tls-options.js';
 
 export type Version = 'TLSv1.2' | 'TLSv1.3';
 export const VERSIONS: readonly Version[] = ['TLSv1.2', 'TLSv1.3'];
@@ -28,8 +28,8 @@ export interface Sides {
   readonly server: tls.TlsOptions;
   readonly client: tls.ConnectionOptions;
   /** How each side judges a socket; default: takes anyone. */
-  readonly judgeClient?: (socket: tls.TLSSocket) => PeerVerdict;
-  readonly judgeServer?: (socket: tls.TLSSocket) => PeerVerdict;
+  readonly judgeClient?: (socket: tls.TLSSocket) => PeerVerification;
+  readonly judgeServer?: (socket: tls.TLSSocket) => PeerVerification;
 }
 
 const ANYONE: Seen = { service: 'anyone' };
@@ -115,7 +115,10 @@ interface Side {
   readonly socket: tls.TLSSocket | undefined;
 }
 
-function judged(socket: tls.TLSSocket, judge: ((socket: tls.TLSSocket) => PeerVerdict) | undefined): Seen {
+function judged(
+  socket: tls.TLSSocket,
+  judge: ((socket: tls.TLSSocket) => PeerVerification) | undefined,
+): Seen {
   const verdict = judge?.(socket);
   if (!verdict) return ANYONE;
   return verdict.kind === 'accepted' ? { service: verdict.id.service } : { reason: verdict.reason };
@@ -129,7 +132,7 @@ function serverSide(server: tls.Server, judge: Sides['judgeClient']): Promise<Si
     };
     const failed = (error: Error, socket: tls.TLSSocket) => {
       server.off('secureConnection', secured);
-      resolve({ seen: { reason: handshakeFault(error, socket) ?? errorName(error) }, socket: undefined });
+      resolve({ seen: { reason: handshakeFailure(error, socket) ?? errorName(error) }, socket: undefined });
     };
     server.once('secureConnection', secured);
     server.once('tlsClientError', failed);
@@ -140,7 +143,10 @@ function clientSide(socket: tls.TLSSocket, judge: Sides['judgeServer']): Promise
   return new Promise((resolve) => {
     socket.once('secureConnect', () => resolve({ seen: judged(socket, judge), socket }));
     socket.once('error', (error) => {
-      resolve({ seen: { reason: handshakeFault(error, undefined) ?? errorName(error) }, socket: undefined });
+      resolve({
+        seen: { reason: handshakeFailure(error, undefined) ?? errorName(error) },
+        socket: undefined,
+      });
     });
     socket.once('close', () => resolve({ seen: { reason: 'closed' }, socket: undefined }));
   });

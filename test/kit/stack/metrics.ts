@@ -11,7 +11,7 @@ export function familiesIn(
     memory: relay.memory,
     outbounds: [],
     inbound: undefined,
-    reloadsRejected: 0,
+    rejectedReloads: 0,
     rotations: 0,
     leafSecondsLeft: undefined,
     ...over,

@@ -18,7 +18,7 @@ import type {
 } from '../../../sidecar/config/model.js';
 import type { MemoryReading } from '../../../sidecar/core/admission/memory-pressure.js';
 import { IntentionTable } from '../../../sidecar/core/authorization/intentions.js';
-import { EndpointHealth } from '../../../sidecar/health/endpoints/checker.js';
+import { HealthChecker } from '../../../sidecar/health/endpoints/checker.js';
 import { DEFAULT_LOCAL_SETTINGS } from '../../../sidecar/http2/settings.js';
 import { Caller as Identity } from '../../../sidecar/inbound/authorization.js';
 import { Inbound } from '../../../sidecar/inbound.js';
@@ -233,7 +233,7 @@ export class Stack {
   readonly net = new MemoryNet();
   readonly relay: DataPlaneContext;
   /** Asks the endpoints of upstreams whose configuration says so. */
-  readonly health: EndpointHealth;
+  readonly health: HealthChecker;
   stalled = false;
   /** False: there is no identity to connect with. */
   isArmed = true;
@@ -259,7 +259,7 @@ export class Stack {
       hasStalled: () => this.stalled,
     };
     const connect = (address: Address) => this.net.dial(labelOf(address));
-    this.health = new EndpointHealth({ relay: this.relay, timers: clock, connect });
+    this.health = new HealthChecker({ context: this.relay, timers: clock, connect });
   }
 
   /** Declares an address where endpoints answer. */
@@ -279,7 +279,7 @@ export class Stack {
     this.health.configure(config);
     const make: MakeUpstream = (each, cluster) => {
       const upstream = new Cluster(each, relay, DEFAULT_LOCAL_SETTINGS, dial, cluster);
-      this.health.follow(upstream);
+      this.health.addCluster(upstream);
       return upstream;
     };
     const find = (name: string): Outbound | undefined =>

@@ -7,7 +7,7 @@ import { deflateSync, gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { healthQuestion } from '../../../sidecar/codec/health.js';
 import { encodeMetadataRequest } from '../../../sidecar/codec/inference.js';
-import { HealthAnswers } from '../../../sidecar/health/model/responder.js';
+import { HealthResponder } from '../../../sidecar/health/model/responder.js';
 import { Flag, grpcMessage } from '../../kit/http2/h2-frames.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
 import { anInferRequest } from '../../kit/service/infer-requests.js';
@@ -274,7 +274,7 @@ describe('Scenario: the front of several models', () => {
   it('questions without a name are answered for all, or by any that is ready', () => {
     open();
     const known: Record<string, boolean | undefined> = { '': true, digits: true, slow: false };
-    side.inbound.health = new HealthAnswers((name) => known[name]);
+    side.inbound.health = new HealthResponder((name) => known[name]);
     side.inbound.setModel({ kind: 'away', why: 'it is broken' }, slot('digits'));
     const server = (method: string): PeerStream =>
       ask({ path: `${INFERENCE}/${method}`, body: grpcMessage(Buffer.alloc(0)) });

@@ -1,6 +1,6 @@
 /** What is shown, and done, before the first check of an endpoint has passed: a model that starts is not one that failed. */
 import assert from 'node:assert/strict';
-import { endpointWord } from '../../../sidecar/admin/endpoint-tone.js';
+import { endpointState } from '../../../sidecar/admin/endpoint-tone.js';
 import { reportOf } from '../../../sidecar/app/endpoint-report.js';
 import { healthAnswer } from '../../../sidecar/codec/health.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
@@ -40,7 +40,7 @@ describe('Scenario: an endpoint whose check has not passed yet', () => {
   const says = (serving: boolean) => (stream: PeerStream) => void stream.reply(healthAnswer(serving));
   const shown = (): [string, string] => {
     const report = reportOf(out.upstream, out.upstream.endpoints[0]!, stack.clock.now());
-    return [endpointWord(report), report.why];
+    return [endpointState(report), report.why];
   };
 
   it('gets calls, and is shown as not checked', () => {

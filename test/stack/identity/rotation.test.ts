@@ -178,9 +178,9 @@ describe('rotation', () => {
     const source = new ManualSource();
     const rotation = new TlsRotation(source, Date.now);
     const error = Object.assign(new Error('no shared cipher'), { code: 'ERR_SSL_NO_SHARED_CIPHER' });
-    assert.equal(rotation.handshakeFault(error, undefined), 'no-identity');
+    assert.equal(rotation.handshakeFailure(error, undefined), 'no-identity');
     source.set(first);
-    assert.equal(rotation.handshakeFault(error, undefined), undefined);
+    assert.equal(rotation.handshakeFailure(error, undefined), undefined);
   });
 
   it('a listener that opened before there was an identity serves with the first', async () => {

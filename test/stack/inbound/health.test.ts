@@ -1,7 +1,7 @@
 /** Peers ask the inbound side how its model is: what is known is answered here, what is not, by the model. */
 import assert from 'node:assert/strict';
 import { healthQuestion } from '../../../sidecar/codec/health.js';
-import { HealthAnswers } from '../../../sidecar/health/model/responder.js';
+import { HealthResponder } from '../../../sidecar/health/model/responder.js';
 import { Flag } from '../../kit/http2/h2-frames.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
 import { type App, anInbound, type InboundStack, Stack } from '../../kit/stack/stack.js';
@@ -21,7 +21,7 @@ describe('Questions about health, inbound,', () => {
     stack = new Stack();
     side = stack.inbound(anInbound({ queue: { concurrency: 1, maxWaiting: 1 } }));
     known = { '': true, digits: true };
-    side.inbound.health = new HealthAnswers((service) => known[service]);
+    side.inbound.health = new HealthResponder((service) => known[service]);
     side.model.answer = (stream) => stream.reply(Buffer.from('the model'));
     peer = stack.app(side.listener, 'app');
   });

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { modelPlaces } from '../../../sidecar/app/model-addresses.js';
+import { modelServers } from '../../../sidecar/app/model-addresses.js';
 import { Scratch } from '../../kit/process/outrider.js';
 
 describe('the places of models', () => {
@@ -12,7 +12,7 @@ describe('the places of models', () => {
     for (const folder of folders) mkdirSync(join(scratch.path, folder), { recursive: true });
   };
   const places = (isolation?: 'process' | 'shared') =>
-    modelPlaces({ local, golden: { models: scratch.path, intervalMs: 1_000 } }, isolation).map(
+    modelServers({ local, golden: { models: scratch.path, intervalMs: 1_000 } }, isolation).map(
       ({ address, models, only }) => [
         address.kind === 'unix' ? address.path : '',
         models.map(({ name, version }) => `${name}:${version}`),
@@ -27,7 +27,7 @@ describe('the places of models', () => {
   it('are one, without names, where nothing is said', () => {
     put('a/1', 'b/1');
     assert.deepEqual(places(), [['/run/model.sock', [], undefined]]);
-    assert.deepEqual(modelPlaces({ local }, 'process'), [{ address: local, models: [] }]);
+    assert.deepEqual(modelServers({ local }, 'process'), [{ address: local, models: [] }]);
   });
 
   it('are one with the names of all where they share a process', () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { watchLive } from '../../../sidecar/cli/liveness.js';
-import type { Watch } from '../../../sidecar/supervise/supervisor.js';
+import { monitorSidecar } from '../../../sidecar/cli/liveness.js';
+import type { Monitor } from '../../../sidecar/supervise/supervisor.js';
 import { FakeProbe, SERVING, SILENT } from '../../kit/process/fake-process.js';
 import { ManualClock } from '../../kit/time/manual-clock.js';
 
@@ -8,7 +8,7 @@ describe('live watch of a sidecar', () => {
   let time: ManualClock;
   let probe: FakeProbe;
   let hangs: string[];
-  let watch: Watch;
+  let watch: Monitor;
 
   beforeEach(() => {
     time = new ManualClock();
@@ -18,7 +18,7 @@ describe('live watch of a sidecar', () => {
       onHang: (why: string) => hangs.push(why),
       onNotServing: () => assert.fail('a sidecar cannot say so'),
     };
-    watch = watchLive(probe, events, time, time);
+    watch = monitorSidecar(probe, events, time, time);
   });
 
   afterEach(() => {

@@ -1,16 +1,16 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { formatSpiffeId, isFault, parseSpiffeId } from '../../../sidecar/identity/spiffe.js';
+import { formatSpiffeId, isProblem, parseSpiffeId } from '../../../sidecar/identity/spiffe.js';
 
 function parsed(uri: string) {
   const id = parseSpiffeId(uri);
-  if (isFault(id)) throw new Error(`${uri}: ${id.fault}`);
+  if (isProblem(id)) throw new Error(`${uri}: ${id.problem}`);
   return id;
 }
 
 function faultOf(uri: string): string {
   const id = parseSpiffeId(uri);
-  return isFault(id) ? id.fault : `none: ${id.service}`;
+  return isProblem(id) ? id.problem : `none: ${id.service}`;
 }
 
 describe('a SPIFFE id', () => {
@@ -98,6 +98,6 @@ describe('a SPIFFE id', () => {
       ':',
     );
     fc.assert(fc.property(fc.array(part), (parts) => void parseSpiffeId(parts.join(''))));
-    fc.assert(fc.property(fc.string({ unit: 'binary' }), (text) => isFault(parseSpiffeId(text))));
+    fc.assert(fc.property(fc.string({ unit: 'binary' }), (text) => isProblem(parseSpiffeId(text))));
   });
 });

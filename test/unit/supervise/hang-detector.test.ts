@@ -70,7 +70,7 @@ class FakeWatcher {
     this.isOpen = false;
   }
 
-  stalled(): void {
+  forgiveStall(): void {
     if (this.silentSinceMs >= 0) this.silentSinceMs = this.time.now();
   }
 

@@ -62,11 +62,11 @@ describe('kills for want of memory', () => {
     const kills = new OomKills(0, () => counted);
     assert.equal(kills.hasKilled(), false);
     counted = 4;
-    kills.look(1_000);
+    kills.update(1_000);
     assert.equal(kills.hasKilled(), true, 'a process takes a while to end');
-    kills.look(6_000);
+    kills.update(6_000);
     assert.equal(kills.hasKilled(), true);
-    kills.look(11_000);
+    kills.update(11_000);
     assert.equal(kills.hasKilled(), false);
   });
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { EndClass, type ProcessEnd } from '../../../sidecar/core/health/process-end.js';
 import { RestartLimit } from '../../../sidecar/core/health/restart-limit.js';
-import { Supervisor, type WatchEvents } from '../../../sidecar/supervise/supervisor.js';
+import { type MonitorEvents, Supervisor } from '../../../sidecar/supervise/supervisor.js';
 import type { ModelReport } from '../../../sidecar/telemetry/reports.js';
 import { FakeProbe, FakeProcess, SERVING } from '../../kit/process/fake-process.js';
 import { ManualClock } from '../../kit/time/manual-clock.js';
@@ -11,7 +11,7 @@ describe('supervised process', () => {
   let probe: FakeProbe;
   let processes: FakeProcess[];
   let reports: ModelReport[];
-  let watches: { events: WatchEvents; stopped: boolean }[];
+  let watches: { events: MonitorEvents; stopped: boolean }[];
   let readyTimes: number[];
   let ends: ProcessEnd[];
   let isOutOfMemory: boolean;
@@ -37,7 +37,7 @@ describe('supervised process', () => {
           processes.push(process);
           return process;
         },
-        watch: (events) => {
+        monitor: (events) => {
           const watch = { events, stopped: false };
           watches.push(watch);
           return {

@@ -78,7 +78,7 @@ describe('client of a watcher thread', () => {
     assert.ok(client.signs(false)!.phi < 12, 'half of the time it waited for a core');
     clock.advance(4_000);
     assert.ok(client.signs(false)!.phi >= 12);
-    client.stalled();
+    client.forgiveStall();
     assert.ok(client.signs(false)!.phi < 1, 'our own silence');
     client.close();
   });

@@ -1,6 +1,6 @@
 /** What the agent says of Connect's CA: its roots, and our leaf. No message here quotes what was read: it may hold a key. */
 
-import { isFault } from '../../../identity/spiffe.js';
+import { isProblem } from '../../../identity/spiffe.js';
 import { createPeerTrust } from '../../../identity/tls/peer-verification.js';
 import { fieldIn, listIn, textIn } from '../parser/json-fields.js';
 
@@ -38,7 +38,7 @@ function readRoots(answer: unknown): ConnectRoots {
   for (const root of [...listed.filter(isActive), ...listed.filter((each) => !isActive(each))]) {
     const pem = textIn(root, 'RootCert');
     const trust = createPeerTrust(trustDomain, pem);
-    if (isFault(trust)) refused.push(trust.fault);
+    if (isProblem(trust)) refused.push(trust.problem);
     else good.push(endLine(pem));
   }
   if (good.length === 0) throw new Error(`no root is usable: ${refused[0]}`);

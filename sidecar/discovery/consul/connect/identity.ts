@@ -6,14 +6,19 @@
  * From half of the leaf's life on it is read again now and then, in case the watch has stalled (consul#10871).
  */
 
-import { expiryWarning, lifePhase, nextCheckMs, phaseEndsInMs } from '../../../identity/sources/expiry.js';
+import {
+  expiryWarning,
+  nextCheckMs,
+  phaseEndsInMs,
+  validityPhase,
+} from '../../../identity/sources/expiry.js';
 import {
   assembleIdentity,
   type Identity,
   type IdentitySource,
   type IdentityStatus,
 } from '../../../identity/sources/identity-source.js';
-import { type Fault, isFault } from '../../../identity/spiffe.js';
+import { type IdentityProblem, isProblem } from '../../../identity/spiffe.js';
 import type { Timer } from '../../../runtime/time/timers.js';
 import type { CacheFile } from '../cache/cache-file.js';
 import type { QueryRegistry, Watch } from '../query/query-registry.js';
@@ -169,7 +174,7 @@ export class ConnectIdentity implements IdentitySource {
     if (this.isClosed) return;
     const made = this.assemble();
     if (made === undefined) return;
-    if (isFault(made)) return this.wait(made.fault);
+    if (isProblem(made)) return this.wait(made.problem);
     this.settle?.cancel();
     this.settle = undefined;
     this.misfit = undefined;
@@ -182,27 +187,27 @@ export class ConnectIdentity implements IdentitySource {
     if (!isSame) for (const listener of [...this.listeners]) listener(made);
   }
 
-  private assemble(): Identity | Fault | undefined {
+  private assemble(): Identity | IdentityProblem | undefined {
     const { roots, leaf } = this;
     if (roots === undefined || leaf === undefined) return undefined;
     const expected = { trustDomain: roots.trustDomain, service: this.deps.service };
     const wallNow = this.deps.clock.wallNow();
     const parts = { certChainPem: leaf.certPem, keyPem: leaf.keyPem, rootsPem: roots.rootsPem };
     const made = assembleIdentity(parts, expected, wallNow);
-    if (!isFault(made) || roots.intermediatesPem === '') return made;
+    if (!isProblem(made) || roots.intermediatesPem === '') return made;
     // Consul puts intermediates behind the leaf; a CA provider that does not lists them with the root.
     const longer = { ...parts, certChainPem: parts.certChainPem + roots.intermediatesPem };
     const second = assembleIdentity(longer, expected, wallNow);
-    return isFault(second) ? made : second;
+    return isProblem(second) ? made : second;
   }
 
   private wait(fault: string): void {
     this.settle ??= this.deps.timers.after(SETTLE_MS, () => {
       this.settle = undefined;
       const made = this.assemble();
-      if (made === undefined || !isFault(made)) return this.fit();
+      if (made === undefined || !isProblem(made)) return this.fit();
       const kept = this.identity === undefined ? '' : ', the one before stays in use';
-      this.misfit = `the leaf and roots from Consul are not usable${kept}: ${made.fault}`;
+      this.misfit = `the leaf and roots from Consul are not usable${kept}: ${made.problem}`;
       this.say(this.misfit);
       this.reread('leaf and roots do not fit');
       this.lookAgain();
@@ -218,7 +223,7 @@ export class ConnectIdentity implements IdentitySource {
     const now = clock.now();
     let delayMs = this.misfit === undefined ? Number.POSITIVE_INFINITY : SETTLE_MS;
     if (this.identity !== undefined) {
-      const phase = lifePhase(this.identity, clock.wallNow());
+      const phase = validityPhase(this.identity, clock.wallNow());
       const inMs = nextCheckMs(this.identity, phase, random);
       this.nextReadMs = Math.min(this.nextReadMs, now + inMs);
       delayMs = Math.min(delayMs, this.nextReadMs - now, phaseEndsInMs(this.identity, clock.wallNow()));
@@ -241,7 +246,7 @@ export class ConnectIdentity implements IdentitySource {
     const { identity } = this;
     const problem = identity && this.ageProblem(identity);
     if (identity === undefined || problem === undefined) return false;
-    this.say(problem, `${identity.serial} ${lifePhase(identity, this.deps.clock.wallNow())}`);
+    this.say(problem, `${identity.serial} ${validityPhase(identity, this.deps.clock.wallNow())}`);
     return true;
   }
 

@@ -1,18 +1,18 @@
 import assert from 'node:assert/strict';
 import { type StatusReport, statusOf } from '../../../../sidecar/admin/status.js';
-import { type SeenSidecar, statusTables } from '../../../../sidecar/cli/status/tables.js';
+import { type SidecarStatus, statusTables } from '../../../../sidecar/cli/status/tables.js';
 import { paletteFor } from '../../../../sidecar/cli/terminal.js';
 import { anEndpoint, FakeView } from '../../../kit/stack/admin-view.js';
 
 const PLAIN = paletteFor({ write: () => true }, {});
 
 describe('the tables of outrider status', () => {
-  const seen = (view: FakeView): SeenSidecar => ({
+  const seen = (view: FakeView): SidecarStatus => ({
     name: 'x',
     report: statusOf(view) satisfies StatusReport,
   });
   /** Cells of each line; columns are two spaces apart. */
-  const cells = (...sidecars: SeenSidecar[]): string[][] =>
+  const cells = (...sidecars: SidecarStatus[]): string[][] =>
     statusTables(sidecars, PLAIN)
       .split('\n')
       .map((line) => line.split(/ {2,}/).filter((cell) => cell !== ''));

@@ -78,10 +78,10 @@ describe('plan of a mesh', () => {
     if (isFree.admin) assert.equal(adminAddress(caller), '127.0.0.1:8890');
   });
 
-  it('gives every replica and the caller a seat, and tells the caller where all replicas are', async () => {
-    const seats = await plan(meshFile({ replicas: 3 }));
+  it('gives every replica and the caller a spec, and tells the caller where all replicas are', async () => {
+    const specs = await plan(meshFile({ replicas: 3 }));
     assert.deepEqual(
-      seats.map((seat) => [seat.name, seat.service, seat.role]),
+      specs.map((spec) => [spec.name, spec.service, spec.role]),
       [
         ['digits-1', 'digits', 'replica'],
         ['digits-2', 'digits', 'replica'],
@@ -89,15 +89,15 @@ describe('plan of a mesh', () => {
         ['client', 'client', 'caller'],
       ],
     );
-    const upstream = callerOf(seats).config.outbound!.upstreams[0]!;
+    const upstream = callerOf(specs).config.outbound!.upstreams[0]!;
     assert.deepEqual(
       upstream.endpoints.map((endpoint) => endpoint.id),
       ['digits-1', 'digits-2', 'digits-3'],
     );
-    const everywhere = seats
-      .flatMap((seat) => [inboundAddress(seat), adminAddress(seat)])
+    const everywhere = specs
+      .flatMap((spec) => [inboundAddress(spec), adminAddress(spec)])
       .filter((a) => a !== undefined);
-    everywhere.push(...Object.values(callAddresses(callerOf(seats))));
+    everywhere.push(...Object.values(callAddresses(callerOf(specs))));
     assert.equal(new Set(everywhere).size, 8, 'an address is given twice');
     assert.ok(
       everywhere.every((address) => !address.endsWith(':0')),
@@ -106,8 +106,8 @@ describe('plan of a mesh', () => {
   });
 
   it('runs our own model server on a socket that only this user can reach', async () => {
-    const [seat] = await plan(meshFile());
-    const { inbound, model } = seat!.config;
+    const [spec] = await plan(meshFile());
+    const { inbound, model } = spec!.config;
     assert.equal(inbound!.local.kind, 'unix');
     const path = inbound!.local.kind === 'unix' ? inbound!.local.path : '';
     assert.equal(statSync(dirname(path)).mode & 0o777, 0o700);
@@ -130,9 +130,9 @@ describe('plan of a mesh', () => {
 
   it('gives our own servers the golden inputs of their cards, with Consul and without, and foreign ones none', async () => {
     const golden = async (text: string, agentUrl?: string): Promise<unknown> => {
-      const [seat] = await plan(text, agentUrl);
+      const [spec] = await plan(text, agentUrl);
       rmSync(`${scratch.path}/run`, { recursive: true });
-      return seat!.config.inbound!.golden;
+      return spec!.config.inbound!.golden;
     };
     for (const agentUrl of [undefined, 'http://127.0.0.1:8500']) {
       const expected = { models: DIGITS_MODELS, intervalMs: 10_000 };
@@ -142,27 +142,27 @@ describe('plan of a mesh', () => {
   });
 
   it('tells a foreign server where to listen, by argument and environment', async () => {
-    const seats = await plan(FOREIGN);
-    for (const [i, seat] of seats.slice(0, 2).entries()) {
-      const { local } = seat.config.inbound!;
+    const specs = await plan(FOREIGN);
+    for (const [i, spec] of specs.slice(0, 2).entries()) {
+      const { local } = spec.config.inbound!;
       assert.equal(local.kind, 'tcp');
       const port = local.kind === 'tcp' ? local.port : 0;
-      assert.deepEqual(seat.config.model!.command, [
+      assert.deepEqual(spec.config.model!.command, [
         'serve-echo',
         '--at',
         `127.0.0.1:${port}`,
         '--number',
         String(i + 1),
       ]);
-      assert.deepEqual(seat.config.model!.env, { PORT: String(port) });
+      assert.deepEqual(spec.config.model!.env, { PORT: String(port) });
     }
   });
 
   it('writes sidecar files that read back as planned', async () => {
-    for (const seat of await plan(meshFile({ replicas: 2 }))) {
-      const back = parseSidecarFile(stringifySidecar(seat.config), seat.file);
+    for (const spec of await plan(meshFile({ replicas: 2 }))) {
+      const back = parseSidecarFile(stringifySidecar(spec.config), spec.file);
       assert.ok(back.ok, JSON.stringify(back));
-      assert.deepEqual(back.config, seat.config);
+      assert.deepEqual(back.config, spec.config);
     }
   });
 
@@ -170,16 +170,16 @@ describe('plan of a mesh', () => {
     const AGENT = 'http://127.0.0.1:8500';
 
     it('tells sidecars the agent, in place of certificates, endpoints and intentions', async () => {
-      const seats = await plan(meshFile({ replicas: 2 }), AGENT);
-      for (const { config } of seats) {
+      const specs = await plan(meshFile({ replicas: 2 }), AGENT);
+      for (const { config } of specs) {
         assert.deepEqual(config.identity, { kind: 'consul' });
         assert.equal(config.consul?.address, AGENT);
         assert.ok(config.consul.registration, 'it registers');
       }
-      const { inbound } = seats[0]!.config;
+      const { inbound } = specs[0]!.config;
       assert.deepEqual([inbound!.intentions, inbound!.defaultIntention], [[], 'deny']);
       assert.deepEqual(inbound!.golden, { models: DIGITS_MODELS, intervalMs: 10_000 });
-      const [upstream] = callerOf(seats).config.outbound!.upstreams;
+      const [upstream] = callerOf(specs).config.outbound!.upstreams;
       assert.deepEqual(upstream!.endpoints, []);
       assert.deepEqual(upstream!.consul, { service: 'digits', tags: [], meta: {}, failover: [] });
     });
@@ -188,8 +188,8 @@ describe('plan of a mesh', () => {
       const labels = 'replicas: 2, tags: [gpu], meta: { team: vision }';
       const more = 'consul: { cache: { dir: /var/cache/mesh } }';
       const file = meshFile({ replicas: 2, more }).replace('replicas: 2', labels);
-      const seats = await plan(file);
-      const [first, second, caller] = seats.map((seat) => seat.config.consul!);
+      const specs = await plan(file);
+      const [first, second, caller] = specs.map((spec) => spec.config.consul!);
       assert.deepEqual([first!.registration!.tags, first!.registration!.meta], [['gpu'], { team: 'vision' }]);
       assert.deepEqual(caller!.registration!.tags, []);
       assert.deepEqual(
@@ -200,18 +200,18 @@ describe('plan of a mesh', () => {
     });
 
     it('lets the file say who may call when it shall', async () => {
-      const [seat] = await plan(meshFile({ more: 'consul: { intentions: false }' }), AGENT);
-      assert.equal(seat!.config.inbound!.intentions.length, 1);
-      assert.equal(seat!.config.consul!.intentions, false);
+      const [spec] = await plan(meshFile({ more: 'consul: { intentions: false }' }), AGENT);
+      assert.equal(spec!.config.inbound!.intentions.length, 1);
+      assert.equal(spec!.config.consul!.intentions, false);
     });
 
     it('writes sidecar files that read back as planned, without a golden probe for a foreign server', async () => {
       for (const text of [meshFile({ replicas: 2 }), FOREIGN]) {
-        for (const seat of await plan(text, AGENT)) {
-          const back = parseSidecarFile(stringifySidecar(seat.config), seat.file);
+        for (const spec of await plan(text, AGENT)) {
+          const back = parseSidecarFile(stringifySidecar(spec.config), spec.file);
           assert.ok(back.ok, JSON.stringify(back));
-          assert.deepEqual(back.config, seat.config);
-          assert.equal(seat.config.inbound?.golden === undefined, seat.service !== 'digits');
+          assert.deepEqual(back.config, spec.config);
+          assert.equal(spec.config.inbound?.golden === undefined, spec.service !== 'digits');
         }
         rmSync(`${scratch.path}/run`, { recursive: true });
       }
@@ -221,9 +221,9 @@ describe('plan of a mesh', () => {
   it('gives fixed ports in order when the file names a base', async () => {
     const base = await freePair();
     const text = meshFile().replace('replicas: 1', `replicas: 1, port_base: ${base}`);
-    const [seat] = await plan(text);
+    const [spec] = await plan(text);
     assert.deepEqual(
-      [inboundAddress(seat!), adminAddress(seat!)],
+      [inboundAddress(spec!), adminAddress(spec!)],
       [`127.0.0.1:${base}`, `127.0.0.1:${base + 1}`],
     );
   });

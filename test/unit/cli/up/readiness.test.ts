@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
-import type { SeatState } from '../../../../sidecar/cli/up/fleet.js';
+import type { SidecarState } from '../../../../sidecar/cli/up/fleet.js';
 import type { SidecarSpec } from '../../../../sidecar/cli/up/plan.js';
 import { type ReadyWait, untilReady } from '../../../../sidecar/cli/up/readiness.js';
 import type { ModelReport } from '../../../../sidecar/telemetry/reports.js';
@@ -30,9 +30,9 @@ describe('waiting for a mesh to be ready', () => {
     scratch.remove();
   });
 
-  function state(overrides: Partial<SeatState>): SeatState {
-    const seat = { name: 'digits-1', role: 'replica', folder: scratch.path } as SidecarSpec;
-    return { seat, process: report('ready'), model: report('ready'), models: [], notReady: [], ...overrides };
+  function state(overrides: Partial<SidecarState>): SidecarState {
+    const spec = { name: 'digits-1', role: 'replica', folder: scratch.path } as SidecarSpec;
+    return { spec, process: report('ready'), model: report('ready'), models: [], notReady: [], ...overrides };
   }
 
   it('ends when every sidecar is ready', async () => {
@@ -93,14 +93,14 @@ describe('waiting for a mesh to be ready', () => {
 
   it('does not wait for a service of which nothing can be served, as long as another one serves', async () => {
     const dead = state({
-      seat: seatOf('broken-1', 'broken'),
+      spec: seatOf('broken-1', 'broken'),
       model: report('failed', 'no model'),
       models: [named('broken', 'failed', 'no model')],
       notReady: ['model: no model'],
     });
-    const caller = (notReady: string[]): SeatState =>
-      state({ seat: seatOf('app', 'app', 'caller'), model: undefined, notReady });
-    const other = state({ seat: seatOf('digits-1', 'digits') });
+    const caller = (notReady: string[]): SidecarState =>
+      state({ spec: seatOf('app', 'app', 'caller'), model: undefined, notReady });
+    const other = state({ spec: seatOf('digits-1', 'digits') });
     wait.check([dead, { ...other, notReady: ['model: starting'] }, caller([])]);
     wait.check([dead, other, caller(['upstream digits: no endpoint is connected yet'])]);
     let isOver = false;

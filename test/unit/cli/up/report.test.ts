@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { paletteFor } from '../../../../sidecar/cli/terminal.js';
-import type { SeatState } from '../../../../sidecar/cli/up/fleet.js';
+import type { SidecarState } from '../../../../sidecar/cli/up/fleet.js';
 import { UpReport } from '../../../../sidecar/cli/up/report.js';
 import type { ModelReport } from '../../../../sidecar/telemetry/reports.js';
 
@@ -8,7 +8,7 @@ describe('what up shows of Consul', () => {
   const UI = 'http://127.0.0.1:8500/ui/';
   const process: ModelReport = { state: 'ready', why: '', restarts: 0, pid: 7 };
   const caller = {
-    seat: {
+    spec: {
       name: 'client',
       service: 'client',
       role: 'caller',
@@ -20,7 +20,7 @@ describe('what up shows of Consul', () => {
     model: undefined,
     models: [],
     notReady: [],
-  } as unknown as SeatState;
+  } as unknown as SidecarState;
 
   function shown(json: boolean): { report: UpReport; lines: () => string[] } {
     let text = '';
@@ -48,7 +48,7 @@ describe('what up shows of Consul', () => {
     const { report, lines } = shown(false);
     report.consul(process);
     assert.deepEqual(lines(), [], 'nothing before the mesh is ready');
-    const named = { ...caller, seat: { ...caller.seat, name: 'demo-client' } };
+    const named = { ...caller, spec: { ...caller.spec, name: 'demo-client' } };
     report.ready([named], '/run', { address: 'a', ui: UI });
     const before = lines().length;
     report.consul({ state: 'backoff', why: 'killed by SIGKILL; next start in 0.1 s', restarts: 0 });
@@ -79,8 +79,8 @@ describe('what up shows of Consul', () => {
       model('broken', 'failed', 'model.onnx: no such graph', 8),
       model('digits', 'ready', '', 9),
     ];
-    const seat = { ...caller.seat, name: 'mine-1', service: 'mine', role: 'replica' } as SeatState['seat'];
-    const state: SeatState = { ...caller, seat, models, model: { state: 'ready', why: '', restarts: 0 } };
+    const spec = { ...caller.spec, name: 'mine-1', service: 'mine', role: 'replica' } as SidecarState['spec'];
+    const state: SidecarState = { ...caller, spec, models, model: { state: 'ready', why: '', restarts: 0 } };
     report.ready([state, caller], '/run');
     const text = lines();
     assert.ok(
@@ -89,7 +89,7 @@ describe('what up shows of Consul', () => {
     );
     assert.ok(text.includes('NOT SERVED: model broken of mine-1: model.onnx: no such graph'));
     const again = model('broken', 'ready', '', 10);
-    report.news({ kind: 'model', state: { ...state, models: [again, models[1]!] }, changed: [again] }, []);
+    report.event({ kind: 'model', state: { ...state, models: [again, models[1]!] }, changed: [again] }, []);
     assert.match(lines().at(-1)!, /mine-1 +model broken ready \(process 10\)$/);
   });
 });

@@ -165,21 +165,21 @@ describe('golden probe', () => {
         timers: systemTimers,
         probe: digitsProbes(DIGITS_MODELS),
         intervalMs: 200,
-        signs: () => ({ inferences: 0, inFlight: 0, usualMs: 0, lastDeadlineMs: 0 }),
+        activity: () => ({ inferences: 0, inFlight: 0, usualMs: 0, lastDeadlineMs: 0 }),
         phase: () => ({ kind: 'ready' }),
         onChange: () => {},
       });
       ending.push(() => health.close());
       health.start();
-      await until('it passes', () => health.verdict().ok);
+      await until('it passes', () => health.report().ok);
       process.kill(pid, 'SIGSTOP');
-      await until('it is critical', () => !health.verdict().ok);
+      await until('it is critical', () => !health.report().ok);
       assert.match(
-        health.verdict().why,
+        health.report().why,
         /has not answered for \d+ s: no inference completed and the golden input/,
       );
       process.kill(pid, 'SIGCONT');
-      await until('it is good again', () => health.verdict().ok);
+      await until('it is good again', () => health.report().ok);
     });
   });
 
@@ -204,7 +204,7 @@ describe('golden probe', () => {
       probe: probes(models, service.socket),
       intervalMs: 100,
       // As if none of them ended well: only the golden input can speak for the model.
-      signs: () => ({ inferences: 0, inFlight: 1, usualMs, lastDeadlineMs: 0 }),
+      activity: () => ({ inferences: 0, inFlight: 1, usualMs, lastDeadlineMs: 0 }),
       phase: () => ({ kind: 'ready' }),
       onChange: (verdict) => verdicts.push(verdict),
     });

@@ -59,7 +59,7 @@ describe('model health', () => {
       timers: clock,
       probe,
       intervalMs: INTERVAL_MS,
-      signs: () => ({ ...signs }),
+      activity: () => ({ ...signs }),
       phase: () => phase,
       onChange: (verdict) => told.push(verdict),
     });
@@ -70,7 +70,7 @@ describe('model health', () => {
   async function proven(): Promise<void> {
     health.start();
     await clock.settle(100);
-    assert.deepEqual(health.verdict(), { ok: true, why: '' });
+    assert.deepEqual(health.report(), { ok: true, why: '' });
     told.length = 0;
     probe.timeouts.length = 0;
   }
@@ -79,7 +79,7 @@ describe('model health', () => {
     phase = { kind: 'starting' };
     health.start();
     await clock.settle(60_000);
-    assert.deepEqual(health.verdict(), { ok: false, why: 'the model is starting' });
+    assert.deepEqual(health.report(), { ok: false, why: 'the model is starting' });
     assert.deepEqual(probe.timeouts, []);
     phase = { kind: 'ready' };
     health.changed();
@@ -103,7 +103,7 @@ describe('model health', () => {
       await clock.settle(5_000);
     }
     assert.deepEqual(probe.timeouts, []);
-    assert.equal(health.verdict().ok, true);
+    assert.equal(health.report().ok, true);
   });
 
   it('condemns a model that answers neither work nor the golden input, and says since when', async () => {
@@ -115,9 +115,9 @@ describe('model health', () => {
       told[0]!.why,
       /^the model has not answered for 1\d s: no inference completed and the golden input got no answer$/,
     );
-    const before = health.verdict().why;
+    const before = health.report().why;
     await clock.settle(60_000);
-    assert.equal(health.verdict().why, before, 'the words stay');
+    assert.equal(health.report().why, before, 'the words stay');
     probe.frozen = false;
     await clock.settle(3_000);
     assert.deepEqual(told.slice(1), [{ ok: true, why: '' }]);
@@ -179,10 +179,10 @@ describe('model health', () => {
     await proven();
     probe.frozen = true;
     await clock.settle(30_000);
-    assert.equal(health.verdict().ok, false);
+    assert.equal(health.report().ok, false);
     signs.inferences += 1;
     await clock.settle(2_500);
-    assert.equal(health.verdict().ok, true);
+    assert.equal(health.report().ok, true);
   });
 
   it('does not let one speak for a model that computed something wrong: only a right answer does', async () => {
@@ -195,18 +195,18 @@ describe('model health', () => {
     await clock.settle(10_000);
     signs.inferences += 100;
     await clock.settle(2_500);
-    assert.equal(health.verdict().ok, false);
+    assert.equal(health.report().ok, false);
     probe.frozen = false;
     probe.answer = PASSED;
     await clock.settle(10_000);
-    assert.equal(health.verdict().ok, true);
+    assert.equal(health.report().ok, true);
   });
 
   it('reports NOT_SERVING in the words of the probe', async () => {
     probe.answer = NOT_SERVING;
     health.start();
     await clock.settle(100);
-    assert.deepEqual(health.verdict(), { ok: false, why: 'the model reports NOT_SERVING' });
+    assert.deepEqual(health.report(), { ok: false, why: 'the model reports NOT_SERVING' });
   });
 
   it('believes at once that the process is gone, and wants proof of the next one', async () => {
@@ -221,10 +221,10 @@ describe('model health', () => {
     phase = { kind: 'ready' };
     health.changed();
     await clock.settle(100);
-    assert.equal(health.verdict().ok, false);
+    assert.equal(health.report().ok, false);
     probe.answer = PASSED;
     await clock.settle(3_000);
-    assert.equal(health.verdict().ok, true);
+    assert.equal(health.report().ok, true);
   });
 
   it('ignores what an earlier life of the model answers', async () => {
@@ -233,7 +233,7 @@ describe('model health', () => {
     phase = { kind: 'away', why: 'killed' };
     health.changed();
     await clock.settle(1_000);
-    assert.deepEqual(health.verdict(), { ok: false, why: 'killed' });
+    assert.deepEqual(health.report(), { ok: false, why: 'killed' });
     assert.equal(health.probes().passed, 0);
   });
 
@@ -274,7 +274,7 @@ describe('model health', () => {
     health.start();
     await clock.settle(13_000);
     assert.deepEqual(probe.timeouts.slice(0, 2), [6_000, 6_000]);
-    assert.match(health.verdict().why, /has not answered for \d+ s/);
+    assert.match(health.report().why, /has not answered for \d+ s/);
   });
 
   it('ends with no timer left', async () => {

@@ -7,7 +7,7 @@ import { LocalCa } from '../../../../sidecar/identity/ca/local-ca.js';
 import { openIdentityFiles } from '../../../../sidecar/identity/sources/file-source.js';
 import type { Identity } from '../../../../sidecar/identity/sources/identity-source.js';
 import type { IdentityPaths } from '../../../../sidecar/identity/sources/secret-files.js';
-import { isFault } from '../../../../sidecar/identity/spiffe.js';
+import { isProblem } from '../../../../sidecar/identity/spiffe.js';
 import { createPeerTrust, verifyPeer } from '../../../../sidecar/identity/tls/peer-verification.js';
 import { certificatesFromPem } from '../../../../sidecar/identity/x509/pem.js';
 import { seeded } from '../../../../sidecar/runtime/random.js';
@@ -131,7 +131,7 @@ describe('the local issuer', () => {
       for (const one of paths) {
         for (const other of paths) {
           const trust = createPeerTrust(TRUST_DOMAIN, readFileSync(other.roots, 'utf8'));
-          if (isFault(trust)) throw new Error(trust.fault);
+          if (isProblem(trust)) throw new Error(trust.problem);
           const [leafDer] = certificatesFromPem(readFileSync(one.cert, 'utf8'));
           const verdict = verifyPeer({ leafDer: leafDer!, chainDer: [] }, trust, clock.wallNow());
           assert.equal(verdict.kind, 'accepted');

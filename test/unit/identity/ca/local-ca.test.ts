@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { LocalCa } from '../../../../sidecar/identity/ca/local-ca.js';
 import type { IdentityParts } from '../../../../sidecar/identity/sources/identity-source.js';
-import { isFault } from '../../../../sidecar/identity/spiffe.js';
+import { isProblem } from '../../../../sidecar/identity/spiffe.js';
 import {
   createPeerTrust,
-  type PeerVerdict,
+  type PeerVerification,
   verifyPeer,
 } from '../../../../sidecar/identity/tls/peer-verification.js';
 import { readCertificate } from '../../../../sidecar/identity/x509/certificate.js';
@@ -19,9 +19,9 @@ function create(): Promise<LocalCa> {
 }
 
 /** What a sidecar with these roots says of that leaf. */
-function verdict(leaf: IdentityParts, rootsPem: string, wallNowMs = NOW_MS): PeerVerdict {
+function verdict(leaf: IdentityParts, rootsPem: string, wallNowMs = NOW_MS): PeerVerification {
   const trust = createPeerTrust(TRUST_DOMAIN, rootsPem);
-  if (isFault(trust)) throw new Error(trust.fault);
+  if (isProblem(trust)) throw new Error(trust.problem);
   const [leafDer, ...chainDer] = certificatesFromPem(leaf.certChainPem);
   return verifyPeer({ leafDer: leafDer!, chainDer }, trust, wallNowMs);
 }
@@ -61,7 +61,7 @@ describe('the local CA', () => {
     const leaves = await Promise.all(Array.from({ length: 20 }, () => ca.issueLeaf('web')));
     const serials = leaves.map((leaf) => {
       const facts = readCertificate(certificatesFromPem(leaf.certChainPem)[0]!);
-      if (isFault(facts)) throw new Error(facts.fault);
+      if (isProblem(facts)) throw new Error(facts.problem);
       assert.equal(facts.serial.length, 32);
       return facts.serial;
     });

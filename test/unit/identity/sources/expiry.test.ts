@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import {
   expiryWarning,
-  type LifePhase,
-  lifePhase,
   nextCheckMs,
   phaseEndsInMs,
+  type ValidityPhase,
+  validityPhase,
 } from '../../../../sidecar/identity/sources/expiry.js';
 
 const HOUR = 3_600_000;
@@ -12,7 +12,7 @@ const START = Date.UTC(2026, 0, 1);
 const life = { notBeforeMs: START, notAfterMs: START + 10 * HOUR };
 
 describe("a certificate's life", () => {
-  const phases: [number, LifePhase, number][] = [
+  const phases: [number, ValidityPhase, number][] = [
     [-1, 'fresh', 6 * HOUR + 1],
     [0, 'fresh', 5 * HOUR + 1],
     [5, 'fresh', 1],
@@ -26,7 +26,7 @@ describe("a certificate's life", () => {
   for (const [hours, phase, endsInMs] of phases) {
     it(`after ${hours} of 10 hours is ${phase}`, () => {
       const now = START + hours * HOUR;
-      assert.equal(lifePhase(life, now), phase);
+      assert.equal(validityPhase(life, now), phase);
       assert.equal(phaseEndsInMs(life, now), endsInMs);
     });
   }

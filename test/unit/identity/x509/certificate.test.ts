@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import fc from 'fast-check';
-import { isFault } from '../../../../sidecar/identity/spiffe.js';
+import { isProblem } from '../../../../sidecar/identity/spiffe.js';
 import { verifyPeer } from '../../../../sidecar/identity/tls/peer-verification.js';
 import {
   type CertificateFacts,
@@ -13,7 +13,7 @@ import { spiffeUri, TestAuthority, type TestLeaf, trustIn } from '../../../kit/i
 
 function facts(der: Uint8Array): CertificateFacts {
   const read = readCertificate(der);
-  if (isFault(read)) throw new Error(read.fault);
+  if (isProblem(read)) throw new Error(read.problem);
   return read;
 }
 
@@ -60,14 +60,14 @@ describe('the facts of a certificate', () => {
   it('with the same extension twice are refused', async () => {
     const again = [{ oid: '2.5.29.15', critical: true, der: Buffer.from([0x03, 0x02, 0x07, 0x80]) }];
     const twice = readCertificate((await root.leaf({ extra: again })).leafDer);
-    assert.ok(isFault(twice) && /twice/.test(twice.fault));
+    assert.ok(isProblem(twice) && /twice/.test(twice.problem));
   });
 
   it('of every truncation and extension are a fault', () => {
     for (let length = 0; length < leaf.leafDer.length; length++) {
-      assert.ok(isFault(readCertificate(leaf.leafDer.subarray(0, length))), `length ${length}`);
+      assert.ok(isProblem(readCertificate(leaf.leafDer.subarray(0, length))), `length ${length}`);
     }
-    assert.ok(isFault(readCertificate(Buffer.concat([leaf.leafDer, Buffer.from([0])]))));
+    assert.ok(isProblem(readCertificate(Buffer.concat([leaf.leafDer, Buffer.from([0])]))));
   });
 
   it('in a longer encoding than DER allows are a fault', () => {
@@ -75,14 +75,14 @@ describe('the facts of a certificate', () => {
     assert.deepEqual([tag, form], [0x30, 0x82]);
     const longer = Buffer.concat([Buffer.from([0x30, 0x83, 0x00]), leaf.leafDer.subarray(2)]);
     const read = readCertificate(longer);
-    assert.ok(isFault(read) && /shortest/.test(read.fault));
+    assert.ok(isProblem(read) && /shortest/.test(read.problem));
   });
 
   it('of something huge, or nested without end, are a fault at once', () => {
-    assert.ok(isFault(readCertificate(Buffer.alloc(1_000_000, 0x30))));
+    assert.ok(isProblem(readCertificate(Buffer.alloc(1_000_000, 0x30))));
     const nested = Buffer.alloc(60_000, 0x30);
     for (let i = 1; i < nested.length; i += 2) nested[i] = 0x80;
-    assert.ok(isFault(readCertificate(nested)));
+    assert.ok(isProblem(readCertificate(nested)));
     const lengths = [
       [0x30, 0x84, 0xff, 0xff, 0xff, 0xff],
       [0x30, 0x80, 0x00, 0x00],
@@ -90,7 +90,7 @@ describe('the facts of a certificate', () => {
       [0x1f, 0x81, 0x01, 0x00],
       [0x30, 0xff],
     ];
-    for (const bytes of lengths) assert.ok(isFault(readCertificate(Buffer.from(bytes))));
+    for (const bytes of lengths) assert.ok(isProblem(readCertificate(Buffer.from(bytes))));
   });
 });
 

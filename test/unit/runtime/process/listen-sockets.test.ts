@@ -64,7 +64,7 @@ describe('listening sockets by name', () => {
     );
     const successor = ListenSockets.fromEnvironment(env, process.pid);
     assert.equal(successor.isSuccessor, true);
-    assert.equal(successor.tell, 4);
+    assert.equal(successor.readyFd, 4);
     assert.equal(successor.generation, 2);
   });
 

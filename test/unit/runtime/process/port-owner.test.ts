@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import net from 'node:net';
-import { inodesIn, portHolder } from '../../../../sidecar/runtime/process/port-owner.js';
+import { inodesIn, portOwner } from '../../../../sidecar/runtime/process/port-owner.js';
 
 describe('the holder of a port', () => {
   it('is read from the table of the kernel: those that listen, on that port only', () => {
@@ -23,9 +23,9 @@ describe('the holder of a port', () => {
       });
       if (!isThere) continue;
       const { port } = server.address() as net.AddressInfo;
-      assert.match(portHolder(port) ?? '', new RegExp(`^process ${process.pid} \\(.*node.*\\)$`));
+      assert.match(portOwner(port) ?? '', new RegExp(`^process ${process.pid} \\(.*node.*\\)$`));
       await new Promise((resolve) => server.close(resolve));
-      assert.equal(portHolder(port), undefined);
+      assert.equal(portOwner(port), undefined);
     }
   });
 });
