@@ -4,7 +4,7 @@ import type { MemoryReading } from './core/admission/memory-pressure.js';
 import { Admission, type InboundQueue, QueueState } from './core/admission/queue.js';
 import type { IntentionTable } from './core/authorization/intentions.js';
 import type { ProcessEnd } from './core/health/process-end.js';
-import { Reasons, reasonMessage } from './core/outcome/local-reply-reason.js';
+import { Reasons } from './core/outcome/local-reply-reason.js';
 import { AttemptEnd, isNeverProcessed } from './core/outcome/outcome.js';
 import { findFault } from './core/routing/fault-rule.js';
 import type { HealthResponder } from './health/model/responder.js';
@@ -24,10 +24,15 @@ import { Attempt } from './relay/attempt.js';
 import { limitIn } from './relay/attempt-timeout-header.js';
 import { BufferAdmission } from './relay/buffer-admission.js';
 import { type Call, NEVER } from './relay/call.js';
+import { beginAttempt } from './relay/call-attempts.js';
+import { setDeadline } from './relay/call-timer.js';
 import type { ActiveFaults } from './relay/fault-injection.js';
 import { injectFault } from './relay/fault-injection.js';
 import { forwardExtras, forwardRequest, inboundProfile } from './relay/header-rewrite.js';
+import { makeLocalReply } from './relay/local-reply.js';
 import { isGrpcRequest, RejectedStream } from './relay/rejected-stream.js';
+import { creditRequest, disableReplay, holdRequest, resumeRequest } from './relay/request-buffer.js';
+import { failCall, finishWith, sendLocalReply, sendStored } from './relay/response.js';
 import { Routes, timeAllowedMs } from './relay/route-table.js';
 import type { DataPlaneContext } from './transport/context.js';
 import type { Session } from './transport/session.js';
@@ -124,18 +129,18 @@ export class Inbound implements NamedStory {
     const caller = link.identity as Caller | null;
     call.caller = caller;
     if (caller === null && this.config.mtls === 'strict') {
-      return call.localReply(Reasons.noIdentity, reasonMessage(Reasons.noIdentity));
+      return sendLocalReply(call, makeLocalReply(Reasons.noIdentity));
     }
     if (!this.authorization.isAllowed(caller) && !this.authorization.permits(caller, block))
       return this.refuse(call);
     if (match === null)
-      return call.localReply(Reasons.unknownRoute, reasonMessage(Reasons.unknownRoute, { path: facts.path }));
+      return sendLocalReply(call, makeLocalReply(Reasons.unknownRoute, { path: facts.path }));
     call.match = match;
     call.plan = match.plan;
 
     const allowed = timeAllowedMs(match.plan.config, block);
     if (allowed <= 0) return this.onDeadline(call);
-    if (allowed !== NEVER) call.setDeadline(call.startMs + allowed);
+    if (allowed !== NEVER) setDeadline(call, call.startMs + allowed);
     if (this.faults !== null && this.isStruck(this.faults, call, facts.path)) return;
     this.enter(call, facts.path);
   }
@@ -192,17 +197,17 @@ export class Inbound implements NamedStory {
   onRequestReady(call: InboundCall): void {
     if (call.match === undefined || call.isOffered || call.attempt !== null || call.isFinished) return;
     if (call.asksHealth) return this.answerHealth(call);
-    if (call.slot < 0 && !(call as ModelRoutedCall).readName()) return call.onSentUp(call.requestBytes);
+    if (call.slot < 0 && !(call as ModelRoutedCall).readName()) return creditRequest(call, call.requestBytes);
     if (call.isOffered || call.attempt !== null || call.isFinished) return;
     // The rest is waited for outside the line, as far as there is memory for it.
     if (call.requestEnded || !call.isReplayable) this.admit(call);
-    else if (this.buffers.admits(call)) call.onSentUp(call.requestBytes);
+    else if (this.buffers.admits(call)) creditRequest(call, call.requestBytes);
   }
 
   /** From what is known of the model. What is not known, it is asked itself. */
   private answerHealth(call: InboundCall): void {
     const answer = call.requestEnded ? this.health?.answer(call.buffered) : undefined;
-    if (answer !== undefined) return call.answerWith(answer);
+    if (answer !== undefined) return sendStored(call, answer);
     call.asksHealth = false;
     if (this.router !== null) this.router.choose(call, HEALTH_CHECK);
     else this.enterAt(call, 0, HEALTH_CHECK);
@@ -217,21 +222,21 @@ export class Inbound implements NamedStory {
   /** Its caller waits no longer than this from the end of the request. */
   private limit(call: InboundCall): void {
     const untilMs = this.context.nowMs + limitIn(call.block);
-    if (untilMs < call.deadlineMs) call.setDeadline(untilMs);
+    if (untilMs < call.deadlineMs) setDeadline(call, untilMs);
   }
 
   private start(call: InboundCall): void {
     const slot = this.backends[call.slot]!;
     if (call.ticket !== null) slot.runs.begin(call.ticket);
-    call.begin(new Attempt(call, slot, this.context.nowMs), NEVER);
+    beginAttempt(call, new Attempt(call, slot, this.context.nowMs), NEVER);
     // There is one model: nothing is kept for another attempt.
-    call.disableReplay();
+    disableReplay(call);
     this.buffers.release(call);
   }
 
   onAttemptEnd(call: InboundCall, attempt: Attempt): void {
     if (call.ticket !== null) this.backends[call.slot]!.runs.answered(call, this.context.nowMs);
-    if (attempt.trailers !== null) call.finishWith(attempt);
+    if (attempt.trailers !== null) finishWith(call, attempt);
     else if (isNeverProcessed(attempt.ended as AttemptEnd) && !call.isCommitted) {
       this.turnAway(call, attempt.reason === '' ? 'it refused the call' : attempt.reason);
     } else if (attempt.ended === AttemptEnd.connectionLost) {
@@ -243,11 +248,10 @@ export class Inbound implements NamedStory {
 
   private refuse(call: InboundCall): void {
     if (!this.authorization.intentions.isLoaded && call.attempt === null) {
-      const message = reasonMessage(Reasons.notLoaded, { service: this.service });
-      return call.localReply(Reasons.notLoaded, message);
+      return sendLocalReply(call, makeLocalReply(Reasons.notLoaded, { service: this.service }));
     }
     const names = { source: call.caller?.service ?? 'a caller without identity', destination: this.service };
-    call.localReply(Reasons.notAllowed, reasonMessage(Reasons.notAllowed, names));
+    sendLocalReply(call, makeLocalReply(Reasons.notAllowed, names));
   }
 
   /** Where other models of this service are or will be served, it says so, so that their calls still come here. */
@@ -255,8 +259,10 @@ export class Inbound implements NamedStory {
     const isAll = this.router === null || this.backends.every(({ state }) => state.kind === 'away');
     const reason = isAll ? Reasons.modelUnavailable : Reasons.modelNotReady;
     const { name: model, mark } = this.backends[call.slot]!;
-    const message = reasonMessage(reason, { service: this.service, model, detail });
-    call.localReply(reason, message, isAll ? undefined : (mark ?? undefined));
+    sendLocalReply(
+      call,
+      makeLocalReply(reason, { service: this.service, model, detail }, isAll ? null : mark),
+    );
   }
 
   /** The model came, went, or is expected. */
@@ -299,7 +305,7 @@ export class Inbound implements NamedStory {
       const woken = queue.nextWaking(now);
       if (woken !== null) {
         runs.begin(woken);
-        woken.call.goOn();
+        resumeRequest(woken.call);
       }
       const ticket = queue.next(now);
       if (ticket === null) {
@@ -314,7 +320,7 @@ export class Inbound implements NamedStory {
   }
 
   private expire(call: InboundCall): void {
-    call.localReply(Reasons.queueExpired, reasonMessage(Reasons.queueExpired, { service: this.service }));
+    sendLocalReply(call, makeLocalReply(Reasons.queueExpired, { service: this.service }));
   }
 
   requestHeaders(call: Call): StableList {
@@ -335,17 +341,14 @@ export class Inbound implements NamedStory {
   onDeadline(call: InboundCall): void {
     if (call.ticket?.queueState === QueueState.waiting) return this.expire(call);
     const limitMs = Math.round(call.deadlineMs - call.startMs);
-    call.localReply(
-      Reasons.deadlineExceeded,
-      reasonMessage(Reasons.deadlineExceeded, { limitMs: Number.isFinite(limitMs) ? limitMs : 0 }),
+    sendLocalReply(
+      call,
+      makeLocalReply(Reasons.deadlineExceeded, { limitMs: Number.isFinite(limitMs) ? limitMs : 0 }),
     );
   }
 
   onIdle(call: InboundCall): void {
-    call.localReply(
-      Reasons.idleTimeout,
-      reasonMessage(Reasons.idleTimeout, { limitMs: call.plan.idleTimeoutMs }),
-    );
+    sendLocalReply(call, makeLocalReply(Reasons.idleTimeout, { limitMs: call.plan.idleTimeoutMs }));
   }
 
   /**
@@ -371,7 +374,7 @@ export class Inbound implements NamedStory {
       if (ticket === null || !pool.hasWaitersBesides(ticket.holder)) return;
       silent.delete(ticket);
       const { silentStream } = Reasons;
-      ticket.call.fail(silentStream, reasonMessage(silentStream, { service: this.service }));
+      failCall(ticket.call, makeLocalReply(silentStream, { service: this.service }));
     }
   }
 
@@ -382,7 +385,7 @@ export class Inbound implements NamedStory {
     const slot = this.backends[call.slot]!;
     slot.silent.delete(ticket);
     if (slot.queue.resume(ticket, this.context.nowMs)) slot.runs.begin(ticket);
-    else call.holdBack();
+    else holdRequest(call);
   }
 
   onCancelled(): void {}

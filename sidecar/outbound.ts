@@ -34,6 +34,8 @@ import { retryFacts } from './outbound/retry.js';
 import { Router } from './outbound/router.js';
 import { TrafficShift } from './outbound/traffic-shift.js';
 import { type Call, NEVER } from './relay/call.js';
+import { beginAttempt, beginHedge, settleOn, stopAttempts } from './relay/call-attempts.js';
+import { resumeAt } from './relay/call-timer.js';
 import type { ActiveFaults } from './relay/fault-injection.js';
 import {
   forwardExtras,
@@ -41,8 +43,10 @@ import {
   type RequestProfile,
   requestProfile,
 } from './relay/header-rewrite.js';
-import { localReplyFor } from './relay/local-reply.js';
+import { localReplyFor, makeLocalReply } from './relay/local-reply.js';
 import { isGrpcRequest, RejectedStream } from './relay/rejected-stream.js';
+import { creditRequest } from './relay/request-buffer.js';
+import { finishWith, sendLocalReply } from './relay/response.js';
 import { type Match, timeAllowedMs } from './relay/route-table.js';
 import type { DataPlaneContext } from './transport/context.js';
 import type { Session } from './transport/session.js';
@@ -251,7 +255,7 @@ export class Outbound implements Primary, FallbackTarget, ShiftTarget {
     const attempt = this.makeAttempt(call, endpoint, now);
     if (probed !== undefined) attempt.probe = endpoint.ejection.probe;
     const copyMs = call.methodState === null ? NEVER : hedgeDueMs(call, attempt, now);
-    call.begin(attempt, this.attemptDueMs(call, now), copyMs);
+    beginAttempt(call, attempt, this.attemptDueMs(call, now), copyMs);
   }
 
   /** What has crashed models is not begun: it waits for the rest of its request, or is refused. */
@@ -284,7 +288,7 @@ export class Outbound implements Primary, FallbackTarget, ShiftTarget {
     if (postponeHedge(call, first, now)) return;
     const endpoint = takeHedge(call, first, now);
     if (endpoint === undefined) return;
-    call.startHedge(this.makeAttempt(call, endpoint, now), this.attemptDueMs(call, now));
+    beginHedge(call, this.makeAttempt(call, endpoint, now), this.attemptDueMs(call, now));
   }
 
   onAttemptEnd(call: OutboundCall, attempt: OutboundAttempt): void {
@@ -294,12 +298,12 @@ export class Outbound implements Primary, FallbackTarget, ShiftTarget {
     if (outcome === Outcome.success) {
       if (!this.poison.isIdle) this.poison.answered(call, attempt);
       if (call.methodState !== null) this.remember(call, attempt);
-      return call.finishWith(attempt);
+      return finishWith(call, attempt);
     }
     if (saysCrashed(call, attempt)) this.poison.crashed(call, attempt, this.context.nowMs);
     if (call.hedge !== null) {
       if (leaveToOther(call, attempt, outcome, this.context.nowMs)) return;
-      call.settleOn(attempt);
+      settleOn(call, attempt);
       return this.fail(call, this.failureOf(call, attempt), outcome);
     }
     const isUnarmed = attempt.ended === AttemptEnd.unconnected && !call.upstream.hasIdentity;
@@ -337,8 +341,8 @@ export class Outbound implements Primary, FallbackTarget, ShiftTarget {
   }
 
   giveUp(call: OutboundCall, { reason, message, attempt }: Failure): void {
-    if (reason === null) call.finishWith(attempt!);
-    else call.localReply(reason, message);
+    if (reason === null) finishWith(call, attempt!);
+    else sendLocalReply(call, { reason, message, metadata: null });
   }
 
   /** The primary answered well: what is remembered of that. */
@@ -386,7 +390,7 @@ export class Outbound implements Primary, FallbackTarget, ShiftTarget {
     this.retries++;
     call.stats!.retries++;
     if (wait === 0) this.next(call);
-    else call.resumeAt(now + wait);
+    else resumeAt(call, now + wait);
     return true;
   }
 
@@ -407,7 +411,7 @@ export class Outbound implements Primary, FallbackTarget, ShiftTarget {
     if (!call.isAwaiting) return;
     // As long as there is room to keep it, the rest is waited for.
     if (call.requestEnded || !call.isReplayable) this.goOn(call);
-    else call.onSentUp(call.requestBytes);
+    else creditRequest(call, call.requestBytes);
   }
 
   /** Headers and the end of a small request arrive at once, so that its headers wait to be written. */
@@ -454,9 +458,9 @@ export class Outbound implements Primary, FallbackTarget, ShiftTarget {
       this.fallbacks.failed(call);
     call.degraded = '';
     const limitMs = Math.round(call.deadlineMs - call.startMs);
-    const message = reasonMessage(Reasons.deadlineExceeded, { limitMs });
+    const reply = makeLocalReply(Reasons.deadlineExceeded, { limitMs });
     const waited = this.breaker.leave(call) ? ` while waiting for ${this.missing(call)}` : '';
-    call.localReply(Reasons.deadlineExceeded, message + waited);
+    sendLocalReply(call, { ...reply, message: reply.message + waited });
   }
 
   private missing({ upstream }: OutboundCall): string {
@@ -464,13 +468,10 @@ export class Outbound implements Primary, FallbackTarget, ShiftTarget {
   }
 
   onIdle(call: OutboundCall): void {
-    call.stop(AttemptEnd.deadline);
+    stopAttempts(call, AttemptEnd.deadline);
     this.breaker.leave(call);
     call.degraded = '';
-    call.localReply(
-      Reasons.idleTimeout,
-      reasonMessage(Reasons.idleTimeout, { limitMs: call.plan.idleTimeoutMs }),
-    );
+    sendLocalReply(call, makeLocalReply(Reasons.idleTimeout, { limitMs: call.plan.idleTimeoutMs }));
   }
 
   onCancelled(call: OutboundCall): void {

@@ -10,11 +10,13 @@ import { MemoryPressure, type MemoryReading, Pressure } from '../core/admission/
 import { Priorities } from '../core/admission/priority-class.js';
 import { Admission, InboundQueue } from '../core/admission/queue.js';
 import { RateLimits } from '../core/admission/rate-limit.js';
-import { type LocalReplyReason, Reasons, reasonMessage } from '../core/outcome/local-reply-reason.js';
+import { type LocalReplyReason, Reasons } from '../core/outcome/local-reply-reason.js';
 import { AttemptEnd } from '../core/outcome/outcome.js';
 import { Status } from '../core/outcome/status.js';
 import { ENTRY_OVERHEAD, type Field, makeField } from '../http2/hpack/field.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
+import { makeLocalReply } from '../relay/local-reply.js';
+import { sendLocalReply } from '../relay/response.js';
 import type { DataPlaneContext } from '../transport/context.js';
 import { type InboundCall, isOneInference, Ticket } from './call.js';
 
@@ -153,7 +155,7 @@ export class InboundAdmission {
     values: Readonly<Record<string, string>>,
     waitMs: number,
   ): void {
-    call.localReply(reason, reasonMessage(reason, values), pushback(waitMs));
+    sendLocalReply(call, makeLocalReply(reason, values, pushback(waitMs)));
   }
 
   // ---- ends ----

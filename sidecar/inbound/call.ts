@@ -3,7 +3,7 @@
 import { QueueEntry } from '../core/admission/queue.js';
 import { headerViewOf } from '../http2/header-view.js';
 import { BufferState } from '../relay/buffer-admission.js';
-import { Call } from '../relay/call.js';
+import { RelayedCall } from '../relay/relayed-call.js';
 import type { Match } from '../relay/route-table.js';
 import type { Caller } from './authorization.js';
 
@@ -18,7 +18,7 @@ export class Ticket extends QueueEntry {
   }
 }
 
-export class InboundCall extends Call {
+export class InboundCall extends RelayedCall {
   match!: Match;
   /** Null for calls that hold no place: those refused before, and those about the server. */
   ticket: Ticket | null = null;

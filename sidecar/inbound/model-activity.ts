@@ -71,9 +71,9 @@ export class ModelActivity {
     let lastAnswerMs = this.lastCompletionMs;
     for (const { queueStartedMs, call } of this.running) {
       // What it has sent of an answer shows that it works; what a caller sends does not.
-      const sinceMs = Math.max(queueStartedMs, call.answeredMs);
+      const sinceMs = Math.max(queueStartedMs, call.lastResponseMs);
       if (oldest === 0 || sinceMs < oldest) oldest = sinceMs;
-      if (call.isCommitted && call.answeredMs > lastAnswerMs) lastAnswerMs = call.answeredMs;
+      if (call.isCommitted && call.lastResponseMs > lastAnswerMs) lastAnswerMs = call.lastResponseMs;
       if (call.deadlineMs > lastDeadlineMs) lastDeadlineMs = call.deadlineMs;
     }
     return {

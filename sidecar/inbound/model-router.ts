@@ -3,11 +3,13 @@
  * or the sidecar answers for all. What goes to no model is answered here.
  */
 
-import { type LocalReplyReason, ModelReasons, reasonMessage } from '../core/outcome/local-reply-reason.js';
+import { type LocalReplyReason, ModelReasons } from '../core/outcome/local-reply-reason.js';
 import { NO, YES } from '../health/model/responder.js';
 import { headerViewOf } from '../http2/header-view.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import type { Stream } from '../http2/stream.js';
+import { makeLocalReply } from '../relay/local-reply.js';
+import { sendLocalReply, sendStored } from '../relay/response.js';
 import type { DataPlaneContext } from '../transport/context.js';
 import type { Session } from '../transport/session.js';
 import { InboundCall } from './call.js';
@@ -49,11 +51,11 @@ export class ModelFront {
       return void call.readName();
     }
     const target = targetOf(path);
-    if (target.kind === 'live') return call.answerWith(YES);
-    if (target.kind === 'ready') return call.answerWith(this.anyReady() < 0 ? NO : YES);
+    if (target.kind === 'live') return sendStored(call, YES);
+    if (target.kind === 'ready') return sendStored(call, this.anyReady() < 0 ? NO : YES);
     if (target.kind === 'any') return this.enterAny(call, path);
     const values = { path, service: this.service };
-    call.localReply(ModelReasons.noModelMethod, reasonMessage(ModelReasons.noModelMethod, values));
+    sendLocalReply(call, makeLocalReply(ModelReasons.noModelMethod, values));
   }
 
   /** Its first message has been read as far as it could be. */
@@ -62,7 +64,7 @@ export class ModelFront {
     const { problem, model, method } = call;
     if (problem !== '') {
       const reason = call.isMalformed ? ModelReasons.noMessage : ModelReasons.unreadable;
-      return call.localReply(reason, reasonMessage(reason, { detail: problem }));
+      return sendLocalReply(call, makeLocalReply(reason, { detail: problem }));
     }
     // The server as a whole, where that is not known here.
     if (method.isHealth && model === '') return this.enterAny(call, path);
@@ -71,12 +73,12 @@ export class ModelFront {
     const reason: LocalReplyReason = method.isHealth
       ? ModelReasons.unknownService
       : ModelReasons.unknownModel;
-    call.localReply(reason, reasonMessage(reason, { model }));
+    sendLocalReply(call, makeLocalReply(reason, { model }));
   }
 
   onOtherModel(call: ModelRoutedCall, other: string): void {
     const reason = ModelReasons.otherModel;
-    call.localReply(reason, reasonMessage(reason, { model: call.model, other }));
+    sendLocalReply(call, makeLocalReply(reason, { model: call.model, other }));
   }
 
   private enterAny(call: InboundCall, path: string): void {

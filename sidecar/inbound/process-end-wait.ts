@@ -5,15 +5,16 @@
  */
 
 import { implicatesCalls, type ProcessEnd } from '../core/health/process-end.js';
-import { Reasons, reasonMessage } from '../core/outcome/local-reply-reason.js';
+import { Reasons } from '../core/outcome/local-reply-reason.js';
 import type { Field } from '../http2/hpack/field.js';
-import { localReplyFor } from '../relay/local-reply.js';
+import { resumeAt } from '../relay/call-timer.js';
+import { localReplyFor, makeLocalReply } from '../relay/local-reply.js';
+import { sendLocalReply } from '../relay/response.js';
 import type { InboundCall } from './call.js';
 
 /** Its attempt brought no answer of the model's own, and no process is known to have died of it. */
 export function answerFailed(call: InboundCall, service: string, mark: Field | null): void {
-  const { reason, message } = localReplyFor(call.attempt!, service, 0);
-  call.localReply(reason, message, mark ?? undefined);
+  sendLocalReply(call, { ...localReplyFor(call.attempt!, service, 0), metadata: mark });
 }
 
 /** Longest wait for the end of the process after the break of the connection, or the other way about. */
@@ -36,7 +37,7 @@ export class LostCalls {
     if (!this.isTold || call.ticket === null) return answerFailed(call, this.service, this.mark);
     if (nowMs - this.lastMs <= LONGEST_WAIT_MS) return this.answer(call);
     this.waiting.add(call);
-    call.resumeAt(nowMs + LONGEST_WAIT_MS);
+    resumeAt(call, nowMs + LONGEST_WAIT_MS);
   }
 
   /** The moment is over. */
@@ -62,7 +63,6 @@ export class LostCalls {
   private answer(call: InboundCall): void {
     const { last, service, mark } = this;
     if (last === null || !implicatesCalls(last.class)) return answerFailed(call, service, mark);
-    const message = reasonMessage(Reasons.modelCrashed, { service, detail: last.how });
-    call.localReply(Reasons.modelCrashed, message, mark ?? undefined);
+    sendLocalReply(call, makeLocalReply(Reasons.modelCrashed, { service, detail: last.how }, mark));
   }
 }

@@ -10,6 +10,7 @@ import type { Field } from '../http2/hpack/field.js';
 import { Token } from '../http2/hpack/tokens.js';
 import { LIMIT_KEY, limitField } from '../relay/attempt-timeout-header.js';
 import { type Call, NEVER } from '../relay/call.js';
+import { endpointWaitStartMs } from '../relay/call-timer.js';
 import { timeoutField } from '../relay/header-rewrite.js';
 import type { OutboundAttempt } from './call.js';
 
@@ -54,7 +55,7 @@ export function retimed(
 function limitOf(call: Call, attempt: OutboundAttempt, nowMs: number): number {
   const { attemptTimeoutMs, holdsResponse } = call.plan;
   if (attemptTimeoutMs === 0 || !holdsResponse || !call.requestEnded) return NEVER;
-  return call.turnMs(attempt) + attemptTimeoutMs - nowMs;
+  return endpointWaitStartMs(call, attempt) + attemptTimeoutMs - nowMs;
 }
 
 /**
@@ -63,7 +64,7 @@ function limitOf(call: Call, attempt: OutboundAttempt, nowMs: number): number {
  */
 export function noteLimit(call: Call, attempt: OutboundAttempt, nowMs: number): void {
   if (!attempt.isLimitTold || call.isCommitted) return;
-  const tookMs = nowMs - call.turnMs(attempt);
+  const tookMs = nowMs - endpointWaitStartMs(call, attempt);
   if (endsAtLimit(attempt.ended as AttemptEnd, attempt.status, tookMs, call.plan.attemptTimeoutMs))
     attempt.ended = AttemptEnd.attemptTimeout;
 }

@@ -10,7 +10,7 @@ import type { Field } from '../http2/hpack/field.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import { Attempt } from '../relay/attempt.js';
 import type { CallHandler } from '../relay/call.js';
-import { Call } from '../relay/call.js';
+import { RelayedCall } from '../relay/relayed-call.js';
 import type { Match } from '../relay/route-table.js';
 import type { MethodState } from './method-state.js';
 
@@ -76,7 +76,7 @@ export interface CallObserver {
   onFinish(call: OutboundCall, status: number): void;
 }
 
-export class OutboundCall extends Call {
+export class OutboundCall extends RelayedCall {
   match!: Match;
   upstream!: Cluster;
   retry: RetryState | null = null;

@@ -8,6 +8,7 @@ import type { UpstreamConfig } from '../config/model.js';
 import { type LocalReplyReason, Reasons, reasonMessage } from '../core/outcome/local-reply-reason.js';
 import { CircuitBreakerLimits } from '../core/retry/circuit-breaker.js';
 import type { Call } from '../relay/call.js';
+import { resumeAt } from '../relay/call-timer.js';
 import type { DataPlaneContext } from '../transport/context.js';
 import { FIRST_WINDOW, type MemoryBudget } from '../transport/memory-budget.js';
 import type { OutboundCall } from './call.js';
@@ -57,7 +58,7 @@ export class CircuitBreaker {
   wait(call: OutboundCall): boolean {
     const untilMs = call.startMs + MAX_WAIT_MS;
     if (this.relay.nowMs >= untilMs || !this.waiting.add(call)) return false;
-    call.resumeAt(untilMs);
+    resumeAt(call, untilMs);
     return true;
   }
 

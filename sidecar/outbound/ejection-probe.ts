@@ -10,6 +10,7 @@ import type { RouteConfig } from '../config/model.js';
 import { Outcome } from '../core/outcome/outcome.js';
 import { Evidence, NO_PROBE } from '../core/outlier/ejection.js';
 import { areReadOnly } from '../core/routing/method.js';
+import { resumeAt } from '../relay/call-timer.js';
 import type { OutboundAttempt, OutboundCall } from './call.js';
 
 /** How long a trial waits for a call of the best kind, ms. */
@@ -48,7 +49,7 @@ export class EjectionProbes {
       return false;
     call.hasAwaited = true;
     call.isAwaiting = true;
-    call.resumeAt(nowMs + REQUEST_MS);
+    resumeAt(call, nowMs + REQUEST_MS);
     return true;
   }
 

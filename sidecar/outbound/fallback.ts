@@ -11,6 +11,9 @@ import { Status, statusName } from '../core/outcome/status.js';
 import { PrimaryRoute } from '../core/retry/primary-breaker.js';
 import { metadataValue } from '../http2/header-view.js';
 import { type CallHandler, NEVER } from '../relay/call.js';
+import { resumeAt } from '../relay/call-timer.js';
+import { creditRequest } from '../relay/request-buffer.js';
+import { sendStored } from '../relay/response.js';
 import {
   type Failure,
   type FallbackOwner,
@@ -159,13 +162,13 @@ export class FallbackChain implements FallbackOwner {
     if (!call.requestEnded) {
       detour.isWaiting = true;
       detour.step--;
-      call.resumeAt(NEVER);
+      resumeAt(call, NEVER);
       return true;
     }
     const answer = lastGood.find(call, this.now());
     if (answer === undefined) return false;
     this.marks(call, detour, 'last-good');
-    call.answerWith(answer);
+    sendStored(call, answer);
     return true;
   }
 
@@ -195,7 +198,7 @@ export class FallbackChain implements FallbackOwner {
   onRequestReady(call: OutboundCall): void {
     const detour = call.fallback!;
     if (!detour.isWaiting) return;
-    if (!call.requestEnded && call.isWhole) return call.onSentUp(call.requestBytes);
+    if (!call.requestEnded && call.isWhole) return creditRequest(call, call.requestBytes);
     detour.isWaiting = false;
     this.nextStep(call);
   }

@@ -8,6 +8,8 @@ import { AttemptEnd, Outcome } from '../core/outcome/outcome.js';
 import { Status } from '../core/outcome/status.js';
 import { noteFailure, RetryState } from '../core/retry/retry.js';
 import { NEVER } from '../relay/call.js';
+import { dropAttempt } from '../relay/call-attempts.js';
+import { endpointWaitStartMs } from '../relay/call-timer.js';
 import type { OutboundAttempt, OutboundCall } from './call.js';
 import { tookMsOf, UNKNOWN_DURATION } from './outcome-recorder.js';
 import { retryFacts } from './retry.js';
@@ -23,7 +25,7 @@ export function hedgeDueMs(call: OutboundCall, attempt: OutboundAttempt, nowMs: 
 /** Whether a copy that was due has to wait, because the caller took its time with the request: only the endpoint's time counts. */
 export function postponeHedge(call: OutboundCall, first: OutboundAttempt, nowMs: number): boolean {
   const { hedging, hedge } = call.methodState!;
-  const turnMs = call.turnMs(first);
+  const turnMs = endpointWaitStartMs(call, first);
   if (hedging === null || turnMs === first.startMs) return false;
   const latencies = call.methodState!.latenciesOf(call.upstream);
   const delayMs = hedge.delayMs(hedging, latencies, call.deadlineMs - nowMs, nowMs);
@@ -64,7 +66,7 @@ export function leaveToOther(
   call.retry ??= new RetryState();
   noteFailure(call.retry, retryFacts(call, attempt, nowMs));
   if (!call.tried.includes(endpoint)) call.tried = [...call.tried, endpoint];
-  return call.dropAttempt(attempt);
+  return dropAttempt(call, attempt);
 }
 
 /** An attempt succeeded. What copies took says nothing: they go where it is fast. */

@@ -17,6 +17,7 @@ import { Evidence } from '../core/outlier/ejection.js';
 import { metadataValue } from '../http2/header-view.js';
 import type { Attempt } from '../relay/attempt.js';
 import { NEVER } from '../relay/call.js';
+import { endpointWaitStartMs } from '../relay/call-timer.js';
 import { isTimeAsked } from '../relay/route-table.js';
 import type { DataPlaneContext } from '../transport/context.js';
 import type { OutboundAttempt, OutboundCall } from './call.js';
@@ -81,7 +82,7 @@ export const UNKNOWN_DURATION = -1;
 
 /** What the endpoint needed since it was its turn, ms: what its caller took to send the request is not its doing. */
 export function tookMsOf(call: OutboundCall, attempt: OutboundAttempt, nowMs: number): number {
-  const turnMs = call.turnMs(attempt);
+  const turnMs = endpointWaitStartMs(call, attempt);
   return turnMs === NEVER ? UNKNOWN_DURATION : nowMs - turnMs;
 }
 
@@ -95,7 +96,7 @@ function allowedMs(call: OutboundCall, attempt: OutboundAttempt, nowMs: number):
     isStream: !call.plan.holdsResponse,
     isCommitted: call.isCommitted,
     isDue: isAnswerDue(call, attempt, nowMs),
-    turnMs: call.turnMs(attempt),
+    turnMs: endpointWaitStartMs(call, attempt),
     deadlineMs: call.deadlineMs,
   });
 }

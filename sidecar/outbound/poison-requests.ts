@@ -8,6 +8,8 @@ import { Status } from '../core/outcome/status.js';
 import type { PoisonTable } from '../core/retry/poison-requests.js';
 import { headerViewOf } from '../http2/header-view.js';
 import { NEVER } from '../relay/call.js';
+import { resumeAt } from '../relay/call-timer.js';
+import { creditRequest } from '../relay/request-buffer.js';
 import { fingerprintOf } from '../relay/response-cache/request-key.js';
 import type { OutboundAttempt, OutboundCall } from './call.js';
 
@@ -30,9 +32,9 @@ export class PoisonWatch {
     if (call.requestEnded || !call.isReplayable || !call.plan.holdsResponse) return false;
     if (!this.table.isRefusing(nowMs)) return false;
     call.isAwaiting = true;
-    call.resumeAt(NEVER);
+    resumeAt(call, NEVER);
     // Perhaps it has waited for something else with its window full.
-    call.onSentUp(call.requestBytes);
+    creditRequest(call, call.requestBytes);
     return true;
   }
 

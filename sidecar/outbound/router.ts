@@ -13,6 +13,7 @@ import { isValidPath } from '../core/routing/method.js';
 import { rewritePath } from '../core/routing/route-match.js';
 import { headerViewOf, metadataValue } from '../http2/header-view.js';
 import { headerValues } from '../relay/call-facts.js';
+import { setDeadline } from '../relay/call-timer.js';
 import { PathFields } from '../relay/header-rewrite.js';
 import { type Match, matchForCopy, type RoutePlan, Routes, timeAllowedMs } from '../relay/route-table.js';
 import type { DataPlaneContext } from '../transport/context.js';
@@ -109,7 +110,7 @@ export class Router {
     call.plan = planOf(call);
     // What the rule allows counts from the call's arrival, and never adds to what it was told before.
     const deadlineMs = call.startMs + timeAllowedMs(call.match.plan.config, call.block);
-    if (deadlineMs < call.deadlineMs) call.setDeadline(deadlineMs);
+    if (deadlineMs < call.deadlineMs) setDeadline(call, deadlineMs);
     return true;
   }
 

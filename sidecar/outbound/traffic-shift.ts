@@ -3,6 +3,7 @@ import { findFault } from '../core/routing/fault-rule.js';
 import { Split } from '../core/routing/traffic-split.js';
 import { metadataValue } from '../http2/header-view.js';
 import { NEVER } from '../relay/call.js';
+import { setDeadline } from '../relay/call-timer.js';
 import type { ActiveFaults } from '../relay/fault-injection.js';
 import { injectFault } from '../relay/fault-injection.js';
 import { type Match, timeAllowedMs } from '../relay/route-table.js';
@@ -80,7 +81,7 @@ export class TrafficShift {
   private limit(call: OutboundCall, { plan }: Match): void {
     call.plan = plan;
     const allowed = timeAllowedMs(plan.config, call.block);
-    if (allowed !== NEVER) call.setDeadline(call.startMs + allowed);
+    if (allowed !== NEVER) setDeadline(call, call.startMs + allowed);
   }
 
   private shape(call: OutboundCall, match: Match, path: string): boolean {

@@ -1,8 +1,11 @@
-import { injected, Reasons, reasonMessage } from '../core/outcome/local-reply-reason.js';
+import { injected, Reasons } from '../core/outcome/local-reply-reason.js';
 import type { Fault } from '../core/routing/fault-rule.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import { StableList } from '../http2/hpack/header-list.js';
 import type { Call, CallHandler } from './call.js';
+import { resumeAt } from './call-timer.js';
+import { makeLocalReply } from './local-reply.js';
+import { sendLocalReply } from './response.js';
 
 /** `goOn`: what comes next for a call that is only delayed. Its plan and its deadline are set. */
 export function injectFault(call: Call, fault: Fault, faults: ActiveFaults, goOn: () => void): void {
@@ -13,7 +16,7 @@ export function injectFault(call: Call, fault: Fault, faults: ActiveFaults, goOn
       : () => {
           faults.count(fault, 'abort');
           const reason = injected(abort);
-          call.localReply(reason, reasonMessage(reason));
+          sendLocalReply(call, makeLocalReply(reason));
         };
   if (delayMs === 0) return then();
   faults.count(fault, 'delay');
@@ -33,7 +36,7 @@ class DelayedCall implements CallHandler {
 
   start(delayMs: number): void {
     this.call.handler = this;
-    this.call.resumeAt(this.call.context.nowMs + delayMs);
+    resumeAt(this.call, this.call.context.nowMs + delayMs);
   }
 
   onResume(call: Call): void {
@@ -45,12 +48,12 @@ class DelayedCall implements CallHandler {
 
   onDeadline(call: Call): void {
     const limitMs = Math.round(call.deadlineMs - call.startMs);
-    call.localReply(Reasons.deadlineExceeded, reasonMessage(Reasons.deadlineExceeded, { limitMs }));
+    sendLocalReply(call, makeLocalReply(Reasons.deadlineExceeded, { limitMs }));
   }
 
   onIdle(call: Call): void {
     const limitMs = call.plan.idleTimeoutMs;
-    call.localReply(Reasons.idleTimeout, reasonMessage(Reasons.idleTimeout, { limitMs }));
+    sendLocalReply(call, makeLocalReply(Reasons.idleTimeout, { limitMs }));
   }
 
   onCancelled(): void {}

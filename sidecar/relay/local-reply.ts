@@ -38,11 +38,11 @@ function listOf(fields: readonly Field[]): StableList {
   return list;
 }
 
-export function answerHeaders(answer: LocalReplyReason): StableList {
+export function replyHeaders(answer: LocalReplyReason): StableList {
   return listsOf(answer).headers;
 }
 
-export function answerTrailers(answer: LocalReplyReason): StableList {
+export function replyTrailers(answer: LocalReplyReason): StableList {
   return listsOf(answer).trailers;
 }
 

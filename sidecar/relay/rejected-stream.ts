@@ -10,7 +10,7 @@ import type { CallStats } from '../telemetry/call-stats.js';
 import type { DataPlaneContext } from '../transport/context.js';
 import { FIRST_WINDOW } from '../transport/memory-budget.js';
 import type { Session } from '../transport/session.js';
-import { answerHeaders, messageField, NOT_GRPC_BODY, NOT_GRPC_HEADERS } from './local-reply.js';
+import { messageField, NOT_GRPC_BODY, NOT_GRPC_HEADERS, replyHeaders } from './local-reply.js';
 
 /** gRPC over HTTP/2: POST with content-type application/grpc. */
 export function isGrpcRequest(facts: HeaderView): boolean {
@@ -61,7 +61,7 @@ export class UnroutedStream {
     const message = messageField(
       reasonMessage(Reasons.unknownRoute, { path: `upstream "${name.slice(0, 100)}"` }),
     );
-    link.connection.sendHeaders(stream, answerHeaders(Reasons.unknownRoute), [message], true);
+    link.connection.sendHeaders(stream, replyHeaders(Reasons.unknownRoute), [message], true);
     this.tally.reason(Reasons.unknownRoute.name);
     this.tally.finished(Reasons.unknownRoute.status, 0);
   }

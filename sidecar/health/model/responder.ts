@@ -6,7 +6,7 @@
 import { healthAnswer, readHealthQuestion } from '../../codec/health.js';
 import { makeField } from '../../http2/hpack/field.js';
 import { HeaderBlock, StableList } from '../../http2/hpack/header-list.js';
-import type { KeptAnswer } from '../../relay/call.js';
+import type { StoredResponse } from '../../relay/response.js';
 import type { ChunkList } from '../../transport/chunk-list.js';
 
 /** A question is a name: what is longer is passed on unread. */
@@ -16,13 +16,13 @@ const MAX_QUESTION_BYTES = 4096;
 export type KnownHealth = (service: string) => boolean | undefined;
 
 export class HealthResponder {
-  private readonly serving = keptAnswer(healthAnswer(true));
-  private readonly notServing = keptAnswer(healthAnswer(false));
+  private readonly serving = storedResponse(healthAnswer(true));
+  private readonly notServing = storedResponse(healthAnswer(false));
 
   constructor(private readonly known: KnownHealth) {}
 
   /** @param question the whole request body. Undefined: the model is to be asked. */
-  answer(question: ChunkList | null): KeptAnswer | undefined {
+  answer(question: ChunkList | null): StoredResponse | undefined {
     if (question === null || question.bytes > MAX_QUESTION_BYTES) return undefined;
     const service = readHealthQuestion(question.whole());
     const isServing = service === undefined ? undefined : this.known(service);
@@ -32,10 +32,10 @@ export class HealthResponder {
 }
 
 /** What ServerLive and ServerReady of the inference protocol answer: one bool, field 1. */
-export const YES: KeptAnswer = keptAnswer(Buffer.from([0, 0, 0, 0, 2, 0x08, 1]));
-export const NO: KeptAnswer = keptAnswer(Buffer.from([0, 0, 0, 0, 0]));
+export const YES: StoredResponse = storedResponse(Buffer.from([0, 0, 0, 0, 2, 0x08, 1]));
+export const NO: StoredResponse = storedResponse(Buffer.from([0, 0, 0, 0, 0]));
 
-function keptAnswer(body: Buffer): KeptAnswer {
+function storedResponse(body: Buffer): StoredResponse {
   return {
     head: blockOf([
       [':status', '200'],

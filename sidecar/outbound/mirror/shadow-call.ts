@@ -7,6 +7,7 @@ import { makeField } from '../../http2/hpack/field.js';
 import type { HeaderBlock } from '../../http2/hpack/header-list.js';
 import { Stream } from '../../http2/stream.js';
 import type { Attempt } from '../../relay/attempt.js';
+import { disableReplay } from '../../relay/request-buffer.js';
 import { type Match, matchForCopy } from '../../relay/route-table.js';
 import type { CallStats } from '../../telemetry/call-stats.js';
 import type { ChunkList } from '../../transport/chunk-list.js';
@@ -76,5 +77,5 @@ export function makeShadow(
 
 export function sendCopy(copy: OutboundCall, { there, match, path }: MirrorPlace): void {
   there.take(copy, matchForCopy(match), path);
-  copy.disableReplay();
+  disableReplay(copy);
 }

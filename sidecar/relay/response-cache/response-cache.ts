@@ -4,7 +4,7 @@
  */
 
 import type { Attempt } from '../attempt.js';
-import type { KeptAnswer } from '../call.js';
+import type { StoredResponse } from '../response.js';
 import { type Asked, RequestKey } from './request-key.js';
 import { ResponseRing } from './ring-buffer.js';
 
@@ -50,7 +50,7 @@ export class ResponseCache {
   }
 
   /** The answer to the same request; undefined when there is none that is young enough. */
-  find(asked: Asked, nowMs: number): KeptAnswer | undefined {
+  find(asked: Asked, nowMs: number): StoredResponse | undefined {
     this.key.read(asked);
     const entry = this.ring.find(this.key);
     if (entry === undefined) return undefined;

@@ -18,15 +18,17 @@ describe('The bounds of an upstream', () => {
   const configure = (breaker?: Partial<BreakerConfig>): void =>
     bounds.configure(anUpstream([], breaker === undefined ? {} : { breaker: { ...NONE, ...breaker } }));
 
-  /** As much of a call as its bounds look at. */
-  const aCall = (): OutboundCall => {
-    const call = { startMs: stack.relay.nowMs, breaker: null, resumeMs: 0 };
-    return Object.assign(call, {
-      resumeAt: (atMs: number): void => {
-        call.resumeMs = atMs;
-      },
+  /** As much of a call as its bounds and its timer look at; it is in the timing wheel already. */
+  const aCall = (): OutboundCall =>
+    ({
+      startMs: stack.relay.nowMs,
+      breaker: null,
+      hedge: null,
+      deadlineMs: 0,
+      plan: { idleTimeoutMs: 0, quietAfterMs: 0 },
+      isScheduled: true,
+      dueMs: 0,
     }) as unknown as OutboundCall;
-  };
   const begun = (): OutboundCall => {
     const call = aCall();
     assert.ok(bounds.admits(call));

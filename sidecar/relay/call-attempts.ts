@@ -1,0 +1,75 @@
+/** The attempts of a call: one at a time, or two for a while where the first is hedged. */
+
+import { AttemptEnd } from '../core/outcome/outcome.js';
+import type { Attempt } from './attempt.js';
+import { type Call, NEVER } from './call.js';
+import { armTimer } from './call-timer.js';
+
+/**
+ * Starts an attempt; none runs now. `attemptDueMs`: when its timeout is due. `onResume` comes at `resumeMs`, if the attempt
+ * still runs then.
+ */
+export function beginAttempt(call: Call, attempt: Attempt, attemptDueMs: number, resumeMs = NEVER): void {
+  call.attempt = attempt;
+  call.attempts++;
+  call.attemptDueMs = attemptDueMs;
+  call.resumeMs = resumeMs;
+  call.lastRequestMs = call.context.nowMs;
+  call.isInactive = false;
+  if (call.context.recorder !== null) remember(call, attempt);
+  armTimer(call);
+  attempt.start();
+}
+
+/** Starts a second attempt beside the one that runs. */
+export function beginHedge(call: Call, attempt: Attempt, dueMs: number): void {
+  call.hedge = { attempt, dueMs };
+  call.attempts++;
+  if (call.context.recorder !== null) remember(call, attempt);
+  armTimer(call);
+  attempt.start();
+}
+
+/** One of two attempts has failed: the call continues with the other. False: there is no other. */
+export function dropAttempt(call: Call, failed: Attempt): boolean {
+  const { hedge } = call;
+  if (hedge === null) return false;
+  call.hedge = null;
+  if (failed !== call.attempt) return true;
+  call.attempt = hedge.attempt;
+  call.attemptDueMs = hedge.dueMs;
+  armTimer(call);
+  return true;
+}
+
+/** One of two attempts answers, with success or not: the other one is stopped. */
+export function settleOn(call: Call, winner: Attempt): void {
+  const { hedge } = call;
+  if (hedge === null) return;
+  const loser = hedge.attempt === winner ? call.attempt! : hedge.attempt;
+  dropAttempt(call, loser);
+  abortAttempt(call, loser, AttemptEnd.superseded);
+}
+
+/** Stops every attempt that runs. */
+export function stopAttempts(call: Call, ended: AttemptEnd): void {
+  if (call.attempt !== null) abortAttempt(call, call.attempt, ended);
+  if (call.hedge !== null) abortAttempt(call, call.hedge.attempt, ended);
+}
+
+/** The one way to stop an attempt, so that the handler hears of the end of each that it began. */
+function abortAttempt(call: Call, attempt: Attempt, ended: AttemptEnd): void {
+  if (attempt.isOver) return;
+  attempt.abort(ended);
+  if (call.context.recorder !== null) attempt.endedMs = call.context.nowMs;
+  call.handler.onStopped?.(call, attempt);
+}
+
+/** Adds an attempt to the list that the recorder reads. */
+function remember(call: Call, attempt: Attempt): void {
+  const { lastAttempt } = call;
+  attempt.before = lastAttempt;
+  call.lastAttempt = attempt;
+  // The list is for what attempts say of themselves, not for their responses.
+  if (lastAttempt?.isOver) lastAttempt.takeHeld();
+}

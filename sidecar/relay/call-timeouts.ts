@@ -1,0 +1,53 @@
+import { AttemptEnd } from '../core/outcome/outcome.js';
+import type { Attempt } from './attempt.js';
+import { type Call, NEVER } from './call.js';
+import { stopAttempts } from './call-attempts.js';
+import { armTimer, endpointWaitStartMs, lastActivityMs } from './call-timer.js';
+
+/** The timer of a call has fired: acts on the first limit that has passed, and arms it for the next. */
+export function fireTimer(call: Call): void {
+  const { context, handler } = call;
+  const now = context.clock.now();
+  context.nowMs = now;
+  if (now >= call.deadlineMs) {
+    stopAttempts(call, AttemptEnd.deadline);
+    handler.onDeadline(call);
+  } else if (now >= call.attemptDueMs) {
+    call.attemptDueMs = postponedMs(call, call.attempt, now);
+    if (call.attemptDueMs === NEVER) timeOut(call, call.attempt, now);
+  } else if (call.hedge !== null && now >= call.hedge.dueMs) {
+    timeOut(call, call.hedge.attempt, now);
+  } else if (now >= call.resumeMs) {
+    call.resumeMs = NEVER;
+    handler.onResume(call);
+  } else checkActivity(call, now);
+  if (!call.isFinished) armTimer(call);
+}
+
+/**
+ * When the timeout of the attempt is due after all; NEVER: now. In a unary call it counts from when the endpoint has the
+ * request, which is found out only here: most calls are over before their timer fires.
+ */
+function postponedMs(call: Call, attempt: Attempt | null, nowMs: number): number {
+  if (attempt === null || !call.plan.holdsResponse) return NEVER;
+  const sinceMs = endpointWaitStartMs(call, attempt);
+  const dueMs = (sinceMs === NEVER ? nowMs : sinceMs) + call.plan.attemptTimeoutMs;
+  return dueMs > nowMs ? dueMs : NEVER;
+}
+
+function timeOut(call: Call, attempt: Attempt | null, nowMs: number): void {
+  if (attempt === null || attempt.isOver || call.isCommitted) return;
+  attempt.abort(AttemptEnd.attemptTimeout);
+  attempt.endedMs = nowMs;
+  call.handler.onAttemptTimeout(call, attempt);
+}
+
+/** Tells the handler where no frame has come for too long, in either direction. */
+function checkActivity(call: Call, nowMs: number): void {
+  const { idleTimeoutMs, quietAfterMs } = call.plan;
+  const silentMs = nowMs - lastActivityMs(call);
+  if (idleTimeoutMs > 0 && silentMs >= idleTimeoutMs) return call.handler.onIdle(call);
+  if (quietAfterMs === 0 || call.isInactive || silentMs < quietAfterMs) return;
+  call.isInactive = true;
+  call.handler.onInactive?.(call);
+}

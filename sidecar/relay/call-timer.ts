@@ -1,0 +1,49 @@
+/** The one timer of a call: it stands for the earliest of its deadline, timeouts, pauses and idle limits. */
+
+import type { Attempt } from './attempt.js';
+import { type Call, NEVER } from './call.js';
+
+/** Adds the call to the timing wheel. A call's entry may be early, as it is not moved back; it is never late. */
+export function armTimer(call: Call): void {
+  let due = Math.min(call.deadlineMs, call.attemptDueMs, call.resumeMs);
+  if (call.hedge !== null) due = Math.min(due, call.hedge.dueMs);
+  const { idleTimeoutMs, quietAfterMs } = call.plan;
+  if (idleTimeoutMs > 0) due = Math.min(due, lastActivityMs(call) + idleTimeoutMs);
+  if (quietAfterMs > 0 && !call.isInactive) due = Math.min(due, lastActivityMs(call) + quietAfterMs);
+  if (due === NEVER || (call.isScheduled && call.dueMs <= due)) return;
+  call.context.wheel.add(call, due);
+}
+
+/** @param deadlineMs monotonic ms. */
+export function setDeadline(call: Call, deadlineMs: number): void {
+  call.deadlineMs = deadlineMs;
+  armTimer(call);
+}
+
+/** Puts the next attempt off until `atMs`, monotonic ms; then `onResume` is called. */
+export function resumeAt(call: Call, atMs: number): void {
+  call.attemptDueMs = NEVER;
+  call.resumeMs = atMs;
+  armTimer(call);
+}
+
+/** When a frame last came, in either direction. */
+export function lastActivityMs(call: Call): number {
+  return Math.max(call.lastRequestMs, call.lastResponseMs);
+}
+
+/** A frame has come after a silence of which the handler has been told. */
+export function markActive(call: Call): void {
+  call.isInactive = false;
+  armTimer(call);
+  call.handler.onActive?.(call);
+}
+
+/**
+ * Since when the call waits for the endpoint: it has all of the request, or has not taken what there is of it. NEVER: it
+ * has all that the caller has sent so far, and more is to come.
+ */
+export function endpointWaitStartMs(call: Call, attempt: Attempt): number {
+  if (!call.requestEnded && attempt.sent >= call.requestBytes) return NEVER;
+  return Math.max(attempt.startMs, call.lastRequestMs);
+}

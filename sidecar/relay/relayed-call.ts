@@ -1,0 +1,133 @@
+import { Reasons } from '../core/outcome/local-reply-reason.js';
+import { AttemptEnd } from '../core/outcome/outcome.js';
+import { Status } from '../core/outcome/status.js';
+import type { HeaderBlock } from '../http2/hpack/header-list.js';
+import type { Stream, StreamOwner } from '../http2/stream.js';
+import type { DataPlaneContext } from '../transport/context.js';
+import type { Session } from '../transport/session.js';
+import type { Attempt, AttemptOwner } from './attempt.js';
+import { Call, type CallHandler } from './call.js';
+import { stopAttempts } from './call-attempts.js';
+import { fireTimer } from './call-timeouts.js';
+import { markActive } from './call-timer.js';
+import { makeLocalReply } from './local-reply.js';
+import { bufferRequest, creditRequest, reserveWideWindow, writeRequest } from './request-buffer.js';
+import { closeCall, commitResponse, failCall, forwardResponse } from './response.js';
+
+/**
+ * A call as the owner of its stream and of its attempts: each event of the caller's connection, of an attempt and of the
+ * timing wheel enters here, and goes to the function that acts on the record or to the call's handler.
+ */
+export class RelayedCall extends Call implements StreamOwner, AttemptOwner {
+  constructor(
+    context: DataPlaneContext,
+    handler: CallHandler,
+    session: Session,
+    stream: Stream,
+    block: HeaderBlock,
+    ended: boolean,
+  ) {
+    super(context, handler, session, stream, block, ended);
+    stream.owner = this;
+  }
+
+  // ---- StreamOwner: the caller's stream ----
+
+  onHeaders(): void {}
+
+  onData(_stream: Stream, buffer: Buffer, start: number, end: number, ended: boolean): void {
+    if (this.isFinished) return;
+    const n = end - start;
+    this.requestBytes += n;
+    this.requestEnded = ended;
+    this.lastRequestMs = this.context.nowMs;
+    if (this.isInactive) markActive(this);
+    const attempt = this.attempt;
+    const open = attempt !== null && attempt.stream !== null && !attempt.isOver && !this.isRequestHeld;
+    if (n > 0 && (this.isReplayable || !open)) bufferRequest(this, buffer, start, end, open);
+    if (open) attempt.link!.connection.sendData(attempt.stream!, buffer, start, end, ended);
+    // Half a window, so that the largest frame fits into the rest: not every sender divides its frames.
+    if (ended || this.requestBytes - this.creditedBytes >= this.context.memory.firstWindow >>> 1)
+      this.handler.onRequestReady(this);
+  }
+
+  /** Request trailers carry nothing in gRPC: they only end the request. */
+  onTrailers(): void {
+    if (this.isFinished) return;
+    this.requestEnded = true;
+    this.lastRequestMs = this.context.nowMs;
+    if (this.isInactive) markActive(this);
+    const attempt = this.attempt;
+    if (attempt !== null && attempt.stream !== null && !attempt.isOver && !this.isRequestHeld) {
+      attempt.link!.connection.sendData(attempt.stream, EMPTY, 0, 0, true);
+    }
+    this.handler.onRequestReady(this);
+  }
+
+  onEnding(): void {
+    if (this.isFinished) return;
+    stopAttempts(this, AttemptEnd.cancelled);
+    this.handler.onCancelled(this);
+    closeCall(this, Status.CANCELLED);
+  }
+
+  onSent(_stream: Stream, bytes: number): void {
+    this.attempt?.credit(bytes);
+  }
+
+  heldFor(stream: Stream): number {
+    const { attempt, hedge } = this;
+    let bytes = stream.pendingBytes + this.bufferCost + this.unbudgetedBytes;
+    if (attempt !== null) bytes += attempt.heldBytes + (attempt.stream?.pendingBytes ?? 0);
+    if (hedge !== null) bytes += hedge.attempt.heldBytes;
+    return bytes;
+  }
+
+  shed(): void {
+    this.context.stats.shedCalls++;
+    failCall(this, makeLocalReply(Reasons.memoryBudget));
+  }
+
+  // ---- AttemptOwner ----
+
+  get holder(): object {
+    return this.session;
+  }
+
+  get holdsResponse(): boolean {
+    return this.plan.holdsResponse;
+  }
+
+  onAttemptEnd(attempt: Attempt): void {
+    if (this.context.recorder !== null) attempt.endedMs = this.context.nowMs;
+    this.handler.onAttemptEnd(this, attempt);
+  }
+
+  writeRequest(attempt: Attempt, session: Session, stream: Stream): void {
+    writeRequest(this, attempt, session, stream);
+  }
+
+  onSentUp(sent: number): void {
+    creditRequest(this, sent);
+  }
+
+  commit(attempt: Attempt): void {
+    commitResponse(this, attempt);
+  }
+
+  passOn(buffer: Buffer, start: number, end: number): void {
+    forwardResponse(this, buffer, start, end);
+  }
+
+  reserveWideWindow(bytes: number): boolean {
+    return reserveWideWindow(this, bytes);
+  }
+
+  // ---- WheelEntry ----
+
+  fire(): void {
+    if (!this.isFinished) fireTimer(this);
+  }
+}
+
+const EMPTY = Buffer.alloc(0);

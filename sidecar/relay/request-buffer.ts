@@ -1,0 +1,134 @@
+/**
+ * The request on its way to the endpoint: what of it is buffered for another attempt, what is written to the present one,
+ * and how much more the caller may send.
+ */
+
+import type { Stream } from '../http2/stream.js';
+import { ChunkList } from '../transport/chunk-list.js';
+import { FIRST_WINDOW, WIDE_WINDOW } from '../transport/memory-budget.js';
+import type { Session } from '../transport/session.js';
+import type { Attempt } from './attempt.js';
+import type { Call } from './call.js';
+
+const EMPTY = Buffer.alloc(0);
+
+/** Adds octets of the request to its buffer. `open`: the present attempt gets them as well, so that they may be left out. */
+export function bufferRequest(call: Call, buffer: Buffer, start: number, end: number, open: boolean): void {
+  call.buffered ??= new ChunkList();
+  const cost = call.buffered.cost(buffer, start, end);
+  if (
+    call.isReplayable &&
+    (call.buffered.bytes + end - start > call.plan.replayBytes || !mayBuffer(call, cost, open))
+  ) {
+    // Too much to buffer: the present attempt is the last that can have all of it.
+    disableReplay(call);
+    if (open) return;
+  } else if (call.isReplayable) {
+    call.bufferCost += cost;
+  }
+  if (!call.isReplayable) {
+    call.unbudgetedBytes += end - start;
+    call.context.memory.waiting.octets += end - start;
+  }
+  call.buffered ??= new ChunkList();
+  call.buffered.add(buffer, start, end);
+}
+
+/**
+ * What is buffered for another attempt only may be refused. Before the first attempt the request is buffered in any case,
+ * up to `replayBytes`: to send it on instead would give its caller a place at the endpoint for want of memory.
+ */
+function mayBuffer({ context, attempts }: Call, cost: number, open: boolean): boolean {
+  if (open || attempts > 0) return context.memory.reserve(cost);
+  context.memory.force(cost);
+  return true;
+}
+
+/** Sends the headers and all that is known of the request on the new stream of an attempt. */
+export function writeRequest(call: Call, attempt: Attempt, { connection }: Session, stream: Stream): void {
+  const { buffered, handler } = call;
+  const isEmpty = buffered === null || buffered.count === 0;
+  const headers = handler.requestHeaders(call, attempt);
+  connection.sendHeaders(stream, headers, handler.requestExtras(call, attempt), isEmpty && call.requestEnded);
+  if (isEmpty) return;
+  writeBuffered(buffered, connection, stream, call.requestEnded);
+  if (!call.isReplayable) releaseBuffer(call);
+}
+
+function writeBuffered(
+  buffered: ChunkList,
+  connection: Session['connection'],
+  stream: Stream,
+  ended: boolean,
+): void {
+  const last = buffered.count - 1;
+  for (let i = 0; i <= last; i++) {
+    const chunk = buffered.at(i);
+    connection.sendData(stream, chunk.buffer, chunk.start, chunk.end, ended && i === last);
+  }
+}
+
+/**
+ * What the caller sends from now on is buffered, up to its window, and not forwarded. Only for a call that is not
+ * replayable.
+ */
+export function holdRequest(call: Call): void {
+  call.isRequestHeld = true;
+}
+
+/** Forwards what has been held, and what comes from now on. */
+export function resumeRequest(call: Call): void {
+  if (!call.isRequestHeld) return;
+  call.isRequestHeld = false;
+  const { attempt, buffered, requestEnded } = call;
+  if (attempt === null || attempt.stream === null || attempt.isOver) return;
+  const { connection } = attempt.link!;
+  if (buffered !== null && buffered.count > 0)
+    writeBuffered(buffered, connection, attempt.stream, requestEnded);
+  else if (requestEnded) connection.sendData(attempt.stream, EMPTY, 0, 0, true);
+  dropBuffer(call);
+}
+
+/**
+ * Gives the caller credit for all request octets up to `sent`. A request that fills half of its first window gets a wide
+ * one where the memory budget allows it.
+ */
+export function creditRequest(call: Call, sent: number): void {
+  const more = sent - call.creditedBytes;
+  if (more <= 0 || call.isFinished) return;
+  call.creditedBytes = sent;
+  if (!call.hasWideWindow && call.requestBytes > FIRST_WINDOW >>> 1)
+    call.hasWideWindow = reserveWideWindow(call, WIDE_WINDOW - FIRST_WINDOW);
+  call.session.connection.credit(call.stream, more, call.hasWideWindow ? WIDE_WINDOW : 0);
+}
+
+/** Reserves `bytes` of the memory budget for a window of this call, until its end. False: there is no room. */
+export function reserveWideWindow(call: Call, bytes: number): boolean {
+  if (call.isFinished || !call.context.memory.reserveWindow(bytes)) return false;
+  call.reservedBytes += bytes;
+  return true;
+}
+
+/** No other attempt gets the request from here on; what was buffered for one is freed. */
+export function disableReplay(call: Call): void {
+  if (!call.isReplayable) return;
+  call.isReplayable = false;
+  const attempt = call.attempt;
+  // Between two attempts, or before a connection, it is still to be sent.
+  if (attempt !== null && attempt.stream !== null && !attempt.isOver) releaseBuffer(call);
+}
+
+function releaseBuffer(call: Call): void {
+  if (call.buffered !== null) call.handler.onBufferReleased?.(call);
+  dropBuffer(call);
+}
+
+/** Frees the buffered request and its share of the memory budget. */
+export function dropBuffer(call: Call): void {
+  const { memory } = call.context;
+  if (call.bufferCost > 0) memory.release(call.bufferCost);
+  memory.waiting.octets -= call.unbudgetedBytes;
+  call.bufferCost = 0;
+  call.unbudgetedBytes = 0;
+  call.buffered = null;
+}

@@ -1,0 +1,125 @@
+/** The response on its way to the caller: an endpoint's, a stored one or a local reply; and the end of the call. */
+
+import { AttemptEnd } from '../core/outcome/outcome.js';
+import { Status } from '../core/outcome/status.js';
+import { ErrorCode } from '../http2/constants.js';
+import type { Field } from '../http2/hpack/field.js';
+import type { HeaderBlock } from '../http2/hpack/header-list.js';
+import type { Attempt } from './attempt.js';
+import type { Call } from './call.js';
+import { settleOn, stopAttempts } from './call-attempts.js';
+import { markActive } from './call-timer.js';
+import { stripExtras, stripResponse } from './header-rewrite.js';
+import { degradedField, type LocalReply, messageField, replyHeaders, replyTrailers } from './local-reply.js';
+import { disableReplay, dropBuffer } from './request-buffer.js';
+
+/** A whole response that is sent without an attempt: from the response cache, or the sidecar's own about health. */
+export interface StoredResponse {
+  readonly head: HeaderBlock;
+  readonly body: Buffer;
+  readonly trailers: HeaderBlock;
+}
+
+/** Sends the headers and all that is held of an attempt's response: from here on no other attempt is possible. */
+export function commitResponse(call: Call, attempt: Attempt): void {
+  if (call.hedge !== null) settleOn(call, attempt);
+  call.isCommitted = true;
+  call.lastResponseMs = call.context.nowMs;
+  if (call.isInactive) markActive(call);
+  const { holdsResponse, stripsResponse } = call.plan;
+  if (!holdsResponse) call.handler.onStreaming?.(call, attempt);
+  disableReplay(call);
+  const head = attempt.head!;
+  const list = stripsResponse ? stripResponse(head.stable) : head.stable;
+  const extras = stripsResponse ? stripExtras(head.extras) : head.extras;
+  const { connection } = call.session;
+  connection.sendHeaders(call.stream, list, withDegraded(call, extras), false);
+  const held = attempt.takeHeld();
+  if (held === null) return;
+  call.responseBytes += held.bytes;
+  for (let i = 0; i < held.count; i++) {
+    const chunk = held.at(i);
+    connection.sendData(call.stream, chunk.buffer, chunk.start, chunk.end, false);
+  }
+}
+
+/** Forwards octets of a response that has been committed. */
+export function forwardResponse(call: Call, buffer: Buffer, start: number, end: number): void {
+  call.lastResponseMs = call.context.nowMs;
+  if (call.isInactive) markActive(call);
+  if (end === start) return;
+  call.responseBytes += end - start;
+  call.session.connection.sendData(call.stream, buffer, start, end, false);
+}
+
+/** Ends the call with the response of the endpoint, whose trailers have come. */
+export function finishWith(call: Call, attempt: Attempt): void {
+  const { trailers } = attempt;
+  if (trailers === null || call.isFinished) return;
+  if (call.hedge !== null) settleOn(call, attempt);
+  const { stripsResponse } = call.plan;
+  const list = stripsResponse ? stripResponse(trailers.stable) : trailers.stable;
+  const extras = stripsResponse ? stripExtras(trailers.extras) : trailers.extras;
+  const { connection } = call.session;
+  if (attempt.isTrailersOnly) {
+    connection.sendHeaders(call.stream, list, withDegraded(call, extras), true);
+  } else {
+    if (!call.isCommitted) commitResponse(call, attempt);
+    connection.sendTrailers(call.stream, list, extras);
+  }
+  closeCall(call, attempt.status);
+}
+
+/** Ends the call with a stored response. */
+export function sendStored(call: Call, { head, body, trailers }: StoredResponse): void {
+  if (call.isFinished) return;
+  const { connection } = call.session;
+  connection.sendHeaders(call.stream, head.stable, withDegraded(call, head.extras), false);
+  if (body.length > 0) connection.sendData(call.stream, body, 0, body.length, false);
+  call.responseBytes += body.length;
+  connection.sendTrailers(call.stream, trailers.stable, trailers.extras);
+  closeCall(call, Status.OK);
+}
+
+/** Adds `outrider-degraded` where the response is not quite what was asked for. */
+function withDegraded({ degraded }: Call, extras: readonly Field[]): readonly Field[] {
+  return degraded === '' ? extras : [...extras, degradedField(degraded)];
+}
+
+/** Ends the call with a local reply: trailers only, or trailers where a response has begun. */
+export function sendLocalReply(call: Call, { reason, message, metadata }: LocalReply): void {
+  if (call.isFinished) return;
+  const { connection } = call.session;
+  const extras = metadata === null ? [messageField(message)] : [messageField(message), metadata];
+  if (call.isCommitted) connection.sendTrailers(call.stream, replyTrailers(reason), extras);
+  else connection.sendHeaders(call.stream, replyHeaders(reason), extras, true);
+  call.stats?.reason(reason.name);
+  call.reason = reason.name;
+  closeCall(call, reason.status);
+}
+
+/**
+ * Ends the call and frees what waits for its caller. Trailers would wait behind that, perhaps for ever: such a stream is
+ * reset with ENHANCE_YOUR_CALM, which gRPC reads as RESOURCE_EXHAUSTED.
+ */
+export function failCall(call: Call, reply: LocalReply): void {
+  if (!call.isFinished && call.stream.pendingBytes === 0) return sendLocalReply(call, reply);
+  call.session.connection.reset(call.stream, ErrorCode.enhanceYourCalm);
+  if (call.isFinished) return;
+  call.stats?.reason(reply.reason.name);
+  call.reason = reply.reason.name;
+  closeCall(call, reply.reason.status);
+}
+
+/** The call is over, and its caller has the answer or is gone: stops what runs and frees what it holds. */
+export function closeCall(call: Call, status: number): void {
+  if (call.isFinished) return;
+  call.isFinished = true;
+  const { context } = call;
+  context.wheel.cancel(call);
+  stopAttempts(call, AttemptEnd.cancelled);
+  if (call.bufferCost > 0 || call.buffered !== null) dropBuffer(call);
+  if (call.reservedBytes > 0) context.memory.withdraw(call.reservedBytes);
+  call.handler.onFinish(call, status);
+  if (context.recorder !== null) context.recorder.record(call, status);
+}
