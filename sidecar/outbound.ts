@@ -1,6 +1,6 @@
 import type { Cluster } from './cluster/cluster.js';
 import type { Endpoint } from './cluster/endpoint.js';
-import { type MakeUpstream, Upstream } from './cluster/upstream.js';
+import { type MakeCluster, Upstream } from './cluster/upstream.js';
 import type { UpstreamConfig } from './config/model.js';
 import { isAttemptTimeoutFirst } from './core/deadline/deadline.js';
 import { type LocalReplyReason, Reasons, reasonMessage } from './core/outcome/local-reply-reason.js';
@@ -21,7 +21,7 @@ import { EjectionProbes } from './outbound/ejection-probe.js';
 import { FallbackChain, type FallbackTarget, type Primary } from './outbound/fallback.js';
 import {
   hedgeDueMs,
-  leaveToOther,
+  leaveToOtherAttempt,
   noteSuccess,
   postponeHedge,
   recordLoss,
@@ -60,10 +60,10 @@ export class Outbound implements Primary, FallbackTarget, ShiftTarget {
   /** What is remembered for routes that hedge or fall back. */
   readonly methodStates: MethodStates;
   private readonly fallbacks: FallbackChain;
-  readonly shapes: TrafficShift;
+  readonly trafficShift: TrafficShift;
   readonly poison: PoisonWatch;
   /** The same while a route or a drill needs it. */
-  private trafficShift: TrafficShift | null = null;
+  private activeShift: TrafficShift | null = null;
   readonly name: string;
   /** Counts for `/metrics`. */
   retries = 0;
@@ -71,7 +71,7 @@ export class Outbound implements Primary, FallbackTarget, ShiftTarget {
 
   constructor(
     private config: UpstreamConfig,
-    makeUpstream: MakeUpstream,
+    makeUpstream: MakeCluster,
     private readonly context: DataPlaneContext,
     replayBytes: number,
     /** Another upstream of this sidecar, by its name. */
@@ -89,7 +89,7 @@ export class Outbound implements Primary, FallbackTarget, ShiftTarget {
     this.breaker = new CircuitBreaker(config.name, this.target, context, refuse);
     this.methodStates = new MethodStates(context.random, config.routes);
     this.fallbacks = new FallbackChain(this, find, () => context.nowMs);
-    this.shapes = new TrafficShift(this, find, context);
+    this.trafficShift = new TrafficShift(this, find, context);
     this.breaker.configure(config);
     this.shape(config);
     this.settle();
@@ -108,14 +108,14 @@ export class Outbound implements Primary, FallbackTarget, ShiftTarget {
   }
 
   private shape({ routes }: UpstreamConfig): void {
-    this.shapes.update(routes);
-    this.trafficShift = this.shapes.isNeeded ? this.shapes : null;
+    this.trafficShift.update(routes);
+    this.activeShift = this.trafficShift.isNeeded ? this.trafficShift : null;
   }
 
   /** Calls are struck by these; null: by none. */
   setFaults(faults: ActiveFaults | null): void {
-    this.shapes.setFaults(faults);
-    this.trafficShift = this.shapes.isNeeded ? this.shapes : null;
+    this.trafficShift.setFaults(faults);
+    this.activeShift = this.trafficShift.isNeeded ? this.trafficShift : null;
   }
 
   /** Takes over what discovery found out, whole; calls that waited for it go on. */
@@ -139,12 +139,12 @@ export class Outbound implements Primary, FallbackTarget, ShiftTarget {
   }
 
   /** Every cluster of endpoints, the one of most calls first. */
-  get upstreams(): readonly Cluster[] {
+  get clusters(): readonly Cluster[] {
     return this.target.all;
   }
 
   /** The only cluster of an upstream without traffic rules, else the first. */
-  get upstream(): Cluster {
+  get cluster(): Cluster {
     return this.target.all[0]!;
   }
 
@@ -165,7 +165,7 @@ export class Outbound implements Primary, FallbackTarget, ShiftTarget {
   }
 
   stop(): void {
-    this.shapes.stop();
+    this.trafficShift.stop();
     for (const upstream of this.target.all) upstream.stop();
   }
 
@@ -181,7 +181,7 @@ export class Outbound implements Primary, FallbackTarget, ShiftTarget {
     call.stats.started++;
     call.stats.inFlight++;
     if (match === null) return void this.router.answerUnknownRoute(call, facts.path);
-    if (this.trafficShift?.takes(call, match, facts.path)) return;
+    if (this.activeShift?.takes(call, match, facts.path)) return;
     this.take(call, match, facts.path);
   }
 
@@ -206,8 +206,8 @@ export class Outbound implements Primary, FallbackTarget, ShiftTarget {
   /** It is one more call for the endpoints. */
   begin(call: OutboundCall): void {
     if (!this.breaker.admits(call)) return;
-    if (call.fallback !== null && call.upstream.isRetired && !this.router.reroute(call)) return;
-    call.upstream.budget.deposit(call.startMs);
+    if (call.fallback !== null && call.cluster.isRetired && !this.router.reroute(call)) return;
+    call.cluster.budget.deposit(call.startMs);
     this.next(call);
   }
 
@@ -218,7 +218,7 @@ export class Outbound implements Primary, FallbackTarget, ShiftTarget {
     call.leaveBreaker();
     call.handler = this;
     call.block = call.original;
-    call.directed = null;
+    call.routeDecision = null;
     call.methodState = null;
     call.retry = null;
     call.tried = [];
@@ -230,19 +230,19 @@ export class Outbound implements Primary, FallbackTarget, ShiftTarget {
   /** Starts an attempt at the best endpoint there is. */
   private next(call: OutboundCall): void {
     const now = this.context.nowMs;
-    const { upstream } = call;
+    const { cluster } = call;
     let probed: Endpoint | undefined;
     let endpoint: Endpoint | undefined;
     if (call.attemptsHere === 0) {
       if (!this.poison.isIdle && this.isStopped(call, now)) return;
       // Only a first attempt may be an ejected endpoint's trial: a retry is somebody's last chance.
-      if (upstream.isProbeDue(now)) {
+      if (cluster.isProbeDue(now)) {
         if (this.probes.waits(call, now)) return;
         probed = this.probes.take(call, now);
       }
-      endpoint = probed ?? upstream.pick(call.tried as Endpoint[], now, call.directed?.key);
+      endpoint = probed ?? cluster.pick(call.tried as Endpoint[], now, call.routeDecision?.key);
     } else {
-      endpoint = upstream.pickAgain(call.tried as Endpoint[], now, call.directed?.key);
+      endpoint = cluster.pickAgain(call.tried as Endpoint[], now, call.routeDecision?.key);
     }
     if (endpoint === undefined) return this.withoutEndpoint(call);
     if (
@@ -294,7 +294,7 @@ export class Outbound implements Primary, FallbackTarget, ShiftTarget {
   onAttemptEnd(call: OutboundCall, attempt: OutboundAttempt): void {
     if (attempt.isLimitTold) noteLimit(call, attempt, this.context.nowMs);
     const outcome = recordOutcome(call, attempt, this.context);
-    if (call.witness !== null) call.witness.onAttemptEnd(call, attempt);
+    if (call.observer !== null) call.observer.onAttemptEnd(call, attempt);
     if (outcome === Outcome.success) {
       if (!this.poison.isIdle) this.poison.answered(call, attempt);
       if (call.methodState !== null) this.remember(call, attempt);
@@ -302,11 +302,11 @@ export class Outbound implements Primary, FallbackTarget, ShiftTarget {
     }
     if (saysCrashed(call, attempt)) this.poison.crashed(call, attempt, this.context.nowMs);
     if (call.hedge !== null) {
-      if (leaveToOther(call, attempt, outcome, this.context.nowMs)) return;
+      if (leaveToOtherAttempt(call, attempt, outcome, this.context.nowMs)) return;
       settleOn(call, attempt);
       return this.fail(call, this.failureOf(call, attempt), outcome);
     }
-    const isUnarmed = attempt.ended === AttemptEnd.unconnected && !call.upstream.hasIdentity;
+    const isUnarmed = attempt.ended === AttemptEnd.unconnected && !call.cluster.hasIdentity;
     if (isUnarmed && this.breaker.wait(call)) return;
     if (this.tryAgain(call, attempt)) return;
     this.fail(call, this.failureOf(call, attempt), outcome);
@@ -333,7 +333,7 @@ export class Outbound implements Primary, FallbackTarget, ShiftTarget {
       if (call.fallback?.isAway) {
         // No other endpoint is asked, so that this is what there is to say.
         if (call.hasCrashed) call.fallback.failure ??= failure;
-        return call.fallback.owner.nextStep(call);
+        return call.fallback.home.nextStep(call);
       }
       if (call.methodState !== null && this.fallbacks.takes(call, failure, outcome)) return;
     }
@@ -359,7 +359,7 @@ export class Outbound implements Primary, FallbackTarget, ShiftTarget {
 
   /** There is none, or nobody has said yet which there are. */
   private withoutEndpoint(call: OutboundCall): void {
-    if (call.upstream.isKnown) this.router.answerNoEndpoint(call);
+    if (call.cluster.isKnown) this.router.answerNoEndpoint(call);
     else this.breaker.waitForDiscovery(call);
   }
 
@@ -370,10 +370,11 @@ export class Outbound implements Primary, FallbackTarget, ShiftTarget {
     const now = this.context.nowMs;
     call.tried = [...call.tried, attempt.endpoint];
     const model = modelOut(call, attempt);
-    const { modelsOut, endpoints } = call.upstream;
-    if (model !== undefined && modelsOut.areAllOut(model, attempt.endpoint, endpoints, now)) return false;
+    const { unservedModels, endpoints } = call.cluster;
+    if (model !== undefined && unservedModels.isServedNowhere(model, attempt.endpoint, endpoints, now))
+      return false;
     // Rules changed meanwhile, and its cluster is gone.
-    if (call.upstream.isRetired && !call.isCommitted && !this.router.reroute(call)) return true;
+    if (call.cluster.isRetired && !call.isCommitted && !this.router.reroute(call)) return true;
     call.retry ??= new RetryState();
     const { retry } = call;
     retry.attempts = call.attemptsHere;
@@ -381,7 +382,7 @@ export class Outbound implements Primary, FallbackTarget, ShiftTarget {
       retry,
       retryFacts(call, attempt, now),
       call.match.plan.config,
-      call.upstream.budget,
+      call.cluster.budget,
       this.context.random,
       now,
     );
@@ -400,15 +401,15 @@ export class Outbound implements Primary, FallbackTarget, ShiftTarget {
 
   requestExtras(call: OutboundCall, attempt: OutboundAttempt): readonly Field[] {
     const leftMs = timeToldMs(call, attempt, this.context.nowMs);
-    const extras = forwardExtras(call.block, this.profile, leftMs, call.mark, attempt.number);
+    const extras = forwardExtras(call.block, this.profile, leftMs, call.marker, attempt.number);
     return this.config.tls === 'mesh' ? withLimit(extras, call, attempt) : extras;
   }
 
   onRequestReady(call: OutboundCall): void {
-    if (call.witness !== null) call.witness.onRequest(call);
-    if (call.fallback !== null) call.fallback.owner.onRequestReady(call);
+    if (call.observer !== null) call.observer.onRequest(call);
+    if (call.fallback !== null) call.fallback.home.onRequestReady(call);
     if (call.requestEnded && call.plan.attemptTimeoutMs > 0) this.tellLimit(call);
-    if (!call.isAwaiting) return;
+    if (!call.isWaiting) return;
     // As long as there is room to keep it, the rest is waited for.
     if (call.requestEnded || !call.isReplayable) this.goOn(call);
     else creditRequest(call, call.requestBytes);
@@ -424,7 +425,7 @@ export class Outbound implements Primary, FallbackTarget, ShiftTarget {
   }
 
   onBufferReleased(call: OutboundCall): void {
-    if (call.plan.holdsResponse) call.upstream.scrutiny?.noteModel(call);
+    if (call.plan.holdsResponse) call.cluster.sweep?.noteModel(call);
     if (!this.poison.isIdle) this.poison.note(call);
   }
 
@@ -437,8 +438,8 @@ export class Outbound implements Primary, FallbackTarget, ShiftTarget {
   /** It need not wait any longer. */
   private goOn(call: OutboundCall): void {
     this.breaker.leave(call);
-    call.isAwaiting = false;
-    if (call.upstream.isRetired && !this.router.reroute(call)) return;
+    call.isWaiting = false;
+    if (call.cluster.isRetired && !this.router.reroute(call)) return;
     this.next(call);
   }
 
@@ -463,8 +464,8 @@ export class Outbound implements Primary, FallbackTarget, ShiftTarget {
     sendLocalReply(call, { ...reply, message: reply.message + waited });
   }
 
-  private missing({ upstream }: OutboundCall): string {
-    return upstream.isKnown ? 'an identity to connect with' : `the endpoints of ${this.name}, not known yet`;
+  private missing({ cluster }: OutboundCall): string {
+    return cluster.isKnown ? 'an identity to connect with' : `the endpoints of ${this.name}, not known yet`;
   }
 
   onIdle(call: OutboundCall): void {
@@ -481,8 +482,8 @@ export class Outbound implements Primary, FallbackTarget, ShiftTarget {
   onFinish(call: OutboundCall, status: number): void {
     call.stats?.finished(status, this.context.nowMs - call.startMs);
     if (call.breaker !== null) call.leaveBreaker();
-    if (call.fallback !== null) call.fallback.owner.onFinish(call, status);
-    if (call.witness !== null) call.witness.onFinish(call, status);
+    if (call.fallback !== null) call.fallback.home.onFinish(call, status);
+    if (call.observer !== null) call.observer.onFinish(call, status);
   }
 }
 

@@ -29,7 +29,7 @@ export function reportOf(upstream: Cluster, endpoint: Endpoint, nowMs: number): 
   window?.moveTo(nowMs);
   const base = {
     upstream: upstream.name,
-    ...(upstream.cluster === '' ? {} : { cluster: upstream.cluster }),
+    ...(upstream.clusterName === '' ? {} : { cluster: upstream.clusterName }),
     ...(endpoint.priority === 0 ? {} : { priority: endpoint.priority }),
     endpoint: endpoint.id,
     address: endpoint.label,

@@ -192,7 +192,7 @@ export class OutboundSide {
     if (before !== undefined) return before.update(config);
     const watch = this.deps.discovery.watchUpstream(config, (knowledge) => outbound.apply(knowledge));
     this.subscriptions.set(name, watch);
-    outbound.target.setDoubt((cluster, why) => watch.doubt(cluster, why));
+    outbound.target.onStaleDiscovery((cluster, why) => watch.doubt(cluster, why));
   }
 
   private remove(name: string): void {

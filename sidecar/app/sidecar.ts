@@ -357,8 +357,8 @@ class Sidecar implements RunningSidecar {
 
   endpoints(): ReturnType<SidecarView['endpoints']> {
     const now = this.deps.clock.now();
-    return this.outbound.outbounds.flatMap(({ upstreams }) =>
-      upstreams.flatMap((upstream) => reportsOf(upstream, now)),
+    return this.outbound.outbounds.flatMap(({ clusters }) =>
+      clusters.flatMap((upstream) => reportsOf(upstream, now)),
     );
   }
 

@@ -21,11 +21,11 @@ import type { DataPlaneContext } from '../transport/context.js';
 import { Pool } from '../transport/pool.js';
 import { ConnectionWarmer } from './connection-warmer.js';
 import { Endpoint, type EndpointEjection, type Peer, whyEjected } from './endpoint.js';
-import { needsScrutiny, OutlierSweep, type SweepTarget } from './outlier-sweep.js';
+import { needsSweep, OutlierSweep, type SweepTarget } from './outlier-sweep.js';
 import type { PriorityLevel } from './priority-level.js';
 import { PrioritySet } from './priority-set.js';
 import { StaleDiscovery } from './stale-discovery.js';
-import { ModelsOut } from './unserved-models.js';
+import { UnservedModels } from './unserved-models.js';
 
 /** As long as what calls show is remembered. */
 const FORGIVEN_AFTER_MS = 10_000;
@@ -40,7 +40,7 @@ export class Cluster implements SweepTarget {
   /** Those of the priority that calls go to. */
   active: readonly Endpoint[] = [];
   readonly budget: RetryBudget;
-  readonly modelsOut = new ModelsOut();
+  readonly unservedModels = new UnservedModels();
   /** False: nobody has said yet which endpoints there are. */
   isKnown = true;
   /** There has been something to connect with. Until then nobody can be reached, and it is nobody's fault. */
@@ -52,44 +52,44 @@ export class Cluster implements SweepTarget {
   panics = 0;
   /** Connections that were not made because there are as many as may be. */
   connectionsRefused = 0;
-  readonly doubt = new StaleDiscovery();
+  readonly staleDiscovery = new StaleDiscovery();
   /** A detector that trips and may eject nobody does so at every further fault. */
-  private readonly oncePer: LogThrottle;
+  private readonly logThrottle: LogThrottle;
   /** Told of every change of endpoints, of their connections and of who may receive traffic; it must not call back. */
   onChange: ((upstream: Cluster) => void) | null = null;
   /** Looks at the endpoints while there is traffic; null where nothing asks for that. */
-  scrutiny: OutlierSweep | null = null;
+  sweep: OutlierSweep | null = null;
   private byLabel = new Map<string, Endpoint>();
-  private readonly starter: ConnectionWarmer;
-  private readonly groups: PrioritySet;
+  private readonly warmer: ConnectionWarmer;
+  private readonly priorities: PrioritySet;
   private balancer: Balancer;
   private hadEndpoints = false;
   /** Which subset of too many endpoints is ours; drawn when it is first needed. */
   private seed: number | undefined;
 
-  /** @param cluster its name among the clusters of the upstream. */
+  /** @param clusterName its name among the clusters of the upstream. */
   constructor(
     private config: UpstreamConfig,
     private readonly context: DataPlaneContext,
     private readonly settings: LocalSettings,
     private readonly dial: Dial,
-    readonly cluster: string = MAIN_CLUSTER,
+    readonly clusterName: string = MAIN_CLUSTER,
     /** Why `dial` gave nothing, for people. */
     private readonly whyNot?: () => string,
   ) {
     this.name = config.name;
     this.budget = new RetryBudget(config.budget);
-    this.oncePer = new LogThrottle(context.clock);
+    this.logThrottle = new LogThrottle(context.clock);
     this.balancer = makeBalancer(config.balance.kind, context.random);
-    this.starter = new ConnectionWarmer(context.wheel, context.clock);
-    this.groups = new PrioritySet(config.ejection, context.random, this.starter);
+    this.warmer = new ConnectionWarmer(context.wheel, context.clock);
+    this.priorities = new PrioritySet(config.ejection, context.random, this.warmer);
     this.scrutinize(config);
     this.setEndpoints(config);
   }
 
   /** Takes over a new configuration. Endpoints that stay keep their connections and what is known of them. */
   update(config: UpstreamConfig): void {
-    this.groups.configure(config.ejection, this.context.clock.now());
+    this.priorities.configure(config.ejection, this.context.clock.now());
     this.budget.configure(config.budget);
     if (config.health === undefined)
       for (const endpoint of this.endpoints)
@@ -107,12 +107,12 @@ export class Cluster implements SweepTarget {
   /** What is to be known of the endpoints beside how their calls end. */
   private scrutinize(config: UpstreamConfig): void {
     const { slowStart, locality } = config;
-    this.groups.locality = locality;
-    const isWanted = needsScrutiny(config);
-    if (isWanted) this.scrutiny ??= new OutlierSweep(this.context, this);
-    else this.scrutiny?.stop();
-    if (!isWanted) this.scrutiny = null;
-    this.scrutiny?.configure(config);
+    this.priorities.locality = locality;
+    const isWanted = needsSweep(config);
+    if (isWanted) this.sweep ??= new OutlierSweep(this.context, this);
+    else this.sweep?.stop();
+    if (!isWanted) this.sweep = null;
+    this.sweep?.configure(config);
     for (const endpoint of this.endpoints) {
       if (slowStart === undefined) endpoint.slowStart = null;
       if (!isWanted) endpoint.overloadFactor = 0;
@@ -123,8 +123,8 @@ export class Cluster implements SweepTarget {
   }
 
   /** Every priority there has been. */
-  get allGroups(): readonly PriorityLevel[] {
-    return this.groups.all;
+  get priorityLevels(): readonly PriorityLevel[] {
+    return this.priorities.all;
   }
 
   get feelsLoad(): boolean {
@@ -146,12 +146,12 @@ export class Cluster implements SweepTarget {
 
   /** The ejections of the endpoints that calls go to. */
   get ejections(): EjectionPool {
-    return this.groups.active.ejections;
+    return this.priorities.active.ejections;
   }
 
   /** Those of every priority there has been. */
   get allEjections(): readonly EjectionPool[] {
-    return this.groups.allEjections;
+    return this.priorities.allEjections;
   }
 
   /** Attempts under way. */
@@ -173,7 +173,7 @@ export class Cluster implements SweepTarget {
 
   /** Whether `takeProbe` would find one. */
   isProbeDue(nowMs: number): boolean {
-    return (this.groups.onlyEjections ?? this.groups).isProbeDue(nowMs);
+    return (this.priorities.onlyEjections ?? this.priorities).isProbeDue(nowMs);
   }
 
   /**
@@ -181,9 +181,11 @@ export class Cluster implements SweepTarget {
    * `overMs`.
    */
   takeProbe(nowMs: number, overMs: number): Endpoint | undefined {
-    const { onlyEjections } = this.groups;
+    const { onlyEjections } = this.priorities;
     const probe = (
-      onlyEjections === null ? this.groups.probe(nowMs, overMs) : onlyEjections.takeProbe(nowMs, overMs)
+      onlyEjections === null
+        ? this.priorities.takeProbe(nowMs, overMs)
+        : onlyEjections.takeProbe(nowMs, overMs)
     ) as EndpointEjection | undefined;
     if (probe === undefined) return undefined;
     // The trial shall be what speaks for or against it, not what led to its ejection.
@@ -198,7 +200,7 @@ export class Cluster implements SweepTarget {
    * @param key hash of what the call sticks to; NO_KEY: nothing.
    */
   pick(tried: readonly Endpoint[], nowMs: number, key?: number): Endpoint | undefined {
-    return this.balancer.pick(this.active, tried, nowMs, key) ?? this.groups.unconnected(tried);
+    return this.balancer.pick(this.active, tried, nowMs, key) ?? this.priorities.unconnected(tried);
   }
 
   /** The same for a further attempt, which may go beyond those whose turn it is when it has tried them all. */
@@ -218,8 +220,8 @@ export class Cluster implements SweepTarget {
 
   /** For a call that has tried all whose turn it is: one of the next priority that could take over. */
   private failover(tried: readonly Endpoint[]): Endpoint | undefined {
-    if (!this.groups.hasFailover || hasUntried(this.active, tried)) return undefined;
-    return this.groups.failover(tried);
+    if (!this.priorities.hasFailover || hasUntried(this.active, tried)) return undefined;
+    return this.priorities.failover(tried);
   }
 
   /** Tells ejection what came of an attempt; true when that changed who is eligible. */
@@ -228,7 +230,7 @@ export class Cluster implements SweepTarget {
     // What it cost while it failed is over, as for one that was away.
     if (verdict === EjectionEvent.recovered) return endpoint.latency.forgetPeak();
     this.refresh();
-    if (verdict === EjectionEvent.readmitted) this.scrutiny?.begin(endpoint);
+    if (verdict === EjectionEvent.readmitted) this.sweep?.startSlowly(endpoint);
     const { logger } = this.context;
     const why = whyEjected(endpoint);
     const fields = { upstream: this.name, endpoint: endpoint.label, why };
@@ -236,7 +238,7 @@ export class Cluster implements SweepTarget {
       logger.warn(fields, 'endpoint ejected');
     else if (verdict === EjectionEvent.readmitted) logger.info(fields, 'endpoint readmitted');
     else {
-      const held = this.oncePer.pass(`${endpoint.label} ${verdict}`);
+      const held = this.logThrottle.pass(`${endpoint.label} ${verdict}`);
       if (held >= 0) logger.warn({ ...fields, verdict, held }, 'endpoint would have been ejected');
     }
   }
@@ -277,7 +279,7 @@ export class Cluster implements SweepTarget {
     // Who goes again right after it came is not forgiven each time: such a one is only ever seen to fail.
     if (now - endpoint.backSinceMs >= FORGIVEN_AFTER_MS) endpoint.ejections.forgive(endpoint.ejection);
     endpoint.backSinceMs = now;
-    this.scrutiny?.begin(endpoint);
+    this.sweep?.startSlowly(endpoint);
   }
 
   private setAvailable(endpoint: Endpoint): void {
@@ -288,15 +290,15 @@ export class Cluster implements SweepTarget {
 
   /** Recomputes whose turn it is and who may receive traffic. */
   refresh(): void {
-    const { groups } = this;
+    const { priorities } = this;
     const { logger } = this.context;
-    const before = groups.active;
-    const panics = groups.refresh();
-    if (groups.active !== before && this.hadEndpoints && groups.active.endpoints.length > 0) {
-      const fields = { upstream: this.name, cluster: this.cluster, priority: groups.active.priority };
+    const before = priorities.active;
+    const panics = priorities.refresh();
+    if (priorities.active !== before && this.hadEndpoints && priorities.active.endpoints.length > 0) {
+      const fields = { upstream: this.name, cluster: this.clusterName, priority: priorities.active.priority };
       logger.warn(fields, 'traffic goes to the endpoints of another priority');
     }
-    this.active = groups.active.endpoints;
+    this.active = priorities.active.endpoints;
     this.onChange?.(this);
     if (panics === 0) return;
     this.panics += panics;
@@ -308,20 +310,20 @@ export class Cluster implements SweepTarget {
 
   /** Why an endpoint that could take calls gets none: those of another priority do, or of another locality. */
   isStandby(endpoint: Endpoint): '' | 'priority' | 'locality' {
-    if (endpoint.priority !== this.groups.active.priority) return 'priority';
-    return endpoint.eligible || this.groups.locality === undefined ? '' : 'locality';
+    if (endpoint.priority !== this.priorities.active.priority) return 'priority';
+    return endpoint.eligible || this.priorities.locality === undefined ? '' : 'locality';
   }
 
   /** No new calls; those under way end in peace. */
   retire(): void {
     this.isRetired = true;
-    this.starter.stop();
+    this.warmer.stop();
     for (const endpoint of this.endpoints) endpoint.pool.retire();
   }
 
   stop(): void {
-    this.starter.stop();
-    this.scrutiny?.stop();
+    this.warmer.stop();
+    this.sweep?.stop();
     for (const endpoint of this.endpoints) endpoint.pool.stop();
   }
 
@@ -330,25 +332,25 @@ export class Cluster implements SweepTarget {
     const now = this.context.clock.now();
     const chosen = this.choose(config.endpoints).map((each) => {
       const known = keepPools ? before.get(labelOf(each.address)) : undefined;
-      if (known === undefined || !known.isFor(each, this.name)) {
-        this.doubt.reset();
+      if (known === undefined || !known.hasPeer(each, this.name)) {
+        this.staleDiscovery.reset();
         return this.makeEndpoint(each);
       }
       before.delete(known.label);
-      known.take(each);
+      known.configure(each);
       known.limits.config = config.pool;
       return known;
     });
     // Connections are counted from here on, those that are begun with the groups included.
     this.endpoints = chosen;
-    this.endpoints = this.groups.set(chosen, now);
+    this.endpoints = this.priorities.set(chosen, now);
     this.byLabel = new Map(this.endpoints.map((endpoint) => [endpoint.label, endpoint]));
     for (const gone of before.values()) {
       gone.isGone = true;
       gone.ejections.remove(gone.ejection, now);
       gone.eligible = false;
       gone.slowStart = null;
-      this.scrutiny?.inspector?.forget(gone);
+      this.sweep?.inspector?.forget(gone);
       gone.pool.retire();
     }
     this.refresh();
@@ -434,7 +436,7 @@ export class Cluster implements SweepTarget {
   private doubtFrom(endpoint: Endpoint): void {
     const vouchedFor = this.endpoints.filter(({ critical }) => critical === '').map(({ pool }) => pool);
     const why = `${endpoint.label}: ${endpoint.pool.problem}`;
-    this.doubt.onFailure(endpoint.pool, vouchedFor, why, this.context.clock.now());
+    this.staleDiscovery.onFailure(endpoint.pool, vouchedFor, why, this.context.clock.now());
   }
 }
 

@@ -93,7 +93,7 @@ export class Endpoint extends EndpointLoad {
   }
 
   /** What may change while its connections stay. */
-  take(config: EndpointConfig): void {
+  configure(config: EndpointConfig): void {
     this.id = config.id;
     this.weight = config.weight;
     this.priority = config.priority ?? 0;
@@ -102,7 +102,7 @@ export class Endpoint extends EndpointLoad {
   }
 
   /** Whether the same connections serve `config`, which has this address. */
-  isFor(config: EndpointConfig, upstream: string): boolean {
+  hasPeer(config: EndpointConfig, upstream: string): boolean {
     const peer = peerOf(config, upstream);
     return (
       peer.service === this.peer.service &&

@@ -31,7 +31,7 @@ const view = new ModelView();
 /** What the upstream has to do with it. */
 export interface SweepTarget {
   readonly endpoints: readonly Endpoint[];
-  readonly allGroups: readonly PriorityLevel[];
+  readonly priorityLevels: readonly PriorityLevel[];
   /** Full endpoints get fewer calls by the balancer's own doing. */
   readonly feelsLoad: boolean;
   /** Another one that answers, to compare with. */
@@ -52,7 +52,7 @@ export interface RequestSample {
 }
 
 /** Whether anything asks for it. */
-export function needsScrutiny({ ejection, slowStart, health }: UpstreamConfig): boolean {
+export function needsSweep({ ejection, slowStart, health }: UpstreamConfig): boolean {
   return ejection.detectors !== undefined || slowStart !== undefined || isTimedByCalls(health);
 }
 
@@ -68,14 +68,14 @@ export class OutlierSweep extends WheelEntry {
   inspector: OutputInspector | null = null;
   /** What health checks wait by; null: by what the file says, or there are none. */
   callTimes: CallTimes | null = null;
-  private quietLooks = 0;
+  private idleSweeps = 0;
   private sawStall = false;
   private comparesTimes = false;
-  private readonly kinds = new CallClasses();
+  private readonly classes = new CallClasses();
 
   constructor(
-    private readonly relay: DataPlaneContext,
-    private readonly watched: SweepTarget,
+    private readonly context: DataPlaneContext,
+    private readonly cluster: SweepTarget,
   ) {
     super();
   }
@@ -94,7 +94,7 @@ export class OutlierSweep extends WheelEntry {
       this.inspector = null;
       return;
     }
-    this.inspector ??= new OutputInspector(this.relay, 0, (endpoint) => this.watched.peerOf(endpoint));
+    this.inspector ??= new OutputInspector(this.context, 0, (endpoint) => this.cluster.peerOf(endpoint));
     this.inspector.ratio = outputs.sampleRatio;
   }
 
@@ -112,19 +112,19 @@ export class OutlierSweep extends WheelEntry {
       const kind = this.kindOf(call, nowMs);
       if (kind >= 0) ejection.latencies.record(kind, tookMs, nowMs);
     }
-    if (slowStart !== null) this.warm(endpoint, slowStart, tookMs, nowMs);
+    if (slowStart !== null) this.recordWarmUp(endpoint, slowStart, tookMs, nowMs);
   }
 
   /** −1: it is compared with no other. */
   private kindOf(call: RequestSample, nowMs: number): number {
-    const { kinds } = this;
+    const { classes } = this;
     const { requestBytes, model, buffered } = call;
     const { path } = headerViewOf(call.block);
-    if (path !== MODEL_INFER) return kinds.numberOf(path, NO_MODEL, 0, requestBytes, nowMs);
-    if (model !== null) return kinds.numberOf(path, model, model.length, requestBytes, nowMs);
+    if (path !== MODEL_INFER) return classes.numberOf(path, NO_MODEL, 0, requestBytes, nowMs);
+    if (model !== null) return classes.numberOf(path, model, model.length, requestBytes, nowMs);
     // Whoever names no model is compared with his like; whoever could not be asked might be of any.
     if (buffered === null || !view.read(buffered)) return -1;
-    return kinds.numberOf(path, view.octets, view.length, requestBytes, nowMs);
+    return classes.numberOf(path, view.octets, view.length, requestBytes, nowMs);
   }
 
   /** What is kept of its request is let go before its end. */
@@ -136,43 +136,43 @@ export class OutlierSweep extends WheelEntry {
 
   /** A call ended, whatever came of it. */
   onEnd(nowMs: number): void {
-    this.quietLooks = 0;
-    if (!this.isScheduled) this.relay.wheel.add(this, nowMs + EVERY_MS);
+    this.idleSweeps = 0;
+    if (!this.isScheduled) this.context.wheel.add(this, nowMs + EVERY_MS);
   }
 
   /** The endpoint has just come, or come back. */
-  begin(endpoint: Endpoint): void {
-    this.compareAnew();
+  startSlowly(endpoint: Endpoint): void {
+    this.resetLatencies();
     if (this.slowStart === null) return;
-    endpoint.slowStart = new SlowStart(this.slowStart, this.relay.clock.now());
+    endpoint.slowStart = new SlowStart(this.slowStart, this.context.clock.now());
     endpoint.peerLatencyMs = this.peerLatencyMs(endpoint);
     endpoint.updateEffectiveWeight();
-    this.watched.onReweighed();
+    this.cluster.onReweighed();
   }
 
   stop(): void {
-    this.relay.wheel.cancel(this);
+    this.context.wheel.cancel(this);
     this.inspector?.stop();
   }
 
   fire(): void {
-    const now = this.relay.clock.now();
-    this.quietLooks += 1;
+    const now = this.context.clock.now();
+    this.idleSweeps += 1;
     this.sweep(now);
-    if (this.quietLooks < LAST_LOOKS && !this.isScheduled) this.relay.wheel.add(this, now + EVERY_MS);
+    if (this.idleSweeps < LAST_LOOKS && !this.isScheduled) this.context.wheel.add(this, now + EVERY_MS);
   }
 
   private sweep(now: number): void {
-    const { endpoints, allGroups } = this.watched;
+    const { endpoints, priorityLevels } = this.cluster;
     if (this.isAfterStall()) {
       // What was measured while we stood still, or of all that had piled up, says nothing about anybody.
       // What checks wait by may stay: too long a wait harms nobody.
-      this.compareAnew();
+      this.resetLatencies();
     } else {
-      for (const { ejections } of allGroups)
+      for (const { ejections } of priorityLevels)
         ejections.sweep(now, (member, verdict) => {
           const endpoint = endpoints.find(({ ejection }) => ejection === member);
-          if (endpoint !== undefined) this.watched.onVerdict(verdict, endpoint);
+          if (endpoint !== undefined) this.cluster.onVerdict(verdict, endpoint);
         });
     }
     for (const endpoint of endpoints) this.updateWeight(endpoint, now);
@@ -181,7 +181,7 @@ export class OutlierSweep extends WheelEntry {
   /** Or one look after that: the first may come before what had piled up has been worked off. */
   private isAfterStall(): boolean {
     const before = this.sawStall;
-    this.sawStall = this.relay.hasStalled();
+    this.sawStall = this.context.hasStalled();
     return before || this.sawStall;
   }
 
@@ -190,42 +190,42 @@ export class OutlierSweep extends WheelEntry {
     const before = endpoint.weightFactor;
     if (slowStart !== null) {
       slowStart.check(now);
-      if (slowStart.isOver) this.isWarm(endpoint);
+      if (slowStart.isOver) this.endSlowStart(endpoint);
       else endpoint.peerLatencyMs = this.peerLatencyMs(endpoint);
     }
-    if (!this.watched.feelsLoad && ejection.window !== null) {
+    if (!this.cluster.feelsLoad && ejection.window !== null) {
       ejection.window.moveTo(now);
       const { overloads, successes, faults } = ejection.window;
       const refused = overloads === 0 ? 0 : overloads / (overloads + successes + faults);
       endpoint.overloadFactor = Math.min(refused, 1 - LEAST_WHEN_FULL);
     }
     endpoint.updateEffectiveWeight();
-    if (endpoint.weightFactor !== before) this.watched.onReweighed();
+    if (endpoint.weightFactor !== before) this.cluster.onReweighed();
   }
 
-  private warm(endpoint: Endpoint, warmUp: SlowStart, tookMs: number, now: number): void {
+  private recordWarmUp(endpoint: Endpoint, warmUp: SlowStart, tookMs: number, now: number): void {
     warmUp.record(tookMs, endpoint.peerLatencyMs, now);
-    if (warmUp.isOver) this.isWarm(endpoint);
+    if (warmUp.isOver) this.endSlowStart(endpoint);
     endpoint.updateEffectiveWeight();
   }
 
-  private isWarm(endpoint: Endpoint): void {
+  private endSlowStart(endpoint: Endpoint): void {
     endpoint.slowStart = null;
-    this.compareAnew();
+    this.resetLatencies();
   }
 
   /**
    * Times are compared from here on. Whoever did the work of one that was away, or not yet warm, took longer for it: what
    * it needed then says nothing about what it needs beside its peers.
    */
-  private compareAnew(): void {
-    for (const { ejection } of this.watched.endpoints) ejection.latencies?.clear();
+  private resetLatencies(): void {
+    for (const { ejection } of this.cluster.endpoints) ejection.latencies?.clear();
   }
 
   /** What the warm ones that serve usually need: the median; 0 = unknown. */
   private peerLatencyMs(of: Endpoint): number {
     const known: number[] = [];
-    for (const endpoint of this.watched.endpoints) {
+    for (const endpoint of this.cluster.endpoints) {
       const { meanMs } = endpoint.latency;
       if (endpoint !== of && endpoint.slowStart === null && endpoint.eligible && meanMs > 0)
         known.push(meanMs);

@@ -48,19 +48,19 @@ export class PriorityLevel {
    * Writes down who may receive traffic; true when panic has just set in.
    * @param isLastResort nobody may anywhere: the unhealthy that are connected are better than nobody.
    */
-  mark(isActive: boolean, isLastResort: boolean, locality?: LocalityConfig): boolean {
+  updateEligible(isActive: boolean, isLastResort: boolean, locality?: LocalityConfig): boolean {
     for (const endpoint of this.endpoints) {
       const may = this.ejections.mayCall(endpoint.ejection) || (isLastResort && endpoint.isConnected);
       endpoint.eligible = isActive && may;
     }
-    if (locality !== undefined) this.preferNear(locality);
+    if (locality !== undefined) this.preferLocal(locality);
     const was = this.isPanicking;
     this.isPanicking = this.ejections.isPanicking;
     return this.isPanicking && !was;
   }
 
   /** Of the eligible, those of our own locality go first. */
-  private preferNear({ own, spillBelow }: LocalityConfig): void {
+  private preferLocal({ own, spillBelow }: LocalityConfig): void {
     let near = 0;
     let nearAll = 0;
     let far = 0;

@@ -20,7 +20,7 @@ export class PrioritySet {
   locality: LocalityConfig | undefined;
   /** The ejections of the only group; null when there are several. */
   onlyEjections: EjectionPool | null = null;
-  private groups: readonly PriorityLevel[];
+  private levels: readonly PriorityLevel[];
   /** When endpoints came or went that nobody has counted yet; −1: not since the last refresh. */
   private joinedMs = -1;
   /** A group stays what it is, and keeps its counters, though it may be empty for a while. */
@@ -29,10 +29,10 @@ export class PrioritySet {
   constructor(
     private settings: EjectionSettings,
     private readonly random: () => number,
-    private readonly starter: ConnectionWarmer,
+    private readonly warmer: ConnectionWarmer,
   ) {
-    this.active = this.groupOf(0);
-    this.groups = [this.active];
+    this.active = this.levelOf(0);
+    this.levels = [this.active];
   }
 
   /** Every priority there has been. */
@@ -52,31 +52,31 @@ export class PrioritySet {
   /** Takes over the endpoints there are now; returns them in the order of their priorities. */
   set(endpoints: readonly Endpoint[], nowMs: number): readonly Endpoint[] {
     const priorities = [...new Set(endpoints.map(({ priority }) => priority))].sort((a, b) => a - b);
-    this.groups = (priorities.length === 0 ? [0] : priorities).map((priority) => this.groupOf(priority));
+    this.levels = (priorities.length === 0 ? [0] : priorities).map((priority) => this.levelOf(priority));
     this.joinedMs = nowMs;
-    this.hasFailover = this.groups.length > 1 || this.locality !== undefined;
-    this.onlyEjections = this.groups.length === 1 ? this.groups[0]!.ejections : null;
+    this.hasFailover = this.levels.length > 1 || this.locality !== undefined;
+    this.onlyEjections = this.levels.length === 1 ? this.levels[0]!.ejections : null;
     for (const group of this.known.values()) {
       group.endpoints = endpoints.filter(({ priority }) => priority === group.priority);
       for (const endpoint of group.endpoints) join(endpoint, group, nowMs);
     }
-    return this.groups.flatMap(({ endpoints: each }) => each);
+    return this.levels.flatMap(({ endpoints: each }) => each);
   }
 
   /** Recomputes whose turn it is and who may receive traffic; returns how many groups have begun to panic. */
   refresh(): number {
-    const ready = this.groups.filter((group) => !group.isCritical && group.ejections.eligible > 0);
-    for (const group of this.groups)
+    const ready = this.levels.filter((group) => !group.isCritical && group.ejections.eligible > 0);
+    for (const group of this.levels)
       group.ejections.hasAlternative = ready.length > (ready.includes(group) ? 1 : 0);
-    if (this.joinedMs >= 0) for (const { ejections } of this.groups) ejections.keepToCap(this.joinedMs);
+    if (this.joinedMs >= 0) for (const { ejections } of this.levels) ejections.keepToCap(this.joinedMs);
     this.joinedMs = -1;
-    const at = this.groups.findIndex((group) => group.isUsable);
-    const resort = at < 0 ? this.groups.find((group) => group.isReachable) : undefined;
-    this.active = resort ?? this.groups[Math.max(0, at)]!;
+    const at = this.levels.findIndex((group) => group.isUsable);
+    const resort = at < 0 ? this.levels.find((group) => group.isReachable) : undefined;
+    this.active = resort ?? this.levels[Math.max(0, at)]!;
     let panics = 0;
-    for (const group of this.groups)
-      if (group.mark(group === this.active, resort !== undefined, this.locality)) panics++;
-    this.prepare(this.preparedFor(at));
+    for (const group of this.levels)
+      if (group.updateEligible(group === this.active, resort !== undefined, this.locality)) panics++;
+    this.connectTo(this.levelsToConnect(at));
     return panics;
   }
 
@@ -84,21 +84,21 @@ export class PrioritySet {
    * How many groups are connected to: the active one and the next, everybody when nobody can be reached. Whom the
    * registry counsels against is not called up as a reserve.
    */
-  private preparedFor(at: number): number {
-    if (at < 0) return this.groups.length;
-    const next = this.groups[at + 1];
+  private levelsToConnect(at: number): number {
+    if (at < 0) return this.levels.length;
+    const next = this.levels[at + 1];
     return next === undefined || next.isCritical ? at + 1 : at + 2;
   }
 
   /** Keeps connections to the first `count` groups. */
-  private prepare(count: number): void {
+  private connectTo(count: number): void {
     for (let i = 0; i < count; i++)
-      for (const endpoint of this.groups[i]!.endpoints) if (!endpoint.isPrepared) this.starter.add(endpoint);
+      for (const endpoint of this.levels[i]!.endpoints) if (!endpoint.isPrepared) this.warmer.add(endpoint);
   }
 
   /** An ejected endpoint whose time is over. Whom the registry counsels against is tried only where nobody else is left. */
-  probe(nowMs: number, overMs: number): EndpointEjection | undefined {
-    for (const group of this.groups) {
+  takeProbe(nowMs: number, overMs: number): EndpointEjection | undefined {
+    for (const group of this.levels) {
       if (group.isCritical && group !== this.active) continue;
       const probe = group.ejections.takeProbe(nowMs, overMs);
       if (probe !== undefined) return probe as EndpointEjection;
@@ -108,7 +108,7 @@ export class PrioritySet {
 
   /** Whether `probe` would find one. */
   isProbeDue(nowMs: number): boolean {
-    for (const group of this.groups) {
+    for (const group of this.levels) {
       if (group.isCritical && group !== this.active) continue;
       if (group.ejections.isProbeDue(nowMs)) return true;
     }
@@ -117,7 +117,7 @@ export class PrioritySet {
 
   /** One that could take over: of another locality, or of another priority. */
   failover(tried: readonly Endpoint[]): Endpoint | undefined {
-    for (const group of this.groups) {
+    for (const group of this.levels) {
       if ((group === this.active && this.locality === undefined) || group.isCritical) continue;
       const spare = group.failover(tried);
       if (spare !== undefined) return spare;
@@ -127,14 +127,14 @@ export class PrioritySet {
 
   /** When nobody is connected: one whose connection may come in time. */
   unconnected(tried: readonly Endpoint[]): Endpoint | undefined {
-    for (const group of this.groups) {
+    for (const group of this.levels) {
       const best = group.bestUnconnected(tried);
       if (best !== undefined) return best;
     }
     return tried.length === 0 ? undefined : this.active.bestUnconnected([]);
   }
 
-  private groupOf(priority: number): PriorityLevel {
+  private levelOf(priority: number): PriorityLevel {
     let group = this.known.get(priority);
     if (group === undefined) {
       group = new PriorityLevel(priority, this.settings, this.random);

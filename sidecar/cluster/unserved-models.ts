@@ -10,7 +10,7 @@ const KEPT_MS = 2_000;
 /** Models remembered; of more, those that are new are not. */
 const MOST_MODELS = 256;
 
-export class ModelsOut {
+export class UnservedModels {
   /** By model: until when the word of each endpoint counts. */
   private readonly byModel = new Map<string, Map<Endpoint, number>>();
 
@@ -18,7 +18,7 @@ export class ModelsOut {
    * `endpoint` has said that it does not serve `model`.
    * @param endpoints all that the call could go to. True: each of them has said the same lately.
    */
-  areAllOut(model: string, endpoint: Endpoint, endpoints: readonly Endpoint[], nowMs: number): boolean {
+  isServedNowhere(model: string, endpoint: Endpoint, endpoints: readonly Endpoint[], nowMs: number): boolean {
     let words = this.byModel.get(model);
     if (words === undefined) {
       if (this.byModel.size >= MOST_MODELS) this.forgetOld(nowMs);

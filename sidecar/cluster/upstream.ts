@@ -11,30 +11,30 @@ import { type ClusterKnowledge, MAIN_CLUSTER, type UpstreamSnapshot } from '../d
 import type { Cluster } from './cluster.js';
 
 /** Makes the upstream of one cluster. `config` has the cluster's endpoints and limits. */
-export type MakeUpstream = (config: UpstreamConfig, cluster: string) => Cluster;
+export type MakeCluster = (config: UpstreamConfig, cluster: string) => Cluster;
 
 const ONE_ROUTE: readonly TrafficRoute[] = [{ split: [{ weight: 1, cluster: MAIN_CLUSTER }] }];
 
 export class Upstream {
   /** Where every call goes, when nothing has to be decided for it. */
-  plain: Cluster | null;
+  onlyCluster: Cluster | null;
   /** Metadata key that calls stick by, by cluster. */
   private hashKeys = new Map<Cluster, string>();
   private byName: ReadonlyMap<string, Cluster>;
   private routes: readonly TrafficRoute[] = ONE_ROUTE;
-  private knowledge: UpstreamSnapshot | undefined;
+  private snapshot: UpstreamSnapshot | undefined;
   private hasConnected = false;
-  private doubt: ((cluster: string, why: string) => void) | undefined;
+  private staleListener: ((cluster: string, why: string) => void) | undefined;
 
   constructor(
     private config: UpstreamConfig,
-    private readonly make: MakeUpstream,
+    private readonly make: MakeCluster,
   ) {
     const main = make(config, MAIN_CLUSTER);
     main.isKnown = config.consul === undefined;
     this.byName = new Map([[MAIN_CLUSTER, main]]);
-    this.plain = null;
-    this.settle();
+    this.onlyCluster = null;
+    this.refresh();
   }
 
   /** Every cluster, the one of most calls first. */
@@ -47,7 +47,7 @@ export class Upstream {
 
   /** Takes over what discovery found out, whole. */
   apply(knowledge: UpstreamSnapshot): void {
-    this.knowledge = knowledge;
+    this.snapshot = knowledge;
     const before = new Map(this.byName);
     const next = new Map<string, Cluster>();
     for (const [name, cluster] of knowledge.clusters) {
@@ -57,7 +57,7 @@ export class Upstream {
     this.byName = next;
     this.routes = knowledge.routes;
     for (const gone of before.values()) gone.retire();
-    this.settle();
+    this.refresh();
   }
 
   /** Takes over a changed file. What discovery found out stays in force until it says otherwise. */
@@ -67,16 +67,16 @@ export class Upstream {
     if (config.consul === undefined) {
       const { endpoints } = config;
       this.apply({ routes: ONE_ROUTE, clusters: new Map([[MAIN_CLUSTER, { endpoints }]]) });
-      this.knowledge = undefined;
-    } else if (this.knowledge !== undefined) {
-      this.apply(this.knowledge);
+      this.snapshot = undefined;
+    } else if (this.snapshot !== undefined) {
+      this.apply(this.snapshot);
     } else {
       // Nothing found out so far. Endpoints that the file named until now go on serving meanwhile.
       for (const main of this.byName.values()) {
         if (!wasFound) main.isKnown = main.endpoints.length > 0;
         main.update({ ...config, endpoints: main.endpoints.map(configOf) });
       }
-      this.settle();
+      this.refresh();
     }
   }
 
@@ -106,20 +106,20 @@ export class Upstream {
     };
   }
 
-  private settle(): void {
+  private refresh(): void {
     this.version++;
     this.hashKeys = new Map();
     const { balance } = this.config;
     for (const [name, upstream] of this.byName) {
-      const found = this.knowledge?.clusters.get(name)?.hashKey;
+      const found = this.snapshot?.clusters.get(name)?.hashKey;
       const key = found ?? (balance.kind === 'ring-hash' ? balance.key : undefined);
       if (key !== undefined) this.hashKeys.set(upstream, key);
     }
-    this.plain = this.findPlain();
+    this.onlyCluster = this.findOnlyCluster();
     this.wire();
   }
 
-  private findPlain(): Cluster | null {
+  private findOnlyCluster(): Cluster | null {
     const [route] = this.routes;
     if (route === undefined || this.routes.length > 1 || route.split.length > 1) return null;
     if (route.match !== undefined || route.timeoutMs !== undefined || route.retry !== undefined) return null;
@@ -171,15 +171,16 @@ export class Upstream {
   }
 
   /** Called when connections contradict what discovery said. */
-  setDoubt(listener: (cluster: string, why: string) => void): void {
-    this.doubt = listener;
+  onStaleDiscovery(listener: (cluster: string, why: string) => void): void {
+    this.staleListener = listener;
     this.wire();
   }
 
   private wire(): void {
-    const { doubt } = this;
-    if (doubt === undefined) return;
-    for (const [name, upstream] of this.byName) upstream.doubt.listener = (why) => doubt(name, why);
+    const { staleListener } = this;
+    if (staleListener === undefined) return;
+    for (const [name, upstream] of this.byName)
+      upstream.staleDiscovery.listener = (why) => staleListener(name, why);
   }
 }
 

@@ -59,11 +59,11 @@ export class FallbackState {
   isJudged = false;
 
   constructor(
-    readonly lead: PrimaryRoute,
-    readonly owner: FallbackOwner,
+    readonly route: PrimaryRoute,
+    readonly home: FallbackOwner,
     readonly methodState: MethodState,
     readonly match: Match,
-    readonly upstream: Cluster,
+    readonly cluster: Cluster,
   ) {}
 }
 
@@ -78,16 +78,16 @@ export interface CallObserver {
 
 export class OutboundCall extends RelayedCall {
   match!: Match;
-  upstream!: Cluster;
+  cluster!: Cluster;
   retry: RetryState | null = null;
-  directed: RouteDecision | null = null;
+  routeDecision: RouteDecision | null = null;
   /** Null: its route neither hedges nor falls back. */
   methodState: MethodState | null = null;
   fallback: FallbackState | null = null;
-  witness: CallObserver | null = null;
+  observer: CallObserver | null = null;
   /** It waits for the rest of its request, to be an ejected endpoint's trial; it has done so. */
-  isAwaiting = false;
-  hasAwaited = false;
+  isWaiting = false;
+  hasWaited = false;
   /** The model that it names (model-view.ts), where that was noted before the request was let go. */
   model: Uint8Array | null = null;
   /** What it is known by where it may have crashed a model; empty: not made. */
@@ -95,13 +95,13 @@ export class OutboundCall extends RelayedCall {
   /** A model process crashed with it inside, or would: it goes nowhere else. */
   hasCrashed = false;
   /** Metadata that we add: to copies of other calls. */
-  mark: Field | null = null;
+  marker: Field | null = null;
   /** Where it is counted, and the extra attempts it is counted with; null: nowhere. */
   breaker: CircuitBreakerLimits | null = null;
   extra = 0;
 
   get isCopy(): boolean {
-    return this.mark !== null;
+    return this.marker !== null;
   }
 
   /** Attempts at the upstream that has the call now. */
@@ -111,7 +111,7 @@ export class OutboundCall extends RelayedCall {
 
   /** The request as it came. */
   get original(): HeaderBlock {
-    return this.directed === null ? this.block : this.directed.original;
+    return this.routeDecision === null ? this.block : this.routeDecision.original;
   }
 
   /** Whether all of the request, as far as it has come, could be sent again. */

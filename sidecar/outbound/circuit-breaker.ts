@@ -18,33 +18,33 @@ export type Refuse = (call: OutboundCall, reason: LocalReplyReason, message: str
 
 export class CircuitBreaker {
   /** Null: as many calls as may come. */
-  breaker: CircuitBreakerLimits | null = null;
+  limits: CircuitBreakerLimits | null = null;
   private readonly waiting: WaitingCalls<OutboundCall>;
 
   constructor(
     private readonly name: string,
-    private readonly clusters: Upstream,
-    private readonly relay: DataPlaneContext,
+    private readonly upstream: Upstream,
+    private readonly context: DataPlaneContext,
     private readonly refuse: Refuse,
   ) {
-    this.waiting = new WaitingCalls(relay.memory);
+    this.waiting = new WaitingCalls(context.memory);
   }
 
   /** Calls under way go on being counted where they were. */
   configure({ breaker }: UpstreamConfig): void {
-    if (breaker === undefined) this.breaker = null;
-    else if (this.breaker === null) this.breaker = new CircuitBreakerLimits(breaker);
-    else this.breaker.settings = breaker;
+    if (breaker === undefined) this.limits = null;
+    else if (this.limits === null) this.limits = new CircuitBreakerLimits(breaker);
+    else this.limits.settings = breaker;
   }
 
   /** A call begins, and counts until it leaves. False: it is one too many, and has been refused. */
   admits(call: OutboundCall): boolean {
-    const { breaker } = this;
-    if (breaker === null || breaker.enter()) {
-      call.breaker = breaker;
+    const { limits } = this;
+    if (limits === null || limits.enter()) {
+      call.breaker = limits;
       return true;
     }
-    return this.refuseOver(call, breaker.settings.maxInFlight, 'calls in flight');
+    return this.refuseOver(call, limits.settings.maxInFlight, 'calls in flight');
   }
 
   /** It cannot be sent at once. False: as many wait as may, and it has been refused. */
@@ -57,7 +57,7 @@ export class CircuitBreaker {
   /** For what will come: endpoints from discovery, or our first identity. False: no room, or too late. */
   wait(call: OutboundCall): boolean {
     const untilMs = call.startMs + MAX_WAIT_MS;
-    if (this.relay.nowMs >= untilMs || !this.waiting.add(call)) return false;
+    if (this.context.nowMs >= untilMs || !this.waiting.add(call)) return false;
     resumeAt(call, untilMs);
     return true;
   }
@@ -65,7 +65,7 @@ export class CircuitBreaker {
   /** Nobody has said yet where it could go: it waits, or is refused. */
   waitForDiscovery(call: OutboundCall): void {
     if (!this.mayQueue(call) || this.wait(call)) return;
-    const isLate = this.relay.nowMs >= call.startMs + MAX_WAIT_MS;
+    const isLate = this.context.nowMs >= call.startMs + MAX_WAIT_MS;
     const detail = isLate ? 'discovery has not answered' : 'too many calls wait for them';
     const values = { upstream: this.name, detail };
     this.refuse(call, Reasons.discoveryPending, reasonMessage(Reasons.discoveryPending, values));
@@ -89,7 +89,7 @@ export class CircuitBreaker {
   /** Those, and the attempts that wait for a connection. */
   private get pending(): number {
     let n = this.waiting.size;
-    for (const { endpoints } of this.clusters.all) for (const { pool } of endpoints) n += pool.waitingCount;
+    for (const { endpoints } of this.upstream.all) for (const { pool } of endpoints) n += pool.waitingCount;
     return n;
   }
 

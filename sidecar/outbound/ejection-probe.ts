@@ -43,12 +43,11 @@ export class EjectionProbes {
 
   /** A first attempt is to be made. True: it waits for the rest of its request, once, for the call may be the trial then. */
   waits(call: OutboundCall, nowMs: number): boolean {
-    if (call.requestEnded || call.hasAwaited || !call.isReplayable) return false;
+    if (call.requestEnded || call.hasWaited || !call.isReplayable) return false;
     const { config } = call.match.plan;
-    if (config.kind !== 'unary' || !call.upstream.isProbeDue(this.asOfMs(rankOf(config), nowMs)))
-      return false;
-    call.hasAwaited = true;
-    call.isAwaiting = true;
+    if (config.kind !== 'unary' || !call.cluster.isProbeDue(this.asOfMs(rankOf(config), nowMs))) return false;
+    call.hasWaited = true;
+    call.isWaiting = true;
     resumeAt(call, nowMs + REQUEST_MS);
     return true;
   }
@@ -61,7 +60,7 @@ export class EjectionProbes {
     if (isPartial && call.isReplayable) return undefined;
     const rank = isPartial ? 0 : rankOf(config);
     const overMs = call.plan.holdsResponse ? Number.POSITIVE_INFINITY : nowMs + STREAM_MS;
-    return call.upstream.takeProbe(this.asOfMs(rank, nowMs), overMs);
+    return call.cluster.takeProbe(this.asOfMs(rank, nowMs), overMs);
   }
 
   /** A trial that is a stream has its first answer: that will do, for its end may be hours away. */
@@ -70,7 +69,7 @@ export class EjectionProbes {
     const { ejection, ejections } = endpoint;
     attempt.probe = NO_PROBE;
     const verdict = ejections.record(ejection, Outcome.success, startMs, nowMs, probe, Evidence.sound);
-    call.upstream.refreshAfter(verdict, endpoint);
+    call.cluster.refreshAfter(verdict, endpoint);
   }
 
   /** Trials that are due at this time are the call's. */

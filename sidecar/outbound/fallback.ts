@@ -59,10 +59,10 @@ export class FallbackChain implements FallbackOwner {
   /** A call arrives. True: it goes elsewhere, for the primary keeps failing. */
   divert(call: OutboundCall): boolean {
     const care = call.methodState!;
-    const lead = care.wayBack.lead(this.now());
+    const lead = care.primaryBreaker.lead(this.now());
     if (lead === PrimaryRoute.primary) return false;
     if (lead === PrimaryRoute.fallback && isDeclined(call)) return false;
-    const detour = new FallbackState(lead, this, care, call.match, call.upstream);
+    const detour = new FallbackState(lead, this, care, call.match, call.cluster);
     call.fallback = detour;
     if (lead === PrimaryRoute.trial) return false;
     detour.why = care.lastWhy;
@@ -72,10 +72,10 @@ export class FallbackChain implements FallbackOwner {
 
   /** The primary answered well. */
   answered(call: OutboundCall, attempt: OutboundAttempt): void {
-    const { lastGood } = call.methodState!;
+    const { responseCache } = call.methodState!;
     this.succeeded(call);
-    if (lastGood !== null && attempt.status === Status.OK && call.requestEnded && call.isWhole)
-      lastGood.store(call, attempt, this.now());
+    if (responseCache !== null && attempt.status === Status.OK && call.requestEnded && call.isWhole)
+      responseCache.store(call, attempt, this.now());
   }
 
   /** The primary answers a stream: as long as that lasts, it shall not keep others away. */
@@ -87,14 +87,22 @@ export class FallbackChain implements FallbackOwner {
   private succeeded(call: OutboundCall): void {
     const { fallback } = call;
     if (fallback !== null) fallback.isJudged = true;
-    call.methodState!.wayBack.succeeded(fallback?.lead ?? PrimaryRoute.primary, call.startMs, this.now());
+    call.methodState!.primaryBreaker.succeeded(
+      fallback?.route ?? PrimaryRoute.primary,
+      call.startMs,
+      this.now(),
+    );
   }
 
   /** The primary failed a call that is past helping. */
   failed(call: OutboundCall): void {
     const { fallback } = call;
     if (fallback !== null) fallback.isJudged = true;
-    call.methodState!.wayBack.failed(fallback?.lead ?? PrimaryRoute.primary, call.startMs, this.now());
+    call.methodState!.primaryBreaker.failed(
+      fallback?.route ?? PrimaryRoute.primary,
+      call.startMs,
+      this.now(),
+    );
   }
 
   /** A call of the primary's has failed for good there. True: it is not answered yet. */
@@ -118,7 +126,7 @@ export class FallbackChain implements FallbackOwner {
       care.declined++;
       return false;
     }
-    call.fallback ??= new FallbackState(PrimaryRoute.primary, this, care, call.match, call.upstream);
+    call.fallback ??= new FallbackState(PrimaryRoute.primary, this, care, call.match, call.cluster);
     call.fallback.failure = failure;
     call.fallback.why = why;
     this.nextStep(call);
@@ -156,8 +164,8 @@ export class FallbackChain implements FallbackOwner {
 
   /** True: the call has been answered, or waits until all of the request is here. */
   private serveCached(call: OutboundCall, detour: FallbackState): boolean {
-    const { lastGood } = detour.methodState;
-    if (lastGood === null || lastGood.size === 0) return false;
+    const { responseCache } = detour.methodState;
+    if (responseCache === null || responseCache.size === 0) return false;
     this.return(call, detour);
     if (!call.requestEnded) {
       detour.isWaiting = true;
@@ -165,7 +173,7 @@ export class FallbackChain implements FallbackOwner {
       resumeAt(call, NEVER);
       return true;
     }
-    const answer = lastGood.find(call, this.now());
+    const answer = responseCache.find(call, this.now());
     if (answer === undefined) return false;
     this.marks(call, detour, 'last-good');
     sendStored(call, answer);
@@ -187,10 +195,10 @@ export class FallbackChain implements FallbackOwner {
     call.handler = this.primary;
     call.match = detour.match;
     call.plan = detour.match.plan;
-    call.upstream = detour.upstream;
+    call.cluster = detour.cluster;
     call.methodState = detour.methodState;
     call.block = call.original;
-    call.directed = null;
+    call.routeDecision = null;
     call.retry = null;
     call.tried = [];
   }
@@ -205,8 +213,8 @@ export class FallbackChain implements FallbackOwner {
 
   onFinish(call: OutboundCall, status: number): void {
     const detour = call.fallback!;
-    if (!detour.isJudged) detour.methodState.wayBack.undecided(detour.lead);
-    if (call.degraded !== '' && status === 0) detour.methodState.answered(detour.from, detour.why);
+    if (!detour.isJudged) detour.methodState.primaryBreaker.undecided(detour.route);
+    if (call.degraded !== '' && status === 0) detour.methodState.recordDegraded(detour.from, detour.why);
   }
 }
 

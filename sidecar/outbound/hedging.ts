@@ -18,7 +18,7 @@ import { retryFacts } from './retry.js';
 export function hedgeDueMs(call: OutboundCall, attempt: OutboundAttempt, nowMs: number): number {
   const { hedging, hedge } = call.methodState!;
   if (hedging === null || attempt.number > 0) return NEVER;
-  const latencies = call.methodState!.latenciesOf(call.upstream);
+  const latencies = call.methodState!.latenciesOf(call.cluster);
   return nowMs + hedge.begin(hedging, latencies, call.deadlineMs - nowMs, nowMs);
 }
 
@@ -27,7 +27,7 @@ export function postponeHedge(call: OutboundCall, first: OutboundAttempt, nowMs:
   const { hedging, hedge } = call.methodState!;
   const turnMs = endpointWaitStartMs(call, first);
   if (hedging === null || turnMs === first.startMs) return false;
-  const latencies = call.methodState!.latenciesOf(call.upstream);
+  const latencies = call.methodState!.latenciesOf(call.cluster);
   const delayMs = hedge.delayMs(hedging, latencies, call.deadlineMs - nowMs, nowMs);
   // Whoever takes long is looked after less and less often.
   const dueMs = turnMs === NEVER ? nowMs + Math.max(delayMs, (nowMs - first.startMs) / 2) : turnMs + delayMs;
@@ -38,13 +38,13 @@ export function postponeHedge(call: OutboundCall, first: OutboundAttempt, nowMs:
 
 /** The first attempt is late: where another one goes, if it may. Takes from the budgets. */
 export function takeHedge(call: OutboundCall, first: OutboundAttempt, nowMs: number): Endpoint | undefined {
-  const { upstream, breaker } = call;
+  const { cluster, breaker } = call;
   const { hedge } = call.methodState!;
   const tried = [...(call.tried as Endpoint[]), first.endpoint];
   const isRepeatable = call.requestEnded && call.isReplayable && !call.isCommitted;
-  const isOtherAvailable = !upstream.isRetired && upstream.hasUntried(tried);
-  if (!hedge.take({ isRepeatable, isOtherAvailable, breaker }, upstream.budget, nowMs)) return undefined;
-  const endpoint = upstream.pickAgain(tried, nowMs, call.directed?.key);
+  const isOtherAvailable = !cluster.isRetired && cluster.hasUntried(tried);
+  if (!hedge.take({ isRepeatable, isOtherAvailable, breaker }, cluster.budget, nowMs)) return undefined;
+  const endpoint = cluster.pickAgain(tried, nowMs, call.routeDecision?.key);
   if (endpoint === undefined) return undefined;
   call.tried = tried;
   call.takeExtra();
@@ -52,7 +52,7 @@ export function takeHedge(call: OutboundCall, first: OutboundAttempt, nowMs: num
 }
 
 /** One of two copies has not succeeded, and the other one is waited for. False: this is the answer all the same. */
-export function leaveToOther(
+export function leaveToOtherAttempt(
   call: OutboundCall,
   attempt: OutboundAttempt,
   outcome: Outcome,
@@ -73,12 +73,12 @@ export function leaveToOther(
 export function noteSuccess(call: OutboundCall, attempt: OutboundAttempt, nowMs: number): void {
   const tookMs = tookMsOf(call, attempt, nowMs);
   if (attempt.number === 0 && tookMs !== UNKNOWN_DURATION)
-    call.methodState!.latenciesOf(call.upstream).record(tookMs, nowMs);
+    call.methodState!.latenciesOf(call.cluster).record(tookMs, nowMs);
 }
 
 /** An attempt was overtaken by the other copy. */
 export function recordLoss(call: OutboundCall, loser: OutboundAttempt, nowMs: number): void {
   const { hedging, hedge } = call.methodState!;
   if (loser.number > 0 || hedging === null) return;
-  hedge.overtaken(hedging, call.methodState!.latenciesOf(call.upstream), tookMsOf(call, loser, nowMs), nowMs);
+  hedge.overtaken(hedging, call.methodState!.latenciesOf(call.cluster), tookMsOf(call, loser, nowMs), nowMs);
 }

@@ -18,10 +18,10 @@ export class MethodState {
   hedging: HedgeConfig | null = null;
   readonly hedge = new Hedge();
   chain: readonly FallbackConfig[] = NO_CHAIN;
-  readonly wayBack: PrimaryBreaker;
+  readonly primaryBreaker: PrimaryBreaker;
   /** Why the primary failed last. */
   lastWhy = '';
-  lastGood: ResponseCache | null = null;
+  responseCache: ResponseCache | null = null;
   /** Degraded answers by `from` and why, as `from why`. */
   readonly degraded = new Map<string, number>();
   /** Calls whose caller wants no degraded answer, and that would have got one. */
@@ -32,19 +32,19 @@ export class MethodState {
   private recentOf: Cluster | null = null;
 
   constructor(
-    readonly tally: CallStats,
+    readonly stats: CallStats,
     random: () => number,
   ) {
-    this.wayBack = new PrimaryBreaker(random);
+    this.primaryBreaker = new PrimaryBreaker(random);
   }
 
   /** Takes over the route as it is now. */
-  follow(config: RouteConfig, caches: Caches): void {
+  configure(config: RouteConfig, caches: ResponseCaches): void {
     if (config === this.config) return;
     this.config = config;
     this.hedging = config.hedge ?? null;
     this.chain = config.fallback ?? NO_CHAIN;
-    this.lastGood = caches.of(this.chain);
+    this.responseCache = caches.of(this.chain);
   }
 
   /** What calls of this method to one set of endpoints take. */
@@ -61,14 +61,14 @@ export class MethodState {
     return found;
   }
 
-  answered(from: string, why: string): void {
+  recordDegraded(from: string, why: string): void {
     const key = `${from} ${why}`;
     this.degraded.set(key, (this.degraded.get(key) ?? 0) + 1);
   }
 }
 
 /** The caches of last good answers: one for each route that asks for it. A route keeps its own over a reload. */
-class Caches {
+class ResponseCaches {
   private readonly byStep = new Map<FallbackConfig, ResponseCache>();
   private byMethods = new Map<string, ResponseCache>();
 
@@ -102,8 +102,8 @@ class Caches {
 }
 
 export class MethodStates {
-  private readonly byTally = new Map<CallStats, MethodState>();
-  private readonly caches = new Caches();
+  private readonly byStats = new Map<CallStats, MethodState>();
+  private readonly caches = new ResponseCaches();
 
   constructor(
     private readonly random: () => number,
@@ -113,10 +113,10 @@ export class MethodStates {
   }
 
   get all(): Iterable<MethodState> {
-    return this.byTally.values();
+    return this.byStats.values();
   }
 
-  get lastGood(): Iterable<ResponseCache> {
+  get responseCaches(): Iterable<ResponseCache> {
     return this.caches.all;
   }
 
@@ -125,12 +125,12 @@ export class MethodStates {
   }
 
   of({ tally, plan }: Match): MethodState {
-    let care = this.byTally.get(tally);
+    let care = this.byStats.get(tally);
     if (care === undefined) {
       care = new MethodState(tally, this.random);
-      this.byTally.set(tally, care);
+      this.byStats.set(tally, care);
     }
-    care.follow(plan.config, this.caches);
+    care.configure(plan.config, this.caches);
     return care;
   }
 }

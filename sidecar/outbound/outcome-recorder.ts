@@ -52,7 +52,7 @@ export function recordOutcome(
     );
   attempt.outcome = outcome;
   endpoint.outcomes[outcome]!++;
-  if (attempt.number > 0) call.upstream.budget.learn(outcome, now);
+  if (attempt.number > 0) call.cluster.budget.learn(outcome, now);
   // What is known only from time that passed proves nothing when we stood still meanwhile.
   const doubtful = outcome !== Outcome.success && restsOnTime && relay.hasStalled();
   const tookMs = call.plan.holdsResponse ? tookMsOf(call, attempt, now) : UNKNOWN_DURATION;
@@ -64,14 +64,14 @@ export function recordOutcome(
     outcome === Outcome.fault && saysDown(call, attempt)
       ? ejections.recordDown(ejection, attempt.startMs, now, attempt.probe)
       : ejections.record(ejection, outcome, attempt.startMs, now, attempt.probe, evidence);
-  if (verdict !== 0) call.upstream.refreshAfter(verdict, endpoint);
-  const { scrutiny } = call.upstream;
-  if (scrutiny !== null) {
-    scrutiny.onEnd(now);
+  if (verdict !== 0) call.cluster.refreshAfter(verdict, endpoint);
+  const { sweep } = call.cluster;
+  if (sweep !== null) {
+    sweep.onEnd(now);
     if (outcome === Outcome.success && call.plan.holdsResponse) {
-      if (tookMs !== UNKNOWN_DURATION) scrutiny.onSuccess(endpoint, attempt.startMs, tookMs, call, now);
-      if (scrutiny.inspector !== null && attempt.status === Status.OK)
-        scrutiny.inspector.offer(call, attempt, endpoint, call.match.plan.config.idempotent);
+      if (tookMs !== UNKNOWN_DURATION) sweep.onSuccess(endpoint, attempt.startMs, tookMs, call, now);
+      if (sweep.inspector !== null && attempt.status === Status.OK)
+        sweep.inspector.offer(call, attempt, endpoint, call.match.plan.config.idempotent);
     }
   }
   return outcome;

@@ -31,7 +31,7 @@ export class PoisonWatch {
   waits(call: OutboundCall, nowMs: number): boolean {
     if (call.requestEnded || !call.isReplayable || !call.plan.holdsResponse) return false;
     if (!this.table.isRefusing(nowMs)) return false;
-    call.isAwaiting = true;
+    call.isWaiting = true;
     resumeAt(call, NEVER);
     // Perhaps it has waited for something else with its window full.
     creditRequest(call, call.requestBytes);

@@ -20,7 +20,7 @@ export function retryFacts(call: OutboundCall, attempt: OutboundAttempt, nowMs: 
       trailers !== null && !call.plan.stripsResponse && hasField(trailers, 'outrider-unprocessed'),
     isCommitted: call.isCommitted,
     isRequestHeld: call.isReplayable,
-    isOtherAvailable: call.upstream.hasUntried(call.tried as Endpoint[]),
+    isOtherAvailable: call.cluster.hasUntried(call.tried as Endpoint[]),
     timeLeftMs: call.deadlineMs - nowMs,
     breaker: call.breaker,
   };

@@ -28,8 +28,8 @@ export class Router {
 
   constructor(
     config: UpstreamConfig,
-    private readonly clusters: Upstream,
-    private readonly relay: DataPlaneContext,
+    private readonly upstream: Upstream,
+    private readonly context: DataPlaneContext,
     private readonly replayBytes: number,
     private readonly refuse: Refuse,
   ) {
@@ -52,17 +52,17 @@ export class Router {
         replayBytes: this.replayBytes,
         stripsResponse: tls !== 'mesh',
       },
-      this.relay.stats,
+      this.context.stats,
       before,
     );
   }
 
   /** A call of ours, or that came to us. False: it can go nowhere, and has been answered. */
   route(call: OutboundCall, match: Match, path: string): boolean {
-    const { plain } = this.clusters;
+    const { onlyCluster } = this.upstream;
     call.match = match;
     call.plan = match.plan;
-    if (plain !== null) call.upstream = plain;
+    if (onlyCluster !== null) call.cluster = onlyCluster;
     else if (!this.applyRules(call, match, path)) return false;
     call.plan = planOf(call);
     return true;
@@ -71,19 +71,19 @@ export class Router {
   /** Rules say where the call goes. */
   private applyRules(call: OutboundCall, match: Match, path: string): boolean {
     const { original } = call;
-    const rule = this.clusters.match(path, (name) => headerValues(original, name));
+    const rule = this.upstream.match(path, (name) => headerValues(original, name));
     if (rule === undefined) return this.answerUnknownRoute(call, path);
-    const upstream = this.clusters.draw(rule, this.relay.random);
+    const upstream = this.upstream.draw(rule, this.context.random);
     if (upstream === undefined) return this.answerNoEndpoint(call);
     const rewritten = rewritePath(rule, path);
     if (rewritten !== path && !isValidPath(rewritten)) return this.answerUnknownRoute(call, rewritten);
     call.block = rewritten === path ? original : this.paths.rewritten(original, rewritten);
-    call.upstream = upstream;
+    call.cluster = upstream;
     call.match = this.routes.complete(match, rule);
-    const hashKey = this.clusters.hashKeyOf(upstream);
+    const hashKey = this.upstream.hashKeyOf(upstream);
     const value = hashKey === undefined ? undefined : metadataValue(original, hashKey);
     const key = value === undefined ? NO_KEY : keyOf(value);
-    call.directed = { version: this.clusters.version, key, original };
+    call.routeDecision = { version: this.upstream.version, key, original };
     if (upstream.inFlight < upstream.maxInFlight) return true;
     const values = { upstream: this.name, limit: upstream.maxInFlight, what: 'calls in flight' };
     this.refuse(call, Reasons.breakerOpen, reasonMessage(Reasons.breakerOpen, values));
@@ -92,20 +92,20 @@ export class Router {
 
   /** What the call was directed by has changed, or it was directed by nothing yet. False: it has been answered. */
   reroute(call: OutboundCall): boolean {
-    if (call.directed?.version === this.clusters.version && !call.upstream.isRetired) return true;
+    if (call.routeDecision?.version === this.upstream.version && !call.cluster.isRetired) return true;
     const { original } = call;
     const { path } = headerViewOf(original);
     const found = this.routes.match(path);
     if (found === null) return this.answerUnknownRoute(call, path);
     const match = call.match.plan.isOnce ? matchForCopy(found) : found;
-    const { plain } = this.clusters;
-    if (plain === null) {
+    const { onlyCluster } = this.upstream;
+    if (onlyCluster === null) {
       if (!this.applyRules(call, match, path)) return false;
     } else {
       call.block = original;
-      call.directed = null;
+      call.routeDecision = null;
       call.match = match;
-      call.upstream = plain;
+      call.cluster = onlyCluster;
     }
     call.plan = planOf(call);
     // What the rule allows counts from the call's arrival, and never adds to what it was told before.

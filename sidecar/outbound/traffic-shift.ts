@@ -11,41 +11,41 @@ import type { DataPlaneContext } from '../transport/context.js';
 import type { OutboundCall, ShiftTarget } from './call.js';
 import { MirroredCall } from './mirror/mirrored-call.js';
 import { MirrorScheduler } from './mirror/scheduler.js';
-import { MirrorCounts } from './mirror/stats.js';
+import { MirrorStats } from './mirror/stats.js';
 
-interface Shape {
+interface RouteShift {
   readonly split: Split | null;
   readonly mirror: MirrorConfig | null;
 }
 
 export class TrafficShift {
-  private shapes = new Map<RouteConfig, Shape>();
+  private byRoute = new Map<RouteConfig, RouteShift>();
   private faults: ActiveFaults | null = null;
-  private readonly desk: MirrorScheduler;
+  private readonly mirrorScheduler: MirrorScheduler;
   /** Calls of split routes, by where they went. */
   readonly splits = new Map<string, { calls: number }>();
   /** By where the copies go. */
-  readonly mirrors = new Map<string, MirrorCounts>();
+  readonly mirrors = new Map<string, MirrorStats>();
 
   constructor(
     private readonly own: ShiftTarget,
     private readonly find: (name: string) => ShiftTarget | undefined,
-    private readonly relay: DataPlaneContext,
+    private readonly context: DataPlaneContext,
   ) {
-    this.desk = new MirrorScheduler(relay);
+    this.mirrorScheduler = new MirrorScheduler(context);
   }
 
   /** Whether calls have to pass here. */
   get isNeeded(): boolean {
-    return this.shapes.size > 0 || this.faults !== null;
+    return this.byRoute.size > 0 || this.faults !== null;
   }
 
   update(routes: readonly RouteConfig[]): void {
-    this.shapes = new Map();
+    this.byRoute = new Map();
     for (const route of routes) {
       const { split, mirror } = route;
       if (split === undefined && mirror === undefined) continue;
-      this.shapes.set(route, {
+      this.byRoute.set(route, {
         split: split === undefined ? null : new Split(split),
         mirror: mirror ?? null,
       });
@@ -58,23 +58,23 @@ export class TrafficShift {
   }
 
   stop(): void {
-    this.desk.stop();
+    this.mirrorScheduler.stop();
   }
 
   /** A call arrives. True: it is seen to. */
   takes(call: OutboundCall, match: Match, path: string): boolean {
-    const { faults, relay } = this;
+    const { faults, context } = this;
     if (faults !== null) {
-      const fault = findFault(faults.outbound, this.own.name, path, relay.nowMs, relay.random);
+      const fault = findFault(faults.outbound, this.own.name, path, context.nowMs, context.random);
       if (fault !== undefined) {
         this.limit(call, match);
         injectFault(call, fault, faults, () => {
-          if (!this.shape(call, match, path)) this.own.take(call, match, path);
+          if (!this.shift(call, match, path)) this.own.take(call, match, path);
         });
         return true;
       }
     }
-    return this.shape(call, match, path);
+    return this.shift(call, match, path);
   }
 
   /** What is kept of a call that waits, and how long it may: as if it ran already. */
@@ -84,8 +84,8 @@ export class TrafficShift {
     if (allowed !== NEVER) setDeadline(call, call.startMs + allowed);
   }
 
-  private shape(call: OutboundCall, match: Match, path: string): boolean {
-    const shape = this.shapes.get(match.plan.config);
+  private shift(call: OutboundCall, match: Match, path: string): boolean {
+    const shape = this.byRoute.get(match.plan.config);
     if (shape === undefined) return false;
     const { split, mirror } = shape;
     const target = split === null ? this.own : this.targetOf(split, call);
@@ -100,7 +100,7 @@ export class TrafficShift {
 
   /** One that is not there (a changed file is being taken over) leaves the call where it is. */
   private targetOf(split: Split, call: OutboundCall): ShiftTarget {
-    const to = split.choose(metadataValue, call.block, this.relay.random) ?? this.own.name;
+    const to = split.choose(metadataValue, call.block, this.context.random) ?? this.own.name;
     const target = to === this.own.name ? this.own : (this.find(to) ?? this.own);
     const count = this.splits.get(target.name);
     if (count === undefined) this.splits.set(target.name, { calls: 1 });
@@ -109,22 +109,27 @@ export class TrafficShift {
   }
 
   private mirror(call: OutboundCall, config: MirrorConfig, path: string): void {
-    if (config.ratio < 1 && this.relay.random() >= config.ratio) return;
+    if (config.ratio < 1 && this.context.random() >= config.ratio) return;
     const counts = this.countsOf(config.upstream);
-    if (counts.inFlight >= config.maxInFlight) return counts.leaveOut('busy');
+    if (counts.inFlight >= config.maxInFlight) return counts.skip('busy');
     const there = this.find(config.upstream);
     const match = there?.matchOf(path) ?? null;
-    if (there === undefined || match === null || !match.plan.holdsResponse)
-      return counts.leaveOut('no-route');
-    const mirrored = new MirroredCall(config, counts, this.desk, { there, match, path }, call.block);
-    call.witness = mirrored;
+    if (there === undefined || match === null || !match.plan.holdsResponse) return counts.skip('no-route');
+    const mirrored = new MirroredCall(
+      config,
+      counts,
+      this.mirrorScheduler,
+      { there, match, path },
+      call.block,
+    );
+    call.observer = mirrored;
     mirrored.onRequest(call);
   }
 
-  private countsOf(upstream: string): MirrorCounts {
+  private countsOf(upstream: string): MirrorStats {
     let counts = this.mirrors.get(upstream);
     if (counts === undefined) {
-      counts = new MirrorCounts(this.own.name, upstream);
+      counts = new MirrorStats(this.own.name, upstream);
       this.mirrors.set(upstream, counts);
     }
     return counts;

@@ -26,7 +26,7 @@ export function resilienceMetrics(outbounds: readonly Outbound[]): Metric[] {
 function rowsOf(outbounds: readonly Outbound[]): Row[] {
   return outbounds.flatMap(({ name, methodStates }) =>
     [...methodStates.all].map((state) => ({
-      labels: { upstream: name, method: state.tally.method },
+      labels: { upstream: name, method: state.stats.method },
       state,
     })),
   );
@@ -67,7 +67,7 @@ function fallbackMetrics(outbounds: readonly Outbound[]): Metric[] {
     }),
   );
   const cached = outbounds.flatMap(({ name, methodStates }) => {
-    const caches = [...methodStates.lastGood];
+    const caches = [...methodStates.responseCaches];
     if (caches.length === 0) return [];
     const sum = (read: (cache: (typeof caches)[number]) => number): number =>
       caches.reduce((total, cache) => total + read(cache), 0);
@@ -87,7 +87,7 @@ function fallbackMetrics(outbounds: readonly Outbound[]): Metric[] {
     gauge(
       'outrider_fallback_active',
       '1 while calls go to the fallback at once, because the primary keeps failing.',
-      rows.map(({ labels, state }) => ({ labels, value: Number(state.wayBack.isAway) })),
+      rows.map(({ labels, state }) => ({ labels, value: Number(state.primaryBreaker.isAway) })),
     ),
     gauge(
       'outrider_response_cache_bytes',
@@ -103,14 +103,14 @@ function fallbackMetrics(outbounds: readonly Outbound[]): Metric[] {
 }
 
 function breakerMetrics(outbounds: readonly Outbound[]): Metric[] {
-  const broken = outbounds.flatMap(({ name, breaker: { breaker }, upstreams }) =>
-    breaker === null ? [] : [{ labels: { upstream: name }, breaker, upstreams }],
+  const broken = outbounds.flatMap(({ name, breaker: { limits }, clusters }) =>
+    limits === null ? [] : [{ labels: { upstream: name }, breaker: limits, clusters }],
   );
-  const hits = broken.flatMap(({ labels, breaker, upstreams }) => [
+  const hits = broken.flatMap(({ labels, breaker, clusters }) => [
     ...BREAKER_LIMITS.map((limit) => ({ labels: { ...labels, limit }, value: breaker.hits[limit] })),
     {
       labels: { ...labels, limit: 'connections' },
-      value: upstreams.reduce((sum, { connectionsRefused }) => sum + connectionsRefused, 0),
+      value: clusters.reduce((sum, { connectionsRefused }) => sum + connectionsRefused, 0),
     },
   ]);
   return [

@@ -1,4 +1,4 @@
-import { DIFFERENCE_BOUNDS_MS, type MirrorCounts } from '../../outbound/mirror/stats.js';
+import { DIFFERENCE_BOUNDS_MS, type MirrorStats } from '../../outbound/mirror/stats.js';
 import type { TrafficShift } from '../../outbound/traffic-shift.js';
 import type { HistogramSample, Metric, Sample } from '../../telemetry/metric.js';
 import { counter } from '../../telemetry/metric.js';
@@ -8,17 +8,17 @@ import type { FaultController } from '../fault-switch.js';
 /** An upstream and how it shapes its calls. */
 export interface ShapedUpstream {
   readonly name: string;
-  readonly shapes: TrafficShift;
+  readonly trafficShift: TrafficShift;
 }
 
-function countsIn(upstreams: readonly ShapedUpstream[]): MirrorCounts[] {
-  return upstreams.flatMap(({ shapes }) => [...shapes.mirrors.values()]);
+function countsIn(upstreams: readonly ShapedUpstream[]): MirrorStats[] {
+  return upstreams.flatMap(({ trafficShift }) => [...trafficShift.mirrors.values()]);
 }
 
 /** Only of what is configured and was used. */
 export function trafficShiftMetrics(upstreams: readonly ShapedUpstream[]): Metric[] {
-  const splits = upstreams.flatMap(({ name, shapes }) =>
-    [...shapes.splits].map(([to, { calls }]) => ({ labels: { upstream: name, to }, value: calls })),
+  const splits = upstreams.flatMap(({ name, trafficShift }) =>
+    [...trafficShift.splits].map(([to, { calls }]) => ({ labels: { upstream: name, to }, value: calls })),
   );
   const families = [
     counter('outrider_split_total', 'Calls of split routes, by the upstream that got them.', splits),
@@ -27,10 +27,10 @@ export function trafficShiftMetrics(upstreams: readonly ShapedUpstream[]): Metri
   return families.filter(({ samples }) => samples.length > 0);
 }
 
-function mirrorMetrics(mirrors: readonly MirrorCounts[]): Metric[] {
-  const each = (read: (counts: MirrorCounts) => number): Sample[] =>
+function mirrorMetrics(mirrors: readonly MirrorStats[]): Metric[] {
+  const each = (read: (counts: MirrorStats) => number): Sample[] =>
     mirrors.map((counts) => ({ labels: labelsOf(counts), value: read(counts) }));
-  const by = (label: string, read: (counts: MirrorCounts) => Readonly<Record<string, number>>): Sample[] =>
+  const by = (label: string, read: (counts: MirrorStats) => Readonly<Record<string, number>>): Sample[] =>
     mirrors.flatMap((counts) =>
       Object.entries(read(counts)).map(([name, value]) => ({
         labels: { ...labelsOf(counts), [label]: name },
@@ -77,11 +77,11 @@ function mirrorMetrics(mirrors: readonly MirrorCounts[]): Metric[] {
   ];
 }
 
-function labelsOf({ from, to }: MirrorCounts): Record<string, string> {
+function labelsOf({ from, to }: MirrorStats): Record<string, string> {
   return { upstream: from, to };
 }
 
-function differencesOf(counts: MirrorCounts): HistogramSample {
+function differencesOf(counts: MirrorStats): HistogramSample {
   let total = 0;
   return {
     labels: labelsOf(counts),

@@ -95,8 +95,8 @@ function callMetrics(calls: readonly CallStats[]): Metric[] {
 }
 
 /** An upstream without traffic rules has one cluster, which needs no name. */
-function upstreamLabels({ name, cluster }: Cluster): Record<string, string> {
-  return cluster === '' ? { upstream: name } : { upstream: name, cluster };
+function upstreamLabels({ name, clusterName }: Cluster): Record<string, string> {
+  return clusterName === '' ? { upstream: name } : { upstream: name, cluster: clusterName };
 }
 
 function sumOf(upstream: Cluster, read: (ejections: EjectionPool) => number): number {
@@ -104,7 +104,7 @@ function sumOf(upstream: Cluster, read: (ejections: EjectionPool) => number): nu
 }
 
 function upstreamMetrics(outbounds: readonly Outbound[]): Metric[] {
-  const upstreams = outbounds.flatMap((outbound) => outbound.upstreams);
+  const upstreams = outbounds.flatMap((outbound) => outbound.clusters);
   const rows = upstreams.flatMap((upstream) =>
     upstream.endpoints.map((endpoint) => ({
       endpoint,
@@ -125,7 +125,7 @@ function upstreamMetrics(outbounds: readonly Outbound[]): Metric[] {
     })),
   );
   const inspected = upstreams.flatMap((upstream) =>
-    Object.entries(upstream.scrutiny?.inspector?.counts ?? {}).map(([result, value]) => ({
+    Object.entries(upstream.sweep?.inspector?.counts ?? {}).map(([result, value]) => ({
       labels: { ...upstreamLabels(upstream), result },
       value: value as number,
     })),

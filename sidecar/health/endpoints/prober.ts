@@ -208,7 +208,7 @@ export class Prober extends WheelEntry {
   private usualMs(now: number): number {
     // A sidecar or a kernel answers these, whatever its model does.
     if (this.check.kind !== 'grpc') return 0;
-    const times = this.members.map(({ cluster }) => cluster.scrutiny?.callTimes?.p99Ms(now) ?? 0);
+    const times = this.members.map(({ cluster }) => cluster.sweep?.callTimes?.p99Ms(now) ?? 0);
     return Math.max(0, ...times);
   }
 

@@ -12,10 +12,10 @@ import type { Attempt } from '../../relay/attempt.js';
 import type { ChunkList } from '../../transport/chunk-list.js';
 import type { MemoryBudget } from '../../transport/memory-budget.js';
 import type { CallObserver, OutboundCall } from '../call.js';
-import { compareAnswers } from './response-diff.js';
+import { compareResponses } from './response-diff.js';
 import type { MirrorScheduler, MirrorTask } from './scheduler.js';
-import { type MirrorPlace, makeShadow, ShadowObserver, sendCopy } from './shadow-call.js';
-import type { MirrorCounts } from './stats.js';
+import { type MirrorTarget, makeShadow, ShadowObserver, sendShadow } from './shadow-call.js';
+import type { MirrorStats } from './stats.js';
 
 /** Copies leave at least this share of the budget to calls. */
 const SHARE_FOR_CALLS = 0.5;
@@ -40,15 +40,15 @@ export class MirroredCall implements CallObserver, MirrorTask {
 
   constructor(
     private readonly config: MirrorConfig,
-    private readonly counts: MirrorCounts,
-    private readonly desk: MirrorScheduler,
-    private readonly place: MirrorPlace,
+    private readonly counts: MirrorStats,
+    private readonly scheduler: MirrorScheduler,
+    private readonly place: MirrorTarget,
     private readonly block: HeaderBlock,
   ) {}
 
   onRequest(call: OutboundCall): void {
     if (this.isHeld || !call.requestEnded || !call.isReplayable) return;
-    this.completeMs = this.desk.relay.nowMs;
+    this.completeMs = this.scheduler.context.nowMs;
     if (!this.hold(costOf(call.buffered))) {
       this.isShort = true;
       return;
@@ -67,13 +67,13 @@ export class MirroredCall implements CallObserver, MirrorTask {
     const isCancelled = status === Status.CANCELLED && call.reason === '' && !this.isWhole;
     if (!this.isHeld || isCancelled) {
       this.letGo();
-      return counts.leaveOut(isCancelled ? 'cancelled' : this.isShort ? 'memory' : 'not-held');
+      return counts.skip(isCancelled ? 'cancelled' : this.isShort ? 'memory' : 'not-held');
     }
     this.status = status;
     this.isDegraded = call.degraded !== '';
     this.holdAnswer();
-    this.tookMs = this.desk.relay.nowMs - this.completeMs;
-    this.desk.send(this);
+    this.tookMs = this.scheduler.context.nowMs - this.completeMs;
+    this.scheduler.send(this);
   }
 
   /** Sends the copy. */
@@ -82,37 +82,37 @@ export class MirroredCall implements CallObserver, MirrorTask {
     if (counts.inFlight >= this.config.maxInFlight) {
       this.letGo();
       this.letAnswerGo();
-      return counts.leaveOut('busy');
+      return counts.skip('busy');
     }
     counts.sent++;
     counts.inFlight++;
     counts.tally.started++;
     counts.tally.inFlight++;
-    const copy = makeShadow(this.desk.relay, place, this.block, counts.tally, request === null);
-    copy.witness = new ShadowObserver((...end) => this.compare(copy, ...end));
+    const copy = makeShadow(this.scheduler.context, place, this.block, counts.tally, request === null);
+    copy.observer = new ShadowObserver((...end) => this.compare(copy, ...end));
     // The copy counts what it keeps itself.
     this.letGo();
     for (let i = 0; request !== null && i < request.count; i++) {
       const { buffer, start, end } = request.at(i);
       copy.onData(copy.stream, buffer, start, end, i === request.count - 1);
     }
-    sendCopy(copy, place);
+    sendShadow(copy, place);
   }
 
   drop(): void {
     this.letGo();
     this.letAnswerGo();
-    this.counts.leaveOut('cancelled');
+    this.counts.skip('cancelled');
   }
 
   private hold(bytes: number): boolean {
-    if (!isRoomIn(this.desk.relay.memory, bytes)) return false;
+    if (!isRoomIn(this.scheduler.context.memory, bytes)) return false;
     this.heldBytes = bytes;
     return true;
   }
 
   private letGo(): void {
-    if (this.heldBytes > 0) this.desk.relay.memory.release(this.heldBytes);
+    if (this.heldBytes > 0) this.scheduler.context.memory.release(this.heldBytes);
     this.heldBytes = 0;
     this.request = null;
   }
@@ -121,7 +121,7 @@ export class MirroredCall implements CallObserver, MirrorTask {
   private holdAnswer(): void {
     if (!this.isWhole || !this.isCompared) return;
     const bytes = costOf(this.answer);
-    if (isRoomIn(this.desk.relay.memory, bytes)) {
+    if (isRoomIn(this.scheduler.context.memory, bytes)) {
       this.answerBytes = bytes;
       return;
     }
@@ -131,7 +131,7 @@ export class MirroredCall implements CallObserver, MirrorTask {
   }
 
   private letAnswerGo(): void {
-    if (this.answerBytes > 0) this.desk.relay.memory.release(this.answerBytes);
+    if (this.answerBytes > 0) this.scheduler.context.memory.release(this.answerBytes);
     this.answerBytes = 0;
   }
 
@@ -142,34 +142,34 @@ export class MirroredCall implements CallObserver, MirrorTask {
 
   /** The copy is over. `answer`: as of the call; `isWhole`: it is all there. */
   private compare(copy: OutboundCall, status: number, answer: ChunkList | null, isWhole: boolean): void {
-    const { counts, desk } = this;
-    const now = desk.relay.nowMs;
+    const { counts, scheduler } = this;
+    const now = scheduler.context.nowMs;
     this.letAnswerGo();
     counts.inFlight--;
     counts.took(now - copy.startMs - this.tookMs);
-    if (this.isDegraded) return counts.skip('degraded');
+    if (this.isDegraded) return counts.skipComparison('degraded');
     if (status !== this.status) {
       const reason = copy.reason === '' ? '' : ` (${copy.reason})`;
       const why = `the copy ended with ${statusName(status)}${reason}, the call with ${statusName(this.status)}`;
       return counts.disagree('status', why, now);
     }
     if (!this.isCompared) return counts.agree();
-    if (!this.isWhole || !isWhole) return counts.skip(this.isShort ? 'memory' : 'too-large');
-    const pair = new Pair(this.answer, answer, this.config.tolerance, counts, desk);
-    if (!isRoomIn(desk.relay.memory, pair.bytes)) return counts.skip('memory');
-    if (!desk.compare(pair)) pair.drop();
+    if (!this.isWhole || !isWhole) return counts.skipComparison(this.isShort ? 'memory' : 'too-large');
+    const pair = new ResponsePair(this.answer, answer, this.config.tolerance, counts, scheduler);
+    if (!isRoomIn(scheduler.context.memory, pair.bytes)) return counts.skipComparison('memory');
+    if (!scheduler.compare(pair)) pair.drop();
   }
 }
 
 /** Two answers that are to be compared. */
-class Pair implements MirrorTask {
+class ResponsePair implements MirrorTask {
   readonly bytes: number;
 
   constructor(
     private readonly call: ChunkList | null,
     private readonly copy: ChunkList | null,
     private readonly tolerance: number,
-    private readonly counts: MirrorCounts,
+    private readonly counts: MirrorStats,
     private readonly desk: MirrorScheduler,
   ) {
     this.bytes = costOf(call) + costOf(copy);
@@ -177,21 +177,21 @@ class Pair implements MirrorTask {
 
   run(): void {
     const { counts, desk } = this;
-    desk.relay.memory.release(this.bytes);
-    const found = compareAnswers(
+    desk.context.memory.release(this.bytes);
+    const found = compareResponses(
       this.call?.whole() ?? NOTHING,
       this.copy?.whole() ?? NOTHING,
       this.tolerance,
     );
-    if (found.kind === 'not-compared') return counts.skip(found.why);
+    if (found.kind === 'not-compared') return counts.skipComparison(found.why);
     if (found.argmax !== undefined) counts.argmax[found.argmax ? 'same' : 'other']++;
     if (found.kind === 'same') counts.agree();
-    else counts.disagree(found.about, found.why, desk.relay.nowMs);
+    else counts.disagree(found.about, found.why, desk.context.nowMs);
   }
 
   drop(): void {
-    this.desk.relay.memory.release(this.bytes);
-    this.counts.skip('busy');
+    this.desk.context.memory.release(this.bytes);
+    this.counts.skipComparison('busy');
   }
 }
 

@@ -6,17 +6,17 @@
 import { type Datatype, fromHalf } from '../../../proto/datatypes.js';
 import { messageIn, type Output, outputOf, shown } from '../../cluster/output-check/infer-output.js';
 import { decodeInferResponse } from '../../codec/inference.js';
-import type { Disagreed } from './stats.js';
+import type { Mismatch } from './stats.js';
 
 /** `argmax`: whether the largest classes agree; undefined: there are no classes. */
 export type Comparison =
   | { readonly kind: 'same'; readonly argmax?: boolean }
-  | { readonly kind: 'differs'; readonly about: Disagreed; readonly why: string; readonly argmax?: boolean }
+  | { readonly kind: 'differs'; readonly about: Mismatch; readonly why: string; readonly argmax?: boolean }
   /** `encoded`: compressed. `unreadable`: the call's own answer is no answer of ModelInfer. */
   | { readonly kind: 'not-compared'; readonly why: 'encoded' | 'unreadable' };
 
 /** The bodies as they were sent, each one message of gRPC. Never throws. */
-export function compareAnswers(call: Buffer, copy: Buffer, tolerance: number): Comparison {
+export function compareResponses(call: Buffer, copy: Buffer, tolerance: number): Comparison {
   if (call[0] === 1 || copy[0] === 1) return { kind: 'not-compared', why: 'encoded' };
   let expected: Read;
   try {
@@ -46,7 +46,7 @@ class Read {
 
 function compare(call: Read, copy: Read, tolerance: number): Comparison {
   let argmax: boolean | undefined;
-  let problem: { readonly about: Disagreed; readonly why: string } | undefined;
+  let problem: { readonly about: Mismatch; readonly why: string } | undefined;
   for (const [name, expected] of call.outputs) {
     const found = copy.outputs.get(name);
     const misfit = found === undefined ? 'is missing in the copy' : misfitOf(expected, found);

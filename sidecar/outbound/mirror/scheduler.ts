@@ -29,43 +29,43 @@ export class MirrorScheduler {
   private filledMs = 0;
   private readonly timer = new WheelTimer(() => this.work());
 
-  constructor(readonly relay: DataPlaneContext) {}
+  constructor(readonly context: DataPlaneContext) {}
 
   send(task: MirrorTask): void {
     this.sending.push(task);
-    this.arm(this.relay.nowMs + PAUSE_MS);
+    this.arm(this.context.nowMs + PAUSE_MS);
   }
 
   /** False: too many wait. */
   compare(task: MirrorTask): boolean {
     if (this.comparing.length >= MAX_WAITING) return false;
     this.comparing.push(task);
-    this.arm(this.relay.nowMs + PAUSE_MS);
+    this.arm(this.context.nowMs + PAUSE_MS);
     return true;
   }
 
   stop(): void {
-    this.relay.wheel.cancel(this.timer);
+    this.context.wheel.cancel(this.timer);
     for (const task of [...this.sending.splice(0), ...this.comparing.splice(0)]) task.drop();
   }
 
   private work(): void {
-    const { relay } = this;
-    relay.nowMs = relay.clock.now();
+    const { context } = this;
+    context.nowMs = context.clock.now();
     for (const task of this.sending.splice(0)) task.run();
-    this.fill(relay.nowMs);
+    this.fill(context.nowMs);
     let spent = 0;
     while (this.comparing.length > 0 && this.leftMs > 0 && spent < SLICE_MS) {
-      const startMs = relay.clock.now();
+      const startMs = context.clock.now();
       this.comparing.shift()!.run();
-      const took = relay.clock.now() - startMs;
+      const took = context.clock.now() - startMs;
       spent += took;
       this.leftMs -= took;
     }
     if (this.comparing.length === 0) return;
     // What is owed is earned first.
     const waitMs = this.leftMs > 0 ? PAUSE_MS : (1 - this.leftMs) * (1000 / COMPARE_MS_PER_S);
-    this.arm(relay.nowMs + waitMs);
+    this.arm(context.nowMs + waitMs);
   }
 
   private fill(nowMs: number): void {
@@ -75,7 +75,7 @@ export class MirrorScheduler {
   }
 
   private arm(atMs: number): void {
-    const { wheel } = this.relay;
+    const { wheel } = this.context;
     if (this.timer.isScheduled) {
       if (this.timer.dueMs <= atMs) return;
       wheel.cancel(this.timer);

@@ -19,7 +19,7 @@ import { type CallObserver, OutboundCall } from '../call.js';
 const MARK = makeField('outrider-mirrored', '1');
 
 /** Where the copy goes. */
-export interface MirrorPlace {
+export interface MirrorTarget {
   readonly there: ShiftTarget;
   readonly match: Match;
   readonly path: string;
@@ -59,10 +59,10 @@ export class ShadowObserver implements CallObserver {
   }
 }
 
-/** All of its request goes to it first, then `sendCopy` runs it. */
+/** All of its request goes to it first, then `sendShadow` runs it. */
 export function makeShadow(
   relay: DataPlaneContext,
-  { there, match }: MirrorPlace,
+  { there, match }: MirrorTarget,
   block: HeaderBlock,
   tally: CallStats,
   ended: boolean,
@@ -70,12 +70,12 @@ export function makeShadow(
   // No class of its own: all calls would be slower for what few of them are.
   const copy = new OutboundCall(relay, there, NOWHERE, new Stream(NOBODY, 0, 0), block, ended);
   copy.stats = tally;
-  copy.mark = MARK;
+  copy.marker = MARK;
   copy.plan = matchForCopy(match).plan;
   return copy;
 }
 
-export function sendCopy(copy: OutboundCall, { there, match, path }: MirrorPlace): void {
+export function sendShadow(copy: OutboundCall, { there, match, path }: MirrorTarget): void {
   there.take(copy, matchForCopy(match), path);
   disableReplay(copy);
 }

@@ -3,30 +3,30 @@
 import { CallStats } from '../../telemetry/call-stats.js';
 
 /** Why a call was not copied. */
-export const LEFT_OUT = ['busy', 'not-held', 'memory', 'cancelled', 'no-route'] as const;
-export type LeftOut = (typeof LEFT_OUT)[number];
+export const SKIP_REASONS = ['busy', 'not-held', 'memory', 'cancelled', 'no-route'] as const;
+export type SkipReason = (typeof SKIP_REASONS)[number];
 
 /** Why two answers were not compared. */
 export const NOT_COMPARED = ['busy', 'memory', 'too-large', 'encoded', 'unreadable', 'degraded'] as const;
 export type NotCompared = (typeof NOT_COMPARED)[number];
 
 /** What they disagree about. */
-export const DISAGREED = ['status', 'unreadable', 'shape', 'values'] as const;
-export type Disagreed = (typeof DISAGREED)[number];
+export const MISMATCHES = ['status', 'unreadable', 'shape', 'values'] as const;
+export type Mismatch = (typeof MISMATCHES)[number];
 
 /** Upper bounds of how much longer the copy took, ms; one more bucket takes the rest. */
 export const DIFFERENCE_BOUNDS_MS: readonly number[] = [
   -1000, -250, -100, -25, -10, -2.5, -1, 0, 1, 2.5, 10, 25, 100, 250, 1000,
 ];
 
-export class MirrorCounts {
+export class MirrorStats {
   sent = 0;
   /** Copies under way. */
   inFlight = 0;
   compared = 0;
-  readonly skipped: Record<LeftOut, number> = zeros(LEFT_OUT);
+  readonly skipped: Record<SkipReason, number> = zeros(SKIP_REASONS);
   readonly notCompared: Record<NotCompared, number> = zeros(NOT_COMPARED);
-  readonly mismatched: Record<Disagreed, number> = zeros(DISAGREED);
+  readonly mismatched: Record<Mismatch, number> = zeros(MISMATCHES);
   /** Pairs of answers with a largest class, by whether it is the same. */
   readonly argmax = { same: 0, other: 0 };
   readonly differences = new Float64Array(DIFFERENCE_BOUNDS_MS.length + 1);
@@ -44,11 +44,11 @@ export class MirrorCounts {
     this.tally = new CallStats('outbound', to, 'mirror');
   }
 
-  leaveOut(why: LeftOut): void {
+  skip(why: SkipReason): void {
     this.skipped[why]++;
   }
 
-  skip(why: NotCompared): void {
+  skipComparison(why: NotCompared): void {
     this.notCompared[why]++;
   }
 
@@ -56,7 +56,7 @@ export class MirrorCounts {
     this.compared++;
   }
 
-  disagree(about: Disagreed, why: string, nowMs: number): void {
+  disagree(about: Mismatch, why: string, nowMs: number): void {
     this.compared++;
     this.mismatched[about]++;
     this.last = why;

@@ -22,7 +22,7 @@ import { RetryBudget } from '../../../sidecar/core/retry/retry-budget.js';
 import { Fault, findFault } from '../../../sidecar/core/routing/fault-rule.js';
 import { RouteTable } from '../../../sidecar/core/routing/method.js';
 import { Split } from '../../../sidecar/core/routing/traffic-split.js';
-import { compareAnswers } from '../../../sidecar/outbound/mirror/response-diff.js';
+import { compareResponses } from '../../../sidecar/outbound/mirror/response-diff.js';
 import { TimingWheel, WheelTimer } from '../../../sidecar/runtime/time/timing-wheel.js';
 import { anAnswer } from '../../kit/service/infer-answers.js';
 import { anInferRequest, kept } from '../../kit/service/infer-requests.js';
@@ -185,7 +185,7 @@ function shaping(): DecisionCost[] {
     ),
     measure(
       'two answers of 10 classes compared',
-      () => compareAnswers(answer, answer, 1e-4),
+      () => compareResponses(answer, answer, 1e-4),
       'beside',
       TIMES / 10,
     ),

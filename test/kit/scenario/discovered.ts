@@ -42,7 +42,7 @@ export class Discovered {
     this.stack = new Stack({ seed });
     const consul = { service: 'digits', tags: [], meta: {}, failover: [] };
     this.out = this.stack.outbound(anUpstream([], { consul, ...over }));
-    this.out.outbound.target.setDoubt(
+    this.out.outbound.target.onStaleDiscovery(
       (cluster, why) => void this.doubts.push(`${cluster || 'main'}: ${why}`),
     );
     this.app = this.stack.app(this.out.listener);

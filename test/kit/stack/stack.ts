@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { Cluster } from '../../../sidecar/cluster/cluster.js';
-import type { MakeUpstream } from '../../../sidecar/cluster/upstream.js';
+import type { MakeCluster } from '../../../sidecar/cluster/upstream.js';
 import { labelOf } from '../../../sidecar/config/codecs/address.js';
 import type {
   Address,
@@ -277,7 +277,7 @@ export class Stack {
     const { relay } = this;
     const dial = (address: Address) => (this.isArmed ? this.net.dial(labelOf(address)) : undefined);
     this.health.configure(config);
-    const make: MakeUpstream = (each, cluster) => {
+    const make: MakeCluster = (each, cluster) => {
       const upstream = new Cluster(each, relay, DEFAULT_LOCAL_SETTINGS, dial, cluster);
       this.health.addCluster(upstream);
       return upstream;
@@ -290,7 +290,7 @@ export class Stack {
       outbound,
       listener,
       get upstream() {
-        return outbound.upstream;
+        return outbound.cluster;
       },
     };
     this.outbounds.push(stack);
@@ -397,9 +397,9 @@ export class Stack {
       assert.equal(finished, call.started, `${call.direction} ${call.method}: calls started and finished`);
     }
     for (const { outbound } of this.outbounds) {
-      const { breaker } = outbound.breaker;
-      assert.deepEqual([breaker?.inFlight ?? 0, breaker?.retries ?? 0], [0, 0], 'counted by the breaker');
-      for (const endpoint of outbound.upstreams.flatMap(({ endpoints }) => endpoints)) {
+      const { limits } = outbound.breaker;
+      assert.deepEqual([limits?.inFlight ?? 0, limits?.retries ?? 0], [0, 0], 'counted by the breaker');
+      for (const endpoint of outbound.clusters.flatMap(({ endpoints }) => endpoints)) {
         assert.equal(endpoint.inFlight, 0, `${endpoint.label}: attempts in flight`);
         for (const link of endpoint.pool.links) assert.equal(link.inFlight, 0, `${endpoint.label}: streams`);
       }

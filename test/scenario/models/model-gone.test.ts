@@ -61,7 +61,7 @@ describe('Scenario: a sidecar says that its model cannot serve', () => {
     gone('a');
     assert.deepEqual([...new Set(calls(60))].sort(), ['b', 'c']);
     assert.equal(asked('a'), 1);
-    const { ejection } = out.outbound.upstream.endpoints[0]!;
+    const { ejection } = out.outbound.cluster.endpoints[0]!;
     assert.match(ejection.why, /its sidecar says that its model cannot serve/);
   });
 

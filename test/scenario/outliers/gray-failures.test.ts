@@ -84,7 +84,7 @@ describe('Scenario: gray failures', () => {
     pool.load(90, 20);
     const { stack } = pool;
     // A look was due meanwhile, and comes before anything is read.
-    stack.advance(pool.out.upstream.scrutiny!.dueMs - stack.clock.now() - 1);
+    stack.advance(pool.out.upstream.sweep!.dueMs - stack.clock.now() - 1);
     stack.stalled = true;
     stack.advance(6);
     pool.works('b', 60);

@@ -49,7 +49,7 @@ describe('Scenario: invalid output', () => {
   };
   const states = (): string[] =>
     out.upstream.endpoints.map((each) => reportOf(out.upstream, each, stack.clock.now()).state);
-  const counts = () => out.upstream.scrutiny!.inspector!.counts;
+  const counts = () => out.upstream.sweep!.inspector!.counts;
 
   it('ejects the one whose answers are none, by the word of its peers', () => {
     open();

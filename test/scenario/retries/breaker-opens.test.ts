@@ -76,7 +76,7 @@ describe('Scenario: a breaker opens', () => {
       else if (i % 4 === 1) all().at(-1)!.fail(14);
       else if (i % 4 === 2) all().at(-1)!.reply();
       stack.advance(600);
-      assert.equal(out.outbound.breaker.breaker!.inFlight, 0);
+      assert.equal(out.outbound.breaker.limits!.inFlight, 0);
       assert.ok(one!.isOver || one!.resetCode === undefined);
       assert.ok(two!.isOver);
     }
@@ -159,7 +159,7 @@ describe('Scenario: a breaker opens', () => {
       .reply();
     stack.run();
     assert.deepEqual([first!.status, second!.status].sort(), [0, 14]);
-    assert.equal(out.outbound.breaker.breaker!.retries, 0);
+    assert.equal(out.outbound.breaker.limits!.retries, 0);
   });
 
   it('an attempt that is still to come counts, and not when its caller has left', () => {
@@ -168,7 +168,7 @@ describe('Scenario: a breaker opens', () => {
     const stream = call();
     all()[0]!.fail(14);
     stack.run();
-    assert.equal(out.outbound.breaker.breaker!.retries, 1);
+    assert.equal(out.outbound.breaker.limits!.retries, 1);
     stream.reset();
     stack.run();
     stack.assertIdle();
@@ -253,7 +253,7 @@ describe('Scenario: a breaker opens', () => {
     stack.backend('a').answer = (each) => void each.fail(14);
     const one = call();
     assert.deepEqual(
-      [out.outbound.breaker.breaker!.inFlight, small.outbound.breaker.breaker!.inFlight],
+      [out.outbound.breaker.limits!.inFlight, small.outbound.breaker.limits!.inFlight],
       [0, 1],
     );
     const two = call();

@@ -88,11 +88,11 @@ describe('Scenario: what statuses count as is declared', () => {
     });
     pool.stack.backend('a').answer = (stream) => stream.reply(Buffer.from('partial'), NOT_FOUND);
     pool.load(20);
-    const { scrutiny } = pool.out.upstream;
-    assert.equal(scrutiny!.inspector!.counts.unreadable, 0);
+    const { sweep } = pool.out.upstream;
+    assert.equal(sweep!.inspector!.counts.unreadable, 0);
     pool.works('a');
     pool.load(20);
-    assert.ok(scrutiny!.inspector!.counts.unreadable > 0, 'as it does in an answer');
+    assert.ok(sweep!.inspector!.counts.unreadable > 0, 'as it does in an answer');
   });
 
   it('changes with the file, for what happens from then on', () => {

@@ -395,7 +395,7 @@ describe('Scenario: a call falls back', () => {
       const bodies = ['1', '2', '3', '4'].map((text) => Buffer.from(text));
       for (const body of bodies.slice(0, 3)) call({ body });
       for (let i = 0; i < 2; i++) call({ body: bodies[3]! });
-      const [cache] = big.outbound.methodStates.lastGood;
+      const [cache] = big.outbound.methodStates.responseCaches;
       assert.ok(cache!.bytes <= 36_000 && cache!.size === 3);
       bigSays(fails());
       assert.deepEqual(
@@ -408,11 +408,11 @@ describe('Scenario: a call falls back', () => {
       start([{ ...LAST_GOOD, maxBytes: 1000 } as FallbackConfig]);
       bigSays((each) => void each.reply(Buffer.alloc(2000)));
       call();
-      assert.equal([...big.outbound.methodStates.lastGood][0]!.size, 0);
+      assert.equal([...big.outbound.methodStates.responseCaches][0]!.size, 0);
       big.outbound.update(bigConfig([LAST_GOOD]));
       bigSays((each) => void each.reply(Buffer.alloc(90_000)));
       call();
-      assert.equal([...big.outbound.methodStates.lastGood][0]!.size, 0);
+      assert.equal([...big.outbound.methodStates.responseCaches][0]!.size, 0);
     });
 
     it('waits for the request to be all here', () => {

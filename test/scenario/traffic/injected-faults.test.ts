@@ -73,7 +73,7 @@ describe('Scenario: injected faults', () => {
     assert.deepEqual([struck.status, struck.reason], [5, 'fault-injected']);
     assert.equal(struck.trailer('outrider-unprocessed'), undefined);
     assert.equal(stack.backend('a').requests.length, 0);
-    assert.equal(out.outbound.upstream.endpoints[0]!.outcomes[0], 0);
+    assert.equal(out.outbound.cluster.endpoints[0]!.outcomes[0], 0);
   });
 
   it('strike a share, of the method that is meant', () => {
@@ -108,7 +108,7 @@ describe('Scenario: injected faults', () => {
     stack.advance(110);
     assert.deepEqual(statuses(1), { 0: 1 });
     assert.deepEqual(faults.list(), []);
-    assert.equal(out.outbound.shapes.isNeeded, false);
+    assert.equal(out.outbound.trafficShift.isNeeded, false);
     assert.equal(stack.relay.wheel.size, timers);
   });
 

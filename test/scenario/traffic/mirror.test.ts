@@ -51,7 +51,7 @@ describe('Scenario: a mirror', () => {
     stack.advance(ms);
   }
 
-  const counts = () => out.outbound.shapes.mirrors.get('shadow')!;
+  const counts = () => out.outbound.trafficShift.mirrors.get('shadow')!;
   const copies = () => stack.backend('b').requests;
 
   afterEach(() => {

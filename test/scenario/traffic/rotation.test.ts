@@ -103,7 +103,7 @@ class TwoSidecars {
   }
 
   get pool() {
-    return this.outbound.upstreams[0]!.endpoints[0]!.pool;
+    return this.outbound.clusters[0]!.endpoints[0]!.pool;
   }
 
   /** Sockets move by themselves; everything else when it is told to. */

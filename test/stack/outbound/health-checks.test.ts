@@ -280,7 +280,7 @@ describe('Health checks', () => {
       work({ ...untimed, service: 'digits', timeoutMs: 1000 }, 40);
       assert.equal(report(1).state, 'unhealthy');
       assert.equal(seconds(checksOf(1).at(-1)), 1);
-      assert.equal(out.upstream.scrutiny, null, 'nobody writes down what calls take');
+      assert.equal(out.upstream.sweep, null, 'nobody writes down what calls take');
     });
 
     it('wait a second again when there were no calls for a minute', () => {
@@ -293,7 +293,7 @@ describe('Health checks', () => {
     it('wait a second for who answers whatever its model does', () => {
       work({ ...untimed, kind: 'ping' }, 40);
       assert.equal(metric('outrider_health_check_timeout_seconds', { endpoint: 'a:1' }), 1);
-      assert.equal(out.upstream.scrutiny, null);
+      assert.equal(out.upstream.sweep, null);
     });
 
     it('find it out when it is frozen, after two such waits', () => {

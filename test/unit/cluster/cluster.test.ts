@@ -82,7 +82,7 @@ describe('An upstream', () => {
       () => 'the certificate has expired',
     );
     assert.equal(upstream.endpoints[0]?.pool.problem, 'the certificate has expired');
-    assert.equal(upstream.cluster, 'v1');
+    assert.equal(upstream.clusterName, 'v1');
   });
 
   it('keeps what is known of an ejected endpoint whose priority changes', () => {

@@ -70,8 +70,8 @@ describe('The bounds of an upstream', () => {
     const over = aCall();
     assert.equal(bounds.admits(over), false);
     assert.equal(over.breaker, null);
-    assert.equal(call.breaker, bounds.breaker);
-    assert.equal(bounds.breaker?.inFlight, 1);
+    assert.equal(call.breaker, bounds.limits);
+    assert.equal(bounds.limits?.inFlight, 1);
     assert.deepEqual(refused, ['breaker-open: digits has 1 calls in flight already']);
   });
 
@@ -79,11 +79,11 @@ describe('The bounds of an upstream', () => {
     configure({ maxInFlight: 1 });
     const { breaker } = begun();
     configure({ maxInFlight: 2 });
-    assert.equal(bounds.breaker, breaker);
+    assert.equal(bounds.limits, breaker);
     begun();
     assert.equal(bounds.admits(aCall()), false);
     configure();
-    assert.equal(bounds.breaker, null);
+    assert.equal(bounds.limits, null);
     assert.equal(begun().breaker, null);
   });
 

@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { toHalf } from '../../../../proto/datatypes.js';
-import { type Comparison, compareAnswers } from '../../../../sidecar/outbound/mirror/response-diff.js';
+import { type Comparison, compareResponses } from '../../../../sidecar/outbound/mirror/response-diff.js';
 import { grpcMessage } from '../../../kit/http2/h2-frames.js';
 import { anAnswer, anAnswerOf } from '../../../kit/service/infer-answers.js';
 
 const TOLERANCE = 1e-3;
 
 function compare(call: Buffer, copy: Buffer, tolerance = TOLERANCE): Comparison {
-  return compareAnswers(call, copy, tolerance);
+  return compareResponses(call, copy, tolerance);
 }
 
 function bytesOf(array: ArrayBufferView): Uint8Array {
