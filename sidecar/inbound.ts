@@ -13,15 +13,15 @@ import type { Field } from './http2/hpack/field.js';
 import type { HeaderBlock, StableList } from './http2/hpack/header-list.js';
 import type { Stream } from './http2/stream.js';
 import { type InboundAdmission, SharedLimits } from './inbound/admission.js';
-import { type Caller, InboundAccess } from './inbound/authorization.js';
+import { type Caller, InboundAuthorization } from './inbound/authorization.js';
 import { InboundCall, type Ticket } from './inbound/call.js';
 import type { ActivityReport } from './inbound/model-activity.js';
 import { ModelBackend, type ModelState, type ServedModel } from './inbound/model-backend.js';
-import type { ModelRoutedCall, NamedStory } from './inbound/model-routed-call.js';
-import { type Enter, ModelFront } from './inbound/model-router.js';
+import type { ModelRoutedCall, ModelRoutedHandler } from './inbound/model-routed-call.js';
+import { type Enter, ModelRouter } from './inbound/model-router.js';
 import { answerFailed } from './inbound/process-end-wait.js';
 import { Attempt } from './relay/attempt.js';
-import { limitIn } from './relay/attempt-timeout-header.js';
+import { attemptTimeoutIn } from './relay/attempt-timeout-header.js';
 import { BufferAdmission } from './relay/buffer-admission.js';
 import { type Call, NEVER } from './relay/call.js';
 import { beginAttempt } from './relay/call-attempts.js';
@@ -47,13 +47,13 @@ const BYPASS_SERVICES = [
 /** A stream on which nothing moves for this long gives its place at the model to others. */
 const QUIET_AFTER_MS = 1_000;
 
-export class Inbound implements NamedStory {
+export class Inbound implements ModelRoutedHandler {
   /** The models, at least one. */
   readonly backends: readonly ModelBackend[];
   /** Null: there is one model, and calls are not asked for a name. */
-  private readonly router: ModelFront | null;
+  private readonly router: ModelRouter | null;
   private readonly shared: SharedLimits;
-  private readonly authorization: InboundAccess;
+  private readonly authorization: InboundAuthorization;
   private routes: Routes;
   private readonly profile = inboundProfile();
   /** Requests that are collected before they join the line. */
@@ -79,33 +79,33 @@ export class Inbound implements NamedStory {
       (model) => new ModelBackend(model, config, service, context, this.shared, isMany),
     );
     for (const slot of this.backends) {
-      slot.silent = this.backends.find(({ pool }) => pool === slot.pool)!.silent;
-      slot.pool.onShort = () => this.makeWay(slot);
+      slot.silentStreams = this.backends.find(({ pool }) => pool === slot.pool)!.silentStreams;
+      slot.pool.onExhausted = () => this.makeWay(slot);
     }
     const enter: Enter = (call, at, path) => this.enterAt(call, at, path);
-    this.router = isMany ? new ModelFront(this.backends, service, enter) : null;
-    this.authorization = new InboundAccess(intentions, service);
+    this.router = isMany ? new ModelRouter(this.backends, service, enter) : null;
+    this.authorization = new InboundAuthorization(intentions, service);
     this.routes = this.makeRoutes(config);
   }
 
   /** As `setIntentions`, with a changed configuration. */
-  update(config: InboundConfig, intentions: IntentionTable, links: Iterable<Session>): void {
+  update(config: InboundConfig, intentions: IntentionTable, sessions: Iterable<Session>): void {
     this.config = config;
     this.routes = this.makeRoutes(config, this.routes);
     this.shared.update(config);
     for (const slot of this.backends) slot.limits.update(config);
-    this.setIntentions(intentions, links);
+    this.setIntentions(intentions, sessions);
     for (const slot of this.backends) this.pump(slot);
   }
 
-  /** `links`: the open connections of peers; calls on them that are no longer allowed are ended. */
-  setIntentions(intentions: IntentionTable, links: Iterable<Session>): void {
+  /** `sessions`: the open connections of peers; calls on them that are no longer allowed are ended. */
+  setIntentions(intentions: IntentionTable, sessions: Iterable<Session>): void {
     this.context.nowMs = this.context.clock.now();
     this.authorization.intentions = intentions;
-    for (const link of links) {
-      const caller = link.identity as Caller | null;
+    for (const session of sessions) {
+      const caller = session.identity as Caller | null;
       if (this.authorization.isAllowed(caller)) continue;
-      for (const { owner } of link.connection.state.table.all()) {
+      for (const { owner } of session.connection.state.table.all()) {
         if (owner instanceof InboundCall && !this.authorization.permits(caller, owner.block))
           this.refuse(owner);
       }
@@ -114,19 +114,19 @@ export class Inbound implements NamedStory {
 
   // ---- the story ----
 
-  accept(link: Session, stream: Stream, block: HeaderBlock, ended: boolean): void {
+  accept(session: Session, stream: Stream, block: HeaderBlock, ended: boolean): void {
     const facts = headerViewOf(block);
-    if (!isGrpcRequest(facts)) return void new RejectedStream(link, stream, ended);
+    if (!isGrpcRequest(facts)) return void new RejectedStream(session, stream, ended);
     const call =
       this.router === null
-        ? new InboundCall(this.context, this, link, stream, block, ended)
-        : this.router.makeCall(this.context, this, link, stream, block, ended);
+        ? new InboundCall(this.context, this, session, stream, block, ended)
+        : this.router.makeCall(this.context, this, session, stream, block, ended);
     const match = this.routes.match(facts.path);
-    call.stats = match === null ? this.routes.tallyOf('other') : match.tally;
+    call.stats = match === null ? this.routes.statsOf('other') : match.stats;
     call.stats.started++;
     call.stats.inFlight++;
 
-    const caller = link.identity as Caller | null;
+    const caller = session.identity as Caller | null;
     call.caller = caller;
     if (caller === null && this.config.mtls === 'strict') {
       return sendLocalReply(call, makeLocalReply(Reasons.noIdentity));
@@ -155,7 +155,7 @@ export class Inbound implements NamedStory {
     this.enterAt(call, 0, path);
   }
 
-  onNamed(call: ModelRoutedCall): void {
+  onModelRead(call: ModelRoutedCall): void {
     this.router!.onNamed(call);
   }
 
@@ -221,13 +221,13 @@ export class Inbound implements NamedStory {
 
   /** Its caller waits no longer than this from the end of the request. */
   private limit(call: InboundCall): void {
-    const untilMs = this.context.nowMs + limitIn(call.block);
+    const untilMs = this.context.nowMs + attemptTimeoutIn(call.block);
     if (untilMs < call.deadlineMs) setDeadline(call, untilMs);
   }
 
   private start(call: InboundCall): void {
     const slot = this.backends[call.slot]!;
-    if (call.ticket !== null) slot.runs.begin(call.ticket);
+    if (call.ticket !== null) slot.activity.begin(call.ticket);
     beginAttempt(call, new Attempt(call, slot, this.context.nowMs), NEVER);
     // There is one model: nothing is kept for another attempt.
     disableReplay(call);
@@ -235,12 +235,12 @@ export class Inbound implements NamedStory {
   }
 
   onAttemptEnd(call: InboundCall, attempt: Attempt): void {
-    if (call.ticket !== null) this.backends[call.slot]!.runs.answered(call, this.context.nowMs);
+    if (call.ticket !== null) this.backends[call.slot]!.activity.onResponse(call, this.context.nowMs);
     if (attempt.trailers !== null) finishWith(call, attempt);
     else if (isNeverProcessed(attempt.ended as AttemptEnd) && !call.isCommitted) {
       this.turnAway(call, attempt.reason === '' ? 'it refused the call' : attempt.reason);
     } else if (attempt.ended === AttemptEnd.connectionLost) {
-      this.backends[call.slot]!.lost.lost(call, this.context.nowMs);
+      this.backends[call.slot]!.lostCalls.onLost(call, this.context.nowMs);
     } else answerFailed(call, this.service, null);
   }
 
@@ -258,10 +258,10 @@ export class Inbound implements NamedStory {
   private turnAway(call: InboundCall, detail: string): void {
     const isAll = this.router === null || this.backends.every(({ state }) => state.kind === 'away');
     const reason = isAll ? Reasons.modelUnavailable : Reasons.modelNotReady;
-    const { name: model, mark } = this.backends[call.slot]!;
+    const { name: model, modelField } = this.backends[call.slot]!;
     sendLocalReply(
       call,
-      makeLocalReply(reason, { service: this.service, model, detail }, isAll ? null : mark),
+      makeLocalReply(reason, { service: this.service, model, detail }, isAll ? null : modelField),
     );
   }
 
@@ -279,9 +279,9 @@ export class Inbound implements NamedStory {
   }
 
   /** The process of the model has ended. */
-  modelEnded(end: ProcessEnd, slot = this.backends[0]!): void {
+  onProcessEnd(end: ProcessEnd, slot = this.backends[0]!): void {
     this.context.nowMs = this.context.clock.now();
-    slot.lost.ended(end, this.context.nowMs);
+    slot.lostCalls.onProcessEnd(end, this.context.nowMs);
   }
 
   // Of the only model, or of the first of several.
@@ -295,16 +295,16 @@ export class Inbound implements NamedStory {
   }
 
   activity(): ActivityReport {
-    return this.backends[0]!.runs.activity();
+    return this.backends[0]!.activity.report();
   }
 
   /** Lets the next ones in line through. */
-  private pump({ queue, limits, runs }: ModelBackend): void {
+  private pump({ queue, limits, activity }: ModelBackend): void {
     const now = this.context.nowMs;
     for (;;) {
       const woken = queue.nextWaking(now);
       if (woken !== null) {
-        runs.begin(woken);
+        activity.begin(woken);
         resumeRequest(woken.call);
       }
       const ticket = queue.next(now);
@@ -333,7 +333,7 @@ export class Inbound implements NamedStory {
   }
 
   onResume(call: InboundCall): void {
-    this.backends[call.slot]!.lost.waited(call);
+    this.backends[call.slot]!.lostCalls.onTimeout(call);
   }
 
   onAttemptTimeout(): void {}
@@ -360,19 +360,19 @@ export class Inbound implements NamedStory {
     const isAtWork = call.requestEnded && !call.isCommitted;
     if (ticket === null || isAtWork) return;
     const slot = this.backends[call.slot]!;
-    if (!slot.runs.rest(ticket)) return;
+    if (!slot.activity.suspend(ticket)) return;
     slot.queue.suspend(ticket, this.context.nowMs);
-    slot.silent.add(ticket);
+    slot.silentStreams.add(ticket);
     this.makeWay(slot);
     this.pump(slot);
   }
 
   /** Calls wait for a stream to the model, and there are no more to be had: silent ones of callers with too many end. */
-  private makeWay({ pool, silent }: ModelBackend): void {
-    while (pool.isShort) {
-      const ticket = silent.excess(pool.inFlight);
+  private makeWay({ pool, silentStreams }: ModelBackend): void {
+    while (pool.isExhausted) {
+      const ticket = silentStreams.excess(pool.inFlight);
       if (ticket === null || !pool.hasWaitersBesides(ticket.holder)) return;
-      silent.delete(ticket);
+      silentStreams.delete(ticket);
       const { silentStream } = Reasons;
       failCall(ticket.call, makeLocalReply(silentStream, { service: this.service }));
     }
@@ -383,8 +383,8 @@ export class Inbound implements NamedStory {
     const { ticket } = call;
     if (ticket?.queueState !== QueueState.suspended) return;
     const slot = this.backends[call.slot]!;
-    slot.silent.delete(ticket);
-    if (slot.queue.resume(ticket, this.context.nowMs)) slot.runs.begin(ticket);
+    slot.silentStreams.delete(ticket);
+    if (slot.queue.resume(ticket, this.context.nowMs)) slot.activity.begin(ticket);
     else holdRequest(call);
   }
 
@@ -398,9 +398,9 @@ export class Inbound implements NamedStory {
     const { ticket } = call;
     if (ticket === null) return;
     const slot = this.backends[call.slot]!;
-    slot.lost.forget(call);
-    slot.silent.delete(ticket);
-    if (slot.runs.end(ticket)) {
+    slot.lostCalls.forget(call);
+    slot.silentStreams.delete(ticket);
+    if (slot.activity.end(ticket)) {
       slot.limits.release(call, ticket, now);
       this.pump(slot);
     } else {

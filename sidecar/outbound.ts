@@ -177,7 +177,7 @@ export class Outbound implements Primary, FallbackTarget, ShiftTarget {
     const call = new OutboundCall(this.context, this, link, stream, block, ended);
     const { routes } = this.router;
     const match = routes.match(facts.path);
-    call.stats = match === null ? routes.tallyOf('other') : match.tally;
+    call.stats = match === null ? routes.statsOf('other') : match.stats;
     call.stats.started++;
     call.stats.inFlight++;
     if (match === null) return void this.router.answerUnknownRoute(call, facts.path);
@@ -421,7 +421,7 @@ export class Outbound implements Primary, FallbackTarget, ShiftTarget {
     if (attempt === null || attempt.isOver || attempt.stream === null) return;
     if (attempt.stream.headers === null || !call.plan.holdsResponse) return;
     const extras = retimed(attempt.stream.headerExtras, call, attempt, this.context.nowMs);
-    attempt.link!.connection.replaceExtras(attempt.stream, extras);
+    attempt.session!.connection.replaceExtras(attempt.stream, extras);
   }
 
   onBufferReleased(call: OutboundCall): void {

@@ -81,13 +81,13 @@ export class InboundSide {
   update(config: InboundConfig): void {
     this.config = config;
     if (this.intentionsFrom === 'file') this.intentions = this.tableOf(config);
-    this.inbound.update(config, this.intentions, this.listener?.links ?? []);
+    this.inbound.update(config, this.intentions, this.listener?.sessions ?? []);
   }
 
   /** From the registry. Calls under way that are no longer allowed are ended. */
   setIntentions(table: IntentionTable): void {
     this.intentions = table;
-    this.inbound.setIntentions(table, this.listener?.links ?? []);
+    this.inbound.setIntentions(table, this.listener?.sessions ?? []);
   }
 
   private tableOf(config: InboundConfig): IntentionTable {

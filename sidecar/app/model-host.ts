@@ -82,19 +82,19 @@ export class ModelHost {
   }
 
   activity(): ActivityReport {
-    return combineActivity(this.backends.map(({ runs }) => runs.activity()));
+    return combineActivity(this.backends.map(({ activity }) => activity.report()));
   }
 
   // ---- how it is ----
 
   superviseBy(report: () => ModelReport): void {
     this.supervisor = report;
-    for (const { lost } of this.backends) lost.isTold = true;
+    for (const { lostCalls } of this.backends) lostCalls.hasSupervisor = true;
   }
 
   /** From a supervisor: the process has ended, and so have the calls in it. */
   processEnded(end: ProcessEnd): void {
-    for (const backend of this.backends) this.inbound?.modelEnded(end, backend);
+    for (const backend of this.backends) this.inbound?.onProcessEnd(end, backend);
   }
 
   /** From a supervisor: the process came, went or is on its way. One that is given up is not waited for any more. */

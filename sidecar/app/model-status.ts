@@ -31,7 +31,7 @@ class ModelStatus {
       probe,
       intervalMs,
       activity: () => {
-        const { succeeded, inFlight, usualMs, lastDeadlineMs } = backend.runs.activity();
+        const { succeeded, inFlight, usualMs, lastDeadlineMs } = backend.activity.report();
         return { inferences: succeeded, inFlight, usualMs, lastDeadlineMs };
       },
       phase: () => backend.state,
@@ -66,7 +66,7 @@ class ModelStatus {
     if (this.backend.state.kind !== 'ready') return false;
     if (this.health.isKnown) return this.health.report().ok;
     // Its own answer would come after its work: while there is some, it has the benefit of the doubt.
-    return this.backend.runs.activity().inFlight > 0 ? true : undefined;
+    return this.backend.activity.report().inFlight > 0 ? true : undefined;
   }
 
   probes(): ModelHealthCounts {

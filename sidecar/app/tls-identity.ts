@@ -75,7 +75,7 @@ export class TlsIdentity {
     socket.once('error', (error) => {
       const reason = this.rotation.handshakeFailure(error, socket);
       if (reason === undefined) return;
-      this.context.dataPlane.stats.handshakeFailed(reason);
+      this.context.dataPlane.stats.countHandshakeFailure(reason);
       this.context.deps.logger.warn({ ...peer, reason, detail: error.message }, 'endpoint refused');
     });
     return socket;

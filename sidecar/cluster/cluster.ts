@@ -396,7 +396,7 @@ export class Cluster implements SweepTarget {
     const most = this.config.breaker?.maxConnections ?? 0;
     if (most === 0) return true;
     let n = 0;
-    for (const { pool } of this.endpoints) n += pool.current;
+    for (const { pool } of this.endpoints) n += pool.activeCount;
     return n < most;
   }
 
@@ -404,7 +404,7 @@ export class Cluster implements SweepTarget {
   private fillStarved(): void {
     for (const endpoint of this.endpoints) {
       if (!this.hasRoom) return;
-      if (isStarted(endpoint) && endpoint.pool.current === 0) endpoint.pool.start();
+      if (isStarted(endpoint) && endpoint.pool.activeCount === 0) endpoint.pool.start();
     }
   }
 

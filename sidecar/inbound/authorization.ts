@@ -19,7 +19,7 @@ export class Caller {
   }
 }
 
-export class InboundAccess {
+export class InboundAuthorization {
   constructor(
     public intentions: IntentionTable,
     private readonly service: string,

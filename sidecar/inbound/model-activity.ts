@@ -39,7 +39,7 @@ export class ModelActivity {
   }
 
   /** A stream has fallen silent: it waits for its caller, or has all that it wants. False: it was not under way. */
-  rest(ticket: Ticket): boolean {
+  suspend(ticket: Ticket): boolean {
     return this.running.delete(ticket);
   }
 
@@ -54,18 +54,18 @@ export class ModelActivity {
   }
 
   /** The model has said how its call ended. */
-  answered(call: InboundCall, nowMs: number): void {
+  onResponse(call: InboundCall, nowMs: number): void {
     const { attempt } = call;
     if (attempt === null || attempt.ended !== AttemptEnd.trailers) return;
     this.completed++;
     this.settled = this.abandoned;
     this.abandonedDeadlineMs = 0;
     this.lastCompletionMs = nowMs;
-    if (isOneInference(call)) this.learn(nowMs - attempt.startMs);
+    if (isOneInference(call)) this.updateUsual(nowMs - attempt.startMs);
     if (attempt.status === Status.OK && isInference(headerViewOf(call.block).path)) this.succeeded++;
   }
 
-  activity(): ActivityReport {
+  report(): ActivityReport {
     let oldest = 0;
     let lastDeadlineMs = this.abandonedDeadlineMs;
     let lastAnswerMs = this.lastCompletionMs;
@@ -91,7 +91,7 @@ export class ModelActivity {
   }
 
   /** A slow average that jumps up at once: near the slowest of the recent runs. */
-  private learn(ranMs: number): void {
+  private updateUsual(ranMs: number): void {
     this.usualMs =
       ranMs > this.usualMs
         ? this.usualMs + (ranMs - this.usualMs) * 0.3

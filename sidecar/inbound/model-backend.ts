@@ -34,27 +34,27 @@ export class ModelBackend {
   /** Its attempts go there. */
   readonly pool: Pool;
   readonly limits: InboundAdmission;
-  readonly runs = new ModelActivity();
-  readonly lost: LostCalls;
+  readonly activity = new ModelActivity();
+  readonly lostCalls: LostCalls;
   /** Its calls on which nothing moves; of all models behind the same connections. */
-  silent = new SilentStreams<Ticket>();
+  silentStreams = new SilentStreams<Ticket>();
   /** Said beside what befell this model only, so that callers do not hold it against others; null: there are none. */
-  readonly mark: Field | null;
+  readonly modelField: Field | null;
   state: ModelState = { kind: 'starting' };
 
   constructor(
     { name, pool }: ServedModel,
     config: InboundConfig,
     service: string,
-    relay: DataPlaneContext,
+    context: DataPlaneContext,
     shared: SharedLimits,
     isOneOfMany: boolean,
   ) {
     this.name = name;
     this.pool = pool;
-    this.mark = isOneOfMany ? makeField('outrider-model', encodeURIComponent(name)) : null;
-    this.lost = new LostCalls(service, this.mark);
-    this.limits = new InboundAdmission(config, service, relay, shared);
+    this.modelField = isOneOfMany ? makeField('outrider-model', encodeURIComponent(name)) : null;
+    this.lostCalls = new LostCalls(service, this.modelField);
+    this.limits = new InboundAdmission(config, service, context, shared);
   }
 
   get queue(): InboundQueue<Ticket> {

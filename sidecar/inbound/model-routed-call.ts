@@ -7,8 +7,8 @@ import { metadataValue } from '../http2/header-view.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import type { Stream } from '../http2/stream.js';
 import type { CallHandler } from '../relay/call.js';
-import { canInflate, inflatedHeads, MOST_INFLATED } from '../relay/inflate-prefix.js';
-import { MOST_OCTETS, NameReader, Naming } from '../relay/model-name.js';
+import { canInflate, inflatedPrefixes, MAX_INFLATED_BYTES } from '../relay/inflate-prefix.js';
+import { MAX_SEARCHED_BYTES, NameReader, Naming } from '../relay/model-name.js';
 import type { ChunkList } from '../transport/chunk-list.js';
 import type { DataPlaneContext } from '../transport/context.js';
 import type { Session } from '../transport/session.js';
@@ -16,9 +16,9 @@ import { InboundCall } from './call.js';
 import type { NamedMethod } from './model-methods.js';
 
 /** The story of such calls. */
-export interface NamedStory extends CallHandler {
+export interface ModelRoutedHandler extends CallHandler {
   /** Its first message can be read now, or is over. */
-  onNamed(call: ModelRoutedCall): void;
+  onModelRead(call: ModelRoutedCall): void;
   /** A later message of a stream names `other` than the first did. */
   onOtherModel(call: ModelRoutedCall, other: string): void;
 }
@@ -39,15 +39,15 @@ export class ModelRoutedCall extends InboundCall {
   isMalformed = false;
 
   constructor(
-    relay: DataPlaneContext,
-    private readonly namedStory: NamedStory,
-    link: Session,
+    context: DataPlaneContext,
+    private readonly namedStory: ModelRoutedHandler,
+    session: Session,
     stream: Stream,
     block: HeaderBlock,
     ended: boolean,
     readonly method: NamedMethod,
   ) {
-    super(relay, namedStory, link, stream, block, ended);
+    super(context, namedStory, session, stream, block, ended);
     this.isWatched = method.isStream;
   }
 
@@ -84,14 +84,14 @@ export class ModelRoutedCall extends InboundCall {
       this.malformed(reader.isEmpty ? 'there is no message' : 'the message is cut off');
     } else this.take(reader);
     this.isRead = true;
-    this.namedStory.onNamed(this);
+    this.namedStory.onModelRead(this);
     return true;
   }
 
   private take({ naming, name }: NameReader): void {
     this.model = name;
     if (naming === Naming.malformed) this.malformed('the octets are no message');
-    else if (naming === Naming.hidden) this.problem = TOO_LATE;
+    else if (naming === Naming.tooLate) this.problem = TOO_LATE;
   }
 
   private malformed(problem: string): void {
@@ -102,7 +102,7 @@ export class ModelRoutedCall extends InboundCall {
   /** False: what has come of it is not enough yet. */
   private readCompressed(): boolean {
     const { buffered, reader } = this;
-    const bytes = Math.min(PREFIX_BYTES + reader.length, PREFIX_BYTES + MOST_INFLATED);
+    const bytes = Math.min(PREFIX_BYTES + reader.length, PREFIX_BYTES + MAX_INFLATED_BYTES);
     const has = buffered === null ? 0 : buffered.bytes;
     if (has < bytes && !this.requestEnded) return false;
     const encoding = metadataValue(this.block, 'grpc-encoding') ?? 'identity';
@@ -114,7 +114,7 @@ export class ModelRoutedCall extends InboundCall {
     const isAll = head.length === reader.length;
     const inner = new NameReader();
     let isHead = false;
-    for (const { octets, isWhole } of inflatedHeads(encoding, head, isAll)) {
+    for (const { octets, isWhole } of inflatedPrefixes(encoding, head, isAll)) {
       isHead = true;
       inner.feedMessage(octets, isWhole);
       if (inner.naming !== Naming.reading) break;
@@ -139,7 +139,7 @@ export class ModelRoutedCall extends InboundCall {
 }
 
 const EMPTY = Buffer.alloc(0);
-const TOO_LATE = `it is not within the first ${MOST_OCTETS} octets of the message`;
+const TOO_LATE = `it is not within the first ${MAX_SEARCHED_BYTES} octets of the message`;
 
 /** The first `bytes` octets, or as many as there are. */
 function firstOf(kept: ChunkList, bytes: number): Buffer {

@@ -15,12 +15,12 @@ import type { Session } from '../transport/session.js';
 import { InboundCall } from './call.js';
 import type { ModelBackend } from './model-backend.js';
 import { targetOf } from './model-methods.js';
-import { ModelRoutedCall, type NamedStory } from './model-routed-call.js';
+import { ModelRoutedCall, type ModelRoutedHandler } from './model-routed-call.js';
 
 /** What comes next for a call to the model at this place among the slots. */
 export type Enter = (call: InboundCall, at: number, path: string) => void;
 
-export class ModelFront {
+export class ModelRouter {
   private readonly places = new Map<string, number>();
 
   constructor(
@@ -33,16 +33,16 @@ export class ModelFront {
 
   /** A call that is looked at for names, where its method has any. */
   makeCall(
-    relay: DataPlaneContext,
-    story: NamedStory,
-    link: Session,
+    context: DataPlaneContext,
+    story: ModelRoutedHandler,
+    session: Session,
     stream: Stream,
     block: HeaderBlock,
     ended: boolean,
   ): InboundCall {
     const target = targetOf(headerViewOf(block).path);
-    if (target.kind !== 'named') return new InboundCall(relay, story, link, stream, block, ended);
-    return new ModelRoutedCall(relay, story, link, stream, block, ended, target);
+    if (target.kind !== 'named') return new InboundCall(context, story, session, stream, block, ended);
+    return new ModelRoutedCall(context, story, session, stream, block, ended, target);
   }
 
   choose(call: InboundCall, path: string): void {

@@ -22,27 +22,27 @@ const LONGEST_WAIT_MS = 250;
 
 export class LostCalls {
   /** A supervisor tells how the process ends; without one nothing is waited for. */
-  isTold = false;
+  hasSupervisor = false;
   private readonly waiting = new Set<InboundCall>();
   private last: ProcessEnd | null = null;
   private lastMs = Number.NEGATIVE_INFINITY;
 
   constructor(
     private readonly service: string,
-    private readonly mark: Field | null,
+    private readonly modelField: Field | null,
   ) {}
 
   /** The connection under the call broke: it is answered now, or when the process has ended, or after a moment. */
-  lost(call: InboundCall, nowMs: number): void {
-    if (!this.isTold || call.ticket === null) return answerFailed(call, this.service, this.mark);
+  onLost(call: InboundCall, nowMs: number): void {
+    if (!this.hasSupervisor || call.ticket === null) return answerFailed(call, this.service, this.modelField);
     if (nowMs - this.lastMs <= LONGEST_WAIT_MS) return this.answer(call);
     this.waiting.add(call);
     resumeAt(call, nowMs + LONGEST_WAIT_MS);
   }
 
   /** The moment is over. */
-  waited(call: InboundCall): void {
-    if (this.waiting.delete(call)) answerFailed(call, this.service, this.mark);
+  onTimeout(call: InboundCall): void {
+    if (this.waiting.delete(call)) answerFailed(call, this.service, this.modelField);
   }
 
   /** The call ended meanwhile. */
@@ -51,7 +51,7 @@ export class LostCalls {
   }
 
   /** The process of the model has ended. */
-  ended(end: ProcessEnd, nowMs: number): void {
+  onProcessEnd(end: ProcessEnd, nowMs: number): void {
     this.last = end;
     this.lastMs = nowMs;
     for (const call of this.waiting) {
@@ -61,8 +61,8 @@ export class LostCalls {
   }
 
   private answer(call: InboundCall): void {
-    const { last, service, mark } = this;
-    if (last === null || !implicatesCalls(last.class)) return answerFailed(call, service, mark);
-    sendLocalReply(call, makeLocalReply(Reasons.modelCrashed, { service, detail: last.how }, mark));
+    const { last, service, modelField } = this;
+    if (last === null || !implicatesCalls(last.class)) return answerFailed(call, service, modelField);
+    sendLocalReply(call, makeLocalReply(Reasons.modelCrashed, { service, detail: last.how }, modelField));
   }
 }

@@ -8,7 +8,7 @@
 import { AttemptEnd, endsAtLimit } from '../core/outcome/outcome.js';
 import type { Field } from '../http2/hpack/field.js';
 import { Token } from '../http2/hpack/tokens.js';
-import { LIMIT_KEY, limitField } from '../relay/attempt-timeout-header.js';
+import { ATTEMPT_TIMEOUT_KEY, attemptTimeoutField } from '../relay/attempt-timeout-header.js';
 import { type Call, NEVER } from '../relay/call.js';
 import { endpointWaitStartMs } from '../relay/call-timer.js';
 import { timeoutField } from '../relay/header-rewrite.js';
@@ -30,7 +30,7 @@ export function withLimit(
 ): readonly Field[] {
   if (plan.attemptTimeoutMs === 0 || !plan.holdsResponse || requestEnded) return extras;
   attempt.isLimitTold = true;
-  const field = limitField(plan.attemptTimeoutMs);
+  const field = attemptTimeoutField(plan.attemptTimeoutMs);
   if (extras.length === 0) return [field];
   (extras as Field[]).push(field);
   return extras;
@@ -46,7 +46,7 @@ export function retimed(
   const field = timeoutField(timeToldMs(call, attempt, nowMs));
   const own = extras as Field[];
   if (own.length === 0) return [field];
-  if (own[own.length - 1]!.name === LIMIT_KEY) own.pop();
+  if (own[own.length - 1]!.name === ATTEMPT_TIMEOUT_KEY) own.pop();
   if (own.length > 0 && own[0]!.token === Token.grpcTimeout) own[0] = field;
   else own.unshift(field);
   return own;

@@ -124,11 +124,11 @@ export class MethodStates {
     this.caches.update(routes);
   }
 
-  of({ tally, plan }: Match): MethodState {
-    let care = this.byStats.get(tally);
+  of({ stats, plan }: Match): MethodState {
+    let care = this.byStats.get(stats);
     if (care === undefined) {
-      care = new MethodState(tally, this.random);
-      this.byStats.set(tally, care);
+      care = new MethodState(stats, this.random);
+      this.byStats.set(stats, care);
     }
     care.configure(plan.config, this.caches);
     return care;

@@ -9,27 +9,27 @@ import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import { Token } from '../http2/hpack/tokens.js';
 import { NEVER } from './call.js';
 
-export const LIMIT_KEY = 'outrider-attempt-timeout';
+export const ATTEMPT_TIMEOUT_KEY = 'outrider-attempt-timeout';
 
 /** There are as many as routes say. */
 const fields = new Map<number, Field>();
 const MAX_FIELDS = 1_024;
 
-export function limitField(limitMs: number): Field {
+export function attemptTimeoutField(limitMs: number): Field {
   let field = fields.get(limitMs);
   if (field === undefined) {
     // Never indexed: so it is no part of the list that is kept, and is found among the few fields beside it.
-    field = makeField(LIMIT_KEY, formatGrpcTimeout(limitMs), true);
+    field = makeField(ATTEMPT_TIMEOUT_KEY, formatGrpcTimeout(limitMs), true);
     if (fields.size < MAX_FIELDS) fields.set(limitMs, field);
   }
   return field;
 }
 
 /** What a block says of it, ms; NEVER: nothing. */
-export function limitIn({ extras }: HeaderBlock): number {
+export function attemptTimeoutIn({ extras }: HeaderBlock): number {
   for (let i = 0; i < extras.length; i++) {
     const field = extras[i]!;
-    if (field.token !== Token.outrider || field.name !== LIMIT_KEY) continue;
+    if (field.token !== Token.outrider || field.name !== ATTEMPT_TIMEOUT_KEY) continue;
     const limitMs = parseGrpcTimeout(field.value);
     return limitMs >= 0 ? limitMs : NEVER;
   }

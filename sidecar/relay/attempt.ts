@@ -18,7 +18,7 @@ import type { Session } from '../transport/session.js';
 const HELD_RESPONSE_BYTES = 64 * 1024;
 
 /** So often an attempt moves to another connection: a peer that takes connections only to end them is not tried for ever. */
-const MOST_MOVES = 8;
+const MAX_TRANSPARENT_RETRIES = 8;
 
 /** Where an attempt goes. */
 export interface Target {
@@ -36,29 +36,29 @@ export interface AttemptOwner {
   /** All of the request so far is kept, so that it can be written again. */
   readonly isReplayable: boolean;
   /** The attempt has its stream: the request, as far as it is known, goes onto it. */
-  writeRequest(attempt: Attempt, link: Session, stream: Stream): void;
+  writeRequest(attempt: Attempt, session: Session, stream: Stream): void;
   /** `sent` octets of the request have been passed on. */
-  onSentUp(sent: number): void;
-  commit(attempt: Attempt): void;
-  passOn(buffer: Buffer, start: number, end: number): void;
+  onRequestSent(sent: number): void;
+  commitResponse(attempt: Attempt): void;
+  forwardResponse(buffer: Buffer, start: number, end: number): void;
   onAttemptEnd(attempt: Attempt): void;
   /** Whether the memory budget allows windows of this call to grow by `bytes`; they are the call's until its end. */
   reserveWideWindow(bytes: number): boolean;
 }
 
 export class Attempt implements StreamOwner, Waiter {
-  link: Session | null = null;
+  session: Session | null = null;
   stream: Stream | null = null;
   readonly startMs: number;
   /** Request octets taken into the socket so far. */
-  sent = 0;
+  sentBytes = 0;
 
   /** The response so far, while nothing of it has been passed on. */
   head: HeaderBlock | null = null;
   private held: ChunkList | null = null;
   /** Of these, octets in the count of what waits. */
   heldBytes = 0;
-  private moves = 0;
+  private transparentRetries = 0;
   private isWide = false;
   /** The window has grown so that the answer can be held. */
   private isWidened = false;
@@ -74,7 +74,7 @@ export class Attempt implements StreamOwner, Waiter {
   outcome = -1;
   /** Of a call that is written down: when it ended, monotonic ms, and the attempt before it. */
   endedMs = 0;
-  before: Attempt | null = null;
+  previous: Attempt | null = null;
   /** The probe number when this is an ejected endpoint's one trial call. */
   probe = 0;
 
@@ -92,8 +92,8 @@ export class Attempt implements StreamOwner, Waiter {
 
   /** Sends the call, now or as soon as there is a connection. */
   start(): void {
-    const link = this.target.pool.acquire();
-    if (link !== null) this.onLink(link);
+    const session = this.target.pool.acquire();
+    if (session !== null) this.onSession(session);
     else this.target.pool.wait(this);
   }
 
@@ -103,12 +103,12 @@ export class Attempt implements StreamOwner, Waiter {
     return this.owner.holder;
   }
 
-  onLink(link: Session): void {
+  onSession(session: Session): void {
     if (this.isOver) return;
-    this.link = link;
-    const stream = link.connection.openStream(this);
+    this.session = session;
+    const stream = session.connection.openStream(this);
     this.stream = stream;
-    this.owner.writeRequest(this, link, stream);
+    this.owner.writeRequest(this, session, stream);
   }
 
   onConnectFailed(reason: string, whose: 'theirs' | 'ours'): void {
@@ -120,9 +120,9 @@ export class Attempt implements StreamOwner, Waiter {
 
   onHeaders(_stream: Stream, block: HeaderBlock, ended: boolean): void {
     if (this.isOver) return;
-    const link = this.link!;
-    link.refusals = 0;
-    link.answers++;
+    const session = this.session!;
+    session.refusals = 0;
+    session.responses++;
     const facts = headerViewOf(block);
     if (ended) {
       this.isTrailersOnly = true;
@@ -131,26 +131,26 @@ export class Attempt implements StreamOwner, Waiter {
     }
     if (facts.status !== 200 || !facts.isGrpc) {
       this.reason = `HTTP status ${facts.status}, content-type "${facts.contentType.slice(0, 40)}"`;
-      link.connection.reset(this.stream!, ErrorCode.cancel);
+      session.connection.reset(this.stream!, ErrorCode.cancel);
       return this.finish(
         AttemptEnd.trailers,
         facts.grpcStatus > 0 ? facts.grpcStatus : statusFromHttp(facts.status),
       );
     }
     this.head = block;
-    if (!this.owner.holdsResponse) this.owner.commit(this);
+    if (!this.owner.holdsResponse) this.owner.commitResponse(this);
   }
 
   onData(_stream: Stream, buffer: Buffer, start: number, end: number, ended: boolean): void {
     if (this.isOver) return;
     if (this.owner.isCommitted) {
-      this.owner.passOn(buffer, start, end);
+      this.owner.forwardResponse(buffer, start, end);
     } else if (end > start) {
       if (this.held === null) this.held = new ChunkList();
       this.held.add(buffer, start, end);
       this.heldBytes += end - start;
-      this.link!.relay.memory.waiting.octets += end - start;
-      if (this.held.bytes >= HELD_RESPONSE_BYTES || !this.hasWindow()) this.owner.commit(this);
+      this.session!.context.memory.waiting.octets += end - start;
+      if (this.held.bytes >= HELD_RESPONSE_BYTES || !this.hasWindow()) this.owner.commitResponse(this);
     }
     if (ended) this.finish(AttemptEnd.missingTrailers, -1);
   }
@@ -161,7 +161,7 @@ export class Attempt implements StreamOwner, Waiter {
    * the largest frame left, the window grows by what may be held, once, where the budget allows it.
    */
   private hasWindow(): boolean {
-    const { connection } = this.link!;
+    const { connection } = this.session!;
     const stream = this.stream!;
     if (!connection.isNearlyClosed(stream)) return true;
     if (this.isWidened || !this.owner.reserveWideWindow(HELD_RESPONSE_BYTES)) return false;
@@ -178,42 +178,44 @@ export class Attempt implements StreamOwner, Waiter {
 
   onEnding(_stream: Stream, ending: number, code: number): void {
     if (this.isOver) return;
-    if (ending === Ending.unprocessed && this.mayMove) return this.move();
+    if (ending === Ending.unprocessed && this.mayRetryTransparently) return this.retryTransparently();
     if (ending === Ending.unprocessed || ending === Ending.lost) {
-      this.reason = this.link!.closeReason;
+      this.reason = this.session!.closeReason;
       return this.finish(
         ending === Ending.lost ? AttemptEnd.connectionLost : AttemptEnd.goawayUnprocessed,
         -1,
       );
     }
     if (ending === Ending.violation) return this.finish(AttemptEnd.protocolError, -1);
-    if (this.head === null) this.target.pool.noteRefusal(this.link!, code);
+    if (this.head === null) this.target.pool.noteRefusal(this.session!, code);
     if (code === ErrorCode.refusedStream) return this.finish(AttemptEnd.refusedStream, -1);
     this.reason = `reset with code ${code}`;
     this.finish(AttemptEnd.reset, statusFromReset(code));
   }
 
   /** The connection ended before anything was written on it: that is no attempt yet (gRFC A6, transparent retries). */
-  private get mayMove(): boolean {
-    return this.stream!.id === 0 && this.moves < MOST_MOVES && this.owner.isReplayable;
+  private get mayRetryTransparently(): boolean {
+    return (
+      this.stream!.id === 0 && this.transparentRetries < MAX_TRANSPARENT_RETRIES && this.owner.isReplayable
+    );
   }
 
-  private move(): void {
-    this.moves++;
-    this.link = null;
+  private retryTransparently(): void {
+    this.transparentRetries++;
+    this.session = null;
     this.stream = null;
     this.start();
   }
 
   onSent(_stream: Stream, bytes: number): void {
-    this.sent += bytes;
-    this.owner.onSentUp(this.sent);
+    this.sentBytes += bytes;
+    this.owner.onRequestSent(this.sentBytes);
   }
 
   // ---- ends ----
 
   /** The response octets that are held back now. */
-  get kept(): ChunkList | null {
+  get heldResponse(): ChunkList | null {
     return this.held;
   }
 
@@ -221,12 +223,12 @@ export class Attempt implements StreamOwner, Waiter {
   takeHeld(): ChunkList | null {
     const held = this.held;
     this.held = null;
-    if (this.heldBytes > 0) this.uncount();
+    if (this.heldBytes > 0) this.releaseHeld();
     return held;
   }
 
-  private uncount(): void {
-    this.link!.relay.memory.waiting.octets -= this.heldBytes;
+  private releaseHeld(): void {
+    this.session!.context.memory.waiting.octets -= this.heldBytes;
     this.heldBytes = 0;
   }
 
@@ -235,7 +237,7 @@ export class Attempt implements StreamOwner, Waiter {
     if (this.stream !== null && !this.stream.closed) {
       if (!this.isWide && this.stream.receivedBytes > FIRST_WINDOW >>> 1)
         this.isWide = this.owner.reserveWideWindow(WIDE_WINDOW - FIRST_WINDOW);
-      this.link!.connection.credit(this.stream, bytes, this.isWide ? WIDE_WINDOW : 0);
+      this.session!.connection.credit(this.stream, bytes, this.isWide ? WIDE_WINDOW : 0);
     }
   }
 
@@ -243,8 +245,8 @@ export class Attempt implements StreamOwner, Waiter {
   abort(ended: number): void {
     if (this.isOver) return;
     this.ended = ended;
-    if (this.heldBytes > 0) this.uncount();
-    if (this.stream !== null) this.link!.connection.reset(this.stream, ErrorCode.cancel);
+    if (this.heldBytes > 0) this.releaseHeld();
+    if (this.stream !== null) this.session!.connection.reset(this.stream, ErrorCode.cancel);
     else this.target.pool.stopWaiting(this);
   }
 
@@ -262,6 +264,6 @@ export class Attempt implements StreamOwner, Waiter {
     this.status = status;
     this.owner.onAttemptEnd(this);
     // Of a failed one it is not wanted.
-    if (this.heldBytes > 0) this.uncount();
+    if (this.heldBytes > 0) this.releaseHeld();
   }
 }

@@ -20,7 +20,7 @@ const LOOK_MS = 1_000;
 const IDLE_LOOKS = 2;
 /** Octets in one look below which a request counts as sending nothing, where its connection has more than its share. */
 const SLOW_BYTES = 4096;
-/** What small pieces of a request cost, in multiples of their octets (pieces.ts). */
+/** What small pieces of a request cost, in multiples of their octets (chunk-list.ts). */
 const COST = 2;
 /** Flag and length in front of a gRPC message. */
 const PREFIX_BYTES = 5;
@@ -43,33 +43,33 @@ export interface BufferedRequest {
   seenBytes: number;
   idleLooks: number;
   /** Its caller may send more. */
-  onSentUp(bytes: number): void;
+  onRequestSent(bytes: number): void;
   /** There is no memory for it. */
   shed(): void;
 }
 
 /** The requests of one connection. */
-class Peer {
+class PeerRequests {
   readonly waiting: BufferedRequest[] = [];
   readonly granted = new Set<BufferedRequest>();
 
   get reserved(): number {
     let bytes = 0;
-    for (const request of this.granted) bytes += toCome(request);
+    for (const request of this.granted) bytes += expectedBytes(request);
     return bytes;
   }
 }
 
 export class BufferAdmission extends WheelEntry implements Flushable {
-  isEnlisted = false;
-  flushedIn = 0;
+  isFlushScheduled = false;
+  flushedInPass = 0;
   /** Requests that wait for memory. */
   waiting = 0;
-  private readonly peers = new Map<object, Peer>();
+  private readonly peers = new Map<object, PeerRequests>();
   private isSecondFlush = false;
 
   constructor(
-    private readonly relay: DataPlaneContext,
+    private readonly context: DataPlaneContext,
     /** Longest request that is collected, octets. */
     private readonly longest: number,
   ) {
@@ -88,7 +88,7 @@ export class BufferAdmission extends WheelEntry implements Flushable {
       request.bufferLimit = Math.min(announcedBytes(request.buffered) ?? this.longest, this.longest);
     }
     const peer = this.peerOf(request.holder);
-    if (this.waiting === 0 && this.hasRoom(toCome(request))) {
+    if (this.waiting === 0 && this.hasRoom(expectedBytes(request))) {
       grant(peer, request);
       return true;
     }
@@ -106,42 +106,42 @@ export class BufferAdmission extends WheelEntry implements Flushable {
 
   /** Memory may have become free. */
   wake(): void {
-    if (this.waiting > 0) this.relay.flushes.schedule(this);
+    if (this.waiting > 0) this.context.flushes.schedule(this);
   }
 
   /** What goes on is written at the end of a turn: in the second pass there is as much room as this turn brings. */
   flush(): void {
     this.isSecondFlush = !this.isSecondFlush;
-    if (this.isSecondFlush) this.relay.flushes.schedule(this);
+    if (this.isSecondFlush) this.context.flushes.schedule(this);
     else this.letIn();
   }
 
   fire(): void {
-    this.relay.nowMs = this.relay.clock.now();
+    this.context.nowMs = this.context.clock.now();
     this.endStalled();
     this.letIn();
     this.lookLater();
   }
 
   private lookLater(): void {
-    if (this.waiting > 0) this.relay.wheel.add(this, this.relay.nowMs + LOOK_MS);
+    if (this.waiting > 0) this.context.wheel.add(this, this.context.nowMs + LOOK_MS);
   }
 
   private letIn(): void {
     while (this.waiting > 0) {
       const peer = this.next();
       const request = peer.waiting[0]!;
-      if (!this.hasRoom(toCome(request))) return;
+      if (!this.hasRoom(expectedBytes(request))) return;
       peer.waiting.shift();
       this.waiting--;
       grant(peer, request);
-      request.onSentUp(request.requestBytes);
+      request.onRequestSent(request.requestBytes);
     }
   }
 
   /** Of the connections on which requests wait, the one that has least reserved. */
-  private next(): Peer {
-    let least: Peer | null = null;
+  private next(): PeerRequests {
+    let least: PeerRequests | null = null;
     let leastBytes = 0;
     for (const peer of this.peers.values()) {
       if (peer.waiting.length === 0) continue;
@@ -154,7 +154,7 @@ export class BufferAdmission extends WheelEntry implements Flushable {
   }
 
   private hasRoom(bytes: number): boolean {
-    const { memory } = this.relay;
+    const { memory } = this.context;
     const { reserved, granted } = this.total();
     return granted === 0 || memory.used + reserved + bytes <= memory.limit * OPEN_SHARE;
   }
@@ -197,17 +197,17 @@ export class BufferAdmission extends WheelEntry implements Flushable {
     if (peer.waiting.length === 0 && peer.granted.size === 0) this.peers.delete(request.holder);
   }
 
-  private peerOf(holder: object): Peer {
+  private peerOf(holder: object): PeerRequests {
     let peer = this.peers.get(holder);
     if (peer === undefined) {
-      peer = new Peer();
+      peer = new PeerRequests();
       this.peers.set(holder, peer);
     }
     return peer;
   }
 }
 
-function grant(peer: Peer, request: BufferedRequest): void {
+function grant(peer: PeerRequests, request: BufferedRequest): void {
   request.bufferState = BufferState.granted;
   request.seenBytes = request.requestBytes;
   request.idleLooks = 0;
@@ -215,7 +215,7 @@ function grant(peer: Peer, request: BufferedRequest): void {
 }
 
 /** Memory that is reserved, octets. */
-function toCome({ bufferLimit, requestBytes }: BufferedRequest): number {
+function expectedBytes({ bufferLimit, requestBytes }: BufferedRequest): number {
   return bufferLimit > requestBytes ? COST * (bufferLimit - requestBytes) : 0;
 }
 

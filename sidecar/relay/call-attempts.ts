@@ -68,7 +68,7 @@ function abortAttempt(call: Call, attempt: Attempt, ended: AttemptEnd): void {
 /** Adds an attempt to the list that the recorder reads. */
 function remember(call: Call, attempt: Attempt): void {
   const { lastAttempt } = call;
-  attempt.before = lastAttempt;
+  attempt.previous = lastAttempt;
   call.lastAttempt = attempt;
   // The list is for what attempts say of themselves, not for their responses.
   if (lastAttempt?.isOver) lastAttempt.takeHeld();

@@ -44,6 +44,6 @@ export function markActive(call: Call): void {
  * has all that the caller has sent so far, and more is to come.
  */
 export function endpointWaitStartMs(call: Call, attempt: Attempt): number {
-  if (!call.requestEnded && attempt.sent >= call.requestBytes) return NEVER;
+  if (!call.requestEnded && attempt.sentBytes >= call.requestBytes) return NEVER;
   return Math.max(attempt.startMs, call.lastRequestMs);
 }

@@ -25,13 +25,13 @@ export function injectFault(call: Call, fault: Fault, faults: ActiveFaults, goOn
 
 /** Has a call while it waits; then the call is whose it was. */
 class DelayedCall implements CallHandler {
-  private readonly story: CallHandler;
+  private readonly handler: CallHandler;
 
   constructor(
     private readonly call: Call,
-    private readonly then: () => void,
+    private readonly onward: () => void,
   ) {
-    this.story = call.handler;
+    this.handler = call.handler;
   }
 
   start(delayMs: number): void {
@@ -40,8 +40,8 @@ class DelayedCall implements CallHandler {
   }
 
   onResume(call: Call): void {
-    call.handler = this.story;
-    this.then();
+    call.handler = this.handler;
+    this.onward();
   }
 
   onRequestReady(): void {}
@@ -59,7 +59,7 @@ class DelayedCall implements CallHandler {
   onCancelled(): void {}
 
   onFinish(call: Call, status: number): void {
-    this.story.onFinish(call, status);
+    this.handler.onFinish(call, status);
   }
 
   // Nothing has been sent anywhere.

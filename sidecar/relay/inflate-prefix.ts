@@ -1,18 +1,18 @@
 /**
  * The first octets of a compressed message, for a reader of its model name. At once and bounded: what
- * inflates to more than `MOST_OCTETS` is tried with less of the input, so that one message costs a few inflations of
+ * inflates to more than `MAX_SEARCHED_BYTES` is tried with less of the input, so that one message costs a few inflations of
  * that size at most, whatever it holds.
  */
 
 import { constants, gunzipSync, inflateSync } from 'node:zlib';
 
 /** Octets that are inflated at a time, at most. */
-export const MOST_INFLATED = 64 * 1024;
+export const MAX_INFLATED_BYTES = 64 * 1024;
 /** Input of the first try: a name stands first, and rarely needs more. */
 const FIRST_BYTES = 1024;
 const FEWEST_BYTES = 16;
 
-export interface Head {
+export interface MessagePrefix {
   readonly octets: Buffer;
   /** These are all octets of the message. */
   readonly isWhole: boolean;
@@ -26,7 +26,7 @@ export function canInflate(encoding: string): boolean {
  * Longer and longer heads of a message of which `bytes` has come; `isAll`: that is all of it. gRPC's `deflate` is zlib's
  * format (RFC 1950). Ends early when the octets are not in that format.
  */
-export function* inflatedHeads(encoding: string, bytes: Buffer, isAll: boolean): Generator<Head> {
+export function* inflatedPrefixes(encoding: string, bytes: Buffer, isAll: boolean): Generator<MessagePrefix> {
   const inflate = encoding === 'gzip' ? gunzipSync : inflateSync;
   let tooMany = Number.POSITIVE_INFINITY;
   let given = Math.min(FIRST_BYTES, bytes.length);
@@ -35,7 +35,7 @@ export function* inflatedHeads(encoding: string, bytes: Buffer, isAll: boolean):
     try {
       const octets = inflate(bytes.subarray(0, given), {
         finishFlush: isWhole ? constants.Z_FINISH : constants.Z_SYNC_FLUSH,
-        maxOutputLength: MOST_INFLATED,
+        maxOutputLength: MAX_INFLATED_BYTES,
       });
       yield { octets, isWhole };
       if (given === bytes.length) return;

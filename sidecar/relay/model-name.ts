@@ -1,11 +1,11 @@
 /**
  * Which model a call names: field 1 of its messages, as the inference protocol and gRPC's health service have it. Messages
  * are read as they pass, octet by octet only where fields begin; nothing of them is kept but a name that comes in pieces.
- * The first field of that number counts. Where it lies beyond `MOST_OCTETS` of its message, it is not looked for.
+ * The first field of that number counts. Where it lies beyond `MAX_SEARCHED_BYTES` of its message, it is not looked for.
  */
 
 /** Octets of a message that are looked at (or stepped over) in search of the name. */
-export const MOST_OCTETS = 64 * 1024;
+export const MAX_SEARCHED_BYTES = 64 * 1024;
 /** No file system has longer names of directories; of what is longer only this much is told. */
 const LONGEST_NAME = 256;
 const PREFIX_BYTES = 5;
@@ -22,7 +22,7 @@ export const Naming = {
   /** These octets are no message. */
   malformed: 4,
   /** Too much lies before the name. */
-  hidden: 5,
+  tooLate: 5,
 } as const;
 export type Naming = (typeof Naming)[keyof typeof Naming];
 
@@ -162,7 +162,7 @@ export class NameReader {
   private skip(octets: number): void {
     if (octets > this.left) this.naming = Naming.malformed;
     else if (octets === this.left) this.naming = Naming.absent;
-    else if (this.length - this.left + octets > MOST_OCTETS) this.naming = Naming.hidden;
+    else if (this.length - this.left + octets > MAX_SEARCHED_BYTES) this.naming = Naming.tooLate;
     else if (octets === 0) this.endField();
     else {
       this.rest = octets;
@@ -173,7 +173,7 @@ export class NameReader {
   private endField(): void {
     this.expect(Part.tag);
     if (this.left === 0) this.naming = Naming.absent;
-    else if (this.length - this.left > MOST_OCTETS) this.naming = Naming.hidden;
+    else if (this.length - this.left > MAX_SEARCHED_BYTES) this.naming = Naming.tooLate;
   }
 
   private readName(bytes: Buffer, at: number, end: number): number {

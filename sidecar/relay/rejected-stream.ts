@@ -19,51 +19,51 @@ export function isGrpcRequest(facts: HeaderView): boolean {
 
 export class RejectedStream implements StreamOwner {
   constructor(
-    private readonly link: Session,
+    private readonly session: Session,
     stream: Stream,
     ended: boolean,
   ) {
     stream.owner = this;
-    if (ended) this.answer(stream);
+    if (ended) this.reply(stream);
   }
 
   onHeaders(): void {}
 
   onData(stream: Stream, _buffer: Buffer, start: number, end: number, ended: boolean): void {
-    if (ended) this.answer(stream);
-    else this.link.connection.credit(stream, end - start, FIRST_WINDOW);
+    if (ended) this.reply(stream);
+    else this.session.connection.credit(stream, end - start, FIRST_WINDOW);
   }
 
   onTrailers(stream: Stream): void {
-    this.answer(stream);
+    this.reply(stream);
   }
 
   onEnding(): void {}
   onSent(): void {}
 
-  private answer(stream: Stream): void {
-    this.link.connection.sendHeaders(stream, NOT_GRPC_HEADERS, NO_FIELDS, false);
-    this.link.connection.sendData(stream, NOT_GRPC_BODY, 0, NOT_GRPC_BODY.length, true);
+  private reply(stream: Stream): void {
+    this.session.connection.sendHeaders(stream, NOT_GRPC_HEADERS, NO_FIELDS, false);
+    this.session.connection.sendData(stream, NOT_GRPC_BODY, 0, NOT_GRPC_BODY.length, true);
   }
 }
 
 export class UnroutedStream {
-  private tally: CallStats | undefined;
+  private stats: CallStats | undefined;
 
-  constructor(private readonly relay: DataPlaneContext) {}
+  constructor(private readonly context: DataPlaneContext) {}
 
-  accept(link: Session, stream: Stream, block: HeaderBlock, ended: boolean, name: string): void {
-    if (!isGrpcRequest(headerViewOf(block))) return void new RejectedStream(link, stream, ended);
+  accept(session: Session, stream: Stream, block: HeaderBlock, ended: boolean, name: string): void {
+    if (!isGrpcRequest(headerViewOf(block))) return void new RejectedStream(session, stream, ended);
     stream.owner = IGNORE;
-    this.tally ??= this.relay.stats.call('outbound', 'none', 'other');
-    this.tally.started++;
-    this.tally.inFlight++;
+    this.stats ??= this.context.stats.callStats('outbound', 'none', 'other');
+    this.stats.started++;
+    this.stats.inFlight++;
     const message = messageField(
       reasonMessage(Reasons.unknownRoute, { path: `upstream "${name.slice(0, 100)}"` }),
     );
-    link.connection.sendHeaders(stream, replyHeaders(Reasons.unknownRoute), [message], true);
-    this.tally.reason(Reasons.unknownRoute.name);
-    this.tally.finished(Reasons.unknownRoute.status, 0);
+    session.connection.sendHeaders(stream, replyHeaders(Reasons.unknownRoute), [message], true);
+    this.stats.countReason(Reasons.unknownRoute.name);
+    this.stats.finished(Reasons.unknownRoute.status, 0);
   }
 }
 

@@ -45,7 +45,7 @@ export class RelayedCall extends Call implements StreamOwner, AttemptOwner {
     const attempt = this.attempt;
     const open = attempt !== null && attempt.stream !== null && !attempt.isOver && !this.isRequestHeld;
     if (n > 0 && (this.isReplayable || !open)) bufferRequest(this, buffer, start, end, open);
-    if (open) attempt.link!.connection.sendData(attempt.stream!, buffer, start, end, ended);
+    if (open) attempt.session!.connection.sendData(attempt.stream!, buffer, start, end, ended);
     // Half a window, so that the largest frame fits into the rest: not every sender divides its frames.
     if (ended || this.requestBytes - this.creditedBytes >= this.context.memory.firstWindow >>> 1)
       this.handler.onRequestReady(this);
@@ -59,7 +59,7 @@ export class RelayedCall extends Call implements StreamOwner, AttemptOwner {
     if (this.isInactive) markActive(this);
     const attempt = this.attempt;
     if (attempt !== null && attempt.stream !== null && !attempt.isOver && !this.isRequestHeld) {
-      attempt.link!.connection.sendData(attempt.stream, EMPTY, 0, 0, true);
+      attempt.session!.connection.sendData(attempt.stream, EMPTY, 0, 0, true);
     }
     this.handler.onRequestReady(this);
   }
@@ -107,15 +107,15 @@ export class RelayedCall extends Call implements StreamOwner, AttemptOwner {
     writeRequest(this, attempt, session, stream);
   }
 
-  onSentUp(sent: number): void {
+  onRequestSent(sent: number): void {
     creditRequest(this, sent);
   }
 
-  commit(attempt: Attempt): void {
+  commitResponse(attempt: Attempt): void {
     commitResponse(this, attempt);
   }
 
-  passOn(buffer: Buffer, start: number, end: number): void {
+  forwardResponse(buffer: Buffer, start: number, end: number): void {
     forwardResponse(this, buffer, start, end);
   }
 

@@ -82,7 +82,7 @@ export function resumeRequest(call: Call): void {
   call.isRequestHeld = false;
   const { attempt, buffered, requestEnded } = call;
   if (attempt === null || attempt.stream === null || attempt.isOver) return;
-  const { connection } = attempt.link!;
+  const { connection } = attempt.session!;
   if (buffered !== null && buffered.count > 0)
     writeBuffered(buffered, connection, attempt.stream, requestEnded);
   else if (requestEnded) connection.sendData(attempt.stream, EMPTY, 0, 0, true);

@@ -93,7 +93,7 @@ export function sendLocalReply(call: Call, { reason, message, metadata }: LocalR
   const extras = metadata === null ? [messageField(message)] : [messageField(message), metadata];
   if (call.isCommitted) connection.sendTrailers(call.stream, replyTrailers(reason), extras);
   else connection.sendHeaders(call.stream, replyHeaders(reason), extras, true);
-  call.stats?.reason(reason.name);
+  call.stats?.countReason(reason.name);
   call.reason = reason.name;
   closeCall(call, reason.status);
 }
@@ -106,7 +106,7 @@ export function failCall(call: Call, reply: LocalReply): void {
   if (!call.isFinished && call.stream.pendingBytes === 0) return sendLocalReply(call, reply);
   call.session.connection.reset(call.stream, ErrorCode.enhanceYourCalm);
   if (call.isFinished) return;
-  call.stats?.reason(reply.reason.name);
+  call.stats?.countReason(reply.reason.name);
   call.reason = reply.reason.name;
   closeCall(call, reply.reason.status);
 }

@@ -24,7 +24,7 @@ export interface RoutePlan extends CallPlan {
 /** A path's route and the counters of its calls. There are few, whatever callers invent: what is kept for one is bounded. */
 export interface Match {
   readonly plan: RoutePlan;
-  readonly tally: CallStats;
+  readonly stats: CallStats;
 }
 
 /** Paths remembered; callers that invent methods do not grow memory beyond this. */
@@ -57,20 +57,21 @@ const BACKOFF = { backoff: { baseMs: 25, maxMs: 250 } };
 export class Routes {
   private readonly table: RouteTable<{ methods: readonly string[]; plan: RoutePlan }>;
   private readonly remembered = new Map<string, Match | null>();
-  private readonly tallies = new Map<string, CallStats>();
+  private readonly statsByMethod = new Map<string, CallStats>();
   private readonly matches = new Map<RoutePlan, Map<CallStats, Match>>();
   private readonly variants = new Map<TrafficRoute, Map<Match, Match>>();
 
   constructor(
     routes: readonly RouteConfig[],
     private readonly options: RoutesOptions,
-    private readonly tally: StatsRegistry,
+    private readonly registry: StatsRegistry,
     before?: Routes,
   ) {
     this.table = new RouteTable(
       routes.map((config) => ({ methods: config.methods, plan: planOf(config, options) })),
     );
-    if (before !== undefined) for (const [method, each] of before.tallies) this.tallies.set(method, each);
+    if (before !== undefined)
+      for (const [method, each] of before.statsByMethod) this.statsByMethod.set(method, each);
   }
 
   /** The route of a path; null when the path is invalid or no route takes it. */
@@ -109,31 +110,31 @@ export class Routes {
     const route = this.table.match(path);
     if (route === undefined) return null;
     const label = this.table.names(path) || isKnownUnary(path) ? path : 'other';
-    return this.matchOf(route.plan, this.tallyOf(label));
+    return this.matchOf(route.plan, this.statsOf(label));
   }
 
-  private matchOf(plan: RoutePlan, tally: CallStats): Match {
-    let byTally = this.matches.get(plan);
-    if (byTally === undefined) {
-      byTally = new Map();
-      this.matches.set(plan, byTally);
+  private matchOf(plan: RoutePlan, stats: CallStats): Match {
+    let byStats = this.matches.get(plan);
+    if (byStats === undefined) {
+      byStats = new Map();
+      this.matches.set(plan, byStats);
     }
-    let match = byTally.get(tally);
+    let match = byStats.get(stats);
     if (match === undefined) {
-      match = { plan, tally };
-      byTally.set(tally, match);
+      match = { plan, stats };
+      byStats.set(stats, match);
     }
     return match;
   }
 
   /** Counters for a method; calls without a route count under `other`. */
-  tallyOf(method: string): CallStats {
-    let tally = this.tallies.get(method);
-    if (tally === undefined) {
-      tally = this.tally.call(this.options.direction, this.options.service, method);
-      this.tallies.set(method, tally);
+  statsOf(method: string): CallStats {
+    let stats = this.statsByMethod.get(method);
+    if (stats === undefined) {
+      stats = this.registry.callStats(this.options.direction, this.options.service, method);
+      this.statsByMethod.set(method, stats);
     }
-    return tally;
+    return stats;
   }
 }
 

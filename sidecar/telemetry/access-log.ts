@@ -72,7 +72,7 @@ export class AccessLog implements Recorder {
 /** Its route says that such an answer of the service is a success. */
 function isDeclaredSuccess(call: EndedCall, status: number): boolean {
   if (call.reason !== '') return false;
-  for (let attempt = call.lastAttempt; attempt !== null; attempt = attempt.before)
+  for (let attempt = call.lastAttempt; attempt !== null; attempt = attempt.previous)
     if (attempt.outcome === Outcome.success && attempt.status === status) return true;
   return false;
 }
@@ -80,7 +80,7 @@ function isDeclaredSuccess(call: EndedCall, status: number): boolean {
 function attemptsOf(call: EndedCall, nowMs: number): LogFields {
   const attempts: LogFields[] = [];
   let count = 0;
-  for (let attempt = call.lastAttempt; attempt !== null; attempt = attempt.before) {
+  for (let attempt = call.lastAttempt; attempt !== null; attempt = attempt.previous) {
     count++;
     if (count <= MAX_ATTEMPTS) attempts.push(attemptOf(attempt, call, nowMs));
   }

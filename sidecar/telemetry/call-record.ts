@@ -41,5 +41,5 @@ export interface EndedAttempt {
   /** An `Outcome` of core/outcome/outcome.ts; −1: it was not classified. */
   readonly outcome: number;
   readonly trailers: HeaderBlock | null;
-  readonly before: EndedAttempt | null;
+  readonly previous: EndedAttempt | null;
 }

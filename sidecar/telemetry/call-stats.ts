@@ -37,7 +37,7 @@ export class CallStats {
     this.latency[i]!++;
   }
 
-  reason(name: string): void {
+  countReason(name: string): void {
     this.byReason.set(name, (this.byReason.get(name) ?? 0) + 1);
   }
 }
@@ -61,20 +61,20 @@ export class StatsRegistry {
   /** Calls ended, and streams of finished calls reset, for want of memory. */
   shedCalls = 0;
   /** Connections of ours on which the peer reset call after call. */
-  connectionsConvicted = 0;
+  connectionsReplaced = 0;
   handshakeFailures = new Map<string, number>();
 
-  call(direction: 'inbound' | 'outbound', service: string, method: string): CallStats {
-    const tally = new CallStats(direction, service, method);
-    this.calls.push(tally);
-    return tally;
+  callStats(direction: 'inbound' | 'outbound', service: string, method: string): CallStats {
+    const stats = new CallStats(direction, service, method);
+    this.calls.push(stats);
+    return stats;
   }
 
-  limit(name: LimitName): void {
+  countLimit(name: LimitName): void {
     this.limits.set(name, (this.limits.get(name) ?? 0) + 1);
   }
 
-  handshakeFailed(reason: string): void {
+  countHandshakeFailure(reason: string): void {
     this.handshakeFailures.set(reason, (this.handshakeFailures.get(reason) ?? 0) + 1);
   }
 }

@@ -14,7 +14,7 @@ const LARGEST_GATHER_BYTES = 64 * 1024;
 /** What a piece costs beside its octets. */
 const OVERHEAD_BYTES = 256;
 
-export class Piece {
+export class Slice {
   constructor(
     readonly buffer: Buffer,
     readonly start: number,
@@ -28,8 +28,8 @@ export class ChunkList {
   /** Octets of payload. */
   bytes = 0;
   /** Most calls have one piece: it needs no array. */
-  private first: Piece | null = null;
-  private rest: Piece[] | null = null;
+  private first: Slice | null = null;
+  private rest: Slice[] | null = null;
 
   get count(): number {
     return this.first === null ? 0 : 1 + (this.rest === null ? 0 : this.rest.length);
@@ -62,7 +62,7 @@ export class ChunkList {
         n < SMALL_BYTES
           ? gathering(this.bytes, buffer, start, end)
           : (last ?? this.first).buffer.buffer === memoryOf(buffer)
-            ? new Piece(buffer, start, end, 0)
+            ? new Slice(buffer, start, end, 0)
             : keepable(buffer, start, end),
       );
     }
@@ -78,7 +78,7 @@ export class ChunkList {
     return parts.length === 1 ? parts[0]! : Buffer.concat(parts);
   }
 
-  at(i: number): Piece {
+  at(i: number): Slice {
     return i === 0 ? this.first! : this.rest![i - 1]!;
   }
 }
@@ -95,20 +95,20 @@ function memoryOf(buffer: Buffer): ArrayBufferLike {
   return lastMemory;
 }
 
-function keepable(buffer: Buffer, start: number, end: number): Piece {
+function keepable(buffer: Buffer, start: number, end: number): Slice {
   const n = end - start;
   const backing = memoryOf(buffer).byteLength;
-  if (backing <= PINNED_BYTES || n * 4 >= backing) return new Piece(buffer, start, end, 0);
+  if (backing <= PINNED_BYTES || n * 4 >= backing) return new Slice(buffer, start, end, 0);
   const copy = Buffer.allocUnsafe(n);
   buffer.copy(copy, 0, start, end);
-  return new Piece(copy, 0, n, 0);
+  return new Slice(copy, 0, n, 0);
 }
 
 /** A buffer that the next small pieces join, larger the more there is already. */
-function gathering(bytes: number, buffer: Buffer, start: number, end: number): Piece {
+function gathering(bytes: number, buffer: Buffer, start: number, end: number): Slice {
   const n = end - start;
   const size = Math.min(Math.max(bytes, FIRST_GATHER_BYTES, n), LARGEST_GATHER_BYTES);
   const own = Buffer.allocUnsafeSlow(size);
   buffer.copy(own, 0, start, end);
-  return new Piece(own, 0, n, size - n);
+  return new Slice(own, 0, n, size - n);
 }

@@ -3,12 +3,12 @@
  * with thousands of calls in line does not keep another's one waiting for all of them.
  */
 
-export interface Held {
+export interface HeldByCaller {
   /** The caller's connection. */
   readonly holder: object;
 }
 
-export class Waiters<W extends Held> {
+export class ConnectionWaiters<W extends HeldByCaller> {
   /** The next turn is the first one's. */
   private readonly byHolder = new Map<object, W[]>();
   size = 0;

@@ -1,7 +1,3 @@
-/**
- * What every part of the data plane shares: one clock, one timing wheel, one turn, one budget of bytes, one tally.
- */
-
 import type { Logger } from '../runtime/log/logger.js';
 import type { Random } from '../runtime/random.js';
 import type { Clock } from '../runtime/time/clock.js';
@@ -11,6 +7,7 @@ import type { StatsRegistry } from '../telemetry/call-stats.js';
 import type { FlushScheduler } from './flush-scheduler.js';
 import type { MemoryBudget } from './memory-budget.js';
 
+/** What every part of the data plane shares: one clock, one timing wheel, one flush scheduler, one memory budget, one registry of counters. */
 export interface DataPlaneContext {
   readonly clock: Clock;
   readonly random: Random;
@@ -19,10 +16,10 @@ export interface DataPlaneContext {
   readonly stats: StatsRegistry;
   readonly logger: Logger;
   readonly memory: MemoryBudget;
-  /** Null: nobody writes calls down. */
+  /** Gets every call at its end; null: calls are not recorded. */
   recorder: Recorder | null;
-  /** Monotonic ms of the read being handled; fresh enough for everything but measuring. */
+  /** Monotonic ms of the read, or the timer, that is being handled. Set by it; fresh enough for everything but measuring. */
   nowMs: number;
-  /** Whether our own event loop stalled lately: no verdict may rest on time that passed meanwhile. */
+  /** Whether this process's event loop stalled lately: time that passed meanwhile proves nothing about a peer. */
   hasStalled(): boolean;
 }

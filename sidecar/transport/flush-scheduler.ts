@@ -1,13 +1,13 @@
 /**
- * One write per connection per turn of the event loop: links that have something to write are collected while
+ * One write per connection per turn of the event loop: sessions that have something to write are collected while
  * sockets are being read, and flushed together when all that had arrived has been read.
  */
 
 /** Something that flushes. */
 export interface Flushable {
-  isEnlisted: boolean;
+  isFlushScheduled: boolean;
   /** Number of the pass it was last flushed in; the turn's own. */
-  flushedIn: number;
+  flushedInPass: number;
   flush(): void;
 }
 
@@ -20,10 +20,10 @@ export class FlushScheduler {
   /** `defer` runs a function after this turn's reads (setImmediate). */
   constructor(private readonly defer: (fn: () => void) => void) {}
 
-  schedule(link: Flushable): void {
-    if (link.isEnlisted) return;
-    link.isEnlisted = true;
-    this.list.push(link);
+  schedule(session: Flushable): void {
+    if (session.isFlushScheduled) return;
+    session.isFlushScheduled = true;
+    this.list.push(session);
     if (this.isScheduled) return;
     this.isScheduled = true;
     this.defer(this.run);
@@ -36,22 +36,22 @@ export class FlushScheduler {
   }
 
   /**
-   * Flushes each link once. Links that become dirty while others flush (credit given back, a retry) join the same pass;
-   * a link that has more to write than it may at once waits for the next turn, so that nobody is kept waiting for it.
+   * Flushes each session once. Links that become dirty while others flush (credit given back, a retry) join the same pass;
+   * a session that has more to write than it may at once waits for the next turn, so that nobody is kept waiting for it.
    */
   private pass(): void {
     const list = this.list;
     const later: Flushable[] = [];
     this.passes++;
     for (let i = 0; i < list.length; i++) {
-      const link = list[i]!;
-      if (link.flushedIn === this.passes) {
-        later.push(link);
+      const session = list[i]!;
+      if (session.flushedInPass === this.passes) {
+        later.push(session);
         continue;
       }
-      link.flushedIn = this.passes;
-      link.isEnlisted = false;
-      link.flush();
+      session.flushedInPass = this.passes;
+      session.isFlushScheduled = false;
+      session.flush();
     }
     this.list = later;
   }

@@ -16,7 +16,7 @@ import type { DataPlaneContext } from './context.js';
 
 const GAP_MS = 10_000;
 
-export interface LimitWords {
+export interface LimitDetails {
   readonly found: string;
   readonly allowed: string;
   /** Where it is set; absent: nowhere. */
@@ -25,14 +25,14 @@ export interface LimitWords {
 
 /** A peer that was refused or cut off. `identity`: its SPIFFE id; empty where it has none. */
 export function logLimit(
-  relay: DataPlaneContext,
+  context: DataPlaneContext,
   limit: LimitName,
-  words: LimitWords,
+  words: LimitDetails,
   socket: Socket,
   identity: string,
 ): void {
-  const now = relay.clock.now();
-  const lines = relay.stats.limitLines;
+  const now = context.clock.now();
+  const lines = context.stats.limitLines;
   const line = lines.get(limit) ?? { loggedMs: Number.NEGATIVE_INFINITY, unlogged: 0 };
   lines.set(limit, line);
   if (now - line.loggedMs < GAP_MS) {
@@ -43,11 +43,11 @@ export function logLimit(
   line.loggedMs = now;
   line.unlogged = 0;
   const peer = { peer: addressOf(socket), ...(identity === '' ? {} : { identity }) };
-  relay.logger.warn({ limit, ...words, ...peer, ...more }, 'a peer went beyond a limit and was cut off');
+  context.logger.warn({ limit, ...words, ...peer, ...more }, 'a peer went beyond a limit and was cut off');
 }
 
 /** What a connection was cut off for. */
-export function wordsOf(c: ConnectionState, limit: LimitName): LimitWords {
+export function limitDetails(c: ConnectionState, limit: LimitName): LimitDetails {
   const meter = c.meters.of(limit);
   if (meter !== undefined) {
     const { burst, perSecond } = meter.bucket;

@@ -15,8 +15,8 @@ import { WheelEntry } from '../runtime/time/timing-wheel.js';
 import type { DataPlaneContext } from './context.js';
 import { logLimit } from './limit-log.js';
 import { Session, type SessionHandler } from './session.js';
-import { withPort } from './shared-read-buffer.js';
-import { Arrivals } from './silent-connections.js';
+import { withReadBuffer } from './shared-read-buffer.js';
+import { SilentConnections } from './silent-connections.js';
 
 export interface ListenerLimits {
   readonly maxConnections: number;
@@ -54,7 +54,7 @@ export interface ListenerOptions {
   readonly tls?: ListenerTls;
   /** Where its socket may come from, and by which name. Absent: it makes one. */
   readonly socket?: { readonly name: string; readonly from: ListenSockets };
-  onStream(link: Session, stream: Stream, block: HeaderBlock, ended: boolean): void;
+  onStream(session: Session, stream: Stream, block: HeaderBlock, ended: boolean): void;
 }
 
 /** A frame or header block that has begun must be whole after this long. */
@@ -77,27 +77,27 @@ export const EXPIRY_LEEWAY_MS = 2_000;
 export const EXPIRED_CALLS_MS = 10_000;
 
 export class Listener implements SessionHandler {
-  readonly links = new Set<Session>();
+  readonly sessions = new Set<Session>();
   private readonly plain: net.Server;
   private readonly sockets: ListenSockets;
   private readonly secure: tls.Server | undefined;
-  private readonly detach: (() => void) | undefined;
-  private readonly guards = new Map<Session, Guard>();
+  private readonly stopRotation: (() => void) | undefined;
+  private readonly guards = new Map<Session, SessionGuard>();
   private readonly handshakes: Meter;
-  /** Sockets of a TLS listener from accept to close: those that are still to say who they are, and those under links. */
-  private readonly raw = new Set<net.Socket>();
+  /** Sockets of a TLS listener from accept to close: those that are still to say who they are, and those under sessions. */
+  private readonly tlsSockets = new Set<net.Socket>();
   /** Those among them that have said nothing yet. */
-  private readonly arrivals: Arrivals;
+  private readonly silent: SilentConnections;
   private isDraining = false;
   private shortageToldMs = Number.NEGATIVE_INFINITY;
   private onEmpty: (() => void) | undefined;
 
   constructor(
     private readonly options: ListenerOptions,
-    private readonly relay: DataPlaneContext,
+    private readonly context: DataPlaneContext,
   ) {
     const { handshakesPerSecond: perSecond, maxConnections, handshakeTimeoutMs } = options.limits;
-    this.arrivals = new Arrivals(maxConnections, handshakeTimeoutMs, relay);
+    this.silent = new SilentConnections(maxConnections, handshakeTimeoutMs, context);
     this.sockets = options.socket?.from ?? new ListenSockets();
     this.handshakes = new Meter({ burst: perSecond, perSecond });
     this.plain = net.createServer({ noDelay: true, pauseOnConnect: options.tls === undefined }, (socket) =>
@@ -108,7 +108,7 @@ export class Listener implements SessionHandler {
         ...options.tls.options,
         handshakeTimeout: handshakeTimeoutMs,
       });
-      this.detach = options.tls.attach(this.secure);
+      this.stopRotation = options.tls.attach(this.secure);
       this.secure.on('secureConnection', (socket) => this.onSecure(socket));
       this.secure.on('tlsClientError', (error, socket) => this.onTlsError(error, socket));
     }
@@ -118,19 +118,19 @@ export class Listener implements SessionHandler {
   listen(): Promise<Address> {
     const { address, socket } = this.options;
     return this.sockets.listen(socket?.name ?? '', this.plain, address).then((bound) => {
-      this.plain.on('error', (error) => this.relay.logger.warn({ error: error.message }, 'listener error'));
+      this.plain.on('error', (error) => this.context.logger.warn({ error: error.message }, 'listener error'));
       return bound;
     });
   }
 
   /** Judges every connection again; those that `keep` refuses are closed. */
-  review(keep: (link: Session) => boolean): void {
-    for (const link of [...this.links]) if (!keep(link)) link.close('no longer trusted');
+  review(keep: (session: Session) => boolean): void {
+    for (const session of [...this.sessions]) if (!keep(session)) session.close('no longer trusted');
   }
 
   /** Tells every peer to go (two-phase GOAWAY) and goes on accepting: what these connections were made with is over. */
   renew(): void {
-    for (const link of this.links) this.retire(link);
+    for (const session of this.sessions) this.retire(session);
   }
 
   /** Stops accepting, tells every peer to go (two-phase GOAWAY), and resolves when the last call has ended. */
@@ -138,9 +138,9 @@ export class Listener implements SessionHandler {
     if (!this.isDraining) {
       this.isDraining = true;
       this.sockets.close(this.plain);
-      for (const link of this.links) this.retire(link);
+      for (const session of this.sessions) this.retire(session);
     }
-    if (this.links.size === 0) return Promise.resolve();
+    if (this.sessions.size === 0) return Promise.resolve();
     return new Promise((resolve) => {
       const before = this.onEmpty;
       this.onEmpty = () => {
@@ -154,38 +154,38 @@ export class Listener implements SessionHandler {
   stop(): void {
     this.isDraining = true;
     this.sockets.close(this.plain);
-    this.detach?.();
-    for (const link of [...this.links]) link.destroy('stopped');
-    for (const socket of this.raw) socket.destroy();
+    this.stopRotation?.();
+    for (const session of [...this.sessions]) session.destroy('stopped');
+    for (const socket of this.tlsSockets) socket.destroy();
   }
 
   // ---- SessionHandler ----
 
-  onStream(link: Session, stream: Stream, block: HeaderBlock, ended: boolean): void {
-    this.options.onStream(link, stream, block, ended);
+  onStream(session: Session, stream: Stream, block: HeaderBlock, ended: boolean): void {
+    this.options.onStream(session, stream, block, ended);
   }
 
   onAlive(_link: Session): void {}
 
-  onGoaway(link: Session): void {
+  onGoaway(session: Session): void {
     // A client that is leaving: nothing to do but to let its calls end.
-    if (link.inFlight === 0) link.close('the client said GOAWAY');
+    if (session.inFlight === 0) session.close('the client said GOAWAY');
   }
 
-  onRoom(link: Session): void {
-    if (link.isRetiring && link.inFlight === 0 && !link.isDown) {
-      const guard = this.guards.get(link);
-      if (guard === undefined || guard.phase !== 'goaway') link.close('drained');
+  onRoom(session: Session): void {
+    if (session.isRetiring && session.inFlight === 0 && !session.isDown) {
+      const guard = this.guards.get(session);
+      if (guard === undefined || guard.phase !== 'goaway') session.close('drained');
     }
   }
 
-  onDown(link: Session, _reason: string): void {
-    this.links.delete(link);
-    const guard = this.guards.get(link);
-    if (guard !== undefined) this.relay.wheel.cancel(guard);
-    this.guards.delete(link);
-    this.relay.stats.connectionsOpen--;
-    if (this.links.size === 0) this.onEmpty?.();
+  onDown(session: Session, _reason: string): void {
+    this.sessions.delete(session);
+    const guard = this.guards.get(session);
+    if (guard !== undefined) this.context.wheel.cancel(guard);
+    this.guards.delete(session);
+    this.context.stats.connectionsOpen--;
+    if (this.sessions.size === 0) this.onEmpty?.();
   }
 
   // ---- accepting ----
@@ -197,13 +197,14 @@ export class Listener implements SessionHandler {
       return this.refuseForShortage(socket);
     const { secure } = this;
     if (secure === undefined) {
-      if (this.links.size < this.options.limits.maxConnections) return this.accept(withPort(socket), null);
+      if (this.sessions.size < this.options.limits.maxConnections)
+        return this.accept(withReadBuffer(socket), null);
       return this.refuse(socket, 'connections');
     }
     if (this.speaking >= this.options.limits.maxConnections) return this.refuse(socket, 'connections');
-    this.raw.add(socket);
-    socket.once('close', () => this.raw.delete(socket));
-    this.arrivals.add(socket, (octet) => this.onFirst(socket, secure, octet));
+    this.tlsSockets.add(socket);
+    socket.once('close', () => this.tlsSockets.delete(socket));
+    this.silent.add(socket, (octet) => this.onFirst(socket, secure, octet));
   }
 
   /**
@@ -217,35 +218,35 @@ export class Listener implements SessionHandler {
       this.accept(socket, null);
       return void socket.resume();
     }
-    if (!this.handshakes.take(this.relay.clock.now())) return this.refuse(socket, 'handshake-rate');
+    if (!this.handshakes.take(this.context.clock.now())) return this.refuse(socket, 'handshake-rate');
     // It reads by itself: resuming the socket would lose what is in it.
     secure.emit('connection', socket);
   }
 
   /** Connections of a TLS listener whose peers have said something. */
   private get speaking(): number {
-    return this.raw.size - this.arrivals.size;
+    return this.tlsSockets.size - this.silent.size;
   }
 
   private refuse(socket: net.Socket, limit: 'connections' | 'handshake-rate'): void {
-    this.relay.stats.limit(limit);
+    this.context.stats.countLimit(limit);
     const { maxConnections, handshakesPerSecond } = this.options.limits;
     const words =
       limit === 'connections'
         ? { found: 'one more', allowed: `${maxConnections}`, option: 'limits.max_connections' }
         : { found: 'one more', allowed: `${handshakesPerSecond}`, option: 'limits.handshakes_per_second' };
-    logLimit(this.relay, limit, words, socket, '');
+    logLimit(this.context, limit, words, socket, '');
     socket.destroy();
   }
 
   /** Those inside keep what they have, and so do our own connections. */
   private refuseForShortage(socket: net.Socket): void {
     socket.destroy();
-    this.relay.stats.limit('descriptors');
-    const now = this.relay.clock.now();
+    this.context.stats.countLimit('descriptors');
+    const now = this.context.clock.now();
     if (now < this.shortageToldMs + SHORTAGE_GAP_MS) return;
     this.shortageToldMs = now;
-    this.relay.logger.warn(
+    this.context.logger.warn(
       { reserved: this.options.limits.firstReservedDescriptor },
       'nearly out of file descriptors: new connections are refused (raise the limit: ulimit -n, LimitNOFILE=)',
     );
@@ -255,8 +256,8 @@ export class Listener implements SessionHandler {
     socket.on('error', ignore);
     const verdict = this.options.tls!.admit(socket);
     if ('refused' in verdict) {
-      this.relay.stats.handshakeFailed(verdict.refused);
-      this.relay.logger.info({ reason: verdict.refused }, 'peer refused');
+      this.context.stats.countHandshakeFailure(verdict.refused);
+      this.context.logger.info({ reason: verdict.refused }, 'peer refused');
       socket.destroy();
       return;
     }
@@ -266,8 +267,8 @@ export class Listener implements SessionHandler {
   private onTlsError(error: Error, socket: tls.TLSSocket): void {
     socket.on('error', ignore);
     const reason = this.options.tls!.fault(error, socket);
-    this.relay.stats.handshakeFailed(reason);
-    if (reason === 'handshake-timeout') this.relay.stats.limit('handshake-timeout');
+    this.context.stats.countHandshakeFailure(reason);
+    if (reason === 'handshake-timeout') this.context.stats.countLimit('handshake-timeout');
     socket.destroy();
   }
 
@@ -276,118 +277,119 @@ export class Listener implements SessionHandler {
     if (socket.destroyed) return;
     // Its handshake took until the drain had begun.
     if (this.isDraining) return void socket.destroy();
-    const link = new Session(socket, 'server', this.options.settings, this, this.relay);
-    link.identity = identity;
+    const session = new Session(socket, 'server', this.options.settings, this, this.context);
+    session.identity = identity;
     if (certificate !== undefined) {
-      link.subject = certificate.subject;
-      link.notAfterMs = certificate.notAfterMs;
+      session.subject = certificate.subject;
+      session.notAfterMs = certificate.notAfterMs;
     }
-    this.links.add(link);
-    this.relay.stats.connectionsAccepted++;
-    this.relay.stats.connectionsOpen++;
-    const guard = new Guard(link, this);
-    this.guards.set(link, guard);
-    guard.handshakeByMs = this.relay.clock.now() + this.options.limits.handshakeTimeoutMs;
+    this.sessions.add(session);
+    this.context.stats.connectionsAccepted++;
+    this.context.stats.connectionsOpen++;
+    const guard = new SessionGuard(session, this);
+    this.guards.set(session, guard);
+    guard.handshakeByMs = this.context.clock.now() + this.options.limits.handshakeTimeoutMs;
     guard.wakeBy(guard.handshakeByMs);
   }
 
-  private retire(link: Session): void {
-    if (link.isDown) return;
-    link.isRetiring = true;
-    link.connection.announceGoaway();
-    const guard = this.guards.get(link)!;
-    const now = this.relay.clock.now();
+  private retire(session: Session): void {
+    if (session.isDown) return;
+    session.isRetiring = true;
+    session.connection.announceGoaway();
+    const guard = this.guards.get(session)!;
+    const now = this.context.clock.now();
     guard.phase = 'goaway';
     guard.secondFromMs = now + GOAWAY_GAP_MS;
     guard.secondByMs = now + GOAWAY_UNHEARD_MS;
-    this.relay.wheel.add(guard, guard.secondFromMs);
-    link.ping(() => this.heardGoaway(guard));
+    this.context.wheel.add(guard, guard.secondFromMs);
+    session.ping(() => this.heardGoaway(guard));
   }
 
-  private heardGoaway(guard: Guard): void {
+  private heardGoaway(guard: SessionGuard): void {
     guard.isHeard = true;
     if (guard.phase !== 'goaway') return;
-    this.relay.wheel.add(guard, Math.max(this.relay.clock.now(), guard.secondFromMs));
+    this.context.wheel.add(guard, Math.max(this.context.clock.now(), guard.secondFromMs));
   }
 
   /** @internal The guard's time has come. */
-  check(guard: Guard): void {
-    const link = guard.link;
-    const now = this.relay.clock.now();
-    const connection = link.connection;
+  check(guard: SessionGuard): void {
+    const session = guard.session;
+    const now = this.context.clock.now();
+    const connection = session.connection;
     if (guard.phase === 'handshake') {
-      if (now < guard.handshakeByMs && !this.isExpired(link)) return guard.wakeBy(guard.handshakeByMs);
+      if (now < guard.handshakeByMs && !this.isExpired(session)) return guard.wakeBy(guard.handshakeByMs);
       if (!connection.state.gotSettings || !connection.state.settingsAcked) {
-        this.relay.stats.limit('handshake-timeout');
-        link.destroy('no preface, SETTINGS or acknowledgement in time');
+        this.context.stats.countLimit('handshake-timeout');
+        session.destroy('no preface, SETTINGS or acknowledgement in time');
         return;
       }
       guard.phase = 'watch';
     } else if (guard.phase === 'goaway') {
       if (!guard.isHeard && now < guard.secondByMs) {
-        this.relay.wheel.add(guard, guard.secondByMs);
+        this.context.wheel.add(guard, guard.secondByMs);
         return;
       }
       guard.phase = 'drain';
       connection.finalGoaway();
-      if (link.inFlight === 0) return link.close('drained');
+      if (session.inFlight === 0) return session.close('drained');
     }
-    if (link.notAfterMs !== Number.POSITIVE_INFINITY && this.isExpired(link)) this.onExpired(guard, now);
+    if (session.notAfterMs !== Number.POSITIVE_INFINITY && this.isExpired(session))
+      this.onExpired(guard, now);
     else guard.look(now);
   }
 
-  private isExpired(link: Session): boolean {
-    return this.relay.clock.wallNow() >= link.notAfterMs + EXPIRY_LEEWAY_MS;
+  private isExpired(session: Session): boolean {
+    return this.context.clock.wallNow() >= session.notAfterMs + EXPIRY_LEEWAY_MS;
   }
 
   /**
    * No new calls; those in flight have a while to end, and longer as long as the peer has shown on another connection that
    * it has a valid certificate of the same identity.
    */
-  private onExpired(guard: Guard, now: number): void {
-    const { link } = guard;
+  private onExpired(guard: SessionGuard, now: number): void {
+    const { session } = guard;
     if (guard.phase === 'watch') {
-      const { subject: peer, notAfterMs } = link;
-      this.relay.stats.limit('expired-certificate');
-      this.relay.logger.info(
+      const { subject: peer, notAfterMs } = session;
+      this.context.stats.countLimit('expired-certificate');
+      this.context.logger.info(
         { peer, notAfter: new Date(notAfterMs).toISOString() },
         'the certificate of a peer has expired: its connection ends',
       );
-      this.retire(link);
+      this.retire(session);
       // Whether it has heard or not.
       guard.secondByMs = guard.secondFromMs;
     } else if (
       guard.endByMs === Number.POSITIVE_INFINITY ||
-      (now >= guard.endByMs && this.hasRenewed(link))
+      (now >= guard.endByMs && this.hasRenewed(session))
     ) {
       guard.endByMs = now + EXPIRED_CALLS_MS;
-      this.relay.wheel.add(guard, guard.endByMs);
+      this.context.wheel.add(guard, guard.endByMs);
     } else if (now >= guard.endByMs) {
-      link.close('its certificate has expired');
+      session.close('its certificate has expired');
     } else {
-      this.relay.wheel.add(guard, guard.endByMs);
+      this.context.wheel.add(guard, guard.endByMs);
     }
   }
 
   /** Whether the same peer, from the same address, is here with a certificate that has not expired. */
-  private hasRenewed(link: Session): boolean {
-    const wallNow = this.relay.clock.wallNow();
-    for (const other of this.links) {
-      const isSame = other.subject === link.subject && addressOf(other) === addressOf(link);
+  private hasRenewed(session: Session): boolean {
+    const wallNow = this.context.clock.wallNow();
+    for (const other of this.sessions) {
+      const isSame = other.subject === session.subject && addressOf(other) === addressOf(session);
       if (isSame && other.notAfterMs > wallNow && !other.isDown) return true;
     }
     return false;
   }
 
   /** @internal A frame has been standing half-read. */
-  stalled(link: Session): void {
-    this.relay.stats.limit('stalled-frame');
-    link.destroy('a frame was begun and not finished');
+  stalled(session: Session): void {
+    this.context.stats.countLimit('stalled-frame');
+    session.destroy('a frame was begun and not finished');
   }
 }
 
 /** Watches one connection: the handshake, then frames that never end; sleeps when nothing is pending. */
-class Guard extends WheelEntry {
+class SessionGuard extends WheelEntry {
   phase: 'handshake' | 'watch' | 'goaway' | 'drain' = 'handshake';
   /** Until when the handshake may take. */
   handshakeByMs = 0;
@@ -401,42 +403,43 @@ class Guard extends WheelEntry {
   private midFrameSinceMs = 0;
 
   constructor(
-    readonly link: Session,
+    readonly session: Session,
     private readonly listener: Listener,
   ) {
     super();
   }
 
   fire(): void {
-    if (!this.link.isDown) this.listener.check(this);
+    if (!this.session.isDown) this.listener.check(this);
   }
 
   /** Called again as long as there is something to watch. */
   look(nowMs: number): void {
-    const unfinishedMs = this.link.connection.unfinishedSinceMs;
-    if (unfinishedMs > 0 && nowMs - unfinishedMs >= STALLED_FRAME_MS) return this.listener.stalled(this.link);
-    if (this.link.connection.isMidFrame) {
+    const unfinishedMs = this.session.connection.unfinishedSinceMs;
+    if (unfinishedMs > 0 && nowMs - unfinishedMs >= STALLED_FRAME_MS)
+      return this.listener.stalled(this.session);
+    if (this.session.connection.isMidFrame) {
       if (this.midFrameSinceMs === 0) this.midFrameSinceMs = nowMs;
-      else if (nowMs - this.midFrameSinceMs >= STALLED_FRAME_MS && nowMs - this.link.lastReadMs >= 1000) {
-        return this.listener.stalled(this.link);
+      else if (nowMs - this.midFrameSinceMs >= STALLED_FRAME_MS && nowMs - this.session.lastReadMs >= 1000) {
+        return this.listener.stalled(this.session);
       }
     } else {
       this.midFrameSinceMs = 0;
     }
-    const isBusy = this.link.inFlight > 0 || this.midFrameSinceMs > 0;
+    const isBusy = this.session.inFlight > 0 || this.midFrameSinceMs > 0;
     this.wakeBy(nowMs + (isBusy ? STALLED_FRAME_MS / 2 : LOOK_EVERY_MS));
   }
 
   /** Wakes at `dueMs`, or when the peer's certificate has expired by then. */
   wakeBy(dueMs: number): void {
-    const { clock, wheel } = this.link.relay;
-    const leftMs = this.link.notAfterMs + EXPIRY_LEEWAY_MS - clock.wallNow();
+    const { clock, wheel } = this.session.context;
+    const leftMs = this.session.notAfterMs + EXPIRY_LEEWAY_MS - clock.wallNow();
     wheel.add(this, Math.min(dueMs, clock.now() + Math.max(0, leftMs)));
   }
 }
 
-function addressOf(link: Session): string | undefined {
-  return link.socket.remoteAddress;
+function addressOf(session: Session): string | undefined {
+  return session.socket.remoteAddress;
 }
 
 /** −1 where the system has none. */

@@ -25,7 +25,7 @@ const TIGHT_MS = 1_000;
 const SHED_ROUNDS = 64;
 
 /** A connection, as far as memory is concerned. */
-export interface Holder {
+export interface MemoryHolder {
   /** Octets the process holds for its peer's calls. Walks over its streams. */
   heldBytes(): number;
   /** What the peer may send at once on its streams. */
@@ -43,12 +43,12 @@ export class MemoryBudget implements Flushable {
   reservedBytes = 0;
   /** Payload that waits to be passed on, and open streams. */
   readonly waiting = new OctetCount();
-  readonly holders = new Set<Holder>();
+  readonly holders = new Set<MemoryHolder>();
   firstWindow = FIRST_WINDOW;
 
-  isEnlisted = false;
-  flushedIn = 0;
-  private turn: FlushScheduler | null = null;
+  isFlushScheduled = false;
+  flushedInPass = 0;
+  private flushes: FlushScheduler | null = null;
   private nowMs = 0;
   private tightSinceMs = 0;
   /** It was over the limit when a turn's writes had been made: what is still there cannot be written now. */
@@ -107,7 +107,7 @@ export class MemoryBudget implements Flushable {
 
   /** Looks at the end of this turn, when what can be written has been, what has to be done. */
   review(turn: FlushScheduler, nowMs: number): void {
-    this.turn = turn;
+    this.flushes = turn;
     this.nowMs = nowMs;
     turn.schedule(this);
   }
@@ -124,7 +124,7 @@ export class MemoryBudget implements Flushable {
       this.shed(used - limit * SHED_TO_SHARE);
     } else {
       this.wasOver = true;
-      this.turn!.schedule(this);
+      this.flushes!.schedule(this);
     }
   }
 

@@ -11,9 +11,9 @@ import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import type { LocalSettings } from '../http2/settings.js';
 import type { Stream } from '../http2/stream.js';
 import { WheelEntry } from '../runtime/time/timing-wheel.js';
-import { type Held, Waiters } from './connection-waiters.js';
+import { ConnectionWaiters, type HeldByCaller } from './connection-waiters.js';
 import type { DataPlaneContext } from './context.js';
-import { Refusals } from './refused-streams.js';
+import { RefusedStreams } from './refused-streams.js';
 import { Session, type SessionHandler } from './session.js';
 import { isOwnShortage } from './socket-error.js';
 
@@ -23,13 +23,13 @@ const BACKOFF_FACTOR = 1.6;
 /** With its jitter of a fifth: who comes back is called within 5 s. */
 const BACKOFF_MAX_MS = 4000;
 /** A waiting call hurries the next connect, but not more often than this. */
-const HURRY_MS = 20;
+const MIN_RECONNECT_MS = 20;
 /** Connections beyond the configured number when the peer's stream limit is reached (gRFC A105). */
 const EXTRA_CONNECTIONS = 3;
 
 /** An attempt that needs a connection. Exactly one of the two is called, once. */
-export interface Waiter extends Held {
-  onLink(link: Session): void;
+export interface Waiter extends HeldByCaller {
+  onSession(session: Session): void;
   /** @param whose whether it says something about the endpoint. */
   onConnectFailed(reason: string, whose: 'theirs' | 'ours'): void;
 }
@@ -50,25 +50,25 @@ export interface PoolOptions {
 }
 
 export class Pool implements SessionHandler {
-  readonly links: Session[] = [];
+  readonly sessions: Session[] = [];
   /** Why there is no connection, in a few words; empty while there is one. */
   problem = 'not connected yet';
   failures = 0;
   connects = 0;
-  private readonly waiters = new Waiters<Waiter>();
-  private readonly watches = new Map<Session, Watch>();
-  private readonly reconnect: Reconnect;
-  private readonly refusals = new Refusals();
+  private readonly waiters = new ConnectionWaiters<Waiter>();
+  private readonly monitors = new Map<Session, SessionMonitor>();
+  private readonly reconnect: ReconnectTimer;
+  private readonly refusals = new RefusedStreams();
   private lastFailureMs = Number.NEGATIVE_INFINITY;
   private isStopped = false;
-  /** Attempts wait for a stream, as `isShort` says; told at each arrival. */
-  onShort: (() => void) | null = null;
+  /** Attempts wait for a stream, as `isExhausted` says; called at each arrival. */
+  onExhausted: (() => void) | null = null;
 
   constructor(
     private readonly options: PoolOptions,
-    private readonly relay: DataPlaneContext,
+    private readonly context: DataPlaneContext,
   ) {
-    this.reconnect = new Reconnect(this);
+    this.reconnect = new ReconnectTimer(this);
   }
 
   start(): void {
@@ -77,33 +77,33 @@ export class Pool implements SessionHandler {
 
   /** Whether a call could be sent at once, stream limits aside. */
   get isConnected(): boolean {
-    for (const link of this.links) if (link.isUsable) return true;
+    for (const session of this.sessions) if (session.isUsable) return true;
     return false;
   }
 
   get isConnecting(): boolean {
-    for (const link of this.links) if (!link.isAlive) return true;
+    for (const session of this.sessions) if (!session.isAlive) return true;
     return false;
   }
 
   get connectionCount(): number {
     let n = 0;
-    for (const link of this.links) if (link.isAlive) n++;
+    for (const session of this.sessions) if (session.isAlive) n++;
     return n;
   }
 
   /** The live connection with the fewest calls, or null. */
   acquire(): Session | null {
     let best: Session | null = null;
-    for (const link of this.links) {
-      if (!link.isAlive || link.capacity <= 0) continue;
-      if (best === null || link.inFlight < best.inFlight) best = link;
+    for (const session of this.sessions) {
+      if (!session.isAlive || session.capacity <= 0) continue;
+      if (best === null || session.inFlight < best.inFlight) best = session;
     }
     if (best === null) return null;
-    const watch = this.watches.get(best)!;
+    const watch = this.monitors.get(best)!;
     const pingMs = this.options.config.pingIntervalMs;
-    watch.usedMs = this.relay.nowMs;
-    if (pingMs > 0 && !watch.isScheduled) this.relay.wheel.add(watch, this.relay.nowMs + pingMs);
+    watch.usedMs = this.context.nowMs;
+    if (pingMs > 0 && !watch.isScheduled) this.context.wheel.add(watch, this.context.nowMs + pingMs);
     return best;
   }
 
@@ -111,20 +111,20 @@ export class Pool implements SessionHandler {
   wait(waiter: Waiter): void {
     this.waiters.add(waiter);
     if (this.isStopped) return this.failWaiters('stopped');
-    this.hurry();
+    this.connectSooner();
   }
 
   /** One connect at a time: the next one now, or one more beside those that are full. */
-  private hurry(): void {
+  private connectSooner(): void {
     if (this.isConnecting) return;
-    const now = this.relay.clock.now();
-    const next = Math.max(now, this.lastFailureMs + HURRY_MS);
+    const now = this.context.clock.now();
+    const next = Math.max(now, this.lastFailureMs + MIN_RECONNECT_MS);
     if (this.isConnected) {
       const most = this.options.config.connections + EXTRA_CONNECTIONS;
-      if (this.current >= most || !this.mayOpen) this.onShort?.();
+      if (this.activeCount >= most || !this.mayOpen) this.onExhausted?.();
       else if (next <= now) this.open();
     } else if (!this.reconnect.isScheduled || this.reconnect.dueMs > next) {
-      this.relay.wheel.add(this.reconnect, next);
+      this.context.wheel.add(this.reconnect, next);
     }
   }
 
@@ -133,22 +133,22 @@ export class Pool implements SessionHandler {
   }
 
   /** Connections that are not on their way out. */
-  get current(): number {
+  get activeCount(): number {
     let n = 0;
-    for (const link of this.links) if (!link.isRetiring) n++;
+    for (const session of this.sessions) if (!session.isRetiring) n++;
     return n;
   }
 
   /** Whether an attempt would get a connection at once. */
   get hasRoom(): boolean {
-    for (const link of this.links) if (link.isAlive && link.capacity > 0) return true;
+    for (const session of this.sessions) if (session.isAlive && session.capacity > 0) return true;
     return false;
   }
 
   /** Attempts wait for a stream: every connection is at its peer's limit, and there may be no more of them. */
-  get isShort(): boolean {
+  get isExhausted(): boolean {
     if (this.waiters.size === 0 || this.hasRoom || !this.isConnected || this.isConnecting) return false;
-    return this.current >= this.options.config.connections + EXTRA_CONNECTIONS || !this.mayOpen;
+    return this.activeCount >= this.options.config.connections + EXTRA_CONNECTIONS || !this.mayOpen;
   }
 
   /** Whether attempts of any other caller wait. */
@@ -159,7 +159,7 @@ export class Pool implements SessionHandler {
   /** Streams under way on all connections. */
   get inFlight(): number {
     let n = 0;
-    for (const link of this.links) n += link.inFlight;
+    for (const session of this.sessions) n += session.inFlight;
     return n;
   }
 
@@ -174,13 +174,14 @@ export class Pool implements SessionHandler {
 
   /** Replaces every connection, make before break: a new certificate, a new address. */
   refresh(): void {
-    for (const link of this.links) if (link.isAlive && !link.isRetiring) this.replace(link);
+    for (const session of this.sessions) if (session.isAlive && !session.isRetiring) this.replace(session);
     if (!this.isConnected && !this.isConnecting) this.fill();
   }
 
   /** Nothing new on the connections that stand: what they were made with is over. Calls on them end in peace. */
   expire(): void {
-    for (const link of [...this.links]) if (link.isAlive && !link.isRetiring) this.letGo(link);
+    for (const session of [...this.sessions])
+      if (session.isAlive && !session.isRetiring) this.retireSession(session);
     this.fill();
     this.options.onChange();
   }
@@ -188,66 +189,66 @@ export class Pool implements SessionHandler {
   /** No more connects; calls in flight go on; connections close when they are done. */
   retire(): void {
     this.isStopped = true;
-    this.relay.wheel.cancel(this.reconnect);
+    this.context.wheel.cancel(this.reconnect);
     this.failWaiters('the endpoint left');
-    for (const link of [...this.links]) {
-      link.isRetiring = true;
-      if (link.inFlight === 0) link.close('retired');
+    for (const session of [...this.sessions]) {
+      session.isRetiring = true;
+      if (session.inFlight === 0) session.close('retired');
     }
   }
 
   stop(): void {
     this.isStopped = true;
-    this.relay.wheel.cancel(this.reconnect);
+    this.context.wheel.cancel(this.reconnect);
     this.failWaiters('stopped');
-    for (const link of [...this.links]) link.destroy('stopped');
+    for (const session of [...this.sessions]) session.destroy('stopped');
   }
 
   // ---- SessionHandler ----
 
   onStream(_link: Session, _stream: Stream, _block: HeaderBlock, _ended: boolean): void {}
 
-  onAlive(link: Session): void {
+  onAlive(session: Session): void {
     this.failures = 0;
     this.problem = '';
     this.connects++;
-    const watch = this.watches.get(link)!;
-    this.relay.wheel.cancel(watch);
+    const watch = this.monitors.get(session)!;
+    this.context.wheel.cancel(watch);
     watch.isConnecting = false;
     const age = this.options.config.maxAgeMs;
     if (age > 0) {
-      const retireAtMs = this.relay.clock.now() + age * (0.9 + 0.2 * this.relay.random());
-      this.relay.wheel.add(watch.age, retireAtMs);
+      const retireAtMs = this.context.clock.now() + age * (0.9 + 0.2 * this.context.random());
+      this.context.wheel.add(watch.age, retireAtMs);
     }
-    for (const old of this.links) if (watch.replaces === old) this.letGo(old);
+    for (const old of this.sessions) if (watch.replaces === old) this.retireSession(old);
     watch.replaces = null;
     this.serve();
-    if (this.waiters.size > 0) this.hurry();
+    if (this.waiters.size > 0) this.connectSooner();
     this.fill();
     this.options.onChange();
   }
 
-  onGoaway(link: Session): void {
-    this.replace(link);
-    if (link.inFlight === 0) link.close('the peer said GOAWAY');
+  onGoaway(session: Session): void {
+    this.replace(session);
+    if (session.inFlight === 0) session.close('the peer said GOAWAY');
     this.options.onChange();
   }
 
-  onRoom(link: Session): void {
-    if (link.isRetiring && link.inFlight === 0) return link.close('retired');
+  onRoom(session: Session): void {
+    if (session.isRetiring && session.inFlight === 0) return session.close('retired');
     if (this.waiters.size > 0) this.serve();
-    if (link.connection.isWorn && !link.isRetiring && !this.isBackingOff) this.replace(link);
+    if (session.connection.isWorn && !session.isRetiring && !this.isBackingOff) this.replace(session);
   }
 
-  onDown(link: Session, reason: string): void {
-    this.links.splice(this.links.indexOf(link), 1);
-    const watch = this.watches.get(link)!;
-    this.relay.wheel.cancel(watch);
-    this.relay.wheel.cancel(watch.age);
-    this.watches.delete(link);
-    if (!link.isAlive) {
+  onDown(session: Session, reason: string): void {
+    this.sessions.splice(this.sessions.indexOf(session), 1);
+    const watch = this.monitors.get(session)!;
+    this.context.wheel.cancel(watch);
+    this.context.wheel.cancel(watch.age);
+    this.monitors.delete(session);
+    if (!session.isAlive) {
       this.failures++;
-      this.lastFailureMs = this.relay.clock.now();
+      this.lastFailureMs = this.context.clock.now();
       if (!this.isConnected) this.problem = reason;
       if (!this.isConnected && !this.isConnecting)
         this.failWaiters(reason, isOwnShortage(reason) ? 'ours' : 'theirs');
@@ -263,80 +264,81 @@ export class Pool implements SessionHandler {
   fill(): void {
     if (this.isStopped) return;
     const wanted = this.options.config.connections;
-    if (this.current >= wanted) return;
+    if (this.activeCount >= wanted) return;
     if (this.isBackingOff) {
       if (!this.reconnect.isScheduled)
-        this.relay.wheel.add(this.reconnect, this.lastFailureMs + this.backoffMs());
+        this.context.wheel.add(this.reconnect, this.lastFailureMs + this.backoffMs());
       return;
     }
-    while (this.current < wanted) if (!this.mayOpen || !this.open()) return;
+    while (this.activeCount < wanted) if (!this.mayOpen || !this.open()) return;
   }
 
   /** @internal */
   reconnectNow(): void {
-    this.relay.nowMs = this.relay.clock.now();
+    this.context.nowMs = this.context.clock.now();
     if (this.isStopped || this.isConnecting) return;
-    if (this.waiters.size === 0 && this.current >= this.options.config.connections) return;
+    if (this.waiters.size === 0 && this.activeCount >= this.options.config.connections) return;
     if (this.mayOpen) this.open();
     else if (!this.isConnected) this.failWaiters('there are as many connections as may be');
   }
 
   /** @internal The watch's time has come: a connect that took too long, or silence while calls wait. */
-  watchFired(watch: Watch): void {
-    const { link } = watch;
+  watchFired(watch: SessionMonitor): void {
+    const { session } = watch;
     const { config } = this.options;
-    const now = this.relay.clock.now();
-    if (watch.isConnecting) return link.destroy('connect timeout');
+    const now = this.context.clock.now();
+    if (watch.isConnecting) return session.destroy('connect timeout');
     // Calls that gave up before the PING was due leave a silence to be explained all the same.
-    if (link.inFlight === 0 && watch.usedMs <= link.lastReadMs) return;
-    const silentMs = now - link.lastReadMs;
-    if (watch.pingedMs > link.lastReadMs) {
-      if (now - watch.pingedMs >= config.pingTimeoutMs && !this.relay.hasStalled()) {
-        return link.destroy('no answer to a PING');
+    if (session.inFlight === 0 && watch.usedMs <= session.lastReadMs) return;
+    const silentMs = now - session.lastReadMs;
+    if (watch.pingedMs > session.lastReadMs) {
+      if (now - watch.pingedMs >= config.pingTimeoutMs && !this.context.hasStalled()) {
+        return session.destroy('no answer to a PING');
       }
     } else if (silentMs >= config.pingIntervalMs) {
       watch.pingedMs = now;
-      link.connection.ping();
+      session.connection.ping();
     }
     const nextMs =
-      watch.pingedMs > link.lastReadMs
+      watch.pingedMs > session.lastReadMs
         ? watch.pingedMs + config.pingTimeoutMs
-        : link.lastReadMs + config.pingIntervalMs;
-    this.relay.wheel.add(watch, Math.max(nextMs, now + 4));
+        : session.lastReadMs + config.pingIntervalMs;
+    this.context.wheel.add(watch, Math.max(nextMs, now + 4));
   }
 
   /** @internal Opens a replacement; the old connection is let go when the new one is alive. */
-  replace(link: Session): void {
+  replace(session: Session): void {
     if (this.isStopped) return;
-    for (const watch of this.watches.values()) if (watch.replaces === link) return;
+    for (const watch of this.monitors.values()) if (watch.replaces === session) return;
     const fresh = this.open();
-    if (fresh) this.watches.get(fresh)!.replaces = link;
+    if (fresh) this.monitors.get(fresh)!.replaces = session;
   }
 
   /** @internal Its age has come: replaced, or let go when it was one too many. */
-  outlived(link: Session): void {
-    if (this.current > this.options.config.connections) this.letGo(link);
-    else this.replace(link);
+  outlived(session: Session): void {
+    if (this.activeCount > this.options.config.connections) this.retireSession(session);
+    else this.replace(session);
   }
 
   /** The replacement did not come about. */
-  private replaceLater(link: Session): void {
-    const watch = this.watches.get(link);
-    if (watch === undefined || !link.isUsable) return;
-    this.relay.wheel.add(watch.age, this.relay.clock.now() + BACKOFF_MAX_MS);
+  private replaceLater(session: Session): void {
+    const watch = this.monitors.get(session);
+    if (watch === undefined || !session.isUsable) return;
+    this.context.wheel.add(watch.age, this.context.clock.now() + BACKOFF_MAX_MS);
   }
 
-  /** The peer has reset a call on `link` with `code` before any answer: a connection that only refuses is replaced. */
-  noteRefusal(link: Session, code: number): void {
-    if (link.isRetiring || link.isDown || !this.refusals.note(link, code, this.relay.nowMs)) return;
-    this.relay.stats.connectionsConvicted++;
-    this.relay.logger.warn({ code }, 'the peer resets every call on a connection, which is being replaced');
-    this.replace(link);
+  /** The peer has reset a call on `session` with `code` before any answer: a connection that only refuses is replaced. */
+  noteRefusal(session: Session, code: number): void {
+    if (session.isRetiring || session.isDown || !this.refusals.note(session, code, this.context.nowMs))
+      return;
+    this.context.stats.connectionsReplaced++;
+    this.context.logger.warn({ code }, 'the peer resets every call on a connection, which is being replaced');
+    this.replace(session);
   }
 
-  private letGo(link: Session): void {
-    link.isRetiring = true;
-    if (link.inFlight === 0) link.close('replaced');
+  private retireSession(session: Session): void {
+    session.isRetiring = true;
+    if (session.inFlight === 0) session.close('replaced');
   }
 
   private open(): Session | undefined {
@@ -346,30 +348,30 @@ export class Pool implements SessionHandler {
       this.failWaiters(this.problem);
       return undefined;
     }
-    const link = new Session(socket, 'client', this.options.settings, this, this.relay);
-    this.links.push(link);
-    const watch = new Watch(link, this);
-    this.watches.set(link, watch);
-    this.relay.wheel.add(watch, this.relay.clock.now() + this.options.config.connectTimeoutMs);
-    return link;
+    const session = new Session(socket, 'client', this.options.settings, this, this.context);
+    this.sessions.push(session);
+    const watch = new SessionMonitor(session, this);
+    this.monitors.set(session, watch);
+    this.context.wheel.add(watch, this.context.clock.now() + this.options.config.connectTimeoutMs);
+    return session;
   }
 
   /** A connect has failed, and the next one is not due yet. */
   private get isBackingOff(): boolean {
-    return this.failures > 0 && this.relay.clock.now() < this.lastFailureMs + this.backoffMs();
+    return this.failures > 0 && this.context.clock.now() < this.lastFailureMs + this.backoffMs();
   }
 
   private backoffMs(): number {
     const { backoffMaxMs = BACKOFF_MAX_MS } = this.options;
     const base = Math.min(BACKOFF_FIRST_MS * BACKOFF_FACTOR ** (this.failures - 1), backoffMaxMs);
-    return base * (0.8 + 0.4 * this.relay.random());
+    return base * (0.8 + 0.4 * this.context.random());
   }
 
   private serve(): void {
     while (this.waiters.size > 0) {
-      const link = this.acquire();
-      if (link === null) return;
-      this.waiters.take()!.onLink(link);
+      const session = this.acquire();
+      if (session === null) return;
+      this.waiters.take()!.onSession(session);
     }
   }
 
@@ -378,40 +380,40 @@ export class Pool implements SessionHandler {
   }
 }
 
-class Watch extends WheelEntry {
+class SessionMonitor extends WheelEntry {
   isConnecting = true;
   pingedMs = 0;
   /** When the last call took it. */
   usedMs = 0;
   /** The connection this one stands in for once it is alive. */
   replaces: Session | null = null;
-  readonly age: Age;
+  readonly age: AgeTimer;
 
   constructor(
-    readonly link: Session,
+    readonly session: Session,
     private readonly pool: Pool,
   ) {
     super();
-    this.age = new Age(link, pool);
+    this.age = new AgeTimer(session, pool);
   }
   fire(): void {
     this.pool.watchFired(this);
   }
 }
 
-class Age extends WheelEntry {
+class AgeTimer extends WheelEntry {
   constructor(
-    private readonly link: Session,
+    private readonly session: Session,
     private readonly pool: Pool,
   ) {
     super();
   }
   fire(): void {
-    this.pool.outlived(this.link);
+    this.pool.outlived(this.session);
   }
 }
 
-class Reconnect extends WheelEntry {
+class ReconnectTimer extends WheelEntry {
   constructor(private readonly pool: Pool) {
     super();
   }

@@ -17,10 +17,10 @@ import { Output } from '../http2/write-buffer.js';
 import { WheelEntry } from '../runtime/time/timing-wheel.js';
 import type { DataPlaneContext } from './context.js';
 import type { Flushable } from './flush-scheduler.js';
-import { logLimit, wordsOf } from './limit-log.js';
-import type { Holder } from './memory-budget.js';
-import { portOf } from './shared-read-buffer.js';
-import { socketErrorWords } from './socket-error.js';
+import { limitDetails, logLimit } from './limit-log.js';
+import type { MemoryHolder } from './memory-budget.js';
+import { readBufferOf } from './shared-read-buffer.js';
+import { describeSocketError } from './socket-error.js';
 
 /** Octets handed to a socket and not yet taken by the kernel, at most (plus one flush). */
 const UNFLUSHED_BYTES = 256 * 1024;
@@ -31,16 +31,16 @@ const LINGER_MS = 1000;
 /** How long a peer may take to read the last answers of a connection that is being closed, ms. */
 const LAST_READS_MS = 10_000;
 
-/** Whoever owns the link: a listener or a pool. */
+/** Whoever owns the session: a listener or a pool. */
 export interface SessionHandler {
-  onStream(link: Session, stream: Stream, block: HeaderBlock, ended: boolean): void;
+  onStream(session: Session, stream: Stream, block: HeaderBlock, ended: boolean): void;
   /** The peer's first SETTINGS arrived: it speaks HTTP/2 and is alive. */
-  onAlive(link: Session): void;
-  onGoaway(link: Session, code: number, debug: string): void;
+  onAlive(session: Session): void;
+  onGoaway(session: Session, code: number, debug: string): void;
   /** A call ended, or the peer allows more. */
-  onRoom(link: Session): void;
+  onRoom(session: Session): void;
   /** The socket is gone; every stream has been told already. Called once. */
-  onDown(link: Session, reason: string): void;
+  onDown(session: Session, reason: string): void;
 }
 
 const SAID_GOAWAY = 'the peer said GOAWAY';
@@ -53,19 +53,19 @@ interface AwaitedPing {
   readonly answered: () => void;
 }
 
-export class Session implements ConnectionHandler, Flushable, Holder {
+export class Session implements ConnectionHandler, Flushable, MemoryHolder {
   readonly connection: Connection;
-  isEnlisted = false;
-  flushedIn = 0;
+  isFlushScheduled = false;
+  flushedInPass = 0;
   isAlive = false;
   isDown = false;
   /** No new calls: it is being replaced, or the peer said GOAWAY. */
   isRetiring = false;
   /** Monotonic ms of the last octets from the peer; at first, of the start. */
   lastReadMs: number;
-  /** Calls in a row that the peer has reset without an answer, and answers that have begun; see refusals.ts. */
+  /** Calls in a row that the peer has reset without an answer, and answers that have begun; see refused-streams.ts. */
   refusals = 0;
-  answers = 0;
+  responses = 0;
   /** Set by the owner: who the peer is, as far as it proved it. */
   identity: unknown = null;
   /** The peer's SPIFFE id; empty where it has none. */
@@ -75,12 +75,12 @@ export class Session implements ConnectionHandler, Flushable, Holder {
   private readonly isTls: boolean;
   private isBlocked = false;
   /** Octets given to the socket that the kernel does not take. */
-  private stuckBytes = 0;
+  private unflushedBytes = 0;
   private isClosing = false;
   private isEnded = false;
-  private reason = 'closed by the peer';
+  private socketReason = 'closed by the peer';
   private goawayReason = '';
-  private linger: Linger | null = null;
+  private linger: LingerTimer | null = null;
   /** Those who wait for an answer to a PING of theirs, in the order of sending. */
   private pings: AwaitedPing[] = [];
 
@@ -88,23 +88,23 @@ export class Session implements ConnectionHandler, Flushable, Holder {
     readonly socket: Socket,
     role: Role,
     local: LocalSettings,
-    private readonly host: SessionHandler,
-    readonly relay: DataPlaneContext,
+    private readonly handler: SessionHandler,
+    readonly context: DataPlaneContext,
   ) {
-    const { memory } = relay;
+    const { memory } = context;
     const { firstWindow } = memory;
     const settings = firstWindow < local.initialWindow ? { ...local, initialWindow: firstWindow } : local;
     this.connection = new Connection(role, settings, this, memory.waiting);
     memory.holders.add(this);
     this.isTls = socket instanceof TLSSocket;
-    this.lastReadMs = relay.clock.now();
+    this.lastReadMs = context.clock.now();
     socket.setNoDelay?.(true);
-    const port = portOf(socket);
+    const port = readBufferOf(socket);
     if (port === undefined) socket.on('data', (chunk: Buffer) => this.onRead(chunk));
     socket.on('drain', () => this.onDrain());
     socket.on('end', () => this.onEnd());
     socket.on('error', (error: NodeJS.ErrnoException) => {
-      this.reason = socketErrorWords(error);
+      this.socketReason = describeSocketError(error);
     });
     socket.on('close', () => this.onClose());
     this.connection.start();
@@ -114,7 +114,7 @@ export class Session implements ConnectionHandler, Flushable, Holder {
   /** Why it ended, or is about to. */
   get closeReason(): string {
     if (this.goawayReason !== '') return this.goawayReason;
-    return this.connection.state.goawayReceived ? SAID_GOAWAY : this.reason;
+    return this.connection.state.goawayReceived ? SAID_GOAWAY : this.socketReason;
   }
 
   get inFlight(): number {
@@ -153,10 +153,10 @@ export class Session implements ConnectionHandler, Flushable, Holder {
     }
     // A TLS socket encrypts, and so copies, before `write` returns.
     OUT.settle(wasEmpty && !this.socket.connecting && (this.isTls || this.socket.writableLength === 0));
-    if (this.socket.writableNeedDrain) this.noteStuck(this.socket.writableLength);
+    if (this.socket.writableNeedDrain) this.noteUnflushed(this.socket.writableLength);
     if (this.connection.hasOutput) {
       if (this.socket.writableLength >= UNFLUSHED_BYTES) this.isBlocked = true;
-      else this.relay.flushes.schedule(this);
+      else this.context.flushes.schedule(this);
     } else if (this.isClosing) {
       this.end();
     }
@@ -170,7 +170,7 @@ export class Session implements ConnectionHandler, Flushable, Holder {
   /** Closes at once; every stream is lost. */
   destroy(reason: string): void {
     if (this.isDown) return;
-    this.reason = reason;
+    this.socketReason = reason;
     this.socket.destroy();
     this.onClose();
   }
@@ -184,13 +184,13 @@ export class Session implements ConnectionHandler, Flushable, Holder {
   // ---- ConnectionHandler ----
 
   onStream(stream: Stream, block: HeaderBlock, ended: boolean): void {
-    this.host.onStream(this, stream, block, ended);
+    this.handler.onStream(this, stream, block, ended);
   }
 
   onPeerSettings(): void {
     if (this.isAlive) return;
     this.isAlive = true;
-    this.host.onAlive(this);
+    this.handler.onAlive(this);
   }
 
   onPong(): void {
@@ -203,69 +203,69 @@ export class Session implements ConnectionHandler, Flushable, Holder {
   onGoaway(code: number, debug: string): void {
     this.isRetiring = true;
     this.goawayReason = goawayWords(code, debug);
-    this.host.onGoaway(this, code, debug);
+    this.handler.onGoaway(this, code, debug);
   }
 
   onRoom(): void {
-    this.host.onRoom(this);
+    this.handler.onRoom(this);
   }
 
   onDirty(): void {
-    this.relay.flushes.schedule(this);
+    this.context.flushes.schedule(this);
   }
 
   onLimit(name: LimitName): void {
-    this.relay.stats.limit(name);
+    this.context.stats.countLimit(name);
   }
 
   onDefect(error: unknown): void {
-    this.relay.stats.defects++;
-    this.relay.logger.error({ error }, 'defect: a connection was given up');
+    this.context.stats.defects++;
+    this.context.logger.error({ error }, 'defect: a connection was given up');
   }
 
   onFatal(_code: number, message: string): void {
-    this.relay.stats.protocolErrors++;
+    this.context.stats.protocolErrors++;
     const { state } = this.connection;
     if (state.cutBy !== null)
-      logLimit(this.relay, state.cutBy, wordsOf(state, state.cutBy), this.socket, this.subject);
+      logLimit(this.context, state.cutBy, limitDetails(state, state.cutBy), this.socket, this.subject);
     this.closeWithin(LINGER_MS, message);
   }
 
   // ---- the socket ----
 
   private onRead(chunk: Buffer): void {
-    const now = this.relay.clock.now();
+    const now = this.context.clock.now();
     this.lastReadMs = now;
-    this.relay.nowMs = now;
+    this.context.nowMs = now;
     this.connection.receive(chunk, now);
-    const { memory } = this.relay;
+    const { memory } = this.context;
     if (memory.firstWindow !== this.connection.state.initialWindow) this.setFirstWindow(memory.firstWindow);
-    if (memory.isAlarmed) memory.review(this.relay.flushes, now);
+    if (memory.isAlarmed) memory.review(this.context.flushes, now);
   }
 
   private onDrain(): void {
-    this.noteStuck(0);
+    this.noteUnflushed(0);
     if (!this.isBlocked) return;
     this.isBlocked = false;
-    this.relay.flushes.schedule(this);
+    this.context.flushes.schedule(this);
   }
 
   /** The peer will say nothing more. Calls that wait for it are lost; nobody half-closes a gRPC connection. */
   private onEnd(): void {
-    this.relay.nowMs = this.relay.clock.now();
+    this.context.nowMs = this.context.clock.now();
     this.connection.abandon();
     this.socket.end();
   }
 
-  private noteStuck(bytes: number): void {
-    this.relay.memory.waiting.octets += bytes - this.stuckBytes;
-    this.stuckBytes = bytes;
+  private noteUnflushed(bytes: number): void {
+    this.context.memory.waiting.octets += bytes - this.unflushedBytes;
+    this.unflushedBytes = bytes;
   }
 
   // ---- Holder ----
 
   heldBytes(): number {
-    let bytes = this.stuckBytes;
+    let bytes = this.unflushedBytes;
     if (this.connection.state.role === 'server')
       for (const stream of this.connection.state.table.all()) bytes += heldFor(stream);
     return bytes;
@@ -283,8 +283,8 @@ export class Session implements ConnectionHandler, Flushable, Holder {
     const streams = this.connection.state.table.all().map((stream) => ({ stream, held: heldFor(stream) }));
     // Calls are not to be lost for what the socket does not take.
     const open = streams.reduce((sum, { held }) => sum + held, 0);
-    if (this.stuckBytes > open) {
-      const all = this.stuckBytes + open;
+    if (this.unflushedBytes > open) {
+      const all = this.unflushedBytes + open;
       this.destroy('it does not read, and memory is short');
       return all;
     }
@@ -305,35 +305,35 @@ export class Session implements ConnectionHandler, Flushable, Holder {
 
   private closeWithin(ms: number, reason: string): void {
     if (this.isDown) return;
-    const dueMs = this.relay.clock.now() + ms;
-    if (this.linger === null) this.linger = new Linger(this);
+    const dueMs = this.context.clock.now() + ms;
+    if (this.linger === null) this.linger = new LingerTimer(this);
     else if (this.linger.dueMs <= dueMs) return;
-    this.relay.wheel.add(this.linger, dueMs);
+    this.context.wheel.add(this.linger, dueMs);
     if (this.isClosing) return;
-    this.reason = reason;
+    this.socketReason = reason;
     this.isClosing = true;
-    this.relay.flushes.schedule(this);
+    this.context.flushes.schedule(this);
   }
 
   /** Half-closes, so that a GOAWAY is not lost to a reset, and gives the peer a moment to close as well. */
   private end(): void {
     if (this.isEnded) return;
     this.isEnded = true;
-    this.relay.nowMs = this.relay.clock.now();
+    this.context.nowMs = this.context.clock.now();
     this.connection.abandon();
-    this.socket.end(() => this.closeWithin(LINGER_MS, this.reason));
+    this.socket.end(() => this.closeWithin(LINGER_MS, this.socketReason));
   }
 
   private onClose(): void {
     if (this.isDown) return;
     this.isDown = true;
-    if (this.linger !== null) this.relay.wheel.cancel(this.linger);
+    if (this.linger !== null) this.context.wheel.cancel(this.linger);
     // Perhaps nothing has been read for long, and what is lost now is judged by the time.
-    this.relay.nowMs = this.relay.clock.now();
+    this.context.nowMs = this.context.clock.now();
     this.connection.abandon();
-    this.noteStuck(0);
-    this.relay.memory.holders.delete(this);
-    this.host.onDown(this, this.reason);
+    this.noteUnflushed(0);
+    this.context.memory.holders.delete(this);
+    this.handler.onDown(this, this.socketReason);
   }
 }
 
@@ -346,12 +346,12 @@ function isStuck(stream: Stream): boolean {
   return (stream.pendingBytes > 0 && stream.sendWindow <= 0) || !stream.remoteEnded;
 }
 
-class Linger extends WheelEntry {
-  constructor(private readonly link: Session) {
+class LingerTimer extends WheelEntry {
+  constructor(private readonly session: Session) {
     super();
   }
   fire(): void {
-    this.link.socket.destroy();
+    this.session.socket.destroy();
   }
 }
 

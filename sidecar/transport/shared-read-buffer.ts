@@ -8,31 +8,31 @@
 import net from 'node:net';
 
 const READ_BYTES = 64 * 1024;
-/** Small reads share buffers of this size; see pieces.ts for what may be pinned. */
-const SHELF_BYTES = 16 * 1024;
+/** Small reads share buffers of this size; see chunk-list.ts for what may be pinned. */
+const SLAB_BYTES = 16 * 1024;
 
 const incoming = Buffer.allocUnsafeSlow(READ_BYTES);
-let slab = Buffer.allocUnsafeSlow(SHELF_BYTES);
-let shelfAt = 0;
+let slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
+let slabAt = 0;
 
 /** Octets `[0, n)` of `source`, as a buffer that stays valid when `source` is read into again. */
-function keep(source: Buffer, n: number): Buffer {
-  if (n > SHELF_BYTES / 4) {
+function copyToSlab(source: Buffer, n: number): Buffer {
+  if (n > SLAB_BYTES / 4) {
     const own = Buffer.allocUnsafeSlow(n);
     source.copy(own, 0, 0, n);
     return own;
   }
-  if (shelfAt + n > SHELF_BYTES) {
-    slab = Buffer.allocUnsafeSlow(SHELF_BYTES);
-    shelfAt = 0;
+  if (slabAt + n > SLAB_BYTES) {
+    slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
+    slabAt = 0;
   }
-  const kept = slab.subarray(shelfAt, shelfAt + n);
+  const kept = slab.subarray(slabAt, slabAt + n);
   kept.set(source.subarray(0, n));
-  shelfAt += n;
+  slabAt += n;
   return kept;
 }
 
-/** Where a socket's octets go: made before the socket, given to it as `onread`, and to the link as its source. */
+/** Where a socket's octets go: made before the socket, given to it as `onread`, and to the session as its source. */
 export class SharedReadBuffer {
   private take: ((chunk: Buffer) => void) | undefined;
   private early: Buffer[] = [];
@@ -59,10 +59,10 @@ export class SharedReadBuffer {
   private chunkOf(n: number, buffer: Uint8Array): Buffer {
     if (buffer !== this.own) {
       this.isBulk = n === READ_BYTES;
-      return keep(incoming, n);
+      return copyToSlab(incoming, n);
     }
     this.isBulk = n > READ_BYTES / 4;
-    return this.isBulk ? this.own.subarray(0, n) : keep(this.own, n);
+    return this.isBulk ? this.own.subarray(0, n) : copyToSlab(this.own, n);
   }
 
   /** Asked for after every read. */
@@ -75,7 +75,7 @@ export class SharedReadBuffer {
 /** Sockets that read through a port. */
 const ports = new WeakMap<net.Socket, SharedReadBuffer>();
 
-export function portOf(socket: net.Socket): SharedReadBuffer | undefined {
+export function readBufferOf(socket: net.Socket): SharedReadBuffer | undefined {
   return ports.get(socket);
 }
 
@@ -92,7 +92,7 @@ interface WithHandle {
  * sockets that connect only, so the handle is moved to a new socket; a Node without these internals gets its socket
  * back as it was.
  */
-export function withPort(accepted: net.Socket): net.Socket {
+export function withReadBuffer(accepted: net.Socket): net.Socket {
   const holder = accepted as unknown as WithHandle;
   const handle = holder._handle;
   if (handle === null || handle === undefined || typeof handle.useUserBuffer !== 'function') {

@@ -8,15 +8,15 @@ import type net from 'node:net';
 import { WheelEntry } from '../runtime/time/timing-wheel.js';
 import type { DataPlaneContext } from './context.js';
 
-export class Arrivals {
+export class SilentConnections {
   /** Oldest first. */
-  private readonly silent = new Map<net.Socket, Impatience>();
+  private readonly silent = new Map<net.Socket, FirstOctetTimer>();
 
   /** @param most silent connections at once. @param timeoutMs until the first octet, ms. */
   constructor(
     private readonly most: number,
     private readonly timeoutMs: number,
-    private readonly relay: DataPlaneContext,
+    private readonly context: DataPlaneContext,
   ) {}
 
   get size(): number {
@@ -26,9 +26,9 @@ export class Arrivals {
   /** Waits for the first octet, which is told and stays in the socket, paused. A socket that ends before is let go. */
   add(socket: net.Socket, onFirst: (octet: number) => void): void {
     if (this.silent.size >= this.most) this.dropOldest();
-    const impatience = new Impatience(socket, this.relay);
+    const impatience = new FirstOctetTimer(socket, this.context);
     this.silent.set(socket, impatience);
-    this.relay.wheel.add(impatience, this.relay.clock.now() + this.timeoutMs);
+    this.context.wheel.add(impatience, this.context.clock.now() + this.timeoutMs);
     socket.once('close', () => this.remove(socket));
     socket.once('data', (first: Buffer) => {
       this.remove(socket);
@@ -45,29 +45,29 @@ export class Arrivals {
   private remove(socket: net.Socket): void {
     const impatience = this.silent.get(socket);
     if (impatience === undefined) return;
-    this.relay.wheel.cancel(impatience);
+    this.context.wheel.cancel(impatience);
     this.silent.delete(socket);
   }
 
   private dropOldest(): void {
     const [oldest] = this.silent.keys();
     if (oldest === undefined) return;
-    this.relay.stats.limit('silent-connections');
+    this.context.stats.countLimit('silent-connections');
     this.remove(oldest);
     oldest.destroy();
   }
 }
 
-class Impatience extends WheelEntry {
+class FirstOctetTimer extends WheelEntry {
   constructor(
     private readonly socket: net.Socket,
-    private readonly relay: DataPlaneContext,
+    private readonly context: DataPlaneContext,
   ) {
     super();
   }
   fire(): void {
-    this.relay.stats.limit('handshake-timeout');
-    this.relay.stats.handshakeFailed('handshake-timeout');
+    this.context.stats.countLimit('handshake-timeout');
+    this.context.stats.countHandshakeFailure('handshake-timeout');
     this.socket.destroy();
   }
 }

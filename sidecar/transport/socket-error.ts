@@ -18,13 +18,13 @@ const ABOUT_US = new Set([
 /** What this process or its machine has run out of: descriptors, ports, memory. It says nothing about the peer. */
 const OWN_SHORTAGES = new Set(['EMFILE', 'ENFILE', 'EADDRNOTAVAIL', 'ENOBUFS', 'ENOMEM']);
 
-/** @param words as `socketErrorWords` has put them. */
+/** @param words as `describeSocketError` has put them. */
 export function isOwnShortage(words: string): boolean {
   return OWN_SHORTAGES.has(words);
 }
 
 /** The system's codes (ECONNREFUSED) say it best; of what TLS reports, codes are poorer than words. One line. */
-export function socketErrorWords(error: NodeJS.ErrnoException): string {
+export function describeSocketError(error: NodeJS.ErrnoException): string {
   const { code, message } = error;
   if (code === undefined) return message;
   const alert = ALERT.exec(code)?.[1];

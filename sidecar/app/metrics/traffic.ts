@@ -243,7 +243,7 @@ function connectionMetrics(sources: MetricSources): Metric[] {
     counter(
       'outrider_connections_convicted_total',
       'Connections to endpoints or to the model that were replaced because the peer reset every call on them.',
-      one(stats.connectionsConvicted),
+      one(stats.connectionsReplaced),
     ),
     counter('outrider_handshake_failures_total', 'TLS peers refused, by reason.', failures),
     gauge(

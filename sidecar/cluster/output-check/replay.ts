@@ -60,14 +60,14 @@ export class Replay implements AttemptOwner {
     link.connection.sendData(stream, body, 0, body.length, true);
   }
 
-  onSentUp(): void {}
+  onRequestSent(): void {}
 
   /** It is larger than what is looked at. */
-  commit(): void {
+  commitResponse(): void {
     this.end(null);
   }
 
-  passOn(): void {}
+  forwardResponse(): void {}
 
   /** For as much as is looked at; there are few of these at a time. */
   reserveWideWindow(): boolean {

@@ -60,16 +60,16 @@ export class OutputInspector extends WheelEntry {
   /** A unary call was answered with OK by `attempt`, which still holds its answer. */
   offer(call: Call, attempt: Attempt, endpoint: Endpoint, isIdempotent: boolean): void {
     if (this.relay.random() >= this.ratio || this.waiting.length >= MAX_WAITING) return;
-    const { kept } = attempt;
-    if (kept === null || call.isCommitted || headerViewOf(call.block).path !== MODEL_INFER) return;
+    const { heldResponse } = attempt;
+    if (heldResponse === null || call.isCommitted || headerViewOf(call.block).path !== MODEL_INFER) return;
     if (!this.hasRoom(this.relay.nowMs)) return;
     const isSendable = isIdempotent && call.requestEnded && call.isReplayable;
     const held =
       isSendable && call.buffered !== null && call.buffered.bytes <= MAX_REQUEST_BYTES ? call.buffered : null;
-    const bytes = kept.bytes + (held?.bytes ?? 0);
+    const bytes = heldResponse.bytes + (held?.bytes ?? 0);
     if (!this.relay.memory.reserve(bytes)) return;
     const request = held === null ? null : requestOf(call, attempt, held);
-    const answer = Buffer.from(kept.whole());
+    const answer = Buffer.from(heldResponse.whole());
     this.waiting.push({ endpoint, startMs: attempt.startMs, answer, request, bytes });
     if (!this.isScheduled) this.relay.wheel.add(this, this.relay.nowMs + PAUSE_MS);
   }

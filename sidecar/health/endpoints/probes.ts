@@ -18,7 +18,7 @@ import { Attempt, type AttemptOwner } from '../../relay/attempt.js';
 import { timeoutField } from '../../relay/header-rewrite.js';
 import type { Pool } from '../../transport/pool.js';
 import type { Session } from '../../transport/session.js';
-import { socketErrorWords } from '../../transport/socket-error.js';
+import { describeSocketError } from '../../transport/socket-error.js';
 
 const MAX_DETAILS = 200;
 const NOTHING = Buffer.alloc(0);
@@ -101,7 +101,7 @@ class HealthCall implements AttemptOwner, Probe {
 
   begin(write: (to: Stream) => void): void {
     this.write = write;
-    this.attempt.onLink(this.link);
+    this.attempt.onSession(this.link);
   }
 
   get isPending(): boolean {
@@ -118,9 +118,9 @@ class HealthCall implements AttemptOwner, Probe {
     this.write(stream);
   }
 
-  onSentUp(): void {}
+  onRequestSent(): void {}
 
-  passOn(): void {}
+  forwardResponse(): void {}
 
   /** For as much as is looked at; there are few of these at a time. */
   reserveWideWindow(): boolean {
@@ -128,7 +128,7 @@ class HealthCall implements AttemptOwner, Probe {
   }
 
   /** So much is no answer to this question. */
-  commit(): void {
+  commitResponse(): void {
     this.attempt.abort(AttemptEnd.protocolError);
     this.hear('failed', 'the health check got an answer that is far too long');
   }
@@ -154,7 +154,7 @@ class HealthCall implements AttemptOwner, Probe {
   private judge(attempt: Attempt): void {
     switch (attempt.status) {
       case Status.OK:
-        return this.judgeAnswer(readHealthAnswer(attempt.kept?.whole() ?? NOTHING));
+        return this.judgeAnswer(readHealthAnswer(attempt.heldResponse?.whole() ?? NOTHING));
       // A server without a health service is well as long as it answers (gRFC A17). So is one that will not tell us, and
       // one that is too busy to: what it lets us have is for calls to find out.
       case Status.UNIMPLEMENTED:
@@ -193,7 +193,7 @@ function detailsOf({ trailers }: Attempt): string {
 
 /** An HTTP/2 PING on a connection. Undefined: there is none. */
 export function askByPing(pool: Pool, nowMs: number, hear: ProbeCallback): Probe | undefined {
-  const link = pool.links.find(({ isUsable }) => isUsable);
+  const link = pool.sessions.find(({ isUsable }) => isUsable);
   if (link === undefined) return undefined;
   let isCancelled = false;
   link.ping(() => {
@@ -222,7 +222,7 @@ export function askByConnecting(socket: Socket, hear: ProbeCallback): Probe {
     if (end()) hear('passed', '');
   });
   socket.on('error', (error) => {
-    if (end()) hear('failed', `a connection was not made: ${socketErrorWords(error)}`);
+    if (end()) hear('failed', `a connection was not made: ${describeSocketError(error)}`);
   });
   return { isPending: false, cancel: () => void end() };
 }

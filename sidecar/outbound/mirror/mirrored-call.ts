@@ -59,7 +59,7 @@ export class MirroredCall implements CallObserver, MirrorTask {
 
   onAttemptEnd(call: OutboundCall, attempt: Attempt): void {
     this.isWhole = !call.isCommitted && attempt.trailers !== null;
-    this.answer = this.isWhole ? attempt.kept : null;
+    this.answer = this.isWhole ? attempt.heldResponse : null;
   }
 
   onFinish(call: OutboundCall, status: number): void {

@@ -51,7 +51,7 @@ export class ShadowObserver implements CallObserver {
 
   onAttemptEnd(call: OutboundCall, attempt: Attempt): void {
     this.isWhole = !call.isCommitted && attempt.trailers !== null;
-    this.answer = this.isWhole ? attempt.kept : null;
+    this.answer = this.isWhole ? attempt.heldResponse : null;
   }
 
   onFinish(_call: OutboundCall, status: number): void {

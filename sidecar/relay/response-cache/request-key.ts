@@ -13,7 +13,7 @@ import { Token } from '../../http2/hpack/tokens.js';
 import type { ChunkList } from '../../transport/chunk-list.js';
 
 /** A call, as far as its request goes. */
-export interface Asked {
+export interface CachedRequest {
   /** The headers as they came. */
   readonly original: HeaderBlock;
   /** All of the body. */
@@ -94,7 +94,7 @@ export class RequestKey {
     this.vary = vary === undefined ? null : new Set(vary);
   }
 
-  read({ original, buffered }: Asked): void {
+  read({ original, buffered }: CachedRequest): void {
     const { text, hash } = this.headersOf(original);
     this.text = text;
     this.hash = hash;

@@ -5,10 +5,10 @@
 
 import type { Attempt } from '../attempt.js';
 import type { StoredResponse } from '../response.js';
-import { type Asked, RequestKey } from './request-key.js';
+import { type CachedRequest, RequestKey } from './request-key.js';
 import { ResponseRing } from './ring-buffer.js';
 
-export interface LastGoodLimits {
+export interface ResponseCacheLimits {
   readonly maxAgeMs: number;
   readonly maxBytes: number;
   /** Names of the metadata that tell requests apart; absent: all but tracing and timing. */
@@ -19,7 +19,7 @@ export class ResponseCache {
   private ring: ResponseRing;
   private key: RequestKey;
 
-  constructor(private limits: LastGoodLimits) {
+  constructor(private limits: ResponseCacheLimits) {
     this.ring = ringOf(limits);
     this.key = new RequestKey(limits.vary);
   }
@@ -33,7 +33,7 @@ export class ResponseCache {
   }
 
   /** With other bounds, or where other metadata tells requests apart, it begins anew. */
-  configure(limits: LastGoodLimits): void {
+  configure(limits: ResponseCacheLimits): void {
     const { maxAgeMs, maxBytes, vary } = this.limits;
     this.limits = limits;
     const isSame = limits.maxBytes === maxBytes && limits.maxAgeMs === maxAgeMs;
@@ -43,14 +43,14 @@ export class ResponseCache {
   }
 
   /** Keeps a copy of what the attempt has of its answer, which must be all of it. */
-  store(asked: Asked, { head, trailers, kept }: Attempt, nowMs: number): void {
+  store(asked: CachedRequest, { head, trailers, heldResponse }: Attempt, nowMs: number): void {
     if (head === null || trailers === null) return;
     this.key.read(asked);
-    this.ring.store(this.key, { head, trailers, body: kept }, nowMs);
+    this.ring.store(this.key, { head, trailers, body: heldResponse }, nowMs);
   }
 
   /** The answer to the same request; undefined when there is none that is young enough. */
-  find(asked: Asked, nowMs: number): StoredResponse | undefined {
+  find(asked: CachedRequest, nowMs: number): StoredResponse | undefined {
     this.key.read(asked);
     const entry = this.ring.find(this.key);
     if (entry === undefined) return undefined;
@@ -63,6 +63,6 @@ export class ResponseCache {
 }
 
 /** Past half of its life an answer makes room for any other. */
-function ringOf({ maxAgeMs, maxBytes }: LastGoodLimits): ResponseRing {
+function ringOf({ maxAgeMs, maxBytes }: ResponseCacheLimits): ResponseRing {
   return new ResponseRing(maxBytes, maxAgeMs / 2);
 }

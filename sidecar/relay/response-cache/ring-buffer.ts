@@ -12,7 +12,7 @@ import type { ChunkList } from '../../transport/chunk-list.js';
 import type { RequestKey } from './request-key.js';
 
 /** An answer as it came, all of it. */
-export interface Answered {
+export interface CachedResponse {
   readonly head: HeaderBlock;
   readonly trailers: HeaderBlock;
   readonly body: ChunkList | null;
@@ -37,7 +37,7 @@ export class Entry {
   /** Where its octets are: first those of the request, then those of the answer. */
   block!: Buffer;
   start = 0;
-  askedBytes = 0;
+  requestBytes = 0;
   bodyBytes = 0;
   /** Octets side by side that are its own. */
   octets = 0;
@@ -54,7 +54,7 @@ export class Entry {
   next: Entry | null = null;
 
   get body(): Buffer {
-    const from = this.start + this.askedBytes;
+    const from = this.start + this.requestBytes;
     return Buffer.from(this.block.subarray(from, from + this.bodyBytes));
   }
 }
@@ -74,7 +74,7 @@ export class ResponseRing {
   private entries = 0;
   private number = 0;
   private free: Entry | null = null;
-  private readonly asked: Doorkeeper;
+  private readonly doorkeeper: Doorkeeper;
 
   /** @param youngMs how old an answer may be without going first. */
   constructor(
@@ -85,7 +85,7 @@ export class ResponseRing {
     const octets = maxBytes - this.maxEntries * ENTRY_BYTES;
     this.blockBytes = Math.min(BLOCK_BYTES, octets);
     this.capacity = octets - (octets % this.blockBytes);
-    this.asked = new Doorkeeper(this.maxEntries);
+    this.doorkeeper = new Doorkeeper(this.maxEntries);
     const wanted = Math.max(2, this.maxEntries);
     // Two to four for each: nearly every look finds what it looks for, or nothing.
     this.buckets = new Array<Entry | null>(2 ** (33 - Math.clz32(wanted))).fill(null);
@@ -101,7 +101,7 @@ export class ResponseRing {
   }
 
   /** Keeps a copy; an older answer to the same request is forgotten. */
-  store(key: RequestKey, answered: Answered, nowMs: number): void {
+  store(key: RequestKey, answered: CachedResponse, nowMs: number): void {
     const before = this.find(key);
     const bodyBytes = answered.body?.bytes ?? 0;
     const askedBytes = key.body?.bytes ?? 0;
@@ -118,7 +118,7 @@ export class ResponseRing {
     const entry = this.append(octets, room);
     entry.text = key.text;
     entry.hash = key.hash;
-    entry.askedBytes = askedBytes;
+    entry.requestBytes = askedBytes;
     if (key.body !== null) copy(key.body, entry.block, entry.start);
     this.enter(entry);
     write(entry, answered, bodyBytes, nowMs);
@@ -150,7 +150,7 @@ export class ResponseRing {
   private isWelcome({ hash }: RequestKey, room: number, nowMs: number): boolean {
     const { oldest } = this;
     if (oldest === null || !oldest.isLive || !this.isInTheWay(oldest, room)) return true;
-    return this.asked.again(hash) || nowMs - oldest.atMs > this.youngMs;
+    return this.doorkeeper.again(hash) || nowMs - oldest.atMs > this.youngMs;
   }
 
   /** Room for `octets` side by side, and for `room` in all. */
@@ -211,25 +211,30 @@ export class ResponseRing {
   }
 }
 
-function write(entry: Entry, { head, trailers, body }: Answered, bodyBytes: number, nowMs: number): void {
+function write(
+  entry: Entry,
+  { head, trailers, body }: CachedResponse,
+  bodyBytes: number,
+  nowMs: number,
+): void {
   entry.head = head;
   entry.trailers = trailers;
   entry.atMs = nowMs;
   entry.bodyBytes = bodyBytes;
-  if (body !== null) copy(body, entry.block, entry.start + entry.askedBytes);
+  if (body !== null) copy(body, entry.block, entry.start + entry.requestBytes);
 }
 
 /** Texts and fields that only this entry holds; lists of fields that repeat are everybody's. */
-function besides({ text }: RequestKey, { head, trailers }: Answered): number {
+function besides({ text }: RequestKey, { head, trailers }: CachedResponse): number {
   let bytes = text.length;
   for (const { size } of head.extras) bytes += size + ENTRY_OVERHEAD;
   for (const { size } of trailers.extras) bytes += size + ENTRY_OVERHEAD;
   return bytes;
 }
 
-function isSame({ block, start, askedBytes }: Entry, pieces: ChunkList | null): boolean {
-  if (pieces === null) return askedBytes === 0;
-  if (pieces.bytes !== askedBytes) return false;
+function isSame({ block, start, requestBytes }: Entry, pieces: ChunkList | null): boolean {
+  if (pieces === null) return requestBytes === 0;
+  if (pieces.bytes !== requestBytes) return false;
   let at = start;
   for (let i = 0; i < pieces.count; i++) {
     const { buffer, start: from, end } = pieces.at(i);

@@ -255,13 +255,13 @@ function endedCall(): EndedCall {
     stable = stable.with(makeField(name, value));
   const attempt = {
     ...{ target: { label: '10.0.0.1:8080' }, startMs: 1_000.1, endedMs: 1_004.1 },
-    ...{ ended: AttemptEnd.trailers, status: 0, outcome: 0, trailers: null, before: null },
+    ...{ ended: AttemptEnd.trailers, status: 0, outcome: 0, trailers: null, previous: null },
   };
   return {
     ...{
       startMs: 1_000,
       deadlineMs: 16_000,
-      stats: new StatsRegistry().call('outbound', 'digits', PATHS.unary),
+      stats: new StatsRegistry().callStats('outbound', 'digits', PATHS.unary),
     },
     block: new HeaderBlock(stable, null, 250, 6, false, false),
     ...{

@@ -401,14 +401,15 @@ export class Stack {
       assert.deepEqual([limits?.inFlight ?? 0, limits?.retries ?? 0], [0, 0], 'counted by the breaker');
       for (const endpoint of outbound.clusters.flatMap(({ endpoints }) => endpoints)) {
         assert.equal(endpoint.inFlight, 0, `${endpoint.label}: attempts in flight`);
-        for (const link of endpoint.pool.links) assert.equal(link.inFlight, 0, `${endpoint.label}: streams`);
+        for (const link of endpoint.pool.sessions)
+          assert.equal(link.inFlight, 0, `${endpoint.label}: streams`);
       }
     }
     for (const { inbound } of this.inbounds) {
-      for (const { queue, runs } of inbound.backends) {
+      for (const { queue, activity } of inbound.backends) {
         const { running, waiting, waitingBytes } = queue;
         assert.deepEqual({ running, waiting, waitingBytes }, { running: 0, waiting: 0, waitingBytes: 0 });
-        assert.equal(runs.activity().inFlight, 0, 'runs of the model in flight');
+        assert.equal(activity.report().inFlight, 0, 'runs of the model in flight');
       }
     }
     assert.equal(stats.defects, 0, 'defects');

@@ -151,7 +151,7 @@ describe('Scenario: everyone was away', () => {
     const starved = pool.out.upstream.endpoints.find((endpoint) => !endpoint.isConnected)!;
     const heard: string[] = [];
     const onConnectFailed = (reason: string, whose: string): void => void heard.push(`${whose}: ${reason}`);
-    starved.pool.wait({ holder: {}, onLink() {}, onConnectFailed });
+    starved.pool.wait({ holder: {}, onSession() {}, onConnectFailed });
     pool.stack.advance(100);
     assert.deepEqual(heard, ['ours: there are as many connections as may be']);
   });

@@ -57,7 +57,7 @@ describe('Scenario: the limits under anything', () => {
         () => {
           if (upTo(4) > 0) return;
           const next = anInbound(config());
-          side.inbound.update(next, side.intentions(next.intentions), side.listener.links);
+          side.inbound.update(next, side.intentions(next.intentions), side.listener.sessions);
         },
         () => {
           if (upTo(6) > 0) return;

@@ -288,7 +288,7 @@ describe('Scenario: anything goes', () => {
         if (chaos.chance(0.02)) app.socket.break();
         if (chaos.chance(0.03)) {
           const next = config();
-          side.inbound.update(next, side.intentions(next.intentions), side.listener.links);
+          side.inbound.update(next, side.intentions(next.intentions), side.listener.sessions);
         }
         if (chaos.chance(0.02)) side.inbound.setModel({ kind: 'away', why: 'chaos' });
         if (chaos.chance(0.1)) side.inbound.setModel({ kind: 'ready' });
@@ -299,7 +299,7 @@ describe('Scenario: anything goes', () => {
       side.model.answer = (stream) => stream.reply();
       for (const peer of side.model.peers) peer.socket.break();
       const open = anInbound({ routes: ROUTES, queue });
-      side.inbound.update(open, side.intentions(open.intentions), side.listener.links);
+      side.inbound.update(open, side.intentions(open.intentions), side.listener.sessions);
       side.inbound.setModel({ kind: 'ready' });
       for (const call of chaos.calls) if (!call.isOver && !call.peer.isClosed) call.reset();
       stack.advance(30_000);

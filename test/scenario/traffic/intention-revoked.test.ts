@@ -21,7 +21,7 @@ describe('Scenario: an intention is revoked', () => {
         routes: [aStreamRoute()],
         intentions: [{ from: 'app', to: 'digits', action }],
       });
-      side.inbound.update(config, side.intentions(config.intentions), side.listener.links);
+      side.inbound.update(config, side.intentions(config.intentions), side.listener.sessions);
       mesh.stack.run();
     };
     set('deny');

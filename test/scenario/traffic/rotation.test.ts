@@ -118,7 +118,7 @@ class TwoSidecars {
     this.near.stop();
     this.outbound.stop();
     this.inbound.stop();
-    await this.until('no connection is left', () => this.inbound.links.size === 0);
+    await this.until('no connection is left', () => this.inbound.sessions.size === 0);
     for (const own of this.identities) own.close();
     this.stack.close();
   }
@@ -169,10 +169,10 @@ describe('Scenario: certificates rotate', () => {
     const [app, digits] = [await leaf('app', old, old), await leaf('digits', old, old)];
     mesh.model.set(digits);
     mesh.caller.set(app);
-    await mesh.until('another connection', () => serialsOf(mesh.pool.links).includes(digits.serial));
-    await mesh.until('the old one takes no more calls', () => mesh.pool.links[0]!.isRetiring);
-    assert.equal(mesh.pool.links.length, 2, 'the stream keeps the old one');
-    assert.ok(serialsOf(mesh.inbound.links).includes(app.serial));
+    await mesh.until('another connection', () => serialsOf(mesh.pool.sessions).includes(digits.serial));
+    await mesh.until('the old one takes no more calls', () => mesh.pool.sessions[0]!.isRetiring);
+    assert.equal(mesh.pool.sessions.length, 2, 'the stream keeps the old one');
+    assert.ok(serialsOf(mesh.inbound.sessions).includes(app.serial));
 
     mesh.backend.answer = (each) => each.reply();
     const call = mesh.app.call();
@@ -182,9 +182,9 @@ describe('Scenario: certificates rotate', () => {
     stream.data(Buffer.from('and after')).trailers(0);
     await mesh.until('the stream ends', () => open.isOver);
     assert.deepEqual([open.status, open.body.toString()], [0, 'before, and after']);
-    await mesh.until('the old connection is gone', () => mesh.pool.links.length === 1);
-    assert.deepEqual(serialsOf(mesh.pool.links), [digits.serial]);
-    assert.deepEqual(serialsOf(mesh.inbound.links), [app.serial]);
+    await mesh.until('the old connection is gone', () => mesh.pool.sessions.length === 1);
+    assert.deepEqual(serialsOf(mesh.pool.sessions), [digits.serial]);
+    assert.deepEqual(serialsOf(mesh.inbound.sessions), [app.serial]);
   });
 
   it('twenty times under calls: none fails', async () => {
@@ -213,7 +213,7 @@ describe('Scenario: certificates rotate', () => {
     await serves();
 
     mesh.model.set(await leaf('digits', next, next));
-    await mesh.until('the old connection is closed', () => mesh.inbound.links.size === 0);
+    await mesh.until('the old connection is closed', () => mesh.inbound.sessions.size === 0);
     mesh.stack.advance(5_000);
     const late = mesh.app.call();
     await mesh.until('it is refused', () => {
@@ -221,7 +221,7 @@ describe('Scenario: certificates rotate', () => {
       return late.isOver;
     });
     assert.deepEqual([late.status, late.reason], [14, 'connect-failed']);
-    assert.equal(mesh.inbound.links.size, 0);
+    assert.equal(mesh.inbound.sessions.size, 0);
 
     mesh.caller.set(await leaf('app', next, next));
     mesh.stack.advance(5_000);

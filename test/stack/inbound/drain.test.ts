@@ -164,8 +164,8 @@ describe('A drain', () => {
     for (let i = 0; i < 50; i++) {
       made.push(caller.call());
       // Calls are under way in every phase of the drain.
-      if (i === 20) for (const link of behind.listener.links) void link.connection.announceGoaway();
-      if (i === 30) for (const link of behind.listener.links) void link.connection.finalGoaway();
+      if (i === 20) for (const link of behind.listener.sessions) void link.connection.announceGoaway();
+      if (i === 30) for (const link of behind.listener.sessions) void link.connection.finalGoaway();
       stacked.turn();
     }
     stacked.advance(1000);

@@ -118,7 +118,7 @@ describe('Inbound', () => {
     const revoked = { from: 'app', to: 'digits', action: 'deny' } as const;
     const revoke = (): void => {
       const config = anInbound({ routes: [aStreamRoute()], intentions: [revoked, OTHER] });
-      side.inbound.update(config, side.intentions(config.intentions), side.listener.links);
+      side.inbound.update(config, side.intentions(config.intentions), side.listener.sessions);
       stack.run();
     };
     const OTHER = { from: 'other', to: 'digits', action: 'allow' } as const;
@@ -178,7 +178,7 @@ describe('Inbound', () => {
     const permit = (permissions: readonly Permission[], source = 'app', otherwise: Action = 'deny'): void => {
       const intention = { from: source, to: 'digits', action: 'deny', permissions } as const;
       const table = new IntentionTable([intention], otherwise, ++version);
-      side.inbound.setIntentions(table, side.listener.links);
+      side.inbound.setIntentions(table, side.listener.sessions);
       stack.run();
     };
     const statusOf = (path: string, metadata: [string, string][] = [], from = peer): number | undefined => {
@@ -251,7 +251,7 @@ describe('Inbound', () => {
   describe('while intentions are not known', () => {
     it('every call is told so, and may be tried elsewhere', () => {
       start({ mtls: 'permissive' });
-      side.inbound.setIntentions(IntentionTable.notLoaded(50), side.listener.links);
+      side.inbound.setIntentions(IntentionTable.notLoaded(50), side.listener.sessions);
       for (const from of [peer, stack.app(side.listener)]) {
         const call = from.call();
         stack.run();
@@ -260,7 +260,7 @@ describe('Inbound', () => {
         assert.notEqual(call.trailer('outrider-unprocessed'), undefined);
       }
       side.model.answer = (stream) => stream.reply();
-      side.inbound.setIntentions(new IntentionTable([], 'allow', 51), side.listener.links);
+      side.inbound.setIntentions(new IntentionTable([], 'allow', 51), side.listener.sessions);
       const call = peer.call();
       stack.run();
       assert.equal(call.status, 0);
@@ -454,11 +454,11 @@ describe('Inbound', () => {
       start({ queue: { concurrency: 1 } });
       const calls = fill(4);
       const wider = anInbound({ queue: { concurrency: 3 } });
-      side.inbound.update(wider, side.intentions(wider.intentions), side.listener.links);
+      side.inbound.update(wider, side.intentions(wider.intentions), side.listener.sessions);
       stack.run();
       assert.equal(atModel().length, 3);
       const narrow = anInbound({ queue: { concurrency: 1, maxWaiting: 0 } });
-      side.inbound.update(narrow, side.intentions(narrow.intentions), side.listener.links);
+      side.inbound.update(narrow, side.intentions(narrow.intentions), side.listener.sessions);
       for (let i = 0; i < 4; i++) {
         atModel()[i]!.reply();
         stack.run();

@@ -38,7 +38,7 @@ describe('Inbound limits', () => {
   };
   const reload = (over: InboundOptions): void => {
     const config = anInbound({ intentions: EVERYONE, ...over });
-    side.inbound.update(config, side.intentions(config.intentions), side.listener.links);
+    side.inbound.update(config, side.intentions(config.intentions), side.listener.sessions);
     stack.run();
   };
   const call = (app: App, options: CallOptions = {}): PeerStream => {

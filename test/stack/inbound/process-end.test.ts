@@ -11,7 +11,7 @@ describe('Inbound, when the process of the model ends', () => {
   beforeEach(() => {
     stack = new Stack();
     side = stack.inbound(anInbound(), { ready: true });
-    side.inbound.backends[0]!.lost.isTold = true;
+    side.inbound.backends[0]!.lostCalls.hasSupervisor = true;
     peer = stack.app(side.listener, 'app');
   });
   afterEach(() => {
@@ -30,7 +30,7 @@ describe('Inbound, when the process of the model ends', () => {
     stack.run();
   };
   const end = (of: EndClass, how = 'killed by SIGSEGV'): void => {
-    side.inbound.modelEnded({ class: of, how });
+    side.inbound.onProcessEnd({ class: of, how });
     stack.run();
   };
 
@@ -96,7 +96,7 @@ describe('Inbound, when the process of the model ends', () => {
   });
 
   it('waits for nothing of a model that is not supervised', () => {
-    side.inbound.backends[0]!.lost.isTold = false;
+    side.inbound.backends[0]!.lostCalls.hasSupervisor = false;
     const call = running();
     breakConnection();
     assert.deepEqual([call.status, call.reason], [14, 'connection-lost']);

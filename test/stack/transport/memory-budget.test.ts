@@ -1,7 +1,7 @@
 /** The budget of memory: which connection loses calls when it is used up, and when none does. */
 import assert from 'node:assert/strict';
 import { FlushScheduler } from '../../../sidecar/transport/flush-scheduler.js';
-import { FIRST_WINDOW, type Holder, MemoryBudget } from '../../../sidecar/transport/memory-budget.js';
+import { FIRST_WINDOW, MemoryBudget, type MemoryHolder } from '../../../sidecar/transport/memory-budget.js';
 import { data, Flag, FrameType, Setting, settingsOf } from '../../kit/http2/h2-frames.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
 import {
@@ -16,7 +16,7 @@ import {
 
 const MIB = 1024 * 1024;
 
-class Fake implements Holder {
+class Fake implements MemoryHolder {
   lost = 0;
   window = FIRST_WINDOW;
   constructor(

@@ -296,7 +296,7 @@ describe('The pool', () => {
           const good = answered(100);
           assert.ok(good >= 90, `${good} of 100 calls were answered`);
           assert.equal(a.open.length, 1);
-          assert.equal(stack.relay.stats.connectionsConvicted, 1);
+          assert.equal(stack.relay.stats.connectionsReplaced, 1);
         });
       }
 

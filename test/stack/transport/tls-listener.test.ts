@@ -102,11 +102,11 @@ describe('A TLS listener', () => {
   const silentClient = (): net.Socket => keep(net.connect(address.port, address.host));
 
   const connected = async (socket: net.Socket = secureClient()): Promise<RawPeer> => {
-    const before = [...listener.links];
+    const before = [...listener.sessions];
     const peer = new RawPeer(socket, { role: 'client' });
     peer.send(PREFACE, settings());
     await until('it is in and has said so', () =>
-      [...listener.links].some((link) => !before.includes(link) && link.connection.state.settingsAcked),
+      [...listener.sessions].some((link) => !before.includes(link) && link.connection.state.settingsAcked),
     );
     return peer;
   };
@@ -114,15 +114,15 @@ describe('A TLS listener', () => {
   it('takes as many connections as its limit says, and one more when one has gone', async () => {
     for (let i = 1; i <= 3; i++) {
       secureClient();
-      await until(`connection ${i}`, () => listener.links.size === i);
+      await until(`connection ${i}`, () => listener.sessions.size === i);
     }
     const refused = secureClient();
     await until('it is refused', () => refused.destroyed);
     assert.equal(stack.relay.stats.limits.get('connections'), 1);
     sockets[0]!.destroy();
-    await until('one is gone', () => listener.links.size === 2);
+    await until('one is gone', () => listener.sessions.size === 2);
     secureClient();
-    await until('another one comes', () => listener.links.size === 3);
+    await until('another one comes', () => listener.sessions.size === 3);
   });
 
   it('counts those whose handshake has begun', async () => {
@@ -132,7 +132,7 @@ describe('A TLS listener', () => {
     for (let i = 0; i < 20; i++) await new Promise(setImmediate);
     const refused = secureClient();
     await until('it is refused', () => refused.destroyed);
-    assert.equal(listener.links.size, 0);
+    assert.equal(listener.sessions.size, 0);
     assert.equal(stack.relay.stats.limits.get('connections'), 1);
   });
 
@@ -147,21 +147,21 @@ describe('A TLS listener', () => {
       );
       for (let i = 1; i <= 3; i++) {
         await connected();
-        assert.equal(listener.links.size, i);
+        assert.equal(listener.sessions.size, i);
       }
       assert.deepEqual([...stack.relay.stats.limits], [['silent-connections', CROWD - SILENT + 1]]);
       stack.clock.advance(5010);
       await until('the others have gone', () => crowd.every((each) => each.destroyed));
       assert.equal(stack.relay.stats.limits.get('handshake-timeout'), SILENT - 1);
-      assert.equal(listener.links.size, 3);
+      assert.equal(listener.sessions.size, 3);
     });
 
     it('refuses handshakes beyond the rate, as they begin', async () => {
       for (let i = 0; i < PER_SECOND; i++) {
         const one = secureClient();
-        await until(`peer ${i} is in`, () => listener.links.size === 1);
+        await until(`peer ${i} is in`, () => listener.sessions.size === 1);
         one.destroy();
-        await until(`peer ${i} is gone`, () => listener.links.size === 0);
+        await until(`peer ${i} is gone`, () => listener.sessions.size === 0);
       }
       const refused = secureClient();
       await until('one too many is refused', () => refused.destroyed);
@@ -212,7 +212,7 @@ describe('A TLS listener', () => {
       stack.clock.advance(LIFE_MS + EXPIRY_LEEWAY_MS + 1000);
       await settled();
       assert.equal(peer.isClosed, false);
-      const [link] = listener.links;
+      const [link] = listener.sessions;
       link!.connection.reset(stream, ErrorCode.noError);
       link!.flush();
       await until('it is closed', () => peer.isClosed);
@@ -233,7 +233,7 @@ describe('A TLS listener', () => {
       await old.waitFor('the refusal', (frame) => frame.type === FrameType.rstStream && frame.streamId === 3);
       await call(renewed, 1);
       renewed.close();
-      await until('it is alone', () => listener.links.size === 1);
+      await until('it is alone', () => listener.sessions.size === 1);
       stack.clock.advance(2 * EXPIRED_CALLS_MS);
       await until('it is closed', () => old.isClosed);
     });
@@ -269,7 +269,7 @@ describe('A TLS listener', () => {
     await listener.drain();
     const secured = keep(tls.connect({ ...credentials, socket: late }));
     await until('it is let go', () => secured.destroyed);
-    assert.equal(listener.links.size, 0);
+    assert.equal(listener.sessions.size, 0);
   });
 
   it('in migration mode takes peers with and without TLS', async () => {

@@ -121,7 +121,7 @@ describe('An upstream', () => {
     open(Array.from({ length: 40 }, () => ({})));
     assert.equal(dialled.length, 8);
     const last = upstream.endpoints[39]!;
-    last.pool.wait({ holder: {}, onLink() {}, onConnectFailed() {} });
+    last.pool.wait({ holder: {}, onSession() {}, onConnectFailed() {} });
     stack.advance(8);
     assert.ok(dialled.some(({ to }) => to === 'e39:1'));
     stack.advance(40);

@@ -93,7 +93,7 @@ describe('The bounds of an upstream', () => {
     assert.ok(bounds.mayQueue(call));
     assert.ok(bounds.wait(aCall()));
     assert.ok(bounds.mayQueue(call));
-    clusters.all[0]!.endpoints[0]!.pool.wait({ holder: {}, onLink() {}, onConnectFailed() {} });
+    clusters.all[0]!.endpoints[0]!.pool.wait({ holder: {}, onSession() {}, onConnectFailed() {} });
     assert.equal(bounds.mayQueue(call), false);
     assert.deepEqual(refused, ['breaker-open: digits has 2 calls waiting already']);
   });

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { protocols } from '../../../proto/load.js';
-import { inflatedHeads, MOST_INFLATED } from '../../../sidecar/relay/inflate-prefix.js';
+import { inflatedPrefixes, MAX_INFLATED_BYTES } from '../../../sidecar/relay/inflate-prefix.js';
 import { NameReader, Naming } from '../../../sidecar/relay/model-name.js';
 import { grpcMessage } from '../../kit/http2/h2-frames.js';
 
@@ -100,10 +100,10 @@ describe('the head of a compressed message', () => {
         let last: Buffer = Buffer.alloc(0);
         let tries = 0;
         let isWhole = false;
-        for (const head of inflatedHeads('gzip', packed.subarray(0, 65_536), packed.length <= 65_536)) {
+        for (const head of inflatedPrefixes('gzip', packed.subarray(0, 65_536), packed.length <= 65_536)) {
           tries++;
           isWhole = head.isWhole;
-          assert.ok(head.octets.length <= MOST_INFLATED);
+          assert.ok(head.octets.length <= MAX_INFLATED_BYTES);
           assert.ok(plain.subarray(0, head.octets.length).equals(head.octets));
           last = head.octets;
         }

@@ -37,7 +37,7 @@ describe('Routes', () => {
     ].map((path) => routes.match(path)!);
     assert.equal(new Set([infer, check, other]).size, 3);
     assert.deepEqual(
-      [infer, check, other].map((match) => match!.tally.method),
+      [infer, check, other].map((match) => match!.stats.method),
       ['/inference.GRPCInferenceService/ModelInfer', '/grpc.health.v1.Health/Check', 'other'],
     );
   });

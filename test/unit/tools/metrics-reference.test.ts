@@ -53,7 +53,7 @@ describe('mesh-config/METRICS.md', () => {
     stack.app(listener).call({ path: '/nobody/knows' });
     stack.run();
     const { stats, memory } = stack.relay;
-    stats.handshakeFailed('no-identity');
+    stats.countHandshakeFailure('no-identity');
     const counts = { rejectedReloads: 0, rotations: 0, leafSecondsLeft: 1 };
     const live = metricsOf({ stats, memory, outbounds: [outbound], inbound, ...counts });
     let samples = 0;

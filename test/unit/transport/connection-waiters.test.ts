@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { Waiters } from '../../../sidecar/transport/connection-waiters.js';
+import { ConnectionWaiters } from '../../../sidecar/transport/connection-waiters.js';
 
 describe('Those that wait for a connection', () => {
   const [a, b, c] = [{}, {}, {}];
 
   it('go by turns of their callers, and of each in the order in which they came', () => {
-    const waiters = new Waiters<{ holder: object; name: string }>();
+    const waiters = new ConnectionWaiters<{ holder: object; name: string }>();
     for (const [holder, name] of [
       [a, 'a1'],
       [a, 'a2'],
@@ -24,7 +24,7 @@ describe('Those that wait for a connection', () => {
   it('are each taken once, unless they leave', () => {
     fc.assert(
       fc.property(fc.array(fc.tuple(fc.nat(3), fc.nat(20)), { maxLength: 200 }), (steps) => {
-        const waiters = new Waiters<{ holder: object; n: number }>();
+        const waiters = new ConnectionWaiters<{ holder: object; n: number }>();
         const holders = [a, b, c];
         const inside = new Set<{ holder: object; n: number }>();
         for (const [what, n] of steps) {

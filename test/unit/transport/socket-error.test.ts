@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { PeerRejectedError } from '../../../sidecar/identity/tls/tls-options.js';
-import { socketErrorWords } from '../../../sidecar/transport/socket-error.js';
+import { describeSocketError } from '../../../sidecar/transport/socket-error.js';
 
 describe('the words for what went wrong with a socket', () => {
   const cases: readonly [string, string, string][] = [
@@ -23,15 +23,15 @@ describe('the words for what went wrong with a socket', () => {
     ],
   ];
   for (const [code, message, words] of cases) {
-    it(code, () => assert.equal(socketErrorWords(Object.assign(new Error(message), { code })), words));
+    it(code, () => assert.equal(describeSocketError(Object.assign(new Error(message), { code })), words));
   }
 
   it('our own refusal says what was expected and what was found', () => {
     const error = new PeerRejectedError('wrong-service', 'expected the service "a", found "b"');
-    assert.equal(socketErrorWords(error), 'peer refused: expected the service "a", found "b"');
+    assert.equal(describeSocketError(error), 'peer refused: expected the service "a", found "b"');
   });
 
   it('an error without a code speaks for itself', () => {
-    assert.equal(socketErrorWords(new Error('no more')), 'no more');
+    assert.equal(describeSocketError(new Error('no more')), 'no more');
   });
 });

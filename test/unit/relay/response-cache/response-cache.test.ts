@@ -2,7 +2,11 @@ import assert from 'node:assert/strict';
 import { makeField } from '../../../../sidecar/http2/hpack/field.js';
 import { HeaderBlock, StableList } from '../../../../sidecar/http2/hpack/header-list.js';
 import type { Attempt } from '../../../../sidecar/relay/attempt.js';
-import { type Asked, RequestKey, WHOLE_BYTES } from '../../../../sidecar/relay/response-cache/request-key.js';
+import {
+  type CachedRequest,
+  RequestKey,
+  WHOLE_BYTES,
+} from '../../../../sidecar/relay/response-cache/request-key.js';
 import { ResponseCache } from '../../../../sidecar/relay/response-cache/response-cache.js';
 import { ENTRY_BYTES } from '../../../../sidecar/relay/response-cache/ring-buffer.js';
 import { ChunkList } from '../../../../sidecar/transport/chunk-list.js';
@@ -25,12 +29,12 @@ function pieces(...parts: readonly Buffer[]): ChunkList {
   return all;
 }
 
-function asked(body: string | ChunkList, original = block({ ':path': PATH })): Asked {
+function asked(body: string | ChunkList, original = block({ ':path': PATH })): CachedRequest {
   return { original, buffered: typeof body === 'string' ? pieces(Buffer.from(body)) : body };
 }
 
 function answer(...parts: readonly Buffer[]): Attempt {
-  return { head: ANSWER, trailers: ANSWER, kept: pieces(...parts) } as unknown as Attempt;
+  return { head: ANSWER, trailers: ANSWER, heldResponse: pieces(...parts) } as unknown as Attempt;
 }
 
 function octets(n: number, seed = 200): Buffer {
@@ -192,7 +196,7 @@ describe('the last good answers', () => {
 
 describe('what a request is known by', () => {
   /** Everything by which one request is told from another. */
-  function keyOf(request: Asked): string {
+  function keyOf(request: CachedRequest): string {
     const key = new RequestKey();
     key.read(request);
     return `${key.hash} ${key.text} ${key.body?.whole().toString('latin1')}`;
