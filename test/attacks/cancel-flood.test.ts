@@ -5,7 +5,7 @@
  */
 
 import assert from 'node:assert/strict';
-import { assertCut } from '../kit/attacks/arena.js';
+import { assertDisconnected } from '../kit/attacks/attacked-sidecar.js';
 import { ErrorCode, rstStream } from '../kit/http2/h2-frames.js';
 import { rawClient, unaryRequest } from '../kit/http2/raw-client.js';
 import type { RawPeer } from '../kit/http2/raw-peer.js';
@@ -96,7 +96,7 @@ describe('attacks: floods of cancels beside clients that behave', () => {
       const peer = await flooder();
       const cancelled = await cancelCalls(peer, 20_000, 40_000);
       assert.ok(cancelled < 40_000, 'it was not cut off');
-      await assertCut(peer, [ErrorCode.enhanceYourCalm]);
+      await assertDisconnected(peer, [ErrorCode.enhanceYourCalm]);
     });
     assert.equal(await pair.caller.limitHits('rapid-resets'), 1);
   });

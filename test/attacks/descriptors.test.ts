@@ -5,8 +5,8 @@
 
 import assert from 'node:assert/strict';
 import type { Socket } from 'node:net';
-import { Arena, SIDES } from '../kit/attacks/arena.js';
-import { Path } from '../kit/attacks/bystander.js';
+import { AttackedSidecar, SIDES } from '../kit/attacks/attacked-sidecar.js';
+import { Path } from '../kit/attacks/upstream-worker.js';
 import { openSocket, unaryRequest } from '../kit/http2/raw-client.js';
 import type { RawPeer } from '../kit/http2/raw-peer.js';
 
@@ -17,50 +17,53 @@ const LIMIT_MS = 5_000;
 describe('attacks: file descriptors', () => {
   for (const side of SIDES) {
     describe(side, () => {
-      let arena: Arena;
+      let target: AttackedSidecar;
       let crowd: Socket[] = [];
       before(async () => {
-        arena = await Arena.open({ descriptors: DESCRIPTORS, limits: { handshakes_per_second: 2000 } });
+        target = await AttackedSidecar.open({
+          descriptors: DESCRIPTORS,
+          limits: { handshakes_per_second: 2000 },
+        });
       });
       after(async () => {
         disperse();
-        await arena.dismiss();
-        await arena.close();
+        await target.disconnectAttackers();
+        await target.close();
       });
       function disperse(): void {
         for (const socket of crowd.splice(0)) socket.destroy();
       }
       async function gather(): Promise<void> {
         crowd = (await Promise.all(
-          Array.from({ length: CROWD }, () => openSocket(arena.address(side))),
+          Array.from({ length: CROWD }, () => openSocket(target.address(side))),
         )) as Socket[];
         for (const socket of crowd) socket.on('error', () => {});
       }
 
       it('taken by a crowd cost those inside no call, and newcomers are let in when it has gone', async () => {
-        const hits = await arena.hitsDuring(async () => {
-          const canary = await arena.underAttack(side, async () => {
-            await until('the canary is inside', async () => (await openAt(arena)) > 0);
+        const hits = await target.hitsDuring(async () => {
+          const canary = await target.underAttack(side, async () => {
+            await until('the canary is inside', async () => (await openAt(target)) > 0);
             await gather();
             await until(
               'the crowd is refused',
-              async () => (await arena.sidecar.limitHits('descriptors')) > 0,
+              async () => (await target.sidecar.limitHits('descriptors')) > 0,
             );
           });
           assert.equal(canary.connections, 1);
         });
         assert.ok(hits['descriptors']! > CROWD / 4, `${hits['descriptors']} refused`);
         disperse();
-        await until('there is room', async () => (await openAt(arena)) === 0);
-        await arena.underAttack(side, async () => {});
+        await until('there is room', async () => (await openAt(target)) === 0);
+        await target.underAttack(side, async () => {});
       }).timeout(30_000);
 
       it('are left for a connection of our own that has to be made anew', async () => {
-        const inside = await arena.attacker(side);
+        const inside = await target.attacker(side);
         await served(inside, 1);
         await gather();
-        await until('the crowd is refused', async () => (await arena.sidecar.limitHits('descriptors')) > 0);
-        await arena.dropUpstream();
+        await until('the crowd is refused', async () => (await target.sidecar.limitHits('descriptors')) > 0);
+        await target.dropUpstream();
         let streamId = 1;
         await until('the call is served', () => {
           streamId += 2;
@@ -71,8 +74,8 @@ describe('attacks: file descriptors', () => {
   }
 });
 
-function openAt(arena: Arena): Promise<number> {
-  return arena.sidecar.metric('outrider_connections_open');
+function openAt(target: AttackedSidecar): Promise<number> {
+  return target.sidecar.metric('outrider_connections_open');
 }
 
 async function served(peer: RawPeer, streamId: number): Promise<void> {

@@ -3,8 +3,8 @@
  */
 
 import assert from 'node:assert/strict';
-import { Arena, resetsWith, SIDES, type Side } from '../kit/attacks/arena.js';
-import { Path } from '../kit/attacks/bystander.js';
+import { AttackedSidecar, resetsWith, SIDES, type Side } from '../kit/attacks/attacked-sidecar.js';
+import { Path } from '../kit/attacks/upstream-worker.js';
 import { ErrorCode, FrameType, ping, rstStream } from '../kit/http2/h2-frames.js';
 import { openRequest, openSocket, unaryRequest } from '../kit/http2/raw-client.js';
 import { RawPeer } from '../kit/http2/raw-peer.js';
@@ -16,9 +16,9 @@ const STREAMS = 64;
 const HANDSHAKES_MS = 300;
 
 describe('attacks: exhaustion', () => {
-  let arena: Arena;
+  let target: AttackedSidecar;
   before(async () => {
-    arena = await Arena.open({
+    target = await AttackedSidecar.open({
       limits: {
         max_connections: CONNECTIONS,
         handshakes_per_second: HANDSHAKES,
@@ -26,8 +26,8 @@ describe('attacks: exhaustion', () => {
       },
     });
   });
-  afterEach(() => arena.dismiss());
-  after(() => arena?.close());
+  afterEach(() => target.disconnectAttackers());
+  after(() => target?.close());
 
   async function isUsable(peer: RawPeer, streamId: number): Promise<void> {
     peer.send(unaryRequest(streamId, Path.quick));
@@ -39,17 +39,17 @@ describe('attacks: exhaustion', () => {
 
   for (const side of SIDES) {
     it(`${side}: at the connection cap new ones are refused at once, those inside live, and room is given back`, async () => {
-      const hits = await arena.hitsDuring(async () => {
-        await arena.underAttack(side, async () => {
+      const hits = await target.hitsDuring(async () => {
+        await target.underAttack(side, async () => {
           // The canary holds one.
           const inside: RawPeer[] = [];
-          for (let i = 1; i < CONNECTIONS; i += 1) inside.push(await arena.attacker(side));
+          for (let i = 1; i < CONNECTIONS; i += 1) inside.push(await target.attacker(side));
           await Promise.all(inside.map((peer) => isUsable(peer, 1)));
           const startedMs = performance.now();
           const outside = await Promise.all(
             Array.from(
               { length: 10 },
-              async () => new RawPeer(await openSocket(arena.address(side)), { role: 'client' }),
+              async () => new RawPeer(await openSocket(target.address(side)), { role: 'client' }),
             ),
           );
           const refused = await Promise.all(outside.map((peer) => peer.closesWithin(1000)));
@@ -65,7 +65,7 @@ describe('attacks: exhaustion', () => {
           }
           // The sidecar has to see the hang-ups first.
           await Promise.all(inside.map((peer) => isUsable(peer, 5)));
-          const late = await arena.attacker(side);
+          const late = await target.attacker(side);
           await isUsable(late, 1);
           for (const peer of [...inside, late]) peer.close();
         });
@@ -74,10 +74,10 @@ describe('attacks: exhaustion', () => {
     });
 
     it(`${side}: streams beyond the announced number are refused, the others and the connection live`, async () => {
-      const peer = await arena.attacker(side);
+      const peer = await target.attacker(side);
       const asked = 2000;
-      const hits = await arena.hitsDuring(async () => {
-        await arena.underAttack(side, async () => {
+      const hits = await target.hitsDuring(async () => {
+        await target.underAttack(side, async () => {
           await peer.waitForType(FrameType.settings);
           for (let at = 0; at < asked; at += 100) {
             const block = Array.from({ length: 100 }, (_, i) => openRequest((at + i) * 2 + 1, Path.hold));
@@ -87,7 +87,7 @@ describe('attacks: exhaustion', () => {
         });
       });
       assertStreamsRefused(peer, asked, hits);
-      const { open } = await arena.stats();
+      const { open } = await target.stats();
       assert.ok(open <= STREAMS, `${open} calls are open at the upstream`);
       for (let i = 0; i < STREAMS; i += 1) peer.send(rstStream(i * 2 + 1));
       if (!peer.isClosed) await isUsable(peer, asked * 2 + 1);
@@ -109,13 +109,13 @@ describe('attacks: exhaustion', () => {
     const side: Side = 'inbound';
     const attempts = 200;
     let refused = 0;
-    const hits = await arena.hitsDuring(async () => {
-      await arena.underAttack(
+    const hits = await target.hitsDuring(async () => {
+      await target.underAttack(
         side,
         async () => {
           for (let at = 0; at < attempts; at += 20) {
             const opened = await Promise.all(
-              Array.from({ length: 20 }, () => arena.attacker(side).catch(() => undefined)),
+              Array.from({ length: 20 }, () => target.attacker(side).catch(() => undefined)),
             );
             refused += opened.filter((peer) => peer === undefined).length;
             for (const peer of opened) peer?.close();

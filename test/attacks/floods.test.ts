@@ -4,8 +4,14 @@
  */
 
 import assert from 'node:assert/strict';
-import { Arena, assertCut, flood, SIDES, type Side } from '../kit/attacks/arena.js';
-import { Path } from '../kit/attacks/bystander.js';
+import {
+  AttackedSidecar,
+  assertDisconnected,
+  flood,
+  SIDES,
+  type Side,
+} from '../kit/attacks/attacked-sidecar.js';
+import { Path } from '../kit/attacks/upstream-worker.js';
 import {
   continuation,
   data,
@@ -26,25 +32,25 @@ const TIMES = 200_000;
 const MIB = 1 << 20;
 
 describe('attacks: floods', () => {
-  let arena: Arena;
+  let target: AttackedSidecar;
   before(async () => {
-    arena = await Arena.open();
+    target = await AttackedSidecar.open();
   });
-  afterEach(() => arena.dismiss());
-  after(() => arena?.close());
+  afterEach(() => target.disconnectAttackers());
+  after(() => target?.close());
 
   /** The attacker floods, must be cut, and exactly `limit` must have counted one. */
   async function isCut(side: Side, limit: string, attack: (peer: RawPeer) => Promise<void>): Promise<void> {
-    const peer = await arena.attacker(side);
-    const rssBefore = arena.rssBytes();
-    const hits = await arena.hitsDuring(async () => {
-      await arena.underAttack(side, async () => {
+    const peer = await target.attacker(side);
+    const rssBefore = target.rssBytes();
+    const hits = await target.hitsDuring(async () => {
+      await target.underAttack(side, async () => {
         await attack(peer);
-        await assertCut(peer);
+        await assertDisconnected(peer);
       });
     });
     assert.deepEqual(hits, { [limit]: 1 });
-    assert.ok(arena.rssBytes() - rssBefore < 64 * MIB, `RSS grew by ${arena.rssBytes() - rssBefore} bytes`);
+    assert.ok(target.rssBytes() - rssBefore < 64 * MIB, `RSS grew by ${target.rssBytes() - rssBefore} bytes`);
   }
 
   for (const side of SIDES) {
@@ -68,13 +74,13 @@ describe('attacks: floods', () => {
         isCut(side, 'pings', async (peer) => void (await flood(peer, ping(), TIMES))));
 
       it('PING, answers unread', async () => {
-        const peer = await arena.attacker(side);
-        const hits = await arena.hitsDuring(async () => {
-          await arena.underAttack(side, async () => {
+        const peer = await target.attacker(side);
+        const hits = await target.hitsDuring(async () => {
+          await target.underAttack(side, async () => {
             peer.socket.pause();
             await flood(peer, ping(), TIMES);
             peer.socket.resume();
-            await assertCut(peer);
+            await assertDisconnected(peer);
           });
         });
         assert.deepEqual(hits, { pings: 1 });
@@ -96,11 +102,11 @@ describe('attacks: floods', () => {
 
   /** Not cut: one useful octet per frame is slow, not forbidden. What it costs must be bounded. */
   async function paddingFlood(side: Side): Promise<void> {
-    const peer = await arena.attacker(side);
+    const peer = await target.attacker(side);
     const octets = 20_000;
-    const cpuBefore = arena.cpuMs();
-    const hits = await arena.hitsDuring(async () => {
-      await arena.underAttack(side, async () => {
+    const cpuBefore = target.cpuMs();
+    const hits = await target.hitsDuring(async () => {
+      await target.underAttack(side, async () => {
         peer.send(openRequest(1, Path.quick));
         const message = grpcMessage(Buffer.alloc(octets - 5));
         for (let at = 0; at < octets; at += 100) {
@@ -115,8 +121,8 @@ describe('attacks: floods', () => {
       });
     });
     assert.deepEqual(hits, {});
-    assert.ok(arena.cpuMs() - cpuBefore < 3000, `cost ${arena.cpuMs() - cpuBefore} ms of CPU`);
-    const { calls } = await arena.stats();
+    assert.ok(target.cpuMs() - cpuBefore < 3000, `cost ${target.cpuMs() - cpuBefore} ms of CPU`);
+    const { calls } = await target.stats();
     assert.equal(calls, 1);
     assert.equal(peer.count(FrameType.goaway), 0);
     peer.close();

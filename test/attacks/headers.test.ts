@@ -4,8 +4,8 @@
  */
 
 import assert from 'node:assert/strict';
-import { Arena, assertCut, resetsWith, SIDES } from '../kit/attacks/arena.js';
-import { Path } from '../kit/attacks/bystander.js';
+import { AttackedSidecar, assertDisconnected, resetsWith, SIDES } from '../kit/attacks/attacked-sidecar.js';
+import { Path } from '../kit/attacks/upstream-worker.js';
 import {
   continuation,
   ErrorCode,
@@ -35,40 +35,40 @@ function blockFrames(streamId: number, block: Buffer): Buffer {
 }
 
 describe('attacks: headers', () => {
-  let arena: Arena;
+  let target: AttackedSidecar;
   before(async () => {
-    arena = await Arena.open();
+    target = await AttackedSidecar.open();
   });
-  afterEach(() => arena.dismiss());
-  after(() => arena?.close());
+  afterEach(() => target.disconnectAttackers());
+  after(() => target?.close());
 
   for (const side of SIDES) {
     describe(`${side} listener`, () => {
       it('announces its header limit', async () => {
-        const peer = await arena.attacker(side);
+        const peer = await target.attacker(side);
         const announced = await peer.waitForType(FrameType.settings);
         assert.equal(settingsOf(announced).get(Setting.maxHeaderListSize), 16_384);
         peer.close();
       });
 
       it('3,000 fields without a name: refused, nothing reaches the upstream, memory does not grow', async () => {
-        const peer = await arena.attacker(side);
-        const rssBefore = arena.rssBytes();
-        await arena.underAttack(side, async () => {
+        const peer = await target.attacker(side);
+        const rssBefore = target.rssBytes();
+        await target.underAttack(side, async () => {
           const nameless = Array.from({ length: 3000 }, (): Field => ['', '']);
           peer.send(headers(1, encode([...grpcFields(Path.quick), ...nameless]), ENDS));
           await isRefused(peer, 1);
         });
-        assert.equal((await arena.stats()).calls, 0);
-        assert.ok(arena.rssBytes() - rssBefore < 32 * MIB);
+        assert.equal((await target.stats()).calls, 0);
+        assert.ok(target.rssBytes() - rssBefore < 32 * MIB);
         peer.close();
       });
 
       it('HPACK bomb: the connection is cut after about ten refused lists', async () => {
-        const peer = await arena.attacker(side);
-        const [rssBefore, cpuBefore] = [arena.rssBytes(), arena.cpuMs()];
-        const hits = await arena.hitsDuring(async () => {
-          await arena.underAttack(side, async () => {
+        const peer = await target.attacker(side);
+        const [rssBefore, cpuBefore] = [target.rssBytes(), target.cpuMs()];
+        const hits = await target.hitsDuring(async () => {
+          await target.underAttack(side, async () => {
             const seed = literal('x-bomb', 'b'.repeat(3900), 0x40);
             peer.send(headers(1, Buffer.concat([encode(grpcFields(Path.quick)), seed]), ENDS));
             const references = Buffer.concat(Array.from({ length: 12_000 }, () => indexed(62)));
@@ -77,30 +77,30 @@ describe('attacks: headers', () => {
               if (!(await peer.sendAll(blockFrames(streamId, block)))) break;
               await new Promise((resolve) => setImmediate(resolve));
             }
-            await assertCut(peer);
+            await assertDisconnected(peer);
           });
         });
         // Each refused list counts, and the one that was too many.
         assert.deepEqual(hits, { 'header-list': resetsWith(peer, ErrorCode.enhanceYourCalm) + 1 });
-        assert.ok((await arena.stats()).calls <= 1);
-        assert.ok(arena.rssBytes() - rssBefore < 64 * MIB);
-        assert.ok(arena.cpuMs() - cpuBefore < 2000, `cost ${arena.cpuMs() - cpuBefore} ms of CPU`);
+        assert.ok((await target.stats()).calls <= 1);
+        assert.ok(target.rssBytes() - rssBefore < 64 * MIB);
+        assert.ok(target.cpuMs() - cpuBefore < 2000, `cost ${target.cpuMs() - cpuBefore} ms of CPU`);
       });
 
       it('a list of 105 KB from a client that never acknowledged SETTINGS: refused', async () => {
-        const peer = await arena.attacker(side, { ackSettings: false });
-        await arena.underAttack(side, async () => {
+        const peer = await target.attacker(side, { ackSettings: false });
+        await target.underAttack(side, async () => {
           const large: Field[] = Array.from({ length: 7 }, (_, i) => [`x-large-${i}`, 'v'.repeat(15_000)]);
           peer.send(blockFrames(1, encode([...grpcFields(Path.quick), ...large])));
           await isRefused(peer, 1);
         });
-        assert.equal((await arena.stats()).calls, 0);
+        assert.equal((await target.stats()).calls, 0);
         peer.close();
       });
 
       it('506 fields: the call is refused, the connection lives', async () => {
-        const peer = await arena.attacker(side);
-        await arena.underAttack(side, async () => {
+        const peer = await target.attacker(side);
+        await target.underAttack(side, async () => {
           const many: Field[] = Array.from({ length: 500 }, (_, i) => [`x-${i}`, 'v']);
           peer.send(headers(1, encode([...grpcFields(Path.quick), ...many]), ENDS));
           await isRefused(peer, 1);
@@ -110,17 +110,17 @@ describe('attacks: headers', () => {
             (one) => one.streamId === 3 && one.fields?.get('grpc-status') === '0',
           );
         });
-        assert.equal((await arena.stats()).calls, 1);
+        assert.equal((await target.stats()).calls, 1);
         peer.close();
       });
 
       it('100 connections with malformed HPACK: each gets COMPRESSION_ERROR', async () => {
-        await arena.underAttack(side, async () => {
+        await target.underAttack(side, async () => {
           for (let i = 0; i < 100; i += 5) {
-            const peers = await Promise.all(Array.from({ length: 5 }, () => arena.attacker(side)));
+            const peers = await Promise.all(Array.from({ length: 5 }, () => target.attacker(side)));
             for (const peer of peers)
               peer.send(headers(1, Buffer.from([0xff, 0xff, 0xff, 0xff, 0xff]), ENDS));
-            await Promise.all(peers.map((peer) => assertCut(peer, [ErrorCode.compression])));
+            await Promise.all(peers.map((peer) => assertDisconnected(peer, [ErrorCode.compression])));
           }
         });
       });

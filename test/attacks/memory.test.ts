@@ -6,9 +6,9 @@
  */
 
 import assert from 'node:assert/strict';
-import { Arena, SIDES } from '../kit/attacks/arena.js';
-import { LARGE_BYTES, Path } from '../kit/attacks/bystander.js';
-import { type Hoard, leaveAnswers, leaveRequests, peakDuring } from '../kit/attacks/hoards.js';
+import { AttackedSidecar, SIDES } from '../kit/attacks/attacked-sidecar.js';
+import { type HeldPayload, holdRequests, holdResponses, peakDuring } from '../kit/attacks/held-payload.js';
+import { LARGE_BYTES, Path } from '../kit/attacks/upstream-worker.js';
 import { data, grpcMessage, Setting } from '../kit/http2/h2-frames.js';
 import { openRequest, unaryRequest } from '../kit/http2/raw-client.js';
 
@@ -24,35 +24,35 @@ const CANARY_MS = 500;
 /** Two hundred MiB pass the canary's calls on their one connection to the upstream. */
 const HOARD_MS = 1500;
 /** First windows alone are five times the budget. */
-const HOARD: Hoard = { connections: 10, streams: 250 };
+const HOARD: HeldPayload = { connections: 10, streams: 250 };
 const HOARD_BYTES = 10 * 250 * 64 * 1024;
 /** As much as the sidecar's window for one stream. */
 const UPLOAD = Buffer.alloc(256 * 1024 - 100);
 
 describe('attacks: payload that nobody takes', () => {
-  let arena: Arena;
+  let target: AttackedSidecar;
   let rssBefore = 0;
   beforeEach(async () => {
-    arena = await Arena.open({ limits: { memory_budget: `${BUDGET_MIB}MiB` } });
-    rssBefore = arena.rssBytes();
+    target = await AttackedSidecar.open({ limits: { memory_budget: `${BUDGET_MIB}MiB` } });
+    rssBefore = target.rssBytes();
   });
   afterEach(async () => {
-    await arena.dismiss();
-    await arena.close();
+    await target.disconnectAttackers();
+    await target.close();
   });
 
   /** What was sent is read and dealt with: a second at least, and until something has been shed. */
   async function shed(): Promise<void> {
     const startMs = performance.now();
     const isDone = async (): Promise<boolean> =>
-      performance.now() - startMs > 1000 && (await arena.sidecar.metric('outrider_shed_calls_total')) > 0;
+      performance.now() - startMs > 1000 && (await target.sidecar.metric('outrider_shed_calls_total')) > 0;
     while (!(await isDone())) {
       assert.ok(performance.now() - startMs < 15_000, 'nothing was shed');
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
   }
 
-  function assertBounded(offeredBytes: number, rssBytes = arena.rssBytes()): void {
+  function assertBounded(offeredBytes: number, rssBytes = target.rssBytes()): void {
     const grownMib = Math.round((rssBytes - rssBefore) / MIB);
     const offeredMib = Math.round(offeredBytes / MIB);
     assert.ok(
@@ -63,17 +63,17 @@ describe('attacks: payload that nobody takes', () => {
 
   for (const side of SIDES) {
     for (const [what, leave] of [
-      ['answers behind windows that stay shut', leaveAnswers],
-      ['requests that never end', leaveRequests],
+      ['answers behind windows that stay shut', holdResponses],
+      ['requests that never end', holdRequests],
     ] as const) {
       it(`${side}: 2,500 ${what}`, async () => {
         const peak = await peakDuring(
-          () => arena.rssBytes(),
+          () => target.rssBytes(),
           () =>
-            arena.underAttack(
+            target.underAttack(
               side,
               async () => {
-                await leave(arena, side, HOARD);
+                await leave(target, side, HOARD);
                 await shed();
               },
               HOARD_MS,
@@ -83,18 +83,18 @@ describe('attacks: payload that nobody takes', () => {
         let waiting = Number.POSITIVE_INFINITY;
         const endMs = performance.now() + 5000;
         while (waiting > BUDGET_MIB * MIB && performance.now() < endMs)
-          waiting = await arena.sidecar.metric('outrider_waiting_bytes');
+          waiting = await target.sidecar.metric('outrider_waiting_bytes');
         assert.ok(waiting <= BUDGET_MIB * MIB, `${waiting} octets wait`);
       }).timeout(60_000);
     }
 
     it(`${side}: 500 answers of 200 KB unread`, async () => {
-      await arena.underAttack(
+      await target.underAttack(
         side,
         async () => {
           for (let i = 0; i < 5; i += 1) {
             const settings = [[Setting.initialWindowSize, 0]] as const;
-            const peer = await arena.attacker(side, { settings, replenish: false });
+            const peer = await target.attacker(side, { settings, replenish: false });
             const calls = Array.from({ length: 100 }, (_, k) => unaryRequest(2 * k + 1, Path.large));
             await peer.sendAll(Buffer.concat(calls));
           }
@@ -106,11 +106,11 @@ describe('attacks: payload that nobody takes', () => {
     });
 
     it(`${side}: 500 uploads of 256 KiB that the upstream does not read`, async () => {
-      await arena.underAttack(
+      await target.underAttack(
         side,
         async () => {
           for (let i = 0; i < 5; i += 1) {
-            const peer = await arena.attacker(side);
+            const peer = await target.attacker(side);
             for (let k = 0; k < 100; k += 1) {
               const streamId = 2 * k + 1;
               const message = grpcMessage(Buffer.alloc(10), 4 * MIB);

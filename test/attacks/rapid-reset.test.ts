@@ -5,8 +5,8 @@
 
 import assert from 'node:assert/strict';
 import { BUCKETS } from '../../sidecar/http2/limits.js';
-import { Arena, assertCut, SIDES, type Side } from '../kit/attacks/arena.js';
-import { Path } from '../kit/attacks/bystander.js';
+import { AttackedSidecar, assertDisconnected, SIDES, type Side } from '../kit/attacks/attacked-sidecar.js';
+import { Path } from '../kit/attacks/upstream-worker.js';
 import {
   data,
   ErrorCode,
@@ -41,12 +41,12 @@ async function openStreams(
 }
 
 describe('attacks: resets', () => {
-  let arena: Arena;
+  let target: AttackedSidecar;
   before(async () => {
-    arena = await Arena.open();
+    target = await AttackedSidecar.open();
   });
-  afterEach(() => arena.dismiss());
-  after(() => arena?.close());
+  afterEach(() => target.disconnectAttackers());
+  after(() => target?.close());
 
   for (const side of SIDES) {
     describe(`${side} listener`, () => {
@@ -66,46 +66,50 @@ describe('attacks: resets', () => {
   }
 
   async function rapidReset(side: Side): Promise<void> {
-    const peer = await arena.attacker(side);
-    const hits = await arena.hitsDuring(async () => {
-      await arena.underAttack(side, async () => {
+    const peer = await target.attacker(side);
+    const hits = await target.hitsDuring(async () => {
+      await target.underAttack(side, async () => {
         await openStreams(peer, STREAMS, (id) => Buffer.concat([openRequest(id, Path.quick), rstStream(id)]));
-        await assertCut(peer);
+        await assertDisconnected(peer);
       });
     });
     assert.deepEqual(hits, { 'rapid-resets': 1 });
-    const { calls, mostOpen } = await arena.stats();
+    const { calls, mostOpen } = await target.stats();
     assert.ok(calls < 1100, `${calls} calls reached the upstream`);
     assert.ok(mostOpen <= 256, `${mostOpen} calls were open at the upstream`);
   }
 
   async function madeYouReset(side: Side, violate: (streamId: number) => Buffer): Promise<void> {
-    const peer = await arena.attacker(side);
-    const hits = await arena.hitsDuring(async () => {
-      await arena.underAttack(side, async () => {
+    const peer = await target.attacker(side);
+    const hits = await target.hitsDuring(async () => {
+      await target.underAttack(side, async () => {
         await openStreams(peer, 5000, (id) => Buffer.concat([unaryRequest(id, Path.hold), violate(id)]), 20);
-        await assertCut(peer, [ErrorCode.enhanceYourCalm, ErrorCode.protocol, ErrorCode.flowControl]);
+        await assertDisconnected(peer, [
+          ErrorCode.enhanceYourCalm,
+          ErrorCode.protocol,
+          ErrorCode.flowControl,
+        ]);
       });
     });
     assert.deepEqual(hits, { violations: 1 });
     assert.ok(peer.count(FrameType.rstStream) <= BUCKETS.violations.burst + 20, peer.describe());
-    const { calls, open } = await arena.stats();
+    const { calls, open } = await target.stats();
     assert.ok(calls < 1100, `${calls} calls reached the upstream`);
     assert.equal(open, 0, 'calls are left open at the upstream');
   }
 
   it('a client that cancels 1,000 calls a second for 4 s keeps its connection, and its calls are cancelled', async () => {
-    const peer = await arena.attacker('outbound');
+    const peer = await target.attacker('outbound');
     const cancels = 4000;
-    const hits = await arena.hitsDuring(async () => {
-      await arena.underAttack('outbound', () => cancelSteadily(peer, cancels, 1000));
+    const hits = await target.hitsDuring(async () => {
+      await target.underAttack('outbound', () => cancelSteadily(peer, cancels, 1000));
     });
     assert.deepEqual(hits, {});
     peer.send(unaryRequest(cancels * 2 + 1, Path.quick));
     const status = await peer.waitFor('an answer', (frame) => frame.fields?.get('grpc-status') === '0');
     assert.equal(status.streamId, cancels * 2 + 1);
     assert.equal(peer.count(FrameType.goaway), 0);
-    assert.equal((await arena.stats()).open, 0);
+    assert.equal((await target.stats()).open, 0);
     peer.close();
   });
 });

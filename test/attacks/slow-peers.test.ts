@@ -6,8 +6,8 @@
 import assert from 'node:assert/strict';
 import { Duplex } from 'node:stream';
 import tls from 'node:tls';
-import { Arena } from '../kit/attacks/arena.js';
-import { Path } from '../kit/attacks/bystander.js';
+import { AttackedSidecar } from '../kit/attacks/attacked-sidecar.js';
+import { Path } from '../kit/attacks/upstream-worker.js';
 import { data, FrameType, headers, PREFACE, ping } from '../kit/http2/h2-frames.js';
 import { encode } from '../kit/http2/hpack-lite.js';
 import { grpcFields, openRequest, openSocket, unaryRequest } from '../kit/http2/raw-client.js';
@@ -18,29 +18,29 @@ const HANDSHAKE_MS = 700;
 const STALLED_MS = 10_000;
 
 describe('attacks: slow peers', () => {
-  let arena: Arena;
+  let target: AttackedSidecar;
   before(async () => {
-    arena = await Arena.open({
+    target = await AttackedSidecar.open({
       limits: { handshake_timeout: `${HANDSHAKE_MS}ms` },
     });
   });
-  afterEach(() => arena.dismiss());
-  after(() => arena?.close());
+  afterEach(() => target.disconnectAttackers());
+  after(() => target?.close());
 
   it('half-open connections end at the handshake limit, and each counts', async () => {
     const each = 20;
-    const hits = await arena.hitsDuring(async () => {
-      await arena.underAttack('outbound', async () => {
+    const hits = await target.hitsDuring(async () => {
+      await target.underAttack('outbound', async () => {
         const openings = [
-          () => arena.attacker('outbound', { start: 'none' }),
+          () => target.attacker('outbound', { start: 'none' }),
           async () => {
-            const peer = await arena.attacker('outbound', { start: 'none' });
+            const peer = await target.attacker('outbound', { start: 'none' });
             peer.send(PREFACE.subarray(0, 12));
             return peer;
           },
-          async () => new RawPeer(await openSocket(arena.address('inbound')), { role: 'client' }),
-          () => arena.attacker('inbound', { start: 'none' }),
-          () => arena.attacker('outbound', { ackSettings: false }),
+          async () => new RawPeer(await openSocket(target.address('inbound')), { role: 'client' }),
+          () => target.attacker('inbound', { start: 'none' }),
+          () => target.attacker('outbound', { ackSettings: false }),
         ];
         const startedMs = performance.now();
         const peers: RawPeer[] = [];
@@ -56,8 +56,8 @@ describe('attacks: slow peers', () => {
   it('frames and header blocks that are begun and not finished end after ten seconds', async function () {
     this.timeout(30_000);
     const each = 10;
-    const hits = await arena.hitsDuring(async () => {
-      await arena.underAttack('outbound', async () => {
+    const hits = await target.hitsDuring(async () => {
+      await target.underAttack('outbound', async () => {
         const begun = [
           headers(1, encode(grpcFields(Path.quick)), 0),
           headers(1, encode(grpcFields(Path.quick))).subarray(0, 20),
@@ -66,7 +66,7 @@ describe('attacks: slow peers', () => {
         const peers: RawPeer[] = [];
         for (const bytes of begun) {
           for (let i = 0; i < each; i += 1) {
-            const peer = await arena.attacker('outbound');
+            const peer = await target.attacker('outbound');
             await settled(peer);
             peer.send(bytes);
             peers.push(peer);
@@ -77,18 +77,18 @@ describe('attacks: slow peers', () => {
       });
     });
     assert.deepEqual(hits, { 'stalled-frame': 3 * each });
-    assert.equal((await arena.stats()).open, 0, 'calls are left open at the upstream');
+    assert.equal((await target.stats()).open, 0, 'calls are left open at the upstream');
   });
 
   it('a crowd that connects and says nothing uses up neither the handshakes nor the connections of peers', async () => {
     const crowd = 600;
     const peers = 30;
-    const hits = await arena.hitsDuring(async () => {
-      await arena.underAttack('inbound', async () => {
+    const hits = await target.hitsDuring(async () => {
+      await target.underAttack('inbound', async () => {
         const silent = await Promise.all(
-          Array.from({ length: crowd }, () => openSocket(arena.address('inbound'))),
+          Array.from({ length: crowd }, () => openSocket(target.address('inbound'))),
         );
-        for (let i = 0; i < peers; i += 1) await settled(await arena.attacker('inbound'));
+        for (let i = 0; i < peers; i += 1) await settled(await target.attacker('inbound'));
         for (const socket of silent) socket.destroy();
       });
     });
@@ -100,8 +100,8 @@ describe('attacks: slow peers', () => {
     this.timeout(20_000);
     const lifetimeMs = 3_000;
     const startedMs = Date.now();
-    const expires = await arena.attacker('inbound', { tls: await arena.material('short', lifetimeMs) });
-    const stays = await arena.attacker('inbound');
+    const expires = await target.attacker('inbound', { tls: await target.material('short', lifetimeMs) });
+    const stays = await target.attacker('inbound');
     const isServed = async (peer: RawPeer, id: number): Promise<void> => {
       peer.send(unaryRequest(id, Path.quick));
       await peer.waitFor(
@@ -110,7 +110,7 @@ describe('attacks: slow peers', () => {
       );
     };
     await Promise.all([isServed(expires, 1), isServed(stays, 1)]);
-    const hits = await arena.hitsDuring(async () => {
+    const hits = await target.hitsDuring(async () => {
       assert.ok(await expires.closesWithin(lifetimeMs + 4_000), 'it is still connected');
       assert.ok(Date.now() - startedMs >= lifetimeMs, 'it was cut off while its certificate was valid');
       await isServed(stays, 3);
@@ -122,11 +122,11 @@ describe('attacks: slow peers', () => {
   it('TLS clients that fall silent after their hello end at the limit, and each counts', async () => {
     const each = 20;
     const hello = await clientHello();
-    const hits = await arena.hitsDuring(async () => {
-      await arena.underAttack('inbound', async () => {
+    const hits = await target.hitsDuring(async () => {
+      await target.underAttack('inbound', async () => {
         const peers = await Promise.all(
           Array.from({ length: each }, async () => {
-            const peer = new RawPeer(await openSocket(arena.address('inbound')), { role: 'client' });
+            const peer = new RawPeer(await openSocket(target.address('inbound')), { role: 'client' });
             peer.send(hello);
             return peer;
           }),

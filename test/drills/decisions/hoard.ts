@@ -1,8 +1,12 @@
 /** Callers that make a sidecar hold what they do not take, beside one that calls as callers do. */
 
 import { setTimeout as delay } from 'node:timers/promises';
-import { Arena, type ArenaOptions, type Side } from '../../kit/attacks/arena.js';
-import { type Hoard, leaveAnswers, leaveRequests, peakDuring } from '../../kit/attacks/hoards.js';
+import {
+  AttackedSidecar,
+  type AttackedSidecarOptions,
+  type Side,
+} from '../../kit/attacks/attacked-sidecar.js';
+import { type HeldPayload, holdRequests, holdResponses, peakDuring } from '../../kit/attacks/held-payload.js';
 import type { Trial } from '../faults/row.js';
 import type { DecisionRow } from './drill.js';
 
@@ -15,47 +19,50 @@ const BUSY_MS = 700;
 interface Burden {
   readonly name: string;
   readonly side: Side;
-  readonly hoard: Hoard;
-  readonly leave: (arena: Arena, side: Side, hoard: Hoard) => Promise<unknown>;
-  readonly options?: ArenaOptions;
+  readonly hoard: HeldPayload;
+  readonly leave: (target: AttackedSidecar, side: Side, hoard: HeldPayload) => Promise<unknown>;
+  readonly options?: AttackedSidecarOptions;
 }
 
 function burdens(trial: Trial): readonly Burden[] {
-  const many = (connections: number): Hoard => ({ connections: trial.pick(12, connections), streams: 250 });
+  const many = (connections: number): HeldPayload => ({
+    connections: trial.pick(12, connections),
+    streams: 250,
+  });
   return [
-    { name: 'answers behind shut windows', side: 'outbound', hoard: many(60), leave: leaveAnswers },
-    { name: 'requests without an end', side: 'inbound', hoard: many(40), leave: leaveRequests },
+    { name: 'answers behind shut windows', side: 'outbound', hoard: many(60), leave: holdResponses },
+    { name: 'requests without an end', side: 'inbound', hoard: many(40), leave: holdRequests },
     {
       name: 'silent calls at a model with 100 streams',
       side: 'inbound',
       hoard: { connections: 1, streams: 600 },
-      leave: leaveAnswers,
+      leave: holdResponses,
       options: { streams: 100, limits: { max_concurrent_streams: 1_000 } },
     },
   ];
 }
 
 async function bear(trial: Trial, { name, side, hoard, leave, options = {} }: Burden): Promise<void> {
-  const arena = await Arena.open({ concurrency: CONCURRENCY, ...options });
+  const target = await AttackedSidecar.open({ concurrency: CONCURRENCY, ...options });
   let running = 0;
   let isOver = false;
   try {
     const attack = async (): Promise<void> => {
-      await leave(arena, side, hoard);
+      await leave(target, side, hoard);
       await delay(trial.pick(2_000, 10_000));
       isOver = true;
     };
     const watch = async (): Promise<void> => {
       while (!isOver) {
-        running = Math.max(running, await arena.sidecar.metric('outrider_queue_running'));
+        running = Math.max(running, await target.sidecar.metric('outrider_queue_running'));
         await delay(100);
       }
     };
-    let reports: Awaited<ReturnType<Arena['beside']>> | undefined;
+    let reports: Awaited<ReturnType<AttackedSidecar['measureDuring']>> | undefined;
     const peak = await peakDuring(
-      () => arena.rssBytes(),
+      () => target.rssBytes(),
       async () => {
-        [reports] = await Promise.all([arena.beside(side, attack), watch()]);
+        [reports] = await Promise.all([target.measureDuring(side, attack), watch()]);
       },
     );
     const [canary, control] = reports!;
@@ -72,8 +79,8 @@ async function bear(trial: Trial, { name, side, hoard, leave, options = {} }: Bu
       trial.disturbed ??= `calls of an idle sidecar take ${control.p99Ms.toFixed(0)} ms`;
   } finally {
     isOver = true;
-    await arena.dismiss();
-    await arena.close();
+    await target.disconnectAttackers();
+    await target.close();
   }
 }
 

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { consulOrSkip } from '../../kit/consul/consul.js';
-import { browserOrSkip, type TestBrowser, type TestPage } from '../../kit/process/browser.js';
+import { browserOrSkip, type TestBrowser, type TestPage } from '../../kit/browser/browser.js';
 import {
   allPassing,
   allWell,
@@ -16,7 +16,7 @@ import {
   rowsOnce,
   SERVICES,
   type UiFacts,
-} from '../../kit/process/consul-ui.js';
+} from '../../kit/browser/consul-ui.js';
 import { Mesh } from '../../kit/process/outrider.js';
 import { until } from '../../kit/process/processes.js';
 

@@ -3,7 +3,6 @@
  * as they come, never by the product's engine. Polite by default (acknowledges, answers PING, gives windows back).
  */
 import type { Socket } from 'node:net';
-import type { MemorySocket } from '../stack/memory-net.js';
 import {
   contentOf,
   data,
@@ -23,6 +22,7 @@ import {
   windowUpdate,
 } from './h2-frames.js';
 import { encode, type Field, HpackDecoder } from './hpack-lite.js';
+import type { MemorySocket } from './memory-net.js';
 import { SendQueue } from './send-queue.js';
 
 export interface PeerOptions {

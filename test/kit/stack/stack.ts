@@ -33,10 +33,10 @@ import { MemoryBudget } from '../../../sidecar/transport/memory-budget.js';
 import { Pool } from '../../../sidecar/transport/pool.js';
 import { Flag, grpcMessage } from '../http2/h2-frames.js';
 import type { Field } from '../http2/hpack-lite.js';
+import { MemoryNet, type MemorySocket } from '../http2/memory-net.js';
 import { type PeerOptions, type PeerStream, ScriptedPeer } from '../http2/scripted-peer.js';
 import { ManualClock } from '../time/manual-clock.js';
 import { seeded } from '../time/seeded-random.js';
-import { MemoryNet, type MemorySocket } from './memory-net.js';
 
 export const MESSAGE = grpcMessage(Buffer.from('question'));
 

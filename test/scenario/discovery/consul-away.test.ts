@@ -3,17 +3,17 @@
  * another index, because its servers were restored or replaced, it is read from the beginning and believed.
  */
 import assert from 'node:assert/strict';
-import { Registered } from '../../kit/scenario/registered.js';
+import { ConsulUpstream } from '../../kit/scenario/consul-upstream.js';
 
 describe('Scenario: Consul is away', () => {
-  let mesh: Registered;
+  let mesh: ConsulUpstream;
   beforeEach(() => {
-    mesh = new Registered();
+    mesh = new ConsulUpstream();
   });
   afterEach(() => mesh.close());
 
   it('calls go to those it named last, for as long as it is away, and the age of that is told', async () => {
-    await mesh.says(40, 'a', 'b');
+    await mesh.setInstances(40, 'a', 'b');
     assert.deepEqual(await mesh.calls(10), { a: 5, b: 5 });
     await mesh.away();
     assert.deepEqual(await mesh.calls(100, 3_000), { a: 50, b: 50 });
@@ -27,7 +27,7 @@ describe('Scenario: Consul is away', () => {
   });
 
   it('one that dies meanwhile gets no calls, and one that comes back has them again', async () => {
-    await mesh.says(40, 'a', 'b');
+    await mesh.setInstances(40, 'a', 'b');
     await mesh.away();
     mesh.kill('b');
     await mesh.pass(1_000);
@@ -39,23 +39,23 @@ describe('Scenario: Consul is away', () => {
   });
 
   it('it comes back with less than it had counted to: it is read from the beginning, and believed', async () => {
-    await mesh.says(4_000, 'a', 'b');
+    await mesh.setInstances(4_000, 'a', 'b');
     await mesh.away();
     await mesh.pass(5_000);
-    await mesh.says(17, 'b', 'c');
+    await mesh.setInstances(17, 'b', 'c');
     await mesh.pass(5_000);
     assert.deepEqual(await mesh.calls(10), { b: 5, c: 5 });
     assert.equal(mesh.metric('outrider_consul_up'), 1);
     assert.equal(mesh.read.index, '17');
-    await mesh.says(18, 'c');
+    await mesh.setInstances(18, 'c');
     assert.deepEqual(await mesh.calls(4), { c: 4 });
   });
 
   it('nobody noticed that it was away, but its index went backwards: the same, and it is counted', async () => {
-    await mesh.says(4_000, 'a', 'b');
+    await mesh.setInstances(4_000, 'a', 'b');
     await mesh.pass(1_000);
     assert.equal(mesh.read.index, '4000');
-    await mesh.says(17, 'b', 'c');
+    await mesh.setInstances(17, 'b', 'c');
     await mesh.pass(5_000);
     assert.deepEqual(await mesh.calls(10), { b: 5, c: 5 });
     assert.equal(mesh.metric('outrider_consul_index_resets_total'), 1);
@@ -67,7 +67,7 @@ describe('Scenario: Consul is away', () => {
     const call = mesh.app.call({ timeout: '9S' });
     await mesh.pass(4_000);
     assert.ok(!call.isOver);
-    await mesh.says(7, 'a');
+    await mesh.setInstances(7, 'a');
     await mesh.pass(5_000);
     assert.equal(call.body.toString(), 'a');
   });

@@ -4,18 +4,18 @@
  * (sidecar/core/discovery/eviction-guard.ts; after the outages at Slack in 2022 and AWS in 2025.)
  */
 import assert from 'node:assert/strict';
-import { Registered } from '../../kit/scenario/registered.js';
+import { ConsulUpstream } from '../../kit/scenario/consul-upstream.js';
 
 describe('Scenario: Consul empties a service', () => {
-  let mesh: Registered;
+  let mesh: ConsulUpstream;
   beforeEach(async () => {
-    mesh = new Registered();
-    await mesh.says(40, 'a', 'b', 'c');
+    mesh = new ConsulUpstream();
+    await mesh.setInstances(40, 'a', 'b', 'c');
   });
   afterEach(() => mesh.close());
 
   it('whoever answers is kept for the grace time, which is told; then it is believed', async () => {
-    await mesh.says(41);
+    await mesh.setInstances(41);
     assert.deepEqual(await mesh.calls(30, 1_000), { a: 10, b: 10, c: 10 });
     assert.equal(mesh.metric('outrider_consul_kept_instances'), 3);
     await mesh.pass(31_000);
@@ -25,16 +25,16 @@ describe('Scenario: Consul empties a service', () => {
 
   it('who does not answer is not kept', async () => {
     mesh.kill('b');
-    await mesh.says(41);
+    await mesh.setInstances(41);
     await mesh.pass(5_000);
     assert.equal(mesh.metric('outrider_consul_kept_instances'), 2);
     assert.deepEqual(await mesh.calls(10), { a: 5, c: 5 });
   });
 
   it('it takes it back: nothing has happened, and no connection was made anew', async () => {
-    await mesh.says(41);
+    await mesh.setInstances(41);
     await mesh.calls(10, 1_000);
-    await mesh.says(42, 'a', 'b', 'c');
+    await mesh.setInstances(42, 'a', 'b', 'c');
     await mesh.pass(70_000);
     assert.deepEqual(await mesh.calls(9), { a: 3, b: 3, c: 3 });
     assert.equal(mesh.metric('outrider_consul_kept_instances'), 0);
@@ -42,22 +42,22 @@ describe('Scenario: Consul empties a service', () => {
   });
 
   it('all are called critical: the same', async () => {
-    await mesh.says(41, 'a!', 'b!', 'c!');
+    await mesh.setInstances(41, 'a!', 'b!', 'c!');
     assert.deepEqual(await mesh.calls(9, 1_000), { a: 3, b: 3, c: 3 });
     assert.equal(mesh.metric('outrider_consul_kept_instances'), 3);
   });
 
   it('one after the other is believed at once', async () => {
-    await mesh.says(41, 'b', 'c');
+    await mesh.setInstances(41, 'b', 'c');
     assert.deepEqual(await mesh.calls(4), { b: 2, c: 2 });
     await mesh.pass(11_000);
-    await mesh.says(42, 'c');
+    await mesh.setInstances(42, 'c');
     assert.deepEqual(await mesh.calls(4), { c: 4 });
     assert.equal(mesh.metric('outrider_consul_kept_instances'), 0);
   });
 
   it('others in their place are believed at once', async () => {
-    await mesh.says(41, 'd', 'e', 'f');
+    await mesh.setInstances(41, 'd', 'e', 'f');
     assert.deepEqual(await mesh.calls(9), { d: 3, e: 3, f: 3 });
   });
 });

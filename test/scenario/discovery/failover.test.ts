@@ -4,14 +4,14 @@
  */
 import assert from 'node:assert/strict';
 import { reportOf } from '../../../sidecar/app/endpoint-report.js';
-import { Discovered } from '../../kit/scenario/discovered.js';
+import { DiscoveredUpstream } from '../../kit/scenario/discovered-upstream.js';
 import { familiesIn } from '../../kit/stack/metrics.js';
 import { aRoute, aSafeRoute } from '../../kit/stack/stack.js';
 
 const SAFE = [aSafeRoute({ retry: { attempts: 3, on: [14], backoff: { baseMs: 0, maxMs: 0 } } })];
 
 describe('Scenario: failover', () => {
-  let mesh: Discovered;
+  let mesh: DiscoveredUpstream;
   afterEach(() => mesh.close());
 
   const connected = (name: string): boolean => mesh.stack.backend(name).open.length > 0;
@@ -27,8 +27,8 @@ describe('Scenario: failover', () => {
   };
 
   it('keeps connections to the next priority, and not beyond', () => {
-    mesh = new Discovered();
-    mesh.tell(['a', 'b', 'c@1', 'd@2']);
+    mesh = new DiscoveredUpstream();
+    mesh.discover(['a', 'b', 'c@1', 'd@2']);
     mesh.stack.advance(100);
     assert.ok(connected('a') && connected('b') && connected('c'));
     assert.ok(!connected('d'));
@@ -36,8 +36,8 @@ describe('Scenario: failover', () => {
   });
 
   it('serves from the next priority when all of the first die, and from the first when one returns', () => {
-    mesh = new Discovered({ routes: SAFE });
-    mesh.tell(['a', 'b', 'c@1', 'd@2']);
+    mesh = new DiscoveredUpstream({ routes: SAFE });
+    mesh.discover(['a', 'b', 'c@1', 'd@2']);
     assert.deepEqual(mesh.calls(10), { a: 5, b: 5 });
     mesh.kill('a');
     mesh.kill('b');
@@ -53,8 +53,8 @@ describe('Scenario: failover', () => {
   });
 
   it('fails no call that was under way when the whole first priority died', () => {
-    mesh = new Discovered({ routes: SAFE, balance: { kind: 'least-loaded' } });
-    mesh.tell(['a', 'b', 'c@1']);
+    mesh = new DiscoveredUpstream({ routes: SAFE, balance: { kind: 'least-loaded' } });
+    mesh.discover(['a', 'b', 'c@1']);
     mesh.calls(4);
     for (const name of ['a', 'b']) mesh.stack.backend(name).answer = () => {};
     const under = Array.from({ length: 20 }, () => mesh.app.call());
@@ -67,9 +67,9 @@ describe('Scenario: failover', () => {
   });
 
   it('does not start at the second because the first needs a moment longer to connect', () => {
-    mesh = new Discovered();
+    mesh = new DiscoveredUpstream();
     mesh.stack.backend('a').peerOptions = { settings: null };
-    mesh.tell(['a', 'b@1']);
+    mesh.discover(['a', 'b@1']);
     const call = mesh.call();
     mesh.stack.advance(500);
     assert.ok(!call.isOver, 'waits for the first');
@@ -79,25 +79,25 @@ describe('Scenario: failover', () => {
   });
 
   it('does not wait for a newcomer of the first when the second serves already', () => {
-    mesh = new Discovered();
-    mesh.tell(['a', 'b@1']);
+    mesh = new DiscoveredUpstream();
+    mesh.discover(['a', 'b@1']);
     mesh.kill('a');
     mesh.calls(3);
     mesh.stack.backend('x').mode = 'silent';
-    mesh.tell(['a', 'x', 'b@1']);
+    mesh.discover(['a', 'x', 'b@1']);
     assert.deepEqual(mesh.calls(5), { b: 5 });
   });
 
   it('tries the second for a call that has failed at all of the first', () => {
-    mesh = new Discovered({ routes: SAFE });
-    mesh.tell(['a', 'b@1']);
+    mesh = new DiscoveredUpstream({ routes: SAFE });
+    mesh.discover(['a', 'b@1']);
     mesh.stack.backend('a').answer = (stream) => stream.fail(14);
     assert.equal(mesh.call().body.toString(), 'b');
   });
 
   it('takes an only endpoint out that fails all calls, for there are others, and tries it again later', () => {
-    mesh = new Discovered({ routes: [aRoute()] });
-    mesh.tell(['a', 'b@1']);
+    mesh = new DiscoveredUpstream({ routes: [aRoute()] });
+    mesh.discover(['a', 'b@1']);
     mesh.stack.backend('a').answer = (stream) => stream.fail(14);
     assert.deepEqual(mesh.calls(20), { '14': 5, b: 15 });
     assert.match(report()['a'] ?? '', /^ejected: 5 faults in a row, last: status 14/);
@@ -112,8 +112,8 @@ describe('Scenario: failover', () => {
   });
 
   it('ejects within each priority by its own numbers', () => {
-    mesh = new Discovered({ routes: [aRoute()] });
-    mesh.tell(['a@1', 'b@1', 'c@1', 'd@1']);
+    mesh = new DiscoveredUpstream({ routes: [aRoute()] });
+    mesh.discover(['a@1', 'b@1', 'c@1', 'd@1']);
     for (const name of ['a', 'b', 'c']) mesh.stack.backend(name).answer = (stream) => stream.fail(14);
     mesh.calls(60);
     const states = Object.values(report()).map((text) => text.split(':')[0]);
@@ -125,8 +125,8 @@ describe('Scenario: failover', () => {
   });
 
   it('says in the metrics who has which priority', () => {
-    mesh = new Discovered();
-    mesh.tell(['a', 'b@1']);
+    mesh = new DiscoveredUpstream();
+    mesh.discover(['a', 'b@1']);
     const families = familiesIn(mesh.stack, { outbounds: [mesh.out.outbound] });
     const samples = (name: string) => families.find((each) => each.name === name)?.samples;
     assert.deepEqual(samples('outrider_endpoint_priority'), [
@@ -139,10 +139,10 @@ describe('Scenario: failover', () => {
   });
 
   it('an endpoint that changes its priority keeps its connection', () => {
-    mesh = new Discovered();
-    mesh.tell(['a', 'b@1']);
+    mesh = new DiscoveredUpstream();
+    mesh.discover(['a', 'b@1']);
     mesh.calls(2);
-    mesh.tell(['a@1', 'b']);
+    mesh.discover(['a@1', 'b']);
     assert.deepEqual(mesh.calls(5), { b: 5 });
     assert.equal(mesh.stack.backend('a').peers.length, 1);
     assert.equal(mesh.stack.backend('b').peers.length, 1);
@@ -150,12 +150,12 @@ describe('Scenario: failover', () => {
 });
 
 describe('Scenario: the registry calls an instance critical', () => {
-  let mesh: Discovered;
+  let mesh: DiscoveredUpstream;
   afterEach(() => mesh.close());
 
   it('gets no calls while another exists', () => {
-    mesh = new Discovered();
-    mesh.tell(['a!', 'b']);
+    mesh = new DiscoveredUpstream();
+    mesh.discover(['a!', 'b']);
     assert.deepEqual(mesh.calls(20), { b: 20 });
     mesh.stack.backend('b').answer = (stream) => stream.fail(14);
     mesh.calls(20);
@@ -163,18 +163,18 @@ describe('Scenario: the registry calls an instance critical', () => {
   });
 
   it('gets them when it is alone, and when nobody else can be reached', () => {
-    mesh = new Discovered({ routes: SAFE });
-    mesh.tell(['a!']);
+    mesh = new DiscoveredUpstream({ routes: SAFE });
+    mesh.discover(['a!']);
     assert.deepEqual(mesh.calls(5), { a: 5 });
-    mesh.tell(['a!', 'b']);
+    mesh.discover(['a!', 'b']);
     assert.deepEqual(mesh.calls(5), { b: 5 });
     mesh.kill('b');
     assert.deepEqual(mesh.calls(5, {}, 100), { a: 5 });
   });
 
   it('comes after the failover of the others', () => {
-    mesh = new Discovered({ routes: SAFE });
-    mesh.tell(['a!', 'b@1', 'c@1!']);
+    mesh = new DiscoveredUpstream({ routes: SAFE });
+    mesh.discover(['a!', 'b@1', 'c@1!']);
     assert.deepEqual(mesh.calls(5), { b: 5 });
     assert.ok(
       mesh.stack.backend('a').open.length === 0,
@@ -185,10 +185,10 @@ describe('Scenario: the registry calls an instance critical', () => {
   });
 
   it('loses its calls when it becomes critical, and gets them back', () => {
-    mesh = new Discovered();
-    mesh.tell(['a', 'b']);
+    mesh = new DiscoveredUpstream();
+    mesh.discover(['a', 'b']);
     mesh.calls(2);
-    mesh.tell(['a!', 'b']);
+    mesh.discover(['a!', 'b']);
     assert.deepEqual(mesh.calls(6), { b: 6 });
     const { upstream } = mesh.out;
     const now = mesh.stack.clock.now();
@@ -198,20 +198,20 @@ describe('Scenario: the registry calls an instance critical', () => {
     assert.equal(said?.state, 'standby');
     assert.equal(said?.why, 'critical in the registry: check "model answers" says no');
     assert.equal(said?.priority, 1000);
-    mesh.tell(['a', 'b']);
+    mesh.discover(['a', 'b']);
     assert.deepEqual(mesh.calls(6), { a: 3, b: 3 });
     assert.equal(mesh.stack.backend('a').peers.length, 1, 'on the connection it had');
   });
 });
 
 describe('Scenario: connections contradict the registry', () => {
-  let mesh: Discovered;
+  let mesh: DiscoveredUpstream;
   afterEach(() => mesh.close());
 
   it('is said at once when nobody can be reached, then ever less often', () => {
-    mesh = new Discovered();
+    mesh = new DiscoveredUpstream();
     for (const name of ['a', 'b']) mesh.stack.backend(name).mode = 'refuses';
-    mesh.tell(['a', 'b']);
+    mesh.discover(['a', 'b']);
     mesh.stack.advance(1000);
     assert.equal(mesh.doubts.length, 1);
     assert.match(mesh.doubts[0]!, /^main: [ab]:1: /);
@@ -220,18 +220,18 @@ describe('Scenario: connections contradict the registry', () => {
   });
 
   it('is said of one that refuses again and again while others answer', () => {
-    mesh = new Discovered();
+    mesh = new DiscoveredUpstream();
     mesh.stack.backend('b').mode = 'refuses';
-    mesh.tell(['a', 'b']);
+    mesh.discover(['a', 'b']);
     mesh.stack.advance(2000);
     assert.equal(mesh.doubts.length, 1);
     assert.match(mesh.doubts[0]!, /b:1/);
   });
 
   it('is not said of instances that the registry does not vouch for', () => {
-    mesh = new Discovered();
+    mesh = new DiscoveredUpstream();
     mesh.stack.backend('b').mode = 'refuses';
-    mesh.tell(['a', 'b!']);
+    mesh.discover(['a', 'b!']);
     mesh.stack.advance(60_000);
     assert.deepEqual(mesh.doubts, []);
   });

@@ -1,17 +1,17 @@
 /** Endpoints of our own locality go first; the others help out when too few of them are left. */
 import assert from 'node:assert/strict';
-import { WatchedPool } from '../../kit/scenario/watched.js';
+import { DetectorPool } from '../../kit/scenario/detector-pool.js';
 import { anUpstream, aSafeRoute, type UpstreamOptions } from '../../kit/stack/stack.js';
 
 const LOCALITY = { own: 'here', spillBelow: 0.7 };
 
 describe('Scenario: locality', () => {
-  let pool: WatchedPool;
+  let pool: DetectorPool;
   afterEach(() => pool.close());
 
   /** `h…` are here, `t…` are there. */
   const open = (names: readonly string[], over: UpstreamOptions = {}): void => {
-    pool = new WatchedPool(names, over);
+    pool = new DetectorPool(names, over);
     const config = anUpstream(names, { locality: LOCALITY, ...over });
     const endpoints = config.endpoints.map((each) => ({
       ...each,

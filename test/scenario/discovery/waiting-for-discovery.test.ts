@@ -1,20 +1,20 @@
 /** Calls that come before the registry has answered: they wait within their deadline, in number and bytes bounded. */
 import assert from 'node:assert/strict';
-import { Discovered } from '../../kit/scenario/discovered.js';
+import { DiscoveredUpstream } from '../../kit/scenario/discovered-upstream.js';
 import { aRoute, aStreamRoute } from '../../kit/stack/stack.js';
 
 describe('Scenario: calls before discovery has answered', () => {
-  let mesh: Discovered;
+  let mesh: DiscoveredUpstream;
   afterEach(() => mesh.close());
 
   it('wait, and go on when it does', () => {
-    mesh = new Discovered();
+    mesh = new DiscoveredUpstream();
     const calls = [mesh.call({ timeout: '5S' }), mesh.call()];
     mesh.stack.advance(3000);
     for (const { isOver } of calls) assert.ok(!isOver);
     assert.equal(mesh.out.outbound.breaker.waitingCalls, 2);
     assert.equal(mesh.out.outbound.target.notReady(), 'its endpoints are not known yet');
-    mesh.tell(['a', 'b']);
+    mesh.discover(['a', 'b']);
     for (const { status } of calls) assert.equal(status, 0);
     assert.equal(mesh.out.outbound.breaker.waitingCalls, 0);
     assert.equal(mesh.out.outbound.target.notReady(), undefined);
@@ -22,16 +22,16 @@ describe('Scenario: calls before discovery has answered', () => {
   });
 
   it('are told the time that is left', () => {
-    mesh = new Discovered();
+    mesh = new DiscoveredUpstream();
     mesh.call({ timeout: '5S' });
     mesh.stack.advance(2000);
-    mesh.tell(['a']);
+    mesh.discover(['a']);
     const told = mesh.stack.backend('a').last.header('grpc-timeout');
     assert.match(told ?? '', /^(2\d{3}|3000)m$/);
   });
 
   it('end at their deadline, and say why', () => {
-    mesh = new Discovered();
+    mesh = new DiscoveredUpstream();
     const call = mesh.call({ timeout: '200m' });
     mesh.stack.advance(250);
     assert.equal(call.status, 4);
@@ -42,7 +42,7 @@ describe('Scenario: calls before discovery has answered', () => {
   });
 
   it('end after 15 s where the deadline is later or none', () => {
-    mesh = new Discovered({ routes: [aStreamRoute()] });
+    mesh = new DiscoveredUpstream({ routes: [aStreamRoute()] });
     const call = mesh.call({ body: null });
     mesh.stack.advance(14_900);
     assert.equal(mesh.out.outbound.breaker.waitingCalls, 1);
@@ -53,17 +53,17 @@ describe('Scenario: calls before discovery has answered', () => {
   });
 
   it('are forgotten when their caller goes', () => {
-    mesh = new Discovered();
+    mesh = new DiscoveredUpstream();
     const call = mesh.call({ body: null });
     call.reset(8);
     mesh.stack.run();
     assert.equal(mesh.out.outbound.breaker.waitingCalls, 0);
-    mesh.tell(['a']);
+    mesh.discover(['a']);
     assert.equal(mesh.stack.backend('a').requests.length, 0);
   });
 
   it('are 1,024 at most; the next is turned away at once', () => {
-    mesh = new Discovered();
+    mesh = new DiscoveredUpstream();
     const apps = Array.from({ length: 9 }, () => mesh.stack.app(mesh.out.listener));
     const calls = apps.flatMap((app) => Array.from({ length: 128 }, () => app.call({ timeout: '5S' })));
     mesh.stack.run();
@@ -71,15 +71,15 @@ describe('Scenario: calls before discovery has answered', () => {
     const refused = calls.filter(({ isOver }) => isOver);
     assert.equal(refused.length, 128);
     assert.ok(refused.every(({ reason, status }) => reason === 'discovery-pending' && status === 14));
-    mesh.tell(['a']);
+    mesh.discover(['a']);
     mesh.stack.advance(100);
     assert.equal(calls.filter(({ status }) => status === 0).length, 1024);
   });
 
   it('are not held where nobody will be found', () => {
-    mesh = new Discovered();
+    mesh = new DiscoveredUpstream();
     const call = mesh.call();
-    mesh.tell([]);
+    mesh.discover([]);
     assert.equal(call.status, 14);
     assert.equal(call.reason, 'no-endpoint');
     assert.equal(mesh.call().reason, 'no-endpoint');
@@ -87,9 +87,9 @@ describe('Scenario: calls before discovery has answered', () => {
   });
 
   it('go by the rules that come with the answer, which may allow them less', () => {
-    mesh = new Discovered({ routes: [aRoute()] });
+    mesh = new DiscoveredUpstream({ routes: [aRoute()] });
     const call = mesh.call();
-    mesh.learn({ slow: { endpoints: undefined } }, [
+    mesh.apply({ slow: { endpoints: undefined } }, [
       { split: [{ weight: 1, cluster: 'slow' }], timeoutMs: 300 },
     ]);
     mesh.stack.advance(350);
@@ -98,22 +98,22 @@ describe('Scenario: calls before discovery has answered', () => {
   });
 
   it('a set that is known stays in use when it is unknown again', () => {
-    mesh = new Discovered();
-    mesh.tell(['a']);
-    mesh.tell(undefined);
+    mesh = new DiscoveredUpstream();
+    mesh.discover(['a']);
+    mesh.discover(undefined);
     assert.deepEqual(mesh.calls(3), { a: 3 });
   });
 
   describe('and before there is an identity to connect with', () => {
     beforeEach(() => {
-      mesh = new Discovered({ routes: [aRoute({ timeoutMs: 0 })] });
+      mesh = new DiscoveredUpstream({ routes: [aRoute({ timeoutMs: 0 })] });
       mesh.stack.isArmed = false;
     });
 
     it('wait for it too, whatever came of the request meanwhile', () => {
       const body = Buffer.alloc(60_000, 'x');
       const call = mesh.call({ timeout: '5S', body });
-      mesh.tell(['a', 'b']);
+      mesh.discover(['a', 'b']);
       mesh.stack.advance(1000);
       assert.ok(!call.isOver);
       assert.equal(mesh.out.outbound.breaker.waitingCalls, 1);
@@ -127,7 +127,7 @@ describe('Scenario: calls before discovery has answered', () => {
     });
 
     it('say so when it does not come in time', () => {
-      mesh.tell(['a']);
+      mesh.discover(['a']);
       const [soon, late] = [mesh.call({ timeout: '200m' }), mesh.call({ timeout: '20S' })];
       mesh.stack.advance(250);
       assert.equal(soon.status, 4);
@@ -140,7 +140,7 @@ describe('Scenario: calls before discovery has answered', () => {
 
     it('but fail at once when we had one and have none any more', () => {
       mesh.stack.isArmed = true;
-      mesh.tell(['a']);
+      mesh.discover(['a']);
       assert.deepEqual(mesh.calls(1), { a: 1 });
       mesh.stack.isArmed = false;
       mesh.out.outbound.expireConnections();

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { protocols } from '../../../proto/load.js';
 import { reportsOf } from '../../../sidecar/app/endpoint-report.js';
-import { WatchedPool } from '../../kit/scenario/watched.js';
+import { DetectorPool } from '../../kit/scenario/detector-pool.js';
 import { anInferRequest } from '../../kit/service/infer-requests.js';
 import type { CallOptions, UpstreamOptions } from '../../kit/stack/stack.js';
 
@@ -13,7 +13,7 @@ const METADATA = '/inference.GRPCInferenceService/ModelMetadata';
 const MIB = 1024 * 1024;
 
 describe('Scenario: several models behind one upstream', () => {
-  let pool: WatchedPool;
+  let pool: DetectorPool;
   afterEach(() => pool.close());
 
   /** `ms` by model, of all endpoints; at one endpoint other times than that. */
@@ -23,7 +23,7 @@ describe('Scenario: several models behind one upstream', () => {
     answer = (name: string): Buffer => Buffer.from(name),
   ): void => {
     const { at = {}, ...options } = over;
-    pool = new WatchedPool(['a', 'b', 'c'], options);
+    pool = new DetectorPool(['a', 'b', 'c'], options);
     for (const name of pool.names)
       pool.stack.backend(name).answer = (stream) => {
         const { model_name: model } = protocols().inference.ModelInfer.requestDeserialize(

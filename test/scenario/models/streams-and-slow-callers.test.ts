@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { Status } from '../../../sidecar/core/outcome/status.js';
 import { Flag } from '../../kit/http2/h2-frames.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
-import { WatchedPool } from '../../kit/scenario/watched.js';
+import { DetectorPool } from '../../kit/scenario/detector-pool.js';
 import { aRoute, aSafeRoute, aStreamRoute, type CallOptions, MESSAGE } from '../../kit/stack/stack.js';
 
 const TALK = '/speech.Speech/Talk';
@@ -15,13 +15,13 @@ const STREAMS = aStreamRoute({ methods: [TALK] });
 const MINUTE_MS = 60_000;
 
 describe('Scenario: streams that last as long as they may', () => {
-  let pool: WatchedPool;
+  let pool: DetectorPool;
   let streams: PeerStream[];
   afterEach(() => pool.close());
 
   /** Twelve streams over two endpoints, which answer by hand. */
   const open = (route: Parameters<typeof aStreamRoute>[0], options: CallOptions = {}): void => {
-    pool = new WatchedPool(['a', 'b'], { routes: [aStreamRoute({ methods: [TALK], ...route }), aRoute()] });
+    pool = new DetectorPool(['a', 'b'], { routes: [aStreamRoute({ methods: [TALK], ...route }), aRoute()] });
     for (const name of pool.names) pool.stack.backend(name).answer = () => {};
     streams = [];
     for (let i = 0; i < 12; i++) {
@@ -119,7 +119,7 @@ describe('Scenario: streams that last as long as they may', () => {
 
 describe('Scenario: a stream that fails after a long life', () => {
   it('says nothing of how slow its endpoint is', () => {
-    const pool = new WatchedPool(['a', 'b', 'c'], {
+    const pool = new DetectorPool(['a', 'b', 'c'], {
       balance: { kind: 'least-loaded' },
       routes: [STREAMS, aRoute()],
     });
@@ -144,7 +144,7 @@ describe('Scenario: a stream that fails after a long life', () => {
 });
 
 describe('Scenario: callers that take long to send their request', () => {
-  let pool: WatchedPool;
+  let pool: DetectorPool;
   afterEach(() => pool.close());
 
   /** A request that is begun, and ended after `ms`. */
@@ -159,7 +159,7 @@ describe('Scenario: callers that take long to send their request', () => {
   const faults = (): number => pool.names.reduce((sum, name) => sum + pool.endpoint(name).outcomes[1]!, 0);
 
   it('and never end: their deadlines blame nobody', () => {
-    pool = new WatchedPool(['a', 'b', 'c']);
+    pool = new DetectorPool(['a', 'b', 'c']);
     pool.load(60);
     for (let i = 0; i < 15; i++) pool.app.call({ body: null, timeout: '3S' });
     pool.stack.advance(3100);
@@ -168,7 +168,7 @@ describe('Scenario: callers that take long to send their request', () => {
   });
 
   it('nor does one that leaves the endpoint no time', () => {
-    pool = new WatchedPool(['a', 'b', 'c']);
+    pool = new DetectorPool(['a', 'b', 'c']);
     for (const name of pool.names) pool.works(name, 100);
     pool.load(30, 110);
     for (let i = 0; i < 15; i++) {
@@ -179,14 +179,14 @@ describe('Scenario: callers that take long to send their request', () => {
   });
 
   it('need no second attempt, for the time of one begins with the endpoint’s turn', () => {
-    pool = new WatchedPool(['a', 'b', 'c'], { routes: [aSafeRoute({ attemptTimeoutMs: 250 })] });
+    pool = new DetectorPool(['a', 'b', 'c'], { routes: [aSafeRoute({ attemptTimeoutMs: 250 })] });
     for (let i = 0; i < 12; i++) assert.equal(slowly(400).status, 0);
     assert.equal(pool.out.outbound.attempts, 12);
     assert.equal(faults(), 0);
   });
 
   it('and get one when the endpoint is silent then', () => {
-    pool = new WatchedPool(['a', 'b'], { routes: [aSafeRoute({ attemptTimeoutMs: 250 })] });
+    pool = new DetectorPool(['a', 'b'], { routes: [aSafeRoute({ attemptTimeoutMs: 250 })] });
     pool.stack.backend('a').answer = () => {};
     const stream = slowly(1000);
     pool.stack.advance(240);
@@ -198,7 +198,7 @@ describe('Scenario: callers that take long to send their request', () => {
   });
 
   it('or when it does not take what there is of the request', () => {
-    pool = new WatchedPool(['a', 'b'], { routes: [aSafeRoute({ attemptTimeoutMs: 250 })] });
+    pool = new DetectorPool(['a', 'b'], { routes: [aSafeRoute({ attemptTimeoutMs: 250 })] });
     pool.stack.backend('a').peer.socket.isCut = true;
     const stream = pool.app.call({ body: null });
     stream.data(Buffer.alloc(600_000), Flag.endStream);
@@ -210,7 +210,7 @@ describe('Scenario: callers that take long to send their request', () => {
   });
 
   it('do not make their endpoint look slow', () => {
-    pool = new WatchedPool(['a', 'b', 'c'], { balance: { kind: 'least-loaded' } });
+    pool = new DetectorPool(['a', 'b', 'c'], { balance: { kind: 'least-loaded' } });
     for (const name of pool.names) pool.works(name, 10);
     pool.load(90, 20);
     for (let i = 0; i < 3; i++) slowly(3000);
@@ -221,7 +221,7 @@ describe('Scenario: callers that take long to send their request', () => {
   });
 
   it('do not get it ejected for being slower than its peers', () => {
-    pool = new WatchedPool(['a', 'b']);
+    pool = new DetectorPool(['a', 'b']);
     for (const name of pool.names) pool.works(name, 10);
     // In turn: every slow one goes to the same endpoint.
     for (let i = 0; i < 60; i++) {
@@ -236,7 +236,7 @@ describe('Scenario: callers that take long to send their request', () => {
 
   it('get a second copy as late after the end of their request as others do', () => {
     const hedge = { percentile: 0.95, minDelayMs: 1, maxRatio: 0.5 };
-    pool = new WatchedPool(['a', 'b'], {
+    pool = new DetectorPool(['a', 'b'], {
       routes: [aRoute({ idempotent: true, hedge })],
       budget: { ratio: 1, perSecond: 100 },
     });

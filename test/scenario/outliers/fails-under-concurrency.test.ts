@@ -4,16 +4,16 @@
  */
 import assert from 'node:assert/strict';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
-import { WatchedPool } from '../../kit/scenario/watched.js';
+import { DetectorPool } from '../../kit/scenario/detector-pool.js';
 
 const IN_FLIGHT = 120;
 
 describe('Scenario: an endpoint fails under concurrency', () => {
-  let pool: WatchedPool;
+  let pool: DetectorPool;
   afterEach(() => pool.close());
 
   it('is out with the fifth failure, with a hundred calls in flight, and gets no further one', () => {
-    pool = new WatchedPool(['a', 'b', 'c']);
+    pool = new DetectorPool(['a', 'b', 'c']);
     const held: PeerStream[] = [];
     pool.stack.backend('b').answer = (stream) => void held.push(stream);
     for (let i = 0; i < IN_FLIGHT; i++) pool.app.call();

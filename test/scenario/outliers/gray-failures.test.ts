@@ -3,14 +3,14 @@
  * well until a moment ago. Each is found out by the detector for it, or left alone, by the written rules.
  */
 import assert from 'node:assert/strict';
-import { DETECTORS, WatchedPool } from '../../kit/scenario/watched.js';
+import { DETECTORS, DetectorPool } from '../../kit/scenario/detector-pool.js';
 
 describe('Scenario: gray failures', () => {
-  let pool: WatchedPool;
+  let pool: DetectorPool;
   afterEach(() => pool.close());
 
   it('fails two of three calls, never five in a row: out within two seconds, and the reason is shown', () => {
-    pool = new WatchedPool(['a', 'b', 'c']);
+    pool = new DetectorPool(['a', 'b', 'c']);
     pool.fails('b', 3);
     pool.load(200);
     const { state, why, untilMs } = pool.report('b');
@@ -22,7 +22,7 @@ describe('Scenario: gray failures', () => {
 
   it('fails as much in a burst as in a trickle: the same decision', () => {
     for (const everyMs of [1, 250]) {
-      pool = new WatchedPool(['a', 'b', 'c']);
+      pool = new DetectorPool(['a', 'b', 'c']);
       pool.fails('b', 2);
       pool.load(30, everyMs);
       pool.stack.advance(1_010);
@@ -32,7 +32,7 @@ describe('Scenario: gray failures', () => {
   });
 
   it('failed before a silence longer than the window: it is forgotten', () => {
-    pool = new WatchedPool(['a', 'b', 'c'], { ejection: { detectors: DETECTORS } });
+    pool = new DetectorPool(['a', 'b', 'c'], { ejection: { detectors: DETECTORS } });
     pool.fails('b', 2);
     pool.load(12);
     pool.works('b');
@@ -43,7 +43,7 @@ describe('Scenario: gray failures', () => {
   });
 
   it('comes back with a clean slate: three new faults are three, though its window was full of them', () => {
-    pool = new WatchedPool(['a', 'b', 'c']);
+    pool = new DetectorPool(['a', 'b', 'c']);
     pool.fails('b', 3);
     pool.load(200);
     assert.equal(pool.report('b').state, 'ejected');
@@ -58,7 +58,7 @@ describe('Scenario: gray failures', () => {
   });
 
   it('is six times slower than its peers: out, and nobody else', () => {
-    pool = new WatchedPool(['a', 'b', 'c']);
+    pool = new DetectorPool(['a', 'b', 'c']);
     pool.works('a', 10);
     pool.works('b', 60);
     pool.works('c', 10);
@@ -71,7 +71,7 @@ describe('Scenario: gray failures', () => {
   });
 
   it('is slow because we stood still: nobody is out', () => {
-    pool = new WatchedPool(['a', 'b', 'c']);
+    pool = new DetectorPool(['a', 'b', 'c']);
     pool.works('b', 60);
     pool.fails('c', 2);
     pool.stack.stalled = true;
@@ -80,7 +80,7 @@ describe('Scenario: gray failures', () => {
   });
 
   it('is slow in what had piled up while we stood still: nobody is out', () => {
-    pool = new WatchedPool(['a', 'b', 'c']);
+    pool = new DetectorPool(['a', 'b', 'c']);
     pool.load(90, 20);
     const { stack } = pool;
     // A look was due meanwhile, and comes before anything is read.
@@ -98,7 +98,7 @@ describe('Scenario: gray failures', () => {
   });
 
   it('says that it is full: less for it, no ejection, and its share back when it is not', () => {
-    pool = new WatchedPool(['a', 'b', 'c']);
+    pool = new DetectorPool(['a', 'b', 'c']);
     pool.fails('b', 0, 8);
     pool.load(300);
     assert.equal(pool.report('b').state, 'eligible');
@@ -112,7 +112,7 @@ describe('Scenario: gray failures', () => {
   });
 
   it('all fail alike: traffic goes on to everybody that may not be ejected, and it is counted', () => {
-    pool = new WatchedPool(['a', 'b', 'c']);
+    pool = new DetectorPool(['a', 'b', 'c']);
     for (const name of pool.names) pool.fails(name, 2);
     const found = pool.load(300);
     assert.ok((found['a'] ?? 0) + (found['b'] ?? 0) + (found['c'] ?? 0) > 100);
@@ -123,7 +123,7 @@ describe('Scenario: gray failures', () => {
 
   it('observes only: it is counted with its detector, and nothing is ejected', () => {
     const successRatio = { ...DETECTORS.successRatio!, mode: 'observe' } as const;
-    pool = new WatchedPool(['a', 'b', 'c'], { ejection: { detectors: { successRatio } } });
+    pool = new DetectorPool(['a', 'b', 'c'], { ejection: { detectors: { successRatio } } });
     pool.fails('b', 2);
     pool.load(300);
     assert.deepEqual(pool.states, ['eligible', 'eligible', 'eligible']);
@@ -131,7 +131,7 @@ describe('Scenario: gray failures', () => {
   });
 
   it('passes its checks while its calls fail: calls are believed', () => {
-    pool = new WatchedPool(['a', 'b', 'c']);
+    pool = new DetectorPool(['a', 'b', 'c']);
     pool.fails('b');
     for (let i = 0; i < 20; i++) {
       pool.load(10);
@@ -142,7 +142,7 @@ describe('Scenario: gray failures', () => {
   });
 
   it('fails its checks now and then: out and back with them, on the connection it has', () => {
-    pool = new WatchedPool(['a', 'b', 'c']);
+    pool = new DetectorPool(['a', 'b', 'c']);
     for (let i = 0; i < 5; i++) {
       pool.out.upstream.endpointHealthy(pool.endpoint('b'), false, 'NOT_SERVING');
       assert.equal(pool.load(10)['b'], undefined);

@@ -3,7 +3,7 @@
  * counted before the ejection convicts nobody after it (Envoy clears all counters of a host when it is readmitted).
  */
 import assert from 'node:assert/strict';
-import { WatchedPool } from '../../kit/scenario/watched.js';
+import { DetectorPool } from '../../kit/scenario/detector-pool.js';
 
 /** Shorter than the 10 s that the success ratio looks back. */
 const OUT_MS = 3_000;
@@ -11,9 +11,9 @@ const OUT_MS = 3_000;
 const LOOK_MS = 1_010;
 
 describe('Scenario: a detector that is nearly full when another one ejects', () => {
-  let pool: WatchedPool;
+  let pool: DetectorPool;
   beforeEach(() => {
-    pool = new WatchedPool(['a', 'b', 'c'], { ejection: { baseMs: OUT_MS } });
+    pool = new DetectorPool(['a', 'b', 'c'], { ejection: { baseMs: OUT_MS } });
     pool.load(3);
   });
   afterEach(() => pool.close());

@@ -1,10 +1,10 @@
 /** Replicas that come, or come back, get a growing share of the calls until they are as fast as the others. */
 import assert from 'node:assert/strict';
-import { SLOW_START, WatchedPool } from '../../kit/scenario/watched.js';
+import { DetectorPool, SLOW_START } from '../../kit/scenario/detector-pool.js';
 import { addressOf, anUpstream } from '../../kit/stack/stack.js';
 
 describe('Scenario: slow start', () => {
-  let pool: WatchedPool;
+  let pool: DetectorPool;
   afterEach(() => pool.close());
 
   const kill = (name: string): void => {
@@ -19,7 +19,7 @@ describe('Scenario: slow start', () => {
 
   for (const kind of ['round-robin', 'least-loaded'] as const) {
     it(`a replica that was restarted begins with little, and ends with all (${kind})`, () => {
-      pool = new WatchedPool(['a', 'b', 'c'], { balance: { kind }, slowStart: SLOW_START });
+      pool = new DetectorPool(['a', 'b', 'c'], { balance: { kind }, slowStart: SLOW_START });
       for (const name of pool.names) pool.works(name, 5);
       assert.ok(pool.load(90)['c']! > 20, 'those of the beginning start at once');
       kill('c');
@@ -36,7 +36,7 @@ describe('Scenario: slow start', () => {
   }
 
   it('one that stays slower than its peers waits, whatever the number of its calls, but not for ever', () => {
-    pool = new WatchedPool(['a', 'b'], { slowStart: SLOW_START, ejection: { detectors: {} } });
+    pool = new DetectorPool(['a', 'b'], { slowStart: SLOW_START, ejection: { detectors: {} } });
     pool.works('a', 5);
     kill('b');
     pool.load(50, 20);
@@ -49,7 +49,7 @@ describe('Scenario: slow start', () => {
   });
 
   it('one that is new among others warms up, and one that discovery moves does not', () => {
-    pool = new WatchedPool(['a', 'b'], { slowStart: SLOW_START });
+    pool = new DetectorPool(['a', 'b'], { slowStart: SLOW_START });
     for (const name of pool.names) pool.works(name, 5);
     pool.load(40);
     pool.stack.backend('n').answer = (stream) => stream.reply(Buffer.from('n'));
@@ -67,7 +67,7 @@ describe('Scenario: slow start', () => {
   });
 
   it('one that passes its trial after an ejection warms up', () => {
-    pool = new WatchedPool(['a', 'b', 'c'], { slowStart: SLOW_START });
+    pool = new DetectorPool(['a', 'b', 'c'], { slowStart: SLOW_START });
     for (const name of pool.names) pool.works(name, 5);
     pool.fails('b');
     pool.load(60);
@@ -81,7 +81,7 @@ describe('Scenario: slow start', () => {
   });
 
   it('when all come back at once, none gets much more than its share', () => {
-    pool = new WatchedPool(['a', 'b', 'c'], { slowStart: SLOW_START });
+    pool = new DetectorPool(['a', 'b', 'c'], { slowStart: SLOW_START });
     for (const name of pool.names) pool.works(name, 5);
     pool.load(30);
     for (const name of pool.names) kill(name);

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { Outcome, type OutcomeOverrides } from '../../../sidecar/core/outcome/outcome.js';
 import { Status } from '../../../sidecar/core/outcome/status.js';
-import { Discovered, endpoint as endpointOf } from '../../kit/scenario/discovered.js';
-import { DETECTORS, WatchedPool } from '../../kit/scenario/watched.js';
+import { DETECTORS, DetectorPool } from '../../kit/scenario/detector-pool.js';
+import { DiscoveredUpstream, endpoint as endpointOf } from '../../kit/scenario/discovered-upstream.js';
 import { anUpstream, aRoute, aSafeRoute, Stack } from '../../kit/stack/stack.js';
 
 const { ABORTED, INTERNAL, NOT_FOUND, OK, RESOURCE_EXHAUSTED, UNAVAILABLE } = Status;
@@ -11,9 +11,9 @@ const { ABORTED, INTERNAL, NOT_FOUND, OK, RESOURCE_EXHAUSTED, UNAVAILABLE } = St
 const saying = (outcomes: OutcomeOverrides) => [aRoute({ outcomes })];
 
 describe('Scenario: what statuses count as is declared', () => {
-  let pool: WatchedPool;
+  let pool: DetectorPool;
   const open = (outcomes?: OutcomeOverrides) => {
-    pool = new WatchedPool(['a', 'b', 'c'], outcomes === undefined ? {} : { routes: saying(outcomes) });
+    pool = new DetectorPool(['a', 'b', 'c'], outcomes === undefined ? {} : { routes: saying(outcomes) });
   };
   const counted = (name: string, outcome: Outcome) => pool.endpoint(name).outcomes[outcome]!;
   afterEach(() => pool.close());
@@ -82,7 +82,7 @@ describe('Scenario: what statuses count as is declared', () => {
 
   it('as a success: nobody looks for outputs in it', () => {
     const invalidOutput = { mode: 'enforce', above: 0.5, minSamples: 1, sampleRatio: 1 } as const;
-    pool = new WatchedPool(['a'], {
+    pool = new DetectorPool(['a'], {
       routes: saying({ success: [NOT_FOUND] }),
       ejection: { detectors: { ...DETECTORS, invalidOutput } },
     });
@@ -211,9 +211,9 @@ describe('Scenario: declared outcomes, and rules of the registry', () => {
       [undefined, OK],
       [{ success: [ABORTED] }, ABORTED],
     ] as const) {
-      const mesh = new Discovered({ routes: [aRoute(outcomes === undefined ? {} : { outcomes })] });
+      const mesh = new DiscoveredUpstream({ routes: [aRoute(outcomes === undefined ? {} : { outcomes })] });
       const retry = { attempts: 2, on: [UNAVAILABLE, ABORTED] };
-      mesh.learn({ '': { endpoints: ['a', 'b'].map(endpointOf) } }, [
+      mesh.apply({ '': { endpoints: ['a', 'b'].map(endpointOf) } }, [
         { split: [{ weight: 1, cluster: '' }], retry },
       ]);
       mesh.stack.backend('a').answer = (stream) => stream.fail(ABORTED);

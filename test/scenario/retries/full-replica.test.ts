@@ -5,8 +5,8 @@
 import assert from 'node:assert/strict';
 import { Reasons } from '../../../sidecar/core/outcome/local-reply-reason.js';
 import { Outcome } from '../../../sidecar/core/outcome/outcome.js';
+import { DetectorPool } from '../../kit/scenario/detector-pool.js';
 import { Mesh, type MeshOptions } from '../../kit/scenario/mesh-in-memory.js';
-import { WatchedPool } from '../../kit/scenario/watched.js';
 import { aSafeRoute } from '../../kit/stack/stack.js';
 
 const RUN_MS = 20;
@@ -56,12 +56,12 @@ describe('Scenario: one of several replicas is full', () => {
 });
 
 describe('Scenario: sidecars say that their models have not seen the call', () => {
-  let pool: WatchedPool;
+  let pool: DetectorPool;
   afterEach(() => pool.close());
 
   /** Every call comes to its deadline in line, and its sidecar says so, or gives another reason. */
   const turnAway = (tls: 'mesh' | 'plaintext', { name, status }: (typeof Reasons)[keyof typeof Reasons]) => {
-    pool = new WatchedPool(['a', 'b', 'c', 'd'], { tls });
+    pool = new DetectorPool(['a', 'b', 'c', 'd'], { tls });
     for (const each of pool.names) pool.works(each, 20);
     pool.load(80);
     for (const each of pool.names) {
@@ -104,7 +104,7 @@ describe('Scenario: sidecars say that their models have not seen the call', () =
 
   /** Every replica serves one model; those named do not serve the other. */
   const serveWithout = (out: readonly string[]): void => {
-    pool = new WatchedPool(['a', 'b', 'c'], {});
+    pool = new DetectorPool(['a', 'b', 'c'], {});
     for (const name of pool.names)
       pool.stack.backend(name).answer = (stream) => {
         const isAsked = stream.header('x-model') === 'broken';
@@ -135,7 +135,7 @@ describe('Scenario: sidecars say that their models have not seen the call', () =
   });
 
   it('a process that crashed, of one model of several: the endpoint goes on with the others', () => {
-    pool = new WatchedPool(['a', 'b'], {});
+    pool = new DetectorPool(['a', 'b'], {});
     let isNamed = true;
     pool.stack.backend('a').answer = (stream) =>
       void stream.fail(14, [

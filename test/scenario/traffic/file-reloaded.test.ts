@@ -1,14 +1,14 @@
 /** The file of a running sidecar changes how an upstream is found: no call notices. */
 import assert from 'node:assert/strict';
-import { Discovered } from '../../kit/scenario/discovered.js';
+import { DiscoveredUpstream } from '../../kit/scenario/discovered-upstream.js';
 import { addressOf, anUpstream } from '../../kit/stack/stack.js';
 
 const DISCOVERY = { service: 'digits', tags: [], meta: {}, failover: [] };
 
 describe('Scenario: how an upstream is found changes with the file', () => {
-  let mesh: Discovered;
+  let mesh: DiscoveredUpstream;
   beforeEach(() => {
-    mesh = new Discovered();
+    mesh = new DiscoveredUpstream();
   });
   afterEach(() => mesh.close());
 
@@ -18,13 +18,13 @@ describe('Scenario: how an upstream is found changes with the file', () => {
   };
 
   it('from the registry to the file', () => {
-    mesh.tell(['a']);
+    mesh.discover(['a']);
     assert.deepEqual(mesh.calls(2), { a: 2 });
     mesh.out.outbound.update(fixed('a', 'b'));
     mesh.stack.run();
     assert.deepEqual(mesh.calls(4), { a: 2, b: 2 });
     assert.equal(mesh.stack.backend('a').peers.length, 1, 'on the connection there was');
-    mesh.tell(['c']);
+    mesh.discover(['c']);
     assert.deepEqual(mesh.calls(4), { a: 2, b: 2 }, 'an answer that was still on its way changes nothing');
   });
 
@@ -35,7 +35,7 @@ describe('Scenario: how an upstream is found changes with the file', () => {
     mesh.out.outbound.update(anUpstream([], { consul: DISCOVERY }));
     mesh.stack.run();
     assert.deepEqual(mesh.calls(2), { a: 2 });
-    mesh.tell(['b']);
+    mesh.discover(['b']);
     assert.deepEqual(mesh.calls(2), { b: 2 });
   });
 
@@ -47,7 +47,7 @@ describe('Scenario: how an upstream is found changes with the file', () => {
   });
 
   it('in other points: what the registry said stays in force', () => {
-    mesh.tell(['a', 'b@1']);
+    mesh.discover(['a', 'b@1']);
     mesh.out.outbound.update(anUpstream([], { consul: DISCOVERY, pool: { connections: 2 } }));
     mesh.stack.run();
     assert.deepEqual(mesh.calls(2), { a: 2 });
@@ -76,7 +76,7 @@ describe('Scenario: how an upstream is found changes with the file', () => {
 
   it('and knows whose word its connections back up', () => {
     const isAnswering = (name: string) => mesh.out.outbound.target.isAnswering(addressOf(name));
-    mesh.tell(['a', 'b@1', 'c@2']);
+    mesh.discover(['a', 'b@1', 'c@2']);
     assert.ok(isAnswering('a') && isAnswering('b'));
     assert.ok(!isAnswering('c') && !isAnswering('d'));
     mesh.kill('a');

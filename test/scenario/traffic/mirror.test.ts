@@ -4,7 +4,7 @@ import { mirrorReports, trafficShiftMetrics } from '../../../sidecar/app/metrics
 import type { MirrorConfig } from '../../../sidecar/config/model.js';
 import { grpcMessage } from '../../kit/http2/h2-frames.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
-import { endpoint } from '../../kit/scenario/discovered.js';
+import { endpoint } from '../../kit/scenario/discovered-upstream.js';
 import { anAnswer } from '../../kit/service/infer-answers.js';
 import {
   type App,

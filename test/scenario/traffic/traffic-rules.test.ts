@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import type { TrafficRoute } from '../../../sidecar/core/routing/route-match.js';
 import type { ClusterKnowledge } from '../../../sidecar/discovery/snapshot.js';
-import { Discovered, endpoint } from '../../kit/scenario/discovered.js';
-import { WatchedPool } from '../../kit/scenario/watched.js';
+import { DetectorPool } from '../../kit/scenario/detector-pool.js';
+import { DiscoveredUpstream, endpoint } from '../../kit/scenario/discovered-upstream.js';
 import { familiesIn } from '../../kit/stack/metrics.js';
 import { aRoute, aStreamRoute } from '../../kit/stack/stack.js';
 
@@ -18,14 +18,14 @@ function to(name: string, over: Partial<TrafficRoute> = {}): TrafficRoute {
 }
 
 describe('Scenario: traffic rules', () => {
-  let mesh: Discovered;
+  let mesh: DiscoveredUpstream;
   beforeEach(() => {
-    mesh = new Discovered({ routes: [aRoute()] });
+    mesh = new DiscoveredUpstream({ routes: [aRoute()] });
   });
   afterEach(() => mesh.close());
 
   it('send calls by their path', () => {
-    mesh.learn({ '': cluster('a'), health: cluster('h') }, [
+    mesh.apply({ '': cluster('a'), health: cluster('h') }, [
       to('health', { match: { prefix: '/grpc.health.v1.Health/', headers: [] } }),
       to(''),
     ]);
@@ -34,7 +34,7 @@ describe('Scenario: traffic rules', () => {
   });
 
   it('send calls by their metadata', () => {
-    mesh.learn({ '': cluster('a'), canary: cluster('c') }, [
+    mesh.apply({ '': cluster('a'), canary: cluster('c') }, [
       to('canary', { match: { headers: [{ name: 'x-canary', exact: 'yes', invert: false }] } }),
       to(''),
     ]);
@@ -44,7 +44,7 @@ describe('Scenario: traffic rules', () => {
   });
 
   it('split 90 to 10', () => {
-    mesh.learn({ v1: cluster('a'), v2: cluster('b') }, [
+    mesh.apply({ v1: cluster('a'), v2: cluster('b') }, [
       {
         split: [
           { weight: 90, cluster: 'v1' },
@@ -59,7 +59,7 @@ describe('Scenario: traffic rules', () => {
   });
 
   it('rewrite the path on its way out', () => {
-    mesh.learn({ '': cluster('a') }, [
+    mesh.apply({ '': cluster('a') }, [
       to('', { match: { prefix: '/old.S/', headers: [] }, rewrite: '/new.S/' }),
       to('', { match: { exact: '/bad.S/M', headers: [] }, rewrite: 'nonsense' }),
       to(''),
@@ -78,7 +78,7 @@ describe('Scenario: traffic rules', () => {
   });
 
   it('answer calls that no rule takes, and those whose cluster is not there', () => {
-    mesh.learn({ '': cluster('a') }, [
+    mesh.apply({ '': cluster('a') }, [
       to('', { match: { prefix: '/a.B/', headers: [] } }),
       to('gone', { match: { prefix: '/c.D/', headers: [] } }),
     ]);
@@ -88,7 +88,7 @@ describe('Scenario: traffic rules', () => {
 
   it('limit and repeat calls where the file says nothing of it', () => {
     const retry = { attempts: 2, on: [14] };
-    mesh.learn({ '': cluster('a', 'b') }, [to('', { timeoutMs: 200, retry })]);
+    mesh.apply({ '': cluster('a', 'b') }, [to('', { timeoutMs: 200, retry })]);
     mesh.stack.backend('a').answer = (stream) => stream.fail(14);
     for (let i = 0; i < 4; i++) {
       const call = mesh.call();
@@ -105,8 +105,8 @@ describe('Scenario: traffic rules', () => {
 
   it('give way to the file where it speaks', () => {
     mesh.close();
-    mesh = new Discovered({ routes: [aRoute({ timeoutMs: 500 })] });
-    mesh.learn({ '': cluster('a') }, [to('', { timeoutMs: 200 })]);
+    mesh = new DiscoveredUpstream({ routes: [aRoute({ timeoutMs: 500 })] });
+    mesh.apply({ '': cluster('a') }, [to('', { timeoutMs: 200 })]);
     mesh.stack.backend('a').answer = () => {};
     const call = mesh.call();
     mesh.stack.advance(400);
@@ -116,7 +116,7 @@ describe('Scenario: traffic rules', () => {
   });
 
   it('refuse calls beyond what a cluster may have in flight', () => {
-    mesh.learn({ '': { ...cluster('a'), maxInFlight: 2 } });
+    mesh.apply({ '': { ...cluster('a'), maxInFlight: 2 } });
     const held: { reply(): unknown }[] = [];
     mesh.stack.backend('a').answer = (stream) => void held.push(stream);
     const calls = [mesh.call(), mesh.call(), mesh.call()];
@@ -131,7 +131,7 @@ describe('Scenario: traffic rules', () => {
   });
 
   it('keep calls of one key at one endpoint, loads permitting, and spread the others', () => {
-    mesh.learn({ '': { ...cluster('a', 'b', 'c', 'd'), hashKey: 'x-session' } });
+    mesh.apply({ '': { ...cluster('a', 'b', 'c', 'd'), hashKey: 'x-session' } });
     const homes = new Set<string>();
     for (let i = 0; i < 20; i++) {
       const shares = mesh.calls(5, { metadata: [['x-session', `s${i}`]] });
@@ -153,14 +153,14 @@ describe('Scenario: traffic rules', () => {
 
   it('stick by the file’s own key too', () => {
     mesh.close();
-    mesh = new Discovered({ balance: { kind: 'ring-hash', key: 'x-session' } });
-    mesh.tell(['a', 'b', 'c']);
+    mesh = new DiscoveredUpstream({ balance: { kind: 'ring-hash', key: 'x-session' } });
+    mesh.discover(['a', 'b', 'c']);
     for (let i = 0; i < 10; i++)
       assert.equal(Object.values(mesh.calls(4, { metadata: [['x-session', `s${i}`]] }))[0], 4);
   });
 
   it('stick by it from the first call on where the file names the endpoints', () => {
-    const pool = new WatchedPool(['a', 'b', 'c'], { balance: { kind: 'ring-hash', key: 'x-session' } });
+    const pool = new DetectorPool(['a', 'b', 'c'], { balance: { kind: 'ring-hash', key: 'x-session' } });
     const homes = new Set<string>();
     for (let i = 0; i < 10; i++) {
       const shares = pool.load(4, 10, { metadata: [['x-session', `s${i}`]] });
@@ -172,16 +172,16 @@ describe('Scenario: traffic rules', () => {
   });
 
   it('change while calls run: what is under way ends in peace, and the connections that stay needed stay', () => {
-    mesh.tell(['a']);
+    mesh.discover(['a']);
     mesh.stack.backend('a').answer = () => {};
     const call = mesh.call();
-    mesh.learn({ '': cluster('a'), v2: cluster('b') }, [to('v2')]);
+    mesh.apply({ '': cluster('a'), v2: cluster('b') }, [to('v2')]);
     mesh.backend('a');
     assert.deepEqual(mesh.calls(3), { b: 3 });
     mesh.stack.backend('a').last.reply(Buffer.from('late'));
     mesh.stack.run();
     assert.equal(call.body.toString(), 'late');
-    mesh.tell(['a']);
+    mesh.discover(['a']);
     assert.deepEqual(mesh.calls(3), { a: 3 });
     assert.equal(mesh.stack.backend('a').peers.length, 1);
     mesh.stack.advance(100);
@@ -190,15 +190,15 @@ describe('Scenario: traffic rules', () => {
 
   it('send a call elsewhere whose cluster went between two attempts', () => {
     mesh.close();
-    mesh = new Discovered({
+    mesh = new DiscoveredUpstream({
       routes: [
         aRoute({ idempotent: true, retry: { attempts: 2, on: [14], backoff: { baseMs: 100, maxMs: 100 } } }),
       ],
     });
-    mesh.learn({ v1: cluster('a') }, [to('v1')]);
+    mesh.apply({ v1: cluster('a') }, [to('v1')]);
     mesh.stack.backend('a').answer = (stream) => stream.fail(14);
     const call = mesh.call();
-    mesh.learn({ v2: cluster('b') }, [to('v2')]);
+    mesh.apply({ v2: cluster('b') }, [to('v2')]);
     mesh.stack.advance(200);
     assert.equal(call.body.toString(), 'b');
   });
@@ -206,27 +206,27 @@ describe('Scenario: traffic rules', () => {
   it('rewrite nothing any more once they are gone, whatever the call had become', () => {
     mesh.close();
     const retry = { attempts: 2, on: [14], backoff: { baseMs: 100, maxMs: 100 } };
-    mesh = new Discovered({ routes: [aRoute({ idempotent: true, retry })] });
-    mesh.learn({ v1: cluster('a') }, [
+    mesh = new DiscoveredUpstream({ routes: [aRoute({ idempotent: true, retry })] });
+    mesh.apply({ v1: cluster('a') }, [
       to('v1', { match: { prefix: '/old.S/', headers: [] }, rewrite: '/new.S/' }),
     ]);
     mesh.stack.backend('a').answer = (stream) => stream.fail(14);
     mesh.call({ path: '/old.S/M' });
     assert.equal(mesh.stack.backend('a').last.header(':path'), '/new.S/M');
-    mesh.tell(['b']);
+    mesh.discover(['b']);
     mesh.stack.advance(200);
     assert.equal(mesh.stack.backend('b').last.header(':path'), '/old.S/M');
   });
 
   it('leave streams of a cluster that went alone', () => {
     mesh.close();
-    mesh = new Discovered({ routes: [aStreamRoute()] });
-    mesh.learn({ v1: cluster('a') }, [to('v1')]);
+    mesh = new DiscoveredUpstream({ routes: [aStreamRoute()] });
+    mesh.apply({ v1: cluster('a') }, [to('v1')]);
     mesh.stack.backend('a').answer = () => {};
     const stream = mesh.call({ body: null });
     const far = mesh.stack.backend('a').last;
     far.begin().data(Buffer.from('one'));
-    mesh.learn({ v2: cluster('b') }, [to('v2')]);
+    mesh.apply({ v2: cluster('b') }, [to('v2')]);
     far.data(Buffer.from('two')).trailers(0);
     mesh.stack.run();
     assert.equal(stream.body.toString(), 'onetwo');
@@ -236,7 +236,7 @@ describe('Scenario: traffic rules', () => {
   });
 
   it('show each cluster in the metrics, no label twice', () => {
-    mesh.learn({ '': cluster('a'), v2: cluster('a', 'b') }, [
+    mesh.apply({ '': cluster('a'), v2: cluster('a', 'b') }, [
       to('', { match: { prefix: '/x.', headers: [] } }),
       to('v2'),
     ]);
@@ -258,11 +258,11 @@ describe('Scenario: traffic rules', () => {
 
   it('keep to a subset of very many endpoints', () => {
     mesh.close();
-    mesh = new Discovered({ pool: { maxEndpoints: 10 } });
-    mesh.tell(Array.from({ length: 200 }, (_, i) => `e${i}`));
+    mesh = new DiscoveredUpstream({ pool: { maxEndpoints: 10 } });
+    mesh.discover(Array.from({ length: 200 }, (_, i) => `e${i}`));
     assert.equal(mesh.out.upstream.endpoints.length, 10);
     const before = new Set(mesh.out.upstream.endpoints.map(({ id }) => id));
-    mesh.tell(Array.from({ length: 201 }, (_, i) => `e${i}`));
+    mesh.discover(Array.from({ length: 201 }, (_, i) => `e${i}`));
     const fresh = mesh.out.upstream.endpoints.filter(({ id }) => !before.has(id));
     assert.ok(fresh.length <= 1);
     assert.equal(Object.keys(mesh.calls(20)).length, 10);

@@ -2,16 +2,16 @@
 import assert from 'node:assert/strict';
 import { reportsOf } from '../../../sidecar/app/endpoint-report.js';
 import type { DetectorsConfig } from '../../../sidecar/config/model.js';
-import { DETECTORS, WatchedPool } from '../../kit/scenario/watched.js';
+import { DETECTORS, DetectorPool } from '../../kit/scenario/detector-pool.js';
 
 describe('The latency of an endpoint beside its peers', () => {
-  let pool: WatchedPool;
+  let pool: DetectorPool;
   afterEach(() => pool.close());
 
   const open = (latency: DetectorsConfig['latency']): void => {
     const { latency: _, ...others } = DETECTORS;
     const detectors = latency === undefined ? others : { ...others, latency };
-    pool = new WatchedPool(['a', 'b', 'c'], { ejection: { detectors } });
+    pool = new DetectorPool(['a', 'b', 'c'], { ejection: { detectors } });
     pool.works('a', 40);
     pool.works('b', 10);
     pool.works('c', 10);

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import type { RouteConfig } from '../../../sidecar/config/model.js';
 import { Flag } from '../../kit/http2/h2-frames.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
-import { WatchedPool } from '../../kit/scenario/watched.js';
+import { DetectorPool } from '../../kit/scenario/detector-pool.js';
 import { aRoute, aSafeRoute, aStreamRoute, type CallOptions, MESSAGE } from '../../kit/stack/stack.js';
 
 const TALK = '/talk.Service/Talk';
@@ -15,10 +15,10 @@ const OUT_MS = 30_000;
 const ROUTES = [aStreamRoute({ methods: ['/talk.Service/*'] }), aRoute()];
 
 describe('Scenario: the trial of an ejected endpoint', () => {
-  let pool: WatchedPool;
+  let pool: DetectorPool;
   /** Of two endpoints, `a` is out and well again; its time is over. */
   const start = (routes: readonly RouteConfig[] = ROUTES): void => {
-    pool = new WatchedPool(['a', 'b'], { routes });
+    pool = new DetectorPool(['a', 'b'], { routes });
     pool.fails('a');
     pool.load(20, 10);
     assert.equal(pool.states[0], 'ejected');

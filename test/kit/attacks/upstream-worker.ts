@@ -2,7 +2,7 @@
  * The unharmed party of every attack, on a thread of its own so that the attacker's work does not slow it down: the
  * upstream that must not be buried, and a canary whose calls must go on.
  *
- * Runs as a worker; arena.ts speaks to it. The upstream is a raw server, because Node's own drops a connection after
+ * Runs as a worker; attacked-sidecar.ts sends it requests. The upstream is a raw server, because Node's own drops a connection after
  * a few dozen resets a second.
  */
 
@@ -27,7 +27,7 @@ const CALL_LIMIT_MS = 2000;
 const CONNECTION_WINDOW = 16 << 20;
 
 /** What the worker is started with. */
-export interface BystanderOptions {
+export interface UpstreamWorkerOptions {
   /** Calls that one connection to the upstream may have open; absent: any number. */
   readonly streams?: number | undefined;
 }
@@ -43,7 +43,7 @@ export interface UpstreamStats {
 }
 
 /** For the calls of a canary that the machine keeps waiting, ms. */
-const PATIENCE_MS = 5_000;
+const LEAST_CALLS_WAIT_MS = 5_000;
 
 export interface CanaryReport {
   readonly calls: number;
@@ -71,7 +71,7 @@ export type Request =
   | { readonly kind: 'stats' };
 export type Reply = Address | readonly CanaryReport[] | UpstreamStats | null;
 
-async function startUpstream({ streams }: BystanderOptions): Promise<{
+async function startUpstream({ streams }: UpstreamWorkerOptions): Promise<{
   address: Address;
   stats(): UpstreamStats;
   drop(): void;
@@ -151,7 +151,7 @@ class Canary {
   }
 
   async stop(leastCalls: number): Promise<CanaryReport> {
-    const untilMs = performance.now() + PATIENCE_MS;
+    const untilMs = performance.now() + LEAST_CALLS_WAIT_MS;
     while (this.#latencies.length + this.#failed < leastCalls && performance.now() < untilMs)
       await new Promise((resolve) => setTimeout(resolve, 20));
     clearInterval(this.#timer);
@@ -227,7 +227,7 @@ class Canary {
 }
 
 async function main(port: MessagePort): Promise<void> {
-  const upstream = await startUpstream(workerData as BystanderOptions);
+  const upstream = await startUpstream(workerData as UpstreamWorkerOptions);
   let canaries: readonly Canary[] = [];
   const answerTo = async (request: Request): Promise<Reply> => {
     switch (request.kind) {

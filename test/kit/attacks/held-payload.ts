@@ -5,31 +5,39 @@
 import { data, grpcMessage, Setting } from '../http2/h2-frames.js';
 import { openRequest, unaryRequest } from '../http2/raw-client.js';
 import type { RawPeer } from '../http2/raw-peer.js';
-import type { Arena, Side } from './arena.js';
-import { Path } from './bystander.js';
+import type { AttackedSidecar, Side } from './attacked-sidecar.js';
+import { Path } from './upstream-worker.js';
 
 const MIB = 1 << 20;
 /** As much as a stream's first window takes, less the frames before. */
 const PARTIAL = Buffer.alloc(64 * 1024 - 100);
 
-export interface Hoard {
+export interface HeldPayload {
   readonly connections: number;
   /** Of each connection. */
   readonly streams: number;
 }
 
 /** Answers of 200 KB to streams whose windows stay shut. */
-export async function leaveAnswers(arena: Arena, side: Side, hoard: Hoard): Promise<RawPeer[]> {
+export async function holdResponses(
+  target: AttackedSidecar,
+  side: Side,
+  hoard: HeldPayload,
+): Promise<RawPeer[]> {
   const calls = Buffer.concat(
     Array.from({ length: hoard.streams }, (_, k) => unaryRequest(2 * k + 1, Path.large)),
   );
-  return occupy(arena, side, hoard, (peer) => peer.sendAll(calls), [[Setting.initialWindowSize, 0]]);
+  return occupy(target, side, hoard, (peer) => peer.sendAll(calls), [[Setting.initialWindowSize, 0]]);
 }
 
 /** Requests that begin and never end. */
-export async function leaveRequests(arena: Arena, side: Side, hoard: Hoard): Promise<RawPeer[]> {
+export async function holdRequests(
+  target: AttackedSidecar,
+  side: Side,
+  hoard: HeldPayload,
+): Promise<RawPeer[]> {
   const start = grpcMessage(Buffer.alloc(10), 4 * MIB);
-  return occupy(arena, side, hoard, async (peer) => {
+  return occupy(target, side, hoard, async (peer) => {
     for (let k = 0; k < hoard.streams; k += 1) {
       const streamId = 2 * k + 1;
       peer.queue(streamId, openRequest(streamId, Path.large), data(streamId, start));
@@ -40,15 +48,15 @@ export async function leaveRequests(arena: Arena, side: Side, hoard: Hoard): Pro
 }
 
 async function occupy(
-  arena: Arena,
+  target: AttackedSidecar,
   side: Side,
-  { connections }: Hoard,
+  { connections }: HeldPayload,
   fill: (peer: RawPeer) => Promise<unknown>,
   settings: readonly (readonly [number, number])[] = [],
 ): Promise<RawPeer[]> {
   const peers: RawPeer[] = [];
   for (let i = 0; i < connections; i += 1) {
-    const peer = await arena.attacker(side, { settings, replenish: false });
+    const peer = await target.attacker(side, { settings, replenish: false });
     peers.push(peer);
     await fill(peer);
   }

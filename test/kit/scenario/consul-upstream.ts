@@ -16,7 +16,7 @@ import { constant } from '../time/seeded-random.js';
 
 const STEP_MS = 50;
 
-export class Registered {
+export class ConsulUpstream {
   readonly stack = new Stack();
   readonly agent: ScriptedAgent;
   readonly out: OutboundStack;
@@ -58,7 +58,7 @@ export class Registered {
   }
 
   /** From now on the agent knows these instances, at this index, and whoever waits for news is told. `a!`: critical. */
-  async says(index: number, ...names: readonly string[]): Promise<void> {
+  async setInstances(index: number, ...names: readonly string[]): Promise<void> {
     const body = names.map((spec) => {
       const host = spec.replace('!', '');
       this.stack.backend(host).answer = (stream) => stream.reply(Buffer.from(host));

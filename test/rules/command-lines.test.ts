@@ -1,9 +1,9 @@
 /** Help and mistakes on the command lines of the programs beside the tests. */
 
 import assert from 'node:assert/strict';
-import { readOptions as readBench, USAGE } from '../../bench/options.js';
-import { readOptions as readFaults, usage } from '../../drills/faults/options.js';
-import { HelpWanted, UsageError } from './command-line.js';
+import { readOptions as readBench, USAGE } from '../bench/options.js';
+import { readOptions as readFaults, usage } from '../drills/faults/options.js';
+import { HelpWanted, UsageError } from '../kit/process/command-line.js';
 
 const SUITES = { consul: ['agent-down'], decisions: ['slow', 'tiers'] };
 

@@ -1,8 +1,8 @@
 /** Consul's UI as a person reads it, on a mesh that `outrider up --consul dev` runs: pages, their rows and their marks. */
 
+import { DIGITS_MODELS, type Mesh, type SidecarFacts, type UpFacts } from '../process/outrider.js';
+import { isRunning, isStopped, until } from '../process/processes.js';
 import type { TestPage } from './browser.js';
-import { DIGITS_MODELS, type Mesh, type SidecarFacts, type UpFacts } from './outrider.js';
-import { isRunning, isStopped, until } from './processes.js';
 
 export type UiFacts = UpFacts & { readonly consul: { readonly address: string; readonly ui: string } };
 

@@ -24,7 +24,7 @@ export const DETECTORS: DetectorsConfig = {
 
 export const SLOW_START = { minRatio: 0.1, convergedFactor: 1.5, minCalls: 20, maxMs: 60_000 };
 
-export class WatchedPool {
+export class DetectorPool {
   readonly stack: Stack;
   readonly out: OutboundStack;
   readonly app: App;

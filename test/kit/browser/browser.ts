@@ -9,7 +9,7 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { type Browser, launch, type Page } from 'puppeteer-core';
-import { ROOT, toolOrSkip } from './tools.js';
+import { ROOT, toolOrSkip } from '../process/tools.js';
 
 const NAMES = ['chromium', 'chromium-browser', 'google-chrome'];
 const PICTURES = path.join(ROOT, '.cache', 'screenshots');

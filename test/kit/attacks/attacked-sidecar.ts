@@ -1,6 +1,6 @@
 /**
- * A real sidecar under attack, a bystander beside it, and the three assertions every attack test makes: the attacker
- * is cut off or bounded, everyone else is unharmed, and the right counter counts exactly.
+ * A real sidecar under attack, a client that behaves beside it, and the three assertions every attack test makes: the attacker
+ * is cut off or bounded, other clients are unharmed, and the right counter counts exactly.
  */
 
 import assert from 'node:assert/strict';
@@ -12,7 +12,13 @@ import { ErrorCode, errorCodeOf, FrameType } from '../http2/h2-frames.js';
 import { type RawClientOptions, rawClient, type TlsMaterial } from '../http2/raw-client.js';
 import type { RawPeer } from '../http2/raw-peer.js';
 import { SidecarBench, type SidecarProcess } from '../process/sidecars.js';
-import type { BystanderOptions, CanaryReport, Reply, Request, UpstreamStats } from './bystander.js';
+import type {
+  CanaryReport,
+  Reply,
+  Request,
+  UpstreamStats,
+  UpstreamWorkerOptions,
+} from './upstream-worker.js';
 
 /** `outbound`: cleartext, from the local application. `inbound`: mutual TLS, from peers. */
 export type Side = 'outbound' | 'inbound';
@@ -30,7 +36,7 @@ const CANARY_EVERY_MS = 5;
 const LEAST_CANARY_MS = 250;
 const LEAST_CANARY_CALLS = 10;
 
-export interface ArenaOptions {
+export interface AttackedSidecarOptions {
   readonly limits?: Readonly<Record<string, unknown>>;
   /** Calls that one connection to the upstream may have open. */
   readonly streams?: number;
@@ -40,7 +46,7 @@ export interface ArenaOptions {
   readonly descriptors?: number;
 }
 
-export class Arena {
+export class AttackedSidecar {
   readonly #attackers: RawPeer[] = [];
 
   private constructor(
@@ -51,10 +57,10 @@ export class Arena {
     private readonly tls: TlsMaterial,
   ) {}
 
-  /** One sidecar with both listeners; what comes in on either ends at the bystander's upstream. */
-  static async open(options: ArenaOptions = {}): Promise<Arena> {
-    const worker = new Worker(new URL('./bystander.js', import.meta.url), {
-      workerData: { streams: options.streams } satisfies BystanderOptions,
+  /** One sidecar with both listeners; what comes in on either ends at the upstream of the worker. */
+  static async open(options: AttackedSidecarOptions = {}): Promise<AttackedSidecar> {
+    const worker = new Worker(new URL('./upstream-worker.js', import.meta.url), {
+      workerData: { streams: options.streams } satisfies UpstreamWorkerOptions,
     });
     const bench = await SidecarBench.open();
     try {
@@ -76,7 +82,7 @@ export class Arena {
       };
       const sidecar = await bench.start('target', file, {}, options.descriptors);
       const control = await bench.start('control', file);
-      return new Arena(bench, worker, sidecar, control, await bench.material('attacker'));
+      return new AttackedSidecar(bench, worker, sidecar, control, await bench.material('attacker'));
     } catch (error) {
       await bench.close();
       await worker.terminate();
@@ -104,7 +110,7 @@ export class Arena {
   }
 
   /** Hangs up on behalf of every attacker, so that the next test starts without them. */
-  async dismiss(): Promise<void> {
+  async disconnectAttackers(): Promise<void> {
     const peers = this.#attackers.splice(0);
     for (const peer of peers) peer.close();
     await Promise.all(peers.map((peer) => peer.closed));
@@ -140,7 +146,7 @@ export class Arena {
     attack: () => Promise<void>,
     allowedMs = CANARY_P99_MS,
   ): Promise<CanaryReport> {
-    const [canary, control] = await this.beside(side, attack);
+    const [canary, control] = await this.measureDuring(side, attack);
     assert.ok(this.sidecar.isRunning, `the sidecar died:\n${this.sidecar.output}`);
     assert.equal(canary.failed, 0, `canary: ${canary.failed} of ${canary.calls} failed: ${canary.why}`);
     assert.equal(canary.connections, 1, 'the canary lost its connection');
@@ -154,7 +160,10 @@ export class Arena {
   }
 
   /** As `underAttack`, and judges nothing: what the canary and the control found. */
-  async beside(side: Side, attack: () => Promise<void>): Promise<readonly [CanaryReport, CanaryReport]> {
+  async measureDuring(
+    side: Side,
+    attack: () => Promise<void>,
+  ): Promise<readonly [CanaryReport, CanaryReport]> {
     await this.#ask({ kind: 'reset stats' });
     const tls = side === 'inbound' ? this.tls : undefined;
     const targets = [this.sidecar, this.control].map((of) => ({ address: this.address(side, of), tls }));
@@ -240,7 +249,7 @@ export async function flood(peer: RawPeer, one: Buffer, times: number, limitMs =
 }
 
 /** The connection ends within `limitMs`, and with ENHANCE_YOUR_CALM (or one of `codes`) if the peer still heard why. */
-export async function assertCut(
+export async function assertDisconnected(
   peer: RawPeer,
   codes: readonly number[] = [ErrorCode.enhanceYourCalm],
   limitMs = 3000,

@@ -1,15 +1,15 @@
 /**
  * Draws mesh-config/consul-ui.png, the picture in the README: an instance whose model has been frozen, in Consul's UI.
  *
- *   npx tsx test/kit/process/consul-ui-picture.ts
+ *   npx tsx test/kit/browser/consul-ui-picture.ts
  */
 
 import { join } from 'node:path';
+import { Mesh, REPOSITORY } from '../process/outrider.js';
+import { until } from '../process/processes.js';
+import { tool } from '../process/tools.js';
 import { TestBrowser } from './browser.js';
 import { allPassing, CHECKS, FrozenModel, MESH_FILE, rows, type UiFacts } from './consul-ui.js';
-import { Mesh, REPOSITORY } from './outrider.js';
-import { until } from './processes.js';
-import { tool } from './tools.js';
 
 const FILE = join(REPOSITORY, 'mesh-config', 'consul-ui.png');
 /** Down to the end of the first check. */

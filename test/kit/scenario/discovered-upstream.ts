@@ -31,11 +31,11 @@ export function endpoint(spec: string): EndpointConfig {
   };
 }
 
-export class Discovered {
+export class DiscoveredUpstream {
   readonly stack: Stack;
   readonly out: OutboundStack;
   readonly app: App;
-  readonly sent: PeerStream[] = [];
+  readonly streams: PeerStream[] = [];
   readonly doubts: string[] = [];
 
   constructor(over: UpstreamOptions = {}, seed = 1) {
@@ -56,11 +56,11 @@ export class Discovered {
   }
 
   /** What the registry says: endpoints as `endpoint` spells them, undefined for "not known yet". */
-  tell(specs: readonly string[] | undefined): void {
-    this.learn({ [MAIN_CLUSTER]: { endpoints: specs?.map(endpoint) } });
+  discover(specs: readonly string[] | undefined): void {
+    this.apply({ [MAIN_CLUSTER]: { endpoints: specs?.map(endpoint) } });
   }
 
-  learn(
+  apply(
     clusters: Readonly<Record<string, ClusterKnowledge>>,
     routes: readonly TrafficRoute[] = [{ split: [{ weight: 1, cluster: MAIN_CLUSTER }] }],
   ): void {
@@ -76,7 +76,7 @@ export class Discovered {
 
   call(options: CallOptions = {}): PeerStream {
     const stream = this.app.call(options);
-    this.sent.push(stream);
+    this.streams.push(stream);
     this.stack.run();
     return stream;
   }

@@ -6,18 +6,18 @@
 import assert from 'node:assert/strict';
 import { HEALTH_CHECK, healthAnswer } from '../../../sidecar/codec/health.js';
 import { Outcome } from '../../../sidecar/core/outcome/outcome.js';
-import { WatchedPool } from '../../kit/scenario/watched.js';
+import { DetectorPool } from '../../kit/scenario/detector-pool.js';
 import { aRoute, aSafeRoute } from '../../kit/stack/stack.js';
 
 const NAMES = ['a', 'b', 'c', 'd'];
 const ALL_ELIGIBLE = NAMES.map(() => 'eligible');
 
 describe('Scenario: everyone was away', () => {
-  let pool: WatchedPool;
+  let pool: DetectorPool;
   afterEach(() => pool.close());
 
   const open = (names: readonly string[] = NAMES, route = aSafeRoute()): void => {
-    pool = new WatchedPool(names, { routes: [route] });
+    pool = new DetectorPool(names, { routes: [route] });
     pool.load(40, 20);
   };
   const become = (mode: 'accepts' | 'refuses' | 'silent', names = pool.names): void => {
@@ -87,7 +87,7 @@ describe('Scenario: everyone was away', () => {
       ['the models answer with errors', []],
     ] as const) {
       it(`${how}: nobody is ejected for that once they are back, and all have their part within twelve seconds`, () => {
-        pool = new WatchedPool(NAMES, {
+        pool = new DetectorPool(NAMES, {
           routes: [aSafeRoute()],
           balance: { kind: 'least-loaded' },
           ejection: { baseMs: 2_000 },
@@ -144,7 +144,7 @@ describe('Scenario: everyone was away', () => {
   });
 
   it('because there are as many connections as may be', () => {
-    pool = new WatchedPool(NAMES, {
+    pool = new DetectorPool(NAMES, {
       routes: [aRoute()],
       breaker: { maxConnections: 1, maxPending: 100, maxInFlight: 100, maxRetries: 10 },
     });
@@ -159,7 +159,7 @@ describe('Scenario: everyone was away', () => {
 
 describe('Scenario: an endpoint that goes again right after it came', () => {
   it('is ejected, though every connection is a new beginning', () => {
-    const pool = new WatchedPool(['a', 'b', 'c'], { routes: [aSafeRoute()] });
+    const pool = new DetectorPool(['a', 'b', 'c'], { routes: [aSafeRoute()] });
     pool.load(60, 20);
     const a = pool.stack.backend('a');
     a.answer = (stream) => stream.peer.socket.break();
@@ -173,7 +173,7 @@ describe('Scenario: an endpoint that goes again right after it came', () => {
   });
 
   it('also when it is gone for a moment each time', () => {
-    const pool = new WatchedPool(['a', 'b', 'c'], { routes: [aSafeRoute()] });
+    const pool = new DetectorPool(['a', 'b', 'c'], { routes: [aSafeRoute()] });
     pool.load(60, 20);
     const a = pool.stack.backend('a');
     a.answer = (stream) => {

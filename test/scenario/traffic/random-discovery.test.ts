@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import type { TrafficRoute } from '../../../sidecar/core/routing/route-match.js';
 import type { ClusterKnowledge } from '../../../sidecar/discovery/snapshot.js';
-import { Discovered, endpoint } from '../../kit/scenario/discovered.js';
+import { DiscoveredUpstream, endpoint } from '../../kit/scenario/discovered-upstream.js';
 import { aSafeRoute, aStreamRoute } from '../../kit/stack/stack.js';
 import { seeded } from '../../kit/time/seeded-random.js';
 
@@ -16,7 +16,7 @@ const STEPS = 400;
 class Whims {
   private readonly random: () => number;
   constructor(
-    private readonly mesh: Discovered,
+    private readonly mesh: DiscoveredUpstream,
     seed: number,
   ) {
     this.random = seeded(seed);
@@ -38,7 +38,7 @@ class Whims {
       this.route(clusters),
     );
     const { match: _, ...last } = this.route(clusters);
-    this.mesh.learn(clusters, [...routes, last]);
+    this.mesh.apply(clusters, [...routes, last]);
   }
 
   private cluster(): ClusterKnowledge {
@@ -85,7 +85,7 @@ class Whims {
       ...(this.chance(0.5) ? { metadata: [['x-key', this.pick(['1', '2', '3'])]] } : {}),
       ...(this.chance(0.1) ? { body: null } : {}),
     });
-    this.mesh.sent.push(stream);
+    this.mesh.streams.push(stream);
   }
 }
 
@@ -96,7 +96,7 @@ describe('Scenario: anything is told', () => {
         aStreamRoute({ methods: ['/p.S/Stream'], idleTimeoutMs: 2000 }),
         aSafeRoute({ attemptTimeoutMs: 150, timeoutMs: 5000 }),
       ];
-      const mesh = new Discovered(
+      const mesh = new DiscoveredUpstream(
         { routes, balance: { kind: 'least-loaded' }, pool: { connectTimeoutMs: 300 } },
         seed,
       );
@@ -117,19 +117,19 @@ describe('Scenario: anything is told', () => {
         for (const name of NAMES) mesh.stack.backend(name).answer = answer;
         if (whims.chance(0.1)) whims.endpoints();
         for (let i = whims.pick([0, 1, 3]); i > 0; i--) whims.call();
-        const open = mesh.sent.filter(({ isOver }) => !isOver);
+        const open = mesh.streams.filter(({ isOver }) => !isOver);
         if (open.length > 0 && whims.chance(0.1)) whims.pick(open).reset(8);
         if (whims.chance(0.02)) mesh.out.outbound.refreshConnections();
         mesh.stack.advance(whims.pick([0, 1, 10, 100]));
       }
       mesh.stack.advance(20_000);
-      for (const stream of mesh.sent) if (!stream.isOver) stream.reset(8);
+      for (const stream of mesh.streams) if (!stream.isOver) stream.reset(8);
       mesh.stack.run();
-      assert.ok(mesh.sent.some(({ status }) => status === 0));
+      assert.ok(mesh.streams.some(({ status }) => status === 0));
       mesh.stack.assertIdle();
 
       for (const name of NAMES) mesh.revive(name);
-      mesh.tell(['a', 'b', 'c@1', 'd!']);
+      mesh.discover(['a', 'b', 'c@1', 'd!']);
       mesh.stack.advance(400_000);
       // Which of the two does not matter: in this world calls take no time, and either may look the better one.
       const served = Object.keys(mesh.calls(40, { path: '/r.S/M' }, 20));

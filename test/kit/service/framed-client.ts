@@ -5,7 +5,7 @@
 
 import http2 from 'node:http2';
 import type { Address } from '../../../sidecar/config/model.js';
-import { MessageReader, type WireMessage } from '../service/compressed-service.js';
+import { MessageReader, type WireMessage } from './compressed-service.js';
 
 export interface FramedReply {
   readonly headers: http2.IncomingHttpHeaders;
