@@ -7,7 +7,7 @@
 
 export interface Token {
   readonly kind: 'name' | 'string' | 'template' | 'pattern' | 'number' | 'mark';
-  /** Strings without their quotes; `?.`, `=>` and `...` as one mark, all others one character each. */
+  /** Strings without their quotes; `?.`, `=>`, `...`, `&&`, `||` and `??` as one mark, all others one character each. */
   readonly text: string;
   readonly line: number;
 }
@@ -65,7 +65,8 @@ class Tokenizer {
 
   private mark(): void {
     const text =
-      ['...', '?.', '=>'].find((mark) => this.source.startsWith(mark, this.at)) ?? this.source[this.at]!;
+      ['...', '?.', '=>', '&&', '||', '??'].find((mark) => this.source.startsWith(mark, this.at)) ??
+      this.source[this.at]!;
     if (text === '{' && this.templates.length > 0) this.templates[this.templates.length - 1]! += 1;
     if (text === '}' && this.templates.length > 0) {
       if (this.templates.at(-1) === 0) {
