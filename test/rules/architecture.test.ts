@@ -2,7 +2,7 @@
  * The layout of the design as a test: who may import whom, where vendors and ambient things may be touched.
  */
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { packageRoot } from '../kit/process/package-root.js';
 import {
@@ -31,7 +31,13 @@ import {
   usesAmbientThingsOnlyIn,
   type VendorTable,
 } from '../kit/source-tree/rules.js';
-import { COMPUTED, readSourceFile, type SourceFile } from '../kit/source-tree/source-file.js';
+import {
+  COMPUTED,
+  ROOTS,
+  readSourceFile,
+  readTree,
+  type SourceFile,
+} from '../kit/source-tree/source-file.js';
 
 const RULES = {
   layers: LAYERS,
@@ -39,8 +45,6 @@ const RULES = {
   narrowLayers: NARROW_LAYERS,
   adminImporters: ADMIN_IMPORTERS,
 };
-
-const ROOTS = ['proto', 'services', 'sidecar', 'test', 'tools'];
 
 const VENDORS: VendorTable = {
   // `outrider serve` starts the model service, a program of its own, by its path, as a shell would.
@@ -91,16 +95,6 @@ const LONG_FILE = 250;
 const TOO_LONG_FILE = 650;
 
 const files = readTree();
-
-function readTree(): SourceFile[] {
-  return ROOTS.flatMap((root) =>
-    readdirSync(join(packageRoot, root), { recursive: true, encoding: 'utf8' })
-      .filter((name) => name.endsWith('.ts') && !name.includes('node_modules'))
-      .map((name) => `${root}/${name.replaceAll('\\', '/')}`)
-      .sort()
-      .map((path) => readSourceFile(path, readFileSync(join(packageRoot, path), 'utf8'))),
-  );
-}
 
 function none(complaints: Complaints): void {
   if (complaints.length > 0) assert.fail(`\n${complaints.join('\n')}`);

@@ -16,6 +16,13 @@ export const DECISIONS_WITHOUT_TEST = 5;
 /** For each source file with logic but without a unit test of its own path: the test that covers it. */
 export type CoveredElsewhere = Readonly<Record<string, string>>;
 
+/** Helpers that start a program: a test that imports one runs what the program's main file imports. */
+const STARTED_BY: Readonly<Record<string, string>> = {
+  'test/kit/process/outrider.ts': 'sidecar/main.ts',
+  'test/kit/process/sidecars.ts': 'sidecar/main.ts',
+  'test/kit/service/model-server.ts': 'services/model-server/main.ts',
+};
+
 /** `test/unit/X/Y.test.ts` and `test/unit/X/Y.ASPECT.test.ts` belong to `sidecar/X/Y.ts`, or to `X/Y.ts`. */
 export function unitTestsWithoutSource(files: readonly SourceFile[]): Complaints {
   const known = new Set(files.map(({ path }) => path));
@@ -50,8 +57,8 @@ export function wrongCoveredElsewhere(files: readonly SourceFile[], elsewhere: C
     if (tested.has(path)) return complain('has a unit test of its own path; remove the line');
     if (!hasLogic(source)) return complain('has no logic (any more); remove the line');
     if (!byPath.has(test)) return complain(`is to be covered by ${test}, which does not exist`);
-    if (!loaded.has(test)) loaded.set(test, importedFrom(test, byPath));
-    return loaded.get(test)!.has(path) ? [] : complain(`is to be covered by ${test}, which never imports it`);
+    if (!loaded.has(test)) loaded.set(test, loadedBy(test, byPath));
+    return loaded.get(test)!.has(path) ? [] : complain(`is to be covered by ${test}, which never loads it`);
   });
 }
 
@@ -74,9 +81,13 @@ function testedSources(files: readonly SourceFile[]): ReadonlySet<string | undef
   return new Set(files.map(({ path }) => sourceOf(path, known)));
 }
 
-/** Every file that `start` imports, directly or through others. */
-function importedFrom(start: string, byPath: ReadonlyMap<string, SourceFile>): ReadonlySet<string> {
+/** Every file that `start` imports or starts as a program, directly or through others. */
+function loadedBy(start: string, byPath: ReadonlyMap<string, SourceFile>): ReadonlySet<string> {
   const found = new Set([start]);
-  for (const path of found) for (const { target } of byPath.get(path)?.imports ?? []) found.add(target);
+  for (const path of found) {
+    for (const { target } of byPath.get(path)?.imports ?? []) found.add(target);
+    const program = STARTED_BY[path];
+    if (program !== undefined) found.add(program);
+  }
   return found;
 }

@@ -2,7 +2,9 @@
  * What the architecture rules need to know of one source file: what it imports, what it exports by default, which
  * ambient things it uses, and how long it is.
  */
-import { posix } from 'node:path';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join, posix } from 'node:path';
+import { packageRoot } from '../process/package-root.js';
 import { type Token, tokenize } from './tokens.js';
 
 export interface SourceFile {
@@ -29,6 +31,20 @@ export interface Import {
 export interface AmbientUse {
   readonly name: string;
   readonly line: number;
+}
+
+/** Where TypeScript sources of the project lie. */
+export const ROOTS = ['proto', 'services', 'sidecar', 'test', 'tools'];
+
+/** Every TypeScript source of the project. */
+export function readTree(): SourceFile[] {
+  return ROOTS.flatMap((root) =>
+    readdirSync(join(packageRoot, root), { recursive: true, encoding: 'utf8' })
+      .filter((name) => name.endsWith('.ts') && !name.includes('node_modules'))
+      .map((name) => `${root}/${name.replaceAll('\\', '/')}`)
+      .sort()
+      .map((path) => readSourceFile(path, readFileSync(join(packageRoot, path), 'utf8'))),
+  );
 }
 
 export function readSourceFile(path: string, source: string): SourceFile {
