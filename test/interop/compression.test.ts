@@ -6,10 +6,10 @@
 
 import assert from 'node:assert/strict';
 import { Metadata } from '@grpc/grpc-js';
-import { type FramedReply, framedCall } from '../kit/service/framed-client.js';
 import { Caller, deadline, finish } from '../kit/interop/client.js';
 import { type Pair, startPair } from '../kit/process/sidecars.js';
 import { inflate, methodOf, startCompressedService, wire } from '../kit/service/compressed-service.js';
+import { type FramedReply, framedCall } from '../kit/service/framed-client.js';
 import type {
   SimpleRequest,
   SimpleResponse,

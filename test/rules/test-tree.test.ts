@@ -108,7 +108,7 @@ describe('the rules for the test tree, on a tree that breaks them', () => {
   });
 
   it('find helpers that the index does not name, names twice, or names although they are gone', () => {
-    const index = '## a/\n| `b.ts` | b |\n| `gone.ts` | - |\n| `c.ts` | c |\n| `c.ts` | again |\n';
+    const index = '## a/\n\n- `b.ts`: b\n- `gone.ts`: -\n- `c.ts`: c\n- `c.ts`: again\n';
     assert.deepEqual(
       misnamedInIndex(index, [
         'test/kit/a/b.ts',

@@ -1,7 +1,6 @@
 /** What a person sees of a running mesh in Consul's own UI, in a real browser. */
 
 import assert from 'node:assert/strict';
-import { consulOrSkip } from '../../kit/consul/consul.js';
 import { browserOrSkip, type TestBrowser, type TestPage } from '../../kit/browser/browser.js';
 import {
   allPassing,
@@ -17,6 +16,7 @@ import {
   SERVICES,
   type UiFacts,
 } from '../../kit/browser/consul-ui.js';
+import { consulOrSkip } from '../../kit/consul/consul.js';
 import { Mesh } from '../../kit/process/outrider.js';
 import { until } from '../../kit/process/processes.js';
 

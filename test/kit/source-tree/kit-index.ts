@@ -5,7 +5,7 @@ const FOLDER = 'test/kit/';
 
 /**
  * Compares the index of the kit with the files of the kit. The index has a heading `## FOLDER/` for each folder and below
- * it a table row `` | `FILE` | what it is for | `` for each file. A file's own test, `x.test.ts`, goes with `x.ts`.
+ * it an item `` - `FILE`: what it is for `` for each file. A file's own test, `x.test.ts`, goes with `x.ts`.
  */
 export function misnamedInIndex(index: string, paths: readonly string[]): Complaints {
   const files = new Set(
@@ -16,7 +16,7 @@ export function misnamedInIndex(index: string, paths: readonly string[]): Compla
   let folder = '';
   for (const line of index.split('\n')) {
     folder = /^## `?([\w/-]+\/)`?$/.exec(line)?.[1] ?? folder;
-    const name = /^\| `([^`]+)` \|/.exec(line)?.[1];
+    const name = /^- `([^`]+)`: /.exec(line)?.[1];
     if (name === undefined) continue;
     const path = folder + name;
     if (named.has(path)) complaints.push(`${INDEX}: names ${path} twice`);
