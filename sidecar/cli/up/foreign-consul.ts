@@ -3,6 +3,7 @@
 import type { ConsulConfig } from '../../config/model.js';
 import { ConsulAgent } from '../../discovery/consul/client/client.js';
 import { agentSettings, type Environment } from '../../discovery/consul/client/settings.js';
+import { systemTimers } from '../../runtime/time/timers.js';
 import { CommandFailure, oneLine } from '../failure.js';
 
 const QUESTION = { timeoutMs: 2_000, maxBytes: 65_536 };
@@ -19,7 +20,7 @@ export async function askForeignConsul(config: ConsulConfig, env: Environment): 
   const agent = agentFor(config, env);
   const { where } = agent;
   try {
-    await agent.get('/status/leader', {}, QUESTION);
+    await agent.leader(QUESTION);
     return { where };
   } catch (error) {
     const problem = `no Consul agent at ${where} (${oneLine(error)}): sidecars wait for it; --consul dev brings one along`;
@@ -31,7 +32,7 @@ export async function askForeignConsul(config: ConsulConfig, env: Environment): 
 
 function agentFor(config: ConsulConfig, env: Environment): ConsulAgent {
   try {
-    return new ConsulAgent(agentSettings(config, env));
+    return new ConsulAgent(agentSettings(config, env), systemTimers);
   } catch (error) {
     throw new CommandFailure(`consul: ${oneLine(error)}`);
   }

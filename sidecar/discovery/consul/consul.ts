@@ -44,7 +44,7 @@ export class Consul implements Discovery {
     { env, isAnswering, ...tools }: ConsulOptions,
   ) {
     const deps: ConsulDeps = { ...tools, config: consul };
-    this.agent = new ConsulAgent(agentSettings(consul, env));
+    this.agent = new ConsulAgent(agentSettings(consul, env), deps.timers);
     this.watches = new QueryRegistry(this.agent, deps);
     this.cache = consul.cache && CacheFile.open(consul.cache.dir, deps.logger, deps.timers);
     this.deps = this.cache === undefined ? deps : { ...deps, cache: this.cache };

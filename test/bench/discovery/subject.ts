@@ -67,7 +67,7 @@ class Subject {
     this.upstream = sidecar.outbound!.upstreams[0]!;
     const tools = { clock: systemClock, timers: systemTimers, random: systemRandom, logger: silentLogger };
     this.deps = { ...tools, config, cache: CacheFile.open(cacheDir, silentLogger, systemTimers) };
-    const agent = new ConsulAgent(agentSettings(config, {}));
+    const agent = new ConsulAgent(agentSettings(config, {}), systemTimers);
     const reader = {
       get: async (...asked: Parameters<ConsulAgent['get']>) => {
         const answer = await agent.get(...asked);

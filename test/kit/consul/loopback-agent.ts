@@ -4,6 +4,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo, ListenOptions, Socket } from 'node:net';
 import { ConsulAgent } from '../../../sidecar/discovery/consul/client/client.js';
 import { agentSettings, type Environment } from '../../../sidecar/discovery/consul/client/settings.js';
+import { systemTimers } from '../../../sidecar/runtime/time/timers.js';
 import { CONFIG } from './scripted-agent.js';
 
 export interface Asked {
@@ -42,7 +43,7 @@ export class LoopbackAgent {
 
   /** A client of it, closed with it. `address` default: its own. */
   client(env: Environment = {}, address = `http://127.0.0.1:${this.port}`): ConsulAgent {
-    const client = new ConsulAgent(agentSettings({ ...CONFIG, address }, env));
+    const client = new ConsulAgent(agentSettings({ ...CONFIG, address }, env), systemTimers);
     this.clients.push(client);
     return client;
   }

@@ -29,7 +29,7 @@ export function realKit(server: ConsulServer, token = server.token): RealKit {
   });
   const config = { ...CONFIG, address: server.url };
   const env = token === undefined ? {} : { CONSUL_HTTP_TOKEN: token };
-  const agent = new ConsulAgent(agentSettings(config, env));
+  const agent = new ConsulAgent(agentSettings(config, env), systemTimers);
   const deps = { config, clock: systemClock, timers: systemTimers, random: seeded(7), logger };
   const watches = new QueryRegistry(agent, deps);
   const close = (): void => {

@@ -44,7 +44,7 @@ describe('the endpoints of a target, from a real Consul', () => {
       config,
     };
     silent = new Set();
-    agent = new ConsulAgent(agentSettings(config, {}));
+    agent = new ConsulAgent(agentSettings(config, {}), systemTimers);
     watches = new QueryRegistry(agent, tools);
     targets = new Targets(watches, {
       ...tools,

@@ -5,7 +5,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ConsulConfig } from '../../../sidecar/config/model.js';
-import { AgentError, ConsulAgent } from '../../../sidecar/discovery/consul/client/client.js';
+import { ConsulAgent } from '../../../sidecar/discovery/consul/client/client.js';
+import { AgentError } from '../../../sidecar/discovery/consul/client/response.js';
 import { agentSettings } from '../../../sidecar/discovery/consul/client/settings.js';
 import { QueryRegistry, type Source } from '../../../sidecar/discovery/consul/query/query-registry.js';
 import { silentLogger } from '../../../sidecar/runtime/log/logger.js';
@@ -32,7 +33,7 @@ class Side {
 
   constructor(config: Partial<ConsulConfig>) {
     const all = { ...CONFIG, ...config };
-    this.agent = new ConsulAgent(agentSettings(all, {}));
+    this.agent = new ConsulAgent(agentSettings(all, {}), systemTimers);
     const ambient = { clock: systemClock, timers: systemTimers, random: systemRandom };
     this.watches = new QueryRegistry(this.agent, { config: all, ...ambient, logger: silentLogger });
   }
@@ -207,7 +208,7 @@ describe('the client of a real Consul', () => {
 
   it('registers a proxy with its weights and checks, and takes both back', async () => {
     const server = await ConsulServer.start();
-    const agent = new ConsulAgent(agentSettings({ ...CONFIG, address: server.url }, {}));
+    const agent = new ConsulAgent(agentSettings({ ...CONFIG, address: server.url }, {}), systemTimers);
     try {
       const check = { CheckID: 'p:serves', Name: 'sidecar can serve', TTL: '30s', Status: 'critical' };
       const proxy = { Kind: 'connect-proxy', Proxy: { DestinationServiceName: 'p' } };
@@ -241,7 +242,10 @@ describe('the client of a real Consul', () => {
     const server = await ConsulServer.start({ acl: true });
     const tokenFile = join(folder, 'token');
     writeFileSync(tokenFile, '5ec4e7-70ce-4-marker');
-    const agent = new ConsulAgent(agentSettings({ ...CONFIG, address: server.url, tokenFile }, {}));
+    const agent = new ConsulAgent(
+      agentSettings({ ...CONFIG, address: server.url, tokenFile }, {}),
+      systemTimers,
+    );
     try {
       await assert.rejects(agent.get('/agent/services', {}, OPTIONS), (error: AgentError) => {
         assert.equal(error.message, '403 ACL not found');
@@ -259,7 +263,7 @@ describe('the client of a real Consul', () => {
     const server = await ConsulServer.start({ tls: 'mutual' });
     const { ca, cert, key } = server.tls!;
     const ask = async (tls: ConsulConfig['tls']) => {
-      const agent = new ConsulAgent(agentSettings({ ...CONFIG, address: server.url, tls }, {}));
+      const agent = new ConsulAgent(agentSettings({ ...CONFIG, address: server.url, tls }, {}), systemTimers);
       try {
         return (await agent.get('/status/leader', {}, OPTIONS)).status;
       } catch (error) {

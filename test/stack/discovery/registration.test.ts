@@ -53,6 +53,7 @@ class Seat {
     const config = { ...consulConfig(settings), address: consul.url };
     this.agent = new ConsulAgent(
       agentSettings(config, token === undefined ? {} : { CONSUL_HTTP_TOKEN: token }),
+      systemTimers,
     );
     const { agent } = this;
     const counting = {

@@ -47,7 +47,7 @@ describe('rules of a real Consul', () => {
     const config = { ...CONFIG, address: server.url };
     const logger: Logger = { ...silentLogger, warn: (fields) => void warnings.push(String(fields['rule'])) };
     const tools = { clock: systemClock, timers: systemTimers, random: systemRandom, logger, config };
-    agent = new ConsulAgent(agentSettings(config, {}));
+    agent = new ConsulAgent(agentSettings(config, {}), systemTimers);
     watches = new QueryRegistry(agent, tools);
     targets = new Targets(watches, { ...tools, isAnswering: () => true });
     const consul = { service: 'web', tags: [], meta: {}, failover: [] };

@@ -1,30 +1,24 @@
-/**
- * Requests to the local Consul agent, on the npm `consul` client, of which this is the only importer. The client
- * brings connections, encoding, abort and timeout; added are what it lacks: bounded bodies, connections that break
- * (exchange.ts), TLS and Unix sockets, the endpoints it has no function for, and errors that never hold the token.
- */
-
-import type { EventEmitter } from 'node:events';
 import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
+import { stringify } from 'node:querystring';
 import type { Writable } from 'node:stream';
 import Consul from 'consul';
+import type { Timers } from '../../../runtime/time/timers.js';
 import { Exchange } from './request.js';
 import { AgentError, type AgentReader, type Answer, type GetOptions, type Query } from './response.js';
 import { type AgentSettings, describeAddress } from './settings.js';
 
-export {
-  AgentError,
-  type AgentFault,
-  type AgentReader,
-  type Answer,
-  type GetOptions,
-  type Query,
-} from './response.js';
-
 /** Connections that are kept without a request; a blocking query holds its own. */
 const MAX_IDLE_SOCKETS = 4;
 const KEEP_ALIVE_PROBE_MS = 30_000;
+const USER_AGENT = 'outrider';
+
+/**
+ * Requests to the local Consul agent. What the npm `consul` client has a typed function for goes through it; this is its
+ * only importer. Everything else is sent over node:http, on the same connections: blocking queries, whose bodies are kept
+ * as bytes, bounded and parsed elsewhere; the endpoints of Connect, which the client has not; a registration, of which it
+ * drops the weights; and the state of a check, whose output it puts into the URL. No error holds the token.
+ */
 export class ConsulAgent implements AgentReader {
   /** For people: `http://127.0.0.1:8500`. */
   readonly where: string;
@@ -33,29 +27,34 @@ export class ConsulAgent implements AgentReader {
   private readonly exchanges = new Set<Exchange>();
   private isClosed = false;
 
-  constructor(private readonly settings: AgentSettings) {
+  constructor(
+    private readonly settings: AgentSettings,
+    private readonly timers: Timers,
+  ) {
     this.where = describeAddress(settings.address);
     this.sockets = socketsFor(settings);
     this.client = clientFor(settings, this.sockets);
   }
 
   get(path: string, query: Query, options: GetOptions): Promise<Answer> {
-    return this.exchange(options, (common) => this.client._get({ ...common, path, query: { ...query } }));
+    return this.request('GET', path, query, undefined, options);
   }
 
   /** @param body sent as JSON. */
   put(path: string, query: Query, body: unknown, options: GetOptions): Promise<Answer> {
-    const content = body === undefined ? {} : { body, type: 'json' };
-    return this.exchange(options, (common) =>
-      this.client._put({ ...common, ...content, path, query: { ...query } }),
-    );
+    return this.request('PUT', path, query, body, options);
   }
 
   deregisterService(id: string, options: GetOptions): Promise<Answer> {
     return this.exchange(options, (common) => this.client.agent.service.deregister({ ...common, id }));
   }
 
-  /** State of a TTL check, which starts its TTL anew. The client has this with the output in the URL only. */
+  /** The address of the leader of the servers, as JSON; shows that the agent reaches them. */
+  leader(options: GetOptions): Promise<Answer> {
+    return this.exchange(options, (common) => this.client.status.leader(common));
+  }
+
+  /** State of a TTL check, which starts its TTL anew. */
   updateCheck(
     id: string,
     status: 'passing' | 'warning' | 'critical',
@@ -74,51 +73,73 @@ export class ConsulAgent implements AgentReader {
     this.sockets.destroy();
   }
 
+  private request(
+    method: 'GET' | 'PUT',
+    path: string,
+    query: Query,
+    body: unknown,
+    options: GetOptions,
+  ): Promise<Answer> {
+    const { address } = this.settings;
+    const base = address.kind === 'tcp' ? address.path : '';
+    const search = Object.keys(query).length === 0 ? '' : `?${stringify(query)}`;
+    const content = body === undefined ? undefined : Buffer.from(JSON.stringify(body));
+    return this.exchange(options, ({ ctx, token }) =>
+      ctx.send(
+        {
+          ...(address.kind === 'unix'
+            ? { socketPath: address.socketPath }
+            : { host: address.hostname, port: address.port }),
+          protocol: address.protocol,
+          agent: this.sockets,
+          method,
+          path: `${base}/v1${path}${search}`,
+          headers: {
+            'user-agent': USER_AGENT,
+            ...(method === 'PUT' ? { 'content-length': content?.length ?? 0 } : {}),
+            ...(content === undefined ? {} : { 'content-type': 'application/json; charset=utf-8' }),
+            ...(token === undefined ? {} : { 'x-consul-token': token }),
+          },
+        },
+        content,
+      ),
+    );
+  }
+
   private async exchange(options: GetOptions, start: (common: Common) => Promise<unknown>): Promise<Answer> {
     const { signal, timeoutMs } = options;
     if (this.isClosed || signal?.aborted === true)
       throw new AgentError('cancelled', 'the read was cancelled');
     const token = this.settings.token();
-    const exchange = new Exchange(options.maxBytes);
-    const abort = (): void => exchange.fail(new AgentError('cancelled', 'the read was cancelled'));
+    const ctx = new Exchange(this.where, token, options.maxBytes);
+    const abort = (): void => ctx.fail(new AgentError('cancelled', 'the read was cancelled'));
     signal?.addEventListener('abort', abort, { once: true });
-    this.exchanges.add(exchange);
+    const late = `${this.where} did not answer within ${Math.round(timeoutMs)} ms`;
+    const limit = this.timers.after(timeoutMs, () => ctx.fail(new AgentError('timeout', late)));
+    this.exchanges.add(ctx);
     try {
-      await start({
-        ctx: exchange,
-        timeout: Math.ceil(timeoutMs),
-        ...(token === undefined ? {} : { token, headers: { 'x-consul-token': token } }),
-      });
-      return exchange.answer();
+      await start(token === undefined ? { ctx } : { ctx, token });
     } catch (error) {
-      throw exchange.errorFrom(error, this.where, token, timeoutMs);
+      // The client rejects every status but 2xx by itself.
+      if ((error as { isResponse?: boolean }).isResponse !== true) throw ctx.errorFrom(error);
     } finally {
+      limit.cancel();
       signal?.removeEventListener('abort', abort);
-      this.exchanges.delete(exchange);
+      this.exchanges.delete(ctx);
     }
+    return ctx.answer();
   }
 }
 
+/** What the functions of the client take beside their own options. */
 interface Common {
-  readonly ctx: EventEmitter;
-  readonly timeout: number;
-  /** For the functions of the client. */
+  /** Ends the request on its event `cancel`. */
+  readonly ctx: Exchange;
   readonly token?: string;
-  /** For its generic requests. */
-  readonly headers?: Readonly<Record<string, string>>;
 }
 
-type Request = Common & {
-  readonly path: string;
-  readonly query: Record<string, string>;
-  readonly body?: unknown;
-  readonly type?: string;
-};
-
-/** The parts of papi, the client's base, that its types leave out. */
+/** The extensions of papi, the client's base (documented there), which the client's types leave out. */
 interface Client extends Consul {
-  _get(request: Request): Promise<unknown>;
-  _put(request: Request): Promise<unknown>;
   _ext(event: 'onRequest', step: (request: PapiRequest, next: () => void) => void): void;
 }
 
@@ -138,11 +159,11 @@ function clientFor({ address }: AgentSettings, sockets: HttpAgent): Client {
   const options = {
     baseUrl: `${address.protocol}//${host}${base}/v1`,
     agent: sockets,
-    headers: { 'user-agent': 'outrider' },
+    headers: { 'user-agent': USER_AGENT },
     ...(isUnix ? { socketPath: address.socketPath } : {}),
   };
   const client = new Consul(options) as Client;
-  // The client's own functions get bounded bodies this way too.
+  // Bodies are bounded here too.
   client._ext('onRequest', (request, next) => {
     if (request.ctx instanceof Exchange) request.pipe = request.ctx.receiver();
     next();

@@ -1,10 +1,5 @@
-/**
- * One request to the Consul agent while it is under way: its body under a bound, its end when the connection breaks
- * within the answer, which the npm client waits for in vain, and its error in words.
- */
-
 import { EventEmitter } from 'node:events';
-import type { IncomingMessage } from 'node:http';
+import { type IncomingMessage, type RequestOptions, request } from 'node:http';
 import { Writable } from 'node:stream';
 import { BodyBuffer } from './body-buffer.js';
 import { AgentError, type Answer } from './response.js';
@@ -12,18 +7,42 @@ import { AgentError, type Answer } from './response.js';
 /** What is kept of an answer that says what went wrong. */
 const MAX_FAULT_BYTES = 4_096;
 
-/** One request and what came back so far. The client ends it on the event `cancel`. */
+/**
+ * One request to the agent and what came back so far: the body under a bound, the end when the connection breaks within
+ * the answer, and the error in words. It emits `cancel` when it has failed; what sends it ends the request then.
+ */
 export class Exchange extends EventEmitter {
   private readonly body: BodyBuffer;
   private response: IncomingMessage | undefined;
   private failure: AgentError | undefined;
 
-  constructor(private readonly maxBytes: number) {
+  /** @param token not to be quoted in any error */
+  constructor(
+    private readonly where: string,
+    private readonly token: string | undefined,
+    private readonly maxBytes: number,
+  ) {
     super();
     this.body = new BodyBuffer(maxBytes);
   }
 
-  /** Where the client pipes the answer to. */
+  /** Sends a request over node:http; settles when the answer has ended, and rejects at `cancel`. */
+  send(options: RequestOptions, content?: Buffer): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const sent = request(options, (response) => {
+        this.begin(response);
+        response.on('data', (chunk: Buffer) => this.receive(chunk)).once('end', resolve);
+      });
+      sent.once('error', reject);
+      this.once('cancel', () => {
+        reject(this.failure!);
+        sent.destroy();
+      });
+      sent.end(content);
+    });
+  }
+
+  /** Where the npm client pipes the answer of one of its own functions to. */
   receiver(): Writable {
     const receiver = new Writable({
       // Nothing waits in it, so nothing is gained by pausing the socket.
@@ -43,24 +62,21 @@ export class Exchange extends EventEmitter {
     this.emit('cancel');
   }
 
+  /** The answer, once it has ended. @throws AgentError for every status but 2xx. */
   answer(): Answer {
     if (this.failure !== undefined) throw this.failure;
     if (this.response === undefined) throw new AgentError('unreachable', 'the agent gave no answer');
-    return this.answerOf(this.response);
+    const answer = this.answerOf(this.response);
+    if (!isFault(answer.status)) return answer;
+    const said = this.oneLine(answer.body.toString('utf8'));
+    throw new AgentError('status', `${answer.status} ${said}`.trim(), answer.status, answer);
   }
 
-  errorFrom(error: unknown, where: string, token: string | undefined, timeoutMs: number): AgentError {
+  /** Why no answer came. */
+  errorFrom(error: unknown): AgentError {
     if (this.failure !== undefined) return this.failure;
-    if (error instanceof AgentError) return error;
-    if ((error as { isResponse?: boolean }).isResponse === true && this.response !== undefined) {
-      const answer = this.answerOf(this.response);
-      const said = oneLine(answer.body.toString('utf8'), token);
-      return new AgentError('status', `${answer.status} ${said}`.trim(), answer.status, answer);
-    }
-    if ((error as { isTimeout?: boolean }).isTimeout === true)
-      return new AgentError('timeout', `${where} did not answer within ${Math.round(timeoutMs)} ms`);
     const { code, message } = error as NodeJS.ErrnoException;
-    return new AgentError('unreachable', `${where}: ${oneLine(code ?? message ?? String(error), token)}`);
+    return new AgentError('unreachable', `${this.where}: ${this.oneLine(code ?? message ?? String(error))}`);
   }
 
   private answerOf(response: IncomingMessage): Answer {
@@ -76,7 +92,7 @@ export class Exchange extends EventEmitter {
 
   private begin(response: IncomingMessage): void {
     this.response = response;
-    // The client waits for an `end` that does not come when the connection breaks.
+    // There is no `end` when the connection breaks.
     response.once('close', () => {
       if (!response.complete)
         this.fail(new AgentError('unreachable', 'the connection broke within the answer'));
@@ -86,8 +102,7 @@ export class Exchange extends EventEmitter {
 
   private receive(chunk: Buffer): void {
     if (this.failure !== undefined) return;
-    const isFault = Math.floor((this.response?.statusCode ?? 0) / 100) !== 2;
-    if (isFault && this.body.length + chunk.length > MAX_FAULT_BYTES) {
+    if (isFault(this.response?.statusCode) && this.body.length + chunk.length > MAX_FAULT_BYTES) {
       this.body.add(chunk.subarray(0, Math.max(0, MAX_FAULT_BYTES - this.body.length)));
       return;
     }
@@ -97,19 +112,23 @@ export class Exchange extends EventEmitter {
   private failTooLarge(): void {
     this.fail(new AgentError('too-large', `the answer is larger than ${this.maxBytes} bytes`));
   }
+
+  /** A text from outside on one line (Consul says what went wrong on its second), short, printable, and without the token should it be quoted there. */
+  private oneLine(text: string): string {
+    const plain = this.token === undefined ? text : text.replaceAll(this.token, '[token]');
+    return plain
+      .trim()
+      .replace(/\s+/g, ' ')
+      .replace(/[^\x20-\x7e]/g, '?')
+      .slice(0, 200);
+  }
+}
+
+function isFault(status = 0): boolean {
+  return Math.floor(status / 100) !== 2;
 }
 
 function headerOf(response: IncomingMessage, name: string): string | undefined {
   const value = response.headers[name];
   return Array.isArray(value) ? value.join(', ') : value;
-}
-
-/** A text from outside on one line (Consul says what went wrong on its second), short, printable, and without the token should it be quoted there. */
-function oneLine(text: string, token: string | undefined): string {
-  const plain = token === undefined ? text : text.replaceAll(token, '[token]');
-  return plain
-    .trim()
-    .replace(/\s+/g, ' ')
-    .replace(/[^\x20-\x7e]/g, '?')
-    .slice(0, 200);
 }

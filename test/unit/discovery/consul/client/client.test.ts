@@ -4,7 +4,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
-import { AgentError, type GetOptions } from '../../../../../sidecar/discovery/consul/client/client.js';
+import { AgentError, type GetOptions } from '../../../../../sidecar/discovery/consul/client/response.js';
 import { LoopbackAgent } from '../../../../kit/consul/loopback-agent.js';
 import { until } from '../../../../kit/process/processes.js';
 
@@ -133,6 +133,7 @@ describe('ConsulAgent', () => {
       for (const ask of [
         () => client.get('/kv/a', {}, OPTIONS),
         () => client.deregisterService('a', OPTIONS),
+        () => client.leader(OPTIONS),
       ]) {
         const error = await failure(ask());
         assert.equal(error.fault, 'status');
@@ -177,6 +178,19 @@ describe('ConsulAgent', () => {
       assert.ok(written < 25_000_000, `${written} bytes were written`);
     });
   }
+
+  it('bounds, times out and cancels the typed functions of the npm client too', async () => {
+    const client = loopback.client();
+    loopback.handler = (_request, response) => response.end(Buffer.alloc(2_000_000));
+    assert.equal((await failure(client.leader(OPTIONS))).fault, 'too-large');
+    loopback.handler = () => {};
+    assert.equal((await failure(client.leader({ ...OPTIONS, timeoutMs: 50 }))).fault, 'timeout');
+    const last = failure(client.deregisterService('a', OPTIONS));
+    await until('it has begun', () => loopback.asked.length === 3);
+    client.close();
+    assert.equal((await last).fault, 'cancelled');
+    await until('the connections are closed', () => loopback.sockets.size === 0);
+  });
 
   it('takes an answer of exactly the bound, and of many pieces', async () => {
     const body = Buffer.from(Array.from({ length: 1_000_000 }, (_, i) => i % 251));
