@@ -4,8 +4,8 @@ import { PRESSURE_NAMES } from '../core/admission/memory-pressure.js';
 import type { SlowStart } from '../core/balancing/slow-start.js';
 import { Outcome } from '../core/outcome/outcome.js';
 import { EjectionState } from '../core/outlier/ejection.js';
-import type { RingWindow } from '../core/outlier/outcome-window.js';
-import { callsIn, successRatio } from '../core/outlier/success-rate.js';
+import type { OutcomeWindow } from '../core/outlier/outcome-window.js';
+
 import { DEADLY, type PoisonTable, REMEMBERED_MS } from '../core/retry/poison-requests.js';
 import type { InboundAdmission } from '../inbound/admission.js';
 import { shownFingerprint } from '../relay/response-cache/request-key.js';
@@ -25,8 +25,8 @@ export function reportsOf(upstream: Cluster, nowMs: number): EndpointReport[] {
 
 export function reportOf(upstream: Cluster, endpoint: Endpoint, nowMs: number): EndpointReport {
   const { ejection, pool } = endpoint;
-  const { window } = ejection;
-  window?.moveTo(nowMs);
+  const { outcomes } = ejection;
+  outcomes?.moveTo(nowMs);
   const base = {
     upstream: upstream.name,
     ...(upstream.clusterName === '' ? {} : { cluster: upstream.clusterName }),
@@ -43,7 +43,7 @@ export function reportOf(upstream: Cluster, endpoint: Endpoint, nowMs: number): 
     ejections: ejection.ejections,
     ...(endpoint.locality === '' ? {} : { locality: endpoint.locality }),
     ...(endpoint.weightFactor === 1 ? {} : { share: endpoint.weightFactor }),
-    ...(window === null ? {} : recent(window)),
+    ...(outcomes === null ? {} : recent(outcomes)),
   };
   if (!pool.isConnected) {
     const state = pool.isConnecting ? 'connecting' : 'disconnected';
@@ -78,9 +78,9 @@ export function reportOf(upstream: Cluster, endpoint: Endpoint, nowMs: number): 
 }
 
 /** No share of no calls. */
-function recent(window: RingWindow): Pick<EndpointReport, 'recentCalls' | 'successRatio'> {
-  const recentCalls = callsIn(window);
-  return recentCalls === 0 ? { recentCalls } : { recentCalls, successRatio: successRatio(window) };
+function recent(window: OutcomeWindow): Pick<EndpointReport, 'recentCalls' | 'successRatio'> {
+  const { calls: recentCalls, successRatio } = window;
+  return recentCalls === 0 ? { recentCalls } : { recentCalls, successRatio };
 }
 
 const NOBODY_ELSE = 'calls go there all the same, for no other endpoint is well';

@@ -257,7 +257,7 @@ export class Cluster implements SweepTarget {
     const now = this.context.clock.now();
     endpoint.availableSinceMs = now;
     if (healthy) {
-      endpoint.ejections.tryNow(endpoint.ejection, now);
+      endpoint.ejections.probeNow(endpoint.ejection, now);
       this.onRecovered(endpoint);
     }
     const fields = { upstream: this.name, endpoint: endpoint.label, why };
@@ -268,7 +268,7 @@ export class Cluster implements SweepTarget {
 
   /** The time of an ejection was over, no call came to be the trial, and a check has passed. */
   readmitUntried(endpoint: Endpoint): void {
-    endpoint.ejections.readmitUntried(endpoint.ejection, this.context.clock.now());
+    endpoint.ejections.readmitUnprobed(endpoint.ejection, this.context.clock.now());
     this.refreshAfter(EjectionEvent.readmitted, endpoint);
   }
 
@@ -277,7 +277,7 @@ export class Cluster implements SweepTarget {
     const now = this.context.clock.now();
     endpoint.latency.forgetPeak();
     // Who goes again right after it came is not forgiven each time: such a one is only ever seen to fail.
-    if (now - endpoint.backSinceMs >= FORGIVEN_AFTER_MS) endpoint.ejections.forgive(endpoint.ejection);
+    if (now - endpoint.backSinceMs >= FORGIVEN_AFTER_MS) endpoint.ejections.forgetHistory(endpoint.ejection);
     endpoint.backSinceMs = now;
     this.sweep?.startSlowly(endpoint);
   }

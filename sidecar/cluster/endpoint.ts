@@ -4,7 +4,7 @@ import { labelOf } from '../config/codecs/address.js';
 import type { Address, EndpointConfig, PoolConfig } from '../config/model.js';
 import { EndpointLoad } from '../core/balancing/balancer.js';
 import type { SlowStart } from '../core/balancing/slow-start.js';
-import { Detector } from '../core/outlier/detectors.js';
+import { DETECTORS, Detector } from '../core/outlier/detectors.js';
 import { Ejection } from '../core/outlier/ejection.js';
 import type { EjectionPool } from '../core/outlier/ejection-pool.js';
 import type { Pool, PoolOptions } from '../transport/pool.js';
@@ -122,11 +122,11 @@ function peerOf(config: EndpointConfig, upstream: string): Peer {
 
 /** Why it was ejected, or would have been, in one sentence. */
 export function whyEjected({ ejection, lastFault, lastFlaw }: Endpoint): string {
-  const { why, detector, failedTrials } = ejection;
-  const isAboutFaults = detector <= Detector.failureRatio;
+  const { why, detector, failedProbes } = ejection;
+  const isAboutFaults = Object.values(DETECTORS)[detector]!.goesByFaults;
   const shown = isAboutFaults ? lastFault : detector === Detector.invalidOutput ? lastFlaw : '';
   const last = shown === '' ? '' : `, last: ${shown}`;
   const trials =
-    failedTrials === 0 ? '' : `; ${failedTrials} failed trial${failedTrials === 1 ? '' : 's'} since`;
+    failedProbes === 0 ? '' : `; ${failedProbes} failed trial${failedProbes === 1 ? '' : 's'} since`;
   return `${why || 'faults in a row'}${last}${trials}`;
 }

@@ -120,11 +120,11 @@ export class OutlierSweep extends WheelEntry {
     const { classes } = this;
     const { requestBytes, model, buffered } = call;
     const { path } = headerViewOf(call.block);
-    if (path !== MODEL_INFER) return classes.numberOf(path, NO_MODEL, 0, requestBytes, nowMs);
-    if (model !== null) return classes.numberOf(path, model, model.length, requestBytes, nowMs);
+    if (path !== MODEL_INFER) return classes.indexOf(path, NO_MODEL, 0, requestBytes, nowMs);
+    if (model !== null) return classes.indexOf(path, model, model.length, requestBytes, nowMs);
     // Whoever names no model is compared with his like; whoever could not be asked might be of any.
     if (buffered === null || !view.read(buffered)) return -1;
-    return classes.numberOf(path, view.octets, view.length, requestBytes, nowMs);
+    return classes.indexOf(path, view.octets, view.length, requestBytes, nowMs);
   }
 
   /** What is kept of its request is let go before its end. */
@@ -193,9 +193,9 @@ export class OutlierSweep extends WheelEntry {
       if (slowStart.isOver) this.endSlowStart(endpoint);
       else endpoint.peerLatencyMs = this.peerLatencyMs(endpoint);
     }
-    if (!this.cluster.feelsLoad && ejection.window !== null) {
-      ejection.window.moveTo(now);
-      const { overloads, successes, faults } = ejection.window;
+    if (!this.cluster.feelsLoad && ejection.outcomes !== null) {
+      ejection.outcomes.moveTo(now);
+      const { overloads, successes, faults } = ejection.outcomes;
       const refused = overloads === 0 ? 0 : overloads / (overloads + successes + faults);
       endpoint.overloadFactor = Math.min(refused, 1 - LEAST_WHEN_FULL);
     }

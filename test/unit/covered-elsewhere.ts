@@ -99,7 +99,7 @@ export const COVERED_ELSEWHERE: CoveredElsewhere = {
   'sidecar/core/balancing/balancer.ts': 'test/unit/core/balancing/least-loaded.test.ts',
   'sidecar/core/health/cpu-idle.ts': 'test/unit/core/health/phi-accrual.test.ts',
   'sidecar/core/health/hang.ts': 'test/unit/supervise/hang-detector.test.ts',
-  'sidecar/core/outlier/detectors.ts': 'test/unit/core/outlier/ejection-pool.test.ts',
+  'sidecar/core/outlier/detector-state.ts': 'test/unit/core/outlier/sweep.test.ts',
   'sidecar/core/outlier/ejection-set.ts': 'test/unit/core/outlier/ejection-pool.test.ts',
   'sidecar/core/stats/histogram.ts': 'test/unit/core/stats/percentile.test.ts',
   'sidecar/discovery/consul/cache/cache-format.ts': 'test/unit/discovery/consul/cache/cache-file.test.ts',

@@ -5,11 +5,11 @@ import type { InferTensor } from '../../../proto/messages.js';
 import { TensorError } from '../../../proto/tensors.js';
 import { decodeInferResponse, type InferAnswer } from '../../codec/inference.js';
 import { fieldsOf } from '../../codec/protobuf.js';
-import type { InspectedAnswer } from '../../core/outlier/invalid-output.js';
+import type { InspectedResponse } from '../../core/outlier/invalid-output.js';
 import { cut, messageIn, outputOf, shown } from './infer-output.js';
 
 /** @param body as it was sent: one message of gRPC. Undefined: compressed, or no such message. Never throws. */
-export function inspectAnswer(body: Buffer): InspectedAnswer | undefined {
+export function inspectAnswer(body: Buffer): InspectedResponse | undefined {
   const message = messageIn(body);
   if (message === undefined) return undefined;
   try {
@@ -17,7 +17,7 @@ export function inspectAnswer(body: Buffer): InspectedAnswer | undefined {
     const flaws = answer.outputs.map((output, i) => flawOf(output, answer, i));
     return {
       model: modelIn(message),
-      form: answer.outputs.map(formOf).sort().join(', '),
+      shape: answer.outputs.map(formOf).sort().join(', '),
       flaw: flaws.find((flaw) => flaw !== '') ?? '',
     };
   } catch {

@@ -6,7 +6,7 @@
 
 import { MODEL_INFER } from '../../codec/inference.js';
 import { EjectionState } from '../../core/outlier/ejection.js';
-import { type InspectedAnswer, isChargeable, ResponseShapes } from '../../core/outlier/invalid-output.js';
+import { type InspectedResponse, isBlamed, ResponseShapes } from '../../core/outlier/invalid-output.js';
 import { headerViewOf } from '../../http2/header-view.js';
 import type { Attempt } from '../../relay/attempt.js';
 import type { Call } from '../../relay/call.js';
@@ -135,11 +135,11 @@ export class OutputInspector extends WheelEntry {
     this.replay.start();
   }
 
-  private judge(sample: Sample, suspect: InspectedAnswer, suspicion: string, body: Buffer | null): void {
+  private judge(sample: Sample, suspect: InspectedResponse, suspicion: string, body: Buffer | null): void {
     const peer = body === null ? undefined : inspectAnswer(body);
     if (peer === undefined) {
       this.counts.unproven++;
-    } else if (isChargeable(suspect, peer)) {
+    } else if (isBlamed(suspect, peer)) {
       this.counts.charged++;
       sample.endpoint.lastFlaw = suspicion;
       if (isCounted(sample)) sample.endpoint.ejection.outputs?.fault(this.relay.clock.now());

@@ -1,19 +1,14 @@
-/**
- * Which calls are alike, so that the times of one say something about another: those of the same method, to the same
- * version of the same model, with a request of similar size. Kinds are numbered from 0 as they turn up; there are few
- * numbers, and one is given away again when every time that was recorded under it has been forgotten.
- */
-import { KINDS, SPAN_MS } from './latency.js';
+import { MAX_CALL_CLASSES, SPAN_MS } from './latency.js';
 
-/** Of a call that names no model, or none that can be told. */
+/** Model of a call that names none, or whose model cannot be read. */
 export const NO_MODEL = new Uint8Array(0);
 
-/** Sizes of requests: 0 to 3 octets, 4 to 15, … 64 MiB and more. */
+/** Size classes of requests: 0 to 3 bytes, 4 to 15, … 64 MiB and more. */
 const SIZES = 14;
-/** By then nothing that was recorded counts any more. */
+/** After this time nothing recorded under a class counts any more. */
 const FORGOTTEN_MS = 2 * SPAN_MS;
 
-class CallKind {
+class CallClass {
   constructor(
     readonly method: string,
     readonly model: Uint8Array,
@@ -22,49 +17,53 @@ class CallKind {
   ) {}
 
   is(method: string, model: Uint8Array, length: number, size: number): boolean {
-    const mine = this.model;
-    // What differs most often first; the names of models often begin alike.
-    if (size !== this.size || length !== mine.length || method !== this.method) return false;
-    for (let i = length - 1; i >= 0; i -= 1) if (mine[i] !== model[i]) return false;
+    const own = this.model;
+    // The most selective tests first; names of models often share a prefix, so compared from the end.
+    if (size !== this.size || length !== own.length || method !== this.method) return false;
+    for (let i = length - 1; i >= 0; i -= 1) if (own[i] !== model[i]) return false;
     return true;
   }
 }
 
+/**
+ * Classes of calls whose latencies can be compared: the same method, the same version of the same model, requests of
+ * similar size. Numbered from 0 as they appear, up to `MAX_CALL_CLASSES`; a number is reused when every latency recorded
+ * under it has been forgotten.
+ */
 export class CallClasses {
-  private readonly kinds: CallKind[] = [];
+  private readonly classes: CallClass[] = [];
 
   /**
-   * The number of a call's kind, whose time is recorded now; −1: there are too many kinds at once for this one, too.
-   * @param model what the request names, in its first `length` octets; it is copied when it is new.
-   * @param bytes of the request.
+   * The number of a call's class, whose latency is recorded now; −1: all numbers are in use.
+   * @param model name of the model in the request, in its first `length` bytes; copied when it is new.
+   * @param bytes length of the request.
    */
-  numberOf(method: string, model: Uint8Array, length: number, bytes: number, nowMs: number): number {
-    const { kinds } = this;
+  indexOf(method: string, model: Uint8Array, length: number, bytes: number, nowMs: number): number {
+    const { classes } = this;
     const size = sizeOf(bytes);
-    for (let i = 0; i < kinds.length; i += 1) {
-      const kind = kinds[i]!;
-      if (!kind.is(method, model, length, size)) continue;
-      kind.lastMs = nowMs;
+    for (let i = 0; i < classes.length; i += 1) {
+      const each = classes[i]!;
+      if (!each.is(method, model, length, size)) continue;
+      each.lastMs = nowMs;
       return i;
     }
-    const number = this.freeNumber(nowMs);
-    if (number >= 0) {
-      // Of a Buffer, `slice` would copy nothing.
-      kinds[number] = new CallKind(method, Uint8Array.from(model.subarray(0, length)), size, nowMs);
+    const free = this.freeIndex(nowMs);
+    if (free >= 0) {
+      // `slice` of a Buffer would not copy.
+      classes[free] = new CallClass(method, Uint8Array.from(model.subarray(0, length)), size, nowMs);
     }
-    return number;
+    return free;
   }
 
-  /** Nobody is compared by what has no number: calls of different kinds would be mixed there. */
-  private freeNumber(nowMs: number): number {
-    const { kinds } = this;
-    if (kinds.length < KINDS) return kinds.length;
-    for (let i = 0; i < KINDS; i += 1) if (nowMs - kinds[i]!.lastMs >= FORGOTTEN_MS) return i;
-    return -1;
+  /** A shared class for the rest would mix calls of different kinds: they are not compared at all. */
+  private freeIndex(nowMs: number): number {
+    const { classes } = this;
+    if (classes.length < MAX_CALL_CLASSES) return classes.length;
+    return classes.findIndex(({ lastMs }) => nowMs - lastMs >= FORGOTTEN_MS);
   }
 }
 
-/** Powers of 4. */
+/** Size class of a request of so many bytes, by powers of 4. */
 export function sizeOf(bytes: number): number {
   return bytes < 4 ? 0 : Math.min((31 - Math.clz32(Math.min(bytes, 0x7fff_ffff))) >> 1, SIZES - 1);
 }

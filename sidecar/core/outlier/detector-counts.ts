@@ -1,20 +1,23 @@
-/** How often each detector tripped, and what came of it. */
-import { DETECTOR_NAMES, type Detector } from './detectors.js';
+import { DETECTORS, type Detector } from './detectors.js';
 import { EjectionEvent } from './ejection.js';
 
+/** How often one detector found an outlier, and the result. */
 export class DetectorCounts {
-  /** It tripped, whether or not that led to an ejection. */
+  /** Outliers found, whether or not that led to an ejection. */
   detected = 0;
+  /** Ejections. */
   enforced = 0;
-  /** It tripped and nothing was ejected, for this reason. */
+  /** Outliers found and not ejected, by the reason. */
   readonly notEnforced = { observed: 0, overCap: 0, lastEligible: 0 };
 }
 
+/** Why an outlier was not ejected. */
 export type NotEnforced = keyof DetectorCounts['notEnforced'];
 
+/** The counts of a pool. */
 export class EjectionCounts {
   /** By `Detector`. */
-  readonly by: readonly DetectorCounts[] = DETECTOR_NAMES.map(() => new DetectorCounts());
+  readonly by: readonly DetectorCounts[] = Object.values(DETECTORS).map(() => new DetectorCounts());
 
   get detected(): number {
     return this.by.reduce((sum, { detected }) => sum + detected, 0);
@@ -28,16 +31,17 @@ export class EjectionCounts {
     return { observed: sum('observed'), overCap: sum('overCap'), lastEligible: sum('lastEligible') };
   }
 
-  tripped(detector: Detector, verdict: EjectionEvent): void {
+  /** A detector found an outlier that it had not found before. */
+  countDetected(detector: Detector, event: EjectionEvent): void {
     this.by[detector]!.detected += 1;
-    this.refused(detector, verdict);
+    this.countNotEnforced(detector, event);
   }
 
-  /** A verdict that ejected nobody. */
-  refused(detector: Detector, verdict: EjectionEvent): void {
+  /** Counts the reason when `event` is no ejection. */
+  countNotEnforced(detector: Detector, event: EjectionEvent): void {
     const { notEnforced } = this.by[detector]!;
-    if (verdict === EjectionEvent.observed) notEnforced.observed += 1;
-    else if (verdict === EjectionEvent.overCap) notEnforced.overCap += 1;
-    else if (verdict === EjectionEvent.lastEligible) notEnforced.lastEligible += 1;
+    if (event === EjectionEvent.observed) notEnforced.observed += 1;
+    else if (event === EjectionEvent.overCap) notEnforced.overCap += 1;
+    else if (event === EjectionEvent.lastEligible) notEnforced.lastEligible += 1;
   }
 }

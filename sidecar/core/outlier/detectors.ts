@@ -1,78 +1,74 @@
-/** The detectors that find endpoints out: their names and settings, and what they remember of one endpoint. */
+import type { CallDetector, DetectorMode, SignalName, SweepDetector } from './detector.js';
+import { failureRatio } from './failure-ratio.js';
+import { invalidOutput } from './invalid-output.js';
+import { latency } from './latency.js';
+import { successRate } from './success-rate.js';
+import { successRatio } from './success-ratio.js';
 
-import { type OutputSettings, outputWindow } from './invalid-output.js';
-import { Latencies, type LatencySettings } from './latency.js';
-import { RingWindow } from './outcome-window.js';
-import type { FailureRatioSettings, SuccessRateSettings, SuccessRatioSettings } from './success-rate.js';
+/** Faults in a row; how many are too many is `EjectionSettings.consecutiveFaults`. */
+const consecutive: CallDetector = { name: 'consecutive-faults', goesByFaults: true };
+/** The endpoint's own sidecar reports that its model cannot serve. */
+const modelUnavailable: CallDetector = { name: 'model-unavailable', goesByFaults: false };
 
-/** In the order in which they are heard. */
-export const Detector = {
-  consecutive: 0,
-  successRatio: 1,
-  successRate: 2,
-  failureRatio: 3,
-  latency: 4,
-  invalidOutput: 5,
-  modelUnavailable: 6,
-} as const;
-export type Detector = (typeof Detector)[keyof typeof Detector];
+/** All outlier detectors by the name of their settings, in the order in which the sweep applies them. One line adds one. */
+export const DETECTORS = {
+  consecutive,
+  successRatio,
+  successRate,
+  failureRatio,
+  latency,
+  invalidOutput,
+  modelUnavailable,
+} satisfies Record<string, CallDetector>;
 
-export const DETECTOR_NAMES = [
-  'consecutive-faults',
-  'success-ratio',
-  'success-rate',
-  'failure-ratio',
-  'latency',
-  'invalid-output',
-  'model-unavailable',
-] as const;
+type Key = keyof typeof DETECTORS;
 
-/** `observe` counts what would be ejected, and ejects nothing. */
-export type DetectorMode = 'enforce' | 'observe' | 'off';
+/** Number of a detector: its place in `DETECTORS`. */
+export type Detector = number;
+export const Detector = Object.fromEntries(Object.keys(DETECTORS).map((key, i) => [key, i])) as Record<
+  Key,
+  Detector
+>;
+
+/** Names in metrics and reports, by number. */
+export const DETECTOR_NAMES: readonly string[] = Object.values(DETECTORS).map(({ name }) => name);
 
 interface WithMode {
   readonly mode: DetectorMode;
 }
 
-/** Absent is `off`; of faults in a row and of what a sidecar says of its model, `enforce`. */
-export interface DetectorSettings {
-  /** How many are too many, `EjectionSettings` says. */
-  readonly consecutive?: WithMode;
-  /** The endpoint's own sidecar says that its model cannot serve. */
-  readonly modelUnavailable?: WithMode;
-  readonly successRatio?: WithMode & SuccessRatioSettings;
-  readonly successRate?: WithMode & SuccessRateSettings;
-  readonly failureRatio?: WithMode & FailureRatioSettings;
-  readonly latency?: WithMode & LatencySettings;
-  readonly invalidOutput?: WithMode & OutputSettings;
+type SettingsOf<D> = D extends SweepDetector<never, infer Settings> ? Settings : unknown;
+
+/** Settings by detector. Absent means `off`; for `consecutive` and `modelUnavailable`, `enforce`. */
+export type DetectorSettings = { readonly [K in Key]?: WithMode & SettingsOf<(typeof DETECTORS)[K]> };
+
+/** A detector of the sweep that is on, with its settings; their types belong together. */
+export interface ActiveDetector {
+  readonly number: Detector;
+  readonly detector: SweepDetector<never, never>;
+  readonly mode: 'enforce' | 'observe';
+  readonly settings: never;
 }
 
-export function isOn(detector: WithMode | undefined): boolean {
-  return detector !== undefined && detector.mode !== 'off';
+/** Whether a detector with these settings looks at all. */
+export function isOn<S extends WithMode>(
+  settings: S | undefined,
+): settings is S & { readonly mode: 'enforce' | 'observe' } {
+  return settings !== undefined && settings.mode !== 'off';
 }
 
-/** Whether any detector needs the ring of outcomes. */
-export function needsWindow(settings: DetectorSettings | undefined): boolean {
-  if (settings === undefined) return false;
-  return isOn(settings.successRatio) || isOn(settings.successRate) || isOn(settings.failureRatio);
+/** The detectors of the sweep that are on, in order. */
+export function activeDetectors(settings: DetectorSettings | undefined): readonly ActiveDetector[] {
+  const active: ActiveDetector[] = [];
+  Object.entries(DETECTORS).forEach(([key, detector], number) => {
+    const own = settings?.[key as Key];
+    if (isOn(own) && 'find' in detector)
+      active.push({ number, detector: detector as never, mode: own.mode, settings: own as never });
+  });
+  return active;
 }
 
-/** What detectors beside the faults in a row go by; each part null while none needs it. */
-export class DetectorState {
-  window: RingWindow | null = null;
-  latencies: Latencies | null = null;
-  outputs: RingWindow | null = null;
-
-  /** Remembers from now on what these detectors need, and no more. */
-  prepare(detectors: DetectorSettings | undefined): void {
-    this.window = needsWindow(detectors) ? (this.window ?? new RingWindow()) : null;
-    this.latencies = isOn(detectors?.latency) ? (this.latencies ?? new Latencies()) : null;
-    this.outputs = isOn(detectors?.invalidOutput) ? (this.outputs ?? outputWindow()) : null;
-  }
-
-  forget(): void {
-    this.window?.clear();
-    this.latencies?.clear();
-    this.outputs?.clear();
-  }
+/** What these detectors read of an endpoint. */
+export function signalsOf(detectors: readonly ActiveDetector[]): ReadonlySet<SignalName> {
+  return new Set(detectors.map(({ detector }) => detector.reads));
 }

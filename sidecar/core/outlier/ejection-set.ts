@@ -1,20 +1,20 @@
-/**
- * The book of a pool: who is admitted, ejected or probed, how many of each there are, and who may get calls therefore.
- * Who is to be ejected is decided in ejection-pool.ts.
- */
 import { type Ejection, EjectionState, NO_PROBE } from './ejection.js';
 
+/**
+ * The endpoints of a pool with their ejection states, the counts of each state, and which may get calls. Which ones are
+ * ejected is decided in ejection-pool.ts.
+ */
 export class EjectionSet {
   protected readonly members = new Set<Ejection>();
-  /** Ejected on statistics, and those that are certain to be down. */
+  /** Ejected on statistics; and ejected because they are certainly down. */
   private ejectedCount = 0;
   private downCount = 0;
   private eligibleCount = 0;
   private nextProbe = NO_PROBE;
-  /** The earliest `untilMs` of the ejected: a probe is looked for only from then on. */
+  /** Earliest `untilMs` of the ejected: no probe is due before. */
   private probeFromMs = Number.POSITIVE_INFINITY;
 
-  /** Another pool has eligible endpoints for the same calls: neither the cap nor panic binds this one. */
+  /** Another pool has eligible endpoints for the same calls: neither cap nor panic applies to this one. */
   hasAlternative = false;
 
   get size(): number {
@@ -24,7 +24,7 @@ export class EjectionSet {
   get ejected(): number {
     return this.ejectedCount + this.downCount;
   }
-  /** Of these, certain to be down. */
+  /** Of these, certainly down. */
   get down(): number {
     return this.downCount;
   }
@@ -38,23 +38,22 @@ export class EjectionSet {
     return this.hasAlternative ? this.members.size : Math.max(1, this.members.size >> 1);
   }
 
-  /** Fewer than half are eligible: the ejected ones get traffic again, for they may be no worse than the rest. */
+  /** Fewer than half are eligible: the ejected ones get traffic again (Envoy's panic threshold). */
   get isPanicking(): boolean {
     return !this.hasAlternative && this.eligibleCount * 2 < this.members.size && this.ejectedCount > 0;
   }
 
-  /** Takes up an endpoint. One that comes from another pool keeps its state: `keepToCap` after that. */
+  /** Adds an endpoint. One that comes from another pool keeps its state; call `keepToCap` afterwards. */
   add(member: Ejection): void {
     if (this.members.has(member)) return;
     this.members.add(member);
     if (isEligible(member)) this.eligibleCount += 1;
     if (member.state === EjectionState.admitted) return;
     this.count(member, 1);
-    // It comes from another pool, and its time goes on.
     if (member.untilMs < this.probeFromMs) this.probeFromMs = member.untilMs;
   }
 
-  /** Forgets an endpoint that discovery took away or put elsewhere. Those left may now be too many ejected: the nearest to its end comes back. */
+  /** Removes an endpoint that discovery removed or moved, and readmits others where too many of the rest are ejected now. */
   remove(member: Ejection, nowMs: number): void {
     if (!this.members.delete(member)) return;
     if (isEligible(member)) this.eligibleCount -= 1;
@@ -62,15 +61,15 @@ export class EjectionSet {
     this.keepToCap(nowMs);
   }
 
-  /** Too many may be ejected among those there are now: the nearest to their end come back. */
+  /** Readmits those whose ejection ends soonest until no more than the cap, and not all, are ejected. */
   keepToCap(nowMs: number): void {
-    while (this.ejectedCount > this.cap) this.admit(this.nearest()!, nowMs);
+    while (this.ejectedCount > this.cap) this.admit(this.soonest()!, nowMs);
     if (this.ejected === 0 || this.ejected < this.members.size || this.hasAlternative) return;
-    this.admit(this.nearest() ?? this.nearest('down')!, nowMs);
+    this.admit(this.soonest() ?? this.soonest('down')!, nowMs);
   }
 
-  /** Of the ejected, or of those that are down, the one whose time is over first. */
-  private nearest(which: 'ejected' | 'down' = 'ejected'): Ejection | undefined {
+  /** Of the ejected, or of those that are down, the one whose ejection ends soonest. */
+  private soonest(which: 'ejected' | 'down' = 'ejected'): Ejection | undefined {
     let first: Ejection | undefined;
     for (const other of this.members) {
       if (other.state === EjectionState.admitted || other.isDown !== (which === 'down')) continue;
@@ -84,6 +83,7 @@ export class EjectionSet {
     else this.ejectedCount += by;
   }
 
+  /** Connected, healthy and discovered, or not. */
   setAvailable(member: Ejection, available: 'available' | 'unavailable'): void {
     const isAvailable = available === 'available';
     if (member.isAvailable === isAvailable) return;
@@ -93,21 +93,21 @@ export class EjectionSet {
     else if (isAvailable && member.untilMs < this.probeFromMs) this.probeFromMs = member.untilMs;
   }
 
-  /** Whether calls may go to `member`: available, and admitted or in a panicking pool. Probes come by `takeProbe`. */
+  /** Whether calls may go to `member`: available, and admitted or in a pool that panics. Probes are `takeProbe`'s. */
   mayCall(member: Ejection): boolean {
     if (!member.isAvailable) return false;
     return member.state === EjectionState.admitted || (!member.isDown && this.isPanicking);
   }
 
-  /** Whether a call should probe somebody. */
+  /** Whether an endpoint is due for a probe. */
   isProbeDue(nowMs: number): boolean {
     return nowMs >= this.probeFromMs && this.due(nowMs) !== undefined;
   }
 
   /**
-   * An endpoint whose time is up and that this call shall probe, or undefined. The caller sends this one call
-   * there, keeps `member.probe` with the attempt and must `record` its end, whatever it is.
-   * @param overMs from then on another call may probe it instead, and this one's end counts no longer.
+   * An endpoint whose ejection is over and that this call has to probe, or undefined. The caller sends this one call
+   * to it, keeps `member.probe` with the attempt and must `record` its end, whatever that is.
+   * @param overMs monotonic ms from which another call may probe it instead; the end of this one then no longer counts.
    */
   takeProbe(nowMs: number, overMs = Number.POSITIVE_INFINITY): Ejection | undefined {
     if (nowMs < this.probeFromMs) return undefined;
@@ -120,6 +120,7 @@ export class EjectionSet {
     return due;
   }
 
+  /** An endpoint that is due for a probe; sets `probeFromMs` for the next one. */
   private due(nowMs: number): Ejection | undefined {
     let due: Ejection | undefined;
     let fromMs = Number.POSITIVE_INFINITY;
@@ -132,27 +133,28 @@ export class EjectionSet {
     return due;
   }
 
-  /** Ends an ejection early, when better evidence than a probing call says that the endpoint is well. */
+  /** Ends an ejection early, on better evidence than a probe. */
   readmit(member: Ejection, nowMs: number): void {
     if (member.state !== EjectionState.admitted) this.admit(member, nowMs);
   }
 
-  /** What an endpoint showed before it was away counts no more, for what kept it away is over. An ejected one has yet to show it. */
-  forgive(member: Ejection): void {
+  /** Drops the history of an admitted endpoint that reconnected. An ejected one still needs its probe. */
+  forgetHistory(member: Ejection): void {
     if (member.state === EjectionState.admitted) member.forget();
   }
 
-  /** Something says that an ejected endpoint may be well again: its trial is due now. */
-  tryNow(member: Ejection, nowMs: number): void {
-    if (member.state === EjectionState.ejected && member.untilMs > nowMs) this.outUntil(member, nowMs);
+  /** An ejected endpoint may have recovered: its probe is due now. */
+  probeNow(member: Ejection, nowMs: number): void {
+    if (member.state === EjectionState.ejected && member.untilMs > nowMs) this.ejectUntil(member, nowMs);
   }
 
-  /** Eligible ones beside an admitted one. */
+  /** Eligible endpoints besides an admitted one. */
   protected othersThan(member: Ejection): number {
     return this.eligibleCount - (member.isAvailable ? 1 : 0);
   }
 
-  protected outUntil(member: Ejection, untilMs: number): void {
+  /** Sets when an ejected endpoint is due for a probe, monotonic ms. */
+  protected ejectUntil(member: Ejection, untilMs: number): void {
     member.probe = NO_PROBE;
     member.untilMs = untilMs;
     if (untilMs < this.probeFromMs) this.probeFromMs = untilMs;
@@ -163,20 +165,21 @@ export class EjectionSet {
     return this.ejectedCount < this.cap;
   }
 
-  /** An admitted one goes. */
-  protected leaves(member: Ejection): void {
+  /** Adjusts the counts for an admitted endpoint that is ejected. */
+  protected countEjected(member: Ejection): void {
     if (member.isAvailable) this.eligibleCount -= 1;
     this.count(member, 1);
   }
 
-  /** An ejected one turns out to be down. */
-  protected turnsOutDown(member: Ejection): void {
+  /** An ejected endpoint turns out to be down. */
+  protected markDown(member: Ejection): void {
     if (member.isDown || !this.members.has(member)) return;
     this.count(member, -1);
     member.isDown = true;
     this.count(member, 1);
   }
 
+  /** Readmits an ejected or probing endpoint. */
   protected admit(member: Ejection, nowMs: number): void {
     member.state = EjectionState.admitted;
     member.sinceMs = nowMs;

@@ -1,36 +1,37 @@
-/**
- * The words of outlier ejection and what is remembered of one endpoint: admitted → ejected → probing (one call)
- * → admitted. Who moves an endpoint from one state to another is the pool's decision (ejection-pool.ts).
- */
-import { DETECTOR_NAMES, Detector, type DetectorSettings, DetectorState } from './detectors.js';
+import type { DetectorMode } from './detector.js';
+import { DetectorState } from './detector-state.js';
+import { DETECTORS, Detector, type DetectorSettings } from './detectors.js';
 
+/** Settings of outlier ejection; times in ms. */
 export interface EjectionSettings {
-  /** Beside the faults in a row. Absent: none. */
+  /** Settings of the detectors. Absent: consecutive faults and model unavailable only. */
   readonly detectors?: DetectorSettings;
-  /** `observe` counts what would be ejected, and ejects nothing. */
-  readonly mode: 'enforce' | 'observe';
+  /** `observe` counts what would be ejected and ejects nothing, whatever the mode of a detector. */
+  readonly mode: Exclude<DetectorMode, 'off'>;
   /** Faults in a row that eject. */
   readonly consecutiveFaults: number;
+  /** The n-th ejection in a row lasts n × `baseMs`, … */
   readonly baseMs: number;
+  /** … at most this long. */
   readonly maxMs: number;
-  /** The time out is varied by ± this share, so that a pool does not come back in one instant. */
+  /** Durations vary by ± this share, so that endpoints ejected together do not return together. */
   readonly jitter: number;
 }
 
+/** States of an endpoint: admitted → ejected → probing (by one call) → admitted or ejected. */
 export const EjectionState = { admitted: 0, ejected: 1, probing: 2 } as const;
 export type EjectionState = (typeof EjectionState)[keyof typeof EjectionState];
 
 /**
- * What the end of an attempt is worth. `doubtful`: it rests on elapsed time, and our own event loop stood still meanwhile;
- * or the endpoint was never reached, which is known from its connections. `slow`: nothing is known but that another copy
- * of the call was faster.
+ * How much the outcome of an attempt proves. `doubtful`: it rests on elapsed time while this process's event loop stood
+ * still, or the endpoint was never reached, which its connections show already. `slow`: a hedge of the call was faster.
  */
 export const Evidence = { sound: 0, doubtful: 1, slow: 2 } as const;
 export type Evidence = (typeof Evidence)[keyof typeof Evidence];
 
 /**
- * What came of one recorded outcome. `observed`, `overCap`, `lastEligible`: the detector tripped, and nothing was ejected, for
- * this reason. `mended`: one that was kept for such a reason has shown that it is well.
+ * Effect of one recorded outcome or of one finding. `observed`, `overCap`, `lastEligible`: an outlier that is not ejected,
+ * for this reason. `recovered`: one whose ejection was suppressed for such a reason has answered enough calls.
  */
 export const EjectionEvent = {
   nothing: 0,
@@ -44,51 +45,52 @@ export const EjectionEvent = {
 } as const;
 export type EjectionEvent = (typeof EjectionEvent)[keyof typeof EjectionEvent];
 
-/** An attempt that is not a probe. */
+/** Probe number of an attempt that is not a probe. */
 export const NO_PROBE = 0;
 
-/** One endpoint in the eyes of its pool. Fields are for reading; only the pool changes them. */
+/** Ejection state of one endpoint. Fields are for reading; only its pool changes them. */
 export class Ejection extends DetectorState {
   state: EjectionState = EjectionState.admitted;
-  /** Connected, healthy and discovered, as the mesh says. Change it with `EjectionPool.setAvailable`. */
+  /** Connected, healthy and discovered. Change it with `EjectionSet.setAvailable`. */
   isAvailable = true;
-  /** When the present state began. Outcomes of attempts that began before it are history and not counted. */
+  /** When the present state began, monotonic ms. Outcomes of attempts that began earlier do not count. */
   sinceMs = Number.NEGATIVE_INFINITY;
-  /** While ejected: when a probe may go. While probing: when another one may. */
+  /** While ejected: when a probe may go. While probing: when another one may. Monotonic ms. */
   untilMs = 0;
   consecutiveFaults = 0;
-  /** Ejections in memory: the next lasts `baseMs` × (this + 1). Falls by one per `baseMs` of clean time. */
+  /** The next ejection lasts `baseMs` × (this + 1). Falls by one per `baseMs` without an ejection. */
   count = 0;
+  /** Ejections since the start. */
   ejections = 0;
-  /** Of these, by `Detector`. */
-  readonly ejectionsBy = new Float64Array(DETECTOR_NAMES.length);
-  /** Who found it out, the last time it was ejected, and why, in words. */
+  /** The same by `Detector`. */
+  readonly ejectionsBy = new Float64Array(Object.keys(DETECTORS).length);
+  /** The detector of the last ejection or finding, and its reason in one sentence. */
   detector: Detector = Detector.consecutive;
   why = '';
-  /** It is out because it is certain that it cannot serve: no cap and no panic brings it back, only a trial. */
+  /** Ejected because its own sidecar reported its model unavailable: neither cap nor panic readmits it, only a probe. */
   isDown = false;
-  /** Trials that failed since then. */
-  failedTrials = 0;
-  /** A detector of faults has found it out, and it stays for want of others. */
+  /** Probes that failed since it was ejected. */
+  failedProbes = 0;
+  /** A detector of faults found it, and it stays admitted because too few others are left. */
   ejectionSuppressed = false;
-  /** Successes since its last fault, while it is kept. */
+  /** Successes in a row while that is so. */
   successStreak = 0;
-  /** @internal By `Detector`: the verdict that stands, while a detector keeps finding what ejected nobody. */
-  readonly standing = new Uint8Array(DETECTOR_NAMES.length);
+  /** @internal By `Detector`: the event of the last finding, as long as the detector finds it again at each sweep. */
+  readonly lastEvents = new Uint8Array(Object.keys(DETECTORS).length);
   /** @internal Number of the probe under way. */
   probe = NO_PROBE;
 
-  /** What its faults have shown counts no longer. */
+  /** Drops the faults seen so far. */
   forgetFaults(): void {
-    this.window?.clear();
+    this.outcomes?.clear();
     this.ejectionSuppressed = false;
   }
 
-  /** What was seen so far counts no longer. */
+  /** Drops everything seen so far. */
   override forget(): void {
     super.forget();
     this.consecutiveFaults = 0;
     this.ejectionSuppressed = false;
-    this.standing.fill(0);
+    this.lastEvents.fill(0);
   }
 }

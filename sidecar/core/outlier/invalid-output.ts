@@ -1,81 +1,87 @@
-/**
- * Whose answers are not what a model may answer: NaN, infinities, tensors that are shorter or longer than their shape
- * says, and datatypes or shapes that differ from what the peers answer. Suspicion is not guilt: the input may be what is
- * wrong. So the same request is put to a peer, and only when that one answers properly is the endpoint charged.
- */
-import { RingWindow } from './outcome-window.js';
+import type { SweepDetector } from './detector.js';
+import type { OutcomeWindow } from './outcome-window.js';
 
-export interface OutputSettings {
-  /** Above this share of charged answers an endpoint is suspect. */
+export interface InvalidOutputSettings {
+  /** An endpoint with a larger share of invalid responses among the samples is an outlier; 0 to 1. */
   readonly above: number;
+  /** Samples within 60 s below which an endpoint is not examined. */
   readonly minSamples: number;
 }
 
-/** An answer, as far as it matters here. */
-export interface InspectedAnswer {
+/** Length of a bucket of inspected responses, ms: they are sampled, so their window is longer than that of outcomes. */
+export const OUTPUT_BUCKET_MS = 6_000;
+/** Models whose shapes are remembered. */
+const MAX_MODELS = 64;
+
+/**
+ * Responses that a model must not give: NaN, infinities, tensors shorter or longer than their shape says, and datatypes or
+ * shapes that differ from those of the peers. A suspicious response alone proves nothing, for the input may be at fault: the
+ * same request is sent to a peer, and the endpoint is blamed only when the peer's response is valid (`isBlamed`).
+ */
+export const invalidOutput: SweepDetector<OutcomeWindow, InvalidOutputSettings> = {
+  name: 'invalid-output',
+  goesByFaults: false,
+  reads: 'outputs',
+  find: (windows, { above, minSamples }) =>
+    windows.map(({ calls, faults }) =>
+      calls < minSamples || faults <= calls * above
+        ? undefined
+        : {
+            why: `${faults} of ${calls} sampled answers in 60 s are invalid, and those of its peers are not`,
+            severity: faults,
+          },
+    ),
+};
+
+/** A response of a model, as far as it is inspected. */
+export interface InspectedResponse {
   /** Name and version. */
   readonly model: string;
-  /** Datatype and shape of every output, the first dimension, which is the batch's, left out. */
-  readonly form: string;
-  /** What is wrong with it whatever others answer; empty: nothing. */
+  /** Datatype and shape of every output, without the first dimension, which is the batch. */
+  readonly shape: string;
+  /** What is invalid in it whatever the peers answer; empty: nothing. */
   readonly flaw: string;
 }
 
-/** Answers are sampled, so that their window is longer than that of outcomes. */
-const BUCKET_MS = 6_000;
-/** Models whose forms are remembered. */
-const MAX_MODELS = 64;
-
-/** Sampled answers of one endpoint in the last minute: those in order count as successes, those charged as faults. */
-export function outputWindow(): RingWindow {
-  return new RingWindow(BUCKET_MS);
-}
-
-export function judgeOutputs({ successes, faults }: RingWindow, settings: OutputSettings): string {
-  const samples = successes + faults;
-  if (samples < settings.minSamples || faults <= samples * settings.above) return '';
-  return `${faults} of ${samples} sampled answers in 60 s are invalid, and those of its peers are not`;
-}
-
-/** What each endpoint last answered for each model. */
+/** The shape of each endpoint's last response for each model. */
 export class ResponseShapes<Member> {
   private readonly byModel = new Map<string, Map<Member, string>>();
 
-  /** Why the answer is suspicious; empty: it is not. */
-  suspicion(member: Member, answer: InspectedAnswer): string {
-    if (answer.flaw !== '') return answer.flaw;
-    const known = this.formsOf(answer.model);
-    known.set(member, answer.form);
+  /** Why the response is suspicious: invalid by itself, or unlike that of two or more peers that agree; empty: it is not. */
+  suspicion(member: Member, response: InspectedResponse): string {
+    if (response.flaw !== '') return response.flaw;
+    const known = this.shapesOf(response.model);
+    known.set(member, response.shape);
     let others = 0;
-    let theirs = '';
-    for (const [other, form] of known) {
+    let peerShape = '';
+    for (const [other, shape] of known) {
       if (other === member) continue;
-      if (others > 0 && form !== theirs) return '';
-      theirs = form;
+      if (others > 0 && shape !== peerShape) return '';
+      peerShape = shape;
       others += 1;
     }
-    // Of two that differ, nobody can say who is right.
-    if (others < 2 || theirs === answer.form) return '';
-    return `answers ${answer.form} where its peers answer ${theirs}`;
+    // Of two endpoints that differ either may be wrong.
+    if (others < 2 || peerShape === response.shape) return '';
+    return `answers ${response.shape} where its peers answer ${peerShape}`;
   }
 
   forget(member: Member): void {
-    for (const forms of this.byModel.values()) forms.delete(member);
+    for (const shapes of this.byModel.values()) shapes.delete(member);
   }
 
-  private formsOf(model: string): Map<Member, string> {
-    let forms = this.byModel.get(model);
-    if (forms === undefined) {
+  private shapesOf(model: string): Map<Member, string> {
+    let shapes = this.byModel.get(model);
+    if (shapes === undefined) {
       if (this.byModel.size >= MAX_MODELS) this.byModel.clear();
-      forms = new Map();
-      this.byModel.set(model, forms);
+      shapes = new Map();
+      this.byModel.set(model, shapes);
     }
-    return forms;
+    return shapes;
   }
 }
 
-/** Whether a peer's answer to the same request shows that the suspicious one is the endpoint's own doing. */
-export function isChargeable(suspect: InspectedAnswer, peer: InspectedAnswer): boolean {
+/** Whether a peer's response to the same request is valid, so that the endpoint is to blame for the suspicious one. */
+export function isBlamed(suspect: InspectedResponse, peer: InspectedResponse): boolean {
   if (peer.flaw !== '' || peer.model !== suspect.model) return false;
-  return suspect.flaw !== '' || peer.form !== suspect.form;
+  return suspect.flaw !== '' || peer.shape !== suspect.shape;
 }

@@ -1,106 +1,116 @@
-/**
- * Who is far slower than its peers at calls of the same kind: method, model and size of the request explain most of what
- * a call takes (call-kinds.ts). Medians are compared: they are moved neither by a few slow calls nor by a pause of ours.
- */
 import { PER_MS, RecentTimes } from '../stats/histogram.js';
+import type { SweepDetector } from './detector.js';
 
-/** Latencies of this and of the previous span of time are known, ms. */
+/** Latencies of the present and of the previous span of this length count, ms. */
 export const SPAN_MS = 5_000;
-/** Kinds of calls that are told apart at a time; the times of each take 0.8 KiB at every endpoint. */
-export const KINDS = 64;
+/** Classes of calls compared separately; each takes 0.8 KiB per endpoint. */
+export const MAX_CALL_CLASSES = 64;
 /** Four buckets to a doubling: a median is off by an eighth at most. */
 const STEP_BITS = 2;
 const DOUBLINGS = 26;
-/** Medians nearer than this are alike whatever their ratio, ms. */
+/** Medians that differ by less are equal whatever their ratio, ms. */
 const MIN_EXCESS_MS = 2;
 
 export interface LatencySettings {
-  /** How many times the peers' median is too slow. */
+  /** Times the median of the peers above which an endpoint is slow. */
   readonly factor: number;
-  /** Calls of one kind that an endpoint and a peer need to be compared. */
+  /** Calls of one class, of the endpoint and of a peer, below which they are not compared. */
   readonly minCalls: number;
 }
 
-/** What one endpoint took lately, by the kind of call. */
-export class Latencies {
-  private readonly byKind: (RecentTimes | undefined)[] = new Array(KINDS).fill(undefined);
+/**
+ * An endpoint far slower than its peers at calls of the same class: method, model and size of the request explain most of
+ * a call's latency (call-class.ts). Compares medians, which neither a few slow calls nor a pause of this process moves.
+ */
+export const latency: SweepDetector<Latencies, LatencySettings> = {
+  name: 'latency',
+  goesByFaults: false,
+  reads: 'latencies',
+  find: (all, settings, nowMs) =>
+    findSlow(all, settings, nowMs).map((slowness) =>
+      slowness === undefined ? undefined : { why: describeSlowness(slowness), severity: ratioOf(slowness) },
+    ),
+};
 
-  /** A unary call that succeeded after `elapsedMs`. @param kind the same for all that are compared, below `KINDS`. */
-  record(kind: number, elapsedMs: number, nowMs: number): void {
-    let window = this.byKind[kind];
+/** Latencies of one endpoint by class of call. */
+export class Latencies {
+  private readonly byClass: (RecentTimes | undefined)[] = new Array(MAX_CALL_CLASSES).fill(undefined);
+
+  /** A unary call that succeeded after `elapsedMs`. @param callClass number of its class, from `CallClasses`. */
+  record(callClass: number, elapsedMs: number, nowMs: number): void {
+    let window = this.byClass[callClass];
     if (window === undefined) {
       window = new RecentTimes(SPAN_MS, STEP_BITS, DOUBLINGS);
-      this.byKind[kind] = window;
+      this.byClass[callClass] = window;
     }
     window.record(elapsedMs, nowMs);
   }
 
   clear(): void {
-    this.byKind.fill(undefined);
+    this.byClass.fill(undefined);
   }
 
   /** @internal */
-  at(kind: number, nowMs: number): RecentTimes | undefined {
-    const window = this.byKind[kind];
+  at(callClass: number, nowMs: number): RecentTimes | undefined {
+    const window = this.byClass[callClass];
     window?.forget(nowMs);
     return window;
   }
 }
 
-/** One endpoint beside its peers, at calls of one kind. */
+/** One endpoint compared with its peers, at calls of one class. */
 export interface Slowness {
-  readonly medianMs: number;
-  readonly peerLatencyMs: number;
   readonly calls: number;
+  readonly medianMs: number;
+  /** Median of the medians of its peers. */
+  readonly peerLatencyMs: number;
 }
 
 /**
- * Compares all with each other; for each what speaks against it, or undefined: nothing. An endpoint is slow when it is
- * too slow at the kinds that most of its comparable calls were of.
+ * By endpoint, its slowness, or undefined where it is not slow. It is slow when it is too slow at the classes that most
+ * of its comparable calls were of.
  */
-export function judgeLatencies(
+export function findSlow(
   all: readonly Latencies[],
   { factor, minCalls }: LatencySettings,
   nowMs: number,
 ): readonly (Slowness | undefined)[] {
-  return compare(all, minCalls, nowMs).map((kinds) => {
-    const slow = kinds.filter(
+  return compare(all, minCalls, nowMs).map((classes) => {
+    const slow = classes.filter(
       ({ medianMs, peerLatencyMs }) =>
         medianMs > peerLatencyMs * factor && medianMs - peerLatencyMs >= MIN_EXCESS_MS,
     );
-    if (callsOf(slow) * 2 <= callsOf(kinds)) return undefined;
+    if (callsOf(slow) * 2 <= callsOf(classes)) return undefined;
     return slow.reduce((worst, each) => (each.calls > worst.calls ? each : worst));
   });
 }
 
 /**
- * How many times the median of its peers each takes, in one number: it is found slow by every factor below that, tiny
- * differences aside. Undefined: too little to compare. More than half of its comparable calls had this ratio or a higher.
+ * By endpoint, its median over that of its peers, in one number: the highest factor at which it is slow, differences below
+ * MIN_EXCESS_MS aside. More than half of its comparable calls had this ratio or a higher one. Undefined: too few calls.
  */
 export function ratiosToPeers(
   all: readonly Latencies[],
   minCalls: number,
   nowMs: number,
 ): readonly (number | undefined)[] {
-  return compare(all, minCalls, nowMs).map((kinds) => {
-    let left = callsOf(kinds) / 2;
-    const fromSlowest = kinds
-      .map((each) => ({ calls: each.calls, ratio: ratioOf(each) }))
-      .sort((a, b) => b.ratio - a.ratio);
-    for (const { calls, ratio } of fromSlowest) {
+  return compare(all, minCalls, nowMs).map((classes) => {
+    let left = callsOf(classes) / 2;
+    const slowestFirst = classes.toSorted((a, b) => ratioOf(b) - ratioOf(a));
+    const middle = slowestFirst.find(({ calls }) => {
       left -= calls;
-      if (left < 0) return ratio;
-    }
-    return undefined;
+      return left < 0;
+    });
+    return middle === undefined ? undefined : ratioOf(middle);
   });
 }
 
-/** For each the kinds at which both it and a peer have calls enough. */
+/** By endpoint, the classes in which it and a peer have enough calls. */
 function compare(all: readonly Latencies[], minCalls: number, nowMs: number): Slowness[][] {
   const found: Slowness[][] = all.map(() => []);
-  for (let kind = 0; kind < KINDS; kind += 1) {
+  for (let callClass = 0; callClass < MAX_CALL_CLASSES; callClass += 1) {
     const known = all.flatMap((latencies, i) => {
-      const window = latencies.at(kind, nowMs);
+      const window = latencies.at(callClass, nowMs);
       return window === undefined || window.count < minCalls || window.count === 0
         ? []
         : [{ i, calls: window.count, medianMs: window.quantile(0.5) }];
@@ -114,22 +124,22 @@ function compare(all: readonly Latencies[], minCalls: number, nowMs: number): Sl
   return found;
 }
 
-function callsOf(kinds: readonly Slowness[]): number {
-  return kinds.reduce((sum, { calls }) => sum + calls, 0);
+function callsOf(classes: readonly Slowness[]): number {
+  return classes.reduce((sum, { calls }) => sum + calls, 0);
 }
 
 function ratioOf({ medianMs, peerLatencyMs }: Slowness): number {
   return medianMs / Math.max(peerLatencyMs, 1 / PER_MS);
 }
 
-/** In words. */
-export function slownessIn(slowness: Slowness): string {
+/** One sentence for logs and the admin page. */
+export function describeSlowness(slowness: Slowness): string {
   const { medianMs, calls } = slowness;
   const times = ratioOf(slowness).toFixed(1);
   return `median latency ${medianMs.toFixed(1)} ms over ${calls} calls, ${times} times that of its peers`;
 }
 
-/** The median of ascending values, the one at `index` left out. */
+/** Median of ascending values without the one at `index`. */
 function medianWithout(sorted: readonly number[], index: number): number {
   const at = (i: number): number => sorted[i < index ? i : i + 1]!;
   const count = sorted.length - 1;

@@ -1,28 +1,38 @@
-/**
- * Outcomes of the last ten buckets of time, counted exactly: what is older counts for nothing, and a silence longer than
- * the window leaves nothing. A moving average would give a tight burst of faults almost no weight (linkerd's reason for
- * the same ring). Rotated when it is fed or read, so that idle endpoints cost nothing; feeding it allocates nothing.
- */
-
+/** Buckets of a window. */
 export const BUCKETS = 10;
 const KINDS = 3;
 const SUCCESS = 0;
 const FAULT = 1;
 const OVERLOAD = 2;
 
-export class RingWindow {
-  /** In the window as of the last `moveTo` or count. */
+/**
+ * Outcomes of the last ten buckets of time, counted exactly in a ring: older ones do not count, and a pause longer than
+ * the window leaves nothing. A moving average would give a short burst of faults almost no weight (linkerd2-proxy uses
+ * the same ring for that reason). Moved on when it is written or read, so an idle endpoint costs nothing; no allocation.
+ */
+export class OutcomeWindow {
+  /** Counts in the window as of the last `moveTo` or count. */
   successes = 0;
   faults = 0;
-  /** The endpoint was full: no fault, and no success either. */
+  /** Calls rejected because the endpoint was full: neither a fault nor a success. */
   overloads = 0;
   private readonly counts = new Uint32Array(BUCKETS * KINDS);
-  /** Number of the bucket of time that is filled now, and where it lies in `counts`. */
+  /** Number of the present bucket of time, and its offset in `counts`. */
   private bucket = Number.NEGATIVE_INFINITY;
   private at = 0;
 
-  /** @param bucketMs length of a bucket; the window is nine to ten of them. */
+  /** @param bucketMs length of a bucket, ms; the window covers nine to ten of them. */
   constructor(private readonly bucketMs = 1_000) {}
+
+  /** Successes and faults. */
+  get calls(): number {
+    return this.successes + this.faults;
+  }
+
+  /** Share of successes among them, 0 to 1; 1 while there is no call. */
+  get successRatio(): number {
+    return this.calls === 0 ? 1 : this.successes / this.calls;
+  }
 
   success(nowMs: number): void {
     this.moveTo(nowMs);
@@ -42,7 +52,7 @@ export class RingWindow {
     this.counts[this.at + OVERLOAD]! += 1;
   }
 
-  /** Forgets what has become too old by `nowMs`. */
+  /** Drops what is too old at `nowMs`. */
   moveTo(nowMs: number): void {
     const bucket = Math.floor(nowMs / this.bucketMs);
     if (bucket > this.bucket) this.rotate(bucket);
@@ -69,9 +79,12 @@ export class RingWindow {
       this.successes -= counts[this.at + SUCCESS]!;
       this.faults -= counts[this.at + FAULT]!;
       this.overloads -= counts[this.at + OVERLOAD]!;
-      counts[this.at + SUCCESS] = 0;
-      counts[this.at + FAULT] = 0;
-      counts[this.at + OVERLOAD] = 0;
+      counts.fill(0, this.at, this.at + KINDS);
     }
   }
+}
+
+/** A ratio with the calls it was taken from, for the sentence that says why an endpoint was ejected. */
+export function ratioInWords(ratio: number, { calls }: OutcomeWindow): string {
+  return `${ratio.toFixed(2)} over ${calls} calls in 10 s`;
 }

@@ -130,10 +130,10 @@ class RecoveryProbe extends WheelEntry {
   plan(): void {
     const { context } = this.deps;
     const now = context.clock.now();
-    const { failedTrials, isDown } = this.endpoint.ejection;
+    const { failedProbes, isDown } = this.endpoint.ejection;
     this.wasDown = isDown;
     const jitter = 1 + JITTER * (2 * context.random() - 1);
-    const intervalMs = INTERVAL_MS * 2 ** Math.min(failedTrials, MOST_DOUBLINGS);
+    const intervalMs = INTERVAL_MS * 2 ** Math.min(failedProbes, MOST_DOUBLINGS);
     const dueMs = isDown ? now : Math.max(now + UNTRIED_MS, untriedFromMs(this.endpoint)) - intervalMs;
     context.wheel.add(this, dueMs + intervalMs * jitter);
   }
@@ -167,7 +167,7 @@ class RecoveryProbe extends WheelEntry {
       if (result === 'failed') ejections.staysDown(ejection, now);
       if (result !== 'passed') return;
       if (isUntried(this.endpoint, now)) this.cluster.readmitUntried(this.endpoint);
-      else ejections.tryNow(ejection, now);
+      else ejections.probeNow(ejection, now);
     });
   }
 

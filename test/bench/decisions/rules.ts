@@ -10,9 +10,10 @@ import { subsetOf } from '../../../sidecar/core/balancing/subset.js';
 import { apply, type Health, type Registry } from '../../../sidecar/core/discovery/eviction-guard.js';
 import { AttemptEnd } from '../../../sidecar/core/outcome/outcome.js';
 import { CallClasses } from '../../../sidecar/core/outlier/call-class.js';
-import { DetectorState } from '../../../sidecar/core/outlier/detectors.js';
+import { DetectorState } from '../../../sidecar/core/outlier/detector-state.js';
+import { activeDetectors, signalsOf } from '../../../sidecar/core/outlier/detectors.js';
 import { Latencies } from '../../../sidecar/core/outlier/latency.js';
-import { RingWindow } from '../../../sidecar/core/outlier/outcome-window.js';
+import { OutcomeWindow } from '../../../sidecar/core/outlier/outcome-window.js';
 import { findSuspects } from '../../../sidecar/core/outlier/sweep.js';
 import { CircuitBreakerLimits } from '../../../sidecar/core/retry/circuit-breaker.js';
 import { Hedge } from '../../../sidecar/core/retry/hedging.js';
@@ -138,7 +139,7 @@ function again(): DecisionCost[] {
 }
 
 function finding(): DecisionCost[] {
-  const window = new RingWindow();
+  const window = new OutcomeWindow();
   const latencies = new Latencies();
   const kinds = new CallClasses();
   const view = new ModelView();
@@ -151,24 +152,25 @@ function finding(): DecisionCost[] {
     failureRatio: { mode, above: 0.85, minPeers: 5, minCalls: 50 },
     latency: { mode, factor: 3, minCalls: 20 },
   };
+  const active = activeDetectors(settings);
   const members = Array.from({ length: 8 }, () => {
-    const traces = new DetectorState();
-    traces.prepare(settings);
+    const state = new DetectorState();
+    state.prepare(signalsOf(active));
     for (let i = 0; i < 200; i++) {
-      traces.window!.success(i);
-      traces.latencies!.record(0, 4 + (i & 3), i);
+      state.outcomes!.success(i);
+      state.latencies!.record(0, 4 + (i & 3), i);
     }
-    return traces;
+    return state;
   });
   return [
     measure('success ratio, one success', (call) => window.success(call / 100)),
     measure('latency by kind of call, one success', (call) => {
       view.read(request);
-      const kind = kinds.numberOf(PATHS.unary, view.octets, view.length, request.bytes, call / 100);
+      const kind = kinds.indexOf(PATHS.unary, view.octets, view.length, request.bytes, call / 100);
       latencies.record(kind, 4, call / 100);
     }),
     measure('slow start, one success', (call) => slow.record(5, 4, call / 100), 'option'),
-    measure('detectors over 8 endpoints', () => findSuspects(members, settings, 300), 'beside', FEWER),
+    measure('detectors over 8 endpoints', () => findSuspects(members, active, 300), 'beside', FEWER),
   ];
 }
 

@@ -66,7 +66,7 @@ describe('Scenario: what statuses count as is declared', () => {
     pool.load(3);
     assert.equal(pool.endpoint('b').ejection.consecutiveFaults, 0);
     assert.equal(counted('b', Outcome.success), 1);
-    assert.equal(pool.endpoint('b').ejection.window!.successes, 1);
+    assert.equal(pool.endpoint('b').ejection.outcomes!.successes, 1);
   });
 
   it('as a success: it ends a trial', () => {

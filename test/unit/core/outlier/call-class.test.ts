@@ -1,32 +1,32 @@
 import assert from 'node:assert/strict';
 import { CallClasses, NO_MODEL, sizeOf } from '../../../../sidecar/core/outlier/call-class.js';
-import { KINDS, Latencies, SPAN_MS } from '../../../../sidecar/core/outlier/latency.js';
+import { Latencies, MAX_CALL_CLASSES, SPAN_MS } from '../../../../sidecar/core/outlier/latency.js';
 
 const INFER = '/inference.GRPCInferenceService/ModelInfer';
 
-/** What the calls are asked: method, model, size, when. */
+/** Numbers of these calls, each given by method, model, size and time. */
 function numbersOf(
-  kinds: CallClasses,
+  classes: CallClasses,
   calls: readonly (readonly [method: string, model: string, bytes: number, atMs?: number])[],
 ): number[] {
   return calls.map(([method, model, bytes, atMs = 0]) => {
-    const octets = Buffer.from(`${model}-and what lies behind it`);
-    return kinds.numberOf(method, octets, model.length, bytes, atMs);
+    const octets = Buffer.from(`${model}-and bytes behind it`);
+    return classes.indexOf(method, octets, model.length, bytes, atMs);
   });
 }
 
-describe('Kinds of calls', () => {
-  it('tells sizes apart by powers of 4', () => {
+describe('CallClasses', () => {
+  it('has size classes by powers of 4', () => {
     assert.deepEqual(
       [0, 1, 3, 4, 15, 16, 1_024, 4_095, 4_096, 67_108_864, 2 ** 40].map(sizeOf),
       [0, 0, 0, 1, 1, 2, 5, 5, 6, 13, 13],
     );
   });
 
-  it('are by method, model and size, and numbered as they turn up', () => {
-    const kinds = new CallClasses();
+  it('numbers classes by method, model and size as they appear', () => {
+    const classes = new CallClasses();
     assert.deepEqual(
-      numbersOf(kinds, [
+      numbersOf(classes, [
         [INFER, 'digits', 100],
         [INFER, 'digitz', 100],
         [INFER, 'digit', 100],
@@ -39,33 +39,33 @@ describe('Kinds of calls', () => {
       ]),
       [0, 1, 2, 3, 4, 5, 0, 1, 5],
     );
-    assert.equal(kinds.numberOf(INFER, NO_MODEL, 0, 100, 0), 5);
+    assert.equal(classes.indexOf(INFER, NO_MODEL, 0, 100, 0), 5);
   });
 
-  it('keep a name of their own: the octets it came in are read into again', () => {
-    const kinds = new CallClasses();
+  it('copies the model name, whose buffer is reused', () => {
+    const classes = new CallClasses();
     const octets = Buffer.from('one');
-    assert.equal(kinds.numberOf(INFER, octets, 3, 9, 0), 0);
+    assert.equal(classes.indexOf(INFER, octets, 3, 9, 0), 0);
     octets.write('two');
-    assert.equal(kinds.numberOf(INFER, octets, 3, 9, 0), 1);
+    assert.equal(classes.indexOf(INFER, octets, 3, 9, 0), 1);
     octets.write('one');
-    assert.equal(kinds.numberOf(INFER, octets, 3, 9, 0), 0);
+    assert.equal(classes.indexOf(INFER, octets, 3, 9, 0), 0);
   });
 
-  const fill = (kinds: CallClasses, atMs: number): number[] =>
+  const fill = (classes: CallClasses, atMs: number): number[] =>
     numbersOf(
-      kinds,
-      Array.from({ length: KINDS }, (_, i) => [INFER, `model ${i}`, 100, atMs] as const),
+      classes,
+      Array.from({ length: MAX_CALL_CLASSES }, (_, i) => [INFER, `model ${i}`, 100, atMs] as const),
     );
 
-  it('have no number when there are too many of them at once', () => {
-    const kinds = new CallClasses();
+  it('gives no number while all are in use', () => {
+    const classes = new CallClasses();
     assert.deepEqual(
-      fill(kinds, 0),
-      Array.from({ length: KINDS }, (_, i) => i),
+      fill(classes, 0),
+      Array.from({ length: MAX_CALL_CLASSES }, (_, i) => i),
     );
     assert.deepEqual(
-      numbersOf(kinds, [
+      numbersOf(classes, [
         [INFER, 'one more', 100],
         [INFER, 'model 5', 100],
         [INFER, 'one more', 100, 2 * SPAN_MS - 1],
@@ -74,11 +74,11 @@ describe('Kinds of calls', () => {
     );
   });
 
-  it('give their number away when no time of theirs counts any more', () => {
-    const kinds = new CallClasses();
-    fill(kinds, 0);
+  it('reuses a number when no latency recorded under it counts any more', () => {
+    const classes = new CallClasses();
+    fill(classes, 0);
     assert.deepEqual(
-      numbersOf(kinds, [
+      numbersOf(classes, [
         [INFER, 'model 0', 100, 1],
         [INFER, 'one more', 100, 2 * SPAN_MS],
         [INFER, 'model 1', 100, 2 * SPAN_MS],
@@ -88,7 +88,7 @@ describe('Kinds of calls', () => {
     );
   });
 
-  it('begin with nothing under a number that was another’s', () => {
+  it('finds no latencies of the former class under a reused number', () => {
     for (const lastMs of [0, 1, SPAN_MS - 1, SPAN_MS, SPAN_MS + 1, 7_777.7]) {
       const latencies = new Latencies();
       latencies.record(3, 10, lastMs);

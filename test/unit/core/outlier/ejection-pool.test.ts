@@ -3,38 +3,17 @@ import fc from 'fast-check';
 import { Outcome } from '../../../../sidecar/core/outcome/outcome.js';
 import { Detector } from '../../../../sidecar/core/outlier/detectors.js';
 import {
-  Ejection,
+  type Ejection,
   EjectionEvent,
   EjectionState,
   Evidence,
   NO_PROBE,
 } from '../../../../sidecar/core/outlier/ejection.js';
-import { EjectionPool } from '../../../../sidecar/core/outlier/ejection-pool.js';
-import { constant, seeded } from '../../../kit/time/seeded-random.js';
+import type { EjectionPool } from '../../../../sidecar/core/outlier/ejection-pool.js';
+import { ejectionPool, end, fail } from '../../../kit/core/ejections.js';
+import { seeded } from '../../../kit/time/seeded-random.js';
 
-const SETTINGS = {
-  mode: 'enforce',
-  consecutiveFaults: 5,
-  baseMs: 30_000,
-  maxMs: 300_000,
-  jitter: 0.1,
-} as const;
-
-function setUp(count: number) {
-  const pool = new EjectionPool(SETTINGS, constant(0.5));
-  const members = Array.from({ length: count }, () => new Ejection());
-  for (const member of members) pool.add(member);
-  return { pool, members };
-}
-
-function fail(pool: EjectionPool, member: Ejection, nowMs = 0): EjectionEvent {
-  let verdict: EjectionEvent = EjectionEvent.nothing;
-  for (let i = 0; i < 5; i += 1)
-    verdict = pool.record(member, Outcome.fault, nowMs, nowMs, NO_PROBE, Evidence.sound);
-  return verdict;
-}
-
-describe('EjectionPool, the guard', () => {
+describe('EjectionPool, cap and last endpoint', () => {
   for (const [count, most] of [
     [1, 0],
     [2, 1],
@@ -44,18 +23,17 @@ describe('EjectionPool, the guard', () => {
     [8, 4],
   ] as const) {
     it(`ejects at most ${most} of ${count}, however many fail`, () => {
-      const { pool, members } = setUp(count);
-      const verdicts = members.map((member) => fail(pool, member));
-      assert.equal(verdicts.filter((verdict) => verdict === EjectionEvent.ejected).length, most);
+      const { pool, members } = ejectionPool(count);
+      const events = members.map((member) => fail(pool, member));
+      assert.equal(events.filter((event) => event === EjectionEvent.ejected).length, most);
       assert.equal(pool.ejected, most);
       assert.equal(pool.detected, count);
       assert.equal(pool.notEnforced.overCap + pool.notEnforced.lastEligible, count - most);
     });
   }
 
-  it('never ejects the last eligible one, even below the cap', () => {
-    const { pool, members } = setUp(4);
-    const [a, b, c, d] = members as [Ejection, Ejection, Ejection, Ejection];
+  it('never ejects the last eligible endpoint, even below the cap', () => {
+    const { pool, a, b, c, d } = ejectionPool(4);
     pool.setAvailable(b, 'unavailable');
     pool.setAvailable(c, 'unavailable');
     pool.setAvailable(d, 'unavailable');
@@ -65,9 +43,8 @@ describe('EjectionPool, the guard', () => {
     assert.equal(fail(pool, d), EjectionEvent.lastEligible);
   });
 
-  it('re-admits those ejected when discovery takes the others away', () => {
-    const { pool, members } = setUp(4);
-    const [a, b, c, d] = members as [Ejection, Ejection, Ejection, Ejection];
+  it('readmits ejected endpoints when discovery removes the others', () => {
+    const { pool, a, b, c, d } = ejectionPool(4);
     fail(pool, a, 0);
     fail(pool, b, 1_000);
     pool.remove(c, 2_000);
@@ -80,15 +57,15 @@ describe('EjectionPool, the guard', () => {
   });
 
   it('counts an endpoint added twice once', () => {
-    const { pool, members } = setUp(2);
+    const { pool, members } = ejectionPool(2);
     pool.add(members[0]!);
     assert.deepEqual([pool.size, pool.eligible], [2, 2]);
   });
 });
 
 describe('EjectionPool, panic', () => {
-  it('begins below half eligible, not at half', () => {
-    const { pool, members } = setUp(4);
+  it('begins when fewer than half are eligible, not at half', () => {
+    const { pool, members } = ejectionPool(4);
     fail(pool, members[0]!);
     fail(pool, members[1]!);
     assert.equal(pool.eligible, 2);
@@ -97,9 +74,8 @@ describe('EjectionPool, panic', () => {
     assert.equal(pool.isPanicking, true);
   });
 
-  it('lets calls go to the ejected again, and never to the disconnected', () => {
-    const { pool, members } = setUp(4);
-    const [a, b, c, d] = members as [Ejection, Ejection, Ejection, Ejection];
+  it('lets calls go to ejected endpoints again, and never to disconnected ones', () => {
+    const { pool, a, b, c, d } = ejectionPool(4);
     fail(pool, a);
     fail(pool, b);
     pool.setAvailable(b, 'unavailable');
@@ -112,21 +88,20 @@ describe('EjectionPool, panic', () => {
     assert.equal(pool.mayCall(a), false);
   });
 
-  it('is not declared when nobody is ejected: there is nobody to bring back', () => {
-    const { pool, members } = setUp(3);
+  it('does not begin when no endpoint is ejected', () => {
+    const { pool, members } = ejectionPool(3);
     for (const member of members) pool.setAvailable(member, 'unavailable');
     assert.equal(pool.isPanicking, false);
     assert.equal(pool.mayCall(members[0]!), false);
   });
 });
 
-describe('EjectionPool, of one whose sidecar says that it is down', () => {
+describe('An endpoint whose sidecar reports its model unavailable', () => {
   const down = (pool: EjectionPool, member: Ejection, nowMs = 0, probe = NO_PROBE): EjectionEvent =>
     pool.recordDown(member, nowMs, nowMs, probe);
 
-  it('ejects it at once, beyond the cap, and does not bring it back in a panic', () => {
-    const { pool, members } = setUp(4);
-    const [a, b, c, d] = members as [Ejection, Ejection, Ejection, Ejection];
+  it('is ejected at once, beyond the cap, and not readmitted by panic', () => {
+    const { pool, members, a, b, c, d } = ejectionPool(4);
     for (const member of [a, b, c]) assert.equal(down(pool, member), EjectionEvent.ejected);
     assert.equal(down(pool, d), EjectionEvent.lastEligible);
     assert.deepEqual([pool.ejected, pool.eligible], [3, 1]);
@@ -139,30 +114,26 @@ describe('EjectionPool, of one whose sidecar says that it is down', () => {
     assert.deepEqual([counts.detected, counts.enforced, counts.notEnforced.lastEligible], [4, 3, 1]);
   });
 
-  it('takes nothing from the cap: one that is found out by its faults may go too', () => {
-    const { pool, members } = setUp(4);
-    const [a, b, c] = members as [Ejection, Ejection, Ejection];
+  it('does not count against the cap: one with too many faults can be ejected too', () => {
+    const { pool, a, b, c } = ejectionPool(4);
     down(pool, a);
     assert.equal(fail(pool, b), EjectionEvent.ejected);
     assert.equal(fail(pool, c), EjectionEvent.ejected);
   });
 
-  it('brings one back that was ejected on statistics rather than keep it as the last one', () => {
-    const { pool, members } = setUp(2);
-    const [a, b] = members as [Ejection, Ejection];
+  it('is ejected as the last eligible one when another, ejected on statistics, can be readmitted', () => {
+    const { pool, a, b } = ejectionPool(2);
     fail(pool, a);
     assert.equal(down(pool, b), EjectionEvent.ejected);
     assert.deepEqual([pool.mayCall(a), pool.mayCall(b), pool.eligible], [true, false, 1]);
-    assert.equal(down(pool, a), EjectionEvent.lastEligible, 'which is the last one then');
+    assert.equal(down(pool, a), EjectionEvent.lastEligible, 'it is the last eligible one now');
   });
 
-  it('tries it after half a second, then after twice as long, up to the base, and takes it back with one success', () => {
-    const { pool, members } = setUp(3);
-    const [a] = members as [Ejection];
+  it('is probed after half a second, then after twice as long, up to the base, and readmitted by one success', () => {
+    const { pool, a } = ejectionPool(3);
     down(pool, a);
     let nowMs = 0;
     for (const waitMs of [500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]) {
-      // The settings vary it by a tenth; chance is at its middle here.
       assert.equal(pool.takeProbe(nowMs + waitMs - 1), undefined);
       nowMs += waitMs;
       assert.equal(pool.takeProbe(nowMs), a);
@@ -170,18 +141,14 @@ describe('EjectionPool, of one whose sidecar says that it is down', () => {
     }
     assert.equal(pool.takeProbe(nowMs + 30_000), a);
     nowMs += 30_000;
-    assert.equal(
-      pool.record(a, Outcome.success, nowMs, nowMs, a.probe, Evidence.sound),
-      EjectionEvent.readmitted,
-    );
-    assert.equal(a.count, 0, 'it counts for no longer ejection another time');
+    assert.equal(end(pool, a, 'success', nowMs, { probe: a.probe }), EjectionEvent.readmitted);
+    assert.equal(a.count, 0, 'it does not prolong the next ejection');
     assert.equal(down(pool, a, nowMs), EjectionEvent.ejected);
     assert.equal(a.untilMs, nowMs + 500);
   });
 
-  it('knows it from a trial too', () => {
-    const { pool, members } = setUp(2);
-    const [a, b] = members as [Ejection, Ejection];
+  it('is recognised by a probe too', () => {
+    const { pool, a, b } = ejectionPool(2);
     fail(pool, a);
     assert.equal(pool.takeProbe(30_000), a);
     assert.equal(down(pool, a, 30_000, a.probe), EjectionEvent.reEjected);
@@ -190,9 +157,8 @@ describe('EjectionPool, of one whose sidecar says that it is down', () => {
     assert.equal(fail(pool, b, 30_000), EjectionEvent.lastEligible);
   });
 
-  it('leaves the last one in, says so once, and goes on counting its faults', () => {
-    const { pool, members } = setUp(1);
-    const [a] = members as [Ejection];
+  it('stays admitted as the last eligible one, is reported once, and its faults count on', () => {
+    const { pool, a } = ejectionPool(1);
     assert.deepEqual(
       [1, 2, 3, 4, 5].map(() => down(pool, a)),
       [
@@ -205,48 +171,28 @@ describe('EjectionPool, of one whose sidecar says that it is down', () => {
     );
   });
 
-  for (const [mode, ejected] of [
-    ['observe', 0],
-    ['off', 0],
+  for (const [mode, event] of [
+    ['observe', EjectionEvent.observed],
+    ['off', EjectionEvent.nothing],
   ] as const) {
-    it(`only counts it, or not even that, when told to ${mode}`, () => {
-      const pool = new EjectionPool(
-        { ...SETTINGS, detectors: { modelUnavailable: { mode } } },
-        constant(0.5),
-      );
-      const members = [new Ejection(), new Ejection(), new Ejection()];
-      for (const member of members) pool.add(member);
-      assert.equal(
-        down(pool, members[0]!),
-        mode === 'observe' ? EjectionEvent.observed : EjectionEvent.nothing,
-      );
-      assert.equal(pool.ejected, ejected);
-      for (let i = 0; i < 4; i += 1) down(pool, members[0]!);
+    it(`stays admitted when the detector is in mode ${mode}`, () => {
+      const { pool, a } = ejectionPool(3, { detectors: { modelUnavailable: { mode } } });
+      assert.equal(down(pool, a), event);
+      assert.equal(pool.ejected, 0);
+      for (let i = 0; i < 4; i += 1) down(pool, a);
       assert.equal(pool.ejected, 1, 'by faults in a row');
     });
   }
 });
 
-describe('EjectionPool, under anything', () => {
-  it('never has more than the cap ejected, keeps its counts, probes one call at a time, and ejects no last one', () => {
+describe('EjectionPool under any sequence of events', () => {
+  it('never exceeds the cap, has correct counts, probes with one call at a time, and never ejects the last endpoint', () => {
     const step = fc.record({
       kind: fc.constantFrom(
-        'fail',
-        'fail',
-        'fail',
-        'down',
-        'down',
-        'succeed',
-        'end',
-        'probe',
-        'endProbe',
-        'remove',
-        'add',
-        'away',
-        'back',
-        'wait',
+        ...(['fail', 'fail', 'fail', 'down', 'down', 'succeed', 'end', 'probe'] as const),
+        ...(['endProbe', 'remove', 'add', 'away', 'back', 'wait'] as const),
       ),
-      who: fc.nat(7),
+      index: fc.nat(7),
       outcome: fc.constantFrom(...Object.values(Outcome)),
       waitMs: fc.nat(100_000),
     });
@@ -256,16 +202,14 @@ describe('EjectionPool, under anything', () => {
         fc.array(step, { maxLength: 120 }),
         fc.nat(),
         (count, steps, seed) => {
-          const pool = new EjectionPool(SETTINGS, seeded(seed));
-          const members = Array.from({ length: count }, () => new Ejection());
+          const { pool, members } = ejectionPool(count, {}, seeded(seed));
           const present = new Set(members);
-          for (const member of members) pool.add(member);
           const probing = new Map<Ejection, number>();
           let nowMs = 0;
-          for (const { kind, who, outcome, waitMs } of steps) {
-            const member = members[who % count]!;
+          for (const { kind, index, outcome, waitMs } of steps) {
+            const member = members[index % count]!;
             const eligibleBefore = pool.eligible;
-            let verdict: EjectionEvent = EjectionEvent.nothing;
+            let event: EjectionEvent = EjectionEvent.nothing;
             if (kind === 'wait') nowMs += waitMs;
             else if (kind === 'remove') {
               pool.remove(member, nowMs);
@@ -278,10 +222,9 @@ describe('EjectionPool, under anything', () => {
             } else if (kind === 'away' || kind === 'back')
               pool.setAvailable(member, kind === 'away' ? 'unavailable' : 'available');
             else if (!present.has(member)) continue;
-            else if (kind === 'fail') verdict = fail(pool, member, nowMs);
-            else if (kind === 'down') verdict = pool.recordDown(member, nowMs, nowMs, NO_PROBE);
-            else if (kind === 'succeed')
-              pool.record(member, Outcome.success, nowMs, nowMs, NO_PROBE, Evidence.sound);
+            else if (kind === 'fail') event = fail(pool, member, nowMs);
+            else if (kind === 'down') event = pool.recordDown(member, nowMs, nowMs, NO_PROBE);
+            else if (kind === 'succeed') end(pool, member, 'success', nowMs);
             else if (kind === 'end')
               pool.record(member, outcome, nowMs - 500, nowMs, NO_PROBE, Evidence.sound);
             else if (kind === 'probe') {
@@ -314,8 +257,8 @@ describe('EjectionPool, under anything', () => {
             assert.ok([...present].every(({ isDown, state }) => !isDown || state !== EjectionState.admitted));
             const most = Math.max(1, Math.floor(present.size / 2));
             assert.ok(out - down <= most, `${out} of ${present.size} ejected, ${down} of them down`);
-            assert.ok(out < present.size || out === 0, 'everyone is out');
-            if (verdict === EjectionEvent.ejected)
+            assert.ok(out < present.size || out === 0, 'all are ejected');
+            if (event === EjectionEvent.ejected)
               assert.ok(eligible >= 1, `the last of ${eligibleBefore} was ejected`);
           }
         },
@@ -325,9 +268,9 @@ describe('EjectionPool, under anything', () => {
   });
 });
 
-describe('EjectionPool beside one that could take over', () => {
-  it('ejects everyone, and does not panic', () => {
-    const { pool, members } = setUp(2);
+describe('EjectionPool with an alternative pool', () => {
+  it('ejects all endpoints, and does not panic', () => {
+    const { pool, members } = ejectionPool(2);
     pool.hasAlternative = true;
     for (const member of members) assert.equal(fail(pool, member), EjectionEvent.ejected);
     assert.equal(pool.ejected, 2);
@@ -335,8 +278,8 @@ describe('EjectionPool beside one that could take over', () => {
     for (const member of members) assert.ok(!pool.mayCall(member));
   });
 
-  it('uses the ejected again when the other one is lost', () => {
-    const { pool, members } = setUp(2);
+  it('uses ejected endpoints again when the alternative is lost', () => {
+    const { pool, members } = ejectionPool(2);
     pool.hasAlternative = true;
     for (const member of members) fail(pool, member);
     pool.hasAlternative = false;
@@ -344,8 +287,8 @@ describe('EjectionPool beside one that could take over', () => {
     for (const member of members) assert.ok(pool.mayCall(member));
   });
 
-  it('takes over an ejected one from it, whose time goes on', () => {
-    const [one, other] = [setUp(3), setUp(2)];
+  it('takes over an ejected endpoint, whose ejection continues', () => {
+    const [one, other] = [ejectionPool(3), ejectionPool(2)];
     const moved = one.members[0]!;
     fail(one.pool, moved);
     one.pool.remove(moved, 0);
@@ -354,7 +297,7 @@ describe('EjectionPool beside one that could take over', () => {
     assert.equal(other.pool.ejected, 1);
     assert.equal(other.pool.takeProbe(29_999), undefined);
     assert.equal(other.pool.takeProbe(30_000), moved);
-    other.pool.record(moved, Outcome.success, 30_000, 30_001, moved.probe, Evidence.sound);
+    end(other.pool, moved, 'success', 30_001, { startedMs: 30_000, probe: moved.probe });
     assert.equal(moved.state, EjectionState.admitted);
     assert.equal(other.pool.ejected, 0);
   });

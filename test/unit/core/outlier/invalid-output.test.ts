@@ -1,63 +1,64 @@
 import assert from 'node:assert/strict';
 import {
-  type InspectedAnswer,
-  isChargeable,
-  judgeOutputs,
-  outputWindow,
+  type InspectedResponse,
+  invalidOutput,
+  isBlamed,
+  OUTPUT_BUCKET_MS,
   ResponseShapes,
 } from '../../../../sidecar/core/outlier/invalid-output.js';
+import { OutcomeWindow } from '../../../../sidecar/core/outlier/outcome-window.js';
 
-const answer = (over: Partial<InspectedAnswer> = {}): InspectedAnswer => ({
+const response = (over: Partial<InspectedResponse> = {}): InspectedResponse => ({
   model: 'digits 1',
-  form: 'y FP32[10]',
+  shape: 'y FP32[10]',
   flaw: '',
   ...over,
 });
 
-describe('Invalid output', () => {
-  it('is suspected where an answer is flawed, whatever the others say', () => {
-    const forms = new ResponseShapes<string>();
-    assert.equal(forms.suspicion('a', answer({ flaw: 'output "y" holds NaN' })), 'output "y" holds NaN');
+describe('The invalid-output detector', () => {
+  it('suspects an endpoint whose response is invalid, whatever its peers answer', () => {
+    const shapes = new ResponseShapes<string>();
+    assert.equal(shapes.suspicion('a', response({ flaw: 'output "y" holds NaN' })), 'output "y" holds NaN');
   });
 
-  it('is suspected where the peers agree on another form, two of them at least', () => {
-    const forms = new ResponseShapes<string>();
-    const odd = answer({ form: 'y FP32[9]' });
-    assert.equal(forms.suspicion('a', answer()), '');
-    assert.equal(forms.suspicion('b', odd), '', 'of two nobody can say who is right');
-    assert.equal(forms.suspicion('c', answer()), '');
-    assert.equal(forms.suspicion('b', odd), 'answers y FP32[9] where its peers answer y FP32[10]');
-    assert.equal(forms.suspicion('a', answer()), '', 'b and c differ');
-    forms.forget('b');
-    assert.equal(forms.suspicion('a', answer()), '');
+  it('suspects an endpoint whose response has another shape than two peers that agree', () => {
+    const shapes = new ResponseShapes<string>();
+    const odd = response({ shape: 'y FP32[9]' });
+    assert.equal(shapes.suspicion('a', response()), '');
+    assert.equal(shapes.suspicion('b', odd), '', 'of two either may be wrong');
+    assert.equal(shapes.suspicion('c', response()), '');
+    assert.equal(shapes.suspicion('b', odd), 'answers y FP32[9] where its peers answer y FP32[10]');
+    assert.equal(shapes.suspicion('a', response()), '', 'b and c differ');
+    shapes.forget('b');
+    assert.equal(shapes.suspicion('a', response()), '');
   });
 
-  it('compares answers of one model and version only', () => {
-    const forms = new ResponseShapes<string>();
-    for (const who of ['a', 'b', 'c']) forms.suspicion(who, answer());
-    assert.equal(forms.suspicion('d', answer({ model: 'digits 2', form: 'y FP32[9]' })), '');
+  it('compares responses of one model and version only', () => {
+    const shapes = new ResponseShapes<string>();
+    for (const member of ['a', 'b', 'c']) shapes.suspicion(member, response());
+    assert.equal(shapes.suspicion('d', response({ model: 'digits 2', shape: 'y FP32[9]' })), '');
   });
 
-  it('is charged when a peer answers the same request properly', () => {
-    const flawed = answer({ flaw: 'output "y" holds NaN' });
-    assert.ok(isChargeable(flawed, answer()));
-    assert.ok(!isChargeable(flawed, flawed), 'the input is what is wrong');
-    assert.ok(isChargeable(answer({ form: 'y FP32[9]' }), answer()));
-    assert.ok(!isChargeable(answer({ form: 'y FP32[9]' }), answer({ form: 'y FP32[9]' })));
-    assert.ok(!isChargeable(flawed, answer({ model: 'digits 2' })), 'another version proves nothing');
+  it('blames an endpoint when a peer gives a valid response to the same request', () => {
+    const flawed = response({ flaw: 'output "y" holds NaN' });
+    assert.ok(isBlamed(flawed, response()));
+    assert.ok(!isBlamed(flawed, flawed), 'the input is what is wrong');
+    assert.ok(isBlamed(response({ shape: 'y FP32[9]' }), response()));
+    assert.ok(!isBlamed(response({ shape: 'y FP32[9]' }), response({ shape: 'y FP32[9]' })));
+    assert.ok(!isBlamed(flawed, response({ model: 'digits 2' })), 'another version proves nothing');
   });
 
-  it('convicts by the share of charged samples in a minute', () => {
-    const settings = { above: 0.5, minSamples: 20 };
-    const window = outputWindow();
+  it('finds an endpoint by the share of invalid responses among the samples of a minute', () => {
+    const window = new OutcomeWindow(OUTPUT_BUCKET_MS);
+    const find = () => invalidOutput.find([window], { above: 0.5, minSamples: 20 }, 0)[0];
     for (let i = 0; i < 10; i += 1) window.success(0);
     for (let i = 0; i < 9; i += 1) window.fault(0);
-    assert.equal(judgeOutputs(window, settings), '');
+    assert.equal(find(), undefined);
     window.fault(0);
-    assert.equal(judgeOutputs(window, settings), '', 'half is not more than half');
+    assert.equal(find(), undefined, 'half is not more than half');
     window.fault(0);
-    assert.match(judgeOutputs(window, settings), /^11 of 21 sampled answers in 60 s are invalid/);
+    assert.match(find()!.why, /^11 of 21 sampled answers in 60 s are invalid/);
     window.moveTo(60_000);
-    assert.equal(judgeOutputs(window, settings), '');
+    assert.equal(find(), undefined);
   });
 });

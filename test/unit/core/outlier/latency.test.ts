@@ -1,17 +1,17 @@
 import assert from 'node:assert/strict';
 import { sizeOf } from '../../../../sidecar/core/outlier/call-class.js';
 import {
-  judgeLatencies,
-  KINDS,
+  describeSlowness,
+  findSlow,
   Latencies,
+  MAX_CALL_CLASSES,
   ratiosToPeers,
-  slownessIn,
 } from '../../../../sidecar/core/outlier/latency.js';
 import { seeded } from '../../../kit/time/seeded-random.js';
 
 const SETTINGS = { factor: 3, minCalls: 20 };
 
-/** Kinds that differ by size only. */
+/** Latencies of calls whose classes differ by size only. */
 function of(calls: readonly (readonly [bytes: number, ms: number, count: number])[], atMs = 0): Latencies {
   const latencies = new Latencies();
   for (const [bytes, ms, count] of calls) {
@@ -21,10 +21,10 @@ function of(calls: readonly (readonly [bytes: number, ms: number, count: number]
 }
 
 const slow = (all: readonly Latencies[], nowMs = 0): boolean[] =>
-  judgeLatencies(all, SETTINGS, nowMs).map((each) => each !== undefined);
+  findSlow(all, SETTINGS, nowMs).map((each) => each !== undefined);
 
-describe('Latency against peers', () => {
-  it('finds the one that is more than three times as slow as the others', () => {
+describe('The latency detector', () => {
+  it('finds the endpoint that is more than three times as slow as the others', () => {
     assert.deepEqual(slow([of([[100, 10, 30]]), of([[100, 35, 30]]), of([[100, 10, 30]])]), [
       false,
       true,
@@ -34,15 +34,15 @@ describe('Latency against peers', () => {
     assert.deepEqual(slow([of([[100, 10, 30]]), of([[100, 40, 30]])]), [false, true]);
   });
 
-  it('says by how much', () => {
-    const [, found] = judgeLatencies([of([[100, 10, 30]]), of([[100, 50, 30]])], SETTINGS, 0);
+  it('gives the median, the calls and the ratio as the reason', () => {
+    const [, found] = findSlow([of([[100, 10, 30]]), of([[100, 50, 30]])], SETTINGS, 0);
     assert.match(
-      slownessIn(found!),
+      describeSlowness(found!),
       /^median latency 5\d\.\d ms over 30 calls, [45]\.\d times that of its peers$/,
     );
   });
 
-  it('compares like with like: large requests may take longer', () => {
+  it('compares calls of one class only: large requests may take longer', () => {
     const small = of([[100, 5, 100]]);
     const large = of([[100_000, 500, 100]]);
     assert.deepEqual(
@@ -59,53 +59,40 @@ describe('Latency against peers', () => {
     assert.deepEqual(slow([small, small, of([[100, 50, 30]])]), [false, false, true]);
   });
 
-  it('tells as many kinds apart as there are numbers, and compares the last like the first', () => {
-    const each = (kind: number, ms: number): Latencies => {
+  it('keeps all numbered classes apart, and compares the last like the first', () => {
+    const each = (callClass: number, ms: number): Latencies => {
       const latencies = new Latencies();
-      for (let i = 0; i < 30; i += 1) latencies.record(kind, ms, 0);
+      for (let i = 0; i < 30; i += 1) latencies.record(callClass, ms, 0);
       return latencies;
     };
-    for (const kind of [0, 1, KINDS - 1]) {
-      assert.deepEqual(slow([each(kind, 10), each(kind, 50)]), [false, true], `${kind}`);
-      assert.deepEqual(slow([each(kind, 10), each((kind + 1) % KINDS, 50)]), [false, false], `${kind}`);
+    for (const callClass of [0, 1, MAX_CALL_CLASSES - 1]) {
+      assert.deepEqual(slow([each(callClass, 10), each(callClass, 50)]), [false, true], `${callClass}`);
+      assert.deepEqual(
+        slow([each(callClass, 10), each((callClass + 1) % MAX_CALL_CLASSES, 50)]),
+        [false, false],
+        `${callClass}`,
+      );
     }
   });
 
-  it('judges by the kinds that most calls were of', () => {
-    const peer = [
-      [100, 5, 100],
-      [10_000, 20, 100],
-    ] as const;
-    assert.deepEqual(
-      slow([
-        of(peer),
-        of([
-          [100, 5, 100],
-          [10_000, 200, 30],
-        ]),
-      ]),
-      [false, false],
-    );
-    assert.deepEqual(
-      slow([
-        of(peer),
-        of([
-          [100, 5, 30],
-          [10_000, 200, 100],
-        ]),
-      ]),
-      [false, true],
-    );
+  it('goes by the classes that most calls were of', () => {
+    const mixed = (smallCalls: number, largeMs: number, largeCalls: number): Latencies =>
+      of([
+        [100, 5, smallCalls],
+        [10_000, largeMs, largeCalls],
+      ]);
+    assert.deepEqual(slow([mixed(100, 20, 100), mixed(100, 200, 30)]), [false, false]);
+    assert.deepEqual(slow([mixed(100, 20, 100), mixed(30, 200, 100)]), [false, true]);
   });
 
-  it('needs enough calls of both, and a difference worth the name', () => {
+  it('needs enough calls of both, and a difference of 2 ms', () => {
     assert.deepEqual(slow([of([[100, 10, 30]]), of([[100, 500, 19]])]), [false, false]);
     assert.deepEqual(slow([of([[100, 10, 19]]), of([[100, 500, 30]])]), [false, false]);
     assert.deepEqual(slow([of([[100, 0.3, 30]]), of([[100, 1.5, 30]])]), [false, false]);
     assert.deepEqual(slow([of([[100, 500, 30]])]), [false]);
   });
 
-  it('is moved by a change of the median, not by a few slow calls', () => {
+  it('does not find an endpoint with a few slow calls and an equal median', () => {
     const few = of([
       [100, 10, 60],
       [100, 5_000, 30],
@@ -113,16 +100,16 @@ describe('Latency against peers', () => {
     assert.deepEqual(slow([few, of([[100, 10, 60]])]), [false, false]);
   });
 
-  describe('in one number', () => {
+  describe('as a ratio', () => {
     const ratios = (all: readonly Latencies[], nowMs = 0): string[] =>
       ratiosToPeers(all, SETTINGS.minCalls, nowMs).map((ratio) => ratio?.toFixed(1) ?? '');
 
-    it('is 1 among equals, and above it for the slow one', () => {
+    it('is 1 among equals, and above 1 for a slow endpoint', () => {
       const usual = of([[100, 16, 30]]);
       assert.deepEqual(ratios([usual, usual, usual, of([[100, 64, 30]])]), ['1.0', '1.0', '1.0', '4.0']);
     });
 
-    it('is left out without calls enough, without a peer, and when all is forgotten', () => {
+    it('has no ratio for an endpoint with too few calls, without a peer, or after a pause', () => {
       const known = of([[100, 16, 30]]);
       assert.deepEqual(ratios([known, of([[100, 16, 19]])]), ['', '']);
       assert.deepEqual(ratios([known]), ['']);
@@ -131,7 +118,7 @@ describe('Latency against peers', () => {
       assert.deepEqual(ratios([]), []);
     });
 
-    it('is what the detector goes by: slow at every factor below it, at none above', () => {
+    it('is slow at every factor below the ratio, and at none above', () => {
       const random = seeded(11);
       const draw = (): Latencies =>
         of(
@@ -141,7 +128,7 @@ describe('Latency against peers', () => {
         const all = [draw(), draw(), draw()];
         for (const [at, ratio] of ratiosToPeers(all, SETTINGS.minCalls, 0).entries()) {
           const isSlow = (factor: number): boolean =>
-            judgeLatencies(all, { ...SETTINGS, factor }, 0)[at] !== undefined;
+            findSlow(all, { ...SETTINGS, factor }, 0)[at] !== undefined;
           // Differences below 2 ms would be none; here they are larger.
           if (ratio === undefined) assert.ok(!isSlow(1.1));
           else assert.ok(!isSlow(ratio * 1.001), `${ratio}`);
@@ -151,17 +138,17 @@ describe('Latency against peers', () => {
     });
   });
 
-  it('forgets after five to ten seconds', () => {
+  it('forgets calls after five to ten seconds', () => {
     const all = [of([[100, 10, 30]]), of([[100, 100, 30]])];
     assert.deepEqual(slow(all, 9_999), [false, true]);
     assert.deepEqual(slow(all, 10_000), [false, false]);
   });
 
-  it('is nearly exact, whatever the latency', () => {
+  it('knows medians to a quarter, whatever the latency', () => {
     const random = seeded(7);
     for (let i = 0; i < 200; i += 1) {
       const ms = 0.25 * 2 ** (random() * 16);
-      const found = judgeLatencies([of([[0, ms, 20]]), of([[0, ms * 4 + 4, 20]])], SETTINGS, 0)[1];
+      const found = findSlow([of([[0, ms, 20]]), of([[0, ms * 4 + 4, 20]])], SETTINGS, 0)[1];
       assert.ok(found !== undefined, `${ms}`);
       assert.ok(Math.abs(found.peerLatencyMs / ms - 1) < 0.26, `${found.peerLatencyMs} for ${ms}`);
     }

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { BUCKETS, RingWindow } from '../../../../sidecar/core/outlier/outcome-window.js';
+import { BUCKETS, OutcomeWindow } from '../../../../sidecar/core/outlier/outcome-window.js';
 
-describe('RingWindow', () => {
-  it('counts what happened in the last ten seconds, and forgets a second at a time', () => {
-    const window = new RingWindow();
+describe('OutcomeWindow', () => {
+  it('counts outcomes of the last ten seconds, and drops a second at a time', () => {
+    const window = new OutcomeWindow();
     for (let second = 0; second < 12; second += 1) window.success(second * 1_000 + 500);
     assert.equal(window.successes, 10);
     window.moveTo(12_000);
@@ -15,15 +15,15 @@ describe('RingWindow', () => {
     assert.equal(window.successes, 0);
   });
 
-  it('keeps nothing over a silence longer than the window', () => {
-    const window = new RingWindow();
+  it('is empty after a pause longer than the window', () => {
+    const window = new OutcomeWindow();
     for (let i = 0; i < 100; i += 1) window.fault(i);
     window.success(1_000_000);
     assert.deepEqual([window.successes, window.faults], [1, 0]);
   });
 
-  it('counts a burst like a trickle within the window', () => {
-    const [burst, trickle] = [new RingWindow(), new RingWindow()];
+  it('counts a burst like the same calls spread over the window', () => {
+    const [burst, trickle] = [new OutcomeWindow(), new OutcomeWindow()];
     for (let i = 0; i < 10; i += 1) {
       burst.fault(9_500);
       trickle.fault(500 + i * 1_000);
@@ -31,8 +31,8 @@ describe('RingWindow', () => {
     assert.deepEqual([burst.faults, trickle.faults], [10, 10]);
   });
 
-  it('is not confused by a time before the present bucket', () => {
-    const window = new RingWindow();
+  it('counts a time before the present bucket in the present one', () => {
+    const window = new OutcomeWindow();
     window.success(5_000);
     window.fault(4_999);
     assert.deepEqual([window.successes, window.faults], [1, 1]);
@@ -40,11 +40,11 @@ describe('RingWindow', () => {
     assert.equal(window.successes, 1);
   });
 
-  it('says what counting by hand says, whatever the bucket', () => {
+  it('equals a plain count of the past, whatever the bucket length', () => {
     const step = fc.record({ waitMs: fc.nat(3_000), kind: fc.nat(2) });
     fc.assert(
       fc.property(fc.array(step, { maxLength: 300 }), fc.constantFrom(1_000, 6_000), (steps, bucketMs) => {
-        const window = new RingWindow(bucketMs);
+        const window = new OutcomeWindow(bucketMs);
         const past: { readonly bucket: number; readonly kind: number }[] = [];
         let nowMs = 0;
         for (const { waitMs, kind } of steps) {

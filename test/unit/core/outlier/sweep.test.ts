@@ -1,16 +1,14 @@
-/** Detectors that look once a second, under the rules that bind them together. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { Outcome } from '../../../../sidecar/core/outcome/outcome.js';
 import { Detector, type DetectorSettings } from '../../../../sidecar/core/outlier/detectors.js';
 import {
-  Ejection,
+  type Ejection,
   EjectionEvent,
   EjectionState,
   Evidence,
-  NO_PROBE,
 } from '../../../../sidecar/core/outlier/ejection.js';
-import { EjectionPool } from '../../../../sidecar/core/outlier/ejection-pool.js';
+import type { EjectionPool } from '../../../../sidecar/core/outlier/ejection-pool.js';
+import { EJECTION_SETTINGS, ejectionPool, end } from '../../../kit/core/ejections.js';
 import { constant, seeded } from '../../../kit/time/seeded-random.js';
 
 const ALL: Required<DetectorSettings> = {
@@ -23,37 +21,25 @@ const ALL: Required<DetectorSettings> = {
   invalidOutput: { mode: 'enforce', above: 0.5, minSamples: 20 },
 };
 
-function setUp(count: number, detectors: DetectorSettings = ALL, over = {}, random = constant(0.5)) {
-  const settings = {
-    ...{ mode: 'enforce', consecutiveFaults: 5, baseMs: 30_000, maxMs: 300_000, jitter: 0 },
-    ...over,
-    detectors,
-  } as const;
-  const pool = new EjectionPool(settings as never, random);
-  const members = Array.from({ length: count }, () => new Ejection());
-  for (const member of members) pool.add(member);
-  return { pool, members, settings };
-}
+const setUp = (count: number, detectors: DetectorSettings = ALL, random = constant(0.5)) =>
+  ejectionPool(count, { detectors, jitter: 0 }, random);
 
-/** `pattern`: `+` a success, `-` a fault, `o` turned away; never five faults in a row unless asked for. */
+/** `+` a success, `-` a fault, `o` an overload; never five faults in a row unless asked for. */
 function feed(pool: EjectionPool, member: Ejection, pattern: string, nowMs = 0): void {
-  for (const each of pattern) {
-    const outcome = each === '+' ? Outcome.success : each === '-' ? Outcome.fault : Outcome.overload;
-    pool.record(member, outcome, nowMs, nowMs, NO_PROBE, Evidence.sound);
-  }
+  for (const each of pattern)
+    end(pool, member, each === '+' ? 'success' : each === '-' ? 'fault' : 'overload', nowMs);
 }
 
 function sweep(pool: EjectionPool, nowMs: number): EjectionEvent[] {
-  const verdicts: EjectionEvent[] = [];
-  pool.sweep(nowMs, (_member, verdict) => void verdicts.push(verdict));
-  return verdicts;
+  const events: EjectionEvent[] = [];
+  pool.sweep(nowMs, (_member, event) => void events.push(event));
+  return events;
 }
 
-describe('EjectionPool, one that is kept for want of others', () => {
+describe('An endpoint whose ejection is suppressed because it is the last one', () => {
   /** Both fail; the first is ejected, the second is the last one. */
   const outage = () => {
-    const { pool, members } = setUp(2);
-    const [gone, kept] = members as [Ejection, Ejection];
+    const { pool, a: gone, b: kept } = setUp(2);
     feed(pool, gone, '+---'.repeat(20));
     feed(pool, kept, '+---'.repeat(10));
     assert.deepEqual(sweep(pool, 1_000), [EjectionEvent.ejected, EjectionEvent.lastEligible]);
@@ -61,9 +47,9 @@ describe('EjectionPool, one that is kept for want of others', () => {
     return { pool, gone, kept };
   };
   const succeed = (pool: EjectionPool, member: Ejection): EjectionEvent =>
-    pool.record(member, Outcome.success, 1_000, 1_000, NO_PROBE, Evidence.sound);
+    end(pool, member, 'success', 1_000);
 
-  it('is mended by five good answers in a row, and not ejected for what it was when the others are back', () => {
+  it('has recovered after five successes in a row, and is not ejected for its old faults when the others are back', () => {
     const { pool, gone, kept } = outage();
     for (let i = 1; i < 5; i++) assert.equal(succeed(pool, kept), EjectionEvent.nothing);
     assert.equal(succeed(pool, kept), EjectionEvent.recovered);
@@ -74,7 +60,7 @@ describe('EjectionPool, one that is kept for want of others', () => {
     assert.equal(kept.state, EjectionState.admitted);
   });
 
-  it('is ejected when the others are back, where it goes on failing now and then', () => {
+  it('is ejected when the others are back and it goes on failing now and then', () => {
     const { pool, gone, kept } = outage();
     feed(pool, kept, '++++-'.repeat(4), 1_000);
     pool.readmit(gone, 1_000);
@@ -82,30 +68,29 @@ describe('EjectionPool, one that is kept for want of others', () => {
     assert.equal(kept.state, EjectionState.ejected);
   });
 
-  it('and who failed, and was not found out while nobody else was there, is ejected as ever', () => {
+  it('is ejected as usual when others are there, though its last calls succeeded', () => {
     const { pool, members } = setUp(3);
     feed(pool, members[0]!, '+--'.repeat(10) + '+'.repeat(4));
     assert.deepEqual(sweep(pool, 1_000), [EjectionEvent.ejected]);
   });
 });
 
-describe('EjectionPool, a look at everybody', () => {
-  it('ejects who fails too many, though never five in a row, and says why', () => {
-    const { pool, members } = setUp(3);
-    feed(pool, members[0]!, '+--'.repeat(10));
-    feed(pool, members[1]!, '+'.repeat(30));
+describe('The outlier sweep', () => {
+  it('ejects an endpoint that fails too many calls, though never five in a row, and gives the reason', () => {
+    const { pool, a: bad, b } = setUp(3);
+    feed(pool, bad, '+--'.repeat(10));
+    feed(pool, b, '+'.repeat(30));
     assert.deepEqual(sweep(pool, 1_000), [EjectionEvent.ejected]);
-    const [bad] = members;
-    assert.equal(bad!.state, EjectionState.ejected);
-    assert.equal(bad!.why, 'success ratio 0.33 over 30 calls in 10 s');
-    assert.equal(bad!.detector, Detector.successRatio);
+    assert.equal(bad.state, EjectionState.ejected);
+    assert.equal(bad.why, 'success ratio 0.33 over 30 calls in 10 s');
+    assert.equal(bad.detector, Detector.successRatio);
     assert.equal(pool.counts.by[Detector.successRatio]!.enforced, 1);
-    assert.equal(bad!.ejectionsBy[Detector.successRatio], 1);
-    assert.equal(bad!.untilMs, 31_000);
+    assert.equal(bad.ejectionsBy[Detector.successRatio], 1);
+    assert.equal(bad.untilMs, 31_000);
     assert.deepEqual(sweep(pool, 2_000), []);
   });
 
-  it('judges a burst and a trickle alike', () => {
+  it('treats a burst like the same calls spread over the window', () => {
     for (const everyMs of [0, 900]) {
       const { pool, members } = setUp(3);
       for (let i = 0; i < 10; i += 1) feed(pool, members[0]!, i % 3 === 0 ? '-' : '+', i * everyMs);
@@ -113,62 +98,59 @@ describe('EjectionPool, a look at everybody', () => {
     }
   });
 
-  it('forgets over a silence', () => {
+  it('forgets everything over a pause of ten seconds', () => {
     const { pool, members } = setUp(3);
     feed(pool, members[0]!, '--+--');
     assert.deepEqual(sweep(pool, 10_000), []);
   });
 
   it('forgets everything at an ejection and at a readmission', () => {
-    const { pool, members } = setUp(3);
-    const [bad] = members;
-    feed(pool, bad!, '--+-+-');
+    const { pool, a: bad } = setUp(3);
+    feed(pool, bad, '--+-+-');
     sweep(pool, 0);
-    pool.readmit(bad!, 100);
+    pool.readmit(bad, 100);
     assert.deepEqual(sweep(pool, 100), []);
-    feed(pool, bad!, '----', 200);
-    assert.deepEqual([bad!.consecutiveFaults, sweep(pool, 200)], [4, []], 'four calls are too few');
-    feed(pool, bad!, '+', 200);
+    feed(pool, bad, '----', 200);
+    assert.deepEqual([bad.consecutiveFaults, sweep(pool, 200)], [4, []], 'four calls are too few');
+    feed(pool, bad, '+', 200);
     assert.deepEqual(sweep(pool, 300), [EjectionEvent.ejected]);
   });
 
   it('does not count what began before a readmission', () => {
-    const { pool, members } = setUp(3);
-    const [bad] = members;
-    feed(pool, bad!, '-----');
-    pool.readmit(bad!, 1_000);
+    const { pool, a: bad } = setUp(3);
+    feed(pool, bad, '-----');
+    pool.readmit(bad, 1_000);
     for (let i = 0; i < 4; i += 1) {
-      pool.record(bad!, Outcome.fault, 999, 1_500, NO_PROBE, Evidence.sound);
-      pool.record(bad!, Outcome.fault, 1_200, 1_500, NO_PROBE, Evidence.doubtful);
+      end(pool, bad, 'fault', 1_500, { startedMs: 999 });
+      end(pool, bad, 'fault', 1_500, { startedMs: 1_200, evidence: Evidence.doubtful });
     }
-    assert.equal(bad!.window!.faults, 0);
+    assert.equal(bad.outcomes!.faults, 0);
   });
 
-  it('ejects nobody for being full', () => {
+  it('ejects no endpoint for being full', () => {
     const { pool, members } = setUp(5);
     feed(pool, members[0]!, 'o'.repeat(500));
     for (const other of members.slice(1)) feed(pool, other, '+'.repeat(500));
     assert.deepEqual(sweep(pool, 0), []);
-    assert.equal(members[0]!.window!.overloads, 500);
+    assert.equal(members[0]!.outcomes!.overloads, 500);
   });
 
-  it('spends the cap on the worst, tells of the others once, and takes them when there is room', () => {
-    const { pool, members } = setUp(3);
-    const [bad, worse] = members;
-    feed(pool, bad!, '+-+-+-');
-    feed(pool, worse!, '--+--');
+  it('ejects the most severe first up to the cap, reports the others once, and ejects them when there is room', () => {
+    const { pool, a: bad, b: worse } = setUp(3);
+    feed(pool, bad, '+-+-+-');
+    feed(pool, worse, '--+--');
     assert.deepEqual(sweep(pool, 0), [EjectionEvent.ejected, EjectionEvent.overCap]);
-    assert.equal(worse!.state, EjectionState.ejected);
+    assert.equal(worse.state, EjectionState.ejected);
     assert.deepEqual(sweep(pool, 1_000), []);
     const counts = pool.counts.by[Detector.successRatio]!;
     assert.deepEqual([counts.detected, counts.enforced, counts.notEnforced.overCap], [2, 1, 1]);
-    pool.readmit(worse!, 2_000);
+    pool.readmit(worse, 2_000);
     assert.deepEqual(sweep(pool, 2_000), [EjectionEvent.ejected]);
     assert.deepEqual([counts.detected, counts.enforced], [2, 2]);
-    assert.equal(bad!.state, EjectionState.ejected);
+    assert.equal(bad.state, EjectionState.ejected);
   });
 
-  it('never ejects the last one, whatever the detector', () => {
+  it('never ejects the last eligible endpoint, whatever the detector', () => {
     const { pool, members } = setUp(2);
     pool.setAvailable(members[1]!, 'unavailable');
     feed(pool, members[0]!, '--+--');
@@ -176,7 +158,7 @@ describe('EjectionPool, a look at everybody', () => {
     assert.equal(pool.counts.by[Detector.successRatio]!.notEnforced.lastEligible, 1);
   });
 
-  it('only counts what a detector that observes finds, again when it comes again', () => {
+  it('only counts what a detector in mode observe finds, and again when it comes back', () => {
     const { pool, members } = setUp(3, { successRatio: { ...ALL.successRatio, mode: 'observe' } });
     feed(pool, members[0]!, '--+--');
     assert.deepEqual(sweep(pool, 0), [EjectionEvent.observed]);
@@ -187,20 +169,19 @@ describe('EjectionPool, a look at everybody', () => {
     assert.deepEqual([pool.detected, pool.enforced, pool.notEnforced.observed], [2, 0, 2]);
   });
 
-  it('remembers nothing that no detector needs', () => {
-    const { pool, members, settings } = setUp(2, {});
-    assert.deepEqual([members[0]!.window, members[0]!.latencies, members[0]!.outputs], [null, null, null]);
-    pool.configure({ ...settings, detectors: ALL } as never, 0);
-    assert.ok(members[0]!.window !== null && members[0]!.latencies !== null && members[0]!.outputs !== null);
-    pool.configure(
-      { ...settings, detectors: { ...ALL, latency: { ...ALL.latency, mode: 'off' } } } as never,
-      0,
-    );
-    assert.equal(members[0]!.latencies, null);
-    assert.ok(members[0]!.window !== null);
+  it('keeps no signal that no detector reads', () => {
+    const { pool, a } = setUp(2, {});
+    const configure = (detectors: DetectorSettings): void =>
+      pool.configure({ ...EJECTION_SETTINGS, detectors }, 0);
+    assert.deepEqual([a.outcomes, a.latencies, a.outputs], [null, null, null]);
+    configure(ALL);
+    assert.ok(a.outcomes !== null && a.latencies !== null && a.outputs !== null);
+    configure({ ...ALL, latency: { ...ALL.latency, mode: 'off' } });
+    assert.equal(a.latencies, null);
+    assert.ok(a.outcomes !== null);
   });
 
-  it('finds who is slower than its peers, and whose answers are invalid', () => {
+  it('ejects an endpoint that is slower than its peers, and one whose responses are invalid', () => {
     const { pool, members } = setUp(4);
     for (const member of members) {
       for (let i = 0; i < 30; i += 1) member.latencies!.record(0, member === members[0] ? 90 : 10, 0);
@@ -211,37 +192,25 @@ describe('EjectionPool, a look at everybody', () => {
     assert.match(members[1]!.why, /^20 of 20 sampled answers/);
   });
 
-  it('keeps the reason through a trial that fails, and counts it for the same detector', () => {
-    const { pool, members } = setUp(3);
-    const [bad] = members;
-    feed(pool, bad!, '--+--');
+  it('keeps the reason through a failed probe, and counts that for the same detector', () => {
+    const { pool, a: bad } = setUp(3);
+    feed(pool, bad, '--+--');
     sweep(pool, 0);
     assert.equal(pool.takeProbe(30_000), bad);
-    assert.equal(
-      pool.record(bad!, Outcome.fault, 30_000, 30_001, bad!.probe, Evidence.sound),
-      EjectionEvent.reEjected,
-    );
-    assert.match(bad!.why, /^success ratio/);
-    assert.deepEqual([bad!.failedTrials, bad!.ejectionsBy[Detector.successRatio]], [1, 2]);
+    const details = { startedMs: 30_000, probe: bad.probe };
+    assert.equal(end(pool, bad, 'fault', 30_001, details), EjectionEvent.reEjected);
+    assert.match(bad.why, /^success ratio/);
+    assert.deepEqual([bad.failedProbes, bad.ejectionsBy[Detector.successRatio]], [1, 2]);
   });
 });
 
-describe('EjectionPool, all detectors under anything', () => {
-  it('never has more ejected than the cap, and never ejects the last eligible one', () => {
+describe('All detectors under any sequence of events', () => {
+  it('never exceed the cap, and never eject the last eligible endpoint', () => {
     const step = fc.record({
       kind: fc.constantFrom(
-        'feed',
-        'feed',
-        'feed',
-        'slow',
-        'invalid',
-        'sweep',
-        'sweep',
-        'away',
-        'back',
-        'probe',
+        ...(['feed', 'feed', 'feed', 'slow', 'invalid', 'sweep', 'sweep', 'away', 'back', 'probe'] as const),
       ),
-      who: fc.nat(7),
+      index: fc.nat(7),
       pattern: fc.constantFrom('+', '-', '+-', '--+--', '-----', 'oo', '+'.repeat(100), '-+'.repeat(60)),
       waitMs: fc.nat(20_000),
     });
@@ -251,11 +220,11 @@ describe('EjectionPool, all detectors under anything', () => {
         fc.array(step, { maxLength: 80 }),
         fc.nat(),
         (count, steps, seed) => {
-          const { pool, members } = setUp(count, ALL, {}, seeded(seed));
+          const { pool, members } = setUp(count, ALL, seeded(seed));
           let nowMs = 0;
-          for (const { kind, who, pattern, waitMs } of steps) {
+          for (const { kind, index, pattern, waitMs } of steps) {
             nowMs += waitMs;
-            const member = members[who % count]!;
+            const member = members[index % count]!;
             if (kind === 'feed') feed(pool, member, pattern, nowMs);
             else if (kind === 'slow')
               for (const each of members)
@@ -265,11 +234,10 @@ describe('EjectionPool, all detectors under anything', () => {
             else if (kind === 'back') pool.setAvailable(member, 'available');
             else if (kind === 'probe') {
               const due = pool.takeProbe(nowMs);
-              if (due !== undefined)
-                pool.record(due, Outcome.success, nowMs, nowMs, due.probe, Evidence.sound);
+              if (due !== undefined) end(pool, due, 'success', nowMs, { probe: due.probe });
             } else {
-              pool.sweep(nowMs, (_each, verdict) => {
-                if (verdict === EjectionEvent.ejected)
+              pool.sweep(nowMs, (_each, event) => {
+                if (event === EjectionEvent.ejected)
                   assert.ok(pool.eligible >= 1, 'the last one was ejected');
               });
             }

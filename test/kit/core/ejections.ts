@@ -1,0 +1,61 @@
+/** Pools of endpoints and ends of calls, for tests of outlier ejection. */
+import { Outcome } from '../../../sidecar/core/outcome/outcome.js';
+import {
+  Ejection,
+  EjectionEvent,
+  type EjectionSettings,
+  Evidence,
+  NO_PROBE,
+} from '../../../sidecar/core/outlier/ejection.js';
+import { EjectionPool } from '../../../sidecar/core/outlier/ejection-pool.js';
+import { OutcomeWindow } from '../../../sidecar/core/outlier/outcome-window.js';
+import { constant } from '../time/seeded-random.js';
+
+/** The defaults of the configuration. */
+export const EJECTION_SETTINGS: EjectionSettings = {
+  mode: 'enforce',
+  consecutiveFaults: 5,
+  baseMs: 30_000,
+  maxMs: 300_000,
+  jitter: 0.1,
+};
+
+/** A pool of `count` admitted endpoints; by default a random number of 0.5, which is no jitter. */
+export function ejectionPool(
+  count: number,
+  settings: Partial<EjectionSettings> = {},
+  random = constant(0.5),
+) {
+  const pool = new EjectionPool({ ...EJECTION_SETTINGS, ...settings }, random);
+  const members = Array.from({ length: count }, () => new Ejection());
+  for (const member of members) pool.add(member);
+  const [a, b, c, d] = members as [Ejection, Ejection, Ejection, Ejection];
+  return { pool, members, a, b, c, d };
+}
+
+/** One attempt that ends at `nowMs`; by default it began just then, is no probe, and its outcome is sound. */
+export function end(
+  pool: EjectionPool,
+  member: Ejection,
+  outcome: keyof typeof Outcome,
+  nowMs: number,
+  { startedMs = nowMs, probe = NO_PROBE as number, evidence = Evidence.sound as Evidence } = {},
+): EjectionEvent {
+  return pool.record(member, Outcome[outcome], startedMs, nowMs, probe, evidence);
+}
+
+/** So many faults in a row at `nowMs`; the event of the last one. */
+export function fail(pool: EjectionPool, member: Ejection, nowMs = 0, times = 5): EjectionEvent {
+  let event: EjectionEvent = EjectionEvent.nothing;
+  for (let i = 0; i < times; i += 1) event = end(pool, member, 'fault', nowMs);
+  return event;
+}
+
+/** A window with so many outcomes at 0 ms. */
+export function windowOf(successes: number, faults: number, overloads = 0): OutcomeWindow {
+  const window = new OutcomeWindow();
+  for (let i = 0; i < successes; i += 1) window.success(0);
+  for (let i = 0; i < faults; i += 1) window.fault(0);
+  for (let i = 0; i < overloads; i += 1) window.overload(0);
+  return window;
+}
