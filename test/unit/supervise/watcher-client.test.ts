@@ -1,10 +1,8 @@
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { connect, createServer, type Server, type Socket } from 'node:net';
+import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { startWatcher } from '../../../services/model-server/watcher.js';
-import { systemClock } from '../../../sidecar/runtime/time/clock.js';
 import { parseBeat, WatcherClient } from '../../../sidecar/supervise/watcher-client.js';
 import { until } from '../../kit/process/processes.js';
 import { ManualClock } from '../../kit/time/manual-clock.js';
@@ -34,29 +32,6 @@ describe('client of a watcher thread', () => {
     });
     return new Promise((resolve) => server!.listen(path, () => resolve()));
   };
-
-  it('hears what the watcher thread of the model service says while its main thread is blocked', async () => {
-    const log = await startWatcher(`unix:${path}`, (problem) => assert.fail(problem));
-    const client = new WatcherClient(path, systemClock);
-    try {
-      await until('it listens', () => isListening(path));
-      client.open();
-      await until('it is heard', () => client.signs(false) !== null);
-      assert.equal(client.signs(false)!.runningForMs, -1);
-      assert.ok(client.thread > 0 && client.thread !== process.pid);
-      log.begin(2_000);
-      const blockedUntilMs = performance.now() + 1_500;
-      while (performance.now() < blockedUntilMs);
-      await until('the run is told', () => client.signs(false)!.runningForMs > 1_000);
-      const { phi, deadlineInMs, runs } = client.signs(false)!;
-      assert.ok(phi < 1 && deadlineInMs < 1_000 && runs === 0, JSON.stringify(client.signs(false)));
-      log.end();
-      await until('its end is told', () => client.signs(false)!.runs === 1);
-      assert.equal(client.signs(false)!.runningForMs, -1);
-    } finally {
-      client.close();
-    }
-  });
 
   it('suspects a watcher that was known and says nothing, and takes time it had no core for into account', async () => {
     const clock = new ManualClock();
@@ -119,12 +94,3 @@ describe('client of a watcher thread', () => {
     });
   });
 });
-
-function isListening(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(path);
-    socket.on('connect', () => resolve(true));
-    socket.on('error', () => resolve(false));
-    socket.on('connect', () => socket.destroy());
-  });
-}

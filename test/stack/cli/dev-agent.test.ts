@@ -4,15 +4,15 @@ import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { DevAgent } from '../../../../sidecar/cli/consul/dev-agent.js';
-import { writeIntentions } from '../../../../sidecar/cli/consul/write-intentions.js';
-import { PortAllocator } from '../../../../sidecar/cli/up/port-allocator.js';
-import { systemRandom } from '../../../../sidecar/runtime/random.js';
-import { systemClock } from '../../../../sidecar/runtime/time/clock.js';
-import { systemTimers } from '../../../../sidecar/runtime/time/timers.js';
-import { consulBinary, consulOrSkip } from '../../../kit/consul/consul.js';
-import { Scratch } from '../../../kit/process/outrider.js';
-import { isRunning, until } from '../../../kit/process/processes.js';
+import { DevAgent } from '../../../sidecar/cli/consul/dev-agent.js';
+import { writeIntentions } from '../../../sidecar/cli/consul/write-intentions.js';
+import { PortAllocator } from '../../../sidecar/cli/up/port-allocator.js';
+import { systemRandom } from '../../../sidecar/runtime/random.js';
+import { systemClock } from '../../../sidecar/runtime/time/clock.js';
+import { systemTimers } from '../../../sidecar/runtime/time/timers.js';
+import { consulBinary, consulOrSkip } from '../../kit/consul/consul.js';
+import { Scratch } from '../../kit/process/outrider.js';
+import { isRunning, until } from '../../kit/process/processes.js';
 
 describe('a Consul agent beside a mesh', function () {
   this.timeout(60_000);

@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import { closeSync, existsSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
-import { protocols } from '../../../../proto/load.js';
-import { parseListen } from '../../../../services/model-server/listen.js';
+import { protocols } from '../../../proto/load.js';
+import { parseListen } from '../../../services/model-server/listen.js';
 import {
   failure,
   type ServiceProcess,
@@ -12,8 +12,8 @@ import {
   TestClient,
   temporaryDirectory,
   untilServing,
-} from '../../../kit/service/model-server.js';
-import { putLoopModel } from '../../../kit/service/tiny-models.js';
+} from '../../kit/service/model-server.js';
+import { putLoopModel } from '../../kit/service/tiny-models.js';
 
 const count = (client: TestClient, n: number, deadline?: number) => {
   const raw = Buffer.alloc(8);

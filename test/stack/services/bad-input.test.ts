@@ -2,21 +2,16 @@ import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
 import { Client, credentials, status } from '@grpc/grpc-js';
 import fc from 'fast-check';
-import { type Method, protocols } from '../../../../proto/load.js';
+import { type Method, protocols } from '../../../proto/load.js';
 import type {
   InferTensor,
   ModelInferRequest,
   ModelInferResponse,
   ModelReadyRequest,
-} from '../../../../proto/messages.js';
-import { LimitError } from '../../../../proto/wire.js';
-import {
-  failure,
-  type Harness,
-  startHarness,
-  temporaryDirectory,
-} from '../../../kit/service/model-server.js';
-import { arithmeticModel, identityModel, lookupModel, putModel } from '../../../kit/service/tiny-models.js';
+} from '../../../proto/messages.js';
+import { LimitError } from '../../../proto/wire.js';
+import { failure, type Harness, startHarness, temporaryDirectory } from '../../kit/service/model-server.js';
+import { arithmeticModel, identityModel, lookupModel, putModel } from '../../kit/service/tiny-models.js';
 
 const floats = (...values: number[]) => new Uint8Array(new Float32Array(values).buffer);
 const a = (over: Partial<InferTensor> = {}): InferTensor => ({

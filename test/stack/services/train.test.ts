@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Digit, heldOut, trainingSet } from '../../../../services/digits/dataset.js';
-import { make, recipes } from '../../../../services/digits/train.js';
-import { packageRoot, startHarness, type TestClient } from '../../../kit/service/model-server.js';
+import { type Digit, heldOut, trainingSet } from '../../../services/digits/dataset.js';
+import { make, recipes } from '../../../services/digits/train.js';
+import { packageRoot, startHarness, type TestClient } from '../../kit/service/model-server.js';
 
 const read = async (client: TestClient, { pixels }: Digit): Promise<number> => {
   const answer = await client.infer({

@@ -1,0 +1,52 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { startWatcher } from '../../../services/model-server/watcher.js';
+import { systemClock } from '../../../sidecar/runtime/time/clock.js';
+import { WatcherClient } from '../../../sidecar/supervise/watcher-client.js';
+import { until } from '../../kit/process/processes.js';
+
+describe('client of a watcher thread, on a real one', () => {
+  let directory: string;
+  let path: string;
+
+  beforeEach(() => {
+    directory = mkdtempSync(join(tmpdir(), 'outrider-watcher-'));
+    path = join(directory, 's.w');
+  });
+  afterEach(() => rmSync(directory, { recursive: true, force: true }));
+
+  it('hears what the watcher thread of the model service says while its main thread is blocked', async () => {
+    const log = await startWatcher(`unix:${path}`, (problem) => assert.fail(problem));
+    const client = new WatcherClient(path, systemClock);
+    try {
+      await until('it listens', () => isListening(path));
+      client.open();
+      await until('it is heard', () => client.signs(false) !== null);
+      assert.equal(client.signs(false)!.runningForMs, -1);
+      assert.ok(client.thread > 0 && client.thread !== process.pid);
+      log.begin(2_000);
+      const blockedUntilMs = performance.now() + 1_500;
+      while (performance.now() < blockedUntilMs);
+      await until('the run is told', () => client.signs(false)!.runningForMs > 1_000);
+      const { phi, deadlineInMs, runs } = client.signs(false)!;
+      assert.ok(phi < 1 && deadlineInMs < 1_000 && runs === 0, JSON.stringify(client.signs(false)));
+      log.end();
+      await until('its end is told', () => client.signs(false)!.runs === 1);
+      assert.equal(client.signs(false)!.runningForMs, -1);
+    } finally {
+      client.close();
+    }
+  });
+});
+
+function isListening(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path);
+    socket.on('connect', () => resolve(true));
+    socket.on('error', () => resolve(false));
+    socket.on('connect', () => socket.destroy());
+  });
+}
