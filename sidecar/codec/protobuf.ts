@@ -1,19 +1,22 @@
 /**
- * As much of Protocol Buffers as four small messages need: fields written one after the other and read back. No schema,
- * no library; whoever uses it knows the field numbers.
+ * Protocol Buffers for the few small messages that the sidecar itself sends and reads, on @bufbuild/protobuf/wire, of which
+ * this is the only importer. What the data plane reads per call has readers of its own (relay/model-name.ts).
  */
+
+import { BinaryReader, BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 
 /** Bytes of a message in the making. */
 export class MessageWriter {
-  private readonly parts: Uint8Array[] = [];
+  private readonly wire = new BinaryWriter();
 
-  /** A string field; an empty one is left out, as the third syntax does. */
+  /** A string field; an empty one is left out, as proto3 does. */
   text(field: number, value: string): this {
-    return value === '' ? this : this.bytes(field, Buffer.from(value));
+    if (value !== '') this.wire.tag(field, WireType.LengthDelimited).string(value);
+    return this;
   }
 
   bytes(field: number, value: Uint8Array): this {
-    this.parts.push(varint(BigInt(field * 8 + 2)), varint(BigInt(value.length)), value);
+    this.wire.tag(field, WireType.LengthDelimited).bytes(value);
     return this;
   }
 
@@ -23,13 +26,17 @@ export class MessageWriter {
 
   /** A packed repeated int64. */
   integers(field: number, values: readonly number[]): this {
-    return values.length === 0
-      ? this
-      : this.bytes(field, Buffer.concat(values.map((value) => varint(BigInt(value)))));
+    if (values.length === 0) return this;
+    this.wire.tag(field, WireType.LengthDelimited).fork();
+    for (const value of values) this.wire.int64(value);
+    this.wire.join();
+    return this;
   }
 
+  /** The message; the writer is empty after that. */
   finish(): Buffer {
-    return Buffer.concat(this.parts);
+    const { buffer, byteOffset, byteLength } = this.wire.finish();
+    return Buffer.from(buffer, byteOffset, byteLength);
   }
 }
 
@@ -38,57 +45,37 @@ export type Field =
   | { readonly number: number; readonly type: 'varint'; readonly value: bigint }
   | { readonly number: number; readonly type: 'bytes' | 'fixed32' | 'fixed64'; readonly value: Buffer };
 
-/** Every field in its order. Throws a RangeError when the bytes are no message. */
+/** Every field in its order, its bytes not copied. @throws RangeError when the bytes are no message, or hold a group. */
 export function* fieldsOf(bytes: Buffer): Generator<Field> {
-  const cursor = { at: 0 };
-  while (cursor.at < bytes.length) {
-    const tag = Number(readVarint(bytes, cursor));
-    const number = Math.floor(tag / 8);
-    const type = tag & 7;
-    if (type === 0) yield { number, type: 'varint', value: readVarint(bytes, cursor) };
-    else if (type === 1) yield { number, type: 'fixed64', value: take(bytes, cursor, 8) };
-    else if (type === 5) yield { number, type: 'fixed32', value: take(bytes, cursor, 4) };
-    else if (type === 2) {
-      const length = Number(readVarint(bytes, cursor));
-      yield { number, type: 'bytes', value: take(bytes, cursor, length) };
-    } else throw new RangeError(`wire type ${type} is nothing`);
+  const reader = new BinaryReader(bytes);
+  try {
+    while (reader.pos < reader.len) yield readField(reader, bytes);
+  } catch (error) {
+    throw new RangeError((error as Error).message);
   }
 }
 
-/** The numbers of a packed field. */
+/** The numbers of a packed field, as unsigned. @throws RangeError when the last one is cut off. */
 export function varintsOf(bytes: Buffer): bigint[] {
-  const cursor = { at: 0 };
+  const reader = new BinaryReader(bytes);
   const numbers: bigint[] = [];
-  while (cursor.at < bytes.length) numbers.push(readVarint(bytes, cursor));
+  try {
+    while (reader.pos < reader.len) numbers.push(BigInt(reader.uint64()));
+  } catch (error) {
+    throw new RangeError((error as Error).message);
+  }
   return numbers;
 }
 
-function readVarint(bytes: Buffer, cursor: { at: number }): bigint {
-  let value = 0n;
-  for (let shift = 0n; shift < 70n; shift += 7n) {
-    const byte = bytes[cursor.at];
-    if (byte === undefined) throw new RangeError('the message is cut off');
-    cursor.at += 1;
-    value |= BigInt(byte & 0x7f) << shift;
-    if (byte < 0x80) return BigInt.asUintN(64, value);
-  }
-  throw new RangeError('a number is longer than 10 bytes');
-}
-
-function take(bytes: Buffer, cursor: { at: number }, length: number): Buffer {
-  const from = cursor.at;
-  if (length > bytes.length - from) throw new RangeError('the message is cut off');
-  cursor.at = from + length;
-  return bytes.subarray(from, from + length);
-}
-
-function varint(value: bigint): Uint8Array {
-  const bytes: number[] = [];
-  let rest = BigInt.asUintN(64, value);
-  while (rest > 0x7fn) {
-    bytes.push(Number(rest & 0x7fn) | 0x80);
-    rest >>= 7n;
-  }
-  bytes.push(Number(rest));
-  return Uint8Array.from(bytes);
+function readField(reader: BinaryReader, bytes: Buffer): Field {
+  const [number, wireType] = reader.tag();
+  if (wireType === WireType.Varint) return { number, type: 'varint', value: BigInt(reader.uint64()) };
+  if (wireType === WireType.LengthDelimited)
+    return { number, type: 'bytes', value: reader.bytes() as Buffer };
+  const from = reader.pos;
+  reader.skip(wireType);
+  const value = bytes.subarray(from, reader.pos);
+  if (wireType === WireType.Bit32) return { number, type: 'fixed32', value };
+  if (wireType === WireType.Bit64) return { number, type: 'fixed64', value };
+  throw new Error(`wire type ${wireType}; expected 0, 1, 2 or 5`);
 }

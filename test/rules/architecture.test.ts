@@ -49,6 +49,7 @@ const RULES = {
 const VENDORS: VendorTable = {
   // `outrider serve` starts the model service, a program of its own, by its path, as a shell would.
   [COMPUTED]: ['sidecar/cli/serve.ts'],
+  '@bufbuild/protobuf': ['sidecar/codec/protobuf.ts'],
   '@grpc/grpc-js': ['services/model-server/', 'sidecar/cli/infer/client.ts'],
   '@grpc/proto-loader': ['proto/load.ts', 'proto/reflection.ts'],
   '@grpc/reflection': ['services/model-server/server.ts'],
