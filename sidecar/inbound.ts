@@ -9,7 +9,7 @@ import { AttemptEnd, isNeverProcessed } from './core/outcome/outcome.js';
 import { findFault } from './core/routing/fault-rule.js';
 import type { HealthResponder } from './health/model/responder.js';
 import { headerViewOf } from './http2/header-view.js';
-import type { Field } from './http2/hpack/field.js';
+import type { HeaderField } from './http2/hpack/field.js';
 import type { HeaderBlock, StableList } from './http2/hpack/header-list.js';
 import type { Stream } from './http2/stream.js';
 import { type InboundAdmission, SharedLimits } from './inbound/admission.js';
@@ -327,7 +327,7 @@ export class Inbound implements ModelRoutedHandler {
     return forwardRequest(call.block, this.profile);
   }
 
-  requestExtras(call: InboundCall): readonly Field[] {
+  requestExtras(call: InboundCall): readonly HeaderField[] {
     const leftMs = call.deadlineMs - this.context.nowMs;
     return forwardExtras(call.block, this.profile, leftMs, call.caller?.field ?? null, 0);
   }

@@ -10,7 +10,7 @@ import { DEADLY, PoisonTable, REMEMBERED_MS } from './core/retry/poison-requests
 import { decideRetry, RetryState } from './core/retry/retry.js';
 import type { UpstreamSnapshot } from './discovery/snapshot.js';
 import { headerViewOf } from './http2/header-view.js';
-import type { Field } from './http2/hpack/field.js';
+import type { HeaderField } from './http2/hpack/field.js';
 import type { HeaderBlock, StableList } from './http2/hpack/header-list.js';
 import type { Stream } from './http2/stream.js';
 import { noteLimit, retimed, timeToldMs, withLimit } from './outbound/attempt-timeout.js';
@@ -399,7 +399,7 @@ export class Outbound implements Primary, FallbackTarget, ShiftTarget {
     return forwardRequest(call.block, this.profile);
   }
 
-  requestExtras(call: OutboundCall, attempt: OutboundAttempt): readonly Field[] {
+  requestExtras(call: OutboundCall, attempt: OutboundAttempt): readonly HeaderField[] {
     const leftMs = timeToldMs(call, attempt, this.context.nowMs);
     const extras = forwardExtras(call.block, this.profile, leftMs, call.marker, attempt.number);
     return this.config.tls === 'mesh' ? withLimit(extras, call, attempt) : extras;

@@ -73,9 +73,9 @@ export class ConnectionState {
   goawayReceived = false;
   pingsOutstanding = 0;
   /** The limit that ended the connection. */
-  cutBy: LimitName | null = null;
+  exceededLimit: LimitName | null = null;
   /** Client: more RST_STREAM have been sent than servers put up with on one connection. */
-  hasSpentResets = false;
+  resetsExhausted = false;
   private readonly resetsSent = new Meter(RESETS_SENT);
 
   /** Streams with output that may be written now, first come first served, one quantum each. */
@@ -85,13 +85,13 @@ export class ConnectionState {
   firstSmall: Stream | null = null;
   lastSmall: Stream | null = null;
   /** Octets by which the small ones are ahead of the others. */
-  private smallAhead = 0;
+  private smallLead = 0;
   /** Streams with payload and stream window that wait for the connection's window. */
   starved: Stream[] = [];
   /** Client: streams that wait for the peer's stream limit. */
   unopened: Stream[] = [];
   /** Client: streams that have something to send and no id yet; of these, those that have been promised one. */
-  fresh = 0;
+  pendingOpen = 0;
   released = 0;
 
   /** The header block being collected, and of which stream. */
@@ -130,7 +130,7 @@ export class ConnectionState {
   /** Queues RST_STREAM for a stream that has an id. */
   sendReset(id: number, code: number): void {
     this.control.word(FrameType.rstStream, id, code);
-    if (this.role === 'client' && !this.resetsSent.take(this.nowMs)) this.hasSpentResets = true;
+    if (this.role === 'client' && !this.resetsSent.take(this.nowMs)) this.resetsExhausted = true;
     this.dirty();
   }
 
@@ -154,7 +154,7 @@ export class ConnectionState {
   takeReady(): Stream | null {
     for (;;) {
       const { firstSmall } = this;
-      if (firstSmall === null || (this.smallAhead > 0 && this.firstReady !== null)) return this.takeLarge();
+      if (firstSmall === null || (this.smallLead > 0 && this.firstReady !== null)) return this.takeLarge();
       this.firstSmall = firstSmall.nextReady;
       if (this.firstSmall === null) this.lastSmall = null;
       // More has been queued since it joined this line.
@@ -173,8 +173,8 @@ export class ConnectionState {
 
   /** `bytes` have been written for one that `takeReady` gave. */
   wrote(bytes: number, isSmall: boolean): void {
-    const ahead = isSmall ? this.smallAhead + bytes : this.smallAhead - bytes;
-    this.smallAhead = Math.min(Math.max(ahead, -MOST_AHEAD), MOST_AHEAD);
+    const ahead = isSmall ? this.smallLead + bytes : this.smallLead - bytes;
+    this.smallLead = Math.min(Math.max(ahead, -MOST_AHEAD), MOST_AHEAD);
   }
 
   /** To the end of its line. */
@@ -206,16 +206,16 @@ export class ConnectionState {
       this.table.remove(stream);
       this.remember(stream.id, how);
     } else {
-      if (stream.headers !== null) this.fresh--;
+      if (stream.headers !== null) this.pendingOpen--;
       if (stream.isReleased) this.released--;
     }
     stream.dropOutput();
-    if (this.unopened.length > 0) this.openMore();
+    if (this.unopened.length > 0) this.openParked();
     this.handler.onRoom();
   }
 
   /** Client: streams that waited for the peer's limit get their turn, in the order they came. */
-  openMore(): void {
+  openParked(): void {
     if (this.isOver) return;
     let room = this.peer.maxConcurrentStreams - this.table.size - this.released;
     while (room-- > 0 && this.unopened.length > 0) {
@@ -227,7 +227,7 @@ export class ConnectionState {
     }
   }
 
-  /** The stream waits for more than its own window: nothing but `openMore` or `wakeStarved` makes it ready. */
+  /** The stream waits for more than its own window: nothing but `openParked` or `resumeStarved` makes it ready. */
   park(stream: Stream, where: number): void {
     stream.parked = where;
     if (where === Parked.starved) this.starved.push(stream);
@@ -236,7 +236,7 @@ export class ConnectionState {
   }
 
   /** The connection's window has grown. */
-  wakeStarved(): void {
+  resumeStarved(): void {
     const waiting = this.starved;
     this.starved = [];
     for (const stream of waiting) {

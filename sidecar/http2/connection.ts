@@ -11,13 +11,13 @@ import { ConnectionError, ErrorCode, FrameType, MAX_STREAM_ID, PREFACE } from '.
 import { FrameReader, type FrameReceiver } from './frame-reader.js';
 import { meter } from './frame-rules.js';
 import { failAllStreams, queueGoaway } from './goaway.js';
-import type { Field } from './hpack/field.js';
+import type { HeaderField } from './hpack/field.js';
 import type { StableList } from './hpack/header-list.js';
 import { UNREAD_CONTROL_BYTES } from './limits.js';
 import { OctetCount } from './octet-count.js';
 import { compact, hold } from './pending-data.js';
 import { receiveFrame } from './receive.js';
-import { credit, mayTakeRun, receiveDataBytes, receiveDataStart, widen } from './receive-data.js';
+import { canReceiveRun, credit, receiveDataBytes, receiveDataStart, widen } from './receive-data.js';
 import { announceInitialWindow } from './receive-window.js';
 import { flush } from './send.js';
 import { clientSettings, type LocalSettings, serverSettings } from './settings.js';
@@ -31,8 +31,8 @@ export class Connection implements FrameReceiver {
   readonly state: ConnectionState;
   private readonly reader: FrameReader;
   private prefaceHave: number;
-  private halvesSeen = 0;
-  private halfSinceMs = 0;
+  private partialFramesSeen = 0;
+  private partialSinceMs = 0;
 
   constructor(role: Role, local: LocalSettings, handler: ConnectionHandler, waiting = new OctetCount()) {
     this.state = new ConnectionState(role, local, handler, waiting);
@@ -62,9 +62,9 @@ export class Connection implements FrameReceiver {
     try {
       const from = this.prefaceHave < PREFACE.length ? this.takePreface(chunk) : 0;
       this.reader.read(chunk, from);
-      if (this.reader.halves !== this.halvesSeen) {
-        this.halvesSeen = this.reader.halves;
-        this.halfSinceMs = nowMs;
+      if (this.reader.partialFrames !== this.partialFramesSeen) {
+        this.partialFramesSeen = this.reader.partialFrames;
+        this.partialSinceMs = nowMs;
       }
       if (c.control.length > UNREAD_CONTROL_BYTES) meter(c, false, 'unread-output');
     } catch (error) {
@@ -106,17 +106,17 @@ export class Connection implements FrameReceiver {
   get capacity(): number {
     const c = this.state;
     if (c.isOver || c.goawayReceived || c.nextId > MAX_STREAM_ID) return 0;
-    return c.peer.maxConcurrentStreams - c.table.size - c.fresh;
+    return c.peer.maxConcurrentStreams - c.table.size - c.pendingOpen;
   }
 
   /** Streams that are not over, those included that wait to be written for the first time. */
   get openStreams(): number {
-    return this.state.table.size + this.state.fresh;
+    return this.state.table.size + this.state.pendingOpen;
   }
 
   /** Client: whether the connection should be replaced: few stream ids are left, or few resets that the server may bear. */
-  get isWorn(): boolean {
-    return this.state.hasSpentResets || this.state.nextId > MAX_STREAM_ID - FEW_IDS;
+  get isExhausted(): boolean {
+    return this.state.resetsExhausted || this.state.nextId > MAX_STREAM_ID - FEW_IDS;
   }
 
   /** Whether a frame or a header block has begun and not ended. */
@@ -130,12 +130,12 @@ export class Connection implements FrameReceiver {
    */
   get unfinishedSinceMs(): number {
     if (this.state.blockStream !== 0) return this.state.blockSinceMs;
-    return this.reader.isMidSmallFrame ? this.halfSinceMs : 0;
+    return this.reader.isMidNonDataFrame ? this.partialSinceMs : 0;
   }
 
-  sendHeaders(stream: Stream, list: StableList, extras: readonly Field[], end: boolean): void {
+  sendHeaders(stream: Stream, list: StableList, extras: readonly HeaderField[], end: boolean): void {
     if (stream.closed || stream.localEnded) return;
-    if (stream.id === 0 && stream.headers === null) this.state.fresh++;
+    if (stream.id === 0 && stream.headers === null) this.state.pendingOpen++;
     stream.headers = list;
     stream.headerExtras = extras;
     if (end) stream.endAfterPending = true;
@@ -143,7 +143,7 @@ export class Connection implements FrameReceiver {
   }
 
   /** Replaces the fields beside the list of headers that are not written yet; afterwards it does nothing. */
-  replaceExtras(stream: Stream, extras: readonly Field[]): void {
+  replaceExtras(stream: Stream, extras: readonly HeaderField[]): void {
     if (stream.headers !== null) stream.headerExtras = extras;
   }
 
@@ -167,7 +167,7 @@ export class Connection implements FrameReceiver {
     this.state.ready(stream);
   }
 
-  sendTrailers(stream: Stream, list: StableList, extras: readonly Field[]): void {
+  sendTrailers(stream: Stream, list: StableList, extras: readonly HeaderField[]): void {
     if (stream.closed || stream.localEnded) return;
     stream.trailers = list;
     stream.trailerExtras = extras;
@@ -257,7 +257,7 @@ export class Connection implements FrameReceiver {
   }
 
   onDataRun(streamId: number, length: number): boolean {
-    if (!mayTakeRun(this.state, streamId, length)) return false;
+    if (!canReceiveRun(this.state, streamId, length)) return false;
     receiveDataStart(this.state, 0, streamId, length);
     return true;
   }

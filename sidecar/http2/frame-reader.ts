@@ -74,7 +74,7 @@ export class FrameReader {
   ) {}
 
   /** Counts the times a read ended in a frame other than DATA. */
-  halves = 0;
+  partialFrames = 0;
 
   /** Whether a frame has begun and not ended: a peer that stays here is stalling. */
   get isMidFrame(): boolean {
@@ -82,7 +82,7 @@ export class FrameReader {
   }
 
   /** The same for frames other than DATA, which have no reason to take their time. */
-  get isMidSmallFrame(): boolean {
+  get isMidNonDataFrame(): boolean {
     return this.phase === Phase.payload || this.headHave > 0;
   }
 
@@ -121,7 +121,7 @@ export class FrameReader {
     let p = at;
     if (this.headHave > 0 || end - at < 9) {
       const n = Math.min(9 - this.headHave, end - at);
-      if (this.headHave === 0) this.halves++;
+      if (this.headHave === 0) this.partialFrames++;
       chunk.copy(this.head, this.headHave, at, at + n);
       this.headHave += n;
       if (this.headHave < 9) return at + n;
@@ -160,7 +160,7 @@ export class FrameReader {
     this.payload = Buffer.allocUnsafe(length);
     this.payloadHave = 0;
     this.phase = Phase.payload;
-    this.halves++;
+    this.partialFrames++;
     return at;
   }
 

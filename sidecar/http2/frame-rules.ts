@@ -20,7 +20,7 @@ export function checkOrder(c: ConnectionState, type: number, id: number): void {
 
 export function meter(c: ConnectionState, allowed: boolean, name: LimitName): void {
   if (allowed) return;
-  c.cutBy = name;
+  c.exceededLimit = name;
   c.handler.onLimit(name);
   // The words that gRPC clients know: they send keepalive PINGs half as often from then on (gRFC A8).
   throw new ConnectionError(ErrorCode.enhanceYourCalm, name === 'pings' ? 'too_many_pings' : name);

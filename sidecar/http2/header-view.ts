@@ -3,7 +3,7 @@
  * and memoised there, then completed with the few fields that vary from call to call.
  */
 
-import type { Field } from './hpack/field.js';
+import type { HeaderField } from './hpack/field.js';
 import type { HeaderBlock, StableList } from './hpack/header-list.js';
 import { Token } from './hpack/tokens.js';
 
@@ -71,8 +71,8 @@ export function contentLengthOf(block: HeaderBlock): number {
 }
 
 /** Whether a varying field changes what the stable part says: nearly never. */
-function saysMore(field: Field): boolean {
-  if (field.fault !== 0) return true;
+function saysMore(field: HeaderField): boolean {
+  if (field.error !== 0) return true;
   switch (field.token) {
     case Token.contentLength:
       return !LENGTH.test(field.value);
@@ -105,15 +105,15 @@ function completeFacts(stable: HeaderView, block: HeaderBlock): HeaderView {
 }
 
 function stableFacts(list: StableList): HeaderView {
-  if (list.facts !== null) return list.facts as HeaderView;
+  if (list.view !== null) return list.view as HeaderView;
   const facts = new HeaderView();
   for (const field of list.toFields()) add(facts, field);
-  list.facts = facts;
+  list.view = facts;
   return facts;
 }
 
-function add(facts: HeaderView, field: Field): void {
-  if (field.fault !== 0) facts.malformed = true;
+function add(facts: HeaderView, field: HeaderField): void {
+  if (field.error !== 0) facts.malformed = true;
   switch (field.token) {
     case Token.method:
       if (facts.method !== '' || field.value === '') facts.malformed = true;

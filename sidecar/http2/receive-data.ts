@@ -36,7 +36,7 @@ export function receiveDataStart(c: ConnectionState, flags: number, id: number, 
 }
 
 /** Whether several DATA frames may be taken as one of their length: when none of them could break a rule. */
-export function mayTakeRun(c: ConnectionState, id: number, length: number): boolean {
+export function canReceiveRun(c: ConnectionState, id: number, length: number): boolean {
   if (!c.gotSettings || c.blockStream !== 0 || length > c.recvWindow) return false;
   const stream = c.table.get(id);
   if (stream === null || stream.remoteEnded || !stream.gotHeaders || stream.expectedBytes >= 0) return false;

@@ -62,7 +62,7 @@ function receiveWindowUpdate(
       throw new ConnectionError(ErrorCode.flowControlError, 'connection window above 2^31-1');
     }
     c.sendWindow += increment;
-    if (c.starved.length > 0) c.wakeStarved();
+    if (c.starved.length > 0) c.resumeStarved();
     return;
   }
   const stream = c.table.get(id);
@@ -121,7 +121,7 @@ function receiveSettings(
   c.control.frame(FrameType.settings, Flag.ack, 0, null);
   c.dirty();
   c.gotSettings = true;
-  if (c.unopened.length > 0) c.openMore();
+  if (c.unopened.length > 0) c.openParked();
   c.handler.onPeerSettings();
   c.handler.onRoom();
 }

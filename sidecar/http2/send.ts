@@ -6,7 +6,7 @@
 
 import { Closed, type ConnectionState, SMALL_BYTES } from './connection-state.js';
 import { ErrorCode, Flag, FRAME_HEADER_BYTES, FrameType, MAX_STREAM_ID } from './constants.js';
-import type { Field } from './hpack/field.js';
+import type { HeaderField } from './hpack/field.js';
 import type { StableList } from './hpack/header-list.js';
 import { compact } from './pending-data.js';
 import { Ending, NO_FIELDS, Parked, type Stream } from './stream.js';
@@ -70,7 +70,7 @@ function open(c: ConnectionState, stream: Stream): boolean {
     c.park(stream, wasPromised ? Parked.unopenedFirst : Parked.unopened);
     return false;
   }
-  c.fresh--;
+  c.pendingOpen--;
   stream.id = c.nextId;
   c.nextId += 2;
   // The peer's INITIAL_WINDOW_SIZE may have changed since the stream object was made.
@@ -94,7 +94,7 @@ function writeHeaders(c: ConnectionState, stream: Stream, out: Output): void {
 function writeBlock(
   c: ConnectionState,
   list: StableList,
-  extras: readonly Field[],
+  extras: readonly HeaderField[],
   id: number,
   flags: number,
   out: Output,

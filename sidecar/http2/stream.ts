@@ -3,7 +3,7 @@
  * A plain record that the connection works on; whoever carries a call on it is its owner.
  */
 
-import type { Field } from './hpack/field.js';
+import type { HeaderField } from './hpack/field.js';
 import type { HeaderBlock, StableList } from './hpack/header-list.js';
 
 /** Why a stream ended before both sides had finished. */
@@ -28,7 +28,7 @@ export interface StreamOwner {
   /** `bytes` of this stream's DATA have been taken into a bounded write. */
   onSent(stream: Stream, bytes: number): void;
   /** Server: octets held for this stream, its own records aside; absent: what waits to be written on it. */
-  heldFor?(stream: Stream): number;
+  bufferedBytes?(stream: Stream): number;
   /** Server: there is no memory for it any more: it ends now, with all that is held for it; absent: it is reset. */
   shed?(stream: Stream): void;
 }
@@ -79,12 +79,12 @@ export class Stream {
 
   /** Output in order: headers, payload, then trailers or a bare END_STREAM. */
   headers: StableList | null = null;
-  headerExtras: readonly Field[] = NO_FIELDS;
+  headerExtras: readonly HeaderField[] = NO_FIELDS;
   firstChunk: Chunk | null = null;
   lastChunk: Chunk | null = null;
   pendingBytes = 0;
   trailers: StableList | null = null;
-  trailerExtras: readonly Field[] = NO_FIELDS;
+  trailerExtras: readonly HeaderField[] = NO_FIELDS;
   endAfterPending = false;
   /** Every chunk is held at its own size (see waiting.ts). */
   isCompact = true;
@@ -113,4 +113,4 @@ export class Stream {
   }
 }
 
-export const NO_FIELDS: readonly Field[] = Object.freeze([]);
+export const NO_FIELDS: readonly HeaderField[] = Object.freeze([]);

@@ -13,7 +13,7 @@ import { RateLimits } from '../core/admission/rate-limit.js';
 import { type LocalReplyReason, Reasons } from '../core/outcome/local-reply-reason.js';
 import { AttemptEnd } from '../core/outcome/outcome.js';
 import { Status } from '../core/outcome/status.js';
-import { ENTRY_OVERHEAD, type Field, makeField } from '../http2/hpack/field.js';
+import { ENTRY_OVERHEAD, type HeaderField, makeField } from '../http2/hpack/field.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import { makeLocalReply } from '../relay/local-reply.js';
 import { sendLocalReply } from '../relay/response.js';
@@ -196,12 +196,12 @@ function classOf(block: HeaderBlock, priorities: Priorities): number {
   return priorities.classOf(field.value);
 }
 
-function find(fields: readonly Field[], name: string): Field | undefined {
+function find(fields: readonly HeaderField[], name: string): HeaderField | undefined {
   for (const field of fields) if (field.name === name) return field;
   return undefined;
 }
 
-function pushback(waitMs: number): Field {
+function pushback(waitMs: number): HeaderField {
   const ms = Math.min(Math.max(1, Math.ceil(waitMs)), MAX_PUSHBACK_MS);
   return makeField('grpc-retry-pushback-ms', String(ms));
 }

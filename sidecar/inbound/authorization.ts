@@ -2,13 +2,13 @@
 
 import type { AuthorizationDecision, IntentionTable } from '../core/authorization/intentions.js';
 import type { PermissionList } from '../core/authorization/permissions.js';
-import { type Field, makeField } from '../http2/hpack/field.js';
+import { type HeaderField, makeField } from '../http2/hpack/field.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import { callFacts } from '../relay/call-facts.js';
 
 /** Who is at the other end of a connection, and what was last decided about it. */
 export class Caller {
-  readonly field: Field;
+  readonly field: HeaderField;
   decidedVersion = -1;
   /** Whatever the call. */
   isAllowed = false;

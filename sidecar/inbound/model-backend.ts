@@ -6,7 +6,7 @@
 import type { InboundConfig } from '../config/model.js';
 import type { InboundQueue } from '../core/admission/queue.js';
 import { SilentStreams } from '../core/admission/silent-streams.js';
-import { type Field, makeField } from '../http2/hpack/field.js';
+import { type HeaderField, makeField } from '../http2/hpack/field.js';
 import type { DataPlaneContext } from '../transport/context.js';
 import type { Pool } from '../transport/pool.js';
 import { InboundAdmission, type SharedLimits } from './admission.js';
@@ -39,7 +39,7 @@ export class ModelBackend {
   /** Its calls on which nothing moves; of all models behind the same connections. */
   silentStreams = new SilentStreams<Ticket>();
   /** Said beside what befell this model only, so that callers do not hold it against others; null: there are none. */
-  readonly modelField: Field | null;
+  readonly modelField: HeaderField | null;
   state: ModelState = { kind: 'starting' };
 
   constructor(

@@ -6,14 +6,14 @@
 
 import { implicatesCalls, type ProcessEnd } from '../core/health/process-end.js';
 import { Reasons } from '../core/outcome/local-reply-reason.js';
-import type { Field } from '../http2/hpack/field.js';
+import type { HeaderField } from '../http2/hpack/field.js';
 import { resumeAt } from '../relay/call-timer.js';
 import { localReplyFor, makeLocalReply } from '../relay/local-reply.js';
 import { sendLocalReply } from '../relay/response.js';
 import type { InboundCall } from './call.js';
 
 /** Its attempt brought no answer of the model's own, and no process is known to have died of it. */
-export function answerFailed(call: InboundCall, service: string, mark: Field | null): void {
+export function answerFailed(call: InboundCall, service: string, mark: HeaderField | null): void {
   sendLocalReply(call, { ...localReplyFor(call.attempt!, service, 0), metadata: mark });
 }
 
@@ -29,7 +29,7 @@ export class LostCalls {
 
   constructor(
     private readonly service: string,
-    private readonly modelField: Field | null,
+    private readonly modelField: HeaderField | null,
   ) {}
 
   /** The connection under the call broke: it is answered now, or when the process has ended, or after a moment. */

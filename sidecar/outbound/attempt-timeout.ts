@@ -6,7 +6,7 @@
  */
 
 import { AttemptEnd, endsAtLimit } from '../core/outcome/outcome.js';
-import type { Field } from '../http2/hpack/field.js';
+import type { HeaderField } from '../http2/hpack/field.js';
 import { Token } from '../http2/hpack/tokens.js';
 import { ATTEMPT_TIMEOUT_KEY, attemptTimeoutField } from '../relay/attempt-timeout-header.js';
 import { type Call, NEVER } from '../relay/call.js';
@@ -24,27 +24,27 @@ export function timeToldMs(call: Call, attempt: OutboundAttempt, nowMs: number):
 
 /** Of a request of which more is to come another sidecar is told the limit itself, to be counted from its end. */
 export function withLimit(
-  extras: readonly Field[],
+  extras: readonly HeaderField[],
   { plan, requestEnded }: Call,
   attempt: OutboundAttempt,
-): readonly Field[] {
+): readonly HeaderField[] {
   if (plan.attemptTimeoutMs === 0 || !plan.holdsResponse || requestEnded) return extras;
   attempt.isLimitTold = true;
   const field = attemptTimeoutField(plan.attemptTimeoutMs);
   if (extras.length === 0) return [field];
-  (extras as Field[]).push(field);
+  (extras as HeaderField[]).push(field);
   return extras;
 }
 
 /** The fields that `withLimit` gave, once the request is complete and as long as they are not written: changed in place. */
 export function retimed(
-  extras: readonly Field[],
+  extras: readonly HeaderField[],
   call: Call,
   attempt: OutboundAttempt,
   nowMs: number,
-): readonly Field[] {
+): readonly HeaderField[] {
   const field = timeoutField(timeToldMs(call, attempt, nowMs));
-  const own = extras as Field[];
+  const own = extras as HeaderField[];
   if (own.length === 0) return [field];
   if (own[own.length - 1]!.name === ATTEMPT_TIMEOUT_KEY) own.pop();
   if (own.length > 0 && own[0]!.token === Token.grpcTimeout) own[0] = field;

@@ -6,7 +6,7 @@ import type { LocalReplyReason } from '../core/outcome/local-reply-reason.js';
 import type { CircuitBreakerLimits } from '../core/retry/circuit-breaker.js';
 import type { PrimaryRoute } from '../core/retry/primary-breaker.js';
 import type { RetryState } from '../core/retry/retry.js';
-import type { Field } from '../http2/hpack/field.js';
+import type { HeaderField } from '../http2/hpack/field.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import { Attempt } from '../relay/attempt.js';
 import type { CallHandler } from '../relay/call.js';
@@ -95,7 +95,7 @@ export class OutboundCall extends RelayedCall {
   /** A model process crashed with it inside, or would: it goes nowhere else. */
   hasCrashed = false;
   /** Metadata that we add: to copies of other calls. */
-  marker: Field | null = null;
+  marker: HeaderField | null = null;
   /** Where it is counted, and the extra attempts it is counted with; null: nowhere. */
   breaker: CircuitBreakerLimits | null = null;
   extra = 0;

@@ -4,7 +4,7 @@
  */
 
 import { formatGrpcTimeout, parseGrpcTimeout } from '../core/deadline/grpc-timeout.js';
-import { type Field, makeField } from '../http2/hpack/field.js';
+import { type HeaderField, makeField } from '../http2/hpack/field.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import { Token } from '../http2/hpack/tokens.js';
 import { NEVER } from './call.js';
@@ -12,10 +12,10 @@ import { NEVER } from './call.js';
 export const ATTEMPT_TIMEOUT_KEY = 'outrider-attempt-timeout';
 
 /** There are as many as routes say. */
-const fields = new Map<number, Field>();
+const fields = new Map<number, HeaderField>();
 const MAX_FIELDS = 1_024;
 
-export function attemptTimeoutField(limitMs: number): Field {
+export function attemptTimeoutField(limitMs: number): HeaderField {
   let field = fields.get(limitMs);
   if (field === undefined) {
     // Never indexed: so it is no part of the list that is kept, and is found among the few fields beside it.

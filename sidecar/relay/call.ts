@@ -1,5 +1,5 @@
 import type { EndpointLoad } from '../core/balancing/balancer.js';
-import type { Field } from '../http2/hpack/field.js';
+import type { HeaderField } from '../http2/hpack/field.js';
 import type { HeaderBlock, StableList } from '../http2/hpack/header-list.js';
 import type { Stream } from '../http2/stream.js';
 import { WheelEntry } from '../runtime/time/timing-wheel.js';
@@ -35,7 +35,7 @@ export interface CallHandler {
   /** The stable header list of the request for this attempt. */
   requestHeaders(call: Call, attempt: Attempt): StableList;
   /** The header fields that vary from call to call. */
-  requestExtras(call: Call, attempt: Attempt): readonly Field[];
+  requestExtras(call: Call, attempt: Attempt): readonly HeaderField[];
   onAttemptEnd(call: Call, attempt: Attempt): void;
   /** `call.resumeMs` has come: the call, or its next attempt, had been put off until now. */
   onResume(call: Call): void;

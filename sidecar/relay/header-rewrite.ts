@@ -4,16 +4,16 @@
  */
 
 import { formatGrpcTimeout } from '../core/deadline/grpc-timeout.js';
-import { type Field, makeField } from '../http2/hpack/field.js';
+import { type HeaderField, makeField } from '../http2/hpack/field.js';
 import { HeaderBlock, StableList } from '../http2/hpack/header-list.js';
 import { Token } from '../http2/hpack/tokens.js';
 import { NO_FIELDS } from '../http2/stream.js';
 
 /** What one leg does to requests. Objects are compared by identity: make one per leg and keep it. */
 export interface RequestProfile {
-  readonly scheme: Field;
+  readonly scheme: HeaderField;
   /** Replaces `:authority`; absent = passed on. */
-  readonly authority?: Field;
+  readonly authority?: HeaderField;
   /**
    * `forwarded` (RFC 7239) and `x-forwarded-client-cert` (Envoy) are dropped: they name the client of a proxy, and are
    * worth nothing from a peer that proved itself by its own certificate only.
@@ -51,7 +51,7 @@ export function forwardRequest(block: HeaderBlock, profile: RequestProfile): Sta
   return forward;
 }
 
-function rewrite(fields: readonly Field[], profile: RequestProfile): StableList {
+function rewrite(fields: readonly HeaderField[], profile: RequestProfile): StableList {
   let list = StableList.root();
   for (const field of fields) {
     if (isDropped(field, profile)) continue;
@@ -68,7 +68,7 @@ function rewrite(fields: readonly Field[], profile: RequestProfile): StableList 
   return list;
 }
 
-function isDropped(field: Field, profile: RequestProfile): boolean {
+function isDropped(field: HeaderField, profile: RequestProfile): boolean {
   switch (field.token) {
     case Token.forwarded:
     case Token.xForwardedClientCert:
@@ -91,10 +91,10 @@ export function forwardExtras(
   block: HeaderBlock,
   profile: RequestProfile,
   leftMs: number,
-  added: Field | null,
+  added: HeaderField | null,
   attempts: number,
-): readonly Field[] {
-  const extras: Field[] = [];
+): readonly HeaderField[] {
+  const extras: HeaderField[] = [];
   if (leftMs !== Number.POSITIVE_INFINITY) extras.push(timeoutField(leftMs));
   let before = attempts;
   for (const field of block.extras) {
@@ -107,7 +107,7 @@ export function forwardExtras(
   return extras.length === 0 ? NO_FIELDS : extras;
 }
 
-function isPseudo({ token }: Field): boolean {
+function isPseudo({ token }: HeaderField): boolean {
   return token !== Token.other && token <= Token.scheme;
 }
 
@@ -137,16 +137,16 @@ export function stripResponse(list: StableList): StableList {
   return result;
 }
 
-export function stripExtras(extras: readonly Field[]): readonly Field[] {
+export function stripExtras(extras: readonly HeaderField[]): readonly HeaderField[] {
   for (const field of extras)
     if (field.token === Token.outrider) return extras.filter((each) => each.token !== Token.outrider);
   return extras;
 }
 
 /** Timeout fields by whole milliseconds: few values recur very often. */
-const TIMEOUTS: (Field | undefined)[] = new Array<Field | undefined>(16_384).fill(undefined);
+const TIMEOUTS: (HeaderField | undefined)[] = new Array<HeaderField | undefined>(16_384).fill(undefined);
 
-export function timeoutField(leftMs: number): Field {
+export function timeoutField(leftMs: number): HeaderField {
   if (leftMs >= 100 && leftMs < TIMEOUTS.length) {
     const ms = Math.floor(leftMs);
     const known = TIMEOUTS[ms];
@@ -160,7 +160,7 @@ export function timeoutField(leftMs: number): Field {
 
 /** More than anybody makes; what is said beyond it is not believed. */
 const MAX_ATTEMPTS = 9;
-const PREVIOUS_ATTEMPTS: readonly Field[] = Array.from({ length: MAX_ATTEMPTS + 1 }, (_, n) =>
+const PREVIOUS_ATTEMPTS: readonly HeaderField[] = Array.from({ length: MAX_ATTEMPTS + 1 }, (_, n) =>
   makeField('grpc-previous-rpc-attempts', String(n)),
 );
 
@@ -174,19 +174,19 @@ function attemptsIn(value: string): number {
 const REMEMBERED_PATHS = 1024;
 
 export class PathFields {
-  private readonly fields = new Map<string, Field>();
+  private readonly fields = new Map<string, HeaderField>();
 
   /** The same request with another `:path`. */
   rewritten(block: HeaderBlock, path: string): HeaderBlock {
     const field = this.fieldOf(path);
-    const change = (each: Field): Field => (each.token === Token.path ? field : each);
+    const change = (each: HeaderField): HeaderField => (each.token === Token.path ? field : each);
     let list = StableList.root();
     for (const each of block.stable.toFields()) list = list.with(change(each));
     const extras = block.extras.map(change);
     return new HeaderBlock(list, extras, block.bytes, block.count, block.overLimit, block.misordered);
   }
 
-  private fieldOf(path: string): Field {
+  private fieldOf(path: string): HeaderField {
     let field = this.fields.get(path);
     if (field === undefined) {
       field = makeField(':path', path);

@@ -7,7 +7,7 @@ import type { LocalReplyReason } from '../core/outcome/local-reply-reason.js';
 import { Reasons, reasonMessage } from '../core/outcome/local-reply-reason.js';
 import { AttemptEnd } from '../core/outcome/outcome.js';
 import { Status } from '../core/outcome/status.js';
-import { type Field, makeField } from '../http2/hpack/field.js';
+import { type HeaderField, makeField } from '../http2/hpack/field.js';
 import { StableList } from '../http2/hpack/header-list.js';
 import type { Attempt } from './attempt.js';
 
@@ -32,7 +32,7 @@ function listsOf(answer: LocalReplyReason): Lists {
   return made;
 }
 
-function listOf(fields: readonly Field[]): StableList {
+function listOf(fields: readonly HeaderField[]): StableList {
   let list = StableList.root();
   for (const field of fields) list = list.with(field);
   return list;
@@ -47,12 +47,12 @@ export function replyTrailers(answer: LocalReplyReason): StableList {
 }
 
 /** `grpc-message`, percent-encoded (gRPC over HTTP/2): printable ASCII but `%` stays. */
-export function messageField(message: string): Field {
+export function messageField(message: string): HeaderField {
   return makeField('grpc-message', percentEncode(message));
 }
 
 /** Why an answer is not quite what was asked for, and where it comes from. */
-export function degradedField(how: string): Field {
+export function degradedField(how: string): HeaderField {
   return makeField('outrider-degraded', how);
 }
 
@@ -82,14 +82,14 @@ export interface LocalReply {
   /** `grpc-message`, not encoded yet. */
   readonly message: string;
   /** One more field of the trailers, such as `grpc-retry-pushback-ms`; null: none. */
-  readonly metadata: Field | null;
+  readonly metadata: HeaderField | null;
 }
 
 /** A reply whose message is the template of its reason, filled with `values`. */
 export function makeLocalReply(
   reason: LocalReplyReason,
   values: Readonly<Record<string, string | number>> = {},
-  metadata: Field | null = null,
+  metadata: HeaderField | null = null,
 ): LocalReply {
   return { reason, message: reasonMessage(reason, values), metadata };
 }

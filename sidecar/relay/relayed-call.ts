@@ -75,7 +75,7 @@ export class RelayedCall extends Call implements StreamOwner, AttemptOwner {
     this.attempt?.credit(bytes);
   }
 
-  heldFor(stream: Stream): number {
+  bufferedBytes(stream: Stream): number {
     const { attempt, hedge } = this;
     let bytes = stream.pendingBytes + this.bufferCost + this.unbudgetedBytes;
     if (attempt !== null) bytes += attempt.heldBytes + (attempt.stream?.pendingBytes ?? 0);

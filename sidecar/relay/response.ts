@@ -3,7 +3,7 @@
 import { AttemptEnd } from '../core/outcome/outcome.js';
 import { Status } from '../core/outcome/status.js';
 import { ErrorCode } from '../http2/constants.js';
-import type { Field } from '../http2/hpack/field.js';
+import type { HeaderField } from '../http2/hpack/field.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import type { Attempt } from './attempt.js';
 import type { Call } from './call.js';
@@ -82,7 +82,7 @@ export function sendStored(call: Call, { head, body, trailers }: StoredResponse)
 }
 
 /** Adds `outrider-degraded` where the response is not quite what was asked for. */
-function withDegraded({ degraded }: Call, extras: readonly Field[]): readonly Field[] {
+function withDegraded({ degraded }: Call, extras: readonly HeaderField[]): readonly HeaderField[] {
   return degraded === '' ? extras : [...extras, degradedField(degraded)];
 }
 

@@ -237,7 +237,7 @@ export class Pool implements SessionHandler {
   onRoom(session: Session): void {
     if (session.isRetiring && session.inFlight === 0) return session.close('retired');
     if (this.waiters.size > 0) this.serve();
-    if (session.connection.isWorn && !session.isRetiring && !this.isBackingOff) this.replace(session);
+    if (session.connection.isExhausted && !session.isRetiring && !this.isBackingOff) this.replace(session);
   }
 
   onDown(session: Session, reason: string): void {

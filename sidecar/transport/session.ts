@@ -226,8 +226,14 @@ export class Session implements ConnectionHandler, Flushable, MemoryHolder {
   onFatal(_code: number, message: string): void {
     this.context.stats.protocolErrors++;
     const { state } = this.connection;
-    if (state.cutBy !== null)
-      logLimit(this.context, state.cutBy, limitDetails(state, state.cutBy), this.socket, this.subject);
+    if (state.exceededLimit !== null)
+      logLimit(
+        this.context,
+        state.exceededLimit,
+        limitDetails(state, state.exceededLimit),
+        this.socket,
+        this.subject,
+      );
     this.closeWithin(LINGER_MS, message);
   }
 
@@ -338,7 +344,7 @@ export class Session implements ConnectionHandler, Flushable, MemoryHolder {
 }
 
 function heldFor(stream: Stream): number {
-  return STREAM_BYTES + (stream.owner.heldFor?.(stream) ?? stream.pendingBytes);
+  return STREAM_BYTES + (stream.owner.bufferedBytes?.(stream) ?? stream.pendingBytes);
 }
 
 /** Its answer waits for the peer's window, or its request for the rest of itself. */

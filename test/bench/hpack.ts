@@ -3,7 +3,7 @@
 
 import { Decoder } from '../../sidecar/http2/hpack/decoder.js';
 import { Encoder } from '../../sidecar/http2/hpack/encoder.js';
-import { type Field, makeField } from '../../sidecar/http2/hpack/field.js';
+import { type HeaderField, makeField } from '../../sidecar/http2/hpack/field.js';
 import { StableList } from '../../sidecar/http2/hpack/header-list.js';
 import { huffmanEncode, huffmanLength } from '../../sidecar/http2/hpack/huffman.js';
 import { writeInteger } from '../../sidecar/http2/hpack/integer.js';
@@ -42,7 +42,7 @@ function newDecoder(): Decoder {
   return new Decoder({ maxTableBytes: 4096, maxListBytes: 16_384, maxFields: 100 });
 }
 
-function stableOf(fields: readonly Field[]): StableList {
+function stableOf(fields: readonly HeaderField[]): StableList {
   return fields.reduce((list, field) => list.with(field), StableList.root());
 }
 
@@ -137,7 +137,7 @@ function benchEncode(): void {
   );
 
   const { decoder } = primed();
-  const blocks: (readonly Field[])[] = [];
+  const blocks: (readonly HeaderField[])[] = [];
   for (let call = 0; call < 1024; call++) {
     const octets = Buffer.concat([
       literal('grpc-timeout', `${14_000 + (call % 900)}m`, 0x00),

@@ -5,7 +5,7 @@
 
 import { AttemptEnd } from '../../core/outcome/outcome.js';
 import { Status } from '../../core/outcome/status.js';
-import type { Field } from '../../http2/hpack/field.js';
+import type { HeaderField } from '../../http2/hpack/field.js';
 import type { StableList } from '../../http2/hpack/header-list.js';
 import type { Stream } from '../../http2/stream.js';
 import { Attempt, type AttemptOwner } from '../../relay/attempt.js';
@@ -20,7 +20,7 @@ const MAX_MS = 5_000;
 /** What was sent. */
 export interface ReplayRequest {
   readonly headers: StableList;
-  readonly extras: readonly Field[];
+  readonly extras: readonly HeaderField[];
   readonly body: Buffer;
 }
 

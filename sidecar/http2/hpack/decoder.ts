@@ -4,7 +4,7 @@
 
 import { DynamicTable } from './dynamic-table.js';
 import { HpackError } from './errors.js';
-import type { Field } from './field.js';
+import type { HeaderField } from './field.js';
 import { HeaderBlock, StableList } from './header-list.js';
 import { Cursor, readInteger } from './integer.js';
 import { readName, readValue } from './literal.js';
@@ -33,7 +33,7 @@ export class Decoder {
   #owedUpdate = -1;
   // The block being decoded.
   #stable: StableList;
-  #extras: Field[] | null = null;
+  #extras: HeaderField[] | null = null;
   #bytes = 0;
   #count = 0;
   #overLimit = false;
@@ -103,7 +103,7 @@ export class Decoder {
       const index = buffer[at]! - 0x80;
       if (index <= 0 || index === 0x7f) break;
       const field = index <= STATIC_COUNT ? STATIC_FIELDS[index]! : table.get(index - STATIC_COUNT - 1);
-      if (field === null || !field.settled) break;
+      if (field === null || !field.isStable) break;
       const next = stable.with(field);
       if (next.bytes > maxBytes || next.count > maxFields) break;
       stable = next;
@@ -124,13 +124,13 @@ export class Decoder {
     if (this.#owedUpdate >= 0) throw new HpackError('no table size update after the limit was lowered');
   }
 
-  #indexed(buffer: Buffer, end: number, first: number): Field {
+  #indexed(buffer: Buffer, end: number, first: number): HeaderField {
     if (first === 0xff) return this.#entry(readInteger(buffer, this.#cursor, end, 0x7f));
     this.#cursor.at++;
     return this.#entry(first & 0x7f);
   }
 
-  #entry(index: number): Field {
+  #entry(index: number): HeaderField {
     if (index <= STATIC_COUNT) {
       if (index === 0) throw new HpackError('index 0');
       return STATIC_FIELDS[index]!;
@@ -157,16 +157,16 @@ export class Decoder {
     return index === 0 ? readName(buffer, this.#cursor, end) : this.#entry(index).info;
   }
 
-  #add(field: Field): void {
+  #add(field: HeaderField): void {
     if (this.#extras === null) this.#addStable(field);
     else this.#addBeyond(field);
   }
 
   /** While there are no extras, the list itself keeps all accounts. */
-  #addStable(field: Field): void {
+  #addStable(field: HeaderField): void {
     const stable = this.#stable;
     const within = stable.bytes + field.size <= this.#maxListBytes && stable.count < this.#maxFields;
-    if (within && field.settle()) {
+    if (within && field.countUse()) {
       this.#stable = stable.with(field);
       return;
     }
@@ -178,15 +178,15 @@ export class Decoder {
     if (this.#account(field)) this.#extras.push(field);
   }
 
-  #addBeyond(field: Field): void {
+  #addBeyond(field: HeaderField): void {
     if (!this.#account(field)) return;
     const extras = this.#extras!;
-    if (field.settle() && !holdsName(extras, field.name)) this.#stable = this.#stable.with(field);
+    if (field.countUse() && !holdsName(extras, field.name)) this.#stable = this.#stable.with(field);
     else extras.push(field);
   }
 
   /** Counts a field into the list; false if the limits leave no room for it. */
-  #account(field: Field): boolean {
+  #account(field: HeaderField): boolean {
     this.#count++;
     this.#bytes += field.size;
     if (this.#bytes > this.#maxListBytes || this.#count > this.#maxFields) this.#overLimit = true;
@@ -201,7 +201,7 @@ function isUpdate(buffer: Buffer, at: number, end: number): boolean {
   return at < end && (buffer[at]! & 0xe0) === 0x20;
 }
 
-function holdsName(fields: readonly Field[], name: string): boolean {
+function holdsName(fields: readonly HeaderField[], name: string): boolean {
   for (let at = 0; at < fields.length; at++) if (fields[at]!.name === name) return true;
   return false;
 }

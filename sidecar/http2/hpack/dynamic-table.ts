@@ -1,11 +1,11 @@
 // A decoder's dynamic table (RFC 7541 2.3.2, 4): a ring of fields, newest first, bounded in RFC 7541 4.1 octets.
 
-import type { Field } from './field.js';
+import type { HeaderField } from './field.js';
 
 const FIRST_SLOTS = 32;
 
 export class DynamicTable {
-  #ring: (Field | null)[] = new Array<Field | null>(FIRST_SLOTS).fill(null);
+  #ring: (HeaderField | null)[] = new Array<HeaderField | null>(FIRST_SLOTS).fill(null);
   #mask = FIRST_SLOTS - 1;
   #newest = -1;
   #count = 0;
@@ -30,12 +30,12 @@ export class DynamicTable {
   }
 
   /** The entry `age` insertions old (0 is the newest), null if there is none. */
-  get(age: number): Field | null {
+  get(age: number): HeaderField | null {
     return age < this.#count ? this.#ring[(this.#newest - age) & this.#mask]! : null;
   }
 
   /** RFC 7541 4.4: evicts until the field fits; one larger than the table only empties it. */
-  insert(field: Field): void {
+  insert(field: HeaderField): void {
     this.#shrinkTo(this.#limit - field.size);
     if (field.size > this.#limit) return;
     if (this.#count > this.#mask) this.#grow();
@@ -61,7 +61,7 @@ export class DynamicTable {
   }
 
   #grow(): void {
-    const ring = new Array<Field | null>((this.#mask + 1) * 2).fill(null);
+    const ring = new Array<HeaderField | null>((this.#mask + 1) * 2).fill(null);
     for (let at = 0; at < this.#count; at++) ring[at] = this.get(this.#count - 1 - at);
     this.#ring = ring;
     this.#mask = ring.length - 1;

@@ -2,8 +2,8 @@
 // with stable fields and then left alone, so that indexes, and the octets memoised with them, stay valid. What varies is
 // sent without indexing and disturbs nothing. When the table serves the traffic badly it is begun anew.
 
-import type { Field } from './field.js';
-import { SEEN_ENOUGH } from './field.js';
+import type { HeaderField } from './field.js';
+import { ENOUGH_USES } from './field.js';
 import type { StableList } from './header-list.js';
 import { writeInteger } from './integer.js';
 import { fieldLiteral, Representation } from './literal-writer.js';
@@ -44,7 +44,7 @@ export class Encoder {
   #misses = 0;
   /** Moves with everything that changes what an index means. */
   #epoch = 0;
-  readonly #entries = new Map<Field, number>();
+  readonly #entries = new Map<HeaderField, number>();
   readonly #names = new Map<string, number>();
   readonly #memos = new Map<StableList, Memo>();
   #memoBytes = 0;
@@ -71,7 +71,7 @@ export class Encoder {
   }
 
   /** Octets that encode() may need at most. */
-  bound(stable: StableList, extras: readonly Field[]): number {
+  bound(stable: StableList, extras: readonly HeaderField[]): number {
     let octets = stable.bytes + UPDATE_OCTETS;
     for (let at = 0; at < extras.length; at++) octets += extras[at]!.size;
     return octets;
@@ -82,7 +82,7 @@ export class Encoder {
    * Blocks must reach the peer in the order they were encoded, each exactly once.
    * Pseudo-headers among the extras are written first, whatever the order.
    */
-  encode(stable: StableList, extras: readonly Field[], out: Buffer, at: number): number {
+  encode(stable: StableList, extras: readonly HeaderField[], out: Buffer, at: number): number {
     let end = this.#smallestUpdate < 0 ? at : this.#writeUpdates(out, at);
     let regular = 0;
     for (; regular < extras.length && extras[regular]!.info.pseudo; regular++)
@@ -118,9 +118,9 @@ export class Encoder {
     for (const field of fields) {
       const index = this.#indexOf(field);
       if (index > 0) end = writeInteger(out, end, 0x80, 0x7f, index);
-      else if (field.neverIndexed || field.steadiness === Volatility.varying)
+      else if (field.neverIndexed || field.volatility === Volatility.varying)
         end = this.#writeExtra(field, out, end);
-      else if (field.seen < SEEN_ENOUGH) {
+      else if (field.uses < ENOUGH_USES) {
         settled = false;
         end = this.#writeLiteral(field, Representation.withoutIndexing, out, end);
       } else if (this.#fits(field)) {
@@ -137,7 +137,7 @@ export class Encoder {
     return end;
   }
 
-  #indexOf(field: Field): number {
+  #indexOf(field: HeaderField): number {
     const insertion = this.#entries.get(field);
     if (insertion !== undefined) return this.#dynamicIndex(insertion);
     if (field.info.staticIndex === 0 || field.neverIndexed) return 0;
@@ -149,19 +149,19 @@ export class Encoder {
     return STATIC_COUNT + this.#inserted - insertion;
   }
 
-  #insert(field: Field): void {
+  #insert(field: HeaderField): void {
     this.#names.set(field.name, this.#inserted);
     this.#inserted++;
     this.#bytes += field.size;
     this.#epoch++;
   }
 
-  #fits(field: Field): boolean {
+  #fits(field: HeaderField): boolean {
     return this.#bytes + field.size <= this.#maxBytes;
   }
 
   /** Without indexing, but the first of a name that most calls carry: inserted, so that the others can refer to its name. */
-  #writeExtra(field: Field, out: Buffer, at: number): number {
+  #writeExtra(field: HeaderField, out: Buffer, at: number): number {
     if (field.neverIndexed) return this.#writeLiteral(field, Representation.neverIndexed, out, at);
     const name = field.info;
     if (
@@ -176,7 +176,7 @@ export class Encoder {
     return end;
   }
 
-  #writeLiteral(field: Field, representation: number, out: Buffer, at: number): number {
+  #writeLiteral(field: HeaderField, representation: number, out: Buffer, at: number): number {
     return fieldLiteral(field, representation, this.#nameIndex(field.info), out, at);
   }
 

@@ -3,9 +3,9 @@
 // way up and a miss replaces the last way, so a flood of values that never come again cannot push out those that do.
 // Secrets never get here: the decoder does not ask for never-indexed or varying fields.
 
-import type { Field } from './field.js';
-import { MAX_KEPT_VALUE_OCTETS } from './field.js';
-import { MAX_KEPT_NAME_OCTETS, type Name } from './name.js';
+import type { HeaderField } from './field.js';
+import { MAX_CACHED_VALUE_OCTETS } from './field.js';
+import { MAX_CACHED_NAME_OCTETS, type Name } from './name.js';
 
 const WAYS = 4;
 
@@ -90,7 +90,7 @@ function equal(octets: Uint8Array, buffer: Uint8Array, start: number, end: numbe
 }
 
 /** Literal names by their octets; context is the Huffman flag. */
-export const nameCache = new OctetCache<Name>({ sets: 128, maxOctets: MAX_KEPT_NAME_OCTETS });
+export const nameCache = new OctetCache<Name>({ sets: 128, maxOctets: MAX_CACHED_NAME_OCTETS });
 
 /** Literal values by their octets; context is the id of the name and the Huffman flag. */
-export const fieldCache = new OctetCache<Field>({ sets: 1024, maxOctets: MAX_KEPT_VALUE_OCTETS });
+export const fieldCache = new OctetCache<HeaderField>({ sets: 1024, maxOctets: MAX_CACHED_VALUE_OCTETS });

@@ -4,25 +4,25 @@
 
 import { HpackError } from './errors.js';
 import { huffmanDecode, huffmanOctets } from './huffman.js';
-import { FieldFault, type Name, recentName, Volatility } from './name.js';
+import { FieldError, type Name, recentName, Volatility } from './name.js';
 import { sliceOctets, writeOctets } from './octets.js';
 import { Token } from './tokens.js';
 
-export { FieldFault } from './name.js';
+export { FieldError } from './name.js';
 
 /** RFC 7541 4.1: what an entry counts beside its octets. */
 export const ENTRY_OVERHEAD = 32;
 
 /** Values longer than this are never kept beyond their block. */
-export const MAX_KEPT_VALUE_OCTETS = 256;
+export const MAX_CACHED_VALUE_OCTETS = 256;
 
 /** `seen` stops here: enough to be stable, and to be worth a table entry at the peer. */
-export const SEEN_ENOUGH = 2;
+export const ENOUGH_USES = 2;
 
 /** Where the octets of `wire` stand while they are decoded. */
 let coded = Buffer.allocUnsafeSlow(1024);
 
-export class Field {
+export class HeaderField {
   readonly info: Name;
   readonly token: number;
   /** Lower case unless `fault` says otherwise. */
@@ -31,13 +31,13 @@ export class Field {
   /** RFC 7541 4.1: octets of name and value, plus 32. */
   readonly size: number;
   /** FieldFault.ok or what RFC 9113 8.2 holds against this field. */
-  readonly fault: number;
+  readonly error: number;
   /** Steadiness of this very field. */
-  readonly steadiness: number;
+  readonly volatility: number;
   /** How often it was decoded, counted up to SEEN_ENOUGH; not counted if it varies. Constants and generated fields have enough. */
-  seen: number;
+  uses: number;
   /** Stable for good and counted enough: settle() would say true and change nothing. */
-  settled = false;
+  isStable = false;
   /** Value octets as they go onto the wire, if kept: passed on as they are. Never longer than the value. */
   wire: string | null;
   /** Whether `wire` is Huffman-coded. */
@@ -61,9 +61,9 @@ export class Field {
     this.name = info.text;
     this.neverIndexed = neverIndexed;
     this.size = info.text.length + length + ENTRY_OVERHEAD;
-    this.fault = info.fault !== FieldFault.ok ? info.fault : fault;
-    this.steadiness = steadinessOf(info, length, neverIndexed);
-    this.seen = 0;
+    this.error = info.error !== FieldError.ok ? info.error : fault;
+    this.volatility = volatilityOf(info, length, neverIndexed);
+    this.uses = 0;
     this.wire = wire;
     this.wireIsHuffman = wireIsHuffman;
     this.#value = value;
@@ -75,14 +75,14 @@ export class Field {
   }
 
   /** Counts one decoding, and says whether the field belongs into the stable list. */
-  settle(): boolean {
-    if (this.settled) return true;
-    if (this.steadiness === Volatility.varying) return false;
-    if (this.seen < SEEN_ENOUGH) this.seen++;
-    const steady = this.steadiness === Volatility.steady;
-    if (this.seen < SEEN_ENOUGH) return steady;
-    this.settled = steady || this.info.takeSteadyPlace();
-    return this.settled;
+  countUse(): boolean {
+    if (this.isStable) return true;
+    if (this.volatility === Volatility.varying) return false;
+    if (this.uses < ENOUGH_USES) this.uses++;
+    const steady = this.volatility === Volatility.stable;
+    if (this.uses < ENOUGH_USES) return steady;
+    this.isStable = steady || this.info.claimStableValue();
+    return this.isStable;
   }
 
   #decode(): string {
@@ -96,20 +96,20 @@ export class Field {
   }
 }
 
-function steadinessOf(info: Name, length: number, neverIndexed: boolean): number {
-  if (neverIndexed || length > MAX_KEPT_VALUE_OCTETS) return Volatility.varying;
-  if (length === 0 && info.token === Token.grpcMessage) return Volatility.steady;
-  return info.steadiness;
+function volatilityOf(info: Name, length: number, neverIndexed: boolean): number {
+  if (neverIndexed || length > MAX_CACHED_VALUE_OCTETS) return Volatility.varying;
+  if (length === 0 && info.token === Token.grpcMessage) return Volatility.stable;
+  return info.volatility;
 }
 
 /**
  * A field of our own: a constant, or one generated for a call. The caller holds constants; each call makes a new object.
  * Throws RangeError for a char above 255 (not an octet); other faults are reported in `fault`.
  */
-export function makeField(name: string, value: string, neverIndexed = false): Field {
+export function makeField(name: string, value: string, neverIndexed = false): HeaderField {
   const info = recentName(name);
-  const field = new Field(info, value, value.length, textFault(info, value), neverIndexed, null, false);
-  field.seen = SEEN_ENOUGH;
+  const field = new HeaderField(info, value, value.length, textFault(info, value), neverIndexed, null, false);
+  field.uses = ENOUGH_USES;
   return field;
 }
 
@@ -122,10 +122,10 @@ export function textFault(info: Name, value: string): number {
     if (code <= 13 && isUnsafe(code)) unsafe = true;
     else if (code > 255) throw new RangeError('a header field holds octets only');
   }
-  if (unsafe) return FieldFault.value;
+  if (unsafe) return FieldError.value;
   if (length > 0 && (isBlank(value.charCodeAt(0)) || isBlank(value.charCodeAt(length - 1))))
-    return FieldFault.whitespace;
-  return info.token === Token.te && value !== 'trailers' ? FieldFault.te : FieldFault.ok;
+    return FieldError.whitespace;
+  return info.token === Token.te && value !== 'trailers' ? FieldError.te : FieldError.ok;
 }
 
 /** NUL, LF or CR. */

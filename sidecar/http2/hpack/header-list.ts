@@ -2,7 +2,7 @@
 // sequence is the same object and work on it is done once; the fields that vary beside it. The trie is bounded: when it is
 // full a fresh one begins, and the old nodes live only as long as somebody holds them.
 
-import type { Field } from './field.js';
+import type { HeaderField } from './field.js';
 
 /** Nodes of one trie. */
 export const MAX_TRIE_NODES = 4096;
@@ -21,7 +21,7 @@ class Trie {
 }
 
 export class StableList {
-  readonly field: Field | null;
+  readonly field: HeaderField | null;
   readonly parent: StableList | null;
   readonly count: number;
   /** Sum of the sizes of its fields (RFC 9113 10.5.1). */
@@ -31,18 +31,18 @@ export class StableList {
   /** Whether any field is a regular one. */
   readonly hasRegular: boolean;
   /** The semantics layer memoises its validation here. */
-  facts: unknown = null;
+  view: unknown = null;
   /** The relay memoises forward lists here. */
   slot: unknown = null;
   /** The block that is this list and nothing else; made by the decoder. */
   block: HeaderBlock | null = null;
   readonly #trie: Trie;
-  #lastField: Field | null = null;
+  #lastField: HeaderField | null = null;
   #lastChild: StableList | null = null;
-  #children: Map<Field, StableList> | null = null;
-  #fields: Field[] | null = null;
+  #children: Map<HeaderField, StableList> | null = null;
+  #fields: HeaderField[] | null = null;
 
-  constructor(parent: StableList | null, field: Field | null, trie: Trie) {
+  constructor(parent: StableList | null, field: HeaderField | null, trie: Trie) {
     this.parent = parent;
     this.field = field;
     this.count = parent === null ? 0 : parent.count + 1;
@@ -63,11 +63,11 @@ export class StableList {
   }
 
   /** This list with one more field at its end: the same object for the same field, while the trie lasts. */
-  with(field: Field): StableList {
+  with(field: HeaderField): StableList {
     return field === this.#lastField ? this.#lastChild! : this.#find(field);
   }
 
-  #find(field: Field): StableList {
+  #find(field: HeaderField): StableList {
     const trie = this.#trie;
     let child = this.#children?.get(field);
     if (child === undefined) {
@@ -86,9 +86,9 @@ export class StableList {
   }
 
   /** Its fields from first to last; the same array each time, not to be changed. */
-  toFields(): Field[] {
+  toFields(): HeaderField[] {
     if (this.#fields === null) {
-      const fields = new Array<Field>(this.count);
+      const fields = new Array<HeaderField>(this.count);
       for (let node: StableList = this; node.field !== null; node = node.parent!)
         fields[node.count - 1] = node.field;
       this.#fields = fields;
@@ -109,13 +109,13 @@ export class StableList {
 
 let current = new Trie();
 
-const NO_FIELDS: readonly Field[] = Object.freeze([]);
+const NO_FIELDS: readonly HeaderField[] = Object.freeze([]);
 
 /** One decoded header block. Constant once decoded; blocks without extras are shared. */
 export class HeaderBlock {
   readonly stable: StableList;
   /** Fields that vary from call to call, in the order of the wire. Fields of one name keep their order: stable first. */
-  readonly extras: readonly Field[];
+  readonly extras: readonly HeaderField[];
   /** Size of the whole list as sent, by RFC 9113 10.5.1. */
   readonly bytes: number;
   readonly count: number;
@@ -126,7 +126,7 @@ export class HeaderBlock {
 
   constructor(
     stable: StableList,
-    extras: readonly Field[] | null,
+    extras: readonly HeaderField[] | null,
     bytes: number,
     count: number,
     overLimit: boolean,

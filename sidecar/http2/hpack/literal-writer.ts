@@ -1,7 +1,7 @@
 // Writes literal representations (RFC 7541 6.2). Strings are Huffman-coded when that is shorter; octets that came from a peer
 // are passed on as they came; what a field or a name had to be coded to once is kept on it.
 
-import type { Field } from './field.js';
+import type { HeaderField } from './field.js';
 import { huffmanEncode, huffmanLength } from './huffman.js';
 import { writeInteger } from './integer.js';
 import type { Name } from './name.js';
@@ -16,7 +16,7 @@ export const Representation = {
 
 /** Writes `field` as a literal, its name by `nameIndex` or, if that is 0, as a literal too; returns the position after it. */
 export function fieldLiteral(
-  field: Field,
+  field: HeaderField,
   representation: number,
   nameIndex: number,
   out: Buffer,
@@ -42,7 +42,7 @@ function nameLiteral(name: Name): Uint8Array {
   return name.literal;
 }
 
-function writeValue(field: Field, out: Buffer, at: number): number {
+function writeValue(field: HeaderField, out: Buffer, at: number): number {
   const value = field.value;
   const end = writeText(value, out, at);
   // Worth keeping only if it is sent again, as constants are.
@@ -51,7 +51,7 @@ function writeValue(field: Field, out: Buffer, at: number): number {
   return end;
 }
 
-function keepWire(field: Field, coded: number, out: Buffer, end: number): void {
+function keepWire(field: HeaderField, coded: number, out: Buffer, end: number): void {
   field.wireIsHuffman = coded < field.value.length;
   field.wire = field.wireIsHuffman ? sliceOctets(out, end - coded, end) : field.value;
 }

@@ -2,11 +2,11 @@
 // come again, and otherwise checked but left as they are.
 
 import { HpackError } from './errors.js';
-import { Field, FieldFault, isBlank, isUnsafe, MAX_KEPT_VALUE_OCTETS, textFault } from './field.js';
+import { FieldError, HeaderField, isBlank, isUnsafe, MAX_CACHED_VALUE_OCTETS, textFault } from './field.js';
 import { fieldCache, nameCache } from './field-cache.js';
 import { huffmanDecode, huffmanOctets } from './huffman.js';
 import { type Cursor, readInteger } from './integer.js';
-import { MAX_KEPT_NAME_OCTETS, type Name, nameOf, Volatility } from './name.js';
+import { MAX_CACHED_NAME_OCTETS, type Name, nameOf, Volatility } from './name.js';
 import { sliceOctets } from './octets.js';
 import { STATIC_FIELDS, staticIndexOf } from './static-table.js';
 import { Token } from './tokens.js';
@@ -21,7 +21,7 @@ export function readName(buffer: Buffer, cursor: Cursor, end: number): Name {
   const start = cursor.at;
   if (length > end - start) throw new HpackError('truncated name');
   cursor.at = start + length;
-  if (length > MAX_KEPT_NAME_OCTETS) return nameOf(decodeText(buffer, start, start + length, huffman));
+  if (length > MAX_CACHED_NAME_OCTETS) return nameOf(decodeText(buffer, start, start + length, huffman));
   const context = huffman ? 1 : 0;
   const known = nameCache.find(context, buffer, start, start + length);
   if (known !== null) return known;
@@ -37,14 +37,14 @@ export function readValue(
   end: number,
   name: Name,
   neverIndexed: boolean,
-): Field {
+): HeaderField {
   const huffman = isHuffman(buffer, cursor, end);
   const length = readInteger(buffer, cursor, end, 0x7f);
   const start = cursor.at;
   if (length > end - start) throw new HpackError('truncated value');
   cursor.at = start + length;
-  const varies = name.steadiness === Volatility.varying && length > 0;
-  if (neverIndexed || varies || length > MAX_KEPT_VALUE_OCTETS)
+  const varies = name.volatility === Volatility.varying && length > 0;
+  if (neverIndexed || varies || length > MAX_CACHED_VALUE_OCTETS)
     return varyingField(buffer, start, start + length, name, huffman, neverIndexed);
   const context = name.id * 2 + (huffman ? 1 : 0);
   const known = fieldCache.find(context, buffer, start, start + length);
@@ -69,10 +69,10 @@ function decodeOctets(buffer: Buffer, start: number, end: number): number {
   return decoded;
 }
 
-function steadyField(name: Name, value: string): Field {
+function steadyField(name: Name, value: string): HeaderField {
   const index = name.staticIndex === 0 ? 0 : staticIndexOf(name.text, value);
   if (index > 0) return STATIC_FIELDS[index]!;
-  return new Field(name, value, value.length, textFault(name, value), false, null, false);
+  return new HeaderField(name, value, value.length, textFault(name, value), false, null, false);
 }
 
 function varyingField(
@@ -82,15 +82,15 @@ function varyingField(
   name: Name,
   huffman: boolean,
   neverIndexed: boolean,
-): Field {
+): HeaderField {
   if (name.token === Token.te) {
     const value = decodeText(buffer, start, end, huffman);
-    return new Field(name, value, value.length, textFault(name, value), neverIndexed, null, false);
+    return new HeaderField(name, value, value.length, textFault(name, value), neverIndexed, null, false);
   }
   if (!huffman) {
     const fault = octetsFault(buffer, start, end, holdsUnsafe(buffer, start, end));
     const text = sliceOctets(buffer, start, end);
-    return new Field(name, text, text.length, fault, neverIndexed, text, false);
+    return new HeaderField(name, text, text.length, fault, neverIndexed, text, false);
   }
   const decoded = decodeOctets(buffer, start, end);
   const length = decoded >> 1;
@@ -98,8 +98,8 @@ function varyingField(
   const fault = octetsFault(octets, 0, length, (decoded & 1) !== 0);
   // Short ones are numbers that somebody reads. A code longer than what it stands for is not passed on.
   if (length <= READ_AT_ONCE || end - start > length)
-    return new Field(name, sliceOctets(octets, 0, length), length, fault, neverIndexed, null, false);
-  return new Field(name, null, length, fault, neverIndexed, sliceOctets(buffer, start, end), true);
+    return new HeaderField(name, sliceOctets(octets, 0, length), length, fault, neverIndexed, null, false);
+  return new HeaderField(name, null, length, fault, neverIndexed, sliceOctets(buffer, start, end), true);
 }
 
 function holdsUnsafe(octets: Uint8Array, start: number, end: number): boolean {
@@ -111,7 +111,7 @@ function holdsUnsafe(octets: Uint8Array, start: number, end: number): boolean {
 }
 
 function octetsFault(octets: Uint8Array, start: number, end: number, unsafe: boolean): number {
-  if (unsafe) return FieldFault.value;
-  if (start === end) return FieldFault.ok;
-  return isBlank(octets[start]!) || isBlank(octets[end - 1]!) ? FieldFault.whitespace : FieldFault.ok;
+  if (unsafe) return FieldError.value;
+  if (start === end) return FieldError.ok;
+  return isBlank(octets[start]!) || isBlank(octets[end - 1]!) ? FieldError.whitespace : FieldError.ok;
 }

@@ -6,7 +6,7 @@ import { Token, tokenOf } from './tokens.js';
 /** How often the values of a name repeat; decides between the stable list and the extras of a block. */
 export const Volatility = {
   /** stable from the first time */
-  steady: 0,
+  stable: 0,
   /** stable once the same field has been seen twice */
   earned: 1,
   /** varies from call to call: always an extra, never in the field cache */
@@ -14,7 +14,7 @@ export const Volatility = {
 } as const;
 
 /** Why a field makes its message malformed (RFC 9113 8.1.1); 0 is a good field. */
-export const FieldFault = {
+export const FieldError = {
   ok: 0,
   /** empty, upper case, or an octet that no header name may hold (RFC 9113 8.2.1, RFC 9110 5.1) */
   name: 1,
@@ -31,10 +31,10 @@ export const FieldFault = {
 } as const;
 
 /** Names longer than this are never kept beyond their block. */
-export const MAX_KEPT_NAME_OCTETS = 64;
+export const MAX_CACHED_NAME_OCTETS = 64;
 
 /** So many different values make a name `varying`: metadata such as a user's id must not fill the trie. */
-export const MAX_STEADY_VALUES = 64;
+export const MAX_STABLE_VALUES = 64;
 
 const VARYING: ReadonlySet<number> = new Set<number>([
   Token.grpcTimeout,
@@ -82,7 +82,7 @@ export class Name {
   readonly text: string;
   readonly token: number;
   readonly pseudo: boolean;
-  readonly fault: number;
+  readonly error: number;
   /** Whether it is worth a table entry at the peer for the sake of the name alone. */
   readonly worthIndexing: boolean;
   /** Tells two Name objects apart in cache keys. */
@@ -91,29 +91,29 @@ export class Name {
   staticIndex = 0;
   /** Length-prefixed literal, made by the encoder when first needed. */
   literal: Uint8Array | null = null;
-  #steadiness: number;
-  #steadyValues = 0;
+  #volatility: number;
+  #stableValues = 0;
 
   constructor(text: string) {
     if (/[^\0-\xff]/.test(text)) throw new RangeError('a header name holds octets only');
     this.text = text;
     this.token = tokenOf(text);
     this.pseudo = text.charCodeAt(0) === 0x3a;
-    this.fault = nameFault(text, this.token);
+    this.error = nameFault(text, this.token);
     this.worthIndexing = WORTH_INDEXING.has(this.token);
     this.id = ++lastId;
-    this.#steadiness = steadinessOf(text, this.token, this.fault);
+    this.#volatility = volatilityOf(text, this.token, this.error);
   }
 
-  get steadiness(): number {
-    return this.#steadiness;
+  get volatility(): number {
+    return this.#volatility;
   }
 
   /** Whether one more field of this name may become stable. When there are too many, the name varies from then on. */
-  takeSteadyPlace(): boolean {
-    if (this.#steadyValues === MAX_STEADY_VALUES) this.#steadiness = Volatility.varying;
-    else this.#steadyValues++;
-    return this.#steadiness === Volatility.earned;
+  claimStableValue(): boolean {
+    if (this.#stableValues === MAX_STABLE_VALUES) this.#volatility = Volatility.varying;
+    else this.#stableValues++;
+    return this.#volatility === Volatility.earned;
   }
 }
 
@@ -125,17 +125,17 @@ const EARNED: ReadonlySet<number> = new Set<number>([
   Token.xForwardedClientCert,
 ]);
 
-function steadinessOf(text: string, token: number, fault: number): number {
-  if (text.length > MAX_KEPT_NAME_OCTETS || fault !== FieldFault.ok) return Volatility.varying;
+function volatilityOf(text: string, token: number, fault: number): number {
+  if (text.length > MAX_CACHED_NAME_OCTETS || fault !== FieldError.ok) return Volatility.varying;
   if (VARYING.has(token) || VARYING_NAMES.has(text)) return Volatility.varying;
   if (EARNED.has(token)) return Volatility.earned;
-  return Volatility.steady;
+  return Volatility.stable;
 }
 
 function nameFault(text: string, token: number): number {
-  if (text.charCodeAt(0) === 0x3a) return token === Token.other ? FieldFault.pseudo : FieldFault.ok;
-  if (CONNECTION.has(token)) return FieldFault.connection;
-  return /^[a-z0-9!#$%&'*+\-.^_`|~]+$/.test(text) ? FieldFault.ok : FieldFault.name;
+  if (text.charCodeAt(0) === 0x3a) return token === Token.other ? FieldError.pseudo : FieldError.ok;
+  if (CONNECTION.has(token)) return FieldError.connection;
+  return /^[a-z0-9!#$%&'*+\-.^_`|~]+$/.test(text) ? FieldError.ok : FieldError.name;
 }
 
 const known = new Map<string, Name>();
@@ -164,6 +164,6 @@ export function recentName(text: string): Name {
   if (found !== undefined) return found;
   const name = nameOf(text);
   if (recent.size >= RECENT_NAMES) recent.clear();
-  if (text.length <= MAX_KEPT_NAME_OCTETS) recent.set(text, name);
+  if (text.length <= MAX_CACHED_NAME_OCTETS) recent.set(text, name);
   return name;
 }

@@ -1,6 +1,6 @@
 // The static table of RFC 7541 appendix A, as Field objects: index 1–61.
 
-import { Field, SEEN_ENOUGH, textFault } from './field.js';
+import { ENOUGH_USES, HeaderField, textFault } from './field.js';
 import { internName } from './name.js';
 import { TOKEN_BY_NAME } from './tokens.js';
 
@@ -72,21 +72,21 @@ const ENTRIES = [
 export const STATIC_COUNT = ENTRIES.length;
 
 /** By index; element 0 is a filler (index 0 is an error everywhere). */
-export const STATIC_FIELDS: readonly Field[] = buildFields();
+export const STATIC_FIELDS: readonly HeaderField[] = buildFields();
 
 const STATIC_INDEX: ReadonlyMap<string, number> = new Map(
   STATIC_FIELDS.slice(1).map((field, at) => [`${field.name}=${field.value}`, at + 1]),
 );
 
-function buildFields(): Field[] {
+function buildFields(): HeaderField[] {
   for (const name of TOKEN_BY_NAME.keys()) internName(name);
-  const fields: Field[] = [];
+  const fields: HeaderField[] = [];
   for (const [at, entry] of [':filler', ...ENTRIES].entries()) {
     const [name = '', value = ''] = entry.split('=');
     const info = internName(name);
     if (at > 0 && info.staticIndex === 0) info.staticIndex = at;
-    const field = new Field(info, value, value.length, textFault(info, value), false, null, false);
-    field.seen = SEEN_ENOUGH;
+    const field = new HeaderField(info, value, value.length, textFault(info, value), false, null, false);
+    field.uses = ENOUGH_USES;
     fields.push(field);
   }
   return fields;

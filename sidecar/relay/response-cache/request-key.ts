@@ -7,7 +7,7 @@
 import * as crypto from 'node:crypto';
 import { mix, OctetHash } from '../../http2/byte-ops.js';
 import { headerViewOf } from '../../http2/header-view.js';
-import type { Field } from '../../http2/hpack/field.js';
+import type { HeaderField } from '../../http2/hpack/field.js';
 import type { HeaderBlock, StableList } from '../../http2/hpack/header-list.js';
 import { Token } from '../../http2/hpack/tokens.js';
 import type { ChunkList } from '../../transport/chunk-list.js';
@@ -47,7 +47,7 @@ const CODING: ReadonlySet<number> = new Set<number>([
 ]);
 
 /** Whether an answer may depend on a field by default. */
-function matters({ token, name, info }: Field): boolean {
+function matters({ token, name, info }: HeaderField): boolean {
   switch (token) {
     // What the endpoint does not see, what follows from the body, and what says only which client it is.
     case Token.outrider:
@@ -129,14 +129,14 @@ export class RequestKey {
     return key;
   }
 
-  private make(block: HeaderBlock, fields: readonly Field[]): ListKey {
+  private make(block: HeaderBlock, fields: readonly HeaderField[]): ListKey {
     const { path } = headerViewOf(block);
     const metadata = writtenOut(fields.filter((field) => this.counts(field)));
     const text = metadata === '' ? path : `${path}\0${sha256(metadata)}`;
     return { text, hash: hashOfText(text, 0) };
   }
 
-  private counts(field: Field): boolean {
+  private counts(field: HeaderField): boolean {
     const { vary } = this;
     return vary === null ? matters(field) : CODING.has(field.token) || vary.has(field.name);
   }
@@ -146,7 +146,7 @@ export class RequestKey {
  * The same text for the same metadata, and for no other: in the order of names, for whether a field comes with the list
  * or beside it changes from call to call; values of one name in their own order; each with its length.
  */
-function writtenOut(fields: Field[]): string {
+function writtenOut(fields: HeaderField[]): string {
   // Stable since ECMAScript 2019.
   fields.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
   let text = '';

@@ -4,7 +4,7 @@
  */
 import { Connection } from '../../../sidecar/http2/connection.js';
 import type { ConnectionHandler, Role } from '../../../sidecar/http2/connection-state.js';
-import { type Field, makeField } from '../../../sidecar/http2/hpack/field.js';
+import { type HeaderField, makeField } from '../../../sidecar/http2/hpack/field.js';
 import { type HeaderBlock, StableList } from '../../../sidecar/http2/hpack/header-list.js';
 import type { LimitName } from '../../../sidecar/http2/limits.js';
 import { DEFAULT_LOCAL_SETTINGS, type LocalSettings } from '../../../sidecar/http2/settings.js';
@@ -33,7 +33,7 @@ export function listOf(pairs: readonly Pair[]): StableList {
   return list;
 }
 
-export const NONE: readonly Field[] = [];
+export const NONE: readonly HeaderField[] = [];
 
 export interface SideOptions {
   readonly local?: Partial<LocalSettings>;

@@ -1,7 +1,7 @@
 // Shared by the HPACK tests: octets in and out, and the usual decoder.
 
 import { Decoder, type DecoderOptions } from '../../../sidecar/http2/hpack/decoder.js';
-import type { Field } from '../../../sidecar/http2/hpack/field.js';
+import type { HeaderField } from '../../../sidecar/http2/hpack/field.js';
 import { type HeaderBlock, StableList } from '../../../sidecar/http2/hpack/header-list.js';
 import { huffmanEncode, huffmanLength } from '../../../sidecar/http2/hpack/huffman.js';
 import { writeInteger } from '../../../sidecar/http2/hpack/integer.js';
@@ -21,12 +21,12 @@ export function decode(decoder: Decoder, block: Uint8Array): HeaderBlock {
   return decoder.decode(buffer, 0, buffer.length);
 }
 
-export function pair(field: Field): Pair {
+export function pair(field: HeaderField): Pair {
   return [field.name, field.value];
 }
 
 /** Every field of a block: the stable ones first. */
-export function fieldsOf(block: HeaderBlock): Field[] {
+export function fieldsOf(block: HeaderBlock): HeaderField[] {
   return [...block.stable.toFields(), ...block.extras];
 }
 
@@ -38,7 +38,7 @@ export function sorted(pairs: readonly Pair[]): Pair[] {
   return [...pairs].sort(([a, x], [b, y]) => (a < b ? -1 : a > b ? 1 : x < y ? -1 : x > y ? 1 : 0));
 }
 
-export function listOf(fields: readonly Field[]): StableList {
+export function listOf(fields: readonly HeaderField[]): StableList {
   return fields.reduce((list, field) => list.with(field), StableList.root());
 }
 

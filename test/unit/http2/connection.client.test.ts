@@ -390,7 +390,7 @@ describe('stream ids', () => {
   it('run out: the last one is used, the next stream was never processed', () => {
     const raw = rawServer();
     raw.side.state.nextId = 0x7fffffff;
-    assert.equal(raw.side.connection.isWorn, true);
+    assert.equal(raw.side.connection.isExhausted, true);
     const last = raw.side.open();
     const none = raw.side.open();
     assert.deepEqual(raw.said(), ['HEADERS 2147483647 /test.Service/Call end']);

@@ -289,9 +289,9 @@ describe('resets that a client sends', () => {
   it('wear its connection out, long before a server ends it', () => {
     const raw = rawServer();
     cancel(raw, RESETS_SENT.burst);
-    assert.equal(raw.side.connection.isWorn, false);
+    assert.equal(raw.side.connection.isExhausted, false);
     cancel(raw, 1);
-    assert.equal(raw.side.connection.isWorn, true);
+    assert.equal(raw.side.connection.isExhausted, true);
     assert.ok(2 * RESETS_SENT.burst <= 1000 && RESETS_SENT.perSecond < 33, 'what nghttp2 bears');
   });
 
@@ -303,7 +303,7 @@ describe('resets that a client sends', () => {
       cancel(raw, RESETS_SENT.perSecond);
     }
     for (let i = 0; i < 3000; i++) raw.side.reset(raw.side.open(REQUEST, 'more'));
-    assert.equal(raw.side.connection.isWorn, false);
+    assert.equal(raw.side.connection.isExhausted, false);
   });
 });
 

@@ -79,7 +79,7 @@ function checkChunks(stream: Stream, c: ConnectionState): void {
 /** The connection is over: every owner has been told exactly once, nothing is left. */
 export function checkAtEnd(app: App, wire: WireState, isExact: boolean): void {
   const c = app.connection.state;
-  assert.deepEqual([app.connection.openStreams, c.fresh, c.released], [0, 0, 0], 'streams left');
+  assert.deepEqual([app.connection.openStreams, c.pendingOpen, c.released], [0, 0, 0], 'streams left');
   assert.deepEqual([c.starved.length, c.unopened.length, c.firstReady], [0, 0, null]);
   assert.ok(app.fatal.length <= 1);
   for (const owner of app.owners) {

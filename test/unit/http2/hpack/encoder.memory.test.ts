@@ -36,7 +36,7 @@ describe('a stable list', () => {
 
   it('has empty slots for those who memoise on it', () => {
     const list = listOf([C, makeField('x-unique', 'slots')]);
-    assert.equal(list.facts, null);
+    assert.equal(list.view, null);
     assert.equal(list.slot, null);
   });
 });

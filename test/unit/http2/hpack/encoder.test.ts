@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { Encoder, MAX_TABLE_BYTES, MISSES_BEFORE_RESTART } from '../../../../sidecar/http2/hpack/encoder.js';
-import { type Field, makeField } from '../../../../sidecar/http2/hpack/field.js';
+import { type HeaderField, makeField } from '../../../../sidecar/http2/hpack/field.js';
 import type { StableList } from '../../../../sidecar/http2/hpack/header-list.js';
 import { decode, hex, listOf, literal, newDecoder } from '../../../kit/http2/hpack-blocks.js';
 import { ModelDecoder } from '../../../kit/http2/hpack-model.js';
@@ -11,7 +11,7 @@ class Wire {
   readonly model = new ModelDecoder(MAX_TABLE_BYTES);
   octets: Buffer = Buffer.alloc(0);
 
-  send(stable: StableList, extras: readonly Field[] = []): string[] {
+  send(stable: StableList, extras: readonly HeaderField[] = []): string[] {
     const out = Buffer.alloc(this.encoder.bound(stable, extras));
     this.octets = out.subarray(0, this.encoder.encode(stable, extras, out, 0));
     return this.model.decode(this.octets).map((field) => `${field.name}: ${field.value}`);
@@ -23,7 +23,7 @@ class Wire {
   }
 }
 
-function lines(fields: readonly Field[]): string[] {
+function lines(fields: readonly HeaderField[]): string[] {
   return fields.map((field) => `${field.name}: ${field.value}`);
 }
 

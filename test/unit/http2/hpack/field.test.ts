@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
-import { type Field, FieldFault, makeField } from '../../../../sidecar/http2/hpack/field.js';
+import { FieldError, type HeaderField, makeField } from '../../../../sidecar/http2/hpack/field.js';
 import { STATIC_FIELDS } from '../../../../sidecar/http2/hpack/static-table.js';
 import { TOKEN_BY_NAME, TOKEN_COUNT, Token, tokenOf } from '../../../../sidecar/http2/hpack/tokens.js';
 import { decode, fieldsOf, literal, newDecoder } from '../../../kit/http2/hpack-blocks.js';
 
 /** The same field by every way there is: made, and decoded as each kind of literal. */
-function everyWay(name: string, value: string): Field[] {
+function everyWay(name: string, value: string): HeaderField[] {
   const decoded = [0x00, 0x10, 0x40].flatMap((first) =>
     [false, true].map(
       (huffman) => fieldsOf(decode(newDecoder(), literal({ first, name, value, huffman })))[0]!,
@@ -16,7 +16,7 @@ function everyWay(name: string, value: string): Field[] {
 
 function assertFault(name: string, value: string, fault: number): void {
   for (const field of everyWay(name, value)) {
-    assert.equal(field.fault, fault, `${JSON.stringify(name)}: ${JSON.stringify(value)}`);
+    assert.equal(field.error, fault, `${JSON.stringify(name)}: ${JSON.stringify(value)}`);
     assert.equal(field.name, name);
     assert.equal(field.value, value);
     assert.equal(field.size, name.length + value.length + 32);
@@ -34,7 +34,7 @@ describe('the faults of a field', () => {
       [':path', '/a/b'],
       ['traceparent', '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01'],
     ] as const)
-      assertFault(name, value, FieldFault.ok);
+      assertFault(name, value, FieldError.ok);
   });
 
   it('name every octet that no header name may hold', () => {
@@ -42,17 +42,17 @@ describe('the faults of a field', () => {
     for (let octet = 0; octet < 256; octet++) {
       const char = String.fromCharCode(octet);
       const field = makeField(`x${char}y`, 'v');
-      assert.equal(field.fault, allowed.has(char) ? FieldFault.ok : FieldFault.name, `octet ${octet}`);
+      assert.equal(field.error, allowed.has(char) ? FieldError.ok : FieldError.name, `octet ${octet}`);
     }
     for (const name of ['', 'Te', 'x:y', 'x y', 'ab\0', '\xe9', 'TE'])
-      assertFault(name, 'v', FieldFault.name);
+      assertFault(name, 'v', FieldError.name);
   });
 
   it('name NUL, CR and LF anywhere in a value, also in one that varies', () => {
     for (const name of ['x-plain', 'authorization', 'traceparent', 'user-agent']) {
       for (const char of '\0\r\n') {
         for (const value of [char, `a${char}`, `${char}a`, `a${char}b`, ` ${char}`])
-          assertFault(name, value, FieldFault.value);
+          assertFault(name, value, FieldError.value);
       }
     }
   });
@@ -60,19 +60,19 @@ describe('the faults of a field', () => {
   it('name blanks at either end of a value', () => {
     for (const name of ['x-plain', 'authorization', 'tracestate'])
       for (const value of [' ', '\t', ' a', 'a ', '\ta', 'a\t', 'a'.repeat(300).concat(' ')])
-        assertFault(name, value, FieldFault.whitespace);
+        assertFault(name, value, FieldError.whitespace);
   });
 
   it('name fields about an HTTP/1 connection, and te other than trailers', () => {
     for (const name of ['connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade'])
-      assertFault(name, 'x', FieldFault.connection);
+      assertFault(name, 'x', FieldError.connection);
     for (const value of ['', 'gzip', 'Trailers', 'trailers, gzip', 't'.repeat(400)])
-      assertFault('te', value, FieldFault.te);
+      assertFault('te', value, FieldError.te);
   });
 
   it('name pseudo-headers that nobody defined', () => {
     for (const name of [':', ':protocol', ':Path', ':path ', '::path'])
-      assertFault(name, 'x', FieldFault.pseudo);
+      assertFault(name, 'x', FieldError.pseudo);
   });
 });
 

@@ -1,7 +1,7 @@
 // Which fields of a block end up in the stable list, and which beside it.
 
 import assert from 'node:assert/strict';
-import { MAX_STEADY_VALUES } from '../../../../sidecar/http2/hpack/name.js';
+import { MAX_STABLE_VALUES } from '../../../../sidecar/http2/hpack/name.js';
 import { decode, hex, literal, newDecoder, pair, pairsOf } from '../../../kit/http2/hpack-blocks.js';
 
 function plain(name: string, value: string): Buffer {
@@ -140,7 +140,7 @@ describe('other fields', () => {
   it('vary once their name has had too many stable values, still in order', () => {
     const decoder = newDecoder();
     const name = fresh('x-user');
-    for (let user = 0; user < MAX_STEADY_VALUES; user++) {
+    for (let user = 0; user < MAX_STABLE_VALUES; user++) {
       decode(decoder, plain(name, `${user}`));
       assert.deepEqual(stableOf(plain(name, `${user}`), decoder), [`${name}: ${user}`]);
     }
