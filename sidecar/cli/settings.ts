@@ -3,8 +3,7 @@
 import { loadMeshFile, loadSidecarFile } from '../config/file/load.js';
 import type { ParseResult } from '../config/file/parse.js';
 import { formatProblem, formatProblems, type Problem } from '../config/file/problem.js';
-import type { MeshConfig } from '../config/mesh-model.js';
-import type { SidecarConfig } from '../config/model.js';
+import type { MeshConfig, SidecarConfig } from '../config/model.js';
 import { CommandFailure } from './failure.js';
 
 export function readMeshFile(file: string, warn: (line: string) => void): MeshConfig {

@@ -4,7 +4,7 @@
  * A foreign server has to be told where to listen; only the one that starts it knows the port.
  */
 
-export interface Places {
+export interface CommandPlaceholders {
   /** `host:port` on which the server must listen. */
   readonly address: string;
   /** The port of `address` alone. */
@@ -16,8 +16,8 @@ export interface Places {
 const PLACE = /\{(address|port|replica)\}/g;
 
 /** Fills `{address}`, `{port}` and `{replica}`; any other braces stay as they are. */
-export function fillPlaces(text: string, places: Places): string {
-  return text.replace(PLACE, (_, name: keyof Places) => String(places[name]));
+export function fillPlaceholders(text: string, places: CommandPlaceholders): string {
+  return text.replace(PLACE, (_, name: keyof CommandPlaceholders) => String(places[name]));
 }
 
 /** True when the text tells a server where to listen. */

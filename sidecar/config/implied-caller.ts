@@ -3,16 +3,22 @@
  * of the file; without a word of intentions the caller may call its upstreams, and nothing else is let in (decision 44).
  */
 import type { z } from 'zod';
-import type { SpelledIntentions } from './build-parts.js';
-import { caller as callerBlock, type SpelledMeshFile } from './options/mesh-file.js';
+import { DEFAULT_DATACENTER, DEFAULT_TRUST_DOMAIN } from './defaults.js';
+import { fromFile } from './names-codec.js';
+import { plainDiscovery } from './options/discovery.js';
+import { caller as callerBlock, meshFile } from './options/mesh-file.js';
 import { impliedCallerName } from './options/mesh-names.js';
+import { present } from './present.js';
+
+const LEAF_LIFETIME_MS = 3_600_000;
 
 type Caller = z.output<typeof callerBlock>;
+type Written = z.output<typeof meshFile>;
 
-/** A mesh file with what was implied in it. */
-export type MeshFile = Omit<SpelledMeshFile, 'caller' | 'intentions' | 'default_intention'> & {
+/** A mesh file with what is implied in it, in the names of the file. */
+export type MeshFile = Omit<Written, 'caller' | 'intentions' | 'default_intention'> & {
   readonly caller: Caller;
-  readonly intentions: SpelledIntentions;
+  readonly intentions: NonNullable<Written['intentions']>;
   readonly default_intention: 'allow' | 'deny';
   /** The file says nothing of a caller. */
   readonly isCallerImplied: boolean;
@@ -20,15 +26,15 @@ export type MeshFile = Omit<SpelledMeshFile, 'caller' | 'intentions' | 'default_
   readonly areIntentionsImplied: boolean;
 };
 
-export function completed(said: SpelledMeshFile): MeshFile {
-  const caller = said.caller ?? impliedCaller(Object.keys(said.services));
-  const areIntentionsImplied = said.intentions === undefined && said.default_intention === undefined;
+export function completed(file: Written): MeshFile {
+  const caller = file.caller ?? impliedCaller(Object.keys(file.services));
+  const areIntentionsImplied = file.intentions === undefined && file.default_intention === undefined;
   return {
-    ...said,
+    ...file,
     caller,
-    intentions: areIntentionsImplied ? toUpstreams(caller) : (said.intentions ?? []),
-    default_intention: said.default_intention ?? 'deny',
-    isCallerImplied: said.caller === undefined,
+    intentions: areIntentionsImplied ? toUpstreams(caller) : (file.intentions ?? []),
+    default_intention: file.default_intention ?? 'deny',
+    isCallerImplied: file.caller === undefined,
     areIntentionsImplied,
   };
 }
@@ -39,6 +45,32 @@ function impliedCaller(services: readonly string[]): Caller {
   return callerBlock.parse({ name: impliedCallerName(services), upstreams });
 }
 
-function toUpstreams({ name, upstreams }: Caller): SpelledIntentions {
+function toUpstreams({ name, upstreams }: Caller): MeshFile['intentions'] {
   return Object.keys(upstreams).map((to) => ({ from: name, to, action: 'allow' as const }));
+}
+
+/** A mesh file as `outrider up` reads it. */
+export function meshConfig(file: MeshFile, baseDir: string) {
+  const { isCallerImplied, areIntentionsImplied } = file;
+  const { consul, ...rest } = fromFile(meshFile, file, baseDir);
+  const caller = fromFile(callerBlock, file.caller, baseDir);
+  const upstreams: typeof caller.upstreams =
+    consul === undefined
+      ? caller.upstreams
+      : caller.upstreams.map((upstream) => ({ consul: plainDiscovery(upstream.name), ...upstream }));
+  return {
+    ...rest,
+    trustDomain: rest.trustDomain ?? DEFAULT_TRUST_DOMAIN,
+    datacenter: rest.datacenter ?? DEFAULT_DATACENTER,
+    leafLifetimeMs: rest.leafLifetimeMs ?? LEAF_LIFETIME_MS,
+    ...present('consul', consul),
+    caller: {
+      ...caller,
+      ...present('isImplied', isCallerImplied || undefined),
+      upstreams,
+    },
+    intentions: file.intentions,
+    defaultIntention: file.default_intention,
+    ...present('areIntentionsImplied', areIntentionsImplied || undefined),
+  };
 }

@@ -3,8 +3,8 @@
  * very program, wherever it is installed.
  */
 
-import { defaultModelProcess } from '../../config/build-parts.js';
 import type { SidecarConfig } from '../../config/model.js';
+import { defaultModelProcess } from '../../config/options/model-process.js';
 import { CommandFailure } from '../failure.js';
 import { SELF } from '../self.js';
 

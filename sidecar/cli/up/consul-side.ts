@@ -8,9 +8,8 @@
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { plainConsul } from '../../config/build-consul.js';
-import type { MeshConfig } from '../../config/mesh-model.js';
-import type { Address, ConsulConfig } from '../../config/model.js';
+import type { Address, ConsulConfig, MeshConfig } from '../../config/model.js';
+import { plainConsul } from '../../config/options/consul.js';
 import type { AgentPorts } from '../consul/agent-file.js';
 import type { PortAllocator } from './port-allocator.js';
 

@@ -9,7 +9,7 @@
 
 import { renameSync, writeFileSync } from 'node:fs';
 import { loadMeshFile } from '../../config/file/load.js';
-import type { MeshConfig } from '../../config/mesh-model.js';
+import type { MeshConfig } from '../../config/model.js';
 import { stringifySidecar } from '../../config/stringify.js';
 import { oneLine } from '../failure.js';
 import { problemsText } from '../settings.js';

@@ -1,4 +1,4 @@
-import type { MeshConfig } from '../../config/mesh-model.js';
+import type { MeshConfig } from '../../config/model.js';
 import type { Random } from '../../runtime/random.js';
 import type { Clock } from '../../runtime/time/clock.js';
 import type { Timers } from '../../runtime/time/timers.js';

@@ -6,19 +6,20 @@
  */
 
 import { join } from 'node:path';
-import { present } from '../../config/build-basics.js';
-import { plainDiscovery } from '../../config/build-consul.js';
-import { fillPlaces } from '../../config/command-placeholders.js';
-import type { MeshConfig, MeshServiceConfig } from '../../config/mesh-model.js';
+import { fillPlaceholders } from '../../config/command-placeholders.js';
 import type {
   Address,
   ConsulConfig,
   EndpointConfig,
   InboundConfig,
+  MeshConfig,
+  MeshServiceConfig,
   ModelProcessConfig,
   SidecarConfig,
   UpstreamConfig,
 } from '../../config/model.js';
+import { plainDiscovery } from '../../config/options/discovery.js';
+import { present } from '../../config/present.js';
 import type { PortAllocator } from './port-allocator.js';
 import type { RunDirectory } from './run-directory.js';
 
@@ -124,7 +125,7 @@ async function modelOf(
   replica: number,
   folder: string,
 ): Promise<{ local: Address; model: ModelProcessConfig }> {
-  const { server, process } = service;
+  const { server, model } = service;
   if (server.kind === 'models') {
     const path = input.run.socket(folder, 'model.sock');
     const command = [
@@ -137,14 +138,14 @@ async function modelOf(
       '{socket}',
       '--exit-with-stdin',
     ];
-    return { local: { kind: 'unix', path }, model: { ...process, isolation: server.isolation, command } };
+    return { local: { kind: 'unix', path }, model: { ...model, isolation: server.isolation, command } };
   }
   const port = await input.ports.find(HOST, `model of ${service.name}-${replica}`);
-  const fill = (text: string) => fillPlaces(text, { address: `${HOST}:${port}`, port, replica });
-  const env = Object.fromEntries(Object.entries(process.env).map(([name, value]) => [name, fill(value)]));
+  const fill = (text: string) => fillPlaceholders(text, { address: `${HOST}:${port}`, port, replica });
+  const env = Object.fromEntries(Object.entries(model.env).map(([name, value]) => [name, fill(value)]));
   return {
     local: { kind: 'tcp', host: HOST, port },
-    model: { ...process, env, command: server.command.map(fill) },
+    model: { ...model, env, command: server.command.map(fill) },
   };
 }
 
@@ -224,7 +225,7 @@ async function sidecarSpec(
   folder: string,
   who: Pick<SidecarSpec, 'name' | 'service' | 'role' | 'admin'>,
   parts: Pick<SidecarConfig, 'inbound' | 'outbound' | 'model'>,
-  labels: Pick<MeshServiceConfig, 'tags' | 'meta'> = {},
+  labels: Partial<Pick<MeshServiceConfig, 'tags' | 'meta'>> = {},
 ): Promise<SidecarSpec> {
   const { trustDomain, datacenter, limits, drainTimeoutMs, log, accessLog, faultInjection } = input.mesh;
   const config: SidecarConfig = {
@@ -248,7 +249,7 @@ async function sidecarSpec(
 async function trust(
   { consul, issue }: PlanInput,
   { service, name }: Pick<SidecarSpec, 'name' | 'service'>,
-  { tags = [], meta = {} }: Pick<MeshServiceConfig, 'tags' | 'meta'>,
+  { tags = [], meta = {} }: Partial<Pick<MeshServiceConfig, 'tags' | 'meta'>>,
 ): Promise<Pick<SidecarConfig, 'identity' | 'consul'>> {
   if (consul === undefined) return { identity: { kind: 'files', ...(await issue(service, name)) } };
   const { registration, cache, ...asked } = consul;

@@ -1,7 +1,6 @@
 /** Plans one mesh again and again: what stays of it keeps its ports, its folders and its certificates. */
 
-import type { MeshConfig } from '../../config/mesh-model.js';
-import type { ConsulConfig } from '../../config/model.js';
+import type { ConsulConfig, MeshConfig } from '../../config/model.js';
 import type { LeafRenewal } from '../../identity/ca/leaf-renewal.js';
 import type { IdentityPaths } from '../../identity/sources/secret-files.js';
 import { planMesh, type SidecarSpec } from './plan.js';

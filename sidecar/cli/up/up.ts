@@ -8,7 +8,7 @@
 
 import { statSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import type { MeshConfig } from '../../config/mesh-model.js';
+import type { MeshConfig } from '../../config/model.js';
 import { stringifySidecar } from '../../config/stringify.js';
 import { LeafRenewal } from '../../identity/ca/leaf-renewal.js';
 import { LocalCa } from '../../identity/ca/local-ca.js';

@@ -5,8 +5,12 @@
  * the difference between private and public.
  */
 import { isIP, isIPv4, isIPv6 } from 'node:net';
-import type { Address } from '../model.js';
-import { misspelled, quoted, type Spelled, spelled } from './parse-result.js';
+import { invalid, ok, type Parsed, quoted } from './parse-result.js';
+
+/** Where to listen or to connect. */
+export type Address =
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
+  | { readonly kind: 'unix'; readonly path: string };
 
 export const ADDRESS_EXPECTED = 'an address such as "127.0.0.1:8800", "[::1]:8800" or "unix:/path/to.sock"';
 /** For the JSON Schema; `readAddress` is what decides. */
@@ -17,15 +21,15 @@ const MAX_SOCKET_PATH_BYTES = 107;
 const HOST = /^(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*\.?$/i;
 
 /** Port 0 is read: whether it makes sense depends on the option. */
-export function readAddress(text: string): Spelled<Address> {
+export function readAddress(text: string): Parsed<Address> {
   if (text.startsWith('unix:')) return readSocketPath(text);
   const match = /^(?:\[(.*)\]|([^:]*)):(\d+)$/.exec(text);
   const host = match?.[1] ?? match?.[2];
   if (match === null || host === undefined || host === '') return refuse(text);
   if (match[1] === undefined ? !isHost(host) : !isIPv6(host)) return refuse(text);
   const port = Number(match[3]);
-  if (port > 65_535) return misspelled(`found ${quoted(text)}; expected a port from 0 to 65535`);
-  return spelled({ kind: 'tcp', host, port });
+  if (port > 65_535) return invalid(`found ${quoted(text)}; expected a port from 0 to 65535`);
+  return ok({ kind: 'tcp', host, port });
 }
 
 export function writeAddress(address: Address): string {
@@ -79,22 +83,22 @@ function isHost(host: string): boolean {
   return HOST.test(host) && !/^[\d.]+$/.test(host);
 }
 
-function readSocketPath(text: string): Spelled<Address> {
+function readSocketPath(text: string): Parsed<Address> {
   const rest = text.slice('unix:'.length);
   const path = rest.startsWith('//') ? rest.slice(2) : rest;
   if (path === '' || path.includes('\0')) {
-    return misspelled(`found ${quoted(text)}; expected the path of a socket after "unix:"`);
+    return invalid(`found ${quoted(text)}; expected the path of a socket after "unix:"`);
   }
   if (Buffer.byteLength(path) > MAX_SOCKET_PATH_BYTES) {
-    return misspelled(
+    return invalid(
       `found a socket path of ${Buffer.byteLength(path)} bytes; expected at most ${MAX_SOCKET_PATH_BYTES}, as the kernel takes no more`,
     );
   }
-  return spelled({ kind: 'unix', path });
+  return ok({ kind: 'unix', path });
 }
 
 function refuse(text: string): { readonly ok: false; readonly problem: string } {
-  return misspelled(`found ${quoted(text)}; expected ${ADDRESS_EXPECTED}${hint(text)}`);
+  return invalid(`found ${quoted(text)}; expected ${ADDRESS_EXPECTED}${hint(text)}`);
 }
 
 function hint(text: string): string {

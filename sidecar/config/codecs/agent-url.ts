@@ -4,9 +4,8 @@
  * Scheme and port are always said: one tells whether the token travels in the clear, the other has no default that
  * everybody shares. Inside the sidecar it is text of one of these forms, without a slash at its end.
  */
-import type { Address } from '../model.js';
-import { readAddress, writeAddress } from './address.js';
-import { misspelled, quoted, type Spelled, spelled } from './parse-result.js';
+import { type Address, readAddress, writeAddress } from './address.js';
+import { invalid, ok, type Parsed, quoted } from './parse-result.js';
 
 export const AGENT_URL_EXPECTED =
   'the address of a Consul agent, such as "http://127.0.0.1:8500", "https://consul.internal:8501" or "unix:///run/consul.sock"';
@@ -14,24 +13,22 @@ export const AGENT_URL_EXPECTED =
 export const AGENT_URL_PATTERN = '^(https?://[^/@?#\\s]+:[0-9]{1,5}/?|unix:.+)$';
 
 /** The path of a socket may still be relative. */
-export function readAgentUrl(text: string): Spelled<string> {
+export function readAgentUrl(text: string): Parsed<string> {
   if (/^[a-z]+:\/\/[^/]*@/i.test(text)) {
     // Not shown: it is a password.
-    return misspelled(
+    return invalid(
       'found a user in the address; expected the address alone; a token belongs into token_file',
     );
   }
   if (text.startsWith('unix:')) {
     const socket = readAddress(text);
-    return socket.ok && socket.value.kind === 'unix'
-      ? spelled(`unix://${socket.value.path}`)
-      : forward(socket);
+    return socket.ok && socket.value.kind === 'unix' ? ok(`unix://${socket.value.path}`) : forward(socket);
   }
   const match = /^(https?):\/\/([^/?#]+)\/?$/.exec(text);
   const place = match === null ? undefined : readAddress(match[2] ?? '');
   if (match === null || place === undefined || !place.ok || place.value.kind !== 'tcp') return refuse(text);
   if (place.value.port === 0) return refuse(text);
-  return spelled(`${match[1]}://${writeAddress(place.value)}`);
+  return ok(`${match[1]}://${writeAddress(place.value)}`);
 }
 
 /** Where a call to such an address arrives; nothing for other text. */
@@ -40,12 +37,12 @@ export function agentPlace(url: string): Address | undefined {
   return place.ok ? place.value : undefined;
 }
 
-function forward(found: Spelled<unknown>): Spelled<string> {
-  return found.ok ? misspelled(`expected ${AGENT_URL_EXPECTED}`) : found;
+function forward(found: Parsed<unknown>): Parsed<string> {
+  return found.ok ? invalid(`expected ${AGENT_URL_EXPECTED}`) : found;
 }
 
-function refuse(text: string): Spelled<string> {
-  return misspelled(`found ${quoted(text)}; expected ${AGENT_URL_EXPECTED}${hint(text)}`);
+function refuse(text: string): Parsed<string> {
+  return invalid(`found ${quoted(text)}; expected ${AGENT_URL_EXPECTED}${hint(text)}`);
 }
 
 function hint(text: string): string {

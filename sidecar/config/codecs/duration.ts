@@ -4,7 +4,7 @@
  * A bare number is refused, because nobody can tell milliseconds from seconds by looking at it. Inside the sidecar
  * a duration is a whole number of milliseconds, and `none` is 0.
  */
-import { misspelled, quoted, type Spelled, spelled } from './parse-result.js';
+import { invalid, ok, type Parsed, quoted } from './parse-result.js';
 
 const UNIT_MS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 } as const;
 type Unit = keyof typeof UNIT_MS;
@@ -18,16 +18,16 @@ const NEARLY =
   /^\s*(\d+(?:\.\d+)?)\s*(milliseconds?|msecs?|ms|seconds?|secs?|s|minutes?|mins?|m|hours?|hrs?|h|days?|d)\s*$/i;
 
 /** Whole milliseconds. `expected` is the noun phrase for the message. */
-export function readDuration(text: string, expected: string = DURATION_EXPECTED): Spelled<number> {
+export function readDuration(text: string, expected: string = DURATION_EXPECTED): Parsed<number> {
   const match = SHAPE.exec(text);
-  if (match === null) return misspelled(`found ${quoted(text)}; expected ${expected}${nearMiss(text)}`);
+  if (match === null) return invalid(`found ${quoted(text)}; expected ${expected}${nearMiss(text)}`);
   const exact = Number(match[1]) * UNIT_MS[match[2] as Unit];
   const ms = Math.round(exact);
   if (Math.abs(exact - ms) > 1e-6) {
-    return misspelled(`found ${quoted(text)}; expected a whole number of milliseconds`);
+    return invalid(`found ${quoted(text)}; expected a whole number of milliseconds`);
   }
-  if (!Number.isSafeInteger(ms)) return misspelled(`found ${quoted(text)}; expected a shorter duration`);
-  return spelled(ms);
+  if (!Number.isSafeInteger(ms)) return invalid(`found ${quoted(text)}; expected a shorter duration`);
+  return ok(ms);
 }
 
 /** The shortest exact spelling: 90 000 is "90s", 3 600 000 is "1h". Throws RangeError for what no file can say. */

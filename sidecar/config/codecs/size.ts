@@ -3,7 +3,7 @@
  *
  * Only the binary units exist, so that nobody has to know whether MB means 1,000,000 or 1,048,576.
  */
-import { misspelled, quoted, type Spelled, spelled } from './parse-result.js';
+import { invalid, ok, type Parsed, quoted } from './parse-result.js';
 
 const UNIT_BYTES = { B: 1, KiB: 1_024, MiB: 1_048_576, GiB: 1_073_741_824 } as const;
 type Unit = keyof typeof UNIT_BYTES;
@@ -15,12 +15,12 @@ export const SIZE_PATTERN = '^[0-9]+(B|KiB|MiB|GiB)$';
 const SHAPE = /^(\d+)(B|KiB|MiB|GiB)$/;
 const NEARLY = /^\s*(\d+)\s*(b|bytes?|k|kb|kib|m|mb|mib|g|gb|gib)\s*$/i;
 
-export function readSize(text: string): Spelled<number> {
+export function readSize(text: string): Parsed<number> {
   const match = SHAPE.exec(text);
-  if (match === null) return misspelled(`found ${quoted(text)}; expected ${SIZE_EXPECTED}${nearMiss(text)}`);
+  if (match === null) return invalid(`found ${quoted(text)}; expected ${SIZE_EXPECTED}${nearMiss(text)}`);
   const bytes = Number(match[1]) * UNIT_BYTES[match[2] as Unit];
-  if (!Number.isSafeInteger(bytes)) return misspelled(`found ${quoted(text)}; expected a smaller size`);
-  return spelled(bytes);
+  if (!Number.isSafeInteger(bytes)) return invalid(`found ${quoted(text)}; expected a smaller size`);
+  return ok(bytes);
 }
 
 /** The shortest exact spelling. Throws RangeError for what no file can say. */

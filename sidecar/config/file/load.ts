@@ -3,8 +3,7 @@
  */
 import { readFileSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import type { MeshConfig } from '../mesh-model.js';
-import type { SidecarConfig } from '../model.js';
+import type { MeshConfig, SidecarConfig } from '../model.js';
 import {
   type ParseOptions,
   type ParseResult,

@@ -5,17 +5,15 @@
  */
 import { dirname } from 'node:path';
 import type { z } from 'zod';
-import { buildMesh } from '../build-mesh.js';
-import { buildSidecar } from '../build-sidecar.js';
 import { deepFreeze } from '../freeze.js';
-import { completed } from '../implied-caller.js';
+import { completed, meshConfig } from '../implied-caller.js';
 import { meshWarnings, sidecarWarnings } from '../lint/warnings.js';
-import type { MeshConfig } from '../mesh-model.js';
-import type { SidecarConfig } from '../model.js';
+import type { MeshConfig, SidecarConfig } from '../model.js';
+import { fromFile } from '../names-codec.js';
 import { meshFile } from '../options/mesh-file.js';
 import { sidecarFile } from '../options/sidecar-file.js';
 import { explain, problemAt } from './explain.js';
-import type { Concern, Problem } from './problem.js';
+import type { Problem, Warning } from './problem.js';
 import { readYaml, type YamlDocument } from './yaml-document.js';
 
 /** Warnings are about files that are valid and perhaps not what was meant. */
@@ -37,7 +35,7 @@ export function parseSidecarFile(
 ): ParseResult<SidecarConfig> {
   return parseFile(text, fileName, 'sidecar', (document) =>
     finish(sidecarFile, document, fileName, (said) => ({
-      config: buildSidecar(said, options.baseDir ?? dirname(fileName)),
+      config: fromFile(sidecarFile, said, options.baseDir ?? dirname(fileName)),
       concerns: sidecarWarnings(said),
     })),
   );
@@ -52,7 +50,7 @@ export function parseMeshFile(
     finish(meshFile, document, fileName, (spelled) => {
       const said = completed(spelled);
       return {
-        config: buildMesh(said, options.baseDir ?? dirname(fileName)),
+        config: meshConfig(said, options.baseDir ?? dirname(fileName)),
         concerns: meshWarnings(said),
       };
     }),
@@ -106,7 +104,7 @@ function finish<S extends z.ZodType, T>(
   schema: S,
   document: YamlDocument,
   fileName: string,
-  build: (said: z.output<S>) => { readonly config: T; readonly concerns: readonly Concern[] },
+  build: (said: z.output<S>) => { readonly config: T; readonly concerns: readonly Warning[] },
 ): ParseResult<T> {
   const result = schema.safeParse(document.value);
   if (!result.success) return { ok: false, problems: explain(result.error.issues, document, fileName) };

@@ -14,7 +14,7 @@ export interface Problem {
 export type Path = readonly (string | number)[];
 
 /** A problem that has no place in a file's lines yet. */
-export interface Concern {
+export interface Warning {
   readonly path: Path;
   readonly message: string;
 }

@@ -4,7 +4,7 @@
 
 import { isLocalAddress, wouldReach, writeAddress } from '../codecs/address.js';
 import { agentPlace } from '../codecs/agent-url.js';
-import type { Concern, Path } from '../file/problem.js';
+import type { Path, Warning } from '../file/problem.js';
 import type { MeshFile } from '../implied-caller.js';
 import type { Address } from '../model.js';
 import type { SidecarFile } from '../options/sidecar-file.js';
@@ -18,7 +18,7 @@ type Said = NonNullable<SidecarFile['consul']> | NonNullable<MeshFile['consul']>
 export function consulWarnings(
   said: Said | undefined,
   listeners: readonly (readonly [path: Path, address: Address | undefined])[],
-): Concern[] {
+): Warning[] {
   if (said === undefined) return [];
   return [
     ...openAgent(said),
@@ -28,7 +28,7 @@ export function consulWarnings(
 }
 
 /** An instance that peers are told of and cannot reach. */
-export function unreachableRegistration(file: SidecarFile): Concern[] {
+export function unreachableRegistration(file: SidecarFile): Warning[] {
   const { consul, inbound } = file;
   if (consul === undefined || inbound === undefined || consul.registration === 'none') return [];
   if (consul.registration.address !== undefined || !isLocalAddress(inbound.listen)) return [];
@@ -36,8 +36,8 @@ export function unreachableRegistration(file: SidecarFile): Concern[] {
   return [{ path: ['inbound', 'listen'], message }];
 }
 
-function openAgent({ address, tls }: Said): Concern[] {
-  const concerns: Concern[] = [];
+function openAgent({ address, tls }: Said): Warning[] {
+  const concerns: Warning[] = [];
   const place = address === undefined ? undefined : agentPlace(address);
   if (address?.startsWith('http:') && place !== undefined && !isLocalAddress(place)) {
     const message = `${writeAddress(place)} is not on this machine; everything on the way there is readable, a token and private keys included`;
@@ -50,13 +50,13 @@ function openAgent({ address, tls }: Said): Concern[] {
   return concerns;
 }
 
-function graceless({ grace }: Said): Concern[] {
+function graceless({ grace }: Said): Warning[] {
   if (grace > 0) return [];
   const message = 'an answer that is empty by mistake ends all calls at once';
   return [{ path: ['consul', 'grace'], message }];
 }
 
-function meetsAgent(listeners: readonly (readonly [path: Path, address: Address | undefined])[]): Concern[] {
+function meetsAgent(listeners: readonly (readonly [path: Path, address: Address | undefined])[]): Warning[] {
   return listeners.flatMap(([path, address]) => {
     if (address === undefined || !wouldReach(DEFAULT_AGENT, address)) return [];
     const message = `an agent listens at ${writeAddress(DEFAULT_AGENT)} unless told otherwise; listen elsewhere, or say consul.address`;

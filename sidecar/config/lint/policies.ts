@@ -4,7 +4,7 @@
 
 import { isLocalAddress, writeAddress } from '../codecs/address.js';
 import { writeSize } from '../codecs/size.js';
-import type { Concern, Path } from '../file/problem.js';
+import type { Path, Warning } from '../file/problem.js';
 import type { MeshFile } from '../implied-caller.js';
 import type { Address } from '../model.js';
 import type { SidecarFile } from '../options/sidecar-file.js';
@@ -15,7 +15,7 @@ type SaidRoute = SaidUpstream['routes'][number];
 type SaidQueue = MeshFile['services'][string]['queue'];
 
 /** What the file lets one know of an upstream. */
-export interface Knowable {
+export interface UpstreamFacts {
   /** Undefined: only the registry knows. */
   readonly endpoints?: number;
   /** Calls that all its models together may hold; undefined: unknown. */
@@ -27,7 +27,7 @@ export interface Knowable {
 /** A percentile below this makes more than one copy for every ten calls. */
 const USUAL_PERCENTILE = 0.9;
 
-export function decisionWarnings(path: Path, upstream: SaidUpstream, known: Knowable): Concern[] {
+export function decisionWarnings(path: Path, upstream: SaidUpstream, known: UpstreamFacts): Warning[] {
   return [
     ...breakerWarnings(path, upstream, known),
     ...localityWarnings(path, upstream, known),
@@ -35,8 +35,8 @@ export function decisionWarnings(path: Path, upstream: SaidUpstream, known: Know
   ];
 }
 
-export function queueWarnings(path: Path, queue: SaidQueue): Concern[] {
-  const concerns: Concern[] = [];
+export function queueWarnings(path: Path, queue: SaidQueue): Warning[] {
+  const concerns: Warning[] = [];
   if (queue.max_waiting === 0 && (queue.priority !== undefined || queue.fair)) {
     const option = queue.priority === undefined ? 'fair' : 'priority';
     const message = 'nobody waits (max_waiting is 0), so that there is no order to decide';
@@ -54,7 +54,7 @@ export function drillWarnings(
   file: SidecarFile | MeshFile,
   admin: Address | undefined,
   isNeeded: boolean,
-): Concern[] {
+): Warning[] {
   if (!file.fault_injection) return [];
   const path = ['fault_injection'];
   if (admin === undefined)
@@ -63,10 +63,10 @@ export function drillWarnings(
   return [{ path, message: `whoever reaches ${writeAddress(admin)} can delay and abort calls` }];
 }
 
-function breakerWarnings(path: Path, upstream: SaidUpstream, known: Knowable): Concern[] {
+function breakerWarnings(path: Path, upstream: SaidUpstream, known: UpstreamFacts): Warning[] {
   const { breaker, pool } = upstream;
   if (breaker === undefined) return [];
-  const concerns: Concern[] = [];
+  const concerns: Warning[] = [];
   const { max_in_flight: inFlight, max_connections: connections } = breaker;
   const wanted = (known.endpoints ?? 0) * pool.connections;
   if (connections !== 0 && connections < wanted) {
@@ -80,13 +80,13 @@ function breakerWarnings(path: Path, upstream: SaidUpstream, known: Knowable): C
   return concerns;
 }
 
-function localityWarnings(path: Path, { locality }: SaidUpstream, { localities }: Knowable): Concern[] {
+function localityWarnings(path: Path, { locality }: SaidUpstream, { localities }: UpstreamFacts): Warning[] {
   if (locality === undefined || localities === undefined || localities.includes(locality.own)) return [];
   const message = `no endpoint is at "${locality.own}", so that all of them are used alike`;
   return [{ path: [...path, 'locality', 'own'], message }];
 }
 
-function routeWarnings(path: Path, route: SaidRoute, known: Knowable): Concern[] {
+function routeWarnings(path: Path, route: SaidRoute, known: UpstreamFacts): Warning[] {
   return [
     ...outcomeWarnings([...path, 'outcomes', 'fault'], route),
     ...hedgeWarnings([...path, 'hedge'], route, known),
@@ -98,7 +98,7 @@ function routeWarnings(path: Path, route: SaidRoute, known: Knowable): Concern[]
 /** Statuses by which a service says that the caller sent nonsense. */
 const OF_THE_INPUT: readonly string[] = ['invalid_argument', 'out_of_range'];
 
-function outcomeWarnings(path: Path, { outcomes }: SaidRoute): Concern[] {
+function outcomeWarnings(path: Path, { outcomes }: SaidRoute): Warning[] {
   return (outcomes?.fault ?? []).flatMap((status, i) => {
     if (!OF_THE_INPUT.includes(status)) return [];
     const message = `${status} is up to what callers send: one that sends nonsense gets good endpoints ejected`;
@@ -106,9 +106,9 @@ function outcomeWarnings(path: Path, { outcomes }: SaidRoute): Concern[] {
   });
 }
 
-function hedgeWarnings(path: Path, { hedge }: SaidRoute, { endpoints }: Knowable): Concern[] {
+function hedgeWarnings(path: Path, { hedge }: SaidRoute, { endpoints }: UpstreamFacts): Warning[] {
   if (hedge === undefined) return [];
-  const concerns: Concern[] = [];
+  const concerns: Warning[] = [];
   if (hedge.percentile < USUAL_PERCENTILE) {
     const message = `more than one call in ten would be sent twice, of which max_ratio (${hedge.max_ratio}) lets some happen; 0.95 is usual`;
     concerns.push({ path: [...path, 'percentile'], message });
@@ -120,10 +120,10 @@ function hedgeWarnings(path: Path, { hedge }: SaidRoute, { endpoints }: Knowable
   return concerns;
 }
 
-function fallbackWarnings(path: Path, route: SaidRoute, { memoryBudget }: Knowable): Concern[] {
+function fallbackWarnings(path: Path, route: SaidRoute, { memoryBudget }: UpstreamFacts): Warning[] {
   const { fallback, attempt_timeout: attemptMs } = route;
   if (fallback === undefined) return [];
-  const concerns: Concern[] = [];
+  const concerns: Warning[] = [];
   const timeoutMs = route.timeout ?? defaultTimeoutMs(route.kind ?? defaultKind(route.methods));
   if (timeoutMs === 0 && attemptMs === 0) {
     const message =
@@ -142,7 +142,7 @@ function fallbackWarnings(path: Path, route: SaidRoute, { memoryBudget }: Knowab
   return concerns;
 }
 
-function splitWarnings(path: Path, { split }: SaidRoute): Concern[] {
+function splitWarnings(path: Path, { split }: SaidRoute): Warning[] {
   if (split?.sticky_by === undefined) return [];
   const choices = Object.values(split.weights ?? {}).filter((weight) => weight > 0);
   if (choices.length > 1) return [];

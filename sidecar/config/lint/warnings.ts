@@ -2,17 +2,16 @@
  * What is valid and yet perhaps not meant: open doors, closed doors, and options that can have no effect.
  */
 import { IntentionTable } from '../../core/authorization/intentions.js';
-import { buildIntentions } from '../build-parts.js';
 import { isLocalAddress, writeAddress } from '../codecs/address.js';
 import { writeSize } from '../codecs/size.js';
-import type { Concern, Path } from '../file/problem.js';
+import type { Path, Warning } from '../file/problem.js';
 import type { MeshFile } from '../implied-caller.js';
 import type { Address } from '../model.js';
 import type { SidecarFile } from '../options/sidecar-file.js';
 import { consulWarnings, unreachableRegistration } from './consul.js';
-import { decisionWarnings, drillWarnings, type Knowable, queueWarnings } from './policies.js';
+import { decisionWarnings, drillWarnings, queueWarnings, type UpstreamFacts } from './policies.js';
 
-export function sidecarWarnings(file: SidecarFile): Concern[] {
+export function sidecarWarnings(file: SidecarFile): Warning[] {
   const concerns = openAdmin(['admin'], file.admin);
   if (file.inbound !== undefined) concerns.push(...inboundWarnings(file, file.inbound));
   if (file.outbound !== undefined) {
@@ -27,7 +26,7 @@ export function sidecarWarnings(file: SidecarFile): Concern[] {
   return concerns;
 }
 
-export function meshWarnings(file: MeshFile): Concern[] {
+export function meshWarnings(file: MeshFile): Warning[] {
   const concerns = openAdmin(['caller', 'admin'], file.caller.admin);
   concerns.push(...openListener(['caller', 'shared', 'listen'], file.caller.shared?.listen));
   concerns.push(...upstreamWarnings(['caller'], file.caller.upstreams));
@@ -52,7 +51,7 @@ export function meshWarnings(file: MeshFile): Concern[] {
 function endpointsOf(
   { limits }: SidecarFile,
   { endpoints }: NonNullable<SidecarFile['outbound']>['upstreams'][string],
-): Knowable {
+): UpstreamFacts {
   const memoryBudget = limits.memory_budget;
   if (endpoints === undefined) return { memoryBudget };
   const localities = endpoints.map((each) => ('kind' in each ? undefined : each.locality));
@@ -60,7 +59,7 @@ function endpointsOf(
 }
 
 /** What a mesh file says of them: with Consul there may be others elsewhere. */
-function replicasOf({ services, consul, limits }: MeshFile, name: string): Knowable {
+function replicasOf({ services, consul, limits }: MeshFile, name: string): UpstreamFacts {
   const memoryBudget = limits.memory_budget;
   const service = services[name];
   if (service === undefined || consul !== undefined) return { memoryBudget };
@@ -96,10 +95,10 @@ function callListeners(
 }
 
 /** Upstreams that the file itself lets nobody call. Where it says nothing, Consul has the word. */
-function closedUpstreams(file: MeshFile): Concern[] {
+function closedUpstreams(file: MeshFile): Warning[] {
   if (file.areIntentionsImplied) return [];
   if (file.consul?.intentions === true && file.intentions.length === 0) return [];
-  const table = new IntentionTable(buildIntentions(file.intentions), file.default_intention, 0);
+  const table = new IntentionTable(file.intentions, file.default_intention, 0);
   return Object.keys(file.caller.upstreams).flatMap((upstream) => {
     if (table.allows(file.caller.name, upstream)) return [];
     const message = `no intention lets ${file.caller.name} call it; every call will be answered with PERMISSION_DENIED`;
@@ -110,8 +109,8 @@ function closedUpstreams(file: MeshFile): Concern[] {
 function inboundWarnings(
   { service, limits, consul }: SidecarFile,
   inbound: NonNullable<SidecarFile['inbound']>,
-): Concern[] {
-  const concerns: Concern[] = [];
+): Warning[] {
+  const concerns: Warning[] = [];
   const path = ['inbound'];
   if (inbound.mtls === 'permissive') {
     concerns.push({
@@ -144,7 +143,7 @@ function inboundWarnings(
 
 type SaidUpstream = MeshFile['caller']['upstreams'][string];
 
-function upstreamWarnings(above: Path, upstreams: Readonly<Record<string, SaidUpstream>>): Concern[] {
+function upstreamWarnings(above: Path, upstreams: Readonly<Record<string, SaidUpstream>>): Warning[] {
   return Object.entries(upstreams).flatMap(([name, upstream]) => {
     const path = [...above, 'upstreams', name];
     const concerns = openListener([...path, 'listen'], upstream.listen);
@@ -159,7 +158,7 @@ function upstreamWarnings(above: Path, upstreams: Readonly<Record<string, SaidUp
   });
 }
 
-function openAdmin(path: Path, address: Address | undefined): Concern[] {
+function openAdmin(path: Path, address: Address | undefined): Warning[] {
   if (address === undefined || isLocalAddress(address)) return [];
   return [
     {
@@ -169,12 +168,12 @@ function openAdmin(path: Path, address: Address | undefined): Concern[] {
   ];
 }
 
-function openListener(path: Path, address: Address | undefined): Concern[] {
+function openListener(path: Path, address: Address | undefined): Warning[] {
   if (address === undefined || isLocalAddress(address)) return [];
   return [{ path, message: `whoever reaches ${writeAddress(address)} calls with this sidecar's identity` }];
 }
 
-function idleQueueBound(path: Path, waitingBytes: number, memoryBudget: number): Concern[] {
+function idleQueueBound(path: Path, waitingBytes: number, memoryBudget: number): Warning[] {
   if (waitingBytes <= memoryBudget) return [];
   const message = `max_waiting_bytes (${writeSize(waitingBytes)}) is above memory_budget (${writeSize(memoryBudget)}), which is reached first`;
   return [{ path, message }];

@@ -2,7 +2,7 @@
  * What is written of single calls, and whether drills may be held.
  */
 import { block, option } from './option.js';
-import { filePath, ratio, yesOrNo } from './values.js';
+import { filePath, flag, ratio } from './values.js';
 
 const common = (meaning: string) =>
   block(
@@ -45,7 +45,7 @@ export const meshAccessLog = option(
   },
 );
 
-export const faultInjection = option(yesOrNo().prefault(false), {
+export const faultInjection = option(flag(), {
   meaning:
     'The admin port takes POST `/faults`, which delays or aborts a share of the calls for a while, for drills. The caller gets what was injected: neither retries nor fallbacks follow it. `false`: it does not.',
   why: 'Whoever reaches the admin port could break calls.',

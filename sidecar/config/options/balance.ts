@@ -3,30 +3,37 @@
  */
 import { BALANCER_KINDS } from '../../core/balancing/balancers.js';
 import { metadataKey } from './metadata-key.js';
-import { block, option, withRules } from './option.js';
+import { block, inCode, option, withRules } from './option.js';
 import { choice } from './values.js';
 
-export const balance = withRules(
-  block(
-    {
-      kind: option(choice(BALANCER_KINDS), {
-        meaning:
-          '`least-loaded`: the better of two endpoints drawn at random, by recent latency times calls in flight. `round-robin`: in turn. `ring-hash`: calls with the same value of the metadata key below go to the same endpoint as long as it is not overloaded, and few of them move when endpoints come and go.',
-        why: 'A block `balance` is there to name it.',
-      }),
-      key: option(metadataKey().optional(), {
-        meaning: 'With `ring-hash`: the metadata key whose value decides. Calls without it go anywhere.',
-        otherwise: 'required with `ring-hash`, refused with the others',
-        why: 'Only the application knows what belongs together.',
-      }),
+type BalanceConfig =
+  | { readonly kind: 'least-loaded' | 'round-robin' }
+  | { readonly kind: 'ring-hash'; readonly key: string };
+
+export const balance = inCode(
+  withRules(
+    block(
+      {
+        kind: option(choice(BALANCER_KINDS), {
+          meaning:
+            '`least-loaded`: the better of two endpoints drawn at random, by recent latency times calls in flight. `round-robin`: in turn. `ring-hash`: calls with the same value of the metadata key below go to the same endpoint as long as it is not overloaded, and few of them move when endpoints come and go.',
+          why: 'A block `balance` is there to name it.',
+        }),
+        key: option(metadataKey().optional(), {
+          meaning: 'With `ring-hash`: the metadata key whose value decides. Calls without it go anywhere.',
+          otherwise: 'required with `ring-hash`, refused with the others',
+          why: 'Only the application knows what belongs together.',
+        }),
+      },
+      `a block such as { kind: ${BALANCER_KINDS[0]} }`,
+    ),
+    (found, report) => {
+      const { kind, key } = found;
+      if (kind === 'ring-hash' && key === undefined)
+        report(['key'], 'missing; expected a metadata key, by which ring-hash chooses');
+      if (key !== undefined && kind !== 'ring-hash' && BALANCER_KINDS.some((each) => each === kind))
+        report(['key'], `found with ${kind}, which does not read it; expected "kind: ring-hash"`);
     },
-    `a block such as { kind: ${BALANCER_KINDS[0]} }`,
   ),
-  (found, report) => {
-    const { kind, key } = found;
-    if (kind === 'ring-hash' && key === undefined)
-      report(['key'], 'missing; expected a metadata key, by which ring-hash chooses');
-    if (key !== undefined && kind !== 'ring-hash' && BALANCER_KINDS.some((each) => each === kind))
-      report(['key'], `found with ${kind}, which does not read it; expected "kind: ring-hash"`);
-  },
+  (said) => said as BalanceConfig,
 );

@@ -5,9 +5,9 @@
 import { z } from 'zod';
 import { isReachableHost } from '../codecs/address.js';
 import { AGENT_URL_EXPECTED, AGENT_URL_PATTERN, readAgentUrl } from '../codecs/agent-url.js';
-import { misspelled, quoted, type Spelled, spelled } from '../codecs/parse-result.js';
-import { value, withRules } from './option.js';
-import { spelling } from './values.js';
+import { invalid, ok, type Parsed, quoted } from '../codecs/parse-result.js';
+import { located, value, withRules } from './option.js';
+import { checkedText, pathFrom } from './values.js';
 
 /** structs.ValidateServiceMetadata and ValidateNodeMetadata of Consul. */
 const MAX_PAIRS = 64;
@@ -21,8 +21,13 @@ const MAX_TAG_BYTES = 512;
 const PRINTABLE_PATTERN = '^[^\\u0000-\\u001f\\u007f]*$';
 const PRINTABLE = new RegExp(PRINTABLE_PATTERN);
 
+const SOCKET = 'unix://';
+
 export function agentUrl() {
-  return value(spelling(AGENT_URL_EXPECTED, AGENT_URL_PATTERN, readAgentUrl), { type: 'URL' });
+  const url = value(checkedText(AGENT_URL_EXPECTED, AGENT_URL_PATTERN, readAgentUrl), { type: 'URL' });
+  return located(url, (text, baseDir) =>
+    text.startsWith(SOCKET) ? SOCKET + pathFrom(text.slice(SOCKET.length), baseDir) : text,
+  );
 }
 
 /** As Consul names them: it takes no dots, unlike a service's name. */
@@ -35,26 +40,24 @@ const HOST_EXPECTED = 'a host name or IP address without a port, such as "10.0.0
 
 /** Where others reach this machine: no wildcard. */
 export function reachableHost() {
-  const read = (text: string): Spelled<string> => {
-    if (isReachableHost(text)) return spelled(text);
+  const read = (text: string): Parsed<string> => {
+    if (isReachableHost(text)) return ok(text);
     const bare = /^\[?(.*?)\]?:\d{1,5}$/.exec(text)?.[1];
     const hint = bare !== undefined && isReachableHost(bare) ? `; did you mean ${quoted(bare)}?` : '';
-    return misspelled(
-      `found ${quoted(text)}; expected ${HOST_EXPECTED}, where peers reach this machine${hint}`,
-    );
+    return invalid(`found ${quoted(text)}; expected ${HOST_EXPECTED}, where peers reach this machine${hint}`);
   };
-  return value(spelling(HOST_EXPECTED, '^[^\\s/\\[\\]]+$', read), { type: 'host' });
+  return value(checkedText(HOST_EXPECTED, '^[^\\s/\\[\\]]+$', read), { type: 'host' });
 }
 
 function printable(what: string, maxBytes: number, minBytes: number) {
   const expected = `${what}: ${minBytes} to ${maxBytes} bytes without control characters`;
-  const read = (text: string): Spelled<string> => {
+  const read = (text: string): Parsed<string> => {
     const bytes = Buffer.byteLength(text);
-    if (bytes >= minBytes && bytes <= maxBytes && PRINTABLE.test(text)) return spelled(text);
+    if (bytes >= minBytes && bytes <= maxBytes && PRINTABLE.test(text)) return ok(text);
     const found = bytes > 80 ? `${bytes} bytes` : quoted(text);
-    return misspelled(`found ${found}; expected ${expected}`);
+    return invalid(`found ${found}; expected ${expected}`);
   };
-  return value(spelling(expected, PRINTABLE_PATTERN, read), { type: 'text' });
+  return value(checkedText(expected, PRINTABLE_PATTERN, read), { type: 'text' });
 }
 
 /** Each once. */

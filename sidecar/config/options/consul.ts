@@ -3,9 +3,10 @@
  * outlives the process.
  */
 import { z } from 'zod';
+import { fromFile } from '../names-codec.js';
 import { agentUrl, ownMeta, reachableHost, tagList } from './consul-values.js';
 import { type Loose, mapping, text } from './loose.js';
-import { block, option, type Report, withRules } from './option.js';
+import { block, inCode, option, type Report, withRules } from './option.js';
 import { choice, duration, filePath, plainText, size, wholeNumber, yesOrNo } from './values.js';
 
 const SECOND_MS = 1_000;
@@ -179,9 +180,13 @@ export const sidecarConsul = withRules(
     {
       ...common,
       registration: option(
-        z
-          .union([sidecarRegistration, choice(['none'])], orNone('a block about the registration'))
-          .prefault({}),
+        inCode(
+          z
+            .union([sidecarRegistration, choice(['none'])], orNone('a block about the registration'))
+            .prefault({}),
+          (said) => (said === 'none' ? undefined : said),
+          (config) => config ?? 'none',
+        ),
         registrationDoc,
       ),
       cache: option(cache('Directory of this instance alone; made private (0700).').optional(), {
@@ -202,7 +207,12 @@ export const meshConsul = withRules(
     {
       ...common,
       registration: option(
-        z.union([meshRegistration, choice(['none'])], orNone('a block about the registration')).prefault({}),
+        inCode(
+          z
+            .union([meshRegistration, choice(['none'])], orNone('a block about the registration'))
+            .prefault({}),
+          (said) => (said === 'none' ? undefined : { ...said, tags: [], meta: {} }),
+        ),
         { ...registrationDoc, meaning: 'How each replica stands in the catalogue. `none`: not at all.' },
       ),
       cache: option(cache('Directory in which each sidecar gets one of its own.').optional(), {
@@ -215,6 +225,11 @@ export const meshConsul = withRules(
   ),
   refuseIdleTls,
 );
+
+/** What `consul: {}` means. */
+export function plainConsul() {
+  return fromFile(meshConsul, meshConsul.parse({}), '/');
+}
 
 /** TLS options beside an address without TLS: one of the two is a mistake, and it could be the dangerous one. */
 function refuseIdleTls(found: Loose, report: Report): void {

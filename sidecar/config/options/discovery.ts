@@ -2,6 +2,7 @@
  * What Consul is asked for an upstream: a service of the catalogue, which of its instances, and where else to look.
  */
 import { z } from 'zod';
+import type { CodeOf } from '../names.js';
 import { consulDatacenter, tagList, wantedMeta } from './consul-values.js';
 import { type Loose, list, mapping, texts, WRONG } from './loose.js';
 import { block, option, type Report } from './option.js';
@@ -65,19 +66,37 @@ export const discovery = block(
   'a block with service, datacenter, tags, meta and failover',
 );
 
-/** For a named upstream: what a block says of one target, with what it inherits. */
-export function failoverFrom<T extends { service: string; tags: readonly string[]; meta: object }>(
-  first: T,
-  said: z.output<typeof failoverTarget>,
-) {
-  const service = said.service ?? first.service;
-  const same = service === first.service;
-  return {
-    service,
-    datacenter: said.datacenter,
-    tags: said.tags ?? (same ? first.tags : []),
-    meta: said.meta ?? (same ? (first.meta as Record<string, string>) : {}),
-  };
+/** What Consul is asked for an upstream. */
+export interface DiscoveryConfig extends DiscoveryTarget {
+  /** Used in this order, each while none before it has a healthy instance. */
+  readonly failover: readonly DiscoveryTarget[];
+}
+
+export interface DiscoveryTarget {
+  /** Name in the catalogue. */
+  readonly service: string;
+  /** Absent: the agent's own. */
+  readonly datacenter?: string;
+  /** An instance needs all of them. */
+  readonly tags: readonly string[];
+  readonly meta: Readonly<Record<string, string>>;
+}
+
+/** What an upstream asks Consul for when its block says nothing, or is not there. */
+export function plainDiscovery(upstream: string): DiscoveryConfig {
+  return { service: upstream, tags: [], meta: {}, failover: [] };
+}
+
+/** What the block of an upstream of this name asks for: the same service elsewhere inherits what its instances must have. */
+export function targetsOf(upstream: string, said: CodeOf<typeof discovery>): DiscoveryConfig {
+  const { failover, ...rest } = said;
+  const first = { ...rest, service: said.service ?? upstream };
+  const targets = failover.map((target): DiscoveryTarget => {
+    const service = target.service ?? first.service;
+    const { tags, meta } = service === first.service ? first : { tags: [], meta: {} };
+    return { tags, meta, ...target, service };
+  });
+  return { ...first, failover: targets };
 }
 
 /** For the block of a named upstream: a target that comes again has just been found to have nothing. */

@@ -4,7 +4,7 @@
  */
 import { writeDuration } from '../codecs/duration.js';
 import { number, text } from './loose.js';
-import { block, option, withRules } from './option.js';
+import { block, inCode, option, withRules } from './option.js';
 import { choice, duration, plainText, ratio, rational, wholeNumber, wholeNumberOrNone } from './values.js';
 
 const SECOND_MS = 1_000;
@@ -25,7 +25,11 @@ const activeHealth = withRules(
         why: 'The only one that says something about the model.',
       }),
       service: option(
-        plainText('the name of a model').max(256, { error: 'at most 256 characters' }).optional(),
+        inCode(
+          plainText('the name of a model').max(256, { error: 'at most 256 characters' }).optional(),
+          (said) => said ?? '',
+          (config) => config || undefined,
+        ),
         {
           meaning: "With `grpc`: the service that is asked for, which is a model's name.",
           otherwise: 'empty: the server as a whole',

@@ -2,9 +2,9 @@
  * Rules about listeners: two of them cannot share an address, and none may be what the same sidecar calls.
  */
 
+import type { Address } from '../codecs/address.js';
 import { isSamePlace, wouldReach, writeAddress } from '../codecs/address.js';
 import { formatPath } from '../file/problem.js';
-import type { Address } from '../model.js';
 import type { Report } from './option.js';
 
 export interface Listener {

@@ -3,7 +3,7 @@
  *
  * Rules between options use these, because they run on files whose single options are already known to be wrong.
  */
-import type { Address } from '../model.js';
+import type { Address } from '../codecs/address.js';
 
 export type Loose = Readonly<Record<string, unknown>>;
 

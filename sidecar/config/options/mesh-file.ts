@@ -10,66 +10,78 @@ import { limits } from './limits.js';
 import { listeners, refuseSharedPlaces } from './listener-conflicts.js';
 import { address, entries, type Loose, mapping, number, text, texts } from './loose.js';
 import { requireKnownNames } from './mesh-names.js';
-import { command, meshModelProcess } from './model-process.js';
-import { block, option, type Report, withRules } from './option.js';
+import { meshCommand, meshModelProcess } from './model-process.js';
+import { block, inCode, option, type Report, withRules } from './option.js';
 import { queue } from './queue.js';
 import { rateLimits, refuseIdleLimits } from './rate-limits.js';
-import { inboundRoute, refuseUnreachable } from './route.js';
+import { inboundRoutes, refuseUnreachable } from './route-list.js';
 import { admin, datacenter, defaultIntention, drainTimeout, intentions, log, trustDomain } from './shared.js';
 import { meshUpstream } from './upstream.js';
 import { sharedListener, upstreamsOf, upstreamsRules } from './upstreams.js';
 import { choice, duration, filePath, name, wholeNumber } from './values.js';
 
-const service = withRules(
-  block(
-    {
-      models: option(filePath('a directory of models').optional(), {
-        meaning:
-          'Directory of models, each as `NAME/VERSION/model.onnx`, that `outrider serve` serves. A model that is added later is served after the next start of its sidecars, a new version after that of its process.',
-        otherwise: 'absent: `command` says what runs',
-        why: 'A service is either ours or foreign.',
-      }),
-      command: option(command.optional(), {
-        meaning:
-          'A foreign gRPC model server instead of our own: the program and its arguments. `{port}`, `{address}` and `{replica}` are filled for each replica, here and in `model.env`.',
-        otherwise: 'absent: `models` says what is served',
-        why: 'A service is either ours or foreign.',
-      }),
-      isolation: option(choice(['process', 'shared']).optional(), {
-        meaning:
-          '`process`: each model of `models` has a process of its own, so that one that is slow, broken or dies holds up no other. `shared`: all are served by one process, which takes less memory.',
-        otherwise: '`process` with `models`; a foreign server is one process',
-        why: 'A model should suffer from its own faults only.',
-      }),
-      replicas: option(wholeNumber({ min: 1, max: 64 }).prefault(1), {
-        meaning: 'Model processes of this kind, each behind a sidecar of its own.',
-        why: 'One is the least that works; three survive a death and a freeze together.',
-      }),
-      queue,
-      rate_limits: rateLimits,
-      routes: option(z.array(inboundRoute, { error: 'a list of routes' }).prefault([]), {
-        meaning: 'Time limits by method, on the side of the model. What no route names gets the defaults.',
-        why: 'The caller usually brings a deadline.',
-      }),
-      model: option(meshModelProcess.prefault({}), {
-        meaning: 'The life of each model process.',
-        why: 'Suits models that load within a minute.',
-      }),
-      port_base: option(wholeNumber({ min: 1, max: 65_535 }).optional(), {
-        meaning:
-          'Peers call replica n (from 1) at `port_base + 2 × (n − 1)`, and its admin pages are served on the port after that.',
-        otherwise: 'absent: free ports',
-        why: 'Nobody needs to know them; the mesh tells its own.',
-      }),
-      tags: ownTags,
-      meta: registeredMeta,
+/** What runs: our own server, for each model or for all of them, or any gRPC server, whose words may hold placeholders. */
+export type ModelServerConfig =
+  | { readonly kind: 'models'; readonly dir: string; readonly isolation: 'process' | 'shared' }
+  | { readonly kind: 'command'; readonly command: readonly string[] };
+
+const service = inCode(
+  withRules(
+    block(
+      {
+        models: option(filePath('a directory of models').optional(), {
+          meaning:
+            'Directory of models, each as `NAME/VERSION/model.onnx`, that `outrider serve` serves. A model that is added later is served after the next start of its sidecars, a new version after that of its process.',
+          otherwise: 'absent: `command` says what runs',
+          why: 'A service is either ours or foreign.',
+        }),
+        command: option(meshCommand.optional(), {
+          meaning:
+            'A foreign gRPC model server instead of our own: the program and its arguments. `{port}`, `{address}` and `{replica}` are filled for each replica, here and in `model.env`.',
+          otherwise: 'absent: `models` says what is served',
+          why: 'A service is either ours or foreign.',
+        }),
+        isolation: option(choice(['process', 'shared']).optional(), {
+          meaning:
+            '`process`: each model of `models` has a process of its own, so that one that is slow, broken or dies holds up no other. `shared`: all are served by one process, which takes less memory.',
+          otherwise: '`process` with `models`; a foreign server is one process',
+          why: 'A model should suffer from its own faults only.',
+        }),
+        replicas: option(wholeNumber({ min: 1, max: 64 }).prefault(1), {
+          meaning: 'Model processes of this kind, each behind a sidecar of its own.',
+          why: 'One is the least that works; three survive a death and a freeze together.',
+        }),
+        queue,
+        rate_limits: rateLimits,
+        routes: option(inboundRoutes(), {
+          meaning: 'Time limits by method, on the side of the model. What no route names gets the defaults.',
+          why: 'The caller usually brings a deadline.',
+        }),
+        model: option(meshModelProcess.prefault({}), {
+          meaning: 'The life of each model process.',
+          why: 'Suits models that load within a minute.',
+        }),
+        port_base: option(wholeNumber({ min: 1, max: 65_535 }).optional(), {
+          meaning:
+            'Peers call replica n (from 1) at `port_base + 2 × (n − 1)`, and its admin pages are served on the port after that.',
+          otherwise: 'absent: free ports',
+          why: 'Nobody needs to know them; the mesh tells its own.',
+        }),
+        tags: ownTags,
+        meta: registeredMeta,
+      },
+      'a block with models or command, and replicas',
+    ),
+    (found, report) => {
+      refuseUnreachable(found['routes'], (path, message) => report(['routes', ...path], message));
+      refuseIdleLimits(found['rate_limits'], (path, message) => report(['rate_limits', ...path], message));
+      requireOneServer(found, report);
     },
-    'a block with models or command, and replicas',
   ),
-  (found, report) => {
-    refuseUnreachable(found['routes'], (path, message) => report(['routes', ...path], message));
-    refuseIdleLimits(found['rate_limits'], (path, message) => report(['rate_limits', ...path], message));
-    requireOneServer(found, report);
+  ({ models, command = [], isolation = 'process', ...rest }, serviceName) => {
+    const server: ModelServerConfig =
+      models === undefined ? { kind: 'command', command } : { kind: 'models', dir: models, isolation };
+    return { ...rest, name: serviceName, server };
   },
 );
 

@@ -1,27 +1,27 @@
 /**
  * Keys of gRPC metadata that an option may name.
  */
-import { misspelled, quoted, type Spelled, spelled } from '../codecs/parse-result.js';
+import { invalid, ok, type Parsed, quoted } from '../codecs/parse-result.js';
 import { value } from './option.js';
-import { spelling } from './values.js';
+import { checkedText } from './values.js';
 
 const METADATA_PATTERN = '^[a-z0-9_.-]+$';
 const METADATA_EXPECTED = 'a metadata key: lower-case letters, digits, "-", "_" and "."';
 
-function readMetadataKey(key: string): Spelled<string> {
+function readMetadataKey(key: string): Parsed<string> {
   if (!/^[a-z0-9_.-]{1,64}$/.test(key)) {
     const lower = key.toLowerCase();
     const hint = lower !== key && /^[a-z0-9_.-]{1,64}$/.test(lower) ? `; did you mean ${quoted(lower)}?` : '';
-    return misspelled(`found ${quoted(key)}; expected ${METADATA_EXPECTED}${hint}`);
+    return invalid(`found ${quoted(key)}; expected ${METADATA_EXPECTED}${hint}`);
   }
   if (key.startsWith('grpc-') || key.endsWith('-bin')) {
-    return misspelled(
+    return invalid(
       `found ${quoted(key)}; expected a key that does not begin with "grpc-" or end with "-bin"`,
     );
   }
-  return spelled(key);
+  return ok(key);
 }
 
 export function metadataKey() {
-  return value(spelling(METADATA_EXPECTED, METADATA_PATTERN, readMetadataKey), { type: 'metadata key' });
+  return value(checkedText(METADATA_EXPECTED, METADATA_PATTERN, readMetadataKey), { type: 'metadata key' });
 }

@@ -3,19 +3,27 @@
  */
 import { z } from 'zod';
 import { writeDuration } from '../codecs/duration.js';
+import { fromFile } from '../names-codec.js';
 import { type Loose, mapping, number } from './loose.js';
-import { block, option, type Report, value, withRules } from './option.js';
-import { choice, duration, plainText, wholeNumberOrNone } from './values.js';
+import { block, inCode, located, option, type Report, value, withRules } from './option.js';
+import { choice, duration, pathFrom, plainText, wholeNumberOrNone } from './values.js';
 
 const ENV_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
 const ENV_ERROR = 'an environment variable: letters, digits and "_"';
 
-export const command = z
-  .array(plainText('a word of the command'), {
-    error: 'a list of words, the program first, as in [python3, server.py]',
-  })
-  .min(1, { error: 'a program' })
-  .refine((words) => words[0] !== '', { error: 'the first word is empty; expected a program' });
+const command = () =>
+  z
+    .array(plainText('a word of the command'), {
+      error: 'a list of words, the program first, as in [python3, server.py]',
+    })
+    .min(1, { error: 'a program' })
+    .refine((words) => words[0] !== '', { error: 'the first word is empty; expected a program' });
+
+/** In a mesh file: a bare name is looked up in PATH; `./server` is meant beside the file. */
+export const meshCommand = located(command(), ([program = '', ...rest], baseDir) => [
+  /^\.\.?\//.test(program) ? pathFrom(program, baseDir) : program,
+  ...rest,
+]);
 
 const INHERITED = /^[A-Za-z_][A-Za-z0-9_]*\*?$/;
 const INHERITED_ERROR =
@@ -120,16 +128,28 @@ function rules(found: Loose, report: Report): void {
 /** In a mesh file: what runs is said by `models` or `command` of the service. */
 export const meshModelProcess = withRules(block(common, 'a block about the model process'), rules);
 
+/** What a file means that says nothing of the model process. */
+export function defaultModelProcess() {
+  return fromFile(meshModelProcess, meshModelProcess.parse({}), '/');
+}
+
 /** In a sidecar file. */
 export const sidecarModelProcess = withRules(
   block(
     {
-      command: option(command.optional(), {
-        meaning:
-          'The program and its arguments; no shell reads them. `{socket}` stands for the address in `inbound.local`, `{model}` for the name of a model (see `isolation`).',
-        otherwise: 'taken from the command line: `outrider sidecar -c FILE -- COMMAND…`',
-        why: 'A unit file or a container often says it already.',
-      }),
+      command: option(
+        inCode(
+          command().optional(),
+          (said) => said ?? [],
+          (config) => (config.length === 0 ? undefined : config),
+        ),
+        {
+          meaning:
+            'The program and its arguments; no shell reads them. `{socket}` stands for the address in `inbound.local`, `{model}` for the name of a model (see `isolation`).',
+          otherwise: 'taken from the command line: `outrider sidecar -c FILE -- COMMAND…`',
+          why: 'A unit file or a container often says it already.',
+        },
+      ),
       isolation: option(choice(['process', 'shared']).optional(), {
         meaning:
           'How the models of `inbound.golden.models` are served. `process`: each by a process of its own, which is started with its name in the place of `{model}` and its own socket in that of `{socket}`. `shared`: all by one process. Either way each has a line, limits and health of its own, and calls go to the model that they name.',

@@ -1,13 +1,15 @@
 /**
  * How an option is declared: its schema together with its meaning, its default and the reason for that default.
  *
- * The parser, the JSON Schemas and the reference page all read the same declaration, so that they cannot disagree.
- * Convention for every message given to zod here: it is the "expected" half of a sentence; explain.ts writes the
- * other half from what the file holds. Only custom issues carry whole sentences.
+ * The parser, the writer, the types, the JSON Schemas and the reference page all read the same declaration, so that they
+ * cannot disagree. Convention for every message given to zod here: it is the "expected" half of a sentence; explain.ts
+ * writes the other half from what the file holds. Only custom issues carry whole sentences.
  */
 import { z } from 'zod';
+import type { Coded, PlainOf, Unit, WithUnit } from '../names.js';
 import { type Loose, markWrong } from './loose.js';
 
+/** What the reference says about an option. */
 export interface OptionDoc {
   /** One or two sentences. */
   readonly meaning: string;
@@ -26,11 +28,13 @@ export interface ValueDoc {
 export const optionDocs = z.registry<OptionDoc>();
 export const valueDocs = z.registry<ValueDoc>();
 
+/** Declares an option of a block. */
 export function option<S extends z.ZodType>(schema: S, doc: OptionDoc): S {
   optionDocs.add(schema, doc);
   return schema;
 }
 
+/** Declares a kind of value. The walks of names.ts and of the reference end at it, whatever it is made of. */
 export function value<S extends z.ZodType>(schema: S, doc: ValueDoc): S {
   valueDocs.add(schema, doc);
   return schema;
@@ -41,6 +45,47 @@ export function block<Shape extends z.ZodRawShape>(shape: Shape, expected: strin
   return z.strictObject(shape, {
     error: (issue) => (issue.code === 'unrecognized_keys' ? Object.keys(shape).join(', ') : expected),
   });
+}
+
+/** The units of values, which end their names in code. */
+export const units = z.registry<{ readonly unit: Unit }>();
+
+/** A value in this unit. */
+export function withUnit<S extends z.ZodType, U extends Unit>(schema: S, unit: U): S & WithUnit<U> {
+  units.add(schema, { unit });
+  return schema;
+}
+
+/** Values that hold a path, and how it becomes one below the directory of the file. */
+export const locators = z.registry<{ locate(value: never, baseDir: string): unknown }>();
+
+/** A value that holds a path. */
+export function located<S extends z.ZodType>(
+  schema: S,
+  locate: (value: z.output<S>, baseDir: string) => z.output<S>,
+): S {
+  locators.add(schema, { locate });
+  return schema;
+}
+
+/** What code reads in the place of a value, and how it is written back. Without `encode` it is written as it is. */
+export const codeForms = z.registry<{
+  decode(said: never, name: string): unknown;
+  encode?: ((config: never) => unknown) | undefined;
+}>();
+
+/**
+ * What code reads in the place of an option or a block, above all defaults that follow from other options. `said` is in the
+ * names of code; `name` is that of a block in a map of blocks, for which the result has to have a `name`. `encode` is needed
+ * where the result could not be written as it is; options that a block does not have are not written.
+ */
+export function inCode<S extends z.ZodType, R>(
+  schema: S,
+  decode: (said: PlainOf<S>, name: string) => R,
+  encode?: (config: R) => PlainOf<S>,
+): S & Coded<R> {
+  codeForms.add(schema, { decode, encode });
+  return schema;
 }
 
 /** Notes a problem at a path below the value being checked. The message is a whole sentence. */

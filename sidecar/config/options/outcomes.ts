@@ -3,9 +3,9 @@
  */
 import { z } from 'zod';
 import { type Declarable, whyNotDeclarable } from '../../core/outcome/outcome.js';
-import { ANY_STATUSES, type AnyStatus, statusCode } from '../codecs/status-code.js';
+import { ANY_STATUSES, type AnyStatus, statusCode, statusSpelling } from '../codecs/status-code.js';
 import { type Loose, list, mapping, texts } from './loose.js';
-import { block, option, type Report, value, withRules } from './option.js';
+import { block, inCode, option, type Report, value, withRules } from './option.js';
 
 const KINDS: readonly Declarable[] = ['success', 'fault', 'neutral', 'overload'];
 
@@ -17,7 +17,7 @@ function statuses() {
         ? 'another status, as ok is always a success'
         : `one of ${ANY_STATUSES.join(', ')}`,
   });
-  const shown = value(status, { type: 'status in lower case, but `ok`' });
+  const shown = inCode(value(status, { type: 'status in lower case, but `ok`' }), statusCode, statusSpelling);
   return z.array(shown, { error: 'a list of statuses' }).min(1, { error: 'at least one status' }).optional();
 }
 

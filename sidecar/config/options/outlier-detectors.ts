@@ -1,7 +1,9 @@
 /**
  * How an endpoint that answers badly is found out.
  */
-import { block, option } from './option.js';
+import type { CodeOf } from '../names.js';
+import { fromFile } from '../names-codec.js';
+import { block, inCode, option } from './option.js';
 import { choice, ratio, rational, wholeNumber } from './values.js';
 
 const MODES = ['enforce', 'observe', 'off'] as const;
@@ -106,44 +108,65 @@ const invalidOutput = block(
   'a block with mode, above, min_samples and sample_ratio',
 );
 
+const detectorBlock = block(
+  {
+    consecutive: option(consecutive.prefault({}), {
+      meaning: 'Faults in a row: as many as `ejection.consecutive_faults` says.',
+      why: 'On: it needs neither peers nor a window.',
+    }),
+    model_unavailable: option(modelUnavailable.prefault({}), {
+      meaning:
+        'The sidecar of the endpoint says that its model cannot serve: it goes at the first such answer, whatever share of the pool that is. Its sidecar is asked twice a second whether it serves again, and then a single call tries it; where nobody answers, one does after 500 ms, then 1 s, 2 s, … up to `ejection.base`.',
+      why: 'On: no statistics are needed for what the neighbour knows. Believed within the mesh only.',
+    }),
+    success_ratio: option(successRatio.prefault({}), {
+      meaning: 'Share of successes in an exact ring of 10 s.',
+      why: 'On: it needs no peers to compare with.',
+    }),
+    success_rate: option(successRate.prefault({}), {
+      meaning: 'Success rate against the peers.',
+      why: 'On: silent in pools that are too small for it.',
+    }),
+    failure_ratio: option(failureRatio.prefault({}), {
+      meaning: "Share of faults in an exact ring of 10 s: Envoy's failure percentage.",
+      why: 'Off: there for those who come from Envoy.',
+    }),
+    latency: option(latency.prefault({}), {
+      meaning: 'Latency against the peers. `/endpoints` and `outrider status` show the ratio.',
+      why: 'On: no status shows it.',
+    }),
+    invalid_output: option(invalidOutput.prefault({}), {
+      meaning:
+        'NaN, infinities, a wrong shape or a wrong datatype in answers of ModelInfer. The same request is put to a peer before an endpoint is charged.',
+      why: 'Off: it reads answers.',
+    }),
+  },
+  'a block with consecutive, model_unavailable, success_ratio, success_rate, failure_ratio, latency and invalid_output',
+);
+
+type Detectors = CodeOf<typeof detectorBlock>;
+
 export const detectors = option(
-  block(
-    {
-      consecutive: option(consecutive.prefault({}), {
-        meaning: 'Faults in a row: as many as `ejection.consecutive_faults` says.',
-        why: 'On: it needs neither peers nor a window.',
-      }),
-      model_unavailable: option(modelUnavailable.prefault({}), {
-        meaning:
-          'The sidecar of the endpoint says that its model cannot serve: it goes at the first such answer, whatever share of the pool that is. Its sidecar is asked twice a second whether it serves again, and then a single call tries it; where nobody answers, one does after 500 ms, then 1 s, 2 s, … up to `ejection.base`.',
-        why: 'On: no statistics are needed for what the neighbour knows. Believed within the mesh only.',
-      }),
-      success_ratio: option(successRatio.prefault({}), {
-        meaning: 'Share of successes in an exact ring of 10 s.',
-        why: 'On: it needs no peers to compare with.',
-      }),
-      success_rate: option(successRate.prefault({}), {
-        meaning: 'Success rate against the peers.',
-        why: 'On: silent in pools that are too small for it.',
-      }),
-      failure_ratio: option(failureRatio.prefault({}), {
-        meaning: "Share of faults in an exact ring of 10 s: Envoy's failure percentage.",
-        why: 'Off: there for those who come from Envoy.',
-      }),
-      latency: option(latency.prefault({}), {
-        meaning: 'Latency against the peers. `/endpoints` and `outrider status` show the ratio.',
-        why: 'On: no status shows it.',
-      }),
-      invalid_output: option(invalidOutput.prefault({}), {
-        meaning:
-          'NaN, infinities, a wrong shape or a wrong datatype in answers of ModelInfer. The same request is put to a peer before an endpoint is charged.',
-        why: 'Off: it reads answers.',
-      }),
-    },
-    'a block with consecutive, model_unavailable, success_ratio, success_rate, failure_ratio, latency and invalid_output',
-  ).prefault({}),
+  inCode(
+    detectorBlock.prefault({}),
+    (said): Partial<Detectors> | undefined => said,
+    (config) => ({ ...noDetectors(), ...config }),
+  ),
   {
     meaning: 'How an endpoint is found out. Each detector speaks for itself.',
     why: 'Faults in a row miss what fails half the time, or answers late, or wrongly.',
   },
 );
+
+/** What a configuration without detectors means: faults in a row and what sidecars say of their models. */
+function noDetectors(): Detectors {
+  const off = { mode: 'off' } as const;
+  const file = {
+    success_ratio: off,
+    success_rate: off,
+    failure_ratio: off,
+    latency: off,
+    invalid_output: off,
+  };
+  return fromFile(detectorBlock, detectorBlock.parse(file), '/');
+}

@@ -5,8 +5,8 @@ import { z } from 'zod';
 import { nearest } from '../file/suggest.js';
 import { type Loose, list, mapping, number, text } from './loose.js';
 import { metadataKey } from './metadata-key.js';
-import { block, option, type Report, withRules } from './option.js';
-import { name, size, wholeNumber, yesOrNo } from './values.js';
+import { block, inCode, option, type Report, withRules } from './option.js';
+import { flag, name, size, wholeNumber } from './values.js';
 
 const KIB = 1_024;
 const GIB = 1_073_741_824;
@@ -26,33 +26,36 @@ const adaptive = block(
   'a block with min and max',
 );
 
-const priority = withRules(
-  block(
-    {
-      key: option(metadataKey(), {
-        meaning: 'The metadata key whose value names the class of a call.',
-        why: 'Only the application knows how its calls say it.',
-      }),
-      classes: option(
-        z
-          .array(name('the name of a class'), { error: 'a list of classes' })
-          .min(2, { error: 'at least two classes' })
-          .max(MAX_CLASSES, { error: `at most ${MAX_CLASSES} classes` }),
-        {
-          meaning:
-            'The classes, from the most to the least important. A class waits while one before it has calls, and when the queue is full, the least important call gives way. All but the first leave a part of `max_waiting` to those before them: the second a quarter, further ones more, at most half.',
-          why: 'Only the application knows what matters.',
-        },
-      ),
-      default_class: option(name('the name of a class').optional(), {
-        meaning: 'The class of calls that name none, or one that is not in the list.',
-        otherwise: 'the last one',
-        why: 'Importance has to be claimed.',
-      }),
-    },
-    'a block with key, classes and default_class',
+const priority = inCode(
+  withRules(
+    block(
+      {
+        key: option(metadataKey(), {
+          meaning: 'The metadata key whose value names the class of a call.',
+          why: 'Only the application knows how its calls say it.',
+        }),
+        classes: option(
+          z
+            .array(name('the name of a class'), { error: 'a list of classes' })
+            .min(2, { error: 'at least two classes' })
+            .max(MAX_CLASSES, { error: `at most ${MAX_CLASSES} classes` }),
+          {
+            meaning:
+              'The classes, from the most to the least important. A class waits while one before it has calls, and when the queue is full, the least important call gives way. All but the first leave a part of `max_waiting` to those before them: the second a quarter, further ones more, at most half.',
+            why: 'Only the application knows what matters.',
+          },
+        ),
+        default_class: option(name('the name of a class').optional(), {
+          meaning: 'The class of calls that name none, or one that is not in the list.',
+          otherwise: 'the last one',
+          why: 'Importance has to be claimed.',
+        }),
+      },
+      'a block with key, classes and default_class',
+    ),
+    refuseBadClasses,
   ),
-  refuseBadClasses,
+  (said) => ({ ...said, defaultClass: said.defaultClass ?? said.classes.at(-1) ?? '' }),
 );
 
 function refuseBadClasses(found: Loose, report: Report): void {
@@ -102,7 +105,7 @@ export const queue = option(
           otherwise: 'absent: all calls are alike',
           why: 'Only the application knows what matters.',
         }),
-        fair: option(yesOrNo().prefault(false), {
+        fair: option(flag(), {
           meaning:
             'Callers take turns within a class, however many calls each has waiting; else first come, first served.',
           why: 'Order of arrival is the least surprising one; with several callers say true.',

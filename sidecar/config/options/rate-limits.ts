@@ -5,36 +5,39 @@ import { z } from 'zod';
 import { isCovered } from '../methods.js';
 import { list, mapping, texts } from './loose.js';
 import { methodList } from './method-list.js';
-import { block, option, type Report } from './option.js';
+import { block, inCode, option, type Report } from './option.js';
 import { anyone, rational, wholeNumber } from './values.js';
 
-const rateLimit = block(
-  {
-    callers: option(
-      z
-        .array(anyone('the name of a service'), { error: 'a list of services' })
-        .min(1, { error: 'at least one service, or "*"' })
-        .prefault(['*']),
-      {
-        meaning: 'The services that the limit is about, each with a bucket of its own; `*` is everyone.',
-        why: 'No caller may take what belongs to all.',
-      },
-    ),
-    methods: option(methodList().prefault(['*']), {
-      meaning: 'The methods it is about, as in a route. They share the bucket.',
-      why: 'A limit on a caller is usually one on all it does.',
-    }),
-    per_second: option(rational({ min: 0.001, max: 1_000_000 }), {
-      meaning: 'Calls per second in the long run.',
-      why: 'Only the owner of the model knows. To keep a caller out altogether, there are intentions.',
-    }),
-    burst: option(wholeNumber({ min: 1, max: 1_000_000 }).optional(), {
-      meaning: 'Calls that may come at once after a pause.',
-      otherwise: '`per_second`, rounded up',
-      why: 'What a second allows may come at its beginning.',
-    }),
-  },
-  'a block with callers, methods, per_second and burst',
+const rateLimit = inCode(
+  block(
+    {
+      callers: option(
+        z
+          .array(anyone('the name of a service'), { error: 'a list of services' })
+          .min(1, { error: 'at least one service, or "*"' })
+          .prefault(['*']),
+        {
+          meaning: 'The services that the limit is about, each with a bucket of its own; `*` is everyone.',
+          why: 'No caller may take what belongs to all.',
+        },
+      ),
+      methods: option(methodList().prefault(['*']), {
+        meaning: 'The methods it is about, as in a route. They share the bucket.',
+        why: 'A limit on a caller is usually one on all it does.',
+      }),
+      per_second: option(rational({ min: 0.001, max: 1_000_000 }), {
+        meaning: 'Calls per second in the long run.',
+        why: 'Only the owner of the model knows. To keep a caller out altogether, there are intentions.',
+      }),
+      burst: option(wholeNumber({ min: 1, max: 1_000_000 }).optional(), {
+        meaning: 'Calls that may come at once after a pause.',
+        otherwise: '`per_second`, rounded up',
+        why: 'What a second allows may come at its beginning.',
+      }),
+    },
+    'a block with callers, methods, per_second and burst',
+  ),
+  (said) => ({ ...said, burst: said.burst ?? Math.max(1, Math.ceil(said.perSecond)) }),
 );
 
 export const rateLimits = option(z.array(rateLimit, { error: 'a list of rate limits' }).optional(), {

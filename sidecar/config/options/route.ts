@@ -2,15 +2,24 @@
  * Routes: what the sidecar may do with a method, on either side of the mesh.
  */
 import { z } from 'zod';
+import { areReadOnly } from '../../core/routing/method.js';
 import { writeDuration } from '../codecs/duration.js';
 import { quoted } from '../codecs/parse-result.js';
-import { RETRYABLE_STATUSES } from '../codecs/status-code.js';
-import { isCovered, STREAMING_METHODS } from '../methods.js';
-import { defaultKind, defaultTimeoutMs, type RouteKind } from '../route-defaults.js';
+import { RETRYABLE_STATUSES, retryableCode, retryableName } from '../codecs/status-code.js';
+import { STREAMING_METHODS } from '../methods.js';
+import type { CodeOf } from '../names.js';
+import { present } from '../present.js';
+import {
+  defaultIdleTimeoutMs,
+  defaultKind,
+  defaultTimeoutMs,
+  READ_ONLY_RETRY,
+  type RouteKind,
+} from '../route-defaults.js';
 import { fallback, hedge, mirror, split } from './hedge-fallback-split-mirror.js';
-import { type Loose, list, mapping, number, text, texts } from './loose.js';
+import { type Loose, mapping, number, text, texts } from './loose.js';
 import { methodList } from './method-list.js';
-import { block, option, type Report, withRules } from './option.js';
+import { block, inCode, option, type Report, withRules } from './option.js';
 import { outcomes, refuseRetriedSuccesses } from './outcomes.js';
 import { mayRepeat, refuseBadDetours } from './route-rules.js';
 import { choice, duration, durationOrNone, wholeNumber, yesOrNo } from './values.js';
@@ -45,14 +54,21 @@ const idleTimeout = option(durationOrNone({ min: 1, max: DAY_MS }).optional(), {
   why: 'Longer than the pauses of a living stream; a unary call has its timeout.',
 });
 
-const maxTimeout = option(durationOrNone({ min: 1, max: DAY_MS }).optional(), {
-  meaning:
-    'Longest deadline that a caller is granted; a later one is brought forward to it, on streams too. What `timeout` says still holds.',
-  otherwise: '`none`',
-  why: 'A caller usually knows how long it can wait; where callers are strangers, say a bound.',
-});
+const maxTimeout = option(
+  inCode(
+    durationOrNone({ min: 1, max: DAY_MS }).optional(),
+    (said) => said || undefined,
+    (config) => config ?? 0,
+  ),
+  {
+    meaning:
+      'Longest deadline that a caller is granted; a later one is brought forward to it, on streams too. What `timeout` says still holds.',
+    otherwise: '`none`',
+    why: 'A caller usually knows how long it can wait; where callers are strangers, say a bound.',
+  },
+);
 
-const retry = withRules(
+export const retry = withRules(
   block(
     {
       attempts: option(wholeNumber({ min: 2, max: 5 }).prefault(2), {
@@ -60,7 +76,14 @@ const retry = withRules(
         why: 'A second endpoint answers almost everything a third would; gRPC itself stops at 5.',
       }),
       on: option(
-        z.array(choice(RETRYABLE_STATUSES), { error: 'a list of status codes' }).prefault(['unavailable']),
+        z
+          .array(
+            inCode(choice(RETRYABLE_STATUSES), (name): number => retryableCode(name), retryableName),
+            {
+              error: 'a list of status codes',
+            },
+          )
+          .prefault(['unavailable']),
         {
           meaning:
             'The status codes worth another attempt. With `[]` only calls that no endpoint has begun to process are tried again.',
@@ -102,78 +125,98 @@ const retry = withRules(
   },
 );
 
-export const inboundRoute = withRules(
-  block(
-    { methods, kind, timeout, max_timeout: maxTimeout, idle_timeout: idleTimeout },
-    'a block with methods, kind, timeout, max_timeout and idle_timeout',
-  ),
-  (found, report) => {
-    refuseHeldStreams(found, report);
-    refuseShortGrants(found, report);
-  },
-);
-
-export const outboundRoute = withRules(
-  block(
-    {
-      methods,
-      kind,
-      idempotent: option(yesOrNo().optional(), {
-        meaning:
-          'True when doing it twice does no harm. Nothing that an endpoint may have begun is tried again without it.',
-        otherwise:
-          '`no`; `yes` when every method only reads (ServerLive, ServerReady, ModelReady, ServerMetadata, ModelMetadata, ModelConfig, ModelStatistics, RepositoryIndex of the Open Inference Protocol, `grpc.health.v1.Health/Check`)',
-        why: 'Of other methods only the author of a model knows.',
-      }),
-      timeout,
-      max_timeout: maxTimeout,
-      idle_timeout: idleTimeout,
-      attempt_timeout: option(durationOrNone({ min: 1, max: DAY_MS }).prefault('none'), {
-        meaning:
-          'Longest one attempt may take, in a unary call from when the endpoint has all of the request; then it counts as a fault of its endpoint and another attempt may follow. An answer that has begun is not timed.',
-        why: 'It has to be well above what the model usually needs, which only its owner knows.',
-      }),
-      outcomes,
-      retry: option(retry.optional(), {
-        meaning:
-          'Present: calls may be tried again, each time at another endpoint. Where there is no other, after the wait that the endpoint asks for with `grpc-retry-pushback-ms`, unless it is longer than the time left, or than 60 s for a call without a deadline.',
-        otherwise:
-          'absent: one attempt; three on `unavailable` when every method only reads and `idempotent` is not said',
-        why: 'A retry multiplies load, so a route has to ask for it.',
-      }),
-      hedge,
-      fallback,
-      split,
-      mirror,
+export const inboundRoute = inCode(
+  withRules(
+    block(
+      { methods, kind, timeout, max_timeout: maxTimeout, idle_timeout: idleTimeout },
+      'a block with methods, kind, timeout, max_timeout and idle_timeout',
+    ),
+    (found, report) => {
+      refuseHeldStreams(found, report);
+      refuseShortGrants(found, report);
     },
-    'a block with methods and what to do with them',
   ),
-  (found, report) => {
-    refuseHeldStreams(found, report);
-    refuseShortGrants(found, report);
-    refuseLongAttempts(found, report);
-    refuseUnsafeRetries(found, report);
-    refuseRetriedSuccesses(found, report);
-    refuseBadDetours({ route: found, kind: kindOf(found), timeoutMs: timeoutOf(found) }, report);
-  },
+  (said): RouteConfig => ({ ...said, ...timesOf(said), idempotent: false, attemptTimeoutMs: 0 }),
 );
 
-/** For a list of routes: refuses a method that an earlier route always takes. */
-export function refuseUnreachable(routes: unknown, report: Report): void {
-  const earlier: { readonly pattern: string; readonly route: number }[] = [];
-  for (const [i, route] of list(routes).entries()) {
-    const patterns = texts(mapping(route)['methods']);
-    for (const [j, pattern] of patterns.entries()) {
-      const taken = earlier.find((other) => isCovered(pattern, other.pattern));
-      if (taken === undefined) continue;
-      const by = taken.route === i ? 'this route' : `routes[${taken.route}]`;
-      report(
-        [i, 'methods', j],
-        `found ${quoted(pattern)}, which is never reached; ${by} already takes ${quoted(taken.pattern)}`,
-      );
-    }
-    earlier.push(...patterns.map((pattern) => ({ pattern, route: i })));
-  }
+export const outboundRoute = inCode(
+  withRules(
+    block(
+      {
+        methods,
+        kind,
+        idempotent: option(yesOrNo().optional(), {
+          meaning:
+            'True when doing it twice does no harm. Nothing that an endpoint may have begun is tried again without it.',
+          otherwise:
+            '`no`; `yes` when every method only reads (ServerLive, ServerReady, ModelReady, ServerMetadata, ModelMetadata, ModelConfig, ModelStatistics, RepositoryIndex of the Open Inference Protocol, `grpc.health.v1.Health/Check`)',
+          why: 'Of other methods only the author of a model knows.',
+        }),
+        timeout,
+        max_timeout: maxTimeout,
+        idle_timeout: idleTimeout,
+        attempt_timeout: option(durationOrNone({ min: 1, max: DAY_MS }).prefault('none'), {
+          meaning:
+            'Longest one attempt may take, in a unary call from when the endpoint has all of the request; then it counts as a fault of its endpoint and another attempt may follow. An answer that has begun is not timed.',
+          why: 'It has to be well above what the model usually needs, which only its owner knows.',
+        }),
+        outcomes,
+        retry: option(retry.optional(), {
+          meaning:
+            'Present: calls may be tried again, each time at another endpoint. Where there is no other, after the wait that the endpoint asks for with `grpc-retry-pushback-ms`, unless it is longer than the time left, or than 60 s for a call without a deadline.',
+          otherwise:
+            'absent: one attempt; three on `unavailable` when every method only reads and `idempotent` is not said',
+          why: 'A retry multiplies load, so a route has to ask for it.',
+        }),
+        hedge,
+        fallback,
+        split,
+        mirror,
+      },
+      'a block with methods and what to do with them',
+    ),
+    (found, report) => {
+      refuseHeldStreams(found, report);
+      refuseShortGrants(found, report);
+      refuseLongAttempts(found, report);
+      refuseUnsafeRetries(found, report);
+      refuseRetriedSuccesses(found, report);
+      refuseBadDetours({ route: found, kind: kindOf(found), timeoutMs: timeoutOf(found) }, report);
+    },
+  ),
+  (said) => ({ ...said, ...timesOf(said), ...repeatsOf(said) }),
+);
+
+export type RouteConfig = CodeOf<typeof outboundRoute>;
+
+interface SaidTimes {
+  readonly methods: readonly string[];
+  readonly kind?: RouteKind;
+  readonly timeoutMs?: number;
+  readonly idleTimeoutMs?: number;
+}
+
+/** Unsaid times follow from the kind of the route, and that from its methods. */
+function timesOf({ methods: patterns, kind: said, timeoutMs, idleTimeoutMs: idleMs }: SaidTimes) {
+  const kind = said ?? defaultKind(patterns);
+  return {
+    kind,
+    timeoutMs: timeoutMs ?? defaultTimeoutMs(kind),
+    idleTimeoutMs: idleMs ?? defaultIdleTimeoutMs(kind),
+  };
+}
+
+/** Methods that only read need not say so. */
+function repeatsOf(said: {
+  readonly methods: readonly string[];
+  readonly idempotent?: boolean;
+  readonly retry?: CodeOf<typeof retry>;
+}) {
+  const isReading = said.idempotent === undefined && areReadOnly(said.methods);
+  return {
+    idempotent: said.idempotent ?? isReading,
+    ...present('retry', said.retry ?? (isReading ? READ_ONLY_RETRY : undefined)),
+  };
 }
 
 function kindOf(route: Loose): RouteKind {

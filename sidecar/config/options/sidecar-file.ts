@@ -1,18 +1,22 @@
 /**
  * The whole of a sidecar file, and the rules between its parts.
  */
-import { z } from 'zod';
+import type { z } from 'zod';
+import { DEFAULT_DATACENTER, DEFAULT_TRUST_DOMAIN } from '../defaults.js';
+import type { PlainOf } from '../names.js';
+import { present } from '../present.js';
 import { accessLog, faultInjection } from './access-log.js';
 import { sidecarConsul } from './consul.js';
 import { sidecarConsulRules } from './consul-rules.js';
+import { type DiscoveryConfig, plainDiscovery } from './discovery.js';
 import { limits } from './limits.js';
 import { type Listener, listeners, refuseCallingItself, refuseSharedPlaces } from './listener-conflicts.js';
 import { address, entries, type Loose, list, mapping, texts } from './loose.js';
 import { sidecarModelProcess } from './model-process.js';
-import { block, option, type Report, withRules } from './option.js';
+import { block, inCode, option, type Report, withRules } from './option.js';
 import { queue } from './queue.js';
 import { rateLimits, refuseIdleLimits } from './rate-limits.js';
-import { inboundRoute, refuseUnreachable } from './route.js';
+import { inboundRoutes, refuseUnreachable } from './route-list.js';
 import {
   admin,
   datacenter,
@@ -81,7 +85,7 @@ const inbound = withRules(
       }),
       queue,
       rate_limits: rateLimits,
-      routes: option(z.array(inboundRoute, { error: 'a list of routes' }).prefault([]), {
+      routes: option(inboundRoutes(), {
         meaning: 'Time limits by method. What no route names gets the defaults.',
         why: 'The caller usually brings a deadline.',
       }),
@@ -102,7 +106,7 @@ const outbound = withRules(
   upstreamsRules,
 );
 
-export const sidecarFile = withRules(
+const sidecarBlock = withRules(
   block(
     {
       service: option(name('the name of a service'), {
@@ -164,6 +168,65 @@ export const sidecarFile = withRules(
   rules,
 );
 
+/** What follows from elsewhere in the file: names, identity, and what upstreams are found by. */
+function complete(said: PlainOf<typeof sidecarBlock>) {
+  const { inbound: own, outbound: called, ...rest } = said;
+  return {
+    ...rest,
+    instance: said.instance ?? `${said.service}-1`,
+    trustDomain: said.trustDomain ?? DEFAULT_TRUST_DOMAIN,
+    datacenter: said.datacenter ?? DEFAULT_DATACENTER,
+    identity: identityOf(said),
+    ...present(
+      'inbound',
+      own && { ...own, intentions: own.intentions ?? [], defaultIntention: own.defaultIntention ?? 'deny' },
+    ),
+    ...present(
+      'outbound',
+      called && {
+        ...called,
+        upstreams: said.consul === undefined ? called.upstreams : called.upstreams.map(discovered),
+      },
+    ),
+  };
+}
+
+/** With Consul, an upstream without endpoints is looked for by its name. */
+function discovered<U extends { name: string; endpoints: readonly unknown[]; consul?: DiscoveryConfig }>(
+  upstream: U,
+): U {
+  return upstream.endpoints.length > 0 ? upstream : { consul: plainDiscovery(upstream.name), ...upstream };
+}
+
+/**
+ * `files`: PEM files, watched, reloaded when they change. `consul`: leaf and roots of Connect's CA, which say the trust
+ * domain too. `none`: no mesh identity; mesh legs must be plaintext.
+ */
+export type IdentityConfig =
+  | { readonly kind: 'files'; readonly cert: string; readonly key: string; readonly roots: string }
+  | { readonly kind: 'consul' }
+  | { readonly kind: 'none' };
+
+function identityOf(said: PlainOf<typeof sidecarBlock>): IdentityConfig {
+  if (said.identity !== undefined) return { kind: 'files', ...said.identity };
+  return { kind: said.consul === undefined ? 'none' : 'consul' };
+}
+
+/** Leaves out what a file may not say: the trust domain of a cluster, and intentions where Consul says them. */
+function withoutImplied(config: ReturnType<typeof complete>): PlainOf<typeof sidecarBlock> {
+  const { identity, trustDomain, datacenter, inbound, ...rest } = config;
+  const { intentions, defaultIntention, ...open } = inbound ?? {};
+  return {
+    ...rest,
+    ...(identity.kind === 'files' ? { identity } : {}),
+    ...(identity.kind === 'consul' ? {} : { trustDomain, datacenter }),
+    ...present('inbound', config.consul?.intentions ? inbound && (open as typeof inbound) : inbound),
+  };
+}
+
+export const sidecarFile = inCode(sidecarBlock, complete, withoutImplied);
+
+/** A sidecar file as its options say it: parsed, in the names of the file. */
 export type SidecarFile = z.output<typeof sidecarFile>;
 
 function rules(found: Loose, report: Report): void {
@@ -173,7 +236,7 @@ function rules(found: Loose, report: Report): void {
   refuseCallingItself(own, ['inbound', 'local'], address(mapping(file['inbound'])['local']), report);
   for (const [upstream, { endpoints }] of entries(mapping(file['outbound'])['upstreams'])) {
     for (const [i, item] of list(endpoints).entries()) {
-      const target = address(item) ?? address(mapping(item)['address']);
+      const target = address(mapping(item)['address']);
       refuseCallingItself(own, ['outbound', 'upstreams', upstream, 'endpoints', i], target, report);
     }
   }

@@ -4,17 +4,27 @@
 
 import { z } from 'zod';
 import { BALANCER_KINDS } from '../../core/balancing/balancers.js';
-import { isSamePlace, writeAddress } from '../codecs/address.js';
-import type { Address } from '../model.js';
+import {
+  ADDRESS_EXPECTED,
+  ADDRESS_PATTERN,
+  type Address,
+  isSamePlace,
+  writeAddress,
+} from '../codecs/address.js';
+import { ok, type Parsed } from '../codecs/parse-result.js';
+import { DEFAULT_MAX_ENDPOINTS } from '../defaults.js';
+import type { PlainOf } from '../names.js';
+import { present } from '../present.js';
 import { balance } from './balance.js';
-import { discovery } from './discovery.js';
+import { discovery, targetsOf } from './discovery.js';
 import { ejection } from './ejection.js';
 import { breaker, health, locality, localityName, slowStart } from './endpoint-policies.js';
 import { address, type Loose, list, mapping, number, text } from './loose.js';
-import { block, option, type Report, withRules } from './option.js';
-import { outboundRoute, refuseUnreachable } from './route.js';
+import { block, inCode, option, type Report, value, withRules } from './option.js';
+import { outboundRoutes, refuseUnreachable } from './route-list.js';
 import {
   choice,
+  codec,
   duration,
   durationOrNone,
   listenAddress,
@@ -22,6 +32,7 @@ import {
   plainText,
   ratio,
   rational,
+  readPeer,
   wholeNumber,
 } from './values.js';
 
@@ -60,17 +71,67 @@ const endpointBlock = block(
   'an address, or a block with address, weight, locality and id',
 );
 
-const endpoint = z.union([peerAddress(), endpointBlock], {
-  error: 'an address, or a block with address, weight, locality and id',
-});
+/** An address alone is a block with nothing but that. */
+const endpointAddress = value(
+  codec(
+    ADDRESS_EXPECTED,
+    ADDRESS_PATTERN,
+    (text): Parsed<z.output<typeof endpointBlock>> => {
+      const read = readPeer(text);
+      return read.ok ? ok({ address: read.value, weight: 1 }) : read;
+    },
+    ({ address: alone }) => writeAddress(alone),
+    ({ locality: place, id }) => place === undefined && id === undefined,
+  ),
+  { type: 'address' },
+);
+
+/** An endpoint as a file says it, and what a registry knows of one beyond that. */
+export interface EndpointConfig {
+  readonly address: Address;
+  /** Relative share of traffic, ≥ 0. */
+  readonly weight: number;
+  /** Where it is, for `locality` of the upstream. Absent: elsewhere. */
+  readonly locality?: string;
+  /** Name in reports; by default the address. */
+  readonly id: string;
+  /** The mesh service its SPIFFE id must name, and its datacenter. Absent: the upstream's name; any datacenter. */
+  readonly service?: string;
+  readonly datacenter?: string;
+  /** First part of the SNI in Consul's form, where a subset is named. */
+  readonly subset?: string;
+  /** Lower goes first; higher ones get traffic only while none before them is eligible. Absent: 0. */
+  readonly priority?: number;
+  /** Why the registry counsels against it, in one sentence. Absent: it does not. */
+  readonly critical?: string;
+}
+
+const endpoint = inCode(
+  z.union([endpointAddress, endpointBlock], {
+    error: 'an address, or a block with address, weight, locality and id',
+  }),
+  ({ address, weight, locality, id = writeAddress(address) }): EndpointConfig => ({
+    address,
+    weight,
+    ...present('locality', locality),
+    id,
+  }),
+);
 
 const pool = block(
   {
-    max_endpoints: option(wholeNumber({ min: 1, max: 100_000 }).prefault(128), {
-      meaning:
-        'Endpoints that connections are kept to. Of more, each sidecar keeps to a part of its own, drawn at random and changed as little as endpoints come and go.',
-      why: 'A hundred spread load as well as ten thousand, and cost a hundredth.',
-    }),
+    max_endpoints: option(
+      inCode(
+        wholeNumber({ min: 1, max: 100_000 }).prefault(DEFAULT_MAX_ENDPOINTS),
+        (said): number | undefined => said,
+        (config) => config ?? DEFAULT_MAX_ENDPOINTS,
+      ),
+      {
+        meaning:
+          'Endpoints that connections are kept to. Of more, each sidecar keeps to a part of its own, drawn at random and changed as little as endpoints come and go.',
+        why: 'A hundred spread load as well as ten thousand, and cost a hundredth.',
+      },
+    ),
     connections: option(wholeNumber({ min: 1, max: 64 }).prefault(1), {
       meaning: 'Connections kept to each endpoint.',
       why: 'HTTP/2 carries many calls on one; each further one costs a handshake and memory.',
@@ -147,42 +208,67 @@ const common = {
     meaning: 'Bound on extra attempts of all routes together.',
     why: 'Keeps retries from turning a fault into an outage.',
   }),
-  routes: option(z.array(outboundRoute, { error: 'a list of routes' }).prefault([]), {
+  routes: option(outboundRoutes(), {
     meaning: 'What may be done with which method. What no route names gets the defaults.',
     why: 'Without routes nothing is tried twice.',
   }),
 };
 
-/** In a mesh file: `outrider up` knows the endpoints. */
-export const meshUpstream = withRules(
+const meshUpstreamBlock = withRules(
   block(common, 'a block that says how to call this service'),
   refuseBadRoutes,
 );
 
+/** What an upstream inherits from its name: the service that Consul is asked for, and where its calls go by default. */
+function named(said: PlainOf<typeof meshUpstreamBlock>, upstream: string) {
+  const { consul, ...rest } = said;
+  const routes: typeof said.routes = said.routes.map((route) =>
+    route.split === undefined ? route : { ...route, split: splitOf(upstream, route.split) },
+  );
+  return { ...rest, name: upstream, ...present('consul', consul && targetsOf(upstream, consul)), routes };
+}
+
+function splitOf<S extends { readonly weights: Readonly<Record<string, number>> }>(
+  upstream: string,
+  split: S,
+): S {
+  return Object.keys(split.weights).length > 0 ? split : { ...split, weights: { [upstream]: 1 } };
+}
+
+/** In a mesh file: `outrider up` knows the endpoints. */
+export const meshUpstream = inCode(meshUpstreamBlock, named);
+
 /** In a sidecar file. */
-export const sidecarUpstream = withRules(
-  block(
-    {
-      ...common,
-      endpoints: option(
-        z
-          .array(endpoint, { error: 'a list of endpoints' })
-          .min(1, { error: 'at least one endpoint' })
-          .optional(),
-        {
-          meaning:
-            'The instances of the upstream, each an address or a block with address, weight, locality and id.',
-          otherwise: 'with a block `consul` at the top: what Consul says; else required',
-          why: 'Without an endpoint every call would fail.',
-        },
-      ),
+export const sidecarUpstream = inCode(
+  withRules(
+    block(
+      {
+        ...common,
+        endpoints: option(
+          inCode(
+            z
+              .array(endpoint, { error: 'a list of endpoints' })
+              .min(1, { error: 'at least one endpoint' })
+              .optional(),
+            (said) => said ?? [],
+            (config) => (config.length === 0 ? undefined : config),
+          ),
+          {
+            meaning:
+              'The instances of the upstream, each an address or a block with address, weight, locality and id.',
+            otherwise: 'with a block `consul` at the top: what Consul says; else required',
+            why: 'Without an endpoint every call would fail.',
+          },
+        ),
+      },
+      'a block that says how to call this service',
+    ),
+    (found, report) => {
+      refuseBadRoutes(found, report);
+      checkEndpoints(found['endpoints'], report);
     },
-    'a block that says how to call this service',
   ),
-  (found, report) => {
-    refuseBadRoutes(found, report);
-    checkEndpoints(found['endpoints'], report);
-  },
+  (said, upstream) => ({ ...named(said, upstream), endpoints: said.endpoints }),
 );
 
 function refuseBadRoutes(found: Loose, report: Report): void {
@@ -199,8 +285,8 @@ function checkEndpoints(found: unknown, report: Report): void {
   const seen: SeenEndpoint[] = [];
   const weights: (number | undefined)[] = [];
   for (const [at, item] of list(found).entries()) {
-    const where = address(item) ?? address(mapping(item)['address']);
-    weights.push(address(item) === undefined ? number(mapping(item)['weight']) : 1);
+    const where = address(mapping(item)['address']);
+    weights.push(number(mapping(item)['weight']));
     if (where === undefined) continue;
     const id = text(mapping(item)['id']) ?? writeAddress(where);
     const twin = seen.find((other) => isSamePlace(other.address, where));

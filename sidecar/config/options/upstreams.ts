@@ -4,36 +4,46 @@
 import { z } from 'zod';
 import { entries, type Loose } from './loose.js';
 import { metadataKey } from './metadata-key.js';
-import { block, option, type Report, withRules } from './option.js';
+import { block, inCode, option, type Report, withRules } from './option.js';
 import { refuseBadNames } from './upstream-names.js';
 import { choice, listenAddress, name } from './values.js';
 
-const shared = withRules(
-  block(
-    {
-      listen: option(listenAddress(), {
-        meaning: 'Where the application calls every upstream, in plaintext.',
-        why: 'Nobody else knows it.',
-      }),
-      by: option(choice(['authority', 'metadata']).prefault('authority'), {
-        meaning:
-          '`authority`: the host part of `:authority` names the upstream. `metadata`: the key below does.',
-        why: 'Most clients can set the authority of a channel.',
-      }),
-      metadata_key: option(metadataKey().optional(), {
-        meaning: 'With `by: metadata`: the key whose value names the upstream.',
-        otherwise: '`outrider-upstream`',
-        why: 'Everything that begins with `outrider-` stays within the mesh.',
-      }),
+/** By default of `by: metadata`. */
+const METADATA_KEY = 'outrider-upstream';
+
+const shared = inCode(
+  withRules(
+    block(
+      {
+        listen: option(listenAddress(), {
+          meaning: 'Where the application calls every upstream, in plaintext.',
+          why: 'Nobody else knows it.',
+        }),
+        by: option(choice(['authority', 'metadata']).prefault('authority'), {
+          meaning:
+            '`authority`: the host part of `:authority` names the upstream. `metadata`: the key below does.',
+          why: 'Most clients can set the authority of a channel.',
+        }),
+        metadata_key: option(metadataKey().optional(), {
+          meaning: 'With `by: metadata`: the key whose value names the upstream.',
+          otherwise: `\`${METADATA_KEY}\``,
+          why: 'Everything that begins with `outrider-` stays within the mesh.',
+        }),
+      },
+      'a block with listen, by and metadata_key',
+    ),
+    (found, report) => {
+      const { by, metadata_key: key } = found;
+      if (key !== undefined && by === 'authority') {
+        report(
+          ['metadata_key'],
+          'found with "by: authority", which does not read it; expected "by: metadata"',
+        );
+      }
     },
-    'a block with listen, by and metadata_key',
   ),
-  (found, report) => {
-    const { by, metadata_key: key } = found;
-    if (key !== undefined && by === 'authority') {
-      report(['metadata_key'], 'found with "by: authority", which does not read it; expected "by: metadata"');
-    }
-  },
+  (said) => ({ ...said, metadataKey: said.metadataKey ?? METADATA_KEY }),
+  ({ metadataKey, ...config }) => (config.by === 'metadata' ? { ...config, metadataKey } : config),
 );
 
 export const sharedListener = option(shared.optional(), {

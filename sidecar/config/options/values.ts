@@ -1,13 +1,19 @@
 /**
  * The kinds of values that options are made of. Each reads the spelling of the file into what model.ts holds.
  */
+import { isAbsolute, join } from 'node:path';
 import { z } from 'zod';
-import { ADDRESS_EXPECTED, ADDRESS_PATTERN, readAddress } from '../codecs/address.js';
+import {
+  ADDRESS_EXPECTED,
+  ADDRESS_PATTERN,
+  type Address,
+  readAddress,
+  writeAddress,
+} from '../codecs/address.js';
 import { DURATION_EXPECTED, DURATION_PATTERN, readDuration, writeDuration } from '../codecs/duration.js';
-import { quoted, type Spelled } from '../codecs/parse-result.js';
+import { type Parsed, quoted } from '../codecs/parse-result.js';
 import { readSize, SIZE_EXPECTED, SIZE_PATTERN, writeSize } from '../codecs/size.js';
-import type { Address } from '../model.js';
-import { value } from './option.js';
+import { inCode, located, value, withUnit } from './option.js';
 
 /** In the unit of the value: milliseconds, bytes, or none. Inclusive. */
 export interface Bounds {
@@ -15,21 +21,44 @@ export interface Bounds {
   readonly max: number;
 }
 
-/** Reads text by `read`; a problem becomes an issue whose message is the whole sentence. */
-export function spelling<T>(expected: string, pattern: string, read: (text: string) => Spelled<T>) {
-  return z
-    .string({ error: expected })
-    .meta({ pattern })
-    .transform((text, context): T => {
-      const result = read(text);
-      if (result.ok) return result.value;
-      context.addIssue({ code: 'custom', message: result.problem });
-      return z.NEVER;
-    });
+/** What a path in a file means: relative ones lie below the directory of the file. */
+export function pathFrom(path: string, baseDir: string): string {
+  return isAbsolute(path) ? path : join(baseDir, path);
+}
+
+/**
+ * Text that `read` understands and `write` writes back. A problem becomes an issue whose message is the whole sentence.
+ * `pattern` is for the JSON Schema; `read` is what decides. Values that are not `isWritable` belong to an alternative.
+ */
+export function codec<T>(
+  expected: string,
+  pattern: string,
+  read: (text: string) => Parsed<T>,
+  write: (value: T) => string,
+  isWritable: (value: T) => boolean = () => true,
+) {
+  return z.codec(
+    z.string({ error: expected }).meta({ pattern }),
+    z.custom<T>((value) => isWritable(value as T)),
+    {
+      decode: (text, context): T => {
+        const result = read(text);
+        if (result.ok) return result.value;
+        context.issues.push({ code: 'custom', input: text, message: result.problem });
+        return text as T;
+      },
+      encode: (value) => write(value as T),
+    },
+  );
+}
+
+/** Text that is kept as it is where `read` takes it. */
+export function checkedText(expected: string, pattern: string, read: (text: string) => Parsed<string>) {
+  return codec(expected, pattern, read, (text) => text);
 }
 
 /** `range` is the whole phrase after "expected". */
-function within(result: Spelled<number>, text: string, bounds: Bounds, range: string): Spelled<number> {
+function within(result: Parsed<number>, text: string, bounds: Bounds, range: string): Parsed<number> {
   if (!result.ok || (result.value >= bounds.min && result.value <= bounds.max)) return result;
   return { ok: false, problem: `found ${quoted(text)}; expected ${range}` };
 }
@@ -37,44 +66,58 @@ function within(result: Spelled<number>, text: string, bounds: Bounds, range: st
 /** Milliseconds. */
 export function duration(bounds: Bounds) {
   const range = `${writeDuration(bounds.min)} to ${writeDuration(bounds.max)}`;
-  const read = (text: string): Spelled<number> => within(readDuration(text), text, bounds, range);
-  return value(spelling(DURATION_EXPECTED, DURATION_PATTERN, read), { type: 'duration', range });
+  const read = (text: string): Parsed<number> => within(readDuration(text), text, bounds, range);
+  const schema = codec(DURATION_EXPECTED, DURATION_PATTERN, read, writeDuration);
+  return withUnit(value(schema, { type: 'duration', range }), 'Ms');
 }
 
 /** Milliseconds; `none` is 0. */
 export function durationOrNone(bounds: Bounds) {
   const range = `${writeDuration(bounds.min)} to ${writeDuration(bounds.max)}`;
   const expected = `${DURATION_EXPECTED}, or none`;
-  const read = (text: string): Spelled<number> => {
+  const read = (text: string): Parsed<number> => {
     if (text === 'none') return { ok: true, value: 0 };
     return within(readDuration(text, expected), text, bounds, `${range}, or none`);
   };
-  return value(spelling(expected, `^none$|${DURATION_PATTERN}`, read), { type: 'duration or `none`', range });
+  const write = (ms: number): string => (ms === 0 ? 'none' : writeDuration(ms));
+  const schema = codec(expected, `^none$|${DURATION_PATTERN}`, read, write);
+  return withUnit(value(schema, { type: 'duration or `none`', range }), 'Ms');
 }
 
 /** Bytes; bounds are in bytes. */
 export function size(bounds: Bounds) {
   const range = `${writeSize(bounds.min)} to ${writeSize(bounds.max)}`;
-  const read = (text: string): Spelled<number> => within(readSize(text), text, bounds, range);
-  return value(spelling(SIZE_EXPECTED, SIZE_PATTERN, read), { type: 'size', range });
+  const read = (text: string): Parsed<number> => within(readSize(text), text, bounds, range);
+  const schema = codec(SIZE_EXPECTED, SIZE_PATTERN, read, writeSize);
+  return withUnit(value(schema, { type: 'size', range }), 'Bytes');
+}
+
+function address(read: (text: string) => Parsed<Address>) {
+  const schema = codec(ADDRESS_EXPECTED, ADDRESS_PATTERN, read, writeAddress);
+  return located(value(schema, { type: 'address' }), addressFrom);
+}
+
+export function addressFrom(address: Address, baseDir: string): Address {
+  return address.kind === 'tcp' ? address : { kind: 'unix', path: pathFrom(address.path, baseDir) };
 }
 
 /** Where to listen: port 0 takes any free one. */
 export function listenAddress() {
-  return value(spelling(ADDRESS_EXPECTED, ADDRESS_PATTERN, readAddress), { type: 'address' });
+  return address(readAddress);
 }
 
 /** Where to connect: port 0 is refused. */
 export function peerAddress() {
-  const read = (text: string): Spelled<Address> => {
-    const result = readAddress(text);
-    if (!result.ok || result.value.kind === 'unix' || result.value.port !== 0) return result;
-    return {
-      ok: false,
-      problem: `found ${quoted(text)}; expected a port from 1 to 65535, as nothing can be reached at port 0`,
-    };
+  return address(readPeer);
+}
+
+export function readPeer(text: string): Parsed<Address> {
+  const result = readAddress(text);
+  if (!result.ok || result.value.kind === 'unix' || result.value.port !== 0) return result;
+  return {
+    ok: false,
+    problem: `found ${quoted(text)}; expected a port from 1 to 65535, as nothing can be reached at port 0`,
   };
-  return value(spelling(ADDRESS_EXPECTED, ADDRESS_PATTERN, read), { type: 'address' });
 }
 
 export function wholeNumber(bounds: Bounds, otherwise = '') {
@@ -94,8 +137,11 @@ export function wholeNumberOrNone(bounds: Bounds) {
   const range = `${bounds.min} to ${bounds.max}`;
   const error = `a whole number from ${range}, or none`;
   const either = z.union([wholeNumber(bounds, ', or none'), z.literal('none', { error })], { error });
-  const read = either.transform((said): number => (said === 'none' ? 0 : said));
-  return value(read, { type: 'whole number or `none`', range });
+  const schema = z.codec(either, z.number(), {
+    decode: (said): number => (said === 'none' ? 0 : said),
+    encode: (count): number | 'none' => (count === 0 ? 'none' : count),
+  });
+  return value(schema, { type: 'whole number or `none`', range });
 }
 
 export function rational(bounds: Bounds) {
@@ -126,8 +172,16 @@ export function yesOrNo() {
   return value(z.boolean({ error: 'true or false' }), { type: '`true` or `false`' });
 }
 
-/** A DNS-like name, as Consul and SPIFFE ids take it. */
-/** Of a service. */
+/** Switched on or not there: code reads nothing where it is `false`. */
+export function flag() {
+  return inCode(
+    yesOrNo().prefault(false),
+    (said): boolean | undefined => said || undefined,
+    (config) => config === true,
+  );
+}
+
+/** A DNS-like name of a service, as Consul and SPIFFE ids take it. */
 export const NAME = /^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$/;
 
 export function name(what: string) {
@@ -150,13 +204,11 @@ export function trustDomainName() {
 
 export function filePath(what: string) {
   const error = `the path of ${what}`;
-  return value(
-    z
-      .string({ error })
-      .min(1, { error })
-      .regex(/^[^\0]*$/, { error }),
-    { type: 'path' },
-  );
+  const schema = z
+    .string({ error })
+    .min(1, { error })
+    .regex(/^[^\0]*$/, { error });
+  return located(value(schema, { type: 'path' }), pathFrom);
 }
 
 export function plainText(what: string) {

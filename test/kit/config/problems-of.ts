@@ -4,8 +4,7 @@
 import assert from 'node:assert/strict';
 import { type ParseResult, parseMeshFile, parseSidecarFile } from '../../../sidecar/config/file/parse.js';
 import { formatProblems } from '../../../sidecar/config/file/problem.js';
-import type { MeshConfig } from '../../../sidecar/config/mesh-model.js';
-import type { SidecarConfig } from '../../../sidecar/config/model.js';
+import type { MeshConfig, SidecarConfig } from '../../../sidecar/config/model.js';
 
 export const FILE = '/etc/mesh/file.yaml';
 

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { agentPorts, cacheFolder, consulOf, withoutEffect } from '../../../../sidecar/cli/up/consul-side.js';
 import { PortAllocator } from '../../../../sidecar/cli/up/port-allocator.js';
 import { parseMeshFile } from '../../../../sidecar/config/file/parse.js';
-import type { MeshConfig } from '../../../../sidecar/config/mesh-model.js';
+import type { MeshConfig } from '../../../../sidecar/config/model.js';
 import { meshFile } from '../../../kit/config/mesh-file.js';
 
 const OURS = 'http://127.0.0.1:18500';

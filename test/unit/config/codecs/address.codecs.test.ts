@@ -10,7 +10,7 @@ import {
 } from '../../../../sidecar/config/codecs/address.js';
 import { agentPlace, readAgentUrl } from '../../../../sidecar/config/codecs/agent-url.js';
 import { readDuration, writeDuration } from '../../../../sidecar/config/codecs/duration.js';
-import type { Spelled } from '../../../../sidecar/config/codecs/parse-result.js';
+import type { Parsed } from '../../../../sidecar/config/codecs/parse-result.js';
 import { readSize, writeSize } from '../../../../sidecar/config/codecs/size.js';
 import {
   RETRYABLE_STATUSES,
@@ -18,12 +18,12 @@ import {
   retryableName,
 } from '../../../../sidecar/config/codecs/status-code.js';
 
-function valueIn<T>(result: Spelled<T>): T {
+function valueIn<T>(result: Parsed<T>): T {
   assert.ok(result.ok, result.ok ? '' : result.problem);
   return result.value;
 }
 
-function problemOf(result: Spelled<unknown>): string {
+function problemOf(result: Parsed<unknown>): string {
   assert.ok(!result.ok, 'was accepted');
   return result.problem;
 }

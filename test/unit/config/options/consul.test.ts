@@ -1,8 +1,9 @@
 /** What files say of Consul, and what is wrong with it. */
 import assert from 'node:assert/strict';
-import { plainConsul, plainDiscovery } from '../../../../sidecar/config/build-consul.js';
 import { parseMeshFile, parseSidecarFile } from '../../../../sidecar/config/file/parse.js';
 import type { ConsulConfig } from '../../../../sidecar/config/model.js';
+import { plainConsul } from '../../../../sidecar/config/options/consul.js';
+import { plainDiscovery } from '../../../../sidecar/config/options/discovery.js';
 import {
   FILE,
   meshConfig,

@@ -1,6 +1,6 @@
 /** What a mesh file says, and what is wrong with it. */
 import assert from 'node:assert/strict';
-import { fillPlaces } from '../../../../sidecar/config/command-placeholders.js';
+import { fillPlaceholders } from '../../../../sidecar/config/command-placeholders.js';
 import { parseMeshFile } from '../../../../sidecar/config/file/parse.js';
 import { FILE, meshConfig, meshProblems, warningsIn } from '../../../kit/config/problems-of.js';
 
@@ -25,7 +25,7 @@ describe('a mesh file', () => {
         routes: ['unary', 'streaming'],
         tags: [],
         meta: {},
-        process: {
+        model: {
           env: {},
           inherit: [],
           startTimeoutMs: 60_000,
@@ -259,7 +259,7 @@ describe('places in a command', () => {
   it('are filled wherever they stand, and nothing else is touched', () => {
     const places = { address: '127.0.0.1:7001', port: 7001, replica: 2 };
     assert.equal(
-      fillPlaces('--at={address} {port}/{port} #{replica} {other} {{port}}', places),
+      fillPlaceholders('--at={address} {port}/{port} #{replica} {other} {{port}}', places),
       '--at=127.0.0.1:7001 7001/7001 #2 {other} {7001}',
     );
   });

@@ -1,0 +1,81 @@
+/**
+ * Lists of routes: the first that matches decides, and the last one matches every method.
+ */
+import { z } from 'zod';
+import { areReadOnly, KNOWN_UNARY } from '../../core/routing/method.js';
+import { quoted } from '../codecs/parse-result.js';
+import { isCovered } from '../methods.js';
+import {
+  defaultIdleTimeoutMs,
+  defaultTimeoutMs,
+  READ_ONLY_RETRY,
+  type RouteKind,
+} from '../route-defaults.js';
+import { list, mapping, texts } from './loose.js';
+import { inCode, type Report } from './option.js';
+import { inboundRoute, outboundRoute, type RouteConfig } from './route.js';
+
+/** On the side of the model. */
+export function inboundRoutes() {
+  const routes = z.array(inboundRoute, { error: 'a list of routes' }).prefault([]);
+  return inCode(routes, (said) => completeRoutes(said, 'inbound'));
+}
+
+/** Of an upstream. */
+export function outboundRoutes() {
+  const routes = z.array(outboundRoute, { error: 'a list of routes' }).prefault([]);
+  return inCode(routes, (said) => completeRoutes(said, 'outbound'));
+}
+
+/** For a list of routes: refuses a method that an earlier route always takes. */
+export function refuseUnreachable(routes: unknown, report: Report): void {
+  const earlier: { readonly pattern: string; readonly route: number }[] = [];
+  for (const [i, route] of list(routes).entries()) {
+    const patterns = texts(mapping(route)['methods']);
+    for (const [j, pattern] of patterns.entries()) {
+      const taken = earlier.find((other) => isCovered(pattern, other.pattern));
+      if (taken === undefined) continue;
+      const by = taken.route === i ? 'this route' : `routes[${taken.route}]`;
+      report(
+        [i, 'methods', j],
+        `found ${quoted(pattern)}, which is never reached; ${by} already takes ${quoted(taken.pattern)}`,
+      );
+    }
+    earlier.push(...patterns.map((pattern) => ({ pattern, route: i })));
+  }
+}
+
+/**
+ * Makes the last route match every method: unless one of them does, the known unary methods that none of them
+ * matches follow with the unary defaults, and then everything else as streams. Outbound, those that only read are
+ * idempotent and tried again.
+ */
+function completeRoutes(
+  routes: readonly RouteConfig[],
+  side: 'inbound' | 'outbound',
+): readonly RouteConfig[] {
+  const patterns = routes.flatMap((route) => route.methods);
+  if (patterns.includes('*')) return routes;
+  const unary = [...KNOWN_UNARY].filter((method) => !patterns.some((pattern) => isCovered(method, pattern)));
+  const isCareful = (method: string): boolean => side === 'outbound' && areReadOnly([method]);
+  const [reading, others] = [unary.filter(isCareful), unary.filter((method) => !isCareful(method))];
+  return [
+    ...routes,
+    ...(reading.length === 0
+      ? []
+      : [{ ...plainRoute(reading, 'unary'), idempotent: true, retry: READ_ONLY_RETRY }]),
+    ...(others.length === 0 ? [] : [plainRoute(others, 'unary')]),
+    plainRoute(['*'], 'streaming'),
+  ];
+}
+
+function plainRoute(methods: readonly string[], kind: RouteKind): RouteConfig {
+  return {
+    methods,
+    kind,
+    idempotent: false,
+    timeoutMs: defaultTimeoutMs(kind),
+    idleTimeoutMs: defaultIdleTimeoutMs(kind),
+    attemptTimeoutMs: 0,
+  };
+}
