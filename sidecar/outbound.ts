@@ -3,11 +3,13 @@ import type { Endpoint } from './cluster/endpoint.js';
 import { type MakeCluster, Upstream } from './cluster/upstream.js';
 import type { UpstreamConfig } from './config/model.js';
 import { isAttemptTimeoutFirst } from './core/deadline/deadline.js';
+import { AttemptTrait } from './core/outcome/classify-attempt.js';
 import { type LocalReplyReason, Reasons, reasonMessage } from './core/outcome/local-reply-reason.js';
 import { AttemptEnd, Outcome } from './core/outcome/outcome.js';
 import { NO_PROBE } from './core/outlier/ejection.js';
+import { decideRetry } from './core/retry/decide-retry.js';
 import { DEADLY, PoisonTable, REMEMBERED_MS } from './core/retry/poison-requests.js';
-import { decideRetry, RetryState } from './core/retry/retry.js';
+import { RetryState } from './core/retry/retry.js';
 import type { UpstreamSnapshot } from './discovery/snapshot.js';
 import { headerViewOf } from './http2/header-view.js';
 import type { HeaderField } from './http2/hpack/field.js';
@@ -28,9 +30,9 @@ import {
   takeHedge,
 } from './outbound/hedging.js';
 import { MethodStates } from './outbound/method-state.js';
-import { modelOut, recordOutcome, saysCrashed } from './outbound/outcome-recorder.js';
+import { recordOutcome } from './outbound/outcome-recorder.js';
 import { PoisonWatch } from './outbound/poison-requests.js';
-import { retryFacts } from './outbound/retry.js';
+import { isServedNowhere, retryFacts } from './outbound/retry.js';
 import { Router } from './outbound/router.js';
 import { TrafficShift } from './outbound/traffic-shift.js';
 import { type Call, NEVER } from './relay/call.js';
@@ -300,7 +302,8 @@ export class Outbound implements Primary, FallbackTarget, ShiftTarget {
       if (call.methodState !== null) this.remember(call, attempt);
       return finishWith(call, attempt);
     }
-    if (saysCrashed(call, attempt)) this.poison.crashed(call, attempt, this.context.nowMs);
+    if ((attempt.traits & AttemptTrait.modelCrashed) !== 0)
+      this.poison.crashed(call, attempt, this.context.nowMs);
     if (call.hedge !== null) {
       if (leaveToOtherAttempt(call, attempt, outcome, this.context.nowMs)) return;
       settleOn(call, attempt);
@@ -369,23 +372,21 @@ export class Outbound implements Primary, FallbackTarget, ShiftTarget {
     if (call.hasCrashed) return false;
     const now = this.context.nowMs;
     call.tried = [...call.tried, attempt.endpoint];
-    const model = modelOut(call, attempt);
-    const { unservedModels, endpoints } = call.cluster;
-    if (model !== undefined && unservedModels.isServedNowhere(model, attempt.endpoint, endpoints, now))
+    if ((attempt.traits & AttemptTrait.modelNotServed) !== 0 && isServedNowhere(call, attempt, now))
       return false;
     // Rules changed meanwhile, and its cluster is gone.
     if (call.cluster.isRetired && !call.isCommitted && !this.router.reroute(call)) return true;
     call.retry ??= new RetryState();
     const { retry } = call;
     retry.attempts = call.attemptsHere;
-    const wait = decideRetry(
-      retry,
-      retryFacts(call, attempt, now),
-      call.match.plan.config,
-      call.cluster.budget,
-      this.context.random,
-      now,
-    );
+    const wait = decideRetry({
+      state: retry,
+      facts: retryFacts(call, attempt, now),
+      route: call.match.plan.config,
+      budget: call.cluster.budget,
+      random: this.context.random,
+      nowMs: now,
+    });
     if (wait < 0) return false;
     call.takeExtra();
     this.retries++;

@@ -145,6 +145,10 @@ export class OutboundAttempt extends Attempt {
   readonly number: number;
   /** Its endpoint knows its limit, which is earlier than the call's deadline. */
   isLimitTold = false;
+  /** What `classifyAttempt` made of its end: `AttemptTrait`s and the outcome; 0 while it runs. */
+  traits = 0;
+  /** What the endpoint needed, ms, once it has ended; UNKNOWN_DURATION: nobody can tell. */
+  tookMs = -1;
 
   constructor(
     call: OutboundCall,

@@ -11,7 +11,7 @@ import { NEVER } from '../relay/call.js';
 import { dropAttempt } from '../relay/call-attempts.js';
 import { endpointWaitStartMs } from '../relay/call-timer.js';
 import type { OutboundAttempt, OutboundCall } from './call.js';
-import { tookMsOf, UNKNOWN_DURATION } from './outcome-recorder.js';
+import { UNKNOWN_DURATION } from './outcome-recorder.js';
 import { retryFacts } from './retry.js';
 
 /** When a second copy of the call is due, monotonic ms. First attempts only. */
@@ -71,7 +71,7 @@ export function leaveToOtherAttempt(
 
 /** An attempt succeeded. What copies took says nothing: they go where it is fast. */
 export function noteSuccess(call: OutboundCall, attempt: OutboundAttempt, nowMs: number): void {
-  const tookMs = tookMsOf(call, attempt, nowMs);
+  const { tookMs } = attempt;
   if (attempt.number === 0 && tookMs !== UNKNOWN_DURATION)
     call.methodState!.latenciesOf(call.cluster).record(tookMs, nowMs);
 }
@@ -80,5 +80,5 @@ export function noteSuccess(call: OutboundCall, attempt: OutboundAttempt, nowMs:
 export function recordLoss(call: OutboundCall, loser: OutboundAttempt, nowMs: number): void {
   const { hedging, hedge } = call.methodState!;
   if (loser.number > 0 || hedging === null) return;
-  hedge.overtaken(hedging, call.methodState!.latenciesOf(call.cluster), tookMsOf(call, loser, nowMs), nowMs);
+  hedge.overtaken(hedging, call.methodState!.latenciesOf(call.cluster), loser.tookMs, nowMs);
 }

@@ -1,27 +1,19 @@
-/**
- * May a call be tried again, and when? The only place that decides it. Three kinds of end are told apart: those
- * after which the call was certainly never processed (always safe), refusals that say so themselves, and the
- * rest, which need a route that is idempotent and asks for retries.
- */
-
-import { AttemptEnd, isNeverProcessed } from '../outcome/outcome.js';
-import { Status } from '../outcome/status.js';
-import { fullJitterMs } from './backoff.js';
+import { type AttemptEnd, isNeverProcessed } from '../outcome/outcome.js';
 import type { CircuitBreakerLimits } from './circuit-breaker.js';
 import type { RetryBudget } from './retry-budget.js';
 
 /** Attempts of one call in all, whatever their kind. */
 export const MAX_ATTEMPTS = 8;
-/** Wait before a never-processed call goes back to the only endpoint there is: time to make a new connection. */
-const SAME_ENDPOINT_BASE_MS = 25;
-const SAME_ENDPOINT_MAX_MS = 250;
-/** A call without a deadline is not kept waiting for longer than this because a server asks for it: it holds its place, and its caller's patience, all the while. */
+/**
+ * Longest wait, ms, that a server may ask for by pushback of a call without a deadline, which holds its place among the
+ * calls in flight meanwhile.
+ */
 export const LONGEST_PUSHBACK_MS = 60_000;
 
 /** No `grpc-retry-pushback-ms` came with the answer. */
 export const NO_PUSHBACK = Number.POSITIVE_INFINITY;
 
-/** Why there is no further attempt. Negative, so that `decide` can answer with one number. */
+/** Why there is no further attempt. Negative, so that a decision is one number. */
 export const NoRetry = {
   /** The end is not one that another attempt could better, or the route does not allow it. */
   notRetryable: -1,
@@ -84,7 +76,7 @@ export class RetryState {
   refusals = 0;
   /** Returns to the same, only endpoint after never-processed ends. */
   returns = 0;
-  /** A copy that failed while another was under way forbade further ones. */
+  /** A hedged attempt that failed while the other ran asked not to be tried again (`grpc-retry-pushback-ms`). */
   isForbidden = false;
 
   reset(): void {
@@ -96,7 +88,7 @@ export class RetryState {
   }
 }
 
-/** One of two copies failed, and the other is still under way: nothing is decided, but it counts. */
+/** One of two hedged attempts failed while the other runs: nothing is decided, but the failure counts. */
 export function noteFailure(state: RetryState, { ended, pushbackMs }: RetryFacts): void {
   if (isNeverProcessed(ended)) return;
   state.processed += 1;
@@ -108,94 +100,25 @@ export function parsePushback(value: string): number {
   return /^\d{1,9}$/.test(value) ? Number(value) : Number.NaN;
 }
 
-/**
- * The wait in ms (0 = at once) before the next attempt, or a `NoRetry` below zero. Takes from the budget when it
- * grants an attempt that needs it, so ask once, and only when the attempt would be made.
- * `state.attempts` must include the attempt that just ended.
- */
-export function decideRetry(
-  state: RetryState,
-  facts: RetryFacts,
-  route: RetryRoute,
-  budget: RetryBudget,
-  random: () => number,
-  nowMs: number,
-): number {
-  if (facts.isCommitted) return NoRetry.committed;
-  if (isNeverProcessed(facts.ended)) return afterNeverProcessed(state, facts, random);
-  state.processed += 1;
-  if (facts.ended === AttemptEnd.trailers && facts.status === Status.OK) return NoRetry.notRetryable;
-  if (facts.ended === AttemptEnd.cancelled || facts.ended === AttemptEnd.deadline)
-    return NoRetry.notRetryable;
-  if (state.isForbidden || !(facts.pushbackMs >= 0)) return NoRetry.pushback;
-  if (
-    facts.isMarkedUnprocessed &&
-    (facts.ended === AttemptEnd.trailers || facts.ended === AttemptEnd.attemptTimeout) &&
-    facts.isOtherAvailable &&
-    state.refusals === 0
-  ) {
-    return afterMarkedRefusal(state, facts, budget, nowMs);
-  }
-  return afterFailure(state, facts, route, budget, random, nowMs);
+/** What a rule decides by: the attempt that just ended, and what is left of budgets and time. */
+export interface RetryQuestion {
+  /** Of the call; `attempts` includes the attempt that just ended. */
+  readonly state: RetryState;
+  readonly facts: RetryFacts;
+  readonly route: RetryRoute;
+  /** Of the cluster. A rule withdraws from it when it grants an attempt that needs it. */
+  readonly budget: RetryBudget;
+  readonly random: () => number;
+  readonly nowMs: number;
 }
 
-/** Nothing was done anywhere, so neither the route nor the budget is asked: once at every other endpoint, once more at the only one. */
-function afterNeverProcessed(state: RetryState, facts: RetryFacts, random: () => number): number {
-  if (!facts.isRequestHeld) return NoRetry.notHeld;
-  if (state.attempts >= MAX_ATTEMPTS) return NoRetry.exhausted;
-  if (facts.isOtherAvailable) {
-    if (!(facts.timeLeftMs > 0)) return NoRetry.noTime;
-    return isHeldBack(facts) ? NoRetry.overBreaker : 0;
-  }
-  if (state.returns > 0) return NoRetry.exhausted;
-  const delayMs = fullJitterMs(state.attempts, SAME_ENDPOINT_BASE_MS, SAME_ENDPOINT_MAX_MS, random);
-  if (delayMs >= facts.timeLeftMs) return NoRetry.noTime;
-  if (isHeldBack(facts)) return NoRetry.overBreaker;
-  state.returns += 1;
-  return delayMs;
-}
+/** The rule has nothing to say of this end: the next one in the table decides. */
+export const PASS = Number.NEGATIVE_INFINITY;
 
-/** The endpoint is full or not ready and says that it did nothing. Its pushback binds itself, not the others. */
-function afterMarkedRefusal(
-  state: RetryState,
-  facts: RetryFacts,
-  budget: RetryBudget,
-  nowMs: number,
-): number {
-  if (!facts.isRequestHeld) return NoRetry.notHeld;
-  if (state.attempts >= MAX_ATTEMPTS) return NoRetry.exhausted;
-  if (!(facts.timeLeftMs > 0)) return NoRetry.noTime;
-  if (isHeldBack(facts)) return NoRetry.overBreaker;
-  if (!budget.withdraw(nowMs)) return NoRetry.overBudget;
-  state.refusals += 1;
-  state.processed -= 1;
-  return 0;
-}
+/** One rule of the table in decide-retry.ts: a wait in ms (0 = at once), a `NoRetry` below zero, or `PASS`. */
+export type RetryRule = (question: RetryQuestion) => number;
 
-function afterFailure(
-  state: RetryState,
-  facts: RetryFacts,
-  route: RetryRoute,
-  budget: RetryBudget,
-  random: () => number,
-  nowMs: number,
-): number {
-  const { retry } = route;
-  if (retry === undefined || !route.idempotent) return NoRetry.notRetryable;
-  if (facts.ended === AttemptEnd.trailers && !retry.on.includes(facts.status)) return NoRetry.notRetryable;
-  if (!facts.isRequestHeld) return NoRetry.notHeld;
-  if (state.processed >= retry.attempts || state.attempts >= MAX_ATTEMPTS) return NoRetry.exhausted;
-  const backoffMs = fullJitterMs(state.processed, retry.backoff.baseMs, retry.backoff.maxMs, random);
-  const isBound = facts.pushbackMs !== NO_PUSHBACK && !facts.isOtherAvailable;
-  const delayMs = isBound ? facts.pushbackMs : backoffMs;
-  if (delayMs >= facts.timeLeftMs) return NoRetry.noTime;
-  if (isBound && facts.timeLeftMs === Number.POSITIVE_INFINITY && delayMs > LONGEST_PUSHBACK_MS)
-    return NoRetry.pushback;
-  if (isHeldBack(facts)) return NoRetry.overBreaker;
-  if (!budget.withdraw(nowMs)) return NoRetry.overBudget;
-  return delayMs;
-}
-
-function isHeldBack({ breaker }: RetryFacts): boolean {
+/** Whether the circuit breaker lets no more extra attempts through; counts what it prevents, so ask last. */
+export function isOverBreaker({ breaker }: RetryFacts): boolean {
   return breaker?.mayRetry() === false;
 }

@@ -16,9 +16,10 @@ import { Latencies } from '../../../sidecar/core/outlier/latency.js';
 import { OutcomeWindow } from '../../../sidecar/core/outlier/outcome-window.js';
 import { findSuspects } from '../../../sidecar/core/outlier/sweep.js';
 import { CircuitBreakerLimits } from '../../../sidecar/core/retry/circuit-breaker.js';
+import { decideRetry } from '../../../sidecar/core/retry/decide-retry.js';
 import { Hedge } from '../../../sidecar/core/retry/hedging.js';
 import { PrimaryBreaker } from '../../../sidecar/core/retry/primary-breaker.js';
-import { decideRetry, NO_PUSHBACK, RetryState } from '../../../sidecar/core/retry/retry.js';
+import { NO_PUSHBACK, RetryState } from '../../../sidecar/core/retry/retry.js';
 import { RetryBudget } from '../../../sidecar/core/retry/retry-budget.js';
 import { drawCluster, matchRoute, type TrafficRoute } from '../../../sidecar/core/routing/route-match.js';
 import { Percentile } from '../../../sidecar/core/stats/percentile.js';
@@ -116,7 +117,7 @@ function again(): DecisionCost[] {
       (call) => {
         state.reset();
         state.attempts = 1;
-        return decideRetry(state, failure, route, budget, Math.random, call);
+        return decideRetry({ state, facts: failure, route, budget, random: Math.random, nowMs: call });
       },
       'instead',
     ),

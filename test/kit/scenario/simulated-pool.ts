@@ -14,7 +14,8 @@ import {
   NO_PROBE,
 } from '../../../sidecar/core/outlier/ejection.js';
 import { EjectionPool } from '../../../sidecar/core/outlier/ejection-pool.js';
-import { decideRetry, NO_PUSHBACK, type RetryRoute, RetryState } from '../../../sidecar/core/retry/retry.js';
+import { decideRetry } from '../../../sidecar/core/retry/decide-retry.js';
+import { NO_PUSHBACK, type RetryRoute, RetryState } from '../../../sidecar/core/retry/retry.js';
 import { RetryBudget } from '../../../sidecar/core/retry/retry-budget.js';
 import { seeded } from '../time/seeded-random.js';
 
@@ -132,7 +133,8 @@ export class SimulatedPool {
         isOtherAvailable: hasUntried(this.endpoints, tried),
         timeLeftMs: deadlineMs - this.nowMs,
       };
-      const delayMs = decideRetry(state, facts, this.route, this.budget, this.random, this.nowMs);
+      const { route, budget, random, nowMs } = this;
+      const delayMs = decideRetry({ state, facts, route, budget, random, nowMs });
       if (delayMs < 0) return answer.ended === AttemptEnd.trailers ? answer.status : Status.UNAVAILABLE;
       this.wait(delayMs);
     }

@@ -2,14 +2,15 @@ import assert from 'node:assert/strict';
 import { AttemptEnd } from '../../../../sidecar/core/outcome/outcome.js';
 import { Status } from '../../../../sidecar/core/outcome/status.js';
 import { CircuitBreakerLimits } from '../../../../sidecar/core/retry/circuit-breaker.js';
+import { decideRetry } from '../../../../sidecar/core/retry/decide-retry.js';
 import {
-  decideRetry,
   LONGEST_PUSHBACK_MS,
   MAX_ATTEMPTS,
   NO_PUSHBACK,
   NoRetry,
   parsePushback,
   type RetryFacts,
+  type RetryQuestion,
   type RetryRoute,
   RetryState,
 } from '../../../../sidecar/core/retry/retry.js';
@@ -45,7 +46,11 @@ interface Case {
 function decide({ facts = {}, route = IDEMPOTENT, state = {}, budget, draw = 0.5 }: Case = {}): number {
   const full = Object.assign(new RetryState(), { attempts: 1 }, state);
   const ample = budget ?? new RetryBudget({ ratio: 0, perSecond: 100 });
-  return decideRetry(full, { ...FAILED, ...facts }, route, ample, constant(draw), 0);
+  return ask({ state: full, facts: { ...FAILED, ...facts }, route, budget: ample, random: constant(draw) });
+}
+
+function ask(question: Omit<RetryQuestion, 'random' | 'nowMs'> & { random?: () => number }): number {
+  return decideRetry({ random: constant(0.5), nowMs: 0, ...question });
 }
 
 const EMPTY = (): RetryBudget => new RetryBudget({ ratio: 0, perSecond: 0 });
@@ -148,7 +153,7 @@ describe('decideRetry, for what was never processed', () => {
       assert.equal(decide({ facts: only, state: { returns: 1 } }), NoRetry.exhausted);
       const state = Object.assign(new RetryState(), { attempts: 1 });
       const again = (): number =>
-        decideRetry(state, { ...FAILED, ...only }, PLAIN, EMPTY(), constant(0.5), 0);
+        ask({ state, facts: { ...FAILED, ...only }, route: PLAIN, budget: EMPTY() });
       assert.deepEqual([again(), again()], [12.5, NoRetry.exhausted]);
       assert.equal(decide({ facts: { ...only, timeLeftMs: 12.5 } }), NoRetry.noTime);
     });
@@ -189,10 +194,10 @@ describe('decideRetry, for a refusal marked outrider-unprocessed', () => {
   it('leaves the attempts of the route untouched', () => {
     const state = Object.assign(new RetryState(), { attempts: 1 });
     const budget = new RetryBudget({ ratio: 0, perSecond: 100 });
-    decideRetry(state, { ...FAILED, ...facts }, IDEMPOTENT, budget, constant(0.5), 0);
+    ask({ state, facts: { ...FAILED, ...facts }, route: IDEMPOTENT, budget });
     assert.deepEqual([state.processed, state.refusals], [0, 1]);
     state.attempts = 2;
-    assert.ok(decideRetry(state, FAILED, IDEMPOTENT, budget, constant(0.5), 0) >= 0);
+    assert.ok(ask({ state, facts: FAILED, route: IDEMPOTENT, budget }) >= 0);
   });
 
   it('is no such refusal without the mark', () => {

@@ -1,0 +1,31 @@
+import { isNeverProcessed } from '../outcome/outcome.js';
+import { NoRetry, PASS, type RetryQuestion, type RetryRule } from './retry.js';
+import { finalEnd } from './rules/final-end.js';
+import { neverProcessed } from './rules/never-processed.js';
+import { routePolicy } from './rules/route-policy.js';
+import { serverPushback } from './rules/server-pushback.js';
+import { unprocessedRefusal } from './rules/unprocessed-refusal.js';
+
+/** The rules in the order in which they are asked. A new one is a file in rules/ and a line here. */
+export const RETRY_RULES: readonly RetryRule[] = [
+  finalEnd,
+  neverProcessed,
+  serverPushback,
+  unprocessedRefusal,
+  routePolicy,
+];
+
+/**
+ * Whether another attempt follows: the wait in ms (0 = at once), or a `NoRetry` below zero. The first rule that does not
+ * pass decides. Takes from the budget when it grants an attempt that needs it, so ask once, and only when the attempt
+ * would be made.
+ */
+export function decideRetry(question: RetryQuestion, rules: readonly RetryRule[] = RETRY_RULES): number {
+  const { state, facts } = question;
+  if (!facts.isCommitted && !isNeverProcessed(facts.ended)) state.processed += 1;
+  for (const rule of rules) {
+    const wait = rule(question);
+    if (wait !== PASS) return wait;
+  }
+  return NoRetry.notRetryable;
+}

@@ -1,0 +1,32 @@
+import { AttemptEnd } from '../../outcome/outcome.js';
+import { fullJitterMs } from '../backoff.js';
+import {
+  isOverBreaker,
+  LONGEST_PUSHBACK_MS,
+  MAX_ATTEMPTS,
+  NO_PUSHBACK,
+  NoRetry,
+  type RetryQuestion,
+} from '../retry.js';
+
+/**
+ * A failure that may have been processed: the route has to be idempotent and to ask for retries of this status, within its
+ * number of attempts and the retry budget. Waits a full-jitter backoff, or the server's pushback where it is the only
+ * endpoint. Says the last word: never `PASS`.
+ */
+export function routePolicy({ state, facts, route, budget, random, nowMs }: RetryQuestion): number {
+  const { retry } = route;
+  if (retry === undefined || !route.idempotent) return NoRetry.notRetryable;
+  if (facts.ended === AttemptEnd.trailers && !retry.on.includes(facts.status)) return NoRetry.notRetryable;
+  if (!facts.isRequestHeld) return NoRetry.notHeld;
+  if (state.processed >= retry.attempts || state.attempts >= MAX_ATTEMPTS) return NoRetry.exhausted;
+  const backoffMs = fullJitterMs(state.processed, retry.backoff.baseMs, retry.backoff.maxMs, random);
+  const isBound = facts.pushbackMs !== NO_PUSHBACK && !facts.isOtherAvailable;
+  const delayMs = isBound ? facts.pushbackMs : backoffMs;
+  if (delayMs >= facts.timeLeftMs) return NoRetry.noTime;
+  if (isBound && facts.timeLeftMs === Number.POSITIVE_INFINITY && delayMs > LONGEST_PUSHBACK_MS)
+    return NoRetry.pushback;
+  if (isOverBreaker(facts)) return NoRetry.overBreaker;
+  if (!budget.withdraw(nowMs)) return NoRetry.overBudget;
+  return delayMs;
+}

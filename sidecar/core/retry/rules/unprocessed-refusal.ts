@@ -1,0 +1,20 @@
+import { AttemptEnd } from '../../outcome/outcome.js';
+import { isOverBreaker, MAX_ATTEMPTS, NoRetry, PASS, type RetryQuestion } from '../retry.js';
+
+/**
+ * The sidecar at the endpoint is full or not ready and says that the model did nothing: once per call, another endpoint
+ * gets it, on any route. The pushback of the refusal binds the endpoint that sent it, not the others.
+ */
+export function unprocessedRefusal({ state, facts, budget, nowMs }: RetryQuestion): number {
+  const { ended, isMarkedUnprocessed, isOtherAvailable } = facts;
+  const isRefusal = ended === AttemptEnd.trailers || ended === AttemptEnd.attemptTimeout;
+  if (!isMarkedUnprocessed || !isRefusal || !isOtherAvailable || state.refusals > 0) return PASS;
+  if (!facts.isRequestHeld) return NoRetry.notHeld;
+  if (state.attempts >= MAX_ATTEMPTS) return NoRetry.exhausted;
+  if (!(facts.timeLeftMs > 0)) return NoRetry.noTime;
+  if (isOverBreaker(facts)) return NoRetry.overBreaker;
+  if (!budget.withdraw(nowMs)) return NoRetry.overBudget;
+  state.refusals += 1;
+  state.processed -= 1;
+  return 0;
+}

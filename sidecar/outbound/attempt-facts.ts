@@ -1,0 +1,50 @@
+import { AttemptFacts } from '../core/outcome/classify-attempt.js';
+import { type AttemptEnd, restsOnElapsedTime } from '../core/outcome/outcome.js';
+import { metadataValue } from '../http2/header-view.js';
+import type { HeaderBlock } from '../http2/hpack/header-list.js';
+import { endpointWaitStartMs } from '../relay/call-timer.js';
+import { isTimeAsked } from '../relay/route-table.js';
+import type { DataPlaneContext } from '../transport/context.js';
+import type { OutboundAttempt, OutboundCall } from './call.js';
+
+/** Trailer of a sidecar that serves several models: the one its answer is about. */
+export const MODEL_TRAILER = 'outrider-model';
+
+const facts = new AttemptFacts();
+
+/** What `classifyAttempt` needs of an attempt that has just ended. The record is shared: it holds until the next call. */
+export function factsOf(
+  call: OutboundCall,
+  attempt: OutboundAttempt,
+  context: DataPlaneContext,
+): AttemptFacts {
+  const { startMs, status, trailers } = attempt;
+  const { nowMs } = context;
+  const ended = attempt.ended as AttemptEnd;
+  const isByTime = restsOnElapsedTime(ended, status);
+  facts.ended = ended;
+  facts.status = status;
+  facts.elapsedMs = nowMs - startMs;
+  facts.allowedMs = call.deadlineMs - startMs;
+  facts.deadlineMs = call.deadlineMs;
+  facts.turnMs = endpointWaitStartMs(call, attempt);
+  facts.usualMs = attempt.endpoint.usualMs;
+  facts.outcomes = call.match.plan.outcomes;
+  facts.isStream = !call.plan.holdsResponse;
+  facts.isCommitted = call.isCommitted;
+  facts.isTimeAsked = isByTime && isTimeAsked(call.match.plan.config, call.block);
+  facts.hasStalled = isByTime && context.hasStalled();
+  facts.hasTrailers = trailers !== null;
+  facts.reason = undefined;
+  facts.model = undefined;
+  facts.isUnprocessed = false;
+  // Metadata of an endpoint outside the mesh is not believed: it may say anything.
+  if (status > 0 && trailers !== null && !call.plan.stripsResponse) readSidecarTrailers(trailers);
+  return facts;
+}
+
+function readSidecarTrailers(trailers: HeaderBlock): void {
+  facts.reason = metadataValue(trailers, 'outrider-reason');
+  facts.model = metadataValue(trailers, MODEL_TRAILER);
+  facts.isUnprocessed = metadataValue(trailers, 'outrider-unprocessed') !== undefined;
+}
