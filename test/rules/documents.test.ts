@@ -16,7 +16,7 @@ import {
 } from '../kit/source-tree/document-checks.js';
 
 /** Where documents lie; the root itself without its folders. */
-const FOLDERS = ['mesh-config', 'services', 'sidecar', 'proto', 'test'];
+const FOLDERS = ['docs', 'mesh-config', 'services', 'sidecar', 'proto', 'test'];
 
 const documents = [...readdirSync(packageRoot), ...FOLDERS.flatMap(below)]
   .filter((path) => path.endsWith('.md') || /^mesh-config\/.*\.ya?ml$/.test(path))
