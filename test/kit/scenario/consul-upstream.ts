@@ -51,8 +51,7 @@ export class ConsulUpstream {
       this.targets,
       { ...deps, service: 'app' },
       (knowledge) => {
-        outbound.apply(knowledge);
-        this.stack.run();
+        this.stack.settle(outbound.apply(knowledge));
       },
     );
   }

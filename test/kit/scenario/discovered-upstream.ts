@@ -70,14 +70,12 @@ export class DiscoveredUpstream {
         backend.answer = (stream) => stream.reply(Buffer.from(id));
       }
     }
-    this.out.outbound.apply({ routes, clusters: new Map(Object.entries(clusters)) });
-    this.stack.run();
+    this.stack.settle(this.out.outbound.apply({ routes, clusters: new Map(Object.entries(clusters)) }));
   }
 
   call(options: CallOptions = {}): PeerStream {
     const stream = this.app.call(options);
-    this.streams.push(stream);
-    this.stack.run();
+    this.stack.settle(this.streams.push(stream));
     return stream;
   }
 

@@ -372,6 +372,12 @@ export class Stack {
     for (let i = 0; this.turn(); i++) assert.ok(i < 100_000, 'the network never comes to rest');
   }
 
+  /** `run`, after what stands in the argument: `settle(stream.reply())`. Returns the argument. */
+  settle<T>(done: T): T {
+    this.run();
+    return done;
+  }
+
   /** Moves the clock on; after each timer that fires, turns until nothing moves. */
   advance(ms: number): void {
     this.run();

@@ -126,8 +126,7 @@ describe('Scenario: everyone was away', () => {
     pool.load(400, 10);
     assert.equal(faults(), 0);
     pool.stack.isArmed = true;
-    pool.out.outbound.refreshConnections();
-    pool.stack.run();
+    pool.stack.settle(pool.out.outbound.refreshConnections());
     assertAllServe();
   });
 

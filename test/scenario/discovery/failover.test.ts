@@ -57,8 +57,7 @@ describe('Scenario: failover', () => {
     mesh.discover(['a', 'b', 'c@1']);
     mesh.calls(4);
     for (const name of ['a', 'b']) mesh.stack.backend(name).answer = () => {};
-    const under = Array.from({ length: 20 }, () => mesh.app.call());
-    mesh.stack.run();
+    const under = mesh.stack.settle(Array.from({ length: 20 }, () => mesh.app.call()));
     mesh.kill('a');
     mesh.kill('b');
     mesh.stack.advance(1000);

@@ -17,8 +17,7 @@ describe('Scenario: locality', () => {
       ...each,
       locality: each.id.startsWith('h') ? 'here' : 'there',
     }));
-    pool.out.outbound.update({ ...config, endpoints });
-    pool.stack.run();
+    pool.stack.settle(pool.out.outbound.update({ ...config, endpoints }));
   };
   const kill = (name: string): void => {
     pool.stack.backend(name).mode = 'refuses';

@@ -30,8 +30,7 @@ describe('Scenario: a replica is killed', () => {
     assert.equal(before, mesh.sent.length);
     mesh.call();
     mesh.call();
-    mesh.call();
-    mesh.stack.run();
+    mesh.stack.settle(mesh.call());
     mesh.replicas[0]!.kill();
     mesh.load(500);
     assert.deepEqual(mesh.failures(), { '14 connection-lost': 1 });

@@ -49,8 +49,7 @@ describe('Scenario: a rolling restart', () => {
       routes: [aStreamRoute()],
       endpoints: upstream.endpoints.slice(1).map(({ address, id, weight }) => ({ address, id, weight })),
     } as const;
-    outbound.update(config);
-    mesh.stack.run();
+    mesh.stack.settle(outbound.update(config));
     const before = mesh.replicas[0]!.model.requests.length;
     mesh.call({ body: null });
     mesh.call({ body: null });

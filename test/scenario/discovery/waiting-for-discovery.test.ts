@@ -55,8 +55,7 @@ describe('Scenario: calls before discovery has answered', () => {
   it('are forgotten when their caller goes', () => {
     mesh = new DiscoveredUpstream();
     const call = mesh.call({ body: null });
-    call.reset(8);
-    mesh.stack.run();
+    mesh.stack.settle(call.reset(8));
     assert.equal(mesh.out.outbound.breaker.waitingCalls, 0);
     mesh.discover(['a']);
     assert.equal(mesh.stack.backend('a').requests.length, 0);
@@ -143,8 +142,7 @@ describe('Scenario: calls before discovery has answered', () => {
       mesh.discover(['a']);
       assert.deepEqual(mesh.calls(1), { a: 1 });
       mesh.stack.isArmed = false;
-      mesh.out.outbound.expireConnections();
-      mesh.stack.run();
+      mesh.stack.settle(mesh.out.outbound.expireConnections());
       const call = mesh.call({ timeout: '5S' });
       mesh.stack.advance(400);
       assert.equal(call.reason, 'connect-failed');

@@ -52,8 +52,7 @@ describe('Scenario: the front of several models', () => {
   const model = (name: string): Backend => stack.backend(`model ${name}`);
   const slot = (name: string) => side.inbound.backends.find((each) => each.name === name)!;
   const ask = (options: CallOptions): PeerStream => {
-    const stream = peer.call(options);
-    stack.run();
+    const stream = stack.settle(peer.call(options));
     return stream;
   };
   const infer = (name: string, options: CallOptions = {}): PeerStream =>
@@ -94,8 +93,7 @@ describe('Scenario: the front of several models', () => {
       [false, false, false],
     );
     model('slow').answer = (stream) => stream.reply();
-    model('slow').last.reply();
-    stack.run();
+    stack.settle(model('slow').last.reply());
     assert.ok(held.every(({ status }) => status === 0));
   });
 
@@ -120,8 +118,7 @@ describe('Scenario: the front of several models', () => {
     const waiting = infer('slow');
     assert.equal(infer('digits').status, 0);
     assert.equal(waiting.isOver, false);
-    side.inbound.setModel({ kind: 'ready' }, slot('slow'));
-    stack.run();
+    stack.settle(side.inbound.setModel({ kind: 'ready' }, slot('slow')));
     assert.equal(waiting.body.toString(), 'slow');
   });
 
@@ -142,10 +139,8 @@ describe('Scenario: the front of several models', () => {
     const body = anInferRequest('slow', 3000);
     for (const at of [1, 3, 5, 6, 7, 8, 9, 10, 11, 12, 60, 2900]) {
       const call = peer.call({ body: null });
-      call.data(body.subarray(0, at), 0);
-      stack.run();
-      call.data(body.subarray(at), Flag.endStream);
-      stack.run();
+      stack.settle(call.data(body.subarray(0, at), 0));
+      stack.settle(call.data(body.subarray(at), Flag.endStream));
       assert.equal(call.body.toString(), 'slow', `cut at ${at}`);
     }
     const late = message([7, Buffer.alloc(50_000)], [2, Buffer.from('1')], [1, Buffer.from('slow')]);
@@ -236,15 +231,13 @@ describe('Scenario: the front of several models', () => {
     };
     const stream = (): PeerStream => peer.call({ path: STREAM, body: null });
     const sends = (call: PeerStream, body: Buffer, flags = 0): void => {
-      call.data(body, flags);
-      stack.run();
+      stack.settle(call.data(body, flags));
     };
 
     it('goes where its first message says, as soon as that has come', () => {
       open();
       echo('slow');
-      const call = stream();
-      stack.run();
+      const call = stack.settle(stream());
       assert.deepEqual(seen(), [0, 0]);
       sends(call, anInferRequest('slow'));
       assert.deepEqual(seen(), [0, 1]);
@@ -345,8 +338,7 @@ describe('Scenario: the front of several models', () => {
           const call = peer.call({ ...options, body: null });
           const bytes = Buffer.concat(bodies);
           for (let at = 0; at < bytes.length && !call.isOver; at += cut) {
-            call.data(bytes.subarray(at, at + cut), 0);
-            stack.run();
+            stack.settle(call.data(bytes.subarray(at, at + cut), 0));
           }
           if (isGone && !call.isOver) call.reset(8);
           else if (isEnded && !call.isOver) call.data(Buffer.alloc(0), Flag.endStream);

@@ -40,8 +40,7 @@ describe('Scenario: a sidecar says that its model cannot serve', () => {
       ['outrider-unprocessed', '1'],
     ]);
   const call = (): PeerStream => {
-    const stream = app.call({});
-    stack.run();
+    const stream = stack.settle(app.call({}));
     return stream;
   };
   /** Who answered each of so many calls; failures by their status. */

@@ -61,8 +61,7 @@ describe('Scenario: the limits under anything', () => {
         },
         () => {
           if (upTo(6) > 0) return;
-          side.inbound.setModel({ kind: 'away', why: 'for a while' });
-          stack.run();
+          stack.settle(side.inbound.setModel({ kind: 'away', why: 'for a while' }));
           side.inbound.setModel({ kind: 'ready' });
         },
       ];

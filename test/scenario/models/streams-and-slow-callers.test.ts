@@ -124,8 +124,7 @@ describe('Scenario: a stream that fails after a long life', () => {
       routes: [STREAMS, aRoute()],
     });
     for (const name of pool.names) pool.stack.backend(name).answer = () => {};
-    pool.app.call({ path: TALK, body: null }).data(MESSAGE);
-    pool.stack.run();
+    pool.stack.settle(pool.app.call({ path: TALK, body: null }).data(MESSAGE));
     const name = pool.names.find((each) => pool.stack.backend(each).requests.length > 0)!;
     const stream = pool.stack.backend(name).last.begin();
     for (let i = 0; i < 600; i++) {
@@ -134,8 +133,7 @@ describe('Scenario: a stream that fails after a long life', () => {
     }
     for (const each of pool.names) pool.works(each, 20);
     pool.load(90, 30);
-    stream.trailers(Status.INTERNAL);
-    pool.stack.run();
+    pool.stack.settle(stream.trailers(Status.INTERNAL));
     // Several calls at once: to a single one, any fault makes the others look better.
     const share = pool.load(600, 5)[name] ?? 0;
     assert.ok(share > 60, `${share} of 600 calls`);
@@ -152,8 +150,7 @@ describe('Scenario: callers that take long to send their request', () => {
     const stream = pool.app.call({ body: null, ...options });
     stream.data(MESSAGE.subarray(0, 5));
     pool.stack.advance(ms);
-    stream.data(MESSAGE.subarray(5), Flag.endStream);
-    pool.stack.run();
+    pool.stack.settle(stream.data(MESSAGE.subarray(5), Flag.endStream));
     return stream;
   };
   const faults = (): number => pool.names.reduce((sum, name) => sum + pool.endpoint(name).outcomes[1]!, 0);
@@ -225,8 +222,7 @@ describe('Scenario: callers that take long to send their request', () => {
     for (const name of pool.names) pool.works(name, 10);
     // In turn: every slow one goes to the same endpoint.
     for (let i = 0; i < 60; i++) {
-      pool.app.call();
-      pool.stack.run();
+      pool.stack.settle(pool.app.call());
       slowly(90);
       pool.stack.advance(20);
     }
@@ -253,7 +249,6 @@ describe('Scenario: callers that take long to send their request', () => {
     assert.equal(pool.out.outbound.attempts, 61);
     pool.stack.advance(30);
     assert.equal(pool.out.outbound.attempts, 62);
-    stream.reset();
-    pool.stack.run();
+    pool.stack.settle(stream.reset());
   });
 });

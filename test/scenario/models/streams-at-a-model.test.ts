@@ -32,24 +32,20 @@ describe('Scenario: streams at a model', () => {
     side.model.answer = (stream) => void stack.clock.after(RUN_MS, () => stream.reply());
   };
   const call = (options: CallOptions = {}): PeerStream => {
-    const stream = app.call({ timeout: '1S', ...options });
-    stack.run();
+    const stream = stack.settle(app.call({ timeout: '1S', ...options }));
     return stream;
   };
   /** A stream in both directions that has said something: the caller’s end and the model’s. */
   const talk = (): readonly [PeerStream, PeerStream] => {
     const near = app.call({ path: TALK, body: null });
-    near.data(MESSAGE);
-    stack.run();
+    stack.settle(near.data(MESSAGE));
     const far = side.model.last;
-    far.begin();
-    stack.run();
+    stack.settle(far.begin());
     return [near, far];
   };
   const end = (near: PeerStream, far: PeerStream): void => {
     far.trailers(0);
-    near.end();
-    stack.run();
+    stack.settle(near.end());
   };
   /** Unary calls, one every `everyMs`; by status. */
   const load = (count: number, everyMs: number): Record<number, number> => {
@@ -107,22 +103,17 @@ describe('Scenario: streams at a model', () => {
       const [one, other] = [call({ timeout: '30S' }), call({ timeout: '30S' })];
       const atModel = side.model.last;
       assert.deepEqual([running(), side.inbound.queue.waiting], [1, 1]);
-      near.data(MESSAGE);
-      stack.run();
-      near.data(MESSAGE);
-      stack.run();
+      stack.settle(near.data(MESSAGE));
+      stack.settle(near.data(MESSAGE));
       assert.deepEqual([running(), far.bytes], [1, MESSAGE.length], 'no more than may run');
-      far.data(MESSAGE);
-      stack.run();
+      stack.settle(far.data(MESSAGE));
       assert.equal(near.bytes, MESSAGE.length, 'what the model says is passed on');
-      atModel.reply();
-      stack.run();
+      stack.settle(atModel.reply());
       assert.deepEqual([one.status, running(), side.inbound.queue.waiting], [0, 1, 1]);
       assert.equal(far.bytes, 3 * MESSAGE.length);
       stack.advance(1_010);
       assert.deepEqual([running(), side.inbound.queue.waiting], [1, 0], 'silent again');
-      side.model.last.reply();
-      stack.run();
+      stack.settle(side.model.last.reply());
       assert.equal(other.status, 0);
       end(near, far);
     });
@@ -132,8 +123,7 @@ describe('Scenario: streams at a model', () => {
       const [near, far] = talk();
       stack.advance(1_010);
       assert.equal(running(), 0);
-      far.data(MESSAGE);
-      stack.run();
+      stack.settle(far.data(MESSAGE));
       assert.equal(running(), 1);
       end(near, far);
       assert.equal(running(), 0);
@@ -169,8 +159,7 @@ describe('Scenario: streams at a model', () => {
     for (let i = 0; i < 20; i++) {
       stack.advance(900);
       assert.equal(side.inbound.queue.running, 1);
-      far.data(MESSAGE);
-      stack.run();
+      stack.settle(far.data(MESSAGE));
     }
     end(near, far);
   });
@@ -186,8 +175,7 @@ describe('Scenario: streams at a model', () => {
     assert.equal(side.inbound.queue.running, 1);
     stack.advance(20);
     assert.equal(side.inbound.queue.running, 0);
-    side.model.last.trailers(0);
-    stack.run();
+    stack.settle(side.model.last.trailers(0));
     assert.equal(stream.status, 0);
   });
 
@@ -200,8 +188,7 @@ describe('Scenario: streams at a model', () => {
       const silent = side.inbound.activity();
       assert.deepEqual([silent.inFlight, silent.oldestStartMs, silent.completed], [0, 0, 0]);
       assert.equal(silent.abandoned, 0);
-      near.data(MESSAGE);
-      stack.run();
+      stack.settle(near.data(MESSAGE));
       const now = stack.clock.now();
       const { inFlight, abandoned, oldestStartMs } = side.inbound.activity();
       assert.deepEqual([inFlight, abandoned, oldestStartMs], [1, 0, now]);
@@ -213,14 +200,12 @@ describe('Scenario: streams at a model', () => {
       const [near, far] = talk();
       for (let i = 0; i < 10; i++) {
         stack.advance(500);
-        far.data(MESSAGE);
-        stack.run();
+        stack.settle(far.data(MESSAGE));
       }
       const toldMs = stack.clock.now();
       for (let i = 0; i < 10; i++) {
         stack.advance(500);
-        near.data(MESSAGE);
-        stack.run();
+        stack.settle(near.data(MESSAGE));
       }
       assert.equal(side.inbound.activity().oldestStartMs, toldMs);
       end(near, far);

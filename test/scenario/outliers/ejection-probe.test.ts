@@ -27,8 +27,7 @@ describe('Scenario: the trial of an ejected endpoint', () => {
     pool.stack.backend('a').requests.length = 0;
   };
   const call = (options: CallOptions = {}): PeerStream => {
-    const stream = pool.app.call(options);
-    pool.stack.run();
+    const stream = pool.stack.settle(pool.app.call(options));
     return stream;
   };
   const atA = (): readonly PeerStream[] => pool.stack.backend('a').requests;
@@ -50,8 +49,7 @@ describe('Scenario: the trial of an ejected endpoint', () => {
   it('is no stream while there are unary calls', () => {
     start();
     const stream = call({ path: TALK, body: null });
-    stream.data(MESSAGE);
-    pool.stack.run();
+    pool.stack.settle(stream.data(MESSAGE));
     assert.equal(atA().length, 0);
     call();
     assert.equal(pool.states[0], 'eligible');
@@ -63,17 +61,14 @@ describe('Scenario: the trial of an ejected endpoint', () => {
     silent();
     pool.stack.advance(5_000);
     const stream = call({ path: TALK, body: null });
-    stream.data(MESSAGE);
-    pool.stack.run();
+    pool.stack.settle(stream.data(MESSAGE));
     assert.deepEqual([atA().length, pool.states[0]], [1, 'probing']);
     const [far] = atA();
-    far!.begin();
-    pool.stack.run();
+    pool.stack.settle(far!.begin());
     assert.equal(pool.states[0], 'eligible');
     // How it ends an hour later is no trial’s result, and no later one’s.
     pool.stack.advance(10_000);
-    far!.data(MESSAGE).trailers(14);
-    pool.stack.run();
+    pool.stack.settle(far!.data(MESSAGE).trailers(14));
     assert.deepEqual([stream.status, pool.states[0]], [14, 'eligible']);
   });
 
@@ -96,8 +91,7 @@ describe('Scenario: the trial of an ejected endpoint', () => {
     pool.works('a');
     assert.equal(call().body.toString(), 'a');
     assert.equal(pool.states[0], 'eligible');
-    far!.fail(14);
-    pool.stack.run();
+    pool.stack.settle(far!.fail(14));
     assert.deepEqual([stream.status, pool.states[0]], [14, 'eligible']);
     endAll(early);
   });
@@ -118,8 +112,7 @@ describe('Scenario: the trial of an ejected endpoint', () => {
     assert.deepEqual([other.body.toString(), pool.states[0]], ['a', 'eligible']);
     pool.stack.backend('b').requests.length = 0;
     pool.stack.advance(500);
-    slow.data(MESSAGE, Flag.endStream);
-    pool.stack.run();
+    pool.stack.settle(slow.data(MESSAGE, Flag.endStream));
     assert.equal(slow.status, 0);
   });
 

@@ -21,8 +21,7 @@ describe('Scenario: an endpoint fails under concurrency', () => {
     assert.equal(held.length, IN_FLIGHT / 3);
     for (const [i, stream] of held.entries()) {
       assert.equal(pool.report('b').state, i < 5 ? 'eligible' : 'ejected', `after ${i} failures`);
-      stream.fail(14);
-      pool.stack.run();
+      pool.stack.settle(stream.fail(14));
     }
     const found = pool.load(300, 10);
     assert.equal(found['b'], undefined);

@@ -46,8 +46,7 @@ describe('Scenario: an endpoint whose check has not passed yet', () => {
   it('gets calls, and is shown as not checked', () => {
     start(() => {});
     assert.deepEqual(shown(), ['eligible', 'not checked yet; calls go there']);
-    const call = app.call();
-    stack.run();
+    const call = stack.settle(app.call());
     assert.equal(call.status, 0);
   });
 

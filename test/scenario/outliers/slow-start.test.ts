@@ -54,8 +54,7 @@ describe('Scenario: slow start', () => {
     pool.load(40);
     pool.stack.backend('n').answer = (stream) => stream.reply(Buffer.from('n'));
     const config = anUpstream(['a', 'b', 'n'], { slowStart: SLOW_START });
-    pool.out.outbound.update(config);
-    pool.stack.run();
+    pool.stack.settle(pool.out.outbound.update(config));
     const early = pool.load(30)['n'] ?? 0;
     assert.ok(early >= 1 && early <= 6, `${early}`);
     pool.load(300);

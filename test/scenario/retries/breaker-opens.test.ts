@@ -30,8 +30,7 @@ describe('Scenario: a breaker opens', () => {
     app = stack.app(out.listener);
   };
   const call = (): PeerStream => {
-    const stream = app.call();
-    stack.run();
+    const stream = stack.settle(app.call());
     return stream;
   };
   const all = (): PeerStream[] => ['a', 'b'].flatMap((name) => stack.backend(name).requests);
@@ -58,8 +57,7 @@ describe('Scenario: a breaker opens', () => {
       [8, 'breaker-open', 'digits has 3 calls in flight already', 'true'],
     );
     assert.equal(hits('in-flight'), 1);
-    all()[0]!.reply();
-    stack.run();
+    stack.settle(all()[0]!.reply());
     assert.equal(call().isOver, false);
     for (const each of all().filter((_, i) => i > 0)) each.reply();
     stack.run();
@@ -113,8 +111,7 @@ describe('Scenario: a breaker opens', () => {
     app = stack.app(out.listener);
     const waiting = call();
     assert.equal(call().reason, 'breaker-open');
-    waiting.reset();
-    stack.run();
+    stack.settle(waiting.reset());
   });
 
   it('for calls that wait for discovery', () => {
@@ -128,8 +125,7 @@ describe('Scenario: a breaker opens', () => {
       routes: [{ split: [{ weight: 1, cluster: '' }] }],
       clusters: new Map([['', { endpoints }]]),
     };
-    out.outbound.apply(knowledge);
-    stack.run();
+    stack.settle(out.outbound.apply(knowledge));
     for (const each of waiting) assert.equal(each.status, 0);
   });
 
@@ -166,11 +162,9 @@ describe('Scenario: a breaker opens', () => {
     const retry = { ...aSafeRoute().retry!, backoff: { baseMs: 5000, maxMs: 5000 } };
     start({ maxRetries: 1 }, { routes: [aSafeRoute({ retry })], ejection: { mode: 'observe' } });
     const stream = call();
-    all()[0]!.fail(14);
-    stack.run();
+    stack.settle(all()[0]!.fail(14));
     assert.equal(out.outbound.breaker.limits!.retries, 1);
-    stream.reset();
-    stack.run();
+    stack.settle(stream.reset());
     stack.assertIdle();
   });
 
@@ -210,8 +204,7 @@ describe('Scenario: a breaker opens', () => {
 
   it('connections are replaced all the same, make before break', () => {
     start({ maxConnections: 2 });
-    out.upstream.refreshConnections();
-    stack.run();
+    stack.settle(out.upstream.refreshConnections());
     assert.deepEqual(
       ['a', 'b'].map((name) => stack.backend(name).peers.length),
       [2, 2],

@@ -21,8 +21,7 @@ describe('Scenario: the caller leaves', () => {
     );
     assert.ok(mesh.stack.relay.memory.held > 0);
     const nowMs = mesh.stack.clock.now();
-    mesh.app.socket.destroy();
-    mesh.stack.run();
+    mesh.stack.settle(mesh.app.socket.destroy());
     assert.equal(mesh.stack.clock.now(), nowMs, 'without any time passing');
     mesh.stack.assertIdle();
     for (const { model } of mesh.replicas) {
@@ -39,8 +38,7 @@ describe('Scenario: the caller leaves', () => {
   it('frees a call between two attempts', () => {
     mesh = new Mesh();
     for (const { model } of mesh.replicas) model.answer = (stream) => stream.reset(2);
-    const call = mesh.call();
-    mesh.stack.run();
+    const call = mesh.stack.settle(mesh.call());
     call.reset();
     mesh.advance(5000);
     mesh.stack.assertIdle();

@@ -12,11 +12,9 @@ describe('Scenario: a committed call', () => {
   it('is not tried again when its replica dies in the middle of the answer', () => {
     mesh = new Mesh({ routes: [aStreamRoute({ idempotent: true, retry: aSafeRoute().retry! })] });
     for (const { model } of mesh.replicas) model.answer = () => {};
-    const call = mesh.call();
-    mesh.stack.run();
+    const call = mesh.stack.settle(mesh.call());
     const serving = mesh.replicas.find(({ model }) => model.requests.length > 0)!;
-    serving.model.last.begin().data(Buffer.from('first token'));
-    mesh.stack.run();
+    mesh.stack.settle(serving.model.last.begin().data(Buffer.from('first token')));
     assert.equal(call.body.toString(), 'first token');
     serving.kill();
     mesh.advance(1000);

@@ -177,12 +177,10 @@ describe('Scenario: declared outcomes, and what follows a failed attempt', () =>
         held.every((each) => each !== undefined),
         'both have a copy',
       );
-      held[0]!.fail(NOT_FOUND);
-      stack.run();
+      stack.settle(held[0]!.fail(NOT_FOUND));
       if (answer === OK) {
         assert.ok(!call.isOver);
-        held[1]!.reply(Buffer.from('b'));
-        stack.run();
+        stack.settle(held[1]!.reply(Buffer.from('b')));
       }
       assert.equal(call.status, answer);
     }
@@ -194,8 +192,7 @@ describe('Scenario: declared outcomes, and what follows a failed attempt', () =>
     const out = stack.outbound(anUpstream(['a'], { routes }));
     const app = stack.app(out.listener);
     const ask = () => {
-      const call = app.call();
-      stack.run();
+      const call = stack.settle(app.call());
       return call.status === OK ? call.body.toString() : call.status;
     };
     stack.backend('a').answer = (stream) => stream.reply(Buffer.from('half'), NOT_FOUND);

@@ -73,8 +73,7 @@ describe('Scenario: a call falls back', () => {
     (stream: PeerStream) =>
       void stream.fail(status, [['grpc-message', 'broken']]);
   const call = (options: CallOptions = {}): PeerStream => {
-    const stream = app.call(options);
-    stack.run();
+    const stream = stack.settle(app.call(options));
     return stream;
   };
   const asked = (): number => stack.backend('a').requests.length + stack.backend('b').requests.length;
@@ -152,10 +151,8 @@ describe('Scenario: a call falls back', () => {
       start([TO_SMALL]);
       big.outbound.update({ ...bigConfig([TO_SMALL]), endpoints: [] });
       const stream = call({ body: null });
-      stream.data(Buffer.alloc(200_000, 1));
-      stack.run();
-      stream.data(Buffer.alloc(200_000, 2)).end();
-      stack.run();
+      stack.settle(stream.data(Buffer.alloc(200_000, 1)));
+      stack.settle(stream.data(Buffer.alloc(200_000, 2)).end());
       assert.equal(stack.backend('s').last.bytes, 400_000);
       assert.equal(stream.status, 0);
     });
@@ -172,8 +169,7 @@ describe('Scenario: a call falls back', () => {
       start([TO_SMALL]);
       bigSays(() => {});
       const stream = call();
-      stream.reset();
-      stack.run();
+      stack.settle(stream.reset());
       assert.equal(smallAsked(), 0);
     });
 
@@ -188,7 +184,6 @@ describe('Scenario: a call falls back', () => {
       start([TO_SMALL]);
       bigSays(fails());
       const stream = call({ body: Buffer.alloc(1_200_000) });
-      stack.run();
       assert.deepEqual([stream.status, smallAsked()], [14, 0]);
     });
 
@@ -206,8 +201,7 @@ describe('Scenario: a call falls back', () => {
       bigSays(fails());
       smallSays(() => {});
       const stream = call();
-      stream.reset();
-      stack.run();
+      stack.settle(stream.reset());
       assert.equal(stack.backend('s').last.resetCode, ErrorCode.cancel);
       stack.assertIdle();
     });
@@ -421,11 +415,9 @@ describe('Scenario: a call falls back', () => {
       call({ body });
       big.outbound.update({ ...bigConfig([LAST_GOOD]), endpoints: [] });
       const stream = call({ body: null });
-      stream.data(body.subarray(0, 40_000));
-      stack.run();
+      stack.settle(stream.data(body.subarray(0, 40_000)));
       assert.equal(stream.isOver, false);
-      stream.data(body.subarray(40_000)).end();
-      stack.run();
+      stack.settle(stream.data(body.subarray(40_000)).end());
       assert.deepEqual(seen(stream), [0, 'big', 'no-endpoint; from=last-good']);
       const other = call({ body: null, timeout: '300m' });
       stack.advance(310);
@@ -541,8 +533,7 @@ describe('Scenario: a call falls back', () => {
       for (let i = 0; i < FAILURES; i++) call();
       stack.advance(1200);
       bigSays(() => {});
-      call().reset();
-      stack.run();
+      stack.settle(call().reset());
       bigSays((each) => void each.reply(Buffer.from('big')));
       assert.equal(seen(call())[1], 'big');
     });

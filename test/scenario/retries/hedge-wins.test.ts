@@ -55,8 +55,7 @@ describe('Scenario: a late call is sent a second time', () => {
   const requests = (): PeerStream[] =>
     ['a', 'b', 'c'].flatMap((name) => (out.upstream.find(`${name}:1`) ? stack.backend(name).requests : []));
   const call = (options: CallOptions = {}): PeerStream => {
-    const stream = app.call(options);
-    stack.run();
+    const stream = stack.settle(app.call(options));
     return stream;
   };
   /** A call whose copy is out: the caller’s end, the first copy and the second. */
@@ -85,8 +84,7 @@ describe('Scenario: a late call is sent a second time', () => {
     assert.equal(second.header('grpc-previous-rpc-attempts'), '1');
     assert.deepEqual(second.body, first!.body);
     assert.notEqual(endpointOf(second), endpointOf(first!));
-    second.reply(Buffer.from('second'));
-    stack.run();
+    stack.settle(second.reply(Buffer.from('second')));
     assert.deepEqual([stream.status, stream.body.toString()], [0, 'second']);
     assert.deepEqual([first!.resetCode, second.resetCode], [ErrorCode.cancel, undefined]);
     assert.deepEqual([hedge().sent, hedge().won], [1, 1]);
@@ -96,8 +94,7 @@ describe('Scenario: a late call is sent a second time', () => {
   it('and the first one may still win', () => {
     start();
     const [stream, first, second] = hedged();
-    first.reply(Buffer.from('first'));
-    stack.run();
+    stack.settle(first.reply(Buffer.from('first')));
     assert.equal(stream.body.toString(), 'first');
     assert.deepEqual([first.resetCode, second.resetCode], [undefined, ErrorCode.cancel]);
     assert.deepEqual([hedge().sent, hedge().won], [1, 0]);
@@ -108,8 +105,7 @@ describe('Scenario: a late call is sent a second time', () => {
     start();
     const [stream, first, second] = hedged();
     first.reply(Buffer.from('first'));
-    second.reply(Buffer.from('second'));
-    stack.run();
+    stack.settle(second.reply(Buffer.from('second')));
     assert.equal(stream.lists.length, 2, 'headers once, trailers once');
     assert.ok(['first', 'second'].includes(stream.body.toString()));
     stack.assertIdle();
@@ -120,8 +116,7 @@ describe('Scenario: a late call is sent a second time', () => {
     const [stream] = hedged();
     stack.advance(2000);
     assert.equal(requests().length, 2);
-    stream.reset();
-    stack.run();
+    stack.settle(stream.reset());
   });
 
   it('the one that lost is not blamed, and is known to be slow', () => {
@@ -129,8 +124,7 @@ describe('Scenario: a late call is sent a second time', () => {
     for (let i = 0; i < 8; i++) {
       const [, first, second] = hedged();
       stack.advance(300);
-      second.reply();
-      stack.run();
+      stack.settle(second.reply());
       const loser = endpointOf(first);
       assert.deepEqual([loser.ejection.consecutiveFaults, loser.outcomes[1]], [0, 0]);
       assert.ok(loser.latency.peakMs > 300, `${loser.latency.peakMs}`);
@@ -141,12 +135,10 @@ describe('Scenario: a late call is sent a second time', () => {
   it('a late answer that begins to flow commits, and the other copy is reset', () => {
     start();
     const [stream, first, second] = hedged();
-    second.begin().data(Buffer.alloc(70_000, 1));
-    stack.run();
+    stack.settle(second.begin().data(Buffer.alloc(70_000, 1)));
     assert.equal(first.resetCode, ErrorCode.cancel);
     assert.ok(stream.bytes >= 64 * 1024);
-    second.trailers(0);
-    stack.run();
+    stack.settle(second.trailers(0));
     assert.equal(stream.status, 0);
     assert.equal(stream.bytes, 70_000);
   });
@@ -158,29 +150,24 @@ describe('Scenario: a late call is sent a second time', () => {
     stack.advance(1000);
     assert.equal(stream.isOver, false);
     assert.equal(requests().length, 2);
-    second.reply(Buffer.from('second'));
-    stack.run();
+    stack.settle(second.reply(Buffer.from('second')));
     assert.equal(stream.body.toString(), 'second');
   });
 
   it('a second copy that fails leaves the first alone', () => {
     start();
     const [stream, first, second] = hedged();
-    second.fail(14);
-    stack.run();
+    stack.settle(second.fail(14));
     assert.equal(first.resetCode, undefined);
-    first.reply(Buffer.from('first'));
-    stack.run();
+    stack.settle(first.reply(Buffer.from('first')));
     assert.equal(stream.body.toString(), 'first');
   });
 
   it('both fail: the last failure is the answer, and both count as attempts', () => {
     start({ retry: aSafeRoute().retry! }, {}, ['a', 'b', 'c']);
     const [stream, first, second] = hedged();
-    first.fail(14, [['grpc-message', 'one']]);
-    stack.run();
-    second.fail(14, [['grpc-message', 'two']]);
-    stack.run();
+    stack.settle(first.fail(14, [['grpc-message', 'one']]));
+    stack.settle(second.fail(14, [['grpc-message', 'two']]));
     assert.deepEqual([stream.status, stream.trailer('grpc-message')], [14, 'two']);
     assert.equal(requests().length, 2);
   });
@@ -188,24 +175,19 @@ describe('Scenario: a late call is sent a second time', () => {
   it('both fail and a third attempt is allowed: it goes to the third endpoint', () => {
     start({ retry: { ...aSafeRoute().retry!, attempts: 3 } }, {}, ['a', 'b', 'c']);
     const [stream, first, second] = hedged();
-    second.fail(14);
-    stack.run();
-    first.fail(14);
-    stack.run();
+    stack.settle(second.fail(14));
+    stack.settle(first.fail(14));
     const third = requests().find((each) => each !== first && each !== second)!;
     assert.equal(third.header('grpc-previous-rpc-attempts'), '2');
-    third.reply();
-    stack.run();
+    stack.settle(third.reply());
     assert.equal(stream.status, 0);
   });
 
   it('a copy that says never again is obeyed when the other one fails', () => {
     start({ retry: { ...aSafeRoute().retry!, attempts: 4 } }, {}, ['a', 'b', 'c']);
     const [stream, first, second] = hedged();
-    second.fail(14, [['grpc-retry-pushback-ms', '-1']]);
-    stack.run();
-    first.fail(14);
-    stack.run();
+    stack.settle(second.fail(14, [['grpc-retry-pushback-ms', '-1']]));
+    stack.settle(first.fail(14));
     assert.equal(stream.status, 14);
     assert.equal(requests().length, 2);
   });
@@ -213,8 +195,7 @@ describe('Scenario: a late call is sent a second time', () => {
   it('a copy’s word about the request itself is the answer', () => {
     start();
     const [stream, first, second] = hedged();
-    second.fail(3, [['grpc-message', 'bad shape']]);
-    stack.run();
+    stack.settle(second.fail(3, [['grpc-message', 'bad shape']]));
     assert.deepEqual([stream.status, stream.trailer('grpc-message')], [3, 'bad shape']);
     assert.equal(first.resetCode, ErrorCode.cancel);
   });
@@ -250,8 +231,7 @@ describe('Scenario: a late call is sent a second time', () => {
       const [stream, first, second] = hedged();
       const { ejection } = endpointOf(first);
       assert.equal(ejection.state, EjectionState.probing);
-      second.headers([[':status', '403']], Flag.endStream);
-      stack.run();
+      stack.settle(second.headers([[':status', '403']], Flag.endStream));
       assert.equal(stream.status, 7);
       assert.equal(ejection.state, EjectionState.ejected);
       stack.assertIdle();
@@ -278,8 +258,7 @@ describe('Scenario: a late call is sent a second time', () => {
     second.fail(10);
     stack.advance(1000);
     assert.deepEqual([first.resetCode, requests().length], [undefined, 2]);
-    first.reply(Buffer.from('first'));
-    stack.run();
+    stack.settle(first.reply(Buffer.from('first')));
     assert.equal(stream.body.toString(), 'first');
     stack.assertIdle();
   });
@@ -287,8 +266,7 @@ describe('Scenario: a late call is sent a second time', () => {
   it('the caller leaves: both copies are reset at once', () => {
     start();
     const [stream, first, second] = hedged();
-    stream.reset();
-    stack.run();
+    stack.settle(stream.reset());
     assert.deepEqual([first.resetCode, second.resetCode], [ErrorCode.cancel, ErrorCode.cancel]);
     stack.assertIdle();
   });
@@ -318,10 +296,8 @@ describe('Scenario: a late call is sent a second time', () => {
   it('a connection breaks under the first copy: the second goes on', () => {
     start();
     const [stream, first, second] = hedged();
-    first.peer.socket.break();
-    stack.run();
-    second.reply(Buffer.from('second'));
-    stack.run();
+    stack.settle(first.peer.socket.break());
+    stack.settle(second.reply(Buffer.from('second')));
     assert.equal(stream.body.toString(), 'second');
   });
 
@@ -352,27 +328,23 @@ describe('Scenario: a late call is sent a second time', () => {
       start();
       const stream = call({ body: null });
       stays();
-      stream.end();
-      stack.run();
+      stack.settle(stream.end());
       assert.equal(hedge().refused.request, 0, 'it is only put off');
     });
 
     it('when the request is not held in full', () => {
       start();
       call({ body: Buffer.alloc(1_200_000) });
-      stack.run();
       stays('request');
     });
 
     it('when the answer has begun to flow', () => {
       start();
       call();
-      requests()[0]!.begin().data(Buffer.alloc(70_000));
-      stack.run();
+      stack.settle(requests()[0]!.begin().data(Buffer.alloc(70_000)));
       stack.advance(DUE_TO_MS + 100);
       assert.equal(requests().length, 1);
-      requests()[0]!.trailers(0);
-      stack.run();
+      stack.settle(requests()[0]!.trailers(0));
     });
 
     it('when the share of the calls is used up', () => {

@@ -17,8 +17,7 @@ describe('Scenario: the longest deadline a route grants', () => {
     it(`of a stream: ${what}`, () => {
       const out = stack.outbound(anUpstream(['a'], { routes: [aStreamRoute({ maxTimeoutMs: 2000 })] }));
       const app = stack.app(out.listener);
-      const stream = app.call({ ...(timeout === undefined ? {} : { timeout }), body: null });
-      stack.run();
+      const stream = stack.settle(app.call({ ...(timeout === undefined ? {} : { timeout }), body: null }));
       stack.backend('a').last.begin();
       // It is not idle.
       for (let ms = 0; ms < expectedMs - 100; ms += 100) {

@@ -49,8 +49,7 @@ describe('Scenario: a request that crashes models', () => {
     stream.reply(stream.body);
   };
   const call = (body: Buffer | null = GOOD, options: CallOptions = {}): PeerStream => {
-    const stream = app.call({ body, ...options });
-    stack.run();
+    const stream = stack.settle(app.call({ body, ...options }));
     return stream;
   };
   const seen = (stream: PeerStream) => [stream.status, stream.reason];
@@ -108,8 +107,7 @@ describe('Scenario: a request that crashes models', () => {
       stack.advance(700);
     }
     assert.equal(slow.isOver, false);
-    slow.end();
-    stack.run();
+    stack.settle(slow.end());
     assert.deepEqual(seen(slow), [7, 'poison']);
     assert.equal(begun('bad'), 2);
     const large = Buffer.concat([BAD, Buffer.alloc(2 << 20)]);
@@ -197,8 +195,7 @@ describe('Scenario: a request that crashes models', () => {
       const late = call(Buffer.from(`\0\0\0\0\x09bad ${last}`));
       stack.advance(50);
       assert.equal(isAt.length, 2);
-      crash(isAt.shift()!);
-      stack.run();
+      stack.settle(crash(isAt.shift()!));
       assert.equal(late.isOver, false);
       if (last === 'crashes') crash(isAt.shift()!);
       else isAt.shift()!.reply();

@@ -40,8 +40,7 @@ describe('Scenario: a drain', () => {
   it('ends what does not finish when its time is over, and nothing else', () => {
     const before = drainUnderWay();
     mesh.advance(1_000);
-    mesh.replicas[0]!.side.listener.stop();
-    mesh.stack.run();
+    mesh.stack.settle(mesh.replicas[0]!.side.listener.stop());
     mesh.load(LONG_MS);
     assert.deepEqual(
       mesh.sent.slice(0, before).map(({ stream }) => [stream.isOver, stream.status]),

@@ -20,8 +20,7 @@ describe('Scenario: how an upstream is found changes with the file', () => {
   it('from the registry to the file', () => {
     mesh.discover(['a']);
     assert.deepEqual(mesh.calls(2), { a: 2 });
-    mesh.out.outbound.update(fixed('a', 'b'));
-    mesh.stack.run();
+    mesh.stack.settle(mesh.out.outbound.update(fixed('a', 'b')));
     assert.deepEqual(mesh.calls(4), { a: 2, b: 2 });
     assert.equal(mesh.stack.backend('a').peers.length, 1, 'on the connection there was');
     mesh.discover(['c']);
@@ -29,11 +28,9 @@ describe('Scenario: how an upstream is found changes with the file', () => {
   });
 
   it('from the file to the registry: the old endpoints serve until it has answered', () => {
-    mesh.out.outbound.update(fixed('a'));
-    mesh.stack.run();
+    mesh.stack.settle(mesh.out.outbound.update(fixed('a')));
     assert.deepEqual(mesh.calls(2), { a: 2 });
-    mesh.out.outbound.update(anUpstream([], { consul: DISCOVERY }));
-    mesh.stack.run();
+    mesh.stack.settle(mesh.out.outbound.update(anUpstream([], { consul: DISCOVERY })));
     assert.deepEqual(mesh.calls(2), { a: 2 });
     mesh.discover(['b']);
     assert.deepEqual(mesh.calls(2), { b: 2 });
@@ -41,8 +38,7 @@ describe('Scenario: how an upstream is found changes with the file', () => {
 
   it('while calls wait: they go where the file says', () => {
     const call = mesh.call();
-    mesh.out.outbound.update(fixed('a'));
-    mesh.stack.run();
+    mesh.stack.settle(mesh.out.outbound.update(fixed('a')));
     assert.equal(call.body.toString(), 'a');
   });
 
@@ -55,11 +51,9 @@ describe('Scenario: how an upstream is found changes with the file', () => {
   });
 
   it('in who must prove itself: the scheme of the next call says so', () => {
-    mesh.out.outbound.update(fixed('a'));
-    mesh.stack.run();
+    mesh.stack.settle(mesh.out.outbound.update(fixed('a')));
     mesh.call();
-    mesh.out.outbound.update({ ...fixed('a'), tls: 'plaintext' });
-    mesh.stack.run();
+    mesh.stack.settle(mesh.out.outbound.update({ ...fixed('a'), tls: 'plaintext' }));
     mesh.call();
     assert.deepEqual(
       mesh.stack.backend('a').requests.map((request) => request.header(':scheme')),
@@ -69,8 +63,7 @@ describe('Scenario: how an upstream is found changes with the file', () => {
 
   it('so that it is gone: calls that wait are answered', () => {
     const call = mesh.call();
-    mesh.out.outbound.retire();
-    mesh.stack.run();
+    mesh.stack.settle(mesh.out.outbound.retire());
     assert.equal(call.reason, 'no-endpoint');
   });
 
@@ -79,8 +72,7 @@ describe('Scenario: how an upstream is found changes with the file', () => {
     mesh.discover(['a', 'b@1', 'c@2']);
     assert.ok(isAnswering('a') && isAnswering('b'));
     assert.ok(!isAnswering('c') && !isAnswering('d'));
-    mesh.kill('a');
-    mesh.stack.run();
+    mesh.stack.settle(mesh.kill('a'));
     assert.ok(!isAnswering('a'));
   });
 });

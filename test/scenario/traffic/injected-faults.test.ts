@@ -53,8 +53,7 @@ describe('Scenario: injected faults', () => {
   });
 
   function call(options: CallOptions = {}, by = app): PeerStream {
-    const stream = by.call(options);
-    stack.run();
+    const stream = stack.settle(by.call(options));
     return stream;
   }
 
@@ -141,8 +140,7 @@ describe('Scenario: injected faults', () => {
     const left = call();
     stack.advance(310);
     for (const each of late) assert.deepEqual([each.status, each.reason], [4, 'deadline-exceeded']);
-    left.reset();
-    stack.run();
+    stack.settle(left.reset());
     stack.assertIdle();
     assert.equal(stack.backend('a').requests.length, 0);
   });
@@ -159,8 +157,7 @@ describe('Scenario: injected faults', () => {
     stack.advance(60);
     assert.equal(whole.status, 0);
     // It may send on: what came meanwhile has been credited.
-    open.data(Buffer.alloc(100_000)).end();
-    stack.run();
+    stack.settle(open.data(Buffer.alloc(100_000)).end());
     assert.equal(open.status, 0);
     assert.equal(into.model.last.bytes, 140_000);
   });
@@ -171,8 +168,7 @@ describe('Scenario: injected faults', () => {
     const open = call({ body: null });
     open.data(MESSAGE);
     stack.advance(110);
-    open.data(MESSAGE).end();
-    stack.run();
+    stack.settle(open.data(MESSAGE).end());
     assert.equal(open.status, 0);
     assert.equal(stack.backend('a').last.bytes, 2 * MESSAGE.length);
   });

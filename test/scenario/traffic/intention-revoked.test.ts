@@ -11,10 +11,8 @@ describe('Scenario: an intention is revoked', () => {
     const mesh = new Mesh({ replicas: 1, routes: [aStreamRoute()] });
     const { side, model, sockets } = mesh.replicas[0]!;
     model.answer = (stream) => stream.reply();
-    const open = mesh.call({ body: null });
-    mesh.stack.run();
-    model.last.begin().data(Buffer.from('until now'));
-    mesh.stack.run();
+    const open = mesh.stack.settle(mesh.call({ body: null }));
+    mesh.stack.settle(model.last.begin().data(Buffer.from('until now')));
 
     const set = (action: 'allow' | 'deny'): void => {
       const config = anInbound({
@@ -26,13 +24,11 @@ describe('Scenario: an intention is revoked', () => {
     };
     set('deny');
     assert.deepEqual([open.status, open.reason, open.body.toString()], [7, 'not-allowed', 'until now']);
-    const refused = mesh.call();
-    mesh.stack.run();
+    const refused = mesh.stack.settle(mesh.call());
     assert.deepEqual([refused.status, refused.reason], [7, 'not-allowed']);
     assert.equal(mesh.endpoint(0).ejection.consecutiveFaults, 0, 'that is no fault of the endpoint');
     set('allow');
-    const allowed = mesh.call();
-    mesh.stack.run();
+    const allowed = mesh.stack.settle(mesh.call());
     assert.equal(allowed.status, 0);
     assert.equal(sockets.length, 1);
     mesh.close();

@@ -41,8 +41,7 @@ describe('Scenario: a mirror', () => {
   }
 
   function call(options: CallOptions = {}): PeerStream {
-    const stream = app.call(options);
-    stack.run();
+    const stream = stack.settle(app.call(options));
     return stream;
   }
 
@@ -184,8 +183,7 @@ describe('Scenario: a mirror', () => {
     assert.equal(counts().skipped['not-held'], 1);
     stack.backend('a').answer = () => {};
     const left = call();
-    left.reset(8);
-    stack.run();
+    stack.settle(left.reset(8));
     assert.equal(counts().skipped.cancelled, 1);
     settle();
     assert.deepEqual([counts().sent, copies().length], [0, 0]);

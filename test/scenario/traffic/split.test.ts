@@ -34,8 +34,7 @@ describe('Scenario: a split', () => {
   }
 
   function call(options: CallOptions = {}): PeerStream {
-    const stream = app.call(options);
-    stack.run();
+    const stream = stack.settle(app.call(options));
     return stream;
   }
 
@@ -161,8 +160,7 @@ describe('Scenario: a split', () => {
 
   it('does not believe what an upstream outside the mesh says in our name', () => {
     start({ match: [], weights: { canary: 1 } });
-    canary.outbound.update(anUpstream(['c'], { name: 'canary', tls: 'plaintext' }));
-    stack.run();
+    stack.settle(canary.outbound.update(anUpstream(['c'], { name: 'canary', tls: 'plaintext' })));
     stack.backend('c').answer = (stream) =>
       stream.reply(Buffer.from('c'), 0, [['outrider-reason', 'overloaded']]);
     assert.equal(call().reason, undefined);

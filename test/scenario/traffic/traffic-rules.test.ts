@@ -142,11 +142,9 @@ describe('Scenario: traffic rules', () => {
     assert.equal(Object.keys(mesh.calls(50)).length, 4);
     const [home] = Object.keys(mesh.calls(1, { metadata: [['x-session', 'kept']] }));
     const other = ['a', 'b', 'c', 'd'].find((name) => name !== home)!;
-    mesh.kill(other);
-    mesh.stack.run();
+    mesh.stack.settle(mesh.kill(other));
     assert.deepEqual(mesh.calls(5, { metadata: [['x-session', 'kept']] }), { [home!]: 5 });
-    mesh.kill(home!);
-    mesh.stack.run();
+    mesh.stack.settle(mesh.kill(home!));
     const moved = mesh.calls(5, { metadata: [['x-session', 'kept']] });
     assert.equal(Object.values(moved)[0], 5, JSON.stringify(moved));
   });
@@ -227,12 +225,10 @@ describe('Scenario: traffic rules', () => {
     const far = mesh.stack.backend('a').last;
     far.begin().data(Buffer.from('one'));
     mesh.apply({ v2: cluster('b') }, [to('v2')]);
-    far.data(Buffer.from('two')).trailers(0);
-    mesh.stack.run();
+    mesh.stack.settle(far.data(Buffer.from('two')).trailers(0));
     assert.equal(stream.body.toString(), 'onetwo');
     assert.equal(stream.status, 0);
-    stream.reset(8);
-    mesh.stack.run();
+    mesh.stack.settle(stream.reset(8));
   });
 
   it('show each cluster in the metrics, no label twice', () => {
