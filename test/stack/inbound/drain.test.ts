@@ -29,12 +29,10 @@ describe('A drain', () => {
   const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
   it('says GOAWAY twice: first that the end comes, then which calls it took', () => {
-    const call = app.call({ body: null });
-    stack.run();
+    const call = stack.settle(app.call({ body: null }));
     drain();
     assert.deepEqual(lastIds(), [MAX_ID]);
-    const late = app.call({ body: null });
-    stack.run();
+    const late = stack.settle(app.call({ body: null }));
     assert.equal(stack.backend('a').requests.length, 2, 'what crossed the first one is served');
     stack.advance(260);
     assert.deepEqual(lastIds(), [MAX_ID, late.id]);
@@ -42,13 +40,11 @@ describe('A drain', () => {
   });
 
   it('waits with the second for a client that stands still: what it opens unknowing is served', () => {
-    app.call({ body: null });
-    stack.run();
+    stack.settle(app.call({ body: null }));
     app.socket.pause();
     drain();
     stack.advance(1_000);
-    const late = app.call({ body: null });
-    stack.run();
+    const late = stack.settle(app.call({ body: null }));
     app.socket.resume();
     stack.advance(10);
     assert.deepEqual(lastIds(), [MAX_ID, late.id]);
@@ -58,8 +54,7 @@ describe('A drain', () => {
 
   it('does not wait for ever for a client that answers no PING', () => {
     app = stack.app(out.listener, undefined, { answersPings: false });
-    const call = app.call({ body: null });
-    stack.run();
+    const call = stack.settle(app.call({ body: null }));
     drain();
     stack.advance(2_900);
     assert.deepEqual(lastIds(), [MAX_ID]);
@@ -68,33 +63,27 @@ describe('A drain', () => {
   });
 
   it('of the connections alone leaves the listener open: who is told to go comes back', () => {
-    const call = app.call({ body: null });
-    stack.run();
-    out.listener.renew();
-    stack.run();
+    const call = stack.settle(app.call({ body: null }));
+    stack.settle(out.listener.renew());
     stack.advance(260);
     assert.deepEqual(lastIds(), [MAX_ID, call.id]);
     const again = stack.app(out.listener);
-    const next = again.call();
-    stack.run();
+    const next = stack.settle(again.call());
     assert.equal(next.isOver, false);
     assert.equal(stack.backend('a').requests.length, 2);
   });
 
   it('refuses what comes after the second as never processed', () => {
-    app.call({ body: null });
-    stack.run();
+    stack.settle(app.call({ body: null }));
     drain();
     stack.advance(260);
-    const late = app.call();
-    stack.run();
+    const late = stack.settle(app.call());
     assert.equal(late.resetCode, 7);
     assert.equal(stack.backend('a').requests.length, 1);
   });
 
   it('lets calls under way finish, then closes, and is over', async () => {
-    const call = app.call({ body: null });
-    stack.run();
+    const call = stack.settle(app.call({ body: null }));
     drain();
     stack.advance(60_000);
     await settle();
@@ -116,8 +105,7 @@ describe('A drain', () => {
   });
 
   it('of nothing is over at once', async () => {
-    app.socket.destroy();
-    stack.run();
+    stack.settle(app.socket.destroy());
     drain();
     await settle();
     assert.equal(isDrained, true);
@@ -133,12 +121,10 @@ describe('A drain', () => {
   });
 
   it('that has lasted long enough is stopped: what is left is lost, and counted so', () => {
-    const call = app.call({ body: null });
-    stack.run();
+    const call = stack.settle(app.call({ body: null }));
     drain();
     stack.advance(1000);
-    out.listener.stop();
-    stack.run();
+    stack.settle(out.listener.stop());
     assert.equal(app.isClosed, true);
     assert.equal(call.isOver, false);
     assert.equal(stack.backend('a').last.resetCode, 8);
@@ -174,10 +160,8 @@ describe('A drain', () => {
   });
 
   it('of a caller that says GOAWAY itself closes when its calls have ended', () => {
-    const call = app.call({ body: null });
-    stack.run();
-    app.goaway(0);
-    stack.run();
+    const call = stack.settle(app.call({ body: null }));
+    stack.settle(app.goaway(0));
     assert.equal(app.isClosed, false);
     call.end();
     stack.backend('a').last.fail(0);

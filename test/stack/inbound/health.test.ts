@@ -28,8 +28,7 @@ describe('Questions about health, inbound,', () => {
   afterEach(() => stack.close());
 
   const ask = (service: string, path = CHECK): PeerStream => {
-    const asked = peer.call({ path, body: healthQuestion(service) });
-    stack.run();
+    const asked = stack.settle(peer.call({ path, body: healthQuestion(service) }));
     return asked;
   };
   const model = (): PeerStream[] => side.model.requests;
@@ -53,8 +52,7 @@ describe('Questions about health, inbound,', () => {
     assert.equal(ask('digits', WATCH).body.toString(), 'the model');
     const odd = peer.call({ path: CHECK, body: Buffer.from([1, 0, 0, 0, 0]) });
     const empty = peer.call({ path: CHECK, body: Buffer.alloc(0) });
-    const large = peer.call({ path: CHECK, body: Buffer.alloc(40_000, 1) });
-    stack.run();
+    const large = stack.settle(peer.call({ path: CHECK, body: Buffer.alloc(40_000, 1) }));
     for (const each of [odd, empty, large]) assert.equal(each.body.toString(), 'the model');
     assert.deepEqual(
       model().map(({ body }) => body.length),
@@ -66,8 +64,7 @@ describe('Questions about health, inbound,', () => {
     const asked = peer.call({ path: CHECK, body: null });
     const bytes = healthQuestion('digits');
     for (let i = 0; i < bytes.length; i++) {
-      asked.data(bytes.subarray(i, i + 1), i === bytes.length - 1 ? Flag.endStream : 0);
-      stack.run();
+      stack.settle(asked.data(bytes.subarray(i, i + 1), i === bytes.length - 1 ? Flag.endStream : 0));
     }
     assert.equal(asked.body.toString('hex'), SERVING);
     const begun = peer.call({ path: CHECK, body: null, timeout: '1S' });
@@ -99,8 +96,7 @@ describe('Questions about health, inbound,', () => {
 
   it('are asked by those who may call, and by nobody else', () => {
     const stranger = stack.app(side.listener, 'stranger');
-    const asked = stranger.call({ path: CHECK, body: healthQuestion('') });
-    stack.run();
+    const asked = stack.settle(stranger.call({ path: CHECK, body: healthQuestion('') }));
     assert.deepEqual([asked.status, asked.reason], [7, 'not-allowed']);
   });
 });

@@ -37,8 +37,7 @@ describe('Inbound', () => {
     it('is who an intention names; the model learns the verified caller', () => {
       start();
       side.model.answer = (stream) => stream.reply();
-      const call = peer.call({ metadata: [['outrider-caller', 'root']] });
-      stack.run();
+      const call = stack.settle(peer.call({ metadata: [['outrider-caller', 'root']] }));
       assert.equal(call.status, 0);
       const callers = side.model.last.lists[0]!.filter(([name]) => name === 'outrider-caller');
       assert.deepEqual(callers, [['outrider-caller', 'app']]);
@@ -55,8 +54,7 @@ describe('Inbound', () => {
       ];
       // The first are remembered as they are, those after a while are taken for what varies from call to call.
       for (let n = 0; n < 3000; n++) {
-        peer.call({ metadata: n === 0 ? [...forged(0), ...forged(0)] : forged(n) });
-        stack.run();
+        stack.settle(peer.call({ metadata: n === 0 ? [...forged(0), ...forged(0)] : forged(n) }));
         const { last } = side.model;
         assert.deepEqual(
           [last.header('x-forwarded-client-cert'), last.header('forwarded'), last.header('outrider-caller')],
@@ -73,18 +71,15 @@ describe('Inbound', () => {
         ['10', undefined],
         ['x', undefined],
       ] as const) {
-        peer.call({ metadata: [['grpc-previous-rpc-attempts', said]] });
-        stack.run();
+        stack.settle(peer.call({ metadata: [['grpc-previous-rpc-attempts', said]] }));
         assert.equal(side.model.last.header('grpc-previous-rpc-attempts'), told);
-        side.model.last.reply();
-        stack.run();
+        stack.settle(side.model.last.reply());
       }
     });
 
     it('is nobody by default', () => {
       start({ intentions: [] });
-      const call = peer.call();
-      stack.run();
+      const call = stack.settle(peer.call());
       assert.deepEqual([call.status, call.reason, call.isTrailersOnly], [7, 'not-allowed', true]);
       assert.match(call.trailer('grpc-message')!, /app may not call digits/);
       assert.equal(atModel().length, 0);
@@ -108,8 +103,7 @@ describe('Inbound', () => {
 
     it('comes before the route, so that nobody learns which methods there are', () => {
       start({ intentions: [], routes: [aRoute({ methods: [CHECK] })] });
-      const call = peer.call();
-      stack.run();
+      const call = stack.settle(peer.call());
       assert.equal(call.status, 7);
     });
   });
@@ -118,19 +112,16 @@ describe('Inbound', () => {
     const revoked = { from: 'app', to: 'digits', action: 'deny' } as const;
     const revoke = (): void => {
       const config = anInbound({ routes: [aStreamRoute()], intentions: [revoked, OTHER] });
-      side.inbound.update(config, side.intentions(config.intentions), side.listener.sessions);
-      stack.run();
+      stack.settle(side.inbound.update(config, side.intentions(config.intentions), side.listener.sessions));
     };
     const OTHER = { from: 'other', to: 'digits', action: 'allow' } as const;
 
     it('refuses the next call on an open connection', () => {
       start();
       side.model.answer = (stream) => stream.reply();
-      peer.call();
-      stack.run();
+      stack.settle(peer.call());
       revoke();
-      const call = peer.call();
-      stack.run();
+      const call = stack.settle(peer.call());
       assert.deepEqual([call.status, call.reason], [7, 'not-allowed']);
       assert.equal(atModel().length, 1);
     });
@@ -143,11 +134,9 @@ describe('Inbound', () => {
       });
       const other = stack.app(side.listener, 'other');
       const flowing = peer.call({ body: null });
-      const kept = other.call({ body: null });
-      stack.run();
+      const kept = stack.settle(other.call({ body: null }));
       for (const stream of atModel()) stream.begin().data(Buffer.from('so far'));
-      const waiting = peer.call();
-      stack.run();
+      const waiting = stack.settle(peer.call());
       assert.equal(side.inbound.queue.waiting, 1);
       revoke();
       assert.deepEqual(
@@ -161,8 +150,7 @@ describe('Inbound', () => {
         [8, undefined],
       );
       kept.end();
-      atModel()[1]!.trailers(0);
-      stack.run();
+      stack.settle(atModel()[1]!.trailers(0));
       assert.equal(kept.status, 0);
       stack.assertIdle();
     });
@@ -178,12 +166,10 @@ describe('Inbound', () => {
     const permit = (permissions: readonly Permission[], source = 'app', otherwise: Action = 'deny'): void => {
       const intention = { from: source, to: 'digits', action: 'deny', permissions } as const;
       const table = new IntentionTable([intention], otherwise, ++version);
-      side.inbound.setIntentions(table, side.listener.sessions);
-      stack.run();
+      stack.settle(side.inbound.setIntentions(table, side.listener.sessions));
     };
     const statusOf = (path: string, metadata: [string, string][] = [], from = peer): number | undefined => {
-      const call = from.call({ path, metadata });
-      stack.run();
+      const call = stack.settle(from.call({ path, metadata }));
       return call.status;
     };
 
@@ -253,24 +239,21 @@ describe('Inbound', () => {
       start({ mtls: 'permissive' });
       side.inbound.setIntentions(IntentionTable.notLoaded(50), side.listener.sessions);
       for (const from of [peer, stack.app(side.listener)]) {
-        const call = from.call();
-        stack.run();
+        const call = stack.settle(from.call());
         assert.deepEqual([call.status, call.reason], [14, 'intentions-not-loaded']);
         assert.equal(call.trailer('grpc-message'), 'who may call digits is not known yet');
         assert.notEqual(call.trailer('outrider-unprocessed'), undefined);
       }
       side.model.answer = (stream) => stream.reply();
       side.inbound.setIntentions(new IntentionTable([], 'allow', 51), side.listener.sessions);
-      const call = peer.call();
-      stack.run();
+      const call = stack.settle(peer.call());
       assert.equal(call.status, 0);
     });
   });
 
   describe('the line before the model', () => {
     const fill = (n: number, options = {}): PeerStream[] => {
-      const calls = Array.from({ length: n }, () => peer.call(options));
-      stack.run();
+      const calls = stack.settle(Array.from({ length: n }, () => peer.call(options)));
       return calls;
     };
 
@@ -280,8 +263,7 @@ describe('Inbound', () => {
       assert.equal(atModel().length, 2);
       assert.deepEqual([side.inbound.queue.running, side.inbound.queue.waiting], [2, 3]);
       for (let i = 0; i < 5; i++) {
-        atModel()[i]!.reply(Buffer.from(String(i)));
-        stack.run();
+        stack.settle(atModel()[i]!.reply(Buffer.from(String(i))));
         assert.equal(atModel().length, Math.min(5, i + 3));
       }
       assert.deepEqual(
@@ -311,13 +293,11 @@ describe('Inbound', () => {
       start({ queue: { concurrency: 1 } });
       const [first] = fill(1);
       stack.advance(500);
-      atModel()[0]!.reply();
-      stack.run();
+      stack.settle(atModel()[0]!.reply());
       assert.equal(first!.status, 0);
       fill(2);
       const late = peer.call({ timeout: '300m' });
-      const early = peer.call({ timeout: '5S' });
-      stack.run();
+      const early = stack.settle(peer.call({ timeout: '5S' }));
       assert.deepEqual([late.status, late.reason], [8, 'overloaded']);
       assert.match(late.trailer('grpc-message')!, /longer than the time left/);
       assert.equal(early.isOver, false);
@@ -329,8 +309,7 @@ describe('Inbound', () => {
       stack.advance(110);
       assert.deepEqual([hasty.status, hasty.reason], [4, 'queue-expired']);
       assert.equal(side.inbound.queue.waiting, 0);
-      atModel()[0]!.reply();
-      stack.run();
+      stack.settle(atModel()[0]!.reply());
       assert.equal(atModel().length, 1);
       stack.assertIdle();
     });
@@ -340,8 +319,7 @@ describe('Inbound', () => {
       const told: CallOptions = { timeout: '5S', metadata: [['outrider-attempt-timeout', '300m']] };
       const slow = peer.call({ ...told, body: null });
       stack.advance(1000);
-      slow.data(MESSAGE).end();
-      stack.run();
+      stack.settle(slow.data(MESSAGE).end());
       const generous = peer.call({ ...told, timeout: '100m' });
       stack.advance(110);
       assert.deepEqual([generous.status, generous.reason], [4, 'queue-expired'], 'its deadline comes first');
@@ -359,8 +337,7 @@ describe('Inbound', () => {
       start({ queue: { concurrency: 1 } });
       fill(2, { timeout: '5S' });
       stack.advance(2000);
-      atModel()[0]!.reply();
-      stack.run();
+      stack.settle(atModel()[0]!.reply());
       const left = parseGrpcTimeout(atModel()[1]!.header('grpc-timeout')!);
       assert.ok(left <= 3000 && left > 2900, `${left}`);
     });
@@ -369,8 +346,7 @@ describe('Inbound', () => {
       start({ queue: { concurrency: 1 } });
       const [running, waiting] = fill(3);
       waiting!.reset();
-      running!.reset();
-      stack.run();
+      stack.settle(running!.reset());
       assert.equal(atModel().length, 2);
       assert.equal(atModel()[0]!.resetCode, 8);
       assert.deepEqual([side.inbound.queue.running, side.inbound.queue.waiting], [1, 0]);
@@ -389,15 +365,13 @@ describe('Inbound', () => {
     it('is not for a unary request that is still arriving', () => {
       start({ queue: { concurrency: 1 } });
       const slow = peer.call({ body: null });
-      slow.data(Buffer.alloc(100));
-      stack.run();
+      stack.settle(slow.data(Buffer.alloc(100)));
       assert.equal(side.inbound.queue.running, 0);
       const quick = peer.call();
       side.model.answer = (stream) => stream.reply();
       stack.run();
       assert.equal(quick.status, 0);
-      slow.data(Buffer.alloc(10), Flag.endStream);
-      stack.run();
+      stack.settle(slow.data(Buffer.alloc(10), Flag.endStream));
       assert.equal(slow.status, 0);
       assert.equal(side.model.last.bytes, 110);
     });
@@ -405,15 +379,12 @@ describe('Inbound', () => {
     it('is not for a large unary request either, as long as there is room to keep it', () => {
       start({ queue: { concurrency: 1 } });
       const slow = peer.call({ body: null });
-      slow.data(Buffer.alloc(1_000_000, 'x'));
-      stack.run();
+      stack.settle(slow.data(Buffer.alloc(1_000_000, 'x')));
       assert.equal(side.inbound.queue.running, 0);
       assert.equal(atModel().length, 0);
-      slow.data(Buffer.alloc(10), Flag.endStream);
-      stack.run();
+      stack.settle(slow.data(Buffer.alloc(10), Flag.endStream));
       assert.equal(side.model.last.bytes, 1_000_010);
-      side.model.last.reply();
-      stack.run();
+      stack.settle(side.model.last.reply());
       assert.equal(slow.status, 0);
       stack.assertIdle();
     });
@@ -421,19 +392,16 @@ describe('Inbound', () => {
     it('takes a larger one as it comes', () => {
       start({ queue: { concurrency: 1 } });
       const body = Buffer.alloc(5_000_000, 'y');
-      const call = peer.call({ body });
-      stack.run();
+      const call = stack.settle(peer.call({ body }));
       assert.equal(side.model.last.bytes, body.length);
-      side.model.last.reply();
-      stack.run();
+      stack.settle(side.model.last.reply());
       assert.equal(call.status, 0);
       stack.assertIdle();
     });
 
     it('takes a stream when it begins', () => {
       start({ queue: { concurrency: 1 }, routes: [aStreamRoute()] });
-      peer.call({ body: null });
-      stack.run();
+      stack.settle(peer.call({ body: null }));
       assert.equal(atModel().length, 1);
     });
 
@@ -441,8 +409,7 @@ describe('Inbound', () => {
       start({ queue: { concurrency: 1 } });
       fill(2);
       peer.call({ path: CHECK });
-      peer.call({ path: REFLECT, body: null });
-      stack.run();
+      stack.settle(peer.call({ path: REFLECT, body: null }));
       assert.deepEqual(
         atModel().map((stream) => stream.header(':path')),
         [atModel()[0]!.header(':path'), CHECK, REFLECT],
@@ -454,14 +421,12 @@ describe('Inbound', () => {
       start({ queue: { concurrency: 1 } });
       const calls = fill(4);
       const wider = anInbound({ queue: { concurrency: 3 } });
-      side.inbound.update(wider, side.intentions(wider.intentions), side.listener.sessions);
-      stack.run();
+      stack.settle(side.inbound.update(wider, side.intentions(wider.intentions), side.listener.sessions));
       assert.equal(atModel().length, 3);
       const narrow = anInbound({ queue: { concurrency: 1, maxWaiting: 0 } });
       side.inbound.update(narrow, side.intentions(narrow.intentions), side.listener.sessions);
       for (let i = 0; i < 4; i++) {
-        atModel()[i]!.reply();
-        stack.run();
+        stack.settle(atModel()[i]!.reply());
       }
       assert.deepEqual(
         calls.map(({ status }) => status),
@@ -480,8 +445,7 @@ describe('Inbound', () => {
         else stream.reply();
       };
       const statuses = Array.from({ length: 20 }, () => {
-        const call = peer.call();
-        stack.run();
+        const call = stack.settle(peer.call());
         return call.status;
       });
       assert.equal(statuses.filter((status) => status === 0).length, 15, `${statuses}`);
@@ -495,12 +459,10 @@ describe('Inbound', () => {
       stack.advance(1000);
       assert.deepEqual([hasty.status, hasty.reason], [4, 'queue-expired']);
       assert.equal(atModel().length, 0);
-      side.inbound.setModel({ kind: 'ready' });
-      stack.run();
+      stack.settle(side.inbound.setModel({ kind: 'ready' }));
       const left = parseGrpcTimeout(side.model.last.header('grpc-timeout')!);
       assert.ok(left <= 4000, `${left} ms were promised`);
-      side.model.last.reply();
-      stack.run();
+      stack.settle(side.model.last.reply());
       assert.equal(patient.status, 0);
       stack.assertIdle();
     });
@@ -508,19 +470,15 @@ describe('Inbound', () => {
     it('that went away turns calls away, those in the line too, as never processed', () => {
       start({ queue: { concurrency: 1 } });
       const running = peer.call();
-      const waiting = peer.call();
-      stack.run();
-      side.inbound.setModel({ kind: 'away', why: 'it is being restarted' });
-      stack.run();
-      const late = peer.call();
-      stack.run();
+      const waiting = stack.settle(peer.call());
+      stack.settle(side.inbound.setModel({ kind: 'away', why: 'it is being restarted' }));
+      const late = stack.settle(peer.call());
       for (const call of [waiting, late]) {
         assert.deepEqual([call.status, call.reason], [14, 'model-unavailable']);
         assert.equal(call.trailer('outrider-unprocessed'), 'true');
         assert.match(call.trailer('grpc-message')!, /being restarted/);
       }
-      side.model.peer.socket.break();
-      stack.run();
+      stack.settle(side.model.peer.socket.break());
       assert.deepEqual([running.status, running.reason], [14, 'connection-lost']);
       assert.equal(running.trailer('outrider-unprocessed'), undefined, 'it may have been processed');
       stack.assertIdle();
@@ -529,28 +487,22 @@ describe('Inbound', () => {
     it('that says GOAWAY or refuses a call did not process it', () => {
       start();
       const refused = peer.call();
-      const leftOut = peer.call();
-      stack.run();
-      atModel()[0]!.reset(7);
-      stack.run();
-      side.model.peer.goaway(atModel()[0]!.id);
-      stack.run();
+      const leftOut = stack.settle(peer.call());
+      stack.settle(atModel()[0]!.reset(7));
+      stack.settle(side.model.peer.goaway(atModel()[0]!.id));
       for (const call of [refused, leftOut]) {
         assert.deepEqual([call.status, call.reason], [14, 'model-unavailable']);
         assert.equal(call.trailer('outrider-unprocessed'), 'true');
       }
-      const next = peer.call();
-      stack.run();
-      side.model.last.reply();
-      stack.run();
+      const next = stack.settle(peer.call());
+      stack.settle(side.model.last.reply());
       assert.equal(next.status, 0, 'a new connection was made');
     });
 
     it('that cannot be connected to did not process it', () => {
       start();
       side.model.mode = 'refuses';
-      side.model.peer.socket.break();
-      stack.run();
+      stack.settle(side.model.peer.socket.break());
       const call = peer.call();
       stack.advance(100);
       assert.deepEqual([call.status, call.reason], [14, 'model-unavailable']);
@@ -562,8 +514,7 @@ describe('Inbound', () => {
       start();
       side.model.answer = (stream) =>
         stream.begin([['outrider-degraded', 'x']]).trailers(14, [['outrider-unprocessed', 'true']]);
-      const call = peer.call();
-      stack.run();
+      const call = stack.settle(peer.call());
       assert.equal(call.status, 14);
       assert.ok(!JSON.stringify(call.lists).includes('outrider-'));
     });
@@ -572,19 +523,16 @@ describe('Inbound', () => {
       start({ queue: { concurrency: 2 } });
       peer.call({ path: CHECK });
       stack.advance(10);
-      side.model.last.reply();
-      stack.run();
+      stack.settle(side.model.last.reply());
       assert.equal(side.inbound.activity().completed, 0);
-      peer.call();
-      stack.run();
+      stack.settle(peer.call());
       const startMs = stack.clock.now();
       stack.advance(40);
       assert.deepEqual(
         [side.inbound.activity().inFlight, side.inbound.activity().oldestStartMs],
         [1, startMs],
       );
-      side.model.last.reply();
-      stack.run();
+      stack.settle(side.model.last.reply());
       const { completed, lastCompletionMs, usualMs, inFlight } = side.inbound.activity();
       assert.deepEqual([completed, lastCompletionMs, inFlight], [1, startMs + 40, 0]);
       assert.ok(usualMs > 0);
@@ -594,8 +542,7 @@ describe('Inbound', () => {
   it('answers an unknown route and an expired call itself', () => {
     start({ routes: [aRoute({ methods: [CHECK] })] });
     const unknown = peer.call();
-    const expired = peer.call({ path: CHECK, timeout: '0n' });
-    stack.run();
+    const expired = stack.settle(peer.call({ path: CHECK, timeout: '0n' }));
     assert.deepEqual([unknown.status, unknown.reason], [12, 'unknown-route']);
     assert.deepEqual([expired.status, expired.reason], [4, 'deadline-exceeded']);
     assert.equal(atModel().length, 0);
@@ -616,14 +563,11 @@ describe('Inbound', () => {
   it('relays a bidirectional stream to the model', () => {
     start({ routes: [aStreamRoute()] });
     const call = peer.call({ body: null });
-    call.data(MESSAGE);
-    stack.run();
-    side.model.last.begin().data(Buffer.from('one'));
-    stack.run();
+    stack.settle(call.data(MESSAGE));
+    stack.settle(side.model.last.begin().data(Buffer.from('one')));
     assert.equal(call.body.toString(), 'one');
     call.end();
-    side.model.last.trailers(0);
-    stack.run();
+    stack.settle(side.model.last.trailers(0));
     assert.equal(call.status, 0);
     stack.assertIdle();
   });

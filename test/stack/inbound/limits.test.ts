@@ -38,12 +38,10 @@ describe('Inbound limits', () => {
   };
   const reload = (over: InboundOptions): void => {
     const config = anInbound({ intentions: EVERYONE, ...over });
-    side.inbound.update(config, side.intentions(config.intentions), side.listener.sessions);
-    stack.run();
+    stack.settle(side.inbound.update(config, side.intentions(config.intentions), side.listener.sessions));
   };
   const call = (app: App, options: CallOptions = {}): PeerStream => {
-    const stream = app.call(options);
-    stack.run();
+    const stream = stack.settle(app.call(options));
     return stream;
   };
   const ofClass = (name: string, app = web): PeerStream => call(app, { metadata: [['x-class', name]] });
@@ -52,8 +50,7 @@ describe('Inbound limits', () => {
   /** Has the model answer everything, one by one; what each said in this field, in the order in which they came. */
   const order = (name: string): (string | undefined)[] => {
     for (let i = 0; i < atModel().length; i++) {
-      atModel()[i]!.reply();
-      stack.run();
+      stack.settle(atModel()[i]!.reply());
     }
     return atModel().map((stream) => stream.header(name));
   };

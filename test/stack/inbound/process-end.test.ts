@@ -20,18 +20,15 @@ describe('Inbound, when the process of the model ends', () => {
   });
 
   const running = () => {
-    const call = peer.call();
-    stack.run();
+    const call = stack.settle(peer.call());
     assert.equal(side.model.requests.length > 0, true);
     return call;
   };
   const breakConnection = (): void => {
-    side.model.peer.socket.break();
-    stack.run();
+    stack.settle(side.model.peer.socket.break());
   };
   const end = (of: EndClass, how = 'killed by SIGSEGV'): void => {
-    side.inbound.onProcessEnd({ class: of, how });
-    stack.run();
+    stack.settle(side.inbound.onProcessEnd({ class: of, how }));
   };
 
   for (const of of [EndClass.crashed, EndClass.killedBusy]) {
@@ -85,8 +82,7 @@ describe('Inbound, when the process of the model ends', () => {
 
   it('does not wait beyond the deadline of the call, nor after its caller has gone', () => {
     const short = peer.call({ metadata: [['grpc-timeout', '100m']] });
-    const cancelled = peer.call();
-    stack.run();
+    const cancelled = stack.settle(peer.call());
     breakConnection();
     cancelled.reset();
     stack.advance(120);

@@ -40,8 +40,7 @@ describe('Silent streams at a model', () => {
   /** Calls that take nothing of their answers. */
   const deaf = (n: number): PeerStream[] => {
     const app = caller({ settings: [[Setting.initialWindowSize, 0]] });
-    const calls = Array.from({ length: n }, () => app.call());
-    stack.run();
+    const calls = stack.settle(Array.from({ length: n }, () => app.call()));
     return calls;
   };
   /** Streams in both directions that have said something. */

@@ -32,8 +32,7 @@ describe('Outbound: a call', () => {
     it('goes to an endpoint, and its answer to the caller', () => {
       start();
       stack.backend('a').answer = (stream) => stream.reply(Buffer.from('seven'), 0, [['x-trace', 'done']]);
-      const call = app.call();
-      stack.run();
+      const call = stack.settle(app.call());
       assert.equal(call.status, 0);
       assert.equal(call.body.toString(), 'seven');
       assert.equal(call.trailer('x-trace'), 'done');
@@ -43,8 +42,7 @@ describe('Outbound: a call', () => {
 
     it('carries the authority and the scheme of the mesh, not those the application used', () => {
       start();
-      app.call({ authority: 'localhost:50051' });
-      stack.run();
+      stack.settle(app.call({ authority: 'localhost:50051' }));
       const { last } = stack.backend('a');
       assert.equal(last.header(':authority'), 'digits');
       assert.equal(last.header(':scheme'), 'https');
@@ -58,15 +56,13 @@ describe('Outbound: a call', () => {
 
     it('passes on what a proxy before the application says of its client', () => {
       start();
-      app.call({ metadata: [['forwarded', 'for=10.0.0.1']] });
-      stack.run();
+      stack.settle(app.call({ metadata: [['forwarded', 'for=10.0.0.1']] }));
       assert.equal(stack.backend('a').last.header('forwarded'), 'for=10.0.0.1');
     });
 
     it('goes out with http to an upstream outside the mesh', () => {
       start([aRoute()], { tls: 'plaintext' });
-      app.call();
-      stack.run();
+      stack.settle(app.call());
       assert.equal(stack.backend('a').last.header(':scheme'), 'http');
     });
 
@@ -78,8 +74,7 @@ describe('Outbound: a call', () => {
         ['x-one', '2'],
         ['trace-bin', 'BAUG,BwgJ'],
       ];
-      app.call({ metadata });
-      stack.run();
+      stack.settle(app.call({ metadata }));
       const seen = stack
         .backend('a')
         .last.lists[0]!.filter(([name]) => name === 'x-one' || name === 'trace-bin');
@@ -94,8 +89,7 @@ describe('Outbound: a call', () => {
       const method = `/pkg.${'S'.repeat(400)}/${'m'.repeat(500)}`;
       start();
       stack.backend('a').answer = (stream) => stream.reply();
-      const call = app.call({ path: method, metadata: [['x-long', 'v'.repeat(9000)]] });
-      stack.run();
+      const call = stack.settle(app.call({ path: method, metadata: [['x-long', 'v'.repeat(9000)]] }));
       const { last } = stack.backend('a');
       assert.equal(last.header(':path'), method);
       assert.equal(last.header(':authority'), 'digits');
@@ -130,8 +124,7 @@ describe('Outbound: a call', () => {
     ] as const) {
       it(`says that the caller has tried "${said}" times before as ${sent ?? 'nothing'}`, () => {
         start();
-        app.call({ metadata: [['grpc-previous-rpc-attempts', said]] });
-        stack.run();
+        stack.settle(app.call({ metadata: [['grpc-previous-rpc-attempts', said]] }));
         const fields = stack.backend('a').last.lists[0]!;
         assert.deepEqual(
           fields.filter(([name]) => name === 'grpc-previous-rpc-attempts').map(([, value]) => value),
@@ -143,15 +136,13 @@ describe('Outbound: a call', () => {
     it('believes outrider metadata of the mesh, and strips that of others', () => {
       start();
       stack.backend('a').answer = (stream) => stream.fail(3, [['outrider-reason', 'too-large']]);
-      const inside = app.call();
-      stack.run();
+      const inside = stack.settle(app.call());
       assert.equal(inside.reason, 'too-large');
       const foreign = stack.outbound(anUpstream(['b'], { tls: 'plaintext' }));
       const other = stack.app(foreign.listener);
       stack.backend('b').answer = (stream) =>
         stream.begin([['outrider-caller', 'x']]).trailers(3, [['outrider-reason', 'too-large']]);
-      const outside = other.call();
-      stack.run();
+      const outside = stack.settle(other.call());
       assert.equal(outside.status, 3);
       assert.equal(outside.reason, undefined);
       assert.equal(outside.header('outrider-caller'), undefined);
@@ -160,23 +151,17 @@ describe('Outbound: a call', () => {
     it('relays both directions of a stream, message by message, before either has ended', () => {
       start([aStreamRoute()]);
       const call = app.call({ body: null });
-      call.data(Buffer.from('one'));
-      stack.run();
+      stack.settle(call.data(Buffer.from('one')));
       const { last } = stack.backend('a');
-      last.begin();
-      stack.run();
+      stack.settle(last.begin());
       assert.equal(call.header(':status'), '200', 'response headers are passed on at once');
-      last.data(Buffer.from('uno'));
-      stack.run();
+      stack.settle(last.data(Buffer.from('uno')));
       assert.equal(call.body.toString(), 'uno');
-      call.data(Buffer.from('two'));
-      stack.run();
+      stack.settle(call.data(Buffer.from('two')));
       assert.equal(last.body.toString(), 'onetwo');
-      call.end();
-      stack.run();
+      stack.settle(call.end());
       assert.equal(last.isEnded, true);
-      last.trailers(0);
-      stack.run();
+      stack.settle(last.trailers(0));
       assert.equal(call.status, 0);
       stack.assertIdle();
     });
@@ -184,33 +169,28 @@ describe('Outbound: a call', () => {
     it('passes an answer that is complete before the request is', () => {
       start([aStreamRoute()]);
       const call = app.call({ body: null });
-      call.data(Buffer.from('one'));
-      stack.run();
+      stack.settle(call.data(Buffer.from('one')));
       stack.backend('a').last.fail(9);
       stack.run();
       assert.equal(call.status, 9);
-      call.data(Buffer.from('late'));
-      stack.run();
+      stack.settle(call.data(Buffer.from('late')));
       stack.assertIdle();
     });
 
     it('takes request trailers for the end of the request', () => {
       start();
       const call = app.call({ body: null });
-      call.data(MESSAGE).headers([['x-late', '1']], Flag.endStream);
-      stack.run();
+      stack.settle(call.data(MESSAGE).headers([['x-late', '1']], Flag.endStream));
       const { last } = stack.backend('a');
       assert.deepEqual([last.isEnded, last.lists.length], [true, 1]);
-      last.reply();
-      stack.run();
+      stack.settle(last.reply());
       assert.equal(call.status, 0);
     });
 
     it('passes a call without any message', () => {
       start();
       stack.backend('a').answer = (stream) => stream.begin().trailers(0);
-      const call = app.call({ body: Buffer.alloc(0) });
-      stack.run();
+      const call = stack.settle(app.call({ body: Buffer.alloc(0) }));
       assert.deepEqual([call.status, call.bytes], [0, 0]);
     });
   });
@@ -227,16 +207,14 @@ describe('Outbound: a call', () => {
     ] as const) {
       it(`is ${expected} ms when the caller allows ${asked} and the route ${route}`, () => {
         start([aRoute({ timeoutMs: route })]);
-        app.call(asked === undefined ? {} : { timeout: asked });
-        stack.run();
+        stack.settle(app.call(asked === undefined ? {} : { timeout: asked }));
         assert.ok(sent() <= expected && sent() > expected * 0.98, `${sent()}`);
       });
     }
 
     it('is absent when neither sets one', () => {
       start([aStreamRoute()]);
-      app.call();
-      stack.run();
+      stack.settle(app.call());
       assert.equal(stack.backend('a').last.header('grpc-timeout'), undefined);
     });
 
@@ -246,15 +224,13 @@ describe('Outbound: a call', () => {
       start();
       app.call({ timeout: '900m' });
       stack.advance(500);
-      a.peer.announce([]);
-      stack.run();
+      stack.settle(a.peer.announce([]));
       assert.equal(sent(), 400);
     });
 
     it('never becomes zero on the way, however little is left', () => {
       start();
-      app.call({ timeout: '1n' });
-      stack.run();
+      stack.settle(app.call({ timeout: '1n' }));
       assert.ok(sent() > 0 && sent() <= 0.000_001);
     });
 
@@ -273,8 +249,7 @@ describe('Outbound: a call', () => {
 
     it('ends a stream that has begun in its trailers', () => {
       start([aStreamRoute()]);
-      const call = app.call({ timeout: '200m' });
-      stack.run();
+      const call = stack.settle(app.call({ timeout: '200m' }));
       stack.backend('a').last.begin().data(Buffer.from('part'));
       stack.advance(250);
       assert.deepEqual([call.status, call.reason, call.body.toString()], [4, 'deadline-exceeded', 'part']);
@@ -285,8 +260,7 @@ describe('Outbound: a call', () => {
 
     it('that has passed on arrival goes to nobody', () => {
       start();
-      const call = app.call({ timeout: '0m' });
-      stack.run();
+      const call = stack.settle(app.call({ timeout: '0m' }));
       assert.deepEqual([call.status, call.reason], [4, 'deadline-exceeded']);
       assert.equal(stack.backend('a').requests.length, 0);
       stack.assertIdle();
@@ -294,12 +268,10 @@ describe('Outbound: a call', () => {
 
     it('leaves no word to an answer that comes too late', () => {
       start();
-      const call = app.call({ timeout: '100m' });
-      stack.run();
+      const call = stack.settle(app.call({ timeout: '100m' }));
       const { last } = stack.backend('a');
       stack.advance(150);
-      last.reply();
-      stack.run();
+      stack.settle(last.reply());
       assert.equal(call.status, 4);
       assert.equal(call.lists.length, 1);
     });
@@ -307,8 +279,7 @@ describe('Outbound: a call', () => {
 
   it('that is idle for too long is ended, and activity either way keeps it', () => {
     start([aStreamRoute({ idleTimeoutMs: 1000 })]);
-    const call = app.call({ body: null });
-    stack.run();
+    const call = stack.settle(app.call({ body: null }));
     const { last } = stack.backend('a');
     last.begin();
     for (let i = 0; i < 5; i++) {
@@ -327,8 +298,7 @@ describe('Outbound: a call', () => {
   describe('answered by the sidecar itself', () => {
     it('for an unknown route is UNIMPLEMENTED, trailers-only, with a reason', () => {
       start([aRoute({ methods: [CHECK] })]);
-      const call = app.call();
-      stack.run();
+      const call = stack.settle(app.call());
       assert.equal(call.isTrailersOnly, true);
       assert.deepEqual([call.status, call.reason], [12, 'unknown-route']);
       assert.equal(call.header(':status'), '200');
@@ -348,16 +318,14 @@ describe('Outbound: a call', () => {
     ]) {
       it(`for the path ${path.slice(0, 20)} is UNIMPLEMENTED, whatever the routes`, () => {
         start();
-        const call = app.call({ path });
-        stack.run();
+        const call = stack.settle(app.call({ path }));
         assert.deepEqual([call.status, call.reason], [12, 'unknown-route']);
       });
     }
 
     it('percent-encodes what is not printable in its message', () => {
       start();
-      const call = app.call({ path: '/a/\u00e9%' });
-      stack.run();
+      const call = stack.settle(app.call({ path: '/a/\u00e9%' }));
       const message = call.trailer('grpc-message')!;
       assert.match(message, /^[\x20-\x7e]*$/);
       assert.match(decodeURIComponent(message), /no route for/);
@@ -371,8 +339,7 @@ describe('Outbound: a call', () => {
         aRoute({ timeoutMs: 3000 }),
       ]);
       const timeouts = [CHECK, '/grpc.health.v1.Health/Watch', '/other.Service/M'].map((path) => {
-        app.call({ path });
-        stack.run();
+        stack.settle(app.call({ path }));
         return Math.round(parseGrpcTimeout(stack.backend('a').last.header('grpc-timeout')!) / 100) * 100;
       });
       assert.deepEqual(timeouts, [1000, 2000, 3000]);
@@ -385,8 +352,7 @@ describe('Outbound: a call', () => {
     ] as const) {
       it(`with 415 for ${what}`, () => {
         start();
-        const call = app.call(options);
-        stack.run();
+        const call = stack.settle(app.call(options));
         assert.equal(call.header(':status'), '415');
         assert.match(call.body.toString(), /gRPC/);
         assert.equal(call.isEnded, true);
@@ -423,8 +389,7 @@ describe('Outbound: a call', () => {
     ] as const) {
       it(`maps ${what} of an endpoint to a status`, () => {
         start();
-        const call = app.call();
-        stack.run();
+        const call = stack.settle(app.call());
         const { last } = stack.backend('a');
         const html: [string, string] = ['content-type', 'text/html'];
         if (respond === 'http-503') last.headers([[':status', '503'], html]).data(Buffer.from('<p>'), 1);
@@ -446,8 +411,7 @@ describe('Outbound: a call', () => {
     it('is reset at the endpoint within the turn, and nothing is left of it', () => {
       start([aStreamRoute()]);
       const call = app.call({ body: null, timeout: '10S' });
-      call.data(Buffer.alloc(1000));
-      stack.run();
+      stack.settle(call.data(Buffer.alloc(1000)));
       const { last } = stack.backend('a');
       const before = stack.relay.wheel.size;
       call.reset();
@@ -462,8 +426,7 @@ describe('Outbound: a call', () => {
       start();
       const call = app.call({ body: null });
       call.data(MESSAGE);
-      call.reset();
-      stack.run();
+      stack.settle(call.reset());
       assert.equal(stack.backend('a').requests.length, 0);
       stack.assertIdle();
     });
@@ -472,8 +435,7 @@ describe('Outbound: a call', () => {
       start();
       for (let i = 0; i < 10; i++) app.call();
       stack.run();
-      app.socket.break();
-      stack.run();
+      stack.settle(app.socket.break());
       const { requests } = stack.backend('a');
       assert.deepEqual(
         requests.map(({ resetCode }) => resetCode),
@@ -485,10 +447,8 @@ describe('Outbound: a call', () => {
     it('while it waits for a connection gives its place up', () => {
       stack.backend('a').mode = 'silent';
       start();
-      const call = app.call();
-      stack.run();
-      call.reset();
-      stack.run();
+      const call = stack.settle(app.call());
+      stack.settle(call.reset());
       stack.assertIdle();
     });
   });

@@ -29,8 +29,7 @@ describe('Endpoints and their health checks', () => {
   const calls = (count: number): Record<string, number> => {
     const found: Record<string, number> = {};
     for (let i = 0; i < count; i++) {
-      const call = app.call();
-      stack.run();
+      const call = stack.settle(app.call());
       const key = call.status === 0 ? call.body.toString() : `${call.status}`;
       found[key] = (found[key] ?? 0) + 1;
     }
@@ -72,8 +71,7 @@ describe('Endpoints and their health checks', () => {
     open(['a', 'b']);
     const config = anUpstream(['a', 'b']);
     const endpoints = config.endpoints.map((each, i) => ({ ...each, priority: i }));
-    out.outbound.update({ ...config, endpoints });
-    stack.run();
+    stack.settle(out.outbound.update({ ...config, endpoints }));
     assert.deepEqual(calls(3), { a: 3 });
     say('a', false);
     assert.deepEqual(calls(3), { b: 3 });

@@ -34,8 +34,7 @@ describe('Outbound: endpoints', () => {
     stack.backend(name).answer = () => {};
   };
   const calls = (n: number, options = {}): PeerStream[] => {
-    const made = Array.from({ length: n }, () => app.call(options));
-    stack.run();
+    const made = stack.settle(Array.from({ length: n }, () => app.call(options)));
     return made;
   };
   const endpoint = (name: string) => out.upstream.endpoints.find(({ id }) => id === name)!;
@@ -122,8 +121,7 @@ describe('Outbound: endpoints', () => {
       hangs('a');
       const [left] = calls(1);
       assert.equal(stateOf('a'), EjectionState.probing);
-      left!.reset();
-      stack.run();
+      stack.settle(left!.reset());
       assert.equal(stateOf('a'), EjectionState.ejected);
       calls(1, { timeout: '50m' });
       assert.equal(stateOf('a'), EjectionState.probing);
@@ -170,8 +168,7 @@ describe('Outbound: endpoints', () => {
       calls(10);
       assert.equal(stateOf('a'), EjectionState.ejected);
       old[0]!.reply();
-      old[1]!.fail(13);
-      stack.run();
+      stack.settle(old[1]!.fail(13));
       assert.equal(stateOf('a'), EjectionState.ejected, 'a late success re-admits nobody');
       assert.equal(endpoint('a').ejection.ejections, 1);
     });
@@ -308,8 +305,7 @@ describe('Outbound: endpoints', () => {
   describe('that change under load', () => {
     const update = (names: readonly string[], over: UpstreamOptions = {}): void => {
       for (const name of names) stack.backend(name);
-      out.outbound.update(anUpstream(names, over));
-      stack.run();
+      stack.settle(out.outbound.update(anUpstream(names, over)));
     };
 
     it('keep their connections and what is known of them', () => {

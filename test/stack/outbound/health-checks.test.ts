@@ -63,8 +63,7 @@ describe('Health checks', () => {
     return found && 'value' in found ? found.value : undefined;
   };
   const call = (): PeerStream => {
-    const made = app.call();
-    stack.run();
+    const made = stack.settle(app.call());
     return made;
   };
 
@@ -191,8 +190,7 @@ describe('Health checks', () => {
       backends[0]!.peer.socket.isCut = true;
     };
     const thaw = (): void => {
-      backends[0]!.peer.socket.heal();
-      stack.run();
+      stack.settle(backends[0]!.peer.socket.heal());
     };
 
     for (const kind of ['grpc', 'ping'] as const) {

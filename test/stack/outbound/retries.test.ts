@@ -39,21 +39,17 @@ describe('Outbound: another attempt', () => {
   ] as const) {
     it(`is attempt ${sent} after a caller’s that says ${said}`, () => {
       start();
-      const call = app.call({ metadata: [['grpc-previous-rpc-attempts', said]] });
-      stack.run();
-      first().fail(14);
-      stack.run();
+      const call = stack.settle(app.call({ metadata: [['grpc-previous-rpc-attempts', said]] }));
+      stack.settle(first().fail(14));
       assert.equal(second().header('grpc-previous-rpc-attempts'), sent);
-      second().reply();
-      stack.run();
+      stack.settle(second().reply());
       assert.equal(call.status, 0);
     });
   }
 
   it('follows UNAVAILABLE in trailers after headers and data, and nothing of the first leaks', () => {
     start();
-    const call = app.call();
-    stack.run();
+    const call = stack.settle(app.call());
     first()
       .begin([['x-from', 'first']])
       .data(Buffer.from('half an ans'))
@@ -62,8 +58,7 @@ describe('Outbound: another attempt', () => {
     assert.equal(call.lists.length, 0);
     assert.deepEqual(second().body, MESSAGE);
     assert.equal(second().header('grpc-previous-rpc-attempts'), '1');
-    second().reply(Buffer.from('whole'), 0, [['x-from', 'second']]);
-    stack.run();
+    stack.settle(second().reply(Buffer.from('whole'), 0, [['x-from', 'second']]));
     assert.deepEqual([call.status, call.body.toString(), call.trailer('x-from')], [0, 'whole', 'second']);
     assert.ok(!JSON.stringify(call.lists).includes('first'));
     stack.assertIdle();
@@ -71,22 +66,17 @@ describe('Outbound: another attempt', () => {
 
   it('follows a trailers-only UNAVAILABLE', () => {
     start();
-    const call = app.call();
-    stack.run();
-    first().fail(14);
-    stack.run();
-    second().reply();
-    stack.run();
+    const call = stack.settle(app.call());
+    stack.settle(first().fail(14));
+    stack.settle(second().reply());
     assert.equal(call.status, 0);
     assert.equal(out.outbound.retries, 1);
   });
 
   it('passes the last failure on as it came when it is the last one', () => {
     start();
-    const call = app.call();
-    stack.run();
-    first().fail(14, [['grpc-message', 'one']]);
-    stack.run();
+    const call = stack.settle(app.call());
+    stack.settle(first().fail(14, [['grpc-message', 'one']]));
     second()
       .begin([['x-two', '2']])
       .trailers(14, [['grpc-message', 'two']]);
@@ -97,10 +87,8 @@ describe('Outbound: another attempt', () => {
   for (const status of [2, 3, 4, 5, 8, 13]) {
     it(`does not follow status ${status}, which the route does not name`, () => {
       start();
-      const call = app.call();
-      stack.run();
-      first().fail(status);
-      stack.run();
+      const call = stack.settle(app.call());
+      stack.settle(first().fail(status));
       assert.equal(call.status, status);
       assert.equal(wasRetried(), false);
     });
@@ -108,19 +96,15 @@ describe('Outbound: another attempt', () => {
 
   it('follows a status that the route names', () => {
     start([aSafeRoute({ retry: { attempts: 2, on: [13], backoff: { baseMs: 0, maxMs: 0 } } })]);
-    app.call();
-    stack.run();
-    first().fail(13);
-    stack.run();
+    stack.settle(app.call());
+    stack.settle(first().fail(13));
     assert.equal(wasRetried(), true);
   });
 
   it('does not follow UNAVAILABLE on a route that is not idempotent', () => {
     start([aRoute()]);
-    const call = app.call();
-    stack.run();
-    first().fail(14);
-    stack.run();
+    const call = stack.settle(app.call());
+    stack.settle(first().fail(14));
     assert.equal(call.status, 14);
     assert.equal(wasRetried(), false);
   });
@@ -129,8 +113,7 @@ describe('Outbound: another attempt', () => {
     for (const how of ['reset', 'lost'] as const) {
       for (const isSafe of [true, false]) {
         start([isSafe ? aSafeRoute() : aRoute()]);
-        const call = app.call();
-        stack.run();
+        const call = stack.settle(app.call());
         if (how === 'reset') first().reset(ErrorCode.internal);
         else stack.backend('a').peer.socket.break();
         stack.run();
@@ -148,24 +131,19 @@ describe('Outbound: another attempt', () => {
     for (const isSafe of [true, false]) {
       it(`follows REFUSED_STREAM (idempotent: ${isSafe})`, () => {
         start([isSafe ? aSafeRoute() : aRoute()]);
-        const call = app.call();
-        stack.run();
-        first().reset(ErrorCode.refusedStream);
-        stack.run();
-        second().reply();
-        stack.run();
+        const call = stack.settle(app.call());
+        stack.settle(first().reset(ErrorCode.refusedStream));
+        stack.settle(second().reply());
         assert.equal(call.status, 0);
         assert.equal(out.upstream.budget.granted, 0, 'it costs no budget');
       });
 
       it(`follows a GOAWAY that leaves the stream out (idempotent: ${isSafe})`, () => {
         start([isSafe ? aSafeRoute() : aRoute()]);
-        const call = app.call();
-        stack.run();
+        const call = stack.settle(app.call());
         stack.backend('a').peer.goaway(0);
         stack.run();
-        second().reply();
-        stack.run();
+        stack.settle(second().reply());
         assert.equal(call.status, 0);
       });
 
@@ -176,8 +154,7 @@ describe('Outbound: another attempt', () => {
         const call = app.call();
         stack.backend('b').mode = 'accepts';
         stack.advance(200);
-        second().reply();
-        stack.run();
+        stack.settle(second().reply());
         assert.equal(call.status, 0);
       });
     }
@@ -221,12 +198,10 @@ describe('Outbound: another attempt', () => {
       };
       stack.backend('a').answer = shed;
       stack.backend('b').answer = shed;
-      const call = app.call();
-      stack.run();
+      const call = stack.settle(app.call());
       assert.deepEqual([call.status, call.reason], [8, 'overloaded']);
       assert.equal(stack.backend('a').requests.length + stack.backend('b').requests.length, 2);
-      app.call();
-      stack.run();
+      stack.settle(app.call());
       assert.equal(
         stack.backend('a').requests.length + stack.backend('b').requests.length,
         3,
@@ -259,8 +234,7 @@ describe('Outbound: another attempt', () => {
     it('does not believe such a mark from outside the mesh', () => {
       start([aRoute()], { tls: 'plaintext' });
       stack.backend('a').answer = (stream) => stream.fail(14, [['outrider-unprocessed', 'true']]);
-      app.call();
-      stack.run();
+      stack.settle(app.call());
       assert.equal(wasRetried(), false);
     });
   });
@@ -274,8 +248,7 @@ describe('Outbound: another attempt', () => {
       const left = timeTold(second());
       assert.ok(left <= 200 && left > 180, `${left}`);
       first().reply(Buffer.from('late'));
-      second().reply(Buffer.from('in time'));
-      stack.run();
+      stack.settle(second().reply(Buffer.from('in time')));
       assert.deepEqual([call.status, call.body.toString()], [0, 'in time']);
       stack.assertIdle();
     });
@@ -289,8 +262,7 @@ describe('Outbound: another attempt', () => {
         start([aSafeRoute({ attemptTimeoutMs: 300 })]);
         const call = app.call();
         stack.advance(288);
-        answer(first());
-        stack.run();
+        stack.settle(answer(first()));
         assert.equal(wasRetried(), true, 'whatever `on` says');
         assert.equal(out.upstream.endpoints[0]!.ejection.consecutiveFaults, 1);
         stack.advance(320);
@@ -302,8 +274,7 @@ describe('Outbound: another attempt', () => {
         start([aSafeRoute({ attemptTimeoutMs: 300 })]);
         app.call();
         stack.advance(270);
-        answer(first());
-        stack.run();
+        stack.settle(answer(first()));
         assert.equal(wasRetried(), what === 'a reset');
       });
     }
@@ -317,8 +288,7 @@ describe('Outbound: another attempt', () => {
         ['outrider-reason', 'queue-expired'],
       ]);
       stack.run();
-      second().reply();
-      stack.run();
+      stack.settle(second().reply());
       assert.equal(call.status, 0);
       assert.equal(out.upstream.endpoints[0]!.ejection.consecutiveFaults, 0);
     });
@@ -343,12 +313,10 @@ describe('Outbound: another attempt', () => {
 
     it('does not end an answer that has begun to flow', () => {
       start([aStreamRoute({ attemptTimeoutMs: 300, idempotent: true })]);
-      const call = app.call();
-      stack.run();
+      const call = stack.settle(app.call());
       first().begin().data(Buffer.from('one'));
       stack.advance(1000);
-      first().data(Buffer.from('two')).trailers(0);
-      stack.run();
+      stack.settle(first().data(Buffer.from('two')).trailers(0));
       assert.deepEqual([call.status, call.body.toString()], [0, 'onetwo']);
     });
   });
@@ -357,16 +325,14 @@ describe('Outbound: another attempt', () => {
     it('of a whole request, which may come in one read with its headers', () => {
       start([aSafeRoute({ attemptTimeoutMs: 300 })]);
       app.call({ timeout: '5S' });
-      app.call();
-      stack.run();
+      stack.settle(app.call());
       assert.deepEqual([timeTold(first()), timeTold(second())], [300, 300]);
     });
 
     it('of a request that was here before the connection', () => {
       start([aSafeRoute({ attemptTimeoutMs: 300 })]);
       for (const name of ['a', 'b']) for (const peer of stack.backend(name).peers) peer.socket.break();
-      app.call({ timeout: '5S' });
-      stack.run();
+      stack.settle(app.call({ timeout: '5S' }));
       stack.advance(50);
       const { requests } = stack.backend('a');
       const told = timeTold(requests.at(-1) ?? stack.backend('b').last);
@@ -375,8 +341,7 @@ describe('Outbound: another attempt', () => {
 
     it('unless the call has less time', () => {
       start([aSafeRoute({ attemptTimeoutMs: 300 })]);
-      app.call({ timeout: '200m' });
-      stack.run();
+      stack.settle(app.call({ timeout: '200m' }));
       assert.equal(timeTold(first()), 200);
     });
 
@@ -398,10 +363,8 @@ describe('Outbound: another attempt', () => {
 
     it('but not while the request is under way, for its time has not begun', () => {
       start([aSafeRoute({ attemptTimeoutMs: 300 })]);
-      const call = app.call({ timeout: '5S', body: null });
-      stack.run();
-      call.data(MESSAGE).end();
-      stack.run();
+      const call = stack.settle(app.call({ timeout: '5S', body: null }));
+      stack.settle(call.data(MESSAGE).end());
       assert.equal(timeTold(first()), 5000);
       assert.equal(parseGrpcTimeout(first().header('outrider-attempt-timeout')!), 300, 'from its end');
       stack.advance(310);
@@ -411,8 +374,7 @@ describe('Outbound: another attempt', () => {
     it('in a word of ours to sidecars only, and only where it is of use', () => {
       start([aSafeRoute({ attemptTimeoutMs: 300 })], { tls: 'plaintext' });
       app.call({ timeout: '5S', body: null });
-      app.call({ timeout: '5S' });
-      stack.run();
+      stack.settle(app.call({ timeout: '5S' }));
       for (const stream of [first(), second()])
         assert.equal(stream.header('outrider-attempt-timeout'), undefined);
       assert.deepEqual([timeTold(first()), timeTold(second())], [5000, 300]);
@@ -420,15 +382,13 @@ describe('Outbound: another attempt', () => {
 
     it('and believes no application that says so', () => {
       start([aSafeRoute()]);
-      app.call({ body: null, metadata: [['outrider-attempt-timeout', '1m']] });
-      stack.run();
+      stack.settle(app.call({ body: null, metadata: [['outrider-attempt-timeout', '1m']] }));
       assert.equal(first().header('outrider-attempt-timeout'), undefined);
     });
 
     it('nor of a stream, which it is over for with the beginning of the answer', () => {
       start([aStreamRoute({ attemptTimeoutMs: 300, idempotent: true })]);
-      app.call({ timeout: '5S' });
-      stack.run();
+      stack.settle(app.call({ timeout: '5S' }));
       assert.equal(timeTold(first()), 5000);
     });
   });
@@ -436,45 +396,37 @@ describe('Outbound: another attempt', () => {
   describe('is not made once octets have been passed on', () => {
     it('of a stream, which commits with its headers', () => {
       start([aStreamRoute({ idempotent: true, retry: aSafeRoute().retry! })]);
-      const call = app.call();
-      stack.run();
-      first().begin();
-      stack.run();
+      const call = stack.settle(app.call());
+      stack.settle(first().begin());
       assert.equal(call.lists.length, 1);
-      first().trailers(14);
-      stack.run();
+      stack.settle(first().trailers(14));
       assert.equal(call.status, 14);
       assert.equal(wasRetried(), false);
     });
 
     it('of a unary answer of 64 KiB, which commits there', () => {
       start();
-      const call = app.call();
-      stack.run();
+      const call = stack.settle(app.call());
       first()
         .begin()
         .data(Buffer.alloc(64 * 1024 - 1));
       stack.run();
       assert.equal(call.bytes, 0, 'held so far');
-      first().data(Buffer.alloc(1));
-      stack.run();
+      stack.settle(first().data(Buffer.alloc(1)));
       assert.equal(call.bytes, 64 * 1024);
-      first().trailers(14);
-      stack.run();
+      stack.settle(first().trailers(14));
       assert.equal(call.status, 14);
       assert.equal(wasRetried(), false);
     });
 
     it('and a reset after that ends the answer in its trailers', () => {
       start();
-      const call = app.call();
-      stack.run();
+      const call = stack.settle(app.call());
       first()
         .begin()
         .data(Buffer.alloc(65 * 1024));
       stack.run();
-      first().reset(ErrorCode.internal);
-      stack.run();
+      stack.settle(first().reset(ErrorCode.internal));
       assert.deepEqual([call.status, call.reason, call.bytes], [13, 'upstream-reset', 65 * 1024]);
       assert.equal(wasRetried(), false);
     });
@@ -486,38 +438,31 @@ describe('Outbound: another attempt', () => {
     it('of up to 1 MiB sends all of it again', () => {
       start();
       const body = Buffer.alloc(MIB, 'x');
-      const call = app.call({ body });
-      stack.run();
+      const call = stack.settle(app.call({ body }));
       assert.equal(first().bytes, MIB);
       assert.ok(stack.relay.memory.held >= MIB);
-      first().fail(14);
-      stack.run();
+      stack.settle(first().fail(14));
       assert.deepEqual(second().body, body);
-      second().reply();
-      stack.run();
+      stack.settle(second().reply());
       assert.equal(call.status, 0);
       stack.assertIdle();
     });
 
     it('of more than 1 MiB is not made, and nothing is kept', () => {
       start();
-      const call = app.call({ body: Buffer.alloc(MIB + 1) });
-      stack.run();
+      const call = stack.settle(app.call({ body: Buffer.alloc(MIB + 1) }));
       assert.equal(first().bytes, MIB + 1);
       assert.equal(stack.relay.memory.held, WIDE_WINDOW - FIRST_WINDOW, 'the promise of a wide window only');
-      first().fail(14);
-      stack.run();
+      stack.settle(first().fail(14));
       assert.equal(call.status, 14);
       assert.equal(wasRetried(), false);
     });
 
     it('is not made when the process has no memory to keep it', () => {
       start([aSafeRoute()], {}, 100_000);
-      const call = app.call({ body: Buffer.alloc(200_000) });
-      stack.run();
+      const call = stack.settle(app.call({ body: Buffer.alloc(200_000) }));
       assert.equal(first().bytes, 200_000);
-      first().fail(14);
-      stack.run();
+      stack.settle(first().fail(14));
       assert.equal(call.status, 14);
       assert.equal(wasRetried(), false);
       stack.assertIdle();
@@ -526,16 +471,12 @@ describe('Outbound: another attempt', () => {
     it('that is still being sent has what was sent, then the rest', () => {
       start();
       const call = app.call({ body: null });
-      call.data(Buffer.from('begin '));
-      stack.run();
-      first().reset(ErrorCode.internal);
-      stack.run();
+      stack.settle(call.data(Buffer.from('begin ')));
+      stack.settle(first().reset(ErrorCode.internal));
       assert.deepEqual([second().body.toString(), second().isEnded], ['begin ', false]);
-      call.data(Buffer.from('end'), Flag.endStream);
-      stack.run();
+      stack.settle(call.data(Buffer.from('end'), Flag.endStream));
       assert.deepEqual([second().body.toString(), second().isEnded], ['begin end', true]);
-      second().reply();
-      stack.run();
+      stack.settle(second().reply());
       assert.equal(call.status, 0);
     });
 
@@ -543,10 +484,8 @@ describe('Outbound: another attempt', () => {
       start([aSafeRoute({ retry: { attempts: 2, on: [14], backoff: { baseMs: 200, maxMs: 200 } } })]);
       const call = app.call({ body: null });
       const size = MIB - 100_000;
-      call.data(Buffer.alloc(size, 'x'));
-      stack.run();
-      first().fail(14);
-      stack.run();
+      stack.settle(call.data(Buffer.alloc(size, 'x')));
+      stack.settle(first().fail(14));
       call.data(Buffer.alloc(200_000, 'y'), Flag.endStream);
       stack.advance(300);
       assert.equal(second().bytes, size + 200_000);
@@ -556,8 +495,7 @@ describe('Outbound: another attempt', () => {
           .every((octet) => octet === 0x78),
         true,
       );
-      second().reply();
-      stack.run();
+      stack.settle(second().reply());
       assert.equal(call.status, 0);
       stack.assertIdle();
     });
@@ -570,10 +508,8 @@ describe('Outbound: another attempt', () => {
         retry: { attempts: 2, on: [14], backoff: { baseMs: 400, maxMs: 400 } },
       }),
     ]);
-    const call = app.call();
-    stack.run();
-    first().fail(14);
-    stack.run();
+    const call = stack.settle(app.call());
+    stack.settle(first().fail(14));
     assert.equal(wasRetried(), false);
     stack.advance(410);
     assert.equal(wasRetried(), true);
@@ -584,10 +520,8 @@ describe('Outbound: another attempt', () => {
 
   it('is called off when the caller leaves during the backoff', () => {
     start([aSafeRoute({ retry: { attempts: 2, on: [14], backoff: { baseMs: 400, maxMs: 400 } } })]);
-    const call = app.call();
-    stack.run();
-    first().fail(14);
-    stack.run();
+    const call = stack.settle(app.call());
+    stack.settle(first().fail(14));
     call.reset();
     stack.advance(1000);
     assert.equal(wasRetried(), false);
@@ -596,10 +530,8 @@ describe('Outbound: another attempt', () => {
 
   it('is not made for lack of budget', () => {
     start([aSafeRoute()], { budget: { ratio: 0, perSecond: 0 } });
-    const call = app.call();
-    stack.run();
-    first().fail(14);
-    stack.run();
+    const call = stack.settle(app.call());
+    stack.settle(first().fail(14));
     assert.equal(call.status, 14);
     assert.equal(wasRetried(), false);
     assert.equal(out.upstream.budget.refused, 1);

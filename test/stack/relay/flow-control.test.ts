@@ -29,20 +29,16 @@ describe('Flow', () => {
   it('of a 64 MiB answer to a caller that does not read holds at most the windows', () => {
     start();
     const app = stack.app(out.listener);
-    const call = app.call();
-    stack.run();
+    const call = stack.settle(app.call());
     const { last, peer } = stack.backend('a');
     app.socket.pause();
-    last.begin().data(BODY);
-    stack.run();
+    stack.settle(last.begin().data(BODY));
     stack.advance(1000);
     const taken = peer.socket.delivered;
     assert.ok(taken < 3 * MIB, `${taken} octets were taken from the endpoint`);
     assert.equal(call.bytes, 0);
-    app.socket.resume();
-    stack.run();
-    last.trailers(0);
-    stack.run();
+    stack.settle(app.socket.resume());
+    stack.settle(last.trailers(0));
     assert.deepEqual([call.status, call.bytes], [0, BODY.length]);
     stack.assertIdle();
   }).timeout(10_000);
@@ -50,15 +46,12 @@ describe('Flow', () => {
   it('of a 64 MiB answer to a caller that gives no window holds at most the windows', () => {
     start();
     const app = stack.app(out.listener, undefined, { replenishes: false });
-    const call = app.call();
-    stack.run();
+    const call = stack.settle(app.call());
     const { last, peer } = stack.backend('a');
-    last.begin().data(BODY);
-    stack.run();
+    stack.settle(last.begin().data(BODY));
     assert.ok(peer.socket.delivered < 3 * MIB);
     assert.equal(call.bytes, 65_535);
-    call.reset();
-    stack.run();
+    stack.settle(call.reset());
     assert.equal(last.resetCode, 8);
     stack.assertIdle();
   });
@@ -66,8 +59,7 @@ describe('Flow', () => {
   it('of many such answers holds the sum of their windows, and leaves other callers alone', () => {
     start();
     const slow = stack.app(out.listener, undefined, { replenishes: false });
-    const made = Array.from({ length: 20 }, () => slow.call());
-    stack.run();
+    const made = stack.settle(Array.from({ length: 20 }, () => slow.call()));
     const { requests, peer } = stack.backend('a');
     for (const request of requests) request.begin().data(BODY.subarray(0, 4 * MIB));
     stack.run();
@@ -104,8 +96,7 @@ describe('Flow', () => {
             peer.queue(last.id, each);
             sent += contentOf({ ...HEAD, flags: each[4]!, payload: each.subarray(9) }).length;
           }
-          last.trailers(0);
-          stack.run();
+          stack.settle(last.trailers(0));
           assert.deepEqual([call.status, call.bytes], [0, 100_000]);
           stack.assertIdle();
         });
@@ -117,15 +108,12 @@ describe('Flow', () => {
     start([aSafeRoute({ timeoutMs: 0 })]);
     const a = stack.backend('a');
     a.peerOptions = { replenishes: false };
-    a.peer.socket.destroy();
-    stack.run();
+    stack.settle(a.peer.socket.destroy());
     const app = stack.app(out.listener);
-    const call = app.call({ body: BODY });
-    stack.run();
+    const call = stack.settle(app.call({ body: BODY }));
     assert.ok(app.socket.delivered < 3 * MIB, `${app.socket.delivered} octets were taken from the caller`);
     assert.ok(stack.relay.memory.held <= MIB * 1.1);
-    call.reset();
-    stack.run();
+    stack.settle(call.reset());
     stack.assertIdle();
   });
 
@@ -134,15 +122,13 @@ describe('Flow', () => {
     stack.backend('a').peerOptions = { settings: null };
     out = stack.outbound(anUpstream(['a'], { pool: { connectTimeoutMs: 60_000 } }));
     const app = stack.app(out.listener);
-    const call = app.call({ body: BODY, timeout: '1H' });
-    stack.run();
+    const call = stack.settle(app.call({ body: BODY, timeout: '1H' }));
     assert.ok(app.socket.delivered < MIB);
     stack.backend('a').peer.announce([[Setting.initialWindowSize, MIB]]);
     stack.run();
     const { last } = stack.backend('a');
     assert.equal(last.bytes, BODY.length);
-    last.reply();
-    stack.run();
+    stack.settle(last.reply());
     assert.equal(call.status, 0);
     stack.assertIdle();
   }).timeout(10_000);
@@ -152,12 +138,10 @@ describe('Flow', () => {
     const app = stack.app(out.listener);
     const body = Buffer.from(BODY);
     for (let i = 0; i < body.length; i += 4096) body.writeUInt32LE(i, i);
-    const call = app.call({ body });
-    stack.run();
+    const call = stack.settle(app.call({ body }));
     const { last } = stack.backend('a');
     assert.ok(last.body.equals(body));
-    last.reply(body);
-    stack.run();
+    stack.settle(last.reply(body));
     assert.equal(call.status, 0);
     assert.ok(call.body.equals(body));
     stack.assertIdle();
@@ -188,8 +172,7 @@ describe('Flow', () => {
   it('of answers side by side goes in turn, a quantum each', () => {
     start([aStreamRoute()]);
     const app = stack.app(out.listener, undefined, { settings: [[Setting.initialWindowSize, MIB]] });
-    const made = Array.from({ length: 4 }, () => app.call());
-    stack.run();
+    const made = stack.settle(Array.from({ length: 4 }, () => app.call()));
     for (const request of stack.backend('a').requests) request.begin().data(BODY.subarray(0, MIB / 2));
     while (made.every((call) => call.bytes < MIB / 8)) stack.turn();
     const got = made.map((call) => call.bytes);
@@ -203,8 +186,7 @@ describe('Flow', () => {
   it('obeys a peer that takes frames and windows away', () => {
     start();
     const app = stack.app(out.listener, undefined, { settings: [[Setting.initialWindowSize, 1]] });
-    const call = app.call();
-    stack.run();
+    const call = stack.settle(app.call());
     stack.backend('a').last.reply(Buffer.from('0123456789'));
     stack.run();
     assert.equal(call.body.toString(), '0123456789');
@@ -214,10 +196,8 @@ describe('Flow', () => {
   it('of messages without octets passes an END_STREAM alone', () => {
     start([aStreamRoute()]);
     const app = stack.app(out.listener);
-    const call = app.call({ body: null });
-    stack.run();
-    call.data(Buffer.alloc(0), Flag.endStream);
-    stack.run();
+    const call = stack.settle(app.call({ body: null }));
+    stack.settle(call.data(Buffer.alloc(0), Flag.endStream));
     assert.equal(stack.backend('a').last.isEnded, true);
     stack.backend('a').last.begin().trailers(0);
     stack.run();

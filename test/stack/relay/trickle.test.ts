@@ -22,8 +22,7 @@ describe('A peer that trickles', () => {
   const stalls = (): number => stack.relay.stats.limits.get('stalled-frame') ?? 0;
 
   it('a header block, a frame every half second, is cut off; a call of its own does not save it', () => {
-    app.call({ body: null });
-    stack.run();
+    stack.settle(app.call({ body: null }));
     app.send(headers(101, encode([[':method', 'POST']]), 0));
     for (let i = 0; i < 30 && !app.isClosed; i++) {
       stack.advance(500);
@@ -35,8 +34,7 @@ describe('A peer that trickles', () => {
   });
 
   it('a small frame, an octet every two seconds, is cut off', () => {
-    app.call({ body: null });
-    stack.run();
+    stack.settle(app.call({ body: null }));
     const octets = ping();
     for (let at = 0; at < octets.length - 1 && !app.isClosed; at++) {
       app.send(octets.subarray(at, at + 1));
@@ -47,15 +45,13 @@ describe('A peer that trickles', () => {
   });
 
   it('payload is left alone as long as it comes', () => {
-    const call = app.call({ body: null });
-    stack.run();
+    const call = stack.settle(app.call({ body: null }));
     const frame = Buffer.concat([Buffer.from([0, 0, 200, 0, 0, 0, 0, 0, call.id]), Buffer.alloc(200)]);
     for (let at = 0; at < frame.length; at += 10) {
       app.send(frame.subarray(at, at + 10));
       stack.advance(900);
     }
-    call.data(Buffer.alloc(0), Flag.endStream);
-    stack.run();
+    stack.settle(call.data(Buffer.alloc(0), Flag.endStream));
     assert.deepEqual([app.isClosed, stalls()], [false, 0]);
     assert.equal(stack.backend('a').last.body.length, 200);
   });

@@ -44,8 +44,7 @@ describe('The log of limits', () => {
 
   it('says nothing of peers that keep to them', () => {
     const app = flood(500);
-    app.call();
-    stack.run();
+    stack.settle(app.call());
     assert.deepEqual(lines, []);
   });
 

@@ -122,8 +122,7 @@ describe('Memory that is short', () => {
   const SHUT = { settings: [[Setting.initialWindowSize, 0]] } as const;
   /** Answers of `bytes` to calls of `app`, as far as the windows let them come. */
   const answers = (app: App, n: number, bytes: number): PeerStream[] => {
-    const calls = Array.from({ length: n }, () => app.call());
-    stack.run();
+    const calls = stack.settle(Array.from({ length: n }, () => app.call()));
     for (const request of stack.backend('a').requests.slice(-n))
       request.begin().data(Buffer.alloc(bytes)).trailers(0);
     stack.run();
@@ -271,19 +270,16 @@ describe('Memory that is short', () => {
         .filter(({ type, flags }) => type === FrameType.settings && (flags & Flag.ack) === 0)
         .map((each) => settingsOf(each).get(Setting.initialWindowSize));
     const app = stack.app(out.listener);
-    const open = app.call({ body: null });
-    stack.run();
+    const open = stack.settle(app.call({ body: null }));
     const hoarder = stack.app(out.listener, undefined, SHUT);
     const calls = answers(hoarder, 40, 60_000);
     assert.deepEqual(windows(app), [65_536, 32_768]);
     assert.deepEqual(windows(stack.app(out.listener)), [32_768]);
-    open.data(Buffer.alloc(200_000), Flag.endStream);
-    stack.run();
+    stack.settle(open.data(Buffer.alloc(200_000), Flag.endStream));
     assert.equal(stack.backend('a').requests[0]!.bytes, 200_000);
     for (const call of calls) call.reset();
     stack.advance(2000);
-    app.call({ body: null }).reset();
-    stack.run();
+    stack.settle(app.call({ body: null }).reset());
     assert.deepEqual(windows(app), [65_536, 32_768, 65_536]);
   });
 
@@ -293,19 +289,15 @@ describe('Memory that is short', () => {
     stack.backend('a').peer.socket.destroy();
     stack.run();
     const app = stack.app(out.listener);
-    const open = app.call({ body: null });
-    stack.run();
+    const open = stack.settle(app.call({ body: null }));
     const hoarder = stack.app(out.listener, undefined, SHUT);
     app.socket.pause();
     answers(hoarder, 40, 60_000);
-    app.send(Buffer.concat([1, 2, 3].map(() => data(open.id, Buffer.alloc(16_000)))));
-    stack.run();
+    stack.settle(app.send(Buffer.concat([1, 2, 3].map(() => data(open.id, Buffer.alloc(16_000))))));
     // 48,000 octets of 32,768: its window is below zero, and the next octet breaks the rule.
-    app.socket.resume();
-    stack.run();
+    stack.settle(app.socket.resume());
     assert.equal(open.isOver, false);
-    app.send(data(open.id, Buffer.alloc(1)));
-    stack.run();
+    stack.settle(app.send(data(open.id, Buffer.alloc(1))));
     assert.equal(open.resetCode, 3);
   });
 });

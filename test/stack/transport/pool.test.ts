@@ -33,8 +33,7 @@ describe('The pool', () => {
   };
   const pool = () => out.upstream.endpoints[0]!.pool;
   const call = (options = {}): PeerStream => {
-    const made = app.call(options);
-    stack.run();
+    const made = stack.settle(app.call(options));
     return made;
   };
   beforeEach(prepare);
@@ -197,14 +196,12 @@ describe('The pool', () => {
       open();
       const old = call();
       const [first] = a.peers;
-      first!.goaway(first!.streams.size * 2 - 1);
-      stack.run();
+      stack.settle(first!.goaway(first!.streams.size * 2 - 1));
       assert.equal(a.open.length, 2);
       const fresh = call();
       assert.equal(a.last.peer, a.peers[1]);
       a.requests[0]!.reply();
-      a.requests[1]!.reply();
-      stack.run();
+      stack.settle(a.requests[1]!.reply());
       assert.deepEqual([old.status, fresh.status], [0, 0]);
       assert.equal(first!.isClosed, true);
       assert.equal(a.open.length, 1);
@@ -212,8 +209,7 @@ describe('The pool', () => {
 
     it('with one new connection, however many calls the GOAWAY left out', () => {
       open();
-      const made = Array.from({ length: 20 }, () => app.call());
-      stack.run();
+      const made = stack.settle(Array.from({ length: 20 }, () => app.call()));
       a.answer = (stream) => stream.reply();
       a.peer.goaway(0);
       stack.advance(300);
@@ -223,8 +219,7 @@ describe('The pool', () => {
 
     describe('one that says GOAWAY before the call that waits for it is written', () => {
       const leaveAtOnce = (): void => {
-        a.peer.send(Buffer.concat([settings([]), goaway(0x7fffffff, ErrorCode.noError)]));
-        stack.run();
+        stack.settle(a.peer.send(Buffer.concat([settings([]), goaway(0x7fffffff, ErrorCode.noError)])));
       };
       const openMute = (): void => {
         a.peerOptions = { settings: null };
@@ -237,8 +232,7 @@ describe('The pool', () => {
         for (let i = 0; i < 5; i++) leaveAtOnce();
         assert.equal(a.requests.length, 0);
         a.answer = (stream) => stream.reply();
-        a.peer.announce([]);
-        stack.run();
+        stack.settle(a.peer.announce([]));
         assert.equal(made.status, 0);
         assert.equal(a.last.body.toString(), 'question');
         assert.equal(a.last.header('grpc-previous-rpc-attempts'), undefined);
@@ -268,8 +262,7 @@ describe('The pool', () => {
       call({ body: null }).reset();
       stack.run();
       assert.equal(a.last.peer, a.peers[1]);
-      a.requests[0]!.begin().trailers(0);
-      stack.run();
+      stack.settle(a.requests[0]!.begin().trailers(0));
       assert.equal(long.status, 0);
       assert.equal(a.peers[0]!.isClosed, true);
     });
@@ -314,8 +307,7 @@ describe('The pool', () => {
         const served = call();
         answered(200);
         assert.equal(a.peers.length, 1);
-        a.requests[0]!.reply();
-        stack.run();
+        stack.settle(a.requests[0]!.reply());
         assert.equal(served.status, 0);
       });
 
@@ -330,12 +322,10 @@ describe('The pool', () => {
       it('and lets the calls end that it serves', () => {
         open1({ routes: [aStreamRoute({ idleTimeoutMs: 0 })] });
         const long = call({ body: null });
-        a.last.begin();
-        stack.run();
+        stack.settle(a.last.begin());
         a.answer = (stream) => (stream.peer === a.peers[0] ? stream.reset(CALM) : stream.reply());
         assert.ok(answered(20) >= 15);
-        a.requests[0]!.data(Buffer.from('late')).trailers(0);
-        stack.run();
+        stack.settle(a.requests[0]!.data(Buffer.from('late')).trailers(0));
         assert.deepEqual([long.status, long.body.toString()], [0, 'late']);
       });
     });
@@ -360,8 +350,7 @@ describe('The pool', () => {
         assert.ok(a.peers.length <= 11, `${a.peers.length} connections for 5,000 cancels`);
         a.answer = (stream) => stream.reply();
         assert.equal(call().status, 0);
-        a.requests[0]!.data(Buffer.from('late')).trailers(0);
-        stack.run();
+        stack.settle(a.requests[0]!.data(Buffer.from('late')).trailers(0));
         assert.deepEqual([long.status, long.body.toString()], [0, 'late']);
         assert.equal(a.open.length, 1, 'what was replaced has gone');
       });
@@ -407,12 +396,10 @@ describe('The pool', () => {
     it('everything when a new identity is to be presented', () => {
       open({ pool: { connections: 2 } });
       const under = call();
-      out.upstream.refreshConnections();
-      stack.run();
+      stack.settle(out.upstream.refreshConnections());
       assert.equal(a.peers.length, 4);
       assert.equal(a.open.length, 3, 'one has a call yet');
-      a.last.reply();
-      stack.run();
+      stack.settle(a.last.reply());
       assert.equal(under.status, 0);
       assert.equal(a.open.length, 2);
     });
@@ -423,12 +410,10 @@ describe('The pool', () => {
       open({ pool: { connections: 2 } });
       const under = call();
       a.mode = 'refuses';
-      out.upstream.expireConnections();
-      stack.run();
+      stack.settle(out.upstream.expireConnections());
       assert.equal(pool().isConnected, false);
       assert.equal(a.open.length, 1, 'one has a call yet');
-      a.last.reply();
-      stack.run();
+      stack.settle(a.last.reply());
       assert.equal(under.status, 0);
       assert.equal(a.open.length, 0);
       a.mode = 'accepts';
@@ -452,8 +437,7 @@ describe('The pool', () => {
       for (let i = 0; i < 10; i++) {
         const running = a.requests.slice(i).map(({ peer }) => peer);
         assert.equal(new Set(running).size, running.length, 'never two on one connection');
-        a.requests[i]!.reply(Buffer.from(String(i)));
-        stack.run();
+        stack.settle(a.requests[i]!.reply(Buffer.from(String(i))));
       }
       assert.deepEqual(
         made.map((each) => each.body.toString()),
@@ -491,8 +475,7 @@ describe('The pool', () => {
       const patient = call({ timeout: '5S' });
       stack.advance(310);
       assert.equal(hasty.status, 4);
-      a.peers[0]!.announce([[Setting.maxConcurrentStreams, 10]]);
-      stack.run();
+      stack.settle(a.peers[0]!.announce([[Setting.maxConcurrentStreams, 10]]));
       assert.equal(patient.status, 0);
       stack.assertIdle();
     });

@@ -47,8 +47,7 @@ describe('An upstream', () => {
     upstream.update(config([{ id: 'renamed', weight: 3 }]));
     assert.equal(upstream.endpoints[0], before);
     assert.equal(before?.id, 'renamed');
-    upstream.update(config([{ service: 'other' }]));
-    stack.run();
+    stack.settle(upstream.update(config([{ service: 'other' }])));
     assert.notEqual(upstream.endpoints[0], before);
     assert.deepEqual(dialled.at(-1), { to: 'e0:1', peer: { service: 'other' } });
     assert.equal(dialled.length, 2);
@@ -56,19 +55,16 @@ describe('An upstream', () => {
 
   it('keeps its connections when their limits change, makes more when more are wanted, and all anew for TLS', () => {
     open([{}]);
-    upstream.update(config([{}], { pool: { connectTimeoutMs: 300, pingIntervalMs: 50 } }));
-    stack.run();
+    stack.settle(upstream.update(config([{}], { pool: { connectTimeoutMs: 300, pingIntervalMs: 50 } })));
     assert.equal(dialled.length, 1);
-    upstream.update(config([{}], { pool: { connections: 3 } }));
-    stack.run();
+    stack.settle(upstream.update(config([{}], { pool: { connections: 3 } })));
     assert.equal(dialled.length, 3);
     assert.equal(upstream.endpoints[0]?.pool.connectionCount, 3);
     stack.backend('e1').mode = 'silent';
     upstream.update(config([{}, {}], { pool: { connectTimeoutMs: 300 } }));
     stack.advance(310);
     assert.match(upstream.endpoints[1]?.pool.problem ?? '', /timeout/);
-    upstream.update(config([{}], { tls: 'plaintext' }));
-    stack.run();
+    stack.settle(upstream.update(config([{}], { tls: 'plaintext' })));
     assert.equal(upstream.endpoints[0]?.pool.connects, 1);
   });
 

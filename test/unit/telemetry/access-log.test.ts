@@ -65,8 +65,7 @@ describe('the access log', () => {
       start();
       app.call({ timeout: '2S', metadata: [['traceparent', `00-${TRACE}-b7ad6b7169203331-01`]] });
       stack.advance(25);
-      last('a').reply(Buffer.from('answer'));
-      stack.run();
+      stack.settle(last('a').reply(Buffer.from('answer')));
       const { time, ...rest } = only();
       assert.match(String(time), /^\d{4}-\d\d-\d\dT.*Z$/);
       assert.deepEqual(rest, {
@@ -92,8 +91,7 @@ describe('the access log', () => {
       stack.advance(10);
       last('a').fail(14, [['outrider-reason', 'model-unavailable']]);
       stack.advance(5);
-      last('b').reply();
-      stack.run();
+      stack.settle(last('b').reply());
       assert.deepEqual(only().attempts, [
         {
           endpoint: 'a:1',
@@ -116,8 +114,7 @@ describe('the access log', () => {
       ]);
       app.call();
       stack.advance(150);
-      last('b').reply();
-      stack.run();
+      stack.settle(last('b').reply());
       const [first] = only().attempts;
       assert.equal(first?.ended, 'attempt-timeout');
       assert.ok(first.ms >= 100 && first.ms < 150, `${first.ms} ms`);
@@ -125,14 +122,10 @@ describe('the access log', () => {
 
     it('names the reason of an answer of our own, and that of the sidecar that gave it', () => {
       start();
-      const call = app.call();
-      stack.run();
-      last('a').peer.socket.destroy();
-      stack.run();
-      app.call();
-      stack.run();
-      last('b').fail(8, [['outrider-reason', 'overloaded']]);
-      stack.run();
+      const call = stack.settle(app.call());
+      stack.settle(last('a').peer.socket.destroy());
+      stack.settle(app.call());
+      stack.settle(last('b').fail(8, [['outrider-reason', 'overloaded']]));
       assert.equal(call.status, 14);
       assert.deepEqual(
         lines().map(({ status, reason, attempts }) => [status, reason, attempts[0]?.ended]),
@@ -145,24 +138,19 @@ describe('the access log', () => {
 
     it('believes no reason from outside the mesh, and none that is not one', () => {
       start([aRoute()], 1, { tls: 'plaintext' });
-      app.call();
-      stack.run();
-      last('a').fail(14, [['outrider-reason', 'overloaded']]);
-      stack.run();
+      stack.settle(app.call());
+      stack.settle(last('a').fail(14, [['outrider-reason', 'overloaded']]));
       assert.equal(only()['reason'], undefined);
       stack.close();
       start();
-      app.call();
-      stack.run();
-      last('a').fail(14, [['outrider-reason', 'Bearer s3cret']]);
-      stack.run();
+      stack.settle(app.call());
+      stack.settle(last('a').fail(14, [['outrider-reason', 'Bearer s3cret']]));
       assert.equal(only()['reason'], undefined);
     });
 
     it('tells a call that its caller gave up, and one whose deadline passed', () => {
       start();
-      const call = app.call();
-      stack.run();
+      const call = stack.settle(app.call());
       call.reset(8);
       app.call({ timeout: '50m' });
       stack.advance(60);
@@ -177,16 +165,14 @@ describe('the access log', () => {
 
     it('writes one line for a stream, at its end', () => {
       start([aStreamRoute()]);
-      app.call();
-      stack.run();
+      stack.settle(app.call());
       const stream = last('a').begin([]);
       for (let i = 0; i < 3; i++) {
         stream.data(Buffer.alloc(1_000));
         stack.advance(10);
       }
       assert.equal(texts.length, 0);
-      stream.trailers(0);
-      stack.run();
+      stack.settle(stream.trailers(0));
       assert.deepEqual(
         [only()['responseBytes'], only()['ms'], only()['deadlineLeftMs']],
         [3_000, 30, undefined],
@@ -200,8 +186,7 @@ describe('the access log', () => {
         ['x-anything', 's3cret'],
         ['traceparent', `00-${TRACE}-b7ad6b7169203331-01-s3cret${'x'.repeat(200)}`],
       ];
-      app.call({ metadata, body: Buffer.from('\0\0\0\0\x06s3cret', 'latin1') });
-      stack.run();
+      stack.settle(app.call({ metadata, body: Buffer.from('\0\0\0\0\x06s3cret', 'latin1') }));
       last('a').fail(13, [
         ['grpc-message', 's3cret'],
         ['x-answer', 's3cret'],
@@ -209,16 +194,14 @@ describe('the access log', () => {
       stack.run();
       assert.equal(only()['method'], PATH);
       assert.equal(only()['trace'], undefined);
-      app.call({ path: `${PATH}?token=s3cret` });
-      stack.run();
+      stack.settle(app.call({ path: `${PATH}?token=s3cret` }));
       assert.equal(lines()[1]!['method'], PATH);
       assert.ok(!texts.join('').includes('s3cret'), texts.join(''));
     });
 
     it('is bounded whatever the path is', () => {
       start();
-      app.call({ path: `/${'a'.repeat(5_000)}/x"` });
-      stack.run();
+      stack.settle(app.call({ path: `/${'a'.repeat(5_000)}/x"` }));
       only();
       assert.ok(texts[0]!.length < 1_000);
     });
@@ -226,18 +209,14 @@ describe('the access log', () => {
     it('samples what went well, and nothing else', () => {
       start([aRoute()], 0.25);
       for (let i = 0; i < 400; i++) {
-        app.call();
-        stack.run();
-        last(i % 2 === 0 ? 'a' : 'b').reply();
-        stack.run();
+        stack.settle(app.call());
+        stack.settle(last(i % 2 === 0 ? 'a' : 'b').reply());
       }
       assert.ok(texts.length > 60 && texts.length < 140, `${texts.length} lines`);
       texts = [];
       for (let i = 0; i < 20; i++) {
-        app.call();
-        stack.run();
-        last(i % 2 === 0 ? 'a' : 'b').fail(3);
-        stack.run();
+        stack.settle(app.call());
+        stack.settle(last(i % 2 === 0 ? 'a' : 'b').fail(3));
       }
       assert.equal(texts.length, 20);
     });
@@ -246,8 +225,7 @@ describe('the access log', () => {
       start([aRoute({ outcomes: { success: [5] } })], 0);
       const answered = (reasons: Field[] = []): void => {
         for (const name of ['a', 'b']) stack.backend(name).answer = (stream) => stream.fail(5, reasons);
-        app.call();
-        stack.run();
+        stack.settle(app.call());
       };
       answered();
       assert.deepEqual(texts, []);
@@ -257,8 +235,7 @@ describe('the access log', () => {
 
     it('writes every call whose answer is a degraded one', () => {
       start([aRoute()], 0);
-      app.call();
-      stack.run();
+      stack.settle(app.call());
       const { recorder } = stack.relay;
       stack.relay.recorder = {
         record: (call, status) =>
@@ -267,20 +244,16 @@ describe('the access log', () => {
             status,
           ),
       };
-      last('a').reply();
-      stack.run();
+      stack.settle(last('a').reply());
       assert.equal(only()['degraded'], 'fallback; from=digits-small');
     });
 
     it('keeps nothing of a call when nobody writes calls down', () => {
       start([aSafeRoute()]);
       stack.relay.recorder = null;
-      app.call();
-      stack.run();
-      last('a').fail(14);
-      stack.run();
-      last('b').reply();
-      stack.run();
+      stack.settle(app.call());
+      stack.settle(last('a').fail(14));
+      stack.settle(last('b').reply());
       assert.equal(texts.length, 0);
     });
   });
@@ -296,14 +269,12 @@ describe('the access log', () => {
 
     it('names the caller by its certificate, and what it waited for in line', () => {
       start({ queue: { concurrency: 1 } });
-      peer.call();
-      stack.run();
+      stack.settle(peer.call());
       peer.call();
       stack.advance(30);
       side.model.requests[0]!.reply();
       stack.advance(20);
-      side.model.requests[1]!.reply();
-      stack.run();
+      stack.settle(side.model.requests[1]!.reply());
       const [, second] = lines();
       assert.deepEqual(
         [second!['direction'], second!['service'], second!['caller'], second!['ms']],
@@ -316,8 +287,7 @@ describe('the access log', () => {
 
     it('tells calls that never reached the model', () => {
       start({ intentions: [] });
-      peer.call();
-      stack.run();
+      stack.settle(peer.call());
       const { status, reason, attempts } = only();
       assert.deepEqual([status, reason, attempts], ['PERMISSION_DENIED', 'not-allowed', []]);
     });

@@ -27,8 +27,7 @@ describe('The numbers of the mesh', () => {
     stack.backend('a').answer = (stream) => stream.fail(14);
     stack.backend('b').answer = (stream) => stream.reply();
     for (let i = 0; i < 10; i++) app.call({ path: '/p.S/Named' });
-    app.call({ path: '/invented/by.nobody?' });
-    stack.run();
+    stack.settle(app.call({ path: '/invented/by.nobody?' }));
     const families = familiesIn(stack, { outbounds: [out.outbound] });
     assert.equal(read(families, 'outrider_calls_total', { method: '/p.S/Named', grpc_status: 'OK' }), 10);
     assert.equal(read(families, 'outrider_calls_total', { method: 'other' }), 1);
@@ -95,8 +94,7 @@ describe('The numbers of the mesh', () => {
     const local = { kind: 'tcp', host: 'other-model', port: 1 } as const;
     const side = stack.inbound(anInbound({ local, queue, rateLimits }), { readMemory });
     const app = stack.app(side.listener, 'app');
-    const refused = app.call();
-    stack.run();
+    const refused = stack.settle(app.call());
     assert.equal(refused.reason, 'memory-pressure');
     const families = familiesIn(stack, { inbound: side.inbound });
     assert.equal(read(families, 'outrider_queue_concurrency'), 2);
@@ -137,8 +135,7 @@ describe('The numbers of the mesh', () => {
     assert.match(states[2]!.why, /ECONNREFUSED/);
     stack.advance(30_000);
     stack.backend('a').answer = () => {};
-    app.call();
-    stack.run();
+    stack.settle(app.call());
     assert.equal(reportOf(out.upstream, out.upstream.endpoints[0]!, stack.clock.now()).state, 'probing');
   });
 });
