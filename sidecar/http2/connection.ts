@@ -9,7 +9,7 @@
 import { Closed, type ConnectionHandler, ConnectionState, type Role } from './connection-state.js';
 import { ConnectionError, ErrorCode, FrameType, MAX_STREAM_ID, PREFACE } from './constants.js';
 import { FrameReader, type FrameReceiver } from './frame-reader.js';
-import { meter } from './frame-rules.js';
+import { exceed, frameSizeError, protocolError } from './frame-rules.js';
 import { failAllStreams, queueGoaway } from './goaway.js';
 import type { HeaderField } from './hpack/field.js';
 import type { StableList } from './hpack/header-list.js';
@@ -66,7 +66,7 @@ export class Connection implements FrameReceiver {
         this.partialFramesSeen = this.reader.partialFrames;
         this.partialSinceMs = nowMs;
       }
-      if (c.control.length > UNREAD_CONTROL_BYTES) meter(c, false, 'unread-output');
+      if (c.control.length > UNREAD_CONTROL_BYTES) exceed(c, 'unread-output');
     } catch (error) {
       if (error instanceof ConnectionError) return this.fail(error.code, error.message);
       // A defect of ours: it ends this connection and no other.
@@ -267,21 +267,15 @@ export class Connection implements FrameReceiver {
   }
 
   onOversize(type: number, streamId: number, length: number): void {
-    throw new ConnectionError(
-      ErrorCode.frameSizeError,
-      `frame of ${length} octets (type ${type}, stream ${streamId}), more than ${this.state.local.maxFrame}`,
-    );
+    const most = this.state.local.maxFrame;
+    frameSizeError(`frame of ${length} octets (type ${type}, stream ${streamId}), more than ${most}`);
   }
 
   /** RFC 9113 section 3.4; returns where the frames begin. */
   private takePreface(chunk: Buffer): number {
     const n = Math.min(PREFACE.length - this.prefaceHave, chunk.length);
-    if (PREFACE.compare(chunk, 0, n, this.prefaceHave, this.prefaceHave + n) !== 0) {
-      throw new ConnectionError(
-        ErrorCode.protocolError,
-        'the connection does not begin with the HTTP/2 preface',
-      );
-    }
+    if (PREFACE.compare(chunk, 0, n, this.prefaceHave, this.prefaceHave + n) !== 0)
+      protocolError('the connection does not begin with the HTTP/2 preface');
     this.prefaceHave += n;
     return n;
   }

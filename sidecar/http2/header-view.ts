@@ -1,25 +1,24 @@
-/**
- * What a header list says and whether it may say so (RFC 9113 section 8.2 and 8.3): computed once per stable list
- * and memoised there, then completed with the few fields that vary from call to call.
- */
-
 import type { HeaderField } from './hpack/field.js';
 import type { HeaderBlock, StableList } from './hpack/header-list.js';
 import { Token } from './hpack/tokens.js';
 
-/** Facts of one list of fields. Strings are empty, numbers -1, when the field is absent. */
+/**
+ * What a header list says, and whether it is well-formed (RFC 9113 sections 8.2 and 8.3). Strings are empty, numbers −1, when
+ * the field is absent. Computed once per stable list and memoised on it, then completed with the fields that vary.
+ */
 export class HeaderView {
   method = '';
   scheme = '';
   authority = '';
-  /** `:authority` was there, perhaps empty. */
+  /** `:authority` is present, perhaps empty. */
   hasAuthority = false;
   path = '';
   status = -1;
   contentType = '';
   grpcStatus = -1;
-  /** Malformed whatever the list is used for. */
+  /** Malformed as a request, a response and trailers alike. */
   malformed = false;
+  /** Pseudo-headers of requests, and of responses. */
   requestPseudo = 0;
   responsePseudo = 0;
 
@@ -47,21 +46,21 @@ function isGrpcType(type: string): boolean {
   return Number.isNaN(next) || next === 0x2b || next === 0x3b;
 }
 
-/** Facts of the whole block; those of its stable part alone are memoised on it. */
+/** View of a whole block; that of its stable part alone is memoised. */
 export function headerViewOf(block: HeaderBlock): HeaderView {
-  const stable = stableFacts(block.stable);
-  if (block.misordered) return completeFacts(stable, block);
+  const stable = viewOfStable(block.stable);
+  if (block.misordered) return completeView(stable, block);
   const { extras } = block;
   let lengths = 0;
   for (let i = 0; i < extras.length; i++) {
     const field = extras[i]!;
     if (field.token === Token.contentLength) lengths++;
-    if (saysMore(field) || lengths > 1) return completeFacts(stable, block);
+    if (changesView(field) || lengths > 1) return completeView(stable, block);
   }
   return stable;
 }
 
-/** The body's announced length; −1 when there is none. Kept out of `Facts`, because it differs from call to call. */
+/** `content-length`, octets; −1 when absent. Not in the view, because it differs from call to call. */
 export function contentLengthOf(block: HeaderBlock): number {
   const { extras } = block;
   for (let i = 0; i < extras.length; i++) {
@@ -70,8 +69,8 @@ export function contentLengthOf(block: HeaderBlock): number {
   return -1;
 }
 
-/** Whether a varying field changes what the stable part says: nearly never. */
-function saysMore(field: HeaderField): boolean {
+/** Whether a varying field changes the view of the stable part: nearly never. */
+function changesView(field: HeaderField): boolean {
   if (field.error !== 0) return true;
   switch (field.token) {
     case Token.contentLength:
@@ -91,67 +90,68 @@ function saysMore(field: HeaderField): boolean {
 
 const LENGTH = /^[0-9]{1,15}$/;
 
-function completeFacts(stable: HeaderView, block: HeaderBlock): HeaderView {
-  const facts = Object.assign(new HeaderView(), stable);
-  if (block.misordered) facts.malformed = true;
+function completeView(stable: HeaderView, block: HeaderBlock): HeaderView {
+  const view = Object.assign(new HeaderView(), stable);
+  if (block.misordered) view.malformed = true;
   let length = '';
   for (const field of block.extras) {
-    add(facts, field);
+    add(view, field);
     if (field.token !== Token.contentLength) continue;
-    if (length !== '' && length !== field.value) facts.malformed = true;
+    if (length !== '' && length !== field.value) view.malformed = true;
     length = field.value;
   }
-  return facts;
+  return view;
 }
 
-function stableFacts(list: StableList): HeaderView {
+function viewOfStable(list: StableList): HeaderView {
   if (list.view !== null) return list.view as HeaderView;
-  const facts = new HeaderView();
-  for (const field of list.toFields()) add(facts, field);
-  list.view = facts;
-  return facts;
+  const view = new HeaderView();
+  for (const field of list.toFields()) add(view, field);
+  list.view = view;
+  return view;
 }
 
-function add(facts: HeaderView, field: HeaderField): void {
-  if (field.error !== 0) facts.malformed = true;
+function add(view: HeaderView, field: HeaderField): void {
+  if (field.error !== 0) view.malformed = true;
   switch (field.token) {
     case Token.method:
-      if (facts.method !== '' || field.value === '') facts.malformed = true;
-      facts.method = field.value;
-      facts.requestPseudo++;
+      view.method = once(view, view.method, field.value);
       break;
     case Token.scheme:
-      if (facts.scheme !== '' || field.value === '') facts.malformed = true;
-      facts.scheme = field.value;
-      facts.requestPseudo++;
+      view.scheme = once(view, view.scheme, field.value);
       break;
     case Token.path:
-      if (facts.path !== '' || field.value === '') facts.malformed = true;
-      facts.path = field.value;
-      facts.requestPseudo++;
+      view.path = once(view, view.path, field.value);
       break;
     case Token.authority:
-      if (facts.hasAuthority) facts.malformed = true;
-      facts.hasAuthority = true;
-      facts.authority = field.value;
-      facts.requestPseudo++;
+      if (view.hasAuthority) view.malformed = true;
+      view.hasAuthority = true;
+      view.authority = field.value;
+      view.requestPseudo++;
       break;
     case Token.status:
-      facts.responsePseudo++;
-      facts.status = /^[1-9][0-9][0-9]$/.test(field.value) ? Number(field.value) : -1;
-      if (facts.responsePseudo > 1 || facts.status < 0) facts.malformed = true;
+      view.responsePseudo++;
+      view.status = /^[1-9][0-9][0-9]$/.test(field.value) ? Number(field.value) : -1;
+      if (view.responsePseudo > 1 || view.status < 0) view.malformed = true;
       break;
     case Token.contentType:
-      facts.contentType = field.value;
-      facts.isGrpc = isGrpcType(field.value);
+      view.contentType = field.value;
+      view.isGrpc = isGrpcType(field.value);
       break;
     case Token.contentLength:
-      if (!LENGTH.test(field.value)) facts.malformed = true;
+      if (!LENGTH.test(field.value)) view.malformed = true;
       break;
     case Token.grpcStatus:
-      facts.grpcStatus = /^[0-9]{1,3}$/.test(field.value) ? Number(field.value) : 2;
+      view.grpcStatus = /^[0-9]{1,3}$/.test(field.value) ? Number(field.value) : 2;
       break;
   }
+}
+
+/** A pseudo-header of requests: malformed when it is repeated or empty. */
+function once(view: HeaderView, before: string, value: string): string {
+  if (before !== '' || value === '') view.malformed = true;
+  view.requestPseudo++;
+  return value;
 }
 
 /** The value of a varying field, or undefined. */
@@ -160,7 +160,7 @@ export function extraValue(block: HeaderBlock, token: number): string | undefine
   return undefined;
 }
 
-/** The value of any field by its name, in a block; for routing by metadata. */
+/** The first value of any field by its name; undefined when absent. For routing by metadata: walks the whole list. */
 export function metadataValue(block: HeaderBlock, name: string): string | undefined {
   for (const field of block.extras) if (field.name === name) return field.value;
   for (const field of block.stable.toFields()) if (field.name === name) return field.value;

@@ -1,16 +1,16 @@
-/**
- * Bounds on what a peer may make us do (RFC 9113 section 10.5; CVE-2019-9511…9518, CVE-2023-44487, CVE-2025-8671).
- * Each is a token bucket: `burst` at once, `perSecond` for ever. The numbers, which a configuration may change, are far above
- * what gRPC clients do and far below what hurts. A limit that is hit ends the connection with ENHANCE_YOUR_CALM and counts under its name.
- */
-
+/** A token bucket: `burst` events at once, `perSecond` in the long run. */
 export interface Bucket {
   readonly burst: number;
   readonly perSecond: number;
 }
 
+/**
+ * Bounds on the work that a peer may cause (RFC 9113 section 10.5; CVE-2019-9511…9518, CVE-2023-44487, CVE-2025-8671). The
+ * defaults, which the configuration may change, are far above what gRPC clients do and far below what harms. Exceeding one
+ * ends the connection with ENHANCE_YOUR_CALM and counts under its name.
+ */
 export const BUCKETS = {
-  /** RST_STREAM received. A busy client may cancel 1,000 calls a second for ever; dispatch is deferred, so they cost little. */
+  /** RST_STREAM received. A busy client may cancel 1,000 calls a second; dispatch is deferred, so they cost little. */
   'rapid-resets': { burst: 5000, perSecond: 2000 },
   /** Streams we had to reset because the peer broke a rule on them. */
   violations: { burst: 100, perSecond: 10 },
@@ -18,12 +18,12 @@ export const BUCKETS = {
   goaways: { burst: 20, perSecond: 2 },
   /**
    * PING received, less one for each HEADERS or DATA we wrote since: gRPC clients and servers that measure bandwidth send
-   * one PING for DATA they receive (gRFC A8 forgives those in the same way). What is written never counts ahead.
+   * one PING for DATA they receive (gRFC A8 forgives those in the same way). Frames written before do not count.
    */
   pings: { burst: 500, perSecond: 100 },
   /** DATA, HEADERS or CONTINUATION without payload that end nothing. */
   'empty-frames': { burst: 100, perSecond: 10 },
-  /** PRIORITY, unknown frames, acknowledgements of nothing, RST_STREAM from a server for streams that are not open. */
+  /** PRIORITY, unknown frames, unexpected acknowledgements, RST_STREAM from a server for streams that are not open. */
   'idle-frames': { burst: 10_000, perSecond: 2000 },
   'window-updates': { burst: 100_000, perSecond: 50_000 },
   /** Header lists longer than we announced. */
@@ -37,9 +37,10 @@ export const BUCKETS = {
  */
 export const RESETS_SENT: Bucket = { burst: 500, perSecond: 20 };
 
+/** A bucket for each kind of event. */
 export type Buckets = Readonly<Record<keyof typeof BUCKETS, Bucket>>;
 
-/** The buckets with other rates; what may be done at once grows and shrinks with the rate. Absent ones stay as they are. */
+/** The default buckets with other rates, events a second; a burst changes in proportion. Absent ones keep the default. */
 export function bucketsOf(perSecond: Partial<Readonly<Record<keyof typeof BUCKETS, number>>>): Buckets {
   const entries = Object.entries(BUCKETS).map(([name, bucket]) => {
     const rate = perSecond[name as keyof typeof BUCKETS] ?? bucket.perSecond;
@@ -48,30 +49,17 @@ export function bucketsOf(perSecond: Partial<Readonly<Record<keyof typeof BUCKET
   return Object.fromEntries(entries) as Buckets;
 }
 
-/** Hard bounds of a connection; same consequence. */
+/** HEADERS and CONTINUATION frames of one block, at most. */
 export const BLOCK_FRAMES = 32;
+/** Octets of one encoded header block, at most. */
 export const BLOCK_BYTES = 64 * 1024;
 /** Control octets (acknowledgements, resets) a peer may leave unread. */
 export const UNREAD_CONTROL_BYTES = 128 * 1024;
-/** 1xx answers to one request. */
+/** Interim (1xx) responses to one request. */
 export const INFORMATIONAL = 10;
 
-export type LimitName =
-  | keyof typeof BUCKETS
-  | 'header-block-frames'
-  | 'concurrent-streams'
-  | 'unread-output'
-  | 'informational'
-  | 'handshake-timeout'
-  | 'handshake-rate'
-  | 'silent-connections'
-  | 'expired-certificate'
-  | 'connections'
-  | 'descriptors'
-  | 'stalled-frame';
-
-export const LIMIT_NAMES: readonly LimitName[] = [
-  ...(Object.keys(BUCKETS) as (keyof typeof BUCKETS)[]),
+/** Limits that are not buckets of one connection. */
+const OTHER_LIMITS = [
   'header-block-frames',
   'concurrent-streams',
   'unread-output',
@@ -83,19 +71,31 @@ export const LIMIT_NAMES: readonly LimitName[] = [
   'connections',
   'descriptors',
   'stalled-frame',
+] as const;
+
+/** Name of a limit in metrics and logs. */
+export type LimitName = keyof typeof BUCKETS | (typeof OTHER_LIMITS)[number];
+
+export const LIMIT_NAMES: readonly LimitName[] = [
+  ...(Object.keys(BUCKETS) as (keyof typeof BUCKETS)[]),
+  ...OTHER_LIMITS,
 ];
 
-/** A bucket in use. `take` costs two comparisons until the burst is used up. */
+/** The state of a bucket. `take` costs two comparisons until the burst is used up. */
 export class Meter {
   private level = 0;
   private sinceMs = 0;
-  /** Events since the first, which was then: for the words of a limit that is hit. */
+  /** Events so far, and when the first one was, monotonic ms: for the log line of an exceeded limit. */
   count = 0;
   firstMs = 0;
 
-  constructor(readonly bucket: Bucket) {}
+  constructor(
+    readonly bucket: Bucket,
+    /** The limit it enforces; null: another use. */
+    readonly name: LimitName | null = null,
+  ) {}
 
-  /** Counts one event at `nowMs` (monotonic); false when that is one too many. */
+  /** Counts one event at `nowMs` (monotonic); false when it exceeds the limit. */
   take(nowMs: number): boolean {
     if (this.count++ === 0) this.firstMs = nowMs;
     if (this.level < this.bucket.burst) {
@@ -110,12 +110,13 @@ export class Meter {
     return true;
   }
 
-  /** Takes one event back that was counted; never goes below none. */
+  /** Takes back one event that was counted; never below zero. */
   forgive(): void {
     if (this.level > 0) this.level = this.level > 1 ? this.level - 1 : 0;
   }
 }
 
+/** The meters of one connection. */
 export class Meters {
   readonly rapidResets: Meter;
   readonly violations: Meter;
@@ -128,40 +129,20 @@ export class Meters {
   readonly headerList: Meter;
 
   constructor(buckets: Buckets) {
-    this.rapidResets = new Meter(buckets['rapid-resets']);
-    this.violations = new Meter(buckets.violations);
-    this.settings = new Meter(buckets.settings);
-    this.goaways = new Meter(buckets.goaways);
-    this.pings = new Meter(buckets.pings);
-    this.emptyFrames = new Meter(buckets['empty-frames']);
-    this.idleFrames = new Meter(buckets['idle-frames']);
-    this.windowUpdates = new Meter(buckets['window-updates']);
-    this.headerList = new Meter(buckets['header-list']);
+    const meterOf = (name: keyof Buckets): Meter => new Meter(buckets[name], name);
+    this.rapidResets = meterOf('rapid-resets');
+    this.violations = meterOf('violations');
+    this.settings = meterOf('settings');
+    this.goaways = meterOf('goaways');
+    this.pings = meterOf('pings');
+    this.emptyFrames = meterOf('empty-frames');
+    this.idleFrames = meterOf('idle-frames');
+    this.windowUpdates = meterOf('window-updates');
+    this.headerList = meterOf('header-list');
   }
 
-  /** The meter of a limit that is a bucket. */
+  /** The meter of a limit; undefined for a limit that is no bucket. */
   of(name: LimitName): Meter | undefined {
-    switch (name) {
-      case 'rapid-resets':
-        return this.rapidResets;
-      case 'violations':
-        return this.violations;
-      case 'settings':
-        return this.settings;
-      case 'goaways':
-        return this.goaways;
-      case 'pings':
-        return this.pings;
-      case 'empty-frames':
-        return this.emptyFrames;
-      case 'idle-frames':
-        return this.idleFrames;
-      case 'window-updates':
-        return this.windowUpdates;
-      case 'header-list':
-        return this.headerList;
-      default:
-        return undefined;
-    }
+    return (Object.values(this) as Meter[]).find((meter) => meter.name === name);
   }
 }

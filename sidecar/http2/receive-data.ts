@@ -1,27 +1,32 @@
-/**
- * Receiving DATA, and giving credit for it (RFC 9113 sections 5.2 and 6.1). The connection's credit returns on receipt,
- * whatever becomes of the payload; a stream's returns when its owner has passed the payload on.
- */
-
 import type { ConnectionState } from './connection-state.js';
-import { ConnectionError, ErrorCode, Flag, FrameType } from './constants.js';
-import { checkOrder, closeIfDone, meter, onClosedStreamFrame, streamError } from './frame-rules.js';
+import { ErrorCode, Flag, FrameType } from './constants.js';
+import {
+  checkOrder,
+  closeIfDone,
+  flowControlError,
+  meter,
+  onClosedStreamFrame,
+  protocolError,
+  streamError,
+} from './frame-rules.js';
 import type { Stream } from './stream.js';
 
+/**
+ * Begin of a DATA frame (RFC 9113 sections 5.2 and 6.1). The connection's credit returns on receipt, whatever becomes of the
+ * payload; a stream's returns when its owner has passed the payload on.
+ */
 export function receiveDataStart(c: ConnectionState, flags: number, id: number, length: number): void {
   checkOrder(c, FrameType.data, id);
-  if (id === 0) throw new ConnectionError(ErrorCode.protocolError, 'DATA on stream 0');
+  if (id === 0) protocolError('DATA on stream 0');
   c.recvWindow -= length;
-  if (c.recvWindow < 0)
-    throw new ConnectionError(ErrorCode.flowControlError, 'DATA beyond the connection window');
+  if (c.recvWindow < 0) flowControlError('DATA beyond the connection window');
   c.unannounced += length;
   if (c.unannounced >= c.local.connectionWindow >>> 1) announceConnection(c);
-  if (length === 0 && (flags & Flag.endStream) === 0)
-    meter(c, c.meters.emptyFrames.take(c.nowMs), 'empty-frames');
+  if (length === 0 && (flags & Flag.endStream) === 0) meter(c, c.meters.emptyFrames);
   c.dataStream = null;
   const stream = c.table.get(id);
   if (stream === null) {
-    if (c.isIdle(id)) throw new ConnectionError(ErrorCode.protocolError, 'DATA on an idle stream');
+    if (c.isIdle(id)) protocolError('DATA on an idle stream');
     return onClosedStreamFrame(c, id, 'DATA');
   }
   if (stream.remoteEnded) return streamError(c, id, stream, ErrorCode.streamClosed);
@@ -35,7 +40,7 @@ export function receiveDataStart(c: ConnectionState, flags: number, id: number, 
   c.dataSeen = 0;
 }
 
-/** Whether several DATA frames may be taken as one of their length: when none of them could break a rule. */
+/** Whether several DATA frames can be received as one of their total length: none of them could break a rule. */
 export function canReceiveRun(c: ConnectionState, id: number, length: number): boolean {
   if (!c.gotSettings || c.blockStream !== 0 || length > c.recvWindow) return false;
   const stream = c.table.get(id);
@@ -44,8 +49,8 @@ export function canReceiveRun(c: ConnectionState, id: number, length: number): b
 }
 
 /**
- * The peer may send `bytes` more on `stream`; told when they are half its window. `target`: the window to aim for, when
- * that is more than it is now.
+ * Returns `bytes` of credit for `stream`: WINDOW_UPDATE is sent when half of its window is due.
+ * @param target window to raise it to, octets; none when that is no more than it is now.
  */
 export function credit(c: ConnectionState, stream: Stream, bytes: number, target: number): void {
   stream.unannounced += bytes;
@@ -55,17 +60,17 @@ export function credit(c: ConnectionState, stream: Stream, bytes: number, target
     increment += target - stream.recvTarget;
     stream.recvTarget = target;
   }
-  stream.unannounced = 0;
-  stream.recvWindow += increment;
-  c.control.word(FrameType.windowUpdate, stream.id, increment);
-  c.dirty();
+  announce(c, stream, increment);
 }
 
-/** A larger window for `stream`, told at once, with the credit that is due. */
+/** Raises the window of `stream` by `bytes`, announced at once with the credit that is due. */
 export function widen(c: ConnectionState, stream: Stream, bytes: number): void {
   if (stream.remoteEnded || stream.closed || c.isOver) return;
-  const increment = stream.unannounced + bytes;
   stream.recvTarget += bytes;
+  announce(c, stream, stream.unannounced + bytes);
+}
+
+function announce(c: ConnectionState, stream: Stream, increment: number): void {
   stream.unannounced = 0;
   stream.recvWindow += increment;
   c.control.word(FrameType.windowUpdate, stream.id, increment);
@@ -79,6 +84,7 @@ function announceConnection(c: ConnectionState): void {
   c.dirty();
 }
 
+/** Octets of the DATA frame that was begun; `last` with the final ones, which may be none. */
 export function receiveDataBytes(
   c: ConnectionState,
   buffer: Buffer,
@@ -104,7 +110,7 @@ export function receiveDataBytes(
   if (last) {
     c.dataStream = null;
     if (ended) stream.remoteEnded = true;
-    // Padding is never passed on, so its credit returns here.
+    // Padding is not passed on: its credit returns here.
     if (c.dataLength > c.dataSeen) credit(c, stream, c.dataLength - c.dataSeen, 0);
   }
   if (n > 0 || ended) stream.owner.onData(stream, buffer, start, end, ended);

@@ -1,12 +1,15 @@
-/**
- * Receiving header blocks: HEADERS with its CONTINUATION frames, decoded whole, then a request, a response or trailers
- * (RFC 9113 sections 6.2, 6.10 and 8). Every block is decoded, whatever becomes of its stream, so that the table stays
- * in step.
- */
-
 import { Closed, type ConnectionState } from './connection-state.js';
-import { ConnectionError, DEFAULT_WINDOW, ErrorCode, Flag, FrameType } from './constants.js';
-import { closeIfDone, meter, onClosedStreamFrame, streamError } from './frame-rules.js';
+import { ConnectionError, DEFAULT_WINDOW, ErrorCode, Flag } from './constants.js';
+import {
+  closeIfDone,
+  exceed,
+  type FrameHandler,
+  frameSizeError,
+  meter,
+  onClosedStreamFrame,
+  protocolError,
+  streamError,
+} from './frame-rules.js';
 import { contentLengthOf, headerViewOf } from './header-view.js';
 import { HpackError } from './hpack/errors.js';
 import type { HeaderBlock } from './hpack/header-list.js';
@@ -14,34 +17,29 @@ import { BLOCK_BYTES, BLOCK_FRAMES, INFORMATIONAL } from './limits.js';
 import { STREAM_BYTES } from './octet-count.js';
 import { Stream } from './stream.js';
 
-/** Kept beside the flags of HEADERS (one octet) until the block is whole. */
+/** Bit beside the flags of HEADERS (one octet) while the block is incomplete: the stream depends on itself. */
 const SELF_DEPENDENT = 0x100;
 
-export function receiveHeaders(
-  c: ConnectionState,
-  flags: number,
-  id: number,
-  buffer: Buffer,
-  start: number,
-  end: number,
-): void {
-  if (id === 0) throw new ConnectionError(ErrorCode.protocolError, 'HEADERS on stream 0');
+/**
+ * HEADERS (RFC 9113 section 6.2). Every block is decoded, whatever becomes of its stream, so that the HPACK table stays in
+ * step; one that CONTINUATION frames complete is collected first.
+ */
+export const receiveHeaders: FrameHandler = (c, flags, id, buffer, start, end) => {
+  if (id === 0) protocolError('HEADERS on stream 0');
   let at = start;
   let to = end;
   if ((flags & Flag.padded) !== 0) {
-    if (at === to) throw new ConnectionError(ErrorCode.frameSizeError, 'padded HEADERS without a pad length');
+    if (at === to) frameSizeError('padded HEADERS without a pad length');
     to -= buffer[at]!;
     at += 1;
   }
   let selfDependent = false;
   if ((flags & Flag.priority) !== 0) {
-    if (end - at < 5)
-      throw new ConnectionError(ErrorCode.frameSizeError, 'HEADERS too short for its priority');
+    if (end - at < 5) frameSizeError('HEADERS too short for its priority');
     selfDependent = (buffer.readUInt32BE(at) & 0x7fffffff) === id;
     at += 5;
   }
-  if (to < at)
-    throw new ConnectionError(ErrorCode.protocolError, 'padding as long as the HEADERS frame or longer');
+  if (to < at) protocolError('padding as long as the HEADERS frame or longer');
   const marked = selfDependent ? flags | SELF_DEPENDENT : flags;
   if ((flags & Flag.endHeaders) !== 0) return receiveBlock(c, marked, id, buffer, at, to);
   c.blockStream = id;
@@ -50,23 +48,16 @@ export function receiveHeaders(
   c.blockFrames = 1;
   c.block = [Buffer.from(buffer.subarray(at, to))];
   c.blockBytes = to - at;
-  if (at === to) meter(c, c.meters.emptyFrames.take(c.nowMs), 'empty-frames');
-}
+  if (at === to) meter(c, c.meters.emptyFrames);
+};
 
-export function receiveContinuation(
-  c: ConnectionState,
-  flags: number,
-  id: number,
-  buffer: Buffer,
-  start: number,
-  end: number,
-): void {
-  if (c.blockStream === 0) throw new ConnectionError(ErrorCode.protocolError, 'CONTINUATION without HEADERS');
+/** CONTINUATION (RFC 9113 section 6.10). */
+export const receiveContinuation: FrameHandler = (c, flags, id, buffer, start, end) => {
+  if (c.blockStream === 0) protocolError('CONTINUATION without HEADERS');
   c.blockFrames++;
   c.blockBytes += end - start;
-  meter(c, c.blockFrames <= BLOCK_FRAMES && c.blockBytes <= BLOCK_BYTES, 'header-block-frames');
-  if (start === end && (flags & Flag.endHeaders) === 0)
-    meter(c, c.meters.emptyFrames.take(c.nowMs), 'empty-frames');
+  if (c.blockFrames > BLOCK_FRAMES || c.blockBytes > BLOCK_BYTES) exceed(c, 'header-block-frames');
+  if (start === end && (flags & Flag.endHeaders) === 0) meter(c, c.meters.emptyFrames);
   c.block.push(Buffer.from(buffer.subarray(start, end)));
   if ((flags & Flag.endHeaders) === 0) return;
   const whole = Buffer.concat(c.block);
@@ -74,7 +65,7 @@ export function receiveContinuation(
   c.blockStream = 0;
   c.block = [];
   receiveBlock(c, first, id, whole, 0, whole.length);
-}
+};
 
 function decode(c: ConnectionState, buffer: Buffer, start: number, end: number): HeaderBlock {
   try {
@@ -85,29 +76,25 @@ function decode(c: ConnectionState, buffer: Buffer, start: number, end: number):
   }
 }
 
-function receiveBlock(
-  c: ConnectionState,
-  flags: number,
-  id: number,
-  buffer: Buffer,
-  start: number,
-  end: number,
-): void {
+/** A whole header block: a request, a response or trailers (RFC 9113 section 8). */
+const receiveBlock: FrameHandler = (c, flags, id, buffer, start, end) => {
   const ended = (flags & Flag.endStream) !== 0;
   const stream = c.table.get(id);
   const block = decode(c, buffer, start, end);
   const selfDependent = (flags & SELF_DEPENDENT) !== 0;
   if (stream === null) {
     if (c.role === 'server' && id > c.lastPeerId) return receiveRequest(c, id, block, ended, selfDependent);
-    return receiveLateBlock(c, id);
+    if (c.isIdle(id)) protocolError('HEADERS on an idle stream');
+    return onClosedStreamFrame(c, id, 'HEADERS');
   }
   if (selfDependent) return streamError(c, id, stream, ErrorCode.protocolError);
   if (stream.remoteEnded) return streamError(c, id, stream, ErrorCode.streamClosed);
   if (block.overLimit) return refuseList(c, id, stream);
   if (stream.gotHeaders) return receiveTrailers(c, stream, block, ended);
   receiveResponse(c, stream, block, ended);
-}
+};
 
+/** A server's new stream. */
 function receiveRequest(
   c: ConnectionState,
   id: number,
@@ -115,7 +102,7 @@ function receiveRequest(
   ended: boolean,
   selfDependent: boolean,
 ): void {
-  if ((id & 1) === 0) throw new ConnectionError(ErrorCode.protocolError, 'a client opened an even stream');
+  if ((id & 1) === 0) protocolError('a client opened an even stream');
   c.lastPeerId = id;
   if (id > c.goawaySent) return refuse(c, id);
   if (c.table.size >= c.local.maxConcurrentStreams) {
@@ -123,8 +110,8 @@ function receiveRequest(
     return refuse(c, id);
   }
   if (block.overLimit) return refuseList(c, id, null);
-  const facts = headerViewOf(block);
-  if (selfDependent || !facts.isRequest() || (ended && contentLengthOf(block) > 0)) {
+  const view = headerViewOf(block);
+  if (selfDependent || !view.isRequest() || (ended && contentLengthOf(block) > 0)) {
     return streamError(c, id, null, ErrorCode.protocolError);
   }
   // A client that has not seen our SETTINGS yet may count on the RFC's initial window.
@@ -139,29 +126,31 @@ function receiveRequest(
   c.handler.onStream(stream, block, ended);
 }
 
+/** Refuses a new stream before processing (RFC 9113 section 8.7): safe for the client to try again. */
 function refuse(c: ConnectionState, id: number): void {
-  c.control.word(FrameType.rstStream, id, ErrorCode.refusedStream);
+  c.sendReset(id, ErrorCode.refusedStream);
   c.remember(id, Closed.resetByUs);
-  c.dirty();
 }
 
+/** A header list above our MAX_HEADER_LIST_SIZE. */
 function refuseList(c: ConnectionState, id: number, stream: Stream | null): void {
-  meter(c, c.meters.headerList.take(c.nowMs), 'header-list');
+  meter(c, c.meters.headerList);
   c.handler.onLimit('header-list');
   streamError(c, id, stream, ErrorCode.enhanceYourCalm);
 }
 
+/** A client's response: interim (1xx) or final. */
 function receiveResponse(c: ConnectionState, stream: Stream, block: HeaderBlock, ended: boolean): void {
-  const facts = headerViewOf(block);
-  if (!facts.isResponse()) return streamError(c, stream.id, stream, ErrorCode.protocolError);
-  if (facts.status < 200) {
-    if (ended || facts.status === 101) return streamError(c, stream.id, stream, ErrorCode.protocolError);
+  const view = headerViewOf(block);
+  if (!view.isResponse()) return streamError(c, stream.id, stream, ErrorCode.protocolError);
+  if (view.status < 200) {
+    if (ended || view.status === 101) return streamError(c, stream.id, stream, ErrorCode.protocolError);
     stream.informational++;
-    meter(c, stream.informational <= INFORMATIONAL, 'informational');
+    if (stream.informational > INFORMATIONAL) exceed(c, 'informational');
     return;
   }
-  // A 304 tells the length of a body it does not have (RFC 9110 section 8.6).
-  if (ended && contentLengthOf(block) > 0 && facts.status !== 304) {
+  // A 304 has the length of a body that it does not carry (RFC 9110 section 8.6).
+  if (ended && contentLengthOf(block) > 0 && view.status !== 304) {
     return streamError(c, stream.id, stream, ErrorCode.protocolError);
   }
   stream.gotHeaders = true;
@@ -181,13 +170,7 @@ function receiveTrailers(c: ConnectionState, stream: Stream, block: HeaderBlock,
   closeIfDone(c, stream);
 }
 
-/** HEADERS on a stream that is not open. The block has been decoded, so the table is in step. */
-function receiveLateBlock(c: ConnectionState, id: number): void {
-  if (c.isIdle(id)) throw new ConnectionError(ErrorCode.protocolError, 'HEADERS on an idle stream');
-  onClosedStreamFrame(c, id, 'HEADERS');
-}
-
-/** Stands in until the handler has set an owner. */
+/** Owner of a new stream until `onStream` has set one. */
 const NO_OWNER = {
   onHeaders(): void {},
   onData(): void {},

@@ -1,15 +1,14 @@
-/**
- * The window of new streams, changed while a connection is open (RFC 9113 section 6.9.2): what the peer may send on the
- * streams that are open changes by as much, below zero if need be. A smaller one holds from the acknowledgement on, since
- * the peer sends by the old one until then; a larger one at once, since its acknowledgement may come behind its DATA.
- */
-
 import type { ConnectionState } from './connection-state.js';
 import { FrameType } from './constants.js';
 import { credit } from './receive-data.js';
 import { windowSetting } from './settings.js';
 
-/** Announces `bytes` for new streams; nothing while the peer has not acknowledged what was announced before. */
+/**
+ * Changes the initial window of streams while the connection is open, octets (RFC 9113 section 6.9.2): the windows of open
+ * streams change by as much, below zero if need be. A smaller one takes effect with the acknowledgement, since the peer sends
+ * by the old one until then; a larger one at once, since its acknowledgement may follow DATA. Ignored while the peer has
+ * not acknowledged the change before.
+ */
 export function announceInitialWindow(c: ConnectionState, bytes: number): void {
   if (c.isOver || !c.settingsAcked || c.announcedWindow !== 0 || bytes === c.initialWindow) return;
   c.announcedWindow = bytes;
@@ -18,6 +17,7 @@ export function announceInitialWindow(c: ConnectionState, bytes: number): void {
   c.dirty();
 }
 
+/** The peer acknowledged SETTINGS: the announced window is in effect. */
 export function acknowledgeWindow(c: ConnectionState): void {
   if (c.announcedWindow === 0) return;
   shift(c, c.announcedWindow);
@@ -31,7 +31,7 @@ function shift(c: ConnectionState, bytes: number): void {
   for (const stream of c.table.all()) {
     stream.recvWindow += delta;
     stream.recvTarget += delta;
-    // Of a smaller window it may be half already.
+    // The credit that is due may be half of the smaller window already.
     credit(c, stream, 0, 0);
   }
 }

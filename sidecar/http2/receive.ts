@@ -1,17 +1,27 @@
-/**
- * Receiving: what each frame does to the connection and its streams (RFC 9113 sections 5 and 6). Violations of a
- * stream reset that stream; only what the RFC calls a connection error throws ConnectionError. Header blocks and DATA
- * have files of their own.
- */
-
 import { Closed, type ConnectionState } from './connection-state.js';
-import { ConnectionError, ErrorCode, Flag, FrameType, MAX_WINDOW } from './constants.js';
-import { checkOrder, meter, streamError } from './frame-rules.js';
+import { ErrorCode, Flag, FrameType, MAX_WINDOW } from './constants.js';
+import {
+  checkOrder,
+  type FrameHandler,
+  flowControlError,
+  frameSizeError,
+  meter,
+  protocolError,
+  streamError,
+} from './frame-rules.js';
 import { receiveContinuation, receiveHeaders } from './receive-headers.js';
 import { acknowledgeWindow } from './receive-window.js';
 import { applySettings } from './settings.js';
 import { Ending } from './stream.js';
 
+/** Octets of the explanation in a GOAWAY that are read. */
+const DEBUG_BYTES = 128;
+
+/**
+ * Applies one frame other than DATA to the connection and its streams (RFC 9113 sections 5 and 6). A violation of a stream
+ * resets that stream; only what the RFC calls a connection error throws ConnectionError. Header blocks and DATA are in
+ * receive-headers.ts and receive-data.ts.
+ */
 export function receiveFrame(
   c: ConnectionState,
   type: number,
@@ -28,46 +38,39 @@ export function receiveFrame(
     case FrameType.continuation:
       return receiveContinuation(c, flags, id, buffer, start, end);
     case FrameType.windowUpdate:
-      return receiveWindowUpdate(c, id, buffer, start, end);
+      return receiveWindowUpdate(c, flags, id, buffer, start, end);
     case FrameType.rstStream:
-      return receiveReset(c, id, buffer, start, end);
+      return receiveReset(c, flags, id, buffer, start, end);
     case FrameType.settings:
       return receiveSettings(c, flags, id, buffer, start, end);
     case FrameType.ping:
       return receivePing(c, flags, id, buffer, start, end);
     case FrameType.goaway:
-      return receiveGoaway(c, id, buffer, start, end);
+      return receiveGoaway(c, flags, id, buffer, start, end);
     case FrameType.priority:
-      return receivePriority(c, id, buffer, start, end);
+      return receivePriority(c, flags, id, buffer, start, end);
     case FrameType.pushPromise:
-      throw new ConnectionError(ErrorCode.protocolError, 'PUSH_PROMISE, which we never allow');
+      return protocolError('PUSH_PROMISE, which we never allow');
     default:
-      meter(c, c.meters.idleFrames.take(c.nowMs), 'idle-frames');
+      meter(c, c.meters.idleFrames);
   }
 }
 
-function receiveWindowUpdate(
-  c: ConnectionState,
-  id: number,
-  buffer: Buffer,
-  start: number,
-  end: number,
-): void {
-  if (end - start !== 4) throw new ConnectionError(ErrorCode.frameSizeError, 'WINDOW_UPDATE is not 4 octets');
-  meter(c, c.meters.windowUpdates.take(c.nowMs), 'window-updates');
+/** RFC 9113 section 6.9: more room at the peer, for the connection or for one stream. */
+const receiveWindowUpdate: FrameHandler = (c, _flags, id, buffer, start, end) => {
+  if (end - start !== 4) frameSizeError('WINDOW_UPDATE is not 4 octets');
+  meter(c, c.meters.windowUpdates);
   const increment = buffer.readUInt32BE(start) & 0x7fffffff;
   if (id === 0) {
-    if (increment === 0) throw new ConnectionError(ErrorCode.protocolError, 'WINDOW_UPDATE of 0');
-    if (c.sendWindow + increment > MAX_WINDOW) {
-      throw new ConnectionError(ErrorCode.flowControlError, 'connection window above 2^31-1');
-    }
+    if (increment === 0) protocolError('WINDOW_UPDATE of 0');
+    if (c.sendWindow + increment > MAX_WINDOW) flowControlError('connection window above 2^31-1');
     c.sendWindow += increment;
     if (c.starved.length > 0) c.resumeStarved();
     return;
   }
   const stream = c.table.get(id);
   if (stream === null) {
-    if (c.isIdle(id)) throw new ConnectionError(ErrorCode.protocolError, 'WINDOW_UPDATE on an idle stream');
+    if (c.isIdle(id)) protocolError('WINDOW_UPDATE on an idle stream');
     return;
   }
   if (increment === 0) return streamError(c, id, stream, ErrorCode.protocolError);
@@ -75,44 +78,36 @@ function receiveWindowUpdate(
     return streamError(c, id, stream, ErrorCode.flowControlError);
   stream.sendWindow += increment;
   if (stream.sendWindow > 0 && stream.pendingBytes > 0) c.ready(stream);
-}
+};
 
-function receiveReset(c: ConnectionState, id: number, buffer: Buffer, start: number, end: number): void {
-  if (id === 0) throw new ConnectionError(ErrorCode.protocolError, 'RST_STREAM on stream 0');
-  if (end - start !== 4) throw new ConnectionError(ErrorCode.frameSizeError, 'RST_STREAM is not 4 octets');
-  if (c.role === 'server') meter(c, c.meters.rapidResets.take(c.nowMs), 'rapid-resets');
+/** RFC 9113 section 6.4. */
+const receiveReset: FrameHandler = (c, _flags, id, buffer, start, end) => {
+  if (id === 0) protocolError('RST_STREAM on stream 0');
+  if (end - start !== 4) frameSizeError('RST_STREAM is not 4 octets');
+  if (c.role === 'server') meter(c, c.meters.rapidResets);
   const stream = c.table.get(id);
   if (stream === null) {
-    if (c.isIdle(id)) throw new ConnectionError(ErrorCode.protocolError, 'RST_STREAM on an idle stream');
-    if (c.role === 'client') meter(c, c.meters.idleFrames.take(c.nowMs), 'idle-frames');
+    if (c.isIdle(id)) protocolError('RST_STREAM on an idle stream');
+    if (c.role === 'client') meter(c, c.meters.idleFrames);
     return;
   }
   c.close(stream, Closed.resetByPeer);
   stream.owner.onEnding(stream, Ending.reset, buffer.readUInt32BE(start));
-}
+};
 
-function receiveSettings(
-  c: ConnectionState,
-  flags: number,
-  id: number,
-  buffer: Buffer,
-  start: number,
-  end: number,
-): void {
-  if (id !== 0) throw new ConnectionError(ErrorCode.protocolError, 'SETTINGS on a stream');
+/** RFC 9113 section 6.5: applied at once and acknowledged. */
+const receiveSettings: FrameHandler = (c, flags, id, buffer, start, end) => {
+  if (id !== 0) protocolError('SETTINGS on a stream');
   if ((flags & Flag.ack) !== 0) {
-    if (end !== start)
-      throw new ConnectionError(ErrorCode.frameSizeError, 'SETTINGS acknowledgement with a payload');
-    if (!c.gotSettings) throw new ConnectionError(ErrorCode.protocolError, 'the first frame is not SETTINGS');
-    if (c.settingsAcked && c.announcedWindow === 0)
-      meter(c, c.meters.idleFrames.take(c.nowMs), 'idle-frames');
+    if (end !== start) frameSizeError('SETTINGS acknowledgement with a payload');
+    if (!c.gotSettings) protocolError('the first frame is not SETTINGS');
+    if (c.settingsAcked && c.announcedWindow === 0) meter(c, c.meters.idleFrames);
     if (c.settingsAcked) acknowledgeWindow(c);
     c.settingsAcked = true;
     return;
   }
-  if ((end - start) % 6 !== 0)
-    throw new ConnectionError(ErrorCode.frameSizeError, 'SETTINGS length is no multiple of 6');
-  meter(c, c.meters.settings.take(c.nowMs), 'settings');
+  if ((end - start) % 6 !== 0) frameSizeError('SETTINGS length is no multiple of 6');
+  meter(c, c.meters.settings);
   const before = c.peer.initialWindow;
   applySettings(c.peer, buffer, start, end, c.role === 'server' ? 1 : 0);
   if (c.peer.initialWindow !== before) shiftWindows(c, c.peer.initialWindow - before);
@@ -124,72 +119,62 @@ function receiveSettings(
   if (c.unopened.length > 0) c.openParked();
   c.handler.onPeerSettings();
   c.handler.onRoom();
-}
+};
 
-/** RFC 9113 section 6.9.2: a changed initial window moves every open stream's window, below zero if need be. */
+/** RFC 9113 section 6.9.2: a changed initial window changes that of every open stream by as much, below zero if need be. */
 function shiftWindows(c: ConnectionState, delta: number): void {
   for (const stream of c.table.all()) {
     stream.sendWindow += delta;
-    if (stream.sendWindow > MAX_WINDOW) {
-      throw new ConnectionError(ErrorCode.flowControlError, 'INITIAL_WINDOW_SIZE overflows a stream window');
-    }
+    if (stream.sendWindow > MAX_WINDOW) flowControlError('INITIAL_WINDOW_SIZE overflows a stream window');
     if (stream.sendWindow > 0 && stream.pendingBytes > 0) c.ready(stream);
   }
 }
 
-function receivePing(
-  c: ConnectionState,
-  flags: number,
-  id: number,
-  buffer: Buffer,
-  start: number,
-  end: number,
-): void {
-  if (id !== 0) throw new ConnectionError(ErrorCode.protocolError, 'PING on a stream');
-  if (end - start !== 8) throw new ConnectionError(ErrorCode.frameSizeError, 'PING is not 8 octets');
+/** RFC 9113 section 6.7: answered, or the answer to a PING of ours. */
+const receivePing: FrameHandler = (c, flags, id, buffer, start, end) => {
+  if (id !== 0) protocolError('PING on a stream');
+  if (end - start !== 8) frameSizeError('PING is not 8 octets');
   if ((flags & Flag.ack) !== 0) {
-    if (c.pingsOutstanding === 0) return meter(c, c.meters.idleFrames.take(c.nowMs), 'idle-frames');
+    if (c.pingsOutstanding === 0) return meter(c, c.meters.idleFrames);
     c.pingsOutstanding--;
     return c.handler.onPong();
   }
-  meter(c, c.meters.pings.take(c.nowMs), 'pings');
+  meter(c, c.meters.pings);
   c.control.frame(FrameType.ping, Flag.ack, 0, buffer.subarray(start, end));
   c.dirty();
-}
+};
 
-function receiveGoaway(c: ConnectionState, id: number, buffer: Buffer, start: number, end: number): void {
-  if (id !== 0) throw new ConnectionError(ErrorCode.protocolError, 'GOAWAY on a stream');
-  if (end - start < 8) throw new ConnectionError(ErrorCode.frameSizeError, 'GOAWAY shorter than 8 octets');
+/** RFC 9113 section 6.8: a client's streams above the last id were not processed. */
+const receiveGoaway: FrameHandler = (c, _flags, id, buffer, start, end) => {
+  if (id !== 0) protocolError('GOAWAY on a stream');
+  if (end - start < 8) frameSizeError('GOAWAY shorter than 8 octets');
   const lastId = buffer.readUInt32BE(start) & 0x7fffffff;
   const code = buffer.readUInt32BE(start + 4);
-  meter(c, c.meters.goaways.take(c.nowMs), 'goaways');
-  const debug = buffer.toString('latin1', start + 8, Math.min(end, start + 8 + 128));
+  meter(c, c.meters.goaways);
+  const debug = buffer.toString('latin1', start + 8, Math.min(end, start + 8 + DEBUG_BYTES));
   c.goawayReceived = true;
   if (c.role === 'client') {
     const left = c.table.all().filter((stream) => stream.id > lastId);
     for (const stream of [...left, ...c.unopened]) {
-      // Another stream's owner may have reset this one when it was told.
+      // The owner of another stream may have reset this one in its `onEnding`.
       if (stream.closed) continue;
       c.close(stream, Closed.resetByUs);
       stream.owner.onEnding(stream, Ending.unprocessed, ErrorCode.refusedStream);
     }
   }
   c.handler.onGoaway(code, debug);
-}
+};
 
 /** Priority is validated, then ignored (RFC 9113 section 5.3.2). */
-function receivePriority(c: ConnectionState, id: number, buffer: Buffer, start: number, end: number): void {
-  if (id === 0) throw new ConnectionError(ErrorCode.protocolError, 'PRIORITY on stream 0');
-  meter(c, c.meters.idleFrames.take(c.nowMs), 'idle-frames');
+const receivePriority: FrameHandler = (c, _flags, id, buffer, start, end) => {
+  if (id === 0) protocolError('PRIORITY on stream 0');
+  meter(c, c.meters.idleFrames);
   const stream = c.table.get(id);
   if (end - start !== 5) {
-    if (stream === null) throw new ConnectionError(ErrorCode.frameSizeError, 'PRIORITY is not 5 octets');
+    if (stream === null) frameSizeError('PRIORITY is not 5 octets');
     return streamError(c, id, stream, ErrorCode.frameSizeError);
   }
   if ((buffer.readUInt32BE(start) & 0x7fffffff) !== id) return;
-  if (stream === null) {
-    if (c.isIdle(id)) throw new ConnectionError(ErrorCode.protocolError, 'a stream that depends on itself');
-    return;
-  }
-  streamError(c, id, stream, ErrorCode.protocolError);
-}
+  if (stream !== null) return streamError(c, id, stream, ErrorCode.protocolError);
+  if (c.isIdle(id)) protocolError('a stream that depends on itself');
+};

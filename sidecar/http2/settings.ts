@@ -1,5 +1,3 @@
-/** SETTINGS: what we announce, and what the peer announced, checked as RFC 9113 section 6.5.2 asks. */
-
 import {
   ConnectionError,
   DEFAULT_MAX_FRAME,
@@ -10,7 +8,7 @@ import {
 } from './constants.js';
 import { BUCKETS, type Buckets } from './limits.js';
 
-/** What this side announces. Bytes and counts. */
+/** Settings of this side, octets and counts (RFC 9113 section 6.5.2). */
 export interface LocalSettings {
   readonly maxConcurrentStreams: number;
   readonly initialWindow: number;
@@ -19,10 +17,11 @@ export interface LocalSettings {
   readonly maxHeaderFields: number;
   /** Connection-level window, raised by WINDOW_UPDATE right after the preface. */
   readonly connectionWindow: number;
-  /** What the peer may do, by kind; not announced. */
+  /** Rate limits for the peer; not announced. */
   readonly buckets: Buckets;
 }
 
+/** Settings where a configuration names none. */
 export const DEFAULT_LOCAL_SETTINGS: LocalSettings = {
   maxConcurrentStreams: 256,
   initialWindow: 64 * 1024,
@@ -33,7 +32,7 @@ export const DEFAULT_LOCAL_SETTINGS: LocalSettings = {
   buckets: BUCKETS,
 };
 
-/** What the peer announced so far; the RFC's initial values until then. */
+/** Settings of the peer; the RFC's initial values until it has announced its own. */
 export class PeerSettings {
   headerTableSize = 4096;
   /** The smallest value the last SETTINGS frame gave it on the way to the final one (RFC 7541 section 4.2). */
@@ -45,8 +44,8 @@ export class PeerSettings {
 }
 
 /**
- * Applies one SETTINGS payload in order; unknown identifiers are ignored. `mayPush`: the largest ENABLE_PUSH this peer
- * may announce (a server: 0). Throws ConnectionError.
+ * Applies one SETTINGS payload in order; unknown identifiers are ignored. Throws ConnectionError for a value that RFC 9113
+ * section 6.5.2 forbids. @param mayPush largest ENABLE_PUSH that this peer may announce: 0 for a server.
  */
 export function applySettings(
   peer: PeerSettings,
@@ -89,34 +88,34 @@ export function applySettings(
   }
 }
 
-function entry(payload: Buffer, index: number, id: number, value: number): void {
-  payload.writeUInt16BE(id, index * 6);
-  payload.writeUInt32BE(value, index * 6 + 2);
+function payloadOf(...settings: readonly (readonly [id: number, value: number])[]): Buffer {
+  const payload = Buffer.alloc(settings.length * 6);
+  settings.forEach(([id, value], i) => {
+    payload.writeUInt16BE(id, i * 6);
+    payload.writeUInt32BE(value, i * 6 + 2);
+  });
+  return payload;
 }
 
-/** The SETTINGS payload a server sends first. */
+function limits({ initialWindow, maxFrame, maxHeaderBytes }: LocalSettings) {
+  return [
+    [Setting.initialWindowSize, initialWindow],
+    [Setting.maxFrameSize, maxFrame],
+    [Setting.maxHeaderListSize, maxHeaderBytes],
+  ] as const;
+}
+
+/** Payload of the first SETTINGS of a server. */
 export function serverSettings(local: LocalSettings): Buffer {
-  const payload = Buffer.alloc(24);
-  entry(payload, 0, Setting.maxConcurrentStreams, local.maxConcurrentStreams);
-  entry(payload, 1, Setting.initialWindowSize, local.initialWindow);
-  entry(payload, 2, Setting.maxFrameSize, local.maxFrame);
-  entry(payload, 3, Setting.maxHeaderListSize, local.maxHeaderBytes);
-  return payload;
+  return payloadOf([Setting.maxConcurrentStreams, local.maxConcurrentStreams], ...limits(local));
 }
 
-/** The SETTINGS payload a client sends first: no push. */
+/** Payload of the first SETTINGS of a client: no push. */
 export function clientSettings(local: LocalSettings): Buffer {
-  const payload = Buffer.alloc(24);
-  entry(payload, 0, Setting.enablePush, 0);
-  entry(payload, 1, Setting.initialWindowSize, local.initialWindow);
-  entry(payload, 2, Setting.maxFrameSize, local.maxFrame);
-  entry(payload, 3, Setting.maxHeaderListSize, local.maxHeaderBytes);
-  return payload;
+  return payloadOf([Setting.enablePush, 0], ...limits(local));
 }
 
-/** A SETTINGS payload that changes the window of new streams alone. */
+/** Payload of SETTINGS that change the initial window of streams alone, octets. */
 export function windowSetting(bytes: number): Buffer {
-  const payload = Buffer.alloc(6);
-  entry(payload, 0, Setting.initialWindowSize, bytes);
-  return payload;
+  return payloadOf([Setting.initialWindowSize, bytes]);
 }
