@@ -7,10 +7,10 @@ import type { CodeOf } from './names.js';
 import type { sidecarFile } from './options/sidecar-file.js';
 
 export type { Address } from './codecs/address.js';
-export type { DiscoveryConfig, DiscoveryTarget } from './options/discovery.js';
+export type { DiscoveryConfig, DiscoveryTarget } from './options/consul/discovery.js';
 export type { ModelServerConfig } from './options/mesh-file.js';
 export type { IdentityConfig } from './options/sidecar-file.js';
-export type { EndpointConfig } from './options/upstream.js';
+export type { EndpointConfig } from './options/upstream/upstream.js';
 
 /** A sidecar file. */
 export type SidecarConfig = CodeOf<typeof sidecarFile>;

@@ -9,7 +9,7 @@ import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Address, ConsulConfig, MeshConfig } from '../../config/model.js';
-import { plainConsul } from '../../config/options/consul.js';
+import { plainConsul } from '../../config/options/consul/consul.js';
 import type { AgentPorts } from '../consul/agent-file.js';
 import type { PortAllocator } from './port-allocator.js';
 

@@ -18,7 +18,7 @@ import type {
   SidecarConfig,
   UpstreamConfig,
 } from '../../config/model.js';
-import { plainDiscovery } from '../../config/options/discovery.js';
+import { plainDiscovery } from '../../config/options/consul/discovery.js';
 import { present } from '../../config/present.js';
 import type { PortAllocator } from './port-allocator.js';
 import type { RunDirectory } from './run-directory.js';

@@ -4,8 +4,8 @@
 import { z } from 'zod';
 import { saysWhereToListen } from '../command-placeholders.js';
 import { faultInjection, meshAccessLog } from './access-log.js';
-import { meshConsul, ownTags, registeredMeta } from './consul.js';
-import { meshConsulRules } from './consul-rules.js';
+import { meshConsul, ownTags, registeredMeta } from './consul/consul.js';
+import { meshConsulRules } from './consul/rules.js';
 import { limits } from './limits.js';
 import { listeners, refuseSharedPlaces } from './listener-conflicts.js';
 import { address, entries, type Loose, mapping, number, text, texts } from './loose.js';
@@ -14,10 +14,10 @@ import { meshCommand, meshModelProcess } from './model-process.js';
 import { block, inCode, option, type Report, withRules } from './option.js';
 import { queue } from './queue.js';
 import { rateLimits, refuseIdleLimits } from './rate-limits.js';
-import { inboundRoutes, refuseUnreachable } from './route-list.js';
+import { inboundRoutes, refuseUnreachable } from './route/route-list.js';
 import { admin, datacenter, defaultIntention, drainTimeout, intentions, log, trustDomain } from './shared.js';
-import { meshUpstream } from './upstream.js';
-import { sharedListener, upstreamsOf, upstreamsRules } from './upstreams.js';
+import { meshUpstream } from './upstream/upstream.js';
+import { sharedListener, upstreamsOf, upstreamsRules } from './upstream/upstreams.js';
 import { choice, duration, filePath, name, wholeNumber } from './values.js';
 
 /** What runs: our own server, for each model or for all of them, or any gRPC server, whose words may hold placeholders. */

@@ -6,9 +6,9 @@ import { DEFAULT_DATACENTER, DEFAULT_TRUST_DOMAIN } from '../defaults.js';
 import type { PlainOf } from '../names.js';
 import { present } from '../present.js';
 import { accessLog, faultInjection } from './access-log.js';
-import { sidecarConsul } from './consul.js';
-import { sidecarConsulRules } from './consul-rules.js';
-import { type DiscoveryConfig, plainDiscovery } from './discovery.js';
+import { sidecarConsul } from './consul/consul.js';
+import { type DiscoveryConfig, plainDiscovery } from './consul/discovery.js';
+import { sidecarConsulRules } from './consul/rules.js';
 import { limits } from './limits.js';
 import { type Listener, listeners, refuseCallingItself, refuseSharedPlaces } from './listener-conflicts.js';
 import { address, entries, type Loose, list, mapping, texts } from './loose.js';
@@ -16,7 +16,7 @@ import { sidecarModelProcess } from './model-process.js';
 import { block, inCode, option, type Report, withRules } from './option.js';
 import { queue } from './queue.js';
 import { rateLimits, refuseIdleLimits } from './rate-limits.js';
-import { inboundRoutes, refuseUnreachable } from './route-list.js';
+import { inboundRoutes, refuseUnreachable } from './route/route-list.js';
 import {
   admin,
   datacenter,
@@ -26,8 +26,8 @@ import {
   ownIntentions,
   trustDomain,
 } from './shared.js';
-import { sidecarUpstream } from './upstream.js';
-import { sharedListener, upstreamsOf, upstreamsRules } from './upstreams.js';
+import { sidecarUpstream } from './upstream/upstream.js';
+import { sharedListener, upstreamsOf, upstreamsRules } from './upstream/upstreams.js';
 import { choice, duration, filePath, listenAddress, name, peerAddress, plainText } from './values.js';
 
 const identity = block(

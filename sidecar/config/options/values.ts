@@ -189,6 +189,11 @@ export function name(what: string) {
   return value(z.string({ error }).regex(NAME, { error }), { type: 'name' });
 }
 
+/** Whether there is one of that name, rules about whole files check. */
+export function upstreamName() {
+  return name('the name of an upstream of this file');
+}
+
 /** A name, or `*`. */
 export function anyone(what: string) {
   const error = `${what}, or "*" for all`;

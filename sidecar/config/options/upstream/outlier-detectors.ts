@@ -1,10 +1,10 @@
 /**
  * How an endpoint that answers badly is found out.
  */
-import type { CodeOf } from '../names.js';
-import { fromFile } from '../names-codec.js';
-import { block, inCode, option } from './option.js';
-import { choice, ratio, rational, wholeNumber } from './values.js';
+import type { CodeOf } from '../../names.js';
+import { fromFile } from '../../names-codec.js';
+import { block, inCode, option } from '../option.js';
+import { choice, ratio, rational, wholeNumber } from '../values.js';
 
 const MODES = ['enforce', 'observe', 'off'] as const;
 

@@ -2,11 +2,11 @@
  * What Consul is asked for an upstream: a service of the catalogue, which of its instances, and where else to look.
  */
 import { z } from 'zod';
-import type { CodeOf } from '../names.js';
-import { consulDatacenter, tagList, wantedMeta } from './consul-values.js';
-import { type Loose, list, mapping, texts, WRONG } from './loose.js';
-import { block, option, type Report } from './option.js';
-import { name } from './values.js';
+import type { CodeOf } from '../../names.js';
+import { type Loose, list, mapping, texts, WRONG } from '../loose.js';
+import { block, option, type Report } from '../option.js';
+import { name } from '../values.js';
+import { consulDatacenter, tagList, wantedMeta } from './values.js';
 
 const datacenter = option(consulDatacenter().optional(), {
   meaning: 'The datacenter to ask about.',

@@ -2,11 +2,11 @@
  * Rules between the block `consul` and the rest of a file: each thing is said in one place only, so that nothing in
  * the file is without effect.
  */
-import { agentPlace } from '../codecs/agent-url.js';
+import { agentPlace } from '../../codecs/agent-url.js';
+import { type Listener, refuseCallingItself } from '../listener-conflicts.js';
+import { address, entries, type Loose, mapping, text } from '../loose.js';
+import type { Report } from '../option.js';
 import { refuseRepeatedTargets } from './discovery.js';
-import { type Listener, refuseCallingItself } from './listener-conflicts.js';
-import { address, entries, type Loose, mapping, text } from './loose.js';
-import type { Report } from './option.js';
 
 /** For a whole sidecar file. */
 export function sidecarConsulRules(file: Loose, own: readonly Listener[], report: Report): void {

@@ -1,9 +1,9 @@
 /**
  * Names of upstreams inside upstreams: each has to exist, and fallbacks must not lead back to where they began.
  */
-import { nearest } from '../file/suggest.js';
-import { entries, list, mapping, text } from './loose.js';
-import type { Report } from './option.js';
+import { nearest } from '../../file/suggest.js';
+import { entries, list, mapping, text } from '../loose.js';
+import type { Report } from '../option.js';
 
 /** One place where a route of an upstream names another one. */
 interface Mention {

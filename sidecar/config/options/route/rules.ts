@@ -1,11 +1,11 @@
 /**
  * Rules between a route and its detours: what may be done twice, what is a single answer, and what fits into its time.
  */
-import { areReadOnly } from '../../core/routing/method.js';
-import { writeDuration } from '../codecs/duration.js';
-import type { RouteKind } from '../route-defaults.js';
-import { type Loose, list, mapping, number, texts } from './loose.js';
-import type { Report } from './option.js';
+import { areReadOnly } from '../../../core/routing/method.js';
+import { writeDuration } from '../../codecs/duration.js';
+import type { RouteKind } from '../../route-defaults.js';
+import { type Loose, list, mapping, number, texts } from '../loose.js';
+import type { Report } from '../option.js';
 
 export interface RouteFacts {
   readonly route: Loose;

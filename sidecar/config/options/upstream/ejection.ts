@@ -1,11 +1,11 @@
 /**
  * When an endpoint is taken out, and for how long.
  */
-import { writeDuration } from '../codecs/duration.js';
-import { number } from './loose.js';
-import { block, option, withRules } from './option.js';
+import { writeDuration } from '../../codecs/duration.js';
+import { number } from '../loose.js';
+import { block, option, withRules } from '../option.js';
+import { choice, duration, ratio, wholeNumber } from '../values.js';
 import { detectors } from './outlier-detectors.js';
-import { choice, duration, ratio, wholeNumber } from './values.js';
 
 const HOUR_MS = 3_600_000;
 

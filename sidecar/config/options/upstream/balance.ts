@@ -1,10 +1,10 @@
 /**
  * How the endpoint of an attempt is chosen.
  */
-import { BALANCER_KINDS } from '../../core/balancing/balancers.js';
-import { metadataKey } from './metadata-key.js';
-import { block, inCode, option, withRules } from './option.js';
-import { choice } from './values.js';
+import { BALANCER_KINDS } from '../../../core/balancing/balancers.js';
+import { metadataKey } from '../metadata-key.js';
+import { block, inCode, option, withRules } from '../option.js';
+import { choice } from '../values.js';
 
 type BalanceConfig =
   | { readonly kind: 'least-loaded' | 'round-robin' }

@@ -2,10 +2,10 @@
  * What the statuses of a service count as on one route, where it means something else by them than gRPC does.
  */
 import { z } from 'zod';
-import { type Declarable, whyNotDeclarable } from '../../core/outcome/outcome.js';
-import { ANY_STATUSES, type AnyStatus, statusCode, statusSpelling } from '../codecs/status-code.js';
-import { type Loose, list, mapping, texts } from './loose.js';
-import { block, inCode, option, type Report, value, withRules } from './option.js';
+import { type Declarable, whyNotDeclarable } from '../../../core/outcome/outcome.js';
+import { ANY_STATUSES, type AnyStatus, statusCode, statusSpelling } from '../../codecs/status-code.js';
+import { type Loose, list, mapping, texts } from '../loose.js';
+import { block, inCode, option, type Report, value, withRules } from '../option.js';
 
 const KINDS: readonly Declarable[] = ['success', 'fault', 'neutral', 'overload'];
 

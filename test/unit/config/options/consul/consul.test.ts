@@ -1,9 +1,9 @@
 /** What files say of Consul, and what is wrong with it. */
 import assert from 'node:assert/strict';
-import { parseMeshFile, parseSidecarFile } from '../../../../sidecar/config/file/parse.js';
-import type { ConsulConfig } from '../../../../sidecar/config/model.js';
-import { plainConsul } from '../../../../sidecar/config/options/consul.js';
-import { plainDiscovery } from '../../../../sidecar/config/options/discovery.js';
+import { parseMeshFile, parseSidecarFile } from '../../../../../sidecar/config/file/parse.js';
+import type { ConsulConfig } from '../../../../../sidecar/config/model.js';
+import { plainConsul } from '../../../../../sidecar/config/options/consul/consul.js';
+import { plainDiscovery } from '../../../../../sidecar/config/options/consul/discovery.js';
 import {
   FILE,
   meshConfig,
@@ -11,7 +11,7 @@ import {
   sidecarConfig,
   sidecarProblems,
   warningsIn,
-} from '../../../kit/config/problems-of.js';
+} from '../../../../kit/config/problems-of.js';
 
 const INBOUND = 'inbound: {listen: "10.0.0.7:9443", local: "unix:/m"}';
 const OUTBOUND = 'outbound: {upstreams: {u: {listen: "127.0.0.1:1"}}}';

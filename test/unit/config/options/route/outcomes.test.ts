@@ -1,13 +1,13 @@
 /** What a route says statuses count as: what it means, and what is refused, with the place and the reason. */
 import assert from 'node:assert/strict';
-import type { RouteConfig } from '../../../../sidecar/config/model.js';
+import type { RouteConfig } from '../../../../../sidecar/config/model.js';
 import {
   IDENTITY,
   sidecarConfig,
   sidecarProblems,
   upstreamProblems,
   upstreamWith,
-} from '../../../kit/config/problems-of.js';
+} from '../../../../kit/config/problems-of.js';
 
 const route = (outcomes: string, more = '') =>
   upstreamWith(`routes: [{methods: ["*"], idempotent: true, outcomes: ${outcomes}${more}}]`);

@@ -3,11 +3,11 @@
  * not by an agent at three in the morning.
  */
 import { z } from 'zod';
-import { isReachableHost } from '../codecs/address.js';
-import { AGENT_URL_EXPECTED, AGENT_URL_PATTERN, readAgentUrl } from '../codecs/agent-url.js';
-import { invalid, ok, type Parsed, quoted } from '../codecs/parse-result.js';
-import { located, value, withRules } from './option.js';
-import { checkedText, pathFrom } from './values.js';
+import { isReachableHost } from '../../codecs/address.js';
+import { AGENT_URL_EXPECTED, AGENT_URL_PATTERN, readAgentUrl } from '../../codecs/agent-url.js';
+import { invalid, ok, type Parsed, quoted } from '../../codecs/parse-result.js';
+import { located, value, withRules } from '../option.js';
+import { checkedText, pathFrom } from '../values.js';
 
 /** structs.ValidateServiceMetadata and ValidateNodeMetadata of Consul. */
 const MAX_PAIRS = 64;

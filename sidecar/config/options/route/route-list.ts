@@ -2,17 +2,17 @@
  * Lists of routes: the first that matches decides, and the last one matches every method.
  */
 import { z } from 'zod';
-import { areReadOnly, KNOWN_UNARY } from '../../core/routing/method.js';
-import { quoted } from '../codecs/parse-result.js';
-import { isCovered } from '../methods.js';
+import { areReadOnly, KNOWN_UNARY } from '../../../core/routing/method.js';
+import { quoted } from '../../codecs/parse-result.js';
+import { isCovered } from '../../methods.js';
 import {
   defaultIdleTimeoutMs,
   defaultTimeoutMs,
   READ_ONLY_RETRY,
   type RouteKind,
-} from '../route-defaults.js';
-import { list, mapping, texts } from './loose.js';
-import { inCode, type Report } from './option.js';
+} from '../../route-defaults.js';
+import { list, mapping, texts } from '../loose.js';
+import { inCode, type Report } from '../option.js';
 import { inboundRoute, outboundRoute, type RouteConfig } from './route.js';
 
 /** On the side of the model. */

@@ -2,10 +2,10 @@
  * What else an upstream may say about its endpoints: whether they are asked how they are, how much they take, how they
  * begin, and which of them are near.
  */
-import { writeDuration } from '../codecs/duration.js';
-import { number, text } from './loose.js';
-import { block, inCode, option, withRules } from './option.js';
-import { choice, duration, plainText, ratio, rational, wholeNumber, wholeNumberOrNone } from './values.js';
+import { writeDuration } from '../../codecs/duration.js';
+import { number, text } from '../loose.js';
+import { block, inCode, option, withRules } from '../option.js';
+import { choice, duration, plainText, ratio, rational, wholeNumber, wholeNumberOrNone } from '../values.js';
 
 const SECOND_MS = 1_000;
 const HOUR_MS = 3_600_000;

@@ -2,11 +2,11 @@
  * The set of upstreams by name, and the one listener they may share.
  */
 import { z } from 'zod';
-import { entries, type Loose } from './loose.js';
-import { metadataKey } from './metadata-key.js';
-import { block, inCode, option, type Report, withRules } from './option.js';
-import { refuseBadNames } from './upstream-names.js';
-import { choice, listenAddress, name } from './values.js';
+import { entries, type Loose } from '../loose.js';
+import { metadataKey } from '../metadata-key.js';
+import { block, inCode, option, type Report, withRules } from '../option.js';
+import { choice, listenAddress, name } from '../values.js';
+import { refuseBadNames } from './names.js';
 
 /** By default of `by: metadata`. */
 const METADATA_KEY = 'outrider-upstream';

@@ -2,27 +2,30 @@
  * Routes: what the sidecar may do with a method, on either side of the mesh.
  */
 import { z } from 'zod';
-import { areReadOnly } from '../../core/routing/method.js';
-import { writeDuration } from '../codecs/duration.js';
-import { quoted } from '../codecs/parse-result.js';
-import { RETRYABLE_STATUSES, retryableCode, retryableName } from '../codecs/status-code.js';
-import { STREAMING_METHODS } from '../methods.js';
-import type { CodeOf } from '../names.js';
-import { present } from '../present.js';
+import { areReadOnly } from '../../../core/routing/method.js';
+import { writeDuration } from '../../codecs/duration.js';
+import { quoted } from '../../codecs/parse-result.js';
+import { RETRYABLE_STATUSES, retryableCode, retryableName } from '../../codecs/status-code.js';
+import { STREAMING_METHODS } from '../../methods.js';
+import type { CodeOf } from '../../names.js';
+import { present } from '../../present.js';
 import {
   defaultIdleTimeoutMs,
   defaultKind,
   defaultTimeoutMs,
   READ_ONLY_RETRY,
   type RouteKind,
-} from '../route-defaults.js';
-import { fallback, hedge, mirror, split } from './hedge-fallback-split-mirror.js';
-import { type Loose, mapping, number, text, texts } from './loose.js';
-import { methodList } from './method-list.js';
-import { block, inCode, option, type Report, withRules } from './option.js';
+} from '../../route-defaults.js';
+import { type Loose, mapping, number, text, texts } from '../loose.js';
+import { methodList } from '../method-list.js';
+import { block, inCode, option, type Report, withRules } from '../option.js';
+import { choice, duration, durationOrNone, wholeNumber, yesOrNo } from '../values.js';
+import { fallback } from './fallback.js';
+import { hedge } from './hedge.js';
+import { mirror } from './mirror.js';
 import { outcomes, refuseRetriedSuccesses } from './outcomes.js';
-import { mayRepeat, refuseBadDetours } from './route-rules.js';
-import { choice, duration, durationOrNone, wholeNumber, yesOrNo } from './values.js';
+import { mayRepeat, refuseBadDetours } from './rules.js';
+import { split } from './split.js';
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;

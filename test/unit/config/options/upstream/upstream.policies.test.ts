@@ -1,6 +1,6 @@
 /** Decisions: what their blocks mean when they say nothing, and which contradictions are refused. */
 import assert from 'node:assert/strict';
-import type { RouteConfig, UpstreamConfig } from '../../../../sidecar/config/model.js';
+import type { RouteConfig, UpstreamConfig } from '../../../../../sidecar/config/model.js';
 import {
   IDENTITY,
   meshConfig,
@@ -9,7 +9,7 @@ import {
   sidecarProblems,
   upstreamProblems,
   upstreamWith,
-} from '../../../kit/config/problems-of.js';
+} from '../../../../kit/config/problems-of.js';
 
 const INFER = '/inference.GRPCInferenceService/ModelInfer';
 

@@ -3,25 +3,22 @@
  */
 
 import { z } from 'zod';
-import { BALANCER_KINDS } from '../../core/balancing/balancers.js';
+import { BALANCER_KINDS } from '../../../core/balancing/balancers.js';
 import {
   ADDRESS_EXPECTED,
   ADDRESS_PATTERN,
   type Address,
   isSamePlace,
   writeAddress,
-} from '../codecs/address.js';
-import { ok, type Parsed } from '../codecs/parse-result.js';
-import { DEFAULT_MAX_ENDPOINTS } from '../defaults.js';
-import type { PlainOf } from '../names.js';
-import { present } from '../present.js';
-import { balance } from './balance.js';
-import { discovery, targetsOf } from './discovery.js';
-import { ejection } from './ejection.js';
-import { breaker, health, locality, localityName, slowStart } from './endpoint-policies.js';
-import { address, type Loose, list, mapping, number, text } from './loose.js';
-import { block, inCode, option, type Report, value, withRules } from './option.js';
-import { outboundRoutes, refuseUnreachable } from './route-list.js';
+} from '../../codecs/address.js';
+import { ok, type Parsed } from '../../codecs/parse-result.js';
+import { DEFAULT_MAX_ENDPOINTS } from '../../defaults.js';
+import type { PlainOf } from '../../names.js';
+import { present } from '../../present.js';
+import { discovery, targetsOf } from '../consul/discovery.js';
+import { address, type Loose, list, mapping, number, text } from '../loose.js';
+import { block, inCode, option, type Report, value, withRules } from '../option.js';
+import { outboundRoutes, refuseUnreachable } from '../route/route-list.js';
 import {
   choice,
   codec,
@@ -34,7 +31,10 @@ import {
   rational,
   readPeer,
   wholeNumber,
-} from './values.js';
+} from '../values.js';
+import { balance } from './balance.js';
+import { ejection } from './ejection.js';
+import { breaker, health, locality, localityName, slowStart } from './endpoint-policies.js';
 
 const SECOND_MS = 1_000;
 const HOUR_MS = 3_600_000;

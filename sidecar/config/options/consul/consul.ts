@@ -3,11 +3,11 @@
  * outlives the process.
  */
 import { z } from 'zod';
-import { fromFile } from '../names-codec.js';
-import { agentUrl, ownMeta, reachableHost, tagList } from './consul-values.js';
-import { type Loose, mapping, text } from './loose.js';
-import { block, inCode, option, type Report, withRules } from './option.js';
-import { choice, duration, filePath, plainText, size, wholeNumber, yesOrNo } from './values.js';
+import { fromFile } from '../../names-codec.js';
+import { type Loose, mapping, text } from '../loose.js';
+import { block, inCode, option, type Report, withRules } from '../option.js';
+import { choice, duration, filePath, plainText, size, wholeNumber, yesOrNo } from '../values.js';
+import { agentUrl, ownMeta, reachableHost, tagList } from './values.js';
 
 const SECOND_MS = 1_000;
 const MINUTE_MS = 60_000;

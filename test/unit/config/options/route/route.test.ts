@@ -1,14 +1,14 @@
 /** Routes: what is inferred, what is refused, and what follows at the end. */
 import assert from 'node:assert/strict';
-import { isCovered } from '../../../../sidecar/config/methods.js';
-import type { RouteConfig } from '../../../../sidecar/config/model.js';
+import { isCovered } from '../../../../../sidecar/config/methods.js';
+import type { RouteConfig } from '../../../../../sidecar/config/model.js';
 import {
   IDENTITY,
   sidecarConfig,
   sidecarProblems,
   upstreamProblems,
   upstreamWith,
-} from '../../../kit/config/problems-of.js';
+} from '../../../../kit/config/problems-of.js';
 
 const INFER = '/inference.GRPCInferenceService/ModelInfer';
 

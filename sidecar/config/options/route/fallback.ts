@@ -1,0 +1,102 @@
+/** What answers a call that failed: another upstream, or the last good answer. */
+import { z } from 'zod';
+import { text } from '../loose.js';
+import { metadataKey } from '../metadata-key.js';
+import { block, inCode, option, withRules } from '../option.js';
+import { choice, duration, size, upstreamName } from '../values.js';
+
+const MINUTE_MS = 60_000;
+const HOUR_MS = 3_600_000;
+const KIB = 1_024;
+const GIB = 1_073_741_824;
+const MAX_LISTED = 16;
+
+const FALLBACK_KINDS = ['upstream', 'last-good'] as const;
+const FALLBACK_EXPECTED = 'a block with kind (upstream or last-good) and what belongs to it';
+
+/** Of the last good answer, where the file does not say. */
+const LAST_GOOD = { maxAgeMs: 5 * MINUTE_MS, maxBytes: 16 * 1_024 * KIB };
+
+/** `vary` is in lower case; absent: all metadata but tracing and timing. */
+type FallbackConfig =
+  | { readonly kind: 'upstream'; readonly upstream: string }
+  | {
+      readonly kind: 'last-good';
+      readonly maxAgeMs: number;
+      readonly maxBytes: number;
+      readonly vary?: readonly string[];
+    };
+
+const fallbackStep = inCode(
+  withRules(
+    block(
+      {
+        kind: option(choice(FALLBACK_KINDS), {
+          meaning:
+            '`upstream`: another upstream of this file is called, such as a smaller model. `last-good`: the last good answer to exactly the same request is given again.',
+          why: 'The two are different things, and the caller sees which it was.',
+        }),
+        upstream: option(upstreamName().optional(), {
+          meaning: 'With `upstream`: which.',
+          otherwise: 'required with `upstream`, refused with `last-good`',
+          why: 'Only the application knows what may stand in.',
+        }),
+        max_age: option(duration({ min: 10, max: 24 * HOUR_MS }).optional(), {
+          meaning: 'With `last-good`: no answer is given that is older.',
+          otherwise: '`5m` with `last-good`, refused with `upstream`',
+          why: 'As long as an ordinary incident, shorter than the life of most answers.',
+        }),
+        max_bytes: option(size({ min: 64 * KIB, max: 16 * GIB }).optional(), {
+          meaning:
+            'With `last-good`: answers kept in all. When there is no room, an answer to what was asked for before takes the place of the oldest; one past half of `max_age` makes room for any.',
+          otherwise: '`16MiB` with `last-good`, refused with `upstream`',
+          why: 'Twenty thousand small answers, or a few hundred of tens of kilobytes.',
+        }),
+        vary: option(
+          z
+            .array(metadataKey(), { error: 'a list of metadata keys' })
+            .max(MAX_LISTED, { error: `at most ${MAX_LISTED} metadata keys` })
+            .optional(),
+          {
+            meaning:
+              'With `last-good`: the request metadata that tells two requests apart, beside method, body, `content-type` and the encodings. `authorization` counts only where it is named. `[]`: callers may get the answers of others.',
+            otherwise:
+              'all metadata but tracing and timing (such as `traceparent`, `x-request-id`, `b3`, `grpc-timeout`), `user-agent` and `te`; refused with `upstream`',
+            why: 'An answer that one caller got is nothing for another, and only the application knows by what it tells them apart. Where each call has a value of its own, no answer is found again: name what counts.',
+          },
+        ),
+      },
+      FALLBACK_EXPECTED,
+    ),
+    (found, report) => {
+      const kind = text(found['kind']);
+      if (kind === 'upstream') {
+        if (found['upstream'] === undefined)
+          report(['upstream'], 'missing; expected the name of an upstream of this file');
+        for (const key of ['max_age', 'max_bytes', 'vary'])
+          if (found[key] !== undefined)
+            report([key], 'found with upstream, which keeps nothing; expected "kind: last-good"');
+      }
+      if (kind === 'last-good' && found['upstream'] !== undefined)
+        report(['upstream'], 'found with last-good, which calls nobody; expected "kind: upstream"');
+    },
+  ),
+  (said): FallbackConfig => {
+    const { kind, upstream = '', ...rest } = said;
+    return kind === 'upstream' ? { kind, upstream } : { kind, ...LAST_GOOD, ...rest };
+  },
+);
+
+export const fallback = option(
+  z
+    .array(fallbackStep, { error: 'a list of fallbacks' })
+    .min(1, { error: 'at least one fallback' })
+    .max(MAX_LISTED, { error: `at most ${MAX_LISTED} fallbacks` })
+    .optional(),
+  {
+    meaning:
+      'Present: when a call failed after its retries, or no endpoint could take it, these are tried in this order. Answers carry the response metadata `outrider-degraded`; callers that send `outrider-accept-degraded: no` get the failure instead. Unary methods only.',
+    otherwise: 'absent: the caller gets the failure',
+    why: 'Whether a lesser answer is better than none, only the application knows.',
+  },
+);

@@ -1,0 +1,33 @@
+/** A copy of each request, to compare another upstream with this one. */
+import { block, option } from '../option.js';
+import { ratio, rational, upstreamName, wholeNumber } from '../values.js';
+
+export const mirror = option(
+  block(
+    {
+      upstream: option(upstreamName(), {
+        meaning: 'Who gets the copies: another upstream of this file.',
+        why: 'A copy has to go somewhere.',
+      }),
+      ratio: option(ratio({ min: 0.0001, max: 1 }).prefault(1), {
+        meaning: 'Share of the calls that are copied.',
+        why: 'Whoever compares wants to see everything, as long as it fits.',
+      }),
+      max_in_flight: option(wholeNumber({ min: 1, max: 1_000 }).prefault(8), {
+        meaning: 'Copies under way at once; more are left out and counted.',
+        why: 'A slow candidate must not cost the caller anything.',
+      }),
+      tolerance: option(rational({ min: 0, max: 1_000_000 }).prefault(0.0001), {
+        meaning: 'Largest difference of two numbers that is none: absolute, or relative beyond ±1.',
+        why: 'What another machine or another batch size makes of 32-bit floats.',
+      }),
+    },
+    'a block with upstream, ratio, max_in_flight and tolerance',
+  ).optional(),
+  {
+    meaning:
+      'Present: copies of the requests go to another upstream too. Its answers are compared (numbers, largest class, latency), counted and thrown away; the caller notices nothing. Unary methods only.',
+    otherwise: 'absent: no copies',
+    why: 'It does work twice, so a route has to ask for it.',
+  },
+);

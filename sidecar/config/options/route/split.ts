@@ -1,0 +1,83 @@
+/** Which share of the calls goes to another upstream, for canaries and comparisons. */
+import { z } from 'zod';
+import { mapping, number } from '../loose.js';
+import { metadataKey } from '../metadata-key.js';
+import { block, inCode, option, type Report, value, withRules } from '../option.js';
+import { plainText, rational, upstreamName } from '../values.js';
+
+const splitMatch = block(
+  {
+    key: option(metadataKey(), {
+      meaning: 'The metadata key that is looked at.',
+      why: 'Only the application knows how its calls say it.',
+    }),
+    value: option(plainText('a value of metadata').max(1_024, { error: 'at most 1024 characters' }), {
+      meaning: 'The value that it must have, exactly.',
+      why: 'Only the application knows how its calls say it.',
+    }),
+    upstream: option(upstreamName(), {
+      meaning: 'Where such calls go; this upstream itself is possible too.',
+      why: 'A rule has to lead somewhere.',
+    }),
+  },
+  'a block with key, value and upstream',
+);
+
+const weight = value(rational({ min: 0, max: 1_000_000 }), { type: 'weight', range: '0 to 1000000' });
+
+export const split = option(
+  withRules(
+    block(
+      {
+        match: option(
+          z
+            .array(splitMatch, { error: 'a list of matches' })
+            .max(64, { error: 'at most 64 matches' })
+            .prefault([]),
+          {
+            meaning: 'Calls whose metadata has one of these values go where it says; the first match wins.',
+            why: 'Weights alone are enough for most canaries.',
+          },
+        ),
+        weights: option(
+          // Empty stands for absent, which no file can say: upstream.ts puts the upstream itself there.
+          inCode(
+            z.record(upstreamName(), weight, { error: 'a map of weights by upstream' }).optional(),
+            (said) => said ?? {},
+          ),
+          {
+            meaning:
+              'All other calls, by weight. Name this upstream itself too, or it gets none of them. Weights are relative: 95 and 5, or 0.95 and 0.05.',
+            otherwise: 'all to this upstream',
+            why: 'With matches alone, everyone else is to notice nothing.',
+          },
+        ),
+        sticky_by: option(metadataKey().optional(), {
+          meaning:
+            'Calls with the same value of this metadata key go to the same one, as long as the weights stay. Calls without it go by chance.',
+          otherwise: 'absent: each call by chance',
+          why: 'Most calls stand alone.',
+        }),
+      },
+      'a block with match, weights and sticky_by',
+    ),
+    refuseEmptySplit,
+  ).optional(),
+  {
+    meaning:
+      'Present: calls that the application makes to this upstream are split between upstreams of this file, for canaries and comparisons. A call is split once.',
+    otherwise: 'absent: all go to the upstream itself',
+    why: 'A name leads to what it names.',
+  },
+);
+
+function refuseEmptySplit(found: ReturnType<typeof mapping>, report: Report): void {
+  const { match, weights } = found;
+  if (weights === undefined && Array.isArray(match) && match.length === 0)
+    report([], 'found neither match nor weights; expected at least one of them');
+  if (weights === undefined) return;
+  const shares = Object.values(mapping(weights));
+  if (shares.length === 0) report(['weights'], 'found none; expected the weight of at least one upstream');
+  else if (shares.every((share) => number(share) === 0))
+    report(['weights'], 'found only weights of 0; expected at least one above, or no call could go anywhere');
+}
