@@ -4,7 +4,7 @@
  */
 
 import type { Address, SidecarConfig, UpstreamConfig } from '../config/model.js';
-import type { RegistrantUpstream, ServiceInstance } from '../discovery/consul/registration/registration.js';
+import type { InstanceUpstream, ServiceInstance } from '../discovery/consul/registration/registration.js';
 import type { ListedModel } from '../health/model/model-directory.js';
 import type { AppContext } from './context.js';
 import type { InboundSide } from './inbound-side.js';
@@ -52,7 +52,7 @@ export class ServiceRegistration implements ServiceInstance {
     return this.config.inbound?.local;
   }
 
-  get upstreams(): readonly RegistrantUpstream[] {
+  get upstreams(): readonly InstanceUpstream[] {
     return this.deps.upstreams().map(({ name, consul }) => ({
       name,
       service: consul?.service ?? name,

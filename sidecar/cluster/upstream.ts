@@ -7,7 +7,7 @@ import { labelOf } from '../config/codecs/address.js';
 import type { Address, UpstreamConfig } from '../config/model.js';
 import { EjectionState } from '../core/outlier/ejection.js';
 import { drawCluster, type Lookup, matchRoute, type TrafficRoute } from '../core/routing/route-match.js';
-import { type ClusterKnowledge, MAIN_CLUSTER, type UpstreamSnapshot } from '../discovery/snapshot.js';
+import { type ClusterSnapshot, MAIN_CLUSTER, type UpstreamSnapshot } from '../discovery/snapshot.js';
 import type { Cluster } from './cluster.js';
 
 /** Makes the upstream of one cluster. `config` has the cluster's endpoints and limits. */
@@ -80,7 +80,7 @@ export class Upstream {
     }
   }
 
-  private take(known: Cluster | undefined, name: string, cluster: ClusterKnowledge): Cluster {
+  private take(known: Cluster | undefined, name: string, cluster: ClusterSnapshot): Cluster {
     let upstream = known;
     if (cluster.endpoints === undefined && upstream !== undefined) {
       // Not known at the moment: what it had is better than nothing.
@@ -96,7 +96,7 @@ export class Upstream {
     return upstream;
   }
 
-  private configOf(cluster: ClusterKnowledge): UpstreamConfig {
+  private configOf(cluster: ClusterSnapshot): UpstreamConfig {
     const { connectTimeoutMs, hashKey } = cluster;
     return {
       ...this.config,

@@ -11,11 +11,11 @@ export interface UpstreamSnapshot {
   /** First match wins; the last one matches every call. */
   readonly routes: readonly TrafficRoute[];
   /** By the names that the routes use. */
-  readonly clusters: ReadonlyMap<string, ClusterKnowledge>;
+  readonly clusters: ReadonlyMap<string, ClusterSnapshot>;
 }
 
 /** One set of endpoints that calls are balanced over. */
-export interface ClusterKnowledge {
+export interface ClusterSnapshot {
   /** Undefined: not known yet, and calls wait for it within their deadline. Empty: there are none. */
   readonly endpoints: readonly EndpointConfig[] | undefined;
   readonly connectTimeoutMs?: number;

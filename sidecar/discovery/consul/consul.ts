@@ -6,7 +6,7 @@ import type { Metric } from '../../telemetry/metric.js';
 import type { RegistryReport } from '../../telemetry/reports.js';
 import type { Discovery, DiscoverySubscription, UpstreamSnapshot } from '../snapshot.js';
 import { CacheFile } from './cache/cache-file.js';
-import { Targets } from './catalog/endpoint-watcher.js';
+import { EndpointWatcher } from './catalog/endpoint-watcher.js';
 import { UpstreamWatcher } from './chain/upstream-watcher.js';
 import { ConsulAgent } from './client/client.js';
 import { agentSettings, type Environment } from './client/settings.js';
@@ -27,13 +27,13 @@ export class Consul implements Discovery {
   /** Undefined where certificates come from elsewhere. */
   readonly identity: IdentitySource | undefined;
   private readonly agent: ConsulAgent;
-  private readonly watches: QueryRegistry;
-  private readonly targets: Targets;
+  private readonly queries: QueryRegistry;
+  private readonly endpoints: EndpointWatcher;
   private readonly cache: CacheFile | undefined;
   private readonly deps: ConsulDeps & { readonly cache?: CacheFile };
   private readonly upstreams = new Set<UpstreamWatcher>();
   /** Rules that are not honoured and have been named in the log. */
-  private readonly named = new Set<string>();
+  private readonly logged = new Set<string>();
   private intentions: ConnectIntentions | undefined;
   private registration: Registration | undefined;
 
@@ -45,11 +45,11 @@ export class Consul implements Discovery {
   ) {
     const deps: ConsulDeps = { ...tools, config: consul };
     this.agent = new ConsulAgent(agentSettings(consul, env), deps.timers);
-    this.watches = new QueryRegistry(this.agent, deps);
+    this.queries = new QueryRegistry(this.agent, deps);
     this.cache = consul.cache && CacheFile.open(consul.cache.dir, deps.logger, deps.timers);
     this.deps = this.cache === undefined ? deps : { ...deps, cache: this.cache };
     this.identity = config.identity.kind === 'consul' ? this.connectIdentity(deps.logger) : undefined;
-    this.targets = new Targets(this.watches, {
+    this.endpoints = new EndpointWatcher(this.queries, {
       ...this.deps,
       isAnswering,
       // Only our certificate says it where Consul gives it.
@@ -59,7 +59,7 @@ export class Consul implements Discovery {
   }
 
   private connectIdentity(logger: Logger): ConnectIdentity {
-    return new ConnectIdentity(this.watches, {
+    return new ConnectIdentity(this.queries, {
       ...this.deps,
       service: this.config.service,
       onProblem: (problem) => logger.error({ problem }, 'Consul gives no usable identity'),
@@ -71,8 +71,8 @@ export class Consul implements Discovery {
     onKnowledge: (knowledge: UpstreamSnapshot) => void,
   ): DiscoverySubscription {
     const { service } = this.config;
-    const deps = { ...this.deps, service, named: this.named };
-    const watch = new UpstreamWatcher(config, this.watches, this.targets, deps, onKnowledge);
+    const deps = { ...this.deps, service, logged: this.logged };
+    const watch = new UpstreamWatcher(config, this.queries, this.endpoints, deps, onKnowledge);
     this.upstreams.add(watch);
     return {
       update: (next) => watch.update(next),
@@ -88,14 +88,14 @@ export class Consul implements Discovery {
   watchIntentions(onTable: (table: IntentionTable) => void): boolean {
     if (!this.deps.config.intentions) return false;
     const { service } = this.config;
-    this.intentions = new ConnectIntentions(this.watches, this.agent, { ...this.deps, service }, onTable);
+    this.intentions = new ConnectIntentions(this.queries, this.agent, { ...this.deps, service }, onTable);
     return true;
   }
 
   /** Our own entry in the catalogue, if it is wanted. */
-  register(registrant: ServiceInstance): void {
+  register(instance: ServiceInstance): void {
     if (this.deps.config.registration === undefined) return;
-    this.registration = new Registration(this.agent, this.deps, registrant);
+    this.registration = new Registration(this.agent, this.deps, instance);
     this.registration.start();
   }
 
@@ -127,7 +127,7 @@ export class Consul implements Discovery {
     return {
       where: this.agent.where,
       ...registration,
-      queries: this.watches.statuses().map(({ name, state, ageMs, problem }) => ({
+      queries: this.queries.statuses().map(({ name, state, ageMs, problem }) => ({
         name,
         state,
         ...(Number.isFinite(ageMs) ? { ageMs: Math.round(ageMs) } : {}),
@@ -143,16 +143,16 @@ export class Consul implements Discovery {
   }
 
   metrics(): Metric[] {
-    const extra = [...this.targets.metrics(), ...(this.registration?.metrics() ?? [])];
-    return metrics(this.watches.statuses(), extra);
+    const extra = [...this.endpoints.metrics(), ...(this.registration?.metrics() ?? [])];
+    return metrics(this.queries.statuses(), extra);
   }
 
   close(): void {
     for (const watch of this.upstreams) watch.close();
     this.intentions?.close();
     this.identity?.close();
-    this.targets.close();
-    this.watches.close();
+    this.endpoints.close();
+    this.queries.close();
     this.registration?.close();
     this.agent.close();
     this.cache?.close();

@@ -28,25 +28,25 @@ const NAMED_MS = 60_000;
 const NEWLINE = 10;
 
 /** The operating system, as far as it is needed here. */
-export interface LineFileSystem {
+export interface LogFileSystem {
   /** For adding at the end; made when it is not there. Must not wait for the reader of a pipe. */
-  open(path: string): Promise<OpenLineFile>;
+  open(path: string): Promise<OpenLogFile>;
   /** What distinguishes the file at `path` from every other. */
   identityOf(path: string): Promise<string>;
 }
 
-export interface OpenLineFile {
+export interface OpenLogFile {
   readonly identity: string;
   /** Resolves with the octets written, at least one. */
   write(buffer: Buffer, start: number): Promise<number>;
   close(): Promise<void>;
 }
 
-export interface LineFileOptions {
+export interface LogFileOptions {
   readonly clock: Clock;
   readonly timers: Timers;
   readonly logger: Logger;
-  readonly system?: LineFileSystem;
+  readonly system?: LogFileSystem;
 }
 
 interface Chunk {
@@ -60,31 +60,31 @@ export class LogFile implements LineDestination {
   dropped = 0;
   private held = 0;
   private chunks: Chunk[] = [];
-  private file: OpenLineFile | undefined;
+  private file: OpenLogFile | undefined;
   /** The end of a line whose begin is already in the file of this identity. */
   private torn: { readonly rest: Buffer; readonly of: string } | undefined;
   private isPumping: Promise<void> | undefined;
-  private isResting = false;
+  private isPaused = false;
   private isFailing = false;
   private isMoved = false;
   private isClosed = false;
-  private lookedMs: number;
+  private checkedMs: number;
   private timer: Timer | undefined;
-  private readonly system: LineFileSystem;
-  private readonly named: LogThrottle;
+  private readonly system: LogFileSystem;
+  private readonly throttle: LogThrottle;
 
   constructor(
     readonly path: string,
-    private readonly options: LineFileOptions,
+    private readonly options: LogFileOptions,
   ) {
     this.system = options.system ?? SYSTEM;
-    this.lookedMs = options.clock.now();
-    this.named = new LogThrottle(options.clock, NAMED_MS);
+    this.checkedMs = options.clock.now();
+    this.throttle = new LogThrottle(options.clock, NAMED_MS);
   }
 
   /** Takes one line with its newline. Returns at once. */
   write(line: string): void {
-    if (this.isResting || this.isClosed || this.held + line.length > MAX_HELD) {
+    if (this.isPaused || this.isClosed || this.held + line.length > MAX_HELD) {
       this.dropped++;
       return;
     }
@@ -113,19 +113,19 @@ export class LogFile implements LineDestination {
     const late = new Promise<void>((resolve) => {
       limit = this.options.timers.after(CLOSE_MS, resolve);
     });
-    if (!this.isResting) this.pump();
+    if (!this.isPaused) this.pump();
     await Promise.race([this.isPumping ?? Promise.resolve(), late]);
     limit?.cancel();
     this.timer?.cancel();
     for (const { lines } of this.chunks.splice(0)) this.dropped += lines;
     if (this.torn !== undefined) this.dropped++;
-    void this.letGo();
+    void this.closeFile();
   }
 
   private later(ms: number): Timer {
     const onTime = (): void => {
       this.timer = undefined;
-      this.isResting = false;
+      this.isPaused = false;
       this.pump();
     };
     return this.options.timers.after(ms, onTime, { unref: true });
@@ -146,7 +146,7 @@ export class LogFile implements LineDestination {
   private async writeAll(): Promise<void> {
     try {
       while (this.chunks.length > 0) {
-        await this.follow();
+        await this.followRotation();
         this.file ??= await this.system.open(this.path);
         await this.writeNext(this.file);
       }
@@ -155,7 +155,7 @@ export class LogFile implements LineDestination {
     }
   }
 
-  private async writeNext(file: OpenLineFile): Promise<void> {
+  private async writeNext(file: OpenLogFile): Promise<void> {
     const { text, lines } = this.chunks.shift()!;
     this.held -= text.length;
     const torn = this.takeTorn(file);
@@ -179,7 +179,7 @@ export class LogFile implements LineDestination {
   }
 
   /** In another file its begin is missing. */
-  private takeTorn(file: OpenLineFile): Buffer | undefined {
+  private takeTorn(file: OpenLogFile): Buffer | undefined {
     const { torn } = this;
     this.torn = undefined;
     if (torn === undefined || torn.of === file.identity) return torn?.rest;
@@ -187,7 +187,7 @@ export class LogFile implements LineDestination {
     return undefined;
   }
 
-  private async writeSome(file: OpenLineFile, buffer: Buffer, at: number): Promise<number> {
+  private async writeSome(file: OpenLogFile, buffer: Buffer, at: number): Promise<number> {
     try {
       return await file.write(buffer, at);
     } catch (error) {
@@ -202,17 +202,17 @@ export class LogFile implements LineDestination {
   // ---- which file ----
 
   /** Lets go of the file when another belongs at its path. */
-  private async follow(): Promise<void> {
+  private async followRotation(): Promise<void> {
     const now = this.options.clock.now();
     const { file, isMoved } = this;
     this.isMoved = false;
-    if (file === undefined || (!isMoved && now - this.lookedMs < MOVED_MS)) return;
-    this.lookedMs = now;
+    if (file === undefined || (!isMoved && now - this.checkedMs < MOVED_MS)) return;
+    this.checkedMs = now;
     if (isMoved || (await this.system.identityOf(this.path).catch(() => '')) !== file.identity)
-      await this.letGo();
+      await this.closeFile();
   }
 
-  private async letGo(): Promise<void> {
+  private async closeFile(): Promise<void> {
     const { file } = this;
     this.file = undefined;
     await file?.close().catch(() => {});
@@ -222,11 +222,11 @@ export class LogFile implements LineDestination {
 
   private async fail(error: Error): Promise<void> {
     this.isFailing = true;
-    this.isResting = true;
+    this.isPaused = true;
     this.timer?.cancel();
     this.timer = this.isClosed ? undefined : this.later(REST_MS);
-    await this.letGo();
-    if (this.named.pass('failing') < 0) return;
+    await this.closeFile();
+    if (this.throttle.pass('failing') < 0) return;
     const { path, dropped } = this;
     this.options.logger.warn(
       { path, problem: error.message, dropped },
@@ -237,7 +237,7 @@ export class LogFile implements LineDestination {
   private recovered(): void {
     if (!this.isFailing) return;
     this.isFailing = false;
-    if (this.named.pass('well') < 0) return;
+    if (this.throttle.pass('well') < 0) return;
     const { path, dropped } = this;
     this.options.logger.info({ path, dropped }, 'the access log is written again');
   }
@@ -251,7 +251,7 @@ function countLines(buffer: Buffer, from: number): number {
 
 const FLAGS = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NONBLOCK;
 
-const SYSTEM: LineFileSystem = {
+const SYSTEM: LogFileSystem = {
   async open(path) {
     const handle = await open(path, FLAGS, 0o640);
     try {

@@ -10,7 +10,10 @@ import { Upstream } from '../../../sidecar/cluster/upstream.js';
 import { parseSidecarFile } from '../../../sidecar/config/file/parse.js';
 import type { SidecarConfig, UpstreamConfig } from '../../../sidecar/config/model.js';
 import { CacheFile } from '../../../sidecar/discovery/consul/cache/cache-file.js';
-import { Targets, type TargetWatch } from '../../../sidecar/discovery/consul/catalog/endpoint-watcher.js';
+import {
+  EndpointWatcher,
+  type TargetWatch,
+} from '../../../sidecar/discovery/consul/catalog/endpoint-watcher.js';
 import { UpstreamWatcher } from '../../../sidecar/discovery/consul/chain/upstream-watcher.js';
 import { ConsulAgent } from '../../../sidecar/discovery/consul/client/client.js';
 import { agentSettings } from '../../../sidecar/discovery/consul/client/settings.js';
@@ -53,7 +56,7 @@ const relay: DataPlaneContext = {
 /** All the discovery of one sidecar. */
 class Subject {
   private readonly upstream: UpstreamConfig;
-  private readonly targets: Targets;
+  private readonly targets: EndpointWatcher;
   private readonly watches: QueryRegistry;
   private readonly deps: ConsulDeps & { readonly cache: CacheFile };
   private readonly followed = new Map<string, Followed>();
@@ -76,7 +79,7 @@ class Subject {
       },
     };
     this.watches = new QueryRegistry(reader, this.deps);
-    this.targets = new Targets(this.watches, { ...this.deps, isAnswering: () => true });
+    this.targets = new EndpointWatcher(this.watches, { ...this.deps, isAnswering: () => true });
   }
 
   follow(service: string): Promise<Applied> {

@@ -1,4 +1,4 @@
-/** A registrant whose state the test sets, a log that can be read, and settings with all their defaults. */
+/** A instance whose state the test sets, a log that can be read, and settings with all their defaults. */
 
 import type { ConsulConfig, RegistrationConfig } from '../../../sidecar/config/model.js';
 import type { ServiceInstance } from '../../../sidecar/discovery/consul/registration/registration.js';
@@ -25,7 +25,7 @@ export function consulConfig(registration: Partial<RegistrationConfig> = {}): Co
   };
 }
 
-export class TestRegistrant implements ServiceInstance {
+export class TestInstance implements ServiceInstance {
   service = 'digits';
   instance = '1';
   version = '0.1.0';

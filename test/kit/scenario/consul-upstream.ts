@@ -3,7 +3,7 @@
  * answers, and endpoints are there, as the test says.
  */
 import assert from 'node:assert/strict';
-import { Targets } from '../../../sidecar/discovery/consul/catalog/endpoint-watcher.js';
+import { EndpointWatcher } from '../../../sidecar/discovery/consul/catalog/endpoint-watcher.js';
 import { UpstreamWatcher } from '../../../sidecar/discovery/consul/chain/upstream-watcher.js';
 import { metrics } from '../../../sidecar/discovery/consul/metrics.js';
 import { QueryRegistry, type QueryStatus } from '../../../sidecar/discovery/consul/query/query-registry.js';
@@ -22,7 +22,7 @@ export class ConsulUpstream {
   readonly out: OutboundStack;
   readonly app: App;
   private readonly watches: QueryRegistry;
-  private readonly targets: Targets;
+  private readonly targets: EndpointWatcher;
   private readonly watch: UpstreamWatcher;
 
   constructor(options: Partial<typeof CONFIG> = {}) {
@@ -41,7 +41,7 @@ export class ConsulUpstream {
     };
     const { outbound } = this.out;
     this.watches = new QueryRegistry(this.agent, deps);
-    this.targets = new Targets(this.watches, {
+    this.targets = new EndpointWatcher(this.watches, {
       ...deps,
       isAnswering: (address) => outbound.target.isAnswering(address),
     });

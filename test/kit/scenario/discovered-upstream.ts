@@ -2,7 +2,7 @@
 import type { EndpointConfig } from '../../../sidecar/config/model.js';
 import type { TrafficRoute } from '../../../sidecar/core/routing/route-match.js';
 import {
-  type ClusterKnowledge,
+  type ClusterSnapshot,
   CRITICAL_PRIORITY,
   MAIN_CLUSTER,
 } from '../../../sidecar/discovery/snapshot.js';
@@ -61,7 +61,7 @@ export class DiscoveredUpstream {
   }
 
   apply(
-    clusters: Readonly<Record<string, ClusterKnowledge>>,
+    clusters: Readonly<Record<string, ClusterSnapshot>>,
     routes: readonly TrafficRoute[] = [{ split: [{ weight: 1, cluster: MAIN_CLUSTER }] }],
   ): void {
     for (const { endpoints } of Object.values(clusters)) {

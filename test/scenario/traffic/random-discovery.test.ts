@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import type { TrafficRoute } from '../../../sidecar/core/routing/route-match.js';
-import type { ClusterKnowledge } from '../../../sidecar/discovery/snapshot.js';
+import type { ClusterSnapshot } from '../../../sidecar/discovery/snapshot.js';
 import { DiscoveredUpstream, endpoint } from '../../kit/scenario/discovered-upstream.js';
 import { aSafeRoute, aStreamRoute } from '../../kit/stack/stack.js';
 import { seeded } from '../../kit/time/seeded-random.js';
@@ -31,7 +31,7 @@ class Whims {
 
   /** What the registry says now. */
   tell(): void {
-    const clusters: Record<string, ClusterKnowledge> = {};
+    const clusters: Record<string, ClusterSnapshot> = {};
     const names = CLUSTERS.filter(() => this.chance(0.6));
     for (const name of names.length === 0 ? [''] : names) clusters[name] = this.cluster();
     const routes: TrafficRoute[] = Array.from({ length: this.pick([0, 0, 1, 2]) }, () =>
@@ -41,7 +41,7 @@ class Whims {
     this.mesh.apply(clusters, [...routes, last]);
   }
 
-  private cluster(): ClusterKnowledge {
+  private cluster(): ClusterSnapshot {
     if (this.chance(0.15)) return { endpoints: undefined };
     const specs = NAMES.filter(() => this.chance(0.5)).map(
       (name) => `${name}${this.chance(0.3) ? `@${this.pick([1, 2])}` : ''}${this.chance(0.2) ? '!' : ''}`,
@@ -54,7 +54,7 @@ class Whims {
     };
   }
 
-  private route(clusters: Record<string, ClusterKnowledge>): TrafficRoute {
+  private route(clusters: Record<string, ClusterSnapshot>): TrafficRoute {
     const names = [...Object.keys(clusters), ...(this.chance(0.05) ? ['gone'] : [])];
     const split = Array.from({ length: this.pick([1, 1, 2]) }, () => ({
       weight: this.pick([1, 9]),

@@ -1,7 +1,7 @@
 /** Rules of the registry on real calls: by path, by metadata, by weight, sticky, limited; and changed while calls run. */
 import assert from 'node:assert/strict';
 import type { TrafficRoute } from '../../../sidecar/core/routing/route-match.js';
-import type { ClusterKnowledge } from '../../../sidecar/discovery/snapshot.js';
+import type { ClusterSnapshot } from '../../../sidecar/discovery/snapshot.js';
 import { DetectorPool } from '../../kit/scenario/detector-pool.js';
 import { DiscoveredUpstream, endpoint } from '../../kit/scenario/discovered-upstream.js';
 import { familiesIn } from '../../kit/stack/metrics.js';
@@ -9,7 +9,7 @@ import { aRoute, aStreamRoute } from '../../kit/stack/stack.js';
 
 const INFER = '/inference.GRPCInferenceService/ModelInfer';
 
-function cluster(...specs: string[]): ClusterKnowledge {
+function cluster(...specs: string[]): ClusterSnapshot {
   return { endpoints: specs.map(endpoint) };
 }
 

@@ -2,10 +2,10 @@
 
 import assert from 'node:assert/strict';
 import {
+  EndpointWatcher,
   filterFor,
   type Target,
   type TargetState,
-  Targets,
 } from '../../../sidecar/discovery/consul/catalog/endpoint-watcher.js';
 import { ConsulAgent } from '../../../sidecar/discovery/consul/client/client.js';
 import { agentSettings } from '../../../sidecar/discovery/consul/client/settings.js';
@@ -24,7 +24,7 @@ describe('the endpoints of a target, from a real Consul', () => {
   let server: ConsulServer;
   let agent: ConsulAgent;
   let watches: QueryRegistry;
-  let targets: Targets;
+  let targets: EndpointWatcher;
   let silent: Set<number>;
 
   before(async function () {
@@ -46,7 +46,7 @@ describe('the endpoints of a target, from a real Consul', () => {
     silent = new Set();
     agent = new ConsulAgent(agentSettings(config, {}), systemTimers);
     watches = new QueryRegistry(agent, tools);
-    targets = new Targets(watches, {
+    targets = new EndpointWatcher(watches, {
       ...tools,
       isAnswering: (address) => address.kind === 'tcp' && !silent.has(address.port),
     });

@@ -13,7 +13,7 @@ import type { Clock } from '../../../sidecar/runtime/time/clock.js';
 import { systemClock } from '../../../sidecar/runtime/time/clock.js';
 import { systemTimers, type Timers } from '../../../sidecar/runtime/time/timers.js';
 import { ConsulServer, consulOrSkip } from '../../kit/consul/consul.js';
-import { consulConfig, LogLines, TestRegistrant } from '../../kit/consul/registration-kit.js';
+import { consulConfig, LogLines, TestInstance } from '../../kit/consul/registration-kit.js';
 import { until } from '../../kit/process/processes.js';
 import { ManualClock } from '../../kit/time/manual-clock.js';
 
@@ -35,9 +35,9 @@ interface Entry {
   readonly Checks: readonly { readonly CheckID: string; readonly Status: string; readonly Output: string }[];
 }
 
-/** What one test registers: with its own agent client, registrant and log. */
+/** What one test registers: with its own agent client, instance and log. */
 class Seat {
-  readonly registrant = new TestRegistrant();
+  readonly instance = new TestInstance();
   readonly log = new LogLines();
   readonly agent: ConsulAgent;
   readonly registration: Registration;
@@ -68,7 +68,7 @@ class Seat {
       },
     };
     const deps = { config, clock: time, timers: time, random: seeded(7), logger: this.log.logger };
-    this.registration = new Registration(counting, deps, this.registrant);
+    this.registration = new Registration(counting, deps, this.instance);
   }
 
   async registered(): Promise<void> {
@@ -121,8 +121,8 @@ describe('registration with a real Consul', () => {
 
   it('shows the instance, its sidecar, what it calls, and checks with our sentences', async () => {
     const made = seat();
-    const { registrant } = made;
-    registrant.upstreams = [
+    const { instance } = made;
+    instance.upstreams = [
       { name: 'ocr', service: 'ocr', listen: { kind: 'tcp', host: '127.0.0.1', port: 9001 } },
     ];
     await made.registered();
@@ -146,9 +146,9 @@ describe('registration with a real Consul', () => {
 
   it('says on the service and on the proxy why the model does not answer', async () => {
     const made = seat();
-    const { registrant, registration } = made;
+    const { instance, registration } = made;
     await made.registered();
-    registrant.answers = { ok: false, why: 'golden output differs: probabilities[3] is 0.91, expected 0.02' };
+    instance.answers = { ok: false, why: 'golden output differs: probabilities[3] is 0.91, expected 0.02' };
     registration.changed();
     const [proxy] = await until('the alias follows', async () => {
       const all = await entries('connect/digits');
@@ -157,7 +157,7 @@ describe('registration with a real Consul', () => {
     assert.equal(statusesOf(proxy)['digits-1-sidecar-proxy:health'], 'passing');
     const alias = proxy!.Checks.find(({ CheckID }) => CheckID.endsWith(':service'))!;
     assert.match(alias.Output, /"model".*golden output differs: probabilities\[3\] is 0\.91/);
-    registrant.answers = { ok: true, why: '' };
+    instance.answers = { ok: true, why: '' };
     registration.changed();
     await until('it passes again', () => passing('connect/digits'));
   });

@@ -1,6 +1,6 @@
 /** Each kind of config entry, written to a real Consul, changes what the data plane is told, without a restart. */
 import assert from 'node:assert/strict';
-import { Targets } from '../../../sidecar/discovery/consul/catalog/endpoint-watcher.js';
+import { EndpointWatcher } from '../../../sidecar/discovery/consul/catalog/endpoint-watcher.js';
 import { UpstreamWatcher } from '../../../sidecar/discovery/consul/chain/upstream-watcher.js';
 import { ConsulAgent } from '../../../sidecar/discovery/consul/client/client.js';
 import { agentSettings } from '../../../sidecar/discovery/consul/client/settings.js';
@@ -21,7 +21,7 @@ describe('rules of a real Consul', () => {
   let server: ConsulServer;
   let agent: ConsulAgent;
   let watches: QueryRegistry;
-  let targets: Targets;
+  let targets: EndpointWatcher;
   let watch: UpstreamWatcher;
   let latest: UpstreamSnapshot | undefined;
   let warnings: string[];
@@ -49,7 +49,7 @@ describe('rules of a real Consul', () => {
     const tools = { clock: systemClock, timers: systemTimers, random: systemRandom, logger, config };
     agent = new ConsulAgent(agentSettings(config, {}), systemTimers);
     watches = new QueryRegistry(agent, tools);
-    targets = new Targets(watches, { ...tools, isAnswering: () => true });
+    targets = new EndpointWatcher(watches, { ...tools, isAnswering: () => true });
     const consul = { service: 'web', tags: [], meta: {}, failover: [] };
     const upstream = anUpstream([], { name: 'web', consul, balance: { kind: 'least-loaded' } });
     watch = new UpstreamWatcher(upstream, watches, targets, { ...tools, service: 'app' }, (knowledge) => {

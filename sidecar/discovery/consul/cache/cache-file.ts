@@ -40,7 +40,7 @@ interface Section {
   timer: Timer | undefined;
   isWriting: boolean;
   /** Moves with every flush and removal: a write that was under way then would bring back something older. */
-  overtakings: number;
+  generation: number;
   /** Digest and size of what is on disk, as far as known. */
   digest: string;
   bytes: number;
@@ -94,7 +94,7 @@ export class CacheFile {
     known.timer?.cancel();
     known.timer = undefined;
     delete known.pending;
-    known.overtakings += 1;
+    known.generation += 1;
     known.digest = '';
     if (!this.isUsable) return;
     try {
@@ -112,13 +112,13 @@ export class CacheFile {
       const { pending } = section;
       if (pending === undefined) continue;
       delete section.pending;
-      section.overtakings += 1;
+      section.generation += 1;
       try {
         const encoder = new CacheEncoder(section.name);
         for (const piece of jsonPieces(pending.value)) encoder.add(piece);
         this.writeNow(section, encoder.end());
       } catch (error) {
-        this.complain(section, error);
+        this.warnOnce(section, error);
       }
     }
   }
@@ -133,7 +133,7 @@ export class CacheFile {
     let section = this.sections.get(name);
     if (section === undefined) {
       const path = join(this.dir, fileNameOf(name));
-      section = { name, path, timer: undefined, isWriting: false, overtakings: 0, digest: '', bytes: 0 };
+      section = { name, path, timer: undefined, isWriting: false, generation: 0, digest: '', bytes: 0 };
       this.sections.set(name, section);
     }
     return section;
@@ -151,18 +151,18 @@ export class CacheFile {
   /** One after the other, so that a slow one cannot end with something older than the next. */
   private async write(section: Section): Promise<void> {
     section.timer = undefined;
-    const { pending, overtakings } = section;
+    const { pending, generation } = section;
     if (pending === undefined) return;
     if (section.isWriting) return this.writeLater(section, DEBOUNCE_MS);
     section.isWriting = true;
     const temporary = temporaryFor(section.path);
     try {
-      await this.writeInPieces(section, pending.value, temporary, overtakings);
+      await this.writeInPieces(section, pending.value, temporary, generation);
       if (section.pending === pending) delete section.pending;
     } catch (error) {
       rmSync(temporary, { force: true });
-      this.complain(section, error);
-      if (section.overtakings === overtakings && !this.isClosed) this.writeLater(section, RETRY_MS);
+      this.warnOnce(section, error);
+      if (section.generation === generation && !this.isClosed) this.writeLater(section, RETRY_MS);
     }
     section.isWriting = false;
   }
@@ -184,9 +184,9 @@ export class CacheFile {
       await this.nextTurn();
     }
     const file = encoder.end();
-    if (file.digest === section.digest || section.overtakings !== overtakings) return;
+    if (file.digest === section.digest || section.generation !== overtakings) return;
     await writeDurably(temporary, file.chunks);
-    if (section.overtakings === overtakings) this.replace(section, temporary, file);
+    if (section.generation === overtakings) this.replace(section, temporary, file);
     else rmSync(temporary, { force: true });
   }
 
@@ -205,7 +205,7 @@ export class CacheFile {
   }
 
   /** A full disk fails every write alike: it is said once until one succeeds. */
-  private complain(section: Section, error: unknown): void {
+  private warnOnce(section: Section, error: unknown): void {
     const problem = codeOf(error) ?? messageOf(error);
     if (problem === this.problem) return;
     this.problem = problem;

@@ -9,9 +9,9 @@ import type { QuerySpec, Source } from '../query/blocking-query.js';
 import type { Watch } from '../query/query-registry.js';
 import type { ConsulDeps } from '../query/query-spec.js';
 import { cachedInstances } from './cached-instances.js';
-import { holdBegins, holdEnds } from './eviction-log.js';
+import { logEvictionsHeld, logHoldEnded } from './eviction-log.js';
 import type { Instance, InstanceList } from './instances.js';
-import { keyOf, questionOf, type Target, titleOf } from './target.js';
+import { keyOf, queryOf, type Target, titleOf } from './target.js';
 
 export interface TargetState {
   /** Undefined: not known yet. Critical ones are among them, for when there are no others. */
@@ -43,10 +43,10 @@ export { filterFor, type Target } from './target.js';
 
 type Listener = (state: TargetState) => void;
 
-const REVIEW_MS = 1_000;
+const REEVALUATE_MS = 1_000;
 
-export class Targets {
-  private readonly entries = new Map<string, Entry>();
+export class EndpointWatcher {
+  private readonly entries = new Map<string, WatchedTarget>();
   private readonly pool: ParsePool;
 
   constructor(
@@ -62,7 +62,7 @@ export class Targets {
     const key = keyOf(target);
     let entry = this.entries.get(key);
     if (entry === undefined) {
-      entry = new Entry(target, this.watches, this.deps, this.pool);
+      entry = new WatchedTarget(target, this.watches, this.deps, this.pool);
       this.entries.set(key, entry);
     }
     const used = entry;
@@ -91,7 +91,7 @@ export class Targets {
 }
 
 /** One target. */
-class Entry {
+class WatchedTarget {
   private readonly title: string;
   private readonly listeners = new Set<Listener>();
   private readonly stream: InstanceStream;
@@ -100,7 +100,7 @@ class Entry {
     this.deps.isAnswering({ kind: 'tcp', host: address, port });
   private query: Watch | undefined;
   private registry: Registry<Instance> | undefined;
-  private reviewTimer: Timer | undefined;
+  private reevaluateTimer: Timer | undefined;
   private problem: string | undefined;
   private skipped = 0;
   private holds = 0;
@@ -126,7 +126,7 @@ class Entry {
   add(listener: Listener): void {
     this.listeners.add(listener);
     if (this.query === undefined) this.open();
-    else if (this.registry !== undefined) this.tell(listener, this.registry);
+    else if (this.registry !== undefined) this.notify(listener, this.registry);
   }
 
   /** True when nobody is left, and the query has ended. */
@@ -143,7 +143,7 @@ class Entry {
   close(): void {
     this.listeners.clear();
     this.query?.close();
-    this.reviewTimer?.cancel();
+    this.reevaluateTimer?.cancel();
     this.stream.close();
   }
 
@@ -156,17 +156,17 @@ class Entry {
     const section = `endpoints ${keyOf(this.target)}`;
     const { cache } = this.deps;
     const spec: QuerySpec<InstanceList> = {
-      ...questionOf(this.target),
+      ...queryOf(this.target),
       parse: (body) => this.stream.read(body),
       // Kept is what came of it, by `step`: an answer that is doubted must not be what a restart finds.
       ...(cache === undefined
         ? {}
         : { cache: { load: () => cachedInstances(cache.load(section)), save: () => {} } }),
     };
-    this.query = this.watches.watch(spec, (list, from) => this.take(list, from));
+    this.query = this.watches.watch(spec, (list, from) => this.onInstances(list, from));
   }
 
-  private take({ instances, skipped, problem }: InstanceList, from: Source): void {
+  private onInstances({ instances, skipped, problem }: InstanceList, from: Source): void {
     this.skipped = skipped;
     if (problem !== undefined && problem !== this.problem) {
       const fields = { target: this.title, skipped, problem };
@@ -174,13 +174,13 @@ class Entry {
     }
     this.problem = problem;
     const answer =
-      this.target.onlyPassing === true ? instances.map((each) => this.strictly(each)) : instances;
+      this.target.onlyPassing === true ? instances.map((each) => this.asPassingOnly(each)) : instances;
     const { config, clock } = this.deps;
-    this.step(apply(this.registry, answer, this.isAnswering, clock.now(), config.graceMs), from);
+    this.replaceRegistry(apply(this.registry, answer, this.isAnswering, clock.now(), config.graceMs), from);
   }
 
   /** The same instance, critical unless it passes. One object for one object, so that what has not changed is seen. */
-  private strictly(instance: Instance): Instance {
+  private asPassingOnly(instance: Instance): Instance {
     if (instance.status !== 'warning') return instance;
     let strict = this.passingOnly.get(instance);
     if (strict === undefined) {
@@ -190,36 +190,36 @@ class Entry {
     return strict;
   }
 
-  private review(): void {
-    this.reviewTimer = undefined;
+  private reevaluate(): void {
+    this.reevaluateTimer = undefined;
     if (this.registry?.hold === undefined) return;
     const { config, clock } = this.deps;
-    this.step(reevaluate(this.registry, this.isAnswering, clock.now(), config.graceMs), 'agent');
+    this.replaceRegistry(reevaluate(this.registry, this.isAnswering, clock.now(), config.graceMs), 'agent');
   }
 
-  private step(after: Registry<Instance>, from: Source): void {
+  private replaceRegistry(after: Registry<Instance>, from: Source): void {
     const before = this.registry;
     this.registry = after;
     if (before?.hold === undefined && after.hold !== undefined) {
       this.holds += 1;
-      holdBegins(this.deps.logger, this.title, after.hold, after.answer);
+      logEvictionsHeld(this.deps.logger, this.title, after.hold, after.answer);
       // Whoever said so may be a server that lags behind: the leader is asked.
       if (from === 'agent') this.query?.reread('it took away most of a working set at once');
     }
-    if (after.ended !== undefined) holdEnds(this.deps.logger, this.title, after.ended, after.members);
-    this.reviewTimer?.cancel();
-    this.reviewTimer = undefined;
+    if (after.ended !== undefined) logHoldEnded(this.deps.logger, this.title, after.ended, after.members);
+    this.reevaluateTimer?.cancel();
+    this.reevaluateTimer = undefined;
     if (after.hold !== undefined) {
-      const dueMs = Math.max(0, Math.min(REVIEW_MS, after.hold.untilMs - this.deps.clock.now()));
-      this.reviewTimer = this.deps.timers.after(dueMs, () => this.review(), { unref: true });
+      const dueMs = Math.max(0, Math.min(REEVALUATE_MS, after.hold.untilMs - this.deps.clock.now()));
+      this.reevaluateTimer = this.deps.timers.after(dueMs, () => this.reevaluate(), { unref: true });
     }
     const isSame = before !== undefined && areSame(before.members, after.members);
     if (isSame && before.hold?.untilMs === after.hold?.untilMs) return;
     if (!isSame && from === 'agent') this.deps.cache?.save(`endpoints ${keyOf(this.target)}`, after.members);
-    for (const listener of [...this.listeners]) this.tell(listener, after);
+    for (const listener of [...this.listeners]) this.notify(listener, after);
   }
 
-  private tell(listener: Listener, { members, hold }: Registry<Instance>): void {
+  private notify(listener: Listener, { members, hold }: Registry<Instance>): void {
     if (!this.listeners.has(listener)) return;
     const grace = hold === undefined ? {} : { graceUntilMs: hold.untilMs };
     try {

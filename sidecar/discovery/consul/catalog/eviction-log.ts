@@ -3,7 +3,7 @@
 import type { EvictionGuard, HoldEnd, Listed } from '../../../core/discovery/eviction-guard.js';
 import type { Logger } from '../../../runtime/log/logger.js';
 
-export function holdBegins<I extends Listed>(
+export function logEvictionsHeld<I extends Listed>(
   logger: Logger,
   target: string,
   hold: EvictionGuard<I>,
@@ -24,7 +24,7 @@ const ENDS: Readonly<Record<HoldEnd, string>> = {
   silent: 'the instances it took away do not answer any more',
 };
 
-export function holdEnds(logger: Logger, target: string, end: HoldEnd, members: readonly Listed[]): void {
+export function logHoldEnded(logger: Logger, target: string, end: HoldEnd, members: readonly Listed[]): void {
   const fields = { target, instances: members.length };
   const message = `Consul is believed again: ${ENDS[end]}`;
   if (end === 'recovered') logger.info(fields, message);

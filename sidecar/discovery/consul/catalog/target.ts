@@ -16,7 +16,7 @@ export interface Target {
 
 /** Targets of one key are one query and one working set. */
 export function keyOf(target: Target): string {
-  return `${questionOf(target).key}${target.onlyPassing === true ? '#passing' : ''}`;
+  return `${queryOf(target).key}${target.onlyPassing === true ? '#passing' : ''}`;
 }
 
 /** For people and metrics: `digits@dc2`. */
@@ -30,7 +30,7 @@ export function titleOf({ service, datacenter, filter, onlyPassing }: Target): s
 }
 
 /** As a blocking query: without `passing`, for who is critical is our decision. */
-export function questionOf({ service, datacenter, filter, via }: Target): {
+export function queryOf({ service, datacenter, filter, via }: Target): {
   readonly key: string;
   readonly name: string;
   readonly path: string;

@@ -7,7 +7,7 @@
 import { Status } from '../../../core/outcome/status.js';
 import type { TrafficRoute } from '../../../core/routing/route-match.js';
 import { MAIN_CLUSTER } from '../../snapshot.js';
-import { isSaid, type Json, listIn, objectIn, quote, textIn } from '../parser/json-fields.js';
+import { isSet, type Json, listIn, objectIn, quote, textIn } from '../parser/json-fields.js';
 import { type Chain, type ChainNode, countIn, durationIn, parseChain } from './chain-json.js';
 import { type ClusterPlan, ClusterReader } from './resolver.js';
 import { matchOf } from './route-match.js';
@@ -74,7 +74,7 @@ class PlanReader {
     const retry = this.retryOf(destination, where);
     const rewrite = textIn(destination, 'PrefixRewrite');
     for (const field of ['IdleTimeout', 'RequestHeaders', 'ResponseHeaders'])
-      if (isSaid(destination?.[field])) this.refuse(`${where}: Destination.${field} is not applied.`);
+      if (isSet(destination?.[field])) this.refuse(`${where}: Destination.${field} is not applied.`);
     let { match } = matched;
     if (rewrite !== '' && match?.exact === undefined && match?.prefix === undefined) {
       if (match?.regex === undefined) match = { prefix: '/', headers: match?.headers ?? [] };
@@ -115,7 +115,7 @@ class PlanReader {
       if (typeof weight !== 'number' || !(weight > 0)) return [];
       const definition = objectIn(split, 'Definition');
       for (const field of ['RequestHeaders', 'ResponseHeaders'])
-        if (isSaid(definition?.[field]))
+        if (isSet(definition?.[field]))
           this.refuse(`service-splitter ${quote(node.name)}: Splits.${field} is not applied.`);
       return this.split(this.chain.node(textIn(split, 'NextNode')), (share * weight) / 100, depth + 1);
     });

@@ -2,7 +2,7 @@
 
 import type { HeaderMatch, Pattern, TrafficMatch } from '../../../core/routing/route-match.js';
 import { compileRe2 } from '../../re2-pattern.js';
-import { isSaid, type Json, listIn, objectIn, quote, textIn } from '../parser/json-fields.js';
+import { isSet, type Json, listIn, objectIn, quote, textIn } from '../parser/json-fields.js';
 
 /** `never`: no call of gRPC can match, for this reason. */
 export type Matched =
@@ -58,7 +58,7 @@ function headerOf(header: unknown): HeaderMatch {
   if (name === '') throw new Unreadable('Match.HTTP.Header is without a Name');
   const where = `Match.HTTP.Header ${quote(name)}`;
   for (const [field, said] of Object.entries(header as Json))
-    if (isSaid(said) && !HEADER_FIELDS.includes(field))
+    if (isSet(said) && !HEADER_FIELDS.includes(field))
       throw new Unreadable(`${where} asks for ${field}, which is not known here`);
   if (exact !== '') return { name, exact, invert };
   if (prefix !== '') return { name, prefix, invert };

@@ -3,7 +3,7 @@
  * what `proxy-defaults` say that concerns outbound calls.
  */
 
-import { isSaid, type Json, listIn, objectIn, quote, textIn } from '../parser/json-fields.js';
+import { isSet, type Json, listIn, objectIn, quote, textIn } from '../parser/json-fields.js';
 import { countIn } from './chain-json.js';
 
 export interface UpstreamLimits {
@@ -42,9 +42,9 @@ export function limitsOf(text: string, upstream: string): UpstreamLimits {
   ] as const) {
     const name = `service-defaults ${quote(service)}: UpstreamConfig.${where}`;
     for (const field of REFUSED)
-      if (isSaid(said?.[field])) unsupported.push(`${name}.${field} is not applied.`);
+      if (isSet(said?.[field])) unsupported.push(`${name}.${field} is not applied.`);
     for (const field of REFUSED_LIMITS)
-      if (isSaid(objectIn(said, 'Limits')?.[field]))
+      if (isSet(objectIn(said, 'Limits')?.[field]))
         unsupported.push(`${name}.Limits.${field} is not applied.`);
   }
   const first = (read: (said: Json | undefined) => number | undefined): number | undefined =>

@@ -6,7 +6,7 @@
 import { DEFAULT_MAX_ENDPOINTS } from '../../../config/defaults.js';
 import type { DiscoveryConfig, DiscoveryTarget, UpstreamConfig } from '../../../config/model.js';
 import type { Timer } from '../../../runtime/time/timers.js';
-import type { ClusterKnowledge, UpstreamSnapshot } from '../../snapshot.js';
+import type { ClusterSnapshot, UpstreamSnapshot } from '../../snapshot.js';
 import { ClusterEndpoints, type TargetInstances } from '../catalog/cluster-endpoints.js';
 import type { Queries, TargetState, TargetWatch } from '../catalog/endpoint-watcher.js';
 import type { Instance } from '../catalog/instances.js';
@@ -22,11 +22,11 @@ export interface TargetSource {
 
 export interface UpstreamDeps extends RuleDeps {
   /** What has been named in the log already; one for all upstreams, so that each sentence is said once. */
-  readonly named?: Set<string>;
+  readonly logged?: Set<string>;
 }
 
 /** A primary target that nobody can tell us about for this long gives way to those after it. */
-const PATIENCE_MS = 3_000;
+const PRIMARY_WAIT_MS = 3_000;
 /** The file's connect timeout is somebody's wish unless it is this one. */
 const DEFAULT_CONNECT_TIMEOUT_MS = 1_000;
 
@@ -44,10 +44,10 @@ export class UpstreamWatcher {
   private readonly followed = new Map<string, Followed>();
   private readonly endpoints = new Map<string, ClusterEndpoints>();
   private readonly seed: number;
-  private patience: Timer | undefined;
-  private isPatient = true;
+  private failoverTimer: Timer | undefined;
+  private awaitsPrimary = true;
   /** While changes are taken over together: whether there is something to tell. */
-  private untold: boolean | undefined;
+  private hasUnpublished: boolean | undefined;
   private isClosed = false;
 
   constructor(
@@ -55,7 +55,7 @@ export class UpstreamWatcher {
     private readonly watches: Queries,
     private readonly targets: TargetSource,
     private readonly deps: UpstreamDeps,
-    private readonly onKnowledge: (knowledge: UpstreamSnapshot) => void,
+    private readonly onSnapshot: (knowledge: UpstreamSnapshot) => void,
   ) {
     this.seed = Math.floor(deps.random() * 0x1_0000_0000);
     this.open();
@@ -76,7 +76,7 @@ export class UpstreamWatcher {
   update(config: UpstreamConfig): void {
     const { consul, tls } = this.config;
     this.config = config;
-    if (JSON.stringify([config.consul, config.tls]) === JSON.stringify([consul, tls])) return this.tell();
+    if (JSON.stringify([config.consul, config.tls]) === JSON.stringify([consul, tls])) return this.publish();
     this.rules?.close();
     this.rules = undefined;
     this.open();
@@ -84,7 +84,7 @@ export class UpstreamWatcher {
 
   close(): void {
     this.isClosed = true;
-    this.patience?.cancel();
+    this.failoverTimer?.cancel();
     this.rules?.close();
     for (const { watch } of this.followed.values()) watch.close();
     this.followed.clear();
@@ -95,12 +95,12 @@ export class UpstreamWatcher {
   private open(): void {
     const { consul } = this.config;
     if (consul === undefined) return;
-    if (!this.deps.config.rules || saysWhere(consul)) {
+    if (!this.deps.config.rules || hasOwnTarget(consul)) {
       this.limits = { unsupported: [] };
       this.refused = [];
       return this.follow(plainPlan(clusterOf(consul)));
     }
-    this.together(() => {
+    this.batch(() => {
       this.rules = new ConfigEntryWatcher(consul.service, this.watches, this.deps, {
         plan: (plan) => this.follow(plan),
         limits: (limits) => this.change(() => (this.limits = limits)),
@@ -110,20 +110,20 @@ export class UpstreamWatcher {
   }
 
   /** Changes that come while `work` is done are told together, after it. */
-  private together(work: () => void): void {
-    const isOuter = this.untold === undefined;
-    this.untold ??= false;
+  private batch(work: () => void): void {
+    const isOuter = this.hasUnpublished === undefined;
+    this.hasUnpublished ??= false;
     work();
     if (!isOuter) return;
-    const { untold } = this;
-    this.untold = undefined;
-    if (untold) this.tell();
+    const { hasUnpublished } = this;
+    this.hasUnpublished = undefined;
+    if (hasUnpublished) this.publish();
   }
 
   private change(how: () => void): void {
     how();
-    this.name();
-    this.tell();
+    this.logUnsupported();
+    this.publish();
   }
 
   // ---- targets ----
@@ -132,7 +132,7 @@ export class UpstreamWatcher {
   private follow(plan: ChainPlan): void {
     if (this.isClosed) return;
     const wanted = new Set<string>();
-    this.together(() => {
+    this.batch(() => {
       // Of a service outside the mesh there is no proxy to be found.
       this.plan = this.config.tls === 'plaintext' ? withoutMesh(plan) : plan;
       for (const target of [...this.plan.clusters.values()].flatMap(({ targets }) => targets)) {
@@ -141,8 +141,8 @@ export class UpstreamWatcher {
         if (!this.followed.has(key)) this.followTarget(key, target);
       }
       for (const name of this.endpoints.keys()) if (!plan.clusters.has(name)) this.endpoints.delete(name);
-      this.name();
-      this.tell();
+      this.logUnsupported();
+      this.publish();
     });
     for (const [key, { watch }] of this.followed) {
       if (wanted.has(key)) continue;
@@ -158,26 +158,26 @@ export class UpstreamWatcher {
       const followed = this.followed.get(key);
       if (followed === undefined || followed.watch !== watch) return;
       followed.instances = instances;
-      this.tell();
+      this.publish();
     });
     this.followed.set(key, { target, watch, instances: known });
   }
 
   // ---- knowledge ----
 
-  private tell(): void {
+  private publish(): void {
     const { plan } = this;
-    if (this.untold !== undefined) {
-      this.untold = true;
+    if (this.hasUnpublished !== undefined) {
+      this.hasUnpublished = true;
       return;
     }
     if (plan === undefined || this.isClosed) return;
-    const clusters = new Map<string, ClusterKnowledge>();
+    const clusters = new Map<string, ClusterSnapshot>();
     for (const [name, cluster] of plan.clusters) clusters.set(name, this.clusterOf(name, cluster));
-    this.onKnowledge({ routes: plan.routes, clusters });
+    this.onSnapshot({ routes: plan.routes, clusters });
   }
 
-  private clusterOf(name: string, plan: ClusterPlan): ClusterKnowledge {
+  private clusterOf(name: string, plan: ClusterPlan): ClusterSnapshot {
     const { pool, balance } = this.config;
     const { maxInFlight } = this.limits;
     const wished = this.limits.connectTimeoutMs ?? plan.connectTimeoutMs;
@@ -191,7 +191,7 @@ export class UpstreamWatcher {
   }
 
   /** Undefined while the first target is not known: those after it are not to be taken for it. */
-  private endpointsOf(name: string, { targets }: ClusterPlan): ClusterKnowledge['endpoints'] {
+  private endpointsOf(name: string, { targets }: ClusterPlan): ClusterSnapshot['endpoints'] {
     const known: TargetInstances[] = targets.map((target) => ({
       target,
       instances: this.followed.get(keyOf(target))?.instances,
@@ -199,8 +199,10 @@ export class UpstreamWatcher {
     const [first] = known;
     if (first !== undefined && first.instances === undefined) {
       if (known.every(({ instances }) => instances === undefined)) return undefined;
-      if (this.isPatient) {
-        this.patience ??= this.deps.timers.after(PATIENCE_MS, () => this.loseHope(), { unref: true });
+      if (this.awaitsPrimary) {
+        this.failoverTimer ??= this.deps.timers.after(PRIMARY_WAIT_MS, () => this.allowFailover(), {
+          unref: true,
+        });
         return undefined;
       }
     }
@@ -212,14 +214,14 @@ export class UpstreamWatcher {
     return endpoints.of(known, this.config.pool.maxEndpoints ?? DEFAULT_MAX_ENDPOINTS);
   }
 
-  private loseHope(): void {
-    this.isPatient = false;
-    this.tell();
+  private allowFailover(): void {
+    this.awaitsPrimary = false;
+    this.publish();
   }
 
   /** Says once, for all upstreams, what is not applied. */
-  private name(): void {
-    const named = this.deps.named ?? this.ownNamed;
+  private logUnsupported(): void {
+    const named = this.deps.logged ?? this.ownLogged;
     for (const sentence of this.unsupported()) {
       if (named.has(sentence)) continue;
       named.add(sentence);
@@ -230,11 +232,11 @@ export class UpstreamWatcher {
     }
   }
 
-  private readonly ownNamed = new Set<string>();
+  private readonly ownLogged = new Set<string>();
 }
 
 /** Whether the file says itself where to go; the registry's rules are not asked then. */
-function saysWhere({ datacenter, tags, meta, failover }: DiscoveryConfig): boolean {
+function hasOwnTarget({ datacenter, tags, meta, failover }: DiscoveryConfig): boolean {
   return datacenter !== undefined || tags.length > 0 || Object.keys(meta).length > 0 || failover.length > 0;
 }
 

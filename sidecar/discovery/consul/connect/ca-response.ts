@@ -64,7 +64,7 @@ function readLeaf(answer: unknown): ConnectLeaf {
 }
 
 /** What lies in the cache was checked when it was saved; its shape is looked at all the same. */
-export function keptRoots(kept: unknown): ConnectRoots | undefined {
+export function cachedRoots(kept: unknown): ConnectRoots | undefined {
   const roots = kept as Partial<ConnectRoots> | null | undefined;
   const texts = [roots?.trustDomain, roots?.rootsPem, roots?.intermediatesPem];
   return texts.every((text) => typeof text === 'string')
@@ -72,7 +72,7 @@ export function keptRoots(kept: unknown): ConnectRoots | undefined {
     : undefined;
 }
 
-export function keptLeaf(kept: unknown): ConnectLeaf | undefined {
+export function cachedLeaf(kept: unknown): ConnectLeaf | undefined {
   const leaf = kept as Partial<ConnectLeaf> | null | undefined;
   return typeof leaf?.certPem === 'string' && typeof leaf.keyPem === 'string'
     ? { certPem: leaf.certPem, keyPem: leaf.keyPem }

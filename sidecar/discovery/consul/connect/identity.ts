@@ -27,8 +27,8 @@ import { SMALL_ANSWER_BYTES } from '../query/query-spec.js';
 import {
   type ConnectLeaf,
   type ConnectRoots,
-  keptLeaf,
-  keptRoots,
+  cachedLeaf,
+  cachedRoots,
   parseLeafAnswer,
   parseRootsAnswer,
 } from './ca-response.js';
@@ -43,7 +43,7 @@ export interface ConnectIdentityDeps extends ConsulDeps {
 /** How long leaf and roots may not fit each other before that is a problem and not a change under way. */
 const SETTLE_MS = 5_000;
 /** The wall clock may jump: looked at this often at least. */
-const LOOK_MS = 60_000;
+const CHECK_MS = 60_000;
 const UNREF = { unref: true } as const;
 
 const ROOTS_SECTION = 'connect-roots';
@@ -53,10 +53,10 @@ export class ConnectIdentity implements IdentitySource {
   private leaf: ConnectLeaf | undefined;
   private identity: Identity | undefined;
   /** Why the latest leaf and roots are not in use. */
-  private misfit: string | undefined;
-  private lastSaid: string | undefined;
-  private settle: Timer | undefined;
-  private look: Timer | undefined;
+  private mismatch: string | undefined;
+  private lastReported: string | undefined;
+  private settleTimer: Timer | undefined;
+  private checkTimer: Timer | undefined;
   /** On the monotonic clock. */
   private nextReadMs = Number.POSITIVE_INFINITY;
   private readonly watches: readonly Watch[];
@@ -97,16 +97,16 @@ export class ConnectIdentity implements IdentitySource {
 
   close(): void {
     this.isClosed = true;
-    this.settle?.cancel();
-    this.look?.cancel();
+    this.settleTimer?.cancel();
+    this.checkTimer?.cancel();
     for (const watch of this.watches) watch.close();
     this.listeners.clear();
   }
 
   private problem(): string | undefined {
-    const { identity, misfit } = this;
-    if (identity !== undefined) return this.ageProblem(identity) ?? misfit;
-    if (misfit !== undefined) return misfit;
+    const { identity, mismatch } = this;
+    if (identity !== undefined) return this.ageProblem(identity) ?? mismatch;
+    if (mismatch !== undefined) return mismatch;
     const missing = this.leaf === undefined ? 'leaf' : 'roots';
     const [roots, leaf] = this.watches.map((watch) => watch.status().problem);
     const why = missing === 'leaf' ? leaf : roots;
@@ -131,15 +131,15 @@ export class ConnectIdentity implements IdentitySource {
         ? {}
         : {
             cache: {
-              load: () => keptRoots(cache.load(ROOTS_SECTION)),
+              load: () => cachedRoots(cache.load(ROOTS_SECTION)),
               save: (roots: ConnectRoots) => cache.save(ROOTS_SECTION, roots),
             },
           }),
     };
     return watches.watch(spec, (roots) => {
       this.roots = roots;
-      for (const fault of roots.refused) this.say(`a root that Consul lists is not used: ${fault}`);
-      this.fit();
+      for (const fault of roots.refused) this.report(`a root that Consul lists is not used: ${fault}`);
+      this.tryAssemble();
     });
   }
 
@@ -158,31 +158,31 @@ export class ConnectIdentity implements IdentitySource {
         ? {}
         : {
             cache: {
-              load: () => keptLeaf(cache.load(section)),
+              load: () => cachedLeaf(cache.load(section)),
               save: (leaf: ConnectLeaf) => cache.save(section, leaf),
             },
           }),
     };
     return watches.watch(spec, (leaf) => {
       this.leaf = leaf;
-      this.fit();
+      this.tryAssemble();
     });
   }
 
   /** Takes the latest leaf and roots over when they make an identity. */
-  private fit(): void {
+  private tryAssemble(): void {
     if (this.isClosed) return;
     const made = this.assemble();
     if (made === undefined) return;
-    if (isProblem(made)) return this.wait(made.problem);
-    this.settle?.cancel();
-    this.settle = undefined;
-    this.misfit = undefined;
+    if (isProblem(made)) return this.awaitCounterpart(made.problem);
+    this.settleTimer?.cancel();
+    this.settleTimer = undefined;
+    this.mismatch = undefined;
     const before = this.identity;
     this.identity = made;
     if (before?.serial !== made.serial) this.nextReadMs = Number.POSITIVE_INFINITY;
-    this.sayAge();
-    this.lookAgain();
+    this.reportAge();
+    this.scheduleCheck();
     const isSame = before?.certChainPem === made.certChainPem && before.rootsPem === made.rootsPem;
     if (!isSame) for (const listener of [...this.listeners]) listener(made);
   }
@@ -201,52 +201,52 @@ export class ConnectIdentity implements IdentitySource {
     return isProblem(second) ? made : second;
   }
 
-  private wait(fault: string): void {
-    this.settle ??= this.deps.timers.after(SETTLE_MS, () => {
-      this.settle = undefined;
+  private awaitCounterpart(fault: string): void {
+    this.settleTimer ??= this.deps.timers.after(SETTLE_MS, () => {
+      this.settleTimer = undefined;
       const made = this.assemble();
-      if (made === undefined || !isProblem(made)) return this.fit();
+      if (made === undefined || !isProblem(made)) return this.tryAssemble();
       const kept = this.identity === undefined ? '' : ', the one before stays in use';
-      this.misfit = `the leaf and roots from Consul are not usable${kept}: ${made.problem}`;
-      this.say(this.misfit);
+      this.mismatch = `the leaf and roots from Consul are not usable${kept}: ${made.problem}`;
+      this.report(this.mismatch);
       this.reread('leaf and roots do not fit');
-      this.lookAgain();
+      this.scheduleCheck();
     });
     this.deps.logger.debug({ fault }, 'leaf and roots from Consul do not fit each other yet');
   }
 
   /** Arms the timer for whatever comes next: a new phase of the leaf's life, or another read. */
-  private lookAgain(): void {
-    this.look?.cancel();
+  private scheduleCheck(): void {
+    this.checkTimer?.cancel();
     if (this.isClosed) return;
     const { clock, timers, random } = this.deps;
     const now = clock.now();
-    let delayMs = this.misfit === undefined ? Number.POSITIVE_INFINITY : SETTLE_MS;
+    let delayMs = this.mismatch === undefined ? Number.POSITIVE_INFINITY : SETTLE_MS;
     if (this.identity !== undefined) {
       const phase = validityPhase(this.identity, clock.wallNow());
       const inMs = nextCheckMs(this.identity, phase, random);
       this.nextReadMs = Math.min(this.nextReadMs, now + inMs);
       delayMs = Math.min(delayMs, this.nextReadMs - now, phaseEndsInMs(this.identity, clock.wallNow()));
     }
-    this.look = timers.after(Math.max(1, Math.min(delayMs, LOOK_MS)), () => this.lookNow(), UNREF);
+    this.checkTimer = timers.after(Math.max(1, Math.min(delayMs, CHECK_MS)), () => this.check(), UNREF);
   }
 
-  private lookNow(): void {
-    if (!this.sayAge() && this.misfit === undefined) this.lastSaid = undefined;
-    if (this.misfit !== undefined) this.fit(); // its fault may have been the clock's
+  private check(): void {
+    if (!this.reportAge() && this.mismatch === undefined) this.lastReported = undefined;
+    if (this.mismatch !== undefined) this.tryAssemble(); // its fault may have been the clock's
     if (this.deps.clock.now() >= this.nextReadMs) {
       this.nextReadMs = Number.POSITIVE_INFINITY;
       this.reread('the certificate is due for renewal');
     }
-    this.lookAgain();
+    this.scheduleCheck();
   }
 
   /** Once in each phase of each leaf. True when there is a problem with its age. */
-  private sayAge(): boolean {
+  private reportAge(): boolean {
     const { identity } = this;
     const problem = identity && this.ageProblem(identity);
     if (identity === undefined || problem === undefined) return false;
-    this.say(problem, `${identity.serial} ${validityPhase(identity, this.deps.clock.wallNow())}`);
+    this.report(problem, `${identity.serial} ${validityPhase(identity, this.deps.clock.wallNow())}`);
     return true;
   }
 
@@ -255,9 +255,9 @@ export class ConnectIdentity implements IdentitySource {
   }
 
   /** Once for each `key`: words that hold a time change while the problem does not. */
-  private say(problem: string, key = problem): void {
-    if (this.lastSaid === key) return;
-    this.lastSaid = key;
+  private report(problem: string, key = problem): void {
+    if (this.lastReported === key) return;
+    this.lastReported = key;
     this.deps.onProblem(problem);
   }
 }

@@ -52,9 +52,9 @@ export class ConnectIntentions {
   /** What is in force, to tell a change. */
   private fingerprint = '';
   private round = 0;
-  private ask: Timer | undefined;
-  private hold: Timer | undefined;
-  private readonly said = new Set<string>();
+  private askTimer: Timer | undefined;
+  private holdTimer: Timer | undefined;
+  private readonly warned = new Set<string>();
   private readonly watch: Watch;
   private isClosed = false;
 
@@ -89,8 +89,8 @@ export class ConnectIntentions {
 
   close(): void {
     this.isClosed = true;
-    this.ask?.cancel();
-    this.hold?.cancel();
+    this.askTimer?.cancel();
+    this.holdTimer?.cancel();
     this.watch.close();
   }
 
@@ -106,20 +106,20 @@ export class ConnectIntentions {
       parse: (body: Buffer) => parseIntentionsAnswer(body, service),
       ...(cache === undefined ? {} : { cache: { load: () => this.fromCache(cache), save: () => {} } }),
     };
-    return watches.watch<Rules>(spec, (rules, from) => this.learn(rules, from === 'cache'));
+    return watches.watch<Rules>(spec, (rules, from) => this.onRules(rules, from === 'cache'));
   }
 
-  private learn(rules: Rules, isCached: boolean): void {
+  private onRules(rules: Rules, isCached: boolean): void {
     this.rules = rules;
-    for (const note of rules.notes) this.sayOnce(note);
+    for (const note of rules.notes) this.warnOnce(note);
     if (isCached && this.defaultAction !== undefined) this.publish();
-    else this.hold ??= this.deps.timers.after(HOLD_MS, () => this.onHeld());
+    else this.holdTimer ??= this.deps.timers.after(HOLD_MS, () => this.onHeld());
     void this.askNow();
   }
 
   /** The default is late: it is what it was, most probably. Where it was not known, the table waits. */
   private onHeld(): void {
-    this.hold = undefined;
+    this.holdTimer = undefined;
     if (this.defaultAction !== undefined && !this.isRefused) this.publish();
   }
 
@@ -127,21 +127,21 @@ export class ConnectIntentions {
     this.round += 1;
     const { round, rules } = this;
     if (rules === undefined || this.isClosed) return;
-    this.ask?.cancel();
-    this.ask = undefined;
+    this.askTimer?.cancel();
+    this.askTimer = undefined;
     const { service } = this.deps;
     const probe = new IntentionTable(rules.intentions, 'deny', 0);
     const isCovered = probe.explain(PROBE_SOURCE, service) !== undefined;
     const answer = await askDefault(this.agent, this.deps.config.maxAnswerBytes, service, isCovered);
     // A newer list has asked anew.
     if (this.isClosed || round !== this.round) return;
-    this.take(answer);
+    this.onDefault(answer);
     const isGood = answer.kind === 'known' || answer.kind === 'untold';
     const againMs = (isGood ? ASK_AGAIN_MS : ASK_AFTER_FAILURE_MS) * (0.9 + 0.2 * this.deps.random());
-    this.ask = this.deps.timers.after(againMs, () => void this.askNow(), UNREF);
+    this.askTimer = this.deps.timers.after(againMs, () => void this.askNow(), UNREF);
   }
 
-  private take(answer: DefaultAnswer): void {
+  private onDefault(answer: DefaultAnswer): void {
     this.problem = undefined;
     this.isRefused = answer.kind === 'refused';
     this.failures = answer.kind === 'failed' ? this.failures + 1 : 0;
@@ -151,22 +151,23 @@ export class ConnectIntentions {
         return this.publish();
       case 'untold':
         this.defaultAction = undefined;
-        if (this.rules!.intentions.some(({ permissions }) => permissions !== undefined)) this.sayOnce(UNTOLD);
+        if (this.rules!.intentions.some(({ permissions }) => permissions !== undefined))
+          this.warnOnce(UNTOLD);
         return this.publish();
       case 'refused':
         // A list that may have holes replaces nothing.
         this.problem = `Consul does not let us read the intentions of ${this.deps.service}: ${answer.problem}`;
-        return this.sayOnce(this.problem);
+        return this.warnOnce(this.problem);
       case 'failed':
         this.problem = `the default of intentions is not known: ${answer.problem}`;
-        this.sayOnce(this.problem);
+        this.warnOnce(this.problem);
         if (this.defaultAction !== undefined || this.failures >= FAILURES_UNTIL_DENY) this.publish();
     }
   }
 
   private publish(): void {
-    this.hold?.cancel();
-    this.hold = undefined;
+    this.holdTimer?.cancel();
+    this.holdTimer = undefined;
     const rules = this.rules!;
     const action = this.defaultAction ?? 'deny';
     const fingerprint = JSON.stringify([action, rules.intentions]);
@@ -193,9 +194,9 @@ export class ConnectIntentions {
     return rules;
   }
 
-  private sayOnce(problem: string): void {
-    if (this.said.has(problem) || this.said.size >= MAX_SAID) return;
-    this.said.add(problem);
+  private warnOnce(problem: string): void {
+    if (this.warned.has(problem) || this.warned.size >= MAX_SAID) return;
+    this.warned.add(problem);
     this.deps.logger.warn({ problem }, 'intentions from Consul');
   }
 }

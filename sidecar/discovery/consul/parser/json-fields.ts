@@ -24,7 +24,7 @@ export function fieldIn(value: unknown, field: string): unknown {
 }
 
 /** Whether there is more than what Go writes where nobody has said anything; a zero may be somebody's wish. */
-export function isSaid(value: unknown): boolean {
+export function isSet(value: unknown): boolean {
   if (value === undefined || value === null || value === '' || value === false) return false;
   return typeof value !== 'object' || Object.keys(value).length > 0;
 }

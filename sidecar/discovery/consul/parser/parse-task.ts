@@ -23,7 +23,7 @@ export class ParseTask {
 
   constructor(private readonly send: (message: FromWorker) => void) {}
 
-  take(message: ToWorker): void {
+  handle(message: ToWorker): void {
     if (message.kind === 'parse') this.parse(message);
     else if (message.kind === 'next') this.next(message.job);
     else this.known.delete(message.stream);

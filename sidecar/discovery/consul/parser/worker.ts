@@ -12,6 +12,6 @@ if (platform() === 'linux') setPriority(NICE);
 
 const port = parentPort;
 if (port !== null) {
-  const desk = new ParseTask((message) => port.postMessage(message));
-  port.on('message', (message: ToWorker) => desk.take(message));
+  const task = new ParseTask((message) => port.postMessage(message));
+  port.on('message', (message: ToWorker) => task.handle(message));
 }

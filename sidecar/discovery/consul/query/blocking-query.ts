@@ -24,8 +24,8 @@ import {
   fingerprintOf,
   indexOf,
   isAbsence,
-  isAgents,
-  isSilence,
+  isAgentFault,
+  isUnanswered,
   problemOf,
   readValue,
 } from './response-reader.js';
@@ -110,7 +110,7 @@ export class BlockingQuery<T> {
   }
 
   /** The agent is known to answer again: a query that waits for its return does not wait much longer. */
-  hasten(withinMs: number): void {
+  retrySoon(withinMs: number): void {
     if (this.isClosed || !this.isAgentAway || this.reading !== undefined) return;
     this.schedule(withinMs * this.deps.random());
   }
@@ -144,7 +144,7 @@ export class BlockingQuery<T> {
     this.bucket.take(beganMs);
     try {
       const answer = await this.ask(reading.asked, reading.abort.signal);
-      if (this.reading === reading) await this.take(answer, reading);
+      if (this.reading === reading) await this.handleAnswer(answer, reading);
     } catch (error) {
       if (this.reading === reading) this.fail(error);
     }
@@ -165,7 +165,7 @@ export class BlockingQuery<T> {
     }
   }
 
-  private async take(answer: Answer, reading: Reading): Promise<void> {
+  private async handleAnswer(answer: Answer, reading: Reading): Promise<void> {
     this.counts.bytes += answer.body.length;
     const { next, news, reset, poll } = afterAnswer(reading.asked, indexOf(answer));
     if (reset) this.counts.resets += 1;
@@ -183,7 +183,7 @@ export class BlockingQuery<T> {
       const value = await readValue(answer, this.spec, this.deps.timers);
       if (this.reading !== reading) return;
       this.fingerprint = print;
-      this.learn(value);
+      this.accept(value);
       // Whoever was told may have closed or doubted it.
       if (this.reading !== reading) return;
     }
@@ -200,7 +200,7 @@ export class BlockingQuery<T> {
     return this.spec.absent !== undefined && asked !== FRESH && news && !isChange;
   }
 
-  private learn(value: T): void {
+  private accept(value: T): void {
     this.latest = { value, from: 'agent' };
     this.events.value(value, 'agent');
     try {
@@ -228,14 +228,15 @@ export class BlockingQuery<T> {
     this.reading = undefined;
     this.counts.failures += 1;
     this.failuresInARow += 1;
-    this.isAgentAway = isAgents(error);
+    this.isAgentAway = isAgentFault(error);
     this.index = FRESH;
     const problem = problemOf(error);
     const isOther = problem !== this.problem;
     this.problem = problem;
     this.useCache();
     if (isOther) this.events.problem(problem, error);
-    if (!this.isClosed) this.schedule(readBackoffMs(this.failuresInARow, isSilence(error), this.deps.random));
+    if (!this.isClosed)
+      this.schedule(readBackoffMs(this.failuresInARow, isUnanswered(error), this.deps.random));
   }
 
   /** Once, and only while nothing better is known. */

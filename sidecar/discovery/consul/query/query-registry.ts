@@ -7,7 +7,7 @@ import { LogThrottle } from '../../../runtime/log/logger.js';
 import type { AgentReader } from '../client/response.js';
 import { BlockingQuery } from './blocking-query.js';
 import type { ConsulDeps, QuerySpec, QueryStatus, Source } from './query-spec.js';
-import { isAgents } from './response-reader.js';
+import { isAgentFault } from './response-reader.js';
 
 export type { QuerySpec, QueryStatus, Source } from './query-spec.js';
 
@@ -34,13 +34,13 @@ const RETURN_SPREAD_MS = 500;
 
 export class QueryRegistry {
   private readonly shared = new Map<string, Shared>();
-  private readonly oncePer: LogThrottle;
+  private readonly throttle: LogThrottle;
 
   constructor(
     private readonly agent: AgentReader,
     private readonly deps: ConsulDeps,
   ) {
-    this.oncePer = new LogThrottle(deps.clock, LOG_PERIOD_MS);
+    this.throttle = new LogThrottle(deps.clock, LOG_PERIOD_MS);
   }
 
   /** @param onValue called for every new value, synchronously with the last one when one is known already. */
@@ -103,7 +103,7 @@ export class QueryRegistry {
 
   /** An agent that is away is one piece of news, however many queries meet it; a refusal concerns its query. */
   private warn(name: string, problem: string, error: unknown): void {
-    const held = this.oncePer.pass(isAgents(error) ? problem : `${name}: ${problem}`);
+    const held = this.throttle.pass(isAgentFault(error) ? problem : `${name}: ${problem}`);
     if (held < 0) return;
     this.deps.logger.warn(
       { query: name, problem, held },
@@ -113,8 +113,8 @@ export class QueryRegistry {
 
   private answered(name: string, wasFailing: boolean): void {
     if (!wasFailing) return;
-    const held = this.oncePer.pass('answered');
+    const held = this.throttle.pass('answered');
     if (held >= 0) this.deps.logger.info({ query: name, held }, 'Consul can be read again');
-    for (const { query } of this.shared.values()) query.hasten(RETURN_SPREAD_MS);
+    for (const { query } of this.shared.values()) query.retrySoon(RETURN_SPREAD_MS);
   }
 }

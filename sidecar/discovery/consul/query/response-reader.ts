@@ -46,13 +46,13 @@ export function fingerprintOf({ status, body }: Answer): string | undefined {
 }
 
 /** The trouble is with the agent or its servers, and so concerns every query. */
-export function isAgents(error: unknown): boolean {
+export function isAgentFault(error: unknown): boolean {
   if (!(error instanceof AgentError)) return false;
-  return isSilence(error) || (error.status ?? 0) >= 500;
+  return isUnanswered(error) || (error.status ?? 0) >= 500;
 }
 
 /** No answer came. */
-export function isSilence(error: unknown): boolean {
+export function isUnanswered(error: unknown): boolean {
   return error instanceof AgentError && (error.fault === 'unreachable' || error.fault === 'timeout');
 }
 

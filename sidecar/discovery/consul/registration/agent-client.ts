@@ -17,7 +17,7 @@ export interface RegistrationAgent {
   updateCheck(id: string, status: CheckState['status'], output: string, options: GetOptions): Promise<Answer>;
 }
 
-export interface Held {
+export interface AgentState {
   readonly services: ReadonlyMap<string, AgentService>;
   readonly checks: ReadonlyMap<string, AgentCheck>;
 }
@@ -39,7 +39,7 @@ export class RegistrationClient {
   ) {}
 
   /** Ours among what the agent has. A token that may not read sees nothing, which reads as forgotten. */
-  async held(): Promise<Held> {
+  async readState(): Promise<AgentState> {
     const { service, proxy } = this.ids;
     const own = (field: string): Query => ({
       filter: `${field} == ${JSON.stringify(service)} or ${field} == ${JSON.stringify(proxy)}`,
@@ -58,10 +58,10 @@ export class RegistrationClient {
   }
 
   /** @throws AgentError; `isUnknown` says of it whether the check has been forgotten. */
-  async tell(check: Check, nowMs: number, isLast = false): Promise<void> {
+  async updateCheck(check: Check, nowMs: number, isLast = false): Promise<void> {
     const { state } = check;
     await this.agent.updateCheck(check.id, state.status, state.output, isLast ? LAST : USUAL);
-    check.wasTold(state, nowMs);
+    check.noteSent(state, nowMs);
   }
 
   /** One that is not there counts as done. */

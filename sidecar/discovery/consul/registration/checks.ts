@@ -25,9 +25,9 @@ export const DRAINING = 'draining';
 /** One TTL check: what it should say, and what the agent was told. */
 export class Check {
   state: CheckState = { status: 'critical', output: 'starting' };
-  private told: CheckState | undefined;
+  private sent: CheckState | undefined;
   private held: AgentCheck | undefined;
-  private toldMs = Number.NEGATIVE_INFINITY;
+  private sentMs = Number.NEGATIVE_INFINITY;
 
   constructor(readonly id: string) {}
 
@@ -39,25 +39,25 @@ export class Check {
 
   /** The agent has to be told, for news or because it would otherwise expire. */
   isDue(nowMs: number, refreshMs: number): boolean {
-    return this.told !== this.state || nowMs - this.toldMs >= refreshMs;
+    return this.sent !== this.state || nowMs - this.sentMs >= refreshMs;
   }
 
   /** The agent has this status already, with other words. */
-  get isOtherWords(): boolean {
+  get isOutputChange(): boolean {
     return this.held?.status === this.state.status && this.held.output !== this.state.output;
   }
 
-  wasTold(state: CheckState, nowMs: number): void {
-    this.told = state;
-    this.toldMs = nowMs;
+  noteSent(state: CheckState, nowMs: number): void {
+    this.sent = state;
+    this.sentMs = nowMs;
     this.held = state;
   }
 
   /** What the agent has: where that is something else, it is to be told again. */
-  isHeldAs(held: AgentCheck): void {
-    const { told } = this;
-    if (told === undefined || held.status !== told.status || held.output !== told.output)
-      this.told = undefined;
+  noteHeld(held: AgentCheck): void {
+    const { sent } = this;
+    if (sent === undefined || held.status !== sent.status || held.output !== sent.output)
+      this.sent = undefined;
     this.held = held;
   }
 }
@@ -66,12 +66,12 @@ export class Checks {
   readonly service: Check;
   readonly proxy: Check;
   /** Undefined before the first look, which is taken at its word. */
-  private serves: Hysteresis | undefined;
+  private sidecarHealth: Hysteresis | undefined;
   private lastBadMs = Number.NEGATIVE_INFINITY;
   private isLeaving = false;
 
   constructor(
-    private readonly registrant: ServiceInstance,
+    private readonly instance: ServiceInstance,
     ids: Ids,
   ) {
     this.service = new Check(ids.serviceCheck);
@@ -81,37 +81,37 @@ export class Checks {
   /** From now on both are critical. */
   leave(): void {
     this.isLeaving = true;
-    this.look(0);
+    this.update(0);
   }
 
   /** Asks the registrant how things are. */
-  look(nowMs: number): void {
+  update(nowMs: number): void {
     if (this.isLeaving) {
       this.service.set('critical', DRAINING);
       this.proxy.set('critical', DRAINING);
       return;
     }
-    this.lookAtSidecar(nowMs);
-    if (this.registrant.inbound === undefined) {
+    this.updateProxyCheck(nowMs);
+    if (this.instance.inbound === undefined) {
       // There is no model: the service is as well as its sidecar.
       this.service.set(this.proxy.state.status, this.proxy.state.output);
       return;
     }
-    const { ok, why } = this.registrant.model();
+    const { ok, why } = this.instance.model();
     if (ok) this.service.set(why === '' ? 'passing' : 'warning', why === '' ? MODEL_ANSWERS : why);
     else this.service.set('critical', why === '' ? 'the model does not answer' : why);
   }
 
-  private lookAtSidecar(nowMs: number): void {
-    const reasons = this.registrant.sidecar();
+  private updateProxyCheck(nowMs: number): void {
+    const reasons = this.instance.sidecar();
     const isGood = reasons.length === 0;
-    this.serves ??= new Hysteresis(isGood);
-    if (isGood) this.serves.sample(true);
+    this.sidecarHealth ??= new Hysteresis(isGood);
+    if (isGood) this.sidecarHealth.sample(true);
     else if (nowMs - this.lastBadMs >= SAMPLE_MS) {
       this.lastBadMs = nowMs;
-      this.serves.sample(false);
+      this.sidecarHealth.sample(false);
     }
-    if (this.serves.isGood) this.proxy.set('passing', SIDECAR_SERVES);
+    if (this.sidecarHealth.isGood) this.proxy.set('passing', SIDECAR_SERVES);
     else this.proxy.set('critical', reasons.join('; '));
   }
 }

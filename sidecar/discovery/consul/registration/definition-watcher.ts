@@ -9,10 +9,10 @@ import type { Timers } from '../../../runtime/time/timers.js';
 import { AgentError } from '../client/response.js';
 import type { RegistrationClient } from './agent-client.js';
 
-export interface DefinitionWatchDeps {
+export interface DefinitionWatcherDeps {
   readonly clock: Clock;
   readonly timers: Timers;
-  readonly desk: RegistrationClient;
+  readonly client: RegistrationClient;
   readonly waitMs: number;
   /** What was registered is gone or different, or nobody knows. Called once for each `start`, if at all. */
   onDoubt(): void;
@@ -23,10 +23,10 @@ const MIN_PERIOD_MS = 1_000;
 /** Agents do not hold a read longer. */
 const MAX_WAIT_MS = 600_000;
 
-export class DefinitionWatch {
+export class DefinitionWatcher {
   private running: AbortController | undefined;
 
-  constructor(private readonly deps: DefinitionWatchDeps) {}
+  constructor(private readonly deps: DefinitionWatcherDeps) {}
 
   /** Watches `id`, which has just been registered; does nothing when a watch runs already. */
   start(id: string): void {
@@ -48,7 +48,7 @@ export class DefinitionWatch {
 
   /** Ends with whether there is doubt; without, the agent cannot be watched this way. Never rejects. */
   private async run(id: string, signal: AbortSignal): Promise<boolean> {
-    const { clock, desk } = this.deps;
+    const { clock, client } = this.deps;
     const waitMs = Math.min(this.deps.waitMs, MAX_WAIT_MS);
     const startedMs = clock.now();
     let known: string | undefined;
@@ -56,7 +56,7 @@ export class DefinitionWatch {
       const askedMs = clock.now();
       let hash: string | undefined;
       try {
-        hash = await desk.hashOf(id, known, waitMs, signal);
+        hash = await client.hashOf(id, known, waitMs, signal);
       } catch (error) {
         if (!isGone(error)) return false;
         // An agent whose answers contradict each other must not keep us busy.

@@ -20,7 +20,7 @@ export interface ServiceInstance {
   readonly inbound?: Address | undefined;
   /** Where the model service listens. */
   readonly local?: Address | undefined;
-  readonly upstreams: readonly RegistrantUpstream[];
+  readonly upstreams: readonly InstanceUpstream[];
   readonly models: readonly { readonly name: string; readonly version: string }[];
   /**
    * Whether the model answers (health/model/model-health.ts): taken at its word, so it has to be steady already. `ok` with a
@@ -31,7 +31,7 @@ export interface ServiceInstance {
   sidecar(): readonly string[];
 }
 
-export interface RegistrantUpstream {
+export interface InstanceUpstream {
   readonly name: string;
   readonly service: string;
   readonly datacenter?: string | undefined;
@@ -97,17 +97,17 @@ export interface Definitions {
 export const TTL_MS = 30_000;
 
 /** Names and notes of the checks: what a person reads in Consul's UI. */
-interface Words {
+interface CheckText {
   readonly name: string;
   readonly notes: string;
 }
 
-const MODEL: Words = {
+const MODEL: CheckText = {
   name: 'model',
   notes: 'Outrider: inferences are answered, or a probe while there are none',
 };
-const CALLER: Words = { name: 'caller', notes: 'Outrider: serves no model; as healthy as its sidecar' };
-const SIDECAR: Words = { name: 'sidecar', notes: 'Outrider: the sidecar can take calls' };
+const CALLER: CheckText = { name: 'caller', notes: 'Outrider: serves no model; as healthy as its sidecar' };
+const SIDECAR: CheckText = { name: 'sidecar', notes: 'Outrider: the sidecar can take calls' };
 
 const MAX_META = 64;
 const MAX_META_KEY = 128;
@@ -136,38 +136,38 @@ export function idsOf({ service, instance }: Pick<ServiceInstance, 'service' | '
 }
 
 export function definitionsOf(
-  registrant: ServiceInstance,
+  instance: ServiceInstance,
   config: RegistrationConfig,
   states: States,
 ): Definitions {
-  const ids = idsOf(registrant);
+  const ids = idsOf(instance);
   const common = {
-    Tags: tagsOf(registrant, config),
-    Meta: metaOf(registrant, config),
+    Tags: tagsOf(instance, config),
+    Meta: metaOf(instance, config),
     Weights: { Passing: config.weights.passing, Warning: config.weights.warning },
   };
-  const reach = reachOf(registrant, config);
-  const local = registrant.local?.kind === 'tcp' ? registrant.local : undefined;
+  const reach = reachOf(instance, config);
+  const local = instance.local?.kind === 'tcp' ? instance.local : undefined;
   const service: ServiceDefinition = {
     ID: ids.service,
-    Name: registrant.service,
+    Name: instance.service,
     ...common,
     ...(reach?.Address === undefined ? {} : { Address: reach.Address }),
     ...(local === undefined ? {} : { Port: local.port }),
-    Checks: [ttlCheck(ids.serviceCheck, registrant.inbound ? MODEL : CALLER, states.service, config)],
+    Checks: [ttlCheck(ids.serviceCheck, instance.inbound ? MODEL : CALLER, states.service, config)],
   };
   if (reach === undefined) return { service };
   const proxy: ServiceDefinition = {
     ID: ids.proxy,
-    Name: `${registrant.service}-sidecar-proxy`,
+    Name: `${instance.service}-sidecar-proxy`,
     Kind: 'connect-proxy',
     ...reach,
     ...common,
     Proxy: {
-      DestinationServiceName: registrant.service,
+      DestinationServiceName: instance.service,
       DestinationServiceID: ids.service,
       ...(local === undefined ? {} : { LocalServiceAddress: local.host, LocalServicePort: local.port }),
-      Upstreams: upstreamsOf(registrant),
+      Upstreams: upstreamsOf(instance),
     },
     Checks: [
       ttlCheck(ids.proxyCheck, SIDECAR, states.proxy, config),
@@ -184,7 +184,7 @@ export function definitionsOf(
 
 function ttlCheck(
   id: string,
-  { name, notes }: Words,
+  { name, notes }: CheckText,
   status: CheckStatus,
   config: RegistrationConfig,
 ): CheckDefinition {

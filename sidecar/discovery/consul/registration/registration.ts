@@ -10,7 +10,7 @@ import type { ServiceInstance } from './definition.js';
 import { CONFLICT_PROBLEM, RegistrationSync } from './sync.js';
 
 export type { RegistrationAgent } from './agent-client.js';
-export type { RegistrantUpstream, ServiceInstance } from './definition.js';
+export type { InstanceUpstream, ServiceInstance } from './definition.js';
 
 export interface RegistrationStatus {
   readonly registered: boolean;
@@ -19,7 +19,7 @@ export interface RegistrationStatus {
 }
 
 /** The registrant is asked this often how it is. */
-const LOOK_MS = 2_000;
+const UPDATE_MS = 2_000;
 const BACKOFF_BASE_MS = 250;
 /** While the agent is away, so that it is found soon after its return; and while it refuses. */
 const AWAY_BACKOFF_MS = 3_000;
@@ -30,7 +30,7 @@ export class Registration {
   private readonly sync: RegistrationSync;
   private timer: Timer | undefined;
   /** Everything that speaks to the agent, one after the other. */
-  private line: Promise<unknown> = Promise.resolve();
+  private queue: Promise<unknown> = Promise.resolve();
   private isStarted = false;
   private isBusy = false;
   private isClosed = false;
@@ -47,12 +47,12 @@ export class Registration {
   constructor(
     agent: RegistrationAgent,
     private readonly deps: ConsulDeps,
-    private readonly registrant: ServiceInstance,
+    private readonly instance: ServiceInstance,
   ) {
     const settings = deps.config.registration;
     if (settings === undefined) throw new Error('consul.registration: missing; expected its settings');
     this.settings = settings;
-    this.sync = new RegistrationSync(agent, deps, registrant, settings, () => this.tick());
+    this.sync = new RegistrationSync(agent, deps, instance, settings, () => this.tick());
   }
 
   start(): void {
@@ -68,7 +68,7 @@ export class Registration {
   }
 
   status(): RegistrationStatus {
-    const problem = this.problem ?? (this.sync.quarrels ? CONFLICT_PROBLEM : undefined);
+    const problem = this.problem ?? (this.sync.isConflicting ? CONFLICT_PROBLEM : undefined);
     return { registered: this.sync.isConfirmed, ...(problem === undefined ? {} : { problem }) };
   }
 
@@ -94,7 +94,7 @@ export class Registration {
     this.close();
     if (this.sync.registrations === 0) return;
     try {
-      await this.inLine(() => this.sync.deregister());
+      await this.enqueue(() => this.sync.deregister());
     } catch (error) {
       const { deregisterAfterMs } = this.settings;
       this.deps.logger.warn(
@@ -114,22 +114,22 @@ export class Registration {
   private tick(): void {
     if (this.isClosed) return;
     const nowMs = this.deps.clock.now();
-    this.sync.checks.look(nowMs);
+    this.sync.checks.update(nowMs);
     if (!this.isBusy && nowMs >= this.retryAtMs && this.sync.isDue(nowMs)) void this.work();
     else this.tickAgain(nowMs);
   }
 
   private tickAgain(nowMs: number): void {
-    const delayMs = this.failures > 0 ? Math.max(1, this.retryAtMs - nowMs) : LOOK_MS;
+    const delayMs = this.failures > 0 ? Math.max(1, this.retryAtMs - nowMs) : UPDATE_MS;
     this.timer?.cancel();
-    this.timer = this.deps.timers.after(Math.min(LOOK_MS, delayMs), () => this.tick(), { unref: true });
+    this.timer = this.deps.timers.after(Math.min(UPDATE_MS, delayMs), () => this.tick(), { unref: true });
   }
 
   private async work(): Promise<void> {
     this.isBusy = true;
     this.timer?.cancel();
     try {
-      await this.inLine(() => this.sync.round());
+      await this.enqueue(() => this.sync.round());
       this.succeeded();
     } catch (error) {
       this.noteFailure(error);
@@ -139,9 +139,9 @@ export class Registration {
     this.tick();
   }
 
-  private inLine<T>(step: () => Promise<T>): Promise<T> {
-    const done = this.line.then(step);
-    this.line = done.catch(() => {});
+  private enqueue<T>(step: () => Promise<T>): Promise<T> {
+    const done = this.queue.then(step);
+    this.queue = done.catch(() => {});
     return done;
   }
 
@@ -149,12 +149,12 @@ export class Registration {
     this.sync.beginLeaving();
     if (this.sync.registrations === 0 || this.isClosed) return;
     try {
-      await this.inLine(() => this.sync.leave());
+      await this.enqueue(() => this.sync.leave());
     } catch (error) {
       this.deps.logger.warn({ problem: messageOf(error) }, 'Consul could not be told of the drain');
       return;
     }
-    if (this.registrant.inbound === undefined) return;
+    if (this.instance.inbound === undefined) return;
     await new Promise<void>((resolve) => {
       this.deps.timers.after(this.settings.propagationMs, resolve);
     });

@@ -5,7 +5,7 @@
 
 import type { RegistrationConfig } from '../../../config/model.js';
 import type { ConsulDeps } from '../query/query-spec.js';
-import { type Held, isUnknown, type RegistrationAgent, RegistrationClient } from './agent-client.js';
+import { type AgentState, isUnknown, type RegistrationAgent, RegistrationClient } from './agent-client.js';
 import { type Check, Checks } from './checks.js';
 import {
   type Definitions,
@@ -16,7 +16,7 @@ import {
   type ServiceDefinition,
   type ServiceInstance,
 } from './definition.js';
-import { DefinitionWatch } from './definition-watcher.js';
+import { DefinitionWatcher } from './definition-watcher.js';
 
 const REFRESH_MS = 10_000;
 const COMPARE_MS = 15_000;
@@ -37,8 +37,8 @@ export class RegistrationSync {
   isConfirmed = false;
   /** Definitions sent so far; one that we heard nothing of may have gone through. */
   registrations = 0;
-  private readonly desk: RegistrationClient;
-  private readonly watch: DefinitionWatch;
+  private readonly client: RegistrationClient;
+  private readonly watch: DefinitionWatcher;
   private compareAtMs = 0;
   private renewAtMs = 0;
   private overwritten = 0;
@@ -50,18 +50,18 @@ export class RegistrationSync {
   constructor(
     agent: RegistrationAgent,
     private readonly deps: ConsulDeps,
-    private readonly registrant: ServiceInstance,
+    private readonly instance: ServiceInstance,
     private readonly settings: RegistrationConfig,
     onDoubt: () => void,
   ) {
-    this.ids = idsOf(registrant);
-    this.checks = new Checks(registrant, this.ids);
+    this.ids = idsOf(instance);
+    this.checks = new Checks(instance, this.ids);
     this.inUse = [this.checks.service];
-    this.desk = new RegistrationClient(agent, this.ids);
-    this.watch = new DefinitionWatch({
+    this.client = new RegistrationClient(agent, this.ids);
+    this.watch = new DefinitionWatcher({
       clock: deps.clock,
       timers: deps.timers,
-      desk: this.desk,
+      client: this.client,
       waitMs: deps.config.waitMs,
       onDoubt: () => {
         this.isConfirmed = false;
@@ -71,7 +71,7 @@ export class RegistrationSync {
   }
 
   /** Somebody else registers what we do, again and again: it is looked at less often then. */
-  get quarrels(): boolean {
+  get isConflicting(): boolean {
     return this.overwritten >= CONFLICT;
   }
 
@@ -92,12 +92,13 @@ export class RegistrationSync {
   async round(): Promise<void> {
     const nowMs = this.deps.clock.now();
     if (!this.isConfirmed || nowMs >= this.compareAtMs) await this.compare();
-    for (const check of this.due(nowMs)) await this.tell(check);
+    for (const check of this.due(nowMs)) await this.sendCheck(check);
   }
 
   /** Both checks critical; from now on nothing is registered any more. @throws AgentError */
   async leave(): Promise<void> {
-    for (const check of [...this.inUse].reverse()) await this.desk.tell(check, this.deps.clock.now(), true);
+    for (const check of [...this.inUse].reverse())
+      await this.client.updateCheck(check, this.deps.clock.now(), true);
   }
 
   /** Calls to come are the last. */
@@ -111,7 +112,7 @@ export class RegistrationSync {
     let failure: unknown;
     for (const id of [this.ids.proxy, this.ids.service]) {
       try {
-        await this.desk.deregister(id);
+        await this.client.deregister(id);
       } catch (error) {
         failure = error;
       }
@@ -130,13 +131,13 @@ export class RegistrationSync {
   }
 
   /** An agent that does not know the check has forgotten us: it is registered again, and then told. */
-  private async tell(check: Check): Promise<void> {
+  private async sendCheck(check: Check): Promise<void> {
     try {
-      await this.tellWords(check);
+      await this.sendCheckAndOutput(check);
     } catch (error) {
       if (!isUnknown(error) || this.isLeaving) throw error;
       await this.compare();
-      await this.tellWords(check);
+      await this.sendCheckAndOutput(check);
     }
   }
 
@@ -144,9 +145,9 @@ export class RegistrationSync {
    * Agents pass on other words for the same status only minutes later (`check_update_interval`), and with the next
    * registration of the service at once: so that follows where the words alone are new.
    */
-  private async tellWords(check: Check): Promise<void> {
-    const isOtherWords = check.isOtherWords;
-    await this.desk.tell(check, this.deps.clock.now());
+  private async sendCheckAndOutput(check: Check): Promise<void> {
+    const isOtherWords = check.isOutputChange;
+    await this.client.updateCheck(check, this.deps.clock.now());
     if (!isOtherWords || this.isLeaving) return;
     const { service, proxy } = this.definitions();
     await this.register(check === this.checks.service ? service : (proxy ?? service));
@@ -154,7 +155,7 @@ export class RegistrationSync {
 
   private async compare(): Promise<void> {
     const { clock } = this.deps;
-    const held = await this.desk.held();
+    const held = await this.client.readState();
     const { service: serviceCheck, proxy: proxyCheck } = this.checks;
     const { service, proxy } = this.definitions();
     this.inUse = proxy === undefined ? [serviceCheck] : [serviceCheck, proxyCheck];
@@ -166,16 +167,16 @@ export class RegistrationSync {
       await this.register(definition);
     }
     for (const check of this.inUse)
-      check.isHeldAs(held.checks.get(check.id) ?? { status: check.state.status, output: '' });
+      check.noteHeld(held.checks.get(check.id) ?? { status: check.state.status, output: '' });
     if (isRenewal) this.renewAtMs = clock.now() + this.jittered(RENEW_MS);
-    this.noteQuarrel(wasOverwritten);
-    this.compareAtMs = clock.now() + this.jittered(this.quarrels ? CONFLICT_COMPARE_MS : COMPARE_MS);
+    this.noteConflict(wasOverwritten);
+    this.compareAtMs = clock.now() + this.jittered(this.isConflicting ? CONFLICT_COMPARE_MS : COMPARE_MS);
     this.isConfirmed = true;
-    if (!this.quarrels && !this.isLeaving && !this.isEnded) this.watch.start((proxy ?? service).ID);
+    if (!this.isConflicting && !this.isLeaving && !this.isEnded) this.watch.start((proxy ?? service).ID);
   }
 
   private definitions(): Definitions {
-    return definitionsOf(this.registrant, this.settings, {
+    return definitionsOf(this.instance, this.settings, {
       service: this.checks.service.state.status,
       proxy: this.checks.proxy.state.status,
     });
@@ -183,21 +184,21 @@ export class RegistrationSync {
 
   private async register(definition: ServiceDefinition): Promise<void> {
     this.registrations += 1;
-    await this.desk.register(definition);
+    await this.client.register(definition);
     this.registered.set(definition.ID, essence(definition));
   }
 
   /** Somebody else's definition stands where the very same one of ours did. */
-  private isOverwritten(definition: ServiceDefinition, { services }: Held): boolean {
+  private isOverwritten(definition: ServiceDefinition, { services }: AgentState): boolean {
     const found = services.get(definition.ID);
     const isAnother = found !== undefined && !isSame(definition, found);
     return isAnother && this.registered.get(definition.ID) === essence(definition);
   }
 
-  private noteQuarrel(wasOverwritten: boolean): void {
-    const didQuarrel = this.quarrels;
+  private noteConflict(wasOverwritten: boolean): void {
+    const didQuarrel = this.isConflicting;
     this.overwritten = wasOverwritten ? this.overwritten + 1 : Math.max(0, this.overwritten - 1);
-    if (!this.quarrels || didQuarrel) return;
+    if (!this.isConflicting || didQuarrel) return;
     this.watch.stop();
     this.deps.logger.warn({ id: this.ids.service }, CONFLICT_PROBLEM);
   }
@@ -207,7 +208,7 @@ export class RegistrationSync {
   }
 }
 
-function isHeld(definition: ServiceDefinition, { services, checks }: Held): boolean {
+function isHeld(definition: ServiceDefinition, { services, checks }: AgentState): boolean {
   const found = services.get(definition.ID);
   if (found === undefined || !isSame(definition, found)) return false;
   return definition.Checks.every(({ CheckID }) => checks.has(CheckID));

@@ -13,7 +13,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type LineFileSystem, LogFile } from '../../../../sidecar/runtime/log/log-file.js';
+import { LogFile, type LogFileSystem } from '../../../../sidecar/runtime/log/log-file.js';
 import { createLogger, silentLogger } from '../../../../sidecar/runtime/log/logger.js';
 import { systemClock } from '../../../../sidecar/runtime/time/clock.js';
 import { systemTimers } from '../../../../sidecar/runtime/time/timers.js';
@@ -21,7 +21,7 @@ import { until } from '../../../kit/process/processes.js';
 import { ManualClock } from '../../../kit/time/manual-clock.js';
 
 /** A disk of a script: room for so many octets, and what goes wrong. */
-class Disk implements LineFileSystem {
+class Disk implements LogFileSystem {
   content = '';
   room = Number.POSITIVE_INFINITY;
   identity = 'first';

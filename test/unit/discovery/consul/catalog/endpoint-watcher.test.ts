@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import type { Address, ConsulConfig } from '../../../../../sidecar/config/model.js';
 import { CacheFile } from '../../../../../sidecar/discovery/consul/cache/cache-file.js';
 import {
+  EndpointWatcher,
   filterFor,
   type Target,
   type TargetState,
-  Targets,
   type TargetWatch,
 } from '../../../../../sidecar/discovery/consul/catalog/endpoint-watcher.js';
 import type { Logger } from '../../../../../sidecar/runtime/log/logger.js';
@@ -55,7 +55,7 @@ describe('the endpoints of a target', () => {
   let queries: FakeQueries;
   let log: string[];
   let silent: Set<string>;
-  let targets: Targets;
+  let targets: EndpointWatcher;
   let dir: string;
   let logger: Logger;
 
@@ -77,10 +77,10 @@ describe('the endpoints of a target', () => {
     rmSync(dir, { recursive: true });
   });
 
-  function build(cache?: CacheFile): Targets {
+  function build(cache?: CacheFile): EndpointWatcher {
     const isAnswering = (address: Address): boolean =>
       address.kind === 'tcp' && !silent.has(address.host.split('.')[3]!);
-    return new Targets(queries, {
+    return new EndpointWatcher(queries, {
       config: CONFIG,
       clock,
       timers: clock,

@@ -107,14 +107,14 @@ describe('What Consul knows of an upstream', () => {
   let registry: Registry;
   let warnings: Record<string, unknown>[];
   let told: UpstreamSnapshot[];
-  let named: Set<string>;
+  let logged: Set<string>;
   let open: UpstreamWatcher[];
   beforeEach(() => {
     clock = new ManualClock();
     registry = new Registry();
     warnings = [];
     told = [];
-    named = new Set();
+    logged = new Set();
     open = [];
   });
   afterEach(() => {
@@ -146,7 +146,7 @@ describe('What Consul knows of an upstream', () => {
       random: seeded(1),
       logger,
       service: 'app',
-      named,
+      logged,
       cache,
     };
     const made = new UpstreamWatcher(config, registry.queries, registry.source, deps, (knowledge) =>

@@ -17,7 +17,7 @@ import { ManualClock } from '../../../../kit/time/manual-clock.js';
 
 const NEAR = { wan: false };
 
-/** The desk of the worker without its thread; every message is kept. */
+/** The task of the worker without its thread; every message is kept. */
 class FakeThread implements ParseThread {
   readonly sent: FromWorker[] = [];
   readonly got: ToWorker[] = [];
@@ -25,14 +25,14 @@ class FakeThread implements ParseThread {
   isDeaf = false;
   private onMessage: (message: FromWorker) => void = () => {};
   private onError: (error: Error) => void = () => {};
-  private readonly desk = new ParseTask((message) => {
+  private readonly task = new ParseTask((message) => {
     this.sent.push(message);
     setImmediate(() => this.onMessage(message));
   });
 
   postMessage(message: ToWorker): void {
     this.got.push(message);
-    if (!this.isDeaf) this.desk.take(message);
+    if (!this.isDeaf) this.task.handle(message);
   }
   on(event: string, listener: never): void {
     if (event === 'message') this.onMessage = listener;

@@ -5,19 +5,19 @@ import {
   isSame,
   type States,
 } from '../../../../../sidecar/discovery/consul/registration/definition.js';
-import { SETTINGS, TestRegistrant } from '../../../../kit/consul/registration-kit.js';
+import { SETTINGS, TestInstance } from '../../../../kit/consul/registration-kit.js';
 
 const PASSING: States = { service: 'passing', proxy: 'passing' };
 
 describe('registration, what is registered', () => {
-  let registrant: TestRegistrant;
+  let instance: TestInstance;
 
   beforeEach(() => {
-    registrant = new TestRegistrant();
+    instance = new TestInstance();
   });
 
   const definitions = (settings: Partial<typeof SETTINGS> = {}) =>
-    definitionsOf(registrant, { ...SETTINGS, ...settings }, PASSING);
+    definitionsOf(instance, { ...SETTINGS, ...settings }, PASSING);
 
   it('is a service and its proxy, with checks that Consul ends after a bounded time', () => {
     assert.deepEqual(definitions({ tags: ['eu'], meta: { team: 'ml' } }), {
@@ -89,7 +89,7 @@ describe('registration, what is registered', () => {
 
   it('is reached where the file says, where it listens, or at the address of the node', () => {
     const address = (host: string, said?: string) => {
-      registrant.inbound = { kind: 'tcp', host, port: 8001 };
+      instance.inbound = { kind: 'tcp', host, port: 8001 };
       const { proxy } = definitions(said === undefined ? {} : ({ address: said } as object));
       return proxy!.Address;
     };
@@ -101,22 +101,22 @@ describe('registration, what is registered', () => {
   });
 
   it('leaves out ports where the model listens on a socket file', () => {
-    registrant.local = { kind: 'unix', path: '/run/model.sock' };
+    instance.local = { kind: 'unix', path: '/run/model.sock' };
     const { service, proxy } = definitions();
     assert.equal(service.Port, undefined);
     assert.equal(proxy!.Proxy!.LocalServicePort, undefined);
   });
 
   it('is a service alone where peers come by a socket file', () => {
-    registrant.inbound = { kind: 'unix', path: '/run/in.sock' };
+    instance.inbound = { kind: 'unix', path: '/run/in.sock' };
     assert.equal(definitions().proxy, undefined);
   });
 
   it('gives a sidecar that only calls the port of its first listener, and draws its upstreams', () => {
-    registrant.inbound = undefined;
-    registrant.local = undefined;
-    registrant.models = [];
-    registrant.upstreams = [
+    instance.inbound = undefined;
+    instance.local = undefined;
+    instance.models = [];
+    instance.upstreams = [
       { name: 'a', service: 'a', listen: { kind: 'unix', path: '/run/a' } },
       { name: 'b', service: 'bb', datacenter: 'dc2', listen: { kind: 'tcp', host: '0.0.0.0', port: 9002 } },
       { name: 'c', service: 'c', listen: { kind: 'tcp', host: '127.0.0.1', port: 9003 } },
@@ -135,12 +135,12 @@ describe('registration, what is registered', () => {
       ['bb', 'dc2', 9002],
       ['c', undefined, 9003],
     ]);
-    registrant.upstreams = [];
+    instance.upstreams = [];
     assert.equal(definitions().proxy, undefined);
   });
 
   it('keeps to what Consul allows of tags and metadata', () => {
-    registrant.models = Array.from({ length: 100 }, (_, i) => ({ name: `my.model_${i}`, version: '1' }));
+    instance.models = Array.from({ length: 100 }, (_, i) => ({ name: `my.model_${i}`, version: '1' }));
     const { service } = definitions({ meta: { outrider: 'mine' } });
     assert.equal(Object.keys(service.Meta).length, 64);
     assert.equal(service.Meta['outrider'], 'mine');
@@ -153,7 +153,7 @@ describe('registration, what is registered', () => {
   });
 
   it('is the same whatever the agent adds, and another when anything of ours differs', () => {
-    registrant.upstreams = [
+    instance.upstreams = [
       { name: 'a', service: 'a', listen: { kind: 'tcp', host: '127.0.0.1', port: 9001 } },
     ];
     const wanted = definitions().proxy!;

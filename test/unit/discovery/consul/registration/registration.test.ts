@@ -3,7 +3,7 @@ import { AgentError } from '../../../../../sidecar/discovery/consul/client/respo
 import { Registration } from '../../../../../sidecar/discovery/consul/registration/registration.js';
 import { seeded } from '../../../../../sidecar/runtime/random.js';
 import { FakeAgent } from '../../../../kit/consul/registration-agent.js';
-import { consulConfig, LogLines, TestRegistrant } from '../../../../kit/consul/registration-kit.js';
+import { consulConfig, LogLines, TestInstance } from '../../../../kit/consul/registration-kit.js';
 import { ManualClock } from '../../../../kit/time/manual-clock.js';
 
 const SERVICE = 'digits-1:health';
@@ -13,14 +13,14 @@ const BOTH = `deregister digits-1-sidecar-proxy\nderegister digits-1`;
 describe('registration', () => {
   let clock: ManualClock;
   let agent: FakeAgent;
-  let registrant: TestRegistrant;
+  let instance: TestInstance;
   let log: LogLines;
   let registration: Registration;
 
   beforeEach(() => {
     clock = new ManualClock();
     agent = new FakeAgent();
-    registrant = new TestRegistrant();
+    instance = new TestInstance();
     log = new LogLines();
     registration = make();
   });
@@ -29,7 +29,7 @@ describe('registration', () => {
 
   function make(): Registration {
     const deps = { config: consulConfig(), clock, timers: clock, random: seeded(1), logger: log.logger };
-    return new Registration(agent, deps, registrant);
+    return new Registration(agent, deps, instance);
   }
 
   async function started(): Promise<void> {
@@ -55,7 +55,7 @@ describe('registration', () => {
   });
 
   it('begins with the state of the moment, so that nothing flaps through critical', async () => {
-    registrant.answers = { ok: false, why: 'the model is starting' };
+    instance.answers = { ok: false, why: 'the model is starting' };
     await started();
     const initial = [...agent.checks.values()].map(({ definition }) => [
       definition.CheckID,
@@ -81,15 +81,15 @@ describe('registration', () => {
   it('tells a transition at once, and the reason once', async () => {
     await started();
     agent.log.length = 0;
-    registrant.answers = { ok: false, why: 'the model has not answered for 12 s' };
+    instance.answers = { ok: false, why: 'the model has not answered for 12 s' };
     registration.changed();
     await clock.settle();
     assert.deepEqual(agent.log, [`${SERVICE} critical the model has not answered for 12 s`]);
-    registrant.answers = { ok: false, why: 'the model has not answered for 14 s' };
+    instance.answers = { ok: false, why: 'the model has not answered for 14 s' };
     registration.changed();
     await clock.settle(30_000);
     assert.deepEqual(new Set(agent.log.filter((line) => line.startsWith(SERVICE))).size, 1);
-    registrant.answers = { ok: true, why: '' };
+    instance.answers = { ok: true, why: '' };
     registration.changed();
     await clock.settle();
     assert.equal(agent.checks.get(SERVICE)!.status, 'passing');
@@ -98,21 +98,21 @@ describe('registration', () => {
   it('is a warning, and no more, that one of several models is not served', async () => {
     await started();
     agent.log.length = 0;
-    registrant.answers = { ok: true, why: 'not served: broken (model.onnx: no such graph)' };
+    instance.answers = { ok: true, why: 'not served: broken (model.onnx: no such graph)' };
     registration.changed();
     await clock.settle();
     assert.deepEqual(agent.log, [`${SERVICE} warning not served: broken (model.onnx: no such graph)`]);
-    registrant.answers = { ok: true, why: '' };
+    instance.answers = { ok: true, why: '' };
     registration.changed();
     await clock.settle();
     assert.equal(agent.log.at(-1), `${SERVICE} passing the model answers`);
   });
 
   it('has other words for the same state passed on at once, which agents put off for minutes', async () => {
-    registrant.answers = { ok: false, why: 'the model is starting' };
+    instance.answers = { ok: false, why: 'the model is starting' };
     await started();
     agent.log.length = 0;
-    registrant.answers = { ok: false, why: 'NOT_SERVING' };
+    instance.answers = { ok: false, why: 'NOT_SERVING' };
     registration.changed();
     await clock.settle();
     assert.deepEqual(agent.log, [`${SERVICE} critical NOT_SERVING`, 'register digits-1 {}']);
@@ -120,7 +120,7 @@ describe('registration', () => {
 
   it('believes a bad sidecar at the second look, a good one at the first', async () => {
     await started();
-    registrant.reasons = ['identity: expired'];
+    instance.reasons = ['identity: expired'];
     registration.changed();
     registration.changed();
     await clock.settle();
@@ -128,7 +128,7 @@ describe('registration', () => {
     await clock.settle(2_000);
     assert.equal(agent.checks.get(PROXY)!.status, 'critical');
     assert.equal(agent.checks.get(PROXY)!.output, 'identity: expired');
-    registrant.reasons = [];
+    instance.reasons = [];
     registration.changed();
     await clock.settle();
     assert.equal(agent.checks.get(PROXY)!.status, 'passing');
@@ -193,11 +193,11 @@ describe('registration', () => {
 
   it('follows a change of what is registered, at once when told of it', async () => {
     await started();
-    registrant.models = [{ name: 'digits', version: '2' }];
+    instance.models = [{ name: 'digits', version: '2' }];
     registration.changed();
     await clock.settle();
     assert.equal(agent.services.get('digits-1')!.Meta['model-digits'], '2');
-    registrant.upstreams = [
+    instance.upstreams = [
       { name: 'ocr', service: 'ocr', listen: { kind: 'tcp', host: '127.0.0.1', port: 9 } },
     ];
     await clock.settle(18_000);
@@ -257,8 +257,8 @@ describe('registration', () => {
   });
 
   it('leaves without a wait where nobody calls it', async () => {
-    registrant.inbound = undefined;
-    registrant.upstreams = [
+    instance.inbound = undefined;
+    instance.upstreams = [
       { name: 'ocr', service: 'ocr', listen: { kind: 'tcp', host: '127.0.0.1', port: 9001 } },
     ];
     await started();
@@ -309,7 +309,7 @@ describe('registration', () => {
   it('refuses to be made without settings', () => {
     const { registration: _, ...config } = consulConfig();
     const deps = { config, clock, timers: clock, random: seeded(1), logger: log.logger };
-    assert.throws(() => new Registration(agent, deps, registrant), /consul.registration: missing/);
+    assert.throws(() => new Registration(agent, deps, instance), /consul.registration: missing/);
   });
 
   it('tells metrics', async () => {
