@@ -12,7 +12,7 @@ import type {
   QueueReport,
   RegistryReport,
 } from '../telemetry/reports.js';
-import { endpointState, endpointTone } from './endpoint-tone.js';
+import { endpointState, endpointTone } from './endpoint-state.js';
 import type { StatusReport } from './status.js';
 
 const STYLE = `

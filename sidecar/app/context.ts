@@ -4,7 +4,7 @@ import type { FrameRates, SidecarConfig } from '../config/model.js';
 import type { MemoryReading } from '../core/admission/memory-pressure.js';
 import { type Buckets, bucketsOf } from '../http2/limits.js';
 import type { LocalSettings } from '../http2/settings.js';
-import type { IdentityFeed } from '../identity/sources/identity-source.js';
+import type { IdentityFeed } from '../identity/identity.js';
 import type { Logger } from '../runtime/log/logger.js';
 import type { ListenSockets } from '../runtime/process/listen-sockets.js';
 import type { Random } from '../runtime/random.js';

@@ -24,7 +24,7 @@ import { MemoryBudget } from '../transport/memory-budget.js';
 import { AccessLogSink } from './access-log-sink.js';
 import { type AppContext, type Deps, frameBuckets } from './context.js';
 import { poisonReports, queueReportOfAll, reportsOf } from './endpoint-report.js';
-import { FaultController } from './fault-switch.js';
+import { FaultController } from './fault-controller.js';
 import { InboundSide } from './inbound-side.js';
 import { metricsOf } from './metrics/traffic.js';
 import { faultMetrics, mirrorReports, trafficShiftMetrics } from './metrics/traffic-shift.js';

@@ -1,54 +1,27 @@
-/** Asks an admin server over HTTP; bounded in time and size. Used by `up` and `status`. */
-
-import { type Agent, request } from 'node:http';
+import type { Agent } from 'node:http';
 import type { Address } from '../config/model.js';
-
-export interface AdminAnswer {
-  readonly status: number;
-  readonly body: string;
-}
+import { type HttpAnswer, httpRequest } from './http-request.js';
 
 const MAX_BODY_BYTES = 16 * 1024 * 1024;
 
-export interface AdminQuestion {
+export interface AdminRequest {
+  readonly timeoutMs: number;
   /** Default GET. */
   readonly method?: 'GET' | 'POST';
-  /** Keeps the connection for the next question. */
+  /** Keeps the connection for the next request. */
   readonly agent?: Agent;
 }
 
-/** Rejects when there is no whole answer within `timeoutMs`. */
+/**
+ * Asks an admin server; `path` with its query. The Host header is `localhost`, which the server's guard accepts on any
+ * address. Rejects when there is no whole answer within `timeoutMs`, or when it is longer than 16 MiB.
+ */
 export function askAdmin(
   address: Address,
   path: string,
-  timeoutMs: number,
-  { method = 'GET', agent }: AdminQuestion = {},
-): Promise<AdminAnswer> {
-  const target =
-    address.kind === 'unix' ? { socketPath: address.path } : { host: address.host, port: address.port };
-  return new Promise((resolve, reject) => {
-    const asked = request(
-      { ...target, method, path, agent: agent ?? false, headers: { host: 'localhost' } },
-      (response) => {
-        const parts: Buffer[] = [];
-        let size = 0;
-        response.on('data', (part: Buffer) => {
-          size += part.length;
-          if (size > MAX_BODY_BYTES) asked.destroy(new Error('the answer is too large'));
-          else parts.push(part);
-        });
-        response.on('end', () => {
-          clearTimeout(timer);
-          resolve({ status: response.statusCode ?? 0, body: Buffer.concat(parts).toString() });
-        });
-        response.on('error', reject);
-      },
-    );
-    const timer = setTimeout(() => asked.destroy(new Error(`no answer in ${timeoutMs} ms`)), timeoutMs);
-    asked.on('error', (error) => {
-      clearTimeout(timer);
-      reject(error);
-    });
-    asked.end();
-  });
+  { timeoutMs, method = 'GET', agent }: AdminRequest,
+): Promise<HttpAnswer> {
+  const target = address.kind === 'unix' ? { socketPath: address.path } : address;
+  const headers = { host: 'localhost' };
+  return httpRequest({ target, method, path, headers, agent, timeoutMs, maxBytes: MAX_BODY_BYTES });
 }

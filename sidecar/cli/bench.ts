@@ -1,8 +1,3 @@
-/**
- * `outrider bench`: side-by-side measurements against nginx, HAProxy and Envoy. The measurements themselves are part
- * of the tests and not of the product, so they run as a process of their own, and only in a clone.
- */
-
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -11,7 +6,12 @@ import { CommandFailure } from './failure.js';
 
 const ENTRY = join(dirname(fileURLToPath(import.meta.url)), '../../test/bench/main.js');
 
-/** Passes `args` on; resolves with the exit code of the measurement. */
+/**
+ * `outrider bench`: runs the side-by-side measurements against nginx, HAProxy and Envoy. They are part of the tests, so
+ * they run in a process of their own, and only in a clone of the repository.
+ *
+ * @returns the exit code of the measurement.
+ */
 export async function benchCommand(args: readonly string[]): Promise<number> {
   if (!existsSync(ENTRY)) {
     throw new CommandFailure('bench needs a clone of the repository, built with `npm run build`');

@@ -1,10 +1,3 @@
-/**
- * `outrider certs`: certificates for sidecars that get theirs from files, signed by an authority that is made for it.
- *
- * The authority's key is not kept, so that it cannot be stolen: what is to trust each other is named in one call, and
- * certificates that run out are all made anew. Where there are many machines, Consul, cert-manager or SPIRE do this.
- */
-
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { NAME } from '../config/options/values.js';
@@ -14,17 +7,25 @@ import { systemClock } from '../runtime/time/clock.js';
 import { CommandFailure, oneLine } from './failure.js';
 
 export interface CertsOptions {
-  /** Gets `NAME.crt` and `NAME.key` for each service, and `roots.crt`. */
+  /** Folder for `NAME.crt` and `NAME.key` of each service, and `roots.crt`. */
   readonly out: string;
   readonly trustDomain: string;
   readonly datacenter: string;
-  /** How long they are valid. */
+  /** Validity of the certificates, 1 to 3650. */
   readonly days: number;
 }
 
 const DAY_MS = 86_400_000;
 const MAX_DAYS = 3650;
 
+/**
+ * `outrider certs`: writes certificates for sidecars with `identity` files, signed by a certificate authority made for this
+ * call. Its key is not kept and cannot leak: services that shall trust each other are named in one call, and expiring
+ * certificates are all made again. For many machines: Consul, cert-manager or SPIRE.
+ *
+ * @returns 0.
+ * @throws CommandFailure, exit code 2 for wrong arguments, 1 when a file exists or cannot be written.
+ */
 export async function certsCommand(services: readonly string[], options: CertsOptions): Promise<number> {
   const { out, days, trustDomain, datacenter } = options;
   const wrong = services.find((service) => !NAME.test(service));

@@ -1,13 +1,11 @@
 /**
- * The error a command throws when the user is to read exactly one line and get an exit code.
- *
- * Everything else that reaches the process edge is a defect, and is also shown as one line, never as a stack.
+ * A failure that a command explains to the user: `message` is printed, one line for each of its lines. Any other error that
+ * reaches `runProgram` is a defect; it is shown as one line too, with its stack only under OUTRIDER_DEBUG=1.
  */
-
 export class CommandFailure extends Error {
   override readonly name = 'CommandFailure';
 
-  /** `exitCode` is 1 when it failed, 2 when the command line was wrong. */
+  /** @param exitCode 1: the command failed; 2: the command line was wrong. */
   constructor(
     message: string,
     readonly exitCode: 1 | 2 = 1,
@@ -16,7 +14,7 @@ export class CommandFailure extends Error {
   }
 }
 
-/** The first line of what went wrong, whatever was thrown. */
+/** The first line of the message of anything that was thrown. */
 export function oneLine(error: unknown): string {
   const text = error instanceof Error ? error.message || error.name : String(error);
   return text.split('\n', 1)[0] || 'unknown error';

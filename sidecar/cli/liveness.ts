@@ -1,10 +1,3 @@
-/**
- * How `up` sees whether a process it started lives: it asks a sidecar for `/live` on the admin port, and others as they answer.
- *
- * Two silences in a row, of ten seconds each, are a hang. A silence that our own process slept through proves
- * nothing, so one that lasted longer than it was asked to is forgotten.
- */
-
 import { Agent } from 'node:http';
 import type { Address } from '../config/model.js';
 import { EndClass } from '../core/health/process-end.js';
@@ -16,18 +9,19 @@ import { askAdmin } from './admin-client.js';
 import { oneLine } from './failure.js';
 
 const PERIOD_MS = 5_000;
-const SILENCE_MS = 10_000;
-const SILENCES = 2;
-/** A timer later than this was held up by our own process. */
+const TIMEOUT_MS = 10_000;
+/** Timeouts in a row that count as a hang. */
+const MAX_TIMEOUTS = 2;
+/** A probe that took this much longer than its timeout was delayed by a stall of our own process. */
 const OWN_STALL_MS = 1_000;
 
-/** Answers as a model's health does, so that sidecars and models are supervised by the same code. */
+/** Probes `GET /live` at a sidecar's admin address, in the shape of a model's health probe for `Supervisor`. */
 export function liveProbe(admin: Address): Probe {
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   return {
     async check(timeoutMs): Promise<Health> {
       try {
-        const { status } = await askAdmin(admin, '/live', timeoutMs, { agent });
+        const { status } = await askAdmin(admin, '/live', { timeoutMs, agent });
         return status === 200
           ? { kind: 'serving' }
           : { kind: 'silent', why: `the admin server answered ${status}` };
@@ -39,43 +33,51 @@ export function liveProbe(admin: Address): Probe {
   };
 }
 
-/** Asks while a sidecar runs; see the header for what it concludes. */
-export function monitorSidecar(probe: Probe, events: MonitorEvents, clock: Clock, timers: Timers): Monitor {
-  return monitorAnswers(probe, events, clock, timers, 'its admin server');
+export interface MonitorOptions {
+  readonly probe: Probe;
+  readonly events: MonitorEvents;
+  readonly clock: Clock;
+  readonly timers: Timers;
 }
 
-/** `who`: whose silence it is, at the beginning of a sentence. */
-export function monitorAnswers(
-  probe: Probe,
-  events: MonitorEvents,
-  clock: Clock,
-  timers: Timers,
-  who = 'it',
-): Monitor {
-  let silences = 0;
-  let stopped = false;
+/** Monitors a sidecar by its admin server: see `monitorAnswers`. */
+export function monitorSidecar(options: MonitorOptions): Monitor {
+  return monitorAnswers({ ...options, subject: 'its admin server' });
+}
+
+/**
+ * Probes a process every 5 s, and reports a hang after two timeouts of 10 s in a row. A timeout that lasted longer than
+ * it should was a stall of our own process, and is not counted.
+ *
+ * @param subject what does not answer, at the start of the reported sentence.
+ */
+export function monitorAnswers({
+  probe,
+  events,
+  clock,
+  timers,
+  subject = 'it',
+}: MonitorOptions & { readonly subject?: string }): Monitor {
+  let timeouts = 0;
+  let isStopped = false;
   let timer: Timer;
-  const later = () => {
-    timer = timers.after(PERIOD_MS, () => void ask());
+  const checkLater = () => {
+    timer = timers.after(PERIOD_MS, () => void check());
   };
-  const ask = async () => {
-    const askedMs = clock.now();
-    const health = await probe.check(SILENCE_MS);
-    if (stopped) return;
-    const tookMs = clock.now() - askedMs;
-    if (health.kind === 'serving') silences = 0;
-    else if (tookMs < SILENCE_MS + OWN_STALL_MS) silences++;
-    if (silences < SILENCES) later();
-    else
-      events.onHang(
-        `${who} has not answered ${SILENCES} times (${health.kind === 'silent' ? health.why : ''})`,
-        EndClass.killedFrozen,
-      );
+  const check = async () => {
+    const sentMs = clock.now();
+    const health = await probe.check(TIMEOUT_MS);
+    if (isStopped) return;
+    if (health.kind === 'serving') timeouts = 0;
+    else if (clock.now() - sentMs < TIMEOUT_MS + OWN_STALL_MS) timeouts++;
+    if (timeouts < MAX_TIMEOUTS) return checkLater();
+    const why = health.kind === 'silent' ? health.why : '';
+    events.onHang(`${subject} has not answered ${MAX_TIMEOUTS} times (${why})`, EndClass.killedFrozen);
   };
-  later();
+  checkLater();
   return {
     stop() {
-      stopped = true;
+      isStopped = true;
       timer.cancel();
     },
   };

@@ -1,15 +1,16 @@
-/**
- * Whether the inference runtime is installed. It is an optional dependency: its install script downloads GPU libraries, and
- * where it cannot, npm leaves the package out and installs the rest, which serves models of other programs without it.
- */
-
 import { createRequire } from 'node:module';
 import { CommandFailure } from './failure.js';
-import { optionalVersions } from './version.js';
+import { optionalVersions } from './package-info.js';
 
 const RUNTIME = 'onnxruntime-node';
 
-/** Throws a CommandFailure with the line that installs the runtime, unless `from` (a file URL or path) can import it. */
+/**
+ * Checks that the inference runtime is installed. It is an optional dependency: its install script downloads GPU libraries,
+ * and npm skips the package where that fails.
+ *
+ * @param from file URL or path from which the runtime is resolved.
+ * @throws CommandFailure with the command that installs it.
+ */
 export function requireModelRuntime(from: string = import.meta.url): void {
   try {
     createRequire(from).resolve(RUNTIME);

@@ -10,9 +10,8 @@ import { DEFAULT_DATACENTER, DEFAULT_TRUST_DOMAIN } from '../config/defaults.js'
 import type { CertsOptions } from './certs.js';
 import { CommandFailure, oneLine } from './failure.js';
 import type { InferFlags } from './infer/flags.js';
-import { packageFile } from './package-file.js';
+import { packageFile, packageVersion } from './package-info.js';
 import type { ServeOptions } from './serve.js';
-import { packageVersion } from './version.js';
 
 const EXIT_OK = 0;
 const EXIT_FAILED = 1;
@@ -86,7 +85,7 @@ function addMeshCommands(program: Command, done: (exitCode: number) => void): vo
     .usage('-c FILE [--takeover] [-- COMMAND…]')
     .action(async (command: string[], options: { config: string; takeover?: true }) => {
       if (options.takeover === true) {
-        const { takeoverCommand } = await import('./sidecar/takeover.js');
+        const { takeoverCommand } = await import('./sidecar/takeover-command.js');
         done(await takeoverCommand(options.config, command));
         return;
       }

@@ -1,5 +1,3 @@
-/** How this program runs itself: the path of its entry file, whatever it was called by. */
-
 import { fileURLToPath } from 'node:url';
 import { YOUNG_HEAP_FLAG } from '../runtime/process/heap-tuning.js';
 
@@ -10,7 +8,7 @@ const FLAGS = process.execArgv.includes(YOUNG_HEAP_FLAG)
 /** `.ts` when the sources themselves run, as in tests. */
 const ENTRY = import.meta.url.endsWith('.ts') ? '../main.ts' : '../main.js';
 
-/** argv to which a command is appended. */
+/** argv that runs this program, whatever it was called by; a command is appended. */
 export const SELF: readonly string[] = [
   process.execPath,
   ...FLAGS,

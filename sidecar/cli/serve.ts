@@ -1,27 +1,28 @@
-/**
- * `outrider serve`: one model service in this process.
- *
- * The model runtime is a program of its own (services/), which sidecar/ must not import: it is loaded here by its
- * path, as a shell would start it, and owns the process from then on.
- */
-
 import { existsSync } from 'node:fs';
 import { CommandFailure } from './failure.js';
 import { requireModelRuntime } from './model-runtime.js';
 
 export interface ServeOptions {
+  /** Directory of models: `DIR/<name>/<version>/model.onnx`. */
   readonly models: string;
-  /** Empty: every model of the folder. */
+  /** Names of the models to serve; empty: all of the directory. */
   readonly model: readonly string[];
   readonly listen?: string;
+  /** End when standard input ends. */
   readonly exitWithStdin?: true;
-  /** Print what the models answer to their golden inputs, and end. */
+  /** Print the block `golden` for each `model.yaml`, and end. */
   readonly golden?: true;
 }
 
+/** Entry of the model server: compiled, or as source in tests. */
 const PROGRAM = ['../../services/model-server/main.js', '../../services/model-server/main.ts'];
 
-/** Never resolves: the model service ends the process, with its exit code. */
+/**
+ * `outrider serve`: runs the model server (`services/model-server/`) in this process. It is a program of its own that
+ * `sidecar/` may not import, so it is loaded by its path, with its command line in `process.argv`.
+ *
+ * @returns never: the model server ends the process with its exit code.
+ */
 export async function serveCommand(options: ServeOptions): Promise<never> {
   const program = PROGRAM.map((path) => new URL(path, import.meta.url)).find((url) => existsSync(url));
   if (program === undefined)
@@ -38,7 +39,7 @@ export async function serveCommand(options: ServeOptions): Promise<never> {
     ...(options.exitWithStdin ? ['--exit-with-stdin'] : []),
     ...(options.golden ? ['--golden'] : []),
   );
-  process.env['ORT_DISABLE_TELEMETRY'] ??= '1'; // the inference library would report its use to its maker
+  process.env['ORT_DISABLE_TELEMETRY'] ??= '1'; // ONNX Runtime's telemetry
   await import(program.href);
   if (options.golden) process.exit();
   return new Promise<never>(() => {});

@@ -1,21 +1,21 @@
-/**
- * systemd follows the process that it started and takes a service for ended with it. A sidecar that is followed by another
- * says so (sd_notify(3), `MAINPID=`), where the unit has `Type=notify` and `NotifyAccess=all`. Node has no datagrams on Unix
- * sockets, so systemd's own program speaks.
- */
-
 import { spawnSync } from 'node:child_process';
 
 const LIMIT_MS = 2_000;
 
-/** This process is the service now, and ready. Returns what went wrong, in one line; undefined also without systemd. */
+/**
+ * Reports to systemd that this process is the service's main process now, and ready (sd_notify(3), `MAINPID=`); the unit
+ * needs `Type=notify` and `NotifyAccess=all`. Without it, systemd takes the service for ended when a successor takes over.
+ * Node has no datagram sockets on Unix paths, so `systemd-notify` sends the message.
+ *
+ * @returns what went wrong, in one line; undefined when it was sent, and without systemd.
+ */
 export function notifyServiceManager(env: Readonly<Record<string, string | undefined>>): string | undefined {
   if (env['NOTIFY_SOCKET'] === undefined) return undefined;
-  const told = spawnSync('systemd-notify', ['--ready', `--pid=${process.pid}`], {
+  const result = spawnSync('systemd-notify', ['--ready', `--pid=${process.pid}`], {
     stdio: ['ignore', 'ignore', 'pipe'],
     timeout: LIMIT_MS,
     encoding: 'utf8',
   });
-  if (told.status === 0) return undefined;
-  return told.error?.message ?? (told.stderr.trim() || `systemd-notify ended with ${told.status}`);
+  if (result.status === 0) return undefined;
+  return result.error?.message ?? (result.stderr.trim() || `systemd-notify ended with ${result.status}`);
 }

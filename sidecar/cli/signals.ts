@@ -1,26 +1,27 @@
-/**
- * The signals that ask a long-running command to end: the first asks for an orderly end, the next for one at once.
- */
-
 import { closeSync, constants, openSync } from 'node:fs';
 import { systemClock } from '../runtime/time/clock.js';
 
 const ENDING: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP'];
-/** One Ctrl-C may arrive twice: from the terminal, and from an npm in between that passes it on. */
+/** One Ctrl-C may arrive twice within this time: from the terminal, and from npm, which forwards it. */
 const SAME_CTRL_C_MS = 300;
 
 export interface EndRequests {
-  /** Resolves at the first request, with its name. */
+  /** Resolves at the first request with the signal's name, or the reason given to `ask`. */
   readonly first: Promise<string>;
   /** Resolves at the second. */
   readonly second: Promise<string>;
-  /** Asks as a signal does, for reasons of the program's own. */
+  /** Counts as a signal, for reasons inside the program. */
   ask(why: string): void;
-  /** Signals have their usual effect again. */
+  /** Removes the signal handlers. */
   release(): void;
 }
 
-/** `except`: a signal with another meaning for this command. */
+/**
+ * Handles the signals that end a long-running command (SIGINT, SIGTERM, SIGHUP): the first asks for an orderly end, the
+ * second for an immediate one.
+ *
+ * @param except signals with another meaning for this command.
+ */
 export function endRequests(except: readonly NodeJS.Signals[] = []): EndRequests {
   const waiting: ((why: string) => void)[] = [];
   const next = () => new Promise<string>((resolve) => waiting.push(resolve));
@@ -47,15 +48,15 @@ export function endRequests(except: readonly NodeJS.Signals[] = []): EndRequests
 }
 
 export interface Hangups {
-  /** What SIGHUP does now. */
+  /** Called at SIGHUP. */
   onReload: () => void;
-  /** The signal has its usual effect again. */
+  /** Removes the signal handler. */
   release(): void;
 }
 
 /**
- * SIGHUP of a program that reloads its file on it, and that may have been started in a terminal: the same signal says that
- * this is gone, which is an end.
+ * Handles SIGHUP of a program that reloads its file on it and may run in a terminal: when the terminal has been closed, the
+ * same signal means an end.
  */
 export function hangups(onTerminalGone: () => void): Hangups {
   const hadTerminal = hasTerminal();
@@ -71,7 +72,7 @@ export function hangups(onTerminalGone: () => void): Hangups {
   return hangup;
 }
 
-/** A terminal that controls this process can be opened as long as it is there (tty(4)). */
+/** The controlling terminal can be opened as `/dev/tty` while it exists (tty(4)). */
 function hasTerminal(): boolean {
   try {
     closeSync(openSync('/dev/tty', constants.O_RDWR | constants.O_NOCTTY));

@@ -1,8 +1,4 @@
-/**
- * What may be written where: colour and progress only on a terminal, and never when NO_COLOR or TERM=dumb asks for none.
- */
-
-/** The part of a stream that matters here; `process.stdout` and `process.stderr` fit. */
+/** The part of a stream that output needs; `process.stdout` and `process.stderr` have it. */
 export interface OutputStream {
   readonly isTTY?: boolean;
   readonly columns?: number;
@@ -11,6 +7,7 @@ export interface OutputStream {
 
 type Paint = (text: string) => string;
 
+/** Text styles; each adds nothing where colour is off. */
 export interface Palette {
   readonly bold: Paint;
   readonly dim: Paint;
@@ -28,15 +25,15 @@ const COLOURED: Palette = {
   yellow: sgr(33, 39),
 };
 
-/** See no-color.org: any non-empty value switches colour off. */
+/** Styles for a terminal, unless NO_COLOR is set and not empty (no-color.org) or TERM is `dumb`. */
 export function paletteFor(stream: OutputStream, env: Readonly<Record<string, string | undefined>>): Palette {
   const wanted = stream.isTTY === true && !env['NO_COLOR'] && env['TERM'] !== 'dumb';
   return wanted ? COLOURED : PLAIN;
 }
 
-/** One line that is drawn over itself. Writes nothing unless the stream is a terminal. */
+/** A line that replaces itself, for progress. Writes nothing unless the stream is a terminal. */
 export class ProgressLine {
-  private shown = false;
+  private isShown = false;
 
   constructor(private readonly stream: OutputStream) {}
 
@@ -44,22 +41,22 @@ export class ProgressLine {
     if (this.stream.isTTY !== true) return;
     const width = Math.max(20, (this.stream.columns || 80) - 1);
     this.stream.write(`\r\x1b[2K${text.slice(0, width)}`);
-    this.shown = true;
+    this.isShown = true;
   }
 
   clear(): void {
-    if (this.shown) this.stream.write('\r\x1b[2K');
-    this.shown = false;
+    if (this.isShown) this.stream.write('\r\x1b[2K');
+    this.isShown = false;
   }
 }
 
-/** `[#####.....] 50 %` */
+/** A progress bar, such as `[#####.....]  50 %`. */
 export function bar(ratio: number, width = 30): string {
   const full = Math.round(Math.min(1, Math.max(0, ratio)) * width);
   return `[${'#'.repeat(full)}${'.'.repeat(width - full)}] ${String(Math.floor(ratio * 100)).padStart(3)} %`;
 }
 
-/** Left-aligned columns, two spaces apart; a column whose every cell is a number is right-aligned. */
+/** Columns two spaces apart: left-aligned, or right-aligned where every cell is a number (with a unit). */
 export function table(
   header: readonly string[],
   rows: readonly (readonly string[])[],
@@ -67,27 +64,23 @@ export function table(
 ): string {
   const columns = header.map((title, i) => {
     const cells = rows.map((row) => row[i] ?? '');
-    const width = Math.max(visible(title), ...cells.map(visible));
-    return {
-      width,
-      numeric: cells.length > 0 && cells.every((cell) => /^[\d.,]+( (ms|s|%|B))?$|^-?$/.test(cell)),
+    const width = Math.max(visibleWidth(title), ...cells.map(visibleWidth));
+    const isNumeric = cells.length > 0 && cells.every((cell) => /^[\d.,]+( (ms|s|%|B))?$|^-?$/.test(cell));
+    return (text: string): string => {
+      const space = ' '.repeat(Math.max(0, width - visibleWidth(text)));
+      return isNumeric ? space + text : text + space;
     };
   });
   const line = (cells: readonly string[]) =>
     columns
-      .map((c, i) => padded(cells[i] ?? '', c.width, c.numeric))
+      .map((padded, i) => padded(cells[i] ?? ''))
       .join('  ')
       .trimEnd();
   return [palette.bold(line(header)), ...rows.map(line)].join('\n');
 }
 
-function padded(text: string, width: number, right: boolean): string {
-  const space = ' '.repeat(Math.max(0, width - visible(text)));
-  return right ? space + text : text + space;
-}
-
-/** Width without colour codes. */
-function visible(text: string): number {
+/** Characters of a text without its colour codes. */
+function visibleWidth(text: string): number {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: colour codes begin with the escape character
   return text.replace(/\x1b\[[0-9;]*m/g, '').length;
 }
@@ -96,6 +89,7 @@ function same(text: string): string {
   return text;
 }
 
+/** Wraps text in ANSI SGR codes. */
 function sgr(on: number, off: number): Paint {
   return (text) => `\x1b[${on}m${text}\x1b[${off}m`;
 }

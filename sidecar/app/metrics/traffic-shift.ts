@@ -3,7 +3,7 @@ import type { TrafficShift } from '../../outbound/traffic-shift.js';
 import type { HistogramSample, Metric, Sample } from '../../telemetry/metric.js';
 import { counter } from '../../telemetry/metric.js';
 import type { MirrorReport } from '../../telemetry/reports.js';
-import type { FaultController } from '../fault-switch.js';
+import type { FaultController } from '../fault-controller.js';
 
 /** An upstream and how it shapes its calls. */
 export interface ShapedUpstream {

@@ -1,48 +1,35 @@
-/** Asks a Consul agent of our own over its HTTP API; bounded in time and size. For `up --consul dev` only. */
-
-import { Agent, request } from 'node:http';
-
-export interface AgentAnswer {
-  readonly status: number;
-  readonly body: string;
-}
+import { Agent } from 'node:http';
+import { type HttpAnswer, httpRequest } from '../http-request.js';
 
 const TIMEOUT_MS = 5_000;
 const MAX_BODY_BYTES = 4 * 1024 * 1024;
 
-/** Keeps one connection. `port`: on 127.0.0.1. */
+/** HTTP API of the agent of `up --consul dev`, on 127.0.0.1 and one kept connection. */
 export class AgentApi {
   private readonly agent = new Agent({ keepAlive: true, maxSockets: 1 });
 
   constructor(private readonly port: number) {}
 
-  /** `path` from `/v1` on. Rejects when there is no whole answer in time. */
-  ask(method: 'GET' | 'POST', path: string, body?: unknown, timeoutMs = TIMEOUT_MS): Promise<AgentAnswer> {
-    const target = { host: '127.0.0.1', port: this.port, path: `/v1${path}`, method, agent: this.agent };
-    return new Promise((resolve, reject) => {
-      const asked = request(target, (response) => {
-        const parts: Buffer[] = [];
-        let size = 0;
-        response.on('error', reject).on('data', (part: Buffer) => {
-          size += part.length;
-          if (size > MAX_BODY_BYTES) asked.destroy(new Error('the answer is too large'));
-          else parts.push(part);
-        });
-        response.on('end', () => {
-          clearTimeout(timer);
-          resolve({ status: response.statusCode ?? 0, body: Buffer.concat(parts).toString() });
-        });
-      });
-      const timer = setTimeout(() => asked.destroy(new Error(`no answer in ${timeoutMs} ms`)), timeoutMs);
-      asked.on('error', (error) => {
-        clearTimeout(timer);
-        reject(error);
-      });
-      asked.end(body === undefined ? undefined : JSON.stringify(body));
-    });
+  get(path: string, timeoutMs = TIMEOUT_MS): Promise<HttpAnswer> {
+    return this.request('GET', path, { timeoutMs });
   }
 
-  /** Gives the connection back; asking again makes a new one. */
+  post(path: string, body: unknown): Promise<HttpAnswer> {
+    return this.request('POST', path, { timeoutMs: TIMEOUT_MS, body: JSON.stringify(body) });
+  }
+
+  /** `path` from `/v1` on. Rejects when there is no whole answer in time. */
+  private request(
+    method: 'GET' | 'POST',
+    path: string,
+    options: { readonly timeoutMs: number; readonly body?: string },
+  ): Promise<HttpAnswer> {
+    const target = { host: '127.0.0.1', port: this.port };
+    const { agent } = this;
+    return httpRequest({ target, method, path: `/v1${path}`, agent, maxBytes: MAX_BODY_BYTES, ...options });
+  }
+
+  /** Closes the connection; the next request opens a new one. */
   close(): void {
     this.agent.destroy();
   }

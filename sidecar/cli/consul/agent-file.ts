@@ -1,7 +1,6 @@
-/** What a Consul agent of our own is told: one server on loopback, with its UI, that keeps its state in a private folder. */
-
 import { join } from 'node:path';
 
+/** TCP ports of an agent on 127.0.0.1. */
 export interface AgentPorts {
   readonly http: number;
   readonly serfLan: number;
@@ -9,17 +8,19 @@ export interface AgentPorts {
 }
 
 export interface AgentFileInput {
-  /** Private; the state goes into it. */
+  /** Private folder; the agent's state goes into `data` in it. */
   readonly folder: string;
   readonly ports: AgentPorts;
   readonly datacenter: string;
-  /** Of the program, such as `1.8.7`. */
+  /** Version of the program, such as `1.8.7`. */
   readonly version: string;
 }
 
 /**
- * Like `consul agent -dev`, except that the state is on disk: an agent that died and was started again then has the same
- * certificate authority, services and intentions, and no call notices. The price is a second until the first leader.
+ * Configuration of a Consul agent for development: one server on loopback, with its UI.
+ *
+ * It differs from `consul agent -dev` in keeping its state on disk: after a restart the agent has the same certificate
+ * authority, services and intentions. The cost is about a second until the first leader election.
  */
 export function agentFile({ folder, ports, datacenter, version }: AgentFileInput): Record<string, unknown> {
   return {
@@ -43,7 +44,7 @@ export function agentFile({ folder, ports, datacenter, version }: AgentFileInput
   };
 }
 
-/** Switched off; an agent refuses a key that its version does not know. */
+/** Ports to switch off (−1). `grpc_tls` exists since Consul 1.14; an older agent refuses the key. */
 export function unusedPorts(version: string): Record<string, number> {
   const [major = 0, minor = 0] = version.split('.').map(Number);
   const hasGrpcTls = major > 1 || minor >= 14;

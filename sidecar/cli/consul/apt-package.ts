@@ -1,11 +1,3 @@
-/**
- * A package of Debian 11 (bullseye) for this user alone: downloaded, checked and unpacked, and nothing of the system changed.
- *
- * apt does the work with lists, cache and sources of its own in a private folder, so that it needs no rights. The
- * mirror is one that the system's own sources name; the signature of the archive is checked against Debian's keyring as
- * the system has it. Nothing is taken from an archive whose signature does not hold.
- */
-
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
@@ -19,16 +11,17 @@ const KEYRINGS = [
   '/usr/share/keyrings/debian-archive-keyring.gpg',
   '/usr/share/keyrings/debian-archive-keyring.pgp',
 ];
+/** For each command of apt and dpkg. */
 const LIMIT_MS = 300_000;
 
 export interface AptPackage {
   readonly name: string;
-  /** Where it is unpacked: the package's own tree, such as `usr/bin/…`. Its parent is made. */
+  /** Folder for the package's own tree (`usr/bin/…`); parents are created. */
   readonly target: string;
   readonly env: Readonly<Record<string, string | undefined>>;
 }
 
-/** Why this machine cannot do it at all, in half a sentence; undefined when it can. */
+/** Why this machine cannot unpack a Debian package, as half a sentence; undefined when it can. */
 export function whyNoApt(env: Readonly<Record<string, string | undefined>>): string | undefined {
   const missing = ['apt-get', 'dpkg'].find((command) => !onPath(command, env));
   if (missing !== undefined) return `this machine has no ${missing}`;
@@ -37,8 +30,13 @@ export function whyNoApt(env: Readonly<Record<string, string | undefined>>): str
 }
 
 /**
- * Several processes may do this at once: each works in a folder of its own, the first one to finish puts its folder at
- * `target`, and the others take that. Rejects with the last words of the command that failed.
+ * Downloads a package of Debian 11 (bullseye) and unpacks it into `target`, for this user alone and without root. apt works
+ * with lists, cache and sources in a private folder; the mirror is one of the system's own sources, and the archive's
+ * signature is checked against the system's Debian keyring.
+ *
+ * Safe to run in several processes at once: each works in its own folder, and the first to finish renames it to `target`.
+ *
+ * @throws Error with the last message of the command that failed.
  */
 export async function unpackDebianPackage({ name, target, env }: AptPackage): Promise<void> {
   const parent = join(target, '..');
@@ -50,13 +48,13 @@ export async function unpackDebianPackage({ name, target, env }: AptPackage): Pr
     const file = (await readdir(work)).find((entry) => entry.endsWith('.deb'));
     if (file === undefined) throw new Error(`apt-get brought no package ${name}`);
     await command('dpkg', ['-x', join(work, file), join(work, 'tree')], work, env);
-    await settle(join(work, 'tree'), target);
+    await moveIntoPlace(join(work, 'tree'), target);
   } finally {
     await rm(work, { recursive: true, force: true });
   }
 }
 
-/** What an interrupted download left behind; a running one is younger. */
+/** Removes folders of interrupted downloads. A running download is younger than three times the command limit. */
 async function removeAbandoned(parent: string, name: string): Promise<void> {
   for (const entry of await readdir(parent)) {
     if (!entry.startsWith(`.${name}-`)) continue;
@@ -85,7 +83,7 @@ async function download(name: string, work: string, env: AptPackage['env']): Pro
   throw problem;
 }
 
-/** The main archives in the system's own sources, in their order; security archives hold other suites. */
+/** URIs of the main archives in the system's sources, in order; security archives have other suites. */
 async function debianMirrors(work: string, env: AptPackage['env']): Promise<string[]> {
   const args = ['indextargets', '--format', '$(REPO_URI)', 'Created-By: Packages'];
   const out = await command('apt-get', args, work, env);
@@ -94,8 +92,8 @@ async function debianMirrors(work: string, env: AptPackage['env']): Promise<stri
 }
 
 /**
- * Everything apt writes or is told to prefer lies in `work`. A user without rights needs that; for root it also keeps apt
- * from handing the download to a user of its own, who could not read a private folder.
+ * apt options that keep all state in `work`, which needs no root. For root they also keep apt from downloading as the user
+ * `_apt`, which cannot read a private folder.
  */
 function ownState(work: string): string[] {
   const options = [
@@ -126,11 +124,12 @@ async function command(
     return (await run(file, args, options)).stdout;
   } catch (error) {
     const { stderr = '', message } = error as Error & { stderr?: string };
-    throw new Error(`${file}: ${lastWords(stderr) ?? message.split('\n')[0]}`);
+    throw new Error(`${file}: ${lastMessage(stderr) ?? message.split('\n')[0]}`);
   }
 }
 
-function lastWords(stderr: string): string | undefined {
+/** apt's error line (`E: …`), else the last line. */
+function lastMessage(stderr: string): string | undefined {
   const lines = stderr
     .split('\n')
     .map((line) => line.trim())
@@ -143,8 +142,8 @@ function lastWords(stderr: string): string | undefined {
   );
 }
 
-/** A target that is there already was put there by another process, and is as good. */
-async function settle(tree: string, target: string): Promise<void> {
+/** A target that exists by now was unpacked by another process. */
+async function moveIntoPlace(tree: string, target: string): Promise<void> {
   try {
     await rename(tree, target);
   } catch (error) {

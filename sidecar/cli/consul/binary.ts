@@ -1,12 +1,3 @@
-/**
- * The Consul program: where it is on this machine, or brought here.
- *
- *   CONSUL_BIN → PATH → .cache/consul/ of the clone → Debian's package of Consul 1.8.7, unpacked into .cache/consul/
- *
- * What is found is asked for its version: a program that only has the name is not Consul. Sidecars never need it; it
- * is for `up --consul dev` and for tests.
- */
-
 import { execFile } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
@@ -16,10 +7,11 @@ import { unpackDebianPackage, whyNoApt } from './apt-package.js';
 
 const run = promisify(execFile);
 
-/** The oldest Consul whose Connect Outrider was built for. */
+/** The oldest supported Consul. */
 const OLDEST = [1, 8] as const;
 const VERSION_LIMIT_MS = 20_000;
 
+/** A Consul program that runs on this machine. */
 export interface ConsulBinary {
   readonly path: string;
   /** Such as `1.8.7`. */
@@ -28,13 +20,19 @@ export interface ConsulBinary {
 
 export interface FindOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** The clone's `.cache`; a `consul` folder in it is made when Consul has to be brought. */
+  /** Cache folder; Consul is unpacked into `consul/` in it when it has to be downloaded. */
   readonly cache: string;
-  /** Told before the download, which takes half a minute; one line. */
+  /** Called with one line before a download, which takes about half a minute. */
   onInstall?(line: string): void;
 }
 
-/** Throws a CommandFailure that says what to do when there is none and none can be brought. */
+/**
+ * Finds Consul, in this order: `CONSUL_BIN`, `PATH`, the cache, a download of Debian's package 1.8.7 into the cache. Each
+ * candidate is run with `version`, so that another program of that name is not taken for Consul. Only `up --consul dev`
+ * and tests need the program; sidecars use the HTTP API of an agent.
+ *
+ * @throws CommandFailure that states what to install when there is none and none can be downloaded.
+ */
 export async function findConsul(options: FindOptions): Promise<ConsulBinary> {
   const { env, cache } = options;
   const asked = env['CONSUL_BIN'];
@@ -45,7 +43,7 @@ export async function findConsul(options: FindOptions): Promise<ConsulBinary> {
     const version = await versionOf(path);
     if (version !== undefined && isRecentEnough(version)) return { path, version };
   }
-  await bring(unpacked, options);
+  await download(unpacked, options);
   const version = await versionOf(program);
   if (version === undefined)
     throw new CommandFailure(`${program} does not run on this machine. ${WHAT_TO_DO}`);
@@ -65,11 +63,11 @@ async function askedFor(path: string): Promise<ConsulBinary> {
   return { path, version };
 }
 
-async function bring(target: string, { env, onInstall }: FindOptions): Promise<void> {
-  const hindrance = whyNoApt(env);
-  if (hindrance !== undefined)
+async function download(target: string, { env, onInstall }: FindOptions): Promise<void> {
+  const obstacle = whyNoApt(env);
+  if (obstacle !== undefined)
     throw new CommandFailure(
-      `there is no Consul here, and it can only be brought on Debian: ${hindrance}. ${WHAT_TO_DO}`,
+      `there is no Consul here, and it can only be brought on Debian: ${obstacle}. ${WHAT_TO_DO}`,
     );
   onInstall?.(`there is no Consul here: bringing Debian's package of 1.8.7 into ${target}`);
   try {
@@ -86,7 +84,7 @@ function onPath(path: string): string[] {
     .map((folder) => join(folder, 'consul'));
 }
 
-/** Undefined when it is not there, does not run, or is something else. */
+/** Version of the Consul program at `path`; undefined when it does not exist, does not run or is another program. */
 async function versionOf(path: string): Promise<string | undefined> {
   try {
     accessSync(path, constants.X_OK);

@@ -1,10 +1,3 @@
-/**
- * A Consul agent for development: a server of its own beside a mesh, for as long as that runs.
- *
- * It is started, watched and started again like every process that `up` owns, on the same ports and with the same state,
- * so that sidecars find it again where it was. It dies with us, and ends last.
- */
-
 import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { RestartBackoff } from '../../core/retry/backoff.js';
@@ -33,44 +26,49 @@ export interface DevAgentInput extends Omit<AgentFileInput, 'version'> {
 const LIMITS = { startTimeoutMs: 30_000, stopTimeoutMs: 5_000 };
 const RESTART = { baseMs: 100, maxMs: 5_000 };
 
+/**
+ * The Consul agent of `up --consul dev`: one server beside the mesh. It is restarted like every process of `up`, on the same
+ * ports and with the same state, ends after the last sidecar, and dies with `up`.
+ */
 export class DevAgent {
   readonly api: AgentApi;
   private readonly process: Supervisor;
   private readonly file: string;
   private readonly logFile: string;
   private settle!: { resolve(): void; reject(error: Error): void };
-  /** Resolves when it has its first leader and can sign certificates; rejects with a CommandFailure. */
+  /** Resolves when there is a leader and a certificate authority; rejects with a CommandFailure when it does not start. */
   readonly ready: Promise<void>;
 
-  /** Nothing is started yet; the ports may still be held. */
+  /** Writes the agent's file and starts nothing: `ports` may still be bound. */
   constructor(private readonly input: DevAgentInput) {
     const { folder, ports, binary, clock, timers } = input;
     this.file = join(folder, 'agent.json');
     this.logFile = join(folder, 'log');
     this.api = new AgentApi(ports.http);
     mkdirSync(join(folder, 'data'), { recursive: true, mode: 0o700 });
-    const said = agentFile({ ...input, version: binary.version });
-    writeFileSync(this.file, JSON.stringify(said, null, 2), { mode: 0o600 });
+    const content = agentFile({ ...input, version: binary.version });
+    writeFileSync(this.file, JSON.stringify(content, null, 2), { mode: 0o600 });
     this.ready = new Promise((resolve, reject) => {
       this.settle = { resolve, reject };
     });
-    this.ready.catch(() => {}); // whoever waits sees it; an end request may come first
+    this.ready.catch(() => {}); // not awaited when `up` is asked to end first
     const backoff = new RestartBackoff(RESTART, input.random);
     const probe = leaderProbe(this.api);
     this.process = new Supervisor(LIMITS, {
       ...{ clock, timers, probe },
       start: (onExit) => this.launch(onExit),
-      monitor: (events) => monitorAnswers(probe, events, clock, timers),
+      monitor: (events) => monitorAnswers({ probe, events, clock, timers }),
       restartDelayMs: (readyForMs) => backoff.next(readyForMs),
       onChange: (report) => this.changed(report),
     });
   }
 
-  /** As sidecars are told it. */
+  /** Base URL of the HTTP API, for sidecars. */
   get url(): string {
     return `http://127.0.0.1:${this.input.ports.http}`;
   }
 
+  /** URL of the web UI. */
   get ui(): string {
     return `${this.url}/ui/`;
   }
@@ -83,7 +81,7 @@ export class DevAgent {
     this.process.start();
   }
 
-  /** Resolves when it is gone. */
+  /** SIGTERM, SIGKILL after 5 s. Resolves when the process has exited. */
   async stop(): Promise<void> {
     await this.process.stop();
     this.api.close();
@@ -109,27 +107,27 @@ export class DevAgent {
   private changed(report: ModelReport): void {
     if (report.state === 'ready') this.settle.resolve();
     if (report.state === 'backoff') {
-      const why = this.lastComplaint() ?? report.why.replace(/; next start in .*/, '');
+      const why = this.startError() ?? report.why.replace(/; next start in .*/, '');
       this.settle.reject(new CommandFailure(`consul: ${why}`));
     }
     this.input.onChange(report);
   }
 
-  /** Why it could not start, such as a port that is taken, in its own words. */
-  private lastComplaint(): string | undefined {
+  /** The agent's own message about a failed start, such as a port in use, from its log. */
+  private startError(): string | undefined {
     const text = readFileSync(this.logFile, 'utf8');
     return /Error starting agent: error="(.*)"/.exec(text)?.[1] ?? /^==> (failed .*)/m.exec(text)?.[1];
   }
 }
 
-/** Serving: there is a leader, and the certificate authority has its root. */
+/** Serving once there is a leader and the certificate authority has a root. */
 function leaderProbe(api: AgentApi): Probe {
   return {
     async check(timeoutMs): Promise<Health> {
       try {
-        const leader = await api.ask('GET', '/status/leader', undefined, timeoutMs);
+        const leader = await api.get('/status/leader', timeoutMs);
         if (leader.status !== 200 || JSON.parse(leader.body) === '') return silent('it has no leader yet');
-        const roots = await api.ask('GET', '/agent/connect/ca/roots', undefined, timeoutMs);
+        const roots = await api.get('/agent/connect/ca/roots', timeoutMs);
         if (roots.status !== 200) return silent('it has no certificate authority yet');
         return { kind: 'serving' };
       } catch (error) {
@@ -144,7 +142,7 @@ function silent(why: string): Health {
   return { kind: 'silent', why };
 }
 
-/** What the user's own Consul and its clients are told by variables must not reach this one, nor sidecars that use it. */
+/** An environment without `CONSUL_*`: those variables are for another agent and its clients. */
 export function withoutConsulVariables(
   env: Readonly<Record<string, string | undefined>>,
 ): Record<string, string | undefined> {

@@ -1,21 +1,21 @@
-/** A mesh file's intentions as Consul has them: for an agent that is ours and new. */
-
 import type { IntentionConfig } from '../../config/model.js';
 import { CommandFailure, oneLine } from '../failure.js';
 import type { AgentApi } from './agent-api.js';
 
+/** The options of a mesh file that concern intentions. */
 export interface MeshIntentions {
   readonly intentions: readonly IntentionConfig[];
   readonly defaultIntention: 'allow' | 'deny';
 }
 
-const ANYONE = '*';
+/** Consul's wildcard for any service. */
+const ANY = '*';
 /** Shown in Consul's UI. */
 const DESCRIPTION = 'from the mesh file';
 
 /**
- * What is to be written. An agent without ACLs allows what no intention names, so `deny` becomes an intention for
- * everyone, unless the file has one itself. Consul takes one intention for a pair; of two in the file, `deny` holds.
+ * The intentions of a mesh file as Consul stores them: one for each pair of services; of two in the file, `deny` wins. An
+ * agent without ACLs allows calls without an intention, so `default_intention: deny` becomes `* → *`.
  */
 export function intentionsToWrite({ intentions, defaultIntention }: MeshIntentions): IntentionConfig[] {
   const byPair = new Map<string, IntentionConfig>();
@@ -24,12 +24,12 @@ export function intentionsToWrite({ intentions, defaultIntention }: MeshIntentio
     if (byPair.get(pair)?.action !== 'deny') byPair.set(pair, intention);
   };
   for (const intention of intentions) add(intention);
-  if (defaultIntention === 'deny' && !byPair.has(`${ANYONE} ${ANYONE}`))
-    add({ from: ANYONE, to: ANYONE, action: 'deny' });
+  if (defaultIntention === 'deny' && !byPair.has(`${ANY} ${ANY}`))
+    add({ from: ANY, to: ANY, action: 'deny' });
   return [...byPair.values()];
 }
 
-/** Throws a CommandFailure that names the first one that Consul did not take. */
+/** Writes the intentions of a mesh file into an agent. @throws CommandFailure that names the first one it refused. */
 export async function writeIntentions(api: AgentApi, mesh: MeshIntentions): Promise<void> {
   for (const { from, to, action } of intentionsToWrite(mesh)) {
     const failed = (why: string) =>
@@ -41,7 +41,7 @@ export async function writeIntentions(api: AgentApi, mesh: MeshIntentions): Prom
       Action: action,
       Description: DESCRIPTION,
     };
-    const answer = await api.ask('POST', '/connect/intentions', body).catch((error: unknown) => {
+    const answer = await api.post('/connect/intentions', body).catch((error: unknown) => {
       throw failed(oneLine(error));
     });
     if (answer.status !== 200) throw failed(`${answer.status} ${answer.body.trim()}`);

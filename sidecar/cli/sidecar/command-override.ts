@@ -1,16 +1,13 @@
-/**
- * What the command line adds to a sidecar file: the model service's command, after `--`. A command `outrider` is this
- * very program, wherever it is installed.
- */
-
 import type { SidecarConfig } from '../../config/model.js';
 import { defaultModelProcess } from '../../config/options/model-process.js';
 import { CommandFailure } from '../failure.js';
 import { SELF } from '../self.js';
 
 /**
- * Where the models of a successor listen: at a socket of its own, because those of its predecessor still do at theirs.
- * `generation`: 1 for a process that took over from none.
+ * The configuration of a successor: its models listen at sockets of their own (`PATH.GENERATION`), because those of the
+ * predecessor still listen at `PATH`.
+ *
+ * @param generation number of takeovers before this process, plus 1; 1 changes nothing.
  */
 export function ofGeneration(config: SidecarConfig, generation: number): SidecarConfig {
   const { inbound } = config;
@@ -19,24 +16,32 @@ export function ofGeneration(config: SidecarConfig, generation: number): Sidecar
   return { ...config, inbound: { ...inbound, local } };
 }
 
+/** Whether the sidecar starts its model processes itself. */
 export function ownsModel({ model, inbound }: SidecarConfig): boolean {
   return inbound !== undefined && model !== undefined && model.command.length > 0;
 }
 
-/** A command after `--` takes the place of the file's. */
+/**
+ * The configuration with the model's command of the command line (after `--`), if there is one. A command that begins
+ * with `outrider` runs this program, wherever it is installed.
+ *
+ * @throws CommandFailure when the file has no `inbound` block, which states where the model listens.
+ */
 export function withCommand(config: SidecarConfig, command: readonly string[], file: string): SidecarConfig {
   if (command.length === 0) {
     const { model } = config;
-    return model === undefined ? config : { ...config, model: { ...model, command: found(model.command) } };
+    return model === undefined
+      ? config
+      : { ...config, model: { ...model, command: resolved(model.command) } };
   }
   if (config.inbound === undefined) {
     throw new CommandFailure(
       `${file}: a model command needs an inbound block, which says where the model listens`,
     );
   }
-  return { ...config, model: { ...defaultModelProcess(), ...config.model, command: found(command) } };
+  return { ...config, model: { ...defaultModelProcess(), ...config.model, command: resolved(command) } };
 }
 
-function found(command: readonly string[]): readonly string[] {
+function resolved(command: readonly string[]): readonly string[] {
   return command[0] === 'outrider' ? [...SELF, ...command.slice(1)] : command;
 }

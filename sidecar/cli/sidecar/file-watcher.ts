@@ -1,41 +1,43 @@
-/**
- * Tells when a file's content has changed, however it was replaced: written in place, renamed over, or through
- * the links that Kubernetes swaps. Watches the directory, because a watch on a file follows the old one.
- */
-
 import { readFileSync, watch } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import type { Timer, Timers } from '../../runtime/time/timers.js';
 
-export interface FileWatch {
+export interface FileWatcher {
   close(): void;
 }
 
-/** An editor writes in several steps; what counts is the content after the last of them. */
+export interface FileWatcherOptions {
+  readonly file: string;
+  readonly timers: Timers;
+  onChange(): void;
+  /** The system cannot watch the directory; the file can still be reloaded by a signal. */
+  onProblem(error: Error): void;
+}
+
+/** Editors write in several steps: the content is compared this long after the last of them, ms. */
 const SETTLE_MS = 150;
 
-/** `onProblem` is called when the system cannot watch; the file can then still be reloaded by a signal. */
-export function watchFile(
-  file: string,
-  timers: Timers,
-  onChange: () => void,
-  onProblem: (error: Error) => void,
-): FileWatch {
-  let seen = contentOf(file);
+/**
+ * Calls `onChange` when the content of a file has changed, whether it was written in place, renamed over, or reached
+ * through the links that Kubernetes swaps (`..data`). Watches the directory, because a watch on a file stays with the old
+ * inode.
+ */
+export function watchFile({ file, timers, onChange, onProblem }: FileWatcherOptions): FileWatcher {
+  let last = contentOf(file);
   let timer: Timer | undefined;
-  const look = () => {
+  const compare = () => {
     const content = contentOf(file);
-    if (content === undefined || content === seen) return; // absent: between two steps of a replacement
-    seen = content;
+    if (content === undefined || content === last) return; // absent: between two steps of a replacement
+    last = content;
     onChange();
   };
-  const touched = (name: string | null) => {
+  const onEvent = (name: string | null) => {
     if (name !== null && name !== basename(file) && !name.startsWith('..')) return;
     timer?.cancel();
-    timer = timers.after(SETTLE_MS, look);
+    timer = timers.after(SETTLE_MS, compare);
   };
   try {
-    const watcher = watch(dirname(file), { persistent: false }, (_, name) => touched(name));
+    const watcher = watch(dirname(file), { persistent: false }, (_, name) => onEvent(name));
     watcher.on('error', onProblem);
     return {
       close() {

@@ -1,14 +1,8 @@
-/**
- * How a sidecar that `up` has started speaks with it, in JSON objects, one per line: what it has to tell on standard
- * output, what it is told on standard input. The end of standard input is the news that `up` is gone.
- *
- * A parent that is stopped (Ctrl-Z) reads nothing; the sidecar then drops news rather than wait for it.
- */
-
 import type { TakeoverAnswer } from '../../admin/view.js';
-import type { IdentityFeed, IdentityParts } from '../../identity/sources/identity-source.js';
+import type { IdentityFeed, IdentityParts } from '../../identity/identity.js';
 import type { ModelReport } from '../../telemetry/reports.js';
 
+/** What a sidecar sends to the `up` that started it: one JSON object per line on its standard output. */
 export type SidecarEvent =
   | { readonly event: 'listening'; readonly addresses: unknown }
   /** Reasons, each in one sentence; empty when ready. */
@@ -18,65 +12,70 @@ export type SidecarEvent =
   | { readonly event: 'reloaded'; readonly changes: readonly string[] }
   | { readonly event: 'reload-refused'; readonly problem: string }
   | { readonly event: 'draining' }
-  /** It shall be followed by a successor; the answer is `hand-over` or `stay`. */
+  /** The sidecar was asked for a takeover; `up` answers with `hand-over` or `stay`. */
   | { readonly event: 'takeover' }
-  /** The same, and after `stay` it drains: something else than `up` asked it to end. */
+  /** A signal that is not from `up` ends the sidecar: answered like `takeover`; after `stay` it drains. */
   | { readonly event: 'ending' }
   /** A successor has begun to accept. */
   | { readonly event: 'accepting' };
 
-/** What `up` tells a sidecar. */
+/** What `up` sends to a sidecar: one JSON object per line on its standard input. */
 export type ParentMessage =
   | { readonly tell: 'identity'; readonly parts: IdentityParts }
-  /** The successor accepts: drain, and leave to it what others know of this sidecar. */
+  /** The successor accepts: drain, and leave registration and socket paths to it. */
   | { readonly tell: 'hand-over'; readonly pid: number }
   | { readonly tell: 'stay'; readonly why: string }
-  /** Its file changes now for its successor, and not for it; until `stay`. */
+  /** The sidecar file changes for a successor: changes are ignored until `stay`. */
   | { readonly tell: 'ignore-file' };
 
 /** Set to `1` by a parent that holds the other end of standard input and reads standard output. */
 export const PARENT_MARK = 'OUTRIDER_PARENT_STDIN';
 /** Set to `1` by a parent whose first message is the sidecar's identity. */
 export const IDENTITY_MARK = 'OUTRIDER_PARENT_IDENTITY';
-/** How often the parent has started this sidecar again. */
+/** Number of restarts by the parent. */
 export const RESTARTS_MARK = 'OUTRIDER_PARENT_RESTARTS';
 
+/** Events beyond this much unread output are dropped. */
 const MAX_UNREAD_BYTES = 65_536;
 const MAX_LINE_BYTES = 65_536;
-/** For the identity that was promised; afterwards what the files hold must do. */
+/** For the identity of `IDENTITY_MARK`; after it the sidecar starts with the certificate files. */
 const IDENTITY_WAIT_MS = 5_000;
 
+/**
+ * The sidecar's end of the channel to the `up` that started it. A parent that is stopped (Ctrl-Z) reads nothing: events are
+ * then dropped, and the sidecar does not block. The end of standard input means that the parent has exited.
+ */
 export class ParentChannel {
   readonly identity = new Feed();
   /** Called when the successor accepts. */
   onHandOver: () => void = () => {};
-  /** Called when the file is not its own any more, and when it is again. */
+  /** Called with `true` at `ignore-file`, and with `false` at `stay`. */
   onFile: (isIgnored: boolean) => void = () => {};
-  private answered: ((answer: TakeoverAnswer) => void) | undefined;
-  private gone = false;
-  private whenGone: (() => void) | undefined;
+  private onAnswer: ((answer: TakeoverAnswer) => void) | undefined;
+  private isGone = false;
+  private onGoneListener: (() => void) | undefined;
 
   private constructor(private readonly bringsIdentity: boolean) {
     readLines<ParentMessage>(process.stdin, '{"tell":', (message) => this.onMessage(message));
     const over = (): void => {
-      this.gone = true;
-      this.whenGone?.();
+      this.isGone = true;
+      this.onGoneListener?.();
     };
     process.stdin.once('end', over);
     process.stdin.once('error', over);
   }
 
-  /** Undefined when no parent asked for it. */
+  /** Undefined for a process that `up` did not start. */
   static open(env: Readonly<Record<string, string | undefined>>): ParentChannel | undefined {
     return env[PARENT_MARK] === '1' ? new ParentChannel(env[IDENTITY_MARK] === '1') : undefined;
   }
 
-  /** How often the parent has started this sidecar again. */
+  /** Number of restarts of this sidecar by the parent. */
   get restarts(): number {
     return Number(process.env[RESTARTS_MARK] ?? 0);
   }
 
-  /** Resolves when the parent has brought the identity that it promised, if it did. */
+  /** Resolves when the identity of `IDENTITY_MARK` has arrived, at once without that mark, and after 5 s at most. */
   identityArrived(): Promise<void> {
     if (!this.bringsIdentity || this.identity.current() !== undefined) return Promise.resolve();
     return new Promise((resolve) => {
@@ -88,45 +87,46 @@ export class ParentChannel {
     });
   }
 
+  /** Sends one event; drops it when the parent does not read. */
   send(event: SidecarEvent): void {
     if (process.stdout.writableLength < MAX_UNREAD_BYTES) process.stdout.write(`${JSON.stringify(event)}\n`);
   }
 
-  /** Sends a question about a successor; its answer, or that there was none in time. */
+  /** Sends `takeover` or `ending` and resolves with the parent's answer; after `limitMs` with a refusal. */
   ask(event: SidecarEvent, limitMs: number): Promise<TakeoverAnswer> {
     return new Promise((resolve) => {
       const silent = { ok: false, why: `up has not answered within ${limitMs / 1000} s` } as const;
-      const limit = setTimeout(() => this.answered?.(silent), limitMs);
-      this.answered = (answer) => {
+      const limit = setTimeout(() => this.onAnswer?.(silent), limitMs);
+      this.onAnswer = (answer) => {
         clearTimeout(limit);
-        this.answered = undefined;
+        this.onAnswer = undefined;
         resolve(answer);
       };
       this.send(event);
     });
   }
 
-  /** Calls `fn` once, when the parent has ended in whatever way. */
+  /** Calls `fn` once, when the parent has exited, also when that was before this call. */
   onGone(fn: () => void): void {
-    this.whenGone = fn;
-    if (this.gone) fn();
+    this.onGoneListener = fn;
+    if (this.isGone) fn();
   }
 
   private onMessage(message: ParentMessage): void {
     if (message.tell === 'identity') this.identity.push(message.parts);
     if (message.tell === 'ignore-file') this.onFile(true);
     if (message.tell === 'stay') {
-      this.answered?.({ ok: false, why: message.why });
+      this.onAnswer?.({ ok: false, why: message.why });
       this.onFile(false);
     }
     if (message.tell === 'hand-over') {
-      this.answered?.({ ok: true, pid: message.pid });
+      this.onAnswer?.({ ok: true, pid: message.pid });
       this.onHandOver();
     }
   }
 }
 
-/** The newest identity that came over the link. */
+/** The newest identity that the parent has sent. */
 class Feed implements IdentityFeed {
   private parts: IdentityParts | undefined;
   private readonly listeners: ((parts: IdentityParts) => void)[] = [];
@@ -145,12 +145,12 @@ class Feed implements IdentityFeed {
   }
 }
 
-/** Tells a sidecar; without effect when it has closed its standard input. */
+/** Sends a message to a sidecar; without effect when its standard input is closed. */
 export function sendToSidecar(input: NodeJS.WritableStream | undefined, message: ParentMessage): void {
   input?.write(`${JSON.stringify(message)}\n`);
 }
 
-/** Reads the events of one sidecar; lines that are none are skipped. */
+/** Reads the events of one sidecar. Other lines of its output are skipped. */
 export function readEvents(output: NodeJS.ReadableStream, onEvent: (event: SidecarEvent) => void): void {
   output.on('error', () => {});
   readLines(output, '{"event":', onEvent);

@@ -1,16 +1,9 @@
-/**
- * Takes over a changed sidecar file, on SIGHUP and when the file changes.
- *
- * A file that is not valid changes nothing: the configuration in force stays, and the log, the parent and a
- * counter say so. Changes that only a restart can take over are named.
- */
-
 import type { RunningSidecar } from '../../app/sidecar.js';
 import { loadSidecarFile } from '../../config/file/load.js';
 import type { Logger } from '../../runtime/log/logger.js';
 import { systemTimers } from '../../runtime/time/timers.js';
 import { oneLine } from '../failure.js';
-import { problemsText } from '../settings.js';
+import { problemsText } from '../read-config.js';
 import { ofGeneration, withCommand } from './command-override.js';
 import { watchFile } from './file-watcher.js';
 import type { ParentChannel } from './parent-channel.js';
@@ -19,15 +12,21 @@ export interface ReloadOptions {
   readonly file: string;
   readonly sidecar: RunningSidecar;
   readonly logger: Logger;
-  /** The model's command from the command line, which a file does not change. */
+  /** The model's command from the command line; it replaces the one of each new file. */
   readonly command: readonly string[];
-  readonly link: ParentChannel | undefined;
-  /** Of this process: `ofGeneration`. */
+  readonly parent: ParentChannel | undefined;
+  /** Number of takeovers before this process, plus 1. */
   readonly generation: number;
 }
 
+/**
+ * Reloads the sidecar file on SIGHUP and when its content changes, until `close`. SIGHUP also reopens log files.
+ *
+ * An invalid file changes nothing: the log, the parent and `outrider_config_reloads_rejected_total` report it. Changed
+ * options that only a restart takes over are named. Reloads follow each other.
+ */
 export function watchConfiguration(options: ReloadOptions): { close(): void } {
-  const { sidecar } = options;
+  const { file, sidecar, logger, parent } = options;
   let work = Promise.resolve();
   let isIgnored = false;
   const reload = () => {
@@ -39,14 +38,15 @@ export function watchConfiguration(options: ReloadOptions): { close(): void } {
     reload();
   };
   process.on('SIGHUP', onHangup);
-  const watch = watchFile(options.file, systemTimers, reload, (error) =>
-    options.logger.warn(
-      { problem: error.message },
-      'the configuration file cannot be watched; SIGHUP reloads it',
-    ),
-  );
-  if (options.link !== undefined) {
-    options.link.onFile = (ignored) => {
+  const watcher = watchFile({
+    file,
+    timers: systemTimers,
+    onChange: reload,
+    onProblem: ({ message }) =>
+      logger.warn({ problem: message }, 'the configuration file cannot be watched; SIGHUP reloads it'),
+  });
+  if (parent !== undefined) {
+    parent.onFile = (ignored) => {
       const isBack = isIgnored && !ignored;
       isIgnored = ignored;
       if (isBack) reload();
@@ -55,30 +55,35 @@ export function watchConfiguration(options: ReloadOptions): { close(): void } {
   return {
     close() {
       process.off('SIGHUP', onHangup);
-      watch.close();
+      watcher.close();
     },
   };
 }
 
 /** Never rejects. */
-async function reloadNow(options: ReloadOptions): Promise<void> {
-  const { file, sidecar, logger, command, link } = options;
+async function reloadNow({
+  file,
+  sidecar,
+  logger,
+  command,
+  parent,
+  generation,
+}: ReloadOptions): Promise<void> {
   const refuse = (problem: string) => {
     sidecar.reloadRejected();
     logger.error({ problem }, 'the new configuration is refused; the old one stays in force');
-    link?.send({ event: 'reload-refused', problem });
+    parent?.send({ event: 'reload-refused', problem });
   };
   const loaded = loadSidecarFile(file);
   if (!loaded.ok) return refuse(problemsText(loaded.problems));
   try {
-    const { needsRestart } = await sidecar.reload(
-      ofGeneration(withCommand(loaded.config, command, file), options.generation),
-    );
+    const config = ofGeneration(withCommand(loaded.config, command, file), generation);
+    const { needsRestart } = await sidecar.reload(config);
     logger.setLevel(loaded.config.log.level);
     if (needsRestart.length > 0)
       logger.warn({ needsRestart }, 'some changes take effect only after a restart');
     logger.info({ file }, 'configuration reloaded');
-    link?.send({ event: 'reloaded', changes: needsRestart });
+    parent?.send({ event: 'reloaded', changes: needsRestart });
   } catch (error) {
     refuse(oneLine(error));
   }

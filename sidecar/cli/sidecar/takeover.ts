@@ -1,38 +1,189 @@
-/**
- * `outrider sidecar --takeover`: asks the running sidecar of a file, at its admin port, to be followed by a new process, and
- * waits until that accepts. The successor reads the file anew.
- */
-
+import { spawn } from 'node:child_process';
+import { writeSync } from 'node:fs';
+import type { Readable } from 'node:stream';
+import type { TakeoverAnswer } from '../../admin/view.js';
+import type { RunningSidecar } from '../../app/sidecar.js';
 import { writeAddress } from '../../config/codecs/address.js';
-import { askAdmin } from '../admin-client.js';
-import { CommandFailure, oneLine } from '../failure.js';
-import { readSidecarFile } from '../settings.js';
-import { withCommand } from './command-override.js';
-import { answerLimitMs } from './succession.js';
+import type { SidecarConfig } from '../../config/model.js';
+import type { Logger } from '../../runtime/log/logger.js';
+import { inheriting, type ListenSockets, withoutSockets } from '../../runtime/process/listen-sockets.js';
+import { systemTimers, type Timer } from '../../runtime/time/timers.js';
+import { oneLine } from '../failure.js';
+import type { EndRequests } from '../signals.js';
+import { ownsModel } from './command-override.js';
+import type { ParentChannel } from './parent-channel.js';
 
-/** Beyond the time in which the running one knows. */
-const SLACK_MS = 5_000;
+export interface TakeoverOptions {
+  readonly sidecar: RunningSidecar;
+  readonly sockets: ListenSockets;
+  readonly parent: ParentChannel | undefined;
+  readonly ends: EndRequests;
+  readonly logger: Logger;
+  /** The configuration of the file, without `ofGeneration`. */
+  readonly config: SidecarConfig;
+}
 
-/** Resolves with 0 when the successor accepts. */
-export async function takeoverCommand(file: string, command: readonly string[]): Promise<number> {
-  const config = withCommand(
-    readSidecarFile(file, () => {}),
-    command,
-    file,
-  );
-  const { admin } = config;
-  if (admin === undefined || (admin.kind === 'tcp' && admin.port === 0)) {
-    throw new CommandFailure(
-      `${file}: --takeover finds the running sidecar by its admin port: name one in \`admin\`, or send the process SIGUSR2`,
-    );
+/** For a successor to become ready, beside the start timeout of its model. */
+const READY_LIMIT_MS = 30_000;
+/** Allowed for the answer of `up` beyond the successor's own limit. */
+const ANSWER_SLACK_MS = 5_000;
+const READY_POLL_MS = 25;
+
+/**
+ * Why a successor cannot run beside this sidecar: both start models, which need an address each. Undefined: it can.
+ */
+export function takeoverObstacle(config: SidecarConfig): string | undefined {
+  const { model, inbound } = config;
+  if (!ownsModel(config)) return undefined;
+  const again = 'end it and start it again';
+  const local = inbound!.local;
+  if (local.kind === 'tcp')
+    return `its model listens at ${writeAddress(local)}, where a second one cannot: ${again}`;
+  if (model!.command.some((part) => part.includes(local.path)))
+    return `the command of its model says ${local.path} where {socket} could stand: ${again}`;
+  return undefined;
+}
+
+/** Limit for a successor to become ready, ms; beyond it the takeover has failed. */
+export function readyLimitMs(config: SidecarConfig): number {
+  return READY_LIMIT_MS + (ownsModel(config) ? config.model!.startTimeoutMs : 0);
+}
+
+/** Limit for the answer of `up` to `takeover` and `ending`, ms. */
+export function answerLimitMs(config: SidecarConfig): number {
+  return readyLimitMs(config) + ANSWER_SLACK_MS;
+}
+
+/**
+ * Replaces a running sidecar by a new process without a moment in which connections are refused: the successor inherits
+ * the listening sockets, begins to accept once it is ready, and only then this process drains and ends (Envoy calls this
+ * hot restart).
+ *
+ * Under `up`, which holds the sockets, `up` starts the successor. Elsewhere this process starts it, in a process group of
+ * its own, with its own command line.
+ */
+export class Takeover {
+  private pending: Promise<TakeoverAnswer> | undefined;
+  isHandedOver = false;
+  private isEnding = false;
+
+  constructor(private readonly options: TakeoverOptions) {
+    const { parent, sidecar } = options;
+    if (parent !== undefined) parent.onHandOver = () => this.handOver();
+    sidecar.setTakeover(() => this.request());
   }
-  const where = writeAddress(admin);
-  const limitMs = answerLimitMs(config) + SLACK_MS;
-  const answer = await askAdmin(admin, '/takeover', limitMs, { method: 'POST' }).catch((error) => {
-    throw new CommandFailure(`no sidecar answers at ${where}: ${oneLine(error)}`);
-  });
-  const said = answer.body.trim();
-  if (answer.status !== 200) throw new CommandFailure(`no takeover at ${where}: ${said}`);
-  process.stdout.write(`${said}\n`);
-  return 0;
+
+  /**
+   * Starts a successor. Resolves when it accepts, and this process begins to drain; or with the reason why it does not.
+   * While one is on its way, further requests get the same answer.
+   */
+  request(): Promise<TakeoverAnswer> {
+    this.pending ??= this.requestNow().then((answer) => {
+      if (!answer.ok) this.pending = undefined;
+      return answer;
+    });
+    return this.pending;
+  }
+
+  /**
+   * To be awaited before the drain that a signal began. `up` may still want this sidecar, and then starts a successor
+   * first. Resolves when the drain shall begin, at the second signal at the latest.
+   */
+  async beforeDrain(): Promise<void> {
+    const { parent, ends, config } = this.options;
+    this.isEnding = true;
+    // A sidecar with models ends without a successor: two sets of models would take the memory twice.
+    if (parent === undefined || this.isHandedOver || ownsModel(config)) return;
+    const answer = parent.ask({ event: 'ending' }, answerLimitMs(config));
+    await Promise.race([answer, ends.second]);
+  }
+
+  private async requestNow(): Promise<TakeoverAnswer> {
+    const { parent, logger, config } = this.options;
+    const obstacle = takeoverObstacle(config);
+    if (obstacle !== undefined) return { ok: false, why: obstacle };
+    if (parent !== undefined) return parent.ask({ event: 'takeover' }, answerLimitMs(config));
+    const answer = await this.startSuccessor();
+    if (answer.ok) {
+      logger.info({ successor: answer.pid }, 'the successor accepts');
+      this.handOver();
+    } else logger.error({ problem: answer.why }, 'no takeover; this process goes on');
+    return answer;
+  }
+
+  private handOver(): void {
+    if (this.isHandedOver) return;
+    this.isHandedOver = true;
+    this.options.sidecar.handOver();
+    // The answer of POST /takeover is written first.
+    if (!this.isEnding) setImmediate(() => this.options.ends.ask('taken over'));
+  }
+
+  private startSuccessor(): Promise<TakeoverAnswer> {
+    const { sockets, config } = this.options;
+    const { unknown } = sockets;
+    if (unknown.length > 0) {
+      const why = `this Node does not say the descriptors of ${unknown.join(', ')}`;
+      return Promise.resolve({ ok: false, why });
+    }
+    const { env, fds } = inheriting(sockets.all(), {
+      holdBack: true,
+      generation: sockets.generation + 1,
+      tells: true,
+    });
+    const [program, ...args] = [process.execPath, ...process.execArgv, ...process.argv.slice(1)];
+    const child = spawn(program!, args, {
+      detached: true,
+      env: { ...withoutSockets(process.env), ...env },
+      stdio: ['inherit', 'inherit', 'inherit', ...fds, 'pipe'],
+    });
+    return new Promise((resolve) => {
+      let limit: Timer | undefined;
+      const settle = (answer: TakeoverAnswer): void => {
+        limit?.cancel();
+        child.removeAllListeners();
+        child.unref();
+        resolve(answer);
+      };
+      const fail = (why: string): void => {
+        child.kill('SIGKILL');
+        settle({ ok: false, why });
+      };
+      const limitMs = readyLimitMs(config);
+      limit = systemTimers.after(limitMs, () =>
+        fail(`the successor was not ready within ${limitMs / 1000} s`),
+      );
+      child.once('error', (error) => fail(`the successor could not be started: ${oneLine(error)}`));
+      child.once('exit', (code, signal) =>
+        fail(`the successor ended with ${code ?? signal}; its log says why`),
+      );
+      const told = child.stdio.at(-1) as Readable;
+      told.on('error', () => {});
+      told.once('data', () => settle({ ok: true, pid: child.pid! }));
+    });
+  }
+}
+
+/** In a successor: waits until it is ready, lets it accept, and calls `then`. In any other process: does nothing. */
+export function acceptWhenReady(sidecar: RunningSidecar, sockets: ListenSockets, then: () => void): void {
+  if (!sockets.isSuccessor) return;
+  const poll = (): void => {
+    if (sidecar.notReady().length > 0) {
+      systemTimers.after(READY_POLL_MS, poll, { unref: true });
+      return;
+    }
+    sidecar.accept();
+    then();
+    if (sockets.readyFd !== undefined) writeTo(sockets.readyFd);
+  };
+  poll();
+}
+
+/** Reports to the predecessor that this process accepts. */
+function writeTo(fd: number): void {
+  try {
+    writeSync(fd, '{"event":"accepting"}\n');
+  } catch {
+    // the predecessor has exited already
+  }
 }

@@ -66,7 +66,7 @@ function lookAt(targets: readonly Target[]): Promise<Seen[]> {
   return Promise.all(
     targets.map(async (target) => {
       try {
-        const { status, body } = await askAdmin(target.address, '/endpoints', TIMEOUT_MS);
+        const { status, body } = await askAdmin(target.address, '/endpoints', { timeoutMs: TIMEOUT_MS });
         if (status !== 200) return { target, problem: `answered ${status}` };
         return { target, report: asReport(body) };
       } catch (error) {

@@ -1,6 +1,6 @@
 /** What `outrider status` prints: a table for each kind of thing there is. A column that would say nothing is left out. */
 
-import { endpointState, endpointTone } from '../../admin/endpoint-tone.js';
+import { endpointState, endpointTone } from '../../admin/endpoint-state.js';
 import type { StatusReport } from '../../admin/status.js';
 import type { EndpointReport } from '../../telemetry/reports.js';
 import { type Palette, table } from '../terminal.js';

@@ -1,28 +1,27 @@
-/** Where the sidecars of a planned mesh are found, as text. */
-
 import { writeAddress } from '../../config/codecs/address.js';
 import type { SidecarSpec } from './plan.js';
 
-/** Where the application calls each upstream, by name. */
+/** `host:port` (or `unix:/path`) where the application calls each upstream, by the upstream's name. */
 export function callAddresses(caller: SidecarSpec): Record<string, string> {
   const { upstreams = [], shared } = caller.config.outbound ?? {};
-  const own = upstreams.flatMap((u) =>
-    u.listen === undefined ? [] : [[u.name, writeAddress(u.listen)] as const],
+  const addresses = upstreams.flatMap(({ name, listen }) =>
+    listen === undefined ? [] : [[name, writeAddress(listen)] as const],
   );
-  const all =
-    shared === undefined ? [] : [[`any upstream by ${shared.by}`, writeAddress(shared.listen)] as const];
-  return Object.fromEntries([...own, ...all]);
+  if (shared !== undefined) addresses.push([`any upstream by ${shared.by}`, writeAddress(shared.listen)]);
+  return Object.fromEntries(addresses);
 }
 
+/** `host:port` of a sidecar's admin server. */
 export function adminAddress({ admin }: SidecarSpec): string {
-  return writeAddress({ kind: 'tcp', ...admin });
+  return writeAddress(admin);
 }
 
-/** Absent beside a caller. */
+/** `host:port` where peers call the replica; undefined for the caller, which takes no calls of peers. */
 export function inboundAddress({ config }: SidecarSpec): string | undefined {
-  return config.inbound === undefined ? undefined : writeAddress(config.inbound.listen);
+  return config.inbound && writeAddress(config.inbound.listen);
 }
 
+/** The caller's sidecar; every planned mesh has exactly one. */
 export function callerOf(specs: readonly SidecarSpec[]): SidecarSpec {
-  return specs.find((spec) => spec.role === 'caller')!;
+  return specs.find(({ role }) => role === 'caller')!;
 }

@@ -1,11 +1,3 @@
-/**
- * The listening sockets of all sidecars of a mesh, held open by `up`: a sidecar inherits its own, and when it dies, new
- * connections wait in their backlogs until the next one accepts.
- *
- * `up` binds them and must neither listen nor accept. Node offers that nowhere in public; its cluster module makes its
- * shared sockets by `net._createServerHandle`. A Node without it leaves the sockets to the sidecars.
- */
-
 import net, { isIP, isIPv6 } from 'node:net';
 import { writeAddress } from '../../config/codecs/address.js';
 import type { Address, SidecarConfig } from '../../config/model.js';
@@ -17,19 +9,32 @@ interface Handle {
   close(): void;
 }
 
-/** Answers with the system's error number when it cannot. `type`: 4, 6, or −1 for a path. */
+/**
+ * `net._createServerHandle`: binds without listening. Returns the system's error number (negative) on failure.
+ * `type`: 4 or 6 for the IP version, −1 for a Unix socket, whose `port` is −1 too.
+ */
 type Bind = (address: string, port: number, type: 4 | 6 | -1) => Handle | number;
+
+/** One listener of a sidecar: the name of its socket and where it listens. */
+export type ListenerAddress = Pick<NamedSocket, 'name' | 'at'>;
 
 interface Held extends NamedSocket {
   readonly handle: Handle;
 }
 
+/**
+ * The listening sockets of all sidecars of a mesh, held open by `up`. A sidecar inherits its own; while it is down, new
+ * connections wait in the backlogs until the next process accepts them.
+ *
+ * `up` binds the sockets and neither listens nor accepts. Node has no public call for that; its cluster module uses
+ * `net._createServerHandle`, and so does this class.
+ */
 export class HeldSockets {
   private readonly bySidecar = new Map<string, readonly Held[]>();
 
   private constructor(private readonly bind: Bind) {}
 
-  /** Undefined where Node does not let us. */
+  /** Undefined in a Node without that call: each sidecar then binds its own sockets. */
   static create(): HeldSockets | undefined {
     const bind = (net as unknown as { readonly _createServerHandle?: Bind })._createServerHandle;
     if (typeof bind !== 'function') return undefined;
@@ -40,8 +45,8 @@ export class HeldSockets {
   }
 
   /**
-   * The sockets of a spec; those it did not have yet are bound, those it has no more are let go. What cannot be bound now
-   * (it is taken, or named by a host name) is left out: the sidecar makes it itself, or says why it cannot.
+   * The sockets of a sidecar, by the names of its listeners. Missing ones are bound, those without a listener are closed.
+   * A socket that cannot be bound (in use, or at a host name) is skipped: the sidecar binds it, or reports why not.
    */
   forSidecar(spec: SidecarSpec): readonly NamedSocket[] {
     const before = this.bySidecar.get(spec.name) ?? [];
@@ -56,13 +61,14 @@ export class HeldSockets {
     return all;
   }
 
-  release(spec: string): void {
-    for (const { handle } of this.bySidecar.get(spec) ?? []) handle.close();
-    this.bySidecar.delete(spec);
+  /** Closes the sockets of one sidecar. */
+  release(name: string): void {
+    for (const { handle } of this.bySidecar.get(name) ?? []) handle.close();
+    this.bySidecar.delete(name);
   }
 
   releaseAll(): void {
-    for (const spec of [...this.bySidecar.keys()]) this.release(spec);
+    for (const name of [...this.bySidecar.keys()]) this.release(name);
   }
 
   private tryBind(name: string, at: Address): Held[] {
@@ -73,21 +79,16 @@ export class HeldSockets {
   }
 }
 
-/** Every listener of a sidecar by the name of its socket. */
-export function listenersOf({
-  inbound,
-  outbound,
-  admin,
-}: SidecarConfig): { readonly name: string; readonly at: Address }[] {
-  const upstreams = (outbound?.upstreams ?? []).map(({ name, listen }) => ({
-    name: SOCKET_NAMES.upstream(name),
-    at: listen,
-  }));
-  const all = [
-    { name: SOCKET_NAMES.inbound, at: inbound?.listen },
-    ...upstreams,
-    { name: SOCKET_NAMES.shared, at: outbound?.shared?.listen },
-    { name: SOCKET_NAMES.admin, at: admin },
+/** Every listener that a configuration describes, with the name of its socket (`SOCKET_NAMES`) and its address. */
+export function listenersOf({ inbound, outbound, admin }: SidecarConfig): ListenerAddress[] {
+  const all: [string, Address | undefined][] = [
+    [SOCKET_NAMES.inbound, inbound?.listen],
+    ...(outbound?.upstreams ?? []).map(({ name, listen }): (typeof all)[number] => [
+      SOCKET_NAMES.upstream(name),
+      listen,
+    ]),
+    [SOCKET_NAMES.shared, outbound?.shared?.listen],
+    [SOCKET_NAMES.admin, admin],
   ];
-  return all.flatMap(({ name, at }) => (at === undefined ? [] : [{ name, at }]));
+  return all.flatMap(([name, at]) => (at === undefined ? [] : [{ name, at }]));
 }

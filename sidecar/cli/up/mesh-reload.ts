@@ -1,38 +1,45 @@
-/**
- * Takes over a changed mesh file while the mesh runs, on SIGHUP and when the file changes. A file that is not valid, or
- * whose ports are taken, changes nothing.
- *
- * Most of a change reaches sidecars through their files, which they reload by themselves; what only a restart takes over
- * becomes a planned restart of the sidecars concerned, one after the other. New replicas start before the caller hears of
- * them, and those that are gone end after it has. What `up` itself was started with stays, and is named.
- */
-
 import { renameSync, writeFileSync } from 'node:fs';
 import { loadMeshFile } from '../../config/file/load.js';
 import type { MeshConfig } from '../../config/model.js';
 import { stringifySidecar } from '../../config/stringify.js';
 import { oneLine } from '../failure.js';
-import { problemsText } from '../settings.js';
+import { problemsText } from '../read-config.js';
 import type { Fleet } from './fleet.js';
 import type { SidecarSpec } from './plan.js';
 
 export interface MeshReloadOptions {
   readonly file: string;
   readonly fleet: Fleet;
-  /** Specs of a changed mesh: those that stay keep their names, ports and folders. Throws when a port is not to be had. */
+  /** Plans a changed mesh; a sidecar that stays keeps its name, ports and folder. Throws when a port is in use. */
   plan(mesh: MeshConfig): Promise<readonly SidecarSpec[]>;
-  /** Throws when models are not there. */
+  /** Throws when a model directory is missing. */
   check(mesh: MeshConfig): void;
-  /** Another set of specs runs now. */
+  /** Called when another set of sidecars runs. */
   onSpecs(specs: readonly SidecarSpec[]): void;
   report(outcome: MeshReloadOutcome): void;
 }
 
 export type MeshReloadOutcome =
   | { readonly kind: 'refused'; readonly problem: string }
-  /** `changed`, one sentence each; `needsRestart`: options that only another start of `up` takes over. */
+  /** `changed`: one sentence per sidecar; `needsRestart`: changed options that take effect at the next start of `up`. */
   | { readonly kind: 'taken'; readonly changed: readonly string[]; readonly needsRestart: readonly string[] };
 
+/** Options of a mesh file that a running `up` cannot change, by their names in the file. */
+const FIXED_OPTIONS = {
+  trust_domain: 'trustDomain',
+  datacenter: 'datacenter',
+  leaf_lifetime: 'leafLifetimeMs',
+  run_dir: 'runDir',
+  consul: 'consul',
+} as const;
+
+/**
+ * Takes over a changed mesh file while the mesh runs, on SIGHUP and when the file changes. A file that is invalid, or that
+ * needs a port in use, changes nothing.
+ *
+ * Sidecars reload their own files; options that a reload does not take over restart the sidecar, one sidecar at a time.
+ * New replicas start before the caller's file lists them, and removed ones end after it no longer does.
+ */
 export class MeshReload {
   private work = Promise.resolve();
 
@@ -41,7 +48,7 @@ export class MeshReload {
     private readonly options: MeshReloadOptions,
   ) {}
 
-  /** Never rejects; one at a time. */
+  /** Reloads follow each other. Never rejects: what failed is reported. */
   reload(): Promise<void> {
     this.work = this.work.then(() =>
       this.reloadNow().catch((error) => this.options.report({ kind: 'refused', problem: oneLine(error) })),
@@ -53,7 +60,7 @@ export class MeshReload {
     const { file, plan, check, report } = this.options;
     const loaded = loadMeshFile(file);
     if (!loaded.ok) return report({ kind: 'refused', problem: problemsText(loaded.problems) });
-    const { mesh, needsRestart } = withWhatStays(this.mesh, loaded.config);
+    const { mesh, needsRestart } = keepFixedOptions(this.mesh, loaded.config);
     check(mesh);
     const specs = await plan(mesh);
     this.mesh = mesh;
@@ -64,35 +71,31 @@ export class MeshReload {
   private async apply(specs: readonly SidecarSpec[]): Promise<string[]> {
     const { fleet } = this.options;
     const running = new Map(fleet.states.map(({ spec }) => [spec.name, spec]));
-    const said: string[] = [];
+    const changes: string[] = [];
     for (const spec of specs.filter(({ name }) => !running.has(name))) {
-      write(spec);
+      writeSidecarFile(spec);
       fleet.add(spec);
-      said.push(`${spec.name}: started`);
+      changes.push(`${spec.name}: started`);
     }
     for (const spec of specs) {
       const before = running.get(spec.name);
-      if (before === undefined || textOf(before) === textOf(spec)) continue;
-      said.push(`${spec.name}: ${await fleet.update(spec, () => write(spec))}`);
+      if (before === undefined || stringifySidecar(before.config) === stringifySidecar(spec.config)) continue;
+      changes.push(`${spec.name}: ${await fleet.update(spec, () => writeSidecarFile(spec))}`);
     }
     const wanted = new Set(specs.map(({ name }) => name));
     for (const name of [...running.keys()].filter((each) => !wanted.has(each))) {
       await fleet.remove(name);
-      said.push(`${name}: ended`);
+      changes.push(`${name}: ended`);
     }
-    return said;
+    return changes;
   }
 }
 
-/** The next mesh with what a running `up` cannot change as it was, and the names of those options that differ. */
-function withWhatStays(before: MeshConfig, next: MeshConfig): { mesh: MeshConfig; needsRestart: string[] } {
-  const options = {
-    trust_domain: 'trustDomain',
-    datacenter: 'datacenter',
-    leaf_lifetime: 'leafLifetimeMs',
-    run_dir: 'runDir',
-    consul: 'consul',
-  } as const;
+/** The changed mesh with the fixed options as they were, and the names of those that differ in the file. */
+function keepFixedOptions(
+  before: MeshConfig,
+  next: MeshConfig,
+): { mesh: MeshConfig; needsRestart: string[] } {
   const needsRestart: string[] = [];
   let mesh = next;
   const keep = (name: string, key: keyof MeshConfig): void => {
@@ -101,8 +104,8 @@ function withWhatStays(before: MeshConfig, next: MeshConfig): { mesh: MeshConfig
     const { [key]: _, ...rest } = mesh;
     mesh = { ...rest, ...(before[key] === undefined ? {} : { [key]: before[key] }) } as MeshConfig;
   };
-  for (const [name, key] of Object.entries(options)) keep(name, key);
-  // The caller is known by its name, to `up` as to its peers.
+  for (const [name, key] of Object.entries(FIXED_OPTIONS)) keep(name, key);
+  // The name of the caller is the key of its sidecar here and its identity to peers.
   if (before.caller.name !== next.caller.name) {
     needsRestart.push('caller.name');
     mesh = { ...mesh, caller: { ...mesh.caller, name: before.caller.name } };
@@ -114,13 +117,9 @@ function withWhatStays(before: MeshConfig, next: MeshConfig): { mesh: MeshConfig
   return { mesh, needsRestart };
 }
 
-function textOf(spec: SidecarSpec): string {
-  return stringifySidecar(spec.config);
-}
-
-/** Whole or not at all: its sidecar watches the file. */
-function write(spec: SidecarSpec): void {
-  const next = `${spec.file}.next`;
-  writeFileSync(next, textOf(spec), { mode: 0o600 });
-  renameSync(next, spec.file);
+/** Writes a sidecar file. The rename makes the change whole for the sidecar, which watches the file. */
+export function writeSidecarFile({ file, config }: SidecarSpec): void {
+  const next = `${file}.next`;
+  writeFileSync(next, stringifySidecar(config), { mode: 0o600 });
+  renameSync(next, file);
 }

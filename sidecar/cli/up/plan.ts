@@ -1,16 +1,8 @@
-/**
- * From a mesh file to the sidecars of one machine: a spec for every replica, one for the caller, and what each gets
- * to know of the others.
- *
- * Ports are held by the port book until everything has one; files are only named here, not written.
- */
-
 import { join } from 'node:path';
 import { fillPlaceholders } from '../../config/command-placeholders.js';
 import type {
   Address,
   ConsulConfig,
-  EndpointConfig,
   InboundConfig,
   MeshConfig,
   MeshServiceConfig,
@@ -20,46 +12,54 @@ import type {
 } from '../../config/model.js';
 import { plainDiscovery } from '../../config/options/consul/discovery.js';
 import { present } from '../../config/present.js';
+import type { IdentityPaths } from '../../identity/identity.js';
 import type { PortAllocator } from './port-allocator.js';
 import type { RunDirectory } from './run-directory.js';
 
 const HOST = '127.0.0.1';
+/** How often an idle model is probed with its golden input. */
 const GOLDEN_INTERVAL_MS = 10_000;
+/** Ports of a caller that the mesh file does not describe: its first upstream (the next ones follow), and its admin server. */
+const DEFAULT_CALL_PORT = 8800;
+const DEFAULT_ADMIN_PORT = 8890;
 
-/** One sidecar of the mesh. */
+type AdminAddress = Extract<Address, { kind: 'tcp' }>;
+
+/** One sidecar of a planned mesh: its configuration and where its files go. */
 export interface SidecarSpec {
-  /** Also the sidecar's instance name. */
+  /** Also the sidecar's instance name: `SERVICE-REPLICA`, or the name of the caller. */
   readonly name: string;
   readonly service: string;
   readonly role: 'replica' | 'caller';
-  /** Private folder with everything of this sidecar. */
+  /** Private folder (mode 0700) for the sidecar file, the log and the model's socket. */
   readonly folder: string;
-  /** The sidecar file. */
+  /** Path of the sidecar file. */
   readonly file: string;
   readonly config: SidecarConfig;
-  readonly admin: { readonly host: string; readonly port: number };
+  readonly admin: AdminAddress;
 }
-
-/** Of a caller of which the file says nothing: of its first upstream, and of its admin pages. */
-const USUAL_CALL_PORT = 8800;
-const USUAL_ADMIN_PORT = 8890;
 
 export interface PlanInput {
   readonly mesh: MeshConfig;
   readonly run: RunDirectory;
   readonly ports: PortAllocator;
   /**
-   * Present: sidecars find each other, prove who they are and learn who may call through this agent. Replaces what the
-   * mesh file says of Consul.
+   * The agent for discovery, identities and intentions, in place of the mesh file's `consul` block. Absent: endpoints,
+   * certificate files and intentions are written into the sidecar files.
    */
   readonly consul?: ConsulConfig;
-  /** Issues certificates for one sidecar and says where they lie. Not asked where Consul does that. */
-  issue(service: string, instance: string): Promise<{ cert: string; key: string; roots: string }>;
-  /** argv that runs this program, to which a command is appended. */
+  /** Issues the certificate of one sidecar; resolves with the paths of its files. Called only without `consul`. */
+  issue(service: string, instance: string): Promise<IdentityPaths>;
+  /** argv of this program, to which a command is appended. */
   readonly self: readonly string[];
 }
 
-/** Every spec, replicas in the order of the file and the caller last. Throws a CommandFailure for a port in use. */
+/**
+ * Plans the sidecars of a mesh file: one for every replica, in the order of the file, and the caller's last. Ports are
+ * claimed from `input.ports` and stay bound until its `release`; sidecar files are named, not written.
+ *
+ * @throws CommandFailure for a port in use.
+ */
 export async function planMesh(input: PlanInput): Promise<SidecarSpec[]> {
   const replicas: SidecarSpec[] = [];
   for (const service of input.mesh.services) {
@@ -76,16 +76,14 @@ async function replicaSpec(
 ): Promise<SidecarSpec> {
   const name = `${service.name}-${replica}`;
   const base = service.portBase === undefined ? undefined : service.portBase + 2 * (replica - 1);
-  const inbound = await port(input, HOST, base, name);
-  const admin = await port(input, HOST, base === undefined ? undefined : base + 1, `${name} (admin)`);
+  const listen = await listenAddress(input, { port: base }, name);
+  const admin = await listenAddress(input, { port: base && base + 1 }, `${name} (admin)`);
   const folder = input.run.folder(name);
   const { local, model } = await modelOf(input, service, replica, folder);
   const { queue, routes } = service;
-  const listen: Address = { kind: 'tcp', host: HOST, port: inbound };
   return sidecarSpec(
     input,
-    folder,
-    { name, service: service.name, role: 'replica', admin: { host: HOST, port: admin } },
+    { name, service: service.name, role: 'replica', folder, admin },
     {
       inbound: {
         listen,
@@ -103,22 +101,25 @@ async function replicaSpec(
   );
 }
 
-/** Where Consul says who may call, the sidecar file must not. */
+/** The intentions of a sidecar file; with `consul.intentions` they come from the agent and the file denies all. */
 function guard({ mesh, consul }: PlanInput): Pick<InboundConfig, 'intentions' | 'defaultIntention'> {
   if (consul?.intentions === true) return { intentions: [], defaultIntention: 'deny' };
   return { intentions: mesh.intentions, defaultIntention: mesh.defaultIntention };
 }
 
 /**
- * What Consul shows of a model and what peers are told of it by name shall come from the model, also while nobody calls.
- * Where neither looks, nothing is asked. Our own server serves no model without a golden input in its card.
+ * Golden probes for models of our own server: Consul's check and peers' health checks then show the state of the model
+ * itself, also without traffic. Every card has a golden input, because the server refuses one without.
  */
 function golden({ server }: MeshServiceConfig): Pick<InboundConfig, 'golden'> {
   if (server.kind !== 'models') return {};
   return { golden: { models: server.dir, intervalMs: GOLDEN_INTERVAL_MS } };
 }
 
-/** Our own server gets a socket in the private folder, and more beside it where each model has a process; a foreign one gets a loopback port, filled into its argv. */
+/**
+ * Address and process of the model server. Our own listens on a socket in the private folder (`model.sock`; with
+ * `isolation: process` also `model.sock.2` and so on); another program gets a loopback port, filled into its argv.
+ */
 async function modelOf(
   input: PlanInput,
   service: MeshServiceConfig,
@@ -151,114 +152,110 @@ async function modelOf(
 
 async function callerSpec(input: PlanInput, replicas: readonly SidecarSpec[]): Promise<SidecarSpec> {
   const { caller } = input.mesh;
-  const folder = input.run.folder(caller.name);
+  const { name, isImplied } = caller;
   const upstreams: UpstreamConfig[] = [];
   for (const [i, upstream] of caller.upstreams.entries()) {
-    const listen = caller.isImplied
-      ? await usualPort(input, USUAL_CALL_PORT + i)
-      : await settle(input, upstream.listen, `upstream ${upstream.name}`);
-    const found = endpointSource(input, upstream, replicas);
-    upstreams.push({ ...upstream, ...found, ...(listen === undefined ? {} : { listen }) });
+    const listen = isImplied
+      ? await defaultAddress(input, DEFAULT_CALL_PORT + i)
+      : await assignPort(input, upstream.listen, `upstream ${upstream.name}`);
+    const source = endpointSource(input, upstream, replicas);
+    upstreams.push({ ...upstream, ...source, ...present('listen', listen) });
   }
-  const sharedListen = await settle(input, caller.shared?.listen, 'the shared listener');
-  const shared = caller.shared && sharedListen ? { shared: { ...caller.shared, listen: sharedListen } } : {};
-  const wanted = caller.admin?.kind === 'tcp' ? caller.admin : { host: HOST, port: 0 };
-  const admin = caller.isImplied
-    ? await usualPort(input, USUAL_ADMIN_PORT)
-    : { host: wanted.host, port: await port(input, wanted.host, wanted.port, `${caller.name} (admin)`) };
+  const listen = await assignPort(input, caller.shared?.listen, 'the shared listener');
+  const shared = caller.shared && listen ? { shared: { ...caller.shared, listen } } : {};
+  const admin = isImplied
+    ? await defaultAddress(input, DEFAULT_ADMIN_PORT)
+    : await listenAddress(input, caller.admin?.kind === 'tcp' ? caller.admin : {}, `${name} (admin)`);
   return sidecarSpec(
     input,
-    folder,
-    { name: caller.name, service: caller.name, role: 'caller', admin },
-    {
-      outbound: { upstreams, ...shared },
-    },
+    { name, service: name, role: 'caller', folder: input.run.folder(name), admin },
+    { outbound: { upstreams, ...shared } },
   );
 }
 
-/** With Consul, what to ask it; else the replicas themselves. */
+/** Where the caller finds the replicas of an upstream: in Consul's catalogue, or at the addresses planned here. */
 function endpointSource(
   { consul, mesh }: PlanInput,
-  { name, consul: asked }: MeshConfig['caller']['upstreams'][number],
+  { name, consul: query }: MeshConfig['caller']['upstreams'][number],
   replicas: readonly SidecarSpec[],
 ): Pick<UpstreamConfig, 'endpoints' | 'consul'> {
-  if (consul !== undefined) return { endpoints: [], consul: asked ?? plainDiscovery(name) };
+  if (consul !== undefined) return { endpoints: [], consul: query ?? plainDiscovery(name) };
   const { datacenter } = mesh;
-  return {
-    endpoints: replicas.filter((spec) => spec.service === name).map((spec) => endpointOf(spec, datacenter)),
-  };
+  const endpoints = replicas
+    .filter(({ service }) => service === name)
+    .map((spec) => ({
+      address: spec.config.inbound!.listen,
+      weight: 1,
+      id: spec.name,
+      locality: datacenter,
+    }));
+  return { endpoints };
 }
 
-function endpointOf(spec: SidecarSpec, datacenter: string): EndpointConfig {
-  return { address: spec.config.inbound!.listen, weight: 1, id: spec.name, locality: datacenter };
-}
-
-/** For a caller of which the file says nothing: the same from one start to the next, as far as it is free. */
-async function usualPort({ ports }: PlanInput, port: number) {
+/** The default port of an undescribed caller while it is free, so that `up` has the same addresses each time. */
+async function defaultAddress({ ports }: PlanInput, port: number): Promise<AdminAddress> {
   const isFree = await ports.tryClaim(HOST, port);
-  return { kind: 'tcp', host: HOST, port: isFree ? port : await ports.find(HOST, `usual ${port}`) } as const;
+  return { kind: 'tcp', host: HOST, port: isFree ? port : await ports.find(HOST, `usual ${port}`) };
 }
 
-/** Port 0 in the file means any; it must be settled here, because a sidecar that restarts must find its callers. */
-async function settle(
+/** Replaces port 0 (any) by a free one now: a sidecar that restarts has to be found at the same address. */
+async function assignPort(
   input: PlanInput,
   listen: Address | undefined,
   neededBy: string,
 ): Promise<Address | undefined> {
-  if (listen?.kind !== 'tcp') return listen;
-  return { ...listen, port: await port(input, listen.host, listen.port, neededBy) };
+  return listen?.kind === 'tcp' ? listenAddress(input, listen, neededBy) : listen;
 }
 
-async function port(
-  input: PlanInput,
-  host: string,
-  wanted: number | undefined,
+/** Claims the port that the file states, or finds a free one; `neededBy` names the listener in error messages. */
+async function listenAddress(
+  { ports }: PlanInput,
+  { host = HOST, port = 0 }: { readonly host?: string; readonly port?: number | undefined },
   neededBy: string,
-): Promise<number> {
-  if (wanted === undefined || wanted === 0) return input.ports.find(host, neededBy);
-  await input.ports.claim(host, wanted, neededBy);
-  return wanted;
+): Promise<AdminAddress> {
+  if (port === 0) return { kind: 'tcp', host, port: await ports.find(host, neededBy) };
+  await ports.claim(host, port, neededBy);
+  return { kind: 'tcp', host, port };
 }
 
 async function sidecarSpec(
   input: PlanInput,
-  folder: string,
-  who: Pick<SidecarSpec, 'name' | 'service' | 'role' | 'admin'>,
-  parts: Pick<SidecarConfig, 'inbound' | 'outbound' | 'model'>,
+  spec: Pick<SidecarSpec, 'name' | 'service' | 'role' | 'folder' | 'admin'>,
+  sides: Pick<SidecarConfig, 'inbound' | 'outbound' | 'model'>,
   labels: Partial<Pick<MeshServiceConfig, 'tags' | 'meta'>> = {},
 ): Promise<SidecarSpec> {
   const { trustDomain, datacenter, limits, drainTimeoutMs, log, accessLog, faultInjection } = input.mesh;
   const config: SidecarConfig = {
-    service: who.service,
-    instance: who.name,
+    service: spec.service,
+    instance: spec.name,
     trustDomain,
     datacenter,
-    ...(await trust(input, who, labels)),
-    admin: { kind: 'tcp', ...who.admin },
+    ...(await identityOf(input, spec, labels)),
+    admin: spec.admin,
     limits,
     drainTimeoutMs,
     log,
     ...present('accessLog', accessLog),
     ...present('faultInjection', faultInjection),
-    ...parts,
+    ...sides,
   };
-  return { ...who, folder, file: join(folder, 'sidecar.yaml'), config };
+  return { ...spec, file: join(spec.folder, 'sidecar.yaml'), config };
 }
 
-/** Whom the sidecar believes: the authority of this mesh, or Consul. */
-async function trust(
+/** Certificate files issued here, or Consul's; with Consul also this sidecar's tags and a cache folder of its own. */
+async function identityOf(
   { consul, issue }: PlanInput,
   { service, name }: Pick<SidecarSpec, 'name' | 'service'>,
   { tags = [], meta = {} }: Partial<Pick<MeshServiceConfig, 'tags' | 'meta'>>,
 ): Promise<Pick<SidecarConfig, 'identity' | 'consul'>> {
   if (consul === undefined) return { identity: { kind: 'files', ...(await issue(service, name)) } };
-  const { registration, cache, ...asked } = consul;
+  const { registration, cache, ...options } = consul;
   return {
     identity: { kind: 'consul' },
     consul: {
-      ...asked,
-      ...(registration === undefined ? {} : { registration: { ...registration, tags, meta } }),
-      ...(cache === undefined ? {} : { cache: { ...cache, dir: join(cache.dir, name) } }),
+      ...options,
+      ...present('registration', registration && { ...registration, tags, meta }),
+      ...present('cache', cache && { ...cache, dir: join(cache.dir, name) }),
     },
   };
 }

@@ -1,8 +1,6 @@
-/** Plans one mesh again and again: what stays of it keeps its ports, its folders and its certificates. */
-
 import type { ConsulConfig, MeshConfig } from '../../config/model.js';
 import type { LeafRenewal } from '../../identity/ca/leaf-renewal.js';
-import type { IdentityPaths } from '../../identity/sources/secret-files.js';
+import type { IdentityPaths } from '../../identity/identity.js';
 import { planMesh, type SidecarSpec } from './plan.js';
 import { PortAllocator } from './port-allocator.js';
 import type { RunDirectory } from './run-directory.js';
@@ -10,30 +8,37 @@ import type { RunDirectory } from './run-directory.js';
 export interface PlannerOptions {
   readonly run: RunDirectory;
   readonly consul?: ConsulConfig;
-  /** Absent where Consul issues certificates. */
+  /** Local certificate authority; undefined where Consul issues certificates. */
   readonly issuer: LeafRenewal | undefined;
-  /** argv that runs this program. */
+  /** argv of this program. */
   readonly self: readonly string[];
 }
 
+/**
+ * Plans a mesh at start and again after each change of its file. A sidecar that is in both plans keeps its ports, its
+ * folder and its certificate.
+ */
 export class Planner {
   private readonly ports = new PortAllocator();
   private readonly issued = new Map<string, Promise<IdentityPaths>>();
 
   constructor(private readonly options: PlannerOptions) {}
 
-  /** Ports that it found or claimed are free again when this resolves, and soon in use. Throws when one is taken. */
+  /**
+   * Ports are released when this resolves: the sidecars have to bind them soon.
+   *
+   * @throws CommandFailure for a port in use; the plan before it stays valid.
+   */
   async plan(mesh: MeshConfig): Promise<SidecarSpec[]> {
-    const { run, consul, self } = this.options;
+    const { ports, options } = this;
     try {
       const issue = (service: string, instance: string) => this.issue(service, instance);
-      const whom = consul === undefined ? {} : { consul };
-      return await planMesh({ mesh, run, ports: this.ports, issue, self, ...whom });
+      return await planMesh({ ...options, mesh, ports, issue });
     } catch (error) {
-      this.ports.discard();
+      ports.discard();
       throw error;
     } finally {
-      await this.ports.release();
+      await ports.release();
     }
   }
 

@@ -1,32 +1,38 @@
-/**
- * Which TCP ports a mesh gets: the ones its file names are checked, the others are found.
- *
- * Every port stays bound until the whole mesh has its ports, so none is given twice, and a port that someone
- * else holds is reported before anything has been started. Found ports lie below the range from which the system
- * takes ports for outgoing connections, so that none of those can take one in the meantime.
- *
- * A book serves one mesh from its start to its end: for a changed file, a name gets the port that it has.
- */
-
 import { randomInt } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { portOwner } from '../../runtime/process/port-owner.js';
 import { CommandFailure } from '../failure.js';
 
+/** Lowest port that is searched. */
 const LOWEST = 18_000;
-const USUAL_EPHEMERAL_START = 32_768;
+/** Linux's default start of `ip_local_port_range`. */
+const DEFAULT_EPHEMERAL_START = 32_768;
 const TRIES = 200;
 
+/**
+ * TCP ports for one mesh, from its start to its end: ports that the file names are claimed, others are found.
+ *
+ * Every port stays bound until `release`, when the whole plan has its ports: no port is assigned twice, and a port in use
+ * is reported before any process has started. Found ports lie below the ephemeral range of the system, where no outgoing
+ * connection can take one between `release` and the sidecar's bind. In the plan of a changed file, the same `neededBy`
+ * gets the same port.
+ */
 export class PortAllocator {
   private readonly held: Server[] = [];
-  /** Found, by what they are for. */
+  /** Found ports, by `neededBy`. */
   private readonly found = new Map<string, number>();
-  /** Given before the last release, `host port`: the mesh itself listens there. */
+  /** `host port` of ports assigned before the last release: sidecars of this mesh listen there. */
   private readonly assigned = new Set<string>();
+  /** `host port` of ports assigned since the last release. */
   private readonly fresh = new Set<string>();
 
-  /** Holds exactly this port. Throws one clear line when that is impossible. */
+  /**
+   * Binds exactly this port.
+   *
+   * @param neededBy the listener, at the start of the error message.
+   * @throws CommandFailure that says why not and, on Linux, which process has the port.
+   */
   async claim(host: string, port: number, neededBy: string): Promise<void> {
     if (this.isOurs(host, port)) return;
     try {
@@ -37,14 +43,14 @@ export class PortAllocator {
     }
   }
 
-  /** Holds exactly this port if it can. */
+  /** Binds exactly this port; false when that is not possible. */
   async tryClaim(host: string, port: number): Promise<boolean> {
     const server = await bind(host, port).catch(() => undefined);
     if (server !== undefined) this.held.push(server);
     return server !== undefined;
   }
 
-  /** Holds some free port; the same as before where something of that name had one. */
+  /** Binds a free port, or returns the port that `neededBy` already has. */
   async find(host: string, neededBy?: string): Promise<number> {
     const known = neededBy === undefined ? undefined : this.found.get(neededBy);
     if (known !== undefined && this.isOurs(host, known)) return known;
@@ -72,12 +78,12 @@ export class PortAllocator {
     throw new CommandFailure(`no free port found on ${host} between ${LOWEST} and ${end}`);
   }
 
-  /** What was given since the last release was for nothing. */
+  /** Forgets the ports assigned since the last release: their plan failed. */
   discard(): void {
     this.fresh.clear();
   }
 
-  /** Gives all ports back, for those they were found for. */
+  /** Closes all bound ports, so that the sidecars can bind them. */
   async release(): Promise<void> {
     for (const each of this.fresh) this.assigned.add(each);
     this.fresh.clear();
@@ -95,17 +101,14 @@ function bind(host: string, port: number): Promise<Server> {
 
 function reason(error: unknown, port: number): string {
   const { code, message } = error as NodeJS.ErrnoException;
-  if (code === 'EADDRINUSE') return takenBy(port);
   if (code === 'EACCES') return 'not permitted';
   if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') return 'this machine has no such address';
-  return message;
+  if (code !== 'EADDRINUSE') return message;
+  const owner = portOwner(port);
+  return owner === undefined ? 'the port is already taken' : `the port is already taken by ${owner}`;
 }
 
-function takenBy(port: number): string {
-  const holder = portOwner(port);
-  return holder === undefined ? 'the port is already taken' : `the port is already taken by ${holder}`;
-}
-
+/** First port that the system uses for outgoing connections. */
 function ephemeralStart(): number {
   try {
     const start = Number.parseInt(readFileSync('/proc/sys/net/ipv4/ip_local_port_range', 'utf8'), 10);
@@ -113,5 +116,5 @@ function ephemeralStart(): number {
   } catch {
     // not Linux
   }
-  return USUAL_EPHEMERAL_START;
+  return DEFAULT_EPHEMERAL_START;
 }

@@ -1,119 +1,105 @@
 import type { ModelReport } from '../../telemetry/reports.js';
-import { packageFile } from '../package-file.js';
-import { type OutputStream, type Palette, ProgressLine, table } from '../terminal.js';
-import { adminAddress, callAddresses, callerOf, inboundAddress } from './addresses.js';
-import { type FleetEvent, isReady, type SidecarState } from './fleet.js';
+import { type OutputStream, type Palette, ProgressLine } from '../terminal.js';
+import { type FleetEvent, isReady, type SidecarState } from './fleet-state.js';
 import type { MeshReloadOutcome } from './mesh-reload.js';
-import type { SidecarSpec } from './plan.js';
-import { cannotServe } from './readiness.js';
+import { type ConsulFacts, summaryJson, summaryText } from './summary.js';
 
 export interface ReportOptions {
   readonly out: OutputStream;
   readonly palette: Palette;
+  /** One JSON object per event instead of text. */
   readonly json: boolean;
-  /** Epoch milliseconds, for the stamp of a line. */
+  /** Epoch ms, for the time at the start of a line. */
   wallNow(): number;
 }
 
-/** The registry of a mesh that has one. */
-export interface ConsulFacts {
-  /** Of the agent, as a URL. */
-  readonly address: string;
-  /** Known for an agent of our own. */
-  readonly ui?: string;
-  readonly pid?: number;
-}
-
-/** How the agent of our own is called where others have the names of their specs. */
+/** Name of the Consul agent in the column of the sidecars' names. */
 const CONSUL = 'consul';
 
+/**
+ * What `up` prints. While the mesh starts: one progress line, on a terminal only. Then the summary, and one line for each
+ * change that matters to the user: a process that ends, is killed or is ready again, a reload, a takeover.
+ */
 export class UpReport {
   private readonly progress: ProgressLine;
-  private announced = false;
-  /** Of the names in front of what is told later. */
+  /** Whether the summary has been printed. */
+  private hasStarted = false;
   private nameWidth = CONSUL.length;
 
   constructor(private readonly options: ReportOptions) {
     this.progress = new ProgressLine(options.out);
   }
 
-  /** While the mesh starts this draws progress; later it prints what a reader must know. */
-  event(news: FleetEvent, states: readonly SidecarState[]): void {
-    if (this.options.json) this.line(JSON.stringify(asJson(news)));
-    else if (!this.announced) this.showProgress(states);
-    else {
-      const text = sentence(news);
-      if (text !== undefined) this.printChange(news.state.spec.name, this.tint(news, text));
-    }
+  event(event: FleetEvent, states: readonly SidecarState[]): void {
+    if (this.options.json) return this.printJson(asJson(event));
+    if (!this.hasStarted) return this.showProgress(states);
+    const text = textOf(event);
+    if (text !== undefined) this.printChange(event.state.spec.name, this.tint(event, text));
   }
 
-  /** The agent of our own: its life is told as that of a sidecar is. */
+  /** A change of the agent of `--consul dev`. */
   consul(report: ModelReport): void {
-    if (this.options.json) this.line(JSON.stringify({ event: 'consul', process: report }));
-    else if (!this.announced) this.progress.show('starting: consul');
-    else {
-      const text = lifeOf('agent', report);
-      if (text !== undefined) this.printChange(CONSUL, this.coloured(report, text));
-    }
+    if (this.options.json) return this.printJson({ event: 'consul', process: report });
+    if (!this.hasStarted) return this.progress.show('starting: consul');
+    const text = processText('agent', report);
+    if (text !== undefined) this.printChange(CONSUL, this.tintBy(report, text));
   }
 
   ready(states: readonly SidecarState[], runDirectory: string, consul?: ConsulFacts): void {
     this.progress.clear();
-    this.announced = true;
-    this.nameWidth = Math.max(CONSUL.length, ...states.map((state) => state.spec.name.length));
-    if (this.options.json)
-      this.line(JSON.stringify({ event: 'up', runDirectory, ...summary(states), consul }));
-    else this.line(readyText(states, consul, this.options.palette));
+    this.hasStarted = true;
+    this.nameWidth = Math.max(CONSUL.length, ...states.map(({ spec }) => spec.name.length));
+    if (this.options.json) this.printJson({ event: 'up', runDirectory, ...summaryJson(states), consul });
+    else this.print(summaryText(states, consul, this.options.palette));
   }
 
-  /** What became of a changed mesh file. */
+  /** The outcome of a changed mesh file. */
   reloaded(outcome: MeshReloadOutcome): void {
     const { kind, ...rest } = outcome;
-    if (this.options.json) return this.line(JSON.stringify({ event: `mesh-${kind}`, ...rest }));
+    if (this.options.json) return this.printJson({ event: `mesh-${kind}`, ...rest });
     for (const text of reloadTexts(outcome)) this.printChange('up', text);
   }
 
   draining(): void {
     this.progress.clear();
-    if (this.options.json) this.line(JSON.stringify({ event: 'draining' }));
-    else this.line('\ndraining; press Ctrl-C again to stop at once');
+    if (this.options.json) this.printJson({ event: 'draining' });
+    else this.print('\ndraining; press Ctrl-C again to stop at once');
   }
 
+  /** Leaves no progress line behind. */
   ended(): void {
     this.progress.clear();
   }
 
   private showProgress(states: readonly SidecarState[]): void {
-    const done = states.filter(isReady).length;
-    const waiting = states.filter((state) => !isReady(state)).map((state) => state.spec.name);
-    this.progress.show(
-      `starting: ${done} of ${states.length} ready${waiting.length > 0 ? `, waiting for ${waiting.join(', ')}` : ''}`,
-    );
+    const waiting = states.filter((state) => !isReady(state)).map(({ spec }) => spec.name);
+    const names = waiting.length > 0 ? `, waiting for ${waiting.join(', ')}` : '';
+    this.progress.show(`starting: ${states.length - waiting.length} of ${states.length} ready${names}`);
   }
 
-  private tint(news: FleetEvent, text: string): string {
-    if ('text' in news) return text;
-    if (news.kind === 'sidecar') return this.coloured(news.state.process, text);
-    const bad = news.kind === 'model' ? news.changed.find(({ state }) => state !== 'ready') : undefined;
-    return this.coloured(bad ?? news.state.model, text);
+  private tint(event: FleetEvent, text: string): string {
+    if ('text' in event) return text;
+    if (event.kind === 'sidecar') return this.tintBy(event.state.process, text);
+    const bad = event.kind === 'model' ? event.changed.find(({ state }) => state !== 'ready') : undefined;
+    return this.tintBy(bad ?? event.state.model, text);
   }
 
-  private coloured(of: ModelReport | undefined, text: string): string {
+  private tintBy(report: ModelReport | undefined, text: string): string {
     const { green, yellow, red } = this.options.palette;
-    if (of?.state === 'ready') return green(text);
-    return of?.state === 'starting' ? yellow(text) : red(text);
+    if (report?.state === 'ready') return green(text);
+    return report?.state === 'starting' ? yellow(text) : red(text);
   }
 
   private printChange(name: string, text: string): void {
-    this.line(`${this.stamp()}  ${name.padEnd(this.nameWidth)}  ${text}`);
+    const time = new Date(this.options.wallNow()).toTimeString().slice(0, 8);
+    this.print(`${this.options.palette.dim(time)}  ${name.padEnd(this.nameWidth)}  ${text}`);
   }
 
-  private stamp(): string {
-    const time = new Date(this.options.wallNow());
-    return this.options.palette.dim(time.toTimeString().slice(0, 8));
+  private printJson(value: object): void {
+    this.print(JSON.stringify(value));
   }
 
-  private line(text: string): void {
+  private print(text: string): void {
     this.options.out.write(`${text}\n`);
   }
 }
@@ -122,146 +108,50 @@ function reloadTexts(outcome: MeshReloadOutcome): string[] {
   if (outcome.kind === 'refused')
     return [`the changed mesh file is refused, and nothing changes: ${outcome.problem}`];
   const { changed, needsRestart } = outcome;
-  const later =
-    needsRestart.length === 0 ? [] : [`takes effect when up starts again: ${needsRestart.join(', ')}`];
-  return [
-    ...(changed.length === 0 ? ['the mesh file is taken over; no sidecar is concerned'] : changed),
-    ...later,
-  ];
+  const done = changed.length === 0 ? ['the mesh file is taken over; no sidecar is concerned'] : changed;
+  if (needsRestart.length === 0) return [...done];
+  return [...done, `takes effect when up starts again: ${needsRestart.join(', ')}`];
 }
 
-/** Undefined when the change is a step on the way that tells a reader nothing. */
-function sentence(news: FleetEvent): string | undefined {
-  if ('text' in news) return news.text;
-  if (news.kind === 'readiness') return undefined;
-  if (news.kind === 'sidecar') return lifeOf('sidecar', news.state.process);
-  const { model, models } = news.state;
-  if (models.length < 2) return lifeOf('model', model);
-  const parts = news.changed.flatMap((each) => lifeOf(`model ${each.name}`, each) ?? []);
-  return parts.length === 0 ? undefined : parts.join('; ');
+/** Undefined for an intermediate step, such as a process that starts. */
+function textOf(event: FleetEvent): string | undefined {
+  if ('text' in event) return event.text;
+  if (event.kind === 'readiness') return undefined;
+  if (event.kind === 'sidecar') return processText('sidecar', event.state.process);
+  const { model, models } = event.state;
+  if (models.length < 2) return processText('model', model);
+  return (
+    event.changed.flatMap((each) => processText(`model ${each.name}`, each) ?? []).join('; ') || undefined
+  );
 }
 
-function lifeOf(what: string, of: ModelReport | undefined): string | undefined {
-  const pid = of?.pid === undefined ? '' : ` (process ${of.pid})`;
-  switch (of?.state) {
+function processText(name: string, report: ModelReport | undefined): string | undefined {
+  const pid = report?.pid === undefined ? '' : ` (process ${report.pid})`;
+  switch (report?.state) {
     case 'ready':
-      return `${what} ready${pid}`;
+      return `${name} ready${pid}`;
     case 'unresponsive':
-      return `${what}${pid} is killed: ${of.why}`;
+      return `${name}${pid} is killed: ${report.why}`;
     case 'backoff':
     case 'given-up':
     case 'failed':
-      return `${what} down: ${of.why}`;
+      return `${name} down: ${report.why}`;
     default:
       return undefined;
   }
 }
 
-function asJson(news: FleetEvent): unknown {
-  const { spec, process, model, models, notReady } = news.state;
-  const text = 'text' in news ? { text: news.text } : {};
+function asJson(event: FleetEvent): object {
+  const { spec, process, model, models, notReady } = event.state;
   return {
-    event: news.kind,
+    event: event.kind,
     name: spec.name,
     service: spec.service,
     process,
     model,
     ...(models.length < 2 ? {} : { models }),
     notReady,
-    ready: isReady(news.state),
-    ...text,
+    ready: isReady(event.state),
+    ...('text' in event ? { text: event.text } : {}),
   };
-}
-
-function summary(states: readonly SidecarState[]): object {
-  const caller = callerOf(states.map((state) => state.spec));
-  return {
-    call: callAddresses(caller),
-    admin: adminAddress(caller),
-    sidecars: states.map(({ spec, process, model, models }) => ({
-      name: spec.name,
-      service: spec.service,
-      role: spec.role,
-      pid: process.pid,
-      modelPid: model?.pid,
-      ...(models.length < 2 ? {} : { models }),
-      inbound: inboundAddress(spec),
-      admin: adminAddress(spec),
-      log: `${spec.folder}/log`,
-    })),
-  };
-}
-
-function readyText(
-  states: readonly SidecarState[],
-  consul: ConsulFacts | undefined,
-  palette: Palette,
-): string {
-  const rows = states.map((state) => {
-    const { spec } = state;
-    return [
-      spec.service,
-      spec.role === 'caller' ? 'caller' : spec.name,
-      stateOf(state, palette),
-      inboundAddress(spec) ?? '',
-      `http://${adminAddress(spec)}/`,
-      processesOf(state),
-    ];
-  });
-  const caller = callerOf(states.map((state) => state.spec));
-  const call = Object.entries(callAddresses(caller));
-  const lines = [
-    table(['service', 'replica', 'state', 'inbound', 'admin', 'model process'], rows, palette),
-    '',
-    ...states.flatMap((state) => notServed(state).map((line) => palette.red(line))),
-    ...call.map(
-      ([name, address]) =>
-        `call ${palette.bold(name)} at ${palette.bold(address)}  (plaintext gRPC; the mesh does the rest)`,
-    ),
-    `look at http://${adminAddress(caller)}/ or run: npx outrider status --watch`,
-    ...consulLine(consul),
-    ...inferLine(caller),
-    'Ctrl-C drains and stops everything',
-  ];
-  return lines.join('\n');
-}
-
-function stateOf(state: SidecarState, palette: Palette): string {
-  if (isReady(state)) return palette.green('ready');
-  if (cannotServe(state)) return palette.red('serves nothing');
-  return palette.yellow(state.process.state);
-}
-
-/** The process of the model; of several, with the name of each, unless one process serves them all. */
-function processesOf({ model, models }: SidecarState): string {
-  if (model?.pid !== undefined || models.length < 2) return model?.pid === undefined ? '' : String(model.pid);
-  return models.flatMap(({ name, pid }) => (pid === undefined ? [] : [`${name} ${pid}`])).join(', ');
-}
-
-/** What a replica was to serve and does not, a line each. */
-function notServed({ spec, model, models }: SidecarState): string[] {
-  const all = models.length === 0 && model !== undefined ? [model] : models;
-  return all
-    .filter(({ state }) => state === 'failed' || state === 'given-up' || state === 'backoff')
-    .map(
-      ({ name, why }) =>
-        `NOT SERVED: ${name === undefined ? 'the model' : `model ${name}`} of ${spec.name}: ${why}`,
-    );
-}
-
-function consulLine(consul: ConsulFacts | undefined): string[] {
-  if (consul === undefined) return [];
-  if (consul.ui === undefined) return [`registered with Consul at ${consul.address}`];
-  return [
-    `look at ${consul.ui} for Consul's own view (its command line: CONSUL_HTTP_ADDR=${consul.address})`,
-  ];
-}
-
-const SAMPLE = 'services/digits/samples/seven.png';
-
-/** The line that can be pasted: only for a mesh that serves our digits. */
-function inferLine(caller: SidecarSpec): string[] {
-  const address = callAddresses(caller)['digits'];
-  if (address === undefined) return [];
-  return ['try it:', `  npx outrider infer digits --input @${packageFile(SAMPLE)} --target ${address}`];
 }

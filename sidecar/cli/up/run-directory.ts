@@ -1,10 +1,3 @@
-/**
- * The private directory in which one `up` keeps sockets, certificates, sidecar files and logs while it runs.
- *
- * It is 0700 and removed at the end. A directory whose `up` was killed before it could do that is removed by the
- * next one: private keys do not stay on disk because somebody pulled a plug. `outrider status` finds meshes here.
- */
-
 import {
   chmodSync,
   lstatSync,
@@ -25,28 +18,40 @@ const NOTE = 'up.json';
 /** A Unix socket's path must fit into 104 bytes (macOS; 108 on Linux), terminator included. */
 const LONGEST_SOCKET_PATH = 103;
 
-/** What `up` says about itself to others on this machine. */
+/** Content of `up.json`: how `outrider status` and `outrider infer` find a running mesh. */
 export interface RunNote {
+  /** Process id of `up`. */
   readonly pid: number;
   readonly meshFile: string;
   /** `host:port` of every admin server, by instance. */
   readonly admin: Readonly<Record<string, string>>;
-  /** Where the application calls each upstream. */
+  /** `host:port` where the application calls each upstream, by name. */
   readonly call: Readonly<Record<string, string>>;
 }
 
+/**
+ * The private directory (mode 0700) of one `up`: sockets, certificates, sidecar files and logs. It is removed at the end.
+ * A directory whose `up` was killed is removed by the next `up`, so that private keys do not stay on disk.
+ */
 export class RunDirectory {
   private constructor(
     readonly path: string,
     private readonly mayRemove: 'all' | 'contents',
   ) {}
 
-  /** A fresh directory under the system's temporary one, or `asked`, which must be empty or absent. */
+  /**
+   * Makes `outrider-up-…` in the system's temporary directory, or uses `asked`, which must be empty or absent.
+   *
+   * @throws CommandFailure
+   */
   static create(asked: string | undefined): RunDirectory {
     removeAbandoned();
     try {
       if (asked === undefined)
-        return new RunDirectory(mkdtempSync(join(tmpdir(), `${PREFIX}${world()}-${process.pid}-`)), 'all');
+        return new RunDirectory(
+          mkdtempSync(join(tmpdir(), `${PREFIX}${pidNamespace()}-${process.pid}-`)),
+          'all',
+        );
       mkdirSync(asked, { recursive: true, mode: 0o700 });
       if (readdirSync(asked).length > 0) throw new CommandFailure(`run directory ${asked} is not empty`);
       chmodSync(asked, 0o700);
@@ -57,14 +62,14 @@ export class RunDirectory {
     }
   }
 
-  /** A folder of its own for one sidecar. */
+  /** Makes a subfolder, mode 0700. */
   folder(name: string): string {
     const folder = join(this.path, name);
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     return folder;
   }
 
-  /** Path of a Unix socket in `folder`. Throws when the system could not take a path that long. */
+  /** Path of a Unix socket in `folder`. @throws CommandFailure when the path is too long for a socket. */
   socket(folder: string, name: string): string {
     const path = join(folder, name);
     if (Buffer.byteLength(path) > LONGEST_SOCKET_PATH) {
@@ -75,6 +80,7 @@ export class RunDirectory {
     return path;
   }
 
+  /** Writes `up.json`. */
   note(note: RunNote): void {
     writeFileSync(join(this.path, NOTE), JSON.stringify(note), { mode: 0o600 });
   }
@@ -90,12 +96,12 @@ export class RunDirectory {
       for (const name of readdirSync(this.path))
         rmSync(join(this.path, name), { recursive: true, force: true });
     } catch {
-      // somebody removed it already
+      // removed already
     }
   }
 }
 
-/** Every mesh that runs on this machine under this user, oldest first. */
+/** The meshes that run on this machine under this user, oldest first. */
 export function runningMeshes(): RunNote[] {
   return runDirectories()
     .map((path) => readNote(path))
@@ -108,14 +114,14 @@ function removeAbandoned(): void {
   }
 }
 
-/** The process id in a name that one of us made; NaN in any other name. */
+/** The process id in the name of a run directory of this PID namespace; NaN for any other name. */
 function ownerOf(path: string): number {
   const match = /^outrider-up-([a-z0-9]+)-(\d+)-\w+$/.exec(basename(path));
-  return match?.[1] === world() ? Number(match[2]) : Number.NaN;
+  return match?.[1] === pidNamespace() ? Number(match[2]) : Number.NaN;
 }
 
-/** Which world a process id belongs to: containers may share a temporary directory, and not their processes. */
-function world(): string {
+/** The PID namespace, in base 36: containers may share a temporary directory without sharing process ids. */
+function pidNamespace(): string {
   try {
     return Number(/\d+/.exec(readlinkSync('/proc/self/ns/pid'))?.[0]).toString(36);
   } catch {
@@ -123,7 +129,7 @@ function world(): string {
   }
 }
 
-/** Only directories of this user: in a shared temporary directory, anyone can make a name. */
+/** Only directories of this user: in a shared temporary directory, other users can make the same names. */
 function runDirectories(): string[] {
   const folder = tmpdir();
   try {
@@ -150,6 +156,7 @@ function readNote(path: string): RunNote | undefined {
   }
 }
 
+/** EPERM means that the process exists and belongs to another user. */
 function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);

@@ -1,14 +1,7 @@
-/**
- * One sidecar process of the mesh: started by `up`, started again when it dies or hangs, and heard.
- *
- * Its standard output brings events and its standard input takes messages (parent-link.ts); its log goes to a file, so
- * that a stopped `up` never holds up a sidecar. What to make of the events is the fleet's business.
- */
-
 import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { RestartBackoff } from '../../core/retry/backoff.js';
-import type { IdentityParts } from '../../identity/sources/identity-source.js';
+import type { IdentityParts } from '../../identity/identity.js';
 import { inheriting, withoutSockets } from '../../runtime/process/listen-sockets.js';
 import type { Random } from '../../runtime/random.js';
 import type { Clock } from '../../runtime/time/clock.js';
@@ -33,34 +26,46 @@ export interface SidecarProcessDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly timers: Timers;
+  /** argv of this program. */
   readonly self: readonly string[];
-  /** What sidecars find in their environment. */
+  /** Environment of the sidecars. */
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** The newest identity of a spec; undefined where sidecars get theirs elsewhere. */
+  /** The newest identity of a sidecar; undefined where Consul issues them. */
   identityOf(spec: SidecarSpec): IdentityParts | undefined;
-  /** Undefined: sidecars make their own. */
+  /** Listening sockets that outlive a sidecar; undefined: each sidecar binds its own. */
   readonly sockets: HeldSockets | undefined;
   onProcess(process: SidecarProcess, report: ModelReport): void;
   onEvent(process: SidecarProcess, event: SidecarEvent): void;
 }
 
+/** From the start of the process to its first answer at `/live`. */
 const START_TIMEOUT_MS = 20_000;
 const RESTART = { baseMs: 100, maxMs: 5_000 };
-/** Beyond the drain itself: stopping the model, closing, exiting. */
+/** Allowed beyond the drain, the model's stop and Consul before SIGKILL: closing and exiting. */
 const STOP_SLACK_MS = 2_000;
 const CONSUL_SLACK_MS = 5_000;
 
-/** Where a sidecar and its model write their log. */
+/** Log file of a sidecar and its models: `FOLDER/log`. */
 export function logFileOf(spec: SidecarSpec): string {
   return join(spec.folder, 'log');
 }
 
+/**
+ * One sidecar process of the mesh, restarted with backoff when it dies or hangs. Its standard output carries events and
+ * its standard input takes messages (`sidecar/parent-channel.ts`). Its log goes to a file: a stopped `up` (Ctrl-Z) reads
+ * no pipe, and would block the sidecar with a full one.
+ */
 export class SidecarProcess {
   private readonly supervisor: Supervisor;
   private child: ChildProcessHandle | undefined;
+  /** Whether the next start accepts nothing before it is ready; true once, for a successor. */
   private holdsBack: boolean;
 
-  /** Not started yet. `generation`: above 1 for a successor, which accepts nothing, the first time, before it is ready. */
+  /**
+   * The process is not started yet.
+   *
+   * @param generation number of takeovers before it, plus 1; above 1: its first start accepts nothing until it is ready.
+   */
   constructor(
     public spec: SidecarSpec,
     private readonly deps: SidecarProcessDeps,
@@ -68,7 +73,7 @@ export class SidecarProcess {
   ) {
     const { clock, timers } = deps;
     this.holdsBack = generation > 1;
-    const probe = liveProbe({ kind: 'tcp', ...spec.admin });
+    const probe = liveProbe(spec.admin);
     const backoff = new RestartBackoff(RESTART, deps.random);
     const stopModelMs = spec.config.model?.stopTimeoutMs ?? 0;
     this.supervisor = new Supervisor(
@@ -81,7 +86,7 @@ export class SidecarProcess {
         timers,
         probe,
         start: (onExit) => this.launch(onExit),
-        monitor: (events) => monitorSidecar(probe, events, clock, timers),
+        monitor: (events) => monitorSidecar({ probe, events, clock, timers }),
         restartDelayMs: (readyForMs) => backoff.next(readyForMs),
         onChange: (report) => deps.onProcess(this, report),
       },
@@ -100,7 +105,7 @@ export class SidecarProcess {
     return this.supervisor.stop();
   }
 
-  /** Has been told to end: it is not started again. Resolves when it is gone. */
+  /** For a process that was asked to end by a message: it is not started again. Resolves when it has exited. */
   awaitExit(): Promise<void> {
     return this.supervisor.awaitExit();
   }
@@ -109,7 +114,7 @@ export class SidecarProcess {
     this.supervisor.kill();
   }
 
-  /** Without effect while it does not run. */
+  /** Sends one message; without effect while the process does not run. */
   send(message: ParentMessage): void {
     sendToSidecar(this.child?.input, message);
   }
@@ -144,7 +149,7 @@ export class SidecarProcess {
   }
 }
 
-/** Longest time it may take to tell Consul that this instance goes, and then that it is gone. */
+/** Longest time for Consul, ms: the instance turns critical, the change propagates, the instance is deregistered. */
 function leaveMs({ config: { consul } }: SidecarSpec): number {
   return consul?.registration === undefined ? 0 : consul.registration.propagationMs + CONSUL_SLACK_MS;
 }

@@ -1,58 +1,58 @@
-/**
- * `outrider up`: a whole mesh on this machine, until it is told to end.
- *
- *   read the file → run directory → (a Consul of its own) → ports, certificates, sidecar files → start → wait until ready → run → drain
- *
- * Whatever fails on the way is one line and exit 1, with nothing left running and nothing left on disk.
- */
-
-import { statSync, writeFileSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { MeshConfig } from '../../config/model.js';
-import { stringifySidecar } from '../../config/stringify.js';
 import { LeafRenewal } from '../../identity/ca/leaf-renewal.js';
 import { LocalCa } from '../../identity/ca/local-ca.js';
 import { systemRandom } from '../../runtime/random.js';
 import { systemClock } from '../../runtime/time/clock.js';
 import { systemTimers } from '../../runtime/time/timers.js';
-import type { ModelReport } from '../../telemetry/reports.js';
-import { type ConsulBinary, findConsul } from '../consul/binary.js';
+import { findConsul } from '../consul/binary.js';
 import { type DevAgent, withoutConsulVariables } from '../consul/dev-agent.js';
 import { CommandFailure } from '../failure.js';
 import { requireModelRuntime } from '../model-runtime.js';
+import { cacheFolder } from '../package-info.js';
+import { readMeshFile } from '../read-config.js';
 import { SELF } from '../self.js';
-import { readMeshFile } from '../settings.js';
 import { watchFile } from '../sidecar/file-watcher.js';
 import { type EndRequests, endRequests, type Hangups, hangups } from '../signals.js';
 import { paletteFor } from '../terminal.js';
 import { adminAddress, callAddresses, callerOf } from './addresses.js';
-import { cacheFolder, consulOf, withoutEffect } from './consul-side.js';
 import { Fleet } from './fleet.js';
-import { askForeignConsul } from './foreign-consul.js';
 import { HeldSockets } from './listen-sockets.js';
-import { MeshReload } from './mesh-reload.js';
-import { settled, startConsul } from './own-consul.js';
+import { checkExternalConsul, consulOf, prepareConsul, startConsul, withoutEffect } from './mesh-consul.js';
+import { MeshReload, writeSidecarFile } from './mesh-reload.js';
 import type { SidecarSpec } from './plan.js';
 import { Planner } from './planner.js';
 import { untilReady } from './readiness.js';
-import { type ConsulFacts, UpReport } from './report.js';
+import { UpReport } from './report.js';
 import { RunDirectory } from './run-directory.js';
+import type { ConsulFacts } from './summary.js';
 
 export interface UpOptions {
   readonly json: boolean;
-  /** `dev`: a Consul agent of its own is started beside the mesh. Absent: what the mesh file says. */
+  /** `dev`: start a Consul agent beside the mesh. Absent: the mesh file decides. */
   readonly consul?: 'dev';
 }
 
 const TIME = { clock: systemClock, random: systemRandom, timers: systemTimers };
 
-/** Resolves with the exit code once everything it started is gone. */
+/**
+ * `outrider up`: runs a whole mesh on this machine until Ctrl-C or SIGTERM. In order: read the file, make the run
+ * directory, start Consul (`--consul dev`), plan ports and write certificates and sidecar files, start all sidecars, wait
+ * until they are ready, follow changes of the file, drain.
+ *
+ * @returns the exit code, once every process has ended and the run directory is removed: 0 after an orderly end.
+ * @throws CommandFailure with one line when the mesh cannot start; nothing is left running or on disk.
+ */
 export async function upCommand(file: string, options: UpOptions): Promise<number> {
-  const mesh = readMeshFile(file, say);
+  const mesh = readMeshFile(file, printError);
   requireModels(mesh);
-  for (const line of withoutEffect(mesh, options.consul === 'dev')) say(line);
-  const binary = options.consul === 'dev' ? await bringConsul() : undefined;
-  const foreign = binary === undefined ? await foreignConsul(mesh) : undefined;
+  const ownAgent = options.consul === 'dev';
+  for (const line of withoutEffect(mesh, { ownAgent })) printError(line);
+  const binary = ownAgent
+    ? await findConsul({ env: process.env, cache: cacheFolder(), onInstall: printError })
+    : undefined;
+  const externalConsul = ownAgent ? undefined : await externalConsulOf(mesh);
   const ends = endRequests(['SIGHUP']);
   const hangup = hangups(() => ends.ask('the terminal is gone'));
   const run = RunDirectory.create(mesh.runDir);
@@ -65,8 +65,10 @@ export async function upCommand(file: string, options: UpOptions): Promise<numbe
       json: options.json,
       wallNow: systemClock.wallNow,
     });
-    const up: Up = { file, mesh, run, ends, hangup, report, ...(foreign === undefined ? {} : { foreign }) };
-    return await (binary === undefined ? runMesh(up) : runOnOwnConsul(up, binary));
+    const up: Up = { file, mesh, run, ends, hangup, report, externalConsul };
+    if (binary === undefined) return await runMesh(up);
+    const onChange = report.consul.bind(report);
+    return await runWithAgent(up, await startConsul({ binary, mesh, run, ...TIME, onChange }));
   } finally {
     ends.release();
     hangup.release();
@@ -82,22 +84,19 @@ interface Up {
   readonly ends: EndRequests;
   readonly hangup: Hangups;
   readonly report: UpReport;
-  /** Where the agent is that the file names, when it is that one. */
-  readonly foreign?: string;
+  /** URL of the agent that the mesh file names. */
+  readonly externalConsul: string | undefined;
 }
 
-/** The agent is there before the first sidecar and ends after the last, which all want to say goodbye to it. */
-async function runOnOwnConsul(up: Up, binary: ConsulBinary): Promise<number> {
-  const { mesh, run, report, ends } = up;
-  const onChange = (state: ModelReport) => report.consul(state);
-  const agent = await startConsul({ binary, mesh, run, ...TIME, onChange });
+/** The agent is ready before the first sidecar starts and ends after the last: each sidecar deregisters at its end. */
+async function runWithAgent(up: Up, agent: DevAgent): Promise<number> {
   const kill = () => agent.kill();
   process.on('exit', kill);
   try {
-    const ended = await Promise.race([settled(agent, mesh), ends.first]);
+    const ended = await Promise.race([prepareConsul(agent, up.mesh), up.ends.first]);
     return ended === undefined ? await runMesh(up, agent) : 0;
   } finally {
-    report.ended();
+    up.report.ended();
     await agent.stop();
     process.off('exit', kill);
   }
@@ -110,68 +109,65 @@ async function runMesh(up: Up, agent?: DevAgent): Promise<number> {
   try {
     const planner = new Planner({ run, issuer, self: SELF, ...(consul === undefined ? {} : { consul }) });
     const specs = await planner.plan(mesh);
-    for (const spec of specs) writeFileSync(spec.file, stringifySidecar(spec.config), { mode: 0o600 });
-    const note = (all: readonly SidecarSpec[]) =>
+    for (const spec of specs) writeSidecarFile(spec);
+    const onSpecs = (all: readonly SidecarSpec[]) =>
       run.note({
         pid: process.pid,
         meshFile: resolve(file),
         admin: Object.fromEntries(all.map((spec) => [spec.name, adminAddress(spec)])),
         call: callAddresses(callerOf(all)),
       });
-    note(specs);
-    const follow = (fleet: Fleet) =>
+    onSpecs(specs);
+    const reloadOf = (fleet: Fleet) =>
       new MeshReload(mesh, {
         file,
         fleet,
         plan: (next) => planner.plan(next),
         check: requireModels,
-        onSpecs: note,
+        onSpecs,
         report: (outcome) => up.report.reloaded(outcome),
       });
-    return await runFleet(specs, up, agent, issuer, follow);
+    return await runFleet(specs, { ...up, agent, issuer, reloadOf });
   } finally {
     await issuer?.close();
   }
 }
 
-async function foreignConsul({ consul }: MeshConfig): Promise<string | undefined> {
+async function externalConsulOf({ consul }: MeshConfig): Promise<string | undefined> {
   if (consul === undefined) return undefined;
-  const { where, problem } = await askForeignConsul(consul, process.env);
-  if (problem !== undefined) say(problem);
+  const { where, problem } = await checkExternalConsul(consul, process.env);
+  if (problem !== undefined) printError(problem);
   return where;
 }
 
-function bringConsul(): Promise<ConsulBinary> {
-  return findConsul({ env: process.env, cache: cacheFolder(), onInstall: say });
-}
-
-/** Certificates for a mesh that has no Consul to sign them. */
+/** A certificate authority in this process, for a mesh without Consul. */
 async function localIssuer(mesh: MeshConfig, run: RunDirectory): Promise<LeafRenewal> {
   const { trustDomain, datacenter, leafLifetimeMs } = mesh;
   return new LeafRenewal({
     ca: await LocalCa.create({ trustDomain, datacenter, wallNow: systemClock.wallNow }),
     directory: run.folder('identity'),
     leafLifetimeMs,
-    onProblem: say,
+    onProblem: printError,
     ...TIME,
   });
 }
 
-async function runFleet(
-  specs: readonly SidecarSpec[],
-  { file, run, ends, hangup, report, foreign }: Up,
-  agent: DevAgent | undefined,
-  issuer: LeafRenewal | undefined,
-  follow: (fleet: Fleet) => MeshReload,
-): Promise<number> {
+interface RunFleetInput extends Up {
+  readonly agent: DevAgent | undefined;
+  readonly issuer: LeafRenewal | undefined;
+  reloadOf(fleet: Fleet): MeshReload;
+}
+
+async function runFleet(specs: readonly SidecarSpec[], input: RunFleetInput): Promise<number> {
+  const { run, ends, report, agent, issuer } = input;
   const ready = untilReady(systemTimers);
   const sockets = HeldSockets.create();
   if (sockets === undefined)
-    say('this Node cannot hold listening sockets: new calls fail while a sidecar starts again');
+    printError('this Node cannot hold listening sockets: new calls fail while a sidecar starts again');
   const identityOf = ({ name }: SidecarSpec) => issuer?.current(name);
   const env = agent === undefined ? process.env : withoutConsulVariables(process.env);
-  const fleet: Fleet = new Fleet(specs, { ...TIME, self: SELF, env, identityOf, sockets }, (news) => {
-    report.event(news, fleet.states);
+  const fleet: Fleet = new Fleet(specs, { ...TIME, self: SELF, env, identityOf, sockets }, (event) => {
+    report.event(event, fleet.states);
     ready.check(fleet.states);
   });
   issuer?.onSet((name, parts) => fleet.sendIdentity(name, parts));
@@ -181,15 +177,8 @@ async function runFleet(
     fleet.start();
     const ended = await Promise.race([ready.done, ends.first]);
     if (ended === undefined) {
-      report.ready(fleet.states, run.path, consulFacts(agent, foreign));
-      const reload = follow(fleet);
-      hangup.onReload = () => void reload.reload();
-      const watch = watchFile(resolve(file), systemTimers, hangup.onReload, () =>
-        say(`${file} cannot be watched; SIGHUP reloads it`),
-      );
-      await ends.first;
-      hangup.onReload = () => {};
-      watch.close();
+      report.ready(fleet.states, run.path, consulFacts(input));
+      await followFile(input, fleet);
     }
     report.draining();
     return (await Promise.race([fleet.stop().then(() => true), ends.second])) === true ? 0 : 1;
@@ -203,13 +192,28 @@ async function runFleet(
   }
 }
 
-function consulFacts(agent: DevAgent | undefined, foreign: string | undefined): ConsulFacts | undefined {
-  if (agent === undefined) return foreign === undefined ? undefined : { address: foreign };
+/** Reloads the mesh file on SIGHUP and on changes, until the first request to end. */
+async function followFile({ file, ends, hangup, reloadOf }: RunFleetInput, fleet: Fleet): Promise<void> {
+  const reload = reloadOf(fleet);
+  hangup.onReload = () => void reload.reload();
+  const watcher = watchFile({
+    file: resolve(file),
+    timers: systemTimers,
+    onChange: hangup.onReload,
+    onProblem: () => printError(`${file} cannot be watched; SIGHUP reloads it`),
+  });
+  await ends.first;
+  hangup.onReload = () => {};
+  watcher.close();
+}
+
+function consulFacts({ agent, externalConsul }: RunFleetInput): ConsulFacts | undefined {
+  if (agent === undefined) return externalConsul === undefined ? undefined : { address: externalConsul };
   const { pid } = agent.report();
   return { address: agent.url, ui: agent.ui, ...(pid === undefined ? {} : { pid }) };
 }
 
-function say(line: string): void {
+function printError(line: string): void {
   process.stderr.write(`outrider: ${line}\n`);
 }
 

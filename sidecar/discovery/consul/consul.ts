@@ -1,6 +1,6 @@
 import type { Address, ConsulConfig, SidecarConfig, UpstreamConfig } from '../../config/model.js';
 import type { IntentionTable } from '../../core/authorization/intentions.js';
-import type { IdentitySource } from '../../identity/sources/identity-source.js';
+import type { IdentitySource } from '../../identity/identity.js';
 import type { Logger } from '../../runtime/log/logger.js';
 import type { Metric } from '../../telemetry/metric.js';
 import type { RegistryReport } from '../../telemetry/reports.js';

@@ -6,8 +6,7 @@
 
 import { mkdir, open, readdir, rename, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { IdentityParts } from '../sources/identity-source.js';
-import type { IdentityPaths } from '../sources/secret-files.js';
+import type { IdentityParts, IdentityPaths } from '../identity.js';
 
 const CURRENT = '..data';
 const FILES = { cert: 'cert.pem', key: 'key.pem', roots: 'roots.pem' } as const;

@@ -12,8 +12,7 @@
 import type { Random } from '../../runtime/random.js';
 import type { Clock } from '../../runtime/time/clock.js';
 import type { Timer, Timers } from '../../runtime/time/timers.js';
-import type { IdentityParts } from '../sources/identity-source.js';
-import type { IdentityPaths } from '../sources/secret-files.js';
+import type { IdentityParts, IdentityPaths } from '../identity.js';
 import { CertificateDirectory } from './certificate-directory.js';
 import { type IssuedLeaf, LEAF_LIFETIME_MS, type LocalCa } from './local-ca.js';
 

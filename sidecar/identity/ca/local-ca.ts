@@ -1,11 +1,4 @@
-/**
- * The certificate authority of a mesh on one machine. Its roots live in memory and die with the process; leaves
- * are short-lived, so nothing is ever revoked. A root is changed in three steps, so that at each moment every
- * sidecar trusts whatever another may present: prepare, (all have the new roots), activate, (all have new
- * leaves), retire.
- */
-
-import type { IdentityParts } from '../sources/identity-source.js';
+import type { IdentityParts } from '../identity.js';
 import { formatSpiffeId, trustDomainUri } from '../spiffe.js';
 import {
   type CaKey,

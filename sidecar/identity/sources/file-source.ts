@@ -13,17 +13,18 @@ import { type FSWatcher, watch } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Clock } from '../../runtime/time/clock.js';
 import type { Timer, Timers } from '../../runtime/time/timers.js';
+import type {
+  Identity,
+  IdentityFeed,
+  IdentityParts,
+  IdentityPaths,
+  IdentitySource,
+  IdentityStatus,
+} from '../identity.js';
 import { type IdentityProblem, isProblem } from '../spiffe.js';
+import { assembleIdentity } from './assemble-identity.js';
 import { expiryWarning } from './expiry.js';
-import {
-  assembleIdentity,
-  type Identity,
-  type IdentityFeed,
-  type IdentityParts,
-  type IdentitySource,
-  type IdentityStatus,
-} from './identity-source.js';
-import { type IdentityPaths, readIdentityFiles, sameParts } from './secret-files.js';
+import { readIdentityFiles, sameParts } from './secret-files.js';
 
 export interface FileIdentityOptions {
   readonly paths: IdentityPaths;

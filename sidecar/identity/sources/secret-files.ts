@@ -5,15 +5,8 @@
  */
 
 import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
+import type { IdentityParts, IdentityPaths } from '../identity.js';
 import { type IdentityProblem, isProblem } from '../spiffe.js';
-import type { IdentityParts } from './identity-source.js';
-
-export interface IdentityPaths {
-  /** Leaf first, then intermediates. */
-  readonly cert: string;
-  readonly key: string;
-  readonly roots: string;
-}
 
 const MAX_FILE_BYTES = 1024 * 1024;
 /** Any permission at all for group or world. */

@@ -5,7 +5,7 @@
 
 import type { ConnectionOptions, Server, TLSSocket } from 'node:tls';
 import type { Timer, Timers } from '../../runtime/time/timers.js';
-import type { Identity, IdentitySource } from '../sources/identity-source.js';
+import type { Identity, IdentitySource } from '../identity.js';
 import type { PeerRejection, PeerTrust } from './peer-verification.js';
 import {
   type ClientCredentials,

@@ -6,7 +6,7 @@
 
 import { constants } from 'node:crypto';
 import tls from 'node:tls';
-import type { Identity } from '../sources/identity-source.js';
+import type { Identity } from '../identity.js';
 import { isProblem } from '../spiffe.js';
 import {
   chainOf,

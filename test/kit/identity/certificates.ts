@@ -10,11 +10,8 @@ import {
   type KeyPair,
   privateKeyToPem,
 } from '../../../sidecar/identity/ca/certificate-builder.js';
-import {
-  assembleIdentity,
-  type Identity,
-  type IdentityParts,
-} from '../../../sidecar/identity/sources/identity-source.js';
+import type { Identity, IdentityParts } from '../../../sidecar/identity/identity.js';
+import { assembleIdentity } from '../../../sidecar/identity/sources/assemble-identity.js';
 import { formatSpiffeId, isProblem, trustDomainUri } from '../../../sidecar/identity/spiffe.js';
 import { createPeerTrust, type PeerTrust } from '../../../sidecar/identity/tls/peer-verification.js';
 

@@ -1,10 +1,4 @@
-/** An identity source whose changes the test decides. */
-
-import type {
-  Identity,
-  IdentitySource,
-  IdentityStatus,
-} from '../../../sidecar/identity/sources/identity-source.js';
+import type { Identity, IdentitySource, IdentityStatus } from '../../../sidecar/identity/identity.js';
 
 export class ManualSource implements IdentitySource {
   private readonly listeners = new Set<(identity: Identity) => void>();

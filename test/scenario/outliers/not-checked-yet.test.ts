@@ -1,6 +1,6 @@
 /** What is shown, and done, before the first check of an endpoint has passed: a model that starts is not one that failed. */
 import assert from 'node:assert/strict';
-import { endpointState } from '../../../sidecar/admin/endpoint-tone.js';
+import { endpointState } from '../../../sidecar/admin/endpoint-state.js';
 import { reportOf } from '../../../sidecar/app/endpoint-report.js';
 import { healthAnswer } from '../../../sidecar/codec/health.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';

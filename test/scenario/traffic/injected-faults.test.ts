@@ -1,6 +1,6 @@
 /** Faults put in for a drill: who is struck, how often, for how long, and that calls stay calls meanwhile. */
 import assert from 'node:assert/strict';
-import { FaultController } from '../../../sidecar/app/fault-switch.js';
+import { FaultController } from '../../../sidecar/app/fault-controller.js';
 import { faultMetrics } from '../../../sidecar/app/metrics/traffic-shift.js';
 import type { FaultRule } from '../../../sidecar/core/routing/fault-rule.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';

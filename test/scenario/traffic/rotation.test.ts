@@ -10,7 +10,7 @@ import { TlsIdentity } from '../../../sidecar/app/tls-identity.js';
 import { Cluster } from '../../../sidecar/cluster/cluster.js';
 import type { Address } from '../../../sidecar/config/model.js';
 import { DEFAULT_LOCAL_SETTINGS } from '../../../sidecar/http2/settings.js';
-import type { Identity } from '../../../sidecar/identity/sources/identity-source.js';
+import type { Identity } from '../../../sidecar/identity/identity.js';
 import { Outbound } from '../../../sidecar/outbound.js';
 import { Listener } from '../../../sidecar/transport/listener.js';
 import type { Session } from '../../../sidecar/transport/session.js';

@@ -56,7 +56,7 @@ describe('a Consul agent beside a mesh', function () {
     return agent;
   }
 
-  const get = async (path: string) => JSON.parse((await agent!.api.ask('GET', path)).body);
+  const get = async (path: string) => JSON.parse((await agent!.api.get(path)).body);
 
   it('has a leader, an authority and a UI', async () => {
     const { ready, ui } = await start();

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { createPrivateKey } from 'node:crypto';
 import { ConnectIdentity } from '../../../sidecar/discovery/consul/connect/identity.js';
 import { generateKeyPair, privateKeyToPem } from '../../../sidecar/identity/ca/certificate-builder.js';
-import type { Identity } from '../../../sidecar/identity/sources/identity-source.js';
+import type { Identity } from '../../../sidecar/identity/identity.js';
 import { verifyPeerSocket } from '../../../sidecar/identity/tls/peer-verification.js';
 import { TlsRotation } from '../../../sidecar/identity/tls/rotation.js';
 import { serverTlsOptions } from '../../../sidecar/identity/tls/tls-options.js';

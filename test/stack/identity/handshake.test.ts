@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type tls from 'node:tls';
-import type { Identity } from '../../../sidecar/identity/sources/identity-source.js';
+import type { Identity } from '../../../sidecar/identity/identity.js';
 import { type PeerTrust, verifyPeerSocket } from '../../../sidecar/identity/tls/peer-verification.js';
 import {
   clientConnectOptions,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import type tls from 'node:tls';
-import type { Identity } from '../../../sidecar/identity/sources/identity-source.js';
+import type { Identity } from '../../../sidecar/identity/identity.js';
 import { verifyPeerSocket } from '../../../sidecar/identity/tls/peer-verification.js';
 import {
   clientConnectOptions,

@@ -18,7 +18,7 @@ describe('live watch of a sidecar', () => {
       onHang: (why: string) => hangs.push(why),
       onNotServing: () => assert.fail('a sidecar cannot say so'),
     };
-    watch = monitorSidecar(probe, events, time, time);
+    watch = monitorSidecar({ probe, events, clock: time, timers: time });
   });
 
   afterEach(() => {

@@ -6,18 +6,14 @@
  * From half of the leaf's life on it is read again now and then, in case the watch has stalled (consul#10871).
  */
 
+import type { Identity, IdentitySource, IdentityStatus } from '../../../identity/identity.js';
+import { assembleIdentity } from '../../../identity/sources/assemble-identity.js';
 import {
   expiryWarning,
   nextCheckMs,
   phaseEndsInMs,
   validityPhase,
 } from '../../../identity/sources/expiry.js';
-import {
-  assembleIdentity,
-  type Identity,
-  type IdentitySource,
-  type IdentityStatus,
-} from '../../../identity/sources/identity-source.js';
 import { type IdentityProblem, isProblem } from '../../../identity/spiffe.js';
 import type { Timer } from '../../../runtime/time/timers.js';
 import type { CacheFile } from '../cache/cache-file.js';

@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { renameSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type FileWatch, watchFile } from '../../../../sidecar/cli/sidecar/file-watcher.js';
+import { type FileWatcher, watchFile } from '../../../../sidecar/cli/sidecar/file-watcher.js';
 import { systemTimers } from '../../../../sidecar/runtime/time/timers.js';
 import { Scratch } from '../../../kit/process/outrider.js';
 import { until } from '../../../kit/process/processes.js';
 
 describe('file watch', () => {
   let scratch: Scratch;
-  let watch: FileWatch;
+  let watch: FileWatcher;
   let changes: number;
 
   beforeEach(() => {
@@ -22,12 +22,12 @@ describe('file watch', () => {
   });
 
   function follow(file: string): void {
-    watch = watchFile(
+    watch = watchFile({
       file,
-      systemTimers,
-      () => changes++,
-      (error) => assert.fail(error),
-    );
+      timers: systemTimers,
+      onChange: () => changes++,
+      onProblem: (error) => assert.fail(error),
+    });
   }
 
   it('sees a file that is written in place, once per change', async () => {
@@ -75,14 +75,14 @@ describe('file watch', () => {
 
   it('says when a place cannot be watched', () => {
     let problem: Error | undefined;
-    watch = watchFile(
-      '/no/such/folder/a.yaml',
-      systemTimers,
-      () => {},
-      (error) => {
+    watch = watchFile({
+      file: '/no/such/folder/a.yaml',
+      timers: systemTimers,
+      onChange: () => {},
+      onProblem: (error) => {
         problem = error;
       },
-    );
+    });
     assert.match(problem?.message ?? '', /ENOENT/);
   });
 });

@@ -7,7 +7,7 @@ import {
   callerOf,
   inboundAddress,
 } from '../../../../sidecar/cli/up/addresses.js';
-import { consulOf } from '../../../../sidecar/cli/up/consul-side.js';
+import { consulOf } from '../../../../sidecar/cli/up/mesh-consul.js';
 import { planMesh, type SidecarSpec } from '../../../../sidecar/cli/up/plan.js';
 import { PortAllocator } from '../../../../sidecar/cli/up/port-allocator.js';
 import { RunDirectory } from '../../../../sidecar/cli/up/run-directory.js';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
-import type { SidecarState } from '../../../../sidecar/cli/up/fleet.js';
+import type { SidecarState } from '../../../../sidecar/cli/up/fleet-state.js';
 import type { SidecarSpec } from '../../../../sidecar/cli/up/plan.js';
 import { type ReadyWait, untilReady } from '../../../../sidecar/cli/up/readiness.js';
 import type { ModelReport } from '../../../../sidecar/telemetry/reports.js';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { paletteFor } from '../../../../sidecar/cli/terminal.js';
-import type { SidecarState } from '../../../../sidecar/cli/up/fleet.js';
+import type { SidecarState } from '../../../../sidecar/cli/up/fleet-state.js';
 import { UpReport } from '../../../../sidecar/cli/up/report.js';
 import type { ModelReport } from '../../../../sidecar/telemetry/reports.js';
 
@@ -13,7 +13,7 @@ describe('what up shows of Consul', () => {
       service: 'client',
       role: 'caller',
       folder: '/f',
-      admin: { host: 'h', port: 1 },
+      admin: { kind: 'tcp', host: 'h', port: 1 },
       config: {},
     },
     process,

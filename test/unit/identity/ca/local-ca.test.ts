@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { LocalCa } from '../../../../sidecar/identity/ca/local-ca.js';
-import type { IdentityParts } from '../../../../sidecar/identity/sources/identity-source.js';
+import type { IdentityParts } from '../../../../sidecar/identity/identity.js';
 import { isProblem } from '../../../../sidecar/identity/spiffe.js';
 import {
   createPeerTrust,

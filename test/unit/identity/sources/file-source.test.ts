@@ -4,12 +4,12 @@ import { webcrypto } from 'node:crypto';
 import { chmodSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Identity, IdentityParts } from '../../../../sidecar/identity/identity.js';
 import {
   type FileIdentitySource,
   IdentityFilesError,
   openIdentityFiles,
 } from '../../../../sidecar/identity/sources/file-source.js';
-import type { Identity, IdentityParts } from '../../../../sidecar/identity/sources/identity-source.js';
 import {
   selfSignedLeaf,
   TestAuthority,

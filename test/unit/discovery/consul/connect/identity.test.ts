@@ -6,7 +6,7 @@ import type { ConsulConfig } from '../../../../../sidecar/config/model.js';
 import { CacheFile } from '../../../../../sidecar/discovery/consul/cache/cache-file.js';
 import { ConnectIdentity } from '../../../../../sidecar/discovery/consul/connect/identity.js';
 import { QueryRegistry } from '../../../../../sidecar/discovery/consul/query/query-registry.js';
-import type { Identity } from '../../../../../sidecar/identity/sources/identity-source.js';
+import type { Identity } from '../../../../../sidecar/identity/identity.js';
 import { leafAnswer, rootsAnswer } from '../../../../kit/consul/connect-answers.js';
 import { type Kit, kit, type Read } from '../../../../kit/consul/scripted-agent.js';
 import { TestAuthority, TRUST_DOMAIN } from '../../../../kit/identity/certificates.js';

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { agentPorts, cacheFolder, consulOf, withoutEffect } from '../../../../sidecar/cli/up/consul-side.js';
+import { cacheFolder } from '../../../../sidecar/cli/package-info.js';
+import { agentPorts, consulOf, withoutEffect } from '../../../../sidecar/cli/up/mesh-consul.js';
 import { PortAllocator } from '../../../../sidecar/cli/up/port-allocator.js';
 import { parseMeshFile } from '../../../../sidecar/config/file/parse.js';
 import type { MeshConfig } from '../../../../sidecar/config/model.js';
@@ -40,12 +41,15 @@ describe('the Consul of a mesh', () => {
 
   it('says what of the file has no effect', () => {
     const elsewhere = mesh({ more: 'consul: { address: "http://127.0.0.1:9" }' });
-    assert.match(withoutEffect(elsewhere, true)[0]!, /http:\/\/127\.0\.0\.1:9 is not asked/);
-    assert.match(withoutEffect(elsewhere, false)[0]!, /^the intentions in the mesh file have no effect/);
-    assert.deepEqual(withoutEffect(mesh({ more: 'consul: {}' }), true), []);
-    assert.deepEqual(withoutEffect(mesh({ more: 'consul: { intentions: false }' }), false), []);
-    assert.deepEqual(withoutEffect(mesh(), false), []);
-    assert.deepEqual(withoutEffect(implied(), false), [], 'the file has not said any');
+    assert.match(withoutEffect(elsewhere, { ownAgent: true })[0]!, /http:\/\/127\.0\.0\.1:9 is not asked/);
+    assert.match(
+      withoutEffect(elsewhere, { ownAgent: false })[0]!,
+      /^the intentions in the mesh file have no effect/,
+    );
+    assert.deepEqual(withoutEffect(mesh({ more: 'consul: {}' }), { ownAgent: true }), []);
+    assert.deepEqual(withoutEffect(mesh({ more: 'consul: { intentions: false }' }), { ownAgent: false }), []);
+    assert.deepEqual(withoutEffect(mesh(), { ownAgent: false }), []);
+    assert.deepEqual(withoutEffect(implied(), { ownAgent: false }), [], 'the file has not said any');
   });
 
   it('gets ports that the mesh does not want itself', async () => {

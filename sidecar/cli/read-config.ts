@@ -1,20 +1,24 @@
-/** Reading the file a command was given: the configuration, or every problem with it as the command's failure. */
-
 import { loadMeshFile, loadSidecarFile } from '../config/file/load.js';
 import type { ParseResult } from '../config/file/parse.js';
 import { formatProblem, formatProblems, type Problem } from '../config/file/problem.js';
 import type { MeshConfig, SidecarConfig } from '../config/model.js';
 import { CommandFailure } from './failure.js';
 
+/**
+ * Reads and validates a mesh file; each warning goes to `warn` as one line.
+ *
+ * @throws CommandFailure with every problem, one line each.
+ */
 export function readMeshFile(file: string, warn: (line: string) => void): MeshConfig {
   return configOf(loadMeshFile(file), warn);
 }
 
+/** As `readMeshFile`, for a sidecar file. */
 export function readSidecarFile(file: string, warn: (line: string) => void): SidecarConfig {
   return configOf(loadSidecarFile(file), warn);
 }
 
-/** One line per problem. */
+/** Problems of a file as text, one line each. */
 export function problemsText(problems: readonly Problem[]): string {
   return formatProblems(problems);
 }

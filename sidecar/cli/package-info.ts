@@ -1,0 +1,54 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+interface PackageInfo {
+  readonly folder: string;
+  readonly name: string;
+  readonly version: string;
+  readonly optionalDependencies?: Readonly<Record<string, string>>;
+}
+
+/**
+ * The package's `package.json`: the nearest one named `outrider` above this file, which holds both for
+ * `dist/sidecar/cli/` and for the sources. Undefined when the package was taken apart.
+ */
+const PACKAGE = findPackage(dirname(fileURLToPath(import.meta.url)));
+
+function findPackage(start: string): PackageInfo | undefined {
+  for (let folder = start; ; folder = dirname(folder)) {
+    try {
+      const info = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
+      if (info.name === 'outrider') return { ...info, folder };
+    } catch {
+      // no package file in this folder: continue with its parent
+    }
+    if (folder === dirname(folder)) return undefined;
+  }
+}
+
+/** Version of this package, such as `0.1.0`; `unknown` when its `package.json` is missing. */
+export function packageVersion(): string {
+  return PACKAGE?.version ?? 'unknown';
+}
+
+/** Version range of an optional dependency in `package.json`; `latest` when none is stated. */
+export function optionalVersions(dependency: string): string {
+  return PACKAGE?.optionalDependencies?.[dependency] ?? 'latest';
+}
+
+/**
+ * A file that is shipped with the program, such as `mesh-config/demo.yaml`.
+ *
+ * @param path relative to the working directory or to the package.
+ * @returns the path in the working directory when it exists there, else in the package, else unchanged.
+ */
+export function packageFile(path: string): string {
+  const shipped = join(PACKAGE?.folder ?? '.', path);
+  return !existsSync(path) && existsSync(shipped) ? shipped : path;
+}
+
+/** `.cache` of the package: downloaded programs (Consul) are kept there. */
+export function cacheFolder(): string {
+  return join(PACKAGE?.folder ?? '.', '.cache');
+}

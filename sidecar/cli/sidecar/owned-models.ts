@@ -1,0 +1,79 @@
+import type { OwnedModel, RunningSidecar } from '../../app/sidecar.js';
+import type { SidecarConfig } from '../../config/model.js';
+import type { Logger } from '../../runtime/log/logger.js';
+import { systemRandom } from '../../runtime/random.js';
+import { systemClock } from '../../runtime/time/clock.js';
+import { systemTimers } from '../../runtime/time/timers.js';
+import { modelProcess } from '../../supervise/model-process.js';
+import type { Supervisor } from '../../supervise/supervisor.js';
+import type { ModelReport } from '../../telemetry/reports.js';
+import { ownsModel } from './command-override.js';
+import { IDENTITY_MARK, PARENT_MARK, RESTARTS_MARK } from './parent-channel.js';
+
+/**
+ * Starts and supervises the model processes that the configuration has a command for; empty when the model server is
+ * started by something else.
+ */
+export function startModels(config: SidecarConfig, sidecar: RunningSidecar, logger: Logger): Supervisor[] {
+  if (!ownsModel(config)) return [];
+  const onWithheld = logWithheldOnce(logger);
+  return sidecar.hosts.map((host) => startModel(config.model!, { host, logger, onWithheld }));
+}
+
+interface StartModelInput {
+  readonly host: OwnedModel;
+  readonly logger: Logger;
+  onWithheld(names: readonly string[]): void;
+}
+
+function startModel(
+  config: NonNullable<SidecarConfig['model']>,
+  { host, logger, onWithheld }: StartModelInput,
+): Supervisor {
+  const {
+    [PARENT_MARK]: parent,
+    [IDENTITY_MARK]: _identity,
+    [RESTARTS_MARK]: _restarts,
+    ...env
+  } = process.env;
+  const model = modelProcess(config, host.address, {
+    clock: systemClock,
+    random: systemRandom,
+    timers: systemTimers,
+    env,
+    stdout: parent === undefined ? 1 : 2, // with a parent, standard output carries events
+    stderr: 2,
+    model: host.model,
+    activity: () => host.activity(),
+    onChange: (report) => {
+      host.processChanged(report);
+      logChange(report, host.model, logger);
+    },
+    onEnd: (end) => host.processEnded(end),
+    onWithheld,
+  });
+  host.superviseBy(() => model.report());
+  model.start();
+  return model;
+}
+
+/** Logs the withheld variables of the first model; all models of a sidecar get the same environment. */
+function logWithheldOnce(logger: Logger): (names: readonly string[]) => void {
+  let isLogged = false;
+  return (names) => {
+    if (isLogged) return;
+    isLogged = true;
+    logger.info(
+      { names },
+      'environment variables that the model does not get; `inherit` names those it should',
+    );
+  };
+}
+
+function logChange(report: ModelReport, model: string | undefined, logger: Logger): void {
+  const { state, why, pid, restarts } = report;
+  const isBad = state === 'backoff' || state === 'unresponsive';
+  const level = state === 'given-up' ? 'error' : isBad ? 'warn' : 'info';
+  const name = model === undefined ? {} : { model };
+  logger[level]({ ...name, state, why, modelPid: pid, restarts }, `model ${state}`);
+}

@@ -1,0 +1,39 @@
+import type { RunningSidecar } from '../../app/sidecar.js';
+import { systemTimers, type Timer } from '../../runtime/time/timers.js';
+import type { ParentChannel } from './parent-channel.js';
+
+/** How often readiness is compared until it is reached (`up` waits for it), and afterwards. */
+const POLL_MS = { starting: 100, ready: 2_000 };
+
+/**
+ * Sends `model` and `readiness` events to the parent whenever they have changed, until `cancel`. Models report their own
+ * changes; readiness has many causes, none of which calls back, so it is polled.
+ */
+export function reportToParent(sidecar: RunningSidecar, parent: ParentChannel): { cancel(): void } {
+  let lastReadiness: string | undefined;
+  let lastModels = '';
+  let timer: Timer;
+  const reportReadiness = () => {
+    const notReady = sidecar.notReady();
+    const text = notReady.join('\n');
+    if (text !== lastReadiness) parent.send({ event: 'readiness', notReady });
+    lastReadiness = text;
+  };
+  sidecar.onModel(() => {
+    const report = sidecar.model();
+    if (report === undefined) return;
+    const models = sidecar.models();
+    const text = JSON.stringify([report, models]);
+    if (text === lastModels) return;
+    lastModels = text;
+    parent.send({ event: 'model', report, models });
+    reportReadiness();
+  });
+  const poll = () => {
+    reportReadiness();
+    const delayMs = lastReadiness === '' ? POLL_MS.ready : POLL_MS.starting;
+    timer = systemTimers.after(delayMs, poll, { unref: true });
+  };
+  poll();
+  return { cancel: () => timer.cancel() };
+}

@@ -1,0 +1,108 @@
+import { packageFile } from '../package-info.js';
+import { type Palette, table } from '../terminal.js';
+import { adminAddress, callAddresses, callerOf, inboundAddress } from './addresses.js';
+import { isReady, type SidecarState } from './fleet-state.js';
+import type { SidecarSpec } from './plan.js';
+import { cannotServe } from './readiness.js';
+import { logFileOf } from './sidecar-process.js';
+
+/** The Consul agent of a mesh that has one. */
+export interface ConsulFacts {
+  /** URL of the agent. */
+  readonly address: string;
+  /** URL of its UI and its process id; only for the agent of `--consul dev`. */
+  readonly ui?: string;
+  readonly pid?: number;
+}
+
+/** The `up` event of `--json`: where to call, and every sidecar with its processes and addresses. */
+export function summaryJson(states: readonly SidecarState[]): object {
+  const caller = callerOf(states.map(({ spec }) => spec));
+  return {
+    call: callAddresses(caller),
+    admin: adminAddress(caller),
+    sidecars: states.map(({ spec, process, model, models }) => ({
+      name: spec.name,
+      service: spec.service,
+      role: spec.role,
+      pid: process.pid,
+      modelPid: model?.pid,
+      ...(models.length < 2 ? {} : { models }),
+      inbound: inboundAddress(spec),
+      admin: adminAddress(spec),
+      log: logFileOf(spec),
+    })),
+  };
+}
+
+/** What `up` prints when the mesh is ready: a table of sidecars, what is not served, and what to type next. */
+export function summaryText(
+  states: readonly SidecarState[],
+  consul: ConsulFacts | undefined,
+  palette: Palette,
+): string {
+  const caller = callerOf(states.map(({ spec }) => spec));
+  const rows = states.map((state) => [
+    state.spec.service,
+    state.spec.role === 'caller' ? 'caller' : state.spec.name,
+    stateCell(state, palette),
+    inboundAddress(state.spec) ?? '',
+    `http://${adminAddress(state.spec)}/`,
+    modelProcesses(state),
+  ]);
+  const call = Object.entries(callAddresses(caller));
+  const lines = [
+    table(['service', 'replica', 'state', 'inbound', 'admin', 'model process'], rows, palette),
+    '',
+    ...states.flatMap(notServed).map((line) => palette.red(line)),
+    ...call.map(
+      ([name, address]) =>
+        `call ${palette.bold(name)} at ${palette.bold(address)}  (plaintext gRPC; the mesh does the rest)`,
+    ),
+    `look at http://${adminAddress(caller)}/ or run: npx outrider status --watch`,
+    ...consulLine(consul),
+    ...inferLine(caller),
+    'Ctrl-C drains and stops everything',
+  ];
+  return lines.join('\n');
+}
+
+function stateCell(state: SidecarState, palette: Palette): string {
+  if (isReady(state)) return palette.green('ready');
+  if (cannotServe(state)) return palette.red('serves nothing');
+  return palette.yellow(state.process.state);
+}
+
+/** The id of the process of all models, or `NAME ID` for each model with a process of its own. */
+function modelProcesses({ model, models }: SidecarState): string {
+  if (model?.pid !== undefined || models.length < 2) return String(model?.pid ?? '');
+  return models.flatMap(({ name, pid }) => (pid === undefined ? [] : [`${name} ${pid}`])).join(', ');
+}
+
+/** One line for each model that a replica should serve and does not. */
+function notServed({ spec, model, models }: SidecarState): string[] {
+  const all = models.length === 0 && model !== undefined ? [model] : models;
+  return all
+    .filter(({ state }) => state === 'failed' || state === 'given-up' || state === 'backoff')
+    .map(
+      ({ name, why }) =>
+        `NOT SERVED: ${name === undefined ? 'the model' : `model ${name}`} of ${spec.name}: ${why}`,
+    );
+}
+
+function consulLine(consul: ConsulFacts | undefined): string[] {
+  if (consul === undefined) return [];
+  if (consul.ui === undefined) return [`registered with Consul at ${consul.address}`];
+  return [
+    `look at ${consul.ui} for Consul's own view (its command line: CONSUL_HTTP_ADDR=${consul.address})`,
+  ];
+}
+
+const SAMPLE = 'services/digits/samples/seven.png';
+
+/** A command to paste, for a mesh with the `digits` models that come with the package. */
+function inferLine(caller: SidecarSpec): string[] {
+  const address = callAddresses(caller)['digits'];
+  if (address === undefined) return [];
+  return ['try it:', `  npx outrider infer digits --input @${packageFile(SAMPLE)} --target ${address}`];
+}
