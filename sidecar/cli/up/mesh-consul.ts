@@ -4,6 +4,7 @@ import type { Address, ConsulConfig, MeshConfig } from '../../config/model.js';
 import { plainConsul } from '../../config/options/consul/consul.js';
 import { ConsulAgent } from '../../discovery/consul/client/client.js';
 import { agentSettings, type Environment } from '../../discovery/consul/client/settings.js';
+import { systemTimers } from '../../runtime/time/timers.js';
 import type { AgentPorts } from '../consul/agent-file.js';
 import { DevAgent, type DevAgentInput } from '../consul/dev-agent.js';
 import { writeIntentions } from '../consul/write-intentions.js';
@@ -116,7 +117,7 @@ export async function checkExternalConsul(config: ConsulConfig, env: Environment
   const agent = agentFor(config, env);
   const { where } = agent;
   try {
-    await agent.get('/status/leader', {}, LEADER_QUERY);
+    await agent.leader(LEADER_QUERY);
     return { where };
   } catch (error) {
     const problem = `no Consul agent at ${where} (${oneLine(error)}): sidecars wait for it; --consul dev brings one along`;
@@ -128,7 +129,7 @@ export async function checkExternalConsul(config: ConsulConfig, env: Environment
 
 function agentFor(config: ConsulConfig, env: Environment): ConsulAgent {
   try {
-    return new ConsulAgent(agentSettings(config, env));
+    return new ConsulAgent(agentSettings(config, env), systemTimers);
   } catch (error) {
     throw new CommandFailure(`consul: ${oneLine(error)}`);
   }
