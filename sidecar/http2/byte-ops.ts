@@ -1,11 +1,7 @@
 /**
- * Octets four at a time. For some hundreds of them that beats what Buffer offers, which makes a view first or leaves
- * JavaScript.
- */
-
-/**
- * All the memory that a buffer lies in. One for each place in the code: the next buffer there is nearly always the same
- * one, or part of the same read. To ask a buffer for its memory costs more than most that is done with it here.
+ * A view of the memory behind a buffer, cached. One per call site: its next buffer is nearly always the same one, or part of
+ * the same read, and `Buffer.buffer` costs more than most of what is done here. Words of four octets at a time are faster
+ * than Buffer's own methods for up to some hundreds of octets, because those make a view or leave JavaScript first.
  */
 export class MemoryView {
   private buffer: Buffer | null = null;
@@ -48,7 +44,7 @@ export function copyOctets(source: Buffer, start: number, end: number, target: B
   for (let i = words; i < n; i++) target[at + i] = source[start + i]!;
 }
 
-/** Whether `a[start, end)` is what `b` has at `at`. */
+/** Whether `a[start, end)` equals `b` from `at` on. */
 export function areSameOctets(a: Buffer, start: number, end: number, b: Buffer, at: number): boolean {
   const n = end - start;
   const left = compared.of(a);
@@ -61,16 +57,16 @@ export function areSameOctets(a: Buffer, start: number, end: number, b: Buffer, 
   return true;
 }
 
-/** Any odd number with bits all over (2³² ÷ the golden ratio, as Knuth has it). */
+/** 2³² ÷ the golden ratio (Knuth, multiplicative hashing). */
 const MIX = 0x9e3779b1;
 
-/** One step of a hash of 32 bits. */
+/** One step of a 32-bit hash. */
 export function mix(hash: number, word: number): number {
   const mixed = Math.imul(hash ^ word, MIX);
   return mixed ^ (mixed >>> 15);
 }
 
-/** Hash of octets that come in pieces: the same for the same octets, however they came. */
+/** 32-bit hash of octets that arrive in pieces; independent of where the pieces begin and end. Not for secrets. */
 export class OctetHash {
   private hash = 0;
   private word = 0;
@@ -85,7 +81,7 @@ export class OctetHash {
 
   add(buffer: Buffer, start: number, end: number): void {
     let at = start;
-    // Words begin where the last piece left off.
+    // Completes the word that the last piece began.
     while (at < end && this.filled !== 0) this.addOne(buffer[at++]!);
     if (end - at >= 4) {
       const view = this.memory.of(buffer);

@@ -1,8 +1,3 @@
-/**
- * Everything one connection remembers, and the few steps that both receiving and sending need: queueing a stream
- * for output, closing it, and remembering how it closed. No frames are read or written here.
- */
-
 import { DEFAULT_WINDOW, FrameType } from './constants.js';
 import { Decoder } from './hpack/decoder.js';
 import { Encoder } from './hpack/encoder.js';
@@ -14,35 +9,42 @@ import { Parked, type Stream } from './stream.js';
 import { StreamTable } from './stream-table.js';
 import { ControlQueue } from './write-buffer.js';
 
+/** Side of the connection that this engine plays. */
 export type Role = 'server' | 'client';
 
-/** What the connection tells its owner; all calls are made while bytes are being received. */
+/** Events of a connection; all are called from within `receive`, `flush` or a send method. */
 export interface ConnectionHandler {
-  /** Server: a well-formed request. Must set `stream.owner`. */
+  /** Server: a well-formed request. The handler must set `stream.owner`. */
   onStream(stream: Stream, block: HeaderBlock, ended: boolean): void;
-  /** The peer's SETTINGS arrived: the first ones prove that it is alive. */
+  /** SETTINGS of the peer arrived. */
   onPeerSettings(): void;
   onPong(): void;
   onGoaway(code: number, debug: string): void;
   /** A stream ended, or the peer allows more of them. */
   onRoom(): void;
-  /** There is output: call `flush` before this turn of the event loop is over. */
+  /** There is output: call `flush` in this turn of the event loop. */
   onDirty(): void;
+  /** The peer exceeded a limit. */
   onLimit(name: LimitName): void;
-  /** The connection is over: flush what is queued (a GOAWAY), then close the socket. */
+  /** The connection is over: flush the queued GOAWAY, then close the socket. */
   onFatal(code: number, message: string): void;
-  /** Something threw that should not have; the connection ends. Must not throw. */
+  /** An unexpected exception; the connection ends. Must not throw. */
   onDefect(error: unknown): void;
 }
 
 /** How a stream id that is no longer open was closed. */
 export const Closed = { unknown: 0, ended: 1, resetByUs: 2, resetByPeer: 3 } as const;
+/** Closed streams whose ending is remembered. */
 const REMEMBERED = 1024;
-/** A stream with no more payload than this to write is a small one. */
+/** A stream with no more payload than this to write is small, octets. */
 export const SMALL_BYTES = 4096;
-/** Neither line saves up more than this while the other one is empty. */
-const MOST_AHEAD = 16 * 1024;
+/** Bound on `smallLead`, octets: neither queue gains more of an advantage while the other is empty. */
+const MAX_LEAD = 16 * 1024;
 
+/**
+ * State of one connection, and the steps that both receiving and sending need: queueing a stream for output, closing it,
+ * and remembering how it was closed. Frames are read and written elsewhere (receive*.ts, send.ts).
+ */
 export class ConnectionState {
   readonly peer = new PeerSettings();
   readonly encoder = new Encoder();
@@ -58,43 +60,45 @@ export class ConnectionState {
   isOver = false;
   isDirty = false;
 
-  /** What a new stream may receive, as far as the peer has acknowledged it; what has been announced; 0: the same. */
+  /** Initial window of streams as the peer has acknowledged it; and as announced, 0 where that is the same. */
   initialWindow: number;
   announcedWindow = 0;
   recvWindow = DEFAULT_WINDOW;
+  /** Credit not yet announced by WINDOW_UPDATE, octets. */
   unannounced = 0;
   sendWindow = DEFAULT_WINDOW;
 
   /** Server: highest id opened by the peer. Client: next id to use. */
   lastPeerId = 0;
   nextId = 1;
-  /** Highest id the last GOAWAY we sent lets through. */
+  /** Last stream id of our latest GOAWAY. */
   goawaySent = 0x7fffffff;
   goawayReceived = false;
   pingsOutstanding = 0;
   /** The limit that ended the connection. */
   exceededLimit: LimitName | null = null;
-  /** Client: more RST_STREAM have been sent than servers put up with on one connection. */
+  /** Client: more RST_STREAM sent than servers tolerate on one connection. */
   resetsExhausted = false;
   private readonly resetsSent = new Meter(RESETS_SENT);
 
-  /** Streams with output that may be written now, first come first served, one quantum each. */
+  /** Queue of streams with output that can be written now: first come, first served, one quantum each. */
   firstReady: Stream | null = null;
   lastReady: Stream | null = null;
-  /** The same, of little payload or none. The two lines take turns. */
+  /** The same for small streams. The two queues alternate. */
   firstSmall: Stream | null = null;
   lastSmall: Stream | null = null;
-  /** Octets by which the small ones are ahead of the others. */
+  /** Octets written for small streams minus those for the others. */
   private smallLead = 0;
-  /** Streams with payload and stream window that wait for the connection's window. */
+  /** Streams that wait for the connection's window only. */
   starved: Stream[] = [];
-  /** Client: streams that wait for the peer's stream limit. */
+  /** Client: streams that wait for the peer's limit on concurrent streams. */
   unopened: Stream[] = [];
-  /** Client: streams that have something to send and no id yet; of these, those that have been promised one. */
+  /** Client: streams with something to send and no id yet. */
   pendingOpen = 0;
+  /** Of these, those released from `unopened`, which get the next ids. */
   released = 0;
 
-  /** The header block being collected, and of which stream. */
+  /** The incomplete header block, and its stream; 0: none. */
   blockStream = 0;
   blockSinceMs = 0;
   blockFlags = 0;
@@ -102,7 +106,7 @@ export class ConnectionState {
   block: Buffer[] = [];
   blockBytes = 0;
 
-  /** The DATA frame being received; null when its payload is to be dropped. */
+  /** Stream of the present DATA frame; null when its payload is to be dropped. */
   dataStream: Stream | null = null;
   dataFlags = 0;
   dataLength = 0;
@@ -115,7 +119,7 @@ export class ConnectionState {
     readonly role: Role,
     readonly local: LocalSettings,
     readonly handler: ConnectionHandler,
-    /** Payload that waits to be written, and open streams of a peer; shared with other connections. */
+    /** Count of payload that waits to be written, and of open streams of a peer; shared by connections. */
     readonly waiting: OctetCount,
   ) {
     this.initialWindow = local.initialWindow;
@@ -134,12 +138,14 @@ export class ConnectionState {
     this.dirty();
   }
 
+  /** Reports output to the handler, once until the next flush. */
   dirty(): void {
     if (this.isDirty) return;
     this.isDirty = true;
     this.handler.onDirty();
   }
 
+  /** Queues the stream for output, unless it is queued, parked or closed. */
   ready(stream: Stream): void {
     if (stream.isReady || stream.closed || stream.parked !== Parked.no) return;
     stream.isReady = true;
@@ -148,8 +154,8 @@ export class ConnectionState {
   }
 
   /**
-   * The next stream to be written; null: none is ready. Small calls do not wait for all the large ones before them, of which
-   * a single peer may have thousands on its way to one endpoint: the two lines get as many octets each.
+   * The next stream to write; null: none is ready. Small streams do not wait for all the large ones before them, of which a
+   * single peer may have thousands: the two queues get the same number of octets.
    */
   takeReady(): Stream | null {
     for (;;) {
@@ -157,7 +163,7 @@ export class ConnectionState {
       if (firstSmall === null || (this.smallLead > 0 && this.firstReady !== null)) return this.takeLarge();
       this.firstSmall = firstSmall.nextReady;
       if (this.firstSmall === null) this.lastSmall = null;
-      // More has been queued since it joined this line.
+      // No longer small: more payload has been queued since.
       if (firstSmall.pendingBytes > SMALL_BYTES) this.append(firstSmall);
       else return unlinked(firstSmall);
     }
@@ -171,13 +177,13 @@ export class ConnectionState {
     return unlinked(stream);
   }
 
-  /** `bytes` have been written for one that `takeReady` gave. */
+  /** Counts `bytes` written for a stream from `takeReady`. */
   wrote(bytes: number, isSmall: boolean): void {
     const ahead = isSmall ? this.smallLead + bytes : this.smallLead - bytes;
-    this.smallLead = Math.min(Math.max(ahead, -MOST_AHEAD), MOST_AHEAD);
+    this.smallLead = Math.min(Math.max(ahead, -MAX_LEAD), MAX_LEAD);
   }
 
-  /** To the end of its line. */
+  /** To the end of its queue. */
   private append(stream: Stream): void {
     stream.nextReady = null;
     if (stream.pendingBytes <= SMALL_BYTES) {
@@ -195,7 +201,7 @@ export class ConnectionState {
     return this.firstSmall !== null || this.firstReady !== null;
   }
 
-  /** Forgets the stream. Its output is dropped; queues skip it when they come to it. */
+  /** Closes the stream and drops its output; queues skip closed streams. @param how a `Closed`. */
   close(stream: Stream, how: number): void {
     if (stream.closed) return;
     stream.closed = true;
@@ -214,7 +220,7 @@ export class ConnectionState {
     this.handler.onRoom();
   }
 
-  /** Client: streams that waited for the peer's limit get their turn, in the order they came. */
+  /** Client: releases streams that waited for the peer's limit, in their order. */
   openParked(): void {
     if (this.isOver) return;
     let room = this.peer.maxConcurrentStreams - this.table.size - this.released;
@@ -227,7 +233,7 @@ export class ConnectionState {
     }
   }
 
-  /** The stream waits for more than its own window: nothing but `openParked` or `resumeStarved` makes it ready. */
+  /** The stream waits for the connection: only `openParked` or `resumeStarved` makes it ready. @param where a `Parked`. */
   park(stream: Stream, where: number): void {
     stream.parked = where;
     if (where === Parked.starved) this.starved.push(stream);
@@ -235,7 +241,7 @@ export class ConnectionState {
     else this.unopened.unshift(stream);
   }
 
-  /** The connection's window has grown. */
+  /** The connection's window has grown: streams that waited for it are ready. */
   resumeStarved(): void {
     const waiting = this.starved;
     this.starved = [];
@@ -245,7 +251,7 @@ export class ConnectionState {
     }
   }
 
-  /** A closed stream leaves no trace, so that what is parked never outnumbers what is open. */
+  /** Removes a closed stream, so that parked streams never outnumber open ones. */
   private unpark(stream: Stream): void {
     const list = stream.parked === Parked.starved ? this.starved : this.unopened;
     stream.parked = Parked.no;
@@ -253,7 +259,7 @@ export class ConnectionState {
     if (at >= 0) list.splice(at, 1);
   }
 
-  /** An older id never pushes a newer one out: then `closedAs` would take the newer one for skipped. */
+  /** Remembers how a stream was closed. An older id never replaces a newer one, which `closedAs` would take for skipped. */
   remember(id: number, how: number): void {
     const slot = (id >>> 1) & (REMEMBERED - 1);
     if (id < this.closedIds[slot]!) return;
@@ -262,8 +268,8 @@ export class ConnectionState {
   }
 
   /**
-   * How an id that is not open came to be closed. `unknown` when it was never opened; ids that other ids have
-   * since pushed out of memory count as reset by us, which is the lenient reading.
+   * How a stream that is not open was closed. `unknown`: it was never opened. Streams closed too long ago to be remembered
+   * count as reset by us, which is the lenient reading.
    */
   closedAs(id: number): number {
     const slot = (id >>> 1) & (REMEMBERED - 1);

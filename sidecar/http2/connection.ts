@@ -1,11 +1,3 @@
-/**
- * One HTTP/2 connection, either role: bytes in, events out, bytes out (RFC 9113). No sockets, no timers, no policy.
- *
- *   receive(chunk, nowMs)  → handler.onStream, stream.owner.on…
- *   sendHeaders / sendData / sendTrailers / reset → handler.onDirty
- *   flush(output, room)    → octets for the socket
- */
-
 import { Closed, type ConnectionHandler, ConnectionState, type Role } from './connection-state.js';
 import { ConnectionError, ErrorCode, FrameType, MAX_STREAM_ID, PREFACE } from './constants.js';
 import { FrameReader, type FrameReceiver } from './frame-reader.js';
@@ -24,13 +16,22 @@ import { clientSettings, type LocalSettings, serverSettings } from './settings.j
 import { Chunk, Parked, Stream, type StreamOwner } from './stream.js';
 import type { Output } from './write-buffer.js';
 
-/** Stream ids left when a client's connection should be replaced. */
+/** A client's connection with fewer stream ids left than this is replaced. */
 const FEW_IDS = 1 << 20;
 
+/**
+ * One HTTP/2 connection in either role: octets in, events out, octets out (RFC 9113). No sockets, no timers, no policy.
+ *
+ *   receive(chunk, nowMs)  → handler.onStream, stream.owner.on…
+ *   sendHeaders / sendData / sendTrailers / reset → handler.onDirty
+ *   flush(output, room)    → octets for the socket
+ */
 export class Connection implements FrameReceiver {
   readonly state: ConnectionState;
   private readonly reader: FrameReader;
+  /** Octets of the client's preface received. */
   private prefaceHave: number;
+  /** Value of `reader.partialFrames` after the last read, and when it changed. */
   private partialFramesSeen = 0;
   private partialSinceMs = 0;
 
@@ -54,7 +55,7 @@ export class Connection implements FrameReceiver {
     c.dirty();
   }
 
-  /** Takes what the socket read at `nowMs` (monotonic). Never throws for anything a peer can send. */
+  /** Handles what the socket read at `nowMs` (monotonic). Never throws, whatever the peer sends. */
   receive(chunk: Buffer, nowMs: number): void {
     const c = this.state;
     if (c.isOver) return;
@@ -69,13 +70,13 @@ export class Connection implements FrameReceiver {
       if (c.control.length > UNREAD_CONTROL_BYTES) exceed(c, 'unread-output');
     } catch (error) {
       if (error instanceof ConnectionError) return this.fail(error.code, error.message);
-      // A defect of ours: it ends this connection and no other.
+      // A defect of this program ends this connection only.
       c.handler.onDefect(error);
       this.fail(ErrorCode.internalError, 'internal error');
     }
   }
 
-  /** Writes what may be written into `output`, about `room` octets of it. Never throws. */
+  /** Writes queued frames into `output`, up to about `room` octets. Never throws. */
   flush(output: Output, room: number): void {
     this.state.isDirty = false;
     try {
@@ -86,7 +87,7 @@ export class Connection implements FrameReceiver {
     }
   }
 
-  /** The socket takes no more for now: what waits for it is kept at its own size. */
+  /** The socket accepts no more for now: copies waiting payload out of large read buffers, so that they can be freed. */
   holdOutput(): void {
     for (let stream = this.state.firstReady; stream !== null; stream = stream.nextReady) compact(stream);
     for (let stream = this.state.firstSmall; stream !== null; stream = stream.nextReady) compact(stream);
@@ -97,42 +98,43 @@ export class Connection implements FrameReceiver {
     return this.state.hasReady || this.state.control.length > 0;
   }
 
-  /** Client: a new stream, not sent before its first `sendHeaders` is flushed. */
+  /** Client: a new stream. Nothing of it is sent before its first `sendHeaders` is flushed. */
   openStream(owner: StreamOwner): Stream {
     return new Stream(owner, this.state.initialWindow, this.state.peer.initialWindow);
   }
 
-  /** Client: how many more calls the peer lets us open now. */
+  /** Client: streams that the peer allows beyond those that are open or about to be. */
   get capacity(): number {
     const c = this.state;
     if (c.isOver || c.goawayReceived || c.nextId > MAX_STREAM_ID) return 0;
     return c.peer.maxConcurrentStreams - c.table.size - c.pendingOpen;
   }
 
-  /** Streams that are not over, those included that wait to be written for the first time. */
+  /** Streams that are open, or wait to be written for the first time. */
   get openStreams(): number {
     return this.state.table.size + this.state.pendingOpen;
   }
 
-  /** Client: whether the connection should be replaced: few stream ids are left, or few resets that the server may bear. */
+  /** Client: whether the connection is to be replaced: few stream ids are left, or few resets that the server tolerates. */
   get isExhausted(): boolean {
     return this.state.resetsExhausted || this.state.nextId > MAX_STREAM_ID - FEW_IDS;
   }
 
-  /** Whether a frame or a header block has begun and not ended. */
+  /** Whether a frame or a header block is incomplete. */
   get isMidFrame(): boolean {
     return this.reader.isMidFrame || this.state.blockStream !== 0 || this.prefaceHave < PREFACE.length;
   }
 
   /**
-   * When a header block, or a frame other than DATA, was begun that has not ended; 0 = none. Octets that trickle in do
-   * not move it, so a peer cannot hold one open.
+   * When the present incomplete header block, or frame other than DATA, began, monotonic ms; 0 = none. Further octets do
+   * not change it, so that a timeout finds a peer that sends them one by one.
    */
   get unfinishedSinceMs(): number {
     if (this.state.blockStream !== 0) return this.state.blockSinceMs;
     return this.reader.isMidNonDataFrame ? this.partialSinceMs : 0;
   }
 
+  /** Queues a header list, `extras` after its stable part; `end` with END_STREAM. */
   sendHeaders(stream: Stream, list: StableList, extras: readonly HeaderField[], end: boolean): void {
     if (stream.closed || stream.localEnded) return;
     if (stream.id === 0 && stream.headers === null) this.state.pendingOpen++;
@@ -142,7 +144,7 @@ export class Connection implements FrameReceiver {
     this.state.ready(stream);
   }
 
-  /** Replaces the fields beside the list of headers that are not written yet; afterwards it does nothing. */
+  /** Replaces the extra fields of headers that are not written yet; without effect afterwards. */
   replaceExtras(stream: Stream, extras: readonly HeaderField[]): void {
     if (stream.headers !== null) stream.headerExtras = extras;
   }
@@ -167,6 +169,7 @@ export class Connection implements FrameReceiver {
     this.state.ready(stream);
   }
 
+  /** Queues trailers, which end the stream. */
   sendTrailers(stream: Stream, list: StableList, extras: readonly HeaderField[]): void {
     if (stream.closed || stream.localEnded) return;
     stream.trailers = list;
@@ -174,39 +177,38 @@ export class Connection implements FrameReceiver {
     if (stream.pendingBytes === 0 || stream.sendWindow > 0) this.state.ready(stream);
   }
 
-  /** Ends the stream now. One that was never written vanishes without a trace. The owner is not told. */
+  /** Resets the stream now; one that was never written is just dropped. Its owner gets no `onEnding`. */
   reset(stream: Stream, code: number): void {
     const c = this.state;
     if (stream.closed) return;
-    // Its owner may say so in the middle of being told that the peer has ended it as well.
+    // Its owner may do so inside the event in which the peer ended it too.
     if (stream.remoteEnded && stream.localEnded) return c.close(stream, Closed.ended);
-    // Not after a GOAWAY with an error, when the other owners are being told.
-    if (stream.id !== 0 && !c.isOver) {
-      c.sendReset(stream.id, code);
-    }
+    // Not after a GOAWAY with an error, while the owners of the other streams get their events.
+    if (stream.id !== 0 && !c.isOver) c.sendReset(stream.id, code);
     c.close(stream, Closed.resetByUs);
   }
 
-  /** Payload of `stream` has been passed on: the peer may send that much more. `target` is the window to aim for. */
+  /** `bytes` of payload have been passed on: returns that credit to the peer. @param target window to raise it to, octets. */
   credit(stream: Stream, bytes: number, target: number): void {
     credit(this.state, stream, bytes, target);
   }
 
-  /** Whether the peer may be unable to send its next frame on `stream`: the largest one does not fit the window. */
+  /** Whether the window of `stream` is smaller than the largest frame, so that the peer may be blocked. */
   isNearlyClosed(stream: Stream): boolean {
     return stream.recvWindow < this.state.local.maxFrame;
   }
 
-  /** The peer may send `bytes` more on `stream`, beyond its credit. */
+  /** Raises the window of `stream` by `bytes`, beyond its credit. */
   widen(stream: Stream, bytes: number): void {
     widen(this.state, stream, bytes);
   }
 
-  /** The window of new streams, and of those that are open (RFC 9113 section 6.9.2), from when the peer says that it knows. */
+  /** Changes the initial window of streams, new and open (RFC 9113 section 6.9.2); see receive-window.ts. */
   setInitialWindow(bytes: number): void {
     announceInitialWindow(this.state, bytes);
   }
 
+  /** Sends a PING; `onPong` follows. */
   ping(): void {
     if (this.state.isOver) return;
     this.state.pingsOutstanding++;
@@ -214,13 +216,13 @@ export class Connection implements FrameReceiver {
     this.state.dirty();
   }
 
-  /** First step of a drain (RFC 9113 section 6.8): announces the end; streams the client opens meanwhile are still taken. */
+  /** First step of a drain (RFC 9113 section 6.8): GOAWAY with the largest id; streams opened meanwhile are still accepted. */
   announceGoaway(): void {
     if (this.state.isOver || this.state.goawaySent !== MAX_STREAM_ID) return;
     queueGoaway(this.state, MAX_STREAM_ID, ErrorCode.noError, '');
   }
 
-  /** Second step: streams above the last one seen are refused and were never processed. */
+  /** Second step: GOAWAY with the last id seen; later streams are refused unprocessed. */
   finalGoaway(): void {
     const c = this.state;
     if (c.isOver) return;
@@ -228,7 +230,7 @@ export class Connection implements FrameReceiver {
     queueGoaway(c, c.goawaySent, ErrorCode.noError, '');
   }
 
-  /** Ends the connection with an error: GOAWAY is queued, the handler hears why and closes the socket, every stream is lost. */
+  /** Ends the connection with an error: queues GOAWAY, calls `onFatal`, which closes the socket, and fails every stream. */
   fail(code: number, message: string): void {
     const c = this.state;
     if (c.isOver) return;
@@ -237,7 +239,7 @@ export class Connection implements FrameReceiver {
     this.abandon();
   }
 
-  /** The socket is gone: every stream is lost, those that were never written unprocessed. */
+  /** The socket is closed: fails every stream; those never written end as unprocessed. */
   abandon(): void {
     const c = this.state;
     if (c.isOver) return;

@@ -1,5 +1,4 @@
-/** Numbers of RFC 9113: frame types (section 6), flags, error codes (section 7) and settings (section 6.5.2). */
-
+/** RFC 9113 section 6. */
 export const FrameType = {
   data: 0,
   headers: 1,
@@ -13,8 +12,10 @@ export const FrameType = {
   continuation: 9,
 } as const;
 
+/** Flags of frames, RFC 9113 section 6. */
 export const Flag = { endStream: 0x1, ack: 0x1, endHeaders: 0x4, padded: 0x8, priority: 0x20 } as const;
 
+/** RFC 9113 section 7. */
 export const ErrorCode = {
   noError: 0,
   protocolError: 1,
@@ -32,6 +33,7 @@ export const ErrorCode = {
   http11Required: 13,
 } as const;
 
+/** RFC 9113 section 6.5.2. */
 export const Setting = {
   headerTableSize: 1,
   enablePush: 2,
@@ -41,16 +43,18 @@ export const Setting = {
   maxHeaderListSize: 6,
 } as const;
 
+/** RFC 9113 section 4.1. */
 export const FRAME_HEADER_BYTES = 9;
+/** Initial values and bounds of RFC 9113 sections 6.5.2 and 6.9.1, octets. */
 export const DEFAULT_WINDOW = 65_535;
 export const DEFAULT_MAX_FRAME = 16_384;
 export const MAX_WINDOW = 0x7fffffff;
 export const MAX_STREAM_ID = 0x7fffffff;
 
-/** RFC 9113 section 3.4. */
+/** A client's connection preface, RFC 9113 section 3.4. */
 export const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1');
 
-/** A violation that ends the whole connection (RFC 9113 section 5.4.1); thrown inside the engine only. */
+/** A violation that ends the whole connection (RFC 9113 section 5.4.1); thrown within the engine only. */
 export class ConnectionError extends Error {
   constructor(
     readonly code: number,

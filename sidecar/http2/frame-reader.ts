@@ -1,24 +1,19 @@
-/**
- * Splits a byte stream into frames, whatever the chunk borders. DATA is handed on as it arrives, stripped of
- * its padding, so that a large frame is never assembled; every other frame is handed on whole.
- * Knows lengths and padding only; what a frame means is the receiver's business.
- */
-
 import { ConnectionError, DEFAULT_MAX_FRAME, ErrorCode, Flag, FrameType } from './constants.js';
 
+/** Gets the frames. */
 export interface FrameReceiver {
   /** A whole frame other than DATA; `buffer[start, end)` is its payload, valid during the call only. */
   onFrame(type: number, flags: number, streamId: number, buffer: Buffer, start: number, end: number): void;
-  /** A DATA frame begins; `length` is its whole payload, padding included (what flow control counts). */
+  /** A DATA frame begins; `length` is its whole payload with padding, as flow control counts it. */
   onDataStart(flags: number, streamId: number, length: number): void;
   /**
-   * Several whole DATA frames of one stream, without flags, `length` octets of payload in all. Taken like one frame
-   * (its bytes follow), or refused with false: then the frames come one by one.
+   * Several whole DATA frames of one stream without flags, `length` octets of payload in all. True: received like one frame,
+   * whose octets follow; false: the frames come one by one.
    */
   onDataRun(streamId: number, length: number): boolean;
-  /** Some bytes of that frame; `last` with the final ones (perhaps none). */
+  /** Octets of that frame; `last` with the final ones, which may be none. */
   onDataBytes(buffer: Buffer, start: number, end: number, last: boolean): void;
-  /** A frame longer than we allow. */
+  /** A frame above our MAX_FRAME_SIZE. */
   onOversize(type: number, streamId: number, length: number): void;
 }
 
@@ -30,7 +25,7 @@ enum Phase {
   padding,
 }
 
-/** DATA frames up to this size are worth moving together; the payload of larger ones is handed on where it lies. */
+/** DATA frames up to this size are joined; the payload of larger ones is passed on where it lies, octets. */
 const RUN_FRAME_BYTES = 1024;
 
 /** Payload length of the DATA frame at `at` when it continues a run of `id`, else 0. */
@@ -53,8 +48,12 @@ function moveDown(chunk: Buffer, view: DataView, to: number, from: number, n: nu
   for (let i = words; i < n; i++) chunk[to + i] = chunk[from + i]!;
 }
 
+/**
+ * Splits octets into frames (RFC 9113 section 4.1), wherever chunks begin and end. DATA is passed on as it arrives, without
+ * its padding, so that a large frame is never assembled; other frames are passed on whole.
+ */
 export class FrameReader {
-  /** Set to stop in the middle of a chunk (connection over). */
+  /** Stops in the middle of a chunk: the connection is over. */
   stopped = false;
   private phase: Phase = Phase.header;
   private readonly head = Buffer.alloc(9);
@@ -64,7 +63,7 @@ export class FrameReader {
   private streamId = 0;
   private payload: Buffer | null = null;
   private payloadHave = 0;
-  /** DATA octets and padding octets still to come. */
+  /** Octets of DATA and of padding that are missing. */
   private remaining = 0;
   private padding = 0;
 
@@ -73,20 +72,20 @@ export class FrameReader {
     private readonly maxFrame: number = DEFAULT_MAX_FRAME,
   ) {}
 
-  /** Counts the times a read ended in a frame other than DATA. */
+  /** Frames other than DATA of which a read contained the begin only; counted. */
   partialFrames = 0;
 
-  /** Whether a frame has begun and not ended: a peer that stays here is stalling. */
+  /** Whether a frame is incomplete. */
   get isMidFrame(): boolean {
     return this.phase !== Phase.header || this.headHave > 0;
   }
 
-  /** The same for frames other than DATA, which have no reason to take their time. */
+  /** Whether a frame other than DATA is incomplete. */
   get isMidNonDataFrame(): boolean {
     return this.phase === Phase.payload || this.headHave > 0;
   }
 
-  /** Takes `chunk` over: it may be rearranged, and payload is handed on as slices of it. */
+  /** Reads `chunk` from `from` on. Takes the buffer over: it may be rearranged, and payload is passed on as slices of it. */
   read(chunk: Buffer, from: number): void {
     let at = from;
     const end = chunk.length;
@@ -165,8 +164,8 @@ export class FrameReader {
   }
 
   /**
-   * Small DATA frames of one stream that follow one another are handed on as one: their payloads are moved together,
-   * in place, over the frame headers between them. Returns where the run ends; 0 when there is none.
+   * Passes on consecutive small DATA frames of one stream as one: their payloads are moved together in place, over the frame
+   * headers between them. Returns the end of the run; 0 when there is none.
    */
   private takeRun(chunk: Buffer, at: number, end: number, id: number, length: number): number {
     let total = length;

@@ -1,15 +1,11 @@
-/**
- * The end of a connection: what GOAWAY says (RFC 9113 section 6.8), and how the owners of the streams that are left
- * are told, each once, whatever the others do about it.
- */
-
 import { Closed, type ConnectionState } from './connection-state.js';
 import { ErrorCode, FrameType } from './constants.js';
 import { Ending, type Stream } from './stream.js';
 
-/** Octets of explanation that a GOAWAY carries, at most. */
+/** Octets of the explanation in a GOAWAY, at most. */
 const DEBUG_BYTES = 120;
 
+/** Queues GOAWAY (RFC 9113 section 6.8) with the last stream id that is processed, an error code and an explanation. */
 export function queueGoaway(c: ConnectionState, lastId: number, code: number, message: string): void {
   const debug = Buffer.from(message.slice(0, DEBUG_BYTES), 'latin1');
   const payload = Buffer.alloc(8 + debug.length);
@@ -20,7 +16,7 @@ export function queueGoaway(c: ConnectionState, lastId: number, code: number, me
   c.dirty();
 }
 
-/** Every stream is lost; those that were never written are known to be unprocessed. */
+/** Ends every stream as lost, and those never written as unprocessed; each owner gets one `onEnding`. */
 export function failAllStreams(c: ConnectionState): void {
   const queued: Stream[] = [...c.unopened];
   for (const first of [c.firstSmall, c.firstReady]) {
@@ -28,17 +24,17 @@ export function failAllStreams(c: ConnectionState): void {
       if (stream.id === 0 && !stream.closed) queued.push(stream);
     }
   }
-  for (const stream of c.table.all()) lose(c, stream, Ending.lost, ErrorCode.internalError);
-  for (const stream of queued) lose(c, stream, Ending.unprocessed, ErrorCode.refusedStream);
+  for (const stream of c.table.all()) endStream(c, stream, Ending.lost, ErrorCode.internalError);
+  for (const stream of queued) endStream(c, stream, Ending.unprocessed, ErrorCode.refusedStream);
 }
 
-/** One owner's defect must not keep the others from being told. */
-function lose(c: ConnectionState, stream: Stream, ending: number, code: number): void {
-  // Another stream's owner may have reset this one when it was told.
+/** An exception of one owner does not keep the others from their event. */
+function endStream(c: ConnectionState, stream: Stream, ending: number, code: number): void {
+  // The owner of another stream may have reset this one in its `onEnding`.
   if (stream.closed) return;
   try {
     c.close(stream, Closed.resetByUs);
-    // A client's owner that has been told the end of the answer needs no other.
+    // A client's owner that has received the end of the response needs no second ending.
     if (c.role === 'server' || !stream.remoteEnded) stream.owner.onEnding(stream, ending, code);
   } catch (error) {
     c.handler.onDefect(error);

@@ -1,7 +1,7 @@
-/** Octets of payload that wait to be written, of all connections that share the count. A plain number, changed per frame. */
+/** Octets of payload that wait to be written, of all connections that share the count; changed per frame. */
 export class OctetCount {
   octets = 0;
 }
 
-/** What an open stream of a peer costs beside its payload: the records of the stream, of its call and of where that goes. */
+/** Memory of an open stream of a peer besides payload, octets: records of the stream and of its call. */
 export const STREAM_BYTES = 4096;

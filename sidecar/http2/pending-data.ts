@@ -1,32 +1,30 @@
-/**
- * Payload that has to wait, for a window or for the socket. What waits is kept at its own size: a slice pins the whole
- * read it came from, and a piece of one octet costs a hundred to keep track of. So slices are copied out of large reads
- * that nothing else pins, and small pieces are gathered side by side; large ones stay where they are.
- */
-
 import { Chunk, type Stream } from './stream.js';
 
-/** Reads up to this size are not worth copying out of, unless very little of them is wanted. */
+/** Buffers up to this size may stay referenced whatever part of them is used, octets. */
 const POOLED_BYTES = 16 * 1024;
-/** Pieces below this size are gathered. */
+/** Pieces below this size are gathered in common buffers, octets. */
 const SMALL_BYTES = 4096;
-/** Gathered pieces stand in buffers of this size, smaller ones at first. */
+/** Size of those buffers, octets; the first ones are smaller. */
 const GATHER_BYTES = 16 * 1024;
 const FIRST_GATHER_BYTES = 512;
 
-/** Appends `buffer[start, end)` to what waits on `stream`. */
+/**
+ * Appends `buffer[start, end)` to the payload that waits on `stream`, for a window or for the socket. Waiting payload is
+ * kept at about its own size: a slice pins the whole read buffer it came from, and a piece of one octet costs a hundred of
+ * bookkeeping. So slices are copied out of large buffers, small pieces gathered, and large pieces left where they are.
+ */
 export function hold(stream: Stream, buffer: Buffer, start: number, end: number): void {
   if (!stream.isCompact) compact(stream);
   stream.pendingBytes += end - start;
   append(stream, buffer, start, end);
 }
 
-/** Brings all that waits on `stream` to its own size. Costs nothing when it has been done before. */
+/** Copies what waits on `stream` into buffers of about its own size, once; see `hold`. */
 export function compact(stream: Stream): void {
   if (stream.isCompact) return;
   stream.isCompact = true;
   let chunk = stream.firstChunk;
-  // Most streams have one piece, and its read is small.
+  // Most streams have one piece, in a small buffer.
   if (chunk === null || (chunk.next === null && !isWasteful(chunk.buffer, chunk.end - chunk.start))) return;
   stream.firstChunk = null;
   stream.lastChunk = null;
@@ -54,7 +52,7 @@ function append(stream: Stream, buffer: Buffer, start: number, end: number): voi
   push(stream, new Chunk(own, 0, n), size - n);
 }
 
-/** Grows with what waits, so that a single small message is not kept in a large buffer. */
+/** Size of the next buffer: grows with what waits, so that a small message does not occupy a large buffer. */
 function gatherBytes(stream: Stream, n: number): number {
   return Math.max(n, FIRST_GATHER_BYTES, Math.min(GATHER_BYTES, stream.pendingBytes));
 }
@@ -66,6 +64,7 @@ function push(stream: Stream, chunk: Chunk, spare: number): void {
   stream.lastChunk = chunk;
 }
 
+/** Whether a piece of `n` octets uses too little of its buffer's memory. */
 function isWasteful(buffer: Buffer, n: number): boolean {
   const backing = buffer.buffer.byteLength;
   return backing > POOLED_BYTES && n * 4 < backing;

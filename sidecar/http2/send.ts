@@ -1,9 +1,3 @@
-/**
- * Writing: control frames first, then the streams in turn, one quantum each, so that no call delays its
- * neighbours. A frame header is written only when its payload is in memory. Stream ids are given out and header
- * lists encoded here, in the order of the wire, so a call that is reset before its turn was never sent.
- */
-
 import { Closed, type ConnectionState, SMALL_BYTES } from './connection-state.js';
 import { ErrorCode, Flag, FRAME_HEADER_BYTES, FrameType, MAX_STREAM_ID } from './constants.js';
 import type { HeaderField } from './hpack/field.js';
@@ -12,18 +6,22 @@ import { compact } from './pending-data.js';
 import { Ending, NO_FIELDS, Parked, type Stream } from './stream.js';
 import { type Output, putFrameHeader } from './write-buffer.js';
 
-/** Payload a stream may write before the next one has its turn. Also RFC 9113's smallest maximum frame. */
+/** Octets of payload that a stream writes before the next one; also the smallest MAX_FRAME_SIZE of RFC 9113. */
 const QUANTUM = 16 * 1024;
 
-/** Writes what may be written, up to about `room` octets. What is left stays queued. */
+/**
+ * Writes queued frames, up to about `room` octets: control frames first, then the streams in turn, one quantum each, so
+ * that no call delays the others. Stream ids are assigned and header lists encoded here, in the order on the wire, so
+ * that a call that is reset before its turn was never sent.
+ */
 export function flush(c: ConnectionState, out: Output, room: number): void {
   while (out.bytes < room) {
-    // An owner may reset a stream while it is told of writing: that is said before another takes its place.
+    // An owner may reset a stream in its `onSent`: the reset is written before the next stream is opened.
     if (c.control.length > 0) c.control.drainTo(out);
     const stream = c.takeReady();
     if (stream === null) break;
     if (stream.closed) continue;
-    // As long as all are small, which is nearly always, nothing has to be shared.
+    // While all are small, which is nearly always, there is nothing to share out.
     if (c.firstReady === null && stream.pendingBytes <= SMALL_BYTES) {
       writeTurn(c, stream, out);
       continue;
@@ -36,6 +34,7 @@ export function flush(c: ConnectionState, out: Output, room: number): void {
   if (c.control.length > 0) c.control.drainTo(out);
 }
 
+/** One quantum of a stream: headers, payload, then trailers or END_STREAM. */
 function writeTurn(c: ConnectionState, stream: Stream, out: Output): void {
   if (stream.id === 0 && !open(c, stream)) return;
   if (stream.headers !== null) writeHeaders(c, stream, out);
@@ -51,7 +50,7 @@ function writeTurn(c: ConnectionState, stream: Stream, out: Output): void {
   }
 }
 
-/** Client: gives the stream its id, or parks it until the peer allows one more. */
+/** Client: assigns an id, or parks the stream until the peer allows one more. Whether it can be written. */
 function open(c: ConnectionState, stream: Stream): boolean {
   if (c.isOver || c.goawayReceived || c.nextId > MAX_STREAM_ID) {
     c.close(stream, Closed.resetByUs);
@@ -59,23 +58,22 @@ function open(c: ConnectionState, stream: Stream): boolean {
     return false;
   }
   if (stream.headers === null) return false;
-  // Those that have waited longer go first.
-  const wasPromised = stream.isReleased;
-  if (wasPromised) {
+  // Streams that have waited longer go first.
+  const wasReleased = stream.isReleased;
+  if (wasReleased) {
     stream.isReleased = false;
     c.released--;
   }
   if (c.table.size + c.released >= c.peer.maxConcurrentStreams) {
     compact(stream);
-    c.park(stream, wasPromised ? Parked.unopenedFirst : Parked.unopened);
+    c.park(stream, wasReleased ? Parked.unopenedFirst : Parked.unopened);
     return false;
   }
   c.pendingOpen--;
   stream.id = c.nextId;
   c.nextId += 2;
-  // The peer's INITIAL_WINDOW_SIZE may have changed since the stream object was made.
+  // Both initial windows may have changed since the stream object was made.
   stream.sendWindow = c.peer.initialWindow;
-  // And so may ours.
   stream.recvWindow = c.initialWindow;
   stream.recvTarget = c.initialWindow;
   c.table.add(stream);
@@ -90,7 +88,7 @@ function writeHeaders(c: ConnectionState, stream: Stream, out: Output): void {
   if (ends) localEnd(c, stream);
 }
 
-/** One header list as HEADERS and, when it is very long, CONTINUATION frames. */
+/** A header list as HEADERS and, when it exceeds the peer's MAX_FRAME_SIZE, CONTINUATION frames. */
 function writeBlock(
   c: ConnectionState,
   list: StableList,
@@ -128,7 +126,7 @@ function writeBlock(
   }
 }
 
-/** Writes up to one quantum of payload; true when nothing of it is left. */
+/** Writes up to one quantum of payload; true when none is left and the stream is open. */
 function writePayload(c: ConnectionState, stream: Stream, out: Output): boolean {
   let n = Math.min(stream.pendingBytes, QUANTUM, c.peer.maxFrame);
   if (stream.sendWindow < n) n = stream.sendWindow;
@@ -156,6 +154,7 @@ function writePayload(c: ConnectionState, stream: Stream, out: Output): boolean 
   return false;
 }
 
+/** Moves `n` octets of pending payload to the output. */
 function takePayload(stream: Stream, n: number, out: Output): void {
   let left = n;
   while (left > 0) {
@@ -171,19 +170,20 @@ function takePayload(stream: Stream, n: number, out: Output): void {
   }
 }
 
-/** Parked until the peer's WINDOW_UPDATE (or SETTINGS) makes the stream ready again. */
+/** Leaves the queue until WINDOW_UPDATE or SETTINGS of the peer make the stream ready again. */
 function waitForWindow(stream: Stream): false {
   compact(stream);
   return false;
 }
 
+/** We have sent END_STREAM. */
 function localEnd(c: ConnectionState, stream: Stream): void {
   stream.localEnded = true;
   stream.endAfterPending = false;
   if (stream.remoteEnded) {
     c.close(stream, Closed.ended);
   } else if (c.role === 'server') {
-    // The answer is complete though the request is not: RFC 9113 section 8.1 asks the client to stop sending.
+    // The response is complete before the request: RFC 9113 section 8.1 asks the client to stop sending.
     c.control.word(FrameType.rstStream, stream.id, ErrorCode.noError);
     c.close(stream, Closed.resetByUs);
   }

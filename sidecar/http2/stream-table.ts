@@ -1,10 +1,9 @@
-/**
- * Streams of one connection by id. Ids of one side rise by two, so a ring indexed by id is nearly always enough;
- * a long-lived stream that a newer one lands on moves to a small map, so memory follows the open streams only.
- */
-
 import type { Stream } from './stream.js';
 
+/**
+ * Streams of one connection by id. Ids of one side rise by two, so a ring indexed by id nearly always suffices; an old
+ * stream whose slot a newer one takes moves to a small map, so that memory is in proportion to the open streams.
+ */
 export class StreamTable {
   private slots: (Stream | null)[] = new Array<Stream | null>(64).fill(null);
   private mask = 63;
@@ -39,7 +38,7 @@ export class StreamTable {
     this.size--;
   }
 
-  /** A copy, so that callers may close streams while they walk. */
+  /** All streams; a copy, so that callers may close streams while they iterate. */
   all(): Stream[] {
     const streams: Stream[] = [];
     for (const stream of this.slots) if (stream !== null) streams.push(stream);

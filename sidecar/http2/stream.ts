@@ -1,8 +1,3 @@
-/**
- * One HTTP/2 stream: its state (RFC 9113 section 5.1), its windows and its output that has not been written yet.
- * A plain record that the connection works on; whoever carries a call on it is its owner.
- */
-
 import type { HeaderField } from './hpack/field.js';
 import type { HeaderBlock, StableList } from './hpack/header-list.js';
 
@@ -18,36 +13,38 @@ export const Ending = {
   violation: 4,
 } as const;
 
+/** The events of one stream; its owner carries a call on it. */
 export interface StreamOwner {
   /** The request's or the final response's header list. */
   onHeaders(stream: Stream, block: HeaderBlock, ended: boolean): void;
-  /** Payload; `buffer[start, end)` stays valid as long as it is referenced. Give credit back when it has been passed on. */
+  /** Payload; `buffer[start, end)` stays valid while it is referenced. Call `credit` when it has been passed on. */
   onData(stream: Stream, buffer: Buffer, start: number, end: number, ended: boolean): void;
   onTrailers(stream: Stream, block: HeaderBlock): void;
+  /** The stream ended early. @param ending an `Ending`. @param code HTTP/2 error code. */
   onEnding(stream: Stream, ending: number, code: number): void;
-  /** `bytes` of this stream's DATA have been taken into a bounded write. */
+  /** `bytes` of this stream's DATA have been written to the output. */
   onSent(stream: Stream, bytes: number): void;
-  /** Server: octets held for this stream, its own records aside; absent: what waits to be written on it. */
+  /** Server: octets buffered for this stream besides its records; absent: what waits to be written on it. */
   bufferedBytes?(stream: Stream): number;
-  /** Server: there is no memory for it any more: it ends now, with all that is held for it; absent: it is reset. */
+  /** Server: the memory budget is exhausted: ends the stream and frees its buffers; absent: it is reset. */
   shed?(stream: Stream): void;
 }
 
-/** Where a stream waits that can do nothing until the connection as a whole can. */
+/** What a parked stream waits for: a change of the connection as a whole. */
 export const Parked = {
   no: 0,
-  /** For the peer's limit on streams. */
+  /** The peer's limit on concurrent streams. */
   unopened: 1,
-  /** The same, but it had been promised its turn when the limit was lowered. */
+  /** The same, ahead of the others: it had been released when the limit was lowered. */
   unopenedFirst: 2,
-  /** For the connection's window. */
+  /** The connection's window. */
   starved: 3,
 } as const;
 
-/** A piece of payload waiting to be written. */
+/** A piece of payload that waits to be written. */
 export class Chunk {
   next: Chunk | null = null;
-  /** Octets behind `end` that may be appended to; −1: the buffer is somebody else's. */
+  /** Free octets after `end`; −1: the buffer belongs to others and is not written to. */
   spare = -1;
   constructor(
     public buffer: Buffer,
@@ -56,24 +53,30 @@ export class Chunk {
   ) {}
 }
 
+/**
+ * One HTTP/2 stream (RFC 9113 section 5.1): its state, its windows and its unwritten output. A record that the connection
+ * works on.
+ */
 export class Stream {
   /** 0 until a client's stream is written for the first time. */
   id = 0;
   owner: StreamOwner;
 
-  /** Peer has sent its (final) header list; END_STREAM; nothing more will be taken from or written to it. */
+  /** The peer has sent its (final) header list; its END_STREAM; we have sent ours; the stream is closed. */
   gotHeaders = false;
   remoteEnded = false;
   localEnded = false;
   closed = false;
-  /** Response to a HEAD or a rejected stream: body length is not checked. */
+  /** `content-length` of the peer's body, octets; −1: absent, not checked. */
   expectedBytes = -1;
   receivedBytes = 0;
+  /** Interim (1xx) responses received. */
   informational = 0;
 
+  /** Octets that the peer may still send; the window to restore. */
   recvWindow: number;
   recvTarget: number;
-  /** Payload passed on and not yet announced by WINDOW_UPDATE. */
+  /** Credit not yet announced by WINDOW_UPDATE, octets. */
   unannounced = 0;
   sendWindow: number;
 
@@ -86,14 +89,14 @@ export class Stream {
   trailers: StableList | null = null;
   trailerExtras: readonly HeaderField[] = NO_FIELDS;
   endAfterPending = false;
-  /** Every chunk is held at its own size (see waiting.ts). */
+  /** Every chunk is in a buffer of about its own size (see pending-data.ts). */
   isCompact = true;
   /** In the connection's ready queue. */
   isReady = false;
   nextReady: Stream | null = null;
   /** In one of the connection's other queues. */
   parked: number = Parked.no;
-  /** Client: was parked, and has been promised an id. */
+  /** Client: was parked, and gets one of the next ids. */
   isReleased = false;
 
   constructor(owner: StreamOwner, recvWindow: number, sendWindow: number) {

@@ -1,25 +1,19 @@
-/**
- * Octets on their way out. Small things are packed side by side into slabs; large payloads go by reference.
- * What was handed to a socket stays valid without copying: a slab is written over only when every socket has said
- * that the kernel has taken what it got.
- */
-
 import { FRAME_HEADER_BYTES } from './constants.js';
 
 const SLAB_BYTES = 64 * 1024;
-/** Payload pieces from here on go by reference: below, packing is cheaper than another part of a writev. */
+/** Payload of this size or more goes by reference, octets: below, packing is cheaper than another part of a writev. */
 const BY_REFERENCE = 4096;
-/** Up to here four octets at a time beat `Buffer.copy`, which makes a view first. */
+/** Up to this size a loop over words is faster than `Buffer.copy`, which makes a view first. */
 const LOOP_COPY_BYTES = 512;
 
-/** The slab being filled; shared by all connections of the process, which flush one after another. */
+/** The present slab; shared by all connections of the process, which flush one after another. */
 let slab: Buffer = Buffer.allocUnsafeSlow(SLAB_BYTES);
 let slabView = viewOf(slab);
 let slabAt = 0;
 let isSlabFree = false;
 let isSlabPinned = false;
 
-/** The read that small pieces were last copied from: many follow from the same one. */
+/** The buffer that small pieces were last copied from: many pieces in a row come from the same read. */
 let sourceBuffer: Buffer = slab;
 let sourceView = slabView;
 
@@ -37,12 +31,18 @@ function copySmall(source: Buffer, start: number, n: number, at: number): void {
   for (let i = words; i < n; i++) slab[at + i] = source[start + i]!;
 }
 
+/**
+ * Octets on their way to a socket. Small pieces are packed side by side into slabs; large payloads go by reference. What was
+ * handed to a socket stays valid without copying: a slab is reused only when every socket has reported that the kernel
+ * has taken its octets (`settle`).
+ */
 export class Output {
   /** Finished parts in order; the part being packed is `slab[from, slabAt)`. */
   parts: Buffer[] = [];
   bytes = 0;
   private from = 0;
 
+  /** Begins a new write. */
   begin(): void {
     if (isSlabFree) slabAt = 0;
     isSlabFree = false;
@@ -51,12 +51,12 @@ export class Output {
     this.from = slabAt;
   }
 
-  /** Makes room for `n` octets side by side. After it, `buffer` and `at` may be written to and `advance` called. */
+  /** Makes room for `n` contiguous octets: then write to `buffer` from `at` and call `advance`. */
   reserve(n: number): void {
     if (slabAt + n <= slab.length) return;
     this.seal();
     slab = Buffer.allocUnsafeSlow(Math.max(SLAB_BYTES, n));
-    // Parts of the old one may still be waiting for this very flush.
+    // Parts of the old one may still belong to this flush.
     isSlabPinned = false;
     slabView = viewOf(slab);
     slabAt = 0;
@@ -100,15 +100,15 @@ export class Output {
   }
 
   /**
-   * Says what became of the parts: written through (the kernel has copied them, so the slab may be written over) or
-   * still referenced. A slab that is referenced once is filled up and left to the garbage collector.
+   * Reports whether the kernel has copied the parts, so that the slab can be reused. A slab that is still referenced once is
+   * filled up and left to the garbage collector.
    */
   settle(isWritten: boolean): void {
     if (!isWritten) isSlabPinned = true;
     isSlabFree = !isSlabPinned;
   }
 
-  /** The parts, in order; `begin` starts the next lot. */
+  /** The parts of this write, in order. */
   finish(): Buffer[] {
     this.seal();
     return this.parts;
@@ -120,6 +120,7 @@ export class Output {
   }
 }
 
+/** Writes a frame header (RFC 9113 section 4.1) of 9 octets. */
 export function putFrameHeader(
   target: Buffer,
   at: number,
@@ -139,7 +140,7 @@ export function putFrameHeader(
   target[at + 8] = streamId;
 }
 
-/** Control frames queue in a small growing buffer of their own and go out before anything else. */
+/** Control frames, in a small growing buffer of their own; they are written before anything else. */
 export class ControlQueue {
   private buffer = Buffer.allocUnsafe(256);
   length = 0;
@@ -163,6 +164,7 @@ export class ControlQueue {
     this.length += FRAME_HEADER_BYTES + 4;
   }
 
+  /** Octets as they are: the client's preface. */
   raw(octets: Buffer): void {
     this.room(octets.length);
     octets.copy(this.buffer, this.length);
@@ -179,6 +181,7 @@ export class ControlQueue {
     if (this.buffer.length > 4096) this.buffer = Buffer.allocUnsafe(256);
   }
 
+  /** Grows the buffer to hold `n` more octets. */
   private room(n: number): void {
     if (this.length + n <= this.buffer.length) return;
     const grown = Buffer.allocUnsafe(Math.max(this.buffer.length * 2, this.length + n));

@@ -1,7 +1,3 @@
-// Decodes header blocks (RFC 7541 section 3) and sorts their fields into what repeats and what varies. Strict: whatever the
-// RFC forbids throws, because the table is then out of step. Limits on the list do not throw: decoding goes on, to keep
-// the table in step, but nothing more is kept. Whether a list makes sense is for the semantics layer.
-
 import { DynamicTable } from './dynamic-table.js';
 import { HpackError } from './errors.js';
 import type { HeaderField } from './field.js';
@@ -11,25 +7,31 @@ import { readName, readValue } from './literal.js';
 import type { Name } from './name.js';
 import { STATIC_COUNT, STATIC_FIELDS } from './static-table.js';
 
-/** A change of our setting twice between two blocks is told by two updates (RFC 7541 4.2). */
+/** Table size updates at the begin of a block, at most (RFC 7541 section 4.2). */
 const MOST_UPDATES = 2;
 
+/** Limits of a decoder. */
 export interface DecoderOptions {
   /** Our SETTINGS_HEADER_TABLE_SIZE, in octets. */
   readonly maxTableBytes: number;
-  /** Our SETTINGS_MAX_HEADER_LIST_SIZE, in octets by RFC 9113 10.5.1. */
+  /** Our SETTINGS_MAX_HEADER_LIST_SIZE, in octets by RFC 9113 section 10.5.1. */
   readonly maxListBytes: number;
   /** Most fields in a list. */
   readonly maxFields: number;
 }
 
+/**
+ * Decodes header blocks (RFC 7541 section 3) into fields that repeat and fields that vary. Throws for what the RFC forbids,
+ * because the table is then out of step. Limits on the list do not throw: decoding continues, to keep the table in step, and
+ * further fields are dropped. Whether a list is well-formed is header-view.ts's.
+ */
 export class Decoder {
   readonly #maxListBytes: number;
   readonly #maxFields: number;
   readonly #table: DynamicTable;
   readonly #cursor = new Cursor();
   #maxTableBytes: number;
-  /** Smallest setting since the last block if the table is larger than it, else -1: the next block must begin with an update. */
+  /** Smallest setting since the last block if the table is larger: the next block must begin with an update. Else −1. */
   #owedUpdate = -1;
   // The block being decoded.
   #stable: StableList;
@@ -62,7 +64,7 @@ export class Decoder {
 
   /**
    * Decodes the whole block in [start, end).
-   * Throws HpackError on any violation of RFC 7541: answer COMPRESSION_ERROR and use this decoder no more.
+   * Throws HpackError for any violation of RFC 7541: the decoder cannot be used afterwards.
    */
   decode(buffer: Buffer, start: number, end: number): HeaderBlock {
     const cursor = this.#cursor;
@@ -82,7 +84,7 @@ export class Decoder {
     }
     const extras = this.#extras;
     if (extras === null) return this.#wholeBlock();
-    this.#extras = null; // an idle connection keeps nobody's credentials
+    this.#extras = null; // an idle connection keeps no credentials
     return new HeaderBlock(this.#stable, extras, this.#bytes, this.#count, this.#overLimit, this.#misordered);
   }
 
@@ -92,7 +94,7 @@ export class Decoder {
     return stable.block;
   }
 
-  /** What most of a block is: indexes of fields that are stable for good, while there are no extras. Stops at anything else. */
+  /** Most of a block: indexes of fields that are stable for good, while there are no extras. Stops at anything else. */
   #readIndexedRun(buffer: Buffer, end: number): void {
     const table = this.#table;
     const maxBytes = this.#maxListBytes;
@@ -159,10 +161,10 @@ export class Decoder {
 
   #add(field: HeaderField): void {
     if (this.#extras === null) this.#addStable(field);
-    else this.#addBeyond(field);
+    else this.#addWithExtras(field);
   }
 
-  /** While there are no extras, the list itself keeps all accounts. */
+  /** While there are no extras, the list itself has all counts. */
   #addStable(field: HeaderField): void {
     const stable = this.#stable;
     const within = stable.bytes + field.size <= this.#maxListBytes && stable.count < this.#maxFields;
@@ -175,18 +177,18 @@ export class Decoder {
     this.#misordered = stable.misordered;
     this.#regular = stable.hasRegular;
     this.#extras = [];
-    if (this.#account(field)) this.#extras.push(field);
+    if (this.#countField(field)) this.#extras.push(field);
   }
 
-  #addBeyond(field: HeaderField): void {
-    if (!this.#account(field)) return;
+  #addWithExtras(field: HeaderField): void {
+    if (!this.#countField(field)) return;
     const extras = this.#extras!;
     if (field.countUse() && !holdsName(extras, field.name)) this.#stable = this.#stable.with(field);
     else extras.push(field);
   }
 
-  /** Counts a field into the list; false if the limits leave no room for it. */
-  #account(field: HeaderField): boolean {
+  /** Counts a field; false if it is above the limits. */
+  #countField(field: HeaderField): boolean {
     this.#count++;
     this.#bytes += field.size;
     if (this.#bytes > this.#maxListBytes || this.#count > this.#maxFields) this.#overLimit = true;

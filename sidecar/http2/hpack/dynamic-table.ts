@@ -1,9 +1,8 @@
-// A decoder's dynamic table (RFC 7541 2.3.2, 4): a ring of fields, newest first, bounded in RFC 7541 4.1 octets.
-
 import type { HeaderField } from './field.js';
 
 const FIRST_SLOTS = 32;
 
+/** A decoder's dynamic table (RFC 7541 sections 2.3.2 and 4): a ring of fields, bounded in octets by RFC 7541 section 4.1. */
 export class DynamicTable {
   #ring: (HeaderField | null)[] = new Array<HeaderField | null>(FIRST_SLOTS).fill(null);
   #mask = FIRST_SLOTS - 1;
@@ -34,7 +33,7 @@ export class DynamicTable {
     return age < this.#count ? this.#ring[(this.#newest - age) & this.#mask]! : null;
   }
 
-  /** RFC 7541 4.4: evicts until the field fits; one larger than the table only empties it. */
+  /** RFC 7541 section 4.4: evicts until the field fits; one larger than the table only empties it. */
   insert(field: HeaderField): void {
     this.#shrinkTo(this.#limit - field.size);
     if (field.size > this.#limit) return;
@@ -45,7 +44,7 @@ export class DynamicTable {
     this.#bytes += field.size;
   }
 
-  /** RFC 7541 4.3. */
+  /** A table size update, octets (RFC 7541 section 4.3). */
   setLimit(limit: number): void {
     this.#limit = limit;
     this.#shrinkTo(limit);

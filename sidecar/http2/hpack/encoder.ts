@@ -1,7 +1,3 @@
-// Encodes header lists (RFC 7541 section 6). A list that repeats costs one look-up and a copy: the dynamic table is filled
-// with stable fields and then left alone, so that indexes, and the octets memoised with them, stay valid. What varies is
-// sent without indexing and disturbs nothing. When the table serves the traffic badly it is begun anew.
-
 import type { HeaderField } from './field.js';
 import { ENOUGH_USES } from './field.js';
 import type { StableList } from './header-list.js';
@@ -11,17 +7,17 @@ import type { Name } from './name.js';
 import { Volatility } from './name.js';
 import { STATIC_COUNT, staticIndexOf } from './static-table.js';
 
-/** What we use of the table the peer offers, in octets. Also what both sides begin with (RFC 9113 6.5.2). */
+/** Octets used of the table that the peer offers; also the initial size of both sides (RFC 9113 section 6.5.2). */
 export const MAX_TABLE_BYTES = 4096;
 
-/** Fields sent as literals for want of room before the table is begun anew. */
+/** Stable fields sent as literals because the table is full, after which it is restarted. */
 export const MISSES_BEFORE_RESTART = 4096;
 
-/** All memos of one encoder together, in octets; a memo also counts for the list it keeps alive. */
+/** Memos of one encoder, octets; a memo also counts for the list that it references. */
 const MAX_MEMO_BYTES = 131_072;
 const LIST_BYTES_PER_FIELD = 64;
 
-/** A field larger than this is not inserted for the sake of its name. */
+/** A field larger than this is not inserted for its name alone, octets. */
 const MAX_NAME_ENTRY_BYTES = 160;
 
 /** Two table size updates of at most three octets each, with room to spare. */
@@ -30,19 +26,24 @@ const UPDATE_OCTETS = 16;
 interface Memo {
   readonly epoch: number;
   readonly octets: Uint8Array;
-  /** Fields of it that are literals only because the table is full. */
+  /** Stable fields of it that are literals because the table is full. */
   readonly misses: number;
   readonly weight: number;
 }
 
+/**
+ * Encodes header lists (RFC 7541 section 6). A list that repeats costs one look-up and a copy: the dynamic table is filled with
+ * stable fields and then left as it is, so that indexes, and octets memoised with them, stay valid. Fields that vary are sent
+ * without indexing. When too many stable fields have no place in the table, it is restarted.
+ */
 export class Encoder {
   #maxBytes = MAX_TABLE_BYTES;
-  /** Smallest and last size to be told at the next block; -1 if there is nothing to tell. */
+  /** Smallest size to announce in the next block; −1: none. */
   #smallestUpdate = -1;
   #bytes = 0;
   #inserted = 0;
   #misses = 0;
-  /** Moves with everything that changes what an index means. */
+  /** Changes with everything that changes an index. */
   #epoch = 0;
   readonly #entries = new Map<HeaderField, number>();
   readonly #names = new Map<string, number>();
@@ -52,25 +53,25 @@ export class Encoder {
   #lastMemo: Memo | null = null;
 
   /**
-   * The peer's SETTINGS_HEADER_TABLE_SIZE, in octets; we use at most 4096 of it.
-   * The next block begins with the updates that RFC 7541 4.2 asks for.
+   * The peer's SETTINGS_HEADER_TABLE_SIZE, octets, of which at most MAX_TABLE_BYTES are used.
+   * The next block begins with the updates that RFC 7541 section 4.2 requires.
    */
   setMaxTableBytes(bytes: number): void {
     const size = Math.min(bytes, MAX_TABLE_BYTES);
     if (size === this.#maxBytes && this.#smallestUpdate < 0) return;
     this.#smallestUpdate = this.#smallestUpdate < 0 ? size : Math.min(this.#smallestUpdate, size);
     if (size < this.#maxBytes) this.#restart();
-    else this.#epoch++; // what had no room may have it now
+    else this.#epoch++; // there may be room now for what had none
     this.#maxBytes = size;
   }
 
-  /** Memos kept and what they weigh, entries counted as ours and their size: for tests and metrics. */
+  /** Memos and their size, table entries and their size; for tests and metrics. */
   get usage(): { memos: number; memoBytes: number; entries: number; tableBytes: number } {
     const { size: memos } = this.#memos;
     return { memos, memoBytes: this.#memoBytes, entries: this.#entries.size, tableBytes: this.#bytes };
   }
 
-  /** Octets that encode() may need at most. */
+  /** Octets that `encode` needs at most. */
   bound(stable: StableList, extras: readonly HeaderField[]): number {
     let octets = stable.bytes + UPDATE_OCTETS;
     for (let at = 0; at < extras.length; at++) octets += extras[at]!.size;
@@ -78,7 +79,7 @@ export class Encoder {
   }
 
   /**
-   * Writes one whole block at `at` and returns the position after it; `out` must have room for bound().
+   * Writes one whole block at `at` and returns the position after it; `out` must have room for `bound`.
    * Blocks must reach the peer in the order they were encoded, each exactly once.
    * Pseudo-headers among the extras are written first, whatever the order.
    */
@@ -144,7 +145,7 @@ export class Encoder {
     return staticIndexOf(field.name, field.value);
   }
 
-  /** Entries older than those we count may be left at the peer; they stand behind ours and fall out as ours come in. */
+  /** Entries from before a restart may be left at the peer; they follow ours and are evicted as ours are inserted. */
   #dynamicIndex(insertion: number): number {
     return STATIC_COUNT + this.#inserted - insertion;
   }
@@ -160,7 +161,7 @@ export class Encoder {
     return this.#bytes + field.size <= this.#maxBytes;
   }
 
-  /** Without indexing, but the first of a name that most calls carry: inserted, so that the others can refer to its name. */
+  /** Without indexing, except the first of a name that most calls carry: inserted, so that the others refer to its name. */
   #writeExtra(field: HeaderField, out: Buffer, at: number): number {
     if (field.neverIndexed) return this.#writeLiteral(field, Representation.neverIndexed, out, at);
     const name = field.info;
@@ -215,8 +216,8 @@ export class Encoder {
   }
 
   /**
-   * Begins the table anew. Nothing needs to be told: the entries of before are the oldest at the peer, ours together never
-   * exceed the size of the table, so insertions evict those of before first and never one of ours.
+   * Restarts the table. Nothing has to be announced: earlier entries are the oldest at the peer, and new ones together never
+   * exceed the size of the table, so insertions evict earlier entries first and never a new one.
    */
   #restart(): void {
     this.#entries.clear();
@@ -228,7 +229,7 @@ export class Encoder {
   }
 }
 
-/** Up to this length a loop beats a call into the runtime. */
+/** Up to this length a loop is faster than a call into the runtime. */
 const SHORT_COPY = 16;
 
 function copyOctets(octets: Uint8Array, out: Buffer, at: number): number {

@@ -1,8 +1,3 @@
-// Process-wide caches from the octets of a literal to the object decoded from them, so that a literal which comes again
-// costs neither Huffman decoding nor a string, and is the same object. Bounded, set-associative. A hit moves an entry one
-// way up and a miss replaces the last way, so a flood of values that never come again cannot push out those that do.
-// Secrets never get here: the decoder does not ask for never-indexed or varying fields.
-
 import type { HeaderField } from './field.js';
 import { MAX_CACHED_VALUE_OCTETS } from './field.js';
 import { MAX_CACHED_NAME_OCTETS, type Name } from './name.js';
@@ -11,14 +6,20 @@ const WAYS = 4;
 
 interface Entry<T> {
   readonly hash: number;
-  /** What beside the octets must be equal: the id of the name and the Huffman flag. */
+  /** Has to be equal too: id of the name and Huffman flag. */
   readonly context: number;
   readonly octets: Uint8Array;
   readonly item: T;
 }
 
+/**
+ * A cache from the octets of a literal to the object decoded from them, so that a repeated literal costs neither Huffman
+ * decoding nor a string and gives the same object. Bounded, four-way set-associative: a hit moves an entry one way up and a
+ * miss replaces the last way, so a flood of values that do not repeat cannot evict those that do. Never-indexed and varying
+ * fields, secrets among them, are not cached.
+ */
 export class OctetCache<T> {
-  /** Longest literal it takes; ask it for no longer one. */
+  /** Longest literal, octets; do not look up longer ones. */
   readonly maxOctets: number;
   readonly #entries: (Entry<T> | null)[];
   readonly #setMask: number;
@@ -31,7 +32,7 @@ export class OctetCache<T> {
     this.#setMask = options.sets - 1;
   }
 
-  /** The item stored for these octets in this context, or null: then add() may follow at once, with the same arguments. */
+  /** The item of these octets in this context, or null: then `add` may follow at once with the same arguments. */
   find(context: number, buffer: Uint8Array, start: number, end: number): T | null {
     const hash = hashOctets(context, buffer, start, end);
     this.#hash = hash;
@@ -51,7 +52,7 @@ export class OctetCache<T> {
     return null;
   }
 
-  /** Stores the item for the octets of the find() just before, which returned null. */
+  /** Stores the item for the octets of the `find` just before, which returned null. */
   add(context: number, buffer: Uint8Array, start: number, end: number, item: T): void {
     const entries = this.#entries;
     let at = (this.#hash & this.#setMask) * WAYS;

@@ -1,7 +1,3 @@
-// A header field. Fields that repeat are one object for the whole process, so that everything built from them can be
-// memoised on identity. A field that varies keeps the octets it came in and decodes them only when somebody asks,
-// because most of them are only passed on. Faults are found here and judged elsewhere.
-
 import { HpackError } from './errors.js';
 import { huffmanDecode, huffmanOctets } from './huffman.js';
 import { FieldError, type Name, recentName, Volatility } from './name.js';
@@ -10,43 +6,48 @@ import { Token } from './tokens.js';
 
 export { FieldError } from './name.js';
 
-/** RFC 7541 4.1: what an entry counts beside its octets. */
+/** RFC 7541 section 4.1: size of an entry besides its octets. */
 export const ENTRY_OVERHEAD = 32;
 
-/** Values longer than this are never kept beyond their block. */
+/** Values longer than this are not cached, octets. */
 export const MAX_CACHED_VALUE_OCTETS = 256;
 
-/** `seen` stops here: enough to be stable, and to be worth a table entry at the peer. */
+/** `uses` stops here: enough to be stable, and for a table entry at the peer to pay. */
 export const ENOUGH_USES = 2;
 
-/** Where the octets of `wire` stand while they are decoded. */
+/** Scratch buffer for the octets of `wire` while they are decoded. */
 let coded = Buffer.allocUnsafeSlow(1024);
 
+/**
+ * A header field. Fields that repeat are one object for the whole process, so that what is built from them can be memoised by
+ * identity. A field that varies keeps its encoded octets and decodes them when `value` is read, because most are only
+ * passed on. Violations of RFC 9113 section 8.2 are found here (`error`); the reader of the list decides what follows.
+ */
 export class HeaderField {
   readonly info: Name;
   readonly token: number;
-  /** Lower case unless `fault` says otherwise. */
+  /** Lower case unless `error` is `FieldError.name`. */
   readonly name: string;
   readonly neverIndexed: boolean;
   /** RFC 7541 4.1: octets of name and value, plus 32. */
   readonly size: number;
-  /** FieldFault.ok or what RFC 9113 8.2 holds against this field. */
+  /** A `FieldError`: how the field violates RFC 9113 section 8.2. */
   readonly error: number;
-  /** Steadiness of this very field. */
+  /** A `Volatility`, of this field rather than of its name. */
   readonly volatility: number;
-  /** How often it was decoded, counted up to SEEN_ENOUGH; not counted if it varies. Constants and generated fields have enough. */
+  /** Times it was decoded, up to ENOUGH_USES; not counted if it varies. Constants and generated fields start with enough. */
   uses: number;
-  /** Stable for good and counted enough: settle() would say true and change nothing. */
+  /** Stable for good: `countUse` returns true and changes nothing. */
   isStable = false;
-  /** Value octets as they go onto the wire, if kept: passed on as they are. Never longer than the value. */
+  /** Encoded value octets, if kept: passed on as they are. Never longer than the value. */
   wire: string | null;
   /** Whether `wire` is Huffman-coded. */
   wireIsHuffman: boolean;
-  /** For the encoder: sent before, so that coding it is worth keeping. */
+  /** Encoded before: its encoding is kept the second time. */
   written = false;
   #value: string | null;
 
-  /** `value` may be null if `wire` holds it Huffman-coded. Use makeField() outside this package. */
+  /** @param value null if `wire` holds it Huffman-coded. Use `makeField` outside of hpack/. */
   constructor(
     info: Name,
     value: string | null,
@@ -69,12 +70,12 @@ export class HeaderField {
     this.#value = value;
   }
 
-  /** The value, latin1: one char an octet. */
+  /** The value in latin1: one char per octet. */
   get value(): string {
     return this.#value ?? this.#decode();
   }
 
-  /** Counts one decoding, and says whether the field belongs into the stable list. */
+  /** Counts one decoding. Whether the field belongs into the stable list of its block. */
   countUse(): boolean {
     if (this.isStable) return true;
     if (this.volatility === Volatility.varying) return false;
@@ -103,8 +104,8 @@ function volatilityOf(info: Name, length: number, neverIndexed: boolean): number
 }
 
 /**
- * A field of our own: a constant, or one generated for a call. The caller holds constants; each call makes a new object.
- * Throws RangeError for a char above 255 (not an octet); other faults are reported in `fault`.
+ * A field made by this program: a constant, or one generated for a call; a new object each time.
+ * Throws RangeError for a char above 255 (not an octet); other violations are in `error`.
  */
 export function makeField(name: string, value: string, neverIndexed = false): HeaderField {
   const info = recentName(name);

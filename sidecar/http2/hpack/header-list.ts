@@ -1,7 +1,3 @@
-// Header lists as they are passed about: the fields that repeat from call to call as a node of a trie, so that the same
-// sequence is the same object and work on it is done once; the fields that vary beside it. The trie is bounded: when it is
-// full a fresh one begins, and the old nodes live only as long as somebody holds them.
-
 import type { HeaderField } from './field.js';
 
 /** Nodes of one trie. */
@@ -12,7 +8,7 @@ class Trie {
   nodes = 0;
   retired = false;
 
-  /** Cuts old nodes from their children, so that one who holds a node holds its ancestors only. */
+  /** Removes the children of all nodes, so that a reference to a node keeps its ancestors only. */
   retire(): void {
     this.retired = true;
     const open: StableList[] = [this.root];
@@ -20,21 +16,26 @@ class Trie {
   }
 }
 
+/**
+ * The fields of a header list that repeat from call to call, as a node of a trie: the same sequence is the same object, so
+ * that work on it is done once and memoised here. The trie is bounded: when it is full a new one begins, and old nodes
+ * live as long as they are referenced.
+ */
 export class StableList {
   readonly field: HeaderField | null;
   readonly parent: StableList | null;
   readonly count: number;
   /** Sum of the sizes of its fields (RFC 9113 10.5.1). */
   readonly bytes: number;
-  /** Whether a pseudo-header stands behind a regular field (malformed by RFC 9113 8.3). */
+  /** Whether a pseudo-header follows a regular field (malformed by RFC 9113 section 8.3). */
   readonly misordered: boolean;
   /** Whether any field is a regular one. */
   readonly hasRegular: boolean;
-  /** The semantics layer memoises its validation here. */
+  /** Memo of header-view.ts. */
   view: unknown = null;
-  /** The relay memoises forward lists here. */
+  /** Memo of the relay: the rewritten list. */
   slot: unknown = null;
-  /** The block that is this list and nothing else; made by the decoder. */
+  /** The block with these fields and no extras; made by the decoder. */
   block: HeaderBlock | null = null;
   readonly #trie: Trie;
   #lastField: HeaderField | null = null;
@@ -62,7 +63,7 @@ export class StableList {
     return current.root;
   }
 
-  /** This list with one more field at its end: the same object for the same field, while the trie lasts. */
+  /** This list with one more field at its end; the same object for the same field while the trie lasts. */
   with(field: HeaderField): StableList {
     return field === this.#lastField ? this.#lastChild! : this.#find(field);
   }
@@ -85,7 +86,7 @@ export class StableList {
     return child;
   }
 
-  /** Its fields from first to last; the same array each time, not to be changed. */
+  /** The fields in order; the same array each time, not to be changed. */
   toFields(): HeaderField[] {
     if (this.#fields === null) {
       const fields = new Array<HeaderField>(this.count);
@@ -96,7 +97,7 @@ export class StableList {
     return this.#fields;
   }
 
-  /** For the trie alone: forgets the children and appends them to `into`. */
+  /** @internal Removes the children and appends them to `into`. */
   detachChildren(into: StableList[]): void {
     if (this.#children !== null) into.push(...this.#children.values());
     else if (this.#lastChild !== null) into.push(this.#lastChild);
@@ -111,17 +112,17 @@ let current = new Trie();
 
 const NO_FIELDS: readonly HeaderField[] = Object.freeze([]);
 
-/** One decoded header block. Constant once decoded; blocks without extras are shared. */
+/** One decoded header block: the stable list and the fields that vary. Immutable; blocks without extras are shared. */
 export class HeaderBlock {
   readonly stable: StableList;
-  /** Fields that vary from call to call, in the order of the wire. Fields of one name keep their order: stable first. */
+  /** Fields that vary from call to call, in the order received. Fields of one name keep their order: stable first. */
   readonly extras: readonly HeaderField[];
-  /** Size of the whole list as sent, by RFC 9113 10.5.1. */
+  /** Size of the whole list as sent, by RFC 9113 section 10.5.1. */
   readonly bytes: number;
   readonly count: number;
-  /** Larger than the limits allow: the fields beyond them are missing here, though counted. */
+  /** Above the limits: the fields beyond them are counted and not kept. */
   readonly overLimit: boolean;
-  /** A pseudo-header stood behind a regular field: malformed by RFC 9113 8.3. */
+  /** A pseudo-header follows a regular field: malformed by RFC 9113 section 8.3. */
   readonly misordered: boolean;
 
   constructor(

@@ -1,7 +1,7 @@
-// The Huffman code of RFC 7541 appendix B. The code is canonical, so the 257 lengths are the whole table; codes and
-// the decoder's automaton (one step per octet, at most two symbols each) are built from them at load.
-
-/** Code length of each symbol, 0–255 and EOS, as letters: a = 5 bits … z = 30 bits. */
+/**
+ * Code length of each symbol, 0–255 and EOS, as letters: a = 5 bits … z = 30 bits. The code of RFC 7541 appendix B is
+ * canonical, so that codes and the decoder's automaton (one step per octet, at most two symbols each) follow from it at load.
+ */
 const LENGTHS =
   'isxxxxxxxtzxxzxxxxxxxxzxxxxxxxxxbffhibdgffdgdbbbaaabbbbbbbcdkbhfibccccccccccccccccccccccdcdioijbkaba' +
   'babbbaccbbbabcbaabccccckgjixprpprrrsrssssststtrstssssqrsrsstrqprrssqsrrtqrssqqrqsrssprrrsrrsvvporsru' +

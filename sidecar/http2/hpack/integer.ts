@@ -1,9 +1,6 @@
-// Integers with a prefix (RFC 7541 5.1). Values above 2^28 + 254 and encodings of more than five octets are errors:
-// nothing this relay accepts is that long, and a bound keeps all arithmetic in small integers.
-
 import { HpackError } from './errors.js';
 
-/** Where a decoder stands in a block; readers move it. */
+/** Position of a decoder in a block; readers move it. */
 export class Cursor {
   at = 0;
 }
@@ -11,8 +8,9 @@ export class Cursor {
 const MOST_SHIFT = 21;
 
 /**
- * Reads the integer whose prefix is the bits of `mask` in the octet at the cursor; moves the cursor past it.
- * Throws HpackError when it does not end before `end` or is too long.
+ * Reads an integer (RFC 7541 section 5.1) whose prefix is the bits of `mask` in the octet at the cursor, and moves the cursor
+ * past it. Throws HpackError when it does not end before `end`, and above 2^28 + 254 or five octets: nothing accepted here is
+ * that long, and the bound keeps the arithmetic in small integers.
  */
 export function readInteger(buffer: Uint8Array, cursor: Cursor, end: number, mask: number): number {
   let at = cursor.at;
@@ -31,7 +29,7 @@ export function readInteger(buffer: Uint8Array, cursor: Cursor, end: number, mas
   return value;
 }
 
-/** Writes `value` with the prefix bits of `mask`, the bits above them from `first`; returns the position after it. */
+/** Writes an integer with the prefix bits of `mask`, and the bits above them from `first`; returns the position after it. */
 export function writeInteger(
   out: Uint8Array,
   at: number,

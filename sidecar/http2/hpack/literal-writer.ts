@@ -1,6 +1,3 @@
-// Writes literal representations (RFC 7541 6.2). Strings are Huffman-coded when that is shorter; octets that came from a peer
-// are passed on as they came; what a field or a name had to be coded to once is kept on it.
-
 import type { HeaderField } from './field.js';
 import { huffmanEncode, huffmanLength } from './huffman.js';
 import { writeInteger } from './integer.js';
@@ -14,7 +11,10 @@ export const Representation = {
   withIndexing: 0x40,
 } as const;
 
-/** Writes `field` as a literal, its name by `nameIndex` or, if that is 0, as a literal too; returns the position after it. */
+/**
+ * Writes `field` as a literal (RFC 7541 section 6.2), its name by `nameIndex` or, if that is 0, as a literal too; returns the
+ * position after it. Strings are Huffman-coded when that is shorter; encoded octets from a peer are passed on unchanged.
+ */
 export function fieldLiteral(
   field: HeaderField,
   representation: number,
@@ -45,7 +45,7 @@ function nameLiteral(name: Name): Uint8Array {
 function writeValue(field: HeaderField, out: Buffer, at: number): number {
   const value = field.value;
   const end = writeText(value, out, at);
-  // Worth keeping only if it is sent again, as constants are.
+  // Kept from the second time on: constants are sent again, most generated fields are not.
   if (field.written) keepWire(field, huffmanLength(value), out, end);
   field.written = true;
   return end;

@@ -1,6 +1,3 @@
-// String literals of a block (RFC 7541 5.2), turned into names and fields: through the caches where the octets are likely to
-// come again, and otherwise checked but left as they are.
-
 import { HpackError } from './errors.js';
 import { FieldError, HeaderField, isBlank, isUnsafe, MAX_CACHED_VALUE_OCTETS, textFault } from './field.js';
 import { fieldCache, nameCache } from './field-cache.js';
@@ -11,10 +8,10 @@ import { sliceOctets } from './octets.js';
 import { STATIC_FIELDS, staticIndexOf } from './static-table.js';
 import { Token } from './tokens.js';
 
-/** Varying values up to this length, such as timeouts, are decoded at once. */
+/** Varying values up to this length, such as timeouts, are decoded at once, octets. */
 const READ_AT_ONCE = 8;
 
-/** Reads a literal name at the cursor. Throws HpackError if it is truncated or badly coded. */
+/** Reads a literal name (RFC 7541 section 5.2) at the cursor. Throws HpackError if it is truncated or badly coded. */
 export function readName(buffer: Buffer, cursor: Cursor, end: number): Name {
   const huffman = isHuffman(buffer, cursor, end);
   const length = readInteger(buffer, cursor, end, 0x7f);
@@ -30,7 +27,7 @@ export function readName(buffer: Buffer, cursor: Cursor, end: number): Name {
   return name;
 }
 
-/** Reads a literal value at the cursor. Throws HpackError if it is truncated or badly coded. */
+/** Reads a literal value: from the cache where octets are likely to repeat, else checked and kept encoded. Throws HpackError. */
 export function readValue(
   buffer: Buffer,
   cursor: Cursor,
@@ -96,7 +93,7 @@ function varyingField(
   const length = decoded >> 1;
   const octets = huffmanOctets();
   const fault = octetsFault(octets, 0, length, (decoded & 1) !== 0);
-  // Short ones are numbers that somebody reads. A code longer than what it stands for is not passed on.
+  // Short ones are numbers that are read anyway. An encoding longer than the value is not passed on.
   if (length <= READ_AT_ONCE || end - start > length)
     return new HeaderField(name, sliceOctets(octets, 0, length), length, fault, neverIndexed, null, false);
   return new HeaderField(name, null, length, fault, neverIndexed, sliceOctets(buffer, start, end), true);

@@ -1,9 +1,6 @@
-// What is known of a header name, worked out once: its token, whether RFC 9113 8.2 allows it, and whether its values
-// are expected to repeat. A Field points here. Must not know about values, tables or connections.
-
 import { Token, tokenOf } from './tokens.js';
 
-/** How often the values of a name repeat; decides between the stable list and the extras of a block. */
+/** How often the values of a name repeat: decides between the stable list and the extras of a block. */
 export const Volatility = {
   /** stable from the first time */
   stable: 0,
@@ -30,15 +27,15 @@ export const FieldError = {
   pseudo: 6,
 } as const;
 
-/** Names longer than this are never kept beyond their block. */
+/** Names longer than this are not cached, octets. */
 export const MAX_CACHED_NAME_OCTETS = 64;
 
-/** So many different values make a name `varying`: metadata such as a user's id must not fill the trie. */
+/** A name with so many different values becomes `varying`: metadata such as user ids must not fill the trie. */
 export const MAX_STABLE_VALUES = 64;
 
 const VARYING: ReadonlySet<number> = new Set<number>([
   Token.grpcTimeout,
-  Token.grpcMessage, // an empty one is steady: see Field
+  Token.grpcMessage, // an empty one is stable: see HeaderField
   Token.traceparent,
   Token.tracestate,
   Token.baggage,
@@ -59,7 +56,7 @@ const VARYING_NAMES: ReadonlySet<string> = new Set([
   'x-b3-spanid',
 ]);
 
-/** Sent with nearly every call, not in the static table, and no secrets. */
+/** Names sent with nearly every call, not in the static table, and without secrets. */
 const WORTH_INDEXING: ReadonlySet<number> = new Set<number>([
   Token.grpcTimeout,
   Token.traceparent,
@@ -78,12 +75,13 @@ const CONNECTION: ReadonlySet<number> = new Set<number>([
 
 let lastId = 0;
 
+/** A header name with what is derived from it once: its token, whether RFC 9113 section 8.2 allows it, and how often its values repeat. */
 export class Name {
   readonly text: string;
   readonly token: number;
   readonly pseudo: boolean;
   readonly error: number;
-  /** Whether it is worth a table entry at the peer for the sake of the name alone. */
+  /** Whether a table entry at the peer pays for the name alone. */
   readonly worthIndexing: boolean;
   /** Tells two Name objects apart in cache keys. */
   readonly id: number;

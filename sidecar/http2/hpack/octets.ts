@@ -1,19 +1,19 @@
-// Strings that hold octets, one char each (latin1). V8 keeps them compact and off the Buffer heap, and one call into the
-// runtime copies any length of them, so they are what fields keep instead of slices of receive buffers.
-
 /** Buffer's own latin1 copiers, which skip the encoding lookup of toString() and write(). */
 interface Latin1Buffer {
   latin1Slice(start: number, end: number): string;
   latin1Write(text: string, at: number): number;
 }
 
-/** Up to this length a loop beats a call into the runtime. */
+/** Up to this length a loop is faster than a call into the runtime. */
 const SHORT = 16;
 
-/** What one call of String.fromCharCode makes faster than a call into the runtime. */
+/** Up to this length one call of String.fromCharCode is faster than a call into the runtime. */
 const TINY = 8;
 
-/** The octets of [start, end) as a string of one char each. */
+/**
+ * The octets of [start, end) as a latin1 string, one char per octet. V8 keeps such strings compact and outside of the Buffer
+ * heap, so fields hold them instead of slices of receive buffers.
+ */
 export function sliceOctets(buffer: Buffer, start: number, end: number): string {
   const length = end - start;
   if (length <= TINY && start + TINY <= buffer.length) return sliceTiny(buffer, start).slice(0, length);

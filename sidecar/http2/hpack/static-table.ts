@@ -1,5 +1,3 @@
-// The static table of RFC 7541 appendix A, as Field objects: index 1–61.
-
 import { ENOUGH_USES, HeaderField, textFault } from './field.js';
 import { internName } from './name.js';
 import { TOKEN_BY_NAME } from './tokens.js';
@@ -71,7 +69,7 @@ const ENTRIES = [
 /** Entries of the static table; dynamic indexes start one above. */
 export const STATIC_COUNT = ENTRIES.length;
 
-/** By index; element 0 is a filler (index 0 is an error everywhere). */
+/** The static table of RFC 7541 appendix A by index, 1 to 61; element 0 is a filler (index 0 is an error). */
 export const STATIC_FIELDS: readonly HeaderField[] = buildFields();
 
 const STATIC_INDEX: ReadonlyMap<string, number> = new Map(
@@ -92,7 +90,7 @@ function buildFields(): HeaderField[] {
   return fields;
 }
 
-/** Index of the entry with this very name and value, 0 if there is none. */
+/** Index of the entry with this name and value, 0 if there is none. */
 export function staticIndexOf(name: string, value: string): number {
   return STATIC_INDEX.get(`${name}=${value}`) ?? 0;
 }

@@ -1,7 +1,7 @@
-// Small integers for the header names this relay knows, so that the semantics layer switches on numbers instead of strings.
-// The numbers are internal: they never reach the wire and may be renumbered at will.
-
-/** 0 is any other name; `outrider` is every name that starts with `outrider-`. */
+/**
+ * Numbers of the known header names, for switches on integers instead of strings. Internal: never on the wire. 0 is any other
+ * name; `outrider` is every name that starts with `outrider-`.
+ */
 export const Token = {
   other: 0,
   authority: 1,
