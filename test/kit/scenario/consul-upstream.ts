@@ -13,6 +13,7 @@ import { entryOf } from '../consul/answers.js';
 import { CONFIG, type Read, ScriptedAgent } from '../consul/scripted-agent.js';
 import { type App, anUpstream, type OutboundStack, Stack } from '../stack/stack.js';
 import { constant } from '../time/seeded-random.js';
+import { countBy, resultOf } from './counts.js';
 
 const STEP_MS = 50;
 
@@ -73,7 +74,7 @@ export class ConsulUpstream {
     this.stack.run();
   }
 
-  /** Nobody can reach the agent. */
+  /** The agent cannot be reached. */
   async away(): Promise<void> {
     this.agent.onRead = (read) => void read.break('unreachable', 'ECONNREFUSED');
     for (const read of this.agent.open) await read.break('unreachable', 'ECONNRESET');
@@ -106,25 +107,15 @@ export class ConsulUpstream {
     this.stack.run();
   }
 
-  /** A call each `everyMs`; who answered how many, failures as `status reason`. */
+  /** A call each `everyMs`, counted by its result. */
   async calls(count: number, everyMs = STEP_MS): Promise<Record<string, number>> {
-    const found: Record<string, number> = {};
+    const results: string[] = [];
     for (let i = 0; i < count; i++) {
       const stream = this.app.call();
       await this.pass(everyMs);
-      const key =
-        stream.status === 0 ? stream.body.toString() : `${stream.status} ${stream.reason ?? ''}`.trim();
-      found[key] = (found[key] ?? 0) + 1;
+      results.push(resultOf(stream));
     }
-    return found;
-  }
-
-  /** The process is gone: connections break, and nobody listens. */
-  kill(name: string): void {
-    const backend = this.stack.backend(name);
-    backend.mode = 'refuses';
-    for (const peer of backend.open) peer.socket.break();
-    this.stack.run();
+    return countBy(results, (result) => result);
   }
 
   async close(): Promise<void> {

@@ -12,6 +12,7 @@ import {
   Stack,
   type UpstreamOptions,
 } from '../stack/stack.js';
+import { countBy } from './counts.js';
 
 /** As reading a file fills them in. */
 export const DETECTORS: DetectorsConfig = {
@@ -61,23 +62,16 @@ export class DetectorPool {
     else this.stack.clock.after(ms, fn);
   }
 
-  /** A call every `everyMs`; who answered how many, failures by their status. */
+  /** A call every `everyMs`; answers counted by their text, failures by their status. */
   load(count: number, everyMs = 10, options: CallOptions = {}): Record<string, number> {
     const sent: PeerStream[] = [];
     for (let i = 0; i < count; i++) {
       sent.push(this.app.call(options));
       this.stack.advance(everyMs);
     }
-    const found: Record<string, number> = {};
-    for (const stream of sent) {
-      const key = stream.isOver
-        ? stream.status === 0
-          ? stream.body.toString()
-          : `${stream.status}`
-        : 'open';
-      found[key] = (found[key] ?? 0) + 1;
-    }
-    return found;
+    return countBy(sent, ({ isOver, status, body }) =>
+      isOver ? (status === 0 ? body.toString() : status) : 'open',
+    );
   }
 
   endpoint(name: string): Endpoint {

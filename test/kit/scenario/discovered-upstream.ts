@@ -17,6 +17,7 @@ import {
   Stack,
   type UpstreamOptions,
 } from '../stack/stack.js';
+import { countBy, resultOf } from './counts.js';
 
 /** `a`: an endpoint of priority 0; `a@1`: of another; `a!`: one that the registry calls critical. */
 export function endpoint(spec: string): EndpointConfig {
@@ -79,28 +80,15 @@ export class DiscoveredUpstream {
     return stream;
   }
 
-  /** `count` calls one after the other, and who answered how many; failures as `status reason`. */
+  /** `count` calls one after the other, counted by their result. */
   calls(count: number, options: CallOptions = {}, everyMs = 1): Record<string, number> {
-    const found: Record<string, number> = {};
+    const results: string[] = [];
     for (let i = 0; i < count; i++) {
       const stream = this.call(options);
       this.stack.advance(everyMs);
-      const key =
-        stream.status === 0 ? stream.body.toString() : `${stream.status} ${stream.reason ?? ''}`.trim();
-      found[key] = (found[key] ?? 0) + 1;
+      results.push(resultOf(stream));
     }
-    return found;
-  }
-
-  /** The process is gone: connections break, and nobody listens. */
-  kill(name: string): void {
-    const backend = this.stack.backend(name);
-    backend.mode = 'refuses';
-    for (const peer of backend.open) peer.socket.break();
-  }
-
-  revive(name: string): void {
-    this.stack.backend(name).mode = 'accepts';
+    return countBy(results, (result) => result);
   }
 
   close(): void {

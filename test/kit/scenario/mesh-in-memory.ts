@@ -21,6 +21,7 @@ import {
   type OutboundStack,
   Stack,
 } from '../stack/stack.js';
+import { countBy, resultOf } from './counts.js';
 
 /** How long a model takes, ms. */
 const MODEL_MS = 5;
@@ -151,23 +152,13 @@ export class Mesh {
 
   /** Calls that ended otherwise than OK, those that have not ended included; as `status reason`, with their number. */
   failures(from = 0): Record<string, number> {
-    const found: Record<string, number> = {};
-    for (const { stream } of this.sent.slice(from)) {
-      if (stream.status === 0) continue;
-      const key = stream.isOver ? `${stream.status} ${stream.reason ?? ''}`.trim() : 'not ended';
-      found[key] = (found[key] ?? 0) + 1;
-    }
-    return found;
+    const failed = this.sent.slice(from).filter(({ stream }) => stream.status !== 0);
+    return countBy(failed, ({ stream }) => resultOf(stream));
   }
 
   /** By the replica that answered, of the last `n` calls. */
   shares(n: number): Record<string, number> {
-    const shares: Record<string, number> = {};
-    for (const { stream } of this.sent.slice(-n)) {
-      const by = stream.body.toString();
-      shares[by] = (shares[by] ?? 0) + 1;
-    }
-    return shares;
+    return countBy(this.sent.slice(-n), ({ stream }) => stream.body.toString());
   }
 
   endpoint(i: number): OutboundStack['upstream']['endpoints'][number] {

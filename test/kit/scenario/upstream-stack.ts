@@ -1,5 +1,5 @@
 import type { Endpoint } from '../../../sidecar/cluster/endpoint.js';
-import type { PeerStream } from '../http2/scripted-peer.js';
+import type { PeerOptions, PeerStream } from '../http2/scripted-peer.js';
 import {
   type App,
   anUpstream,
@@ -22,6 +22,13 @@ export const GRPC_HEALTH = {
   healthyThreshold: 1,
 } as const;
 
+export interface UpstreamStackOptions {
+  readonly seed?: number;
+  readonly memoryBytes?: number;
+  /** How the endpoints speak HTTP/2, their SETTINGS for example. */
+  readonly peer?: Omit<PeerOptions, 'role'>;
+}
+
 /** A stack with one upstream and one application that calls it. */
 export class UpstreamStack extends Stack {
   readonly out: OutboundStack;
@@ -30,9 +37,10 @@ export class UpstreamStack extends Stack {
   constructor(
     readonly names: readonly string[],
     over: UpstreamOptions = {},
-    options: { readonly seed?: number; readonly memoryBytes?: number } = {},
+    options: UpstreamStackOptions = {},
   ) {
     super(options);
+    for (const name of names) this.backend(name).peerOptions = options.peer ?? {};
     this.out = this.outbound(anUpstream(names, over));
     this.caller = this.app(this.out.listener);
   }

@@ -272,6 +272,18 @@ export class Stack {
     return backend;
   }
 
+  /** The process of an endpoint dies: its connections break, and new ones are refused. */
+  kill(name: string): void {
+    const backend = this.backend(name);
+    backend.mode = 'refuses';
+    for (const peer of backend.open) peer.socket.break();
+  }
+
+  /** The process of an endpoint is back: new connections are accepted. */
+  revive(name: string): void {
+    this.backend(name).mode = 'accepts';
+  }
+
   outbound(config: UpstreamConfig): OutboundStack {
     for (const { id } of config.endpoints) this.backend(id);
     const { relay } = this;

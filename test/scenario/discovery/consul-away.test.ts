@@ -29,7 +29,7 @@ describe('Scenario: Consul is away', () => {
   it('one that dies meanwhile gets no calls, and one that comes back has them again', async () => {
     await mesh.setInstances(40, 'a', 'b');
     await mesh.away();
-    mesh.kill('b');
+    mesh.stack.settle(mesh.stack.kill('b'));
     await mesh.pass(1_000);
     assert.deepEqual(await mesh.calls(20), { a: 20 });
     mesh.stack.backend('b').mode = 'accepts';

@@ -24,7 +24,7 @@ describe('Scenario: Consul empties a service', () => {
   });
 
   it('who does not answer is not kept', async () => {
-    mesh.kill('b');
+    mesh.stack.settle(mesh.stack.kill('b'));
     await mesh.setInstances(41);
     await mesh.pass(5_000);
     assert.equal(mesh.metric('outrider_consul_kept_instances'), 2);

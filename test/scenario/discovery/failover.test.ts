@@ -39,16 +39,16 @@ describe('Scenario: failover', () => {
     mesh = new DiscoveredUpstream({ routes: SAFE });
     mesh.discover(['a', 'b', 'c@1', 'd@2']);
     assert.deepEqual(mesh.calls(10), { a: 5, b: 5 });
-    mesh.kill('a');
-    mesh.kill('b');
+    mesh.stack.kill('a');
+    mesh.stack.kill('b');
     // Calls that come before anybody has noticed are among them.
     assert.deepEqual(mesh.calls(50, {}, 10), { c: 50 });
     assert.ok(connected('d'), 'the one after it stands ready now');
-    mesh.revive('b');
+    mesh.stack.revive('b');
     mesh.stack.advance(6000);
     assert.deepEqual(mesh.calls(10), { b: 10 });
-    mesh.kill('b');
-    mesh.kill('c');
+    mesh.stack.kill('b');
+    mesh.stack.kill('c');
     assert.deepEqual(mesh.calls(10), { d: 10 });
   });
 
@@ -58,8 +58,8 @@ describe('Scenario: failover', () => {
     mesh.calls(4);
     for (const name of ['a', 'b']) mesh.stack.backend(name).answer = () => {};
     const under = mesh.stack.settle(Array.from({ length: 20 }, () => mesh.app.call()));
-    mesh.kill('a');
-    mesh.kill('b');
+    mesh.stack.kill('a');
+    mesh.stack.kill('b');
     mesh.stack.advance(1000);
     const ends = under.map(({ status, body }) => `${status} ${body.toString()}`);
     assert.deepEqual(new Set(ends), new Set(['0 c']));
@@ -80,7 +80,7 @@ describe('Scenario: failover', () => {
   it('does not wait for a newcomer of the first when the second serves already', () => {
     mesh = new DiscoveredUpstream();
     mesh.discover(['a', 'b@1']);
-    mesh.kill('a');
+    mesh.stack.kill('a');
     mesh.calls(3);
     mesh.stack.backend('x').mode = 'silent';
     mesh.discover(['a', 'x', 'b@1']);
@@ -167,7 +167,7 @@ describe('Scenario: the registry calls an instance critical', () => {
     assert.deepEqual(mesh.calls(5), { a: 5 });
     mesh.discover(['a!', 'b']);
     assert.deepEqual(mesh.calls(5), { b: 5 });
-    mesh.kill('b');
+    mesh.stack.kill('b');
     assert.deepEqual(mesh.calls(5, {}, 100), { a: 5 });
   });
 
@@ -179,7 +179,7 @@ describe('Scenario: the registry calls an instance critical', () => {
       mesh.stack.backend('a').open.length === 0,
       'no reserve is made of whom the registry counsels against',
     );
-    mesh.kill('b');
+    mesh.stack.kill('b');
     assert.deepEqual(mesh.calls(5, {}, 100), { a: 5 });
   });
 

@@ -19,11 +19,7 @@ describe('Scenario: locality', () => {
     }));
     pool.stack.settle(pool.out.outbound.update({ ...config, endpoints }));
   };
-  const kill = (name: string): void => {
-    pool.stack.backend(name).mode = 'refuses';
-    for (const peer of pool.stack.backend(name).open) peer.socket.break();
-    pool.stack.run();
-  };
+  const kill = (name: string): void => pool.stack.settle(pool.stack.kill(name));
 
   for (const kind of ['round-robin', 'least-loaded', 'ring-hash'] as const) {
     const balance = kind === 'ring-hash' ? { kind, key: 'user' } : { kind };

@@ -51,10 +51,7 @@ describe('Scenario: the front of several models', () => {
 
   const model = (name: string): Backend => stack.backend(`model ${name}`);
   const slot = (name: string) => side.inbound.backends.find((each) => each.name === name)!;
-  const ask = (options: CallOptions): PeerStream => {
-    const stream = stack.settle(peer.call(options));
-    return stream;
-  };
+  const ask = (options: CallOptions): PeerStream => stack.settle(peer.call(options));
   const infer = (name: string, options: CallOptions = {}): PeerStream =>
     ask({ body: anInferRequest(name), ...options });
   const seen = (): number[] => ['digits', 'slow'].map((name) => model(name).requests.length);

@@ -3,26 +3,17 @@ import assert from 'node:assert/strict';
 import { reportOf } from '../../../sidecar/app/endpoint-report.js';
 import { healthAnswer } from '../../../sidecar/codec/health.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
-import {
-  type App,
-  anUpstream,
-  type OutboundStack,
-  Stack,
-  type UpstreamOptions,
-} from '../../kit/stack/stack.js';
+import { UpstreamStack } from '../../kit/scenario/upstream-stack.js';
+import type { UpstreamOptions } from '../../kit/stack/stack.js';
 
 const CHECK = '/grpc.health.v1.Health/Check';
 const isCheck = (stream: PeerStream): boolean => stream.header(':path') === CHECK;
 
 describe('Scenario: a sidecar says that its model cannot serve', () => {
-  let stack: Stack;
-  let out: OutboundStack;
-  let app: App;
+  let stack: UpstreamStack;
 
   const start = (names: readonly string[], over: UpstreamOptions = {}): void => {
-    stack = new Stack();
-    out = stack.outbound(anUpstream(names, over));
-    app = stack.app(out.listener);
+    stack = new UpstreamStack(names, over);
     for (const name of names) well(name);
   };
   const well = (name: string): void => {
@@ -39,10 +30,7 @@ describe('Scenario: a sidecar says that its model cannot serve', () => {
       ['outrider-reason', 'model-unavailable'],
       ['outrider-unprocessed', '1'],
     ]);
-  const call = (): PeerStream => {
-    const stream = stack.settle(app.call({}));
-    return stream;
-  };
+  const call = (): PeerStream => stack.call({});
   /** Who answered each of so many calls; failures by their status. */
   const calls = (count: number): string[] =>
     Array.from({ length: count }, () => {
@@ -60,7 +48,7 @@ describe('Scenario: a sidecar says that its model cannot serve', () => {
     gone('a');
     assert.deepEqual([...new Set(calls(60))].sort(), ['b', 'c']);
     assert.equal(asked('a'), 1);
-    const { ejection } = out.outbound.cluster.endpoints[0]!;
+    const { ejection } = stack.out.outbound.cluster.endpoints[0]!;
     assert.match(ejection.why, /its sidecar says that its model cannot serve/);
   });
 
@@ -70,7 +58,11 @@ describe('Scenario: a sidecar says that its model cannot serve', () => {
     calls(6);
     stack.advance(20_000);
     assert.ok(!calls(6).includes('a'));
-    const { state, untilMs } = reportOf(out.upstream, out.upstream.endpoints[0]!, stack.clock.now());
+    const { state, untilMs } = reportOf(
+      stack.out.upstream,
+      stack.out.upstream.endpoints[0]!,
+      stack.clock.now(),
+    );
     assert.deepEqual([state, untilMs], ['ejected', undefined], 'nobody knows for how long');
     well('a');
     stack.advance(600);
@@ -100,7 +92,7 @@ describe('Scenario: a sidecar says that its model cannot serve', () => {
     gone('a');
     calls(6);
     stack.advance(5_000);
-    out.outbound.retire();
+    stack.out.outbound.retire();
     stack.advance(5_000);
     const { size } = stack.relay.wheel;
     const before = checked('a');

@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
+import { countBy } from '../../kit/scenario/counts.js';
 import {
   type App,
   anInbound,
@@ -31,10 +32,8 @@ describe('Scenario: streams at a model', () => {
     app = stack.app(side.listener, 'app');
     side.model.answer = (stream) => void stack.clock.after(RUN_MS, () => stream.reply());
   };
-  const call = (options: CallOptions = {}): PeerStream => {
-    const stream = stack.settle(app.call({ timeout: '1S', ...options }));
-    return stream;
-  };
+  const call = (options: CallOptions = {}): PeerStream =>
+    stack.settle(app.call({ timeout: '1S', ...options }));
   /** A stream in both directions that has said something: the caller’s end and the model’s. */
   const talk = (): readonly [PeerStream, PeerStream] => {
     const near = app.call({ path: TALK, body: null });
@@ -55,9 +54,7 @@ describe('Scenario: streams at a model', () => {
       stack.advance(everyMs);
     }
     stack.advance(2_000);
-    const found: Record<number, number> = {};
-    for (const { status } of calls) found[status] = (found[status] ?? 0) + 1;
-    return found;
+    return countBy(calls, ({ status }) => status);
   };
   afterEach(() => stack.close());
 

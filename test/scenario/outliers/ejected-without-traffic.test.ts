@@ -7,15 +7,12 @@ import { healthAnswer } from '../../../sidecar/codec/health.js';
 import { Outcome } from '../../../sidecar/core/outcome/outcome.js';
 import { EjectionState } from '../../../sidecar/core/outlier/ejection.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
-import { type App, anUpstream, type OutboundStack, Stack } from '../../kit/stack/stack.js';
+import { CHECK, UpstreamStack } from '../../kit/scenario/upstream-stack.js';
 
-const CHECK = '/grpc.health.v1.Health/Check';
 const OUT_MS = 30_000;
 
 describe('Scenario: an ejected endpoint without traffic', () => {
-  let stack: Stack;
-  let out: OutboundStack;
-  let app: App;
+  let stack: UpstreamStack;
   let answersCall: (stream: PeerStream) => void;
   let answersCheck: (stream: PeerStream) => void;
   let checks: number;
@@ -27,8 +24,8 @@ describe('Scenario: an ejected endpoint without traffic', () => {
   const says = (serving: boolean) => (stream: PeerStream) => void stream.reply(healthAnswer(serving));
 
   beforeEach(() => {
-    stack = new Stack();
     [answersCall, answersCheck, checks] = [fails, says(true), 0];
+    stack = new UpstreamStack(['a', 'b', 'c']);
     for (const name of ['a', 'b', 'c'])
       stack.backend(name).answer = (stream) => {
         const isCheck = stream.header(':path') === CHECK;
@@ -36,23 +33,15 @@ describe('Scenario: an ejected endpoint without traffic', () => {
         if (isCheck) checks++;
         return (isCheck ? answersCheck : answersCall)(stream);
       };
-    out = stack.outbound(anUpstream(['a', 'b', 'c']));
-    app = stack.app(out.listener);
     stack.advance(10);
   });
   afterEach(() => stack.close());
 
-  const load = (forMs: number): void => {
-    for (let ms = 0; ms < forMs; ms += 50) {
-      app.call();
-      stack.advance(50);
-    }
-  };
-  const ejection = () => out.upstream.endpoints[0]!.ejection;
-  const faults = (): number => out.upstream.endpoints[0]!.outcomes[Outcome.fault]!;
+  const ejection = () => stack.endpoint('a').ejection;
+  const faults = (): number => stack.endpoint('a').outcomes[Outcome.fault]!;
   const isOut = (): boolean => ejection().state !== EjectionState.admitted;
   const eject = (): void => {
-    load(1500);
+    stack.load(1500);
     assert.ok(isOut(), 'ejected');
   };
 
@@ -84,7 +73,7 @@ describe('Scenario: an ejected endpoint without traffic', () => {
     stack.advance(OUT_MS * 1.2 + 8_000);
     assert.ok(!isOut(), 'its check passes, though its calls would fail');
     const before = { ejections: ejection().ejections, faults: faults() };
-    load(1_000);
+    stack.load(1_000);
     assert.ok(isOut());
     assert.deepEqual([ejection().ejections, faults()], [before.ejections + 1, before.faults + 1]);
   });
@@ -105,7 +94,7 @@ describe('Scenario: an ejected endpoint without traffic', () => {
 
   it('is not asked where calls are its trials, and stays out while those fail', () => {
     eject();
-    load(120_000);
+    stack.load(120_000);
     assert.ok(isOut());
     assert.equal(checks, 0);
   });

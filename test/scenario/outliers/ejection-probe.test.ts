@@ -26,10 +26,7 @@ describe('Scenario: the trial of an ejected endpoint', () => {
     pool.stack.advance(OUT_MS);
     pool.stack.backend('a').requests.length = 0;
   };
-  const call = (options: CallOptions = {}): PeerStream => {
-    const stream = pool.stack.settle(pool.app.call(options));
-    return stream;
-  };
+  const call = (options: CallOptions = {}): PeerStream => pool.stack.settle(pool.app.call(options));
   const atA = (): readonly PeerStream[] => pool.stack.backend('a').requests;
   const silent = (): void => {
     for (const name of pool.names) pool.stack.backend(name).answer = () => {};

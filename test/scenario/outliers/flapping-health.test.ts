@@ -4,11 +4,10 @@
  */
 import assert from 'node:assert/strict';
 import { healthAnswer } from '../../../sidecar/codec/health.js';
-import { anUpstream, type OutboundStack, Stack } from '../../kit/stack/stack.js';
+import { GRPC_HEALTH, UpstreamStack } from '../../kit/scenario/upstream-stack.js';
 
 describe('Scenario: flapping health', () => {
-  let stack: Stack;
-  let out: OutboundStack;
+  let stack: UpstreamStack;
   let answered: boolean[];
   let changes: number;
   afterEach(() => stack.close());
@@ -18,23 +17,19 @@ describe('Scenario: flapping health', () => {
     answers: string,
     thresholds: { unhealthyThreshold: number; healthyThreshold: number },
   ): void => {
-    stack = new Stack();
     answered = [];
-    const backend = stack.backend('a');
-    stack.backend('b').answer = (stream) => stream.reply(healthAnswer(true));
-    backend.answer = (stream) => {
+    stack = new UpstreamStack(['a', 'b'], { health: { ...GRPC_HEALTH, ...thresholds } });
+    stack.answers((stream) => void stream.reply(healthAnswer(true)), 'b');
+    stack.answers((stream) => {
       const isGood = answers[answered.length % answers.length] === '+';
       answered.push(isGood);
       stream.reply(healthAnswer(isGood));
-    };
-    const times = { intervalMs: 5000, timeoutMs: 1000 };
-    const health = { kind: 'grpc', service: '', ...times, ...thresholds } as const;
-    out = stack.outbound(anUpstream(['a', 'b'], { health }));
+    }, 'a');
     changes = 0;
     let was = '';
     for (let i = 0; i < 12_000; i++) {
       stack.advance(50);
-      const now = out.upstream.endpoints[0]!.unhealthy;
+      const now = stack.endpoint('a').unhealthy;
       if ((now === '') !== (was === '')) changes++;
       was = now;
     }

@@ -6,35 +6,24 @@ import assert from 'node:assert/strict';
 import { reportOf } from '../../../sidecar/app/endpoint-report.js';
 import type { DetectorsConfig } from '../../../sidecar/config/model.js';
 import { grpcMessage } from '../../kit/http2/h2-frames.js';
+import { UpstreamStack } from '../../kit/scenario/upstream-stack.js';
 import { anAnswer } from '../../kit/service/infer-answers.js';
-import {
-  type App,
-  anUpstream,
-  aRoute,
-  aSafeRoute,
-  type OutboundStack,
-  Stack,
-  type UpstreamOptions,
-} from '../../kit/stack/stack.js';
+import { aRoute, aSafeRoute, type UpstreamOptions } from '../../kit/stack/stack.js';
 
 const GOOD = anAnswer([0.1, 0.9]);
 const BAD = anAnswer([Number.NaN, 0.9]);
 const SHORT = anAnswer([0.1]);
 
 describe('Scenario: invalid output', () => {
-  let stack: Stack;
-  let out: OutboundStack;
-  let app: App;
+  let stack: UpstreamStack;
   afterEach(() => stack.close());
 
   const open = (over: UpstreamOptions = {}, mode: 'enforce' | 'observe' = 'enforce'): void => {
-    stack = new Stack();
     const detectors: DetectorsConfig = {
       invalidOutput: { mode, above: 0.5, minSamples: 20, sampleRatio: 1 },
     };
     const routes = [aSafeRoute()];
-    out = stack.outbound(anUpstream(['a', 'b', 'c'], { routes, ...over, ejection: { detectors } }));
-    app = stack.app(out.listener);
+    stack = new UpstreamStack(['a', 'b', 'c'], { routes, ...over, ejection: { detectors } });
     for (const name of ['a', 'b', 'c']) answerWith(name, GOOD);
   };
   const answerWith = (name: string, body: Buffer): void => {
@@ -42,21 +31,21 @@ describe('Scenario: invalid output', () => {
   };
   const load = (count: number, everyMs = 100): void => {
     for (let i = 0; i < count; i++) {
-      const call = app.call();
+      const call = stack.caller.call();
       stack.advance(everyMs);
       assert.equal(call.status, 0);
     }
   };
   const states = (): string[] =>
-    out.upstream.endpoints.map((each) => reportOf(out.upstream, each, stack.clock.now()).state);
-  const counts = () => out.upstream.sweep!.inspector!.counts;
+    stack.out.upstream.endpoints.map((each) => reportOf(stack.out.upstream, each, stack.clock.now()).state);
+  const counts = () => stack.out.upstream.sweep!.inspector!.counts;
 
   it('ejects the one whose answers are none, by the word of its peers', () => {
     open();
     answerWith('b', BAD);
     load(90);
     assert.deepEqual(states(), ['eligible', 'ejected', 'eligible']);
-    const { why } = reportOf(out.upstream, out.upstream.endpoints[1]!, stack.clock.now());
+    const { why } = reportOf(stack.out.upstream, stack.out.upstream.endpoints[1]!, stack.clock.now());
     assert.match(
       why,
       /^\d+ of \d+ sampled answers in 60 s are invalid.*last: output "scores": 1 of 2 numbers/,
@@ -96,7 +85,7 @@ describe('Scenario: invalid output', () => {
     for (const [i, name] of ['a', 'b', 'c'].entries()) answerWith(name, bodies[i]!);
     const seen = new Set<string>();
     for (let i = 0; i < 30; i++) {
-      const call = app.call();
+      const call = stack.caller.call();
       stack.advance(100);
       assert.equal(call.status, 0);
       seen.add(call.body.toString('hex'));
@@ -123,7 +112,7 @@ describe('Scenario: invalid output', () => {
       if (stack.backend('a').requests.length % 2 === 1) stream.reply(GOOD);
     };
     for (let i = 0; i < 30; i++) {
-      app.call({ timeout: '1S' });
+      stack.caller.call({ timeout: '1S' });
       stack.advance(200);
     }
     stack.advance(30_000);

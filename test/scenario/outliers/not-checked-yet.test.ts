@@ -4,49 +4,35 @@ import { endpointState } from '../../../sidecar/admin/endpoint-state.js';
 import { reportOf } from '../../../sidecar/app/endpoint-report.js';
 import { healthAnswer } from '../../../sidecar/codec/health.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
-import { type App, anUpstream, type OutboundStack, Stack } from '../../kit/stack/stack.js';
-
-const CHECK = '/grpc.health.v1.Health/Check';
+import { CHECK, GRPC_HEALTH, UpstreamStack } from '../../kit/scenario/upstream-stack.js';
 
 describe('Scenario: an endpoint whose check has not passed yet', () => {
-  let stack: Stack;
-  let out: OutboundStack;
-  let app: App;
+  let stack: UpstreamStack;
   let answersCheck: (stream: PeerStream) => void;
   let checks: number;
 
   const start = (answer: (stream: PeerStream) => void): void => {
-    stack = new Stack();
     [answersCheck, checks] = [answer, 0];
+    stack = new UpstreamStack(['a'], { health: GRPC_HEALTH });
     stack.backend('a').answer = (stream) => {
       if (stream.header(':path') !== CHECK) return void stream.reply();
       checks++;
       return answersCheck(stream);
     };
-    const health = {
-      kind: 'grpc',
-      service: '',
-      intervalMs: 5000,
-      timeoutMs: 1000,
-      unhealthyThreshold: 2,
-      healthyThreshold: 1,
-    } as const;
-    out = stack.outbound(anUpstream(['a'], { health }));
-    app = stack.app(out.listener);
     stack.advance(10);
   };
   afterEach(() => stack.close());
 
   const says = (serving: boolean) => (stream: PeerStream) => void stream.reply(healthAnswer(serving));
   const shown = (): [string, string] => {
-    const report = reportOf(out.upstream, out.upstream.endpoints[0]!, stack.clock.now());
+    const report = reportOf(stack.out.upstream, stack.endpoint('a'), stack.clock.now());
     return [endpointState(report), report.why];
   };
 
   it('gets calls, and is shown as not checked', () => {
     start(() => {});
     assert.deepEqual(shown(), ['eligible', 'not checked yet; calls go there']);
-    const call = stack.settle(app.call());
+    const call = stack.call();
     assert.equal(call.status, 0);
   });
 

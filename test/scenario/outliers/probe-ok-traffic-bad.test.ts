@@ -6,22 +6,19 @@
 import assert from 'node:assert/strict';
 import { healthAnswer } from '../../../sidecar/codec/health.js';
 import { EjectionState } from '../../../sidecar/core/outlier/ejection.js';
-import { type App, anUpstream, aSafeRoute, type OutboundStack, Stack } from '../../kit/stack/stack.js';
-
-const CHECK = '/grpc.health.v1.Health/Check';
+import { CHECK, GRPC_HEALTH, UpstreamStack } from '../../kit/scenario/upstream-stack.js';
+import { aSafeRoute } from '../../kit/stack/stack.js';
 
 describe('Scenario: probe ok, traffic bad', () => {
-  let stack: Stack;
-  let out: OutboundStack;
-  let app: App;
+  let stack: UpstreamStack;
   let isWell: boolean;
   let works: boolean;
   let checks: number;
   let calls: number;
 
   beforeEach(() => {
-    stack = new Stack();
     [isWell, works, checks, calls] = [true, true, 0, 0];
+    stack = new UpstreamStack(['a', 'b', 'c'], { health: GRPC_HEALTH, routes: [aSafeRoute()] });
     for (const name of ['a', 'b', 'c']) {
       stack.backend(name).answer = (stream) => {
         const isCheck = stream.header(':path') === CHECK;
@@ -33,70 +30,54 @@ describe('Scenario: probe ok, traffic bad', () => {
         else stream.fail(14);
       };
     }
-    const health = {
-      kind: 'grpc',
-      service: '',
-      intervalMs: 5000,
-      timeoutMs: 1000,
-      unhealthyThreshold: 2,
-      healthyThreshold: 1,
-    } as const;
-    out = stack.outbound(anUpstream(['a', 'b', 'c'], { health, routes: [aSafeRoute()] }));
-    app = stack.app(out.listener);
     stack.advance(10);
   });
   afterEach(() => stack.close());
 
-  const load = (forMs: number): void => {
-    for (let ms = 0; ms < forMs; ms += 50) {
-      app.call();
-      stack.advance(50);
-    }
-  };
-  const ejection = () => out.upstream.endpoints[0]!.ejection;
+  const ejection = () => stack.endpoint('a').ejection;
 
   it('is ejected, and stays so however often its check passes', () => {
-    load(1000);
+    stack.load(1000);
     works = false;
-    load(3000);
+    stack.load(3000);
     assert.equal(ejection().state, EjectionState.ejected);
     const before = { checks, calls };
-    load(25_000);
+    stack.load(25_000);
     assert.ok(checks >= before.checks + 4, 'it is asked meanwhile');
     assert.equal(calls, before.calls, 'and gets no call');
-    load(30_000);
+    stack.load(30_000);
     assert.equal(ejection().state, EjectionState.ejected);
     assert.ok(ejection().ejections >= 2, 'the trial failed');
     assert.ok(calls <= before.calls + 3);
     works = true;
-    load(65_000);
+    stack.load(65_000);
     assert.equal(ejection().state, EjectionState.admitted);
   });
 
   it('need not wait for the end of the ejection when the check had failed and passes again', () => {
-    load(1000);
+    stack.load(1000);
     works = false;
-    load(2000);
+    stack.load(2000);
     assert.equal(ejection().state, EjectionState.ejected);
     isWell = false;
-    load(12_000);
-    assert.match(out.upstream.endpoints[0]!.unhealthy, /NOT_SERVING/);
+    stack.load(12_000);
+    assert.match(stack.endpoint('a').unhealthy, /NOT_SERVING/);
     [isWell, works] = [true, true];
     const backMs = stack.clock.now();
-    while (ejection().state !== EjectionState.admitted && stack.clock.now() < backMs + 20_000) load(50);
+    while (ejection().state !== EjectionState.admitted && stack.clock.now() < backMs + 20_000) stack.load(50);
     assert.ok(stack.clock.now() - backMs <= 5500, `${stack.clock.now() - backMs}`);
   });
 
   it('the other way round: gets no calls while its check fails', () => {
-    load(1000);
+    stack.load(1000);
     isWell = false;
     // Calls show it to be well as long as there are some: nobody asks.
     stack.advance(12_000);
     const before = calls;
-    load(10_000);
+    stack.load(10_000);
     assert.equal(calls, before);
     isWell = true;
-    load(6000);
+    stack.load(6000);
     assert.ok(calls > before);
   });
 });

@@ -7,11 +7,7 @@ describe('Scenario: slow start', () => {
   let pool: DetectorPool;
   afterEach(() => pool.close());
 
-  const kill = (name: string): void => {
-    pool.stack.backend(name).mode = 'refuses';
-    for (const peer of pool.stack.backend(name).open) peer.socket.break();
-    pool.stack.run();
-  };
+  const kill = (name: string): void => pool.stack.settle(pool.stack.kill(name));
   const revive = (name: string): void => {
     pool.stack.backend(name).mode = 'accepts';
     pool.stack.advance(5_000);

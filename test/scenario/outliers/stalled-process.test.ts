@@ -4,29 +4,25 @@
  */
 import assert from 'node:assert/strict';
 import { healthAnswer } from '../../../sidecar/codec/health.js';
-import { anUpstream, type OutboundStack, Stack } from '../../kit/stack/stack.js';
+import { UpstreamStack } from '../../kit/scenario/upstream-stack.js';
 
 const NAMES = Array.from({ length: 20 }, (_, i) => `e${i}`);
 
 for (const kind of ['grpc', 'ping', 'tcp'] as const) {
   describe(`Scenario: a stall of our own convicts nobody (${kind})`, () => {
-    let stack: Stack;
-    let out: OutboundStack;
+    let stack: UpstreamStack;
 
     beforeEach(() => {
-      stack = new Stack({ seed: 5 });
-      for (const name of NAMES)
-        stack.backend(name).answer = (stream) =>
-          void stack.clock.after(60, () => stream.reply(healthAnswer(true)));
       const times = { intervalMs: 500, timeoutMs: 200, unhealthyThreshold: 1, healthyThreshold: 1 };
       const health = { kind, service: '', ...times };
-      out = stack.outbound(anUpstream(NAMES, { health, pool: { pingIntervalMs: 0 } }));
+      stack = new UpstreamStack(NAMES, { health, pool: { pingIntervalMs: 0 } }, { seed: 5 });
+      stack.answers((stream) => void stack.clock.after(60, () => stream.reply(healthAnswer(true))));
       stack.advance(3000);
     });
     afterEach(() => stack.close());
 
     const unhealthy = (): string[] =>
-      out.upstream.endpoints.filter((each) => each.unhealthy !== '').map(({ label }) => label);
+      stack.out.upstream.endpoints.filter((each) => each.unhealthy !== '').map(({ label }) => label);
 
     for (const stallMs of [150, 250, 500, 3000]) {
       it(`of ${stallMs} ms, twenty times`, () => {

@@ -5,37 +5,26 @@ import type { BreakerConfig } from '../../../sidecar/config/model.js';
 import type { UpstreamSnapshot } from '../../../sidecar/discovery/snapshot.js';
 import { Setting } from '../../kit/http2/h2-frames.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
+import { UpstreamStack } from '../../kit/scenario/upstream-stack.js';
 import {
-  type App,
   addressOf,
   anUpstream,
   aRoute,
   aSafeRoute,
   aStreamRoute,
-  type OutboundStack,
-  Stack,
   type UpstreamOptions,
 } from '../../kit/stack/stack.js';
 
 const OPEN: BreakerConfig = { maxConnections: 0, maxPending: 0, maxInFlight: 0, maxRetries: 0 };
 
 describe('Scenario: a breaker opens', () => {
-  let stack: Stack;
-  let out: OutboundStack;
-  let app: App;
+  let stack: UpstreamStack;
   const start = (breaker: Partial<BreakerConfig>, over: UpstreamOptions = {}, names = ['a', 'b']): void => {
-    stack = new Stack();
-    for (const name of names) stack.backend(name).peerOptions = {};
-    out = stack.outbound(anUpstream(names, { breaker: { ...OPEN, ...breaker }, ...over }));
-    app = stack.app(out.listener);
-  };
-  const call = (): PeerStream => {
-    const stream = stack.settle(app.call());
-    return stream;
+    stack = new UpstreamStack(names, { breaker: { ...OPEN, ...breaker }, ...over });
   };
   const all = (): PeerStream[] => ['a', 'b'].flatMap((name) => stack.backend(name).requests);
   const hits = (limit: string): number => {
-    const family = resilienceMetrics([out.outbound]).find(
+    const family = resilienceMetrics([stack.out.outbound]).find(
       ({ name }) => name === 'outrider_breaker_open_total',
     );
     assert.ok(family?.kind === 'counter');
@@ -45,8 +34,8 @@ describe('Scenario: a breaker opens', () => {
 
   it('for calls in flight: the next one waits for nobody', () => {
     start({ maxInFlight: 3 });
-    const running = [call(), call(), call()];
-    const refused = call();
+    const running = [stack.call(), stack.call(), stack.call()];
+    const refused = stack.call();
     assert.deepEqual(
       [
         refused.status,
@@ -58,7 +47,7 @@ describe('Scenario: a breaker opens', () => {
     );
     assert.equal(hits('in-flight'), 1);
     stack.settle(all()[0]!.reply());
-    assert.equal(call().isOver, false);
+    assert.equal(stack.call().isOver, false);
     for (const each of all().filter((_, i) => i > 0)) each.reply();
     stack.run();
     for (const each of running) assert.equal(each.status, 0);
@@ -68,13 +57,13 @@ describe('Scenario: a breaker opens', () => {
   it('and counts a call once, however it ends', () => {
     start({ maxInFlight: 2 }, { routes: [aSafeRoute({ timeoutMs: 500, attemptTimeoutMs: 100 })] });
     for (let i = 0; i < 20; i++) {
-      const [one, two] = [call(), call()];
-      assert.equal(call().status, 8);
+      const [one, two] = [stack.call(), stack.call()];
+      assert.equal(stack.call().status, 8);
       if (i % 4 === 0) one!.reset();
       else if (i % 4 === 1) all().at(-1)!.fail(14);
       else if (i % 4 === 2) all().at(-1)!.reply();
       stack.advance(600);
-      assert.equal(out.outbound.breaker.limits!.inFlight, 0);
+      assert.equal(stack.out.outbound.breaker.limits!.inFlight, 0);
       assert.ok(one!.isOver || one!.resetCode === undefined);
       assert.ok(two!.isOver);
     }
@@ -87,15 +76,15 @@ describe('Scenario: a breaker opens', () => {
       for (const peer of stack.backend(name).peers) peer.socket.break();
     }
     stack.run();
-    const waiting = [call(), call()];
-    const refused = call();
+    const waiting = [stack.call(), stack.call()];
+    const refused = stack.call();
     assert.deepEqual(
       [refused.status, refused.reason, refused.trailer('grpc-message')],
       [8, 'breaker-open', 'digits has 2 calls waiting already'],
     );
     for (const each of waiting) each.reset();
     stack.run();
-    const next = call();
+    const next = stack.call();
     assert.equal(next.isOver, false);
     assert.equal(hits('pending'), 1);
     next.reset();
@@ -104,13 +93,10 @@ describe('Scenario: a breaker opens', () => {
   });
 
   it('for calls that wait for a free stream', () => {
-    stack = new Stack();
-    for (const name of ['a', 'b'])
-      stack.backend(name).peerOptions = { settings: [[Setting.maxConcurrentStreams, 0]] };
-    out = stack.outbound(anUpstream(['a', 'b'], { breaker: { ...OPEN, maxPending: 1 } }));
-    app = stack.app(out.listener);
-    const waiting = call();
-    assert.equal(call().reason, 'breaker-open');
+    const peer = { settings: [[Setting.maxConcurrentStreams, 0]] } as const;
+    stack = new UpstreamStack(['a', 'b'], { breaker: { ...OPEN, maxPending: 1 } }, { peer });
+    const waiting = stack.call();
+    assert.equal(stack.call().reason, 'breaker-open');
     stack.settle(waiting.reset());
   });
 
@@ -118,24 +104,24 @@ describe('Scenario: a breaker opens', () => {
     const consul = { service: 'digits', tags: [], meta: {}, failover: [] };
     start({ maxPending: 2 }, { consul, endpoints: [] });
     stack.backend('x').answer = (each) => void each.reply();
-    const waiting = [call(), call()];
-    assert.equal(call().reason, 'breaker-open');
+    const waiting = [stack.call(), stack.call()];
+    assert.equal(stack.call().reason, 'breaker-open');
     const endpoints = [{ address: addressOf('x'), weight: 1, id: 'x' }];
     const knowledge: UpstreamSnapshot = {
       routes: [{ split: [{ weight: 1, cluster: '' }] }],
       clusters: new Map([['', { endpoints }]]),
     };
-    stack.settle(out.outbound.apply(knowledge));
+    stack.settle(stack.out.outbound.apply(knowledge));
     for (const each of waiting) assert.equal(each.status, 0);
   });
 
   it('and who has waited for it long enough does not count against itself', () => {
     const consul = { service: 'digits', tags: [], meta: {}, failover: [] };
     start({ maxPending: 2 }, { consul, endpoints: [], routes: [aStreamRoute()] });
-    const waiting = [call(), call()];
+    const waiting = [stack.call(), stack.call()];
     stack.advance(15_100);
     for (const each of waiting) assert.equal(each.reason, 'discovery-pending');
-    assert.equal(out.outbound.breaker.waitingCalls, 0);
+    assert.equal(stack.out.outbound.breaker.waitingCalls, 0);
     assert.equal(hits('pending'), 0);
     stack.assertIdle();
   });
@@ -143,7 +129,7 @@ describe('Scenario: a breaker opens', () => {
   it('for attempts after failures: the failure is the answer', () => {
     const retry = { ...aSafeRoute().retry!, backoff: { baseMs: 50, maxMs: 50 } };
     start({ maxRetries: 1 }, { routes: [aSafeRoute({ retry })], ejection: { mode: 'observe' } });
-    const [first, second] = [call(), call()];
+    const [first, second] = [stack.call(), stack.call()];
     for (const each of all()) each.fail(14, [['grpc-message', 'broken']]);
     stack.run();
     assert.deepEqual([first!.isOver, second!.isOver].sort(), [false, true], 'one of them is tried again');
@@ -155,15 +141,15 @@ describe('Scenario: a breaker opens', () => {
       .reply();
     stack.run();
     assert.deepEqual([first!.status, second!.status].sort(), [0, 14]);
-    assert.equal(out.outbound.breaker.limits!.retries, 0);
+    assert.equal(stack.out.outbound.breaker.limits!.retries, 0);
   });
 
   it('an attempt that is still to come counts, and not when its caller has left', () => {
     const retry = { ...aSafeRoute().retry!, backoff: { baseMs: 5000, maxMs: 5000 } };
     start({ maxRetries: 1 }, { routes: [aSafeRoute({ retry })], ejection: { mode: 'observe' } });
-    const stream = call();
+    const stream = stack.call();
     stack.settle(all()[0]!.fail(14));
-    assert.equal(out.outbound.breaker.limits!.retries, 1);
+    assert.equal(stack.out.outbound.breaker.limits!.retries, 1);
     stack.settle(stream.reset());
     stack.assertIdle();
   });
@@ -174,7 +160,7 @@ describe('Scenario: a breaker opens', () => {
       ['a', 'b', 'c', 'd'].reduce((n, name) => n + stack.backend(name).open.length, 0);
     assert.equal(open(), 2);
     for (const name of ['a', 'b', 'c', 'd']) stack.backend(name).answer = (each) => void each.reply();
-    for (let i = 0; i < 10; i++) assert.equal(call().status, 0);
+    for (let i = 0; i < 10; i++) assert.equal(stack.call().status, 0);
     assert.ok(hits('connections') >= 2);
     // One goes: another endpoint, or the same, takes its place.
     const [gone] = ['a', 'b', 'c', 'd'].filter((name) => stack.backend(name).open.length > 0);
@@ -182,7 +168,7 @@ describe('Scenario: a breaker opens', () => {
     stack.backend(gone!).open[0]!.socket.break();
     stack.advance(10_000);
     assert.equal(open(), 2);
-    for (let i = 0; i < 10; i++) assert.equal(call().status, 0);
+    for (let i = 0; i < 10; i++) assert.equal(stack.call().status, 0);
   });
 
   it('for connections: one that could once not be reached has its turn again', () => {
@@ -204,7 +190,7 @@ describe('Scenario: a breaker opens', () => {
 
   it('connections are replaced all the same, make before break', () => {
     start({ maxConnections: 2 });
-    stack.settle(out.upstream.refreshConnections());
+    stack.settle(stack.out.upstream.refreshConnections());
     assert.deepEqual(
       ['a', 'b'].map((name) => stack.backend(name).peers.length),
       [2, 2],
@@ -213,15 +199,13 @@ describe('Scenario: a breaker opens', () => {
   });
 
   it('and there is something to fall back to', () => {
-    stack = new Stack();
-    const small = stack.outbound(anUpstream(['s'], { name: 'small' }));
     const routes = [aRoute({ fallback: [{ kind: 'upstream', upstream: 'small' }] })];
-    out = stack.outbound(anUpstream(['a'], { routes, breaker: { ...OPEN, maxInFlight: 1 } }));
-    app = stack.app(out.listener);
+    start({ maxInFlight: 1 }, { routes }, ['a']);
+    const small = stack.outbound(anUpstream(['s'], { name: 'small' }));
     stack.backend('s').answer = (each) => void each.reply();
-    const running = call();
+    const running = stack.call();
     for (let i = 0; i < 20; i++) {
-      const stream = call();
+      const stream = stack.call();
       assert.deepEqual([stream.status, stream.header('outrider-degraded')], [0, 'breaker-open; from=small']);
     }
     assert.equal(small.upstream.inFlight, 0);
@@ -230,26 +214,24 @@ describe('Scenario: a breaker opens', () => {
     assert.equal(running.status, 0);
     stack.backend('a').answer = (each) => void each.reply();
     assert.equal(
-      call().header('outrider-degraded'),
+      stack.call().header('outrider-degraded'),
       undefined,
       'its own bound is no failure of the upstream',
     );
   });
 
   it('a call counts where it is: it leaves one upstream for another', () => {
-    stack = new Stack();
     const breaker = { ...OPEN, maxInFlight: 1 };
-    const small = stack.outbound(anUpstream(['s'], { name: 'small', breaker }));
     const routes = [aRoute({ fallback: [{ kind: 'upstream', upstream: 'small' }] })];
-    out = stack.outbound(anUpstream(['a'], { routes, breaker, ejection: { mode: 'observe' } }));
-    app = stack.app(out.listener);
+    start(breaker, { routes, ejection: { mode: 'observe' } }, ['a']);
+    const small = stack.outbound(anUpstream(['s'], { name: 'small', breaker }));
     stack.backend('a').answer = (each) => void each.fail(14);
-    const one = call();
+    const one = stack.call();
     assert.deepEqual(
-      [out.outbound.breaker.limits!.inFlight, small.outbound.breaker.limits!.inFlight],
+      [stack.out.outbound.breaker.limits!.inFlight, small.outbound.breaker.limits!.inFlight],
       [0, 1],
     );
-    const two = call();
+    const two = stack.call();
     assert.equal(two.status, 14, 'the other one is full: the first failure is the answer');
     stack.backend('s').last.reply();
     stack.run();
@@ -259,13 +241,13 @@ describe('Scenario: a breaker opens', () => {
 
   it('new bounds hold from now on, and none when they are taken away', () => {
     start({ maxInFlight: 1 });
-    const running = [call()];
-    assert.equal(call().status, 8);
-    out.outbound.update(anUpstream(['a', 'b'], { breaker: { ...OPEN, maxInFlight: 2 } }));
-    running.push(call());
-    assert.equal(call().status, 8);
-    out.outbound.update(anUpstream(['a', 'b']));
-    running.push(call(), call());
+    const running = [stack.call()];
+    assert.equal(stack.call().status, 8);
+    stack.out.outbound.update(anUpstream(['a', 'b'], { breaker: { ...OPEN, maxInFlight: 2 } }));
+    running.push(stack.call());
+    assert.equal(stack.call().status, 8);
+    stack.out.outbound.update(anUpstream(['a', 'b']));
+    running.push(stack.call(), stack.call());
     for (const each of all()) each.reply();
     stack.run();
     for (const each of running) assert.equal(each.status, 0);

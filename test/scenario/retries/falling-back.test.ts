@@ -72,10 +72,7 @@ describe('Scenario: a call falls back', () => {
     (status = 14) =>
     (stream: PeerStream) =>
       void stream.fail(status, [['grpc-message', 'broken']]);
-  const call = (options: CallOptions = {}): PeerStream => {
-    const stream = stack.settle(app.call(options));
-    return stream;
-  };
+  const call = (options: CallOptions = {}): PeerStream => stack.settle(app.call(options));
   const asked = (): number => stack.backend('a').requests.length + stack.backend('b').requests.length;
   const smallAsked = (): number => stack.backend('s').requests.length;
   const why = (stream: PeerStream): string | undefined => stream.header('outrider-degraded');

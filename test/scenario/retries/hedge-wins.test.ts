@@ -8,14 +8,12 @@ import { Outcome } from '../../../sidecar/core/outcome/outcome.js';
 import { EjectionState, Evidence, NO_PROBE } from '../../../sidecar/core/outlier/ejection.js';
 import { ErrorCode, Flag } from '../../kit/http2/h2-frames.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
+import { UpstreamStack } from '../../kit/scenario/upstream-stack.js';
 import {
-  type App,
   anUpstream,
   aRoute,
   aSafeRoute,
   type CallOptions,
-  type OutboundStack,
-  Stack,
   type UpstreamOptions,
 } from '../../kit/stack/stack.js';
 
@@ -26,25 +24,21 @@ const DUE_FROM_MS = 40;
 const DUE_TO_MS = 40 * 1.125 + 5;
 
 describe('Scenario: a late call is sent a second time', () => {
-  let stack: Stack;
-  let out: OutboundStack;
-  let app: App;
+  let stack: UpstreamStack;
 
   const start = (
     route: Partial<RouteConfig> = {},
     over: UpstreamOptions = {},
     names: readonly string[] = ['a', 'b'],
   ): void => {
-    stack = new Stack();
     const routes = [aRoute({ idempotent: true, hedge: HEDGE, ...route })];
-    out = stack.outbound(anUpstream(names, { routes, budget: { ratio: 1, perSecond: 100 }, ...over }));
-    app = stack.app(out.listener);
+    stack = new UpstreamStack(names, { routes, budget: { ratio: 1, perSecond: 100 }, ...over });
     for (const name of names) {
       const backend = stack.backend(name);
       backend.answer = (stream) => void stack.clock.after(USUAL_MS, () => stream.reply(Buffer.from(name)));
     }
     for (let i = 0; i < 30; i++) {
-      app.call();
+      stack.caller.call();
       stack.advance(USUAL_MS + 10);
     }
     for (const name of names) {
@@ -53,14 +47,12 @@ describe('Scenario: a late call is sent a second time', () => {
     }
   };
   const requests = (): PeerStream[] =>
-    ['a', 'b', 'c'].flatMap((name) => (out.upstream.find(`${name}:1`) ? stack.backend(name).requests : []));
-  const call = (options: CallOptions = {}): PeerStream => {
-    const stream = stack.settle(app.call(options));
-    return stream;
-  };
+    ['a', 'b', 'c'].flatMap((name) =>
+      stack.out.upstream.find(`${name}:1`) ? stack.backend(name).requests : [],
+    );
   /** A call whose copy is out: the caller’s end, the first copy and the second. */
   const hedged = (options: CallOptions = {}): readonly [PeerStream, PeerStream, PeerStream] => {
-    const stream = call(options);
+    const stream = stack.call(options);
     const first = requests()[0]!;
     stack.advance(DUE_TO_MS);
     const second = requests().find((each) => each !== first);
@@ -68,13 +60,15 @@ describe('Scenario: a late call is sent a second time', () => {
     return [stream, first, second];
   };
   const endpointOf = ({ peer }: PeerStream) =>
-    out.upstream.endpoints.find(({ label }) => stack.backend(label.split(':')[0]!).peers.includes(peer))!;
-  const hedge = () => [...out.outbound.methodStates.all][0]!.hedge;
+    stack.out.upstream.endpoints.find(({ label }) =>
+      stack.backend(label.split(':')[0]!).peers.includes(peer),
+    )!;
+  const hedge = () => [...stack.out.outbound.methodStates.all][0]!.hedge;
   afterEach(() => stack.close());
 
   it('at exactly the delay, to another endpoint, marked as a further attempt', () => {
     start();
-    const stream = call();
+    const stream = stack.call();
     const [first] = requests();
     stack.advance(DUE_FROM_MS - 1);
     assert.equal(requests().length, 1);
@@ -218,11 +212,11 @@ describe('Scenario: a late call is sent a second time', () => {
     const BASE_MS = 2_000;
     const startWithout = (name: string): void => {
       start({}, { ejection: { baseMs: BASE_MS } }, ['a', 'b', 'c']);
-      const { ejection, ejections } = out.upstream.find(`${name}:1`)!;
+      const { ejection, ejections } = stack.out.upstream.find(`${name}:1`)!;
       const now = stack.clock.now();
       for (let i = 0; i < 5; i++)
         ejections.record(ejection, Outcome.fault, now, now, NO_PROBE, Evidence.sound);
-      out.upstream.refresh();
+      stack.out.upstream.refresh();
       stack.advance(BASE_MS);
     };
 
@@ -242,7 +236,7 @@ describe('Scenario: a late call is sent a second time', () => {
       for (const name of ['b', 'c'])
         stack.backend(name).answer = (stream) => void stack.clock.after(USUAL_MS, () => stream.reply());
       for (let i = 0; i < 500; i++) {
-        app.call();
+        stack.caller.call();
         stack.advance(20);
       }
       const trials = stack.backend('a').requests.length;
@@ -314,19 +308,19 @@ describe('Scenario: a late call is sent a second time', () => {
     it('while nobody knows what calls take', () => {
       start();
       stack.advance(60_000);
-      call();
+      stack.call();
       stays();
     });
 
     it('when there is no other endpoint', () => {
       start({}, {}, ['a']);
-      call();
+      stack.call();
       stays('endpoint');
     });
 
     it('while the request is not all here', () => {
       start();
-      const stream = call({ body: null });
+      const stream = stack.call({ body: null });
       stays();
       stack.settle(stream.end());
       assert.equal(hedge().refused.request, 0, 'it is only put off');
@@ -334,13 +328,13 @@ describe('Scenario: a late call is sent a second time', () => {
 
     it('when the request is not held in full', () => {
       start();
-      call({ body: Buffer.alloc(1_200_000) });
+      stack.call({ body: Buffer.alloc(1_200_000) });
       stays('request');
     });
 
     it('when the answer has begun to flow', () => {
       start();
-      call();
+      stack.call();
       stack.settle(requests()[0]!.begin().data(Buffer.alloc(70_000)));
       stack.advance(DUE_TO_MS + 100);
       assert.equal(requests().length, 1);
@@ -349,13 +343,13 @@ describe('Scenario: a late call is sent a second time', () => {
 
     it('when the share of the calls is used up', () => {
       start({ hedge: { ...HEDGE, maxRatio: 0.001 } });
-      call();
+      stack.call();
       stays('ratio');
     });
 
     it('when the retry budget is used up', () => {
       start({}, { budget: { ratio: 0, perSecond: 0 } });
-      call();
+      stack.call();
       stays('budget');
     });
 
@@ -363,7 +357,7 @@ describe('Scenario: a late call is sent a second time', () => {
       start({}, { breaker: { maxConnections: 0, maxPending: 0, maxInFlight: 0, maxRetries: 1 } });
       const [stream] = hedged();
       const before = requests().length;
-      call();
+      stack.call();
       stack.advance(DUE_TO_MS);
       assert.equal(requests().length, before + 1);
       assert.equal(hedge().refused.breaker, 1);
@@ -374,8 +368,8 @@ describe('Scenario: a late call is sent a second time', () => {
 
     it('on a route that does not ask for it', () => {
       start();
-      out.outbound.update(anUpstream(['a', 'b'], { routes: [aSafeRoute()] }));
-      call();
+      stack.out.outbound.update(anUpstream(['a', 'b'], { routes: [aSafeRoute()] }));
+      stack.call();
       stays();
     });
   });
@@ -393,7 +387,7 @@ describe('Scenario: a late call is sent a second time', () => {
         });
     const calls: PeerStream[] = [];
     for (let i = 0; i < 1000; i++) {
-      calls.push(app.call());
+      calls.push(stack.caller.call());
       stack.advance(5);
     }
     stack.advance(1000);
@@ -416,7 +410,7 @@ describe('Scenario: a late call is sent a second time', () => {
     answerAfter('c', 40);
     const late: number[] = [];
     for (let i = 0; i < 60; i++) {
-      const stream = app.call();
+      const stream = stack.caller.call();
       const startMs = stack.clock.now();
       while (!stream.isOver) stack.advance(5);
       late.push(stack.clock.now() - startMs);

@@ -8,14 +8,12 @@ import { healthAnswer } from '../../../sidecar/codec/health.js';
 import type { FallbackConfig, RouteConfig } from '../../../sidecar/config/model.js';
 import { PoisonTable, REMEMBERED_MS } from '../../../sidecar/core/retry/poison-requests.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
+import { UpstreamStack } from '../../kit/scenario/upstream-stack.js';
 import {
-  type App,
   anUpstream,
   aSafeRoute,
   aStreamRoute,
   type CallOptions,
-  type OutboundStack,
-  Stack,
   type UpstreamOptions,
 } from '../../kit/stack/stack.js';
 
@@ -25,18 +23,14 @@ const GOOD = Buffer.from('\0\0\0\0\x04good');
 const isCheck = (stream: PeerStream): boolean => stream.header(':path') === '/grpc.health.v1.Health/Check';
 
 describe('Scenario: a request that crashes models', () => {
-  let stack: Stack;
-  let out: OutboundStack;
-  let app: App;
+  let stack: UpstreamStack;
   let isServing: boolean;
 
   const start = (route: Partial<RouteConfig> = {}, over: UpstreamOptions = {}): void => {
-    stack = new Stack();
     isServing = true;
+    stack = new UpstreamStack(NAMES, { routes: [aSafeRoute(route)], ...over });
     for (const name of [...NAMES, 'small']) stack.backend(name).answer = answer;
     stack.outbound(anUpstream(['small'], { name: 'small' }));
-    out = stack.outbound(anUpstream(NAMES, { routes: [aSafeRoute(route)], ...over }));
-    app = stack.app(out.listener);
   };
   const crash = (stream: PeerStream): void =>
     void stream.fail(14, [
@@ -48,10 +42,8 @@ describe('Scenario: a request that crashes models', () => {
     if (stream.body.includes('bad')) return crash(stream);
     stream.reply(stream.body);
   };
-  const call = (body: Buffer | null = GOOD, options: CallOptions = {}): PeerStream => {
-    const stream = stack.settle(app.call({ body, ...options }));
-    return stream;
-  };
+  const call = (body: Buffer | null = GOOD, options: CallOptions = {}): PeerStream =>
+    stack.call({ body, ...options });
   const seen = (stream: PeerStream) => [stream.status, stream.reason];
   /** How often it was begun anywhere. */
   const begun = (text: string, names: readonly string[] = [...NAMES, 'small']): number =>
@@ -86,7 +78,7 @@ describe('Scenario: a request that crashes models', () => {
       assert.deepEqual(seen(call(other)), [0, undefined]);
     }
     assert.equal(begun('bad'), 2);
-    assert.equal(out.outbound.poison.crashes, 2);
+    assert.equal(stack.out.outbound.poison.crashes, 2);
     const elsewhere = call(BAD, { path: '/inference.GRPCInferenceService/ModelReady' });
     assert.deepEqual(seen(elsewhere), [14, 'model-crashed'], 'another question');
     stack.advance(REMEMBERED_MS);
@@ -223,7 +215,7 @@ describe('Scenario: a request that crashes models', () => {
     start();
     isServing = false;
     call(BAD);
-    const victim = out.upstream.endpoints.find(({ ejection }) => ejection.isDown);
+    const victim = stack.out.upstream.endpoints.find(({ ejection }) => ejection.isDown);
     assert.ok(victim, 'it is out at once');
     const asked = () => stack.backend(victim.id).requests.filter((each) => !isCheck(each)).length;
     const before = asked();
@@ -233,7 +225,7 @@ describe('Scenario: a request that crashes models', () => {
     stack.advance(700);
     for (let i = 0; i < 9; i++) assert.equal(call(GOOD).status, 0);
     assert.equal(asked() - before, 3, 'its share');
-    assert.equal(reportOf(out.upstream, victim, stack.clock.now()).state, 'eligible');
+    assert.equal(reportOf(stack.out.upstream, victim, stack.clock.now()).state, 'eligible');
   });
 
   it('is shown by digits that say nothing of it', () => {

@@ -72,7 +72,7 @@ describe('Scenario: how an upstream is found changes with the file', () => {
     mesh.discover(['a', 'b@1', 'c@2']);
     assert.ok(isAnswering('a') && isAnswering('b'));
     assert.ok(!isAnswering('c') && !isAnswering('d'));
-    mesh.stack.settle(mesh.kill('a'));
+    mesh.stack.settle(mesh.stack.kill('a'));
     assert.ok(!isAnswering('a'));
   });
 });

@@ -4,16 +4,15 @@ import { FaultController } from '../../../sidecar/app/fault-controller.js';
 import { faultMetrics } from '../../../sidecar/app/metrics/traffic-shift.js';
 import type { FaultRule } from '../../../sidecar/core/routing/fault-rule.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
+import { countBy } from '../../kit/scenario/counts.js';
+import { UpstreamStack } from '../../kit/scenario/upstream-stack.js';
 import {
-  type App,
   anInbound,
   anUpstream,
   aRoute,
   type CallOptions,
   type InboundStack,
   MESSAGE,
-  type OutboundStack,
-  Stack,
 } from '../../kit/stack/stack.js';
 
 const HEALTH = '/grpc.health.v1.Health/Check';
@@ -23,28 +22,24 @@ function aRule(over: Partial<FaultRule> = {}): FaultRule {
 }
 
 describe('Scenario: injected faults', () => {
-  let stack: Stack;
-  let out: OutboundStack;
+  let stack: UpstreamStack;
   let into: InboundStack;
-  let app: App;
   let faults: FaultController;
 
   beforeEach(() => {
-    stack = new Stack();
-    out = stack.outbound(anUpstream(['a']));
+    stack = new UpstreamStack(['a']);
     into = stack.inbound(anInbound({ defaultIntention: 'allow' }));
     faults = new FaultController(
       true,
       stack.relay,
       () => ['digits'],
       (on) => {
-        out.outbound.setFaults(on);
+        stack.out.outbound.setFaults(on);
         into.inbound.setFaults(on);
       },
     );
     stack.backend('a').answer = (stream) => stream.reply();
     into.model.answer = (stream) => stream.reply();
-    app = stack.app(out.listener);
   });
 
   afterEach(() => {
@@ -52,18 +47,13 @@ describe('Scenario: injected faults', () => {
     stack.close();
   });
 
-  function call(options: CallOptions = {}, by = app): PeerStream {
-    const stream = stack.settle(by.call(options));
-    return stream;
+  function call(options: CallOptions = {}, by = stack.caller): PeerStream {
+    return stack.settle(by.call(options));
   }
 
-  function statuses(n: number, options: CallOptions = {}, by = app): Record<number, number> {
-    const found: Record<number, number> = {};
-    for (let i = 0; i < n; i++) {
-      const { status } = call(options, by);
-      found[status] = (found[status] ?? 0) + 1;
-    }
-    return found;
+  function statuses(n: number, options: CallOptions = {}, by = stack.caller): Record<number, number> {
+    const calls = Array.from({ length: n }, () => call(options, by));
+    return countBy(calls, ({ status }) => status);
   }
 
   it('abort calls to an upstream with the status asked for, and say that it was a drill', () => {
@@ -72,7 +62,7 @@ describe('Scenario: injected faults', () => {
     assert.deepEqual([struck.status, struck.reason], [5, 'fault-injected']);
     assert.equal(struck.trailer('outrider-unprocessed'), undefined);
     assert.equal(stack.backend('a').requests.length, 0);
-    assert.equal(out.outbound.cluster.endpoints[0]!.outcomes[0], 0);
+    assert.equal(stack.out.outbound.cluster.endpoints[0]!.outcomes[0], 0);
   });
 
   it('strike a share, of the method that is meant', () => {
@@ -107,7 +97,7 @@ describe('Scenario: injected faults', () => {
     stack.advance(110);
     assert.deepEqual(statuses(1), { 0: 1 });
     assert.deepEqual(faults.list(), []);
-    assert.equal(out.outbound.trafficShift.isNeeded, false);
+    assert.equal(stack.out.outbound.trafficShift.isNeeded, false);
     assert.equal(stack.relay.wheel.size, timers);
   });
 
@@ -163,7 +153,7 @@ describe('Scenario: injected faults', () => {
   });
 
   it('stream calls wait and go on', () => {
-    out.outbound.update(anUpstream(['a'], { routes: [aRoute({ kind: 'streaming', timeoutMs: 0 })] }));
+    stack.out.outbound.update(anUpstream(['a'], { routes: [aRoute({ kind: 'streaming', timeoutMs: 0 })] }));
     faults.switchOn(aRule({ delayMs: 100 }), 60_000);
     const open = call({ body: null });
     open.data(MESSAGE);

@@ -5,16 +5,15 @@ import type { MirrorConfig } from '../../../sidecar/config/model.js';
 import { grpcMessage } from '../../kit/http2/h2-frames.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
 import { endpoint } from '../../kit/scenario/discovered-upstream.js';
+import { UpstreamStack } from '../../kit/scenario/upstream-stack.js';
 import { anAnswer } from '../../kit/service/infer-answers.js';
 import {
-  type App,
   anUpstream,
   aRoute,
   aStreamRoute,
   type CallOptions,
   MESSAGE,
   type OutboundStack,
-  Stack,
 } from '../../kit/stack/stack.js';
 
 const SCORES = anAnswer([0.1, 0.7, 0.2]);
@@ -25,24 +24,23 @@ interface Options {
 }
 
 describe('Scenario: a mirror', () => {
-  let stack: Stack;
-  let out: OutboundStack;
+  let stack: UpstreamStack;
   let shadow: OutboundStack;
-  let app: App;
 
   function start({ mirror = {}, memoryBytes }: Options = {}): void {
-    stack = new Stack(memoryBytes === undefined ? {} : { memoryBytes });
     const config = { upstream: 'shadow', ratio: 1, maxInFlight: 8, tolerance: 1e-4, ...mirror };
-    out = stack.outbound(anUpstream(['a'], { routes: [aRoute({ mirror: config })] }));
+    stack = new UpstreamStack(
+      ['a'],
+      { routes: [aRoute({ mirror: config })] },
+      memoryBytes === undefined ? {} : { memoryBytes },
+    );
     shadow = stack.outbound(anUpstream(['b'], { name: 'shadow' }));
     stack.backend('a').answer = (stream) => stream.reply(SCORES);
     stack.backend('b').answer = (stream) => stream.reply(SCORES);
-    app = stack.app(out.listener);
   }
 
   function call(options: CallOptions = {}): PeerStream {
-    const stream = stack.settle(app.call(options));
-    return stream;
+    return stack.call(options);
   }
 
   /** Long enough for a copy to be sent, answered and compared. */
@@ -50,7 +48,7 @@ describe('Scenario: a mirror', () => {
     stack.advance(ms);
   }
 
-  const counts = () => out.outbound.trafficShift.mirrors.get('shadow')!;
+  const counts = () => stack.out.outbound.trafficShift.mirrors.get('shadow')!;
   const copies = () => stack.backend('b').requests;
 
   afterEach(() => {
@@ -77,7 +75,7 @@ describe('Scenario: a mirror', () => {
     assert.equal(stack.backend('a').last.header('outrider-mirrored'), undefined);
     const { sent, compared, mismatched, argmax } = counts();
     assert.deepEqual([sent, compared, mismatched.values, argmax], [1, 1, 0, { same: 1, other: 0 }]);
-    assert.deepEqual(mirrorReports([out.outbound], 0), [
+    assert.deepEqual(mirrorReports([stack.out.outbound], 0), [
       { upstream: 'digits', to: 'shadow', sent: 1, inFlight: 0, skipped: 0, compared: 1, mismatched: 0 },
     ]);
     // Copies are nobody's calls.
@@ -209,14 +207,16 @@ describe('Scenario: a mirror', () => {
     stack.backend('b').answer = (stream) => stream.reply(anAnswer([0.6, 0.3, 0.1]));
     call();
     settle();
-    const [report] = mirrorReports([out.outbound], stack.clock.now() + 1000);
+    const [report] = mirrorReports([stack.out.outbound], stack.clock.now() + 1000);
     assert.equal(report!.mismatched, 1);
     assert.equal(
       report!.last,
       'output "scores": 3 of 3 elements differ, by up to 0.5; 1 of 1 largest classes are others',
     );
     assert.ok(report!.lastAgoMs! >= 1000);
-    const families = new Map(trafficShiftMetrics([out.outbound]).map((family) => [family.name, family]));
+    const families = new Map(
+      trafficShiftMetrics([stack.out.outbound]).map((family) => [family.name, family]),
+    );
     const numberOf = (name: string, labels: Record<string, string>) =>
       families
         .get(name)!
@@ -271,11 +271,11 @@ describe('Scenario: a mirror', () => {
     const all = (upstream: string) => ({ match: [], weights: { [upstream]: 1 } });
     stack.outbound(anUpstream(['c'], { name: 'canary' }));
     stack.backend('c').answer = (stream) => stream.reply(SCORES);
-    out.outbound.update(anUpstream(['a'], { routes: [aRoute({ mirror, split: all('canary') })] }));
+    stack.out.outbound.update(anUpstream(['a'], { routes: [aRoute({ mirror, split: all('canary') })] }));
     call();
     settle();
     assert.deepEqual([stack.backend('c').requests.length, copies().length, counts().sent], [1, 1, 1]);
-    out.outbound.update(anUpstream(['a'], { routes: [aRoute({ mirror, split: all('shadow') })] }));
+    stack.out.outbound.update(anUpstream(['a'], { routes: [aRoute({ mirror, split: all('shadow') })] }));
     call();
     settle();
     assert.deepEqual([copies().length, counts().sent], [2, 1]);

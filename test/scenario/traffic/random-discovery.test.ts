@@ -74,7 +74,7 @@ class Whims {
 
   endpoints(): void {
     const backend = this.mesh.stack.backend(this.pick(NAMES));
-    if (this.chance(0.5)) this.mesh.kill(backend.name);
+    if (this.chance(0.5)) this.mesh.stack.kill(backend.name);
     else backend.mode = this.pick(['accepts', 'accepts', 'refuses', 'silent'] as const);
   }
 
@@ -128,7 +128,7 @@ describe('Scenario: anything is told', () => {
       assert.ok(mesh.streams.some(({ status }) => status === 0));
       mesh.stack.assertIdle();
 
-      for (const name of NAMES) mesh.revive(name);
+      for (const name of NAMES) mesh.stack.revive(name);
       mesh.discover(['a', 'b', 'c@1', 'd!']);
       mesh.stack.advance(400_000);
       // Which of the two does not matter: in this world calls take no time, and either may look the better one.

@@ -2,15 +2,14 @@
 import assert from 'node:assert/strict';
 import { trafficShiftMetrics } from '../../../sidecar/app/metrics/traffic-shift.js';
 import type { SplitConfig } from '../../../sidecar/config/model.js';
-import type { PeerStream } from '../../kit/http2/scripted-peer.js';
+import { countBy } from '../../kit/scenario/counts.js';
+import { UpstreamStack } from '../../kit/scenario/upstream-stack.js';
 import {
-  type App,
   anUpstream,
   aRoute,
   aSafeRoute,
   type CallOptions,
   type OutboundStack,
-  Stack,
 } from '../../kit/stack/stack.js';
 
 const CANARY: SplitConfig = {
@@ -19,32 +18,19 @@ const CANARY: SplitConfig = {
 };
 
 describe('Scenario: a split', () => {
-  let stack: Stack;
-  let stable: OutboundStack;
+  let stack: UpstreamStack;
   let canary: OutboundStack;
-  let app: App;
 
   function start(split: SplitConfig, seed = 1): void {
-    stack = new Stack({ seed });
-    stable = stack.outbound(anUpstream(['s'], { routes: [aRoute({ split })] }));
+    stack = new UpstreamStack(['s'], { routes: [aRoute({ split })] }, { seed });
     canary = stack.outbound(anUpstream(['c'], { name: 'canary' }));
     for (const name of ['s', 'c', 'o'])
       stack.backend(name).answer = (stream) => stream.reply(Buffer.from(name));
-    app = stack.app(stable.listener);
-  }
-
-  function call(options: CallOptions = {}): PeerStream {
-    const stream = stack.settle(app.call(options));
-    return stream;
   }
 
   function shares(n: number, options: (i: number) => CallOptions = () => ({})): Record<string, number> {
-    const found: Record<string, number> = {};
-    for (let i = 0; i < n; i++) {
-      const by = call(options(i)).body.toString();
-      found[by] = (found[by] ?? 0) + 1;
-    }
-    return found;
+    const calls = Array.from({ length: n }, (_, i) => stack.call(options(i)));
+    return countBy(calls, ({ body }) => body.toString());
   }
 
   afterEach(() => stack.close());
@@ -56,7 +42,7 @@ describe('Scenario: a split', () => {
       // Four standard deviations of 500 draws at 0.1.
       assert.ok(Math.abs(found['c']! - 50) < 27, JSON.stringify(found));
       assert.equal(found['s']! + found['c']!, 500);
-      const [family] = trafficShiftMetrics([stable.outbound, canary.outbound]);
+      const [family] = trafficShiftMetrics([stack.out.outbound, canary.outbound]);
       assert.equal(family!.name, 'outrider_split_total');
       assert.deepEqual(
         new Map(family!.samples.map((sample) => [sample.labels['to'], 'value' in sample && sample.value])),
@@ -78,7 +64,7 @@ describe('Scenario: a split', () => {
 
   it('sticks to a key', () => {
     start({ ...CANARY, stickyBy: 'x-user' });
-    const of = (user: number) => call({ metadata: [['x-user', `u${user}`]] }).body.toString();
+    const of = (user: number) => stack.call({ metadata: [['x-user', `u${user}`]] }).body.toString();
     const first = Array.from({ length: 60 }, (_, i) => of(i));
     assert.ok(first.includes('c') && first.includes('s'));
     for (let round = 0; round < 3; round++)
@@ -99,13 +85,13 @@ describe('Scenario: a split', () => {
     );
     stack.run();
     stack.backend('c').answer = (stream) => stream.fail(14);
-    for (let i = 0; i < 2; i++) assert.equal(call().body.toString(), 'o');
+    for (let i = 0; i < 2; i++) assert.equal(stack.call().body.toString(), 'o');
     assert.equal(stack.backend('c').last.header(':authority'), 'canary');
     assert.equal(canary.outbound.retries, 1);
-    assert.equal(stable.outbound.attempts, 0);
+    assert.equal(stack.out.outbound.attempts, 0);
     for (const name of ['c', 'o']) stack.backend(name).answer = () => {};
-    const late = [call(), call()];
-    assert.equal(call().reason, 'breaker-open');
+    const late = [stack.call(), stack.call()];
+    assert.equal(stack.call().reason, 'breaker-open');
     stack.advance(710);
     for (const each of late) assert.deepEqual([each.status, each.reason], [4, 'deadline-exceeded']);
     // The application called `digits`: there its calls are counted.
@@ -123,14 +109,18 @@ describe('Scenario: a split', () => {
     stack.run();
     assert.deepEqual(shares(5), { c: 5 });
     // Made to the other one, they go the other way.
-    app = stack.app(canary.listener);
-    assert.deepEqual(shares(5), { s: 5 });
+    const app = stack.app(canary.listener);
+    const calls = Array.from({ length: 5 }, () => stack.settle(app.call()));
+    assert.deepEqual(
+      calls.map(({ body }) => body.toString()),
+      Array(5).fill('s'),
+    );
   });
 
   it('leaves calls where they are while the other upstream is not there, or has no route for them', () => {
     start({ match: [], weights: { nobody: 1 } });
     assert.deepEqual(shares(2), { s: 2 });
-    stable.outbound.update(
+    stack.out.outbound.update(
       anUpstream(['s'], {
         routes: [aRoute({ split: { match: [], weights: { canary: 1 } } })],
       }),
@@ -146,7 +136,7 @@ describe('Scenario: a split', () => {
     canary.outbound.update(anUpstream(['c'], { name: 'canary', routes: [aRoute({ fallback })] }));
     stack.run();
     stack.backend('c').answer = (stream) => stream.fail(14);
-    const answered = call();
+    const answered = stack.call();
     assert.deepEqual([answered.status, answered.body.toString()], [0, 's']);
     assert.match(answered.header('outrider-degraded')!, /from=digits$/);
   });
@@ -154,7 +144,7 @@ describe('Scenario: a split', () => {
   it('ends and begins with the file', () => {
     start({ match: [], weights: { canary: 1 } });
     assert.deepEqual(shares(2), { c: 2 });
-    stable.outbound.update(anUpstream(['s']));
+    stack.out.outbound.update(anUpstream(['s']));
     assert.deepEqual(shares(2), { s: 2 });
   });
 
@@ -163,6 +153,6 @@ describe('Scenario: a split', () => {
     stack.settle(canary.outbound.update(anUpstream(['c'], { name: 'canary', tls: 'plaintext' })));
     stack.backend('c').answer = (stream) =>
       stream.reply(Buffer.from('c'), 0, [['outrider-reason', 'overloaded']]);
-    assert.equal(call().reason, undefined);
+    assert.equal(stack.call().reason, undefined);
   });
 });

@@ -142,9 +142,9 @@ describe('Scenario: traffic rules', () => {
     assert.equal(Object.keys(mesh.calls(50)).length, 4);
     const [home] = Object.keys(mesh.calls(1, { metadata: [['x-session', 'kept']] }));
     const other = ['a', 'b', 'c', 'd'].find((name) => name !== home)!;
-    mesh.stack.settle(mesh.kill(other));
+    mesh.stack.settle(mesh.stack.kill(other));
     assert.deepEqual(mesh.calls(5, { metadata: [['x-session', 'kept']] }), { [home!]: 5 });
-    mesh.stack.settle(mesh.kill(home!));
+    mesh.stack.settle(mesh.stack.kill(home!));
     const moved = mesh.calls(5, { metadata: [['x-session', 'kept']] });
     assert.equal(Object.values(moved)[0], 5, JSON.stringify(moved));
   });

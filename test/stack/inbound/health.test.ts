@@ -27,10 +27,8 @@ describe('Questions about health, inbound,', () => {
   });
   afterEach(() => stack.close());
 
-  const ask = (service: string, path = CHECK): PeerStream => {
-    const asked = stack.settle(peer.call({ path, body: healthQuestion(service) }));
-    return asked;
-  };
+  const ask = (service: string, path = CHECK): PeerStream =>
+    stack.settle(peer.call({ path, body: healthQuestion(service) }));
   const model = (): PeerStream[] => side.model.requests;
 
   it('are answered from what is known, and the model is not asked', () => {

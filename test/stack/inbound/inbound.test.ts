@@ -252,10 +252,8 @@ describe('Inbound', () => {
   });
 
   describe('the line before the model', () => {
-    const fill = (n: number, options = {}): PeerStream[] => {
-      const calls = stack.settle(Array.from({ length: n }, () => peer.call(options)));
-      return calls;
-    };
+    const fill = (n: number, options = {}): PeerStream[] =>
+      stack.settle(Array.from({ length: n }, () => peer.call(options)));
 
     it('lets as many through as the model may hold, and the rest in their order', () => {
       start({ queue: { concurrency: 2 } });

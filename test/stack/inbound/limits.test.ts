@@ -40,10 +40,7 @@ describe('Inbound limits', () => {
     const config = anInbound({ intentions: EVERYONE, ...over });
     stack.settle(side.inbound.update(config, side.intentions(config.intentions), side.listener.sessions));
   };
-  const call = (app: App, options: CallOptions = {}): PeerStream => {
-    const stream = stack.settle(app.call(options));
-    return stream;
-  };
+  const call = (app: App, options: CallOptions = {}): PeerStream => stack.settle(app.call(options));
   const ofClass = (name: string, app = web): PeerStream => call(app, { metadata: [['x-class', name]] });
   const atModel = (): readonly PeerStream[] => side.model.requests;
   const report = () => queueReport(side.inbound.limits, stack.clock.now());

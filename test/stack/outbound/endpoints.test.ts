@@ -33,10 +33,8 @@ describe('Outbound: endpoints', () => {
   const hangs = (name: string): void => {
     stack.backend(name).answer = () => {};
   };
-  const calls = (n: number, options = {}): PeerStream[] => {
-    const made = stack.settle(Array.from({ length: n }, () => app.call(options)));
-    return made;
-  };
+  const calls = (n: number, options = {}): PeerStream[] =>
+    stack.settle(Array.from({ length: n }, () => app.call(options)));
   const endpoint = (name: string) => out.upstream.endpoints.find(({ id }) => id === name)!;
   const stateOf = (name: string) => endpoint(name).ejection.state;
   const seen = (name: string): number => stack.backend(name).requests.length;

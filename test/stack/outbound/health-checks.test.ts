@@ -62,10 +62,7 @@ describe('Health checks', () => {
     );
     return found && 'value' in found ? found.value : undefined;
   };
-  const call = (): PeerStream => {
-    const made = stack.settle(app.call());
-    return made;
-  };
+  const call = (): PeerStream => stack.settle(app.call());
 
   it('ask at once when an endpoint is connected, as a call on its connection', () => {
     open({ service: 'digits' });

@@ -32,10 +32,7 @@ describe('The pool', () => {
     app = stack.app(out.listener);
   };
   const pool = () => out.upstream.endpoints[0]!.pool;
-  const call = (options = {}): PeerStream => {
-    const made = stack.settle(app.call(options));
-    return made;
-  };
+  const call = (options = {}): PeerStream => stack.settle(app.call(options));
   beforeEach(prepare);
   afterEach(() => stack.close());
 
