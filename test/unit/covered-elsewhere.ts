@@ -90,9 +90,8 @@ export const COVERED_ELSEWHERE: CoveredElsewhere = {
   'sidecar/config/options/upstream/endpoint-policies.ts':
     'test/unit/config/options/upstream/upstream.policies.test.ts',
   'sidecar/config/options/listener-conflicts.ts': 'test/unit/config/options/consul/consul.test.ts',
-  'sidecar/config/options/loose.ts': 'test/unit/config/options/consul/consul.test.ts',
+  'sidecar/config/options/found.ts': 'test/unit/config/options/consul/consul.test.ts',
   'sidecar/config/options/mesh-names.ts': 'test/unit/config/options/mesh-file.test.ts',
-  'sidecar/config/options/model-process.ts': 'test/unit/config/options/sidecar-file.test.ts',
   'sidecar/config/options/queue.ts': 'test/unit/config/options/upstream/upstream.policies.test.ts',
   'sidecar/config/options/rate-limits.ts': 'test/unit/config/options/upstream/upstream.policies.test.ts',
   'sidecar/config/options/route/route-list.ts': 'test/unit/config/options/route/route.test.ts',

@@ -4,7 +4,7 @@
 import type { z } from 'zod';
 import { quoted } from '../codecs/parse-result.js';
 import { formatPath, type Path, type Problem } from './problem.js';
-import { nearest } from './suggest.js';
+import { didYouMean } from './suggest.js';
 import type { YamlDocument } from './yaml-document.js';
 
 type Issue = z.core.$ZodIssue;
@@ -41,8 +41,7 @@ function explainOne(issue: Issue, above: Path, document: YamlDocument, file: str
       break;
     }
     case 'invalid_value': {
-      const meant = typeof found === 'string' ? nearest(found, issue.values.map(String)) : undefined;
-      const hint = meant === undefined ? '' : `; did you mean "${meant}"?`;
+      const hint = typeof found === 'string' ? didYouMean(found, issue.values.map(String)) : '';
       return [
         problemAt(
           document,
@@ -67,8 +66,7 @@ function unknownKey(
   file: string,
 ): Problem {
   const at = [...path, key];
-  const meant = nearest(key, known);
-  const hint = meant === undefined ? '' : `; did you mean "${meant}"?`;
+  const hint = didYouMean(key, known);
   const message = `unknown option; expected one of ${known.join(', ')}${hint}`;
   return { file, line: document.lineOfKey(at), path: formatPath(at), message };
 }

@@ -25,6 +25,12 @@ export function nearest(word: string, known: readonly string[]): string | undefi
   return longer.length === 1 ? longer[0] : undefined;
 }
 
+/** `; did you mean "…"?` with the nearest of `known`, for the end of a message; empty when none is near. */
+export function didYouMean(word: string, known: readonly string[]): string {
+  const meant = nearest(word, known);
+  return meant === undefined ? '' : `; did you mean "${meant}"?`;
+}
+
 function simplify(word: string): string {
   return word.toLowerCase().replaceAll(/[-_\s]/g, '');
 }

@@ -3,7 +3,7 @@
  * lock everybody out.
  */
 import { writeSize } from '../codecs/size.js';
-import { number } from './loose.js';
+import { number } from './found.js';
 import { block, option, withRules } from './option.js';
 import { duration, size, wholeNumber } from './values.js';
 

@@ -6,12 +6,12 @@ import { saysWhereToListen } from '../command-placeholders.js';
 import { faultInjection, meshAccessLog } from './access-log.js';
 import { meshConsul, ownTags, registeredMeta } from './consul/consul.js';
 import { meshConsulRules } from './consul/rules.js';
+import { address, entries, type FoundBlock, mapping, number, text, texts } from './found.js';
 import { limits } from './limits.js';
 import { listeners, refuseSharedPlaces } from './listener-conflicts.js';
-import { address, entries, type Loose, mapping, number, text, texts } from './loose.js';
 import { requireKnownNames } from './mesh-names.js';
 import { meshCommand, meshModelProcess } from './model-process.js';
-import { block, inCode, option, type Report, withRules } from './option.js';
+import { below, block, inCode, option, type Report, withRules } from './option.js';
 import { queue } from './queue.js';
 import { rateLimits, refuseIdleLimits } from './rate-limits.js';
 import { inboundRoutes, refuseUnreachable } from './route/route-list.js';
@@ -73,8 +73,8 @@ const service = inCode(
       'a block with models or command, and replicas',
     ),
     (found, report) => {
-      refuseUnreachable(found['routes'], (path, message) => report(['routes', ...path], message));
-      refuseIdleLimits(found['rate_limits'], (path, message) => report(['rate_limits', ...path], message));
+      refuseUnreachable(found['routes'], below(['routes'], report));
+      refuseIdleLimits(found['rate_limits'], below(['rate_limits'], report));
       requireOneServer(found, report);
     },
   ),
@@ -162,7 +162,7 @@ export const meshFile = withRules(
 /** As it is written; `completed` adds what is implied. */
 export type SpelledMeshFile = z.output<typeof meshFile>;
 
-function requireOneServer(found: Loose, report: Report): void {
+function requireOneServer(found: FoundBlock, report: Report): void {
   const { models, command: words } = found;
   if (models === undefined && words === undefined)
     report([], 'found neither models nor command; expected one of them');
@@ -179,7 +179,7 @@ function requireOneServer(found: Loose, report: Report): void {
   );
 }
 
-function rules(found: Loose, report: Report): void {
+function rules(found: FoundBlock, report: Report): void {
   const file = found;
   const services = entries(file['services']);
   const callerBlock = mapping(file['caller']);
@@ -203,7 +203,7 @@ function rules(found: Loose, report: Report): void {
   meshConsulRules(file, own, report);
 }
 
-function replicaListeners(serviceName: string, block: Loose, report: Report) {
+function replicaListeners(serviceName: string, block: FoundBlock, report: Report) {
   const base = number(block['port_base']);
   const replicas = number(block['replicas']);
   if (base === undefined || replicas === undefined) return [];

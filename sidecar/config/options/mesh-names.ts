@@ -1,8 +1,8 @@
 /**
  * Names inside a mesh file: upstreams, intentions and rate limits are about somebody in the mesh.
  */
-import { nearest } from '../file/suggest.js';
-import { entries, type Loose, list, mapping, text } from './loose.js';
+import { didYouMean } from '../file/suggest.js';
+import { entries, type FoundBlock, list, mapping, text } from './found.js';
 import type { Report } from './option.js';
 
 const CALLER_NAMES = ['client', 'caller', 'application'];
@@ -13,7 +13,11 @@ export function impliedCallerName(services: readonly string[]): string {
 }
 
 /** `services`: those of the file. */
-export function requireKnownNames(file: Loose, services: readonly [string, Loose][], report: Report): void {
+export function requireKnownNames(
+  file: FoundBlock,
+  services: readonly [string, FoundBlock][],
+  report: Report,
+): void {
   const names = services.map(([service]) => service);
   const caller =
     file['caller'] === undefined ? impliedCallerName(names) : text(mapping(file['caller'])['name']);
@@ -24,19 +28,18 @@ export function requireKnownNames(file: Loose, services: readonly [string, Loose
 }
 
 /** Upstreams that are nobody of this file, and of which it says where Consul has them. */
-function elsewhere(file: Loose): string[] {
+function elsewhere(file: FoundBlock): string[] {
   if (file['consul'] === undefined) return [];
   const upstreams = entries(mapping(file['caller'])['upstreams']);
   return upstreams.flatMap(([upstream, said]) => (said['consul'] === undefined ? [] : [upstream]));
 }
 
-function requireKnownUpstreams(names: readonly string[], file: Loose, report: Report): void {
+function requireKnownUpstreams(names: readonly string[], file: FoundBlock, report: Report): void {
   const known = [...names, ...elsewhere(file)];
   const other = file['consul'] === undefined ? '' : ', or a block consul in it for a service elsewhere';
   for (const [upstream] of entries(mapping(file['caller'])['upstreams'])) {
     if (known.includes(upstream)) continue;
-    const meant = nearest(upstream, names);
-    const hint = meant === undefined ? '' : `; did you mean "${meant}"?`;
+    const hint = didYouMean(upstream, names);
     report(
       ['caller', 'upstreams', upstream],
       `found no service of that name; expected one of ${names.join(', ')}${other}${hint}`,
@@ -44,7 +47,7 @@ function requireKnownUpstreams(names: readonly string[], file: Loose, report: Re
   }
 }
 
-function requireKnownIntentions(names: readonly string[], file: Loose, report: Report): void {
+function requireKnownIntentions(names: readonly string[], file: FoundBlock, report: Report): void {
   for (const [i, intention] of list(file['intentions']).entries()) {
     for (const side of ['from', 'to']) {
       const said = text(mapping(intention)[side]);
@@ -57,7 +60,7 @@ function requireKnownIntentions(names: readonly string[], file: Loose, report: R
 /** Without Consul nobody else can call. */
 function requireKnownCallers(
   names: readonly string[],
-  services: readonly [string, Loose][],
+  services: readonly [string, FoundBlock][],
   report: Report,
 ): void {
   for (const [service, said] of services) {
@@ -72,7 +75,6 @@ function requireKnownCallers(
 }
 
 function nobody(said: string, names: readonly string[]): string {
-  const meant = nearest(said, names);
-  const hint = meant === undefined ? '' : `; did you mean "${meant}"?`;
+  const hint = didYouMean(said, names);
   return `found "${said}", which is nobody in this mesh; expected one of ${names.join(', ')} or "*"${hint}`;
 }

@@ -2,11 +2,9 @@
  * The life of a model process that the sidecar owns.
  */
 import { z } from 'zod';
-import { writeDuration } from '../codecs/duration.js';
 import { fromFile } from '../names-codec.js';
-import { type Loose, mapping, number } from './loose.js';
-import { block, inCode, located, option, type Report, value, withRules } from './option.js';
-import { choice, duration, pathFrom, plainText, wholeNumberOrNone } from './values.js';
+import { block, inCode, located, option, value, withRules } from './option.js';
+import { choice, duration, pathFrom, plainText, refuseMaxBelowBase, wholeNumberOrNone } from './values.js';
 
 const ENV_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
 const ENV_ERROR = 'an environment variable: letters, digits and "_"';
@@ -44,28 +42,31 @@ const restartLimit = block(
   'a block with starts and within',
 );
 
-const restart = block(
-  {
-    base: option(duration({ min: 1, max: 600_000 }).prefault('100ms'), {
-      meaning:
-        'The first restart waits half of this to all of it, at random. The wait doubles with each further death, until the process has been healthy for a minute.',
-      why: 'A process that died once comes back at once.',
-    }),
-    max: option(duration({ min: 1, max: 3_600_000 }).prefault('30s'), {
-      meaning: 'The wait never exceeds this.',
-      why: 'A process that cannot start should not burn a core trying.',
-    }),
-    limit: option(restartLimit.prefault({}), {
-      meaning: 'When it is given up.',
-      why: 'The limits of Erlang/OTP supervisors and of systemd are of this size.',
-    }),
-    retry_after: option(duration({ min: 10, max: 86_400_000 }).prefault('5m'), {
-      meaning:
-        'One start that tries again, this long after it was given up and after each such start in vain.',
-      why: 'A model that was mended meanwhile comes back by itself.',
-    }),
-  },
-  'a block with base, max, limit and retry_after',
+const restart = withRules(
+  block(
+    {
+      base: option(duration({ min: 1, max: 600_000 }).prefault('100ms'), {
+        meaning:
+          'The first restart waits half of this to all of it, at random. The wait doubles with each further death, until the process has been healthy for a minute.',
+        why: 'A process that died once comes back at once.',
+      }),
+      max: option(duration({ min: 1, max: 3_600_000 }).prefault('30s'), {
+        meaning: 'The wait never exceeds this.',
+        why: 'A process that cannot start should not burn a core trying.',
+      }),
+      limit: option(restartLimit.prefault({}), {
+        meaning: 'When it is given up.',
+        why: 'The limits of Erlang/OTP supervisors and of systemd are of this size.',
+      }),
+      retry_after: option(duration({ min: 10, max: 86_400_000 }).prefault('5m'), {
+        meaning:
+          'One start that tries again, this long after it was given up and after each such start in vain.',
+        why: 'A model that was mended meanwhile comes back by itself.',
+      }),
+    },
+    'a block with base, max, limit and retry_after',
+  ),
+  refuseMaxBelowBase,
 );
 
 const common = {
@@ -114,19 +115,8 @@ const common = {
   }),
 };
 
-function rules(found: Loose, report: Report): void {
-  const { base, max } = mapping(found['restart']);
-  const [baseMs, maxMs] = [number(base), number(max)];
-  if (baseMs !== undefined && maxMs !== undefined && maxMs < baseMs) {
-    report(
-      ['restart', 'max'],
-      `found ${writeDuration(maxMs)}; expected at least base (${writeDuration(baseMs)})`,
-    );
-  }
-}
-
 /** In a mesh file: what runs is said by `models` or `command` of the service. */
-export const meshModelProcess = withRules(block(common, 'a block about the model process'), rules);
+export const meshModelProcess = block(common, 'a block about the model process');
 
 /** What a file means that says nothing of the model process. */
 export function defaultModelProcess() {
@@ -134,31 +124,28 @@ export function defaultModelProcess() {
 }
 
 /** In a sidecar file. */
-export const sidecarModelProcess = withRules(
-  block(
-    {
-      command: option(
-        inCode(
-          command().optional(),
-          (said) => said ?? [],
-          (config) => (config.length === 0 ? undefined : config),
-        ),
-        {
-          meaning:
-            'The program and its arguments; no shell reads them. `{socket}` stands for the address in `inbound.local`, `{model}` for the name of a model (see `isolation`).',
-          otherwise: 'taken from the command line: `outrider sidecar -c FILE -- COMMAND…`',
-          why: 'A unit file or a container often says it already.',
-        },
+export const sidecarModelProcess = block(
+  {
+    command: option(
+      inCode(
+        command().optional(),
+        (said) => said ?? [],
+        (config) => (config.length === 0 ? undefined : config),
       ),
-      isolation: option(choice(['process', 'shared']).optional(), {
+      {
         meaning:
-          'How the models of `inbound.golden.models` are served. `process`: each by a process of its own, which is started with its name in the place of `{model}` and its own socket in that of `{socket}`. `shared`: all by one process. Either way each has a line, limits and health of its own, and calls go to the model that they name.',
-        otherwise: 'absent: one process, which is not asked which models it has',
-        why: 'Right for any server.',
-      }),
-      ...common,
-    },
-    'a block about the model process',
-  ),
-  rules,
+          'The program and its arguments; no shell reads them. `{socket}` stands for the address in `inbound.local`, `{model}` for the name of a model (see `isolation`).',
+        otherwise: 'taken from the command line: `outrider sidecar -c FILE -- COMMAND…`',
+        why: 'A unit file or a container often says it already.',
+      },
+    ),
+    isolation: option(choice(['process', 'shared']).optional(), {
+      meaning:
+        'How the models of `inbound.golden.models` are served. `process`: each by a process of its own, which is started with its name in the place of `{model}` and its own socket in that of `{socket}`. `shared`: all by one process. Either way each has a line, limits and health of its own, and calls go to the model that they name.',
+      otherwise: 'absent: one process, which is not asked which models it has',
+      why: 'Right for any server.',
+    }),
+    ...common,
+  },
+  'a block about the model process',
 );

@@ -7,7 +7,7 @@
  */
 import { z } from 'zod';
 import type { Coded, PlainOf, Unit, WithUnit } from '../names.js';
-import { type Loose, markWrong } from './loose.js';
+import { type FoundBlock, markWrong } from './found.js';
 
 /** What the reference says about an option. */
 export interface OptionDoc {
@@ -91,15 +91,23 @@ export function inCode<S extends z.ZodType, R>(
 /** Notes a problem at a path below the value being checked. The message is a whole sentence. */
 export type Report = (path: (string | number)[], message: string) => void;
 
+/** Reports below this path. */
+export function below(path: (string | number)[], report: Report): Report {
+  return (inner, message) => report([...path, ...inner], message);
+}
+
 /**
  * Adds rules between options. They run even when single options are wrong, so that one look at the file finds
  * everything; what is wrong in itself they see as `WRONG`, and they read values through loose.ts.
  */
-export function withRules<S extends z.ZodType>(schema: S, rules: (value: Loose, report: Report) => void): S {
+export function withRules<S extends z.ZodType>(
+  schema: S,
+  rules: (value: FoundBlock, report: Report) => void,
+): S {
   const check = z.superRefine<z.output<S>>(
     (found, context) => {
       if (typeof found !== 'object' || found === null || Array.isArray(found)) return;
-      const marked = markWrong(found, context.issues) as Loose;
+      const marked = markWrong(found, context.issues) as FoundBlock;
       rules(marked, (path, message) => context.addIssue({ code: 'custom', path, message }));
     },
     { when: () => true },

@@ -2,8 +2,8 @@
  * The queue before the local model: how many calls it takes, who waits, and in which order.
  */
 import { z } from 'zod';
-import { nearest } from '../file/suggest.js';
-import { type Loose, list, mapping, number, text } from './loose.js';
+import { didYouMean } from '../file/suggest.js';
+import { type FoundBlock, list, mapping, number, text } from './found.js';
 import { metadataKey } from './metadata-key.js';
 import { block, inCode, option, type Report, withRules } from './option.js';
 import { flag, name, size, wholeNumber } from './values.js';
@@ -58,7 +58,7 @@ const priority = inCode(
   (said) => ({ ...said, defaultClass: said.defaultClass ?? said.classes.at(-1) ?? '' }),
 );
 
-function refuseBadClasses(found: Loose, report: Report): void {
+function refuseBadClasses(found: FoundBlock, report: Report): void {
   const classes = list(found['classes']);
   for (const [i, each] of classes.entries()) {
     const before = classes.indexOf(each);
@@ -72,8 +72,7 @@ function refuseBadClasses(found: Loose, report: Report): void {
   const known = classes.filter((each) => typeof each === 'string');
   if (otherwise === undefined || known.length === 0 || known.length !== classes.length) return;
   if (known.includes(otherwise)) return;
-  const meant = nearest(otherwise, known);
-  const hint = meant === undefined ? '' : `; did you mean "${meant}"?`;
+  const hint = didYouMean(otherwise, known);
   report(['default_class'], `found "${otherwise}"; expected one of the classes ${known.join(', ')}${hint}`);
 }
 
@@ -122,7 +121,7 @@ export const queue = option(
   },
 );
 
-function refuseBadBounds(found: Loose, report: Report): void {
+function refuseBadBounds(found: FoundBlock, report: Report): void {
   const { min, max } = mapping(found['adaptive']);
   const [low, high, start] = [number(min), number(max), number(found['concurrency'])];
   if (low === undefined || high === undefined) return;

@@ -3,7 +3,7 @@
  */
 import { z } from 'zod';
 import { isCovered } from '../methods.js';
-import { list, mapping, texts } from './loose.js';
+import { list, mapping, texts } from './found.js';
 import { methodList } from './method-list.js';
 import { block, inCode, option, type Report } from './option.js';
 import { anyone, rational, wholeNumber } from './values.js';

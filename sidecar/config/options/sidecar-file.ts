@@ -9,11 +9,11 @@ import { accessLog, faultInjection } from './access-log.js';
 import { sidecarConsul } from './consul/consul.js';
 import { type DiscoveryConfig, plainDiscovery } from './consul/discovery.js';
 import { sidecarConsulRules } from './consul/rules.js';
+import { address, entries, type FoundBlock, list, mapping, texts } from './found.js';
 import { limits } from './limits.js';
 import { type Listener, listeners, refuseCallingItself, refuseSharedPlaces } from './listener-conflicts.js';
-import { address, entries, type Loose, list, mapping, texts } from './loose.js';
 import { sidecarModelProcess } from './model-process.js';
-import { block, inCode, option, type Report, withRules } from './option.js';
+import { below, block, inCode, option, type Report, withRules } from './option.js';
 import { queue } from './queue.js';
 import { rateLimits, refuseIdleLimits } from './rate-limits.js';
 import { inboundRoutes, refuseUnreachable } from './route/route-list.js';
@@ -93,8 +93,8 @@ const inbound = withRules(
     'a block that says how peers reach the local model',
   ),
   (found, report) => {
-    refuseUnreachable(found['routes'], (path, message) => report(['routes', ...path], message));
-    refuseIdleLimits(found['rate_limits'], (path, message) => report(['rate_limits', ...path], message));
+    refuseUnreachable(found['routes'], below(['routes'], report));
+    refuseIdleLimits(found['rate_limits'], below(['rate_limits'], report));
   },
 );
 
@@ -229,7 +229,7 @@ export const sidecarFile = inCode(sidecarBlock, complete, withoutImplied);
 /** A sidecar file as its options say it: parsed, in the names of the file. */
 export type SidecarFile = z.output<typeof sidecarFile>;
 
-function rules(found: Loose, report: Report): void {
+function rules(found: FoundBlock, report: Report): void {
   const file = found;
   const own = sidecarListeners(file);
   refuseSharedPlaces(own, report);

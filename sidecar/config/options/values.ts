@@ -13,7 +13,8 @@ import {
 import { DURATION_EXPECTED, DURATION_PATTERN, readDuration, writeDuration } from '../codecs/duration.js';
 import { type Parsed, quoted } from '../codecs/parse-result.js';
 import { readSize, SIZE_EXPECTED, SIZE_PATTERN, writeSize } from '../codecs/size.js';
-import { inCode, located, value, withUnit } from './option.js';
+import { type FoundBlock, number } from './found.js';
+import { inCode, located, type Report, value, withUnit } from './option.js';
 
 /** In the unit of the value: milliseconds, bytes, or none. Inclusive. */
 export interface Bounds {
@@ -179,6 +180,13 @@ export function flag() {
     (said): boolean | undefined => said || undefined,
     (config) => config === true,
   );
+}
+
+/** A rule for blocks with two durations `base` and `max`. */
+export function refuseMaxBelowBase(found: FoundBlock, report: Report): void {
+  const [baseMs, maxMs] = [number(found['base']), number(found['max'])];
+  if (baseMs === undefined || maxMs === undefined || maxMs >= baseMs) return;
+  report(['max'], `found ${writeDuration(maxMs)}; expected at least base (${writeDuration(baseMs)})`);
 }
 
 /** A DNS-like name of a service, as Consul and SPIFFE ids take it. */

@@ -4,7 +4,7 @@
  */
 import { z } from 'zod';
 import { fromFile } from '../../names-codec.js';
-import { type Loose, mapping, text } from '../loose.js';
+import { type FoundBlock, mapping, text } from '../found.js';
 import { block, inCode, option, type Report, withRules } from '../option.js';
 import { choice, duration, filePath, plainText, size, wholeNumber, yesOrNo } from '../values.js';
 import { agentUrl, ownMeta, reachableHost, tagList } from './values.js';
@@ -232,7 +232,7 @@ export function plainConsul() {
 }
 
 /** TLS options beside an address without TLS: one of the two is a mistake, and it could be the dangerous one. */
-function refuseIdleTls(found: Loose, report: Report): void {
+function refuseIdleTls(found: FoundBlock, report: Report): void {
   const said = Object.values(mapping(found['tls'])).some((part) => part !== undefined);
   const where = text(found['address']);
   if (!said || where === undefined || where.startsWith('https:')) return;

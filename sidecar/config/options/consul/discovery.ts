@@ -3,7 +3,7 @@
  */
 import { z } from 'zod';
 import type { CodeOf } from '../../names.js';
-import { type Loose, list, mapping, texts, WRONG } from '../loose.js';
+import { type FoundBlock, list, mapping, texts, WRONG } from '../found.js';
 import { block, option, type Report } from '../option.js';
 import { name } from '../values.js';
 import { consulDatacenter, tagList, wantedMeta } from './values.js';
@@ -100,7 +100,7 @@ export function targetsOf(upstream: string, said: CodeOf<typeof discovery>): Dis
 }
 
 /** For the block of a named upstream: a target that comes again has just been found to have nothing. */
-export function refuseRepeatedTargets(upstream: string, found: Loose, report: Report): void {
+export function refuseRepeatedTargets(upstream: string, found: FoundBlock, report: Report): void {
   const first = { service: upstream, ...found };
   if (isWrong(first)) return;
   const seen = new Map<string, string>([[identityOf(first, first), 'the upstream itself']]);
@@ -116,7 +116,7 @@ export function refuseRepeatedTargets(upstream: string, found: Loose, report: Re
 }
 
 /** The same text for the same instances. */
-function identityOf(target: Loose, first: Loose): string {
+function identityOf(target: FoundBlock, first: FoundBlock): string {
   const service = target['service'] ?? first['service'];
   const same = service === first['service'];
   const tags = target['tags'] ?? (same ? first['tags'] : []);
@@ -125,7 +125,7 @@ function identityOf(target: Loose, first: Loose): string {
   return JSON.stringify([service, target['datacenter'] ?? '', [...new Set(texts(tags))].sort(), sorted]);
 }
 
-function isWrong(target: Loose): boolean {
+function isWrong(target: FoundBlock): boolean {
   return Object.values(target).some(
     (said) => said === WRONG || Object.values(mapping(said)).includes(WRONG) || list(said).includes(WRONG),
   );

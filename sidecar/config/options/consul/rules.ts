@@ -3,13 +3,13 @@
  * the file is without effect.
  */
 import { agentPlace } from '../../codecs/agent-url.js';
+import { address, entries, type FoundBlock, mapping, text } from '../found.js';
 import { type Listener, refuseCallingItself } from '../listener-conflicts.js';
-import { address, entries, type Loose, mapping, text } from '../loose.js';
-import type { Report } from '../option.js';
+import { below, type Report } from '../option.js';
 import { refuseRepeatedTargets } from './discovery.js';
 
 /** For a whole sidecar file. */
-export function sidecarConsulRules(file: Loose, own: readonly Listener[], report: Report): void {
+export function sidecarConsulRules(file: FoundBlock, own: readonly Listener[], report: Report): void {
   const { consul } = file;
   checkFailover(['outbound', 'upstreams'], mapping(file['outbound'])['upstreams'], report);
   requireTargets(['outbound', 'upstreams'], mapping(file['outbound'])['upstreams'], consul, report);
@@ -33,7 +33,7 @@ export function sidecarConsulRules(file: Loose, own: readonly Listener[], report
 }
 
 /** For a whole mesh file. `outrider up` writes its intentions into a Consul of its own, so they may stand beside. */
-export function meshConsulRules(file: Loose, own: readonly Listener[], report: Report): void {
+export function meshConsulRules(file: FoundBlock, own: readonly Listener[], report: Report): void {
   const { consul } = file;
   const upstreams = mapping(file['caller'])['upstreams'];
   checkFailover(['caller', 'upstreams'], upstreams, report);
@@ -49,10 +49,8 @@ export function meshConsulRules(file: Loose, own: readonly Listener[], report: R
 
 function checkFailover(above: (string | number)[], upstreams: unknown, report: Report): void {
   for (const [upstream, said] of entries(upstreams)) {
-    const at = [...above, upstream, 'consul'];
-    refuseRepeatedTargets(upstream, mapping(said['consul']), (path, message) =>
-      report([...at, ...path], message),
-    );
+    const at = below([...above, upstream, 'consul'], report);
+    refuseRepeatedTargets(upstream, mapping(said['consul']), at);
   }
 }
 
@@ -77,14 +75,14 @@ function requireTargets(
   }
 }
 
-function refuseSaid(found: Loose, keys: readonly string[], beside: string, report: Report): void {
+function refuseSaid(found: FoundBlock, keys: readonly string[], beside: string, report: Report): void {
   for (const key of keys) {
     if (found[key] !== undefined) report([key], `found with ${beside}; expected this to be left out`);
   }
 }
 
 /** A registration is a host and a port. */
-function refuseSocket(file: Loose, report: Report): void {
+function refuseSocket(file: FoundBlock, report: Report): void {
   const { registration } = mapping(file['consul']);
   const { listen } = mapping(file['inbound']);
   if (registration === 'none' || address(listen)?.kind !== 'unix') return;

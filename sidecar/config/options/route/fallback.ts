@@ -1,6 +1,6 @@
 /** What answers a call that failed: another upstream, or the last good answer. */
 import { z } from 'zod';
-import { text } from '../loose.js';
+import { text } from '../found.js';
 import { metadataKey } from '../metadata-key.js';
 import { block, inCode, option, withRules } from '../option.js';
 import { choice, duration, size, upstreamName } from '../values.js';

@@ -4,7 +4,7 @@
 import { z } from 'zod';
 import { type Declarable, whyNotDeclarable } from '../../../core/outcome/outcome.js';
 import { ANY_STATUSES, type AnyStatus, statusCode, statusSpelling } from '../../codecs/status-code.js';
-import { type Loose, list, mapping, texts } from '../loose.js';
+import { type FoundBlock, list, mapping, texts } from '../found.js';
 import { block, inCode, option, type Report, value, withRules } from '../option.js';
 
 const KINDS: readonly Declarable[] = ['success', 'fault', 'neutral', 'overload'];
@@ -63,14 +63,14 @@ export const outcomes = option(
   },
 );
 
-function refuseImpossible(found: Loose, report: Report): void {
+function refuseImpossible(found: FoundBlock, report: Report): void {
   eachStatus(found, (status, outcome, i) => {
     const why = whyNotDeclarable(statusCode(status), outcome);
     if (why !== undefined) report([outcome, i], `found ${status}; expected another status, as it ${why}`);
   });
 }
 
-function refuseRepeated(found: Loose, report: Report): void {
+function refuseRepeated(found: FoundBlock, report: Report): void {
   const seen = new Map<string, string>();
   eachStatus(found, (status, outcome, i) => {
     const before = seen.get(status);
@@ -83,14 +83,17 @@ function refuseRepeated(found: Loose, report: Report): void {
   });
 }
 
-function eachStatus(found: Loose, visit: (status: AnyStatus, outcome: Declarable, i: number) => void): void {
+function eachStatus(
+  found: FoundBlock,
+  visit: (status: AnyStatus, outcome: Declarable, i: number) => void,
+): void {
   for (const outcome of KINDS)
     for (const [i, status] of list(found[outcome]).entries())
       if (ANY_STATUSES.includes(status as AnyStatus)) visit(status as AnyStatus, outcome, i);
 }
 
 /** For a route: a success needs no second attempt. */
-export function refuseRetriedSuccesses(route: Loose, report: Report): void {
+export function refuseRetriedSuccesses(route: FoundBlock, report: Report): void {
   const retried = texts(mapping(route['retry'])['on']);
   for (const [i, status] of list(mapping(route['outcomes'])['success']).entries()) {
     const at = retried.indexOf(status as string);

@@ -11,7 +11,7 @@ import {
   READ_ONLY_RETRY,
   type RouteKind,
 } from '../../route-defaults.js';
-import { list, mapping, texts } from '../loose.js';
+import { list, mapping, texts } from '../found.js';
 import { inCode, type Report } from '../option.js';
 import { inboundRoute, outboundRoute, type RouteConfig } from './route.js';
 

@@ -16,10 +16,10 @@ import {
   READ_ONLY_RETRY,
   type RouteKind,
 } from '../../route-defaults.js';
-import { type Loose, mapping, number, text, texts } from '../loose.js';
+import { type FoundBlock, mapping, number, text, texts } from '../found.js';
 import { methodList } from '../method-list.js';
 import { block, inCode, option, type Report, withRules } from '../option.js';
-import { choice, duration, durationOrNone, wholeNumber, yesOrNo } from '../values.js';
+import { choice, duration, durationOrNone, refuseMaxBelowBase, wholeNumber, yesOrNo } from '../values.js';
 import { fallback } from './fallback.js';
 import { hedge } from './hedge.js';
 import { mirror } from './mirror.js';
@@ -71,29 +71,29 @@ const maxTimeout = option(
   },
 );
 
-export const retry = withRules(
-  block(
-    {
-      attempts: option(wholeNumber({ min: 2, max: 5 }).prefault(2), {
-        meaning: 'Attempts in all, the first one included.',
-        why: 'A second endpoint answers almost everything a third would; gRPC itself stops at 5.',
-      }),
-      on: option(
-        z
-          .array(
-            inCode(choice(RETRYABLE_STATUSES), (name): number => retryableCode(name), retryableName),
-            {
-              error: 'a list of status codes',
-            },
-          )
-          .prefault(['unavailable']),
-        {
-          meaning:
-            'The status codes worth another attempt. With `[]` only calls that no endpoint has begun to process are tried again.',
-          why: '`unavailable` is what gRPC says when the endpoint is the problem and not the call.',
-        },
-      ),
-      backoff: option(
+export const retry = block(
+  {
+    attempts: option(wholeNumber({ min: 2, max: 5 }).prefault(2), {
+      meaning: 'Attempts in all, the first one included.',
+      why: 'A second endpoint answers almost everything a third would; gRPC itself stops at 5.',
+    }),
+    on: option(
+      z
+        .array(
+          inCode(choice(RETRYABLE_STATUSES), (name): number => retryableCode(name), retryableName),
+          {
+            error: 'a list of status codes',
+          },
+        )
+        .prefault(['unavailable']),
+      {
+        meaning:
+          'The status codes worth another attempt. With `[]` only calls that no endpoint has begun to process are tried again.',
+        why: '`unavailable` is what gRPC says when the endpoint is the problem and not the call.',
+      },
+    ),
+    backoff: option(
+      withRules(
         block(
           {
             base: option(duration({ min: 1, max: 60_000 }).prefault('25ms'), {
@@ -107,25 +107,16 @@ export const retry = withRules(
             }),
           },
           'a block with base and max',
-        ).prefault({}),
-        {
-          meaning: 'The wait between attempts, drawn evenly from zero to a bound that doubles.',
-          why: 'Full jitter keeps callers from coming back in step.',
-        },
-      ),
-    },
-    'a block with attempts, on and backoff',
-  ),
-  (found, report) => {
-    const { base, max } = mapping(found['backoff']);
-    const [baseMs, maxMs] = [number(base), number(max)];
-    if (baseMs !== undefined && maxMs !== undefined && maxMs < baseMs) {
-      report(
-        ['backoff', 'max'],
-        `found ${writeDuration(maxMs)}; expected at least base (${writeDuration(baseMs)})`,
-      );
-    }
+        ),
+        refuseMaxBelowBase,
+      ).prefault({}),
+      {
+        meaning: 'The wait between attempts, drawn evenly from zero to a bound that doubles.',
+        why: 'Full jitter keeps callers from coming back in step.',
+      },
+    ),
   },
+  'a block with attempts, on and backoff',
 );
 
 export const inboundRoute = inCode(
@@ -222,12 +213,12 @@ function repeatsOf(said: {
   };
 }
 
-function kindOf(route: Loose): RouteKind {
+function kindOf(route: FoundBlock): RouteKind {
   const said = text(route['kind']);
   return said === 'unary' || said === 'streaming' ? said : defaultKind(texts(route['methods']));
 }
 
-function refuseHeldStreams(route: Loose, report: Report): void {
+function refuseHeldStreams(route: FoundBlock, report: Report): void {
   if (route['kind'] !== 'unary') return;
   for (const [i, method] of texts(route['methods']).entries()) {
     if (!STREAMING_METHODS.includes(method)) continue;
@@ -239,17 +230,17 @@ function refuseHeldStreams(route: Loose, report: Report): void {
 }
 
 /** 0 for none, and for one that is wrong in itself. */
-function timeoutOf(route: Loose): number {
+function timeoutOf(route: FoundBlock): number {
   const said = route['timeout'];
   return said === undefined ? defaultTimeoutMs(kindOf(route)) : (number(said) ?? 0);
 }
 
-function shownTimeout(route: Loose): string {
+function shownTimeout(route: FoundBlock): string {
   const shown = writeDuration(timeoutOf(route));
   return route['timeout'] === undefined ? `${shown} by default` : shown;
 }
 
-function refuseLongAttempts(route: Loose, report: Report): void {
+function refuseLongAttempts(route: FoundBlock, report: Report): void {
   const attemptMs = number(route['attempt_timeout']) ?? 0;
   const timeoutMs = timeoutOf(route);
   if (attemptMs === 0 || timeoutMs === 0 || attemptMs <= timeoutMs) return;
@@ -259,7 +250,7 @@ function refuseLongAttempts(route: Loose, report: Report): void {
   );
 }
 
-function refuseShortGrants(route: Loose, report: Report): void {
+function refuseShortGrants(route: FoundBlock, report: Report): void {
   const maxMs = number(route['max_timeout']) ?? 0;
   if (maxMs === 0 || maxMs >= timeoutOf(route)) return;
   report(
@@ -268,7 +259,7 @@ function refuseShortGrants(route: Loose, report: Report): void {
   );
 }
 
-function refuseUnsafeRetries(route: Loose, report: Report): void {
+function refuseUnsafeRetries(route: FoundBlock, report: Report): void {
   if (route['retry'] === undefined || mayRepeat(route)) return;
   const codes = texts(mapping(route['retry'])['on']);
   if (codes.length === 0) return;

@@ -4,11 +4,11 @@
 import { areReadOnly } from '../../../core/routing/method.js';
 import { writeDuration } from '../../codecs/duration.js';
 import type { RouteKind } from '../../route-defaults.js';
-import { type Loose, list, mapping, number, texts } from '../loose.js';
+import { type FoundBlock, list, mapping, number, texts } from '../found.js';
 import type { Report } from '../option.js';
 
 export interface RouteFacts {
-  readonly route: Loose;
+  readonly route: FoundBlock;
   readonly kind: RouteKind;
   /** 0 = none. */
   readonly timeoutMs: number;
@@ -54,7 +54,7 @@ function refuseUnsafeCopies({ route }: RouteFacts, report: Report): void {
 }
 
 /** Whether the route says so, or its methods do. */
-export function mayRepeat(route: Loose): boolean {
+export function mayRepeat(route: FoundBlock): boolean {
   const { idempotent = areReadOnly(texts(route['methods'])) } = route;
   return idempotent !== false;
 }

@@ -1,6 +1,6 @@
 /** Which share of the calls goes to another upstream, for canaries and comparisons. */
 import { z } from 'zod';
-import { mapping, number } from '../loose.js';
+import { mapping, number } from '../found.js';
 import { metadataKey } from '../metadata-key.js';
 import { block, inCode, option, type Report, value, withRules } from '../option.js';
 import { plainText, rational, upstreamName } from '../values.js';

@@ -1,10 +1,8 @@
 /**
  * When an endpoint is taken out, and for how long.
  */
-import { writeDuration } from '../../codecs/duration.js';
-import { number } from '../loose.js';
 import { block, option, withRules } from '../option.js';
-import { choice, duration, ratio, wholeNumber } from '../values.js';
+import { choice, duration, ratio, refuseMaxBelowBase, wholeNumber } from '../values.js';
 import { detectors } from './outlier-detectors.js';
 
 const HOUR_MS = 3_600_000;
@@ -37,11 +35,5 @@ export const ejection = withRules(
     },
     'a block with mode, consecutive_faults, base, max, jitter and detectors',
   ),
-  (found, report) => {
-    const baseMs = number(found['base']);
-    const maxMs = number(found['max']);
-    if (baseMs !== undefined && maxMs !== undefined && maxMs < baseMs) {
-      report(['max'], `found ${writeDuration(maxMs)}; expected at least base (${writeDuration(baseMs)})`);
-    }
-  },
+  refuseMaxBelowBase,
 );

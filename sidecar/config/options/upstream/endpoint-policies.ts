@@ -3,7 +3,7 @@
  * begin, and which of them are near.
  */
 import { writeDuration } from '../../codecs/duration.js';
-import { number, text } from '../loose.js';
+import { number, text } from '../found.js';
 import { block, inCode, option, withRules } from '../option.js';
 import { choice, duration, plainText, ratio, rational, wholeNumber, wholeNumberOrNone } from '../values.js';
 

@@ -1,8 +1,8 @@
 /**
  * Names of upstreams inside upstreams: each has to exist, and fallbacks must not lead back to where they began.
  */
-import { nearest } from '../../file/suggest.js';
-import { entries, list, mapping, text } from '../loose.js';
+import { didYouMean } from '../../file/suggest.js';
+import { entries, list, mapping, text } from '../found.js';
 import type { Report } from '../option.js';
 
 /** One place where a route of an upstream names another one. */
@@ -47,8 +47,7 @@ function mentionsIn(from: string, above: (string | number)[], route: unknown): M
 function isGood({ from, to, path, what }: Mention, names: readonly string[], report: Report): boolean {
   if (!names.includes(to)) {
     const others = names.filter((name) => name !== from || what === 'split');
-    const meant = nearest(to, others);
-    const hint = meant === undefined ? '' : `; did you mean "${meant}"?`;
+    const hint = didYouMean(to, others);
     const expected =
       others.length === 0 ? 'another upstream, and there is none' : `one of ${others.join(', ')}`;
     report(path, `found "${to}", which is no upstream of this file; expected ${expected}${hint}`);

@@ -16,8 +16,8 @@ import { DEFAULT_MAX_ENDPOINTS } from '../../defaults.js';
 import type { PlainOf } from '../../names.js';
 import { present } from '../../present.js';
 import { discovery, targetsOf } from '../consul/discovery.js';
-import { address, type Loose, list, mapping, number, text } from '../loose.js';
-import { block, inCode, option, type Report, value, withRules } from '../option.js';
+import { address, type FoundBlock, list, mapping, number, text } from '../found.js';
+import { below, block, inCode, option, type Report, value, withRules } from '../option.js';
 import { outboundRoutes, refuseUnreachable } from '../route/route-list.js';
 import {
   choice,
@@ -271,8 +271,8 @@ export const sidecarUpstream = inCode(
   (said, upstream) => ({ ...named(said, upstream), endpoints: said.endpoints }),
 );
 
-function refuseBadRoutes(found: Loose, report: Report): void {
-  refuseUnreachable(found['routes'], (path, message) => report(['routes', ...path], message));
+function refuseBadRoutes(found: FoundBlock, report: Report): void {
+  refuseUnreachable(found['routes'], below(['routes'], report));
 }
 
 interface SeenEndpoint {

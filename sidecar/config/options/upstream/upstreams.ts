@@ -2,7 +2,7 @@
  * The set of upstreams by name, and the one listener they may share.
  */
 import { z } from 'zod';
-import { entries, type Loose } from '../loose.js';
+import { entries, type FoundBlock } from '../found.js';
 import { metadataKey } from '../metadata-key.js';
 import { block, inCode, option, type Report, withRules } from '../option.js';
 import { choice, listenAddress, name } from '../values.js';
@@ -70,7 +70,7 @@ export function upstreamsOf<S extends z.ZodType>(upstream: S) {
  * For a block with `upstreams` and `shared`: each upstream has to be reachable for the application, and to name others
  * that exist.
  */
-export function upstreamsRules(found: Loose, report: Report): void {
+export function upstreamsRules(found: FoundBlock, report: Report): void {
   const { upstreams, shared: sharedBlock } = found;
   refuseBadNames(upstreams, report);
   const all = entries(upstreams);

@@ -5,13 +5,13 @@
  */
 import type { Address } from '../codecs/address.js';
 
-export type Loose = Readonly<Record<string, unknown>>;
+export type FoundBlock = Readonly<Record<string, unknown>>;
 
-export function mapping(value: unknown): Loose {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Loose) : {};
+export function mapping(value: unknown): FoundBlock {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as FoundBlock) : {};
 }
 
-export function entries(value: unknown): [string, Loose][] {
+export function entries(value: unknown): [string, FoundBlock][] {
   return Object.entries(mapping(value)).map(([key, inner]) => [key, mapping(inner)]);
 }
 
