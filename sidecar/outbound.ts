@@ -180,8 +180,7 @@ export class Outbound implements Primary, FallbackTarget, ShiftTarget {
     const { routes } = this.router;
     const match = routes.match(facts.path);
     call.stats = match === null ? routes.statsOf('other') : match.stats;
-    call.stats.started++;
-    call.stats.inFlight++;
+    call.stats.begin();
     if (match === null) return void this.router.answerUnknownRoute(call, facts.path);
     if (this.activeShift?.takes(call, match, facts.path)) return;
     this.take(call, match, facts.path);
@@ -481,7 +480,7 @@ export class Outbound implements Primary, FallbackTarget, ShiftTarget {
   }
 
   onFinish(call: OutboundCall, status: number): void {
-    call.stats?.finished(status, this.context.nowMs - call.startMs);
+    call.stats?.finish(status, this.context.nowMs - call.startMs);
     if (call.breaker !== null) call.leaveBreaker();
     if (call.fallback !== null) call.fallback.home.onFinish(call, status);
     if (call.observer !== null) call.observer.onFinish(call, status);

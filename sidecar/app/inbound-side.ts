@@ -57,7 +57,7 @@ export class InboundSide {
     let at = 0;
     for (const host of this.hosts) {
       const end = at + host.served().length;
-      host.attach(this.inbound, this.inbound.backends.slice(at, end));
+      host.attach(this.inbound.backends.slice(at, end));
       host.onChange = (backend) => {
         this.statuses.changed(backend);
         this.onModel();

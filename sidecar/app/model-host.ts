@@ -4,7 +4,6 @@ import { GrpcClient } from '../health/model/grpc-client.js';
 import { type ModelAnswer, queryModel } from '../health/model/readiness-query.js';
 import type { ActivityReport } from '../inbound/model-activity.js';
 import type { ModelBackend, ModelState, ServedModel } from '../inbound/model-backend.js';
-import type { Inbound } from '../inbound.js';
 import type { Timer } from '../runtime/time/timers.js';
 import type { ModelReport } from '../telemetry/reports.js';
 import { dialPlain } from '../transport/dial.js';
@@ -25,7 +24,6 @@ const HOPELESS_RESTARTS = 2;
 export class ModelHost {
   readonly pool: Pool;
   backends: readonly ModelBackend[] = [];
-  private inbound: Inbound | undefined;
   private supervisor: (() => ModelReport) | undefined;
   private isReady = false;
   /** Why models did not load, by their names. */
@@ -76,8 +74,7 @@ export class ModelHost {
     return models.length === 0 ? [{ name: '', pool }] : models.map(({ name }) => ({ name, pool }));
   }
 
-  attach(inbound: Inbound, backends: readonly ModelBackend[]): void {
-    this.inbound = inbound;
+  attach(backends: readonly ModelBackend[]): void {
     this.backends = backends;
   }
 
@@ -94,7 +91,7 @@ export class ModelHost {
 
   /** From a supervisor: the process has ended, and so have the calls in it. */
   processEnded(end: ProcessEnd): void {
-    for (const backend of this.backends) this.inbound?.onProcessEnd(end, backend);
+    for (const backend of this.backends) backend.onProcessEnd(end);
   }
 
   /** From a supervisor: the process came, went or is on its way. One that is given up is not waited for any more. */
@@ -136,7 +133,7 @@ export class ModelHost {
   }
 
   private set(backend: ModelBackend, state: ModelState): void {
-    this.inbound?.setModel(state, backend);
+    backend.setState(state);
     this.onChange(backend);
   }
 

@@ -141,7 +141,7 @@ class Sidecar implements RunningSidecar {
       () => this.outbound.outbounds.map(({ name }) => name),
       (faults) => {
         this.outbound.setFaults(faults);
-        this.inbound?.inbound.setFaults(faults);
+        if (this.inbound !== undefined) this.inbound.inbound.faults = faults;
       },
     );
   }

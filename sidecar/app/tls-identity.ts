@@ -12,7 +12,7 @@ import { openIdentityFiles } from '../identity/sources/file-source.js';
 import { verifyPeerSocket } from '../identity/tls/peer-verification.js';
 import { TlsRotation } from '../identity/tls/rotation.js';
 import { serverTlsOptions } from '../identity/tls/tls-options.js';
-import { Caller } from '../inbound/authorization.js';
+import { Caller } from '../inbound/caller.js';
 import { dialTls } from '../transport/dial.js';
 import type { ListenerTls } from '../transport/listener.js';
 import type { Session } from '../transport/session.js';

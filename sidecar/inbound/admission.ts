@@ -1,35 +1,29 @@
-/**
- * How much is let through to the local model: rate limits of callers, the line with its classes and turns, the number of
- * calls at once, and what is shed when memory runs short. What is refused here is answered here; certainly the model
- * has not seen it, and the answer says so and when to come again. Each limit that is not configured costs a null check.
- */
-
 import type { InboundConfig, QueueConfig } from '../config/model.js';
 import { AdaptiveLimit } from '../core/admission/gradient-limit.js';
 import { MemoryPressure, type MemoryReading, Pressure } from '../core/admission/memory-pressure.js';
 import { Priorities } from '../core/admission/priority-class.js';
 import { Admission, InboundQueue } from '../core/admission/queue.js';
 import { RateLimits } from '../core/admission/rate-limit.js';
-import { type LocalReplyReason, Reasons } from '../core/outcome/local-reply-reason.js';
+import { Reasons } from '../core/outcome/local-reply-reason.js';
 import { AttemptEnd } from '../core/outcome/outcome.js';
 import { Status } from '../core/outcome/status.js';
 import { ENTRY_OVERHEAD, type HeaderField, makeField } from '../http2/hpack/field.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
-import { makeLocalReply } from '../relay/local-reply.js';
+import { type LocalReply, makeLocalReply } from '../relay/local-reply.js';
 import { sendLocalReply } from '../relay/response.js';
 import type { DataPlaneContext } from '../transport/context.js';
-import { type InboundCall, isOneInference, Ticket } from './call.js';
+import { type InboundCall, isUnaryInference, Ticket } from './call.js';
 
-/** Longest time that a caller is told to stay away. */
+/** Longest time that a caller is told to stay away, ms. */
 const MAX_PUSHBACK_MS = 60_000;
-/** Memory comes back with the next collection or not at all. */
+/** Pushback under memory pressure, ms: memory comes back with the next garbage collection or not at all. */
 const MEMORY_PUSHBACK_MS = 1_000;
 
-/** What counts for all calls of peers together, whichever model they ask for. */
+/** Limits for all calls of peers together, whichever model they are for. */
 export class SharedLimits {
-  /** Null: nobody can tell how much memory there is. */
+  /** Null: memory is not measured. */
   readonly memory: MemoryPressure | null;
-  /** Null: callers may call as often as they like. */
+  /** Null: callers have no rate limit. */
   rates: RateLimits | null = null;
 
   constructor(config: InboundConfig, readMemory: (() => MemoryReading) | undefined) {
@@ -37,22 +31,29 @@ export class SharedLimits {
     this.update(config);
   }
 
-  /** What limits have learnt, they keep. */
+  /** Rate limits keep the tokens of each caller. */
   update({ rateLimits: rules = [] }: InboundConfig): void {
     this.rates = rules.length === 0 ? null : new RateLimits(rules, this.rates ?? undefined);
   }
 }
 
+/**
+ * How much is let through to one local model: rate limits of callers, the queue with its classes and its fairness between
+ * callers, the number of calls at once, and what is refused under memory pressure. The model has not seen a call that is
+ * refused here; the reply says so (`outrider-unprocessed`) and when to try again (`grpc-retry-pushback-ms`). A limit that
+ * is not configured costs a null check.
+ */
 export class InboundAdmission {
   readonly queue: InboundQueue<Ticket>;
   priorities: Priorities | null = null;
   /** Null: the number of calls at once is the configured one. */
   adaptive: AdaptiveLimit | null = null;
   private isFair = false;
-  /** The model may be given calls. */
+  /** The model is ready for calls. */
   private isOpen = false;
-  /** Made once: most calls need none. */
-  private readonly evict = (ticket: Ticket): void => this.overloaded(ticket, 'others go first');
+  /** Refuses a call that waited and gave way to the one that is offered. Made once: it would be a closure per call. */
+  private readonly evict = (ticket: Ticket): void =>
+    sendLocalReply(ticket.call, this.overloaded(ticket, 'others go first'));
 
   constructor(
     private config: InboundConfig,
@@ -64,7 +65,7 @@ export class InboundAdmission {
     this.update(config);
   }
 
-  /** What waits keeps its place and its class; what limits have learnt, they keep. */
+  /** Calls that wait keep their place and their class, and the adaptive limit keeps its samples. */
   update(config: InboundConfig): void {
     this.config = config;
     const { priority, adaptive, fair, concurrency } = config.queue;
@@ -76,7 +77,7 @@ export class InboundAdmission {
     this.configureQueue();
   }
 
-  /** Whether the model may be given calls; until then they line up. */
+  /** Whether the model is ready for calls; until then they wait. */
   open(isOpen: boolean): void {
     this.isOpen = isOpen;
     this.configureQueue();
@@ -84,31 +85,43 @@ export class InboundAdmission {
 
   // ---- arrivals ----
 
-  /** Before anything of the request is kept. True: it was refused. */
-  rejects(call: InboundCall, path: string): boolean {
+  /** Before any of the request is read: the reply where memory is short or the caller is over its rate, else null. */
+  check(call: InboundCall, path: string): LocalReply | null {
     const { memory, rates } = this.shared;
-    if (memory !== null && memory.at(this.context.nowMs) !== Pressure.none && this.isShed(memory, call)) {
-      this.refuse(call, Reasons.memoryPressure, { service: this.service }, MEMORY_PUSHBACK_MS);
-      return true;
-    }
-    return rates !== null && this.isOverRate(rates, call, path);
+    const { service } = this;
+    const now = this.context.nowMs;
+    if (memory !== null && memory.at(now) !== Pressure.none && this.isShed(memory, call))
+      return makeLocalReply(Reasons.memoryPressure, { service }, pushback(MEMORY_PUSHBACK_MS));
+    if (rates === null) return null;
+    const waitMs = rates.take(call.caller?.service ?? '', path, now);
+    if (waitMs <= 0) return null;
+    const source = call.caller?.service ?? 'a caller without identity';
+    return makeLocalReply(Reasons.rateLimited, { source, service }, pushback(waitMs));
   }
 
-  /** Before all of its request is here: what the line would not take now need not be sent. */
-  wouldReject(call: InboundCall): void {
-    // Where a place is free, nobody is refused.
-    if (!this.queue.isFull) return;
+  /** Before all of the request is here: the reply where the queue would refuse it now, so that the rest need not be sent. */
+  foresee(call: InboundCall): LocalReply | null {
+    // Where a place is free, no call is refused.
+    if (!this.queue.isFull) return null;
     const ticket = this.ticketOf(call);
-    this.refuseAs(this.queue.foresee(ticket, call.deadlineMs, this.context.nowMs), ticket);
+    const admission = this.queue.foresee(ticket, call.deadlineMs, this.context.nowMs);
+    return isRefusal(admission) ? this.refusalFor(admission, ticket) : null;
   }
 
-  /** Into the line, or away at once. True: its run may begin. */
-  admits(call: InboundCall): boolean {
+  /** Offers the call to the queue. Null: its ticket is running or waiting; else the reply that it gets. */
+  admit(call: InboundCall): LocalReply | null {
     const ticket = call.ticket ?? this.ticketOf(call);
     const { nowMs } = this.context;
-    const verdict = this.queue.offer(ticket, call.requestBytes, call.deadlineMs, nowMs, this.evict);
-    this.refuseAs(verdict, ticket);
-    return verdict === Admission.admitted;
+    const admission = this.queue.offer(ticket, call.requestBytes, call.deadlineMs, nowMs, this.evict);
+    return isRefusal(admission) ? this.refusalFor(admission, ticket) : null;
+  }
+
+  /** The reply to a call that the queue has refused. */
+  refusalFor(admission: Admission, ticket: Ticket): LocalReply {
+    const { waiting, waitingBytes } = this.queue;
+    if (admission === Admission.tooMany) return this.overloaded(ticket, `${waiting} calls are waiting`);
+    if (admission === Admission.tooLarge) return this.overloaded(ticket, `${waitingBytes} bytes are waiting`);
+    return this.overloaded(ticket, 'wait and run would be longer than the time left');
   }
 
   private ticketOf(call: InboundCall): Ticket {
@@ -119,66 +132,39 @@ export class InboundAdmission {
     return ticket;
   }
 
-  /** Nothing, where the verdict is no refusal. */
-  refuseAs(verdict: Admission, ticket: Ticket): void {
-    const { queue } = this;
-    if (verdict === Admission.tooLate)
-      this.overloaded(ticket, 'wait and run would be longer than the time left');
-    else if (verdict === Admission.tooMany) this.overloaded(ticket, `${queue.waiting} calls are waiting`);
-    else if (verdict === Admission.tooLarge)
-      this.overloaded(ticket, `${queue.waitingBytes} bytes are waiting`);
-  }
-
   private isShed(memory: MemoryPressure, call: InboundCall): boolean {
     if (memory.at(this.context.nowMs) === Pressure.critical) return true;
     if (this.priorities !== null) return classOf(call.block, this.priorities) > 0;
-    // Without classes nobody is less important than others: then it is those who would wait long.
+    // Without classes all calls are equally important: those are refused that would wait long.
     return this.queue.isFull && this.queue.isHalfFull;
   }
 
-  private isOverRate(rates: RateLimits, call: InboundCall, path: string): boolean {
-    const waitMs = rates.take(call.caller?.service ?? '', path, this.context.nowMs);
-    if (waitMs <= 0) return false;
-    const source = call.caller?.service ?? 'a caller without identity';
-    this.refuse(call, Reasons.rateLimited, { source, service: this.service }, waitMs);
-    return true;
-  }
-
-  private overloaded({ call, lineClass, lineCaller }: Ticket, detail: string): void {
+  private overloaded({ lineClass, lineCaller }: Ticket, detail: string): LocalReply {
     const waitMs = this.queue.expectedWaitMs(lineClass, lineCaller);
-    this.refuse(call, Reasons.overloaded, { service: this.service, detail }, waitMs);
-  }
-
-  private refuse(
-    call: InboundCall,
-    reason: LocalReplyReason,
-    values: Readonly<Record<string, string>>,
-    waitMs: number,
-  ): void {
-    sendLocalReply(call, makeLocalReply(reason, values, pushback(waitMs)));
+    return makeLocalReply(Reasons.overloaded, { service: this.service, detail }, pushback(waitMs));
   }
 
   // ---- ends ----
 
-  /** A run is over, however it ended: its place is free, and the limits learn from it. */
+  /** A call is over, however it ended: its place is free, and the limits take its duration as a sample. */
   release(call: InboundCall, ticket: Ticket, nowMs: number): void {
-    const isTelling = isOneInference(call);
-    if (isTelling && this.adaptive !== null) this.learn(this.adaptive, call, ticket, nowMs);
-    if (isTelling && call.attempt?.ended === AttemptEnd.trailers) this.queue.release(ticket, nowMs);
+    const isSample = isUnaryInference(call);
+    if (isSample && this.adaptive !== null) this.sample(this.adaptive, call, ticket, nowMs);
+    if (isSample && call.attempt?.ended === AttemptEnd.trailers) this.queue.release(ticket, nowMs);
     else this.queue.releaseWithoutSample(ticket, nowMs);
   }
 
-  private learn(adaptive: AdaptiveLimit, call: InboundCall, ticket: Ticket, nowMs: number): void {
+  private sample(adaptive: AdaptiveLimit, call: InboundCall, ticket: Ticket, nowMs: number): void {
     const { attempt } = call;
     if (attempt === null) return;
     const { isFull } = this.queue;
     const isGivenUp = attempt.ended === AttemptEnd.cancelled || attempt.ended === AttemptEnd.deadline;
-    const isNews = isGivenUp
+    const isChanged = isGivenUp
       ? adaptive.recordGivenUp(ticket.queueStartedMs, nowMs, isFull)
       : attempt.ended === AttemptEnd.trailers &&
         attempt.status === Status.OK &&
         adaptive.record(ticket.queueStartedMs, nowMs, isFull);
-    if (isNews) this.configureQueue();
+    if (isChanged) this.configureQueue();
   }
 
   private configureQueue(): void {
@@ -188,7 +174,7 @@ export class InboundAdmission {
   }
 }
 
-/** The first value of the key counts; one that is longer than every class's name is not read. */
+/** The priority class of a call: the first value of the key counts; one that is longer than every class's name is not read. */
 function classOf(block: HeaderBlock, priorities: Priorities): number {
   const field = find(block.extras, priorities.key) ?? find(block.stable.toFields(), priorities.key);
   if (field === undefined || field.size - field.name.length - ENTRY_OVERHEAD > priorities.longest)
@@ -201,6 +187,23 @@ function find(fields: readonly HeaderField[], name: string): HeaderField | undef
   return undefined;
 }
 
+/** Services about the server rather than the model: their calls are neither limited nor queued. */
+const BYPASS_SERVICES = [
+  '/grpc.health.v1.Health/',
+  '/grpc.reflection.v1.ServerReflection/',
+  '/grpc.reflection.v1alpha.ServerReflection/',
+];
+
+export function isBypassed(path: string): boolean {
+  for (const prefix of BYPASS_SERVICES) if (path.startsWith(prefix)) return true;
+  return false;
+}
+
+function isRefusal(admission: Admission): boolean {
+  return admission !== Admission.admitted && admission !== Admission.waiting;
+}
+
+/** `grpc-retry-pushback-ms`: when the caller may try again (gRFC A6). */
 function pushback(waitMs: number): HeaderField {
   const ms = Math.min(Math.max(1, Math.ceil(waitMs)), MAX_PUSHBACK_MS);
   return makeField('grpc-retry-pushback-ms', String(ms));

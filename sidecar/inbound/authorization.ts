@@ -1,51 +1,72 @@
-/** Who may call: what intentions say of a caller, remembered on its connection, and of one call where that matters. */
-
 import type { AuthorizationDecision, IntentionTable } from '../core/authorization/intentions.js';
 import type { PermissionList } from '../core/authorization/permissions.js';
-import { type HeaderField, makeField } from '../http2/hpack/field.js';
+import { Reasons } from '../core/outcome/local-reply-reason.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import { callFacts } from '../relay/call-facts.js';
+import { type LocalReply, makeLocalReply } from '../relay/local-reply.js';
+import { sendLocalReply } from '../relay/response.js';
+import type { Session } from '../transport/session.js';
+import { InboundCall } from './call.js';
+import type { Caller } from './caller.js';
 
-/** Who is at the other end of a connection, and what was last decided about it. */
-export class Caller {
-  readonly field: HeaderField;
-  decidedVersion = -1;
-  /** Whatever the call. */
-  isAllowed = false;
-  /** Where it depends on the call. */
-  permissions: PermissionList | null = null;
-  constructor(readonly service: string) {
-    this.field = makeField('outrider-caller', service);
-  }
-}
-
+/**
+ * Whether a peer may call, by Consul's intentions. The decision about a caller is kept on its connection until the
+ * intentions change; only where they have permissions on path or header is each call looked at.
+ */
 export class InboundAuthorization {
   constructor(
     public intentions: IntentionTable,
     private readonly service: string,
   ) {}
 
-  /** Whether all its calls are let in. */
-  isAllowed(caller: Caller | null): boolean {
+  /** The reply to a call that is not allowed; null: it is. `caller` null: a peer without identity. */
+  check(caller: Caller | null, block: HeaderBlock): LocalReply | null {
+    if (this.isAllowed(caller) || this.permits(caller, block)) return null;
+    if (this.intentions.isLoaded) return this.notAllowed(caller);
+    return makeLocalReply(Reasons.notLoaded, { service: this.service });
+  }
+
+  /** Ends the calls on these connections that are no longer allowed. */
+  recheck(sessions: Iterable<Session>): void {
+    for (const session of sessions) {
+      const caller = session.identity as Caller | null;
+      if (this.isAllowed(caller)) continue;
+      for (const { owner } of session.connection.state.table.all()) {
+        if (!(owner instanceof InboundCall)) continue;
+        const refusal = this.check(caller, owner.block);
+        if (refusal === null) continue;
+        // `intentions-not-loaded` says that the model has not seen the call.
+        sendLocalReply(owner, owner.attempt === null ? refusal : this.notAllowed(caller));
+      }
+    }
+  }
+
+  private notAllowed(caller: Caller | null): LocalReply {
+    const source = caller?.service ?? 'a caller without identity';
+    return makeLocalReply(Reasons.notAllowed, { source, destination: this.service });
+  }
+
+  private isAllowed(caller: Caller | null): boolean {
     if (caller === null) return this.intentions.allows('', this.service);
-    if (caller.decidedVersion !== this.intentions.version) this.judge(caller);
+    if (caller.decidedVersion !== this.intentions.version) this.decide(caller);
     return caller.isAllowed;
   }
 
-  /** Asked after `isAllowed` said no: whether this one call is let in all the same. */
-  permits(caller: Caller | null, block: HeaderBlock): boolean {
-    const list = caller === null ? listIn(this.intentions.verdict('', this.service)) : caller.permissions;
+  /** Whether permissions allow this one call. */
+  private permits(caller: Caller | null, block: HeaderBlock): boolean {
+    const list =
+      caller === null ? permissionsOf(this.intentions.verdict('', this.service)) : caller.permissions;
     return list !== null && list.decide(callFacts(block)) === 'allow';
   }
 
-  private judge(caller: Caller): void {
-    const verdict = this.intentions.verdict(caller.service, this.service);
-    caller.isAllowed = verdict === 'allow';
-    caller.permissions = listIn(verdict);
+  private decide(caller: Caller): void {
+    const decision = this.intentions.verdict(caller.service, this.service);
+    caller.isAllowed = decision === 'allow';
+    caller.permissions = permissionsOf(decision);
     caller.decidedVersion = this.intentions.version;
   }
 }
 
-function listIn(verdict: AuthorizationDecision): PermissionList | null {
-  return typeof verdict === 'string' ? null : verdict;
+function permissionsOf(decision: AuthorizationDecision): PermissionList | null {
+  return typeof decision === 'string' ? null : decision;
 }

@@ -3,7 +3,7 @@
 import { AttemptEnd } from '../core/outcome/outcome.js';
 import { Status } from '../core/outcome/status.js';
 import { headerViewOf } from '../http2/header-view.js';
-import { type InboundCall, isInference, isOneInference, type Ticket } from './call.js';
+import { type InboundCall, isInference, isUnaryInference, type Ticket } from './call.js';
 
 /** What the local model's runs say about it, for whoever watches over it. Times are monotonic ms. */
 export interface ActivityReport {
@@ -61,7 +61,7 @@ export class ModelActivity {
     this.settled = this.abandoned;
     this.abandonedDeadlineMs = 0;
     this.lastCompletionMs = nowMs;
-    if (isOneInference(call)) this.updateUsual(nowMs - attempt.startMs);
+    if (isUnaryInference(call)) this.updateUsual(nowMs - attempt.startMs);
     if (attempt.status === Status.OK && isInference(headerViewOf(call.block).path)) this.succeeded++;
   }
 

@@ -1,80 +1,88 @@
-/**
- * A call of a peer to one of several models: its messages are looked at as they pass, for the first names the model
- * it is for. Where there is one model only, no call is one of these.
- */
-
+import { ModelReasons } from '../core/outcome/local-reply-reason.js';
 import { metadataValue } from '../http2/header-view.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import type { Stream } from '../http2/stream.js';
 import type { CallHandler } from '../relay/call.js';
 import { canInflate, inflatedPrefixes, MAX_INFLATED_BYTES } from '../relay/inflate-prefix.js';
+import { makeLocalReply } from '../relay/local-reply.js';
 import { MAX_SEARCHED_BYTES, NameReader, Naming } from '../relay/model-name.js';
+import { sendLocalReply } from '../relay/response.js';
 import type { ChunkList } from '../transport/chunk-list.js';
 import type { DataPlaneContext } from '../transport/context.js';
 import type { Session } from '../transport/session.js';
 import { InboundCall } from './call.js';
 import type { NamedMethod } from './model-methods.js';
 
-/** The story of such calls. */
+/** The handler of such calls. */
 export interface ModelRoutedHandler extends CallHandler {
-  /** Its first message can be read now, or is over. */
-  onModelRead(call: ModelRoutedCall): void;
-  /** A later message of a stream names `other` than the first did. */
-  onOtherModel(call: ModelRoutedCall, other: string): void;
+  /** The first message has been read as far as it could be: `model` or `problem` is set. Called once, after `awaitModel`. */
+  onModelRead(call: InboundCall): void;
 }
 
 const PREFIX_BYTES = 5;
 
+/**
+ * A call of a peer to one of several models. Its messages are read as they pass, for the first names the model that it is
+ * for, and those of a stream must all name the same.
+ */
 export class ModelRoutedCall extends InboundCall {
   private readonly reader = new NameReader();
-  /** The story wants to hear of its name. */
-  isAwaited = false;
+  /** The handler waits for the model. */
+  private isAwaited = false;
   private isRead = false;
-  /** Later messages may name another model; where the first is compressed, nothing is looked into. */
-  private isWatched: boolean;
-  /** What the first message says; `problem`: why it cannot be read, in the words after "cannot be read:". */
+  /** Later messages are read as well: they may name another model. Not where the first is compressed. */
+  private readsOn: boolean;
+  /** The name in the first message; empty: it has none. */
   model = '';
+  /** Why the first message cannot be read, as the end of a sentence; empty: it can. */
   problem = '';
-  /** It is the caller's, and no other sidecar or server could do better. */
+  /** The caller's message is at fault, so that no other sidecar or server could read it. */
   isMalformed = false;
 
   constructor(
     context: DataPlaneContext,
-    private readonly namedStory: ModelRoutedHandler,
+    private readonly modelHandler: ModelRoutedHandler,
     session: Session,
     stream: Stream,
     block: HeaderBlock,
     ended: boolean,
     readonly method: NamedMethod,
   ) {
-    super(context, namedStory, session, stream, block, ended);
-    this.isWatched = method.isStream;
+    super(context, modelHandler, session, stream, block, ended);
+    this.readsOn = method.isStream;
+    this.backendIndex = -1;
   }
 
   override onData(stream: Stream, buffer: Buffer, start: number, end: number, ended: boolean): void {
     if (this.isFinished) return;
     const isFirst = !this.isRead && this.reader.naming === Naming.reading;
     const at = isFirst ? this.readFirst(buffer, start, end) : start;
-    if (this.isWatched && !this.isTrue(buffer, at, end)) return;
+    if (this.readsOn && !this.namesSameModel(buffer, at, end)) return;
     super.onData(stream, buffer, start, end, ended);
-    this.readName();
+    this.readModel();
   }
 
   private readFirst(buffer: Buffer, start: number, end: number): number {
     const { reader } = this;
     const at = reader.feed(buffer, start, end);
-    if (reader.naming === Naming.compressed) this.isWatched = false;
+    if (reader.naming === Naming.compressed) this.readsOn = false;
     else this.model = reader.name;
     return at;
   }
 
   override onTrailers(): void {
     super.onTrailers();
-    this.readName();
+    this.readModel();
   }
 
-  /** Whether the model that it is for is known, or certainly cannot be; then the story hears of it, once. */
-  readName(): boolean {
+  /** From now on the handler is told of the model, at once where it is known. */
+  awaitModel(): void {
+    this.isAwaited = true;
+    this.readModel();
+  }
+
+  /** Whether the first message has been read, or certainly cannot be; the handler is told of that once. */
+  readModel(): boolean {
     if (this.isRead || this.isFinished || !this.isAwaited) return this.isRead;
     const { reader } = this;
     if (reader.naming === Naming.compressed) {
@@ -82,13 +90,13 @@ export class ModelRoutedCall extends InboundCall {
     } else if (reader.naming === Naming.reading) {
       if (!this.requestEnded) return false;
       this.malformed(reader.isEmpty ? 'there is no message' : 'the message is cut off');
-    } else this.take(reader);
+    } else this.setModel(reader);
     this.isRead = true;
-    this.namedStory.onModelRead(this);
+    this.modelHandler.onModelRead(this);
     return true;
   }
 
-  private take({ naming, name }: NameReader): void {
+  private setModel({ naming, name }: NameReader): void {
     this.model = name;
     if (naming === Naming.malformed) this.malformed('the octets are no message');
     else if (naming === Naming.tooLate) this.problem = TOO_LATE;
@@ -99,7 +107,7 @@ export class ModelRoutedCall extends InboundCall {
     this.isMalformed = true;
   }
 
-  /** False: what has come of it is not enough yet. */
+  /** Reads a compressed first message. False: what has come of it is not enough yet. */
   private readCompressed(): boolean {
     const { buffered, reader } = this;
     const bytes = Math.min(PREFIX_BYTES + reader.length, PREFIX_BYTES + MAX_INFLATED_BYTES);
@@ -110,7 +118,7 @@ export class ModelRoutedCall extends InboundCall {
       this.problem = `the message is compressed as '${encoding.slice(0, 40)}'; gzip and deflate can be read`;
       return true;
     }
-    const head = buffered === null ? EMPTY : firstOf(buffered, bytes).subarray(PREFIX_BYTES);
+    const head = buffered === null ? EMPTY : prefixOf(buffered, bytes).subarray(PREFIX_BYTES);
     const isAll = head.length === reader.length;
     const inner = new NameReader();
     let isHead = false;
@@ -121,17 +129,18 @@ export class ModelRoutedCall extends InboundCall {
     }
     if (!isHead) this.malformed(`the octets are not compressed as '${encoding}'`);
     else if (inner.naming === Naming.reading) this.problem = TOO_LATE;
-    else this.take(inner);
+    else this.setModel(inner);
     return true;
   }
 
-  /** Whether these octets name no other model than the first message did. A compressed message is not looked into. */
-  private isTrue(buffer: Buffer, start: number, end: number): boolean {
+  /** Whether these octets name no other model than the first message did. A compressed message is not read. */
+  private namesSameModel(buffer: Buffer, start: number, end: number): boolean {
     const { reader } = this;
     for (let at = start; at < end; ) {
       at = reader.feed(buffer, at, end);
       if (reader.naming !== Naming.found || reader.name === this.model || reader.name === '') continue;
-      this.namedStory.onOtherModel(this, reader.name);
+      const names = { model: this.model, other: reader.name };
+      sendLocalReply(this, makeLocalReply(ModelReasons.otherModel, names));
       return false;
     }
     return true;
@@ -142,11 +151,11 @@ const EMPTY = Buffer.alloc(0);
 const TOO_LATE = `it is not within the first ${MAX_SEARCHED_BYTES} octets of the message`;
 
 /** The first `bytes` octets, or as many as there are. */
-function firstOf(kept: ChunkList, bytes: number): Buffer {
+function prefixOf(chunks: ChunkList, bytes: number): Buffer {
   const parts: Buffer[] = [];
   let left = bytes;
-  for (let i = 0; i < kept.count && left > 0; i++) {
-    const { buffer, start, end } = kept.at(i);
+  for (let i = 0; i < chunks.count && left > 0; i++) {
+    const { buffer, start, end } = chunks.at(i);
     const part = buffer.subarray(start, Math.min(end, start + left));
     parts.push(part);
     left -= part.length;

@@ -39,7 +39,7 @@ function timeOut(call: Call, attempt: Attempt | null, nowMs: number): void {
   if (attempt === null || attempt.isOver || call.isCommitted) return;
   attempt.abort(AttemptEnd.attemptTimeout);
   attempt.endedMs = nowMs;
-  call.handler.onAttemptTimeout(call, attempt);
+  call.handler.onAttemptTimeout?.(call, attempt);
 }
 
 /** Tells the handler where no frame has come for too long, in either direction. */

@@ -39,7 +39,8 @@ export interface CallHandler {
   onAttemptEnd(call: Call, attempt: Attempt): void;
   /** `call.resumeMs` has come: the call, or its next attempt, had been put off until now. */
   onResume(call: Call): void;
-  onAttemptTimeout(call: Call, attempt: Attempt): void;
+  /** The attempt timeout has stopped the attempt. Only where `attemptDueMs` is set. */
+  onAttemptTimeout?(call: Call, attempt: Attempt): void;
   /** The buffered request is about to be freed while its last attempt runs: the last moment to read it. */
   onBufferReleased?(call: Call): void;
   /** The response of a streaming call begins; its end may be far away. */
@@ -53,7 +54,7 @@ export interface CallHandler {
   /** The first frame after `onInactive`. */
   onActive?(call: Call): void;
   /** The caller reset the stream, or its connection was lost. */
-  onCancelled(call: Call): void;
+  onCancelled?(call: Call): void;
   /** The call is over with this gRPC status. */
   onFinish(call: Call, status: number): void;
 }

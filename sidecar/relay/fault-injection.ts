@@ -1,29 +1,31 @@
-import { injected, Reasons } from '../core/outcome/local-reply-reason.js';
+import { injected } from '../core/outcome/local-reply-reason.js';
 import type { Fault } from '../core/routing/fault-rule.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import { StableList } from '../http2/hpack/header-list.js';
 import type { Call, CallHandler } from './call.js';
 import { resumeAt } from './call-timer.js';
-import { makeLocalReply } from './local-reply.js';
+import { deadlineReply, idleReply, makeLocalReply } from './local-reply.js';
 import { sendLocalReply } from './response.js';
 
-/** `goOn`: what comes next for a call that is only delayed. Its plan and its deadline are set. */
-export function injectFault(call: Call, fault: Fault, faults: ActiveFaults, goOn: () => void): void {
+/**
+ * Injects a fault: the call is aborted with a local reply, delayed, or delayed and then aborted. `onward` continues a call
+ * that is only delayed. The call's plan and deadline are set.
+ */
+export function injectFault(call: Call, fault: Fault, faults: ActiveFaults, onward: () => void): void {
   const { delayMs, abort } = fault.rule;
   const then =
     abort === undefined
-      ? goOn
+      ? onward
       : () => {
           faults.count(fault, 'abort');
-          const reason = injected(abort);
-          sendLocalReply(call, makeLocalReply(reason));
+          sendLocalReply(call, makeLocalReply(injected(abort)));
         };
   if (delayMs === 0) return then();
   faults.count(fault, 'delay');
   new DelayedCall(call, then).start(delayMs);
 }
 
-/** Has a call while it waits; then the call is whose it was. */
+/** Handles a call while it is delayed; then the call goes back to its handler. */
 class DelayedCall implements CallHandler {
   private readonly handler: CallHandler;
 
@@ -47,16 +49,12 @@ class DelayedCall implements CallHandler {
   onRequestReady(): void {}
 
   onDeadline(call: Call): void {
-    const limitMs = Math.round(call.deadlineMs - call.startMs);
-    sendLocalReply(call, makeLocalReply(Reasons.deadlineExceeded, { limitMs }));
+    sendLocalReply(call, deadlineReply(call));
   }
 
   onIdle(call: Call): void {
-    const limitMs = call.plan.idleTimeoutMs;
-    sendLocalReply(call, makeLocalReply(Reasons.idleTimeout, { limitMs }));
+    sendLocalReply(call, idleReply(call));
   }
-
-  onCancelled(): void {}
 
   onFinish(call: Call, status: number): void {
     this.handler.onFinish(call, status);
@@ -73,13 +71,11 @@ class DelayedCall implements CallHandler {
   }
 
   onAttemptEnd(): void {}
-
-  onAttemptTimeout(): void {}
 }
 
 export type FaultKind = 'delay' | 'abort';
 
-/** What calls are struck by; each side has its own. */
+/** The faults that are injected now, in calls of peers and in calls of the application. */
 export interface ActiveFaults {
   readonly inbound: readonly Fault[];
   readonly outbound: readonly Fault[];

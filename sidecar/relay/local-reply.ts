@@ -10,6 +10,7 @@ import { Status } from '../core/outcome/status.js';
 import { type HeaderField, makeField } from '../http2/hpack/field.js';
 import { StableList } from '../http2/hpack/header-list.js';
 import type { Attempt } from './attempt.js';
+import type { Call } from './call.js';
 
 const STATUS_200 = makeField(':status', '200');
 const GRPC = makeField('content-type', 'application/grpc');
@@ -92,6 +93,17 @@ export function makeLocalReply(
   metadata: HeaderField | null = null,
 ): LocalReply {
   return { reason, message: reasonMessage(reason, values), metadata };
+}
+
+/** The reply to a call whose deadline has passed. */
+export function deadlineReply({ startMs, deadlineMs }: Call): LocalReply {
+  const limitMs = Math.round(deadlineMs - startMs);
+  return makeLocalReply(Reasons.deadlineExceeded, { limitMs: Number.isFinite(limitMs) ? limitMs : 0 });
+}
+
+/** The reply to a stream on which nothing has moved for its idle timeout. */
+export function idleReply({ plan }: Call): LocalReply {
+  return makeLocalReply(Reasons.idleTimeout, { limitMs: plan.idleTimeoutMs });
 }
 
 /** The reply for an attempt that brought no answer of the endpoint's. `limitMs`: the attempt timeout in force, for the message. */

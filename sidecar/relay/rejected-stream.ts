@@ -56,14 +56,13 @@ export class UnroutedStream {
     if (!isGrpcRequest(headerViewOf(block))) return void new RejectedStream(session, stream, ended);
     stream.owner = IGNORE;
     this.stats ??= this.context.stats.callStats('outbound', 'none', 'other');
-    this.stats.started++;
-    this.stats.inFlight++;
+    this.stats.begin();
     const message = messageField(
       reasonMessage(Reasons.unknownRoute, { path: `upstream "${name.slice(0, 100)}"` }),
     );
     session.connection.sendHeaders(stream, replyHeaders(Reasons.unknownRoute), [message], true);
     this.stats.countReason(Reasons.unknownRoute.name);
-    this.stats.finished(Reasons.unknownRoute.status, 0);
+    this.stats.finish(Reasons.unknownRoute.status, 0);
   }
 }
 

@@ -98,6 +98,11 @@ export function sendLocalReply(call: Call, { reason, message, metadata }: LocalR
   closeCall(call, reason.status);
 }
 
+/** Ends the call with the reply of a step that refuses it; null: it does not. */
+export function refuseIf(call: Call, refusal: LocalReply | null): void {
+  if (refusal !== null) sendLocalReply(call, refusal);
+}
+
 /**
  * Ends the call and frees what waits for its caller. Trailers would wait behind that, perhaps for ever: such a stream is
  * reset with ENHANCE_YOUR_CALM, which gRPC reads as RESOURCE_EXHAUSTED.

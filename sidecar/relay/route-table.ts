@@ -74,6 +74,11 @@ export class Routes {
       for (const [method, each] of before.statsByMethod) this.statsByMethod.set(method, each);
   }
 
+  /** The same with other routes; the counters of methods go on. */
+  replaced(routes: readonly RouteConfig[]): Routes {
+    return new Routes(routes, this.options, this.registry, this);
+  }
+
   /** The route of a path; null when the path is invalid or no route takes it. */
   match(path: string): Match | null {
     const known = this.remembered.get(path);

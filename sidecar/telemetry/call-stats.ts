@@ -28,7 +28,14 @@ export class CallStats {
     readonly method: string,
   ) {}
 
-  finished(status: number, elapsedMs: number): void {
+  /** A call has arrived. */
+  begin(): void {
+    this.started++;
+    this.inFlight++;
+  }
+
+  /** A call has ended, with this gRPC status, `elapsedMs` after it began. */
+  finish(status: number, elapsedMs: number): void {
     this.inFlight--;
     this.byStatus[status >= 0 && status <= 16 ? status : 2]!++;
     this.latencySumMs += elapsedMs;

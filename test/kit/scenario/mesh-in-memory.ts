@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { HEALTH_CHECK, healthAnswer } from '../../../sidecar/codec/health.js';
 import { labelOf } from '../../../sidecar/config/codecs/address.js';
 import type { PoolConfig, QueueConfig, RouteConfig } from '../../../sidecar/config/model.js';
-import { Caller as Identity } from '../../../sidecar/inbound/authorization.js';
+import { Caller as Identity } from '../../../sidecar/inbound/caller.js';
 import type { MemorySocket, Place } from '../http2/memory-net.js';
 import type { PeerStream } from '../http2/scripted-peer.js';
 import {

@@ -20,7 +20,8 @@ import type { MemoryReading } from '../../../sidecar/core/admission/memory-press
 import { IntentionTable } from '../../../sidecar/core/authorization/intentions.js';
 import { HealthChecker } from '../../../sidecar/health/endpoints/checker.js';
 import { DEFAULT_LOCAL_SETTINGS } from '../../../sidecar/http2/settings.js';
-import { Caller as Identity } from '../../../sidecar/inbound/authorization.js';
+import { Caller as Identity } from '../../../sidecar/inbound/caller.js';
+import type { ModelBackend } from '../../../sidecar/inbound/model-backend.js';
 import { Inbound } from '../../../sidecar/inbound.js';
 import { Outbound } from '../../../sidecar/outbound.js';
 import type { Logger } from '../../../sidecar/runtime/log/logger.js';
@@ -220,6 +221,8 @@ export interface InboundStackOptions {
 
 export interface InboundStack {
   readonly inbound: Inbound;
+  /** The only model, or the first. */
+  readonly backend: ModelBackend;
   readonly listener: Listener;
   /** Of the only model, or of the first. */
   readonly pool: Pool;
@@ -333,11 +336,11 @@ export class Stack {
     for (const each of served) each.pool.start();
     const listener = this.listen((link, stream, block, ended) => inbound.accept(link, stream, block, ended));
     const pools = served.map((each) => each.pool);
-    const stack = { inbound, listener, pool, pools, model, intentions };
+    const backend = inbound.backends[0]!;
+    const stack = { inbound, backend, listener, pool, pools, model, intentions };
     this.inbounds.push(stack);
     this.run();
-    if (options.ready !== false)
-      for (const slot of inbound.backends) inbound.setModel({ kind: 'ready' }, slot);
+    if (options.ready !== false) for (const each of inbound.backends) each.setState({ kind: 'ready' });
     return stack;
   }
 

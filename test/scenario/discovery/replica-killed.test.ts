@@ -44,11 +44,11 @@ describe('Scenario: a replica is killed', () => {
     const [first] = mesh.replicas;
     first!.model.mode = 'refuses';
     first!.model.peer.socket.break();
-    first!.side.inbound.setModel({ kind: 'away', why: 'it ended' });
+    first!.side.backend.setState({ kind: 'away', why: 'it ended' });
     mesh.load(1000);
     assert.deepEqual(mesh.failures(), {});
     first!.model.mode = 'accepts';
-    first!.side.inbound.setModel({ kind: 'ready' });
+    first!.side.backend.setState({ kind: 'ready' });
     mesh.load(40_000, 50);
     assert.deepEqual(mesh.failures(), {});
     assert.ok(mesh.shares(90)['r1']! >= 25);

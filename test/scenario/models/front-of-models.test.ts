@@ -96,14 +96,14 @@ describe('Scenario: the front of several models', () => {
 
   it('a model that is away turns away its own calls, with a word that keeps the others', () => {
     open();
-    side.inbound.setModel({ kind: 'away', why: 'model.onnx is broken' }, slot('slow'));
+    slot('slow').setState({ kind: 'away', why: 'model.onnx is broken' });
     const away = infer('slow');
     assert.deepEqual([away.status, away.reason], [14, 'model-not-ready']);
     assert.equal(away.trailer('outrider-unprocessed'), 'true');
     assert.equal(away.trailer('outrider-model'), 'slow');
     assert.equal(said(away), "model 'slow' of digits is not ready: model.onnx is broken");
     assert.equal(infer('digits').status, 0);
-    side.inbound.setModel({ kind: 'away', why: 'it was killed' }, slot('digits'));
+    slot('digits').setState({ kind: 'away', why: 'it was killed' });
     for (const name of ['slow', 'digits'])
       assert.equal(infer(name).reason, 'model-unavailable', 'nothing is served');
     assert.deepEqual(seen(), [1, 0]);
@@ -111,11 +111,11 @@ describe('Scenario: the front of several models', () => {
 
   it('calls wait for a model that starts, while others are answered', () => {
     open();
-    side.inbound.setModel({ kind: 'starting' }, slot('slow'));
+    slot('slow').setState({ kind: 'starting' });
     const waiting = infer('slow');
     assert.equal(infer('digits').status, 0);
     assert.equal(waiting.isOver, false);
-    stack.settle(side.inbound.setModel({ kind: 'ready' }, slot('slow')));
+    stack.settle(slot('slow').setState({ kind: 'ready' }));
     assert.equal(waiting.body.toString(), 'slow');
   });
 
@@ -265,7 +265,7 @@ describe('Scenario: the front of several models', () => {
     open();
     const known: Record<string, boolean | undefined> = { '': true, digits: true, slow: false };
     side.inbound.health = new HealthResponder((name) => known[name]);
-    side.inbound.setModel({ kind: 'away', why: 'it is broken' }, slot('digits'));
+    slot('digits').setState({ kind: 'away', why: 'it is broken' });
     const server = (method: string): PeerStream =>
       ask({ path: `${INFERENCE}/${method}`, body: grpcMessage(Buffer.alloc(0)) });
     for (const method of ['ServerLive', 'ServerReady'])
@@ -282,7 +282,7 @@ describe('Scenario: the front of several models', () => {
     assert.equal(ask({ path: `${HEALTH}/Check`, body: healthQuestion('') }).body.toString(), 'slow');
     known['slow'] = undefined;
     assert.equal(ask({ path: `${HEALTH}/Check`, body: healthQuestion('slow') }).body.toString(), 'slow');
-    side.inbound.setModel({ kind: 'away', why: 'it is broken too' }, slot('slow'));
+    slot('slow').setState({ kind: 'away', why: 'it is broken too' });
     assert.equal(server('ServerLive').body.toString('hex'), '00000000020801');
     assert.equal(server('ServerReady').body.toString('hex'), '0000000000');
     assert.equal(server('ServerMetadata').reason, 'model-unavailable');
@@ -329,7 +329,7 @@ describe('Scenario: the front of several models', () => {
     fc.assert(
       fc.property(calls, fc.boolean(), (all, isAway) => {
         open();
-        if (isAway) side.inbound.setModel({ kind: 'away', why: 'it is broken' }, slot('slow'));
+        if (isAway) slot('slow').setState({ kind: 'away', why: 'it is broken' });
         const streams = all.map(({ path, bodies, cut, isEnded, isGone, encoding }) => {
           const options = { path, timeout: '2S', metadata: [['grpc-encoding', encoding]] as const };
           const call = peer.call({ ...options, body: null });

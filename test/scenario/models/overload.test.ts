@@ -176,7 +176,7 @@ describe('Scenario: overload', () => {
     const calls = world.load(3, 5, () => [web, { timeout: '1S' }]);
     world.rest();
     isGoodput(calls, 3);
-    const { concurrency } = world.side.inbound.queue;
+    const { concurrency } = world.side.backend.queue;
     assert.ok(concurrency >= PLACES && concurrency <= 3 * PLACES, `${concurrency}`);
   });
 
@@ -203,7 +203,7 @@ describe('Scenario: overload', () => {
     assert.ok(slowest(first) <= 2 * RUN_MS + 2, `${slowest(first)} ms`);
     isGoodput(calls, 2);
     assert.equal(
-      world.side.inbound.queue.evictedTotal,
+      world.side.backend.queue.evictedTotal,
       0,
       'room is left for them: nobody waits only to give way',
     );

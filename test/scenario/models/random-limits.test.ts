@@ -61,14 +61,14 @@ describe('Scenario: the limits under anything', () => {
         },
         () => {
           if (upTo(6) > 0) return;
-          stack.settle(side.inbound.setModel({ kind: 'away', why: 'for a while' }));
-          side.inbound.setModel({ kind: 'ready' });
+          stack.settle(side.backend.setState({ kind: 'away', why: 'for a while' }));
+          side.backend.setState({ kind: 'ready' });
         },
       ];
       for (let i = 0; i < STEPS; i++) {
         act[upTo(act.length)]!();
         if (upTo(3) > 0) stack.advance(upTo(20));
-        const { queue } = side.inbound;
+        const { queue } = side.backend;
         assert.ok(queue.waiting >= 0 && queue.running >= 0 && queue.waitingBytes >= 0);
         assert.ok(queue.waiting < 8 && queue.running <= 8, 'a bound that no configuration passes');
       }

@@ -67,15 +67,15 @@ describe('Scenario: streams at a model', () => {
       stack.advance(1_000);
     }
     end(near, far);
-    const { serviceMs } = side.inbound.queue;
-    const { usualMs } = side.inbound.activity();
+    const { serviceMs } = side.backend.queue;
+    const { usualMs } = side.backend.activity.report();
     assert.ok(serviceMs <= RUN_MS && usualMs <= RUN_MS, `${serviceMs} and ${usualMs} ms`);
     // More than the places there are, so that some have to wait; none is told that it would wait too long.
     assert.deepEqual(load(60, 2), { 0: 60 });
   });
 
   describe('on which nothing moves', () => {
-    const running = (): number => side.inbound.queue.running;
+    const running = (): number => side.backend.queue.running;
 
     it('keep nobody waiting, however many', () => {
       start();
@@ -89,7 +89,7 @@ describe('Scenario: streams at a model', () => {
       assert.deepEqual(load(10, 100), { 0: 10 });
       for (const [near, far] of talks) end(near, far);
       assert.equal(running(), 0);
-      assert.equal(side.inbound.queue.admittedTotal, 13, 'each is let through once');
+      assert.equal(side.backend.queue.admittedTotal, 13, 'each is let through once');
     });
 
     it('wait for a place when the caller goes on and none is free, and go before the next in line', () => {
@@ -99,17 +99,17 @@ describe('Scenario: streams at a model', () => {
       side.model.answer = () => {};
       const [one, other] = [call({ timeout: '30S' }), call({ timeout: '30S' })];
       const atModel = side.model.last;
-      assert.deepEqual([running(), side.inbound.queue.waiting], [1, 1]);
+      assert.deepEqual([running(), side.backend.queue.waiting], [1, 1]);
       stack.settle(near.data(MESSAGE));
       stack.settle(near.data(MESSAGE));
       assert.deepEqual([running(), far.bytes], [1, MESSAGE.length], 'no more than may run');
       stack.settle(far.data(MESSAGE));
       assert.equal(near.bytes, MESSAGE.length, 'what the model says is passed on');
       stack.settle(atModel.reply());
-      assert.deepEqual([one.status, running(), side.inbound.queue.waiting], [0, 1, 1]);
+      assert.deepEqual([one.status, running(), side.backend.queue.waiting], [0, 1, 1]);
       assert.equal(far.bytes, 3 * MESSAGE.length);
       stack.advance(1_010);
-      assert.deepEqual([running(), side.inbound.queue.waiting], [1, 0], 'silent again');
+      assert.deepEqual([running(), side.backend.queue.waiting], [1, 0], 'silent again');
       stack.settle(side.model.last.reply());
       assert.equal(other.status, 0);
       end(near, far);
@@ -155,7 +155,7 @@ describe('Scenario: streams at a model', () => {
     const [near, far] = talk();
     for (let i = 0; i < 20; i++) {
       stack.advance(900);
-      assert.equal(side.inbound.queue.running, 1);
+      assert.equal(side.backend.queue.running, 1);
       stack.settle(far.data(MESSAGE));
     }
     end(near, far);
@@ -166,12 +166,12 @@ describe('Scenario: streams at a model', () => {
     side.model.answer = () => {};
     const stream = app.call({ path: TALK });
     stack.advance(20_000);
-    assert.equal(side.inbound.queue.running, 1);
+    assert.equal(side.backend.queue.running, 1);
     side.model.last.begin().data(MESSAGE);
     stack.advance(990);
-    assert.equal(side.inbound.queue.running, 1);
+    assert.equal(side.backend.queue.running, 1);
     stack.advance(20);
-    assert.equal(side.inbound.queue.running, 0);
+    assert.equal(side.backend.queue.running, 0);
     stack.settle(side.model.last.trailers(0));
     assert.equal(stream.status, 0);
   });
@@ -180,14 +180,14 @@ describe('Scenario: streams at a model', () => {
     it('are no runs while they are silent, and new ones when they go on', () => {
       start();
       const [near, far] = talk();
-      assert.equal(side.inbound.activity().inFlight, 1);
+      assert.equal(side.backend.activity.report().inFlight, 1);
       stack.advance(60_000);
-      const silent = side.inbound.activity();
+      const silent = side.backend.activity.report();
       assert.deepEqual([silent.inFlight, silent.oldestStartMs, silent.completed], [0, 0, 0]);
       assert.equal(silent.abandoned, 0);
       stack.settle(near.data(MESSAGE));
       const now = stack.clock.now();
-      const { inFlight, abandoned, oldestStartMs } = side.inbound.activity();
+      const { inFlight, abandoned, oldestStartMs } = side.backend.activity.report();
       assert.deepEqual([inFlight, abandoned, oldestStartMs], [1, 0, now]);
       end(near, far);
     });
@@ -204,7 +204,7 @@ describe('Scenario: streams at a model', () => {
         stack.advance(500);
         stack.settle(near.data(MESSAGE));
       }
-      assert.equal(side.inbound.activity().oldestStartMs, toldMs);
+      assert.equal(side.backend.activity.report().oldestStartMs, toldMs);
       end(near, far);
     });
   });

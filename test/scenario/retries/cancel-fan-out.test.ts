@@ -16,7 +16,7 @@ describe('Scenario: the caller leaves', () => {
     for (let i = 0; i < 30; i++) mesh.call({ body: Buffer.alloc(20_000), timeout: '10S' });
     mesh.stack.run();
     assert.equal(
-      mesh.replicas.reduce((sum, { side }) => sum + side.inbound.queue.waiting, 0),
+      mesh.replicas.reduce((sum, { side }) => sum + side.backend.queue.waiting, 0),
       27,
     );
     assert.ok(mesh.stack.relay.memory.held > 0);

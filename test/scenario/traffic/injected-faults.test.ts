@@ -35,7 +35,7 @@ describe('Scenario: injected faults', () => {
       () => ['digits'],
       (on) => {
         stack.out.outbound.setFaults(on);
-        into.inbound.setFaults(on);
+        into.inbound.faults = on;
       },
     );
     stack.backend('a').answer = (stream) => stream.reply();
@@ -142,7 +142,7 @@ describe('Scenario: injected faults', () => {
     const open = call({ body: null }, web);
     open.data(Buffer.alloc(40_000));
     stack.advance(50);
-    assert.equal(into.inbound.queue.running, 0);
+    assert.equal(into.backend.queue.running, 0);
     assert.deepEqual(statuses(1, {}, stack.app(into.listener, 'other')), { 0: 1 });
     stack.advance(60);
     assert.equal(whole.status, 0);

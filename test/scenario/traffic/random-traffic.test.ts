@@ -290,8 +290,8 @@ describe('Scenario: anything goes', () => {
           const next = config();
           side.inbound.update(next, side.intentions(next.intentions), side.listener.sessions);
         }
-        if (chaos.chance(0.02)) side.inbound.setModel({ kind: 'away', why: 'chaos' });
-        if (chaos.chance(0.1)) side.inbound.setModel({ kind: 'ready' });
+        if (chaos.chance(0.02)) side.backend.setState({ kind: 'away', why: 'chaos' });
+        if (chaos.chance(0.1)) side.backend.setState({ kind: 'ready' });
         if (chaos.chance(0.7)) stack.turn();
         if (chaos.chance(0.3)) stack.advance(chaos.below(120));
       }
@@ -300,7 +300,7 @@ describe('Scenario: anything goes', () => {
       for (const peer of side.model.peers) peer.socket.break();
       const open = anInbound({ routes: ROUTES, queue });
       side.inbound.update(open, side.intentions(open.intentions), side.listener.sessions);
-      side.inbound.setModel({ kind: 'ready' });
+      side.backend.setState({ kind: 'ready' });
       for (const call of chaos.calls) if (!call.isOver && !call.peer.isClosed) call.reset();
       stack.advance(30_000);
       stack.assertIdle();

@@ -84,11 +84,11 @@ describe('Questions about health, inbound,', () => {
 
   it('are answered for a model that is away or not there yet', () => {
     known[''] = false;
-    side.inbound.setModel({ kind: 'away', why: 'it crashed' });
+    side.backend.setState({ kind: 'away', why: 'it crashed' });
     assert.equal(ask('').body.toString('hex'), NOT_SERVING);
     const asked = ask('letters');
     assert.deepEqual([asked.status, asked.reason], [14, 'model-unavailable']);
-    side.inbound.setModel({ kind: 'starting' });
+    side.backend.setState({ kind: 'starting' });
     assert.equal(ask('').body.toString('hex'), NOT_SERVING);
   });
 

@@ -137,7 +137,7 @@ describe('Inbound', () => {
       const kept = stack.settle(other.call({ body: null }));
       for (const stream of atModel()) stream.begin().data(Buffer.from('so far'));
       const waiting = stack.settle(peer.call());
-      assert.equal(side.inbound.queue.waiting, 1);
+      assert.equal(side.backend.queue.waiting, 1);
       revoke();
       assert.deepEqual(
         [flowing.status, flowing.reason, flowing.body.toString()],
@@ -259,7 +259,7 @@ describe('Inbound', () => {
       start({ queue: { concurrency: 2 } });
       const calls = fill(5);
       assert.equal(atModel().length, 2);
-      assert.deepEqual([side.inbound.queue.running, side.inbound.queue.waiting], [2, 3]);
+      assert.deepEqual([side.backend.queue.running, side.backend.queue.waiting], [2, 3]);
       for (let i = 0; i < 5; i++) {
         stack.settle(atModel()[i]!.reply(Buffer.from(String(i))));
         assert.equal(atModel().length, Math.min(5, i + 3));
@@ -284,7 +284,7 @@ describe('Inbound', () => {
       start({ queue: { concurrency: 1, maxWaitingBytes: 1500 } });
       const calls = fill(3, { body: Buffer.alloc(1000) });
       assert.deepEqual([calls[2]!.status, calls[2]!.reason], [8, 'overloaded']);
-      assert.equal(side.inbound.queue.waitingBytes, 1000);
+      assert.equal(side.backend.queue.waitingBytes, 1000);
     });
 
     it('refuses on arrival what would not reach the model in time', () => {
@@ -306,7 +306,7 @@ describe('Inbound', () => {
       const [, hasty] = [peer.call({ timeout: '10S' }), peer.call({ timeout: '100m' })];
       stack.advance(110);
       assert.deepEqual([hasty.status, hasty.reason], [4, 'queue-expired']);
-      assert.equal(side.inbound.queue.waiting, 0);
+      assert.equal(side.backend.queue.waiting, 0);
       stack.settle(atModel()[0]!.reply());
       assert.equal(atModel().length, 1);
       stack.assertIdle();
@@ -347,7 +347,7 @@ describe('Inbound', () => {
       stack.settle(running!.reset());
       assert.equal(atModel().length, 2);
       assert.equal(atModel()[0]!.resetCode, 8);
-      assert.deepEqual([side.inbound.queue.running, side.inbound.queue.waiting], [1, 0]);
+      assert.deepEqual([side.backend.queue.running, side.backend.queue.waiting], [1, 0]);
     });
 
     it('gives the place of a call whose deadline passes at the model to the next', () => {
@@ -364,7 +364,7 @@ describe('Inbound', () => {
       start({ queue: { concurrency: 1 } });
       const slow = peer.call({ body: null });
       stack.settle(slow.data(Buffer.alloc(100)));
-      assert.equal(side.inbound.queue.running, 0);
+      assert.equal(side.backend.queue.running, 0);
       const quick = peer.call();
       side.model.answer = (stream) => stream.reply();
       stack.run();
@@ -378,7 +378,7 @@ describe('Inbound', () => {
       start({ queue: { concurrency: 1 } });
       const slow = peer.call({ body: null });
       stack.settle(slow.data(Buffer.alloc(1_000_000, 'x')));
-      assert.equal(side.inbound.queue.running, 0);
+      assert.equal(side.backend.queue.running, 0);
       assert.equal(atModel().length, 0);
       stack.settle(slow.data(Buffer.alloc(10), Flag.endStream));
       assert.equal(side.model.last.bytes, 1_000_010);
@@ -412,7 +412,7 @@ describe('Inbound', () => {
         atModel().map((stream) => stream.header(':path')),
         [atModel()[0]!.header(':path'), CHECK, REFLECT],
       );
-      assert.equal(side.inbound.queue.running, 1);
+      assert.equal(side.backend.queue.running, 1);
     });
 
     it('grows and shrinks with its configuration, and forgets nobody', () => {
@@ -457,7 +457,7 @@ describe('Inbound', () => {
       stack.advance(1000);
       assert.deepEqual([hasty.status, hasty.reason], [4, 'queue-expired']);
       assert.equal(atModel().length, 0);
-      stack.settle(side.inbound.setModel({ kind: 'ready' }));
+      stack.settle(side.backend.setState({ kind: 'ready' }));
       const left = parseGrpcTimeout(side.model.last.header('grpc-timeout')!);
       assert.ok(left <= 4000, `${left} ms were promised`);
       stack.settle(side.model.last.reply());
@@ -469,7 +469,7 @@ describe('Inbound', () => {
       start({ queue: { concurrency: 1 } });
       const running = peer.call();
       const waiting = stack.settle(peer.call());
-      stack.settle(side.inbound.setModel({ kind: 'away', why: 'it is being restarted' }));
+      stack.settle(side.backend.setState({ kind: 'away', why: 'it is being restarted' }));
       const late = stack.settle(peer.call());
       for (const call of [waiting, late]) {
         assert.deepEqual([call.status, call.reason], [14, 'model-unavailable']);
@@ -522,16 +522,16 @@ describe('Inbound', () => {
       peer.call({ path: CHECK });
       stack.advance(10);
       stack.settle(side.model.last.reply());
-      assert.equal(side.inbound.activity().completed, 0);
+      assert.equal(side.backend.activity.report().completed, 0);
       stack.settle(peer.call());
       const startMs = stack.clock.now();
       stack.advance(40);
       assert.deepEqual(
-        [side.inbound.activity().inFlight, side.inbound.activity().oldestStartMs],
+        [side.backend.activity.report().inFlight, side.backend.activity.report().oldestStartMs],
         [1, startMs],
       );
       stack.settle(side.model.last.reply());
-      const { completed, lastCompletionMs, usualMs, inFlight } = side.inbound.activity();
+      const { completed, lastCompletionMs, usualMs, inFlight } = side.backend.activity.report();
       assert.deepEqual([completed, lastCompletionMs, inFlight], [1, startMs + 40, 0]);
       assert.ok(usualMs > 0);
     });

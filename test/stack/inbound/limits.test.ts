@@ -43,7 +43,7 @@ describe('Inbound limits', () => {
   const call = (app: App, options: CallOptions = {}): PeerStream => stack.settle(app.call(options));
   const ofClass = (name: string, app = web): PeerStream => call(app, { metadata: [['x-class', name]] });
   const atModel = (): readonly PeerStream[] => side.model.requests;
-  const report = () => queueReport(side.inbound.limits, stack.clock.now());
+  const report = () => queueReport(side.backend.limits, stack.clock.now());
   /** Has the model answer everything, one by one; what each said in this field, in the order in which they came. */
   const order = (name: string): (string | undefined)[] => {
     for (let i = 0; i < atModel().length; i++) {
@@ -248,11 +248,11 @@ describe('Inbound limits', () => {
     /** Calls keep coming, and the model takes `takesMs` for each. */
     const drive = (seconds: number, takesMs: (held: number) => number, options: CallOptions = {}): void => {
       side.model.answer = (stream) => {
-        const held = side.inbound.queue.running;
+        const held = side.backend.queue.running;
         stack.clock.after(takesMs(held), () => void (stream.isOver && stream.reply()));
       };
       for (let i = 0; i < seconds * 10; i++) {
-        while (side.inbound.queue.waiting < 20) call(web, options);
+        while (side.backend.queue.waiting < 20) call(web, options);
         stack.advance(100);
       }
     };
@@ -292,9 +292,9 @@ describe('Inbound limits', () => {
       const found = report().concurrency;
       assert.ok(found > 4, `${found}`);
       finish();
-      side.inbound.setModel({ kind: 'away', why: 'it is being restarted' });
+      side.backend.setState({ kind: 'away', why: 'it is being restarted' });
       assert.equal(report().concurrency, 0);
-      side.inbound.setModel({ kind: 'ready' });
+      side.backend.setState({ kind: 'ready' });
       assert.equal(report().concurrency, found);
       reload({ queue: { ...queue, adaptive: { min: 1, max: 3 } } });
       assert.equal(report().concurrency, 3);

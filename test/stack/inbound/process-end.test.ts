@@ -28,7 +28,7 @@ describe('Inbound, when the process of the model ends', () => {
     stack.settle(side.model.peer.socket.break());
   };
   const end = (of: EndClass, how = 'killed by SIGSEGV'): void => {
-    stack.settle(side.inbound.onProcessEnd({ class: of, how }));
+    stack.settle(side.backend.onProcessEnd({ class: of, how }));
   };
 
   for (const of of [EndClass.crashed, EndClass.killedBusy]) {
@@ -56,7 +56,7 @@ describe('Inbound, when the process of the model ends', () => {
   it('knows the end that was told before the break was seen', () => {
     const call = running();
     end(EndClass.crashed);
-    side.inbound.setModel({ kind: 'away', why: 'killed by SIGSEGV' });
+    side.backend.setState({ kind: 'away', why: 'killed by SIGSEGV' });
     breakConnection();
     assert.deepEqual([call.status, call.reason], [14, 'model-crashed']);
   });

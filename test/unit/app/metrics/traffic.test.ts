@@ -82,7 +82,7 @@ describe('The numbers of the mesh', () => {
       'memory_used_ratio',
     ])
       assert.ok(!names.includes(`outrider_${name}`), name);
-    assert.deepEqual(queueReport(plain.inbound.limits, stack.clock.now()), {
+    assert.deepEqual(queueReport(plain.backend.limits, stack.clock.now()), {
       ...{ running: 0, waiting: 0, waitingBytes: 0, concurrency: 2, expired: 0, evicted: 0 },
     });
 
@@ -102,7 +102,7 @@ describe('The numbers of the mesh', () => {
     assert.equal(read(families, 'outrider_memory_pressure_total', { level: 'critical' }), 1);
     assert.equal(read(families, 'outrider_rate_limited_total'), 0);
     assert.equal(read(families, 'outrider_queue_class_waiting', { class: 'now' }), 0);
-    assert.deepEqual(queueReport(side.inbound.limits, stack.clock.now()), {
+    assert.deepEqual(queueReport(side.backend.limits, stack.clock.now()), {
       ...{ running: 0, waiting: 0, waitingBytes: 0, concurrency: 2, expired: 0, evicted: 0 },
       ...{ unloadedMs: 0, rateLimited: 0, pressure: 'critical' },
       classes: [

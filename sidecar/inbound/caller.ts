@@ -1,0 +1,17 @@
+import type { PermissionList } from '../core/authorization/permissions.js';
+import { type HeaderField, makeField } from '../http2/hpack/field.js';
+
+/** The mesh service at the other end of a connection, and the last authorization decision about it. */
+export class Caller {
+  /** `outrider-caller`, for the model. */
+  readonly field: HeaderField;
+  /** Version of the intentions that the decision is by; −1: none yet. */
+  decidedVersion = -1;
+  /** Every call is allowed. */
+  isAllowed = false;
+  /** What decides where it depends on the call; null: nothing does. */
+  permissions: PermissionList | null = null;
+  constructor(readonly service: string) {
+    this.field = makeField('outrider-caller', service);
+  }
+}
