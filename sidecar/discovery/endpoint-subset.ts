@@ -2,7 +2,10 @@ import { labelOf } from '../config/codecs/address.js';
 import type { EndpointConfig } from '../config/model.js';
 import { subsetOf } from '../core/balancing/subset.js';
 
-/** At most `limit` of each priority; of more, the ones that `seed` chooses. Those without weight do not take up a place. */
+/**
+ * At most `limit` of each priority; of more, the ones that `seed` chooses. Those without weight do not take up a
+ * place.
+ */
 export function ownEndpoints(
   endpoints: readonly EndpointConfig[],
   limit: number,

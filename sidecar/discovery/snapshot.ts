@@ -1,12 +1,10 @@
-/**
- * What discovery tells the data plane, whoever found it out. Values are immutable snapshots: a later one replaces the
- * earlier one whole, and what is not known yet is said to be so, never left to look empty.
- */
-
 import type { EndpointConfig, UpstreamConfig } from '../config/model.js';
 import type { TrafficRoute } from '../core/routing/route-match.js';
 
-/** Everything about one upstream. */
+/**
+ * What discovery tells the data plane of one upstream. An immutable snapshot: a later one replaces it whole, and what is
+ * not known yet is marked as such and never left empty.
+ */
 export interface UpstreamSnapshot {
   /** First match wins; the last one matches every call. */
   readonly routes: readonly TrafficRoute[];
@@ -25,26 +23,26 @@ export interface ClusterSnapshot {
   readonly hashKey?: string;
 }
 
-/** Added to the priority of an instance that the registry calls critical: it gets traffic when nobody else can. */
+/** Added to the priority of an instance that the registry calls critical: it gets traffic while no other can. */
 export const CRITICAL_PRIORITY = 1000;
 
 /** The cluster of an upstream that has no traffic rules. */
 export const MAIN_CLUSTER = '';
 
-/** Whoever finds the endpoints of upstreams that name none. */
+/** A source of endpoints for upstreams whose configuration names none. */
 export interface Discovery {
-  /** @param onKnowledge called with every change, perhaps before this returns. */
+  /** @param onSnapshot called with every change, perhaps before this returns. */
   watchUpstream(
     config: UpstreamConfig,
-    onKnowledge: (knowledge: UpstreamSnapshot) => void,
+    onSnapshot: (snapshot: UpstreamSnapshot) => void,
   ): DiscoverySubscription;
 }
 
 /** The discovery of one upstream, until it is closed. */
 export interface DiscoverySubscription {
-  /** Takes over what a changed file asks for. */
+  /** Applies a changed configuration. */
   update(config: UpstreamConfig): void;
-  /** Connections contradict what was told. */
+  /** Connections contradict the snapshot: the cluster's endpoints are read again. */
   doubt(cluster: string, why: string): void;
   close(): void;
 }

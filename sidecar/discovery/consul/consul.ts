@@ -17,12 +17,17 @@ import { QueryRegistry } from './query/query-registry.js';
 import type { ConsulDeps } from './query/query-spec.js';
 import { Registration, type ServiceInstance } from './registration/registration.js';
 
+/** What the Consul side of a sidecar is made with. */
 export interface ConsulOptions extends Omit<ConsulDeps, 'config'> {
   readonly env: Environment;
-  /** Whether calls or connections to an address show that somebody is there. */
+  /** Whether calls or connections to an address show that it is served. */
   isAnswering(address: Address): boolean;
 }
 
+/**
+ * A sidecar's whole dealing with Consul: one agent, one set of queries, and on them endpoints and rules of the
+ * upstreams, the sidecar's identity, the intentions for its service, and its own entry in the catalogue.
+ */
 export class Consul implements Discovery {
   /** Undefined where certificates come from elsewhere. */
   readonly identity: IdentitySource | undefined;
@@ -32,7 +37,7 @@ export class Consul implements Discovery {
   private readonly cache: CacheFile | undefined;
   private readonly deps: ConsulDeps & { readonly cache?: CacheFile };
   private readonly upstreams = new Set<UpstreamWatcher>();
-  /** Rules that are not honoured and have been named in the log. */
+  /** Unsupported rules that the log has named. */
   private readonly logged = new Set<string>();
   private intentions: ConnectIntentions | undefined;
   private registration: Registration | undefined;
@@ -68,11 +73,11 @@ export class Consul implements Discovery {
 
   watchUpstream(
     config: UpstreamConfig,
-    onKnowledge: (knowledge: UpstreamSnapshot) => void,
+    onSnapshot: (snapshot: UpstreamSnapshot) => void,
   ): DiscoverySubscription {
     const { service } = this.config;
     const deps = { ...this.deps, service, logged: this.logged };
-    const watch = new UpstreamWatcher(config, this.queries, this.endpoints, deps, onKnowledge);
+    const watch = new UpstreamWatcher(config, this.queries, this.endpoints, deps, onSnapshot);
     this.upstreams.add(watch);
     return {
       update: (next) => watch.update(next),
@@ -84,7 +89,7 @@ export class Consul implements Discovery {
     };
   }
 
-  /** Who may call us; false where the file says it. */
+  /** Follows the intentions for this service; false where the file has them. */
   watchIntentions(onTable: (table: IntentionTable) => void): boolean {
     if (!this.deps.config.intentions) return false;
     const { service } = this.config;
@@ -92,24 +97,24 @@ export class Consul implements Discovery {
     return true;
   }
 
-  /** Our own entry in the catalogue, if it is wanted. */
+  /** Keeps an entry in the catalogue, where the configuration asks for one. */
   register(instance: ServiceInstance): void {
     if (this.deps.config.registration === undefined) return;
     this.registration = new Registration(this.agent, this.deps, instance);
     this.registration.start();
   }
 
-  /** What the registration tells may have changed. */
+  /** The registered instance may have changed. */
   changed(): void {
     this.registration?.changed();
   }
 
-  /** Critical, and known to be by our peers. */
+  /** Sets both checks critical, and waits until peers have heard of it. */
   async leave(): Promise<void> {
     await this.registration?.leave();
   }
 
-  /** A successor is in the catalogue under the same name: nothing more is said there of this one. */
+  /** A successor is in the catalogue under the same id: this process sends nothing more. */
   handOver(): void {
     this.registration?.close();
   }

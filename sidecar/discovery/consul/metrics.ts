@@ -3,7 +3,7 @@ import type { Metric, Sample } from '../../telemetry/metric.js';
 import type { QueryStatus } from './query/query-spec.js';
 import type { Check } from './registration/checks.js';
 
-/** @param extra families of other parts of the Consul side, put after these. */
+/** The metrics of the queries, by name. @param extra metrics of other parts of the Consul side, put after these. */
 export function metrics(statuses: readonly QueryStatus[], extra: readonly Metric[] = []): Metric[] {
   const queries = byName(statuses);
   const each = (of: (status: QueryStatus) => number): Sample[] =>
@@ -88,6 +88,7 @@ function merge(a: QueryStatus, b: QueryStatus): QueryStatus {
   };
 }
 
+/** The metrics of a registration and its checks. */
 export function registrationMetrics(
   isRegistered: boolean,
   counts: { readonly registrations: number; readonly failures: number },
@@ -125,16 +126,18 @@ export function registrationMetrics(
   ];
 }
 
+/** What the metrics show of one target. */
 export interface TargetReport {
   readonly title: string;
   readonly members: readonly Listed[];
-  /** In use although Consul took them away. */
+  /** Instances in use although Consul no longer lists them. */
   readonly kept: number;
   /** Entries of the last answer that made no sense. */
   readonly skipped: number;
   readonly holds: number;
 }
 
+/** Where answers about instances were parsed, and how many threads were started. */
 export interface ParseCounts {
   readonly inPlace: number;
   readonly inThread: number;
@@ -144,6 +147,7 @@ export interface ParseCounts {
 
 const STATUSES: readonly Health[] = ['passing', 'warning', 'critical'];
 
+/** The metrics of instances, by target. */
 export function targetMetrics(targets: readonly TargetReport[], parses: ParseCounts): Metric[] {
   const each = (value: (target: TargetReport) => number): Sample[] =>
     targets.map((target) => ({ labels: { target: target.title }, value: value(target) }));

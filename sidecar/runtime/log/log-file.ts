@@ -1,9 +1,3 @@
-/**
- * A file that lines are added to while the process has better things to do: nobody ever waits for it, what it holds is
- * bounded, and what it cannot write is dropped and counted. A full disk, a directory that is gone, or a pipe that nobody
- * reads costs lines, never calls. The file is opened anew when it was moved away, and after every failure.
- */
-
 import { constants } from 'node:fs';
 import { open, stat } from 'node:fs/promises';
 import type { Clock } from '../time/clock.js';
@@ -35,6 +29,7 @@ export interface LogFileSystem {
   identityOf(path: string): Promise<string>;
 }
 
+/** An open file. */
 export interface OpenLogFile {
   readonly identity: string;
   /** Resolves with the octets written, at least one. */
@@ -42,6 +37,7 @@ export interface OpenLogFile {
   close(): Promise<void>;
 }
 
+/** What a log file is made with. */
 export interface LogFileOptions {
   readonly clock: Clock;
   readonly timers: Timers;
@@ -54,6 +50,11 @@ interface Chunk {
   lines: number;
 }
 
+/**
+ * A file that lines are added to without holding up the process: what it holds is bounded (1 MiB), and what it cannot
+ * write is dropped and counted. A full disk, a directory that is gone, or a pipe without a reader costs lines, never
+ * calls. The file is opened anew when it was moved away, and after every failure. Why not sonic-boom: decision 52.
+ */
 export class LogFile implements LineDestination {
   /** Lines since the start. */
   written = 0;
@@ -105,7 +106,7 @@ export class LogFile implements LineDestination {
     this.isMoved = true;
   }
 
-  /** Writes what is held, as far as that is quick, and lets go of the file. */
+  /** Writes what is held, for 1 s at most, and closes the file. */
   async close(): Promise<void> {
     if (this.isClosed) return;
     this.isClosed = true;
@@ -201,7 +202,7 @@ export class LogFile implements LineDestination {
 
   // ---- which file ----
 
-  /** Lets go of the file when another belongs at its path. */
+  /** Closes the file when its path leads to another one. */
   private async followRotation(): Promise<void> {
     const now = this.options.clock.now();
     const { file, isMoved } = this;

@@ -1,14 +1,13 @@
-/**
- * The log: JSON lines on stderr, written without blocking the event loop. The only importer of pino.
- * Secrets are removed here, by the name of the field, so that no caller has to remember to.
- */
 import { pino } from 'pino';
 import type { Clock } from '../time/clock.js';
 import { standardError } from './stderr-writer.js';
 
+/** From the least important on. */
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
+/** What a line says beside its message. */
 export type LogFields = Readonly<Record<string, unknown>>;
 
+/** A log of JSON lines. */
 export interface Logger {
   debug(fields: LogFields, message: string): void;
   info(fields: LogFields, message: string): void;
@@ -23,11 +22,13 @@ export interface Logger {
   flush(): void;
 }
 
+/** Where whole lines go, each with its newline. */
 export interface LogDestination {
   write(line: string): void;
 }
 
 const MAX_DEPTH = 6;
+/** What stands in place of a secret. */
 export const REDACTED = '[redacted]';
 
 const SECRET_EXACT = new Set(['authorization', 'cookie', 'key', 'pem', 'credentials']);
@@ -93,6 +94,7 @@ class PinoLogger implements Logger {
   }
 }
 
+/** What a logger is made with. */
 export interface LoggerOptions {
   readonly level: LogLevel;
   /** Default: file descriptor 2. */
@@ -101,7 +103,7 @@ export interface LoggerOptions {
   readonly fields?: LogFields;
 }
 
-/** Where lines about calls go: nobody waits for it, and what it cannot take is counted. */
+/** Where lines about calls go: writing returns at once, and what cannot be taken is counted. */
 export interface LineDestination extends LogDestination {
   readonly written: number;
   readonly dropped: number;
@@ -132,7 +134,7 @@ export class StandardErrorLines implements LineDestination {
 
 /**
  * Writes records of one kind, a line each, that begin with that kind and the time. For many a second: nothing is looked
- * for in them, so whoever makes them puts in only what may be shown.
+ * for in them, so a record must hold only what may be shown.
  */
 export function createLineWriter(
   kind: string,
@@ -150,6 +152,10 @@ export function createLineWriter(
   return (record) => inner.info(record);
 }
 
+/**
+ * A log of JSON lines on stderr, on pino, of which this is the only importer; written without blocking the event
+ * loop. Secrets are removed by the name of the field.
+ */
 export function createLogger({ level, destination, fields = {} }: LoggerOptions): Logger {
   const out = destination ?? standardError();
   const inner = pino(
@@ -194,7 +200,9 @@ export class LogThrottle {
     private readonly maxKinds = 1_000,
   ) {}
 
-  /** How many of this kind were held back since the last one let through (≥ 0), or -1 when this one is held back too. */
+  /**
+   * How many of this kind were held back since the last one let through (≥ 0), or -1 when this one is held back too.
+   */
   pass(kind: string): number {
     const nowMs = this.clock.now();
     const seen = this.kinds.get(kind);

@@ -1,13 +1,7 @@
-/**
- * Standard error, as one place for all lines of the process. Nobody waits for it: what it holds is bounded, and what it
- * does not take, because its disk is full or its reader is slow or gone, is dropped and counted. At the end of the
- * process it is tried once more, for a moment: a log that cannot be written keeps nothing from ending.
- */
-
 import { write, writeSync } from 'node:fs';
 
 const FD = 2;
-/** Characters held when whoever reads is slow. */
+/** Characters held while the reader is slow. */
 const MAX_HELD = 1024 * 1024;
 /** Written at once, at most. */
 const MAX_WRITE = 64 * 1024;
@@ -16,7 +10,7 @@ const BUSY_MS = 20;
 const LAST_TRIES = 25;
 const NEWLINE = 10;
 
-/** The system's calls, as far as they are needed here. */
+/** The calls of the system that are used here. */
 export interface Writing {
   write(
     buffer: Buffer,
@@ -26,6 +20,11 @@ export interface Writing {
   writeSync(buffer: Buffer, start: number): number;
 }
 
+/**
+ * Standard error, as one place for all lines of the process. What it holds is bounded (1 MiB), and what is not taken,
+ * because the disk is full or the reader is slow or gone, is dropped and counted. At the end of the process it is
+ * tried once more, for half a second: a log that cannot be written does not keep the process from ending.
+ */
 export class StderrWriter {
   dropped = 0;
   private readonly chunks: string[] = [];
@@ -105,7 +104,7 @@ const SYSTEM: Writing = {
 
 let shared: StderrWriter | undefined;
 
-/** The same for everybody, so that no line begins within another. */
+/** The one writer of the process, so that no line begins within another. */
 export function standardError(): StderrWriter {
   if (shared !== undefined) return shared;
   const made = new StderrWriter();

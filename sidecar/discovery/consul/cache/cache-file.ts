@@ -1,12 +1,3 @@
-/**
- * What Consul said last, kept on disk, so that a sidecar that starts while Consul is away still knows its peers.
- *
- * One file for each section, 0600 in a directory that only this user writes, replaced whole by a rename once the new
- * one is on disk. A file that is damaged, too large, of another version or writable by others is ignored with a
- * warning and stays until its section is saved again. Values are immutable snapshots: they are written later, in
- * pieces, so that a large one holds up no call.
- */
-
 import { renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from '../../../runtime/log/logger.js';
@@ -24,7 +15,7 @@ import {
 } from './cache-format.js';
 import { jsonPieces } from './json-writer.js';
 
-/** A change is written this long after it was said, together with those that came meanwhile. */
+/** A change is written this long after it was saved, together with those that came meanwhile. */
 const DEBOUNCE_MS = 1_000;
 /** Large sections wait longer: on average at most this many bytes are written per millisecond. */
 const BYTES_PER_MS = 256;
@@ -35,7 +26,7 @@ const UNREF = { unref: true } as const;
 interface Section {
   readonly name: string;
   readonly path: string;
-  /** Absent: what was said last is on disk. */
+  /** Absent: the last value is on disk. */
   pending?: { readonly value: unknown };
   timer: Timer | undefined;
   isWriting: boolean;
@@ -46,6 +37,13 @@ interface Section {
   bytes: number;
 }
 
+/**
+ * The last answers of Consul, kept on disk, so that a sidecar that starts while Consul is away knows its peers. One
+ * file for each section, 0600 in a directory that only this user writes, replaced whole by a rename once the new one
+ * is on disk. A file that is damaged, too large, of another version or writable by others is ignored with a warning
+ * and stays until its section is saved again. Values are immutable snapshots: they are written later, in pieces, so
+ * that a large one holds up no call.
+ */
 export class CacheFile {
   private readonly sections = new Map<string, Section>();
   private isClosed = false;
@@ -65,7 +63,10 @@ export class CacheFile {
     return new CacheFile(dir, logger, timers, fault === undefined);
   }
 
-  /** What was saved last under this name, by this process or one before it; undefined when there is nothing usable. The caller checks its shape. */
+  /**
+   * What was saved last under this name, by this process or one before it; undefined when there is nothing usable.
+   * The caller checks its shape.
+   */
   load(section: string): unknown {
     const known = this.sectionOf(section);
     if (known.pending !== undefined) return known.pending.value;
@@ -80,7 +81,10 @@ export class CacheFile {
     }
   }
 
-  /** Keeps `value`, which must not change afterwards and must be fit for JSON. Written about a second later; `flush` hastens. */
+  /**
+   * Keeps `value`, which must not change afterwards and must be fit for JSON. Written about a second later; `flush`
+   * hastens.
+   */
   save(section: string, value: unknown): void {
     if (!this.isUsable || this.isClosed) return;
     const known = this.sectionOf(section);
@@ -204,7 +208,7 @@ export class CacheFile {
     this.problem = '';
   }
 
-  /** A full disk fails every write alike: it is said once until one succeeds. */
+  /** A full disk fails every write alike: one line until a write succeeds. */
   private warnOnce(section: Section, error: unknown): void {
     const problem = codeOf(error) ?? messageOf(error);
     if (problem === this.problem) return;

@@ -1,8 +1,3 @@
-/**
- * The files of the cache: their names, their head with version and checksum, and who may write them. Everything here
- * throws an Error that says what is wrong.
- */
-
 import { createHash, randomBytes } from 'node:crypto';
 import {
   closeSync,
@@ -29,6 +24,7 @@ const MAX_HEAD_BYTES = 4096;
 const WRITABLE_BY_OTHERS = 0o022;
 const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 
+/** A cache file as it is written. */
 export interface EncodedCache {
   readonly chunks: readonly Buffer[];
   readonly digest: string;
@@ -58,7 +54,7 @@ export class CacheEncoder {
   }
 }
 
-/** Throws an Error that says what is wrong with the file. */
+/** The digest and the body of a cache file. @throws Error that says what is wrong with the file. */
 export function decodeCache(section: string, bytes: Buffer): { digest: string; body: Buffer } {
   const end = bytes.subarray(0, MAX_HEAD_BYTES).indexOf(0x0a);
   const head = bytes.subarray(0, Math.max(0, end)).toString('utf8');
@@ -72,7 +68,9 @@ export function decodeCache(section: string, bytes: Buffer): { digest: string; b
   return { digest, body };
 }
 
-/** Undefined, or why the directory cannot be used. */
+/**
+ * Makes the directory and removes what a killed process left in it. Returns why it cannot be used; undefined: it can.
+ */
 export function prepareDirectory(dir: string): string | undefined {
   try {
     mkdirSync(dir, { recursive: true, mode: 0o700 });
@@ -98,7 +96,10 @@ function faultOf(stat: { readonly mode: number; readonly uid: number }): string 
   return `it has mode ${mode}; others must not write it: chmod go-w`;
 }
 
-/** The checks are on the open file, so nothing can be swapped in between. */
+/**
+ * The content of a file that only this user can write. The checks are on the open file, so nothing can be swapped in
+ * between.
+ */
 export function readSafely(path: string): Buffer {
   const handle = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW);
   try {
@@ -124,7 +125,7 @@ export async function writeDurably(path: string, chunks: readonly Buffer[]): Pro
   }
 }
 
-/** The same before it returns. */
+/** Writes a new file and waits until it is on disk, before it returns. */
 export function writeDurablyNow(path: string, chunks: readonly Buffer[]): void {
   const handle = openSync(path, NEW_FILE, 0o600);
   try {
@@ -135,12 +136,13 @@ export function writeDurablyNow(path: string, chunks: readonly Buffer[]): void {
   }
 }
 
-/** Readable where it can be, unambiguous always. */
+/** The file name of a section: its letters and digits, and a hash that makes it unambiguous. */
 export function fileNameOf(section: string): string {
   const readable = section.replaceAll(/[^A-Za-z0-9]+/g, '-').slice(0, 60);
   return `${readable}-${createHash('sha256').update(section).digest('hex').slice(0, 16)}.json`;
 }
 
+/** A name for the file before it is renamed into its place. */
 export function temporaryFor(path: string): string {
   return `${path}.${randomBytes(6).toString('hex')}`;
 }

@@ -1,9 +1,10 @@
-/** JSON in pieces, so that writing a large value takes many short turns of the event loop and not one long one. */
-
 /** Elements of an array that make one piece: about half a millisecond of work. */
 const PIECE = 250;
 
-/** The pieces joined are what `JSON.stringify` gives. Long arrays are cut, at the top and as members of a plain object. */
+/**
+ * JSON in pieces, so that writing a large value takes many short turns of the event loop. Joined, they are what
+ * `JSON.stringify` gives. Long arrays are cut, at the top and as members of a plain object.
+ */
 export function* jsonPieces(value: unknown): Generator<string> {
   if (Array.isArray(value)) yield* arrayPieces(value);
   else if (isPlain(value)) yield* memberPieces(value);

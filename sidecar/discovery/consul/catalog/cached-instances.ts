@@ -1,9 +1,10 @@
-/** Instances that an earlier process kept. The file has a checksum and belongs to us, but nothing else vouches for its shape. */
-
 import { textIn } from '../parser/json-fields.js';
 import type { Instance, InstanceList } from './instances.js';
 
-/** Undefined when nothing was kept. Throws an Error when what was kept is something else. */
+/**
+ * Instances that an earlier process kept; undefined when there are none. @throws Error when the cache holds something
+ * else.
+ */
 export function cachedInstances(kept: unknown): InstanceList | undefined {
   if (kept === undefined) return undefined;
   if (!Array.isArray(kept) || !kept.every(isInstance)) {

@@ -1,5 +1,3 @@
-/** The instances of a cluster's targets as endpoints with priorities: who is to be tried before whom, and why. */
-
 import type { EndpointConfig } from '../../../config/model.js';
 import { subsetOf } from '../../../core/balancing/subset.js';
 import { CRITICAL_PRIORITY } from '../../snapshot.js';
@@ -13,6 +11,7 @@ export interface TargetInstances {
   readonly instances: readonly Instance[] | undefined;
 }
 
+/** The instances of a cluster's targets as endpoints with priorities: which are tried before which, and why. */
 export class ClusterEndpoints {
   /** An instance that has not changed is the same endpoint. By the target's place in the order. */
   private readonly made: WeakMap<Instance, EndpointConfig>[] = [];
@@ -22,7 +21,7 @@ export class ClusterEndpoints {
 
   /**
    * Of the target k, passing ones and those with a warning have the priority k, critical ones 1000 + k: they come after
-   * everybody else, in the same order. An address that several targets name counts for the first of them.
+   * all others, in the same order. An address that several targets name counts for the first of them.
    * @param limit of more of one priority only the sidecar's own subset is taken: the others would cost time with every
    *   change, and get nothing.
    */
@@ -76,7 +75,7 @@ function endpointOf(instance: Instance, target: Target, at: number): EndpointCon
     id: instance.id,
     weight: instance.weight,
     priority: isCritical ? CRITICAL_PRIORITY + at : at,
-    // Whom the caller means, not whom the catalogue says it is.
+    // The service that the caller asks for, not the one in the catalogue.
     service: target.service,
     ...(instance.datacenter === '' ? {} : { datacenter: instance.datacenter }),
     ...localityOf(instance),

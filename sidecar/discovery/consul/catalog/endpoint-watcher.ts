@@ -13,6 +13,7 @@ import { logEvictionsHeld, logHoldEnded } from './eviction-log.js';
 import type { Instance, InstanceList } from './instances.js';
 import { keyOf, queryOf, type Target, titleOf } from './target.js';
 
+/** What is known of a target's instances. */
 export interface TargetState {
   /** Undefined: not known yet. Critical ones are among them, for when there are no others. */
   readonly instances: readonly Instance[] | undefined;
@@ -20,21 +21,26 @@ export interface TargetState {
   readonly graceUntilMs?: number;
 }
 
+/** One use of a target. */
 export interface TargetWatch {
   /** Connections contradict what is known: Consul is read again, at most about once a second. */
   doubt(why: string): void;
   close(): void;
 }
 
+/** What a watcher of endpoints is made with. */
 export interface TargetDeps extends ConsulDeps {
   readonly cache?: CacheFile;
-  /** Our own; targets in another one are reached by their wan addresses. While it is not known no target is taken to be elsewhere. */
+  /**
+   * Our own; targets in another one are reached by their wan addresses. While it is not known no target is taken to
+   * be elsewhere.
+   */
   datacenter?(): string | undefined;
   /** Whether calls or connections to it show that it is there. */
   isAnswering(address: Address): boolean;
 }
 
-/** What is used of `Watches`. */
+/** The part of `QueryRegistry` that is used here. */
 export interface Queries {
   watch<T>(spec: QuerySpec<T>, onValue: (value: T, from: Source) => void): Watch;
 }
@@ -45,6 +51,10 @@ type Listener = (state: TargetState) => void;
 
 const REEVALUATE_MS = 1_000;
 
+/**
+ * Keeps the instances of targets, one query for each target however many users it has. A working set of which Consul
+ * takes away most at once is kept for the grace time (core/discovery/eviction-guard.ts).
+ */
 export class EndpointWatcher {
   private readonly entries = new Map<string, WatchedTarget>();
   private readonly pool: ParsePool;
@@ -66,7 +76,7 @@ export class EndpointWatcher {
       this.entries.set(key, entry);
     }
     const used = entry;
-    // A listener of its own for each user, should one function be given twice.
+    // A listener of its own for each user, in case one function is given twice.
     const listener: Listener = (state) => onChange(state);
     used.add(listener);
     return {
@@ -129,7 +139,7 @@ class WatchedTarget {
     else if (this.registry !== undefined) this.notify(listener, this.registry);
   }
 
-  /** True when nobody is left, and the query has ended. */
+  /** True when it was the last user, and the query has ended. */
   remove(listener: Listener): boolean {
     if (!this.listeners.delete(listener) || this.listeners.size > 0) return false;
     this.close();
@@ -203,7 +213,7 @@ class WatchedTarget {
     if (before?.hold === undefined && after.hold !== undefined) {
       this.holds += 1;
       logEvictionsHeld(this.deps.logger, this.title, after.hold, after.answer);
-      // Whoever said so may be a server that lags behind: the leader is asked.
+      // The server that answered may lag behind: the leader is asked.
       if (from === 'agent') this.query?.reread('it took away most of a working set at once');
     }
     if (after.ended !== undefined) logHoldEnded(this.deps.logger, this.title, after.ended, after.members);

@@ -1,8 +1,7 @@
-/** What is said when Consul is not believed, and when it is again: one line each. */
-
 import type { EvictionGuard, HoldEnd, Listed } from '../../../core/discovery/eviction-guard.js';
 import type { Logger } from '../../../runtime/log/logger.js';
 
+/** One line in the log when instances stay in use although Consul no longer lists them. */
 export function logEvictionsHeld<I extends Listed>(
   logger: Logger,
   target: string,
@@ -24,6 +23,7 @@ const ENDS: Readonly<Record<HoldEnd, string>> = {
   silent: 'the instances it took away do not answer any more',
 };
 
+/** One line in the log when the list of Consul counts again, and why. */
 export function logHoldEnded(logger: Logger, target: string, end: HoldEnd, members: readonly Listed[]): void {
   const fields = { target, instances: members.length };
   const message = `Consul is believed again: ${ENDS[end]}`;

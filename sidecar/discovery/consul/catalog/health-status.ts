@@ -1,8 +1,7 @@
-/** What the checks of one instance come to, as Consul itself sums them up: the worst one counts, node and service alike. */
-
 import type { Health } from '../../../core/discovery/eviction-guard.js';
 import { oneLine, textIn } from '../parser/json-fields.js';
 
+/** The status of an instance, and why. */
 export interface AggregateStatus {
   readonly status: Health;
   /** `NAME: first line of its output`, of the worst check, or of the one that it stands for; empty while passing. */
@@ -16,7 +15,10 @@ const ALIASED = /^Aliased check "([^"]+)" failing: (?=\S)/;
 const NODE_MAINTENANCE = '_node_maintenance';
 const SERVICE_MAINTENANCE = '_service_maintenance';
 
-/** A check of a status that Consul does not have says nothing. Maintenance comes first in `why`, for it is a person's will. */
+/**
+ * The status of an instance from its checks, as Consul itself sums them up: the worst one counts, node and service alike.
+ * A check of a status that Consul does not have is passed over. Maintenance comes first in `why`: an operator set it.
+ */
 export function aggregateStatus(checks: readonly unknown[]): AggregateStatus {
   let worst: unknown;
   let worstRank = 0;

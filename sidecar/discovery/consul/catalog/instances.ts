@@ -1,15 +1,10 @@
-/**
- * Instances of a service as Consul's health endpoints list them: `/v1/health/connect/SERVICE` (proxies and natives that
- * speak for it) and `/v1/health/service/SERVICE`. Nothing in an answer is trusted to be of the right kind: an entry
- * that makes no sense is left out and the first such is described; an answer that is no list of entries is an Error.
- */
-
 import { isIP } from 'node:net';
 import type { Health } from '../../../core/discovery/eviction-guard.js';
 import { jsonElements } from '../parser/array-scanner.js';
 import { type Json, listIn, objectIn, oneLine, quote, textIn } from '../parser/json-fields.js';
 import { type AggregateStatus, aggregateStatus } from './health-status.js';
 
+/** One instance of a service that calls can go to. */
 export interface Instance {
   /** `host:port` or `[ipv6]:port`, in lower case: its address is what makes an instance. */
   readonly key: string;
@@ -33,7 +28,7 @@ export interface Instance {
   readonly version?: string;
 }
 
-/** What an answer came to. */
+/** The instances of an answer, and what was left out of it. */
 export interface InstanceList {
   readonly instances: readonly Instance[];
   /** Entries that were left out. */
@@ -42,6 +37,7 @@ export interface InstanceList {
   readonly problem: string | undefined;
 }
 
+/** How an answer is read. */
 export interface ReadOptions {
   /** Addresses for callers in another datacenter (`TaggedAddresses.wan`), where there are such. */
   readonly wan: boolean;
@@ -57,7 +53,11 @@ const MAX_META = 128;
 const MAX_WEIGHT = 65_535;
 const HOST = /^(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*\.?$/i;
 
-/** Reads a whole answer. Throws an Error when it is not a JSON array. */
+/**
+ * The instances of a service as Consul's health endpoints list them: `/v1/health/connect/SERVICE` (its proxies and natives)
+ * and `/v1/health/service/SERVICE`. No field is trusted to be of the right type: an entry that makes no sense is left out
+ * and the first such is described. @throws Error when the answer is no JSON array.
+ */
 export function readInstances(body: Uint8Array, options: ReadOptions): InstanceList {
   const reader = new InstanceReader(options);
   for (const { bytes, text } of jsonElements(body, MAX_ENTRY_BYTES)) reader.add(text, bytes);
@@ -207,7 +207,7 @@ function ownIdOf(service: Json): string {
   return textIn(service, 'ID') || textIn(service, 'Service');
 }
 
-/** Whom a proxy speaks for; empty for everything else. */
+/** A field of the service behind a proxy; empty for everything else. */
 function proxied(service: Json, field: 'DestinationServiceName' | 'DestinationServiceID'): string {
   if (textIn(service, 'Kind') !== 'connect-proxy') return '';
   return textIn(objectIn(service, 'Proxy'), field);

@@ -1,5 +1,4 @@
-/** What endpoints are read for, and how Consul is asked for it. */
-
+/** A service, or a part of it, that endpoints are read for. */
 export interface Target {
   readonly service: string;
   /** Absent: the agent's own. */
@@ -8,18 +7,21 @@ export interface Target {
   readonly filter?: string;
   /** An instance whose checks warn counts as critical. */
   readonly onlyPassing?: boolean;
-  /** For the SNI of those who connect; not asked of Consul. */
+  /** For the SNI of connections to it; not part of the query. */
   readonly subset?: string;
-  /** `connect` (default): who speaks for the service with its identity. `plain`: the service itself, outside the mesh. */
+  /**
+   * `connect` (default): its proxies and natives, which have its identity. `plain`: the service itself, outside the
+   * mesh.
+   */
   readonly via?: 'connect' | 'plain';
 }
 
-/** Targets of one key are one query and one working set. */
+/** Targets of one key share one query and one working set. */
 export function keyOf(target: Target): string {
   return `${queryOf(target).key}${target.onlyPassing === true ? '#passing' : ''}`;
 }
 
-/** For people and metrics: `digits@dc2`. */
+/** A target's name in messages and metrics: `digits@dc2`. */
 export function titleOf({ service, datacenter, filter, onlyPassing }: Target): string {
   const where = datacenter === undefined ? '' : `@${datacenter}`;
   const which = [
@@ -29,7 +31,10 @@ export function titleOf({ service, datacenter, filter, onlyPassing }: Target): s
   return `${service}${where}${which.length === 0 ? '' : ` (${which.join(', ')})`}`;
 }
 
-/** As a blocking query: without `passing`, for who is critical is our decision. */
+/**
+ * The blocking query for a target. It does not ask for `passing` alone: critical instances are used when no other is
+ * left.
+ */
 export function queryOf({ service, datacenter, filter, via }: Target): {
   readonly key: string;
   readonly name: string;

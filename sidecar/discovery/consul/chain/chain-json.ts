@@ -1,12 +1,9 @@
-/**
- * A compiled discovery chain as Consul answers it (`/v1/discovery-chain/SERVICE`): which nodes there are, and that the
- * answer hangs together. What its nodes say in detail is read by those who use it.
- */
-
 import { type Json, objectIn, quote, textIn } from '../parser/json-fields.js';
 
+/** The kinds of nodes in a discovery chain. */
 export type NodeType = 'router' | 'splitter' | 'resolver';
 
+/** A node of a discovery chain. */
 export interface ChainNode {
   readonly type: NodeType;
   /** As Consul calls it: `v1.web.default.dc1`. */
@@ -26,6 +23,7 @@ export interface ChainTarget {
   readonly json: Json;
 }
 
+/** A compiled discovery chain. Its nodes are looked up by name, so that a dangling name is an Error and not a gap. */
 export interface Chain {
   readonly service: string;
   /** The one it was compiled in, which is the agent's. */
@@ -37,7 +35,10 @@ export interface Chain {
   target(id: string): ChainTarget;
 }
 
-/** @throws Error that says what is missing; the chain is then not used at all. */
+/**
+ * Reads the answer of `/v1/discovery-chain/SERVICE`. @throws Error that says what is missing; the chain is not used
+ * then.
+ */
 export function parseChain(text: string): Chain {
   const chain = objectIn(JSON.parse(text), 'Chain');
   if (chain === undefined) throw new Error('not a discovery chain: it has no Chain');

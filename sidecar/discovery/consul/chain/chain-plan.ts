@@ -1,9 +1,3 @@
-/**
- * From a discovery chain to what the data plane needs: routes, and the clusters they lead to, each with its targets in
- * the order of failover. What is not honoured is named in sentences. Consul 1.6 to 1.8 were tried; what came later
- * (load balancer policies, RetryOn, case-insensitive paths) is read as documented.
- */
-
 import { Status } from '../../../core/outcome/status.js';
 import type { TrafficRoute } from '../../../core/routing/route-match.js';
 import { MAIN_CLUSTER } from '../../snapshot.js';
@@ -14,6 +8,7 @@ import { matchOf } from './route-match.js';
 
 export type { ClusterPlan } from './resolver.js';
 
+/** Routes, the clusters they lead to, and the rules that are not applied. */
 export interface ChainPlan {
   /** As for the data plane: the first match wins, the last one matches every call. */
   readonly routes: readonly TrafficRoute[];
@@ -23,12 +18,17 @@ export interface ChainPlan {
   readonly unsupported: readonly string[];
 }
 
-/** More is not a chain that anybody wrote. */
+/** Bounds on what one answer can make the sidecar hold. */
 const MAX_ROUTES = 1_000;
 const MAX_SPLITS = 1_000;
 const MAX_DEPTH = 16;
 
-/** @throws Error when the answer is no chain, or one that does not hang together: the one before it stays in force. */
+/**
+ * From a discovery chain to what the data plane needs: routes, and the clusters they lead to, each with its targets in the
+ * order of failover. Consul 1.6 to 1.8 were tried; what came later (load balancer policies, RetryOn, case-insensitive
+ * paths) is read as documented. @throws Error when the answer is no chain, or one with dangling names: the one before
+ * stays in force.
+ */
 export function planOf(text: string): ChainPlan {
   const chain = parseChain(text);
   const unsupported = new Set<string>();

@@ -1,5 +1,3 @@
-/** The config entries and the discovery chain that say where calls to one service go, kept up. */
-
 import type { CacheFile } from '../cache/cache-file.js';
 import type { Queries } from '../catalog/endpoint-watcher.js';
 import type { Watch } from '../query/query-registry.js';
@@ -8,20 +6,22 @@ import { type QuerySpec, SMALL_ANSWER_BYTES } from '../query/query-spec.js';
 import { type ChainPlan, planOf } from './chain-plan.js';
 import { limitsOf, refusedDefaults, type UpstreamLimits } from './service-defaults.js';
 
+/** What a watcher of rules is made with. */
 export interface RuleDeps extends ConsulDeps {
-  /** Our own service: its `service-defaults` say what its upstreams may cost. */
+  /** The sidecar's own service: its `service-defaults` bound its upstreams. */
   readonly service: string;
   readonly cache?: CacheFile;
 }
 
-/** Told of each change. Nothing here is empty because it is not known yet: then nothing is told. */
+/** Called with each change; not called for what is not known yet. */
 export interface RuleListener {
   plan(plan: ChainPlan): void;
   limits(limits: UpstreamLimits): void;
-  /** What `proxy-defaults` ask that is not applied, in sentences. */
+  /** What of `proxy-defaults` is not applied, in sentences. */
   refused(sentences: readonly string[]): void;
 }
 
+/** The config entries and the discovery chain that decide where calls to one service go, kept up. */
 export class ConfigEntryWatcher {
   private readonly watches: Watch[] = [];
   private isClosed = false;
@@ -82,7 +82,7 @@ export class ConfigEntryWatcher {
       try {
         take(text);
       } catch (error) {
-        // What was said before stays in force.
+        // The entry before stays in force.
         const problem = error instanceof Error ? error.message : String(error);
         this.deps.logger.warn({ entry: `${kind} ${name}`, problem }, 'an entry of Consul makes no sense');
       }

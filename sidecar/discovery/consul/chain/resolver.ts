@@ -1,24 +1,24 @@
-/** The ends of a discovery chain: clusters, each with its targets in the order of failover. */
-
 import { MAIN_CLUSTER } from '../../snapshot.js';
 import type { Target } from '../catalog/target.js';
 import { type Json, listIn, objectIn, quote, textIn } from '../parser/json-fields.js';
 import { type Chain, type ChainNode, type ChainTarget, durationIn } from './chain-json.js';
 
+/** A cluster of a discovery chain. */
 export interface ClusterPlan {
   /** Used in this order, each while none before it has a healthy instance. */
   readonly targets: readonly Target[];
-  /** Absent: as Consul's own default, which is not somebody's wish. */
+  /** Absent: Consul's default, which no entry asks for. */
   readonly connectTimeoutMs?: number;
   readonly requestTimeoutMs?: number;
   /** Metadata key that calls stick by. */
   readonly hashKey?: string;
 }
 
-/** What Consul says where nobody has said anything. */
+/** What Consul gives where no entry sets it. */
 const DEFAULT_CONNECT_TIMEOUT_MS = 5_000;
 const MAX_TARGETS = 32;
 
+/** Reads the resolvers of a discovery chain into clusters, each with its targets in the order of failover. */
 export class ClusterReader {
   readonly plans = new Map<string, ClusterPlan>();
 
@@ -27,7 +27,7 @@ export class ClusterReader {
     private readonly refuse: (sentence: string) => void,
   ) {}
 
-  /** The name of the cluster that a resolver is. */
+  /** The name of a resolver's cluster. */
   read(node: ChainNode): string {
     const resolver = objectIn(node.json, 'Resolver');
     const target = this.chain.target(textIn(resolver, 'Target'));
@@ -51,7 +51,10 @@ export class ClusterReader {
     return name;
   }
 
-  /** The service itself, no subset, here: the cluster that is there without any rules, so that rules come and go without new connections. */
+  /**
+   * The service itself, no subset, here: the cluster that is there without any rules, so that rules come and go
+   * without new connections.
+   */
   private nameOf(target: ChainTarget, node: ChainNode): string {
     const isMain =
       target.service === this.chain.service &&
@@ -72,7 +75,7 @@ export class ClusterReader {
     };
   }
 
-  /** Whether we can go there at all; names what is done differently. */
+  /** Whether connections to the target are possible; reports what is not applied to them. */
   private isReachable(target: ChainTarget): boolean {
     const where = `service-resolver ${quote(target.service)}, target ${quote(target.id)}`;
     const namespace = textIn(target.json, 'Namespace');

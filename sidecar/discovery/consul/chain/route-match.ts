@@ -1,10 +1,8 @@
-/** What a route of a service-router asks of a call, as far as calls of gRPC can have it. */
-
 import type { HeaderMatch, Pattern, TrafficMatch } from '../../../core/routing/route-match.js';
 import { compileRe2 } from '../../re2-pattern.js';
 import { isSet, type Json, listIn, objectIn, quote, textIn } from '../parser/json-fields.js';
 
-/** `never`: no call of gRPC can match, for this reason. */
+/** What a route of a service-router asks of a call. `never`: no call of gRPC can match, for this reason. */
 export type Matched =
   | { readonly kind: 'some'; readonly match: TrafficMatch | undefined }
   | { readonly kind: 'never'; readonly why: string };
@@ -13,7 +11,7 @@ type Path = Pick<TrafficMatch, 'exact' | 'prefix' | 'regex' | 'ignoreCase'>;
 
 class Unreadable extends Error {}
 
-/** @param match the route's `Match`; absent: every call. */
+/** The match of a route as the data plane has it. @param match the route's `Match`; absent: every call. */
 export function matchOf(match: Json | undefined): Matched {
   const http = objectIn(match, 'HTTP');
   if (http === undefined) return { kind: 'some', match: undefined };

@@ -1,11 +1,7 @@
-/**
- * What the `service-defaults` of our own service say about its upstreams (`UpstreamConfig`, Consul 1.9 and newer), and
- * what `proxy-defaults` say that concerns outbound calls.
- */
-
 import { isSet, type Json, listIn, objectIn, quote, textIn } from '../parser/json-fields.js';
 import { countIn } from './chain-json.js';
 
+/** Bounds on the calls to one upstream. */
 export interface UpstreamLimits {
   readonly maxInFlight?: number;
   readonly connectTimeoutMs?: number;
@@ -24,7 +20,10 @@ const REFUSED = [
 ] as const;
 const REFUSED_LIMITS = ['MaxConnections', 'MaxPendingRequests'] as const;
 
-/** @throws Error when it is no entry. @param upstream its name in the catalogue. */
+/**
+ * What the `UpstreamConfig` of `service-defaults` (Consul 1.9) sets for an upstream. @param upstream its name in the
+ * catalogue. @throws Error when it is no entry.
+ */
 export function limitsOf(text: string, upstream: string): UpstreamLimits {
   if (text === '') return NOTHING;
   const entry: unknown = JSON.parse(text);
@@ -58,7 +57,10 @@ export function limitsOf(text: string, upstream: string): UpstreamLimits {
   };
 }
 
-/** @throws Error when it is no entry. The protocol and the gateways' mode have gone into the discovery chain already. */
+/**
+ * What of `proxy-defaults` is not applied. Protocol and gateway mode are in the discovery chain already. @throws
+ * Error when it is no entry.
+ */
 export function refusedDefaults(text: string): readonly string[] {
   if (text === '') return [];
   const entry: unknown = JSON.parse(text);

@@ -1,8 +1,3 @@
-/**
- * Everything that Consul knows of one upstream, kept up: the rules (discovery chain, defaults), the targets they lead
- * to, and the endpoints of those. Each change is told as a whole; what is not known yet is said to be so.
- */
-
 import { DEFAULT_MAX_ENDPOINTS } from '../../../config/defaults.js';
 import type { DiscoveryConfig, DiscoveryTarget, UpstreamConfig } from '../../../config/model.js';
 import type { Timer } from '../../../runtime/time/timers.js';
@@ -15,19 +10,20 @@ import { type ChainPlan, type ClusterPlan, plainPlan } from './chain-plan.js';
 import { ConfigEntryWatcher, type RuleDeps } from './config-entry-watcher.js';
 import type { UpstreamLimits } from './service-defaults.js';
 
-/** What is used of `Targets`. */
+/** The part of `EndpointWatcher` that is used here. */
 export interface TargetSource {
   watch(target: Target, onChange: (state: TargetState) => void): TargetWatch;
 }
 
+/** What a watcher of an upstream is made with. */
 export interface UpstreamDeps extends RuleDeps {
-  /** What has been named in the log already; one for all upstreams, so that each sentence is said once. */
+  /** Sentences that are in the log already; one set for all upstreams, so that each is logged once. */
   readonly logged?: Set<string>;
 }
 
-/** A primary target that nobody can tell us about for this long gives way to those after it. */
+/** Targets of failover are used when nothing is known of the first one for this long. */
 const PRIMARY_WAIT_MS = 3_000;
-/** The file's connect timeout is somebody's wish unless it is this one. */
+/** The file's connect timeout wins over Consul's unless it is this default. */
 const DEFAULT_CONNECT_TIMEOUT_MS = 1_000;
 
 interface Followed {
@@ -36,6 +32,10 @@ interface Followed {
   instances: readonly Instance[] | undefined;
 }
 
+/**
+ * Everything that Consul knows of one upstream, kept up: the rules (discovery chain, defaults), the targets they lead
+ * to, and the endpoints of those. Each change is published as one snapshot; what is not known yet is undefined in it.
+ */
 export class UpstreamWatcher {
   private rules: ConfigEntryWatcher | undefined;
   private plan: ChainPlan | undefined;
@@ -46,7 +46,7 @@ export class UpstreamWatcher {
   private readonly seed: number;
   private failoverTimer: Timer | undefined;
   private awaitsPrimary = true;
-  /** While changes are taken over together: whether there is something to tell. */
+  /** Within a batch of changes: whether there is something to publish. Undefined outside one. */
   private hasUnpublished: boolean | undefined;
   private isClosed = false;
 
@@ -72,7 +72,7 @@ export class UpstreamWatcher {
     return [...new Set([...(this.plan?.unsupported ?? []), ...this.limits.unsupported, ...this.refused])];
   }
 
-  /** Takes over a changed file. What is known stays in force until Consul has said the new. */
+  /** Applies a changed configuration. What is known stays in force until Consul has answered for the new one. */
   update(config: UpstreamConfig): void {
     const { consul, tls } = this.config;
     this.config = config;
@@ -109,7 +109,7 @@ export class UpstreamWatcher {
     });
   }
 
-  /** Changes that come while `work` is done are told together, after it. */
+  /** Changes that come within `work` are published together, after it. */
   private batch(work: () => void): void {
     const isOuter = this.hasUnpublished === undefined;
     this.hasUnpublished ??= false;
@@ -128,12 +128,12 @@ export class UpstreamWatcher {
 
   // ---- targets ----
 
-  /** Other targets from now on; those that stay are not asked anew, and the old ones are let go last. */
+  /** Other targets from now on; those that stay are not read anew, and the old ones are closed last. */
   private follow(plan: ChainPlan): void {
     if (this.isClosed) return;
     const wanted = new Set<string>();
     this.batch(() => {
-      // Of a service outside the mesh there is no proxy to be found.
+      // A service outside the mesh has no proxy.
       this.plan = this.config.tls === 'plaintext' ? withoutMesh(plan) : plan;
       for (const target of [...this.plan.clusters.values()].flatMap(({ targets }) => targets)) {
         const key = keyOf(target);
@@ -163,7 +163,7 @@ export class UpstreamWatcher {
     this.followed.set(key, { target, watch, instances: known });
   }
 
-  // ---- knowledge ----
+  // ---- snapshot ----
 
   private publish(): void {
     const { plan } = this;
@@ -190,7 +190,7 @@ export class UpstreamWatcher {
     };
   }
 
-  /** Undefined while the first target is not known: those after it are not to be taken for it. */
+  /** Undefined while the first target is not known: those after it are used only when it has no healthy instance. */
   private endpointsOf(name: string, { targets }: ClusterPlan): ClusterSnapshot['endpoints'] {
     const known: TargetInstances[] = targets.map((target) => ({
       target,
@@ -219,7 +219,7 @@ export class UpstreamWatcher {
     this.publish();
   }
 
-  /** Says once, for all upstreams, what is not applied. */
+  /** Logs what is not applied, each sentence once for all upstreams. */
   private logUnsupported(): void {
     const named = this.deps.logged ?? this.ownLogged;
     for (const sentence of this.unsupported()) {
@@ -235,7 +235,7 @@ export class UpstreamWatcher {
   private readonly ownLogged = new Set<string>();
 }
 
-/** Whether the file says itself where to go; the registry's rules are not asked then. */
+/** Whether the file itself names where calls go; the registry's rules are not read then. */
 function hasOwnTarget({ datacenter, tags, meta, failover }: DiscoveryConfig): boolean {
   return datacenter !== undefined || tags.length > 0 || Object.keys(meta).length > 0 || failover.length > 0;
 }

@@ -20,7 +20,7 @@ const USER_AGENT = 'outrider';
  * drops the weights; and the state of a check, whose output it puts into the URL. No error holds the token.
  */
 export class ConsulAgent implements AgentReader {
-  /** For people: `http://127.0.0.1:8500`. */
+  /** For messages: `http://127.0.0.1:8500`. */
   readonly where: string;
   private readonly client: Client;
   private readonly sockets: HttpAgent;

@@ -113,7 +113,10 @@ export class Exchange extends EventEmitter {
     this.fail(new AgentError('too-large', `the answer is larger than ${this.maxBytes} bytes`));
   }
 
-  /** A text from outside on one line (Consul says what went wrong on its second), short, printable, and without the token should it be quoted there. */
+  /**
+   * A text from outside on one line (Consul says what went wrong on its second), short, printable, and without the
+   * token should it be quoted there.
+   */
   private oneLine(text: string): string {
     const plain = this.token === undefined ? text : text.replaceAll(this.token, '[token]');
     return plain

@@ -1,7 +1,4 @@
-/**
- * What a request to the Consul agent comes to: an answer with its bytes as they came, or an error of one line.
- */
-
+/** An answer of the agent: its bytes as they came. */
 export interface Answer {
   readonly status: number;
   /** `X-Consul-Index`, for people: inexact beyond 2^53. Undefined when absent or no number. */
@@ -10,9 +7,10 @@ export interface Answer {
   readonly headers: Readonly<Record<string, string | undefined>>;
 }
 
-/** `status`: an answer came, and it was not 2xx. `cancelled`: by the signal, or by `close`. */
+/** Kinds of failure. `status`: an answer came, and it was not 2xx. `cancelled`: by the signal, or by `close`. */
 export type AgentFault = 'unreachable' | 'timeout' | 'too-large' | 'status' | 'cancelled';
 
+/** Why a request failed, in one line. */
 export class AgentError extends Error {
   /** @param message one line fit for a log: "403 Permission denied". */
   constructor(
@@ -27,6 +25,7 @@ export class AgentError extends Error {
   }
 }
 
+/** The bounds of one request. */
 export interface GetOptions {
   /** The whole exchange, connecting included. */
   readonly timeoutMs: number;
@@ -34,9 +33,10 @@ export interface GetOptions {
   readonly signal?: AbortSignal;
 }
 
+/** Parameters of a URL, not encoded yet. */
 export type Query = Readonly<Record<string, string>>;
 
-/** What reading needs of an agent. */
+/** The part of an agent that queries read from. */
 export interface AgentReader {
   /**
    * @param path from `/v1` on, its segments percent-encoded: `/health/connect/digits`.

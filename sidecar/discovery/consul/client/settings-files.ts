@@ -1,21 +1,21 @@
-/** Environment variables and small files that settings come from, and the one form in which a wrong one is refused. */
-
 import { readFileSync, statSync } from 'node:fs';
 
+/** The environment variables of the process. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 const MAX_FILE_BYTES = 1024 * 1024;
 
-/** @param from the option or the variable. */
+/** The message for a wrong setting: what it is and what was expected. @param from the option or the variable. */
 export function wrong(from: string, found: string, expected: string): string {
   return `${from} is "${found.slice(0, 200)}"; expected ${expected}`;
 }
 
+/** The text; undefined where it is empty. */
 export function nonEmpty(text: string | undefined): string | undefined {
   return text === undefined || text === '' ? undefined : text;
 }
 
-/** A regular file of at most 1 MiB: a FIFO or a device in its place would hold up the start for ever. */
+/** The content of a regular file of at most 1 MiB: a FIFO or a device in its place would hold up the start for ever. */
 export function readSmall(path: string): string {
   const stat = statSync(path);
   if (!stat.isFile()) throw Object.assign(new Error('not a regular file'), { code: 'not a regular file' });
@@ -23,6 +23,7 @@ export function readSmall(path: string): string {
   return readFileSync(path, 'utf8');
 }
 
+/** The content of a file; empty where it cannot be read. */
 export function readIfSmall(path: string): string {
   try {
     return readSmall(path);
@@ -31,6 +32,7 @@ export function readIfSmall(path: string): string {
   }
 }
 
+/** The error code of the system (`ENOENT`), or the error as text. */
 export function codeOf(error: unknown): string {
   return (error as NodeJS.ErrnoException).code ?? String(error);
 }

@@ -1,9 +1,3 @@
-/**
- * Where the Consul agent is and how to speak to it: from the file, else from the environment variables that Consul's
- * own tools read. Files named here are read once, at the start, and a wrong one stops the start with one line that
- * names it; the token file alone is read again whenever it changed.
- */
-
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ConsulConfig } from '../../../config/model.js';
@@ -33,6 +27,7 @@ export interface AgentTls {
   readonly verify: boolean;
 }
 
+/** Where the agent is and how requests to it are made. */
 export interface AgentSettings {
   readonly address: AgentAddress;
   readonly tls: AgentTls;
@@ -40,7 +35,11 @@ export interface AgentSettings {
   token(): string | undefined;
 }
 
-/** @throws Error with one line that names the option or variable, what it says and what was expected; never a token. */
+/**
+ * The settings for the Consul agent: from the file, else from the environment variables that Consul's own tools read.
+ * Files named in them are read once, at the start; the token file alone is read again whenever it changed.
+ * @throws Error with one line that names the option or variable, what it says and what was expected; never a token.
+ */
 export function agentSettings(config: ConsulConfig, env: Environment): AgentSettings {
   refuseEnterprise(env);
   const ssl = flag(env, 'CONSUL_HTTP_SSL');
@@ -51,7 +50,7 @@ export function agentSettings(config: ConsulConfig, env: Environment): AgentSett
   return { address, tls: tlsOf(config, env), token: tokenSource(config, env) };
 }
 
-/** For people: `http://127.0.0.1:8500`, `unix:///run/consul.sock`. */
+/** An address for messages: `http://127.0.0.1:8500`, `unix:///run/consul.sock`. */
 export function describeAddress(address: AgentAddress): string {
   if (address.kind === 'unix') return `unix://${address.socketPath}`;
   const host = address.hostname.includes(':') ? `[${address.hostname}]` : address.hostname;
@@ -101,7 +100,7 @@ function parseAddress(from: string, text: string, ssl: boolean): AgentAddress {
   };
 }
 
-/** Namespaces and partitions are not in the Consul that is free, and nothing here asks for them. */
+/** Namespaces and partitions are Consul Enterprise's; no request here names one. */
 function refuseEnterprise(env: Environment): void {
   for (const name of ['CONSUL_NAMESPACE', 'CONSUL_PARTITION']) {
     const value = env[name];
@@ -158,7 +157,7 @@ function authorities(file: string | undefined, env: Environment): string[] | und
   } catch (error) {
     throw new Error(wrong('CONSUL_CAPATH', directory, `a directory of PEM files: ${codeOf(error)}`));
   }
-  // Whatever else lies there is passed over, as by Consul's tools.
+  // Other files are passed over, as by Consul's tools.
   const found = names
     .map((name) => readIfSmall(join(directory, name)))
     .filter((text) => holds(text, 'CERTIFICATE'));

@@ -1,10 +1,11 @@
-/** The ACL token that goes with each request. It is never quoted, whatever is wrong with it. */
-
 import { statSync } from 'node:fs';
 import type { ConsulConfig } from '../../../config/model.js';
 import { codeOf, type Environment, nonEmpty, readSmall, wrong } from './settings-files.js';
 
-/** From the file the configuration names, `CONSUL_HTTP_TOKEN_FILE` or `CONSUL_HTTP_TOKEN`, in this order. */
+/**
+ * The ACL token for the next request, never quoted in a message: from the file the configuration names,
+ * `CONSUL_HTTP_TOKEN_FILE` or `CONSUL_HTTP_TOKEN`, in this order.
+ */
 export function tokenSource(config: ConsulConfig, env: Environment): () => string | undefined {
   if (config.tokenFile !== undefined) return tokenFile('consul.token_file', config.tokenFile);
   const file = nonEmpty(env['CONSUL_HTTP_TOKEN_FILE']);

@@ -1,9 +1,8 @@
-/** What the agent says of Connect's CA: its roots, and our leaf. No message here quotes what was read: it may hold a key. */
-
 import { isProblem } from '../../../identity/spiffe.js';
 import { createPeerTrust } from '../../../identity/tls/peer-verification.js';
 import { fieldIn, listIn, textIn } from '../parser/json-fields.js';
 
+/** The roots of Connect's CA. */
 export interface ConnectRoots {
   readonly trustDomain: string;
   /** All that are listed are trusted, in a rotation several; the active one first. */
@@ -14,13 +13,14 @@ export interface ConnectRoots {
   readonly refused: readonly string[];
 }
 
+/** The leaf certificate of a service, and its key. */
 export interface ConnectLeaf {
   /** Leaf first, then what Consul put behind it. */
   readonly certPem: string;
   readonly keyPem: string;
 }
 
-/** `/v1/agent/connect/ca/roots`. @throws Error */
+/** Reads `/v1/agent/connect/ca/roots`. @throws Error that quotes nothing of the answer. */
 export function parseRootsAnswer(body: Buffer): ConnectRoots {
   return readRoots(decode(body, 'the roots'));
 }
@@ -50,7 +50,7 @@ function readRoots(answer: unknown): ConnectRoots {
   };
 }
 
-/** `/v1/agent/connect/ca/leaf/<service>`. @throws Error */
+/** Reads `/v1/agent/connect/ca/leaf/<service>`. @throws Error that quotes nothing of the answer, which holds a key. */
 export function parseLeafAnswer(body: Buffer): ConnectLeaf {
   return readLeaf(decode(body, 'the leaf'));
 }
@@ -63,7 +63,7 @@ function readLeaf(answer: unknown): ConnectLeaf {
   return { certPem: endLine(certPem), keyPem };
 }
 
-/** What lies in the cache was checked when it was saved; its shape is looked at all the same. */
+/** Roots from the cache; undefined where their shape is wrong. They were verified before they were saved. */
 export function cachedRoots(kept: unknown): ConnectRoots | undefined {
   const roots = kept as Partial<ConnectRoots> | null | undefined;
   const texts = [roots?.trustDomain, roots?.rootsPem, roots?.intermediatesPem];
@@ -72,6 +72,7 @@ export function cachedRoots(kept: unknown): ConnectRoots | undefined {
     : undefined;
 }
 
+/** A leaf from the cache; undefined where its shape is wrong. */
 export function cachedLeaf(kept: unknown): ConnectLeaf | undefined {
   const leaf = kept as Partial<ConnectLeaf> | null | undefined;
   return typeof leaf?.certPem === 'string' && typeof leaf.keyPem === 'string'

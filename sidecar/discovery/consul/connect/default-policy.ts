@@ -1,18 +1,10 @@
-/**
- * What happens to a caller that no intention names: Consul's ACL default policy, and allow where there are no ACLs.
- *
- * The servers are asked by `/v1/connect/intentions/check` about a source of a name nobody has: their word counts, and it
- * takes no more rights than a sidecar has. While a wildcard speaks for every source they cannot be asked that way; then
- * the agent says what it is configured with, to whoever may read it.
- */
-
 import type { Action } from '../../../core/authorization/intentions.js';
 import { AgentError, type AgentReader, type GetOptions, type Query } from '../client/response.js';
 import { fieldIn } from '../parser/json-fields.js';
 
 /**
  * `refused`: the token may not read the intentions of this service, so that a list of them may have holes; `untold`: it
- * may, and nobody tells the default.
+ * may, and the default is not given.
  */
 export type DefaultAnswer =
   | { readonly kind: 'known'; readonly action: Action }
@@ -24,7 +16,12 @@ export const PROBE_SOURCE = 'outrider-asks-for-the-default';
 
 const TIMEOUT_MS = 5_000;
 
-/** @param isCovered an intention speaks for `NOBODY`, so that the answer is not the default. */
+/**
+ * What applies to a caller that no intention names: Consul's ACL default policy, and allow where there are no ACLs. The
+ * servers are asked by `/v1/connect/intentions/check` about `PROBE_SOURCE`, which takes no more rights than a sidecar has.
+ * While a wildcard covers every source that does not work; then the agent's own configuration is read, if the token may.
+ * @param isCovered an intention covers `PROBE_SOURCE`, so that the answer is not the default.
+ */
 export async function askDefault(
   agent: AgentReader,
   maxBytes: number,

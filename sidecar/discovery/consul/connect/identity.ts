@@ -1,11 +1,3 @@
-/**
- * Our identity from Connect's CA: the agent gives leaf and roots by blocking query, and renews the leaf by itself. Both
- * are put together here; a pair that does not fit is one half of a change, and waits for the other. Whatever Consul
- * does, the last good identity serves until it expires.
- *
- * From half of the leaf's life on it is read again now and then, in case the watch has stalled (consul#10871).
- */
-
 import type { Identity, IdentitySource, IdentityStatus } from '../../../identity/identity.js';
 import { assembleIdentity } from '../../../identity/sources/assemble-identity.js';
 import {
@@ -29,6 +21,7 @@ import {
   parseRootsAnswer,
 } from './ca-response.js';
 
+/** What an identity from Connect is made with. */
 export interface ConnectIdentityDeps extends ConsulDeps {
   readonly service: string;
   readonly cache?: CacheFile;
@@ -38,12 +31,18 @@ export interface ConnectIdentityDeps extends ConsulDeps {
 
 /** How long leaf and roots may not fit each other before that is a problem and not a change under way. */
 const SETTLE_MS = 5_000;
-/** The wall clock may jump: looked at this often at least. */
+/** The wall clock may jump, so the certificate's age is checked this often at least. */
 const CHECK_MS = 60_000;
 const UNREF = { unref: true } as const;
 
 const ROOTS_SECTION = 'connect-roots';
 
+/**
+ * The sidecar's identity from Connect's CA: the agent gives leaf and roots by blocking query, and renews the leaf by
+ * itself. Both are put together here; a pair that does not fit is one half of a change, and waits for the other. The
+ * last good identity serves until it expires, whatever Consul answers. From half of the leaf's life on it is read
+ * again now and then, in case the watch has stalled (consul#10871).
+ */
 export class ConnectIdentity implements IdentitySource {
   private roots: ConnectRoots | undefined;
   private leaf: ConnectLeaf | undefined;
@@ -77,7 +76,7 @@ export class ConnectIdentity implements IdentitySource {
     return () => this.listeners.delete(listener);
   }
 
-  /** That of the cluster; undefined until the roots are known. */
+  /** The trust domain of the cluster; undefined until the roots are known. */
   trustDomain(): string | undefined {
     return this.roots?.trustDomain;
   }
@@ -211,7 +210,7 @@ export class ConnectIdentity implements IdentitySource {
     this.deps.logger.debug({ fault }, 'leaf and roots from Consul do not fit each other yet');
   }
 
-  /** Arms the timer for whatever comes next: a new phase of the leaf's life, or another read. */
+  /** Arms the timer for the next event: a new phase of the leaf's life, or another read. */
   private scheduleCheck(): void {
     this.checkTimer?.cancel();
     if (this.isClosed) return;
@@ -250,7 +249,7 @@ export class ConnectIdentity implements IdentitySource {
     for (const watch of this.watches) watch.reread(why);
   }
 
-  /** Once for each `key`: words that hold a time change while the problem does not. */
+  /** Reports a problem once for each `key`: a text that holds a time changes while the problem does not. */
   private report(problem: string, key = problem): void {
     if (this.lastReported === key) return;
     this.lastReported = key;

@@ -1,14 +1,9 @@
-/**
- * Intentions as Consul lists them: those of 1.8, and the permissions of 1.9 and later by their documentation. What is
- * not known here fails closed and is named: an allow that asks for more than we can check allows nothing, a deny denies
- * all the same. Intentions about other namespaces, partitions and peered clusters concern nobody we let in.
- */
-
 import type { Intention } from '../../../core/authorization/intentions.js';
 import { type HeaderMatch, type Permission, unsupported } from '../../../core/authorization/permissions.js';
 import { compileRe2 } from '../../re2-pattern.js';
 import { fieldIn, textIn } from '../parser/json-fields.js';
 
+/** The intentions of an answer. */
 export interface Rules {
   readonly intentions: readonly Intention[];
   /** What is not held to as written, one sentence each. */
@@ -17,7 +12,7 @@ export interface Rules {
   readonly raw: readonly unknown[];
 }
 
-/** @throws Error */
+/** Reads `/v1/connect/intentions`, see `readIntentions`. @throws Error when it is not JSON, or no list. */
 export function parseIntentionsAnswer(body: Buffer, service: string): Rules {
   let answer: unknown;
   try {
@@ -28,7 +23,12 @@ export function parseIntentionsAnswer(body: Buffer, service: string): Rules {
   return readIntentions(answer, service);
 }
 
-/** @throws Error: read past, a deny would silently not hold. */
+/**
+ * Intentions as Consul lists them: those of 1.8, and the permissions of 1.9 and later by their documentation. What is not
+ * known fails closed and is noted: an allow that asks for more than can be checked allows nothing, a deny denies all the
+ * same. Intentions about other namespaces, partitions and peered clusters are left out: no caller from there gets in.
+ * @throws Error for an entry without names: passed over, a deny would silently not hold.
+ */
 export function readIntentions(answer: unknown, service: string): Rules {
   if (!Array.isArray(answer)) throw new Error('the answer is not a list of intentions');
   const intentions: Intention[] = [];

@@ -1,13 +1,3 @@
-/**
- * Who may call us, as Consul says: the intentions for this service and for `*`, and the default for everybody else.
- *
- * The list of intentions is watched, filtered by Consul. The endpoint made for proxies, `/v1/connect/intentions/match`,
- * holds the same but gives no index (Consul 1.8), so that it cannot be waited for. But it refuses what the token may not
- * read, where the list just leaves it out; therefore every new list is believed only once the match has been answered.
- *
- * Nothing is allowed until both are known. After that the last known stays in force, whatever becomes of Consul.
- */
-
 import { type Action, IntentionTable } from '../../../core/authorization/intentions.js';
 import type { Timer } from '../../../runtime/time/timers.js';
 import { compileRe2 } from '../../re2-pattern.js';
@@ -18,6 +8,7 @@ import type { ConsulDeps } from '../query/query-spec.js';
 import { askDefault, type DefaultAnswer, PROBE_SOURCE } from './default-policy.js';
 import { parseIntentionsAnswer, type Rules, readIntentions } from './intention-parser.js';
 
+/** What the intentions from Consul are made with. */
 export interface ConnectIntentionsDeps extends ConsulDeps {
   readonly service: string;
   readonly cache?: CacheFile;
@@ -31,7 +22,7 @@ const FAILURES_UNTIL_DENY = 3;
 const ASK_AGAIN_MS = 60_000;
 const ASK_AFTER_FAILURE_MS = 2_000;
 const UNREF = { unref: true } as const;
-/** Different sentences that one process says; Consul could make more without end. */
+/** Different sentences that one process logs; the answers of Consul could make more without end. */
 const MAX_SAID = 100;
 const UNTOLD =
   'Consul does not tell the default policy while a wildcard speaks for everybody; calls that no permission matches are denied';
@@ -41,10 +32,17 @@ interface Kept {
   readonly defaultAction: Action;
 }
 
+/**
+ * The intentions for this service and for `*`, as Consul has them, and the default for all other callers. The list is
+ * a blocking query, filtered by Consul. The endpoint made for proxies, `/v1/connect/intentions/match`, holds the same
+ * but gives no index (Consul 1.8), so that it cannot be waited for. But it refuses what the token may not read, where
+ * the list leaves it out; therefore a new list counts only once the match has been answered. Nothing is allowed until
+ * both are known. After that the last known intentions stay in force, whatever Consul answers.
+ */
 export class ConnectIntentions {
   private current = IntentionTable.notLoaded(0);
   private rules: Rules | undefined;
-  /** As last told; undefined: never, or not since a wildcard stood in the way. */
+  /** As last answered; undefined: never, or not since a wildcard covers every source. */
   private defaultAction: Action | undefined;
   private problem: string | undefined;
   private failures = 0;
@@ -68,7 +66,7 @@ export class ConnectIntentions {
     this.watch = this.begin(watches);
   }
 
-  /** What is in force; denies everyone, and says that it is not loaded, until something is known. */
+  /** The table in force; until something is known it denies every caller and is marked as not loaded. */
   get table(): IntentionTable {
     return this.current;
   }

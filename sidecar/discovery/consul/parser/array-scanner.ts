@@ -1,9 +1,4 @@
-/**
- * The elements of a large JSON array, one after the other, so that the array never exists as a whole: an answer of
- * 19 MB costs its own bytes and one element at a time. Only brackets, strings and commas are understood here; whether
- * an element is JSON is found out by whoever parses it.
- */
-
+/** One element of the array, not parsed yet. */
 export interface JsonElement {
   readonly bytes: number;
   /** Undefined where it is larger than the limit. */
@@ -19,7 +14,11 @@ const CLOSE = 0x5d;
 const OPEN_BRACE = 0x7b;
 const CLOSE_BRACE = 0x7d;
 
-/** Throws an Error where `body` is not an array, or ends too early or too late. */
+/**
+ * The elements of a large JSON array, one after the other, so that the array never exists as a whole: an answer of 19 MB
+ * costs its own bytes and one element at a time. Only brackets, strings and commas are read; whether an element is JSON
+ * shows when it is parsed. @throws Error where `body` is not an array, or ends too early or too late.
+ */
 export function* jsonElements(body: Uint8Array, maxBytes: number): Generator<JsonElement> {
   const text = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
   let at = skipSpace(text, 0);

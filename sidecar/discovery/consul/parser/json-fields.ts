@@ -1,29 +1,31 @@
-/** Fields of decoded JSON of which nothing is known: each is asked for by the type it should have, and is empty when it has another. */
-
+/** A decoded JSON object, of which no field is known. */
 export type Json = Readonly<Record<string, unknown>>;
 
+/** A field that is an object; undefined where it has another type. */
 export function objectIn(value: unknown, field: string): Json | undefined {
   const found = fieldIn(value, field);
   return typeof found === 'object' && found !== null && !Array.isArray(found) ? (found as Json) : undefined;
 }
 
+/** A field that is a string; empty where it has another type. */
 export function textIn(value: unknown, field: string): string {
   const found = fieldIn(value, field);
   return typeof found === 'string' ? found : '';
 }
 
+/** A field that is an array; empty where it has another type. */
 export function listIn(value: unknown, field: string): readonly unknown[] {
   const found = fieldIn(value, field);
   return Array.isArray(found) ? found : [];
 }
 
-/** Of whatever type; undefined where there is none of its own. */
+/** A field of any type; undefined where the value has none of its own. */
 export function fieldIn(value: unknown, field: string): unknown {
   if (typeof value !== 'object' || value === null || !Object.hasOwn(value, field)) return undefined;
   return (value as Json)[field];
 }
 
-/** Whether there is more than what Go writes where nobody has said anything; a zero may be somebody's wish. */
+/** Whether a field is set: it differs from what Go writes for an unset one. A zero counts as set. */
 export function isSet(value: unknown): boolean {
   if (value === undefined || value === null || value === '' || value === false) return false;
   return typeof value !== 'object' || Object.keys(value).length > 0;
@@ -42,7 +44,7 @@ export function oneLine(text: string, max: number): string {
   return line.length > max ? `${line.slice(0, max - 1)}…` : line;
 }
 
-/** The same between quotes, for messages about it. */
+/** Foreign text on one line, quoted, for messages. */
 export function quote(text: string): string {
   return `"${oneLine(text, MAX_QUOTED)}"`;
 }

@@ -1,5 +1,4 @@
-/** What the main thread and the parse worker say to each other. A slice is asked for, so that the main thread sets the pace. */
-
+/** What the main thread sends. A slice is asked for, so that the main thread sets the pace. */
 export type ToWorker =
   | {
       readonly kind: 'parse';
@@ -15,6 +14,7 @@ export type ToWorker =
   | { readonly kind: 'next'; readonly job: number }
   | { readonly kind: 'forget'; readonly stream: number };
 
+/** What the parse worker answers. */
 export type FromWorker =
   | {
       readonly kind: 'parsed';

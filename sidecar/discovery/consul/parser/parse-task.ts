@@ -1,8 +1,3 @@
-/**
- * The work of the parse worker, without its thread. Instances are compared as text with those of the list before, so
- * that of 10,000 only the few that changed cross to the main thread, which keeps its objects for the rest.
- */
-
 import { readInstances } from '../catalog/instances.js';
 import type { FromWorker, ToWorker } from './messages.js';
 
@@ -16,6 +11,10 @@ interface Known {
   readonly places: ReadonlyMap<string, number>;
 }
 
+/**
+ * The work of the parse worker, without its thread. Instances are compared as text with those of the list before, so
+ * that of 10,000 only the few that changed cross to the main thread, which keeps its objects for the rest.
+ */
 export class ParseTask {
   private readonly known = new Map<number, Known>();
   /** Rows that have not been asked for yet, by job. */

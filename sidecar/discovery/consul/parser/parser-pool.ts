@@ -1,9 +1,3 @@
-/**
- * Parses answers without holding up calls: small ones at once, large ones in a worker thread that hands them back in
- * slices, each taken in a turn of the event loop of its own. The thread is started when it is first needed and ended
- * when it has had nothing to do for a minute; its failure is a failed parse, and the next one gets a new thread.
- */
-
 import { Worker } from 'node:worker_threads';
 import type { Timer, Timers } from '../../../runtime/time/timers.js';
 import { type Instance, type InstanceList, type ReadOptions, readInstances } from '../catalog/instances.js';
@@ -18,7 +12,7 @@ const LIMIT_MS = 20_000;
 const LIMITS = { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 16 } as const;
 const UNREF = { unref: true } as const;
 
-/** What is used of a worker thread. */
+/** The part of a worker thread that is used here. */
 export interface ParseThread {
   postMessage(message: ToWorker, transfer?: readonly ArrayBuffer[]): void;
   on(event: 'message', listener: (message: FromWorker) => void): unknown;
@@ -41,11 +35,19 @@ interface Job {
 
 /** The answers of one query. */
 export interface InstanceStream {
-  /** Instances that are as they were before are the same objects. Throws, or rejects, an Error on garbage. Takes `body` over. */
+  /**
+   * Instances that are as they were before are the same objects. Throws, or rejects, an Error on garbage. Takes
+   * `body` over.
+   */
   read(body: Buffer): InstanceList | Promise<InstanceList>;
   close(): void;
 }
 
+/**
+ * Parses answers without holding up calls: small ones at once, large ones in a worker thread that hands them back in
+ * slices, each taken in a turn of the event loop of its own. The thread is started when it is first needed and ended
+ * after a minute without work; its failure is a failed parse, and the next one gets a new thread.
+ */
 export class ParsePool {
   /** For metrics. */
   readonly counts = { inPlace: 0, inThread: 0, threads: 0, failures: 0 };

@@ -1,11 +1,3 @@
-/**
- * One blocking query kept up: reads one after another, hands on what changed, and keeps what it has through every
- * fault of the agent. The rules are in core/discovery/blocking-index.ts.
- *
- * After any failure the next read does not block. An agent that comes back with an empty state counts its indexes from
- * the start, and a read that waits for an old, high one would sleep through everything new.
- */
-
 import type { ConsulConfig } from '../../../config/model.js';
 import {
   afterAnswer,
@@ -32,7 +24,7 @@ import {
 
 export type { QuerySpec, QueryState, QueryStatus, Source } from './query-spec.js';
 
-/** How long the first read may take before the cache speaks for it. */
+/** The cached value is used after this when the first read has not ended. */
 const CACHE_AFTER_MS = 2_000;
 const POLL_MS = 5_000;
 
@@ -43,13 +35,19 @@ interface Reading {
   readonly abort: AbortController;
 }
 
+/**
+ * One blocking query that is kept up: it reads one answer after another, hands on what changed, and keeps the last
+ * value through every fault of the agent. The rules are in core/discovery/blocking-index.ts. After any failure the
+ * next read does not block: an agent that comes back with an empty state counts its indexes from the start, and a
+ * read that waits for an old, high one would sleep through everything new.
+ */
 export class BlockingQuery<T> {
   private index = FRESH;
   private fingerprint: string | undefined;
   private latest: { readonly value: T; readonly from: Source } | undefined;
   private problem: string | undefined;
   private failuresInARow = 0;
-  /** The last read failed for what concerns every query alike. */
+  /** The last read failed for a reason that concerns every query alike. */
   private isAgentAway = false;
   private lastGoodMs: number | undefined;
   private readonly counts = { answers: 0, failures: 0, resets: 0, rereads: 0, bytes: 0 };
@@ -96,7 +94,7 @@ export class BlockingQuery<T> {
   }
 
   /**
-   * What is known is doubted: the outstanding read is given up and a fresh one made, at the leader, as soon as the
+   * Connections contradict the last value: the outstanding read is given up and a fresh one made, at the leader, as soon as the
    * bucket allows. A fresh read that is under way is let finish, so that steady doubt cannot starve it.
    */
   reread(): void {
@@ -184,7 +182,7 @@ export class BlockingQuery<T> {
       if (this.reading !== reading) return;
       this.fingerprint = print;
       this.accept(value);
-      // Whoever was told may have closed or doubted it.
+      // A listener may have closed or doubted the query.
       if (this.reading !== reading) return;
     }
     this.index = this.mayBeGone(reading, news, isChange) ? FRESH : next;
@@ -267,6 +265,7 @@ export class BlockingQuery<T> {
   }
 }
 
+/** What decides how the next read is made. */
 export interface QueryContext {
   /** The index it waits on; 0: it does not wait. */
   readonly asked: bigint;
@@ -276,6 +275,7 @@ export interface QueryContext {
   readonly isSuspect: boolean;
 }
 
+/** The query string and the timeout in ms of the next read. Reads of /agent have no consistency mode. */
 export function nextQuery(
   spec: Pick<QuerySpec<unknown>, 'path' | 'query' | 'timeoutSlackMs'>,
   { asked, isDoubted, isSuspect }: QueryContext,

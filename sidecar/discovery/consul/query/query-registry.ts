@@ -1,8 +1,3 @@
-/**
- * Every blocking query of the sidecar, one per question however many ask it. A late user is told at once what is
- * known. When one query finds the agent back, the others that wait for it hurry.
- */
-
 import { LogThrottle } from '../../../runtime/log/logger.js';
 import type { AgentReader } from '../client/response.js';
 import { BlockingQuery } from './blocking-query.js';
@@ -11,27 +6,32 @@ import { isAgentFault } from './response-reader.js';
 
 export type { QuerySpec, QueryStatus, Source } from './query-spec.js';
 
+/** One use of a query. */
 export interface Watch {
   status(): QueryStatus;
-  /** Doubt: abandons the outstanding read and reads afresh, at most about once a second in the long run. */
+  /** Abandons the outstanding read and reads afresh, at most about once a second in the long run. */
   reread(why: string): void;
-  /** This user is not told any more; the query ends with its last user. */
+  /** Ends this use; the query ends with its last one. */
   close(): void;
 }
 
 type Listener<T> = (value: T, from: Source) => void;
 
 interface Shared {
-  // A key stands for one question, so whoever gives the same key means the same type.
+  // A key stands for one query, so the type is the same for each use of it.
   readonly query: BlockingQuery<unknown>;
   readonly listeners: Set<Listener<unknown>>;
 }
 
-/** One line about the same trouble in this time. */
+/** The same problem is logged once in this time. */
 const LOG_PERIOD_MS = 30_000;
 /** The reads that waited for the agent's return are spread over this long. */
 const RETURN_SPREAD_MS = 500;
 
+/**
+ * Every blocking query of the sidecar, one for each key however many users it has. A late user gets the last value at
+ * once. When one query finds the agent back, the others that wait for it retry soon.
+ */
 export class QueryRegistry {
   private readonly shared = new Map<string, Shared>();
   private readonly throttle: LogThrottle;

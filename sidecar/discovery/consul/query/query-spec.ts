@@ -4,13 +4,13 @@ import type { Random } from '../../../runtime/random.js';
 import type { Clock } from '../../../runtime/time/clock.js';
 import type { Timers } from '../../../runtime/time/timers.js';
 
-/** What is asked by a blocking query, and how it stands. */
-
+/** Where a value comes from: a read of the agent, or the cache of an earlier process. */
 export type Source = 'agent' | 'cache';
 
 /** For answers that do not grow with the fleet. Consul itself takes no entry of more than 0.5 MiB. */
 export const SMALL_ANSWER_BYTES = 2 * 1024 * 1024;
 
+/** One blocking query: what is read, and what an answer is parsed into. */
 export interface QuerySpec<T> {
   /** Unique: path and query. */
   readonly key: string;
@@ -44,6 +44,7 @@ export interface QuerySpec<T> {
  */
 export type QueryState = 'waiting' | 'current' | 'cached' | 'failing';
 
+/** How a query stands, for status and metrics. */
 export interface QueryStatus {
   readonly name: string;
   readonly state: QueryState;
@@ -61,6 +62,7 @@ export interface QueryStatus {
   readonly bytes: number;
 }
 
+/** What a query reports to its owner. */
 export interface QueryEvents<T> {
   /** Called for what is new only. Must not throw. */
   value(value: T, from: Source): void;
@@ -70,6 +72,7 @@ export interface QueryEvents<T> {
   answered(wasFailing: boolean): void;
 }
 
+/** What every part of the Consul side needs. */
 export interface ConsulDeps {
   readonly config: ConsulConfig;
   readonly clock: Clock;

@@ -1,5 +1,3 @@
-/** What one answer to a blocking query is worth: its index, its value, whether it is the same as before. */
-
 import { createHash } from 'node:crypto';
 import { parseIndex } from '../../../core/discovery/blocking-index.js';
 import type { Timers } from '../../../runtime/time/timers.js';
@@ -11,12 +9,12 @@ const PARSE_LIMIT_MS = 30_000;
 /** Larger bodies are not fingerprinted: it would hold up the event loop for longer than it saves. */
 const FINGERPRINT_BYTES = 256 * 1024;
 
-/** Consul's own way to say that there is no such thing; anybody's 404 has no index. */
+/** Whether Consul says that there is no such thing: a 404 with an index. A 404 of another server has none. */
 export function isAbsence(answer: Answer): boolean {
   return answer.status === 404 && indexOf(answer) !== undefined;
 }
 
-/** Rejects when the parser throws, or takes longer than 30 s. */
+/** The value of an answer. Rejects when the parser throws, or takes longer than 30 s. */
 export function readValue<T>(answer: Answer, spec: QuerySpec<T>, timers: Timers): Promise<T> {
   return new Promise((resolve, reject) => {
     const isAbsent = spec.absent !== undefined && isAbsence(answer);
@@ -32,34 +30,36 @@ export function readValue<T>(answer: Answer, spec: QuerySpec<T>, timers: Timers)
   });
 }
 
-/** The header where there is one: exact beyond 2^53. */
+/** The index of an answer, from the header where there is one: exact beyond 2^53. */
 export function indexOf({ headers, index }: Answer): bigint | undefined {
   const exact = parseIndex(headers['x-consul-index']);
   if (exact !== undefined || index === undefined) return exact;
   return Number.isSafeInteger(index) && index >= 0 ? BigInt(index) : undefined;
 }
 
-/** Undefined: too large to be worth one. */
+/**
+ * SHA-256 of status and body, to tell whether an answer is news. Undefined over 256 KiB: the hash would cost more
+ * than it saves.
+ */
 export function fingerprintOf({ status, body }: Answer): string | undefined {
   if (body.length > FINGERPRINT_BYTES) return undefined;
   return createHash('sha256').update(`${status} `).update(body).digest('base64');
 }
 
-/** The trouble is with the agent or its servers, and so concerns every query. */
+/** Whether the fault is the agent's or its servers' (no answer, or 5xx), and so concerns every query. */
 export function isAgentFault(error: unknown): boolean {
   if (!(error instanceof AgentError)) return false;
   return isUnanswered(error) || (error.status ?? 0) >= 500;
 }
 
-/** No answer came. */
+/** Whether no answer came. */
 export function isUnanswered(error: unknown): boolean {
   return error instanceof AgentError && (error.fault === 'unreachable' || error.fault === 'timeout');
 }
 
-/** One line. */
+/** An error in one line, for status and log. It quotes nothing of the answer, which may hold a private key. */
 export function problemOf(error: unknown): string {
   if (error instanceof AgentError) return error.message;
-  // Its message quotes what it stumbled over, which may be a private key.
   if (error instanceof SyntaxError) return 'the answer cannot be used: it is no valid JSON';
   const text = error instanceof Error ? error.message : String(error);
   return `the answer cannot be used: ${(text.split('\n', 1)[0] ?? '').slice(0, 200)}`;

@@ -1,8 +1,3 @@
-/**
- * What a registration asks of the agent: what it has of us, to take a definition, to take the state of a check, and to
- * forget. Only requests and what their answers mean; when they are made is decided elsewhere.
- */
-
 import { AgentError, type Answer, type GetOptions, type Query } from '../client/response.js';
 import { type AgentCheck, type AgentService, readChecks, readServices } from './agent-state.js';
 import type { Check, CheckState } from './checks.js';
@@ -17,28 +12,33 @@ export interface RegistrationAgent {
   updateCheck(id: string, status: CheckState['status'], output: string, options: GetOptions): Promise<Answer>;
 }
 
+/** What the agent has of an instance: services and checks by id. */
 export interface AgentState {
   readonly services: ReadonlyMap<string, AgentService>;
   readonly checks: ReadonlyMap<string, AgentCheck>;
 }
 
 const MAX_BYTES = 4 * 1024 * 1024;
-/** The agent is on this machine; what it takes longer for, it does not do. */
+/** The agent is on this machine: an answer that takes longer does not come. */
 const TIMEOUT_MS = 5_000;
-/** At the end nobody waits long. */
+/** Requests of a process that ends are given less time. */
 const LAST_TIMEOUT_MS = 2_000;
 const USUAL: GetOptions = { timeoutMs: TIMEOUT_MS, maxBytes: MAX_BYTES };
 const LAST: GetOptions = { timeoutMs: LAST_TIMEOUT_MS, maxBytes: MAX_BYTES };
 /** Consul adds up to a sixteenth of the wait. */
 const WAIT_SLACK = 17 / 16;
 
+/**
+ * The requests of a registration: what the agent has of the instance, to take a definition, to take the state of a
+ * check, and to forget. When they are made is decided in sync.ts.
+ */
 export class RegistrationClient {
   constructor(
     private readonly agent: RegistrationAgent,
     private readonly ids: Ids,
   ) {}
 
-  /** Ours among what the agent has. A token that may not read sees nothing, which reads as forgotten. */
+  /** What the agent has of this instance. A token without the right to read gets nothing, which counts as forgotten. */
   async readState(): Promise<AgentState> {
     const { service, proxy } = this.ids;
     const own = (field: string): Query => ({
@@ -64,7 +64,7 @@ export class RegistrationClient {
     check.noteSent(state, nowMs);
   }
 
-  /** One that is not there counts as done. */
+  /** A service that is not there counts as deregistered. */
   async deregister(id: string): Promise<void> {
     try {
       await this.agent.deregisterService(id, LAST);
@@ -93,7 +93,7 @@ export class RegistrationClient {
   }
 }
 
-/** 1.8 answers 500 with one of these sentences, newer ones 404. */
+/** Whether the agent has no such service or check: 404, or in Consul 1.8 a 500 with one of these sentences. */
 export function isUnknown(error: unknown): boolean {
   if (!(error instanceof AgentError) || error.fault !== 'status') return false;
   return error.status === 404 || /unknown (check|service)|not have associated TTL/i.test(error.message);

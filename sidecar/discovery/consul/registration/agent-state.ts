@@ -1,8 +1,7 @@
 /**
- * What the agent says that it has of us. Answers come from outside: what is no such thing reads as absent.
+ * A service in the agent's own spelling, as far as it is compared. The answer comes from outside: any field may be
+ * absent.
  */
-
-/** A service in the agent's own spelling, as far as it is compared. */
 export interface AgentService {
   readonly ID?: string;
   readonly Service: string;
@@ -15,6 +14,7 @@ export interface AgentService {
   readonly Proxy?: AgentProxy | null;
 }
 
+/** The `Proxy` of a sidecar. */
 export interface AgentProxy {
   readonly DestinationServiceName?: string;
   readonly DestinationServiceID?: string;
@@ -23,6 +23,7 @@ export interface AgentProxy {
   readonly Upstreams?: readonly AgentUpstream[] | null;
 }
 
+/** One upstream of a sidecar. */
 export interface AgentUpstream {
   readonly DestinationName?: string;
   readonly Datacenter?: string;
@@ -30,6 +31,7 @@ export interface AgentUpstream {
   readonly LocalBindPort?: number;
 }
 
+/** A check as far as it is compared: `passing`, `warning` or `critical`, and its output. */
 export interface AgentCheck {
   readonly status: string;
   readonly output: string;

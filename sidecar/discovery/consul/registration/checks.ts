@@ -1,12 +1,8 @@
-/**
- * What the two checks of an instance say: whether its model answers, and whether its sidecar can take calls. A text
- * stays as it is while the state does, because every change of it wakes all who watch the service.
- */
-
 import { Hysteresis, saysTheSame } from '../../../core/health/hysteresis.js';
 import type { AgentCheck } from './agent-state.js';
 import type { CheckStatus, Ids, ServiceInstance } from './definition.js';
 
+/** What a check tells Consul. */
 export interface CheckState {
   /** A warning: calls are taken, and not for all models. */
   readonly status: CheckStatus;
@@ -18,11 +14,12 @@ const MAX_OUTPUT = 400;
 /** Samples of the sidecar that are closer together count as one. */
 const SAMPLE_MS = 1_000;
 
+/** Outputs of checks, as Consul's UI shows them. */
 export const MODEL_ANSWERS = 'the model answers';
 export const SIDECAR_SERVES = 'the sidecar can take calls';
 export const DRAINING = 'draining';
 
-/** One TTL check: what it should say, and what the agent was told. */
+/** One TTL check: the state it should have, what was sent to the agent, and what the agent has. */
 export class Check {
   state: CheckState = { status: 'critical', output: 'starting' };
   private sent: CheckState | undefined;
@@ -37,12 +34,12 @@ export class Check {
       this.state = { status, output: text };
   }
 
-  /** The agent has to be told, for news or because it would otherwise expire. */
+  /** The state has to be sent: it is new, or the check would expire. */
   isDue(nowMs: number, refreshMs: number): boolean {
     return this.sent !== this.state || nowMs - this.sentMs >= refreshMs;
   }
 
-  /** The agent has this status already, with other words. */
+  /** The agent has this status already, with another output. */
   get isOutputChange(): boolean {
     return this.held?.status === this.state.status && this.held.output !== this.state.output;
   }
@@ -53,7 +50,7 @@ export class Check {
     this.held = state;
   }
 
-  /** What the agent has: where that is something else, it is to be told again. */
+  /** What the agent has: where that differs from what was sent, it is sent again. */
   noteHeld(held: AgentCheck): void {
     const { sent } = this;
     if (sent === undefined || held.status !== sent.status || held.output !== sent.output)
@@ -62,10 +59,14 @@ export class Check {
   }
 }
 
+/**
+ * The two checks of an instance: whether its model answers, and whether its sidecar can take calls. An output stays
+ * as it is while the state does, because every change of it ends the blocking queries of all watchers of the service.
+ */
 export class Checks {
   readonly service: Check;
   readonly proxy: Check;
-  /** Undefined before the first look, which is taken at its word. */
+  /** Undefined before the first sample, which counts at once. */
   private sidecarHealth: Hysteresis | undefined;
   private lastBadMs = Number.NEGATIVE_INFINITY;
   private isLeaving = false;
@@ -84,7 +85,7 @@ export class Checks {
     this.update(0);
   }
 
-  /** Asks the registrant how things are. */
+  /** Takes the states over from the instance. */
   update(nowMs: number): void {
     if (this.isLeaving) {
       this.service.set('critical', DRAINING);

@@ -1,20 +1,15 @@
-/**
- * Hears at once when the agent no longer has what was registered: by a read that the agent holds open while the
- * definition is the same, and that ends when somebody changes or removes it, or when the agent itself goes away. Without
- * it a restarted agent would not be noticed before the next refresh.
- */
-
 import type { Clock } from '../../../runtime/time/clock.js';
 import type { Timers } from '../../../runtime/time/timers.js';
 import { AgentError } from '../client/response.js';
 import type { RegistrationClient } from './agent-client.js';
 
+/** What a watcher is made with. */
 export interface DefinitionWatcherDeps {
   readonly clock: Clock;
   readonly timers: Timers;
   readonly client: RegistrationClient;
   readonly waitMs: number;
-  /** What was registered is gone or different, or nobody knows. Called once for each `start`, if at all. */
+  /** What was registered is gone or different, or that cannot be told. Called at most once for each `start`. */
   onDoubt(): void;
 }
 
@@ -23,6 +18,11 @@ const MIN_PERIOD_MS = 1_000;
 /** Agents do not hold a read longer. */
 const MAX_WAIT_MS = 600_000;
 
+/**
+ * Notices at once when the agent no longer has what was registered: by a read that the agent holds open while the
+ * definition is the same, and that ends when the definition is changed or removed, or when the agent itself goes
+ * away. Without it a restarted agent would not be noticed before the next refresh.
+ */
 export class DefinitionWatcher {
   private running: AbortController | undefined;
 
@@ -46,7 +46,7 @@ export class DefinitionWatcher {
     running?.abort();
   }
 
-  /** Ends with whether there is doubt; without, the agent cannot be watched this way. Never rejects. */
+  /** True: what was registered is in doubt. False: the agent cannot be watched this way. Never rejects. */
   private async run(id: string, signal: AbortSignal): Promise<boolean> {
     const { clock, client } = this.deps;
     const waitMs = Math.min(this.deps.waitMs, MAX_WAIT_MS);
@@ -59,7 +59,7 @@ export class DefinitionWatcher {
         hash = await client.hashOf(id, known, waitMs, signal);
       } catch (error) {
         if (!isGone(error)) return false;
-        // An agent whose answers contradict each other must not keep us busy.
+        // An agent whose answers contradict each other must not cause a loop of reads.
         await this.pause(MIN_PERIOD_MS - (clock.now() - startedMs));
         return true;
       }
@@ -79,7 +79,10 @@ export class DefinitionWatcher {
   }
 }
 
-/** A refusal for other reasons than absence says nothing of what is registered. */
+/**
+ * Whether a failure means that the definition is gone: 404, or an agent that went away. Another refusal tells
+ * nothing.
+ */
 function isGone(error: unknown): boolean {
   if (!(error instanceof AgentError)) return false;
   return error.fault === 'status' ? error.status === 404 : error.fault === 'unreachable';

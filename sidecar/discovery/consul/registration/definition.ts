@@ -1,20 +1,11 @@
-/**
- * What is registered for one instance, in the agent's spelling: the service, and its sidecar as `connect-proxy`, so
- * that Consul and its UI draw them together; and whether what the agent has is still that.
- *
- * What a real Consul 1.8.7 asks for: a proxy needs a port, an upstream too, and no two upstreams may share an address or
- * a service; keys of metadata are `[A-Za-z0-9_-]`, at most 64, their values at most 512 characters. What does not fit
- * is left out or shortened rather than refused as a whole.
- */
-
 import type { Address, RegistrationConfig } from '../../../config/model.js';
 import type { AgentService } from './agent-state.js';
 
-/** Whom a registration is for. Read anew each time, so that getters may tell what has changed since. */
+/** The instance that is registered. Read anew each time, so that getters return what has changed since. */
 export interface ServiceInstance {
   readonly service: string;
   readonly instance: string;
-  /** Outrider's. */
+  /** The version of Outrider. */
   readonly version: string;
   /** Where peers call; absent where the sidecar only calls others. */
   readonly inbound?: Address | undefined;
@@ -27,10 +18,11 @@ export interface ServiceInstance {
    * reason: of several models, some do, and the reason names those that do not.
    */
   model(): { readonly ok: boolean; readonly why: string };
-  /** Why the sidecar cannot serve; empty: it can. Judged here, against flapping. */
+  /** Why the sidecar cannot serve; empty: it can. Flapping is damped by the check. */
   sidecar(): readonly string[];
 }
 
+/** An upstream of an instance, as it is shown in Consul. */
 export interface InstanceUpstream {
   readonly name: string;
   readonly service: string;
@@ -38,6 +30,7 @@ export interface InstanceUpstream {
   readonly listen?: Address | undefined;
 }
 
+/** A service as `/v1/agent/service/register` takes it. */
 export interface ServiceDefinition {
   readonly ID: string;
   readonly Name: string;
@@ -52,6 +45,7 @@ export interface ServiceDefinition {
   readonly Checks: readonly CheckDefinition[];
 }
 
+/** The `Proxy` of a sidecar as the agent takes it. */
 export interface ProxyDefinition {
   readonly DestinationServiceName: string;
   readonly DestinationServiceID: string;
@@ -60,6 +54,7 @@ export interface ProxyDefinition {
   readonly Upstreams: readonly UpstreamDefinition[];
 }
 
+/** One upstream of a sidecar as the agent takes it. */
 export interface UpstreamDefinition {
   readonly DestinationType: 'service';
   readonly DestinationName: string;
@@ -79,24 +74,26 @@ export interface CheckDefinition {
   readonly DeregisterCriticalServiceAfter?: string;
 }
 
+/** The states of a check in Consul. */
 export type CheckStatus = 'passing' | 'warning' | 'critical';
 
-/** The checks' states at this moment, so that a new check does not begin critical. */
+/** The checks' states at this moment, with which a new check begins. */
 export interface States {
   readonly service: CheckStatus;
   readonly proxy: CheckStatus;
 }
 
+/** What is registered for one instance. */
 export interface Definitions {
   readonly service: ServiceDefinition;
   /** Absent where there is no TCP port that it could be registered with. */
   readonly proxy?: ServiceDefinition;
 }
 
-/** A check that we did not refresh for this long is critical. */
+/** A check that was not refreshed for this long is critical. */
 export const TTL_MS = 30_000;
 
-/** Names and notes of the checks: what a person reads in Consul's UI. */
+/** Name and notes of a check, as Consul's UI shows them. */
 interface CheckText {
   readonly name: string;
   readonly notes: string;
@@ -113,6 +110,7 @@ const MAX_META = 64;
 const MAX_META_KEY = 128;
 const MAX_META_VALUE = 512;
 
+/** The ids of an instance in the agent. */
 export interface Ids {
   readonly service: string;
   readonly proxy: string;
@@ -135,6 +133,13 @@ export function idsOf({ service, instance }: Pick<ServiceInstance, 'service' | '
   };
 }
 
+/**
+ * What is registered for one instance, in the agent's spelling: the service, and its sidecar as `connect-proxy`, so
+ * that Consul and its UI draw them together. What Consul 1.8.7 asks for: a proxy needs a port, an upstream too, and
+ * no two upstreams may share an address or a service; keys of metadata are `[A-Za-z0-9_-]`, at most 128 characters,
+ * their values at most 512, and at most 64 of them. What does not fit is left out or shortened rather than refused as
+ * a whole.
+ */
 export function definitionsOf(
   instance: ServiceInstance,
   config: RegistrationConfig,

@@ -12,24 +12,30 @@ import { CONFLICT_PROBLEM, RegistrationSync } from './sync.js';
 export type { RegistrationAgent } from './agent-client.js';
 export type { InstanceUpstream, ServiceInstance } from './definition.js';
 
+/** How a registration stands. */
 export interface RegistrationStatus {
   readonly registered: boolean;
   /** One sentence; absent while all is well. */
   readonly problem?: string;
 }
 
-/** The registrant is asked this often how it is. */
+/** The states of the checks are taken over from the instance this often. */
 const UPDATE_MS = 2_000;
 const BACKOFF_BASE_MS = 250;
 /** While the agent is away, so that it is found soon after its return; and while it refuses. */
 const AWAY_BACKOFF_MS = 3_000;
 const REFUSED_BACKOFF_MS = 30_000;
 
+/**
+ * Keeps one instance and its sidecar in the catalogue: registers, refreshes the checks, compares what the agent has
+ * every 15 s, and at the end sets the checks critical and deregisters. After a failure it tries again with backoff:
+ * up to 3 s while the agent is away, up to 30 s while it refuses.
+ */
 export class Registration {
   private readonly settings: RegistrationConfig;
   private readonly sync: RegistrationSync;
   private timer: Timer | undefined;
-  /** Everything that speaks to the agent, one after the other. */
+  /** Requests to the agent, one after the other. */
   private queue: Promise<unknown> = Promise.resolve();
   private isStarted = false;
   private isBusy = false;
@@ -60,7 +66,7 @@ export class Registration {
     this.tick();
   }
 
-  /** Something about the registrant may have changed: looks at once. */
+  /** The instance may have changed: its checks are updated at once. */
   changed(): void {
     if (!this.isStarted) return;
     this.sync.noteChange();
@@ -82,14 +88,17 @@ export class Registration {
 
   /**
    * First step of a drain: both checks critical, then a wait until peers have heard of it. Never rejects; does not wait
-   * where there is nobody who could tell them, nor where there are no peers, because the sidecar only calls others.
+   * where Consul cannot be reached, nor where there are no peers, because the sidecar only calls others.
    */
   leave(): Promise<void> {
     this.leaving ??= this.leaveNow();
     return this.leaving;
   }
 
-  /** Last step: takes both out of the catalogue and ends. Never rejects; what fails here Consul removes later by itself. */
+  /**
+   * Last step: takes both out of the catalogue and ends. Never rejects; what fails here Consul removes later by
+   * itself.
+   */
   async deregister(): Promise<void> {
     this.close();
     if (this.sync.registrations === 0) return;
@@ -104,7 +113,7 @@ export class Registration {
     }
   }
 
-  /** Ends without a word to the agent. */
+  /** Ends without a request to the agent. */
   close(): void {
     this.isClosed = true;
     this.timer?.cancel();

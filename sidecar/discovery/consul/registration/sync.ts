@@ -1,8 +1,3 @@
-/**
- * One round of registration: what the agent has is compared with what should be there, what differs is put right, and
- * states of checks that are news or would expire are told. When rounds happen is decided in registration.ts.
- */
-
 import type { RegistrationConfig } from '../../../config/model.js';
 import type { ConsulDeps } from '../query/query-spec.js';
 import { type AgentState, isUnknown, type RegistrationAgent, RegistrationClient } from './agent-client.js';
@@ -21,21 +16,29 @@ import { DefinitionWatcher } from './definition-watcher.js';
 const REFRESH_MS = 10_000;
 const COMPARE_MS = 15_000;
 const JITTER = 0.1;
-/** The agent keeps the token that a definition came with, so a new token needs a new registration. It wakes nobody. */
+/**
+ * The agent keeps the token that a definition came with, so a new token needs a new registration. It ends no blocking
+ * query.
+ */
 const RENEW_MS = 600_000;
-/** Somebody else overwrote what we registered this often in a row: two processes quarrel about one id. */
+/** The definition was overwritten this often in a row: two processes use one id. */
 const CONFLICT = 3;
 const CONFLICT_COMPARE_MS = 60_000;
 
+/** The problem that is reported while two processes overwrite each other's definitions. */
 export const CONFLICT_PROBLEM =
   'another process registers under the same id; give each a name of its own in `instance`';
 
+/**
+ * One round of registration: what the agent has is compared with what should be there, what differs is registered,
+ * and states of checks that are new or would expire are sent. When rounds happen is decided in registration.ts.
+ */
 export class RegistrationSync {
   readonly ids: Ids;
   readonly checks: Checks;
   /** The agent had everything when last asked. */
   isConfirmed = false;
-  /** Definitions sent so far; one that we heard nothing of may have gone through. */
+  /** Definitions sent so far; one without an answer may have gone through. */
   registrations = 0;
   private readonly client: RegistrationClient;
   private readonly watch: DefinitionWatcher;
@@ -70,12 +73,12 @@ export class RegistrationSync {
     });
   }
 
-  /** Somebody else registers what we do, again and again: it is looked at less often then. */
+  /** Another process registers the same id, again and again: what the agent has is compared less often then. */
   get isConflicting(): boolean {
     return this.overwritten >= CONFLICT;
   }
 
-  /** The registrant is another by now: compares in the next round. */
+  /** The instance may have changed: compares in the next round if it has. */
   noteChange(): void {
     const { service, proxy } = this.definitions();
     for (const definition of proxy === undefined ? [service] : [service, proxy]) {
@@ -101,7 +104,7 @@ export class RegistrationSync {
       await this.client.updateCheck(check, this.deps.clock.now(), true);
   }
 
-  /** Calls to come are the last. */
+  /** Requests from now on are the last. */
   beginLeaving(): void {
     this.isLeaving = true;
     this.checks.leave();
@@ -130,7 +133,10 @@ export class RegistrationSync {
     return this.inUse.filter((check) => check.isDue(nowMs, REFRESH_MS));
   }
 
-  /** An agent that does not know the check has forgotten us: it is registered again, and then told. */
+  /**
+   * An agent that does not know the check has forgotten the instance: it is registered again, and the state sent
+   * then.
+   */
   private async sendCheck(check: Check): Promise<void> {
     try {
       await this.sendCheckAndOutput(check);
@@ -142,8 +148,8 @@ export class RegistrationSync {
   }
 
   /**
-   * Agents pass on other words for the same status only minutes later (`check_update_interval`), and with the next
-   * registration of the service at once: so that follows where the words alone are new.
+   * Agents pass on another output for the same status only minutes later (`check_update_interval`), and with the next
+   * registration of the service at once: so that follows where the output alone is new.
    */
   private async sendCheckAndOutput(check: Check): Promise<void> {
     const isOtherWords = check.isOutputChange;
@@ -188,7 +194,7 @@ export class RegistrationSync {
     this.registered.set(definition.ID, essence(definition));
   }
 
-  /** Somebody else's definition stands where the very same one of ours did. */
+  /** Another process's definition stands where the very same one of this process did. */
   private isOverwritten(definition: ServiceDefinition, { services }: AgentState): boolean {
     const found = services.get(definition.ID);
     const isAnother = found !== undefined && !isSame(definition, found);
