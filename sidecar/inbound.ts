@@ -3,7 +3,7 @@ import type { InboundConfig } from './config/model.js';
 import type { MemoryReading } from './core/admission/memory-pressure.js';
 import { QueueState } from './core/admission/queue.js';
 import type { IntentionTable } from './core/authorization/intentions.js';
-import { Reasons } from './core/outcome/local-reply-reason.js';
+import { LocalReplyReasons } from './core/outcome/local-reply-reason.js';
 import { AttemptEnd, isNeverProcessed } from './core/outcome/outcome.js';
 import { findFault } from './core/routing/fault-rule.js';
 import type { HealthResponder } from './health/model/responder.js';
@@ -91,12 +91,12 @@ export class Inbound implements ModelRoutedHandler {
     const caller = session.identity as Caller | null;
     call.caller = caller;
     if (caller === null && this.config.mtls === 'strict')
-      return sendLocalReply(call, makeLocalReply(Reasons.noIdentity));
+      return sendLocalReply(call, makeLocalReply(LocalReplyReasons.noIdentity));
     const refusal = this.authorization.check(caller, block);
     if (refusal !== null) return sendLocalReply(call, refusal);
 
     if (match === null)
-      return sendLocalReply(call, makeLocalReply(Reasons.unknownRoute, { path: view.path }));
+      return sendLocalReply(call, makeLocalReply(LocalReplyReasons.unknownRoute, { path: view.path }));
     call.match = match;
     call.plan = match.plan;
 

@@ -4,7 +4,11 @@ import { type MakeCluster, Upstream } from './cluster/upstream.js';
 import type { UpstreamConfig } from './config/model.js';
 import { isAttemptTimeoutFirst } from './core/deadline/deadline.js';
 import { AttemptTrait } from './core/outcome/classify-attempt.js';
-import { type LocalReplyReason, Reasons, reasonMessage } from './core/outcome/local-reply-reason.js';
+import {
+  type LocalReplyReason,
+  LocalReplyReasons,
+  reasonMessage,
+} from './core/outcome/local-reply-reason.js';
 import { AttemptEnd, Outcome } from './core/outcome/outcome.js';
 import { NO_PROBE } from './core/outlier/ejection.js';
 import { decideRetry } from './core/retry/decide-retry.js';
@@ -265,7 +269,7 @@ export class Outbound implements Primary, FallbackTarget, ShiftTarget {
     if (!this.poison.refuses(call, nowMs)) return false;
     call.hasCrashed = true;
     const values = { crashes: DEADLY, upstream: this.name, minutes: REMEMBERED_MS / 60_000 };
-    this.refuse(call, Reasons.poison, reasonMessage(Reasons.poison, values));
+    this.refuse(call, LocalReplyReasons.poison, reasonMessage(LocalReplyReasons.poison, values));
     return true;
   }
 
@@ -459,7 +463,7 @@ export class Outbound implements Primary, FallbackTarget, ShiftTarget {
       this.fallbacks.failed(call);
     call.degraded = '';
     const limitMs = Math.round(call.deadlineMs - call.startMs);
-    const reply = makeLocalReply(Reasons.deadlineExceeded, { limitMs });
+    const reply = makeLocalReply(LocalReplyReasons.deadlineExceeded, { limitMs });
     const waited = this.breaker.leave(call) ? ` while waiting for ${this.missing(call)}` : '';
     sendLocalReply(call, { ...reply, message: reply.message + waited });
   }
@@ -472,7 +476,7 @@ export class Outbound implements Primary, FallbackTarget, ShiftTarget {
     stopAttempts(call, AttemptEnd.deadline);
     this.breaker.leave(call);
     call.degraded = '';
-    sendLocalReply(call, makeLocalReply(Reasons.idleTimeout, { limitMs: call.plan.idleTimeoutMs }));
+    sendLocalReply(call, makeLocalReply(LocalReplyReasons.idleTimeout, { limitMs: call.plan.idleTimeoutMs }));
   }
 
   onCancelled(call: OutboundCall): void {

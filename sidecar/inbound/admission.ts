@@ -4,7 +4,7 @@ import { MemoryPressure, type MemoryReading, Pressure } from '../core/admission/
 import { Priorities } from '../core/admission/priority-class.js';
 import { Admission, InboundQueue } from '../core/admission/queue.js';
 import { RateLimits } from '../core/admission/rate-limit.js';
-import { Reasons } from '../core/outcome/local-reply-reason.js';
+import { LocalReplyReasons } from '../core/outcome/local-reply-reason.js';
 import { AttemptEnd } from '../core/outcome/outcome.js';
 import { Status } from '../core/outcome/status.js';
 import { ENTRY_OVERHEAD, type HeaderField, makeField } from '../http2/hpack/field.js';
@@ -91,12 +91,12 @@ export class InboundAdmission {
     const { service } = this;
     const now = this.context.nowMs;
     if (memory !== null && memory.at(now) !== Pressure.none && this.isShed(memory, call))
-      return makeLocalReply(Reasons.memoryPressure, { service }, pushback(MEMORY_PUSHBACK_MS));
+      return makeLocalReply(LocalReplyReasons.memoryPressure, { service }, pushback(MEMORY_PUSHBACK_MS));
     if (rates === null) return null;
     const waitMs = rates.take(call.caller?.service ?? '', path, now);
     if (waitMs <= 0) return null;
     const source = call.caller?.service ?? 'a caller without identity';
-    return makeLocalReply(Reasons.rateLimited, { source, service }, pushback(waitMs));
+    return makeLocalReply(LocalReplyReasons.rateLimited, { source, service }, pushback(waitMs));
   }
 
   /** Before all of the request is here: the reply where the queue would refuse it now, so that the rest need not be sent. */
@@ -141,7 +141,7 @@ export class InboundAdmission {
 
   private overloaded({ lineClass, lineCaller }: Ticket, detail: string): LocalReply {
     const waitMs = this.queue.expectedWaitMs(lineClass, lineCaller);
-    return makeLocalReply(Reasons.overloaded, { service: this.service, detail }, pushback(waitMs));
+    return makeLocalReply(LocalReplyReasons.overloaded, { service: this.service, detail }, pushback(waitMs));
   }
 
   // ---- ends ----

@@ -1,6 +1,6 @@
 import type { AuthorizationDecision, IntentionTable } from '../core/authorization/intentions.js';
 import type { PermissionList } from '../core/authorization/permissions.js';
-import { Reasons } from '../core/outcome/local-reply-reason.js';
+import { LocalReplyReasons } from '../core/outcome/local-reply-reason.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import { callFacts } from '../relay/call-facts.js';
 import { type LocalReply, makeLocalReply } from '../relay/local-reply.js';
@@ -23,7 +23,7 @@ export class InboundAuthorization {
   check(caller: Caller | null, block: HeaderBlock): LocalReply | null {
     if (this.isAllowed(caller) || this.permits(caller, block)) return null;
     if (this.intentions.isLoaded) return this.notAllowed(caller);
-    return makeLocalReply(Reasons.notLoaded, { service: this.service });
+    return makeLocalReply(LocalReplyReasons.notLoaded, { service: this.service });
   }
 
   /** Ends the calls on these connections that are no longer allowed. */
@@ -43,7 +43,7 @@ export class InboundAuthorization {
 
   private notAllowed(caller: Caller | null): LocalReply {
     const source = caller?.service ?? 'a caller without identity';
-    return makeLocalReply(Reasons.notAllowed, { source, destination: this.service });
+    return makeLocalReply(LocalReplyReasons.notAllowed, { source, destination: this.service });
   }
 
   private isAllowed(caller: Caller | null): boolean {

@@ -2,7 +2,7 @@ import type { InboundConfig } from '../config/model.js';
 import { Admission, type InboundQueue, QueueState } from '../core/admission/queue.js';
 import { SilentStreams } from '../core/admission/silent-streams.js';
 import type { ProcessEnd } from '../core/health/process-end.js';
-import { Reasons } from '../core/outcome/local-reply-reason.js';
+import { LocalReplyReasons } from '../core/outcome/local-reply-reason.js';
 import { headerViewOf } from '../http2/header-view.js';
 import { type HeaderField, makeField } from '../http2/hpack/field.js';
 import { Attempt } from '../relay/attempt.js';
@@ -112,8 +112,8 @@ export class ModelBackend {
     const { service } = this.deps;
     const values = { service, model, detail };
     return modelField === null || this.siblings.every(({ state }) => state.kind === 'away')
-      ? makeLocalReply(Reasons.modelUnavailable, values)
-      : makeLocalReply(Reasons.modelNotReady, values, modelField);
+      ? makeLocalReply(LocalReplyReasons.modelUnavailable, values)
+      : makeLocalReply(LocalReplyReasons.modelNotReady, values, modelField);
   }
 
   /**
@@ -182,7 +182,7 @@ export class ModelBackend {
 
   /** The reply to a call whose deadline passed in the queue. */
   queueExpired(): LocalReply {
-    return makeLocalReply(Reasons.queueExpired, { service: this.deps.service });
+    return makeLocalReply(LocalReplyReasons.queueExpired, { service: this.deps.service });
   }
 
   /**
@@ -216,7 +216,7 @@ export class ModelBackend {
       const ticket = silentStreams.excess(pool.inFlight);
       if (ticket === null || !pool.hasWaitersBesides(ticket.holder)) return;
       silentStreams.delete(ticket);
-      failCall(ticket.call, makeLocalReply(Reasons.silentStream, { service: this.deps.service }));
+      failCall(ticket.call, makeLocalReply(LocalReplyReasons.silentStream, { service: this.deps.service }));
     }
   }
 

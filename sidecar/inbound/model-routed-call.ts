@@ -1,4 +1,4 @@
-import { ModelReasons } from '../core/outcome/local-reply-reason.js';
+import { ModelReplyReasons } from '../core/outcome/local-reply-reason.js';
 import { metadataValue } from '../http2/header-view.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import type { Stream } from '../http2/stream.js';
@@ -140,7 +140,7 @@ export class ModelRoutedCall extends InboundCall {
       at = reader.feed(buffer, at, end);
       if (reader.naming !== Naming.found || reader.name === this.model || reader.name === '') continue;
       const names = { model: this.model, other: reader.name };
-      sendLocalReply(this, makeLocalReply(ModelReasons.otherModel, names));
+      sendLocalReply(this, makeLocalReply(ModelReplyReasons.otherModel, names));
       return false;
     }
     return true;

@@ -1,4 +1,4 @@
-import { type LocalReplyReason, ModelReasons } from '../core/outcome/local-reply-reason.js';
+import { type LocalReplyReason, ModelReplyReasons } from '../core/outcome/local-reply-reason.js';
 import { NO, YES } from '../health/model/responder.js';
 import { headerViewOf } from '../http2/header-view.js';
 import { type LocalReply, makeLocalReply } from '../relay/local-reply.js';
@@ -34,21 +34,21 @@ export class ModelRouter {
     const { path } = headerViewOf(call.block);
     if (call instanceof ModelRoutedCall) return this.routeByName(call);
     if (targetOf(path).kind === 'none')
-      return makeLocalReply(ModelReasons.noModelMethod, { path, service: this.service });
+      return makeLocalReply(ModelReplyReasons.noModelMethod, { path, service: this.service });
     return this.routeToAny(call);
   }
 
   private routeByName(call: ModelRoutedCall): LocalReply | null {
     const { problem, model, method } = call;
     if (problem !== '') {
-      const reason = call.isMalformed ? ModelReasons.noMessage : ModelReasons.unreadable;
+      const reason = call.isMalformed ? ModelReplyReasons.noMessage : ModelReplyReasons.unreadable;
       return makeLocalReply(reason, { detail: problem });
     }
     // The health of the server as a whole, where that is not known here.
     if (method.isHealth && model === '') return this.routeToAny(call);
     const index = this.indexes.get(model);
     if (index === undefined) {
-      const { unknownService, unknownModel } = ModelReasons;
+      const { unknownService, unknownModel } = ModelReplyReasons;
       const reason: LocalReplyReason = method.isHealth ? unknownService : unknownModel;
       return makeLocalReply(reason, { model });
     }

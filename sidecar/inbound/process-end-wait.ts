@@ -1,5 +1,5 @@
 import { implicatesCalls, type ProcessEnd } from '../core/health/process-end.js';
-import { Reasons } from '../core/outcome/local-reply-reason.js';
+import { LocalReplyReasons } from '../core/outcome/local-reply-reason.js';
 import type { HeaderField } from '../http2/hpack/field.js';
 import { resumeAt } from '../relay/call-timer.js';
 import { type LocalReply, localReplyFor, makeLocalReply } from '../relay/local-reply.js';
@@ -56,7 +56,7 @@ export class LostCalls {
   private replyTo(call: InboundCall): LocalReply {
     const { lastEnd, service, modelField } = this;
     if (lastEnd === null || !implicatesCalls(lastEnd.class)) return this.connectionLost(call);
-    return makeLocalReply(Reasons.modelCrashed, { service, detail: lastEnd.how }, modelField);
+    return makeLocalReply(LocalReplyReasons.modelCrashed, { service, detail: lastEnd.how }, modelField);
   }
 
   private connectionLost({ attempt }: InboundCall): LocalReply {

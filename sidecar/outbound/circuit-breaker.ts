@@ -5,7 +5,11 @@
 
 import type { Upstream } from '../cluster/upstream.js';
 import type { UpstreamConfig } from '../config/model.js';
-import { type LocalReplyReason, Reasons, reasonMessage } from '../core/outcome/local-reply-reason.js';
+import {
+  type LocalReplyReason,
+  LocalReplyReasons,
+  reasonMessage,
+} from '../core/outcome/local-reply-reason.js';
 import { CircuitBreakerLimits } from '../core/retry/circuit-breaker.js';
 import type { Call } from '../relay/call.js';
 import { resumeAt } from '../relay/call-timer.js';
@@ -68,7 +72,11 @@ export class CircuitBreaker {
     const isLate = this.context.nowMs >= call.startMs + MAX_WAIT_MS;
     const detail = isLate ? 'discovery has not answered' : 'too many calls wait for them';
     const values = { upstream: this.name, detail };
-    this.refuse(call, Reasons.discoveryPending, reasonMessage(Reasons.discoveryPending, values));
+    this.refuse(
+      call,
+      LocalReplyReasons.discoveryPending,
+      reasonMessage(LocalReplyReasons.discoveryPending, values),
+    );
   }
 
   /** It waits no more. False: it did not wait. */
@@ -95,7 +103,7 @@ export class CircuitBreaker {
 
   private refuseOver(call: OutboundCall, limit: number, what: string): false {
     const values = { upstream: this.name, limit, what };
-    this.refuse(call, Reasons.breakerOpen, reasonMessage(Reasons.breakerOpen, values));
+    this.refuse(call, LocalReplyReasons.breakerOpen, reasonMessage(LocalReplyReasons.breakerOpen, values));
     return false;
   }
 }

@@ -5,7 +5,7 @@
  * the upstream the application called; what it falls back to does not fall back further.
  */
 
-import { Reasons } from '../core/outcome/local-reply-reason.js';
+import { LocalReplyReasons } from '../core/outcome/local-reply-reason.js';
 import { Outcome } from '../core/outcome/outcome.js';
 import { Status, statusName } from '../core/outcome/status.js';
 import { PrimaryRoute } from '../core/retry/primary-breaker.js';
@@ -38,14 +38,14 @@ export interface Primary extends CallHandler {
 /** Answers of our own that something else may be better than. */
 const FALLBACK_REASONS: ReadonlySet<string> = new Set(
   [
-    Reasons.noEndpoint,
-    Reasons.discoveryPending,
-    Reasons.breakerOpen,
-    Reasons.connectFailed,
-    Reasons.connectionLost,
-    Reasons.upstreamReset,
-    Reasons.attemptTimeout,
-    Reasons.protocolError,
+    LocalReplyReasons.noEndpoint,
+    LocalReplyReasons.discoveryPending,
+    LocalReplyReasons.breakerOpen,
+    LocalReplyReasons.connectFailed,
+    LocalReplyReasons.connectionLost,
+    LocalReplyReasons.upstreamReset,
+    LocalReplyReasons.attemptTimeout,
+    LocalReplyReasons.protocolError,
   ].map(({ name }) => name),
 );
 
@@ -114,7 +114,7 @@ export class FallbackChain implements FallbackOwner {
       return false;
     }
     const why = whyOf(failure);
-    if (failure.reason !== Reasons.breakerOpen) {
+    if (failure.reason !== LocalReplyReasons.breakerOpen) {
       care.lastWhy = why;
       this.failed(call);
     }

@@ -8,7 +8,7 @@ import type { Upstream } from '../cluster/upstream.js';
 import type { UpstreamConfig } from '../config/model.js';
 import { NO_KEY } from '../core/balancing/balancer.js';
 import { keyOf } from '../core/balancing/ring-hash.js';
-import { Reasons, reasonMessage } from '../core/outcome/local-reply-reason.js';
+import { LocalReplyReasons, reasonMessage } from '../core/outcome/local-reply-reason.js';
 import { isValidPath } from '../core/routing/method.js';
 import { rewritePath } from '../core/routing/route-match.js';
 import { headerViewOf, metadataValue } from '../http2/header-view.js';
@@ -86,7 +86,7 @@ export class Router {
     call.routeDecision = { version: this.upstream.version, key, original };
     if (upstream.inFlight < upstream.maxInFlight) return true;
     const values = { upstream: this.name, limit: upstream.maxInFlight, what: 'calls in flight' };
-    this.refuse(call, Reasons.breakerOpen, reasonMessage(Reasons.breakerOpen, values));
+    this.refuse(call, LocalReplyReasons.breakerOpen, reasonMessage(LocalReplyReasons.breakerOpen, values));
     return false;
   }
 
@@ -115,12 +115,20 @@ export class Router {
   }
 
   answerNoEndpoint(call: OutboundCall): false {
-    this.refuse(call, Reasons.noEndpoint, reasonMessage(Reasons.noEndpoint, { upstream: this.name }));
+    this.refuse(
+      call,
+      LocalReplyReasons.noEndpoint,
+      reasonMessage(LocalReplyReasons.noEndpoint, { upstream: this.name }),
+    );
     return false;
   }
 
   answerUnknownRoute(call: OutboundCall, path: string): false {
-    this.refuse(call, Reasons.unknownRoute, reasonMessage(Reasons.unknownRoute, { path }));
+    this.refuse(
+      call,
+      LocalReplyReasons.unknownRoute,
+      reasonMessage(LocalReplyReasons.unknownRoute, { path }),
+    );
     return false;
   }
 }

@@ -4,7 +4,7 @@
  */
 
 import type { LocalReplyReason } from '../core/outcome/local-reply-reason.js';
-import { Reasons, reasonMessage } from '../core/outcome/local-reply-reason.js';
+import { LocalReplyReasons, reasonMessage } from '../core/outcome/local-reply-reason.js';
 import { AttemptEnd } from '../core/outcome/outcome.js';
 import { Status } from '../core/outcome/status.js';
 import { type HeaderField, makeField } from '../http2/hpack/field.js';
@@ -98,12 +98,14 @@ export function makeLocalReply(
 /** The reply to a call whose deadline has passed. */
 export function deadlineReply({ startMs, deadlineMs }: Call): LocalReply {
   const limitMs = Math.round(deadlineMs - startMs);
-  return makeLocalReply(Reasons.deadlineExceeded, { limitMs: Number.isFinite(limitMs) ? limitMs : 0 });
+  return makeLocalReply(LocalReplyReasons.deadlineExceeded, {
+    limitMs: Number.isFinite(limitMs) ? limitMs : 0,
+  });
 }
 
 /** The reply to a stream on which nothing has moved for its idle timeout. */
 export function idleReply({ plan }: Call): LocalReply {
-  return makeLocalReply(Reasons.idleTimeout, { limitMs: plan.idleTimeoutMs });
+  return makeLocalReply(LocalReplyReasons.idleTimeout, { limitMs: plan.idleTimeoutMs });
 }
 
 /** The reply for an attempt that brought no answer of the endpoint's. `limitMs`: the attempt timeout in force, for the message. */
@@ -114,24 +116,24 @@ export function localReplyFor(attempt: Attempt, endpoint: string, limitMs: numbe
   switch (attempt.ended) {
     case AttemptEnd.connectError:
     case AttemptEnd.unconnected:
-      return text(Reasons.connectFailed, { detail });
+      return text(LocalReplyReasons.connectFailed, { detail });
     case AttemptEnd.connectionLost:
     case AttemptEnd.goawayUnprocessed:
-      return text(Reasons.connectionLost, { detail });
+      return text(LocalReplyReasons.connectionLost, { detail });
     case AttemptEnd.refusedStream:
-      return text(Reasons.upstreamReset, { detail: 'REFUSED_STREAM' });
+      return text(LocalReplyReasons.upstreamReset, { detail: 'REFUSED_STREAM' });
     case AttemptEnd.reset:
-      return text(withStatus(Reasons.upstreamReset, attempt.status), { detail });
+      return text(withStatus(LocalReplyReasons.upstreamReset, attempt.status), { detail });
     case AttemptEnd.attemptTimeout:
-      return text(Reasons.attemptTimeout, { limitMs });
+      return text(LocalReplyReasons.attemptTimeout, { limitMs });
     case AttemptEnd.trailers:
-      return text(withStatus(Reasons.protocolError, attempt.status), { detail });
+      return text(withStatus(LocalReplyReasons.protocolError, attempt.status), { detail });
     case AttemptEnd.missingTrailers:
-      return text(Reasons.protocolError, { detail: 'the response ended without a grpc-status' });
+      return text(LocalReplyReasons.protocolError, { detail: 'the response ended without a grpc-status' });
     case AttemptEnd.protocolError:
-      return text(Reasons.protocolError, { detail: detail === '' ? 'invalid HTTP/2' : detail });
+      return text(LocalReplyReasons.protocolError, { detail: detail === '' ? 'invalid HTTP/2' : detail });
     default:
-      return text(Reasons.internal, {});
+      return text(LocalReplyReasons.internal, {});
   }
 }
 

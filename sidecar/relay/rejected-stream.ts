@@ -1,6 +1,6 @@
 /** Answers a request that is no gRPC request, once it has been read to its end: 415 and a sentence. */
 
-import { Reasons, reasonMessage } from '../core/outcome/local-reply-reason.js';
+import { LocalReplyReasons, reasonMessage } from '../core/outcome/local-reply-reason.js';
 import type { HeaderView } from '../http2/header-view.js';
 import { headerViewOf } from '../http2/header-view.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
@@ -58,11 +58,11 @@ export class UnroutedStream {
     this.stats ??= this.context.stats.callStats('outbound', 'none', 'other');
     this.stats.begin();
     const message = messageField(
-      reasonMessage(Reasons.unknownRoute, { path: `upstream "${name.slice(0, 100)}"` }),
+      reasonMessage(LocalReplyReasons.unknownRoute, { path: `upstream "${name.slice(0, 100)}"` }),
     );
-    session.connection.sendHeaders(stream, replyHeaders(Reasons.unknownRoute), [message], true);
-    this.stats.countReason(Reasons.unknownRoute.name);
-    this.stats.finish(Reasons.unknownRoute.status, 0);
+    session.connection.sendHeaders(stream, replyHeaders(LocalReplyReasons.unknownRoute), [message], true);
+    this.stats.countReason(LocalReplyReasons.unknownRoute.name);
+    this.stats.finish(LocalReplyReasons.unknownRoute.status, 0);
   }
 }
 

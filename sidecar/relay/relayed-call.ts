@@ -1,4 +1,4 @@
-import { Reasons } from '../core/outcome/local-reply-reason.js';
+import { LocalReplyReasons } from '../core/outcome/local-reply-reason.js';
 import { AttemptEnd } from '../core/outcome/outcome.js';
 import { Status } from '../core/outcome/status.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
@@ -85,7 +85,7 @@ export class RelayedCall extends Call implements StreamOwner, AttemptOwner {
 
   shed(): void {
     this.context.stats.shedCalls++;
-    failCall(this, makeLocalReply(Reasons.memoryBudget));
+    failCall(this, makeLocalReply(LocalReplyReasons.memoryBudget));
   }
 
   // ---- AttemptOwner ----

@@ -1,4 +1,4 @@
-import { Reasons } from './local-reply-reason.js';
+import { LocalReplyReasons } from './local-reply-reason.js';
 import {
   AttemptEnd,
   classify,
@@ -96,11 +96,11 @@ export function classifyAttempt(facts: AttemptFacts): number {
 }
 
 function traitsOfReason({ reason, status, model }: AttemptFacts, outcome: Outcome): number {
-  if (outcome === Outcome.refusal && reason === Reasons.modelNotReady.name && model !== undefined)
+  if (outcome === Outcome.refusal && reason === LocalReplyReasons.modelNotReady.name && model !== undefined)
     return AttemptTrait.modelNotServed;
   if (status !== Status.UNAVAILABLE) return 0;
-  const isCrash = reason === Reasons.modelCrashed.name;
-  const isDown = outcome === Outcome.fault && (isCrash || reason === Reasons.modelUnavailable.name);
+  const isCrash = reason === LocalReplyReasons.modelCrashed.name;
+  const isDown = outcome === Outcome.fault && (isCrash || reason === LocalReplyReasons.modelUnavailable.name);
   return (isCrash ? AttemptTrait.modelCrashed : 0) | (isDown ? AttemptTrait.modelDown : 0);
 }
 
@@ -111,7 +111,7 @@ function traitsOfReason({ reason, status, model }: AttemptFacts, outcome: Outcom
  */
 function refusalOf({ reason, isUnprocessed, model }: AttemptFacts): Outcome | undefined {
   if (reason !== undefined && model !== undefined) return isUnprocessed ? Outcome.refusal : Outcome.neutral;
-  return isUnprocessed && reason !== Reasons.modelUnavailable.name ? Outcome.overload : undefined;
+  return isUnprocessed && reason !== LocalReplyReasons.modelUnavailable.name ? Outcome.overload : undefined;
 }
 
 /** Whether the service itself gave the status, rather than HTTP or a sidecar between. */

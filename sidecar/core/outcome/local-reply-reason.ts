@@ -22,7 +22,7 @@ function unprocessed(name: string, status: Status, template: string): LocalReply
   return { name, status, template, isUnprocessed: true };
 }
 
-export const Reasons = {
+export const LocalReplyReasons = {
   deadlineExceeded: reason(
     'deadline-exceeded',
     Status.DEADLINE_EXCEEDED,
@@ -118,7 +118,7 @@ export const Reasons = {
  * Answers of a sidecar that is the front of several models, in the place of the model server that the call did not come
  * to: codes and words are those of the inference protocol and of gRPC's health service.
  */
-export const ModelReasons = {
+export const ModelReplyReasons = {
   unknownModel: reason(
     'unknown-model',
     Status.NOT_FOUND,
@@ -143,7 +143,7 @@ export const ModelReasons = {
   ),
 } as const satisfies Record<string, LocalReplyReason>;
 
-export const REASON_NAMES: readonly string[] = Object.values(Reasons).map(({ name }) => name);
+export const REASON_NAMES: readonly string[] = Object.values(LocalReplyReasons).map(({ name }) => name);
 
 const injectedReasons = new Map<Status, LocalReplyReason>();
 
@@ -151,7 +151,7 @@ const injectedReasons = new Map<Status, LocalReplyReason>();
 export function injected(status: Status): LocalReplyReason {
   let made = injectedReasons.get(status);
   if (made === undefined) {
-    made = { ...Reasons.faultInjected, status };
+    made = { ...LocalReplyReasons.faultInjected, status };
     injectedReasons.set(status, made);
   }
   return made;

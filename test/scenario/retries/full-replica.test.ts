@@ -3,7 +3,7 @@
  * it turned away has not made it look slow.
  */
 import assert from 'node:assert/strict';
-import { Reasons } from '../../../sidecar/core/outcome/local-reply-reason.js';
+import { LocalReplyReasons } from '../../../sidecar/core/outcome/local-reply-reason.js';
 import { Outcome } from '../../../sidecar/core/outcome/outcome.js';
 import { DetectorPool } from '../../kit/scenario/detector-pool.js';
 import { Mesh, type MeshOptions } from '../../kit/scenario/mesh-in-memory.js';
@@ -60,7 +60,10 @@ describe('Scenario: sidecars say that their models have not seen the call', () =
   afterEach(() => pool.close());
 
   /** Every call comes to its deadline in line, and its sidecar says so, or gives another reason. */
-  const turnAway = (tls: 'mesh' | 'plaintext', { name, status }: (typeof Reasons)[keyof typeof Reasons]) => {
+  const turnAway = (
+    tls: 'mesh' | 'plaintext',
+    { name, status }: (typeof LocalReplyReasons)[keyof typeof LocalReplyReasons],
+  ) => {
     pool = new DetectorPool(['a', 'b', 'c', 'd'], { tls });
     for (const each of pool.names) pool.works(each, 20);
     pool.load(80);
@@ -70,7 +73,7 @@ describe('Scenario: sidecars say that their models have not seen the call', () =
           stream.fail(status, [
             ['outrider-reason', name],
             ['outrider-unprocessed', 'true'],
-            ...(name === Reasons.modelNotReady.name ? ([['outrider-model', 'm']] as const) : []),
+            ...(name === LocalReplyReasons.modelNotReady.name ? ([['outrider-model', 'm']] as const) : []),
           ]),
         );
     }
@@ -78,9 +81,9 @@ describe('Scenario: sidecars say that their models have not seen the call', () =
     pool.stack.advance(3000);
   };
 
-  for (const reason of Object.values(Reasons)) {
-    if (!reason.isUnprocessed || reason === Reasons.modelUnavailable) continue;
-    if (reason === Reasons.modelNotReady) continue;
+  for (const reason of Object.values(LocalReplyReasons)) {
+    if (!reason.isUnprocessed || reason === LocalReplyReasons.modelUnavailable) continue;
+    if (reason === LocalReplyReasons.modelNotReady) continue;
     it(`${reason.name}: less for them, and nobody is ejected`, () => {
       turnAway('mesh', reason);
       assert.deepEqual(pool.states, ['eligible', 'eligible', 'eligible', 'eligible']);
@@ -93,7 +96,7 @@ describe('Scenario: sidecars say that their models have not seen the call', () =
   }
 
   it('model-not-ready: one model of several, so nothing is held against the endpoint, nor less given to it', () => {
-    turnAway('mesh', Reasons.modelNotReady);
+    turnAway('mesh', LocalReplyReasons.modelNotReady);
     assert.deepEqual(pool.states, ['eligible', 'eligible', 'eligible', 'eligible']);
     for (const each of pool.names) {
       const { outcomes } = pool.endpoint(each);
@@ -110,7 +113,7 @@ describe('Scenario: sidecars say that their models have not seen the call', () =
         const isAsked = stream.header('x-model') === 'broken';
         if (!isAsked || !out.includes(name)) return void stream.reply(Buffer.from('ok'));
         stream.fail(14, [
-          ['outrider-reason', Reasons.modelNotReady.name],
+          ['outrider-reason', LocalReplyReasons.modelNotReady.name],
           ['outrider-unprocessed', 'true'],
           ['outrider-model', 'broken'],
         ]);
@@ -139,7 +142,7 @@ describe('Scenario: sidecars say that their models have not seen the call', () =
     let isNamed = true;
     pool.stack.backend('a').answer = (stream) =>
       void stream.fail(14, [
-        ['outrider-reason', Reasons.modelCrashed.name],
+        ['outrider-reason', LocalReplyReasons.modelCrashed.name],
         ...(isNamed ? ([['outrider-model', 'broken']] as const) : []),
       ]);
     pool.load(40, 20);
@@ -151,7 +154,7 @@ describe('Scenario: sidecars say that their models have not seen the call', () =
   });
 
   it('outside the mesh the same words mean nothing', () => {
-    turnAway('plaintext', Reasons.queueExpired);
+    turnAway('plaintext', LocalReplyReasons.queueExpired);
     assert.equal(pool.states.filter((state) => state === 'ejected').length, 2);
   });
 });

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import {
   injected,
+  LocalReplyReasons,
   REASON_NAMES,
-  Reasons,
   reasonMessage,
 } from '../../../../sidecar/core/outcome/local-reply-reason.js';
 import { Status, statusName } from '../../../../sidecar/core/outcome/status.js';
@@ -41,7 +41,7 @@ describe('Reasons', () => {
     ]);
   });
 
-  for (const { name, status } of Object.values(Reasons)) {
+  for (const { name, status } of Object.values(LocalReplyReasons)) {
     it(`${name} does not speak in the application's name (gRFC A54): ${statusName(status)}`, () => {
       const forApplications: readonly number[] = [
         Status.OK,
@@ -59,25 +59,25 @@ describe('Reasons', () => {
 
   it('time out with DEADLINE_EXCEEDED, shed with RESOURCE_EXHAUSTED', () => {
     for (const { status } of [
-      Reasons.deadlineExceeded,
-      Reasons.attemptTimeout,
-      Reasons.idleTimeout,
-      Reasons.queueExpired,
+      LocalReplyReasons.deadlineExceeded,
+      LocalReplyReasons.attemptTimeout,
+      LocalReplyReasons.idleTimeout,
+      LocalReplyReasons.queueExpired,
     ]) {
       assert.equal(status, Status.DEADLINE_EXCEEDED);
     }
     for (const { status } of [
-      Reasons.overloaded,
-      Reasons.rateLimited,
-      Reasons.memoryPressure,
-      Reasons.breakerOpen,
+      LocalReplyReasons.overloaded,
+      LocalReplyReasons.rateLimited,
+      LocalReplyReasons.memoryPressure,
+      LocalReplyReasons.breakerOpen,
     ]) {
       assert.equal(status, Status.RESOURCE_EXHAUSTED);
     }
   });
 
   it('mark as unprocessed only what certainly was not', () => {
-    const marked = Object.values(Reasons).filter(({ isUnprocessed }) => isUnprocessed);
+    const marked = Object.values(LocalReplyReasons).filter(({ isUnprocessed }) => isUnprocessed);
     assert.deepEqual(
       marked.map(({ name }) => name),
       [
@@ -100,7 +100,10 @@ describe('Reasons', () => {
 
 describe('injected', () => {
   it('has any status and one name', () => {
-    assert.deepEqual(injected(Status.NOT_FOUND), { ...Reasons.faultInjected, status: Status.NOT_FOUND });
+    assert.deepEqual(injected(Status.NOT_FOUND), {
+      ...LocalReplyReasons.faultInjected,
+      status: Status.NOT_FOUND,
+    });
     assert.equal(injected(Status.NOT_FOUND), injected(Status.NOT_FOUND));
   });
 });
@@ -108,14 +111,20 @@ describe('injected', () => {
 describe('reasonMessage', () => {
   it('names the limit', () => {
     assert.equal(
-      reasonMessage(Reasons.attemptTimeout, { endpoint: '10.0.0.7:9000', limitMs: 250 }),
+      reasonMessage(LocalReplyReasons.attemptTimeout, { endpoint: '10.0.0.7:9000', limitMs: 250 }),
       'attempt at 10.0.0.7:9000 exceeded 250 ms',
     );
   });
 
   it('shows a value as it is, and what is missing as a question mark', () => {
-    assert.equal(reasonMessage(Reasons.unknownRoute, { path: '$& {path}' }), 'no route for $& {path}');
-    assert.equal(reasonMessage(Reasons.unknownRoute), 'no route for ?');
-    assert.equal(reasonMessage(Reasons.internal, { detail: 'secret' }), 'internal error of the sidecar');
+    assert.equal(
+      reasonMessage(LocalReplyReasons.unknownRoute, { path: '$& {path}' }),
+      'no route for $& {path}',
+    );
+    assert.equal(reasonMessage(LocalReplyReasons.unknownRoute), 'no route for ?');
+    assert.equal(
+      reasonMessage(LocalReplyReasons.internal, { detail: 'secret' }),
+      'internal error of the sidecar',
+    );
   });
 });
