@@ -6,10 +6,14 @@ import type { Metric } from '../telemetry/metric.js';
 import { counter } from '../telemetry/metric.js';
 import type { AppContext } from './context.js';
 
+/**
+ * Opens, replaces and closes the destination of the access log as the configuration asks, and counts its lines over all
+ * destinations. Sets `DataPlaneContext.recorder`; null while there is no `access_log`.
+ */
 export class AccessLogSink {
   private config: AccessLogConfig | undefined;
   private destination: LineDestination | undefined;
-  /** Destinations that were in use before and write their last lines, and what the others counted. */
+  /** Former destinations that still write their last lines; `written` and `dropped` have the counts of closed ones. */
   private readonly closing = new Set<LineDestination>();
   private written = 0;
   private dropped = 0;
@@ -19,7 +23,7 @@ export class AccessLogSink {
     private readonly context: Pick<AppContext, 'deps' | 'dataPlane'>,
   ) {}
 
-  /** Takes over what the file says now. Nothing here can fail: a file that cannot be opened costs lines. */
+  /** Applies a changed configuration. Never fails: lines for a file that cannot be opened are dropped and counted. */
   update(config: AccessLogConfig | undefined): void {
     const before = this.config;
     this.config = config;
@@ -41,7 +45,7 @@ export class AccessLogSink {
     return new LogFile(path, this.context.deps);
   }
 
-  /** The file was moved away. */
+  /** Opens the file again, after it was renamed. */
   reopen(): void {
     this.destination?.reopen();
   }
@@ -67,7 +71,7 @@ export class AccessLogSink {
     ];
   }
 
-  /** What is held is written, as far as that is quick. */
+  /** Writes buffered lines, as far as the destination takes them quickly. */
   async close(): Promise<void> {
     this.context.dataPlane.recorder = null;
     await this.destination?.close();

@@ -1,7 +1,9 @@
-/** What the runs of several models say about the one process in which they are. */
-
 import type { ActivityReport } from '../inbound/model-activity.js';
 
+/**
+ * The activity of one process that serves several models: counts are sums, times are the latest, the oldest start is the
+ * earliest (0: nothing runs), and the usual run time is the longest.
+ */
 export function combineActivity(all: readonly ActivityReport[]): ActivityReport {
   const [first, ...others] = all;
   return others.reduce(

@@ -1,8 +1,5 @@
-/** What every part of a running sidecar is given. */
-
-import type { FrameRates, SidecarConfig } from '../config/model.js';
+import type { SidecarConfig } from '../config/model.js';
 import type { MemoryReading } from '../core/admission/memory-pressure.js';
-import { type Buckets, bucketsOf } from '../http2/limits.js';
 import type { LocalSettings } from '../http2/settings.js';
 import type { IdentityFeed } from '../identity/identity.js';
 import type { Logger } from '../runtime/log/logger.js';
@@ -13,47 +10,37 @@ import type { Timers } from '../runtime/time/timers.js';
 import type { DataPlaneContext } from '../transport/context.js';
 import { Listener, type ListenerOptions } from '../transport/listener.js';
 
+/** What a sidecar gets from its process or from a test: time, chance, the log and the environment. */
 export interface Deps {
   readonly clock: Clock;
   readonly random: Random;
   readonly timers: Timers;
   readonly logger: Logger;
   readonly version: string;
-  /** How often this sidecar was started again. Absent: not known. */
+  /** Number of restarts by the parent process; absent: not known. */
   readonly restarts?: number;
-  /** The process's environment, for the variables of other programs that we honour (CONSUL_*). */
+  /** Environment of the process, for `CONSUL_*`. */
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** What the process holds and may hold; absent: memory is not looked after. */
+  /** Memory in use and its limit, for load shedding; absent: no shedding. */
   readonly readMemory?: () => MemoryReading;
-  /** Accepted connections with this file descriptor or a higher one are refused; absent: none is. */
+  /** Accepted connections with this file descriptor or a higher one are refused; absent: none are. */
   readonly firstReservedDescriptor?: number;
-  /** Absent: an identity in files comes from its files alone. */
+  /** Identities sent by `up`; absent: the certificate files are the only source. */
   readonly identityFeed?: IdentityFeed;
-  /** Sockets that listeners may find open, and those they make. Absent: they make all. */
+  /** Inherited listening sockets, and the registry of own ones for a takeover; absent: listeners bind their own. */
   readonly sockets?: ListenSockets;
 }
 
+/** What the parts of one sidecar share. */
 export interface AppContext {
   readonly deps: Deps;
   readonly dataPlane: DataPlaneContext;
+  /** HTTP/2 settings of every connection. */
   readonly settings: LocalSettings;
   readonly limits: SidecarConfig['limits'];
 }
 
-/** `name`: of its socket, one of `SOCKET_NAMES`. */
-/** The rates of a configuration under the names of the limits they are. */
-export function frameBuckets(rates: FrameRates): Buckets {
-  return bucketsOf({
-    pings: rates.pings,
-    'rapid-resets': rates.resets,
-    settings: rates.settings,
-    'window-updates': rates.windowUpdates,
-    'empty-frames': rates.empty,
-    'idle-frames': rates.ignored,
-    violations: rates.violations,
-  });
-}
-
+/** Creates a listener, which is not bound yet. @param name of its socket, one of `SOCKET_NAMES`. */
 export function openListener(
   context: AppContext,
   name: string,

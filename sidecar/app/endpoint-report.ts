@@ -11,25 +11,26 @@ import type { InboundAdmission } from '../inbound/admission.js';
 import { shownFingerprint } from '../relay/response-cache/request-key.js';
 import type { EndpointReport, PoisonReport, QueueReport } from '../telemetry/reports.js';
 
-/** All endpoints of an upstream, each beside its peers. */
-export function reportsOf(upstream: Cluster, nowMs: number): EndpointReport[] {
-  const ratios = new Map(upstream.allEjections.flatMap((pool) => [...pool.latencyRatios(nowMs)]));
-  return upstream.endpoints.map((endpoint) => {
+/** `/endpoints` of one cluster; `latencyRatio` compares each endpoint with its peers. */
+export function reportsOf(cluster: Cluster, nowMs: number): EndpointReport[] {
+  const ratios = new Map(cluster.allEjections.flatMap((pool) => [...pool.latencyRatios(nowMs)]));
+  return cluster.endpoints.map((endpoint) => {
     const latencyRatio = ratios.get(endpoint.ejection);
     return {
-      ...reportOf(upstream, endpoint, nowMs),
+      ...reportOf(cluster, endpoint, nowMs),
       ...(latencyRatio === undefined ? {} : { latencyRatio }),
     };
   });
 }
 
-export function reportOf(upstream: Cluster, endpoint: Endpoint, nowMs: number): EndpointReport {
+/** One endpoint: its counters, its state, and the reason for the state in one sentence. Durations are in ms. */
+export function reportOf(cluster: Cluster, endpoint: Endpoint, nowMs: number): EndpointReport {
   const { ejection, pool } = endpoint;
   const { outcomes } = ejection;
   outcomes?.moveTo(nowMs);
   const base = {
-    upstream: upstream.name,
-    ...(upstream.clusterName === '' ? {} : { cluster: upstream.clusterName }),
+    upstream: cluster.name,
+    ...(cluster.clusterName === '' ? {} : { cluster: cluster.clusterName }),
     ...(endpoint.priority === 0 ? {} : { priority: endpoint.priority }),
     endpoint: endpoint.id,
     address: endpoint.label,
@@ -51,13 +52,13 @@ export function reportOf(upstream: Cluster, endpoint: Endpoint, nowMs: number): 
     return { ...base, state, why, sinceMs: nowMs - endpoint.availableSinceMs };
   }
   if (ejection.state === EjectionState.admitted && endpoint.unhealthy !== '') {
-    const why = both(both(endpoint.unhealthy, endpoint.eligible ? NOBODY_ELSE : ''), criticalOf(endpoint));
+    const why = both(both(endpoint.unhealthy, endpoint.eligible ? NO_OTHER : ''), criticalOf(endpoint));
     const starting = endpoint.mayBeStarting ? ({ mayBeStarting: true } as const) : {};
     return { ...base, ...starting, state: 'unhealthy', why, sinceMs: nowMs - endpoint.availableSinceMs };
   }
   if (ejection.state === EjectionState.admitted) {
     const sinceMs = nowMs - Math.max(endpoint.availableSinceMs, ejection.sinceMs);
-    const standby = upstream.isStandby(endpoint);
+    const standby = cluster.isStandby(endpoint);
     if (standby === '') {
       const early = endpoint.isUntested
         ? UNTESTED
@@ -72,18 +73,18 @@ export function reportOf(upstream: Cluster, endpoint: Endpoint, nowMs: number): 
   const sinceMs = nowMs - ejection.sinceMs;
   const why = both(both(whyEjected(endpoint), endpoint.unhealthy), criticalOf(endpoint));
   if (ejection.state === EjectionState.probing) return { ...base, state: 'probing', why, sinceMs };
-  // It comes back when its sidecar says so, whenever that is.
+  // Re-admitted when its own sidecar reports the model as serving: there is no time to show.
   if (ejection.isDown) return { ...base, state: 'ejected', why, sinceMs };
   return { ...base, state: 'ejected', why, sinceMs, untilMs: Math.max(0, ejection.untilMs - nowMs) };
 }
 
-/** No share of no calls. */
+/** Calls of the last 10 s; without a success ratio when there were none. */
 function recent(window: OutcomeWindow): Pick<EndpointReport, 'recentCalls' | 'successRatio'> {
   const { calls: recentCalls, successRatio } = window;
   return recentCalls === 0 ? { recentCalls } : { recentCalls, successRatio };
 }
 
-const NOBODY_ELSE = 'calls go there all the same, for no other endpoint is well';
+const NO_OTHER = 'calls go there all the same: no other endpoint is healthy';
 const UNTESTED = 'not checked yet; calls go there';
 const OTHERS = {
   priority: 'endpoints of a lower priority number take the traffic',
@@ -102,6 +103,7 @@ function both(one: string, other: string): string {
   return one === '' || other === '' ? one || other : `${one}; ${other}`;
 }
 
+/** The queue before one model. */
 export function queueReport(limits: InboundAdmission, nowMs: number): QueueReport {
   const { queue, adaptive, priorities } = limits;
   const { rates, memory } = limits.shared;
@@ -116,7 +118,7 @@ export function queueReport(limits: InboundAdmission, nowMs: number): QueueRepor
   };
 }
 
-/** The lines before several models, added up; what each has found or decided for itself is left out. */
+/** The queues before several models, added up; values that are found for each model (unloaded latency) are omitted. */
 export function queueReportOfAll(all: readonly InboundAdmission[], nowMs: number): QueueReport {
   const reports = all.map((limits) => queueReport(limits, nowMs));
   const [first] = reports as [QueueReport];
@@ -140,6 +142,7 @@ export function queueReportOfAll(all: readonly InboundAdmission[], nowMs: number
   };
 }
 
+/** Requests that were in crashes of models, and how long each is still remembered, ms. */
 export function poisonReports(table: PoisonTable, nowMs: number): PoisonReport[] {
   return table.list(nowMs).map(({ fingerprint, upstream, deaths, lastMs }) => ({
     fingerprint: shownFingerprint(fingerprint),

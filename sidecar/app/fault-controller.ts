@@ -1,8 +1,3 @@
-/**
- * The faults that are on, switched at run time. Those whose time is over go by themselves; while none is on, calls are
- * asked nothing.
- */
-
 import type { FaultAdmin, FaultReport, SwitchedOn } from '../admin/faults.js';
 import { statusName } from '../core/outcome/status.js';
 import { Fault, type FaultRule, MAX_FAULTS } from '../core/routing/fault-rule.js';
@@ -10,25 +5,38 @@ import type { ActiveFaults, FaultKind } from '../relay/fault-injection.js';
 import { WheelTimer } from '../runtime/time/timing-wheel.js';
 import type { DataPlaneContext } from '../transport/context.js';
 
+export interface FaultControllerOptions {
+  /** `fault_injection: true` is in the file. */
+  readonly isAllowed: boolean;
+  readonly dataPlane: DataPlaneContext;
+  upstreamNames(): readonly string[];
+  /** Called with each change; null: no fault is active. */
+  onChange(faults: ActiveFaults | null): void;
+}
+
+/**
+ * The active faults of a sidecar, switched by `/faults` at run time. Each ends by itself after its time. While there is
+ * none, both sides hold null, and a call costs one comparison.
+ */
 export class FaultController implements FaultAdmin, ActiveFaults {
   inbound: readonly Fault[] = [];
   outbound: readonly Fault[] = [];
-  /** Calls struck since the start, as `side kind`. */
+  /** Faults injected since the start, by `SIDE KIND`, such as `outbound delay`. */
   readonly injected = new Map<string, number>();
   private faults: readonly Fault[] = [];
   private lastId = 0;
   private readonly timer = new WheelTimer(() => this.expire());
 
-  constructor(
-    readonly isAllowed: boolean,
-    private readonly dataPlane: DataPlaneContext,
-    private readonly upstreamNames: () => readonly string[],
-    /** Told with each change; null: none is on. */
-    private readonly onChange: (faults: ActiveFaults | null) => void,
-  ) {}
+  readonly isAllowed: boolean;
+  private readonly dataPlane: DataPlaneContext;
+
+  constructor(private readonly options: FaultControllerOptions) {
+    this.isAllowed = options.isAllowed;
+    this.dataPlane = options.dataPlane;
+  }
 
   get upstreams(): readonly string[] {
-    return this.upstreamNames();
+    return this.options.upstreamNames();
   }
 
   count({ rule }: Fault, kind: FaultKind): void {
@@ -62,6 +70,7 @@ export class FaultController implements FaultAdmin, ActiveFaults {
     return gone;
   }
 
+  /** Stops the timer of the next expiry. */
   stop(): void {
     this.dataPlane.wheel.cancel(this.timer);
   }
@@ -74,6 +83,7 @@ export class FaultController implements FaultAdmin, ActiveFaults {
     this.set(left);
   }
 
+  /** Replaces the active faults, and plans the next expiry. */
   private set(faults: readonly Fault[]): void {
     this.faults = faults;
     this.inbound = faults.filter(({ rule }) => rule.side === 'inbound');
@@ -81,7 +91,7 @@ export class FaultController implements FaultAdmin, ActiveFaults {
     const { wheel } = this.dataPlane;
     wheel.cancel(this.timer);
     if (faults.length > 0) wheel.add(this.timer, Math.min(...faults.map(({ untilMs }) => untilMs)));
-    this.onChange(faults.length === 0 ? null : this);
+    this.options.onChange(faults.length === 0 ? null : this);
   }
 }
 

@@ -11,12 +11,21 @@ import { ModelHost } from './model-host.js';
 import { ModelStatuses } from './model-status.js';
 import type { TlsIdentity } from './tls-identity.js';
 
+export interface InboundSideOptions {
+  readonly service: string;
+  readonly identity: TlsIdentity | undefined;
+  /** `registry`: intentions come from Consul, by `setIntentions`. */
+  readonly intentionsFrom: 'file' | 'registry';
+  readonly isolation?: ModelProcessConfig['isolation'];
+}
+
+/** The side towards peers: the inbound listener, the calls to the local models, and the state of those models. */
 export class InboundSide {
   readonly inbound: Inbound;
-  /** The processes of the models, at least one. */
+  /** The model servers, at least one. */
   readonly hosts: readonly ModelHost[];
   readonly statuses: ModelStatuses;
-  /** The state of a model changed. */
+  /** Called after every change of a model's state. */
   onModel: () => void = () => {};
   address: Address | undefined;
   private listener: Listener | undefined;
@@ -25,16 +34,14 @@ export class InboundSide {
 
   constructor(
     private config: InboundConfig,
-    service: string,
-    private readonly identity: TlsIdentity | undefined,
     private readonly context: AppContext,
-    private readonly intentionsFrom: 'file' | 'registry',
-    isolation?: ModelProcessConfig['isolation'],
+    private readonly options: InboundSideOptions,
   ) {
     const { dataPlane, limits, deps } = context;
-    const places = modelServers(config, isolation);
-    this.hosts = places.map((place) => new ModelHost(place, context, places.length > 1));
-    this.intentions = intentionsFrom === 'file' ? this.tableOf(config) : IntentionTable.notLoaded(0);
+    const { service, identity } = options;
+    const servers = modelServers(config, options.isolation);
+    this.hosts = servers.map((spec) => new ModelHost(spec, context, { hasOthers: servers.length > 1 }));
+    this.intentions = options.intentionsFrom === 'file' ? this.tableOf(config) : IntentionTable.notLoaded(0);
     this.inbound = new Inbound(
       config,
       service,
@@ -53,6 +60,7 @@ export class InboundSide {
     identity?.onExpiry(() => this.listener?.renew());
   }
 
+  /** Gives each model server its part of the backends, which `Inbound` made in the same order. */
   private attachHosts(): void {
     let at = 0;
     for (const host of this.hosts) {
@@ -69,7 +77,8 @@ export class InboundSide {
   async start(): Promise<void> {
     for (const host of this.hosts) host.start();
     const { mtls, listen } = this.config;
-    const tls = mtls === 'off' ? undefined : this.identity?.serverTls(mtls === 'permissive');
+    const tls =
+      mtls === 'off' ? undefined : this.options.identity?.serverTls({ alsoPlaintext: mtls === 'permissive' });
     this.listener = openListener(this.context, SOCKET_NAMES.inbound, {
       address: listen,
       ...(tls === undefined ? {} : { tls }),
@@ -78,13 +87,14 @@ export class InboundSide {
     this.address = await this.listener.listen();
   }
 
+  /** Applies a changed `inbound` block. */
   update(config: InboundConfig): void {
     this.config = config;
-    if (this.intentionsFrom === 'file') this.intentions = this.tableOf(config);
+    if (this.options.intentionsFrom === 'file') this.intentions = this.tableOf(config);
     this.inbound.update(config, this.intentions, this.listener?.sessions ?? []);
   }
 
-  /** From the registry. Calls under way that are no longer allowed are ended. */
+  /** Intentions from Consul. Calls in flight that are no longer allowed are ended. */
   setIntentions(table: IntentionTable): void {
     this.intentions = table;
     this.inbound.setIntentions(table, this.listener?.sessions ?? []);
@@ -95,7 +105,7 @@ export class InboundSide {
     return new IntentionTable(config.intentions, config.defaultIntention, this.fileVersion);
   }
 
-  /** Of the models together: ready as long as one is. */
+  /** All models together: ready while one is; `why` lists the others. */
   model(): ModelReport {
     const reports = this.models();
     const [first] = reports;
@@ -111,12 +121,12 @@ export class InboundSide {
     };
   }
 
-  /** Of each model; one without a name is a server that is not asked which models it has. */
+  /** Each model; without a name for a server of another make. */
   models(): readonly ModelReport[] {
     return this.hosts.flatMap((host) => host.reports());
   }
 
-  /** While one model is served, those that are known not to be are no reason; those that still start are. */
+  /** Models that still start count as reasons; models that cannot be served only while no model is ready. */
   notReady(): string[] {
     const { backends } = this.inbound;
     const isServing = backends.some(({ state }) => state.kind === 'ready');

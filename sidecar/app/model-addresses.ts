@@ -1,17 +1,21 @@
-/** Where the models of this sidecar are served: one process for all of them, or one for each. */
-
 import type { Address, InboundConfig, ModelProcessConfig } from '../config/model.js';
 import { type ListedModel, listModelFolders } from '../health/model/model-directory.js';
 
+/** One model server: its address and the models it serves. */
 export interface ModelServerSpec {
   readonly address: Address;
-  /** Empty: a server that is not asked which models it has. */
+  /** Empty for a server of another make, whose models are not listed. */
   readonly models: readonly ListedModel[];
-  /** The name of the one model that a process of its own serves; absent: the process serves all there are. */
+  /** Name of the model, for a process that serves one model only; absent: the process serves all. */
   readonly only?: string;
 }
 
-/** @throws Error of one line when the directory of models cannot be read, or has none. */
+/**
+ * The model servers of a sidecar: one, or with `isolation: process` one for each model of the directory, at
+ * `PATH.1`, `PATH.2` and so on.
+ *
+ * @throws Error of one line when the model directory cannot be read or has no model.
+ */
 export function modelServers(
   { local, golden }: Pick<InboundConfig, 'local' | 'golden'>,
   isolation: ModelProcessConfig['isolation'],
@@ -22,13 +26,13 @@ export function modelServers(
     throw new Error(`${golden.models}: found no models, expected <name>/<version>/model.yaml`);
   if (isolation === 'shared') return [{ address: local, models }];
   return models.map((model, i) => ({
-    address: models.length === 1 ? local : besides(local, i + 1),
+    address: models.length === 1 ? local : siblingOf(local, i + 1),
     models: [model],
     only: model.name,
   }));
 }
 
 /** A socket in the same private directory. */
-function besides(address: Address, number: number): Address {
+function siblingOf(address: Address, number: number): Address {
   return address.kind === 'unix' ? { kind: 'unix', path: `${address.path}.${number}` } : address;
 }

@@ -12,34 +12,39 @@ import { combineActivity } from './combined-activity.js';
 import type { AppContext } from './context.js';
 import type { ModelServerSpec } from './model-addresses.js';
 
-/** A connect on this machine costs next to nothing, and calls wait for it: at most this between two. */
+/** Longest wait between two connects to the model server: it is on this machine, and calls wait for it. */
 const LOCAL_BACKOFF_MS = 250;
-/** Between two questions about models of which nothing is known, and about those that did not load. */
-const ASK_MS = 250;
-const ASK_AGAIN_MS = 5_000;
-const ANSWER_MS = 1_000;
-/** A process that has ended so often before it was ever ready is not waited for any more, as long as it has company. */
-const HOPELESS_RESTARTS = 2;
+/** Between two readiness queries, while the state of a model is unknown, and while a model has failed to load. */
+const QUERY_MS = 250;
+const FAILED_QUERY_MS = 5_000;
+const QUERY_TIMEOUT_MS = 1_000;
+/** Beside other model servers, one that ended this often before it was ever ready no longer delays readiness. */
+const MAX_FAILED_STARTS = 2;
 
+/**
+ * One model server: the connection to it, its models (backends of `Inbound`) and their state. The state comes from the
+ * supervisor where the sidecar owns the process, else from the connection; a server of several models is also asked which
+ * of them it serves.
+ */
 export class ModelHost {
   readonly pool: Pool;
   backends: readonly ModelBackend[] = [];
   private supervisor: (() => ModelReport) | undefined;
   private isReady = false;
-  /** Why models did not load, by their names. */
+  /** Why models did not load, by model. */
   private readonly failures = new Map<string, string>();
   private readonly client: GrpcClient;
   private timer: Timer | undefined;
-  private isAsking = false;
+  private isQuerying = false;
   private isStopped = false;
-  /** The state of one of its models changed. */
+  /** Called after every change of a model's state. */
   onChange: (backend: ModelBackend) => void = () => {};
 
   constructor(
     private readonly server: ModelServerSpec,
     private readonly context: AppContext,
-    /** There are other hosts. */
-    private readonly hasOthers: boolean,
+    /** `hasOthers`: this sidecar has other model servers too. */
+    private readonly options: { readonly hasOthers: boolean },
   ) {
     const { settings, dataPlane, deps } = context;
     this.client = new GrpcClient(server.address, deps.timers);
@@ -59,57 +64,63 @@ export class ModelHost {
     return this.server.address;
   }
 
-  /** The name of the one model that a process of its own serves; undefined: it serves all there are. */
+  /** Name of its only model, for a process that serves one model only; undefined: it serves all. */
   get model(): string | undefined {
     return this.server.only;
   }
 
+  /** Why this model did not load; undefined when it did, or is loading. */
   whyFailed({ name }: ModelBackend): string | undefined {
     return this.failures.get(name);
   }
 
+  /** The backends to create for this server. */
   served(): readonly ServedModel[] {
     const { pool } = this;
     const { models } = this.server;
     return models.length === 0 ? [{ name: '', pool }] : models.map(({ name }) => ({ name, pool }));
   }
 
+  /** Connects the backends that `Inbound` created from `served`. */
   attach(backends: readonly ModelBackend[]): void {
     this.backends = backends;
   }
 
+  /** Activity of the process, over all its models. */
   activity(): ActivityReport {
     return combineActivity(this.backends.map(({ activity }) => activity.report()));
   }
 
-  // ---- how it is ----
+  // ---- state ----
 
+  /** The supervisor reports the state of the process from now on. */
   superviseBy(report: () => ModelReport): void {
     this.supervisor = report;
     for (const { lostCalls } of this.backends) lostCalls.hasSupervisor = true;
   }
 
-  /** From a supervisor: the process has ended, and so have the calls in it. */
+  /** From the supervisor: the process has ended, and its calls with it. */
   processEnded(end: ProcessEnd): void {
     for (const backend of this.backends) backend.onProcessEnd(end);
   }
 
-  /** From a supervisor: the process came, went or is on its way. One that is given up is not waited for any more. */
+  /** From the supervisor: a change of the process. Calls do not wait for a process that is given up. */
   processChanged({ state, why, restarts }: ModelReport): void {
     this.isReady = state === 'ready';
     if (state === 'ready') this.serves();
     else {
       const isOver =
-        state === 'given-up' || (this.hasOthers && state === 'backoff' && restarts >= HOPELESS_RESTARTS);
+        state === 'given-up' ||
+        (this.options.hasOthers && state === 'backoff' && restarts >= MAX_FAILED_STARTS);
       for (const backend of this.backends)
         if (isOver || backend.state.kind !== 'starting')
           this.set(backend, { kind: 'away', why: this.failures.get(backend.name) ?? why });
     }
-    if (state === 'starting') this.askLater(ASK_MS);
+    if (state === 'starting') this.queryLater(QUERY_MS);
     for (const backend of this.backends) this.onChange(backend);
   }
 
-  /** A model that is not supervised is ready when it can be reached. */
+  /** Without a supervisor, a model is ready while there is a connection. */
   private onConnection(): void {
     if (this.supervisor !== undefined) return;
     const { pool } = this;
@@ -120,11 +131,11 @@ export class ModelHost {
       if (backend.state.kind === 'ready') this.set(backend, { kind: 'away', why: pool.problem });
   }
 
-  /** A process that serves is one that serves its only model; of several it has to say which. */
+  /** The server answers: its only model is ready; which of several are, has to be asked. */
   private serves(): void {
     const [first] = this.backends;
     if (this.backends.length === 1) this.becameReady(first!);
-    else void this.ask();
+    else void this.query();
   }
 
   private becameReady(backend: ModelBackend): void {
@@ -137,51 +148,51 @@ export class ModelHost {
     this.onChange(backend);
   }
 
-  // ---- questions about models ----
+  // ---- readiness queries ----
 
-  private askLater(delayMs: number): void {
+  private queryLater(delayMs: number): void {
     if (this.server.models.length === 0 || this.isStopped) return;
     this.timer?.cancel();
-    this.timer = this.context.deps.timers.after(delayMs, () => void this.ask(), { unref: true });
+    this.timer = this.context.deps.timers.after(delayMs, () => void this.query(), { unref: true });
   }
 
-  /** Until each model is ready or known not to be; after that now and then, for what did not load may load later. */
-  private async ask(): Promise<void> {
-    if (this.isAsking) return;
-    this.isAsking = true;
+  /** Asks until each model is ready or has failed; models that failed are asked again, because they may load later. */
+  private async query(): Promise<void> {
+    if (this.isQuerying) return;
+    this.isQuerying = true;
     for (const backend of this.backends)
       if (backend.state.kind !== 'ready')
-        this.onAnswer(backend, await queryModel(this.client, backend.name, ANSWER_MS));
-    this.isAsking = false;
+        this.onAnswer(backend, await queryModel(this.client, backend.name, QUERY_TIMEOUT_MS));
+    this.isQuerying = false;
     const open = this.backends.filter(({ state }) => state.kind !== 'ready');
     if (open.length === 0) return this.client.close();
     const areKnown = open.every(({ name }) => this.failures.has(name));
-    this.askLater(areKnown ? ASK_AGAIN_MS : ASK_MS);
+    this.queryLater(areKnown ? FAILED_QUERY_MS : QUERY_MS);
   }
 
   private onAnswer(backend: ModelBackend, answer: ModelAnswer): void {
     if (this.isStopped || answer.kind === 'unknown') return;
     if (answer.kind === 'ready') {
-      // The supervisor has its own opinion of when a process is ready.
+      // Not before the supervisor has found the process ready.
       if (this.isReady) this.becameReady(backend);
       return;
     }
     const { why } = answer;
-    const isNews = this.failures.get(backend.name) !== why;
+    const isNew = this.failures.get(backend.name) !== why;
     this.failures.set(backend.name, why);
-    if (isNews) this.context.deps.logger.error({ model: backend.name, why }, 'model is not served');
-    if (isNews || backend.state.kind !== 'away') this.set(backend, { kind: 'away', why });
+    if (isNew) this.context.deps.logger.error({ model: backend.name, why }, 'model is not served');
+    if (isNew || backend.state.kind !== 'away') this.set(backend, { kind: 'away', why });
   }
 
   // ---- reports ----
 
-  /** Of the process. */
+  /** State of the process. */
   report(): ModelReport {
     if (this.supervisor !== undefined) return this.supervisor();
     return { state: 'foreign', why: this.pool.problem, restarts: 0 };
   }
 
-  /** Of each of its models. */
+  /** State of each model. */
   reports(): readonly ModelReport[] {
     const report = this.report();
     return this.backends.map(({ name, state }) => {

@@ -8,23 +8,30 @@ import type { Metric } from '../telemetry/metric.js';
 import type { AppContext } from './context.js';
 import type { ModelHost } from './model-host.js';
 
-/** How often a model without golden cards is asked, while no inference went through. */
+/** How often a model without a golden input is probed while no inference succeeds. */
 const HEALTH_INTERVAL_MS = 10_000;
 
-/** One model, or a server that is not asked which. */
+interface ModelStatusInput {
+  readonly backend: ModelBackend;
+  readonly host: ModelHost;
+  readonly probe: ModelProbe;
+  readonly intervalMs: number;
+  onChange(): void;
+}
+
+/** The health of one model, or of a server of another make as a whole. */
 class ModelStatus {
   private readonly health: ModelHealth;
   private isStarted = false;
 
+  readonly backend: ModelBackend;
+
   constructor(
-    readonly backend: ModelBackend,
-    private readonly whyFailed: () => string | undefined,
-    probe: ModelProbe,
-    intervalMs: number,
-    context: AppContext,
-    onChange: () => void,
+    private readonly input: ModelStatusInput,
+    { deps: { clock, timers } }: AppContext,
   ) {
-    const { clock, timers } = context.deps;
+    const { backend, probe, intervalMs } = input;
+    this.backend = backend;
     this.health = new ModelHealth({
       clock,
       timers,
@@ -35,11 +42,11 @@ class ModelStatus {
         return { inferences: succeeded, inFlight, usualMs, lastDeadlineMs };
       },
       phase: () => backend.state,
-      onChange,
+      onChange: () => input.onChange(),
     });
   }
 
-  /** Calling it again does nothing. */
+  /** Starts probing; calling it again does nothing. */
   start(): void {
     if (this.isStarted) return;
     this.isStarted = true;
@@ -54,18 +61,19 @@ class ModelStatus {
     this.health.changed();
   }
 
+  /** The reason why a model did not load takes precedence over what probes found. */
   report(): ModelStatusReport {
-    const verdict = this.health.report();
-    const why = verdict.ok ? undefined : this.whyFailed();
-    return why === undefined ? verdict : { ok: false, why };
+    const report = this.health.report();
+    const why = report.ok ? undefined : this.input.host.whyFailed(this.backend);
+    return why === undefined ? report : { ok: false, why };
   }
 
-  /** Undefined: nothing is known of it yet. */
+  /** Whether the model serves; undefined while no probe or inference has shown it. */
   serving(): boolean | undefined {
     this.start();
     if (this.backend.state.kind !== 'ready') return false;
     if (this.health.isKnown) return this.health.report().ok;
-    // Its own answer would come after its work: while there is some, it has the benefit of the doubt.
+    // The answer to a probe would come after the work in flight: until then the model counts as serving.
     return this.backend.activity.report().inFlight > 0 ? true : undefined;
   }
 
@@ -78,10 +86,11 @@ class ModelStatus {
   }
 }
 
+/** The health of every model of this sidecar: for Consul's check, for peers' health checks and for metrics. */
 export class ModelStatuses {
-  /** Known by their cards. */
+  /** The models of the golden directory; empty for a server of another make. */
   readonly models: readonly ListedModel[];
-  /** Called after every change of a verdict. */
+  /** Called after every change of a report. */
   onChange: () => void = () => {};
   private readonly statuses: readonly ModelStatus[];
 
@@ -99,56 +108,53 @@ export class ModelStatuses {
       host.backends.map(
         (backend) =>
           new ModelStatus(
-            backend,
-            () => host.whyFailed(backend),
-            probeOf(backend, host),
-            intervalMs,
+            { backend, host, probe: probeOf(backend, host), intervalMs, onChange: () => this.onChange() },
             context,
-            () => this.onChange(),
           ),
       ),
     );
   }
 
   start(): void {
-    for (const watch of this.statuses) watch.start();
+    for (const status of this.statuses) status.start();
   }
 
-  /** A model's process, or the connection to it, came or went. */
+  /** The process of a model, or the connection to it, has started or ended. */
   changed(backend: ModelBackend): void {
-    for (const watch of this.statuses) if (watch.backend === backend) watch.changed();
+    for (const status of this.statuses) if (status.backend === backend) status.changed();
   }
 
-  /** As good as the best of them; those that are not served are named all the same. */
+  /** All models together: ok while one is served; `why` names every model that is not. */
   report(): ModelStatusReport {
-    const verdicts = this.statuses.map((watch) => ({ name: watch.backend.name, ...watch.report() }));
-    const out = verdicts.filter(({ ok }) => !ok);
+    const reports = this.statuses.map((status) => ({ name: status.backend.name, ...status.report() }));
+    const out = reports.filter(({ ok }) => !ok);
     if (out.length === 0) return { ok: true, why: '' };
     const why =
-      verdicts.length === 1
+      reports.length === 1
         ? out[0]!.why
         : `not served: ${out.map((each) => `${each.name} (${each.why})`).join('; ')}`;
-    return { ok: out.length < verdicts.length, why };
+    return { ok: out.length < reports.length, why };
   }
 
   /**
-   * What a peer is told of this service; undefined: the model has to say it itself, because it is not known by that name,
-   * or nothing is known of it yet.
-   * @param service empty: the server as a whole, which serves as long as it serves one model.
+   * The answer to a peer's health check.
+   *
+   * @param service name of a model; empty: the server as a whole, which serves while one model does.
+   * @returns undefined when the model itself has to answer: the name is unknown here, or nothing has been found yet.
    */
   serving(service: string): boolean | undefined {
     if (service !== '' && !this.models.some(({ name }) => name === service)) return undefined;
     const asked = this.statuses.filter(
       ({ backend }) => service === '' || backend.name === '' || backend.name === service,
     );
-    const answers = asked.map((watch) => watch.serving());
+    const answers = asked.map((status) => status.serving());
     if (answers.includes(true)) return true;
     return answers.includes(undefined) || answers.length === 0 ? undefined : false;
   }
 
   metrics(): Metric[] {
-    const watches = this.statuses.filter(({ hasStarted }) => hasStarted);
-    if (watches.length === 0) return [];
+    const started = this.statuses.filter(({ hasStarted }) => hasStarted);
+    if (started.length === 0) return [];
     const labelsOf = ({ backend }: ModelStatus): Readonly<Record<string, string>> =>
       this.statuses.length === 1 ? {} : { model: backend.name };
     return [
@@ -156,10 +162,10 @@ export class ModelStatuses {
         kind: 'counter',
         name: 'outrider_model_probes_total',
         help: 'Direct questions to an idle model, by what came of them; void: our own process stood still, or the model was at work.',
-        samples: watches.flatMap((watch) => {
-          const { passed, failed, void: silent } = watch.probes();
+        samples: started.flatMap((status) => {
+          const { passed, failed, void: silent } = status.probes();
           return Object.entries({ passed, failed, void: silent }).map(([result, value]) => ({
-            labels: { ...labelsOf(watch), result },
+            labels: { ...labelsOf(status), result },
             value,
           }));
         }),
@@ -168,12 +174,12 @@ export class ModelStatuses {
         kind: 'gauge',
         name: 'outrider_model_up',
         help: '1 while inferences or the golden input show that the model answers.',
-        samples: watches.map((watch) => ({ labels: labelsOf(watch), value: watch.report().ok ? 1 : 0 })),
+        samples: started.map((status) => ({ labels: labelsOf(status), value: status.report().ok ? 1 : 0 })),
       },
     ];
   }
 
   close(): void {
-    for (const watch of this.statuses) watch.close();
+    for (const status of this.statuses) status.close();
   }
 }

@@ -1,5 +1,3 @@
-/** The side of the local application: one listener per upstream, perhaps a shared one, and the upstreams behind them. */
-
 import { Cluster, type Dial } from '../cluster/cluster.js';
 import type { Address, OutboundConfig, UpstreamConfig } from '../config/model.js';
 import { PoisonTable } from '../core/retry/poison-requests.js';
@@ -13,26 +11,32 @@ import { SOCKET_NAMES } from '../runtime/process/listen-sockets.js';
 import type { Listener } from '../transport/listener.js';
 import { type AppContext, openListener } from './context.js';
 
-/** What lies outside this side. */
+/** What the outbound side needs of the rest of the sidecar. */
 export interface OutboundDeps {
   readonly dial: Dial;
-  /** Why `dial` gave nothing, for people. */
+  /** Why `dial` returned undefined, for people. */
   whyNoDial(): string;
-  /** Undefined: every upstream names its endpoints. */
+  /** Undefined: the file lists the endpoints of every upstream. */
   readonly discovery: Discovery | undefined;
 }
 
+/** An upstream that a reload adds. */
 interface Added {
   readonly config: UpstreamConfig;
-  /** Those whose address it takes over. */
+  /** Removed upstreams with the same listen address, whose listener has to be closed first. */
   readonly replaces: readonly UpstreamConfig[];
 }
 
+/**
+ * The side towards upstreams: one listener for each upstream, optionally a shared one that routes by authority or metadata,
+ * the upstreams behind them, their health checks and their discovery.
+ */
 export class OutboundSide {
+  /** Bound address of each upstream's listener, by name. */
   readonly addresses: Record<string, Address> = {};
   sharedAddress: Address | undefined;
   readonly health: HealthChecker;
-  /** Requests that crash models. */
+  /** Fingerprints of requests that were in crashes of models, shared by all upstreams. */
   readonly poison = new PoisonTable();
   private readonly byName = new Map<string, Outbound>();
   private readonly listenerOf = new Map<string, Listener>();
@@ -68,27 +72,29 @@ export class OutboundSide {
     return [...this.listenerOf.values(), ...(this.shared === undefined ? [] : [this.shared])];
   }
 
+  /** After a rotation: connections are replaced, so that they present the new certificate. */
   refreshConnections(): void {
     for (const outbound of this.byName.values()) outbound.refreshConnections();
   }
 
+  /** After our certificate has expired: connections made with it are ended. */
   expireConnections(): void {
     for (const outbound of this.byName.values()) outbound.expireConnections();
   }
 
-  /** For drills; null: none. */
+  /** Sets the faults to inject; null: none. */
   setFaults(faults: ActiveFaults | null): void {
     this.faults = faults;
     for (const outbound of this.byName.values()) outbound.setFaults(faults);
   }
 
-  /** Whether any upstream has a connection to this address that calls could use. */
+  /** Whether any upstream has a usable connection to this address. */
   isAnswering(address: Address): boolean {
     for (const outbound of this.byName.values()) if (outbound.target.isAnswering(address)) return true;
     return false;
   }
 
-  /** Reasons why calls may not get through yet: each upstream has to have been reached once. */
+  /** Reasons against readiness: every upstream has to have had a connection once. */
   notReady(): string[] {
     const reasons: string[] = [];
     for (const [name, outbound] of this.byName) {
@@ -101,8 +107,8 @@ export class OutboundSide {
   // ---- change ----
 
   /**
-   * What can fail comes first, all or none. Nothing that is there is touched before, except for one whose address another
-   * takes over: it only changes its name. Those come last.
+   * First step of a reload: opens the listeners of added upstreams, all or none. Existing upstreams are not touched, except
+   * one whose listen address an added upstream takes over; those are replaced last.
    */
   async prepare(next: OutboundConfig | undefined): Promise<void> {
     const upstreams = next?.upstreams ?? [];
@@ -116,6 +122,7 @@ export class OutboundSide {
     await this.addAll(added.sort((a, b) => a.replaces.length - b.replaces.length));
   }
 
+  /** Second step of a reload, which cannot fail: updates upstreams that stay and removes the others. */
   apply(next: OutboundConfig | undefined): void {
     const wanted = new Map((next?.upstreams ?? []).map((upstream) => [upstream.name, upstream]));
     this.config = { ...this.config, upstreams: next?.upstreams ?? [] };
@@ -180,7 +187,7 @@ export class OutboundSide {
     this.discover(config, outbound);
   }
 
-  /** Begins, changes or ends the discovery of an upstream, as its configuration asks. */
+  /** Starts, changes or ends the discovery of an upstream, as its configuration asks. */
   private discover(config: UpstreamConfig, outbound: Outbound): void {
     const { name } = config;
     const before = this.subscriptions.get(name);
@@ -190,9 +197,9 @@ export class OutboundSide {
       return;
     }
     if (before !== undefined) return before.update(config);
-    const watch = this.deps.discovery.watchUpstream(config, (knowledge) => outbound.apply(knowledge));
-    this.subscriptions.set(name, watch);
-    outbound.target.onStaleDiscovery((cluster, why) => watch.doubt(cluster, why));
+    const subscription = this.deps.discovery.watchUpstream(config, (snapshot) => outbound.apply(snapshot));
+    this.subscriptions.set(name, subscription);
+    outbound.target.onStaleDiscovery((cluster, why) => subscription.doubt(cluster, why));
   }
 
   private remove(name: string): void {
@@ -205,11 +212,11 @@ export class OutboundSide {
     const listener = this.listenerOf.get(name);
     this.listenerOf.delete(name);
     delete this.addresses[name];
-    // Calls under way end in peace, those that came by the shared listener too.
+    // Calls in flight finish, also those from the shared listener.
     void (listener?.drain() ?? Promise.resolve()).then(() => outbound.retire());
   }
 
-  /** The shared listener: which upstream a call names. */
+  /** Passes a call of the shared listener to the upstream that its authority or metadata names. */
   private route(...[session, stream, block, ended]: Parameters<Outbound['accept']>): void {
     const shared = this.config.shared!;
     const name =
@@ -223,7 +230,7 @@ export class OutboundSide {
 
   stop(): void {
     this.health.stop();
-    for (const watch of this.subscriptions.values()) watch.close();
+    for (const subscription of this.subscriptions.values()) subscription.close();
     for (const listener of this.listeners) listener.stop();
     for (const outbound of this.byName.values()) outbound.stop();
   }
@@ -233,7 +240,7 @@ function isSameAddress(a: UpstreamConfig, b: UpstreamConfig): boolean {
   return JSON.stringify(a.listen) === JSON.stringify(b.listen);
 }
 
-/** `name`, `name:port` or `name.anything`: the upstream's name comes first. */
+/** The host of an authority `NAME:PORT`; `route` also tries the part of it before the first dot. */
 function hostOf(authority: string): string {
   return authority.split(':')[0]!;
 }

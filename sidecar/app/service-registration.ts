@@ -1,25 +1,25 @@
-/**
- * What a registry is told of this instance: where it is, which models it serves, and whether they and the sidecar itself
- * are fit to serve.
- */
-
 import type { Address, SidecarConfig, UpstreamConfig } from '../config/model.js';
 import type { InstanceUpstream, ServiceInstance } from '../discovery/consul/registration/registration.js';
 import type { ListedModel } from '../health/model/model-directory.js';
-import type { AppContext } from './context.js';
 import type { InboundSide } from './inbound-side.js';
 
 export interface RegistrationDeps {
+  /** Version of this program. */
+  readonly version: string;
   readonly inbound: InboundSide | undefined;
-  /** As they are configured now. */
+  /** The upstreams of the configuration in force. */
   upstreams(): readonly UpstreamConfig[];
-  /** By upstream, where the application calls it. */
+  /** Listener of each upstream, by name. */
   readonly listeners: Readonly<Record<string, Address>>;
-  /** Why the sidecar cannot serve; its model is judged apart. */
+  /** Reasons against readiness in the sidecar itself; the models are reported by `model()`. */
   sidecar(): readonly string[];
   onChange(): void;
 }
 
+/**
+ * This instance as it is registered in Consul: address, models, upstreams, and the state behind its two checks, one for the
+ * models and one for the sidecar.
+ */
 export class ServiceRegistration implements ServiceInstance {
   readonly service: string;
   readonly instance: string;
@@ -29,14 +29,14 @@ export class ServiceRegistration implements ServiceInstance {
   constructor(
     private readonly config: SidecarConfig,
     private readonly deps: RegistrationDeps,
-    context: AppContext,
   ) {
     this.service = config.service;
     this.instance = config.instance;
-    this.version = context.deps.version;
+    this.version = deps.version;
     this.models = deps.inbound?.statuses.models ?? [];
   }
 
+  /** Starts the model probes: the check needs their result also without traffic. */
   start(): void {
     const { inbound, onChange } = this.deps;
     if (inbound === undefined) return;

@@ -1,8 +1,3 @@
-/**
- * Who this sidecar is, and what follows when that changes: new connections out present the new certificate, the
- * listener's peers are judged again when roots changed. Where it comes from is the source's business.
- */
-
 import type { Socket } from 'node:net';
 import tls from 'node:tls';
 import type { Peer } from '../cluster/endpoint.js';
@@ -18,6 +13,10 @@ import type { ListenerTls } from '../transport/listener.js';
 import type { Session } from '../transport/session.js';
 import type { AppContext } from './context.js';
 
+/**
+ * The sidecar's TLS identity: new outbound connections present the current certificate, the inbound listener verifies its
+ * peers, and both follow each rotation. The certificate comes from an `IdentitySource`: files or Consul.
+ */
 export class TlsIdentity {
   private readonly rotation: TlsRotation;
 
@@ -35,7 +34,7 @@ export class TlsIdentity {
     );
   }
 
-  /** The identity that lies in files; undefined where the configuration names none. */
+  /** The identity in certificate files; undefined without `identity` files in the configuration. Throws `IdentityFilesError`. */
   static fromFiles(config: SidecarConfig, context: AppContext): TlsIdentity | undefined {
     const { identity, trustDomain, service } = config;
     if (identity.kind !== 'files') return undefined;
@@ -53,21 +52,22 @@ export class TlsIdentity {
     return new TlsIdentity(source, context);
   }
 
+  /** Called after each rotation; `rootsChanged`: peers that were accepted before have to be verified again. */
   onRotated(listener: (change: { identity: Identity; rootsChanged: boolean }) => void): void {
     this.rotation.subscribe(listener);
   }
 
-  /** Our certificate expired before another came. */
+  /** Called when our certificate has expired and no new one has come. */
   onExpiry(listener: () => void): void {
     this.rotation.onExpiry(listener);
   }
 
-  /** Why `dial` gives nothing. */
+  /** Why `dial` returns undefined, for people. */
   whyNoDial(): string {
     return this.problem ?? 'no identity to connect with yet';
   }
 
-  /** A socket that will be `peer`'s; undefined while there is nothing to present. */
+  /** Connects to `peer` over TLS; undefined while there is no valid certificate to present. */
   dial(address: Address, peer: Peer): Socket | undefined {
     const options = this.rotation.clientOptions(peer);
     if (options === undefined) return undefined;
@@ -81,8 +81,12 @@ export class TlsIdentity {
     return socket;
   }
 
-  /** What a listener for peers needs. It may open before there is an identity: until then no handshake succeeds. */
-  serverTls(alsoPlaintext: boolean): ListenerTls {
+  /**
+   * TLS of the inbound listener. It may open before there is an identity: until then every handshake fails.
+   *
+   * @param options.alsoPlaintext `mtls: permissive`: connections without TLS are accepted too.
+   */
+  serverTls({ alsoPlaintext }: { readonly alsoPlaintext: boolean }): ListenerTls {
     const { rotation } = this;
     return {
       options: serverTlsOptions(rotation.identity),
@@ -90,31 +94,33 @@ export class TlsIdentity {
       admit: (socket) => {
         const { trust } = rotation;
         if (trust === undefined) return { refused: 'no-identity' };
-        const verdict = verifyPeerSocket(socket, trust, this.context.deps.clock.wallNow());
-        return verdict.kind === 'accepted'
+        const peer = verifyPeerSocket(socket, trust, this.context.deps.clock.wallNow());
+        return peer.kind === 'accepted'
           ? {
-              identity: new Caller(verdict.id.service),
-              subject: verdict.id.uri,
-              notAfterMs: verdict.notAfterMs,
+              identity: new Caller(peer.id.service),
+              subject: peer.id.uri,
+              notAfterMs: peer.notAfterMs,
             }
-          : { refused: verdict.reason };
+          : { refused: peer.reason };
       },
       fault: (error, socket) => rotation.handshakeFailure(error, socket) ?? handshakeErrorName(error),
       alsoPlaintext,
     };
   }
 
-  /** Whether a peer that was let in would be let in now. */
+  /** Whether the peer of a connection would be accepted with the roots of now. Plaintext connections always are. */
   stillTrusts(session: Session): boolean {
     const { trust } = this.rotation;
     if (trust === undefined || !(session.socket instanceof tls.TLSSocket)) return true;
     return verifyPeerSocket(session.socket, trust, this.context.deps.clock.wallNow()).kind === 'accepted';
   }
 
+  /** Why the identity cannot be used or renewed, in one line; undefined when all is well. */
   get problem(): string | undefined {
     return this.rotation.problem ?? this.source.status().problem;
   }
 
+  /** Rotations since the start. */
   get rotations(): number {
     return this.rotation.rotations;
   }

@@ -33,6 +33,7 @@ export const COVERED_ELSEWHERE: CoveredElsewhere = {
   'sidecar/app/model-host.ts': 'test/stack/app/model-status.test.ts',
   'sidecar/app/model-status.ts': 'test/stack/app/model-status.test.ts',
   'sidecar/app/outbound-side.ts': 'test/stack/app/sidecar.test.ts',
+  'sidecar/app/sidecar-reports.ts': 'test/stack/app/sidecar.test.ts',
   'sidecar/app/sidecar.ts': 'test/stack/app/sidecar.test.ts',
   'sidecar/app/tls-identity.ts': 'test/scenario/traffic/rotation.test.ts',
   'sidecar/cli/consul/apt-package.ts': 'test/unit/cli/consul/binary.test.ts',

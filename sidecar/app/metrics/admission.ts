@@ -3,7 +3,7 @@ import type { Inbound } from '../../inbound.js';
 import type { Metric, Sample } from '../../telemetry/metric.js';
 import { counter, gauge } from '../../telemetry/metric.js';
 
-/** Where there are several models, each has a line of its own, and its name is a label. */
+/** Metrics of the queue before the local model; of several models each has its own queue, and a label `model`. */
 export function queueMetrics(inbound: Inbound | undefined): Metric[] {
   if (inbound === undefined) return [];
   const { backends } = inbound;
@@ -52,7 +52,7 @@ export function queueMetrics(inbound: Inbound | undefined): Metric[] {
 
 type Labels = Readonly<Record<string, string>>;
 
-/** Only of what is configured. */
+/** Metrics of the limits that are configured. */
 function limitMetrics(
   backends: readonly ModelBackend[],
   labelsOf: (backend: ModelBackend) => Labels,
@@ -69,7 +69,7 @@ function limitMetrics(
     })),
   );
   const entered = memory === null ? [] : Object.entries(memory.entered);
-  const families = [
+  const metrics = [
     gauge(
       'outrider_queue_unloaded_seconds',
       'Best latency of late, from which the concurrency is found; 0 while unknown.',
@@ -92,7 +92,7 @@ function limitMetrics(
       entered.map(([level, value]) => ({ labels: { level }, value })),
     ),
   ];
-  return families.filter(({ samples }) => samples.length > 0);
+  return metrics.filter(({ samples }) => samples.length > 0);
 }
 
 function one(value: number): Sample[] {

@@ -5,11 +5,13 @@ import type { Outbound } from '../../outbound.js';
 import type { Metric, Sample } from '../../telemetry/metric.js';
 import { counter, gauge } from '../../telemetry/metric.js';
 
+/** One method of one upstream. */
 interface Row {
   readonly labels: Record<string, string>;
   readonly state: MethodState;
 }
 
+/** Metrics of hedging, fallbacks, circuit breakers and crashed attempts. */
 export function resilienceMetrics(outbounds: readonly Outbound[]): Metric[] {
   return [
     ...hedgeMetrics(rowsOf(outbounds)),
@@ -34,7 +36,7 @@ function rowsOf(outbounds: readonly Outbound[]): Row[] {
 
 function hedgeMetrics(rows: readonly Row[]): Metric[] {
   const hedging = rows.filter(({ state }) => state.hedging !== null);
-  const each = (read: (care: MethodState) => number): Sample[] =>
+  const each = (read: (state: MethodState) => number): Sample[] =>
     hedging.map(({ labels, state }) => ({ labels, value: read(state) }));
   const refused = hedging.flatMap(({ labels, state }) =>
     HEDGE_REFUSALS.map((reason) => ({ labels: { ...labels, reason }, value: state.hedge.refused[reason] })),

@@ -5,7 +5,7 @@ import { counter } from '../../telemetry/metric.js';
 import type { MirrorReport } from '../../telemetry/reports.js';
 import type { FaultController } from '../fault-controller.js';
 
-/** An upstream and how it shapes its calls. */
+/** An upstream and its splits and mirrors; `Outbound` has this shape. */
 export interface ShapedUpstream {
   readonly name: string;
   readonly trafficShift: TrafficShift;
@@ -15,16 +15,16 @@ function countsIn(upstreams: readonly ShapedUpstream[]): MirrorStats[] {
   return upstreams.flatMap(({ trafficShift }) => [...trafficShift.mirrors.values()]);
 }
 
-/** Only of what is configured and was used. */
+/** Metrics of splits and mirrors that have been used. */
 export function trafficShiftMetrics(upstreams: readonly ShapedUpstream[]): Metric[] {
   const splits = upstreams.flatMap(({ name, trafficShift }) =>
     [...trafficShift.splits].map(([to, { calls }]) => ({ labels: { upstream: name, to }, value: calls })),
   );
-  const families = [
+  const metrics = [
     counter('outrider_split_total', 'Calls of split routes, by the upstream that got them.', splits),
     ...mirrorMetrics(countsIn(upstreams)),
   ];
-  return families.filter(({ samples }) => samples.length > 0);
+  return metrics.filter(({ samples }) => samples.length > 0);
 }
 
 function mirrorMetrics(mirrors: readonly MirrorStats[]): Metric[] {
@@ -94,6 +94,7 @@ function differencesOf(counts: MirrorStats): HistogramSample {
   };
 }
 
+/** Faults injected since the start; empty when there were none. */
 export function faultMetrics({ injected }: FaultController): Metric[] {
   if (injected.size === 0) return [];
   const samples = [...injected].map(([key, value]) => {
@@ -109,7 +110,7 @@ export function faultMetrics({ injected }: FaultController): Metric[] {
   ];
 }
 
-/** For `/endpoints`. */
+/** The mirrors in `/endpoints`. */
 export function mirrorReports(upstreams: readonly ShapedUpstream[], nowMs: number): MirrorReport[] {
   return countsIn(upstreams).map((counts) => {
     const { from, to, sent, inFlight, compared, skipped, mismatched, last, lastMs } = counts;

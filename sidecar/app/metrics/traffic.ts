@@ -14,6 +14,7 @@ import type { MemoryBudget } from '../../transport/memory-budget.js';
 import { queueMetrics } from './admission.js';
 import { resilienceMetrics } from './resilience.js';
 
+/** Where the metrics of calls, endpoints and connections are read. */
 export interface MetricSources {
   readonly stats: StatsRegistry;
   readonly memory: MemoryBudget;
@@ -21,10 +22,11 @@ export interface MetricSources {
   readonly inbound: Inbound | undefined;
   readonly rejectedReloads: number;
   readonly rotations: number;
-  /** Seconds until the leaf expires; undefined without one. */
+  /** Seconds until our certificate expires; undefined without one. */
   readonly leafSecondsLeft: number | undefined;
 }
 
+/** Metrics of calls, upstreams, queues, connections and the identity, read at scrape time. */
 export function metricsOf(sources: MetricSources): Metric[] {
   return [
     ...callMetrics(sources.stats.calls),
@@ -39,6 +41,7 @@ function labelsOf(call: CallStats): Record<string, string> {
   return { direction: call.direction, service: call.service, method: call.method };
 }
 
+/** One sample for each direction, service and method. */
 function callMetrics(calls: readonly CallStats[]): Metric[] {
   const finished: Sample[] = [];
   const answers: Sample[] = [];
@@ -94,7 +97,7 @@ function callMetrics(calls: readonly CallStats[]): Metric[] {
   ];
 }
 
-/** An upstream without traffic rules has one cluster, which needs no name. */
+/** The label `cluster` is present only where traffic rules make several clusters of one upstream. */
 function upstreamLabels({ name, clusterName }: Cluster): Record<string, string> {
   return clusterName === '' ? { upstream: name } : { upstream: name, cluster: clusterName };
 }
@@ -225,12 +228,13 @@ function upstreamMetrics(outbounds: readonly Outbound[]): Metric[] {
   ];
 }
 
+/** Connections, limits, memory, configuration and identity of the sidecar. */
 function connectionMetrics(sources: MetricSources): Metric[] {
   const { stats } = sources;
   const one = (value: number): Sample[] => [{ labels: {}, value }];
   const limits = LIMIT_NAMES.map((limit) => ({ labels: { limit }, value: stats.limits.get(limit) ?? 0 }));
   const failures = [...stats.handshakeFailures].map(([reason, value]) => ({ labels: { reason }, value }));
-  const families = [
+  const metrics = [
     counter('outrider_limit_hits_total', 'Times a bound against hostile peers was hit.', limits),
     counter(
       'outrider_protocol_errors_total',
@@ -278,7 +282,7 @@ function connectionMetrics(sources: MetricSources): Metric[] {
     ),
   ];
   if (sources.leafSecondsLeft !== undefined) {
-    families.push(
+    metrics.push(
       gauge(
         'outrider_identity_expires_seconds',
         'Seconds until our certificate expires.',
@@ -286,5 +290,5 @@ function connectionMetrics(sources: MetricSources): Metric[] {
       ),
     );
   }
-  return families;
+  return metrics;
 }

@@ -29,15 +29,15 @@ describe('Scenario: injected faults', () => {
   beforeEach(() => {
     stack = new UpstreamStack(['a']);
     into = stack.inbound(anInbound({ defaultIntention: 'allow' }));
-    faults = new FaultController(
-      true,
-      stack.relay,
-      () => ['digits'],
-      (on) => {
+    faults = new FaultController({
+      isAllowed: true,
+      dataPlane: stack.relay,
+      upstreamNames: () => ['digits'],
+      onChange: (on) => {
         stack.out.outbound.setFaults(on);
         into.inbound.faults = on;
       },
-    );
+    });
     stack.backend('a').answer = (stream) => stream.reply();
     into.model.answer = (stream) => stream.reply();
   });
@@ -164,12 +164,12 @@ describe('Scenario: injected faults', () => {
   });
 
   it('are refused where the file does not allow them, and beyond a number', () => {
-    const closed = new FaultController(
-      false,
-      stack.relay,
-      () => [],
-      () => assert.fail('it was switched on'),
-    );
+    const closed = new FaultController({
+      isAllowed: false,
+      dataPlane: stack.relay,
+      upstreamNames: () => [],
+      onChange: () => assert.fail('it was switched on'),
+    });
     assert.equal(closed.switchOn(aRule({ abort: 14 }), 1000).kind, 'refused');
     for (let i = 0; i < 32; i++) assert.equal(faults.switchOn(aRule({ abort: 14 }), 1000).kind, 'on');
     assert.deepEqual(faults.switchOn(aRule({ abort: 14 }), 1000), {

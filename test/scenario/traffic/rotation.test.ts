@@ -88,7 +88,7 @@ class TwoSidecars {
         address: LOOPBACK,
         settings: DEFAULT_LOCAL_SETTINGS,
         limits: LIMITS,
-        tls: own.serverTls(false),
+        tls: own.serverTls({ alsoPlaintext: false }),
         onStream: (...of) => side.inbound.accept(...of),
       },
       stack.relay,

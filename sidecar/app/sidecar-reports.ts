@@ -1,0 +1,137 @@
+import type { FaultAdmin } from '../admin/faults.js';
+import type { SidecarView } from '../admin/view.js';
+import type { SidecarConfig } from '../config/model.js';
+import type { Consul } from '../discovery/consul/consul.js';
+import type { Metric } from '../telemetry/metric.js';
+import type {
+  EndpointReport,
+  MirrorReport,
+  ModelReport,
+  PoisonReport,
+  QueueReport,
+  RegistryReport,
+} from '../telemetry/reports.js';
+import type { AccessLogSink } from './access-log-sink.js';
+import type { AppContext } from './context.js';
+import { poisonReports, queueReportOfAll, reportsOf } from './endpoint-report.js';
+import type { FaultController } from './fault-controller.js';
+import type { InboundSide } from './inbound-side.js';
+import { metricsOf } from './metrics/traffic.js';
+import { faultMetrics, mirrorReports, trafficShiftMetrics } from './metrics/traffic-shift.js';
+import type { OutboundSide } from './outbound-side.js';
+import type { TlsIdentity } from './tls-identity.js';
+
+/**
+ * What the admin server and the command line read of a running sidecar, from the parts that `Sidecar` builds. Nothing is
+ * counted or stored here: each report is made when it is asked for.
+ */
+export abstract class SidecarReports implements Omit<SidecarView, 'drain' | 'takeOver'> {
+  readonly service: string;
+  readonly instance: string;
+  readonly version: string;
+  readonly restarts: number | undefined;
+
+  protected abstract readonly context: AppContext;
+  protected abstract readonly outbound: OutboundSide;
+  protected abstract readonly accessLog: AccessLogSink;
+  protected abstract readonly faultController: FaultController;
+  /** Undefined in a sidecar beside a caller only. */
+  protected inbound: InboundSide | undefined;
+  /** Undefined without a `consul` block. */
+  protected consul: Consul | undefined;
+  /** Undefined without certificates, and until `start`. */
+  protected identity: TlsIdentity | undefined;
+  protected draining: Promise<void> | undefined;
+  protected rejectedReloads = 0;
+
+  constructor(
+    protected current: SidecarConfig,
+    { version, restarts }: { readonly version: string; readonly restarts?: number },
+  ) {
+    this.service = current.service;
+    this.instance = current.instance;
+    this.version = version;
+    this.restarts = restarts;
+  }
+
+  notReady(): readonly string[] {
+    return [
+      ...(this.draining ? ['draining'] : []),
+      ...this.ownReasons(),
+      ...(this.inbound?.notReady() ?? []),
+      ...this.outbound.notReady(),
+    ];
+  }
+
+  /** Reasons against readiness in the sidecar itself: its identity, and Consul; not its models and upstreams. */
+  protected ownReasons(): string[] {
+    const problem = this.identity?.problem;
+    return [...(problem === undefined ? [] : [`identity: ${problem}`]), ...(this.consul?.notReady() ?? [])];
+  }
+
+  endpoints(): readonly EndpointReport[] {
+    return this.outbound.outbounds.flatMap(({ clusters }) =>
+      clusters.flatMap((cluster) => reportsOf(cluster, this.nowMs())),
+    );
+  }
+
+  queue(): QueueReport | undefined {
+    const backends = this.inbound?.inbound.backends.map(({ limits }) => limits);
+    return backends && queueReportOfAll(backends, this.nowMs());
+  }
+
+  mirrors(): readonly MirrorReport[] {
+    return mirrorReports(this.outbound.outbounds, this.nowMs());
+  }
+
+  poison(): readonly PoisonReport[] {
+    return poisonReports(this.outbound.poison, this.nowMs());
+  }
+
+  faults(): FaultAdmin {
+    return this.faultController;
+  }
+
+  model(): ModelReport | undefined {
+    return this.inbound?.model();
+  }
+
+  models(): readonly ModelReport[] {
+    return this.inbound?.models() ?? [];
+  }
+
+  registry(): RegistryReport | undefined {
+    return this.consul?.report();
+  }
+
+  metrics(): readonly Metric[] {
+    const { outbounds, health } = this.outbound;
+    const { stats, memory } = this.context.dataPlane;
+    return [
+      ...metricsOf({
+        stats,
+        memory,
+        outbounds,
+        inbound: this.inbound?.inbound,
+        rejectedReloads: this.rejectedReloads,
+        rotations: this.identity?.rotations ?? 0,
+        leafSecondsLeft: this.identity?.secondsLeft,
+      }),
+      ...trafficShiftMetrics(outbounds),
+      ...faultMetrics(this.faultController),
+      ...health.metrics(),
+      ...this.accessLog.metrics(),
+      ...(this.consul?.metrics() ?? []),
+      ...(this.inbound?.statuses.metrics() ?? []),
+    ];
+  }
+
+  config(): unknown {
+    if (this.consul === undefined) return this.current;
+    return { ...this.current, unsupported: this.consul.report().unsupported };
+  }
+
+  private nowMs(): number {
+    return this.context.deps.clock.now();
+  }
+}
