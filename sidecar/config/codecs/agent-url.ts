@@ -1,8 +1,8 @@
 /**
  * Where Consul's HTTP API is: "http://127.0.0.1:8500", "https://consul.internal:8501" or "unix:///run/consul.sock".
  *
- * Scheme and port are always said: one tells whether the token travels in the clear, the other has no default that
- * everybody shares. Inside the sidecar it is text of one of these forms, without a slash at its end.
+ * Scheme and port are always said: one tells whether the token travels in the clear, the other has no common
+ * default. Inside the sidecar it is text of one of these forms, without a slash at its end.
  */
 import { type Address, readAddress, writeAddress } from './address.js';
 import { invalid, ok, type Parsed, quoted } from './parse-result.js';

@@ -1,7 +1,7 @@
 /**
  * Durations: a number and its unit, "250ms", "1.5s", "5m", "1h"; or `none` where an option allows it.
  *
- * A bare number is refused, because nobody can tell milliseconds from seconds by looking at it. Inside the sidecar
+ * A bare number is refused: it could be milliseconds or seconds. Inside the sidecar
  * a duration is a whole number of milliseconds, and `none` is 0.
  */
 import { invalid, ok, type Parsed, quoted } from './parse-result.js';

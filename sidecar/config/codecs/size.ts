@@ -1,7 +1,7 @@
 /**
  * Sizes: a whole number and its unit, "512B", "64KiB", "64MiB", "1GiB". Inside the sidecar a size is bytes.
  *
- * Only the binary units exist, so that nobody has to know whether MB means 1,000,000 or 1,048,576.
+ * Only the binary units exist: MB means 1,000,000 to some readers and 1,048,576 to others.
  */
 import { invalid, ok, type Parsed, quoted } from './parse-result.js';
 

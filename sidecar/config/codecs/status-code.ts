@@ -2,7 +2,7 @@
  * The gRPC status codes that a route may name: in lower case, as words of the file.
  *
  * Worth another attempt may only be codes that another endpoint might answer differently. Asking again after INVALID_ARGUMENT or
- * NOT_FOUND gives the same answer at twice the cost, and after OK or CANCELLED nobody waits for one.
+ * NOT_FOUND gives the same answer at twice the cost, and after OK or CANCELLED the caller no longer waits for one.
  */
 import { Status } from '../../core/outcome/status.js';
 

@@ -44,7 +44,7 @@ function openAgent({ address, tls }: Said): Warning[] {
     concerns.push({ path: ['consul', 'address'], message });
   }
   if (tls.verify === false) {
-    const message = 'whoever answers in the place of the agent is believed, and gets the token';
+    const message = 'the certificate of the agent is not verified: any server that answers gets the token';
     concerns.push({ path: ['consul', 'tls', 'verify'], message });
   }
   return concerns;

@@ -39,7 +39,7 @@ export function queueWarnings(path: Path, queue: SaidQueue): Warning[] {
   const concerns: Warning[] = [];
   if (queue.max_waiting === 0 && (queue.priority !== undefined || queue.fair)) {
     const option = queue.priority === undefined ? 'fair' : 'priority';
-    const message = 'nobody waits (max_waiting is 0), so that there is no order to decide';
+    const message = 'no call waits (max_waiting is 0), so that there is no order to decide';
     concerns.push({ path: [...path, option], message });
   }
   if (queue.adaptive !== undefined && queue.adaptive.min === queue.adaptive.max) {
@@ -60,7 +60,7 @@ export function drillWarnings(
   if (admin === undefined)
     return isNeeded ? [{ path, message: 'there is no admin port, at which it would be switched on' }] : [];
   if (isLocalAddress(admin)) return [];
-  return [{ path, message: `whoever reaches ${writeAddress(admin)} can delay and abort calls` }];
+  return [{ path, message: `a client that reaches ${writeAddress(admin)} can delay and abort calls` }];
 }
 
 function breakerWarnings(path: Path, upstream: SaidUpstream, known: UpstreamFacts): Warning[] {

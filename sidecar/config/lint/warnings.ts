@@ -94,7 +94,7 @@ function callListeners(
   ];
 }
 
-/** Upstreams that the file itself lets nobody call. Where it says nothing, Consul has the word. */
+/** Upstreams that no intention of the file lets the caller call. Where the file has none, Consul decides. */
 function closedUpstreams(file: MeshFile): Warning[] {
   if (file.areIntentionsImplied) return [];
   if (file.consul?.intentions === true && file.intentions.length === 0) return [];
@@ -121,7 +121,7 @@ function inboundWarnings(
   if (inbound.mtls === 'off') {
     concerns.push({
       path: [...path, 'mtls'],
-      message: 'nobody proves who calls, and everything is readable on the way',
+      message: 'callers are not authenticated, and everything is readable on the way',
     });
   }
   if (!isLocalAddress(inbound.local)) {
@@ -163,14 +163,16 @@ function openAdmin(path: Path, address: Address | undefined): Warning[] {
   return [
     {
       path,
-      message: `whoever reaches ${writeAddress(address)} can read and drain this sidecar: there is no authentication`,
+      message: `a client that reaches ${writeAddress(address)} can read and drain this sidecar: there is no authentication`,
     },
   ];
 }
 
 function openListener(path: Path, address: Address | undefined): Warning[] {
   if (address === undefined || isLocalAddress(address)) return [];
-  return [{ path, message: `whoever reaches ${writeAddress(address)} calls with this sidecar's identity` }];
+  return [
+    { path, message: `a client that reaches ${writeAddress(address)} calls with this sidecar's identity` },
+  ];
 }
 
 function idleQueueBound(path: Path, waitingBytes: number, memoryBudget: number): Warning[] {

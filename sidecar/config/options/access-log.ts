@@ -10,11 +10,11 @@ const common = (meaning: string) =>
       path: option(filePath('a file').optional(), {
         meaning,
         otherwise: 'standard error, with the other lines',
-        why: 'Whoever collects the other lines gets these too.',
+        why: 'They go where the other lines are collected.',
       }),
       sample_ratio: option(ratio().prefault(1), {
         meaning: 'Share of the successful calls that is written. Every other call always is.',
-        why: 'Whoever asks for a log expects to find the call in it.',
+        why: 'With a lower share some calls are missing from the log.',
       }),
     },
     'a block with path and sample_ratio',
@@ -48,5 +48,5 @@ export const meshAccessLog = option(
 export const faultInjection = option(flag(), {
   meaning:
     'The admin port takes POST `/faults`, which delays or aborts a share of the calls for a while, for drills. The caller gets what was injected: neither retries nor fallbacks follow it. `false`: it does not.',
-  why: 'Whoever reaches the admin port could break calls.',
+  why: 'A client that reaches the admin port could make calls fail.',
 });

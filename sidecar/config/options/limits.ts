@@ -1,6 +1,6 @@
 /**
  * Bounds against hostile or broken peers. Each lower bound is what ordinary gRPC needs, so that no valid file can
- * lock everybody out.
+ * refuse all ordinary traffic.
  */
 import { writeSize } from '../codecs/size.js';
 import { number } from './found.js';

@@ -65,7 +65,7 @@ const service = inCode(
           meaning:
             'Peers call replica n (from 1) at `port_base + 2 × (n − 1)`, and its admin pages are served on the port after that.',
           otherwise: 'absent: free ports',
-          why: 'Nobody needs to know them; the mesh tells its own.',
+          why: 'The sidecars of the mesh are told the ports of the others.',
         }),
         tags: ownTags,
         meta: registeredMeta,
@@ -118,12 +118,12 @@ export const meshFile = withRules(
         z.record(name('the name of a service'), service, { error: 'a map of services by their names' }),
         {
           meaning: 'The model services that run on this machine, by name.',
-          why: 'A mesh is made of them.',
+          why: 'Without a service there is nothing to run.',
         },
       ),
       consul: option(meshConsul.optional(), {
         meaning:
-          'Present: sidecars find each other, prove who they are and learn who may call through a Consul agent. `{}` is enough for an agent on this machine; `outrider up --consul dev` brings one along.',
+          'Present: sidecars find each other, get their certificates and read the intentions through a Consul agent. `{}` is enough for an agent on this machine; `outrider up --consul dev` brings one along.',
         otherwise: 'absent: this file and a certificate authority of its own',
         why: 'One machine needs no registry.',
       }),
@@ -131,7 +131,7 @@ export const meshFile = withRules(
         meaning: "The application's side: one sidecar with a listener for each service it calls.",
         otherwise:
           'absent: `client`, with a listener for each service of the file at 127.0.0.1:8800, 8801, … and admin pages at 8890, as far as those ports are free; `up` prints where',
-        why: 'A file of a few lines is to work.',
+        why: 'A mesh file needs no more than `services`.',
       }),
       intentions,
       default_intention: defaultIntention,

@@ -1,5 +1,5 @@
 /**
- * Names inside a mesh file: upstreams, intentions and rate limits are about somebody in the mesh.
+ * Names inside a mesh file: upstreams, intentions and rate limits name services of the mesh.
  */
 import { didYouMean } from '../file/suggest.js';
 import { entries, type FoundBlock, list, mapping, text } from './found.js';
@@ -27,7 +27,7 @@ export function requireKnownNames(
   if (file['consul'] === undefined) requireKnownCallers(people, services, report);
 }
 
-/** Upstreams that are nobody of this file, and of which it says where Consul has them. */
+/** Upstreams that are no service of this file, with a block that says where Consul has them. */
 function elsewhere(file: FoundBlock): string[] {
   if (file['consul'] === undefined) return [];
   const upstreams = entries(mapping(file['caller'])['upstreams']);
@@ -52,12 +52,12 @@ function requireKnownIntentions(names: readonly string[], file: FoundBlock, repo
     for (const side of ['from', 'to']) {
       const said = text(mapping(intention)[side]);
       if (said === undefined || said === '*' || names.includes(said)) continue;
-      report(['intentions', i, side], nobody(said, names));
+      report(['intentions', i, side], unknownService(said, names));
     }
   }
 }
 
-/** Without Consul nobody else can call. */
+/** Without Consul only services of the file can call. */
 function requireKnownCallers(
   names: readonly string[],
   services: readonly [string, FoundBlock][],
@@ -68,13 +68,13 @@ function requireKnownCallers(
       for (const [j, caller] of list(mapping(limit)['callers']).entries()) {
         if (typeof caller !== 'string' || caller === '*' || names.includes(caller)) continue;
         const path = ['services', service, 'rate_limits', i, 'callers', j];
-        report(path, nobody(caller, names));
+        report(path, unknownService(caller, names));
       }
     }
   }
 }
 
-function nobody(said: string, names: readonly string[]): string {
+function unknownService(said: string, names: readonly string[]): string {
   const hint = didYouMean(said, names);
-  return `found "${said}", which is nobody in this mesh; expected one of ${names.join(', ')} or "*"${hint}`;
+  return `found "${said}", which is no service of this mesh; expected one of ${names.join(', ')} or "*"${hint}`;
 }

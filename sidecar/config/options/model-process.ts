@@ -32,7 +32,7 @@ const restartLimit = block(
     starts: option(wholeNumberOrNone({ min: 1, max: 1_000 }).prefault(5), {
       meaning:
         'A process that died after so many starts within `within`, and served for less than half of that time, is given up: it is critical in Consul, calls are answered by the fallback, and one start each `retry_after` tries again. `none`: never.',
-      why: 'A process that dies five times in a row dies of itself.',
+      why: 'A process that dies five times in a row will die again.',
     }),
     within: option(duration({ min: 1, max: 86_400_000 }).prefault('60s'), {
       meaning: 'The time that these starts lie in.',
@@ -61,7 +61,7 @@ const restart = withRules(
       retry_after: option(duration({ min: 10, max: 86_400_000 }).prefault('5m'), {
         meaning:
           'One start that tries again, this long after it was given up and after each such start in vain.',
-        why: 'A model that was mended meanwhile comes back by itself.',
+        why: 'A model that was repaired meanwhile comes back by itself.',
       }),
     },
     'a block with base, max, limit and retry_after',
@@ -93,7 +93,7 @@ const common = {
     {
       meaning:
         'Environment variables of the sidecar that the process also gets: a name, or `NAME*` for all that begin so. Always passed on are PATH, HOME, TMPDIR, TZ, LANG, LANGUAGE, LC_*, LD_LIBRARY_PATH, VIRTUAL_ENV, PYTHON*, CUDA_*, NVIDIA_* and OMP_*; everything else is withheld, NODE_OPTIONS too. The names of what was withheld are logged once.',
-      why: 'Tokens and keys of the sidecar are no business of a model.',
+      why: 'A model needs no tokens and keys of the sidecar.',
     },
   ),
   start_timeout: option(duration({ min: 10, max: 3_600_000 }).prefault('60s'), {

@@ -1,5 +1,5 @@
 /**
- * The queue before the local model: how many calls it takes, who waits, and in which order.
+ * The queue before the local model: how many calls it takes, which wait, and in which order.
  */
 import { z } from 'zod';
 import { didYouMean } from '../file/suggest.js';
@@ -32,7 +32,7 @@ const priority = inCode(
       {
         key: option(metadataKey(), {
           meaning: 'The metadata key whose value names the class of a call.',
-          why: 'Only the application knows how its calls say it.',
+          why: 'Which key carries it depends on the application.',
         }),
         classes: option(
           z
@@ -42,13 +42,13 @@ const priority = inCode(
           {
             meaning:
               'The classes, from the most to the least important. A class waits while one before it has calls, and when the queue is full, the least important call gives way. All but the first leave a part of `max_waiting` to those before them: the second a quarter, further ones more, at most half.',
-            why: 'Only the application knows what matters.',
+            why: 'Which calls matter more depends on the application.',
           },
         ),
         default_class: option(name('the name of a class').optional(), {
           meaning: 'The class of calls that name none, or one that is not in the list.',
           otherwise: 'the last one',
-          why: 'Importance has to be claimed.',
+          why: 'A call that names no class gets no precedence.',
         }),
       },
       'a block with key, classes and default_class',
@@ -82,12 +82,12 @@ export const queue = option(
       {
         concurrency: option(wholeNumber({ min: 1, max: 10_000 }).prefault(2), {
           meaning:
-            'Calls the local model may hold at once; the others wait here, where they can be bounded and expire. A stream on which nothing has moved for 1 s gives its place to others, unless all of its request is there and nothing of the answer; it takes one again with its next frame, beyond this number if need be.',
+            'Calls the local model may hold at once; the others wait here, where they can be bounded and expire. A stream idle for 1 s frees its slot, except one that has sent its whole request and waits for the answer; with its next frame it takes a slot again, beyond this number if need be.',
           why: 'One runs while the next is ready; where several run at once, a few more than those. With batching: twice the largest batch.',
         }),
         max_waiting: option(wholeNumber({ min: 0, max: 1_000_000 }).prefault(128), {
           meaning: 'Calls that may wait; one more is refused at once with RESOURCE_EXHAUSTED.',
-          why: 'At 5 ms a call the last one waits 0.6 s: longer queues only answer the dead.',
+          why: 'At 5 ms a call the last one waits 0.6 s: in a longer queue callers have given up before their turn.',
         }),
         max_waiting_bytes: option(size({ min: 64 * KIB, max: 64 * GIB }).prefault('64MiB'), {
           meaning: 'Request bytes that may wait.',
@@ -102,7 +102,7 @@ export const queue = option(
         priority: option(priority.optional(), {
           meaning: 'Present: calls wait by class, as a metadata key says.',
           otherwise: 'absent: all calls are alike',
-          why: 'Only the application knows what matters.',
+          why: 'Which calls matter more depends on the application.',
         }),
         fair: option(flag(), {
           meaning:

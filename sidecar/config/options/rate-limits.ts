@@ -1,5 +1,5 @@
 /**
- * How often who may call, on the side of the model.
+ * How often each caller may call, on the side of the model.
  */
 import { z } from 'zod';
 import { isCovered } from '../methods.js';
@@ -17,8 +17,8 @@ const rateLimit = inCode(
           .min(1, { error: 'at least one service, or "*"' })
           .prefault(['*']),
         {
-          meaning: 'The services that the limit is about, each with a bucket of its own; `*` is everyone.',
-          why: 'No caller may take what belongs to all.',
+          meaning: 'The services that the limit is about, each with a bucket of its own; `*`: all services.',
+          why: 'No caller may take all of the capacity.',
         },
       ),
       methods: option(methodList().prefault(['*']), {
@@ -27,7 +27,7 @@ const rateLimit = inCode(
       }),
       per_second: option(rational({ min: 0.001, max: 1_000_000 }), {
         meaning: 'Calls per second in the long run.',
-        why: 'Only the owner of the model knows. To keep a caller out altogether, there are intentions.',
+        why: 'It depends on the model. To refuse a caller altogether, use intentions.',
       }),
       burst: option(wholeNumber({ min: 1, max: 1_000_000 }).optional(), {
         meaning: 'Calls that may come at once after a pause.',

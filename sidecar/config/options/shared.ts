@@ -27,7 +27,7 @@ export const log = option(
   block(
     {
       level: option(choice(['debug', 'info', 'warn', 'error']).prefault('info'), {
-        meaning: 'The least grave messages that are written.',
+        meaning: 'The lowest level of messages that is written.',
         why: 'Changes of state, never single calls.',
       }),
     },
@@ -40,22 +40,22 @@ export const admin = option(listenAddress().optional(), {
   meaning:
     'Where `/metrics`, `/live`, `/ready`, `/endpoints`, `/config`, `/drain` and the status page are served, without authentication.',
   otherwise: 'absent: not served',
-  why: 'Keep it on loopback: whoever reaches it can drain the sidecar.',
+  why: 'Keep it on loopback: a client that reaches it can drain the sidecar.',
 });
 
 const intention = block(
   {
     from: option(anyone('the name of a service'), {
       meaning: 'The service that calls.',
-      why: 'An intention has two ends.',
+      why: 'Without it the intention would match more than is meant.',
     }),
     to: option(anyone('the name of a service'), {
       meaning: 'The service that is called.',
-      why: 'An intention has two ends.',
+      why: 'Without it the intention would match more than is meant.',
     }),
     action: option(choice(['allow', 'deny']), {
       meaning: 'What happens to the calls.',
-      why: 'Said, never assumed, as it is the point of an intention.',
+      why: 'A default could allow what is meant to be denied.',
     }),
   },
   'a block such as { from: web, to: digits, action: allow }',
@@ -63,20 +63,20 @@ const intention = block(
 
 const intentionList = z.array(intention, { error: 'a list of intentions' });
 const INTENTIONS_MEANING =
-  "Who may call whom, checked for every call. The most specific one decides: a name before `*`, the called service's name first; deny wins a tie.";
+  "Which service may call which, checked for every call. The most specific one decides: a name before `*`, the called service's name first; deny wins a tie.";
 
 /** In a mesh file. */
 export const intentions = option(intentionList.optional(), {
   meaning: INTENTIONS_MEANING,
   otherwise: 'absent, and `default_intention` too: the caller may call its upstreams; else `[]`',
-  why: 'Nothing is let in but what the file itself puts together.',
+  why: 'Only the calls that the file itself sets up are allowed.',
 });
 
 /** In a sidecar file, where Consul may say it instead. */
 export const ownIntentions = option(intentionList.optional(), {
   meaning: INTENTIONS_MEANING,
   otherwise: '`[]`; with `consul.intentions`, what Consul says',
-  why: 'Nobody is let in by accident.',
+  why: 'No caller is let in by accident.',
 });
 
 const ACTIONS = ['allow', 'deny'] as const;

@@ -34,15 +34,15 @@ const identity = block(
   {
     cert: option(filePath('a certificate chain'), {
       meaning: 'PEM file with the leaf and any intermediates; the leaf carries the SPIFFE id.',
-      why: 'An identity has three parts.',
+      why: 'Peers refuse a sidecar without a certificate.',
     }),
     key: option(filePath('a private key'), {
       meaning: 'PEM file with the private key; readable by its owner only.',
-      why: 'An identity has three parts.',
+      why: 'The certificate cannot be used without it.',
     }),
     roots: option(filePath('the root certificates'), {
       meaning: 'PEM file with the roots that peers are verified against.',
-      why: 'An identity has three parts.',
+      why: 'Without them no peer could be verified.',
     }),
   },
   'a block with cert, key and roots',
@@ -52,7 +52,7 @@ const golden = block(
   {
     models: option(filePath('a directory of models'), {
       meaning: 'Directory of models, each with its card at `NAME/VERSION/model.yaml`.',
-      why: 'Only the owner of the models knows it.',
+      why: 'The cards hold the golden inputs.',
     }),
     interval: option(duration({ min: 100, max: 3_600_000 }).prefault('10s'), {
       meaning: 'How long without an inference before one is made.',
@@ -65,7 +65,10 @@ const golden = block(
 const inbound = withRules(
   block(
     {
-      listen: option(listenAddress(), { meaning: 'Where peers call.', why: 'Nobody else knows it.' }),
+      listen: option(listenAddress(), {
+        meaning: 'Where peers call.',
+        why: 'Without it peers could not call.',
+      }),
       mtls: option(choice(['strict', 'permissive', 'off']).prefault('strict'), {
         meaning:
           '`strict`: mutual TLS or nothing. `permissive`: plaintext callers come in too, without identity, while a mesh is being introduced. `off`: plaintext only.',
@@ -73,7 +76,7 @@ const inbound = withRules(
       }),
       local: option(peerAddress(), {
         meaning: 'Where the local model service listens, in plaintext.',
-        why: 'Best a Unix socket in a private directory, so that nothing on the machine walks around the intentions.',
+        why: 'Best a Unix socket in a private directory, so that no process on the machine can bypass the intentions.',
       }),
       intentions: ownIntentions,
       default_intention: ownDefaultIntention,
@@ -111,7 +114,7 @@ const sidecarBlock = withRules(
     {
       service: option(name('the name of a service'), {
         meaning: 'The mesh service this sidecar speaks for: the last part of its SPIFFE id.',
-        why: 'An identity cannot be guessed.',
+        why: 'Certificates and intentions refer to it.',
       }),
       instance: option(
         plainText('a short name')
@@ -136,7 +139,7 @@ const sidecarBlock = withRules(
         meaning:
           'Present: peers, identity and intentions come from a Consul agent as far as the rest of the file does not say them, and this instance is registered there. `{}` is enough for an agent on this machine.',
         otherwise: 'absent: the file says everything',
-        why: 'Not everybody runs Consul.',
+        why: 'A mesh works without Consul.',
       }),
       admin,
       drain_timeout: drainTimeout,
@@ -159,8 +162,8 @@ const sidecarBlock = withRules(
       }),
       model: option(sidecarModelProcess.optional(), {
         meaning: 'Present: the sidecar starts the model process, watches it and restarts it.',
-        otherwise: 'absent: somebody else runs the model',
-        why: 'A model under systemd or in a container of its own has a keeper already.',
+        otherwise: 'absent: the sidecar does not start the model',
+        why: 'A model under systemd or in a container of its own is restarted already.',
       }),
     },
     'a sidecar file',
@@ -298,7 +301,7 @@ function requireWork(file: ReturnType<typeof mapping>, report: Report): void {
   if (file['inbound'] === undefined && file['model'] !== undefined) {
     report(
       ['model'],
-      'found a model process without inbound; expected inbound, or nobody could call the model',
+      'found a model process without inbound; expected inbound, or the model could not be called',
     );
   }
 }

@@ -26,12 +26,12 @@ const tls = withRules(
       cert: option(filePath('a certificate').optional(), {
         meaning: 'PEM file with the certificate shown to the agent.',
         otherwise: '`CONSUL_CLIENT_CERT`, else none',
-        why: 'Needed only where the agent verifies who asks.',
+        why: 'Needed only where the agent verifies its clients.',
       }),
       key: option(filePath('a private key').optional(), {
         meaning: 'PEM file with its private key.',
         otherwise: '`CONSUL_CLIENT_KEY`, else none',
-        why: 'A certificate is nothing without its key.',
+        why: 'A certificate cannot be used without its key.',
       }),
       server_name: option(plainText('a host name').min(1, { error: 'a host name' }).optional(), {
         meaning: "The name that the agent's certificate has to hold.",
@@ -39,7 +39,8 @@ const tls = withRules(
         why: 'An agent on loopback often has a certificate for `server.dc1.consul`.',
       }),
       verify: option(yesOrNo().optional(), {
-        meaning: '`false`: whoever answers is believed, and gets the token.',
+        meaning:
+          '`false`: the certificate of the agent is not verified; any server that answers gets the token.',
         otherwise: '`CONSUL_HTTP_SSL_VERIFY`, else `true`',
         why: 'Fails closed.',
       }),
@@ -58,7 +59,7 @@ const weights = block(
   {
     passing: option(wholeNumber({ min: 1, max: 65_535 }).prefault(1), {
       meaning: 'While all checks pass.',
-      why: 'All instances are alike until someone says otherwise.',
+      why: 'All instances get the same share.',
     }),
     warning: option(wholeNumber({ min: 0, max: 65_535 }).prefault(1), {
       meaning: 'While a check warns.',
@@ -81,7 +82,7 @@ export const registeredMeta = option(ownMeta().prefault({}), {
 const registrationCommon = {
   weights: option(weights.prefault({}), {
     meaning: 'Share of traffic relative to other instances.',
-    why: 'All instances are alike until someone says otherwise.',
+    why: 'All instances get the same share.',
   }),
   deregister_after: option(duration({ min: MINUTE_MS, max: 720 * HOUR_MS }).prefault('10m'), {
     meaning: 'Consul removes an instance that has been critical for this long, as a dead one is.',
@@ -110,7 +111,8 @@ const sidecarRegistration = block(
 const meshRegistration = block(registrationCommon, 'a block with weights, deregister_after and propagation');
 
 const registrationDoc = {
-  meaning: 'How this instance stands in the catalogue. `none`: it does not, and others do not find it.',
+  meaning:
+    'How this instance is registered in the catalogue. `none`: it is not, and other sidecars do not find it.',
   why: 'A mesh whose members do not register has nothing to discover.',
 };
 
@@ -118,14 +120,17 @@ const orNone = (what: string) => ({ error: `${what}, or none` });
 
 const cacheKeys = option(yesOrNo().prefault(false), {
   meaning:
-    "The certificate and its private key are kept too. Gain: after a restart without Consul the sidecar serves at once, instead of waiting for Consul. Price: whoever can read the disk, or a copy of it, can be this service until the certificate expires (72 h by Consul's default), and no intention tells the two apart. The file is readable by its owner only (0600).",
+    "The certificate and its private key are kept too. Gain: after a restart without Consul the sidecar serves at once, instead of waiting for Consul. Price: a reader of the disk, or of a copy of it, can act as this service until the certificate expires (72 h by Consul's default), and no intention tells the two apart. The file is readable by its owner only (0600).",
   why: 'A key that is never written down cannot be copied.',
 });
 
 const cache = (meaning: string) =>
   block(
     {
-      dir: option(filePath('a directory'), { meaning, why: 'Only you know a place that stays.' }),
+      dir: option(filePath('a directory'), {
+        meaning,
+        why: 'It has to outlive the process, and a default directory might not.',
+      }),
       keys: cacheKeys,
     },
     'a block with dir and keys',
@@ -140,7 +145,7 @@ const common = {
   token_file: option(filePath('a file with a token').optional(), {
     meaning: 'File that holds the ACL token; a new one in it is used from the next request on.',
     otherwise: '`CONSUL_HTTP_TOKEN_FILE`, `CONSUL_HTTP_TOKEN`, else no token',
-    why: 'A token in a configuration file would be seen by whoever sees the file.',
+    why: 'A token in a configuration file would be readable wherever the file is.',
   }),
   tls: option(tls.prefault({}), {
     meaning: 'For an agent at `https://`.',
@@ -164,7 +169,7 @@ const common = {
     why: '10,000 instances take 19 MB.',
   }),
   intentions: option(yesOrNo().prefault(true), {
-    meaning: 'Who may call is read from Consul; `false`: the file says it.',
+    meaning: 'Intentions are read from Consul; `false`: from the file.',
     why: 'One place for the whole mesh.',
   }),
   rules: option(yesOrNo().prefault(true), {
@@ -193,7 +198,7 @@ export const sidecarConsul = withRules(
         meaning:
           'Present: what was last read (instances, intentions, roots) also survives a restart of the sidecar.',
         otherwise: 'absent: it survives an outage of Consul, and no restart',
-        why: 'Needs a place on disk that only you can name.',
+        why: 'It needs a directory that outlives the process.',
       }),
     },
     'a block about Consul; {} is enough for an agent on this machine',
@@ -213,12 +218,15 @@ export const meshConsul = withRules(
             .prefault({}),
           (said) => (said === 'none' ? undefined : { ...said, tags: [], meta: {} }),
         ),
-        { ...registrationDoc, meaning: 'How each replica stands in the catalogue. `none`: not at all.' },
+        {
+          ...registrationDoc,
+          meaning: 'How each replica is registered in the catalogue. `none`: not at all.',
+        },
       ),
       cache: option(cache('Directory in which each sidecar gets one of its own.').optional(), {
         meaning: 'Present: what was last read (instances, intentions, roots) survives the end of the mesh.',
         otherwise: 'absent: it survives outages of Consul only',
-        why: 'Needs a place on disk that only you can name.',
+        why: 'It needs a directory that outlives the process.',
       }),
     },
     'a block about Consul; {} is enough for an agent on this machine',

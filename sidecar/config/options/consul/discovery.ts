@@ -41,7 +41,7 @@ export const discovery = block(
     service: option(name('the name of a service').optional(), {
       meaning: 'Name in the catalogue, and the identity that its instances have to prove.',
       otherwise: 'the name of the upstream',
-      why: 'One name for one thing.',
+      why: 'Usually an upstream is called as its service.',
     }),
     datacenter,
     tags: option(tagList().prefault([]), {
@@ -59,7 +59,7 @@ export const discovery = block(
         .prefault([]),
       {
         meaning: 'Used in this order, each while none before it has an instance that may be called.',
-        why: 'Elsewhere means slower, which only the owner of the traffic can weigh.',
+        why: 'Instances elsewhere are slower; whether that is acceptable depends on the traffic.',
       },
     ),
   },

@@ -1,6 +1,6 @@
 /**
- * Values as Consul takes them. Its limits are checked here, so that a file is refused while somebody looks at it and
- * not by an agent at three in the morning.
+ * Values as Consul takes them. Its limits are checked here, so that a file is refused when it is read, and not by an agent
+ * at the time of a registration.
  */
 import { z } from 'zod';
 import { isReachableHost } from '../../codecs/address.js';

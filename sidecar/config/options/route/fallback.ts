@@ -34,12 +34,12 @@ const fallbackStep = inCode(
         kind: option(choice(FALLBACK_KINDS), {
           meaning:
             '`upstream`: another upstream of this file is called, such as a smaller model. `last-good`: the last good answer to exactly the same request is given again.',
-          why: 'The two are different things, and the caller sees which it was.',
+          why: 'The caller sees in `outrider-degraded` which of them answered.',
         }),
         upstream: option(upstreamName().optional(), {
           meaning: 'With `upstream`: which.',
           otherwise: 'required with `upstream`, refused with `last-good`',
-          why: 'Only the application knows what may stand in.',
+          why: 'Which upstream may stand in depends on the application.',
         }),
         max_age: option(duration({ min: 10, max: 24 * HOUR_MS }).optional(), {
           meaning: 'With `last-good`: no answer is given that is older.',
@@ -62,7 +62,7 @@ const fallbackStep = inCode(
               'With `last-good`: the request metadata that tells two requests apart, beside method, body, `content-type` and the encodings. `authorization` counts only where it is named. `[]`: callers may get the answers of others.',
             otherwise:
               'all metadata but tracing and timing (such as `traceparent`, `x-request-id`, `b3`, `grpc-timeout`), `user-agent` and `te`; refused with `upstream`',
-            why: 'An answer that one caller got is nothing for another, and only the application knows by what it tells them apart. Where each call has a value of its own, no answer is found again: name what counts.',
+            why: 'An answer to one caller must not reach another, and the metadata by which callers differ depends on the application. Where each call has a value of its own, no answer is found again: name the metadata that counts.',
           },
         ),
       },
@@ -78,7 +78,7 @@ const fallbackStep = inCode(
             report([key], 'found with upstream, which keeps nothing; expected "kind: last-good"');
       }
       if (kind === 'last-good' && found['upstream'] !== undefined)
-        report(['upstream'], 'found with last-good, which calls nobody; expected "kind: upstream"');
+        report(['upstream'], 'found with last-good, which calls no upstream; expected "kind: upstream"');
     },
   ),
   (said): FallbackConfig => {
@@ -97,6 +97,6 @@ export const fallback = option(
     meaning:
       'Present: when a call failed after its retries, or no endpoint could take it, these are tried in this order. Answers carry the response metadata `outrider-degraded`; callers that send `outrider-accept-degraded: no` get the failure instead. Unary methods only.',
     otherwise: 'absent: the caller gets the failure',
-    why: 'Whether a lesser answer is better than none, only the application knows.',
+    why: 'Whether a lesser answer is better than none depends on the application.',
   },
 );

@@ -6,19 +6,19 @@ export const mirror = option(
   block(
     {
       upstream: option(upstreamName(), {
-        meaning: 'Who gets the copies: another upstream of this file.',
-        why: 'A copy has to go somewhere.',
+        meaning: 'The other upstream of this file that gets the copies.',
+        why: 'Without it there is nothing to compare with.',
       }),
       ratio: option(ratio({ min: 0.0001, max: 1 }).prefault(1), {
         meaning: 'Share of the calls that are copied.',
-        why: 'Whoever compares wants to see everything, as long as it fits.',
+        why: 'A comparison of all calls finds rare differences too; `max_in_flight` bounds its cost.',
       }),
       max_in_flight: option(wholeNumber({ min: 1, max: 1_000 }).prefault(8), {
         meaning: 'Copies under way at once; more are left out and counted.',
         why: 'A slow candidate must not cost the caller anything.',
       }),
       tolerance: option(rational({ min: 0, max: 1_000_000 }).prefault(0.0001), {
-        meaning: 'Largest difference of two numbers that is none: absolute, or relative beyond ±1.',
+        meaning: 'Largest difference at which two numbers count as equal: absolute, or relative beyond ±1.',
         why: 'What another machine or another batch size makes of 32-bit floats.',
       }),
     },

@@ -33,7 +33,7 @@ const DAY_MS = 24 * HOUR_MS;
 const methods = option(methodList(), {
   meaning:
     'The methods this route is about: `/package.Service/Method`, `/package.Service/*` or `*`. The first route that matches decides.',
-  why: 'A route about nothing would be a mistake.',
+  why: 'A route without methods would never match.',
 });
 
 const kind = option(choice(['unary', 'streaming']).optional(), {
@@ -67,7 +67,7 @@ const maxTimeout = option(
     meaning:
       'Longest deadline that a caller is granted; a later one is brought forward to it, on streams too. What `timeout` says still holds.',
     otherwise: '`none`',
-    why: 'A caller usually knows how long it can wait; where callers are strangers, say a bound.',
+    why: 'A caller usually knows how long it can wait; where callers are not trusted, set a bound.',
   },
 );
 
@@ -144,7 +144,7 @@ export const outboundRoute = inCode(
             'True when doing it twice does no harm. Nothing that an endpoint may have begun is tried again without it.',
           otherwise:
             '`no`; `yes` when every method only reads (ServerLive, ServerReady, ModelReady, ServerMetadata, ModelMetadata, ModelConfig, ModelStatistics, RepositoryIndex of the Open Inference Protocol, `grpc.health.v1.Health/Check`)',
-          why: 'Of other methods only the author of a model knows.',
+          why: 'For other methods it depends on the model.',
         }),
         timeout,
         max_timeout: maxTimeout,
@@ -152,7 +152,7 @@ export const outboundRoute = inCode(
         attempt_timeout: option(durationOrNone({ min: 1, max: DAY_MS }).prefault('none'), {
           meaning:
             'Longest one attempt may take, in a unary call from when the endpoint has all of the request; then it counts as a fault of its endpoint and another attempt may follow. An answer that has begun is not timed.',
-          why: 'It has to be well above what the model usually needs, which only its owner knows.',
+          why: 'It has to be well above what the model usually needs.',
         }),
         outcomes,
         retry: option(retry.optional(), {

@@ -9,15 +9,15 @@ const splitMatch = block(
   {
     key: option(metadataKey(), {
       meaning: 'The metadata key that is looked at.',
-      why: 'Only the application knows how its calls say it.',
+      why: 'Which key carries it depends on the application.',
     }),
     value: option(plainText('a value of metadata').max(1_024, { error: 'at most 1024 characters' }), {
       meaning: 'The value that it must have, exactly.',
-      why: 'Only the application knows how its calls say it.',
+      why: 'Which key carries it depends on the application.',
     }),
     upstream: option(upstreamName(), {
       meaning: 'Where such calls go; this upstream itself is possible too.',
-      why: 'A rule has to lead somewhere.',
+      why: 'Without it the match would have no effect.',
     }),
   },
   'a block with key, value and upstream',
@@ -49,7 +49,7 @@ export const split = option(
             meaning:
               'All other calls, by weight. Name this upstream itself too, or it gets none of them. Weights are relative: 95 and 5, or 0.95 and 0.05.',
             otherwise: 'all to this upstream',
-            why: 'With matches alone, everyone else is to notice nothing.',
+            why: 'With matches alone, all other calls stay where they were.',
           },
         ),
         sticky_by: option(metadataKey().optional(), {
@@ -67,7 +67,7 @@ export const split = option(
     meaning:
       'Present: calls that the application makes to this upstream are split between upstreams of this file, for canaries and comparisons. A call is split once.',
     otherwise: 'absent: all go to the upstream itself',
-    why: 'A name leads to what it names.',
+    why: 'Calls to an upstream go to that upstream.',
   },
 );
 

@@ -17,12 +17,12 @@ export const balance = inCode(
         kind: option(choice(BALANCER_KINDS), {
           meaning:
             '`least-loaded`: the better of two endpoints drawn at random, by recent latency times calls in flight. `round-robin`: in turn. `ring-hash`: calls with the same value of the metadata key below go to the same endpoint as long as it is not overloaded, and few of them move when endpoints come and go.',
-          why: 'A block `balance` is there to name it.',
+          why: 'The block is there to choose one.',
         }),
         key: option(metadataKey().optional(), {
           meaning: 'With `ring-hash`: the metadata key whose value decides. Calls without it go anywhere.',
           otherwise: 'required with `ring-hash`, refused with the others',
-          why: 'Only the application knows what belongs together.',
+          why: 'Which calls belong together depends on the application.',
         }),
       },
       `a block such as { kind: ${BALANCER_KINDS[0]} }`,

@@ -12,7 +12,7 @@ export const ejection = withRules(
     {
       mode: option(choice(['enforce', 'observe']).prefault('enforce'), {
         meaning: '`observe` counts what would be ejected, and ejects nothing.',
-        why: 'A pool of two needs it most.',
+        why: 'In a small pool a bad endpoint gets a large share of the calls.',
       }),
       consecutive_faults: option(wholeNumber({ min: 1, max: 1_000 }).prefault(5), {
         meaning: 'Faults in a row after which an endpoint gets no traffic.',

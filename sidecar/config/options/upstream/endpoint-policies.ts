@@ -45,15 +45,15 @@ const activeHealth = withRules(
           'An answer that takes longer counts as a failed check. If it is said here: at most `interval`.',
         otherwise:
           '1s, or `interval` if that is shorter; with `grpc` three times the time that 99 % of the unary calls to the upstream that succeeded in the last 30 s to 60 s stayed below, if that is longer, and 60s at most. It may outlast `interval`: the next check is later then',
-        why: 'Health answers wait behind the work of the model: busy is not sick.',
+        why: 'Health answers wait behind the work of the model: a busy model is not unhealthy.',
       }),
       unhealthy_threshold: option(wholeNumber({ min: 1, max: 100 }).prefault(2), {
         meaning: 'Failed checks in a row after which an endpoint gets no traffic.',
-        why: 'One lost answer is no verdict.',
+        why: 'One lost answer is not enough to decide.',
       }),
       healthy_threshold: option(wholeNumber({ min: 1, max: 100 }).prefault(1), {
         meaning: 'Passed checks in a row after which it gets traffic again.',
-        why: 'What answers, works.',
+        why: 'An endpoint that answers can serve.',
       }),
     },
     'a block such as { kind: grpc }',
@@ -73,9 +73,9 @@ const activeHealth = withRules(
 
 export const health = option(activeHealth.optional(), {
   meaning:
-    'Present: endpoints are asked at intervals how they are, each by one prober, whether calls go there or not. `{}` takes all defaults.',
-  otherwise: 'absent: an endpoint is taken for well while it is connected and not ejected',
-  why: 'Calls show more than checks do, wherever there are calls.',
+    'Present: each endpoint is checked at intervals by one prober, whether calls go there or not. `{}` takes all defaults.',
+  otherwise: 'absent: an endpoint counts as healthy while it is connected and not ejected',
+  why: 'Where there are calls, they show more than checks do.',
 });
 
 export const breaker = option(
@@ -104,7 +104,7 @@ export const breaker = option(
     meaning:
       'Present: bounds on what this upstream may take; a call over them is refused at once with RESOURCE_EXHAUSTED.',
     otherwise: 'absent: no bounds but those of the connections',
-    why: 'Only whoever knows the upstream knows how much it can take.',
+    why: 'How much an upstream can take depends on the upstream.',
   },
 );
 
@@ -113,7 +113,7 @@ export const slowStart = option(
     {
       min_ratio: option(ratio({ min: 0.01, max: 1 }).prefault(0.1), {
         meaning: "Share of a full endpoint's traffic that a new one begins with.",
-        why: 'Enough calls to warm up with, few enough that nobody notices.',
+        why: 'Enough calls to warm up with, and too few to be noticed.',
       }),
       converged_factor: option(rational({ min: 1, max: 10 }).prefault(1.5), {
         meaning: 'It has begun when its latency is within this factor of that of its peers.',
@@ -143,7 +143,7 @@ export const locality = option(
     {
       own: option(localityName(), {
         meaning: 'The place of this sidecar. Endpoints whose `locality` is the same go first.',
-        why: 'Nobody else knows it.',
+        why: 'Without it no endpoint would be near.',
       }),
       spill_below: option(ratio({ min: 0, max: 1 }).prefault(0.7), {
         meaning:
@@ -154,7 +154,7 @@ export const locality = option(
     'a block with own and spill_below',
   ).optional(),
   {
-    meaning: 'Present: endpoints at the same place go first while enough of them are well.',
+    meaning: 'Present: endpoints at the same place are preferred while enough of them are healthy.',
     otherwise: 'absent: all are alike',
     why: 'Within one datacenter the way to an endpoint costs nothing.',
   },

@@ -31,7 +31,10 @@ const consecutive = block(
   'a block with mode; how many are too many, ejection.consecutive_faults says',
 );
 
-const modelUnavailable = block({ mode: mode('enforce', 'The one who knows says so.') }, 'a block with mode');
+const modelUnavailable = block(
+  { mode: mode('enforce', "The peer's sidecar knows the state of its model.") },
+  'a block with mode',
+);
 
 const successRatio = block(
   {
@@ -61,7 +64,7 @@ const successRate = block(
 
 const failureRatio = block(
   {
-    mode: mode('off', 'What it finds, success_ratio has found before.'),
+    mode: mode('off', 'success_ratio finds the same endpoints earlier.'),
     above: option(ratio({ min: 0.01, max: 0.999 }).prefault(0.85), {
       meaning: 'An endpoint with a larger share of faults is ejected.',
       why: "Envoy's own default.",
@@ -116,7 +119,7 @@ const detectorBlock = block(
     }),
     model_unavailable: option(modelUnavailable.prefault({}), {
       meaning:
-        'The sidecar of the endpoint says that its model cannot serve: it goes at the first such answer, whatever share of the pool that is. Its sidecar is asked twice a second whether it serves again, and then a single call tries it; where nobody answers, one does after 500 ms, then 1 s, 2 s, … up to `ejection.base`.',
+        'The sidecar of the endpoint says that its model cannot serve: it goes at the first such answer, whatever share of the pool that is. Its sidecar is asked twice a second whether it serves again, and then a single call tries it; where it does not answer, one does after 500 ms, then 1 s, 2 s, … up to `ejection.base`.',
       why: 'On: no statistics are needed for what the neighbour knows. Believed within the mesh only.',
     }),
     success_ratio: option(successRatio.prefault({}), {
@@ -129,7 +132,7 @@ const detectorBlock = block(
     }),
     failure_ratio: option(failureRatio.prefault({}), {
       meaning: "Share of faults in an exact ring of 10 s: Envoy's failure percentage.",
-      why: 'Off: there for those who come from Envoy.',
+      why: 'Off: it is there for configurations that come from Envoy.',
     }),
     latency: option(latency.prefault({}), {
       meaning: 'Latency against the peers. `/endpoints` and `outrider status` show the ratio.',
@@ -153,8 +156,8 @@ export const detectors = option(
     (config) => ({ ...noDetectors(), ...config }),
   ),
   {
-    meaning: 'How an endpoint is found out. Each detector speaks for itself.',
-    why: 'Faults in a row miss what fails half the time, or answers late, or wrongly.',
+    meaning: 'How a bad endpoint is detected. Each detector decides independently of the others.',
+    why: 'Faults in a row miss an endpoint that fails half the time, or answers late or wrongly.',
   },
 );
 

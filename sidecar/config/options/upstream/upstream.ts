@@ -41,14 +41,14 @@ const HOUR_MS = 3_600_000;
 
 const weight = option(rational({ min: 0, max: 1_000_000 }).prefault(1), {
   meaning: 'Relative share of the traffic; 0 keeps the endpoint without new calls.',
-  why: 'All endpoints are alike until someone says otherwise.',
+  why: 'All endpoints get the same share.',
 });
 
 const endpointBlock = block(
   {
     address: option(peerAddress(), {
       meaning: "Where the peer's sidecar listens.",
-      why: 'Nobody else knows it.',
+      why: 'Without it there is nothing to connect to.',
     }),
     weight,
     locality: option(localityName().optional(), {
@@ -175,7 +175,7 @@ const common = {
   consul: option(discovery.optional(), {
     meaning: 'Which instances Consul is asked for. Needs the block `consul` at the top.',
     otherwise: 'with a block `consul` at the top and no endpoints here: the service of this name',
-    why: 'Usually the name is all there is to say.',
+    why: 'Usually the name is enough.',
   }),
   listen: option(listenAddress().optional(), {
     meaning: 'Where the application calls this upstream, in plaintext.',

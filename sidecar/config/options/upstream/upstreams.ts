@@ -17,7 +17,7 @@ const shared = inCode(
       {
         listen: option(listenAddress(), {
           meaning: 'Where the application calls every upstream, in plaintext.',
-          why: 'Nobody else knows it.',
+          why: 'Without it the application could not call.',
         }),
         by: option(choice(['authority', 'metadata']).prefault('authority'), {
           meaning:

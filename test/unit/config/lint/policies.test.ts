@@ -56,19 +56,19 @@ describe('warnings about decisions', () => {
       /breaker\.max_connections: 1 connections are fewer than its endpoints are to have \(2\)/,
     ],
     [
-      'a place where nobody is',
+      'a place without endpoints',
       upstream('locality: {own: dc1}'),
       /locality\.own: no endpoint is at "dc1", so that all of them are used alike/,
     ],
     [
-      'an order of nobody',
+      'an order of no calls',
       inbound('queue: {max_waiting: 0, fair: true}'),
-      /queue\.fair: nobody waits \(max_waiting is 0\)/,
+      /queue\.fair: no call waits \(max_waiting is 0\)/,
     ],
     [
-      'classes of nobody',
+      'classes of no calls',
       inbound('queue: {max_waiting: 0, priority: {key: p, classes: [a, b]}}'),
-      /queue\.priority: nobody waits/,
+      /queue\.priority: no call waits/,
     ],
     [
       'a search for what is said',
@@ -76,7 +76,7 @@ describe('warnings about decisions', () => {
       /queue\.adaptive: min and max are both 2: there is nothing to find/,
     ],
     [
-      'drills that nobody can hold',
+      'drills that cannot be held',
       `${inbound('mtls: strict')}\nfault_injection: true`,
       /fault_injection: there is no admin port/,
     ],
@@ -92,7 +92,7 @@ describe('warnings about decisions', () => {
   it('say that an open admin port is more dangerous with drills', () => {
     const text = `${inbound('mtls: strict')}\nadmin: 0.0.0.0:1\nfault_injection: true`;
     const warnings = warningsIn(parseSidecarFile(text, FILE)).join('\n');
-    assert.match(warnings, /fault_injection: whoever reaches 0\.0\.0\.0:1 can delay and abort calls/);
+    assert.match(warnings, /fault_injection: a client that reaches 0\.0\.0\.0:1 can delay and abort calls/);
   });
 
   it('are none where all of it makes sense', () => {

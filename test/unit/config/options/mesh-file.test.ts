@@ -173,9 +173,9 @@ describe('a mesh file', () => {
       /caller\.name: found "digits", which is also a service/,
     ],
     [
-      'an intention about nobody',
+      'an intention about no service of the mesh',
       `${SERVICES}\n${CALLER}\nintentions: [{from: apps, to: "*", action: deny}]`,
-      /intentions\[0\]\.from: found "apps", which is nobody in this mesh; .*; did you mean "app"\?/,
+      /intentions\[0\]\.from: found "apps", which is no service of this mesh; .*; did you mean "app"\?/,
     ],
     [
       'an admin page that no browser opens',

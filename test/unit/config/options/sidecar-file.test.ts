@@ -234,7 +234,7 @@ describe('rules between the options of a sidecar file', () => {
   const cases: readonly (readonly [what: string, text: string, problem: RegExp])[] = [
     ['has nothing to do', IDENTITY, /found neither inbound nor outbound/],
     [
-      'has a model nobody can call',
+      'has a model that cannot be called',
       `${IDENTITY}\noutbound: {upstreams: {u: ${upstreamWith('')}}}\nmodel: {command: [x]}`,
       /model: found a model process without inbound/,
     ],
@@ -255,7 +255,7 @@ describe('rules between the options of a sidecar file', () => {
     ],
     ['has no upstream', `${IDENTITY}\noutbound: {upstreams: {}}`, /outbound\.upstreams: found none/],
     [
-      'has an upstream nobody can reach',
+      'has an upstream that the application cannot reach',
       `${IDENTITY}\noutbound: {upstreams: {u: {endpoints: ["10.0.0.1:1"]}}}`,
       /u\.listen: missing; expected an address, or a block shared/,
     ],
@@ -423,12 +423,12 @@ describe('warnings about a sidecar file', () => {
     [
       'an admin page for everyone',
       `${IDENTITY}\nadmin: 0.0.0.0:1\ninbound: {listen: "0.0.0.0:2", local: "unix:/m", default_intention: allow}`,
-      /^3: admin: whoever reaches 0\.0\.0\.0:1 can read and drain/,
+      /^3: admin: a client that reaches 0\.0\.0\.0:1 can read and drain/,
     ],
     [
       'a listener that lends its identity to everyone',
       `${IDENTITY}\noutbound: {upstreams: {u: {listen: "0.0.0.0:1", endpoints: ["10.0.0.1:1"]}}}`,
-      /u\.listen: whoever reaches 0\.0\.0\.0:1 calls with this sidecar's identity/,
+      /u\.listen: a client that reaches 0\.0\.0\.0:1 calls with this sidecar's identity/,
     ],
     [
       'plaintext callers',
@@ -438,14 +438,18 @@ describe('warnings about a sidecar file', () => {
     [
       'no proof of who calls',
       'service: s\ninbound: {listen: "0.0.0.0:2", local: "unix:/m", mtls: off, default_intention: allow}',
-      /mtls: nobody proves who calls/,
+      /mtls: callers are not authenticated/,
     ],
     [
       'plaintext that leaves the machine',
       `${IDENTITY}\ninbound: {listen: "0.0.0.0:2", local: "10.0.0.1:1", default_intention: allow}`,
       /local: 10\.0\.0\.1:1 is not on this machine/,
     ],
-    ['a service nobody may call', `${IDENTITY}\n${INBOUND}`, /intentions: no intention lets anyone call s$/],
+    [
+      'a service that no caller may call',
+      `${IDENTITY}\n${INBOUND}`,
+      /intentions: no intention lets anyone call s$/,
+    ],
     [
       'retries without a budget',
       `${IDENTITY}\noutbound: {upstreams: {u: ${upstreamWith('budget: {ratio: 0, per_second: 0}, routes: [{methods: ["*"], idempotent: true, retry: {}}]')}}}`,

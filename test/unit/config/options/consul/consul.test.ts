@@ -371,9 +371,9 @@ describe('warnings about Consul', () => {
       /consul\.address: 10\.0\.0\.1:8500 is not on this machine; everything on the way there is readable/,
     ],
     [
-      'an agent that nobody verifies',
+      'an agent that is not verified',
       withBlock('{address: "https://10.0.0.1:8501", tls: {verify: false}}'),
-      /consul\.tls\.verify: whoever answers/,
+      /consul\.tls\.verify: the certificate of the agent is not verified/,
     ],
     ['no grace', withBlock('{grace: 0s}'), /consul\.grace: an answer that is empty by mistake/],
     [
@@ -382,7 +382,7 @@ describe('warnings about Consul', () => {
       /u\.listen: an agent listens at 127\.0\.0\.1:8500 unless told otherwise/,
     ],
     [
-      'an instance that nobody reaches',
+      'an instance that cannot be reached',
       'service: s\nconsul: {}\ninbound: {listen: "127.0.0.1:9443", local: "unix:/m"}',
       /inbound\.listen: Consul will tell peers 127\.0\.0\.1:9443, which only this machine reaches/,
     ],
@@ -439,7 +439,7 @@ describe('a mesh on Consul', () => {
 
   it('warns of callers that its own intentions shut out', () => {
     const shut = mesh('{}', undefined, 'intentions: [{from: other, to: digits, action: allow}]');
-    assert.match(meshProblems(shut)[0]!, /found "other", which is nobody in this mesh/);
+    assert.match(meshProblems(shut)[0]!, /found "other", which is no service of this mesh/);
     const denied = mesh('{}', undefined, 'intentions: [{from: app, to: digits, action: deny}]');
     assert.match(warningsIn(parseMeshFile(denied, FILE))[0]!, /no intention lets app call it/);
   });

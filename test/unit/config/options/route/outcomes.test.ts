@@ -112,7 +112,7 @@ describe('outcomes that are refused', () => {
     });
   }
 
-  it('on the side of the model, where nobody is judged', () => {
+  it('on the side of the model, where no endpoint is judged', () => {
     const problems = sidecarProblems(
       `${IDENTITY}\ninbound: {listen: "127.0.0.1:1", local: "unix:/m", routes: [{methods: ["*"], outcomes: {fault: [internal]}}]}`,
     );

@@ -185,11 +185,11 @@ describe('contradictions in a route', () => {
       /percentile: found 95; expected a percentile/,
     ],
     ['no fallback in a list of them', 'fallback: []', /fallback: found an empty list; expected at least one/],
-    ['a fallback to nobody', 'fallback: [{kind: upstream}]', /fallback\[0\]\.upstream: missing/],
+    ['a fallback to no upstream', 'fallback: [{kind: upstream}]', /fallback\[0\]\.upstream: missing/],
     [
       'a fallback that is two things',
       'idempotent: true, fallback: [{kind: last-good, upstream: lite}]',
-      /upstream: found with last-good, which calls nobody/,
+      /upstream: found with last-good, which calls no upstream/,
     ],
     [
       'metadata that tells nothing apart',
@@ -450,7 +450,7 @@ describe('decisions in a mesh file', () => {
     const limited = mesh('rate_limits: [{callers: [ap], per_second: 5}]');
     assert.match(
       meshProblems(limited).join('\n'),
-      /services\.digits\.rate_limits\[0\]\.callers\[0\]: found "ap", which is nobody in this mesh; .*did you mean "app"\?/,
+      /services\.digits\.rate_limits\[0\]\.callers\[0\]: found "ap", which is no service of this mesh; .*did you mean "app"\?/,
     );
     meshConfig(`${limited}\nconsul: {}`);
   });
