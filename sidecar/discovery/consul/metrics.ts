@@ -1,5 +1,5 @@
 import type { Health, Listed } from '../../core/discovery/eviction-guard.js';
-import type { Metric, Sample } from '../../telemetry/metric.js';
+import { counter, gauge, type Metric, type Sample } from '../../telemetry/metric.js';
 import type { QueryStatus } from './query/query-spec.js';
 import type { Check } from './registration/checks.js';
 
@@ -11,24 +11,21 @@ export function metrics(statuses: readonly QueryStatus[], extra: readonly Metric
       .map((status) => ({ labels: { query: status.name }, value: of(status) }))
       .filter(({ value }) => Number.isFinite(value));
   return [
-    {
-      kind: 'gauge',
-      name: 'outrider_consul_up',
-      help: '1 while at least one blocking query of the Consul agent succeeds; 0 while none does.',
-      samples: [{ labels: {}, value: statuses.some(({ state }) => state === 'current') ? 1 : 0 }],
-    },
-    {
-      kind: 'gauge',
-      name: 'outrider_consul_query_failing',
-      help: '1 while the last read of a query failed, and what was known before stays in use.',
-      samples: each(({ problem }) => (problem === undefined ? 0 : 1)),
-    },
-    {
-      kind: 'gauge',
-      name: 'outrider_consul_age_seconds',
-      help: 'Time since the last good answer to a query. At rest it goes up to the wait of a blocking query (5 min).',
-      samples: each(({ ageMs }) => ageMs / 1_000),
-    },
+    gauge(
+      'outrider_consul_up',
+      '1 while at least one blocking query of the Consul agent succeeds; 0 while none does.',
+      only(statuses.some(({ state }) => state === 'current') ? 1 : 0),
+    ),
+    gauge(
+      'outrider_consul_query_failing',
+      '1 while the last read of a query failed, and what was known before stays in use.',
+      each(({ problem }) => (problem === undefined ? 0 : 1)),
+    ),
+    gauge(
+      'outrider_consul_age_seconds',
+      'Time since the last good answer to a query. At rest it goes up to the wait of a blocking query (5 min).',
+      each(({ ageMs }) => ageMs / 1_000),
+    ),
     counter(
       'outrider_consul_answers_total',
       'Good answers to a query.',
@@ -58,8 +55,8 @@ export function metrics(statuses: readonly QueryStatus[], extra: readonly Metric
   ];
 }
 
-function counter(name: string, help: string, samples: Sample[]): Metric {
-  return { kind: 'counter', name, help, samples };
+function only(value: number): Sample[] {
+  return [{ labels: {}, value }];
 }
 
 /** Queries that share a name, as those for subsets of one service may, are one row: sums, and the worse of the two. */
@@ -94,35 +91,30 @@ export function registrationMetrics(
   counts: { readonly registrations: number; readonly failures: number },
   checks: readonly Check[],
 ): Metric[] {
-  const only = (value: number) => [{ labels: {}, value }];
   return [
-    {
-      kind: 'gauge',
-      name: 'outrider_consul_registered',
-      help: '1 while the agent had this instance and its checks when last asked.',
-      samples: only(isRegistered ? 1 : 0),
-    },
-    {
-      kind: 'counter',
-      name: 'outrider_consul_registrations_total',
-      help: 'Definitions sent to the agent; more than a few an hour mean that it keeps forgetting them.',
-      samples: only(counts.registrations),
-    },
-    {
-      kind: 'counter',
-      name: 'outrider_consul_registration_failures_total',
-      help: 'Rounds of registration, comparison or refresh that failed.',
-      samples: only(counts.failures),
-    },
-    {
-      kind: 'gauge',
-      name: 'outrider_consul_check_passing',
-      help: 'What each check tells Consul: 1 passing, 0 critical, or a warning that one of several models is not served.',
-      samples: checks.map(({ id, state }) => ({
+    gauge(
+      'outrider_consul_registered',
+      '1 while the agent had this instance and its checks when last asked.',
+      only(isRegistered ? 1 : 0),
+    ),
+    counter(
+      'outrider_consul_registrations_total',
+      'Definitions sent to the agent; more than a few an hour mean that it keeps forgetting them.',
+      only(counts.registrations),
+    ),
+    counter(
+      'outrider_consul_registration_failures_total',
+      'Rounds of registration, comparison or refresh that failed.',
+      only(counts.failures),
+    ),
+    gauge(
+      'outrider_consul_check_passing',
+      'What each check tells Consul: 1 passing, 0 critical, or a warning that one of several models is not served.',
+      checks.map(({ id, state }) => ({
         labels: { check: id },
         value: state.status === 'passing' ? 1 : 0,
       })),
-    },
+    ),
   ];
 }
 
@@ -152,45 +144,39 @@ export function targetMetrics(targets: readonly TargetReport[], parses: ParseCou
   const each = (value: (target: TargetReport) => number): Sample[] =>
     targets.map((target) => ({ labels: { target: target.title }, value: value(target) }));
   return [
-    {
-      kind: 'gauge',
-      name: 'outrider_consul_instances',
-      help: 'Instances in use by target and by the status that counts.',
-      samples: targets.flatMap(byStatus),
-    },
-    {
-      kind: 'gauge',
-      name: 'outrider_consul_kept_instances',
-      help: 'Instances in use although Consul took them away, because too many went at once.',
-      samples: each(({ kept }) => kept),
-    },
-    {
-      kind: 'counter',
-      name: 'outrider_consul_holds_total',
-      help: 'Times Consul took away most of a working set at once and was not believed for the grace time.',
-      samples: each(({ holds }) => holds),
-    },
-    {
-      kind: 'gauge',
-      name: 'outrider_consul_skipped_entries',
-      help: 'Entries of the last answer that make no sense and are left out.',
-      samples: each(({ skipped }) => skipped),
-    },
-    {
-      kind: 'counter',
-      name: 'outrider_consul_parses_total',
-      help: 'Answers about instances that were parsed, on the main thread or in a thread of its own.',
-      samples: [
+    gauge(
+      'outrider_consul_instances',
+      'Instances in use by target and by the status that counts.',
+      targets.flatMap(byStatus),
+    ),
+    gauge(
+      'outrider_consul_kept_instances',
+      'Instances in use although Consul took them away, because too many went at once.',
+      each(({ kept }) => kept),
+    ),
+    counter(
+      'outrider_consul_holds_total',
+      'Times Consul took away most of a working set at once and was not believed for the grace time.',
+      each(({ holds }) => holds),
+    ),
+    gauge(
+      'outrider_consul_skipped_entries',
+      'Entries of the last answer that make no sense and are left out.',
+      each(({ skipped }) => skipped),
+    ),
+    counter(
+      'outrider_consul_parses_total',
+      'Answers about instances that were parsed, on the main thread or in a thread of its own.',
+      [
         { labels: { where: 'main' }, value: parses.inPlace },
         { labels: { where: 'thread' }, value: parses.inThread },
       ],
-    },
-    {
-      kind: 'counter',
-      name: 'outrider_consul_parse_failures_total',
-      help: 'Answers that the parse thread could not parse.',
-      samples: [{ labels: {}, value: parses.failures }],
-    },
+    ),
+    counter(
+      'outrider_consul_parse_failures_total',
+      'Answers that the parse thread could not parse.',
+      only(parses.failures),
+    ),
   ];
 }
 

@@ -1,8 +1,8 @@
 /** Blocking queries without an agent: a test says what Consul answers, and when. */
 
 import type { Queries } from '../../../sidecar/discovery/consul/catalog/endpoint-watcher.js';
-import type { QuerySpec, Source } from '../../../sidecar/discovery/consul/query/blocking-query.js';
-import type { QueryStatus, Watch } from '../../../sidecar/discovery/consul/query/query-registry.js';
+import type { Watch } from '../../../sidecar/discovery/consul/query/query-registry.js';
+import type { QuerySpec, QueryStatus, Source } from '../../../sidecar/discovery/consul/query/query-spec.js';
 
 interface Open {
   readonly spec: QuerySpec<unknown>;

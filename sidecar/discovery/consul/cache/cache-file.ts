@@ -7,6 +7,7 @@ import {
   decodeCache,
   type EncodedCache,
   fileNameOf,
+  messageOf,
   prepareDirectory,
   readSafely,
   temporaryFor,
@@ -224,8 +225,4 @@ export class CacheFile {
 
 function codeOf(error: unknown): string | undefined {
   return (error as NodeJS.ErrnoException | undefined)?.code;
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

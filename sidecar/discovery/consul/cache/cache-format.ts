@@ -147,6 +147,7 @@ export function temporaryFor(path: string): string {
   return `${path}.${randomBytes(6).toString('hex')}`;
 }
 
-function messageOf(error: unknown): string {
+/** The message of an error; what is thrown may be any value. */
+export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

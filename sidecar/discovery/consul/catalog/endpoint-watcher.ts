@@ -5,9 +5,8 @@ import type { Metric } from '../../../telemetry/metric.js';
 import type { CacheFile } from '../cache/cache-file.js';
 import { targetMetrics } from '../metrics.js';
 import { type InstanceStream, ParsePool } from '../parser/parser-pool.js';
-import type { QuerySpec, Source } from '../query/blocking-query.js';
 import type { Watch } from '../query/query-registry.js';
-import type { ConsulDeps } from '../query/query-spec.js';
+import { type ConsulDeps, cachedIn, type QuerySpec, type Source } from '../query/query-spec.js';
 import { cachedInstances } from './cached-instances.js';
 import { logEvictionsHeld, logHoldEnded } from './eviction-log.js';
 import type { Instance, InstanceList } from './instances.js';
@@ -103,6 +102,8 @@ export class EndpointWatcher {
 /** One target. */
 class WatchedTarget {
   private readonly title: string;
+  /** Of the cache file. */
+  private readonly section: string;
   private readonly listeners = new Set<Listener>();
   private readonly stream: InstanceStream;
   private readonly passingOnly = new WeakMap<Instance, Instance>();
@@ -122,6 +123,7 @@ class WatchedTarget {
     pool: ParsePool,
   ) {
     this.title = titleOf(target);
+    this.section = `endpoints ${keyOf(target)}`;
     const isFar = (): boolean => {
       const own = deps.datacenter?.();
       return target.datacenter !== undefined && own !== undefined && target.datacenter !== own;
@@ -163,15 +165,11 @@ class WatchedTarget {
   }
 
   private open(): void {
-    const section = `endpoints ${keyOf(this.target)}`;
-    const { cache } = this.deps;
     const spec: QuerySpec<InstanceList> = {
       ...queryOf(this.target),
       parse: (body) => this.stream.read(body),
-      // Kept is what came of it, by `step`: an answer that is doubted must not be what a restart finds.
-      ...(cache === undefined
-        ? {}
-        : { cache: { load: () => cachedInstances(cache.load(section)), save: () => {} } }),
+      // `replaceRegistry` keeps what came of an answer: one that is doubted must not be what a restart finds.
+      ...cachedIn(this.deps.cache, this.section, cachedInstances),
     };
     this.query = this.watches.watch(spec, (list, from) => this.onInstances(list, from));
   }
@@ -225,7 +223,7 @@ class WatchedTarget {
     }
     const isSame = before !== undefined && areSame(before.members, after.members);
     if (isSame && before.hold?.untilMs === after.hold?.untilMs) return;
-    if (!isSame && from === 'agent') this.deps.cache?.save(`endpoints ${keyOf(this.target)}`, after.members);
+    if (!isSame && from === 'agent') this.deps.cache?.save(this.section, after.members);
     for (const listener of [...this.listeners]) this.notify(listener, after);
   }
 

@@ -1,8 +1,7 @@
 import type { CacheFile } from '../cache/cache-file.js';
 import type { Queries } from '../catalog/endpoint-watcher.js';
 import type { Watch } from '../query/query-registry.js';
-import type { ConsulDeps } from '../query/query-spec.js';
-import { type QuerySpec, SMALL_ANSWER_BYTES } from '../query/query-spec.js';
+import { type ConsulDeps, cachedIn, type QuerySpec, smallQuery } from '../query/query-spec.js';
 import { type ChainPlan, planOf } from './chain-plan.js';
 import { limitsOf, refusedDefaults, type UpstreamLimits } from './service-defaults.js';
 
@@ -44,40 +43,20 @@ export class ConfigEntryWatcher {
   }
 
   private chain(service: string, take: (plan: ChainPlan) => void): void {
-    const section = `chain ${service}`;
-    const { cache } = this.deps;
-    const path = `/discovery-chain/${encodeURIComponent(service)}`;
-    const spec: QuerySpec<{ readonly text: string; readonly plan: ChainPlan }> = {
-      key: path,
-      name: `rules of ${service}`,
-      path,
-      query: {},
-      maxBytes: SMALL_ANSWER_BYTES,
-      parse: (body) => {
-        const text = body.toString('utf8');
-        return { text, plan: planOf(text) };
-      },
-      ...(cache === undefined
-        ? {}
-        : {
-            cache: { load: () => loadChain(cache, section), save: ({ text }) => cache.save(section, text) },
-          }),
-    };
+    const spec = smallQuery(`/discovery-chain/${encodeURIComponent(service)}`, `rules of ${service}`, {
+      parse: (body) => chainOf(body.toString('utf8')),
+      ...cachedIn(this.deps.cache, `chain ${service}`, cachedChain, ({ text }) => text),
+    });
     this.follow(spec, ({ plan }) => take(plan));
   }
 
   /** A config entry, which may not be there: then its text is empty. */
   private entry(kind: string, name: string, take: (text: string) => void): void {
     const path = `/config/${kind}/${encodeURIComponent(name)}`;
-    const spec: QuerySpec<string> = {
-      key: path,
-      name: `${kind} of ${name}`,
-      path,
-      query: {},
-      maxBytes: SMALL_ANSWER_BYTES,
+    const spec = smallQuery(path, `${kind} of ${name}`, {
       parse: (body) => body.toString('utf8'),
       absent: () => '',
-    };
+    });
     this.follow(spec, (text) => {
       try {
         take(text);
@@ -97,12 +76,20 @@ export class ConfigEntryWatcher {
   }
 }
 
+interface ReadChain {
+  readonly text: string;
+  readonly plan: ChainPlan;
+}
+
+function chainOf(text: string): ReadChain {
+  return { text, plan: planOf(text) };
+}
+
 /** The chain of an earlier run; undefined when there is none that makes sense. */
-function loadChain(cache: CacheFile, section: string): { text: string; plan: ChainPlan } | undefined {
-  const text = cache.load(section);
+function cachedChain(text: unknown): ReadChain | undefined {
   if (typeof text !== 'string') return undefined;
   try {
-    return { text, plan: planOf(text) };
+    return chainOf(text);
   } catch {
     return undefined;
   }

@@ -10,8 +10,7 @@ import { type IdentityProblem, isProblem } from '../../../identity/spiffe.js';
 import type { Timer } from '../../../runtime/time/timers.js';
 import type { CacheFile } from '../cache/cache-file.js';
 import type { QueryRegistry, Watch } from '../query/query-registry.js';
-import type { ConsulDeps } from '../query/query-spec.js';
-import { SMALL_ANSWER_BYTES } from '../query/query-spec.js';
+import { type ConsulDeps, cachedIn, smallQuery } from '../query/query-spec.js';
 import {
   type ConnectLeaf,
   type ConnectRoots,
@@ -113,24 +112,10 @@ export class ConnectIdentity implements IdentitySource {
   }
 
   private watchRoots(watches: QueryRegistry): Watch {
-    const path = '/agent/connect/ca/roots';
-    const { cache } = this.deps;
-    const spec = {
-      key: path,
-      name: 'roots',
-      path,
-      query: {},
-      maxBytes: SMALL_ANSWER_BYTES,
+    const spec = smallQuery('/agent/connect/ca/roots', 'roots', {
       parse: parseRootsAnswer,
-      ...(cache === undefined
-        ? {}
-        : {
-            cache: {
-              load: () => cachedRoots(cache.load(ROOTS_SECTION)),
-              save: (roots: ConnectRoots) => cache.save(ROOTS_SECTION, roots),
-            },
-          }),
-    };
+      ...cachedIn(this.deps.cache, ROOTS_SECTION, cachedRoots, (roots) => roots),
+    });
     return watches.watch(spec, (roots) => {
       this.roots = roots;
       for (const fault of roots.refused) this.report(`a root that Consul lists is not used: ${fault}`);
@@ -140,24 +125,11 @@ export class ConnectIdentity implements IdentitySource {
 
   private watchLeaf(watches: QueryRegistry): Watch {
     const { service, cache, config } = this.deps;
-    const path = `/agent/connect/ca/leaf/${encodeURIComponent(service)}`;
-    const section = leafSection(service);
-    const spec = {
-      key: path,
-      name: 'leaf',
-      path,
-      query: {},
-      maxBytes: SMALL_ANSWER_BYTES,
+    const keeps = config.cache?.keys === true ? cache : undefined;
+    const spec = smallQuery(`/agent/connect/ca/leaf/${encodeURIComponent(service)}`, 'leaf', {
       parse: parseLeafAnswer,
-      ...(cache === undefined || config.cache?.keys !== true
-        ? {}
-        : {
-            cache: {
-              load: () => cachedLeaf(cache.load(section)),
-              save: (leaf: ConnectLeaf) => cache.save(section, leaf),
-            },
-          }),
-    };
+      ...cachedIn(keeps, leafSection(service), cachedLeaf, (leaf) => leaf),
+    });
     return watches.watch(spec, (leaf) => {
       this.leaf = leaf;
       this.tryAssemble();

@@ -4,7 +4,7 @@ import { compileRe2 } from '../../re2-pattern.js';
 import type { CacheFile } from '../cache/cache-file.js';
 import type { AgentReader } from '../client/response.js';
 import type { QueryRegistry, Watch } from '../query/query-registry.js';
-import type { ConsulDeps } from '../query/query-spec.js';
+import { type ConsulDeps, cachedIn, type QuerySpec } from '../query/query-spec.js';
 import { askDefault, type DefaultAnswer, PROBE_SOURCE } from './default-policy.js';
 import { parseIntentionsAnswer, type Rules, readIntentions } from './intention-parser.js';
 
@@ -96,15 +96,15 @@ export class ConnectIntentions {
     const { service, cache } = this.deps;
     const filter = filterFor(service);
     const path = '/connect/intentions';
-    const spec = {
+    const spec: QuerySpec<Rules> = {
       key: `${path}?filter=${filter}`,
       name: 'intentions',
       path,
       query: { filter },
       parse: (body: Buffer) => parseIntentionsAnswer(body, service),
-      ...(cache === undefined ? {} : { cache: { load: () => this.fromCache(cache), save: () => {} } }),
+      ...cachedIn(cache, sectionOf(service), (kept) => this.fromCache(kept)),
     };
-    return watches.watch<Rules>(spec, (rules, from) => this.onRules(rules, from === 'cache'));
+    return watches.watch(spec, (rules, from) => this.onRules(rules, from === 'cache'));
   }
 
   private onRules(rules: Rules, isCached: boolean): void {
@@ -183,12 +183,11 @@ export class ConnectIntentions {
     this.onChange(this.current);
   }
 
-  private fromCache(cache: CacheFile): Rules | undefined {
-    const { service } = this.deps;
-    const kept = cache.load(sectionOf(service)) as Partial<Kept> | undefined;
-    if (kept?.defaultAction !== 'allow' && kept?.defaultAction !== 'deny') return undefined;
-    const rules = readIntentions(kept.answer, service);
-    this.defaultAction ??= kept.defaultAction;
+  private fromCache(kept: unknown): Rules | undefined {
+    const { answer, defaultAction } = (kept ?? {}) as Partial<Kept>;
+    if (defaultAction !== 'allow' && defaultAction !== 'deny') return undefined;
+    const rules = readIntentions(answer, this.deps.service);
+    this.defaultAction ??= defaultAction;
     return rules;
   }
 

@@ -22,8 +22,6 @@ import {
   readValue,
 } from './response-reader.js';
 
-export type { QuerySpec, QueryState, QueryStatus, Source } from './query-spec.js';
-
 /** The cached value is used after this when the first read has not ended. */
 const CACHE_AFTER_MS = 2_000;
 const POLL_MS = 5_000;

@@ -4,8 +4,6 @@ import { BlockingQuery } from './blocking-query.js';
 import type { ConsulDeps, QuerySpec, QueryStatus, Source } from './query-spec.js';
 import { isAgentFault } from './response-reader.js';
 
-export type { QuerySpec, QueryStatus, Source } from './query-spec.js';
-
 /** One use of a query. */
 export interface Watch {
   status(): QueryStatus;

@@ -3,6 +3,7 @@ import type { Logger } from '../../../runtime/log/logger.js';
 import type { Random } from '../../../runtime/random.js';
 import type { Clock } from '../../../runtime/time/clock.js';
 import type { Timers } from '../../../runtime/time/timers.js';
+import type { CacheFile } from '../cache/cache-file.js';
 
 /** Where a value comes from: a read of the agent, or the cache of an earlier process. */
 export type Source = 'agent' | 'cache';
@@ -36,6 +37,32 @@ export interface QuerySpec<T> {
   readonly hasIndex?: boolean;
   /** Between two reads that cannot block, ± 10 %. Default 5 s. */
   readonly pollMs?: number;
+}
+
+/** A query whose answers do not grow with the fleet: its path is its key, and it has no parameters. */
+export function smallQuery<T>(
+  path: string,
+  name: string,
+  rest: Pick<QuerySpec<T>, 'parse' | 'absent' | 'cache'>,
+): QuerySpec<T> {
+  return { key: path, name, path, query: {}, maxBytes: SMALL_ANSWER_BYTES, ...rest };
+}
+
+/**
+ * The cache of a query: a section of the file, where there is one.
+ * @param toKept what of a value is kept. Absent: the value is kept elsewhere, once it is in force.
+ */
+export function cachedIn<T>(
+  file: CacheFile | undefined,
+  section: string,
+  load: (kept: unknown) => T | undefined,
+  toKept?: (value: T) => unknown,
+): Pick<QuerySpec<T>, 'cache'> {
+  if (file === undefined) return {};
+  const save = (value: T): void => {
+    if (toKept !== undefined) file.save(section, toKept(value));
+  };
+  return { cache: { load: () => load(file.load(section)), save } };
 }
 
 /**

@@ -1,10 +1,6 @@
 import assert from 'node:assert/strict';
-import {
-  QueryRegistry,
-  type QuerySpec,
-  type Source,
-  type Watch,
-} from '../../../../../sidecar/discovery/consul/query/query-registry.js';
+import { QueryRegistry, type Watch } from '../../../../../sidecar/discovery/consul/query/query-registry.js';
+import type { QuerySpec, Source } from '../../../../../sidecar/discovery/consul/query/query-spec.js';
 import { type Kit, kit } from '../../../../kit/consul/scripted-agent.js';
 
 type Value = readonly string[];
