@@ -3,10 +3,16 @@
  */
 
 import assert from 'node:assert/strict';
-import { AttackedSidecar, resetsWith, SIDES, type Side } from '../kit/attacks/attacked-sidecar.js';
+import {
+  AttackedSidecar,
+  assertServes,
+  resetsWith,
+  SIDES,
+  type Side,
+} from '../kit/attacks/attacked-sidecar.js';
 import { Path } from '../kit/attacks/upstream-worker.js';
 import { ErrorCode, FrameType, ping, rstStream } from '../kit/http2/h2-frames.js';
-import { openRequest, openSocket, unaryRequest } from '../kit/http2/raw-client.js';
+import { openRequest, openSocket } from '../kit/http2/raw-client.js';
 import { RawPeer } from '../kit/http2/raw-peer.js';
 
 const CONNECTIONS = 32;
@@ -16,59 +22,44 @@ const STREAMS = 64;
 const HANDSHAKES_MS = 300;
 
 describe('attacks: exhaustion', () => {
-  let target: AttackedSidecar;
-  before(async () => {
-    target = await AttackedSidecar.open({
-      limits: {
-        max_connections: CONNECTIONS,
-        handshakes_per_second: HANDSHAKES,
-        max_concurrent_streams: STREAMS,
-      },
-    });
+  const target = AttackedSidecar.forSuite({
+    limits: {
+      max_connections: CONNECTIONS,
+      handshakes_per_second: HANDSHAKES,
+      max_concurrent_streams: STREAMS,
+    },
   });
-  afterEach(() => target.disconnectAttackers());
-  after(() => target?.close());
-
-  async function isUsable(peer: RawPeer, streamId: number): Promise<void> {
-    peer.send(unaryRequest(streamId, Path.quick));
-    await peer.waitFor(
-      'an answer',
-      (one) => one.streamId === streamId && one.fields?.get('grpc-status') === '0',
-    );
-  }
 
   for (const side of SIDES) {
     it(`${side}: at the connection cap new ones are refused at once, those inside live, and room is given back`, async () => {
-      const hits = await target.hitsDuring(async () => {
-        await target.underAttack(side, async () => {
-          // The canary holds one.
-          const inside: RawPeer[] = [];
-          for (let i = 1; i < CONNECTIONS; i += 1) inside.push(await target.attacker(side));
-          await Promise.all(inside.map((peer) => isUsable(peer, 1)));
-          const startedMs = performance.now();
-          const outside = await Promise.all(
-            Array.from(
-              { length: 10 },
-              async () => new RawPeer(await openSocket(target.address(side)), { role: 'client' }),
-            ),
-          );
-          const refused = await Promise.all(outside.map((peer) => peer.closesWithin(1000)));
-          assert.deepEqual(
-            refused,
-            outside.map(() => true),
-          );
-          assert.ok(performance.now() - startedMs < 500, 'refusing took long');
-          await Promise.all(inside.map((peer) => isUsable(peer, 3)));
-          for (const peer of inside.splice(0, 5)) {
-            peer.close();
-            await peer.closed;
-          }
-          // The sidecar has to see the hang-ups first.
-          await Promise.all(inside.map((peer) => isUsable(peer, 5)));
-          const late = await target.attacker(side);
-          await isUsable(late, 1);
-          for (const peer of [...inside, late]) peer.close();
-        });
+      const hits = await target.hitsUnderAttack(side, async () => {
+        // The canary holds one.
+        const inside: RawPeer[] = [];
+        for (let i = 1; i < CONNECTIONS; i += 1) inside.push(await target.attacker(side));
+        await Promise.all(inside.map((peer) => assertServes(peer, 1)));
+        const startedMs = performance.now();
+        const outside = await Promise.all(
+          Array.from(
+            { length: 10 },
+            async () => new RawPeer(await openSocket(target.address(side)), { role: 'client' }),
+          ),
+        );
+        const refused = await Promise.all(outside.map((peer) => peer.closesWithin(1000)));
+        assert.deepEqual(
+          refused,
+          outside.map(() => true),
+        );
+        assert.ok(performance.now() - startedMs < 500, 'refusing took long');
+        await Promise.all(inside.map((peer) => assertServes(peer, 3)));
+        for (const peer of inside.splice(0, 5)) {
+          peer.close();
+          await peer.closed;
+        }
+        // The sidecar has to see the hang-ups first.
+        await Promise.all(inside.map((peer) => assertServes(peer, 5)));
+        const late = await target.attacker(side);
+        await assertServes(late, 1);
+        for (const peer of [...inside, late]) peer.close();
       });
       assert.deepEqual(hits, { connections: 10 });
     });
@@ -76,21 +67,19 @@ describe('attacks: exhaustion', () => {
     it(`${side}: streams beyond the announced number are refused, the others and the connection live`, async () => {
       const peer = await target.attacker(side);
       const asked = 2000;
-      const hits = await target.hitsDuring(async () => {
-        await target.underAttack(side, async () => {
-          await peer.waitForType(FrameType.settings);
-          for (let at = 0; at < asked; at += 100) {
-            const block = Array.from({ length: 100 }, (_, i) => openRequest((at + i) * 2 + 1, Path.hold));
-            if (!(await peer.sendAll(Buffer.concat(block)))) break;
-          }
-          await pongAfter(peer);
-        });
+      const hits = await target.hitsUnderAttack(side, async () => {
+        await peer.waitForType(FrameType.settings);
+        for (let at = 0; at < asked; at += 100) {
+          const block = Array.from({ length: 100 }, (_, i) => openRequest((at + i) * 2 + 1, Path.hold));
+          if (!(await peer.sendAll(Buffer.concat(block)))) break;
+        }
+        await pongAfter(peer);
       });
       assertStreamsRefused(peer, asked, hits);
       const { open } = await target.stats();
       assert.ok(open <= STREAMS, `${open} calls are open at the upstream`);
       for (let i = 0; i < STREAMS; i += 1) peer.send(rstStream(i * 2 + 1));
-      if (!peer.isClosed) await isUsable(peer, asked * 2 + 1);
+      if (!peer.isClosed) await assertServes(peer, asked * 2 + 1);
       peer.close();
     });
   }
@@ -109,21 +98,19 @@ describe('attacks: exhaustion', () => {
     const side: Side = 'inbound';
     const attempts = 200;
     let refused = 0;
-    const hits = await target.hitsDuring(async () => {
-      await target.underAttack(
-        side,
-        async () => {
-          for (let at = 0; at < attempts; at += 20) {
-            const opened = await Promise.all(
-              Array.from({ length: 20 }, () => target.attacker(side).catch(() => undefined)),
-            );
-            refused += opened.filter((peer) => peer === undefined).length;
-            for (const peer of opened) peer?.close();
-          }
-        },
-        HANDSHAKES_MS,
-      );
-    });
+    const hits = await target.hitsUnderAttack(
+      side,
+      async () => {
+        for (let at = 0; at < attempts; at += 20) {
+          const opened = await Promise.all(
+            Array.from({ length: 20 }, () => target.attacker(side).catch(() => undefined)),
+          );
+          refused += opened.filter((peer) => peer === undefined).length;
+          for (const peer of opened) peer?.close();
+        }
+      },
+      HANDSHAKES_MS,
+    );
     const shed = (hits['handshake-rate'] ?? 0) + (hits['connections'] ?? 0);
     assert.equal(shed, refused);
     assert.ok(refused > 0, 'nothing was shed');

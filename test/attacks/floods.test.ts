@@ -32,22 +32,15 @@ const TIMES = 200_000;
 const MIB = 1 << 20;
 
 describe('attacks: floods', () => {
-  let target: AttackedSidecar;
-  before(async () => {
-    target = await AttackedSidecar.open();
-  });
-  afterEach(() => target.disconnectAttackers());
-  after(() => target?.close());
+  const target = AttackedSidecar.forSuite();
 
   /** The attacker floods, must be cut, and exactly `limit` must have counted one. */
   async function isCut(side: Side, limit: string, attack: (peer: RawPeer) => Promise<void>): Promise<void> {
     const peer = await target.attacker(side);
     const rssBefore = target.rssBytes();
-    const hits = await target.hitsDuring(async () => {
-      await target.underAttack(side, async () => {
-        await attack(peer);
-        await assertDisconnected(peer);
-      });
+    const hits = await target.hitsUnderAttack(side, async () => {
+      await attack(peer);
+      await assertDisconnected(peer);
     });
     assert.deepEqual(hits, { [limit]: 1 });
     assert.ok(target.rssBytes() - rssBefore < 64 * MIB, `RSS grew by ${target.rssBytes() - rssBefore} bytes`);
@@ -75,13 +68,11 @@ describe('attacks: floods', () => {
 
       it('PING, answers unread', async () => {
         const peer = await target.attacker(side);
-        const hits = await target.hitsDuring(async () => {
-          await target.underAttack(side, async () => {
-            peer.socket.pause();
-            await flood(peer, ping(), TIMES);
-            peer.socket.resume();
-            await assertDisconnected(peer);
-          });
+        const hits = await target.hitsUnderAttack(side, async () => {
+          peer.socket.pause();
+          await flood(peer, ping(), TIMES);
+          peer.socket.resume();
+          await assertDisconnected(peer);
         });
         assert.deepEqual(hits, { pings: 1 });
       });
@@ -105,20 +96,18 @@ describe('attacks: floods', () => {
     const peer = await target.attacker(side);
     const octets = 20_000;
     const cpuBefore = target.cpuMs();
-    const hits = await target.hitsDuring(async () => {
-      await target.underAttack(side, async () => {
-        peer.send(openRequest(1, Path.quick));
-        const message = grpcMessage(Buffer.alloc(octets - 5));
-        for (let at = 0; at < octets; at += 100) {
-          const block: Buffer[] = [];
-          for (let i = at; i < at + 100; i += 1) {
-            const end = i === octets - 1 ? Flag.endStream : 0;
-            block.push(paddedData(1, message.subarray(i, i + 1), 255, end));
-          }
-          peer.queue(1, ...block);
+    const hits = await target.hitsUnderAttack(side, async () => {
+      peer.send(openRequest(1, Path.quick));
+      const message = grpcMessage(Buffer.alloc(octets - 5));
+      for (let at = 0; at < octets; at += 100) {
+        const block: Buffer[] = [];
+        for (let i = at; i < at + 100; i += 1) {
+          const end = i === octets - 1 ? Flag.endStream : 0;
+          block.push(paddedData(1, message.subarray(i, i + 1), 255, end));
         }
-        await peer.waitFor('the answer', ({ fields }) => fields?.get('grpc-status') === '0', 10_000);
-      });
+        peer.queue(1, ...block);
+      }
+      await peer.waitFor('the answer', ({ fields }) => fields?.get('grpc-status') === '0', 10_000);
     });
     assert.deepEqual(hits, {});
     assert.ok(target.cpuMs() - cpuBefore < 3000, `cost ${target.cpuMs() - cpuBefore} ms of CPU`);

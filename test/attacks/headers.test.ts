@@ -4,7 +4,13 @@
  */
 
 import assert from 'node:assert/strict';
-import { AttackedSidecar, assertDisconnected, resetsWith, SIDES } from '../kit/attacks/attacked-sidecar.js';
+import {
+  AttackedSidecar,
+  assertDisconnected,
+  assertServes,
+  resetsWith,
+  SIDES,
+} from '../kit/attacks/attacked-sidecar.js';
 import { Path } from '../kit/attacks/upstream-worker.js';
 import {
   continuation,
@@ -16,7 +22,7 @@ import {
   settingsOf,
 } from '../kit/http2/h2-frames.js';
 import { encode, type Field, indexed, literal } from '../kit/http2/hpack-lite.js';
-import { grpcFields, unaryRequest } from '../kit/http2/raw-client.js';
+import { grpcFields } from '../kit/http2/raw-client.js';
 import type { RawPeer } from '../kit/http2/raw-peer.js';
 
 const MIB = 1 << 20;
@@ -35,12 +41,7 @@ function blockFrames(streamId: number, block: Buffer): Buffer {
 }
 
 describe('attacks: headers', () => {
-  let target: AttackedSidecar;
-  before(async () => {
-    target = await AttackedSidecar.open();
-  });
-  afterEach(() => target.disconnectAttackers());
-  after(() => target?.close());
+  const target = AttackedSidecar.forSuite();
 
   for (const side of SIDES) {
     describe(`${side} listener`, () => {
@@ -67,18 +68,16 @@ describe('attacks: headers', () => {
       it('HPACK bomb: the connection is cut after about ten refused lists', async () => {
         const peer = await target.attacker(side);
         const [rssBefore, cpuBefore] = [target.rssBytes(), target.cpuMs()];
-        const hits = await target.hitsDuring(async () => {
-          await target.underAttack(side, async () => {
-            const seed = literal('x-bomb', 'b'.repeat(3900), 0x40);
-            peer.send(headers(1, Buffer.concat([encode(grpcFields(Path.quick)), seed]), ENDS));
-            const references = Buffer.concat(Array.from({ length: 12_000 }, () => indexed(62)));
-            const block = Buffer.concat([encode(grpcFields(Path.quick)), references]);
-            for (let streamId = 3; streamId < 603; streamId += 2) {
-              if (!(await peer.sendAll(blockFrames(streamId, block)))) break;
-              await new Promise((resolve) => setImmediate(resolve));
-            }
-            await assertDisconnected(peer);
-          });
+        const hits = await target.hitsUnderAttack(side, async () => {
+          const seed = literal('x-bomb', 'b'.repeat(3900), 0x40);
+          peer.send(headers(1, Buffer.concat([encode(grpcFields(Path.quick)), seed]), ENDS));
+          const references = Buffer.concat(Array.from({ length: 12_000 }, () => indexed(62)));
+          const block = Buffer.concat([encode(grpcFields(Path.quick)), references]);
+          for (let streamId = 3; streamId < 603; streamId += 2) {
+            if (!(await peer.sendAll(blockFrames(streamId, block)))) break;
+            await new Promise((resolve) => setImmediate(resolve));
+          }
+          await assertDisconnected(peer);
         });
         // Each refused list counts, and the one that was too many.
         assert.deepEqual(hits, { 'header-list': resetsWith(peer, ErrorCode.enhanceYourCalm) + 1 });
@@ -104,11 +103,7 @@ describe('attacks: headers', () => {
           const many: Field[] = Array.from({ length: 500 }, (_, i) => [`x-${i}`, 'v']);
           peer.send(headers(1, encode([...grpcFields(Path.quick), ...many]), ENDS));
           await isRefused(peer, 1);
-          peer.send(unaryRequest(3, Path.quick));
-          await peer.waitFor(
-            'an answer',
-            (one) => one.streamId === 3 && one.fields?.get('grpc-status') === '0',
-          );
+          await assertServes(peer, 3);
         });
         assert.equal((await target.stats()).calls, 1);
         peer.close();

@@ -41,12 +41,7 @@ async function openStreams(
 }
 
 describe('attacks: resets', () => {
-  let target: AttackedSidecar;
-  before(async () => {
-    target = await AttackedSidecar.open();
-  });
-  afterEach(() => target.disconnectAttackers());
-  after(() => target?.close());
+  const target = AttackedSidecar.forSuite();
 
   for (const side of SIDES) {
     describe(`${side} listener`, () => {
@@ -67,11 +62,9 @@ describe('attacks: resets', () => {
 
   async function rapidReset(side: Side): Promise<void> {
     const peer = await target.attacker(side);
-    const hits = await target.hitsDuring(async () => {
-      await target.underAttack(side, async () => {
-        await openStreams(peer, STREAMS, (id) => Buffer.concat([openRequest(id, Path.quick), rstStream(id)]));
-        await assertDisconnected(peer);
-      });
+    const hits = await target.hitsUnderAttack(side, async () => {
+      await openStreams(peer, STREAMS, (id) => Buffer.concat([openRequest(id, Path.quick), rstStream(id)]));
+      await assertDisconnected(peer);
     });
     assert.deepEqual(hits, { 'rapid-resets': 1 });
     const { calls, mostOpen } = await target.stats();
@@ -81,15 +74,9 @@ describe('attacks: resets', () => {
 
   async function madeYouReset(side: Side, violate: (streamId: number) => Buffer): Promise<void> {
     const peer = await target.attacker(side);
-    const hits = await target.hitsDuring(async () => {
-      await target.underAttack(side, async () => {
-        await openStreams(peer, 5000, (id) => Buffer.concat([unaryRequest(id, Path.hold), violate(id)]), 20);
-        await assertDisconnected(peer, [
-          ErrorCode.enhanceYourCalm,
-          ErrorCode.protocol,
-          ErrorCode.flowControl,
-        ]);
-      });
+    const hits = await target.hitsUnderAttack(side, async () => {
+      await openStreams(peer, 5000, (id) => Buffer.concat([unaryRequest(id, Path.hold), violate(id)]), 20);
+      await assertDisconnected(peer, [ErrorCode.enhanceYourCalm, ErrorCode.protocol, ErrorCode.flowControl]);
     });
     assert.deepEqual(hits, { violations: 1 });
     assert.ok(peer.count(FrameType.rstStream) <= BUCKETS.violations.burst + 20, peer.describe());

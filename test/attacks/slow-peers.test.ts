@@ -18,14 +18,9 @@ const HANDSHAKE_MS = 700;
 const STALLED_MS = 10_000;
 
 describe('attacks: slow peers', () => {
-  let target: AttackedSidecar;
-  before(async () => {
-    target = await AttackedSidecar.open({
-      limits: { handshake_timeout: `${HANDSHAKE_MS}ms` },
-    });
+  const target = AttackedSidecar.forSuite({
+    limits: { handshake_timeout: `${HANDSHAKE_MS}ms` },
   });
-  afterEach(() => target.disconnectAttackers());
-  after(() => target?.close());
 
   it('half-open connections end at the handshake limit, and each counts', async () => {
     const each = 20;

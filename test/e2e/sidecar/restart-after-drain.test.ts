@@ -1,45 +1,20 @@
 /** A sidecar that was drained is brought back by POST /takeover, beside a caller and beside a model. */
 import assert from 'node:assert/strict';
-import { join } from 'node:path';
 import { meshFile } from '../../kit/config/mesh-file.js';
-import {
-  admin,
-  Mesh,
-  outrider,
-  REPOSITORY,
-  type SidecarFacts,
-  type UpFacts,
-} from '../../kit/process/outrider.js';
+import { admin } from '../../kit/process/outrider.js';
 import { until } from '../../kit/process/processes.js';
-
-const SEVEN = join(REPOSITORY, 'services/digits/samples/seven.png');
+import { SuiteMesh } from '../../kit/process/suite-mesh.js';
 
 describe('a drained sidecar', function () {
   this.timeout(60_000);
 
-  let mesh: Mesh;
-  let facts: UpFacts;
-  before(async () => {
-    mesh = Mesh.start(meshFile({ replicas: 1 }));
-    facts = await mesh.ready();
-  });
-  after(() => mesh.discard());
-
-  const sidecar = (role: SidecarFacts['role']): SidecarFacts =>
-    facts.sidecars.find((each) => each.role === role)!;
-  const answers = async (): Promise<boolean> => {
-    const target = facts.call['digits']!;
-    const { code } = await outrider([
-      ...['infer', 'digits', '--input', `@${SEVEN}`],
-      ...['--target', target, '--deadline', '2s'],
-    ]);
-    return code === 0;
-  };
+  const mesh = new SuiteMesh(meshFile({ replicas: 1 }));
+  const answers = async (): Promise<boolean> => (await mesh.infer('--deadline', '2s')).code === 0;
   const isReady = (address: string) => async (): Promise<boolean> =>
     (await admin(address, '/ready').catch(() => ({ status: 0 }))).status === 200;
 
   it('beside a caller takes no call, and calls are answered again after a takeover', async () => {
-    const caller = sidecar('caller');
+    const { caller } = mesh;
     assert.ok(await answers());
     assert.equal((await admin(caller.admin, '/drain?wait', 'POST')).status, 200);
     assert.match((await admin(caller.admin, '/ready')).body, /draining/);
@@ -51,7 +26,7 @@ describe('a drained sidecar', function () {
   });
 
   it('beside a model serves again after a takeover, with a model of its successor', async () => {
-    const replica = sidecar('replica');
+    const replica = mesh.replicas[0]!;
     assert.equal((await admin(replica.admin, '/drain?wait', 'POST')).status, 200);
     assert.equal(await answers(), false);
     const followed = await admin(replica.admin, '/takeover', 'POST');

@@ -10,13 +10,11 @@ import {
   Mesh,
   type Outcome,
   outrider,
-  REPOSITORY,
   Scratch,
   type UpFacts,
 } from '../../kit/process/outrider.js';
 import { isRunning, until } from '../../kit/process/processes.js';
-
-const SEVEN = join(REPOSITORY, 'services/digits/samples/seven.png');
+import { inferSeven, SEVEN } from '../../kit/process/suite-mesh.js';
 
 interface ConsulFacts {
   readonly address: string;
@@ -41,8 +39,7 @@ const services = async (url: string) => Object.keys(await ask<object>(url, '/age
 const checks = async (url: string) => Object.values(await ask<Record<string, Check>>(url, '/agent/checks'));
 
 function infer(facts: Facts): Promise<Outcome> {
-  const target = facts.call['digits']!;
-  return outrider(['infer', 'digits', '--input', `@${SEVEN}`, '--target', target, '--deadline', '5s']);
+  return inferSeven(facts.call['digits']!, '--deadline', '5s');
 }
 
 describe('models that cannot be served, on Consul', function () {

@@ -1,25 +1,18 @@
 /** A mesh without Consul whose caller checks a model by its name: the sidecar answers for it, from its golden input. */
 import assert from 'node:assert/strict';
 import { meshFile } from '../../kit/config/mesh-file.js';
-import { admin, Mesh, type UpFacts } from '../../kit/process/outrider.js';
+import { admin } from '../../kit/process/outrider.js';
 import { until } from '../../kit/process/processes.js';
+import { SuiteMesh } from '../../kit/process/suite-mesh.js';
 
 describe('outrider up, and a health check by the name of a model', function () {
   this.timeout(60_000);
 
-  let mesh: Mesh;
-  let facts: UpFacts;
-
-  before(async () => {
-    const health = 'health: { service: digits, interval: 200ms }';
-    mesh = Mesh.start(meshFile().replace('      routes:', `      ${health}\n      routes:`));
-    facts = await mesh.ready();
-  });
-
-  after(() => mesh.discard());
+  const health = 'health: { service: digits, interval: 200ms }';
+  const mesh = new SuiteMesh(meshFile().replace('      routes:', `      ${health}\n      routes:`));
 
   const sum = async (role: 'caller' | 'replica', sample: RegExp): Promise<number> => {
-    const { body } = await admin(facts.sidecars.find((each) => each.role === role)!.admin, '/metrics');
+    const { body } = await admin((role === 'caller' ? mesh.caller : mesh.replicas[0]!).admin, '/metrics');
     const lines = body.split('\n').filter((line) => sample.test(line));
     return lines.reduce((total, line) => total + Number(line.split(' ').at(-1)), 0);
   };
@@ -34,7 +27,7 @@ describe('outrider up, and a health check by the name of a model', function () {
   });
 
   it('is no while the model is gone, though nobody calls', async () => {
-    const { modelPid } = facts.sidecars.find(({ role }) => role === 'replica')!;
+    const { modelPid } = mesh.replicas[0]!;
     process.kill(modelPid!, 'SIGKILL');
     const failed = /^outrider_health_checks_total\{.*result="failed"/;
     await until('a check says so', async () => (await sum('caller', failed)) > 0);

@@ -5,28 +5,25 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Load } from '../../drills/demo/load.js';
 import { meshFile } from '../../kit/config/mesh-file.js';
-import { admin, Mesh, outrider, REPOSITORY, type UpFacts } from '../../kit/process/outrider.js';
+import { admin } from '../../kit/process/outrider.js';
 import { childrenOf, isRunning, until } from '../../kit/process/processes.js';
-
-const SEVEN = join(REPOSITORY, 'services/digits/samples/seven.png');
+import { SuiteMesh } from '../../kit/process/suite-mesh.js';
 
 describe('outrider up, when its file changes', function () {
   this.timeout(90_000);
 
-  let mesh: Mesh;
-  let facts: UpFacts;
   /** Attempts may take long: what is tested is not how fast this machine is. */
   const text = meshFile({ replicas: 1 }).replace('attempt_timeout: 500ms', 'attempt_timeout: 4s');
-
-  before(async () => {
-    mesh = Mesh.start(text);
-    facts = await mesh.ready();
+  const running = new SuiteMesh(text);
+  let load: Load | undefined;
+  afterEach(async () => {
+    await load?.stop();
+    load = undefined;
   });
-  after(() => mesh.discard());
 
-  const file = (): string => join(mesh.temporary, 'mesh.yaml');
+  const file = (): string => join(running.mesh.temporary, 'running.mesh.yaml');
   const outcomes = (): Record<string, unknown>[] =>
-    mesh.events.filter(({ event }) => event === 'mesh-taken' || event === 'mesh-refused');
+    running.mesh.events.filter(({ event }) => event === 'mesh-taken' || event === 'mesh-refused');
 
   /** Resolves with what `up` said of it. */
   async function change(next: string): Promise<Record<string, unknown>> {
@@ -36,10 +33,7 @@ describe('outrider up, when its file changes', function () {
   }
 
   async function infer(): Promise<string> {
-    const { stdout, stderr } = await outrider([
-      ...['infer', 'digits', '--input', `@${SEVEN}`],
-      ...['--target', facts.call['digits']!, '--deadline', '3s'],
-    ]);
+    const { stdout, stderr } = await running.infer('--deadline', '3s');
     return stdout.startsWith('7 ') ? 'seven' : stderr;
   }
 
@@ -54,7 +48,7 @@ describe('outrider up, when its file changes', function () {
 
   it('goes on at SIGHUP, which reads the file too', async () => {
     const before = outcomes().length;
-    mesh.signal('SIGHUP');
+    running.mesh.signal('SIGHUP');
     const outcome = await until('it is read', () => outcomes()[before]);
     assert.deepEqual([outcome['event'], outcome['changed']], ['mesh-taken', []]);
     assert.equal(await infer(), 'seven');
@@ -70,11 +64,16 @@ describe('outrider up, when its file changes', function () {
   });
 
   it('starts a replica and ends it again, and no call fails', async () => {
-    const load = new Load({ target: facts.call['digits']!, perSecond: 20, deadlineMs: 5_000, isStock: true });
+    load = new Load({
+      target: running.facts.call['digits']!,
+      perSecond: 20,
+      deadlineMs: 5_000,
+      isStock: true,
+    });
     const added = await change(text.replace('replicas: 1', 'replicas: 2'));
     assert.deepEqual(added['changed'], ['digits-2: started', 'client: reloaded']);
     const endpoints = async () =>
-      JSON.parse((await admin(facts.admin, '/endpoints')).body).endpoints as {
+      JSON.parse((await admin(running.facts.admin, '/endpoints')).body).endpoints as {
         endpoint: string;
         state: string;
       }[];
@@ -90,14 +89,19 @@ describe('outrider up, when its file changes', function () {
   });
 
   it('restarts the caller for what only a restart takes over, and no call fails', async () => {
-    const load = new Load({ target: facts.call['digits']!, perSecond: 20, deadlineMs: 5_000, isStock: true });
-    const processes = childrenOf(mesh.pid).filter(isRunning);
+    load = new Load({
+      target: running.facts.call['digits']!,
+      perSecond: 20,
+      deadlineMs: 5_000,
+      isStock: true,
+    });
+    const processes = childrenOf(running.mesh.pid).filter(isRunning);
     const outcome = await change(
       text.replace('name: client', 'name: client\n  shared: { listen: 127.0.0.1:0, by: authority }'),
     );
     assert.deepEqual(outcome['changed'], ['client: followed by a new process']);
     await until('one is gone, another there', () => {
-      const now = childrenOf(mesh.pid).filter(isRunning);
+      const now = childrenOf(running.mesh.pid).filter(isRunning);
       return now.length === processes.length && now.some((pid) => !processes.includes(pid));
     });
     await load.stop();

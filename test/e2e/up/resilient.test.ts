@@ -3,49 +3,20 @@
  * its sidecars say in numbers is what the page of metrics says, in both directions.
  */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { Load } from '../../drills/demo/load.js';
 import { metricsPage, scraped } from '../../kit/process/metrics-page.js';
-import {
-  admin,
-  Mesh,
-  outrider,
-  REPOSITORY,
-  type SidecarFacts,
-  type UpFacts,
-} from '../../kit/process/outrider.js';
+import { admin } from '../../kit/process/outrider.js';
 import { until } from '../../kit/process/processes.js';
-
-const SEVEN = join(REPOSITORY, 'services/digits/samples/seven.png');
+import { exampleOnFreePorts, SuiteMesh } from '../../kit/process/suite-mesh.js';
 
 /** What belongs to sidecars that read Consul, or whose peers ask how the model is in general. */
 const ELSEWHERE = /^outrider_(?:consul_|model_)/;
 
-function example(): string {
-  const text = readFileSync(join(REPOSITORY, 'mesh-config/resilient.yaml'), 'utf8');
-  return text
-    .replaceAll(/127\.0\.0\.1:\d+/g, '127.0.0.1:0')
-    .replaceAll('../services/', `${REPOSITORY}/services/`);
-}
-
 describe('mesh-config/resilient.yaml', function () {
   this.timeout(120_000);
 
-  let mesh: Mesh;
-  let facts: UpFacts;
-  let caller: SidecarFacts;
-
-  before(async () => {
-    mesh = Mesh.start(example());
-    facts = await mesh.ready();
-    caller = facts.sidecars.find(({ role }) => role === 'caller')!;
-  });
-  after(() => mesh.discard());
-
-  const infer = (...more: string[]) =>
-    outrider(['infer', 'digits', '--input', `@${SEVEN}`, '--target', facts.call['digits']!, ...more]);
-  const metrics = async (sidecar = caller) => (await admin(sidecar.admin, '/metrics')).body;
+  const mesh = new SuiteMesh(exampleOnFreePorts('resilient.yaml'));
+  const metrics = async (sidecar = mesh.caller) => (await admin(sidecar.admin, '/metrics')).body;
   /** The sum over the samples whose labels hold all of `parts`. */
   const total = (text: string, name: string, ...parts: string[]): number =>
     text
@@ -54,27 +25,27 @@ describe('mesh-config/resilient.yaml', function () {
       .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0);
 
   it('comes up and reads a seven', async () => {
-    const answer = await infer();
+    const answer = await mesh.infer();
     assert.match(answer.stdout, /^7 /, answer.stderr);
   });
 
   it('sends those who ask for it to the next version', async () => {
-    assert.equal((await infer('--metadata', 'x-canary=yes')).code, 0);
+    assert.equal((await mesh.infer('--metadata', 'x-canary=yes')).code, 0);
     assert.ok(total(await metrics(), 'outrider_split_total', 'to="digits-next"') >= 1);
   });
 
   it('aborts calls while a drill lasts, and no longer', async () => {
-    const started = await admin(caller.admin, '/faults?upstream=digits&abort=unavailable', 'POST');
+    const started = await admin(mesh.caller.admin, '/faults?upstream=digits&abort=unavailable', 'POST');
     assert.equal(started.status, 201, started.body);
-    const { code, stderr } = await infer();
+    const { code, stderr } = await mesh.infer();
     assert.equal(code === 0, false);
     assert.match(stderr, /fault-injected/);
-    await admin(caller.admin, '/faults', 'DELETE');
-    assert.equal((await infer()).code, 0);
+    await admin(mesh.caller.admin, '/faults', 'DELETE');
+    assert.equal((await mesh.infer()).code, 0);
   });
 
   it('says of each endpoint how it is', async () => {
-    const { endpoints } = JSON.parse((await admin(caller.admin, '/endpoints')).body);
+    const { endpoints } = JSON.parse((await admin(mesh.caller.admin, '/endpoints')).body);
     assert.deepEqual(
       endpoints.map(({ endpoint }: { endpoint: string }) => endpoint),
       ['digits-1', 'digits-2', 'digits-3', 'digits-lite-1', 'digits-next-1'],
@@ -87,7 +58,7 @@ describe('mesh-config/resilient.yaml', function () {
   });
 
   it('sends copies of some calls to the smaller model, and compares the answers', async () => {
-    const load = new Load({ target: facts.call['digits']!, perSecond: 50, deadlineMs: 5_000 });
+    const load = new Load({ target: mesh.facts.call['digits']!, perSecond: 50, deadlineMs: 5_000 });
     try {
       await until(
         'a copy was compared',
@@ -100,11 +71,11 @@ describe('mesh-config/resilient.yaml', function () {
   });
 
   it('answers from the smaller model while the replicas are frozen', async () => {
-    const replicas = facts.sidecars.filter(({ service }) => service === 'digits');
+    const replicas = mesh.facts.sidecars.filter(({ service }) => service === 'digits');
     const stop = (signal: NodeJS.Signals) => {
       for (const { pid } of replicas) process.kill(pid, signal);
     };
-    const load = new Load({ target: facts.call['digits']!, perSecond: 20, deadlineMs: 5_000 });
+    const load = new Load({ target: mesh.facts.call['digits']!, perSecond: 20, deadlineMs: 5_000 });
     stop('SIGSTOP');
     try {
       await until(
@@ -120,7 +91,7 @@ describe('mesh-config/resilient.yaml', function () {
 
   it('has the numbers that the page of metrics describes, and no others', async () => {
     const page = metricsPage();
-    const live = scraped(await Promise.all(facts.sidecars.map(metrics)));
+    const live = scraped(await Promise.all(mesh.facts.sidecars.map((sidecar) => metrics(sidecar))));
     for (const [name, { kind, help, labels }] of live) {
       const said = page.get(name);
       assert.ok(said !== undefined, `${name} is not on the page`);

@@ -5,36 +5,32 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { Load } from '../../drills/demo/load.js';
 import { meshFile } from '../../kit/config/mesh-file.js';
-import { admin, Mesh, type SidecarFacts, type UpFacts } from '../../kit/process/outrider.js';
+import { admin } from '../../kit/process/outrider.js';
 import { childrenOf, isRunning, until } from '../../kit/process/processes.js';
+import { SuiteMesh } from '../../kit/process/suite-mesh.js';
 
 describe('outrider up, when the sidecar of the caller ends', function () {
   this.timeout(90_000);
 
-  let mesh: Mesh;
-  let facts: UpFacts;
-  let caller: SidecarFacts;
-  let replica: SidecarFacts;
+  // Everything may take long: what is tested is not how fast this machine is.
+  const patient = meshFile({ replicas: 1 })
+    .replace('attempt_timeout: 500ms', 'attempt_timeout: 8s')
+    .replace('timeout: 5s', 'timeout: 10s')
+    .replace('      routes:', '      pool: { connect_timeout: 10s }\n      routes:');
+  const running = new SuiteMesh(patient);
   let load: Load;
 
-  before(async () => {
-    // Everything may take long: what is tested is not how fast this machine is.
-    const patient = meshFile({ replicas: 1 })
-      .replace('attempt_timeout: 500ms', 'attempt_timeout: 8s')
-      .replace('timeout: 5s', 'timeout: 10s')
-      .replace('      routes:', '      pool: { connect_timeout: 10s }\n      routes:');
-    mesh = Mesh.start(patient);
-    facts = await mesh.ready();
-    caller = facts.sidecars.find((sidecar) => sidecar.role === 'caller')!;
-    replica = facts.sidecars.find((sidecar) => sidecar.role === 'replica')!;
-  });
-  after(() => mesh.discard());
-
   beforeEach(() => {
-    load = new Load({ target: facts.call['digits']!, perSecond: 40, deadlineMs: 10_000, isStock: true });
+    load = new Load({
+      target: running.facts.call['digits']!,
+      perSecond: 40,
+      deadlineMs: 10_000,
+      isStock: true,
+    });
   });
+  afterEach(() => load?.stop());
 
-  const pids = (): number[] => childrenOf(mesh.pid).filter(isRunning);
+  const pids = (): number[] => childrenOf(running.mesh.pid).filter(isRunning);
 
   it('on SIGTERM: a successor accepts before it drains, and no call fails', async () => {
     for (let i = 0; i < 3; i++) {
@@ -51,7 +47,7 @@ describe('outrider up, when the sidecar of the caller ends', function () {
 
   it('on POST /takeover: the same', async () => {
     const old = last(pids());
-    const { status, body } = await admin(caller.admin, '/takeover', 'POST');
+    const { status, body } = await admin(running.caller.admin, '/takeover', 'POST');
     assert.equal(status, 200, body);
     assert.match(body, new RegExp(`^process ${last(pids())} accepts`));
     await until('the predecessor is gone', () => !isRunning(old));
@@ -60,6 +56,7 @@ describe('outrider up, when the sidecar of the caller ends', function () {
   });
 
   it('of the only replica, on POST /takeover: a model of its own is ready before the first one ends', async () => {
+    const replica = running.replicas[0]!;
     const report = async () => JSON.parse((await admin(replica.admin, '/endpoints')).body);
     for (let i = 0; i < 2; i++) {
       const { pid } = (await report()).model;
@@ -74,7 +71,9 @@ describe('outrider up, when the sidecar of the caller ends', function () {
     }
     await load.stop();
     assert.deepEqual(load.failures, [], `of ${load.sent}`);
-    const sockets = readdirSync(join(facts.runDirectory, replica.name)).filter((name) => /sock/.test(name));
+    const sockets = readdirSync(join(running.facts.runDirectory, replica.name)).filter((name) =>
+      /sock/.test(name),
+    );
     assert.deepEqual(
       sockets.filter((name) => !name.startsWith('model.sock.3')),
       [],
@@ -95,7 +94,7 @@ describe('outrider up, when the sidecar of the caller ends', function () {
   });
 
   function told(text: string): number {
-    return mesh.events.filter((event) => String(event['text']).includes(text)).length;
+    return running.mesh.events.filter((event) => String(event['text']).includes(text)).length;
   }
 });
 

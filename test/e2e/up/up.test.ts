@@ -3,34 +3,14 @@ import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { meshFile } from '../../kit/config/mesh-file.js';
-import {
-  admin,
-  Mesh,
-  outrider,
-  REPOSITORY,
-  type SidecarFacts,
-  type UpFacts,
-} from '../../kit/process/outrider.js';
+import { admin, outrider, type SidecarFacts } from '../../kit/process/outrider.js';
 import { cpuTimeNs, isRunning, isStopped, until } from '../../kit/process/processes.js';
-
-const SEVEN = join(REPOSITORY, 'services/digits/samples/seven.png');
+import { SEVEN, SuiteMesh } from '../../kit/process/suite-mesh.js';
 
 describe('outrider up', function () {
   this.timeout(60_000);
 
-  let mesh: Mesh;
-  let facts: UpFacts;
-  let caller: SidecarFacts;
-  let replicas: readonly SidecarFacts[];
-
-  before(async () => {
-    mesh = Mesh.start(meshFile({ replicas: 2 }));
-    facts = await mesh.ready();
-    caller = facts.sidecars.find((sidecar) => sidecar.role === 'caller')!;
-    replicas = facts.sidecars.filter((sidecar) => sidecar.role === 'replica');
-  });
-
-  after(() => mesh.discard());
+  const running = new SuiteMesh(meshFile({ replicas: 2 }));
 
   async function report(sidecar: SidecarFacts): Promise<{
     ready: boolean;
@@ -41,28 +21,24 @@ describe('outrider up', function () {
     return JSON.parse((await admin(sidecar.admin, '/endpoints')).body);
   }
 
-  function infer(...more: string[]): ReturnType<typeof outrider> {
-    return outrider(['infer', 'digits', '--input', `@${SEVEN}`, '--target', facts.call['digits']!, ...more]);
-  }
-
   it('reads a handwritten seven through two sidecars', async () => {
-    const answer = await infer();
+    const answer = await running.infer();
     assert.equal(answer.stderr, '');
     assert.match(answer.stdout, /^7 {2}\(\d+\.\d %\)/);
     assert.equal(answer.code, 0);
   });
 
   it('finds the running mesh by itself when infer and status are given no address', async () => {
-    const here = { TMPDIR: mesh.temporary };
+    const here = { TMPDIR: running.mesh.temporary };
     const answer = await outrider(['infer', 'digits', '--input', `@${SEVEN}`], here);
     assert.match(answer.stdout, /^7 /);
     const status = await outrider(['status'], here);
     assert.equal(status.code, 0);
     for (const name of ['digits-1', 'digits-2', 'client', 'eligible'])
       assert.ok(status.stdout.includes(name), status.stdout);
-    const json = JSON.parse((await outrider(['status', '--json', '--admin', caller.admin])).stdout);
+    const json = JSON.parse((await outrider(['status', '--json', '--admin', running.caller.admin])).stdout);
     assert.equal(json[0].endpoints.length, 2);
-    const page = await admin(caller.admin, '/');
+    const page = await admin(running.caller.admin, '/');
     assert.equal(page.status, 200);
     assert.match(page.body, /digits-1[\s\S]*eligible/);
   });
@@ -77,7 +53,7 @@ describe('outrider up', function () {
         else if (entry.isFile()) modes.push(`${path} ${(statSync(path).mode & 0o077).toString(8)}`);
       }
     };
-    walk(facts.runDirectory);
+    walk(running.facts.runDirectory);
     assert.deepEqual(
       modes.filter((mode) => !mode.endsWith(' 0')),
       [],
@@ -87,11 +63,11 @@ describe('outrider up', function () {
   it('uses at most 0.2 % of a core per sidecar while nothing happens', async () => {
     // Windows, because what a process still has to do after its start (compiling, one collection of garbage) is not idleness.
     const windowMs = 4_000;
-    const best = facts.sidecars.map(() => 1);
+    const best = running.facts.sidecars.map(() => 1);
     for (let window = 0; window < 6 && best.some((share) => share > 0.002); window++) {
-      const before = facts.sidecars.map((sidecar) => cpuTimeNs(sidecar.pid));
+      const before = running.facts.sidecars.map((sidecar) => cpuTimeNs(sidecar.pid));
       await delay(windowMs);
-      facts.sidecars.forEach((sidecar, i) => {
+      running.facts.sidecars.forEach((sidecar, i) => {
         best[i] = Math.min(best[i]!, (cpuTimeNs(sidecar.pid) - before[i]!) / 1e6 / windowMs);
       });
     }
@@ -103,7 +79,7 @@ describe('outrider up', function () {
   });
 
   it('starts a model again that was killed, is not ready meanwhile, and loses no call', async () => {
-    const [replica] = replicas;
+    const [replica] = running.replicas;
     const before = (await report(replica!)).model;
     process.kill(before.pid!, 'SIGKILL');
     const down = await until('the sidecar is not ready', async () => {
@@ -112,7 +88,7 @@ describe('outrider up', function () {
     });
     assert.match(down, /model: .*(killed by SIGKILL|starting again)/);
     assert.equal((await admin(replica!.admin, '/live')).status, 200);
-    assert.equal((await infer()).code, 0);
+    assert.equal((await running.infer()).code, 0);
     await until(
       'the replica is ready again',
       async () => (await admin(replica!.admin, '/ready')).status === 200,
@@ -120,13 +96,15 @@ describe('outrider up', function () {
     const after = (await report(replica!)).model;
     assert.equal(after.restarts, before.restarts + 1);
     assert.notEqual(after.pid, before.pid);
-    assert.ok(mesh.events.some((event) => event['event'] === 'model' && event['name'] === replica!.name));
+    assert.ok(
+      running.mesh.events.some((event) => event['event'] === 'model' && event['name'] === replica!.name),
+    );
   });
 
   it('kills a model that froze and starts it again', async () => {
-    const replica = replicas[1]!;
+    const replica = running.replicas[1]!;
     await until('its run time is known', async () => {
-      await infer();
+      await running.infer();
       const { body } = await admin(replica.admin, '/metrics');
       return /^outrider_calls_total\{direction="inbound".*ModelInfer.*grpc_status="OK"\} [1-9]/m.test(body);
     });
@@ -141,7 +119,7 @@ describe('outrider up', function () {
   });
 
   it('starts a sidecar again that was killed, and its model with it', async () => {
-    const [replica] = replicas;
+    const [replica] = running.replicas;
     const modelPid = (await report(replica!)).model.pid!;
     process.kill(replica!.pid, 'SIGKILL');
     await until('the model died with its sidecar', () => !isRunning(modelPid));
@@ -149,20 +127,20 @@ describe('outrider up', function () {
       const reply = await admin(replica!.admin, '/ready').catch(() => undefined);
       return reply?.status === 200;
     });
-    assert.equal((await infer()).code, 0);
+    assert.equal((await running.infer()).code, 0);
   });
 
   it('drains on Ctrl-C and leaves nothing, though a model and a sidecar are frozen', async () => {
-    const model = (await report(replicas[1]!)).model.pid!;
+    const model = (await report(running.replicas[1]!)).model.pid!;
     process.kill(model, 'SIGSTOP');
-    process.kill(caller.pid, 'SIGSTOP');
-    await until('both are frozen', () => isStopped(model) && isStopped(caller.pid));
-    mesh.signal('SIGINT');
-    const outcome = await mesh.outcome;
+    process.kill(running.caller.pid, 'SIGSTOP');
+    await until('both are frozen', () => isStopped(model) && isStopped(running.caller.pid));
+    running.mesh.signal('SIGINT');
+    const outcome = await running.mesh.outcome;
     assert.equal(outcome.code, 0, outcome.stderr);
     assert.equal(outcome.stderr, '');
-    assert.deepEqual(mesh.processes(), []);
-    assert.deepEqual(runDirectories(mesh.temporary), []);
+    assert.deepEqual(running.mesh.processes(), []);
+    assert.deepEqual(runDirectories(running.mesh.temporary), []);
   });
 });
 

@@ -9,15 +9,16 @@ import { Worker } from 'node:worker_threads';
 import { writeAddress } from '../../../sidecar/config/codecs/address.js';
 import type { Address } from '../../../sidecar/config/model.js';
 import { ErrorCode, errorCodeOf, FrameType } from '../http2/h2-frames.js';
-import { type RawClientOptions, rawClient, type TlsMaterial } from '../http2/raw-client.js';
+import { type RawClientOptions, rawClient, type TlsMaterial, unaryRequest } from '../http2/raw-client.js';
 import type { RawPeer } from '../http2/raw-peer.js';
 import { SidecarBench, type SidecarProcess } from '../process/sidecars.js';
-import type {
-  CanaryReport,
-  Reply,
-  Request,
-  UpstreamStats,
-  UpstreamWorkerOptions,
+import {
+  type CanaryReport,
+  Path,
+  type Reply,
+  type Request,
+  type UpstreamStats,
+  type UpstreamWorkerOptions,
 } from './upstream-worker.js';
 
 /** `outbound`: cleartext, from the local application. `inbound`: mutual TLS, from peers. */
@@ -47,45 +48,60 @@ export interface AttackedSidecarOptions {
 }
 
 export class AttackedSidecar {
-  readonly #attackers: RawPeer[] = [];
+  sidecar!: SidecarProcess;
+  private bench!: SidecarBench;
+  private worker!: Worker;
+  /** Not attacked: the canary's calls are compared with calls through this one. */
+  private control!: SidecarProcess;
+  private tls!: TlsMaterial;
+  private readonly attackers: RawPeer[] = [];
 
-  private constructor(
-    private readonly bench: SidecarBench,
-    private readonly worker: Worker,
-    readonly sidecar: SidecarProcess,
-    private readonly control: SidecarProcess,
-    private readonly tls: TlsMaterial,
-  ) {}
+  private constructor(private readonly options: AttackedSidecarOptions) {}
 
-  /** One sidecar with both listeners; what comes in on either ends at the upstream of the worker. */
+  /** One sidecar with both listeners; requests to either go to the upstream of the worker. */
   static async open(options: AttackedSidecarOptions = {}): Promise<AttackedSidecar> {
-    const worker = new Worker(new URL('./upstream-worker.js', import.meta.url), {
-      workerData: { streams: options.streams } satisfies UpstreamWorkerOptions,
+    const target = new AttackedSidecar(options);
+    await target.start();
+    return target;
+  }
+
+  /** One for the tests of the describe block around it; attackers are disconnected after each test. */
+  static forSuite(options: AttackedSidecarOptions = {}): AttackedSidecar {
+    const target = new AttackedSidecar(options);
+    before(() => target.start());
+    afterEach(() => target.disconnectAttackers());
+    after(() => target.close());
+    return target;
+  }
+
+  private async start(): Promise<void> {
+    const { limits, concurrency, streams, descriptors } = this.options;
+    this.worker = new Worker(new URL('./upstream-worker.js', import.meta.url), {
+      workerData: { streams } satisfies UpstreamWorkerOptions,
     });
-    const bench = await SidecarBench.open();
+    this.bench = await SidecarBench.open();
     try {
-      const upstream = writeAddress((await reply(worker)) as Address);
+      const upstream = writeAddress((await reply(this.worker)) as Address);
       const file = {
         service: 'target',
-        identity: await bench.identity('target'),
-        limits: options.limits ?? {},
+        identity: await this.bench.identity('target'),
+        limits: limits ?? {},
         inbound: {
           listen: '127.0.0.1:0',
           local: upstream,
           default_intention: 'allow',
           // Wide open: these tests are about connections, and calls that never end would fill any queue.
-          queue: { concurrency: options.concurrency ?? 4096 },
+          queue: { concurrency: concurrency ?? 4096 },
         },
         outbound: {
           upstreams: { upstream: { listen: '127.0.0.1:0', tls: 'plaintext', endpoints: [upstream] } },
         },
       };
-      const sidecar = await bench.start('target', file, {}, options.descriptors);
-      const control = await bench.start('control', file);
-      return new AttackedSidecar(bench, worker, sidecar, control, await bench.material('attacker'));
+      this.sidecar = await this.bench.start('target', file, {}, descriptors);
+      this.control = await this.bench.start('control', file);
+      this.tls = await this.bench.material('attacker');
     } catch (error) {
-      await bench.close();
-      await worker.terminate();
+      await this.close();
       throw error;
     }
   }
@@ -100,7 +116,7 @@ export class AttackedSidecar {
       this.address(side),
       side === 'inbound' ? { tls: this.tls, ...options } : options,
     );
-    this.#attackers.push(peer);
+    this.attackers.push(peer);
     return peer;
   }
 
@@ -111,7 +127,7 @@ export class AttackedSidecar {
 
   /** Hangs up on behalf of every attacker, so that the next test starts without them. */
   async disconnectAttackers(): Promise<void> {
-    const peers = this.#attackers.splice(0);
+    const peers = this.attackers.splice(0);
     for (const peer of peers) peer.close();
     await Promise.all(peers.map((peer) => peer.closed));
   }
@@ -196,9 +212,18 @@ export class AttackedSidecar {
     return rose;
   }
 
+  /** `hitsDuring` and `underAttack` in one. */
+  hitsUnderAttack(
+    side: Side,
+    attack: () => Promise<void>,
+    allowedMs = CANARY_P99_MS,
+  ): Promise<Record<string, number>> {
+    return this.hitsDuring(async () => void (await this.underAttack(side, attack, allowedMs)));
+  }
+
   async close(): Promise<void> {
-    await this.bench.close();
-    await this.worker.terminate();
+    await this.bench?.close();
+    await this.worker?.terminate();
   }
 
   async #hits(): Promise<Map<string, number>> {
@@ -264,4 +289,13 @@ export async function assertDisconnected(
 export function resetsWith(peer: RawPeer, code: number): number {
   return peer.frames.filter((frame) => frame.type === FrameType.rstStream && errorCodeOf(frame) === code)
     .length;
+}
+
+/** A call on this stream is answered with OK. */
+export async function assertServes(peer: RawPeer, streamId: number): Promise<void> {
+  peer.send(unaryRequest(streamId, Path.quick));
+  await peer.waitFor(
+    'an answer',
+    (one) => one.streamId === streamId && one.fields?.get('grpc-status') === '0',
+  );
 }
