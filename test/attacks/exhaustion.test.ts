@@ -1,5 +1,5 @@
 /**
- * Using things up: connections, TLS handshakes and streams. Whoever is inside keeps what it has.
+ * Using things up: connections, TLS handshakes and streams. A client that is inside keeps what it has.
  */
 
 import assert from 'node:assert/strict';
@@ -84,7 +84,7 @@ describe('attacks: exhaustion', () => {
     });
   }
 
-  /** Either each is refused by itself, or one who goes on and on is cut; both bound what it can hold. */
+  /** Either each is refused by itself, or the connection of one that goes on is closed; both bound what it can hold. */
   function assertStreamsRefused(peer: RawPeer, asked: number, hits: Record<string, number>): void {
     if (peer.isClosed) {
       assert.deepEqual(hits, { violations: 1 });

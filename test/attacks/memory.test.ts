@@ -1,5 +1,5 @@
 /**
- * Payload that nobody takes: answers left unread (CVE-2019-9511, 9517) and uploads the upstream does not read. What the
+ * Payload that is not read: answers left unread (CVE-2019-9511, 9517) and uploads the upstream does not read. What the
  * sidecar holds for all of them together stays within `memory_budget`.
  *
  * Each case has a sidecar of its own, because resident memory once grown does not shrink.
@@ -29,7 +29,7 @@ const HOARD_BYTES = 10 * 250 * 64 * 1024;
 /** As much as the sidecar's window for one stream. */
 const UPLOAD = Buffer.alloc(256 * 1024 - 100);
 
-describe('attacks: payload that nobody takes', () => {
+describe('attacks: payload that is not read', () => {
   let target: AttackedSidecar;
   let rssBefore = 0;
   beforeEach(async () => {

@@ -62,7 +62,7 @@ describe('interop, connections end under load', () => {
       assert.ok((await leaving.stat('http.in.downstream_rq_total')) > 0, 'it has calls to lose');
       await leaving.page('/drain_listeners?graceful', 'POST');
       const connections = () => leaving.stat('http.in.downstream_cx_active');
-      await until('everyone has left it', async () => (await connections()) === 0);
+      await until('all connections have left it', async () => (await connections()) === 0);
       await leaving.stop();
       await load.more(200);
       assert.deepEqual((await load.stop()).failures, []);

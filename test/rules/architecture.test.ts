@@ -1,5 +1,5 @@
 /**
- * The layout of the design as a test: who may import whom, where vendors and ambient things may be touched.
+ * The layout of the design as a test: which file may import which, where vendors and ambient things may be touched.
  */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -126,7 +126,7 @@ describe('the architecture', () => {
   it('lists no vendor that is not used', () => none(unusedVendors(files, VENDORS)));
   it('reads clocks, chance and the process only at its edge', () =>
     none(usesAmbientThingsOnlyIn(files, AMBIENT_PLACES, AMBIENT_EXCEPTIONS)));
-  it('excuses nobody without need', () => none(unusedExceptions(files, AMBIENT_EXCEPTIONS)));
+  it('has no exception that is not needed', () => none(unusedExceptions(files, AMBIENT_EXCEPTIONS)));
   it('has no default exports', () => {
     // Mocha asks its reporter for one.
     none(hasNoDefaultExports(files.filter(({ path }) => path !== 'test/kit/mocha/reporter.ts')));
@@ -145,7 +145,7 @@ describe('the architecture', () => {
     const { dependencies, optionalDependencies } = JSON.parse(
       readFileSync(join(packageRoot, 'package.json'), 'utf8'),
     ) as Record<'dependencies' | 'optionalDependencies', Record<string, string>>;
-    // Only needed to make models, by whoever trains them; and what is no package.
+    // Only needed to train models; and what is no package.
     const others = ['onnx-proto', COMPUTED];
     assert.deepEqual(
       Object.keys({ ...dependencies, ...optionalDependencies }).sort(),

@@ -84,7 +84,7 @@ describe("a mesh in Consul's UI", function () {
     await page.shows(['handwriting', 'outrider', 'size large', 'models digits:1']);
   });
 
-  it('draws the sidecar of an instance with it: its health, and whom it calls from where', async () => {
+  it('draws the sidecar of an instance with it: its health, and which upstream it calls from which listener', async () => {
     await page.click('client');
     await follow(page, 'client');
     await page.click('Proxy Info');

@@ -148,7 +148,7 @@ describe('outrider up --consul dev', function () {
 
   it('reads a handwritten seven through sidecars that found each other in Consul', sevens);
 
-  it('lets Consul say who may call', async () => {
+  it('obeys the intentions of Consul', async () => {
     const { address } = facts.consul;
     type Intention = { ID: string; SourceName: string; DestinationName: string; Action: string };
     const all = await ask<Intention[]>(address, '/connect/intentions');
@@ -208,7 +208,7 @@ describe('outrider up --consul dev', function () {
       if (found !== undefined) last = found;
       return found === undefined;
     });
-    assert.deepEqual(last, [], 'somebody was still registered');
+    assert.deepEqual(last, [], 'an instance was still registered');
     const { code, stderr } = await mesh.outcome;
     assert.deepEqual([code, stderr], [0, '']);
     assert.deepEqual(started.filter(isRunning), []);
@@ -266,7 +266,7 @@ describe('outrider up --consul, refused', () => {
     assert.match(stderr, /--consul/);
   });
 
-  it('says at once that nobody answers where the file says', async () => {
+  it('says at once that no agent answers where the file says', async () => {
     const mesh = Mesh.start(meshFile({ more: 'consul: { address: "http://127.0.0.1:1" }' }));
     try {
       await until('the sidecars are started', () => mesh.events.length > 0);

@@ -58,7 +58,7 @@ describe('outrider up, when it ends otherwise', function () {
     await mesh.outcome;
     const left = () => readdirSync(mesh!.temporary).filter((name) => name.startsWith('outrider-up-'));
     assert.equal(left().length, 1);
-    const hopeless = scratch.write('mesh.yaml', meshFile({ listen: '192.0.2.1:8500' })); // RFC 5737: nobody's address
+    const hopeless = scratch.write('mesh.yaml', meshFile({ listen: '192.0.2.1:8500' })); // RFC 5737: an address without a host
     const { stderr } = await outrider(['up', hopeless], { TMPDIR: mesh.temporary });
     assert.match(stderr, /this machine has no such address/);
     assert.deepEqual(left(), []);
@@ -73,7 +73,7 @@ describe('outrider up, when it ends otherwise', function () {
     assert.deepEqual(mesh.processes(), []);
   });
 
-  it('says in one line which port is taken, and by whom it was needed', async () => {
+  it('says in one line which port is taken, and which listener needed it', async () => {
     const server: Server = createServer();
     const port = await new Promise<number>((resolve) => {
       server.listen(0, '127.0.0.1', () => resolve((server.address() as { port: number }).port));

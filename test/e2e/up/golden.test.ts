@@ -26,7 +26,7 @@ describe('outrider up, and a health check by the name of a model', function () {
     assert.ok(asked >= 1 && asked < (await sum('caller', passed)), `${asked}`);
   });
 
-  it('is no while the model is gone, though nobody calls', async () => {
+  it('is no while the model is gone, though there are no calls', async () => {
     const { modelPid } = mesh.replicas[0]!;
     process.kill(modelPid!, 'SIGKILL');
     const failed = /^outrider_health_checks_total\{.*result="failed"/;

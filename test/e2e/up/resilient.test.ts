@@ -29,7 +29,7 @@ describe('mesh-config/resilient.yaml', function () {
     assert.match(answer.stdout, /^7 /, answer.stderr);
   });
 
-  it('sends those who ask for it to the next version', async () => {
+  it('sends calls that ask for it to the next version', async () => {
     assert.equal((await mesh.infer('--metadata', 'x-canary=yes')).code, 0);
     assert.ok(total(await metrics(), 'outrider_split_total', 'to="digits-next"') >= 1);
   });

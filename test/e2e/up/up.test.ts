@@ -43,7 +43,7 @@ describe('outrider up', function () {
     assert.match(page.body, /digits-1[\s\S]*eligible/);
   });
 
-  it('keeps its files from everyone else', async () => {
+  it('keeps its files from other users', async () => {
     const modes: string[] = [];
     const walk = (folder: string) => {
       modes.push(`${folder} ${(statSync(folder).mode & 0o077).toString(8)}`);

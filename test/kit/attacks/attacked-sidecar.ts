@@ -27,7 +27,7 @@ export const SIDES: readonly Side[] = ['outbound', 'inbound'];
 
 /**
  * The machine's two cores also run the attacker, the upstream and whatever else; so the canary is compared with a second
- * one that calls a sidecar nobody attacks, at the same moments. An attack may cost this much more at p99, which with some
+ * one that calls a sidecar that is not attacked, at the same moments. An attack may cost this much more at p99, which with some
  * fifty calls is the slowest one.
  */
 const CANARY_P99_MS = 200;
@@ -132,7 +132,7 @@ export class AttackedSidecar {
     await Promise.all(peers.map((peer) => peer.closed));
   }
 
-  /** The upstream hangs up on everybody; calls in flight are lost. */
+  /** The upstream closes all connections; calls in flight are lost. */
   async dropUpstream(): Promise<void> {
     await this.#ask({ kind: 'drop' });
   }

@@ -6,7 +6,7 @@ import type { TestPage } from './browser.js';
 
 export type UiFacts = UpFacts & { readonly consul: { readonly address: string; readonly ui: string } };
 
-/** Two replicas and who calls them, with a tag and metadata of the operator's own. */
+/** Two replicas and their caller, with a tag and metadata of the operator's own. */
 export const MESH_FILE = `
 services:
   digits: { models: ${DIGITS_MODELS}, replicas: 2, tags: [handwriting], meta: { size: large } }

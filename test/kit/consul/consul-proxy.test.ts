@@ -95,7 +95,7 @@ describe('a proxy that spoils what Consul says', function () {
     assert.equal((await get('/status/leader')).status, 200);
   });
 
-  it('makes the agent mint leaf certificates, and wakes who waits for the next one', async () => {
+  it('makes the agent mint leaf certificates, and answers queries that wait for the next one', async () => {
     const first = await leafSerial();
     assert.equal(await leafSerial(), first);
     const index = indexOf(await get('/agent/connect/ca/leaf/digits'));

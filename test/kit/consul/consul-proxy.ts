@@ -2,7 +2,7 @@
  * Stands between a sidecar and its Consul agent and spoils what it is told to, while both run.
  *
  * Blocking queries pass as they are, and end upstream when the client gives up. A fault that is set while queries hang
- * reaches those too: they are answered by it at once, so that nobody waits for the agent's minutes. When a fault is over,
+ * reaches those too: they are answered by it at once, so that no client waits for the agent's minutes. When a fault is over,
  * what hung is forwarded. An agent that is down looks down from here: the connection is cut.
  */
 
@@ -26,7 +26,7 @@ export type Fault =
   | { readonly kind: 'index'; readonly index: 'rising' | 'falling' | 'zero' | 'absent' }
   /** Every connection is cut when it asks something. */
   | { readonly kind: 'drop' }
-  /** Nobody listens. */
+  /** Connections are refused. */
   | { readonly kind: 'refuse' };
 
 export interface Seen {

@@ -1,9 +1,9 @@
 /**
  * A real Consul agent for tests: on free loopback ports, with a temporary directory, ended by its process id.
  *
- * It dies with the test process, whatever becomes of that. A port that somebody takes between finding and binding makes
+ * It dies with the test process, whatever becomes of that. A port that another program takes between finding and binding makes
  * the agent start again on others; once it has answered, it keeps its ports for life, so that it can come back after a
- * kill where everyone looks for it.
+ * kill at the same address.
  */
 
 import { randomUUID } from 'node:crypto';

@@ -46,7 +46,7 @@ export class FakeAgent implements RegistrationAgent {
     for (const { wake } of this.held.splice(0)) wake(new AgentError('unreachable', 'the connection broke'));
   }
 
-  /** Somebody else changes or removes a service. */
+  /** Another client changes or removes a service. */
   meddle(id: string, definition?: ServiceDefinition): void {
     if (definition === undefined) this.services.delete(id);
     else this.services.set(id, definition);

@@ -1,4 +1,4 @@
-/** A instance whose state the test sets, a log that can be read, and settings with all their defaults. */
+/** A service instance whose state the test sets, a log that can be read, and settings with all their defaults. */
 
 import type { ConsulConfig, RegistrationConfig } from '../../../sidecar/config/model.js';
 import type { ServiceInstance } from '../../../sidecar/discovery/consul/registration/registration.js';

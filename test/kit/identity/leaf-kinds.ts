@@ -19,7 +19,7 @@ export interface LeafKind {
 
 const DAY_MS = 24 * 3_600_000;
 
-/** An extension nobody knows, holding a NULL. */
+/** An unknown extension, holding a NULL. */
 function unknownCritical() {
   return [{ oid: '1.3.6.1.4.1.55555.1', critical: true, der: Buffer.from([0x05, 0x00]) }];
 }

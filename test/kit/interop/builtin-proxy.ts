@@ -30,7 +30,7 @@ export interface BuiltinServer {
   stop(): Promise<void>;
 }
 
-/** The server role: lets in whom the intentions allow to call `service`, and passes it on to `local`. */
+/** The server role: lets callers in that the intentions allow to call `service`, and passes it on to `local`. */
 export async function builtinServer(
   mesh: ConnectMesh,
   service: string,

@@ -240,7 +240,7 @@ function certificates(leaf: Leaf, names: readonly Json[]): Json {
   };
 }
 
-/** Intentions as Consul writes them for Envoy: whoever is not named is denied. */
+/** Intentions as Consul writes them for Envoy: a caller that is not named is denied. */
 function rbac(layer: Layer, trustDomain: string, allowed: readonly string[]): Json {
   const kind = layer === 'http' ? 'http' : 'network';
   const principals = allowed.map((service) => {

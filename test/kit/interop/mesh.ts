@@ -16,7 +16,7 @@ import { type Program, portOf } from './programs.js';
 
 export type Verdict = 'allow' | 'deny';
 
-/** Who may call whom; nobody else may. Consul's form. */
+/** Which service may call which; no other may. Consul's form. */
 export interface Rule {
   readonly from: string;
   readonly to: string;
@@ -26,9 +26,9 @@ export interface Rule {
 /** Where our sidecars get identity, peers and intentions from. */
 export interface Mode {
   readonly name: string;
-  /** The part of a sidecar's file that says who it is. */
+  /** The part of a sidecar's file about its identity. */
   self(mesh: ConnectMesh, service: string): Promise<SidecarFile>;
-  /** The part of `inbound` that says who may call. */
+  /** The part of `inbound` about its callers. */
   intentions(rules: readonly Rule[]): SidecarFile;
   /** The part of an upstream that says where its instances are; all are in the catalogue too. */
   instances(addresses: readonly Address[]): SidecarFile;
@@ -48,7 +48,7 @@ export const MODES: readonly Mode[] = [
   },
   {
     name: 'everything from Consul',
-    // Nobody hears of the ends of these sidecars, so they wait for nobody.
+    // No peer learns of the end of these sidecars, so they drain at once.
     self: (mesh) =>
       Promise.resolve({ consul: { address: mesh.consul.url, registration: { propagation: '0s' } } }),
     intentions: () => ({}),
@@ -100,7 +100,7 @@ export class ConnectMesh {
     readonly mode: Mode,
   ) {}
 
-  /** For `before` hooks: nobody may call anybody but as `rules` say. Skips where there is no Consul. */
+  /** For `before` hooks: only calls that `rules` name are allowed. Skips where there is no Consul. */
   static async open(context: Mocha.Context, mode: Mode, rules: readonly Rule[]): Promise<ConnectMesh> {
     const { path: binary } = await consulOrSkip(context);
     const consul = await ConsulServer.start();

@@ -9,7 +9,7 @@ export class UsageError extends Error {}
 export class HelpWanted extends Error {}
 
 /**
- * What ends a program is told to whoever started it: help on standard output, the rest on standard error.
+ * What ends a program is printed: help on standard output, the rest on standard error.
  * Returns the exit code: 0 help, 2 a mistake on the command line, 1 everything else.
  */
 export function tellEnd(program: string, error: unknown): 0 | 1 | 2 {

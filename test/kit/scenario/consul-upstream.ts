@@ -57,7 +57,7 @@ export class ConsulUpstream {
     );
   }
 
-  /** From now on the agent knows these instances, at this index, and whoever waits for news is told. `a!`: critical. */
+  /** From now on the agent knows these instances, at this index, and queries that wait for a change are answered. `a!`: critical. */
   async setInstances(index: number, ...names: readonly string[]): Promise<void> {
     const body = names.map((spec) => {
       const host = spec.replace('!', '');

@@ -1,4 +1,4 @@
-/** An upstream whose endpoints are watched by every detector, on a manual clock: they answer as they are told to. */
+/** An upstream whose endpoints are watched by every detector, on a manual clock: they answer as the test says. */
 
 import { reportOf } from '../../../sidecar/app/endpoint-report.js';
 import type { Endpoint } from '../../../sidecar/cluster/endpoint.js';

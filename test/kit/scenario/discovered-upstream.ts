@@ -1,4 +1,4 @@
-/** An upstream whose endpoints a registry finds: what it says is told by hand, on a manual clock. */
+/** An upstream whose endpoints a registry finds: the test applies its snapshots, on a manual clock. */
 import type { EndpointConfig } from '../../../sidecar/config/model.js';
 import type { TrafficRoute } from '../../../sidecar/core/routing/route-match.js';
 import {

@@ -55,14 +55,14 @@ export class Replica {
     this.side.listener.accept(socket as never, new Identity('app'));
   }
 
-  /** SIGKILL of the sidecar: connections break, and nobody listens. */
+  /** SIGKILL of the sidecar: connections break, and new ones are refused. */
   kill(): void {
     this.place.mode = 'refuses';
     for (const socket of this.sockets) socket.break();
     this.stack.run();
   }
 
-  /** SIGSTOP of the sidecar: the kernel holds what comes, nobody answers. */
+  /** SIGSTOP of the sidecar: the kernel holds what comes, and nothing answers. */
   freeze(): void {
     this.place.mode = 'silent';
     for (const socket of this.sockets) socket.isCut = true;
@@ -74,7 +74,7 @@ export class Replica {
     this.stack.run();
   }
 
-  /** The listener stops and tells everyone; another one takes its place at once, when `returns`. */
+  /** The listener stops and sends GOAWAY on every connection. */
   drain(): void {
     this.place.mode = 'refuses';
     void this.side.listener.drain();

@@ -106,7 +106,7 @@ export class SimulatedPool {
     this.nowMs += ms;
   }
 
-  /** One call, with all its attempts, allowed 5 s. The final status, or UNAVAILABLE when nobody could take it. */
+  /** One call, with all its attempts, allowed 5 s. The final status, or UNAVAILABLE when no endpoint could take it. */
   call(allowedMs = 5_000): Status {
     const deadlineMs = this.nowMs + allowedMs;
     const state = new RetryState();

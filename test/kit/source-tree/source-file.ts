@@ -170,7 +170,7 @@ function declaresProcess(tokens: readonly Token[], i: number): boolean {
   return before === '(' && after === ':';
 }
 
-/** After a dot: somebody's member, not the global. `...` spreads a value. */
+/** After a dot: a member, not the global. `...` spreads a value. */
 function isMember(tokens: readonly Token[], i: number): boolean {
   const before = tokens[i - 1];
   return before?.kind === 'mark' && (before.text === '.' || before.text === '?.');

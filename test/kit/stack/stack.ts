@@ -144,7 +144,7 @@ export class Backend {
   /** The newest connection. */
   get peer(): ScriptedPeer {
     const peer = this.peers.at(-1);
-    assert.ok(peer, `nobody connected to ${this.name}`);
+    assert.ok(peer, `no connection to ${this.name}`);
     return peer;
   }
   get last(): PeerStream {

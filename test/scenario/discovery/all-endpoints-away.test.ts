@@ -12,7 +12,7 @@ import { aRoute, aSafeRoute } from '../../kit/stack/stack.js';
 const NAMES = ['a', 'b', 'c', 'd'];
 const ALL_ELIGIBLE = NAMES.map(() => 'eligible');
 
-describe('Scenario: everyone was away', () => {
+describe('Scenario: all endpoints were away', () => {
   let pool: DetectorPool;
   afterEach(() => pool.close());
 
@@ -49,7 +49,7 @@ describe('Scenario: everyone was away', () => {
     }
   });
 
-  it('and nobody answered a connect: attempts came to the end of their time waiting for one', () => {
+  it('and no connect was answered: attempts came to the end of their time waiting for one', () => {
     open(NAMES, aSafeRoute({ attemptTimeoutMs: 100, timeoutMs: 1000 }));
     become('silent');
     pool.load(400, 10);
@@ -86,7 +86,7 @@ describe('Scenario: everyone was away', () => {
       ['their sidecars say that the models are gone', NO_MODEL],
       ['the models answer with errors', []],
     ] as const) {
-      it(`${how}: nobody is ejected for that once they are back, and all have their part within twelve seconds`, () => {
+      it(`${how}: none is ejected for that once they are back, and all have their share within twelve seconds`, () => {
         pool = new DetectorPool(NAMES, {
           routes: [aSafeRoute()],
           balance: { kind: 'least-loaded' },
@@ -107,7 +107,7 @@ describe('Scenario: everyone was away', () => {
         pool.load(1_000, 5);
         const before = NAMES.map((name) => pool.endpoint(name).ejection.ejections);
         become(true);
-        // Whoever is shunned for what it was is asked again after ten seconds.
+        // An endpoint avoided for its latency is tried again after ten seconds.
         pool.load(2_400, 5);
         const { 14: failed, ...served } = pool.load(800, 5);
         assert.equal(failed, undefined);
@@ -119,7 +119,7 @@ describe('Scenario: everyone was away', () => {
     }
   });
 
-  it('for want of an identity to connect with, which is nobody’s fault', () => {
+  it('for want of an identity to connect with, which is no endpoint’s fault', () => {
     open();
     pool.stack.isArmed = false;
     pool.out.outbound.expireConnections();

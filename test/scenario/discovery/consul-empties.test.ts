@@ -1,6 +1,6 @@
 /**
- * Consul suddenly takes everybody away, as it does when health data is lost or a network is cut. Instances that answer
- * calls are kept for the grace time and then Consul is believed; one after the other it may take away whom it likes.
+ * Consul suddenly takes all instances away, as it does when health data is lost or a network is cut. Instances that answer
+ * calls are kept for the grace time and then Consul is believed; one after the other it may take any away.
  * (sidecar/core/discovery/eviction-guard.ts; after the outages at Slack in 2022 and AWS in 2025.)
  */
 import assert from 'node:assert/strict';
@@ -14,7 +14,7 @@ describe('Scenario: Consul empties a service', () => {
   });
   afterEach(() => mesh.close());
 
-  it('whoever answers is kept for the grace time, which is told; then it is believed', async () => {
+  it('keeps instances that answer for the grace time and reports it, then removes them', async () => {
     await mesh.setInstances(41);
     assert.deepEqual(await mesh.calls(30, 1_000), { a: 10, b: 10, c: 10 });
     assert.equal(mesh.metric('outrider_consul_kept_instances'), 3);
@@ -23,7 +23,7 @@ describe('Scenario: Consul empties a service', () => {
     assert.deepEqual(await mesh.calls(2), { '14 no-endpoint': 2 });
   });
 
-  it('who does not answer is not kept', async () => {
+  it('does not keep an instance that does not answer', async () => {
     mesh.stack.settle(mesh.stack.kill('b'));
     await mesh.setInstances(41);
     await mesh.pass(5_000);

@@ -1,5 +1,5 @@
 /**
- * Endpoints of several priorities: the first that has anybody takes all calls, the next stands ready, and comes in
+ * Endpoints of several priorities: the first one with an endpoint takes all calls, the next stands ready, and comes in
  * without a failed call.
  */
 import assert from 'node:assert/strict';
@@ -41,7 +41,7 @@ describe('Scenario: failover', () => {
     assert.deepEqual(mesh.calls(10), { a: 5, b: 5 });
     mesh.stack.kill('a');
     mesh.stack.kill('b');
-    // Calls that come before anybody has noticed are among them.
+    // Calls before the failure was noticed are among them.
     assert.deepEqual(mesh.calls(50, {}, 10), { c: 50 });
     assert.ok(connected('d'), 'the one after it stands ready now');
     mesh.stack.revive('b');
@@ -123,7 +123,7 @@ describe('Scenario: failover', () => {
     );
   });
 
-  it('says in the metrics who has which priority', () => {
+  it('shows the priority of each endpoint in the metrics', () => {
     mesh = new DiscoveredUpstream();
     mesh.discover(['a', 'b@1']);
     const families = familiesIn(mesh.stack, { outbounds: [mesh.out.outbound] });
@@ -161,7 +161,7 @@ describe('Scenario: the registry calls an instance critical', () => {
     assert.equal(mesh.stack.backend('a').requests.length, 0, 'not even where the other one fails');
   });
 
-  it('gets them when it is alone, and when nobody else can be reached', () => {
+  it('gets them when it is alone, and when no other instance can be reached', () => {
     mesh = new DiscoveredUpstream({ routes: SAFE });
     mesh.discover(['a!']);
     assert.deepEqual(mesh.calls(5), { a: 5 });
@@ -177,7 +177,7 @@ describe('Scenario: the registry calls an instance critical', () => {
     assert.deepEqual(mesh.calls(5), { b: 5 });
     assert.ok(
       mesh.stack.backend('a').open.length === 0,
-      'no reserve is made of whom the registry counsels against',
+      'no connection is kept to an instance that the registry calls critical',
     );
     mesh.stack.kill('b');
     assert.deepEqual(mesh.calls(5, {}, 100), { a: 5 });
@@ -207,7 +207,7 @@ describe('Scenario: connections contradict the registry', () => {
   let mesh: DiscoveredUpstream;
   afterEach(() => mesh.close());
 
-  it('is said at once when nobody can be reached, then ever less often', () => {
+  it('is reported at once when no endpoint can be reached, then ever less often', () => {
     mesh = new DiscoveredUpstream();
     for (const name of ['a', 'b']) mesh.stack.backend(name).mode = 'refuses';
     mesh.discover(['a', 'b']);

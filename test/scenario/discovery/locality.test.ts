@@ -64,7 +64,7 @@ describe('Scenario: locality', () => {
     assert.deepEqual(pool.load(10), { h2: 10 });
   });
 
-  it('takes everybody alike where nobody is near', () => {
+  it('takes all endpoints alike where none is near', () => {
     open(['t1', 't2']);
     assert.deepEqual(pool.load(10), { t1: 5, t2: 5 });
   });

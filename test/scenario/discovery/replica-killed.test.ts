@@ -1,5 +1,5 @@
 /**
- * A replica is killed while calls are under way. Its calls go to the others, nobody is told of it, and when it is
+ * A replica is killed while calls are under way. Its calls go to the others, no caller sees an error, and when it is
  * back it has its share again.
  */
 import assert from 'node:assert/strict';

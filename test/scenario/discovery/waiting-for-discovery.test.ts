@@ -75,7 +75,7 @@ describe('Scenario: calls before discovery has answered', () => {
     assert.equal(calls.filter(({ status }) => status === 0).length, 1024);
   });
 
-  it('are not held where nobody will be found', () => {
+  it('are not held where no endpoint will be found', () => {
     mesh = new DiscoveredUpstream();
     const call = mesh.call();
     mesh.discover([]);

@@ -79,7 +79,7 @@ describe('Scenario: the front of several models', () => {
     assert.deepEqual(model('digits').last.body, anInferRequest('digits'), 'as it was sent');
   });
 
-  it('a model that is busy holds up nobody else', () => {
+  it('a busy model holds up no other model', () => {
     open();
     model('slow').answer = () => {};
     const held = [infer('slow'), infer('slow'), infer('slow')];

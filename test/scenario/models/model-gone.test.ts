@@ -1,4 +1,4 @@
-/** The model of one replica is gone, and its sidecar says so: nobody has to be failed five times to believe it. */
+/** The model of one replica is gone, and its sidecar says so: it is ejected without five failed calls. */
 import assert from 'node:assert/strict';
 import { reportOf } from '../../../sidecar/app/endpoint-report.js';
 import { healthAnswer } from '../../../sidecar/codec/health.js';
@@ -31,7 +31,7 @@ describe('Scenario: a sidecar says that its model cannot serve', () => {
       ['outrider-unprocessed', '1'],
     ]);
   const call = (): PeerStream => stack.call({});
-  /** Who answered each of so many calls; failures by their status. */
+  /** The name of the endpoint that answered each of so many calls; failures by their status. */
   const calls = (count: number): string[] =>
     Array.from({ length: count }, () => {
       const { status, body } = call();
@@ -63,13 +63,13 @@ describe('Scenario: a sidecar says that its model cannot serve', () => {
       stack.out.upstream.endpoints[0]!,
       stack.clock.now(),
     );
-    assert.deepEqual([state, untilMs], ['ejected', undefined], 'nobody knows for how long');
+    assert.deepEqual([state, untilMs], ['ejected', undefined], 'for an unknown time');
     well('a');
     stack.advance(600);
     assert.equal(calls(30).filter((name) => name === 'a').length, 10);
     const before = checked('a');
     stack.advance(60_000);
-    assert.equal(checked('a'), before, 'nobody is asked who serves');
+    assert.equal(checked('a'), before, 'endpoints that serve are not probed');
     stack.assertIdle();
   });
 
@@ -116,7 +116,7 @@ describe('Scenario: a sidecar says that its model cannot serve', () => {
     assert.ok(asked('a') >= 5 && asked('a') <= 10, String(asked('a')));
   });
 
-  it('has trials of their own accord, ever rarer, when nobody answers for it', () => {
+  it('is probed at its own interval, ever more rarely, when its sidecar says nothing', () => {
     start(['a', 'b', 'c']);
     gone('a');
     stack.backend('a').answer = (stream) => (isCheck(stream) ? undefined : refuse(stream));
@@ -135,7 +135,7 @@ describe('Scenario: a sidecar says that its model cannot serve', () => {
     assert.deepEqual([asked('a'), asked('b'), asked('c')], [1, 1, 1]);
   });
 
-  it('gives its callers the truth when there is nobody else', () => {
+  it('passes its reason on to callers when there is no other endpoint', () => {
     start(['a']);
     gone('a');
     assert.deepEqual(calls(3), ['14', '14', '14']);

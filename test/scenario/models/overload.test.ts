@@ -130,11 +130,11 @@ describe('Scenario: overload', () => {
       const calls = world.load(2, 5, () => [web, { timeout: '400m' }]);
       world.rest();
       isGoodput(calls, 2);
-      assert.equal(ok(calls).length + refused(calls).length, calls.length, 'nobody waits in vain');
+      assert.equal(ok(calls).length + refused(calls).length, calls.length, 'no call waits in vain');
       assert.equal(world.vain, 0);
       assert.ok(slowest(refused(calls)) <= 1, `${slowest(refused(calls))} ms`);
       assert.ok(slowest(ok(calls)) <= 400);
-      // The load drops: the line that is left is served, and then nobody is refused any more.
+      // The load drops: the rest of the queue is served, and then no call is refused any more.
       const after = world.load(1, 0.8, () => [web, { timeout: '400m' }]);
       world.rest();
       const lastBad = after.findLastIndex(({ stream, tookMs }) => stream.status !== 0 || tookMs > 3 * RUN_MS);
@@ -205,7 +205,7 @@ describe('Scenario: overload', () => {
     assert.equal(
       world.side.backend.queue.evictedTotal,
       0,
-      'room is left for them: nobody waits only to give way',
+      'room is left for them: no call waits only to give way',
     );
   });
 

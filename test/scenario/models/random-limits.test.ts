@@ -1,6 +1,6 @@
 /**
  * Every limit of the inbound side at once, changed while calls come, leave, run out of time, are answered or fail, memory
- * comes and goes and the model too. No place is lost, nobody is forgotten, no bound is passed.
+ * comes and goes and the model too. No place is lost, no waiting call is forgotten, no bound is passed.
  */
 import assert from 'node:assert/strict';
 import type { QueueConfig, RateLimitConfig } from '../../../sidecar/config/model.js';
@@ -19,7 +19,7 @@ describe('Scenario: the limits under anything', () => {
   });
 
   for (let seed = 1; seed <= 12; seed++) {
-    it(`lose no place and forget nobody (seed ${seed})`, () => {
+    it(`lose no place and no waiting call (seed ${seed})`, () => {
       const random = seeded(seed);
       const upTo = (n: number): number => Math.floor(random() * n);
       const config = (): InboundOptions => ({ intentions: EVERYONE, ...limits(upTo) });

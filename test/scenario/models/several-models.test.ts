@@ -56,7 +56,7 @@ describe('Scenario: several models behind one upstream', () => {
   const states = (): string => pool.states.join(' ');
   const ALL_IN = 'eligible eligible eligible';
 
-  it('each at an endpoint of its own, by ring hash: the slower model is nobody’s fault', () => {
+  it('each at an endpoint of its own, by ring hash: no endpoint is blamed for the slower model', () => {
     open({ quick: 20, slow: 100 }, { balance: { kind: 'ring-hash', key: 'x-model' } });
     const { a, b, c } = keysOf();
     const to = (model: string, key: string | undefined): CallOptions =>
@@ -66,20 +66,20 @@ describe('Scenario: several models behind one upstream', () => {
     for (const ratio of ratios()) assert.equal(ratio ?? '1.0', '1.0');
   });
 
-  it('in turn, where the turns of models and of endpoints coincide: nobody is out', () => {
+  it('in turn, where the turns of models and of endpoints coincide: none is ejected', () => {
     open({ quick: 10, slow: 100, slowest: 200 });
     load(450, [call('quick'), call('slow'), call('slowest')]);
     assert.equal(states(), ALL_IN);
   });
 
-  it('beside a method that is far quicker, each at its endpoint: nobody is out', () => {
+  it('beside a method that is far quicker, each at its endpoint: none is ejected', () => {
     open({ digits: 100, metadata: 5 });
     const about = { path: METADATA, body: anInferRequest('digits') };
     load(450, [call('digits'), about, about]);
     assert.equal(states(), ALL_IN);
   });
 
-  it('is slow for one of them, which most of its calls are for: out, and nobody else', () => {
+  it('is slow for one of them, which most of its calls are for: it alone is ejected', () => {
     open({ quick: 10, slow: 60 }, { at: { b: { slow: 300 } } });
     load(600, [call('slow'), call('slow'), call('slow'), call('quick')]);
     assert.equal(states(), 'eligible ejected eligible');
@@ -105,7 +105,7 @@ describe('Scenario: several models behind one upstream', () => {
     });
   }
 
-  it('each at its own, with large requests and large answers: nobody is out', () => {
+  it('each at its own, with large requests and large answers: none is ejected', () => {
     open({ quick: 10, slow: 100, slowest: 200 }, {}, () => Buffer.alloc(70_000));
     const large = (model: string): CallOptions => ({ body: anInferRequest(model, MIB + 9) });
     load(75, [large('quick'), large('slow'), large('slowest')], 100);
@@ -122,7 +122,7 @@ describe('Scenario: several models behind one upstream', () => {
     assert.equal(states(), 'eligible ejected eligible');
   });
 
-  it('requests of which nothing was kept: they might be for any, and nobody is compared', () => {
+  it('requests of which nothing was buffered: they might be for any model, and no latency is compared', () => {
     open({ quick: 10, slow: 100, slowest: 200 });
     const { memory } = pool.stack.relay;
     const taken = memory.limit - memory.held;

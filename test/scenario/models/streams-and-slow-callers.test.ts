@@ -1,6 +1,6 @@
 /**
  * Time that passed without the endpoint being able to help it: streams that last as long as they may, callers that take
- * long to send their request, a stream that fails after a long life. None of it is held against whoever answered; an
+ * long to send their request, a stream that fails after a long life. None of it is held against the endpoint that answered; an
  * endpoint that is silent when it is its turn is found out as ever.
  */
 import assert from 'node:assert/strict';
@@ -66,7 +66,7 @@ describe('Scenario: streams that last as long as they may', () => {
     assertNobodyBlamed(Status.DEADLINE_EXCEEDED, 'deadline-exceeded');
   });
 
-  it('a longest life without a word, for nobody said when one was due', () => {
+  it('a longest life without a message, for none was due', () => {
     open({ maxTimeoutMs: MINUTE_MS }, { body: MESSAGE });
     pool.stack.advance(MINUTE_MS + 1000);
     assertNobodyBlamed(Status.DEADLINE_EXCEEDED, 'deadline-exceeded');
@@ -97,7 +97,7 @@ describe('Scenario: streams that last as long as they may', () => {
     }
   });
 
-  it('silence until the deadline of callers who have sent all of their request is another matter', () => {
+  it('silence until the deadline counts when the whole request was sent', () => {
     open({}, { body: MESSAGE, timeout: '5S' });
     pool.stack.advance(6000);
     assert.equal(pool.states.filter((state) => state === 'ejected').length, 1);
@@ -155,7 +155,7 @@ describe('Scenario: callers that take long to send their request', () => {
   };
   const faults = (): number => pool.names.reduce((sum, name) => sum + pool.endpoint(name).outcomes[1]!, 0);
 
-  it('and never end: their deadlines blame nobody', () => {
+  it('and never end: their deadlines count against no endpoint', () => {
     pool = new DetectorPool(['a', 'b', 'c']);
     pool.load(60);
     for (let i = 0; i < 15; i++) pool.app.call({ body: null, timeout: '3S' });
@@ -242,7 +242,7 @@ describe('Scenario: callers that take long to send their request', () => {
       slowly(300);
       pool.stack.advance(50);
     }
-    assert.equal(pool.out.outbound.attempts, 60, 'nobody was late');
+    assert.equal(pool.out.outbound.attempts, 60, 'no attempt was late');
     for (const name of pool.names) pool.stack.backend(name).answer = () => {};
     const stream = slowly(90);
     pool.stack.advance(35);

@@ -1,6 +1,6 @@
 /**
  * Streams and unary calls at one model. A stream lasts as long as it likes: its life says nothing about how long an
- * inference takes, and while nothing moves on it, it keeps nobody out.
+ * inference takes, and while nothing moves on it, it keeps no other call out.
  */
 import assert from 'node:assert/strict';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
@@ -58,7 +58,7 @@ describe('Scenario: streams at a model', () => {
   };
   afterEach(() => stack.close());
 
-  it('a long one teaches nobody how long an inference takes', () => {
+  it('a long one does not count as the duration of an inference', () => {
     start();
     load(50, RUN_MS + 1);
     const [near, far] = talk();
@@ -77,7 +77,7 @@ describe('Scenario: streams at a model', () => {
   describe('on which nothing moves', () => {
     const running = (): number => side.backend.queue.running;
 
-    it('keep nobody waiting, however many', () => {
+    it('keep no call waiting, however many', () => {
       start();
       const talks = [talk(), talk()];
       assert.equal(running(), 2);
@@ -176,7 +176,7 @@ describe('Scenario: streams at a model', () => {
     assert.equal(stream.status, 0);
   });
 
-  describe('in the eyes of who watches the model', () => {
+  describe('as the hang detector sees them', () => {
     it('are no runs while they are silent, and new ones when they go on', () => {
       start();
       const [near, far] = talk();

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { Status } from '../../../sidecar/core/outcome/status.js';
 import { failure, ok, SimulatedPool } from '../../kit/scenario/simulated-pool.js';
 
-describe('Scenario: everyone fails', () => {
+describe('Scenario: all endpoints fail', () => {
   for (const count of [1, 2, 3, 4, 8]) {
     it(`finds an endpoint for every call, with ${count} in the pool`, () => {
       const pool = new SimulatedPool(Array.from({ length: count }, (_, i) => `${i}`));

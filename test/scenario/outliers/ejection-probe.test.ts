@@ -1,5 +1,5 @@
 /**
- * An ejected endpoint’s time is over, and one call is its trial: one that says soon how it went, and that fails nobody.
+ * An ejected endpoint’s time is over, and one call is its trial: one that ends soon, and whose failure no caller sees.
  * Calls whose request is not here, and streams, keep no endpoint out that has recovered.
  */
 import assert from 'node:assert/strict';
@@ -140,7 +140,7 @@ describe('Scenario: the trial of an ejected endpoint', () => {
     pool.stack.assertIdle();
   });
 
-  it('of a caller that stalls is nobody’s', () => {
+  it('of a caller that stalls is no call’s', () => {
     start();
     pool.stack.advance(6_000);
     const stalled = call({ body: null });

@@ -57,7 +57,7 @@ describe('Scenario: gray failures', () => {
     assert.equal(pool.report('b').state, 'eligible');
   });
 
-  it('is six times slower than its peers: out, and nobody else', () => {
+  it('is six times slower than its peers: it alone is ejected', () => {
     pool = new DetectorPool(['a', 'b', 'c']);
     pool.works('a', 10);
     pool.works('b', 60);
@@ -70,7 +70,7 @@ describe('Scenario: gray failures', () => {
     );
   });
 
-  it('is slow because we stood still: nobody is out', () => {
+  it('is slow because the sidecar stood still: none is ejected', () => {
     pool = new DetectorPool(['a', 'b', 'c']);
     pool.works('b', 60);
     pool.fails('c', 2);
@@ -79,7 +79,7 @@ describe('Scenario: gray failures', () => {
     assert.deepEqual(pool.states, ['eligible', 'eligible', 'eligible']);
   });
 
-  it('is slow in what had piled up while we stood still: nobody is out', () => {
+  it('is slow in what had piled up while the sidecar stood still: none is ejected', () => {
     pool = new DetectorPool(['a', 'b', 'c']);
     pool.load(90, 20);
     const { stack } = pool;
@@ -111,7 +111,7 @@ describe('Scenario: gray failures', () => {
     assert.ok(b >= 29, `${b} of 90`);
   });
 
-  it('all fail alike: traffic goes on to everybody that may not be ejected, and it is counted', () => {
+  it('all fail alike: traffic goes on to those that may not be ejected, and it is counted', () => {
     pool = new DetectorPool(['a', 'b', 'c']);
     for (const name of pool.names) pool.fails(name, 2);
     const found = pool.load(300);

@@ -1,6 +1,6 @@
 /**
  * One replica answers with NaN. Its answers are sampled, the same requests are put to a peer, and when that one does
- * better the replica is charged and ejected. When it is the input that is bad, nobody is.
+ * better the replica is charged and ejected. When it is the input that is bad, no endpoint is.
  */
 import assert from 'node:assert/strict';
 import { reportOf } from '../../../sidecar/app/endpoint-report.js';
@@ -61,7 +61,7 @@ describe('Scenario: invalid output', () => {
     assert.deepEqual(states(), ['eligible', 'eligible', 'ejected']);
   });
 
-  it('ejects nobody for inputs that everybody answers so', () => {
+  it('ejects none for inputs that all endpoints answer so', () => {
     open();
     for (const name of ['a', 'b', 'c']) answerWith(name, BAD);
     load(120);

@@ -1,6 +1,6 @@
 /**
  * One detector ejects while another is nearly there too. Once the endpoint is back, all of them begin anew: what was
- * counted before the ejection convicts nobody after it (Envoy clears all counters of a host when it is readmitted).
+ * counted before the ejection ejects no endpoint after it (Envoy clears all counters of a host when it is readmitted).
  */
 import assert from 'node:assert/strict';
 import { DetectorPool } from '../../kit/scenario/detector-pool.js';

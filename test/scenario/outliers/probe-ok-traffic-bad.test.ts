@@ -71,7 +71,7 @@ describe('Scenario: probe ok, traffic bad', () => {
   it('the other way round: gets no calls while its check fails', () => {
     stack.load(1000);
     isWell = false;
-    // Calls show it to be well as long as there are some: nobody asks.
+    // Calls show it to be well as long as there are some: no check is sent.
     stack.advance(12_000);
     const before = calls;
     stack.load(10_000);

@@ -1,6 +1,6 @@
 /**
  * Our own process stands still, for a moment or for long, again and again, with checks of every endpoint under way and
- * their timeouts passing meanwhile. Nobody is found unhealthy for it; who is really frozen is found all the same.
+ * their timeouts passing meanwhile. No endpoint is found unhealthy for it; one that is really frozen is found all the same.
  */
 import assert from 'node:assert/strict';
 import { healthAnswer } from '../../../sidecar/codec/health.js';
@@ -9,7 +9,7 @@ import { UpstreamStack } from '../../kit/scenario/upstream-stack.js';
 const NAMES = Array.from({ length: 20 }, (_, i) => `e${i}`);
 
 for (const kind of ['grpc', 'ping', 'tcp'] as const) {
-  describe(`Scenario: a stall of our own convicts nobody (${kind})`, () => {
+  describe(`Scenario: a stall of the sidecar itself makes no endpoint unhealthy (${kind})`, () => {
     let stack: UpstreamStack;
 
     beforeEach(() => {

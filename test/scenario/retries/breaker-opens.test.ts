@@ -32,7 +32,7 @@ describe('Scenario: a breaker opens', () => {
   };
   afterEach(() => stack.close());
 
-  it('for calls in flight: the next one waits for nobody', () => {
+  it('for calls in flight: the next one is refused at once', () => {
     start({ maxInFlight: 3 });
     const running = [stack.call(), stack.call(), stack.call()];
     const refused = stack.call();
@@ -115,7 +115,7 @@ describe('Scenario: a breaker opens', () => {
     for (const each of waiting) assert.equal(each.status, 0);
   });
 
-  it('and who has waited for it long enough does not count against itself', () => {
+  it('and a call that has waited for it does not count against itself', () => {
     const consul = { service: 'digits', tags: [], meta: {}, failover: [] };
     start({ maxPending: 2 }, { consul, endpoints: [], routes: [aStreamRoute()] });
     const waiting = [stack.call(), stack.call()];

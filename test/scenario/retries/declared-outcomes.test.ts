@@ -1,4 +1,4 @@
-/** A route says what the statuses of its service count as: whoever uses the outcome of an attempt follows it. */
+/** A route says what the statuses of its service count as: retries, ejection and metrics follow it. */
 import assert from 'node:assert/strict';
 import { Outcome, type OutcomeOverrides } from '../../../sidecar/core/outcome/outcome.js';
 import { Status } from '../../../sidecar/core/outcome/status.js';
@@ -80,7 +80,7 @@ describe('Scenario: what statuses count as is declared', () => {
     assert.equal(pool.report('b').state, 'eligible');
   });
 
-  it('as a success: nobody looks for outputs in it', () => {
+  it('as a success: its output is not inspected', () => {
     const invalidOutput = { mode: 'enforce', above: 0.5, minSamples: 1, sampleRatio: 1 } as const;
     pool = new DetectorPool(['a'], {
       routes: saying({ success: [NOT_FOUND] }),
@@ -130,7 +130,7 @@ describe('Scenario: declared outcomes, and what follows a failed attempt', () =>
     stack.close();
   });
 
-  /** One call to `a`, which fails with `status`; who answered, or with what. */
+  /** One call to `a`, which fails with `status`; the name of the endpoint that answered, or the status. */
   const fallen = (outcomes: OutcomeOverrides | undefined, status: Status) => {
     const fallback = [{ kind: 'upstream', upstream: 'lite' }] as const;
     const route = { fallback, ...(outcomes === undefined ? {} : { outcomes }) };

@@ -1,6 +1,6 @@
 /**
  * The model a caller wants fails, and something else can answer: another upstream, or what was answered before. The
- * answer says so, whoever wants none other gets the failure, and the first answer of the primary ends it.
+ * answer says so, a caller that accepts no other answer gets the failure, and the first answer of the primary ends it.
  */
 import assert from 'node:assert/strict';
 import type { FallbackConfig, RouteConfig, UpstreamConfig } from '../../../sidecar/config/model.js';
@@ -61,7 +61,7 @@ describe('Scenario: a call falls back', () => {
   const smallSays = (answer: (stream: PeerStream) => void): void => {
     stack.backend('s').answer = answer;
   };
-  const nobodyListens = (): void => {
+  const refuseConnections = (): void => {
     for (const name of ['a', 'b']) {
       stack.backend(name).mode = 'refuses';
       for (const peer of stack.backend(name).peers) peer.socket.break();
@@ -121,7 +121,7 @@ describe('Scenario: a call falls back', () => {
     });
 
     for (const [what, trouble, expected] of [
-      ['nobody listens', () => nobodyListens(), 'connect-failed'],
+      ['no process listens', () => refuseConnections(), 'connect-failed'],
       ['it resets the stream', () => bigSays((s) => void s.reset(2)), 'upstream-reset'],
       ['it refuses the stream', () => bigSays((s) => void s.reset(7)), 'upstream-reset'],
       ['it breaks the protocol', () => bigSays((s) => void s.begin().end()), 'protocol-error'],
@@ -329,7 +329,7 @@ describe('Scenario: a call falls back', () => {
       for (let i = 0; i < 3; i++)
         for (const who of ['ann', 'bob'])
           assert.deepEqual(seen(call(key(who)))[1], `for ${who}`, `time ${i}`);
-      assert.equal(call(key('eve')).status, 14, 'nobody’s');
+      assert.equal(call(key('eve')).status, 14, 'of another caller');
       assert.equal(call().status, 14, 'of a caller without the key');
     });
 
@@ -453,7 +453,7 @@ describe('Scenario: a call falls back', () => {
       for (let i = 0; i < FAILURES; i++) call();
       assert.equal(asked(), FAILURES);
       for (let i = 0; i < 20; i++) assert.deepEqual(seen(call()), [0, 'small', 'unavailable; from=small']);
-      assert.equal(asked(), FAILURES, 'nobody is made to wait for it');
+      assert.equal(asked(), FAILURES, 'no call waits for it');
       stack.advance(1200);
       bigSays(() => {});
       const trial = call();

@@ -84,7 +84,7 @@ describe('Scenario: sidecars say that their models have not seen the call', () =
   for (const reason of Object.values(LocalReplyReasons)) {
     if (!reason.isUnprocessed || reason === LocalReplyReasons.modelUnavailable) continue;
     if (reason === LocalReplyReasons.modelNotReady) continue;
-    it(`${reason.name}: less for them, and nobody is ejected`, () => {
+    it(`${reason.name}: less for them, and none is ejected`, () => {
       turnAway('mesh', reason);
       assert.deepEqual(pool.states, ['eligible', 'eligible', 'eligible', 'eligible']);
       for (const each of pool.names) {

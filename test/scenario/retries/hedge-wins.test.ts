@@ -1,6 +1,6 @@
 /**
  * A call is late, and a second copy of it goes to another endpoint. The first good answer is the caller's only one; the
- * other copy is reset, and nobody is blamed for it.
+ * other copy is reset, and its endpoint is not blamed.
  */
 import assert from 'node:assert/strict';
 import type { RouteConfig } from '../../../sidecar/config/model.js';
@@ -305,7 +305,7 @@ describe('Scenario: a late call is sent a second time', () => {
       stack.run();
     };
 
-    it('while nobody knows what calls take', () => {
+    it('while the usual latency is not known', () => {
       start();
       stack.advance(60_000);
       stack.call();
@@ -374,7 +374,7 @@ describe('Scenario: a late call is sent a second time', () => {
     });
   });
 
-  it('in a slow spell of everybody, copies stay within their share and the budget', () => {
+  it('while all endpoints are slow, copies stay within their share and the budget', () => {
     start(
       { hedge: { ...HEDGE, maxRatio: 0.05 }, timeoutMs: 1000 },
       { budget: { ratio: 0.2, perSecond: 3 }, ejection: { mode: 'observe' } },

@@ -50,7 +50,7 @@ describe('Scenario: how an upstream is found changes with the file', () => {
     assert.equal(mesh.stack.backend('a').open.length, 2);
   });
 
-  it('in who must prove itself: the scheme of the next call says so', () => {
+  it('in its TLS mode: the scheme of the next call says so', () => {
     mesh.stack.settle(mesh.out.outbound.update(fixed('a')));
     mesh.call();
     mesh.stack.settle(mesh.out.outbound.update({ ...fixed('a'), tls: 'plaintext' }));

@@ -1,4 +1,4 @@
-/** Faults put in for a drill: who is struck, how often, for how long, and that calls stay calls meanwhile. */
+/** Faults put in for a drill: which calls are hit, how often, for how long, and that calls stay calls meanwhile. */
 import assert from 'node:assert/strict';
 import { FaultController } from '../../../sidecar/app/fault-controller.js';
 import { faultMetrics } from '../../../sidecar/app/metrics/traffic-shift.js';

@@ -78,7 +78,7 @@ describe('Scenario: a mirror', () => {
     assert.deepEqual(mirrorReports([stack.out.outbound], 0), [
       { upstream: 'digits', to: 'shadow', sent: 1, inFlight: 0, skipped: 0, compared: 1, mismatched: 0 },
     ]);
-    // Copies are nobody's calls.
+    // Copies count as no caller's calls.
     assert.ok(stack.relay.stats.calls.every(({ service, started }) => service === 'digits' || started === 0));
   });
 
@@ -126,7 +126,7 @@ describe('Scenario: a mirror', () => {
     });
   }
 
-  it('does its calls no harm when nobody is there', () => {
+  it('does its calls no harm when the shadow has no endpoint', () => {
     start();
     stack.backend('b').mode = 'refuses';
     for (const peer of stack.backend('b').peers) peer.socket.destroy();
@@ -175,7 +175,7 @@ describe('Scenario: a mirror', () => {
     assert.ok(Math.abs(taken - 100) < 36, `${taken} of 500`);
   });
 
-  it('leaves out what is not held whole, what memory has no room for, and what nobody waits for any more', () => {
+  it('skips what is not buffered whole, what memory has no room for, and calls that were cancelled', () => {
     start();
     call({ body: grpcMessage(Buffer.alloc(1_200_000)) });
     assert.equal(counts().skipped['not-held'], 1);

@@ -1,6 +1,6 @@
 /**
  * A registry that changes its mind all the time, endpoints that come and go, and calls of all kinds meanwhile: whatever
- * happens, every call ends, nothing is held any more in the end, and who is known to be well serves.
+ * happens, every call ends, nothing is held any more in the end, and an endpoint that is known to be healthy serves.
  */
 import assert from 'node:assert/strict';
 import type { TrafficRoute } from '../../../sidecar/core/routing/route-match.js';

@@ -1,6 +1,6 @@
 /**
  * Certificates rotate while calls are under way: streams that are open go on to their end, new connections show the new
- * leaf on both sides, and once a root is taken away nobody gets in with a leaf of the old one. Real TLS on loopback
+ * leaf on both sides, and once a root is taken away a leaf of the old one is refused. Real TLS on loopback
  * between two sidecars; the clock, the application and the model are the test's.
  */
 import assert from 'node:assert/strict';
@@ -200,7 +200,7 @@ describe('Scenario: certificates rotate', () => {
     }
   });
 
-  it('root and all: who believes both is served all the time, who shows the old one is let in no more', async () => {
+  it('root and all: a peer that trusts both is served all the time, one with the old leaf is refused', async () => {
     mesh = await TwoSidecars.open(await leaf('app', old, old, next), await leaf('digits', old, old, next));
     mesh.backend.answer = (each) => each.reply();
     const serves = async (): Promise<void> => {

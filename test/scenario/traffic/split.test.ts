@@ -1,4 +1,4 @@
-/** Calls of one upstream shared between several: by metadata, by weight, sticky, once; run as calls of whoever gets them. */
+/** Calls of one upstream shared between several: by metadata, by weight, sticky, once; run as calls of the upstream that gets them. */
 import assert from 'node:assert/strict';
 import { trafficShiftMetrics } from '../../../sidecar/app/metrics/traffic-shift.js';
 import type { SplitConfig } from '../../../sidecar/config/model.js';

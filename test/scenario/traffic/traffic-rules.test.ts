@@ -183,7 +183,7 @@ describe('Scenario: traffic rules', () => {
     assert.deepEqual(mesh.calls(3), { a: 3 });
     assert.equal(mesh.stack.backend('a').peers.length, 1);
     mesh.stack.advance(100);
-    assert.equal(mesh.stack.backend('b').open.length, 0, 'what nobody needs is let go');
+    assert.equal(mesh.stack.backend('b').open.length, 0, 'a connection without use is closed');
   });
 
   it('send a call elsewhere whose cluster went between two attempts', () => {
