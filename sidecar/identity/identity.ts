@@ -1,6 +1,6 @@
 import type { SpiffeId } from './spiffe.js';
 
-/** A complete, checked set. Plain data; the key must never be logged. */
+/** A certificate with its key and roots, checked as a whole by `assembleIdentity`. The key must never be logged. */
 export interface Identity {
   readonly id: SpiffeId;
   /** Leaf first, then intermediates. */
@@ -9,38 +9,41 @@ export interface Identity {
   readonly rootsPem: string;
   readonly notBeforeMs: number;
   readonly notAfterMs: number;
-  /** Lower-case hex. */
+  /** Serial number of the leaf, lower-case hex. */
   readonly serial: string;
 }
 
+/** Where the identity of a sidecar comes from: certificate files, or Consul's agent. */
 export interface IdentitySource {
-  /** Undefined until the first set has arrived. An expired set stays current: peers refuse it, and `status` says so. */
+  /** Undefined until the first identity has arrived. An expired one stays current: peers refuse it, and `status` reports it. */
   current(): Identity | undefined;
-  /** Called with each new set, not with the present one. Returns the way to stop. */
+  /** Calls `listener` with each new identity, not with the present one. Returns the function that unsubscribes. */
   subscribe(listener: (identity: Identity) => void): () => void;
   status(): IdentityStatus;
   close(): void;
 }
 
 export interface IdentityStatus {
-  /** What is wrong now, in one line; absent when all is well. */
+  /** What is wrong now, in one line; absent when nothing is. */
   readonly problem?: string;
   readonly notAfterMs?: number;
 }
 
+/** An identity before it is checked: three PEM texts. */
 export interface IdentityParts {
   readonly certChainPem: string;
   readonly keyPem: string;
   readonly rootsPem: string;
 }
 
-/** Brings sets from the process that issues them, beside the files that hold them too, when they can be written. */
+/** Identities sent by the process that issues them (`up`): they arrive also when the disk is full. */
 export interface IdentityFeed {
   /** The newest so far. */
   current(): IdentityParts | undefined;
   subscribe(listener: (parts: IdentityParts) => void): void;
 }
 
+/** Paths of the three PEM files of an identity. */
 export interface IdentityPaths {
   /** Leaf first, then intermediates. */
   readonly cert: string;

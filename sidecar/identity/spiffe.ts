@@ -1,10 +1,7 @@
 /**
- * SPIFFE ids in Consul's form: the one place that turns a URI from a certificate into a service name and back.
- *
- * The path is matched raw and each segment is unescaped exactly once, so that `web%2Fadmin` is the service
- * "web/admin" and never "web". Whatever is not a service (agents, servers, gateways) is refused here.
+ * A SPIFFE id of a service in Consul's form, `spiffe://<trust domain>/ns/<namespace>/dc/<datacenter>/svc/<service>`. Each
+ * path segment is unescaped exactly once: `web%2Fadmin` is the service `web/admin`, not `web`.
  */
-
 export interface SpiffeId {
   /** Lower case, compared exactly. */
   readonly trustDomain: string;
@@ -17,11 +14,12 @@ export interface SpiffeId {
   readonly uri: string;
 }
 
-/** What was wrong, in words fit for a log. Never holds key material. */
+/** A value in place of an exception: what is wrong, for a log. Never contains key material. */
 export interface IdentityProblem {
   readonly problem: string;
 }
 
+/** Tells a problem from the value that is returned otherwise. */
 export function isProblem<T>(value: T | IdentityProblem): value is IdentityProblem {
   return typeof value === 'object' && value !== null && 'problem' in value;
 }
@@ -42,7 +40,7 @@ const OTHER_KINDS: ReadonlyArray<readonly [RegExp, string]> = [
   [/^(?:\/ap\/[^/]+)?\/ns\/[^/]+\/identity\//, 'a workload identity'],
 ];
 
-/** Everything that separates the authority from the path, before any meaning is given to either. */
+/** Splits `spiffe://<trust domain><path>` and checks its syntax (SPIFFE-ID section 2), without reading the path. */
 export function splitSpiffeUri(uri: string): { trustDomain: string; path: string } | IdentityProblem {
   if (uri.length > MAX_ID_BYTES) return { problem: `longer than ${MAX_ID_BYTES} bytes` };
   if (!uri.startsWith(SCHEME)) return { problem: 'the scheme is not "spiffe"' };
@@ -62,7 +60,7 @@ export function splitSpiffeUri(uri: string): { trustDomain: string; path: string
   return { trustDomain, path };
 }
 
-/** Parses the id of a service; every other kind, and every malformed id, is a fault. */
+/** Parses the id of a service. Ids of agents, servers and gateways, and malformed ids, are problems. */
 export function parseSpiffeId(uri: string): SpiffeId | IdentityProblem {
   const split = splitSpiffeUri(uri);
   if (isProblem(split)) return split;
@@ -87,7 +85,7 @@ export function formatSpiffeId(parts: { trustDomain: string; datacenter: string;
   return `${trustDomainUri(trustDomain)}/ns/default/dc/${encodeURIComponent(datacenter)}/svc/${encodeURIComponent(service)}`;
 }
 
-/** The id of the trust domain itself, which signing certificates carry. */
+/** The SPIFFE id of a trust domain, for signing certificates: `spiffe://<trust domain>`. */
 export function trustDomainUri(trustDomain: string): string {
   return `${SCHEME}${trustDomain.toLowerCase()}`;
 }

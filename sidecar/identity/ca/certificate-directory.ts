@@ -1,9 +1,3 @@
-/**
- * One directory with `cert.pem`, `key.pem` and `roots.pem`, replaced as a whole: the names are links into `..data`,
- * which is itself a link that one rename turns from the old set to the new. Key files are 0600 in 0700 from the
- * moment they exist.
- */
-
 import { mkdir, open, readdir, rename, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { IdentityParts, IdentityPaths } from '../identity.js';
@@ -11,10 +5,15 @@ import type { IdentityParts, IdentityPaths } from '../identity.js';
 const CURRENT = '..data';
 const FILES = { cert: 'cert.pem', key: 'key.pem', roots: 'roots.pem' } as const;
 
+/**
+ * A directory with `cert.pem`, `key.pem` and `roots.pem`, replaced as a whole: the three names are links into `..data`, a
+ * link that one rename moves from the old set of files to the new one (as Kubernetes does for secrets). Files have mode
+ * 0600 and directories 0700 from the moment they exist.
+ */
 export class CertificateDirectory {
   readonly paths: IdentityPaths;
   private generation = 0;
-  /** Set directories on disk, oldest first; the last is current. */
+  /** Directories of sets on disk, oldest first; the last is current. */
   private sets: string[] = [];
 
   private constructor(private readonly directory: string) {
@@ -25,7 +24,7 @@ export class CertificateDirectory {
     };
   }
 
-  /** Makes `parent/name`, emptied of what an earlier run left. */
+  /** Creates `parent/name`, without the files of an earlier run. */
   static async create(parent: string, name: string): Promise<CertificateDirectory> {
     await mkdir(parent, { recursive: true, mode: 0o700 });
     const directory = join(parent, name);
@@ -34,7 +33,7 @@ export class CertificateDirectory {
     return new CertificateDirectory(directory);
   }
 
-  /** Puts a set in place. On failure the set before it stays current. */
+  /** Writes a set and makes it current. On failure the set before it stays current. */
   async write(parts: IdentityParts): Promise<void> {
     this.generation++;
     const name = `..set-${this.generation}`;
@@ -63,7 +62,7 @@ export class CertificateDirectory {
     }
   }
 
-  /** The set before the current one is kept, for a reader that is in the middle of it. */
+  /** Removes old sets, except the one before the current, which may be in the middle of being read. */
   private async forget(current: string): Promise<void> {
     this.sets.push(current);
     while (this.sets.length > 2) {

@@ -1,14 +1,3 @@
-/**
- * Hands the local CA's certificates to sidecars through files, and renews them in time. Used by `outrider up`.
- *
- * A set is swapped by one rename of a symbolic link (as Kubernetes does), so that a reader finds the old set or
- * the new one. Renewal comes at 50–70 % of a leaf's life, by chance, so that a fleet does not renew at once; what
- * fails is tried again with backoff while the old leaf still serves.
- *
- * Each set is also told (`onSet`), before it is written: where the disk is full, sidecars get it by another way, and
- * the files follow when there is room.
- */
-
 import type { Random } from '../../runtime/random.js';
 import type { Clock } from '../../runtime/time/clock.js';
 import type { Timer, Timers } from '../../runtime/time/timers.js';
@@ -18,48 +7,60 @@ import { type IssuedLeaf, LEAF_LIFETIME_MS, type LocalCa } from './local-ca.js';
 
 export interface LeafRenewalOptions {
   readonly ca: LocalCa;
-  /** Gets one directory per instance; made with mode 0700. */
+  /** Gets one subdirectory for each instance, mode 0700. */
   readonly directory: string;
   readonly clock: Pick<Clock, 'wallNow'>;
   readonly timers: Timers;
   readonly random: Random;
   /** Default 1 h. */
   readonly leafLifetimeMs?: number;
-  /** Time that readers are given between the steps of a root rotation. Default 30 s: three polls. */
+  /** Time between the steps of a root rotation. Default 30 s: three polls of the files. */
   readonly overlapMs?: number;
+  /** Called with one line for each certificate that could not be renewed or written. */
   readonly onProblem?: (problem: string) => void;
 }
 
 const OVERLAP_MS = 30_000;
+/** Renewal at 50 % to 70 % of the validity, at random, so that the leaves of a mesh are not renewed at once. */
 const RENEW_FROM = 0.5;
 const RENEW_SPREAD = 0.2;
 const RETRY_BASE_MS = 1_000;
 const RETRY_MAX_MS = 60_000;
 
-interface Holder {
+/** One leaf that is kept current. */
+interface RenewedLeaf {
   readonly service: string;
   readonly instance: string;
   readonly store: CertificateDirectory;
   leaf: IssuedLeaf;
   failures: number;
   timer: Timer | undefined;
-  /** Attempts in vain to write `leaf`. */
+  /** Failed attempts to write `leaf`. */
   unwritten: number;
   writing: Timer | undefined;
-  /** Writes for one holder follow each other. */
+  /** Renewals and writes of one leaf follow each other. */
   work: Promise<void>;
 }
 
+/**
+ * Issues leaves of a `LocalCa` to sidecars through files, and renews them in time. A renewal that fails is tried again with
+ * backoff while the old leaf is still valid. Each new set goes to the `onSet` listener before it is written, so that
+ * sidecars get it also when the disk is full; the files follow when there is room.
+ */
 export class LeafRenewal {
   private readonly names = new Set<string>();
-  private readonly holders: Holder[] = [];
+  private readonly holders: RenewedLeaf[] = [];
   private readonly waits = new Map<Timer, () => void>();
   private closed = false;
   private listener: ((instance: string, parts: IdentityParts) => void) | undefined;
 
   constructor(private readonly options: LeafRenewalOptions) {}
 
-  /** Issues for one sidecar and keeps that current. `instance` names the directory: letters, digits, `.`, `_`, `-`. */
+  /**
+   * Issues the leaf of one sidecar and keeps it current. Resolves with the paths of its files.
+   *
+   * @param instance names the directory: letters, digits, `.`, `_`, `-`.
+   */
   async add(service: string, instance: string): Promise<IdentityPaths> {
     if (!/^[A-Za-z0-9_-][A-Za-z0-9._-]*$/.test(instance))
       throw new Error(`not a directory name: ${instance}`);
@@ -68,7 +69,7 @@ export class LeafRenewal {
     const store = await CertificateDirectory.create(this.options.directory, instance);
     const leaf = await this.issue(service);
     await store.write(leaf);
-    const holder: Holder = {
+    const holder: RenewedLeaf = {
       service,
       instance,
       store,
@@ -84,24 +85,24 @@ export class LeafRenewal {
     return store.paths;
   }
 
-  /** The newest set of an instance, which its files may not hold yet. */
+  /** The newest set of an instance, which may not be written yet. */
   current(instance: string): IdentityParts | undefined {
     return this.holders.find((holder) => holder.instance === instance)?.leaf;
   }
 
-  /** From now on `listener` gets each set before it is written, and also when it cannot be. */
+  /** `listener` gets each new set before it is written, also when writing fails. */
   onSet(listener: (instance: string, parts: IdentityParts) => void): void {
     this.listener = listener;
   }
 
-  /** New leaves for everyone now. */
+  /** Renews every leaf now. */
   async renewAll(): Promise<void> {
     await Promise.all(this.holders.map((holder) => this.renew(holder)));
   }
 
   /**
-   * Replaces the root without a moment of distrust: the new root is published, then signs, then the old one goes,
-   * with `overlapMs` between the steps. Resolves after the last step, or early when closed.
+   * Replaces the root: the new one is published, then it signs, then the old one is removed, with `overlapMs` between the
+   * steps. Resolves after the last step, or early when closed.
    */
   async rotateRoot(): Promise<void> {
     const { ca } = this.options;
@@ -117,7 +118,7 @@ export class LeafRenewal {
     await this.publishRoots();
   }
 
-  /** Stops renewing. The files stay; removing them is the business of whoever made the directory. */
+  /** Stops renewing. The files stay. */
   async close(): Promise<void> {
     this.closed = true;
     for (const holder of this.holders) {
@@ -138,16 +139,16 @@ export class LeafRenewal {
 
   private async publishRoots(): Promise<void> {
     const { rootsPem } = this.options.ca;
-    const publish = (holder: Holder) => this.replace(holder, async () => ({ ...holder.leaf, rootsPem }));
+    const publish = (holder: RenewedLeaf) => this.replace(holder, async () => ({ ...holder.leaf, rootsPem }));
     await Promise.all(this.holders.map(publish));
   }
 
-  private renew(holder: Holder): Promise<void> {
+  private renew(holder: RenewedLeaf): Promise<void> {
     return this.replace(holder, () => this.issue(holder.service));
   }
 
-  /** Never rejects: a failure is reported and tried again. */
-  private replace(holder: Holder, make: () => Promise<IssuedLeaf>): Promise<void> {
+  /** Never rejects: a failure is reported and tried again later. */
+  private replace(holder: RenewedLeaf, make: () => Promise<IssuedLeaf>): Promise<void> {
     holder.work = holder.work.then(async () => {
       if (this.closed) return;
       try {
@@ -164,8 +165,8 @@ export class LeafRenewal {
     return holder.work;
   }
 
-  /** Never rejects: what cannot be written is kept in memory and tried again; that is said once. */
-  private async write(holder: Holder): Promise<void> {
+  /** Never rejects: a set that cannot be written stays in memory and is tried again; the first failure is reported. */
+  private async write(holder: RenewedLeaf): Promise<void> {
     holder.writing?.cancel();
     holder.writing = undefined;
     try {
@@ -181,23 +182,23 @@ export class LeafRenewal {
     }
   }
 
-  private writeLater(holder: Holder): void {
+  private writeLater(holder: RenewedLeaf): void {
     holder.writing = this.options.timers.after(this.backoffMs(holder.unwritten), () => {
       holder.work = holder.work.then(() => (this.closed ? undefined : this.write(holder)));
     });
   }
 
-  private schedule(holder: Holder): void {
+  private schedule(holder: RenewedLeaf): void {
     holder.timer?.cancel();
     if (this.closed) return;
     holder.timer = this.options.timers.after(this.renewalDelayMs(holder), () => void this.renew(holder));
   }
 
-  private renewalDelayMs(holder: Holder): number {
+  private renewalDelayMs(holder: RenewedLeaf): number {
     const { clock, random } = this.options;
     if (holder.failures > 0) return this.backoffMs(holder.failures);
-    const lifeMs = this.options.leafLifetimeMs ?? LEAF_LIFETIME_MS;
-    const renewAtMs = holder.leaf.notAfterMs - lifeMs * (1 - RENEW_FROM - RENEW_SPREAD * random());
+    const validityMs = this.options.leafLifetimeMs ?? LEAF_LIFETIME_MS;
+    const renewAtMs = holder.leaf.notAfterMs - validityMs * (1 - RENEW_FROM - RENEW_SPREAD * random());
     return Math.max(RETRY_BASE_MS, renewAtMs - clock.wallNow());
   }
 

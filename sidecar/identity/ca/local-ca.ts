@@ -11,17 +11,18 @@ import {
 export interface LocalCaOptions {
   readonly trustDomain: string;
   readonly datacenter: string;
-  /** Epoch ms. */
+  /** Wall clock, epoch ms. */
   readonly wallNow: () => number;
-  /** Default 10 years: the root does not outlive its process anyway. */
+  /** Default 10 years; the key of the root lives only in this process. */
   readonly rootLifetimeMs?: number;
 }
 
-/** Certificates start this much in the past, for clocks that are a little behind; as Consul does. */
+/** Certificates begin this much in the past, for peers whose clock is behind, as Consul's do. */
 export const BACKDATE_MS = 60_000;
 const ROOT_LIFETIME_MS = 10 * 365 * 24 * 3_600_000;
+/** Default validity of a leaf. */
 export const LEAF_LIFETIME_MS = 3_600_000;
-/** Short-lived leaves start less far in the past: by this share of their life, or they would look old from the start. */
+/** Short-lived leaves are backdated by this share of their validity at most: they would count as due for renewal. */
 const BACKDATE_RATIO = 0.25;
 
 interface Root {
@@ -30,10 +31,18 @@ interface Root {
   readonly pem: string;
 }
 
+/** A leaf with its key and the roots at the time of issue. */
 export interface IssuedLeaf extends IdentityParts {
   readonly notAfterMs: number;
 }
 
+/**
+ * The certificate authority of a mesh on one machine. Its key lives in memory and ends with the process; leaves are
+ * short-lived, so none is ever revoked.
+ *
+ * A root is replaced in three steps, so that every sidecar trusts what any other presents at each moment: `prepareRoot`
+ * (until all have the new roots), `activateRoot` (until all have new leaves), `retireRoots`.
+ */
 export class LocalCa {
   private prepared: Root | undefined;
   private retiring: readonly Root[] = [];
@@ -52,7 +61,7 @@ export class LocalCa {
     return this.options.trustDomain;
   }
 
-  /** Every root to trust now, the signing one first. */
+  /** PEM of every root to trust now, the signing one first. */
   get rootsPem(): string {
     const roots = [this.active, ...(this.prepared ? [this.prepared] : []), ...this.retiring];
     return roots.map((root) => root.pem).join('');

@@ -1,8 +1,3 @@
-/**
- * What a sidecar's own identity is, wherever it comes from (files, Consul's agent), and the one check
- * that every source runs before it hands a set out: the parts belong together and would be accepted by a peer.
- */
-
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { createSecureContext } from 'node:tls';
 import type { Identity, IdentityParts } from '../identity.js';
@@ -11,7 +6,12 @@ import { createPeerTrust, verifyPeer } from '../tls/peer-verification.js';
 import { readCertificate } from '../x509/certificate.js';
 import { certificatesFromPem } from '../x509/pem.js';
 
-/** Checks that the parts make an identity that peers of the same trust domain accept. `service`: whose it must be. */
+/**
+ * Checks that three PEM texts make an identity that peers of the trust domain accept: the roots are of that domain, the key
+ * belongs to the leaf, OpenSSL accepts both, and the chain passes the verification that peers run (`verifyPeer`).
+ *
+ * @param expected.service the service that the leaf has to name.
+ */
 export function assembleIdentity(
   parts: IdentityParts,
   expected: { readonly trustDomain: string; readonly service: string },
@@ -30,10 +30,10 @@ export function assembleIdentity(
   }
   const refusal = refusedByOpenSsl(parts);
   if (refusal) return refusal;
-  const verdict = verifyPeer({ leafDer, chainDer }, trust, wallNowMs, expected.service);
-  if (verdict.kind === 'rejected') return { problem: `certificate: ${verdict.detail} (${verdict.reason})` };
+  const own = verifyPeer({ leafDer, chainDer }, trust, wallNowMs, expected.service);
+  if (own.kind === 'rejected') return { problem: `certificate: ${own.detail} (${own.reason})` };
   return {
-    id: verdict.id,
+    id: own.id,
     certChainPem: parts.certChainPem,
     keyPem: parts.keyPem,
     rootsPem: parts.rootsPem,
@@ -47,12 +47,12 @@ function readKey(pem: string): KeyObject | IdentityProblem {
   try {
     return createPrivateKey(pem);
   } catch {
-    // The cause is not passed on: it may quote what it read.
+    // The error is dropped: its message may quote the file.
     return { problem: 'key: not a private key in PEM form, or it needs a passphrase' };
   }
 }
 
-/** Keys and signatures too weak for OpenSSL's security level show only here. */
+/** Finds keys and signatures that are too weak for OpenSSL's security level. */
 function refusedByOpenSsl(parts: IdentityParts): IdentityProblem | undefined {
   try {
     createSecureContext({ cert: parts.certChainPem, key: parts.keyPem, ca: parts.rootsPem });

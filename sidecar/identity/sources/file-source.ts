@@ -1,14 +1,3 @@
-/**
- * The identity that lies in PEM files (our own `up`, cert-manager, SPIRE, Kubernetes secrets), kept current.
- *
- * Events of the file system only hasten what a poll does anyway, because events get lost (mounts, replaced
- * directories). A set is taken over whole or not at all: one half of a change is simply inconsistent, and the old
- * identity stays until the new set is complete; a set that stays bad is reported.
- *
- * The process that writes the files may also bring each set itself (`feed`), which then needs no room on the disk: the
- * files count again when they change.
- */
-
 import { type FSWatcher, watch } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Clock } from '../../runtime/time/clock.js';
@@ -24,7 +13,7 @@ import type {
 import { type IdentityProblem, isProblem } from '../spiffe.js';
 import { assembleIdentity } from './assemble-identity.js';
 import { expiryWarning } from './expiry.js';
-import { readIdentityFiles, sameParts } from './secret-files.js';
+import { isSameParts, readIdentityFiles } from './secret-files.js';
 
 export interface FileIdentityOptions {
   readonly paths: IdentityPaths;
@@ -33,14 +22,15 @@ export interface FileIdentityOptions {
   readonly service: string;
   readonly clock: Pick<Clock, 'wallNow'>;
   readonly timers: Timers;
+  /** Identities that the issuing process sends, used as soon as they arrive. */
   readonly feed?: IdentityFeed | undefined;
-  /** Called once for each new problem with new files, in words for the log. */
+  /** Called once for each new problem with changed files, in one line. */
   readonly onProblem?: (problem: string) => void;
   /** How often the files are read without an event. Default 10 s. */
   readonly pollMs?: number;
   /** Quiet time after an event before the files are read. Default 100 ms. */
   readonly debounceMs?: number;
-  /** How long a set may be inconsistent before that is a problem and not a write in progress. Default 2 s. */
+  /** How long files may be inconsistent before that counts as a problem rather than a write in progress. Default 2 s. */
   readonly settleMs?: number;
 }
 
@@ -48,7 +38,7 @@ const POLL_MS = 10_000;
 const DEBOUNCE_MS = 100;
 const SETTLE_MS = 2_000;
 
-/** The files at the start were not usable; the message says which and why. */
+/** The files cannot be used at start; the message names the file and the reason. */
 export class IdentityFilesError extends Error {}
 
 /** Reads and checks the files, then watches them. Throws `IdentityFilesError`. */
@@ -56,6 +46,13 @@ export function openIdentityFiles(options: FileIdentityOptions): FileIdentitySou
   return new FileIdentitySource(options);
 }
 
+/**
+ * The identity in PEM files (of `up`, cert-manager, SPIRE, Kubernetes secrets), followed as they change.
+ *
+ * The files are read every 10 s, and 100 ms after a file-system event; events alone are not enough, because mounts and
+ * replaced directories lose them. A set of files is taken over as a whole: while certificate and key do not match, the old
+ * identity stays. With a `feed`, identities arrive also when the disk is full; the files count again when they change.
+ */
 export class FileIdentitySource implements IdentitySource {
   private identity: Identity;
   private seen: IdentityParts | IdentityProblem;
@@ -100,27 +97,27 @@ export class FileIdentitySource implements IdentitySource {
     this.listeners.clear();
   }
 
-  /** Reads the files now. Events and the poll call this; SIGHUP may too. */
+  /** Reads the files now. */
   refresh(): void {
     this.debounce?.cancel();
     this.debounce = undefined;
     const parts = readIdentityFiles(this.options.paths);
-    // The same bad set is checked again: its fault may have been the clock's.
-    if (sameParts(parts, this.seen) && !this.problem && !this.settle) return;
+    // Unchanged bad files are checked again: the clock may have been wrong.
+    if (isSameParts(parts, this.seen) && !this.problem && !this.settle) return;
     this.seen = parts;
     const next = this.check(parts);
     if (isProblem(next)) this.awaitConsistency();
     else this.accept(next);
   }
 
-  /** A set that was brought. One that is not usable changes nothing: the files have their say as before. */
+  /** An identity from the feed. One that cannot be used is reported and changes nothing. */
   private takeFed(parts: IdentityParts): void {
     const next = this.check(parts);
     if (isProblem(next)) this.report(next.problem);
     else this.accept(next);
   }
 
-  /** The first usable set, or what is wrong with the last. */
+  /** The first usable identity, or the problem of the last. */
   private firstOf(sets: readonly (IdentityParts | IdentityProblem)[]): Identity | IdentityProblem {
     const checked = sets.map((parts) => this.check(parts));
     return checked.find((each) => !isProblem(each)) ?? checked.at(-1)!;
@@ -135,12 +132,12 @@ export class FileIdentitySource implements IdentitySource {
     this.settle?.cancel();
     this.settle = undefined;
     this.problem = undefined;
-    if (sameParts(next, this.identity)) return;
+    if (isSameParts(next, this.identity)) return;
     this.identity = next;
     for (const listener of [...this.listeners]) listener(next);
   }
 
-  /** The set is bad now. If it still is after the settling time, say so. */
+  /** Reports a problem that is still there after the settling time. */
   private awaitConsistency(): void {
     this.settle ??= this.options.timers.after(this.options.settleMs ?? SETTLE_MS, () => {
       const next = this.check(readIdentityFiles(this.options.paths));
@@ -165,7 +162,7 @@ export class FileIdentitySource implements IdentitySource {
         watcher.on('error', () => watcher.close());
         this.watchers.push(watcher);
       } catch {
-        // No watch to be had (their number is limited): the poll finds every change.
+        // The number of watches is limited: the poll finds every change.
       }
     }
   }

@@ -1,9 +1,3 @@
-/**
- * Reads the three PEM files of an identity, safely: regular files only, bounded in size, and a private key that
- * others may read is refused, because it must be taken for known to them. The checks are on the open file, so
- * nothing can be swapped in between.
- */
-
 import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
 import type { IdentityParts, IdentityPaths } from '../identity.js';
 import { type IdentityProblem, isProblem } from '../spiffe.js';
@@ -12,6 +6,10 @@ const MAX_FILE_BYTES = 1024 * 1024;
 /** Any permission at all for group or world. */
 const OTHERS = 0o077;
 
+/**
+ * Reads the three PEM files of an identity: regular files only, at most 1 MiB, and a key only when group and world have no
+ * permission on it. The checks are made on the open file, so that it cannot be exchanged in between.
+ */
 export function readIdentityFiles(paths: IdentityPaths): IdentityParts | IdentityProblem {
   const certChainPem = readBounded(paths.cert, { secret: false });
   if (typeof certChainPem !== 'string') return certChainPem;
@@ -25,7 +23,7 @@ export function readIdentityFiles(paths: IdentityPaths): IdentityParts | Identit
 function readBounded(path: string, options: { readonly secret: boolean }): string | IdentityProblem {
   let file: number;
   try {
-    // Non-blocking, so that a FIFO in place of a file cannot hold up the process.
+    // Non-blocking: opening a FIFO would wait for a writer.
     file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (error) {
     return { problem: `${path}: ${errorCode(error)}` };
@@ -57,8 +55,8 @@ function errorCode(error: unknown): string {
   return CODES[code] ?? code;
 }
 
-/** Whether two reads gave the same bytes. */
-export function sameParts(a: IdentityParts | IdentityProblem, b: IdentityParts | IdentityProblem): boolean {
+/** Whether two reads had the same result, also when it is the same problem. */
+export function isSameParts(a: IdentityParts | IdentityProblem, b: IdentityParts | IdentityProblem): boolean {
   if (isProblem(a) || isProblem(b)) return isProblem(a) && isProblem(b) && a.problem === b.problem;
   return a.certChainPem === b.certChainPem && a.keyPem === b.keyPem && a.rootsPem === b.rootsPem;
 }

@@ -1,9 +1,3 @@
-/**
- * Who is at the other end: the verdict on a peer's certificate. Every rule for X.509-SVIDs and Consul's ids
- * stands here, because Node's TLS layer checks none of them, and nothing at all on a resumed session. Both
- * roles call this on every handshake; which calls the peer may make is decided elsewhere, per call.
- */
-
 import type { DetailedPeerCertificate, TLSSocket } from 'node:tls';
 import { type IdentityProblem, isProblem, parseSpiffeId, type SpiffeId } from '../spiffe.js';
 import { type CertificateFacts, ExtendedKeyUsage, KeyUsage } from '../x509/certificate.js';
@@ -17,7 +11,7 @@ import {
 } from '../x509/chain.js';
 import { certificatesFromPem } from '../x509/pem.js';
 
-/** Stable short names, for metrics and logs. */
+/** Why a peer is rejected: stable names for metrics (`reason`) and logs. */
 export type PeerRejection =
   | 'no-certificate'
   | 'malformed'
@@ -37,37 +31,42 @@ export type PeerRejection =
   | 'wrong-datacenter'
   | 'wrong-protocol';
 
+/** Result of a verification; `detail` is for logs. */
 export type PeerVerification =
   | { readonly kind: 'accepted'; readonly id: SpiffeId; readonly notAfterMs: number }
   | { readonly kind: 'rejected'; readonly reason: PeerRejection; readonly detail: string };
 
+/** The certificates of a peer in DER. */
 export interface PeerChain {
   readonly leafDer: Uint8Array;
-  /** What the peer sent above its leaf, in any order. */
+  /** Certificates that the peer sent with its leaf, in any order. */
   readonly chainDer: readonly Uint8Array[];
 }
 
-/** Whom a caller means to reach. A datacenter that is not named may be any. */
+/** The service that a client connects to; without a datacenter, in any. */
 export interface ExpectedPeer {
   readonly service: string;
   readonly datacenter?: string;
 }
 
-/** Whom we believe. Made once per set of roots: parsing is not free. */
+/** Trust domain and parsed roots. Made once for each set of roots, because parsing costs time. */
 export interface PeerTrust {
   readonly trustDomain: string;
   readonly roots: readonly ParsedCertificate[];
 }
 
+/** Parses roots in PEM for a trust domain. */
 export function createPeerTrust(trustDomain: string, rootsPem: string): PeerTrust | IdentityProblem {
   const roots = parseRoots(trustDomain, certificatesFromPem(rootsPem));
   return isProblem(roots) ? roots : { trustDomain: trustDomain.toLowerCase(), roots };
 }
 
 /**
- * Judges a chain. `expected`, when given, is whom the peer must be (client role), a service alone as a string. Never
- * throws.
- * Namespaces and partitions other than `default` are refused: intentions here name services only.
+ * Verifies the certificate of a peer against every rule for X.509-SVIDs and Consul's ids: purpose, SPIFFE id, validity, path
+ * to a root, expected service. Node's TLS layer checks none of the SPIFFE rules. Namespaces and partitions other than
+ * `default` are rejected, because intentions name services only. Authorization of calls is decided elsewhere. Never throws.
+ *
+ * @param expected (client role) the service, in any datacenter when it is a string.
  */
 export function verifyPeer(
   chain: PeerChain,
@@ -103,8 +102,8 @@ function checkExpected(id: SpiffeId, expected: ExpectedPeer | string): PeerVerif
 }
 
 /**
- * Judges the peer of a connected TLS socket, resumed sessions included, and the protocol it agreed on: `h2`, or
- * none at all (proxies that relay TCP offer none). Never throws.
+ * Verifies the peer of a connected TLS socket, resumed sessions included, and its ALPN protocol: `h2`, or none (proxies that
+ * relay TCP offer none). Never throws.
  */
 export function verifyPeerSocket(
   socket: TLSSocket,
@@ -123,15 +122,14 @@ export function verifyPeerSocket(
 
 function peerChain(socket: TLSSocket): PeerChain | undefined {
   try {
-    // Not getPeerX509Certificate: on a client it takes the leaf out of the session, and the next caller gets
-    // its issuer, or nothing.
+    // Not getPeerX509Certificate: on a client it removes the leaf from the session, so that a second call fails.
     return chainOf(socket.getPeerCertificate(true));
   } catch {
     return undefined;
   }
 }
 
-/** What Node's older form of a certificate holds; undefined for the empty object it gives when there is none. */
+/** The chain in Node's legacy certificate object; undefined for the empty object of a peer without a certificate. */
 export function chainOf(certificate: Partial<DetailedPeerCertificate> | undefined): PeerChain | undefined {
   const leafDer = certificate?.raw;
   if (!leafDer) return undefined;
@@ -145,7 +143,7 @@ export function chainOf(certificate: Partial<DetailedPeerCertificate> | undefine
   return { leafDer, chainDer };
 }
 
-/** May this certificate stand for a workload at all? X509-SVID sections 4.1 to 4.4. */
+/** Whether the certificate may identify a workload, X509-SVID sections 4.1 to 4.4. Undefined: it may. */
 function checkPurpose(facts: CertificateFacts): PeerVerification | undefined {
   if (facts.unknownCritical.length > 0) {
     return reject('critical-extension', `unknown critical extension ${facts.unknownCritical[0]}`);
@@ -194,7 +192,7 @@ function checkValidity(facts: CertificateFacts, wallNowMs: number): PeerVerifica
       `valid from ${isoTime(facts.notBeforeMs)}, ${clockRemark(wallNowMs)}`,
     );
   }
-  // Written so that a clock that is no number convicts.
+  // A clock that is no number counts as expired.
   if (!(wallNowMs <= facts.notAfterMs)) {
     return reject('clock-expired', `valid until ${isoTime(facts.notAfterMs)}, ${clockRemark(wallNowMs)}`);
   }
@@ -210,11 +208,11 @@ function checkPath(
   if (chainDer.length > MAX_CHAIN_CERTIFICATES) {
     return reject('chain-too-long', `more than ${MAX_CHAIN_CERTIFICATES} certificates above the leaf`);
   }
-  // An unreadable certificate in the chain is no reason to refuse a leaf that another path vouches for.
+  // An unreadable intermediate is skipped: another path may lead to a root.
   const intermediates = chainDer
     .map(parseCertificate)
     .filter((parsed): parsed is ParsedCertificate => !isProblem(parsed));
-  const path = findPath(leaf, { intermediates, roots: trust.roots }, trust.trustDomain, wallNowMs);
+  const path = findPath(leaf, { ...trust, intermediates, wallNowMs });
   switch (path.kind) {
     case 'trusted':
       return undefined;
@@ -231,7 +229,7 @@ function clockRemark(wallNowMs: number): string {
   return `the clock here says ${isoTime(wallNowMs)}: renew the certificate, or set the clock that is wrong`;
 }
 
-/** Text from a peer, made fit for one line of a log. */
+/** Text from a peer on one line of a log, at most 200 characters. */
 function quote(text: string): string {
   return JSON.stringify(text.length > 200 ? `${text.slice(0, 200)}…` : text);
 }

@@ -1,8 +1,3 @@
-/**
- * Keeps TLS current while identities change: servers get a new secure context, new outgoing connections new
- * credentials. Connections that stand are not touched; their users may judge them again when roots change.
- */
-
 import type { ConnectionOptions, Server, TLSSocket } from 'node:tls';
 import type { Timer, Timers } from '../../runtime/time/timers.js';
 import type { Identity, IdentitySource } from '../identity.js';
@@ -16,15 +11,21 @@ import {
   serverTlsOptions,
 } from './tls-options.js';
 
+/** A rotation that has taken effect. */
 export interface Rotated {
   readonly identity: Identity;
   readonly trust: PeerTrust;
-  /** A root was added or removed: judge standing connections again with `verifyPeerSocket`. */
+  /** A root was added or removed: open connections have to be verified again with `verifyPeerSocket`. */
   readonly rootsChanged: boolean;
 }
 
-const EXPIRY_LOOK_MS = 60_000;
+/** The wall clock may jump: the expiry is compared again at least this often. */
+const EXPIRY_CHECK_MS = 60_000;
 
+/**
+ * Applies new identities to TLS: servers get a new secure context, new outbound connections the new credentials. Open
+ * connections are not touched.
+ */
 export class TlsRotation {
   private credentials: ClientCredentials | undefined;
   private readonly servers = new Set<Server>();
@@ -35,7 +36,7 @@ export class TlsRotation {
   private readonly expiryListeners = new Set<(identity: Identity) => void>();
   private expiry: Timer | undefined;
 
-  /** `timers`: for `onExpiry`; without them nobody is told. */
+  /** @param timers for `onExpiry`; without them it never calls back. */
   constructor(
     source: IdentitySource,
     private readonly wallNow: () => number,
@@ -52,45 +53,45 @@ export class TlsRotation {
     return this.credentials?.identity;
   }
 
-  /** Whom to believe now, for `verifyPeerSocket`. */
+  /** The current trust, for `verifyPeerSocket`. */
   get trust(): PeerTrust | undefined {
     return this.credentials?.trust;
   }
 
-  /** Identities taken over since the start, the first not counted. */
+  /** Rotations since the start; the first identity is not one. */
   get rotations(): number {
     return this.count;
   }
 
-  /** Why the last identity was not taken over; the one before it stays in use. */
+  /** Why the newest identity was not taken over, while the one before it stays in use; undefined when it was. */
   get problem(): string | undefined {
     return this.lastProblem;
   }
 
-  /** From now on the server presents the current identity. Returns the way to stop. */
+  /** The server presents the current identity from now on. Returns the function that detaches it. */
   attach(server: Server): () => void {
     this.servers.add(server);
     if (this.credentials) server.setSecureContext(serverTlsOptions(this.credentials.identity));
     return () => this.servers.delete(server);
   }
 
-  /** Whether our own certificate is over: we present it to nobody any more. False while there is none. */
+  /** Whether our certificate has expired, so that no connection may present it. False while there is none. */
   get isExpired(): boolean {
     const notAfterMs = this.credentials?.identity.notAfterMs;
-    // Written so that a clock that is no number counts as late.
+    // A clock that is no number counts as late.
     return notAfterMs !== undefined && !(this.wallNow() <= notAfterMs);
   }
 
   /**
-   * Options for `tls.connect` to an endpoint of a service (a string: of any datacenter); undefined while there is no
-   * identity, or only an expired one.
+   * Options for `tls.connect` to an endpoint of a service, in any datacenter when `peer` is a string; undefined without an
+   * identity that is still valid.
    */
   clientOptions(peer: PeerName | string): ConnectionOptions | undefined {
     if (this.credentials === undefined || this.isExpired) return undefined;
     return clientConnectOptions(this.credentials, peer, this.wallNow);
   }
 
-  /** Why a handshake failed, ours to blame included; undefined when it was about neither side's certificate. */
+  /** Why a handshake failed, by either side's certificate; undefined when it was about neither. */
   handshakeFailure(
     error: (Error & { readonly code?: string }) | undefined,
     socket: TLSSocket | undefined,
@@ -99,13 +100,13 @@ export class TlsRotation {
     return handshakeFailure(error, socket);
   }
 
-  /** Called after each rotation, servers included. */
+  /** Called after each rotation, when servers have it too. */
   subscribe(listener: (change: Rotated) => void): () => void {
     this.listeners.add(listener);
     return () => this.listeners.delete(listener);
   }
 
-  /** Called when our certificate expires before another came: connections that stand were made with it. */
+  /** Called when our certificate expires without a new one: open connections were made with it. */
   onExpiry(listener: (identity: Identity) => void): () => void {
     this.expiryListeners.add(listener);
     return () => this.expiryListeners.delete(listener);
@@ -119,14 +120,13 @@ export class TlsRotation {
     this.expiryListeners.clear();
   }
 
-  /** The wall clock may jump, and timers keep another time: looked at again at least once a minute. */
   private watchExpiry(): void {
     this.expiry?.cancel();
     this.expiry = undefined;
     const identity = this.credentials?.identity;
     if (identity === undefined || this.timers === undefined) return;
     const leftMs = identity.notAfterMs - this.wallNow() + 1;
-    const delayMs = Math.min(Math.max(leftMs, 0), EXPIRY_LOOK_MS);
+    const delayMs = Math.min(Math.max(leftMs, 0), EXPIRY_CHECK_MS);
     this.expiry = this.timers.after(
       delayMs,
       () => {

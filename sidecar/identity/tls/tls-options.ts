@@ -1,9 +1,3 @@
-/**
- * How our identity looks on the wire: the TLS floor (1.2, AEAD only), ALPN, and no session resumption, which
- * would skip every check of the peer. The options refuse strangers on their own; users of a socket still call
- * `verifyPeerSocket` on it, because Node knows none of SPIFFE's rules.
- */
-
 import { constants } from 'node:crypto';
 import tls from 'node:tls';
 import type { Identity } from '../identity.js';
@@ -33,13 +27,13 @@ const CIPHERS = [
 /** P-384 only because leaves may have such keys (under TLS 1.2 the curve list covers certificates too). */
 const CURVES = 'X25519:P-256:P-384';
 
-/** SSL_OP_NO_RENEGOTIATION has no name in the types of every Node version we run on. */
+/** SSL_OP_NO_RENEGOTIATION, which the types of some supported Node versions do not name. */
 const NO_RENEGOTIATION = 1 << 30;
 
-/** TCP accept to the end of the TLS handshake, ms, when the caller names no other. */
+/** Default time from TCP accept to the end of the TLS handshake, ms. */
 const HANDSHAKE_TIMEOUT_MS = 5_000;
 
-/** A peer that was refused; `reason` is the stable name. */
+/** The error of a client socket whose peer was rejected. */
 export class PeerRejectedError extends Error {
   readonly code = 'OUTRIDER_PEER_REJECTED';
 
@@ -51,19 +45,22 @@ export class PeerRejectedError extends Error {
   }
 }
 
-/** The trust that goes with an identity. An identity was checked when it was made, so a fault here is a defect. */
+/** Trust in the roots of an identity. Throws only for an identity that `assembleIdentity` has not checked. */
 export function trustOf(identity: Identity): PeerTrust {
   const trust = createPeerTrust(identity.id.trustDomain, identity.rootsPem);
   if (isProblem(trust)) throw new Error(`roots: ${trust.problem}`);
   return trust;
 }
 
-/** Whom a connection is for. `subset` only shows in the SNI, as Consul's gateways and peers know it. */
+/** The endpoint a connection is for. `subset` appears in the SNI only, as in Consul's. */
 export interface PeerName extends ExpectedPeer {
   readonly subset?: string;
 }
 
-/** Without an identity: no certificate, so that no handshake succeeds; and nobody is believed. */
+/**
+ * TLS 1.2 or newer with AEAD suites, and no session tickets: a resumed session would skip the verification of the peer.
+ * Without an identity there is no certificate and no CA, so that every handshake fails.
+ */
 function contextOptions(identity: Identity | undefined): tls.SecureContextOptions {
   return {
     ...(identity === undefined
@@ -78,9 +75,9 @@ function contextOptions(identity: Identity | undefined): tls.SecureContextOption
 }
 
 /**
- * For `tls.createServer` and `setSecureContext`. A client that offers protocols without h2 fails the handshake; one
- * that offers none is let in (prior knowledge). Without an identity every handshake fails: a listener may open before
- * there is one, and gets it by `TlsRotation.attach`.
+ * Options for `tls.createServer` and `setSecureContext`. A client that offers ALPN protocols without h2 fails the handshake;
+ * one that offers none is accepted (prior knowledge). A listener may open without an identity, when every handshake fails,
+ * and gets one by `TlsRotation.attach`. Peers also have to pass `verifyPeerSocket`.
  */
 export function serverTlsOptions(
   identity: Identity | undefined,
@@ -95,20 +92,21 @@ export function serverTlsOptions(
   };
 }
 
-/** The parts of the client options that are costly and the same for every upstream. */
+/** What all client connections of an identity share; a secure context is costly to create. */
 export interface ClientCredentials {
   readonly identity: Identity;
   readonly trust: PeerTrust;
   readonly context: tls.SecureContext;
 }
 
+/** Creates the shared part of client connections. */
 export function clientCredentials(identity: Identity): ClientCredentials {
   return { identity, trust: trustOf(identity), context: tls.createSecureContext(contextOptions(identity)) };
 }
 
 /**
- * For `tls.connect`, without the address. The peer must be the service named, and of the datacenter when one is named;
- * otherwise the socket emits a `PeerRejectedError`. No session is given, so nothing is resumed.
+ * Options for `tls.connect`, without the address. The peer has to be the named service, and of the named datacenter if there
+ * is one; else the socket emits a `PeerRejectedError`. No session is passed, so that none is resumed.
  */
 export function clientConnectOptions(
   credentials: ClientCredentials,
@@ -129,8 +127,8 @@ export function clientConnectOptions(
 const LABEL = /^[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?$/;
 
 /**
- * Consul's form of the SNI, `[subset.]service.default.<datacenter>.internal.<trust domain>`, the datacenter ours where
- * none is named; undefined where a part is no DNS label.
+ * The SNI in Consul's form, `[subset.]service.default.<datacenter>.internal.<trust domain>`, with our own datacenter by
+ * default; undefined where a part is no DNS label.
  */
 export function serverName(peer: PeerName, identity: Identity): string | undefined {
   const { service, subset, datacenter = identity.id.datacenter } = peer;
@@ -148,27 +146,29 @@ function checkServer(
 ): Error | undefined {
   const chain = chainOf(certificate);
   if (!chain) return new PeerRejectedError('no-certificate', 'the peer presented no certificate');
-  const verdict = verifyPeer(chain, trust, wallNowMs, expected);
-  return verdict.kind === 'rejected' ? new PeerRejectedError(verdict.reason, verdict.detail) : undefined;
+  const peer = verifyPeer(chain, trust, wallNowMs, expected);
+  return peer.kind === 'rejected' ? new PeerRejectedError(peer.reason, peer.detail) : undefined;
 }
 
 /**
- * Why a handshake failed, as one of our stable names; undefined when it was not about certificates. For the
- * `tlsClientError` event of a server, which gets the socket (closed by then, with only OpenSSL's verdict left on
- * it), and the `error` event of a client.
+ * Why a handshake failed, as a stable name; undefined when it was not about certificates.
+ *
+ * @param error of a server's `tlsClientError` or a client's `error` event.
+ * @param socket of that event; on a server it is closed by then and has only OpenSSL's result.
  */
 export function handshakeFailure(
   error: (Error & { readonly code?: string }) | undefined,
   socket: tls.TLSSocket | undefined,
 ): PeerRejection | undefined {
   if (error instanceof PeerRejectedError) return error.reason;
-  // Typed as an Error, it is the code of OpenSSL's verdict.
-  const verdict: unknown = socket?.authorizationError;
-  const code = typeof verdict === 'string' ? verdict : error?.code;
-  return code === undefined ? undefined : OPENSSL_FAULTS.get(code);
+  // Typed as an Error, but it is the code of OpenSSL's result.
+  const result: unknown = socket?.authorizationError;
+  const code = typeof result === 'string' ? result : error?.code;
+  return code === undefined ? undefined : OPENSSL_REASONS.get(code);
 }
 
-const OPENSSL_FAULTS: ReadonlyMap<string, PeerRejection> = new Map([
+/** Error codes of OpenSSL and Node, X509_verify_cert_error_string(3), by the reason they stand for. */
+const OPENSSL_REASONS: ReadonlyMap<string, PeerRejection> = new Map([
   ['CERT_HAS_EXPIRED', 'clock-expired'],
   ['CERT_NOT_YET_VALID', 'clock-not-yet-valid'],
   // What Node reports when there is no certificate at all.

@@ -1,10 +1,3 @@
-/**
- * The facts of one certificate that SPIFFE's rules are about, read from its DER by our own code: Node exposes
- * neither the basic key usage nor the SANs as a list. Reads only; what the facts mean is decided in peer.ts.
- *
- * `readCertificate` never throws and never takes more than one pass: bad input is a value that names the problem.
- */
-
 import type { IdentityProblem } from '../spiffe.js';
 import {
   DerError,
@@ -21,12 +14,14 @@ import {
 /** Bits of `keyUsage`, RFC 5280 section 4.2.1.3. */
 export const KeyUsage = { digitalSignature: 1 << 0, keyCertSign: 1 << 5, crlSign: 1 << 6 } as const;
 
+/** Object identifiers of `extKeyUsage`, RFC 5280 section 4.2.1.12. */
 export const ExtendedKeyUsage = {
   any: '2.5.29.37.0',
   serverAuth: '1.3.6.1.5.5.7.3.1',
   clientAuth: '1.3.6.1.5.5.7.3.2',
 } as const;
 
+/** The fields of a certificate that the SPIFFE rules are about; Node exposes neither key usage nor SANs as a list. */
 export interface CertificateFacts {
   /** Lower-case hex, without leading zero bytes. */
   readonly serial: string;
@@ -34,14 +29,14 @@ export interface CertificateFacts {
   readonly notAfterMs: number;
   readonly uris: readonly string[];
   readonly isCa: boolean;
-  /** Most intermediates that may stand below this CA; undefined = no bound. */
+  /** Most intermediates below this CA; undefined: no bound. */
   readonly pathLength: number | undefined;
   /** Bits of `KeyUsage`; undefined when the extension is absent. */
   readonly keyUsage: number | undefined;
   readonly extendedKeyUsages: readonly string[] | undefined;
   /** Hosts of the URI subtrees of nameConstraints (RFC 5280 section 4.2.1.10). */
   readonly uriConstraints: { readonly permitted: readonly string[]; readonly excluded: readonly string[] };
-  /** Critical extensions this reader does not know; RFC 5280 demands that such a certificate be refused. */
+  /** Critical extensions that are not read here; RFC 5280 section 4.2 requires that such a certificate is refused. */
   readonly unknownCritical: readonly string[];
 }
 
@@ -65,6 +60,7 @@ const NAME_URI = 0x86;
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
+/** Reads one certificate in DER, at most 64 KiB, in one pass. Never throws; decides nothing. */
 export function readCertificate(der: Uint8Array): CertificateFacts | IdentityProblem {
   if (der.length > MAX_CERTIFICATE_BYTES) return { problem: `larger than ${MAX_CERTIFICATE_BYTES} bytes` };
   try {

@@ -1,31 +1,27 @@
-/**
- * Does a leaf lead to a root we trust? Path building and the checks on every signing certificate in the path
- * (RFC 5280 section 6, without revocation, which Consul has not): CA flag, key usage, validity, path length,
- * URI name constraints, signature. OpenSSL checks a fresh handshake too; this also holds for resumed ones.
- *
- * Work is bounded: a fixed number of signatures is verified however the certificates are arranged.
- */
-
 import { X509Certificate } from 'node:crypto';
 import type { IdentityProblem } from '../spiffe.js';
 import { isProblem, splitSpiffeUri } from '../spiffe.js';
 import { type CertificateFacts, KeyUsage, readCertificate } from './certificate.js';
 
-/** A certificate parsed both ways: by us for its facts, by OpenSSL for its key and signature. */
+/** A certificate parsed twice: here for its facts, by OpenSSL for its key and signature. */
 export interface ParsedCertificate {
   readonly x509: X509Certificate;
   readonly facts: CertificateFacts;
 }
 
+/** Result of a path search; `detail` continues a sentence about the certificate. */
 export type PathResult =
   | { readonly kind: 'trusted' }
   | { readonly kind: 'untrusted'; readonly detail: string }
   | { readonly kind: 'issuer-expired'; readonly detail: string }
   | { readonly kind: 'issuer-not-yet-valid'; readonly detail: string };
 
+/** Longest chain that is accepted from a peer, without the leaf. */
 export const MAX_CHAIN_CERTIFICATES = 10;
+/** Signatures verified for one path at most, however the certificates are arranged. */
 const MAX_SIGNATURES = 32;
 
+/** Parses one certificate in DER. Never throws. */
 export function parseCertificate(der: Uint8Array): ParsedCertificate | IdentityProblem {
   const facts = readCertificate(der);
   if (isProblem(facts)) return facts;
@@ -36,17 +32,21 @@ export function parseCertificate(der: Uint8Array): ParsedCertificate | IdentityP
   }
 }
 
-/** Searches a path from the leaf over `intermediates` to one of `roots`. `host` is the leaf's trust domain. */
-export function findPath(
-  leaf: ParsedCertificate,
-  pool: {
-    readonly intermediates: readonly ParsedCertificate[];
-    readonly roots: readonly ParsedCertificate[];
-  },
-  host: string,
-  wallNowMs: number,
-): PathResult {
-  return new PathSearch(pool, host, wallNowMs).run(leaf);
+/**
+ * Searches a path from a leaf to a root, and checks every signing certificate in it (RFC 5280 section 6): CA flag, key
+ * usage, validity, path length, URI name constraints and signature. Revocation is not checked; Consul has none. OpenSSL
+ * checks a full handshake too; these checks also hold for resumed sessions.
+ */
+export function findPath(leaf: ParsedCertificate, options: PathOptions): PathResult {
+  return new PathSearch(options).run(leaf);
+}
+
+export interface PathOptions {
+  readonly intermediates: readonly ParsedCertificate[];
+  readonly roots: readonly ParsedCertificate[];
+  /** Trust domain of the leaf. */
+  readonly trustDomain: string;
+  readonly wallNowMs: number;
 }
 
 class PathSearch {
@@ -56,24 +56,17 @@ class PathSearch {
     detail: 'no trusted root issued it, nor an intermediate it came with',
   };
 
-  constructor(
-    private readonly pool: {
-      readonly intermediates: readonly ParsedCertificate[];
-      readonly roots: readonly ParsedCertificate[];
-    },
-    private readonly host: string,
-    private readonly wallNowMs: number,
-  ) {}
+  constructor(private readonly options: PathOptions) {}
 
   run(leaf: ParsedCertificate): PathResult {
     return this.climb(leaf, []) ? { kind: 'trusted' } : this.best;
   }
 
   private climb(child: ParsedCertificate, below: readonly ParsedCertificate[]): boolean {
-    for (const root of this.pool.roots) {
+    for (const root of this.options.roots) {
       if (this.mayIssue(root, child, below.length)) return true;
     }
-    for (const issuer of this.pool.intermediates) {
+    for (const issuer of this.options.intermediates) {
       if (issuer === child || below.includes(issuer)) continue;
       if (this.mayIssue(issuer, child, below.length) && this.climb(issuer, [...below, issuer])) return true;
     }
@@ -85,7 +78,7 @@ class PathSearch {
     if (!named(child, issuer)) return false;
     const { facts } = issuer;
     if (!facts.isCa) return this.fail('untrusted', 'its issuer is not a CA');
-    const unfit = foreignId(facts, this.host);
+    const unfit = foreignId(facts, this.options.trustDomain);
     if (unfit !== undefined) return this.fail('untrusted', unfit);
     if (facts.keyUsage !== undefined && !(facts.keyUsage & KeyUsage.keyCertSign)) {
       return this.fail('untrusted', 'its issuer may not sign certificates');
@@ -99,15 +92,15 @@ class PathSearch {
     if (facts.pathLength !== undefined && intermediatesBelow > facts.pathLength) {
       return this.fail('untrusted', `longer than the path of ${facts.pathLength} its issuer allows`);
     }
-    if (!hostAllowed(this.host, facts.uriConstraints)) {
+    if (!hostAllowed(this.options.trustDomain, facts.uriConstraints)) {
       return this.fail('untrusted', 'its issuer may not name this trust domain');
     }
     this.signatures++;
     if (!signed(child, issuer)) return this.fail('untrusted', 'its signature is not of the issuer it names');
-    if (this.wallNowMs < facts.notBeforeMs) {
+    if (this.options.wallNowMs < facts.notBeforeMs) {
       return this.fail('issuer-not-yet-valid', `its issuer is valid from ${isoTime(facts.notBeforeMs)}`);
     }
-    if (this.wallNowMs > facts.notAfterMs) {
+    if (this.options.wallNowMs > facts.notAfterMs) {
       return this.fail('issuer-expired', `its issuer was valid until ${isoTime(facts.notAfterMs)}`);
     }
     return true;
@@ -120,8 +113,8 @@ class PathSearch {
 }
 
 /**
- * X509-SVID section 4: the SPIFFE id of a signing certificate has no path, and its trust domain is that of the leaf. What
- * carries the id of a workload is one, whatever else it may do. Undefined: none, or fit.
+ * X509-SVID section 4: the SPIFFE id of a signing certificate has no path, and the trust domain of the leaf. Undefined: no
+ * id, or a fitting one.
  */
 function foreignId(facts: CertificateFacts, host: string): string | undefined {
   for (const uri of facts.uris) {
@@ -157,8 +150,7 @@ function hostAllowed(host: string, constraints: CertificateFacts['uriConstraints
 }
 
 /**
- * Reads the roots of one trust domain. A signing certificate that carries the SPIFFE id of another trust
- * domain (as Consul's do) is no root of this one.
+ * Parses the roots of a trust domain. A root with the SPIFFE id of another trust domain (Consul's have one) is a problem.
  */
 export function parseRoots(
   trustDomain: string,
@@ -183,6 +175,7 @@ export function parseRoots(
   return roots;
 }
 
+/** An epoch time in ms as ISO 8601; other numbers as they are. */
 export function isoTime(ms: number): string {
   return Number.isFinite(ms) && Math.abs(ms) < 8.64e15 ? new Date(ms).toISOString() : String(ms);
 }

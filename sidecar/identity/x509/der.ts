@@ -1,10 +1,4 @@
-/**
- * A reader for the part of DER that certificates use. It trusts no length: every value must lie inside its
- * parent, lengths must be in the shortest form, and nothing recurses, so garbage costs at most one pass.
- *
- * Errors are thrown as `DerError` inside this folder and become values at the edge of x509.ts.
- */
-
+/** Thrown for malformed DER inside this folder; `readCertificate` turns it into a value. */
 export class DerError extends Error {}
 
 /** Tags, RFC 5280 appendix A (explicit and implicit context tags are written out where they are used). */
@@ -19,6 +13,10 @@ export const Tag = {
   sequence: 0x30,
 } as const;
 
+/**
+ * Reads the part of DER (X.690) that certificates use. No length is trusted: each value has to lie inside its container,
+ * and lengths have to be in the shortest form. Nothing recurses, so that malformed input costs one pass at most.
+ */
 export class DerReader {
   private readonly bytes: Uint8Array;
   private position: number;
@@ -161,7 +159,7 @@ export function readTime(value: { tag: number; content: DerReader }): number {
   return ms;
 }
 
-/** 7-bit text; anything else is a fault rather than a guess at an encoding. */
+/** Text of 7-bit characters; any other byte is an error. */
 export function readAscii(content: DerReader): string {
   const bytes = content.rest();
   let text = '';

@@ -1,9 +1,7 @@
-/** PEM text to DER and back, for certificates only. Keys never pass through here. */
-
 const BLOCK = /-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]*)-----END CERTIFICATE-----/g;
 const MAX_CERTIFICATES = 64;
 
-/** Every certificate in the text, in order; other blocks and remarks between them are skipped. At most 64. */
+/** DER of every certificate in a PEM text, in order, at most 64. Other blocks and text between them are skipped. */
 export function certificatesFromPem(pem: string): Buffer[] {
   const found: Buffer[] = [];
   for (const match of pem.matchAll(BLOCK)) {
@@ -13,6 +11,7 @@ export function certificatesFromPem(pem: string): Buffer[] {
   return found;
 }
 
+/** PEM of one certificate. */
 export function certificateToPem(der: Uint8Array): string {
   const lines =
     Buffer.from(der)
