@@ -1,9 +1,9 @@
-/** What is done for a call beside retries: second copies, stand-ins, and questions to those who are silent. */
+/** Hedging, fallback and health checks: what helps a call beside retries. */
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { measure } from '../faults/row.js';
 import { fails, WELL } from '../models/protocol.js';
-import { type DecisionRow, drill, during, expectAvailable, expectP99, percentOf, untilOut } from './drill.js';
+import { type DecisionRow, drillRow, percentOf } from './drill.js';
 import { IMPATIENT, RETRIED, STAND_IN } from './mesh.js';
 
 const SERVICE_MS = 50;
@@ -11,130 +11,121 @@ const MAX_RATIO = 0.05;
 /** What a hedge may have saved up, and what the retry budget grants beside. */
 const SAVED = 10;
 
-const hedge: DecisionRow = {
+const HEDGED = { ...RETRIED, hedge: { percentile: 0.95, min_delay: '5ms', max_ratio: MAX_RATIO } };
+
+const hedge = drillRow({
   name: 'hedge',
   fault: 'one call in forty takes ten times as long, at whatever replica',
-  run: (_, trial) => {
-    const route = { ...RETRIED, hedge: { percentile: 0.95, min_delay: '5ms', max_ratio: MAX_RATIO } };
-    return drill(trial, { serviceMs: SERVICE_MS, upstream: { routes: [route] } }, async ({ mesh, load }) => {
-      await delay(trial.pick(1_000, 3_000));
-      await Promise.all(mesh.models.map((model) => model.behave({ does: 'lag', every: 40, factor: 10 })));
-      const [sent, won] = await Promise.all([
-        mesh.caller.metric('outrider_hedges_total'),
-        mesh.caller.metric('outrider_hedges_won_total'),
-      ]);
-      const fromMs = performance.now();
-      const calls = await during(load, fromMs, trial.pick(2_500, 15_000));
-      const copies = (await mesh.caller.metric('outrider_hedges_total')) - sent;
-      const wins = (await mesh.caller.metric('outrider_hedges_won_total')) - won;
-      trial.figure('copies that answered first', `${wins} of ${copies}`);
-      trial.expect(
-        'most late calls are overtaken',
-        wins >= calls.length / 80,
-        `${wins} of ${calls.length} calls`,
-      );
-      const most = calls.length * MAX_RATIO * 1.02 + SAVED;
-      trial.expect('copies are 5 % of the calls at most', copies <= most, percentOf(copies, calls.length));
-      expectP99(trial, 'p99 is far from ten times as long', calls, 4 * SERVICE_MS);
-      expectAvailable(trial, calls, 99.9);
-    });
+  plan: { serviceMs: SERVICE_MS, upstream: { routes: [HEDGED] } },
+  work: async ({ trial, mesh, load }) => {
+    await delay(trial.pick(1_000, 3_000));
+    await Promise.all(mesh.models.map((model) => model.behave({ does: 'lag', every: 40, factor: 10 })));
+    const [sent, won] = await Promise.all([
+      mesh.caller.metric('outrider_hedges_total'),
+      mesh.caller.metric('outrider_hedges_won_total'),
+    ]);
+    const fromMs = performance.now();
+    const calls = await load.during(fromMs, trial.pick(2_500, 15_000));
+    const copies = (await mesh.caller.metric('outrider_hedges_total')) - sent;
+    const wins = (await mesh.caller.metric('outrider_hedges_won_total')) - won;
+    trial.figure('copies that answered first', `${wins} of ${copies}`);
+    trial.expect(
+      'most late calls are overtaken',
+      wins >= calls.length / 80,
+      `${wins} of ${calls.length} calls`,
+    );
+    const most = calls.length * MAX_RATIO * 1.02 + SAVED;
+    trial.expect('copies are 5 % of the calls at most', copies <= most, percentOf(copies, calls.length));
+    trial.expectP99('p99 is far from ten times as long', calls, 4 * SERVICE_MS);
+    trial.expectAvailable(calls, 99.9);
   },
-};
+});
 
-const fallback: DecisionRow = {
+const WITH_FALLBACK = { ...RETRIED, fallback: [{ kind: 'upstream', upstream: STAND_IN }] };
+
+const fallback = drillRow({
   name: 'fallback',
   fault: 'every replica fails, and another model stands in until they are well',
-  run: (_, trial) => {
-    const routes = [{ ...RETRIED, fallback: [{ kind: 'upstream', upstream: STAND_IN }] }];
-    return drill(trial, { hasStandIn: true, upstream: { routes } }, async ({ mesh, load }) => {
-      const proud = await mesh.load({ perSecond: 50, metadata: { 'outrider-accept-degraded': 'no' } });
-      await delay(trial.pick(300, 2_000));
-      const fromMs = performance.now();
-      await Promise.all(mesh.models.map((model) => model.behave(fails('trailers'))));
-      const brokenMs = performance.now();
-      const calls = await during(load, brokenMs, trial.pick(1_500, 10_000));
-      expectAvailable(trial, await load.between(fromMs, performance.now()), 99.5);
-      const unmarked = calls.filter(({ degraded, failure }) => !degraded && failure === undefined).length;
-      trial.expect('every answer says that it is degraded', unmarked === 0, `${unmarked} do not`);
-      const declined = await proud.between(brokenMs + 100, performance.now());
-      const given = declined.filter(({ failure }) => failure === undefined).length;
-      trial.expect(
-        'who accepts none gets none',
-        declined.length > 20 && given === 0,
-        `${given} of ${declined.length}`,
-      );
-      const healMs = performance.now();
-      await Promise.all(mesh.models.map((model) => model.behave(WELL)));
-      // Trials of the primary come after 1, 2, 4 and 8 s: the longer it failed, the rarer.
-      const limitMs = trial.pick(4_000, 12_000);
-      const after = await during(load, healMs, limitMs + 1_500);
-      const own = after.find(({ degraded, failure }) => !degraded && failure === undefined);
-      trial.within('the replicas answer again', limitMs, own && own.sentMs - healMs);
-      const late = after.filter(({ sentMs, degraded }) => degraded && own && sentMs > own.sentMs + 250);
-      trial.expect(
-        'and from then on only they',
-        own !== undefined && late.length === 0,
-        `${late.length} calls`,
-      );
-      expectAvailable(trial, after, 99.9);
-    });
+  plan: { hasStandIn: true, upstream: { routes: [WITH_FALLBACK] } },
+  work: async ({ trial, mesh, load }) => {
+    const strict = await mesh.load({ perSecond: 50, metadata: { 'outrider-accept-degraded': 'no' } });
+    await delay(trial.pick(300, 2_000));
+    const fromMs = performance.now();
+    await Promise.all(mesh.models.map((model) => model.behave(fails('trailers'))));
+    const brokenMs = performance.now();
+    const calls = await load.during(brokenMs, trial.pick(1_500, 10_000));
+    trial.expectAvailable(await load.between(fromMs, performance.now()), 99.5);
+    const unmarked = calls.filter(({ degraded, failure }) => !degraded && failure === undefined).length;
+    trial.none('every answer says that it is degraded', unmarked, 'do not');
+    const declined = await strict.between(brokenMs + 100, performance.now());
+    const given = declined.filter(({ failure }) => failure === undefined).length;
+    trial.expect(
+      'a caller that accepts no degraded answer gets none',
+      declined.length > 20 && given === 0,
+      `${given} of ${declined.length}`,
+    );
+    const healMs = performance.now();
+    await Promise.all(mesh.models.map((model) => model.behave(WELL)));
+    // The primary is tried after 1, 2, 4 and 8 s: the longer it failed, the rarer.
+    const limitMs = trial.pick(4_000, 12_000);
+    const after = await load.during(healMs, limitMs + 1_500);
+    const own = after.find(({ degraded, failure }) => !degraded && failure === undefined);
+    trial.within('the replicas answer again', limitMs, own && own.sentMs - healMs);
+    const late = after.filter(({ sentMs, degraded }) => degraded && own && sentMs > own.sentMs + 250);
+    trial.expect(
+      'and from then on only they',
+      own !== undefined && late.length === 0,
+      `${late.length} calls`,
+    );
+    trial.expectAvailable(after, 99.9);
   },
-};
+});
 
 const QUICK_CHECKS = { interval: '500ms', timeout: '250ms' };
 
-const modelGone: DecisionRow = {
+const modelGone = drillRow({
   name: 'model-gone',
   fault: 'one model of three is gone, and its sidecar says NOT_SERVING on a connection that lives',
-  run: (_, trial) =>
-    // Nobody is ejected: what is found, the checks find.
-    drill(
-      trial,
-      { upstream: { health: QUICK_CHECKS, ejection: { mode: 'observe' } } },
-      async ({ mesh, load }) => {
-        await delay(trial.pick(300, 2_000));
-        const fromMs = performance.now();
-        await mesh.models[0]!.kill();
-        trial.within('it gets no more calls', 3_000, await untilOut(mesh, fromMs, 6_000));
-        trial.figure('it is out as', (await mesh.endpoints())[0]!.why);
-        expectAvailable(trial, await during(load, fromMs, trial.pick(1_400, 10_000)), 99.9);
-        await mesh.models[0]!.restart();
-        const backMs = performance.now();
-        const isBack = () => mesh.models[0]!.events('ran', backMs).length > 20;
-        // Its sidecar connects again: at most 4.8 s after it last tried, less if the model was gone for less long. Then it
-        // asks the model at once, and the caller's next check hears of it.
-        trial.within('it takes part again', trial.pick(3_000, 8_000), await measure(isBack, 20_000, backMs));
-      },
-    ),
-};
+  plan: { upstream: { health: QUICK_CHECKS, ejection: { mode: 'observe' } } },
+  work: async ({ trial, mesh, load }) => {
+    await delay(trial.pick(300, 2_000));
+    const fromMs = performance.now();
+    await mesh.models[0]!.kill();
+    trial.within('it gets no more calls', 3_000, await mesh.untilIneligible(fromMs, 6_000));
+    trial.figure('it is out as', (await mesh.endpoints())[0]!.why);
+    trial.expectAvailable(await load.during(fromMs, trial.pick(1_400, 10_000)), 99.9);
+    await mesh.models[0]!.restart();
+    const backMs = performance.now();
+    const isBack = () => mesh.models[0]!.events('ran', backMs).length > 20;
+    // Its sidecar connects again: at most 4.8 s after it last tried, less if the model was gone for less long. Then it
+    // asks the model at once, and the caller's next check hears of it.
+    trial.within('it takes part again', trial.pick(3_000, 8_000), await measure(isBack, 20_000, backMs));
+  },
+});
 
-const ping: DecisionRow = {
+const ping = drillRow({
   name: 'ping',
   fault: 'the sidecar of one replica of three stands still, and only PINGs ask',
-  run: (_, trial) =>
-    drill(
-      trial,
-      {
-        upstream: {
-          health: { kind: 'ping', ...QUICK_CHECKS },
-          ejection: { mode: 'observe' },
-          routes: [IMPATIENT],
-        },
-      },
-      async ({ mesh, load }) => {
-        await delay(trial.pick(300, 2_000));
-        const { pid } = mesh.replicas[0]!.sidecar;
-        const fromMs = performance.now();
-        process.kill(pid, 'SIGSTOP');
-        trial.within('it gets no more calls', 3_000, await untilOut(mesh, fromMs, 6_000));
-        expectAvailable(trial, await during(load, fromMs, trial.pick(1_700, 10_000)), 99);
-        process.kill(pid, 'SIGCONT');
-        const backMs = performance.now();
-        const isBack = () => mesh.models[0]!.events('ran', backMs + 1).length > 20;
-        // A PING every 500 ms at most, of which one answer is enough; the rest is for the calls that show it.
-        trial.within('it takes part again', 2_000, await measure(isBack, 20_000, backMs));
-      },
-    ),
-};
+  plan: {
+    upstream: {
+      health: { kind: 'ping', ...QUICK_CHECKS },
+      ejection: { mode: 'observe' },
+      routes: [IMPATIENT],
+    },
+  },
+  work: async ({ trial, mesh, load }) => {
+    await delay(trial.pick(300, 2_000));
+    const { pid } = mesh.replicas[0]!.sidecar;
+    const fromMs = performance.now();
+    process.kill(pid, 'SIGSTOP');
+    trial.within('it gets no more calls', 3_000, await mesh.untilIneligible(fromMs, 6_000));
+    trial.expectAvailable(await load.during(fromMs, trial.pick(1_700, 10_000)), 99);
+    process.kill(pid, 'SIGCONT');
+    const backMs = performance.now();
+    const isBack = () => mesh.models[0]!.events('ran', backMs + 1).length > 20;
+    // A PING every 500 ms at most, of which one answer is enough; the rest is for the calls that show it.
+    trial.within('it takes part again', 2_000, await measure(isBack, 20_000, backMs));
+  },
+});
 
 export const CARE_ROWS: readonly DecisionRow[] = [hedge, fallback, modelGone, ping];

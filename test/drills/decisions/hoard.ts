@@ -1,4 +1,4 @@
-/** Callers that make a sidecar hold what they do not take, beside one that calls as callers do. */
+/** Callers that make a sidecar hold answers, requests and streams, beside one that calls normally. */
 
 import { setTimeout as delay } from 'node:timers/promises';
 import {

@@ -1,75 +1,68 @@
-/** What may be held against a replica, and what may not. */
+/** What counts as a fault of an endpoint and ejects it, and what does not. */
 
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ModelInferResponse } from '../../../proto/messages.js';
 import { REQUEST, tally } from '../faults/load.js';
 import { measure } from '../faults/row.js';
 import { fails } from '../models/protocol.js';
-import { type DecisionRow, drill, during, expectAvailable, percentOf, untilLeftAlone } from './drill.js';
+import { type DecisionRow, drillRow, percentOf } from './drill.js';
 import { IMPATIENT, targetOf } from './mesh.js';
 
 const INVALID_ARGUMENT = 3;
 const NOT_FOUND = 5;
 
-const clientErrors: DecisionRow = {
+const clientErrors = drillRow({
   name: 'client-errors',
   fault: 'calls that are the callers’ own mistakes: INVALID_ARGUMENT, NOT_FOUND',
-  run: (_, trial) =>
-    drill(trial, {}, async ({ mesh, load }) => {
-      const before = await mesh.convictions();
-      const fromMs = performance.now();
-      await mesh.models[0]!.behave(fails('trailers-only', INVALID_ARGUMENT));
-      await mesh.models[1]!.behave(fails('trailers', NOT_FOUND));
-      const calls = await during(load, fromMs, trial.pick(1_000, 10_000));
-      const { failed, sent } = tally(calls);
-      const convicted = (await mesh.convictions()) - before;
-      trial.expect('nothing is ejected', convicted === 0, `${convicted} times`);
-      trial.expect('the callers hear of it', failed > sent / 3, `${failed} of ${sent} calls`);
-      const shares = mesh.shares(fromMs);
-      const all = shares.reduce((sum, share) => sum + share, 0);
-      trial.expect('nothing is done again', all <= sent * 1.02 + 20, `${all} runs for ${sent} calls`);
-    }),
-};
+  work: async ({ trial, mesh, load }) => {
+    const before = await mesh.detections();
+    const fromMs = performance.now();
+    await mesh.models[0]!.behave(fails('trailers-only', INVALID_ARGUMENT));
+    await mesh.models[1]!.behave(fails('trailers', NOT_FOUND));
+    const calls = await load.during(fromMs, trial.pick(1_000, 10_000));
+    const { failed, sent } = tally(calls);
+    const detected = (await mesh.detections()) - before;
+    trial.none('nothing is ejected', detected, 'times');
+    trial.expect('the callers hear of it', failed > sent / 3, `${failed} of ${sent} calls`);
+    const all = mesh.runs(fromMs);
+    trial.expect('nothing is done again', all <= sent * 1.02 + 20, `${all} runs for ${sent} calls`);
+  },
+});
 
-const flapping: DecisionRow = {
+const flapping = drillRow({
   name: 'flapping',
   fault: 'one replica of three fails and answers in turn',
-  run: (_, trial) =>
-    drill(trial, {}, async ({ mesh, load }) => {
-      const forMs = trial.pick(3_000, 60_000);
-      const fromMs = performance.now();
-      const everyMs = trial.pick(500, 2_000);
-      await mesh.models[0]!.behave({ does: 'flap', everyMs, form: 'trailers' });
-      expectAvailable(trial, await during(load, fromMs, forMs), 99);
-      const ejections = await mesh.ejections();
-      trial.expect('it is ejected at most five times', ejections <= 5, `${ejections} ejections`);
-    }),
-};
+  work: async ({ trial, mesh, load }) => {
+    const forMs = trial.pick(3_000, 60_000);
+    const fromMs = performance.now();
+    const everyMs = trial.pick(500, 2_000);
+    await mesh.models[0]!.behave({ does: 'flap', everyMs, form: 'trailers' });
+    trial.expectAvailable(await load.during(fromMs, forMs), 99);
+    const ejections = await mesh.ejections();
+    trial.expect('it is ejected at most five times', ejections <= 5, `${ejections} ejections`);
+  },
+});
 
-const nan: DecisionRow = {
+const INSPECTED = { detectors: { invalid_output: { mode: 'enforce', sample_ratio: 0.5 } } };
+
+const nan = drillRow({
   name: 'nan',
   fault: 'one replica of three answers OK with NaN',
-  run: (_, trial) => {
-    const ejection = { detectors: { invalid_output: { mode: 'enforce', sample_ratio: 0.5 } } };
-    return drill(
-      trial,
-      { upstream: { ejection } },
-      async ({ mesh, load }) => {
-        const fromMs = performance.now();
-        await mesh.models[0]!.behave({ does: 'nan' });
-        const found = () => mesh.caller.metric('outrider_ejections_total', { detector: 'invalid-output' });
-        const ejected = await measure(async () => (await found()) > 0, 8_000, fromMs);
-        trial.within('it is ejected', 5_000, ejected);
-        const calls = await during(load, fromMs, trial.pick(5_500, 10_000));
-        const wrong = tally(calls).failures.filter(({ what }) => what === ALTERED);
-        trial.expect('no answer is altered', wrong.length === 0, `${wrong[0]?.count ?? 0} answers`);
-        const out = untilLeftAlone(mesh.models[0]!, fromMs, performance.now());
-        trial.within('it gets single calls at most', 5_000, out);
-      },
-      { judge },
-    );
+  plan: { upstream: { ejection: INSPECTED } },
+  load: { judge },
+  work: async ({ trial, mesh, load }) => {
+    const fromMs = performance.now();
+    await mesh.models[0]!.behave({ does: 'nan' });
+    const found = () => mesh.caller.metric('outrider_ejections_total', { detector: 'invalid-output' });
+    const ejected = await measure(async () => (await found()) > 0, 8_000, fromMs);
+    trial.within('it is ejected', 5_000, ejected);
+    const calls = await load.during(fromMs, trial.pick(5_500, 10_000));
+    const wrong = tally(calls).failures.filter(({ what }) => what === ALTERED);
+    trial.expect('no answer is altered', wrong.length === 0, `${wrong[0]?.count ?? 0} answers`);
+    const out = mesh.models[0]!.untilSingleRuns(fromMs, performance.now());
+    trial.within('it gets single calls at most', 5_000, out);
   },
-};
+});
 
 const ALTERED = 'altered';
 const NUMBERS = Buffer.from(REQUEST.raw_input_contents![0]!);
@@ -83,55 +76,51 @@ function judge(answer: ModelInferResponse): string | undefined {
   return bytes.equals(NAN) ? 'NaN' : ALTERED;
 }
 
-const stall: DecisionRow = {
+const stall = drillRow({
   name: 'stall',
   fault: 'the caller’s sidecar itself stands still for half a second, and longer',
-  run: (_, trial) =>
-    drill(trial, { upstream: { routes: [IMPATIENT] } }, async ({ mesh, load }) => {
-      const before = await mesh.convictions();
-      for (const stillMs of trial.pick([500], [500, 500, 700, 1_500])) {
-        await delay(trial.pick(300, 2_000));
-        process.kill(mesh.caller.pid, 'SIGSTOP');
-        await delay(stillMs);
-        process.kill(mesh.caller.pid, 'SIGCONT');
-      }
-      await delay(trial.pick(500, 3_000));
-      const convicted = (await mesh.convictions()) - before;
-      trial.expect('nobody is ejected for it', convicted === 0, `${convicted} times`);
-      const fromMs = performance.now();
-      expectAvailable(trial, await during(load, fromMs, trial.pick(500, 3_000)), 99.9);
-    }),
-};
+  plan: { upstream: { routes: [IMPATIENT] } },
+  work: async ({ trial, mesh, load }) => {
+    const before = await mesh.detections();
+    for (const stillMs of trial.pick([500], [500, 500, 700, 1_500])) {
+      await delay(trial.pick(300, 2_000));
+      process.kill(mesh.caller.pid, 'SIGSTOP');
+      await delay(stillMs);
+      process.kill(mesh.caller.pid, 'SIGCONT');
+    }
+    await delay(trial.pick(500, 3_000));
+    const detected = (await mesh.detections()) - before;
+    trial.none('no endpoint is ejected', detected, 'times');
+    const fromMs = performance.now();
+    trial.expectAvailable(await load.during(fromMs, trial.pick(500, 3_000)), 99.9);
+  },
+});
 
 /** Two applications, of which one cannot reach a replica. */
-const partition: DecisionRow = {
+const partition = drillRow({
   name: 'partition',
   fault: 'one replica of three cannot be reached by one of two callers',
-  run: (_, trial) =>
-    drill(trial, { isWired: true, upstream: { routes: [IMPATIENT] } }, async ({ mesh, load }) => {
-      const direct = mesh.replicas.map(({ sidecar }) => {
-        const address = sidecar.address('inbound');
-        if (address.kind !== 'tcp') throw new Error('the sidecar is expected on TCP');
-        return `${address.host}:${address.port}`;
-      });
-      const other = await mesh.startCaller(direct);
-      const others = await mesh.load({ target: targetOf(other), perSecond: 100 });
-      await delay(trial.pick(300, 2_000));
-      const fromMs = performance.now();
-      const attempts = () => other.metric('outrider_attempts_total', { endpoint: direct[0]! });
-      const before = await mesh.convictions(other);
-      const [reached, all] = [await attempts(), await other.metric('outrider_attempts_total')];
-      mesh.replicas[0]!.wire!.set({ kind: 'dark' });
-      const calls = await during(load, fromMs, trial.pick(2_000, 15_000));
-      expectAvailable(trial, calls, 99);
-      const share = (await attempts()) - reached;
-      const total = (await other.metric('outrider_attempts_total')) - all;
-      trial.expect('the other caller goes on calling it', share > total / 5, percentOf(share, total));
-      const convicted = (await mesh.convictions(other)) - before;
-      trial.expect('and ejects nobody', convicted === 0, `${convicted} times`);
-      const failed = tally(await others.between(fromMs, performance.now())).failed;
-      trial.expect('none of its calls fails', failed === 0, `${failed} calls`);
-    }),
-};
+  plan: { isWired: true, upstream: { routes: [IMPATIENT] } },
+  work: async ({ trial, mesh, load }) => {
+    const direct = mesh.replicas.map(({ sidecar }) => targetOf(sidecar, 'inbound'));
+    const other = await mesh.startCaller(direct);
+    const others = await mesh.load({ target: targetOf(other), perSecond: 100 });
+    await delay(trial.pick(300, 2_000));
+    const fromMs = performance.now();
+    const attempts = () => other.metric('outrider_attempts_total', { endpoint: direct[0]! });
+    const before = await mesh.detections(other);
+    const [reached, all] = [await attempts(), await other.metric('outrider_attempts_total')];
+    mesh.replicas[0]!.wire!.set({ kind: 'dark' });
+    const calls = await load.during(fromMs, trial.pick(2_000, 15_000));
+    trial.expectAvailable(calls, 99);
+    const share = (await attempts()) - reached;
+    const total = (await other.metric('outrider_attempts_total')) - all;
+    trial.expect('the other caller goes on calling it', share > total / 5, percentOf(share, total));
+    const detected = (await mesh.detections(other)) - before;
+    trial.none('and ejects no endpoint', detected, 'times');
+    const failed = tally(await others.between(fromMs, performance.now())).failed;
+    trial.none('none of its calls fails', failed, 'calls');
+  },
+});
 
 export const JUDGEMENT_ROWS: readonly DecisionRow[] = [clientErrors, flapping, nan, stall, partition];

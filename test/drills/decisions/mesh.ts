@@ -10,7 +10,8 @@ import { join } from 'node:path';
 import type { EndpointReport } from '../../../sidecar/telemetry/reports.js';
 import { SidecarBench, type SidecarFile, type SidecarProcess } from '../../kit/process/sidecars.js';
 import { Load, type LoadOptions } from '../faults/load.js';
-import { Model } from '../models/models.js';
+import { measure } from '../faults/row.js';
+import { Model, SINGLE_MS } from '../models/models.js';
 import { Wire } from './wire.js';
 
 export const INFER = '/inference.GRPCInferenceService/ModelInfer';
@@ -168,13 +169,47 @@ export class DecisionMesh {
   }
 
   /** How often a detector has tripped so far, also where so many were out already that the endpoint stayed in. */
-  convictions(caller = this.caller): Promise<number> {
+  detections(caller = this.caller): Promise<number> {
     return caller.metric('outrider_ejections_detected_total');
   }
 
   /** Runs of each model in a stretch of time. */
   shares(fromMs: number, toMs = Number.POSITIVE_INFINITY): readonly number[] {
     return this.models.map((model) => model.events('ran', fromMs, toMs).length);
+  }
+
+  /** Runs of all models in a stretch of time. */
+  runs(fromMs: number, toMs = Number.POSITIVE_INFINITY): number {
+    return sumOf(this.shares(fromMs, toMs));
+  }
+
+  /** Time until so many endpoints get no ordinary traffic; undefined when it does not happen. */
+  untilIneligible(fromMs: number, limitMs: number, count = 1): Promise<number | undefined> {
+    const isOut = async () =>
+      (await this.endpoints()).filter(({ state }) => state !== 'eligible').length >= count;
+    return measure(isOut, limitMs, fromMs);
+  }
+
+  /**
+   * Time until the replica is sent no more than one attempt in half a second, as the caller's sidecar counts them (the
+   * replica may be frozen and write nothing down). Undefined when it does not happen.
+   */
+  async untilSingleAttempts(
+    { endpoint }: Replica,
+    fromMs: number,
+    limitMs: number,
+  ): Promise<number | undefined> {
+    const seen: { readonly atMs: number; readonly count: number }[] = [];
+    let firstMs: number | undefined;
+    const isReached = async () => {
+      const atMs = performance.now();
+      const count = await this.caller.metric('outrider_attempts_total', { endpoint });
+      seen.push({ atMs, count });
+      firstMs = seen.find((each) => atMs - each.atMs >= SINGLE_MS && count - each.count <= 1)?.atMs;
+      return firstMs !== undefined;
+    };
+    await measure(isReached, limitMs, fromMs);
+    return firstMs === undefined ? undefined : firstMs - fromMs;
   }
 
   async close(): Promise<void> {
@@ -210,15 +245,29 @@ export class DecisionMesh {
     };
     const sidecar = await this.bench.start(`${service}-${i}`, file, i === 0 ? this.plan.env : {});
     await sidecar.ready();
-    const address = sidecar.address('inbound');
-    if (address.kind !== 'tcp') throw new Error('the sidecar is expected on TCP');
+    const address = tcpAddress(sidecar, 'inbound');
     const wire = this.plan.isWired === true ? await Wire.open(address) : undefined;
     return { model, sidecar, wire, endpoint: `127.0.0.1:${wire?.port ?? address.port}` };
   }
 }
 
-export function targetOf(caller: SidecarProcess, upstream = MODEL): string {
-  const address = caller.address(`upstream ${upstream}`);
-  if (address.kind !== 'tcp') throw new Error('the listener is expected on TCP');
-  return `${address.host}:${address.port}`;
+/** Where a listener of a sidecar is, such as `inbound`; throws unless it listens on TCP. */
+function tcpAddress(
+  sidecar: SidecarProcess,
+  listener: string,
+): { readonly host: string; readonly port: number } {
+  const address = sidecar.address(listener);
+  if (address.kind !== 'tcp') throw new Error(`${listener} is expected on TCP`);
+  return address;
+}
+
+/** `host:port` of a listener: by default the caller's listener for the model. */
+export function targetOf(sidecar: SidecarProcess, listener = `upstream ${MODEL}`): string {
+  const { host, port } = tcpAddress(sidecar, listener);
+  return `${host}:${port}`;
+}
+
+/** The sum of counts. */
+export function sumOf(counts: readonly number[]): number {
+  return counts.reduce((sum, count) => sum + count, 0);
 }

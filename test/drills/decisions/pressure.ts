@@ -4,8 +4,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { tally } from '../faults/load.js';
 import { failuresOf } from '../faults/row.js';
 import { fails } from '../models/protocol.js';
-import { type DecisionRow, drill, during, expectP99, percentOf, untilWell } from './drill.js';
-import { DecisionMesh, INFER, RETRIED } from './mesh.js';
+import { type DecisionRow, drill, drillRow, percentOf, recoveryMs } from './drill.js';
+import { DecisionMesh, INFER, RETRIED, sumOf } from './mesh.js';
 
 /** Each replica: 4 calls at once, 50 ms each. Three of them serve 240 calls per second. */
 const SERVICE_MS = 50;
@@ -14,125 +14,112 @@ const CAPACITY = (3 * PLACES * 1_000) / SERVICE_MS;
 const QUEUE = { concurrency: PLACES, max_waiting: 2 };
 
 function overload(name: string, times: number): DecisionRow {
-  return {
+  return drillRow({
     name,
     fault: `${times} times as many calls as the replicas can serve`,
-    run: (_, trial) =>
-      drill(
-        trial,
-        { serviceMs: SERVICE_MS, places: PLACES, inbound: { queue: QUEUE } },
-        async ({ mesh, load }) => {
-          const startMs = performance.now();
-          const base = tally(await during(load, startMs, trial.pick(1_000, 3_000)));
-          load.pause();
-          const storm = await mesh.load({ perSecond: CAPACITY * times });
-          const forMs = trial.pick(2_500, 15_000);
-          const fromMs = performance.now();
-          await delay(forMs / 2);
-          const ready = await Promise.all(mesh.replicas.map(({ sidecar }) => sidecar.page('/ready')));
-          const calls = await during(storm, fromMs, forMs);
-          storm.pause();
-          const served = calls.filter(({ failure }) => failure === undefined);
-          const goodput = served.length / (forMs / 1_000) / CAPACITY;
-          trial.expect('goodput is at least 90 % of the capacity', goodput >= 0.9, percentOf(goodput, 1));
-          // Of so few calls as the short run has, the slowest hundredth is the slowest one.
-          const factor = trial.pick(4, 2);
-          const p99 = `p99 of what is served is at most ${factor} times what it was`;
-          expectP99(trial, p99, served, factor * base.p99Ms);
-          const shed = calls.filter(({ failure }) => failure?.startsWith('RESOURCE_EXHAUSTED'));
-          const late = (await trial.control?.latenessMs(fromMs, fromMs + forMs)) ?? 0;
-          trial.figure('calls without the mesh are late by', `${late.toFixed(0)} ms`);
-          // The cores are full, and what a model can serve is not its capacity any more.
-          if (late > SERVICE_MS)
-            trial.disturbed ??= `calls without the mesh are late by ${late.toFixed(0)} ms`;
-          expectP99(trial, 'refusals come at once', shed, trial.pick(40, 10) + late);
-          const vain = calls.length - served.length - shed.length;
-          trial.expect('nobody waits in vain', vain <= calls.length / 100, failuresOf(tally(calls)));
-          const unready = ready.filter(({ status }) => status !== 200).length;
-          trial.expect('the sidecars stay ready', unready === 0, `${unready} are not`);
-          load.resume();
-          const calmMs = performance.now();
-          const after = await during(load, calmMs, 6_000);
-          trial.within('all is well after the storm', 5_000, untilWell(after, calmMs));
-        },
-        { perSecond: CAPACITY / 3 },
-      ),
-  };
+    plan: { serviceMs: SERVICE_MS, places: PLACES, inbound: { queue: QUEUE } },
+    load: { perSecond: CAPACITY / 3 },
+    work: async ({ trial, mesh, load }) => {
+      const startMs = performance.now();
+      const base = tally(await load.during(startMs, trial.pick(1_000, 3_000)));
+      load.pause();
+      const storm = await mesh.load({ perSecond: CAPACITY * times });
+      const forMs = trial.pick(2_500, 15_000);
+      const fromMs = performance.now();
+      await delay(forMs / 2);
+      const ready = await Promise.all(mesh.replicas.map(({ sidecar }) => sidecar.page('/ready')));
+      const calls = await storm.during(fromMs, forMs);
+      storm.pause();
+      const served = calls.filter(({ failure }) => failure === undefined);
+      const goodput = served.length / (forMs / 1_000) / CAPACITY;
+      trial.expect('goodput is at least 90 % of the capacity', goodput >= 0.9, percentOf(goodput, 1));
+      // Of so few calls as the short run has, the slowest hundredth is the slowest one.
+      const factor = trial.pick(4, 2);
+      const p99 = `p99 of what is served is at most ${factor} times what it was`;
+      trial.expectP99(p99, served, factor * base.p99Ms);
+      const shed = calls.filter(({ failure }) => failure?.startsWith('RESOURCE_EXHAUSTED'));
+      const late = (await trial.control?.latenessMs(fromMs, fromMs + forMs)) ?? 0;
+      trial.figure('calls without the mesh are late by', `${late.toFixed(0)} ms`);
+      // The cores are full, and what a model can serve is not its capacity any more.
+      if (late > SERVICE_MS) trial.disturbed ??= `calls without the mesh are late by ${late.toFixed(0)} ms`;
+      trial.expectP99('refusals come at once', shed, trial.pick(40, 10) + late);
+      const vain = calls.length - served.length - shed.length;
+      trial.expect('no call waits for nothing', vain <= calls.length / 100, failuresOf(tally(calls)));
+      const unready = ready.filter(({ status }) => status !== 200).length;
+      trial.none('the sidecars stay ready', unready, 'are not');
+      load.resume();
+      const calmMs = performance.now();
+      const after = await load.during(calmMs, 6_000);
+      trial.within('no call fails after the storm', 5_000, recoveryMs(after, calmMs));
+    },
+  });
 }
 
 /** Each replica: one call at once. Callers have 5 s, one attempt has 250 ms of them. */
 const VAIN_CAPACITY = (3 * 1_000) / SERVICE_MS;
 const HASTY = { ...RETRIED, attempt_timeout: '250ms' } as const;
 
-const inVain: DecisionRow = {
+const inVain = drillRow({
   name: 'in-vain',
   fault: 'twice as many calls as can be served, whose attempts may take a twentieth of their time',
-  run: (_, trial) =>
-    drill(
-      trial,
-      {
-        serviceMs: SERVICE_MS,
-        places: 1,
-        inbound: { queue: { concurrency: 2, max_waiting: 128 } },
-        upstream: { routes: [HASTY] },
-      },
-      async ({ mesh, load }) => {
-        load.pause();
-        const storm = await mesh.load({ perSecond: 2 * VAIN_CAPACITY, deadlineMs: 5_000 });
-        const fromMs = performance.now();
-        const forMs = trial.pick(3_000, 15_000);
-        const calls = await during(storm, fromMs, forMs);
-        storm.pause();
-        const endMs = performance.now();
-        const late = (await trial.control?.latenessMs(fromMs, endMs)) ?? 0;
-        trial.figure('calls without the mesh are late by', `${late.toFixed(0)} ms`);
-        if (late > SERVICE_MS) trial.disturbed ??= `calls without the mesh are late by ${late.toFixed(0)} ms`;
-        const served = tally(calls).ok;
-        const goodput = served / (forMs / 1_000) / VAIN_CAPACITY;
-        trial.figure('served', `${served} of ${calls.length}`);
-        trial.expect('goodput is at least 90 % of the capacity', goodput >= 0.9, percentOf(goodput, 1));
-        const count = (kind: 'ran' | 'cancelled') =>
-          mesh.models.reduce((sum, model) => sum + model.events(kind, fromMs, endMs).length, 0);
-        const [runs, vain] = [count('ran'), count('cancelled')];
-        trial.expect(
-          'fewer than 5 % of the runs are for callers that have gone',
-          vain < 0.05 * runs,
-          `${vain} of ${runs}`,
-        );
-        trial.figure('ejections', `${await mesh.ejections()}`);
-      },
-      { perSecond: VAIN_CAPACITY / 3 },
-    ),
-};
+  plan: {
+    serviceMs: SERVICE_MS,
+    places: 1,
+    inbound: { queue: { concurrency: 2, max_waiting: 128 } },
+    upstream: { routes: [HASTY] },
+  },
+  load: { perSecond: VAIN_CAPACITY / 3 },
+  work: async ({ trial, mesh, load }) => {
+    load.pause();
+    const storm = await mesh.load({ perSecond: 2 * VAIN_CAPACITY, deadlineMs: 5_000 });
+    const fromMs = performance.now();
+    const forMs = trial.pick(3_000, 15_000);
+    const calls = await storm.during(fromMs, forMs);
+    storm.pause();
+    const endMs = performance.now();
+    const late = (await trial.control?.latenessMs(fromMs, endMs)) ?? 0;
+    trial.figure('calls without the mesh are late by', `${late.toFixed(0)} ms`);
+    if (late > SERVICE_MS) trial.disturbed ??= `calls without the mesh are late by ${late.toFixed(0)} ms`;
+    const served = tally(calls).ok;
+    const goodput = served / (forMs / 1_000) / VAIN_CAPACITY;
+    trial.figure('served', `${served} of ${calls.length}`);
+    trial.expect('goodput is at least 90 % of the capacity', goodput >= 0.9, percentOf(goodput, 1));
+    const count = (kind: 'ran' | 'cancelled') =>
+      mesh.models.reduce((sum, model) => sum + model.events(kind, fromMs, endMs).length, 0);
+    const [runs, vain] = [count('ran'), count('cancelled')];
+    trial.expect(
+      'fewer than 5 % of the runs are for callers that have gone',
+      vain < 0.05 * runs,
+      `${vain} of ${runs}`,
+    );
+    trial.figure('ejections', `${await mesh.ejections()}`);
+  },
+});
 
-const herd: DecisionRow = {
+const herd = drillRow({
   name: 'herd',
   fault: 'all replicas come back at once',
-  run: (_, trial) =>
-    drill(
-      trial,
-      {
-        serviceMs: 20,
-        places: 4,
-        inbound: { queue: { concurrency: 4, max_waiting: 16 } },
-        upstream: { slow_start: {} },
-      },
-      async ({ mesh, load }) => {
-        await delay(trial.pick(500, 2_000));
-        await Promise.all(mesh.models.map((model) => model.kill()));
-        await delay(trial.pick(1_000, 5_000));
-        await Promise.all(mesh.models.map((model) => model.restart()));
-        const backMs = performance.now();
-        const calls = await during(load, backMs, trial.pick(3_000, 10_000));
-        const well = untilWell(calls, backMs);
-        trial.within('all is well', 2_000, well);
-        const shares = mesh.shares(backMs);
-        const all = shares.reduce((sum, share) => sum + share, 0);
-        const most = Math.max(...shares);
-        trial.expect('nobody gets more than 1.5 times its share', most <= all / 2, percentOf(most, all));
-      },
-    ),
-};
+  plan: {
+    serviceMs: 20,
+    places: 4,
+    inbound: { queue: { concurrency: 4, max_waiting: 16 } },
+    upstream: { slow_start: {} },
+  },
+  work: async ({ trial, mesh, load }) => {
+    await delay(trial.pick(500, 2_000));
+    await Promise.all(mesh.models.map((model) => model.kill()));
+    await delay(trial.pick(1_000, 5_000));
+    await Promise.all(mesh.models.map((model) => model.restart()));
+    const backMs = performance.now();
+    const calls = await load.during(backMs, trial.pick(3_000, 10_000));
+    const well = recoveryMs(calls, backMs);
+    trial.within('no call fails', 2_000, well);
+    const shares = mesh.shares(backMs);
+    const all = sumOf(shares);
+    const most = Math.max(...shares);
+    trial.expect('no replica gets more than 1.5 times its share', most <= all / 2, percentOf(most, all));
+  },
+});
 
 /** Retries of two tiers would multiply: 1.2 × 1.2 attempts, whatever each budget says. A route has to ask for them. */
 const ONE_ATTEMPT = { methods: [INFER], idempotent: true } as const;
@@ -152,13 +139,12 @@ const tiers: DecisionRow = {
           await delay(trial.pick(500, 3_000));
           await Promise.all(back.models.map((model) => model.behave(fails('trailers'))));
           const brokenMs = performance.now();
-          const broken = await during(load, brokenMs, trial.pick(5_000, 15_000));
+          const broken = await load.during(brokenMs, trial.pick(5_000, 15_000));
           // Retries are judged from the first question on, as the budget counts what came before.
           const calls = await load.between(askMs, performance.now());
-          const runsFrom = (fromMs: number) => back.shares(fromMs).reduce((sum, share) => sum + share, 0);
-          const arrived = runsFrom(brokenMs) / broken.length;
+          const arrived = back.runs(brokenMs) / broken.length;
           trial.expect('every call arrives at the last tier', arrived >= 1, `${arrived.toFixed(2)} times`);
-          const extra = runsFrom(askMs) / calls.length;
+          const extra = back.runs(askMs) / calls.length;
           trial.expect('at most 1.25 attempts for each call', extra <= 1.25, extra.toFixed(2));
           trial.figure(
             'retries in the middle',

@@ -5,22 +5,8 @@ import type { EndpointReport } from '../../../sidecar/telemetry/reports.js';
 import { REQUEST, tally } from '../faults/load.js';
 import { measure, seconds, type Trial } from '../faults/row.js';
 import { type Form, fails, POISON, WELL } from '../models/protocol.js';
-import {
-  type DecisionRow,
-  drill,
-  during,
-  expectAvailable,
-  expectNoneHangs,
-  expectP99,
-  OnceCalls,
-  percentOf,
-  repeated,
-  untilLeftAlone,
-  untilOut,
-  untilSpared,
-  untilWell,
-} from './drill.js';
-import { IMPATIENT, RETRIED } from './mesh.js';
+import { type DecisionRow, drill, drillRow, OnceCalls, percentOf, recoveryMs, repeated } from './drill.js';
+import { IMPATIENT, RETRIED, sumOf } from './mesh.js';
 
 const ONCE_ROUTE = {
   methods: ['/faults.Model/Once'],
@@ -28,168 +14,163 @@ const ONCE_ROUTE = {
   retry: { attempts: 2, on: [] },
 } as const;
 
-const killed: DecisionRow = {
+const killed = drillRow({
   name: 'killed',
   fault: 'one replica of three is killed, its sidecar and its model',
-  run: (_, trial) =>
-    drill(trial, { ...of(trial), upstream: { routes: [RETRIED, ONCE_ROUTE] } }, async ({ mesh, load }) => {
-      const once = new OnceCalls(mesh.target, 50);
-      await delay(trial.pick(500, 2_000));
-      const [victim] = mesh.replicas;
-      const fromMs = performance.now();
-      process.kill(victim!.sidecar.pid, 'SIGKILL');
-      await victim!.model.kill();
-      trial.within('it gets no more calls', 1_000, await untilOut(mesh, fromMs, 5_000));
-      expectAvailable(trial, await during(load, fromMs, trial.pick(1_500, 20_000)), 99.9);
-      await once.stop();
-      const twice = repeated(mesh);
-      trial.expect(
-        'nothing is done twice that must not be',
-        twice.length === 0,
-        `${twice.length} of ${once.sent}`,
-      );
-      trial.figure('failed of those that must not be repeated', `${once.failures.length} of ${once.sent}`);
-    }),
-};
+  plan: (trial) => ({ ...of(trial), upstream: { routes: [RETRIED, ONCE_ROUTE] } }),
+  work: async ({ trial, mesh, load }) => {
+    const once = new OnceCalls(mesh.target, 50);
+    await delay(trial.pick(500, 2_000));
+    const [victim] = mesh.replicas;
+    const fromMs = performance.now();
+    process.kill(victim!.sidecar.pid, 'SIGKILL');
+    await victim!.model.kill();
+    trial.within('it gets no more calls', 1_000, await mesh.untilIneligible(fromMs, 5_000));
+    trial.expectAvailable(await load.during(fromMs, trial.pick(1_500, 20_000)), 99.9);
+    await once.stop();
+    const twice = repeated(mesh);
+    trial.none('nothing is done twice that must not be', twice.length, `of ${once.sent}`);
+    trial.figure('failed of those that must not be repeated', `${once.failures.length} of ${once.sent}`);
+  },
+});
 
-const frozen: DecisionRow = {
+const frozen = drillRow({
   name: 'frozen',
   fault: 'one replica of three stands still, and goes on later (SIGSTOP, SIGCONT)',
-  run: (_, trial) =>
-    drill(
-      trial,
-      { ...of(trial), upstream: { ejection: { base: '2s', max: '4s' }, routes: [IMPATIENT] } },
-      async ({ mesh, load }) => {
-        const [victim] = mesh.replicas;
-        const fromMs = performance.now();
-        victim!.model.freeze();
-        process.kill(victim!.sidecar.pid, 'SIGSTOP');
-        const settleMs = trial.pick(1_500, 5_000);
-        trial.within(
-          'it gets single calls at most',
-          settleMs,
-          await untilSpared(mesh, victim!, fromMs, 10_000),
-        );
-        const calls = await during(load, fromMs, trial.pick(2_500, 15_000));
-        expectAvailable(trial, calls, 99);
-        expectNoneHangs(trial, calls, 1_000);
-        const late = await load.between(fromMs + settleMs, performance.now());
-        const stuck = late.filter(({ tookMs }) => (tookMs ?? 0) > 250).length;
-        trial.expect(
-          'after that only single probes find it',
-          stuck <= late.length / 100,
-          `${stuck} of ${late.length} calls`,
-        );
-        process.kill(victim!.sidecar.pid, 'SIGCONT');
-        victim!.model.thaw();
-        const thawedMs = performance.now();
-        const isBack = () => victim!.model.events('ran', thawedMs + 1).length > 20;
-        trial.within('it takes part again', 10_000, await measure(isBack, 20_000, thawedMs));
-        const [{ state, why }] = (await mesh.endpoints()) as [EndpointReport];
-        trial.figure('in the end it is', `${state} ${why}`);
-      },
-    ),
-};
+  plan: (trial) => ({
+    ...of(trial),
+    upstream: { ejection: { base: '2s', max: '4s' }, routes: [IMPATIENT] },
+  }),
+  work: async ({ trial, mesh, load }) => {
+    const [victim] = mesh.replicas;
+    const fromMs = performance.now();
+    victim!.model.freeze();
+    process.kill(victim!.sidecar.pid, 'SIGSTOP');
+    const settleMs = trial.pick(1_500, 5_000);
+    trial.within(
+      'it gets single calls at most',
+      settleMs,
+      await mesh.untilSingleAttempts(victim!, fromMs, 10_000),
+    );
+    const calls = await load.during(fromMs, trial.pick(2_500, 15_000));
+    trial.expectAvailable(calls, 99);
+    trial.expectNoneHangs(calls, 1_000);
+    const late = await load.between(fromMs + settleMs, performance.now());
+    const stuck = late.filter(({ tookMs }) => (tookMs ?? 0) > 250).length;
+    trial.expect(
+      'after that only single probes find it',
+      stuck <= late.length / 100,
+      `${stuck} of ${late.length} calls`,
+    );
+    process.kill(victim!.sidecar.pid, 'SIGCONT');
+    victim!.model.thaw();
+    const thawedMs = performance.now();
+    const isBack = () => victim!.model.events('ran', thawedMs + 1).length > 20;
+    trial.within('it takes part again', 10_000, await measure(isBack, 20_000, thawedMs));
+    const [{ state, why }] = (await mesh.endpoints()) as [EndpointReport];
+    trial.figure('in the end it is', `${state} ${why}`);
+  },
+});
 
 /** "Within 10 s" (row 3 of the catalogue). */
 const SLOW_SETTLED_MS = 10_000;
 
-const slow: DecisionRow = {
+const slow = drillRow({
   name: 'slow',
   fault: 'one replica of three takes ten times as long',
-  run: (_, trial) =>
-    drill(trial, of(trial), async ({ mesh, load }) => {
-      const startMs = performance.now();
-      const base = tally(await during(load, startMs, trial.pick(1_000, 3_000)));
-      const fromMs = performance.now();
-      await mesh.models[0]!.behave({ does: 'slow', factor: 10 });
-      // More than one call in a hundred goes there until it is out: ten times as long is the p99 until then.
-      const isOut = async () => (await mesh.endpoints())[0]!.state !== 'eligible';
-      const out = await measure(isOut, SLOW_SETTLED_MS, fromMs);
-      const afterMs = fromMs + (out ?? SLOW_SETTLED_MS);
-      const calls = await during(load, afterMs, trial.pick(1_500, 10_000));
-      const shares = mesh.shares(afterMs, performance.now());
-      const all = shares.reduce((sum, share) => sum + share, 0);
-      trial.figure('it is out after', out === undefined ? 'never' : seconds(out));
-      trial.figure('p99 before', `${base.p99Ms.toFixed(0)} ms`);
-      // The short run has too few calls for more than the order of size.
-      const factor = trial.pick(4, 2);
-      expectP99(trial, `p99 within 10 s is ${factor} times what it was, or less`, calls, factor * base.p99Ms);
-      trial.expect('its share is at most 10 %', shares[0]! <= all / 10, percentOf(shares[0]!, all));
-      expectAvailable(trial, await load.between(fromMs, performance.now()), 99.5);
-    }),
-};
+  plan: (trial) => of(trial),
+  work: async ({ trial, mesh, load }) => {
+    const startMs = performance.now();
+    const base = tally(await load.during(startMs, trial.pick(1_000, 3_000)));
+    const fromMs = performance.now();
+    await mesh.models[0]!.behave({ does: 'slow', factor: 10 });
+    // More than one call in a hundred goes there until it is out: ten times as long is the p99 until then.
+    const isOut = async () => (await mesh.endpoints())[0]!.state !== 'eligible';
+    const out = await measure(isOut, SLOW_SETTLED_MS, fromMs);
+    const afterMs = fromMs + (out ?? SLOW_SETTLED_MS);
+    const calls = await load.during(afterMs, trial.pick(1_500, 10_000));
+    const shares = mesh.shares(afterMs, performance.now());
+    const all = sumOf(shares);
+    trial.figure('it is out after', out === undefined ? 'never' : seconds(out));
+    trial.figure('p99 before', `${base.p99Ms.toFixed(0)} ms`);
+    // The short run has too few calls for more than the order of size.
+    const factor = trial.pick(4, 2);
+    trial.expectP99(`p99 within 10 s is ${factor} times what it was, or less`, calls, factor * base.p99Ms);
+    trial.expect('its share is at most 10 %', shares[0]! <= all / 10, percentOf(shares[0]!, all));
+    trial.expectAvailable(await load.between(fromMs, performance.now()), 99.5);
+  },
+});
 
 function burst(name: string, form: Form, fault: string): DecisionRow {
-  return {
+  return drillRow({
     name,
     fault,
-    run: (_, trial) =>
-      drill(trial, of(trial), async ({ mesh, load }) => {
-        const fromMs = performance.now();
-        await mesh.models[0]!.behave(fails(form));
-        const calls = await during(load, fromMs, trial.pick(2_000, 20_000));
-        const toMs = performance.now();
-        const out = untilLeftAlone(mesh.models[0]!, fromMs, toMs);
-        trial.within('it gets single calls at most', 1_000, out);
-        trial.figure('ejections', String(await mesh.ejections()));
-        expectAvailable(trial, calls, 99.5);
-        const [probes] = mesh.shares(fromMs + (out ?? 0), toMs);
-        const limit = 2 + (toMs - fromMs) / 1_000;
-        trial.expect('from then on only single probes reach it', probes! <= limit, `${probes} calls`);
-      }),
-  };
+    plan: (trial) => of(trial),
+    work: async ({ trial, mesh, load }) => {
+      const fromMs = performance.now();
+      await mesh.models[0]!.behave(fails(form));
+      const calls = await load.during(fromMs, trial.pick(2_000, 20_000));
+      const toMs = performance.now();
+      const out = mesh.models[0]!.untilSingleRuns(fromMs, toMs);
+      trial.within('it gets single calls at most', 1_000, out);
+      trial.figure('ejections', String(await mesh.ejections()));
+      trial.expectAvailable(calls, 99.5);
+      const [probes] = mesh.shares(fromMs + (out ?? 0), toMs);
+      const limit = 2 + (toMs - fromMs) / 1_000;
+      trial.expect('from then on only single probes reach it', probes! <= limit, `${probes} calls`);
+    },
+  });
 }
 
-const allFail: DecisionRow = {
+const allFail = drillRow({
   name: 'all-fail',
   fault: 'every replica fails every call, and then none does',
-  run: (_, trial) =>
-    drill(trial, of(trial), async ({ mesh, load }) => {
-      const fromMs = performance.now();
-      await Promise.all(mesh.models.map((model) => model.behave(fails('trailers'))));
-      const forMs = trial.pick(1_500, 10_000);
-      let most = 0;
-      while (performance.now() < fromMs + forMs) {
-        most = Math.max(most, await mesh.ejected());
-        await delay(100);
-      }
-      // From the start, as the budget counts what came before.
-      const runs = mesh.shares(0).reduce((sum, share) => sum + share, 0);
-      const healMs = performance.now();
-      await Promise.all(mesh.models.map((model) => model.behave(WELL)));
-      const broken = await load.between(fromMs, healMs);
-      const none = broken.filter(({ failure }) => failure?.includes('no-endpoint')).length;
-      trial.expect('there is always an endpoint to try', none === 0, `${none} calls found none`);
-      trial.expect('at most half of the endpoints are out', most <= 1, `${most} of 3`);
-      const extra = runs / (await load.between(0, healMs)).length;
-      trial.expect('at most 1.25 attempts for each call', extra <= 1.25, extra.toFixed(2));
-      const healed = await during(load, healMs, 3_000);
-      trial.within('all is well after they heal', 2_000, untilWell(healed, healMs));
-    }),
-};
+  plan: (trial) => of(trial),
+  work: async ({ trial, mesh, load }) => {
+    const fromMs = performance.now();
+    await Promise.all(mesh.models.map((model) => model.behave(fails('trailers'))));
+    const forMs = trial.pick(1_500, 10_000);
+    let most = 0;
+    while (performance.now() < fromMs + forMs) {
+      most = Math.max(most, await mesh.ejected());
+      await delay(100);
+    }
+    // From the start, as the budget counts what came before.
+    const runs = mesh.runs(0);
+    const healMs = performance.now();
+    await Promise.all(mesh.models.map((model) => model.behave(WELL)));
+    const broken = await load.between(fromMs, healMs);
+    const none = broken.filter(({ failure }) => failure?.includes('no-endpoint')).length;
+    trial.none('there is always an endpoint to try', none, 'calls found none');
+    trial.expect('at most half of the endpoints are out', most <= 1, `${most} of 3`);
+    const extra = runs / (await load.between(0, healMs)).length;
+    trial.expect('at most 1.25 attempts for each call', extra <= 1.25, extra.toFixed(2));
+    const healed = await load.during(healMs, 3_000);
+    trial.within('no call fails after they recover', 2_000, recoveryMs(healed, healMs));
+  },
+});
 
-const pair: DecisionRow = {
+const pair = drillRow({
   name: 'pair',
   fault: 'one of two replicas fails, then both do',
-  run: (_, trial) =>
-    drill(trial, { ...of(trial), replicas: 2 }, async ({ mesh, load }) => {
-      const fromMs = performance.now();
-      await mesh.models[0]!.behave(fails('trailers-only'));
-      const calls = await during(load, fromMs, trial.pick(1_500, 10_000));
-      const out = untilLeftAlone(mesh.models[0]!, fromMs, performance.now());
-      trial.within('the bad one gets single calls at most', 1_000, out);
-      expectAvailable(trial, calls, 99.5);
-      await mesh.models[1]!.behave(fails('trailers-only'));
-      let most = 0;
-      const endMs = performance.now() + trial.pick(700, 5_000);
-      while (performance.now() < endMs) {
-        most = Math.max(most, await mesh.ejected());
-        await delay(50);
-      }
-      trial.expect('never both are out', most <= 1, `${most} of 2`);
-    }),
-};
+  plan: (trial) => ({ ...of(trial), replicas: 2 }),
+  work: async ({ trial, mesh, load }) => {
+    const fromMs = performance.now();
+    await mesh.models[0]!.behave(fails('trailers-only'));
+    const calls = await load.during(fromMs, trial.pick(1_500, 10_000));
+    const out = mesh.models[0]!.untilSingleRuns(fromMs, performance.now());
+    trial.within('the bad one gets single calls at most', 1_000, out);
+    trial.expectAvailable(calls, 99.5);
+    await mesh.models[1]!.behave(fails('trailers-only'));
+    let most = 0;
+    const endMs = performance.now() + trial.pick(700, 5_000);
+    while (performance.now() < endMs) {
+      most = Math.max(most, await mesh.ejected());
+      await delay(50);
+    }
+    trial.expect('never both are out', most <= 1, `${most} of 2`);
+  },
+});
 
 const poison: DecisionRow = {
   name: 'poison',
@@ -207,10 +188,10 @@ const poison: DecisionRow = {
       async ({ mesh, load }) => {
         const fromMs = performance.now();
         isDue = true;
-        const calls = await during(load, fromMs, trial.pick(2_000, 10_000));
+        const calls = await load.during(fromMs, trial.pick(2_000, 10_000));
         const dead = mesh.models.filter((model) => !model.isRunning).length;
         trial.expect('it kills as many as it has attempts', dead > 0 && dead <= 2, `${dead} of 3`);
-        expectAvailable(trial, calls, 99);
+        trial.expectAvailable(calls, 99);
       },
       { request },
     );

@@ -104,7 +104,7 @@ const longRun: DecisionRow = {
 
 const crashLoop: DecisionRow = {
   name: 'crash-loop',
-  fault: 'a model exits at once, whenever it is started, until it is mended',
+  fault: 'a model exits at once, whenever it is started, until it is repaired',
   run: async (_, trial) => {
     const scratch = new Scratch();
     putLoopModel(join(scratch.path, 'models'));
@@ -149,7 +149,7 @@ const crashLoop: DecisionRow = {
       };
       trial.within('it is given up', 5_000, await measure(givenUp, 10_000, fromMs));
       const restarts = last!.restarts - before!.restarts;
-      trial.figure('starts in vain until then', String(restarts));
+      trial.figure('failed starts until then', String(restarts));
       trial.expect('it is started five times at most', restarts <= 5, `${restarts} times`);
       trial.figure('it says', last!.why);
       await delay(trial.pick(3_000, 12_000));
@@ -162,9 +162,9 @@ const crashLoop: DecisionRow = {
       trial.figure('answered by the fallback', `${degraded} of ${calls.length}`);
       expectServed(trial, calls);
       writeFileSync(works, '');
-      const mendedMs = performance.now();
+      const repairedMs = performance.now();
       const isBack = async () => (await models(up))[0]!.state === 'ready';
-      trial.within('mended, it is ready', retryAfterMs + 5_000, await measure(isBack, 30_000, mendedMs));
+      trial.within('repaired, it is ready', retryAfterMs + 5_000, await measure(isBack, 30_000, repairedMs));
       const readyMs = performance.now();
       const isCalled = async () => {
         const late = await load.between(performance.now() - 200, performance.now());

@@ -4,6 +4,7 @@
  * ask afterwards what became of those sent in any stretch of time.
  */
 
+import { setTimeout as delay } from 'node:timers/promises';
 import { Client, credentials, Metadata, status } from '@grpc/grpc-js';
 import { protocols } from '../../../proto/load.js';
 import type { ModelInferRequest, ModelInferResponse } from '../../../proto/messages.js';
@@ -114,6 +115,12 @@ export class Load {
   async between(fromMs: number, toMs: number): Promise<readonly SentCall[]> {
     await this.ended(fromMs, toMs);
     return this.sent(fromMs, toMs);
+  }
+
+  /** The calls sent from `fromMs` until `forMs` after it, once that time is over and each of them has ended. */
+  async during(fromMs: number, forMs: number): Promise<readonly SentCall[]> {
+    await delay(Math.max(0, fromMs + forMs - performance.now()));
+    return this.between(fromMs, fromMs + forMs);
   }
 
   /** How those sent since then have ended that have. */

@@ -83,6 +83,34 @@ export class Trial {
     return kept;
   }
 
+  /** Judges a count that has to be 0. `of`: what it is a count of, such as `of 20 calls`. */
+  none(promise: string, count: number, of: string): void {
+    this.expect(promise, count === 0, `${count} ${of}`);
+  }
+
+  /** Judges OK ÷ sent. */
+  expectAvailable(calls: readonly SentCall[], percent: number): void {
+    const found = tally(calls);
+    const share = (100 * found.ok) / found.sent;
+    const text = `${share.toFixed(2)} %`;
+    this.figure('available', text);
+    const promise = `at least ${percent} % of the calls succeed`;
+    this.expect(promise, found.sent > 0 && share >= percent, `${text}, ${failuresOf(found)}`);
+  }
+
+  /** Judges the 99th percentile of the time that calls took. */
+  expectP99(promise: string, calls: readonly SentCall[], limitMs: number): void {
+    const { p99Ms } = tally(calls);
+    this.expect(`${promise}: at most ${limitMs.toFixed(0)} ms`, p99Ms <= limitMs, `${p99Ms.toFixed(0)} ms`);
+  }
+
+  /** No call may take much longer than its deadline, whatever hangs. */
+  expectNoneHangs(calls: readonly SentCall[], deadlineMs: number): void {
+    const { slowestMs } = tally(calls);
+    const limitMs = deadlineMs + 500;
+    this.expect(`no call takes longer than ${seconds(limitMs)}`, slowestMs <= limitMs, seconds(slowestMs));
+  }
+
   /** Steady load, what `work` does, steady load; the calls of all that time. */
   async under(load: Load, work: () => Promise<void>): Promise<readonly SentCall[]> {
     const steadyMs = this.pick(250, 3_000);

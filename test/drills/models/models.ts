@@ -15,6 +15,10 @@ process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
 
+/** A time with at most one call in it counts as one without ordinary traffic, ms. */
+export const SINGLE_MS = 500;
+
+/** A model process of a drill. */
 export class Model {
   private constructor(
     private child: ChildProcess,
@@ -66,6 +70,17 @@ export class Model {
 
   thaw(): void {
     this.child.kill('SIGCONT');
+  }
+
+  /**
+   * Time until it runs no more than one call in half a second, whether a balancer or an ejection keeps calls away.
+   * Undefined when that does not happen before `toMs`.
+   */
+  untilSingleRuns(fromMs: number, toMs: number): number | undefined {
+    const runs = this.events('ran', fromMs, toMs).map(({ atMs }) => atMs);
+    for (let atMs = fromMs; atMs + SINGLE_MS <= toMs; atMs += 10)
+      if (runs.filter((run) => run >= atMs && run < atMs + SINGLE_MS).length <= 1) return atMs - fromMs;
+    return undefined;
   }
 
   /** What it wrote down in a stretch of time; `performance.now()`. Also of processes that were killed. */
