@@ -3,8 +3,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { until } from '../../kit/process/processes.js';
 import { measure, type Row, seconds, type Trial } from '../faults/row.js';
-import { busiestOf } from './reads.js';
-import { areCurrent, whyNotCurrent } from './seat.js';
+import { busiestOf } from './query-counts.js';
+import { areCurrent, whyNotCurrent } from './sidecar-node.js';
 import { type ConsulWorld, SERVICE } from './world.js';
 
 /** After the agent's return, until every sidecar has everything from it again. */

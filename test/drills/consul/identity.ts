@@ -4,7 +4,7 @@ import { generateKeyPairSync } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import tls from 'node:tls';
 import { measure, type Row, seconds, type Trial } from '../faults/row.js';
-import type { Seat } from './seat.js';
+import type { Seat } from './sidecar-node.js';
 import { CALLER, type ConsulWorld, SERVICE } from './world.js';
 
 /** From the agent's having a new leaf to its being presented on new connections. */

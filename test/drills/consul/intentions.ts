@@ -1,7 +1,7 @@
 /** Row: who may call is changed under load. */
 
 import { setTimeout as delay } from 'node:timers/promises';
-import { OpenStreams } from '../faults/hold.js';
+import { OpenStreams } from '../faults/open-streams.js';
 import type { SentCall } from '../faults/load.js';
 import { measure, type Row, type Trial } from '../faults/row.js';
 import { CALLER, type ConsulWorld, SERVICE } from './world.js';

@@ -2,13 +2,13 @@
 
 import type { Suite } from '../faults/row.js';
 import { agentForgets, agentKilled, leaderKilled } from './agents.js';
-import { spoiledAnswers } from './answers.js';
+import { spoiledAnswers } from './agent-responses.js';
 import { leafExpired } from './expiry.js';
 import { leafRotation, rootRotation } from './identity.js';
 import { intentionFlipped } from './intentions.js';
 import { agentEmptied, catalogueEmptied } from './registry.js';
 import { restartWithKeys, restartWithoutKeys } from './restarts.js';
-import { allCritical, replicaDeregistered, strangersEmptied } from './strangers.js';
+import { allCritical, replicaDeregistered, strangersEmptied } from './foreign-instances.js';
 import { ConsulWorld } from './world.js';
 
 export const consulFaults: Suite<ConsulWorld> = {

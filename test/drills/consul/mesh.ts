@@ -2,7 +2,7 @@
 
 import { PortAllocator } from '../../../sidecar/cli/up/port-allocator.js';
 import { Load } from '../faults/load.js';
-import { Seat, type SeatPlan, untilCurrent } from './seat.js';
+import { Seat, type SeatPlan, untilCurrent } from './sidecar-node.js';
 
 export interface MeshPlan {
   readonly service: string;

@@ -2,7 +2,7 @@
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { measure, type Row } from '../faults/row.js';
-import { areCurrent } from './seat.js';
+import { areCurrent } from './sidecar-node.js';
 import { type ConsulWorld, SERVICE } from './world.js';
 
 /** Sidecars look after their entries at least this often. */

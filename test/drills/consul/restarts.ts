@@ -3,7 +3,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { tally } from '../faults/load.js';
 import { measure, type Row, type Trial } from '../faults/row.js';
-import type { Seat } from './seat.js';
+import type { Seat } from './sidecar-node.js';
 import type { ConsulWorld } from './world.js';
 
 const READY_MS = 5_000;

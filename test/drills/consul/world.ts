@@ -12,7 +12,7 @@ import { ConsulCluster } from '../../kit/consul/consul-cluster.js';
 import type { Fault } from '../../kit/consul/consul-proxy.js';
 import type { Load } from '../faults/load.js';
 import { ConsulMesh } from './mesh.js';
-import type { Seat, SeatPlan } from './seat.js';
+import type { Seat, SeatPlan } from './sidecar-node.js';
 
 export const SERVICE = 'digits';
 export const CALLER = 'web';

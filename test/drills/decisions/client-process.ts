@@ -1,6 +1,6 @@
 /** An application that holds streams open until it is killed: `node decisions-client-process.js TARGET COUNT`. */
 
-import { OpenStreams } from '../faults/hold.js';
+import { OpenStreams } from '../faults/open-streams.js';
 
 const [, , target, count] = process.argv;
 process.on('disconnect', () => process.exit(0));

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { Client, credentials, Metadata } from '@grpc/grpc-js';
 import { until } from '../../kit/process/processes.js';
 import { LOCAL_CHANNEL } from '../faults/call.js';
-import { HOLD, OpenStreams } from '../faults/hold.js';
+import { HOLD, OpenStreams } from '../faults/open-streams.js';
 import { measure } from '../faults/row.js';
 import { rssMb } from '../faults/usage.js';
 import { FLOOD } from '../models/protocol.js';

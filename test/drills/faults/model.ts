@@ -15,7 +15,7 @@ import {
 } from '@grpc/grpc-js';
 import { protocols } from '../../../proto/load.js';
 import type { ModelInferRequest, ModelInferResponse } from '../../../proto/messages.js';
-import { HOLD } from './hold.js';
+import { HOLD } from './open-streams.js';
 
 export async function serveModel(address: string, serviceMs: number): Promise<void> {
   const { ModelInfer } = protocols().inference;

@@ -20,7 +20,7 @@ import {
 import { protocols } from '../../../proto/load.js';
 import type { ModelInferRequest, ModelInferResponse } from '../../../proto/messages.js';
 import { LOCAL_CHANNEL } from '../faults/call.js';
-import { HOLD } from '../faults/hold.js';
+import { HOLD } from '../faults/open-streams.js';
 import {
   type Behaviour,
   type EventKind,

@@ -9,7 +9,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { Client, credentials } from '@grpc/grpc-js';
 import { protocols } from '../../../proto/load.js';
-import { HOLD } from '../../drills/faults/hold.js';
+import { HOLD } from '../../drills/faults/open-streams.js';
 import { Load, REQUEST, type SentCall } from '../../drills/faults/load.js';
 import { Model } from '../../drills/models/models.js';
 import { callByGo, MODEL_INFER, type Outcome } from '../../kit/interop/go.js';

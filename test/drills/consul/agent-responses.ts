@@ -7,8 +7,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Fault } from '../../kit/consul/consul-proxy.js';
 import { measure, type Row, seconds, type Trial } from '../faults/row.js';
 import { startUsage, type Usage } from '../faults/usage.js';
-import { busiestOf } from './reads.js';
-import { areCurrent, type Seat, whyNotCurrent } from './seat.js';
+import { busiestOf } from './query-counts.js';
+import { areCurrent, type Seat, whyNotCurrent } from './sidecar-node.js';
 import type { ConsulWorld } from './world.js';
 
 /** What nonsense may cost a sidecar beyond what calls cost it: percent of one core, over seconds and over one, and MB. */

@@ -8,7 +8,7 @@ import { until } from '../../kit/process/processes.js';
 import type { Load, SentCall } from '../faults/load.js';
 import { measure, type Row, seconds, type Trial } from '../faults/row.js';
 import type { ConsulMesh } from './mesh.js';
-import type { Seat } from './seat.js';
+import type { Seat } from './sidecar-node.js';
 import { type ConsulWorld, STRANGER } from './world.js';
 
 const NOTICE_MS = 2_000;

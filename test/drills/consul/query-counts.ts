@@ -1,7 +1,7 @@
 /** How often sidecars ask, counted at the proxy that each has before its agent. */
 
 import type { FaultProxy } from '../../kit/consul/consul-proxy.js';
-import type { Seat } from './seat.js';
+import type { Seat } from './sidecar-node.js';
 
 export interface Reads {
   /** Path and query, without what a blocking read adds. */
