@@ -17,7 +17,7 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   'bad-neighbour': 'e2e/several-models.test.ts',
   'crash-loop': 'e2e/sidecar.test.ts',
   'in-vain': 'scenario/in-vain.test.ts',
-  hoard: 'attacks/memory.test.ts, relay/silent-streams.test.ts',
+  'held-payload': 'attacks/memory.test.ts, relay/silent-streams.test.ts',
   'caller-restart': 'e2e/takeover.test.ts, e2e/up-takeover.test.ts',
 };
 

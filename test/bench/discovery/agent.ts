@@ -1,6 +1,6 @@
 /**
  * The Consul of the discovery benchmark: blocking queries about instances, with answers as a real one writes them.
- * A process of its own, so that writing 19 MB takes no time from whoever reads it.
+ * A process of its own, so that writing 19 MB takes no time from the process that reads it.
  */
 
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';

@@ -55,17 +55,17 @@ function report(stallMs: number, pickNs: number, p99Us: number, problem = ''): D
   };
 }
 
-const verdicts = (of: DiscoveryReport): boolean[] => barsOf(of).map(({ holds }) => holds);
+const results = (of: DiscoveryReport): boolean[] => barsOf(of).map(({ holds }) => holds);
 
 describe('the discovery benchmark', () => {
   it('passes what keeps to the bars', () => {
-    assert.deepEqual(verdicts(report(10, 30, 1_100)), [true, true, true, true]);
+    assert.deepEqual(results(report(10, 30, 1_100)), [true, true, true, true]);
     assert.doesNotMatch(renderDiscovery(report(10, 30, 1_100)), /MISSED|INVALID|NOT QUIET/);
   });
 
   it('says which bar is missed', () => {
-    assert.deepEqual(verdicts(report(10.1, 30, 1_100)), [false, true, true, true]);
-    assert.deepEqual(verdicts(report(20.2, 31, 1_101)), [false, false, false, false]);
+    assert.deepEqual(results(report(10.1, 30, 1_100)), [false, true, true, true]);
+    assert.deepEqual(results(report(20.2, 31, 1_101)), [false, false, false, false]);
     assert.match(
       renderDiscovery(report(10, 31, 1_100)),
       /MISSED {2}a pick, slowest ÷ fastest size: 1\.55 \(from 2 endpoints on: 1\.00\)/,
@@ -74,15 +74,15 @@ describe('the discovery benchmark', () => {
 
   it('gives no figure of live traffic that failed', () => {
     const failed = report(1, 20, 900, '3 × status 14');
-    assert.deepEqual(verdicts(failed), [true, true, true, false]);
+    assert.deepEqual(results(failed), [true, true, true, false]);
     assert.match(renderDiscovery(failed), /live traffic: INVALID: 3 × status 14/);
   });
 
   it('judges our own CPU time when the machine is not quiet', () => {
     const noisy = { ...report(19, 30, 1_100), idleStallMs: 9 };
-    assert.deepEqual(verdicts(noisy), [true, true, true, true]);
+    assert.deepEqual(results(noisy), [true, true, true, true]);
     assert.match(renderDiscovery(noisy), /at most 10 ms of own CPU, as the machine is not quiet/);
-    assert.deepEqual(verdicts({ ...report(21, 30, 1_100), idleStallMs: 9 }), [false, true, true, true]);
+    assert.deepEqual(results({ ...report(21, 30, 1_100), idleStallMs: 9 }), [false, true, true, true]);
   });
 
   it('says when the machine is not quiet', () => {

@@ -4,7 +4,7 @@ import type { Stall } from './loop.js';
 
 /** To the Consul of the benchmark. */
 export type AgentRequest =
-  /** From now on the service has this many instances. `port` 0: each at an address where nobody is. */
+  /** From now on the service has this many instances. `port` 0: each at an address where nothing listens. */
   | { readonly do: 'set'; readonly service: string; readonly count: number; readonly port: number }
   /** One of them turns critical, or passing again. */
   | { readonly do: 'change'; readonly service: string }

@@ -1,7 +1,7 @@
 /**
  * What a sidecar does with an answer of Consul, from the socket to the endpoints that calls go to: agent client, blocking
  * query, parse, grace, cache file, clusters, subset. In a process of its own, flagged as a sidecar is, that watches its
- * own event loop. Nobody is at the endpoints; for picks they are declared well.
+ * own event loop. Nothing listens at the endpoints; for picks they are declared healthy.
  */
 
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -136,7 +136,7 @@ class Subject {
       const fromMs = performance.now();
       for (let call = 0; call < PICKS; call += 1) {
         const picked = upstream.pick([], fromMs + call / 1000);
-        if (picked === undefined) throw new Error('nobody was picked');
+        if (picked === undefined) throw new Error('no endpoint was picked');
       }
       best = Math.min(best, ((performance.now() - fromMs) * 1e6) / PICKS);
     }
@@ -144,7 +144,7 @@ class Subject {
   }
 }
 
-/** One upstream and whoever waits for its next answer. */
+/** One upstream, and what waits for its next answer. */
 class Followed {
   watch: UpstreamWatcher | undefined;
   target: TargetWatch | undefined;

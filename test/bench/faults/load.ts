@@ -6,7 +6,7 @@
 import { type ChannelOptions, Client, credentials, Metadata } from '@grpc/grpc-js';
 import { ONCE } from '../../drills/models/protocol.js';
 import { seeded } from '../../kit/time/seeded-random.js';
-import type { Calls, Schedule, Word } from './protocol.js';
+import type { Calls, LoadMessage, Schedule } from './protocol.js';
 
 const WARM_LIMIT_MS = 10_000;
 
@@ -34,7 +34,7 @@ async function run(schedule: Schedule): Promise<Calls> {
   const client = new Client(target, credentials.createInsecure(), options);
   try {
     await warm(client);
-    say({ began: performance.timeOrigin + performance.now() });
+    reply({ began: performance.timeOrigin + performance.now() });
     return await send(client, schedule);
   } finally {
     client.close();
@@ -86,17 +86,17 @@ function call(client: Client, id: string, deadlineMs: number, done: (status: num
   );
 }
 
-function say(word: Word): void {
-  process.send?.(word);
+function reply(message: LoadMessage): void {
+  process.send?.(message);
 }
 
 if (process.argv[2] === 'load') {
   process.on('message', (schedule: Schedule) => {
     run(schedule).then(
-      (calls) => say({ calls }),
-      (error: Error) => say({ error: error.message }),
+      (calls) => reply({ calls }),
+      (error: Error) => reply({ error: error.message }),
     );
   });
   process.on('disconnect', () => process.exit(0));
-  say({ ready: true });
+  reply({ ready: true });
 }

@@ -1,4 +1,4 @@
-/** The figures of the comparison of faults, and a short run of one row against whoever is there. */
+/** The figures of the comparison of faults, and a short run of one row against the subjects that are installed. */
 import assert from 'node:assert/strict';
 import { compare, figuresOf, spreadsOf, verdictOf } from './figures.js';
 import { dueTimes } from './load.js';

@@ -14,7 +14,7 @@ import { WELL } from '../../drills/models/protocol.js';
 import { describeMachine } from '../relay/machine.js';
 import { LOAD_CORE, PROXY_CORE } from '../subjects/subject.js';
 import { type FaultFigures, figuresOf, spreadsOf } from './figures.js';
-import type { Calls, Schedule, Word } from './protocol.js';
+import type { Calls, LoadMessage, Schedule } from './protocol.js';
 import {
   DEADLINE_MS,
   type FaultRow,
@@ -54,7 +54,7 @@ export async function benchFaults(
     return 'found' in version && isWanted(options.only, name, SUBJECTS);
   });
   const rows = ROWS.filter(({ name }) => isWanted(options.only, name, ROWS));
-  const world = await World.open(options);
+  const world = await FaultBench.open(options);
   const runs: Run[] = [];
   try {
     for (let run = 0; run < options.runs; run++) {
@@ -107,7 +107,7 @@ function reportOf(
   };
 }
 
-class World {
+class FaultBench {
   private readonly times: Times;
 
   private constructor(
@@ -119,7 +119,7 @@ class World {
     this.times = options.quick ? QUICK : FULL;
   }
 
-  static async open(options: FaultBenchOptions): Promise<World> {
+  static async open(options: FaultBenchOptions): Promise<FaultBench> {
     const folder = mkdtempSync(join(tmpdir(), 'outrider-faults-'));
     const plan = { serviceMs: SERVICE_MS, places: PLACES };
     const indices = Array.from({ length: MOST_REPLICAS }, (_, i) => i);
@@ -127,8 +127,8 @@ class World {
       indices.map((i) => Model.start({ ...plan, log: join(folder, `model-${i}.log`) })),
     );
     const load = fork(LOAD, ['load'], { execArgv: process.execArgv });
-    await wordOf(load, (word) => 'ready' in word);
-    return new World(options, folder, models, load);
+    await messageOf(load, (message) => 'ready' in message);
+    return new FaultBench(options, folder, models, load);
   }
 
   /** Never rejects. */
@@ -164,12 +164,12 @@ class World {
       { forMs: healedMs, perSecond },
     ];
     this.load.send({ ...client, deadlineMs: DEADLINE_MS, phases, seed } satisfies Schedule);
-    const word = await wordOf(this.load, (each) => 'began' in each);
-    const ended = wordOf(this.load, (each) => 'calls' in each);
+    const message = await messageOf(this.load, (each) => 'began' in each);
+    const ended = messageOf(this.load, (each) => 'calls' in each);
     ended.catch(() => {}); // it is awaited below
-    const beganMs = (word as { readonly began: number }).began - performance.timeOrigin;
+    const beganMs = (message as { readonly began: number }).began - performance.timeOrigin;
     await until(beganMs + steadyMs);
-    await this.strike(row);
+    await this.inject(row);
     await until(beganMs + steadyMs + faultMs);
     await this.heal(row);
     const { calls } = (await ended) as { readonly calls: Calls };
@@ -178,16 +178,16 @@ class World {
     return figuresOf(row, this.times, { calls, runs });
   }
 
-  private async strike({ fault, victims }: FaultRow): Promise<void> {
+  private async inject({ fault, victims }: FaultRow): Promise<void> {
     if (fault === undefined) return;
-    const struck = this.models.slice(0, victims);
-    await Promise.all(struck.map((model) => (fault.does === 'die' ? model.kill() : model.behave(fault))));
+    const broken = this.models.slice(0, victims);
+    await Promise.all(broken.map((model) => (fault.does === 'die' ? model.kill() : model.behave(fault))));
   }
 
   private async heal({ fault, victims }: FaultRow): Promise<void> {
     if (fault === undefined) return;
-    const struck = this.models.slice(0, victims);
-    await Promise.all(struck.map((model) => (fault.does === 'die' ? model.restart() : model.behave(WELL))));
+    const broken = this.models.slice(0, victims);
+    await Promise.all(broken.map((model) => (fault.does === 'die' ? model.restart() : model.behave(WELL))));
   }
 
   /** All their threads. */
@@ -209,17 +209,17 @@ async function until(atMs: number): Promise<void> {
   await delay(Math.max(0, atMs - performance.now()));
 }
 
-function wordOf(load: ChildProcess, isIt: (word: Word) => boolean): Promise<Word> {
+function messageOf(load: ChildProcess, isIt: (message: LoadMessage) => boolean): Promise<LoadMessage> {
   return new Promise((resolve, reject) => {
     const onExit = (code: number | null): void => reject(new Error(`the load ended with ${code}`));
-    const onWord = (word: Word): void => {
-      if (!isIt(word) && !('error' in word)) return;
+    const onMessage = (message: LoadMessage): void => {
+      if (!isIt(message) && !('error' in message)) return;
       load.removeListener('exit', onExit);
-      load.removeListener('message', onWord);
-      if ('error' in word) reject(new Error(word.error));
-      else resolve(word);
+      load.removeListener('message', onMessage);
+      if ('error' in message) reject(new Error(message.error));
+      else resolve(message);
     };
     load.on('exit', onExit);
-    load.on('message', onWord);
+    load.on('message', onMessage);
   });
 }

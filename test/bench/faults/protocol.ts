@@ -22,7 +22,7 @@ export interface Calls {
 }
 
 /** `began`: when the schedule began, ms since 1970. */
-export type Word =
+export type LoadMessage =
   | { readonly ready: true }
   | { readonly began: number }
   | { readonly calls: Calls }

@@ -33,10 +33,10 @@ export interface FaultRow {
 const THREE = { replicas: 3, perSecond: 240 } as const;
 const TWO = { replicas: 2, perSecond: 120 } as const;
 const ONE_LEFT = { victims: 1, isToBeLeft: true } as const;
-const NOBODY = { victims: 0, isToBeLeft: false } as const;
+const NO_VICTIM = { victims: 0, isToBeLeft: false } as const;
 
 export const ROWS: readonly FaultRow[] = [
-  { ...THREE, ...NOBODY, name: 'healthy', title: 'nothing is wrong' },
+  { ...THREE, ...NO_VICTIM, name: 'healthy', title: 'nothing is wrong' },
   // What is dead has no log to be left alone in.
   {
     ...THREE,
@@ -87,14 +87,14 @@ export const ROWS: readonly FaultRow[] = [
   },
   {
     ...TWO,
-    ...NOBODY,
+    ...NO_VICTIM,
     name: 'overload-2',
     title: 'twice what 2 can serve',
     faultPerSecond: 2 * 2 * CAPACITY,
   },
   {
     ...TWO,
-    ...NOBODY,
+    ...NO_VICTIM,
     name: 'overload-5',
     title: 'five times what 2 can serve',
     faultPerSecond: 5 * 2 * CAPACITY,

@@ -1,6 +1,6 @@
 /**
  * Who stands between the load and the models in the comparison of faults: sidecars of ours, Envoy with the committed
- * file, or nobody but the client's own balancer. Plaintext between them, no active health checks, the same number of
+ * file, or only the client's own balancer. Plaintext between them, no active health checks, the same number of
  * retries, the same budget, the same length of an attempt and of an ejection.
  */
 

@@ -58,12 +58,12 @@ function rowsOf({ name, subjects }: FaultRowResult): string[][] {
     i === 0 ? name : '',
     subject.name,
     ...MEASURES.map((measure) => SHOWN[measure](subject.spreads[measure].median)),
-    i === 0 || ours === undefined ? '' : verdict(ours.spreads, subject.spreads),
+    i === 0 || ours === undefined ? '' : comparison(ours.spreads, subject.spreads),
   ]);
 }
 
 /** With the measures that speak for the other. */
-function verdict(ours: FaultSpreads, theirs: FaultSpreads): string {
+function comparison(ours: FaultSpreads, theirs: FaultSpreads): string {
   const words: Readonly<Record<Measure, string>> = {
     ...{ served: 'served', p99Ms: 'p99', attempts: 'attempts', leftAfterMs: 'left', wellAfterMs: 'well' },
   };

@@ -3,13 +3,13 @@
 import { Flag, FrameType } from '../../../sidecar/http2/constants.js';
 import type { Outbox } from './outbox.js';
 
-/** What everybody takes (RFC 9113 section 6.5.2), and what h2load and the gRPC libraries send. */
+/** What every peer takes (RFC 9113 section 6.5.2), and what h2load and the gRPC libraries send. */
 const MAX_FRAME = 16384;
 /** Nothing more is sent while this much waits in the socket. */
 const MAX_UNSENT_BYTES = 512 * 1024;
 
 export interface BodyOptions {
-  /** Length of each DATA frame; 0 = the longest that everybody takes. */
+  /** Length of each DATA frame; 0 = the longest that every peer takes. */
   readonly frameBytes: number;
   /** Frames sent per turn of the event loop. */
   readonly burst: number;

@@ -1,6 +1,6 @@
 /**
  * CPU time and memory of processes, from /proc. Nanoseconds of every thread come from schedstat; loopback network
- * work is charged by the kernel to whoever sends, which is the same for every subject.
+ * work is charged by the kernel to the sender, which is the same for every subject.
  */
 
 import { readdirSync, readFileSync } from 'node:fs';

@@ -22,10 +22,10 @@ export interface OverloadFigures {
   readonly refusedP50Ms: number;
   readonly refusedP99Ms: number;
   readonly refused: number;
-  /** Calls that ended neither with OK nor with RESOURCE_EXHAUSTED: they waited in vain. */
+  /** Calls that ended neither with OK nor with RESOURCE_EXHAUSTED: their callers got no answer in time. */
   readonly otherwise: number;
   /** Share of the model's runs whose caller had gone. */
-  readonly vain: number;
+  readonly unansweredRatio: number;
   /** From the drop of the load to the begin of a second in which all was as before; Infinity: there was none. */
   readonly recoveryMs: number;
   /** Calls that were let through at once in the end. */
@@ -65,7 +65,7 @@ export function figuresOf(
     refusedP99Ms: quantile(refused, 0.99),
     refused: refused.length,
     otherwise: calls - accepted.length - refused.length,
-    vain: runs.runs === 0 ? 0 : runs.vain / runs.runs,
+    unansweredRatio: runs.runs === 0 ? 0 : runs.unanswered / runs.runs,
     recoveryMs: recoveryOf(after, 2 * quantile(easy, 0.5)),
     ...(first.length === 0
       ? {}
@@ -91,7 +91,7 @@ function lines(row: OverloadFigures): string[] {
     `  ${bar(row.goodput >= BARS.goodput)} goodput ${percent(row.goodput)} of the capacity (bar ${percent(BARS.goodput)})`,
     `  ${bar(row.refusedP99Ms < BARS.refusedP99Ms)} refusals within ${ms(row.refusedP50Ms)} at p50, ${ms(row.refusedP99Ms)} at p99 (bar ${BARS.refusedP99Ms} ms), ${row.refused} of them`,
     `  ${bar(row.recoveryMs < BARS.recoveryMs)} all well ${ms(row.recoveryMs)} after the load dropped (bar ${BARS.recoveryMs} ms)`,
-    `    p99 of what is served ${ms(row.acceptedP99Ms)}, at half the capacity ${ms(row.easyP99Ms)}; ${row.otherwise} waited in vain, ${percent(row.vain)} of the runs were for nobody; ${row.concurrency} at once`,
+    `    p99 of what is served ${ms(row.acceptedP99Ms)}, at half the capacity ${ms(row.easyP99Ms)}; ${row.otherwise} were not answered in time, ${percent(row.unansweredRatio)} of the runs had lost their caller; ${row.concurrency} at once`,
     ...(row.firstClass === undefined
       ? []
       : [`    ${percent(row.firstClass)} of the first class were served`]),

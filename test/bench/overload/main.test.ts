@@ -16,7 +16,7 @@ describe('five times more calls than the model can serve', () => {
       assert.ok(found.goodput >= 0.6, said);
       assert.ok(found.refusedP50Ms < 50 && found.refusedP99Ms < 2_000, said);
       assert.ok(found.recoveryMs < 5_000, said);
-      assert.ok(found.vain < 0.1, said);
+      assert.ok(found.unansweredRatio < 0.1, said);
     });
   }
 });
@@ -33,16 +33,17 @@ describe('the figures of an overload', () => {
     status: [8, 0, 0, 0, 0, 0, 0, 0, 0],
     isFirstClass: [],
   };
-  const runs = { runs: 4, vain: 1 };
+  const runs = { runs: 4, unanswered: 1 };
   const observed = { perSecond: 2, before: easy, overload, overloadMs: 1_000, after, runs, concurrency: 4 };
 
   it('are shares of the capacity, and times until all was well', () => {
     const figures = figuresOf(setup, observed);
-    const { goodput, refused, otherwise, vain, recoveryMs, firstClass, offeredPerSecond } = figures;
+    const { goodput, refused, otherwise, unansweredRatio, recoveryMs, firstClass, offeredPerSecond } =
+      figures;
     assert.deepEqual(
-      { goodput, refused, otherwise, vain, recoveryMs, firstClass, offeredPerSecond },
+      { goodput, refused, otherwise, unansweredRatio, recoveryMs, firstClass, offeredPerSecond },
       {
-        ...{ goodput: 1, refused: 1, otherwise: 1, vain: 0.25, recoveryMs: 500 },
+        ...{ goodput: 1, refused: 1, otherwise: 1, unansweredRatio: 0.25, recoveryMs: 500 },
         ...{ firstClass: 1, offeredPerSecond: 4 },
       },
     );

@@ -93,7 +93,7 @@ export async function measureOverload(
   times: Times,
   isPinned: boolean,
 ): Promise<OverloadFigures> {
-  const world = await World.open(setup, isPinned);
+  const world = await OverloadBench.open(setup, isPinned);
   try {
     await world.phase({ forMs: times.warmMs, inFlight: PLACES });
     const closed = await world.phase({ forMs: times.capacityMs, inFlight: 2 * PLACES });
@@ -104,7 +104,7 @@ export async function measureOverload(
     const to = await world.counts();
     const concurrency = await world.sidecar.metric('outrider_queue_concurrency');
     const after = await world.phase({ forMs: times.afterMs, perSecond: EASY * perSecond });
-    const runs = { runs: to.runs - from.runs, vain: to.vain - from.vain };
+    const runs = { runs: to.runs - from.runs, unanswered: to.unanswered - from.unanswered };
     const { overloadMs } = times;
     return figuresOf(setup, { perSecond, before, overload, overloadMs, after, runs, concurrency });
   } finally {
@@ -112,7 +112,7 @@ export async function measureOverload(
   }
 }
 
-class World {
+class OverloadBench {
   private seed = 1;
 
   private constructor(
@@ -123,7 +123,7 @@ class World {
     readonly sidecar: SidecarProcess,
   ) {}
 
-  static async open(setup: Setup, isPinned: boolean): Promise<World> {
+  static async open(setup: Setup, isPinned: boolean): Promise<OverloadBench> {
     const bench = await SidecarBench.open();
     const children: ChildProcess[] = [];
     const start = (program: string, ...args: readonly string[]): ChildProcess => {
@@ -152,7 +152,7 @@ class World {
         pin(sidecar.pid, PROXY_CORE);
         for (const child of children) pin(child.pid!, LOAD_CORE);
       }
-      return new World(setup, bench, model, load, sidecar);
+      return new OverloadBench(setup, bench, model, load, sidecar);
     } catch (error) {
       for (const child of children) child.kill();
       await bench.close();

@@ -11,7 +11,7 @@ const places = Number(process.argv[2]);
 const serviceMs = Number(process.argv[3]);
 
 let runs = 0;
-let vain = 0;
+let unanswered = 0;
 let busy = 0;
 const waiting: (() => void)[] = [];
 
@@ -32,7 +32,7 @@ const run: handleUnaryCall<Buffer, Buffer> = (call, reply) => {
     if (call.cancelled) return void setImmediate(end); // it had not begun
     setTimeout(() => {
       runs += 1;
-      if (call.cancelled) vain += 1;
+      if (call.cancelled) unanswered += 1;
       else reply(null, call.request);
       end();
     }, serviceMs);
@@ -62,7 +62,7 @@ function send(message: ModelReply): void {
   process.send?.(message);
 }
 
-process.on('message', () => send({ counts: { runs, vain } }));
+process.on('message', () => send({ counts: { runs, unanswered } }));
 process.on('disconnect', () => process.exit(0));
 server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, port) => {
   if (error) throw error;

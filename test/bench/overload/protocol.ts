@@ -10,7 +10,7 @@ export const CLASS_KEY = 'x-class';
 export interface ModelCounts {
   readonly runs: number;
   /** Runs whose caller had gone by their end. */
-  readonly vain: number;
+  readonly unanswered: number;
 }
 
 export interface Phase {

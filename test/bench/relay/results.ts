@@ -1,4 +1,4 @@
-/** From single runs to what is reported: medians, spread, ratios and verdicts. Pure. */
+/** From single runs to what is reported: medians, spread, ratios, and which bars are met. Pure. */
 
 import { PLAIN } from '../subjects/outrider-config.js';
 import type { Machine } from './machine.js';
@@ -25,7 +25,7 @@ export interface SubjectResult {
   readonly problems: readonly string[];
 }
 
-export type Verdict = 'aim' | 'bar' | 'missed' | 'not measured';
+export type BarResult = 'aim' | 'bar' | 'missed' | 'not measured';
 
 export interface ModeResult {
   readonly name: string;
@@ -39,7 +39,7 @@ export interface ModeResult {
   readonly bestPeer?: string;
   /** Ours ÷ best peer's. */
   readonly ratio?: number;
-  readonly verdict: Verdict;
+  readonly verdict: BarResult;
   /** Other builds or settings of ours. */
   readonly variants: readonly Variant[];
 }
@@ -50,7 +50,7 @@ export interface Variant {
   readonly cost?: number;
   /** ÷ best peer's. */
   readonly ratio?: number;
-  readonly verdict: Verdict;
+  readonly verdict: BarResult;
 }
 
 export interface Report {

@@ -1,6 +1,6 @@
 /** The report as text: one table per mode, then the bars. */
 
-import type { ModeResult, Report, Spread, SubjectResult, Verdict } from './results.js';
+import type { BarResult, ModeResult, Report, Spread, SubjectResult } from './results.js';
 
 const HEAD = ['', 'CPU µs', 'min–max', 'calls/s', 'p50 µs', 'p99 µs', 'RSS MB', 'load µs'];
 
@@ -38,18 +38,18 @@ export function renderMode(mode: ModeResult): string {
   return [`${mode.name}: ${mode.title}${rate}`, columns([HEAD, ...rows]), ...problems].join('\n');
 }
 
-const VERDICTS = { aim: 'pass, aim reached', bar: 'pass', missed: 'MISSED', 'not measured': 'not measured' };
+const RESULTS = { aim: 'pass, aim reached', bar: 'pass', missed: 'MISSED', 'not measured': 'not measured' };
 
 function renderBars(modes: readonly ModeResult[]): string {
   const rows = modes.flatMap((m) => {
-    const row = (name: string, verdict: Verdict, ratio?: number, cost?: number): string[] => [
+    const row = (name: string, result: BarResult, ratio?: number, cost?: number): string[] => [
       name,
       m.compares === 'cpu' ? 'CPU' : 'p99',
       m.bestPeer ?? '–',
       hundredths(ratio),
       String(m.bar),
       String(m.aim),
-      VERDICTS[verdict],
+      RESULTS[result],
       cost === undefined ? '' : `${hundredths(cost)} × outrider`,
     ];
     const more = m.variants.map((v) => row(`  ${v.name}`, v.verdict, v.ratio, v.cost));

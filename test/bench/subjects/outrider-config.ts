@@ -21,7 +21,7 @@ export interface OutboundFile {
   readonly tls: 'mesh' | 'plaintext';
   /** Port of the one endpoint, on 127.0.0.1. */
   readonly endpoint: number;
-  /** Where copies go that nobody counts, and two ports for upstreams that nobody calls by themselves. */
+  /** Where copies go, which are not counted, and two ports for upstreams that are not called directly. */
   readonly aside: number;
   readonly spare: readonly [number, number];
 }

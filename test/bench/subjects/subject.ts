@@ -108,7 +108,7 @@ export async function startProcess(options: ProcessOptions): Promise<Running> {
   return {
     port: options.port,
     pids: () => withChildren(pid),
-    lastWords: () => (hasEnded(child) ? output.trim() || 'ended without a word' : ''),
+    lastWords: () => (hasEnded(child) ? output.trim() || 'ended without output' : ''),
     stop: () => stopProcess(child),
   };
 }

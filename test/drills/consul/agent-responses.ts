@@ -1,17 +1,17 @@
 /**
- * Rows: an agent that answers, and answers nonsense. Calls must not notice; and neither may the machine: CPU, memory
- * and requests stay bounded while the nonsense lasts.
+ * Rows: an agent that answers, and answers response. Calls must not notice; and neither may the machine: CPU, memory
+ * and requests stay bounded as long as that lasts.
  */
 
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Fault } from '../../kit/consul/consul-proxy.js';
 import { measure, type Row, seconds, type Trial } from '../faults/row.js';
 import { startUsage, type Usage } from '../faults/usage.js';
-import { busiestOf } from './query-counts.js';
-import { areCurrent, type Seat, whyNotCurrent } from './sidecar-node.js';
+import { busiestQueryOf } from './query-counts.js';
+import { areCurrent, type SidecarNode, whyNotCurrent } from './sidecar-node.js';
 import type { ConsulWorld } from './world.js';
 
-/** What nonsense may cost a sidecar beyond what calls cost it: percent of one core, over seconds and over one, and MB. */
+/** What useless answers may cost a sidecar beyond what calls cost it: percent of one core, over seconds and over one, and MB. */
 interface Cost {
   readonly cpu: number;
   readonly cpuShort: number;
@@ -31,14 +31,14 @@ const RECOVERY_LIMIT_MS = 45_000;
 /** Longer than a blocking query may take: its wait, a sixteenth of it, and some slack. */
 const HANG_MS = 45_000;
 
-interface Nonsense {
+interface BadResponse {
   readonly name: string;
   readonly fault: string;
   readonly spoil: Fault;
   readonly cost?: Cost;
 }
 
-const NONSENSE: readonly Nonsense[] = [
+const BAD_RESPONSES: readonly BadResponse[] = [
   {
     name: 'status-500',
     fault: 'every answer is 500, as without a leader',
@@ -79,27 +79,31 @@ const NONSENSE: readonly Nonsense[] = [
   },
 ];
 
-export const spoiledAnswers: readonly Row<ConsulWorld>[] = NONSENSE.map((nonsense) => ({
-  name: nonsense.name,
-  fault: nonsense.fault,
-  run: (world, trial) => spoiled(world, trial, nonsense),
+export const badResponses: readonly Row<ConsulWorld>[] = BAD_RESPONSES.map((response) => ({
+  name: response.name,
+  fault: response.fault,
+  run: (world, trial) => runBadResponse(world, trial, response),
 }));
 
-async function spoiled(world: ConsulWorld, trial: Trial, { spoil, cost = LITTLE }: Nonsense): Promise<void> {
+async function runBadResponse(
+  world: ConsulWorld,
+  trial: Trial,
+  { spoil, cost = LITTLE }: BadResponse,
+): Promise<void> {
   await trial.unharmed(world.load, async () => {
-    const calm = await usageOver(world.seats, trial.pick(200, 5_000));
+    const calm = await usageOver(world.nodes, trial.pick(200, 5_000));
     const fromMs = performance.now();
-    await world.spoil(spoil);
+    await world.injectFault(spoil);
     // What hangs anyway would not notice an agent that has gone silent before its wait is over.
-    if (spoil.kind === 'hang') for (const { proxy } of world.seats) proxy.cut();
-    const busy = await usageOver(world.seats, trial.pick(800, spoil.kind === 'hang' ? HANG_MS : 12_000));
+    if (spoil.kind === 'hang') for (const { proxy } of world.nodes) proxy.cut();
+    const busy = await usageOver(world.nodes, trial.pick(800, spoil.kind === 'hang' ? HANG_MS : 12_000));
     const lastedMs = performance.now() - fromMs;
     judgeUsage(trial, cost, calm, busy);
-    judgeRequests(trial, world.seats, fromMs, lastedMs);
-    await world.spoil({ kind: 'none' });
-    const backMs = await measure(() => areCurrent(world.seats), RECOVERY_LIMIT_MS);
+    judgeRequests(trial, world.nodes, fromMs, lastedMs);
+    await world.injectFault({ kind: 'none' });
+    const backMs = await measure(() => areCurrent(world.nodes), RECOVERY_LIMIT_MS);
     trial.within('once it is over, every sidecar has everything again', RECOVERY_MS, backMs);
-    if (backMs === undefined) throw new Error(await whyNotCurrent(world.seats));
+    if (backMs === undefined) throw new Error(await whyNotCurrent(world.nodes));
     trial.figure('lasted', seconds(lastedMs));
     trial.figure('over after', seconds(backMs));
   });
@@ -107,8 +111,8 @@ async function spoiled(world: ConsulWorld, trial: Trial, { spoil, cost = LITTLE 
   trial.expect('no token in any log', leaks.length === 0, leaks.length === 0 ? 'none' : leaks.join(', '));
 }
 
-async function usageOver(seats: readonly Seat[], ms: number): Promise<Usage[]> {
-  const usages = seats.map(({ pid }) => startUsage(pid));
+async function usageOver(nodes: readonly SidecarNode[], ms: number): Promise<Usage[]> {
+  const usages = nodes.map(({ pid }) => startUsage(pid));
   await delay(ms);
   return usages.map((read) => read());
 }
@@ -127,9 +131,9 @@ function judgeUsage(trial: Trial, cost: Cost, calm: readonly Usage[], busy: read
 }
 
 /** Each sidecar has a proxy of its own, so what is counted there is one sidecar's. */
-function judgeRequests(trial: Trial, seats: readonly Seat[], fromMs: number, lastedMs: number): void {
+function judgeRequests(trial: Trial, nodes: readonly SidecarNode[], fromMs: number, lastedMs: number): void {
   const allowed = Math.ceil(BURST + (PER_SECOND * 1.1 * lastedMs) / 1_000);
-  const busiest = busiestOf(seats, fromMs);
+  const busiest = busiestQueryOf(nodes, fromMs);
   trial.expect(
     `no query is read more than ${BURST} times and then once a second`,
     busiest.reads <= allowed,

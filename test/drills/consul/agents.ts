@@ -3,7 +3,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { until } from '../../kit/process/processes.js';
 import { measure, type Row, seconds, type Trial } from '../faults/row.js';
-import { busiestOf } from './query-counts.js';
+import { busiestQueryOf } from './query-counts.js';
 import { areCurrent, whyNotCurrent } from './sidecar-node.js';
 import { type ConsulWorld, SERVICE } from './world.js';
 
@@ -21,13 +21,13 @@ export const agentKilled: Row<ConsulWorld> = {
     await trial.unharmed(world.load, async () => {
       await world.agent.kill();
       await delay(outageMs);
-      const up = await Promise.all(world.seats.map((seat) => seat.process.metric('outrider_consul_up')));
+      const up = await Promise.all(world.nodes.map((node) => node.process.metric('outrider_consul_up')));
       trial.expect(
         'meanwhile every sidecar says so (outrider_consul_up 0)',
         up.every((v) => v === 0),
         up.join(', '),
       );
-      const ready = await Promise.all(world.seats.map(async (seat) => (await seat.readiness()).status));
+      const ready = await Promise.all(world.nodes.map(async (node) => (await node.readiness()).status));
       trial.expect(
         'and stays ready',
         ready.every((status) => status === 200),
@@ -80,10 +80,10 @@ export const leaderKilled: Row<ConsulWorld> = {
 };
 
 async function returned(world: ConsulWorld, trial: Trial, fromMs: number): Promise<void> {
-  const tookMs = await measure(() => areCurrent(world.seats), RETURN_LIMIT_MS, fromMs);
+  const tookMs = await measure(() => areCurrent(world.nodes), RETURN_LIMIT_MS, fromMs);
   trial.within('every sidecar reads from Consul again', RETURN_MS, tookMs);
-  if (tookMs === undefined) throw new Error(await whyNotCurrent(world.seats));
-  const { query, reads } = busiestOf(world.seats, fromMs, fromMs + 1_000);
+  if (tookMs === undefined) throw new Error(await whyNotCurrent(world.nodes));
+  const { query, reads } = busiestQueryOf(world.nodes, fromMs, fromMs + 1_000);
   trial.expect(
     `no query is read more than ${FIRST_SECOND} times in the first second`,
     reads <= FIRST_SECOND,

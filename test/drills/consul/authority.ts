@@ -43,7 +43,7 @@ export class ShortLivedAuthority {
     return `127.0.0.1:${(this.server.address() as AddressInfo).port}`;
   }
 
-  /** A new leaf for everybody, who hears of it at once. Default 1 h. */
+  /** Issues a new leaf to every service, which is told at once. Default lifetime: 1 h. */
   renew(lifetimeMs = HOUR_MS): void {
     this.lifetimeMs = lifetimeMs;
     this.leaves.clear();

@@ -1,7 +1,7 @@
 /** Row: the authority is away for longer than certificates live. */
 
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Load, type SentCall, tally } from '../faults/load.js';
+import { type Load, type SentCall, summarize } from '../faults/load.js';
 import { measure, type Row, seconds, type Trial } from '../faults/row.js';
 import { ShortLivedAuthority } from './authority.js';
 import type { ConsulMesh } from './mesh.js';
@@ -9,7 +9,7 @@ import type { ConsulWorld } from './world.js';
 
 const SERVICE = 'mayfly';
 const CALLER = 'mayfly-caller';
-/** Nobody waits for peers to hear that these leave. */
+/** Peers need not learn that these instances leave. */
 const CONSUL = { registration: { propagation: '0s' } };
 const CLOSED_MS = 2_000;
 const RECOVERY_MS = 5_000;
@@ -52,20 +52,20 @@ async function expired(trial: Trial, { authority, mesh, load }: Scene): Promise<
     // Certificates count in whole seconds of the calendar; everything here counts from the start of the process.
     endMs = performance.now() + (await authority.notAfterMs(SERVICE)) - Date.now();
     await delay(500);
-    for (const { proxy } of mesh.seats) {
+    for (const { proxy } of mesh.nodes) {
       await proxy.set({ kind: 'status', status: 500, body: 'the authority is away' }, isAuthority);
       proxy.cut();
     }
     await delay(endMs - performance.now() - MARGIN_MS);
     if (trial.pace === 'full') {
-      const silent = mesh.seats.filter(({ output }) => !output.includes('our certificate expires in'));
+      const silent = mesh.nodes.filter(({ output }) => !output.includes('our certificate expires in'));
       const names = silent.map(({ name }) => name).join(', ');
       trial.expect('every sidecar has said that the end is near', silent.length === 0, names || 'all');
     }
     await measure(() => load.since(endMs).failed > 0, CLOSED_MS + MARGIN_MS);
     await delay(trial.pick(300, 10_000));
     authority.renew();
-    for (const { proxy } of mesh.seats) await proxy.set({ kind: 'none' });
+    for (const { proxy } of mesh.nodes) await proxy.set({ kind: 'none' });
     healedMs = performance.now();
     await measure(() => load.since(healedMs).ok > 0, RECOVERY_MS + 1_000);
     await delay(trial.pick(200, 3_000));
@@ -84,7 +84,7 @@ function judge(trial: Trial, calls: readonly SentCall[], endMs: number, healedMs
   const isClosed = away.some(({ failure }) => failure !== undefined);
   const closedMs = lastServed === undefined ? 0 : lastServed.sentMs - endMs;
   trial.within('after that calls are refused', CLOSED_MS, isClosed ? closedMs : undefined);
-  const kinds = tally(away).failures.map(({ what, count }) => `${count} ${what}`);
+  const kinds = summarize(away).failures.map(({ what, count }) => `${count} ${what}`);
   const isClear = kinds.length > 0 && kinds.every((what) => / UNAVAILABLE (?!without)/.test(what));
   trial.expect('with UNAVAILABLE and a reason', isClear, kinds.join(', '));
   const lastFailed = calls.findLast(({ failure }) => failure !== undefined);

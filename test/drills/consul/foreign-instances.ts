@@ -1,6 +1,6 @@
 /**
- * Rows: what becomes of instances that are only as the registry says. Somebody else registered them, so nobody puts
- * right what an operator or a broken registry says of them.
+ * Rows: instances that do not register themselves, so that no sidecar corrects what an operator or a broken registry says
+ * of them.
  */
 
 import { setTimeout as delay } from 'node:timers/promises';
@@ -8,8 +8,8 @@ import { until } from '../../kit/process/processes.js';
 import type { Load, SentCall } from '../faults/load.js';
 import { measure, type Row, seconds, type Trial } from '../faults/row.js';
 import type { ConsulMesh } from './mesh.js';
-import type { Seat } from './sidecar-node.js';
-import { type ConsulWorld, STRANGER } from './world.js';
+import type { SidecarNode } from './sidecar-node.js';
+import { type ConsulWorld, FOREIGN_SERVICE } from './world.js';
 
 const NOTICE_MS = 2_000;
 /** A sidecar reads once a second when changes have used up its burst. */
@@ -17,7 +17,7 @@ const REFILL_MS = 1_100;
 const NO_ENDPOINT = 'UNAVAILABLE no-endpoint';
 
 /** What a row has of its world. */
-interface Strangers {
+interface ForeignScene {
   readonly mesh: ConsulMesh;
   readonly load: Load;
   readonly graceMs: number;
@@ -27,10 +27,10 @@ export const replicaDeregistered: Row<ConsulWorld> = {
   name: 'replica-deregistered',
   fault: 'one of two instances is deregistered, and still answers',
   run: (world, trial) =>
-    withStrangers(world, trial, async ({ mesh, load }) => {
+    withForeignInstances(world, trial, async ({ mesh, load }) => {
       const [gone] = mesh.replicas;
       await trial.unharmed(load, async () => {
-        await withdraw(world, gone!);
+        await deregister(world, gone!);
         const quietMs = trial.pick(300, 5_000);
         await delay(1_000);
         const before = await answered(gone!);
@@ -49,40 +49,40 @@ export const allCritical: Row<ConsulWorld> = {
   name: 'all-critical',
   fault: 'every check turns critical at once while the instances answer, for longer than the grace time',
   run: (world, trial) =>
-    withStrangers(world, trial, async ({ mesh, load, graceMs }) => {
+    withForeignInstances(world, trial, async ({ mesh, load, graceMs }) => {
       await trial.unharmed(load, async () => {
         for (const { name } of mesh.replicas)
           await world.agent.api('PUT', `/agent/check/fail/${checkOf(name)}`);
         await delay(graceMs + trial.pick(500, 5_000));
-        const path = `/health/connect/${STRANGER}?passing`;
+        const path = `/health/connect/${FOREIGN_SERVICE}?passing`;
         const passing = await world.agent.api<unknown[]>('GET', path);
         trial.expect('Consul has no passing instance', passing.length === 0, String(passing.length));
       });
     }),
 };
 
-export const strangersEmptied: Row<ConsulWorld> = {
-  name: 'strangers-emptied',
+export const allDeregistered: Row<ConsulWorld> = {
+  name: 'foreign-emptied',
   fault: 'every instance is deregistered while all answer, for longer than the grace time',
-  run: (world, trial) => withStrangers(world, trial, (strangers) => emptied(world, trial, strangers)),
+  run: (world, trial) => withForeignInstances(world, trial, (scene) => emptied(world, trial, scene)),
 };
 
 /** With both instances registered and load on them. */
-async function withStrangers(
+async function withForeignInstances(
   world: ConsulWorld,
   trial: Trial,
-  work: (strangers: Strangers) => Promise<void>,
+  work: (scene: ForeignScene) => Promise<void>,
 ): Promise<void> {
   const graceMs = trial.pick(1_000, 30_000);
-  const mesh = await world.strangers(graceMs);
-  for (const replica of mesh.replicas) await announce(world, replica);
+  const mesh = await world.foreignMesh(graceMs);
+  for (const replica of mesh.replicas) await register(world, replica);
   const load = await mesh.startLoad();
   await settled(mesh);
   try {
     await work({ mesh, load, graceMs });
   } finally {
     await load.stop();
-    for (const replica of mesh.replicas) await withdraw(world, replica).catch(() => {});
+    for (const replica of mesh.replicas) await deregister(world, replica).catch(() => {});
   }
 }
 
@@ -96,16 +96,20 @@ async function settled({ caller, replicas }: ConsulMesh): Promise<void> {
   await delay(REFILL_MS);
 }
 
-async function emptied(world: ConsulWorld, trial: Trial, { mesh, load, graceMs }: Strangers): Promise<void> {
+async function emptied(
+  world: ConsulWorld,
+  trial: Trial,
+  { mesh, load, graceMs }: ForeignScene,
+): Promise<void> {
   let goneMs = 0;
   let backMs = 0;
   const calls = await trial.under(load, async () => {
-    for (const replica of mesh.replicas) await withdraw(world, replica);
+    for (const replica of mesh.replicas) await deregister(world, replica);
     goneMs = performance.now();
     await delay(graceMs);
     await measure(() => load.since(goneMs).failed > 0, NOTICE_MS + 500);
     await delay(trial.pick(200, 3_000));
-    for (const replica of mesh.replicas) await announce(world, replica);
+    for (const replica of mesh.replicas) await register(world, replica);
     backMs = performance.now();
     await measure(() => load.since(backMs).ok > 0, NOTICE_MS + 500);
     await delay(trial.pick(200, 3_000));
@@ -140,7 +144,7 @@ function judge(trial: Trial, calls: readonly SentCall[], { goneMs, backMs, grace
 const checkOf = (name: string): string => `${name}:operator`;
 
 /** Enters a replica into the catalogue, as an operator might. */
-async function announce(world: ConsulWorld, { name, plan }: Seat): Promise<void> {
+async function register(world: ConsulWorld, { name, plan }: SidecarNode): Promise<void> {
   await world.agent.api('PUT', '/agent/service/register', {
     ID: name,
     Name: `${plan.service}-sidecar-proxy`,
@@ -152,11 +156,11 @@ async function announce(world: ConsulWorld, { name, plan }: Seat): Promise<void>
   });
 }
 
-async function withdraw(world: ConsulWorld, { name }: Seat): Promise<void> {
+async function deregister(world: ConsulWorld, { name }: SidecarNode): Promise<void> {
   await world.agent.api('PUT', `/agent/service/deregister/${name}`);
 }
 
 /** Calls that a replica's sidecar has let in so far. */
-function answered({ process }: Seat): Promise<number> {
+function answered({ process }: SidecarNode): Promise<number> {
   return process.metric('outrider_calls_total', { direction: 'inbound' });
 }

@@ -4,7 +4,7 @@ import { generateKeyPairSync } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import tls from 'node:tls';
 import { measure, type Row, seconds, type Trial } from '../faults/row.js';
-import type { Seat } from './sidecar-node.js';
+import type { SidecarNode } from './sidecar-node.js';
 import { CALLER, type ConsulWorld, SERVICE } from './world.js';
 
 /** From the agent's having a new leaf to its being presented on new connections. */
@@ -35,9 +35,9 @@ export const leafRotation: Row<ConsulWorld> = {
     await trial.unharmed(world.load, async () => {
       for (let i = 0; i < rotations; i++) {
         const startMs = performance.now();
-        for (const { proxy } of world.seats) proxy.mintLeaves();
+        for (const { proxy } of world.nodes) proxy.mintLeaves();
         const took = await Promise.all(
-          world.mesh.replicas.map((seat) => untilPresented(seat, visit, serials)),
+          world.mesh.replicas.map((node) => untilPresented(node, visit, serials)),
         );
         slowest.push(Math.max(...took.map((ms) => ms ?? Number.POSITIVE_INFINITY)));
         if (i < rotations - 1) await delay(Math.max(0, everyMs - (performance.now() - startMs)));
@@ -48,9 +48,9 @@ export const leafRotation: Row<ConsulWorld> = {
     trial.within('each new leaf is presented on new connections', IN_USE_MS, tookMs);
     const wanted = rotations * world.mesh.replicas.length;
     trial.expect(`${wanted} different leaves were seen`, serials.size === wanted, String(serials.size));
-    for (const seat of world.seats) {
-      const rotated = await seat.process.metric('outrider_identity_rotations_total');
-      trial.expect(`${seat.name} counted them`, rotated >= rotations, String(rotated));
+    for (const node of world.nodes) {
+      const rotated = await node.process.metric('outrider_identity_rotations_total');
+      trial.expect(`${node.name} counted them`, rotated >= rotations, String(rotated));
     }
     trial.figure('rotations', `${rotations} in ${seconds(rotations * everyMs)}`);
   },
@@ -81,7 +81,7 @@ export const rootRotation: Row<ConsulWorld> = {
 };
 
 async function renewOneByOne(world: ConsulWorld): Promise<void> {
-  for (const { proxy } of world.seats) {
+  for (const { proxy } of world.nodes) {
     await delay(400);
     proxy.mintLeaves();
   }
@@ -91,8 +91,8 @@ async function renewOneByOne(world: ConsulWorld): Promise<void> {
 async function renewed(world: ConsulWorld, trial: Trial, root: string, fromMs: number): Promise<void> {
   const visit = await visitor(world);
   const took = await Promise.all(
-    world.mesh.replicas.map((seat) =>
-      measure(async () => (await visit(seat, root)).isTrusted, RENEWAL_LIMIT_MS, fromMs),
+    world.mesh.replicas.map((node) =>
+      measure(async () => (await visit(node, root)).isTrusted, RENEWAL_LIMIT_MS, fromMs),
     ),
   );
   const last = took.includes(undefined) ? undefined : Math.max(...took.map(Number));
@@ -104,12 +104,16 @@ async function roots(world: ConsulWorld): Promise<Roots> {
 }
 
 /** Time from now until a replica presents the leaf that the agent has for it. */
-async function untilPresented(seat: Seat, visit: Visit, serials: Set<string>): Promise<number | undefined> {
+async function untilPresented(
+  node: SidecarNode,
+  visit: Visit,
+  serials: Set<string>,
+): Promise<number | undefined> {
   // Through its proxy, because agents keep a leaf for each token, and the proxy replaces that.
-  const answer = await fetch(`${seat.proxy.url}/v1/agent/connect/ca/leaf/${SERVICE}`);
+  const answer = await fetch(`${node.proxy.url}/v1/agent/connect/ca/leaf/${SERVICE}`);
   const { SerialNumber } = (await answer.json()) as Leaf;
   const wanted = SerialNumber.replaceAll(':', '').toUpperCase();
-  const tookMs = await measure(async () => isSame((await visit(seat)).serial, wanted), 2 * IN_USE_MS);
+  const tookMs = await measure(async () => isSame((await visit(node)).serial, wanted), 2 * IN_USE_MS);
   if (tookMs !== undefined) serials.add(wanted);
   return tookMs;
 }
@@ -125,16 +129,16 @@ interface Presented {
   readonly isTrusted: boolean;
 }
 
-type Visit = (seat: Seat, root?: string) => Promise<Presented>;
+type Visit = (node: SidecarNode, root?: string) => Promise<Presented>;
 
 /** Makes a new connection to a replica, as the caller, and looks at its certificate. */
 async function visitor(world: ConsulWorld): Promise<Visit> {
   const leaf = await world.agent.api<Leaf>('GET', `/agent/connect/ca/leaf/${CALLER}`);
-  return (seat, root) =>
+  return (node, root) =>
     new Promise((resolve, reject) => {
       const socket = tls.connect({
         host: '127.0.0.1',
-        port: seat.plan.inboundPort!,
+        port: node.plan.inboundPort!,
         cert: leaf.CertPEM,
         key: leaf.PrivateKeyPEM,
         ALPNProtocols: ['h2'],

@@ -1,8 +1,8 @@
 /** Row: who may call is changed under load. */
 
 import { setTimeout as delay } from 'node:timers/promises';
-import { OpenStreams } from '../faults/open-streams.js';
 import type { SentCall } from '../faults/load.js';
+import { OpenStreams } from '../faults/open-streams.js';
 import { measure, type Row, type Trial } from '../faults/row.js';
 import { CALLER, type ConsulWorld, SERVICE } from './world.js';
 
@@ -36,21 +36,21 @@ export const intentionFlipped: Row<ConsulWorld> = {
 async function flip(world: ConsulWorld, trial: Trial): Promise<Flip> {
   const streams = await OpenStreams.open(world.mesh.caller.target(SERVICE), STREAMS);
   try {
-    await world.intend(CALLER, SERVICE, 'deny');
+    await world.setIntention(CALLER, SERVICE, 'deny');
     const deniedMs = performance.now();
     const { endings } = streams;
     const isOver = () => endings.length === STREAMS && world.load.since(deniedMs).failed > 0;
     await measure(isOver, NOTICE_MS + 500);
     await delay(trial.pick(300, 3_000));
     const streamsEndedMs = endings.length === STREAMS ? endings.at(-1)!.atMs - deniedMs : undefined;
-    await world.intend(CALLER, SERVICE, 'allow');
+    await world.setIntention(CALLER, SERVICE, 'allow');
     const allowedMs = performance.now();
     await measure(() => world.load.since(allowedMs).ok > 0, NOTICE_MS + 500);
     await delay(trial.pick(300, 3_000));
     return { deniedMs, allowedMs, streamsEndedMs, streamEndings: endings.map(({ what }) => what) };
   } finally {
     streams.close();
-    await world.intend(CALLER, SERVICE, 'allow');
+    await world.setIntention(CALLER, SERVICE, 'allow');
   }
 }
 

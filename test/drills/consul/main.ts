@@ -1,14 +1,14 @@
 /** The faults of Consul, and of what stands between it and a sidecar: none of them may cost a call. */
 
 import type { Suite } from '../faults/row.js';
+import { badResponses } from './agent-responses.js';
 import { agentForgets, agentKilled, leaderKilled } from './agents.js';
-import { spoiledAnswers } from './agent-responses.js';
 import { leafExpired } from './expiry.js';
+import { allCritical, allDeregistered, replicaDeregistered } from './foreign-instances.js';
 import { leafRotation, rootRotation } from './identity.js';
 import { intentionFlipped } from './intentions.js';
 import { agentEmptied, catalogueEmptied } from './registry.js';
 import { restartWithKeys, restartWithoutKeys } from './restarts.js';
-import { allCritical, replicaDeregistered, strangersEmptied } from './foreign-instances.js';
 import { ConsulWorld } from './world.js';
 
 export const consulFaults: Suite<ConsulWorld> = {
@@ -20,10 +20,10 @@ export const consulFaults: Suite<ConsulWorld> = {
     leaderKilled,
     agentEmptied,
     catalogueEmptied,
-    ...spoiledAnswers,
+    ...badResponses,
     replicaDeregistered,
     allCritical,
-    strangersEmptied,
+    allDeregistered,
     restartWithKeys,
     restartWithoutKeys,
     leafRotation,

@@ -2,7 +2,7 @@
 
 import { PortAllocator } from '../../../sidecar/cli/up/port-allocator.js';
 import { Load } from '../faults/load.js';
-import { Seat, type SeatPlan, untilCurrent } from './sidecar-node.js';
+import { type NodePlan, SidecarNode, untilCurrent } from './sidecar-node.js';
 
 export interface MeshPlan {
   readonly service: string;
@@ -10,7 +10,7 @@ export interface MeshPlan {
   readonly folder: string;
   readonly agent: { readonly address: string };
   /** Of each sidecar's `consul` block. */
-  readonly consul: SeatPlan['consul'];
+  readonly consul: NodePlan['consul'];
   readonly logs?: string;
 }
 
@@ -22,38 +22,38 @@ const DEADLINE_MS = 2_000;
 export class ConsulMesh {
   private constructor(
     readonly plan: MeshPlan,
-    readonly replicas: readonly Seat[],
-    readonly caller: Seat,
+    readonly replicas: readonly SidecarNode[],
+    readonly caller: SidecarNode,
   ) {}
 
   /** Resolves when all sidecars run. */
   static async open(plan: MeshPlan): Promise<ConsulMesh> {
-    const opened = await Promise.allSettled((await plansOf(plan)).map((seat) => Seat.open(seat)));
-    const seats = opened.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+    const opened = await Promise.allSettled((await plansOf(plan)).map((node) => SidecarNode.open(node)));
+    const nodes = opened.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
     const broken = opened.find((one) => one.status === 'rejected');
     if (broken !== undefined) {
-      await Promise.all(seats.map((seat) => seat.close()));
+      await Promise.all(nodes.map((node) => node.close()));
       throw broken.reason;
     }
-    return new ConsulMesh(plan, seats.slice(1), seats[0]!);
+    return new ConsulMesh(plan, nodes.slice(1), nodes[0]!);
   }
 
-  get seats(): readonly Seat[] {
+  get nodes(): readonly SidecarNode[] {
     return [...this.replicas, this.caller];
   }
 
   /** Its private key outlives its process. */
-  get keeper(): Seat {
+  get withKeptKeys(): SidecarNode {
     return this.replicas[0]!;
   }
 
   /** Its private key does not. */
-  get keyless(): Seat {
+  get withoutKeptKeys(): SidecarNode {
     return this.replicas[1]!;
   }
 
   untilCurrent(limitMs?: number): Promise<void> {
-    return untilCurrent(this.seats, limitMs);
+    return untilCurrent(this.nodes, limitMs);
   }
 
   /** Resolves when calls go through. */
@@ -64,12 +64,12 @@ export class ConsulMesh {
 
   /** `killed`: they stay in the catalogue. */
   async close(how: 'drained' | 'killed' = 'drained'): Promise<void> {
-    await Promise.all(this.seats.map((seat) => seat.close(how)));
+    await Promise.all(this.nodes.map((node) => node.close(how)));
   }
 }
 
 /** The caller first. */
-async function plansOf({ service, caller, folder, agent, consul, logs }: MeshPlan): Promise<SeatPlan[]> {
+async function plansOf({ service, caller, folder, agent, consul, logs }: MeshPlan): Promise<NodePlan[]> {
   const ports = new PortAllocator();
   const find = () => ports.find('127.0.0.1');
   const callerPort = await find();

@@ -1,21 +1,25 @@
 /** How often sidecars ask, counted at the proxy that each has before its agent. */
 
 import type { FaultProxy } from '../../kit/consul/consul-proxy.js';
-import type { Seat } from './sidecar-node.js';
+import type { SidecarNode } from './sidecar-node.js';
 
-export interface Reads {
+export interface QueryCount {
   /** Path and query, without what a blocking read adds. */
   readonly query: string;
   readonly reads: number;
 }
 
 /** The query that one sidecar read most often. Times are of `performance.now()`. */
-export function busiestOf(seats: readonly Seat[], fromMs: number, toMs = Number.POSITIVE_INFINITY): Reads {
-  const all = seats.map(({ proxy }) => busiestQuery(proxy, fromMs, toMs));
+export function busiestQueryOf(
+  nodes: readonly SidecarNode[],
+  fromMs: number,
+  toMs = Number.POSITIVE_INFINITY,
+): QueryCount {
+  const all = nodes.map(({ proxy }) => busiestQuery(proxy, fromMs, toMs));
   return all.sort((a, b) => b.reads - a.reads)[0]!;
 }
 
-function busiestQuery({ seen }: FaultProxy, fromMs: number, toMs: number): Reads {
+function busiestQuery({ seen }: FaultProxy, fromMs: number, toMs: number): QueryCount {
   const counts = new Map<string, number>();
   for (const { atMs, method, path, query } of seen) {
     if (atMs < fromMs || atMs >= toMs || method !== 'GET') continue;

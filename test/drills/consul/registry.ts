@@ -1,4 +1,4 @@
-/** Rows: somebody empties the registry while everything runs. */
+/** Rows: an operator empties the registry while everything runs. */
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { measure, type Row } from '../faults/row.js';
@@ -40,7 +40,7 @@ export const catalogueEmptied: Row<ConsulWorld> = {
       const back = async () => String(await world.peers(SERVICE).catch(() => [])) === String(before);
       const backMs = await measure(back, LIMIT_MS);
       trial.within("after the agent's restart everything is in the catalogue", 5_000, backMs);
-      await measure(() => areCurrent(world.seats), LIMIT_MS);
+      await measure(() => areCurrent(world.nodes), LIMIT_MS);
     });
   },
 };

@@ -1,9 +1,9 @@
 /** Rows: sidecars are restarted while there is no Consul. */
 
 import { setTimeout as delay } from 'node:timers/promises';
-import { tally } from '../faults/load.js';
+import { summarize } from '../faults/load.js';
 import { measure, type Row, type Trial } from '../faults/row.js';
-import type { Seat } from './sidecar-node.js';
+import type { SidecarNode } from './sidecar-node.js';
 import type { ConsulWorld } from './world.js';
 
 const READY_MS = 5_000;
@@ -13,7 +13,7 @@ export const restartWithKeys: Row<ConsulWorld> = {
   name: 'restart-with-keys',
   fault: 'sidecars are restarted while Consul is away, and had been told to keep their keys',
   async run(world, trial) {
-    const replica = world.mesh.keeper;
+    const replica = world.mesh.withKeptKeys;
     await trial.unharmed(world.load, async () => {
       await world.agent.kill();
       await replica.end('drained');
@@ -27,7 +27,7 @@ export const restartWithKeys: Row<ConsulWorld> = {
   },
 };
 
-/** Its application finds nobody meanwhile, so calls pause until it is ready. */
+/** Its application cannot connect meanwhile, so calls pause until it is ready. */
 async function callerKilled(world: ConsulWorld, trial: Trial): Promise<void> {
   world.load.pause();
   await delay(200);
@@ -40,14 +40,14 @@ async function callerKilled(world: ConsulWorld, trial: Trial): Promise<void> {
   await delay(trial.pick(500, 5_000));
   const calls = await world.load.between(fromMs, performance.now());
   trial.noneFailed('and no call through it fails', calls);
-  trial.figure('calls after the restart of the caller', String(tally(calls).sent));
+  trial.figure('calls after the restart of the caller', String(summarize(calls).sent));
 }
 
 export const restartWithoutKeys: Row<ConsulWorld> = {
   name: 'restart-without-keys',
   fault: 'a replica is restarted while Consul is away, and keeps no keys',
   async run(world, trial) {
-    const replica = world.mesh.keyless;
+    const replica = world.mesh.withoutKeptKeys;
     await trial.unharmed(world.load, async () => {
       await world.agent.kill();
       await replica.end('drained');
@@ -64,7 +64,7 @@ export const restartWithoutKeys: Row<ConsulWorld> = {
   },
 };
 
-async function serves(trial: Trial, replica: Seat, promise: string): Promise<void> {
+async function serves(trial: Trial, replica: SidecarNode, promise: string): Promise<void> {
   const answered = () =>
     replica.process.metric('outrider_calls_total', { direction: 'inbound', status: 'OK' });
   const before = await answered();

@@ -15,7 +15,7 @@ import { SidecarProcess } from '../../kit/process/sidecars.js';
 import { startModel } from '../faults/model-process.js';
 import { measure } from '../faults/row.js';
 
-export interface SeatPlan {
+export interface NodePlan {
   readonly service: string;
   readonly instance: string;
   /** A private directory. */
@@ -25,7 +25,7 @@ export interface SeatPlan {
   readonly consul: Readonly<Record<string, unknown>>;
   /** Its private key outlives the process, beside what else it remembers of Consul. */
   readonly keepsKeys: boolean;
-  /** Directory for what the sidecars of this seat write, all starts together. */
+  /** Directory for what the sidecars of this node write, all starts together. */
   readonly logs?: string;
   readonly inboundPort?: number;
   /** Service time of the model, which is started for it. */
@@ -37,31 +37,31 @@ export interface SeatPlan {
 const START_LIMIT_MS = 20_000;
 const STOP_LIMIT_MS = 10_000;
 
-export class Seat {
+export class SidecarNode {
   private current: SidecarProcess | undefined;
   private model: ChildProcessHandle | undefined;
   private modelPort: number | undefined;
-  /** What earlier processes of this seat wrote. */
+  /** What earlier processes of this node wrote. */
   private written = '';
 
   private constructor(
-    readonly plan: SeatPlan,
+    readonly plan: NodePlan,
     readonly proxy: FaultProxy,
   ) {}
 
   /** Resolves when the sidecar has announced its listeners. */
-  static async open(plan: SeatPlan): Promise<Seat> {
-    const seat = new Seat(plan, await FaultProxy.start(plan.agent));
+  static async open(plan: NodePlan): Promise<SidecarNode> {
+    const node = new SidecarNode(plan, await FaultProxy.start(plan.agent));
     try {
       if (plan.serviceMs !== undefined) {
         const model = await startModel(plan.serviceMs);
-        seat.model = model.process;
-        seat.modelPort = model.port;
+        node.model = model.process;
+        node.modelPort = model.port;
       }
-      await seat.start();
-      return seat;
+      await node.start();
+      return node;
     } catch (error) {
-      await seat.close();
+      await node.close();
       throw error;
     }
   }
@@ -192,28 +192,28 @@ export class Seat {
   }
 }
 
-/** Seats whose sidecar may run: ended with this process. */
-const running = new Set<Seat>();
+/** Nodes whose sidecar may run: ended with this process. */
+const running = new Set<SidecarNode>();
 process.on('exit', () => {
-  for (const seat of running) seat.kill();
+  for (const node of running) node.kill();
 });
 
-/** For messages: why seats are not what they should be. */
-export async function whyNotCurrent(seats: readonly Seat[]): Promise<string> {
+/** For messages: why nodes are not what they should be. */
+export async function whyNotCurrent(nodes: readonly SidecarNode[]): Promise<string> {
   const all = await Promise.all(
-    seats.map(async (seat) => (await seat.problems()).map((problem) => `${seat.name}: ${problem}`)),
+    nodes.map(async (node) => (await node.problems()).map((problem) => `${node.name}: ${problem}`)),
   );
   return all.flat().join('; ');
 }
 
 /** Resolves when all of them have everything from Consul. */
-export async function untilCurrent(seats: readonly Seat[], limitMs = START_LIMIT_MS): Promise<void> {
-  await until('every sidecar is current', () => areCurrent(seats), limitMs).catch(async (error: Error) => {
-    throw new Error(`${error.message}: ${await whyNotCurrent(seats)}`);
+export async function untilCurrent(nodes: readonly SidecarNode[], limitMs = START_LIMIT_MS): Promise<void> {
+  await until('every sidecar is current', () => areCurrent(nodes), limitMs).catch(async (error: Error) => {
+    throw new Error(`${error.message}: ${await whyNotCurrent(nodes)}`);
   });
 }
 
-export async function areCurrent(seats: readonly Seat[]): Promise<boolean> {
-  const all = await Promise.all(seats.map((seat) => seat.isCurrent()));
+export async function areCurrent(nodes: readonly SidecarNode[]): Promise<boolean> {
+  const all = await Promise.all(nodes.map((node) => node.isCurrent()));
   return all.every(Boolean);
 }

@@ -1,7 +1,7 @@
 /**
  * The world of the drills on Consul: a cluster of three servers and an agent without state of its own, as on a
  * machine of a fleet; two replicas of `digits` and a caller `web`, each with a sidecar and a proxy before the agent;
- * and 200 calls a second through them. Nobody may call anybody but as the intentions say.
+ * and 200 calls a second through them. Only calls that an intention allows are served.
  */
 
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -12,13 +12,13 @@ import { ConsulCluster } from '../../kit/consul/consul-cluster.js';
 import type { Fault } from '../../kit/consul/consul-proxy.js';
 import type { Load } from '../faults/load.js';
 import { ConsulMesh } from './mesh.js';
-import type { Seat, SeatPlan } from './sidecar-node.js';
+import type { NodePlan, SidecarNode } from './sidecar-node.js';
 
 export const SERVICE = 'digits';
 export const CALLER = 'web';
-/** A second mesh, for some rows: somebody else registers its replicas, and they are gone when they are gone. */
-export const STRANGER = 'vision';
-const STRANGER_CALLER = 'viewer';
+/** A second mesh, for some rows: its sidecars do not register themselves, the row does, so that a removed entry stays removed. */
+export const FOREIGN_SERVICE = 'vision';
+const FOREIGN_CALLER = 'viewer';
 /** A blocking query is over after this long at the latest. */
 const WAIT = '30s';
 /** Removed with this process at the latest: they hold keys. */
@@ -31,14 +31,14 @@ const TOKEN = 'b1946ac9-2492-4d23-8c6b-5e2f7a90cafe';
 
 export type Verb = 'allow' | 'deny';
 
-interface CatalogueEntry {
+interface CatalogEntry {
   readonly ServiceID: string;
 }
 
 export class ConsulWorld {
   mesh!: ConsulMesh;
   load!: Load;
-  private others: ConsulMesh | undefined;
+  private foreign: ConsulMesh | undefined;
   private readonly folder = mkdtempSync(join(tmpdir(), 'outrider-faults-'));
   private readonly intentions = new Map<string, string>();
 
@@ -53,7 +53,7 @@ export class ConsulWorld {
     try {
       folders.add(world.folder);
       writeFileSync(join(world.folder, 'token'), TOKEN, { mode: 0o600 });
-      await world.intend('*', '*', 'deny');
+      await world.setIntention('*', '*', 'deny');
       world.mesh = await world.openMesh(SERVICE, CALLER, {});
       await world.mesh.untilCurrent();
       world.load = await world.mesh.startLoad();
@@ -69,25 +69,25 @@ export class ConsulWorld {
     return this.cluster.client;
   }
 
-  get seats(): readonly Seat[] {
-    return this.mesh.seats;
+  get nodes(): readonly SidecarNode[] {
+    return this.mesh.nodes;
   }
 
-  /** The second mesh, started when it is first asked for; before anybody is told of its replicas, they can serve. `graceMs`: the same each time. */
-  async strangers(graceMs: number): Promise<ConsulMesh> {
+  /** The second mesh, started when it is first asked for; its replicas can serve before they are registered. `graceMs`: the same each time. */
+  async foreignMesh(graceMs: number): Promise<ConsulMesh> {
     const consul = { registration: 'none', grace: `${graceMs}ms` };
-    this.others ??= await this.openMesh(STRANGER, STRANGER_CALLER, consul);
-    await this.others.untilCurrent();
-    return this.others;
+    this.foreign ??= await this.openMesh(FOREIGN_SERVICE, FOREIGN_CALLER, consul);
+    await this.foreign.untilCurrent();
+    return this.foreign;
   }
 
   /** For all sidecars. */
-  async spoil(fault: Fault): Promise<void> {
-    await Promise.all(this.seats.map(({ proxy }) => proxy.set(fault)));
+  async injectFault(fault: Fault): Promise<void> {
+    await Promise.all(this.nodes.map(({ proxy }) => proxy.set(fault)));
   }
 
   /** Writes an intention, or changes the one that is there. */
-  async intend(from: string, to: string, action: Verb): Promise<void> {
+  async setIntention(from: string, to: string, action: Verb): Promise<void> {
     const body = { SourceName: from, DestinationName: to, SourceType: 'consul', Action: action };
     const id = this.intentions.get(`${from} ${to}`);
     const { agent } = this;
@@ -106,18 +106,18 @@ export class ConsulWorld {
 
   /** Ids of the proxies of `service` that the catalogue gives to callers. */
   async peers(service: string): Promise<string[]> {
-    const found = await this.agent.api<CatalogueEntry[]>('GET', `/catalog/connect/${service}`);
+    const found = await this.agent.api<CatalogEntry[]>('GET', `/catalog/connect/${service}`);
     return found.map(({ ServiceID }) => ServiceID).sort();
   }
 
   /** Sidecars in whose log the secret can be seen that stands in for a token. */
   leaks(): string[] {
-    return this.seats.filter(({ output }) => output.includes(TOKEN)).map(({ name }) => name);
+    return this.nodes.filter(({ output }) => output.includes(TOKEN)).map(({ name }) => name);
   }
 
   async close(): Promise<void> {
     await this.load?.stop().catch(() => {});
-    await Promise.all([this.mesh?.close('killed'), this.others?.close('killed')]);
+    await Promise.all([this.mesh?.close('killed'), this.foreign?.close('killed')]);
     await this.cluster.stop();
     rmSync(this.folder, { recursive: true, force: true });
     folders.delete(this.folder);
@@ -127,10 +127,10 @@ export class ConsulWorld {
   async openMesh(
     service: string,
     caller: string,
-    consul: SeatPlan['consul'],
+    consul: NodePlan['consul'],
     agent: { readonly address: string } = this.agent,
   ): Promise<ConsulMesh> {
-    await this.intend(caller, service, 'allow');
+    await this.setIntention(caller, service, 'allow');
     const { folder, logs } = this;
     const common = { wait: WAIT, token_file: join(folder, 'token') };
     const plan = { service, caller, folder, agent, consul: { ...common, ...consul } };

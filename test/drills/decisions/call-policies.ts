@@ -128,4 +128,4 @@ const ping = drillRow({
   },
 });
 
-export const CARE_ROWS: readonly DecisionRow[] = [hedge, fallback, modelGone, ping];
+export const CALL_POLICY_ROWS: readonly DecisionRow[] = [hedge, fallback, modelGone, ping];

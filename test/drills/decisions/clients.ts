@@ -50,8 +50,8 @@ const clientDies = drillRow({
   fault: 'an application is killed with streams open',
   work: async ({ trial, mesh, load }) => {
     const client = fork(CLIENT, [mesh.target, String(STREAMS)], { execArgv: process.execArgv });
-    const word = await new Promise((resolve) => client.once('message', resolve));
-    if (word !== 'open') throw new Error(String(word));
+    const reply = await new Promise((resolve) => client.once('message', resolve));
+    if (reply !== 'open') throw new Error(String(reply));
     const fromMs = performance.now();
     client.kill('SIGKILL');
     const cancelled = () => mesh.models.flatMap((model) => model.events('cancelled', fromMs));

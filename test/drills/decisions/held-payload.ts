@@ -16,39 +16,42 @@ const CONCURRENCY = 5_000;
 /** The control calls a sidecar without other load: beyond this the machine is too busy to show anything, ms. */
 const BUSY_MS = 700;
 
-interface Burden {
+interface HeldLoad {
   readonly name: string;
   readonly side: Side;
-  readonly hoard: HeldPayload;
-  readonly leave: (target: AttackedSidecar, side: Side, hoard: HeldPayload) => Promise<unknown>;
+  readonly payload: HeldPayload;
+  readonly leave: (target: AttackedSidecar, side: Side, payload: HeldPayload) => Promise<unknown>;
   readonly options?: AttackedSidecarOptions;
 }
 
-function burdens(trial: Trial): readonly Burden[] {
+function heldLoads(trial: Trial): readonly HeldLoad[] {
   const many = (connections: number): HeldPayload => ({
     connections: trial.pick(12, connections),
     streams: 250,
   });
   return [
-    { name: 'answers behind shut windows', side: 'outbound', hoard: many(60), leave: holdResponses },
-    { name: 'requests without an end', side: 'inbound', hoard: many(40), leave: holdRequests },
+    { name: 'answers behind closed windows', side: 'outbound', payload: many(60), leave: holdResponses },
+    { name: 'requests without an end', side: 'inbound', payload: many(40), leave: holdRequests },
     {
       name: 'silent calls at a model with 100 streams',
       side: 'inbound',
-      hoard: { connections: 1, streams: 600 },
+      payload: { connections: 1, streams: 600 },
       leave: holdResponses,
       options: { streams: 100, limits: { max_concurrent_streams: 1_000 } },
     },
   ];
 }
 
-async function bear(trial: Trial, { name, side, hoard, leave, options = {} }: Burden): Promise<void> {
+async function measureHeld(
+  trial: Trial,
+  { name, side, payload, leave, options = {} }: HeldLoad,
+): Promise<void> {
   const target = await AttackedSidecar.open({ concurrency: CONCURRENCY, ...options });
   let running = 0;
   let isOver = false;
   try {
     const attack = async (): Promise<void> => {
-      await leave(target, side, hoard);
+      await leave(target, side, payload);
       await delay(trial.pick(2_000, 10_000));
       isOver = true;
     };
@@ -66,7 +69,7 @@ async function bear(trial: Trial, { name, side, hoard, leave, options = {} }: Bu
       },
     );
     const [canary, control] = reports!;
-    const size = `${hoard.connections} × ${hoard.streams} ${name}`;
+    const size = `${payload.connections} × ${payload.streams} ${name}`;
     const rss = Math.round(peak / MIB);
     trial.figure(`${size}: RSS`, `${rss} MiB`);
     trial.figure(`${size}: canary`, `${canary.failed} of ${canary.calls} lost`);
@@ -84,12 +87,12 @@ async function bear(trial: Trial, { name, side, hoard, leave, options = {} }: Bu
   }
 }
 
-const hoard: DecisionRow = {
-  name: 'hoard',
+const heldPayload: DecisionRow = {
+  name: 'held-payload',
   fault: 'callers leave answers unread, requests unfinished, and calls silent, by the thousand',
   run: async (_, trial) => {
-    for (const burden of burdens(trial)) await bear(trial, burden);
+    for (const burden of heldLoads(trial)) await measureHeld(trial, burden);
   },
 };
 
-export const HOARD_ROWS: readonly DecisionRow[] = [hoard];
+export const HELD_PAYLOAD_ROWS: readonly DecisionRow[] = [heldPayload];

@@ -7,7 +7,7 @@ import type { StatusReport } from '../../../sidecar/admin/status.js';
 import { admin, DIGITS_MODELS, Mesh } from '../../kit/process/outrider.js';
 import { failure, TestClient } from '../../kit/service/model-server.js';
 import { putLoopModel } from '../../kit/service/tiny-models.js';
-import { Load, tally } from '../faults/load.js';
+import { Load, summarize } from '../faults/load.js';
 import type { DecisionRow } from './drill.js';
 import { DecisionMesh } from './mesh.js';
 
@@ -71,13 +71,13 @@ intentions: [{ from: app, to: ${SERVICE}, action: allow }]
       await trial.unharmed(load, async () => {
         const aloneMs = performance.now();
         await delay(trial.pick(1_000, 5_000));
-        const alone = tally(await load.between(aloneMs, performance.now()));
+        const alone = summarize(await load.between(aloneMs, performance.now()));
         const slow = await Load.start({ target, perSecond: 0.5, deadlineMs: 30_000, request: slowRequest });
         loads.push(slow);
         const fromMs = performance.now();
         const broken = await askBroken(target, trial.pick(4_000, 20_000));
-        const beside = tally(await load.between(fromMs, performance.now()));
-        const runs = tally(await slow.between(0, performance.now()));
+        const beside = summarize(await load.between(fromMs, performance.now()));
+        const runs = summarize(await slow.between(0, performance.now()));
         trial.figure('p99 alone', `${alone.p99Ms.toFixed(1)} ms`);
         trial.figure('p99 beside them', `${beside.p99Ms.toFixed(1)} ms`);
         trial.expect(
@@ -110,4 +110,4 @@ intentions: [{ from: app, to: ${SERVICE}, action: allow }]
   },
 };
 
-export const NEIGHBOUR_ROWS: readonly DecisionRow[] = [badNeighbour];
+export const ISOLATION_ROWS: readonly DecisionRow[] = [badNeighbour];

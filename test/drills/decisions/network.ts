@@ -2,7 +2,7 @@
 
 import { setTimeout as delay } from 'node:timers/promises';
 import type { SidecarFile } from '../../kit/process/sidecars.js';
-import { REQUEST, tally } from '../faults/load.js';
+import { REQUEST, summarize } from '../faults/load.js';
 import { measure } from '../faults/row.js';
 import { rssMb } from '../faults/usage.js';
 import { type DecisionRow, drillRow } from './drill.js';
@@ -91,7 +91,7 @@ const narrow = drillRow({
     const growth = most - before;
     trial.expect('the caller’s sidecar grows by less than 64 MB', growth < 64, `${growth.toFixed(0)} MB`);
     const calls = await load.between(fromMs, endMs);
-    trial.figure('answered', `${tally(calls).ok} of ${calls.length}`);
+    trial.figure('answered', `${summarize(calls).ok} of ${calls.length}`);
     for (const { wire } of mesh.replicas) wire!.set({ kind: 'none' });
   },
 });

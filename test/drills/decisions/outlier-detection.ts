@@ -2,7 +2,7 @@
 
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ModelInferResponse } from '../../../proto/messages.js';
-import { REQUEST, tally } from '../faults/load.js';
+import { REQUEST, summarize } from '../faults/load.js';
 import { measure } from '../faults/row.js';
 import { fails } from '../models/protocol.js';
 import { type DecisionRow, drillRow, percentOf } from './drill.js';
@@ -20,7 +20,7 @@ const clientErrors = drillRow({
     await mesh.models[0]!.behave(fails('trailers-only', INVALID_ARGUMENT));
     await mesh.models[1]!.behave(fails('trailers', NOT_FOUND));
     const calls = await load.during(fromMs, trial.pick(1_000, 10_000));
-    const { failed, sent } = tally(calls);
+    const { failed, sent } = summarize(calls);
     const detected = (await mesh.detections()) - before;
     trial.none('nothing is ejected', detected, 'times');
     trial.expect('the callers hear of it', failed > sent / 3, `${failed} of ${sent} calls`);
@@ -57,7 +57,7 @@ const nan = drillRow({
     const ejected = await measure(async () => (await found()) > 0, 8_000, fromMs);
     trial.within('it is ejected', 5_000, ejected);
     const calls = await load.during(fromMs, trial.pick(5_500, 10_000));
-    const wrong = tally(calls).failures.filter(({ what }) => what === ALTERED);
+    const wrong = summarize(calls).failures.filter(({ what }) => what === ALTERED);
     trial.expect('no answer is altered', wrong.length === 0, `${wrong[0]?.count ?? 0} answers`);
     const out = mesh.models[0]!.untilSingleRuns(fromMs, performance.now());
     trial.within('it gets single calls at most', 5_000, out);
@@ -118,9 +118,9 @@ const partition = drillRow({
     trial.expect('the other caller goes on calling it', share > total / 5, percentOf(share, total));
     const detected = (await mesh.detections(other)) - before;
     trial.none('and ejects no endpoint', detected, 'times');
-    const failed = tally(await others.between(fromMs, performance.now())).failed;
+    const failed = summarize(await others.between(fromMs, performance.now())).failed;
     trial.none('none of its calls fails', failed, 'calls');
   },
 });
 
-export const JUDGEMENT_ROWS: readonly DecisionRow[] = [clientErrors, flapping, nan, stall, partition];
+export const OUTLIER_ROWS: readonly DecisionRow[] = [clientErrors, flapping, nan, stall, partition];

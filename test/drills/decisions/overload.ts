@@ -1,7 +1,7 @@
 /** More calls than the models can serve, all at once, over and over again, or for longer than memory lasts. */
 
 import { setTimeout as delay } from 'node:timers/promises';
-import { tally } from '../faults/load.js';
+import { summarize } from '../faults/load.js';
 import { failuresOf } from '../faults/row.js';
 import { fails } from '../models/protocol.js';
 import { type DecisionRow, drill, drillRow, percentOf, recoveryMs } from './drill.js';
@@ -21,7 +21,7 @@ function overload(name: string, times: number): DecisionRow {
     load: { perSecond: CAPACITY / 3 },
     work: async ({ trial, mesh, load }) => {
       const startMs = performance.now();
-      const base = tally(await load.during(startMs, trial.pick(1_000, 3_000)));
+      const base = summarize(await load.during(startMs, trial.pick(1_000, 3_000)));
       load.pause();
       const storm = await mesh.load({ perSecond: CAPACITY * times });
       const forMs = trial.pick(2_500, 15_000);
@@ -44,7 +44,7 @@ function overload(name: string, times: number): DecisionRow {
       if (late > SERVICE_MS) trial.disturbed ??= `calls without the mesh are late by ${late.toFixed(0)} ms`;
       trial.expectP99('refusals come at once', shed, trial.pick(40, 10) + late);
       const vain = calls.length - served.length - shed.length;
-      trial.expect('no call waits for nothing', vain <= calls.length / 100, failuresOf(tally(calls)));
+      trial.expect('no call waits for nothing', vain <= calls.length / 100, failuresOf(summarize(calls)));
       const unready = ready.filter(({ status }) => status !== 200).length;
       trial.none('the sidecars stay ready', unready, 'are not');
       load.resume();
@@ -80,7 +80,7 @@ const inVain = drillRow({
     const late = (await trial.control?.latenessMs(fromMs, endMs)) ?? 0;
     trial.figure('calls without the mesh are late by', `${late.toFixed(0)} ms`);
     if (late > SERVICE_MS) trial.disturbed ??= `calls without the mesh are late by ${late.toFixed(0)} ms`;
-    const served = tally(calls).ok;
+    const served = summarize(calls).ok;
     const goodput = served / (forMs / 1_000) / VAIN_CAPACITY;
     trial.figure('served', `${served} of ${calls.length}`);
     trial.expect('goodput is at least 90 % of the capacity', goodput >= 0.9, percentOf(goodput, 1));
@@ -162,7 +162,7 @@ const tiers: DecisionRow = {
   },
 };
 
-export const PRESSURE_ROWS: readonly DecisionRow[] = [
+export const OVERLOAD_ROWS: readonly DecisionRow[] = [
   overload('overload-2', 2),
   overload('overload-5', 5),
   inVain,

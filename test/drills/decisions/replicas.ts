@@ -2,7 +2,7 @@
 
 import { setTimeout as delay } from 'node:timers/promises';
 import type { EndpointReport } from '../../../sidecar/telemetry/reports.js';
-import { REQUEST, tally } from '../faults/load.js';
+import { REQUEST, summarize } from '../faults/load.js';
 import { measure, seconds, type Trial } from '../faults/row.js';
 import { type Form, fails, POISON, WELL } from '../models/protocol.js';
 import { type DecisionRow, drill, drillRow, OnceCalls, percentOf, recoveryMs, repeated } from './drill.js';
@@ -81,7 +81,7 @@ const slow = drillRow({
   plan: (trial) => of(trial),
   work: async ({ trial, mesh, load }) => {
     const startMs = performance.now();
-    const base = tally(await load.during(startMs, trial.pick(1_000, 3_000)));
+    const base = summarize(await load.during(startMs, trial.pick(1_000, 3_000)));
     const fromMs = performance.now();
     await mesh.models[0]!.behave({ does: 'slow', factor: 10 });
     // More than one call in a hundred goes there until it is out: ten times as long is the p99 until then.

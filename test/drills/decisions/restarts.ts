@@ -6,7 +6,7 @@ import { heldOut, PIXELS } from '../../../services/digits/dataset.js';
 import { meshFile } from '../../kit/config/mesh-file.js';
 import { admin, Mesh, type UpFacts } from '../../kit/process/outrider.js';
 import { isRunning } from '../../kit/process/processes.js';
-import { Load, type SentCall, tally } from '../faults/load.js';
+import { Load, type SentCall, summarize } from '../faults/load.js';
 import { failuresOf, measure, seconds, type Trial } from '../faults/row.js';
 import type { DecisionRow } from './drill.js';
 
@@ -70,7 +70,7 @@ class Restarts {
       await delay(REST_MS);
     }
     const calls = await this.load.between(fromMs, performance.now());
-    const { failed, sent, slowestMs } = tally(calls);
+    const { failed, sent, slowestMs } = summarize(calls);
     this.trial.figure(
       `${times} planned restarts`,
       `${failed} of ${sent} failed, the slowest ${seconds(slowestMs)}`,
@@ -99,7 +99,7 @@ class Restarts {
       `killed ${times} times`,
       `${lost.length} in flight and ${late.length} new ones of ${sent} failed`,
     );
-    trial.expect('new calls wait until the next one accepts', late.length === 0, failuresOf(tally(late)));
+    trial.expect('new calls wait until the next one accepts', late.length === 0, failuresOf(summarize(late)));
   }
 
   /** Of the sidecar now, as `up` said last. */

@@ -10,7 +10,7 @@ import type { ModelReport } from '../../../sidecar/telemetry/reports.js';
 import { admin, Mesh, OUTRIDER, Scratch, type UpFacts } from '../../kit/process/outrider.js';
 import { putLoopModel } from '../../kit/service/tiny-models.js';
 import { LOCAL_CHANNEL } from '../faults/call.js';
-import { Load, type SentCall, tally } from '../faults/load.js';
+import { Load, type SentCall, summarize } from '../faults/load.js';
 import { failuresOf, measure, seconds, type Trial } from '../faults/row.js';
 import type { DecisionRow } from './drill.js';
 
@@ -177,7 +177,7 @@ const crashLoop: DecisionRow = {
 
 /** Those under way when it was killed the first time may be lost; none after that. */
 function expectServed(trial: Trial, calls: readonly SentCall[]): void {
-  const found = tally(calls);
+  const found = summarize(calls);
   const share = (100 * found.ok) / found.sent;
   trial.expect('at least 99.5 % of the calls are served', share >= 99.5, failuresOf(found));
 }

@@ -8,7 +8,7 @@ import { seeded } from '../../kit/time/seeded-random.js';
 
 export type Fault =
   | { readonly kind: 'none' }
-  /** Nothing passes, on old connections or new ones; nobody is told. */
+  /** Nothing passes, on old connections or new ones; none is closed. */
   | { readonly kind: 'dark' }
   /** Octets per second, of each direction of each connection. */
   | { readonly kind: 'narrow'; readonly bytesPerSecond: number }

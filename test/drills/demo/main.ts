@@ -120,14 +120,14 @@ function print(result: Result): void {
     ],
   ];
   const broken = result.broken.map((line) => palette.red(`broken: ${line}`));
-  const verdict = `demo: ${calls} calls, ${failed} failed, accuracy ${percent(accuracy)}`;
+  const summary = `demo: ${calls} calls, ${failed} failed, accuracy ${percent(accuracy)}`;
   const out = [
     table(['when', 'what happened', 'what the mesh did'], rows, palette),
     '',
     table(['', ''], numbers).trim(),
     '',
     ...broken,
-    verdict,
+    summary,
   ];
   process.stdout.write(`${out.join('\n')}\n`);
 }

@@ -1,4 +1,4 @@
-/** What calls of the drills have in common: a channel without resilience of its own, and the sidecar's word for a failure. */
+/** What calls of the drills share: a channel without resilience of its own, and the sidecar's reason for a failure. */
 
 import type { ChannelOptions, Metadata } from '@grpc/grpc-js';
 
@@ -13,7 +13,7 @@ export const LOCAL_CHANNEL: ChannelOptions = {
 /** As it comes, but for a connection of its own. */
 export const STOCK_CHANNEL: ChannelOptions = { 'grpc.use_local_subchannel_pool': 1 };
 
-/** The sidecar's reason for an answer of its own; `without a reason`: somebody else's. */
+/** The sidecar's reason for an answer of its own; `without a reason`: it came from elsewhere. */
 export function reasonOf(metadata: Metadata | undefined): string {
   const [reason] = metadata?.get('outrider-reason') ?? [];
   return reason === undefined ? 'without a reason' : String(reason);

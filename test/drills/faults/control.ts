@@ -3,13 +3,13 @@
  * goes wrong here excuses a drill; what the mesh does to its own calls never does.
  */
 
-import { Load, type SentCall, tally } from './load.js';
+import { Load, type SentCall, summarize } from './load.js';
 import { type ModelProcess, startModel } from './model-process.js';
 
 const SERVICE_MS = 20;
 const PER_SECOND = 50;
 const DEADLINE_MS = 1_000;
-/** A slower call to a model that nobody breaks says that the machine had no time for the drill. */
+/** A slower call to a model without a fault shows that the machine had no time for the drill, ms. */
 const CALM_MS = 250;
 
 export class Control {
@@ -36,7 +36,7 @@ export class Control {
 
   /** How late the slowest hundredth of its answers was in a stretch of time: what the machine and we ourselves add to a call, ms. */
   async latenessMs(fromMs: number, toMs: number): Promise<number> {
-    return Math.max(0, tally(await this.load.between(fromMs, toMs)).p99Ms - SERVICE_MS);
+    return Math.max(0, summarize(await this.load.between(fromMs, toMs)).p99Ms - SERVICE_MS);
   }
 
   async close(): Promise<void> {
@@ -47,7 +47,7 @@ export class Control {
 
 /** What calls without the mesh tell of the machine. */
 export function disturbance(calls: readonly SentCall[]): string | undefined {
-  const { failed, slowestMs } = tally(calls);
+  const { failed, slowestMs } = summarize(calls);
   if (failed > 0) return `${failed} calls without the mesh failed`;
   if (slowestMs > CALM_MS) return `a call without the mesh took ${slowestMs.toFixed(0)} ms`;
   return undefined;

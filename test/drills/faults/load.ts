@@ -45,7 +45,7 @@ export interface Failure {
   readonly lastMs: number;
 }
 
-export interface Tally {
+export interface LoadSummary {
   readonly sent: number;
   readonly ok: number;
   readonly failed: number;
@@ -181,7 +181,7 @@ export const REQUEST: ModelInferRequest = {
 };
 
 /** Of calls that have ended. */
-export function tally(calls: readonly SentCall[], fromMs = calls[0]?.sentMs ?? 0): Tally {
+export function summarize(calls: readonly SentCall[], fromMs = calls[0]?.sentMs ?? 0): LoadSummary {
   const failed = calls.filter(({ failure }) => failure !== undefined);
   const sorted = calls.map(({ tookMs }) => tookMs ?? 0).sort((a, b) => a - b);
   const at = (ratio: number) => sorted[Math.min(sorted.length - 1, Math.floor(ratio * sorted.length))] ?? 0;

@@ -44,7 +44,7 @@ export async function serveModel(address: string, serviceMs: number): Promise<vo
 
 const [, program, address, serviceMs] = process.argv;
 if (program?.includes('drills/faults/model') && address !== undefined) {
-  // Standard input ends with whoever started it.
+  // Standard input ends with the process that started this one.
   process.stdin.resume().on('end', () => process.exit(0));
   serveModel(address, Number(serviceMs)).catch((error: Error) => {
     process.stderr.write(`model: ${error.message}\n`);

@@ -6,7 +6,7 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Control } from './control.js';
-import { type Load, type SentCall, type Tally, tally } from './load.js';
+import { type Load, type LoadSummary, type SentCall, summarize } from './load.js';
 
 export interface Row<World> {
   /** For `--only`. */
@@ -21,7 +21,7 @@ export interface Suite<World> {
   readonly name: string;
   readonly title: string;
   readonly rows: readonly Row<World>[];
-  /** `logs`: a directory for what its processes write, for whoever looks for a cause. */
+  /** `logs`: a directory for what its processes write, to look for a cause in. */
   open(logs?: string): Promise<World>;
   close(world: World): Promise<void>;
 }
@@ -36,11 +36,11 @@ export interface Criterion {
   readonly found: string;
 }
 
-export interface Verdict {
+export interface RowResult {
   readonly row: string;
   readonly fault: string;
   readonly tookMs: number;
-  readonly load: Tally;
+  readonly load: LoadSummary;
   /** The figures that people compare. */
   readonly figures: Readonly<Record<string, string>>;
   readonly criteria: readonly Criterion[];
@@ -48,13 +48,13 @@ export interface Verdict {
   readonly disturbed?: string;
 }
 
-/** A longer one is worth a word: calls that we sent or read late say nothing about the mesh. */
+/** A longer stall of our own event loop, ms: calls that were sent or read late say nothing about the mesh. */
 const OWN_STALL_MS = 200;
 
 export class Trial {
   readonly figures: Record<string, string> = {};
   readonly criteria: Criterion[] = [];
-  load: Tally = tally([]);
+  load: LoadSummary = summarize([]);
   /** Why this trial proves nothing: the machine, not the mesh. */
   disturbed: string | undefined;
   /** Runs since before the mesh of the row was started, so that its own start disturbs nothing. */
@@ -90,7 +90,7 @@ export class Trial {
 
   /** Judges OK ÷ sent. */
   expectAvailable(calls: readonly SentCall[], percent: number): void {
-    const found = tally(calls);
+    const found = summarize(calls);
     const share = (100 * found.ok) / found.sent;
     const text = `${share.toFixed(2)} %`;
     this.figure('available', text);
@@ -100,13 +100,13 @@ export class Trial {
 
   /** Judges the 99th percentile of the time that calls took. */
   expectP99(promise: string, calls: readonly SentCall[], limitMs: number): void {
-    const { p99Ms } = tally(calls);
+    const { p99Ms } = summarize(calls);
     this.expect(`${promise}: at most ${limitMs.toFixed(0)} ms`, p99Ms <= limitMs, `${p99Ms.toFixed(0)} ms`);
   }
 
   /** No call may take much longer than its deadline, whatever hangs. */
   expectNoneHangs(calls: readonly SentCall[], deadlineMs: number): void {
-    const { slowestMs } = tally(calls);
+    const { slowestMs } = summarize(calls);
     const limitMs = deadlineMs + 500;
     this.expect(`no call takes longer than ${seconds(limitMs)}`, slowestMs <= limitMs, seconds(slowestMs));
   }
@@ -131,7 +131,7 @@ export class Trial {
         this.disturbed ??= `we stood still for ${seconds(loop.max / 1e6)}`;
       }
       const calls = await load.between(fromMs, performance.now());
-      this.load = tally(calls, fromMs);
+      this.load = summarize(calls, fromMs);
       this.calls = calls;
     }
     return this.calls;
@@ -144,14 +144,14 @@ export class Trial {
   }
 
   noneFailed(promise: string, calls: readonly SentCall[]): void {
-    const found = tally(calls);
+    const found = summarize(calls);
     this.expect(promise, found.failed === 0 && found.sent > 0, failuresOf(found));
   }
 
   private calls: readonly SentCall[] = [];
 }
 
-export function failuresOf({ sent, failed, failures }: Tally): string {
+export function failuresOf({ sent, failed, failures }: LoadSummary): string {
   const kinds = failures.map(
     ({ what, count, firstMs, lastMs }) => `${count} ${what} (${seconds(firstMs)} to ${seconds(lastMs)})`,
   );

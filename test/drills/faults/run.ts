@@ -1,8 +1,8 @@
-/** Runs rows of a suite and keeps the worst verdict of each. */
+/** Runs rows of a suite and keeps the worst result of each. */
 
 import { Control } from './control.js';
 import type { Pace } from './row.js';
-import { type Row, type Suite, Trial, type Verdict } from './row.js';
+import { type Row, type RowResult, type Suite, Trial } from './row.js';
 
 export interface RunOptions {
   readonly pace: Pace;
@@ -19,22 +19,22 @@ export interface Report {
   readonly pace: Pace;
   readonly runs: number;
   /** The worst of all runs, in the suite's order. */
-  readonly rows: readonly Verdict[];
+  readonly rows: readonly RowResult[];
 }
 
 /** Every run has a world of its own. */
 export async function runSuite<World>(suite: Suite<World>, options: RunOptions): Promise<Report> {
   const rows = suite.rows.filter(({ name }) => options.only.size === 0 || options.only.has(name));
-  const worst = new Map<string, Verdict>();
+  const worst = new Map<string, RowResult>();
   for (let run = 1; run <= options.runs; run++) {
     options.say(`run ${run} of ${options.runs}: starting`);
     const world = await suite.open(options.logs);
     try {
       for (const row of rows) {
         options.say(`run ${run} of ${options.runs}: ${row.name}, ${row.fault}`);
-        const verdict = await runRow(row, world, options.pace);
+        const result = await runRow(row, world, options.pace);
         const before = worst.get(row.name);
-        if (before === undefined || isWorse(verdict, before)) worst.set(row.name, verdict);
+        if (before === undefined || isWorse(result, before)) worst.set(row.name, result);
       }
     } finally {
       await suite.close(world);
@@ -46,7 +46,7 @@ export async function runSuite<World>(suite: Suite<World>, options: RunOptions):
 }
 
 /** Never rejects: a row that breaks down is a promise that was not kept. */
-export async function runRow<World>(row: Row<World>, world: World, pace: Pace): Promise<Verdict> {
+export async function runRow<World>(row: Row<World>, world: World, pace: Pace): Promise<RowResult> {
   const trial = new Trial(pace);
   const startMs = performance.now();
   try {
@@ -72,13 +72,13 @@ export async function runRow<World>(row: Row<World>, world: World, pace: Pace): 
   };
 }
 
-export function isKept({ criteria }: Verdict): boolean {
+export function isKept({ criteria }: RowResult): boolean {
   return criteria.every(({ kept }) => kept);
 }
 
 /** More promises broken; then more calls failed; then a slower call. */
-function isWorse(a: Verdict, b: Verdict): boolean {
-  const badness = ({ criteria, load }: Verdict) => [
+function isWorse(a: RowResult, b: RowResult): boolean {
+  const badness = ({ criteria, load }: RowResult) => [
     criteria.filter(({ kept }) => !kept).length,
     load.failed,
     load.slowestMs,

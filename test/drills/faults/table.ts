@@ -1,4 +1,4 @@
-/** Verdicts as text: the table, and beneath it every promise in words with what was found. */
+/** Results as text: the table, and beneath it every promise with what was found. */
 
 import { type Palette, table } from '../../../sidecar/cli/terminal.js';
 import { isKept, type Report } from './run.js';
@@ -6,14 +6,14 @@ import { isKept, type Report } from './run.js';
 const HEAD = ['', 'sent', 'ok', 'failed', 'p99', 'slowest', 'took', ''];
 
 export function renderFaults(report: Report, palette: Palette): string {
-  const rows = report.rows.map((verdict) => {
-    const { sent, ok, failed, p99Ms, slowestMs } = verdict.load;
+  const rows = report.rows.map((result) => {
+    const { sent, ok, failed, p99Ms, slowestMs } = result.load;
     return [
-      verdict.row,
+      result.row,
       ...[sent, ok, failed].map(String),
       ...[p99Ms, slowestMs].map((ms) => `${ms.toFixed(0)} ms`),
-      `${(verdict.tookMs / 1_000).toFixed(1)} s`,
-      isKept(verdict) ? palette.green('pass') : palette.red('MISSED'),
+      `${(result.tookMs / 1_000).toFixed(1)} s`,
+      isKept(result) ? palette.green('pass') : palette.red('MISSED'),
     ];
   });
   const runs = report.runs === 1 ? 'one run' : `worst of ${report.runs} runs`;
@@ -22,7 +22,7 @@ export function renderFaults(report: Report, palette: Palette): string {
     '',
     table(HEAD, rows, palette),
     '',
-    ...report.rows.flatMap((verdict) => [...details(verdict, palette), '']),
+    ...report.rows.flatMap((result) => [...details(result, palette), '']),
     conclusion(report),
   ].join('\n');
 }
@@ -44,7 +44,7 @@ function details(
 }
 
 function conclusion({ suite, rows }: Report): string {
-  const missed = rows.filter((verdict) => !isKept(verdict)).map(({ row }) => row);
+  const missed = rows.filter((result) => !isKept(result)).map(({ row }) => row);
   if (missed.length === 0) return `faults ${suite}: ${rows.length} rows, every promise kept`;
   return `faults ${suite}: ${rows.length} rows, promises missed in ${missed.join(', ')}`;
 }

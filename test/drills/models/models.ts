@@ -4,7 +4,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Behaviour, EventKind, ModelEvent, ModelPlan, Word } from './protocol.js';
+import type { Behaviour, EventKind, ModelEvent, ModelPlan, ModelReply } from './protocol.js';
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const PROGRAM = ['process.js', 'process.ts'].map((name) => join(HERE, name)).find(existsSync)!;
@@ -47,7 +47,7 @@ export class Model {
   /** Resolves when it does. */
   async behave(behaviour: Behaviour): Promise<void> {
     this.child.send({ behaviour });
-    await wordOf(this.child);
+    await replyOf(this.child);
   }
 
   /** Resolves when it is gone. */
@@ -98,20 +98,20 @@ async function launch(plan: ModelPlan): Promise<{ readonly child: ChildProcess; 
   const child = fork(PROGRAM, [JSON.stringify(plan)], { execArgv: process.execArgv });
   running.add(child);
   child.once('exit', () => running.delete(child));
-  const word = await wordOf(child);
-  if ('port' in word) return { child, port: word.port };
+  const reply = await replyOf(child);
+  if ('port' in reply) return { child, port: reply.port };
   child.kill('SIGKILL');
-  throw new Error(`the model did not start: ${JSON.stringify(word)}`);
+  throw new Error(`the model did not start: ${JSON.stringify(reply)}`);
 }
 
-function wordOf(child: ChildProcess): Promise<Word> {
+function replyOf(child: ChildProcess): Promise<ModelReply> {
   return new Promise((resolve, reject) => {
     const onExit = (code: number | null, signal: string | null): void =>
       reject(new Error(`the model ended with ${code ?? signal}`));
     child.once('exit', onExit);
-    child.once('message', (word: Word) => {
+    child.once('message', (reply: ModelReply) => {
       child.removeListener('exit', onExit);
-      resolve(word);
+      resolve(reply);
     });
   });
 }

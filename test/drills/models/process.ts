@@ -1,7 +1,7 @@
 /**
  * A model of the drills, a process of its own: `node models-process.js PLAN`, the plan as JSON. A plain gRPC server that
  * waits instead of computing, so that what is measured beside it is the mesh. How it behaves is changed while it runs,
- * over its IPC channel. It ends with whoever started it. Without a health service it counts as serving while it answers.
+ * over its IPC channel. It ends with the process that started it. Without a health service it counts as serving while it answers.
  */
 
 import { openSync, writeSync } from 'node:fs';
@@ -26,11 +26,11 @@ import {
   type EventKind,
   FLOOD,
   type ModelPlan,
+  type ModelReply,
   ONCE,
   type Order,
   POISON,
   WELL,
-  type Word,
 } from './protocol.js';
 
 const FLOOD_PIECE = Buffer.alloc(64 * 1024, 'x');
@@ -196,17 +196,17 @@ function notANumber(bytes: Uint8Array): Buffer {
   return floats;
 }
 
-function say(word: Word): void {
-  process.send?.(word);
+function reply(message: ModelReply): void {
+  process.send?.(message);
 }
 
 process.on('disconnect', () => process.exit(0));
 const model = new ModelServer(JSON.parse(process.argv[2]!) as ModelPlan);
 process.on('message', ({ behaviour }: Order) => {
   model.behave(behaviour);
-  say({ done: true });
+  reply({ done: true });
 });
 model.listen().then(
-  (port) => say({ port }),
-  (error: Error) => say({ error: error.message }),
+  (port) => reply({ port }),
+  (error: Error) => reply({ error: error.message }),
 );

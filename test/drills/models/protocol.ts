@@ -39,7 +39,7 @@ export interface ModelPlan {
 }
 
 export type Order = { readonly behaviour: Behaviour };
-export type Word = { readonly port: number } | { readonly done: true } | { readonly error: string };
+export type ModelReply = { readonly port: number } | { readonly done: true } | { readonly error: string };
 
 /** `ran`: the work on a call began. `cancelled`: its caller went away before its end. */
 export type EventKind = 'ran' | 'cancelled';

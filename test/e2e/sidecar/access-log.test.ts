@@ -7,7 +7,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeAddress } from '../../../sidecar/config/codecs/address.js';
-import { Load, tally } from '../../drills/faults/load.js';
+import { Load, summarize } from '../../drills/faults/load.js';
 import { type ModelProcess, startModel } from '../../drills/faults/model-process.js';
 import { until } from '../../kit/process/processes.js';
 import { SidecarBench, type SidecarProcess } from '../../kit/process/sidecars.js';
@@ -76,7 +76,7 @@ describe('the access log of a sidecar', function () {
   /** No call since then has failed, and there were some. */
   const allWell = async (fromMs: number): Promise<void> => {
     await until('there are enough calls to judge by', () => performance.now() > fromMs + 1_000);
-    const { sent, failed, failures } = tally(await load.between(fromMs, performance.now()));
+    const { sent, failed, failures } = summarize(await load.between(fromMs, performance.now()));
     assert.ok(sent > 100, `${sent} calls`);
     assert.equal(failed, 0, JSON.stringify(failures));
   };
