@@ -1,8 +1,3 @@
-/**
- * Accepts connections on TCP or a Unix socket, plain or TLS, within limits: how many, how often, and how long a
- * newcomer may take to say who it is. What a connection carries is its handler's business.
- */
-
 import net from 'node:net';
 import tls from 'node:tls';
 import type { Address } from '../config/model.js';
@@ -11,10 +6,10 @@ import { Meter } from '../http2/limits.js';
 import type { LocalSettings } from '../http2/settings.js';
 import type { Stream } from '../http2/stream.js';
 import { ListenSockets } from '../runtime/process/listen-sockets.js';
-import { WheelEntry } from '../runtime/time/timing-wheel.js';
 import type { DataPlaneContext } from './context.js';
 import { logLimit } from './limit-log.js';
 import { Session, type SessionHandler } from './session.js';
+import { SessionGuard } from './session-guard.js';
 import { withReadBuffer } from './shared-read-buffer.js';
 import { SilentConnections } from './silent-connections.js';
 
@@ -22,20 +17,20 @@ export interface ListenerLimits {
   readonly maxConnections: number;
   readonly handshakeTimeoutMs: number;
   readonly handshakesPerSecond: number;
-  /** Sockets with this descriptor or a higher one are refused: what is left is for connections of our own. Absent: none is. */
+  /** Sockets with this descriptor or a higher one are refused: what is left is for outbound connections. Absent: none is. */
   readonly firstReservedDescriptor?: number;
 }
 
-/** A peer that is let in. */
+/** A peer that is admitted. */
 export interface Admitted {
   readonly identity: unknown;
-  /** Its SPIFFE id. */
+  /** Its SPIFFE ID. */
   readonly subject: string;
   /** Until when its certificate is valid, wall-clock ms. */
   readonly notAfterMs: number;
 }
 
-/** TLS of a listener. `server` keeps its context current; `admit` judges a peer after each handshake. */
+/** TLS of a listener. `attach` keeps the context of the server current; `admit` decides about a peer after each handshake. */
 export interface ListenerTls {
   readonly options: tls.TlsOptions;
   /** Called with the server, so that rotation can reach it. Returns how to stop. */
@@ -43,7 +38,7 @@ export interface ListenerTls {
   admit(socket: tls.TLSSocket): Admitted | { readonly refused: string };
   /** Why a handshake failed, as a stable short name. */
   fault(error: Error, socket: tls.TLSSocket): string;
-  /** `true`: peers that do not begin with a TLS handshake are let in as well, without identity. */
+  /** Peers that do not begin with a TLS handshake are admitted as well, without identity. */
   readonly alsoPlaintext: boolean;
 }
 
@@ -52,30 +47,19 @@ export interface ListenerOptions {
   readonly settings: LocalSettings;
   readonly limits: ListenerLimits;
   readonly tls?: ListenerTls;
-  /** Where its socket may come from, and by which name. Absent: it makes one. */
+  /** Where its socket may come from (a takeover), and by which name. Absent: it makes one. */
   readonly socket?: { readonly name: string; readonly from: ListenSockets };
   onStream(session: Session, stream: Stream, block: HeaderBlock, ended: boolean): void;
 }
 
-/** A frame or header block that has begun must be whole after this long. */
-const STALLED_FRAME_MS = 10_000;
-/** An idle connection is looked at this often. */
-const LOOK_EVERY_MS = 60_000;
 /** Content type of the first TLS record (RFC 8446 section 5.1). */
 const TLS_HANDSHAKE = 22;
-/** That descriptors run short is logged once in this time. */
+/** A shortage of descriptors is logged once in this time. */
 const SHORTAGE_GAP_MS = 60_000;
 /**
- * First GOAWAY to second: at least this long, and until a PING that followed the first has come back, because a peer that
- * stands still has not read it and opens streams meanwhile. A peer that answers none is waited for this long.
+ * Accepts connections on TCP or a Unix socket, plain or TLS, within limits: how many, how often, and how long a new peer
+ * may take to identify itself. What a connection carries is for `onStream`.
  */
-const GOAWAY_GAP_MS = 250;
-const GOAWAY_UNHEARD_MS = 3_000;
-/** A certificate is taken as expired this long after it is: clocks differ, and peers renew at the last moment. */
-export const EXPIRY_LEEWAY_MS = 2_000;
-/** How long the calls in flight on the connection of an expired certificate may take to end. */
-export const EXPIRED_CALLS_MS = 10_000;
-
 export class Listener implements SessionHandler {
   readonly sessions = new Set<Session>();
   private readonly plain: net.Server;
@@ -84,12 +68,12 @@ export class Listener implements SessionHandler {
   private readonly stopRotation: (() => void) | undefined;
   private readonly guards = new Map<Session, SessionGuard>();
   private readonly handshakes: Meter;
-  /** Sockets of a TLS listener from accept to close: those that are still to say who they are, and those under sessions. */
+  /** Sockets of a TLS listener from accept to close: those in or before their handshake, and those under sessions. */
   private readonly tlsSockets = new Set<net.Socket>();
-  /** Those among them that have said nothing yet. */
+  /** Those among them on which nothing has come yet. */
   private readonly silent: SilentConnections;
   private isDraining = false;
-  private shortageToldMs = Number.NEGATIVE_INFINITY;
+  private shortageLoggedMs = Number.NEGATIVE_INFINITY;
   private onEmpty: (() => void) | undefined;
 
   constructor(
@@ -123,17 +107,17 @@ export class Listener implements SessionHandler {
     });
   }
 
-  /** Judges every connection again; those that `keep` refuses are closed. */
+  /** Closes the connections that `keep` refuses. */
   review(keep: (session: Session) => boolean): void {
     for (const session of [...this.sessions]) if (!keep(session)) session.close('no longer trusted');
   }
 
-  /** Tells every peer to go (two-phase GOAWAY) and goes on accepting: what these connections were made with is over. */
+  /** Sends every peer a GOAWAY, in two phases, and goes on accepting: the certificates of these connections have been replaced. */
   renew(): void {
     for (const session of this.sessions) this.retire(session);
   }
 
-  /** Stops accepting, tells every peer to go (two-phase GOAWAY), and resolves when the last call has ended. */
+  /** Stops accepting, sends every peer a GOAWAY, in two phases, and resolves when the last call has ended. */
   drain(): Promise<void> {
     if (!this.isDraining) {
       this.isDraining = true;
@@ -168,14 +152,14 @@ export class Listener implements SessionHandler {
   onAlive(_link: Session): void {}
 
   onGoaway(session: Session): void {
-    // A client that is leaving: nothing to do but to let its calls end.
+    // A client that is leaving: its calls are left to end.
     if (session.inFlight === 0) session.close('the client said GOAWAY');
   }
 
   onRoom(session: Session): void {
     if (session.isRetiring && session.inFlight === 0 && !session.isDown) {
       const guard = this.guards.get(session);
-      if (guard === undefined || guard.phase !== 'goaway') session.close('drained');
+      if (guard === undefined || !guard.isGoawayPending) session.close('drained');
     }
   }
 
@@ -208,8 +192,8 @@ export class Listener implements SessionHandler {
   }
 
   /**
-   * A peer has begun to speak: now it is a connection, and what it begins is a handshake. In migration mode the first
-   * octet tells a TLS handshake (22) from an HTTP/2 preface.
+   * The first octet has come: from now on the socket counts as a connection. In permissive mode the octet tells a TLS
+   * handshake (22) from an HTTP/2 preface.
    */
   private onFirst(socket: net.Socket, secure: tls.Server, octet: number): void {
     // This one included.
@@ -219,11 +203,11 @@ export class Listener implements SessionHandler {
       return void socket.resume();
     }
     if (!this.handshakes.take(this.context.clock.now())) return this.refuse(socket, 'handshake-rate');
-    // It reads by itself: resuming the socket would lose what is in it.
+    // The TLS socket reads by itself: resuming this one would lose what it has read.
     secure.emit('connection', socket);
   }
 
-  /** Connections of a TLS listener whose peers have said something. */
+  /** Connections of a TLS listener on which something has come. */
   private get speaking(): number {
     return this.tlsSockets.size - this.silent.size;
   }
@@ -239,13 +223,13 @@ export class Listener implements SessionHandler {
     socket.destroy();
   }
 
-  /** Those inside keep what they have, and so do our own connections. */
+  /** Connections that are open keep their descriptors, and some are left for outbound connections. */
   private refuseForShortage(socket: net.Socket): void {
     socket.destroy();
     this.context.stats.countLimit('descriptors');
     const now = this.context.clock.now();
-    if (now < this.shortageToldMs + SHORTAGE_GAP_MS) return;
-    this.shortageToldMs = now;
+    if (now < this.shortageLoggedMs + SHORTAGE_GAP_MS) return;
+    this.shortageLoggedMs = now;
     this.context.logger.warn(
       { reserved: this.options.limits.firstReservedDescriptor },
       'nearly out of file descriptors: new connections are refused (raise the limit: ulimit -n, LimitNOFILE=)',
@@ -286,160 +270,15 @@ export class Listener implements SessionHandler {
     this.sessions.add(session);
     this.context.stats.connectionsAccepted++;
     this.context.stats.connectionsOpen++;
-    const guard = new SessionGuard(session, this);
-    this.guards.set(session, guard);
-    guard.handshakeByMs = this.context.clock.now() + this.options.limits.handshakeTimeoutMs;
-    guard.wakeBy(guard.handshakeByMs);
+    this.guards.set(
+      session,
+      new SessionGuard(session, this.sessions, this.options.limits.handshakeTimeoutMs),
+    );
   }
 
   private retire(session: Session): void {
-    if (session.isDown) return;
-    session.isRetiring = true;
-    session.connection.announceGoaway();
-    const guard = this.guards.get(session)!;
-    const now = this.context.clock.now();
-    guard.phase = 'goaway';
-    guard.secondFromMs = now + GOAWAY_GAP_MS;
-    guard.secondByMs = now + GOAWAY_UNHEARD_MS;
-    this.context.wheel.add(guard, guard.secondFromMs);
-    session.ping(() => this.heardGoaway(guard));
+    this.guards.get(session)?.retire();
   }
-
-  private heardGoaway(guard: SessionGuard): void {
-    guard.isHeard = true;
-    if (guard.phase !== 'goaway') return;
-    this.context.wheel.add(guard, Math.max(this.context.clock.now(), guard.secondFromMs));
-  }
-
-  /** @internal The guard's time has come. */
-  check(guard: SessionGuard): void {
-    const session = guard.session;
-    const now = this.context.clock.now();
-    const connection = session.connection;
-    if (guard.phase === 'handshake') {
-      if (now < guard.handshakeByMs && !this.isExpired(session)) return guard.wakeBy(guard.handshakeByMs);
-      if (!connection.state.gotSettings || !connection.state.settingsAcked) {
-        this.context.stats.countLimit('handshake-timeout');
-        session.destroy('no preface, SETTINGS or acknowledgement in time');
-        return;
-      }
-      guard.phase = 'watch';
-    } else if (guard.phase === 'goaway') {
-      if (!guard.isHeard && now < guard.secondByMs) {
-        this.context.wheel.add(guard, guard.secondByMs);
-        return;
-      }
-      guard.phase = 'drain';
-      connection.finalGoaway();
-      if (session.inFlight === 0) return session.close('drained');
-    }
-    if (session.notAfterMs !== Number.POSITIVE_INFINITY && this.isExpired(session))
-      this.onExpired(guard, now);
-    else guard.look(now);
-  }
-
-  private isExpired(session: Session): boolean {
-    return this.context.clock.wallNow() >= session.notAfterMs + EXPIRY_LEEWAY_MS;
-  }
-
-  /**
-   * No new calls; those in flight have a while to end, and longer as long as the peer has shown on another connection that
-   * it has a valid certificate of the same identity.
-   */
-  private onExpired(guard: SessionGuard, now: number): void {
-    const { session } = guard;
-    if (guard.phase === 'watch') {
-      const { subject: peer, notAfterMs } = session;
-      this.context.stats.countLimit('expired-certificate');
-      this.context.logger.info(
-        { peer, notAfter: new Date(notAfterMs).toISOString() },
-        'the certificate of a peer has expired: its connection ends',
-      );
-      this.retire(session);
-      // Whether it has heard or not.
-      guard.secondByMs = guard.secondFromMs;
-    } else if (
-      guard.endByMs === Number.POSITIVE_INFINITY ||
-      (now >= guard.endByMs && this.hasRenewed(session))
-    ) {
-      guard.endByMs = now + EXPIRED_CALLS_MS;
-      this.context.wheel.add(guard, guard.endByMs);
-    } else if (now >= guard.endByMs) {
-      session.close('its certificate has expired');
-    } else {
-      this.context.wheel.add(guard, guard.endByMs);
-    }
-  }
-
-  /** Whether the same peer, from the same address, is here with a certificate that has not expired. */
-  private hasRenewed(session: Session): boolean {
-    const wallNow = this.context.clock.wallNow();
-    for (const other of this.sessions) {
-      const isSame = other.subject === session.subject && addressOf(other) === addressOf(session);
-      if (isSame && other.notAfterMs > wallNow && !other.isDown) return true;
-    }
-    return false;
-  }
-
-  /** @internal A frame has been standing half-read. */
-  stalled(session: Session): void {
-    this.context.stats.countLimit('stalled-frame');
-    session.destroy('a frame was begun and not finished');
-  }
-}
-
-/** Watches one connection: the handshake, then frames that never end; sleeps when nothing is pending. */
-class SessionGuard extends WheelEntry {
-  phase: 'handshake' | 'watch' | 'goaway' | 'drain' = 'handshake';
-  /** Until when the handshake may take. */
-  handshakeByMs = 0;
-  /** When the connection of an expired certificate ends, calls or not. */
-  endByMs = Number.POSITIVE_INFINITY;
-  /** When the second GOAWAY may be sent to a peer that has read the first, and when to any. */
-  secondFromMs = 0;
-  secondByMs = 0;
-  /** The peer has answered the PING that followed the first. */
-  isHeard = false;
-  private midFrameSinceMs = 0;
-
-  constructor(
-    readonly session: Session,
-    private readonly listener: Listener,
-  ) {
-    super();
-  }
-
-  fire(): void {
-    if (!this.session.isDown) this.listener.check(this);
-  }
-
-  /** Called again as long as there is something to watch. */
-  look(nowMs: number): void {
-    const unfinishedMs = this.session.connection.unfinishedSinceMs;
-    if (unfinishedMs > 0 && nowMs - unfinishedMs >= STALLED_FRAME_MS)
-      return this.listener.stalled(this.session);
-    if (this.session.connection.isMidFrame) {
-      if (this.midFrameSinceMs === 0) this.midFrameSinceMs = nowMs;
-      else if (nowMs - this.midFrameSinceMs >= STALLED_FRAME_MS && nowMs - this.session.lastReadMs >= 1000) {
-        return this.listener.stalled(this.session);
-      }
-    } else {
-      this.midFrameSinceMs = 0;
-    }
-    const isBusy = this.session.inFlight > 0 || this.midFrameSinceMs > 0;
-    this.wakeBy(nowMs + (isBusy ? STALLED_FRAME_MS / 2 : LOOK_EVERY_MS));
-  }
-
-  /** Wakes at `dueMs`, or when the peer's certificate has expired by then. */
-  wakeBy(dueMs: number): void {
-    const { clock, wheel } = this.session.context;
-    const leftMs = this.session.notAfterMs + EXPIRY_LEEWAY_MS - clock.wallNow();
-    wheel.add(this, Math.min(dueMs, clock.now() + Math.max(0, leftMs)));
-  }
-}
-
-function addressOf(session: Session): string | undefined {
-  return session.socket.remoteAddress;
 }
 
 /** −1 where the system has none. */

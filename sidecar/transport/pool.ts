@@ -1,29 +1,17 @@
-/**
- * Connections to one endpoint: opened before they are needed, proved alive by the peer's SETTINGS, watched by PING
- * while calls are in flight, replaced (make before break) by age, by GOAWAY, worn out (by stream ids or resets sent)
- * or on request.
- * Which endpoint a call goes to is decided elsewhere.
- */
-
 import type { Socket } from 'node:net';
 import type { PoolConfig } from '../config/model.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import type { LocalSettings } from '../http2/settings.js';
 import type { Stream } from '../http2/stream.js';
-import { WheelEntry } from '../runtime/time/timing-wheel.js';
+import { WheelTimer } from '../runtime/time/timing-wheel.js';
+import { BACKOFF_MAX_MS, ConnectBackoff } from './connect-backoff.js';
 import { ConnectionWaiters, type HeldByCaller } from './connection-waiters.js';
 import type { DataPlaneContext } from './context.js';
 import { RefusedStreams } from './refused-streams.js';
 import { Session, type SessionHandler } from './session.js';
+import { SessionMonitor } from './session-monitor.js';
 import { isOwnShortage } from './socket-error.js';
 
-/** Waits between failed connects: ±20 % around 50 ms × 1.6ⁿ, at most 4 s (gRPC's connection backoff, faster at first). */
-const BACKOFF_FIRST_MS = 50;
-const BACKOFF_FACTOR = 1.6;
-/** With its jitter of a fifth: who comes back is called within 5 s. */
-const BACKOFF_MAX_MS = 4000;
-/** A waiting call hurries the next connect, but not more often than this. */
-const MIN_RECONNECT_MS = 20;
 /** Connections beyond the configured number when the peer's stream limit is reached (gRFC A105). */
 const EXTRA_CONNECTIONS = 3;
 
@@ -49,17 +37,21 @@ export interface PoolOptions {
   readonly onChange: () => void;
 }
 
+/**
+ * Connections to one endpoint: opened before they are needed, proved alive by the peer's SETTINGS, and replaced, make
+ * before break, by age, by GOAWAY, when worn out (by stream ids or resets sent) or on request. Which endpoint a call goes
+ * to is the cluster's decision.
+ */
 export class Pool implements SessionHandler {
   readonly sessions: Session[] = [];
   /** Why there is no connection, in a few words; empty while there is one. */
   problem = 'not connected yet';
-  failures = 0;
   connects = 0;
+  private readonly backoff: ConnectBackoff;
   private readonly waiters = new ConnectionWaiters<Waiter>();
   private readonly monitors = new Map<Session, SessionMonitor>();
-  private readonly reconnect: ReconnectTimer;
+  private readonly reconnect = new WheelTimer(() => this.onReconnect());
   private readonly refusals = new RefusedStreams();
-  private lastFailureMs = Number.NEGATIVE_INFINITY;
   private isStopped = false;
   /** Attempts wait for a stream, as `isExhausted` says; called at each arrival. */
   onExhausted: (() => void) | null = null;
@@ -68,7 +60,12 @@ export class Pool implements SessionHandler {
     private readonly options: PoolOptions,
     private readonly context: DataPlaneContext,
   ) {
-    this.reconnect = new ReconnectTimer(this);
+    this.backoff = new ConnectBackoff(options.backoffMaxMs, context.random);
+  }
+
+  /** Failed connects in a row. */
+  get failures(): number {
+    return this.backoff.failures;
   }
 
   start(): void {
@@ -100,10 +97,7 @@ export class Pool implements SessionHandler {
       if (best === null || session.inFlight < best.inFlight) best = session;
     }
     if (best === null) return null;
-    const watch = this.monitors.get(best)!;
-    const pingMs = this.options.config.pingIntervalMs;
-    watch.usedMs = this.context.nowMs;
-    if (pingMs > 0 && !watch.isScheduled) this.context.wheel.add(watch, this.context.nowMs + pingMs);
+    this.monitors.get(best)!.onUse();
     return best;
   }
 
@@ -118,7 +112,7 @@ export class Pool implements SessionHandler {
   private connectSooner(): void {
     if (this.isConnecting) return;
     const now = this.context.clock.now();
-    const next = Math.max(now, this.lastFailureMs + MIN_RECONNECT_MS);
+    const next = this.backoff.soonestMs(now);
     if (this.isConnected) {
       const most = this.options.config.connections + EXTRA_CONNECTIONS;
       if (this.activeCount >= most || !this.mayOpen) this.onExhausted?.();
@@ -209,19 +203,13 @@ export class Pool implements SessionHandler {
   onStream(_link: Session, _stream: Stream, _block: HeaderBlock, _ended: boolean): void {}
 
   onAlive(session: Session): void {
-    this.failures = 0;
+    this.backoff.reset();
     this.problem = '';
     this.connects++;
-    const watch = this.monitors.get(session)!;
-    this.context.wheel.cancel(watch);
-    watch.isConnecting = false;
-    const age = this.options.config.maxAgeMs;
-    if (age > 0) {
-      const retireAtMs = this.context.clock.now() + age * (0.9 + 0.2 * this.context.random());
-      this.context.wheel.add(watch.age, retireAtMs);
-    }
-    for (const old of this.sessions) if (watch.replaces === old) this.retireSession(old);
-    watch.replaces = null;
+    const monitor = this.monitors.get(session)!;
+    monitor.onAlive();
+    for (const old of this.sessions) if (monitor.replaces === old) this.retireSession(old);
+    monitor.replaces = null;
     this.serve();
     if (this.waiters.size > 0) this.connectSooner();
     this.fill();
@@ -242,17 +230,15 @@ export class Pool implements SessionHandler {
 
   onDown(session: Session, reason: string): void {
     this.sessions.splice(this.sessions.indexOf(session), 1);
-    const watch = this.monitors.get(session)!;
-    this.context.wheel.cancel(watch);
-    this.context.wheel.cancel(watch.age);
+    const monitor = this.monitors.get(session)!;
+    monitor.onDown();
     this.monitors.delete(session);
     if (!session.isAlive) {
-      this.failures++;
-      this.lastFailureMs = this.context.clock.now();
+      this.backoff.onFailure(this.context.clock.now());
       if (!this.isConnected) this.problem = reason;
       if (!this.isConnected && !this.isConnecting)
         this.failWaiters(reason, isOwnShortage(reason) ? 'ours' : 'theirs');
-      if (watch.replaces !== null) this.replaceLater(watch.replaces);
+      if (monitor.replaces !== null) this.replaceLater(monitor.replaces);
     } else if (!this.isConnected) {
       this.problem = reason;
     }
@@ -260,21 +246,19 @@ export class Pool implements SessionHandler {
     this.options.onChange();
   }
 
-  /** @internal Opens what is missing, or plans to after a failure. */
-  fill(): void {
+  /** Opens what is missing, or plans to after a failure. */
+  private fill(): void {
     if (this.isStopped) return;
     const wanted = this.options.config.connections;
     if (this.activeCount >= wanted) return;
     if (this.isBackingOff) {
-      if (!this.reconnect.isScheduled)
-        this.context.wheel.add(this.reconnect, this.lastFailureMs + this.backoffMs());
+      if (!this.reconnect.isScheduled) this.context.wheel.add(this.reconnect, this.backoff.nextMs());
       return;
     }
     while (this.activeCount < wanted) if (!this.mayOpen || !this.open()) return;
   }
 
-  /** @internal */
-  reconnectNow(): void {
+  private onReconnect(): void {
     this.context.nowMs = this.context.clock.now();
     if (this.isStopped || this.isConnecting) return;
     if (this.waiters.size === 0 && this.activeCount >= this.options.config.connections) return;
@@ -282,49 +266,25 @@ export class Pool implements SessionHandler {
     else if (!this.isConnected) this.failWaiters('there are as many connections as may be');
   }
 
-  /** @internal The watch's time has come: a connect that took too long, or silence while calls wait. */
-  watchFired(watch: SessionMonitor): void {
-    const { session } = watch;
-    const { config } = this.options;
-    const now = this.context.clock.now();
-    if (watch.isConnecting) return session.destroy('connect timeout');
-    // Calls that gave up before the PING was due leave a silence to be explained all the same.
-    if (session.inFlight === 0 && watch.usedMs <= session.lastReadMs) return;
-    const silentMs = now - session.lastReadMs;
-    if (watch.pingedMs > session.lastReadMs) {
-      if (now - watch.pingedMs >= config.pingTimeoutMs && !this.context.hasStalled()) {
-        return session.destroy('no answer to a PING');
-      }
-    } else if (silentMs >= config.pingIntervalMs) {
-      watch.pingedMs = now;
-      session.connection.ping();
-    }
-    const nextMs =
-      watch.pingedMs > session.lastReadMs
-        ? watch.pingedMs + config.pingTimeoutMs
-        : session.lastReadMs + config.pingIntervalMs;
-    this.context.wheel.add(watch, Math.max(nextMs, now + 4));
-  }
-
-  /** @internal Opens a replacement; the old connection is let go when the new one is alive. */
-  replace(session: Session): void {
+  /** Opens a replacement; the old connection takes no more calls when the new one is alive. */
+  private replace(session: Session): void {
     if (this.isStopped) return;
-    for (const watch of this.monitors.values()) if (watch.replaces === session) return;
+    for (const monitor of this.monitors.values()) if (monitor.replaces === session) return;
     const fresh = this.open();
     if (fresh) this.monitors.get(fresh)!.replaces = session;
   }
 
-  /** @internal Its age has come: replaced, or let go when it was one too many. */
-  outlived(session: Session): void {
+  /** A connection has reached its age: it is replaced, or retired when it is one too many. */
+  private onAge(session: Session): void {
     if (this.activeCount > this.options.config.connections) this.retireSession(session);
     else this.replace(session);
   }
 
   /** The replacement did not come about. */
   private replaceLater(session: Session): void {
-    const watch = this.monitors.get(session);
-    if (watch === undefined || !session.isUsable) return;
-    this.context.wheel.add(watch.age, this.context.clock.now() + BACKOFF_MAX_MS);
+    const monitor = this.monitors.get(session);
+    if (monitor === undefined || !session.isUsable) return;
+    this.context.wheel.add(monitor.age, this.context.clock.now() + BACKOFF_MAX_MS);
   }
 
   /** The peer has reset a call on `session` with `code` before any answer: a connection that only refuses is replaced. */
@@ -350,21 +310,12 @@ export class Pool implements SessionHandler {
     }
     const session = new Session(socket, 'client', this.options.settings, this, this.context);
     this.sessions.push(session);
-    const watch = new SessionMonitor(session, this);
-    this.monitors.set(session, watch);
-    this.context.wheel.add(watch, this.context.clock.now() + this.options.config.connectTimeoutMs);
+    this.monitors.set(session, new SessionMonitor(session, this.options.config, () => this.onAge(session)));
     return session;
   }
 
-  /** A connect has failed, and the next one is not due yet. */
   private get isBackingOff(): boolean {
-    return this.failures > 0 && this.context.clock.now() < this.lastFailureMs + this.backoffMs();
-  }
-
-  private backoffMs(): number {
-    const { backoffMaxMs = BACKOFF_MAX_MS } = this.options;
-    const base = Math.min(BACKOFF_FIRST_MS * BACKOFF_FACTOR ** (this.failures - 1), backoffMaxMs);
-    return base * (0.8 + 0.4 * this.context.random());
+    return this.backoff.isActive(this.context.clock.now());
   }
 
   private serve(): void {
@@ -377,47 +328,5 @@ export class Pool implements SessionHandler {
 
   private failWaiters(reason: string, whose: 'theirs' | 'ours' = 'ours'): void {
     for (const waiter of this.waiters.clear()) waiter.onConnectFailed(reason, whose);
-  }
-}
-
-class SessionMonitor extends WheelEntry {
-  isConnecting = true;
-  pingedMs = 0;
-  /** When the last call took it. */
-  usedMs = 0;
-  /** The connection this one stands in for once it is alive. */
-  replaces: Session | null = null;
-  readonly age: AgeTimer;
-
-  constructor(
-    readonly session: Session,
-    private readonly pool: Pool,
-  ) {
-    super();
-    this.age = new AgeTimer(session, pool);
-  }
-  fire(): void {
-    this.pool.watchFired(this);
-  }
-}
-
-class AgeTimer extends WheelEntry {
-  constructor(
-    private readonly session: Session,
-    private readonly pool: Pool,
-  ) {
-    super();
-  }
-  fire(): void {
-    this.pool.outlived(this.session);
-  }
-}
-
-class ReconnectTimer extends WheelEntry {
-  constructor(private readonly pool: Pool) {
-    super();
-  }
-  fire(): void {
-    this.pool.reconnectNow();
   }
 }

@@ -10,15 +10,14 @@ import type { ConnectionHandler, Role } from '../http2/connection-state.js';
 import { ErrorCode } from '../http2/constants.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import type { LimitName } from '../http2/limits.js';
-import { STREAM_BYTES } from '../http2/octet-count.js';
 import type { LocalSettings } from '../http2/settings.js';
 import type { Stream } from '../http2/stream.js';
 import { Output } from '../http2/write-buffer.js';
-import { WheelEntry } from '../runtime/time/timing-wheel.js';
+import { WheelTimer } from '../runtime/time/timing-wheel.js';
 import type { DataPlaneContext } from './context.js';
 import type { Flushable } from './flush-scheduler.js';
 import { limitDetails, logLimit } from './limit-log.js';
-import type { MemoryHolder } from './memory-budget.js';
+import { SessionMemory } from './session-memory.js';
 import { readBufferOf } from './shared-read-buffer.js';
 import { describeSocketError } from './socket-error.js';
 
@@ -53,7 +52,7 @@ interface AwaitedPing {
   readonly answered: () => void;
 }
 
-export class Session implements ConnectionHandler, Flushable, MemoryHolder {
+export class Session implements ConnectionHandler, Flushable {
   readonly connection: Connection;
   isFlushScheduled = false;
   flushedInPass = 0;
@@ -72,15 +71,14 @@ export class Session implements ConnectionHandler, Flushable, MemoryHolder {
   subject = '';
   /** Until when the peer's certificate is valid, wall-clock ms; Infinity where it has none. */
   notAfterMs = Number.POSITIVE_INFINITY;
+  private readonly memory: SessionMemory;
   private readonly isTls: boolean;
   private isBlocked = false;
-  /** Octets given to the socket that the kernel does not take. */
-  private unflushedBytes = 0;
   private isClosing = false;
   private isEnded = false;
   private socketReason = 'closed by the peer';
   private goawayReason = '';
-  private linger: LingerTimer | null = null;
+  private linger: WheelTimer | null = null;
   /** Those who wait for an answer to a PING of theirs, in the order of sending. */
   private pings: AwaitedPing[] = [];
 
@@ -95,7 +93,8 @@ export class Session implements ConnectionHandler, Flushable, MemoryHolder {
     const { firstWindow } = memory;
     const settings = firstWindow < local.initialWindow ? { ...local, initialWindow: firstWindow } : local;
     this.connection = new Connection(role, settings, this, memory.waiting);
-    memory.holders.add(this);
+    this.memory = new SessionMemory(this.connection, memory.waiting, (reason) => this.destroy(reason));
+    memory.holders.add(this.memory);
     this.isTls = socket instanceof TLSSocket;
     this.lastReadMs = context.clock.now();
     socket.setNoDelay?.(true);
@@ -153,7 +152,7 @@ export class Session implements ConnectionHandler, Flushable, MemoryHolder {
     }
     // A TLS socket encrypts, and so copies, before `write` returns.
     OUT.settle(wasEmpty && !this.socket.connecting && (this.isTls || this.socket.writableLength === 0));
-    if (this.socket.writableNeedDrain) this.noteUnflushed(this.socket.writableLength);
+    if (this.socket.writableNeedDrain) this.memory.setUnflushed(this.socket.writableLength);
     if (this.connection.hasOutput) {
       if (this.socket.writableLength >= UNFLUSHED_BYTES) this.isBlocked = true;
       else this.context.flushes.schedule(this);
@@ -245,12 +244,13 @@ export class Session implements ConnectionHandler, Flushable, MemoryHolder {
     this.context.nowMs = now;
     this.connection.receive(chunk, now);
     const { memory } = this.context;
-    if (memory.firstWindow !== this.connection.state.initialWindow) this.setFirstWindow(memory.firstWindow);
+    if (memory.firstWindow !== this.connection.state.initialWindow)
+      this.connection.setInitialWindow(memory.firstWindow);
     if (memory.isAlarmed) memory.review(this.context.flushes, now);
   }
 
   private onDrain(): void {
-    this.noteUnflushed(0);
+    this.memory.setUnflushed(0);
     if (!this.isBlocked) return;
     this.isBlocked = false;
     this.context.flushes.schedule(this);
@@ -263,56 +263,10 @@ export class Session implements ConnectionHandler, Flushable, MemoryHolder {
     this.socket.end();
   }
 
-  private noteUnflushed(bytes: number): void {
-    this.context.memory.waiting.octets += bytes - this.unflushedBytes;
-    this.unflushedBytes = bytes;
-  }
-
-  // ---- Holder ----
-
-  heldBytes(): number {
-    let bytes = this.unflushedBytes;
-    if (this.connection.state.role === 'server')
-      for (const stream of this.connection.state.table.all()) bytes += heldFor(stream);
-    return bytes;
-  }
-
-  grantedBytes(): number {
-    let bytes = 0;
-    for (const stream of this.connection.state.table.all())
-      if (!stream.remoteEnded) bytes += Math.max(0, stream.recvWindow);
-    return bytes;
-  }
-
-  shed(bytes: number): number {
-    if (this.connection.state.role === 'client') return 0;
-    const streams = this.connection.state.table.all().map((stream) => ({ stream, held: heldFor(stream) }));
-    // Calls are not to be lost for what the socket does not take.
-    const open = streams.reduce((sum, { held }) => sum + held, 0);
-    if (this.unflushedBytes > open) {
-      const all = this.unflushedBytes + open;
-      this.destroy('it does not read, and memory is short');
-      return all;
-    }
-    streams.sort((a, b) => Number(isStuck(b.stream)) - Number(isStuck(a.stream)) || b.held - a.held);
-    let freed = 0;
-    for (const { stream, held } of streams) {
-      if (freed >= bytes) break;
-      freed += held;
-      if (stream.owner.shed === undefined) this.connection.reset(stream, ErrorCode.enhanceYourCalm);
-      else stream.owner.shed(stream);
-    }
-    return freed;
-  }
-
-  setFirstWindow(bytes: number): void {
-    this.connection.setInitialWindow(bytes);
-  }
-
   private closeWithin(ms: number, reason: string): void {
     if (this.isDown) return;
     const dueMs = this.context.clock.now() + ms;
-    if (this.linger === null) this.linger = new LingerTimer(this);
+    if (this.linger === null) this.linger = new WheelTimer(() => this.socket.destroy());
     else if (this.linger.dueMs <= dueMs) return;
     this.context.wheel.add(this.linger, dueMs);
     if (this.isClosing) return;
@@ -337,27 +291,9 @@ export class Session implements ConnectionHandler, Flushable, MemoryHolder {
     // Perhaps nothing has been read for long, and what is lost now is judged by the time.
     this.context.nowMs = this.context.clock.now();
     this.connection.abandon();
-    this.noteUnflushed(0);
-    this.context.memory.holders.delete(this);
+    this.memory.setUnflushed(0);
+    this.context.memory.holders.delete(this.memory);
     this.handler.onDown(this, this.socketReason);
-  }
-}
-
-function heldFor(stream: Stream): number {
-  return STREAM_BYTES + (stream.owner.bufferedBytes?.(stream) ?? stream.pendingBytes);
-}
-
-/** Its answer waits for the peer's window, or its request for the rest of itself. */
-function isStuck(stream: Stream): boolean {
-  return (stream.pendingBytes > 0 && stream.sendWindow <= 0) || !stream.remoteEnded;
-}
-
-class LingerTimer extends WheelEntry {
-  constructor(private readonly session: Session) {
-    super();
-  }
-  fire(): void {
-    this.session.socket.destroy();
   }
 }
 

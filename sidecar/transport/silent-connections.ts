@@ -5,12 +5,12 @@
  */
 
 import type net from 'node:net';
-import { WheelEntry } from '../runtime/time/timing-wheel.js';
+import { WheelTimer } from '../runtime/time/timing-wheel.js';
 import type { DataPlaneContext } from './context.js';
 
 export class SilentConnections {
   /** Oldest first. */
-  private readonly silent = new Map<net.Socket, FirstOctetTimer>();
+  private readonly silent = new Map<net.Socket, WheelTimer>();
 
   /** @param most silent connections at once. @param timeoutMs until the first octet, ms. */
   constructor(
@@ -26,9 +26,9 @@ export class SilentConnections {
   /** Waits for the first octet, which is told and stays in the socket, paused. A socket that ends before is let go. */
   add(socket: net.Socket, onFirst: (octet: number) => void): void {
     if (this.silent.size >= this.most) this.dropOldest();
-    const impatience = new FirstOctetTimer(socket, this.context);
-    this.silent.set(socket, impatience);
-    this.context.wheel.add(impatience, this.context.clock.now() + this.timeoutMs);
+    const timer = new WheelTimer(() => this.timeOut(socket));
+    this.silent.set(socket, timer);
+    this.context.wheel.add(timer, this.context.clock.now() + this.timeoutMs);
     socket.once('close', () => this.remove(socket));
     socket.once('data', (first: Buffer) => {
       this.remove(socket);
@@ -38,15 +38,17 @@ export class SilentConnections {
     });
   }
 
-  stop(): void {
-    for (const socket of this.silent.keys()) socket.destroy();
+  private remove(socket: net.Socket): void {
+    const timer = this.silent.get(socket);
+    if (timer === undefined) return;
+    this.context.wheel.cancel(timer);
+    this.silent.delete(socket);
   }
 
-  private remove(socket: net.Socket): void {
-    const impatience = this.silent.get(socket);
-    if (impatience === undefined) return;
-    this.context.wheel.cancel(impatience);
-    this.silent.delete(socket);
+  private timeOut(socket: net.Socket): void {
+    this.context.stats.countLimit('handshake-timeout');
+    this.context.stats.countHandshakeFailure('handshake-timeout');
+    socket.destroy();
   }
 
   private dropOldest(): void {
@@ -55,19 +57,5 @@ export class SilentConnections {
     this.context.stats.countLimit('silent-connections');
     this.remove(oldest);
     oldest.destroy();
-  }
-}
-
-class FirstOctetTimer extends WheelEntry {
-  constructor(
-    private readonly socket: net.Socket,
-    private readonly context: DataPlaneContext,
-  ) {
-    super();
-  }
-  fire(): void {
-    this.context.stats.countLimit('handshake-timeout');
-    this.context.stats.countHandshakeFailure('handshake-timeout');
-    this.socket.destroy();
   }
 }
