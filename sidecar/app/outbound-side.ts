@@ -156,18 +156,17 @@ export class OutboundSide {
     const { dial } = this.deps;
     const whyNot = (): string => this.deps.whyNoDial();
     this.health.configure(config);
-    const outbound = new Outbound(
-      config,
-      (each, cluster) => {
-        const upstream = new Cluster(each, dataPlane, settings, dial, cluster, whyNot);
-        this.health.addCluster(upstream);
-        return upstream;
+    const outbound = new Outbound(config, {
+      makeCluster: (each, name) => {
+        const cluster = new Cluster(each, dataPlane, settings, dial, name, whyNot);
+        this.health.addCluster(cluster);
+        return cluster;
       },
-      dataPlane,
-      limits.replayBytesPerCall,
-      (name) => this.byName.get(name),
-      this.poison,
-    );
+      context: dataPlane,
+      replayBytes: limits.replayBytesPerCall,
+      find: (name) => this.byName.get(name),
+      poison: this.poison,
+    });
     if (config.listen !== undefined) {
       const listener = openListener(this.context, SOCKET_NAMES.upstream(config.name), {
         address: config.listen,

@@ -1,10 +1,4 @@
-/**
- * The limit of one attempt as its endpoint is told it: one that knows only the call's deadline goes on working for a caller that
- * has gone elsewhere (envoyproxy/envoy issue 4628). Of unary calls, whose limit begins with the end of the request, it is
- * known when the request is complete before it is sent; of one that is still on its way a sidecar is told how long it is. A
- * stream's limit is over with the beginning of its answer, which no header can say.
- */
-
+import { isAttemptTimeoutFirst } from '../core/deadline/deadline.js';
 import { AttemptEnd, endsAtLimit } from '../core/outcome/outcome.js';
 import type { HeaderField } from '../http2/hpack/field.js';
 import { Token } from '../http2/hpack/tokens.js';
@@ -12,9 +6,20 @@ import { ATTEMPT_TIMEOUT_KEY, attemptTimeoutField } from '../relay/attempt-timeo
 import { type Call, NEVER } from '../relay/call.js';
 import { endpointWaitStartMs } from '../relay/call-timer.js';
 import { timeoutField } from '../relay/header-rewrite.js';
-import type { OutboundAttempt } from './call.js';
+import type { OutboundAttempt, OutboundCall } from './call.js';
 
-/** The time that the endpoint is given, ms from now; NEVER: as long as it likes. */
+/** When the timeout of an attempt that begins now is due, monotonic ms; NEVER: the call's deadline comes first. */
+export function attemptDueMs(call: OutboundCall, nowMs: number): number {
+  const { attemptTimeoutMs } = call.match.plan.config;
+  return isAttemptTimeoutFirst(attemptTimeoutMs, call.deadlineMs - nowMs) ? nowMs + attemptTimeoutMs : NEVER;
+}
+
+/**
+ * The time that the endpoint is told it has, ms from now; NEVER: no limit. An endpoint that knows the call's deadline only
+ * works on for a caller that has gone elsewhere (envoyproxy/envoy issue 4628), so it gets the attempt timeout. That of a
+ * unary call runs from the end of the request, so that it is known once the request is complete; until then a sidecar is
+ * told its length. A stream's ends with the begin of its response, which no header can say.
+ */
 export function timeToldMs(call: Call, attempt: OutboundAttempt, nowMs: number): number {
   const leftMs = call.deadlineMs - nowMs;
   const limitMs = limitOf(call, attempt, nowMs);
@@ -22,7 +27,7 @@ export function timeToldMs(call: Call, attempt: OutboundAttempt, nowMs: number):
   return attempt.isLimitTold ? limitMs : leftMs;
 }
 
-/** Of a request of which more is to come another sidecar is told the limit itself, to be counted from its end. */
+/** Adds the attempt timeout itself for the sidecar at the endpoint, where more of the request is to come: it runs from the request's end. */
 export function withLimit(
   extras: readonly HeaderField[],
   { plan, requestEnded }: Call,
@@ -36,8 +41,20 @@ export function withLimit(
   return extras;
 }
 
-/** The fields that `withLimit` gave, once the request is complete and as long as they are not written: changed in place. */
-export function retimed(
+/**
+ * The request is complete while the headers of its attempt are still to be written, as for small requests, whose frames come
+ * together: the headers get the time that is left, in place of the length of the timeout.
+ */
+export function retimeHeaders(call: OutboundCall, nowMs: number): void {
+  const attempt = call.attempt as OutboundAttempt | null;
+  if (attempt === null || attempt.isOver || attempt.stream === null) return;
+  if (attempt.stream.headers === null || !call.plan.holdsResponse) return;
+  const extras = retimed(attempt.stream.headerExtras, call, attempt, nowMs);
+  attempt.session!.connection.replaceExtras(attempt.stream, extras);
+}
+
+/** The fields that `withLimit` gave, changed in place. */
+function retimed(
   extras: readonly HeaderField[],
   call: Call,
   attempt: OutboundAttempt,
@@ -59,8 +76,8 @@ function limitOf(call: Call, attempt: OutboundAttempt, nowMs: number): number {
 }
 
 /**
- * An attempt that its endpoint gave up at the limit that it was told has met our limit: which of two clocks is first is
- * chance. What the endpoint said stays readable.
+ * An attempt that its endpoint gave up at the limit it was told ends as one that met the attempt timeout here: which of the
+ * two clocks is first is chance. The status and the trailers of the endpoint stay.
  */
 export function noteLimit(call: Call, attempt: OutboundAttempt, nowMs: number): void {
   if (!attempt.isLimitTold || call.isCommitted) return;

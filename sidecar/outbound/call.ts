@@ -1,8 +1,5 @@
-/** A call of the local application and its attempts: what they remember beside what every call does. */
-
 import type { Cluster } from '../cluster/cluster.js';
 import type { Endpoint } from '../cluster/endpoint.js';
-import type { LocalReplyReason } from '../core/outcome/local-reply-reason.js';
 import type { CircuitBreakerLimits } from '../core/retry/circuit-breaker.js';
 import type { PrimaryRoute } from '../core/retry/primary-breaker.js';
 import type { RetryState } from '../core/retry/retry.js';
@@ -10,64 +7,77 @@ import type { HeaderField } from '../http2/hpack/field.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import { Attempt } from '../relay/attempt.js';
 import type { CallHandler } from '../relay/call.js';
+import type { LocalReply } from '../relay/local-reply.js';
+import type { Next } from '../relay/next.js';
 import { RelayedCall } from '../relay/relayed-call.js';
 import type { Match } from '../relay/route-table.js';
 import type { MethodState } from './method-state.js';
 
-/** What was decided for a call by rules; most calls need none. */
+/** What rules decided for a call; most calls need none. */
 export interface RouteDecision {
-  /** The rules it was directed by. */
+  /** Version of the rules that decided. */
   readonly version: number;
-  /** Hash of what it sticks to; NO_KEY: nothing. */
+  /** Hash of the metadata value that the call sticks to an endpoint by; NO_KEY: it does not stick. */
   readonly key: number;
   /** The request as it came, whose path a rule may have changed. */
   readonly original: HeaderBlock;
 }
 
-/** How a call failed, if nothing better can be had. */
+/** How a call failed, for when no retry or fallback step has anything better. */
 export interface Failure {
-  /** Null: the endpoint's own answer is passed on. */
-  readonly reason: LocalReplyReason | null;
-  readonly message: string;
-  /** Null: there was none. */
+  /** The sidecar's own answer; null: the endpoint's answer is passed on. */
+  readonly reply: LocalReply | null;
+  /** The last attempt; null: there was none. */
   readonly attempt: OutboundAttempt | null;
 }
 
-/** Whoever sent a call on its detour. */
-export interface FallbackOwner {
-  /** Where it was sent did not help. */
+/**
+ * An upstream as the calls of other upstreams reach it: those that a split, a mirror or a fallback step sends to it, and
+ * its own when they come back.
+ */
+export interface UpstreamHandler extends CallHandler {
+  readonly name: string;
+  /** Another upstream of this sidecar; undefined: there is none of this name (any more). */
+  find(name: string): UpstreamHandler | undefined;
+  /** Its route for a path; null: it has none. */
+  matchOf(path: string): Match | null;
+  /** Runs a call of this upstream, or one that a split or a mirror sends to it. */
+  take(call: OutboundCall, match: Match): void;
+  /** Runs a call that failed elsewhere, as one of its own. `continue`: it has no route for it. */
+  takeOver(call: OutboundCall): Next;
+  /** Takes back a call that the fallback step before could not serve. */
   nextStep(call: OutboundCall): void;
-  onRequestReady(call: OutboundCall): void;
-  onFinish(call: OutboundCall, status: number): void;
 }
 
-/** The way of a call that falls back, or that tries whether it still has to. */
+/** Where a call stands in the fallback chain of its route; also kept for the trial call of a primary that failed. */
 export class FallbackState {
-  /** The next step of the chain. */
+  /** Index of the next step of the chain. */
   step = 0;
   /** Attempts before those of the upstream that has the call now. */
   attemptsBefore = 0;
-  /** What the primary said; null while it has not been asked. */
+  /** How the primary failed; null: it has not been asked. */
   failure: Failure | null = null;
+  /** Why the call falls back, and to what, as in `outrider-degraded`. */
   why = '';
   from = '';
   /** Another upstream has the call. */
   isAway = false;
-  /** All of the request is needed first. */
+  /** The step needs all of the request, which is not here yet. */
   isWaiting = false;
-  /** What the trial showed has been told. */
-  isJudged = false;
+  /** The primary's breaker has been told how the call went there. */
+  isRecorded = false;
 
   constructor(
     readonly route: PrimaryRoute,
-    readonly home: FallbackOwner,
+    /** The upstream that the application called. */
+    readonly home: UpstreamHandler,
     readonly methodState: MethodState,
     readonly match: Match,
     readonly cluster: Cluster,
   ) {}
 }
 
-/** Told of what becomes of a call, beside its caller. */
+/** Told of what becomes of a call, beside its caller: a mirrored call, and the copy of it. */
 export interface CallObserver {
   /** More of the request is here, or all of it. */
   onRequest(call: OutboundCall): void;
@@ -158,12 +168,4 @@ export class OutboundAttempt extends Attempt {
     super(call, endpoint, nowMs);
     this.number = call.attemptsHere;
   }
-}
-
-export interface ShiftTarget extends CallHandler {
-  readonly name: string;
-  /** Its route for calls of this path; null: it has none. */
-  matchOf(path: string): Match | null;
-  /** Runs a call, whoever it was made to. */
-  take(call: OutboundCall, match: Match, path: string): void;
 }

@@ -1,27 +1,20 @@
-/**
- * What bounds the calls of one upstream: how many may be under way, how many may wait for a connection, and which wait
- * until it is known where they can go. Who is over a bound is refused here.
- */
-
 import type { Upstream } from '../cluster/upstream.js';
 import type { UpstreamConfig } from '../config/model.js';
-import {
-  type LocalReplyReason,
-  LocalReplyReasons,
-  reasonMessage,
-} from '../core/outcome/local-reply-reason.js';
+import { LocalReplyReasons } from '../core/outcome/local-reply-reason.js';
 import { CircuitBreakerLimits } from '../core/retry/circuit-breaker.js';
 import type { Call } from '../relay/call.js';
 import { resumeAt } from '../relay/call-timer.js';
+import { type LocalReply, makeLocalReply } from '../relay/local-reply.js';
 import type { DataPlaneContext } from '../transport/context.js';
 import { FIRST_WINDOW, type MemoryBudget } from '../transport/memory-budget.js';
 import type { OutboundCall } from './call.js';
 
-/** Answers a call that can go nowhere, unless something else can be done for it. */
-export type Refuse = (call: OutboundCall, reason: LocalReplyReason, message: string) => void;
-
+/**
+ * Bounds the calls of one upstream: how many are in flight, how many wait for a connection, and which wait until discovery
+ * or an identity says where they can go. What is over a bound gets a reply (Envoy's circuit breakers).
+ */
 export class CircuitBreaker {
-  /** Null: as many calls as may come. */
+  /** Null: unbounded. */
   limits: CircuitBreakerLimits | null = null;
   private readonly waiting: WaitingCalls<OutboundCall>;
 
@@ -29,7 +22,6 @@ export class CircuitBreaker {
     private readonly name: string,
     private readonly upstream: Upstream,
     private readonly context: DataPlaneContext,
-    private readonly refuse: Refuse,
   ) {
     this.waiting = new WaitingCalls(context.memory);
   }
@@ -41,24 +33,22 @@ export class CircuitBreaker {
     else this.limits.settings = breaker;
   }
 
-  /** A call begins, and counts until it leaves. False: it is one too many, and has been refused. */
-  admits(call: OutboundCall): boolean {
+  /** Counts the call as in flight until it leaves. Returns the reply to one call too many, which is not counted. */
+  admit(call: OutboundCall): LocalReply | null {
     const { limits } = this;
-    if (limits === null || limits.enter()) {
-      call.breaker = limits;
-      return true;
-    }
-    return this.refuseOver(call, limits.settings.maxInFlight, 'calls in flight');
+    if (limits !== null && !limits.enter())
+      return this.openFor(limits.settings.maxInFlight, 'calls in flight');
+    call.breaker = limits;
+    return null;
   }
 
-  /** It cannot be sent at once. False: as many wait as may, and it has been refused. */
-  mayQueue(call: OutboundCall): boolean {
-    const { breaker } = call;
-    if (breaker === null || breaker.mayQueue(this.pending)) return true;
-    return this.refuseOver(call, breaker.settings.maxPending, 'calls waiting');
+  /** The call cannot be sent at once. Returns the reply where as many wait already as may; null: it may wait. */
+  admitToQueue({ breaker }: OutboundCall): LocalReply | null {
+    if (breaker === null || breaker.mayQueue(this.pending)) return null;
+    return this.openFor(breaker.settings.maxPending, 'calls waiting');
   }
 
-  /** For what will come: endpoints from discovery, or our first identity. False: no room, or too late. */
+  /** Keeps the call for what will come: endpoints from discovery, or the first identity. False: no room, or too late. */
   wait(call: OutboundCall): boolean {
     const untilMs = call.startMs + MAX_WAIT_MS;
     if (this.context.nowMs >= untilMs || !this.waiting.add(call)) return false;
@@ -66,22 +56,23 @@ export class CircuitBreaker {
     return true;
   }
 
-  /** Nobody has said yet where it could go: it waits, or is refused. */
-  waitForDiscovery(call: OutboundCall): void {
-    if (!this.mayQueue(call) || this.wait(call)) return;
+  /** Discovery has not answered yet. Returns the reply to a call that cannot wait for it; null: it waits. */
+  waitForDiscovery(call: OutboundCall): LocalReply | null {
+    const refusal = this.admitToQueue(call);
+    if (refusal !== null || this.wait(call)) return refusal;
     const isLate = this.context.nowMs >= call.startMs + MAX_WAIT_MS;
     const detail = isLate ? 'discovery has not answered' : 'too many calls wait for them';
-    const values = { upstream: this.name, detail };
-    this.refuse(
-      call,
-      LocalReplyReasons.discoveryPending,
-      reasonMessage(LocalReplyReasons.discoveryPending, values),
-    );
+    return makeLocalReply(LocalReplyReasons.discoveryPending, { upstream: this.name, detail });
   }
 
-  /** It waits no more. False: it did not wait. */
+  /** The call waits no more. False: it did not wait. */
   leave(call: OutboundCall): boolean {
     return this.waiting.delete(call);
+  }
+
+  /** What a waiting call waits for. */
+  missingFor({ cluster }: OutboundCall): string {
+    return cluster.isKnown ? 'an identity to connect with' : `the endpoints of ${this.name}, not known yet`;
   }
 
   /** Calls that wait until it is known where they can go. */
@@ -89,31 +80,30 @@ export class CircuitBreaker {
     return this.waiting.size;
   }
 
-  /** Those, in the order they came; none waits any more. */
+  /** Ends the wait of all of them; in the order they came. */
   takeWaiting(): readonly OutboundCall[] {
     return this.waiting.takeAll();
   }
 
-  /** Those, and the attempts that wait for a connection. */
+  /** Calls that wait, and attempts that wait for a connection. */
   private get pending(): number {
     let n = this.waiting.size;
     for (const { endpoints } of this.upstream.all) for (const { pool } of endpoints) n += pool.waitingCount;
     return n;
   }
 
-  private refuseOver(call: OutboundCall, limit: number, what: string): false {
-    const values = { upstream: this.name, limit, what };
-    this.refuse(call, LocalReplyReasons.breakerOpen, reasonMessage(LocalReplyReasons.breakerOpen, values));
-    return false;
+  private openFor(limit: number, what: string): LocalReply {
+    return makeLocalReply(LocalReplyReasons.breakerOpen, { upstream: this.name, limit, what });
   }
 }
 
-/** Calls that may wait for one upstream. */
+/** Most calls that wait for one upstream. */
 const MAX_CALLS = 1024;
 
 /** Longest wait of a call whose deadline is later or that has none, ms. */
 export const MAX_WAIT_MS = 15_000;
 
+/** Calls that wait, and the memory reserved for what their callers may send meanwhile. */
 export class WaitingCalls<C extends Call> {
   private readonly calls = new Set<C>();
 
@@ -123,7 +113,7 @@ export class WaitingCalls<C extends Call> {
     return this.calls.size;
   }
 
-  /** False: there is no room. A caller may send one window before anybody takes it, so that much is reserved for it. */
+  /** False: there is no room. A caller may send one window unasked, so that much memory is reserved for each. */
   add(call: C): boolean {
     if (this.calls.has(call)) return true;
     if (this.calls.size >= MAX_CALLS || !this.memory.reserve(FIRST_WINDOW)) return false;

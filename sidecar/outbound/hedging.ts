@@ -1,8 +1,3 @@
-/**
- * Second copies of late calls, as far as a call is concerned: when one is due, whether and where it goes, and what is
- * learnt from the two. Which rule grants it is core/retry/hedging.ts.
- */
-
 import type { Endpoint } from '../cluster/endpoint.js';
 import { AttemptEnd, Outcome } from '../core/outcome/outcome.js';
 import { Status } from '../core/outcome/status.js';
@@ -10,11 +5,12 @@ import { noteFailure, RetryState } from '../core/retry/retry.js';
 import { NEVER } from '../relay/call.js';
 import { dropAttempt } from '../relay/call-attempts.js';
 import { endpointWaitStartMs } from '../relay/call-timer.js';
+import { Next } from '../relay/next.js';
 import type { OutboundAttempt, OutboundCall } from './call.js';
 import { UNKNOWN_DURATION } from './outcome-recorder.js';
 import { retryFacts } from './retry.js';
 
-/** When a second copy of the call is due, monotonic ms. First attempts only. */
+/** When a hedge of the call is due, monotonic ms; NEVER: none is. First attempts only. */
 export function hedgeDueMs(call: OutboundCall, attempt: OutboundAttempt, nowMs: number): number {
   const { hedging, hedge } = call.methodState!;
   if (hedging === null || attempt.number > 0) return NEVER;
@@ -22,21 +18,21 @@ export function hedgeDueMs(call: OutboundCall, attempt: OutboundAttempt, nowMs: 
   return nowMs + hedge.begin(hedging, latencies, call.deadlineMs - nowMs, nowMs);
 }
 
-/** Whether a copy that was due has to wait, because the caller took its time with the request: only the endpoint's time counts. */
+/** Whether a hedge that was due is put off, as the caller took time to send its request: only the endpoint's time counts. */
 export function postponeHedge(call: OutboundCall, first: OutboundAttempt, nowMs: number): boolean {
   const { hedging, hedge } = call.methodState!;
   const turnMs = endpointWaitStartMs(call, first);
   if (hedging === null || turnMs === first.startMs) return false;
   const latencies = call.methodState!.latenciesOf(call.cluster);
   const delayMs = hedge.delayMs(hedging, latencies, call.deadlineMs - nowMs, nowMs);
-  // Whoever takes long is looked after less and less often.
+  // A caller that sends for long is looked at less and less often.
   const dueMs = turnMs === NEVER ? nowMs + Math.max(delayMs, (nowMs - first.startMs) / 2) : turnMs + delayMs;
   if (dueMs <= nowMs) return false;
   call.resumeMs = dueMs;
   return true;
 }
 
-/** The first attempt is late: where another one goes, if it may. Takes from the budgets. */
+/** The endpoint for a hedge of a late attempt, taken from the budgets (core/retry/hedging.ts); undefined: none may be sent. */
 export function takeHedge(call: OutboundCall, first: OutboundAttempt, nowMs: number): Endpoint | undefined {
   const { cluster, breaker } = call;
   const { hedge } = call.methodState!;
@@ -51,32 +47,35 @@ export function takeHedge(call: OutboundCall, first: OutboundAttempt, nowMs: num
   return endpoint;
 }
 
-/** One of two copies has not succeeded, and the other one is waited for. False: this is the answer all the same. */
+/**
+ * One of two hedged attempts has not succeeded. `handled`: it is dropped, and the call continues with the other;
+ * `continue`: its answer is the call's, as the service itself says what another attempt would not change.
+ */
 export function leaveToOtherAttempt(
   call: OutboundCall,
   attempt: OutboundAttempt,
   outcome: Outcome,
   nowMs: number,
-): boolean {
+): Next {
   const { ended, status, endpoint } = attempt;
   const isOfTime = status === Status.DEADLINE_EXCEEDED || status === Status.CANCELLED;
-  const isAskedAgain = call.match.plan.config.retry?.on.includes(status) === true;
-  if (outcome === Outcome.neutral && ended === AttemptEnd.trailers && !isOfTime && !isAskedAgain)
-    return false;
+  const isRetried = call.match.plan.config.retry?.on.includes(status) === true;
+  if (outcome === Outcome.neutral && ended === AttemptEnd.trailers && !isOfTime && !isRetried)
+    return Next.continue;
   call.retry ??= new RetryState();
   noteFailure(call.retry, retryFacts(call, attempt, nowMs));
   if (!call.tried.includes(endpoint)) call.tried = [...call.tried, endpoint];
-  return dropAttempt(call, attempt);
+  return dropAttempt(call, attempt) ? Next.handled : Next.continue;
 }
 
-/** An attempt succeeded. What copies took says nothing: they go where it is fast. */
+/** A first attempt succeeded: its latency counts. Hedges do not, as they go where it is fast. */
 export function noteSuccess(call: OutboundCall, attempt: OutboundAttempt, nowMs: number): void {
   const { tookMs } = attempt;
   if (attempt.number === 0 && tookMs !== UNKNOWN_DURATION)
     call.methodState!.latenciesOf(call.cluster).record(tookMs, nowMs);
 }
 
-/** An attempt was overtaken by the other copy. */
+/** A first attempt was overtaken by its hedge: it would have taken at least this long. */
 export function recordLoss(call: OutboundCall, loser: OutboundAttempt, nowMs: number): void {
   const { hedging, hedge } = call.methodState!;
   if (loser.number > 0 || hedging === null) return;

@@ -1,15 +1,34 @@
-/** What is true of a call and of the attempt that just ended, for the decision whether there shall be another. */
-
 import type { Endpoint } from '../cluster/endpoint.js';
 import { AttemptTrait } from '../core/outcome/classify-attempt.js';
-import type { AttemptEnd } from '../core/outcome/outcome.js';
-import { NO_PUSHBACK, parsePushback, type RetryFacts } from '../core/retry/retry.js';
+import { AttemptEnd } from '../core/outcome/outcome.js';
+import { decideRetry } from '../core/retry/decide-retry.js';
+import { NO_PUSHBACK, parsePushback, type RetryFacts, RetryState } from '../core/retry/retry.js';
 import { extraValue, metadataValue } from '../http2/header-view.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import { Token } from '../http2/hpack/tokens.js';
+import type { DataPlaneContext } from '../transport/context.js';
 import { MODEL_TRAILER } from './attempt-facts.js';
 import type { OutboundAttempt, OutboundCall } from './call.js';
 
+/**
+ * The wait in ms (0 = at once) before the next attempt of a call, or a `NoRetry` below zero. Takes from the retry budget of
+ * the cluster when it grants one. The rules are those of core/retry/decide-retry.ts.
+ */
+export function retryWaitMs(call: OutboundCall, attempt: OutboundAttempt, context: DataPlaneContext): number {
+  const { nowMs, random } = context;
+  call.retry ??= new RetryState();
+  call.retry.attempts = call.attemptsHere;
+  return decideRetry({
+    state: call.retry,
+    facts: retryFacts(call, attempt, nowMs),
+    route: call.match.plan.config,
+    budget: call.cluster.budget,
+    random,
+    nowMs,
+  });
+}
+
+/** What is true of a call and of the attempt that just ended, for the decision whether another follows. */
 export function retryFacts(call: OutboundCall, attempt: OutboundAttempt, nowMs: number): RetryFacts {
   const { trailers } = attempt;
   const pushback = trailers === null ? undefined : fieldValue(trailers, Token.grpcRetryPushbackMs);
@@ -26,16 +45,22 @@ export function retryFacts(call: OutboundCall, attempt: OutboundAttempt, nowMs: 
   };
 }
 
+/** Whether no endpoint of the call's cluster serves the model it names, as each has said within the last 2 s. */
+export function isServedNowhere(call: OutboundCall, attempt: OutboundAttempt, nowMs: number): boolean {
+  if ((attempt.traits & AttemptTrait.modelNotServed) === 0) return false;
+  const { unservedModels, endpoints } = call.cluster;
+  const model = metadataValue(attempt.trailers!, MODEL_TRAILER)!;
+  return unservedModels.isServedNowhere(model, attempt.endpoint, endpoints, nowMs);
+}
+
+/** Whether the attempt was never begun for want of an identity of our own, of which there has been none yet. */
+export function lacksIdentity(call: OutboundCall, { ended }: OutboundAttempt): boolean {
+  return ended === AttemptEnd.unconnected && !call.cluster.hasIdentity;
+}
+
 function fieldValue(block: HeaderBlock, token: number): string | undefined {
   const extra = extraValue(block, token);
   if (extra !== undefined) return extra;
   for (const field of block.stable.toFields()) if (field.token === token) return field.value;
   return undefined;
-}
-
-/** The endpoint does not serve the model of the call; true: nor does any other that it could go to. */
-export function isServedNowhere(call: OutboundCall, attempt: OutboundAttempt, nowMs: number): boolean {
-  const { unservedModels, endpoints } = call.cluster;
-  const model = metadataValue(attempt.trailers!, MODEL_TRAILER)!;
-  return unservedModels.isServedNowhere(model, attempt.endpoint, endpoints, nowMs);
 }

@@ -1,27 +1,25 @@
-/**
- * Where a call goes: its route, and the cluster of endpoints. Most upstreams have one cluster for all calls; traffic
- * rules, several clusters, sticky calls and limits are looked at where there are any. Calls that cannot go anywhere are
- * answered.
- */
-
 import type { Upstream } from '../cluster/upstream.js';
 import type { UpstreamConfig } from '../config/model.js';
 import { NO_KEY } from '../core/balancing/balancer.js';
 import { keyOf } from '../core/balancing/ring-hash.js';
-import { LocalReplyReasons, reasonMessage } from '../core/outcome/local-reply-reason.js';
+import { LocalReplyReasons } from '../core/outcome/local-reply-reason.js';
 import { isValidPath } from '../core/routing/method.js';
 import { rewritePath } from '../core/routing/route-match.js';
 import { headerViewOf, metadataValue } from '../http2/header-view.js';
 import { headerValues } from '../relay/call-facts.js';
 import { setDeadline } from '../relay/call-timer.js';
 import { PathFields } from '../relay/header-rewrite.js';
+import { type LocalReply, makeLocalReply } from '../relay/local-reply.js';
 import { type Match, matchForCopy, type RoutePlan, Routes, timeAllowedMs } from '../relay/route-table.js';
 import type { DataPlaneContext } from '../transport/context.js';
 import type { OutboundCall } from './call.js';
-import type { Refuse } from './circuit-breaker.js';
 
+/**
+ * Decides where a call goes: its route, and the cluster of endpoints. Most upstreams have one cluster for all calls
+ * (`onlyCluster`); traffic rules, several clusters, sticky calls and limits of clusters are asked where there are any.
+ */
 export class Router {
-  /** The file's. */
+  /** Those of the configuration. */
   routes: Routes;
   private readonly name: string;
   private readonly paths = new PathFields();
@@ -31,7 +29,6 @@ export class Router {
     private readonly upstream: Upstream,
     private readonly context: DataPlaneContext,
     private readonly replayBytes: number,
-    private readonly refuse: Refuse,
   ) {
     this.name = config.name;
     this.routes = this.makeRoutes(config);
@@ -57,50 +54,61 @@ export class Router {
     );
   }
 
-  /** A call of ours, or that came to us. False: it can go nowhere, and has been answered. */
-  route(call: OutboundCall, match: Match, path: string): boolean {
+  /** Sets the call's route, plan and cluster. Returns the reply to a call that can go nowhere; null: it can. */
+  route(call: OutboundCall, match: Match): LocalReply | null {
     const { onlyCluster } = this.upstream;
     call.match = match;
     call.plan = match.plan;
     if (onlyCluster !== null) call.cluster = onlyCluster;
-    else if (!this.applyRules(call, match, path)) return false;
+    else {
+      const refusal = this.applyRules(call, match);
+      if (refusal !== null) return refusal;
+    }
     call.plan = planOf(call);
-    return true;
+    return null;
   }
 
-  /** Rules say where the call goes. */
-  private applyRules(call: OutboundCall, match: Match, path: string): boolean {
+  /** Traffic rules, a ring hash or a limit of calls decide where the call goes. */
+  private applyRules(call: OutboundCall, match: Match): LocalReply | null {
     const { original } = call;
+    const { path } = headerViewOf(original);
     const rule = this.upstream.match(path, (name) => headerValues(original, name));
-    if (rule === undefined) return this.answerUnknownRoute(call, path);
-    const upstream = this.upstream.draw(rule, this.context.random);
-    if (upstream === undefined) return this.answerNoEndpoint(call);
+    if (rule === undefined) return this.unknownRoute(path);
+    const cluster = this.upstream.draw(rule, this.context.random);
+    if (cluster === undefined) return this.noEndpoint();
     const rewritten = rewritePath(rule, path);
-    if (rewritten !== path && !isValidPath(rewritten)) return this.answerUnknownRoute(call, rewritten);
+    if (rewritten !== path && !isValidPath(rewritten)) return this.unknownRoute(rewritten);
     call.block = rewritten === path ? original : this.paths.rewritten(original, rewritten);
-    call.cluster = upstream;
+    call.cluster = cluster;
     call.match = this.routes.complete(match, rule);
-    const hashKey = this.upstream.hashKeyOf(upstream);
+    const hashKey = this.upstream.hashKeyOf(cluster);
     const value = hashKey === undefined ? undefined : metadataValue(original, hashKey);
     const key = value === undefined ? NO_KEY : keyOf(value);
     call.routeDecision = { version: this.upstream.version, key, original };
-    if (upstream.inFlight < upstream.maxInFlight) return true;
-    const values = { upstream: this.name, limit: upstream.maxInFlight, what: 'calls in flight' };
-    this.refuse(call, LocalReplyReasons.breakerOpen, reasonMessage(LocalReplyReasons.breakerOpen, values));
-    return false;
+    const { inFlight, maxInFlight: limit } = cluster;
+    if (inFlight < limit) return null;
+    return makeLocalReply(LocalReplyReasons.breakerOpen, {
+      upstream: this.name,
+      limit,
+      what: 'calls in flight',
+    });
   }
 
-  /** What the call was directed by has changed, or it was directed by nothing yet. False: it has been answered. */
-  reroute(call: OutboundCall): boolean {
-    if (call.routeDecision?.version === this.upstream.version && !call.cluster.isRetired) return true;
+  /**
+   * Routes a call anew if rules or clusters have changed since, or if it had no cluster yet. Returns the reply to a call
+   * that can go nowhere; null: it can. The new rule may shorten the deadline, never extend it.
+   */
+  reroute(call: OutboundCall): LocalReply | null {
+    if (call.routeDecision?.version === this.upstream.version && !call.cluster.isRetired) return null;
     const { original } = call;
     const { path } = headerViewOf(original);
     const found = this.routes.match(path);
-    if (found === null) return this.answerUnknownRoute(call, path);
+    if (found === null) return this.unknownRoute(path);
     const match = call.match.plan.isOnce ? matchForCopy(found) : found;
     const { onlyCluster } = this.upstream;
     if (onlyCluster === null) {
-      if (!this.applyRules(call, match, path)) return false;
+      const refusal = this.applyRules(call, match);
+      if (refusal !== null) return refusal;
     } else {
       call.block = original;
       call.routeDecision = null;
@@ -108,32 +116,26 @@ export class Router {
       call.cluster = onlyCluster;
     }
     call.plan = planOf(call);
-    // What the rule allows counts from the call's arrival, and never adds to what it was told before.
     const deadlineMs = call.startMs + timeAllowedMs(call.match.plan.config, call.block);
     if (deadlineMs < call.deadlineMs) setDeadline(call, deadlineMs);
-    return true;
+    return null;
   }
 
-  answerNoEndpoint(call: OutboundCall): false {
-    this.refuse(
-      call,
-      LocalReplyReasons.noEndpoint,
-      reasonMessage(LocalReplyReasons.noEndpoint, { upstream: this.name }),
-    );
-    return false;
+  /** `reroute` for a call whose cluster has been retired while it waited; null for all others. */
+  leaveRetired(call: OutboundCall): LocalReply | null {
+    return call.cluster.isRetired ? this.reroute(call) : null;
   }
 
-  answerUnknownRoute(call: OutboundCall, path: string): false {
-    this.refuse(
-      call,
-      LocalReplyReasons.unknownRoute,
-      reasonMessage(LocalReplyReasons.unknownRoute, { path }),
-    );
-    return false;
+  noEndpoint(): LocalReply {
+    return makeLocalReply(LocalReplyReasons.noEndpoint, { upstream: this.name });
+  }
+
+  unknownRoute(path: string): LocalReply {
+    return makeLocalReply(LocalReplyReasons.unknownRoute, { path });
   }
 }
 
-/** As its route says; of a call that came to us because another upstream failed it, we have to know how it ends. */
+/** As the route says; the end of a call that another upstream failed has to be known, so that its response is held. */
 function planOf({ match: { plan }, fallback }: OutboundCall): RoutePlan {
   if (plan.holdsResponse || fallback === null || !fallback.isAway) return plan;
   return { ...plan, holdsResponse: true };

@@ -1,35 +1,40 @@
 import type { MirrorConfig, RouteConfig } from '../config/model.js';
 import { findFault } from '../core/routing/fault-rule.js';
 import { Split } from '../core/routing/traffic-split.js';
-import { metadataValue } from '../http2/header-view.js';
+import { headerViewOf, metadataValue } from '../http2/header-view.js';
 import { NEVER } from '../relay/call.js';
 import { setDeadline } from '../relay/call-timer.js';
 import type { ActiveFaults } from '../relay/fault-injection.js';
 import { injectFault } from '../relay/fault-injection.js';
+import { Next } from '../relay/next.js';
 import { type Match, timeAllowedMs } from '../relay/route-table.js';
 import type { DataPlaneContext } from '../transport/context.js';
-import type { OutboundCall, ShiftTarget } from './call.js';
+import type { OutboundCall, UpstreamHandler } from './call.js';
 import { MirroredCall } from './mirror/mirrored-call.js';
 import { MirrorScheduler } from './mirror/scheduler.js';
 import { MirrorStats } from './mirror/stats.js';
 
+/** What a route does with its calls beside running them. */
 interface RouteShift {
   readonly split: Split | null;
   readonly mirror: MirrorConfig | null;
 }
 
+/**
+ * Faults, splits and mirrors of one upstream: what happens to a call between its arrival and its own way. Calls pass here
+ * only while a route or a fault drill needs it (`isNeeded`).
+ */
 export class TrafficShift {
   private byRoute = new Map<RouteConfig, RouteShift>();
   private faults: ActiveFaults | null = null;
   private readonly mirrorScheduler: MirrorScheduler;
-  /** Calls of split routes, by where they went. */
+  /** Calls of split routes, by the upstream they went to. */
   readonly splits = new Map<string, { calls: number }>();
-  /** By where the copies go. */
+  /** By the upstream that the copies go to. */
   readonly mirrors = new Map<string, MirrorStats>();
 
   constructor(
-    private readonly own: ShiftTarget,
-    private readonly find: (name: string) => ShiftTarget | undefined,
+    private readonly name: string,
     private readonly context: DataPlaneContext,
   ) {
     this.mirrorScheduler = new MirrorScheduler(context);
@@ -40,7 +45,8 @@ export class TrafficShift {
     return this.byRoute.size > 0 || this.faults !== null;
   }
 
-  update(routes: readonly RouteConfig[]): void {
+  /** Takes over the routes of a changed configuration. */
+  configure(routes: readonly RouteConfig[]): void {
     this.byRoute = new Map();
     for (const route of routes) {
       const { split, mirror } = route;
@@ -52,7 +58,7 @@ export class TrafficShift {
     }
   }
 
-  /** Null: no drill is on. */
+  /** Null: no fault drill is on. */
   setFaults(faults: ActiveFaults | null): void {
     this.faults = faults;
   }
@@ -61,77 +67,74 @@ export class TrafficShift {
     this.mirrorScheduler.stop();
   }
 
-  /** A call arrives. True: it is seen to. */
-  takes(call: OutboundCall, match: Match, path: string): boolean {
+  /** A call of `own` arrives. `handled`: a fault answers or delays it, or another upstream has it. */
+  apply(call: OutboundCall, match: Match, own: UpstreamHandler): Next {
     const { faults, context } = this;
     if (faults !== null) {
-      const fault = findFault(faults.outbound, this.own.name, path, context.nowMs, context.random);
+      const { path } = headerViewOf(call.block);
+      const fault = findFault(faults.outbound, this.name, path, context.nowMs, context.random);
       if (fault !== undefined) {
         this.limit(call, match);
         injectFault(call, fault, faults, () => {
-          if (!this.shift(call, match, path)) this.own.take(call, match, path);
+          if (this.shift(call, match, own) === Next.continue) own.take(call, match);
         });
-        return true;
+        return Next.handled;
       }
     }
-    return this.shift(call, match, path);
+    return this.shift(call, match, own);
   }
 
-  /** What is kept of a call that waits, and how long it may: as if it ran already. */
+  /** A delayed call has the plan and the deadline of its route, as if it ran already. */
   private limit(call: OutboundCall, { plan }: Match): void {
     call.plan = plan;
     const allowed = timeAllowedMs(plan.config, call.block);
     if (allowed !== NEVER) setDeadline(call, call.startMs + allowed);
   }
 
-  private shift(call: OutboundCall, match: Match, path: string): boolean {
-    const shape = this.byRoute.get(match.plan.config);
-    if (shape === undefined) return false;
-    const { split, mirror } = shape;
-    const target = split === null ? this.own : this.targetOf(split, call);
-    if (mirror !== null && mirror.upstream !== target.name) this.mirror(call, mirror, path);
-    const there = target === this.own ? null : target.matchOf(path);
-    if (there === null) return false;
-    // From here on it is the other one's call, and is split no more.
+  private shift(call: OutboundCall, match: Match, own: UpstreamHandler): Next {
+    const routeShift = this.byRoute.get(match.plan.config);
+    if (routeShift === undefined) return Next.continue;
+    const { split, mirror } = routeShift;
+    const target = split === null ? own : this.targetOf(split, call, own);
+    if (mirror !== null && mirror.upstream !== target.name) this.mirror(call, mirror, own);
+    const targetMatch = target === own ? null : target.matchOf(headerViewOf(call.block).path);
+    if (targetMatch === null) return Next.continue;
+    // From here on it is a call of the target, and is not split again.
     call.handler = target;
-    target.take(call, there, path);
-    return true;
+    target.take(call, targetMatch);
+    return Next.handled;
   }
 
-  /** One that is not there (a changed file is being taken over) leaves the call where it is. */
-  private targetOf(split: Split, call: OutboundCall): ShiftTarget {
-    const to = split.choose(metadataValue, call.block, this.context.random) ?? this.own.name;
-    const target = to === this.own.name ? this.own : (this.find(to) ?? this.own);
+  /** A target that is not there, while a changed configuration is taken over, leaves the call where it is. */
+  private targetOf(split: Split, call: OutboundCall, own: UpstreamHandler): UpstreamHandler {
+    const to = split.choose(metadataValue, call.block, this.context.random) ?? own.name;
+    const target = to === own.name ? own : (own.find(to) ?? own);
     const count = this.splits.get(target.name);
     if (count === undefined) this.splits.set(target.name, { calls: 1 });
     else count.calls++;
     return target;
   }
 
-  private mirror(call: OutboundCall, config: MirrorConfig, path: string): void {
+  private mirror(call: OutboundCall, config: MirrorConfig, own: UpstreamHandler): void {
     if (config.ratio < 1 && this.context.random() >= config.ratio) return;
-    const counts = this.countsOf(config.upstream);
-    if (counts.inFlight >= config.maxInFlight) return counts.skip('busy');
-    const there = this.find(config.upstream);
-    const match = there?.matchOf(path) ?? null;
-    if (there === undefined || match === null || !match.plan.holdsResponse) return counts.skip('no-route');
-    const mirrored = new MirroredCall(
-      config,
-      counts,
-      this.mirrorScheduler,
-      { there, match, path },
-      call.block,
-    );
+    const stats = this.statsOf(config.upstream);
+    if (stats.inFlight >= config.maxInFlight) return stats.skip('busy');
+    const { path } = headerViewOf(call.block);
+    const upstream = own.find(config.upstream);
+    const match = upstream?.matchOf(path) ?? null;
+    if (upstream === undefined || match === null || !match.plan.holdsResponse) return stats.skip('no-route');
+    const target = { upstream, match, path };
+    const mirrored = new MirroredCall(config, stats, this.mirrorScheduler, target, call.block);
     call.observer = mirrored;
     mirrored.onRequest(call);
   }
 
-  private countsOf(upstream: string): MirrorStats {
-    let counts = this.mirrors.get(upstream);
-    if (counts === undefined) {
-      counts = new MirrorStats(this.own.name, upstream);
-      this.mirrors.set(upstream, counts);
+  private statsOf(upstream: string): MirrorStats {
+    let stats = this.mirrors.get(upstream);
+    if (stats === undefined) {
+      stats = new MirrorStats(this.name, upstream);
+      this.mirrors.set(upstream, stats);
     }
-    return counts;
+    return stats;
   }
 }

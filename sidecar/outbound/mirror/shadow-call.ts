@@ -13,14 +13,13 @@ import type { CallStats } from '../../telemetry/call-stats.js';
 import type { ChunkList } from '../../transport/chunk-list.js';
 import type { DataPlaneContext } from '../../transport/context.js';
 import type { Session } from '../../transport/session.js';
-import type { ShiftTarget } from '../call.js';
-import { type CallObserver, OutboundCall } from '../call.js';
+import { type CallObserver, OutboundCall, type UpstreamHandler } from '../call.js';
 
 const MARK = makeField('outrider-mirrored', '1');
 
 /** Where the copy goes. */
 export interface MirrorTarget {
-  readonly there: ShiftTarget;
+  readonly upstream: UpstreamHandler;
   readonly match: Match;
   readonly path: string;
 }
@@ -62,20 +61,20 @@ export class ShadowObserver implements CallObserver {
 /** All of its request goes to it first, then `sendShadow` runs it. */
 export function makeShadow(
   relay: DataPlaneContext,
-  { there, match }: MirrorTarget,
+  { upstream, match }: MirrorTarget,
   block: HeaderBlock,
   tally: CallStats,
   ended: boolean,
 ): OutboundCall {
   // No class of its own: all calls would be slower for what few of them are.
-  const copy = new OutboundCall(relay, there, NOWHERE, new Stream(NOBODY, 0, 0), block, ended);
+  const copy = new OutboundCall(relay, upstream, NOWHERE, new Stream(NOBODY, 0, 0), block, ended);
   copy.stats = tally;
   copy.marker = MARK;
   copy.plan = matchForCopy(match).plan;
   return copy;
 }
 
-export function sendShadow(copy: OutboundCall, { there, match, path }: MirrorTarget): void {
-  there.take(copy, matchForCopy(match), path);
+export function sendShadow(copy: OutboundCall, { upstream, match }: MirrorTarget): void {
+  upstream.take(copy, matchForCopy(match));
   disableReplay(copy);
 }

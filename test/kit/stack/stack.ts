@@ -299,7 +299,12 @@ export class Stack {
     };
     const find = (name: string): Outbound | undefined =>
       this.outbounds.map((each) => each.outbound).find((each) => each.name === name);
-    const outbound = new Outbound(config, make, relay, REPLAY_BYTES, find);
+    const outbound = new Outbound(config, {
+      makeCluster: make,
+      context: relay,
+      replayBytes: REPLAY_BYTES,
+      find,
+    });
     const listener = this.listen((link, stream, block, ended) => outbound.accept(link, stream, block, ended));
     const stack: OutboundStack = {
       outbound,

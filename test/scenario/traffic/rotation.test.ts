@@ -57,14 +57,12 @@ class TwoSidecars {
       endpoints: [{ address, weight: 1, id: 'digits' }],
       routes: [aStreamRoute({ idleTimeoutMs: 0 })],
     });
-    this.outbound = new Outbound(
-      config,
-      (each, cluster) =>
+    this.outbound = new Outbound(config, {
+      makeCluster: (each, cluster) =>
         new Cluster(each, relay, DEFAULT_LOCAL_SETTINGS, (to, peer) => own.dial(to, peer), cluster),
-      relay,
-      1024 * 1024,
-      () => undefined,
-    );
+      context: relay,
+      replayBytes: 1024 * 1024,
+    });
     own.onRotated(() => this.outbound.refreshConnections());
     this.near = new Listener(
       {

@@ -6,6 +6,7 @@ import type { BreakerConfig } from '../../../sidecar/config/model.js';
 import { DEFAULT_LOCAL_SETTINGS } from '../../../sidecar/http2/settings.js';
 import type { OutboundCall } from '../../../sidecar/outbound/call.js';
 import { CircuitBreaker, MAX_WAIT_MS } from '../../../sidecar/outbound/circuit-breaker.js';
+import type { LocalReply } from '../../../sidecar/relay/local-reply.js';
 import { anUpstream, Stack } from '../../kit/stack/stack.js';
 
 const NONE: BreakerConfig = { maxConnections: 0, maxPending: 0, maxInFlight: 0, maxRetries: 0 };
@@ -14,7 +15,6 @@ describe('The bounds of an upstream', () => {
   let stack: Stack;
   let clusters: Upstream;
   let bounds: CircuitBreaker;
-  let refused: string[];
   const configure = (breaker?: Partial<BreakerConfig>): void =>
     bounds.configure(anUpstream([], breaker === undefined ? {} : { breaker: { ...NONE, ...breaker } }));
 
@@ -29,15 +29,17 @@ describe('The bounds of an upstream', () => {
       isScheduled: true,
       dueMs: 0,
     }) as unknown as OutboundCall;
+  /** What a refused call is told; undefined: it is not refused. */
+  const told = (reply: LocalReply | null): string | undefined =>
+    reply === null ? undefined : `${reply.reason.name}: ${reply.message}`;
   const begun = (): OutboundCall => {
     const call = aCall();
-    assert.ok(bounds.admits(call));
+    assert.equal(bounds.admit(call), null);
     return call;
   };
 
   beforeEach(() => {
     stack = new Stack();
-    refused = [];
     stack.backend('a').mode = 'silent';
     clusters = new Upstream(
       anUpstream(['a']),
@@ -45,12 +47,7 @@ describe('The bounds of an upstream', () => {
       (config, cluster) =>
         new Cluster(config, stack.relay, DEFAULT_LOCAL_SETTINGS, () => stack.net.dial('a:1'), cluster),
     );
-    bounds = new CircuitBreaker(
-      'digits',
-      clusters,
-      stack.relay,
-      (_call, reason, message) => void refused.push(`${reason.name}: ${message}`),
-    );
+    bounds = new CircuitBreaker('digits', clusters, stack.relay);
   });
   afterEach(() => {
     bounds.takeWaiting();
@@ -60,19 +57,17 @@ describe('The bounds of an upstream', () => {
 
   it('are none unless configured', () => {
     const calls = Array.from({ length: 100 }, begun);
-    assert.ok(calls.every((call) => call.breaker === null && bounds.mayQueue(call)));
-    assert.deepEqual(refused, []);
+    assert.ok(calls.every((call) => call.breaker === null && bounds.admitToQueue(call) === null));
   });
 
   it('count a call from when it begins; one that is refused was never counted', () => {
     configure({ maxInFlight: 1 });
     const call = begun();
     const over = aCall();
-    assert.equal(bounds.admits(over), false);
+    assert.equal(told(bounds.admit(over)), 'breaker-open: digits has 1 calls in flight already');
     assert.equal(over.breaker, null);
     assert.equal(call.breaker, bounds.limits);
     assert.equal(bounds.limits?.inFlight, 1);
-    assert.deepEqual(refused, ['breaker-open: digits has 1 calls in flight already']);
   });
 
   it('may change while calls are under way, which go on being counted', () => {
@@ -81,7 +76,7 @@ describe('The bounds of an upstream', () => {
     configure({ maxInFlight: 2 });
     assert.equal(bounds.limits, breaker);
     begun();
-    assert.equal(bounds.admits(aCall()), false);
+    assert.notEqual(bounds.admit(aCall()), null);
     configure();
     assert.equal(bounds.limits, null);
     assert.equal(begun().breaker, null);
@@ -90,25 +85,24 @@ describe('The bounds of an upstream', () => {
   it('count those that wait for discovery together with those that wait for a connection', () => {
     configure({ maxPending: 2 });
     const call = begun();
-    assert.ok(bounds.mayQueue(call));
+    assert.equal(bounds.admitToQueue(call), null);
     assert.ok(bounds.wait(aCall()));
-    assert.ok(bounds.mayQueue(call));
+    assert.equal(bounds.admitToQueue(call), null);
     clusters.all[0]!.endpoints[0]!.pool.wait({ holder: {}, onSession() {}, onConnectFailed() {} });
-    assert.equal(bounds.mayQueue(call), false);
-    assert.deepEqual(refused, ['breaker-open: digits has 2 calls waiting already']);
+    assert.equal(told(bounds.admitToQueue(call)), 'breaker-open: digits has 2 calls waiting already');
   });
 
   it('let a call wait so long and no longer, counted from its arrival', () => {
     const call = aCall();
-    bounds.waitForDiscovery(call);
+    assert.equal(bounds.waitForDiscovery(call), null);
     assert.equal(call.resumeMs, call.startMs + MAX_WAIT_MS);
     assert.equal(bounds.waitingCalls, 1);
     assert.ok(bounds.leave(call));
     assert.equal(bounds.leave(call), false);
     stack.relay.nowMs += MAX_WAIT_MS;
-    bounds.waitForDiscovery(call);
+    const refusal = told(bounds.waitForDiscovery(call));
     assert.equal(bounds.waitingCalls, 0);
-    assert.match(refused[0]!, /^discovery-pending: .*discovery has not answered/);
+    assert.match(refusal!, /^discovery-pending: .*discovery has not answered/);
   });
 
   it('give back all that wait, in the order they came', () => {

@@ -1,0 +1,109 @@
+import { AttemptEnd } from '../core/outcome/outcome.js';
+import { NO_PROBE } from '../core/outlier/ejection.js';
+import type { HeaderField } from '../http2/hpack/field.js';
+import type { StableList } from '../http2/hpack/header-list.js';
+import type { Call } from '../relay/call.js';
+import { stopAttempts } from '../relay/call-attempts.js';
+import { forwardExtras, forwardRequest } from '../relay/header-rewrite.js';
+import type { LocalReply } from '../relay/local-reply.js';
+import { sendLocalReply } from '../relay/response.js';
+import type { Match } from '../relay/route-table.js';
+import { timeToldMs, withLimit } from './attempt-timeout.js';
+import type { OutboundAttempt, OutboundCall } from './call.js';
+import { onFallbackFinish } from './fallback/chain.js';
+import { recordPrimaryDeadline, recordPrimaryStream } from './fallback/primary.js';
+import { deadlineReply, idleReply } from './replies.js';
+import { UpstreamState } from './upstream-state.js';
+
+/**
+ * The events of an outbound call that decide nothing about its way: the headers of its attempts, its end by time or by its
+ * caller, and what it waited for. `Outbound` adds the way.
+ */
+export abstract class CallEvents extends UpstreamState {
+  /** Begins an attempt, or refuses the call. */
+  protected abstract attempt(call: OutboundCall): void;
+  /** The call can go nowhere. */
+  protected abstract refuse(call: OutboundCall, reply: LocalReply): void;
+  abstract onAttemptEnd(call: OutboundCall, attempt: OutboundAttempt): void;
+
+  /** The timeout of an attempt ends it as any other end does. */
+  onAttemptTimeout(call: OutboundCall, attempt: OutboundAttempt): void {
+    this.onAttemptEnd(call, attempt);
+  }
+
+  matchOf(path: string): Match | null {
+    return this.router.routes.match(path);
+  }
+
+  requestHeaders(call: Call): StableList {
+    return forwardRequest(call.block, this.profile);
+  }
+
+  requestExtras(call: OutboundCall, attempt: OutboundAttempt): readonly HeaderField[] {
+    const leftMs = timeToldMs(call, attempt, this.context.nowMs);
+    const extras = forwardExtras(call.block, this.profile, leftMs, call.marker, attempt.number);
+    return this.config.tls === 'mesh' ? withLimit(extras, call, attempt) : extras;
+  }
+
+  onBufferReleased(call: OutboundCall): void {
+    if (call.plan.holdsResponse) call.cluster.sweep?.noteModel(call);
+    if (!this.poison.isIdle) this.poison.note(call);
+  }
+
+  onStreaming(call: OutboundCall, attempt: OutboundAttempt): void {
+    if (attempt.probe !== NO_PROBE) this.probes.answered(call, attempt, this.context.nowMs);
+    if (call.fallback !== null && !call.fallback.isAway) recordPrimaryStream(call);
+  }
+
+  onDeadline(call: OutboundCall): void {
+    recordPrimaryDeadline(call);
+    call.degraded = '';
+    const missing = this.breaker.leave(call) ? this.breaker.missingFor(call) : '';
+    sendLocalReply(call, deadlineReply(call, missing));
+  }
+
+  onIdle(call: OutboundCall): void {
+    stopAttempts(call, AttemptEnd.deadline);
+    this.breaker.leave(call);
+    call.degraded = '';
+    sendLocalReply(call, idleReply(call));
+  }
+
+  onCancelled(call: OutboundCall): void {
+    this.breaker.leave(call);
+  }
+
+  onFinish(call: OutboundCall, status: number): void {
+    call.stats?.finish(status, this.context.nowMs - call.startMs);
+    if (call.breaker !== null) call.leaveBreaker();
+    if (call.fallback !== null) onFallbackFinish(call, call.fallback, status);
+    if (call.observer !== null) call.observer.onFinish(call, status);
+  }
+
+  // ---- what calls wait for has come, or will not come ----
+
+  protected override onTargetsChanged(): void {
+    super.onTargetsChanged();
+    this.resumeWaiting();
+  }
+
+  override refreshConnections(): void {
+    super.refreshConnections();
+    this.resumeWaiting();
+  }
+
+  override retire(): void {
+    for (const call of this.breaker.takeWaiting()) this.refuse(call, this.router.noEndpoint());
+    super.retire();
+  }
+
+  private resumeWaiting(): void {
+    if (this.breaker.waitingCalls === 0) return;
+    this.context.nowMs = this.context.clock.now();
+    for (const call of this.breaker.takeWaiting()) {
+      const refusal = this.router.reroute(call);
+      if (refusal === null) this.attempt(call);
+      else this.refuse(call, refusal);
+    }
+  }
+}

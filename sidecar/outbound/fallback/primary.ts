@@ -1,0 +1,125 @@
+import { LocalReplyReasons } from '../../core/outcome/local-reply-reason.js';
+import { AttemptEnd, Outcome } from '../../core/outcome/outcome.js';
+import { Status, statusName } from '../../core/outcome/status.js';
+import { PrimaryRoute } from '../../core/retry/primary-breaker.js';
+import { metadataValue } from '../../http2/header-view.js';
+import { Next } from '../../relay/next.js';
+import {
+  type Failure,
+  FallbackState,
+  type OutboundAttempt,
+  type OutboundCall,
+  type UpstreamHandler,
+} from '../call.js';
+
+/** Local replies that a fallback step may better: the call found no endpoint, or no answer of one. */
+const FALLBACK_REASONS: ReadonlySet<string> = new Set(
+  [
+    LocalReplyReasons.noEndpoint,
+    LocalReplyReasons.discoveryPending,
+    LocalReplyReasons.breakerOpen,
+    LocalReplyReasons.connectFailed,
+    LocalReplyReasons.connectionLost,
+    LocalReplyReasons.upstreamReset,
+    LocalReplyReasons.attemptTimeout,
+    LocalReplyReasons.protocolError,
+  ].map(({ name }) => name),
+);
+
+/** A call arrives whose route has a fallback. `handled`: it goes to the fallback at once, as the primary keeps failing. */
+export function divert(call: OutboundCall, home: UpstreamHandler): Next {
+  const methodState = call.methodState!;
+  const route = methodState.primaryBreaker.lead(call.context.nowMs);
+  if (route === PrimaryRoute.primary) return Next.continue;
+  if (route === PrimaryRoute.fallback && isDeclined(call)) return Next.continue;
+  call.fallback = new FallbackState(route, home, methodState, call.match, call.cluster);
+  if (route === PrimaryRoute.trial) return Next.continue;
+  call.fallback.why = methodState.lastWhy;
+  home.nextStep(call);
+  return Next.handled;
+}
+
+/**
+ * A call has failed for good at its primary. `handled`: a fallback step has it. A status that says nothing about the
+ * endpoint is the answer, as is every failure of a call whose chain has ended or whose caller declines degraded answers.
+ */
+export function fallBack(
+  call: OutboundCall,
+  failure: Failure,
+  outcome: Outcome,
+  home: UpstreamHandler,
+): Next {
+  const methodState = call.methodState!;
+  const { reply } = failure;
+  if (outcome === Outcome.neutral || outcome === Outcome.cancelled || !isFallbackReason(failure)) {
+    if (call.fallback !== null && reply === null) recordPrimarySuccess(call);
+    return Next.continue;
+  }
+  const why = whyOf(failure);
+  if (reply?.reason !== LocalReplyReasons.breakerOpen) {
+    methodState.lastWhy = why;
+    recordPrimaryFailure(call);
+  }
+  if (call.fallback !== null && call.fallback.step > 0) return Next.continue;
+  if (methodState.chain.length === 0 || !call.isWhole) return Next.continue;
+  if (isDeclined(call)) {
+    methodState.declined++;
+    return Next.continue;
+  }
+  call.fallback ??= new FallbackState(PrimaryRoute.primary, home, methodState, call.match, call.cluster);
+  call.fallback.failure = failure;
+  call.fallback.why = why;
+  home.nextStep(call);
+  return Next.handled;
+}
+
+/** The primary answered well: its breaker is told, and the response is kept where a step may need it. */
+export function recordPrimaryResponse(call: OutboundCall, attempt: OutboundAttempt): void {
+  const { responseCache } = call.methodState!;
+  recordPrimarySuccess(call);
+  if (responseCache !== null && attempt.status === Status.OK && call.requestEnded && call.isWhole)
+    responseCache.store(call, attempt, call.context.nowMs);
+}
+
+/** The primary answers the trial call with a stream, which may last: its begin is the success. */
+export function recordPrimaryStream(call: OutboundCall): void {
+  if (!call.fallback!.isRecorded) recordPrimarySuccess(call);
+}
+
+/** The deadline has passed, and no fallback can help: the primary's breaker is told where its endpoint was at fault. */
+export function recordPrimaryDeadline(call: OutboundCall): void {
+  const { attempt, methodState } = call;
+  if (attempt === null || methodState === null || methodState.chain.length === 0) return;
+  if (attempt.ended === AttemptEnd.deadline && attempt.outcome === Outcome.fault) recordPrimaryFailure(call);
+}
+
+function recordPrimarySuccess(call: OutboundCall): void {
+  const { fallback, startMs, context } = call;
+  if (fallback !== null) fallback.isRecorded = true;
+  call.methodState!.primaryBreaker.succeeded(routeOf(fallback), startMs, context.nowMs);
+}
+
+function recordPrimaryFailure(call: OutboundCall): void {
+  const { fallback, startMs, context } = call;
+  if (fallback !== null) fallback.isRecorded = true;
+  call.methodState!.primaryBreaker.failed(routeOf(fallback), startMs, context.nowMs);
+}
+
+function routeOf(fallback: FallbackState | null): PrimaryRoute {
+  return fallback === null ? PrimaryRoute.primary : fallback.route;
+}
+
+/** The caller wants no degraded answer. */
+function isDeclined(call: OutboundCall): boolean {
+  return metadataValue(call.original, 'outrider-accept-degraded') === 'no';
+}
+
+function isFallbackReason({ reply }: Failure): boolean {
+  return reply === null || FALLBACK_REASONS.has(reply.reason.name);
+}
+
+/** In one word, for metrics and `outrider-degraded`: the name of the local reply, or the status of the endpoint's answer. */
+function whyOf({ reply, attempt }: Failure): string {
+  if (reply !== null) return reply.reason.name;
+  return statusName(attempt!.status).toLowerCase().replaceAll('_', '-');
+}

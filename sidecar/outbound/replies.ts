@@ -1,0 +1,22 @@
+import { LocalReplyReasons } from '../core/outcome/local-reply-reason.js';
+import { AttemptEnd } from '../core/outcome/outcome.js';
+import { type LocalReply, localReplyFor, makeLocalReply } from '../relay/local-reply.js';
+import type { Failure, OutboundAttempt, OutboundCall } from './call.js';
+
+/** The failure of a call whose last attempt this was: the endpoint's own answer where there is one. */
+export function failureOf(call: OutboundCall, attempt: OutboundAttempt): Failure {
+  if (attempt.ended === AttemptEnd.trailers && attempt.trailers !== null) return { reply: null, attempt };
+  const limitMs = call.match.plan.config.attemptTimeoutMs;
+  return { reply: localReplyFor(attempt, attempt.endpoint.label, limitMs), attempt };
+}
+
+/** @param missing what the call waited for; empty: it did not wait. */
+export function deadlineReply(call: OutboundCall, missing: string): LocalReply {
+  const limitMs = Math.round(call.deadlineMs - call.startMs);
+  const reply = makeLocalReply(LocalReplyReasons.deadlineExceeded, { limitMs });
+  return missing === '' ? reply : { ...reply, message: `${reply.message} while waiting for ${missing}` };
+}
+
+export function idleReply({ plan }: OutboundCall): LocalReply {
+  return makeLocalReply(LocalReplyReasons.idleTimeout, { limitMs: plan.idleTimeoutMs });
+}

@@ -1,0 +1,148 @@
+import type { Cluster } from '../cluster/cluster.js';
+import { type MakeCluster, Upstream } from '../cluster/upstream.js';
+import type { UpstreamConfig } from '../config/model.js';
+import { PoisonTable } from '../core/retry/poison-requests.js';
+import type { UpstreamSnapshot } from '../discovery/snapshot.js';
+import type { ActiveFaults } from '../relay/fault-injection.js';
+import { type RequestProfile, requestProfile } from '../relay/header-rewrite.js';
+import type { DataPlaneContext } from '../transport/context.js';
+import type { UpstreamHandler } from './call.js';
+import { CircuitBreaker } from './circuit-breaker.js';
+import { EjectionProbes } from './ejection-probe.js';
+import { MethodStates } from './method-state.js';
+import { PoisonWatch } from './poison-requests.js';
+import { Router } from './router.js';
+import { TrafficShift } from './traffic-shift.js';
+
+/** What an upstream needs from outside. */
+export interface OutboundDeps {
+  readonly makeCluster: MakeCluster;
+  readonly context: DataPlaneContext;
+  /** Request octets that one call may buffer for another attempt. */
+  readonly replayBytes: number;
+  /** Another upstream of this sidecar, by its name; absent: there is no other. */
+  readonly find?: (name: string) => UpstreamHandler | undefined;
+  /** Requests that crash models, of all upstreams of this sidecar; absent: of this one alone. */
+  readonly poison?: PoisonTable;
+}
+
+/**
+ * What the calls of one upstream share, and how a reload, discovery or an identity changes it. `Outbound` adds the way of
+ * a call.
+ */
+export class UpstreamState {
+  readonly name: string;
+  readonly target: Upstream;
+  readonly breaker: CircuitBreaker;
+  /** Latencies and fallbacks of methods whose route hedges or falls back. */
+  readonly methodStates: MethodStates;
+  readonly trafficShift: TrafficShift;
+  readonly poison: PoisonWatch;
+  /** Counts for `/metrics`. */
+  retries = 0;
+  attempts = 0;
+  protected readonly context: DataPlaneContext;
+  protected readonly router: Router;
+  protected readonly probes = new EjectionProbes();
+  protected profile: RequestProfile;
+  /** `trafficShift` while a route or a fault drill needs it. */
+  protected activeShift: TrafficShift | null = null;
+
+  constructor(
+    protected config: UpstreamConfig,
+    private readonly deps: OutboundDeps,
+  ) {
+    const { name, routes } = config;
+    const { context } = deps;
+    this.name = name;
+    this.context = context;
+    this.profile = profileOf(config);
+    this.target = new Upstream(config, deps.makeCluster);
+    this.router = new Router(config, this.target, context, deps.replayBytes);
+    this.breaker = new CircuitBreaker(name, this.target, context);
+    this.methodStates = new MethodStates(context.random, routes);
+    this.trafficShift = new TrafficShift(name, context);
+    this.poison = new PoisonWatch(name, deps.poison ?? new PoisonTable());
+    this.configure(config);
+  }
+
+  /** Another upstream of this sidecar. */
+  find(name: string): UpstreamHandler | undefined {
+    return this.deps.find?.(name);
+  }
+
+  /** Takes over a changed configuration. */
+  update(config: UpstreamConfig): void {
+    if (config.tls !== this.config.tls) this.profile = profileOf(config);
+    this.config = config;
+    this.router.update(config);
+    this.target.update(config);
+    this.methodStates.update(config.routes);
+    this.configure(config);
+  }
+
+  private configure(config: UpstreamConfig): void {
+    this.breaker.configure(config);
+    this.trafficShift.configure(config.routes);
+    this.activateShift();
+    this.onTargetsChanged();
+  }
+
+  /** Faults that calls are to meet; null: none. */
+  setFaults(faults: ActiveFaults | null): void {
+    this.trafficShift.setFaults(faults);
+    this.activateShift();
+  }
+
+  private activateShift(): void {
+    this.activeShift = this.trafficShift.isNeeded ? this.trafficShift : null;
+  }
+
+  /** Takes over all that discovery found out; calls that waited for it go on. */
+  apply(snapshot: UpstreamSnapshot): void {
+    // A reload may have ended discovery while an answer was on its way.
+    if (this.config.consul === undefined) return;
+    this.router.routes.forgetRules();
+    this.target.apply(snapshot);
+    this.onTargetsChanged();
+  }
+
+  protected onTargetsChanged(): void {
+    this.probes.configure(this.config.routes, this.target.hasRetries);
+  }
+
+  /** Every cluster of endpoints, the one that most calls go to first. */
+  get clusters(): readonly Cluster[] {
+    return this.target.all;
+  }
+
+  /** The only cluster of an upstream without traffic rules, else the first. */
+  get cluster(): Cluster {
+    return this.target.all[0]!;
+  }
+
+  /** Replaces every connection by one with the new identity, make before break. */
+  refreshConnections(): void {
+    for (const cluster of this.clusters) cluster.refreshConnections();
+  }
+
+  /** No new call on connections that were made with an identity that is no longer valid. */
+  expireConnections(): void {
+    for (const cluster of this.clusters) cluster.expireConnections();
+  }
+
+  /** No new calls; those in flight end as usual. */
+  retire(): void {
+    for (const cluster of this.clusters) cluster.retire();
+  }
+
+  /** Closes all connections and stops all timers. */
+  stop(): void {
+    this.trafficShift.stop();
+    for (const cluster of this.clusters) cluster.stop();
+  }
+}
+
+function profileOf({ name, tls }: UpstreamConfig): RequestProfile {
+  return requestProfile(tls === 'mesh' ? 'https' : 'http', name);
+}

@@ -1,0 +1,60 @@
+import assert from 'node:assert/strict';
+import type { FallbackConfig } from '../../../../sidecar/config/model.js';
+import { LocalReplyReasons } from '../../../../sidecar/core/outcome/local-reply-reason.js';
+import { Status } from '../../../../sidecar/core/outcome/status.js';
+import { FALLBACK_STEPS } from '../../../../sidecar/outbound/fallback/chain.js';
+import { type FallbackStep, markDegraded } from '../../../../sidecar/outbound/fallback/step.js';
+import { Next } from '../../../../sidecar/relay/next.js';
+import { sendLocalReply } from '../../../../sidecar/relay/response.js';
+import type { PeerStream } from '../../../kit/http2/scripted-peer.js';
+import { anUpstream, aRoute, Stack } from '../../../kit/stack/stack.js';
+
+/** What a new kind of step takes: its function, and its line in the table. */
+const apologise: FallbackStep<{ readonly kind: 'toy'; readonly words: string }> = (
+  call,
+  fallback,
+  { words },
+) => {
+  if (words === '') return Next.continue;
+  markDegraded(call, fallback, 'toy');
+  sendLocalReply(call, { reason: LocalReplyReasons.unknownRoute, message: words, metadata: null });
+  return Next.handled;
+};
+const table = FALLBACK_STEPS as unknown as Record<string, FallbackStep<never>>;
+const toy = (words: string): FallbackConfig => ({ kind: 'toy', words }) as unknown as FallbackConfig;
+
+describe('The steps of a fallback chain', () => {
+  let stack: Stack;
+
+  beforeEach(() => {
+    stack = new Stack();
+    table['toy'] = apologise;
+  });
+  afterEach(() => {
+    delete table['toy'];
+    stack.close();
+  });
+
+  /** The end of a call whose endpoint fails. */
+  const end = (fallback: readonly FallbackConfig[]): PeerStream => {
+    stack.backend('a').answer = (stream) => stream.fail(Status.UNAVAILABLE, [['grpc-message', 'broken']]);
+    const { listener } = stack.outbound(anUpstream(['a'], { routes: [aRoute({ fallback })] }));
+    const stream = stack.app(listener).call();
+    stack.run();
+    return stream;
+  };
+
+  it('a new kind of step answers the calls of a route that names it', () => {
+    const stream = end([toy('sorry')]);
+    assert.deepEqual([stream.status, stream.trailer('grpc-message')], [Status.UNIMPLEMENTED, 'sorry']);
+  });
+
+  it('a step that cannot serve a call leaves it to the next one', () => {
+    assert.equal(end([toy(''), toy('second')]).trailer('grpc-message'), 'second');
+  });
+
+  it('the failure of the primary is the answer when no step can serve the call', () => {
+    const stream = end([toy(''), { kind: 'upstream', upstream: 'missing' }]);
+    assert.deepEqual([stream.status, stream.trailer('grpc-message')], [Status.UNAVAILABLE, 'broken']);
+  });
+});
