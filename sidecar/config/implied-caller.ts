@@ -26,6 +26,7 @@ export type MeshFile = Omit<Written, 'caller' | 'intentions' | 'default_intentio
   readonly areIntentionsImplied: boolean;
 };
 
+/** Adds what a mesh file implies. */
 export function completed(file: Written): MeshFile {
   const caller = file.caller ?? impliedCaller(Object.keys(file.services));
   const areIntentionsImplied = file.intentions === undefined && file.default_intention === undefined;

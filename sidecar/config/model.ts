@@ -14,6 +14,7 @@ export type { EndpointConfig } from './options/upstream/upstream.js';
 
 /** A sidecar file. */
 export type SidecarConfig = CodeOf<typeof sidecarFile>;
+/** One line for each call, or for a share of the successful ones. */
 export type AccessLogConfig = NonNullable<SidecarConfig['accessLog']>;
 /** Bounds against hostile or broken peers; each has a counter of the same name. See http2/limits.ts. */
 export type LimitsConfig = SidecarConfig['limits'];
@@ -22,39 +23,58 @@ export type FrameRates = LimitsConfig['framesPerSecond'];
 /** The model process that the sidecar starts, watches and restarts. */
 export type ModelProcessConfig = NonNullable<SidecarConfig['model']>;
 
+/** The side of the local model: where peers call, which may, and how many calls it takes. */
 export type InboundConfig = NonNullable<SidecarConfig['inbound']>;
+/** While no inference went through for `intervalMs`, the golden input of each model is sent and its answer compared. */
 export type GoldenConfig = NonNullable<InboundConfig['golden']>;
 /** Consul's form: `*` is a wildcard on either side; precedence by specificity, deny wins a tie. */
 export type IntentionConfig = InboundConfig['intentions'][number];
+/** The queue before the local model. */
 export type QueueConfig = InboundConfig['queue'];
 /** A token bucket for each caller identity that matches. */
 export type RateLimitConfig = NonNullable<InboundConfig['rateLimits']>[number];
 
+/** The side of the local application: the services that it calls. */
 export type OutboundConfig = NonNullable<SidecarConfig['outbound']>;
+/** A mesh service that is called; its SPIFFE id is what every endpoint must present. */
 export type UpstreamConfig = OutboundConfig['upstreams'][number];
+/** How the endpoint of an attempt is chosen. */
 export type BalanceConfig = UpstreamConfig['balance'];
+/** One prober for each endpoint, however many routes lead to it. */
 export type ActiveHealthConfig = NonNullable<UpstreamConfig['health']>;
 /** Bounds of one upstream; 0 = no bound. */
 export type BreakerConfig = NonNullable<UpstreamConfig['breaker']>;
+/** A new endpoint gets a growing share. Absent: it gets its share at once. */
 export type SlowStartConfig = NonNullable<UpstreamConfig['slowStart']>;
+/** Endpoints of this locality are preferred while enough of them are eligible. */
 export type LocalityConfig = NonNullable<UpstreamConfig['locality']>;
+/** When an endpoint is taken out, and for how long. */
 export type EjectionConfig = UpstreamConfig['ejection'];
 /** How an endpoint is found out. Absent: faults in a row and what sidecars say of their models. */
 export type DetectorsConfig = NonNullable<EjectionConfig['detectors']>;
+/** `observe` counts what a detector would eject; `off`: it does not look. */
 export type DetectorMode = 'enforce' | 'observe' | 'off';
+/** The connections to each endpoint. `maxEndpoints` absent: 128; `maxAgeMs` 0: never replaced. */
 export type PoolConfig = UpstreamConfig['pool'];
 /** Extra attempts allowed: `ratio` of the calls plus `perSecond`. */
 export type BudgetConfig = UpstreamConfig['budget'];
 
 /** A route of either side; the last one of a list matches every method. */
 export type RouteConfig = UpstreamConfig['routes'][number];
+/** Attempts in all, the status codes worth another one, and the bounds of the random wait before it. */
 export type RetryConfig = NonNullable<RouteConfig['retry']>;
+/** A second copy of an idempotent unary call; the first answer wins, the other is reset. */
 export type HedgeConfig = NonNullable<RouteConfig['hedge']>;
+/** One step of a fallback chain. */
 export type FallbackConfig = NonNullable<RouteConfig['fallback']>[number];
+/** Where the calls go that the application makes to an upstream: first match, else by weight. */
 export type SplitConfig = NonNullable<RouteConfig['split']>;
+/** A copy of the request goes there too; its answer is compared and thrown away. */
 export type MirrorConfig = NonNullable<RouteConfig['mirror']>;
 
+/** The agent, what is read from it, and what outlives the process. Absent parts come from `CONSUL_*` variables. */
 export type ConsulConfig = NonNullable<SidecarConfig['consul']>;
+/** How this instance is registered. */
 export type RegistrationConfig = NonNullable<ConsulConfig['registration']>;
 
 /** A mesh file. */

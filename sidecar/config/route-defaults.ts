@@ -10,6 +10,7 @@ export const UNARY_TIMEOUT_MS = 15_000;
 /** Envoy's stream idle timeout: longer than the pauses of a living stream. */
 export const STREAM_IDLE_TIMEOUT_MS = 300_000;
 
+/** Whether one message answers one message. */
 export type RouteKind = 'unary' | 'streaming';
 
 /** Unary only when every method is known to be. */
@@ -17,10 +18,12 @@ export function defaultKind(methods: readonly string[]): RouteKind {
   return methods.length > 0 && methods.every(isKnownUnary) ? 'unary' : 'streaming';
 }
 
+/** 15 s for unary calls, none (0) for streams. */
 export function defaultTimeoutMs(kind: RouteKind): number {
   return kind === 'unary' ? UNARY_TIMEOUT_MS : 0;
 }
 
+/** None (0) for unary calls, 5 min for streams. */
 export function defaultIdleTimeoutMs(kind: RouteKind): number {
   return kind === 'unary' ? 0 : STREAM_IDLE_TIMEOUT_MS;
 }

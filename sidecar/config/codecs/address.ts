@@ -12,6 +12,7 @@ export type Address =
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
   | { readonly kind: 'unix'; readonly path: string };
 
+/** The noun phrase for messages. */
 export const ADDRESS_EXPECTED = 'an address such as "127.0.0.1:8800", "[::1]:8800" or "unix:/path/to.sock"';
 /** For the JSON Schema; `readAddress` is what decides. */
 export const ADDRESS_PATTERN = '^(unix:.+|\\[[0-9a-fA-F:.]+\\]:[0-9]{1,5}|[^:/\\s]+:[0-9]{1,5})$';
@@ -32,6 +33,7 @@ export function readAddress(text: string): Parsed<Address> {
   return ok({ kind: 'tcp', host, port });
 }
 
+/** As a file says it: `host:port`, with brackets around IPv6, or `unix:path`. */
 export function writeAddress(address: Address): string {
   if (address.kind === 'unix') return `unix:${address.path}`;
   return `${isIPv6(address.host) ? `[${address.host}]` : address.host}:${address.port}`;

@@ -7,6 +7,7 @@
 import { type Address, readAddress, writeAddress } from './address.js';
 import { invalid, ok, type Parsed, quoted } from './parse-result.js';
 
+/** The noun phrase for messages. */
 export const AGENT_URL_EXPECTED =
   'the address of a Consul agent, such as "http://127.0.0.1:8500", "https://consul.internal:8501" or "unix:///run/consul.sock"';
 /** For the JSON Schema; `readAgentUrl` is what decides. */

@@ -9,6 +9,7 @@ import { invalid, ok, type Parsed, quoted } from './parse-result.js';
 const UNIT_MS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 } as const;
 type Unit = keyof typeof UNIT_MS;
 
+/** The noun phrase for messages. */
 export const DURATION_EXPECTED = 'a duration with its unit, such as "250ms", "15s", "5m" or "1h"';
 /** For the JSON Schema; `readDuration` is what decides. */
 export const DURATION_PATTERN = '^[0-9]+(\\.[0-9]+)?(ms|s|m|h)$';

@@ -8,6 +8,7 @@ import { invalid, ok, type Parsed, quoted } from './parse-result.js';
 const UNIT_BYTES = { B: 1, KiB: 1_024, MiB: 1_048_576, GiB: 1_073_741_824 } as const;
 type Unit = keyof typeof UNIT_BYTES;
 
+/** The noun phrase for messages. */
 export const SIZE_EXPECTED = 'a size with its unit, such as "512B", "64KiB", "64MiB" or "1GiB"';
 /** For the JSON Schema; `readSize` is what decides. */
 export const SIZE_PATTERN = '^[0-9]+(B|KiB|MiB|GiB)$';
@@ -15,6 +16,7 @@ export const SIZE_PATTERN = '^[0-9]+(B|KiB|MiB|GiB)$';
 const SHAPE = /^(\d+)(B|KiB|MiB|GiB)$/;
 const NEARLY = /^\s*(\d+)\s*(b|bytes?|k|kb|kib|m|mb|mib|g|gb|gib)\s*$/i;
 
+/** Bytes. */
 export function readSize(text: string): Parsed<number> {
   const match = SHAPE.exec(text);
   if (match === null) return invalid(`found ${quoted(text)}; expected ${SIZE_EXPECTED}${nearMiss(text)}`);

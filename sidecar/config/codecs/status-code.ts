@@ -15,8 +15,10 @@ const BY_NAME = Object.fromEntries(
     .map(([name, code]) => [name.toLowerCase(), code]),
 ) as Record<AnyStatus, Status>;
 
+/** All statuses but `ok`, in the order of their codes. */
 export const ANY_STATUSES = Object.keys(BY_NAME) as [AnyStatus, ...AnyStatus[]];
 
+/** The code of a status. */
 export function statusCode(name: AnyStatus): Status {
   return BY_NAME[name];
 }
@@ -28,6 +30,7 @@ export function statusSpelling(code: Status): AnyStatus {
   return name;
 }
 
+/** Those that `retry.on` may name. */
 export const RETRYABLE_STATUSES = [
   'unknown',
   'deadline_exceeded',
@@ -38,8 +41,10 @@ export const RETRYABLE_STATUSES = [
   'data_loss',
 ] as const satisfies readonly AnyStatus[];
 
+/** What `retry.on` may name. */
 export type RetryableStatus = (typeof RETRYABLE_STATUSES)[number];
 
+/** The code of a status that `retry.on` may name. */
 export function retryableCode(name: RetryableStatus): Status {
   return statusCode(name);
 }

@@ -7,8 +7,10 @@ import { readFileSync, statSync } from 'node:fs';
 import { parse } from 'yaml';
 import { z } from 'zod';
 
+/** One element of a tensor, as YAML says it. */
 export type GoldenValue = number | boolean | string;
 
+/** A tensor that is sent: as many values as its shape holds, in row-major order. */
 export interface GoldenInput {
   readonly shape: readonly number[];
   readonly values: readonly GoldenValue[];
@@ -16,6 +18,7 @@ export interface GoldenInput {
   readonly datatype?: string | undefined;
 }
 
+/** The block `golden` of a card. */
 export interface GoldenCard {
   /** Largest difference allowed: absolute, or relative to expected values beyond ±1. Default 1e-4. */
   readonly tolerance: number;
@@ -64,6 +67,7 @@ export function readGoldenCard(file: string): GoldenCard {
   return parseGoldenCard(readFileSync(file, 'utf8'), file);
 }
 
+/** The same of a text. `file` is its name in errors. */
 export function parseGoldenCard(text: string, file: string): GoldenCard {
   const block = goldenBlock(text, file);
   if (block === undefined)

@@ -19,6 +19,7 @@ export function loadSidecarFile(path: string): ParseResult<SidecarConfig> {
   return load(path, parseSidecarFile);
 }
 
+/** The same for a mesh file. */
 export function loadMeshFile(path: string): ParseResult<MeshConfig> {
   return load(path, parseMeshFile);
 }

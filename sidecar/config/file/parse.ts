@@ -21,6 +21,7 @@ export type ParseResult<T> =
   | { readonly ok: true; readonly config: T; readonly warnings: readonly Problem[] }
   | { readonly ok: false; readonly problems: readonly Problem[] };
 
+/** The two kinds of file that `validate` reads. */
 export type FileKind = 'sidecar' | 'mesh';
 
 /** `baseDir` is what relative paths in the file are relative to; by default the directory of `fileName`. */
@@ -28,6 +29,7 @@ export interface ParseOptions {
   readonly baseDir?: string;
 }
 
+/** Reads the text of a sidecar file, which `outrider sidecar -c` takes. */
 export function parseSidecarFile(
   text: string,
   fileName: string,
@@ -41,6 +43,7 @@ export function parseSidecarFile(
   );
 }
 
+/** Reads the text of a mesh file, which `outrider up` takes. What it implies is filled in. */
 export function parseMeshFile(
   text: string,
   fileName: string,

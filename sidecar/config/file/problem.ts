@@ -11,6 +11,7 @@ export interface Problem {
   readonly message: string;
 }
 
+/** Names of options and numbers of list items, from the top of a file. */
 export type Path = readonly (string | number)[];
 
 /** A problem that has no place in a file's lines yet. */
@@ -24,6 +25,7 @@ export function formatProblems(problems: readonly Problem[]): string {
   return problems.map(formatProblem).join('\n');
 }
 
+/** `FILE:LINE: path.to[0].field: message`. */
 export function formatProblem(problem: Problem): string {
   const place = problem.line === undefined ? problem.file : `${problem.file}:${problem.line}`;
   return problem.path === ''

@@ -21,6 +21,7 @@ import { TOO_DEEP, walk } from './yaml-walk.js';
 export const MAX_FILE_BYTES = 1_048_576;
 const MAX_PROBLEMS = 20;
 
+/** The values of a file, with the places where it says them. */
 export interface YamlDocument {
   readonly value: unknown;
   /** The line of the value at `path`, or of the nearest thing around it that exists. */
@@ -31,10 +32,12 @@ export interface YamlDocument {
   sourceOf(path: Path): string | undefined;
 }
 
+/** A document, or why there is none. */
 export type YamlResult =
   | { readonly ok: true; readonly document: YamlDocument }
   | { readonly ok: false; readonly problems: readonly Problem[] };
 
+/** Reads one document of YAML 1.2 (core schema) of at most 1 MiB. `file` is its name in problems. */
 export function readYaml(text: string, file: string): YamlResult {
   const bytes = Buffer.byteLength(text);
   if (bytes > MAX_FILE_BYTES) {

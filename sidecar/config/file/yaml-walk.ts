@@ -14,6 +14,7 @@ const MAX_DEPTH = 32;
 const MAX_VALUES = 100_000;
 const MAX_PROBLEMS = 20;
 
+/** The problem of a file that nests deeper than 32 levels. */
 export const TOO_DEEP = `nested too deep; expected at most ${MAX_DEPTH} levels`;
 const PLAIN_TAGS = new Set(
   ['str', 'int', 'float', 'bool', 'null', 'map', 'seq'].map((name) => `tag:yaml.org,2002:${name}`),

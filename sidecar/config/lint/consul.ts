@@ -12,11 +12,11 @@ import type { SidecarFile } from '../options/sidecar-file.js';
 /** Where an agent listens unless told otherwise. */
 const DEFAULT_AGENT: Address = { kind: 'tcp', host: '127.0.0.1', port: 8500 };
 
-type Said = NonNullable<SidecarFile['consul']> | NonNullable<MeshFile['consul']>;
+type ConsulFile = NonNullable<SidecarFile['consul']> | NonNullable<MeshFile['consul']>;
 
 /** `listeners`: those of the same file, with their paths. */
 export function consulWarnings(
-  said: Said | undefined,
+  said: ConsulFile | undefined,
   listeners: readonly (readonly [path: Path, address: Address | undefined])[],
 ): Warning[] {
   if (said === undefined) return [];
@@ -36,7 +36,7 @@ export function unreachableRegistration(file: SidecarFile): Warning[] {
   return [{ path: ['inbound', 'listen'], message }];
 }
 
-function openAgent({ address, tls }: Said): Warning[] {
+function openAgent({ address, tls }: ConsulFile): Warning[] {
   const concerns: Warning[] = [];
   const place = address === undefined ? undefined : agentPlace(address);
   if (address?.startsWith('http:') && place !== undefined && !isLocalAddress(place)) {
@@ -50,7 +50,7 @@ function openAgent({ address, tls }: Said): Warning[] {
   return concerns;
 }
 
-function graceless({ grace }: Said): Warning[] {
+function graceless({ grace }: ConsulFile): Warning[] {
   if (grace > 0) return [];
   const message = 'an answer that is empty by mistake ends all calls at once';
   return [{ path: ['consul', 'grace'], message }];

@@ -10,9 +10,9 @@ import type { Address } from '../model.js';
 import type { SidecarFile } from '../options/sidecar-file.js';
 import { defaultKind, defaultTimeoutMs } from '../route-defaults.js';
 
-type SaidUpstream = MeshFile['caller']['upstreams'][string];
-type SaidRoute = SaidUpstream['routes'][number];
-type SaidQueue = MeshFile['services'][string]['queue'];
+type UpstreamFile = MeshFile['caller']['upstreams'][string];
+type RouteFile = UpstreamFile['routes'][number];
+type QueueFile = MeshFile['services'][string]['queue'];
 
 /** What the file lets one know of an upstream. */
 export interface UpstreamFacts {
@@ -27,7 +27,8 @@ export interface UpstreamFacts {
 /** A percentile below this makes more than one copy for every ten calls. */
 const USUAL_PERCENTILE = 0.9;
 
-export function decisionWarnings(path: Path, upstream: SaidUpstream, known: UpstreamFacts): Warning[] {
+/** Warnings about the policies of one upstream. `path` is that of the upstream. */
+export function decisionWarnings(path: Path, upstream: UpstreamFile, known: UpstreamFacts): Warning[] {
   return [
     ...breakerWarnings(path, upstream, known),
     ...localityWarnings(path, upstream, known),
@@ -35,7 +36,8 @@ export function decisionWarnings(path: Path, upstream: SaidUpstream, known: Upst
   ];
 }
 
-export function queueWarnings(path: Path, queue: SaidQueue): Warning[] {
+/** Warnings about the queue before a model. `path` is that of the queue. */
+export function queueWarnings(path: Path, queue: QueueFile): Warning[] {
   const concerns: Warning[] = [];
   if (queue.max_waiting === 0 && (queue.priority !== undefined || queue.fair)) {
     const option = queue.priority === undefined ? 'fair' : 'priority';
@@ -63,7 +65,7 @@ export function drillWarnings(
   return [{ path, message: `a client that reaches ${writeAddress(admin)} can delay and abort calls` }];
 }
 
-function breakerWarnings(path: Path, upstream: SaidUpstream, known: UpstreamFacts): Warning[] {
+function breakerWarnings(path: Path, upstream: UpstreamFile, known: UpstreamFacts): Warning[] {
   const { breaker, pool } = upstream;
   if (breaker === undefined) return [];
   const concerns: Warning[] = [];
@@ -80,13 +82,13 @@ function breakerWarnings(path: Path, upstream: SaidUpstream, known: UpstreamFact
   return concerns;
 }
 
-function localityWarnings(path: Path, { locality }: SaidUpstream, { localities }: UpstreamFacts): Warning[] {
+function localityWarnings(path: Path, { locality }: UpstreamFile, { localities }: UpstreamFacts): Warning[] {
   if (locality === undefined || localities === undefined || localities.includes(locality.own)) return [];
   const message = `no endpoint is at "${locality.own}", so that all of them are used alike`;
   return [{ path: [...path, 'locality', 'own'], message }];
 }
 
-function routeWarnings(path: Path, route: SaidRoute, known: UpstreamFacts): Warning[] {
+function routeWarnings(path: Path, route: RouteFile, known: UpstreamFacts): Warning[] {
   return [
     ...outcomeWarnings([...path, 'outcomes', 'fault'], route),
     ...hedgeWarnings([...path, 'hedge'], route, known),
@@ -98,7 +100,7 @@ function routeWarnings(path: Path, route: SaidRoute, known: UpstreamFacts): Warn
 /** Statuses by which a service says that the caller sent nonsense. */
 const OF_THE_INPUT: readonly string[] = ['invalid_argument', 'out_of_range'];
 
-function outcomeWarnings(path: Path, { outcomes }: SaidRoute): Warning[] {
+function outcomeWarnings(path: Path, { outcomes }: RouteFile): Warning[] {
   return (outcomes?.fault ?? []).flatMap((status, i) => {
     if (!OF_THE_INPUT.includes(status)) return [];
     const message = `${status} is up to what callers send: one that sends nonsense gets good endpoints ejected`;
@@ -106,7 +108,7 @@ function outcomeWarnings(path: Path, { outcomes }: SaidRoute): Warning[] {
   });
 }
 
-function hedgeWarnings(path: Path, { hedge }: SaidRoute, { endpoints }: UpstreamFacts): Warning[] {
+function hedgeWarnings(path: Path, { hedge }: RouteFile, { endpoints }: UpstreamFacts): Warning[] {
   if (hedge === undefined) return [];
   const concerns: Warning[] = [];
   if (hedge.percentile < USUAL_PERCENTILE) {
@@ -120,7 +122,7 @@ function hedgeWarnings(path: Path, { hedge }: SaidRoute, { endpoints }: Upstream
   return concerns;
 }
 
-function fallbackWarnings(path: Path, route: SaidRoute, { memoryBudget }: UpstreamFacts): Warning[] {
+function fallbackWarnings(path: Path, route: RouteFile, { memoryBudget }: UpstreamFacts): Warning[] {
   const { fallback, attempt_timeout: attemptMs } = route;
   if (fallback === undefined) return [];
   const concerns: Warning[] = [];
@@ -142,7 +144,7 @@ function fallbackWarnings(path: Path, route: SaidRoute, { memoryBudget }: Upstre
   return concerns;
 }
 
-function splitWarnings(path: Path, { split }: SaidRoute): Warning[] {
+function splitWarnings(path: Path, { split }: RouteFile): Warning[] {
   if (split?.sticky_by === undefined) return [];
   const choices = Object.values(split.weights ?? {}).filter((weight) => weight > 0);
   if (choices.length > 1) return [];

@@ -11,6 +11,7 @@ import type { SidecarFile } from '../options/sidecar-file.js';
 import { consulWarnings, unreachableRegistration } from './consul.js';
 import { decisionWarnings, drillWarnings, queueWarnings, type UpstreamFacts } from './policies.js';
 
+/** Warnings about a valid sidecar file. */
 export function sidecarWarnings(file: SidecarFile): Warning[] {
   const concerns = openAdmin(['admin'], file.admin);
   if (file.inbound !== undefined) concerns.push(...inboundWarnings(file, file.inbound));
@@ -26,6 +27,7 @@ export function sidecarWarnings(file: SidecarFile): Warning[] {
   return concerns;
 }
 
+/** Warnings about a valid mesh file, with what it implies. */
 export function meshWarnings(file: MeshFile): Warning[] {
   const concerns = openAdmin(['caller', 'admin'], file.caller.admin);
   concerns.push(...openListener(['caller', 'shared', 'listen'], file.caller.shared?.listen));
@@ -84,7 +86,7 @@ function meshListeners({ caller }: MeshFile): Listeners {
 function callListeners(
   above: Path,
   shared: MeshFile['caller']['shared'],
-  upstreams: Readonly<Record<string, SaidUpstream>>,
+  upstreams: Readonly<Record<string, UpstreamFile>>,
 ): Listeners {
   return [
     [[...above, 'shared', 'listen'], shared?.listen],
@@ -141,9 +143,9 @@ function inboundWarnings(
   return concerns;
 }
 
-type SaidUpstream = MeshFile['caller']['upstreams'][string];
+type UpstreamFile = MeshFile['caller']['upstreams'][string];
 
-function upstreamWarnings(above: Path, upstreams: Readonly<Record<string, SaidUpstream>>): Warning[] {
+function upstreamWarnings(above: Path, upstreams: Readonly<Record<string, UpstreamFile>>): Warning[] {
   return Object.entries(upstreams).flatMap(([name, upstream]) => {
     const path = [...above, 'upstreams', name];
     const concerns = openListener([...path, 'listen'], upstream.listen);

@@ -45,6 +45,7 @@ export const meshAccessLog = option(
   },
 );
 
+/** `fault_injection`: off unless it says `true`. */
 export const faultInjection = option(flag(), {
   meaning:
     'The admin port takes POST `/faults`, which delays or aborts a share of the calls for a while, for drills. The caller gets what was injected: neither retries nor fallbacks follow it. `false`: it does not.',

@@ -5,32 +5,40 @@
  */
 import type { Address } from '../codecs/address.js';
 
+/** A block as a file holds it, in the names of the file; single options may be `WRONG`. */
 export type FoundBlock = Readonly<Record<string, unknown>>;
 
+/** A block or map; `{}` for anything else. */
 export function mapping(value: unknown): FoundBlock {
   return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as FoundBlock) : {};
 }
 
+/** The blocks of a map by name. */
 export function entries(value: unknown): [string, FoundBlock][] {
   return Object.entries(mapping(value)).map(([key, inner]) => [key, mapping(inner)]);
 }
 
+/** The items of a list; none for anything else. */
 export function list(value: unknown): readonly unknown[] {
   return Array.isArray(value) ? value : [];
 }
 
+/** The texts in a list. */
 export function texts(value: unknown): string[] {
   return list(value).filter((item) => typeof item === 'string');
 }
 
+/** A text, or nothing. */
 export function text(value: unknown): string | undefined {
   return typeof value === 'string' ? value : undefined;
 }
 
+/** A finite number, which durations and sizes are too, or nothing. */
 export function number(value: unknown): number | undefined {
   return typeof value === 'number' && Number.isFinite(value) ? value : undefined;
 }
 
+/** An address that was read, or nothing. */
 export function address(value: unknown): Address | undefined {
   const { kind } = mapping(value);
   return kind === 'tcp' || kind === 'unix' ? (value as Address) : undefined;

@@ -69,6 +69,7 @@ const framesPerSecond = block(
   'a block of rates',
 );
 
+/** `limits`: sizes in bytes, times in milliseconds, rates per second and connection. */
 export const limits = withRules(
   block(
     {

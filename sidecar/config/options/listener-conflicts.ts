@@ -7,6 +7,7 @@ import { isSamePlace, wouldReach, writeAddress } from '../codecs/address.js';
 import { formatPath } from '../file/problem.js';
 import type { Report } from './option.js';
 
+/** A place where the sidecar of a file listens, and the option that says so. */
 export interface Listener {
   readonly path: (string | number)[];
   readonly address: Address;
@@ -19,6 +20,7 @@ export function listeners(
   return found.flatMap(([path, address]) => (address === undefined ? [] : [{ path, address }]));
 }
 
+/** Reports each listener at an address that an earlier one takes, once per option. */
 export function refuseSharedPlaces(all: readonly Listener[], report: Report): void {
   const reported = new Set<string>();
   for (const [i, listener] of all.entries()) {

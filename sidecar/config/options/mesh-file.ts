@@ -85,6 +85,7 @@ const service = inCode(
   },
 );
 
+/** `caller`: the application's side of a mesh. */
 export const caller = withRules(
   block(
     {
@@ -109,6 +110,7 @@ export const caller = withRules(
   },
 );
 
+/** A mesh file: the schema that `outrider up FILE` reads by. */
 export const meshFile = withRules(
   block(
     {

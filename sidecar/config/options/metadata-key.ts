@@ -22,6 +22,7 @@ function readMetadataKey(key: string): Parsed<string> {
   return ok(key);
 }
 
+/** A key of gRPC metadata in lower case, at most 64 characters; none of gRPC's own and no binary one. */
 export function metadataKey() {
   return value(checkedText(METADATA_EXPECTED, METADATA_PATTERN, readMetadataKey), { type: 'metadata key' });
 }

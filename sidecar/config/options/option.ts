@@ -25,7 +25,9 @@ export interface ValueDoc {
   readonly range?: string;
 }
 
+/** What each declared option means. */
 export const optionDocs = z.registry<OptionDoc>();
+/** What each kind of value is. */
 export const valueDocs = z.registry<ValueDoc>();
 
 /** Declares an option of a block. */

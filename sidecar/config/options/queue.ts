@@ -76,6 +76,7 @@ function refuseBadClasses(found: FoundBlock, report: Report): void {
   report(['default_class'], `found "${otherwise}"; expected one of the classes ${known.join(', ')}${hint}`);
 }
 
+/** `queue`: at most `concurrency` calls at the model (2), at most `max_waiting` before it (128). */
 export const queue = option(
   withRules(
     block(

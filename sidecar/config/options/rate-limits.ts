@@ -40,6 +40,7 @@ const rateLimit = inCode(
   (said) => ({ ...said, burst: said.burst ?? Math.max(1, Math.ceil(said.perSecond)) }),
 );
 
+/** `rate_limits`: token buckets by caller; the first that matches decides. */
 export const rateLimits = option(z.array(rateLimit, { error: 'a list of rate limits' }).optional(), {
   meaning:
     'How often each caller may call. The first one that matches decides; a call over its limit is refused with RESOURCE_EXHAUSTED and told when to come back.',

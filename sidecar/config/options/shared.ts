@@ -6,23 +6,27 @@ import { DEFAULT_DATACENTER, DEFAULT_TRUST_DOMAIN } from '../defaults.js';
 import { block, option } from './option.js';
 import { anyone, choice, duration, listenAddress, name, trustDomainName } from './values.js';
 
+/** `trust_domain`. */
 export const trustDomain = option(trustDomainName().optional(), {
   meaning: 'The authority part of every SPIFFE id; peers of another trust domain are refused.',
   otherwise: `\`${DEFAULT_TRUST_DOMAIN}\`; with certificates from Consul, what its cluster says`,
   why: 'A name that cannot be mistaken for a public one.',
 });
 
+/** `datacenter`. */
 export const datacenter = option(name('a datacenter').optional(), {
   meaning: 'The datacenter part of every SPIFFE id.',
   otherwise: `\`${DEFAULT_DATACENTER}\`; with certificates from Consul, what its agent says`,
   why: "Consul's own default.",
 });
 
+/** `drain_timeout`: 30 s by default, at most 1 h. */
 export const drainTimeout = option(duration({ min: 0, max: 3_600_000 }).prefault('30s'), {
   meaning: 'Longest time calls in flight may take to finish once a drain has begun.',
   why: 'Twice the default timeout of a unary call, and what orchestrators wait before they kill.',
 });
 
+/** `log`. */
 export const log = option(
   block(
     {
@@ -36,6 +40,7 @@ export const log = option(
   { meaning: 'What is written to standard error.', why: 'One line of JSON per event.' },
 );
 
+/** `admin`: the port for operators, without authentication. */
 export const admin = option(listenAddress().optional(), {
   meaning:
     'Where `/metrics`, `/live`, `/ready`, `/endpoints`, `/config`, `/drain` and the status page are served, without authentication.',

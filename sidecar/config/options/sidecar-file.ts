@@ -227,6 +227,7 @@ function withoutImplied(config: ReturnType<typeof complete>): PlainOf<typeof sid
   };
 }
 
+/** A sidecar file: the schema that `outrider sidecar -c FILE` reads by. */
 export const sidecarFile = inCode(sidecarBlock, complete, withoutImplied);
 
 /** A sidecar file as its options say it: parsed, in the names of the file. */

@@ -98,6 +98,7 @@ function address(read: (text: string) => Parsed<Address>) {
   return located(value(schema, { type: 'address' }), addressFrom);
 }
 
+/** The address with the path of a socket below `baseDir`. */
 export function addressFrom(address: Address, baseDir: string): Address {
   return address.kind === 'tcp' ? address : { kind: 'unix', path: pathFrom(address.path, baseDir) };
 }
@@ -112,6 +113,7 @@ export function peerAddress() {
   return address(readPeer);
 }
 
+/** Reads an address that can be connected to. */
 export function readPeer(text: string): Parsed<Address> {
   const result = readAddress(text);
   if (!result.ok || result.value.kind === 'unix' || result.value.port !== 0) return result;
@@ -121,6 +123,7 @@ export function readPeer(text: string): Parsed<Address> {
   };
 }
 
+/** `otherwise` ends the message where something else is allowed beside the number. */
 export function wholeNumber(bounds: Bounds, otherwise = '') {
   const range = `${bounds.min} to ${bounds.max}`;
   const error = `a whole number from ${range}${otherwise}`;
@@ -145,6 +148,7 @@ export function wholeNumberOrNone(bounds: Bounds) {
   return value(schema, { type: 'whole number or `none`', range });
 }
 
+/** Any number within bounds, both included. */
 export function rational(bounds: Bounds) {
   const range = `${bounds.min} to ${bounds.max}`;
   const error = `a number from ${range}`;
@@ -164,11 +168,13 @@ export function ratio(bounds: Bounds = { min: 0, max: 1 }) {
   });
 }
 
+/** One of some words. */
 export function choice<const T extends readonly [string, ...string[]]>(names: T) {
   const shown = names.map((name) => `\`${name}\``).join(', ');
   return value(z.enum(names, { error: `one of ${names.join(', ')}` }), { type: shown });
 }
 
+/** `true` or `false`; `yes` and `no` are text in YAML 1.2. */
 export function yesOrNo() {
   return value(z.boolean({ error: 'true or false' }), { type: '`true` or `false`' });
 }
@@ -192,6 +198,7 @@ export function refuseMaxBelowBase(found: FoundBlock, report: Report): void {
 /** A DNS-like name of a service, as Consul and SPIFFE ids take it. */
 export const NAME = /^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$/;
 
+/** A name of at most 63 characters. `what` is the noun phrase for the message. */
 export function name(what: string) {
   const error = `${what}: lower-case letters, digits, "-", "_" and ".", at most 63`;
   return value(z.string({ error }).regex(NAME, { error }), { type: 'name' });
@@ -208,6 +215,7 @@ export function anyone(what: string) {
   return value(z.union([z.literal('*'), name(what)], { error }), { type: 'name or `*`' });
 }
 
+/** The authority of a SPIFFE id, at most 255 characters. */
 export function trustDomainName() {
   const error = 'a trust domain: lower-case letters, digits, "-", "_" and ".", at most 255';
   return value(z.string({ error }).regex(/^[a-z0-9]([a-z0-9._-]{0,253}[a-z0-9])?$/, { error }), {
@@ -215,6 +223,7 @@ export function trustDomainName() {
   });
 }
 
+/** A path; a relative one lies below the directory of the file. */
 export function filePath(what: string) {
   const error = `the path of ${what}`;
   const schema = z
@@ -224,6 +233,7 @@ export function filePath(what: string) {
   return located(value(schema, { type: 'path' }), pathFrom);
 }
 
+/** Text without NUL, which no argv, environment or path can hold. */
 export function plainText(what: string) {
   const error = `${what}, without NUL characters`;
   return value(z.string({ error }).regex(/^[^\0]*$/, { error }), { type: 'text' });

@@ -69,11 +69,13 @@ const weights = block(
   'a block with passing and warning',
 );
 
+/** `tags` of an instance, at most 64 of at most 512 bytes. */
 export const ownTags = option(tagList().prefault([]), {
   meaning: 'Tags of the instance, by which callers and people may choose among instances.',
   why: 'Names of models and versions are registered as metadata anyway.',
 });
 
+/** `meta` of an instance, at most 48 pairs. */
 export const registeredMeta = option(ownMeta().prefault({}), {
   meaning: "Metadata of the instance, beside Outrider's own.",
   why: 'Names of models and versions are registered anyway.',

@@ -36,6 +36,7 @@ const failoverTarget = block(
   'a block with service, datacenter, tags and meta',
 );
 
+/** `consul` of an upstream. */
 export const discovery = block(
   {
     service: option(name('the name of a service').optional(), {
@@ -72,6 +73,7 @@ export interface DiscoveryConfig extends DiscoveryTarget {
   readonly failover: readonly DiscoveryTarget[];
 }
 
+/** Instances of one service in one datacenter. */
 export interface DiscoveryTarget {
   /** Name in the catalogue. */
   readonly service: string;

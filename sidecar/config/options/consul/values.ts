@@ -23,6 +23,7 @@ const PRINTABLE = new RegExp(PRINTABLE_PATTERN);
 
 const SOCKET = 'unix://';
 
+/** The address of an agent; a relative path of a socket lies below the directory of the file. */
 export function agentUrl() {
   const url = value(checkedText(AGENT_URL_EXPECTED, AGENT_URL_PATTERN, readAgentUrl), { type: 'URL' });
   return located(url, (text, baseDir) =>

@@ -87,6 +87,7 @@ const fallbackStep = inCode(
   },
 );
 
+/** `fallback` of a route: 1 to 16 steps, tried in order after the retries. */
 export const fallback = option(
   z
     .array(fallbackStep, { error: 'a list of fallbacks' })

@@ -12,6 +12,7 @@ function percentile() {
   return value(schema, { type: 'ratio', range: 'above 0.5, at most 0.999' });
 }
 
+/** `hedge` of a route: gRPC's `hedgingPolicy` (gRFC A6) with a delay that follows the latency. */
 export const hedge = option(
   block(
     {

@@ -2,6 +2,7 @@
 import { block, option } from '../option.js';
 import { ratio, rational, upstreamName, wholeNumber } from '../values.js';
 
+/** `mirror` of a route: Envoy's `request_mirror_policies`, with the answers compared. */
 export const mirror = option(
   block(
     {

@@ -49,6 +49,7 @@ const shape = {
   }),
 };
 
+/** `outcomes` of a route: statuses that count otherwise than usual. */
 export const outcomes = option(
   withRules(block(shape, 'a block with success, fault, neutral and overload'), (found, report) => {
     refuseImpossible(found, report);

@@ -71,6 +71,7 @@ const maxTimeout = option(
   },
 );
 
+/** `retry` of a route: Envoy's `retry_policy`, gRPC's `retryPolicy`. */
 export const retry = block(
   {
     attempts: option(wholeNumber({ min: 2, max: 5 }).prefault(2), {
@@ -119,6 +120,7 @@ export const retry = block(
   'a block with attempts, on and backoff',
 );
 
+/** A route on the side of the model: times only. In code it is a route that never repeats a call. */
 export const inboundRoute = inCode(
   withRules(
     block(
@@ -133,6 +135,7 @@ export const inboundRoute = inCode(
   (said): RouteConfig => ({ ...said, ...timesOf(said), idempotent: false, attemptTimeoutMs: 0 }),
 );
 
+/** A route of an upstream. Unsaid times follow from its kind; methods that only read are idempotent and tried three times. */
 export const outboundRoute = inCode(
   withRules(
     block(
@@ -181,9 +184,10 @@ export const outboundRoute = inCode(
   (said) => ({ ...said, ...timesOf(said), ...repeatsOf(said) }),
 );
 
+/** A route of either side. */
 export type RouteConfig = CodeOf<typeof outboundRoute>;
 
-interface SaidTimes {
+interface RouteTimes {
   readonly methods: readonly string[];
   readonly kind?: RouteKind;
   readonly timeoutMs?: number;
@@ -191,7 +195,7 @@ interface SaidTimes {
 }
 
 /** Unsaid times follow from the kind of the route, and that from its methods. */
-function timesOf({ methods: patterns, kind: said, timeoutMs, idleTimeoutMs: idleMs }: SaidTimes) {
+function timesOf({ methods: patterns, kind: said, timeoutMs, idleTimeoutMs: idleMs }: RouteTimes) {
   const kind = said ?? defaultKind(patterns);
   return {
     kind,

@@ -7,6 +7,7 @@ import type { RouteKind } from '../../route-defaults.js';
 import { type FoundBlock, list, mapping, number, texts } from '../found.js';
 import type { Report } from '../option.js';
 
+/** A route as its rules see it, with what it means where it says nothing. */
 export interface RouteFacts {
   readonly route: FoundBlock;
   readonly kind: RouteKind;
@@ -14,6 +15,7 @@ export interface RouteFacts {
   readonly timeoutMs: number;
 }
 
+/** Reports policies that the kind, the idempotence or the times of a route make wrong or useless. */
 export function refuseBadDetours(facts: RouteFacts, report: Report): void {
   refuseOnStreams(facts, report);
   refuseUnsafeCopies(facts, report);

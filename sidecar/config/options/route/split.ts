@@ -25,6 +25,7 @@ const splitMatch = block(
 
 const weight = value(rational({ min: 0, max: 1_000_000 }), { type: 'weight', range: '0 to 1000000' });
 
+/** `split` of a route: Envoy's `weighted_clusters`, Consul's service-splitter; sticky by rendezvous hashing. */
 export const split = option(
   withRules(
     block(

@@ -10,6 +10,7 @@ type BalanceConfig =
   | { readonly kind: 'least-loaded' | 'round-robin' }
   | { readonly kind: 'ring-hash'; readonly key: string };
 
+/** `balance`: Envoy's `lb_policy`. */
 export const balance = inCode(
   withRules(
     block(

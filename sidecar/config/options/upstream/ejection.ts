@@ -7,6 +7,7 @@ import { detectors } from './outlier-detectors.js';
 
 const HOUR_MS = 3_600_000;
 
+/** `ejection`: Envoy's `outlier_detection` with `base_ejection_time`, `max_ejection_time` and `consecutive_5xx`. */
 export const ejection = withRules(
   block(
     {

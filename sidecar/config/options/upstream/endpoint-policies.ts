@@ -71,6 +71,7 @@ const activeHealth = withRules(
   },
 );
 
+/** `health`: active checks, as Envoy's `health_checks`; off unless the block is there. */
 export const health = option(activeHealth.optional(), {
   meaning:
     'Present: each endpoint is checked at intervals by one prober, whether calls go there or not. `{}` takes all defaults.',
@@ -78,6 +79,7 @@ export const health = option(activeHealth.optional(), {
   why: 'Where there are calls, they show more than checks do.',
 });
 
+/** `breaker`: Envoy's `circuit_breakers`. 0 in code is `none` in a file: no bound. */
 export const breaker = option(
   block(
     {
@@ -108,6 +110,7 @@ export const breaker = option(
   },
 );
 
+/** `slow_start`: Envoy's `slow_start_config`, ended by measured latency and not by time alone. */
 export const slowStart = option(
   block(
     {
@@ -138,6 +141,7 @@ export const slowStart = option(
   },
 );
 
+/** `locality`: Envoy's zone-aware routing, by the share of endpoints that may receive traffic. */
 export const locality = option(
   block(
     {

@@ -149,6 +149,7 @@ const detectorBlock = block(
 
 type Detectors = CodeOf<typeof detectorBlock>;
 
+/** `ejection.detectors`: seven detectors, of which an absent one has its defaults. Envoy's `outlier_detection`, gRFC A50. */
 export const detectors = option(
   inCode(
     detectorBlock.prefault({}),

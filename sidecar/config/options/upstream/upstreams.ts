@@ -46,6 +46,7 @@ const shared = inCode(
   ({ metadataKey, ...config }) => (config.by === 'metadata' ? { ...config, metadataKey } : config),
 );
 
+/** `shared`: one listener for all upstreams, which routes by `:authority` or by a metadata key. */
 export const sharedListener = option(shared.optional(), {
   meaning: 'Present: one listener for all upstreams.',
   otherwise: 'absent: only the listener of each upstream',
