@@ -78,7 +78,7 @@ describe('An identity from a real Consul', function () {
       judgeServer: (socket) => verifyPeerSocket(socket, web.rotation.trust!, Date.now(), 'digits'),
     });
 
-  it('is the service’s own, of the cluster’s trust domain, and good for three days', () => {
+  it('an identity from Consul is the service’s own, of the cluster’s trust domain, and good for three days', () => {
     const { id, notAfterMs } = web.identity;
     assert.equal(`${id.service} ${id.datacenter} ${id.trustDomain}`, `web dc1 ${web.source.trustDomain()}`);
     assert.match(id.trustDomain, /^[0-9a-f-]{36}\.consul$/);
@@ -87,13 +87,13 @@ describe('An identity from a real Consul', function () {
     assert.deepEqual([web.problems, web.source.status().problem], [[], undefined]);
   });
 
-  it('lets two services talk, and names the peer in Consul’s form', async () => {
+  it('an identity from Consul lets two services talk, and names the peer in Consul’s form', async () => {
     const result = await shake(digits.identity);
     assert.deepEqual([result.server, result.client], [{ service: 'web' }, { service: 'digits' }]);
     assert.equal(result.servername, `digits.default.dc1.internal.${web.source.trustDomain()}`);
   });
 
-  it('outlives a new root: old and new leafs are believed, both ways, and every leaf follows', async () => {
+  it('an identity from Consul outlives a new root: old and new leafs are believed, both ways, and every leaf follows', async () => {
     const old = { digits: digits.identity, client: web.rotation.clientOptions('digits')! };
     const keys = await generateKeyPair({ extractable: true });
     const uris = [`spiffe://${web.source.trustDomain()}`];
@@ -118,7 +118,7 @@ describe('An identity from a real Consul', function () {
     // The active root is the first.
     assert.ok(web.identity.rootsPem.startsWith(root.pem.trim()));
     assert.deepEqual((await shake(old.digits)).client, { service: 'digits' });
-    // Whoever has not heard of the new root is led to the old one by the cross-signed intermediate.
+    // A peer without the new root is led to the old one by the cross-signed intermediate.
     assert.deepEqual((await shake(digits.identity, old.client)).client, { service: 'digits' });
     await until(
       'the other leaf too',
@@ -130,7 +130,7 @@ describe('An identity from a real Consul', function () {
     assert.deepEqual([web.problems, digits.problems], [[], []]);
   });
 
-  it('writes neither token nor key', () => {
+  it('an identity from Consul writes neither token nor key', () => {
     for (const { kit, seen } of [web, digits]) {
       const output = kit.log.join('');
       for (const { keyPem } of seen) {

@@ -91,7 +91,7 @@ describe('the endpoints of a target, from a real Consul', () => {
       assert.equal(what(), expected, String(error));
     });
 
-  it('come, turn critical with a reason, and go', async () => {
+  it('endpoints from Consul come, turn critical with a reason, and go', async () => {
     const digits = follow({ service: 'digits' });
     for (const port of [9001, 9002, 9003]) await register(port);
     await shows(digits, '9001 9002 9003');
@@ -101,7 +101,7 @@ describe('the endpoints of a target, from a real Consul', () => {
     await shows(digits, '9001 9003');
   });
 
-  it('count as critical in maintenance, of the service and of the node', async () => {
+  it('endpoints from Consul count as critical in maintenance, of the service and of the node', async () => {
     const digits = follow({ service: 'digits' });
     for (const port of [9001, 9002]) await register(port);
     await shows(digits, '9001 9002');
@@ -116,7 +116,7 @@ describe('the endpoints of a target, from a real Consul', () => {
     await shows(digits, '9001 9002');
   });
 
-  it('that answer are kept for the grace time when an operator empties the registry', async () => {
+  it('endpoints from Consul that answer are kept for the grace time when an operator empties the registry', async () => {
     const digits = follow({ service: 'digits' });
     for (const port of [9001, 9002, 9003, 9004]) await register(port);
     await shows(digits, '9001 9002 9003 9004');
@@ -131,7 +131,7 @@ describe('the endpoints of a target, from a real Consul', () => {
     await shows(digits, '');
   });
 
-  it('are filtered by tags and metadata, whatever letters are in them', async () => {
+  it('endpoints from Consul are filtered by tags and metadata, whatever letters are in them', async () => {
     const odd = ['plain', 'a"b', 'c`d"e', 'f\\g', 'h\ni', 'ü 😀', '" or "" in Service.Tags or "'];
     for (const [i, text] of odd.entries()) {
       await register(9100 + i, { Tags: [text, 'all'], Meta: { 'my-key': text } });
@@ -142,7 +142,7 @@ describe('the endpoints of a target, from a real Consul', () => {
     }
   });
 
-  it('outside the mesh are those of the service itself', async () => {
+  it('endpoints from Consul outside the mesh are those of the service itself', async () => {
     await server.api('PUT', '/agent/service/register', { Name: 'plain', ID: 'plain-1', Port: 9200 });
     await shows(follow({ service: 'plain', via: 'plain' }), '9200');
   });

@@ -135,12 +135,12 @@ for (const acl of [false, true]) {
       await server?.stop();
     });
 
-    it('without any, the default decides', async () => {
+    it('without intentions the default decides', async () => {
       await oracle.agree('no intentions');
       assert.equal(oracle.verdicts().includes(acl ? 'allow' : 'deny'), false);
     });
 
-    it('every precedence, from the least specific up, each time contradicting the one below', async () => {
+    it('intentions of every precedence, from the least specific up, each overrule the one below', async () => {
       let action: 'allow' | 'deny' = acl ? 'allow' : 'deny';
       for (const ends of [
         ['*', '*'],
@@ -163,7 +163,7 @@ for (const acl of [false, true]) {
       }
     });
 
-    it('any order of coming, flipping and going', async () => {
+    it('intentions may come, flip and go in any order', async () => {
       const random = seeded(acl ? 3 : 4);
       const one = <T>(from: readonly T[]): T => from[Math.floor(random() * from.length)]!;
       const done: string[] = [];
@@ -176,14 +176,14 @@ for (const acl of [false, true]) {
       }
     });
 
-    it('the agent tells proxies the same', async () => {
+    it('intentions are the same as the agent gives to proxies', async () => {
       const expected = oracle.verdicts();
       const same = async () => (await oracle.authorize(trustDomain)) === expected;
       await until('the agent has heard of the last change', same, LIMIT_MS).catch(() => {});
       assert.equal(await oracle.authorize(trustDomain), expected);
     });
 
-    it('a flip is in force within 2 s', async () => {
+    it('a flipped intention is in force within 2 s', async () => {
       await oracle.set(['web', 'digits'], 'allow');
       await oracle.agree('before the flips');
       for (const action of ['deny', 'allow'] as const) {
@@ -193,7 +193,7 @@ for (const acl of [false, true]) {
       }
     });
 
-    it('no token is in what was written', () => {
+    it('no token is in what intentions write to the log', () => {
       assert.ok(oracle.output.length > 0);
       assert.equal(oracle.output.includes(server.token ?? 'x-consul-token'), false);
     });
@@ -210,7 +210,7 @@ describe('Intentions of a real Consul, with a token that may not read them', fun
   });
   after(() => server?.stop());
 
-  it('are not loaded, although Consul answers with an empty list', async () => {
+  it('intentions that the token may not read are not loaded, although Consul answers with an empty list', async () => {
     const kit = realKit(server, await serviceToken(server, 'web'));
     const { watches, agent, deps } = kit;
     const intentions = new ConnectIntentions(watches, agent, { ...deps, service: 'digits' }, () => {});

@@ -87,7 +87,7 @@ describe('blocking queries of a real Consul', () => {
     server.api('PUT', '/agent/service/register', { ID: id, Name, Port: 1 });
   const deregister = (id: string) => server.api('PUT', `/agent/service/deregister/${id}`);
 
-  it('tell of a change in the catalogue as it happens', async () => {
+  it('blocking queries publish a change in the catalogue as it happens', async () => {
     const one = side().watch('fast');
     await until('the first answer', () => one.ids !== undefined);
     assert.deepEqual(one.ids, []);
@@ -102,7 +102,7 @@ describe('blocking queries of a real Consul', () => {
     assert.ok(slowest < 1_000, `${slowest} ms`);
   });
 
-  it('cost one request a wait while nothing changes', async () => {
+  it('blocking queries cost one request a wait while nothing changes', async () => {
     const before = proxy.count('/v1/health/service/idle');
     const sinceMs = performance.now();
     side({ waitMs: 1_000 }).watch('idle');
@@ -122,7 +122,7 @@ describe('blocking queries of a real Consul', () => {
     { kind: 'refuse' },
   ] as const) {
     const name = fault.kind === 'status' ? `${fault.status}` : fault.kind;
-    it(`keep what they know and ask little through ${name}, and go on afterwards`, async () => {
+    it(`blocking queries keep what they know and ask little through ${name}, and go on afterwards`, async () => {
       await register(`kept-${name}-1`, `kept-${name}`);
       const one = side().watch(`kept-${name}`);
       await until('the first answer', () => one.ids !== undefined);
@@ -140,7 +140,7 @@ describe('blocking queries of a real Consul', () => {
   }
 
   for (const index of ['rising', 'falling', 'zero', 'absent'] as const) {
-    it(`ask about once a second where the index is ${index}`, async () => {
+    it(`blocking queries ask about once a second where the index is ${index}`, async () => {
       await register(`loop-${index}`, `loop-${index}`);
       // It may be asleep on a false index for one wait when the loop ends.
       const one = side({ waitMs: 2_000 }).watch(`loop-${index}`);
@@ -158,7 +158,7 @@ describe('blocking queries of a real Consul', () => {
     });
   }
 
-  it('come back to an agent that was restarted with an empty state', async () => {
+  it('blocking queries come back to an agent that was restarted with an empty state', async () => {
     const own = await ConsulServer.start();
     try {
       const one = side({ address: own.url }).watch('again');
@@ -176,7 +176,7 @@ describe('blocking queries of a real Consul', () => {
     }
   });
 
-  it('take a config entry that is not there for absent, and hear when it comes and goes', async () => {
+  it('blocking queries take a config entry that is not there for absent, and notice when it comes and goes', async () => {
     const one = side();
     const told: (string | undefined)[] = [];
     one.watches.watch<string | undefined>(
@@ -207,7 +207,7 @@ describe('the client of a real Consul', () => {
     await consulOrSkip(this);
   });
 
-  it('registers a proxy with its weights and checks, and takes both back', async () => {
+  it('the Consul client registers a proxy with its weights and checks, and takes both back', async () => {
     const server = await ConsulServer.start();
     const agent = new ConsulAgent(agentSettings({ ...CONFIG, address: server.url }, {}), systemTimers);
     try {
@@ -239,7 +239,7 @@ describe('the client of a real Consul', () => {
     }
   });
 
-  it('is refused with a wrong token, and served once the file holds a right one', async () => {
+  it('the Consul client is refused with a wrong token, and served once the file holds a right one', async () => {
     const server = await ConsulServer.start({ acl: true });
     const tokenFile = join(folder, 'token');
     writeFileSync(tokenFile, '5ec4e7-70ce-4-marker');
@@ -260,7 +260,7 @@ describe('the client of a real Consul', () => {
     }
   });
 
-  it('speaks mutual TLS, and to nobody whose certificate is not for the name it expects', async () => {
+  it('the Consul client speaks mutual TLS, and only to a server whose certificate is for the expected name', async () => {
     const server = await ConsulServer.start({ tls: 'mutual' });
     const { ca, cert, key } = server.tls!;
     const ask = async (tls: ConsulConfig['tls']) => {

@@ -119,7 +119,7 @@ describe('registration with a real Consul', () => {
     return isGood && all;
   };
 
-  it('shows the instance, its sidecar, what it calls, and checks with our sentences', async () => {
+  it('a registration shows in Consul the instance, its sidecar, its upstreams, and checks with their outputs', async () => {
     const made = seat();
     const { instance } = made;
     instance.upstreams = [
@@ -144,7 +144,7 @@ describe('registration with a real Consul', () => {
     assert.equal(filtered.length, 1);
   });
 
-  it('says on the service and on the proxy why the model does not answer', async () => {
+  it('a registration shows on the service and on the proxy why the model does not answer', async () => {
     const made = seat();
     const { instance, registration } = made;
     await made.registered();
@@ -162,7 +162,7 @@ describe('registration with a real Consul', () => {
     await until('it passes again', () => passing('connect/digits'));
   });
 
-  it('wakes nobody while nothing changes: refreshes, comparisons and renewals leave the index alone', async () => {
+  it('a registration that does not change ends no blocking query: refreshes, comparisons and renewals leave the index alone', async () => {
     const clock = new ManualClock();
     const made = seat(consul, {}, clock);
     made.registration.start();
@@ -186,7 +186,7 @@ describe('registration with a real Consul', () => {
     assert.deepEqual(await index(), before);
   });
 
-  it('leaves the maintenance mode of an operator alone', async () => {
+  it('a registration leaves the maintenance mode of an operator alone', async () => {
     const clock = new ManualClock();
     const made = seat(consul, {}, clock);
     made.registration.start();
@@ -202,7 +202,7 @@ describe('registration with a real Consul', () => {
     await consul.api('PUT', '/agent/service/maintenance/digits-1?enable=false');
   });
 
-  it('goes in order: critical in everybody’s view, then, after the wait, gone', async () => {
+  it('a registration leaves in order: critical for every watcher, then, after the wait, gone', async () => {
     const made = seat(consul, { propagationMs: 700 });
     const { registration } = made;
     await made.registered();
@@ -222,7 +222,7 @@ describe('registration with a real Consul', () => {
     assert.deepEqual(await entries('service/digits'), []);
   });
 
-  it('is back within 5 s of the return of an agent that has forgotten everything, once each', async () => {
+  it('a registration is back within 5 s of the return of an agent that has forgotten everything, once each', async () => {
     const own = await ConsulServer.start();
     try {
       const made = seat(own);
@@ -244,7 +244,7 @@ describe('registration with a real Consul', () => {
     }
   });
 
-  it('passes again within 5 s of the return of an agent that kept it, and is ended after the time we set', async () => {
+  it('a registration passes again within 5 s of the return of an agent that kept it, and is removed after the configured time', async () => {
     const data = mkdtempSync(join(tmpdir(), 'outrider-test-'));
     const own = await ConsulServer.start({ persistent: true, config: { data_dir: data } });
     try {
@@ -285,7 +285,7 @@ describe('registration with a real Consul', () => {
     }
   });
 
-  it('with a token that may not register: one line, further tries, there once it may, and never the token', async () => {
+  it('a registration with a token that may not register logs one line, retries, succeeds once it may, and never logs the token', async () => {
     const own = await ConsulServer.start({ acl: true });
     try {
       const rules = (text: string) => ({ Name: 'digits', Rules: text });
@@ -323,7 +323,7 @@ describe('registration with a real Consul', () => {
   }
 });
 
-/** What everyone who asks for the service sees, as it happens. */
+/** What every watcher of the service sees, as it happens. */
 function watch(consul: ConsulServer): { states: string; atMs: number }[] {
   const seen: { states: string; atMs: number }[] = [];
   const read = async (index: string): Promise<void> => {

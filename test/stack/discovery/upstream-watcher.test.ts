@@ -101,9 +101,9 @@ describe('rules of a real Consul', () => {
     });
   const ALL = ['web-1@0', 'web-2@0', 'web-3@0'];
 
-  it('none: all instances', () => become('endpoints', endpoints, ALL));
+  it('without rules all instances are endpoints', () => become('endpoints', endpoints, ALL));
 
-  it('service-resolver: subsets, only those that pass, failover, connect timeout, redirect', async () => {
+  it('a service-resolver has subsets, passing instances only, failover, connect timeout and redirect', async () => {
     await become('endpoints', endpoints, ALL);
     await write({
       Kind: 'service-resolver',
@@ -123,7 +123,7 @@ describe('rules of a real Consul', () => {
     await become('as before', endpoints, ALL);
   });
 
-  it('service-splitter: weights, which change while they are in force', async () => {
+  it('a service-splitter has weights, which change while they are in force', async () => {
     const Subsets = {
       v1: { Filter: 'Service.Meta.version == 1' },
       v2: { Filter: 'Service.Meta.version == 2' },
@@ -151,7 +151,7 @@ describe('rules of a real Consul', () => {
     await become('v2', () => endpoints('v2.web.default.dc1'), ['web-2@0', 'web-3@0']);
   });
 
-  it('service-router: path, metadata, timeout, retries; and names once what is in vain', async () => {
+  it('a service-router has paths, metadata, timeout and retries, and what is not applied is reported once', async () => {
     const Destination = {
       Service: 'other',
       RequestTimeout: '2s',
@@ -198,7 +198,7 @@ describe('rules of a real Consul', () => {
     assert.deepEqual(warnings, sentences, 'once, though the rules were read twice');
   });
 
-  it('proxy-defaults: named, as far as they concern Envoy; gateways where they would matter', async () => {
+  it('proxy-defaults are reported as far as they concern Envoy, and gateways where they would matter', async () => {
     await become('endpoints', endpoints, ALL);
     await write({
       Kind: 'proxy-defaults',
@@ -218,7 +218,7 @@ describe('rules of a real Consul', () => {
     await become('the near ones serve, though the far datacenter is unknown', endpoints, ALL);
   });
 
-  it('service-defaults: limits of upstreams where this version has them', async () => {
+  it('service-defaults have limits of upstreams where this version of Consul has them', async () => {
     await become('endpoints', endpoints, ALL);
     const UpstreamConfig = { Defaults: { Limits: { MaxConcurrentRequests: 9 } } };
     const entry = { Kind: 'service-defaults', Name: 'app', Protocol: 'grpc' };

@@ -90,20 +90,20 @@ describe('a regular expression of RE2', () => {
     });
   }
 
-  it('takes linear time where others take exponential', () => {
+  it('an expression of RE2 takes linear time where a backtracking engine takes exponential time', () => {
     const text = `${'a'.repeat(MAX_TEXT_CHARS - 1)}!`;
     assert.equal(matches('(a+)+', text), false);
     assert.equal(matches('(a|a)*(a|aa)+', text), false);
     assert.equal(matches('a+', `${text}a`), undefined);
   });
 
-  it('bounds the work of a match: a long program judges short texts only', () => {
+  it('an expression of RE2 bounds the work of a match: a long program judges short texts only', () => {
     const program = '(a|b)*a(a|b){200}';
     assert.equal(matches(program, 'ba'.repeat(200)), true);
     assert.equal(matches(program, 'ba'.repeat(210)), undefined);
   });
 
-  it('agrees with JavaScript on what both know', () => {
+  it('an expression of RE2 agrees with JavaScript on what both know', () => {
     const atom = fc.constantFrom('a', 'b', '.', '[ab]', '[^a]', '\\w', '\\b', '^', '$', '\\d');
     const { pattern } = fc.letrec<{ pattern: string }>((tie) => ({
       pattern: fc.oneof(
@@ -126,7 +126,7 @@ describe('a regular expression of RE2', () => {
     );
   });
 
-  it('never throws, whatever it is given', () => {
+  it('an expression of RE2 never throws, whatever it is given', () => {
     const noise = fc.string({ unit: fc.constantFrom(...'ab()[]{}*+?|\\^$.-:,19iPQpx<>=!&é'), maxLength: 24 });
     fc.assert(
       fc.property(noise, noise, (pattern, text) => {
@@ -139,7 +139,7 @@ describe('a regular expression of RE2', () => {
 });
 
 describe('A pattern of RE2', () => {
-  it('matches whole texts, and no text that is too long to judge', () => {
+  it('a pattern of RE2 matches whole texts, and no text that is too long to judge', () => {
     const pattern = compileRe2('(?i)a+');
     assert.ok(pattern instanceof Re2Pattern);
     assert.equal(pattern.source, '(?i)a+');
@@ -148,12 +148,12 @@ describe('A pattern of RE2', () => {
     assert.ok(!pattern.test('a'.repeat(MAX_TEXT_CHARS + 1)));
   });
 
-  it('equals another of the same source', () => {
+  it('a pattern of RE2 equals another of the same source', () => {
     assert.deepEqual(compileRe2('a+'), compileRe2('a+'));
     assert.notDeepEqual(compileRe2('a+'), compileRe2('a*'));
   });
 
-  it('says what it does not take', () => {
+  it("a pattern of RE2 that is not taken has its fault in RE2's words", () => {
     assert.deepEqual(compileRe2('(a'), { fault: 'missing closing ) at "(a"' });
   });
 });

@@ -22,7 +22,7 @@ function samples(statuses: readonly QueryStatus[], name: string): unknown {
 }
 
 describe('the metrics of blocking queries', () => {
-  it('have one row a query', () => {
+  it('metrics of queries have one row a query', () => {
     const statuses = [
       status('roots', { bytes: 7 }),
       status('leaf', {
@@ -47,7 +47,7 @@ describe('the metrics of blocking queries', () => {
     assert.ok(!JSON.stringify(metrics(statuses)).includes('Permission'));
   });
 
-  it('say that Consul is up while any query succeeds', () => {
+  it('metrics of queries show Consul as up while any query succeeds', () => {
     const up = (...states: QueryStatus['state'][]) =>
       samples(
         states.map((state, i) => status(`${i}`, { state })),
@@ -58,14 +58,14 @@ describe('the metrics of blocking queries', () => {
     assert.deepEqual(up(), [[undefined, 0]]);
   });
 
-  it('have no age before the first answer', () => {
+  it('metrics of queries have no age before the first answer', () => {
     assert.deepEqual(
       samples([status('a', { ageMs: Number.POSITIVE_INFINITY })], 'outrider_consul_age_seconds'),
       [],
     );
   });
 
-  it('add up queries of one name, and show the worse state', () => {
+  it('metrics of queries add up queries of one name, and show the worse state', () => {
     const two = [status('a', { ageMs: 100 }), status('a', { state: 'failing', problem: 'no', answers: 4 })];
     assert.deepEqual(samples(two, 'outrider_consul_answers_total'), [['a', 7]]);
     assert.deepEqual(samples(two, 'outrider_consul_query_failing'), [['a', 1]]);
@@ -73,7 +73,7 @@ describe('the metrics of blocking queries', () => {
     assert.deepEqual(samples(two, 'outrider_consul_up'), [[undefined, 1]]);
   });
 
-  it('are followed by those of others', () => {
+  it('metrics of queries are followed by those of other parts', () => {
     const extra = { kind: 'gauge', name: 'x', help: 'x', samples: [] } as const;
     assert.equal(metrics([], [extra]).at(-1), extra);
   });

@@ -68,7 +68,7 @@ function faultOf(code: string): Error {
   return Object.assign(new Error(`${code}: it does not go`), { code });
 }
 
-describe('LineFile', () => {
+describe('LogFile', () => {
   let clock: ManualClock;
   let disk: Disk;
   let file: LogFile;
@@ -93,7 +93,7 @@ describe('LineFile', () => {
   };
   const counts = (): number[] => [file.written, file.dropped];
 
-  it('gathers lines for a moment, and writes them in order', async () => {
+  it('a log file gathers lines for a moment, and writes them in order', async () => {
     file.write('one\n');
     file.write('two\n');
     await settle();
@@ -106,7 +106,7 @@ describe('LineFile', () => {
     assert.deepEqual(counts(), [3, 0]);
   });
 
-  it('writes at once when much has come', async () => {
+  it('a log file writes at once when much has come', async () => {
     for (let i = 0; i < 700; i++) file.write(`${'x'.repeat(99)}\n`);
     await settle();
     assert.equal(disk.content.length, 70_000);
@@ -115,7 +115,7 @@ describe('LineFile', () => {
     assert.equal(clock.pending(), 0);
   });
 
-  it('drops and counts when the disk is full, and goes on when it is not', async () => {
+  it('a log file drops and counts when the disk is full, and goes on when it is not', async () => {
     disk.room = 6;
     for (const line of ['one\n', 'two\n', 'three\n']) file.write(line);
     await pass(100);
@@ -142,7 +142,7 @@ describe('LineFile', () => {
     assert.match(logged[0]!, /ENOSPC/);
   });
 
-  it('leaves the rest of a torn line out of another file', async () => {
+  it('a log file leaves the rest of a torn line out of another file', async () => {
     disk.room = 6;
     file.write('one\n');
     file.write('two\n');
@@ -157,7 +157,7 @@ describe('LineFile', () => {
     assert.deepEqual(counts(), [2, 1]);
   });
 
-  it('holds no more than its bound while the disk hangs', async () => {
+  it('a log file holds no more than its bound while the disk hangs', async () => {
     disk.isStuck = true;
     const line = `${'x'.repeat(1_023)}\n`;
     for (let i = 0; i < 5_000; i++) {
@@ -172,7 +172,7 @@ describe('LineFile', () => {
     assert.equal(disk.content.length, file.written * 1_024);
   });
 
-  it('waits for a pipe whose reader is slow, and forgets nothing it took', async () => {
+  it('a log file waits for a pipe whose reader is slow, and forgets nothing it took', async () => {
     disk.room = 2;
     disk.fault = 'EAGAIN';
     file.write('one\n');
@@ -184,7 +184,7 @@ describe('LineFile', () => {
     assert.deepEqual(counts(), [1, 0]);
   });
 
-  it('drops while the file cannot be opened', async () => {
+  it('a log file drops while the file cannot be opened', async () => {
     disk.openFault = 'ENXIO';
     for (let i = 0; i < 20; i++) {
       file.write('line\n');
@@ -200,7 +200,7 @@ describe('LineFile', () => {
     assert.equal(file.written + file.dropped, 21);
   });
 
-  it('opens the file anew when it was moved away, and when it is told to', async () => {
+  it('a log file opens the file anew when it was moved away, and when it is told to', async () => {
     file.write('one\n');
     await pass(100);
     disk.identity = 'second';
@@ -215,7 +215,7 @@ describe('LineFile', () => {
     assert.deepEqual(counts(), [3, 0]);
   });
 
-  it('names a disk that is full again and again once a minute', async () => {
+  it('a log file reports a disk that is full again and again once a minute', async () => {
     for (let i = 0; i < 100; i++) {
       disk.room = i % 2 === 0 ? 0 : 100;
       file.write('line\n');
@@ -224,7 +224,7 @@ describe('LineFile', () => {
     assert.ok(logged.length <= 6, `${logged.length} lines`);
   });
 
-  it('writes what it holds when it is closed, and nothing after', async () => {
+  it('a log file writes what it holds when it is closed, and nothing after', async () => {
     file.write('one\n');
     await file.close();
     assert.equal(disk.content, 'one\n');
@@ -234,7 +234,7 @@ describe('LineFile', () => {
     assert.equal(clock.pending(), 0);
   });
 
-  it('is not kept from ending by a disk that hangs', async () => {
+  it('a log file is not kept from ending by a disk that hangs', async () => {
     disk.isStuck = true;
     file.write('one\n');
     let isDone = false;
@@ -265,7 +265,7 @@ describe('LineFile', () => {
 
     const content = (): string => (existsSync(path) ? readFileSync(path, 'utf8') : '');
 
-    it('adds to what is there, for its owner and group only', async () => {
+    it('a log file adds to what is there, for its owner and group only', async () => {
       writeFileSync(path, 'before\n');
       real.write('after\n');
       await until('it is written', () => content() === 'before\nafter\n');
@@ -276,7 +276,7 @@ describe('LineFile', () => {
       assert.equal(statSync(path).mode & 0o027, 0);
     });
 
-    it('follows a rotation by itself', async () => {
+    it('a log file follows a rotation by itself', async () => {
       real.write('one\n');
       await until('it is written', () => content() === 'one\n');
       renameSync(path, `${path}.1`);
@@ -287,7 +287,7 @@ describe('LineFile', () => {
       assert.match(readFileSync(`${path}.1`, 'utf8'), /^one\n(two\n)*$/);
     });
 
-    it('outlives a full disk', async () => {
+    it('a log file outlives a full disk', async () => {
       symlinkSync('/dev/full', path);
       await until('lines are dropped', () => {
         real.write('line\n');
@@ -302,7 +302,7 @@ describe('LineFile', () => {
       assert.match(content(), /^(line\n)+$/);
     });
 
-    it('does not wait for the reader of a pipe', async () => {
+    it('a log file does not wait for the reader of a pipe', async () => {
       execFileSync('mkfifo', [path]);
       await until('lines are dropped', () => {
         real.write('line\n');

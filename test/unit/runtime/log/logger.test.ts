@@ -18,7 +18,7 @@ function setUp(level: 'debug' | 'info' | 'warn' | 'error' = 'info') {
 }
 
 describe('createLogger', () => {
-  it('writes one JSON object a line, with level, ISO time, fields and message', () => {
+  it('a logger writes one JSON object a line, with level, ISO time, fields and message', () => {
     const { lines, logger } = setUp();
     logger.warn({ endpoint: 'a' }, 'ejected');
     assert.equal(lines.length, 1);
@@ -33,7 +33,7 @@ describe('createLogger', () => {
     assert.match(String(time), /^\d{4}-\d\d-\d\dT.*Z$/);
   });
 
-  it('writes nothing below its level, and follows a change of level', () => {
+  it('a logger writes nothing below its level, and follows a change of level', () => {
     const { lines, logger } = setUp('warn');
     logger.info({}, 'quiet');
     assert.equal(logger.writes('info'), false);
@@ -46,7 +46,7 @@ describe('createLogger', () => {
     );
   });
 
-  it('never shows authorization, tokens, keys or binary metadata, at any depth', () => {
+  it('a logger never shows authorization, tokens, keys or binary metadata, at any depth', () => {
     const { lines, logger } = setUp();
     logger.info(
       {
@@ -68,14 +68,14 @@ describe('createLogger', () => {
     assert.match(JSON.stringify(lines), /\[6 bytes\]/);
   });
 
-  it('redacts the fields of a child', () => {
+  it('a logger redacts the fields of a child', () => {
     const { lines, logger } = setUp();
     logger.child({ upstream: 'digits', secret: 's3cret' }).error({}, 'failed');
     assert.equal(lines[0]!['upstream'], 'digits');
     assert.equal(lines[0]!['secret'], '[redacted]');
   });
 
-  it('describes an error with its code and cause', () => {
+  it('a logger describes an error with its code and cause', () => {
     const { lines, logger } = setUp();
     const cause = Object.assign(new Error('refused'), { code: 'ECONNREFUSED' });
     logger.error({ error: new Error('no endpoint', { cause }) }, 'failed');
@@ -84,7 +84,7 @@ describe('createLogger', () => {
     assert.equal(error.cause.code, 'ECONNREFUSED');
   });
 
-  it('survives a value that refers to itself, and a bigint', () => {
+  it('a logger survives a value that refers to itself, and a bigint', () => {
     const { lines, logger } = setUp();
     const loop: Record<string, unknown> = {};
     loop['self'] = loop;
@@ -104,23 +104,23 @@ describe('isSecretName', () => {
     'x-bin',
     'KEY',
   ]) {
-    it(`holds ${name} for a secret`, () => assert.equal(isSecretName(name), true));
+    it(`${name} is the name of a secret`, () => assert.equal(isSecretName(name), true));
   }
   for (const name of ['endpoint', 'monkey', 'keys', 'binary', 'metadataKey', 'combine']) {
-    it(`does not hold ${name} for a secret`, () => assert.equal(isSecretName(name), false));
+    it(`${name} is not the name of a secret`, () => assert.equal(isSecretName(name), false));
   }
 });
 
 describe('redact', () => {
-  it('leaves what it is given as it was', () => {
+  it('redaction does not change the value that it is given', () => {
     const fields = { token: 's3cret' };
     assert.deepEqual(redact(fields), { token: '[redacted]' });
     assert.deepEqual(fields, { token: 's3cret' });
   });
 });
 
-describe('OncePer', () => {
-  it('lets one of a kind through per period, and says how many it held back', () => {
+describe('LogThrottle', () => {
+  it('a log throttle lets one of a kind through per period, with the number held back', () => {
     const clock = new ManualClock();
     const gate = new LogThrottle(clock, 1_000);
     assert.equal(gate.pass('a'), 0);
@@ -134,14 +134,14 @@ describe('OncePer', () => {
     assert.equal(gate.pass('a'), -1);
   });
 
-  it('remembers a bounded number of kinds', () => {
+  it('a log throttle remembers a bounded number of kinds', () => {
     const gate = new LogThrottle(new ManualClock(), 1_000, 10);
     for (let i = 0; i < 10_000; i += 1) assert.equal(gate.pass(`kind ${i}`), 0);
   });
 });
 
 describe('silentLogger', () => {
-  it('writes nothing and says so', () => {
+  it('the silent logger writes nothing, and reports no level as written', () => {
     assert.equal(silentLogger.writes('error'), false);
     silentLogger.child({}).error({}, 'unheard');
   });

@@ -37,7 +37,7 @@ class Slow implements Writing {
   }
 }
 
-describe('StandardError', () => {
+describe('StderrWriter', () => {
   let system: Slow;
   let out: StderrWriter;
 
@@ -46,7 +46,7 @@ describe('StandardError', () => {
     out = new StderrWriter(system);
   });
 
-  it('writes lines in order, however little is taken at once', () => {
+  it('standard error writes lines in order, however little is taken at once', () => {
     system.room = 3;
     for (const line of ['one\n', 'two\n', 'three\n']) out.write(line);
     system.go();
@@ -54,7 +54,7 @@ describe('StandardError', () => {
     assert.equal(out.dropped, 0);
   });
 
-  it('holds no more than its bound', () => {
+  it('standard error holds no more than its bound', () => {
     const line = `${'x'.repeat(1_023)}\n`;
     for (let i = 0; i < 3_000; i++) out.write(line);
     assert.ok(out.dropped > 1_900 && out.dropped < 2_000, `dropped ${out.dropped}`);
@@ -63,7 +63,7 @@ describe('StandardError', () => {
   });
 
   for (const fault of ['ENOSPC', 'EPIPE', 'EIO']) {
-    it(`drops and counts what ${fault} keeps from being written, and goes on after`, () => {
+    it(`standard error drops and counts what ${fault} keeps from being written, and goes on after`, () => {
       system.fault = fault;
       for (let i = 0; i < 10; i++) out.write('lost\n');
       system.go();
@@ -76,7 +76,7 @@ describe('StandardError', () => {
     });
   }
 
-  it('waits for a pipe that is full', async () => {
+  it('standard error waits for a pipe that is full', async () => {
     system.fault = 'EAGAIN';
     out.write('one\n');
     system.go();
@@ -89,7 +89,7 @@ describe('StandardError', () => {
     assert.equal(out.dropped, 0);
   });
 
-  it('writes what is held at the end, without what the system has already', () => {
+  it('standard error writes what is held at the end, without what the system has already', () => {
     out.write('begun\n');
     out.write('held\n');
     out.flush();
@@ -101,7 +101,7 @@ describe('StandardError', () => {
     assert.equal(system.content, 'held\nbegun\nafter\n');
   });
 
-  it('gives up at the end when nothing is taken', () => {
+  it('standard error gives up at the end when nothing is taken', () => {
     system.fault = 'EAGAIN';
     out.write('one\n');
     system.go();
@@ -111,7 +111,7 @@ describe('StandardError', () => {
     assert.equal(system.content, '');
   });
 
-  it('keeps no process from ending whose disk is full, and does not end it either', () => {
+  it('standard error on a full disk neither ends the process nor keeps it from ending', () => {
     const logger = new URL('../../../../sidecar/runtime/log/logger.', import.meta.url);
     const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
     const program = `

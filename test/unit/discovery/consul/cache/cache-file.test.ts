@@ -43,20 +43,20 @@ describe('the cache file', () => {
     cache.close();
   };
 
-  it('gives a later process what was saved', () => {
+  it('the cache gives a later process what was saved', () => {
     write({ instances: [1, 'zwei', null], ünïcode: '😀' });
     assert.deepEqual(openCache().load(SECTION), { instances: [1, 'zwei', null], ünïcode: '😀' });
     assert.equal(openCache().load('another section'), undefined);
     assert.deepEqual(warnings, []);
   });
 
-  it('keeps directory and files to its user', () => {
+  it('the cache keeps directory and files to its user', () => {
     write(1);
     assert.equal(statSync(dir).mode & 0o777, 0o700);
     assert.equal(statSync(theFile()).mode & 0o777, 0o600);
   });
 
-  it('writes a second after the first of several changes, and once', async () => {
+  it('the cache writes a second after the first of several changes, and once', async () => {
     const cache = CacheFile.open(dir, logger, clock);
     cache.save(SECTION, 1);
     clock.advance(600);
@@ -68,13 +68,13 @@ describe('the cache file', () => {
     assert.equal(openCache().load(SECTION), 2);
   });
 
-  it('gives what was saved a moment ago before it is written', () => {
+  it('the cache gives what was saved a moment ago before it is written', () => {
     const cache = openCache();
     cache.save(SECTION, 'new');
     assert.equal(cache.load(SECTION), 'new');
   });
 
-  it('writes a value that has come back to what is on disk not again', () => {
+  it('the cache writes a value that has come back to what is on disk not again', () => {
     write([1, 2]);
     const before = statSync(theFile()).ino;
     const cache = openCache();
@@ -84,7 +84,7 @@ describe('the cache file', () => {
     assert.equal(statSync(theFile()).ino, before);
   });
 
-  it('lets a flush win over a slower write of something older', async () => {
+  it('the cache lets a flush win over a slower write of something older', async () => {
     const cache = openCache();
     cache.save(SECTION, 'older');
     clock.advance(1_000);
@@ -96,7 +96,7 @@ describe('the cache file', () => {
     assert.equal(files().length, 1);
   });
 
-  it('flushes what is on its way to the disk too', async () => {
+  it('the cache flushes what is on its way to the disk too', async () => {
     const cache = openCache();
     cache.save(SECTION, 'value');
     clock.advance(1_000);
@@ -107,7 +107,7 @@ describe('the cache file', () => {
     assert.deepEqual(warnings, []);
   });
 
-  it('writes one value of a section after the other', async () => {
+  it('the cache writes one value of a section after the other', async () => {
     const cache = openCache();
     const long = Array.from({ length: 5_000 }, (_, i) => i);
     cache.save(SECTION, long);
@@ -123,7 +123,7 @@ describe('the cache file', () => {
     await until('the second is there', async () => (await held()).endsWith('\n"newer"'));
   });
 
-  it('removes a section from the disk', () => {
+  it('the cache removes a section from the disk', () => {
     write('secret');
     const cache = openCache();
     cache.remove(SECTION);
@@ -145,7 +145,7 @@ describe('the cache file', () => {
     zeros: () => Buffer.alloc(5000),
   };
   for (const [name, damage] of Object.entries(damages)) {
-    it(`warns about ${name} and knows nothing, and a later save repairs it`, () => {
+    it(`the cache warns about ${name} and knows nothing, and a later save repairs it`, () => {
       write({ a: 'some value' });
       writeFileSync(theFile(), damage(readFileSync(theFile())));
       assert.equal(openCache().load(SECTION), undefined);
@@ -156,7 +156,7 @@ describe('the cache file', () => {
     });
   }
 
-  it('ignores a file that others may write, and one that is a link', () => {
+  it('the cache ignores a file that others may write, and one that is a link', () => {
     write(1);
     chmodSync(theFile(), 0o666);
     assert.equal(openCache().load(SECTION), undefined);
@@ -169,7 +169,7 @@ describe('the cache file', () => {
     assert.equal(warnings.length, 2);
   });
 
-  it('does without a directory that others may write, or that is none', () => {
+  it('the cache does without a directory that others may write, or that is none', () => {
     mkdirSync(dir);
     chmodSync(dir, 0o777);
     write(1);
@@ -181,7 +181,7 @@ describe('the cache file', () => {
     assert.match(warnings[1]!, /^the cache is not used: /);
   });
 
-  it('says once that it cannot write, and keeps what the disk had', () => {
+  it('the cache logs once that it cannot write, and keeps what the disk had', () => {
     write('old');
     const cache = openCache();
     rmSync(dir, { recursive: true });
@@ -192,7 +192,7 @@ describe('the cache file', () => {
     assert.deepEqual(warnings, ['the cache cannot be written, what it held stays: ENOENT']);
   });
 
-  it('tries again a minute after it could not write', async () => {
+  it('the cache tries again a minute after it could not write', async () => {
     const cache = openCache();
     rmSync(dir, { recursive: true });
     cache.save(SECTION, 'value');
@@ -203,7 +203,7 @@ describe('the cache file', () => {
     await until('the file is there', () => files().some((name) => name.endsWith('.json')));
   });
 
-  it('clears away what a killed process left half-written', () => {
+  it('the cache clears away what a killed process left half-written', () => {
     write(1);
     writeFileSync(`${theFile()}.0123456789ab`, 'half');
     writeFileSync(join(dir, 'notes.txt'), 'not ours');
@@ -225,12 +225,12 @@ describe('JSON in pieces', () => {
     'an array of odd things': Array.from({ length: 300 }, (_, i) => (i % 3 === 0 ? undefined : i)),
     text: 'x',
   })) {
-    it(`is what JSON.stringify gives: ${name}`, () => {
+    it(`JSON in pieces is what JSON.stringify gives: ${name}`, () => {
       const pieces = [...jsonPieces(value)];
       assert.equal(pieces.join(''), JSON.stringify(value));
       assert.ok(pieces.every((piece) => piece.length < 20_000));
     });
   }
 
-  it('has null for nothing', () => assert.deepEqual([...jsonPieces(undefined)], ['null']));
+  it('JSON in pieces is null for undefined', () => assert.deepEqual([...jsonPieces(undefined)], ['null']));
 });

@@ -24,12 +24,12 @@ function instances(count: number, over: (i: number) => Partial<Instance> = () =>
 const target = { service: 'web' };
 
 describe('Endpoints of a cluster', () => {
-  it('are all instances when they are few', () => {
+  it('endpoints of a cluster are all instances when they are few', () => {
     const endpoints = new ClusterEndpoints(1).of([{ target, instances: instances(5) }], 5);
     assert.equal(endpoints.length, 5);
   });
 
-  it('are a stable subset of very many, of each priority its own', () => {
+  it('endpoints of a cluster are a stable subset of very many, of each priority its own', () => {
     const all = instances(1000, (i) => (i % 4 === 0 ? { status: 'critical', why: 'no' } : {}));
     const made = new ClusterEndpoints(1);
     const first = made.of([{ target, instances: all }], 20);
@@ -47,7 +47,7 @@ describe('Endpoints of a cluster', () => {
     );
   });
 
-  it('give no place to those without weight, when there are too many', () => {
+  it('endpoints of a cluster leave out instances without weight when there are too many', () => {
     const all = instances(100, (i) => (i % 2 === 0 ? { weight: 0 } : {}));
     const endpoints = new ClusterEndpoints(1).of([{ target, instances: all }], 20);
     assert.equal(endpoints.length, 20);

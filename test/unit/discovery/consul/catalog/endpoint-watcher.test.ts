@@ -105,25 +105,25 @@ describe('the endpoints of a target', () => {
       .filter((family) => family.name === name)
       .flatMap((family) => (family.kind === 'histogram' ? [] : family.samples.map(({ value }) => value)));
 
-  it('are asked of Consul without a filter of its own on health', () => {
+  it("endpoints of a target are read without Consul's filter on health", () => {
     use();
     assert.equal(queries.only.path, '/health/connect/digits');
     assert.deepEqual(queries.only.query, {});
     assert.equal(queries.only.name, 'instances of digits');
   });
 
-  it('are asked of another datacenter, with a filter, by a name with odd letters', () => {
+  it('endpoints of a target are read from another datacenter, with a filter, under a name with odd letters', () => {
     use({ service: 'a/b ü', datacenter: 'dc2', filter: '"v1" in Service.Tags' });
     assert.equal(queries.only.path, '/health/connect/a%2Fb%20%C3%BC');
     assert.deepEqual(queries.only.query, { dc: 'dc2', filter: '"v1" in Service.Tags' });
   });
 
-  it('outside the mesh are asked of the service itself', () => {
+  it('endpoints of a target outside the mesh are those of the service itself', () => {
     use({ service: 'digits', via: 'plain' });
     assert.equal(queries.only.path, '/health/service/digits');
   });
 
-  it('are told when they are known and when they change, not when they do not', async () => {
+  it('endpoints of a target are published when they become known and when they change, and at no other time', async () => {
     const { told } = use();
     assert.deepEqual(told, []);
     await queries.answer(answer('1 2'));
@@ -134,7 +134,7 @@ describe('the endpoints of a target', () => {
     assert.deepEqual(metric('outrider_consul_parses_total'), [4, 0]);
   });
 
-  it('are one query however many users, who are told at once what is known', async () => {
+  it('endpoints of a target are one query however many users, and a late user gets the last value at once', async () => {
     const first = use();
     await queries.answer(answer('1 2'));
     const second = use({ service: 'digits', subset: 'v1' });
@@ -150,7 +150,7 @@ describe('the endpoints of a target', () => {
     assert.deepEqual(third.told, []);
   });
 
-  it('are read again when they are in doubt', () => {
+  it('endpoints of a target are read again when they are in doubt', () => {
     const watch = use();
     watch.doubt('every connection is refused');
     watch.close();
@@ -158,7 +158,7 @@ describe('the endpoints of a target', () => {
     assert.deepEqual(queries.rereads, ['every connection is refused']);
   });
 
-  it('are not taken away by a sudden empty answer until the grace time is over', async () => {
+  it('endpoints of a target are not taken away by a sudden empty answer until the grace time is over', async () => {
     const { told } = use();
     await queries.answer(answer('1 2 3'));
     await queries.answer(answer(''));
@@ -178,7 +178,7 @@ describe('the endpoints of a target', () => {
     ]);
   });
 
-  it('say until when they are kept', async () => {
+  it('endpoints of a target in their grace time carry its end', async () => {
     let state: TargetState | undefined;
     targets.watch({ service: 'digits' }, (now) => {
       state = now;
@@ -192,7 +192,7 @@ describe('the endpoints of a target', () => {
     assert.equal(log.at(-1), 'info: Consul is believed again: it lists enough instances');
   });
 
-  it('that are kept go when they do not answer any more', async () => {
+  it('endpoints of a target that are kept go when they do not answer any more', async () => {
     const { told } = use();
     await queries.answer(answer('1 2 3'));
     await queries.answer(answer('1! 2! 3!'));
@@ -210,7 +210,7 @@ describe('the endpoints of a target', () => {
     );
   });
 
-  it('that are deregistered one at a time go at once', async () => {
+  it('endpoints of a target that are deregistered one at a time go at once', async () => {
     const { told } = use();
     await queries.answer(answer('1 2 3'));
     await queries.answer(answer('1 3'));
@@ -218,7 +218,7 @@ describe('the endpoints of a target', () => {
     assert.deepEqual(log, []);
   });
 
-  it('may have to pass every check', async () => {
+  it('endpoints of a target may have to pass every check', async () => {
     const all = use();
     const strict = use({ service: 'digits', onlyPassing: true });
     await queries.answer(answer('1 2? 3?'));
@@ -229,7 +229,7 @@ describe('the endpoints of a target', () => {
     assert.equal(queries.open.size, 1);
   });
 
-  it('in another datacenter are reached at their wan address', async () => {
+  it('endpoints of a target in another datacenter are reached at their wan address', async () => {
     let state: TargetState | undefined;
     targets.watch({ service: 'digits', datacenter: 'dc2' }, (now) => {
       state = now;
@@ -240,7 +240,7 @@ describe('the endpoints of a target', () => {
     assert.equal(state?.instances?.[0]?.key, '198.51.100.1:444');
   });
 
-  it('that make no sense are left out with one warning', async () => {
+  it('endpoints of a target that make no sense are left out with one warning', async () => {
     const { told } = use();
     for (const port of [99_999, 99_999, 88_888]) {
       const bad = entryOf(2);
@@ -255,14 +255,14 @@ describe('the endpoints of a target', () => {
     assert.deepEqual(metric('outrider_consul_skipped_entries'), [1]);
   });
 
-  it('outlive garbage', async () => {
+  it('endpoints of a target stay when an answer is garbage', async () => {
     const { told } = use();
     await queries.answer(answer('1 2'));
     await assert.rejects(queries.answer(Buffer.from('{"errors":1}')));
     assert.deepEqual(told, ['1 2']);
   });
 
-  it('reach every user though one of them fails', async () => {
+  it('endpoints of a target reach every user though one of them fails', async () => {
     targets.watch({ service: 'digits' }, () => {
       throw new Error('a defect');
     });
@@ -272,7 +272,7 @@ describe('the endpoints of a target', () => {
     assert.deepEqual(log, ['error: a user of the endpoints of a target failed']);
   });
 
-  it('are counted by status', async () => {
+  it('endpoints of a target are counted by status', async () => {
     use();
     await queries.answer(answer('1 2? 3! 4'));
     assert.deepEqual(metric('outrider_consul_instances'), [2, 1, 1]);
@@ -281,7 +281,7 @@ describe('the endpoints of a target', () => {
   describe('with a cache', () => {
     const cacheOf = (): CacheFile => CacheFile.open(dir, logger, clock);
 
-    it('are known to a later process while Consul is away, and then replaced', async () => {
+    it('endpoints of a target are known to a later process while Consul is away, and then replaced', async () => {
       const cache = cacheOf();
       const before = build(cache);
       use({ service: 'digits' }, before);
@@ -296,7 +296,7 @@ describe('the endpoints of a target', () => {
       assert.deepEqual(told, ['1 2 3!', '4 5']);
     });
 
-    it('are kept as they were when an answer is doubted', async () => {
+    it('endpoints of a target are kept as they were when an answer is doubted', async () => {
       const cache = cacheOf();
       const before = build(cache);
       use({ service: 'digits' }, before);
@@ -310,7 +310,7 @@ describe('the endpoints of a target', () => {
       assert.deepEqual(told, ['1 2 3']);
     });
 
-    it('are not taken from a cache that holds something else', () => {
+    it('endpoints of a target are not taken from a cache that holds something else', () => {
       const cache = cacheOf();
       for (const kept of [{}, 'x', [1], [{ key: 'a' }], [null]]) {
         cache.save('endpoints /health/connect/digits?', kept);
@@ -338,6 +338,6 @@ describe('a filter for tags and metadata', () => {
     ['what would end it', ['x" or "y'], {}, '"x\\x22 or \\x22y" in Service.Tags'],
     ['controls', ['a\nb\u0001'], {}, '"a\\nb\\u0001" in Service.Tags'],
   ] as const) {
-    it(`asks for ${name}`, () => assert.equal(filterFor(tags, meta), expected));
+    it(`a filter asks for ${name}`, () => assert.equal(filterFor(tags, meta), expected));
   }
 });

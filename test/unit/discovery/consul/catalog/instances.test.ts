@@ -37,7 +37,7 @@ function problemOf(change: (entry: AnswerEntry) => void): string {
 }
 
 describe('instances of a service', () => {
-  it('are read as Consul lists them', () => {
+  it('instances of a service are read as Consul lists them', () => {
     assert.deepEqual(read([entryOf(7)]), {
       instances: [
         {
@@ -61,25 +61,25 @@ describe('instances of a service', () => {
     });
   });
 
-  it('may be none', () => {
+  it('instances of a service may be none', () => {
     for (const text of ['[]', ' [ ] \n', '[\n\n]\n']) {
       assert.deepEqual(readInstances(Buffer.from(text), { wan: false }).instances, []);
     }
   });
 
-  it('may be services that speak for themselves', () => {
+  it('instances of a service may be services that speak for themselves', () => {
     const instance = one(({ Service }) => Object.assign(Service, { Kind: '', Service: 'native', Proxy: {} }));
     assert.equal(instance.service, 'native');
   });
 
-  it('have the id of the service that a proxy speaks for, as far as it says so', () => {
+  it('instances of a service have the id of the service that a proxy speaks for, as far as it says so', () => {
     const id = (DestinationServiceID: unknown) =>
       one(({ Service }) => Object.assign(Service, { Proxy: { DestinationServiceID } })).id;
     assert.equal(id('digits-blue'), 'digits-blue');
     for (const none of [undefined, '', 7, 'x'.repeat(513)]) assert.equal(id(none), 'digits-1-sidecar-proxy');
   });
 
-  it('are where their service is, else where their node is', () => {
+  it('instances of a service are where their service is, else where their node is', () => {
     assert.equal(one(({ Service }) => Object.assign(Service, { Address: '10.9.9.9' })).address, '10.9.9.9');
     assert.equal(one(({ Service }) => Object.assign(Service, { Address: '' })).address, '10.0.0.1');
     assert.equal(one(({ Service }) => delete Service['Address']).address, '10.0.0.1');
@@ -89,13 +89,13 @@ describe('instances of a service', () => {
     );
   });
 
-  it('may have IPv6 addresses', () => {
+  it('instances of a service may have IPv6 addresses', () => {
     const instance = one(({ Service }) => Object.assign(Service, { Address: '2001:DB8::7' }));
     assert.equal(instance.address, '2001:DB8::7');
     assert.equal(instance.key, '[2001:db8::7]:20000');
   });
 
-  it('are at their wan address for another datacenter', () => {
+  it('instances of a service are at their wan address for another datacenter', () => {
     const wan = { wan: { Address: '198.51.100.7', Port: 30_000 } };
     const change = ({ Service }: AnswerEntry): unknown => Object.assign(Service, { TaggedAddresses: wan });
     assert.equal(one(change, true).key, '198.51.100.7:30000');
@@ -126,7 +126,7 @@ describe('instances of a service', () => {
     };
     const serf = { CheckID: 'serfHealth', Name: 'Serf Health Status', Status: 'passing' };
 
-    it('the worst of which counts', () => {
+    it('the worst check of an instance counts', () => {
       assert.equal(judged(serf), 'passing');
       assert.equal(judged(), 'passing');
       assert.equal(
@@ -139,7 +139,7 @@ describe('instances of a service', () => {
       );
     });
 
-    it('those of the service in the words of its own check, not of the one that stands for it', () => {
+    it('a failing check of the service is quoted itself, not the alias check of its proxy', () => {
       const alias = (Output: string) => judged({ Name: 'service', Status: 'critical', Output });
       assert.equal(
         alias('Aliased check "model" failing: no answer for 9 s'),
@@ -149,13 +149,13 @@ describe('instances of a service', () => {
         assert.equal(alias(other), `critical service: ${other.trim()}`);
     });
 
-    it('those of the node too', () =>
+    it('a check of the node counts for its instances', () =>
       assert.equal(
         judged({ ...serf, Status: 'critical', Output: 'Agent not live or unreachable' }),
         'critical Serf Health Status: Agent not live or unreachable',
       ));
 
-    it('maintenance first', () => {
+    it('maintenance comes before other checks', () => {
       const failing = { Name: 'model', Status: 'critical', Output: 'dead' };
       for (const id of ['_node_maintenance', '_service_maintenance:digits-1']) {
         const maintenance = {
@@ -169,7 +169,7 @@ describe('instances of a service', () => {
       }
     });
 
-    it('the reason in one line', () => {
+    it('the reason of a status is one line', () => {
       const output = `\n first \u001b[31mline\tof\u2028it \nsecond`;
       assert.equal(
         judged({ Name: 'c', Status: 'critical', Output: output }),
@@ -180,7 +180,7 @@ describe('instances of a service', () => {
       assert.equal(judged({ CheckID: 'id', Status: 'critical' }), 'critical id');
     });
 
-    it('what is no check says nothing', () => {
+    it('an entry that is no check is passed over', () => {
       assert.equal(
         judged(null as never, 5 as never, {}, { Status: 'broken' }, { Status: ['critical'] }),
         'passing',
@@ -189,7 +189,7 @@ describe('instances of a service', () => {
     });
   });
 
-  it('have the weight of their status', () => {
+  it('instances of a service have the weight of their status', () => {
     const weighted = (status: string, weights: unknown): number =>
       one((entry) => {
         Object.assign(entry.Service, { Weights: weights });
@@ -257,14 +257,14 @@ describe('instances of a service', () => {
       it(name, () => assert.equal(problemOf(change), problem));
     }
 
-    it('things that are no entries', () => {
+    it('entries that are no objects are left out', () => {
       const { instances, skipped, problem } = read([null, 5, 'x', [], {}, true, entryOf(1)]);
       assert.equal(instances.length, 1);
       assert.equal(skipped, 6);
       assert.equal(problem, 'an entry has no Node or no Service; expected both, as objects');
     });
 
-    it('the second of one address, or the sicker one', () => {
+    it('of two instances with one address the healthier one counts', () => {
       const stale = entryOf(1, { host: '10.1.1.1', status: 'critical' });
       const fresh = entryOf(2, { host: '10.1.1.1' });
       for (const entries of [
@@ -281,7 +281,7 @@ describe('instances of a service', () => {
       }
     });
 
-    it('those beyond the most one answer may have', () => {
+    it('instances beyond the bound of one answer are left out', () => {
       const small = (n: number): object => ({
         Node: { Address: `10.${(n >> 16) & 255}.${(n >> 8) & 255}.${n & 255}` },
         Service: { ID: 'a', Service: 'a', Port: 1 },
@@ -292,7 +292,7 @@ describe('instances of a service', () => {
     });
   });
 
-  it('have bounded tags and metadata of the right kind only', () => {
+  it('instances of a service have bounded tags and metadata of the right kind only', () => {
     const instance = one(({ Service }) =>
       Object.assign(Service, {
         Tags: ['a', 5, null, 'x'.repeat(1000), ...Array.from({ length: 500 }, (_, i) => `t${i}`)],
@@ -305,7 +305,7 @@ describe('instances of a service', () => {
     assert.equal('version' in instance, false);
   });
 
-  it('cannot change what all objects inherit', () => {
+  it('instances of a service cannot change what all objects inherit', () => {
     const text = answerOf([entryOf(1)])
       .toString()
       .replace('"models":"digits"', '"__proto__":"polluted"');
@@ -314,7 +314,7 @@ describe('instances of a service', () => {
     assert.equal(Object.getPrototypeOf(instances[0]!.meta), Object.prototype);
   });
 
-  it('survive whatever JSON there is', () => {
+  it('instances of a service survive whatever JSON there is', () => {
     fc.assert(
       fc.property(fc.array(fc.jsonValue()), fc.boolean(), (entries, wan) => {
         assert.equal(read(entries, wan).instances.length, 0);
@@ -354,7 +354,7 @@ describe('instances of a service', () => {
       assert.throws(() => readInstances(Buffer.from(text), { wan: false }), new Error(problem)));
   }
 
-  it('are not to be had from an answer cut short anywhere', () => {
+  it('instances of a service are not to be had from an answer cut short anywhere', () => {
     const whole = answerOf([entryOf(1), entryOf(2)]);
     for (let length = 0; length < whole.length; length += 1) {
       assert.throws(() => readInstances(whole.subarray(0, length), { wan: false }));
@@ -363,7 +363,7 @@ describe('instances of a service', () => {
 });
 
 describe('the elements of a JSON array', () => {
-  it('are what JSON.parse finds', () => {
+  it('elements of a JSON array are what JSON.parse finds', () => {
     fc.assert(
       fc.property(
         fc.array(fc.jsonValue({ noUnicodeString: false })),
@@ -377,7 +377,7 @@ describe('the elements of a JSON array', () => {
     );
   });
 
-  it('are measured and not read where they are too large', () => {
+  it('elements of a JSON array are measured and not read where they are too large', () => {
     const found = [...jsonElements(Buffer.from('["abc",1]'), 3)];
     assert.deepEqual(found, [
       { bytes: 5, text: undefined },

@@ -11,14 +11,14 @@ const re2 = (source: string) => compileRe2(source) as Re2Pattern;
 const MAIN = { split: [{ weight: 1, cluster: '' }] };
 
 describe('A discovery chain', () => {
-  it('of a service without any entries is its main cluster', () => {
+  it('a discovery chain of a service without any entries is its main cluster', () => {
     const plan = planOf(chain([resolver('web')]));
     assert.deepEqual(plan.routes, [MAIN]);
     assert.deepEqual([...plan.clusters], [['', { targets: [{ service: 'web' }] }]]);
     assert.deepEqual(plan.unsupported, []);
   });
 
-  it('with a redirect reads the endpoints of another service, there', () => {
+  it('a discovery chain with a redirect reads the endpoints of another service, there', () => {
     const plan = planOf(
       chain([resolver('v2.other.dc9', { connectTimeout: '3s' })], {
         'v2.other.dc9': { Filter: 'Service.Meta.version == v2', OnlyPassing: true },
@@ -35,7 +35,7 @@ describe('A discovery chain', () => {
     assert.deepEqual(plan.routes, [{ split: [{ weight: 1, cluster: 'v2.other.default.dc9' }] }]);
   });
 
-  it('with failover has its targets in their order', () => {
+  it('a discovery chain with failover has its targets in their order', () => {
     const plan = planOf(
       chain([resolver('web', { failover: ['other.dc2', 'web.dc3'] })], {
         web: {},
@@ -50,7 +50,7 @@ describe('A discovery chain', () => {
     ]);
   });
 
-  it('splits by weight, through splitters behind splitters, and leaves out what gets nothing', () => {
+  it('a discovery chain splits by weight, through splitters behind splitters, and leaves out what gets nothing', () => {
     const plan = planOf(
       chain(
         [
@@ -75,7 +75,7 @@ describe('A discovery chain', () => {
     assert.deepEqual([...plan.clusters.keys()], ['v1.web.default.dc1', 'other.default.dc1']);
   });
 
-  it('routes by path, metadata and method', () => {
+  it('a discovery chain routes by path, metadata and method', () => {
     const plan = planOf(
       chain([
         router(
@@ -127,7 +127,7 @@ describe('A discovery chain', () => {
     assert.deepEqual(plan.unsupported, []);
   });
 
-  it('matches patterns in linear time', () => {
+  it('a discovery chain matches patterns in linear time', () => {
     const route = { match: { PathRegex: '/(a+)+.S/M' }, next: node('web') };
     const { routes } = planOf(chain([router('web', [route], node('web')), resolver('web')]));
     const pattern = routes[0]!.match!.regex!;
@@ -146,7 +146,7 @@ describe('A discovery chain', () => {
     return { route: plan.routes[0], unsupported: plan.unsupported };
   };
 
-  it('limits, repeats and rewrites', () => {
+  it('a discovery chain has timeouts, retries and path rewrites', () => {
     const said = {
       RequestTimeout: '1m30s',
       NumRetries: 3,
@@ -174,7 +174,7 @@ describe('A discovery chain', () => {
     });
   });
 
-  it('names what a route asks in vain', () => {
+  it('a discovery chain reports what of a route is not applied', () => {
     const where = 'service-router "web", route 1';
     for (const [said, sentence] of [
       [{ RetryOnStatusCodes: [503, 500] }, `${where}: RetryOnStatusCodes "500" has no counterpart in gRPC.`],
@@ -190,7 +190,7 @@ describe('A discovery chain', () => {
     ]);
   });
 
-  it('leaves out routes that no call of gRPC can match, and says so', () => {
+  it('a discovery chain leaves out routes that no call of gRPC can match, and reports them', () => {
     for (const [match, why] of [
       [{ Methods: ['GET'] }, 'Match.HTTP.Methods is without POST'],
       [
@@ -207,7 +207,7 @@ describe('A discovery chain', () => {
     }
   });
 
-  it('applies the timeout of a resolver where its route has none', () => {
+  it('a discovery chain applies the timeout of a resolver where its route has none', () => {
     const slow = resolver('web', { connectTimeout: '2s', more: { RequestTimeout: '7s' } });
     assert.deepEqual(planOf(chain([slow])).routes, [{ ...MAIN, timeoutMs: 7000 }]);
     const mixed = chain(
@@ -217,7 +217,7 @@ describe('A discovery chain', () => {
     assert.match(planOf(mixed).unsupported[0]!, /RequestTimeouts of its resolvers differ/);
   });
 
-  it('sticks by the first header of a hash policy', () => {
+  it('a discovery chain sticks by the first header of a hash policy', () => {
     const balanced = (loadBalancer: Record<string, unknown>) =>
       planOf(chain([resolver('web', { loadBalancer })]));
     const header = { Field: 'header', FieldValue: 'X-Session' };
@@ -237,7 +237,7 @@ describe('A discovery chain', () => {
     assert.match(balanced({ Policy: 'round_robin' }).unsupported[0]!, /Policy "round_robin" is not applied/);
   });
 
-  it('leaves out targets that cannot be reached, and names gateways', () => {
+  it('a discovery chain leaves out targets that cannot be reached, and reports gateways', () => {
     const plan = planOf(
       chain(
         [
@@ -268,7 +268,7 @@ describe('A discovery chain', () => {
     assert.match(plan.unsupported.join(' '), /"outside.default.dc1": its ExternalSNI/);
   });
 
-  it('does not mind a gateway mode where it makes no difference', () => {
+  it('a discovery chain does not report a gateway mode that makes no difference', () => {
     assert.deepEqual(
       planOf(chain([resolver('web')], { web: { MeshGateway: { Mode: 'local' } } })).unsupported,
       [],
@@ -293,12 +293,12 @@ describe('A discovery chain', () => {
     ],
     ['a router behind a router', chain([router('web', [], 'router:web.default')])],
   ] as const) {
-    it(`is refused when it is ${what}`, () => {
+    it(`a discovery chain is refused when it is ${what}`, () => {
       assert.throws(() => planOf(text), Error);
     });
   }
 
-  it('of any shape is read or refused, and nothing else', () => {
+  it('a discovery chain of any shape is read or refused, and nothing else', () => {
     const nonsense = fc.letrec((tie) => ({
       value: fc.oneof(
         { depthSize: 'small' },
@@ -355,7 +355,7 @@ describe('A discovery chain', () => {
     );
   });
 
-  it('reads durations as Go writes them', () => {
+  it('durations of a discovery chain are read as Go writes them', () => {
     for (const [text, ms] of [
       ['5s', 5000],
       ['1m30s', 90_000],

@@ -6,7 +6,7 @@ const entry = (UpstreamConfig: unknown) =>
   JSON.stringify({ Kind: 'service-defaults', Name: 'app', UpstreamConfig });
 
 describe('Defaults of Consul for outbound calls', () => {
-  it('are nothing where there is no entry, or one that says nothing of upstreams', () => {
+  it('service-defaults set nothing where there is no entry, or one without upstreams', () => {
     assert.deepEqual(limitsOf('', 'digits'), { unsupported: [] });
     assert.deepEqual(limitsOf('{"Kind":"service-defaults","Name":"app","Protocol":"grpc"}', 'digits'), {
       unsupported: [],
@@ -18,7 +18,7 @@ describe('Defaults of Consul for outbound calls', () => {
     );
   });
 
-  it('limit calls in flight and the time to connect, those of the upstream before those of all', () => {
+  it('service-defaults limit calls in flight and the time to connect, those of the upstream before those of all', () => {
     const text = entry({
       Overrides: [{ Name: 'digits', Limits: { MaxConcurrentRequests: 5 } }],
       Defaults: { ConnectTimeoutMs: 700, Limits: { MaxConcurrentRequests: 50 } },
@@ -27,7 +27,7 @@ describe('Defaults of Consul for outbound calls', () => {
     assert.deepEqual(limitsOf(text, 'other'), { maxInFlight: 50, connectTimeoutMs: 700, unsupported: [] });
   });
 
-  it('name what is not applied', () => {
+  it('service-defaults and proxy-defaults report what is not applied', () => {
     const text = entry({
       Overrides: [
         { Name: 'digits', PassiveHealthCheck: { MaxFailures: 3 }, Limits: { MaxPendingRequests: 9 } },
@@ -50,7 +50,7 @@ describe('Defaults of Consul for outbound calls', () => {
     ]);
   });
 
-  it('are refused when they are something else', () => {
+  it('service-defaults are refused when they are something else', () => {
     for (const text of ['[]', '{"Kind":"service-router"}', 'null', '5']) {
       assert.throws(() => limitsOf(text, 'digits'), Error);
       assert.throws(() => refusedDefaults(text), Error);

@@ -45,7 +45,7 @@ class Registry {
   private readonly told = new Map<string, (value: never) => void>();
   readonly targets = new Map<string, (state: TargetState) => void>();
   readonly doubts: string[] = [];
-  /** What a target is known to have before anybody watches it. */
+  /** What a target is known to have before it is watched. */
   known: Record<string, readonly Instance[]> = {};
 
   readonly queries: Queries = {
@@ -76,7 +76,7 @@ class Registry {
 
   async answer(path: string, text: string): Promise<void> {
     const spec = this.specs.get(path);
-    assert.ok(spec, `nobody asks for ${path}`);
+    assert.ok(spec, `no query for ${path}`);
     this.told.get(path)?.((await spec.parse(Buffer.from(text))) as never);
   }
 
@@ -86,7 +86,7 @@ class Registry {
 
   find(key: string, ...instances: Instance[]): void {
     const onChange = this.targets.get(key);
-    assert.ok(onChange, `nobody asks for ${key}; but for ${[...this.targets.keys()].join(', ')}`);
+    assert.ok(onChange, `no query for ${key}; but for ${[...this.targets.keys()].join(', ')}`);
     onChange({ instances });
   }
 }
@@ -102,7 +102,7 @@ function nameOf({ service, datacenter, filter, via }: Target): string {
 
 const CHAIN = '/discovery-chain/web';
 
-describe('What Consul knows of an upstream', () => {
+describe('UpstreamWatcher', () => {
   let clock: ManualClock;
   let registry: Registry;
   let warnings: Record<string, unknown>[];
@@ -119,7 +119,7 @@ describe('What Consul knows of an upstream', () => {
   });
   afterEach(() => {
     for (const watch of open) watch.close();
-    assert.equal(registry.specs.size + registry.targets.size, 0, 'questions are left');
+    assert.equal(registry.specs.size + registry.targets.size, 0, 'queries are left');
     assert.equal(clock.pending(), 0, 'timers are left');
   });
 
@@ -161,7 +161,7 @@ describe('What Consul knows of an upstream', () => {
       ({ id, priority, critical }) => `${id}@${priority}${critical === undefined ? '' : ` ${critical}`}`,
     );
 
-  it('is nothing until the rules are known, and unknown until the endpoints are', async () => {
+  it('a watched upstream has no snapshot until the rules are known, and no endpoints until those are', async () => {
     watch();
     assert.deepEqual([...registry.specs.keys()].sort(), [
       '/config/proxy-defaults/global',
@@ -194,7 +194,7 @@ describe('What Consul knows of an upstream', () => {
     assert.deepEqual(found(), []);
   });
 
-  it('gives failover targets their priorities, and an address to the first that names it', async () => {
+  it('a watched upstream gives failover targets their priorities, and an address to the first that names it', async () => {
     watch();
     await registry.answer(
       CHAIN,
@@ -211,7 +211,7 @@ describe('What Consul knows of an upstream', () => {
     assert.equal(cluster('v1.web.default.dc1')?.endpoints?.find(({ id }) => id === 'd')?.subset, 'v1');
   });
 
-  it('waits for the first target before it uses the next, but not for ever', async () => {
+  it('a watched upstream waits for the first target before it uses the next, but not for ever', async () => {
     watch();
     await registry.answer(
       CHAIN,
@@ -225,7 +225,7 @@ describe('What Consul knows of an upstream', () => {
     assert.deepEqual(found('web.default.dc2'), ['b@0', 'a@1']);
   });
 
-  it('keeps the questions that other rules ask too, and lets the others go', async () => {
+  it('a watched upstream keeps the queries that changed rules still need, and ends the others', async () => {
     watch();
     await registry.answer(CHAIN, chain([resolver('web')]));
     registry.find('web', instance('a'));
@@ -249,7 +249,7 @@ describe('What Consul knows of an upstream', () => {
     assert.equal(cluster(), undefined);
   });
 
-  it('keeps what was when an answer makes no sense', async () => {
+  it('a watched upstream keeps its rules when an answer makes no sense', async () => {
     watch();
     await registry.answer(CHAIN, chain([resolver('web')]));
     await assert.rejects(registry.answer(CHAIN, '{"Chain":{}}'));
@@ -259,7 +259,7 @@ describe('What Consul knows of an upstream', () => {
     assert.deepEqual(found(), ['a@0']);
   });
 
-  it('limits calls as our own defaults say', async () => {
+  it('a watched upstream has the limits of the service-defaults of its caller', async () => {
     watch();
     await registry.answer(
       CHAIN,
@@ -288,7 +288,7 @@ describe('What Consul knows of an upstream', () => {
     assert.deepEqual(cluster(), { endpoints: undefined, connectTimeoutMs: 2000, hashKey: 'x-user' });
   });
 
-  it('gives way to the file', async () => {
+  it('a watched upstream has the settings of the file before those of Consul', async () => {
     const config = upstream({ balance: { kind: 'round-robin' } });
     watch({ ...config, pool: { ...config.pool, connectTimeoutMs: 400 } });
     await registry.answer(
@@ -303,7 +303,7 @@ describe('What Consul knows of an upstream', () => {
     assert.deepEqual(cluster(), { endpoints: undefined });
   });
 
-  it('asks for no rules where the file says where to go, or wants none', () => {
+  it('a watched upstream reads no rules where the file names a target, or turns rules off', () => {
     const consul = {
       service: 'web',
       tags: ['gpu'],
@@ -323,13 +323,13 @@ describe('What Consul knows of an upstream', () => {
     assert.deepEqual([...registry.targets.keys()], ['web']);
   });
 
-  it('asks for the service itself where there is no mesh', async () => {
+  it('a watched upstream outside the mesh has the endpoints of the service itself', async () => {
     watch(upstream({ tls: 'plaintext' }));
     await registry.answer(CHAIN, chain([resolver('web')]));
     assert.deepEqual([...registry.targets.keys()], ['plain web']);
   });
 
-  it('names each rule that is not applied once, whoever meets it', async () => {
+  it('each rule that is not applied is logged once for all upstreams', async () => {
     const one = watch();
     const limited = chain([resolver('web', { loadBalancer: { Policy: 'random' } })]);
     await registry.answer(CHAIN, limited);
@@ -355,7 +355,7 @@ describe('What Consul knows of an upstream', () => {
     assert.deepEqual(two.unsupported(), []);
   });
 
-  it('is read again where connections contradict it', async () => {
+  it('a watched upstream is read again where connections contradict it', async () => {
     const watching = watch();
     await registry.answer(CHAIN, chain([resolver('web', { failover: ['other'] })], { web: {}, other: {} }));
     watching.doubt('', 'a: ECONNREFUSED');
@@ -363,7 +363,7 @@ describe('What Consul knows of an upstream', () => {
     assert.deepEqual(registry.doubts, ['web: a: ECONNREFUSED', 'other: a: ECONNREFUSED']);
   });
 
-  it('takes over a changed file, and keeps what is known until Consul has said the new', async () => {
+  it('a watched upstream applies a changed file, and keeps its endpoints until Consul has answered for the new one', async () => {
     const watching = watch();
     await registry.answer(CHAIN, chain([resolver('web')]));
     registry.find('web', instance('a'));
@@ -380,7 +380,7 @@ describe('What Consul knows of an upstream', () => {
     assert.deepEqual(found(), ['n@0']);
   });
 
-  it('keeps the rules for a restart without Consul, and does not believe what is damaged', async () => {
+  it('a watched upstream keeps its rules for a restart without Consul, and ignores a damaged cache', async () => {
     watch();
     const spec = registry.specs.get(CHAIN)!;
     const value = await spec.parse(Buffer.from(chain([resolver('web')])));
@@ -393,7 +393,7 @@ describe('What Consul knows of an upstream', () => {
     }
   });
 
-  it('gives the same endpoint for an instance that has not changed', async () => {
+  it('a watched upstream gives the same endpoint for an instance that has not changed', async () => {
     watch();
     await registry.answer(CHAIN, chain([resolver('web')]));
     const [a, b] = [instance('a'), instance('b')];

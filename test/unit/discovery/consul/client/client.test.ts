@@ -35,7 +35,7 @@ describe('ConsulAgent', () => {
     rmSync(folder, { recursive: true });
   });
 
-  it('asks for a path with its query, and hands back status, index, headers and the bytes as they came', async () => {
+  it('the Consul client asks for a path with its query, and hands back status, index, headers and the bytes as they came', async () => {
     loopback.handler = (_request, response) => {
       response.setHeader('x-consul-index', '42').setHeader('x-consul-knownleader', 'true');
       response.end('{"a":\xff}', 'latin1');
@@ -57,7 +57,7 @@ describe('ConsulAgent', () => {
     assert.equal(headers['x-consul-token'], undefined);
   });
 
-  it('has no index where there is no header for it, or no number in it', async () => {
+  it('the Consul client has no index where there is no header for it, or no number in it', async () => {
     const client = loopback.client();
     for (const [header, index] of [
       [undefined, undefined],
@@ -72,7 +72,7 @@ describe('ConsulAgent', () => {
     }
   });
 
-  it('sends the token with each request, and reads its file again when it changed', async () => {
+  it('the Consul client sends the token with each request, and reads its file again when it changed', async () => {
     const path = join(folder, 'token');
     writeFileSync(path, `${TOKEN}\n`);
     const client = loopback.client({ CONSUL_HTTP_TOKEN_FILE: path });
@@ -89,7 +89,7 @@ describe('ConsulAgent', () => {
     );
   });
 
-  it('puts JSON, and nothing where there is nothing', async () => {
+  it('the Consul client puts JSON, and nothing where there is nothing', async () => {
     const client = loopback.client();
     await client.put('/config', { cas: '3' }, { Kind: 'service-router' }, OPTIONS);
     await client.put('/agent/leave', {}, undefined, OPTIONS);
@@ -102,7 +102,7 @@ describe('ConsulAgent', () => {
     );
   });
 
-  it('deregisters services and sets checks, whatever their names', async () => {
+  it('the Consul client deregisters services and sets checks, whatever their names', async () => {
     const client = loopback.client();
     await client.deregisterService('digits/1 a', OPTIONS);
     await client.updateCheck('check:1', 'warning', 'it is slow', OPTIONS);
@@ -115,7 +115,7 @@ describe('ConsulAgent', () => {
     );
   });
 
-  it('rejects every status but 2xx with what was said, in one line and without the token', async () => {
+  it('the Consul client rejects every status but 2xx with what was said, in one line and without the token', async () => {
     const client = loopback.client({ CONSUL_HTTP_TOKEN: TOKEN });
     for (const [status, body, message] of [
       [403, 'Permission denied', '403 Permission denied'],
@@ -144,7 +144,7 @@ describe('ConsulAgent', () => {
     }
   });
 
-  it('keeps little of a large refusal', async () => {
+  it('the Consul client keeps little of a large refusal', async () => {
     loopback.handler = (_request, response) => response.writeHead(500).end('x'.repeat(900_000));
     const error = await failure(loopback.client().get('/kv/a', {}, OPTIONS));
     assert.equal(error.fault, 'status');
@@ -156,7 +156,7 @@ describe('ConsulAgent', () => {
     ['announced by its length', { 'content-length': '50000000' }],
     ['in chunks', {}],
   ] as const) {
-    it(`cuts off an answer of 50 MB ${how}, without having taken it`, async () => {
+    it(`the Consul client cuts off an answer of 50 MB ${how}, without having taken it`, async () => {
       let written = 0;
       loopback.handler = (request, response) => {
         response.writeHead(200, headers);
@@ -179,7 +179,7 @@ describe('ConsulAgent', () => {
     });
   }
 
-  it('bounds, times out and cancels the typed functions of the npm client too', async () => {
+  it('the Consul client bounds, times out and cancels the typed functions of the npm client too', async () => {
     const client = loopback.client();
     loopback.handler = (_request, response) => response.end(Buffer.alloc(2_000_000));
     assert.equal((await failure(client.leader(OPTIONS))).fault, 'too-large');
@@ -192,7 +192,7 @@ describe('ConsulAgent', () => {
     await until('the connections are closed', () => loopback.sockets.size === 0);
   });
 
-  it('takes an answer of exactly the bound, and of many pieces', async () => {
+  it('the Consul client takes an answer of exactly the bound, and of many pieces', async () => {
     const body = Buffer.from(Array.from({ length: 1_000_000 }, (_, i) => i % 251));
     loopback.handler = (_request, response) => {
       for (let at = 0; at < body.length; at += 10_007) response.write(body.subarray(at, at + 10_007));
@@ -201,7 +201,7 @@ describe('ConsulAgent', () => {
     assert.ok((await loopback.client().get('/kv/a', {}, OPTIONS)).body.equals(body));
   });
 
-  it('says so at once when the connection breaks within the answer', async () => {
+  it('the Consul client fails at once when the connection breaks within the answer', async () => {
     loopback.handler = (request, response) => {
       response.write('[1, 2');
       setImmediate(() => request.socket.destroy());
@@ -211,7 +211,7 @@ describe('ConsulAgent', () => {
     assert.match(error.message, /broke within the answer/);
   });
 
-  it('says so when the connection breaks before the answer, when nobody listens, and when it is no HTTP', async () => {
+  it('the Consul client fails when the connection breaks before the answer, when the port is closed, and when it is no HTTP', async () => {
     loopback.handler = (request) => request.socket.destroy();
     assert.equal((await failure(loopback.client().get('/kv/a', {}, OPTIONS))).fault, 'unreachable');
 
@@ -234,7 +234,7 @@ describe('ConsulAgent', () => {
     ['before', () => {}],
     ['within', (write: () => void) => write()],
   ] as const) {
-    it(`times out ${when} the answer`, async () => {
+    it(`the Consul client times out ${when} the answer`, async () => {
       loopback.handler = (_request, response) => begin(() => response.write('[1,'));
       const error = await failure(loopback.client().get('/kv/a', {}, { ...OPTIONS, timeoutMs: 50 }));
       assert.equal(error.fault, 'timeout');
@@ -243,7 +243,7 @@ describe('ConsulAgent', () => {
     });
   }
 
-  it('ends at the signal, and leaves no connection behind', async () => {
+  it('the Consul client ends at the signal, and leaves no connection behind', async () => {
     loopback.handler = () => {};
     const abort = new AbortController();
     const read = loopback.client().get('/kv/a', {}, { ...OPTIONS, signal: abort.signal });
@@ -256,7 +256,7 @@ describe('ConsulAgent', () => {
     assert.equal(loopback.asked.length, 1);
   });
 
-  it('ends what is under way when closed, and begins nothing after', async () => {
+  it('the Consul client ends what is under way when closed, and begins nothing after', async () => {
     loopback.handler = () => {};
     const client = loopback.client();
     const reads = [1, 2, 3].map(() => failure(client.get('/kv/a', {}, OPTIONS)));
@@ -267,7 +267,7 @@ describe('ConsulAgent', () => {
     await until('the connections are closed', () => loopback.sockets.size === 0);
   });
 
-  it('uses a connection again, and keeps few of them', async () => {
+  it('the Consul client uses a connection again, and keeps few of them', async () => {
     const client = loopback.client();
     for (let i = 0; i < 5; i++) await client.get('/kv/a', {}, OPTIONS);
     assert.equal(loopback.sockets.size, 1);
@@ -280,7 +280,7 @@ describe('ConsulAgent', () => {
     await until('most are closed', () => loopback.sockets.size <= 4);
   });
 
-  it('speaks through a Unix socket, to an IPv6 address, and under a path', async () => {
+  it('the Consul client speaks through a Unix socket, to an IPv6 address, and under a path', async () => {
     const path = join(folder, 'consul.sock');
     const unix = await LoopbackAgent.start({ path });
     await unix.client({}, `unix://${path}`).get('/kv/a', {}, OPTIONS);
@@ -300,7 +300,7 @@ describe('ConsulAgent', () => {
     assert.equal(loopback.asked.at(-1)?.url, '/consul/v1/kv/a');
   });
 
-  it('shows no token when it is printed', () => {
+  it('the Consul client shows no token when it is printed', () => {
     const client = loopback.client({ CONSUL_HTTP_TOKEN: TOKEN });
     const shown = inspect(client, { depth: 20, showHidden: true });
     assert.ok(shown.includes('127.0.0.1'));

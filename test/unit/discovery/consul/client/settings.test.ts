@@ -50,7 +50,7 @@ describe('the address of the agent', () => {
     ['unix:///run/consul.sock', '10.0.0.1:8500', undefined, 'unix:///run/consul.sock'],
     ['http://gateway:80/consul/', undefined, undefined, 'http://gateway:80/consul'],
   ] as const) {
-    it(`is ${expected} for ${address} in the file, ${variable} and SSL ${ssl} in the environment`, () => {
+    it(`the address of the agent is ${expected} for ${address} in the file, ${variable} and SSL ${ssl} in the environment`, () => {
       const env = { CONSUL_HTTP_ADDR: variable, CONSUL_HTTP_SSL: ssl };
       assert.equal(where(address === undefined ? {} : { address }, env), expected);
     });
@@ -65,20 +65,20 @@ describe('the address of the agent', () => {
     'http://a?x=1',
     'unix://run',
   ]) {
-    it(`refuses ${address}`, () => {
+    it(`the address of the agent refuses ${address}`, () => {
       refused(/^consul\.address is ".*"; expected /, { address });
       refused(/^CONSUL_HTTP_ADDR is ".*"; expected /, {}, { CONSUL_HTTP_ADDR: address });
     });
   }
 
-  it('quotes no address with credentials in it', () => {
+  it('the address of the agent quotes no address with credentials in it', () => {
     refused(/^CONSUL_HTTP_ADDR must not hold a user/, {}, { CONSUL_HTTP_ADDR: `http://u:${TOKEN}@a:8500` });
     refused(/^consul\.address must not hold a user/, { address: `http://u:${TOKEN}@:no` });
   });
 });
 
 describe('the environment of the agent', () => {
-  it('must not ask for what only Consul Enterprise has', () => {
+  it('an environment that asks for what only Consul Enterprise has is refused', () => {
     refused(
       /^CONSUL_NAMESPACE is "team-a"; expected it unset or "default"/,
       {},
@@ -88,7 +88,7 @@ describe('the environment of the agent', () => {
     settings({}, { CONSUL_NAMESPACE: 'default', CONSUL_PARTITION: '' });
   });
 
-  it('takes the booleans of Consul, and no others', () => {
+  it('a boolean in the environment is spelled as Consul spells it', () => {
     for (const [text, value] of [
       ['0', false],
       ['FALSE', false],
@@ -114,7 +114,7 @@ describe('the token and the certificates for the agent', () => {
   });
   afterEach(() => rmSync(folder, { recursive: true }));
 
-  it('come from the file, else from the variable for a file, else from the variable', () => {
+  it('token and certificates come from the file, else from the variable for a file, else from the variable', () => {
     const env = { CONSUL_HTTP_TOKEN: ' c ', CONSUL_HTTP_TOKEN_FILE: file('b', 'b\n') };
     assert.equal(settings({ tokenFile: file('a', 'a\n') }, env).token(), 'a');
     assert.equal(settings({}, env).token(), 'b');
@@ -123,7 +123,7 @@ describe('the token and the certificates for the agent', () => {
     assert.equal(settings({}).token(), undefined);
   });
 
-  it('name what is wrong with a token without quoting it', () => {
+  it('token and certificates name what is wrong with a token without quoting it', () => {
     refused(/^consul\.token_file is ".*"; expected a file that holds a token: ENOENT/, {
       tokenFile: join(folder, 'no'),
     });
@@ -133,14 +133,14 @@ describe('the token and the certificates for the agent', () => {
     refused(/larger than 1 MiB/, { tokenFile: file('large', 'x'.repeat(2 ** 20 + 1)) });
   });
 
-  it('do not hang on a FIFO', () => {
+  it('token and certificates do not hang on a FIFO', () => {
     const path = join(folder, 'fifo');
     execFileSync('mkfifo', [path]);
     refused(/not a regular file/, { tokenFile: path });
     refused(/not a regular file/, { tls: { ca: path } });
   });
 
-  it('are read from the files named, the file before the environment, part by part', () => {
+  it('token and certificates are read from the files named, the file before the environment, part by part', () => {
     const env = {
       CONSUL_CACERT: file('ca2.pem', `${CERT}2`),
       CONSUL_CLIENT_CERT: file('cert.pem', CERT),
@@ -155,7 +155,7 @@ describe('the token and the certificates for the agent', () => {
     assert.deepEqual(settings({}).tls, { verify: true });
   });
 
-  it('take every certificate of a directory of authorities, and pass over what is none', () => {
+  it('token and certificates take every certificate of a directory of authorities, and pass over what is none', () => {
     const path = join(folder, 'authorities');
     mkdirSync(join(path, 'deeper'), { recursive: true });
     file('authorities/b.pem', `${CERT}b`);
@@ -178,7 +178,7 @@ describe('the token and the certificates for the agent', () => {
     );
   });
 
-  it('name a file that is not what it should be', () => {
+  it('token and certificates name a file that is not what it should be', () => {
     refused(/^consul\.tls\.ca is ".*"; expected a readable PEM file: ENOENT/, {
       tls: { ca: join(folder, 'no') },
     });

@@ -81,7 +81,7 @@ describe('ConnectIdentity', () => {
     rmSync(dir, { recursive: true, force: true });
   });
 
-  it('is there when leaf and roots are, in either order', async () => {
+  it('an identity from Connect is there when leaf and roots are, in either order', async () => {
     const leaf = await leafOf(root);
     for (const order of [
       [LEAF, ROOTS],
@@ -101,14 +101,14 @@ describe('ConnectIdentity', () => {
     }
   });
 
-  it('trusts every root that is listed, the active one first', async () => {
+  it('an identity from Connect trusts every root that is listed, the active one first', async () => {
     const { at, identity } = started();
     await at(ROOTS).answer(7, rootsAnswer([root, next], { ActiveRootID: 'root-1' }));
     await at(LEAF).answer(7, leafAnswer(await leafOf(root)));
     assert.equal(identity.current()!.rootsPem, next.pem + root.pem);
   });
 
-  it('follows a rotation of the root step by step, and never hands out what does not fit', async () => {
+  it('an identity from Connect follows a rotation of the root step by step, and never hands out what does not fit', async () => {
     const { at, identity, told, problems } = started();
     await at(ROOTS).answer(7, rootsAnswer([root]));
     await at(LEAF).answer(7, leafAnswer(await leafOf(root)));
@@ -125,7 +125,7 @@ describe('ConnectIdentity', () => {
     assert.deepEqual([told.length, problems], [3, []]);
   });
 
-  it('says so when the two do not fit for long, keeps what there was, and is well when they do', async () => {
+  it('an identity from Connect reports leaf and roots that do not fit for long, keeps the one before, and recovers when they fit', async () => {
     const { at, identity, clock, problems } = started();
     await at(ROOTS).answer(7, rootsAnswer([root]));
     await at(LEAF).answer(7, leafAnswer(await leafOf(root)));
@@ -161,7 +161,7 @@ describe('ConnectIdentity', () => {
     ],
   ];
   for (const [what, answer, problem] of refusals) {
-    it(`does not take a leaf ${what}`, async () => {
+    it(`an identity from Connect does not take a leaf ${what}`, async () => {
       const { at, identity, clock } = started();
       await at(ROOTS).answer(7, rootsAnswer([root]));
       await at(LEAF).answer(7, await answer());
@@ -171,7 +171,7 @@ describe('ConnectIdentity', () => {
     });
   }
 
-  it('takes an intermediate from the list of roots where the leaf comes without', async () => {
+  it('an identity from Connect takes an intermediate from the list of roots where the leaf comes without', async () => {
     const issuer = await root.intermediate({
       notAfterMs: Date.UTC(2036, 0, 1),
       notBeforeMs: Date.UTC(2025, 0, 1),
@@ -186,7 +186,7 @@ describe('ConnectIdentity', () => {
     assert.equal(identity.current()!.certChainPem, bare + issuer.pem);
   });
 
-  it('leaves out a root that cannot be used, and says which', async () => {
+  it('an identity from Connect leaves out a root that cannot be used, and reports which', async () => {
     const { at, identity, problems } = started();
     const answer = rootsAnswer([root, next]) as { Roots: { RootCert: string }[] };
     answer.Roots[1]!.RootCert = 'nonsense';
@@ -196,7 +196,7 @@ describe('ConnectIdentity', () => {
     assert.deepEqual(problems, ['a root that Consul lists is not used: no root certificate found']);
   });
 
-  it('keeps what it has through garbage, and quotes none of it', async () => {
+  it('an identity from Connect keeps what it has through garbage, and quotes none of it', async () => {
     const { at, identity, clock, log } = started();
     const leaf = await leafOf(root);
     await at(ROOTS).answer(7, rootsAnswer([root]));
@@ -223,7 +223,7 @@ describe('ConnectIdentity', () => {
     assert.ok(JSON.stringify(log).includes('the leaf: the answer is not JSON'));
   });
 
-  it('is read again from half of its life on, aloud from a fifth, and serves until its end', async () => {
+  it('an identity from Connect is read again from half of its life on, with a warning from a fifth, and serves until its end', async () => {
     const { at, agent, identity, watches, clock, problems } = started();
     await at(ROOTS).answer(7, rootsAnswer([root]));
     await at(LEAF).answer(7, leafAnswer(await leafOf(root)));
@@ -232,7 +232,7 @@ describe('ConnectIdentity', () => {
       [LEAF]: { CertPEM, PrivateKeyPEM },
       [ROOTS]: rootsAnswer([root]),
     };
-    // The agent has nothing new, and says so at once to whoever asks afresh.
+    // The agent has nothing new, and says so at once to a fresh read.
     agent.onRead = (read) => {
       if (read.index === undefined) void read.answer(7, bodies[read.path]!);
     };
@@ -263,7 +263,7 @@ describe('ConnectIdentity', () => {
     assert.deepEqual(Object.keys(identity.status()), ['notAfterMs']);
   });
 
-  it('says at once that a leaf comes with little of its life left', async () => {
+  it('an identity from Connect warns at once of a leaf with little of its life left', async () => {
     const { at, problems, identity } = started();
     const start = Date.UTC(2026, 0, 1);
     const old = await root.leaf({
@@ -277,7 +277,7 @@ describe('ConnectIdentity', () => {
     assert.equal(identity.status().problem, problems[0]);
   });
 
-  it('outlives a restart with its key only where the file says so', async () => {
+  it('an identity from Connect outlives a restart with its key only where the file says so', async () => {
     const leaf = await leafOf(root);
     for (const keys of [true, false]) {
       const cache = { dir: join(dir, String(keys)), keys };
@@ -306,7 +306,7 @@ describe('ConnectIdentity', () => {
     );
   });
 
-  it('leaves nothing behind when closed', async () => {
+  it('an identity from Connect leaves no timer or query behind when closed', async () => {
     const { at, identity, watches, clock } = started();
     await at(ROOTS).answer(7, rootsAnswer([root]));
     await at(LEAF).answer(7, leafAnswer(await leafOf(next)));

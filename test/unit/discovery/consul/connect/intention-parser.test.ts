@@ -26,7 +26,7 @@ const read = (...entries: object[]) => readIntentions(entries, 'digits');
 const one = (of: object) => read(of).intentions[0];
 
 describe('the list of intentions', () => {
-  it('is read as Consul 1.8 gives it', () => {
+  it('the list of intentions is read as Consul 1.8 gives it', () => {
     const { intentions, notes } = read(
       entry(),
       entry({ SourceName: '*', Action: 'deny' }),
@@ -41,7 +41,7 @@ describe('the list of intentions', () => {
     assert.deepEqual(notes, []);
   });
 
-  it('keeps the entries as they came, of this service alone', () => {
+  it('the list of intentions keeps the entries as they came, of this service alone', () => {
     const { raw } = read(entry(), entry({ DestinationName: 'other' }));
     assert.deepEqual(readIntentions(raw, 'digits').intentions, read(entry()).intentions);
     assert.equal(raw.length, 1);
@@ -53,12 +53,12 @@ describe('the list of intentions', () => {
     ['another partition', { SourcePartition: 'part' }],
     ['a peered cluster', { SourcePeer: 'cloud' }],
   ] as const) {
-    it(`leaves out what is about ${what}`, () => {
+    it(`the list of intentions leaves out what is about ${what}`, () => {
       assert.deepEqual(read(entry({ ...over, Action: 'deny' })).intentions, []);
     });
   }
 
-  it('takes an action it does not know, and sources it does not know, for a deny, and says so', () => {
+  it('the list of intentions takes an unknown action, and unknown sources, for a deny, and notes it', () => {
     for (const [over, note] of [
       [{ Action: 'audit' }, 'the action "audit" is not known; it denies'],
       [{ SourceType: 'external' }, 'sources of the type "external"; it denies'],
@@ -72,7 +72,7 @@ describe('the list of intentions', () => {
     assert.deepEqual(read(entry({ JWT: { Providers: [] }, Action: 'deny' })).notes, []);
   });
 
-  it('reads permissions', () => {
+  it('the list of intentions has permissions', () => {
     const found = one(
       permission({
         Action: 'allow',
@@ -124,7 +124,7 @@ describe('the list of intentions', () => {
     ['a header match of later', { Action: 'allow', HTTP: { Header: [{ Name: 'a', Glob: '*' }] } }],
   ];
   for (const [what, said] of foreign) {
-    it(`does not let anybody in by a permission with ${what}`, () => {
+    it(`a permission with ${what} lets no caller in`, () => {
       const { intentions, notes } = read(permission(said));
       assert.equal(intentions[0]!.permissions?.[0]?.isForeign, true);
       assert.match(notes[0]!, /^intention web → digits: permission 1: asks for what is not known here/);
@@ -135,7 +135,7 @@ describe('the list of intentions', () => {
     });
   }
 
-  it('is garbage as a whole where one name cannot be read: a deny might be lost', () => {
+  it('the list of intentions is garbage as a whole where one name cannot be read: a deny might be lost', () => {
     for (const over of [
       { SourceName: '' },
       { SourceName: 7 },
@@ -150,7 +150,7 @@ describe('the list of intentions', () => {
     assert.deepEqual(parseIntentionsAnswer(Buffer.from('[]'), 'digits').intentions, []);
   });
 
-  it('makes a table or an error of any JSON', () => {
+  it('the list of intentions makes a table or an error of any JSON', () => {
     const values = fc.constantFrom<unknown>('', '*', 'web', 'digits', 'allow', 'deny', null, 7, true, {}, []);
     const keys = [
       'SourceName',

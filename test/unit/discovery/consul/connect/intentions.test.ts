@@ -82,7 +82,7 @@ describe('ConnectIntentions', () => {
     open = undefined;
   });
 
-  it('asks for what concerns this service, by a filter that any name fits into', () => {
+  it('intentions from Consul are read for this service alone, by a filter that any name fits into', () => {
     const filterOf = (service: string): string | undefined => {
       const { at, close } = rig({}, service);
       const { filter } = at(LIST).query;
@@ -94,7 +94,7 @@ describe('ConnectIntentions', () => {
     assert.equal(filterOf('a`b'), '');
   });
 
-  it('denies everyone until list and default are known', async () => {
+  it('intentions from Consul deny every caller until list and default are known', async () => {
     const { at, intentions, allows, told } = started();
     assert.deepEqual([intentions.loaded(), intentions.table.isLoaded, allows('web')], [false, false, false]);
     await at(LIST).answer(7, list(['web', 'digits', 'allow']));
@@ -106,14 +106,14 @@ describe('ConnectIntentions', () => {
     assert.equal(told[0], intentions.table);
   });
 
-  it('takes the default from Consul: allow', async () => {
+  it('intentions from Consul have the default of Consul: allow', async () => {
     const { at, allows } = started();
     await at(LIST).answer(7, list(['web', 'digits', 'deny']));
     await at(CHECK).answer(undefined, { Allowed: true });
     assert.deepEqual([allows('web'), allows('api')], [false, true]);
   });
 
-  it('follows the list, each table with a version of its own, and is silent about the same', async () => {
+  it('intentions from Consul follow the list, each table with a version of its own, and an equal list makes no table', async () => {
     const { at, allows, told, clock } = started();
     for (const [i, action] of ['allow', 'deny', 'allow'].entries()) {
       await at(LIST).answer(7 + i, list(['web', 'digits', action]));
@@ -131,7 +131,7 @@ describe('ConnectIntentions', () => {
     assert.equal(told.length, 3);
   });
 
-  it('looks after the default about once a minute', async () => {
+  it('intentions from Consul read the default about once a minute', async () => {
     const { at, allows, clock, isAsking } = started();
     await at(LIST).answer(7, []);
     await at(CHECK).answer(undefined, { Allowed: false });
@@ -142,7 +142,7 @@ describe('ConnectIntentions', () => {
     assert.equal(allows('api'), true);
   });
 
-  it('holds a new list back for the default, a second at most', async () => {
+  it('intentions from Consul hold a new list back for the default, a second at most', async () => {
     const { at, allows, clock } = started();
     await at(LIST).answer(7, list(['web', 'digits', 'allow']));
     await at(CHECK).answer(undefined, { Allowed: false });
@@ -153,7 +153,7 @@ describe('ConnectIntentions', () => {
     assert.equal(allows('web'), false);
   });
 
-  it('keeps what is in force through failures, garbage and an agent that is away', async () => {
+  it('intentions from Consul stay in force through failures, garbage and an agent that is away', async () => {
     const { at, allows, told, clock, intentions, isAsking } = started();
     await at(LIST).answer(7, list(['web', 'digits', 'allow']));
     await at(CHECK).answer(undefined, { Allowed: false });
@@ -169,8 +169,8 @@ describe('ConnectIntentions', () => {
     assert.match(intentions.status().problem!, /connection refused|500/);
   });
 
-  describe('while a wildcard speaks for everybody', () => {
-    it('the default is nobody’s business, and asked for anew when the wildcard goes', async () => {
+  describe('while a wildcard covers every source', () => {
+    it('the default does not matter while a wildcard covers every source, and is read anew when the wildcard goes', async () => {
       const { at, allows, clock } = started();
       await at(LIST).answer(7, list(['*', '*', 'allow']));
       await at(CHECK).answer(undefined, { Allowed: true });
@@ -183,7 +183,7 @@ describe('ConnectIntentions', () => {
       assert.equal(allows('api'), false);
     });
 
-    it('permissions need it all the same: from the agent, else deny', async () => {
+    it('permissions of a wildcard have the default of the agent, else deny', async () => {
       const rules = list(['*', 'digits', 'deny'], ['web', 'digits', '', [INFER]]);
       const other = { method: 'POST', path: '/a.B/C', headers: () => [] };
       for (const [refused, decision] of [
@@ -205,7 +205,7 @@ describe('ConnectIntentions', () => {
     });
   });
 
-  it('does not believe a list that the token cannot read whole', async () => {
+  it('intentions from Consul do not change by a list that the token cannot read whole', async () => {
     const { at, allows, clock, intentions, log } = started({}, 'digits', false);
     await at(LIST).answer(7, list(['web', 'digits', 'deny']));
     assert.deepEqual(at(MATCH).query, { by: 'destination', name: 'digits' });
@@ -224,7 +224,7 @@ describe('ConnectIntentions', () => {
     assert.deepEqual([allows('web'), intentions.status()], [true, {}]);
   });
 
-  it('is not loaded while the default is not known, and denies after three failures', async () => {
+  it('intentions from Consul are not loaded while the default is not known, and deny after three failures', async () => {
     const { at, allows, clock, intentions } = started();
     await at(LIST).answer(7, list(['web', 'digits', 'allow']));
     for (const answer of [{}, { Allowed: 'yes' }, 'no JSON']) {
@@ -236,7 +236,7 @@ describe('ConnectIntentions', () => {
     assert.match(intentions.status().problem!, /^the default of intentions is not known: /);
   });
 
-  it('names once what it does not hold to', async () => {
+  it('intentions from Consul that are not applied are logged once', async () => {
     const { at, intentions, log } = started();
     const foreign = { Action: 'allow', HTTP: { PathRegex: '\\pL' } };
     for (const index of [7, 8]) {
@@ -256,7 +256,7 @@ describe('ConnectIntentions', () => {
     );
   });
 
-  it('starts from what an earlier process kept, and follows Consul as soon as it is there', async () => {
+  it('intentions from Consul start from the cache, and follow Consul as soon as it answers', async () => {
     const dir = mkdtempSync(join(tmpdir(), 'outrider-intentions-'));
     try {
       const cache = { dir: join(dir, 'cache'), keys: false };
@@ -274,7 +274,7 @@ describe('ConnectIntentions', () => {
     }
   });
 
-  it('leaves nothing behind when closed', async () => {
+  it('intentions from Consul leave no timer or query behind when closed', async () => {
     const { at, close, clock } = rig();
     await at(LIST).answer(7, []);
     close();
@@ -291,7 +291,7 @@ describe('the default action that an agent is configured with', () => {
     ['later', { ACLsEnabled: true, ACLResolverSettings: { ACLDefaultPolicy: 'allow' } }, 'allow'],
     ['later, deny', { ACLResolverSettings: { ACLsEnabled: true, ACLDefaultPolicy: 'deny' } }, 'deny'],
     ['1.17', { ACLsEnabled: true, ACLDefaultPolicy: 'deny', DefaultIntentionPolicy: 'allow' }, 'allow'],
-    ['a policy nobody knows', { ACLsEnabled: true, ACLDefaultPolicy: 'maybe' }, 'deny'],
+    ['an unknown policy', { ACLsEnabled: true, ACLDefaultPolicy: 'maybe' }, 'deny'],
     ['ACLs, and no policy', { ACLsEnabled: true }, undefined],
     ['nothing', {}, undefined],
     ['no object', null, undefined],

@@ -85,17 +85,17 @@ describe('the parse pool', () => {
     return result;
   };
 
-  it('parses a small answer at once', () => {
+  it('the parse pool parses a small answer at once', () => {
     const list = pool.stream(NEAR).read(bodyOf([entryOf(1)]));
     assert.ok(!(list instanceof Promise));
     assert.deepEqual(list.instances, plainly([entryOf(1)]));
     assert.equal(threads.length, 0);
   });
 
-  it('throws at once for a small one that is garbage', () =>
+  it('the parse pool throws at once for a small one that is garbage', () =>
     assert.throws(() => pool.stream(NEAR).read(Buffer.from('{')), /expected a JSON array/));
 
-  it('gives of small answers the same objects for what has not changed', () => {
+  it('the parse pool gives of small answers the same objects for what has not changed', () => {
     const stream = pool.stream(NEAR);
     const first = stream.read(bodyOf([entryOf(1), entryOf(2)])) as { instances: readonly Instance[] };
     const second = stream.read(bodyOf([entryOf(2), entryOf(1, { status: 'warning' })])) as typeof first;
@@ -103,13 +103,13 @@ describe('the parse pool', () => {
     assert.equal(second.instances[1]!.status, 'warning');
   });
 
-  it('has a large answer parsed elsewhere, and takes it in slices', async () => {
+  it('the parse pool has a large answer parsed elsewhere, and takes it in slices', async () => {
     const list = await settled(pool.stream(NEAR).read(bodyOf(fleet())));
     assert.deepEqual(list, { instances: plainly(fleet()), skipped: 0, problem: undefined });
     assert.equal(threads[0]!.sent.filter(({ kind }) => kind === 'slice').length, Math.ceil(COUNT / SLICE));
   });
 
-  it('brings over only what changed, and keeps the objects of the rest', async () => {
+  it('the parse pool brings over only what changed, and keeps the objects of the rest', async () => {
     const stream = pool.stream(NEAR);
     const first = await settled(stream.read(bodyOf(fleet())));
     const next = fleet();
@@ -123,7 +123,7 @@ describe('the parse pool', () => {
     assert.notEqual(second.instances[4], first.instances[3]);
   });
 
-  it('keeps the lists of several queries apart', async () => {
+  it('the parse pool keeps the lists of several queries apart', async () => {
     const [one, other] = [pool.stream(NEAR), pool.stream(NEAR)];
     const letters = fleet().map((_, i) => entryOf(i, { service: 'letters' }));
     const [a, b] = await settled(Promise.all([one.read(bodyOf(fleet())), other.read(bodyOf(letters))]));
@@ -134,7 +134,7 @@ describe('the parse pool', () => {
     assert.equal(threads[0]!.rows(), 2 * COUNT);
   });
 
-  it('starts from the whole list after a small answer in between', async () => {
+  it('the parse pool starts from the whole list after a small answer in between', async () => {
     const stream = pool.stream(NEAR);
     await settled(stream.read(bodyOf(fleet())));
     await stream.read(bodyOf([entryOf(1)]));
@@ -143,7 +143,7 @@ describe('the parse pool', () => {
     assert.equal(threads[0]!.rows(), 2 * COUNT);
   });
 
-  it('is not confused by a large answer that a small one has overtaken', async () => {
+  it('the parse pool is not confused by a large answer that a small one has overtaken', async () => {
     const stream = pool.stream(NEAR);
     await settled(stream.read(bodyOf(fleet())));
     const next = [entryOf(1000), ...fleet()];
@@ -155,7 +155,7 @@ describe('the parse pool', () => {
     assert.deepEqual((await settled(stream.read(bodyOf(fleet())))).instances, plainly(fleet()));
   });
 
-  it('rejects a large answer that is garbage, and goes on with the list before', async () => {
+  it('the parse pool rejects a large answer that is garbage, and goes on with the list before', async () => {
     const stream = pool.stream(NEAR);
     await settled(stream.read(bodyOf(fleet())));
     await assert.rejects(async () => settled(stream.read(Buffer.alloc(LARGE_BYTES + 1, '['))), {
@@ -166,7 +166,7 @@ describe('the parse pool', () => {
     assert.equal(pool.counts.failures, 1);
   });
 
-  it('fails the parse when the thread fails, and starts another for the next', async () => {
+  it('the parse pool fails the parse when the thread fails, and starts another for the next', async () => {
     const stream = pool.stream(NEAR);
     await settled(stream.read(bodyOf(fleet())));
     threads[0]!.isDeaf = true;
@@ -179,7 +179,7 @@ describe('the parse pool', () => {
     assert.equal(threads.length, 2);
   });
 
-  it('gives up on a thread that takes too long', async () => {
+  it('the parse pool gives up on a thread that takes too long', async () => {
     const stream = pool.stream(NEAR);
     await settled(stream.read(bodyOf(fleet())));
     threads[0]!.isDeaf = true;
@@ -189,14 +189,14 @@ describe('the parse pool', () => {
     assert.equal(threads[0]!.isTerminated, true);
   });
 
-  it('fails the parse when a thread cannot be started', async () => {
+  it('the parse pool fails the parse when a thread cannot be started', async () => {
     const broken = new ParsePool(clock, () => {
       throw new Error('no memory');
     });
     await assert.rejects(async () => broken.stream(NEAR).read(bodyOf(fleet())), /not parsed: no memory/);
   });
 
-  it('ends a thread that has had nothing to do for a minute', async () => {
+  it('the parse pool ends a thread that has had nothing to do for a minute', async () => {
     const stream = pool.stream(NEAR);
     await settled(stream.read(bodyOf(fleet())));
     clock.advance(50_000);
@@ -209,14 +209,14 @@ describe('the parse pool', () => {
     assert.equal(threads.length, 2);
   });
 
-  it('fails what is under way when it is closed', async () => {
+  it('the parse pool fails what is under way when it is closed', async () => {
     const reading = pool.stream(NEAR).read(bodyOf(fleet()));
     pool.close();
     await assert.rejects(async () => reading, /the sidecar stops/);
     assert.equal(clock.pending(), 0);
   });
 
-  it('has the worker forget a query that has ended', async () => {
+  it('the parse pool has the worker forget a query that has ended', async () => {
     const stream = pool.stream(NEAR);
     await settled(stream.read(bodyOf(fleet())));
     stream.close();
@@ -225,7 +225,7 @@ describe('the parse pool', () => {
 });
 
 describe('the parse thread', () => {
-  it('is found beside this program, parses, and ends', async function () {
+  it('the parse thread is found beside this program, parses, and ends', async function () {
     this.timeout(60_000);
     const pool = new ParsePool(systemTimers);
     try {
@@ -242,7 +242,7 @@ describe('the parse thread', () => {
     }
   });
 
-  it('lives on after megabytes of garbage', async function () {
+  it('the parse thread lives on after megabytes of garbage', async function () {
     this.timeout(60_000);
     const pool = new ParsePool(systemTimers);
     try {

@@ -38,7 +38,7 @@ async function nextRead({ agent, clock }: Kit): Promise<void> {
 const problems = ({ log }: Kit) => log.filter(({ level }) => level === 'warn').map(({ problem }) => problem);
 
 describe('a blocking query', () => {
-  it('asks first without an index, then waits for what comes after the one it got', async () => {
+  it('a blocking query asks first without an index, then waits for what comes after the one it got', async () => {
     const { agent, told } = rig();
     assert.equal(agent.one.path, '/health/connect/digits');
     assert.deepEqual(agent.one.query, { dc: 'dc2', stale: '' });
@@ -55,19 +55,19 @@ describe('a blocking query', () => {
     ]);
   });
 
-  it('reads at the leader where the file says so, and what the agent says itself as it is', async () => {
+  it('a blocking query is consistent where the file asks for it, and has no mode for what the agent answers itself', async () => {
     assert.deepEqual(rig({}, { stale: false }).agent.one.query, { dc: 'dc2' });
     assert.deepEqual(rig({ path: '/agent/connect/ca/roots' }).agent.one.query, { dc: 'dc2' });
     assert.deepEqual(rig({ query: { consistent: '' } }).agent.one.query, { consistent: '' });
   });
 
-  it('takes as large an answer as the configuration allows, and less where little is to be said', () => {
+  it('a blocking query takes as large an answer as the configuration allows, and less where its spec bounds it', () => {
     const largest = (maxBytes: number) => rig({ maxBytes }).agent.one.options.maxBytes;
     assert.equal(largest(4096), 4096);
     assert.equal(largest(2 * 1024 * 1024), 1024 * 1024);
   });
 
-  it('neither parses nor tells of an answer with the index that it asked with', async () => {
+  it('a blocking query neither parses nor publishes an answer with the index that it asked with', async () => {
     const { agent, told, parsed } = rig();
     await agent.one.answer(12, ['a']);
     await agent.one.answer(12, 'not even JSON');
@@ -76,7 +76,7 @@ describe('a blocking query', () => {
     assert.equal(parsed.length, 1);
   });
 
-  it('neither parses nor tells of the same bytes under a new index', async () => {
+  it('a blocking query neither parses nor publishes the same bytes under a new index', async () => {
     const { agent, told, parsed } = rig();
     await agent.one.answer(12, ['a']);
     await agent.one.answer(13, ['a']);
@@ -85,7 +85,7 @@ describe('a blocking query', () => {
     assert.equal(parsed.length, 1);
   });
 
-  it('reads afresh when the index goes backwards, and does not take what came with it', async () => {
+  it('a blocking query reads afresh when the index goes backwards, and does not take what came with it', async () => {
     const { agent, told, watch } = rig();
     await agent.one.answer(12, ['a']);
     await agent.one.answer(3, []);
@@ -97,7 +97,7 @@ describe('a blocking query', () => {
     assert.equal(watch.status().resets, 1);
   });
 
-  it('waits with an index of 1 where the agent says 0', async () => {
+  it('a blocking query waits with an index of 1 where the agent says 0', async () => {
     const { agent, told } = rig();
     await agent.one.answer(0, []);
     assert.equal(agent.one.index, '1');
@@ -108,7 +108,7 @@ describe('a blocking query', () => {
     assert.equal(told.length, 3);
   });
 
-  it('keeps an index beyond 2^53 exact', async () => {
+  it('a blocking query keeps an index beyond 2^53 exact', async () => {
     const { agent } = rig();
     await agent.one.answer(9_007_199_254_740_993n, ['a']);
     assert.equal(agent.one.index, '9007199254740993');
@@ -117,7 +117,7 @@ describe('a blocking query', () => {
   });
 
   for (const hasIndex of [false, true]) {
-    it(`polls where answers have no index (${hasIndex ? 'not ' : ''}foreseen), and tells of changes only`, async () => {
+    it(`a blocking query polls where answers have no index (${hasIndex ? 'not ' : ''}foreseen), and tells of changes only`, async () => {
       const { agent, clock, told } = rig({ hasIndex, pollMs: 1_000 });
       await agent.one.answer(undefined, ['a']);
       for (const body of [['a'], ['a'], ['b']]) {
@@ -134,7 +134,7 @@ describe('a blocking query', () => {
     });
   }
 
-  it('blocks as soon as an endpoint that was polled gives an index', async () => {
+  it('a blocking query blocks as soon as an endpoint that was polled gives an index', async () => {
     const { agent, clock } = rig({ hasIndex: false });
     await agent.one.answer(undefined, ['a']);
     await clock.settle(5_000);
@@ -142,7 +142,7 @@ describe('a blocking query', () => {
     assert.equal(agent.one.index, '7');
   });
 
-  it('takes a 404 with an index for the absence that it is told of', async () => {
+  it('a blocking query takes a 404 with an index for absence where its spec knows absence', async () => {
     const { agent, told, watch } = rig({ absent: () => ['none'] });
     await agent.one.refuse(404, 'Config entry not found', 3);
     assert.equal(agent.one.index, '3');
@@ -156,7 +156,7 @@ describe('a blocking query', () => {
     assert.equal(watch.status().failures, 0);
   });
 
-  it('asks again when a thing that may not exist is answered the same under a new index', async () => {
+  it('a blocking query asks again when a thing that may not exist is answered the same under a new index', async () => {
     const base = rig({ absent: () => ['none'] });
     const { agent, told } = base;
     await agent.one.answer(5, ['a']);
@@ -173,7 +173,7 @@ describe('a blocking query', () => {
     assert.equal(told.length, 2);
   });
 
-  it('takes a 404 for a failure where nothing was said of absence, or no index is with it', async () => {
+  it('a blocking query takes a 404 for a failure where its spec knows no absence, or without an index', async () => {
     for (const [spec, index] of [
       [{}, 3],
       [{ absent: () => ['none'] }, undefined],
@@ -185,7 +185,7 @@ describe('a blocking query', () => {
     }
   });
 
-  it('costs one read a second when the index loops, and tells nobody', async () => {
+  it('a blocking query whose index loops costs one read a second, and publishes nothing', async () => {
     const { agent, clock, told } = rig();
     let index = 1;
     agent.onRead = (read) => void read.answer(++index, ['a']);
@@ -196,7 +196,7 @@ describe('a blocking query', () => {
     assert.equal(told.length, 1);
   });
 
-  it('does not sleep for a whole wait on an index that a loop left behind', async () => {
+  it('a blocking query does not sleep for a whole wait on an index that a loop left behind', async () => {
     const { agent, clock, told } = rig();
     let index = 1_000_000;
     agent.onRead = (read) => void read.answer(++index, ['a']);
@@ -216,7 +216,7 @@ describe('a blocking query', () => {
     assert.equal(agent.one.query['wait'], '290625ms', 'trusted again');
   });
 
-  it('costs one read a second when the agent does not block', async () => {
+  it('a blocking query costs one read a second when the agent does not block', async () => {
     const { agent, clock } = rig();
     agent.onRead = (read) => void read.answer(5, ['a']);
     await agent.one.answer(5, ['a']);
@@ -224,7 +224,7 @@ describe('a blocking query', () => {
     assert.ok(agent.reads.length <= 66);
   });
 
-  it('costs one read a wait when nothing changes', async () => {
+  it('a blocking query costs one read a wait when nothing changes', async () => {
     const { agent, clock } = rig();
     agent.onRead = (read) => {
       if (read.index !== undefined)
@@ -237,7 +237,7 @@ describe('a blocking query', () => {
 });
 
 describe('a blocking query that fails', () => {
-  it('keeps what it has, backs off, and reads afresh', async () => {
+  it('a blocking query that fails keeps what it has, backs off, and reads afresh', async () => {
     const { agent, clock, told, watch } = rig();
     await agent.one.answer(12, ['a']);
     for (const waitMs of [187.5, 375, 750, 1_500, 3_000, 6_000, 12_000, 22_500, 22_500]) {
@@ -266,7 +266,7 @@ describe('a blocking query that fails', () => {
     assert.equal(agent.open.length, 1, 'the first wait is short again');
   });
 
-  it('looks for an agent that is gone every four seconds at most', async () => {
+  it('a blocking query that fails looks for an agent that is gone every four seconds at most', async () => {
     const { agent, clock } = rig();
     agent.onRead = (read) => void read.break('unreachable', 'ECONNREFUSED');
     await agent.one.break('unreachable');
@@ -276,7 +276,7 @@ describe('a blocking query that fails', () => {
     assert.ok(agent.reads.length < 250, `${agent.reads.length} reads`);
   });
 
-  it('gives up a read that hangs beyond its wait and a sixteenth, and carries on', async () => {
+  it('a blocking query that fails gives up a read that hangs beyond its wait and a sixteenth, and carries on', async () => {
     const { agent, clock, told, watch } = rig();
     await agent.one.answer(12, ['a']);
     await clock.settle(290_625 * (17 / 16) + 10_000 - 1);
@@ -288,7 +288,7 @@ describe('a blocking query that fails', () => {
     assert.deepEqual(told.at(-1), [['b'], 'agent']);
   });
 
-  it('takes garbage for a failure, and quotes none of it', async () => {
+  it('a blocking query that fails takes garbage for a failure, and quotes none of it', async () => {
     const base = rig();
     const { agent, told, watch, clock } = base;
     await agent.one.answer(12, ['a']);
@@ -301,13 +301,13 @@ describe('a blocking query that fails', () => {
     assert.deepEqual(told.at(-1), [['b'], 'agent']);
   });
 
-  it('says what its parser found wrong', async () => {
+  it('a blocking query that fails reports what its parser found wrong', async () => {
     const base = rig({ parse: () => Promise.reject(new Error('no field Service\nin line 3')) });
     await base.agent.one.answer(12, {});
     assert.deepEqual(problems(base), ['the answer cannot be used: no field Service']);
   });
 
-  it('gives up a parser that never ends', async () => {
+  it('a blocking query that fails gives up a parser that never ends', async () => {
     const { agent, clock, watch } = rig({ parse: () => new Promise<Value>(() => {}) });
     await agent.one.answer(12, ['a']);
     await clock.settle(30_000);
@@ -316,7 +316,7 @@ describe('a blocking query that fails', () => {
     assert.equal(agent.open.length, 1);
   });
 
-  it('says once that it is refused, and once that it is served again', async () => {
+  it('a blocking query that fails logs once that it is refused, and once that it is served again', async () => {
     const base = rig();
     const { agent, log } = base;
     for (let i = 0; i < 20; i++) {
@@ -331,7 +331,7 @@ describe('a blocking query that fails', () => {
     );
   });
 
-  it('bounds what an agent can make it log', async () => {
+  it('a blocking query that fails bounds what an agent can make it log', async () => {
     const base = rig();
     base.agent.onRead = (read) => void read.break('unreachable', `fault ${base.agent.reads.length % 2}`);
     await base.agent.one.break('unreachable');
@@ -347,7 +347,7 @@ describe('the cache of a blocking query', () => {
     return { saved, cache: { load, save: (value: Value) => void saved.push(value) } };
   };
 
-  it('speaks after two seconds without an answer', async () => {
+  it('the cache of a blocking query is used after two seconds without an answer', async () => {
     const { cache, saved } = cached(() => ['old']);
     const { clock, agent, told, watch } = rig({ cache });
     await clock.settle(1_999);
@@ -362,7 +362,7 @@ describe('the cache of a blocking query', () => {
     assert.deepEqual(saved, [['old']]);
   });
 
-  it('speaks at once when the first read fails, and only once', async () => {
+  it('the cache of a blocking query is used at once when the first read fails, and only once', async () => {
     let loads = 0;
     const { cache } = cached(() => {
       loads += 1;
@@ -378,7 +378,7 @@ describe('the cache of a blocking query', () => {
     assert.equal(loads, 1);
   });
 
-  it('is silent once the agent has answered', async () => {
+  it('the cache of a blocking query is not used once the agent has answered', async () => {
     const { cache, saved } = cached(() => ['old']);
     const { clock, agent, told } = rig({ cache });
     await agent.one.answer(5, ['new']);
@@ -388,7 +388,7 @@ describe('the cache of a blocking query', () => {
     assert.deepEqual(saved, [['new']]);
   });
 
-  it('may be empty, and may fail', async () => {
+  it('the cache of a blocking query may be empty, and may fail', async () => {
     const empty = rig(cached(() => undefined));
     await empty.agent.one.break('unreachable');
     assert.equal(empty.watch.status().state, 'failing');
@@ -410,10 +410,10 @@ describe('the cache of a blocking query', () => {
   });
 });
 
-describe('Watches', () => {
+describe('QueryRegistry', () => {
   const parse = (body: Buffer) => JSON.parse(body.toString()) as Value;
 
-  it('asks one question once, however many ask it, and tells a late user at once', async () => {
+  it('the query registry makes one query for one key, and gives a late user the last value at once', async () => {
     const { watches, agent, told } = rig();
     await agent.one.answer(5, ['a']);
     const late: [Value, Source][] = [];
@@ -431,7 +431,7 @@ describe('Watches', () => {
     assert.equal(watches.statuses().length, 1);
   });
 
-  it('ends a query with its last user, and begins anew for the next', async () => {
+  it('the query registry ends a query with its last user, and begins anew for the next', async () => {
     const { watches, watch, agent, clock } = rig();
     await agent.one.answer(5, ['a']);
     watch.close();
@@ -448,7 +448,7 @@ describe('Watches', () => {
     assert.equal(agent.one.index, undefined);
   });
 
-  it('ends everything when closed, reads, waits and parsers alike', async () => {
+  it('the query registry ends everything when closed, reads, waits and parsers alike', async () => {
     for (const act of [
       () => {},
       (base: Rig) => base.agent.one.answer(5, ['a']),
@@ -465,7 +465,7 @@ describe('Watches', () => {
     }
   });
 
-  it('tells nobody of what was being parsed when they left', async () => {
+  it('the query registry does not publish an answer that was being parsed when its user left', async () => {
     let finish: (value: Value) => void = () => {};
     const { agent, watch, told, clock } = rig({
       parse: () => new Promise<Value>((resolve) => (finish = resolve)),
@@ -478,7 +478,7 @@ describe('Watches', () => {
     assert.equal(clock.pending(), 0);
   });
 
-  it('is not harmed by a user that throws, or that leaves while it is told', async () => {
+  it('the query registry goes on when a user throws, or leaves while it is notified', async () => {
     const base = rig();
     const { watches, agent, told, log } = base;
     const spec = { ...KEY, query: {}, parse };
@@ -495,7 +495,7 @@ describe('Watches', () => {
     assert.equal(log.filter(({ level }) => level === 'error').length, 2);
   });
 
-  it('stops reading when its only user leaves while it is told', async () => {
+  it('the query registry stops reading when its only user leaves while it is notified', async () => {
     const { agent, deps, clock } = kit();
     const watches = new QueryRegistry(agent, deps);
     const watch: Watch = watches.watch<Value>({ ...KEY, query: {}, parse }, () => watch.close());
@@ -504,7 +504,7 @@ describe('Watches', () => {
     assert.equal(clock.pending(), 0);
   });
 
-  it('says of an agent that is away once, not once a query, and hurries all queries when it is back', async () => {
+  it('the query registry logs once, not once a query, that an agent is away, and retries all queries soon when it is back', async () => {
     const { agent, deps, clock, log } = kit();
     const watches = new QueryRegistry(agent, deps);
     for (let i = 0; i < 20; i++)
@@ -531,7 +531,7 @@ describe('Watches', () => {
 });
 
 describe('a watch in doubt', () => {
-  it('abandons the read that blocks, and reads afresh at the leader', async () => {
+  it('a watch in doubt abandons the read that blocks, and reads afresh at the leader', async () => {
     const { agent, watch, told } = rig();
     await agent.one.answer(12, ['a']);
     const blocked = agent.one;
@@ -545,7 +545,7 @@ describe('a watch in doubt', () => {
     assert.equal(watch.status().failures, 0);
   });
 
-  it('tells nobody when what it doubted is confirmed', async () => {
+  it('a watch in doubt publishes nothing when what it doubted is confirmed', async () => {
     const { agent, watch, told } = rig();
     await agent.one.answer(12, ['a']);
     watch.reread('so');
@@ -553,7 +553,7 @@ describe('a watch in doubt', () => {
     assert.equal(told.length, 1);
   });
 
-  it('lets a fresh read finish, however often it is asked', async () => {
+  it('a watch in doubt lets a fresh read finish, however often it is asked', async () => {
     const { agent, watch } = rig();
     for (let i = 0; i < 100; i++) watch.reread('so');
     assert.equal(agent.reads.length, 1);
@@ -564,7 +564,7 @@ describe('a watch in doubt', () => {
     assert.equal(agent.one, fresh);
   });
 
-  it('reads about once a second under steady doubt', async () => {
+  it('a watch in doubt reads about once a second under steady doubt', async () => {
     const { agent, watch, clock } = rig();
     agent.onRead = (read) => {
       if (read.index === undefined) void read.answer(12, ['a']);
@@ -579,7 +579,7 @@ describe('a watch in doubt', () => {
     assert.ok(agent.reads.length <= 66, `${agent.reads.length} reads`);
   });
 
-  it('does not wait for the backoff of a read that failed', async () => {
+  it('a watch in doubt does not wait for the backoff of a read that failed', async () => {
     const base = rig();
     const { agent, watch } = base;
     for (let i = 0; i < 8; i++) {
@@ -592,7 +592,7 @@ describe('a watch in doubt', () => {
     assert.equal(agent.open.length, 1);
   });
 
-  it('drops what is being parsed, for it was read before the doubt', async () => {
+  it('a watch in doubt drops what is being parsed, for it was read before the doubt', async () => {
     const finishers: ((value: Value) => void)[] = [];
     const { agent, watch, told, clock } = rig({
       parse: () => new Promise<Value>((resolve) => finishers.push(resolve)),

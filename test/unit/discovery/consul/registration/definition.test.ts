@@ -9,7 +9,7 @@ import { SETTINGS, TestInstance } from '../../../../kit/consul/registration-kit.
 
 const PASSING: States = { service: 'passing', proxy: 'passing' };
 
-describe('registration, what is registered', () => {
+describe('the definition of an instance', () => {
   let instance: TestInstance;
 
   beforeEach(() => {
@@ -19,7 +19,7 @@ describe('registration, what is registered', () => {
   const definitions = (settings: Partial<typeof SETTINGS> = {}) =>
     definitionsOf(instance, { ...SETTINGS, ...settings }, PASSING);
 
-  it('is a service and its proxy, with checks that Consul ends after a bounded time', () => {
+  it('a definition is a service and its proxy, with checks that Consul ends after a bounded time', () => {
     assert.deepEqual(definitions({ tags: ['eu'], meta: { team: 'ml' } }), {
       service: {
         ID: 'digits-1',
@@ -76,7 +76,7 @@ describe('registration, what is registered', () => {
     });
   });
 
-  it('has ids that do not say the service twice', () => {
+  it('a definition has ids that hold the service name once', () => {
     const id = (instance: string) => idsOf({ service: 'digits', instance }).service;
     assert.deepEqual(['2', 'digits-2', 'digits', 'digits2', 'host-a'].map(id), [
       'digits-2',
@@ -87,7 +87,7 @@ describe('registration, what is registered', () => {
     ]);
   });
 
-  it('is reached where the file says, where it listens, or at the address of the node', () => {
+  it('a definition has the address of the file, else where the sidecar listens, else that of the node', () => {
     const address = (host: string, said?: string) => {
       instance.inbound = { kind: 'tcp', host, port: 8001 };
       const { proxy } = definitions(said === undefined ? {} : ({ address: said } as object));
@@ -100,19 +100,19 @@ describe('registration, what is registered', () => {
     assert.equal(address('10.0.0.5', 'digits.example'), 'digits.example');
   });
 
-  it('leaves out ports where the model listens on a socket file', () => {
+  it('a definition leaves out ports where the model listens on a socket file', () => {
     instance.local = { kind: 'unix', path: '/run/model.sock' };
     const { service, proxy } = definitions();
     assert.equal(service.Port, undefined);
     assert.equal(proxy!.Proxy!.LocalServicePort, undefined);
   });
 
-  it('is a service alone where peers come by a socket file', () => {
+  it('a definition is a service alone where peers come by a socket file', () => {
     instance.inbound = { kind: 'unix', path: '/run/in.sock' };
     assert.equal(definitions().proxy, undefined);
   });
 
-  it('gives a sidecar that only calls the port of its first listener, and draws its upstreams', () => {
+  it('a definition gives a sidecar that only calls the port of its first listener, and draws its upstreams', () => {
     instance.inbound = undefined;
     instance.local = undefined;
     instance.models = [];
@@ -139,7 +139,7 @@ describe('registration, what is registered', () => {
     assert.equal(definitions().proxy, undefined);
   });
 
-  it('keeps to what Consul allows of tags and metadata', () => {
+  it('a definition has only such tags and metadata as Consul allows', () => {
     instance.models = Array.from({ length: 100 }, (_, i) => ({ name: `my.model_${i}`, version: '1' }));
     const { service } = definitions({ meta: { outrider: 'mine' } });
     assert.equal(Object.keys(service.Meta).length, 64);
@@ -152,7 +152,7 @@ describe('registration, what is registered', () => {
     for (const tag of service.Tags) assert.match(tag, /^[A-Za-z0-9-]+$/);
   });
 
-  it('is the same whatever the agent adds, and another when anything of ours differs', () => {
+  it('a definition equals that of the agent whatever the agent adds, and differs when any of its own fields does', () => {
     instance.upstreams = [
       { name: 'a', service: 'a', listen: { kind: 'tcp', host: '127.0.0.1', port: 9001 } },
     ];

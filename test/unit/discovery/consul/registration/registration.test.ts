@@ -39,7 +39,7 @@ describe('registration', () => {
 
   const registrations = () => agent.log.filter((line) => line.startsWith('register')).length;
 
-  it('registers the service, then its sidecar, and tells both checks', async () => {
+  it('a registration registers the service, then its sidecar, and sends both checks', async () => {
     await started();
     assert.deepEqual(agent.log, [
       'register digits-1 {}',
@@ -54,7 +54,7 @@ describe('registration', () => {
     assert.match(log.lines[0]!, /registered in Consul/);
   });
 
-  it('begins with the state of the moment, so that nothing flaps through critical', async () => {
+  it('a registration begins with the state of the moment, so that nothing flaps through critical', async () => {
     instance.answers = { ok: false, why: 'the model is starting' };
     await started();
     const initial = [...agent.checks.values()].map(({ definition }) => [
@@ -69,7 +69,7 @@ describe('registration', () => {
     assert.equal(agent.checks.get(SERVICE)!.output, 'the model is starting');
   });
 
-  it('refreshes the checks every 10 s with the same words, and changes nothing else', async () => {
+  it('a registration refreshes the checks every 10 s with the same output, and changes nothing else', async () => {
     await started();
     agent.log.length = 0;
     await clock.settle(61_000);
@@ -78,7 +78,7 @@ describe('registration', () => {
     assert.equal(new Set(agent.log).size, 2);
   });
 
-  it('tells a transition at once, and the reason once', async () => {
+  it('a registration sends a transition at once, and the reason once', async () => {
     await started();
     agent.log.length = 0;
     instance.answers = { ok: false, why: 'the model has not answered for 12 s' };
@@ -95,7 +95,7 @@ describe('registration', () => {
     assert.equal(agent.checks.get(SERVICE)!.status, 'passing');
   });
 
-  it('is a warning, and no more, that one of several models is not served', async () => {
+  it('one of several models that is not served is a warning in Consul, and no more', async () => {
     await started();
     agent.log.length = 0;
     instance.answers = { ok: true, why: 'not served: broken (model.onnx: no such graph)' };
@@ -108,7 +108,7 @@ describe('registration', () => {
     assert.equal(agent.log.at(-1), `${SERVICE} passing the model answers`);
   });
 
-  it('has other words for the same state passed on at once, which agents put off for minutes', async () => {
+  it('a new output of a check in the same state is passed on at once, which agents put off for minutes', async () => {
     instance.answers = { ok: false, why: 'the model is starting' };
     await started();
     agent.log.length = 0;
@@ -118,7 +118,7 @@ describe('registration', () => {
     assert.deepEqual(agent.log, [`${SERVICE} critical NOT_SERVING`, 'register digits-1 {}']);
   });
 
-  it('believes a bad sidecar at the second look, a good one at the first', async () => {
+  it('a sidecar counts as critical at the second bad sample, and as passing at the first good one', async () => {
     await started();
     instance.reasons = ['identity: expired'];
     registration.changed();
@@ -134,7 +134,7 @@ describe('registration', () => {
     assert.equal(agent.checks.get(PROXY)!.status, 'passing');
   });
 
-  it('is back at once when the agent has forgotten everything, and only once', async () => {
+  it('a registration is back at once when the agent has forgotten everything, and only once', async () => {
     await started();
     agent.log.length = 0;
     agent.forget();
@@ -144,7 +144,7 @@ describe('registration', () => {
     assert.equal(agent.checks.get(SERVICE)!.output, 'the model answers');
   });
 
-  it('is back within 3 s of the return of an agent that was away for an hour', async () => {
+  it('a registration is back within 3 s of the return of an agent that was away for an hour', async () => {
     await started();
     agent.fault = new AgentError('unreachable', 'http://127.0.0.1:8500: ECONNREFUSED');
     agent.forget();
@@ -161,7 +161,7 @@ describe('registration', () => {
     assert.equal(log.lines.length, 3);
   });
 
-  it('registers again when the refresh finds the check unknown, without a held read', async () => {
+  it('a registration registers again when the refresh finds the check unknown, without a held read', async () => {
     await started();
     agent.services.clear();
     agent.checks.clear();
@@ -169,7 +169,7 @@ describe('registration', () => {
     assert.equal(agent.services.size, 2);
   });
 
-  it('puts right within 15 s what an operator took away: one check, one service', async () => {
+  it('a registration restores within 15 s what an operator took away: one check, one service', async () => {
     await started();
     agent.checks.delete(PROXY);
     await clock.settle(15_000);
@@ -179,7 +179,7 @@ describe('registration', () => {
     assert.ok(agent.services.has('digits-1-sidecar-proxy'));
   });
 
-  it('says once that somebody else uses its id, and stops running in circles', async () => {
+  it('a registration reports once that another process uses its id, and stops overwriting it', async () => {
     await started();
     const theirs = () => ({ ...agent.services.get('digits-1-sidecar-proxy')!, Port: 9999 });
     for (let i = 0; i < 100; i++) {
@@ -191,7 +191,7 @@ describe('registration', () => {
     assert.match(registration.status().problem!, /another process/);
   });
 
-  it('follows a change of what is registered, at once when told of it', async () => {
+  it('a registration follows a change of the instance, at once when notified of it', async () => {
     await started();
     instance.models = [{ name: 'digits', version: '2' }];
     registration.changed();
@@ -204,13 +204,13 @@ describe('registration', () => {
     assert.equal(agent.services.get('digits-1-sidecar-proxy')!.Proxy!.Upstreams.length, 1);
   });
 
-  it('registers every ten minutes in any case, for the sake of the token that the agent keeps', async () => {
+  it('a registration registers every ten minutes in any case, for the sake of the token that the agent keeps', async () => {
     await started();
     await clock.settle(620_000);
     assert.equal(registrations(), 6);
   });
 
-  it('logs a refusal once, tries on with growing waits, and is there when it is granted', async () => {
+  it('a registration that is refused logs that once, retries with growing waits, and succeeds once it is granted', async () => {
     agent.fault = new AgentError('status', '403 Permission denied: Missing service:write on digits', 403);
     await started();
     await clock.settle(600_000);
@@ -223,7 +223,7 @@ describe('registration', () => {
   });
 
   for (const garbage of ['', 'null', '[]', '{', '{"digits-1": 5}', '{"digits-1":{"Tags":7,"Meta":8}}']) {
-    it(`survives ${JSON.stringify(garbage)} for a list`, async () => {
+    it(`a registration survives ${JSON.stringify(garbage)} for a list`, async () => {
       agent.garbage = garbage;
       await started();
       await clock.settle(10_000);
@@ -234,7 +234,7 @@ describe('registration', () => {
     });
   }
 
-  it('leaves in order: critical, a wait for those who watch, deregistered', async () => {
+  it('a registration leaves in order: critical, a wait for peers, deregistered', async () => {
     await started();
     agent.log.length = 0;
     let isDone = false;
@@ -256,7 +256,7 @@ describe('registration', () => {
     assert.equal(clock.pending(), 0);
   });
 
-  it('leaves without a wait where nobody calls it', async () => {
+  it('a registration without inbound calls leaves without a wait', async () => {
     instance.inbound = undefined;
     instance.upstreams = [
       { name: 'ocr', service: 'ocr', listen: { kind: 'tcp', host: '127.0.0.1', port: 9001 } },
@@ -267,7 +267,7 @@ describe('registration', () => {
     assert.deepEqual(agent.log, [`${PROXY} critical draining`, `${SERVICE} critical draining`]);
   });
 
-  it('does not come back while it leaves', async () => {
+  it('a registration does not come back while it leaves', async () => {
     await started();
     await Promise.all([registration.leave(), clock.settle(2_000)]);
     agent.forget();
@@ -277,7 +277,7 @@ describe('registration', () => {
     assert.equal(log.lines.filter((line) => /not deregistered/.test(line)).length, 0);
   });
 
-  it('does not wait for an agent that is away, and says so', async () => {
+  it('a registration that ends does not wait for an agent that is away, and logs that', async () => {
     await started();
     agent.fault = new AgentError('unreachable', 'ECONNREFUSED');
     await registration.leave();
@@ -291,13 +291,13 @@ describe('registration', () => {
     );
   });
 
-  it('has nothing to take back when it never registered', async () => {
+  it('a registration has nothing to take back when it never registered', async () => {
     await registration.leave();
     await registration.deregister();
     assert.equal(agent.requests, 0);
   });
 
-  it('leaves no timer and no held read behind when closed', async () => {
+  it('a registration leaves no timer and no held read behind when closed', async () => {
     await started();
     registration.close();
     await clock.settle();
@@ -306,13 +306,13 @@ describe('registration', () => {
     assert.equal(registrations(), 4);
   });
 
-  it('refuses to be made without settings', () => {
+  it('a registration refuses to be made without settings', () => {
     const { registration: _, ...config } = consulConfig();
     const deps = { config, clock, timers: clock, random: seeded(1), logger: log.logger };
     assert.throws(() => new Registration(agent, deps, instance), /consul.registration: missing/);
   });
 
-  it('tells metrics', async () => {
+  it('a registration has metrics', async () => {
     await started();
     const families = registration.metrics();
     const values = families.map(({ name, samples }) => [
