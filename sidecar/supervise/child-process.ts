@@ -1,31 +1,29 @@
-/**
- * A child process that cannot outlive its owner, and that hears no signal meant for its owner.
- *
- * It runs in its own session, so Ctrl-C on the terminal reaches only the owner, who ends it in the right order.
- * It dies with its owner even when that one is killed: on Linux the kernel does it (`setpriv --pdeathsig KILL`),
- * and everywhere its standard input is a pipe that ends when the owner is gone. What it does is not judged here.
- */
-
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import type { ProcessExit } from '../core/health/process-end.js';
 
 export interface OwnedProcessOptions {
+  /** The whole environment of the process. */
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** Descriptor that receives its standard output, or `pipe` to read it as `output`. */
+  /** Descriptor for its standard output, or `pipe` to read it as `output`. */
   readonly stdout: number | 'pipe';
-  /** Descriptor that receives its standard error. */
+  /** Descriptor for its standard error. */
   readonly stderr: number;
-  /** Descriptors that it finds from 3 on. */
+  /** Descriptors that it inherits, from 3 on. */
   readonly inherit?: readonly number[];
-  /** Called once, when the process has ended or could not be started; one sentence without a subject. */
+  /** Called once, when the process has ended or could not be started. `how`: such as `killed by SIGKILL`. */
   onExit(how: string, exit: ProcessExit): void;
 }
 
 const NOT_STARTED: ProcessExit = { code: null, signal: null };
 
-/** Starts `argv`. Never throws: a command that cannot be started exits at once, and says why. */
+/**
+ * A child process that does not outlive its owner. It runs in a session of its own, so that Ctrl-C reaches only the owner,
+ * which ends it in order. It dies with the owner even when that is killed: on Linux by the kernel (`setpriv --pdeathsig
+ * KILL`), elsewhere by the end of its standard input. The constructor starts `argv` and never throws: a command that cannot
+ * be started calls `onExit`.
+ */
 export class ChildProcessHandle {
   /** Undefined when the process could not be started. */
   readonly pid: number | undefined;
@@ -69,7 +67,7 @@ export class ChildProcessHandle {
     return this.child?.stdin ?? undefined;
   }
 
-  /** Signals the process and everything it started, if it still runs. */
+  /** Signals the process group: the process and what it has started. */
   signal(name: NodeJS.Signals): void {
     if (this.ended || this.pid === undefined) return;
     signalGroup(this.pid, name);
@@ -83,7 +81,7 @@ export class ChildProcessHandle {
   }
 }
 
-/** One sentence without a subject: `killed by SIGKILL`, `exited with code 1`. */
+/** `killed by SIGKILL` or `exited with code 1`. */
 export function describeExit(code: number | null, signal: NodeJS.Signals | null): string {
   return signal === null ? `exited with code ${code}` : `killed by ${signal}`;
 }
@@ -96,13 +94,13 @@ function signalGroup(leader: number, name: NodeJS.Signals): void {
   }
 }
 
-/** Looked up beforehand, because `setpriv` would answer with its own exit code and words. */
+/** Why the command cannot be run. Looked up first: `setpriv` would fail with its own code and message. */
 function whyNotRunnable(command: string | undefined, path: string): string | undefined {
   if (command === undefined || command === '') return 'could not be started: the command is empty';
-  const places = command.includes('/')
+  const candidates = command.includes('/')
     ? [command]
     : path.split(delimiter).map((folder) => join(folder, command));
-  if (places.some(isExecutable)) return undefined;
+  if (candidates.some(isExecutable)) return undefined;
   return `could not be started: command not found or not executable: ${command}`;
 }
 

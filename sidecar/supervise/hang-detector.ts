@@ -1,12 +1,3 @@
-/**
- * Feeds the judgement of a model process (core/health/hang.ts): the relay's evidence, the kernel's, the watcher thread's, and the
- * answers to direct questions; and notices when it was our own process that stood still.
- *
- * Idle, it looks at the state of the process every 2.5 s and asks every five; while there is work it looks twice a second,
- * and only in doubt it reads CPU times, listens to the watcher and asks every second: an idle sidecar costs no CPU, and a
- * busy model is not asked. It never kills: it tells, once, and stops.
- */
-
 import { HangJudge, type ProcessSigns as Signs, type WorkSigns } from '../core/health/hang.js';
 import { answerTimeoutMs } from '../core/health/probe-timeout.js';
 import type { Clock } from '../runtime/time/clock.js';
@@ -15,7 +6,7 @@ import type { ProcessSigns } from './process-state.js';
 import type { Monitor, MonitorEvents, Probe } from './supervisor.js';
 import type { WatcherClient } from './watcher-client.js';
 
-/** The relay's evidence. */
+/** What calls show of the model process. */
 export interface ModelWork extends WorkSigns {
   /** Upper range of recent run times, ms; 0 = unknown. */
   readonly usualMs: number;
@@ -25,26 +16,35 @@ export interface HangDetectorDeps {
   readonly clock: Clock;
   readonly timers: Timers;
   readonly probe: Probe;
-  /** What the kernel says; undefined: the process could not be started. */
+  /** State from the kernel; undefined: the process could not be started. */
   readonly signs: Pick<ProcessSigns, 'state' | 'cpuMs' | 'isStarved'> | undefined;
-  /** Undefined: a server of this kind has none. */
+  /** Undefined without a place for the watcher's socket. */
   readonly watcher: Pick<WatcherClient, 'open' | 'close' | 'signs' | 'forgiveStall' | 'thread'> | undefined;
   /** Longest time a run may take, ms. */
   readonly longestRunMs: number;
   activity(): ModelWork;
 }
 
+/** Period of the checks while there is work, and while there is none. */
 const TICK_MS = 500;
 const IDLE_TICK_MS = 2_500;
+/** Period of probes, and of probes while in doubt. */
 const PROBE_PERIOD_MS = 5_000;
 const DOUBT_PERIOD_MS = 1_000;
-/** After so many unanswered questions more of them prove nothing: they only wait for an answer. */
-const ENOUGH_QUESTIONS = 5;
-/** While no run time is known the model may be in its first, slow run: an answer is waited for longer. */
+/** After this many unanswered probes in a row they come at the normal period: more prove nothing. */
+const MAX_DOUBT_PROBES = 5;
+/** Timeout of a probe while no run time is known: the first run may be slow. */
 const UNKNOWN_PROBE_TIMEOUT_MS = 6_000;
-/** A timer later than this was held up by our own process, which then judges nothing. */
+/** A timer later than this was delayed by our own process, and nothing is concluded. */
 const OWN_STALL_MS = 750;
 
+/**
+ * Detects that a model process hangs, from its calls, its state in the kernel, its watcher thread and probes; the rules are
+ * in `core/health/hang.ts`. Notices stalls of our own process, from which nothing is concluded.
+ *
+ * An idle process is looked at every 2.5 s and probed every 5 s; with work every 0.5 s. CPU times, watcher and a probe each
+ * second are used only in doubt. A hang is reported once, and the detector stops; the supervisor kills.
+ */
 export class HangDetector implements Monitor {
   private readonly judge: HangJudge;
   private timer!: Timer;
@@ -108,7 +108,7 @@ export class HangDetector implements Monitor {
 
   private wantsProbe(isInDoubt: boolean, nowMs: number): boolean {
     if (this.isProbing) return false;
-    const isUrgent = isInDoubt && this.judge.unansweredInARow < ENOUGH_QUESTIONS;
+    const isUrgent = isInDoubt && this.judge.unansweredInARow < MAX_DOUBT_PROBES;
     return nowMs - this.lastProbeMs >= (isUrgent ? DOUBT_PERIOD_MS : PROBE_PERIOD_MS);
   }
 

@@ -1,9 +1,4 @@
-/**
- * What a model process finds in its environment. A sidecar holds tokens and keys (`CONSUL_HTTP_TOKEN`, a cloud's); its
- * model is other people's code and gets only what finds programs, libraries, devices and the locale, and what it was given
- * by name. NODE_OPTIONS is withheld too: it tunes the sidecar, and an inspector's port in it can be taken only once.
- */
-
+/** The environment of a model process. */
 export interface ModelEnvironment {
   readonly env: Readonly<Record<string, string>>;
   /** Names of the variables that the model does not get, sorted. */
@@ -12,7 +7,7 @@ export interface ModelEnvironment {
 
 type Variables = Readonly<Record<string, string | undefined>>;
 
-/** Exact names, and `NAME*` for all that begin so. */
+/** Inherited by every model: names, or prefixes with `*`. */
 const ALWAYS = [
   'PATH',
   'HOME',
@@ -30,9 +25,13 @@ const ALWAYS = [
 ];
 
 /**
+ * Selects the environment of a model process. The sidecar's holds tokens and keys (`CONSUL_HTTP_TOKEN`, a cloud's), and a
+ * model is foreign code: it inherits what finds programs, libraries, devices and the locale, and what the file names.
+ * NODE_OPTIONS is withheld: it tunes the sidecar, and an inspector port in it can be bound only once.
+ *
  * @param own the sidecar's environment.
- * @param wanted `inherit`: names or `NAME*` passed on beside those above; `env`: set for the model, whatever is inherited.
- * @param set by the sidecar for its model: stands above all.
+ * @param wanted `inherit`: further names or `NAME*`; `env`: set for the model.
+ * @param set by the sidecar; overrides all others.
  */
 export function modelEnvironment(
   own: Variables,

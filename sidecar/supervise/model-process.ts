@@ -1,7 +1,3 @@
-/**
- * The model service a sidecar owns: how it is started, told where to listen, asked and watched, put together.
- */
-
 import { mkdirSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Address, ModelProcessConfig } from '../config/model.js';
@@ -21,25 +17,31 @@ import { ProcessSigns } from './process-state.js';
 import { Supervisor } from './supervisor.js';
 import { WatcherClient } from './watcher-client.js';
 
+/** What a model process needs of its sidecar. */
 export interface ModelProcessDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly timers: Timers;
-  /** Environment of the sidecar; what of it the model gets is said by model-environment.ts. */
+  /** Environment of the sidecar; `modelEnvironment` selects what the model gets. */
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Descriptors for the model's standard output and error. */
   readonly stdout: number;
   readonly stderr: number;
-  /** Takes the place of `{model}` in the command. */
+  /** Name for `{model}` in the command. */
   readonly model?: string | undefined;
   activity(): ModelWork;
   onChange(report: ModelReport): void;
   onEnd(end: ProcessEnd): void;
-  /** Called once, before the first start: names of variables that the model does not get. */
+  /** Called once, before the first start, with the names of variables that the model does not get. */
   onWithheld(names: readonly string[]): void;
 }
 
-/** Not started yet. `address` is where the model must listen. */
+/**
+ * The supervisor of a model process: command, environment, health probe, hang detector, backoff and restart limit, put
+ * together. Nothing is started yet.
+ *
+ * @param address where the model has to listen; it replaces `{socket}` in the command.
+ */
 export function modelProcess(
   config: ModelProcessConfig,
   address: Address,
@@ -91,8 +93,8 @@ export function modelProcess(
 const MAX_SOCKET_PATH = 107;
 
 /**
- * Where a watcher thread of the model process listens: beside the model's own socket, in the same private directory.
- * Undefined: there is no such place, and the process is judged as one without a watcher.
+ * Socket of the watcher thread: `PATH.w` beside the model's own. Undefined for a TCP address or a path that is too long: the
+ * process is then judged without a watcher.
  */
 function watcherSocket(address: Address): string | undefined {
   if (address.kind !== 'unix') return undefined;
@@ -106,7 +108,7 @@ function addressText(address: Address): string {
   return address.host.includes(':') ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`;
 }
 
-/** The socket lies where nobody else may enter, and a socket file left by a killed model would be in the way. */
+/** Creates the private folder of the socket, and removes the socket that a killed model left. */
 function makeRoomForSocket(address: Address): void {
   if (address.kind !== 'unix') return;
   mkdirSync(dirname(address.path), { recursive: true, mode: 0o700 });

@@ -1,14 +1,12 @@
-/**
- * Whether the kernel has killed something for want of memory of late. A process that it killed got the same SIGKILL as one
- * that an operator ended; the difference is in `oom_kill` of /proc/vmstat (Linux 4.13, proc(5)), which counts for the whole
- * machine: looked at often, it tells which of the two it was.
- */
-
 import { readFileSync } from 'node:fs';
 
-/** A process with much memory takes a while to end after it was killed. */
+/** A process with much memory takes a while to exit after it was killed. */
 const LATE_MS = 5_000;
 
+/**
+ * Whether the kernel has killed a process for want of memory within the last seconds: a SIGKILL by the OOM killer looks like
+ * an operator's. Reads the machine-wide counter `oom_kill` of /proc/vmstat (Linux 4.13, proc(5)).
+ */
 export class OomKills {
   private before: number;
   private last: number;
@@ -23,7 +21,7 @@ export class OomKills {
     this.lastReadMs = nowMs;
   }
 
-  /** What was killed more than five seconds before is forgotten. */
+  /** To be called often: kills more than 5 s ago are forgotten. */
   update(nowMs: number): void {
     if (nowMs - this.lastReadMs < LATE_MS) return;
     this.before = this.last;
@@ -31,13 +29,13 @@ export class OomKills {
     this.lastReadMs = nowMs;
   }
 
-  /** Whether something was killed within the last five seconds or, at most, since the look before. */
+  /** Whether a process was killed within the last 5 s, or since the update before that. */
   hasKilled(): boolean {
     return this.read() > this.before;
   }
 }
 
-/** 0 where it is not counted. */
+/** The counter; 0 where the kernel has none. */
 function oomKills(): number {
   try {
     return Number(/^oom_kill (\d+)$/m.exec(readFileSync('/proc/vmstat', 'utf8'))?.[1] ?? 0);

@@ -1,13 +1,6 @@
-/**
- * How a model process is, as the kernel says it (proc(5), Linux): stopped or not, and the CPU that it and what it started
- * have used. Elsewhere nothing is known, and nothing is concluded from that.
- *
- * Read synchronously: these files are made of kernel memory, and one takes some ten microseconds.
- */
-
 import { readFileSync } from 'node:fs';
 
-/** One letter as in proc(5); CPU in ms. */
+/** From `/proc/PID/stat`: the state as one letter of proc(5), and CPU time in ms. */
 export interface ProcessStat {
   readonly state: string;
   readonly cpuMs: number;
@@ -15,19 +8,21 @@ export interface ProcessStat {
 
 /** Linux shows CPU time in these ticks on every architecture that Node runs on (USER_HZ = 100). */
 const TICK_MS = 10;
-/** A server may fork this deep and wide before it is not followed any further. */
+/** Most processes of one model server that are followed. */
 const MOST_PROCESSES = 64;
 const STOPPED = 'T';
 
+/**
+ * State and CPU time of a model process and its children, from proc(5) (Linux). Elsewhere nothing is known, and nothing is
+ * concluded. Read synchronously: these files are kernel memory, about 10 µs each.
+ */
 export class ProcessSigns {
   constructor(
     private readonly pid: number,
     private readonly root = '/proc',
   ) {}
 
-  /**
-   * State of the process. A wrapper (a shell, a launcher) counts as stopped when all that it started is. Empty: not known.
-   */
+  /** State of the process; `T` also for a wrapper (shell, launcher) whose children are all stopped. Empty: not known. */
   state(): string {
     const own = this.stat(this.pid)?.state ?? '';
     if (own !== 'S') return own;
@@ -35,7 +30,7 @@ export class ProcessSigns {
     return below.length > 0 && below.every((state) => state === STOPPED) ? STOPPED : own;
   }
 
-  /** CPU used by the process, its children and theirs, but not by thread `thread` of it, ms; −1: not known. */
+  /** CPU time of the process and its descendants without the thread `thread` (the watcher), ms; −1: not known. */
   cpuMs(thread: number): number {
     const own = this.stat(this.pid);
     if (own === undefined) return -1;
@@ -50,7 +45,7 @@ export class ProcessSigns {
     return sum;
   }
 
-  /** Whether the thread waits for a core, or for memory that was paged out: its silence is not its own. */
+  /** Whether the thread waits for a core or for paged-out memory, which explains its silence. */
   isStarved(thread: number): boolean {
     const state = this.threadStat(thread)?.state;
     return state === 'R' || state === 'D';
@@ -64,7 +59,7 @@ export class ProcessSigns {
     return readStat(`${this.root}/${pid}/stat`);
   }
 
-  /** Of its first thread, which forks in every common server. */
+  /** Children of the first thread, which forks in every common server. */
   private childrenOf(pid: number): number[] {
     const text = read(`${this.root}/${pid}/task/${pid}/children`);
     return text === undefined ? [] : (text.match(/\d+/g) ?? []).map(Number);
@@ -76,7 +71,7 @@ function readStat(file: string): ProcessStat | undefined {
   return text === undefined ? undefined : parseStat(text);
 }
 
-/** CPU: its own in user and kernel mode, and that of children it has waited for. */
+/** Parses `/proc/PID/stat`. CPU: user and kernel mode, with children that were waited for. */
 export function parseStat(text: string): ProcessStat | undefined {
   // The command's name is in parentheses and may hold any character, parentheses and spaces too.
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');

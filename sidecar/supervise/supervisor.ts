@@ -5,32 +5,33 @@ import type { Clock } from '../runtime/time/clock.js';
 import type { Timer, Timers } from '../runtime/time/timers.js';
 import type { ModelReport } from '../telemetry/reports.js';
 
-/** The part of ChildProcessHandle that matters here. */
+/** A started process; `ChildProcessHandle` is one. */
 export interface RunningProcess {
   readonly pid: number | undefined;
   signal(name: NodeJS.Signals): void;
 }
 
+/** Asks the process whether it serves. */
 export interface Probe {
   check(timeoutMs: number): Promise<Health>;
   close(): void;
 }
 
-/** What a watch may find, with one sentence about it; the first finding ends the watch. */
+/** What a monitor reports, each with one sentence; the first report ends it. */
 export interface MonitorEvents {
-  /** It gets nothing done; `end` is the class of its death when it is killed for that. */
+  /** The process makes no progress; `end`: how its end is classified when it is killed for that. */
   onHang(why: string, end: EndClass): void;
-  /** It answers that it is not serving. */
+  /** The process answers that it does not serve. */
   onNotServing(why: string): void;
 }
 
-/** Watches a ready model until `stop`. */
+/** Monitors a ready process until `stop`. */
 export interface Monitor {
   stop(): void;
 }
 
 export interface SupervisorLimits {
-  /** From start to ready; longer, and it is killed and started again. */
+  /** From start to ready; then the process is killed and started again. */
   readonly startTimeoutMs: number;
   /** From SIGTERM to SIGKILL. */
   readonly stopTimeoutMs: number;
@@ -40,16 +41,17 @@ export interface SupervisorDeps {
   readonly clock: Clock;
   readonly timers: Timers;
   readonly probe: Probe;
-  /** Starts the process, never throws; `onExit` is called once, never within this call. */
+  /** Starts the process. Never throws; `onExit` is called once, after this call has returned. */
   start(onExit: (how: string, exit: ProcessExit) => void): RunningProcess;
+  /** Called when the process is ready. */
   monitor(events: MonitorEvents, pid: number | undefined): Monitor;
-  /** Milliseconds until the next start of a process that had been ready for `readyForMs` (0: never). */
+  /** Time until the next start, ms; `readyForMs`: how long the process was ready, 0 if never. */
   restartDelayMs(readyForMs: number): number;
-  /** Absent: it is started again however often it dies. */
+  /** Absent: no limit of restarts. */
   readonly limit?: RestartLimit;
-  /** Whether the kernel has just killed something for want of memory. Default: never. */
+  /** Whether the kernel has just killed a process for want of memory. Absent: never. */
   isOutOfMemory?(): boolean;
-  /** Called for each process that ended, before the change of state that follows from it. */
+  /** Called for each process that ended, before the change of state. */
   onEnd?(end: ProcessEnd): void;
   /** Called after every change of state. */
   onChange(report: ModelReport): void;
@@ -79,10 +81,16 @@ type State =
   | { readonly kind: 'stopping'; readonly process: RunningProcess; readonly limit: Timer }
   | { readonly kind: 'stopped' };
 
+/** Probes of a starting process: the first after 25 ms, then at growing intervals up to 500 ms. */
 const FIRST_POLL_MS = 25;
 const LONGEST_POLL_MS = 500;
 const PROBE_TIMEOUT_MS = 1_000;
 
+/**
+ * Keeps one process running: starts it, probes it until it serves, monitors it, kills it when it hangs, and starts it again
+ * with backoff, or much later once `limit` has given it up. States: stopped, starting, ready, unresponsive (killed, not yet
+ * ended), backoff or given-up, stopping.
+ */
 export class Supervisor {
   private state: State = { kind: 'stopped' };
   private why = 'not started yet';
@@ -94,7 +102,7 @@ export class Supervisor {
     private readonly deps: SupervisorDeps,
   ) {}
 
-  /** Starts it for the first time. */
+  /** Starts the process for the first time. */
   start(): void {
     if (this.state.kind === 'stopped') this.launch('starting');
   }
@@ -105,7 +113,7 @@ export class Supervisor {
     return { state: this.state.kind, why, restarts, ...(pid === undefined ? {} : { pid }) };
   }
 
-  /** SIGTERM, and SIGKILL after the stop timeout. Resolves when the process is gone; safe to call twice. */
+  /** SIGTERM, and SIGKILL after the stop timeout. Resolves when the process has ended. Safe to call twice. */
   stop(): Promise<void> {
     const stopped = new Promise<void>((resolve) => this.whenStopped.push(resolve));
     if (!('process' in this.state)) this.finishStop('stopped');
@@ -113,7 +121,7 @@ export class Supervisor {
     return stopped;
   }
 
-  /** As `stop`, of a process that has been asked to end otherwise: no SIGTERM. */
+  /** As `stop`, without SIGTERM: the process was asked to end in another way. */
   awaitExit(): Promise<void> {
     const stopped = new Promise<void>((resolve) => this.whenStopped.push(resolve));
     if (!('process' in this.state)) this.finishStop('stopped');
@@ -121,7 +129,7 @@ export class Supervisor {
     return stopped;
   }
 
-  /** SIGKILL at once, for an owner that has no time left. */
+  /** SIGKILL at once, for an owner that ends itself. */
   kill(): void {
     if ('process' in this.state) this.state.process.signal('SIGKILL');
   }
@@ -132,7 +140,7 @@ export class Supervisor {
     this.awaitReady(process, why);
   }
 
-  /** Asks until it serves, or until the start timeout; the way in for a new process and for one that stopped serving. */
+  /** Probes until the process serves or the start timeout passes; for a new process and one that stopped serving. */
   private awaitReady(process: RunningProcess, why: string): void {
     const limit = this.deps.timers.after(this.limits.startTimeoutMs, () => this.startTimedOut(process));
     this.enter({ kind: 'starting', process, limit, lastAnswer: 'no answer yet' }, why);
@@ -172,7 +180,7 @@ export class Supervisor {
     this.enter({ kind: 'ready', process, sinceMs: this.deps.clock.now(), watch }, '');
   }
 
-  /** Kills a process that does not do what it should; its exit then leads to the restart. */
+  /** Kills a process that hangs or did not become ready; its exit leads to the restart. */
   private killUnresponsive(process: RunningProcess, why: string, end: EndClass): void {
     if (!('process' in this.state) || this.state.process !== process || this.state.kind === 'stopping')
       return;
@@ -183,10 +191,10 @@ export class Supervisor {
   private exited(process: RunningProcess, how: string, exit: ProcessExit): void {
     if (!('process' in this.state) || this.state.process !== process) return;
     this.deps.probe.close();
-    const told = this.state.kind === 'unresponsive' ? `${this.why}, so it was killed` : how;
-    this.deps.onEnd?.({ class: this.classOf(exit), how: told });
+    const reason = this.state.kind === 'unresponsive' ? `${this.why}, so it was killed` : how;
+    this.deps.onEnd?.({ class: this.classOf(exit), how: reason });
     if (this.state.kind === 'stopping') this.finishStop(how);
-    else this.backOff(told);
+    else this.backOff(reason);
   }
 
   private classOf(exit: ProcessExit): EndClass {
@@ -204,8 +212,8 @@ export class Supervisor {
       this.launch(`starting again: ${why}`);
     });
     const kind = givenUp === null ? 'backoff' : 'given-up';
-    const verdict = givenUp === null ? why : `${verdictOf(givenUp)}: ${why}`;
-    this.enter({ kind, timer }, `${verdict}; next start in ${secondsOf(delayMs)}`);
+    const reason = givenUp === null ? why : `${givenUpText(givenUp)}: ${why}`;
+    this.enter({ kind, timer }, `${reason}; next start in ${secondsOf(delayMs)}`);
   }
 
   private readyForMs(): number {
@@ -222,7 +230,7 @@ export class Supervisor {
   private beginStop(process: RunningProcess): void {
     this.enterStopping(process);
     process.signal('SIGTERM');
-    process.signal('SIGCONT'); // a frozen process must wake to end in good order
+    process.signal('SIGCONT'); // a stopped process handles SIGTERM only after SIGCONT
   }
 
   private finishStop(why: string): void {
@@ -230,7 +238,7 @@ export class Supervisor {
     for (const resolve of this.whenStopped.splice(0)) resolve();
   }
 
-  /** Leaves the old state with everything that belonged to it, and says so. */
+  /** Changes the state: stops timers and monitor of the old one, and reports. */
   private enter(state: State, why: string): void {
     const left = this.state;
     if (left.kind === 'starting') {
@@ -245,7 +253,7 @@ export class Supervisor {
   }
 }
 
-function verdictOf({ starts, inMs }: GivenUp): string {
+function givenUpText({ starts, inMs }: GivenUp): string {
   return `given up after ${starts} ${starts === 1 ? 'start' : 'starts'} in ${secondsOf(inMs)}`;
 }
 

@@ -1,23 +1,14 @@
-/**
- * Listens to the watcher thread of a model process: a line of JSON every 500 ms on a Unix socket of its own, which comes
- * also while the model's run blocks everything else in the process.
- *
- *   {"beat":N,"runs":R,"running":{"forMs":…,"deadlineInMs":…|null}|null,"tid":T}
- *
- * It is connected to once, to learn whether there is one, and then only while there is doubt: an idle mesh costs no beats.
- * A server without a watcher has no such socket, and after some tries it is left alone.
- */
-
 import { connect, type Socket } from 'node:net';
 import type { WatcherSigns } from '../core/health/hang.js';
 import { PhiAccrual } from '../core/health/phi-accrual.js';
 import type { Clock } from '../runtime/time/clock.js';
 
+/** Period of the beats of a watcher thread. */
 export const BEAT_MS = 500;
-/** So often a watcher that never spoke is looked for. */
+/** Connection attempts before a server counts as one without a watcher. */
 const MOST_TRIES = 5;
 const LONGEST_LINE = 1_024;
-/** Time that it waited for a core is not held against it, up to this: then something else is wrong with it. */
+/** Time that the thread waited for a core is subtracted from its silence, up to this. */
 const MOST_STARVED_MS = 60_000;
 
 interface Beat {
@@ -26,15 +17,24 @@ interface Beat {
   readonly tid?: number;
 }
 
+/**
+ * Reads the beats of the watcher thread of a model process: every 500 ms one line of JSON on a Unix socket of its own, also
+ * while a run blocks the rest of the process:
+ *
+ *   {"beat":N,"runs":R,"running":{"forMs":…,"deadlineInMs":…|null}|null,"tid":T}
+ *
+ * Connected once to find out whether there is a watcher, and then only while the process is in doubt: an idle mesh reads no
+ * beats. A server of another make has no such socket, and is left alone after 5 attempts.
+ */
 export class WatcherClient {
-  /** Kernel's id of the watcher's thread; 0: not known. */
+  /** Thread id of the watcher (gettid(2)); 0: not known. */
   thread = 0;
   private socket: Socket | undefined;
   private isKnown = false;
   private tries = 0;
   private text = '';
   private last: Beat | null = null;
-  /** When the last beat came, or the silence began for which the watcher is to blame. */
+  /** When the last beat came, or when the silence counted against the watcher began, monotonic ms. */
   private lastMs = 0;
   private starvedMs = 0;
   private lookedMs = 0;
@@ -45,7 +45,7 @@ export class WatcherClient {
     private readonly clock: Clock,
   ) {}
 
-  /** Connects, if it is not connected and there may be a watcher. Without a known watcher: only to learn of it. */
+  /** Connects, unless connected already or known to have no watcher. */
   open(): void {
     if (this.socket !== undefined || (!this.isKnown && this.tries >= MOST_TRIES)) return;
     this.tries += 1;
@@ -53,7 +53,7 @@ export class WatcherClient {
     socket.unref();
     this.socket = socket;
     this.text = '';
-    // What ran when it was last heard says nothing of now.
+    // The run of the last beat may have ended since.
     if (this.last !== null) this.last = { runs: this.last.runs, running: null };
     this.restartSilence();
     socket.setEncoding('latin1');
@@ -70,7 +70,7 @@ export class WatcherClient {
     socket?.destroy();
   }
 
-  /** Our own process had stood still: the silence begins anew. */
+  /** Our own process stalled: the silence counts from now. */
   forgiveStall(): void {
     this.restartSilence();
   }
@@ -80,7 +80,8 @@ export class WatcherClient {
   }
 
   /**
-   * Null: there is none, or it cannot be heard.
+   * What the beats show; null without a watcher, or without a connection to it.
+   *
    * @param isStarved whether its thread waits for a core now.
    */
   signs(isStarved: boolean): WatcherSigns | null {
@@ -128,7 +129,7 @@ export class WatcherClient {
   }
 }
 
-/** Undefined: no beat. The model process is not trusted to write one. */
+/** Parses one beat; undefined for anything else. The model process is not trusted. */
 export function parseBeat(line: string): Beat | undefined {
   let found: unknown;
   try {

@@ -1,11 +1,3 @@
-/**
- * Active health checks of the endpoints of all upstreams: who is asked, by which prober, and what came of it. Endpoints
- * that stand far down the line of priorities, and are not connected to, are left alone.
- *
- * Many endpoints are no storm: few checks begin in one turn, and those that began together part (envoy#28699: 20 000
- * checks at once starved the loop, and everyone was found dead).
- */
-
 import type { Socket } from 'node:net';
 import type { Cluster } from '../../cluster/cluster.js';
 import type { Endpoint } from '../../cluster/endpoint.js';
@@ -21,23 +13,30 @@ import { type Member, Prober, type ProberDeps } from './prober.js';
 import { askByConnecting, askByPing, HealthCalls, type Probe, type ProbeCallback } from './probes.js';
 import { RecoveryProbes } from './recovery.js';
 
-/** Checks begun in one turn, and how long until the next. */
+/** Checks begun in one turn of the event loop, and the pause until the next ones, ms. */
 const AT_ONCE = 8;
 const PAUSE_MS = 4;
 
 export interface HealthCheckerOptions {
   readonly context: DataPlaneContext;
   readonly timers: Timers;
-  /** Default: plain sockets. */
+  /** Opens the connection of a `tcp` check. Default: a plain socket. */
   readonly connect?: (address: Address) => Socket;
 }
 
-/** The probers of one upstream's endpoints, and the configuration they were chosen by. */
+/** One cluster: the prober of each endpoint, and the configuration by which they were chosen. */
 interface CheckedCluster {
   readonly probers: Map<Endpoint, Prober>;
   config: UpstreamConfig;
 }
 
+/**
+ * Active health checks of the endpoints of all upstreams, by `grpc`, `ping` or `tcp` as each upstream's `health` asks.
+ * Endpoints that no connection is prepared for (of far lower priority) are not checked.
+ *
+ * At most 8 checks begin in one turn: thousands at once would starve the event loop and then time out together
+ * (envoyproxy/envoy#28699).
+ */
 export class HealthChecker extends WheelEntry {
   private readonly configs = new Map<string, UpstreamConfig>();
   private readonly clusters = new Map<Cluster, CheckedCluster>();
@@ -65,18 +64,18 @@ export class HealthChecker extends WheelEntry {
     };
   }
 
-  /** What the file says of an upstream now. To be told before the upstream itself is. */
+  /** The configuration of an upstream; to be called before the upstream itself is created or updated. */
   configure(config: UpstreamConfig): void {
     this.configs.set(config.name, config);
   }
 
-  /** Follows the endpoints of a new upstream, or cluster of one. */
+  /** Checks the endpoints of a new cluster from now on. */
   addCluster(cluster: Cluster): void {
     cluster.onChange = (changed) => this.update(changed);
     this.update(cluster);
   }
 
-  /** The upstream is gone, with all its clusters. */
+  /** Stops the checks of an upstream and all its clusters. */
   removeUpstream(name: string): void {
     this.configs.delete(name);
     this.recoveries.removeUpstream(name);
@@ -92,7 +91,7 @@ export class HealthChecker extends WheelEntry {
     this.loopMonitor.stop();
   }
 
-  /** Endpoints or connections changed. */
+  /** After a change of endpoints or connections. */
   private update(cluster: Cluster): void {
     if (this.clusters.size > 0) this.leaveRetired();
     const config = this.configs.get(cluster.name);
@@ -168,7 +167,7 @@ export class HealthChecker extends WheelEntry {
     if (!this.isScheduled) this.options.context.wheel.add(this, this.options.context.clock.now() + PAUSE_MS);
   }
 
-  /** A new turn. */
+  /** The timer of the next turn. */
   fire(): void {
     this.begun = 0;
     this.leaveRetired();
@@ -181,18 +180,20 @@ export class HealthChecker extends WheelEntry {
     this.queue.shift()?.begin();
   }
 
-  private ask(prober: Prober, hear: ProbeCallback): Probe | undefined {
-    const { check, address, members } = prober;
+  private ask(prober: Prober, onResult: ProbeCallback): Probe | undefined {
+    const { check, address, members, timeoutMs } = prober;
     const { context, connect = dialPlain } = this.options;
-    if (check.kind === 'tcp') return askByConnecting(connect(address), hear);
-    const now = context.clock.now();
+    if (check.kind === 'tcp') return askByConnecting(connect(address), onResult);
+    const nowMs = context.clock.now();
     for (const { endpoint } of members) {
       const { pool } = endpoint;
       if (!pool.isConnected) continue;
       const calls = this.calls.get(prober);
-      const question =
-        calls === undefined ? askByPing(pool, now, hear) : calls.ask(pool, now, prober.timeoutMs, hear);
-      if (question !== undefined) return question;
+      const probe =
+        calls === undefined
+          ? askByPing(pool, nowMs, onResult)
+          : calls.ask(pool, { nowMs, timeoutMs, onResult });
+      if (probe !== undefined) return probe;
     }
     return undefined;
   }
@@ -233,7 +234,7 @@ export class HealthChecker extends WheelEntry {
   }
 }
 
-/** The same for all who ask the same of the same peer. */
+/** Key of a prober: clusters with the same check of the same peer share one. */
 function keyOf({ label, peer }: Endpoint, { tls, health }: UpstreamConfig): string {
   return JSON.stringify([label, peer.service, peer.datacenter, peer.subset, tls, health]);
 }

@@ -1,11 +1,3 @@
-/**
- * Asks one endpoint again and again how it is, and tells everyone who has calls for it. However many routes, clusters
- * and upstreams lead to the endpoint, it is asked once, over the connections of one of them.
- *
- * Silence convicts nobody when it may be our own: when the event loop stood still while the answer was waited for, and
- * before what has arrived meanwhile has been read.
- */
-
 import type { Cluster } from '../../cluster/cluster.js';
 import type { Endpoint } from '../../cluster/endpoint.js';
 import type { ActiveHealthConfig, Address } from '../../config/model.js';
@@ -17,7 +9,7 @@ import { WheelEntry } from '../../runtime/time/timing-wheel.js';
 import type { DataPlaneContext } from '../../transport/context.js';
 import { type Probe, type ProbeCallback, SAYS_NOT_SERVING } from './probes.js';
 
-/** An endpoint as one upstream has it. */
+/** The endpoint as one cluster has it. */
 export interface Member {
   readonly cluster: Cluster;
   readonly endpoint: Endpoint;
@@ -25,15 +17,15 @@ export interface Member {
 
 export interface ProberDeps {
   readonly context: DataPlaneContext;
-  /** Sees our own stalls while answers are waited for. */
+  /** Runs while answers are awaited. */
   readonly loopMonitor: EventLoopMonitor;
-  /** Its turn to ask has come: `begin` is called as soon as not too many others begin. */
+  /** Queues the prober; `begin` is called when few enough others begin in the same turn. */
   enqueue(prober: Prober): void;
-  /** Undefined: nobody is connected to ask over. */
-  ask(prober: Prober, hear: ProbeCallback): Probe | undefined;
+  /** Starts a probe; undefined without a usable connection. */
+  ask(prober: Prober, onResult: ProbeCallback): Probe | undefined;
 }
 
-/** What silence is called, by kind. */
+/** The reason of a timeout, by kind of check. */
 const SILENCE = {
   grpc: 'no answer to a health check',
   ping: 'no answer to a PING',
@@ -42,21 +34,28 @@ const SILENCE = {
 
 type Phase = 'resting' | 'queued' | 'asking' | 'late';
 
+/**
+ * Checks one endpoint again and again, and reports to every cluster that has it: however many routes, clusters and upstreams
+ * lead to an endpoint, it is checked once, over the connections of one of them.
+ *
+ * A timeout proves nothing when the event loop stalled meanwhile, or while input that has arrived is still unread: the first
+ * makes the check void, and for the second the timeout waits for one more turn.
+ */
 export class Prober extends WheelEntry {
   readonly members: Member[] = [];
   readonly health: CheckedHealth;
   readonly counts = { passed: 0, failed: 0, silent: 0, void: 0, skipped: 0 };
-  /** How long the last answer took, ms; 0: there was none. */
+  /** Duration of the last answered check, ms; 0: none was answered. */
   answerMs = 0;
-  /** How long the answer to the last check was waited for at most. */
+  /** Timeout of the last check, ms. */
   timeoutMs = 0;
   private phase: Phase = 'resting';
   private wasUp = false;
   private askedMs = 0;
-  /** When the question that is open was asked: perhaps before the present check. */
+  /** When the pending probe was sent: an earlier check may have sent it. */
   private probeMs = 0;
   private probe: Probe | undefined;
-  /** Moves with every question and its end: answers to others are not heard. */
+  /** Changes with every probe and its end: results of earlier probes are dropped. */
   private asked = 0;
 
   constructor(
@@ -74,7 +73,7 @@ export class Prober extends WheelEntry {
     this.health.isShownBy(this.calls());
   }
 
-  /** True when nobody is left. */
+  /** Removes the endpoint of one cluster. True when no cluster has it any more. */
   leave(endpoint: Endpoint): boolean {
     const at = this.members.findIndex((member) => member.endpoint === endpoint);
     if (at >= 0) this.members.splice(at, 1);
@@ -85,7 +84,7 @@ export class Prober extends WheelEntry {
     return this.members.length === 0;
   }
 
-  /** Connections came or went: a new one is asked at once. */
+  /** A connection was opened or lost: an endpoint that is connected again is checked at once. */
   connectionsChanged(): void {
     const isUp = this.check.kind === 'tcp' || this.members.some(({ endpoint }) => endpoint.pool.isConnected);
     if (isUp === this.wasUp) return;
@@ -110,7 +109,7 @@ export class Prober extends WheelEntry {
     const now = context.clock.now();
     context.nowMs = now;
     if (this.phase === 'asking') {
-      // The answer may have arrived and not been read: it is in the next turn.
+      // An answer that has arrived is read in the next turn.
       this.phase = 'late';
       context.wheel.add(this, now + 1);
     } else if (this.phase === 'late') this.onTimeout(now);
@@ -124,7 +123,7 @@ export class Prober extends WheelEntry {
     }
   }
 
-  /** Asks, unless an earlier question is as good. */
+  /** Sends a probe, unless an earlier one is still pending. */
   begin(): void {
     if (this.phase !== 'queued') return;
     const { context, loopMonitor } = this.deps;
@@ -139,12 +138,12 @@ export class Prober extends WheelEntry {
       this.probeMs = now;
       if (!this.ask()) return;
     }
-    // All its connections may be full: that is no silence.
+    // No probe could be sent, because every connection has all its streams in use.
     if (this.probe === undefined) this.planNext(now);
     else context.wheel.add(this, now + this.timeoutMs);
   }
 
-  /** False: it has been answered already. */
+  /** False when the answer came within the call. */
   private ask(): boolean {
     const number = ++this.asked;
     const question = this.deps.ask(this, (result, why) => {
@@ -165,7 +164,7 @@ export class Prober extends WheelEntry {
       return this.record(result, why, now);
     }
     if (this.phase === 'queued') return;
-    // Too late to count, and a sign of life: whoever is back need not wait for its turn.
+    // Too late to count, but the endpoint is back: the next check comes sooner.
     const dueMs = Math.max(now, this.probeMs + Math.min(LATE_PAUSE_MS, this.check.intervalMs));
     if (this.isAsking || (this.isScheduled && dueMs < this.dueMs)) this.plan(dueMs);
   }
@@ -204,9 +203,9 @@ export class Prober extends WheelEntry {
     this.deps.context.wheel.add(this, dueMs);
   }
 
-  /** What the answer may have to wait for; 0: nothing, or nobody knows. */
+  /** Usual duration of calls, ms, behind which a check may wait; 0: unknown, or the check does not wait. */
   private usualMs(now: number): number {
-    // A sidecar or a kernel answers these, whatever its model does.
+    // A PING or a connect is answered without the model.
     if (this.check.kind !== 'grpc') return 0;
     const times = this.members.map(({ cluster }) => cluster.sweep?.callTimes?.p99Ms(now) ?? 0);
     return Math.max(0, ...times);
@@ -219,9 +218,9 @@ export class Prober extends WheelEntry {
     probe?.cancel();
   }
 
-  /** What all its calls came to. */
+  /** Successes and faults of all calls to the endpoint. */
   private calls(): { successes: number; faults: number } {
-    // A model's name asks for more than other calls show.
+    // A check of one model is not replaced by calls to others.
     if (this.check.service !== '') return NO_CALLS;
     let successes = 0;
     let faults = 0;
@@ -234,5 +233,5 @@ export class Prober extends WheelEntry {
 }
 
 const NO_CALLS = { successes: 0, faults: 0 };
-/** After a late answer the next question comes no sooner than this after the last one. */
+/** Shortest time between two checks after a late answer. */
 const LATE_PAUSE_MS = 1_000;

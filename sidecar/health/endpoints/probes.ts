@@ -1,9 +1,3 @@
-/**
- * The three ways to ask an endpoint how it is. Each asks once and says what was heard; that nothing is heard is for
- * whoever asked to find out. Calls and PINGs go over connections that calls use, because what matters is whether those
- * lead anywhere.
- */
-
 import type { Socket } from 'node:net';
 import { HEALTH_CHECK, healthQuestion, readHealthAnswer, Serving, servingName } from '../../codec/health.js';
 import type { CheckResult } from '../../core/health/health-check.js';
@@ -23,30 +17,34 @@ import { describeSocketError } from '../../transport/socket-error.js';
 const MAX_DETAILS = 200;
 const NOTHING = Buffer.alloc(0);
 
-/** What is heard of one that answers and does not serve: also of one whose model is still starting. */
+/** The reason of an endpoint that answers NOT_SERVING, as one whose model still starts does. */
 export const SAYS_NOT_SERVING = `the health check says ${servingName(Serving.NOT_SERVING)}`;
 
-/** `why`: one sentence when it did not pass. */
+/** Called with the result of a probe, at most once. `why`: one sentence unless it passed. */
 export type ProbeCallback = (result: CheckResult, why: string) => void;
 
+/** A probe under way. It calls back with an answer; a timeout is for its owner to notice. */
 export interface Probe {
   /**
-   * Whether an answer may still come and would be as good as one to a new question: its connection stands, and nothing
-   * has come over it since. A frozen peer is not asked again and again.
+   * Whether its answer may still come and would prove as much as that of a new probe: the connection is usable, and nothing
+   * has arrived over it since. A frozen peer thus does not collect probes.
    */
   readonly isPending: boolean;
-  /** Its answer is not waited for any longer, and not told. */
+  /** Its answer is ignored from now on. */
   cancel(): void;
 }
 
 export interface HealthCallOptions {
   readonly scheme: 'http' | 'https';
   readonly authority: string;
-  /** A model's name; empty: the server as a whole. */
+  /** Name of a model; empty: the server as a whole. */
   readonly service: string;
 }
 
-/** What every health call to one endpoint sends. */
+/**
+ * Health checks by `grpc.health.v1.Health/Check` to one endpoint, over the connections that calls use: whether those work is
+ * what matters. Headers and body are encoded once.
+ */
 export class HealthCalls {
   private readonly headers: StableList;
   private readonly body: Buffer;
@@ -66,46 +64,64 @@ export class HealthCalls {
     this.body = healthQuestion(options.service);
   }
 
-  /** Undefined: no connection takes a call now. */
-  ask(pool: Pool, nowMs: number, timeoutMs: number, hear: ProbeCallback): Probe | undefined {
-    const link = pool.acquire();
-    if (link === null) return undefined;
-    const call = new HealthCall(pool, link, nowMs, hear, this.options.service);
+  /** Starts one check; undefined when no connection takes a call now. */
+  ask(pool: Pool, { nowMs, timeoutMs, onResult }: HealthCallInput): Probe | undefined {
+    const session = pool.acquire();
+    if (session === null) return undefined;
+    const call = new HealthCall({ pool, session, nowMs, onResult, service: this.options.service });
     call.begin((to) => {
       const extras = [timeoutField(timeoutMs)];
-      link.connection.sendHeaders(to, this.headers, extras, false);
-      link.connection.sendData(to, this.body, 0, this.body.length, true);
+      session.connection.sendHeaders(to, this.headers, extras, false);
+      session.connection.sendData(to, this.body, 0, this.body.length, true);
     });
     return call;
   }
 }
 
+export interface HealthCallInput {
+  /** When the check is sent, monotonic ms. */
+  readonly nowMs: number;
+  /** The `grpc-timeout` that is sent. */
+  readonly timeoutMs: number;
+  readonly onResult: ProbeCallback;
+}
+
+interface HealthCallFields extends Omit<HealthCallInput, 'timeoutMs'> {
+  readonly pool: Pool;
+  readonly session: Session;
+  readonly service: string;
+}
+
+/** One health check as an attempt of its own: never retried, and without a caller. */
 class HealthCall implements AttemptOwner, Probe {
   readonly holder = this;
   readonly holdsResponse = true;
   readonly isCommitted = false;
-  /** It is about this connection and no other. */
+  /** The check is about this connection. */
   readonly isReplayable = false;
   private readonly attempt: Attempt;
   private write: (to: Stream) => void = () => {};
 
-  constructor(
-    pool: Pool,
-    private readonly link: Session,
-    private readonly askedMs: number,
-    private readonly hear: ProbeCallback,
-    private readonly service: string,
-  ) {
-    this.attempt = new Attempt(this, { pool }, askedMs);
+  private readonly session: Session;
+  private readonly sentMs: number;
+  private readonly onResult: ProbeCallback;
+  private readonly service: string;
+
+  constructor({ pool, session, nowMs, onResult, service }: HealthCallFields) {
+    this.session = session;
+    this.sentMs = nowMs;
+    this.onResult = onResult;
+    this.service = service;
+    this.attempt = new Attempt(this, { pool }, nowMs);
   }
 
   begin(write: (to: Stream) => void): void {
     this.write = write;
-    this.attempt.onSession(this.link);
+    this.attempt.onSession(this.session);
   }
 
   get isPending(): boolean {
-    return !this.attempt.isOver && this.link.isUsable && this.link.lastReadMs <= this.askedMs;
+    return !this.attempt.isOver && this.session.isUsable && this.session.lastReadMs <= this.sentMs;
   }
 
   cancel(): void {
@@ -122,60 +138,60 @@ class HealthCall implements AttemptOwner, Probe {
 
   forwardResponse(): void {}
 
-  /** For as much as is looked at; there are few of these at a time. */
+  /** Few checks run at a time, so that no budget is needed. */
   reserveWideWindow(): boolean {
     return true;
   }
 
-  /** So much is no answer to this question. */
+  /** Called for an answer beyond the buffer: too long for a health response. */
   commitResponse(): void {
     this.attempt.abort(AttemptEnd.protocolError);
-    this.hear('failed', 'the health check got an answer that is far too long');
+    this.onResult('failed', 'the health check got an answer that is far too long');
   }
 
   onAttemptEnd(attempt: Attempt): void {
     switch (attempt.ended) {
       case AttemptEnd.trailers:
-        return this.judge(attempt);
+        return this.readStatus(attempt);
       case AttemptEnd.refusedStream:
       case AttemptEnd.goawayUnprocessed:
       case AttemptEnd.connectionLost:
-        // Connections are somebody else's business.
-        return this.hear('void', '');
+        // The connection ended; the pool connects again.
+        return this.onResult('void', '');
       case AttemptEnd.reset:
-        return this.hear('failed', `the health check was ${attempt.reason}`);
+        return this.onResult('failed', `the health check was ${attempt.reason}`);
       case AttemptEnd.missingTrailers:
-        return this.hear('failed', 'the health check ended without a status');
+        return this.onResult('failed', 'the health check ended without a status');
       default:
-        return this.hear('failed', 'the answer to the health check broke the protocol');
+        return this.onResult('failed', 'the answer to the health check broke the protocol');
     }
   }
 
-  private judge(attempt: Attempt): void {
+  private readStatus(attempt: Attempt): void {
     switch (attempt.status) {
       case Status.OK:
-        return this.judgeAnswer(readHealthAnswer(attempt.heldResponse?.whole() ?? NOTHING));
-      // A server without a health service is well as long as it answers (gRFC A17). So is one that will not tell us, and
-      // one that is too busy to: what it lets us have is for calls to find out.
+        return this.readAnswer(readHealthAnswer(attempt.heldResponse?.whole() ?? NOTHING));
+      // gRFC A17: a server without a health service is healthy while it answers. So is one that denies us the check, or is
+      // too busy for it: calls find out the rest.
       case Status.UNIMPLEMENTED:
       case Status.PERMISSION_DENIED:
       case Status.RESOURCE_EXHAUSTED:
-        return this.hear('passed', '');
+        return this.onResult('passed', '');
       case Status.DEADLINE_EXCEEDED:
-        return this.hear('silent', 'the health check got DEADLINE_EXCEEDED');
+        return this.onResult('silent', 'the health check got DEADLINE_EXCEEDED');
       case Status.NOT_FOUND:
         if (this.service !== '')
-          return this.hear('failed', `the health check says that there is no model ${this.service}`);
+          return this.onResult('failed', `the health check says that there is no model ${this.service}`);
     }
     const details = detailsOf(attempt);
     const status = statusName(attempt.status);
-    this.hear('failed', `the health check got ${status}${details === '' ? '' : `: ${details}`}`);
+    this.onResult('failed', `the health check got ${status}${details === '' ? '' : `: ${details}`}`);
   }
 
-  private judgeAnswer(status: number | undefined): void {
-    if (status === Serving.SERVING) this.hear('passed', '');
-    else if (status === undefined) this.hear('failed', 'the answer to the health check cannot be read');
-    else this.hear('failed', `the health check says ${servingName(status)}`);
+  private readAnswer(status: number | undefined): void {
+    if (status === Serving.SERVING) this.onResult('passed', '');
+    else if (status === undefined) this.onResult('failed', 'the answer to the health check cannot be read');
+    else this.onResult('failed', `the health check says ${servingName(status)}`);
   }
 }
 
@@ -186,22 +202,22 @@ function detailsOf({ trailers }: Attempt): string {
   try {
     text = decodeURIComponent(said);
   } catch {
-    // As it stands, then.
+    // not percent-encoded: used as it is
   }
   return text.replace(/\s+/g, ' ').trim().slice(0, MAX_DETAILS);
 }
 
-/** An HTTP/2 PING on a connection. Undefined: there is none. */
-export function askByPing(pool: Pool, nowMs: number, hear: ProbeCallback): Probe | undefined {
-  const link = pool.sessions.find(({ isUsable }) => isUsable);
-  if (link === undefined) return undefined;
+/** A PING on a connection (RFC 9113 section 6.7); undefined when there is none. */
+export function askByPing(pool: Pool, nowMs: number, onResult: ProbeCallback): Probe | undefined {
+  const session = pool.sessions.find(({ isUsable }) => isUsable);
+  if (session === undefined) return undefined;
   let isCancelled = false;
-  link.ping(() => {
-    if (!isCancelled) hear('passed', '');
+  session.ping(() => {
+    if (!isCancelled) onResult('passed', '');
   });
   return {
     get isPending() {
-      return link.isUsable && link.lastReadMs <= nowMs;
+      return session.isUsable && session.lastReadMs <= nowMs;
     },
     cancel() {
       isCancelled = true;
@@ -209,8 +225,8 @@ export function askByPing(pool: Pool, nowMs: number, hear: ProbeCallback): Probe
   };
 }
 
-/** A connection of its own, which is closed at once. */
-export function askByConnecting(socket: Socket, hear: ProbeCallback): Probe {
+/** A new connection, closed as soon as it is established. */
+export function askByConnecting(socket: Socket, onResult: ProbeCallback): Probe {
   let isOver = false;
   const end = (): boolean => {
     const isFirst = !isOver;
@@ -219,10 +235,10 @@ export function askByConnecting(socket: Socket, hear: ProbeCallback): Probe {
     return isFirst;
   };
   socket.on('connect', () => {
-    if (end()) hear('passed', '');
+    if (end()) onResult('passed', '');
   });
   socket.on('error', (error) => {
-    if (end()) hear('failed', `a connection was not made: ${describeSocketError(error)}`);
+    if (end()) onResult('failed', `a connection was not made: ${describeSocketError(error)}`);
   });
   return { isPending: false, cancel: () => void end() };
 }

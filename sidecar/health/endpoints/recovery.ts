@@ -9,44 +9,48 @@ import { counter } from '../../telemetry/metric.js';
 import type { DataPlaneContext } from '../../transport/context.js';
 import { HealthCalls, type Probe } from './probes.js';
 
-/** Between two questions; twice as long after each trial that failed all the same, up to eight times. */
+/** Time between two probes; doubled for each failed trial after a probe that passed, up to eight times as long. */
 const INTERVAL_MS = 500;
 const MOST_DOUBLINGS = 3;
-/** How long a trial that is due waits for a call: longer than the best kind of call is waited for (outbound/ejection-probe.ts). */
+/** An endpoint whose trial is due for this long without a call is probed; longer than `PREFERRED_PROBE_WAIT_MS` of outbound. */
 const UNTRIED_MS = 6_000;
-/** Callers of the same model do not ask in step. */
+/** Callers of the same model do not probe at the same time. */
 const JITTER = 0.2;
 
-/** What usually comes of a question. */
+/** Results that a counter begins with at 0. */
 const RESULTS: readonly CheckResult[] = ['passed', 'failed', 'silent'];
 
+/**
+ * Probes ejected endpoints that calls cannot bring back: those whose own sidecar reported a dead model, and those whose trial
+ * is due while no call comes. A probe that passes allows the next trial, or re-admits the endpoint.
+ */
 export class RecoveryProbes {
-  /** What came of the questions, by upstream and result. */
+  /** Probes by upstream and result. */
   private readonly counts = new Map<string, Map<CheckResult, number>>();
   private readonly byEndpoint = new Map<Endpoint, RecoveryProbe>();
 
   constructor(private readonly context: DataPlaneContext) {}
 
-  /** Endpoints may have gone down, or come back. */
-  update(upstream: Cluster, { name, tls }: UpstreamConfig): void {
+  /** To be called after a change of the cluster's endpoints or ejections. */
+  update(cluster: Cluster, { name, tls }: UpstreamConfig): void {
     // A counter that begins at 0 shows its first step.
     if (!this.counts.has(name)) this.counts.set(name, new Map(RESULTS.map((result) => [result, 0])));
-    if (!upstream.allEjections.some(({ ejected }) => ejected > 0)) return;
-    for (const endpoint of upstream.endpoints) {
+    if (!cluster.allEjections.some(({ ejected }) => ejected > 0)) return;
+    for (const endpoint of cluster.endpoints) {
       if (!isOut(endpoint)) continue;
-      const watch = this.byEndpoint.get(endpoint);
-      if (watch !== undefined) {
-        watch.look();
+      const known = this.byEndpoint.get(endpoint);
+      if (known !== undefined) {
+        known.look();
         continue;
       }
       const scheme = tls === 'mesh' ? 'https' : 'http';
       const calls = new HealthCalls({ scheme, authority: name, service: '' });
-      const ties: RecoveryDeps = {
+      const deps: RecoveryDeps = {
         context: this.context,
         onAnswer: (result) => this.count(name, result),
         onOver: () => void this.byEndpoint.delete(endpoint),
       };
-      const recovery = new RecoveryProbe(upstream, endpoint, calls, ties);
+      const recovery = new RecoveryProbe(cluster, endpoint, calls, deps);
       this.byEndpoint.set(endpoint, recovery);
       recovery.plan();
     }
@@ -66,7 +70,7 @@ export class RecoveryProbes {
     ];
   }
 
-  /** The upstream is gone. */
+  /** Forgets the counters of an upstream. */
   removeUpstream(name: string): void {
     this.counts.delete(name);
   }
@@ -100,7 +104,7 @@ function untriedFromMs({ ejection }: Endpoint): number {
   return ejection.untilMs + UNTRIED_MS;
 }
 
-/** Whether a check that passes is enough. One that fails a check which the file asks for is not asked another. */
+/** Whether a probe that passes re-admits the endpoint. Not while a configured health check fails. */
 function isUntried(endpoint: Endpoint, nowMs: number): boolean {
   const { ejection, unhealthy } = endpoint;
   return ejection.state === EjectionState.ejected && unhealthy === '' && nowMs >= untriedFromMs(endpoint);
@@ -108,7 +112,7 @@ function isUntried(endpoint: Endpoint, nowMs: number): boolean {
 
 class RecoveryProbe extends WheelEntry {
   private probe: Probe | undefined;
-  /** Its next question was planned while it was so. */
+  /** Whether the endpoint was reported down when the next probe was planned. */
   private wasDown = false;
 
   constructor(
@@ -120,7 +124,7 @@ class RecoveryProbe extends WheelEntry {
     super();
   }
 
-  /** One that turns out to be down is asked soon. */
+  /** Plans the next probe sooner for an endpoint that is reported down now. */
   look(): void {
     if (this.wasDown || !this.endpoint.ejection.isDown) return;
     this.deps.context.wheel.cancel(this);
@@ -158,17 +162,26 @@ class RecoveryProbe extends WheelEntry {
   private ask(nowMs: number): void {
     this.drop();
     const { ejection, ejections, pool } = this.endpoint;
-    const timeoutMs = INTERVAL_MS * 2;
-    this.probe = this.calls.ask(pool, nowMs, timeoutMs, (result) => {
-      this.probe = undefined;
-      this.deps.onAnswer(result);
-      if (!isOut(this.endpoint)) return;
-      const now = this.deps.context.clock.now();
-      if (result === 'failed') ejections.staysDown(ejection, now);
-      if (result !== 'passed') return;
-      if (isUntried(this.endpoint, now)) this.cluster.readmitUntried(this.endpoint);
-      else ejections.probeNow(ejection, now);
+    this.probe = this.calls.ask(pool, {
+      nowMs,
+      timeoutMs: INTERVAL_MS * 2,
+      onResult: (result) => this.onResult(result, ejection, ejections),
     });
+  }
+
+  private onResult(
+    result: CheckResult,
+    ejection: Endpoint['ejection'],
+    ejections: Endpoint['ejections'],
+  ): void {
+    this.probe = undefined;
+    this.deps.onAnswer(result);
+    if (!isOut(this.endpoint)) return;
+    const now = this.deps.context.clock.now();
+    if (result === 'failed') ejections.staysDown(ejection, now);
+    if (result !== 'passed') return;
+    if (isUntried(this.endpoint, now)) this.cluster.readmitUntried(this.endpoint);
+    else ejections.probeNow(ejection, now);
   }
 
   private drop(): void {

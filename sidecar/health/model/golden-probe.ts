@@ -1,9 +1,3 @@
-/**
- * Proves that the local model still computes what its maker says: the golden input of its card goes to it as an
- * ordinary ModelInfer, and the answer must match. It goes straight to the model, past the queue, so a full queue does
- * not look like a dead model.
- */
-
 import { type Datatype, fromHalf, isDatatype } from '../../../proto/datatypes.js';
 import type { InferTensor } from '../../../proto/messages.js';
 import { decodeRaw, encodeRaw, fromContents, fromValues } from '../../../proto/tensors.js';
@@ -28,7 +22,10 @@ const MAX_METADATA_BYTES = 1024 * 1024;
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
 const MAX_DETAILS = 200;
 
-/** The golden probe of one model. */
+/**
+ * The golden probe of one model: sends the golden input of its card as an ordinary ModelInfer and compares the answer with
+ * the golden output, within the card's tolerance. It goes to the model directly, so that a full queue does not fail it.
+ */
 export class GoldenProbe implements ModelProbe {
   readonly name = 'the golden input';
   private request: Buffer | undefined;
@@ -40,7 +37,7 @@ export class GoldenProbe implements ModelProbe {
     private readonly card: GoldenCard,
   ) {}
 
-  /** `timeoutMs` holds for each of two questions; the first, for the datatypes, is asked again only after a failure. */
+  /** `timeoutMs` holds for each of two calls: ModelMetadata (for the datatypes, once) and ModelInfer. */
   async ask(timeoutMs: number): Promise<ProbeAnswer> {
     if (this.request === undefined) {
       const metadata = await this.client.call(
@@ -53,8 +50,8 @@ export class GoldenProbe implements ModelProbe {
       if (problem !== undefined) return { kind: 'failed', why: problem };
     }
     const options = { timeoutMs, maxBytes: MAX_ANSWER_BYTES };
-    const answer = judge(await this.client.call(MODEL_INFER, this.request!, options), this.card);
-    if (answer.kind !== 'passed') this.request = undefined; // it may be another model by now
+    const answer = answerOf(await this.client.call(MODEL_INFER, this.request!, options), this.card);
+    if (answer.kind !== 'passed') this.request = undefined; // the server may serve another model by now
     return answer;
   }
 
@@ -62,12 +59,12 @@ export class GoldenProbe implements ModelProbe {
     this.client.close();
   }
 
-  /** Encodes the request; a server that tells no datatypes gets FP32. The problem in one sentence, if there is one. */
+  /** Encodes the request, with FP32 where neither card nor server states a datatype. Returns the problem, if there is one. */
   private prepare(metadata: UnaryAnswer): string | undefined {
     try {
-      const told = metadata.kind === 'message' ? decodeMetadataResponse(metadata.message).inputs : [];
-      const inputs = Object.entries(this.card.inputs).map(([name, { shape, values, datatype: said }]) => {
-        const datatype = said ?? told.find((input) => input.name === name)?.datatype ?? 'FP32';
+      const declared = metadata.kind === 'message' ? decodeMetadataResponse(metadata.message).inputs : [];
+      const inputs = Object.entries(this.card.inputs).map(([name, { shape, values, datatype: cardType }]) => {
+        const datatype = cardType ?? declared.find((input) => input.name === name)?.datatype ?? 'FP32';
         if (!isDatatype(datatype)) throw new Error(`${name} has the datatype '${datatype}'`);
         const data = fromValues(values, datatype, `golden input ${name}`);
         return { name, datatype, shape, raw: encodeRaw({ datatype, dims: shape, data }) };
@@ -81,8 +78,8 @@ export class GoldenProbe implements ModelProbe {
 }
 
 /**
- * The golden probes of all models that one server serves, asked in turn. A model process that started again serves what
- * is in the directory by then: after an answer that was none, the probes follow it.
+ * The golden probes of the models of one server, in turn. After a failure the directory is read again: a server that was
+ * restarted serves what is in it by then.
  */
 export class GoldenProbes implements ModelProbe {
   readonly name = 'the golden input';
@@ -93,13 +90,14 @@ export class GoldenProbes implements ModelProbe {
   private constructor(
     private readonly directory: string,
     private readonly client: GrpcClient,
-    /** Absent: all. */
+    /** Name of the only model; absent: all of the directory. */
     private readonly only?: string,
   ) {}
 
   /**
-   * One for each model of `directory`, over one connection to `address`.
-   * Throws an Error of one line when the directory is unreadable, empty, or a card of it is missing or wrong.
+   * A probe for each model of `directory`, over one connection to `address`.
+   *
+   * @throws Error of one line when the directory is unreadable, empty, or a card of it is missing or wrong.
    */
   static open(directory: string, address: Address, timers: Timers): GoldenProbes {
     const opened = new GoldenProbes(directory, new GrpcClient(address, timers));
@@ -107,7 +105,7 @@ export class GoldenProbes implements ModelProbe {
     return opened;
   }
 
-  /** For one model of `directory`. What is wrong with its card is what is wrong with the model. */
+  /** For one model of `directory`. A card that cannot be read is a failure of the probe, not of the start. */
   static ofModel(directory: string, model: string, address: Address, timers: Timers): GoldenProbes {
     const made = new GoldenProbes(directory, new GrpcClient(address, timers), model);
     made.isStale = true;
@@ -135,7 +133,7 @@ export class GoldenProbes implements ModelProbe {
     this.client.close();
   }
 
-  /** Cards may be large: they are read only where the directory has others than before. */
+  /** Reads the cards only when the list of models has changed: cards may be large. */
   private read(): void {
     const { only } = this;
     const models = listModels(this.directory).filter(({ name }) => only === undefined || name === only);
@@ -153,10 +151,10 @@ export class GoldenProbes implements ModelProbe {
   }
 }
 
-function judge(answer: UnaryAnswer, card: GoldenCard): ProbeAnswer {
+function answerOf(answer: UnaryAnswer, card: GoldenCard): ProbeAnswer {
   if (answer.kind === 'silent') return answer;
   if (answer.kind === 'status') {
-    // The server's own clock may run out a moment before ours.
+    // The server's deadline may pass a moment before our timeout.
     if (answer.status === Status.DEADLINE_EXCEEDED) return { kind: 'silent', why: 'no answer in time' };
     const details = answer.message.replace(/\s+/g, ' ').slice(0, MAX_DETAILS);
     const status = statusName(answer.status);
@@ -172,7 +170,7 @@ function judge(answer: UnaryAnswer, card: GoldenCard): ProbeAnswer {
 
 type Element = number | bigint | string;
 
-/** The first difference in one sentence. Throws when the answer is not what the protocol says. */
+/** The first difference in one sentence; undefined: none. Throws when the answer breaks the protocol. */
 function compare({ outputs, raw }: InferAnswer, card: GoldenCard): string | undefined {
   for (const [name, { values }] of Object.entries(card.outputs)) {
     const at = outputs.findIndex((output) => output.name === name);
@@ -212,7 +210,7 @@ function isNear(found: Element, expected: Element, tolerance: number): boolean {
   return Math.abs(found - expected) <= tolerance * Math.max(1, Math.abs(expected));
 }
 
-/** Both as text, with no more digits than it takes to tell them apart. */
+/** Both as text, with as many digits as it takes to see the difference. */
 function distinct(found: Element, expected: Element): [string, string] {
   if (typeof found !== 'number' || typeof expected !== 'number')
     return [String(found).slice(0, MAX_DETAILS), String(expected).slice(0, MAX_DETAILS)];

@@ -1,9 +1,3 @@
-/**
- * One unary gRPC call at a time to the local model service, with Node's HTTP/2 client: a gRPC library would cost every
- * sidecar 20 MB and a tenth of a second of start, and what is asked here is a few bytes now and then. One connection
- * is kept between calls.
- */
-
 import {
   type ClientHttp2Session,
   connect as connectHttp2,
@@ -15,21 +9,26 @@ import type { Address } from '../../config/model.js';
 import { Status } from '../../core/outcome/status.js';
 import type { Timers } from '../../runtime/time/timers.js';
 
+/** Result of a unary call. */
 export type UnaryAnswer =
   | { readonly kind: 'message'; readonly message: Buffer }
   /** A status other than OK, or OK without exactly one plain message (then INTERNAL). */
   | { readonly kind: 'status'; readonly status: number; readonly message: string }
-  /** Nobody answered in time, or at all. */
+  /** No answer in time, or no connection. */
   | { readonly kind: 'silent'; readonly why: string };
 
 export interface UnaryOptions {
   readonly timeoutMs: number;
-  /** A longer answer is refused and counts as silence. */
+  /** A longer answer is cancelled and counts as `silent`. */
   readonly maxBytes: number;
 }
 
 const PREFIX_BYTES = 5;
 
+/**
+ * Unary gRPC calls to the local model server over Node's HTTP/2 client, on one connection that is kept between calls. A gRPC
+ * library would cost each sidecar 20 MB of memory and 0.1 s at start, for a few bytes now and then.
+ */
 export class GrpcClient {
   private session: ClientHttp2Session | undefined;
 
@@ -38,7 +37,7 @@ export class GrpcClient {
     private readonly timers: Timers,
   ) {}
 
-  /** Never rejects. Answers within `timeoutMs`; a call without an answer also ends the connection. */
+  /** Never rejects. Resolves within `timeoutMs`; after a call without an answer the connection is closed. */
   call(path: string, request: Uint8Array, options: UnaryOptions): Promise<UnaryAnswer> {
     return new Promise((resolve) => {
       const session = this.connected();
@@ -58,7 +57,7 @@ export class GrpcClient {
     });
   }
 
-  /** Ends the connection. The client may be used again. */
+  /** Closes the connection; the next call opens a new one. */
   close(): void {
     if (this.session !== undefined) this.drop(this.session);
   }
@@ -112,16 +111,16 @@ function ask(
     if (bytes > maxBytes + PREFIX_BYTES) stream.close(constants.NGHTTP2_CANCEL);
     else parts.push(part);
   });
-  stream.on('error', () => {}); // `close` follows, and judges what has arrived
-  stream.on('close', () => finish(judge(status, details, Buffer.concat(parts))));
+  stream.on('error', () => {}); // `close` follows
+  stream.on('close', () => finish(answerOf(status, details, Buffer.concat(parts))));
   const prefix = Buffer.alloc(PREFIX_BYTES);
   prefix.writeUInt32BE(request.length, 1);
   stream.write(prefix);
   stream.end(request);
 }
 
-/** What the answer means; no status at all is the answer of a server that is not gRPC, or of one that is ending. */
-function judge(status: string | undefined, details: string, body: Buffer): UnaryAnswer {
+/** Without a status the server is not a gRPC server, or is shutting down. */
+function answerOf(status: string | undefined, details: string, body: Buffer): UnaryAnswer {
   if (status === undefined) return { kind: 'silent', why: 'the connection ended without an answer' };
   if (status !== '0') return { kind: 'status', status: Number(status), message: decoded(details) };
   if (body.length < PREFIX_BYTES || body[0] !== 0 || body.readUInt32BE(1) !== body.length - PREFIX_BYTES)

@@ -1,25 +1,22 @@
-/**
- * Asks the local model service how it is: `grpc.health.v1.Health/Check` for the whole server, over its own socket.
- *
- * The question is empty and the answer one small number. A server without a health service that answers gRPC counts
- * as serving.
- */
-
 import { HEALTH_CHECK, Serving } from '../../codec/health.js';
 import type { Address } from '../../config/model.js';
 import { Status } from '../../core/outcome/status.js';
 import type { Timers } from '../../runtime/time/timers.js';
 import { GrpcClient, type UnaryAnswer } from './grpc-client.js';
 
-/** `silent`: nobody answered in time or at all. The difference matters: only silence can mean a hang. */
+/** The state of a model server. `silent`: no answer in time, or no connection; only silence can mean a hang. */
 export type Health =
   | { readonly kind: 'serving' }
   | { readonly kind: 'not-serving'; readonly why: string }
   | { readonly kind: 'silent'; readonly why: string };
 
-const QUESTION = Buffer.alloc(0); // HealthCheckRequest{service: ""}
+const REQUEST = Buffer.alloc(0); // HealthCheckRequest{service: ""}
 const MAX_ANSWER_BYTES = 64;
 
+/**
+ * Asks a local model server for its health: `grpc.health.v1.Health/Check` of the whole server, over a connection of its own.
+ * A server that answers UNIMPLEMENTED (no health service) counts as serving.
+ */
 export class HealthProbe {
   private readonly client: GrpcClient;
 
@@ -27,18 +24,18 @@ export class HealthProbe {
     this.client = new GrpcClient(address, timers);
   }
 
-  /** Never rejects. Answers within `timeoutMs`; a question without an answer also ends the connection. */
+  /** Never rejects. Resolves within `timeoutMs`; after a timeout the connection is closed. */
   async check(timeoutMs: number): Promise<Health> {
-    return judge(await this.client.call(HEALTH_CHECK, QUESTION, { timeoutMs, maxBytes: MAX_ANSWER_BYTES }));
+    return healthOf(await this.client.call(HEALTH_CHECK, REQUEST, { timeoutMs, maxBytes: MAX_ANSWER_BYTES }));
   }
 
-  /** Ends the connection. The probe may be used again. */
+  /** Closes the connection; the next check opens a new one. */
   close(): void {
     this.client.close();
   }
 }
 
-function judge(answer: UnaryAnswer): Health {
+function healthOf(answer: UnaryAnswer): Health {
   if (answer.kind === 'silent') return answer;
   if (answer.kind === 'status') {
     if (answer.status === Status.UNIMPLEMENTED) return { kind: 'serving' };

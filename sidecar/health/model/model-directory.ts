@@ -1,23 +1,24 @@
-/**
- * The models of a directory, DIR/<name>/<version>: what is served of it is the highest numbered version of each.
- */
-
 import { type Dirent, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 
+/** One model of a directory `DIR/<name>/<version>`. */
 export interface ListedModel {
   readonly name: string;
   readonly version: string;
-  /** Its card, whether or not it is there. */
+  /** Path of its `model.yaml`, which may not exist. */
   readonly card: string;
 }
 
-/** Sorted by name; a model without a version is left out. Throws an Error of one line when `root` cannot be read. */
+/**
+ * The models of a directory, each with its highest numbered version, sorted by name. Models without a version are omitted.
+ *
+ * @throws Error of one line when `root` cannot be read.
+ */
 export function listModels(root: string): ListedModel[] {
   return listModelFolders(root).filter(({ version }) => version !== '');
 }
 
-/** As `listModels`, with those that have no version: a server says of them that they are not served, and why. */
+/** As `listModels`, with models without a version (`''`): the server reports them as not served. */
 export function listModelFolders(root: string): ListedModel[] {
   return foldersOf(root)
     .filter((name) => !name.startsWith('.'))
@@ -43,6 +44,6 @@ function foldersOf(folder: string): string[] {
     const { code } = error as NodeJS.ErrnoException;
     throw new Error(`model directory ${folder} cannot be read: ${code}`);
   }
-  // A link may lead to a directory too; what leads nowhere fails when it is read.
+  // A symbolic link may lead to a directory; a broken one fails when it is read.
   return entries.filter((entry) => entry.isDirectory() || entry.isSymbolicLink()).map(({ name }) => name);
 }

@@ -1,35 +1,28 @@
-/**
- * Does the local model answer? Evidence first: an inference that went through proves it, and costs nothing. Only while
- * none did is the model asked directly, and only what a direct question brings can speak against it. So a busy model
- * is never probed, and a slow one has the time it usually takes.
- *
- * Nobody is judged while the model starts, nor from the silence of a time in which our own process stood still.
- */
-
 import { Hysteresis, saysTheSame } from '../../core/health/hysteresis.js';
 import { answerTimeoutMs } from '../../core/health/probe-timeout.js';
 import type { Clock } from '../../runtime/time/clock.js';
 import type { Timer, Timers } from '../../runtime/time/timers.js';
 import type { ModelProbe, ProbeAnswer } from './probe.js';
 
+/** Whether a model works. */
 export interface ModelStatusReport {
   readonly ok: boolean;
-  /** One sentence when not; it stays the same while the verdict does. */
+  /** One sentence when it does not, the same for as long as the reason is the same. */
   readonly why: string;
 }
 
-/** What the relay has seen of the model. */
+/** What calls have shown of the model. */
 export interface ModelSigns {
   /** Inferences that ended with OK so far. */
   readonly inferences: number;
   readonly inFlight: number;
   /** Upper range of recent run times, ms; 0 = unknown. */
   readonly usualMs: number;
-  /** The latest deadline of those in flight, and of abandoned ones that may still run, monotonic ms; Infinity: one has none. */
+  /** Latest deadline of calls in flight and of abandoned ones that may still run, monotonic ms; Infinity: no deadline. */
   readonly lastDeadlineMs: number;
 }
 
-/** What is known of the model's process; only a `ready` one is judged. */
+/** State of the model's process; only a `ready` model is probed. */
 export type ModelPhase =
   | { readonly kind: 'ready' }
   | { readonly kind: 'starting' }
@@ -39,51 +32,58 @@ export interface ModelHealthDeps {
   readonly clock: Clock;
   readonly timers: Timers;
   readonly probe: ModelProbe;
-  /** Proof is wanted once in this time. */
+  /** An inference or a probe has to succeed once in this time, ms. */
   readonly intervalMs: number;
   activity(): ModelSigns;
   phase(): ModelPhase;
-  /** Called after every change of the verdict. */
-  onChange(verdict: ModelStatusReport): void;
+  /** Called after every change of the report. */
+  onChange(report: ModelStatusReport): void;
 }
 
+/** Longest time between two looks at activity and process. */
 const LONGEST_TICK_MS = 2_500;
-/** Between probes while there is doubt. */
+/** Between two probes while the model is unhealthy or in doubt. */
 const DOUBT_MS = 1_000;
-/** While no run time is known: alone, and behind work that may be a first, slow run. */
+/** Probe timeouts while no run time is known: of an idle model, and behind work that may be a first, slow run. */
 const UNKNOWN_TIMEOUT_MS = 6_000;
 const UNKNOWN_BUSY_TIMEOUT_MS = 30_000;
-/** While a probe waits, our own timers are watched at this pace; one that is late by more voids the probe. */
+/** During a probe a timer runs at this period; when it is late by more than `OWN_STALL_MS`, a timeout is void. */
 const BEAT_MS = 250;
-/** Work without a deadline, or with a later one, excuses silence for so long: the default of `longest_run`. */
+/** Longest silence that work in flight explains: the default of `longest_run`. */
 const LONGEST_BUSY_MS = 300_000;
 const OWN_STALL_MS = 250;
 
+/** Probes by result. */
 export interface ModelHealthCounts {
   readonly passed: number;
   readonly failed: number;
-  /** Probes whose silence was our own, or of a model at work. */
+  /** Timeouts during a stall of our own process, or while the model was at work. */
   readonly void: number;
 }
 
+/**
+ * Whether the local model works. An inference that succeeds is proof and costs nothing; the model is probed only when none
+ * has succeeded for `intervalMs`, and only a probe can speak against it. So a busy model is not probed, and a slow one gets
+ * the time that it usually takes. While the model starts, and after a stall of our own process, nothing is concluded.
+ */
 export class ModelHealth {
   private readonly hysteresis = new Hysteresis(false);
   private why = 'the model is starting';
   private isReady = false;
-  /** False: the model is ready, and has neither proved itself nor failed to. */
+  /** False while the model is ready and neither an inference nor a probe has shown anything. */
   isKnown = false;
-  /** The model computed something wrong: no inference, only a right answer, clears it. */
+  /** A probe got a wrong answer: only a probe that passes clears this, no inference does. */
   private isWrong = false;
   private inferences = 0;
   private lastProofMs = 0;
   private lastProbeMs = Number.NEGATIVE_INFINITY;
-  /** Silence before this is the work's; 0: the model was not silent since its last proof. */
+  /** Silence before this time is explained by work in flight; 0: not silent since the last proof. */
   private busyUntilMs = 0;
-  /** How long the last probe that passed took; 0 = none did. */
+  /** Duration of the last probe that passed, ms; 0: none did. */
   private probeMs = 0;
   private timer: Timer | undefined;
   private isProbing = false;
-  /** A probe of an earlier life of the model says nothing about this one. */
+  /** Counts starts of the model: the answer to a probe of an earlier process is dropped. */
   private generation = 0;
   private isClosed = false;
   private readonly counts = { passed: 0, failed: 0, void: 0 };
@@ -108,7 +108,7 @@ export class ModelHealth {
     return { ...this.counts };
   }
 
-  /** The model's process came or went: looks at once instead of at the next tick. */
+  /** The model's process has started or ended: looked at now instead of at the next tick. */
   changed(): void {
     if (!this.isClosed && this.timer !== undefined) this.tick();
   }
@@ -128,20 +128,20 @@ export class ModelHealth {
     this.timer = this.deps.timers.after(delayMs, () => this.tick(), { unref: true });
   }
 
-  /** What is known of the process needs no second sample. */
+  /** The state of the process needs no second sample. */
   private notReady(phase: Exclude<ModelPhase, { kind: 'ready' }>): void {
     const why = phase.kind === 'starting' ? 'the model is starting' : phase.why;
-    const isNews = this.isReady || !saysTheSame(why, this.why);
+    const isNew = this.isReady || !saysTheSame(why, this.why);
     if (this.isReady) this.generation += 1;
     this.isReady = false;
     this.isKnown = true;
-    if (!isNews) return;
+    if (!isNew) return;
     this.why = why;
     this.hysteresis.settle(false);
     this.notify();
   }
 
-  /** Another process perhaps: it has to prove itself anew, and is asked at once. */
+  /** The process may be another one: nothing is known of it, and it is probed at once. */
   private becameReady(nowMs: number): void {
     this.isReady = true;
     this.isKnown = false;
@@ -187,11 +187,17 @@ export class ModelHealth {
     beat();
     this.isProbing = false;
     if (!this.isClosed && generation === this.generation && this.isReady)
-      this.onProbeEnd(answer, isHeldUp, askedMs, proofMs);
+      this.onProbeEnd(answer, { isHeldUp, askedMs, proofMs });
   }
 
-  /** @param proofMs the last proof there was when it was asked: an inference meanwhile speaks for the model. */
-  private onProbeEnd(answer: ProbeAnswer, isHeldUp: boolean, askedMs: number, proofMs: number): void {
+  /**
+   * @param isHeldUp our own process stalled meanwhile.
+   * @param proofMs the last proof when the probe began: an inference since then outweighs a failure.
+   */
+  private onProbeEnd(
+    answer: ProbeAnswer,
+    { isHeldUp, askedMs, proofMs }: { isHeldUp: boolean; askedMs: number; proofMs: number },
+  ): void {
     const nowMs = this.deps.clock.now();
     this.noteInferences(nowMs);
     if (answer.kind === 'passed') {
@@ -215,8 +221,8 @@ export class ModelHealth {
   }
 
   /**
-   * A question waits behind the work under way, which may take as long as its callers wait: of what ran when the silence
-   * began, the latest deadline. Calls that come later do not make it longer.
+   * Whether work in flight explains silence: a probe waits behind it. The limit is the latest deadline of the calls in flight
+   * when the silence began; later calls do not extend it.
    */
   private isBusy(nowMs: number): boolean {
     const { inFlight, lastDeadlineMs } = this.deps.activity();

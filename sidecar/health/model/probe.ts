@@ -1,27 +1,27 @@
-/** A direct question to the local model, and what its answer proves. */
-
 import type { Address } from '../../config/model.js';
 import type { Timers } from '../../runtime/time/timers.js';
 import { HealthProbe } from './health-probe.js';
 
+/** What a probe of the local model has shown; `why` is one sentence. */
 export type ProbeAnswer =
   | { readonly kind: 'passed' }
-  /** It computes, and not what it should: one sentence. */
+  /** The model computes something else than expected. */
   | { readonly kind: 'wrong'; readonly why: string }
-  /** It answers that it does not do it: one sentence. */
+  /** The model answers with an error. */
   | { readonly kind: 'failed'; readonly why: string }
-  /** Nobody answered in time, or at all. */
+  /** No answer in time, or no connection. */
   | { readonly kind: 'silent'; readonly why: string };
 
+/** A direct probe of the local model, past the queue. */
 export interface ModelProbe {
-  /** What it asks, as the subject of a sentence. */
+  /** Such as `the golden input`, for sentences. */
   readonly name: string;
   /** Never rejects. */
   ask(timeoutMs: number): Promise<ProbeAnswer>;
   close(): void;
 }
 
-/** For servers without golden cards: what their health service says. */
+/** The probe of a server without a golden input: its health service. */
 export function healthProbe(address: Address, timers: Timers): ModelProbe {
   const probe = new HealthProbe(address, timers);
   return {

@@ -1,29 +1,28 @@
-/**
- * Asks a model server of ours whether it serves one of its models, and if not, why: ModelMetadata says it in its
- * properties. The health service says only yes or no, and a model that is loading says no too.
- */
-
 import { decodeProperties, encodeMetadataRequest, MODEL_METADATA } from '../../codec/inference.js';
 import { Status } from '../../core/outcome/status.js';
 import type { GrpcClient, UnaryAnswer } from './grpc-client.js';
 
+/** The state of one model, as its server reports it. */
 export type ModelAnswer =
   | { readonly kind: 'ready' }
-  /** It will not be served by this process. */
+  /** The process will not serve it. */
   | { readonly kind: 'failed'; readonly why: string }
-  /** It is loading, or nothing has answered. */
+  /** It is loading, or the server has not answered. */
   | { readonly kind: 'unknown' };
 
 const MAX_BYTES = 1024 * 1024;
 
-/** Never rejects. */
+/**
+ * Asks a model server of our own for the state of one model, by the properties of ModelMetadata (`state`, `reason`). The
+ * health service cannot tell a model that loads from one that failed. Never rejects.
+ */
 export async function queryModel(client: GrpcClient, name: string, timeoutMs: number): Promise<ModelAnswer> {
-  const question = encodeMetadataRequest(name, '');
-  return judge(await client.call(MODEL_METADATA, question, { timeoutMs, maxBytes: MAX_BYTES }));
+  const request = encodeMetadataRequest(name, '');
+  return answerOf(await client.call(MODEL_METADATA, request, { timeoutMs, maxBytes: MAX_BYTES }));
 }
 
-/** A server that tells no state of its models has those that it tells anything of. */
-function judge(answer: UnaryAnswer): ModelAnswer {
+/** A server of another make has no property `state`: a model whose metadata it returns is ready. */
+function answerOf(answer: UnaryAnswer): ModelAnswer {
   if (answer.kind === 'silent') return { kind: 'unknown' };
   if (answer.kind === 'status') {
     if (answer.status === Status.UNIMPLEMENTED) return { kind: 'ready' };

@@ -1,27 +1,26 @@
-/**
- * Answers peers that ask how the model is, from what is known of it: the model's own answer would wait behind its work,
- * and a busy model is not a sick one. What is not known here, the model is asked.
- */
-
 import { healthAnswer, readHealthQuestion } from '../../codec/health.js';
 import { makeField } from '../../http2/hpack/field.js';
 import { HeaderBlock, StableList } from '../../http2/hpack/header-list.js';
 import type { StoredResponse } from '../../relay/response.js';
 import type { ChunkList } from '../../transport/chunk-list.js';
 
-/** A question is a name: what is longer is passed on unread. */
+/** A request holds a service name; a longer one is passed to the model unread. */
 const MAX_QUESTION_BYTES = 4096;
 
-/** Whether the service of this name serves, or the server where the name is empty; undefined: not known here. */
+/** Whether a service serves (empty: the server as a whole); undefined: not known. */
 export type KnownHealth = (service: string) => boolean | undefined;
 
+/**
+ * Answers peers' health checks from what the sidecar knows of its models. The model's own answer would wait behind its work,
+ * and a busy model would look unhealthy. Checks that cannot be answered here go to the model.
+ */
 export class HealthResponder {
   private readonly serving = storedResponse(healthAnswer(true));
   private readonly notServing = storedResponse(healthAnswer(false));
 
   constructor(private readonly known: KnownHealth) {}
 
-  /** @param question the whole request body. Undefined: the model is to be asked. */
+  /** @param question the whole request body. Returns undefined when the model has to answer. */
   answer(question: ChunkList | null): StoredResponse | undefined {
     if (question === null || question.bytes > MAX_QUESTION_BYTES) return undefined;
     const service = readHealthQuestion(question.whole());
@@ -31,7 +30,7 @@ export class HealthResponder {
   }
 }
 
-/** What ServerLive and ServerReady of the inference protocol answer: one bool, field 1. */
+/** Responses of ServerLive and ServerReady (Open Inference Protocol): one bool, field 1. */
 export const YES: StoredResponse = storedResponse(Buffer.from([0, 0, 0, 0, 2, 0x08, 1]));
 export const NO: StoredResponse = storedResponse(Buffer.from([0, 0, 0, 0, 0]));
 
