@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { afterTest } from '../kit/mocha/after-test.js';
 import { outrider, REPOSITORY, Scratch } from '../kit/process/outrider.js';
 
 describe('command line', function () {
@@ -45,29 +46,23 @@ describe('command line', function () {
 
   it('exits with 1 and one line when a command fails', async () => {
     const scratch = new Scratch();
-    try {
-      const failing: [string[], RegExp][] = [
-        [['sidecar', '-c', '/no/such.yaml'], /^outrider: \/no\/such\.yaml: no such file\n$/],
-        [['serve', '--models', '/no/such/models'], /^outrider serve: .*\/no\/such\/models.*\n$/],
-        [
-          ['status'],
-          /^outrider: no mesh of `outrider up` runs here; name a sidecar with --admin HOST:PORT\n$/,
-        ],
-        [
-          ['infer', 'digits', '--input', 'x=1', '--target', '127.0.0.1:1', '--deadline', '2s'],
-          /^outrider infer: .*\n$/,
-        ],
-      ];
-      await Promise.all(
-        failing.map(async ([args, says]) => {
-          const { code, stderr } = await outrider(args, { TMPDIR: scratch.path });
-          assert.equal(code, 1, `${args.join(' ')}: ${stderr}`);
-          assert.match(stderr, says);
-        }),
-      );
-    } finally {
-      scratch.remove();
-    }
+    afterTest(() => scratch.remove());
+    const failing: [string[], RegExp][] = [
+      [['sidecar', '-c', '/no/such.yaml'], /^outrider: \/no\/such\.yaml: no such file\n$/],
+      [['serve', '--models', '/no/such/models'], /^outrider serve: .*\/no\/such\/models.*\n$/],
+      [['status'], /^outrider: no mesh of `outrider up` runs here; name a sidecar with --admin HOST:PORT\n$/],
+      [
+        ['infer', 'digits', '--input', 'x=1', '--target', '127.0.0.1:1', '--deadline', '2s'],
+        /^outrider infer: .*\n$/,
+      ],
+    ];
+    await Promise.all(
+      failing.map(async ([args, says]) => {
+        const { code, stderr } = await outrider(args, { TMPDIR: scratch.path });
+        assert.equal(code, 1, `${args.join(' ')}: ${stderr}`);
+        assert.match(stderr, says);
+      }),
+    );
   });
 
   it('writes no colour where there is no terminal', async () => {

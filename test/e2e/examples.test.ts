@@ -8,6 +8,7 @@ import { chmodSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { ConsulServer, consulOrSkip } from '../kit/consul/consul.js';
+import { afterTest } from '../kit/mocha/after-test.js';
 import { admin, Mesh, OUTRIDER, outrider, REPOSITORY, Scratch } from '../kit/process/outrider.js';
 import { until } from '../kit/process/processes.js';
 import { Workplace } from '../kit/process/scratch-directory.js';
@@ -49,11 +50,8 @@ describe('the example files, as written', function () {
 
   it('demo.yaml: is what `outrider up` runs where there is no clone', async () => {
     const mesh = Mesh.elsewhere();
-    try {
-      await infersSeven((await mesh.ready()).call['digits']!);
-    } finally {
-      await mesh.discard();
-    }
+    afterTest(() => mesh.discard());
+    await infersSeven((await mesh.ready()).call['digits']!);
   });
 
   example('resilient.yaml', 'the mesh answers, and all its replicas pass their checks soon', async () => {
@@ -136,19 +134,16 @@ describe('the example files, as written', function () {
     const hasOpenssl = await run('openssl', ['version']).catch(() => undefined);
     if (hasOpenssl === undefined) this.skip();
     const place = new Workplace();
-    try {
-      const [, block] = readFileSync(join(place.path, 'mesh-config/CERTIFICATES.md'), 'utf8')
-        .split(/^```sh$/m)
-        .slice(1)
-        .map((part) => part.slice(0, part.indexOf('```')).trim());
-      await place.shell(block!);
-      const again = block!.split('\n').slice(2).join('\n').replaceAll('digits', 'web');
-      await place.shell(`cd my-certs\n${again}`);
-      symlinkSync('../my-certs', join(place.path, 'mesh-config/certs'));
-      await answersWeb(place);
-    } finally {
-      await place.close();
-    }
+    afterTest(() => place.close());
+    const [, block] = readFileSync(join(place.path, 'mesh-config/CERTIFICATES.md'), 'utf8')
+      .split(/^```sh$/m)
+      .slice(1)
+      .map((part) => part.slice(0, part.indexOf('```')).trim());
+    await place.shell(block!);
+    const again = block!.split('\n').slice(2).join('\n').replaceAll('digits', 'web');
+    await place.shell(`cd my-certs\n${again}`);
+    symlinkSync('../my-certs', join(place.path, 'mesh-config/certs'));
+    await answersWeb(place);
   });
 
   example('sidecar-on-consul.yaml', 'stands in the catalogue, healthy', async function () {

@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { afterTest } from '../kit/mocha/after-test.js';
 import { outrider, REPOSITORY } from '../kit/process/outrider.js';
 import { Workplace } from '../kit/process/scratch-directory.js';
 import { readMarkdown } from '../kit/source-tree/document.js';
@@ -95,20 +96,17 @@ describe('the files that the README shows', function () {
   this.timeout(60_000);
   it('run as they are written', async () => {
     const place = new Workplace();
-    try {
-      const blocks = readMarkdown('README.md', README).yaml;
-      assert.ok(blocks.length >= 1);
-      for (const { text } of blocks) {
-        place.scratch.write('shown.yaml', text);
-        const said = await place.start('outrider up shown.yaml', isUp);
-        const target = /call \S+ at (\S+)/.exec(said)![1]!;
-        const answer = await place.shell(
-          `outrider infer digits --input @services/digits/samples/seven.png --target ${target}`,
-        );
-        assert.match(answer, SEVEN);
-      }
-    } finally {
-      await place.close();
+    afterTest(() => place.close());
+    const blocks = readMarkdown('README.md', README).yaml;
+    assert.ok(blocks.length >= 1);
+    for (const { text } of blocks) {
+      place.scratch.write('shown.yaml', text);
+      const said = await place.start('outrider up shown.yaml', isUp);
+      const target = /call \S+ at (\S+)/.exec(said)![1]!;
+      const answer = await place.shell(
+        `outrider infer digits --input @services/digits/samples/seven.png --target ${target}`,
+      );
+      assert.match(answer, SEVEN);
     }
   });
 });

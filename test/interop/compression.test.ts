@@ -7,6 +7,7 @@
 import assert from 'node:assert/strict';
 import { Metadata } from '@grpc/grpc-js';
 import { Caller, deadline, finish } from '../kit/interop/client.js';
+import { afterTest } from '../kit/mocha/after-test.js';
 import { type Pair, startPair } from '../kit/process/sidecars.js';
 import { inflate, methodOf, startCompressedService, wire } from '../kit/service/compressed-service.js';
 import { type FramedReply, framedCall } from '../kit/service/framed-client.js';
@@ -100,21 +101,18 @@ describe('compression through two sidecars with mutual TLS', () => {
 
   it('client_compressed_streaming: grpc-js compresses message by message', async () => {
     const caller = new Caller(pair.target, { 'grpc.default_compression_algorithm': GZIP });
-    try {
-      const reply = await finish<StreamingInputCallResponse>((done) => {
-        const call = caller.stub.StreamingInputCall(new Metadata(), deadline({}), done);
-        const first: StreamingInputCallRequest = { payload: zeros(27_182), expect_compressed: flag(true) };
-        const second: StreamingInputCallRequest = { payload: zeros(45_904), expect_compressed: flag(false) };
-        call.write(first);
-        call.write(second, NO_COMPRESS, () => {});
-        call.end();
-        return call;
-      });
-      assert.equal(reply.code, 0, reply.details);
-      assert.equal(reply.value?.aggregated_payload_size, 73_086);
-    } finally {
-      caller.close();
-    }
+    afterTest(() => caller.close());
+    const reply = await finish<StreamingInputCallResponse>((done) => {
+      const call = caller.stub.StreamingInputCall(new Metadata(), deadline({}), done);
+      const first: StreamingInputCallRequest = { payload: zeros(27_182), expect_compressed: flag(true) };
+      const second: StreamingInputCallRequest = { payload: zeros(45_904), expect_compressed: flag(false) };
+      call.write(first);
+      call.write(second, NO_COMPRESS, () => {});
+      call.end();
+      return call;
+    });
+    assert.equal(reply.code, 0, reply.details);
+    assert.equal(reply.value?.aggregated_payload_size, 73_086);
   });
 
   it('client_compressed_streaming: the probe fails', async () => {

@@ -11,6 +11,7 @@ import { casesIn, metadataSeen, refusesCalls, soon } from '../kit/interop/calls.
 import { Caller } from '../kit/interop/client.js';
 import { ConnectMesh, MODES } from '../kit/interop/mesh.js';
 import { portOf } from '../kit/interop/programs.js';
+import { afterTest } from '../kit/mocha/after-test.js';
 import { until } from '../kit/process/processes.js';
 import type { SidecarProcess } from '../kit/process/sidecars.js';
 import { startTestService, type TestService } from '../kit/service/test-service.js';
@@ -67,14 +68,11 @@ for (const mode of MODES) {
       it('it refuses us where we are not the service it looks for', async () => {
         await mesh.announce('ledger', sidecar.address('inbound'));
         const misled = new Caller((await builtinClient(mesh, 'app', 'ledger')).upstream);
-        try {
-          const before = service.stats.started;
-          const reply = await misled.empty(new Metadata(), soon());
-          assert.equal(reply.code, status.UNAVAILABLE, reply.details);
-          assert.equal(service.stats.started, before);
-        } finally {
-          misled.close();
-        }
+        afterTest(() => misled.close());
+        const before = service.stats.started;
+        const reply = await misled.empty(new Metadata(), soon());
+        assert.equal(reply.code, status.UNAVAILABLE, reply.details);
+        assert.equal(service.stats.started, before);
       });
     });
 
@@ -99,28 +97,22 @@ for (const mode of MODES) {
 
       it('a caller that no intention allows is refused by it', async () => {
         const stranger = await callerOf('stranger', 'elsewhere', proxy.inbound);
-        try {
-          const before = service.stats.started;
-          const reply = await stranger.empty(new Metadata(), soon());
-          assert.equal(reply.code, status.UNAVAILABLE, reply.details);
-          assert.equal(service.stats.started, before);
-        } finally {
-          stranger.close();
-        }
+        afterTest(() => stranger.close());
+        const before = service.stats.started;
+        const reply = await stranger.empty(new Metadata(), soon());
+        assert.equal(reply.code, status.UNAVAILABLE, reply.details);
+        assert.equal(service.stats.started, before);
       });
 
       it('a caller is let in once an intention allows it', async () => {
         const latecomer = await callerOf('latecomer', 'elsewhere', proxy.inbound);
-        try {
-          assert.equal((await latecomer.empty(new Metadata(), soon())).code, status.UNAVAILABLE);
-          await mesh.intend([{ from: 'latecomer', to: 'elsewhere', action: 'allow' }]);
-          await until(
-            'a call goes through',
-            async () => (await latecomer.empty(new Metadata(), soon())).code === status.OK,
-          );
-        } finally {
-          latecomer.close();
-        }
+        afterTest(() => latecomer.close());
+        assert.equal((await latecomer.empty(new Metadata(), soon())).code, status.UNAVAILABLE);
+        await mesh.intend([{ from: 'latecomer', to: 'elsewhere', action: 'allow' }]);
+        await until(
+          'a call goes through',
+          async () => (await latecomer.empty(new Metadata(), soon())).code === status.OK,
+        );
       });
 
       it('calls go on when it comes back', async () => {
@@ -133,15 +125,12 @@ for (const mode of MODES) {
 
       it('we refuse it where it is not the service we look for', async () => {
         const misled = await callerOf('app', 'ledger', proxy.inbound);
-        try {
-          const before = service.stats.started;
-          const reply = await misled.empty(new Metadata(), soon());
-          assert.equal(reply.code, status.UNAVAILABLE, reply.details);
-          assert.match(reply.details, /expected the service "ledger", found .*\/svc\/elsewhere/);
-          assert.equal(service.stats.started, before);
-        } finally {
-          misled.close();
-        }
+        afterTest(() => misled.close());
+        const before = service.stats.started;
+        const reply = await misled.empty(new Metadata(), soon());
+        assert.equal(reply.code, status.UNAVAILABLE, reply.details);
+        assert.match(reply.details, /expected the service "ledger", found .*\/svc\/elsewhere/);
+        assert.equal(service.stats.started, before);
       });
     });
   });

@@ -5,6 +5,7 @@ import { Caller } from '../kit/interop/client.js';
 import { clientResources, Envoy, serverResources } from '../kit/interop/envoy.js';
 import { startLoad } from '../kit/interop/load.js';
 import { ConnectMesh, MODES } from '../kit/interop/mesh.js';
+import { afterTest } from '../kit/mocha/after-test.js';
 import { until } from '../kit/process/processes.js';
 import { toolOrSkip } from '../kit/process/tools.js';
 import { startTestService, type TestService } from '../kit/service/test-service.js';
@@ -34,17 +35,14 @@ describe('interop, connections end under load', () => {
     const peers = [leaving.address('inbound'), staying.address('inbound')];
     const resources = clientResources('http', mesh, await mesh.leaf('app'), 'testing', peers);
     const caller = new Caller((await Envoy.start(mesh, binary, 'envoy-client', resources)).address);
-    try {
-      const load = startLoad(caller, WIDTH, DELAY_MS);
-      await load.more(200);
-      const taken = await leaving.metric('outrider_calls_total');
-      assert.ok(taken > 0, 'it has calls to lose');
-      assert.equal(await leaving.stop(), 0);
-      await load.more(200);
-      assert.deepEqual((await load.stop()).failures, []);
-    } finally {
-      caller.close();
-    }
+    afterTest(() => caller.close());
+    const load = startLoad(caller, WIDTH, DELAY_MS);
+    await load.more(200);
+    const taken = await leaving.metric('outrider_calls_total');
+    assert.ok(taken > 0, 'it has calls to lose');
+    assert.equal(await leaving.stop(), 0);
+    await load.more(200);
+    assert.deepEqual((await load.stop()).failures, []);
   });
 
   const options = () => ({ allowed: ['app'], local: service.address, names: ['testing'] });
@@ -56,19 +54,16 @@ describe('interop, connections end under load', () => {
     const { sidecar, target } = await mesh.call('app', 'testing', [leaving.address, staying.address]);
     await sidecar.ready();
     const caller = new Caller(target);
-    try {
-      const load = startLoad(caller, WIDTH, DELAY_MS);
-      await load.more(200);
-      assert.ok((await leaving.stat('http.in.downstream_rq_total')) > 0, 'it has calls to lose');
-      await leaving.page('/drain_listeners?graceful', 'POST');
-      const connections = () => leaving.stat('http.in.downstream_cx_active');
-      await until('all connections have left it', async () => (await connections()) === 0);
-      await leaving.stop();
-      await load.more(200);
-      assert.deepEqual((await load.stop()).failures, []);
-    } finally {
-      caller.close();
-    }
+    afterTest(() => caller.close());
+    const load = startLoad(caller, WIDTH, DELAY_MS);
+    await load.more(200);
+    assert.ok((await leaving.stat('http.in.downstream_rq_total')) > 0, 'it has calls to lose');
+    await leaving.page('/drain_listeners?graceful', 'POST');
+    const connections = () => leaving.stat('http.in.downstream_cx_active');
+    await until('all connections have left it', async () => (await connections()) === 0);
+    await leaving.stop();
+    await load.more(200);
+    assert.deepEqual((await load.stop()).failures, []);
   });
 
   it('an Envoy tells each connection to go after ten calls: no call is lost', async () => {
@@ -80,14 +75,11 @@ describe('interop, connections end under load', () => {
     const { sidecar, target } = await mesh.call('app', 'testing', [envoy.address]);
     await sidecar.ready();
     const caller = new Caller(target);
-    try {
-      const load = startLoad(caller, WIDTH, DELAY_MS);
-      await load.more(2000);
-      const { good, failures } = await load.stop();
-      assert.deepEqual(failures, []);
-      assert.ok((await envoy.stat('http.in.downstream_cx_total')) >= good / 10 / 2, 'it ended connections');
-    } finally {
-      caller.close();
-    }
+    afterTest(() => caller.close());
+    const load = startLoad(caller, WIDTH, DELAY_MS);
+    await load.more(2000);
+    const { good, failures } = await load.stop();
+    assert.deepEqual(failures, []);
+    assert.ok((await envoy.stat('http.in.downstream_cx_total')) >= good / 10 / 2, 'it ended connections');
   });
 });

@@ -8,6 +8,7 @@ import { CASES } from '../kit/interop/cases.js';
 import { Caller } from '../kit/interop/client.js';
 import { Envoy, type Layer, serverResources } from '../kit/interop/envoy.js';
 import { ConnectMesh, MODES } from '../kit/interop/mesh.js';
+import { afterTest } from '../kit/mocha/after-test.js';
 import { toolOrSkip } from '../kit/process/tools.js';
 import { startTestService, type TestService } from '../kit/service/test-service.js';
 
@@ -63,30 +64,24 @@ for (const mode of MODES) {
 
         it('a caller that no intention allows is refused by it', async () => {
           const stranger = await callerOf('stranger', 'testing', envoy.address);
-          try {
-            const before = service.stats.started;
-            const reply = await stranger.empty(new Metadata(), soon());
-            const expected = layer === 'http' ? status.PERMISSION_DENIED : status.UNAVAILABLE;
-            assert.equal(reply.code, expected, reply.details);
-            assert.equal(service.stats.started, before);
-            const denials = layer === 'http' ? 'http.in.rbac.denied' : 'connect_authz.rbac.denied';
-            assert.ok((await envoy.stat(denials)) > 0);
-          } finally {
-            stranger.close();
-          }
+          afterTest(() => stranger.close());
+          const before = service.stats.started;
+          const reply = await stranger.empty(new Metadata(), soon());
+          const expected = layer === 'http' ? status.PERMISSION_DENIED : status.UNAVAILABLE;
+          assert.equal(reply.code, expected, reply.details);
+          assert.equal(service.stats.started, before);
+          const denials = layer === 'http' ? 'http.in.rbac.denied' : 'connect_authz.rbac.denied';
+          assert.ok((await envoy.stat(denials)) > 0);
         });
 
         it('we refuse it where it is not the service we look for', async () => {
           const misled = await callerOf('app', 'ledger', envoy.address);
-          try {
-            const before = service.stats.started;
-            const reply = await misled.empty(new Metadata(), soon());
-            assert.equal(reply.code, status.UNAVAILABLE, reply.details);
-            assert.match(reply.details, /expected the service "ledger", found .*\/svc\/testing/);
-            assert.equal(service.stats.started, before);
-          } finally {
-            misled.close();
-          }
+          afterTest(() => misled.close());
+          const before = service.stats.started;
+          const reply = await misled.empty(new Metadata(), soon());
+          assert.equal(reply.code, status.UNAVAILABLE, reply.details);
+          assert.match(reply.details, /expected the service "ledger", found .*\/svc\/testing/);
+          assert.equal(service.stats.started, before);
         });
       });
     }

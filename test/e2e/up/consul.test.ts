@@ -5,6 +5,7 @@ import { cpSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { meshFile } from '../../kit/config/mesh-file.js';
 import { ConsulServer, consulOrSkip } from '../../kit/consul/consul.js';
+import { afterTest } from '../../kit/mocha/after-test.js';
 import {
   DIGITS_MODELS,
   Mesh,
@@ -221,14 +222,11 @@ describe('outrider up --consul dev, killed', function () {
   it('takes its agent along', async function () {
     await consulOrSkip(this);
     const mesh = Mesh.start(meshFile(), ['--consul', 'dev']);
-    try {
-      const { consul } = (await mesh.ready()) as Facts;
-      mesh.signal('SIGKILL');
-      await mesh.outcome;
-      await until('everything is gone', () => !isRunning(consul.pid!) && mesh.processes().length === 0);
-    } finally {
-      await mesh.discard();
-    }
+    afterTest(() => mesh.discard());
+    const { consul } = (await mesh.ready()) as Facts;
+    mesh.signal('SIGKILL');
+    await mesh.outcome;
+    await until('everything is gone', () => !isRunning(consul.pid!) && mesh.processes().length === 0);
   });
 });
 
@@ -268,17 +266,14 @@ describe('outrider up --consul, refused', () => {
 
   it('says at once that no agent answers where the file says', async () => {
     const mesh = Mesh.start(meshFile({ more: 'consul: { address: "http://127.0.0.1:1" }' }));
-    try {
-      await until('the sidecars are started', () => mesh.events.length > 0);
-      mesh.signal('SIGTERM');
-      const { stderr } = await mesh.outcome;
-      assert.match(
-        stderr,
-        /no Consul agent at http:\/\/127\.0\.0\.1:1 \(.*ECONNREFUSED.*\): sidecars wait for it/,
-      );
-    } finally {
-      await mesh.discard();
-    }
+    afterTest(() => mesh.discard());
+    await until('the sidecars are started', () => mesh.events.length > 0);
+    mesh.signal('SIGTERM');
+    const { stderr } = await mesh.outcome;
+    assert.match(
+      stderr,
+      /no Consul agent at http:\/\/127\.0\.0\.1:1 \(.*ECONNREFUSED.*\): sidecars wait for it/,
+    );
   });
 
   it('says in one line that a named Consul is none', async () => {

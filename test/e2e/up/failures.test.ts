@@ -3,6 +3,7 @@ import { cpSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { meshFile } from '../../kit/config/mesh-file.js';
+import { afterTest } from '../../kit/mocha/after-test.js';
 import { DIGITS_MODELS, Mesh, type Outcome, outrider, Scratch } from '../../kit/process/outrider.js';
 import { isStopped, processesWith, until } from '../../kit/process/processes.js';
 
@@ -78,16 +79,13 @@ describe('outrider up, when it ends otherwise', function () {
     const port = await new Promise<number>((resolve) => {
       server.listen(0, '127.0.0.1', () => resolve((server.address() as { port: number }).port));
     });
-    try {
-      const { lines } = await failedUp(meshFile({ listen: `127.0.0.1:${port}` }));
-      assert.equal(lines.length, 1);
-      const where = `outrider: upstream digits: cannot listen on 127.0.0.1:${port}: the port is already taken`;
-      assert.ok(lines[0]!.startsWith(where), lines[0]);
-      if (process.platform === 'linux')
-        assert.match(lines[0]!, new RegExp(`taken by process ${process.pid} \\(`));
-    } finally {
-      await new Promise((resolve) => server.close(resolve));
-    }
+    afterTest(() => new Promise((resolve) => server.close(resolve)));
+    const { lines } = await failedUp(meshFile({ listen: `127.0.0.1:${port}` }));
+    assert.equal(lines.length, 1);
+    const where = `outrider: upstream digits: cannot listen on 127.0.0.1:${port}: the port is already taken`;
+    assert.ok(lines[0]!.startsWith(where), lines[0]);
+    if (process.platform === 'linux')
+      assert.match(lines[0]!, new RegExp(`taken by process ${process.pid} \\(`));
   });
 
   it('says in one line that the model directory is missing', async () => {

@@ -4,6 +4,7 @@ import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { afterTest } from '../../kit/mocha/after-test.js';
 import { ConsulServer, consulOrSkip } from '../consul/consul.js';
 import { browserOrSkip, type TestBrowser } from './browser.js';
 
@@ -19,20 +20,17 @@ describe('the browser of the tests', () => {
     this.timeout(30_000);
     const folder = await mkdtemp(path.join(tmpdir(), 'outrider-browser-'));
     const consul = await ConsulServer.start();
-    try {
-      const page = await browser.open(`${consul.url}/ui/`);
-      await page.shows(['Services', 'consul', 'Nodes', 'Intentions']);
-      const picture = path.join(folder, 'services.png');
-      await page.screenshot(picture);
-      assert.equal((await readFile(picture)).subarray(1, 4).toString('latin1'), 'PNG');
-      await page.click('Nodes');
-      await page.shows(['consul-test']);
-      assert.deepEqual(page.problems, []);
-      await page.close();
-    } finally {
-      await consul.stop();
-      await rm(folder, { recursive: true });
-    }
+    afterTest(() => rm(folder, { recursive: true }));
+    afterTest(() => consul.stop());
+    const page = await browser.open(`${consul.url}/ui/`);
+    await page.shows(['Services', 'consul', 'Nodes', 'Intentions']);
+    const picture = path.join(folder, 'services.png');
+    await page.screenshot(picture);
+    assert.equal((await readFile(picture)).subarray(1, 4).toString('latin1'), 'PNG');
+    await page.click('Nodes');
+    await page.shows(['consul-test']);
+    assert.deepEqual(page.problems, []);
+    await page.close();
   });
 
   describe('with a page of our own', () => {

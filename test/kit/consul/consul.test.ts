@@ -1,6 +1,7 @@
 /** The tests' own Consul: what the other tests rely on. */
 
 import assert from 'node:assert/strict';
+import { afterTest } from '../../kit/mocha/after-test.js';
 import { isRunning, isStopped, until } from '../process/processes.js';
 import { ConsulServer, consulOrSkip } from './consul.js';
 import { ConsulCluster } from './consul-cluster.js';
@@ -71,20 +72,17 @@ describe('a Consul agent for tests', function () {
     const other = await ConsulServer.start({
       ...{ node: 'two', datacenter: 'dc2', primary: 'dc1', joinWan: [server.joinWan] },
     });
-    try {
-      const domain = async (of: ConsulServer) =>
-        (await of.api<{ TrustDomain: string }>('GET', '/agent/connect/ca/roots')).TrustDomain;
-      await until('they know each other', async () => {
-        const known = await server!.api<string[]>('GET', '/catalog/datacenters');
-        return known.length === 2;
-      });
-      await until('one authority', async () => (await domain(server!)) === (await domain(other)));
-      await other.api('PUT', '/agent/service/register', { Name: 'digits', Port: 1 });
-      const there = () => server!.api<unknown[]>('GET', '/health/service/digits?dc=dc2');
-      await until('one sees the other’s services', async () => (await there()).length === 1);
-    } finally {
-      await other.stop();
-    }
+    afterTest(() => other.stop());
+    const domain = async (of: ConsulServer) =>
+      (await of.api<{ TrustDomain: string }>('GET', '/agent/connect/ca/roots')).TrustDomain;
+    await until('they know each other', async () => {
+      const known = await server!.api<string[]>('GET', '/catalog/datacenters');
+      return known.length === 2;
+    });
+    await until('one authority', async () => (await domain(server!)) === (await domain(other)));
+    await other.api('PUT', '/agent/service/register', { Name: 'digits', Port: 1 });
+    const there = () => server!.api<unknown[]>('GET', '/health/service/digits?dc=dc2');
+    await until('one sees the other’s services', async () => (await there()).length === 1);
   });
 
   it('demands a token', async () => {

@@ -11,6 +11,7 @@ import { systemRandom } from '../../../sidecar/runtime/random.js';
 import { systemClock } from '../../../sidecar/runtime/time/clock.js';
 import { systemTimers } from '../../../sidecar/runtime/time/timers.js';
 import { consulBinary, consulOrSkip } from '../../kit/consul/consul.js';
+import { afterTest } from '../../kit/mocha/after-test.js';
 import { Scratch } from '../../kit/process/outrider.js';
 import { isRunning, until } from '../../kit/process/processes.js';
 
@@ -101,11 +102,8 @@ describe('a Consul agent beside a mesh', function () {
     const server = createServer().listen(0, '127.0.0.1');
     await until('the port is taken', () => server.listening);
     const { port } = server.address() as { port: number };
-    try {
-      await assert.rejects((await start(port)).ready, /^CommandFailure: consul: .*address already in use$/);
-    } finally {
-      server.close();
-    }
+    afterTest(() => server.close());
+    await assert.rejects((await start(port)).ready, /^CommandFailure: consul: .*address already in use$/);
   });
 
   it('says what Consul did not take', async () => {

@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { ConnectIntentions } from '../../../sidecar/discovery/consul/connect/intentions.js';
 import { ConsulServer, consulOrSkip } from '../../kit/consul/consul.js';
 import { type RealKit, realKit, serviceToken } from '../../kit/consul/real-agent.js';
+import { afterTest } from '../../kit/mocha/after-test.js';
 import { until } from '../../kit/process/processes.js';
 import { seeded } from '../../kit/time/seeded-random.js';
 
@@ -214,13 +215,10 @@ describe('Intentions of a real Consul, with a token that may not read them', fun
     const kit = realKit(server, await serviceToken(server, 'web'));
     const { watches, agent, deps } = kit;
     const intentions = new ConnectIntentions(watches, agent, { ...deps, service: 'digits' }, () => {});
-    try {
-      await until('Consul refuses', async () => intentions.status().problem !== undefined, 10_000);
-      assert.match(intentions.status().problem!, /does not let us read the intentions of digits: 403/);
-      assert.equal(intentions.loaded(), false);
-    } finally {
-      intentions.close();
-      kit.close();
-    }
+    afterTest(() => kit.close());
+    afterTest(() => intentions.close());
+    await until('Consul refuses', async () => intentions.status().problem !== undefined, 10_000);
+    assert.match(intentions.status().problem!, /does not let us read the intentions of digits: 403/);
+    assert.equal(intentions.loaded(), false);
   });
 });

@@ -17,6 +17,7 @@ import { systemTimers } from '../../../sidecar/runtime/time/timers.js';
 import { ConsulServer, consulOrSkip } from '../../kit/consul/consul.js';
 import { FaultProxy } from '../../kit/consul/consul-proxy.js';
 import { CONFIG } from '../../kit/consul/scripted-agent.js';
+import { afterTest } from '../../kit/mocha/after-test.js';
 import { until } from '../../kit/process/processes.js';
 
 const OPTIONS = { timeoutMs: 10_000, maxBytes: 1_000_000 };
@@ -160,20 +161,17 @@ describe('blocking queries of a real Consul', () => {
 
   it('blocking queries come back to an agent that was restarted with an empty state', async () => {
     const own = await ConsulServer.start();
-    try {
-      const one = side({ address: own.url }).watch('again');
-      for (const id of ['again-1', 'again-2', 'again-3'])
-        await own.api('PUT', '/agent/service/register', { ID: id, Name: 'again', Port: 1 });
-      await until('it is told of them', () => one.ids?.length === 3);
-      await own.kill();
-      await until('it fails', () => one.watches.statuses()[0]?.state === 'failing');
-      assert.equal(one.ids?.length, 3);
-      await own.restart({ state: 'empty' });
-      await own.api('PUT', '/agent/service/register', { ID: 'again-4', Name: 'again', Port: 1 });
-      await until('it is told of the new one', () => one.ids?.join() === 'again-4');
-    } finally {
-      await own.stop();
-    }
+    afterTest(() => own.stop());
+    const one = side({ address: own.url }).watch('again');
+    for (const id of ['again-1', 'again-2', 'again-3'])
+      await own.api('PUT', '/agent/service/register', { ID: id, Name: 'again', Port: 1 });
+    await until('it is told of them', () => one.ids?.length === 3);
+    await own.kill();
+    await until('it fails', () => one.watches.statuses()[0]?.state === 'failing');
+    assert.equal(one.ids?.length, 3);
+    await own.restart({ state: 'empty' });
+    await own.api('PUT', '/agent/service/register', { ID: 'again-4', Name: 'again', Port: 1 });
+    await until('it is told of the new one', () => one.ids?.join() === 'again-4');
   });
 
   it('blocking queries take a config entry that is not there for absent, and notice when it comes and goes', async () => {
@@ -210,33 +208,30 @@ describe('the client of a real Consul', () => {
   it('the Consul client registers a proxy with its weights and checks, and takes both back', async () => {
     const server = await ConsulServer.start();
     const agent = new ConsulAgent(agentSettings({ ...CONFIG, address: server.url }, {}), systemTimers);
-    try {
-      const check = { CheckID: 'p:serves', Name: 'sidecar can serve', TTL: '30s', Status: 'critical' };
-      const proxy = { Kind: 'connect-proxy', Proxy: { DestinationServiceName: 'p' } };
-      const weights = { Passing: 3, Warning: 1 };
-      const definition = { ID: 'p-1', Name: 'p-proxy', Port: 1, ...proxy, Weights: weights, Checks: [check] };
-      const register = (what: object) =>
-        agent.put('/agent/service/register', { 'replace-existing-checks': 'true' }, what, OPTIONS);
-      await register(definition);
-      await agent.updateCheck('p:serves', 'passing', 'it serves', OPTIONS);
-      const services = JSON.parse((await agent.get('/agent/services', {}, OPTIONS)).body.toString());
-      assert.equal(services['p-1'].Kind, 'connect-proxy');
-      assert.deepEqual(services['p-1'].Weights, weights);
-      const checks = JSON.parse((await agent.get('/agent/checks', {}, OPTIONS)).body.toString());
-      assert.equal(checks['p:serves'].Status, 'passing');
-      assert.equal(checks['p:serves'].Output, 'it serves');
-      await register({ ...definition, Checks: [] });
-      assert.equal((await agent.get('/agent/checks', {}, OPTIONS)).body.toString().trim(), '{}');
-      await agent.deregisterService('p-1', OPTIONS);
-      assert.equal((await agent.get('/agent/services', {}, OPTIONS)).body.toString().trim(), '{}');
-      await assert.rejects(
-        agent.updateCheck('p:serves', 'passing', '', OPTIONS),
-        (error) => error instanceof AgentError && error.fault === 'status',
-      );
-    } finally {
-      agent.close();
-      await server.stop();
-    }
+    afterTest(() => server.stop());
+    afterTest(() => agent.close());
+    const check = { CheckID: 'p:serves', Name: 'sidecar can serve', TTL: '30s', Status: 'critical' };
+    const proxy = { Kind: 'connect-proxy', Proxy: { DestinationServiceName: 'p' } };
+    const weights = { Passing: 3, Warning: 1 };
+    const definition = { ID: 'p-1', Name: 'p-proxy', Port: 1, ...proxy, Weights: weights, Checks: [check] };
+    const register = (what: object) =>
+      agent.put('/agent/service/register', { 'replace-existing-checks': 'true' }, what, OPTIONS);
+    await register(definition);
+    await agent.updateCheck('p:serves', 'passing', 'it serves', OPTIONS);
+    const services = JSON.parse((await agent.get('/agent/services', {}, OPTIONS)).body.toString());
+    assert.equal(services['p-1'].Kind, 'connect-proxy');
+    assert.deepEqual(services['p-1'].Weights, weights);
+    const checks = JSON.parse((await agent.get('/agent/checks', {}, OPTIONS)).body.toString());
+    assert.equal(checks['p:serves'].Status, 'passing');
+    assert.equal(checks['p:serves'].Output, 'it serves');
+    await register({ ...definition, Checks: [] });
+    assert.equal((await agent.get('/agent/checks', {}, OPTIONS)).body.toString().trim(), '{}');
+    await agent.deregisterService('p-1', OPTIONS);
+    assert.equal((await agent.get('/agent/services', {}, OPTIONS)).body.toString().trim(), '{}');
+    await assert.rejects(
+      agent.updateCheck('p:serves', 'passing', '', OPTIONS),
+      (error) => error instanceof AgentError && error.fault === 'status',
+    );
   });
 
   it('the Consul client is refused with a wrong token, and served once the file holds a right one', async () => {
@@ -247,17 +242,14 @@ describe('the client of a real Consul', () => {
       agentSettings({ ...CONFIG, address: server.url, tokenFile }, {}),
       systemTimers,
     );
-    try {
-      await assert.rejects(agent.get('/agent/services', {}, OPTIONS), (error: AgentError) => {
-        assert.equal(error.message, '403 ACL not found');
-        return error.status === 403;
-      });
-      writeFileSync(tokenFile, server.token!);
-      assert.equal((await agent.get('/agent/services', {}, OPTIONS)).status, 200);
-    } finally {
-      agent.close();
-      await server.stop();
-    }
+    afterTest(() => server.stop());
+    afterTest(() => agent.close());
+    await assert.rejects(agent.get('/agent/services', {}, OPTIONS), (error: AgentError) => {
+      assert.equal(error.message, '403 ACL not found');
+      return error.status === 403;
+    });
+    writeFileSync(tokenFile, server.token!);
+    assert.equal((await agent.get('/agent/services', {}, OPTIONS)).status, 200);
   });
 
   it('the Consul client speaks mutual TLS, and only to a server whose certificate is for the expected name', async () => {
@@ -273,18 +265,15 @@ describe('the client of a real Consul', () => {
         agent.close();
       }
     };
-    try {
-      assert.equal(await ask({ ca, cert, key }), 200);
-      assert.equal(await ask({ ca, cert, key, serverName: 'server.dc1.consul' }), 200);
-      assert.match(
-        String(await ask({ ca, cert, key, serverName: 'elsewhere.consul' })),
-        /^unreachable: .*ALTNAME/,
-      );
-      assert.match(String(await ask({ cert, key })), /^unreachable: /);
-      assert.equal(await ask({ cert, key, verify: false }), 200);
-      assert.match(String(await ask({ ca })), /^unreachable: /);
-    } finally {
-      await server.stop();
-    }
+    afterTest(() => server.stop());
+    assert.equal(await ask({ ca, cert, key }), 200);
+    assert.equal(await ask({ ca, cert, key, serverName: 'server.dc1.consul' }), 200);
+    assert.match(
+      String(await ask({ ca, cert, key, serverName: 'elsewhere.consul' })),
+      /^unreachable: .*ALTNAME/,
+    );
+    assert.match(String(await ask({ cert, key })), /^unreachable: /);
+    assert.equal(await ask({ cert, key, verify: false }), 200);
+    assert.match(String(await ask({ ca })), /^unreachable: /);
   });
 });

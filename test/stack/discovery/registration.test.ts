@@ -14,6 +14,7 @@ import { systemClock } from '../../../sidecar/runtime/time/clock.js';
 import { systemTimers, type Timers } from '../../../sidecar/runtime/time/timers.js';
 import { ConsulServer, consulOrSkip } from '../../kit/consul/consul.js';
 import { consulConfig, LogLines, TestInstance } from '../../kit/consul/registration-kit.js';
+import { afterTest } from '../../kit/mocha/after-test.js';
 import { until } from '../../kit/process/processes.js';
 import { ManualClock } from '../../kit/time/manual-clock.js';
 
@@ -224,97 +225,88 @@ describe('registration with a real Consul', () => {
 
   it('a registration is back within 5 s of the return of an agent that has forgotten everything, once each', async () => {
     const own = await ConsulServer.start();
-    try {
-      const made = seat(own);
-      await made.registered();
-      await own.restart({ state: 'empty', awaitLeader: false });
-      const returnedMs = performance.now();
-      await until('it is registered again', async () => {
-        const services = await own.api<Record<string, unknown>>('GET', '/agent/services');
-        return Object.keys(services).length === 2;
-      });
-      assert.ok(performance.now() - returnedMs < 5_000, `${performance.now() - returnedMs} ms`);
-      await own.ready();
-      await until('the catalogue has it', () => passing('connect/digits', own));
-      for (const path of ['service/digits', 'service/digits-sidecar-proxy', 'connect/digits'])
-        assert.equal((await entries(path, own)).length, 1, path);
-      await Promise.all(seats.splice(0).map((each) => each.end()));
-    } finally {
-      await own.stop();
-    }
+    afterTest(() => own.stop());
+    const made = seat(own);
+    await made.registered();
+    await own.restart({ state: 'empty', awaitLeader: false });
+    const returnedMs = performance.now();
+    await until('it is registered again', async () => {
+      const services = await own.api<Record<string, unknown>>('GET', '/agent/services');
+      return Object.keys(services).length === 2;
+    });
+    assert.ok(performance.now() - returnedMs < 5_000, `${performance.now() - returnedMs} ms`);
+    await own.ready();
+    await until('the catalogue has it', () => passing('connect/digits', own));
+    for (const path of ['service/digits', 'service/digits-sidecar-proxy', 'connect/digits'])
+      assert.equal((await entries(path, own)).length, 1, path);
+    await Promise.all(seats.splice(0).map((each) => each.end()));
   });
 
   it('a registration passes again within 5 s of the return of an agent that kept it, and is removed after the configured time', async () => {
     const data = mkdtempSync(join(tmpdir(), 'outrider-test-'));
     const own = await ConsulServer.start({ persistent: true, config: { data_dir: data } });
-    try {
-      const made = seat(own, { deregisterAfterMs: 120_000 });
-      await made.registered();
-      await until('it passes', () => passing('connect/digits', own));
-      // The agent writes each file under a temporary name beside it first; its own name is a hash.
-      const kept = readdirSync(join(data, 'checks'))
-        .filter((name) => /^[0-9a-f]+$/.test(name))
-        .map((name) => JSON.parse(readFileSync(join(data, 'checks', name), 'utf8')).ChkType);
-      const after = kept.map((check) => [
-        check.CheckID,
-        check.TTL / 1e9,
-        check.DeregisterCriticalServiceAfter / 1e9,
-      ]);
-      assert.deepEqual(after.sort(), [
-        ['digits-1-sidecar-proxy:health', 30, 120],
-        ['digits-1-sidecar-proxy:service', 0, 0],
-        ['digits-1:health', 30, 120],
-      ]);
-      await own.restart({ state: 'kept', awaitLeader: false });
-      const returnedMs = performance.now();
-      await until('both checks pass', async () => {
-        const checks = await own.api<Record<string, { Status: string; Output: string }>>(
-          'GET',
-          '/agent/checks',
-        );
-        return (
-          checks['digits-1:health']?.Output === 'the model answers' &&
-          Object.values(checks).every(({ Status }) => Status === 'passing')
-        );
-      });
-      assert.ok(performance.now() - returnedMs < 5_000, `${performance.now() - returnedMs} ms`);
-      await Promise.all(seats.splice(0).map((each) => each.end()));
-    } finally {
-      await own.stop();
-      rmSync(data, { recursive: true, force: true });
-    }
+    afterTest(() => rmSync(data, { recursive: true, force: true }));
+    afterTest(() => own.stop());
+    const made = seat(own, { deregisterAfterMs: 120_000 });
+    await made.registered();
+    await until('it passes', () => passing('connect/digits', own));
+    // The agent writes each file under a temporary name beside it first; its own name is a hash.
+    const kept = readdirSync(join(data, 'checks'))
+      .filter((name) => /^[0-9a-f]+$/.test(name))
+      .map((name) => JSON.parse(readFileSync(join(data, 'checks', name), 'utf8')).ChkType);
+    const after = kept.map((check) => [
+      check.CheckID,
+      check.TTL / 1e9,
+      check.DeregisterCriticalServiceAfter / 1e9,
+    ]);
+    assert.deepEqual(after.sort(), [
+      ['digits-1-sidecar-proxy:health', 30, 120],
+      ['digits-1-sidecar-proxy:service', 0, 0],
+      ['digits-1:health', 30, 120],
+    ]);
+    await own.restart({ state: 'kept', awaitLeader: false });
+    const returnedMs = performance.now();
+    await until('both checks pass', async () => {
+      const checks = await own.api<Record<string, { Status: string; Output: string }>>(
+        'GET',
+        '/agent/checks',
+      );
+      return (
+        checks['digits-1:health']?.Output === 'the model answers' &&
+        Object.values(checks).every(({ Status }) => Status === 'passing')
+      );
+    });
+    assert.ok(performance.now() - returnedMs < 5_000, `${performance.now() - returnedMs} ms`);
+    await Promise.all(seats.splice(0).map((each) => each.end()));
   });
 
   it('a registration with a token that may not register logs one line, retries, succeeds once it may, and never logs the token', async () => {
     const own = await ConsulServer.start({ acl: true });
-    try {
-      const rules = (text: string) => ({ Name: 'digits', Rules: text });
-      const policy = await own.api<{ ID: string }>(
-        'PUT',
-        '/acl/policy',
-        rules('node_prefix "" { policy = "read" }'),
-      );
-      const granted = await own.api<{ SecretID: string }>('PUT', '/acl/token', {
-        Policies: [{ ID: policy.ID }],
-      });
-      const token = granted.SecretID;
-      const { log, registration } = seat(own, {}, undefined, token);
-      registration.start();
-      await until('it has been refused', () => log.lines.length > 0);
-      assert.match(log.lines[0]!, /warn .*403 Permission denied: Missing service:write on digits/);
-      const refusals = () => failuresOf(registration);
-      const first = refusals();
-      await until('it has tried again', () => refusals() > first + 1);
-      assert.equal(log.lines.length, 1);
-      await own.api('PUT', `/acl/policy/${policy.ID}`, rules('service_prefix "digits" { policy = "write" }'));
-      await until('it is registered', () => registration.status().registered, 60_000);
-      const told = JSON.stringify([log.lines, registration.status(), registration.metrics()]);
-      assert.ok(!told.includes(token));
-      await Promise.all(seats.splice(0).map((each) => each.end()));
-      assert.deepEqual(await own.api('GET', '/catalog/service/digits'), []);
-    } finally {
-      await own.stop();
-    }
+    afterTest(() => own.stop());
+    const rules = (text: string) => ({ Name: 'digits', Rules: text });
+    const policy = await own.api<{ ID: string }>(
+      'PUT',
+      '/acl/policy',
+      rules('node_prefix "" { policy = "read" }'),
+    );
+    const granted = await own.api<{ SecretID: string }>('PUT', '/acl/token', {
+      Policies: [{ ID: policy.ID }],
+    });
+    const token = granted.SecretID;
+    const { log, registration } = seat(own, {}, undefined, token);
+    registration.start();
+    await until('it has been refused', () => log.lines.length > 0);
+    assert.match(log.lines[0]!, /warn .*403 Permission denied: Missing service:write on digits/);
+    const refusals = () => failuresOf(registration);
+    const first = refusals();
+    await until('it has tried again', () => refusals() > first + 1);
+    assert.equal(log.lines.length, 1);
+    await own.api('PUT', `/acl/policy/${policy.ID}`, rules('service_prefix "digits" { policy = "write" }'));
+    await until('it is registered', () => registration.status().registered, 60_000);
+    const told = JSON.stringify([log.lines, registration.status(), registration.metrics()]);
+    assert.ok(!told.includes(token));
+    await Promise.all(seats.splice(0).map((each) => each.end()));
+    assert.deepEqual(await own.api('GET', '/catalog/service/digits'), []);
   });
 
   function failuresOf(registration: Registration): number {

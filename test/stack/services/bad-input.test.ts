@@ -10,6 +10,7 @@ import type {
   ModelReadyRequest,
 } from '../../../proto/messages.js';
 import { LimitError } from '../../../proto/wire.js';
+import { afterTest } from '../../kit/mocha/after-test.js';
 import { failure, type Harness, startHarness, temporaryDirectory } from '../../kit/service/model-server.js';
 import { arithmeticModel, identityModel, lookupModel, putModel } from '../../kit/service/tiny-models.js';
 
@@ -594,13 +595,10 @@ describe('bad input to a model server', () => {
           (error) => resolve(error === null ? 0 : error.code),
         );
       });
-    try {
-      assert.equal(await call(ModelInfer.requestSerialize(pair())), 0);
-      assert.equal(await call(empties(5)), status.INVALID_ARGUMENT);
-      assert.equal(await call(Buffer.alloc(66 * 2 ** 20)), status.RESOURCE_EXHAUSTED);
-    } finally {
-      gzip.close();
-    }
+    afterTest(() => gzip.close());
+    assert.equal(await call(ModelInfer.requestSerialize(pair())), 0);
+    assert.equal(await call(empties(5)), status.INVALID_ARGUMENT);
+    assert.equal(await call(Buffer.alloc(66 * 2 ** 20)), status.RESOURCE_EXHAUSTED);
   });
 
   it('refuses a model that did not load with UNAVAILABLE and the reason', async () => {

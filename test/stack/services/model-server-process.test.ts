@@ -5,6 +5,7 @@ import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { protocols } from '../../../proto/load.js';
 import { parseListen } from '../../../services/model-server/listen.js';
+import { afterTest } from '../../kit/mocha/after-test.js';
 import {
   failure,
   type ServiceProcess,
@@ -138,17 +139,14 @@ describe('the process of a model server', () => {
       [`127.0.0.1:${(port.address() as { port: number }).port}`, /cannot listen on 127.0.0.1:\d+: .*/],
       [`unix:${directory}/none/s`, /cannot listen on unix:/],
     ];
-    try {
-      const answers = attempts.map(async ([listen, says]) => {
-        const { exited, stderr } = spawnService(['--models', join(directory, 'models'), '--listen', listen]);
-        assert.equal(await exited, 1, stderr());
-        assert.match(stderr(), says);
-        assert.equal(stderr().trim().split('\n').length, 1, stderr());
-      });
-      await Promise.all(answers);
-    } finally {
-      port.close();
-    }
+    afterTest(() => port.close());
+    const answers = attempts.map(async ([listen, says]) => {
+      const { exited, stderr } = spawnService(['--models', join(directory, 'models'), '--listen', listen]);
+      assert.equal(await exited, 1, stderr());
+      assert.match(stderr(), says);
+      assert.equal(stderr().trim().split('\n').length, 1, stderr());
+    });
+    await Promise.all(answers);
   });
 
   it('says in one line that a model directory is missing, and exits 1', async () => {

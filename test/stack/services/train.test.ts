@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Digit, heldOut, trainingSet } from '../../../services/digits/dataset.js';
 import { make, recipes } from '../../../services/digits/train.js';
+import { afterTest } from '../../kit/mocha/after-test.js';
 import { packageRoot, startHarness, type TestClient } from '../../kit/service/model-server.js';
 
 const read = async (client: TestClient, { pixels }: Digit): Promise<number> => {
@@ -22,21 +23,18 @@ describe('the digits models', () => {
   ] as const) {
     it(`read ${100 * promised} % of the held-out digits at least, asked through gRPC (${folder})`, async () => {
       const harness = await startHarness(join(packageRoot, 'services/digits', folder));
-      try {
-        const digits = heldOut();
-        assert.ok(digits.length >= 2000);
-        let right = 0;
-        let next = 0;
-        const ask = async () => {
-          for (let i = next++; i < digits.length; i = next++) {
-            if ((await read(harness.client, digits[i]!)) === digits[i]!.label) right++;
-          }
-        };
-        await Promise.all(Array.from({ length: 32 }, ask));
-        assert.ok(right / digits.length >= promised, `${((100 * right) / digits.length).toFixed(2)} %`);
-      } finally {
-        await harness.stop();
-      }
+      afterTest(() => harness.stop());
+      const digits = heldOut();
+      assert.ok(digits.length >= 2000);
+      let right = 0;
+      let next = 0;
+      const ask = async () => {
+        for (let i = next++; i < digits.length; i = next++) {
+          if ((await read(harness.client, digits[i]!)) === digits[i]!.label) right++;
+        }
+      };
+      await Promise.all(Array.from({ length: 32 }, ask));
+      assert.ok(right / digits.length >= promised, `${((100 * right) / digits.length).toFixed(2)} %`);
     });
   }
 

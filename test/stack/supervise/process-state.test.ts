@@ -4,6 +4,7 @@ import { classOfExit, type ProcessExit } from '../../../sidecar/core/health/proc
 import { ChildProcessHandle } from '../../../sidecar/supervise/child-process.js';
 import { OomKills } from '../../../sidecar/supervise/oom-kills.js';
 import { ProcessSigns, parseStat } from '../../../sidecar/supervise/process-state.js';
+import { afterTest } from '../../kit/mocha/after-test.js';
 import { childrenOf, until } from '../../kit/process/processes.js';
 
 const SPIN = `const until = Date.now() + 60000; while (Date.now() < until);`;
@@ -91,14 +92,11 @@ describe('kills for want of memory', () => {
     } catch {
       return this.skip();
     }
-    try {
-      const hog = 'const all = []; for (;;) all.push(Buffer.alloc(1e7, 1));';
-      const script = `echo $$ > ${group}/cgroup.procs; exec "${process.execPath}" -e '${hog}'`;
-      const exit = await exitOf(['sh', '-c', script]);
-      assert.equal(exit.signal, 'SIGKILL');
-      assert.equal(classOfExit(exit, kills.hasKilled()), 'crashed');
-    } finally {
-      rmdirSync(group);
-    }
+    afterTest(() => rmdirSync(group));
+    const hog = 'const all = []; for (;;) all.push(Buffer.alloc(1e7, 1));';
+    const script = `echo $$ > ${group}/cgroup.procs; exec "${process.execPath}" -e '${hog}'`;
+    const exit = await exitOf(['sh', '-c', script]);
+    assert.equal(exit.signal, 'SIGKILL');
+    assert.equal(classOfExit(exit, kills.hasKilled()), 'crashed');
   });
 });

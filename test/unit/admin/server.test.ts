@@ -5,6 +5,7 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type AdminServer, startAdmin } from '../../../sidecar/admin/server.js';
+import { afterTest } from '../../kit/mocha/after-test.js';
 import { anEndpoint, FakeView } from '../../kit/stack/admin-view.js';
 
 interface Reply {
@@ -212,19 +213,16 @@ describe('admin server', () => {
     const folder = mkdtempSync(join(tmpdir(), 'outrider-test-'));
     const path = join(folder, 'admin.sock');
     const other = await startAdmin({ kind: 'unix', path }, view);
-    try {
-      const status = await new Promise((resolve, reject) => {
-        request({ socketPath: path, path: '/live', agent: false }, (r) => {
-          r.resume();
-          resolve(r.statusCode);
-        })
-          .on('error', reject)
-          .end();
-      });
-      assert.equal(status, 200);
-    } finally {
-      await other.close();
-      rmSync(folder, { recursive: true });
-    }
+    afterTest(() => rmSync(folder, { recursive: true }));
+    afterTest(() => other.close());
+    const status = await new Promise((resolve, reject) => {
+      request({ socketPath: path, path: '/live', agent: false }, (r) => {
+        r.resume();
+        resolve(r.statusCode);
+      })
+        .on('error', reject)
+        .end();
+    });
+    assert.equal(status, 200);
   });
 });

@@ -7,6 +7,7 @@ import { protocols } from '../../../../proto/load.js';
 import { heldOut } from '../../../../services/digits/dataset.js';
 import { renderDigit } from '../../../../services/digits/render.js';
 import { type InferOptions, inferCommand } from '../../../../sidecar/cli/infer/infer.js';
+import { afterTest } from '../../../kit/mocha/after-test.js';
 import {
   type Harness,
   packageRoot,
@@ -80,30 +81,27 @@ describe('outrider infer with the digits model', () => {
 
   it('reads rendered pictures of any size about as well as the data set itself', async () => {
     const directory = temporaryDirectory();
-    try {
-      const file = join(directory, 'd.png');
-      const some = heldOut().slice(0, 60);
-      let right = 0;
-      for (const [i, digit] of some.entries()) {
-        const scale = 0.8 + (i % 12);
-        writeFileSync(
-          file,
-          renderDigit(digit, {
-            scale,
-            left: i,
-            top: 60 - i,
-            right: 5,
-            bottom: 17,
-            ink: i % 2 ? 'dark' : 'light',
-          }),
-        );
-        const { out } = await digits([`@${file}`]);
-        if (out.startsWith(`${digit.label} `)) right++;
-      }
-      assert.ok(right >= 56, `${right} of 60`);
-    } finally {
-      rmSync(directory, { recursive: true });
+    afterTest(() => rmSync(directory, { recursive: true }));
+    const file = join(directory, 'd.png');
+    const some = heldOut().slice(0, 60);
+    let right = 0;
+    for (const [i, digit] of some.entries()) {
+      const scale = 0.8 + (i % 12);
+      writeFileSync(
+        file,
+        renderDigit(digit, {
+          scale,
+          left: i,
+          top: 60 - i,
+          right: 5,
+          bottom: 17,
+          ink: i % 2 ? 'dark' : 'light',
+        }),
+      );
+      const { out } = await digits([`@${file}`]);
+      if (out.startsWith(`${digit.label} `)) right++;
     }
+    assert.ok(right >= 56, `${right} of 60`);
   });
 
   it('says in one line what is wrong with an input, and exits 2 for the command line, 1 for a file', async () => {

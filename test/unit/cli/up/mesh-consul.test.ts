@@ -7,6 +7,7 @@ import { PortAllocator } from '../../../../sidecar/cli/up/port-allocator.js';
 import { parseMeshFile } from '../../../../sidecar/config/file/parse.js';
 import type { MeshConfig } from '../../../../sidecar/config/model.js';
 import { meshFile } from '../../../kit/config/mesh-file.js';
+import { afterTest } from '../../../kit/mocha/after-test.js';
 
 const OURS = 'http://127.0.0.1:18500';
 
@@ -54,32 +55,26 @@ describe('the Consul of a mesh', () => {
 
   it('gets ports that the mesh does not want itself', async () => {
     const book = new PortAllocator();
-    try {
-      const { http, serfLan, rpc } = await agentPorts(mesh({ listen: '127.0.0.1:8500' }), book);
-      assert.notEqual(http, 8500);
-      assert.equal(new Set([http, serfLan, rpc]).size, 3);
-      await assert.rejects(book.claim('127.0.0.1', http, 'somebody else'), /already taken/);
-    } finally {
-      await book.release();
-    }
+    afterTest(() => book.release());
+    const { http, serfLan, rpc } = await agentPorts(mesh({ listen: '127.0.0.1:8500' }), book);
+    assert.notEqual(http, 8500);
+    assert.equal(new Set([http, serfLan, rpc]).size, 3);
+    await assert.rejects(book.claim('127.0.0.1', http, 'somebody else'), /already taken/);
   });
 
   it('takes port 8500 when it is free, and another when it is not', async () => {
     const first = new PortAllocator();
     const second = new PortAllocator();
-    try {
-      await first.tryClaim('127.0.0.1', 8500);
-      const { http } = await agentPorts(mesh(), second);
-      assert.notEqual(http, 8500);
-      await second.release();
-      await first.release();
-      const isFree = await first.tryClaim('127.0.0.1', 8500);
-      await first.release();
-      assert.equal((await agentPorts(mesh(), second)).http === 8500, isFree);
-    } finally {
-      await first.release();
-      await second.release();
-    }
+    afterTest(() => second.release());
+    afterTest(() => first.release());
+    await first.tryClaim('127.0.0.1', 8500);
+    const { http } = await agentPorts(mesh(), second);
+    assert.notEqual(http, 8500);
+    await second.release();
+    await first.release();
+    const isFree = await first.tryClaim('127.0.0.1', 8500);
+    await first.release();
+    assert.equal((await agentPorts(mesh(), second)).http === 8500, isFree);
   });
 
   it('is brought into the clone', () => {

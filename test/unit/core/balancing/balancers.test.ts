@@ -14,6 +14,7 @@ import {
 } from '../../../../sidecar/core/balancing/balancers.js';
 import { mix } from '../../../../sidecar/core/balancing/hash.js';
 import { about, endpoint, shares } from '../../../kit/core/endpoints.js';
+import { afterTest } from '../../../kit/mocha/after-test.js';
 import { seeded } from '../../../kit/time/seeded-random.js';
 
 for (const kind of BALANCER_KINDS) {
@@ -114,14 +115,11 @@ describe('BALANCERS', () => {
     }
     const table: Record<string, (random: () => number) => Balancer> = BALANCERS;
     table['last-of'] = () => new LastOf();
-    try {
-      const balancer = makeBalancer('last-of' as BalancerKind, seeded(1));
-      const pool = [endpoint(), endpoint(), endpoint({ eligible: false })];
-      assert.deepEqual(shares(balancer, pool, 10), [0, 1, 0]);
-      assert.equal(balancer.pick(pool, [pool[1]!], 0), pool[0]);
-    } finally {
-      delete table['last-of'];
-    }
+    afterTest(() => delete table['last-of']);
+    const balancer = makeBalancer('last-of' as BalancerKind, seeded(1));
+    const pool = [endpoint(), endpoint(), endpoint({ eligible: false })];
+    assert.deepEqual(shares(balancer, pool, 10), [0, 1, 0]);
+    assert.equal(balancer.pick(pool, [pool[1]!], 0), pool[0]);
   });
 
   it('has the default policy first', () => {

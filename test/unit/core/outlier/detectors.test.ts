@@ -11,6 +11,7 @@ import {
 import { EjectionEvent, EjectionState } from '../../../../sidecar/core/outlier/ejection.js';
 import type { OutcomeWindow } from '../../../../sidecar/core/outlier/outcome-window.js';
 import { ejectionPool } from '../../../kit/core/ejections.js';
+import { afterTest } from '../../../kit/mocha/after-test.js';
 
 describe('DETECTORS', () => {
   it('takes a new detector as one line of the table, and a pool ejects what it finds', () => {
@@ -28,23 +29,20 @@ describe('DETECTORS', () => {
     };
     const table: Record<string, CallDetector> = DETECTORS;
     table['alwaysFull'] = alwaysFull;
-    try {
-      const detectors = { alwaysFull: { mode: 'enforce', minCalls: 3 } } as DetectorSettings;
-      const { pool, a, b } = ejectionPool(3, { detectors });
-      for (let i = 0; i < 3; i++) a.outcomes!.overload(0);
-      for (let i = 0; i < 2; i++) b.outcomes!.overload(0);
-      const events: EjectionEvent[] = [];
-      pool.sweep(0, (_member, event) => void events.push(event));
-      assert.deepEqual(events, [EjectionEvent.ejected]);
-      assert.deepEqual(
-        [a.state, a.why, b.state],
-        [EjectionState.ejected, 'full at 3 calls', EjectionState.admitted],
-      );
-      const number = Object.keys(DETECTORS).length - 1;
-      assert.deepEqual([pool.counts.by[number]!.enforced, a.ejectionsBy[number]], [1, 1]);
-    } finally {
-      delete table['alwaysFull'];
-    }
+    afterTest(() => delete table['alwaysFull']);
+    const detectors = { alwaysFull: { mode: 'enforce', minCalls: 3 } } as DetectorSettings;
+    const { pool, a, b } = ejectionPool(3, { detectors });
+    for (let i = 0; i < 3; i++) a.outcomes!.overload(0);
+    for (let i = 0; i < 2; i++) b.outcomes!.overload(0);
+    const events: EjectionEvent[] = [];
+    pool.sweep(0, (_member, event) => void events.push(event));
+    assert.deepEqual(events, [EjectionEvent.ejected]);
+    assert.deepEqual(
+      [a.state, a.why, b.state],
+      [EjectionState.ejected, 'full at 3 calls', EjectionState.admitted],
+    );
+    const number = Object.keys(DETECTORS).length - 1;
+    assert.deepEqual([pool.counts.by[number]!.enforced, a.ejectionsBy[number]], [1, 1]);
   });
 
   it('numbers and names detectors by their place in the table', () => {

@@ -9,6 +9,7 @@ import { configuredAction } from '../../../../../sidecar/discovery/consul/connec
 import { ConnectIntentions } from '../../../../../sidecar/discovery/consul/connect/intentions.js';
 import { QueryRegistry } from '../../../../../sidecar/discovery/consul/query/query-registry.js';
 import { type Kit, kit, type Read } from '../../../../kit/consul/scripted-agent.js';
+import { afterTest } from '../../../../kit/mocha/after-test.js';
 
 const LIST = '/connect/intentions';
 const MATCH = '/connect/intentions/match';
@@ -258,20 +259,17 @@ describe('ConnectIntentions', () => {
 
   it('intentions from Consul start from the cache, and follow Consul as soon as it answers', async () => {
     const dir = mkdtempSync(join(tmpdir(), 'outrider-intentions-'));
-    try {
-      const cache = { dir: join(dir, 'cache'), keys: false };
-      const first = rig({ cache });
-      await first.at(LIST).answer(7, list(['web', 'digits', 'deny'], ['api', 'digits', '', [INFER]]));
-      await first.at(CHECK).answer(undefined, { Allowed: true });
-      first.close();
-      const { at, allows, intentions } = started({ cache });
-      await at(LIST).break('unreachable', 'connection refused');
-      assert.deepEqual([intentions.loaded(), allows('web'), allows('x')], [true, false, true]);
-      assert.equal(typeof intentions.table.verdict('api', 'digits'), 'object');
-    } finally {
-      open?.close();
-      rmSync(dir, { recursive: true, force: true });
-    }
+    afterTest(() => rmSync(dir, { recursive: true, force: true }));
+    afterTest(() => open?.close());
+    const cache = { dir: join(dir, 'cache'), keys: false };
+    const first = rig({ cache });
+    await first.at(LIST).answer(7, list(['web', 'digits', 'deny'], ['api', 'digits', '', [INFER]]));
+    await first.at(CHECK).answer(undefined, { Allowed: true });
+    first.close();
+    const { at, allows, intentions } = started({ cache });
+    await at(LIST).break('unreachable', 'connection refused');
+    assert.deepEqual([intentions.loaded(), allows('web'), allows('x')], [true, false, true]);
+    assert.equal(typeof intentions.table.verdict('api', 'digits'), 'object');
   });
 
   it('intentions from Consul leave no timer or query behind when closed', async () => {

@@ -13,6 +13,7 @@ import {
 } from '../../../../../sidecar/discovery/consul/parser/parser-pool.js';
 import { systemTimers } from '../../../../../sidecar/runtime/time/timers.js';
 import { type AnswerEntry, answerOf, entryOf } from '../../../../kit/consul/answers.js';
+import { afterTest } from '../../../../kit/mocha/after-test.js';
 import { ManualClock } from '../../../../kit/time/manual-clock.js';
 
 const NEAR = { wan: false };
@@ -228,31 +229,25 @@ describe('the parse thread', () => {
   it('the parse thread is found beside this program, parses, and ends', async function () {
     this.timeout(60_000);
     const pool = new ParsePool(systemTimers);
-    try {
-      const stream = pool.stream(NEAR);
-      assert.deepEqual((await stream.read(bodyOf(fleet()))).instances, plainly(fleet()));
-      const next = fleet();
-      next[5] = entryOf(5, { status: 'critical', output: 'dead' });
-      const { instances } = await stream.read(bodyOf(next));
-      assert.equal(instances[5]!.why, 'Sidecar can serve: dead');
-      await assert.rejects(async () => stream.read(Buffer.alloc(LARGE_BYTES + 1, ' ')), /found nothing/);
-      assert.equal(pool.counts.threads, 1);
-    } finally {
-      pool.close();
-    }
+    afterTest(() => pool.close());
+    const stream = pool.stream(NEAR);
+    assert.deepEqual((await stream.read(bodyOf(fleet()))).instances, plainly(fleet()));
+    const next = fleet();
+    next[5] = entryOf(5, { status: 'critical', output: 'dead' });
+    const { instances } = await stream.read(bodyOf(next));
+    assert.equal(instances[5]!.why, 'Sidecar can serve: dead');
+    await assert.rejects(async () => stream.read(Buffer.alloc(LARGE_BYTES + 1, ' ')), /found nothing/);
+    assert.equal(pool.counts.threads, 1);
   });
 
   it('the parse thread lives on after megabytes of garbage', async function () {
     this.timeout(60_000);
     const pool = new ParsePool(systemTimers);
-    try {
-      const stream = pool.stream(NEAR);
-      const huge = Buffer.alloc(LARGE_BYTES * 64, '{"a":[');
-      huge[0] = 0x5b;
-      await assert.rejects(async () => stream.read(huge), /expected a JSON array|not parsed/);
-      assert.equal((await stream.read(bodyOf(fleet()))).instances.length, COUNT);
-    } finally {
-      pool.close();
-    }
+    afterTest(() => pool.close());
+    const stream = pool.stream(NEAR);
+    const huge = Buffer.alloc(LARGE_BYTES * 64, '{"a":[');
+    huge[0] = 0x5b;
+    await assert.rejects(async () => stream.read(huge), /expected a JSON array|not parsed/);
+    assert.equal((await stream.read(bodyOf(fleet()))).instances.length, COUNT);
   });
 });
