@@ -30,84 +30,69 @@ async function withLoad<T>(work: (load: LoadProcess) => Promise<T>): Promise<T> 
   }
 }
 
-async function relay(options: BenchOptions): Promise<number> {
-  const report = await withLoad((load) => benchRelay(options, load, say));
-  const json = `${JSON.stringify(report, null, 2)}\n`;
-  if (options.output !== undefined) writeFileSync(options.output, json);
-  if (options.chart !== undefined) writeFileSync(options.chart, renderChart(report));
-  process.stdout.write(options.json ? json : `${renderReport(report)}\n`);
-  return report.modes.some((m) => m.subjects.some((s) => s.problems.length > 0)) ? 1 : 0;
+/** What a benchmark found: its figures, the same as text, and whether they are valid and meet the bars. */
+interface Found {
+  readonly figures: unknown;
+  readonly text: () => string;
+  readonly isGood: boolean;
 }
 
-async function soak(options: BenchOptions): Promise<number> {
-  const results = await withLoad((load) => benchSoak(options, load, say));
-  const json = `${JSON.stringify(results, null, 2)}\n`;
-  if (options.output !== undefined) writeFileSync(options.output, json);
-  process.stdout.write(options.json ? json : `${renderSoak(results)}\n`);
-  return results.every((r) => r.problem === '') ? 0 : 1;
-}
-
-async function discovery(options: BenchOptions): Promise<number> {
-  const report = await benchDiscovery(options, say);
-  const json = `${JSON.stringify({ ...report, bars: barsOf(report) }, null, 2)}\n`;
-  if (options.output !== undefined) writeFileSync(options.output, json);
-  process.stdout.write(options.json ? json : `${renderDiscovery(report)}\n`);
-  return report.live.problem === '' ? 0 : 1;
-}
-
-async function overload(options: BenchOptions): Promise<number> {
-  const rows: OverloadFigures[] = [];
-  for (const setup of SETUPS) {
-    say(setup.title);
-    rows.push(await measureOverload(setup, options.quick ? QUICK : FULL, true));
-  }
-  const json = `${JSON.stringify(rows, null, 2)}\n`;
-  if (options.output !== undefined) writeFileSync(options.output, json);
-  process.stdout.write(options.json ? json : `${renderOverload(rows)}\n`);
-  return rows.every(meetsBars) ? 0 : 1;
-}
-
-async function faults(options: BenchOptions): Promise<number> {
-  const report = await benchFaults({ ...options, isPinned: true }, say);
-  const json = `${JSON.stringify(report, null, 2)}\n`; // `never` is null
-  if (options.output !== undefined) writeFileSync(options.output, json);
-  process.stdout.write(options.json ? json : `${renderFaults(report)}\n`);
-  return report.rows.some(({ subjects }) => subjects.some(({ problems }) => problems.length > 0)) ? 1 : 0;
-}
-
-function decisions(options: BenchOptions): number {
-  const costs = benchDecisions();
-  const json = `${JSON.stringify(costs, null, 2)}\n`;
-  if (options.output !== undefined) writeFileSync(options.output, json);
-  process.stdout.write(options.json ? json : `${renderDecisions(costs)}\n`);
-  return 0;
-}
+/** Benchmarks that print figures, by command. */
+const BENCHMARKS: Readonly<Record<string, (options: BenchOptions) => Found | Promise<Found>>> = {
+  relay: async (options) => {
+    const report = await withLoad((load) => benchRelay(options, load, say));
+    if (options.chart !== undefined) writeFileSync(options.chart, renderChart(report));
+    const isGood = report.modes.every((mode) => mode.subjects.every((s) => s.problems.length === 0));
+    return { figures: report, text: () => renderReport(report), isGood };
+  },
+  soak: async (options) => {
+    const results = await withLoad((load) => benchSoak(options, load, say));
+    return {
+      figures: results,
+      text: () => renderSoak(results),
+      isGood: results.every((r) => r.problem === ''),
+    };
+  },
+  discovery: async (options) => {
+    const report = await benchDiscovery(options, say);
+    const figures = { ...report, bars: barsOf(report) };
+    return { figures, text: () => renderDiscovery(report), isGood: report.live.problem === '' };
+  },
+  overload: async (options) => {
+    const rows: OverloadFigures[] = [];
+    for (const setup of SETUPS) {
+      say(setup.title);
+      rows.push(await measureOverload(setup, options.quick ? QUICK : FULL, { isPinned: true }));
+    }
+    return { figures: rows, text: () => renderOverload(rows), isGood: rows.every(meetsBars) };
+  },
+  faults: async (options) => {
+    const report = await benchFaults({ ...options, isPinned: true }, say);
+    const isGood = report.rows.every(({ subjects }) => subjects.every((s) => s.problems.length === 0));
+    return { figures: report, text: () => renderFaults(report), isGood };
+  },
+  decisions: () => {
+    const costs = benchDecisions();
+    return { figures: costs, text: () => renderDecisions(costs), isGood: true };
+  },
+};
 
 async function main(args: readonly string[]): Promise<number> {
   const options = readOptions(args);
-  switch (options.command) {
-    case 'relay':
-      return relay(options);
-    case 'soak':
-      return soak(options);
-    case 'discovery':
-      return discovery(options);
-    case 'overload':
-      return overload(options);
-    case 'faults':
-      return faults(options);
-    case 'decisions':
-      return decisions(options);
-    case 'hpack':
-      await import('./hpack.js');
-      return 0;
-    case 'install':
-      return installPeers(say);
-    default:
-      throw new UsageError(
-        options.command === '' ? USAGE : `found ${options.command}; expected a benchmark\n${USAGE}`,
-      );
+  const { command } = options;
+  if (command === 'install') return installPeers(say);
+  if (command === 'hpack') {
+    await import('./hpack.js');
+    return 0;
   }
+  const bench = Object.hasOwn(BENCHMARKS, command) ? BENCHMARKS[command] : undefined;
+  if (bench === undefined)
+    throw new UsageError(command === '' ? USAGE : `found ${command}; expected a benchmark\n${USAGE}`);
+  const { figures, text, isGood } = await bench(options);
+  const json = `${JSON.stringify(figures, null, 2)}\n`; // Infinity, which stands for `never`, becomes null
+  if (options.output !== undefined) writeFileSync(options.output, json);
+  process.stdout.write(options.json ? json : `${text()}\n`);
+  return isGood ? 0 : 1;
 }
 
 // Ended from outside: leave through `exit`, where the subjects are stopped.

@@ -27,7 +27,7 @@ import { TimingWheel, WheelTimer } from '../../../sidecar/runtime/time/timing-wh
 import { anAnswer } from '../../kit/service/infer-answers.js';
 import { anInferRequest, kept } from '../../kit/service/infer-requests.js';
 import { PATHS } from '../load/protocol.js';
-import { type DecisionCost, measure, TIMES, type When } from './cost.js';
+import { always, beside, type DecisionCost, instead, option, TIMES, type When } from './cost.js';
 import { benchRules } from './rules.js';
 
 function pool(size: number): EndpointLoad[] {
@@ -43,11 +43,11 @@ function balancing(): DecisionCost[] {
   const inTurn = new RoundRobin();
   const [one, three, eight] = [pool(1), pool(3), pool(8)];
   return [
-    measure('least-loaded, 1 endpoint', (call) => least.pick(one, [], call / 100), 'instead'),
-    measure('least-loaded, 3 endpoints', (call) => least.pick(three, [], call / 100)),
-    measure('least-loaded, 8 endpoints', (call) => least.pick(eight, [], call / 100), 'instead'),
-    measure('round-robin, 3 endpoints', (call) => inTurn.pick(three, [], call / 100), 'instead'),
-    measure('latency of one success', (call) => three[0]!.latency.record(4 + (call & 3), call / 100)),
+    instead('least-loaded, 1 endpoint', (call) => least.pick(one, [], call / 100)),
+    always('least-loaded, 3 endpoints', (call) => least.pick(three, [], call / 100)),
+    instead('least-loaded, 8 endpoints', (call) => least.pick(eight, [], call / 100)),
+    instead('round-robin, 3 endpoints', (call) => inTurn.pick(three, [], call / 100)),
+    always('latency of one success', (call) => three[0]!.latency.record(4 + (call & 3), call / 100)),
   ];
 }
 
@@ -65,17 +65,15 @@ function judging(): DecisionCost[] {
   const budget = new RetryBudget({ ratio: 0.2, perSecond: 3 });
   const declared = outcomesWith({ fault: [5], neutral: [13] });
   return [
-    measure('outcome of one attempt', (call) => classify(AttemptEnd.trailers, call & 15, 5, 1000, 4)),
-    measure(
-      'outcome of one attempt, as its route says',
-      (call) => classify(AttemptEnd.trailers, call & 15, 5, 1000, 4, declared),
-      'instead',
+    always('outcome of one attempt', (call) => classify(AttemptEnd.trailers, call & 15, 5, 1000, 4)),
+    instead('outcome of one attempt, as its route says', (call) =>
+      classify(AttemptEnd.trailers, call & 15, 5, 1000, 4, declared),
     ),
-    measure('ejection, one success', (call) =>
+    always('ejection, one success', (call) =>
       ejections.record(members[call % 3]!, Outcome.success, 0, call / 100, call / 100, 0),
     ),
-    measure('ejection, one success, all detectors', withDetectors(), 'instead'),
-    measure('retry budget, one call', (call) => budget.deposit(call / 100)),
+    instead('ejection, one success, all detectors', withDetectors()),
+    always('retry budget, one call', (call) => budget.deposit(call / 100)),
   ];
 }
 
@@ -114,9 +112,9 @@ function timing(): DecisionCost[] {
   const wheel = new TimingWheel({ now: () => nowMs, wallNow: () => nowMs }, never);
   const entries = Array.from({ length: 256 }, () => new WheelTimer(() => {}));
   return [
-    measure('grpc-timeout, read', (call) => parseGrpcTimeout((call & 1) === 0 ? '9123456u' : '15S')),
-    measure('grpc-timeout, written', (call) => formatGrpcTimeout(9000 + (call & 511))),
-    measure('deadline, set and cancelled, 256 in flight', (call) => {
+    always('grpc-timeout, read', (call) => parseGrpcTimeout((call & 1) === 0 ? '9123456u' : '15S')),
+    always('grpc-timeout, written', (call) => formatGrpcTimeout(9000 + (call & 511))),
+    always('deadline, set and cancelled, 256 in flight', (call) => {
       const entry = entries[call & 255]!;
       nowMs = call / 100;
       wheel.cancel(entry);
@@ -136,9 +134,9 @@ function admitting(): DecisionCost[] {
   const queue = new InboundQueue<QueueEntry>({ concurrency: 2, maxWaiting: 128, maxWaitingBytes: 1 << 26 });
   const entry = new QueueEntry();
   return [
-    measure('route of a method', () => routes.match(PATHS.unary)),
-    measure('intention of a caller', () => table.decide('caller', 'echo')),
-    measure('queue, in and out', (call) => {
+    always('route of a method', () => routes.match(PATHS.unary)),
+    always('intention of a caller', () => table.decide('caller', 'echo')),
+    always('queue, in and out', (call) => {
       queue.offer(entry, 105, call + 1000, call);
       queue.release(entry, call + 1);
       return queue.next(call + 1);
@@ -157,11 +155,11 @@ function limiting(): DecisionCost[] {
   const adaptive = new AdaptiveLimit({ min: 1, max: 1_000 }, 8);
   const memory = new MemoryPressure(() => ({ usedBytes: 1, limitBytes: 2 }));
   return [
-    measure('rate limit of a caller', (call) => rates.take('caller', PATHS.unary, call / 100), 'option'),
-    measure('class of a call', (call) => priorities.classOf(classes[call % 3]!), 'option'),
-    measure('queue with classes and turns, 64 waiting', throughTheLine(), 'option'),
-    measure('adaptive limit, one run', (call) => adaptive.record(call / 100 - 5, call / 100, true), 'option'),
-    measure('memory pressure, one call', (call) => memory.at(call / 100)),
+    option('rate limit of a caller', (call) => rates.take('caller', PATHS.unary, call / 100)),
+    option('class of a call', (call) => priorities.classOf(classes[call % 3]!)),
+    option('queue with classes and turns, 64 waiting', throughTheLine()),
+    option('adaptive limit, one run', (call) => adaptive.record(call / 100 - 5, call / 100, true)),
+    always('memory pressure, one call', (call) => memory.at(call / 100)),
   ];
 }
 
@@ -176,19 +174,10 @@ function shaping(): DecisionCost[] {
   const faults = [0.1, 0.05].map((ratio, i) => new Fault(i, { ...rule, ratio }, 1e12));
   const answer = anAnswer(Array.from({ length: 10 }, (_, i) => i / 45));
   return [
-    measure('split by weight', (call) => byWeight.choose(lookup, call, Math.random), 'option'),
-    measure('split by a key', (call) => sticky.choose(lookup, call, Math.random), 'instead'),
-    measure(
-      'injected faults, two on',
-      (call) => findFault(faults, 'digits', PATHS.unary, call, Math.random),
-      'option',
-    ),
-    measure(
-      'two answers of 10 classes compared',
-      () => compareResponses(answer, answer, 1e-4),
-      'beside',
-      TIMES / 10,
-    ),
+    option('split by weight', (call) => byWeight.choose(lookup, call, Math.random)),
+    instead('split by a key', (call) => sticky.choose(lookup, call, Math.random)),
+    option('injected faults, two on', (call) => findFault(faults, 'digits', PATHS.unary, call, Math.random)),
+    beside('two answers of 10 classes compared', () => compareResponses(answer, answer, 1e-4), TIMES / 10),
   ];
 }
 

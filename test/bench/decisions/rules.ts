@@ -33,7 +33,7 @@ import { StatsRegistry } from '../../../sidecar/telemetry/call-stats.js';
 import type { DataPlaneContext } from '../../../sidecar/transport/context.js';
 import { anInferRequest, kept } from '../../kit/service/infer-requests.js';
 import { PATHS } from '../load/protocol.js';
-import { type DecisionCost, measure, TIMES } from './cost.js';
+import { always, beside, type DecisionCost, instead, option, TIMES } from './cost.js';
 
 /** Work of microseconds needs no more to be told from noise. */
 const FEWER = TIMES / 30;
@@ -68,19 +68,11 @@ function ruling(): DecisionCost[] {
   );
   const facts = { method: 'POST', path: PATHS.unary, headers: () => ['acme'] };
   return [
-    measure(
-      'ring hash, 3 endpoints',
-      (call) => ring.pick(three, [], call / 100, keys[call & 63]!),
-      'instead',
-    ),
-    measure(
-      'traffic route, the third with a pattern',
-      () => matchRoute(routes, PATHS.unary, lookup),
-      'option',
-    ),
-    measure('cluster by weight', () => drawCluster(routes[2]!, Math.random), 'option'),
-    measure('permissions of a call, 3 rules', () => permissions.decide(facts), 'option'),
-    measure('RE2 pattern, 10 characters', () => canary.regex.test('user-12345'), 'instead'),
+    instead('ring hash, 3 endpoints', (call) => ring.pick(three, [], call / 100, keys[call & 63]!)),
+    option('traffic route, the third with a pattern', () => matchRoute(routes, PATHS.unary, lookup)),
+    option('cluster by weight', () => drawCluster(routes[2]!, Math.random)),
+    option('permissions of a call, 3 rules', () => permissions.decide(facts)),
+    instead('RE2 pattern, 10 characters', () => canary.regex.test('user-12345')),
   ];
 }
 
@@ -112,30 +104,18 @@ function again(): DecisionCost[] {
   const breaker = new CircuitBreakerLimits({ maxPending: 128, maxInFlight: 1024, maxRetries: 64 });
   const wayBack = new PrimaryBreaker(Math.random);
   return [
-    measure(
-      'retry or not, after a failure',
-      (call) => {
-        state.reset();
-        state.attempts = 1;
-        return decideRetry({ state, facts: failure, route, budget, random: Math.random, nowMs: call });
-      },
-      'instead',
-    ),
-    measure(
-      'when a second copy is due',
-      (call) => hedge.begin(late, latencies, 15_000, call / 100),
-      'option',
-    ),
-    measure('percentile, one latency', (call) => latencies.record(4 + (call & 7), call / 100), 'option'),
-    measure(
-      'breaker, in and out',
-      () => {
-        breaker.leave();
-        return breaker.enter();
-      },
-      'option',
-    ),
-    measure('fallback at once or not', (call) => wayBack.lead(call), 'option'),
+    instead('retry or not, after a failure', (call) => {
+      state.reset();
+      state.attempts = 1;
+      return decideRetry({ state, facts: failure, route, budget, random: Math.random, nowMs: call });
+    }),
+    option('when a second copy is due', (call) => hedge.begin(late, latencies, 15_000, call / 100)),
+    option('percentile, one latency', (call) => latencies.record(4 + (call & 7), call / 100)),
+    option('breaker, in and out', () => {
+      breaker.leave();
+      return breaker.enter();
+    }),
+    option('fallback at once or not', (call) => wayBack.lead(call)),
   ];
 }
 
@@ -164,14 +144,14 @@ function finding(): DecisionCost[] {
     return state;
   });
   return [
-    measure('success ratio, one success', (call) => window.success(call / 100)),
-    measure('latency by kind of call, one success', (call) => {
+    always('success ratio, one success', (call) => window.success(call / 100)),
+    always('latency by kind of call, one success', (call) => {
       view.read(request);
       const kind = kinds.indexOf(PATHS.unary, view.octets, view.length, request.bytes, call / 100);
       latencies.record(kind, 4, call / 100);
     }),
-    measure('slow start, one success', (call) => slow.record(5, 4, call / 100), 'option'),
-    measure('detectors over 8 endpoints', () => findSuspects(members, active, 300), 'beside', FEWER),
+    option('slow start, one success', (call) => slow.record(5, 4, call / 100)),
+    beside('detectors over 8 endpoints', () => findSuspects(members, active, 300), FEWER),
   ];
 }
 
@@ -185,27 +165,20 @@ function listing(): DecisionCost[] {
   const before = apply(undefined, all, () => true, 0, 60_000);
   let after: Registry<(typeof all)[number]> = before;
   return [
-    measure(
+    beside(
       'registry, 100 instances',
       (call) => {
         after = apply(before, all, () => true, call, 60_000);
         return after;
       },
-      'beside',
       FEWER,
     ),
-    measure(
+    beside(
       'registry, 60 of 100 lost at once',
       (call) => apply(before, fewer, () => true, call & 1023, 60_000),
-      'beside',
       FEWER,
     ),
-    measure(
-      'subset, 128 of 1 000',
-      (call) => subsetOf(many, ({ label }) => label, 128, call),
-      'beside',
-      FEWEST,
-    ),
+    beside('subset, 128 of 1 000', (call) => subsetOf(many, ({ label }) => label, 128, call), FEWEST),
   ];
 }
 
@@ -232,16 +205,15 @@ function writing(): DecisionCost[] {
   );
   const call = endedCall();
   return [
-    measure(
+    option(
       'access log, a line',
       () => {
         always.record(call, 0);
         return octets;
       },
-      'option',
       FEWER,
     ),
-    measure('access log, left out by the sample', () => seldom.record(call, 0), 'instead'),
+    instead('access log, left out by the sample', () => seldom.record(call, 0)),
   ];
 }
 

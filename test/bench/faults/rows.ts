@@ -14,6 +14,7 @@ export const MOST_REPLICAS = 3;
 /** Of the schedule: when each call is due. Each run of a row has its own, the same for all subjects. */
 export const SEED = 20_261;
 
+/** One row: which replicas get which fault under which load. */
 export interface FaultRow {
   readonly name: string;
   readonly title: string;
@@ -33,92 +34,56 @@ export interface FaultRow {
 const THREE = { replicas: 3, perSecond: 240 } as const;
 const TWO = { replicas: 2, perSecond: 120 } as const;
 const ONE_LEFT = { victims: 1, isToBeLeft: true } as const;
+const ONE_STAYS = { victims: 1, isToBeLeft: false } as const;
+const ALL_STAY = { victims: 3, isToBeLeft: false } as const;
 const NO_VICTIM = { victims: 0, isToBeLeft: false } as const;
 
+function row(name: string, title: string, rest: Omit<FaultRow, 'name' | 'title'>): FaultRow {
+  return { name, title, ...rest };
+}
+
+/** All rows, in the order of the table. */
 export const ROWS: readonly FaultRow[] = [
-  { ...THREE, ...NO_VICTIM, name: 'healthy', title: 'nothing is wrong' },
-  // What is dead has no log to be left alone in.
-  {
-    ...THREE,
-    victims: 1,
-    isToBeLeft: false,
-    name: 'killed',
-    title: 'one of 3 is killed',
-    fault: { does: 'die' },
-  },
-  {
+  row('healthy', 'nothing is wrong', { ...THREE, ...NO_VICTIM }),
+  // A dead replica writes no log in which to see that calls stay away.
+  row('killed', 'one of 3 is killed', { ...THREE, ...ONE_STAYS, fault: { does: 'die' } }),
+  row('hang', 'one of 3 takes calls and never answers', { ...THREE, ...ONE_LEFT, fault: { does: 'hang' } }),
+  row('slow', 'one of 3 takes ten times as long', {
     ...THREE,
     ...ONE_LEFT,
-    name: 'hang',
-    title: 'one of 3 takes calls and never answers',
-    fault: { does: 'hang' },
-  },
-  {
-    ...THREE,
-    ...ONE_LEFT,
-    name: 'slow',
-    title: 'one of 3 takes ten times as long',
     fault: { does: 'slow', factor: 10 },
-  },
-  {
+  }),
+  row('errors', 'one of 3 fails, status in headers', {
     ...THREE,
     ...ONE_LEFT,
-    name: 'errors',
-    title: 'one of 3 fails, status in headers',
     fault: fails('trailers-only'),
-  },
-  {
+  }),
+  row('late-errors', 'one of 3 fails, status in trailers', {
     ...THREE,
     ...ONE_LEFT,
-    name: 'late-errors',
-    title: 'one of 3 fails, status in trailers',
     fault: fails('trailers'),
-  },
-  {
-    ...{ ...THREE, ...ONE_LEFT, name: 'half', title: 'one of 3 fails every second call, status in headers' },
-    fault: fails('trailers-only', 14, 0.5),
-  },
-  {
-    ...TWO,
-    ...ONE_LEFT,
-    name: 'pair',
-    title: 'one of 2 fails, status in headers',
-    fault: fails('trailers-only'),
-  },
-  {
-    ...TWO,
-    ...NO_VICTIM,
-    name: 'overload-2',
-    title: 'twice what 2 can serve',
-    faultPerSecond: 2 * 2 * CAPACITY,
-  },
-  {
-    ...TWO,
-    ...NO_VICTIM,
-    name: 'overload-5',
-    title: 'five times what 2 can serve',
-    faultPerSecond: 5 * 2 * CAPACITY,
-  },
-  {
-    ...{
-      ...THREE,
-      victims: 1,
-      isToBeLeft: false,
-      name: 'flapping',
-      title: 'one of 3 fails and answers in turn, 0.5 s each',
-    },
-    fault: { does: 'flap', everyMs: 500, form: 'trailers-only' },
-  },
-  {
+  }),
+  row('half', 'one of 3 fails every second call, status in headers', {
     ...THREE,
-    victims: 3,
-    isToBeLeft: false,
-    name: 'all-fail',
-    title: 'all fail, and then none',
-    fault: fails('trailers-only'),
-  },
+    ...ONE_LEFT,
+    fault: fails('trailers-only', 14, 0.5),
+  }),
+  row('pair', 'one of 2 fails, status in headers', { ...TWO, ...ONE_LEFT, fault: fails('trailers-only') }),
+  row('overload-2', 'twice what 2 can serve', { ...TWO, ...NO_VICTIM, faultPerSecond: 2 * 2 * CAPACITY }),
+  row('overload-5', 'five times what 2 can serve', {
+    ...TWO,
+    ...NO_VICTIM,
+    faultPerSecond: 5 * 2 * CAPACITY,
+  }),
+  row('flapping', 'one of 3 fails and answers in turn, 0.5 s each', {
+    ...THREE,
+    ...ONE_STAYS,
+    fault: { does: 'flap', everyMs: 500, form: 'trailers-only' },
+  }),
+  row('all-fail', 'all fail, and then none', { ...THREE, ...ALL_STAY, fault: fails('trailers-only') }),
 ];
 
+/** Lengths of the three parts of a row, ms. */
 export interface Times {
   readonly steadyMs: number;
   readonly faultMs: number;

@@ -10,7 +10,7 @@ describe('five times more calls than the model can serve', () => {
   for (const setup of SETUPS.filter(({ name }) => name === 'deadlines' || name === 'adaptive')) {
     it(`${setup.title}: it stays busy with calls that end in time, and refuses the others at once`, async function () {
       this.timeout(60_000);
-      const found = await measureOverload(setup, BRIEF, false);
+      const found = await measureOverload(setup, BRIEF, { isPinned: false });
       const said = renderOverload([found]);
       assert.ok(found.refused > found.capacityPerSecond, said);
       assert.ok(found.goodput >= 0.6, said);

@@ -87,11 +87,11 @@ export const QUICK: Times = {
   ...{ warmMs: 1_000, capacityMs: 1_500, easyMs: 1_000, overloadMs: 3_000, afterMs: 2_000 },
 };
 
-/** `isPinned`: each side has a core of its own. */
+/** Measures one setup. `isPinned`: each side has a core of its own. */
 export async function measureOverload(
   setup: Setup,
   times: Times,
-  isPinned: boolean,
+  { isPinned }: { readonly isPinned: boolean },
 ): Promise<OverloadFigures> {
   const world = await OverloadBench.open(setup, isPinned);
   try {

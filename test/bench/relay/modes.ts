@@ -2,6 +2,7 @@
 
 import { type CallKind, SMALL_MESSAGE_BYTES } from '../load/protocol.js';
 
+/** One mode of the relay benchmark: its load, and the bar for it. */
 export interface Mode {
   readonly name: string;
   readonly title: string;
@@ -30,72 +31,59 @@ const HOP = {
   load: 'generator',
   compares: 'cpu',
 } as const;
+const AT_128 = { connections: 4, inFlight: 32 } as const;
 
+type Rest = Partial<Mode> & Pick<Mode, 'connections' | 'inFlight' | 'bar' | 'aim'>;
+
+function mode(name: string, title: string, rest: Rest): Mode {
+  return { ...HOP, ...rest, name, title };
+}
+
+/** All modes, in the order of the table. */
 export const MODES: readonly Mode[] = [
-  { ...HOP, name: 'hop-128', title: '128 in flight', connections: 4, inFlight: 32, bar: 0.35, aim: 0.2 },
-  {
-    ...HOP,
-    name: 'hop-128-h2load',
-    title: '128 in flight, loaded by h2load',
+  mode('hop-128', '128 in flight', { ...AT_128, bar: 0.35, aim: 0.2 }),
+  mode('hop-128-h2load', '128 in flight, loaded by h2load', {
+    ...AT_128,
     load: 'h2load',
-    connections: 4,
-    inFlight: 32,
     bar: 0.35,
     aim: 0.2,
-  },
-  {
-    ...HOP,
-    name: 'hop-128-varying',
-    title: '128 in flight, varying headers',
+  }),
+  mode('hop-128-varying', '128 in flight, varying headers', {
+    ...AT_128,
     varyingHeaders: true,
-    connections: 4,
-    inFlight: 32,
     bar: 0.5,
     aim: 0.3,
-  },
-  { ...HOP, name: 'hop-32', title: '32 in flight', connections: 16, inFlight: 2, bar: 0.6, aim: 0.4 },
-  { ...HOP, name: 'hop-4', title: '4 in flight', connections: 4, inFlight: 1, bar: 0.8, aim: 0.6 },
-  { ...HOP, name: 'hop-1', title: '1 in flight', connections: 1, inFlight: 1, bar: 1, aim: 0.9 },
-  {
-    ...HOP,
-    name: 'mtls-pair',
-    title: 'mutual-TLS pair, 128 in flight, varying headers',
+  }),
+  mode('hop-32', '32 in flight', { connections: 16, inFlight: 2, bar: 0.6, aim: 0.4 }),
+  mode('hop-4', '4 in flight', { connections: 4, inFlight: 1, bar: 0.8, aim: 0.6 }),
+  mode('hop-1', '1 in flight', { connections: 1, inFlight: 1, bar: 1, aim: 0.9 }),
+  mode('mtls-pair', 'mutual-TLS pair, 128 in flight, varying headers', {
+    ...AT_128,
     shape: 'pair',
     varyingHeaders: true,
-    connections: 4,
-    inFlight: 32,
     bar: 0.5,
     aim: 0.3,
-  },
-  {
-    ...HOP,
-    name: 'upload',
-    title: '602,112-byte requests, 4 in flight',
-    requestBytes: 602_112,
+  }),
+  mode('upload', '602,112-byte requests, 4 in flight', {
     connections: 4,
     inFlight: 1,
+    requestBytes: 602_112,
     bar: 1.2,
     aim: 1,
-  },
-  {
-    ...HOP,
-    name: 'stream',
-    title: 'server streaming, 1,000 messages of 100 bytes',
-    kind: 'stream',
+  }),
+  mode('stream', 'server streaming, 1,000 messages of 100 bytes', {
     connections: 4,
     inFlight: 2,
+    kind: 'stream',
     bar: 0.6,
     aim: 0.4,
-  },
-  {
-    ...HOP,
-    name: 'p99',
-    title: 'p99 at half the slowest peer’s capacity',
-    varyingHeaders: true,
-    compares: 'paced-p99',
+  }),
+  mode('p99', 'p99 at half the slowest peer’s capacity', {
     connections: 8,
     inFlight: 0,
+    varyingHeaders: true,
+    compares: 'paced-p99',
     bar: 1.1,
     aim: 0.8,
-  },
+  }),
 ];
