@@ -1,76 +1,40 @@
-/** The load process as the benchmark sees it: started on core 0, asked for runs one at a time. */
+/** The load process as the benchmarks see it: started on core 0, asked for runs one at a time. */
 
-import { type ChildProcess, spawn } from 'node:child_process';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import type { BackendPorts, LoadResult, LoadSpec, Reply, Request } from './load/protocol.js';
+import { BenchProcess } from './bench-process.js';
+import type { BackendPorts, LoadRequest, LoadResult, LoadSpec } from './load/protocol.js';
 import { LOAD_CORE } from './subjects/subject.js';
 
-const WORKER = join(dirname(fileURLToPath(import.meta.url)), 'load/worker.js');
+const WORKER = new URL('load/worker.js', import.meta.url);
 
+/** Load generator and backends in one process. */
 export class LoadProcess {
-  private nextId = 1;
-  private readonly waiting = new Map<
-    number,
-    { resolve: (reply: Reply) => void; reject: (error: Error) => void }
-  >();
+  private constructor(private readonly child: BenchProcess<LoadRequest, BackendPorts>) {}
 
-  private constructor(
-    private readonly child: ChildProcess,
-    readonly ports: BackendPorts,
-  ) {
-    child.on('message', (reply: Reply) => this.settle(reply));
-    child.on('exit', (code) => {
-      for (const w of this.waiting.values()) w.reject(new Error(`the load process ended with ${code}`));
-      this.waiting.clear();
-    });
-  }
-
-  static start(): Promise<LoadProcess> {
-    const child = spawn('taskset', ['-c', String(LOAD_CORE), process.execPath, WORKER], {
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-    });
-    return new Promise((resolve, reject) => {
-      child.once('error', reject);
-      child.once('exit', (code) => reject(new Error(`the load process ended with ${code}`)));
-      child.once('message', (reply: Reply) => {
-        if (!('ready' in reply)) return;
-        child.removeAllListeners('exit');
-        resolve(new LoadProcess(child, reply.ready));
-      });
-    });
+  /** Resolves when the backends listen. */
+  static async start(): Promise<LoadProcess> {
+    return new LoadProcess(await BenchProcess.start(WORKER, { core: LOAD_CORE }));
   }
 
   get pid(): number {
-    return this.child.pid!;
+    return this.child.pid;
   }
 
-  async run(spec: LoadSpec): Promise<LoadResult> {
-    const reply = await this.ask({ id: this.nextId++, do: 'run', spec });
-    if (!('result' in reply)) throw new Error('error' in reply ? reply.error : 'no result');
-    return reply.result;
+  /** Where the backends listen. */
+  get ports(): BackendPorts {
+    return this.child.ready;
   }
 
-  async executions(): Promise<number> {
-    const reply = await this.ask({ id: this.nextId++, do: 'executions' });
-    if (!('executions' in reply)) throw new Error('no count of executions');
-    return reply.executions;
+  /** One run of the load. */
+  run(spec: LoadSpec): Promise<LoadResult> {
+    return this.child.ask({ do: 'run', spec });
+  }
+
+  /** Calls that the counted backends have executed so far. */
+  executions(): Promise<number> {
+    return this.child.ask({ do: 'executions' });
   }
 
   stop(): void {
-    if (this.child.connected) this.child.disconnect();
-  }
-
-  private ask(request: Request): Promise<Reply> {
-    return new Promise((resolve, reject) => {
-      this.waiting.set(request.id, { resolve, reject });
-      this.child.send(request);
-    });
-  }
-
-  private settle(reply: Reply): void {
-    const waiting = this.waiting.get(reply.id);
-    this.waiting.delete(reply.id);
-    waiting?.resolve(reply);
+    this.child.stop();
   }
 }

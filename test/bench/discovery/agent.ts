@@ -6,6 +6,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { entryOf } from '../../kit/consul/answers.js';
+import { answerRequests } from '../bench-process.js';
 import type { AgentCounts, AgentRequest } from './protocol.js';
 
 const COMMA = Buffer.from(',');
@@ -122,8 +123,4 @@ function obey(request: AgentRequest): AgentCounts {
 }
 
 const server = createServer(handle);
-server.listen(0, '127.0.0.1', () => process.send?.({ port: (server.address() as AddressInfo).port }));
-process.on('message', ({ id, request }: { id: number; request: AgentRequest }) =>
-  process.send?.({ id, value: obey(request) }),
-);
-process.on('disconnect', () => process.exit(0));
+server.listen(0, '127.0.0.1', () => answerRequests(obey, (server.address() as AddressInfo).port));

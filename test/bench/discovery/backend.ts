@@ -2,6 +2,7 @@
 
 import { createServer } from 'node:http2';
 import type { AddressInfo } from 'node:net';
+import { answerRequests } from '../bench-process.js';
 import { SMALL_MESSAGE_BYTES } from '../load/protocol.js';
 
 const ANSWER = Buffer.alloc(SMALL_MESSAGE_BYTES, 'outrider ');
@@ -19,5 +20,4 @@ server.on('stream', (stream) => {
     stream.end(ANSWER);
   });
 });
-server.listen(0, '0.0.0.0', 4096, () => process.send?.({ port: (server.address() as AddressInfo).port }));
-process.on('disconnect', () => process.exit(0));
+server.listen(0, '0.0.0.0', 4096, () => answerRequests(() => {}, (server.address() as AddressInfo).port));

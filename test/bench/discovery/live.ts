@@ -8,12 +8,12 @@ import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { YOUNG_HEAP_FLAG } from '../../../sidecar/runtime/process/heap-tuning.js';
+import { BenchProcess } from '../bench-process.js';
 import { type LoadResult, PATHS, SMALL_MESSAGE_BYTES } from '../load/protocol.js';
 import { LoadProcess } from '../load-process.js';
 import type { BenchOptions } from '../options.js';
 import { type Spread, spreadOf } from '../relay/results.js';
 import { freePort, LOAD_CORE, type Running, scratch, startProcess } from '../subjects/subject.js';
-import { BenchProcess } from './process.js';
 import type { AgentCounts, AgentRequest } from './protocol.js';
 
 const MAIN = join(dirname(fileURLToPath(import.meta.url)), '../../../sidecar/main.js');
@@ -38,7 +38,7 @@ export interface LiveResult {
   readonly problem: string;
 }
 
-type Agent = BenchProcess<AgentRequest>;
+type Agent = BenchProcess<AgentRequest, number>;
 
 export async function measureLive(
   options: BenchOptions,
@@ -47,12 +47,14 @@ export async function measureLive(
 ): Promise<LiveResult> {
   const endpoints = options.quick ? 100 : 1_000;
   say(`live traffic, ${endpoints.toLocaleString('en')} endpoints`);
-  const backend = await BenchProcess.start<never>('backend.js', { core: LOAD_CORE });
-  await agent.ask({ do: 'set', service: SERVICE, count: endpoints, port: backend.port });
+  const backend = await BenchProcess.start<never, number>(new URL('backend.js', import.meta.url), {
+    core: LOAD_CORE,
+  });
+  await agent.ask({ do: 'set', service: SERVICE, count: endpoints, port: backend.ready });
   const load = await LoadProcess.start();
   let sidecar: Running | undefined;
   try {
-    sidecar = await startSidecar(agent.port);
+    sidecar = await startSidecar(agent.ready);
     return await compare(options, agent, load, sidecar, endpoints);
   } finally {
     await sidecar?.stop();

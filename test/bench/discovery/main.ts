@@ -6,12 +6,12 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { YOUNG_HEAP_FLAG } from '../../../sidecar/runtime/process/heap-tuning.js';
+import { BenchProcess } from '../bench-process.js';
 import type { BenchOptions } from '../options.js';
 import { describeMachine, type Machine } from '../relay/machine.js';
 import { type Spread, spreadOf } from '../relay/results.js';
 import { LOAD_CORE, scratch } from '../subjects/subject.js';
 import { type LiveResult, measureLive } from './live.js';
-import { BenchProcess } from './process.js';
 import type { AgentCounts, AgentRequest, Applied, LoopWatch, SubjectRequest } from './protocol.js';
 
 const COUNTS = [1, 2, 100, 1_000, 10_000];
@@ -69,14 +69,14 @@ export interface DiscoveryReport {
   readonly live: LiveResult;
 }
 
-type Agent = BenchProcess<AgentRequest>;
+type Agent = BenchProcess<AgentRequest, number>;
 type Subject = BenchProcess<SubjectRequest>;
 
 export async function benchDiscovery(
   options: BenchOptions,
   say: (line: string) => void,
 ): Promise<DiscoveryReport> {
-  const agent: Agent = await BenchProcess.start('agent.js', { core: LOAD_CORE });
+  const agent: Agent = await BenchProcess.start(new URL('agent.js', import.meta.url), { core: LOAD_CORE });
   try {
     const sizes: SizeResult[] = [];
     const churn: ChurnResult[] = [];
@@ -103,9 +103,11 @@ async function withSubject<T>(
   agent: Agent,
   work: (subject: Subject, baseMb: number) => Promise<T>,
 ): Promise<T> {
-  const subject: Subject = await BenchProcess.start('subject.js', { flags: [YOUNG_HEAP_FLAG] });
+  const subject: Subject = await BenchProcess.start(new URL('subject.js', import.meta.url), {
+    flags: [YOUNG_HEAP_FLAG],
+  });
   try {
-    const url = `http://127.0.0.1:${agent.port}`;
+    const url = `http://127.0.0.1:${agent.ready}`;
     const baseMb = await subject.ask<number>({ do: 'start', agent: url, cache: join(scratch(), 'cache') });
     // The code of the way has run before anything is measured.
     await agent.ask({ do: 'set', service: 'warm', count: 50, port: 0 });

@@ -30,6 +30,7 @@ import { StatsRegistry } from '../../../sidecar/telemetry/call-stats.js';
 import type { DataPlaneContext } from '../../../sidecar/transport/context.js';
 import { FlushScheduler } from '../../../sidecar/transport/flush-scheduler.js';
 import { MemoryBudget } from '../../../sidecar/transport/memory-budget.js';
+import { answerRequests } from '../bench-process.js';
 import { LoopMeter } from './loop.js';
 import type { Applied, LoopWatch, SubjectRequest } from './protocol.js';
 
@@ -221,11 +222,4 @@ async function watch(forMs: number): Promise<LoopWatch> {
   };
 }
 
-process.on('message', ({ id, request }: { id: number; request: SubjectRequest }) => {
-  obey(request).then(
-    (value) => process.send?.({ id, value }),
-    (error: unknown) => process.send?.({ id, error: error instanceof Error ? error.message : String(error) }),
-  );
-});
-process.on('disconnect', () => process.exit(0));
-process.send?.({ port: 0 });
+answerRequests(obey);

@@ -3,7 +3,7 @@
  * load have core 0, proxies core 1. Models live through a row and come back well; proxies are started anew for each.
  */
 
-import { type ChildProcess, execFileSync, fork } from 'node:child_process';
+import { type ChildProcess, fork } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -12,7 +12,7 @@ import { fileURLToPath } from 'node:url';
 import { Model } from '../../drills/models/models.js';
 import { WELL } from '../../drills/models/protocol.js';
 import { describeMachine } from '../relay/machine.js';
-import { LOAD_CORE, PROXY_CORE } from '../subjects/subject.js';
+import { LOAD_CORE, PROXY_CORE, pin } from '../subjects/subject.js';
 import { type FaultFigures, figuresOf, spreadsOf } from './figures.js';
 import type { Calls, LoadMessage, Schedule } from './protocol.js';
 import {
@@ -200,10 +200,6 @@ class FaultBench {
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const LOAD = ['load.js', 'load.ts'].map((name) => join(HERE, name)).find(existsSync)!;
-
-function pin(pid: number, core: number): void {
-  execFileSync('taskset', ['-acp', String(core), String(pid)], { stdio: 'ignore' });
-}
 
 async function until(atMs: number): Promise<void> {
   await delay(Math.max(0, atMs - performance.now()));

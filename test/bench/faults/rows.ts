@@ -34,6 +34,7 @@ export interface FaultRow {
 const THREE = { replicas: 3, perSecond: 240 } as const;
 const TWO = { replicas: 2, perSecond: 120 } as const;
 const ONE_LEFT = { victims: 1, isToBeLeft: true } as const;
+const ONE_OF_3 = { ...THREE, ...ONE_LEFT } as const;
 const ONE_STAYS = { victims: 1, isToBeLeft: false } as const;
 const ALL_STAY = { victims: 3, isToBeLeft: false } as const;
 const NO_VICTIM = { victims: 0, isToBeLeft: false } as const;
@@ -47,25 +48,12 @@ export const ROWS: readonly FaultRow[] = [
   row('healthy', 'nothing is wrong', { ...THREE, ...NO_VICTIM }),
   // A dead replica writes no log in which to see that calls stay away.
   row('killed', 'one of 3 is killed', { ...THREE, ...ONE_STAYS, fault: { does: 'die' } }),
-  row('hang', 'one of 3 takes calls and never answers', { ...THREE, ...ONE_LEFT, fault: { does: 'hang' } }),
-  row('slow', 'one of 3 takes ten times as long', {
-    ...THREE,
-    ...ONE_LEFT,
-    fault: { does: 'slow', factor: 10 },
-  }),
-  row('errors', 'one of 3 fails, status in headers', {
-    ...THREE,
-    ...ONE_LEFT,
-    fault: fails('trailers-only'),
-  }),
-  row('late-errors', 'one of 3 fails, status in trailers', {
-    ...THREE,
-    ...ONE_LEFT,
-    fault: fails('trailers'),
-  }),
+  row('hang', 'one of 3 takes calls and never answers', { ...ONE_OF_3, fault: { does: 'hang' } }),
+  row('slow', 'one of 3 takes ten times as long', { ...ONE_OF_3, fault: { does: 'slow', factor: 10 } }),
+  row('errors', 'one of 3 fails, status in headers', { ...ONE_OF_3, fault: fails('trailers-only') }),
+  row('late-errors', 'one of 3 fails, status in trailers', { ...ONE_OF_3, fault: fails('trailers') }),
   row('half', 'one of 3 fails every second call, status in headers', {
-    ...THREE,
-    ...ONE_LEFT,
+    ...ONE_OF_3,
     fault: fails('trailers-only', 14, 0.5),
   }),
   row('pair', 'one of 2 fails, status in headers', { ...TWO, ...ONE_LEFT, fault: fails('trailers-only') }),

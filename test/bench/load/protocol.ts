@@ -74,12 +74,5 @@ export interface LoadResult {
   readonly rssSamples: readonly { readonly calls: number; readonly bytes: number }[];
 }
 
-export type Request =
-  | { readonly id: number; readonly do: 'run'; readonly spec: LoadSpec }
-  | { readonly id: number; readonly do: 'executions' };
-
-export type Reply =
-  | { readonly id: 0; readonly ready: BackendPorts }
-  | { readonly id: number; readonly result: LoadResult }
-  | { readonly id: number; readonly executions: number }
-  | { readonly id: number; readonly error: string };
+/** What the load process is asked for: a run (`LoadResult`), or the number of executions so far. */
+export type LoadRequest = { readonly do: 'run'; readonly spec: LoadSpec } | { readonly do: 'executions' };

@@ -4,28 +4,21 @@
  */
 
 import { performance } from 'node:perf_hooks';
+import { answerRequests } from '../bench-process.js';
 import { startBackend } from './backend.js';
-import type { Reply, Request } from './protocol.js';
+import type { BackendPorts, LoadRequest } from './protocol.js';
 import { Run } from './run.js';
-
-function send(reply: Reply): void {
-  process.send?.(reply);
-}
 
 const unary = await startBackend('unary');
 const stream = await startBackend('stream');
 const aside = await startBackend('unary');
 const executions = (): number => unary.executions() + stream.executions();
 
-process.on('message', (request: Request) => {
-  if (request.do === 'executions') {
-    send({ id: request.id, executions: executions() });
-    return;
-  }
-  new Run(request.spec, () => performance.now(), executions).go().then(
-    (result) => send({ id: request.id, result }),
-    (error: unknown) => send({ id: request.id, error: String(error) }),
-  );
-});
-process.on('disconnect', () => process.exit(0));
-send({ id: 0, ready: { unary: unary.port, stream: stream.port, aside: aside.port } });
+const ports: BackendPorts = { unary: unary.port, stream: stream.port, aside: aside.port };
+answerRequests<LoadRequest>(
+  (request) =>
+    request.do === 'executions'
+      ? executions()
+      : new Run(request.spec, () => performance.now(), executions).go(),
+  ports,
+);

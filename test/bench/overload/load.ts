@@ -4,9 +4,10 @@
  */
 
 import { seeded } from '../../kit/time/seeded-random.js';
+import { answerRequests } from '../bench-process.js';
 import { type ConnectionEvents, LoadConnection } from '../load/load-connection.js';
 import { SMALL_MESSAGE_BYTES } from '../load/protocol.js';
-import { CLASS_KEY, type LoadReply, type Phase, type PhaseCalls } from './protocol.js';
+import { CLASS_KEY, type Phase, type PhaseCalls } from './protocol.js';
 
 const CONNECTIONS = 4;
 /** Any other end than a gRPC status. */
@@ -112,15 +113,4 @@ class Running implements ConnectionEvents {
   }
 }
 
-function send(message: LoadReply): void {
-  process.send?.(message);
-}
-
-process.on('message', (phase: Phase) => {
-  new Running(phase).run().then(
-    (calls) => send({ calls }),
-    (error: unknown) => send({ error: String(error) }),
-  );
-});
-process.on('disconnect', () => process.exit(0));
-send({ ready: true });
+answerRequests<Phase>((phase) => new Running(phase).run());

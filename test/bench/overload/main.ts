@@ -3,22 +3,11 @@
  * sidecar; then five times as many calls come, and then few again. Load and model have core 0, the sidecar core 1.
  */
 
-import { type ChildProcess, execFileSync, fork } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { SidecarBench, type SidecarProcess } from '../../kit/process/sidecars.js';
-import { LOAD_CORE, PROXY_CORE } from '../subjects/subject.js';
+import { BenchProcess } from '../bench-process.js';
+import { LOAD_CORE, PROXY_CORE, pin } from '../subjects/subject.js';
 import { figuresOf, type OverloadFigures } from './figures.js';
-import {
-  CLASS_KEY,
-  type LoadReply,
-  type ModelCounts,
-  type ModelReply,
-  type Phase,
-  type PhaseCalls,
-  UNARY,
-} from './protocol.js';
+import { CLASS_KEY, type ModelCounts, type Phase, type PhaseCalls, UNARY } from './protocol.js';
 
 /** The model: so many calls at once, each for so long. */
 export const PLACES = 4;
@@ -118,31 +107,29 @@ class OverloadBench {
   private constructor(
     private readonly setup: Setup,
     private readonly bench: SidecarBench,
-    private readonly model: ChildProcess,
-    private readonly load: ChildProcess,
+    private readonly model: BenchProcess<'counts', number>,
+    private readonly load: BenchProcess<Phase>,
     readonly sidecar: SidecarProcess,
   ) {}
 
   static async open(setup: Setup, isPinned: boolean): Promise<OverloadBench> {
     const bench = await SidecarBench.open();
-    const children: ChildProcess[] = [];
-    const start = (program: string, ...args: readonly string[]): ChildProcess => {
-      const child = fork(programOf(program), args, { execArgv: process.execArgv });
-      children.push(child);
-      return child;
-    };
+    const children: BenchProcess<never, unknown>[] = [];
     try {
-      const model = start('model', String(PLACES), String(SERVICE_MS));
-      const { port } = (await replyOf(model)) as { port: number };
-      const load = start('load');
-      await replyOf(load);
+      const args = [String(PLACES), String(SERVICE_MS)];
+      const model = await BenchProcess.start<'counts', number>(new URL('model.js', import.meta.url), {
+        args,
+      });
+      children.push(model);
+      const load = await BenchProcess.start<Phase>(new URL('load.js', import.meta.url));
+      children.push(load);
       const sidecar = await bench.start('model', {
         service: 'model',
         inbound: {
           listen: '127.0.0.1:0',
           mtls: 'off',
           default_intention: 'allow',
-          local: `127.0.0.1:${port}`,
+          local: `127.0.0.1:${model.ready}`,
           queue: setup.queue,
           routes: [{ methods: [UNARY], kind: 'unary' }],
         },
@@ -150,11 +137,11 @@ class OverloadBench {
       await sidecar.ready();
       if (isPinned) {
         pin(sidecar.pid, PROXY_CORE);
-        for (const child of children) pin(child.pid!, LOAD_CORE);
+        for (const child of children) pin(child.pid, LOAD_CORE);
       }
       return new OverloadBench(setup, bench, model, load, sidecar);
     } catch (error) {
-      for (const child of children) child.kill();
+      for (const child of children) child.stop();
       await bench.close();
       throw error;
     }
@@ -165,44 +152,16 @@ class OverloadBench {
     const inbound = this.sidecar.address('inbound');
     if (inbound.kind !== 'tcp') throw new Error('the sidecar is expected on TCP');
     const { port } = inbound;
-    this.load.send({ ...part, port, deadlineMs, firstClassEvery, seed: this.seed++ } satisfies Phase);
-    const reply = (await replyOf(this.load)) as LoadReply;
-    if ('calls' in reply) return reply.calls;
-    throw new Error('error' in reply ? reply.error : 'the load did not answer');
+    return this.load.ask({ ...part, port, deadlineMs, firstClassEvery, seed: this.seed++ });
   }
 
-  async counts(): Promise<ModelCounts> {
-    this.model.send('counts');
-    const reply = (await replyOf(this.model)) as ModelReply;
-    if ('counts' in reply) return reply.counts;
-    throw new Error('the model did not answer');
+  counts(): Promise<ModelCounts> {
+    return this.model.ask('counts');
   }
 
   async close(): Promise<void> {
-    for (const child of [this.load, this.model]) if (child.connected) child.disconnect();
+    this.load.stop();
+    this.model.stop();
     await this.bench.close();
   }
-}
-
-const HERE = dirname(fileURLToPath(import.meta.url));
-
-function programOf(name: string): string {
-  return [`${name}.js`, `${name}.ts`].map((file) => join(HERE, file)).find(existsSync)!;
-}
-
-function replyOf(child: ChildProcess): Promise<unknown> {
-  return new Promise((resolve, reject) => {
-    const onExit = (code: number | null): void =>
-      reject(new Error(`a process of the load ended with ${code}`));
-    child.once('exit', onExit);
-    child.once('message', (message) => {
-      child.removeListener('exit', onExit);
-      resolve(message);
-    });
-  });
-}
-
-/** All its threads. */
-function pin(pid: number, core: number): void {
-  execFileSync('taskset', ['-acp', String(core), String(pid)], { stdio: 'ignore' });
 }

@@ -5,7 +5,8 @@
  */
 
 import { type handleUnaryCall, Server, ServerCredentials } from '@grpc/grpc-js';
-import { type ModelReply, UNARY } from './protocol.js';
+import { answerRequests } from '../bench-process.js';
+import { type ModelCounts, UNARY } from './protocol.js';
 
 const places = Number(process.argv[2]);
 const serviceMs = Number(process.argv[3]);
@@ -58,13 +59,7 @@ server.addService(
   { Run: run },
 );
 
-function send(message: ModelReply): void {
-  process.send?.(message);
-}
-
-process.on('message', () => send({ counts: { runs, unanswered } }));
-process.on('disconnect', () => process.exit(0));
 server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, port) => {
   if (error) throw error;
-  send({ port });
+  answerRequests((): ModelCounts => ({ runs, unanswered }), port);
 });

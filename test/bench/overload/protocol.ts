@@ -35,9 +35,3 @@ export interface PhaseCalls {
   readonly status: readonly number[];
   readonly isFirstClass: readonly boolean[];
 }
-
-export type ModelReply = { readonly port: number } | { readonly counts: ModelCounts };
-export type LoadReply =
-  | { readonly ready: true }
-  | { readonly calls: PhaseCalls }
-  | { readonly error: string };

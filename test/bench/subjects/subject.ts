@@ -3,7 +3,7 @@
  * One listener, one upstream, for every subject.
  */
 
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -55,6 +55,11 @@ function findRoot(from: string): string {
     if (existsSync(join(dir, 'test/bench/peers')) && existsSync(join(dir, 'package.json'))) return dir;
   }
   throw new Error('the benchmark runs from a clone of the repository');
+}
+
+/** Binds all threads of a process to one core. */
+export function pin(pid: number, core: number): void {
+  execFileSync('taskset', ['-acp', String(core), String(pid)], { stdio: 'ignore' });
 }
 
 /** A port of 127.0.0.1 that was free a moment ago. */

@@ -1,0 +1,98 @@
+/** Programs of the benchmarks as child processes: asked one thing after another over IPC, ended with this process. */
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+
+/** What a child sends: first what it has to say about itself (`ready`), then an answer to each request. */
+interface Message {
+  readonly ready?: unknown;
+  readonly id?: number;
+  readonly value?: unknown;
+  readonly error?: string;
+}
+
+/** How a child is started. */
+export interface BenchProcessOptions {
+  /** Core to run on; absent: any. */
+  readonly core?: number;
+  /** Of Node. */
+  readonly flags?: readonly string[];
+  /** Of the program. */
+  readonly args?: readonly string[];
+}
+
+/** A child that answers requests of one kind with `answerRequests`. */
+export class BenchProcess<Request, Ready = undefined> {
+  private lastId = 0;
+  private readonly waiting = new Map<number, { resolve(value: unknown): void; reject(error: Error): void }>();
+
+  private constructor(
+    private readonly child: ChildProcess,
+    /** What it said about itself, such as its port. */
+    readonly ready: Ready,
+  ) {
+    child.on('message', (reply: Message) => this.settle(reply));
+    child.on('exit', (code) => {
+      for (const { reject } of this.waiting.values()) reject(new Error(`a process ended with ${code}`));
+      this.waiting.clear();
+    });
+  }
+
+  /** Starts the module at `url`, compiled or not; resolves when it is ready to be asked. */
+  static start<Request, Ready = undefined>(
+    url: URL,
+    { core, flags = [], args = [] }: BenchProcessOptions = {},
+  ): Promise<BenchProcess<Request, Ready>> {
+    const compiled = url.pathname;
+    const file = existsSync(compiled) ? compiled : compiled.replace(/\.js$/, '.ts');
+    const node = [process.execPath, ...process.execArgv, ...flags, file, ...args];
+    const argv = core === undefined ? node : ['taskset', '-c', String(core), ...node];
+    const child = spawn(argv[0]!, argv.slice(1), { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+    return new Promise((resolve, reject) => {
+      child.once('error', reject);
+      child.once('exit', (code) => reject(new Error(`${file} ended with ${code}`)));
+      child.once('message', ({ ready }: Message) => {
+        child.removeAllListeners('exit');
+        resolve(new BenchProcess<Request, Ready>(child, ready as Ready));
+      });
+    });
+  }
+
+  get pid(): number {
+    return this.child.pid!;
+  }
+
+  /** Rejects with the error of the child, or when it ends first. */
+  ask<Value>(request: Request): Promise<Value> {
+    this.lastId += 1;
+    const id = this.lastId;
+    return new Promise<Value>((resolve, reject) => {
+      this.waiting.set(id, { resolve: resolve as (value: unknown) => void, reject });
+      this.child.send({ id, request });
+    });
+  }
+
+  stop(): void {
+    if (this.child.connected) this.child.disconnect();
+  }
+
+  private settle({ id, value, error }: Message): void {
+    const waiting = this.waiting.get(id ?? -1);
+    this.waiting.delete(id ?? -1);
+    if (error === undefined) waiting?.resolve(value);
+    else waiting?.reject(new Error(error));
+  }
+}
+
+/** In a child: answers each request of the process that started it, says that it is ready, and ends with that process. */
+export function answerRequests<Request>(answer: (request: Request) => unknown, ready: unknown = true): void {
+  process.on('message', async ({ id, request }: { readonly id: number; readonly request: Request }) => {
+    try {
+      process.send?.({ id, value: await answer(request) });
+    } catch (error) {
+      process.send?.({ id, error: error instanceof Error ? error.message : String(error) });
+    }
+  });
+  process.on('disconnect', () => process.exit(0));
+  process.send?.({ ready });
+}
