@@ -28,7 +28,7 @@ describe('A drain', () => {
   const lastIds = (): number[] => app.goaways.map(({ payload }) => payload.readUInt32BE(0) & MAX_ID);
   const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-  it('says GOAWAY twice: first that the end comes, then which calls it took', () => {
+  it('a drain sends GOAWAY twice: first without taking a stream away, then with the last stream it took', () => {
     const call = stack.settle(app.call({ body: null }));
     drain();
     assert.deepEqual(lastIds(), [MAX_ID]);
@@ -39,7 +39,7 @@ describe('A drain', () => {
     assert.equal(call.isOver || late.isOver, false);
   });
 
-  it('waits with the second for a client that stands still: what it opens unknowing is served', () => {
+  it('a drain delays the second GOAWAY for a client that stands still, and serves the calls that it opens meanwhile', () => {
     stack.settle(app.call({ body: null }));
     app.socket.pause();
     drain();
@@ -52,7 +52,7 @@ describe('A drain', () => {
     assert.equal(stack.backend('a').requests.length, 2);
   });
 
-  it('does not wait for ever for a client that answers no PING', () => {
+  it('a drain sends the second GOAWAY after 3 s to a client that answers no PING', () => {
     app = stack.app(out.listener, undefined, { answersPings: false });
     const call = stack.settle(app.call({ body: null }));
     drain();
@@ -62,27 +62,25 @@ describe('A drain', () => {
     assert.deepEqual(lastIds(), [MAX_ID, call.id]);
   });
 
-  it('of the connections alone leaves the listener open: who is told to go comes back', () => {
+  it('a renewal of all connections leaves the listener open: a client that gets GOAWAY connects again', () => {
     const call = stack.settle(app.call({ body: null }));
     stack.settle(out.listener.renew());
     stack.advance(260);
     assert.deepEqual(lastIds(), [MAX_ID, call.id]);
     const again = stack.app(out.listener);
-    const next = stack.settle(again.call());
-    assert.equal(next.isOver, false);
+    assert.equal(stack.settle(again.call()).isOver, false);
     assert.equal(stack.backend('a').requests.length, 2);
   });
 
-  it('refuses what comes after the second as never processed', () => {
+  it('a call after the second GOAWAY is refused as never processed', () => {
     stack.settle(app.call({ body: null }));
     drain();
     stack.advance(260);
-    const late = stack.settle(app.call());
-    assert.equal(late.resetCode, 7);
+    assert.equal(stack.settle(app.call()).resetCode, 7);
     assert.equal(stack.backend('a').requests.length, 1);
   });
 
-  it('lets calls under way finish, then closes, and is over', async () => {
+  it('a drain lets calls in flight finish, closes their connections, and resolves', async () => {
     const call = stack.settle(app.call({ body: null }));
     drain();
     stack.advance(60_000);
@@ -96,7 +94,7 @@ describe('A drain', () => {
     assert.deepEqual([isDrained, app.isClosed], [true, true]);
   });
 
-  it('of an idle connection is over after the second GOAWAY', async () => {
+  it('a drain of an idle connection is over after the second GOAWAY', async () => {
     drain();
     stack.advance(300);
     await settle();
@@ -104,14 +102,14 @@ describe('A drain', () => {
     assert.equal(app.goaways.length, 2);
   });
 
-  it('of nothing is over at once', async () => {
+  it('a drain without connections is over at once', async () => {
     stack.settle(app.socket.destroy());
     drain();
     await settle();
     assert.equal(isDrained, true);
   });
 
-  it('twice is the same drain', async () => {
+  it('a second drain joins the first', async () => {
     drain();
     drain();
     stack.advance(300);
@@ -120,7 +118,7 @@ describe('A drain', () => {
     assert.equal(isDrained, true);
   });
 
-  it('that has lasted long enough is stopped: what is left is lost, and counted so', () => {
+  it('a stop during a drain loses the calls that are left, and counts them', () => {
     const call = stack.settle(app.call({ body: null }));
     drain();
     stack.advance(1000);
@@ -131,7 +129,7 @@ describe('A drain', () => {
     stack.assertIdle();
   });
 
-  it('loses no call of a sidecar before it', () => {
+  it('a drain loses no call of an outbound sidecar', () => {
     const stacked = new Stack();
     const behind = stacked.outbound(anUpstream(['a'], { name: 'behind' }));
     const net = stacked.net;
@@ -159,7 +157,7 @@ describe('A drain', () => {
     stacked.close();
   });
 
-  it('of a caller that says GOAWAY itself closes when its calls have ended', () => {
+  it('the connection of a caller that sends GOAWAY closes when its calls have ended', () => {
     const call = stack.settle(app.call({ body: null }));
     stack.settle(app.goaway(0));
     assert.equal(app.isClosed, false);
@@ -180,7 +178,7 @@ describe('A newcomer', () => {
   });
   afterEach(() => stack.close());
 
-  it('that says nothing is let go after the handshake time', () => {
+  it('a new connection that sends nothing is closed after the handshake timeout', () => {
     const [near, far] = stack.net.pair();
     out.listener.accept(far as never, null);
     stack.advance(4990);
@@ -191,7 +189,7 @@ describe('A newcomer', () => {
     assert.equal(stack.relay.stats.connectionsOpen, 0);
   });
 
-  it('that stays idle for an hour keeps its connection, and costs no PING', () => {
+  it('a connection that is idle for an hour stays open, without a PING', () => {
     const app = stack.app(out.listener);
     stack.advance(3_600_000);
     assert.equal(app.isClosed, false);

@@ -31,7 +31,7 @@ describe('Questions about health, inbound,', () => {
     stack.settle(peer.call({ path, body: healthQuestion(service) }));
   const model = (): PeerStream[] => side.model.requests;
 
-  it('are answered from what is known, and the model is not asked', () => {
+  it('a health check is answered from what is known, and the model is not asked', () => {
     for (const service of ['', 'digits']) {
       const asked = ask(service);
       assert.equal(asked.status, 0);
@@ -45,7 +45,7 @@ describe('Questions about health, inbound,', () => {
     assert.equal(tally, 3, 'they are calls of peers like others');
   });
 
-  it('are passed on where nothing is known, to be watched, and when they cannot be read', () => {
+  it('a health check goes to the model where nothing is known, where it is a Watch, and where it cannot be read', () => {
     assert.equal(ask('letters').body.toString(), 'the model');
     assert.equal(ask('digits', WATCH).body.toString(), 'the model');
     const odd = peer.call({ path: CHECK, body: Buffer.from([1, 0, 0, 0, 0]) });
@@ -58,7 +58,7 @@ describe('Questions about health, inbound,', () => {
     );
   });
 
-  it('are answered however they are cut', () => {
+  it('a health check is answered however its octets are split', () => {
     const asked = peer.call({ path: CHECK, body: null });
     const bytes = healthQuestion('digits');
     for (let i = 0; i < bytes.length; i++) {
@@ -70,7 +70,7 @@ describe('Questions about health, inbound,', () => {
     assert.equal(begun.status, 4, 'a question that is never asked');
   });
 
-  it('are answered for a busy model, past its line', () => {
+  it('a health check is answered while the model is busy, without the queue', () => {
     side.model.answer = () => {};
     const calls = [peer.call(), peer.call()];
     stack.run();
@@ -82,7 +82,7 @@ describe('Questions about health, inbound,', () => {
     assert.ok(calls.every(({ isOver }) => isOver));
   });
 
-  it('are answered for a model that is away or not there yet', () => {
+  it('a health check is answered while the model is away or starts', () => {
     known[''] = false;
     side.backend.setState({ kind: 'away', why: 'it crashed' });
     assert.equal(ask('').body.toString('hex'), NOT_SERVING);
@@ -92,7 +92,7 @@ describe('Questions about health, inbound,', () => {
     assert.equal(ask('').body.toString('hex'), NOT_SERVING);
   });
 
-  it('are asked by those who may call, and by nobody else', () => {
+  it('a health check needs an intention like any other call', () => {
     const stranger = stack.app(side.listener, 'stranger');
     const asked = stack.settle(stranger.call({ path: CHECK, body: healthQuestion('') }));
     assert.deepEqual([asked.status, asked.reason], [7, 'not-allowed']);

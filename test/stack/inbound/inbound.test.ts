@@ -30,23 +30,24 @@ describe('Inbound', () => {
     side = stack.inbound(anInbound(over), { ready });
     peer = stack.app(side.listener, 'app');
   };
+  const answering = (over: InboundOptions = {}): void => {
+    start(over);
+    side.model.answer = (stream) => stream.reply();
+  };
   const atModel = (): readonly PeerStream[] => side.model.requests;
   afterEach(() => stack.close());
 
-  describe('who may call', () => {
-    it('is who an intention names; the model learns the verified caller', () => {
-      start();
-      side.model.answer = (stream) => stream.reply();
-      const call = stack.settle(peer.call({ metadata: [['outrider-caller', 'root']] }));
-      assert.equal(call.status, 0);
+  describe('authorization', () => {
+    it('a caller that an intention allows reaches the model, which gets its verified identity', () => {
+      answering();
+      assert.equal(stack.settle(peer.call({ metadata: [['outrider-caller', 'root']] })).status, 0);
       const callers = side.model.last.lists[0]!.filter(([name]) => name === 'outrider-caller');
       assert.deepEqual(callers, [['outrider-caller', 'app']]);
       assert.equal(side.model.last.header(':scheme'), 'http');
     });
 
-    it('does not say so itself: what proxies say of their clients never reaches the model', () => {
-      start();
-      side.model.answer = (stream) => stream.reply();
+    it('forwarded-client headers of a caller never reach the model', () => {
+      answering();
       const forged = (n: number): [string, string][] => [
         ['x-forwarded-client-cert', `By=spiffe://mesh/a;URI=spiffe://mesh/root-${n}`],
         ['forwarded', `for=10.0.0.${n};by=gateway`],
@@ -64,7 +65,7 @@ describe('Inbound', () => {
       }
     });
 
-    it('says how often it has tried before, and the model learns it', () => {
+    it('the number of previous attempts reaches the model', () => {
       start();
       for (const [said, told] of [
         ['2', '2'],
@@ -77,7 +78,7 @@ describe('Inbound', () => {
       }
     });
 
-    it('is nobody by default', () => {
+    it('a call without an intention is not allowed', () => {
       start({ intentions: [] });
       const call = stack.settle(peer.call());
       assert.deepEqual([call.status, call.reason, call.isTrailersOnly], [7, 'not-allowed', true]);
@@ -85,26 +86,22 @@ describe('Inbound', () => {
       assert.equal(atModel().length, 0);
     });
 
-    it('is nobody without identity where that is asked for', () => {
+    it('a caller without identity is refused where mTLS is strict', () => {
       start({ defaultIntention: 'allow' });
-      const call = stack.app(side.listener).call();
-      stack.run();
+      const call = stack.settle(stack.app(side.listener).call());
       assert.deepEqual([call.status, call.reason], [16, 'no-identity']);
     });
 
-    it('is judged by intentions for everyone where identity is optional', () => {
-      start({ mtls: 'permissive', intentions: [{ from: '*', to: 'digits', action: 'allow' }] });
-      side.model.answer = (stream) => stream.reply();
-      const call = stack.app(side.listener).call({ metadata: [['outrider-caller', 'root']] });
-      stack.run();
+    it('a caller without identity needs an intention for every service where mTLS is permissive', () => {
+      answering({ mtls: 'permissive', intentions: [{ from: '*', to: 'digits', action: 'allow' }] });
+      const call = stack.settle(stack.app(side.listener).call({ metadata: [['outrider-caller', 'root']] }));
       assert.equal(call.status, 0);
       assert.equal(side.model.last.header('outrider-caller'), undefined);
     });
 
-    it('comes before the route, so that nobody learns which methods there are', () => {
+    it('authorization comes before the route, so that a caller that is refused learns of no methods', () => {
       start({ intentions: [], routes: [aRoute({ methods: [CHECK] })] });
-      const call = stack.settle(peer.call());
-      assert.equal(call.status, 7);
+      assert.equal(stack.settle(peer.call()).status, 7);
     });
   });
 
@@ -116,9 +113,8 @@ describe('Inbound', () => {
     };
     const OTHER = { from: 'other', to: 'digits', action: 'allow' } as const;
 
-    it('refuses the next call on an open connection', () => {
-      start();
-      side.model.answer = (stream) => stream.reply();
+    it('an intention that is revoked refuses the next call on an open connection', () => {
+      answering();
       stack.settle(peer.call());
       revoke();
       const call = stack.settle(peer.call());
@@ -126,7 +122,7 @@ describe('Inbound', () => {
       assert.equal(atModel().length, 1);
     });
 
-    it('ends the streams that are open, those in the line too, and no one else’s', () => {
+    it("an intention that is revoked ends the caller's open streams and its queued calls, and those of no other caller", () => {
       start({
         routes: [aStreamRoute()],
         queue: { concurrency: 2 },
@@ -168,55 +164,43 @@ describe('Inbound', () => {
       const table = new IntentionTable([intention], otherwise, ++version);
       stack.settle(side.inbound.setIntentions(table, side.listener.sessions));
     };
-    const statusOf = (path: string, metadata: [string, string][] = [], from = peer): number | undefined => {
-      const call = stack.settle(from.call({ path, metadata }));
-      return call.status;
-    };
+    const statusOf = (path: string, metadata: [string, string][] = [], from = peer): number | undefined =>
+      stack.settle(from.call({ path, metadata })).status;
+    const statusesOf = (paths: readonly string[], from = peer) =>
+      paths.map((path) => statusOf(path, [], from));
 
-    it('lets calls through one by one', () => {
-      start();
-      side.model.answer = (stream) => stream.reply();
+    it('an intention with permissions allows or denies each call', () => {
+      answering();
       permit([infer]);
-      assert.deepEqual(
-        [INFER, READY, INFER].map((path) => statusOf(path)),
-        [0, 7, 0],
-      );
+      assert.deepEqual(statusesOf([INFER, READY, INFER]), [0, 7, 0]);
       permit([{ ...infer, headers: [team] }]);
       assert.equal(statusOf(INFER), 7);
       assert.equal(statusOf(INFER, [['x-team', 'a']]), 0);
       assert.equal(
-        statusOf(INFER, [
-          ['x-team', 'a'],
-          ['x-team', 'b'],
-        ]),
+        statusOf(
+          INFER,
+          ['a', 'b'].map((value) => ['x-team', value]),
+        ),
         7,
       );
       permit([{ ...infer, action: 'deny' }], 'app', 'allow');
-      assert.deepEqual(
-        [INFER, READY, '/x.Y/Z/'].map((path) => statusOf(path)),
-        [7, 0, 7],
-      );
+      assert.deepEqual(statusesOf([INFER, READY, '/x.Y/Z/']), [7, 0, 7]);
     });
 
-    it('believes no caller about what only we say', () => {
+    it("a permission on an `outrider-*` header matches no caller's own header", () => {
       start();
       const present = { ...team, name: 'outrider-caller', kind: 'present' } as const;
       permit([{ action: 'allow', headers: [present] }]);
       assert.equal(statusOf(INFER, [['outrider-caller', 'root']]), 7);
     });
 
-    it('holds for a caller without identity by the wildcard', () => {
-      start({ mtls: 'permissive' });
-      side.model.answer = (stream) => stream.reply();
+    it('a permission of the wildcard holds for a caller without identity', () => {
+      answering({ mtls: 'permissive' });
       permit([infer], '*');
-      const nobody = stack.app(side.listener);
-      assert.deepEqual(
-        [INFER, READY].map((path) => statusOf(path, [], nobody)),
-        [0, 7],
-      );
+      assert.deepEqual(statusesOf([INFER, READY], stack.app(side.listener)), [0, 7]);
     });
 
-    it('that no longer covers them ends the open calls, and those alone', () => {
+    it('a permission that no longer covers an open call ends it, and no other', () => {
       start({ routes: [aStreamRoute()], queue: { concurrency: 4 } });
       const open = [INFER, READY].map((path) => peer.call({ path, body: null }));
       stack.run();
@@ -235,7 +219,7 @@ describe('Inbound', () => {
   });
 
   describe('while intentions are not known', () => {
-    it('every call is told so, and may be tried elsewhere', () => {
+    it('a call before the intentions are loaded is refused as never processed', () => {
       start({ mtls: 'permissive' });
       side.inbound.setIntentions(IntentionTable.notLoaded(50), side.listener.sessions);
       for (const from of [peer, stack.app(side.listener)]) {
@@ -246,16 +230,15 @@ describe('Inbound', () => {
       }
       side.model.answer = (stream) => stream.reply();
       side.inbound.setIntentions(new IntentionTable([], 'allow', 51), side.listener.sessions);
-      const call = stack.settle(peer.call());
-      assert.equal(call.status, 0);
+      assert.equal(stack.settle(peer.call()).status, 0);
     });
   });
 
-  describe('the line before the model', () => {
+  describe('the queue of a model', () => {
     const fill = (n: number, options = {}): PeerStream[] =>
       stack.settle(Array.from({ length: n }, () => peer.call(options)));
 
-    it('lets as many through as the model may hold, and the rest in their order', () => {
+    it('the queue lets `concurrency` calls through, and the rest in the order of their arrival', () => {
       start({ queue: { concurrency: 2 } });
       const calls = fill(5);
       assert.equal(atModel().length, 2);
@@ -271,7 +254,7 @@ describe('Inbound', () => {
       stack.assertIdle();
     });
 
-    it('refuses one more than may wait, with the time after which to ask again', () => {
+    it('the queue refuses one call more than `max_waiting`, with a pushback', () => {
       start({ queue: { concurrency: 1, maxWaiting: 2 } });
       const refused = fill(4)[3]!;
       assert.deepEqual([refused.status, refused.reason], [8, 'overloaded']);
@@ -280,14 +263,14 @@ describe('Inbound', () => {
       assert.match(refused.trailer('grpc-message')!, /2 calls are waiting/);
     });
 
-    it('refuses more bytes than may wait', () => {
+    it('the queue refuses more bytes than `max_waiting_bytes`', () => {
       start({ queue: { concurrency: 1, maxWaitingBytes: 1500 } });
       const calls = fill(3, { body: Buffer.alloc(1000) });
       assert.deepEqual([calls[2]!.status, calls[2]!.reason], [8, 'overloaded']);
       assert.equal(side.backend.queue.waitingBytes, 1000);
     });
 
-    it('refuses on arrival what would not reach the model in time', () => {
+    it('the queue refuses on arrival a call that would not end before its deadline', () => {
       start({ queue: { concurrency: 1 } });
       const [first] = fill(1);
       stack.advance(500);
@@ -301,7 +284,7 @@ describe('Inbound', () => {
       assert.equal(early.isOver, false);
     });
 
-    it('never lets a call through whose deadline has passed', () => {
+    it('the queue lets no call through whose deadline has passed', () => {
       start({ queue: { concurrency: 1 } });
       const [, hasty] = [peer.call({ timeout: '10S' }), peer.call({ timeout: '100m' })];
       stack.advance(110);
@@ -312,7 +295,7 @@ describe('Inbound', () => {
       stack.assertIdle();
     });
 
-    it('keeps to the limit of an attempt that its caller’s sidecar tells, from the end of the request', () => {
+    it("the attempt timeout that the caller's sidecar sends counts from the end of the request", () => {
       start({ queue: { concurrency: 1 } });
       const told: CallOptions = { timeout: '5S', metadata: [['outrider-attempt-timeout', '300m']] };
       const slow = peer.call({ ...told, body: null });
@@ -331,7 +314,7 @@ describe('Inbound', () => {
       stack.assertIdle();
     });
 
-    it('tells the model the time that is left after the wait', () => {
+    it('the model gets as `grpc-timeout` the time that is left after the wait', () => {
       start({ queue: { concurrency: 1 } });
       fill(2, { timeout: '5S' });
       stack.advance(2000);
@@ -340,7 +323,7 @@ describe('Inbound', () => {
       assert.ok(left <= 3000 && left > 2900, `${left}`);
     });
 
-    it('gives the place of a call that leaves to the next, running or waiting', () => {
+    it('the place of a cancelled call, running or waiting, goes to the next', () => {
       start({ queue: { concurrency: 1 } });
       const [running, waiting] = fill(3);
       waiting!.reset();
@@ -350,7 +333,7 @@ describe('Inbound', () => {
       assert.deepEqual([side.backend.queue.running, side.backend.queue.waiting], [1, 0]);
     });
 
-    it('gives the place of a call whose deadline passes at the model to the next', () => {
+    it('the place of a call whose deadline passes at the model goes to the next', () => {
       start({ queue: { concurrency: 1 } });
       const call = peer.call({ timeout: '200m' });
       fill(1);
@@ -360,7 +343,7 @@ describe('Inbound', () => {
       assert.equal(atModel().length, 2);
     });
 
-    it('is not for a unary request that is still arriving', () => {
+    it('a unary call is not queued while its request is still arriving', () => {
       start({ queue: { concurrency: 1 } });
       const slow = peer.call({ body: null });
       stack.settle(slow.data(Buffer.alloc(100)));
@@ -374,7 +357,7 @@ describe('Inbound', () => {
       assert.equal(side.model.last.bytes, 110);
     });
 
-    it('is not for a large unary request either, as long as there is room to keep it', () => {
+    it('a large unary request is buffered whole before it is queued', () => {
       start({ queue: { concurrency: 1 } });
       const slow = peer.call({ body: null });
       stack.settle(slow.data(Buffer.alloc(1_000_000, 'x')));
@@ -387,7 +370,7 @@ describe('Inbound', () => {
       stack.assertIdle();
     });
 
-    it('takes a larger one as it comes', () => {
+    it('a unary request larger than the replay buffer is queued before its end', () => {
       start({ queue: { concurrency: 1 } });
       const body = Buffer.alloc(5_000_000, 'y');
       const call = stack.settle(peer.call({ body }));
@@ -397,13 +380,13 @@ describe('Inbound', () => {
       stack.assertIdle();
     });
 
-    it('takes a stream when it begins', () => {
+    it('a stream is queued when it begins', () => {
       start({ queue: { concurrency: 1 }, routes: [aStreamRoute()] });
       stack.settle(peer.call({ body: null }));
       assert.equal(atModel().length, 1);
     });
 
-    it('is passed by health and reflection', () => {
+    it('health and reflection calls pass the queue', () => {
       start({ queue: { concurrency: 1 } });
       fill(2);
       peer.call({ path: CHECK });
@@ -415,7 +398,7 @@ describe('Inbound', () => {
       assert.equal(side.backend.queue.running, 1);
     });
 
-    it('grows and shrinks with its configuration, and forgets nobody', () => {
+    it('a changed configuration resizes the queue without losing a call', () => {
       start({ queue: { concurrency: 1 } });
       const calls = fill(4);
       const wider = anInbound({ queue: { concurrency: 3 } });
@@ -434,7 +417,7 @@ describe('Inbound', () => {
   });
 
   describe('a model', () => {
-    it('that resets every call of one connection gets another', () => {
+    it('a model that resets every call of one connection gets another connection', () => {
       start();
       const { model } = side;
       model.answer = ({ peer: at, id }) => {
@@ -450,7 +433,7 @@ describe('Inbound', () => {
       assert.equal(model.open.length, 1);
     });
 
-    it('that starts is waited for, within the deadline', () => {
+    it('calls wait for a model that starts, within their deadlines', () => {
       start({}, false);
       const patient = peer.call({ timeout: '5S' });
       const hasty = peer.call({ timeout: '500m' });
@@ -465,7 +448,7 @@ describe('Inbound', () => {
       stack.assertIdle();
     });
 
-    it('that went away turns calls away, those in the line too, as never processed', () => {
+    it('calls to a model that is away, queued ones too, are refused as never processed', () => {
       start({ queue: { concurrency: 1 } });
       const running = peer.call();
       const waiting = stack.settle(peer.call());
@@ -482,7 +465,7 @@ describe('Inbound', () => {
       stack.assertIdle();
     });
 
-    it('that says GOAWAY or refuses a call did not process it', () => {
+    it('a call that the model answers with GOAWAY or REFUSED_STREAM counts as never processed', () => {
       start();
       const refused = peer.call();
       const leftOut = stack.settle(peer.call());
@@ -497,7 +480,7 @@ describe('Inbound', () => {
       assert.equal(next.status, 0, 'a new connection was made');
     });
 
-    it('that cannot be connected to did not process it', () => {
+    it('a call to a model that cannot be connected counts as never processed', () => {
       start();
       side.model.mode = 'refuses';
       stack.settle(side.model.peer.socket.break());
@@ -508,7 +491,7 @@ describe('Inbound', () => {
       stack.assertIdle();
     });
 
-    it('whose outrider metadata nobody believes', () => {
+    it('`outrider-*` metadata of a model is removed from its response', () => {
       start();
       side.model.answer = (stream) =>
         stream.begin([['outrider-degraded', 'x']]).trailers(14, [['outrider-unprocessed', 'true']]);
@@ -517,7 +500,7 @@ describe('Inbound', () => {
       assert.ok(!JSON.stringify(call.lists).includes('outrider-'));
     });
 
-    it('is judged by its runs, not by health and reflection', () => {
+    it('the activity of a model is measured by its calls, not by health and reflection', () => {
       start({ queue: { concurrency: 2 } });
       peer.call({ path: CHECK });
       stack.advance(10);
@@ -537,7 +520,7 @@ describe('Inbound', () => {
     });
   });
 
-  it('answers an unknown route and an expired call itself', () => {
+  it('a call on an unknown route and a call with an expired deadline get local replies', () => {
     start({ routes: [aRoute({ methods: [CHECK] })] });
     const unknown = peer.call();
     const expired = stack.settle(peer.call({ path: CHECK, timeout: '0n' }));
@@ -547,7 +530,7 @@ describe('Inbound', () => {
     stack.assertIdle();
   });
 
-  it('grants nobody more time than the route may, streams included', () => {
+  it("the route's `max_timeout` bounds the deadline of every call, streams included", () => {
     start({ routes: [aStreamRoute({ maxTimeoutMs: 2_000 })], queue: { concurrency: 4 } });
     const calls = [peer.call({ body: null, timeout: '1H' }), peer.call({ body: null })];
     const short = peer.call({ body: null, timeout: '1S' });
@@ -558,7 +541,7 @@ describe('Inbound', () => {
     stack.assertIdle();
   });
 
-  it('relays a bidirectional stream to the model', () => {
+  it('a bidirectional stream is relayed to the model', () => {
     start({ routes: [aStreamRoute()] });
     const call = peer.call({ body: null });
     stack.settle(call.data(MESSAGE));

@@ -36,6 +36,10 @@ describe('Inbound limits', () => {
     web = stack.app(side.listener, 'web');
     batch = stack.app(side.listener, 'batch');
   };
+  const answering = (over: InboundOptions): void => {
+    start(over);
+    side.model.answer = (stream) => stream.reply();
+  };
   const reload = (over: InboundOptions): void => {
     const config = anInbound({ intentions: EVERYONE, ...over });
     stack.settle(side.inbound.update(config, side.intentions(config.intentions), side.listener.sessions));
@@ -53,7 +57,7 @@ describe('Inbound limits', () => {
   };
   afterEach(() => stack.close());
 
-  describe('rates', () => {
+  describe('rate limits', () => {
     const rate = (over: Partial<RateLimitConfig> = {}): RateLimitConfig => ({
       callers: ['*'],
       methods: ['*'],
@@ -61,12 +65,8 @@ describe('Inbound limits', () => {
       burst: 2,
       ...over,
     });
-    const answering = (over: InboundOptions): void => {
-      start(over);
-      side.model.answer = (stream) => stream.reply();
-    };
 
-    it('refuse what is over them as never processed, with the time after which to come again', () => {
+    it('a call over its rate limit is refused as never processed, with a pushback', () => {
       answering({ rateLimits: [rate()] });
       assert.deepEqual([call(web).status, call(web).status], [0, 0]);
       const refused = call(web);
@@ -81,31 +81,31 @@ describe('Inbound limits', () => {
       assert.deepEqual([call(web).status, call(web).status], [0, 8]);
     });
 
-    it('tell nobody to stay away for longer than a minute', () => {
+    it('the pushback of a rate limit is one minute at most', () => {
       answering({ rateLimits: [rate({ perSecond: 0.001, burst: 1 })] });
       call(web);
       assert.equal(call(web).trailer('grpc-retry-pushback-ms'), '60000');
     });
 
-    it('hold for callers without identity together', () => {
+    it('callers without identity share one rate limit', () => {
       answering({ mtls: 'permissive', rateLimits: [rate({ burst: 1 })] });
       const [one, other] = [stack.app(side.listener), stack.app(side.listener)];
       assert.deepEqual([call(one).status, call(other).status, call(web).status], [0, 8, 0]);
       assert.match(call(other).trailer('grpc-message')!, /a caller without identity/);
     });
 
-    it('come after intentions, and spend nothing on callers that may not call', () => {
+    it('a call that is not allowed takes no token of a rate limit', () => {
       answering({ rateLimits: [rate({ burst: 1 })], intentions: [] });
       for (let i = 0; i < 3; i++) assert.equal(call(web).reason, 'not-allowed');
       assert.equal(report().rateLimited, 0);
     });
 
-    it('let questions about health pass', () => {
+    it('health checks pass the rate limits', () => {
       answering({ rateLimits: [rate({ burst: 1 })] });
       for (let i = 0; i < 5; i++) assert.equal(call(web, { path: CHECK }).status, 0);
     });
 
-    it('are taken over anew, and nobody gets a burst for it', () => {
+    it('a changed rate limit gives no caller a new burst', () => {
       answering({ rateLimits: [rate({ burst: 1, perSecond: 0.1 })] });
       call(web);
       reload({ rateLimits: [rate({ burst: 5, perSecond: 0.1 })] });
@@ -116,10 +116,10 @@ describe('Inbound limits', () => {
     });
   });
 
-  describe('classes', () => {
+  describe('priority classes', () => {
     const queue = { concurrency: 1, maxWaiting: 3, priority: PRIORITY };
 
-    it('go before one another, and calls without one are as configured', () => {
+    it('a more important class goes first, and a call without a class has the default one', () => {
       start({ queue: { ...queue, maxWaiting: 10 } });
       call(web);
       for (const name of ['later', 'soon', 'now', 'never heard of', 'now']) ofClass(name);
@@ -140,7 +140,7 @@ describe('Inbound limits', () => {
       ]);
     });
 
-    it('make the least important give way, which may be tried elsewhere', () => {
+    it('a call of the least important class gives way in a full queue, as never processed', () => {
       start({ queue });
       call(web);
       const [, later] = [ofClass('later'), ofClass('later'), ofClass('soon')];
@@ -155,7 +155,7 @@ describe('Inbound limits', () => {
       order('x-class');
     });
 
-    it('are not invented by callers, whatever they send', () => {
+    it('a priority class that is not configured counts as the default', () => {
       start({ queue: { ...queue, maxWaiting: 100 } });
       call(web);
       const hostile = [
@@ -184,7 +184,7 @@ describe('Inbound limits', () => {
       order('x-class');
     });
 
-    it('keep who waits when they change', () => {
+    it('calls that wait keep their places when the classes change', () => {
       start({ queue: { ...queue, maxWaiting: 10 } });
       call(web);
       const waiting = ['later', 'now', 'soon'].map((name) => ofClass(name));
@@ -198,10 +198,10 @@ describe('Inbound limits', () => {
     });
   });
 
-  describe('turns', () => {
+  describe('fairness between callers', () => {
     const queue = { concurrency: 1, maxWaiting: 4, fair: true };
 
-    it('are of callers by their proven identity, however many calls each sends', () => {
+    it('callers take turns by their verified identity, however many calls each sends', () => {
       start({ queue: { ...queue, maxWaiting: 10 } });
       call(batch);
       for (let i = 0; i < 5; i++) call(batch, { metadata: [['outrider-caller', `batch-${i}`]] });
@@ -219,18 +219,17 @@ describe('Inbound limits', () => {
       ]);
     });
 
-    it('make the caller with the most waiting give way to one with fewer', () => {
+    it('the caller with the most waiting calls gives way to one with fewer', () => {
       start({ queue });
       call(batch);
       const many = Array.from({ length: 4 }, () => call(batch));
-      const one = call(web);
-      assert.equal(one.isOver, false);
+      assert.equal(call(web).isOver, false);
       assert.deepEqual([many[3]!.status, many[3]!.reason], [8, 'overloaded']);
       assert.equal(call(batch).reason, 'overloaded');
       order('outrider-caller');
     });
 
-    it('begin with a change of configuration, and keep who waits', () => {
+    it('fairness that is switched on later keeps the calls that wait', () => {
       start({ queue: { ...queue, fair: false, maxWaiting: 10 } });
       call(batch);
       for (let i = 0; i < 3; i++) call(batch);
@@ -243,7 +242,7 @@ describe('Inbound limits', () => {
     });
   });
 
-  describe('a number of calls at once that is found', () => {
+  describe('the adaptive limit', () => {
     const queue = { concurrency: 2, maxWaiting: 1_000, adaptive: { min: 1, max: 50 } };
     /** Calls keep coming, and the model takes `takesMs` for each. */
     const drive = (seconds: number, takesMs: (held: number) => number, options: CallOptions = {}): void => {
@@ -258,7 +257,7 @@ describe('Inbound limits', () => {
     };
     const finish = (): void => stack.advance(60_000);
 
-    it('grows while the model takes more without becoming slower, up to where it does not', () => {
+    it('the adaptive limit grows while latency does not, and stops where it does', () => {
       start({ queue, routes: [aRoute({ timeoutMs: 0 })] });
       drive(20, (held) => 10 * Math.max(1, held / 8));
       assert.ok(report().concurrency >= 8 && report().concurrency <= 18, `${report().concurrency}`);
@@ -266,7 +265,7 @@ describe('Inbound limits', () => {
       finish();
     });
 
-    it('is learnt from whole inferences that succeeded, and from nothing else', () => {
+    it('the adaptive limit samples unary inferences that succeeded, and nothing else', () => {
       start({ queue, routes: [aRoute({ timeoutMs: 0 })] });
       drive(3, () => 0.5, { path: READY });
       assert.deepEqual([report().concurrency, report().unloadedMs], [2, 0]);
@@ -279,14 +278,14 @@ describe('Inbound limits', () => {
       finish();
     });
 
-    it('is not learnt from streams, which last as long as they like', () => {
+    it('the adaptive limit takes no samples from streams', () => {
       start({ queue, routes: [aStreamRoute()] });
       drive(3, () => 10);
       assert.equal(report().unloadedMs, 0);
       finish();
     });
 
-    it('is kept while the model is away, and taken over within new bounds', () => {
+    it('the adaptive limit is kept while the model is away, and within new bounds', () => {
       start({ queue, routes: [aRoute({ timeoutMs: 0 })] });
       drive(10, () => 10);
       const found = report().concurrency;
@@ -303,15 +302,14 @@ describe('Inbound limits', () => {
     });
   });
 
-  describe('memory that runs short', () => {
+  describe('memory pressure', () => {
     const use = (share: number): void => {
       usedBytes = share;
       stack.advance(300);
     };
 
-    it('leaves the most important class, and health', () => {
-      start({ queue: { concurrency: 1, maxWaiting: 10, priority: PRIORITY } });
-      side.model.answer = (stream) => stream.reply();
+    it('high memory pressure refuses all but the most important class and health checks', () => {
+      answering({ queue: { concurrency: 1, maxWaiting: 10, priority: PRIORITY } });
       use(88);
       const shed = ofClass('soon');
       assert.deepEqual([shed.status, shed.reason], [8, 'memory-pressure']);
@@ -324,7 +322,7 @@ describe('Inbound limits', () => {
       assert.deepEqual([ofClass('later').status, report().pressure], [0, 'none']);
     });
 
-    it('leaves half of the line where there are no classes', () => {
+    it('high memory pressure without classes refuses calls while the queue is half full', () => {
       start({ queue: { concurrency: 1, maxWaiting: 4 } });
       use(88);
       const calls = Array.from({ length: 5 }, () => call(web));
@@ -335,7 +333,7 @@ describe('Inbound limits', () => {
       order('x-class');
     });
 
-    it('leaves what need not wait, even where nothing may', () => {
+    it('high memory pressure refuses no call that finds a free place', () => {
       start({ queue: { concurrency: 1, maxWaiting: 0 } });
       use(88);
       assert.deepEqual(
@@ -345,7 +343,7 @@ describe('Inbound limits', () => {
       order('x-class');
     });
 
-    it('refuses every new call in the end, before its body is taken, and no running one', () => {
+    it('critical memory pressure refuses every new call before its body is read, and ends no running one', () => {
       start({ queue: { concurrency: 1, maxWaiting: 10, priority: PRIORITY } });
       const [running, waiting] = [ofClass('later'), ofClass('later')];
       use(95);
@@ -361,10 +359,9 @@ describe('Inbound limits', () => {
       );
     });
 
-    it('spends no caller’s rate', () => {
+    it('a call that is refused for memory takes no token of a rate limit', () => {
       const rateLimits = [{ callers: ['*'], methods: ['*'], perSecond: 0.1, burst: 1 }];
-      start({ rateLimits });
-      side.model.answer = (stream) => stream.reply();
+      answering({ rateLimits });
       use(95);
       assert.equal(call(web).reason, 'memory-pressure');
       use(10);
@@ -372,12 +369,10 @@ describe('Inbound limits', () => {
     });
   });
 
-  it('cost a large request nothing that is refused: nothing of it is kept', () => {
-    start({ rateLimits: [{ callers: ['*'], methods: ['*'], perSecond: 0.1, burst: 1 }] });
-    side.model.answer = (stream) => stream.reply();
+  it('a large request that is refused is not buffered', () => {
+    answering({ rateLimits: [{ callers: ['*'], methods: ['*'], perSecond: 0.1, burst: 1 }] });
     call(web);
-    const refused = call(web, { body: Buffer.alloc(4 * MIB) });
-    assert.equal(refused.reason, 'rate-limited');
+    assert.equal(call(web, { body: Buffer.alloc(4 * MIB) }).reason, 'rate-limited');
     assert.equal(stack.relay.memory.held, 0);
   });
 });

@@ -32,7 +32,7 @@ describe('Inbound, when the process of the model ends', () => {
   };
 
   for (const of of [EndClass.crashed, EndClass.killedBusy]) {
-    it(`says that the call ran in a process that is ${of}, and does not mark it as unprocessed`, () => {
+    it(`a call in a process that is ${of} gets model-crashed, and is not marked as unprocessed`, () => {
       const call = running();
       breakConnection();
       stack.advance(200);
@@ -45,7 +45,7 @@ describe('Inbound, when the process of the model ends', () => {
   }
 
   for (const of of [EndClass.ended, EndClass.killedFrozen]) {
-    it(`implicates no call when the process is ${of}`, () => {
+    it(`a process that is ${of} implicates no call`, () => {
       const call = running();
       breakConnection();
       end(of);
@@ -53,7 +53,7 @@ describe('Inbound, when the process of the model ends', () => {
     });
   }
 
-  it('knows the end that was told before the break was seen', () => {
+  it('the end of the process may be reported before the loss of the connection is seen', () => {
     const call = running();
     end(EndClass.crashed);
     side.backend.setState({ kind: 'away', why: 'killed by SIGSEGV' });
@@ -61,7 +61,7 @@ describe('Inbound, when the process of the model ends', () => {
     assert.deepEqual([call.status, call.reason], [14, 'model-crashed']);
   });
 
-  it('blames no end that is longer ago for a connection that breaks', () => {
+  it('an end of the process longer ago is not blamed for a connection that is lost', () => {
     end(EndClass.crashed);
     stack.advance(300);
     const call = running();
@@ -70,7 +70,7 @@ describe('Inbound, when the process of the model ends', () => {
     assert.deepEqual([call.status, call.reason], [14, 'connection-lost']);
   });
 
-  it('waits a quarter of a second at most', () => {
+  it('a call waits for the end of the process for 250 ms at most', () => {
     const call = running();
     breakConnection();
     stack.advance(240);
@@ -80,7 +80,7 @@ describe('Inbound, when the process of the model ends', () => {
     end(EndClass.crashed);
   });
 
-  it('does not wait beyond the deadline of the call, nor after its caller has gone', () => {
+  it('a call waits for the end of the process neither beyond its deadline nor after it is cancelled', () => {
     const short = peer.call({ metadata: [['grpc-timeout', '100m']] });
     const cancelled = stack.settle(peer.call());
     breakConnection();
@@ -91,7 +91,7 @@ describe('Inbound, when the process of the model ends', () => {
     assert.deepEqual([short.status, short.reason], [4, 'deadline-exceeded']);
   });
 
-  it('waits for nothing of a model that is not supervised', () => {
+  it('a call to a model without a supervisor does not wait for the end of the process', () => {
     side.inbound.backends[0]!.lostCalls.hasSupervisor = false;
     const call = running();
     breakConnection();

@@ -66,7 +66,7 @@ describe('Silent streams at a model', () => {
     return calls.filter(({ status }) => status === 0).length;
   };
 
-  it('whose caller takes no answers lose those that others wait for', () => {
+  it('silent streams of a caller that reads no responses end when other calls wait for a stream', () => {
     const hoard = deaf(60);
     assert.equal(answered(120), 120);
     const lost = over(hoard);
@@ -74,7 +74,7 @@ describe('Silent streams at a model', () => {
     for (const call of lost) assert.equal(call.resetCode, 11);
   });
 
-  it('in both directions end with a reason', () => {
+  it('a stream that is silent in both directions ends with `silent-stream`', () => {
     const hoard = talks(caller(), 60);
     assert.equal(answered(120), 120);
     const lost = over(hoard);
@@ -82,20 +82,20 @@ describe('Silent streams at a model', () => {
     for (const call of lost) assert.deepEqual([call.status, call.reason], [8, 'silent-stream']);
   });
 
-  it('are left alone while there are streams for others', () => {
+  it('silent streams stay while the connections have room for others', () => {
     const few = talks(caller(), 3 * STREAMS);
     assert.equal(answered(50), 50);
     stack.advance(200_000);
     assert.equal(over(few).length, 0);
   });
 
-  it('are left alone when each caller has one, and a call waits', () => {
+  it('silent streams stay when each caller has one, though a call waits', () => {
     const each = Array.from({ length: 4 * STREAMS }, () => talks(caller(), 1)).flat();
     assert.equal(answered(3), 0);
     assert.equal(over(each).length, 0);
   });
 
-  it('are left alone where others have more of them', () => {
+  it('silent streams of a caller stay while another caller has more', () => {
     const modest = talks(caller(), 3);
     const hoard = talks(caller(), 57);
     assert.equal(answered(50), 50);

@@ -26,7 +26,7 @@ describe('Flow', () => {
   const heldBetween = (sent: number, received: number): number => sent - received;
   afterEach(() => stack.close());
 
-  it('of a 64 MiB answer to a caller that does not read holds at most the windows', () => {
+  it('a 64 MiB response to a caller that does not read holds at most the windows', () => {
     start();
     const app = stack.app(out.listener);
     const call = stack.settle(app.call());
@@ -43,7 +43,7 @@ describe('Flow', () => {
     stack.assertIdle();
   }).timeout(10_000);
 
-  it('of a 64 MiB answer to a caller that gives no window holds at most the windows', () => {
+  it('a 64 MiB response to a caller that gives no window holds at most the windows', () => {
     start();
     const app = stack.app(out.listener, undefined, { replenishes: false });
     const call = stack.settle(app.call());
@@ -56,7 +56,7 @@ describe('Flow', () => {
     stack.assertIdle();
   });
 
-  it('of many such answers holds the sum of their windows, and leaves other callers alone', () => {
+  it('many large responses hold the sum of their windows, and other callers do not notice', () => {
     start();
     const slow = stack.app(out.listener, undefined, { replenishes: false });
     const made = stack.settle(Array.from({ length: 20 }, () => slow.call()));
@@ -68,14 +68,13 @@ describe('Flow', () => {
       made.reduce((sum, call) => sum + call.bytes, 0),
     );
     assert.ok(held < 20 * 1.3 * MIB, `${held}`);
-    const quick = stack.app(out.listener).call();
-    stack.run();
+    const quick = stack.settle(stack.app(out.listener).call());
     stack.backend('a').last.reply();
     stack.run();
     assert.equal(quick.status, 0);
   });
 
-  describe('of a held answer of 100 KB goes on', () => {
+  describe('a held response of 100 KB is not stuck', () => {
     const frames: Record<string, (id: number, bytes: number) => Buffer> = {
       'in frames of 1,000 octets': (id, bytes) => data(id, Buffer.alloc(Math.min(bytes, 1000))),
       'in frames of 16,384 octets': (id, bytes) => data(id, Buffer.alloc(Math.min(bytes, 16_384))),
@@ -87,8 +86,7 @@ describe('Flow', () => {
         it(`${name}, ${memoryBytes < MIB ? 'without a budget' : 'within the budget'}`, () => {
           stack = new Stack({ memoryBytes });
           out = stack.outbound(anUpstream(['a'], { routes: [aRoute()] }));
-          const call = stack.app(out.listener).call();
-          stack.run();
+          const call = stack.settle(stack.app(out.listener).call());
           const { last, peer } = stack.backend('a');
           last.begin();
           for (let sent = 0; sent < 100_000; ) {
@@ -104,7 +102,7 @@ describe('Flow', () => {
     }
   });
 
-  it('of a 64 MiB request to an endpoint that does not read holds at most the windows and the replay', () => {
+  it('a 64 MiB request to an endpoint that does not read holds at most the windows and the replay buffer', () => {
     start([aSafeRoute({ timeoutMs: 0 })]);
     const a = stack.backend('a');
     a.peerOptions = { replenishes: false };
@@ -117,7 +115,7 @@ describe('Flow', () => {
     stack.assertIdle();
   });
 
-  it('of a 64 MiB request that waits for a connection takes no more than may be kept', () => {
+  it('a 64 MiB request that waits for a connection holds at most the replay buffer', () => {
     stack = new Stack();
     stack.backend('a').peerOptions = { settings: null };
     out = stack.outbound(anUpstream(['a'], { pool: { connectTimeoutMs: 60_000 } }));
@@ -133,7 +131,7 @@ describe('Flow', () => {
     stack.assertIdle();
   }).timeout(10_000);
 
-  it('passes 64 MiB both ways, octet by octet the same', () => {
+  it('64 MiB pass in both directions without a changed octet', () => {
     start();
     const app = stack.app(out.listener);
     const body = Buffer.from(BODY);
@@ -147,7 +145,7 @@ describe('Flow', () => {
     stack.assertIdle();
   }).timeout(10_000);
 
-  it('of a small call beside a 64 MiB one on the same connection waits for a few frames of it', () => {
+  it('a small call beside a 64 MiB one on the same connection waits for a few frames of it', () => {
     start();
     const app = stack.app(out.listener);
     const small = (): { call: PeerStream; largeBefore: number } => {
@@ -169,7 +167,7 @@ describe('Flow', () => {
     stack.assertIdle();
   }).timeout(10_000);
 
-  it('of answers side by side goes in turn, a quantum each', () => {
+  it('responses side by side take turns, a quantum each', () => {
     start([aStreamRoute()]);
     const app = stack.app(out.listener, undefined, { settings: [[Setting.initialWindowSize, MIB]] });
     const made = stack.settle(Array.from({ length: 4 }, () => app.call()));
@@ -183,7 +181,7 @@ describe('Flow', () => {
     for (const call of made) assert.deepEqual([call.status, call.bytes], [0, MIB / 2]);
   });
 
-  it('obeys a peer that takes frames and windows away', () => {
+  it('a peer may reduce its frame size and its windows during a call', () => {
     start();
     const app = stack.app(out.listener, undefined, { settings: [[Setting.initialWindowSize, 1]] });
     const call = stack.settle(app.call());
@@ -193,7 +191,7 @@ describe('Flow', () => {
     assert.equal(call.status, 0);
   });
 
-  it('of messages without octets passes an END_STREAM alone', () => {
+  it('an empty DATA frame with END_STREAM is passed on', () => {
     start([aStreamRoute()]);
     const app = stack.app(out.listener);
     const call = stack.settle(app.call({ body: null }));

@@ -21,7 +21,7 @@ describe('A peer that trickles', () => {
 
   const stalls = (): number => stack.relay.stats.limits.get('stalled-frame') ?? 0;
 
-  it('a header block, a frame every half second, is cut off; a call of its own does not save it', () => {
+  it('a header block that trickles, a frame every half second, is cut off, though another call goes on', () => {
     stack.settle(app.call({ body: null }));
     app.send(headers(101, encode([[':method', 'POST']]), 0));
     for (let i = 0; i < 30 && !app.isClosed; i++) {
@@ -33,7 +33,7 @@ describe('A peer that trickles', () => {
     assert.equal(stalls(), 1);
   });
 
-  it('a small frame, an octet every two seconds, is cut off', () => {
+  it('a small frame that trickles, an octet every two seconds, is cut off', () => {
     stack.settle(app.call({ body: null }));
     const octets = ping();
     for (let at = 0; at < octets.length - 1 && !app.isClosed; at++) {
@@ -44,7 +44,7 @@ describe('A peer that trickles', () => {
     assert.equal(stalls(), 1);
   });
 
-  it('payload is left alone as long as it comes', () => {
+  it('payload that trickles is not cut off', () => {
     const call = stack.settle(app.call({ body: null }));
     const frame = Buffer.concat([Buffer.from([0, 0, 200, 0, 0, 0, 0, 0, call.id]), Buffer.alloc(200)]);
     for (let at = 0; at < frame.length; at += 10) {

@@ -26,7 +26,7 @@ describe('The log of limits', () => {
   });
   afterEach(() => stack.close());
 
-  it('says which one, what was found and what is allowed, of whom, and how to set it', () => {
+  it('a limit that is met is logged with what was found, what is allowed, the peer and the option', () => {
     flood(501);
     assert.equal(lines.length, 1);
     const { limit, found, allowed, option, peer } = lines[0]!;
@@ -42,13 +42,13 @@ describe('The log of limits', () => {
     );
   });
 
-  it('says nothing of peers that keep to them', () => {
+  it('a peer within its limits is not logged', () => {
     const app = flood(500);
     stack.settle(app.call());
     assert.deepEqual(lines, []);
   });
 
-  it('has one line in ten seconds, and says then how many there were', () => {
+  it('a limit is logged once in ten seconds, with the number of unlogged times', () => {
     for (let i = 0; i < 20; i++) flood(501);
     assert.equal(lines.length, 1);
     stack.advance(10_000);

@@ -52,7 +52,7 @@ describe('The budget of memory', () => {
     while (deferred.length > 0) deferred.shift()!();
   };
 
-  it('takes from the connection that holds most, and only what is needed', () => {
+  it('the budget sheds from the connection that holds most, and only what is needed', () => {
     const memory = new MemoryBudget(1000);
     const [small, large, other] = [100, 800, 300].map((bytes) => new Fake(memory, bytes));
     review(memory);
@@ -60,7 +60,7 @@ describe('The budget of memory', () => {
     assert.equal(memory.used, 875);
   });
 
-  it('takes from the two largest where one is not enough', () => {
+  it('the budget sheds from the two largest connections where one is not enough', () => {
     const memory = new MemoryBudget(1000);
     const [small, large, other] = [100, 1200, 900].map((bytes) => new Fake(memory, bytes));
     review(memory);
@@ -69,7 +69,7 @@ describe('The budget of memory', () => {
     assert.ok(memory.used <= 875, `${memory.used}`);
   });
 
-  it('takes nothing at its limit, and nothing for what a turn’s writes take away', () => {
+  it('the budget sheds nothing at its limit, nor for what is written at the end of the turn', () => {
     const memory = new MemoryBudget(1000);
     const at = new Fake(memory, 1000);
     review(memory);
@@ -81,7 +81,7 @@ describe('The budget of memory', () => {
     assert.equal(at.lost, 0);
   });
 
-  it('does not count promises twice', () => {
+  it('the budget counts a reserved window once', () => {
     const memory = new MemoryBudget(1000);
     assert.equal(memory.reserveWindow(900), true);
     const holder = new Fake(memory, 900);
@@ -92,7 +92,7 @@ describe('The budget of memory', () => {
     assert.equal(memory.reserve(1), true);
   });
 
-  it('makes windows small from half on, and large again below a quarter, a second later', () => {
+  it('the budget makes windows small from one half on, and large again below one quarter, a second later', () => {
     const memory = new MemoryBudget(1000);
     const holder = new Fake(memory, 501);
     review(memory);
@@ -130,7 +130,7 @@ describe('Memory that is short', () => {
   };
   const ended = (calls: readonly PeerStream[]): number => calls.filter((call) => call.isOver).length;
 
-  it('ends calls of the caller that takes no answers, and none of others', () => {
+  it('an exhausted budget ends calls of the caller that reads no responses, and none of others', () => {
     start(4 * MIB);
     const modest = stack.app(out.listener, undefined, SHUT);
     const few = answers(modest, 5, 60_000);
@@ -147,7 +147,7 @@ describe('Memory that is short', () => {
     for (const call of few) assert.equal(call.bytes, 60_000);
   });
 
-  it('ends no call while there is room', () => {
+  it('a budget with room ends no call', () => {
     start(4 * MIB);
     const hoarder = stack.app(out.listener, undefined, SHUT);
     const many = answers(hoarder, 50, 60_000);
@@ -155,7 +155,7 @@ describe('Memory that is short', () => {
     assert.equal(ended(many), 0);
   });
 
-  it('ends requests that come to no end, with a reason, and leaves a unary call beside them alone', () => {
+  it('an exhausted budget ends endless requests with a reason, and not a unary call beside them', () => {
     stack = new Stack({ memoryBytes: 4 * MIB });
     const side = stack.inbound(anInbound({ routes: [aRoute({ timeoutMs: 0 })], queue: { concurrency: 8 } }));
     side.model.answer = (stream) => stream.reply();
@@ -170,12 +170,10 @@ describe('Memory that is short', () => {
     assert.ok(over.length > 50, `${over.length} of 200 ended`);
     for (const call of over) assert.deepEqual([call.status, call.reason], [8, 'memory-budget']);
     assert.equal(side.model.requests.length, 0, 'none of them took a place at the model');
-    const canary = stack.app(side.listener, 'app').call();
-    stack.run();
-    assert.equal(canary.status, 0);
+    assert.equal(stack.settle(stack.app(side.listener, 'app').call()).status, 0);
   });
 
-  describe('for requests that are collected', () => {
+  describe('and requests that are buffered whole', () => {
     const REQUEST = 512 * 1024;
     /** A message of `REQUEST` octets, with its prefix. */
     const message = Buffer.alloc(REQUEST);
@@ -188,7 +186,7 @@ describe('Memory that is short', () => {
       return side;
     };
 
-    it('makes those wait that do not fit, and loses none', () => {
+    it('requests that do not fit into the budget wait, and none is lost', () => {
       const side = startInbound();
       const app = stack.app(side.listener, 'app');
       const calls = Array.from({ length: 40 }, () => app.call({ body: null }).data(message, Flag.endStream));
@@ -203,7 +201,7 @@ describe('Memory that is short', () => {
       assert.equal(stack.relay.stats.shedCalls, 0);
     });
 
-    it('ends those that have room and send nothing, once another waits for it', () => {
+    it('a request that holds memory and sends nothing ends once another waits for it', () => {
       const side = startInbound();
       const hoarder = stack.app(side.listener, 'app');
       const begun = Array.from({ length: 20 }, () =>
@@ -211,15 +209,16 @@ describe('Memory that is short', () => {
       );
       stack.run();
       stack.advance(600);
-      const canary = stack.app(side.listener, 'app').call({ body: null }).data(message, Flag.endStream);
-      stack.run();
+      const canary = stack.settle(
+        stack.app(side.listener, 'app').call({ body: null }).data(message, Flag.endStream),
+      );
       for (let i = 0; i < 60; i++) stack.advance(100);
       assert.equal(canary.status, 0);
       for (const call of begun.filter(({ isOver }) => isOver))
         assert.deepEqual([call.status, call.reason], [8, 'memory-budget']);
     });
 
-    it('ends none of those that send nothing while there is room for all', () => {
+    it('a request that sends nothing stays while there is room for all', () => {
       const side = startInbound();
       const slow = stack.app(side.listener, 'app');
       const begun = Array.from({ length: 4 }, () =>
@@ -237,7 +236,7 @@ describe('Memory that is short', () => {
       );
     });
 
-    it('ends none that goes on slowly, though others wait', () => {
+    it('a request that goes on slowly stays, though others wait', () => {
       const side = startInbound();
       const slow = stack.app(side.listener, 'app');
       const begun = Array.from({ length: 20 }, () =>
@@ -263,7 +262,7 @@ describe('Memory that is short', () => {
     });
   });
 
-  it('is told to peers as a smaller window, which holds from their acknowledgement on', () => {
+  it('a tight budget gives peers a smaller window, in force from their acknowledgement on', () => {
     start(4 * MIB, [aStreamRoute({ idleTimeoutMs: 0 })]);
     const windows = (app: App): (number | undefined)[] =>
       app.frames
@@ -283,7 +282,7 @@ describe('Memory that is short', () => {
     assert.deepEqual(windows(app), [65_536, 32_768, 65_536]);
   });
 
-  it('is no reason to break off a peer that still sends by the larger window', () => {
+  it('a peer that still sends by the larger window is not cut off', () => {
     start(4 * MIB, [aStreamRoute({ idleTimeoutMs: 0 })]);
     stack.backend('a').peerOptions = { replenishes: false, settings: [[Setting.initialWindowSize, 0]] };
     stack.backend('a').peer.socket.destroy();

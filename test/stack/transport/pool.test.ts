@@ -37,13 +37,13 @@ describe('The pool', () => {
   afterEach(() => stack.close());
 
   describe('connects', () => {
-    it('before there is a call', () => {
+    it('the pool connects before there is a call', () => {
       open({ pool: { connections: 3 } });
       assert.equal(a.open.length, 3);
       assert.equal(pool().connectionCount, 3);
     });
 
-    it('again within the time that its owner says', () => {
+    it('the pool connects again within its `backoffMaxMs`', () => {
       const none = { connectTimeoutMs: 5000, pingIntervalMs: 0, pingTimeoutMs: 0, maxAgeMs: 0 };
       const at: number[] = [];
       const dial = () => {
@@ -61,7 +61,7 @@ describe('The pool', () => {
       local.stop();
     });
 
-    it('again after a failure, later each time, within five seconds and a fifth', () => {
+    it('the pool connects again after a failure, later each time, up to 4 s and a fifth', () => {
       a.mode = 'refuses';
       open();
       const at: number[] = [];
@@ -77,7 +77,7 @@ describe('The pool', () => {
       assert.equal(stack.relay.wheel.size, 2, 'the next connect, and the guard of the caller');
     });
 
-    it('sooner when a call waits for it', () => {
+    it('a waiting call brings the next connect forward', () => {
       a.mode = 'refuses';
       open();
       stack.advance(20_000);
@@ -88,7 +88,7 @@ describe('The pool', () => {
       assert.equal(waiting.status, 0);
     });
 
-    it('all it needs once the first connect has worked again', () => {
+    it('the pool opens all its connections once one connect has succeeded again', () => {
       a.mode = 'refuses';
       open({ pool: { connections: 3 } });
       stack.advance(100);
@@ -97,7 +97,7 @@ describe('The pool', () => {
       assert.equal(a.open.length, 3);
     });
 
-    it('no longer than the connect timeout, when nobody answers', () => {
+    it('a connect that is not answered fails after the connect timeout', () => {
       a.mode = 'silent';
       open({ pool: { connectTimeoutMs: 700 } });
       const waiting = call();
@@ -109,7 +109,7 @@ describe('The pool', () => {
       assert.deepEqual([waiting.status, waiting.reason], [14, 'connect-failed']);
     });
 
-    it('to none that does not send its SETTINGS in time', () => {
+    it('a peer that sends no SETTINGS in time counts as a failed connect', () => {
       a.peerOptions = { settings: null };
       open();
       stack.advance(990);
@@ -122,7 +122,7 @@ describe('The pool', () => {
   });
 
   describe('watches', () => {
-    it('with a PING after a silence with a call under way, and keeps what answers', () => {
+    it('a connection that is silent with a call in flight gets a PING, and stays when it is answered', () => {
       open();
       call();
       stack.advance(9990);
@@ -134,7 +134,7 @@ describe('The pool', () => {
       assert.equal(a.open.length, 1);
     });
 
-    it('again and again as long as the silence lasts', () => {
+    it('a connection gets PINGs as long as the silence lasts', () => {
       open({ routes: [aStreamRoute()] });
       call({ body: null });
       stack.advance(60_000);
@@ -142,7 +142,7 @@ describe('The pool', () => {
       assert.equal(a.open.length, 1);
     });
 
-    it('and gives up a connection whose peer lost its state, within 16 s', () => {
+    it('a connection whose peer has lost its state is given up within 16 s', () => {
       open({ routes: [aStreamRoute()] });
       const lost = call({ body: null });
       a.peer.socket.isCut = true;
@@ -154,7 +154,7 @@ describe('The pool', () => {
       assert.equal(call().status, 0);
     });
 
-    it('also when the only call gave up long before the PING was due', () => {
+    it('a silent connection gets a PING though its only call ended before that was due', () => {
       open();
       stack.advance(5);
       a.peer.socket.isCut = true;
@@ -166,7 +166,7 @@ describe('The pool', () => {
       assert.equal(pool().isConnected, true);
     });
 
-    it('but not for silence that passed while we stood still ourselves', () => {
+    it('a silence that passed while this process stood still ends no connection', () => {
       open({ routes: [aStreamRoute()] });
       const kept = call({ body: null });
       a.peer.socket.isCut = true;
@@ -178,7 +178,7 @@ describe('The pool', () => {
       assert.equal(kept.status, 14);
     });
 
-    it('nothing while it is idle: no timer is left', () => {
+    it('an idle connection has no timer', () => {
       open();
       a.answer = (stream) => stream.reply();
       call();
@@ -189,7 +189,7 @@ describe('The pool', () => {
   });
 
   describe('replaces', () => {
-    it('a connection whose peer says GOAWAY, before the calls on it have ended', () => {
+    it('a connection whose peer sends GOAWAY is replaced before the calls on it have ended', () => {
       open();
       const old = call();
       const [first] = a.peers;
@@ -204,7 +204,7 @@ describe('The pool', () => {
       assert.equal(a.open.length, 1);
     });
 
-    it('with one new connection, however many calls the GOAWAY left out', () => {
+    it('a GOAWAY opens one new connection, however many calls it leaves out', () => {
       open();
       const made = stack.settle(Array.from({ length: 20 }, () => app.call()));
       a.answer = (stream) => stream.reply();
@@ -214,7 +214,7 @@ describe('The pool', () => {
       for (const each of made) assert.equal(each.status, 0);
     });
 
-    describe('one that says GOAWAY before the call that waits for it is written', () => {
+    describe('a connection that gets GOAWAY before the waiting call is written', () => {
       const leaveAtOnce = (): void => {
         stack.settle(a.peer.send(Buffer.concat([settings([]), goaway(0x7fffffff, ErrorCode.noError)])));
       };
@@ -223,7 +223,7 @@ describe('The pool', () => {
         open();
       };
 
-      it('and the next, and the next: the call goes on, as its first attempt', () => {
+      it('a call whose connections get GOAWAY before it is written goes on as its first attempt', () => {
         openMute();
         const made = call({ body: Buffer.from('question') });
         for (let i = 0; i < 5; i++) leaveAtOnce();
@@ -237,7 +237,7 @@ describe('The pool', () => {
         stack.assertIdle();
       });
 
-      it('for ever: the call ends', () => {
+      it('a call whose connections all get GOAWAY before it is written ends', () => {
         openMute();
         const made = call();
         for (let i = 0; i < 40 && !made.isOver; i++) {
@@ -250,7 +250,7 @@ describe('The pool', () => {
       });
     });
 
-    it('a connection at its age, make before break, without failing a call', () => {
+    it('a connection is replaced at its age, make before break, without failing a call', () => {
       open({ pool: { maxAgeMs: 60_000 }, routes: [aStreamRoute({ idleTimeoutMs: 0 })] });
       const long = call({ body: null });
       stack.advance(67_000);
@@ -264,7 +264,7 @@ describe('The pool', () => {
       assert.equal(a.peers[0]!.isClosed, true);
     });
 
-    describe('one on which the peer resets every call', () => {
+    describe('a connection on which the peer resets every call', () => {
       const CALM = ErrorCode.enhanceYourCalm;
       /** How many of `n` calls, one every `everyMs`, were answered. */
       const answered = (n: number, everyMs = 10): number => {
@@ -280,7 +280,7 @@ describe('The pool', () => {
         open({ ...over, ejection: { consecutiveFaults: 1000 } });
 
       for (const code of [CALM, ErrorCode.internal, ErrorCode.refusedStream]) {
-        it(`with code ${code}, while a new one works`, () => {
+        it(`a connection on which every call is reset with code ${code} is replaced`, () => {
           open1();
           a.answer = (stream) => (stream.peer === a.peers[0] ? stream.reset(code) : stream.reply());
           const good = answered(100);
@@ -290,7 +290,7 @@ describe('The pool', () => {
         });
       }
 
-      it('not while it serves others as well', () => {
+      it('a connection that serves other calls is not replaced for resets', () => {
         open1();
         let n = 0;
         a.answer = (stream) => (++n % 5 === 0 ? stream.reply() : stream.reset(CALM));
@@ -298,7 +298,7 @@ describe('The pool', () => {
         assert.equal(a.peers.length, 1);
       });
 
-      it('not when the peer is at its capacity and refuses what is beyond', () => {
+      it('a connection whose peer is at its capacity is not replaced', () => {
         open1({ routes: [aRoute({ timeoutMs: 0 })] });
         a.answer = (stream) => void (stream.id > 1 && stream.reset(ErrorCode.refusedStream));
         const served = call();
@@ -308,7 +308,7 @@ describe('The pool', () => {
         assert.equal(served.status, 0);
       });
 
-      it('a few times only when the peer refuses everywhere', () => {
+      it('a peer that resets calls on every connection gets few new ones', () => {
         open1();
         a.answer = (stream) => stream.reset(CALM);
         assert.equal(answered(2400, 50), 0);
@@ -316,7 +316,7 @@ describe('The pool', () => {
         assert.equal(a.open.length, 1);
       });
 
-      it('and lets the calls end that it serves', () => {
+      it('a connection that is replaced for resets lets its calls end', () => {
         open1({ routes: [aStreamRoute({ idleTimeoutMs: 0 })] });
         const long = call({ body: null });
         stack.settle(a.last.begin());
@@ -327,7 +327,7 @@ describe('The pool', () => {
       });
     });
 
-    describe('before its callers have cancelled more calls on it than a server bears', () => {
+    describe('a connection with many cancelled calls', () => {
       /** What nghttp2 takes at once, and Node's servers with it; our own listeners take five times as many. */
       const BORNE = 1000;
       const cancelled = (calls: number, everyMs: number): void => {
@@ -338,7 +338,7 @@ describe('The pool', () => {
       };
       const resets = (): number[] => a.peers.map((peer) => peer.count(FrameType.rstStream));
 
-      it('and calls beside them do not notice', () => {
+      it("a connection is replaced before its cancelled calls reach a server's limit, and other calls do not notice", () => {
         open({ routes: [aStreamRoute({ idleTimeoutMs: 0 })] });
         const long = call({ body: null });
         a.last.begin();
@@ -352,20 +352,20 @@ describe('The pool', () => {
         assert.equal(a.open.length, 1, 'what was replaced has gone');
       });
 
-      it('not for cancels that go on for ever at a rate that every server bears', () => {
+      it('a connection is not replaced for cancels at a rate that every server bears', () => {
         open();
         cancelled(10_000, 50);
         assert.equal(a.peers.length, 1);
       });
 
-      it('not for calls that end', () => {
+      it('a connection is not replaced for calls that end', () => {
         a.answer = (stream) => stream.reply();
         open();
         for (let i = 0; i < 3000; i++) call();
         assert.equal(a.peers.length, 1);
       });
 
-      it('and keeps it while no other can be had, without a storm of connects', () => {
+      it('a connection with many cancelled calls stays while no other can be made, without a storm of connects', () => {
         open();
         a.mode = 'refuses';
         const before = stack.net.dialled;
@@ -376,7 +376,7 @@ describe('The pool', () => {
       });
     });
 
-    it('not before the new one is alive, and tries again when that fails', () => {
+    it('a connection is replaced only when the new one is alive, and later again when that fails', () => {
       open({ pool: { maxAgeMs: 60_000 } });
       a.mode = 'refuses';
       stack.advance(67_000);
@@ -390,7 +390,7 @@ describe('The pool', () => {
       assert.equal(a.peers[0]!.isClosed, true);
     });
 
-    it('everything when a new identity is to be presented', () => {
+    it('a new identity replaces every connection', () => {
       open({ pool: { connections: 2 } });
       const under = call();
       stack.settle(out.upstream.refreshConnections());
@@ -403,7 +403,7 @@ describe('The pool', () => {
   });
 
   describe('lets go', () => {
-    it('of connections made with an identity that is over: nothing new on them, calls on them end', () => {
+    it('connections of an expired identity take no new calls and let theirs end', () => {
       open({ pool: { connections: 2 } });
       const under = call();
       a.mode = 'refuses';
@@ -425,7 +425,7 @@ describe('The pool', () => {
       a.peerOptions = { settings: [[Setting.maxConcurrentStreams, n]] };
     };
 
-    it('of one: more connections are made, up to three more, and calls wait for their turn', () => {
+    it('a peer with a limit of one stream gets up to three more connections, and calls wait', () => {
       limit(1);
       open();
       const made = Array.from({ length: 10 }, () => call());
@@ -443,7 +443,7 @@ describe('The pool', () => {
       stack.assertIdle();
     });
 
-    it('of one: calls that come in one turn have their connections one after the other', () => {
+    it('calls that arrive at once at a limit of one stream get their connections one after the other', () => {
       limit(1);
       open();
       for (let i = 0; i < 10; i++) app.call();
@@ -452,7 +452,7 @@ describe('The pool', () => {
       assert.equal(a.requests.length, 4);
     });
 
-    it('lets extra connections go at their age', () => {
+    it('extra connections are retired at their age', () => {
       limit(1);
       open({ pool: { maxAgeMs: 60_000 } });
       a.answer = (stream) => stream.reply();
@@ -464,7 +464,7 @@ describe('The pool', () => {
       assert.equal(call().status, 0);
     });
 
-    it('of none: calls wait, within their deadline, until it is raised', () => {
+    it('calls wait at a limit of no streams, within their deadlines, until it is raised', () => {
       limit(0);
       open();
       a.answer = (stream) => stream.reply();
@@ -477,7 +477,7 @@ describe('The pool', () => {
       stack.assertIdle();
     });
 
-    it('raised while calls wait: they go on at once', () => {
+    it('calls that wait go on when the stream limit is raised', () => {
       limit(1);
       open({ pool: { connections: 1 } });
       for (let i = 0; i < 20; i++) app.call();
@@ -489,7 +489,7 @@ describe('The pool', () => {
       assert.ok(before < 20);
     });
 
-    it('a waiting call goes with the others when the connection is lost', () => {
+    it('a waiting call fails with the others when the connection is lost', () => {
       limit(1);
       open({ routes: [aRoute()] });
       const made = Array.from({ length: 6 }, () => call());

@@ -112,7 +112,7 @@ describe('A TLS listener', () => {
     return peer;
   };
 
-  it('takes as many connections as its limit says, and one more when one has gone', async () => {
+  it('a listener takes `max_connections`, and one more when one has closed', async () => {
     for (let i = 1; i <= 3; i++) {
       secureClient();
       await until(`connection ${i}`, () => listener.sessions.size === i);
@@ -126,7 +126,7 @@ describe('A TLS listener', () => {
     await until('another one comes', () => listener.sessions.size === 3);
   });
 
-  it('counts those whose handshake has begun', async () => {
+  it('a connection counts from the first octet of its handshake', async () => {
     const begun = [silentClient(), silentClient(), silentClient()];
     for (const socket of begun) socket.write(HELLO_BEGINS);
     await until('they have begun', () => begun.every(({ bytesWritten }) => bytesWritten > 0));
@@ -140,7 +140,7 @@ describe('A TLS listener', () => {
   describe('beside connections that say nothing', () => {
     const CROWD = 4 * SILENT;
 
-    it('takes peers, whose handshakes and places they do not use up; the oldest of too many go', async () => {
+    it('silent connections use up neither connections nor handshakes, and the oldest of too many are closed', async () => {
       const crowd = Array.from({ length: CROWD }, silentClient);
       await until(
         'there are too many',
@@ -157,7 +157,7 @@ describe('A TLS listener', () => {
       assert.equal(listener.sessions.size, 3);
     });
 
-    it('refuses handshakes beyond the rate, as they begin', async () => {
+    it('a handshake beyond the rate is refused as it begins', async () => {
       for (let i = 0; i < PER_SECOND; i++) {
         const one = secureClient();
         await until(`peer ${i} is in`, () => listener.sessions.size === 1);
@@ -184,7 +184,7 @@ describe('A TLS listener', () => {
     };
     const goaways = (peer: RawPeer): number => peer.count(FrameType.goaway);
 
-    it('ends the connection, with a GOAWAY before and no call after it', async () => {
+    it('an expired certificate of a peer ends its connection, with GOAWAY', async () => {
       validForMs = LIFE_MS;
       const peer = await connected();
       stack.clock.advance(LIFE_MS + EXPIRY_LEEWAY_MS - 100);
@@ -206,7 +206,7 @@ describe('A TLS listener', () => {
       assert.equal(stack.relay.stats.limits.get('expired-certificate'), 1);
     });
 
-    it('lets the calls in flight end, and the connection with the last of them', async () => {
+    it('the connection of an expired certificate closes with the last of its calls', async () => {
       validForMs = LIFE_MS;
       const peer = await connected();
       const stream = await call(peer, 1);
@@ -219,7 +219,7 @@ describe('A TLS listener', () => {
       await until('it is closed', () => peer.isClosed);
     });
 
-    it('keeps the calls of a peer that is here with a new one, and takes no new ones on the old connection', async () => {
+    it('the calls of an expired certificate stay while the peer has another connection with a new one', async () => {
       validForMs = LIFE_MS;
       const old = await connected();
       await call(old, 1);
@@ -239,7 +239,7 @@ describe('A TLS listener', () => {
       await until('it is closed', () => old.isClosed);
     });
 
-    it('does not take another peer for it', async () => {
+    it('the certificate of another peer does not extend an expired one', async () => {
       validForMs = LIFE_MS;
       const old = await connected();
       await call(old, 1);
@@ -252,7 +252,7 @@ describe('A TLS listener', () => {
       assert.equal(other.isClosed, false);
     });
 
-    it('leaves alone who has none, or one for long', async () => {
+    it('peers without a certificate, or with one that is valid for long, are not ended', async () => {
       const plain = await connected();
       validForMs = 1000 * LIFE_MS;
       const long = await connected();
@@ -263,7 +263,7 @@ describe('A TLS listener', () => {
     });
   });
 
-  it('lets nobody in whose handshake ends after the drain began', async () => {
+  it('a handshake that ends after the drain has begun is refused', async () => {
     const late = silentClient();
     await until('it is connected', () => !late.pending);
     await new Promise(setImmediate);
@@ -273,7 +273,7 @@ describe('A TLS listener', () => {
     assert.equal(listener.sessions.size, 0);
   });
 
-  it('in migration mode takes peers with and without TLS', async () => {
+  it('a listener with permissive mTLS takes peers with and without TLS', async () => {
     isPermissive = true;
     for (const [i, client] of [silentClient, secureClient].entries()) {
       const peer = await connected(client());
@@ -282,7 +282,7 @@ describe('A TLS listener', () => {
     }
   });
 
-  it('when stopped ends handshakes under way too', async () => {
+  it('a stop ends handshakes in flight', async () => {
     const silent = silentClient();
     await until('it is connected', () => !silent.pending);
     await new Promise(setImmediate);

@@ -23,7 +23,7 @@ describe('the name of a model', () => {
   const name = fc.string({ unit: 'grapheme', maxLength: 80 });
   const cuts = fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1, maxLength: 8 });
 
-  it('is what the library that encoded the message put there, however it is cut', () => {
+  it('the model name is read as an independent encoder wrote it, however the octets are split', () => {
     const request = fc.record({
       model_name: name,
       model_version: name,
@@ -45,7 +45,7 @@ describe('the name of a model', () => {
     );
   });
 
-  it('is read of each message of a body in its turn', () => {
+  it('the model name is read from each message of a body', () => {
     const names = fc.uniqueArray(fc.string({ unit: 'grapheme', minLength: 1, maxLength: 80 }), {
       minLength: 1,
       maxLength: 6,
@@ -70,7 +70,7 @@ describe('the name of a model', () => {
     );
   });
 
-  it('is not found in octets that are no message, and nothing is thrown', () => {
+  it('octets that are no message have no model name, and nothing is thrown', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 200 }), cuts, (bytes, lengths) => {
         const reader = new NameReader();
@@ -90,7 +90,7 @@ describe('the name of a model', () => {
 });
 
 describe('the head of a compressed message', () => {
-  it('is never more than may be inflated, and ends with all of a message that is less', () => {
+  it('the prefix of a compressed message is bounded, and whole for a small message', () => {
     const filler = fc.oneof(fc.constant(0), fc.integer({ min: 1, max: 255 }));
     fc.assert(
       fc.property(filler, fc.integer({ min: 0, max: 300_000 }), fc.boolean(), (fill, length, isMixed) => {

@@ -15,7 +15,7 @@ function routesOf(...routes: Parameters<typeof aRoute>[0][]): Routes {
 }
 
 describe('Routes', () => {
-  it('make one match for all invented paths, and one variant of it', () => {
+  it('all invented paths share one match, and one variant of it', () => {
     const routes = routesOf({ methods: ['/a.B/*'] }, {});
     const matches = new Set<Match | null>();
     const variants = new Set<Match>();
@@ -28,7 +28,7 @@ describe('Routes', () => {
     assert.notEqual(routes.match('/a.B/C'), [...matches][0], 'another route is another match');
   });
 
-  it('keep the counters of known methods apart', () => {
+  it('known methods have counters of their own', () => {
     const routes = routesOf({});
     const [infer, check, other] = [
       '/inference.GRPCInferenceService/ModelInfer',
@@ -42,7 +42,7 @@ describe('Routes', () => {
     );
   });
 
-  it('make variants anew when the rules change', () => {
+  it('changed rules make new variants', () => {
     const routes = routesOf({});
     const match = routes.match('/a.B/C')!;
     const before = routes.complete(match, RULE);
@@ -50,7 +50,7 @@ describe('Routes', () => {
     assert.notEqual(routes.complete(match, RULE), before);
   });
 
-  it('leave a match alone that the rule has nothing to say of', () => {
+  it('a rule without timeout and retries leaves the match as it is', () => {
     const routes = routesOf({});
     const match = routes.match('/a.B/C')!;
     assert.equal(routes.complete(match, { split }), match);
@@ -61,7 +61,7 @@ describe('The match of a copy', () => {
   const hedge = { percentile: 0.9, minDelayMs: 1, maxRatio: 0.1 };
   const match = (over: Parameters<typeof aRoute>[0]) => routesOf(over).match('/a.B/C')!;
 
-  it('is one for all copies', () => {
+  it('all copies of calls share one match', () => {
     const routes = routesOf({});
     const of = routes.match('/a.B/C')!;
     assert.equal(matchForCopy(of), matchForCopy(of));
@@ -69,7 +69,7 @@ describe('The match of a copy', () => {
     assert.equal(routes.complete(matchForCopy(of), RULE), completed);
   });
 
-  it('has nothing that would send it again or elsewhere, and an end', () => {
+  it('the match of a copy has no retries, no hedging, no other destination, and a time limit', () => {
     const { config, isOnce } = matchForCopy(match({ ...aSafeRoute(), hedge })).plan;
     assert.deepEqual(
       [isOnce, config.retry, config.hedge, config.maxTimeoutMs],
@@ -78,7 +78,7 @@ describe('The match of a copy', () => {
     assert.equal(matchForCopy(match({ maxTimeoutMs: 10 })).plan.config.maxTimeoutMs, 10);
   });
 
-  it('gets nothing of it back from a rule, only its time', () => {
+  it('a rule gives the match of a copy its timeout, and no retries', () => {
     const routes = routesOf({});
     const { plan } = routes.complete(matchForCopy(routes.match('/a.B/C')!), RULE);
     assert.deepEqual([plan.isOnce, plan.config.retry, plan.config.timeoutMs], [true, undefined, 5_000]);

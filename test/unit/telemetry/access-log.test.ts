@@ -61,7 +61,7 @@ describe('the access log', () => {
     };
     const last = (name: string) => stack.backend(name).last;
 
-    it('says who called what, how it ended, how long it took and how large it was', () => {
+    it('a line has caller, method, status, duration and sizes', () => {
       start();
       app.call({ timeout: '2S', metadata: [['traceparent', `00-${TRACE}-b7ad6b7169203331-01`]] });
       stack.advance(25);
@@ -85,7 +85,7 @@ describe('the access log', () => {
       });
     });
 
-    it('tells every attempt, when it began and how it ended', () => {
+    it('a line has every attempt, with its start and its end', () => {
       start([aSafeRoute()]);
       app.call();
       stack.advance(10);
@@ -105,7 +105,7 @@ describe('the access log', () => {
       ]);
     });
 
-    it('tells attempts that our own timeout ended', () => {
+    it('a line has attempts that the attempt timeout ended', () => {
       start([
         aSafeRoute({
           attemptTimeoutMs: 100,
@@ -120,7 +120,7 @@ describe('the access log', () => {
       assert.ok(first.ms >= 100 && first.ms < 150, `${first.ms} ms`);
     });
 
-    it('names the reason of an answer of our own, and that of the sidecar that gave it', () => {
+    it("a line has the reason of a local reply, this sidecar's or another's", () => {
       start();
       const call = stack.settle(app.call());
       stack.settle(last('a').peer.socket.destroy());
@@ -136,7 +136,7 @@ describe('the access log', () => {
       );
     });
 
-    it('believes no reason from outside the mesh, and none that is not one', () => {
+    it('a reason from outside the mesh, or with other characters, is left out', () => {
       start([aRoute()], 1, { tls: 'plaintext' });
       stack.settle(app.call());
       stack.settle(last('a').fail(14, [['outrider-reason', 'overloaded']]));
@@ -148,7 +148,7 @@ describe('the access log', () => {
       assert.equal(only()['reason'], undefined);
     });
 
-    it('tells a call that its caller gave up, and one whose deadline passed', () => {
+    it('a cancelled call and one whose deadline passed have a line', () => {
       start();
       const call = stack.settle(app.call());
       call.reset(8);
@@ -163,7 +163,7 @@ describe('the access log', () => {
       assert.ok(Number(late!['deadlineLeftMs']) <= 0);
     });
 
-    it('writes one line for a stream, at its end', () => {
+    it('a stream has one line, at its end', () => {
       start([aStreamRoute()]);
       stack.settle(app.call());
       const stream = last('a').begin([]);
@@ -179,7 +179,7 @@ describe('the access log', () => {
       );
     });
 
-    it('shows nothing of what the call carried', () => {
+    it('a line has nothing of the payload', () => {
       start();
       const metadata: Field[] = [
         ['authorization', 'Bearer s3cret'],
@@ -199,14 +199,14 @@ describe('the access log', () => {
       assert.ok(!texts.join('').includes('s3cret'), texts.join(''));
     });
 
-    it('is bounded whatever the path is', () => {
+    it('a line is bounded, whatever the path', () => {
       start();
       stack.settle(app.call({ path: `/${'a'.repeat(5_000)}/x"` }));
       only();
       assert.ok(texts[0]!.length < 1_000);
     });
 
-    it('samples what went well, and nothing else', () => {
+    it('`sample_ratio` applies to successful calls only', () => {
       start([aRoute()], 0.25);
       for (let i = 0; i < 400; i++) {
         stack.settle(app.call());
@@ -221,7 +221,7 @@ describe('the access log', () => {
       assert.equal(texts.length, 20);
     });
 
-    it('takes for well what its route says is a success, and nothing that we or a sidecar say', () => {
+    it('a status that the route declares a success is sampled, a local reply is not', () => {
       start([aRoute({ outcomes: { success: [5] } })], 0);
       const answered = (reasons: Field[] = []): void => {
         for (const name of ['a', 'b']) stack.backend(name).answer = (stream) => stream.fail(5, reasons);
@@ -233,7 +233,7 @@ describe('the access log', () => {
       assert.equal(only()['status'], 'NOT_FOUND');
     });
 
-    it('writes every call whose answer is a degraded one', () => {
+    it('every call with a degraded response has a line', () => {
       start([aRoute()], 0);
       stack.settle(app.call());
       const { recorder } = stack.relay;
@@ -248,7 +248,7 @@ describe('the access log', () => {
       assert.equal(only()['degraded'], 'fallback; from=digits-small');
     });
 
-    it('keeps nothing of a call when nobody writes calls down', () => {
+    it('a call keeps no list of its attempts while there is no recorder', () => {
       start([aSafeRoute()]);
       stack.relay.recorder = null;
       stack.settle(app.call());
@@ -267,7 +267,7 @@ describe('the access log', () => {
       peer = stack.app(side.listener, 'app');
     };
 
-    it('names the caller by its certificate, and what it waited for in line', () => {
+    it('an inbound line has the caller of the certificate, and the time in the queue', () => {
       start({ queue: { concurrency: 1 } });
       stack.settle(peer.call());
       peer.call();
@@ -285,14 +285,14 @@ describe('the access log', () => {
       ]);
     });
 
-    it('tells calls that never reached the model', () => {
+    it('a call that never reached the model has a line', () => {
       start({ intentions: [] });
       stack.settle(peer.call());
       const { status, reason, attempts } = only();
       assert.deepEqual([status, reason, attempts], ['PERMISSION_DENIED', 'not-allowed', []]);
     });
 
-    it('names nobody who proved nothing', () => {
+    it('a caller without identity is not named', () => {
       start();
       stack.app(side.listener).call();
       stack.run();

@@ -10,8 +10,8 @@ function whole(pieces: ChunkList): Buffer {
   return Buffer.concat(parts);
 }
 
-describe('pieces of payload', () => {
-  it('come out as they went in, whatever their sizes', () => {
+describe('ChunkList', () => {
+  it('a chunk list returns its octets, whatever their sizes', () => {
     const pieces = new ChunkList();
     const expected: Buffer[] = [];
     for (const size of [1, 5, 4095, 4096, 1, 1, 70_000, 3, 2000, 2000, 2000, 9, 65_536, 1]) {
@@ -23,7 +23,7 @@ describe('pieces of payload', () => {
     assert.equal(pieces.bytes, Buffer.concat(expected).length);
   });
 
-  it('of one octet are gathered: their number does not follow their count', () => {
+  it('a chunk list gathers small pieces, so that their number stays small', () => {
     const pieces = new ChunkList();
     let cost = 0;
     const read = Buffer.alloc(64, 'x');
@@ -36,7 +36,7 @@ describe('pieces of payload', () => {
     assert.ok(cost >= 2 * 262_144 && cost < 4 * 262_144, `counted as ${cost}`);
   });
 
-  it('that were handed out stay as they are when more is added', () => {
+  it('slices that were handed out do not change when more is added', () => {
     const pieces = new ChunkList();
     pieces.add(Buffer.from('a'), 0, 1);
     pieces.add(Buffer.from('b'), 0, 1);
@@ -46,7 +46,7 @@ describe('pieces of payload', () => {
     assert.equal(whole(pieces).toString(), 'abc');
   });
 
-  it('of a large read do not pin it, unless they are most of it', () => {
+  it('a slice of a large read is copied, unless it is most of it', () => {
     const read = Buffer.alloc(100_000);
     const small = new ChunkList();
     small.add(read, 0, 5000);

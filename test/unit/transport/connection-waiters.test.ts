@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { ConnectionWaiters } from '../../../sidecar/transport/connection-waiters.js';
 
-describe('Those that wait for a connection', () => {
+describe('ConnectionWaiters', () => {
   const [a, b, c] = [{}, {}, {}];
 
-  it('go by turns of their callers, and of each in the order in which they came', () => {
+  it('waiters are served by turns of their callers, and of each in the order of arrival', () => {
     const waiters = new ConnectionWaiters<{ holder: object; name: string }>();
     for (const [holder, name] of [
       [a, 'a1'],
@@ -21,7 +21,7 @@ describe('Those that wait for a connection', () => {
     assert.equal(waiters.take(), undefined);
   });
 
-  it('are each taken once, unless they leave', () => {
+  it('each waiter is served once, unless it leaves', () => {
     fc.assert(
       fc.property(fc.array(fc.tuple(fc.nat(3), fc.nat(20)), { maxLength: 200 }), (steps) => {
         const waiters = new ConnectionWaiters<{ holder: object; n: number }>();

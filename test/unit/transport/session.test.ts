@@ -70,8 +70,8 @@ function newLink(pipe: Pipe): { clock: ManualClock; link: Session; downs: string
   return { clock, link, downs };
 }
 
-describe('closing a link', () => {
-  it('after a broken rule says GOAWAY and waits a second for the peer to close', async () => {
+describe('closing a session', () => {
+  it('a session that ends for a broken rule sends GOAWAY and waits a second for the peer to close', async () => {
     const pipe = new Pipe(true);
     const { clock, downs } = newLink(pipe);
     pipe.push(Buffer.concat([PREFACE, ping()]));
@@ -82,7 +82,7 @@ describe('closing a link', () => {
     assert.deepEqual(downs, ['the first frame is not SETTINGS']);
   });
 
-  it('after a broken rule does not wait for a peer that reads nothing', async () => {
+  it('a session that ends for a broken rule does not wait for a peer that reads nothing', async () => {
     const pipe = new Pipe(false);
     const { clock, downs } = newLink(pipe);
     await clock.settle(10);
@@ -93,7 +93,7 @@ describe('closing a link', () => {
     assert.equal(downs.length, 1);
   });
 
-  it('in peace gives a slow peer ten seconds to read the last of it, then a second to close', async () => {
+  it('a session that is closed gives a slow peer ten seconds to read, then a second to close', async () => {
     const pipe = new Pipe(false);
     const { clock, link, downs } = newLink(pipe);
     pipe.push(Buffer.concat([PREFACE, settings()]));

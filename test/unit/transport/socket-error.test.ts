@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { PeerRejectedError } from '../../../sidecar/identity/tls/tls-options.js';
 import { describeSocketError } from '../../../sidecar/transport/socket-error.js';
 
-describe('the words for what went wrong with a socket', () => {
+describe('describeSocketError', () => {
   const cases: readonly [string, string, string][] = [
     ['ECONNREFUSED', 'connect ECONNREFUSED 127.0.0.1:1', 'ECONNREFUSED'],
     ['UNABLE_TO_GET_ISSUER_CERT_LOCALLY', 'unable to get it', 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY'],
@@ -26,12 +26,12 @@ describe('the words for what went wrong with a socket', () => {
     it(code, () => assert.equal(describeSocketError(Object.assign(new Error(message), { code })), words));
   }
 
-  it('our own refusal says what was expected and what was found', () => {
+  it("a refusal of the peer's certificate says what was expected and what was found", () => {
     const error = new PeerRejectedError('wrong-service', 'expected the service "a", found "b"');
     assert.equal(describeSocketError(error), 'peer refused: expected the service "a", found "b"');
   });
 
-  it('an error without a code speaks for itself', () => {
+  it('an error without a code keeps its message', () => {
     assert.equal(describeSocketError(new Error('no more')), 'no more');
   });
 });

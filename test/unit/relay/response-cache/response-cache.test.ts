@@ -50,8 +50,8 @@ function seeded(): (n: number) => number {
   };
 }
 
-describe('the last good answers', () => {
-  it('gives back every octet, whatever the size and the pieces', () => {
+describe('ResponseCache', () => {
+  it('a cached response has every octet, whatever its size and its pieces', () => {
     const cache = new ResponseCache({ maxAgeMs: 1000, maxBytes: MIB });
     for (const sizes of [[0], [1], [300], [200, 100], [4095], [4096], [20_000, 30_000]]) {
       const parts = sizes.map((n) => octets(n));
@@ -61,7 +61,7 @@ describe('the last good answers', () => {
     }
   });
 
-  it('is not changed by what is read into the same buffer later', () => {
+  it('a cached response does not change with the buffer that it was read into', () => {
     const cache = new ResponseCache({ maxAgeMs: 1000, maxBytes: MIB });
     for (const size of [100, 5000]) {
       const [question, read] = [octets(size, 1), octets(size)];
@@ -72,7 +72,7 @@ describe('the last good answers', () => {
     }
   });
 
-  it('gives an answer away that later answers do not change', () => {
+  it('a response that was handed out does not change with later ones', () => {
     const cache = new ResponseCache({ maxAgeMs: 1000, maxBytes: MIB });
     cache.store(asked('key'), answer(octets(100)), 0);
     const found = cache.find(asked('key'), 0);
@@ -81,7 +81,7 @@ describe('the last good answers', () => {
     assert.deepEqual(cache.find(asked('key'), 1)?.body, octets(100, 9));
   });
 
-  it('forgets what is too old, and the oldest for what is asked for again', () => {
+  it('a response that is too old is not found, and the oldest makes room for a request seen before', () => {
     // Room for four entries, and for many more octets than those have.
     const cache = new ResponseCache({ maxAgeMs: 1000, maxBytes: 16 * ENTRY_BYTES });
     for (const [i, key] of ['a', 'b', 'c', 'd', 'e'].entries()) cache.store(asked(key), answer(octets(8)), i);
@@ -94,7 +94,7 @@ describe('the last good answers', () => {
     assert.equal(cache.size, 3);
   });
 
-  it('keeps the newest of all once those that it has are past half of their life', () => {
+  it('new responses replace those that are past half of their life', () => {
     const cache = new ResponseCache({ maxAgeMs: 1000, maxBytes: 16 * ENTRY_BYTES });
     for (let i = 0; i < 4; i++) cache.store(asked(`old ${i}`), answer(octets(8)), 0);
     cache.store(asked('early'), answer(octets(8)), 500);
@@ -103,7 +103,7 @@ describe('the last good answers', () => {
     assert.notEqual(cache.find(asked('late'), 501), undefined);
   });
 
-  it('keeps what is answered again and again, though others come and go', () => {
+  it('a response that is stored again and again stays, though others come and go', () => {
     const cache = new ResponseCache({ maxAgeMs: 1e9, maxBytes: 64 * 1024 });
     for (let i = 0; i < 5000; i++) {
       cache.store(asked(`other ${i}`), answer(octets(100)), i);
@@ -113,7 +113,7 @@ describe('the last good answers', () => {
     }
   });
 
-  it('begins anew with other bounds, and keeps what it has with the same', () => {
+  it('a cache is emptied by other bounds, and kept with the same', () => {
     const cache = new ResponseCache({ maxAgeMs: 1000, maxBytes: MIB });
     cache.store(asked('key'), answer(octets(8)), 0);
     cache.configure({ maxAgeMs: 1000, maxBytes: MIB });
@@ -130,13 +130,13 @@ describe('the last good answers', () => {
     }
   });
 
-  it('takes nothing before it has something to keep, however much it may', () => {
+  it('an empty cache allocates nothing, however large it may become', () => {
     const cache = new ResponseCache({ maxAgeMs: 1000, maxBytes: 16 * 2 ** 30 });
     cache.store(asked('key'), answer(octets(8)), 0);
     assert.equal(cache.find(asked('key'), 1)?.body.length, 8);
   });
 
-  it('keeps no answer that is larger than all of its room, and forgets the older one', () => {
+  it('a response larger than the cache is not stored, and the older one is dropped', () => {
     const cache = new ResponseCache({ maxAgeMs: 1000, maxBytes: 64 * 1024 });
     cache.store(asked('key'), answer(octets(8)), 0);
     cache.store(asked('key'), answer(octets(60_000)), 1);
@@ -148,7 +148,7 @@ describe('the last good answers', () => {
     ['of one block', 64 * 1024, 3000],
     ['of several blocks', 4 * MIB, 60_000],
   ] as const) {
-    it(`never gives a wrong answer, and holds no more than it may, in a ring ${name}`, () => {
+    it(`a ring ${name} returns no wrong response, and stays within its bounds`, () => {
       const cache = new ResponseCache({ maxAgeMs: 1e9, maxBytes });
       const random = seeded();
       const expected = new Map<string, Buffer>();
@@ -173,7 +173,7 @@ describe('the last good answers', () => {
     });
   }
 
-  it('tells requests of the same hash apart', () => {
+  it('requests of the same hash are told apart', () => {
     const cache = new ResponseCache({ maxAgeMs: 1000, maxBytes: 64 * 1024 });
     const byHash = new Map<number, string>();
     const key = new RequestKey();
@@ -194,7 +194,7 @@ describe('the last good answers', () => {
   });
 });
 
-describe('what a request is known by', () => {
+describe('RequestKey', () => {
   /** Everything by which one request is told from another. */
   function keyOf(request: CachedRequest): string {
     const key = new RequestKey();
@@ -202,7 +202,7 @@ describe('what a request is known by', () => {
     return `${key.hash} ${key.text} ${key.body?.whole().toString('latin1')}`;
   }
 
-  it('depends on every octet and not on how they came, whatever the size', () => {
+  it('a request key depends on every octet, and not on how they were split', () => {
     for (const size of [0, 1, 3, 100, WHOLE_BYTES - 1, WHOLE_BYTES, WHOLE_BYTES + 1, 9000]) {
       const body = octets(size);
       const half = size >> 1;
@@ -215,7 +215,7 @@ describe('what a request is known by', () => {
     }
   });
 
-  it('depends on metadata that may tell callers apart, wherever it stands', () => {
+  it('a request key depends on metadata that may tell callers apart', () => {
     const plain = keyOf(asked('x'));
     for (const name of ['authorization', 'grpc-encoding', 'grpc-accept-encoding', 'x-api-key', 'cookie']) {
       const [one, other] = [
@@ -229,7 +229,7 @@ describe('what a request is known by', () => {
     }
   });
 
-  it('does not depend on tracing and timing, nor on what the endpoint does not see', () => {
+  it('a request key does not depend on tracing, timing, or what the endpoint does not see', () => {
     const plain = keyOf(asked('x'));
     const others = block(
       {
@@ -251,7 +251,7 @@ describe('what a request is known by', () => {
     assert.equal(keyOf(asked('x', others)), plain);
   });
 
-  it('depends on the order of values, and not on that of names', () => {
+  it('a request key depends on the order of values, and not on that of names', () => {
     const listed = (...fields: readonly (readonly [string, string])[]): string => {
       let list = StableList.root().with(makeField(':path', PATH));
       for (const [name, value] of fields) list = list.with(makeField(name, value));
@@ -264,7 +264,7 @@ describe('what a request is known by', () => {
     assert.notEqual(listed(['a', '1']), listed(['a', '1'], ['a', '1']));
   });
 
-  it('depends on what `vary` names, and on how octets are coded', () => {
+  it('a request key depends on the metadata in `vary`, and on the encoding', () => {
     const varied = (fields: Readonly<Record<string, string>>): string => {
       const key = new RequestKey(['x-tenant', 'traceparent']);
       key.read(asked('x', block({ ':path': PATH }, fields)));
@@ -275,7 +275,7 @@ describe('what a request is known by', () => {
       assert.notEqual(varied({ [name]: 'one' }), varied({ [name]: 'two' }), name);
   });
 
-  it('keeps no credential', () => {
+  it('a request key contains no credential', () => {
     const key = new RequestKey();
     for (const name of ['authorization', 'x-api-key', 'cookie']) {
       key.read(asked('x', block({ ':path': PATH, [name]: 'secret' })));
@@ -285,7 +285,7 @@ describe('what a request is known by', () => {
     }
   });
 
-  it('is not taken for the last one with the same list of headers', () => {
+  it('requests with the same header list and different fields have different keys', () => {
     const key = new RequestKey();
     const [stable, long] = [block({ ':method': 'POST' }).stable, '/a.B/'.padEnd(300, 'C')];
     for (const path of [long, `${long}D`]) {
