@@ -1,4 +1,5 @@
 import type { Endpoint } from './cluster/endpoint.js';
+import { isProbeDue } from './cluster/picking.js';
 import { AttemptTrait } from './core/outcome/classify-attempt.js';
 import { AttemptEnd, Outcome } from './core/outcome/outcome.js';
 import { headerViewOf } from './http2/header-view.js';
@@ -81,7 +82,7 @@ export class Outbound extends CallEvents implements UpstreamHandler {
         const refusal = this.poison.refusal(call, now);
         if (refusal !== null) return this.refuse(call, refusal);
       }
-      if (call.cluster.isProbeDue(now)) {
+      if (isProbeDue(call.cluster, now)) {
         if (this.probes.awaitRequest(call, now) === Next.handled) return;
         probed = this.probes.take(call, now);
       }

@@ -1,4 +1,5 @@
 import type { Cluster } from '../cluster/cluster.js';
+import { standbyReason } from '../cluster/eligibility.js';
 import { type Endpoint, whyEjected } from '../cluster/endpoint.js';
 import { PRESSURE_NAMES } from '../core/admission/memory-pressure.js';
 import type { SlowStart } from '../core/balancing/slow-start.js';
@@ -58,7 +59,7 @@ export function reportOf(cluster: Cluster, endpoint: Endpoint, nowMs: number): E
   }
   if (ejection.state === EjectionState.admitted) {
     const sinceMs = nowMs - Math.max(endpoint.availableSinceMs, ejection.sinceMs);
-    const standby = cluster.isStandby(endpoint);
+    const standby = standbyReason(cluster, endpoint);
     if (standby === '') {
       const early = endpoint.isUntested
         ? UNTESTED

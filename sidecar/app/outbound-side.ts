@@ -1,4 +1,5 @@
-import { Cluster, type Dial } from '../cluster/cluster.js';
+import type { Dial } from '../cluster/cluster.js';
+import { makeCluster } from '../cluster/membership.js';
 import type { Address, OutboundConfig, UpstreamConfig } from '../config/model.js';
 import { PoisonTable } from '../core/retry/poison-requests.js';
 import type { Discovery, DiscoverySubscription } from '../discovery/snapshot.js';
@@ -158,7 +159,7 @@ export class OutboundSide {
     this.health.configure(config);
     const outbound = new Outbound(config, {
       makeCluster: (each, name) => {
-        const cluster = new Cluster(each, dataPlane, settings, dial, name, whyNot);
+        const cluster = makeCluster(each, { context: dataPlane, settings, dial, whyNot }, name);
         this.health.addCluster(cluster);
         return cluster;
       },

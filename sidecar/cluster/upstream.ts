@@ -9,6 +9,7 @@ import { EjectionState } from '../core/outlier/ejection.js';
 import { drawCluster, type Lookup, matchRoute, type TrafficRoute } from '../core/routing/route-match.js';
 import { type ClusterSnapshot, MAIN_CLUSTER, type UpstreamSnapshot } from '../discovery/snapshot.js';
 import type { Cluster } from './cluster.js';
+import { retireCluster, updateCluster } from './membership.js';
 
 /** Makes the upstream of one cluster. `config` has the cluster's endpoints and limits. */
 export type MakeCluster = (config: UpstreamConfig, cluster: string) => Cluster;
@@ -56,7 +57,7 @@ export class Upstream {
     }
     this.byName = next;
     this.routes = knowledge.routes;
-    for (const gone of before.values()) gone.retire();
+    for (const gone of before.values()) retireCluster(gone);
     this.refresh();
   }
 
@@ -74,7 +75,7 @@ export class Upstream {
       // Nothing found out so far. Endpoints that the file named until now go on serving meanwhile.
       for (const main of this.byName.values()) {
         if (!wasFound) main.isKnown = main.endpoints.length > 0;
-        main.update({ ...config, endpoints: main.endpoints.map(configOf) });
+        updateCluster(main, { ...config, endpoints: main.endpoints.map(configOf) });
       }
       this.refresh();
     }
@@ -84,12 +85,12 @@ export class Upstream {
     let upstream = known;
     if (cluster.endpoints === undefined && upstream !== undefined) {
       // Not known at the moment: what it had is better than nothing.
-      upstream.update({ ...this.configOf(cluster), endpoints: upstream.endpoints.map(configOf) });
+      updateCluster(upstream, { ...this.configOf(cluster), endpoints: upstream.endpoints.map(configOf) });
       upstream.isKnown = upstream.endpoints.length > 0;
     } else {
       const config = this.configOf(cluster);
       if (upstream === undefined) upstream = this.make(config, name);
-      else upstream.update(config);
+      else updateCluster(upstream, config);
       upstream.isKnown = cluster.endpoints !== undefined;
     }
     upstream.maxInFlight = cluster.maxInFlight ?? Number.POSITIVE_INFINITY;

@@ -1,4 +1,6 @@
+import { onEjectionEvent } from '../cluster/ejection-events.js';
 import type { Endpoint } from '../cluster/endpoint.js';
+import { isProbeDue, takeProbe } from '../cluster/picking.js';
 import type { RouteConfig } from '../config/model.js';
 import { Outcome } from '../core/outcome/outcome.js';
 import { Evidence, NO_PROBE } from '../core/outlier/ejection.js';
@@ -44,7 +46,7 @@ export class EjectionProbes {
   awaitRequest(call: OutboundCall, nowMs: number): Next {
     if (call.requestEnded || call.hasWaited || !call.isReplayable) return Next.continue;
     const { config } = call.match.plan;
-    if (config.kind !== 'unary' || !call.cluster.isProbeDue(this.asOfMs(rankOf(config), nowMs)))
+    if (config.kind !== 'unary' || !isProbeDue(call.cluster, this.asOfMs(rankOf(config), nowMs)))
       return Next.continue;
     call.hasWaited = true;
     call.isWaiting = true;
@@ -60,7 +62,7 @@ export class EjectionProbes {
     if (isPartial && call.isReplayable) return undefined;
     const rank = isPartial ? 0 : rankOf(config);
     const overMs = call.plan.holdsResponse ? Number.POSITIVE_INFINITY : nowMs + STREAM_MS;
-    return call.cluster.takeProbe(this.asOfMs(rank, nowMs), overMs);
+    return takeProbe(call.cluster, this.asOfMs(rank, nowMs), overMs);
   }
 
   /** A probe that is a stream has its first response: a success, for its end may be hours away. */
@@ -69,7 +71,7 @@ export class EjectionProbes {
     const { ejection, ejections } = endpoint;
     attempt.probe = NO_PROBE;
     const event = ejections.record(ejection, Outcome.success, startMs, nowMs, probe, Evidence.sound);
-    call.cluster.refreshAfter(event, endpoint);
+    onEjectionEvent(call.cluster, event, endpoint);
   }
 
   /** Probes due at this time are for the call: those of a lower rank see the clock 5 s late. */

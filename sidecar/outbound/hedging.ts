@@ -1,4 +1,5 @@
 import type { Endpoint } from '../cluster/endpoint.js';
+import { hasUntried, pickAgain } from '../cluster/picking.js';
 import { AttemptEnd, Outcome } from '../core/outcome/outcome.js';
 import { Status } from '../core/outcome/status.js';
 import { noteFailure, RetryState } from '../core/retry/retry.js';
@@ -38,9 +39,9 @@ export function takeHedge(call: OutboundCall, first: OutboundAttempt, nowMs: num
   const { hedge } = call.methodState!;
   const tried = [...(call.tried as Endpoint[]), first.endpoint];
   const isRepeatable = call.requestEnded && call.isReplayable && !call.isCommitted;
-  const isOtherAvailable = !cluster.isRetired && cluster.hasUntried(tried);
+  const isOtherAvailable = !cluster.isRetired && hasUntried(cluster, tried);
   if (!hedge.take({ isRepeatable, isOtherAvailable, breaker }, cluster.budget, nowMs)) return undefined;
-  const endpoint = cluster.pickAgain(tried, nowMs, call.routeDecision?.key);
+  const endpoint = pickAgain(cluster, tried, nowMs, call.routeDecision?.key);
   if (endpoint === undefined) return undefined;
   call.tried = tried;
   call.takeExtra();

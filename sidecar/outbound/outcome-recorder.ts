@@ -1,3 +1,4 @@
+import { onEjectionEvent } from '../cluster/ejection-events.js';
 import type { OutlierSweep } from '../cluster/outlier-sweep.js';
 import type { PeakEwma } from '../core/balancing/peak-ewma.js';
 import { AttemptTrait, classifyAttempt, outcomeIn } from '../core/outcome/classify-attempt.js';
@@ -37,7 +38,7 @@ export function recordOutcome(
     if (outcome === Outcome.fault) endpoint.lastFault = describeEnd(attempt);
   }
   const event = recordForEjection(attempt, outcome, now);
-  if (event !== EjectionEvent.nothing) call.cluster.refreshAfter(event, endpoint);
+  if (event !== EjectionEvent.nothing) onEjectionEvent(call.cluster, event, endpoint);
   const { sweep } = call.cluster;
   if (sweep !== null) recordForSweep(sweep, call, attempt, tookMs, now);
   return outcome;

@@ -1,4 +1,5 @@
 import type { Endpoint } from '../cluster/endpoint.js';
+import { hasUntried } from '../cluster/picking.js';
 import { AttemptTrait } from '../core/outcome/classify-attempt.js';
 import { AttemptEnd } from '../core/outcome/outcome.js';
 import { decideRetry } from '../core/retry/decide-retry.js';
@@ -39,7 +40,7 @@ export function retryFacts(call: OutboundCall, attempt: OutboundAttempt, nowMs: 
     isMarkedUnprocessed: (attempt.traits & AttemptTrait.unprocessed) !== 0,
     isCommitted: call.isCommitted,
     isRequestHeld: call.isReplayable,
-    isOtherAvailable: call.cluster.hasUntried(call.tried as Endpoint[]),
+    isOtherAvailable: hasUntried(call.cluster, call.tried as Endpoint[]),
     timeLeftMs: call.deadlineMs - nowMs,
     breaker: call.breaker,
   };

@@ -1,4 +1,6 @@
 import type { Cluster } from '../cluster/cluster.js';
+import { expireConnections, refreshConnections } from '../cluster/connections.js';
+import { retireCluster, stopCluster } from '../cluster/membership.js';
 import { type MakeCluster, Upstream } from '../cluster/upstream.js';
 import type { UpstreamConfig } from '../config/model.js';
 import { PoisonTable } from '../core/retry/poison-requests.js';
@@ -123,23 +125,23 @@ export class UpstreamState {
 
   /** Replaces every connection by one with the new identity, make before break. */
   refreshConnections(): void {
-    for (const cluster of this.clusters) cluster.refreshConnections();
+    for (const cluster of this.clusters) refreshConnections(cluster);
   }
 
   /** No new call on connections that were made with an identity that is no longer valid. */
   expireConnections(): void {
-    for (const cluster of this.clusters) cluster.expireConnections();
+    for (const cluster of this.clusters) expireConnections(cluster);
   }
 
   /** No new calls; those in flight end as usual. */
   retire(): void {
-    for (const cluster of this.clusters) cluster.retire();
+    for (const cluster of this.clusters) retireCluster(cluster);
   }
 
   /** Closes all connections and stops all timers. */
   stop(): void {
     this.trafficShift.stop();
-    for (const cluster of this.clusters) cluster.stop();
+    for (const cluster of this.clusters) stopCluster(cluster);
   }
 }
 

@@ -1,5 +1,6 @@
 import type { Cluster } from '../../cluster/cluster.js';
 import type { Endpoint } from '../../cluster/endpoint.js';
+import { setHealthy } from '../../cluster/endpoint-health.js';
 import type { ActiveHealthConfig, Address } from '../../config/model.js';
 import { CheckedHealth, type CheckResult } from '../../core/health/health-check.js';
 import { checkTimeoutMs } from '../../core/health/probe-timeout.js';
@@ -190,7 +191,7 @@ export class Prober extends WheelEntry {
     for (const { cluster, endpoint } of [...this.members]) {
       endpoint.isUntested = !this.health.hasPassed;
       endpoint.mayBeStarting = !this.health.hasPassed && this.health.why === SAYS_NOT_SERVING;
-      cluster.endpointHealthy(endpoint, this.health.isHealthy, this.health.why);
+      setHealthy(cluster, endpoint, this.health.isHealthy, this.health.why);
     }
   }
 

@@ -1,4 +1,5 @@
 import type { Cluster } from '../../cluster/cluster.js';
+import { readmitUntried } from '../../cluster/ejection-events.js';
 import type { Endpoint } from '../../cluster/endpoint.js';
 import type { UpstreamConfig } from '../../config/model.js';
 import type { CheckResult } from '../../core/health/health-check.js';
@@ -180,7 +181,7 @@ class RecoveryProbe extends WheelEntry {
     const now = this.deps.context.clock.now();
     if (result === 'failed') ejections.staysDown(ejection, now);
     if (result !== 'passed') return;
-    if (isUntried(this.endpoint, now)) this.cluster.readmitUntried(this.endpoint);
+    if (isUntried(this.endpoint, now)) readmitUntried(this.cluster, this.endpoint);
     else ejections.probeNow(ejection, now);
   }
 

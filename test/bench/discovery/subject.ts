@@ -5,7 +5,8 @@
  */
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Cluster } from '../../../sidecar/cluster/cluster.js';
+import { makeCluster, stopCluster } from '../../../sidecar/cluster/membership.js';
+import { pick } from '../../../sidecar/cluster/picking.js';
 import { Upstream } from '../../../sidecar/cluster/upstream.js';
 import { parseSidecarFile } from '../../../sidecar/config/file/parse.js';
 import type { SidecarConfig, UpstreamConfig } from '../../../sidecar/config/model.js';
@@ -91,9 +92,8 @@ class Subject {
     const followed = new Followed(this);
     this.followed.set(service, followed);
     const first = followed.next();
-    const clusters = new Upstream(
-      config,
-      (each, cluster) => new Cluster(each, relay, DEFAULT_LOCAL_SETTINGS, () => undefined, cluster),
+    const clusters = new Upstream(config, (each, cluster) =>
+      makeCluster(each, { context: relay, settings: DEFAULT_LOCAL_SETTINGS, dial: () => undefined }, cluster),
     );
     followed.clusters = clusters;
     followed.watch = new UpstreamWatcher(
@@ -119,7 +119,7 @@ class Subject {
     const followed = this.followed.get(service);
     followed?.watch?.close();
     followed?.target?.close();
-    for (const upstream of followed?.clusters?.all ?? []) upstream.stop();
+    for (const upstream of followed?.clusters?.all ?? []) stopCluster(upstream);
     this.followed.delete(service);
   }
 
@@ -136,7 +136,7 @@ class Subject {
     for (let round = 0; round < ROUNDS; round += 1) {
       const fromMs = performance.now();
       for (let call = 0; call < PICKS; call += 1) {
-        const picked = upstream.pick([], fromMs + call / 1000);
+        const picked = pick(upstream, [], fromMs + call / 1000);
         if (picked === undefined) throw new Error('no endpoint was picked');
       }
       best = Math.min(best, ((performance.now() - fromMs) * 1e6) / PICKS);

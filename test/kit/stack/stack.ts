@@ -3,7 +3,8 @@
  * endpoints behind them and scripted callers before them. `run` is one or more whole turns of the event loop.
  */
 import assert from 'node:assert/strict';
-import { Cluster } from '../../../sidecar/cluster/cluster.js';
+import type { Cluster } from '../../../sidecar/cluster/cluster.js';
+import { makeCluster } from '../../../sidecar/cluster/membership.js';
 import type { MakeCluster } from '../../../sidecar/cluster/upstream.js';
 import { labelOf } from '../../../sidecar/config/codecs/address.js';
 import type {
@@ -293,7 +294,7 @@ export class Stack {
     const dial = (address: Address) => (this.isArmed ? this.net.dial(labelOf(address)) : undefined);
     this.health.configure(config);
     const make: MakeCluster = (each, cluster) => {
-      const upstream = new Cluster(each, relay, DEFAULT_LOCAL_SETTINGS, dial, cluster);
+      const upstream = makeCluster(each, { context: relay, settings: DEFAULT_LOCAL_SETTINGS, dial }, cluster);
       this.health.addCluster(upstream);
       return upstream;
     };

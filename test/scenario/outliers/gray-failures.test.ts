@@ -2,7 +2,9 @@
  * Endpoints that are not dead: they fail every other call, are slower than their peers, say that they are full, or worked
  * well until a moment ago. Each is found out by the detector for it, or left alone, by the written rules.
  */
+
 import assert from 'node:assert/strict';
+import { setHealthy } from '../../../sidecar/cluster/endpoint-health.js';
 import { DETECTORS, DetectorPool } from '../../kit/scenario/detector-pool.js';
 
 describe('Scenario: gray failures', () => {
@@ -135,7 +137,7 @@ describe('Scenario: gray failures', () => {
     pool.fails('b');
     for (let i = 0; i < 20; i++) {
       pool.load(10);
-      pool.out.upstream.endpointHealthy(pool.endpoint('b'), true, '');
+      setHealthy(pool.out.upstream, pool.endpoint('b'), true, '');
     }
     assert.equal(pool.report('b').state, 'ejected');
     assert.equal(pool.endpoint('b').ejection.ejections, 1);
@@ -144,9 +146,9 @@ describe('Scenario: gray failures', () => {
   it('fails its checks now and then: out and back with them, on the connection it has', () => {
     pool = new DetectorPool(['a', 'b', 'c']);
     for (let i = 0; i < 5; i++) {
-      pool.out.upstream.endpointHealthy(pool.endpoint('b'), false, 'NOT_SERVING');
+      setHealthy(pool.out.upstream, pool.endpoint('b'), false, 'NOT_SERVING');
       assert.equal(pool.load(10)['b'], undefined);
-      pool.out.upstream.endpointHealthy(pool.endpoint('b'), true, '');
+      setHealthy(pool.out.upstream, pool.endpoint('b'), true, '');
       assert.ok(pool.load(9)['b']! >= 2);
     }
     assert.equal(pool.stack.backend('b').peers.length, 1);

@@ -1,6 +1,8 @@
 /** More is asked of an upstream than may be under way at once: what is over is refused at once, and told apart. */
+
 import assert from 'node:assert/strict';
 import { resilienceMetrics } from '../../../sidecar/app/metrics/resilience.js';
+import { refreshConnections } from '../../../sidecar/cluster/connections.js';
 import type { BreakerConfig } from '../../../sidecar/config/model.js';
 import type { UpstreamSnapshot } from '../../../sidecar/discovery/snapshot.js';
 import { Setting } from '../../kit/http2/h2-frames.js';
@@ -190,7 +192,7 @@ describe('Scenario: a breaker opens', () => {
 
   it('connections are replaced all the same, make before break', () => {
     start({ maxConnections: 2 });
-    stack.settle(stack.out.upstream.refreshConnections());
+    stack.settle(refreshConnections(stack.out.upstream));
     assert.deepEqual(
       ['a', 'b'].map((name) => stack.backend(name).peers.length),
       [2, 2],

@@ -2,7 +2,9 @@
  * A call is late, and a second copy of it goes to another endpoint. The first good answer is the caller's only one; the
  * other copy is reset, and its endpoint is not blamed.
  */
+
 import assert from 'node:assert/strict';
+import { refreshEligible } from '../../../sidecar/cluster/eligibility.js';
 import type { RouteConfig } from '../../../sidecar/config/model.js';
 import { Outcome } from '../../../sidecar/core/outcome/outcome.js';
 import { EjectionState, Evidence, NO_PROBE } from '../../../sidecar/core/outlier/ejection.js';
@@ -216,7 +218,7 @@ describe('Scenario: a late call is sent a second time', () => {
       const now = stack.clock.now();
       for (let i = 0; i < 5; i++)
         ejections.record(ejection, Outcome.fault, now, now, NO_PROBE, Evidence.sound);
-      stack.out.upstream.refresh();
+      refreshEligible(stack.out.upstream);
       stack.advance(BASE_MS);
     };
 

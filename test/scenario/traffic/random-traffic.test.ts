@@ -3,7 +3,9 @@
  * connections, new endpoint sets, new routes, models that come and go, stalls. Whatever happens, every call ends once,
  * counts agree, and nothing is left when all is over.
  */
+
 import assert from 'node:assert/strict';
+import { refreshConnections } from '../../../sidecar/cluster/connections.js';
 import { EjectionState } from '../../../sidecar/core/outlier/ejection.js';
 import { Flag, Setting } from '../../kit/http2/h2-frames.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
@@ -148,7 +150,7 @@ describe('Scenario: anything goes', () => {
         if (chaos.chance(0.15)) chaos.trouble(stack.backend(chaos.pick(NAMES)));
         if (chaos.chance(0.02)) app.socket.break();
         if (chaos.chance(0.03)) out.outbound.update(config(NAMES.filter(() => chaos.chance(0.7))));
-        if (chaos.chance(0.02)) out.upstream.refreshConnections();
+        if (chaos.chance(0.02)) refreshConnections(out.upstream);
         if (chaos.chance(0.05)) stack.stalled = !stack.stalled;
         if (chaos.chance(0.7)) stack.turn();
         if (chaos.chance(0.3)) stack.advance(chaos.below(120));
@@ -235,7 +237,7 @@ describe('Scenario: anything goes', () => {
         if (chaos.chance(0.02)) app.socket.break();
         if (chaos.chance(0.02)) out.outbound.update(config(NAMES.filter(() => chaos.chance(0.7))));
         if (chaos.chance(0.02)) other.outbound.update(spareConfig(spare.filter(() => chaos.chance(0.7))));
-        if (chaos.chance(0.02)) out.upstream.refreshConnections();
+        if (chaos.chance(0.02)) refreshConnections(out.upstream);
         if (chaos.chance(0.05)) stack.stalled = !stack.stalled;
         if (chaos.chance(0.7)) stack.turn();
         if (chaos.chance(0.5)) stack.advance(chaos.below(80));

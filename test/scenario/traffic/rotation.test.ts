@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import type { TLSSocket } from 'node:tls';
 import type { AppContext } from '../../../sidecar/app/context.js';
 import { TlsIdentity } from '../../../sidecar/app/tls-identity.js';
-import { Cluster } from '../../../sidecar/cluster/cluster.js';
+import { makeCluster } from '../../../sidecar/cluster/membership.js';
 import type { Address } from '../../../sidecar/config/model.js';
 import { DEFAULT_LOCAL_SETTINGS } from '../../../sidecar/http2/settings.js';
 import type { Identity } from '../../../sidecar/identity/identity.js';
@@ -59,7 +59,11 @@ class TwoSidecars {
     });
     this.outbound = new Outbound(config, {
       makeCluster: (each, cluster) =>
-        new Cluster(each, relay, DEFAULT_LOCAL_SETTINGS, (to, peer) => own.dial(to, peer), cluster),
+        makeCluster(
+          each,
+          { context: relay, settings: DEFAULT_LOCAL_SETTINGS, dial: (to, peer) => own.dial(to, peer) },
+          cluster,
+        ),
       context: relay,
       replayBytes: 1024 * 1024,
     });

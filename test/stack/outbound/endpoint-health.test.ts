@@ -1,6 +1,8 @@
 /** What active checks say of endpoints, and what comes of it. */
+
 import assert from 'node:assert/strict';
 import { reportOf } from '../../../sidecar/app/endpoint-report.js';
+import { setHealthy } from '../../../sidecar/cluster/endpoint-health.js';
 import {
   type App,
   anUpstream,
@@ -25,7 +27,7 @@ describe('Endpoints and their health checks', () => {
   };
   const endpoint = (name: string) => out.upstream.endpoints.find(({ id }) => id === name)!;
   const say = (name: string, healthy: boolean, why = 'the check says no'): void =>
-    out.upstream.endpointHealthy(endpoint(name), healthy, why);
+    setHealthy(out.upstream, endpoint(name), healthy, why);
   const calls = (count: number): Record<string, number> => {
     const found: Record<string, number> = {};
     for (let i = 0; i < count; i++) {

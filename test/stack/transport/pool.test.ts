@@ -1,5 +1,7 @@
 /** Connections to an endpoint: proved, watched, replaced, waited for. */
+
 import assert from 'node:assert/strict';
+import { expireConnections, refreshConnections } from '../../../sidecar/cluster/connections.js';
 import { labelOf } from '../../../sidecar/config/codecs/address.js';
 import { DEFAULT_LOCAL_SETTINGS } from '../../../sidecar/http2/settings.js';
 import { Pool } from '../../../sidecar/transport/pool.js';
@@ -393,7 +395,7 @@ describe('The pool', () => {
     it('a new identity replaces every connection', () => {
       open({ pool: { connections: 2 } });
       const under = call();
-      stack.settle(out.upstream.refreshConnections());
+      stack.settle(refreshConnections(out.upstream));
       assert.equal(a.peers.length, 4);
       assert.equal(a.open.length, 3, 'one has a call yet');
       stack.settle(a.last.reply());
@@ -407,14 +409,14 @@ describe('The pool', () => {
       open({ pool: { connections: 2 } });
       const under = call();
       a.mode = 'refuses';
-      stack.settle(out.upstream.expireConnections());
+      stack.settle(expireConnections(out.upstream));
       assert.equal(pool().isConnected, false);
       assert.equal(a.open.length, 1, 'one has a call yet');
       stack.settle(a.last.reply());
       assert.equal(under.status, 0);
       assert.equal(a.open.length, 0);
       a.mode = 'accepts';
-      out.upstream.refreshConnections();
+      refreshConnections(out.upstream);
       stack.advance(100);
       assert.equal(pool().connectionCount, 2);
     });

@@ -1,7 +1,11 @@
 /** Whom an upstream connects to, as what, and what stays when the registry says something new. */
+
 import assert from 'node:assert/strict';
-import { Cluster } from '../../../sidecar/cluster/cluster.js';
+import type { Cluster, ClusterDeps } from '../../../sidecar/cluster/cluster.js';
+import { expireConnections } from '../../../sidecar/cluster/connections.js';
+import { refreshEligible } from '../../../sidecar/cluster/eligibility.js';
 import type { Peer } from '../../../sidecar/cluster/endpoint.js';
+import { makeCluster, stopCluster, updateCluster } from '../../../sidecar/cluster/membership.js';
 import { labelOf } from '../../../sidecar/config/codecs/address.js';
 import type { EndpointConfig, UpstreamConfig } from '../../../sidecar/config/model.js';
 import { DEFAULT_LOCAL_SETTINGS } from '../../../sidecar/http2/settings.js';
@@ -16,7 +20,7 @@ describe('An upstream', () => {
     dialled = [];
   });
   afterEach(() => {
-    upstream.stop();
+    stopCluster(upstream);
     stack.close();
   });
 
@@ -24,11 +28,19 @@ describe('An upstream', () => {
     ...anUpstream([], over),
     endpoints: endpoints.map((each, i) => ({ address: addressOf(`e${i}`), weight: 1, id: `e${i}`, ...each })),
   });
+  const deps = (): ClusterDeps => ({
+    context: stack.relay,
+    settings: DEFAULT_LOCAL_SETTINGS,
+    dial: () => undefined,
+  });
   const open = (endpoints: readonly Partial<EndpointConfig>[], over = {}): void => {
     for (let i = 0; i < endpoints.length; i++) stack.backend(`e${i}`);
-    upstream = new Cluster(config(endpoints, over), stack.relay, DEFAULT_LOCAL_SETTINGS, (address, peer) => {
-      dialled.push({ to: labelOf(address), peer });
-      return stack.net.dial(labelOf(address));
+    upstream = makeCluster(config(endpoints, over), {
+      ...deps(),
+      dial: (address, peer) => {
+        dialled.push({ to: labelOf(address), peer });
+        return stack.net.dial(labelOf(address));
+      },
     });
     stack.run();
   };
@@ -44,10 +56,10 @@ describe('An upstream', () => {
   it('connects anew to an address that is another service now', () => {
     open([{}]);
     const [before] = upstream.endpoints;
-    upstream.update(config([{ id: 'renamed', weight: 3 }]));
+    updateCluster(upstream, config([{ id: 'renamed', weight: 3 }]));
     assert.equal(upstream.endpoints[0], before);
     assert.equal(before?.id, 'renamed');
-    stack.settle(upstream.update(config([{ service: 'other' }])));
+    stack.settle(updateCluster(upstream, config([{ service: 'other' }])));
     assert.notEqual(upstream.endpoints[0], before);
     assert.deepEqual(dialled.at(-1), { to: 'e0:1', peer: { service: 'other' } });
     assert.equal(dialled.length, 2);
@@ -55,28 +67,23 @@ describe('An upstream', () => {
 
   it('keeps its connections when their limits change, makes more when more are wanted, and all anew for TLS', () => {
     open([{}]);
-    stack.settle(upstream.update(config([{}], { pool: { connectTimeoutMs: 300, pingIntervalMs: 50 } })));
+    stack.settle(
+      updateCluster(upstream, config([{}], { pool: { connectTimeoutMs: 300, pingIntervalMs: 50 } })),
+    );
     assert.equal(dialled.length, 1);
-    stack.settle(upstream.update(config([{}], { pool: { connections: 3 } })));
+    stack.settle(updateCluster(upstream, config([{}], { pool: { connections: 3 } })));
     assert.equal(dialled.length, 3);
     assert.equal(upstream.endpoints[0]?.pool.connectionCount, 3);
     stack.backend('e1').mode = 'silent';
-    upstream.update(config([{}, {}], { pool: { connectTimeoutMs: 300 } }));
+    updateCluster(upstream, config([{}, {}], { pool: { connectTimeoutMs: 300 } }));
     stack.advance(310);
     assert.match(upstream.endpoints[1]?.pool.problem ?? '', /timeout/);
-    stack.settle(upstream.update(config([{}], { tls: 'plaintext' })));
+    stack.settle(updateCluster(upstream, config([{}], { tls: 'plaintext' })));
     assert.equal(upstream.endpoints[0]?.pool.connects, 1);
   });
 
   it('says why it cannot connect', () => {
-    upstream = new Cluster(
-      config([{}]),
-      stack.relay,
-      DEFAULT_LOCAL_SETTINGS,
-      () => undefined,
-      'v1',
-      () => 'the certificate has expired',
-    );
+    upstream = makeCluster(config([{}]), { ...deps(), whyNot: () => 'the certificate has expired' }, 'v1');
     assert.equal(upstream.endpoints[0]?.pool.problem, 'the certificate has expired');
     assert.equal(upstream.clusterName, 'v1');
   });
@@ -86,9 +93,9 @@ describe('An upstream', () => {
     const [moved] = upstream.endpoints;
     const { ejections, ejection } = moved!;
     for (let i = 0; i < 5; i++) ejections.record(ejection, 1, 2000, 2000, 0, 0);
-    upstream.refresh();
+    refreshEligible(upstream);
     assert.equal(upstream.ejections.ejected, 1);
-    upstream.update(config([{ priority: 1 }, {}, {}]));
+    updateCluster(upstream, config([{ priority: 1 }, {}, {}]));
     assert.equal(upstream.ejections.ejected, 0);
     assert.equal(
       upstream.allEjections.reduce((sum, { ejected }) => sum + ejected, 0),
@@ -127,7 +134,7 @@ describe('An upstream', () => {
 
   it('makes its connections anew when the identity they were made with is over', () => {
     open([{}, { priority: 1 }]);
-    upstream.expireConnections();
+    expireConnections(upstream);
     stack.advance(100);
     assert.deepEqual(
       dialled.map(({ to }) => to),

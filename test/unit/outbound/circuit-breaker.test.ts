@@ -1,6 +1,6 @@
 /** Which calls of an upstream may begin, which may wait, and what the others are told. */
 import assert from 'node:assert/strict';
-import { Cluster } from '../../../sidecar/cluster/cluster.js';
+import { makeCluster, stopCluster } from '../../../sidecar/cluster/membership.js';
 import { Upstream } from '../../../sidecar/cluster/upstream.js';
 import type { BreakerConfig } from '../../../sidecar/config/model.js';
 import { DEFAULT_LOCAL_SETTINGS } from '../../../sidecar/http2/settings.js';
@@ -45,13 +45,17 @@ describe('The bounds of an upstream', () => {
       anUpstream(['a']),
       // Nobody can be reached: attempts wait for their connection.
       (config, cluster) =>
-        new Cluster(config, stack.relay, DEFAULT_LOCAL_SETTINGS, () => stack.net.dial('a:1'), cluster),
+        makeCluster(
+          config,
+          { context: stack.relay, settings: DEFAULT_LOCAL_SETTINGS, dial: () => stack.net.dial('a:1') },
+          cluster,
+        ),
     );
     bounds = new CircuitBreaker('digits', clusters, stack.relay);
   });
   afterEach(() => {
     bounds.takeWaiting();
-    for (const upstream of clusters.all) upstream.stop();
+    for (const upstream of clusters.all) stopCluster(upstream);
     stack.close();
   });
 

@@ -1,0 +1,77 @@
+import type { Socket } from 'node:net';
+import type { Cluster } from './cluster.js';
+import { updateAvailable } from './eligibility.js';
+import type { Endpoint } from './endpoint.js';
+import { onRecovered } from './endpoint-health.js';
+
+/** There is a new identity: every connection is replaced, make before break. */
+export function refreshConnections(cluster: Cluster): void {
+  for (const endpoint of cluster.endpoints) if (isStarted(endpoint)) endpoint.pool.refresh();
+}
+
+/** The identity that the connections were made with is no longer valid: they get no new calls. */
+export function expireConnections(cluster: Cluster): void {
+  for (const endpoint of cluster.endpoints) if (isStarted(endpoint)) endpoint.pool.expire();
+}
+
+/** Whether the breaker allows one more connection; counts those it prevents. */
+export function mayOpen(cluster: Cluster): boolean {
+  if (hasRoom(cluster)) return true;
+  cluster.connectionsRefused++;
+  return false;
+}
+
+function hasRoom(cluster: Cluster): boolean {
+  const max = cluster.config.breaker?.maxConnections ?? 0;
+  if (max === 0) return true;
+  let n = 0;
+  for (const { pool } of cluster.endpoints) n += pool.activeCount;
+  return n < max;
+}
+
+/** A connection has gone, which may leave room under the breaker: endpoints without one connect, or wait for their retry. */
+function connectStarved(cluster: Cluster): void {
+  for (const endpoint of cluster.endpoints) {
+    if (!hasRoom(cluster)) return;
+    if (isStarted(endpoint) && endpoint.pool.activeCount === 0) endpoint.pool.start();
+  }
+}
+
+/** Opens a socket to the endpoint; undefined while there is no identity to present. */
+export function dialTo(cluster: Cluster, { address, peer }: Endpoint): Socket | undefined {
+  const socket = cluster.deps.dial(address, peer, cluster.config.tls);
+  if (socket !== undefined) cluster.hasIdentity = true;
+  return socket;
+}
+
+/** The pool of an endpoint has gained or lost a connection, or failed to make one. */
+export function onConnectionChange(cluster: Cluster, endpoint: Endpoint): void {
+  const isConnected = endpoint.pool.isConnected;
+  // An endpoint that is there from the beginning is no colder than the others: it has no slow start.
+  if (isConnected && !endpoint.isConnected && !endpoint.isNew) onRecovered(cluster, endpoint);
+  if (isConnected || endpoint.pool.failures > 0) endpoint.isNew = false;
+  if (endpoint.isConnected !== isConnected) {
+    endpoint.isConnected = isConnected;
+    endpoint.availableSinceMs = cluster.context.clock.now();
+    cluster.context.logger.info(
+      { upstream: cluster.name, endpoint: endpoint.label, why: endpoint.pool.problem },
+      isConnected ? 'endpoint connected' : 'endpoint disconnected',
+    );
+  }
+  updateAvailable(cluster, endpoint);
+  if (!isConnected && (cluster.config.breaker?.maxConnections ?? 0) > 0) connectStarved(cluster);
+  if (isConnected || endpoint.isGone) return;
+  if (endpoint.pool.failures > 0 && endpoint.critical === '') reportUnreachable(cluster, endpoint);
+}
+
+/** Discovery names an endpoint that cannot be reached: it may be out of date. */
+function reportUnreachable(cluster: Cluster, endpoint: Endpoint): void {
+  const registered = cluster.endpoints.filter(({ critical }) => critical === '').map(({ pool }) => pool);
+  const why = `${endpoint.label}: ${endpoint.pool.problem}`;
+  cluster.staleDiscovery.onFailure(endpoint.pool, registered, why, cluster.context.clock.now());
+}
+
+/** Whether connections of the endpoint are kept, rather than made when a call needs one. */
+export function isStarted({ isPrepared, isQueued }: Endpoint): boolean {
+  return isPrepared && !isQueued;
+}

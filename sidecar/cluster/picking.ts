@@ -1,0 +1,62 @@
+import { hasUntried as isAnyUntried } from '../core/balancing/balancer.js';
+import type { Cluster } from './cluster.js';
+import { refreshEligible } from './eligibility.js';
+import type { Endpoint, EndpointEjection } from './endpoint.js';
+
+/** Whether `takeProbe` would find one. */
+export function isProbeDue(cluster: Cluster, nowMs: number): boolean {
+  return (cluster.priorities.onlyEjections ?? cluster.priorities).isProbeDue(nowMs);
+}
+
+/**
+ * An ejected endpoint whose ejection time is over, for a call to probe; undefined: there is none. The end of that attempt
+ * must be recorded with the number in `endpoint.ejection.probe`, and counts until `overMs`.
+ */
+export function takeProbe(cluster: Cluster, nowMs: number, overMs: number): Endpoint | undefined {
+  const { onlyEjections } = cluster.priorities;
+  const probe = (
+    onlyEjections === null
+      ? cluster.priorities.takeProbe(nowMs, overMs)
+      : onlyEjections.takeProbe(nowMs, overMs)
+  ) as EndpointEjection | undefined;
+  if (probe === undefined) return undefined;
+  // The probe alone is to speak for or against the endpoint, not the latency that led to its ejection.
+  probe.endpoint.latency.forgetPeak();
+  refreshEligible(cluster);
+  return probe.endpoint;
+}
+
+/**
+ * The endpoint for an attempt: the balancer's choice among the eligible; when none is connected, one whose
+ * connection may come in time. Undefined: there is none.
+ * @param key hash of what the call sticks to; NO_KEY: nothing.
+ */
+export function pick(
+  cluster: Cluster,
+  tried: readonly Endpoint[],
+  nowMs: number,
+  key?: number,
+): Endpoint | undefined {
+  return cluster.balancer.pick(cluster.active, tried, nowMs, key) ?? cluster.priorities.unconnected(tried);
+}
+
+/** `pick` for a further attempt, which fails over to another priority or locality when it has tried all of the active one. */
+export function pickAgain(
+  cluster: Cluster,
+  tried: readonly Endpoint[],
+  nowMs: number,
+  key?: number,
+): Endpoint | undefined {
+  return failover(cluster, tried) ?? pick(cluster, tried, nowMs, key);
+}
+
+/** Whether an attempt could go to an endpoint that the call has not tried. */
+export function hasUntried(cluster: Cluster, tried: readonly Endpoint[]): boolean {
+  return isAnyUntried(cluster.active, tried) || failover(cluster, tried) !== undefined;
+}
+
+/** For a call that has tried all active endpoints: one of the next priority or of another locality. */
+function failover(cluster: Cluster, tried: readonly Endpoint[]): Endpoint | undefined {
+  if (!cluster.priorities.hasFailover || isAnyUntried(cluster.active, tried)) return undefined;
+  return cluster.priorities.failover(tried);
+}
